@@ -1,0 +1,272 @@
+"""`Array`, the interface of everything that operations take, and `ConcreteArray`, an array with data.
+
+`Array` carries NumPy's operators and methods for concrete arrays and tracers alike; they are installed by
+`pullback.numpy.array_methods`, because the core knows no operation. A `ConcreteArray` holds a NumPy value (an ndarray or a NumPy
+scalar) that nothing ever writes to.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.dtypes import DType
+from pullback.core.types import Shape, ShapedArray
+
+
+class Array:
+    """An immutable n-dimensional array, or a tracer standing for one: `isinstance(x, Array)` holds for both.
+
+    Make one with `pullback.numpy.array`, not by calling this class.
+    """
+
+    __slots__ = ("__weakref__",)
+    __array_priority__ = 100  # NumPy arrays leave mixed operators to us
+
+    shape: Shape
+    dtype: DType
+    weak_type: bool
+
+    @property
+    def aval(self) -> ShapedArray:
+        """The type: shape, dtype and weakness."""
+        return ShapedArray(self.shape, self.dtype, self.weak_type)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element takes."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes all elements take."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        shape = self.shape
+        if not shape:
+            raise TypeError("len() of unsized object")
+        return shape[0]
+
+    # Equality is elementwise (installed with the operators), so arrays hash by nothing.
+    __hash__ = None  # type: ignore[assignment]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            f"'{type(self).__name__}' object does not support item assignment: arrays are immutable. "
+            "Instead of `x[idx] = y`, write `x = x.at[idx].set(y)`."
+        )
+
+
+class ConcreteArray(Array):
+    """An array with data: a NumPy value, owned or shared with other Arrays, never written to."""
+
+    __slots__ = ("_value", "weak_type")
+
+    def __init__(self, value: Any, weak_type: bool = False) -> None:
+        self._value = value
+        self.weak_type = weak_type
+
+    @property
+    def shape(self) -> Shape:  # type: ignore[override]
+        """Length of each axis."""
+        return self._value.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> DType:  # type: ignore[override]
+        """Element type, a `numpy.dtype`."""
+        return self._value.dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        return self._value.ndim  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return self._value.size  # type: ignore[no-any-return]
+
+    # ---- data out -----------------------------------------------------------------------------------------------
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        value = self._value
+        if dtype is not None and value.dtype != dtype:
+            if copy is False:
+                raise ValueError(f"converting {self.dtype} to {dtype} needs a copy, and copy=False was given")
+            return np.asarray(value).astype(dtype)
+        if copy:
+            return np.array(value)
+        return read_only(value)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        value = np.asarray(self._value)
+        if not options.get("copy") and not value.flags.writeable:
+            value = value.copy()  # NumPy exports only what may be written; our data may not
+        elif not options.get("copy"):
+            value = value.copy()
+        options.pop("copy", None)
+        return value.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[Any, int]:
+        return np.asarray(self._value).__dlpack_device__()
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(
+                f"The truth value of an array with {self.size} elements is ambiguous; use a.any() or a.all()"
+                if self.size
+                else "The truth value of an empty array is ambiguous; use `array.size > 0` to check that it is not empty"
+            )
+        return bool(self._value)
+
+    def _scalar(self, what: str) -> Any:
+        if self.ndim:
+            raise TypeError(f"only scalar arrays convert to a Python {what}; got an array of shape {self.shape}")
+        return self._value.item()
+
+    def __int__(self) -> int:
+        return int(self._scalar("int"))
+
+    def __float__(self) -> float:
+        return float(self._scalar("float"))
+
+    def __complex__(self) -> complex:
+        return complex(self._scalar("complex"))
+
+    def __index__(self) -> int:
+        if self.ndim or not dtypes.is_integer(self.dtype):
+            raise TypeError(
+                f"only integer scalar arrays convert to an index; got {self.dtype} of shape {self.shape}"
+            )
+        return int(self._value)
+
+    def item(self, *args: int) -> Any:
+        """The element as a Python scalar (at a flat or full index, if given)."""
+        return np.asarray(self._value).item(*args)
+
+    def tolist(self) -> Any:
+        """Nested lists of Python scalars."""
+        return self._value.tolist()
+
+    def tobytes(self, order: Any = "C") -> bytes:
+        """The elements' bytes."""
+        return bytes(np.asarray(self._value).tobytes(order))
+
+    def __iter__(self) -> Iterator[Any]:
+        value = self._value
+        if value.ndim == 0:
+            raise TypeError("iteration over a 0-d array")
+        from pullback.core.trace import EVAL, current
+
+        if current() is EVAL:
+            return iter([ConcreteArray(v, self.weak_type) for v in value])
+        return iter([self[i] for i in range(len(value))])  # type: ignore[index]
+
+    # ---- text ---------------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        weak = ", weak_type=True" if self.weak_type else ""
+        if dtypes.is_key(self.dtype):
+            return f"Array({self.shape}, dtype=key<fry>) overlaying:\n{np.asarray(self._value)['fry']}"
+        value = np.asarray(self._value)
+        tail = f"dtype={dtypes.name(self.dtype)}{weak})"
+        if value.size == 0:
+            return f"Array([], shape={value.shape}, {tail}" if value.ndim != 1 else f"Array([], {tail}"
+        body = np.array2string(value, prefix="Array(", suffix=",", separator=", ")
+        last = body.rsplit("\n", 1)[-1]
+        width = np.get_printoptions()["linewidth"]
+        gap = "\n      " if len(last) + len(tail) + (7 if "\n" not in body else 1) > width else " "
+        return f"Array({body},{gap}{tail}"
+
+    def __str__(self) -> str:
+        if dtypes.is_key(self.dtype):
+            return repr(self)
+        return str(np.asarray(self._value))
+
+    def __format__(self, spec: str) -> str:
+        if self.ndim == 0:
+            return format(self._value[()], spec)
+        return format(np.asarray(self._value), spec)
+
+    # ---- copies and pickling ------------------------------------------------------------------------------------
+
+    def __copy__(self) -> ConcreteArray:
+        return ConcreteArray(self._value, self.weak_type)
+
+    def __deepcopy__(self, memo: Any) -> ConcreteArray:
+        return ConcreteArray(self._value, self.weak_type)
+
+    def __reduce__(self) -> Any:
+        return _rebuild, (np.asarray(self._value), self.weak_type)
+
+
+def _rebuild(value: np.ndarray[Any, Any], weak_type: bool) -> ConcreteArray:
+    return ConcreteArray(value, weak_type)
+
+
+def read_only(value: Any) -> np.ndarray[Any, Any]:
+    """A view of a NumPy value that cannot be written through."""
+    view = np.asarray(value).view()
+    view.flags.writeable = False
+    return view
+
+
+def from_numpy(x: Any, weak_type: bool = False) -> ConcreteArray:
+    """An Array with the contents of a NumPy value, copied so that later writes to it change nothing here."""
+    dtype = x.dtype
+    if dtype not in dtypes._KINDS:
+        native = dtype.newbyteorder("=")
+        dtypes.kind(native)
+        return ConcreteArray(np.array(x, dtypes.canonicalize(native)), weak_type)
+    if isinstance(x, np.generic):
+        narrow = dtypes.canonicalize(dtype)
+        return ConcreteArray(x if narrow == dtype else np.asarray(x).astype(narrow), weak_type)
+    return ConcreteArray(np.array(x, dtypes.canonicalize(dtype), subok=False), weak_type)
+
+
+_SCALARS = {
+    "bool": np.bool_, "int32": np.int32, "int64": np.int64, "float32": np.float32, "float64": np.float64,
+    "complex64": np.complex64, "complex128": np.complex128,
+}  # fmt: skip
+
+
+def from_scalar(x: Any) -> ConcreteArray:
+    """A 0-d, weakly typed Array of a Python scalar. Raises OverflowError for integers out of range."""
+    dtype, weak = dtypes.typing_of(x)
+    try:
+        return ConcreteArray(_SCALARS[dtype.name](x), weak)
+    except OverflowError:
+        raise OverflowError(
+            f"Python integer {x} does not fit into {dtype.name}; with enable_x64 the default is int64"
+        ) from None
+
+
+def as_array(x: Any) -> Array:
+    """`x` as something operations take: Arrays as they are, NumPy values copied, scalars weakly typed.
+
+    Raises TypeError for anything else (lists included: convert those with `pullback.numpy.array`).
+    """
+    if isinstance(x, Array):
+        return x
+    if isinstance(x, (np.ndarray, np.generic)):
+        return from_numpy(x)
+    if isinstance(x, dtypes.PYTHON_SCALARS):
+        return from_scalar(x)
+    convert = getattr(x, "__jax_array__", None)
+    if convert is not None:
+        return as_array(convert())
+    raise TypeError(f"{x!r:.200} of type {type(x).__name__!r} is not a valid array type")

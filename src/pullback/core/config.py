@@ -1,0 +1,137 @@
+"""Configuration: named options with a global value, and a value per context while a `with` block is active.
+
+    config.update("jax_enable_x64", True)      # globally
+    with pullback.enable_x64(True): ...        # here and in nothing else
+
+Option names may carry the prefix `jax_`. Reading an option costs one attribute or one context-variable look-up;
+nothing on the hot path of an operation reads any.
+"""
+
+from __future__ import annotations
+
+import os
+from contextvars import ContextVar, Token
+from typing import Any, Callable
+
+_UNSET: Any = object()
+
+
+class Option:
+    """One option. Call it with a value to get a context manager that holds for the current context."""
+
+    def __init__(self, name: str, default: Any, doc: str, choices: tuple[Any, ...] | None = None) -> None:
+        self.name, self.__doc__, self.choices = name, doc, choices
+        self.default = self._global = default
+        self._local: ContextVar[Any] = ContextVar(name, default=_UNSET)
+        self.on_change: Callable[[], None] | None = None
+
+    @property
+    def value(self) -> Any:
+        local = self._local.get()
+        return self._global if local is _UNSET else local
+
+    def set_global(self, value: Any) -> None:
+        self._global = self.check(value)
+        if self.on_change is not None:
+            self.on_change()
+
+    def check(self, value: Any) -> Any:
+        if isinstance(self.default, bool):
+            if not isinstance(value, bool) and value not in (0, 1):
+                raise TypeError(f"option {self.name!r} takes a bool, got {value!r}")
+            return bool(value)
+        if self.choices is not None and value not in self.choices:
+            raise ValueError(f"option {self.name!r} must be one of {', '.join(map(repr, self.choices))}; got {value!r}")
+        return value
+
+    def __call__(self, value: Any = True) -> "Setting":
+        return Setting(self, self.check(value))
+
+
+class Setting:
+    """A context manager giving an option a value until the block ends, however it ends."""
+
+    def __init__(self, option: Option, value: Any) -> None:
+        self.option, self.new_value = option, value
+        self._tokens: list[Token[Any]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(self.option._local.set(self.new_value))
+        if self.option.on_change is not None:
+            self.option.on_change()
+
+    def __exit__(self, *exc: object) -> None:
+        self.option._local.reset(self._tokens.pop())
+        if self.option.on_change is not None:
+            self.option.on_change()
+
+
+class Config:
+    """`pullback.config`: attribute access reads an option, `update` sets it globally."""
+
+    def __init__(self) -> None:
+        self._options: dict[str, Option] = {}
+
+    def define(self, name: str, default: Any, doc: str, choices: tuple[Any, ...] | None = None) -> Option:
+        option = self._options[name] = Option(name, default, doc, choices)
+        text = os.environ.get("PULLBACK_" + name.upper())
+        if text is not None:
+            option.set_global(parse(option, text))
+        return option
+
+    def option(self, name: str) -> Option:
+        found = self._options.get(name.removeprefix("jax_"))
+        if found is None:
+            raise AttributeError(f"unknown option {name!r}; known: {', '.join(sorted(self._options))}")
+        return found
+
+    def update(self, name: str, value: Any) -> None:
+        """Set option `name` (with or without the prefix `jax_`) for every thread. Raises AttributeError if unknown."""
+        self.option(name).set_global(value)
+
+    def read(self, name: str) -> Any:
+        return self.option(name).value
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {"jax_" + name: option.value for name, option in self._options.items()}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self.option(name).value
+
+
+def parse(option: Option, text: str) -> Any:
+    """The value that an environment variable's text means for `option`."""
+    if isinstance(option.default, bool):
+        lowered = text.lower()
+        if lowered in ("1", "true", "on", "yes", "y", "t"):
+            return True
+        if lowered in ("0", "false", "off", "no", "n", "f", ""):
+            return False
+        raise ValueError(f"environment variable for option {option.name!r}: {text!r} is not a truth value")
+    return option.check(int(text) if isinstance(option.default, int) else text)
+
+
+config = Config()
+enable_x64 = config.define("enable_x64", False, "64-bit default types, and no truncation of 64-bit inputs.")
+threefry_partitionable = config.define(
+    "threefry_partitionable", False, "Random streams of JAX 0.5 and later, instead of those before."
+)
+debug_nans = config.define("debug_nans", False, "Raise FloatingPointError at the operation that produces a NaN.")
+debug_infs = config.define("debug_infs", False, "Raise FloatingPointError at the operation that produces an infinity.")
+disable_jit = config.define("disable_jit", False, "`jit` calls the Python function directly.")
+numpy_dtype_promotion = config.define(
+    "numpy_dtype_promotion", "standard", "Whether operands of different types are promoted.", ("standard", "strict")
+)
+numpy_rank_promotion = config.define(
+    "numpy_rank_promotion", "allow", "Whether operands of different ranks broadcast.", ("allow", "warn", "raise")
+)
+default_matmul_precision = config.define("default_matmul_precision", None, "Precision of contractions; CPUs ignore it.")
+default_prng_impl = config.define("default_prng_impl", "threefry2x32", "The generator behind `key`.", ("threefry2x32",))
+legacy_prng_key = config.define("legacy_prng_key", "allow", "Use of raw uint32 keys.", ("allow", "warn", "error"))
+check_tracer_leaks = config.define("check_tracer_leaks", False, "Raise when a tracer outlives its transformation.")
+enable_checks = config.define("enable_checks", False, "Check internal invariants: every jaxpr is type-checked.")
+log_compiles = config.define("log_compiles", False, "Log each compilation.")
+platforms = config.define("platforms", None, "Comma-separated platforms to use, in order of preference.")

@@ -1,0 +1,331 @@
+"""Data types: which exist, how they promote, and how 64-bit ones shrink while `enable_x64` is off.
+
+A *dtype* is always a `numpy.dtype` here. The bfloat16, float8 and sub-byte integer types are those of `ml_dtypes`;
+random keys have the structured type `KEY` (8 opaque bytes an element), so that every operation that only moves elements works on them
+unchanged. *Weak* types are those of Python scalars: they give way to the other operand's type.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from pullback.core import config
+from pullback.core.errors import TypePromotionError
+
+DType = np.dtype[Any]
+
+bool_ = np.dtype(np.bool_)
+int8, int16, int32, int64 = map(np.dtype, (np.int8, np.int16, np.int32, np.int64))
+uint8, uint16, uint32, uint64 = map(np.dtype, (np.uint8, np.uint16, np.uint32, np.uint64))
+float16, float32, float64 = map(np.dtype, (np.float16, np.float32, np.float64))
+complex64, complex128 = map(np.dtype, (np.complex64, np.complex128))
+bfloat16: DType = np.dtype(ml_dtypes.bfloat16)
+int2, int4, uint2, uint4 = (np.dtype(getattr(ml_dtypes, n)) for n in ("int2", "int4", "uint2", "uint4"))
+FLOAT8: tuple[DType, ...] = tuple(
+    np.dtype(getattr(ml_dtypes, name))
+    for name in (
+        "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fn", "float8_e4m3fnuz",
+        "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn", "float6_e2m3fn", "float6_e3m2fn",
+    )
+)  # fmt: skip
+
+#: The tangent type of integers and booleans: there is one tangent, zero, and it takes no room.
+float0: DType = np.dtype([("float0", np.void, 0)])
+#: The element type of typed random keys: two words of Threefry-2x32 key data.
+KEY: DType = np.dtype([("fry", np.uint32, (2,))])
+
+
+class extended(np.generic):
+    """Scalar kind of types that are opaque to arithmetic."""
+
+
+class prng_key(extended):
+    """Scalar kind of typed random keys: `issubdtype(key.dtype, prng_key)` is true."""
+
+
+SIGNED = (int8, int16, int32, int64, int2, int4)
+UNSIGNED = (uint8, uint16, uint32, uint64, uint2, uint4)
+FLOATS = (float16, bfloat16, float32, float64, *FLOAT8)
+COMPLEXES = (complex64, complex128)
+_KINDS: dict[DType, str] = {
+    bool_: "b", **dict.fromkeys(SIGNED, "i"), **dict.fromkeys(UNSIGNED, "u"),
+    **dict.fromkeys(FLOATS, "f"), **dict.fromkeys(COMPLEXES, "c"), KEY: "k", float0: "0",
+}  # fmt: skip
+
+_NARROW: dict[DType, DType] = {float64: float32, int64: int32, uint64: uint32, complex128: complex64}
+_DEFAULTS: dict[type, tuple[DType, DType]] = {
+    bool: (bool_, bool_), int: (int32, int64), float: (float32, float64), complex: (complex64, complex128),
+}  # fmt: skip
+PYTHON_SCALARS = (bool, int, float, complex)
+
+
+def kind(dtype: DType) -> str:
+    """`b`ool, `i`nteger, `u`nsigned, `f`loat, `c`omplex, `k`ey or float`0`. Raises TypeError for any other type."""
+    try:
+        return _KINDS[dtype]
+    except KeyError:
+        raise TypeError(f"dtype {dtype} is not a valid array type: only numeric and boolean types are") from None
+
+
+def is_inexact(dtype: DType) -> bool:
+    return _KINDS.get(dtype, "") in ("f", "c")
+
+
+def is_float(dtype: DType) -> bool:
+    return _KINDS.get(dtype) == "f"
+
+
+def is_complex(dtype: DType) -> bool:
+    return _KINDS.get(dtype) == "c"
+
+
+def is_integer(dtype: DType) -> bool:
+    return _KINDS.get(dtype, "") in ("i", "u")
+
+
+def is_key(dtype: Any) -> bool:
+    return bool(dtype == KEY)
+
+
+def canonicalize(dtype: DType) -> DType:
+    """`dtype`, or its 32-bit counterpart while `enable_x64` is off."""
+    narrow = _NARROW.get(dtype)
+    return dtype if narrow is None or config.enable_x64.value else narrow
+
+
+def canonicalize_dtype(dtype: Any, allow_extended_dtype: bool = False) -> DType:
+    """The dtype an array gets when `dtype` is asked for: any spelling NumPy knows, or a Python scalar type.
+
+    >>> canonicalize_dtype(float), canonicalize_dtype("complex128")
+    (dtype('float32'), dtype('complex64'))
+    """
+    del allow_extended_dtype
+    if dtype in _DEFAULTS:
+        return default_dtype(dtype)
+    found = np.dtype(dtype)
+    if found not in _KINDS:
+        kind(found.newbyteorder("="))
+        found = found.newbyteorder("=")
+    return canonicalize(found)
+
+
+def default_dtype(scalar_type: type) -> DType:
+    """The type of a Python scalar: bool, int32/int64, float32/float64 or complex64/complex128."""
+    return _DEFAULTS[scalar_type][config.enable_x64.value]
+
+
+def to_inexact(dtype: DType) -> DType:
+    """The floating type in which functions of an integer or boolean argument are computed; inexact types stay."""
+    return dtype if is_inexact(dtype) else default_dtype(float)
+
+
+_COMPLEX_OF = {float64: complex128, complex64: complex64, complex128: complex128}
+_REAL_OF = {complex64: float32, complex128: float64}
+
+
+def to_complex(dtype: DType) -> DType:
+    """The complex type with parts of `dtype` (complex64 for everything narrower than float64)."""
+    return _COMPLEX_OF.get(dtype, complex64)
+
+
+def to_real(dtype: DType) -> DType:
+    """The type of the parts of a complex `dtype`; real types are their own."""
+    return _REAL_OF.get(dtype, dtype)
+
+
+def tangent_dtype(dtype: DType) -> DType:
+    """The type of tangents of values of `dtype`: itself if inexact, else `float0`."""
+    return dtype if is_inexact(dtype) else float0
+
+
+# ---- promotion: the least upper bound in a lattice of types -----------------------------------------------------
+
+_WEAK_INT, _WEAK_FLOAT, _WEAK_COMPLEX = "i*", "f*", "c*"
+_UP: dict[Any, tuple[Any, ...]] = {
+    bool_: (_WEAK_INT,),
+    _WEAK_INT: (uint8, int8, int4, uint4, int2, uint2),
+    uint8: (uint16, int16), uint16: (uint32, int32), uint32: (uint64, int64), uint64: (_WEAK_FLOAT,),
+    int8: (int16,), int16: (int32,), int32: (int64,), int64: (_WEAK_FLOAT,),
+    int2: (), uint2: (), int4: (), uint4: (),
+    _WEAK_FLOAT: (bfloat16, float16, _WEAK_COMPLEX, *FLOAT8),
+    bfloat16: (float32,), float16: (float32,), float32: (float64, complex64), float64: (complex128,),
+    _WEAK_COMPLEX: (complex64,), complex64: (complex128,), complex128: (),
+    **{f8: () for f8 in FLOAT8},
+}  # fmt: skip
+
+
+def _upper_bounds() -> dict[Any, frozenset[Any]]:
+    bounds: dict[Any, frozenset[Any]] = {}
+
+    def above(node: Any) -> frozenset[Any]:
+        if node not in bounds:
+            bounds[node] = frozenset([node]).union(*(above(n) for n in _UP[node]))
+        return bounds[node]
+
+    for node in _UP:
+        above(node)
+    return bounds
+
+
+_BOUNDS = _upper_bounds()
+_LATTICE_CACHE: dict[tuple[DType, bool, DType, bool], tuple[DType, bool]] = {}
+
+
+def promote_pair(a: DType, weak_a: bool, b: DType, weak_b: bool) -> tuple[DType, bool]:
+    """The (dtype, weak) of an operation on operands of two (dtype, weak) pairs. Raises TypePromotionError."""
+    key = (a, weak_a, b, weak_b)
+    found = _LATTICE_CACHE.get(key)
+    if found is None:
+        found = _LATTICE_CACHE[key] = _promote(*key)
+    if a != b and not (weak_a or weak_b) and config.numpy_dtype_promotion.value == "strict":
+        raise TypePromotionError(
+            f"dtypes {a.name} and {b.name} have no implicit promotion in strict mode (numpy_dtype_promotion='strict'); "
+            "convert one of them with .astype"
+        )
+    return (canonicalize(found[0]), found[1]) if found[0] in _NARROW else found
+
+
+def _promote(a: DType, weak_a: bool, b: DType, weak_b: bool) -> tuple[DType, bool]:
+    if a == b and weak_a == weak_b:
+        return a, weak_a
+    node_a, node_b = _node(a, weak_a), _node(b, weak_b)
+    if node_a not in _BOUNDS or node_b not in _BOUNDS:
+        raise TypePromotionError(f"dtypes {a} and {b} have no implicit promotion")
+    common = _BOUNDS[node_a] & _BOUNDS[node_b]
+    least = [n for n in common if common <= _BOUNDS[n]]
+    if len(least) != 1:
+        raise TypePromotionError(
+            f"dtypes {a.name} and {b.name} have no implicit promotion: convert one of them with .astype"
+        )
+    node = least[0]
+    if node == _WEAK_INT:
+        return int64, True
+    if node == _WEAK_FLOAT:
+        return float64, True  # narrowed by whoever asked, as their `enable_x64` says
+    if node == _WEAK_COMPLEX:
+        return complex128, True
+    return node, False
+
+
+_WEAK_NODES = {"i": _WEAK_INT, "u": _WEAK_INT, "f": _WEAK_FLOAT, "c": _WEAK_COMPLEX}
+
+
+def _node(dtype: DType, weak: bool) -> Any:
+    return _WEAK_NODES[kind(dtype)] if weak and dtype != bool_ else dtype
+
+
+def typing_of(x: Any) -> tuple[DType, bool]:
+    """(dtype, weak) of an array, a NumPy value, a Python scalar or anything that has `dtype`. Raises TypeError."""
+    scalar = type(x)
+    if scalar in _DEFAULTS:
+        return default_dtype(scalar), scalar is not bool
+    dtype = getattr(x, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        if dtype not in _KINDS:
+            kind(dtype)
+        return canonicalize(dtype), bool(getattr(x, "weak_type", False))
+    if isinstance(x, PYTHON_SCALARS):
+        base = next(t for t in PYTHON_SCALARS if isinstance(x, t))
+        return default_dtype(base), base is not bool
+    raise TypeError(f"value of type {scalar.__name__!r} is not a valid array type: {x!r:.100}")
+
+
+def promotion(*values: Any) -> tuple[DType, bool]:
+    """The common (dtype, weak) of values, dtypes and Python scalar types."""
+    if not values:
+        raise ValueError("at least one array or dtype is required")
+    found: tuple[DType, bool] | None = None
+    for value in values:
+        if value in _DEFAULTS if isinstance(value, type) else False:
+            pair = default_dtype(value), value is not bool
+        elif isinstance(value, (np.dtype, str, type)):
+            pair = canonicalize_dtype(value), False
+        else:
+            pair = typing_of(value)
+        found = pair if found is None else promote_pair(*found, *pair)
+    assert found is not None
+    return found
+
+
+def result_type(*args: Any, return_weak_type_flag: bool = False) -> Any:
+    """The dtype of an operation on `args` (arrays, scalars, dtypes), by JAX's promotion lattice.
+
+    >>> result_type(np.int32(1), 2.0)
+    dtype('float32')
+    """
+    dtype, weak = promotion(*args)
+    return (dtype, weak) if return_weak_type_flag else dtype
+
+
+def issubdtype(a: Any, b: Any) -> bool:
+    """`numpy.issubdtype`, extended to bfloat16, float8, int4 and typed keys."""
+    if b is extended or b is prng_key:
+        return (isinstance(a, np.dtype) and a == KEY) or a is prng_key or a is b
+    if isinstance(a, np.dtype) and a == KEY:
+        return False
+    if not (isinstance(a, type) and issubclass(a, np.generic) and a not in (t.type for t in _KINDS)):
+        dtype = np.dtype(a) if a not in _DEFAULTS else _DEFAULTS[a][1]
+        if dtype in _KINDS and isinstance(b, type) and issubclass(b, np.generic) and b in _ABSTRACT:
+            return _KINDS[dtype] in _ABSTRACT[b]
+        a = dtype
+    return bool(np.issubdtype(a, b))
+
+
+_ABSTRACT: dict[type, str] = {
+    np.generic: "biufc", np.number: "iufc", np.integer: "iu", np.signedinteger: "i", np.unsignedinteger: "u",
+    np.inexact: "fc", np.floating: "f", np.complexfloating: "c",
+}  # fmt: skip
+
+_ML_TYPES = frozenset((bfloat16, *FLOAT8, int2, int4, uint2, uint4))
+
+
+def finfo(dtype: Any) -> Any:
+    """Machine limits of a floating type, ml_dtypes' included."""
+    dtype = np.dtype(dtype)
+    return ml_dtypes.finfo(dtype) if dtype in _ML_TYPES else np.finfo(dtype)
+
+
+def iinfo(dtype: Any) -> Any:
+    """Machine limits of an integer type, int4 and kin included."""
+    dtype = np.dtype(dtype)
+    return ml_dtypes.iinfo(dtype) if dtype in _ML_TYPES else np.iinfo(dtype)
+
+
+def itemsize_bits(dtype: Any) -> int:
+    """Width of one element in bits (4 for int4, though NumPy stores it in a byte)."""
+    dtype = np.dtype(dtype)
+    if dtype in (int4, uint4, FLOAT8[8]):
+        return 4
+    if dtype in (int2, uint2):
+        return 2
+    return dtype.itemsize * 8
+
+
+def scalar_type_of(x: Any) -> type:
+    """The Python scalar type (bool, int, float, complex) that a value or dtype corresponds to."""
+    k = kind(typing_of(x)[0])
+    return {"b": bool, "i": int, "u": int, "f": float, "c": complex}[k]
+
+
+def name(dtype: DType) -> str:
+    """`float32`, `bfloat16`, ..., `key<fry>`."""
+    return "key<fry>" if dtype == KEY else "float0" if dtype == float0 else dtype.name
+
+
+_SHORT = {"b": "bool", "i": "i", "u": "u", "f": "f", "c": "c"}
+
+
+def short_name(dtype: DType) -> str:
+    """As in printed jaxprs: `f32`, `i8`, `bf16`, `c64`, `bool`, `key<fry>`."""
+    if dtype == bool_:
+        return "bool"
+    if dtype == bfloat16:
+        return "bf16"
+    if dtype in (KEY, float0):
+        return name(dtype)
+    if dtype in FLOAT8:
+        return dtype.name.replace("float", "f")
+    return f"{_SHORT[kind(dtype)]}{itemsize_bits(dtype)}"

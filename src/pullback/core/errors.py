@@ -1,0 +1,150 @@
+"""The errors users meet, and the two helpers that point them at their own line.
+
+Every error of a tracer names what the value is, where the operation was asked for and what to do instead.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import FrameType, TracebackType
+from typing import Any
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def is_internal(filename: str) -> bool:
+    """Whether a source file belongs to this package (and so is left out of what users are shown)."""
+    return filename.startswith(_PACKAGE) and not filename.endswith("tour.py")
+
+
+def user_frame() -> FrameType | None:
+    """The innermost frame on the stack that is not Pullback's own."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_internal(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def user_line() -> str:
+    """`file:line (function)` of the user's innermost frame, for messages."""
+    frame = user_frame()
+    if frame is None:
+        return "<unknown>"
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} ({frame.f_code.co_name})"
+
+
+def filter_traceback(error: BaseException) -> None:
+    """Drop this package's frames from the traceback of `error`, unless nothing else would be left.
+
+    `PULLBACK_TRACEBACK=full` in the environment keeps them.
+    """
+    if os.environ.get("PULLBACK_TRACEBACK") == "full":
+        return
+    kept: list[TracebackType] = []
+    tb = error.__traceback__
+    while tb is not None:
+        if not is_internal(tb.tb_frame.f_code.co_filename):
+            kept.append(tb)
+        tb = tb.tb_next
+    if not kept:
+        return
+    rebuilt: TracebackType | None = None
+    for tb in reversed(kept):
+        rebuilt = TracebackType(rebuilt, tb.tb_frame, tb.tb_lasti, tb.tb_lineno)
+    error.__traceback__ = rebuilt
+
+
+class JAXTypeError(TypeError):
+    """Base class of the type errors that tracing raises."""
+
+
+class JAXIndexError(IndexError):
+    """Base class of the index errors that tracing raises."""
+
+
+class JaxRuntimeError(RuntimeError):
+    """A failure while a program runs."""
+
+
+class JaxprTypeError(TypeError):
+    """A jaxpr that does not type-check."""
+
+
+class ConcretizationTypeError(JAXTypeError):
+    """A concrete value was needed where only an abstract one (a tracer) exists."""
+
+    def __init__(self, tracer: Any, context: str = "") -> None:
+        super().__init__(
+            f"A concrete value was needed, but {_describe(tracer)} has none, at {user_line()}. {context}".rstrip()
+        )
+
+
+class TracerBoolConversionError(ConcretizationTypeError):
+    """`bool()` of an abstract tracer: `if`, `while`, `and`, `or`, `assert` on a traced value."""
+
+    def __init__(self, tracer: Any) -> None:
+        super().__init__(
+            tracer,
+            "A Python `if`, `while`, `and`, `or` or `not` asked for its truth value. Use `pullback.numpy.where` or "
+            "`pullback.lax.cond`, or keep the value out of the transformation (`static_argnums`).",
+        )
+
+
+class TracerIntegerConversionError(JAXTypeError):
+    """A traced value used where Python needs an integer (an index, a size, a range)."""
+
+    def __init__(self, tracer: Any) -> None:
+        super().__init__(
+            f"{_describe(tracer)} was used as a Python integer at {user_line()}. Shapes, ranges and list indices must "
+            "be known while tracing: index an Array instead of a list, or pass the value as a static argument."
+        )
+
+
+class TracerArrayConversionError(JAXTypeError):
+    """A traced value handed to NumPy."""
+
+    def __init__(self, tracer: Any) -> None:
+        super().__init__(
+            f"{_describe(tracer)} cannot become a NumPy array, at {user_line()}. A NumPy function was called on a "
+            "traced value: use its counterpart in `pullback.numpy`, or `pullback.pure_callback`."
+        )
+
+
+class NonConcreteBooleanIndexError(JAXIndexError):
+    """A traced boolean mask used as an index: the shape of the result would depend on its values."""
+
+    def __init__(self, tracer: Any) -> None:
+        super().__init__(
+            f"The boolean index {_describe(tracer)} at {user_line()} would give a result whose shape depends on traced "
+            "values. Use `pullback.numpy.where(mask, x, fill)` or pass `size=` to `nonzero`."
+        )
+
+
+class UnexpectedTracerError(JAXTypeError):
+    """A tracer used after the transformation that made it has returned."""
+
+    def __init__(self, tracer: Any) -> None:
+        super().__init__(
+            f"{_describe(tracer)} was used at {user_line()}, outside the transformation that made it: it leaked, by a "
+            "global, an attribute or a closure. Return such values from the transformed function instead of storing them."
+        )
+
+
+class KeyReuseError(RuntimeError):
+    """A random key consumed twice (with `debug_key_reuse`)."""
+
+
+class InconclusiveDimensionOperation(Exception):
+    """A comparison of symbolic dimensions without a definite answer."""
+
+
+class TypePromotionError(ValueError):
+    """Data types without an implicit common type."""
+
+
+def _describe(tracer: Any) -> str:
+    try:
+        return f"the traced value {tracer!r}"
+    except Exception as error:  # a half-built tracer must not hide the error that is being reported
+        return f"a traced value ({type(tracer).__name__}, whose repr failed: {error!r})"

@@ -1,0 +1,285 @@
+"""The tape: linear maps recorded as nodes, applied forwards (push) or transposed (pull).
+
+A derivative rule gives a primal output and a *linear* action on tangents. Linearization records that action as a `Node`: an
+output tangent as a linear function of its parents' tangents, with the residual arrays it needs. Nodes point to their parents only, so
+whatever the output does not need is freed by reference counting while the function still runs. Parents have smaller
+`id`s than children: sorting by `id` gives an evaluation order, and its reverse the order of the backward pass.
+
+There are few kinds of node: `Input`; `Equation`, one linear primitive applied to parents and constants; `Projection`, one result
+of an equation with several; and the kinds that families add (`lax.elementwise.Combination`, the custom rules' and checkpoint's nodes).
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any, Callable, Iterable, Sequence
+
+import numpy as np
+
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.dtypes import DType
+from pullback.core.errors import user_line
+from pullback.core.trace import Params, Trace, Tracer, current, reset_current, set_current
+from pullback.core.types import Shape, ShapedArray
+
+next_id: Callable[[], int] = count().__next__
+Cotangents = dict[int, Any]
+Tangents = dict[int, Any]
+
+
+def zeros(shape: Shape, dtype: DType) -> ConcreteArray:
+    """A zero of a tangent space."""
+    return ConcreteArray(np.zeros(shape, dtype))
+
+
+class Node:
+    """An output tangent as a linear function of parents' tangents. Abstract."""
+
+    __slots__ = ("id", "shape", "dtype", "__weakref__")
+    id: int
+    shape: Shape
+    dtype: DType
+
+    def parents(self) -> Iterable[Node]:
+        """The nodes whose tangents this one depends on."""
+        raise NotImplementedError
+
+    def push(self, tangents: Tangents) -> Any:
+        """This node's tangent, from the parents' in `tangents` (absent: zero). None stands for zero."""
+        raise NotImplementedError
+
+    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+        """Add to the parents' entries of `cotangents` what the cotangent `ct` of this node contributes."""
+        raise NotImplementedError
+
+    def residuals(self) -> Sequence[Any]:
+        """The arrays that push and pull need."""
+        raise NotImplementedError
+
+    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+        """The same action with other residuals, on the nodes that `parents` gives for the old parents' ids."""
+        raise NotImplementedError
+
+    def structure(self, numbering: dict[int, int]) -> Any:
+        """What, besides the residuals, determines the action: comparable and hashable."""
+        raise NotImplementedError
+
+
+def accumulate(cotangents: Cotangents, node: Node, ct: Any) -> None:
+    """Add `ct` to the cotangent of `node`."""
+    old = cotangents.get(node.id)
+    cotangents[node.id] = ct if old is None else old + ct
+
+
+class Input(Node):
+    """A tangent that is given."""
+
+    __slots__ = ()
+
+    def __init__(self, shape: Shape, dtype: DType) -> None:
+        self.id, self.shape, self.dtype = next_id(), shape, dtype
+
+    def parents(self) -> Iterable[Node]:
+        return ()
+
+    def residuals(self) -> Sequence[Any]:
+        return ()
+
+    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+        return Input(self.shape, self.dtype)
+
+    def structure(self, numbering: dict[int, int]) -> Any:
+        return ("input", self.shape, self.dtype)
+
+
+class Equation(Node):
+    """One linear primitive applied to operands of which some are nodes and the others constants."""
+
+    __slots__ = ("primitive", "operands", "params")
+
+    def __init__(self, primitive: Any, operands: Sequence[Any], params: Params, shape: Shape, dtype: DType) -> None:
+        self.id = next_id()
+        self.primitive, self.operands, self.params = primitive, operands, params
+        self.shape, self.dtype = shape, dtype
+
+    def parents(self) -> Iterable[Node]:
+        return [x for x in self.operands if isinstance(x, Node)]
+
+    def push(self, tangents: Tangents) -> Any:
+        args, active = [], False
+        for x in self.operands:
+            if isinstance(x, Node):
+                t = tangents.get(x.id)
+                active = active or t is not None
+                args.append(zeros(x.shape, x.dtype) if t is None else t)
+            else:
+                args.append(x)
+        return self.primitive.bind(*args, **self.params) if active else None
+
+    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+        if self.primitive.multiple_results:
+            ct = list(ct)
+        for x, ct_x in zip(self.operands, self.primitive.transpose(ct, *self.operands, **self.params)):
+            if ct_x is not None and isinstance(x, Node):
+                accumulate(cotangents, x, ct_x)
+
+    def residuals(self) -> Sequence[Any]:
+        return [x for x in self.operands if not isinstance(x, Node)]
+
+    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+        rest = iter(residuals)
+        operands = [parents[x.id] if isinstance(x, Node) else next(rest) for x in self.operands]
+        return Equation(self.primitive, operands, self.params, self.shape, self.dtype)
+
+    def structure(self, numbering: dict[int, int]) -> Any:
+        operands = tuple(numbering[x.id] if isinstance(x, Node) else None for x in self.operands)
+        return (self.primitive, operands, tuple(sorted(self.params.items())), self.shape, self.dtype)
+
+
+class Projection(Node):
+    """Result number `index` of a node that has several."""
+
+    __slots__ = ("source", "index", "count")
+
+    def __init__(self, source: Node, index: int, count: int, shape: Shape, dtype: DType) -> None:
+        self.id = next_id()
+        self.source, self.index, self.count = source, index, count
+        self.shape, self.dtype = shape, dtype
+
+    def parents(self) -> Iterable[Node]:
+        return (self.source,)
+
+    def push(self, tangents: Tangents) -> Any:
+        results = tangents.get(self.source.id)
+        return None if results is None else results[self.index]
+
+    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+        results = cotangents.setdefault(self.source.id, [None] * self.count)
+        results[self.index] = ct
+
+    def residuals(self) -> Sequence[Any]:
+        return ()
+
+    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+        return Projection(parents[self.source.id], self.index, self.count, self.shape, self.dtype)
+
+    def structure(self, numbering: dict[int, int]) -> Any:
+        return ("projection", numbering[self.source.id], self.index)
+
+
+def project(source: Node, types: Sequence[ShapedArray]) -> list[Node]:
+    """The results of a node that has several, one node each."""
+    return [Projection(source, i, len(types), t.shape, t.dtype) for i, t in enumerate(types)]
+
+
+# ---- programs: all nodes some outputs need ----------------------------------------------------------------------
+
+
+def reachable(outputs: Iterable[Node | None]) -> list[Node]:
+    """Every node that `outputs` depend on, in evaluation order."""
+    found: dict[int, Node] = {}
+    todo = [n for n in outputs if n is not None]
+    while todo:
+        node = todo.pop()
+        if node.id not in found:
+            found[node.id] = node
+            todo.extend(node.parents())
+    return [found[i] for i in sorted(found)]
+
+
+def push_nodes(nodes: Iterable[Node], tangents: Tangents) -> None:
+    """Compute the tangents of `nodes` (in evaluation order) into `tangents`, which holds the inputs'."""
+    for node in nodes:
+        if node.__class__ is not Input:
+            t = node.push(tangents)
+            if t is not None:
+                tangents[node.id] = t
+
+
+def pull_nodes(nodes: Sequence[Node], cotangents: Cotangents) -> None:
+    """Propagate the outputs' entries of `cotangents` down to the inputs. The nodes stay usable."""
+    for node in reversed(nodes):
+        if node.__class__ is not Input:
+            ct = cotangents.pop(node.id, None)
+            if ct is not None:
+                node.pull(ct, cotangents)
+
+
+def pull_and_free(nodes: list[Node], cotangents: Cotangents) -> None:
+    """`pull_nodes`, emptying the list: each node's residuals are freed as soon as it has been used."""
+    while nodes:
+        node = nodes.pop()
+        if node.__class__ is not Input:
+            ct = cotangents.pop(node.id, None)
+            if ct is not None:
+                node.pull(ct, cotangents)
+
+
+# ---- recording a rule's action on tangents ----------------------------------------------------------------------
+
+
+class LinearTracer(Tracer):
+    """A tangent while a derivative rule (or a function to be transposed) is being recorded: a node, and no value."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, trace: Trace, node: Node) -> None:
+        self.trace, self.node = trace, node
+
+    shape = property(lambda self: self.node.shape)  # type: ignore[assignment]
+    dtype = property(lambda self: self.node.dtype)  # type: ignore[assignment]
+    weak_type = property(lambda self: False)  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Tangent<{self.aval.str_short()}>"
+
+
+class LinearTrace(Trace):
+    """Records linear primitives applied to its tracers; everything else goes to the parent."""
+
+    __slots__ = ()
+
+    def __init__(self, parent: Trace) -> None:
+        self.parent = parent
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        operands = [a.node if a.__class__ is LinearTracer and a.trace is self else a for a in args]
+        active = [isinstance(x, Node) for x in operands]
+        if True not in active:
+            token = set_current(self.parent)
+            try:
+                return self.parent.process(primitive, args, params)
+            finally:
+                reset_current(token)
+        if not primitive.is_linear(active):
+            raise TypeError(
+                f"a function that must be linear in its tangents applies {primitive.name!r} to one, which is not linear, "
+                f"at {user_line()}"
+            )
+        token = set_current(self.parent)
+        try:
+            recorded = primitive.record(operands, params)
+        finally:
+            reset_current(token)
+        if primitive.multiple_results:
+            return [LinearTracer(self, n) for n in recorded]
+        return LinearTracer(self, recorded)
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        # Linear functions of tangents need no rule of their own: they are recorded as what they compute.
+        return call.evaluate_call(args, params)
+
+
+def record_linear(fun: Callable[..., Any], nodes: Sequence[Node | None]) -> Any:
+    """Call `fun` with a tangent tracer for each node (None for None); the results, tracers replaced by nodes.
+
+    `fun` returns a flat sequence; a result that depends on no tangent comes back as it is.
+    """
+    trace = LinearTrace(current())
+    tangents = [None if n is None else LinearTracer(trace, n) for n in nodes]
+    token = set_current(trace)
+    try:
+        outs = fun(*tangents)
+    finally:
+        reset_current(token)
+    return [o.node if o.__class__ is LinearTracer and o.trace is trace else o for o in outs]

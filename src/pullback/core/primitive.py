@@ -1,0 +1,189 @@
+"""Primitives: the operations everything is made of, each declared once with all its rules.
+
+A primitive is a final class (or an instance of a family) whose methods are its rules:
+
+- `evaluate(*values, **params)`: the result by NumPy, on NumPy values;
+- `type_of(*types, **params)`: the result's `ShapedArray`;
+- `jvp(primals, tangents, **params)`: the output and its tangent, *linear* in the tangents (None where zero), written with
+  other operations; it is applied at once by `jvp` and recorded by `linearize`, so there is no second rule for reverse mode;
+- `transpose(ct, *operands, **params)`: for primitives linear in some operands, the cotangents of those operands (which come as
+  nodes: `is_node(x)`), None for the others;
+- `batch(size, args, axes, **params)`: the operation on batched arguments; `axes[i]` is None where `args[i]` is not batched; gives
+  result and its batch axis.
+
+What may be traced is positional, what is static is a keyword. Primitives with several results (`multiple_results`) take and
+give lists of results in all rules. A rule that is absent says so by name when it is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+from pullback.core.array import Array
+from pullback.core.errors import user_line
+from pullback.core.linear import Equation, Node, project, record_linear, zeros
+from pullback.core.trace import Params, current
+from pullback.core.types import ShapedArray
+
+#: Every primitive by name, for the conformance suite and for readers of serialized programs.
+registry: dict[str, Primitive] = {}
+
+
+def is_node(x: Any) -> bool:
+    """Whether an operand of `transpose` is one whose cotangent is wanted."""
+    return isinstance(x, Node)
+
+
+class Primitive:
+    """Base of all primitives; see the module's text for the rules."""
+
+    name: str
+    multiple_results = False
+    #: Weakness of the result's type: "all" (weak if every operand is), "never", or "param" (the parameter `weak_type`).
+    weakness = "all"
+    #: Whether the parameter `axis_name` names mapped axes it communicates over, by the rule `batch_collective`.
+    is_collective = False
+    #: Why there is no derivative, for primitives whose results have none (integers, booleans, steps, random bits).
+    no_derivative: str | None = None
+
+    def __init__(self) -> None:
+        registry[self.name] = self
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        """Apply the primitive under the current trace."""
+        return current().process(self, args, params)
+
+    # ---- rules --------------------------------------------------------------------------------------------------
+
+    def evaluate(self, *values: Any, **params: Any) -> Any:
+        raise self.missing("evaluate", "evaluation")
+
+    def type_of(self, *types: ShapedArray, **params: Any) -> Any:
+        raise self.missing("type_of", "typing")
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+        if self.no_derivative is not None:
+            out = self.bind(*primals, **params)
+            return out, ([None] * len(out) if self.multiple_results else None)
+        raise self.missing("jvp", "differentiation")
+
+    def transpose(self, ct: Any, *operands: Any, **params: Any) -> Sequence[Any]:
+        raise self.missing("transpose", "transposition")
+
+    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
+        raise self.missing("batch", "vmap")
+
+    # ---- what follows from the rules ----------------------------------------------------------------------------
+
+    def is_linear(self, active: Sequence[bool]) -> bool:
+        """Whether the primitive is linear in the operands marked in `active`, taken together."""
+        return False
+
+    def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+        """Output, and the node of its tangent (None if zero) given the nodes of the operands' tangents."""
+        out: Any = None
+
+        def rule(*tangents: Any) -> Any:
+            nonlocal out
+            out, t_out = self.jvp(primals, tangents, **params)
+            return t_out if self.multiple_results else [t_out]
+
+        results = record_linear(rule, nodes)
+        results = [n if isinstance(n, Node) else None for n in results]
+        return out, (results if self.multiple_results else results[0])
+
+    def record(self, operands: Sequence[Any], params: Params) -> Any:
+        """The node (or nodes) of this primitive applied to nodes and constants, in which it `is_linear`."""
+        types = [x.aval if isinstance(x, Array) else ShapedArray(x.shape, x.dtype) for x in operands]
+        out = self.type_of(*types, **params)
+        if self.multiple_results:
+            return project(Equation(self, operands, params, (), out[0].dtype), out)
+        return Equation(self, operands, params, out.shape, out.dtype)
+
+    def missing(self, rule: str, purpose: str) -> NotImplementedError:
+        return NotImplementedError(
+            f"{purpose} of {self.name!r} (at {user_line()}) needs a rule: define `{type(self).__name__}.{rule}`, or build "
+            f"{self.name!r} from a family that has one"
+        )
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class LinearPrimitive(Primitive):
+    """Linear in the operands numbered in `linear_in` taken together (all, if None); the others are constants.
+
+    The derivative is the primitive itself; subclasses supply `transpose`.
+    """
+
+    linear_in: tuple[int, ...] | None = None
+
+    def is_linear(self, active: Sequence[bool]) -> bool:
+        if self.linear_in is None:
+            return True
+        return not any(a for i, a in enumerate(active) if i not in self.linear_in)
+
+    def _linear(self, i: int) -> bool:
+        return self.linear_in is None or i in self.linear_in
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+        out = self.bind(*primals, **params)
+        operands, active = [], False
+        for i, (x, t) in enumerate(zip(primals, tangents)):
+            if not self._linear(i):
+                operands.append(x)
+            else:
+                active = active or t is not None
+                operands.append(zeros(x.shape, x.dtype) if t is None else t)
+        if not active:
+            return out, None
+        return out, self.bind(*operands, **params)
+
+    def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+        out = self.bind(*primals, **params)
+        operands: list[Any] = []
+        active = False
+        for i, (x, n) in enumerate(zip(primals, nodes)):
+            if not self._linear(i):
+                operands.append(x)
+            elif n is not None:
+                active = True
+                operands.append(n)
+            else:
+                operands.append(zeros(x.shape, x.dtype))
+        if not active:
+            return out, ([None] * len(out) if self.multiple_results else None)
+        if self.multiple_results:
+            source = Equation(self, operands, params, (), out[0].dtype)
+            return out, project(source, [o.aval for o in out])
+        return out, Equation(self, operands, params, out.shape, out.dtype)
+
+
+class BilinearPrimitive(Primitive):
+    """Linear in each of the operands 0 and 1 while the other is constant. Subclasses supply `transpose`."""
+
+    def is_linear(self, active: Sequence[bool]) -> bool:
+        return sum(active) == 1
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+        x, y = primals
+        t_x, t_y = tangents
+        out = self.bind(x, y, **params)
+        if t_y is None:
+            return out, self.bind(t_x, y, **params)
+        if t_x is None:
+            return out, self.bind(x, t_y, **params)
+        return out, self.bind(t_x, y, **params) + self.bind(x, t_y, **params)
+
+    def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+        x, y = primals
+        if (nodes[0] is None) == (nodes[1] is None):
+            return super().linearize(primals, nodes, params)
+        out = self.bind(x, y, **params)
+        operands = (nodes[0], y) if nodes[1] is None else (x, nodes[1])
+        return out, Equation(self, operands, params, out.shape, out.dtype)
+
+
+def types_of(args: Sequence[Array]) -> list[ShapedArray]:
+    """The types of several values."""
+    return [a.aval for a in args]

@@ -1,0 +1,464 @@
+"""Pytrees, by optree: containers of leaves that every transformation looks through.
+
+Tuples, lists, dicts (by sorted key), named tuples, `OrderedDict`, `defaultdict`, `deque` and registered types are nodes; None is a
+node without children; everything else is a leaf. Registrations live in a namespace of our own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Hashable, Iterable, Sequence, TypeVar
+
+import optree
+
+NAMESPACE = "pullback"
+PyTreeDef = optree.PyTreeSpec
+T = TypeVar("T")
+IsLeaf = Callable[[Any], bool] | None
+
+
+# ---- key paths --------------------------------------------------------------------------------------------------
+
+
+class _Key:
+    """One step from a container to a child. Equal keys are equal, hash alike and print as Python writes the step."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, self._value))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._value!r})"
+
+    def __str__(self) -> str:
+        return f"[{self._value!r}]"
+
+
+class SequenceKey(_Key):
+    """Child `idx` of a sequence."""
+
+    __slots__ = ()
+    idx = property(lambda self: self._value)
+
+    def __init__(self, idx: int) -> None:
+        super().__init__(idx)
+
+    def __repr__(self) -> str:
+        return f"SequenceKey(idx={self._value!r})"
+
+
+class DictKey(_Key):
+    """The child under `key` of a dict."""
+
+    __slots__ = ()
+    key = property(lambda self: self._value)
+
+    def __init__(self, key: Hashable) -> None:
+        super().__init__(key)
+
+    def __repr__(self) -> str:
+        return f"DictKey(key={self._value!r})"
+
+
+class GetAttrKey(_Key):
+    """The child in attribute `name`."""
+
+    __slots__ = ()
+    name = property(lambda self: self._value)
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+
+    def __str__(self) -> str:
+        return f".{self._value}"
+
+    def __repr__(self) -> str:
+        return f"GetAttrKey(name={self._value!r})"
+
+
+class FlattenedIndexKey(_Key):
+    """Child number `key` of a node registered without keys."""
+
+    __slots__ = ()
+    key = property(lambda self: self._value)
+
+    def __init__(self, key: int) -> None:
+        super().__init__(key)
+
+    def __str__(self) -> str:
+        return f"[<flat index {self._value}>]"
+
+    def __repr__(self) -> str:
+        return f"FlattenedIndexKey(key={self._value!r})"
+
+
+KeyEntry = _Key
+KeyPath = tuple[Any, ...]
+
+
+def keystr(keys: KeyPath, *, simple: bool = False, separator: str = "") -> str:
+    """A key path as text: `['a'][0].b`, or with `simple` only the bare keys.
+
+    >>> keystr((DictKey("a"), SequenceKey(0)))
+    "['a'][0]"
+    """
+    if simple:
+        return separator.join(str(k._value) if isinstance(k, _Key) else str(k) for k in keys)
+    return separator.join(map(str, keys))
+
+
+# ---- registration -----------------------------------------------------------------------------------------------
+
+_child_keys: dict[type, Callable[[Any], Sequence[Any]]] = {}
+
+
+def register_pytree_node(
+    nodetype: type[T],
+    flatten_func: Callable[[T], tuple[Iterable[Any], Hashable]],
+    unflatten_func: Callable[[Hashable, Iterable[Any]], T],
+    flatten_with_keys_func: Callable[[T], tuple[Iterable[tuple[Any, Any]], Hashable]] | None = None,
+) -> None:
+    """Make instances of `nodetype` containers.
+
+    `flatten_func(x)` gives (children, auxiliary data), `unflatten_func(auxiliary, children)` the node back; the auxiliary data must be
+    hashable and comparable. Raises ValueError if the type is registered already.
+    """
+    if not isinstance(nodetype, type):
+        raise TypeError(f"register_pytree_node takes a type, got {nodetype!r}")
+
+    def flatten(x: T) -> tuple[tuple[Any, ...], Hashable]:
+        children, auxiliary = flatten_func(x)
+        return tuple(children), auxiliary
+
+    optree.register_pytree_node(nodetype, flatten, unflatten_func, namespace=NAMESPACE)
+    if flatten_with_keys_func is not None:
+        _child_keys[nodetype] = lambda x: [k for k, _ in flatten_with_keys_func(x)[0]]
+
+
+def register_pytree_with_keys(
+    nodetype: type[T],
+    flatten_with_keys: Callable[[T], tuple[Iterable[tuple[Any, Any]], Hashable]],
+    unflatten_func: Callable[[Hashable, Iterable[Any]], T],
+    flatten_func: Callable[[T], tuple[Iterable[Any], Hashable]] | None = None,
+) -> None:
+    """`register_pytree_node` for types that say the key of each child: `flatten_with_keys` gives ((key, child), ...)."""
+
+    def flatten(x: T) -> tuple[Iterable[Any], Hashable]:
+        pairs, auxiliary = flatten_with_keys(x)
+        return tuple(child for _, child in pairs), auxiliary
+
+    register_pytree_node(nodetype, flatten_func or flatten, unflatten_func, flatten_with_keys)
+
+
+def register_pytree_node_class(cls: type[T]) -> type[T]:
+    """Class decorator: the class has `tree_flatten(self)` and a class method `tree_unflatten(cls, auxiliary, children)`."""
+    register_pytree_node(cls, lambda x: x.tree_flatten(), cls.tree_unflatten)  # type: ignore[attr-defined]
+    return cls
+
+
+def register_pytree_with_keys_class(cls: type[T]) -> type[T]:
+    """As `register_pytree_node_class`, with `tree_flatten_with_keys`."""
+    plain = (lambda x: x.tree_flatten()) if hasattr(cls, "tree_flatten") else None
+    register_pytree_with_keys(cls, lambda x: x.tree_flatten_with_keys(), cls.tree_unflatten, plain)  # type: ignore[attr-defined]
+    return cls
+
+
+def register_dataclass(
+    nodetype: type[T],
+    data_fields: Sequence[str] | None = None,
+    meta_fields: Sequence[str] | None = None,
+    drop_fields: Sequence[str] = (),
+) -> type[T]:
+    """Make a dataclass a container: `data_fields` are its children, `meta_fields` static.
+
+    Without lists, fields marked `field(metadata=dict(static=True))` are static and the others data. Works as a decorator. Raises
+    ValueError if the lists do not name the fields exactly.
+    """
+    import dataclasses
+
+    if data_fields is None or meta_fields is None:
+        if (data_fields is None) != (meta_fields is None):
+            raise TypeError("register_dataclass: data_fields and meta_fields must both be given or both be None")
+        if not dataclasses.is_dataclass(nodetype):
+            raise TypeError("register_dataclass: data_fields and meta_fields are required for what is not a dataclass")
+        fields = [f for f in dataclasses.fields(nodetype) if f.init and f.name not in drop_fields]
+        meta_fields = tuple(f.name for f in fields if f.metadata.get("static", False))
+        data_fields = tuple(f.name for f in fields if f.name not in meta_fields)
+    data, meta = tuple(data_fields), tuple(meta_fields)
+    if dataclasses.is_dataclass(nodetype):
+        init = {f.name for f in dataclasses.fields(nodetype) if f.init} - set(drop_fields)
+        if init != set(data) | set(meta):
+            missing, extra = init - set(data) - set(meta), (set(data) | set(meta)) - init
+            raise ValueError(
+                f"register_dataclass({nodetype.__name__}): data_fields and meta_fields must name the init fields exactly; "
+                f"missing {sorted(missing)}, unexpected {sorted(extra)}"
+            )
+
+    def flatten(x: T) -> tuple[tuple[Any, ...], Hashable]:
+        return tuple(getattr(x, f) for f in data), tuple(getattr(x, f) for f in meta)
+
+    def flatten_with_keys(x: T) -> tuple[Iterable[tuple[Any, Any]], Hashable]:
+        return tuple((GetAttrKey(f), getattr(x, f)) for f in data), tuple(getattr(x, f) for f in meta)
+
+    def unflatten(auxiliary: Any, children: Iterable[Any]) -> T:
+        return nodetype(**dict(zip(data, children)), **dict(zip(meta, auxiliary)))
+
+    register_pytree_node(nodetype, flatten, unflatten, flatten_with_keys)
+    return nodetype
+
+
+def register_static(cls: type[T]) -> type[T]:
+    """Class decorator: instances are containers without children, kept as static (hashable, comparable) structure."""
+    register_pytree_node(cls, lambda x: ((), x), lambda x, _: x)  # type: ignore[arg-type, return-value]
+    return cls
+
+
+# ---- the functions ----------------------------------------------------------------------------------------------
+
+
+def tree_flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeDef]:
+    """The leaves of `tree`, left to right, and its structure.
+
+    >>> tree_flatten({"b": 1, "a": (2, None)})[0]
+    [2, 1]
+    """
+    leaves, treedef = optree.tree_flatten(tree, is_leaf, namespace=NAMESPACE)
+    return leaves, treedef
+
+
+def tree_unflatten(treedef: PyTreeDef, leaves: Iterable[Any]) -> Any:
+    """The tree of structure `treedef` with the given leaves. Raises ValueError if their number is wrong."""
+    return optree.tree_unflatten(treedef, leaves)
+
+
+def tree_leaves(tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
+    """The leaves of `tree`, left to right."""
+    return optree.tree_leaves(tree, is_leaf, namespace=NAMESPACE)
+
+
+def tree_structure(tree: Any, is_leaf: IsLeaf = None) -> PyTreeDef:
+    """The structure of `tree`."""
+    return optree.tree_structure(tree, is_leaf, namespace=NAMESPACE)
+
+
+def tree_map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:
+    """`f` applied to corresponding leaves of trees; `rest` may have deeper structure. Raises ValueError on a mismatch.
+
+    >>> tree_map(lambda x, y: x + y, [1, 2], [10, 20])
+    [11, 22]
+    """
+    leaves, treedef = tree_flatten(tree, is_leaf)
+    others = [flatten_up_to(treedef, r) for r in rest]
+    return treedef.unflatten([f(*xs) for xs in zip(leaves, *others)])
+
+
+def flatten_up_to(treedef: PyTreeDef, tree: Any) -> list[Any]:
+    """The subtrees of `tree` at the leaves of `treedef`. Raises ValueError if `tree` does not have that structure."""
+    return treedef.flatten_up_to(tree)
+
+
+def tree_all(tree: Any, *, is_leaf: IsLeaf = None) -> bool:
+    """Whether all leaves are true."""
+    return all(tree_leaves(tree, is_leaf))
+
+
+_NOTHING: Any = object()
+
+
+def tree_reduce(function: Callable[[Any, Any], Any], tree: Any, initializer: Any = _NOTHING, is_leaf: IsLeaf = None) -> Any:
+    """`functools.reduce` over the leaves."""
+    import functools
+
+    leaves = tree_leaves(tree, is_leaf)
+    return functools.reduce(function, leaves) if initializer is _NOTHING else functools.reduce(function, leaves, initializer)
+
+
+def tree_reduce_associative(operation: Callable[[Any, Any], Any], tree: Any, *, identity: Any = _NOTHING, is_leaf: IsLeaf = None) -> Any:
+    """Reduce the leaves by an associative operation, pairing neighbours (log-depth). ValueError for an empty tree without identity."""
+    leaves = tree_leaves(tree, is_leaf)
+    if not leaves:
+        if identity is _NOTHING:
+            raise ValueError("tree_reduce_associative: the tree has no leaves, and no identity was given")
+        return identity
+    while len(leaves) > 1:
+        pairs = [operation(a, b) for a, b in zip(leaves[::2], leaves[1::2])]
+        leaves = pairs + leaves[len(pairs) * 2 :]
+    return leaves[0]
+
+
+def tree_transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, pytree_to_transpose: Any) -> Any:
+    """A tree of structure outer∘inner as one of structure inner∘outer. TypeError if it does not have that structure."""
+    flat, treedef = tree_flatten(pytree_to_transpose)
+    if inner_treedef is None:
+        subtrees = flatten_up_to(outer_treedef, pytree_to_transpose)
+        inner_treedef = tree_structure(subtrees[0])
+    if treedef != outer_treedef.compose(inner_treedef):
+        raise TypeError(f"tree_transpose: mismatch\n{treedef}\n != \n{outer_treedef.compose(inner_treedef)}")
+    n = inner_treedef.num_leaves
+    columns = [flat[i::n] for i in range(n)] if n else []
+    return inner_treedef.unflatten([outer_treedef.unflatten(c) for c in columns])
+
+
+def tree_broadcast(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> Any:
+    """`prefix_tree`, each leaf repeated over the subtree of `full_tree` it stands for. ValueError if it is no prefix."""
+    return tree_unflatten(tree_structure(full_tree, is_leaf), broadcast_prefix(prefix_tree, full_tree, is_leaf))
+
+
+def broadcast_prefix(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
+    """The leaves of `prefix_tree`, each as often as `full_tree` has leaves in its place."""
+    leaves, treedef = tree_flatten(prefix_tree, is_leaf)
+    subtrees = flatten_up_to(treedef, full_tree)
+    return [leaf for leaf, t in zip(leaves, subtrees) for _ in range(tree_structure(t).num_leaves)]
+
+
+def flatten_one_level(tree: Any) -> tuple[list[Any], Any] | None:
+    """The children of one node and its auxiliary data; None for a leaf."""
+    if is_leaf(tree):
+        return None
+    if tree is None:
+        return [], None
+    children, metadata, *_ = optree.tree_flatten_one_level(tree, namespace=NAMESPACE)
+    return list(children), metadata
+
+
+def flatten_one_level_with_keys(tree: Any) -> tuple[list[tuple[Any, Any]], Any] | None:
+    """As `flatten_one_level`, each child with its key."""
+    flat = flatten_one_level(tree)
+    if flat is None:
+        return None
+    return list(zip(child_keys(tree, len(flat[0])), flat[0])), flat[1]
+
+
+def is_leaf(x: Any) -> bool:
+    """Whether `x` is a leaf (None is a node)."""
+    return optree.tree_is_leaf(x, namespace=NAMESPACE)
+
+
+def is_tree_node(cls: type) -> bool:
+    """Whether instances of `cls` are containers."""
+    return optree.register_pytree_node.get(cls, namespace=NAMESPACE) is not None  # type: ignore[attr-defined]
+
+
+def all_leaves(iterable: Iterable[Any], is_leaf: IsLeaf = None) -> bool:
+    """Whether every element is a leaf."""
+    return optree.all_leaves(iterable, is_leaf, namespace=NAMESPACE)
+
+
+def treedef_children(treedef: PyTreeDef) -> list[PyTreeDef]:
+    """The structures of a node's children."""
+    return treedef.children()
+
+
+def treedef_is_leaf(treedef: PyTreeDef) -> bool:
+    """Whether the structure is that of a leaf."""
+    return treedef.is_leaf()
+
+
+def treedef_tuple(treedefs: Iterable[PyTreeDef]) -> PyTreeDef:
+    """The structure of a tuple of trees."""
+    return optree.treespec_tuple(treedefs, namespace=NAMESPACE)
+
+
+# ---- with paths -------------------------------------------------------------------------------------------------
+
+
+def child_keys(node: Any, count: int) -> Sequence[Any]:
+    """The keys of a container's `count` children."""
+    cls = type(node)
+    if cls in _child_keys:
+        return _child_keys[cls](node)
+    if isinstance(node, tuple) and hasattr(node, "_fields"):
+        return [GetAttrKey(f) for f in node._fields]
+    if isinstance(node, dict):
+        children = flatten_one_level(node)
+        assert children is not None
+        return [DictKey(k) for k in optree.tree_flatten_one_level(node, namespace=NAMESPACE)[2]]
+    if isinstance(node, (list, tuple)) or cls.__name__ == "deque":
+        return [SequenceKey(i) for i in range(count)]
+    return [FlattenedIndexKey(i) for i in range(count)]
+
+
+def tree_flatten_with_path(tree: Any, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False) -> tuple[list[tuple[KeyPath, Any]], PyTreeDef]:
+    """Leaves with the path to each, and the structure.
+
+    >>> [(keystr(path), leaf) for path, leaf in tree_flatten_with_path({"a": [1, 2]})[0]]
+    [("['a'][0]", 1), ("['a'][1]", 2)]
+    """
+    found: list[tuple[KeyPath, Any]] = []
+    stop: set[int] = set()
+
+    def visit(node: Any, path: KeyPath) -> None:
+        if is_leaf is not None and (is_leaf(path, node) if is_leaf_takes_path else is_leaf(node)):  # type: ignore[call-arg]
+            stop.add(id(node))
+            found.append((path, node))
+            return
+        flat = flatten_one_level(node)
+        if flat is None:
+            found.append((path, node))
+            return
+        for key, child in zip(child_keys(node, len(flat[0])), flat[0]):
+            visit(child, (*path, key))
+
+    visit(tree, ())
+    structure = tree_structure(tree, (lambda x: id(x) in stop) if is_leaf is not None else None)
+    return found, structure
+
+
+def tree_leaves_with_path(tree: Any, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False) -> list[tuple[KeyPath, Any]]:
+    """Leaves with the path to each."""
+    return tree_flatten_with_path(tree, is_leaf, is_leaf_takes_path)[0]
+
+
+def tree_map_with_path(
+    f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
+) -> Any:
+    """`f(path, *leaves)` over corresponding leaves."""
+    pairs, treedef = tree_flatten_with_path(tree, is_leaf, is_leaf_takes_path)
+    others = [flatten_up_to(treedef, r) for r in rest]
+    return treedef.unflatten([f(path, leaf, *xs) for (path, leaf), *xs in zip(pairs, *others)])
+
+
+# ---- partial application ----------------------------------------------------------------------------------------
+
+
+class Partial:
+    """`functools.partial` whose function is structure and whose arguments are children: it passes through transformations."""
+
+    def __new__(cls, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Partial:
+        self = object.__new__(cls)
+        if isinstance(func, Partial):
+            args, kwargs, func = func.args + args, {**func.keywords, **kwargs}, func.func
+        self.func, self.args, self.keywords = func, args, kwargs
+        return self
+
+    func: Callable[..., Any]
+    args: tuple[Any, ...]
+    keywords: dict[str, Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.func(*self.args, *args, **{**self.keywords, **kwargs})
+
+    def __repr__(self) -> str:
+        return f"Partial({self.func!r}, *{self.args!r}, **{self.keywords!r})"
+
+
+register_pytree_with_keys(
+    Partial,
+    lambda p: (((GetAttrKey("args"), p.args), (GetAttrKey("keywords"), p.keywords)), p.func),
+    lambda func, children: Partial(func, *tuple(children)[0], **tuple(children)[1]),  # type: ignore[arg-type]
+)
+
+
+def leaf_error(tree: Any, leaf: Any, what: str, argument: str = "") -> TypeError:
+    """The error for a leaf that is no array, naming its path in `tree`."""
+    for path, x in tree_leaves_with_path(tree):
+        if x is leaf:
+            where = f" at path {argument}{keystr(path)}" if path or argument else ""
+            return TypeError(f"{what}: leaf{where} of type {type(leaf).__name__!r} is not a valid array type: {leaf!r:.100}")
+    return TypeError(f"{what}: leaf of type {type(leaf).__name__!r} is not a valid array type")

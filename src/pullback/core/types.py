@@ -1,0 +1,161 @@
+"""Types of values: shape, dtype and weakness. A tracer is a value known by its type only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.dtypes import DType
+
+Shape = tuple[int, ...]
+
+
+class ShapedArray:
+    """The type of an array: `shape`, `dtype`, and whether the dtype is weak (stems from Python scalars)."""
+
+    __slots__ = ("shape", "dtype", "weak_type")
+
+    def __init__(self, shape: Shape, dtype: DType, weak_type: bool = False) -> None:
+        self.shape, self.dtype, self.weak_type = shape, dtype, weak_type
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+    def update(self, **changes: Any) -> ShapedArray:
+        """A copy with some fields changed."""
+        return ShapedArray(
+            changes.get("shape", self.shape), changes.get("dtype", self.dtype), changes.get("weak_type", self.weak_type)
+        )
+
+    def to_tangent_aval(self) -> ShapedArray:
+        """The type of tangents at values of this type."""
+        return ShapedArray(self.shape, dtypes.tangent_dtype(self.dtype), self.weak_type)
+
+    def str_short(self, short_dtypes: bool = False) -> str:
+        """`float32[3,4]`, or `f32[3,4]` with `short_dtypes`."""
+        name = dtypes.short_name(self.dtype) if short_dtypes else dtypes.name(self.dtype)
+        return f"{name}[{','.join(map(str, self.shape))}]"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            other.__class__ is ShapedArray
+            and self.shape == other.shape  # type: ignore[attr-defined]
+            and self.dtype == other.dtype  # type: ignore[attr-defined]
+            and self.weak_type == other.weak_type  # type: ignore[attr-defined]
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.dtype, self.weak_type))
+
+    def __repr__(self) -> str:
+        weak = ", weak_type=True" if self.weak_type else ""
+        return f"ShapedArray({self.str_short()}{weak})"
+
+    def __str__(self) -> str:
+        return ("~" if self.weak_type else "") + self.str_short()
+
+
+class ShapeDtypeStruct:
+    """A stand-in for an array that has a type and no data, accepted wherever only types matter.
+
+    >>> ShapeDtypeStruct((3,), "float32")
+    ShapeDtypeStruct(shape=(3,), dtype=float32)
+    """
+
+    __slots__ = ("shape", "dtype", "sharding", "weak_type")
+
+    def __init__(
+        self,
+        shape: Any,
+        dtype: Any,
+        *,
+        sharding: Any = None,
+        weak_type: bool = False,
+        manual_axis_type: Any = None,
+        is_ref: bool = False,
+    ) -> None:
+        del manual_axis_type
+        if is_ref:
+            raise ValueError("ShapeDtypeStruct: mutable references are not arrays; `is_ref` must be False")
+        self.shape = tuple(int(n) for n in shape)
+        self.dtype = dtypes.canonicalize_dtype(dtype)
+        self.sharding, self.weak_type = sharding, weak_type
+
+    ndim = property(lambda self: len(self.shape))
+    size = property(lambda self: int(np.prod(self.shape)))
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ShapeDtypeStruct) and (self.shape, self.dtype, self.weak_type, self.sharding) == (
+            other.shape, other.dtype, other.weak_type, other.sharding,
+        )  # fmt: skip
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.dtype, self.weak_type))
+
+    def __repr__(self) -> str:
+        weak = ", weak_type=True" if self.weak_type else ""
+        return f"ShapeDtypeStruct(shape={self.shape}, dtype={dtypes.name(self.dtype)}{weak})"
+
+
+def typeof(x: Any) -> ShapedArray:
+    """The type of a value: an Array or tracer, a NumPy value, a Python scalar or a `ShapeDtypeStruct`.
+
+    >>> typeof(2.0)
+    ShapedArray(float32[], weak_type=True)
+    """
+    dtype, weak = dtypes.typing_of(x)
+    return ShapedArray(tuple(getattr(x, "shape", ())), dtype, weak)
+
+
+def broadcast_shapes(*shapes: Shape) -> Shape:
+    """The shape that `shapes` broadcast to by NumPy's rule. Raises ValueError naming the shapes."""
+    first = shapes[0] if shapes else ()
+    if all(s == first for s in shapes):
+        return tuple(first)
+    rank = max(map(len, shapes))
+    out = [1] * rank
+    for shape in shapes:
+        for i, n in enumerate(shape, rank - len(shape)):
+            if n != 1:
+                if out[i] != 1 and out[i] != n:
+                    raise ValueError(f"Incompatible shapes for broadcasting: {', '.join(map(str, shapes))}")
+                out[i] = n
+    return tuple(out)
+
+
+def canonical_axis(axis: Any, ndim: int, name: str = "axis") -> int:
+    """`axis` as a number in [0, ndim). Raises ValueError naming it if it is out of range."""
+    try:
+        i = axis.__index__()
+    except AttributeError:
+        raise TypeError(f"{name} must be an integer, got {axis!r}") from None
+    if not -ndim <= i < ndim:
+        raise ValueError(f"{name} {i} is out of bounds for array of dimension {ndim}")
+    return int(i + ndim if i < 0 else i)
+
+
+def canonical_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """`None` (all axes), a number or a sequence, as a tuple of distinct axes in [0, ndim)."""
+    if axis is None:
+        return tuple(range(ndim))
+    if not isinstance(axis, (tuple, list)):
+        return (canonical_axis(axis, ndim),)
+    axes = tuple(canonical_axis(a, ndim) for a in axis)
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"duplicate value in 'axis': {tuple(axis)}")
+    return axes

@@ -1,0 +1,183 @@
+"""dot_general: contraction over any axes, with batch axes."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.errors import user_line
+from pullback.core.primitive import BilinearPrimitive, is_node
+from pullback.core.types import Shape, ShapedArray
+from pullback.lax.shape import convert, move_axis, transpose_p
+
+DimensionNumbers = tuple[tuple[Shape, Shape], tuple[Shape, Shape]]
+
+
+def _rest(ndim: int, *used: Sequence[int]) -> list[int]:
+    taken = {i for axes in used for i in axes}
+    return [i for i in range(ndim) if i not in taken]
+
+
+class DotGeneral(BilinearPrimitive):
+    """Σ over contracted axes of the products; the result's axes are batch, then x's free ones, then y's.
+
+    `dimension_numbers` is ((x_contract, y_contract), (x_batch, y_batch)).
+    """
+
+    name = "dot_general"
+
+    def type_of(self, x: ShapedArray, y: ShapedArray, *, dimension_numbers: DimensionNumbers, precision: Any, preferred_element_type: Any, **_: Any) -> ShapedArray:
+        (xc, yc), (xb, yb) = dimension_numbers
+        shape = (
+            *(x.shape[i] for i in xb),
+            *(x.shape[i] for i in _rest(x.ndim, xc, xb)),
+            *(y.shape[i] for i in _rest(y.ndim, yc, yb)),
+        )
+        return ShapedArray(shape, preferred_element_type or x.dtype, x.weak_type and y.weak_type)
+
+    def evaluate(self, x: Any, y: Any, *, dimension_numbers: DimensionNumbers, precision: Any, preferred_element_type: Any, **_: Any) -> Any:
+        (xc, yc), (xb, yb) = dimension_numbers
+        out_dtype = preferred_element_type or x.dtype
+        dtype = _accumulator(x.dtype, out_dtype)
+        if x.dtype != dtype:
+            x = x.astype(dtype)
+        if y.dtype != dtype:
+            y = y.astype(dtype)
+        if not xb and len(xc) == 1 and x.ndim <= 2 and y.ndim <= 2:
+            out = _matrix_product(x, y, xc[0], yc[0])
+        else:
+            out = _general_product(x, y, xc, yc, xb, yb)
+        return out if out.dtype == out_dtype else out.astype(out_dtype)
+
+    def transpose(self, ct: Any, x: Any, y: Any, *, dimension_numbers: DimensionNumbers, precision: Any, preferred_element_type: Any, **others: Any) -> Sequence[Any]:
+        (xc, yc), (xb, yb) = dimension_numbers
+        params = {"precision": precision, **others}
+        if is_node(x):
+            return [_contract_back(ct, x, y, xc, yc, xb, yb, True, params), None]
+        return [None, _contract_back(ct, y, x, yc, xc, yb, xb, False, params)]
+
+    def batch(self, size: int, args: Any, axes: Any, *, dimension_numbers: DimensionNumbers, **params: Any) -> Any:
+        (x, y), (bx, by) = args, axes
+        (xc, yc), (xb, yb) = dimension_numbers
+        if bx is not None and by is not None:
+            x, y = move_axis(x, bx, 0), move_axis(y, by, 0)
+            numbers = ((_up(xc, 0), _up(yc, 0)), ((0, *_up(xb, 0)), (0, *_up(yb, 0))))
+            return self.bind(x, y, dimension_numbers=numbers, **params), 0
+        if bx is not None:
+            numbers = ((_up(xc, bx), yc), (_up(xb, bx), yb))
+            out_axis = len(xb) + _rest(x.ndim, *(n[0] for n in numbers)).index(bx)
+        else:
+            numbers = ((xc, _up(yc, by)), (xb, _up(yb, by)))
+            out_axis = x.ndim - len(xc) + _rest(y.ndim, *(n[1] for n in numbers)).index(by)
+        return self.bind(x, y, dimension_numbers=numbers, **params), out_axis
+
+
+dot_general_p = DotGeneral()
+
+
+def _up(axes: Shape, batch_axis: int) -> Shape:
+    return tuple(a + (a >= batch_axis) for a in axes)
+
+
+def _accumulator(dtype: dtypes.DType, out_dtype: dtypes.DType) -> dtypes.DType:
+    """The type products are summed in: 16- and 8-bit floats in float32, the rest in the wider of in and out."""
+    if dtypes.is_float(dtype) and dtype.itemsize < 4:
+        return out_dtype if out_dtype == dtypes.float64 else dtypes.float32
+    return np.promote_types(dtype, out_dtype) if dtype != out_dtype else dtype
+
+
+def _matrix_product(x: Any, y: Any, i: int, j: int) -> Any:
+    if x.ndim == 2 and i == 0:
+        x = x.T
+    if y.ndim == 2 and j == 1:
+        y = y.T
+    return np.matmul(x, y) if x.dtype.kind != "b" else np.matmul(x, y).astype(bool)
+
+
+def _general_product(x: Any, y: Any, xc: Shape, yc: Shape, xb: Shape, yb: Shape) -> Any:
+    x_free, y_free = _rest(x.ndim, xc, xb), _rest(y.ndim, yc, yb)
+    batch = [x.shape[i] for i in xb]
+    m, n = [x.shape[i] for i in x_free], [y.shape[i] for i in y_free]
+    k = 1
+    for i in xc:
+        k *= x.shape[i]
+    rows, columns, count = _product(m), _product(n), _product(batch)
+    a = x.transpose((*xb, *x_free, *xc)).reshape((count, rows, k) if batch else (rows, k))
+    b = y.transpose((*yb, *yc, *y_free)).reshape((count, k, columns) if batch else (k, columns))
+    return np.matmul(a, b).reshape((*batch, *m, *n))
+
+
+def _product(sizes: Sequence[int]) -> int:
+    out = 1
+    for n in sizes:
+        out *= n
+    return out
+
+
+def _contract_back(ct: Any, x: Any, y: Any, xc: Shape, yc: Shape, xb: Shape, yb: Shape, x_first: bool, params: Any) -> Any:
+    """The cotangent of operand `x` of a contraction with `y`: contract the cotangent with `y` over y's free axes."""
+    x_ndim, y_ndim = len(x.shape), len(y.shape)
+    x_free, y_free = _rest(x_ndim, xc, xb), _rest(y_ndim, yc, yb)
+    batch = tuple(range(len(xb)))
+    first, second = (x_free, y_free) if x_first else (y_free, x_free)
+    ct_first = tuple(range(len(xb), len(xb) + len(first)))
+    ct_second = tuple(range(len(xb) + len(first), len(xb) + len(first) + len(second)))
+    ct_y = ct_second if x_first else ct_first
+    out = dot_general_p.bind(
+        convert(ct, x.dtype) if ct.dtype != x.dtype else ct,
+        y,
+        dimension_numbers=((ct_y, tuple(y_free)), (batch, tuple(yb))),
+        preferred_element_type=x.dtype,
+        **params,
+    )
+    # out has the axes: batch, x_free, then y's contracted axes in their order in y.
+    order = [*xb, *x_free, *(xc[yc.index(i)] for i in sorted(yc))]
+    permutation = tuple(order.index(i) for i in range(x_ndim))
+    return out if permutation == tuple(range(x_ndim)) else transpose_p.bind(out, permutation=permutation)
+
+
+def dot_general(
+    lhs: Any,
+    rhs: Any,
+    dimension_numbers: Any,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+    *,
+    out_sharding: Any = None,
+) -> Array:
+    """Contract `lhs` with `rhs`; `dimension_numbers` is ((lhs_contract, rhs_contract), (lhs_batch, rhs_batch)).
+
+    The result's axes are the batch axes, then the free ones of `lhs`, then of `rhs`. Products of 16-bit floats are summed in float32.
+    Raises TypeError if the axes do not pair up or the lengths differ.
+    """
+    del out_sharding
+    x, y = as_array(lhs), as_array(rhs)
+    (xc, yc), (xb, yb) = dimension_numbers
+    numbers = ((_axes(xc, x), _axes(yc, y)), (_axes(xb, x), _axes(yb, y)))
+    (xc, yc), (xb, yb) = numbers
+    if len(xc) != len(yc) or len(xb) != len(yb):
+        raise TypeError(f"dot_general: dimension numbers {numbers} do not pair up")
+    for what, a, b in (("contracting", xc, yc), ("batch", xb, yb)):
+        if [x.shape[i] for i in a] != [y.shape[i] for i in b]:
+            raise TypeError(
+                f"dot_general requires {what} dimensions to have the same shape, got shapes {x.shape} and {y.shape} with "
+                f"{what} dimensions {a} and {b}, at {user_line()}"
+            )
+    if x.dtype != y.dtype:
+        from pullback.core.dtypes import promote_pair
+
+        dtype, _ = promote_pair(x.dtype, x.weak_type, y.dtype, y.weak_type)
+        preferred_element_type = preferred_element_type or dtype
+        x, y = convert(x, dtype), convert(y, dtype)
+    preferred = None if preferred_element_type is None else dtypes.canonicalize_dtype(preferred_element_type)
+    return dot_general_p.bind(x, y, dimension_numbers=numbers, precision=precision, preferred_element_type=preferred)
+
+
+def _axes(axes: Sequence[int], x: Array) -> Shape:
+    out = tuple(int(a) for a in axes)
+    if any(not 0 <= a < x.ndim for a in out):
+        raise TypeError(f"dot_general: axes {out} are out of range for shape {x.shape}")
+    return out

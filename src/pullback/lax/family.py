@@ -1,0 +1,241 @@
+"""The elementwise family: what one line of a table needs to become a primitive.
+
+An elementwise primitive is its NumPy function, the kinds of types it takes and its partial derivatives. Operands have one dtype; their
+shapes broadcast by NumPy's rule (while staging, broadcasts are made explicit). The linear action on tangents is the sum of each tangent
+times its partial; it is recorded as one `Combination`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.dtypes import DType
+from pullback.core.errors import user_line
+from pullback.core.linear import Cotangents, Node, Tangents, next_id
+from pullback.core.primitive import Primitive
+from pullback.core.trace import Params, current
+from pullback.core.types import Shape, ShapedArray, broadcast_shapes
+from pullback.lax.shape import broadcast_to, convert, move_axis, reshape_p, unbroadcast
+
+
+class Constant:
+    """A partial derivative that is the same everywhere. It costs no multiplication and no memory."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+ZERO, ONE, MINUS_ONE = Constant("ZERO"), Constant("ONE"), Constant("MINUS_ONE")
+Partial = Callable[..., Any] | Constant
+
+REAL, INEXACT, FLOAT, COMPLEX, NUMERIC, ANY, INTEGER, BITS = "iuf", "fc", "f", "c", "iufc", "biufc", "iu", "biu"
+
+
+class Combination(Node):
+    """Σ coefficient × tangent, elementwise, broadcast to one shape. A coefficient is ONE, MINUS_ONE or a residual array."""
+
+    __slots__ = ("terms",)
+
+    def __init__(self, terms: Sequence[tuple[Node, Any]], shape: Shape, dtype: DType) -> None:
+        self.id, self.terms, self.shape, self.dtype = next_id(), terms, shape, dtype
+
+    def parents(self) -> Iterable[Node]:
+        return [node for node, _ in self.terms]
+
+    def push(self, tangents: Tangents) -> Any:
+        terms = [(tangents[node.id], c) for node, c in self.terms if node.id in tangents]
+        return combine(terms, self.shape) if terms else None
+
+    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+        process = current().process
+        for node, coefficient in self.terms:
+            if coefficient is ONE:
+                g = ct
+            elif coefficient is MINUS_ONE:
+                g = process(neg_p, (ct,), {})
+            else:
+                g = process(mul_p, (coefficient, ct), {})
+            if g.shape != node.shape:
+                g = unbroadcast(g, node.shape)
+            old = cotangents.get(node.id)
+            cotangents[node.id] = g if old is None else process(add_p, (old, g), {})
+
+    def residuals(self) -> Sequence[Any]:
+        return [c for _, c in self.terms if c.__class__ is not Constant]
+
+    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+        rest = iter(residuals)
+        terms = [(parents[n.id], c if c.__class__ is Constant else next(rest)) for n, c in self.terms]
+        return Combination(terms, self.shape, self.dtype)
+
+    def structure(self, numbering: dict[int, int]) -> Any:
+        terms = tuple((numbering[n.id], c if c.__class__ is Constant else None) for n, c in self.terms)
+        return ("combination", terms, self.shape, self.dtype)
+
+
+def combine(terms: Iterable[tuple[Any, Any]], shape: Shape) -> Any:
+    """Σ coefficient × tangent, broadcast to `shape`."""
+    total = None
+    for t, coefficient in terms:
+        if coefficient is MINUS_ONE:
+            t = neg_p.bind(t)
+        elif coefficient is not ONE:
+            t = mul_p.bind(coefficient, t)
+        total = t if total is None else add_p.bind(total, t)
+    assert total is not None
+    return total if total.shape == shape else broadcast_to(total, shape)
+
+
+class Elementwise(Primitive):
+    """A function of corresponding elements of operands of one dtype. See the module's text."""
+
+    def __init__(
+        self,
+        name: str,
+        kinds: str,
+        evaluate: Callable[..., Any],
+        *partials: Partial,
+        linear: Callable[[Sequence[bool]], bool] | None = None,
+        result: Callable[[DType], DType] | None = None,
+        arity: int | None = None,
+    ) -> None:
+        self.name, self.kinds, self.partials = name, kinds, partials
+        self.evaluate = evaluate  # type: ignore[method-assign]
+        self.arity = arity if arity is not None else len(partials)
+        self.result = result
+        if linear is not None:
+            self.is_linear = linear  # type: ignore[method-assign]
+        if result is not None:
+            self.weakness = "never"
+        if not partials:
+            self.no_derivative = "its values are discrete"
+        super().__init__()
+
+    def type_of(self, *types: ShapedArray, **params: Any) -> ShapedArray:
+        dtype = types[0].dtype
+        for t in types:
+            if t.dtype != dtype:
+                raise TypeError(f"{self.name} requires arguments of one dtype, got {', '.join(map(str, types))}")
+        if dtypes.kind(dtype) not in self.kinds:
+            raise TypeError(f"{self.name} does not accept dtype {dtypes.name(dtype)}, at {user_line()}")
+        shape = types[0].shape if len(types) == 1 else broadcast_shapes(*(t.shape for t in types))
+        weak = self.weakness == "all" and all(t.weak_type for t in types)
+        return ShapedArray(shape, dtype if self.result is None else self.result(dtype), weak)
+
+    def canonical_operands(self, args: Sequence[Any]) -> list[Any]:
+        """Operands of one shape, or scalars: what is staged, so that programs show their broadcasts."""
+        shape = broadcast_shapes(*(a.shape for a in args))
+        return [a if a.shape in ((), shape) else broadcast_to(a, shape) for a in args]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+        out = self.bind(*primals, **params)
+        terms = [
+            (t, p if p.__class__ is Constant else p(*primals, out, **params))
+            for t, p in zip(tangents, self.partials)
+            if t is not None and p is not ZERO
+        ]
+        return out, (combine(terms, out.shape) if terms else None)
+
+    def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+        out = current().process(self, primals, params)
+        terms = [
+            (n, p if p.__class__ is Constant else p(*primals, out, **params))
+            for n, p in zip(nodes, self.partials)
+            if n is not None and p is not ZERO
+        ]
+        return out, (Combination(terms, out.shape, out.dtype) if terms else None)
+
+    def record(self, operands: Sequence[Any], params: Params) -> Node:
+        # The partial of a linear function does not look at the operand it is linear in.
+        shape = broadcast_shapes(*(x.shape for x in operands))
+        values = [None if isinstance(x, Node) else x for x in operands]
+        terms = [
+            (n, p if p.__class__ is Constant else p(*values, None, **params))
+            for n, p in zip(operands, self.partials)
+            if isinstance(n, Node)
+        ]
+        return Combination(terms, shape, operands[0].dtype)
+
+    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
+        if len(args) == 1:
+            return self.bind(*args, **params), axes[0]
+        ranks = [len(x.shape) - (b is not None) for x, b in zip(args, axes)]
+        rank = max(ranks)
+        moved = []
+        for x, b, r in zip(args, axes, ranks):
+            if b is not None:
+                x = move_axis(x, b, 0)
+                if r < rank:
+                    x = reshape_p.bind(x, new_sizes=(size, *(1,) * (rank - r), *x.shape[1:]))
+            moved.append(x)
+        return self.bind(*moved, **params), 0
+
+    def __call__(self, *args: Any, **params: Any) -> Array:
+        """Apply to arrays of one dtype and one shape (scalars broadcast), as `lax` functions do; checked."""
+        arrays = self.operands(args)
+        first = arrays[0]
+        dtype, shape = first.dtype, first.shape
+        for x in arrays:
+            if x.dtype != dtype:
+                raise TypeError(
+                    f"lax.{self.name} requires arguments of the same dtype, got "
+                    f"{', '.join(dtypes.name(a.dtype) for a in arrays)} at {user_line()} (pullback.numpy promotes)"
+                )
+            if x.shape != shape and x.shape and shape:
+                raise TypeError(
+                    f"lax.{self.name} requires arguments of equal shapes or scalars, got "
+                    f"{', '.join(str(a.shape) for a in arrays)} at {user_line()} (pullback.numpy broadcasts)"
+                )
+            shape = shape or x.shape
+        if dtypes.kind(dtype) not in self.kinds:
+            raise TypeError(f"{self.name} does not accept dtype {dtypes.name(dtype)}, at {user_line()}")
+        return current().process(self, tuple(arrays), params)
+
+    def operands(self, args: Sequence[Any]) -> list[Array]:
+        """Arrays from lax-style arguments: Python scalars take the dtype of the other operand."""
+        if len(args) != self.arity:
+            raise TypeError(f"lax.{self.name} takes {self.arity} operands, got {len(args)}")
+        arrays = [as_array(a) for a in args]
+        if len(arrays) > 1 and any(a.weak_type for a in arrays):
+            strong = next((a for a in arrays if not a.weak_type), None)
+            if strong is not None:
+                arrays = [convert(a, strong.dtype) if a.weak_type and a.ndim == 0 else a for a in arrays]
+        return arrays
+
+    __name__ = property(lambda self: self.name)  # type: ignore[assignment]
+
+
+def _exactly_one(active: Sequence[bool]) -> bool:
+    return sum(active) == 1
+
+
+def _always(active: Sequence[bool]) -> bool:
+    return True
+
+
+# The vector-space operations that every linear action is made of; the rest of the table is in `lax.elementwise`.
+neg_p = Elementwise("neg", NUMERIC, np.negative, MINUS_ONE, linear=_always)
+add_p = Elementwise("add", ANY, np.add, ONE, ONE, linear=_always)
+sub_p = Elementwise("sub", NUMERIC, np.subtract, ONE, MINUS_ONE, linear=_always)
+mul_p = Elementwise("mul", ANY, np.multiply, lambda x, y, out: y, lambda x, y, out: x, linear=_exactly_one)
+
+
+def like(value: float, x: Array) -> ConcreteArray:
+    """The constant `value` as a scalar of the dtype of `x`."""
+    key = (value, x.dtype)
+    found = _constants.get(key)
+    if found is None:
+        found = _constants[key] = ConcreteArray(x.dtype.type(value))
+    return found
+
+
+_constants: dict[tuple[float, DType], ConcreteArray] = {}

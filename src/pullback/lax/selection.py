@@ -1,0 +1,88 @@
+"""Choosing between arrays: select_n."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.primitive import LinearPrimitive, is_node
+from pullback.core.types import ShapedArray, broadcast_shapes
+from pullback.lax.family import like
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, broadcast_to
+
+
+class SelectN(LinearPrimitive):
+    """Elementwise `cases[which]`. `which` is boolean (two cases) or int32, a scalar or of the cases' shape."""
+
+    name = "select_n"
+
+    def is_linear(self, active: Sequence[bool]) -> bool:
+        return not active[0]
+
+    def _linear(self, i: int) -> bool:
+        return i > 0
+
+    def type_of(self, which: ShapedArray, *cases: ShapedArray) -> ShapedArray:
+        first = cases[0]
+        for c in cases[1:]:
+            if c.shape != first.shape or c.dtype != first.dtype:
+                raise TypeError(f"select_n cases must have one type, got {', '.join(map(str, cases))}")
+        if which.shape not in ((), first.shape):
+            raise TypeError(f"select_n: which has shape {which.shape}, the cases {first.shape}")
+        if which.dtype != dtypes.bool_ and not dtypes.is_integer(which.dtype):
+            raise TypeError(f"select_n: which must be boolean or integer, got {which.dtype}")
+        return first.update(weak_type=all(c.weak_type for c in cases))
+
+    def evaluate(self, which: Any, *cases: Any) -> Any:
+        if which.dtype == np.bool_:
+            return np.where(which, cases[1], cases[0]) if len(cases) == 2 else np.asarray(cases[0])
+        out = cases[-1]  # out of range: the nearest case
+        for i in range(len(cases) - 2, -1, -1):
+            out = np.where(which <= i, cases[i], out)
+        return np.asarray(out)
+
+    def transpose(self, ct: Any, which: Any, *cases: Any) -> Sequence[Any]:
+        zero = broadcast_in_dim_p.bind(like(0, ct), shape=ct.shape, broadcast_dimensions=())
+        cts = [
+            self.bind(which, *(ct if j == i else zero for j in range(len(cases)))) if is_node(c) else None
+            for i, c in enumerate(cases)
+        ]
+        return [None, *cts]
+
+    def batch(self, size: int, args: Any, axes: Any) -> Any:
+        which, *cases = args
+        if axes[0] is None and not which.shape:
+            # A scalar `which` serves all elements: no need to repeat it.
+            return self.bind(which, *(batch_first(c, b, size) for c, b in zip(cases, axes[1:]))), 0
+        cases = [batch_first(c, b, size) for c, b in zip(cases, axes[1:])]
+        which = batch_first(which, axes[0], size)
+        if which.ndim < cases[0].ndim:
+            which = broadcast_in_dim_p.bind(which, shape=cases[0].shape, broadcast_dimensions=(0,))
+        return self.bind(which, *cases), 0
+
+
+select_n_p = SelectN()
+
+
+def select(condition: Any, if_true: Any, if_false: Any) -> Any:
+    """Elementwise choice, for rules; operands broadcast."""
+    shape = broadcast_shapes(condition.shape, if_true.shape, if_false.shape)
+    return select_n_p.bind(broadcast_to(condition, shape), broadcast_to(if_false, shape), broadcast_to(if_true, shape))
+
+
+def select_n(which: Any, *cases: Any) -> Array:
+    """Elementwise `cases[which]`: for boolean `which`, the second case where it is true, the first where false.
+
+    Raises TypeError if the cases' types differ, or `which` is neither boolean nor int32.
+    """
+    if not cases:
+        raise ValueError("select_n() must have at least one case")
+    which = as_array(which)
+    arrays = [as_array(c) for c in cases]
+    select_n_p.type_of(which.aval, *(a.aval for a in arrays))
+    if which.dtype == dtypes.bool_ and len(arrays) > 2:
+        raise TypeError("select_n with boolean `which` takes at most two cases")
+    return select_n_p.bind(which, *arrays)

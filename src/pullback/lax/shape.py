@@ -1,0 +1,313 @@
+"""Primitives that move, copy and convert elements: linear, with structural rules.
+
+reshape, transpose, broadcast_in_dim, reduce_sum (the transpose of broadcasting), convert_element_type, squeeze and expand_dims are
+here; the batching helpers that every family uses are at the end.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.dtypes import DType
+from pullback.core.primitive import LinearPrimitive
+from pullback.core.types import Shape, ShapedArray, canonical_axes, canonical_axis
+
+
+def broadcast_view(value: Any, shape: Shape, strides: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """A read-only view of `value` with the given shape and strides. The caller vouches that it stays inside."""
+    # numpy.broadcast_to takes 2 µs, the constructor 0.2 µs; it needs an exported contiguous buffer.
+    if value.flags.c_contiguous and value.dtype.kind in "biufc":
+        return np.ndarray(shape, value.dtype, value, 0, strides)
+    return np.lib.stride_tricks.as_strided(value, shape, strides, writeable=False)
+
+
+class BroadcastInDim(LinearPrimitive):
+    """Axis `i` of the operand becomes axis `broadcast_dimensions[i]` of the result; the other axes are new.
+
+    An operand axis of length 1 may be stretched.
+    """
+
+    name = "broadcast_in_dim"
+
+    def type_of(self, x: ShapedArray, *, shape: Shape, broadcast_dimensions: Shape) -> ShapedArray:
+        return x.update(shape=shape)
+
+    def evaluate(self, x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Any:
+        strides = [0] * len(shape)
+        for i, d in enumerate(broadcast_dimensions):
+            if x.shape[i] != 1:
+                strides[d] = x.strides[i]
+        return broadcast_view(np.asarray(x), shape, tuple(strides))
+
+    def transpose(self, ct: Any, x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Sequence[Any]:
+        new = tuple(d for d in range(len(shape)) if d not in broadcast_dimensions)
+        stretched = tuple(
+            d for i, d in enumerate(broadcast_dimensions) if x.shape[i] == 1 and shape[d] != 1
+        )
+        axes = tuple(sorted(new + stretched))
+        ct = reduce_sum_p.bind(ct, axes=axes) if axes else ct
+        return [ct if ct.shape == x.shape else reshape_p.bind(ct, new_sizes=x.shape)]
+
+    def batch(self, size: int, args: Any, axes: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Any:
+        x = move_axis(args[0], axes[0], 0)
+        dims = (0, *(d + 1 for d in broadcast_dimensions))
+        return self.bind(x, shape=(size, *shape), broadcast_dimensions=dims), 0
+
+
+class ReduceSum(LinearPrimitive):
+    """Sum over `axes`."""
+
+    name = "reduce_sum"
+
+    def type_of(self, x: ShapedArray, *, axes: Shape) -> ShapedArray:
+        return x.update(shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+    def evaluate(self, x: Any, *, axes: Shape) -> Any:
+        if x.dtype.itemsize < 4 and dtypes.is_float(x.dtype):  # 16- and 8-bit floats accumulate in float32
+            return np.add.reduce(np.asarray(x, np.float32), axes).astype(x.dtype)
+        return np.add.reduce(x, axes if len(axes) < x.ndim else None, x.dtype)
+
+    def transpose(self, ct: Any, x: Any, *, axes: Shape) -> Sequence[Any]:
+        kept = tuple(i for i in range(len(x.shape)) if i not in axes)
+        return [broadcast_in_dim_p.bind(ct, shape=x.shape, broadcast_dimensions=kept)]
+
+    def batch(self, size: int, args: Any, batch_axes: Any, *, axes: Shape) -> Any:
+        (b,) = batch_axes
+        moved = tuple(a + (a >= b) for a in axes)
+        return self.bind(args[0], axes=moved), b - sum(a < b for a in moved)
+
+
+class Reshape(LinearPrimitive):
+    """The same elements in row-major order, in the shape `new_sizes`."""
+
+    name = "reshape"
+
+    def type_of(self, x: ShapedArray, *, new_sizes: Shape) -> ShapedArray:
+        return x.update(shape=new_sizes)
+
+    def evaluate(self, x: Any, *, new_sizes: Shape) -> Any:
+        return x.reshape(new_sizes)
+
+    def transpose(self, ct: Any, x: Any, *, new_sizes: Shape) -> Sequence[Any]:
+        return [self.bind(ct, new_sizes=x.shape)]
+
+    def batch(self, size: int, args: Any, axes: Any, *, new_sizes: Shape) -> Any:
+        return self.bind(move_axis(args[0], axes[0], 0), new_sizes=(size, *new_sizes)), 0
+
+
+class Transpose(LinearPrimitive):
+    """Reorder axes: axis `i` of the result is axis `permutation[i]` of the operand."""
+
+    name = "transpose"
+
+    def type_of(self, x: ShapedArray, *, permutation: Shape) -> ShapedArray:
+        return x.update(shape=tuple(x.shape[i] for i in permutation))
+
+    def evaluate(self, x: Any, *, permutation: Shape) -> Any:
+        return x.transpose(permutation)
+
+    def transpose(self, ct: Any, x: Any, *, permutation: Shape) -> Sequence[Any]:
+        inverse = [0] * len(permutation)
+        for i, p in enumerate(permutation):
+            inverse[p] = i
+        return [self.bind(ct, permutation=tuple(inverse))]
+
+    def batch(self, size: int, args: Any, axes: Any, *, permutation: Shape) -> Any:
+        (b,) = axes
+        return self.bind(args[0], permutation=(b, *(p + (p >= b) for p in permutation))), 0
+
+
+class ConvertElementType(LinearPrimitive):
+    """Convert to `new_dtype`. Complex to real drops the imaginary part; float to integer saturates and sends NaN to 0."""
+
+    name = "convert_element_type"
+    weakness = "param"
+
+    def type_of(self, x: ShapedArray, *, new_dtype: DType, weak_type: bool) -> ShapedArray:
+        return ShapedArray(x.shape, new_dtype, weak_type)
+
+    def evaluate(self, x: Any, *, new_dtype: DType, weak_type: bool) -> Any:
+        if x.dtype == new_dtype:
+            return x
+        if dtypes.is_complex(x.dtype) and not dtypes.is_complex(new_dtype) and new_dtype != dtypes.bool_:
+            x = x.real
+        if dtypes.is_float(x.dtype) and dtypes.is_integer(new_dtype):
+            info = dtypes.iinfo(new_dtype)
+            wide = np.asarray(x, np.float64)
+            inside = np.where(np.isnan(wide), 0, np.clip(wide, float(info.min), float(info.max)))
+            # float64 has no exact 2**63 - 1: what rounded up to 2**63 is clipped by hand.
+            return np.where(wide >= float(info.max), np.array(info.max, new_dtype), inside.astype(new_dtype))
+        return x.astype(new_dtype)
+
+    def is_linear(self, active: Sequence[bool]) -> bool:
+        return True
+
+    def jvp(self, primals: Any, tangents: Any, *, new_dtype: DType, weak_type: bool) -> Any:
+        if not dtypes.is_inexact(new_dtype):
+            return self.bind(*primals, new_dtype=new_dtype, weak_type=weak_type), None
+        return super().jvp(primals, tangents, new_dtype=new_dtype, weak_type=weak_type)
+
+    def linearize(self, primals: Any, nodes: Any, params: Any) -> Any:
+        if not dtypes.is_inexact(params["new_dtype"]):
+            return self.bind(*primals, **params), None
+        return super().linearize(primals, nodes, params)
+
+    def transpose(self, ct: Any, x: Any, *, new_dtype: DType, weak_type: bool) -> Sequence[Any]:
+        # Complex to real keeps Re t, whose transpose is c ↦ c + 0j; real to complex is t ↦ t + 0j, whose transpose is Re.
+        return [self.bind(ct, new_dtype=x.dtype, weak_type=False)]
+
+    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
+        return self.bind(args[0], **params), axes[0]
+
+
+broadcast_in_dim_p = BroadcastInDim()
+reduce_sum_p = ReduceSum()
+reshape_p = Reshape()
+transpose_p = Transpose()
+convert_element_type_p = ConvertElementType()
+
+
+# ---- public functions -------------------------------------------------------------------------------------------
+
+
+def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int], *, out_sharding: Any = None) -> Array:
+    """Place axis `i` of `operand` at axis `broadcast_dimensions[i]` of an array of `shape`, repeating it along the rest.
+
+    Raises ValueError if the dimensions are not increasing, or an operand axis is neither 1 nor the length of its target.
+    """
+    del out_sharding
+    x = as_array(operand)
+    shape, dims = tuple(map(int, shape)), tuple(map(int, broadcast_dimensions))
+    if len(dims) != x.ndim or any(a >= b for a, b in zip(dims, dims[1:])) or (dims and not 0 <= dims[0] <= dims[-1] < len(shape)):
+        raise ValueError(
+            f"broadcast_in_dim: broadcast_dimensions must be {x.ndim} increasing axes of the result {shape}; got {dims}"
+        )
+    for i, d in enumerate(dims):
+        if x.shape[i] not in (1, shape[d]):
+            raise ValueError(f"broadcast_in_dim: operand axis {i} of shape {x.shape} does not fit axis {d} of {shape}")
+    if x.shape == shape:
+        return x
+    return broadcast_in_dim_p.bind(x, shape=shape, broadcast_dimensions=dims)
+
+
+def broadcast_to(x: Array, shape: Shape) -> Array:
+    """`x` broadcast to `shape` by NumPy's rule (the caller has checked that it can be)."""
+    if x.shape == shape:
+        return x
+    return broadcast_in_dim_p.bind(
+        x, shape=shape, broadcast_dimensions=tuple(range(len(shape) - len(x.shape), len(shape)))
+    )
+
+
+def reshape(operand: Any, new_sizes: Any, dimensions: Sequence[int] | None = None, *, out_sharding: Any = None) -> Array:
+    """The elements of `operand` (in row-major order, or after transposing by `dimensions`) in another shape.
+
+    One size may be -1. Raises TypeError if the number of elements differs.
+    """
+    del out_sharding
+    x = as_array(operand)
+    if dimensions is not None and tuple(dimensions) != tuple(range(x.ndim)):
+        x = transpose(x, dimensions)
+    sizes = tuple(int(n.__index__()) for n in (new_sizes if isinstance(new_sizes, (tuple, list)) else (new_sizes,)))
+    if -1 in sizes:
+        known = 1
+        for n in sizes:
+            known *= 1 if n == -1 else n
+        if sizes.count(-1) > 1 or (known == 0 and x.size) or (known and x.size % known):
+            raise TypeError(f"cannot reshape array of shape {x.shape} (size {x.size}) into shape {sizes}")
+        sizes = tuple((x.size // known if known else 0) if n == -1 else n for n in sizes)
+    size = 1
+    for n in sizes:
+        size *= n
+    if size != x.size or any(n < 0 for n in sizes):
+        raise TypeError(f"cannot reshape array of shape {x.shape} (size {x.size}) into shape {sizes} (size {size})")
+    if sizes == x.shape:
+        return x
+    return reshape_p.bind(x, new_sizes=sizes)
+
+
+def transpose(operand: Any, permutation: Sequence[int]) -> Array:
+    """Reorder axes: axis `i` of the result is axis `permutation[i]` of `operand`. Raises TypeError if not a permutation."""
+    x = as_array(operand)
+    perm = tuple(int(p.__index__()) for p in permutation)
+    if sorted(perm) != list(range(x.ndim)):
+        raise TypeError(f"transpose: permutation {perm} is not a permutation of the axes of shape {x.shape}")
+    if perm == tuple(range(x.ndim)):
+        return x
+    return transpose_p.bind(x, permutation=perm)
+
+
+def convert_element_type(operand: Any, new_dtype: Any) -> Array:
+    """`operand` converted to `new_dtype` (a dtype or Python scalar type, which gives a weakly typed result)."""
+    weak = new_dtype in dtypes.PYTHON_SCALARS and new_dtype is not bool
+    return convert(as_array(operand), dtypes.canonicalize_dtype(new_dtype), weak)
+
+
+def convert(x: Array, dtype: DType, weak_type: bool = False) -> Array:
+    """`x` with the given type; `x` itself if it has it."""
+    if x.dtype == dtype and x.weak_type == weak_type:
+        return x
+    if dtypes.is_key(dtype) or dtypes.is_key(x.dtype):
+        raise TypeError(f"cannot convert {dtypes.name(x.dtype)} to {dtypes.name(dtype)}: typed keys are opaque (see random.key_data)")
+    return convert_element_type_p.bind(x, new_dtype=dtype, weak_type=weak_type)
+
+
+def squeeze(array: Any, dimensions: Sequence[int] | int) -> Array:
+    """Without the axes `dimensions`, which must have length 1 (ValueError if not)."""
+    x = as_array(array)
+    axes = canonical_axes(tuple(dimensions) if not isinstance(dimensions, int) else dimensions, x.ndim)
+    wrong = [a for a in axes if x.shape[a] != 1]
+    if wrong:
+        raise ValueError(f"cannot select an axis to squeeze out which has size not equal to one: shape {x.shape}, axes {wrong}")
+    if not axes:
+        return x
+    return reshape_p.bind(x, new_sizes=tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+
+def expand_dims(array: Any, dimensions: Sequence[int] | int) -> Array:
+    """With new axes of length 1 at the positions `dimensions` of the result."""
+    x = as_array(array)
+    dims = (dimensions,) if isinstance(dimensions, int) else tuple(dimensions)
+    rank = x.ndim + len(dims)
+    axes = {canonical_axis(d, rank) for d in dims}
+    if len(axes) != len(dims):
+        raise ValueError(f"repeated axis in expand_dims: {dims}")
+    rest = iter(x.shape)
+    return reshape_p.bind(x, new_sizes=tuple(1 if i in axes else next(rest) for i in range(rank))) if axes else x
+
+
+# ---- batching helpers -------------------------------------------------------------------------------------------
+
+
+def move_axis(x: Any, source: int, target: int) -> Any:
+    """`x` with axis `source` moved to position `target`, the others in order."""
+    if source == target:
+        return x
+    rest = [i for i in range(len(x.shape)) if i != source]
+    rest.insert(target, source)
+    return transpose_p.bind(x, permutation=tuple(rest))
+
+
+def add_batch_axis(x: Any, size: int) -> Any:
+    """`x` repeated along a new axis 0."""
+    shape = tuple(x.shape)
+    return broadcast_in_dim_p.bind(x, shape=(size, *shape), broadcast_dimensions=tuple(range(1, len(shape) + 1)))
+
+
+def batch_first(x: Any, axis: int | None, size: int) -> Any:
+    """`x` with its batch axis at 0, repeated if it has none."""
+    return add_batch_axis(x, size) if axis is None else move_axis(x, axis, 0)
+
+
+def unbroadcast(ct: Any, shape: Shape) -> Any:
+    """The transpose of broadcasting `shape` to the shape of `ct`: sum over the axes that were new or stretched."""
+    extra = len(ct.shape) - len(shape)
+    axes = tuple(range(extra)) + tuple(
+        i + extra for i, n in enumerate(shape) if n == 1 and ct.shape[i + extra] != 1
+    )
+    ct = reduce_sum_p.bind(ct, axes=axes) if axes else ct
+    return ct if ct.shape == shape else reshape_p.bind(ct, new_sizes=shape)

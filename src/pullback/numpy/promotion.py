@@ -1,0 +1,135 @@
+"""Operands as NumPy users write them, made into what primitives take: arrays of one dtype.
+
+`binary`, `unary` and their inexact variants turn a primitive into a function of `pullback.numpy`. The common case, two Arrays of one dtype,
+must cost nothing but the look: it skips promotion altogether.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+
+from pullback.core import config, dtypes
+from pullback.core.array import Array, ConcreteArray, as_array, from_scalar
+from pullback.core.errors import user_line
+from pullback.core.trace import current
+from pullback.core.types import broadcast_shapes
+from pullback.lax.shape import convert
+
+
+def array_like(x: Any, name: str) -> Array:
+    """`x` as an Array. Lists and tuples are refused, as they hide a slow conversion: TypeError naming the function."""
+    try:
+        return as_array(x)
+    except TypeError:
+        raise TypeError(
+            f"{name} requires ndarray or scalar arguments, got {type(x)} at {user_line()}. Convert lists and tuples with "
+            "pullback.numpy.array first."
+        ) from None
+
+
+def scalar_like(x: Any, y: Array) -> Array | None:
+    """A Python scalar as a 0-d Array of the dtype of `y`, if it takes that dtype when combined with `y`; else None."""
+    dtype, cls = y.dtype, x.__class__
+    kind = dtype.kind
+    if cls is float:
+        if kind != "f" and kind != "c":
+            return None
+        return ConcreteArray(dtype.type(x), y.weak_type)
+    if cls is int:
+        if kind in "iufc":
+            try:
+                return ConcreteArray(dtype.type(x), y.weak_type)
+            except OverflowError:
+                return convert(from_scalar(x), dtype, y.weak_type)
+        return None
+    if cls is complex and kind == "c":
+        return ConcreteArray(dtype.type(x), y.weak_type)
+    return None
+
+
+def promote(name: str, *args: Any) -> list[Array]:
+    """Arrays of the common dtype of `args`, which may be Arrays, NumPy values and Python scalars."""
+    arrays = [array_like(a, name) for a in args]
+    first = arrays[0]
+    dtype, weak = first.dtype, first.weak_type
+    for a in arrays[1:]:
+        dtype, weak = dtypes.promote_pair(dtype, weak, a.dtype, a.weak_type)
+    return [convert(a, dtype, weak) for a in arrays]
+
+
+def promote_inexact(name: str, *args: Any) -> list[Array]:
+    """As `promote`, with integers and booleans made floating."""
+    arrays = promote(name, *args)
+    dtype = arrays[0].dtype
+    if dtypes.is_inexact(dtype):
+        return arrays
+    weak = arrays[0].weak_type and not dtype == dtypes.bool_
+    return [convert(a, dtypes.to_inexact(dtype), weak) for a in arrays]
+
+
+def check_ranks(name: str, *arrays: Array) -> None:
+    """Apply the option `numpy_rank_promotion`, and check that the shapes broadcast."""
+    shapes = [a.shape for a in arrays]
+    try:
+        broadcast_shapes(*shapes)
+    except ValueError:
+        raise TypeError(
+            f"{name} got incompatible shapes for broadcasting: {', '.join(map(str, shapes))}, at {user_line()}"
+        ) from None
+    mode = config.numpy_rank_promotion.value
+    if mode != "allow" and len({len(s) for s in shapes if s}) > 1:
+        message = (
+            f"Operands could not be broadcast together in {name} on shapes {', '.join(map(str, shapes))} and with the option "
+            f"numpy_rank_promotion={mode!r}, at {user_line()}"
+        )
+        if mode == "raise":
+            raise ValueError(message)
+        import warnings
+
+        warnings.warn(message, stacklevel=4)
+
+
+def binary(name: str, primitive: Any, doc: str, inexact: bool = False) -> Callable[[Any, Any], Array]:
+    """The `pullback.numpy` function of a binary elementwise primitive."""
+    promote_operands = promote_inexact if inexact else promote
+
+    def function(x: Any, y: Any, /) -> Array:
+        if isinstance(x, Array):
+            if not isinstance(y, Array):
+                y = scalar_like(y, x) or y
+        elif isinstance(y, Array):
+            x = scalar_like(x, y) or x
+        if not (
+            isinstance(x, Array) and isinstance(y, Array) and x.dtype is y.dtype and x.weak_type is y.weak_type
+            and (not inexact or x.dtype.kind in "fc")
+        ):  # fmt: skip
+            x, y = promote_operands(name, x, y)
+        if x.shape != y.shape:
+            check_ranks(name, x, y)
+        return current().process(primitive, (x, y), {})
+
+    return named(function, name, doc)
+
+
+def unary(name: str, primitive: Any, doc: str, inexact: bool = False) -> Callable[[Any], Array]:
+    """The `pullback.numpy` function of a unary elementwise primitive."""
+
+    def function(x: Any, /) -> Array:
+        if not isinstance(x, Array):
+            x = array_like(x, name)
+        if inexact and x.dtype.kind not in "fc":
+            (x,) = promote_inexact(name, x)
+        return current().process(primitive, (x,), {})
+
+    return named(function, name, doc)
+
+
+def named(function: Any, name: str, doc: str) -> Any:
+    """Set the name and docstring of a made function."""
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = "pullback.numpy"
+    function.__doc__ = doc
+    return function
+
+

@@ -1,0 +1,429 @@
+"""grad and the dense derivatives built on linearization: value_and_grad, jacfwd, jacrev, hessian."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.errors import filter_traceback, user_line
+from pullback.core.linear import Node, pull_and_free, reachable, zeros
+from pullback.core.trace import current, reset_current, set_current
+from pullback.core.tree import leaf_error, tree_flatten
+from pullback.core.types import ShapedArray
+from pullback.transforms.jvp import jvp
+from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer, linearize, vjp
+from pullback.transforms.vmap import vmap
+
+Argnums = int | Sequence[int]
+
+_one: dict[dtypes.DType, ConcreteArray] = {}
+
+
+def value_and_grad(
+    fun: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+    reduce_axes: Any = (),
+) -> Callable[..., Any]:
+    """A function returning (fun(...), gradient), or ((fun(...), aux), gradient) with `has_aux`.
+
+    The gradient is with respect to the positional argument(s) `argnums`, and has their structure (a tuple for a sequence of argnums).
+    `fun` must return a real scalar; with `holomorphic` a complex one, of complex arguments. For complex arguments of
+    a real function, the gradient is ∂f/∂x − i ∂f/∂y. With `allow_int`, gradients of integer arguments are `float0` zeros.
+
+    >>> value, g = value_and_grad(lambda x: x**2)(3.0)
+    >>> float(value), float(g)
+    (9.0, 6.0)
+    """
+    if reduce_axes:
+        raise NotImplementedError("reduce_axes is no longer supported; sum over the axis inside the function")
+    _check_callable(fun)
+    argnums = _index(argnums)
+
+    def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return _value_and_grad(fun, argnums, has_aux, holomorphic, allow_int, args, kwargs)
+        except Exception as error:
+            filter_traceback(error)
+            raise
+
+    return _named(value_and_gradient, fun, "value_and_grad", "Value and gradient")
+
+
+def grad(
+    fun: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+    reduce_axes: Any = (),
+) -> Callable[..., Any]:
+    """A function returning the gradient of `fun`, or (gradient, aux) with `has_aux`. See `value_and_grad`.
+
+    >>> float(grad(lambda x: x**3)(2.0))
+    12.0
+    """
+    if reduce_axes:
+        raise NotImplementedError("reduce_axes is no longer supported; sum over the axis inside the function")
+    _check_callable(fun)
+    argnums = _index(argnums)
+
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        try:
+            value, g = _value_and_grad(fun, argnums, has_aux, holomorphic, allow_int, args, kwargs)
+            return (g, value[1]) if has_aux else g
+        except Exception as error:
+            filter_traceback(error)
+            raise
+
+    return _named(gradient, fun, "grad", "Gradient")
+
+
+def _check_callable(fun: Any) -> None:
+    if not callable(fun):
+        raise TypeError(f"expected a callable to differentiate, got {fun!r} of type {type(fun).__name__}")
+
+
+def _index(argnums: Any) -> int | tuple[int, ...]:
+    if isinstance(argnums, (tuple, list)):
+        out = tuple(int(i.__index__()) for i in argnums)
+        return out
+    if not hasattr(argnums, "__index__"):
+        raise TypeError(f"argnums must be an int or a sequence of ints, got {argnums!r}")
+    return int(argnums.__index__())
+
+
+def _named(wrapper: Any, fun: Any, transformation: str, noun: str) -> Any:
+    name = getattr(fun, "__name__", None)
+    if name is not None:
+        wrapper.__name__ = f"{transformation}({name})" if name.startswith("<") else name
+        wrapper.__doc__ = f"{noun} of {name}.\n\n{fun.__doc__ or ''}"
+    wrapper.__wrapped__ = fun
+    return wrapper
+
+
+def _value_and_grad(fun: Any, argnums: Any, has_aux: bool, holomorphic: bool, allow_int: bool, args: tuple[Any, ...], kwargs: Any) -> tuple[Any, Any]:
+    trace = LinearizeTrace(current())
+    single = argnums.__class__ is int
+    inputs: list[Any] = []  # the flat differentiated arguments
+    trees: list[Any] = []
+    new_args = list(args)
+    for i in (argnums,) if single else argnums:
+        try:
+            x = args[i]
+        except IndexError:
+            raise ValueError(
+                f"differentiating with respect to argnums={argnums} requires at least "
+                f"{(i if i >= 0 else -i - 1) + 1} positional arguments, but only {len(args)} were passed, at {user_line()}"
+            ) from None
+        if isinstance(x, Array) or x.__class__ is float:
+            tracer = _input(trace, x, holomorphic, allow_int)
+            inputs.append(tracer)
+            trees.append(None)
+            new_args[i] = tracer
+        else:
+            leaves, tree = tree_flatten(x)
+            tracers = [_input(trace, _leaf(x, leaf), holomorphic, allow_int) for leaf in leaves]
+            inputs.extend(tracers)
+            trees.append((tree, len(leaves)))
+            new_args[i] = tree.unflatten(tracers)
+    token = set_current(trace)
+    try:
+        out = fun(*new_args, **kwargs)
+    finally:
+        reset_current(token)
+    del new_args
+    aux: Any = None
+    if has_aux:
+        if not isinstance(out, (tuple, list)) or len(out) != 2:
+            raise TypeError(f"with has_aux=True, the function to differentiate must return a pair (value, aux); got {out!r:.100}")
+        out, aux_tree = out
+        aux_flat, aux_def = tree_flatten(aux_tree)
+        aux = aux_def.unflatten([trace.unwrap(x)[0] for x in aux_flat])
+        del aux_tree, aux_flat
+    value, node = trace.unwrap(out)
+    del out
+    value = _check_output(value, holomorphic)
+    cotangents: dict[int, Any] = {}
+    in_nodes = [trace.unwrap(x)[1] for x in inputs]
+    primals = [trace.unwrap(x)[0] for x in inputs] if None in in_nodes else ()
+    del inputs
+    if node is not None:
+        dtype = value.dtype
+        one = _one.get(dtype)
+        if one is None:
+            one = _one[dtype] = ConcreteArray(np.ones((), dtype)[()])
+        cotangents[node.id] = one
+        nodes = reachable((node,))
+        del node
+        pull_and_free(nodes, cotangents)
+    grads: list[Any] = []
+    for i, n in enumerate(in_nodes):
+        if n is None:
+            grads.append(np.zeros(primals[i].shape, dtypes.float0))
+        else:
+            g = cotangents.get(n.id)
+            grads.append(zeros(n.shape, n.dtype) if g is None else g)
+    result: list[Any] = []
+    start = 0
+    for tree in trees:
+        if tree is None:
+            result.append(grads[start])
+            start += 1
+        else:
+            result.append(tree[0].unflatten(grads[start : start + tree[1]]))
+            start += tree[1]
+    return ((value, aux) if has_aux else value), (result[0] if single else tuple(result))
+
+
+def _input(trace: LinearizeTrace, x: Any, holomorphic: bool, allow_int: bool) -> Any:
+    tracer = trace.new_input(x)
+    dtype = tracer.dtype
+    if holomorphic and not dtypes.is_complex(dtype):
+        raise TypeError(f"grad with holomorphic=True requires inputs with complex dtype, but got {dtypes.name(dtype)}, at {user_line()}")
+    if tracer.__class__ is not LinearizeTracer or tracer.trace is not trace:
+        if not allow_int:
+            raise TypeError(
+                "grad requires real- or complex-valued inputs (input dtype that is a sub-dtype of np.inexact), but got "
+                f"{dtypes.name(dtype)}, at {user_line()}. If you want integer-valued inputs, set allow_int=True, or convert them to "
+                "floats."
+            )
+    return tracer
+
+
+def _leaf(tree: Any, x: Any) -> Array:
+    try:
+        return as_array(x)
+    except TypeError:
+        raise leaf_error(tree, x, "the argument to differentiate") from None
+
+
+def _check_output(value: Any, holomorphic: bool) -> Any:
+    if not isinstance(value, Array):
+        try:
+            value = as_array(value)
+        except TypeError:
+            raise TypeError(
+                f"gradient only defined for scalar-output functions. Output was of type {type(value).__name__}: {value!r:.100}, "
+                f"at {user_line()}"
+            ) from None
+    if value.shape != ():
+        raise TypeError(f"gradient only defined for scalar-output functions. Output had shape: {value.shape}, at {user_line()}")
+    dtype = value.dtype
+    if holomorphic:
+        if not dtypes.is_complex(dtype):
+            raise TypeError(
+                f"grad with holomorphic=True requires outputs with complex dtype, but got {dtypes.name(dtype)}, at {user_line()}"
+            )
+    elif not dtypes.is_float(dtype):
+        if dtypes.is_complex(dtype):
+            raise TypeError(
+                f"grad requires real-valued outputs (output dtype that is a sub-dtype of np.floating), but got {dtypes.name(dtype)}, at "
+                f"{user_line()}. For holomorphic differentiation, pass holomorphic=True. For differentiation of non-holomorphic "
+                "functions involving complex outputs, use vjp directly."
+            )
+        raise TypeError(
+            f"grad requires real-valued outputs (output dtype that is a sub-dtype of np.floating), but got {dtypes.name(dtype)}, at "
+            f"{user_line()}. For differentiation of functions with integer outputs, use vjp directly."
+        )
+    return value
+
+
+# ---- dense Jacobians --------------------------------------------------------------------------------------------
+
+
+def _partial(fun: Callable[..., Any], argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """`fun` as a function of the arguments `argnums` alone, and their values."""
+    positions = (argnums,) if isinstance(argnums, int) else argnums
+    for i in positions:
+        if not -len(args) <= i < len(args):
+            raise ValueError(
+                f"differentiating with respect to argnums={argnums} requires at least {i + 1} positional arguments, but only "
+                f"{len(args)} were passed, at {user_line()}"
+            )
+
+    def of_chosen(*chosen: Any) -> Any:
+        full = list(args)
+        for i, x in zip(positions, chosen):
+            full[i] = x
+        return fun(*full, **kwargs)
+
+    return of_chosen, tuple(args[i] for i in positions)
+
+
+def _check_jacobian_inputs(what: str, leaves: list[Any], holomorphic: bool, allow_int: bool = False) -> None:
+    for x in leaves:
+        dtype = as_array(x).dtype
+        if holomorphic and not dtypes.is_complex(dtype):
+            raise TypeError(f"{what} with holomorphic=True requires inputs with complex dtype, but got {dtypes.name(dtype)}")
+        if not dtypes.is_inexact(dtype) and not allow_int:
+            raise TypeError(
+                f"{what} requires real-valued inputs (input dtype that is a sub-dtype of np.floating), but got {dtypes.name(dtype)}, at "
+                f"{user_line()}"
+            )
+        if dtypes.is_complex(dtype) and not holomorphic and what == "jacfwd":
+            raise TypeError(
+                f"{what} requires real-valued inputs, but got {dtypes.name(dtype)}. For holomorphic differentiation, pass "
+                "holomorphic=True. For differentiation of non-holomorphic functions involving complex inputs, use jvp directly."
+            )
+
+
+def _basis(types: Sequence[Any]) -> list[Any]:
+    """For each array type, the standard basis of the product space, one basis vector a row: shapes (n, *shape)."""
+    total = sum(t.size for t in types)
+    if len(types) == 1:
+        (t,) = types
+        return [ConcreteArray(np.eye(total, dtype=t.dtype).reshape(total, *t.shape))]
+    out, start = [], 0
+    for t in types:
+        block = np.zeros((total, t.size), t.dtype)
+        block[np.arange(start, start + t.size), np.arange(t.size)] = 1
+        out.append(ConcreteArray(block.reshape(total, *t.shape)))
+        start += t.size
+    return out
+
+
+def jacfwd(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable[..., Any]:
+    """A function returning the Jacobian of `fun`, column by column in forward mode: best for tall ones.
+
+    The result has the structure of the output, each leaf replaced by the structure of the differentiated argument(s), with leaves of
+    shape (*output shape, *input shape). With `has_aux` it returns (jacobian, aux).
+
+    >>> import pullback.numpy as jnp
+    >>> jacfwd(lambda x: x**2)(jnp.array([1.0, 2.0]))
+    Array([[2., 0.],
+           [0., 4.]], dtype=float32)
+    """
+    _check_callable(fun)
+    argnums = _index(argnums)
+
+    def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
+        try:
+            of_chosen, chosen = _partial(fun, argnums, args, kwargs)
+            leaves, tree = tree_flatten(chosen)
+            leaves = [_leaf(chosen, x) for x in leaves]
+            _check_jacobian_inputs("jacfwd", leaves, holomorphic)
+            primals = tree.unflatten(leaves)
+            aux: Any = None
+            aux_box: list[Any] = []
+
+            def push(*ts: Any) -> Any:
+                out = jvp(of_chosen, primals, tree.unflatten(list(ts)), has_aux=has_aux)
+                aux_box[:] = out[2:]
+                return out[1]
+
+            columns = vmap(push, out_axes=-1)(*_basis(leaves))
+            aux = _shared_aux(aux_box)
+            out_flat, out_tree = tree_flatten(columns)
+            for y in out_flat:
+                if holomorphic and not dtypes.is_complex(y.dtype):
+                    raise TypeError(f"jacfwd with holomorphic=True requires outputs with complex dtype, but got {dtypes.name(y.dtype)}")
+            jac = out_tree.unflatten([_unravel_last(y, leaves, tree, argnums) for y in out_flat])
+            return (jac, aux[0]) if has_aux else jac
+        except Exception as error:
+            filter_traceback(error)
+            raise
+
+    return _named(jacobian_fun, fun, "jacfwd", "Jacobian")
+
+
+def _shared_aux(box: list[Any]) -> list[Any]:
+    """Auxiliary outputs computed inside a vmap over the basis, which they cannot depend on."""
+    from pullback.transforms.vmap import BatchTracer
+
+    def shared(x: Any) -> Any:
+        return x.value[(slice(None),) * x.axis + (0,)] if isinstance(x, BatchTracer) else x
+
+    out = []
+    for aux in box:
+        flat, tree = tree_flatten(aux)
+        out.append(tree.unflatten([shared(x) for x in flat]))
+    return out
+
+
+def _unravel_last(y: Any, leaves: list[Any], tree: Any, argnums: Any) -> Any:
+    """The last axis of `y`, over all inputs, as a tree of the inputs' structure."""
+    parts, start = [], 0
+    lead = tuple(y.shape[:-1])
+    for x in leaves:
+        part = y if len(leaves) == 1 else y[..., start : start + x.size]
+        parts.append(part.reshape((*lead, *x.shape)))
+        start += x.size
+    out = tree.unflatten(parts)
+    return out[0] if isinstance(argnums, int) else out
+
+
+def jacrev(
+    fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False, allow_int: bool = False
+) -> Callable[..., Any]:
+    """A function returning the Jacobian of `fun`, row by row in reverse mode: best for wide ones. See `jacfwd`.
+
+    >>> import pullback.numpy as jnp
+    >>> jacrev(lambda x: x.sum())(jnp.array([1.0, 2.0]))
+    Array([1., 1.], dtype=float32)
+    """
+    _check_callable(fun)
+    argnums = _index(argnums)
+
+    def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
+        try:
+            of_chosen, chosen = _partial(fun, argnums, args, kwargs)
+            leaves, tree = tree_flatten(chosen)
+            leaves = [_leaf(chosen, x) for x in leaves]
+            _check_jacobian_inputs("jacrev", leaves, holomorphic, allow_int)
+            y, pullback, *aux = vjp(of_chosen, *tree.unflatten(leaves), has_aux=has_aux)
+            y_flat, y_tree = tree_flatten(y)
+            for out in y_flat:
+                _check_jacrev_output(out.dtype, holomorphic)
+            rows = vmap(lambda *cts: pullback(y_tree.unflatten(list(cts))))(*_basis(y_flat))
+            if isinstance(argnums, int):
+                rows = rows[0]
+            row_flat, row_tree = tree_flatten(rows)
+            jac, start = [], 0
+            for out in y_flat:
+                parts = [
+                    (r if len(y_flat) == 1 else r[start : start + out.size]).reshape((*out.shape, *r.shape[1:])) for r in row_flat
+                ]
+                jac.append(row_tree.unflatten(parts))
+                start += out.size
+            result = y_tree.unflatten(jac)
+            return (result, aux[0]) if has_aux else result
+        except Exception as error:
+            filter_traceback(error)
+            raise
+
+    return _named(jacobian_fun, fun, "jacrev", "Jacobian")
+
+
+def _check_jacrev_output(dtype: dtypes.DType, holomorphic: bool) -> None:
+    if holomorphic and not dtypes.is_complex(dtype):
+        raise TypeError(f"jacrev with holomorphic=True requires outputs with complex dtype, but got {dtypes.name(dtype)}")
+    if not holomorphic and not dtypes.is_float(dtype):
+        raise TypeError(
+            "jacrev requires real-valued outputs (output dtype that is a sub-dtype of np.floating), but got "
+            f"{dtypes.name(dtype)}, at {user_line()}. For holomorphic differentiation, pass holomorphic=True."
+        )
+
+
+jacobian = jacrev
+
+
+def hessian(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable[..., Any]:
+    """A function returning the Hessian of `fun`, forward over reverse.
+
+    Leaves have shape (*output shape, *input shape, *input shape). With `has_aux` it returns (hessian, aux).
+
+    >>> hessian(lambda x: x**3)(2.0)
+    Array(12., dtype=float32, weak_type=True)
+    """
+    return jacfwd(
+        jacrev(fun, argnums, has_aux=has_aux, holomorphic=holomorphic), argnums, has_aux=has_aux, holomorphic=holomorphic
+    )
+
+
+__all__ = ["Node", "ShapedArray", "grad", "hessian", "jacfwd", "jacobian", "jacrev", "linearize", "value_and_grad"]

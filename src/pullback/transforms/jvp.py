@@ -1,0 +1,198 @@
+"""Forward mode: push tangents along with the values.
+
+A `JVPTracer` is a primal with a tangent that is not (symbolically) zero; results whose tangent is zero leave the trace untraced.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.errors import filter_traceback
+from pullback.core.linear import zeros
+from pullback.core.trace import EVAL, Params, Trace, Tracer, current, reset_current, set_current
+from pullback.core.tree import keystr, leaf_error, tree_flatten, tree_flatten_with_path, tree_structure
+
+
+class JVPTracer(Tracer):
+    """A value with its tangent, both of the parent trace."""
+
+    __slots__ = ("primal", "tangent")
+
+    def __init__(self, trace: Trace, primal: Any, tangent: Any) -> None:
+        self.trace, self.primal, self.tangent = trace, primal, tangent
+
+    shape = property(lambda self: self.primal.shape)  # type: ignore[assignment]
+    dtype = property(lambda self: self.primal.dtype)  # type: ignore[assignment]
+    weak_type = property(lambda self: self.primal.weak_type)  # type: ignore[assignment]
+
+    def concrete(self) -> ConcreteArray | None:
+        primal = self.primal
+        return primal if primal.__class__ is ConcreteArray else primal.concrete()
+
+    def __repr__(self) -> str:
+        return f"Traced<{self.aval.str_short()}>with<JVPTrace> primal={self.primal!r} tangent={self.tangent!r}"
+
+
+class JVPTrace(Trace):
+    """Applies each primitive's derivative to the tangents at once."""
+
+    __slots__ = ()
+
+    def __init__(self, parent: Trace) -> None:
+        self.parent = parent
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        primals, tangents, active = [], [], False
+        for a in args:
+            if a.__class__ is JVPTracer and a.trace is self:
+                active = True
+                primals.append(a.primal)
+                tangents.append(a.tangent)
+            else:
+                primals.append(a)
+                tangents.append(None)
+        parent = self.parent
+        token = set_current(parent)
+        try:
+            if not active:
+                return parent.process(primitive, args, params)
+            out, t_out = primitive.jvp(primals, tangents, **params)
+        finally:
+            reset_current(token)
+        if primitive.multiple_results:
+            return [self.wrap(o, t) for o, t in zip(out, t_out)]
+        return out if t_out is None else JVPTracer(self, out, t_out)
+
+    def wrap(self, primal: Any, tangent: Any) -> Any:
+        return primal if tangent is None else JVPTracer(self, primal, tangent)
+
+    def unwrap(self, x: Any) -> tuple[Any, Any]:
+        """Primal and tangent (None where zero) of a value of this trace."""
+        if x.__class__ is JVPTracer and x.trace is self:
+            return x.primal, x.tangent
+        return x, None
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return call.jvp_call(self, args, params)
+
+
+def jvp_flat(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Outputs and their tangents (None where zero) of `fun`, which takes and gives flat sequences of arrays."""
+    trace = JVPTrace(current())
+    token = set_current(trace)
+    try:
+        outs = fun(*map(trace.wrap, primals, tangents))
+    finally:
+        reset_current(token)
+    pairs = [trace.unwrap(o) for o in outs]
+    return [p for p, _ in pairs], [t for _, t in pairs]
+
+
+def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """The value of `fun(*primals)` and its derivative along `tangents`: (y, ∂f(x)·t), or (y, ∂f(x)·t, aux) with `has_aux`.
+
+    `primals` and `tangents` are tuples (or lists) of arguments of one structure, shapes and dtypes; tangents of integer arguments have
+    dtype `float0`. Raises TypeError for tangents that do not match.
+
+    >>> import pullback.numpy as jnp
+    >>> y, t = jvp(jnp.sin, (0.0,), (2.0,))
+    >>> float(t)
+    2.0
+    """
+    try:
+        if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
+            raise TypeError(
+                "primals and tangents arguments to jvp must be tuples or lists; got "
+                f"{type(primals).__name__} and {type(tangents).__name__}"
+            )
+        trace = JVPTrace(current())
+        inputs = [_dual(trace, x, t) for x, t in zip(primals, tangents)] if _bare(primals, tangents) else None
+        if inputs is None:
+            flat, treedef = tree_flatten(tuple(primals))
+            flat_t, treedef_t = tree_flatten(tuple(tangents))
+            if treedef != treedef_t:
+                raise TypeError(
+                    f"primals and tangents of jvp must have the same tree structure; got {treedef} and {treedef_t}"
+                )
+            for x in (*flat, *flat_t):
+                _check_leaf(primals, x)
+            inputs = treedef.unflatten([_dual(trace, x, t) for x, t in zip(flat, flat_t)])
+        token = set_current(trace)
+        try:
+            out = fun(*inputs)
+        finally:
+            reset_current(token)
+        aux: tuple[Any, ...] = ()
+        if has_aux:
+            if not isinstance(out, (tuple, list)) or len(out) != 2:
+                raise TypeError(f"with has_aux, the function given to jvp must return a pair (output, aux); got {out!r:.100}")
+            out, aux_tree = out
+            aux_flat, aux_def = tree_flatten(aux_tree)
+            aux = (aux_def.unflatten([trace.unwrap(x)[0] for x in aux_flat]),)
+        if isinstance(out, Array):
+            y, t = trace.unwrap(out)
+            return (y, _instantiate(y, t), *aux)
+        out_flat, out_def = tree_flatten(out)
+        pairs = [trace.unwrap(_output(out, o)) for o in out_flat]
+        y_tree = out_def.unflatten([y for y, _ in pairs])
+        return (y_tree, out_def.unflatten([_instantiate(y, t) for y, t in pairs]), *aux)
+    except Exception as error:
+        filter_traceback(error)
+        raise
+
+
+def _bare(primals: Any, tangents: Any) -> bool:
+    """Whether the arguments are arrays with no containers, of equal number."""
+    return len(primals) == len(tangents) and all(isinstance(x, Array) for x in primals) and all(isinstance(t, Array) for t in tangents)
+
+
+def _check_leaf(primals: Any, x: Any) -> None:
+    if not isinstance(x, (Array, np.ndarray, np.generic, *dtypes.PYTHON_SCALARS)) and not hasattr(x, "__jax_array__"):
+        raise leaf_error(primals, x, "jvp")
+
+
+def _output(tree: Any, x: Any) -> Array:
+    try:
+        return as_array(x)
+    except TypeError:
+        raise leaf_error(tree, x, "the function to be differentiated must return arrays") from None
+
+
+def _instantiate(primal: Any, tangent: Any) -> Any:
+    if tangent is not None:
+        return tangent
+    dtype = dtypes.tangent_dtype(primal.dtype)
+    return np.zeros(primal.shape, dtype) if dtype == dtypes.float0 else zeros(primal.shape, dtype)
+
+
+def _dual(trace: JVPTrace, x: Any, t: Any) -> Any:
+    """The input of a function under `trace`: `x` with tangent `t`, checked."""
+    x = as_array(x)
+    expected = dtypes.tangent_dtype(x.dtype)
+    if expected == dtypes.float0:
+        if getattr(t, "dtype", None) != dtypes.float0:
+            raise TypeError(
+                f"primal and tangent types of jvp do not match: an input of dtype {dtypes.name(x.dtype)} takes tangents of dtype "
+                f"float0, got {getattr(t, 'dtype', type(t).__name__)}"
+            )
+        return x
+    t = as_array(t)
+    if t.shape != x.shape:
+        raise ValueError(f"jvp called with different primal and tangent shapes: got primal {x.shape} and tangent {t.shape}")
+    if t.dtype != x.dtype:
+        if not t.weak_type:
+            raise TypeError(
+                "primal and tangent arguments of jvp must have equal types; got primal dtype "
+                f"{dtypes.name(x.dtype)} with tangent dtype {dtypes.name(t.dtype)} (expected {dtypes.name(expected)})"
+            )
+        from pullback.lax.shape import convert
+
+        t = convert(t, x.dtype)
+    return JVPTracer(trace, x, t)
+
+
+__all__ = ["EVAL", "JVPTrace", "JVPTracer", "jvp", "jvp_flat", "keystr", "tree_flatten_with_path", "tree_structure"]

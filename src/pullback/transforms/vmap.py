@@ -1,0 +1,274 @@
+"""Vectorization: evaluate a function on every slice of its arguments at once.
+
+A `BatchTracer` is a value of the parent trace with one axis more than the function sees. Each primitive's batching rule says how to do
+many of it at once; values without the batch axis are shared by all slices and stay as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence, TypeVar
+
+from pullback.core.array import Array, as_array
+from pullback.core.errors import filter_traceback
+from pullback.core.trace import Params, Trace, Tracer, current, reset_current, set_current
+from pullback.core.tree import flatten_up_to, keystr, leaf_error, tree_flatten, tree_flatten_with_path, tree_map
+from pullback.core.types import canonical_axis
+from pullback.lax.shape import add_batch_axis, move_axis
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class BatchTracer(Tracer):
+    """One slice of `value`, which has the batch axis `axis`."""
+
+    __slots__ = ("value", "axis")
+
+    def __init__(self, trace: Trace, value: Any, axis: int) -> None:
+        self.trace, self.value, self.axis = trace, value, axis
+
+    @property
+    def shape(self) -> Any:  # type: ignore[override]
+        shape, axis = self.value.shape, self.axis
+        return shape[:axis] + shape[axis + 1 :]
+
+    dtype = property(lambda self: self.value.dtype)  # type: ignore[assignment]
+    weak_type = property(lambda self: self.value.weak_type)  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Traced<{self.aval.str_short()}>with<BatchTrace> value={self.value!r} axis={self.axis}"
+
+
+class BatchTrace(Trace):
+    """Applies batching rules. `size` is the length of the mapped axis, `axis_name` its name, if any."""
+
+    __slots__ = ("size", "axis_name")
+
+    def __init__(self, parent: Trace, size: int, axis_name: Any = None) -> None:
+        self.parent, self.size, self.axis_name = parent, size, axis_name
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        values, axes, active = [], [], False
+        for a in args:
+            if a.__class__ is BatchTracer and a.trace is self:
+                active = True
+                values.append(a.value)
+                axes.append(a.axis)
+            else:
+                values.append(a)
+                axes.append(None)
+        collective = primitive.is_collective and self._names(params["axis_name"])
+        parent = self.parent
+        token = set_current(parent)
+        try:
+            if collective:
+                out, out_axis = primitive.batch_collective(self, values, axes, **params)
+            elif not active:
+                return parent.process(primitive, args, params)
+            else:
+                out, out_axis = primitive.batch(self.size, values, axes, **params)
+        finally:
+            reset_current(token)
+        if primitive.multiple_results:
+            return [self.wrap(o, b) for o, b in zip(out, out_axis)]
+        return out if out_axis is None else BatchTracer(self, out, out_axis)
+
+    def _names(self, axis_name: Any) -> bool:
+        if self.axis_name is None:
+            return False
+        return self.axis_name in axis_name if isinstance(axis_name, tuple) else self.axis_name == axis_name
+
+    def wrap(self, value: Any, axis: int | None) -> Any:
+        return value if axis is None else BatchTracer(self, value, axis)
+
+    def unwrap(self, x: Any) -> tuple[Any, int | None]:
+        """Value and batch axis (None where all slices share it) of a value of this trace."""
+        if x.__class__ is BatchTracer and x.trace is self:
+            return x.value, x.axis
+        return x, None
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return call.batch_call(self, args, params)
+
+
+def batch_flat(fun: Callable[..., Any], size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any = None) -> tuple[list[Any], list[int | None]]:
+    """Outputs and their batch axes (None where shared) of `fun`, which takes and gives flat sequences."""
+    trace = BatchTrace(current(), size, axis_name)
+    token = set_current(trace)
+    try:
+        outs = fun(*map(trace.wrap, args, axes))
+    finally:
+        reset_current(token)
+    pairs = [trace.unwrap(o) for o in outs]
+    return [v for v, _ in pairs], [b for _, b in pairs]
+
+
+def vmap(
+    fun: F,
+    in_axes: Any = 0,
+    out_axes: Any = 0,
+    axis_name: Any = None,
+    axis_size: int | None = None,
+    spmd_axis_name: Any = None,
+    sum_match: bool = False,
+) -> F:
+    """`fun` over a new axis of its arguments: maps slices along `in_axes` to slices along `out_axes`.
+
+    `in_axes` is an axis for all positional arguments, or a sequence with one entry an argument; an entry is an axis, None (not mapped) or
+    a tree of these that is a prefix of the argument. Keyword arguments are mapped along axis 0. `out_axes` likewise is a
+    prefix of the output. `axis_name` names the axis for collectives (`lax.psum`, ...); `axis_size` is its length where no
+    argument is mapped. Raises ValueError if mapped lengths differ, naming the arguments.
+
+    >>> import pullback.numpy as jnp
+    >>> vmap(jnp.dot, in_axes=(0, None))(jnp.eye(2), jnp.array([3.0, 4.0]))
+    Array([3., 4.], dtype=float32)
+    """
+    del spmd_axis_name, sum_match
+    if isinstance(in_axes, list):
+        in_axes = tuple(in_axes)
+    if not callable(fun):
+        raise TypeError(f"vmap takes a function, got {fun!r}")
+    if not isinstance(in_axes, (int, tuple, type(None))) and not hasattr(in_axes, "__index__"):
+        raise TypeError(f"vmap in_axes must be an int, None, or a tuple of entries for the positional arguments; got {in_axes!r}")
+    _check_axes(in_axes, "in_axes")
+    _check_axes(out_axes, "out_axes")
+
+    def vmapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return _vmapped(fun, args, kwargs, in_axes, out_axes, axis_name, axis_size)
+        except Exception as error:
+            filter_traceback(error)
+            raise
+
+    name = getattr(fun, "__name__", type(fun).__name__)
+    vmapped.__name__ = f"vmap({name})"
+    vmapped.__doc__ = f"Vectorized version of {name}.\n\n{fun.__doc__}"
+    vmapped.__wrapped__ = fun  # type: ignore[attr-defined]
+    return vmapped  # type: ignore[return-value]
+
+
+def _check_axes(axes: Any, name: str) -> None:
+    for leaf in tree_flatten(axes)[0]:
+        if not hasattr(leaf, "__index__"):
+            raise TypeError(f"vmap {name} must be ints, None or trees of them; got {leaf!r} in {axes!r}")
+
+
+def _vmapped(fun: Any, args: tuple[Any, ...], kwargs: dict[str, Any], in_axes: Any, out_axes: Any, axis_name: Any, axis_size: int | None) -> Any:
+    if not kwargs and len(args) == 1 and isinstance(args[0], Array) and (in_axes == 0 or in_axes == (0,)) and args[0].ndim:
+        # One bare array along axis 0: nothing to flatten or compare.
+        (x,) = args
+        size = x.shape[0]
+        if axis_size is not None and axis_size != size:
+            raise ValueError(f"vmap axis_size is {axis_size}, but the argument of shape {x.shape} has length {size} along axis 0")
+        trace = BatchTrace(current(), size, axis_name)
+        inputs: Any = (BatchTracer(trace, x, 0),)
+        in_kwargs = kwargs
+    else:
+        flat, treedef = tree_flatten((args, kwargs))
+        axes = _flat_axes(in_axes, args, kwargs)
+        arrays: list[Any] = []
+        for x in flat:
+            try:
+                arrays.append(as_array(x))
+            except TypeError:
+                raise leaf_error((args, kwargs) if kwargs else args, x, "vmap") from None
+        normal = [None if b is None else _in_axis(b, x, i, args, kwargs) for i, (b, x) in enumerate(zip(axes, arrays))]
+        size = _axis_size(arrays, normal, axis_size, args, kwargs)
+        trace = BatchTrace(current(), size, axis_name)
+        inputs, in_kwargs = treedef.unflatten([trace.wrap(x, b) for x, b in zip(arrays, normal)])
+    token = set_current(trace)
+    try:
+        out = fun(*inputs, **in_kwargs)
+    finally:
+        reset_current(token)
+    if isinstance(out, Array) and isinstance(out_axes, int):
+        return _out(trace, out, out_axes)
+    out_flat, out_tree = tree_flatten(out)
+    is_none = lambda x: x is None  # noqa: E731
+    try:
+        if out_axes is None or isinstance(out_axes, int):
+            targets: list[Any] = [out_axes] * len(out_flat)
+        else:
+            targets = _broadcast_axes(out_axes, out, is_none)
+    except ValueError as error:
+        raise ValueError(f"vmap out_axes {out_axes!r} is not a tree prefix of the output, of structure {out_tree}: {error}") from None
+    results = []
+    for x, b in zip(out_flat, targets):
+        try:
+            results.append(_out(trace, as_array(x), b))
+        except TypeError:
+            raise leaf_error(out, x, "the function given to vmap must return arrays") from None
+    return out_tree.unflatten(results)
+
+
+def _broadcast_axes(axes: Any, tree: Any, is_none: Any) -> list[Any]:
+    leaves, treedef = tree_flatten(axes, is_leaf=is_none)
+    subtrees = flatten_up_to(treedef, tree)
+    return [leaf for leaf, t in zip(leaves, subtrees) for _ in range(len(tree_flatten(t)[0]))]
+
+
+def _flat_axes(in_axes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    """The axis of each leaf of (args, kwargs)."""
+    if not isinstance(in_axes, tuple):
+        out = [in_axes] * len(tree_flatten(args)[0])
+    else:
+        if len(in_axes) != len(args):
+            raise ValueError(
+                f"vmap in_axes must have one entry for each positional argument: got {len(in_axes)} entries {in_axes!r} for "
+                f"{len(args)} arguments"
+            )
+        try:
+            out = _broadcast_axes(in_axes, args, lambda x: x is None)
+        except ValueError as error:
+            raise ValueError(f"vmap in_axes {in_axes!r} is not a tree prefix of the arguments: {error}") from None
+    return out + [0] * len(tree_flatten(kwargs)[0])
+
+
+def _path(i: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    path, _ = tree_flatten_with_path((args, kwargs))[0][i]
+    return ("args" if path[0].idx == 0 else "kwargs") + keystr(path[1:])
+
+
+def _in_axis(axis: Any, x: Array, i: int, args: Any, kwargs: Any) -> int:
+    if not x.ndim:
+        raise ValueError(
+            f"vmap was requested to map its argument {_path(i, args, kwargs)} along axis {axis}, but its rank is 0: its shape is ()"
+        )
+    try:
+        return canonical_axis(axis, x.ndim)
+    except ValueError:
+        raise ValueError(
+            f"vmap was requested to map its argument {_path(i, args, kwargs)} along axis {axis}, which is out of bounds for its shape "
+            f"{x.shape}"
+        ) from None
+
+
+def _axis_size(arrays: list[Any], axes: list[int | None], axis_size: int | None, args: Any, kwargs: Any) -> int:
+    sizes = {i: x.shape[b] for i, (x, b) in enumerate(zip(arrays, axes)) if b is not None}
+    found = set(sizes.values())
+    if axis_size is not None:
+        found.add(axis_size)
+    if not found:
+        raise ValueError("vmap must have at least one mapped argument (a non-None entry of in_axes), or axis_size")
+    if len(found) > 1:
+        lines = [f"  {_path(i, args, kwargs)} of shape {arrays[i].shape} has size {n} along axis {axes[i]}" for i, n in sizes.items()]
+        if axis_size is not None:
+            lines.append(f"  axis_size is {axis_size}")
+        raise ValueError("vmap got inconsistent sizes for array axes to be mapped:\n" + "\n".join(lines))
+    return found.pop()
+
+
+def _out(trace: BatchTrace, x: Any, target: int | None) -> Any:
+    value, axis = trace.unwrap(x)
+    if target is None:
+        if axis is not None:
+            raise ValueError(
+                f"vmap has mapped output but out_axes is None: an output of shape {x.shape} depends on the mapped arguments"
+            )
+        return value
+    target = canonical_axis(target, len(x.shape) + 1, "vmap out_axes entry")
+    if axis is None:
+        value, axis = add_batch_axis(value, trace.size), 0
+    return move_axis(value, axis, target)
+
+
+__all__ = ["BatchTrace", "BatchTracer", "batch_flat", "tree_map", "vmap"]
