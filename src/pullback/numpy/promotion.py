@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
+import numpy as np
 
 from pullback.core import config, dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, from_scalar
@@ -30,22 +31,26 @@ def array_like(x: Any, name: str) -> Array:
 
 def scalar_like(x: Any, y: Array) -> Array | None:
     """A Python scalar as a 0-d Array of the dtype of `y`, if it takes that dtype when combined with `y`; else None."""
+    # 0-d arrays, not NumPy scalars: making and using one in a ufunc takes 0.37 µs, against 0.51 µs.
     dtype, cls = y.dtype, x.__class__
-    kind = dtype.kind
     if cls is float:
-        if kind != "f" and kind != "c":
+        if -3e38 < x < 3e38 and (dtype is dtypes.float32 or dtype is dtypes.float64):
+            return ConcreteArray(np.array(x, dtype), y.weak_type)
+        if not dtypes.is_inexact(dtype):
             return None
-        return ConcreteArray(dtype.type(x), y.weak_type)
-    if cls is int:
-        if kind in "iufc":
+    elif cls is int:
+        kind = dtypes.kind(dtype)
+        if kind in "iu":
             try:
-                return ConcreteArray(dtype.type(x), y.weak_type)
+                return ConcreteArray(np.array(x, dtype), y.weak_type)
             except OverflowError:
                 return convert(from_scalar(x), dtype, y.weak_type)
+        if kind not in "fc":
+            return None
+    elif cls is not complex or not dtypes.is_complex(dtype):
         return None
-    if cls is complex and kind == "c":
-        return ConcreteArray(dtype.type(x), y.weak_type)
-    return None
+    with np.errstate(over="ignore"):
+        return ConcreteArray(np.array(x, dtype), y.weak_type)
 
 
 def promote(name: str, *args: Any) -> list[Array]:
@@ -69,7 +74,7 @@ def promote_inexact(name: str, *args: Any) -> list[Array]:
 
 
 def check_ranks(name: str, *arrays: Array) -> None:
-    """Apply the option `numpy_rank_promotion`, and check that the shapes broadcast."""
+    """Check that the shapes broadcast, under the option `numpy_rank_promotion`."""
     shapes = [a.shape for a in arrays]
     try:
         broadcast_shapes(*shapes)
@@ -90,6 +95,13 @@ def check_ranks(name: str, *arrays: Array) -> None:
         warnings.warn(message, stacklevel=4)
 
 
+def broadcast_checked(name: str, *args: Any, inexact: bool = False) -> list[Array]:
+    """Operands of one dtype whose shapes are known to broadcast: what a function of several operands starts from."""
+    arrays = (promote_inexact if inexact else promote)(name, *args)
+    check_ranks(name, *arrays)
+    return arrays
+
+
 def binary(name: str, primitive: Any, doc: str, inexact: bool = False) -> Callable[[Any, Any], Array]:
     """The `pullback.numpy` function of a binary elementwise primitive."""
     promote_operands = promote_inexact if inexact else promote
@@ -97,15 +109,20 @@ def binary(name: str, primitive: Any, doc: str, inexact: bool = False) -> Callab
     def function(x: Any, y: Any, /) -> Array:
         if isinstance(x, Array):
             if not isinstance(y, Array):
-                y = scalar_like(y, x) or y
+                scalar = scalar_like(y, x)
+                if scalar is not None:
+                    y = scalar
         elif isinstance(y, Array):
-            x = scalar_like(x, y) or x
+            scalar = scalar_like(x, y)
+            if scalar is not None:
+                x = scalar
         if not (
             isinstance(x, Array) and isinstance(y, Array) and x.dtype is y.dtype and x.weak_type is y.weak_type
             and (not inexact or x.dtype.kind in "fc")
         ):  # fmt: skip
             x, y = promote_operands(name, x, y)
-        if x.shape != y.shape:
+        shape_x, shape_y = x.shape, y.shape
+        if shape_x != shape_y and shape_x and shape_y:
             check_ranks(name, x, y)
         return current().process(primitive, (x, y), {})
 
@@ -131,5 +148,3 @@ def named(function: Any, name: str, doc: str) -> Any:
     function.__module__ = "pullback.numpy"
     function.__doc__ = doc
     return function
-
-

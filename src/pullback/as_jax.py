@@ -1,0 +1,264 @@
+"""Run JAX programs on Pullback: inside the process, the name `jax` means Pullback.
+
+    python -m pullback.as_jax script.py [args]      as `python script.py [args]`
+    python -m pullback.as_jax -m module [args]      as `python -m module [args]`
+    python -m pullback.as_jax -c code [args]        as `python -c code [args]`
+
+or, in a program of your own, before anything imports jax:
+
+    from pullback import as_jax
+    as_jax.install()
+
+`import jax.X` then imports `pullback.X` and gives an alias of it: a module named `jax.X` whose names are looked up in `pullback.X`. What
+Pullback lacks is missing under its JAX name (`AttributeError: module 'jax.numpy' has no attribute 'foo'`), and Pullback's internal
+packages do not show. An installed `jax` is hidden until `uninstall()`; one that is already imported is an error.
+
+Environment variables with JAX's names, such as JAX_ENABLE_X64, JAX_THREEFRY_PARTITIONABLE, JAX_DEBUG_NANS and JAX_DISABLE_JIT, set the options
+of those names on installation, unless the option's own variable, PULLBACK_..., is set too.
+
+Child processes that `multiprocessing` starts by spawning are new processes: they need `install()` of their own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+import os
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import CodeType, ModuleType, TracebackType
+from typing import Any, Sequence
+
+from pullback.core import config
+
+#: The release of JAX whose public API Pullback follows: what `jax.__version__` says.
+JAX_VERSION = "0.10.2"
+#: Parts of Pullback that are not in that API.
+INTERNAL = frozenset({"core", "transforms", "xla", "as_jax", "tour"})
+_MISSING: Any = object()
+
+# ---- the alias --------------------------------------------------------------------------------------------------
+
+
+class AliasModule(ModuleType):
+    """The module `jax...`, whose names are those of Pullback's module `target`.
+
+    What has been looked up is kept; what is assigned to the alias stays in the alias.
+    """
+
+    def __init__(self, name: str, target: ModuleType) -> None:
+        super().__init__(name, target.__doc__)
+        self._target = target
+        self.__path__: list[str] = []  # every alias is a package, whose sub-modules only the finder below finds
+        self.__file__ = getattr(target, "__file__", None)
+        if name == "jax":
+            self.__version__ = JAX_VERSION
+            self.__version_info__ = tuple(map(int, JAX_VERSION.split(".")))
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__all__":
+            return getattr(self._target, "__all__", None) or [n for n in dir(self) if not n.startswith("_")]
+        value = getattr(self._target, name, _MISSING)
+        if value is _MISSING or isinstance(value, ModuleType):
+            full = f"{self.__name__}.{name}"
+            if name.startswith("__") or target_of(full) is None:
+                raise AttributeError(
+                    f"module {self.__name__!r} has no attribute {name!r} ({self.__name__} is {self._target.__name__} here, which "
+                    f"has none)",
+                    name=name,
+                    obj=self,
+                )
+            value = importlib.import_module(full)
+        setattr(self, name, value)
+        return value
+
+    def __dir__(self) -> list[str]:
+        return sorted(n for n in dir(self._target) if not isinstance(getattr(self._target, n), ModuleType) or n not in INTERNAL)
+
+    def __repr__(self) -> str:
+        return f"<module {self.__name__!r}, alias of {self._target.__name__!r}>"
+
+
+def target_of(name: str) -> ModuleType | None:
+    """Pullback's module for the JAX module `name` ("jax" or "jax.X.Y"), imported; None if there is no such module."""
+    _, *parts = name.split(".")
+    if parts and (parts[0] in INTERNAL or any(p.startswith("_") for p in parts)):
+        return None
+    own = ".".join(("pullback", *parts))
+    try:
+        return importlib.import_module(own)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (own + ".").startswith(error.name + "."):
+            return None
+        raise  # something that our module needs is missing
+
+
+class _AliasFinder(MetaPathFinder, Loader):
+    """Finds `jax` and its sub-modules among Pullback's."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        del path, target
+        if not _is_jax(fullname) or target_of(fullname) is None:
+            return None
+        return ModuleSpec(fullname, self, is_package=True)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        target = target_of(spec.name)
+        assert target is not None, spec.name
+        return AliasModule(spec.name, target)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing to execute: the names are the target's."""
+
+
+_finder = _AliasFinder()
+
+
+def _is_jax(name: str) -> bool:
+    return name == "jax" or name.startswith("jax.")
+
+
+def install() -> None:
+    """Make `jax` mean Pullback for every import from now on, in this process. Calling it again changes nothing.
+
+    Options named in the environment (JAX_ENABLE_X64, ...) are set. Raises RuntimeError if the real jax is already imported.
+
+    >>> install()
+    >>> import jax.numpy
+    >>> jax.numpy
+    <module 'jax.numpy', alias of 'pullback.numpy'>
+    >>> uninstall()
+    """
+    for name, module in list(sys.modules.items()):
+        if _is_jax(name) and not isinstance(module, AliasModule):
+            raise RuntimeError(
+                f"as_jax.install: {name!r} is already imported, from {getattr(module, '__file__', None) or 'an unknown place'}. Names bound "
+                "to it would not change: install before anything imports jax."
+            )
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+    _options_from_environment()
+
+
+def uninstall() -> None:
+    """Undo `install`: forget the alias modules, so that `import jax` finds what is installed. Options keep their values."""
+    if _finder in sys.meta_path:
+        sys.meta_path.remove(_finder)
+    for name in [n for n, module in sys.modules.items() if isinstance(module, AliasModule)]:
+        del sys.modules[name]
+
+
+def _options_from_environment() -> None:
+    for name in config.config.values:
+        option = config.config.option(name)
+        text = os.environ.get(name.upper())
+        if text is not None and "PULLBACK_" + option.name.upper() not in os.environ:
+            option.set_global(config.parse(option, text))
+
+
+# ---- the command ------------------------------------------------------------------------------------------------
+
+
+class _Program:
+    """What to execute as `__main__`, and where its imports start."""
+
+    def __init__(self, code: CodeType, argv0: str, path0: str, file: str | None = None, spec: ModuleSpec | None = None) -> None:
+        self.code, self.argv0, self.path0, self.file, self.spec = code, argv0, path0, file, spec
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`python -m pullback.as_jax arguments`: install the alias and run a script, a module (-m) or code (-c) as Python does."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__, file=sys.stdout if arguments else sys.stderr)
+        sys.exit(0 if arguments else 2)
+    install()
+    first, *rest = arguments
+    if first in ("-m", "-c"):
+        if not rest:
+            sys.exit(_refusal(f"argument expected for the {first} option", 2))
+        what, *rest = rest
+        find = _module if first == "-m" else _code
+    else:
+        what, find = first, _script
+    sys.argv[:] = [what, *rest]
+    sys.excepthook = _excepthook
+    program = find(what)
+    sys.argv[0] = program.argv0
+    if not sys.flags.safe_path:
+        sys.path[0] = program.path0  # where `-m pullback.as_jax` put the current directory
+    module = ModuleType("__main__")
+    vars(module).update(__builtins__=__builtins__, __spec__=program.spec, __loader__=program.spec and program.spec.loader)
+    vars(module)["__package__"] = program.spec.parent if program.spec else None
+    if program.file is not None:
+        vars(module).update(__file__=program.file, __cached__=program.spec.cached if program.spec else None)
+    sys.modules["__main__"] = module
+    exec(program.code, vars(module))
+
+
+def _code(source: str) -> _Program:
+    return _Program(compile(source, "<string>", "exec"), "-c", "")
+
+
+def _script(path: str) -> _Program:
+    if path == "-":
+        return _Program(compile(sys.stdin.read(), "<stdin>", "exec"), "-", "")
+    inside = PathFinder.find_spec("__main__", [path])
+    if inside is not None:
+        # A directory or a zip file with a `__main__.py`.
+        return _Program(_code_of(inside), path, path, inside.origin, inside)
+    try:
+        with io.open_code(os.path.abspath(path)) as file:
+            source = file.read()
+    except OSError as error:
+        sys.exit(_refusal(f"can't open file {os.path.abspath(path)!r}: [Errno {error.errno}] {error.strerror}", 2))
+    return _Program(compile(source, path, "exec"), path, os.path.dirname(os.path.realpath(path)), path)
+
+
+def _module(name: str) -> _Program:
+    if not sys.flags.safe_path:
+        sys.path[0] = os.getcwd()
+    try:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.submodule_search_locations is not None:
+            importlib.import_module(name)
+            package, spec = name, importlib.util.find_spec(name + ".__main__")
+            if spec is None:
+                sys.exit(_refusal(f"No module named {package}.__main__; {package!r} is a package and cannot be directly executed", 1))
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name + ".").startswith(error.name + "."):
+            raise
+        spec = None
+    if spec is None or spec.loader is None:
+        sys.exit(_refusal(f"No module named {name}", 1))
+    return _Program(_code_of(spec), spec.origin or name, sys.path[0], spec.origin, spec)
+
+
+def _code_of(spec: ModuleSpec) -> CodeType:
+    code = spec.loader.get_code(spec.name)  # type: ignore[union-attr]
+    if code is None:
+        sys.exit(_refusal(f"No code object available for {spec.name}", 1))
+    return code
+
+
+def _refusal(message: str, status: int) -> int:
+    print(f"{sys.executable}: {message}", file=sys.stderr)
+    return status
+
+
+def _excepthook(kind: type[BaseException], error: BaseException, tb: TracebackType | None) -> None:
+    """Python's own report of an uncaught error, starting at the program instead of at the frames that started it."""
+    here = main.__code__.co_filename
+    while tb is not None and (tb.tb_frame.f_code.co_filename == here or tb.tb_frame.f_globals.get("__name__") == "runpy"):
+        tb = tb.tb_next
+    sys.__excepthook__(kind, error.with_traceback(tb), tb)
+
+
+if __name__ == "__main__":
+    # As `pullback.as_jax`, not as `__main__`: that name is the program's.
+    from pullback.as_jax import main as run
+
+    run(sys.argv[1:])
+
+__all__ = ["install", "uninstall"]

@@ -1,0 +1,258 @@
+"""Programs: jaxprs, their printed form, their evaluation and their type check.
+
+A jaxpr is a list of equations, each one primitive applied to variables and literals. It is closed by the arrays its constant
+variables stand for. Printed it reads
+
+    { lambda ; a:f32[3] b:f32[]. let c:f32[3] = mul a b; d:f32[3] = sin c in (d,) }
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any, Callable, Iterator, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import ConcreteArray
+from pullback.core.errors import JaxprTypeError
+from pullback.core.types import ShapedArray
+
+
+class Var:
+    """A variable of a program: its type, and an identity."""
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: ShapedArray) -> None:
+        self.aval = aval
+
+    def __repr__(self) -> str:
+        return f"Var({self.aval})"
+
+
+class DropVar(Var):
+    """The place of a result that nobody uses, printed `_`."""
+
+    __slots__ = ()
+
+
+class Literal:
+    """A scalar constant in the program text."""
+
+    __slots__ = ("val", "aval")
+
+    def __init__(self, val: Any, aval: ShapedArray) -> None:
+        self.val, self.aval = val, aval
+
+    def __repr__(self) -> str:
+        return f"{np.asarray(self.val._value).item()!r}:{self.aval.str_short(True)}"
+
+
+Atom = Var | Literal
+
+
+class JaxprEqn:
+    """`outvars = primitive[params] invars`; `source` is the user's line, `name_stack` the enclosing named scopes."""
+
+    __slots__ = ("primitive", "invars", "outvars", "params", "source", "name_stack")
+
+    def __init__(
+        self,
+        primitive: Any,
+        invars: Sequence[Atom],
+        outvars: Sequence[Var],
+        params: dict[str, Any],
+        source: str = "",
+        name_stack: tuple[str, ...] = (),
+    ) -> None:
+        self.primitive, self.invars, self.outvars, self.params = primitive, list(invars), list(outvars), params
+        self.source, self.name_stack = source, name_stack
+
+    def __repr__(self) -> str:
+        return _print_equation(self, _Names())
+
+
+class Jaxpr:
+    """An open program: `constvars` and `invars` are given, `outvars` result."""
+
+    __slots__ = ("constvars", "invars", "outvars", "eqns")
+
+    def __init__(self, constvars: Sequence[Var], invars: Sequence[Var], outvars: Sequence[Atom], eqns: Sequence[JaxprEqn]) -> None:
+        self.constvars, self.invars = list(constvars), list(invars)
+        self.outvars, self.eqns = list(outvars), list(eqns)
+
+    def __repr__(self) -> str:
+        return print_jaxpr(self)
+
+    @property
+    def in_avals(self) -> list[ShapedArray]:
+        """The types of the arguments."""
+        return [v.aval for v in self.invars]
+
+    @property
+    def out_avals(self) -> list[ShapedArray]:
+        """The types of the results."""
+        return [v.aval for v in self.outvars]
+
+
+class ClosedJaxpr:
+    """A program with the values of its constants."""
+
+    __slots__ = ("jaxpr", "consts")
+
+    def __init__(self, jaxpr: Jaxpr, consts: Sequence[Any]) -> None:
+        self.jaxpr, self.consts = jaxpr, list(consts)
+
+    in_avals = property(lambda self: self.jaxpr.in_avals, doc="The types of the arguments.")
+    out_avals = property(lambda self: self.jaxpr.out_avals, doc="The types of the results.")
+    eqns = property(lambda self: self.jaxpr.eqns, doc="The equations.")
+
+    def __repr__(self) -> str:
+        return print_jaxpr(self.jaxpr)
+
+
+# ---- evaluation -------------------------------------------------------------------------------------------------
+
+
+def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
+    """Run a program, equation by equation, under the current trace. Values are dropped after their last use."""
+    values: dict[Var, Any] = {}
+
+    def read(atom: Atom) -> Any:
+        return atom.val if isinstance(atom, Literal) else values[atom]
+
+    if len(args) != len(jaxpr.invars):
+        raise TypeError(f"eval_jaxpr: the program takes {len(jaxpr.invars)} arguments, got {len(args)}")
+    values.update(zip(jaxpr.constvars, consts))
+    values.update(zip(jaxpr.invars, args))
+    last_use: dict[Var, int] = {}
+    for i, eqn in enumerate(jaxpr.eqns):
+        for v in eqn.invars:
+            if isinstance(v, Var):
+                last_use[v] = i
+    for v in jaxpr.outvars:
+        if isinstance(v, Var):
+            last_use[v] = len(jaxpr.eqns)
+    for i, eqn in enumerate(jaxpr.eqns):
+        out = eqn.primitive.bind(*map(read, eqn.invars), **eqn.params)
+        results = out if eqn.primitive.multiple_results else [out]
+        values.update(zip(eqn.outvars, results))
+        for v in eqn.invars:
+            if isinstance(v, Var) and last_use[v] == i:
+                values.pop(v, None)
+    return [read(v) for v in jaxpr.outvars]
+
+
+def jaxpr_as_fun(closed: ClosedJaxpr) -> Callable[..., list[Any]]:
+    """The program as a function of flat arguments."""
+    return lambda *args: eval_jaxpr(closed.jaxpr, closed.consts, *args)
+
+
+# ---- checking ---------------------------------------------------------------------------------------------------
+
+
+def check_jaxpr(jaxpr: Jaxpr) -> None:
+    """Check scoping and types of every equation. Raises JaxprTypeError naming the equation and the user's line."""
+    known = {*jaxpr.constvars, *jaxpr.invars}
+
+    def check_known(atom: Atom, where: str) -> None:
+        if isinstance(atom, Var) and atom not in known:
+            raise JaxprTypeError(f"variable {atom} is used in {where} before it is defined")
+
+    for eqn in jaxpr.eqns:
+        where = f"equation `{eqn}` (from {eqn.source or 'unknown'})"
+        for v in eqn.invars:
+            check_known(v, where)
+        expected = eqn.primitive.type_of(*(v.aval for v in eqn.invars), **eqn.params)
+        expected = expected if eqn.primitive.multiple_results else [expected]
+        for v, t in zip(eqn.outvars, expected, strict=True):
+            if (v.aval.shape, v.aval.dtype) != (t.shape, t.dtype):
+                raise JaxprTypeError(f"{where}: result has type {v.aval}, but the primitive's type rule gives {t}")
+        known.update(eqn.outvars)
+    for v in jaxpr.outvars:
+        check_known(v, "the results")
+
+
+def subjaxprs(params: dict[str, Any]) -> Iterator[ClosedJaxpr]:
+    """The programs among an equation's parameters."""
+    for value in params.values():
+        if isinstance(value, ClosedJaxpr):
+            yield value
+        elif isinstance(value, (tuple, list)):
+            yield from (v for v in value if isinstance(v, ClosedJaxpr))
+
+
+# ---- printing ---------------------------------------------------------------------------------------------------
+
+
+class _Names:
+    """Letters for variables, in the order in which they appear: a, b, ..., z, ba, bb, ..."""
+
+    def __init__(self) -> None:
+        self._names: dict[Var, str] = {}
+        self._next = count()
+
+    def __call__(self, atom: Atom) -> str:
+        if isinstance(atom, Literal):
+            return repr(atom)
+        if isinstance(atom, DropVar):
+            return "_"
+        if atom not in self._names:
+            self._names[atom] = _letters(next(self._next))
+        return self._names[atom]
+
+    def typed(self, var: Var) -> str:
+        return f"{self(var)}:{var.aval.str_short(True)}"
+
+
+def _letters(i: int) -> str:
+    text = ""
+    while True:
+        i, digit = divmod(i, 26)
+        text = chr(ord("a") + digit) + text
+        if not i:
+            return text
+
+
+def print_jaxpr(jaxpr: Jaxpr, names: _Names | None = None, indent: int = 0) -> str:
+    """The text of a program, on one line if it fits in 80 columns."""
+    names = names or _Names()
+    pad = " " * indent
+    consts = " ".join(map(names.typed, jaxpr.constvars))
+    head = f"{{ lambda {consts + ' ' if consts else ''}; {' '.join(map(names.typed, jaxpr.invars))}. let"
+    eqns = [_print_equation(e, names, indent + 4) for e in jaxpr.eqns]
+    outs = ", ".join(map(names, jaxpr.outvars))
+    tail = f"in ({outs}{',' if len(jaxpr.outvars) == 1 else ''}) }}"
+    line = f"{head} {'; '.join(eqns)}{' ' if eqns else ''}{tail}"
+    if len(line) + indent <= 80 and "\n" not in line:
+        return line
+    return "\n".join([head, *(f"{pad}    {e}" for e in eqns), f"{pad}  {tail}"])
+
+
+def _print_equation(eqn: JaxprEqn, names: _Names, indent: int = 0) -> str:
+    outs = " ".join(names.typed(v) if not isinstance(v, DropVar) else f"_:{v.aval.str_short(True)}" for v in eqn.outvars)
+    params = [f"{k}={_print_param(v, indent + 2)}" for k, v in sorted(eqn.params.items()) if v is not None]
+    text = ""
+    if params:
+        if len(params) == 1 and "\n" not in params[0]:
+            text = f"[{params[0]}]"
+        else:
+            inner = "\n".join(f"{' ' * (indent + 2)}{p}" for p in params)
+            text = f"[\n{inner}\n{' ' * indent}]"
+    ins = " ".join(map(names, eqn.invars))
+    return f"{outs} = {eqn.primitive.name}{text} {ins}".rstrip()
+
+
+def _print_param(value: Any, indent: int) -> str:
+    if isinstance(value, ClosedJaxpr):
+        return print_jaxpr(value.jaxpr, indent=indent)
+    if isinstance(value, Jaxpr):
+        return print_jaxpr(value, indent=indent)
+    if isinstance(value, np.dtype):
+        return dtypes.name(value)
+    if isinstance(value, ConcreteArray):
+        return str(value)
+    if callable(value) and hasattr(value, "__name__"):
+        return str(value.__name__)
+    return str(value)

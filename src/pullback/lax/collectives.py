@@ -1,0 +1,421 @@
+"""Collectives over named mapped axes: psum, pmax, pmin, all_gather, ppermute, all_to_all, axis_index.
+
+They see the axis through the trace that maps it: `BatchTrace` calls `batch_collective(trace, values, axes, **params)` of the primitive when its
+axis is named. `axis_name` is a tuple of names in the primitives; axes other than the trace's are left to enclosing traces.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.errors import user_line
+from pullback.core.primitive import LinearPrimitive, Primitive
+from pullback.core.trace import find_axis
+from pullback.core.tree import tree_flatten
+from pullback.core.types import ShapedArray
+from pullback.lax.elementwise import eq_p, select
+from pullback.lax.family import add_p, like, mul_p
+from pullback.lax.reductions import reduce_max_p, reduce_min_p
+from pullback.lax.shape import add_batch_axis, batch_first, broadcast_in_dim_p, convert, move_axis, reduce_sum_p, reshape_p
+
+AxisName = Any
+
+
+def _names(axis_name: AxisName) -> tuple[Any, ...]:
+    names = tuple(axis_name) if isinstance(axis_name, (tuple, list)) else (axis_name,)
+    for name in names:
+        find_axis(name)
+    return names
+
+
+def _size(names: Sequence[Any]) -> int:
+    size = 1
+    for name in names:
+        size *= find_axis(name).size  # type: ignore[attr-defined]
+    return size
+
+
+class _Collective(Primitive):
+    """Base: rules every collective shares. Unrelated mapped axes pass through `batch`."""
+
+    is_collective = True
+
+    def evaluate(self, *values: Any, axis_name: Any, **params: Any) -> Any:
+        raise NameError(f"unbound axis name: {axis_name!r} in {self.name}, at {user_line()}")
+
+    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
+        x = move_axis(args[0], axes[0], 0) if axes[0] is not None else args[0]
+        return self.bind(x, **self.shifted(params)), (0 if axes[0] is not None else None)
+
+    def shifted(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The parameters for an operand with one more axis in front."""
+        return params
+
+    def rest(self, trace: Any, axis_name: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(n for n in axis_name if n != trace.axis_name)
+
+
+class _Reduction(_Collective):
+    """Reduce over mapped axes; every slice gets the result."""
+
+    def type_of(self, x: ShapedArray, *, axis_name: Any) -> ShapedArray:
+        return x
+
+    def reduce(self, x: Any, axis: int) -> Any:
+        raise NotImplementedError
+
+    def unmapped(self, x: Any, size: int) -> Any:
+        """The reduction of `size` equal values."""
+        return x
+
+    def batch_collective(self, trace: Any, values: Sequence[Any], axes: Sequence[int | None], *, axis_name: Any) -> Any:
+        (x,), (b,) = values, axes
+        out = self.unmapped(x, trace.size) if b is None else self.reduce(x, b)
+        rest = self.rest(trace, axis_name)
+        return (self.bind(out, axis_name=rest) if rest else out), None
+
+
+class PSum(_Reduction, LinearPrimitive):
+    """Sum over the slices of a mapped axis. Its own transpose: every slice's cotangent reaches every slice."""
+
+    name = "psum"
+
+    def reduce(self, x: Any, axis: int) -> Any:
+        return reduce_sum_p.bind(x, axes=(axis,))
+
+    def unmapped(self, x: Any, size: int) -> Any:
+        return mul_p.bind(x, like(size, x))
+
+    def transpose(self, ct: Any, x: Any, *, axis_name: Any) -> Sequence[Any]:
+        return [self.bind(ct, axis_name=axis_name)]
+
+
+class _Extremum(_Reduction):
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis_name: Any) -> Any:
+        # The tangent is the mean of those of the slices that attain the extremum.
+        (x,), (t,) = primals, tangents
+        out = self.bind(x, axis_name=axis_name)
+        attained = select(eq_p.bind(x, out), like(1, x), like(0, x))
+        count = psum_p.bind(attained, axis_name=axis_name)
+        from pullback.lax.elementwise import div_p
+
+        return out, psum_p.bind(mul_p.bind(div_p.bind(attained, count), t), axis_name=axis_name)
+
+
+class PMax(_Extremum):
+    """Maximum over the slices of a mapped axis."""
+
+    name = "pmax"
+
+    def reduce(self, x: Any, axis: int) -> Any:
+        return reduce_max_p.bind(x, axes=(axis,))
+
+
+class PMin(_Extremum):
+    """Minimum over the slices of a mapped axis."""
+
+    name = "pmin"
+
+    def reduce(self, x: Any, axis: int) -> Any:
+        return reduce_min_p.bind(x, axes=(axis,))
+
+
+class AxisIndex(_Collective):
+    """The number of the slice along a mapped axis."""
+
+    name = "axis_index"
+    no_derivative = "it is an integer"
+
+    def type_of(self, *, axis_name: Any) -> ShapedArray:
+        return ShapedArray((), dtypes.int32)
+
+    def batch_collective(self, trace: Any, values: Any, axes: Any, *, axis_name: Any) -> Any:
+        return ConcreteArray(np.arange(trace.size, dtype=np.int32)), 0
+
+
+class AllGather(_Collective, LinearPrimitive):
+    """All slices' values, stacked along a new axis `axis` (or joined along it, if `tiled`)."""
+
+    name = "all_gather"
+
+    def type_of(self, x: ShapedArray, *, axis_name: Any, axis: int, tiled: bool, size: int) -> ShapedArray:
+        shape = list(x.shape)
+        if tiled:
+            shape[axis] *= size
+        else:
+            shape.insert(axis, size)
+        return x.update(shape=tuple(shape))
+
+    def shifted(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {**params, "axis": params["axis"] + 1}
+
+    def transpose(self, ct: Any, x: Any, *, axis_name: Any, axis: int, tiled: bool, size: int) -> Sequence[Any]:
+        return [psum_scatter_p.bind(ct, axis_name=axis_name, axis=axis, tiled=tiled, size=size)]
+
+    def batch_collective(self, trace: Any, values: Any, axes: Any, *, axis_name: Any, axis: int, tiled: bool, size: int) -> Any:
+        x = batch_first(values[0], axes[0], trace.size)
+        out = move_axis(x, 0, axis)
+        if tiled:
+            shape = list(out.shape)
+            shape[axis : axis + 2] = [shape[axis] * shape[axis + 1]]
+            out = reshape_p.bind(out, new_sizes=tuple(shape))
+        return out, None
+
+
+class PSumScatter(_Collective, LinearPrimitive):
+    """Sum over the slices, of which each keeps its part along `axis`. The transpose of all_gather."""
+
+    name = "psum_scatter"
+
+    def type_of(self, x: ShapedArray, *, axis_name: Any, axis: int, tiled: bool, size: int) -> ShapedArray:
+        shape = list(x.shape)
+        if tiled:
+            shape[axis] //= size
+        else:
+            del shape[axis]
+        return x.update(shape=tuple(shape))
+
+    def shifted(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {**params, "axis": params["axis"] + 1}
+
+    def transpose(self, ct: Any, x: Any, *, axis_name: Any, axis: int, tiled: bool, size: int) -> Sequence[Any]:
+        return [all_gather_p.bind(ct, axis_name=axis_name, axis=axis, tiled=tiled, size=size)]
+
+    def batch_collective(self, trace: Any, values: Any, axes: Any, *, axis_name: Any, axis: int, tiled: bool, size: int) -> Any:
+        (x,), (b,) = values, axes
+        total = mul_p.bind(x, like(trace.size, x)) if b is None else reduce_sum_p.bind(x, axes=(b,))
+        if tiled:
+            shape = list(total.shape)
+            shape[axis : axis + 1] = [size, shape[axis] // size]
+            total = reshape_p.bind(total, new_sizes=tuple(shape))
+        return move_axis(total, axis, 0), 0
+
+
+class PPermute(_Collective, LinearPrimitive):
+    """Send each slice's value to another slice, by (source, destination) pairs; slices that receive nothing get zeros."""
+
+    name = "ppermute"
+
+    def type_of(self, x: ShapedArray, *, axis_name: Any, perm: Any) -> ShapedArray:
+        return x
+
+    def transpose(self, ct: Any, x: Any, *, axis_name: Any, perm: Any) -> Sequence[Any]:
+        return [self.bind(ct, axis_name=axis_name, perm=tuple((d, s) for s, d in perm))]
+
+    def batch_collective(self, trace: Any, values: Any, axes: Any, *, axis_name: Any, perm: Any) -> Any:
+        # A product with a 0/1 matrix would turn infinities into NaN: take rows, then mask those that receive nothing.
+        from pullback.lax.contraction import dot_general_p
+
+        x = batch_first(values[0], axes[0], trace.size)
+        matrix = np.zeros((trace.size, trace.size), bool)
+        for source, destination in perm:
+            matrix[destination, source] = True
+        if not dtypes.is_inexact(x.dtype):
+            out = dot_general_p.bind(
+                ConcreteArray(matrix.astype(x.dtype)), x, dimension_numbers=(((1,), (0,)), ((), ())), precision=None,
+                preferred_element_type=None,
+            )  # fmt: skip
+            return out, 0
+        mask = broadcast_in_dim_p.bind(
+            ConcreteArray(matrix), shape=(trace.size, trace.size, *x.shape[1:]), broadcast_dimensions=(0, 1)
+        )
+        spread = broadcast_in_dim_p.bind(
+            x, shape=(trace.size, *x.shape), broadcast_dimensions=tuple(range(1, len(x.shape) + 1))
+        )
+        return reduce_sum_p.bind(select(mask, spread, like(0, x)), axes=(1,)), 0
+
+
+class AllToAll(_Collective, LinearPrimitive):
+    """Exchange: slice i's part j along `split_axis` goes to slice j, which concatenates along `concat_axis`."""
+
+    name = "all_to_all"
+
+    def type_of(self, x: ShapedArray, *, axis_name: Any, split_axis: int, concat_axis: int, size: int) -> ShapedArray:
+        shape = list(x.shape)
+        shape[split_axis] //= size
+        shape[concat_axis] *= size
+        return x.update(shape=tuple(shape))
+
+    def shifted(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {**params, "split_axis": params["split_axis"] + 1, "concat_axis": params["concat_axis"] + 1}
+
+    def transpose(self, ct: Any, x: Any, *, axis_name: Any, split_axis: int, concat_axis: int, size: int) -> Sequence[Any]:
+        return [self.bind(ct, axis_name=axis_name, split_axis=concat_axis, concat_axis=split_axis, size=size)]
+
+    def batch_collective(self, trace: Any, values: Any, axes: Any, *, axis_name: Any, split_axis: int, concat_axis: int, size: int) -> Any:
+        x = batch_first(values[0], axes[0], trace.size)
+        shape = list(x.shape)
+        shape[split_axis + 1 : split_axis + 2] = [size, shape[split_axis + 1] // size]
+        x = reshape_p.bind(x, new_sizes=tuple(shape))
+        x = move_axis(x, split_axis + 1, 0)  # (receiver, sender, ...)
+        x = move_axis(x, 1, concat_axis + 1)
+        shape = list(x.shape)
+        shape[concat_axis + 1 : concat_axis + 3] = [shape[concat_axis + 1] * shape[concat_axis + 2]]
+        return reshape_p.bind(x, new_sizes=tuple(shape)), 0
+
+
+psum_p, pmax_p, pmin_p = PSum(), PMax(), PMin()
+axis_index_p, all_gather_p, psum_scatter_p = AxisIndex(), AllGather(), PSumScatter()
+ppermute_p, all_to_all_p = PPermute(), AllToAll()
+
+
+# ---- public functions -------------------------------------------------------------------------------------------
+
+
+def _over_leaves(x: Any, operation: Callable[[Array], Any]) -> Any:
+    leaves, tree = tree_flatten(x)
+    return tree.unflatten([operation(as_array(leaf)) for leaf in leaves])
+
+
+def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
+    """Sum of a tree of arrays over the mapped axis (or axes) `axis_name`. Raises NameError if it is not mapped.
+
+    >>> from pullback.transforms.vmap import vmap
+    >>> from pullback.core.array import ConcreteArray
+    >>> vmap(lambda x: psum(x, "i"), axis_name="i")(ConcreteArray(np.array([1.0, 2.0], np.float32)))
+    Array([3., 3.], dtype=float32)
+    """
+    _no_groups(axis_index_groups)
+    names = _names(axis_name)
+    if isinstance(x, dtypes.PYTHON_SCALARS):
+        return x * _size(names)  # a constant: known without communication
+    return _over_leaves(x, lambda v: psum_p.bind(convert(v, dtypes.int32) if v.dtype == dtypes.bool_ else v, axis_name=names))
+
+
+def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
+    """Mean of a tree of arrays over the mapped axis `axis_name`."""
+    _no_groups(axis_index_groups)
+    size = _size(_names(axis_name))
+
+    def mean(v: Array) -> Any:
+        from pullback.lax.elementwise import div_p
+
+        v = v if dtypes.is_inexact(v.dtype) else convert(v, dtypes.to_inexact(v.dtype))
+        total = psum_p.bind(v, axis_name=_names(axis_name))
+        return div_p.bind(total, like(size, total))
+
+    return _over_leaves(x, mean)
+
+
+def pmax(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
+    """Maximum of a tree of arrays over the mapped axis `axis_name`."""
+    _no_groups(axis_index_groups)
+    names = _names(axis_name)
+    return _over_leaves(x, lambda v: pmax_p.bind(v, axis_name=names))
+
+
+def pmin(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
+    """Minimum of a tree of arrays over the mapped axis `axis_name`."""
+    _no_groups(axis_index_groups)
+    names = _names(axis_name)
+    return _over_leaves(x, lambda v: pmin_p.bind(v, axis_name=names))
+
+
+def axis_index(axis_name: AxisName) -> Array:
+    """The number of the current slice along the mapped axis `axis_name`, an int32 (row-major for a tuple of names)."""
+    names = _names(axis_name)
+    index = axis_index_p.bind(axis_name=names[:1])
+    for name in names[1:]:
+        index = add_p.bind(mul_p.bind(index, like(_size((name,)), index)), axis_index_p.bind(axis_name=(name,)))
+    return index
+
+
+def axis_size(axis_name: AxisName) -> int:
+    """The length of the mapped axis `axis_name` (the product, for a tuple of names)."""
+    return _size(_names(axis_name))
+
+
+def all_gather(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None, axis: int = 0, tiled: bool = False) -> Any:
+    """The values of all slices along `axis_name`, stacked along a new axis `axis`, or joined along it if `tiled`."""
+    _no_groups(axis_index_groups)
+    names = _names(axis_name)
+    if len(names) > 1:
+        for name in reversed(names):
+            x = all_gather(x, name, axis=axis, tiled=tiled)
+        return x
+    return _over_leaves(x, lambda v: all_gather_p.bind(v, axis_name=names, axis=axis % (v.ndim + (not tiled)), tiled=tiled, size=_size(names)))
+
+
+def psum_scatter(
+    x: Any, axis_name: AxisName, *, scatter_dimension: int = 0, axis_index_groups: Any = None, tiled: bool = False
+) -> Any:
+    """Sum over `axis_name`, of which each slice keeps its part along `scatter_dimension`."""
+    _no_groups(axis_index_groups)
+    names = _names(axis_name)
+    size = _size(names)
+
+    def scatter(v: Array) -> Any:
+        n = v.shape[scatter_dimension]
+        if (n % size) if tiled else n != size:
+            raise ValueError(f"psum_scatter: axis {scatter_dimension} of shape {v.shape} must have length {size}{' or a multiple' if tiled else ''}")
+        return psum_scatter_p.bind(v, axis_name=names, axis=scatter_dimension, tiled=tiled, size=size)
+
+    return _over_leaves(x, scatter)
+
+
+def ppermute(x: Any, axis_name: AxisName, perm: Any) -> Any:
+    """Send values between slices by (source, destination) pairs; a slice that receives nothing gets zeros.
+
+    Raises ValueError if a source or destination occurs twice.
+    """
+    names = _names(axis_name)
+    pairs = tuple((int(s), int(d)) for s, d in perm)
+    if len({s for s, _ in pairs}) < len(pairs) or len({d for _, d in pairs}) < len(pairs):
+        raise ValueError(f"ppermute sources and destinations must be unique, got {pairs}")
+    return _over_leaves(x, lambda v: ppermute_p.bind(v, axis_name=names, perm=pairs))
+
+
+def pshuffle(x: Any, axis_name: AxisName, perm: Sequence[int]) -> Any:
+    """Slice `i` gets the value of slice `perm[i]`."""
+    if sorted(perm) != list(range(len(perm))):
+        raise ValueError(f"`perm` does not represent a permutation: {perm}")
+    return ppermute(x, axis_name, list(zip(perm, range(len(perm)))))
+
+
+def all_to_all(
+    x: Any, axis_name: AxisName, split_axis: int, concat_axis: int, *, axis_index_groups: Any = None, tiled: bool = False
+) -> Any:
+    """Exchange between slices: part j of `split_axis` goes to slice j. Not `tiled`, that axis disappears and `concat_axis` is new."""
+    _no_groups(axis_index_groups)
+    names = _names(axis_name)
+    size = _size(names)
+
+    def exchange(v: Array) -> Any:
+        if tiled:
+            if v.shape[split_axis] % size:
+                raise ValueError(f"all_to_all: axis {split_axis} of shape {v.shape} is not divisible by the axis size {size}")
+            return all_to_all_p.bind(v, axis_name=names, split_axis=split_axis, concat_axis=concat_axis, size=size)
+        if v.shape[split_axis] != size:
+            raise ValueError(f"all_to_all: axis {split_axis} of shape {v.shape} must have length {size}, the axis size")
+        shape = [n for i, n in enumerate(v.shape) if i != split_axis]
+        v = move_axis(v, split_axis, concat_axis)
+        out = all_to_all_p.bind(v, axis_name=names, split_axis=concat_axis, concat_axis=concat_axis, size=size)
+        del shape
+        return out
+
+    return _over_leaves(x, exchange)
+
+
+def pswapaxes(x: Any, axis_name: AxisName, axis: int, *, axis_index_groups: Any = None) -> Any:
+    """Swap the mapped axis with axis `axis` of the slices."""
+    return all_to_all(x, axis_name, axis, axis, axis_index_groups=axis_index_groups)
+
+
+def pbroadcast(x: Any, axis_name: AxisName, source: int) -> Any:
+    """The value of slice `source`, on every slice."""
+    return _over_leaves(x, lambda v: all_gather(v, axis_name)[source])
+
+
+def _no_groups(groups: Any) -> None:
+    if groups is not None:
+        raise NotImplementedError("axis_index_groups is not supported over vmapped axes")
+
+
+__all__ = [
+    "add_batch_axis", "all_gather", "all_gather_p", "all_to_all", "all_to_all_p", "axis_index", "axis_index_p", "axis_size", "pbroadcast",
+    "pmax", "pmax_p", "pmean", "pmin", "pmin_p", "ppermute", "ppermute_p", "pshuffle", "psum", "psum_p", "psum_scatter", "pswapaxes",
+]  # fmt: skip

@@ -1,0 +1,247 @@
+"""What the rules of all decompositions share: matrix algebra in `lax` terms, the checks of operands, and the batching rule.
+
+A *matrix* is the last two axes of an array; every axis before them is a batch axis, and a decomposition is done for each matrix
+of the batch. Nothing here looks at values, so that operands may be tracers or tangents.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Iterator, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.dtypes import DType
+from pullback.core.errors import user_line
+from pullback.core.primitive import Primitive
+from pullback.core.types import Shape, ShapedArray
+from pullback.lax.contraction import dot_general_p
+from pullback.lax.elementwise import conj_p, real_p
+from pullback.lax.family import add_p, like, mul_p
+from pullback.lax.selection import select
+from pullback.lax.shape import broadcast_in_dim_p, convert, move_axis, reduce_sum_p, transpose_p
+
+# ---- algebra ----------------------------------------------------------------------------------------------------
+
+
+def transposed(x: Any) -> Any:
+    """Each matrix transposed."""
+    n = len(x.shape)
+    return transpose_p.bind(x, permutation=(*range(n - 2), n - 1, n - 2))
+
+
+def conj(x: Any) -> Any:
+    """The complex conjugate; real arrays are their own."""
+    return conj_p.bind(x) if dtypes.is_complex(x.dtype) else x
+
+
+def adjoint(x: Any) -> Any:
+    """Each matrix transposed and conjugated."""
+    return transposed(conj(x))
+
+
+def real(x: Any) -> Any:
+    """The real part; real arrays are their own."""
+    return real_p.bind(x) if dtypes.is_complex(x.dtype) else x
+
+
+def matmul(x: Any, y: Any) -> Any:
+    """The product of corresponding matrices of two batches of one shape."""
+    n = len(x.shape)
+    batch = tuple(range(n - 2))
+    numbers = (((n - 1,), (n - 2,)), (batch, batch))
+    return dot_general_p.bind(x, y, dimension_numbers=numbers, precision=None, preferred_element_type=None)
+
+
+def columns(v: Any) -> Any:
+    """Vectors as matrices whose every column they scale: shape (..., n, 1)."""
+    shape = v.shape
+    return broadcast_in_dim_p.bind(v, shape=(*shape, 1), broadcast_dimensions=tuple(range(len(shape))))
+
+
+def rows(v: Any) -> Any:
+    """Vectors as one-row matrices: shape (..., 1, n)."""
+    *batch, n = v.shape
+    dims = (*range(len(batch)), len(batch) + 1)
+    return broadcast_in_dim_p.bind(v, shape=(*batch, 1, n), broadcast_dimensions=dims)
+
+
+@lru_cache(maxsize=256)
+def _triangle(m: int, n: int, k: int) -> ConcreteArray:
+    return ConcreteArray(np.tri(m, n, k, dtype=bool))
+
+
+@lru_cache(maxsize=256)
+def identity_mask(m: int, n: int) -> ConcreteArray:
+    """True on the diagonal."""
+    return ConcreteArray(np.eye(m, n, dtype=bool))
+
+
+@lru_cache(maxsize=256)
+def _half_diagonal(n: int, dtype: DType) -> ConcreteArray:
+    return ConcreteArray((np.ones((n, n)) - np.eye(n) / 2).astype(dtype))
+
+
+def tril(x: Any, k: int = 0) -> Any:
+    """The elements on and below diagonal `k`, zero elsewhere (a select, not a product: what is dropped may be NaN)."""
+    return select(_triangle(*x.shape[-2:], k), x, like(0, x))
+
+
+def triu(x: Any, k: int = 0) -> Any:
+    """The elements on and above diagonal `k`, zero elsewhere."""
+    return select(_triangle(*x.shape[-2:], k - 1), like(0, x), x)
+
+
+def half_triangle(x: Any, lower: bool = True) -> Any:
+    """Φ(x): the lower (upper) triangle with half the diagonal, so that Φ(x) + Φ(x)ᴴ = x for Hermitian x."""
+    return mul_p.bind(_half_diagonal(x.shape[-1], x.dtype), tril(x) if lower else triu(x))
+
+
+def from_triangle(x: Any, lower: bool = True) -> Any:
+    """The Hermitian matrix that has the lower (upper) triangle of `x`; the diagonal's imaginary part is dropped."""
+    half = half_triangle(x, lower)
+    return add_p.bind(half, adjoint(half))
+
+
+def symmetrize(x: Any) -> Any:
+    """(x + xᴴ) / 2, the nearest Hermitian matrix."""
+    return mul_p.bind(like(0.5, x), add_p.bind(x, adjoint(x)))
+
+
+def diagonal(x: Any) -> Any:
+    """The main diagonals: shape (..., min(m, n))."""
+    kept = select(identity_mask(*x.shape[-2:]), x, like(0, x))
+    m, n = x.shape[-2:]
+    return reduce_sum_p.bind(kept, axes=(len(x.shape) - (1 if m <= n else 2),))
+
+
+def diagonal_matrix(v: Any) -> Any:
+    """Square matrices with the diagonals `v`."""
+    n = v.shape[-1]
+    full = broadcast_in_dim_p.bind(v, shape=(*v.shape, n), broadcast_dimensions=tuple(range(len(v.shape))))
+    return select(identity_mask(n, n), full, like(0, v))
+
+
+def off_diagonal(x: Any) -> Any:
+    """Square matrices with their diagonals set to zero."""
+    n = x.shape[-1]
+    return select(identity_mask(n, n), like(0, x), x)
+
+
+def identity(batch: Shape, n: int, dtype: DType) -> Any:
+    """A batch of identity matrices."""
+    eye = ConcreteArray(np.eye(n, dtype=dtype))
+    if not batch:
+        return eye
+    return broadcast_in_dim_p.bind(eye, shape=(*batch, n, n), broadcast_dimensions=(len(batch), len(batch) + 1))
+
+
+def permutation_matrix(permutation: Any, dtype: DType) -> Any:
+    """P with (P x)[i] = x[permutation[i]], for vectors of indices (..., n)."""
+    from pullback.lax.elementwise import eq_p
+
+    n = permutation.shape[-1]
+    index = ConcreteArray(np.arange(n, dtype=permutation.dtype))
+    return convert(eq_p.bind(columns(permutation), index), dtype)
+
+
+def like_dtype(x: Any, dtype: DType) -> Any:
+    """`x` converted to `dtype`: real coefficients for complex tangents."""
+    return x if x.dtype == dtype else convert(x, dtype)
+
+
+# ---- operands ---------------------------------------------------------------------------------------------------
+
+#: The types LAPACK computes in.
+LAPACK_TYPES = (dtypes.float32, dtypes.float64, dtypes.complex64, dtypes.complex128)
+
+
+def check(name: str, x: Any, square: bool = False) -> None:
+    """Check that `x` (an array or a type) is a batch of matrices LAPACK can take.
+
+    Raises TypeError for fewer than two axes and types that are not floating, ValueError for matrices that must be square and are not,
+    and NotImplementedError for 8- and 16-bit floats.
+    """
+    if x.dtype not in LAPACK_TYPES:
+        if dtypes.is_inexact(x.dtype):
+            raise NotImplementedError(
+                f"{name} of dtype {dtypes.name(x.dtype)} is not supported, at {user_line()}: convert it to float32"
+            )
+        raise TypeError(
+            f"{name} does not accept dtype {dtypes.name(x.dtype)} at position 0, at {user_line()}. "
+            "Accepted are subtypes of floating and complexfloating"
+        )
+    shape = x.shape
+    if len(shape) < 2:
+        raise TypeError(f"the input to {name} must have rank at least 2, but got shape {shape}, at {user_line()}")
+    if square and shape[-1] != shape[-2]:
+        raise ValueError(f"the input to {name} must be a square matrix, got shape {shape}, at {user_line()}")
+
+
+def matrix(name: str, x: Any, square: bool = False) -> Array:
+    """`x` as an Array that has been checked (see `check`)."""
+    array = as_array(x)
+    check(name, array, square)
+    return array
+
+
+def inexact(x: Any) -> Array:
+    """`x` as an Array, integers and booleans made floating."""
+    array = as_array(x)
+    return array if dtypes.is_inexact(array.dtype) else convert(array, dtypes.to_inexact(array.dtype))
+
+
+def strong(shape: Shape, dtype: DType) -> ShapedArray:
+    return ShapedArray(shape, dtype, False)
+
+
+# ---- evaluation -------------------------------------------------------------------------------------------------
+
+#: NumPy's batched LAPACK calls. Used directly because the public functions raise where XLA gives NaN.
+gufuncs: Any = np.linalg._umath_linalg  # type: ignore[attr-defined]
+
+
+def lapack(name: str, dtype: DType) -> Any:
+    """SciPy's wrapper of a LAPACK routine for `dtype`, e.g. `dgetrf`."""
+    found = _routines.get((name, dtype))
+    if found is None:
+        from scipy.linalg import blas, lapack
+
+        prefix = {dtypes.float32: "s", dtypes.float64: "d", dtypes.complex64: "c", dtypes.complex128: "z"}[dtype]
+        found = getattr(lapack, prefix + name, None) or getattr(blas, prefix + name)
+        _routines[name, dtype] = found
+    return found
+
+
+_routines: dict[tuple[str, DType], Any] = {}
+
+
+def column_major(shape: Shape, dtype: DType) -> np.ndarray[Any, Any]:
+    """An uninitialised array whose matrices are stored by columns, as LAPACK wants them to work in place."""
+    return np.empty((*shape[:-2], shape[-1], shape[-2]), dtype).swapaxes(-1, -2)
+
+
+def column_major_copy(x: Any) -> np.ndarray[Any, Any]:
+    """A copy of `x` for LAPACK to work in."""
+    out = column_major(x.shape, x.dtype)
+    out[...] = x
+    return out
+
+
+def indices(batch: Shape) -> Iterator[Any]:
+    """The index of each matrix of a batch."""
+    return iter(((),)) if not batch else np.ndindex(*batch)
+
+
+class Decomposition(Primitive):
+    """A function of one batch of matrices with no common structure but this: vmap adds a batch axis in front."""
+
+    weakness = "never"
+
+    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
+        (b,) = axes
+        assert b is not None
+        out = self.bind(move_axis(args[0], b, 0), **params)
+        return (out, [0] * len(out)) if self.multiple_results else (out, 0)

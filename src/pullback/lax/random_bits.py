@@ -1,0 +1,429 @@
+"""Random bits: the counter-based generator Threefry-2x32, and the primitives on typed keys that are made of it.
+
+A key is two 32-bit words. Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
+SC 2011) maps a key and a counter of two words to two random words; all there is to a random stream is which counters it uses. There are
+two layouts of counters, chosen by the option `threefry_partitionable` and carried by the primitives' parameter `partitionable`:
+
+- False: a stream of w words uses the counters (i, i + w/2) for i < w/2, and consists of all the first words, then all the second ones.
+- True: element i of a stream uses the counter (high half of i, low half of i), so that every element can be computed alone.
+
+Keys come as arrays of dtype `dtypes.KEY` and any shape; each primitive acts on every key, and the axes of what it makes
+of one key come last. Long streams are computed block by block, so that temporaries stay in the cache.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Callable, Iterator, Sequence
+
+import numpy as np
+
+from pullback.core import config, dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.dtypes import DType
+from pullback.core.primitive import Primitive
+from pullback.core.types import Shape, ShapedArray, broadcast_shapes
+from pullback.lax.family import Elementwise
+from pullback.lax.shape import move_axis
+
+Words = np.ndarray[Any, np.dtype[np.uint32]]
+
+# ---- the block function -----------------------------------------------------------------------------------------
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
+#: Up to so many lanes, arithmetic on Python integers with one lane in each 64 bits is faster than NumPy's.
+_FEW_LANES = 128
+#: Lanes that are computed at a time: their temporaries fill about half a megabyte.
+_BLOCK = 32768
+
+
+def threefry(k0: Words, k1: Words, x0: Words, x1: Words) -> tuple[Words, Words]:
+    """Threefry-2x32-20 of the counters (x0, x1) under the keys (k0, k1), which broadcast to the shape of the counters.
+
+    `x0` and `x1` are fresh arrays of one shape; their contents are lost.
+    """
+    if x0.size <= _FEW_LANES:
+        return _threefry_few(k0, k1, x0, x1)
+    schedule = (k0, k1, k0 ^ k1 ^ np.uint32(_PARITY))
+    t = np.empty_like(x1)
+    x0 += k0
+    x1 += k1
+    for i in range(5):
+        for r in _ROTATIONS[i % 2]:
+            x0 += x1
+            np.left_shift(x1, r, t)
+            np.right_shift(x1, 32 - r, x1)
+            x1 |= t
+            x1 ^= x0
+        x0 += schedule[(i + 1) % 3]
+        x1 += schedule[(i + 2) % 3] + np.uint32(i + 1)
+    return x0, x1
+
+
+def _threefry_few(k0: Words, k1: Words, x0: Words, x1: Words) -> tuple[Words, Words]:
+    # One integer holds all lanes, 64 bits each, of which the upper 32 are room for carries and shifts until they are masked off.
+    shape, lanes = x0.shape, x0.size
+    if not lanes:
+        return x0, x1
+    ones, mask = _patterns(lanes)
+    a, b = _pack(x0), _pack(x1)
+    if k0.size == 1:
+        key0, key1 = int(k0.item()) * ones, int(k1.item()) * ones
+    else:
+        key0, key1 = _pack(np.broadcast_to(k0, shape)), _pack(np.broadcast_to(k1, shape))
+    schedule = (key0, key1, key0 ^ key1 ^ _PARITY * ones)
+    a = a + key0 & mask
+    b = b + key1 & mask
+    for i in range(5):
+        for r in _ROTATIONS[i % 2]:
+            a = a + b & mask
+            b = (b << r | b >> 32 - r) & mask ^ a
+        a = a + schedule[(i + 1) % 3] & mask
+        b = b + schedule[(i + 2) % 3] + (i + 1) * ones & mask
+    return _unpack(a, shape, lanes), _unpack(b, shape, lanes)
+
+
+@lru_cache(_FEW_LANES)
+def _patterns(lanes: int) -> tuple[int, int]:
+    """The integers with 1, and with 32 ones, in each lane."""
+    ones = int.from_bytes(b"\1\0\0\0\0\0\0\0" * lanes, "little")
+    return ones, ones * 0xFFFFFFFF
+
+
+def _pack(x: Words) -> int:
+    return int.from_bytes(x.astype("<u8").tobytes(), "little")
+
+
+def _unpack(x: int, shape: Shape, lanes: int) -> Words:
+    return np.frombuffer(x.to_bytes(8 * lanes, "little"), "<u8").astype(np.uint32).reshape(shape)
+
+
+# ---- streams ----------------------------------------------------------------------------------------------------
+
+_UNSIGNED: dict[int, DType] = {8: dtypes.uint8, 16: dtypes.uint16, 32: dtypes.uint32, 64: dtypes.uint64}
+#: A part of a stream: these rows, from this element to that, are the columns of the block from this one on.
+_Piece = tuple[slice, int, int, int]
+
+
+def split_keys(keys: Words, num: int, partitionable: bool) -> Words:
+    """`num` new keys for each key: words of shape (n, 2) to words of shape (n, num, 2)."""
+    if not partitionable:
+        return draw(keys, 2 * num, 32, False).reshape(len(keys), num, 2)
+    index = np.arange(num, dtype=np.uint64)
+    counters = np.empty((2, len(keys), num), np.uint32)
+    counters[0], counters[1] = index >> np.uint64(32), index
+    return np.stack(threefry(keys[:, :1], keys[:, 1:], counters[0], counters[1]), axis=-1)
+
+
+def draw(
+    keys: Words,
+    size: int,
+    width: int,
+    partitionable: bool,
+    transform: Callable[[Any], Any] | None = None,
+    dtype: DType | None = None,
+) -> Any:
+    """The first `size` elements, unsigned integers of `width` bits, of each key's stream: words (n, 2) to an array (n, size).
+
+    With `transform`, that elementwise function of them, of type `dtype`; it may overwrite what it is given.
+    """
+    out = None
+    for bits, pieces in _blocks(keys, size, width, partitionable):
+        values = bits if transform is None else transform(bits)
+        if values.shape == (len(keys), size):
+            return values
+        if out is None:
+            out = np.empty((len(keys), size), dtype or _UNSIGNED[width])
+        for rows, start, stop, column in pieces:
+            out[rows, start:stop] = values[:, column : column + stop - start]
+    return np.empty((len(keys), size), dtype or _UNSIGNED[width]) if out is None else out
+
+
+def _blocks(keys: Words, size: int, width: int, partitionable: bool) -> Iterator[tuple[Any, Sequence[_Piece]]]:
+    """The streams of `keys` as blocks (rows: keys; columns: elements) with the places where their parts belong."""
+    if not size:
+        return
+    words = -(-size * width // 32)  # rounded up
+    lanes = size if partitionable or width == 64 else -(-words // 2)
+    columns = min(lanes, _BLOCK)
+    height = max(1, _BLOCK // columns)
+    dtype = _UNSIGNED[width]
+    for row in range(0, len(keys), height):
+        block = keys[row : row + height]
+        rows = slice(row, row + len(block))
+        k0, k1 = block[:, :1], block[:, 1:]
+        for start in range(0, lanes, columns):
+            stop = min(start + columns, lanes)
+            x0, x1 = np.empty((len(block), stop - start), np.uint32), np.empty((len(block), stop - start), np.uint32)
+            if partitionable:
+                index = np.arange(start, stop, dtype=np.uint64)
+                x0[:], x1[:] = index >> np.uint64(32), index
+            else:
+                x0[:] = np.arange(start, stop, dtype=np.uint64)
+                x1[:] = np.arange(lanes + start, lanes + stop, dtype=np.uint64)
+                if words % 2 and stop == lanes:
+                    x1[:, -1] = 0  # an odd number of words is padded by the counter 0
+            x0, x1 = threefry(k0, k1, x0, x1)
+            if width == 64:
+                wide = x0.astype(np.uint64)
+                wide <<= np.uint64(32)
+                wide |= x1
+                yield wide, ((rows, start, stop, 0),)
+            elif partitionable:
+                x0 ^= x1
+                yield x0.astype(dtype, copy=False), ((rows, start, stop, 0),)
+            else:
+                # Elements narrower than a word are its parts, the low ones first.
+                parts = 32 // width
+                bits = np.concatenate((x0, x1), axis=1).astype("<u4", copy=False).view(dtype.newbyteorder("<"))
+                if lanes == stop - start:
+                    yield bits[:, :size], ((rows, 0, size, 0),)
+                    continue
+                first = (rows, start * parts, stop * parts, 0)
+                second = (rows, (lanes + start) * parts, min((lanes + stop) * parts, size), (stop - start) * parts)
+                yield bits, (first, second)
+
+
+# ---- from bits to numbers ---------------------------------------------------------------------------------------
+
+
+def uniform_width(dtype: DType) -> int:
+    """How many random bits an element takes: those of the type, or 8 if they are more than its fraction's."""
+    return 8 if dtypes.finfo(dtype).nmant < 8 else dtype.itemsize * 8
+
+
+@lru_cache(None)
+def _unit_uniform(dtype: DType) -> Callable[[Any], Any]:
+    """Unsigned integers to uniform numbers in [0, 1): the leading bits become the fraction of a number in [1, 2)."""
+    fraction, width = dtypes.finfo(dtype).nmant, uniform_width(dtype)
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    one = np.ones((), dtype).view(unsigned)[()]
+    shift = _UNSIGNED[width].type(width - fraction)
+
+    def transform(bits: Any) -> Any:
+        bits = np.right_shift(bits, shift).astype(unsigned, copy=False)
+        bits |= one
+        x = bits.view(dtype)
+        x -= dtype.type(1)
+        return x
+
+    return transform
+
+
+@lru_cache(None)
+def _standard_normal(dtype: DType) -> Callable[[Any], Any]:
+    """Unsigned integers to normal numbers: √2 erf⁻¹(u), u uniform in (-1, 1)."""
+    unit_uniform = _unit_uniform(dtype)
+    low = np.nextafter(dtype.type(-1), dtype.type(0))
+    span, root = dtype.type(1) - low, dtype.type(np.sqrt(2))
+
+    def transform(bits: Any) -> Any:
+        from pullback.lax.special import erf_inv_p
+
+        u = unit_uniform(bits)
+        u *= span
+        u += low
+        u = erf_inv_p.evaluate(np.maximum(u, low, out=u))
+        u *= root
+        return u
+
+    return transform
+
+
+# ---- primitives -------------------------------------------------------------------------------------------------
+
+
+def key_words(keys: Any) -> Words:
+    """The words, of shape (n, 2), of NumPy values of dtype `KEY`."""
+    return np.asarray(keys)["fry"].reshape(-1, 2)
+
+
+def keys_of(words: Words, shape: Shape) -> Any:
+    """Keys of the given shape from their words."""
+    return np.ascontiguousarray(words).view(dtypes.KEY).reshape(shape)
+
+
+def check_keys(name: str, keys: ShapedArray) -> None:
+    """Raise TypeError unless `keys` are typed keys."""
+    if keys.dtype != dtypes.KEY:
+        raise TypeError(f"{name} takes typed random keys (dtype key<fry>), got {keys}")
+
+
+class _OnKeys(Primitive):
+    """A function of each key in an array of keys; what it makes of one key has its axes last."""
+
+    weakness = "never"
+    no_derivative = "random bits do not depend smoothly on their key"
+
+    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
+        return self.bind(move_axis(args[0], axes[0], 0), **params), 0
+
+
+class RandomSeed(_OnKeys):
+    """Keys from integers: (upper word, lower word); the upper word is 0 for types of 32 bits and less."""
+
+    name = "random_seed"
+
+    def type_of(self, seeds: ShapedArray) -> ShapedArray:
+        if dtypes.kind(seeds.dtype) not in "biu":
+            raise TypeError(f"PRNG key seed must be an integer; got {seeds}")
+        return ShapedArray(seeds.shape, dtypes.KEY)
+
+    def evaluate(self, seeds: Any) -> Any:
+        words = np.zeros((*seeds.shape, 2), np.uint32)
+        words[..., 1] = np.asarray(seeds).astype(np.uint32)
+        if seeds.dtype.itemsize == 8:
+            words[..., 0] = np.asarray(seeds).astype(np.uint64) >> np.uint64(32)
+        return keys_of(words, seeds.shape)
+
+
+class RandomWrap(_OnKeys):
+    """Typed keys from their words: uint32 of shape (..., 2) to keys of shape (...)."""
+
+    name = "random_wrap"
+
+    def type_of(self, words: ShapedArray) -> ShapedArray:
+        if words.dtype != dtypes.uint32 or words.shape[-1:] != (2,):
+            raise TypeError(f"random_wrap takes key data: uint32 of shape (..., 2); got {words}")
+        return ShapedArray(words.shape[:-1], dtypes.KEY)
+
+    def evaluate(self, words: Any) -> Any:
+        return keys_of(words, words.shape[:-1])
+
+
+class RandomUnwrap(_OnKeys):
+    """The words of typed keys: keys of shape (...) to uint32 of shape (..., 2)."""
+
+    name = "random_unwrap"
+
+    def type_of(self, keys: ShapedArray) -> ShapedArray:
+        check_keys(self.name, keys)
+        return ShapedArray((*keys.shape, 2), dtypes.uint32)
+
+    def evaluate(self, keys: Any) -> Any:
+        return np.asarray(keys)["fry"]
+
+
+class RandomSplit(_OnKeys):
+    """New keys, an array of `shape` of them for each key."""
+
+    name = "random_split"
+
+    def type_of(self, keys: ShapedArray, *, shape: Shape, partitionable: bool) -> ShapedArray:
+        check_keys(self.name, keys)
+        return ShapedArray((*keys.shape, *shape), dtypes.KEY)
+
+    def evaluate(self, keys: Any, *, shape: Shape, partitionable: bool) -> Any:
+        return keys_of(split_keys(key_words(keys), product(shape), partitionable), (*keys.shape, *shape))
+
+
+class RandomFoldIn(_OnKeys):
+    """A new key of each key and each 32-bit integer; keys and integers broadcast."""
+
+    name = "random_fold_in"
+
+    def type_of(self, keys: ShapedArray, data: ShapedArray) -> ShapedArray:
+        check_keys(self.name, keys)
+        if data.dtype != dtypes.uint32:
+            raise TypeError(f"random_fold_in takes data of dtype uint32, got {data}")
+        return ShapedArray(broadcast_shapes(keys.shape, data.shape), dtypes.KEY)
+
+    def evaluate(self, keys: Any, data: Any) -> Any:
+        words = np.asarray(keys)["fry"]
+        shape = broadcast_shapes(keys.shape, data.shape)
+        x1 = np.array(np.broadcast_to(data, shape))
+        return keys_of(np.stack(threefry(words[..., 0], words[..., 1], np.zeros(shape, np.uint32), x1), axis=-1), shape)
+
+    canonical_operands = Elementwise.canonical_operands
+
+    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
+        return Elementwise.batch(self, size, args, axes)  # type: ignore[arg-type]
+
+
+class Threefry2x32(_OnKeys):
+    """The block function itself: two key words and two counter words, uint32 arrays that broadcast, to two words."""
+
+    name = "threefry2x32"
+    multiple_results = True
+
+    def type_of(self, *operands: ShapedArray) -> list[ShapedArray]:
+        if len(operands) != 4 or any(x.dtype != dtypes.uint32 for x in operands):
+            raise TypeError(f"threefry2x32 takes four operands of dtype uint32, got {', '.join(map(str, operands))}")
+        return [ShapedArray(broadcast_shapes(*(x.shape for x in operands)), dtypes.uint32)] * 2
+
+    def evaluate(self, k0: Any, k1: Any, x0: Any, x1: Any) -> Any:
+        shape = broadcast_shapes(k0.shape, k1.shape, x0.shape, x1.shape)
+        key = (np.broadcast_to(k, shape) if k.ndim else np.asarray(k) for k in (k0, k1))
+        return list(threefry(*key, *(np.array(np.broadcast_to(x, shape)) for x in (x0, x1))))
+
+    canonical_operands = Elementwise.canonical_operands
+
+    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
+        out, axis = Elementwise.batch(self, size, args, axes)  # type: ignore[arg-type]
+        return out, [axis, axis]
+
+
+class RandomBits(_OnKeys):
+    """Uniform unsigned integers of `bit_width` bits, an array of `shape` of them for each key."""
+
+    name = "random_bits"
+
+    def type_of(self, keys: ShapedArray, *, bit_width: int, shape: Shape, partitionable: bool) -> ShapedArray:
+        check_keys(self.name, keys)
+        if bit_width not in _UNSIGNED:
+            raise TypeError(f"random_bits: bit_width must be 8, 16, 32 or 64, got {bit_width}")
+        return ShapedArray((*keys.shape, *shape), _UNSIGNED[bit_width])
+
+    def evaluate(self, keys: Any, *, bit_width: int, shape: Shape, partitionable: bool) -> Any:
+        return draw(key_words(keys), product(shape), bit_width, partitionable).reshape(*keys.shape, *shape)
+
+
+class RandomNumbers(_OnKeys):
+    """Standard floating-point numbers, an array of `shape` of them for each key: an elementwise function of random bits."""
+
+    def __init__(self, name: str, transform: Callable[[DType], Callable[[Any], Any]]) -> None:
+        self.name, self.transform = name, transform
+        super().__init__()
+
+    def type_of(self, keys: ShapedArray, *, dtype: DType, shape: Shape, partitionable: bool) -> ShapedArray:
+        check_keys(self.name, keys)
+        if not dtypes.is_float(dtype):
+            raise TypeError(f"{self.name} gives floating-point numbers; dtype is {dtypes.name(dtype)}")
+        return ShapedArray((*keys.shape, *shape), dtype)
+
+    def evaluate(self, keys: Any, *, dtype: DType, shape: Shape, partitionable: bool) -> Any:
+        return self.numbers(key_words(keys), product(shape), dtype, partitionable).reshape(*keys.shape, *shape)
+
+    def numbers(self, keys: Words, size: int, dtype: DType, partitionable: bool) -> Any:
+        """The same on key words, of shape (n, 2), to an array of shape (n, size): for samplers that draw in loops."""
+        return draw(keys, size, uniform_width(dtype), partitionable, self.transform(dtype), dtype)
+
+
+random_seed_p, random_wrap_p, random_unwrap_p = RandomSeed(), RandomWrap(), RandomUnwrap()
+random_split_p, random_fold_in_p, random_bits_p = RandomSplit(), RandomFoldIn(), RandomBits()
+threefry2x32_p = Threefry2x32()
+#: Uniform in [0, 1), and normal with mean 0 and variance 1.
+random_uniform_p = RandomNumbers("random_uniform", _unit_uniform)
+random_normal_p = RandomNumbers("random_normal", _standard_normal)
+
+
+def product(shape: Sequence[int]) -> int:
+    """The number of elements of an array of `shape`."""
+    size = 1
+    for n in shape:
+        size *= n
+    return size
+
+
+def random_bits(keys: Any, bit_width: int, shape: Shape) -> Array:
+    """Random unsigned integers for each of the typed `keys`, in the layout that `threefry_partitionable` asks for."""
+    return random_bits_p.bind(
+        as_array(keys), bit_width=bit_width, shape=shape, partitionable=config.threefry_partitionable.value
+    )
+
+
+__all__ = [
+    "random_bits_p", "random_fold_in_p", "random_normal_p", "random_seed_p", "random_split_p", "random_uniform_p", "random_unwrap_p",
+    "random_wrap_p", "threefry2x32_p",
+]  # fmt: skip

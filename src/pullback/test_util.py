@@ -1,0 +1,294 @@
+"""Checks of derivatives against numerical differentiation.
+
+`check_grads` is what tests call; `check_jvp` and `check_vjp` check a pushforward or a pullback that is given. Derivatives are compared
+along one random direction, so a check costs a few evaluations whatever the sizes: the central difference
+
+    (f(x + ε/2 · t) − f(x − ε/2 · t)) / ε  =  ∂f(x)·t + O(ε²)
+
+must equal the pushforward of t, and its pairing Re Σ ct·(…) with a random cotangent that of the pulled-back cotangent with t. Directions
+are complex for complex inputs, so functions that are not holomorphic are checked as well. Higher orders are the same check of the
+pushforward and the pullback themselves, as functions of the point and of the tangent or cotangent.
+
+Two errors limit a difference: truncation, about ε², and rounding in `f`, about u/ε for machine precision u. They balance at ε = ∛u,
+the default step. The third error, that x ± ε/2 · t rounds, is avoided altogether: t is taken to be what the rounded points differ by.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.dtypes import DType
+from pullback.core.errors import user_line
+from pullback.core.tree import keystr, tree_flatten, tree_flatten_with_path, tree_leaves, tree_map
+from pullback.transforms.jvp import jvp
+from pullback.transforms.linearize import vjp
+
+#: Default tolerances, relative and absolute, by the least precise type that takes part.
+TOLERANCES: dict[DType, float] = {dtypes.float64: 1e-5, dtypes.float32: 2e-3, dtypes.float16: 5e-2, dtypes.bfloat16: 2e-1}
+MODES = ("fwd", "rev")
+
+
+def check_grads(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    order: int,
+    modes: Sequence[str] = MODES,
+    atol: float | None = None,
+    rtol: float | None = None,
+    eps: float | None = None,
+) -> None:
+    """Check the derivatives of `f` at `f(*args)` up to `order` against numerical differentiation.
+
+    `args` is a tuple of arrays or pytrees, complex ones too; integer leaves are constants. `modes` says which derivatives are checked: "fwd"
+    (`jvp`), "rev" (`vjp`) or both; with both, orders above the first check every combination. `atol` and `rtol` are the
+    tolerances and `eps` the step; by default they follow the least precise dtype (float64: 1e-5, float32: 2e-3, float16: 0.05,
+    bfloat16: 0.2). Directions are random and reproducible. Raises AssertionError with the numbers where derivatives differ.
+
+    >>> import pullback.numpy as jnp
+    >>> check_grads(jnp.sin, (0.5,), order=2)
+    """
+    modes = (modes,) if isinstance(modes, str) else tuple(modes)
+    unknown = [m for m in modes if m not in MODES]
+    if unknown or not modes:
+        raise ValueError(f"check_grads: modes must be some of {MODES}, got {modes}")
+    if not isinstance(args, (tuple, list)):
+        raise TypeError(f"check_grads: args must be a tuple of the arguments of f, got {type(args).__name__}; write (x,) for one")
+    _check_order(f, tuple(args), order, modes, atol, rtol, eps, "f", np.random.default_rng(0))
+
+
+def _check_order(
+    f: Callable[..., Any], args: tuple[Any, ...], order: int, modes: tuple[str, ...],
+    atol: float | None, rtol: float | None, eps: float | None, name: str, rng: np.random.Generator,
+) -> None:  # fmt: skip
+    if order < 1:
+        return
+    args = tree_map(as_array, args)
+    if "fwd" in modes:
+        _check_jvp(f, partial(jvp, f), args, atol, rtol, eps, f"JVP of {name}", rng)
+    if "rev" in modes:
+        _check_vjp(f, partial(vjp, f), args, atol, rtol, eps, f"VJP of {name}", rng)
+    if order < 2:
+        return
+    if "fwd" in modes:
+
+        def pushforward(primals: tuple[Any, ...], tangents: list[Any]) -> list[Any]:
+            return _inexact_leaves(jvp(f, primals, _with_float0(primals, tangents))[1])
+
+        tangents = [_Step(x, 1.0, rng).tangent for x in _inexact_leaves(args)]
+        _check_order(pushforward, (args, tangents), order - 1, modes, atol, rtol, eps, f"JVP of {name}", rng)
+    if "rev" in modes:
+
+        def pullback(primals: tuple[Any, ...], cotangents: list[Any]) -> list[Any]:
+            y, f_vjp = vjp(f, *primals)
+            return _inexact_leaves(f_vjp(_with_float0(y, cotangents)))
+
+        cotangents = [_Step(y, 1.0, rng).tangent for y in _inexact_leaves(f(*args))]
+        _check_order(pullback, (args, cotangents), order - 1, modes, atol, rtol, eps, f"VJP of {name}", rng)
+
+
+def check_jvp(
+    f: Callable[..., Any],
+    f_jvp: Callable[..., Any],
+    args: Sequence[Any],
+    atol: float | None = None,
+    rtol: float | None = None,
+    eps: float | None = 1e-4,
+    err_msg: str = "",
+) -> None:
+    """Check `f_jvp(args, tangents)`, typically `partial(jvp, f)`, against differences of `f`, in one random direction.
+
+    Both the value and the tangent it gives are checked. `eps` is the step (None: suited to the dtypes; a float32
+    computation loses half its digits to 1e-4), tolerances are as in `check_grads`. Raises AssertionError, with `err_msg`.
+
+    >>> import pullback.numpy as jnp
+    >>> check_jvp(jnp.sin, partial(jvp, jnp.sin), (0.5,))
+    """
+    args = tree_map(as_array, tuple(args))
+    _check_jvp(f, f_jvp, args, atol, rtol, eps, err_msg or "JVP", np.random.default_rng(0))
+
+
+def _check_jvp(
+    f: Callable[..., Any], f_jvp: Callable[..., Any], args: tuple[Any, ...],
+    atol: float | None, rtol: float | None, eps: float | None, what: str, rng: np.random.Generator,
+) -> None:  # fmt: skip
+    y, plus, tangents, minus, eps, tolerance = _steps(f, args, eps, what, rng)
+    atol, rtol = tolerance if atol is None else atol, tolerance if rtol is None else rtol
+    out, t_out = f_jvp(args, tangents)
+    _compare_trees(out, y, atol, rtol, f"{what}: its value", "f(*args)")
+    numerical = tree_map(lambda p, m, y: (_wide(p) - _wide(m)) / eps if dtypes.is_inexact(y.dtype) else None, f(*plus), f(*minus), y)
+    _compare_trees(t_out, numerical, atol, rtol, f"{what}: its tangent", "numerical")
+
+
+def check_vjp(
+    f: Callable[..., Any],
+    f_vjp: Callable[..., Any],
+    args: Sequence[Any],
+    atol: float | None = None,
+    rtol: float | None = None,
+    eps: float | None = 1e-4,
+    err_msg: str = "",
+) -> None:
+    """Check `f_vjp(*args)`, typically `partial(vjp, f)`, against differences of `f`, in one random direction.
+
+    The value it gives is checked, and that Re Σ ct·∂f·t is the same numerically and by the pulled-back cotangents; these must have
+    the structure, shapes and dtypes of `args`. Otherwise as `check_jvp`.
+
+    >>> import pullback.numpy as jnp
+    >>> check_vjp(jnp.sin, partial(vjp, jnp.sin), (0.5,))
+    """
+    args = tree_map(as_array, tuple(args))
+    _check_vjp(f, f_vjp, args, atol, rtol, eps, err_msg or "VJP", np.random.default_rng(0))
+
+
+def _check_vjp(
+    f: Callable[..., Any], f_vjp: Callable[..., Any], args: tuple[Any, ...],
+    atol: float | None, rtol: float | None, eps: float | None, what: str, rng: np.random.Generator,
+) -> None:  # fmt: skip
+    y, plus, tangents, minus, eps, tolerance = _steps(f, args, eps, what, rng)
+    atol, rtol = tolerance if atol is None else atol, tolerance if rtol is None else rtol
+    out, pullback = f_vjp(*args)
+    _compare_trees(out, y, atol, rtol, f"{what}: its value", "f(*args)")
+    live = _inexact_leaves(y)
+    cotangents = [_Step(x, 1.0, rng).tangent for x in live]
+    pulled = tuple(pullback(_with_float0(y, cotangents)))
+    _check_cotangent_types(pulled, args, what)
+    differences = [
+        (_wide(p) - _wide(m)) / eps for p, m in zip(_inexact_leaves(f(*plus)), _inexact_leaves(f(*minus)), strict=True)
+    ]
+    t_in = _inexact_leaves(tangents)
+    _compare(
+        np.asarray(_pairing(_inexact_leaves(pulled), t_in)),
+        np.asarray(_pairing(cotangents, differences)),
+        atol, rtol, f"{what}: its cotangents paired with the direction", "numerical",
+    )  # fmt: skip
+
+
+# ---- steps and numbers ------------------------------------------------------------------------------------------
+
+
+class _Step:
+    """Two points around `x` and the direction `tangent`, such that `plus − minus` is `eps · tangent` as exactly as it can be."""
+
+    __slots__ = ("plus", "tangent", "minus")
+
+    def __init__(self, x: Array, eps: float, rng: np.random.Generator) -> None:
+        value = np.asarray(x)
+        direction = rng.standard_normal(value.shape)
+        if dtypes.is_complex(x.dtype):
+            direction = direction + 1j * rng.standard_normal(value.shape)
+        move = eps / 2 * direction
+        plus, minus = (np.asarray(_wide(value) + s * move).astype(value.dtype) for s in (1, -1))
+        tangent = np.asarray((_wide(plus) - _wide(minus)) / eps).astype(value.dtype)
+        self.plus, self.tangent, self.minus = (ConcreteArray(v, x.weak_type) for v in (plus, tangent, minus))
+
+
+def _steps(f: Any, args: tuple[Any, ...], eps: float | None, what: str, rng: np.random.Generator) -> tuple[Any, Any, Any, Any, float, float]:
+    """f(*args), the arguments moved forwards, the direction, the arguments moved backwards, the step and the tolerance."""
+    leaves, tree = tree_flatten(args)
+    if not any(dtypes.is_inexact(x.dtype) for x in leaves):
+        types = ", ".join(str(x.aval) for x in leaves)
+        raise TypeError(f"{what}: there is nothing to differentiate by at {user_line()}: arguments of types ({types}) are not floating")
+    y = tree_map(as_array, f(*args))
+    types = [x.dtype for x in (*leaves, *tree_leaves(y)) if dtypes.is_inexact(x.dtype)]
+    coarsest = max((dtypes.to_real(t) for t in types), key=lambda t: float(dtypes.finfo(t).eps))
+    if eps is None:
+        # A power of two, so that multiplying by it and dividing by it are exact.
+        eps = 2.0 ** round(math.log2(float(dtypes.finfo(coarsest).eps)) / 3)
+    steps = [_Step(x, eps, rng) if dtypes.is_inexact(x.dtype) else None for x in leaves]
+    plus = [x if s is None else s.plus for x, s in zip(leaves, steps)]
+    minus = [x if s is None else s.minus for x, s in zip(leaves, steps)]
+    tangents = [_float0(x) if s is None else s.tangent for x, s in zip(leaves, steps)]
+    tolerance = TOLERANCES.get(coarsest, 0.5)
+    return y, tree.unflatten(plus), tree.unflatten(tangents), tree.unflatten(minus), eps, tolerance
+
+
+def _wide(x: Any) -> Any:
+    """The numbers of `x` in the widest type, in which differences of narrower ones are exact."""
+    x = np.asarray(x)
+    return x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
+
+
+def _pairing(cts: Sequence[Any], ts: Sequence[Any]) -> float:
+    """Re Σ ct·t: how cotangents act on tangents."""
+    return float(sum(np.sum(_wide(ct) * _wide(t)).real for ct, t in zip(cts, ts, strict=True)))
+
+
+def _float0(x: Any) -> np.ndarray[Any, Any]:
+    return np.zeros(x.shape, dtypes.float0)
+
+
+def _inexact_leaves(tree: Any) -> list[Any]:
+    return [x for x in map(_typed, tree_leaves(tree)) if dtypes.is_inexact(x.dtype)]
+
+
+def _typed(x: Any) -> Any:
+    """A leaf as something with a dtype; `float0` zeros are NumPy arrays and stay."""
+    return x if getattr(x, "dtype", None) == dtypes.float0 else as_array(x)
+
+
+def _with_float0(tree: Any, inexact: Sequence[Any]) -> Any:
+    """The tangent or cotangent of `tree` that has `inexact` at its floating leaves."""
+    rest = iter(inexact)
+    return tree_map(lambda x: next(rest) if dtypes.is_inexact(as_array(x).dtype) else _float0(x), tree)
+
+
+# ---- comparison -------------------------------------------------------------------------------------------------
+
+
+def _check_cotangent_types(pulled: tuple[Any, ...], args: tuple[Any, ...], what: str) -> None:
+    (got, tree), (wanted, args_tree) = tree_flatten_with_path(pulled), tree_flatten_with_path(args)
+    if tree != args_tree:
+        raise AssertionError(f"{what}: the cotangents have structure {tree}, the arguments {args_tree}")
+    for (path, ct), (_, x) in zip(got, wanted):
+        ct, dtype = _typed(ct), dtypes.tangent_dtype(x.dtype)
+        if ct.shape != x.shape or ct.dtype != dtype:
+            raise AssertionError(
+                f"{what}: the cotangent of args{keystr(path)} must have shape {x.shape} and dtype {dtypes.name(dtype)}, "
+                f"got {ct.shape} and {dtypes.name(ct.dtype)}"
+            )
+
+
+def _compare_trees(got: Any, wanted: Any, atol: float, rtol: float, what: str, reference: str) -> None:
+    """Compare leaf by leaf; a leaf None of `wanted` is not compared."""
+    (got_leaves, got_tree), (wanted_leaves, wanted_tree) = (
+        tree_flatten_with_path(t, is_leaf=lambda x: x is None) for t in (got, wanted)
+    )
+    if got_tree != wanted_tree:
+        raise AssertionError(f"{what}: it has structure {got_tree}, expected {wanted_tree}")
+    for (path, x), (_, y) in zip(got_leaves, wanted_leaves):
+        if y is not None:
+            _compare(np.asarray(x), np.asarray(y), atol, rtol, f"{what}{' at ' + keystr(path) if path else ''}", reference)
+
+
+def _compare(got: Any, wanted: Any, atol: float, rtol: float, what: str, reference: str) -> None:
+    """Raise AssertionError unless |got − wanted| ≤ atol + rtol·|wanted|, elementwise; NaN equals NaN."""
+    if got.shape != wanted.shape:
+        raise AssertionError(f"{what} has shape {got.shape}, expected {wanted.shape}")
+    if not dtypes.is_inexact(got.dtype):  # integers, booleans and random keys
+        if (got != wanted).any():
+            raise AssertionError(f"{what} is {got}, expected {wanted}")
+        return
+    a, b = _wide(got), _wide(wanted)
+    close = np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True)
+    if close.all():
+        return
+    with np.errstate(invalid="ignore"):
+        gap = np.where(close, 0.0, np.abs(a - b))
+    worst = np.unravel_index(np.argmax(np.where(np.isnan(gap), np.inf, gap)), gap.shape)
+    index = f" at index {tuple(map(int, worst))}" if worst else ""
+    raise AssertionError(
+        f"{what} differs from the {reference} one in {np.size(close) - np.count_nonzero(close)} of {close.size} elements "
+        f"(shape {got.shape}, dtype {dtypes.name(got.dtype)}); most{index}: {a[worst]:.8g} against {b[worst]:.8g}, "
+        f"a difference of {gap[worst]:.3g} where {atol + rtol * abs(b[worst]):.3g} is allowed (atol={atol:g}, rtol={rtol:g})\n"
+        f"  automatic: {np.array2string(a, threshold=20, prefix='  automatic: ')}\n"
+        f"  {reference}: {np.array2string(b, threshold=20, prefix=f'  {reference}: ')}"
+    )
+
+
+__all__ = ["check_grads", "check_jvp", "check_vjp"]

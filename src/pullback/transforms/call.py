@@ -1,0 +1,93 @@
+"""Call primitives: operations whose parameters are Python functions of flat arrays (custom rules, checkpoint).
+
+Each trace hands them to one of their methods: `evaluate_call`, `jvp_call`, `linearize_call`, `batch_call`, `stage_call`. Rules
+rewrite the functions and bind again on the parent, so that the enclosing transformations still see the call.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence
+
+from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
+from pullback.core.linear import Node
+from pullback.core.primitive import Primitive
+from pullback.core.trace import Params, current
+from pullback.core.types import ShapedArray
+from pullback.lax.shape import batch_first, reduce_sum_p
+from pullback.transforms.vmap import BatchTrace, batch_flat
+
+Flat = Callable[..., Sequence[Any]]
+
+
+class CallPrimitive(Primitive):
+    """Base of the call primitives. In staged programs, the parameter `call_jaxpr` holds the function."""
+
+    multiple_results = True
+
+    def call(self, fun: Flat, *args: Any, **params: Any) -> list[Any]:
+        """Apply to a Python function under the current trace."""
+        return current().process_call(self, args, {"fun": fun, **params})
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        """Apply as an equation of a program: the function is the parameter `call_jaxpr`."""
+        if "fun" in params:
+            return current().process_call(self, args, params)
+        closed: ClosedJaxpr = params.pop("call_jaxpr")
+
+        def fun(*xs: Any) -> list[Any]:
+            return eval_jaxpr(closed.jaxpr, closed.consts, *xs)
+
+        return current().process_call(self, args, {"fun": fun, **params})
+
+    def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
+        """Without transformation, a call is just that."""
+        return list(params["fun"](*args))
+
+    def type_of(self, *types: ShapedArray, **params: Any) -> Any:
+        return params["call_jaxpr"].out_avals
+
+    def stage_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        """Stage the function into a program of its own and emit one equation."""
+        from pullback.transforms.stage import stage_flat
+
+        params = dict(params)
+        atoms = [trace.atom(a) for a in args]
+        closed = stage_flat(params.pop("fun"), [a.aval for a in atoms])
+        return trace.emit(self, atoms, {"call_jaxpr": closed, **params}, closed.out_avals, True)
+
+
+def batched(fun: Flat, trace: BatchTrace, axes: Sequence[int | None]) -> Flat:
+    """`fun` on arguments with batch axes `axes`; results all have theirs in front."""
+
+    def batched_fun(*args: Any) -> list[Any]:
+        outs, out_axes = batch_flat(fun, trace.size, args, axes, trace.axis_name)
+        return [batch_first(o, b, trace.size) for o, b in zip(outs, out_axes)]
+
+    return batched_fun
+
+
+def sum_unbatched(cts: Sequence[Any], ct_axes: Sequence[int | None], axes: Sequence[int | None], size: int) -> list[Any]:
+    """Cotangents of arguments with batch axes `axes`: what an unbatched argument gets is summed over the batch."""
+    out = []
+    for ct, b, axis in zip(cts, ct_axes, axes):
+        if ct is None:
+            out.append(None)
+        elif axis is not None:
+            ct = batch_first(ct, b, size)
+            if axis:
+                from pullback.lax.shape import move_axis
+
+                ct = move_axis(ct, 0, axis)
+            out.append(ct)
+        elif b is not None:
+            out.append(reduce_sum_p.bind(ct, axes=(b,)))
+        else:
+            from pullback.lax.shape import add_batch_axis
+
+            out.append(reduce_sum_p.bind(add_batch_axis(ct, size), axes=(0,)))
+    return out
+
+
+def is_active(nodes: Sequence[Node | None]) -> bool:
+    """Whether any argument has a tangent."""
+    return any(n is not None for n in nodes)

@@ -1,0 +1,479 @@
+"""checkpoint (remat): store a function's inputs instead of its residuals, and recompute them when the backward pass needs them.
+
+Under linearization the function runs once without being recorded; its node keeps the inputs, and pull runs the function again, recorded,
+at the moment its cotangent arrives. A policy says which primitives' results are stored all the same.
+Values of the enclosing trace that the function closes over are inputs, too: the runs treat that trace's tracers as their own
+(`alias`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.errors import filter_traceback
+from pullback.core.linear import (
+    Cotangents,
+    Input,
+    Node,
+    Tangents,
+    accumulate,
+    next_id,
+    project,
+    pull_and_free,
+    push_nodes,
+    reachable,
+)
+from pullback.core.primitive import LinearPrimitive
+from pullback.core.trace import Params, Trace, current, reset_current, set_current
+from pullback.core.tree import leaf_error, tree_flatten
+from pullback.core.types import ShapedArray
+from pullback.lax.shape import batch_first
+from pullback.transforms.call import CallPrimitive, is_active
+from pullback.transforms.jvp import JVPTrace, JVPTracer
+from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer
+from pullback.transforms.vmap import BatchTrace, BatchTracer
+
+Policy = Callable[..., bool]
+
+
+# ---- traces for the runs of the function ------------------------------------------------------------------------
+
+
+class _ForwardTrace(Trace):
+    """The unrecorded run: evaluates on the parent, taking primals out of the tracers of `alias`, and notes which it met.
+
+    Results that the policy wants stored are collected in the order of the operations.
+    """
+
+    __slots__ = ("alias", "captured", "policy", "saved")
+
+    def __init__(self, parent: Trace, alias: Trace, policy: Policy | None) -> None:
+        self.parent, self.alias, self.policy = parent, alias, policy
+        self.captured: dict[int, LinearizeTracer] = {}
+        self.saved: list[Any] = []
+
+    def strip(self, x: Any) -> Any:
+        if x.__class__ is LinearizeTracer and x.trace is self.alias:
+            self.captured[x.node.id] = x
+            return x.primal
+        return x
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        args = tuple(map(self.strip, args))
+        token = set_current(self.parent)
+        try:
+            out = self.parent.process(primitive, args, params)
+        finally:
+            reset_current(token)
+        if self.policy is not None and _saveable(self.policy, primitive, args, params):
+            self.saved.append(out)
+        return out
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        if isinstance(call, CheckpointCall):
+            return call.evaluate_call(args, params)
+        stripped = tuple(map(self.strip, args))
+        token = set_current(self.parent)
+        try:
+            return self.parent.process_call(call, stripped, params)
+        finally:
+            reset_current(token)
+
+
+class _Substitute(Trace):
+    """The parent, except that the next application of `primitive` gives the stored result."""
+
+    __slots__ = ("primitive", "value", "used")
+
+    def __init__(self, parent: Trace, primitive: Any, value: Any) -> None:
+        self.parent, self.primitive, self.value, self.used = parent, primitive, value, False
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        if primitive is self.primitive and not self.used:
+            self.used = True
+            return self.value
+        token = set_current(self.parent)
+        try:
+            return self.parent.process(primitive, args, params)
+        finally:
+            reset_current(token)
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return self.parent.process_call(call, args, params)
+
+
+class _RecomputeTrace(LinearizeTrace):
+    """The recorded run: a linearization to which the captured tracers of `alias` are inputs, and stored results are given."""
+
+    __slots__ = ("alias", "inputs", "policy", "saved")
+
+    def __init__(self, parent: Trace, alias: Trace, inputs: dict[int, Any], policy: Policy | None, saved: Sequence[Any]) -> None:
+        super().__init__(parent)
+        self.alias, self.inputs, self.policy = alias, inputs, policy
+        self.saved = iter(saved)
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        args = tuple(
+            self.inputs[a.node.id] if a.__class__ is LinearizeTracer and a.trace is self.alias else a for a in args
+        )
+        if self.policy is None:
+            return super().process(primitive, args, params)
+        pairs = [self.unwrap(a) for a in args]
+        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
+        if not _saveable(self.policy, primitive, primals, params):
+            return super().process(primitive, args, params)
+        out = next(self.saved)
+        if not is_active(nodes):
+            return out
+        token = set_current(_Substitute(self.parent, primitive, out))
+        try:
+            out, node = primitive.linearize(primals, nodes, params)
+        finally:
+            reset_current(token)
+        if primitive.multiple_results:
+            return [self.wrap(o, n) for o, n in zip(out, node)]
+        return self.wrap(out, node)
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        args = tuple(
+            self.inputs[a.node.id] if a.__class__ is LinearizeTracer and a.trace is self.alias else a for a in args
+        )
+        if isinstance(call, CheckpointCall):
+            return call.evaluate_call(args, params)
+        return super().process_call(call, args, params)
+
+
+class _AliasJVPTrace(JVPTrace):
+    """Forward mode that treats the tracers of `alias` as its own, so that closures over them keep their tangents."""
+
+    __slots__ = ("alias",)
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return super().process(primitive, tuple(map(self.adopt, args)), params)
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return super().process_call(call, tuple(map(self.adopt, args)), params)
+
+    def adopt(self, x: Any) -> Any:
+        return JVPTracer(self, x.primal, x.tangent) if x.__class__ is JVPTracer and x.trace is self.alias else x
+
+
+class _AliasBatchTrace(BatchTrace):
+    """Vectorization that treats the tracers of `alias` as its own."""
+
+    __slots__ = ("alias",)
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return super().process(primitive, tuple(map(self.adopt, args)), params)
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return super().process_call(call, tuple(map(self.adopt, args)), params)
+
+    def adopt(self, x: Any) -> Any:
+        return BatchTracer(self, x.value, x.axis) if x.__class__ is BatchTracer and x.trace is self.alias else x
+
+
+def _saveable(policy: Policy, primitive: Any, args: Sequence[Any], params: Params) -> bool:
+    return bool(policy(primitive, *(a.aval for a in map(as_array, args)), **params))
+
+
+# ---- the call ---------------------------------------------------------------------------------------------------
+
+
+class CheckpointNode(Node):
+    """The linear action of a checkpointed function: it holds inputs, and recomputes."""
+
+    __slots__ = ("fun", "policy", "primals", "nodes", "captured", "saved", "trace", "out_types")
+
+    def __init__(
+        self, fun: Any, policy: Any, primals: Any, nodes: Any, captured: Sequence[LinearizeTracer], saved: Any, trace: Trace, out_types: Any
+    ) -> None:
+        self.id, self.shape, self.dtype = next_id(), (), np.dtype(bool)
+        self.fun, self.policy, self.primals, self.nodes = fun, policy, primals, nodes
+        self.captured, self.saved, self.trace, self.out_types = captured, saved, trace, out_types
+
+    def parents(self) -> Iterable[Node]:
+        return [n for n in (*self.nodes, *(c.node for c in self.captured)) if n is not None]
+
+    def recompute(self) -> tuple[dict[int, Input], list[Node | None]]:
+        """Run the function recorded: an Input for each parent's id, and the nodes of the results."""
+        inputs: dict[int, Input] = {}
+        for node in self.parents():
+            inputs[node.id] = Input(node.shape, node.dtype)
+        adopted: dict[int, Any] = {}
+        trace = _RecomputeTrace(current(), self.trace, adopted, self.policy, self.saved)
+        for c in self.captured:
+            adopted[c.node.id] = LinearizeTracer(trace, c.primal, inputs[c.node.id])
+        args = [trace.wrap(p, None if n is None else inputs[n.id]) for p, n in zip(self.primals, self.nodes)]
+        token = set_current(trace)
+        try:
+            outs = self.fun(*args)
+        finally:
+            reset_current(token)
+        outs = [adopted[o.node.id] if o.__class__ is LinearizeTracer and o.trace is self.trace else o for o in outs]
+        return inputs, [trace.unwrap(o)[1] for o in outs]
+
+    def push(self, tangents: Tangents) -> Any:
+        inputs, outs = self.recompute()
+        inner = {node.id: tangents[i] for i, node in inputs.items() if i in tangents}
+        push_nodes(reachable(outs), inner)
+        return [None if o is None else inner.get(o.id) for o in outs]
+
+    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+        inputs, outs = self.recompute()
+        inner: Cotangents = {}
+        for node, c in zip(outs, ct):
+            if node is not None and c is not None:
+                accumulate(inner, node, c)
+        nodes = reachable(outs)
+        del outs
+        pull_and_free(nodes, inner)
+        for parent in {n.id: n for n in self.parents()}.values():
+            found = inner.get(inputs[parent.id].id)
+            if found is not None:
+                accumulate(cotangents, parent, found)
+
+    def residuals(self) -> Sequence[Any]:
+        return list(self.primals)
+
+    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+        nodes = [None if n is None else parents[n.id] for n in self.nodes]
+        captured = [LinearizeTracer(c.trace, c.primal, parents[c.node.id]) for c in self.captured]
+        return CheckpointNode(self.fun, self.policy, list(residuals), nodes, captured, self.saved, self.trace, self.out_types)
+
+    def structure(self, numbering: dict[int, int]) -> Any:
+        return ("checkpoint", id(self.fun), tuple(numbering[n.id] for n in self.parents()), tuple(self.out_types))
+
+
+class CheckpointCall(CallPrimitive):
+    """`fun`, to be recomputed in the backward pass except for what `policy` stores."""
+
+    name = "checkpoint"
+
+    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        active = [t is not None for _, t in pairs]
+        fun = params["fun"]
+        with_tangent: list[bool] = []
+
+        def pushed(*xs: Any) -> list[Any]:
+            inner = _AliasJVPTrace(current())
+            inner.alias = trace
+            ts = iter(xs[len(args) :])
+            duals = [inner.wrap(x, next(ts) if a else None) for x, a in zip(xs, active)]
+            token = set_current(inner)
+            try:
+                outs = fun(*duals)
+            finally:
+                reset_current(token)
+            results = [inner.unwrap(inner.adopt(o)) for o in outs]
+            with_tangent[:] = [t is not None for _, t in results]
+            return [*(p for p, _ in results), *(t for _, t in results if t is not None)]
+
+        token = set_current(trace.parent)
+        try:
+            flat = [*(p for p, _ in pairs), *(t for _, t in pairs if t is not None)]
+            both = trace.parent.process_call(self, flat, {**params, "fun": pushed})
+        finally:
+            reset_current(token)
+        outs, ts = both[: len(with_tangent)], iter(both[len(with_tangent) :])
+        return [trace.wrap(o, next(ts) if has else None) for o, has in zip(outs, with_tangent)]
+
+    def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        fun = params["fun"]
+        out_axes: list[int | None] = []
+
+        def mapped(*xs: Any) -> list[Any]:
+            inner = _AliasBatchTrace(current(), trace.size, trace.axis_name)
+            inner.alias = trace
+            token = set_current(inner)
+            try:
+                outs = fun(*(inner.wrap(x, b) for x, (_, b) in zip(xs, pairs)))
+            finally:
+                reset_current(token)
+            results = [inner.unwrap(inner.adopt(o)) for o in outs]
+            out_axes[:] = [None if b is None else 0 for _, b in results]
+            return [o if b is None else batch_first(o, b, trace.size) for o, b in results]
+
+        token = set_current(trace.parent)
+        try:
+            outs = trace.parent.process_call(self, [v for v, _ in pairs], {**params, "fun": mapped})
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, b) for o, b in zip(outs, out_axes)]
+
+    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
+        fun, policy = params["fun"], params["policy"]
+        forward = _ForwardTrace(trace.parent, trace, policy)
+        token = set_current(forward)
+        try:
+            outs = [forward.strip(o) for o in fun(*primals)]
+        finally:
+            reset_current(token)
+        captured = list(forward.captured.values())
+        if not is_active(nodes) and not captured:
+            return outs
+        types = [o.aval for o in map(as_array, outs)]
+        node = CheckpointNode(fun, policy, primals, nodes, captured, forward.saved, trace, types)
+        return [
+            trace.wrap(o, n if dtypes.is_inexact(t.dtype) else None) for o, n, t in zip(outs, project(node, types), types)
+        ]
+
+
+checkpoint_p = CheckpointCall()
+
+
+def checkpoint(
+    fun: Callable[..., Any],
+    *,
+    prevent_cse: bool | Sequence[bool] = True,
+    policy: Policy | None = None,
+    static_argnums: int | tuple[int, ...] = (),
+    static_argnames: str | Iterable[str] = (),
+    concrete: Any = None,
+) -> Callable[..., Any]:
+    """`fun`, whose intermediate values are recomputed in the backward pass instead of stored.
+
+    `policy` (see `checkpoint_policies`) decides which results are stored all the same. Arguments in `static_argnums` and `static_argnames` are
+    passed as they are. Values and derivatives are those of `fun`.
+
+    >>> import pullback.numpy as jnp
+    >>> from pullback.transforms.derivatives import grad
+    >>> float(grad(checkpoint(lambda x: jnp.sin(jnp.sin(x))))(0.0))
+    1.0
+    """
+    del concrete
+    if not callable(fun):
+        raise TypeError(f"checkpoint takes a function, got {fun!r}")
+    static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    names = {static_argnames} if isinstance(static_argnames, str) else set(static_argnames)
+
+    def checkpointed(*args: Any, **kwargs: Any) -> Any:
+        try:
+            positions = {p % len(args) for p in static if -len(args) <= p < len(args)}
+            dynamic = tuple(a for i, a in enumerate(args) if i not in positions)
+            dynamic_kwargs = {k: v for k, v in kwargs.items() if k not in names}
+            leaves, in_tree = tree_flatten((dynamic, dynamic_kwargs))
+            arrays = []
+            for x in leaves:
+                try:
+                    arrays.append(as_array(x))
+                except TypeError:
+                    raise leaf_error((dynamic, dynamic_kwargs), x, "checkpoint (use static_argnums for it)") from None
+            out_trees: list[Any] = []
+
+            def flat(*xs: Any) -> list[Any]:
+                new_args, new_kwargs = in_tree.unflatten(list(xs))
+                rest = iter(new_args)
+                merged = [a if i in positions else next(rest) for i, a in enumerate(args)]
+                out = fun(*merged, **new_kwargs, **{k: v for k, v in kwargs.items() if k in names})
+                out_leaves, out_tree = tree_flatten(out)
+                out_trees[:] = [out_tree]
+                return [x if isinstance(x, Array) else as_array(x) for x in out_leaves]
+
+            outs = checkpoint_p.call(flat, *arrays, policy=policy, prevent_cse=prevent_cse)
+            return out_trees[0].unflatten(outs)
+        except Exception as error:
+            filter_traceback(error)
+            raise
+
+    checkpointed.__name__ = getattr(fun, "__name__", "checkpointed")
+    checkpointed.__doc__ = fun.__doc__
+    checkpointed.__wrapped__ = fun  # type: ignore[attr-defined]
+    return checkpointed
+
+
+# ---- names and policies -----------------------------------------------------------------------------------------
+
+
+class Name(LinearPrimitive):
+    """The identity, marking a value with a name that policies can refer to."""
+
+    name = "name"
+
+    def type_of(self, x: ShapedArray, *, label: str) -> ShapedArray:
+        return x
+
+    def evaluate(self, x: Any, *, label: str) -> Any:
+        return x
+
+    def transpose(self, ct: Any, x: Any, *, label: str) -> Sequence[Any]:
+        return [ct]
+
+    def batch(self, size: int, args: Any, axes: Any, *, label: str) -> Any:
+        return self.bind(args[0], label=label), axes[0]
+
+
+name_p = Name()
+
+
+def checkpoint_name(x: Any, name: str) -> Any:
+    """`x` (a tree of arrays), its leaves marked with `name` for policies such as `save_only_these_names`."""
+    leaves, tree = tree_flatten(x)
+    return tree.unflatten([name_p.bind(as_array(v), label=name) for v in leaves])
+
+
+def everything_saveable(prim: Any, *_: Any, **params: Any) -> bool:
+    """Store everything: no recomputation."""
+    return True
+
+
+def nothing_saveable(prim: Any, *_: Any, **params: Any) -> bool:
+    """Store nothing but the inputs: what `checkpoint` does without a policy."""
+    return False
+
+
+def dots_saveable(prim: Any, *_: Any, **params: Any) -> bool:
+    """Store the results of contractions."""
+    return bool(prim.name == "dot_general")
+
+
+def dots_with_no_batch_dims_saveable(prim: Any, *_: Any, **params: Any) -> bool:
+    """Store the results of contractions without batch axes: of weights with activations, not of activations with each other."""
+    return bool(prim.name == "dot_general" and not params["dimension_numbers"][1][0])
+
+
+def save_only_these_names(*names_which_can_be_saved: str) -> Policy:
+    """Store the values marked by `checkpoint_name` with one of these names."""
+    names = frozenset(names_which_can_be_saved)
+
+    def policy(prim: Any, *_: Any, **params: Any) -> bool:
+        return prim is name_p and params["label"] in names
+
+    return policy
+
+
+def save_any_names_but_these(*names_not_to_save: str) -> Policy:
+    """Store the values marked by `checkpoint_name`, except with these names; nothing else."""
+    names = frozenset(names_not_to_save)
+
+    def policy(prim: Any, *_: Any, **params: Any) -> bool:
+        return prim is name_p and params["label"] not in names
+
+    return policy
+
+
+def save_anything_except_these_names(*names_not_to_save: str) -> Policy:
+    """Store everything, except values marked by `checkpoint_name` with these names."""
+    names = frozenset(names_not_to_save)
+
+    def policy(prim: Any, *_: Any, **params: Any) -> bool:
+        return not (prim is name_p and params["label"] in names)
+
+    return policy
+
+
+def save_from_both_policies(policy_1: Policy, policy_2: Policy) -> Policy:
+    """Store what either policy stores."""
+
+    def policy(prim: Any, *args: Any, **params: Any) -> bool:
+        return policy_1(prim, *args, **params) or policy_2(prim, *args, **params)
+
+    return policy

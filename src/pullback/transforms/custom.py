@@ -1,0 +1,745 @@
+"""Custom derivative rules: custom_jvp, custom_vjp, custom_gradient.
+
+A function with a rule of its own is a call primitive. `custom_jvp`'s rule is linear in the tangents, so it serves forward mode
+at once and reverse mode by being recorded. `custom_vjp`'s backward function is linear in the cotangents, so reverse mode calls it, and forward
+mode transposes it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Callable, Iterable, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.errors import filter_traceback, user_line
+from pullback.core.linear import Cotangents, Node, Tangents, accumulate, next_id, project, record_linear, zeros
+from pullback.core.trace import Params, current, reset_current, set_current
+from pullback.core.tree import (
+    PyTreeDef,
+    keystr,
+    leaf_error,
+    register_pytree_node,
+    tree_flatten,
+    tree_flatten_with_path,
+    tree_map,
+    tree_structure,
+)
+from pullback.core.types import ShapedArray
+from pullback.lax.shape import convert
+from pullback.transforms.call import CallPrimitive, batched, is_active, sum_unbatched
+from pullback.transforms.linearize import transpose_flat
+from pullback.transforms.vmap import batch_flat
+
+
+class SymbolicZero:
+    """A tangent or cotangent known to be zero, of type `aval`, given to rules that ask for `symbolic_zeros`."""
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: ShapedArray) -> None:
+        self.aval = aval
+
+    shape = property(lambda self: self.aval.shape)
+    dtype = property(lambda self: self.aval.dtype)
+    ndim = property(lambda self: self.aval.ndim)
+    size = property(lambda self: self.aval.size)
+    weak_type = property(lambda self: self.aval.weak_type)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SymbolicZero) and self.aval == other.aval
+
+    def __hash__(self) -> int:
+        return hash(self.aval)
+
+    def __repr__(self) -> str:
+        return f"SymbolicZero({self.aval.str_short()})"
+
+
+def zero_from_primal(x: Any, symbolic_zeros: bool = False) -> Any:
+    """A zero tangent of the value `x`: an array, or with `symbolic_zeros` a `SymbolicZero`."""
+    from pullback.core.types import typeof
+
+    t = typeof(x).to_tangent_aval()
+    if symbolic_zeros:
+        return SymbolicZero(t)
+    return np.zeros(t.shape, dtypes.float0) if t.dtype == dtypes.float0 else zeros(t.shape, t.dtype)
+
+
+class CustomVJPPrimal:
+    """An argument of a forward rule under `symbolic_zeros`: its `value`, and whether it is `perturbed` (being differentiated)."""
+
+    __slots__ = ("value", "perturbed")
+
+    def __init__(self, value: Any, perturbed: bool) -> None:
+        self.value, self.perturbed = value, perturbed
+
+    def __repr__(self) -> str:
+        return f"CustomVJPPrimal(value={self.value!r}, perturbed={self.perturbed})"
+
+
+def custom_vjp_primal_tree_values(tree: Any) -> Any:
+    """The values of a tree of `CustomVJPPrimal`."""
+    return tree_map(lambda leaf: leaf.value if isinstance(leaf, CustomVJPPrimal) else leaf, tree)
+
+
+# ---- custom_jvp -------------------------------------------------------------------------------------------------
+
+
+class CustomJVPCall(CallPrimitive):
+    """`fun` with `rule(primals, tangents) -> (outs, t_outs)`; a tangent None is zero."""
+
+    name = "custom_jvp_call"
+
+    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
+        token = set_current(trace.parent)
+        try:
+            if not is_active(tangents):
+                return trace.parent.process_call(self, args, params)
+            outs, t_outs = params["rule"](primals, tangents)
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, t) for o, t in zip(outs, t_outs)]
+
+    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
+        outs: Sequence[Any] = ()
+
+        def rule(*tangents: Any) -> Any:
+            nonlocal outs
+            outs, t_outs = params["rule"](primals, tangents)
+            return t_outs
+
+        token = set_current(trace.parent)
+        try:
+            if not is_active(nodes):
+                return trace.parent.process_call(self, args, params)
+            out_nodes = record_linear(rule, nodes)
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, n if isinstance(n, Node) else None) for o, n in zip(outs, out_nodes)]
+
+    def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        values, axes = [v for v, _ in pairs], [b for _, b in pairs]
+        fun, rule = params["fun"], params["rule"]
+
+        def batched_rule(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+            active = [t is not None for t in tangents]
+            count = 0
+
+            def flat(*xs: Any) -> Any:
+                nonlocal count
+                ts = iter(xs[len(primals) :])
+                outs, t_outs = rule(xs[: len(primals)], [next(ts) if a else None for a in active])
+                count = len(outs)
+                t_outs = [zeros(o.shape, o.dtype) if t is None and dtypes.is_inexact(o.dtype) else t for o, t in zip(outs, t_outs)]
+                return [*outs, *t_outs]
+
+            t_axes = [b for b, a in zip(axes, active) if a]
+            both = batched(_without_none(flat), trace, [*axes, *t_axes])(*primals, *(t for t in tangents if t is not None))
+            outs = both[:count]
+            rest = iter(both[count:])
+            return outs, [next(rest) if dtypes.is_inexact(o.dtype) else None for o in outs]
+
+        token = set_current(trace.parent)
+        try:
+            outs = trace.parent.process_call(self, values, {**params, "fun": batched(fun, trace, axes), "rule": batched_rule})
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, 0) for o in outs]
+
+
+def _without_none(fun: Any) -> Any:
+    return lambda *xs: [x for x in fun(*xs) if x is not None]
+
+
+custom_jvp_call_p = CustomJVPCall()
+
+
+class _Arguments:
+    """How a custom-rule function's arguments split into static (`nondiff`) and flat differentiable ones."""
+
+    def __init__(self, fun: Callable[..., Any], nondiff_argnums: Any, nondiff_argnames: Any) -> None:
+        if not callable(fun):
+            raise TypeError(f"expected a function to give a custom derivative, got {fun!r}")
+        self.fun = fun
+        self.name = getattr(fun, "__name__", type(fun).__name__)
+        argnums = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
+        names = (nondiff_argnames,) if isinstance(nondiff_argnames, str) else tuple(nondiff_argnames)
+        self.signature: inspect.Signature | None
+        try:
+            self.signature = inspect.signature(fun)
+        except (TypeError, ValueError):  # builtins without a signature: positional arguments only
+            self.signature = None
+        if names:
+            if self.signature is None:
+                raise ValueError(f"{self.name}: nondiff_argnames needs a function with a signature")
+            parameters = list(self.signature.parameters)
+            unknown = [n for n in names if n not in parameters]
+            if unknown:
+                raise ValueError(f"{self.name}: nondiff_argnames {unknown} are not among its arguments {parameters}")
+            argnums = (*argnums, *(parameters.index(n) for n in names))
+        self.nondiff = tuple(sorted(set(argnums)))
+
+    def positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """All arguments by position, defaults filled in."""
+        if not kwargs and (self.signature is None or not _has_defaults(self.signature)):
+            return args
+        if self.signature is None:
+            raise TypeError(f"{self.name}: keyword arguments need a function with a signature")
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        if bound.kwargs:
+            raise TypeError(
+                f"{self.name}: keyword-only arguments {sorted(bound.kwargs)} could not be resolved to positions; custom rules take "
+                "positional arguments"
+            )
+        return bound.args
+
+    def split(self, args: tuple[Any, ...]) -> tuple[list[Any], tuple[Any, ...]]:
+        """Static arguments, and the differentiable ones."""
+        if not self.nondiff:
+            return [], args
+        positions = {p % len(args) if p < 0 else p for p in self.nondiff}
+        if any(p >= len(args) for p in positions):
+            raise TypeError(f"{self.name}: nondiff_argnums {self.nondiff} out of range for {len(args)} arguments")
+        for p in positions:
+            for leaf in tree_flatten(args[p])[0]:
+                if isinstance(leaf, Array) and not hasattr(leaf, "_value"):
+                    from pullback.core.errors import UnexpectedTracerError
+
+                    raise UnexpectedTracerError(leaf)
+        return [args[p] for p in sorted(positions)], tuple(a for i, a in enumerate(args) if i not in positions)
+
+    def merge(self, static: Sequence[Any], dynamic: Sequence[Any]) -> list[Any]:
+        """The inverse of `split`."""
+        if not self.nondiff:
+            return list(dynamic)
+        total = len(static) + len(dynamic)
+        positions = sorted({p % total if p < 0 else p for p in self.nondiff})
+        rest, fixed = iter(dynamic), dict(zip(positions, static))
+        return [fixed[i] if i in fixed else next(rest) for i in range(total)]
+
+    def arrays(self, tree: Any, leaves: Iterable[Any]) -> list[Array]:
+        out = []
+        for x in leaves:
+            try:
+                out.append(as_array(x))
+            except TypeError:
+                raise leaf_error(tree, x, f"argument of {self.name} (use nondiff_argnums for arguments that are not arrays)") from None
+        return out
+
+
+def _has_defaults(signature: inspect.Signature) -> bool:
+    return any(p.default is not p.empty for p in signature.parameters.values())
+
+
+class custom_jvp:
+    """A function with a custom derivative, given by a forward-mode rule that is linear in the tangents.
+
+    The rule, registered with `defjvp`, takes (*nondiff arguments, primals, tangents) and returns (primal out, tangent out). It serves
+    forward and reverse mode, to any order. Arguments numbered in `nondiff_argnums` (or named in `nondiff_argnames`) are passed as they are.
+
+    >>> @custom_jvp
+    ... def f(x):
+    ...     return x * x
+    >>> @f.defjvp
+    ... def f_jvp(primals, tangents):
+    ...     (x,), (t,) = primals, tangents
+    ...     return f(x), 2 * x * t
+    >>> from pullback.transforms.derivatives import grad
+    >>> float(grad(f)(3.0))
+    6.0
+    """
+
+    def __init__(self, fun: Callable[..., Any], nondiff_argnums: Any = (), nondiff_argnames: Any = ()) -> None:
+        self._arguments = _Arguments(fun, nondiff_argnums, nondiff_argnames)
+        self.fun, self.jvp, self.symbolic_zeros = fun, None, False
+        self.__wrapped__ = fun
+        self.__name__ = self._arguments.name
+        self.__doc__ = fun.__doc__
+
+    fun: Callable[..., Any]
+    jvp: Callable[..., Any] | None
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else _BoundMethod(self, instance)
+
+    def defjvp(self, jvp: Callable[..., Any], symbolic_zeros: bool = False) -> Callable[..., Any]:
+        """Register the rule; works as a decorator. With `symbolic_zeros`, zero tangents come as `SymbolicZero`."""
+        self.jvp, self.symbolic_zeros = jvp, symbolic_zeros
+        return jvp
+
+    def defjvps(self, *jvps: Callable[..., Any] | None) -> None:
+        """Register one rule for each argument, `jvps[i](t, out, *primals)`: its contribution to the tangent; None for zero."""
+        if self._arguments.nondiff:
+            raise TypeError("defjvps cannot be used with nondiff_argnums: use defjvp")
+
+        def jvp(primals: Any, tangents: Any) -> Any:
+            out = self(*primals)
+            terms = [rule(t, out, *primals) for rule, t in zip(jvps, tangents) if rule is not None]
+            if not terms:
+                return out, tree_map(lambda o: zeros(o.shape, o.dtype), out)
+            total = terms[0]
+            for term in terms[1:]:
+                total = tree_map(lambda a, b: a + b, total, term)
+            return out, total
+
+        self.defjvp(jvp)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        arguments = self._arguments
+        if self.jvp is None:
+            raise AttributeError(f"No JVP defined for custom_jvp function {arguments.name} using defjvp.")
+        args = arguments.positional(args, kwargs)
+        static, dynamic = arguments.split(args)
+        leaves, in_tree = tree_flatten(dynamic)
+        leaves = arguments.arrays(dynamic, leaves)
+        out_trees: list[PyTreeDef] = []
+
+        def flat_fun(*xs: Any) -> list[Any]:
+            out = arguments.fun(*arguments.merge(static, in_tree.unflatten(list(xs))))
+            flat, tree = tree_flatten(out)
+            out_trees[:] = [tree]
+            return arguments.arrays(out, flat)
+
+        def flat_rule(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+            outs, t_outs, tree = self._apply_rule(static, in_tree, primals, tangents)
+            out_trees[:] = [tree]
+            return outs, t_outs
+
+        outs = custom_jvp_call_p.call(flat_fun, *leaves, rule=flat_rule, name=arguments.name)
+        return out_trees[0].unflatten(outs)
+
+    def _apply_rule(self, static: list[Any], in_tree: PyTreeDef, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        assert self.jvp is not None
+        name = self._arguments.name
+        ts = [zero_from_primal(x, self.symbolic_zeros) if t is None else t for x, t in zip(primals, tangents)]
+        result = self.jvp(*static, in_tree.unflatten(list(primals)), in_tree.unflatten(ts))
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
+            raise TypeError(
+                f"Custom JVP rule {getattr(self.jvp, '__name__', self.jvp)} for function {name} must produce a pair (list or tuple of "
+                f"length two) representing primal and tangent outputs, but got {result!r:.200}"
+            )
+        out, t_out = result
+        outs, tree = tree_flatten(out)
+        t_flat, t_tree = tree_flatten(t_out)
+        if tree != t_tree:
+            raise TypeError(
+                f"Custom JVP rule for function {name} must produce primal and tangent outputs with equal container (pytree) structures, "
+                f"but got {tree} and {t_tree} respectively"
+            )
+        outs = self._arguments.arrays(out, outs)
+        checked = []
+        for i, (o, t) in enumerate(zip(outs, t_flat)):
+            path = "" if len(outs) == 1 else f" at output{keystr(tree_flatten_with_path(out)[0][i][0])}"
+            checked.append(_checked_tangent(o, t, name, path))
+        return outs, checked, tree
+
+
+def _checked_tangent(out: Array, t: Any, name: str, path: str) -> Any:
+    if isinstance(t, SymbolicZero):
+        return None
+    expected = out.aval.to_tangent_aval()
+    if expected.dtype == dtypes.float0:
+        return None
+    t = as_array(t)
+    if t.weak_type and t.dtype != expected.dtype and dtypes.is_inexact(t.dtype):
+        t = convert(t, expected.dtype)
+    if t.shape != expected.shape or t.dtype != expected.dtype:
+        raise TypeError(
+            f"Custom JVP rule for function {name} must produce primal and tangent outputs with corresponding shapes and dtypes"
+            f"{path}: expected tangent {expected.str_short()} for primal {out.aval.str_short()}, but got "
+            f"{t.aval.str_short()}, at {user_line()}"
+        )
+    return t
+
+
+class _BoundMethod:
+    """A custom-rule function accessed through an instance: the instance is the first argument."""
+
+    def __init__(self, function: Any, instance: Any) -> None:
+        self.function, self.instance = function, instance
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(self.instance, *args, **kwargs)
+
+
+# ---- custom_vjp -------------------------------------------------------------------------------------------------
+
+
+class CustomVJPNode(Node):
+    """The linear action given by a backward function: pull calls it, push transposes it. It has several results."""
+
+    __slots__ = ("bwd", "residual", "in_types", "in_nodes", "out_types")
+
+    def __init__(self, bwd: Any, residual: Sequence[Any], in_types: Any, in_nodes: Any, out_types: Any) -> None:
+        self.id, self.shape, self.dtype = next_id(), (), np.dtype(bool)
+        self.bwd, self.residual, self.in_types = bwd, residual, in_types
+        self.in_nodes, self.out_types = in_nodes, out_types
+
+    def parents(self) -> Iterable[Node]:
+        return [n for n in self.in_nodes if n is not None]
+
+    def push(self, tangents: Tangents) -> Any:
+        ts = [None if n is None else tangents.get(n.id) for n in self.in_nodes]
+        return push_backward(self.bwd, self.residual, self.in_types, self.out_types, ts)
+
+    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+        for node, ct_in in zip(self.in_nodes, self.bwd(self.residual, ct)):
+            if node is not None and ct_in is not None:
+                accumulate(cotangents, node, ct_in)
+
+    def residuals(self) -> Sequence[Any]:
+        return [r for r in self.residual if isinstance(r, Array)]
+
+    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+        rest = iter(residuals)
+        residual = [next(rest) if isinstance(r, Array) else r for r in self.residual]
+        nodes = [None if n is None else parents[n.id] for n in self.in_nodes]
+        return CustomVJPNode(self.bwd, residual, self.in_types, nodes, self.out_types)
+
+    def structure(self, numbering: dict[int, int]) -> Any:
+        nodes = tuple(None if n is None else numbering[n.id] for n in self.in_nodes)
+        return ("custom_vjp", id(self.bwd), nodes, tuple(self.out_types))
+
+
+def push_backward(bwd: Any, residual: Any, in_types: Any, out_types: Any, tangents: Sequence[Any]) -> list[Any]:
+    """Tangents of the outputs of a function given by its backward function, which is linear: transpose it."""
+    wanted = [i for i, t in enumerate(out_types) if dtypes.is_inexact(t.dtype)]
+
+    def linear(*cts: Any) -> Any:
+        full: list[Any] = [None] * len(out_types)
+        for i, ct in zip(wanted, cts):
+            full[i] = ct
+        return bwd(residual, full)
+
+    found = transpose_flat(linear, [out_types[i] for i in wanted], tangents)
+    out: list[Any] = [None] * len(out_types)
+    for i, t in zip(wanted, found):
+        out[i] = t
+    return out
+
+
+class CustomVJPCall(CallPrimitive):
+    """`fun` with `fwd(primals, perturbed) -> (outs, residual)` and `bwd(residual, cts) -> ct_ins`, all flat."""
+
+    name = "custom_vjp_call"
+
+    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
+        token = set_current(trace.parent)
+        try:
+            if not is_active(tangents):
+                return trace.parent.process_call(self, args, params)
+            outs, residual = params["fwd"](primals, [t is not None for t in tangents])
+            out_types = [o.aval for o in outs]
+            t_outs = push_backward(params["bwd"], residual, [p.aval for p in primals], out_types, tangents)
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, t) for o, t in zip(outs, t_outs)]
+
+    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
+        token = set_current(trace.parent)
+        try:
+            if not is_active(nodes):
+                return trace.parent.process_call(self, args, params)
+            outs, residual = params["fwd"](primals, [n is not None for n in nodes])
+        finally:
+            reset_current(token)
+        types = [o.aval for o in outs]
+        node = CustomVJPNode(params["bwd"], residual, [p.aval for p in primals], nodes, types)
+        return [
+            trace.wrap(o, n if dtypes.is_inexact(t.dtype) else None) for o, n, t in zip(outs, project(node, types), types)
+        ]
+
+    def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        values, axes = [v for v, _ in pairs], [b for _, b in pairs]
+        fwd, bwd, size = params["fwd"], params["bwd"], trace.size
+        layout: list[Any] = []  # batch axes of the residual, by its last forward run
+
+        def batched_fwd(primals: Sequence[Any], perturbed: Sequence[bool]) -> Any:
+            count = 0
+            opaque: list[Any] = []
+
+            def flat(*xs: Any) -> Any:
+                nonlocal count
+                outs, residual = fwd(xs, perturbed)
+                count = len(outs)
+                opaque[:] = [None if isinstance(r, Array) else r for r in residual]
+                return [*outs, *(r for r in residual if isinstance(r, Array))]
+
+            results, result_axes = batch_flat(flat, size, primals, axes, trace.axis_name)
+            from pullback.lax.shape import batch_first
+
+            outs = [batch_first(o, b, size) for o, b in zip(results[:count], result_axes[:count])]
+            rest = iter(zip(results[count:], result_axes[count:]))
+            residual, residual_axes = [], []
+            for r in opaque:
+                value, axis = next(rest) if r is None else (r, None)
+                residual.append(value)
+                residual_axes.append(axis)
+            layout[:] = [residual_axes]
+            return outs, residual
+
+        def batched_bwd(residual: Sequence[Any], cts: Sequence[Any]) -> Any:
+            (residual_axes,) = layout
+            arrays = [(r, b) for r, b in zip(residual, residual_axes) if isinstance(r, Array)]
+            given = [ct for ct in cts if ct is not None]
+            pattern: list[bool] = []
+
+            def flat(*xs: Any) -> Any:
+                rest, rest_cts = iter(xs[: len(arrays)]), iter(xs[len(arrays) :])
+                ct_ins = bwd(
+                    [next(rest) if isinstance(r, Array) else r for r in residual],
+                    [None if ct is None else next(rest_cts) for ct in cts],
+                )
+                pattern[:] = [c is not None for c in ct_ins]
+                return [c for c in ct_ins if c is not None]
+
+            found, found_axes = batch_flat(
+                flat, size, [*(r for r, _ in arrays), *given], [*(b for _, b in arrays), *(0 for _ in given)], trace.axis_name
+            )
+            rest = iter(zip(found, found_axes))
+            full = [next(rest) if p else (None, None) for p in pattern]
+            return sum_unbatched([c for c, _ in full], [b for _, b in full], axes, size)
+
+        token = set_current(trace.parent)
+        try:
+            outs = trace.parent.process_call(
+                self, values, {**params, "fun": batched(params["fun"], trace, axes), "fwd": batched_fwd, "bwd": batched_bwd}
+            )
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, 0) for o in outs]
+
+
+custom_vjp_call_p = CustomVJPCall()
+
+
+class custom_vjp:
+    """A function with a custom reverse-mode derivative: `f.defvjp(fwd, bwd)`.
+
+    `fwd(*args)` returns (output, residual); `bwd(*nondiff arguments, residual, ct)` returns a tuple with a cotangent for each
+    differentiable argument (None for zero), linear in `ct`. Forward mode works too: it transposes `bwd`.
+
+    >>> @custom_vjp
+    ... def f(x):
+    ...     return x * x
+    >>> f.defvjp(lambda x: (f(x), x), lambda x, ct: (2 * x * ct,))
+    >>> from pullback.transforms.derivatives import grad
+    >>> float(grad(f)(3.0))
+    6.0
+    """
+
+    def __init__(self, fun: Callable[..., Any], nondiff_argnums: Any = (), nondiff_argnames: Any = ()) -> None:
+        self._arguments = _Arguments(fun, nondiff_argnums, nondiff_argnames)
+        self.fun = fun
+        self.fwd: Callable[..., Any] | None = None
+        self.bwd: Callable[..., Any] | None = None
+        self.symbolic_zeros = False
+        self.__wrapped__ = fun
+        self.__name__ = self._arguments.name
+        self.__doc__ = fun.__doc__
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else _BoundMethod(self, instance)
+
+    def defvjp(
+        self, fwd: Callable[..., Any], bwd: Callable[..., Any], symbolic_zeros: bool = False, optimize_remat: bool = False
+    ) -> None:
+        """Register the forward and backward rules.
+
+        With `symbolic_zeros`, `fwd` gets `CustomVJPPrimal`s (value, perturbed) and `bwd` gets `SymbolicZero` for zero cotangents.
+        """
+        del optimize_remat
+        self.fwd, self.bwd, self.symbolic_zeros = fwd, bwd, symbolic_zeros
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        arguments = self._arguments
+        if self.fwd is None or self.bwd is None:
+            raise AttributeError(f"No VJP defined for custom_vjp function {arguments.name} using defvjp.")
+        args = arguments.positional(args, kwargs)
+        static, dynamic = arguments.split(args)
+        leaves, in_tree = tree_flatten(dynamic)
+        leaves = arguments.arrays(dynamic, leaves)
+        in_types = [x.aval for x in leaves]
+        out_trees: list[PyTreeDef] = []
+        residual_trees: list[PyTreeDef] = []
+        out_types: list[ShapedArray] = []
+
+        def flat_fun(*xs: Any) -> list[Any]:
+            out = arguments.fun(*arguments.merge(static, in_tree.unflatten(list(xs))))
+            flat, tree = tree_flatten(out)
+            out_trees[:] = [tree]
+            return arguments.arrays(out, flat)
+
+        def flat_fwd(primals: Sequence[Any], perturbed: Sequence[bool]) -> Any:
+            assert self.fwd is not None
+            values = [CustomVJPPrimal(x, p) for x, p in zip(primals, perturbed)] if self.symbolic_zeros else list(primals)
+            result = self.fwd(*arguments.merge(static, in_tree.unflatten(values)))
+            if not isinstance(result, (tuple, list)) or len(result) != 2:
+                raise TypeError(
+                    f"Custom VJP fwd rule {getattr(self.fwd, '__name__', self.fwd)} for function {arguments.name} must produce a pair "
+                    f"(list or tuple of length two) of primal output and residual, got {result!r:.200}"
+                )
+            out, residual = result
+            outs, tree = tree_flatten(out)
+            outs = arguments.arrays(out, outs)
+            out_trees[:] = [tree]
+            out_types[:] = [o.aval for o in outs]
+            flat, residual_tree = tree_flatten(residual)
+            residual_trees[:] = [residual_tree]
+            return outs, flat
+
+        def flat_bwd(residual: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+            assert self.bwd is not None
+            full = [
+                (SymbolicZero(t.to_tangent_aval()) if self.symbolic_zeros else _zero_of(t)) if ct is None else ct
+                for ct, t in zip(cts, out_types)
+            ]
+            ct_ins = self.bwd(*static, residual_trees[0].unflatten(list(residual)), out_trees[0].unflatten(full))
+            return _checked_cotangents(ct_ins, dynamic, in_tree, in_types, arguments.name)
+
+        outs = custom_vjp_call_p.call(flat_fun, *leaves, fwd=flat_fwd, bwd=flat_bwd, name=arguments.name)
+        return out_trees[0].unflatten(outs)
+
+
+def _zero_of(t: ShapedArray) -> Any:
+    tangent = t.to_tangent_aval()
+    return np.zeros(t.shape, dtypes.float0) if tangent.dtype == dtypes.float0 else zeros(t.shape, t.dtype)
+
+
+def _checked_cotangents(ct_ins: Any, dynamic: Any, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], name: str) -> list[Any]:
+    """The backward rule's result, flat, with None for zeros. Raises TypeError naming what does not fit."""
+    if not isinstance(ct_ins, (tuple, list)):
+        raise TypeError(
+            f"Custom VJP bwd rule for function {name} must produce a tuple of cotangents, one for each differentiable argument; got "
+            f"{ct_ins!r:.200}"
+        )
+    if len(ct_ins) != len(dynamic):
+        raise TypeError(
+            f"Custom VJP bwd rule for function {name} must produce a tuple of the length of its differentiable arguments, "
+            f"{len(dynamic)}, but got {len(ct_ins)} cotangents"
+        )
+    out: list[Any] = []
+    start = 0
+    for i, (ct, x) in enumerate(zip(ct_ins, dynamic)):
+        structure = tree_structure(x)
+        types = in_types[start : start + structure.num_leaves]
+        start += structure.num_leaves
+        if ct is None:
+            out.extend([None] * len(types))
+            continue
+        flat, ct_tree = tree_flatten(ct, is_leaf=lambda v: v is None)
+        if ct_tree != structure:
+            flat_plain, plain_tree = tree_flatten(ct)
+            if plain_tree != structure:
+                raise TypeError(
+                    f"Custom VJP bwd rule for function {name} must produce cotangents of the structure of its arguments: for argument "
+                    f"{i} expected {structure}, got {plain_tree}"
+                )
+            flat = flat_plain
+        for c, t in zip(flat, types):
+            out.append(_checked_cotangent(c, t, name, i))
+    return out
+
+
+def _checked_cotangent(c: Any, t: ShapedArray, name: str, position: int) -> Any:
+    if c is None or isinstance(c, SymbolicZero) or not dtypes.is_inexact(t.dtype):
+        return None
+    c = as_array(c)
+    if c.dtype != t.dtype and c.weak_type and dtypes.is_inexact(c.dtype):
+        c = convert(c, t.dtype)
+    if c.shape != t.shape or c.dtype != t.dtype:
+        raise TypeError(
+            f"Custom VJP bwd rule for function {name} must produce cotangents of the shapes and dtypes of its arguments: for argument "
+            f"{position} expected {t.str_short()}, got {c.aval.str_short()}, at {user_line()}"
+        )
+    return c
+
+
+def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
+    """A function with a custom gradient: `fun(*args)` returns (output, vjp_fun), and `vjp_fun(ct)` the arguments' cotangents.
+
+    For one argument `vjp_fun` may return its cotangent itself, for several a tuple.
+
+    >>> @custom_gradient
+    ... def f(x):
+    ...     return x * x, lambda ct: 2 * x * ct
+    >>> from pullback.transforms.derivatives import grad
+    >>> float(grad(f)(3.0))
+    6.0
+    """
+
+    def primal(*args: Any) -> Any:
+        return fun(*args)[0]
+
+    def fwd(*args: Any) -> Any:
+        out, pullback = fun(*args)
+        return out, _Opaque(pullback, len(args))
+
+    def bwd(residual: Any, ct: Any) -> Any:
+        cts = residual.value(ct)
+        if residual.count == 1 and not (isinstance(cts, tuple) and len(cts) == 1):
+            return (cts,)
+        return tuple(cts)
+
+    wrapped = custom_vjp(primal)
+    wrapped.defvjp(fwd, bwd)
+
+    def with_gradient(*args: Any, **kwargs: Any) -> Any:
+        try:
+            if kwargs:
+                bound = inspect.signature(fun).bind(*args, **kwargs)
+                bound.apply_defaults()
+                args = bound.args
+            return wrapped(*args)
+        except Exception as error:
+            filter_traceback(error)
+            raise
+
+    with_gradient.__name__ = getattr(fun, "__name__", "custom_gradient")
+    with_gradient.__doc__ = fun.__doc__
+    with_gradient.__wrapped__ = fun  # type: ignore[attr-defined]
+    return with_gradient
+
+
+class _Opaque:
+    """A pullback as a residual: one leaf, whose captured values stay as they are."""
+
+    def __init__(self, value: Any, count: int) -> None:
+        self.value, self.count = value, count
+
+
+register_pytree_node(_Opaque, lambda o: ((), (o.value, o.count)), lambda aux, _: _Opaque(*aux))
+
+
+def linear_call(fun: Callable[..., Any], fun_transpose: Callable[..., Any], residual_args: Any, linear_args: Any) -> Any:
+    """`fun(residual_args, linear_args)`, linear in the latter, with a transpose of the caller's choice.
+
+    `fun_transpose(residual_args, ct)` must be its transpose; it is used in reverse mode instead of transposing `fun`.
+    """
+
+    @custom_vjp
+    def call(residual: Any, linear: Any) -> Any:
+        return fun(residual, linear)
+
+    call.defvjp(
+        lambda residual, linear: (fun(residual, linear), residual),
+        lambda residual, ct: (None, fun_transpose(residual, ct)),
+    )
+    return call(residual_args, linear_args)
+
+
+__all__ = ["CustomVJPPrimal", "SymbolicZero", "current", "custom_gradient", "custom_jvp", "custom_vjp", "linear_call", "zero_from_primal"]
