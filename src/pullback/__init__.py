@@ -1,0 +1,88 @@
+"""Pullback: composable automatic differentiation for Python and NumPy programs.
+
+    import pullback as pb
+    import pullback.numpy as jnp
+
+    g = pb.grad(lambda x: jnp.sum(jnp.tanh(x) ** 2))
+
+This page is the public namespace, name by name; it holds no code but the lazy import of the larger sub-packages.
+"""
+
+from __future__ import annotations
+
+import importlib as _importlib
+from typing import Any as _Any
+
+from pullback.core.array import Array as Array
+from pullback.core.config import check_tracer_leaks as check_tracer_leaks
+from pullback.core.config import config as config
+from pullback.core.config import debug_infs as debug_infs
+from pullback.core.config import debug_nans as debug_nans
+from pullback.core.config import default_matmul_precision as default_matmul_precision
+from pullback.core.config import default_prng_impl as default_prng_impl
+from pullback.core.config import disable_jit as disable_jit
+from pullback.core.config import enable_checks as enable_checks
+from pullback.core.config import enable_x64 as enable_x64
+from pullback.core.config import legacy_prng_key as legacy_prng_key
+from pullback.core.config import log_compiles as log_compiles
+from pullback.core.config import numpy_dtype_promotion as numpy_dtype_promotion
+from pullback.core.config import numpy_rank_promotion as numpy_rank_promotion
+from pullback.core.config import threefry_partitionable as threefry_partitionable
+from pullback.core.dtypes import float0 as float0
+from pullback.core.types import ShapeDtypeStruct as ShapeDtypeStruct
+from pullback.core.types import typeof as typeof
+from pullback.lax.callbacks import pure_callback as pure_callback
+from pullback.transforms.checkpoint import checkpoint as checkpoint
+from pullback.transforms.checkpoint import checkpoint as remat
+from pullback.transforms.custom import custom_gradient as custom_gradient
+from pullback.transforms.custom import custom_jvp as custom_jvp
+from pullback.transforms.custom import custom_vjp as custom_vjp
+from pullback.transforms.derivatives import grad as grad
+from pullback.transforms.derivatives import hessian as hessian
+from pullback.transforms.derivatives import jacfwd as jacfwd
+from pullback.transforms.derivatives import jacobian as jacobian
+from pullback.transforms.derivatives import jacrev as jacrev
+from pullback.transforms.derivatives import value_and_grad as value_and_grad
+from pullback.transforms.jit import clear_caches as clear_caches
+from pullback.transforms.jit import jit as jit
+from pullback.transforms.jvp import jvp as jvp
+from pullback.transforms.linearize import LinearMap as LinearMap
+from pullback.transforms.linearize import linear_transpose as linear_transpose
+from pullback.transforms.linearize import linearize as linearize
+from pullback.transforms.linearize import vjp as vjp
+from pullback.transforms.stage import closure_convert as closure_convert
+from pullback.transforms.stage import ensure_compile_time_eval as ensure_compile_time_eval
+from pullback.transforms.stage import eval_shape as eval_shape
+from pullback.transforms.stage import make_jaxpr as make_jaxpr
+from pullback.transforms.stage import named_call as named_call
+from pullback.transforms.stage import named_scope as named_scope
+from pullback.transforms.vmap import vmap as vmap
+from pullback.device import block_until_ready as block_until_ready
+from pullback.device import default_backend as default_backend
+from pullback.device import device_count as device_count
+from pullback.device import device_get as device_get
+from pullback.device import device_put as device_put
+from pullback.device import devices as devices
+from pullback.device import effects_barrier as effects_barrier
+from pullback.device import local_device_count as local_device_count
+from pullback.device import local_devices as local_devices
+from pullback.device import process_count as process_count
+from pullback.device import process_index as process_index
+from pullback import numpy as numpy
+
+__version__ = "0.1.0"
+
+_SUBMODULES = frozenset(
+    "ad_checkpoint as_jax checkpoint_policies custom_derivatives dtypes errors flatten_util lax nn random test_util tour tree "
+    "tree_util typing".split()
+)
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _SUBMODULES:
+        return _importlib.import_module(f"pullback.{name}")
+    raise AttributeError(f"module 'pullback' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES})

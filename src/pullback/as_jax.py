@@ -29,7 +29,7 @@ import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import CodeType, ModuleType, TracebackType
-from typing import Any, Sequence
+from typing import Any, NamedTuple, Sequence
 
 from pullback.core import config
 
@@ -161,17 +161,20 @@ def _options_from_environment() -> None:
 # ---- the command ------------------------------------------------------------------------------------------------
 
 
-class _Program:
+class _Program(NamedTuple):
     """What to execute as `__main__`, and where its imports start."""
 
-    def __init__(self, code: CodeType, argv0: str, path0: str, file: str | None = None, spec: ModuleSpec | None = None) -> None:
-        self.code, self.argv0, self.path0, self.file, self.spec = code, argv0, path0, file, spec
+    code: CodeType
+    argv0: str
+    path0: str
+    file: str | None = None
+    spec: ModuleSpec | None = None
 
 
 def main(arguments: Sequence[str]) -> None:
     """`python -m pullback.as_jax arguments`: install the alias and run a script, a module (-m) or code (-c) as Python does."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(__doc__, file=sys.stdout if arguments else sys.stderr)
+        (sys.stdout if arguments else sys.stderr).write(f"{__doc__}")
         sys.exit(0 if arguments else 2)
     install()
     first, *rest = arguments
@@ -204,16 +207,16 @@ def _code(source: str) -> _Program:
 def _script(path: str) -> _Program:
     if path == "-":
         return _Program(compile(sys.stdin.read(), "<stdin>", "exec"), "-", "")
-    inside = PathFinder.find_spec("__main__", [path])
-    if inside is not None:
-        # A directory or a zip file with a `__main__.py`.
-        return _Program(_code_of(inside), path, path, inside.origin, inside)
+    file = os.path.abspath(path)
+    inside = PathFinder.find_spec("__main__", [file])
+    if inside is not None:  # a directory or a zip file with a `__main__.py`
+        return _Program(_code_of(inside), path, file, inside.origin, inside)
     try:
-        with io.open_code(os.path.abspath(path)) as file:
-            source = file.read()
+        with io.open_code(file) as script:
+            source = script.read()
     except OSError as error:
-        sys.exit(_refusal(f"can't open file {os.path.abspath(path)!r}: [Errno {error.errno}] {error.strerror}", 2))
-    return _Program(compile(source, path, "exec"), path, os.path.dirname(os.path.realpath(path)), path)
+        sys.exit(_refusal(f"can't open file {file!r}: [Errno {error.errno}] {error.strerror}", 2))
+    return _Program(compile(source, file, "exec"), path, os.path.dirname(os.path.realpath(file)), file)
 
 
 def _module(name: str) -> _Program:
@@ -243,7 +246,7 @@ def _code_of(spec: ModuleSpec) -> CodeType:
 
 
 def _refusal(message: str, status: int) -> int:
-    print(f"{sys.executable}: {message}", file=sys.stderr)
+    sys.stderr.write(f"{sys.executable}: {message}\n")
     return status
 
 

@@ -86,7 +86,9 @@ def differentiable(row: Row, active: Sequence[int], which: Sequence[int]) -> Cal
 
 def epsilon(*values: Any) -> float:
     """The coarsest machine precision among the inexact values."""
-    return max((float(dtypes.finfo(dtypes.to_real(x.dtype)).eps) for x in values if dtypes.is_inexact(x.dtype)), default=0.0)
+    return max(
+        (float(dtypes.finfo(dtypes.to_real(x.dtype)).eps) for x in values if dtypes.is_inexact(x.dtype)), default=0.0
+    )
 
 
 def generator(row: Row, salt: str = "") -> np.random.Generator:
@@ -248,7 +250,9 @@ def _shifted(primals: Values, tangents: Values, h: float) -> Values:
     return [ConcreteArray((wide(x) + h * wide(t)).astype(x.dtype)) for x, t in zip(primals, tangents)]
 
 
-def differences(function: Callable[..., Any], primals: Values, tangents: Values, eps: float) -> list[np.ndarray[Any, Any]]:
+def differences(
+    function: Callable[..., Any], primals: Values, tangents: Values, eps: float
+) -> list[np.ndarray[Any, Any]]:
     """(f(x + h t) - f(x - h t)) / 2h."""
     h = eps ** (1 / 3)
     plus, minus = (function(*_shifted(primals, tangents, s * h)) for s in (1, -1))

@@ -6,10 +6,11 @@ arrays. The rows of `lax/<family>.py` are the list `ROWS` of `tests/conformance/
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,9 @@ def all_rows() -> list[Row]:
     return rows
 
 
-def sample(shape: tuple[int, ...], dtype: Any = np.float64, low: float = -2.0, high: float = 2.0, seed: int = 0) -> np.ndarray:
+def sample(
+    shape: tuple[int, ...], dtype: Any = np.float64, low: float = -2.0, high: float = 2.0, seed: int = 0
+) -> np.ndarray:
     """Reproducible sample data: uniform in [low, high) (both parts, for complex; integers for integer types)."""
     rng = np.random.default_rng(seed + sum(shape))
     dtype = np.dtype(dtype)

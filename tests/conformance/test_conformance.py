@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import pullback
-from pullback.core.primitive import LinearPrimitive, BilinearPrimitive, Primitive, registry
+from pullback.core.primitive import BilinearPrimitive, LinearPrimitive, Primitive, registry
 from tests.conformance.checks import CHECKS, applies, run
 from tests.conformance.table import Row, all_rows
 
@@ -72,7 +72,9 @@ def defines(primitive: Primitive, rule: str) -> bool:
 @pytest.mark.parametrize("primitive", PRIMITIVES, ids=str)
 def test_primitive_has_rows(primitive: Primitive) -> None:
     rows = [r for r in ROWS if r.primitive == primitive.name]
-    assert rows, f"add rows for {primitive.name!r} to tests/conformance/rows/{type(primitive).__module__.rpartition('.')[2]}.py"
+    assert rows, (
+        f"add rows for {primitive.name!r} to tests/conformance/rows/{type(primitive).__module__.rpartition('.')[2]}.py"
+    )
     if primitive.no_derivative is None and not any(r.order for r in rows):
         assert all(r.note for r in rows), (
             f"{primitive.name!r} has a derivative, but no row checks it: add one of order 1 or 2, or say why in its `note`"
@@ -89,7 +91,9 @@ def test_primitive_has_rules(primitive: Primitive) -> None:
     else:
         has_derivative = defines(primitive, "jvp") or defines(primitive, "linearize")
     if primitive.no_derivative is None:
-        assert has_derivative, f"{primitive.name!r} has neither a derivative nor a reason: write one, or set `no_derivative`"
+        assert has_derivative, (
+            f"{primitive.name!r} has neither a derivative nor a reason: write one, or set `no_derivative`"
+        )
     else:
         assert primitive.no_derivative.strip(), f"{primitive.name!r}: `no_derivative` must say why"
 

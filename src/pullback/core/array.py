@@ -12,6 +12,7 @@ from typing import Any, Iterator
 import numpy as np
 
 from pullback.core import dtypes
+from pullback.core.config import enable_x64
 from pullback.core.dtypes import DType
 from pullback.core.types import Shape, ShapedArray
 
@@ -238,20 +239,24 @@ def from_numpy(x: Any, weak_type: bool = False) -> ConcreteArray:
     return ConcreteArray(np.array(x, dtypes.canonicalize(dtype), subok=False), weak_type)
 
 
-_SCALARS = {
-    "bool": np.bool_, "int32": np.int32, "int64": np.int64, "float32": np.float32, "float64": np.float64,
-    "complex64": np.complex64, "complex128": np.complex128,
+_SCALARS: dict[type, tuple[Any, Any]] = {
+    bool: (np.bool_, np.bool_), int: (np.int32, np.int64), float: (np.float32, np.float64), complex: (np.complex64, np.complex128),
 }  # fmt: skip
 
 
 def from_scalar(x: Any) -> ConcreteArray:
     """A 0-d, weakly typed Array of a Python scalar. Raises OverflowError for integers out of range."""
-    dtype, weak = dtypes.typing_of(x)
+    cls = x.__class__
+    kinds = _SCALARS.get(cls)
+    if kinds is None:  # a subclass, such as numpy.float64 or an IntEnum
+        cls = next(t for t in dtypes.PYTHON_SCALARS if isinstance(x, t))
+        kinds = _SCALARS[cls]
+    kind = kinds[enable_x64.value]
     try:
-        return ConcreteArray(_SCALARS[dtype.name](x), weak)
+        return ConcreteArray(kind(x), cls is not bool)
     except OverflowError:
         raise OverflowError(
-            f"Python integer {x} does not fit into {dtype.name}; with enable_x64 the default is int64"
+            f"Python integer {x} does not fit into {kind.__name__}; with enable_x64 the default is int64"
         ) from None
 
 
@@ -262,6 +267,8 @@ def as_array(x: Any) -> Array:
     """
     if isinstance(x, Array):
         return x
+    if x.__class__ in _SCALARS:
+        return from_scalar(x)
     if isinstance(x, (np.ndarray, np.generic)):
         return from_numpy(x)
     if isinstance(x, dtypes.PYTHON_SCALARS):

@@ -23,11 +23,12 @@ class Option:
         self.name, self.__doc__, self.choices = name, doc, choices
         self.default = self._global = default
         self._local: ContextVar[Any] = ContextVar(name, default=_UNSET)
+        self._read_local = self._local.get
         self.on_change: Callable[[], None] | None = None
 
     @property
     def value(self) -> Any:
-        local = self._local.get()
+        local = self._read_local()
         return self._global if local is _UNSET else local
 
     def set_global(self, value: Any) -> None:

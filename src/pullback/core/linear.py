@@ -3,7 +3,7 @@
 A derivative rule gives a primal output and a *linear* action on tangents. Linearization records that action as a `Node`: an
 output tangent as a linear function of its parents' tangents, with the residual arrays it needs. Nodes point to their parents only, so
 whatever the output does not need is freed by reference counting while the function still runs. Parents have smaller
-`id`s than children: sorting by `id` gives an evaluation order, and its reverse the order of the backward pass.
+`id`s than children: ascending `id` is an evaluation order, descending `id` the order of the backward pass.
 
 There are few kinds of node: `Input`; `Equation`, one linear primitive applied to parents and constants; `Projection`, one result
 of an equation with several; and the kinds that families add (`lax.elementwise.Combination`, the custom rules' and checkpoint's nodes).
@@ -11,6 +11,7 @@ of an equation with several; and the kinds that families add (`lax.elementwise.C
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Callable, Iterable, Sequence
 
@@ -23,13 +24,17 @@ from pullback.core.trace import Params, Trace, Tracer, current, reset_current, s
 from pullback.core.types import Shape, ShapedArray
 
 next_id: Callable[[], int] = count().__next__
-Cotangents = dict[int, Any]
 Tangents = dict[int, Any]
 
 
 def zeros(shape: Shape, dtype: DType) -> ConcreteArray:
     """A zero of a tangent space."""
     return ConcreteArray(np.zeros(shape, dtype))
+
+
+def materialize(ct: Any, shape: Shape) -> Any:
+    """A uniform cotangent (a scalar standing for a constant array) as an array. `lax.shape` supplies it."""
+    raise NotImplementedError("pullback.lax.shape has not been imported")
 
 
 class Node:
@@ -39,6 +44,11 @@ class Node:
     id: int
     shape: Shape
     dtype: DType
+    #: Whether `pull` also takes a *uniform* cotangent: a scalar that stands for the constant array of the node's shape.
+    #: Summations make them; they save the array, and multiplications by it.
+    takes_uniform = False
+    #: Whether the node has several results; its cotangent is a list, with None for zero.
+    several = False
 
     def parents(self) -> Iterable[Node]:
         """The nodes whose tangents this one depends on."""
@@ -49,7 +59,7 @@ class Node:
         raise NotImplementedError
 
     def pull(self, ct: Any, cotangents: Cotangents) -> None:
-        """Add to the parents' entries of `cotangents` what the cotangent `ct` of this node contributes."""
+        """Add to `cotangents` of the parents what the cotangent `ct` of this node contributes."""
         raise NotImplementedError
 
     def residuals(self) -> Sequence[Any]:
@@ -65,10 +75,52 @@ class Node:
         raise NotImplementedError
 
 
-def accumulate(cotangents: Cotangents, node: Node, ct: Any) -> None:
-    """Add `ct` to the cotangent of `node`."""
-    old = cotangents.get(node.id)
-    cotangents[node.id] = ct if old is None else old + ct
+class Cotangents:
+    """The backward pass: cotangents of nodes, and the nodes still to be pulled, latest first.
+
+    A node leaves as it is pulled, so that its residuals are freed at once unless someone else holds it.
+    """
+
+    __slots__ = ("_values", "_pending")
+
+    def __init__(self) -> None:
+        self._values: dict[int, Any] = {}
+        self._pending: list[tuple[int, Node]] = []
+
+    def add(self, node: Node, ct: Any) -> None:
+        """Add `ct` to the cotangent of `node`."""
+        i = node.id
+        old = self._values.get(i)
+        if old is not None:
+            self._values[i] = old + ct
+        else:
+            self._values[i] = ct
+            if node.__class__ is not Input:
+                heappush(self._pending, (-i, node))
+
+    def add_result(self, node: Node, index: int, count: int, ct: Any) -> None:
+        """Set the cotangent of result `index` of a node with `count` results."""
+        i = node.id
+        results = self._values.get(i)
+        if results is None:
+            results = self._values[i] = [None] * count
+            heappush(self._pending, (-i, node))
+        results[index] = ct
+
+    def pull(self) -> None:
+        """Propagate everything down to the inputs."""
+        pending, values = self._pending, self._values
+        while pending:
+            i, node = heappop(pending)
+            ct = values.pop(-i)
+            if not (node.takes_uniform or node.several) and ct.shape != node.shape:
+                ct = materialize(ct, node.shape)
+            node.pull(ct, self)
+
+    def get(self, node: Node) -> Any:
+        """The cotangent of an input; None is zero."""
+        ct = self._values.get(node.id)
+        return ct if ct is None or ct.shape == node.shape else materialize(ct, node.shape)
 
 
 class Input(Node):
@@ -102,6 +154,14 @@ class Equation(Node):
         self.primitive, self.operands, self.params = primitive, operands, params
         self.shape, self.dtype = shape, dtype
 
+    @property
+    def several(self) -> bool:  # type: ignore[override]
+        return bool(self.primitive.multiple_results)
+
+    @property
+    def takes_uniform(self) -> bool:  # type: ignore[override]
+        return bool(self.primitive.takes_uniform)
+
     def parents(self) -> Iterable[Node]:
         return [x for x in self.operands if isinstance(x, Node)]
 
@@ -121,7 +181,7 @@ class Equation(Node):
             ct = list(ct)
         for x, ct_x in zip(self.operands, self.primitive.transpose(ct, *self.operands, **self.params)):
             if ct_x is not None and isinstance(x, Node):
-                accumulate(cotangents, x, ct_x)
+                cotangents.add(x, ct_x)
 
     def residuals(self) -> Sequence[Any]:
         return [x for x in self.operands if not isinstance(x, Node)]
@@ -154,8 +214,7 @@ class Projection(Node):
         return None if results is None else results[self.index]
 
     def pull(self, ct: Any, cotangents: Cotangents) -> None:
-        results = cotangents.setdefault(self.source.id, [None] * self.count)
-        results[self.index] = ct
+        cotangents.add_result(self.source, self.index, self.count, ct)
 
     def residuals(self) -> Sequence[Any]:
         return ()
@@ -194,25 +253,6 @@ def push_nodes(nodes: Iterable[Node], tangents: Tangents) -> None:
             t = node.push(tangents)
             if t is not None:
                 tangents[node.id] = t
-
-
-def pull_nodes(nodes: Sequence[Node], cotangents: Cotangents) -> None:
-    """Propagate the outputs' entries of `cotangents` down to the inputs. The nodes stay usable."""
-    for node in reversed(nodes):
-        if node.__class__ is not Input:
-            ct = cotangents.pop(node.id, None)
-            if ct is not None:
-                node.pull(ct, cotangents)
-
-
-def pull_and_free(nodes: list[Node], cotangents: Cotangents) -> None:
-    """`pull_nodes`, emptying the list: each node's residuals are freed as soon as it has been used."""
-    while nodes:
-        node = nodes.pop()
-        if node.__class__ is not Input:
-            ct = cotangents.pop(node.id, None)
-            if ct is not None:
-                node.pull(ct, cotangents)
 
 
 # ---- recording a rule's action on tangents ----------------------------------------------------------------------

@@ -39,14 +39,21 @@ class Primitive:
 
     name: str
     multiple_results = False
-    #: Weakness of the result's type: "all" (weak if every operand is), "never", or "param" (the parameter `weak_type`).
+    #: Weakness of the result's type: "all" (weak if every operand is), "first" (if the first one is), "never", or "param" (the
+    #: parameter `weak_type`).
     weakness = "all"
     #: Whether the parameter `axis_name` names mapped axes it communicates over, by the rule `batch_collective`.
     is_collective = False
     #: Why there is no derivative, for primitives whose results have none (integers, booleans, steps, random bits).
     no_derivative: str | None = None
 
+    #: Whether `transpose` also takes a scalar cotangent that stands for a constant array (see `core.linear.Node`).
+    takes_uniform = False
+    #: One result, weak if all operands are: what the evaluating trace treats first. Derived from the above.
+    plain = True
+
     def __init__(self) -> None:
+        self.plain = not self.multiple_results and self.weakness == "all"
         registry[self.name] = self
 
     def bind(self, *args: Any, **params: Any) -> Any:

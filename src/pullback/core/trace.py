@@ -119,32 +119,47 @@ class EvalTrace(Trace):
     __slots__ = ()
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        # The hot path of everything eager: one and two operands are written out, and the checks come after the call.
+        token = set_floating_point_errors(IGNORE)
         try:
-            values = [a._value for a in args]
-        except AttributeError:
-            args = tuple(_evaluable(a) for a in args)
-            values = [a._value for a in args]
-        token = _set_floating_point_errors(_IGNORE)
-        try:
-            out = primitive.evaluate(*values, **params)
-        except (ValueError, TypeError, IndexError) as error:
-            raise _explained(error, primitive, args, params) from None
-        finally:
-            _reset_floating_point_errors(token)
-        if _checked:
-            _check_floats(primitive, out)
-        if primitive.multiple_results:
-            return [ConcreteArray(o) for o in out]
-        weak = False
-        if primitive.weakness == "all":
-            for a in args:
-                if not a.weak_type:
-                    break
+            if len(args) == 2:
+                x, y = args
+                out = primitive.evaluate(x._value, y._value, **params)
+                weak = x.weak_type and y.weak_type
+            elif len(args) == 1:
+                (x,) = args
+                out = primitive.evaluate(x._value, **params)
+                weak = x.weak_type
             else:
-                weak = True
-        elif primitive.weakness == "param":
-            weak = params["weak_type"]
-        return ConcreteArray(out, weak)
+                out = primitive.evaluate(*[a._value for a in args], **params)
+                weak = bool(args) and all([a.weak_type for a in args])
+        except (AttributeError, ValueError, TypeError, IndexError) as error:
+            args = self._only_concrete(error, primitive, args, params)
+        else:
+            if _checked:
+                _check_floats(primitive, out)
+            if primitive.plain:
+                return ConcreteArray(out, weak)
+            if primitive.multiple_results:
+                return [ConcreteArray(o) for o in out]
+            if primitive.weakness == "first":
+                return ConcreteArray(out, args[0].weak_type)
+            if primitive.weakness == "cases":
+                weak = all([a.weak_type for a in args[1:]])
+            else:
+                weak = params["weak_type"] if primitive.weakness == "param" else False
+            return ConcreteArray(out, weak)
+        finally:
+            reset_floating_point_errors(token)
+        return self.process(primitive, args, params)
+
+    def _only_concrete(self, error: Exception, primitive: Any, args: tuple[Any, ...], params: Params) -> tuple[Any, ...]:
+        """The operands with NumPy values and scalars made Arrays; if they were Arrays already, the error is the user's."""
+        if all(a.__class__ is ConcreteArray for a in args):
+            if isinstance(error, AttributeError):
+                raise error
+            raise _explained(error, primitive, args, params) from None
+        return tuple(_evaluable(a) for a in args)
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
         return call.evaluate_call(args, params)
@@ -206,21 +221,26 @@ def _explained(error: Exception, primitive: Any, args: tuple[Any, ...], params: 
 try:
     from numpy._core.umath import _extobj_contextvar, _make_extobj
 
-    _IGNORE: Any = _make_extobj(all="ignore")
-    _set_floating_point_errors = _extobj_contextvar.set
-    _reset_floating_point_errors = _extobj_contextvar.reset
+    IGNORE: Any = _make_extobj(all="ignore")
+    set_floating_point_errors = _extobj_contextvar.set
+    reset_floating_point_errors = _extobj_contextvar.reset
 except ImportError:  # a NumPy that keeps it elsewhere: the same, by its public interface
 
-    _IGNORE = None
+    IGNORE = None
 
-    def _set_floating_point_errors(_: Any) -> Any:
+    def set_floating_point_errors(_: Any) -> Any:
         return np.seterr(all="ignore")
 
-    def _reset_floating_point_errors(token: Any) -> None:
+    def reset_floating_point_errors(token: Any) -> None:
         np.seterr(**token)
 
 
 _checked = False
+
+
+def checking_floats() -> bool:
+    """Whether `debug_nans` or `debug_infs` may be on somewhere, so that every result must be looked at."""
+    return _checked
 
 
 def _check_floats(primitive: Any, out: Any) -> None:

@@ -16,7 +16,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.dtypes import DType
 from pullback.core.primitive import LinearPrimitive
-from pullback.core.types import ShapedArray
+from pullback.core.types import ShapedArray, broadcast_shapes
 from pullback.lax.family import (
     ANY,
     BITS,
@@ -30,55 +30,81 @@ from pullback.lax.family import (
     ZERO,
     Elementwise,
     add_p,
+    constant,
+    direct,
+    in_eight_bits,
     like,
     mul_p,
     neg_p,
     sub_p,
 )
 from pullback.lax.selection import select
-from pullback.lax.shape import unbroadcast
+from pullback.lax.shape import convert, unbroadcast
 
 # ---- evaluation where NumPy and XLA differ ----------------------------------------------------------------------
 
 
 def _div(x: Any, y: Any) -> Any:
     """Integers truncate towards zero; division by zero gives -1 (all ones), overflow wraps, as in XLA."""
-    if x.dtype.kind not in "iu":
+    kind = x.dtype.kind
+    if kind == "c":
+        out = np.true_divide(x, y)
+        lost = np.isnan(out)
+        # C99 (Annex G): a finite number by an infinite one is 0, where the formula gives NaN.
+        return np.where(lost & np.isinf(y) & np.isfinite(x), 0, out) if lost.any() else out
+    if kind not in "iu":
         return np.true_divide(x, y)
-    safe = np.where(y == 0, np.ones((), y.dtype), y)
-    if x.dtype.kind == "u":
-        return np.where(y == 0, np.array(np.iinfo(y.dtype).max, x.dtype), np.floor_divide(x, safe))
-    quotient = np.floor_divide(x, safe)
-    toward_zero = quotient + ((quotient < 0) & (quotient * safe != x)).astype(x.dtype)
-    return np.where(y == 0, np.array(-1, x.dtype), toward_zero)
+    # What C's remainder leaves divides exactly, so that rounding down is rounding towards zero.
+    out = np.floor_divide(x if kind == "u" else np.subtract(x, np.fmod(x, y)), y)
+    zero = np.equal(y, 0)
+    return np.where(zero, np.array(-1).astype(x.dtype), out) if zero.any() else out
 
 
 def _rem(x: Any, y: Any) -> Any:
     """C's remainder (sign of the dividend); integer x rem 0 is x, as in XLA."""
+    out = np.fmod(x, y)
     if x.dtype.kind not in "iu":
-        return np.fmod(x, y)
-    return np.where(y == 0, x, np.fmod(x, np.where(y == 0, np.ones((), y.dtype), y)))
+        return out
+    zero = np.equal(y, 0)
+    return np.where(zero, x, out) if zero.any() else out
 
 
 def _pow(x: Any, y: Any) -> Any:
-    if y.dtype.kind not in "iu" or x.dtype.kind not in "iu":
+    if x.dtype.kind in "iu":
+        return _integer_power(x, y)
+    if not dtypes.is_integer(y.dtype):
         return np.power(x, y)
+    if dtypes.is_complex(x.dtype):
+        out = np.power(x, np.abs(y).astype(x.dtype))
+        return np.where(y < 0, _div(np.ones((), x.dtype), out), out)
+    # Large exponents lose their parity in floating point: the sign is taken from the integer. float64 holds the rest.
+    out = np.power(np.abs(x, dtype=np.float64) if x.dtype.kind == "f" else np.abs(x.astype(np.float64)), y.astype(np.float64))
+    negative = np.signbit(x) & (np.bitwise_and(y, 1) == 1)
+    return np.where(negative, -out, out).astype(x.dtype)
+
+
+def _integer_power(x: Any, y: Any) -> Any:
     # Repeated squaring with wrap-around; negative exponents give 1/x truncated: 0 unless |x| is 1.
-    base, exponent = np.broadcast_arrays(x, y)
-    base, exponent = base.copy(), exponent.copy()
-    negative = exponent < 0
-    result = np.ones_like(base)
-    left = np.where(negative, 0, exponent)
+    x, y = np.broadcast_arrays(x, y)
+    out, base, left = np.ones_like(x), x, np.where(y < 0, 0, y)
     while (left > 0).any():
-        result = np.where(left & 1, result * base, result)
+        out = np.where(left & 1, out * base, out)
         base = base * base
         left = left >> 1
-    if negative.any():
-        odd = (exponent & 1).astype(bool)
-        x_full = np.broadcast_to(x, result.shape)
-        inverse = np.where(x_full == 1, 1, np.where(x_full == -1, np.where(odd, -1, 1), np.where(x_full == 0, -1, 0)))
-        result = np.where(negative, inverse.astype(result.dtype), result)
-    return result
+    return np.where(y < 0, _div(np.ones_like(x), np.where(y & 1, x, x * x)), out)
+
+
+def _integer_pow(x: Any, y: int) -> Any:
+    if y == 2:
+        return np.multiply(x, x)
+    if y == 3:
+        return np.multiply(np.multiply(x, x), x)
+    if y < 0:
+        power = _integer_pow(x, -y)
+        return _div(np.ones((), x.dtype), power)
+    if y == 1:
+        return x
+    return np.power(x, np.asarray(y, x.dtype))
 
 
 def _sign(x: Any) -> Any:
@@ -86,25 +112,65 @@ def _sign(x: Any) -> Any:
         size = np.abs(x)
         return np.where(size == 0, x * 0, x / np.where(size == 0, 1, size)).astype(x.dtype)
     out = np.sign(x)
-    return np.where(x == 0, x, out) if x.dtype.kind not in "iub" else out  # keeps the sign of zero
+    return out if x.dtype.kind in "iu" else np.where(x == 0, x, out)  # keeps the sign of zero
 
 
-def _shift(ufunc: Any, unsigned: bool) -> Any:
-    """Shifts by more than the width give 0, or the sign for arithmetic right shifts."""
+def _bits(x: Any) -> Any:
+    """The elements as unsigned integers of at least 8 bits, of which those beyond the width of the dtype are 0."""
+    out = np.asarray(x).view(f"u{x.dtype.itemsize}")
+    return out & np.uint8((1 << dtypes.itemsize_bits(x.dtype)) - 1) if x.dtype.kind == "V" else out
 
-    def shift(x: Any, y: Any) -> Any:
-        dtype = x.dtype
-        bits = dtypes.itemsize_bits(dtype)
-        as_unsigned = np.dtype(f"u{dtype.itemsize}")
-        count = np.asarray(y).view(as_unsigned) if y.dtype.kind == "i" else y
-        inside = count < bits
-        if unsigned:
-            return np.where(inside, ufunc(np.asarray(x).view(as_unsigned), np.where(inside, count, 0)).astype(as_unsigned), 0).astype(
-                as_unsigned
-            ).view(dtype)
-        return ufunc(x, np.where(inside, count, bits - 1).astype(dtype))
 
-    return shift
+def _signed(x: Any) -> Any:
+    """The elements as signed integers of at least 8 bits with the same low bits."""
+    unused = 8 * x.dtype.itemsize - dtypes.itemsize_bits(x.dtype)
+    out = _bits(x).view(f"i{x.dtype.itemsize}")
+    return (out << unused) >> unused if unused else out
+
+
+def _shift_left(x: Any, y: Any) -> Any:
+    """Shifts by more than the width give 0."""
+    count, bits = _bits(y), _bits(x)
+    inside = count < dtypes.itemsize_bits(x.dtype)
+    return _from_bits(np.where(inside, np.left_shift(bits, count), np.zeros((), bits.dtype)), x.dtype)
+
+
+def _shift_right_logical(x: Any, y: Any) -> Any:
+    """Shifts by more than the width give 0."""
+    count, bits = _bits(y), _bits(x)
+    inside = count < dtypes.itemsize_bits(x.dtype)
+    return _from_bits(np.where(inside, np.right_shift(bits, count), np.zeros((), bits.dtype)), x.dtype)
+
+
+def _shift_right_arithmetic(x: Any, y: Any) -> Any:
+    """Shifts by more than the width give the sign; the highest bit is the sign, of unsigned types too."""
+    value, last = _signed(x), dtypes.itemsize_bits(x.dtype) - 1
+    return _from_bits(np.right_shift(value, np.minimum(_bits(y), last).astype(value.dtype)), x.dtype)
+
+
+def _from_bits(bits: Any, dtype: DType) -> Any:
+    return bits.astype(dtype) if dtype.kind == "V" else bits.view(dtype)
+
+
+def _population_count(x: Any) -> Any:
+    return np.bitwise_count(_bits(x)).astype(x.dtype)
+
+
+def _clz(x: Any) -> Any:
+    wide = _bits(x).astype(np.uint64)
+    length = np.zeros(wide.shape, np.int64)
+    for step in (32, 16, 8, 4, 2, 1):
+        big = wide >= np.uint64(1) << np.uint64(step)
+        length += step * big
+        wide = np.where(big, wide >> np.uint64(step), wide)
+    return (dtypes.itemsize_bits(x.dtype) - length - (wide > 0)).astype(x.dtype)
+
+
+def _mulhi(x: Any, y: Any) -> Any:
+    dtype, bits = x.dtype, dtypes.itemsize_bits(x.dtype)
+    wide = np.dtype(object) if bits == 64 else np.dtype(np.int64 if dtypes.kind(dtype) == "i" else np.uint64)
+    product = np.multiply(np.asarray(x, wide), np.asarray(y, wide))
+    return np.asarray(np.right_shift(product, bits)).astype(dtype)
 
 
 def _round_half_away(x: Any) -> Any:
@@ -112,42 +178,62 @@ def _round_half_away(x: Any) -> Any:
     return np.copysign(np.where(np.abs(x - whole) >= 0.5, whole + np.sign(x), whole), x).astype(x.dtype)
 
 
+def _round(x: Any, rounding_method: int) -> Any:
+    return np.rint(x) if rounding_method else _round_half_away(x)
+
+
 def _logistic(x: Any) -> Any:
-    # 1 / (1 + exp(-x)) overflows harmlessly: exp(-x) is inf and the result 0.
-    return (1 / (1 + np.exp(-x))).astype(x.dtype)
+    # 1 / (1 + exp(-x)): where exp(-x) overflows, to infinity, the result is 0.
+    if x.dtype.itemsize < 4:
+        return (1 / (1 + np.exp(-x.astype(np.float32)))).astype(x.dtype)
+    return _div(np.ones((), x.dtype), np.exp(-x) + 1)
 
 
 def _rsqrt(x: Any) -> Any:
-    return np.reciprocal(np.sqrt(x)).astype(x.dtype)
+    return _div(np.ones((), x.dtype), np.sqrt(x))
 
 
-def _clz(x: Any) -> Any:
-    bits = dtypes.itemsize_bits(x.dtype)
-    wide = np.asarray(x).view(f"u{x.dtype.itemsize}").astype(np.uint64)
-    length = np.zeros(wide.shape, np.int64)
-    for step in (32, 16, 8, 4, 2, 1):
-        big = wide >= np.uint64(1) << np.uint64(step)
-        length += step * big
-        wide = np.where(big, wide >> np.uint64(step), wide)
-    return (bits - length - (wide > 0)).astype(x.dtype)
+def _exp2(x: Any) -> Any:
+    if x.dtype.kind != "c":
+        return np.exp2(x)
+    angle = x.imag * np.log(2)
+    return _polar(np.exp2(x.real), angle, x.dtype)
 
 
-def _mulhi(x: Any, y: Any) -> Any:
-    dtype = np.result_type(x)
-    bits = dtype.itemsize * 8
-    if bits < 64:
-        wide = np.dtype(f"{dtype.kind}{dtype.itemsize * 2}")
-        return (np.multiply(x, y, dtype=wide) >> bits).astype(dtype)
-    product = np.asarray(x, object) * np.asarray(y, object)
-    return np.asarray(product >> 64, object).astype(dtype)
+def _polar(size: Any, angle: Any, dtype: DType) -> Any:
+    """size · e^(i angle). On the real axis the imaginary part is 0 even if the size is infinite."""
+    out = np.empty(size.shape, dtype)
+    out.real = size * np.cos(angle)
+    out.imag = np.where(angle == 0, angle, size * np.sin(angle))
+    return out
 
 
-def _cbrt(x: Any) -> Any:
-    return np.cbrt(x)
+def _expm1(x: Any) -> Any:
+    if x.dtype.kind != "c":
+        return np.expm1(x)
+    # e^a cos b - 1 = (e^a - 1) cos b - 2 sin²(b/2)
+    a, b = x.real, x.imag
+    out = _polar(np.exp(a), b, x.dtype)
+    real = np.expm1(a) * np.cos(b) - 2 * np.square(np.sin(b / 2))
+    out.real = np.where(np.isfinite(real), real, out.real)
+    return out
 
 
-def _is_finite(x: Any) -> Any:
-    return np.isfinite(x)
+def _log1p(x: Any) -> Any:
+    if x.dtype.kind != "c":
+        return np.log1p(x)
+    # |1 + x|² = 1 + a (2 + a) + b²: near 0 its logarithm needs what rounding 1 + a would lose.
+    a, b = x.real, x.imag
+    small = np.log1p(a * (2 + a) + b * b) / 2
+    out = np.log(1 + x)
+    near = np.maximum(np.abs(a), np.abs(b)) < 0.5
+    return np.where(near, _complex(small, out.imag), out)
+
+
+def _atan2(x: Any, y: Any) -> Any:
+    if x.dtype.kind != "c":
+        return np.arctan2(x, y)
+    return np.log((y + 1j * x) / np.sqrt(x * x + y * y)) * -1j
 
 
 def _to_bool(dtype: DType) -> DType:
@@ -155,18 +241,32 @@ def _to_bool(dtype: DType) -> DType:
 
 
 def _scaled(factor: float) -> Any:
-    return lambda x, out: mul_p.bind(like(factor, x), x)
+    return direct(lambda x, out: mul_p.on(constant(factor, x), x))
 
 
+@direct
 def _tanh_partial(x: Any, out: Any) -> Any:
-    return sub_p.bind(like(1, out), mul_p.bind(out, out))
+    return sub_p.on(constant(1, out), mul_p.on(out, out))
+
+
+class Pow(Elementwise):
+    """x^y for operands of one dtype, or inexact x and integer y (whose values are exact for any y)."""
+
+    def type_of(self, x: ShapedArray, y: ShapedArray) -> ShapedArray:  # type: ignore[override]
+        if dtypes.is_inexact(x.dtype) and dtypes.is_integer(y.dtype):
+            return ShapedArray(broadcast_shapes(x.shape, y.shape), x.dtype, x.weak_type and y.weak_type)
+        return super().type_of(x, y)
 
 
 def _pow_x(x: Any, y: Any, out: Any) -> Any:
-    # y x^(y-1), and 0 where y is 0 whatever x is.
     zero = eq_p.bind(y, like(0, y))
-    exponent = select(zero, like(1, y), sub_p.bind(y, like(1, y)))
-    return mul_p.bind(y, pow_p.bind(x, exponent))
+    if dtypes.is_integer(y.dtype):
+        power = pow_p.bind(x, select(zero, like(1, y), sub_p.bind(y, like(1, y))))
+        return select(zero, like(0, x), mul_p.bind(convert(y, x.dtype), power))
+    # y x^(y-1) is right at y = 0 as well, its derivative 1/x by y included. At 0^0 alone the factor y = 0 must decide:
+    # there the exponent 1 stands for -1.
+    zero = and_p.bind(eq_p.bind(x, like(0, x)), zero)
+    return mul_p.bind(y, pow_p.bind(x, select(zero, like(1, y), sub_p.bind(y, like(1, y)))))
 
 
 def _pow_y(x: Any, y: Any, out: Any) -> Any:
@@ -196,18 +296,17 @@ def _one_plus_square(x: Any) -> Any:
 
 # ---- the table --------------------------------------------------------------------------------------------------
 # fmt: off
-square_p = Elementwise("square", NUMERIC, np.square, _scaled(2))
-exp_p    = Elementwise("exp",    INEXACT, np.exp,    lambda x, out: out)
-exp2_p   = Elementwise("exp2",   INEXACT, lambda x: np.exp2(x) if x.dtype.kind != "c" else np.power(2, x).astype(x.dtype),
-                       lambda x, out: mul_p.bind(like(np.log(2), x), out))
-expm1_p  = Elementwise("expm1",  INEXACT, np.expm1,  lambda x, out: add_p.bind(out, like(1, x)))
-log_p    = Elementwise("log",    INEXACT, np.log,    lambda x, out: div_p.bind(like(1, x), x))
-log1p_p  = Elementwise("log1p",  INEXACT, np.log1p,  lambda x, out: div_p.bind(like(1, x), add_p.bind(x, like(1, x))))
-sqrt_p   = Elementwise("sqrt",   INEXACT, np.sqrt,   lambda x, out: div_p.bind(like(0.5, x), out))
+square_p = Elementwise("square", NUMERIC, in_eight_bits(np.square), _scaled(2))
+exp_p    = Elementwise("exp",    INEXACT, np.exp,    direct(lambda x, out: out))
+exp2_p   = Elementwise("exp2",   INEXACT, _exp2,     lambda x, out: mul_p.bind(like(np.log(2), x), out))
+expm1_p  = Elementwise("expm1",  INEXACT, _expm1,    lambda x, out: add_p.bind(out, like(1, x)))
+log_p    = Elementwise("log",    INEXACT, np.log,    direct(lambda x, out: div_p.on(constant(1, x), x)))
+log1p_p  = Elementwise("log1p",  INEXACT, _log1p,    lambda x, out: div_p.bind(like(1, x), add_p.bind(x, like(1, x))))
+sqrt_p   = Elementwise("sqrt",   INEXACT, np.sqrt,   direct(lambda x, out: div_p.on(constant(0.5, x), out)))
 rsqrt_p  = Elementwise("rsqrt",  INEXACT, _rsqrt,    lambda x, out: mul_p.bind(like(-0.5, x), div_p.bind(out, x)))
-cbrt_p   = Elementwise("cbrt",   FLOAT,   _cbrt,     lambda x, out: div_p.bind(like(1 / 3, x), mul_p.bind(out, out)))
-sin_p    = Elementwise("sin",    INEXACT, np.sin,    lambda x, out: cos_p.bind(x))
-cos_p    = Elementwise("cos",    INEXACT, np.cos,    lambda x, out: neg_p.bind(sin_p.bind(x)))
+cbrt_p   = Elementwise("cbrt",   FLOAT,   np.cbrt,   lambda x, out: div_p.bind(like(1 / 3, x), mul_p.bind(out, out)))
+sin_p    = Elementwise("sin",    INEXACT, np.sin,    direct(lambda x, out: cos_p.on(x)))
+cos_p    = Elementwise("cos",    INEXACT, np.cos,    direct(lambda x, out: neg_p.on(sin_p.on(x))))
 tan_p    = Elementwise("tan",    INEXACT, np.tan,    lambda x, out: _one_plus_square(out))
 asin_p   = Elementwise("asin",   INEXACT, np.arcsin, lambda x, out: rsqrt_p.bind(_one_minus_square(x)))
 acos_p   = Elementwise("acos",   INEXACT, np.arccos, lambda x, out: neg_p.bind(rsqrt_p.bind(_one_minus_square(x))))
@@ -220,15 +319,15 @@ asinh_p  = Elementwise("asinh",  INEXACT, np.arcsinh, lambda x, out: rsqrt_p.bin
 acosh_p  = Elementwise("acosh",  INEXACT, np.arccosh, lambda x, out: mul_p.bind(rsqrt_p.bind(sub_p.bind(x, like(1, x))),
                                                                                rsqrt_p.bind(add_p.bind(x, like(1, x)))))
 atanh_p  = Elementwise("atanh",  INEXACT, np.arctanh, lambda x, out: div_p.bind(like(1, x), _one_minus_square(x)))
-logistic_p = Elementwise("logistic", INEXACT, _logistic, lambda x, out: mul_p.bind(out, sub_p.bind(like(1, x), out)))
+logistic_p = Elementwise("logistic", INEXACT, _logistic, direct(lambda x, out: mul_p.on(out, sub_p.on(constant(1, x), out))))
 
-div_p    = Elementwise("div",    NUMERIC, _div, lambda x, y, out: div_p.bind(like(1, y), y),
-                       lambda x, y, out: neg_p.bind(div_p.bind(out, y)), linear=lambda active: not active[1])
-rem_p    = Elementwise("rem",    REAL,    _rem, ONE, lambda x, y, out: neg_p.bind(trunc_quotient(x, y)))
-pow_p    = Elementwise("pow",    NUMERIC, _pow, _pow_x, _pow_y)
-max_p    = Elementwise("max",    ANY, np.maximum, lambda x, y, out: _chosen(x, y, out), lambda x, y, out: _chosen(y, x, out))
-min_p    = Elementwise("min",    ANY, np.minimum, lambda x, y, out: _chosen(x, y, out), lambda x, y, out: _chosen(y, x, out))
-atan2_p  = Elementwise("atan2",  FLOAT, np.arctan2,
+div_p    = Elementwise("div",    NUMERIC, in_eight_bits(_div), direct(lambda x, y, out: div_p.on(constant(1, y), y)),
+                       direct(lambda x, y, out: neg_p.on(div_p.on(out, y))), linear=lambda active: not active[1])
+rem_p    = Elementwise("rem",    REAL,    in_eight_bits(_rem), ONE, lambda x, y, out: neg_p.bind(trunc_quotient(x, y)))
+pow_p    = Pow("pow",            NUMERIC, in_eight_bits(_pow), _pow_x, _pow_y)
+max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum), lambda x, y, out: _chosen(x, y, out), lambda x, y, out: _chosen(y, x, out))
+min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum), lambda x, y, out: _chosen(x, y, out), lambda x, y, out: _chosen(y, x, out))
+atan2_p  = Elementwise("atan2",  INEXACT, _atan2,
                        lambda x, y, out: div_p.bind(y, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y))),
                        lambda x, y, out: neg_p.bind(div_p.bind(x, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y)))))
 nextafter_p = Elementwise("nextafter", FLOAT, np.nextafter, ZERO, ZERO)
@@ -237,9 +336,9 @@ nextafter_p = Elementwise("nextafter", FLOAT, np.nextafter, ZERO, ZERO)
 floor_p  = Elementwise("floor",  FLOAT, np.floor, ZERO)
 ceil_p   = Elementwise("ceil",   FLOAT, np.ceil,  ZERO)
 
-clamp_p  = Elementwise("clamp",  ANY, lambda low, x, high: np.minimum(np.maximum(x, low), high),
-                       lambda low, x, high, out: _indicator(gt_p.bind(low, x), x),
-                       lambda low, x, high, out: _indicator(and_p.bind(ge_p.bind(x, low), le_p.bind(x, high)), x),
+clamp_p  = Elementwise("clamp",  ANY, in_eight_bits(lambda low, x, high: np.minimum(np.maximum(x, low), high)),
+                       lambda low, x, high, out: _indicator(and_p.bind(gt_p.bind(low, x), lt_p.bind(low, high)), x),
+                       lambda low, x, high, out: _indicator(and_p.bind(gt_p.bind(x, low), lt_p.bind(x, high)), x),
                        lambda low, x, high, out: _indicator(lt_p.bind(high, x), x))
 
 # discrete
@@ -249,16 +348,15 @@ lt_p     = Elementwise("lt", ANY, np.less,          result=_to_bool, arity=2)
 le_p     = Elementwise("le", ANY, np.less_equal,    result=_to_bool, arity=2)
 gt_p     = Elementwise("gt", ANY, np.greater,       result=_to_bool, arity=2)
 ge_p     = Elementwise("ge", ANY, np.greater_equal, result=_to_bool, arity=2)
-is_finite_p = Elementwise("is_finite", INEXACT, _is_finite, result=_to_bool, arity=1)
-and_p    = Elementwise("and", BITS, np.bitwise_and, arity=2)
-or_p     = Elementwise("or",  BITS, np.bitwise_or,  arity=2)
-xor_p    = Elementwise("xor", BITS, np.bitwise_xor, arity=2)
-not_p    = Elementwise("not", BITS, np.invert,      arity=1)
-shift_left_p = Elementwise("shift_left", INTEGER, _shift(np.left_shift, True), arity=2)
-shift_right_logical_p = Elementwise("shift_right_logical", INTEGER, _shift(np.right_shift, True), arity=2)
-shift_right_arithmetic_p = Elementwise("shift_right_arithmetic", INTEGER, _shift(np.right_shift, False), arity=2)
-population_count_p = Elementwise("population_count", INTEGER,
-                                 lambda x: np.bitwise_count(np.asarray(x).view(f"u{x.dtype.itemsize}")).astype(x.dtype), arity=1)
+is_finite_p = Elementwise("is_finite", INEXACT, np.isfinite, result=_to_bool, arity=1)
+and_p    = Elementwise("and", BITS, in_eight_bits(np.bitwise_and), arity=2)
+or_p     = Elementwise("or",  BITS, in_eight_bits(np.bitwise_or),  arity=2)
+xor_p    = Elementwise("xor", BITS, in_eight_bits(np.bitwise_xor), arity=2)
+not_p    = Elementwise("not", BITS, in_eight_bits(np.invert),      arity=1)
+shift_left_p = Elementwise("shift_left", INTEGER, _shift_left, arity=2)
+shift_right_logical_p = Elementwise("shift_right_logical", INTEGER, _shift_right_logical, arity=2)
+shift_right_arithmetic_p = Elementwise("shift_right_arithmetic", INTEGER, _shift_right_arithmetic, arity=2)
+population_count_p = Elementwise("population_count", INTEGER, _population_count, arity=1)
 clz_p    = Elementwise("clz", INTEGER, _clz, arity=1)
 mulhi_p  = Elementwise("mulhi", INTEGER, _mulhi, arity=2)
 # fmt: on
@@ -373,10 +471,9 @@ class Abs(Elementwise):
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
         (x,), (t,) = primals, tangents
-        out, direction = self.bind(x), sign_p.bind(x)
         if not dtypes.is_complex(x.dtype):
-            return out, mul_p.bind(direction, t)
-        return out, real_p.bind(mul_p.bind(conj_p.bind(direction), t))
+            return super().jvp(primals, tangents)
+        return self.bind(x), real_p.bind(mul_p.bind(conj_p.bind(sign_p.bind(x)), t))
 
     def linearize(self, primals: Sequence[Any], nodes: Sequence[Any], params: Any) -> Any:
         if dtypes.is_complex(primals[0].dtype):
@@ -393,34 +490,26 @@ class Sign(Elementwise):
         if not dtypes.is_complex(x.dtype):
             return out, None
         radial = complex_p.bind(real_p.bind(mul_p.bind(conj_p.bind(out), t)), like(0, real_p.bind(x)))
-        size = complex_p.bind(abs_p.bind(x), like(0, real_p.bind(x)))
-        return out, div_p.bind(sub_p.bind(t, mul_p.bind(out, radial)), size)
+        size = abs_p.bind(x)
+        size = select(eq_p.bind(size, like(0, size)), like(np.inf, size), size)  # no derivative at 0: the tangent becomes 0
+        return out, div_p.bind(sub_p.bind(t, mul_p.bind(out, radial)), complex_p.bind(size, like(0, size)))
 
     def linearize(self, primals: Sequence[Any], nodes: Sequence[Any], params: Any) -> Any:
         return super(Elementwise, self).linearize(primals, nodes, params)
 
 
-abs_p = Abs("abs", NUMERIC, np.abs, lambda x, out: sign_p.bind(x), result=dtypes.to_real)
-abs_p.weakness = "all"
-sign_p = Sign("sign", NUMERIC, _sign, ZERO)
+def _abs_partial(x: Any, out: Any) -> Any:
+    # At 0 the derivative from the right, 1.
+    return select(ge_p.bind(x, like(0, x)), like(1, x), like(-1, x))
 
 
-def _round(x: Any, rounding_method: int) -> Any:
-    return np.rint(x) if rounding_method else _round_half_away(x)
+abs_p = Abs("abs", NUMERIC, in_eight_bits(np.abs), _abs_partial, result=dtypes.to_real)
+abs_p.weakness, abs_p.plain = "all", True
+sign_p = Sign("sign", NUMERIC, in_eight_bits(_sign), ZERO)
 
 
 # To the nearest integer; ties away from zero (rounding_method 0) or to even (1).
 round_p = Elementwise("round", FLOAT, _round, ZERO)
-
-
-def _integer_pow(x: Any, y: int) -> Any:
-    if y == 2:
-        return np.multiply(x, x)
-    if y == 3:
-        return x * x * x
-    if x.dtype.kind in "iu" and y < 0:
-        return _div(np.ones_like(x), _pow(x, np.asarray(-y, x.dtype)))
-    return np.power(x, np.asarray(y, x.dtype) if x.dtype.kind in "iu" else x.dtype.type(y))
 
 
 def _integer_pow_partial(x: Any, out: Any, y: int) -> Any:
@@ -431,4 +520,4 @@ def _integer_pow_partial(x: Any, out: Any, y: int) -> Any:
     return mul_p.bind(like(y, x), integer_pow_p.bind(x, y=y - 1))
 
 
-integer_pow_p = Elementwise("integer_pow", NUMERIC, _integer_pow, _integer_pow_partial)
+integer_pow_p = Elementwise("integer_pow", NUMERIC, in_eight_bits(_integer_pow), _integer_pow_partial)

@@ -17,7 +17,15 @@ from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.linear import Cotangents, Node, Tangents, next_id
 from pullback.core.primitive import Primitive
-from pullback.core.trace import Params, current
+from pullback.core.trace import (
+    EVAL,
+    IGNORE,
+    Params,
+    checking_floats,
+    current,
+    reset_floating_point_errors,
+    set_floating_point_errors,
+)
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes
 from pullback.lax.shape import broadcast_to, convert, move_axis, reshape_p, unbroadcast
 
@@ -40,10 +48,20 @@ Partial = Callable[..., Any] | Constant
 REAL, INEXACT, FLOAT, COMPLEX, NUMERIC, ANY, INTEGER, BITS = "iuf", "fc", "f", "c", "iufc", "biufc", "iu", "biu"
 
 
+def direct(partial: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a partial derivative written with `Elementwise.on` and `constant` alone.
+
+    It is the same formula on Arrays and on NumPy values; where nothing but one linearization looks on, NumPy computes it directly.
+    """
+    partial.direct = True  # type: ignore[attr-defined]
+    return partial
+
+
 class Combination(Node):
     """Σ coefficient × tangent, elementwise, broadcast to one shape. A coefficient is ONE, MINUS_ONE or a residual array."""
 
     __slots__ = ("terms",)
+    takes_uniform = True
 
     def __init__(self, terms: Sequence[tuple[Node, Any]], shape: Shape, dtype: DType) -> None:
         self.id, self.terms, self.shape, self.dtype = next_id(), terms, shape, dtype
@@ -57,6 +75,7 @@ class Combination(Node):
 
     def pull(self, ct: Any, cotangents: Cotangents) -> None:
         process = current().process
+        shape = self.shape
         for node, coefficient in self.terms:
             if coefficient is ONE:
                 g = ct
@@ -65,9 +84,11 @@ class Combination(Node):
             else:
                 g = process(mul_p, (coefficient, ct), {})
             if g.shape != node.shape:
-                g = unbroadcast(g, node.shape)
-            old = cotangents.get(node.id)
-            cotangents[node.id] = g if old is None else process(add_p, (old, g), {})
+                if node.shape != shape:
+                    g = unbroadcast(broadcast_to(g, shape), node.shape)
+                elif g.shape:  # neither full nor uniform: a coefficient that broadcasts
+                    g = broadcast_to(g, shape)
+            cotangents.add(node, g)
 
     def residuals(self) -> Sequence[Any]:
         return [c for _, c in self.terms if c.__class__ is not Constant]
@@ -108,9 +129,10 @@ class Elementwise(Primitive):
         result: Callable[[DType], DType] | None = None,
         arity: int | None = None,
     ) -> None:
-        self.name, self.kinds, self.partials = name, kinds, partials
+        self.name, self.kinds = name, kinds
         self.evaluate = evaluate  # type: ignore[method-assign]
         self.arity = arity if arity is not None else len(partials)
+        self.partials = partials or (ZERO,) * self.arity
         self.result = result
         if linear is not None:
             self.is_linear = linear  # type: ignore[method-assign]
@@ -118,6 +140,7 @@ class Elementwise(Primitive):
             self.weakness = "never"
         if not partials:
             self.no_derivative = "its values are discrete"
+        self._direct = all(p.__class__ is Constant or hasattr(p, "direct") for p in self.partials)
         super().__init__()
 
     def type_of(self, *types: ShapedArray, **params: Any) -> ShapedArray:
@@ -145,14 +168,56 @@ class Elementwise(Primitive):
         ]
         return out, (combine(terms, out.shape) if terms else None)
 
+    def on(self, *operands: Any) -> Any:
+        """Apply to Arrays or to NumPy values alike, for partials marked `direct`."""
+        return self.bind(*operands) if isinstance(operands[-1], Array) else self.evaluate(*operands)
+
     def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+        if self._direct and current() is EVAL and not checking_floats():
+            try:
+                return self._linearize_values(primals, nodes, params)
+            except AttributeError:  # an operand that is no Array yet: the way below converts it
+                pass
         out = current().process(self, primals, params)
-        terms = [
-            (n, p if p.__class__ is Constant else p(*primals, out, **params))
-            for n, p in zip(nodes, self.partials)
-            if n is not None and p is not ZERO
-        ]
+        partials = self.partials
+        terms = []
+        i = 0
+        for node in nodes:
+            if node is not None:
+                partial = partials[i]
+                if partial.__class__ is not Constant:
+                    terms.append((node, partial(*primals, out, **params)))  # type: ignore[operator]
+                elif partial is not ZERO:
+                    terms.append((node, partial))
+            i += 1
         return out, (Combination(terms, out.shape, out.dtype) if terms else None)
+
+    def _linearize_values(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+        """`linearize` of concrete operands, without a trip through the evaluating trace for every step."""
+        token = set_floating_point_errors(IGNORE)
+        try:
+            if len(primals) == 1:
+                (x,), (partial,) = primals, self.partials
+                value = self.evaluate(x._value, **params)
+                out = ConcreteArray(value, x.weak_type)
+                if partial.__class__ is not Constant:
+                    partial = ConcreteArray(partial(x._value, value, **params))  # type: ignore[operator, assignment]
+                elif partial is ZERO:
+                    return out, None
+                return out, Combination(((nodes[0], partial),), value.shape, value.dtype)  # type: ignore[arg-type]
+            values = [x._value for x in primals]
+            value = self.evaluate(*values, **params)
+            terms: list[tuple[Node, Any]] = []
+            for node, partial in zip(nodes, self.partials):
+                if node is not None:
+                    if partial.__class__ is not Constant:
+                        terms.append((node, ConcreteArray(partial(*values, value, **params))))  # type: ignore[operator]
+                    elif partial is not ZERO:
+                        terms.append((node, partial))
+        finally:
+            reset_floating_point_errors(token)
+        weak = all([x.weak_type for x in primals])
+        return ConcreteArray(value, weak), (Combination(terms, value.shape, value.dtype) if terms else None)
 
     def record(self, operands: Sequence[Any], params: Params) -> Node:
         # The partial of a linear function does not look at the operand it is linear in.
@@ -222,11 +287,31 @@ def _always(active: Sequence[bool]) -> bool:
     return True
 
 
+_EIGHT_BITS: dict[DType, DType] = {
+    dtypes.int2: dtypes.int8, dtypes.int4: dtypes.int8, dtypes.uint2: dtypes.uint8, dtypes.uint4: dtypes.uint8,
+}  # fmt: skip
+
+
+def in_eight_bits(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, computed in 8 bits, of which the low ones are kept, on 2- and 4-bit integers: ml_dtypes has it for no others."""
+
+    def evaluate(x: Any, *rest: Any, **params: Any) -> Any:
+        dtype = x.dtype
+        if dtype.kind != "V" or dtype not in _EIGHT_BITS:
+            return function(x, *rest, **params)
+        wide = _EIGHT_BITS[dtype]
+        return function(x.astype(wide), *(y.astype(wide) for y in rest), **params).astype(dtype)
+
+    return evaluate
+
+
 # The vector-space operations that every linear action is made of; the rest of the table is in `lax.elementwise`.
-neg_p = Elementwise("neg", NUMERIC, np.negative, MINUS_ONE, linear=_always)
+neg_p = Elementwise("neg", NUMERIC, in_eight_bits(np.negative), MINUS_ONE, linear=_always)
 add_p = Elementwise("add", ANY, np.add, ONE, ONE, linear=_always)
 sub_p = Elementwise("sub", NUMERIC, np.subtract, ONE, MINUS_ONE, linear=_always)
-mul_p = Elementwise("mul", ANY, np.multiply, lambda x, y, out: y, lambda x, y, out: x, linear=_exactly_one)
+mul_p = Elementwise(
+    "mul", ANY, np.multiply, direct(lambda x, y, out: y), direct(lambda x, y, out: x), linear=_exactly_one
+)
 
 
 def like(value: float, x: Array) -> ConcreteArray:
@@ -234,8 +319,15 @@ def like(value: float, x: Array) -> ConcreteArray:
     key = (value, x.dtype)
     found = _constants.get(key)
     if found is None:
-        found = _constants[key] = ConcreteArray(x.dtype.type(value))
+        # An array without axes: NumPy combines it with others faster than a NumPy scalar.
+        found = _constants[key] = ConcreteArray(np.array(value, x.dtype))
     return found
+
+
+def constant(value: float, x: Any) -> Any:
+    """The constant `value` of the dtype of `x`: an Array if `x` is one, a NumPy value if not."""
+    found = like(value, x)
+    return found if isinstance(x, Array) else found._value
 
 
 _constants: dict[tuple[float, DType], ConcreteArray] = {}

@@ -81,32 +81,35 @@ class Tolerance:
 # ---- operands ---------------------------------------------------------------------------------------------------
 
 
-def _unary(primitive: Elementwise, x: Any, kinds: str, accuracy: Any = None) -> Array:
+def unary(primitive: Elementwise, x: Any, kinds: str, accuracy: Any = None) -> Array:
+    """Apply to one operand, whose dtype must be of one of `kinds`."""
     if not isinstance(x, Array):
         x = as_array(x)
     if dtypes.kind(x.dtype) not in kinds:
-        raise _unaccepted(primitive, kinds, x)
+        raise unaccepted(primitive, kinds, x)
     if accuracy is not None and not isinstance(accuracy, (AccuracyMode, Tolerance)):
         raise NotImplementedError(f"lax.{primitive.name}: accuracy must be an AccuracyMode or a Tolerance, got {accuracy!r}")
     return current().process(primitive, (x,), {})
 
 
-def _binary(primitive: Elementwise, x: Any, y: Any, kinds: str) -> Array:
+def binary(primitive: Elementwise, x: Any, y: Any, kinds: str) -> Array:
+    """Apply to two operands of one dtype, of one of `kinds`, and one shape (up to scalars and axes of length 1)."""
     if not isinstance(x, Array):
         x = as_array(x)
     if not isinstance(y, Array):
         y = as_array(y)
     dtype = x.dtype
     if dtype is not y.dtype and dtype != y.dtype:
-        raise _different_dtypes(primitive, x, y)
+        raise different_dtypes(primitive, x, y)
     if dtypes.kind(dtype) not in kinds:
-        raise _unaccepted(primitive, kinds, x)
+        raise unaccepted(primitive, kinds, x)
     if x.shape != y.shape:
-        _check_shapes(primitive, x, y)
+        check_shapes(primitive, x, y)
     return current().process(primitive, (x, y), {})
 
 
-def _check_shapes(primitive: Any, *arrays: Array) -> None:
+def check_shapes(primitive: Any, *arrays: Array) -> None:
+    """Raise TypeError unless the shapes are equal up to scalars and axes of length 1."""
     shapes = [a.shape for a in arrays if a.shape]
     if len({len(s) for s in shapes}) <= 1:
         try:
@@ -122,7 +125,8 @@ def _check_shapes(primitive: Any, *arrays: Array) -> None:
     )
 
 
-def _different_dtypes(primitive: Any, *arrays: Array) -> TypeError:
+def different_dtypes(primitive: Any, *arrays: Array) -> TypeError:
+    """The error of operands that do not have one dtype."""
     return TypeError(
         f"lax.{primitive.name} requires arguments to have the same dtypes, got {', '.join(dtypes.name(a.dtype) for a in arrays)} at "
         f"{user_line()} (pullback.numpy promotes; pullback.lax does not)"
@@ -132,7 +136,8 @@ def _different_dtypes(primitive: Any, *arrays: Array) -> TypeError:
 _KIND_NAMES = {"b": "bool", "i": "signed integer", "u": "unsigned integer", "f": "floating", "c": "complex"}
 
 
-def _unaccepted(primitive: Any, kinds: str, x: Array) -> TypeError:
+def unaccepted(primitive: Any, kinds: str, x: Array) -> TypeError:
+    """The error of an operand whose dtype is of none of `kinds`."""
     return TypeError(
         f"lax.{primitive.name} does not accept dtype {dtypes.name(x.dtype)}, at {user_line()}. It accepts "
         f"{', '.join(_KIND_NAMES[k] for k in kinds)} dtypes"
@@ -144,47 +149,47 @@ def _unaccepted(primitive: Any, kinds: str, x: Array) -> TypeError:
 
 def exp(x: Any, *, accuracy: Any = None) -> Array:
     """The exponential e^x, of floating or complex x."""
-    return _unary(table.exp_p, x, INEXACT, accuracy)
+    return unary(table.exp_p, x, INEXACT, accuracy)
 
 
 def exp2(x: Any, *, accuracy: Any = None) -> Array:
     """2^x, of floating or complex x."""
-    return _unary(table.exp2_p, x, INEXACT, accuracy)
+    return unary(table.exp2_p, x, INEXACT, accuracy)
 
 
 def expm1(x: Any, *, accuracy: Any = None) -> Array:
     """e^x - 1, exact also for small x."""
-    return _unary(table.expm1_p, x, INEXACT, accuracy)
+    return unary(table.expm1_p, x, INEXACT, accuracy)
 
 
 def log(x: Any, *, accuracy: Any = None) -> Array:
     """The natural logarithm: NaN for negative reals, the principal branch for complex x."""
-    return _unary(table.log_p, x, INEXACT, accuracy)
+    return unary(table.log_p, x, INEXACT, accuracy)
 
 
 def log1p(x: Any, *, accuracy: Any = None) -> Array:
     """log(1 + x), exact also for small x."""
-    return _unary(table.log1p_p, x, INEXACT, accuracy)
+    return unary(table.log1p_p, x, INEXACT, accuracy)
 
 
 def logistic(x: Any, *, accuracy: Any = None) -> Array:
     """The logistic function 1 / (1 + e^-x)."""
-    return _unary(table.logistic_p, x, INEXACT, accuracy)
+    return unary(table.logistic_p, x, INEXACT, accuracy)
 
 
 def sqrt(x: Any, *, accuracy: Any = None) -> Array:
     """The square root: NaN for negative reals, the principal branch for complex x."""
-    return _unary(table.sqrt_p, x, INEXACT, accuracy)
+    return unary(table.sqrt_p, x, INEXACT, accuracy)
 
 
 def rsqrt(x: Any, *, accuracy: Any = None) -> Array:
     """1 / √x."""
-    return _unary(table.rsqrt_p, x, INEXACT, accuracy)
+    return unary(table.rsqrt_p, x, INEXACT, accuracy)
 
 
 def cbrt(x: Any, *, accuracy: Any = None) -> Array:
     """The real cube root, negative for negative x."""
-    return _unary(table.cbrt_p, x, FLOAT, accuracy)
+    return unary(table.cbrt_p, x, FLOAT, accuracy)
 
 
 # ---- trigonometric and hyperbolic functions ----------------------------------------------------------------------------
@@ -196,67 +201,67 @@ def sin(x: Any, *, accuracy: Any = None) -> Array:
     >>> sin(0.0)
     Array(0., dtype=float32, weak_type=True)
     """
-    return _unary(table.sin_p, x, INEXACT, accuracy)
+    return unary(table.sin_p, x, INEXACT, accuracy)
 
 
 def cos(x: Any, *, accuracy: Any = None) -> Array:
     """The cosine, in radians."""
-    return _unary(table.cos_p, x, INEXACT, accuracy)
+    return unary(table.cos_p, x, INEXACT, accuracy)
 
 
 def tan(x: Any, *, accuracy: Any = None) -> Array:
     """The tangent, in radians."""
-    return _unary(table.tan_p, x, INEXACT, accuracy)
+    return unary(table.tan_p, x, INEXACT, accuracy)
 
 
 def asin(x: Any) -> Array:
     """The inverse sine, in [-π/2, π/2]; NaN for reals outside [-1, 1]."""
-    return _unary(table.asin_p, x, INEXACT)
+    return unary(table.asin_p, x, INEXACT)
 
 
 def acos(x: Any) -> Array:
     """The inverse cosine, in [0, π]; NaN for reals outside [-1, 1]."""
-    return _unary(table.acos_p, x, INEXACT)
+    return unary(table.acos_p, x, INEXACT)
 
 
 def atan(x: Any) -> Array:
     """The inverse tangent, in [-π/2, π/2]."""
-    return _unary(table.atan_p, x, INEXACT)
+    return unary(table.atan_p, x, INEXACT)
 
 
 def atan2(x: Any, y: Any) -> Array:
     """The angle in [-π, π] of the point (y, x), by the signs of both; note that `x` is the vertical coordinate."""
-    return _binary(table.atan2_p, x, y, INEXACT)
+    return binary(table.atan2_p, x, y, INEXACT)
 
 
 def sinh(x: Any) -> Array:
     """The hyperbolic sine."""
-    return _unary(table.sinh_p, x, INEXACT)
+    return unary(table.sinh_p, x, INEXACT)
 
 
 def cosh(x: Any) -> Array:
     """The hyperbolic cosine."""
-    return _unary(table.cosh_p, x, INEXACT)
+    return unary(table.cosh_p, x, INEXACT)
 
 
 def tanh(x: Any, *, accuracy: Any = None) -> Array:
     """The hyperbolic tangent."""
-    return _unary(table.tanh_p, x, INEXACT, accuracy)
+    return unary(table.tanh_p, x, INEXACT, accuracy)
 
 
 def asinh(x: Any) -> Array:
     """The inverse hyperbolic sine."""
-    return _unary(table.asinh_p, x, INEXACT)
+    return unary(table.asinh_p, x, INEXACT)
 
 
 def acosh(x: Any) -> Array:
     """The inverse hyperbolic cosine; NaN for reals below 1."""
-    return _unary(table.acosh_p, x, INEXACT)
+    return unary(table.acosh_p, x, INEXACT)
 
 
 def atanh(x: Any) -> Array:
     """The inverse hyperbolic tangent; NaN for reals outside [-1, 1]."""
-    return _unary(table.atanh_p, x, INEXACT)
+    return unary(table.atanh_p, x, INEXACT)
 
 
 # ---- arithmetic --------------------------------------------------------------------------------------------------------
@@ -272,12 +277,12 @@ def add(x: Any, y: Any) -> Array:
       ...
     TypeError: lax.add requires arguments to have the same dtypes, got int32, float32 ...
     """
-    return _binary(add_p, x, y, NUMERIC)
+    return binary(add_p, x, y, NUMERIC)
 
 
 def sub(x: Any, y: Any) -> Array:
     """x - y, of numbers of one dtype."""
-    return _binary(sub_p, x, y, NUMERIC)
+    return binary(sub_p, x, y, NUMERIC)
 
 
 def mul(x: Any, y: Any, *, out_dtype: Any = None) -> Array:
@@ -286,46 +291,46 @@ def mul(x: Any, y: Any, *, out_dtype: Any = None) -> Array:
         dtype = dtypes.canonicalize_dtype(out_dtype)
         x, y = as_array(x), as_array(y)
         if x.dtype != y.dtype:
-            raise _different_dtypes(mul_p, x, y)
+            raise different_dtypes(mul_p, x, y)
         x, y = convert(x, dtype), convert(y, dtype)
-    return _binary(mul_p, x, y, NUMERIC)
+    return binary(mul_p, x, y, NUMERIC)
 
 
 def div(x: Any, y: Any) -> Array:
     """x / y; integers truncate towards zero, and integer division by zero gives -1 (all bits set)."""
-    return _binary(table.div_p, x, y, NUMERIC)
+    return binary(table.div_p, x, y, NUMERIC)
 
 
 def rem(x: Any, y: Any) -> Array:
     """The remainder of x / y truncated: of the sign of `x`. Integer x rem 0 is x."""
-    return _binary(table.rem_p, x, y, "iuf")
+    return binary(table.rem_p, x, y, "iuf")
 
 
 def neg(x: Any) -> Array:
     """-x; unsigned integers wrap around."""
-    return _unary(neg_p, x, NUMERIC)
+    return unary(neg_p, x, NUMERIC)
 
 
 def abs(x: Any) -> Array:
     """|x|, real also for complex x, of signed numbers. The absolute value of the least integer is itself."""
-    return _unary(table.abs_p, x, "ifc")
+    return unary(table.abs_p, x, "ifc")
 
 
 def sign(x: Any) -> Array:
     """-1, 0 or 1 for reals (NaN, and zeros with their signs, stay), x / |x| for complex x."""
-    return _unary(table.sign_p, x, NUMERIC)
+    return unary(table.sign_p, x, NUMERIC)
 
 
 def square(x: Any) -> Array:
     """x²."""
-    return _unary(table.square_p, x, NUMERIC)
+    return unary(table.square_p, x, NUMERIC)
 
 
 def reciprocal(x: Any) -> Array:
     """1 / x, of floating or complex x."""
     x = as_array(x)
     if dtypes.kind(x.dtype) not in INEXACT:
-        raise _unaccepted(table.integer_pow_p, INEXACT, x)
+        raise unaccepted(table.integer_pow_p, INEXACT, x)
     return table.integer_pow_p.bind(x, y=-1)
 
 
@@ -333,7 +338,7 @@ def integer_pow(x: Any, y: int) -> Array:
     """x^y for a Python integer `y`. Raises TypeError for negative `y` and integers `x`, or if `y` is not an integer."""
     x = as_array(x)
     if dtypes.kind(x.dtype) not in NUMERIC:
-        raise _unaccepted(table.integer_pow_p, NUMERIC, x)
+        raise unaccepted(table.integer_pow_p, NUMERIC, x)
     if not hasattr(y, "__index__"):
         raise TypeError(f"lax.integer_pow: the exponent must be an integer, got {y!r}; see lax.pow for other exponents")
     exponent = int(y.__index__())
@@ -351,15 +356,21 @@ def pow(x: Any, y: Any) -> Array:
     Array(8., dtype=float32, weak_type=True)
     """
     x, y = as_array(x), as_array(y)
-    table.pow_p.check_dtypes(x.dtype, y.dtype)
+    if dtypes.kind(x.dtype) not in INEXACT:
+        raise unaccepted(table.pow_p, INEXACT, x)
+    if x.dtype != y.dtype and not dtypes.is_integer(y.dtype):
+        raise TypeError(
+            f"lax.pow: the exponent must have the base's dtype or an integer one, got {dtypes.name(x.dtype)} and "
+            f"{dtypes.name(y.dtype)}, at {user_line()}"
+        )
     if x.shape != y.shape:
-        _check_shapes(table.pow_p, x, y)
+        check_shapes(table.pow_p, x, y)
     return current().process(table.pow_p, (x, y), {})
 
 
 def mulhi(x: Any, y: Any, /) -> Array:
     """The high half of the product of two integers: their product shifted right by the width of the dtype."""
-    return _binary(table.mulhi_p, x, y, INTEGER)
+    return binary(table.mulhi_p, x, y, INTEGER)
 
 
 # ---- extrema and rounding ----------------------------------------------------------------------------------------------
@@ -367,12 +378,12 @@ def mulhi(x: Any, y: Any, /) -> Array:
 
 def max(x: Any, y: Any) -> Array:
     """The larger of `x` and `y`, NaN if one is; complex numbers compare by real, then imaginary parts."""
-    return _binary(table.max_p, x, y, table.max_p.kinds)
+    return binary(table.max_p, x, y, table.max_p.kinds)
 
 
 def min(x: Any, y: Any) -> Array:
     """The smaller of `x` and `y`, NaN if one is; complex numbers compare by real, then imaginary parts."""
-    return _binary(table.min_p, x, y, table.min_p.kinds)
+    return binary(table.min_p, x, y, table.min_p.kinds)
 
 
 def clamp(min: Any, x: Any, max: Any) -> Array:
@@ -383,9 +394,9 @@ def clamp(min: Any, x: Any, max: Any) -> Array:
     """
     low, x, high = as_array(min), as_array(x), as_array(max)
     if not low.dtype == x.dtype == high.dtype:
-        raise _different_dtypes(table.clamp_p, low, x, high)
+        raise different_dtypes(table.clamp_p, low, x, high)
     if dtypes.kind(x.dtype) not in table.clamp_p.kinds:
-        raise _unaccepted(table.clamp_p, table.clamp_p.kinds, x)
+        raise unaccepted(table.clamp_p, table.clamp_p.kinds, x)
     for name, bound in (("min", low), ("max", high)):
         if bound.shape not in ((), x.shape):
             raise TypeError(f"lax.clamp: {name} must be a scalar or have the shape {x.shape} of x; got {bound.shape}, at {user_line()}")
@@ -394,12 +405,12 @@ def clamp(min: Any, x: Any, max: Any) -> Array:
 
 def floor(x: Any) -> Array:
     """The largest integer not above x, as a float."""
-    return _unary(table.floor_p, x, FLOAT)
+    return unary(table.floor_p, x, FLOAT)
 
 
 def ceil(x: Any) -> Array:
     """The smallest integer not below x, as a float."""
-    return _unary(table.ceil_p, x, FLOAT)
+    return unary(table.ceil_p, x, FLOAT)
 
 
 def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZERO) -> Array:
@@ -410,13 +421,13 @@ def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZER
     """
     x = as_array(x)
     if dtypes.kind(x.dtype) not in FLOAT:
-        raise _unaccepted(table.round_p, FLOAT, x)
+        raise unaccepted(table.round_p, FLOAT, x)
     return current().process(table.round_p, (x,), {"rounding_method": RoundingMethod(rounding_method)})
 
 
 def nextafter(x1: Any, x2: Any) -> Array:
     """The number next to `x1` in its dtype, in the direction of `x2`."""
-    return _binary(table.nextafter_p, x1, x2, FLOAT)
+    return binary(table.nextafter_p, x1, x2, FLOAT)
 
 
 # ---- comparison --------------------------------------------------------------------------------------------------------
@@ -424,37 +435,37 @@ def nextafter(x1: Any, x2: Any) -> Array:
 
 def eq(x: Any, y: Any) -> Array:
     """Whether x = y, as booleans."""
-    return _binary(table.eq_p, x, y, table.eq_p.kinds)
+    return binary(table.eq_p, x, y, table.eq_p.kinds)
 
 
 def ne(x: Any, y: Any) -> Array:
     """Whether x ≠ y, as booleans."""
-    return _binary(table.ne_p, x, y, table.ne_p.kinds)
+    return binary(table.ne_p, x, y, table.ne_p.kinds)
 
 
 def lt(x: Any, y: Any) -> Array:
     """Whether x < y, as booleans. Complex numbers have no order (TypeError)."""
-    return _binary(table.lt_p, x, y, _ORDERED)
+    return binary(table.lt_p, x, y, _ORDERED)
 
 
 def le(x: Any, y: Any) -> Array:
     """Whether x ≤ y, as booleans. Complex numbers have no order (TypeError)."""
-    return _binary(table.le_p, x, y, _ORDERED)
+    return binary(table.le_p, x, y, _ORDERED)
 
 
 def gt(x: Any, y: Any) -> Array:
     """Whether x > y, as booleans. Complex numbers have no order (TypeError)."""
-    return _binary(table.gt_p, x, y, _ORDERED)
+    return binary(table.gt_p, x, y, _ORDERED)
 
 
 def ge(x: Any, y: Any) -> Array:
     """Whether x ≥ y, as booleans. Complex numbers have no order (TypeError)."""
-    return _binary(table.ge_p, x, y, _ORDERED)
+    return binary(table.ge_p, x, y, _ORDERED)
 
 
 def is_finite(x: Any) -> Array:
     """Whether x is neither infinite nor NaN, as booleans."""
-    return _unary(table.is_finite_p, x, FLOAT)
+    return unary(table.is_finite_p, x, FLOAT)
 
 
 # ---- bits --------------------------------------------------------------------------------------------------------------
@@ -462,47 +473,47 @@ def is_finite(x: Any) -> Array:
 
 def bitwise_and(x: Any, y: Any) -> Array:
     """The bits set in both integers, or the conjunction of booleans."""
-    return _binary(table.and_p, x, y, BITS)
+    return binary(table.and_p, x, y, BITS)
 
 
 def bitwise_or(x: Any, y: Any) -> Array:
     """The bits set in one of two integers, or the disjunction of booleans."""
-    return _binary(table.or_p, x, y, BITS)
+    return binary(table.or_p, x, y, BITS)
 
 
 def bitwise_xor(x: Any, y: Any) -> Array:
     """The bits that differ between two integers, or whether booleans differ."""
-    return _binary(table.xor_p, x, y, BITS)
+    return binary(table.xor_p, x, y, BITS)
 
 
 def bitwise_not(x: Any) -> Array:
     """All bits of an integer flipped, or the negation of booleans."""
-    return _unary(table.not_p, x, BITS)
+    return unary(table.not_p, x, BITS)
 
 
 def shift_left(x: Any, y: Any) -> Array:
     """x · 2^y modulo the width; 0 if `y` is negative or not below the width."""
-    return _binary(table.shift_left_p, x, y, INTEGER)
+    return binary(table.shift_left_p, x, y, INTEGER)
 
 
 def shift_right_logical(x: Any, y: Any) -> Array:
     """The bits of `x` moved right, filled with zeros; 0 if `y` is negative or not below the width."""
-    return _binary(table.shift_right_logical_p, x, y, INTEGER)
+    return binary(table.shift_right_logical_p, x, y, INTEGER)
 
 
 def shift_right_arithmetic(x: Any, y: Any) -> Array:
     """The bits of `x` moved right, filled with its sign; all sign if `y` is negative or not below the width."""
-    return _binary(table.shift_right_arithmetic_p, x, y, INTEGER)
+    return binary(table.shift_right_arithmetic_p, x, y, INTEGER)
 
 
 def population_count(x: Any) -> Array:
     """The number of bits set, in the operand's dtype."""
-    return _unary(table.population_count_p, x, INTEGER)
+    return unary(table.population_count_p, x, INTEGER)
 
 
 def clz(x: Any) -> Array:
     """The number of leading zero bits, in the operand's dtype."""
-    return _unary(table.clz_p, x, INTEGER)
+    return unary(table.clz_p, x, INTEGER)
 
 
 # ---- complex parts -----------------------------------------------------------------------------------------------------
@@ -517,7 +528,7 @@ def complex(x: Any, y: Any) -> Array:
     x, y = as_array(x), as_array(y)
     table.complex_p.type_of(x.aval.update(shape=()), y.aval.update(shape=()))
     if x.shape != y.shape:
-        _check_shapes(table.complex_p, x, y)
+        check_shapes(table.complex_p, x, y)
     return current().process(table.complex_p, (x, y), {})
 
 

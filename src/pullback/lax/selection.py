@@ -18,6 +18,7 @@ class SelectN(LinearPrimitive):
     """Elementwise `cases[which]`. `which` is boolean (two cases) or int32, a scalar or of the cases' shape."""
 
     name = "select_n"
+    weakness = "cases"  # `which` has no say in it
 
     def is_linear(self, active: Sequence[bool]) -> bool:
         return not active[0]

@@ -10,7 +10,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from pullback.core import dtypes
+from pullback.core import dtypes, linear
 from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
 from pullback.core.primitive import LinearPrimitive
@@ -72,6 +72,8 @@ class ReduceSum(LinearPrimitive):
         return np.add.reduce(x, axes if len(axes) < x.ndim else None, x.dtype)
 
     def transpose(self, ct: Any, x: Any, *, axes: Shape) -> Sequence[Any]:
+        if len(axes) == len(x.shape):
+            return [ct]  # uniform
         kept = tuple(i for i in range(len(x.shape)) if i not in axes)
         return [broadcast_in_dim_p.bind(ct, shape=x.shape, broadcast_dimensions=kept)]
 
@@ -201,6 +203,9 @@ def broadcast_to(x: Array, shape: Shape) -> Array:
     return broadcast_in_dim_p.bind(
         x, shape=shape, broadcast_dimensions=tuple(range(len(shape) - len(x.shape), len(shape)))
     )
+
+
+linear.materialize = broadcast_to
 
 
 def reshape(operand: Any, new_sizes: Any, dimensions: Sequence[int] | None = None, *, out_sharding: Any = None) -> Array:

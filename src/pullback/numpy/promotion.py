@@ -6,12 +6,13 @@ must cost nothing but the look: it skips promotion altogether.
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 import numpy as np
 
 from pullback.core import config, dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, from_scalar
+from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import current
 from pullback.core.types import broadcast_shapes
@@ -56,21 +57,25 @@ def scalar_like(x: Any, y: Array) -> Array | None:
 def promote(name: str, *args: Any) -> list[Array]:
     """Arrays of the common dtype of `args`, which may be Arrays, NumPy values and Python scalars."""
     arrays = [array_like(a, name) for a in args]
-    first = arrays[0]
-    dtype, weak = first.dtype, first.weak_type
-    for a in arrays[1:]:
-        dtype, weak = dtypes.promote_pair(dtype, weak, a.dtype, a.weak_type)
+    dtype, weak = _common(arrays)
     return [convert(a, dtype, weak) for a in arrays]
 
 
 def promote_inexact(name: str, *args: Any) -> list[Array]:
     """As `promote`, with integers and booleans made floating."""
-    arrays = promote(name, *args)
-    dtype = arrays[0].dtype
-    if dtypes.is_inexact(dtype):
-        return arrays
-    weak = arrays[0].weak_type and not dtype == dtypes.bool_
-    return [convert(a, dtypes.to_inexact(dtype), weak) for a in arrays]
+    arrays = [array_like(a, name) for a in args]
+    dtype, weak = _common(arrays)
+    if not dtypes.is_inexact(dtype):
+        # Straight from the operands' types: going through the common integer type would wrap negative numbers.
+        dtype, weak = dtypes.to_inexact(dtype), weak and dtype != dtypes.bool_
+    return [convert(a, dtype, weak) for a in arrays]
+
+
+def _common(arrays: Sequence[Array]) -> tuple[DType, bool]:
+    dtype, weak = arrays[0].dtype, arrays[0].weak_type
+    for a in arrays[1:]:
+        dtype, weak = dtypes.promote_pair(dtype, weak, a.dtype, a.weak_type)
+    return dtype, weak
 
 
 def check_ranks(name: str, *arrays: Array) -> None:
@@ -107,12 +112,19 @@ def binary(name: str, primitive: Any, doc: str, inexact: bool = False) -> Callab
     promote_operands = promote_inexact if inexact else promote
 
     def function(x: Any, y: Any, /) -> Array:
+        if x.__class__ is ConcreteArray and y.__class__ is ConcreteArray:
+            a, b = x._value, y._value
+            if (
+                a.dtype is b.dtype and a.shape == b.shape and x.weak_type is y.weak_type
+                and (not inexact or a.dtype.kind in "fc")
+            ):  # fmt: skip
+                return current().process(primitive, (x, y), {})
         if isinstance(x, Array):
-            if not isinstance(y, Array):
+            if not isinstance(y, Array) and (not inexact or x.dtype.kind in "fc"):
                 scalar = scalar_like(y, x)
                 if scalar is not None:
                     y = scalar
-        elif isinstance(y, Array):
+        elif isinstance(y, Array) and (not inexact or y.dtype.kind in "fc"):
             scalar = scalar_like(x, y)
             if scalar is not None:
                 x = scalar

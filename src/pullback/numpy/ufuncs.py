@@ -459,8 +459,8 @@ def _float_divmod(x: Array, y: Array) -> tuple[Array, Array]:
     remainder = e.rem_p.bind(x, y)
     quotient = divide(subtract(x, remainder), y)
     wrong = logical_and(not_equal(remainder, 0), not_equal(sign(y), sign(remainder)))
-    quotient = select(wrong, subtract(quotient, 1), quotient)
-    return e.round_p.bind(quotient, rounding_method=0), select(wrong, add(remainder, y), remainder)
+    quotient = e.round_p.bind(select(wrong, subtract(quotient, 1), quotient), rounding_method=0)
+    return select(equal(y, 0), divide(x, y), quotient), select(wrong, add(remainder, y), remainder)
 
 
 def mod(x1: Any, x2: Any, /) -> Array:
@@ -766,6 +766,8 @@ def bitwise_count(x: Any, /) -> Array:
     x = array_like(x, "bitwise_count")
     if x.dtype == dtypes.bool_:
         return convert(x, dtypes.uint8)
+    if not dtypes.is_integer(x.dtype):
+        raise TypeError(f"bitwise_count does not accept dtype {dtypes.name(x.dtype)}, at {user_line()}: only integers have bits")
     return convert(e.population_count_p.bind(absolute(x)), dtypes.uint8)
 
 

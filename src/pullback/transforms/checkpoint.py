@@ -20,10 +20,8 @@ from pullback.core.linear import (
     Input,
     Node,
     Tangents,
-    accumulate,
     next_id,
     project,
-    pull_and_free,
     push_nodes,
     reachable,
 )
@@ -187,6 +185,8 @@ def _saveable(policy: Policy, primitive: Any, args: Sequence[Any], params: Param
 class CheckpointNode(Node):
     """The linear action of a checkpointed function: it holds inputs, and recomputes."""
 
+    several = True
+
     __slots__ = ("fun", "policy", "primals", "nodes", "captured", "saved", "trace", "out_types")
 
     def __init__(
@@ -225,17 +225,17 @@ class CheckpointNode(Node):
 
     def pull(self, ct: Any, cotangents: Cotangents) -> None:
         inputs, outs = self.recompute()
-        inner: Cotangents = {}
+        inner = Cotangents()
         for node, c in zip(outs, ct):
             if node is not None and c is not None:
-                accumulate(inner, node, c)
-        nodes = reachable(outs)
-        del outs
-        pull_and_free(nodes, inner)
+                inner.add(node, c)
+        node = None
+        del outs  # the pass frees each node when it has been used
+        inner.pull()
         for parent in {n.id: n for n in self.parents()}.values():
-            found = inner.get(inputs[parent.id].id)
+            found = inner.get(inputs[parent.id])
             if found is not None:
-                accumulate(cotangents, parent, found)
+                cotangents.add(parent, found)
 
     def residuals(self) -> Sequence[Any]:
         return list(self.primals)

@@ -15,7 +15,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import filter_traceback, user_line
-from pullback.core.linear import Cotangents, Node, Tangents, accumulate, next_id, project, record_linear, zeros
+from pullback.core.linear import Cotangents, Node, Tangents, next_id, project, record_linear, zeros
 from pullback.core.trace import Params, current, reset_current, set_current
 from pullback.core.tree import (
     PyTreeDef,
@@ -375,7 +375,9 @@ class _BoundMethod:
 
 
 class CustomVJPNode(Node):
-    """The linear action given by a backward function: pull calls it, push transposes it. It has several results."""
+    """The linear action given by a backward function: pull calls it, push transposes it."""
+
+    several = True
 
     __slots__ = ("bwd", "residual", "in_types", "in_nodes", "out_types")
 
@@ -394,7 +396,7 @@ class CustomVJPNode(Node):
     def pull(self, ct: Any, cotangents: Cotangents) -> None:
         for node, ct_in in zip(self.in_nodes, self.bwd(self.residual, ct)):
             if node is not None and ct_in is not None:
-                accumulate(cotangents, node, ct_in)
+                cotangents.add(node, ct_in)
 
     def residuals(self) -> Sequence[Any]:
         return [r for r in self.residual if isinstance(r, Array)]

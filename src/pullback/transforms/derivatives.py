@@ -9,7 +9,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback, user_line
-from pullback.core.linear import Node, pull_and_free, reachable, zeros
+from pullback.core.linear import Cotangents, Node, zeros
 from pullback.core.trace import current, reset_current, set_current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray
@@ -149,7 +149,7 @@ def _value_and_grad(fun: Any, argnums: Any, has_aux: bool, holomorphic: bool, al
     value, node = trace.unwrap(out)
     del out
     value = _check_output(value, holomorphic)
-    cotangents: dict[int, Any] = {}
+    cotangents = Cotangents()
     in_nodes = [trace.unwrap(x)[1] for x in inputs]
     primals = [trace.unwrap(x)[0] for x in inputs] if None in in_nodes else ()
     del inputs
@@ -158,16 +158,15 @@ def _value_and_grad(fun: Any, argnums: Any, has_aux: bool, holomorphic: bool, al
         one = _one.get(dtype)
         if one is None:
             one = _one[dtype] = ConcreteArray(np.ones((), dtype)[()])
-        cotangents[node.id] = one
-        nodes = reachable((node,))
-        del node
-        pull_and_free(nodes, cotangents)
+        cotangents.add(node, one)
+        del node  # the pass frees each node when it has been used
+        cotangents.pull()
     grads: list[Any] = []
     for i, n in enumerate(in_nodes):
         if n is None:
             grads.append(np.zeros(primals[i].shape, dtypes.float0))
         else:
-            g = cotangents.get(n.id)
+            g = cotangents.get(n)
             grads.append(zeros(n.shape, n.dtype) if g is None else g)
     result: list[Any] = []
     start = 0

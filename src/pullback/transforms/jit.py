@@ -146,3 +146,7 @@ def jit(
             nums = (*nums, *(positional.index(n) for n in names if n in positional))
             names = names | {positional[n] for n in nums if -len(positional) <= n < len(positional)}
     return JitFunction(fun, tuple(sorted(set(nums))), names, has_signature)
+
+
+def clear_caches() -> None:
+    """Forget every compiled program."""

@@ -14,12 +14,11 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback
 from pullback.core.linear import (
+    Cotangents,
     Input,
     LinearTrace,
     LinearTracer,
     Node,
-    pull_and_free,
-    pull_nodes,
     push_nodes,
     reachable,
     record_linear,
@@ -47,13 +46,14 @@ class LinearizeTracer(Tracer):
     def __init__(self, trace: Trace, primal: Any, node: Node) -> None:
         self.trace, self.primal, self.node = trace, primal, node
 
+    # The node knows both, and is nearer than an array at the bottom of a stack of transformations.
     @property
     def shape(self) -> Any:  # type: ignore[override]
-        return self.primal.shape
+        return self.node.shape
 
     @property
     def dtype(self) -> Any:  # type: ignore[override]
-        return self.primal.dtype
+        return self.node.dtype
 
     @property
     def weak_type(self) -> Any:  # type: ignore[override]
@@ -76,15 +76,27 @@ class LinearizeTrace(Trace):
         self.parent = parent
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        primals, nodes, active = [], [], False
-        for a in args:
-            if a.__class__ is LinearizeTracer and a.trace is self:
-                active = True
-                primals.append(a.primal)
-                nodes.append(a.node)
-            else:
-                primals.append(a)
-                nodes.append(None)
+        # One and two operands are written out: this is the hot path of reverse mode.
+        primals: Sequence[Any]
+        nodes: Sequence[Node | None]
+        if len(args) == 1:
+            (x,) = args
+            active = x.__class__ is LinearizeTracer and x.trace is self
+            if active:
+                primals, nodes = (x.primal,), (x.node,)
+        elif len(args) == 2:
+            x, y = args
+            n = m = None
+            if x.__class__ is LinearizeTracer and x.trace is self:
+                n, x = x.node, x.primal
+            if y.__class__ is LinearizeTracer and y.trace is self:
+                m, y = y.node, y.primal
+            active = n is not None or m is not None
+            primals, nodes = (x, y), (n, m)
+        else:
+            pairs = [self.unwrap(a) for a in args]
+            primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
+            active = any([n is not None for n in nodes])
         parent = self.parent
         token = set_current(parent)
         try:
@@ -145,7 +157,7 @@ class LinearMap:
     (6.0, 6.0)
     """
 
-    __slots__ = ("_nodes", "_inputs", "_outputs", "_in_tree", "_out_tree", "_out_types", "_transposed", "_what")
+    __slots__ = ("_order", "_inputs", "_outputs", "_in_tree", "_out_tree", "_out_types", "_transposed", "_what")
 
     def __init__(
         self,
@@ -156,14 +168,20 @@ class LinearMap:
         out_types: Sequence[ShapedArray],
         transposed: bool = False,
         what: str = "linear map",
-        nodes: list[Node] | None = None,
     ) -> None:
         # `inputs`: an Input node each, or the ShapedArray of an input without tangents. A tree None stands for one bare
         # array: the tuple of one argument, or one output.
         self._inputs, self._outputs = inputs, outputs
         self._in_tree, self._out_tree, self._out_types = in_tree, out_tree, out_types
         self._transposed, self._what = transposed, what
-        self._nodes = reachable(outputs) if nodes is None else nodes
+        self._order: list[Node] | None = None
+
+    @property
+    def _nodes(self) -> list[Node]:
+        """All nodes, in evaluation order; only application forwards and inspection need it."""
+        if self._order is None:
+            self._order = reachable(self._outputs)
+        return self._order
 
     # ---- application --------------------------------------------------------------------------------------------
 
@@ -196,7 +214,7 @@ class LinearMap:
         if len(args) != 1:
             raise TypeError(f"{self._what}: takes one cotangent, of the structure of the output; got {len(args)} arguments")
         (ct,) = args
-        cotangents: dict[int, Any] = {}
+        cotangents = Cotangents()
         if self._out_tree is None:
             flat = [ct]
             if not isinstance(ct, Array):
@@ -212,13 +230,12 @@ class LinearMap:
         for i, (node, t, c) in enumerate(zip(self._outputs, self._out_types, flat)):
             c = _checked_cotangent(c, t, self._what, self._out_path(i))
             if node is not None and c is not None:
-                old = cotangents.get(node.id)
-                cotangents[node.id] = c if old is None else old + c
-        pull_nodes(self._nodes, cotangents)
-        outs = [
-            _zero(x) if not isinstance(x, Node) else cotangents[x.id] if x.id in cotangents else zeros(x.shape, x.dtype)
-            for x in self._inputs
-        ]
+                cotangents.add(node, c)
+        cotangents.pull()
+        outs = []
+        for x in self._inputs:
+            found = cotangents.get(x) if isinstance(x, Node) else None
+            outs.append(_zero(x) if found is None else found)
         return tuple(outs) if self._in_tree is None else self._in_tree.unflatten(outs)
 
     def _out_path(self, i: int) -> str:
@@ -233,7 +250,7 @@ class LinearMap:
     def T(self) -> LinearMap:
         """The transpose. Of a map of several arguments it returns their cotangents in a tuple."""
         return LinearMap(
-            self._inputs, self._outputs, self._in_tree, self._out_tree, self._out_types, not self._transposed, self._what, self._nodes
+            self._inputs, self._outputs, self._in_tree, self._out_tree, self._out_types, not self._transposed, self._what
         )
 
     def __matmul__(self, other: Any) -> Any:
@@ -370,7 +387,7 @@ def _unflatten_map(structure: _Structure, leaves: Any) -> LinearMap:
     return LinearMap(
         [built[x.id] if isinstance(x, Node) else x for x in m._inputs],
         [None if n is None else built[n.id] for n in m._outputs],
-        m._in_tree, m._out_tree, m._out_types, m._transposed, m._what, [built[n.id] for n in m._nodes],
+        m._in_tree, m._out_tree, m._out_types, m._transposed, m._what,
     )  # fmt: skip
 
 
@@ -558,13 +575,12 @@ def transpose_flat(fun: Callable[..., Any], in_types: Sequence[ShapedArray], cts
     """Cotangents of the inputs of a linear `fun` (flat in, flat out) given those of its outputs (None where zero)."""
     inputs = [Input(t.shape, t.dtype) for t in in_types]
     outs = record_linear(fun, inputs)
-    cotangents: dict[int, Any] = {}
+    cotangents = Cotangents()
     for node, ct in zip(outs, cts):
         if isinstance(node, Node) and ct is not None:
-            old = cotangents.get(node.id)
-            cotangents[node.id] = ct if old is None else old + ct
-    pull_and_free(reachable([n for n in outs if isinstance(n, Node)]), cotangents)
-    return [cotangents.get(n.id) for n in inputs]
+            cotangents.add(node, ct)
+    cotangents.pull()
+    return [cotangents.get(n) for n in inputs]
 
 
 # ---- checks -----------------------------------------------------------------------------------------------------
@@ -579,7 +595,7 @@ def _leaf(tree: Any, x: Any, what: str) -> Array:
         raise leaf_error(tree, x, what) from None
 
 
-def _zero(t: ShapedArray) -> Any:
+def _zero(t: ShapedArray | Node) -> Any:
     if t.dtype == dtypes.float0:
         return np.zeros(t.shape, dtypes.float0)
     return zeros(t.shape, t.dtype)

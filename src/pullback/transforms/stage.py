@@ -15,7 +15,7 @@ from pullback.core import config, dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_frame
 from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var, check_jaxpr
-from pullback.core.trace import Params, Trace, Tracer, current, reset_current, set_current
+from pullback.core.trace import EVAL, Params, Trace, Tracer, current, reset_current, set_current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapeDtypeStruct, ShapedArray, typeof
 
@@ -246,6 +246,28 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
         return out_tree.unflatten(eval_jaxpr(closed.jaxpr, all_consts, *map(as_array, leaves)))
 
     return converted, consts
+
+
+def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
+    """`fun`, its operations staged under the name scope `name` (its own name, if not given)."""
+    scope = name or getattr(fun, "__name__", type(fun).__name__)
+
+    def named(*args: Any, **kwargs: Any) -> Any:
+        with named_scope(scope):
+            return fun(*args, **kwargs)
+
+    named.__name__, named.__doc__ = scope, fun.__doc__
+    return named
+
+
+class ensure_compile_time_eval:
+    """`with ensure_compile_time_eval(): ...` evaluates at once what involves no traced value, even while staging."""
+
+    def __enter__(self) -> None:
+        self._token = set_current(EVAL)
+
+    def __exit__(self, *exc: object) -> None:
+        reset_current(self._token)
 
 
 __all__ = [

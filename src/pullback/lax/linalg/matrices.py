@@ -18,7 +18,7 @@ from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.contraction import dot_general_p
-from pullback.lax.elementwise import conj_p, real_p
+from pullback.lax.elementwise import conj_p, eq_p, real_p
 from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_in_dim_p, convert, move_axis, reduce_sum_p, transpose_p
@@ -140,8 +140,6 @@ def identity(batch: Shape, n: int, dtype: DType) -> Any:
 
 def permutation_matrix(permutation: Any, dtype: DType) -> Any:
     """P with (P x)[i] = x[permutation[i]], for vectors of indices (..., n)."""
-    from pullback.lax.elementwise import eq_p
-
     n = permutation.shape[-1]
     index = ConcreteArray(np.arange(n, dtype=permutation.dtype))
     return convert(eq_p.bind(columns(permutation), index), dtype)

@@ -1,0 +1,1 @@
+"""Benchmarks against JAX, PyTorch, Autograd and NumPy. Run them with `make bench`."""

@@ -1,0 +1,44 @@
+"""A tree of arrays as one vector, and back."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.tree import tree_flatten
+from pullback.lax.arrangement import concatenate
+from pullback.lax.shape import convert, reshape
+
+
+def ravel_pytree(pytree: Any) -> tuple[Array, Callable[[Any], Any]]:
+    """All leaves in one vector (of their common dtype), and the function that makes the tree of such a vector.
+
+    >>> flat, unravel = ravel_pytree({"a": 1.0, "b": (2.0, 3.0)})
+    >>> flat
+    Array([1., 2., 3.], dtype=float32)
+    """
+    leaves, tree = tree_flatten(pytree)
+    arrays = [as_array(x) for x in leaves]
+    if not arrays:
+        return ConcreteArray(np.zeros(0, dtypes.default_dtype(float))), lambda flat: tree.unflatten([])
+    dtype, _ = dtypes.promotion(*arrays)
+    flat = concatenate([reshape(convert(x, dtype), (x.size,)) for x in arrays], 0)
+    shapes, types, sizes = [x.shape for x in arrays], [x.dtype for x in arrays], [x.size for x in arrays]
+    total = sum(sizes)
+
+    def unravel(vector: Any) -> Any:
+        vector = as_array(vector)
+        if vector.shape != (total,):
+            raise ValueError(f"the unravel function takes a vector of shape {(total,)}, got shape {vector.shape}")
+        if vector.dtype != dtype:
+            raise TypeError(f"the unravel function takes a vector of dtype {dtypes.name(dtype)}, got {dtypes.name(vector.dtype)}")
+        parts, start = [], 0
+        for shape, t, n in zip(shapes, types, sizes):
+            parts.append(convert(reshape(vector[start : start + n], shape), t))  # type: ignore[index]
+            start += n
+        return tree.unflatten(parts)
+
+    return flat, unravel

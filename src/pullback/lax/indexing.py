@@ -1,0 +1,773 @@
+"""Reading and writing windows of an array at computed positions: gather and scatter, with XLA's semantics.
+
+`gather` reads one window a row of its index array; the scatters write them, or combine them with what is there. An index row gives the
+start of a window in the axes named by the dimension numbers; its other coordinates are 0. The last axis of the indices holds the rows;
+batching axes pair an axis of the operand with one of the indices.
+
+Positions out of bounds are clamped so that the window lies inside (CLIP), or the whole window is filled or dropped (FILL_OR_DROP).
+PROMISE_IN_BOUNDS is the caller's promise; a broken one clamps in gather, and drops in the scatters. The transpose of a clamping
+gather adds to the clamped positions.
+
+Gather is linear in its operand; scatter, scatter_add and scatter_sub are linear in operand and updates together; their transposes are
+each other. The rules for products and extrema are beside them.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Callable, NamedTuple, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.dtypes import DType
+from pullback.core.errors import user_line
+from pullback.core.primitive import LinearPrimitive, Primitive, is_node
+from pullback.core.trace import Params
+from pullback.core.types import Shape, ShapedArray
+from pullback.lax.elementwise import div_p, eq_p, max_p, min_p
+from pullback.lax.family import add_p, like, mul_p, neg_p
+from pullback.lax.selection import select
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis
+
+
+class GatherScatterMode(enum.Enum):
+    """What happens to windows that are not inside the operand."""
+
+    CLIP = 1
+    FILL_OR_DROP = 2
+    PROMISE_IN_BOUNDS = 3
+    ONE_HOT = 4
+
+    @staticmethod
+    def from_any(s: Any) -> GatherScatterMode:
+        """The mode of a name ("clip", "fill", "drop", "promise_in_bounds", "one_hot"), a mode, or None: FILL_OR_DROP.
+
+        Raises ValueError for anything else.
+        """
+        if isinstance(s, GatherScatterMode):
+            return s
+        if s is None or s == "fill" or s == "drop":
+            return GatherScatterMode.FILL_OR_DROP
+        if s in ("clip", "promise_in_bounds", "one_hot"):
+            return GatherScatterMode[s.upper()]
+        raise ValueError(f'Unknown gather mode "{s}"')
+
+
+CLIP, FILL_OR_DROP, PROMISE_IN_BOUNDS = (
+    GatherScatterMode.CLIP, GatherScatterMode.FILL_OR_DROP, GatherScatterMode.PROMISE_IN_BOUNDS,
+)  # fmt: skip
+
+
+class GatherDimensionNumbers(NamedTuple):
+    """How a gather's axes correspond.
+
+    `offset_dims`: the result's axes that run through a window; the others run over the index rows. `collapsed_slice_dims`: operand axes of
+    window length 1 that the result does not have. `start_index_map`: the operand axis that each index column is for.
+    `operand_batching_dims` and `start_indices_batching_dims` pair axes of operand and indices that run together.
+    """
+
+    offset_dims: tuple[int, ...]
+    collapsed_slice_dims: tuple[int, ...]
+    start_index_map: tuple[int, ...]
+    operand_batching_dims: tuple[int, ...] = ()
+    start_indices_batching_dims: tuple[int, ...] = ()
+
+
+class ScatterDimensionNumbers(NamedTuple):
+    """How a scatter's axes correspond: as `GatherDimensionNumbers`, with the updates in the place of the result."""
+
+    update_window_dims: Sequence[int]
+    inserted_window_dims: Sequence[int]
+    scatter_dims_to_operand_dims: Sequence[int]
+    operand_batching_dims: Sequence[int] = ()
+    scatter_indices_batching_dims: Sequence[int] = ()
+
+
+def _scatter_numbers(n: GatherDimensionNumbers) -> ScatterDimensionNumbers:
+    return ScatterDimensionNumbers(*n)
+
+
+def _gather_numbers(n: ScatterDimensionNumbers) -> GatherDimensionNumbers:
+    return GatherDimensionNumbers(*n)  # type: ignore[arg-type]
+
+
+def _up(axes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(a + 1 for a in axes)
+
+
+def _batched_numbers(n: Any, kept: bool) -> Any:
+    """The numbers with a new axis 0: of windows (`kept`: the indices are not batched), or of operand and indices together."""
+    windows, dropped, index_map, operand_batch, index_batch = n
+    if kept:
+        return type(n)((0, *_up(windows)), _up(dropped), _up(index_map), _up(operand_batch), index_batch)
+    return type(n)(_up(windows), _up(dropped), _up(index_map), (0, *_up(operand_batch)), (0, *_up(index_batch)))
+
+
+# ---- windows as NumPy sees them ---------------------------------------------------------------------------------
+
+
+def _starts(indices: Any, numbers: GatherDimensionNumbers) -> dict[int, Any]:
+    """For each indexed operand axis, the start of every window: arrays of the shape of the index rows."""
+    rows = indices.shape[:-1]
+    if indices.dtype == np.uint64:
+        indices = np.minimum(indices, np.uint64(np.iinfo(np.intp).max))
+    indices = indices.astype(np.intp, copy=False)
+    starts = {axis: indices[..., column] for column, axis in enumerate(numbers.start_index_map)}
+    for axis, d in zip(numbers.operand_batching_dims, numbers.start_indices_batching_dims):
+        along = [-1 if i == d else 1 for i in range(len(rows))]
+        starts[axis] = np.broadcast_to(np.arange(rows[d]).reshape(along), rows)
+    return starts
+
+
+def _valid(shape: Shape, sizes: Shape, starts: dict[int, Any]) -> Any:
+    """Which windows lie inside: an array of the shape of the index rows, or None if all do."""
+    inside = None
+    for axis, start in starts.items():
+        ok = (start >= 0) & (start <= shape[axis] - sizes[axis])
+        inside = ok if inside is None else inside & ok
+    return None if inside is None or inside.all() else inside
+
+
+def _clamped(shape: Shape, sizes: Shape, starts: dict[int, Any]) -> dict[int, Any]:
+    return {axis: np.clip(s, 0, shape[axis] - sizes[axis]) for axis, s in starts.items()}
+
+
+def _windows(x: Any, sizes: Shape, axes: Sequence[int], writeable: bool = False) -> Any:
+    """A view of `x` indexed by window starts in `axes` and then by the position in the window, all its axes."""
+    if not axes:  # one window: index it by a dummy axis
+        axes_shape, axes_strides = (1,), (0,)
+    else:
+        axes_shape = tuple(x.shape[a] - sizes[a] + 1 for a in axes)
+        axes_strides = tuple(x.strides[a] for a in axes)
+    return np.lib.stride_tricks.as_strided(x, (*axes_shape, *sizes), (*axes_strides, *x.strides), writeable=writeable)
+
+
+def _window_index(starts: dict[int, Any], rows: Shape) -> tuple[Any, ...]:
+    return tuple(starts.values()) if starts else (np.zeros(rows, np.intp),)
+
+
+def default_fill(dtype: DType) -> Any:
+    """What a gather reads out of bounds: NaN, the smallest signed or largest unsigned integer, True; a zero key."""
+    kind = dtypes.kind(dtype)
+    if kind in "fc":
+        return dtype.type(np.nan)
+    if kind in "iu":
+        info = dtypes.iinfo(dtype)
+        return dtype.type(info.min if kind == "i" else info.max)
+    return np.zeros((), dtype) if kind == "k" else np.True_
+
+
+class Gather(Primitive):
+    """Windows of operand 0, of shape `slice_sizes`, that start at the rows of operand 1."""
+
+    name = "gather"
+    weakness = "first"
+
+    def type_of(
+        self, x: ShapedArray, indices: ShapedArray, *, dimension_numbers: GatherDimensionNumbers, slice_sizes: Shape, **_: Any
+    ) -> ShapedArray:
+        _check_indices("gather", indices, dimension_numbers)
+        n = dimension_numbers
+        if len(slice_sizes) != x.ndim:
+            raise TypeError(f"Gather op must have one slice size for every input dimension; got {slice_sizes} for operand shape {x.shape}")
+        for i, (m, size) in enumerate(zip(slice_sizes, x.shape)):
+            if not 0 <= m <= size:
+                raise TypeError(f"Slice size at index {i} in gather op is out of range, must be within [0, {size} + 1), got {m}.")
+        dropped = (*n.collapsed_slice_dims, *n.operand_batching_dims)
+        for i in dropped:
+            if slice_sizes[i] > 1:
+                raise TypeError(f"Gather op can only collapse slice dims with bound 1, but bound is {slice_sizes[i]} for index {i}.")
+        rank = indices.ndim - 1 + len(n.offset_dims)
+        _check_numbers("gather", n, x.ndim, rank)
+        window = iter(m for i, m in enumerate(slice_sizes) if i not in dropped)
+        rows = iter(indices.shape[:-1])
+        return x.update(shape=tuple(next(window) if d in n.offset_dims else next(rows) for d in range(rank)))
+
+    def evaluate(
+        self, x: Any, indices: Any, *, dimension_numbers: GatherDimensionNumbers, slice_sizes: Shape, mode: Any, fill_value: Any, **_: Any
+    ) -> Any:
+        n, x = dimension_numbers, np.asarray(x)
+        rows = indices.shape[:-1]
+        starts = _starts(np.asarray(indices), n)
+        valid = _valid(x.shape, slice_sizes, starts) if mode is FILL_OR_DROP else None
+        if (
+            len(starts) == 1
+            and n.start_index_map == n.collapsed_slice_dims
+            and all(m == size for i, (m, size) in enumerate(zip(slice_sizes, x.shape)) if i not in starts)
+        ):
+            # Plain take along one axis.
+            ((axis, start),) = starts.items()
+            out = x.take(start, axis, mode="clip")
+            row_dims = range(axis, axis + len(rows))
+        else:
+            starts = _clamped(x.shape, slice_sizes, starts)
+            out = _windows(x, slice_sizes, list(starts))[_window_index(starts, rows)]
+            dropped = (*n.collapsed_slice_dims, *n.operand_batching_dims)
+            out = out.reshape((*rows, *(m for i, m in enumerate(slice_sizes) if i not in dropped)))
+            row_dims = range(len(rows))
+        if valid is not None:
+            fill = default_fill(x.dtype) if fill_value is None else np.asarray(fill_value).astype(x.dtype)
+            before, after = row_dims.start, out.ndim - row_dims.stop
+            out = np.where(valid.reshape((*(1,) * before, *rows, *(1,) * after)), out, fill)
+        return _arranged(out, row_dims, n.offset_dims)
+
+    def is_linear(self, active: Sequence[bool]) -> bool:
+        return active[0] and not active[1]
+
+    def jvp(self, primals: Any, tangents: Any, **params: Any) -> Any:
+        out = self.bind(*primals, **params)
+        t = tangents[0]
+        return out, None if t is None else self.bind(t, primals[1], **{**params, "fill_value": 0})
+
+    def transpose(
+        self, ct: Any, x: Any, indices: Any, *, dimension_numbers: GatherDimensionNumbers, slice_sizes: Shape, mode: Any,
+        unique_indices: bool, indices_are_sorted: bool, **_: Any,
+    ) -> Sequence[Any]:  # fmt: skip
+        clamps = mode is not FILL_OR_DROP
+        return [
+            scatter_add_p.bind(
+                _zeros(ct, x.shape), indices, ct, dimension_numbers=_scatter_numbers(dimension_numbers),
+                mode=CLIP if clamps else mode, indices_are_sorted=indices_are_sorted,
+                unique_indices=unique_indices and mode is not CLIP,  # distinct positions may meet when clamped
+            ),
+            None,
+        ]  # fmt: skip
+
+    def batch(
+        self, size: int, args: Any, axes: Any, *, dimension_numbers: GatherDimensionNumbers, slice_sizes: Shape, **params: Any
+    ) -> Any:
+        (x, indices), (b, b_indices) = args, axes
+        n = dimension_numbers
+        if b is None:
+            numbers = n._replace(
+                offset_dims=_up(n.offset_dims), start_indices_batching_dims=_up(n.start_indices_batching_dims)
+            )
+            return self.bind(x, move_axis(indices, b_indices, 0), dimension_numbers=numbers, slice_sizes=slice_sizes, **params), 0
+        x = move_axis(x, b, 0)
+        together = b_indices is not None
+        if together:
+            indices = move_axis(indices, b_indices, 0)
+        return (
+            self.bind(
+                x,
+                indices,
+                dimension_numbers=_batched_numbers(n, kept=not together),
+                # An axis of length 0 has no windows of length 1.
+                slice_sizes=(min(1, size) if together else size, *slice_sizes),
+                **params,
+            ),
+            0,
+        )
+
+
+def _arranged(out: Any, row_dims: range, offset_dims: Sequence[int]) -> Any:
+    """`out`, whose axes `row_dims` run over index rows and the others through windows, with the latter at `offset_dims`."""
+    windows = iter(i for i in range(out.ndim) if i not in row_dims)
+    rows = iter(row_dims)
+    order = [next(windows) if d in offset_dims else next(rows) for d in range(out.ndim)]
+    return out if order == list(range(out.ndim)) else out.transpose(order)
+
+
+def _zeros(x: Any, shape: Shape) -> Any:
+    return broadcast_in_dim_p.bind(like(0, x), shape=shape, broadcast_dimensions=())
+
+
+def _check_indices(name: str, indices: ShapedArray, numbers: Any) -> None:
+    if not dtypes.is_integer(indices.dtype):
+        raise ValueError(f"{name}: indices must have an integer type, got {indices}")
+    if not indices.ndim or indices.shape[-1] != len(numbers[2]):
+        raise TypeError(
+            f"{name}: the last axis of the indices must have one entry for each of the operand axes {tuple(numbers[2])} that the "
+            f"dimension numbers map; got indices of shape {indices.shape}"
+        )
+
+
+def _check_numbers(name: str, numbers: Any, operand_rank: int, rank: int) -> None:
+    """The dimension numbers are consistent: `rank` is that of gather's result or of scatter's updates."""
+    windows, dropped, index_map, operand_batch, index_batch = map(tuple, numbers)
+    if list(windows) != sorted(set(windows)) or any(not 0 <= d < rank for d in windows):
+        raise TypeError(f"{name}: window axes {windows} must be increasing axes of an array with {rank} axes")
+    for what, axes in (("dropped", dropped), ("indexed", index_map), ("batching", operand_batch)):
+        if len(set(axes)) != len(axes) or any(not 0 <= a < operand_rank for a in axes):
+            raise TypeError(f"{name}: {what} axes {axes} must be distinct axes of an operand with {operand_rank} axes")
+    if set(operand_batch) & {*dropped, *index_map} or len(operand_batch) != len(index_batch):
+        raise TypeError(f"{name}: batching axes {operand_batch} and {index_batch} must pair up and be neither dropped nor indexed")
+    if len(windows) + len(dropped) + len(operand_batch) != operand_rank:
+        raise TypeError(
+            f"All components of the offset index in a {name} op must either be a offset dimension or explicitly collapsed/batching: "
+            f"window axes {windows}, dropped axes {dropped}, batching axes {operand_batch} for an operand with {operand_rank} axes"
+        )
+
+
+# ---- scatter ----------------------------------------------------------------------------------------------------
+
+
+class ScatterBase(Primitive):
+    """Operand 0 with windows, which start at the rows of operand 1, combined with those of operand 2 by `combine`.
+
+    Windows that meet are combined one after the other, in the order of the rows.
+    """
+
+    weakness = "first"
+    #: The binary ufunc that combines old elements with updates; None replaces them.
+    combine: Any = None
+    kinds = "biufck"
+
+    def type_of(self, x: ShapedArray, indices: ShapedArray, updates: ShapedArray, *, dimension_numbers: ScatterDimensionNumbers, **_: Any) -> ShapedArray:
+        name, n = self.name, dimension_numbers
+        if x.dtype != updates.dtype:
+            raise TypeError(f"lax.{name} requires arguments to have the same dtypes, got {dtypes.name(x.dtype)}, {dtypes.name(updates.dtype)}.")
+        if dtypes.kind(x.dtype) not in self.kinds:
+            raise TypeError(f"{name} does not accept dtype {dtypes.name(x.dtype)}")
+        _check_indices(name, indices, n)
+        if updates.ndim != len(n.update_window_dims) + indices.ndim - 1:
+            raise TypeError(
+                f"{name}: updates of shape {updates.shape} must have the {len(n.update_window_dims)} window axes and an axis for each of "
+                f"the leading axes of indices of shape {indices.shape}"
+            )
+        _check_numbers(name, n, x.ndim, updates.ndim)
+        dropped = (*n.inserted_window_dims, *n.operand_batching_dims)
+        bounds = [m for i, m in enumerate(x.shape) if i not in dropped]
+        if any(updates.shape[d] > m for d, m in zip(n.update_window_dims, bounds)):
+            raise TypeError(
+                f"{name}: the windows of updates of shape {updates.shape} (axes {tuple(n.update_window_dims)}) do not fit into an "
+                f"operand of shape {x.shape}"
+            )
+        rows = tuple(m for d, m in enumerate(updates.shape) if d not in n.update_window_dims)
+        for i, (m, size) in enumerate(zip(rows, indices.shape)):
+            if m != size:
+                raise TypeError(
+                    "Bounds of the scatter dimensions of updates must be the same as the bounds of the corresponding dimensions of "
+                    f"scatter indices. For scatter dimension {i}, updates bound is {m}, indices bound is {size}."
+                )
+        return x
+
+    def evaluate(self, x: Any, indices: Any, updates: Any, *, dimension_numbers: ScatterDimensionNumbers, mode: Any, unique_indices: bool, **_: Any) -> Any:
+        n, indices, updates = dimension_numbers, np.asarray(indices), np.asarray(updates)
+        out = np.array(x, order="C")
+        rows = indices.shape[:-1]
+        sizes = _window_sizes(out.shape, updates.shape, n)
+        row_dims = [d for d in range(updates.ndim) if d not in n.update_window_dims]
+        updates = updates.transpose((*row_dims, *n.update_window_dims)).reshape((*rows, *sizes))
+        starts = _starts(indices, _gather_numbers(n))
+        if mode is CLIP:
+            starts = _clamped(out.shape, sizes, starts)
+        else:
+            valid = _valid(out.shape, sizes, starts)
+            if valid is not None:
+                starts = {axis: s[valid] for axis, s in starts.items()}
+                updates = updates[valid]
+                rows = updates.shape[:1]
+        if not updates.size:
+            return out
+        index = _window_index(starts, rows)
+        combine = self.combine
+        count = updates.size
+        for size in sizes:
+            count //= size
+        if combine is None or unique_indices or count == 1:
+            windows = _windows(out, sizes, list(starts), writeable=True)
+            windows[index] = updates if combine is None else combine(windows[index], updates)
+        else:
+            # One flat position an element, which is the case that ufunc.at is fast in.
+            flat = np.zeros((1,) * updates.ndim, np.intp)
+            strides = [s // out.itemsize for s in out.strides]
+            for axis, start in starts.items():
+                flat = flat + start.reshape((*rows, *(1,) * out.ndim)) * strides[axis]
+            for axis, size in enumerate(sizes):
+                if size > 1:
+                    flat = flat + (np.arange(size) * strides[axis]).reshape((size, *(1,) * (out.ndim - 1 - axis)))
+            positions = np.broadcast_to(flat, updates.shape).reshape(-1)
+            combine.at(out.reshape(-1), positions, updates.reshape(-1))
+        return out
+
+    def batch(self, size: int, args: Any, axes: Any, *, dimension_numbers: ScatterDimensionNumbers, **params: Any) -> Any:
+        (x, indices, updates), (b, b_indices, b_updates) = args, axes
+        x, updates = batch_first(x, b, size), batch_first(updates, b_updates, size)
+        together = b_indices is not None
+        if together:
+            indices = move_axis(indices, b_indices, 0)
+        return self.bind(x, indices, updates, dimension_numbers=_batched_numbers(dimension_numbers, kept=not together), **params), 0
+
+    def read(self, x: Any, indices: Any, updates_shape: Shape, params: Params, fill_value: Any = 0) -> Any:
+        """The elements of `x` that updates of `updates_shape` go to; `fill_value` where they are dropped."""
+        numbers, mode = params["dimension_numbers"], params["mode"]
+        return gather_p.bind(
+            x, indices, dimension_numbers=_gather_numbers(numbers), slice_sizes=_window_sizes(x.shape, updates_shape, numbers),
+            mode=CLIP if mode is CLIP else FILL_OR_DROP, fill_value=fill_value,
+            indices_are_sorted=params["indices_are_sorted"], unique_indices=params["unique_indices"],
+        )  # fmt: skip
+
+
+def _window_sizes(shape: Shape, updates_shape: Shape, n: ScatterDimensionNumbers) -> Shape:
+    window = iter(updates_shape[d] for d in n.update_window_dims)
+    dropped = (*n.inserted_window_dims, *n.operand_batching_dims)
+    return tuple(min(1, m) if i in dropped else next(window) for i, m in enumerate(shape))
+
+
+def _is_unique(indices: Any, params: Params) -> bool:
+    """Whether no two windows can meet: promised, or there is only one."""
+    count = 1
+    for m in indices.shape[:-1]:
+        count *= m
+    return params["unique_indices"] or count <= 1
+
+
+class Scatter(ScatterBase, LinearPrimitive):
+    """Replaces windows; where several meet, the last one stays."""
+
+    name = "scatter"
+    linear_in = (0, 2)
+
+    def transpose(self, ct: Any, x: Any, indices: Any, updates: Any, **params: Any) -> Sequence[Any]:
+        ct_x = ct_updates = None
+        if is_node(x):
+            ct_x = self.bind(ct, indices, _zeros(ct, updates.shape), **params)
+        if is_node(updates):
+            ct_updates = self.read(ct, indices, updates.shape, params)
+            if not _is_unique(indices, params):
+                # Only the update that stays has a cotangent: number the updates, and see which numbers stay.
+                size = 1
+                for m in updates.shape:
+                    size *= m
+                number = ConcreteArray(np.arange(1, size + 1, dtype=np.int32).reshape(updates.shape))
+                numbers = self.bind(_zeros(number, x.shape), indices, number, **params)
+                stays = eq_p.bind(self.read(numbers, indices, updates.shape, params), number)
+                ct_updates = select(stays, ct_updates, _zeros(ct, updates.shape))
+        return [ct_x, None, ct_updates]
+
+
+class ScatterAdd(ScatterBase, LinearPrimitive):
+    """Adds to windows."""
+
+    name = "scatter_add"
+    linear_in = (0, 2)
+    combine = np.add
+    kinds = "iufc"
+
+    def transpose(self, ct: Any, x: Any, indices: Any, updates: Any, **params: Any) -> Sequence[Any]:
+        return [
+            ct if is_node(x) else None,
+            None,
+            self.read(ct, indices, updates.shape, params) if is_node(updates) else None,
+        ]
+
+
+class ScatterSub(ScatterAdd):
+    """Subtracts from windows."""
+
+    name = "scatter_sub"
+    combine = np.subtract
+
+    def transpose(self, ct: Any, x: Any, indices: Any, updates: Any, **params: Any) -> Sequence[Any]:
+        ct_x, _, ct_updates = super().transpose(ct, x, indices, updates, **params)
+        return [ct_x, None, None if ct_updates is None else neg_p.bind(ct_updates)]
+
+
+class ScatterMul(ScatterBase):
+    """Multiplies windows."""
+
+    name = "scatter_mul"
+    combine = np.multiply
+    kinds = "iufc"
+
+    def is_linear(self, active: Sequence[bool]) -> bool:
+        return active[0] and not any(active[1:])
+
+    def jvp(self, primals: Any, tangents: Any, **params: Any) -> Any:
+        x, indices, updates = primals
+        t_x, _, t_updates = tangents
+        out = self.bind(x, indices, updates, **params)
+        t_out = None if t_x is None else self.bind(t_x, indices, updates, **params)
+        if t_updates is not None:
+            if not _is_unique(indices, params):
+                return self._jvp_by_rounds(primals, tangents, params)
+            # No windows meet, so that out = x · u at them, and the derivative along u is x · t_u.
+            products = mul_p.bind(self.read(x, indices, updates.shape, params), t_updates)
+            base = _zeros(out, x.shape) if t_out is None else t_out
+            t_out = scatter_add_p.bind(base, indices, products, **params)
+        return out, t_out
+
+    def _jvp_by_rounds(self, primals: Any, tangents: Any, params: Params) -> Any:
+        # Where factors meet, x·Πu is a product of as many multiplications with unique positions, each differentiated for itself.
+        (x, indices, updates), (t, _, t_updates) = primals, tangents
+        known = concrete_value(indices)
+        if known is None:
+            raise NotImplementedError(
+                "derivatives of scatter_mul with respect to the updates need unique positions or indices that are known while "
+                f"tracing, at {user_line()}: pass unique_indices=True if the positions are distinct"
+            )
+        for masked in rounds(known, params["dimension_numbers"], x.shape, updates.shape, params["mode"]):
+            once = {**params, "unique_indices": True, "mode": FILL_OR_DROP, "indices_are_sorted": False}
+            x, t = self.jvp((x, masked, updates), (t, None, t_updates), **once)
+        return x, t
+
+    def transpose(self, ct: Any, x: Any, indices: Any, updates: Any, **params: Any) -> Sequence[Any]:
+        return [self.bind(ct, indices, updates, **params), None, None]
+
+
+class ScatterExtremum(ScatterBase):
+    """The smaller or larger of old elements and updates. Equal ones share the derivative equally."""
+
+    kinds = "biuf"
+
+    def __init__(self, name: str, combine: Any) -> None:
+        self.name, self.combine = name, combine
+        super().__init__()
+
+    def jvp(self, primals: Any, tangents: Any, **params: Any) -> Any:
+        x, indices, updates = primals
+        t_x, _, t_updates = tangents
+        out = self.bind(x, indices, updates, **params)
+        if t_x is None and t_updates is None:
+            return out, None
+        # out at an element is the extremum of the old element and of all updates that went there. With k of these equal to
+        # it, each contributes 1/k of its tangent.
+        x_won = eq_p.bind(x, out)
+        update_won = eq_p.bind(updates, self.read(out, indices, updates.shape, params))
+        once = {**params, "unique_indices": _is_unique(indices, params)}
+        count = scatter_add_p.bind(convert(x_won, x.dtype), indices, convert(update_won, x.dtype), **once)
+        zeros, update_zeros = _zeros(x, x.shape), _zeros(x, updates.shape)
+        t_x = zeros if t_x is None else select(x_won, t_x, zeros)
+        t_updates = update_zeros if t_updates is None else select(update_won, t_updates, update_zeros)
+        total = scatter_add_p.bind(t_x, indices, t_updates, **once)
+        return out, mul_p.bind(div_p.bind(like(1, x), count), total)
+
+
+gather_p = Gather()
+scatter_p, scatter_add_p, scatter_sub_p, scatter_mul_p = Scatter(), ScatterAdd(), ScatterSub(), ScatterMul()
+scatter_min_p, scatter_max_p = ScatterExtremum("scatter_min", np.minimum), ScatterExtremum("scatter_max", np.maximum)
+
+
+# ---- positions that meet ----------------------------------------------------------------------------------------
+
+
+def concrete_value(x: Any) -> Any:
+    """The NumPy value of an array where it is known, else None."""
+    if x.__class__ is not ConcreteArray:
+        x = x.concrete()
+    return None if x is None else x._value
+
+
+def rounds(indices: Any, numbers: Any, shape: Shape, updates_shape: Shape, mode: Any) -> list[ConcreteArray]:
+    """`indices` (a NumPy array) split into rounds in which no two windows meet.
+
+    Each round has the shape of `indices`, with rows of other rounds moved out of bounds, to be dropped. Windows that meet come in the
+    order of the rows. Clipped positions are clamped.
+    """
+    rows = indices.shape[:-1]
+    sizes = _window_sizes(shape, updates_shape, ScatterDimensionNumbers(*numbers))
+    starts = _starts(np.asarray(indices), GatherDimensionNumbers(*numbers))
+    if mode is CLIP:
+        starts = _clamped(shape, sizes, starts)
+    table = np.stack([np.broadcast_to(s, rows).reshape(-1) for s in _window_index(starts, rows)], -1)
+    if all(sizes[axis] <= 1 for axis in starts):
+        _, place = np.unique(table, axis=0, return_inverse=True)
+        place = place.reshape(-1)
+        order = np.argsort(place, kind="stable")
+        first = np.r_[True, place[order][1:] != place[order][:-1]] if len(order) else np.zeros(0, bool)
+        begin = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0)) if len(order) else order
+        turn = np.empty(len(order), np.intp)
+        turn[order] = np.arange(len(order)) - begin
+    else:
+        turn = np.arange(len(table))  # windows may overlap in part: one after the other
+    count = int(turn.max()) + 1 if len(turn) else 0
+    if not numbers[2]:
+        # Without an indexed axis no row can be moved away; but then rows that differ in the batching axes never meet.
+        if count > 1:
+            raise NotImplementedError(f"several updates of one window without an indexed axis, at {user_line()}")
+        return [ConcreteArray(indices)] * count
+    placed = np.stack([starts[axis] for axis in numbers[2]], -1)
+    out = []
+    for i in range(count):
+        outside = np.where((turn == i).reshape((*rows, 1)), placed, -1)
+        out.append(ConcreteArray(outside.astype(dtypes.canonicalize(dtypes.int64))))
+    return out
+
+
+# ---- public functions -------------------------------------------------------------------------------------------
+
+
+def _ints(values: Any) -> Shape:
+    return tuple([v.__index__() for v in values])
+
+
+def gather(
+    operand: Any,
+    start_indices: Any,
+    dimension_numbers: GatherDimensionNumbers,
+    slice_sizes: Sequence[int],
+    *,
+    unique_indices: bool = False,
+    indices_are_sorted: bool = False,
+    mode: Any = None,
+    fill_value: Any = None,
+) -> Array:
+    """Windows of `operand`, of shape `slice_sizes`, starting at the rows of `start_indices` (XLA's Gather).
+
+    `start_indices` has shape (*rows, number of indexed axes); the result has the rows' axes and, at `offset_dims`, the windows'. With mode
+    None the positions are taken to be in bounds (and clamped). In mode "fill" windows out of bounds read `fill_value` (by default
+    NaN, the smallest signed or the largest unsigned integer, True). Raises TypeError for inconsistent shapes.
+
+    >>> x = as_array(np.arange(10, dtype=np.float32))
+    >>> gather(x, np.array([[7], [2]]), GatherDimensionNumbers((1,), (), (0,)), (3,))
+    Array([[7., 8., 9.],
+           [2., 3., 4.]], dtype=float32)
+    """
+    x, indices = as_array(operand), as_array(start_indices)
+    mode = PROMISE_IN_BOUNDS if mode is None else GatherScatterMode.from_any(mode)
+    params = {
+        "dimension_numbers": GatherDimensionNumbers(*map(_ints, dimension_numbers)), "slice_sizes": _ints(slice_sizes),
+        "indices_are_sorted": bool(indices_are_sorted), "unique_indices": bool(unique_indices), "mode": mode,
+        "fill_value": fill_value if mode is FILL_OR_DROP else None,
+    }  # fmt: skip
+    gather_p.type_of(x.aval, indices.aval, **params)
+    return gather_p.bind(x, indices, **params)
+
+
+def _scatter(primitive: ScatterBase, operand: Any, indices: Any, updates: Any, numbers: Any, is_sorted: bool, unique: bool, mode: Any) -> Array:
+    x, indices, updates = as_array(operand), as_array(indices), as_array(updates)
+    if updates.weak_type and updates.dtype != x.dtype and dtypes.promote_pair(x.dtype, False, updates.dtype, True)[0] == x.dtype:
+        updates = convert(updates, x.dtype)
+    params = {
+        "dimension_numbers": ScatterDimensionNumbers(*map(_ints, numbers)), "indices_are_sorted": bool(is_sorted),
+        "unique_indices": bool(unique), "mode": GatherScatterMode.from_any(mode),
+    }  # fmt: skip
+    primitive.type_of(x.aval, indices.aval, updates.aval, **params)
+    return primitive.bind(x, indices, updates, **params)
+
+
+def scatter(
+    operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
+    unique_indices: bool = False, mode: Any = None,
+) -> Array:  # fmt: skip
+    """`operand` with the windows that start at the rows of `scatter_indices` replaced by `updates` (XLA's Scatter).
+
+    Windows out of bounds are dropped (clamped in mode "clip"); of several at one place the last stays. `unique_indices` promises that
+    none meet. Raises TypeError for inconsistent shapes or dtypes.
+
+    >>> x = as_array(np.zeros(4, np.float32))
+    >>> scatter(x, np.array([[2], [0]]), np.float32([5, 6]), ScatterDimensionNumbers((), (0,), (0,)))
+    Array([6., 0., 5., 0.], dtype=float32)
+    """
+    return _scatter(scatter_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode)
+
+
+def scatter_add(
+    operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
+    unique_indices: bool = False, mode: Any = None,
+) -> Array:  # fmt: skip
+    """As `scatter`, adding `updates` to what is there."""
+    return _scatter(scatter_add_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode)
+
+
+def scatter_sub(
+    operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
+    unique_indices: bool = False, mode: Any = None,
+) -> Array:  # fmt: skip
+    """As `scatter`, subtracting `updates` from what is there."""
+    return _scatter(scatter_sub_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode)
+
+
+def scatter_mul(
+    operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
+    unique_indices: bool = False, mode: Any = None,
+) -> Array:  # fmt: skip
+    """As `scatter`, multiplying what is there by `updates`.
+
+    Differentiating with respect to updates whose positions may repeat needs indices that are known while tracing.
+    """
+    return _scatter(scatter_mul_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode)
+
+
+def scatter_min(
+    operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
+    unique_indices: bool = False, mode: Any = None,
+) -> Array:  # fmt: skip
+    """As `scatter`, keeping the smaller of what is there and `updates` (NaN if one is)."""
+    return _scatter(scatter_min_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode)
+
+
+def scatter_max(
+    operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
+    unique_indices: bool = False, mode: Any = None,
+) -> Array:  # fmt: skip
+    """As `scatter`, keeping the larger of what is there and `updates` (NaN if one is)."""
+    return _scatter(scatter_max_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode)
+
+
+#: With traced indices that may repeat, each window is updated for itself; more than this many would make programs too long.
+_LONGEST_UNROLLED = 16
+
+
+def scatter_apply(
+    operand: Any, scatter_indices: Any, func: Callable[[Any], Any], dimension_numbers: ScatterDimensionNumbers, *,
+    update_shape: Sequence[int] = (), indices_are_sorted: bool = False, unique_indices: bool = False, mode: Any = None,
+) -> Array:  # fmt: skip
+    """`operand` with the elementwise function `func` applied to the windows that start at the rows of `scatter_indices`.
+
+    `update_shape` is the shape that updates would have. A position that occurs k times has `func` applied k times. Raises
+    TypeError if `func` changes shape or dtype, NotImplementedError for many traced indices that are not promised to be unique.
+    """
+    x, indices = as_array(operand), as_array(scatter_indices)
+    numbers = ScatterDimensionNumbers(*map(_ints, dimension_numbers))
+    shape = _ints(update_shape)
+    return apply_windows(x, indices, func, numbers, shape, GatherScatterMode.from_any(mode), unique_indices, indices_are_sorted)
+
+
+def apply_windows(
+    x: Array, indices: Array, func: Callable[[Any], Any], numbers: ScatterDimensionNumbers, shape: Shape, mode: Any, unique: bool, is_sorted: bool
+) -> Array:
+    """`scatter_apply` with checked arguments."""
+    params: Params = {
+        "dimension_numbers": numbers, "indices_are_sorted": bool(is_sorted), "unique_indices": bool(unique), "mode": mode,
+    }  # fmt: skip
+    scatter_p.type_of(x.aval, indices.aval, ShapedArray(shape, x.dtype), **params)
+    if not _is_unique(indices, params):
+        known = concrete_value(indices)
+        count = indices.size // max(1, indices.shape[-1]) if indices.shape[-1] else 1
+        params = {**params, "unique_indices": True, "indices_are_sorted": False}
+        if known is not None:
+            steps = rounds(known, numbers, x.shape, shape, mode)
+            params["mode"] = FILL_OR_DROP
+        elif count <= _LONGEST_UNROLLED:
+            indices = convert(indices, dtypes.int32) if indices.dtype.itemsize < 4 or dtypes.kind(indices.dtype) == "u" else indices
+            if mode is CLIP:
+                sizes = _window_sizes(x.shape, shape, numbers)
+                last = [x.shape[a] - sizes[a] for a in numbers.scatter_dims_to_operand_dims]
+                upper = ConcreteArray(np.broadcast_to(np.asarray(last, indices.dtype), indices.shape))
+                indices = max_p.bind(min_p.bind(indices, upper), like(0, indices))
+            steps = [_only(indices, i) for i in range(count)]
+            params["mode"] = FILL_OR_DROP
+        else:
+            raise NotImplementedError(
+                f"applying a function at {count} traced positions that may repeat, at {user_line()}: pass unique_indices=True if they "
+                "are distinct"
+            )
+    else:
+        steps = [indices]
+    for step in steps:
+        old = scatter_p.read(x, step, shape, params)
+        new = as_array(func(old))
+        if new.shape != old.shape or new.dtype != x.dtype:
+            raise TypeError(f"the function applied to {old.aval} must keep shape and dtype, but gave {new.aval}, at {user_line()}")
+        x = scatter_p.bind(x, step, new, **params)
+    return x
+
+
+def _only(indices: Array, row: int) -> Array:
+    """`indices` with all rows but one moved out of bounds."""
+    chosen = np.zeros(indices.shape[:-1], bool)
+    chosen.reshape(-1)[row] = True
+    return select(ConcreteArray(np.broadcast_to(chosen[..., None], indices.shape)), indices, like(-1, indices))
+
+
+# fmt: off
+__all__ = [
+    "GatherDimensionNumbers", "GatherScatterMode", "ScatterDimensionNumbers", "gather", "gather_p", "scatter", "scatter_add",
+    "scatter_add_p", "scatter_apply", "scatter_max", "scatter_max_p", "scatter_min", "scatter_min_p", "scatter_mul", "scatter_mul_p",
+    "scatter_p", "scatter_sub", "scatter_sub_p",
+]
+# fmt: on

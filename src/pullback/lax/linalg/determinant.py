@@ -1,0 +1,165 @@
+"""Determinants, with derivatives that are right for singular matrices too."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.primitive import Primitive, is_node
+from pullback.core.types import ShapedArray
+from pullback.lax.elementwise import complex_p, imag_p
+from pullback.lax.family import add_p, like, mul_p
+from pullback.lax.linalg.lu import inverse
+from pullback.lax.linalg.matrices import Decomposition, check, gufuncs, real, strong, transposed
+from pullback.lax.shape import batch_first, reduce_sum_p
+
+
+class Det(Decomposition):
+    """The determinant of each matrix."""
+
+    name = "det"
+
+    def type_of(self, a: ShapedArray) -> ShapedArray:
+        check("det", a, square=True)
+        return strong(a.shape[:-2], a.dtype)
+
+    def evaluate(self, a: Any) -> Any:
+        return gufuncs.det(a)
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        # d det(a) = Σ cofactor(a)_ij da_ij (Jacobi's formula), whether or not a has an inverse.
+        (a,), (t,) = primals, tangents
+        return self.bind(a), _sum_of_products(cofactor_p.bind(a), t)
+
+
+class Cofactor(Primitive):
+    """The gradient of det at `a`; or, with matrices x₁, ..., x_k, its k-th derivative in their directions.
+
+    C(a, x₁, ..., x_k)_ij = ∂/∂a_ij ∂/∂t₁ ⋯ ∂/∂t_k det(a + t₁ x₁ + ⋯ + t_k x_k) at t = 0. The determinant is a polynomial, so this
+    is right for every matrix, singular or not. It is linear in each x, and symmetric in all of x₁, ..., x_k and the matrix that it is
+    contracted with; so its derivatives are of the same kind, and its transpose in an x is itself.
+    """
+
+    name = "cofactor"
+    weakness = "never"
+
+    def type_of(self, a: ShapedArray, *xs: ShapedArray) -> ShapedArray:
+        check("cofactor", a, square=True)
+        if any(x.shape != a.shape or x.dtype != a.dtype for x in xs):
+            raise TypeError(f"cofactor takes matrices of one type, got {a}, {', '.join(map(str, xs))}")
+        return strong(a.shape, a.dtype)
+
+    def evaluate(self, a: Any, *xs: Any) -> Any:
+        if not a.size:
+            return np.zeros(a.shape, a.dtype)
+        out = _cofactor_by_inverse(a, xs) if len(xs) < 2 else None
+        return _cofactor_by_svd(a, xs) if out is None else out
+
+    def is_linear(self, active: Sequence[bool]) -> bool:
+        return not active[0] and sum(active) == 1
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        (a, *xs), (t_a, *t_xs) = primals, tangents
+        terms = [] if t_a is None else [self.bind(a, *xs, t_a)]
+        for i, t in enumerate(t_xs):
+            if t is not None:
+                terms.append(self.bind(a, *xs[:i], t, *xs[i + 1 :]))
+        total = terms[0]
+        for term in terms[1:]:
+            total = add_p.bind(total, term)
+        return self.bind(a, *xs), total
+
+    def transpose(self, ct: Any, a: Any, *xs: Any) -> Sequence[Any]:
+        others = [x for x in xs if not is_node(x)]
+        return [None, *(self.bind(a, *others, ct) if is_node(x) else None for x in xs)]
+
+    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None]) -> Any:
+        return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes))), 0
+
+
+def _cofactor_by_inverse(a: Any, xs: Sequence[Any]) -> Any:
+    """det(a) a⁻ᵀ, or its derivative in one direction; None if a matrix is too close to a singular one for that."""
+    inv = gufuncs.inv(a)
+    condition = np.abs(a).sum(-1).max(-1) * np.abs(inv).sum(-1).max(-1)
+    if not (condition < np.finfo(a.dtype).eps ** -0.5).all():
+        return None
+    det, inv_t = gufuncs.det(a)[..., None, None], inv.swapaxes(-1, -2)
+    if not xs:
+        return det * inv_t
+    ratio = inv @ xs[0]
+    return det * (np.trace(ratio, axis1=-2, axis2=-1)[..., None, None] * inv_t - (ratio @ inv).swapaxes(-1, -2))
+
+
+def _cofactor_by_svd(a: Any, xs: Sequence[Any]) -> Any:
+    # With a = u s vᴴ, det(a + Σ t x) = det(u) det(vᴴ) det(s + Σ t y), y = uᴴ x v; and as s is diagonal, the coefficient of
+    # t₁ ⋯ t_r (r = k + 1) is a sum over r different indices and over their permutations σ,
+    #   Σ_(i₁, ..., i_r) (Π s over all other indices) Σ_σ sign(σ) Π_j y_j[i_j, i_σ(j)].
+    # Its derivative by y_r leaves out that factor.
+    u, s, vh = gufuncs.svd_f(a)
+    phase = (gufuncs.det(u) * gufuncs.det(vh))[..., None, None]
+    u_conj, vh_conj = u.conj(), vh.conj()
+    ys = [u_conj.swapaxes(-1, -2) @ x @ vh_conj.swapaxes(-1, -2) for x in xs]
+    n, r = a.shape[-1], len(xs) + 1
+    rest = _products_of_others(s, r).astype(a.dtype, copy=False)
+    letters = "abcdefghijklmnopqrstuvwxyz"[:r]
+    total = np.zeros(a.shape, a.dtype)
+    index = np.arange(n)
+    for sigma in permutations(range(r)):
+        sign = 1 - 2 * (sum(p > q for i, p in enumerate(sigma) for q in sigma[i + 1 :]) % 2)
+        factors = ",".join(f"...{letters[j]}{letters[sigma[j]]}" for j in range(r - 1))
+        last = letters[r - 1] if sigma[r - 1] == r - 1 else letters[r - 1] + letters[sigma[r - 1]]
+        term = np.einsum(f"...{letters}{',' if factors else ''}{factors}->...{last}", rest, *ys)
+        if len(last) == 1:
+            total[..., index, index] += sign * term
+        else:
+            total += sign * term
+    return (phase * (u_conj @ total @ vh_conj)).astype(a.dtype, copy=False)
+
+
+def _products_of_others(s: Any, r: int) -> Any:
+    """P[i₁, ..., i_r], the product of the s whose index is none of these; zero unless they differ."""
+    n = s.shape[-1]
+    grid = np.indices((n,) * r)
+    out = np.ones((*s.shape[:-1], *(n,) * r), s.dtype)
+    for i in range(n):
+        out *= np.where((grid == i).any(0), 1, s[(..., i, *(None,) * r)])
+    different = np.ones((n,) * r, bool)
+    for i in range(r):
+        for j in range(i):
+            different &= grid[i] != grid[j]
+    return np.where(different, out, 0)
+
+
+class Slogdet(Decomposition):
+    """The sign (the phase, if complex) of the determinant of each matrix, and the logarithm of its absolute value."""
+
+    name = "slogdet"
+    multiple_results = True
+
+    def type_of(self, a: ShapedArray) -> list[ShapedArray]:
+        check("slogdet", a, square=True)
+        return [strong(a.shape[:-2], a.dtype), strong(a.shape[:-2], dtypes.to_real(a.dtype))]
+
+    def evaluate(self, a: Any) -> Any:
+        return list(gufuncs.slogdet(a))
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        # d log det(a) = tr(a⁻¹ da) (Jacobi's formula); its real part is that of log |det|, its imaginary part turns the phase.
+        (a,), (t,) = primals, tangents
+        sign, logabsdet = self.bind(a)
+        ratio = _sum_of_products(transposed(inverse(a)), t)
+        if not dtypes.is_complex(a.dtype):
+            return [sign, logabsdet], [None, ratio]
+        turn = imag_p.bind(ratio)
+        return [sign, logabsdet], [mul_p.bind(sign, complex_p.bind(like(0, turn), turn)), real(ratio)]
+
+
+def _sum_of_products(x: Any, y: Any) -> Any:
+    n = len(x.shape)
+    return reduce_sum_p.bind(mul_p.bind(x, y), axes=(n - 2, n - 1))
+
+
+det_p, cofactor_p, slogdet_p = Det(), Cofactor(), Slogdet()

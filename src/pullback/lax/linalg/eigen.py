@@ -1,0 +1,349 @@
+"""Eigenvalues and eigenvectors, and the reductions to simpler matrices on the way to them."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.types import ShapedArray
+from pullback.lax.elementwise import complex_p, div_p, eq_p, imag_p
+from pullback.lax.family import add_p, like, mul_p, sub_p
+from pullback.lax.linalg.lu import solve
+from pullback.lax.linalg.matrices import (
+    Decomposition,
+    adjoint,
+    check,
+    columns,
+    conj,
+    diagonal,
+    from_triangle,
+    gufuncs,
+    identity_mask,
+    indices,
+    inexact,
+    lapack,
+    like_dtype,
+    matmul,
+    matrix,
+    off_diagonal,
+    real,
+    rows,
+    strong,
+    symmetrize,
+)
+from pullback.lax.selection import select
+from pullback.lax.shape import reduce_sum_p
+
+
+def _differences_inverse(w: Any, dtype: Any) -> Any:
+    """F_ij = 1 / (w_j - w_i), zero on the diagonal; infinite where eigenvalues coincide."""
+    n = w.shape[-1]
+    differences = sub_p.bind(rows(w), columns(w))
+    return like_dtype(off_diagonal(div_p.bind(like(1, w), select(identity_mask(n, n), like(1, w), differences))), dtype)
+
+
+class Eigh(Decomposition):
+    """(v, w) with a v = v diag(w) for Hermitian `a`; only one triangle of `a` is looked at. w is real and increasing."""
+
+    name = "eigh"
+    multiple_results = True
+
+    def type_of(self, a: ShapedArray, *, lower: bool, sort_eigenvalues: bool) -> list[ShapedArray]:
+        check("eigh", a, square=True)
+        return [strong(a.shape, a.dtype), strong(a.shape[:-1], dtypes.to_real(a.dtype))]
+
+    def evaluate(self, a: Any, *, lower: bool, sort_eigenvalues: bool) -> Any:
+        w, v = (gufuncs.eigh_lo if lower else gufuncs.eigh_up)(a)
+        return [v, w]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, lower: bool, sort_eigenvalues: bool) -> Any:
+        # a v = v w, so with Ω = vᴴ dv, skew-Hermitian, vᴴ da v = Ω w - w Ω + dw: on the diagonal dw = vᴴ da v, and off it
+        # Ω_ij = (vᴴ da v)_ij / (w_j - w_i). The phases of v are free; Ω_ii = 0 is chosen
+        # (Giles, "Collected matrix derivative results", 2008, section 3.1). da is what the triangle of the tangent says.
+        (a,), (t,) = primals, tangents
+        v, w = self.bind(a, lower=lower, sort_eigenvalues=sort_eigenvalues)
+        inner = matmul(adjoint(v), matmul(from_triangle(t, lower), v))
+        t_v = matmul(v, mul_p.bind(_differences_inverse(w, a.dtype), inner))
+        return [v, w], [t_v, real(diagonal(inner))]
+
+
+class Eig(Decomposition):
+    """w, and as asked for left and right eigenvectors: a v = v diag(w), uᴴ a = diag(w) uᴴ. All complex, columns of norm one."""
+
+    name = "eig"
+    multiple_results = True
+
+    def type_of(self, a: ShapedArray, *, left: bool, right: bool, enable_eigvec_derivs: bool) -> list[ShapedArray]:
+        check("eig", a, square=True)
+        dtype = dtypes.to_complex(a.dtype)
+        return [strong(a.shape[:-1], dtype), *(strong(a.shape, dtype) for _ in range(left + right))]
+
+    def evaluate(self, a: Any, *, left: bool, right: bool, enable_eigvec_derivs: bool) -> Any:
+        dtype = dtypes.to_complex(a.dtype)
+        # LAPACK may not terminate on infinities and NaNs: those matrices give NaN.
+        finite = np.isfinite(a).all(axis=(-1, -2))
+        everywhere = bool(finite.all())
+        if not everywhere:
+            a = np.where(finite[..., None, None], a, a.dtype.type(0))
+        if left:
+            out = _eig_with_left(a, dtype, right)
+        elif right:
+            out = [x.astype(dtype, copy=False) for x in gufuncs.eig(a)]
+        else:
+            out = [gufuncs.eigvals(a).astype(dtype, copy=False)]
+        if everywhere:
+            return out
+        masks = [finite[..., None], *[finite[..., None, None]] * (len(out) - 1)]
+        return [np.where(mask, x, dtype.type(complex(np.nan, np.nan))) for mask, x in zip(masks, out)]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, left: bool, right: bool, enable_eigvec_derivs: bool) -> Any:
+        # a v = v w, so with C = v⁻¹ dv, v⁻¹ da v = C w - w C + dw: on the diagonal dw, and off it
+        # C_ij = (v⁻¹ da v)_ij / (w_j - w_i) (Boeddeker et al., "On the computation of complex-valued gradients with application to
+        # statistically optimum beamforming", 2017, section 4). The diagonal of C is what keeps v as LAPACK scales it: see `_normalized`.
+        # The left eigenvectors are the right ones of aᴴ, with eigenvalues conj(w).
+        if (left or right) and not enable_eigvec_derivs:
+            raise NotImplementedError(
+                "derivatives of eigenvectors of non-symmetric matrices are right only if the eigenvalues are distinct and no function of "
+                "the result depends on how eigenvectors are scaled, which cannot be checked. Pass enable_eigvec_derivs=True to "
+                "lax.linalg.eig if you know that, or compute the eigenvalues alone (numpy.linalg.eigvals)"
+            )
+        (a,), (t,) = primals, tangents
+        dtype = dtypes.to_complex(a.dtype)
+        t = like_dtype(t, dtype)
+        # What follows does not depend on how eigenvectors are scaled, so theirs are fine for higher orders.
+        w, *vectors = self.bind(a, left=left, right=True, enable_eigvec_derivs=True)
+        v = vectors[-1]
+        inner = solve(v, matmul(t, v))
+        outs, t_outs = [w], [diagonal(inner)]
+        if left:
+            u = vectors[0]
+            inner_left = solve(u, matmul(adjoint(t), u))
+            outs.append(u)
+            t_outs.append(_normalized(u, matmul(u, mul_p.bind(_differences_inverse(conj(w), dtype), inner_left))))
+        if right:
+            outs.append(v)
+            t_outs.append(_normalized(v, matmul(v, mul_p.bind(_differences_inverse(w, dtype), inner))))
+        return outs, t_outs
+
+
+def _normalized(v: Any, t: Any) -> Any:
+    """The tangent of eigenvectors that keeps the norm of each one and the phase of its largest element, which LAPACK makes real."""
+    from pullback.lax.reductions import argmax
+
+    axis = len(v.shape) - 2
+    overlap = real(reduce_sum_p.bind(mul_p.bind(conj(v), t), axes=(axis,)))
+    size = add_p.bind(mul_p.bind(real(v), real(v)), mul_p.bind(imag_p.bind(v), imag_p.bind(v)))
+    largest = rows(argmax(size, axis, np.int32))
+    index = ConcreteArray(np.arange(v.shape[-2], dtype=np.int32)[:, None])
+    turns = select(eq_p.bind(largest, index), div_p.bind(t, select(eq_p.bind(largest, index), v, like(1, v))), like(0, v))
+    angle = imag_p.bind(reduce_sum_p.bind(turns, axes=(axis,)))
+    return sub_p.bind(t, mul_p.bind(v, rows(complex_p.bind(overlap, angle))))
+
+
+def _eig_with_left(a: Any, dtype: Any, right: bool) -> list[Any]:
+    outs = [np.empty(a.shape[:-1], dtype), *(np.empty(a.shape, dtype) for _ in range(1 + right))]
+    if not a.size:
+        return outs
+    from scipy.linalg import eig as scipy_eig
+
+    for i in indices(a.shape[:-2]):
+        for out, x in zip(outs, scipy_eig(a[i], left=True, right=right, check_finite=False)):
+            out[i] = x
+    return outs
+
+
+class _NoDerivative(Decomposition):
+    """Reductions by algorithms whose result is not a differentiable function of the matrix alone."""
+
+    multiple_results = True
+    why: str
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+        raise NotImplementedError(f"the derivative of {self.name!r} is not implemented: {self.why}")
+
+
+class Schur(_NoDerivative):
+    """(t,) or (t, q) with a = q t qᴴ, q unitary and t upper triangular (block triangular for real `a`)."""
+
+    name = "schur"
+    why = "q is not unique, and the order of the eigenvalues depends on the algorithm"
+
+    def type_of(self, a: ShapedArray, *, compute_schur_vectors: bool, sort_eig_vals: bool, select_callable: Any) -> list[ShapedArray]:
+        check("schur", a, square=True)
+        return [strong(a.shape, a.dtype)] * (2 if compute_schur_vectors else 1)
+
+    def evaluate(self, a: Any, *, compute_schur_vectors: bool, sort_eig_vals: bool, select_callable: Any) -> Any:
+        outs = [np.full(a.shape, np.nan, a.dtype) for _ in range(2 if compute_schur_vectors else 1)]
+        if a.size:
+            gees = lapack("gees", a.dtype)
+            choose = select_callable if sort_eig_vals else lambda *_: False
+            for i in indices(a.shape[:-2]):
+                if np.isfinite(a[i]).all():
+                    t, *_, z, _, _ = gees(choose, a[i], compute_v=compute_schur_vectors, sort_t=int(sort_eig_vals))
+                    for out, x in zip(outs, (t, z)):
+                        out[i] = x
+        return outs
+
+
+class Hessenberg(_NoDerivative):
+    """(h, taus): the Hessenberg form qᴴ a q on and above the first subdiagonal, and below it the reflections that make up q."""
+
+    name = "hessenberg"
+    why = "it is defined by the reflections that LAPACK chooses"
+
+    def type_of(self, a: ShapedArray) -> list[ShapedArray]:
+        check("hessenberg", a, square=True)
+        return [strong(a.shape, a.dtype), strong((*a.shape[:-2], max(a.shape[-1] - 1, 0)), a.dtype)]
+
+    def evaluate(self, a: Any) -> Any:
+        out, taus = np.array(a), np.zeros((*a.shape[:-2], max(a.shape[-1] - 1, 0)), a.dtype)
+        if taus.size:
+            gehrd = lapack("gehrd", a.dtype)
+            for i in indices(a.shape[:-2]):
+                out[i], taus[i], _ = gehrd(a[i])
+        return [out, taus]
+
+
+class Tridiagonal(_NoDerivative):
+    """(packed, d, e, taus): the diagonal and off-diagonal of qᴴ a q for Hermitian `a`, and the reflections that make up q."""
+
+    name = "tridiagonal"
+    why = "it is defined by the reflections that LAPACK chooses"
+
+    def type_of(self, a: ShapedArray, *, lower: bool) -> list[ShapedArray]:
+        check("tridiagonal", a, square=True)
+        *batch, n = a.shape[:-1]
+        real_dtype, less = dtypes.to_real(a.dtype), (*batch, max(n - 1, 0))
+        return [strong(a.shape, a.dtype), strong((*batch, n), real_dtype), strong(less, real_dtype), strong(less, a.dtype)]
+
+    def evaluate(self, a: Any, *, lower: bool) -> Any:
+        packed = np.array(a)
+        types = self.type_of(ShapedArray(a.shape, a.dtype), lower=lower)
+        d, e, taus = (np.zeros(t.shape, t.dtype) for t in types[1:])
+        if a.size:
+            reduce = lapack("hetrd" if a.dtype.kind == "c" else "sytrd", a.dtype)
+            for i in indices(a.shape[:-2]):
+                packed[i], d[i], e[i], taus[i], _ = reduce(a[i], lower=lower)
+        return [packed, d, e, taus]
+
+
+eigh_p, eig_p = Eigh(), Eig()
+schur_p, hessenberg_p, tridiagonal_p = Schur(), Hessenberg(), Tridiagonal()
+
+
+class EighImplementation(enum.Enum):
+    """Which algorithm computes a Hermitian eigendecomposition. A hint: here it is always LAPACK's divide and conquer."""
+
+    QR = "QR"
+    JACOBI = "Jacobi"
+    QDWH = "QDWH"
+
+
+class EigImplementation(enum.Enum):
+    """Which library computes a non-symmetric eigendecomposition. A hint: here it is always LAPACK."""
+
+    CUSOLVER = "cusolver"
+    MAGMA = "magma"
+    LAPACK = "lapack"
+
+
+def eigh(
+    x: Any,
+    *,
+    lower: bool = True,
+    symmetrize_input: bool = True,
+    sort_eigenvalues: bool = True,
+    subset_by_index: tuple[int, int] | None = None,
+    implementation: EighImplementation | None = None,
+) -> tuple[Array, Array]:
+    """(v, w): eigenvectors in the columns of v and eigenvalues, increasing, of Hermitian matrices `x` of shape (..., n, n).
+
+    With `symmetrize_input`, (x + xᴴ)/2 is decomposed; otherwise the lower triangle of `x` (the upper, if not `lower`) is all that is used.
+    Integers are converted to floats; matrices with NaN give NaN. Derivatives of v are infinite or NaN where eigenvalues coincide.
+    Raises TypeError for fewer than two axes or axes of different length.
+
+    >>> import pullback.numpy as jnp
+    >>> eigh(jnp.array([[2.0, 0.0], [0.0, 1.0]]))[1]
+    Array([1., 2.], dtype=float32)
+    """
+    del implementation
+    x = matrix("eigh", inexact(x))
+    n = x.shape[-1]
+    if x.shape[-2] != n:
+        raise TypeError(f"the input to eigh must be a square matrix, got shape {x.shape}")
+    if subset_by_index is not None and tuple(subset_by_index) != (0, n):
+        raise NotImplementedError(f"eigh computes all {n} eigenvalues: take those of subset_by_index={subset_by_index} from the result")
+    v, w = eigh_p.bind(symmetrize(x) if symmetrize_input else x, lower=lower, sort_eigenvalues=sort_eigenvalues)
+    return v, w
+
+
+def eig(
+    x: Any,
+    *,
+    compute_left_eigenvectors: bool = True,
+    compute_right_eigenvectors: bool = True,
+    enable_eigvec_derivs: bool = False,
+    implementation: EigImplementation | None = None,
+    use_magma: bool | None = None,
+) -> list[Array]:
+    """[w, u, v]: eigenvalues and, as asked for, left and right eigenvectors (columns) of matrices `x` of shape (..., n, n).
+
+    x v = v diag(w) and uᴴ x = diag(w) uᴴ. All are complex; each eigenvector has norm one and its largest element is real. Matrices with
+    infinities or NaN give NaN. Derivatives with eigenvectors need `enable_eigvec_derivs`, and distinct eigenvalues. Raises TypeError unless
+    `x` is floating with two axes or more, ValueError for matrices that are not square.
+
+    >>> import pullback.numpy as jnp
+    >>> eig(jnp.array([[0.0, 1.0], [-1.0, 0.0]]), compute_left_eigenvectors=False)[0]
+    Array([0.+1.j, 0.-1.j], dtype=complex64)
+    """
+    del implementation, use_magma
+    return eig_p.bind(  # type: ignore[no-any-return]
+        matrix("eig", x, square=True),
+        left=compute_left_eigenvectors,
+        right=compute_right_eigenvectors,
+        enable_eigvec_derivs=enable_eigvec_derivs,
+    )
+
+
+def schur(
+    x: Any,
+    *,
+    compute_schur_vectors: bool = True,
+    sort_eig_vals: bool = False,
+    select_callable: Callable[..., Any] | None = None,
+) -> list[Array]:
+    """[t, q] with x = q t qᴴ (or [t]) for matrices `x` of shape (..., n, n): q is unitary and t upper triangular.
+
+    For real `x`, t has a 2x2 block for each pair of complex eigenvalues. With `sort_eig_vals`, those for which `select_callable` is true
+    come first. There is no derivative. Raises ValueError for matrices that are not square.
+    """
+    if sort_eig_vals and select_callable is None:
+        raise ValueError("schur with sort_eig_vals=True needs select_callable, which says what eigenvalues come first")
+    return schur_p.bind(  # type: ignore[no-any-return]
+        matrix("schur", x, square=True),
+        compute_schur_vectors=compute_schur_vectors,
+        sort_eig_vals=sort_eig_vals,
+        select_callable=select_callable,
+    )
+
+
+def hessenberg(a: Any) -> list[Array]:
+    """[h, taus]: the reduction qᴴ a q of matrices (..., n, n) to Hessenberg form, as LAPACK's `gehrd` packs it.
+
+    Below its first subdiagonal h holds the reflections whose product (`householder_product` of h[1:, :-1]) is q's lower right block.
+    There is no derivative. Raises ValueError for matrices that are not square.
+    """
+    return hessenberg_p.bind(matrix("hessenberg", a, square=True))  # type: ignore[no-any-return]
+
+
+def tridiagonal(a: Any, *, lower: bool = True) -> list[Array]:
+    """[packed, d, e, taus]: the reduction of Hermitian matrices (..., n, n) to a real tridiagonal one, as LAPACK packs it.
+
+    d is its diagonal and e the one beside it; the triangle given by `lower` is used. There is no derivative. Raises ValueError for
+    matrices that are not square.
+    """
+    return tridiagonal_p.bind(matrix("tridiagonal", a, square=True), lower=lower)  # type: ignore[no-any-return]

@@ -1,0 +1,242 @@
+"""LU decomposition with partial pivoting, and the systems of equations it solves."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.primitive import Primitive
+from pullback.core.types import Shape, ShapedArray
+from pullback.lax.arrangement import concatenate, slice_along
+from pullback.lax.family import add_p, neg_p, sub_p
+from pullback.lax.gradient import stop_gradient_p
+from pullback.lax.linalg.matrices import (
+    Decomposition,
+    check,
+    column_major_copy,
+    identity,
+    indices,
+    lapack,
+    matmul,
+    matrix,
+    permutation_matrix,
+    strong,
+    transposed,
+    tril,
+    triu,
+)
+from pullback.lax.linalg.triangular import many_right_sides, triangular_solve_p
+from pullback.lax.shape import batch_first, move_axis, reshape_p, transpose_p
+
+
+class Lu(Decomposition):
+    """L and U packed in one matrix, the row interchanges (`pivots`) and the permutation they make: a[permutation] = L U."""
+
+    name = "lu"
+    multiple_results = True
+
+    def type_of(self, a: ShapedArray) -> list[ShapedArray]:
+        check(self.name, a)
+        *batch, m, n = a.shape
+        return [
+            strong(a.shape, a.dtype),
+            strong((*batch, min(m, n)), dtypes.int32),
+            strong((*batch, m), dtypes.int32),
+        ]
+
+    def evaluate(self, a: Any) -> Any:
+        *batch, m, n = a.shape
+        lu = column_major_copy(a)
+        pivots = np.empty((*batch, min(m, n)), np.int32)
+        if lu.size:
+            getrf = lapack("getrf", a.dtype)
+            for i in indices(tuple(batch)):
+                _, pivots[i], _ = getrf(lu[i], overwrite_a=True)
+        return [lu, pivots, _permutation(pivots, m)]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        # P a = L U is linear in a while P stays as it is: P da = dL U + L dU, and with F = L⁻¹ P da U⁻¹ = L⁻¹ dL + dU U⁻¹,
+        # of which the first is strictly lower and the second upper triangular, dL = L tril(F, -1) and dU = triu(F) U
+        # (de Hoog, Anderssen & Lukas, "Differentiation of matrix functionals using triangular factorization", 2011).
+        # If a is not square that holds for its leading square block; from the rest of P da = dL U + L dU, the further
+        # rows of L (tall a) have dL₂ = (P da₂ - L₂ dU) U⁻¹, the further columns of U (wide a) dU₂ = L⁻¹ (P da₂ - dL U₂).
+        (a,), (t,) = primals, tangents
+        lu, pivots, permutation = self.bind(a)
+        m, n = a.shape[-2:]
+        k = min(m, n)
+        t = matmul(permutation_matrix(permutation, a.dtype), t)
+        square, t_square = _block(lu, 0, k, 0, k), _block(t, 0, k, 0, k)
+        inner = _solve_right_upper(square, _solve_left_unit(square, t_square))
+        t_lower = matmul(_unit_lower(square), tril(inner, -1))
+        t_upper = matmul(triu(inner), triu(square))
+        t_lu = add_p.bind(t_lower, t_upper)
+        if m > n:
+            rest = sub_p.bind(_block(t, n, m, 0, n), matmul(_block(lu, n, m, 0, n), t_upper))
+            t_lu = concatenate([t_lu, _solve_right_upper(square, rest)], len(lu.shape) - 2)
+        elif n > m:
+            rest = sub_p.bind(_block(t, 0, m, m, n), matmul(t_lower, _block(lu, 0, m, m, n)))
+            t_lu = concatenate([t_lu, _solve_left_unit(square, rest)], len(lu.shape) - 1)
+        return [lu, pivots, permutation], [t_lu, None, None]
+
+
+def _block(x: Any, top: int, bottom: int, left: int, right: int) -> Any:
+    ndim = len(x.shape)
+    return slice_along(slice_along(x, top, bottom, ndim - 2), left, right, ndim - 1)
+
+
+def _unit_lower(lu: Any) -> Any:
+    return add_p.bind(tril(lu, -1), identity(lu.shape[:-2], lu.shape[-1], lu.dtype))
+
+
+def _solve_left_unit(lu: Any, b: Any) -> Any:
+    """L⁻¹ b."""
+    return triangular_solve_p.bind(
+        lu, b, left_side=True, lower=True, transpose_a=False, conjugate_a=False, unit_diagonal=True
+    )
+
+
+def _solve_right_upper(lu: Any, b: Any) -> Any:
+    """b U⁻¹."""
+    return triangular_solve_p.bind(
+        lu, b, left_side=False, lower=False, transpose_a=False, conjugate_a=False, unit_diagonal=False
+    )
+
+
+class LuSolve(Primitive):
+    """The x with a x = b, or aᵀ x = b if `transpose_a`, from `lu` and `pivots` of `a`.
+
+    `a` itself is an operand for the sake of the derivative: it solves again with the same factors, to any order.
+    """
+
+    name = "lu_solve"
+    weakness = "never"
+
+    def type_of(self, a: ShapedArray, lu: ShapedArray, pivots: ShapedArray, b: ShapedArray, *, transpose_a: bool) -> ShapedArray:
+        check(self.name, a, square=True)
+        if lu.shape != a.shape or b.shape[:-1] != a.shape[:-1] or len({a.dtype, lu.dtype, b.dtype}) > 1:
+            raise TypeError(f"lu_solve: a {a}, its factors {lu} and b {b} do not fit")
+        return strong(b.shape, b.dtype)
+
+    def evaluate(self, a: Any, lu: Any, pivots: Any, b: Any, *, transpose_a: bool) -> Any:
+        x = column_major_copy(b)
+        if x.size:
+            getrs = lapack("getrs", b.dtype)
+            for i in indices(b.shape[:-2]):
+                getrs(lu[i], pivots[i], x[i], trans=transpose_a, overwrite_b=True)
+        return x
+
+    def is_linear(self, active: Sequence[bool]) -> bool:
+        return not (active[0] or active[1] or active[2])
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, transpose_a: bool) -> Any:
+        # a x = b: da x + a dx = db, so dx = a⁻¹ (db - da x) (Giles, "Collected matrix derivative results", 2008).
+        # The factors are functions of `a` whose change is already accounted for.
+        (a, lu, pivots, b), (t_a, _, _, t_b) = primals, tangents
+        x = self.bind(a, lu, pivots, b, transpose_a=transpose_a)
+        rhs = t_b
+        if t_a is not None:
+            change = matmul(transposed(t_a) if transpose_a else t_a, x)
+            rhs = neg_p.bind(change) if t_b is None else sub_p.bind(t_b, change)
+        return x, None if rhs is None else self.bind(a, lu, pivots, rhs, transpose_a=transpose_a)
+
+    def transpose(self, ct: Any, a: Any, lu: Any, pivots: Any, b: Any, *, transpose_a: bool) -> Sequence[Any]:
+        return [None, None, None, self.bind(a, lu, pivots, ct, transpose_a=not transpose_a)]
+
+    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], *, transpose_a: bool) -> Any:
+        a, lu, pivots, b = args
+        if axes[:3] == [None, None, None]:
+            assert axes[3] is not None
+            return many_right_sides(lambda b: self.bind(a, lu, pivots, b, transpose_a=transpose_a), b, axes[3])
+        return self.bind(*(batch_first(x, i, size) for x, i in zip(args, axes)), transpose_a=transpose_a), 0
+
+
+class LuPivotsToPermutation(Primitive):
+    """The permutation of `permutation_size` rows that successive interchanges of rows i and pivots[i] make."""
+
+    name = "lu_pivots_to_permutation"
+    weakness = "never"
+    no_derivative = "permutations are integers"
+
+    def type_of(self, pivots: ShapedArray, *, permutation_size: int) -> ShapedArray:
+        if not dtypes.is_integer(pivots.dtype):
+            raise TypeError(f"lu_pivots_to_permutation takes pivots of an integer type, got {pivots}")
+        if pivots.ndim < 1 or pivots.shape[-1] > permutation_size:
+            raise ValueError(f"lu_pivots_to_permutation: {permutation_size} rows are too few for pivots {pivots}")
+        return strong((*pivots.shape[:-1], permutation_size), pivots.dtype)
+
+    def evaluate(self, pivots: Any, *, permutation_size: int) -> Any:
+        return _permutation(pivots, permutation_size)
+
+    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], *, permutation_size: int) -> Any:
+        (b,) = axes
+        assert b is not None
+        return self.bind(move_axis(args[0], b, 0), permutation_size=permutation_size), 0
+
+
+def _permutation(pivots: Any, size: int) -> Any:
+    batch = pivots.shape[:-1]
+    out = np.empty((*batch, size), pivots.dtype)
+    out[...] = np.arange(size)
+    flat, swaps = out.reshape(-1, size), pivots.reshape(-1, pivots.shape[-1])
+    every = np.arange(len(flat))
+    for i in range(pivots.shape[-1]):
+        j = swaps[:, i]
+        flat[every, j], flat[:, i] = flat[:, i].copy(), flat[every, j]
+    return out
+
+
+lu_p = Lu()
+lu_solve_p = LuSolve()
+lu_pivots_to_permutation_p = LuPivotsToPermutation()
+
+
+def lu(x: Any) -> tuple[Array, Array, Array]:
+    """(lu, pivots, permutation) of matrices of shape (..., m, n): x[permutation] = L U, by partial pivoting.
+
+    `lu` holds U in the upper triangle and L, whose diagonal is ones, below it. `pivots` has the row exchanged with row i
+    at step i, `permutation` their product; both are int32 and count from 0. Raises TypeError unless `x` is floating with two axes or more.
+
+    >>> import pullback.numpy as jnp
+    >>> lu(jnp.array([[1.0, 2.0], [4.0, 4.0]]))[0]
+    Array([[4.  , 4.  ],
+           [0.25, 1.  ]], dtype=float32)
+    """
+    return tuple(lu_p.bind(matrix("lu", x)))  # type: ignore[return-value]
+
+
+def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Array:
+    """The permutation (..., permutation_size) made by exchanging row i with row pivots[..., i], for each i in order.
+
+    >>> import pullback.numpy as jnp
+    >>> lu_pivots_to_permutation(jnp.array([1, 2]), 3)
+    Array([1, 2, 0], dtype=int32)
+    """
+    array = as_array(pivots)
+    lu_pivots_to_permutation_p.type_of(array.aval, permutation_size=permutation_size)
+    return lu_pivots_to_permutation_p.bind(array, permutation_size=permutation_size)
+
+
+def solve(a: Array, b: Array) -> Array:
+    """The x with a x = b, for `a` of shape (..., n, n) and `b` of (..., n, k), both of one LAPACK type and one batch shape.
+
+    If `a` is one matrix it is factored once, whatever the batch of `b`. Derivatives of any order solve with the same factors.
+    """
+    # The derivative is that of lu_solve; none is to be computed for the factors.
+    factors, pivots, _ = lu_p.bind(stop_gradient_p.bind(a))
+    if a.ndim == 2 and b.ndim > 2:
+        order = (b.ndim - 2, *range(b.ndim - 2), b.ndim - 1)
+        moved = transpose_p.bind(b, permutation=order)
+        flat: Shape = (b.shape[-2], b.size // b.shape[-2] if b.shape[-2] else 0)
+        x = reshape_p.bind(
+            lu_solve_p.bind(a, factors, pivots, reshape_p.bind(moved, new_sizes=flat), transpose_a=False), new_sizes=moved.shape
+        )
+        return transpose_p.bind(x, permutation=(*range(1, b.ndim - 1), 0, b.ndim - 1))
+    return lu_solve_p.bind(a, factors, pivots, b, transpose_a=False)
+
+
+def inverse(a: Any) -> Any:
+    """a⁻¹, for rules: solve a x = 1."""
+    return solve(a, identity(tuple(a.shape[:-2]), a.shape[-1], a.dtype))

@@ -1,0 +1,173 @@
+"""QR decomposition by Householder reflections."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.primitive import Primitive
+from pullback.core.types import ShapedArray
+from pullback.lax.arrangement import pad, slice_along
+from pullback.lax.elementwise import complex_p, imag_p
+from pullback.lax.family import add_p, like, sub_p
+from pullback.lax.linalg.matrices import (
+    Decomposition,
+    adjoint,
+    check,
+    column_major_copy,
+    diagonal,
+    diagonal_matrix,
+    indices,
+    lapack,
+    matmul,
+    matrix,
+    permutation_matrix,
+    strong,
+    transposed,
+    tril,
+    triu,
+)
+from pullback.lax.linalg.triangular import triangular_solve_p
+from pullback.lax.shape import batch_first
+
+
+class Qr(Decomposition):
+    """Unitary q and upper triangular r with a = q r, or a[:, p] = q r and p as third result if `pivoting`."""
+
+    name = "qr"
+    multiple_results = True
+
+    def type_of(self, a: ShapedArray, *, pivoting: bool, full_matrices: bool) -> list[ShapedArray]:
+        check("qr", a)
+        *batch, m, n = a.shape
+        k = m if full_matrices else min(m, n)
+        out = [strong((*batch, m, k), a.dtype), strong((*batch, k, n), a.dtype)]
+        return [*out, strong((*batch, n), dtypes.int32)] if pivoting else out
+
+    def evaluate(self, a: Any, *, pivoting: bool, full_matrices: bool) -> Any:
+        if not pivoting:
+            return list(np.linalg.qr(a, "complete" if full_matrices else "reduced"))
+        q_type, r_type, p_type = self.type_of(ShapedArray(a.shape, a.dtype), pivoting=True, full_matrices=full_matrices)
+        q, r, p = (np.zeros(t.shape, t.dtype) for t in (q_type, r_type, p_type))
+        p[...] = np.arange(a.shape[-1])
+        if not a.size:
+            q[...] = np.eye(*q.shape[-2:])
+            return [q, r, p]
+        from scipy.linalg import qr as scipy_qr
+
+        for i in indices(a.shape[:-2]):
+            q[i], r[i], p[i] = scipy_qr(a[i], mode="full" if full_matrices else "economic", pivoting=True, check_finite=False)
+        return [q, r, p]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+        # a = q r, so da = dq r + q dr. With the leading square block r₁ of r (and a₁ of a), Ω = qᴴ dq is skew-Hermitian and
+        # C = qᴴ da₁ r₁⁻¹ = Ω + (dr₁ r₁⁻¹), where the last is upper triangular with real diagonal, as LAPACK makes r's diagonal real.
+        # So Ω is the strictly lower triangle of C, minus its adjoint, and i Im C on the diagonal; then
+        # dr = qᴴ da - Ω r, and dq = q Ω + (1 - q qᴴ) da₁ r₁⁻¹ (Roberts & Roberts, "QR and LQ decomposition matrix
+        # backpropagation algorithms for square, wide, and deep matrices", 2020; Walter & Lehmann, "Algorithmic differentiation
+        # of linear algebra functions", 2010). If q is square and a tall, the columns of q beyond the range of a are determined
+        # only up to rotation: they are taken not to rotate among themselves.
+        (a,), (t,) = primals, tangents
+        q, r, *p = self.bind(a, **params)
+        if p:
+            t = matmul(t, transposed(permutation_matrix(p[0], a.dtype)))
+        m, n = a.shape[-2:]
+        k, last = min(m, n), len(a.shape) - 1
+        r_square = slice_along(slice_along(r, 0, k, last - 1), 0, k, last)
+        scaled = triangular_solve_p.bind(
+            r_square, slice_along(t, 0, k, last), left_side=False, lower=False, transpose_a=False, conjugate_a=False, unit_diagonal=False
+        )
+        q_adjoint = adjoint(q)
+        c = matmul(q_adjoint, scaled)
+        omega = _skew(c, q.shape[-1] - k)
+        t_q = matmul(q, omega)
+        if q.shape[-1] < m:
+            t_q = add_p.bind(t_q, sub_p.bind(scaled, matmul(q, c)))
+        t_r = triu(sub_p.bind(matmul(q_adjoint, t), matmul(omega, r)))
+        return [q, r, *p], [t_q, t_r, *(None for _ in p)]
+
+
+def _skew(c: Any, extra: int) -> Any:
+    """The skew-Hermitian matrix with the strict lower triangle, and the diagonal's imaginary part, of `c`; `extra` columns more."""
+    lower = _widen(tril(c, -1), 0, extra)
+    out = sub_p.bind(lower, adjoint(lower))
+    if not dtypes.is_complex(c.dtype):
+        return out
+    angles = imag_p.bind(diagonal(c))
+    turn = diagonal_matrix(complex_p.bind(like(0, angles), angles))
+    return add_p.bind(out, _widen(turn, extra, extra))
+
+
+def _widen(x: Any, rows: int, columns: int) -> Any:
+    """`x` with rows and columns of zeros added at the end."""
+    if not rows and not columns:
+        return x
+    return pad(x, like(0, x), (*((0, 0, 0) for _ in x.shape[:-2]), (0, rows, 0), (0, columns, 0)))
+
+
+class HouseholderProduct(Primitive):
+    """The first n columns of the product of the reflections 1 - taus[i] v vᴴ, where v is column i of `a` below a one."""
+
+    name = "householder_product"
+    weakness = "never"
+
+    def type_of(self, a: ShapedArray, taus: ShapedArray) -> ShapedArray:
+        check("householder_product", a)
+        *batch, m, n = a.shape
+        if taus.dtype != a.dtype or taus.shape[:-1] != tuple(batch) or m < n or taus.shape[-1] > n:
+            raise ValueError(
+                f"householder_product takes a of shape (..., m, n) with m >= n and taus (..., k), k <= n; got {a} and {taus}"
+            )
+        return strong(a.shape, a.dtype)
+
+    def evaluate(self, a: Any, taus: Any) -> Any:
+        out = column_major_copy(a)
+        if not out.size:
+            return out
+        if not taus.shape[-1]:
+            out[...] = np.eye(*a.shape[-2:])
+            return out
+        generate = lapack("ungqr" if a.dtype.kind == "c" else "orgqr", a.dtype)
+        for i in indices(a.shape[:-2]):
+            out[i] = generate(out[i], taus[i])[0]
+        return out
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        raise NotImplementedError(
+            "householder_product has no derivative rule: differentiate qr, or multiply out the reflections 1 - tau v vᴴ"
+        )
+
+    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None]) -> Any:
+        return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes))), 0
+
+
+qr_p = Qr()
+householder_product_p = HouseholderProduct()
+
+
+def qr(x: Any, *, pivoting: bool = False, full_matrices: bool = True, use_magma: bool | None = None) -> tuple[Array, ...]:
+    """(q, r) with x = q r, for matrices `x` of shape (..., m, n): q has orthonormal columns, r is upper triangular.
+
+    q has shape (..., m, m) and r (..., m, n) with `full_matrices`; else (..., m, k) and (..., k, n), where k = min(m, n). With
+    `pivoting`, (q, r, p) with x[:, p] = q r and decreasing |diag r|. Raises TypeError unless `x` is floating with two axes or more.
+
+    >>> import pullback.numpy as jnp
+    >>> q, r = qr(jnp.array([[3.0, 1.0], [4.0, 2.0]]))
+    >>> r.shape
+    (2, 2)
+    """
+    del use_magma
+    return tuple(qr_p.bind(matrix("qr", x), pivoting=pivoting, full_matrices=full_matrices))
+
+
+def householder_product(a: Any, taus: Any) -> Array:
+    """The first n columns of H₀ H₁ ⋯, Hᵢ = 1 - taus[i] v vᴴ with v = (0, ..., 0, 1, a[i+1:, i]), as QR decompositions store q.
+
+    `a` has shape (..., m, n) with m ≥ n, `taus` (..., k) with k ≤ n. Raises ValueError if they do not fit.
+    """
+    array, scalars = matrix("householder_product", a), as_array(taus)
+    householder_product_p.type_of(array.aval, scalars.aval)
+    return householder_product_p.bind(array, scalars)

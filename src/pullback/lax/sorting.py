@@ -1,0 +1,271 @@
+"""Sorting along an axis, and the k largest elements.
+
+`sort` orders by IEEE values: NaNs come last, 0.0 and -0.0 are equal (and keep their order), complex numbers compare by their real, then
+imaginary parts. `top_k` orders by IEEE's total order, as XLA does: NaN above infinity, -0.0 below 0.0.
+
+Both move elements by positions that are themselves a result, so their derivatives move tangents by the same positions: `take_along`
+picks elements, and `put_along`, its transpose, puts them back among zeros.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.errors import user_line
+from pullback.core.primitive import LinearPrimitive, Primitive
+from pullback.core.types import Shape, ShapedArray, canonical_axis
+from pullback.lax.arrangement import broadcasted_iota
+from pullback.lax.family import neg_p
+from pullback.lax.shape import batch_first
+
+# ---- moving elements along an axis ------------------------------------------------------------------------------
+
+
+class TakeAlong(LinearPrimitive):
+    """out[.., i, ..] = x[.., indices[.., i, ..], ..] along `axis`. The indices along it are distinct and in bounds."""
+
+    name = "take_along"
+    linear_in = (0,)
+
+    def type_of(self, x: ShapedArray, indices: ShapedArray, *, axis: int) -> ShapedArray:
+        return x.update(shape=indices.shape)
+
+    def evaluate(self, x: Any, indices: Any, *, axis: int) -> Any:
+        return x[indices] if x.ndim == 1 else np.take_along_axis(x, indices, axis)
+
+    def transpose(self, ct: Any, x: Any, indices: Any, *, axis: int) -> Sequence[Any]:
+        return [put_along_p.bind(ct, indices, axis=axis, size=x.shape[axis]), None]
+
+    def batch(self, size: int, args: Any, axes: Any, *, axis: int) -> Any:
+        x, indices = (batch_first(a, b, size) for a, b in zip(args, axes))
+        return self.bind(x, indices, axis=axis + 1), 0
+
+
+class PutAlong(LinearPrimitive):
+    """The transpose of `take_along`: zeros of length `size` along `axis`, with the operand's elements at `indices`."""
+
+    name = "put_along"
+    linear_in = (0,)
+
+    def type_of(self, x: ShapedArray, indices: ShapedArray, *, axis: int, size: int) -> ShapedArray:
+        return x.update(shape=_with_length(x.shape, axis, size))
+
+    def evaluate(self, x: Any, indices: Any, *, axis: int, size: int) -> Any:
+        out = np.zeros(_with_length(x.shape, axis, size), x.dtype)
+        if x.ndim == 1:
+            out[indices] = x
+        else:
+            np.put_along_axis(out, indices, x, axis)
+        return out
+
+    def transpose(self, ct: Any, x: Any, indices: Any, *, axis: int, size: int) -> Sequence[Any]:
+        return [take_along_p.bind(ct, indices, axis=axis), None]
+
+    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
+        x, indices = (batch_first(a, b, size) for a, b in zip(args, axes))
+        return self.bind(x, indices, axis=params["axis"] + 1, size=params["size"]), 0
+
+
+def _with_length(shape: Shape, axis: int, length: int) -> Shape:
+    return (*shape[:axis], length, *shape[axis + 1 :])
+
+
+take_along_p = TakeAlong()
+put_along_p = PutAlong()
+
+
+# ---- sort -------------------------------------------------------------------------------------------------------
+
+
+class Sort(Primitive):
+    """Operands of one shape, all reordered along `dimension` so that the first `num_keys`, compared in turn, ascend."""
+
+    name = "sort"
+    multiple_results = True
+
+    def type_of(self, *operands: ShapedArray, dimension: int, is_stable: bool, num_keys: int) -> list[ShapedArray]:
+        if len({x.shape for x in operands}) > 1:
+            raise TypeError(f"sort takes operands of one shape, got {', '.join(map(str, operands))}")
+        return list(operands)
+
+    def evaluate(self, *operands: Any, dimension: int, is_stable: bool, num_keys: int) -> list[Any]:
+        keys = [part for x in operands[:num_keys] for part in _keys(x)]
+        if len(operands) == len(keys) == 1 and keys[0] is operands[0]:
+            return [np.sort(operands[0], dimension, "stable" if _order_of_equals_shows(operands[0], is_stable) else None)]
+        order = np.lexsort(keys[::-1], dimension) if len(keys) > 1 else np.argsort(keys[0], dimension, "stable")
+        return [take_along_p.evaluate(x, order, axis=dimension) for x in operands]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+        axis = params["dimension"]
+        shape = primals[0].shape
+        position = broadcasted_iota(dtypes.int32 if shape[axis] < 2**31 else dtypes.int64, shape, axis)
+        *out, order = self.bind(*primals, position, **params)
+        return out, [None if t is None else take_along_p.bind(t, order, axis=axis) for t in tangents]
+
+    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
+        moved = [batch_first(x, b, size) for x, b in zip(args, axes)]
+        return self.bind(*moved, **{**params, "dimension": params["dimension"] + 1}), [0] * len(moved)
+
+
+sort_p = Sort()
+
+
+def _keys(x: Any) -> list[Any]:
+    """`x` as real arrays that NumPy sorts rightly when compared in turn."""
+    if x.dtype.kind == "c":
+        return [x.real, x.imag]  # NumPy has its own idea where complex NaNs go
+    if x.dtype.kind == "V":  # ml_dtypes do not sort NaNs last; wider types hold their values exactly
+        return [x.astype(np.float32 if dtypes.is_float(x.dtype) else np.int8 if x.dtype in dtypes.SIGNED else np.uint8)]
+    return [x]
+
+
+def _order_of_equals_shows(x: Any, is_stable: bool) -> bool:
+    """Whether a stable sort of `x` can differ from the much faster unstable one: 0.0 and -0.0 are equal, yet distinct."""
+    if not is_stable or x.dtype.kind != "f":
+        return False
+    return x.size < 500 or bool((np.signbit(x) & (x == 0)).any())
+
+
+def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
+    """`operand` sorted along `dimension`, ascending; a sequence of arrays is sorted by the first `num_keys` of them.
+
+    NaNs come last, 0.0 equals -0.0, complex numbers compare by real, then imaginary parts. With `is_stable`, equal elements keep
+    their order. A sequence gives a tuple. Raises TypeError if shapes differ, ValueError for a dimension or `num_keys` out of bounds.
+
+    >>> import pullback.numpy as jnp
+    >>> sort(jnp.array([3, 1, 2]))
+    Array([1, 2, 3], dtype=int32)
+    >>> sort((jnp.array([1, 0, 1]), jnp.array([5, 6, 4])), num_keys=2)
+    (Array([0, 1, 1], dtype=int32), Array([6, 4, 5], dtype=int32))
+    """
+    if isinstance(operand, (tuple, list)):
+        if not operand:
+            raise TypeError("sort requires at least one operand")
+        if not 1 <= num_keys <= len(operand):
+            raise ValueError(f"sort: num_keys must be between 1 and the number of operands, {len(operand)}; got {num_keys}")
+        arrays = [as_array(x) for x in operand]
+        if len({x.shape for x in arrays}) > 1:
+            raise TypeError(f"sort takes operands of one shape, got {', '.join(str(x.shape) for x in arrays)}, at {user_line()}")
+        axis = canonical_axis(dimension, len(arrays[0].shape), "dimension")
+        return tuple(sort_p.bind(*arrays, dimension=axis, is_stable=bool(is_stable), num_keys=num_keys))
+    if num_keys != 1:
+        raise ValueError(f"sort: num_keys must be 1 for a single operand, got {num_keys}")
+    x = as_array(operand)
+    axis = canonical_axis(dimension, len(x.shape), "dimension")
+    return sort_p.bind(x, dimension=axis, is_stable=bool(is_stable), num_keys=1)[0]
+
+
+def sort_key_val(keys: Any, values: Any, dimension: int = -1, is_stable: bool = True) -> tuple[Array, Array]:
+    """`keys` sorted along `dimension`, and `values`, of the same shape, reordered alike. See `sort`."""
+    k, v = sort((keys, values), dimension, is_stable, 1)
+    return k, v
+
+
+# ---- top_k ------------------------------------------------------------------------------------------------------
+
+
+class TopK(Primitive):
+    """The `k` largest elements along `axis`, descending, and their positions; the first of equal ones comes first."""
+
+    name = "top_k"
+    multiple_results = True
+
+    def type_of(self, x: ShapedArray, *, k: int, axis: int) -> list[ShapedArray]:
+        shape = _with_length(x.shape, axis, k)
+        return [x.update(shape=shape), ShapedArray(shape, dtypes.int32)]
+
+    def evaluate(self, x: Any, *, k: int, axis: int) -> list[Any]:
+        order = np.argsort(~_total_order(x), axis, "stable")
+        order = order[(slice(None),) * axis + (slice(k),)]
+        return [take_along_p.evaluate(x, order, axis=axis), order.astype(np.int32)]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, k: int, axis: int) -> Any:
+        values, indices = self.bind(*primals, k=k, axis=axis)
+        return [values, indices], [take_along_p.bind(tangents[0], indices, axis=axis), None]
+
+    def batch(self, size: int, args: Any, axes: Any, *, k: int, axis: int) -> Any:
+        (b,) = axes
+        return self.bind(args[0], k=k, axis=axis + (axis >= b)), [b, b]
+
+
+top_k_p = TopK()
+
+
+def _total_order(x: Any) -> Any:
+    """Integers in the order of `x`: for floats IEEE 754's totalOrder (-NaN < -inf < -0.0 < 0.0 < inf < NaN)."""
+    x = np.asarray(x)
+    kind = dtypes.kind(x.dtype)
+    if kind == "f":
+        # Negative floats order backwards as integers: flip all their bits but the sign.
+        bits = x.view(f"i{x.dtype.itemsize}")
+        return bits ^ ((bits >> (8 * x.dtype.itemsize - 1)) & np.iinfo(bits.dtype).max)
+    if kind == "b":
+        return x.view(np.uint8)
+    return x.astype(np.int8 if kind == "i" else np.uint8) if x.dtype.kind == "V" else x
+
+
+def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Array, Array]:
+    """The `k` largest elements along `axis`, in descending order, and their indices (int32).
+
+    Of equal elements the first ones are taken; NaN is larger than infinity. Raises ValueError for complex operands, or if `k` is negative
+    or larger than the axis.
+
+    >>> import pullback.numpy as jnp
+    >>> top_k(jnp.array([3.0, 1.0, 2.0]), 2)
+    (Array([3., 2.], dtype=float32), Array([0, 2], dtype=int32))
+    """
+    x = as_array(operand)
+    if dtypes.is_complex(x.dtype):
+        raise ValueError(f"top_k: complex numbers have no order; got {dtypes.name(x.dtype)} of shape {x.shape}")
+    axis = canonical_axis(axis, len(x.shape))
+    k = int(k.__index__())
+    if k < 0:
+        raise ValueError(f"k argument to top_k must be nonnegative, got {k}")
+    if k > x.shape[axis]:
+        raise ValueError(f"k argument to top_k must be no larger than size along axis; got {k=} with shape={x.shape} and {axis=}")
+    values, indices = top_k_p.bind(x, k=k, axis=axis)
+    return values, indices
+
+
+def approx_max_k(
+    operand: Any,
+    k: int,
+    reduction_dimension: int = -1,
+    recall_target: float = 0.95,
+    reduction_input_size_override: int = -1,
+    aggregate_to_topk: bool = True,
+) -> tuple[Array, Array]:
+    """The `k` largest floats along `reduction_dimension` and their indices: exact, whatever recall is asked for.
+
+    The remaining arguments tune approximate hardware implementations and have no effect. Raises ValueError as `top_k`.
+    """
+    del recall_target, reduction_input_size_override, aggregate_to_topk
+    return top_k(_floating("approx_max_k", operand), k, axis=reduction_dimension)
+
+
+def approx_min_k(
+    operand: Any,
+    k: int,
+    reduction_dimension: int = -1,
+    recall_target: float = 0.95,
+    reduction_input_size_override: int = -1,
+    aggregate_to_topk: bool = True,
+) -> tuple[Array, Array]:
+    """The `k` smallest floats along `reduction_dimension`, ascending, and their indices. See `approx_max_k`."""
+    del recall_target, reduction_input_size_override, aggregate_to_topk
+    values, indices = top_k(neg_p.bind(_floating("approx_min_k", operand)), k, axis=reduction_dimension)
+    return neg_p.bind(values), indices
+
+
+def _floating(name: str, operand: Any) -> Array:
+    x = as_array(operand)
+    if not dtypes.is_float(x.dtype):
+        raise ValueError(f"{name}: operand must be floating, got {dtypes.name(x.dtype)}")
+    return x
+
+
+__all__ = ["approx_max_k", "approx_min_k", "sort", "sort_key_val", "sort_p", "top_k", "top_k_p"]

@@ -1,0 +1,385 @@
+"""Operators, methods and properties of `Array`, for concrete arrays and tracers alike.
+
+The core's `Array` knows no operation; `install` gives it NumPy's. Methods are the functions of this package, which take the array as
+their first argument; only those whose arguments differ are written here. Operators leave operands they do not know to the other
+operand's class, and refuse lists and tuples, which hide a slow conversion (and would otherwise be repeated by `*`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.errors import user_line
+from pullback.core.trace import current
+from pullback.lax import elementwise as e
+from pullback.lax.arrangement import bitcast_convert_type, rev
+from pullback.lax.shape import convert, expand_dims, reshape_p, squeeze
+from pullback.numpy import contraction, creation, indexing, manipulation, reductions, sorting, statistics, ufuncs
+from pullback.numpy.promotion import scalar_like
+
+_NUMBERS = (np.ndarray, np.generic, *dtypes.PYTHON_SCALARS)
+
+# ---- operators --------------------------------------------------------------------------------------------------
+
+
+def _known(other: Any, symbol: str, self: Any, reflected: bool) -> bool:
+    """Whether an operator takes `other`. Raises TypeError for lists and tuples."""
+    if isinstance(other, Array) or isinstance(other, _NUMBERS) or hasattr(other, "__jax_array__"):
+        return True
+    if isinstance(other, (list, tuple)):
+        names = type(self).__name__, type(other).__name__
+        left, right = reversed(names) if reflected else names
+        raise TypeError(
+            f"unsupported operand type(s) for {symbol}: {left!r} and {right!r}, at {user_line()}. Convert lists and tuples with "
+            "pullback.numpy.array first."
+        )
+    return False
+
+
+def _binary(symbol: str, ufunc: Callable[..., Any], primitive: Any = None, kinds: str = "") -> tuple[Any, Any]:
+    """An operator and its reflection: `ufunc`, but straight to `primitive` for operands of one dtype of `kinds` and fitting shapes."""
+
+    def operator(self: Any, other: Any) -> Any:
+        if not isinstance(other, Array):
+            scalar = scalar_like(other, self)
+            if scalar is None:
+                return ufunc(self, other) if _known(other, symbol, self, False) else NotImplemented
+            if self.dtype.kind in kinds:
+                return current().process(primitive, (self, scalar), {})
+        elif self.shape == other.shape:
+            dtype = self.dtype
+            if dtype is other.dtype and self.weak_type is other.weak_type and dtype.kind in kinds:
+                return current().process(primitive, (self, other), {})
+        return ufunc(self, other)
+
+    def reflected(self: Any, other: Any) -> Any:
+        scalar = scalar_like(other, self)
+        if scalar is not None and self.dtype.kind in kinds:
+            return current().process(primitive, (scalar, self), {})
+        return ufunc(other, self) if _known(other, symbol, self, True) else NotImplemented
+
+    return operator, reflected
+
+
+def _unary(ufunc: Callable[..., Any], primitive: Any = None, kinds: str = "") -> Any:
+    def operator(self: Any) -> Any:
+        if self.dtype.kind in kinds:
+            return current().process(primitive, (self,), {})
+        return ufunc(self)
+
+    return operator
+
+
+def _pow(self: Any, other: Any) -> Any:
+    if other.__class__ is int and self.dtype.kind in "fc":
+        return current().process(e.integer_pow_p, (self,), {"y": other})
+    return ufuncs.power(self, other) if _known(other, "**", self, False) else NotImplemented
+
+
+def _rpow(self: Any, other: Any) -> Any:
+    return ufuncs.power(other, self) if _known(other, "**", self, True) else NotImplemented
+
+
+def _matmul(self: Any, other: Any) -> Any:
+    if isinstance(other, Array) or _known(other, "@", self, False):
+        return contraction.matmul(self, other)
+    return NotImplemented
+
+
+def _rmatmul(self: Any, other: Any) -> Any:
+    return contraction.matmul(other, self) if _known(other, "@", self, True) else NotImplemented
+
+
+def _round(self: Any, ndigits: int | None = None) -> Array:
+    """`round(x)` gives integers, `round(x, n)` floats with n decimals."""
+    if ndigits is None:
+        return convert(ufuncs.round(self), dtypes.default_dtype(int))
+    return ufuncs.round(self, ndigits)
+
+
+# fmt: off
+_BINARY: dict[str, tuple[Any, ...]] = {
+    "add":      ("+",  ufuncs.add,      e.add_p, "biufc"),
+    "sub":      ("-",  ufuncs.subtract, e.sub_p, "iufc"),
+    "mul":      ("*",  ufuncs.multiply, e.mul_p, "biufc"),
+    "truediv":  ("/",  ufuncs.divide,   e.div_p, "fc"),
+    "floordiv": ("//", ufuncs.floor_divide),
+    "mod":      ("%",  ufuncs.mod),
+    "divmod":   ("divmod", ufuncs.divmod),
+    "and":      ("&",  ufuncs.bitwise_and, e.and_p, "biu"),
+    "or":       ("|",  ufuncs.bitwise_or,  e.or_p,  "biu"),
+    "xor":      ("^",  ufuncs.bitwise_xor, e.xor_p, "biu"),
+    "lshift":   ("<<", ufuncs.left_shift),
+    "rshift":   (">>", ufuncs.right_shift),
+}
+_COMPARISONS: dict[str, tuple[Any, ...]] = {
+    "eq": ("==", ufuncs.equal,         e.eq_p, "biufc"),
+    "ne": ("!=", ufuncs.not_equal,     e.ne_p, "biufc"),
+    "lt": ("<",  ufuncs.less,          e.lt_p, "biuf"),
+    "le": ("<=", ufuncs.less_equal,    e.le_p, "biuf"),
+    "gt": (">",  ufuncs.greater,       e.gt_p, "biuf"),
+    "ge": (">=", ufuncs.greater_equal, e.ge_p, "biuf"),
+}
+_UNARY: dict[str, tuple[Any, ...]] = {
+    "neg": (ufuncs.negative, e.neg_p, "ifc"),
+    "pos": (ufuncs.positive,),
+    "abs": (ufuncs.absolute, e.abs_p, "ifc"),
+    "invert": (ufuncs.bitwise_not,),
+}
+# fmt: on
+
+# ---- methods whose arguments differ from the functions' ---------------------------------------------------------
+
+
+def _reshape(self: Any, *args: Any, order: str = "C", copy: bool | None = None, out_sharding: Any = None) -> Array:
+    """The elements in another shape, given as a tuple or as several sizes. See `pullback.numpy.reshape`."""
+    return manipulation.reshape(self, args[0] if len(args) == 1 else args, order)
+
+
+def _transpose(self: Any, *args: Any) -> Array:
+    """With the axes reversed, or in the order given as a tuple or as several numbers. See `pullback.numpy.transpose`."""
+    if not args:
+        return manipulation.transpose(self)
+    return manipulation.transpose(self, args[0] if len(args) == 1 and not hasattr(args[0], "__index__") else args)
+
+
+def _flatten(self: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
+    """The elements in one row. See `pullback.numpy.ravel`."""
+    return manipulation.ravel(self, order)
+
+
+def _astype(self: Any, dtype: Any, copy: bool = False, device: Any = None) -> Array:
+    """Converted to `dtype`. See `pullback.numpy.astype`."""
+    return creation.astype(self, dtype)
+
+
+def _clip(self: Any, min: Any = None, max: Any = None) -> Array:
+    """Values below `min` raised to it, those above `max` lowered to it. See `pullback.numpy.clip`."""
+    return ufuncs.clip(self, min, max)
+
+
+def _compress(self: Any, condition: Any, axis: int | None = None, *, out: None = None, size: Any = None, fill_value: Any = 0) -> Array:
+    """The slices along `axis` where `condition` is true. See `pullback.numpy.compress`."""
+    return indexing.compress(condition, self, axis, out=out, size=size, fill_value=fill_value)
+
+
+def _copy(self: Any) -> Array:
+    """A copy: the array itself, as arrays are immutable."""
+    return self  # type: ignore[no-any-return]
+
+
+def _view(self: Any, dtype: Any = None, type: None = None) -> Array:
+    """The same bits as elements of another dtype; the last axis grows or shrinks with the width.
+
+    Raises ValueError for a 0-d array if the width changes, and if the last axis does not divide.
+    """
+    if type is not None:
+        raise NotImplementedError("view: there are no other array classes to view an Array as")
+    if dtype is None:
+        return self  # type: ignore[no-any-return]
+    target = dtypes.canonicalize_dtype(dtype)
+    # Booleans have no bit width in bitcasts: they are the bytes 0 and 1.
+    if self.dtype == dtypes.bool_:
+        self = convert(self, dtypes.uint8)
+    if target == dtypes.bool_:
+        return ufuncs.not_equal(_view(self, dtypes.uint8), 0)
+    if dtypes.is_complex(self.dtype):
+        parts = [expand_dims(ufuncs.real(self), -1), expand_dims(ufuncs.imag(self), -1)]
+        pairs = manipulation.concatenate(parts, axis=-1)
+        if self.ndim == 0:
+            if target == self.dtype:
+                return self
+            raise _width_error()
+        self = reshape_p.bind(pairs, new_sizes=(*self.shape[:-1], 2 * self.shape[-1]))
+    if dtypes.is_complex(target):
+        parts = _view(self, dtypes.to_real(target))
+        if not parts.ndim or parts.shape[-1] % 2:
+            raise _width_error()
+        pairs = reshape_p.bind(parts, new_sizes=(*parts.shape[:-1], parts.shape[-1] // 2, 2))
+        return e.complex_p.bind(pairs[..., 0], pairs[..., 1])  # type: ignore[no-any-return]
+    if self.dtype == target:
+        return convert(self, target)
+    old, new = dtypes.itemsize_bits(self.dtype), dtypes.itemsize_bits(target)
+    if old == new:
+        return bitcast_convert_type(self, target)
+    if self.ndim == 0:
+        raise _width_error()
+    if old > new:
+        wide = bitcast_convert_type(self, target)
+        return reshape_p.bind(wide, new_sizes=(*self.shape[:-1], self.shape[-1] * (old // new)))  # type: ignore[no-any-return]
+    if self.shape[-1] % (new // old):
+        raise _width_error()
+    grouped = reshape_p.bind(self, new_sizes=(*self.shape[:-1], self.shape[-1] * old // new, new // old))
+    return bitcast_convert_type(grouped, target)
+
+
+def _width_error() -> ValueError:
+    return ValueError(
+        "view: the width of elements changes, so the array needs a last axis whose total size in bytes the new width divides, at "
+        f"{user_line()}"
+    )
+
+
+def _byteswap(self: Any) -> Array:
+    """With the bytes of each element in reverse order."""
+    if self.dtype.itemsize == 1:
+        return self  # type: ignore[no-any-return]
+    if dtypes.is_complex(self.dtype):
+        return e.complex_p.bind(_byteswap(ufuncs.real(self)), _byteswap(ufuncs.imag(self)))  # type: ignore[no-any-return]
+    octets = bitcast_convert_type(self, dtypes.uint8)
+    return bitcast_convert_type(rev(octets, (octets.ndim - 1,)), self.dtype)
+
+
+# ---- where an array lives ---------------------------------------------------------------------------------------
+
+
+class CpuDevice:
+    """The host processor, where eager arrays live."""
+
+    id = process_index = 0
+    platform = device_kind = "cpu"
+
+    def __repr__(self) -> str:
+        return "CpuDevice(id=0)"
+
+
+CPU = CpuDevice()
+
+
+class Shard:
+    """The part of an array that one device holds: all of it."""
+
+    device = CPU
+    replica_id = 0
+
+    def __init__(self, data: Array) -> None:
+        self.data = data
+        self.index = (slice(None),) * data.ndim
+
+    def __repr__(self) -> str:
+        return f"Shard(device={self.device}, index={self.index}, replica_id={self.replica_id}, data={self.data})"
+
+
+def _shards(self: Any) -> list[Shard]:
+    """The parts that devices hold: one."""
+    return [Shard(self)]
+
+
+def _to_device(self: Any, device: Any, *, stream: Any = None) -> Array:
+    """The array on `device`: itself, as there is one place. Raises ValueError for streams."""
+    if stream is not None:
+        raise ValueError("to_device: the host processor has no streams")
+    return self  # type: ignore[no-any-return]
+
+
+def _block_until_ready(self: Any) -> Array:
+    """The array itself, once it is computed; eager arrays always are."""
+    return self  # type: ignore[no-any-return]
+
+
+def _addressable_data(self: Any, index: int) -> Array:
+    """The part that device number `index` holds."""
+    return _shards(self)[index].data
+
+
+class _Deleted:
+    """Stands for the data of a deleted array."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("Array has been deleted.")
+
+
+def _delete(self: Any) -> None:
+    """Give up the data: any later use of this array raises RuntimeError."""
+    if isinstance(self, ConcreteArray):
+        self._value = _Deleted()
+
+
+def _is_deleted(self: Any) -> bool:
+    """Whether `delete` was called."""
+    return isinstance(self, ConcreteArray) and self._value.__class__ is _Deleted
+
+
+def _buffer_pointer(self: Any) -> int:
+    """Address of the first element, for as long as the array lives."""
+    return int(np.asarray(self._value).ctypes.data)
+
+
+def _array_namespace(self: Any, /, *, api_version: str | None = None) -> Any:
+    """The module of functions for this array, by the array API standard. Raises ValueError for other versions of it."""
+    if api_version is not None and api_version != "2024.12":
+        raise ValueError(f"api_version={api_version!r} is not available; there is '2024.12'")
+    import pullback.numpy
+
+    return pullback.numpy
+
+
+def _flat(self: Any) -> Any:
+    raise NotImplementedError("Arrays have no `flat`, which would be an iterator that writes: use `x.ravel()`")
+
+
+# ---- installation -----------------------------------------------------------------------------------------------
+
+_METHODS: dict[str, Callable[..., Any]] = {
+    # functions of the package, whose first argument is the array
+    **{name: getattr(reductions, name) for name in ("all", "any", "cumprod", "cumsum", "max", "mean", "min", "prod", "ptp", "std", "sum", "var")},
+    **{name: getattr(sorting, name) for name in ("argpartition", "argsort", "searchsorted", "sort")},
+    **{name: getattr(indexing, name) for name in ("choose", "nonzero", "take")},
+    **{name: getattr(manipulation, name) for name in ("ravel", "repeat", "squeeze", "swapaxes")},
+    **{name: getattr(contraction, name) for name in ("dot", "trace")},
+    **{name: getattr(ufuncs, name) for name in ("conj", "conjugate", "round")},
+    "argmax": reductions.argmax, "argmin": reductions.argmin, "diagonal": creation.diagonal,
+    # with other arguments
+    "astype": _astype, "byteswap": _byteswap, "clip": _clip, "clone": _copy, "compress": _compress, "copy": _copy,
+    "flatten": _flatten, "reshape": _reshape, "transpose": _transpose, "view": _view,
+    # where it lives
+    "addressable_data": _addressable_data, "block_until_ready": _block_until_ready, "copy_to_host_async": lambda self: None,
+    "delete": _delete, "devices": lambda self: {CPU}, "is_deleted": _is_deleted, "is_ready": lambda self: True,
+    "on_device_size_in_bytes": lambda self: self.nbytes, "platform": lambda self: "cpu", "to_device": _to_device,
+    "unsafe_buffer_pointer": _buffer_pointer,
+    "__array_namespace__": _array_namespace,
+}  # fmt: skip
+
+_PROPERTIES: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "T": (manipulation.transpose, "With the axes reversed."),
+    "mT": (manipulation.matrix_transpose, "The transposes of the matrices in the last two axes."),
+    "real": (ufuncs.real, "The real part."),
+    "imag": (ufuncs.imag, "The imaginary part."),
+    "flat": (_flat, "Not supported."),
+    "at": (indexing.at, "Updated copies: `x.at[idx].set(y)`, `.add(y)`, `.mul(y)`, `.min(y)`, `.max(y)`, `.get()`, ..."),
+    "device": (lambda self: CPU, "Where the array lives."),
+    "committed": (lambda self: False, "Whether the array was put on a device explicitly."),
+    "addressable_shards": (_shards, "The parts that devices hold: one."),
+    "global_shards": (_shards, "The parts that devices hold: one."),
+    "is_fully_addressable": (lambda self: True, "Whether all of the data is in this process."),
+    "is_fully_replicated": (lambda self: True, "Whether every device holds all of the data."),
+    "traceback": (lambda self: None, "Where the array was made, if that was recorded."),
+}
+
+
+def install(array_class: type) -> None:
+    """Give `array_class` (the core's `Array`) its operators, methods and properties."""
+    operators: dict[str, Any] = {}
+    for name, spec in _BINARY.items():
+        operators[f"__{name}__"], operators[f"__r{name}__"] = _binary(*spec)
+    for name, spec in _COMPARISONS.items():
+        operators[f"__{name}__"], _ = _binary(*spec)
+    for name, spec in _UNARY.items():
+        operators[f"__{name}__"] = _unary(*spec)
+    operators |= {
+        "__pow__": _pow, "__rpow__": _rpow, "__matmul__": _matmul, "__rmatmul__": _rmatmul, "__round__": _round,
+        "__getitem__": indexing.getitem,
+    }  # fmt: skip
+    for name, function in operators.items():
+        setattr(array_class, name, function)
+    for name, function in _METHODS.items():
+        setattr(array_class, name, function)
+    for name, (getter, doc) in _PROPERTIES.items():
+        setattr(array_class, name, property(getter, doc=doc))
+
+
+__all__: Sequence[str] = ()

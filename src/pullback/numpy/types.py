@@ -1,0 +1,250 @@
+"""Data types as `pullback.numpy` names them: scalar types that make arrays, abstract kinds, limits, promotion, constants.
+
+`float32` and its kin are classes that work wherever NumPy takes a dtype (`numpy.dtype(float32)`, `x.dtype == float32`); called,
+they make an Array: `float32(3)` is a strongly typed scalar. The abstract kinds (`floating`, `integer`, ...) are NumPy's.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array
+from pullback.core.dtypes import issubdtype, promote_pair
+from pullback.numpy.creation import array
+
+# ---- scalar types -----------------------------------------------------------------------------------------------
+
+
+class ScalarType(type):
+    """Class of the scalar types. Equal (and hashing alike) to NumPy's scalar type of the same name, and to its dtype."""
+
+    dtype: np.dtype[Any]
+
+    def __call__(cls, x: Any) -> Array:
+        """`x`, a scalar or a nested list, as an Array of this dtype (64-bit types need `enable_x64`)."""
+        return array(x, dtype=cls.dtype)
+
+    def __hash__(cls) -> int:
+        return hash(cls.dtype.type)
+
+    def __eq__(cls, other: object) -> builtins.bool:
+        return cls is other or other is cls.dtype.type or (isinstance(other, np.dtype) and other == cls.dtype)
+
+    def __ne__(cls, other: object) -> builtins.bool:
+        return not cls == other
+
+    def __reduce__(cls) -> str:
+        return cls.__name__
+
+
+def _scalar_type(dtype: Any) -> Any:
+    dtype = np.dtype(dtype)
+    doc = f"The type {dtype.name}: a dtype wherever one is taken, and a maker of arrays: `{dtype.name}(x)`."
+    return ScalarType(dtype.name, (), {"dtype": dtype, "__module__": "pullback.numpy", "__doc__": doc})
+
+
+bool_ = _scalar_type(np.bool_)
+int8, int16, int32, int64 = (_scalar_type(t) for t in (np.int8, np.int16, np.int32, np.int64))
+uint8, uint16, uint32, uint64 = (_scalar_type(t) for t in (np.uint8, np.uint16, np.uint32, np.uint64))
+float16, float32, float64 = (_scalar_type(t) for t in (np.float16, np.float32, np.float64))
+complex64, complex128 = (_scalar_type(t) for t in (np.complex64, np.complex128))
+bfloat16 = _scalar_type(ml_dtypes.bfloat16)
+int1, int2, int4 = (_scalar_type(t) for t in (ml_dtypes.int1, ml_dtypes.int2, ml_dtypes.int4))
+uint1, uint2, uint4 = (_scalar_type(t) for t in (ml_dtypes.uint1, ml_dtypes.uint2, ml_dtypes.uint4))
+float8_e3m4 = _scalar_type(ml_dtypes.float8_e3m4)
+float8_e4m3 = _scalar_type(ml_dtypes.float8_e4m3)
+float8_e4m3b11fnuz = _scalar_type(ml_dtypes.float8_e4m3b11fnuz)
+float8_e4m3fn = _scalar_type(ml_dtypes.float8_e4m3fn)
+float8_e4m3fnuz = _scalar_type(ml_dtypes.float8_e4m3fnuz)
+float8_e5m2 = _scalar_type(ml_dtypes.float8_e5m2)
+float8_e5m2fnuz = _scalar_type(ml_dtypes.float8_e5m2fnuz)
+float8_e8m0fnu = _scalar_type(ml_dtypes.float8_e8m0fnu)
+float4_e2m1fn = _scalar_type(ml_dtypes.float4_e2m1fn)
+float6_e2m3fn = _scalar_type(ml_dtypes.float6_e2m3fn)
+float6_e3m2fn = _scalar_type(ml_dtypes.float6_e3m2fn)
+
+bool = bool_
+int_, uint = int64, uint64
+float_ = double = float64
+single = float32
+complex_ = cdouble = complex128
+csingle = complex64
+
+generic, number, integer, inexact, floating = np.generic, np.number, np.integer, np.inexact, np.floating
+signedinteger, unsignedinteger, complexfloating = np.signedinteger, np.unsignedinteger, np.complexfloating
+character, flexible, object_ = np.character, np.flexible, np.object_
+dtype = np.dtype
+ndarray = Array
+ComplexWarning = np.exceptions.ComplexWarning
+
+# ---- constants --------------------------------------------------------------------------------------------------
+
+pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
+euler_gamma = 0.5772156649015329
+newaxis = None
+
+# ---- questions about types --------------------------------------------------------------------------------------
+
+
+def _dtype_of(x: Any) -> np.dtype[Any]:
+    found = getattr(x, "dtype", None)
+    return found if isinstance(found, np.dtype) else np.dtype(type(x) if isinstance(x, dtypes.PYTHON_SCALARS) else x)
+
+
+def finfo(dtype: Any) -> Any:
+    """Limits of a floating or complex type (or of an array's type): `eps`, `max`, `tiny`, `bits`, ...
+
+    Raises ValueError for other types.
+
+    >>> finfo(bfloat16).bits
+    16
+    """
+    return dtypes.finfo(_dtype_of(dtype))
+
+
+def iinfo(int_type: Any) -> Any:
+    """Limits of an integer type (or of an array's type): `min`, `max`, `bits`. Raises ValueError for other types.
+
+    >>> iinfo(int4).max
+    7
+    """
+    return dtypes.iinfo(_dtype_of(int_type))
+
+
+def _typing(x: Any) -> tuple[np.dtype[Any], builtins.bool]:
+    """dtype (not shrunk to 32 bits) and weakness of a type."""
+    if isinstance(x, type) and x in dtypes._DEFAULTS:
+        return dtypes._DEFAULTS[x][1], x is not builtins.bool
+    return np.dtype(x), False
+
+
+def promote_types(a: Any, b: Any) -> np.dtype[Any]:
+    """The dtype in which values of types `a` and `b` are combined; Python's scalar types are weak.
+
+    Raises TypePromotionError for types that only combine explicitly, such as int4 and int8.
+
+    >>> promote_types("int32", "float16")
+    dtype('float16')
+    """
+    found, weak = promote_pair(*_typing(a), *_typing(b))
+    # `promote_pair` shrinks to 32 bits while enable_x64 is off; this question is about the types as they are named.
+    named = (_typing(a)[0], _typing(b)[0])
+    wide = dtypes._LATTICE_CACHE[(_typing(a)[0], _typing(a)[1], _typing(b)[0], _typing(b)[1])][0]
+    return wide if found in named or weak or wide != found else found
+
+
+def result_type(*args: Any) -> np.dtype[Any]:
+    """The dtype of the result of an operation on `args`: arrays, scalars (weakly typed), dtypes.
+
+    >>> result_type(int8, 2), result_type(1, 2.0)
+    (dtype('int8'), dtype('float32'))
+    """
+    return dtypes.result_type(*args)  # type: ignore[no-any-return]
+
+
+def can_cast(from_: Any, to: Any, casting: Any = "safe") -> builtins.bool:
+    """Whether a cast between the types can be done under NumPy's rule `casting`."""
+    return builtins.bool(np.can_cast(_dtype_of(from_), np.dtype(to), casting))
+
+
+_KINDS_BY_NAME = {
+    "bool": "b", "signed integer": "i", "unsigned integer": "u", "integral": "iu", "real floating": "f",
+    "complex floating": "c", "numeric": "iufc",
+}  # fmt: skip
+
+
+def isdtype(dtype: Any, kind: Any) -> builtins.bool:
+    """Whether `dtype` is of a kind named as in the array API standard, or one of a tuple of kinds and dtypes.
+
+    Raises ValueError for an unknown name.
+
+    >>> isdtype(bfloat16, "real floating")
+    True
+    """
+    dtype = np.dtype(dtype)
+    options = kind if isinstance(kind, tuple) else (kind,)
+    found = False
+    for option in options:
+        if isinstance(option, str) and option in _KINDS_BY_NAME:
+            found = found or dtypes._KINDS.get(dtype, "") in tuple(_KINDS_BY_NAME[option])
+            continue
+        try:
+            other = np.dtype(option)
+        except TypeError:
+            raise ValueError(
+                f"unrecognized kind {option!r}: expected a dtype or one of {', '.join(map(repr, _KINDS_BY_NAME))}"
+            ) from None
+        found = found or other == dtype
+    return found
+
+
+def iscomplexobj(x: Any) -> builtins.bool:
+    """Whether the type of `x` (an array, scalar or nested list) is complex, whatever its values.
+
+    >>> iscomplexobj(1j), iscomplexobj([1.0])
+    (True, False)
+    """
+    found = getattr(x, "dtype", None)
+    return dtypes.is_complex(found if isinstance(found, np.dtype) else np.asarray(x).dtype)
+
+
+def isrealobj(x: Any) -> builtins.bool:
+    """Whether the type of `x` is not complex. See `iscomplexobj`."""
+    return not iscomplexobj(x)
+
+
+# ---- text -------------------------------------------------------------------------------------------------------
+
+
+def set_printoptions(*args: Any, **kwargs: Any) -> None:
+    """Set how arrays are printed: `numpy.set_printoptions`, which Arrays share with NumPy's."""
+    np.set_printoptions(*args, **kwargs)
+
+
+def get_printoptions() -> dict[str, Any]:
+    """The options that `set_printoptions` sets."""
+    return dict(np.get_printoptions())
+
+
+def printoptions(*args: Any, **kwargs: Any) -> Any:
+    """A context manager that sets print options for a block: `numpy.printoptions`."""
+    return np.printoptions(*args, **kwargs)
+
+
+def _options(max_line_width: Any, precision: Any, suppress_small: Any) -> dict[str, Any]:
+    options = {"linewidth": max_line_width, "precision": precision, "suppress": suppress_small}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def array_repr(arr: Any, max_line_width: Any = None, precision: Any = None, suppress_small: Any = None) -> str:
+    """`repr(arr)` with print options given.
+
+    >>> array_repr(float32([1, 2.5]), precision=2)
+    'Array([1. , 2.5], dtype=float32)'
+    """
+    with np.printoptions(**_options(max_line_width, precision, suppress_small)):
+        return repr(arr if isinstance(arr, Array) else array(arr))
+
+
+def array_str(a: Any, max_line_width: Any = None, precision: Any = None, suppress_small: Any = None) -> str:
+    """`str(a)` with print options given."""
+    with np.printoptions(**_options(max_line_width, precision, suppress_small)):
+        return str(a if isinstance(a, Array) else array(a))
+
+
+__all__ = [
+    "ComplexWarning", "array_repr", "array_str", "bfloat16", "bool", "bool_", "can_cast", "cdouble", "character", "complex128",
+    "complex64", "complex_", "complexfloating", "csingle", "double", "dtype", "e", "euler_gamma", "finfo", "flexible", "float16",
+    "float32", "float4_e2m1fn", "float64", "float6_e2m3fn", "float6_e3m2fn", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz",
+    "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "float_", "floating", "generic",
+    "get_printoptions", "iinfo", "inexact", "inf", "int1", "int16", "int2", "int32", "int4", "int64", "int8", "int_", "integer",
+    "iscomplexobj", "isdtype", "isrealobj", "issubdtype", "nan", "ndarray", "newaxis", "number", "object_", "pi", "printoptions",
+    "promote_types", "result_type", "set_printoptions", "signedinteger", "single", "uint", "uint1", "uint16", "uint2", "uint32",
+    "uint4", "uint64", "uint8", "unsignedinteger",
+]  # fmt: skip

@@ -1,0 +1,143 @@
+"""What the samplers' arguments become: one typed key, a shape, a dtype, and parameters as arrays of that dtype.
+
+Every check names the sampler that was called, so its name is the first argument throughout.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from pullback.core import config, dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.dtypes import DType
+from pullback.core.errors import user_line
+from pullback.core.types import Shape, broadcast_shapes
+from pullback.lax.random_bits import random_normal_p, random_uniform_p, random_wrap_p
+from pullback.lax.shape import broadcast_to, convert
+
+_WHAT_A_KEY_IS = "a key is a scalar of dtype key<fry> (pullback.random.key), or a uint32 array of shape (2,) (pullback.random.PRNGKey)"
+
+
+def typed_keys(name: str, keys: Any) -> Array:
+    """`keys`, typed or raw (uint32 of shape (..., 2)), as an array of typed keys. Raises TypeError for anything else."""
+    if isinstance(keys, np.ndarray):
+        keys = as_array(keys)
+    if not isinstance(keys, Array):
+        raise TypeError(f"{name}: invalid random key {keys!r:.80} of type {type(keys).__name__}; {_WHAT_A_KEY_IS}, at {user_line()}")
+    if keys.dtype == dtypes.KEY:
+        return keys
+    if keys.dtype != dtypes.uint32:
+        raise TypeError(f"{name}: invalid random key of dtype {dtypes.name(keys.dtype)} and shape {keys.shape}; {_WHAT_A_KEY_IS}, at {user_line()}")
+    if keys.shape[-1:] != (2,):
+        raise TypeError(f"{name}: invalid random key of shape {keys.shape}, whose last axis must have length 2; {_WHAT_A_KEY_IS}, at {user_line()}")
+    if config.legacy_prng_key.value != "allow":
+        _discourage_raw_key(name)
+    return random_wrap_p.bind(keys)
+
+
+def _discourage_raw_key(name: str) -> None:
+    message = (
+        f"{name} was given a raw uint32 key, and the option legacy_prng_key is {config.legacy_prng_key.value!r}: make keys with "
+        'pullback.random.key, or set the option to "allow"'
+    )
+    if config.legacy_prng_key.value == "error":
+        raise ValueError(f"{message}, at {user_line()}")
+    warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def single_key(name: str, key: Any) -> Array:
+    """`key` as one typed key. Raises TypeError if it is no key, ValueError if it is an array of keys."""
+    typed = typed_keys(name, key)
+    if typed.shape:
+        raise ValueError(
+            f"{name} accepts a single key, but was given a key array of shape {key.shape}, at {user_line()}; {_WHAT_A_KEY_IS}. "
+            "Use pullback.vmap for batching."
+        )
+    return typed
+
+
+def canonical_shape(shape: Any) -> Shape:
+    """A shape given as a sequence of integers, or as one. Raises TypeError for anything else, and for negative sizes."""
+    if hasattr(shape, "__index__") and not getattr(shape, "shape", ()):
+        shape = (shape,)
+    try:
+        sizes = tuple([n if n.__class__ is int else int(n.__index__()) for n in shape])
+    except AttributeError:
+        raise TypeError(f"Shapes must be sequences of integers, got {shape!r} at {user_line()}") from None
+    for n in sizes:
+        if n < 0:
+            raise TypeError(f"Shapes must not have negative sizes, got {sizes} at {user_line()}")
+    return sizes
+
+
+def float_dtype(name: str, dtype: Any) -> DType:
+    """The floating type asked for, by default float32 or float64. Raises ValueError for others."""
+    if dtype is None:
+        return dtypes.default_dtype(float)
+    found = dtypes.canonicalize_dtype(dtype)
+    if not dtypes.is_float(found):
+        raise ValueError(f"dtype argument to `{name}` must be a float dtype, got {dtypes.name(found)} at {user_line()}")
+    return found
+
+
+def int_dtype(name: str, dtype: Any) -> DType:
+    """The integer type asked for, by default int32 or int64. Raises ValueError for others."""
+    if dtype is None:
+        return dtypes.default_dtype(int)
+    found = dtypes.canonicalize_dtype(dtype)
+    if not dtypes.is_integer(found):
+        raise ValueError(f"dtype argument to `{name}` must be an int dtype, got {dtypes.name(found)} at {user_line()}")
+    return found
+
+
+def array_like(name: str, x: Any) -> Array:
+    """`x` as an Array. Raises TypeError naming the function, for lists too."""
+    try:
+        return as_array(x)
+    except TypeError:
+        raise TypeError(
+            f"{name} requires ndarray or scalar arguments, got {type(x).__name__} at {user_line()}. Convert lists and tuples with "
+            "pullback.numpy.array first."
+        ) from None
+
+
+def parameters(name: str, dtype: DType, shape: Any, *values: Any) -> tuple[Any, ...]:
+    """(shape, *parameters): parameters as arrays of `dtype`, scalars or of the shape of the result.
+
+    That is `shape`, to which the parameters must broadcast (ValueError), or the one they broadcast to if `shape` is None.
+    """
+    arrays = [array_like(name, v) for v in values]
+    shapes = [a.shape for a in arrays]
+    if shape is None:
+        out = broadcast_shapes(*shapes)
+    else:
+        out = canonical_shape(shape)
+        if broadcast_shapes(out, *shapes) != out:
+            raise ValueError(
+                f"{name}: the shapes of the parameters, {', '.join(map(str, shapes))}, must broadcast to the argument shape={out}; "
+                f"at {user_line()}"
+            )
+    arrays = [convert(a, dtype) for a in arrays]
+    return (out, *(broadcast_to(a, out) if a.shape else a for a in arrays))
+
+
+def unit_uniforms(key: Array, shape: Shape, dtype: DType) -> Array:
+    """Uniform numbers in [0, 1) from one typed key."""
+    return random_uniform_p.bind(key, dtype=dtype, shape=shape, partitionable=config.threefry_partitionable.value)
+
+
+def positive_uniforms(key: Array, shape: Shape, dtype: DType) -> Array:
+    """Uniform numbers in (0, 1): 0 is replaced by the smallest normal number, so that their logarithms are finite."""
+    from pullback.lax.elementwise import max_p
+    from pullback.lax.family import like
+
+    u = unit_uniforms(key, shape, dtype)
+    return max_p.bind(like(dtypes.finfo(dtype).tiny, u), u)
+
+
+def standard_normals(key: Array, shape: Shape, dtype: DType) -> Array:
+    """Real standard normal numbers from one typed key."""
+    return random_normal_p.bind(key, dtype=dtype, shape=shape, partitionable=config.threefry_partitionable.value)

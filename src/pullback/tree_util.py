@@ -1,0 +1,37 @@
+"""Pytree functions under the names that begin with `tree_`."""
+
+from pullback.core.tree import DictKey as DictKey
+from pullback.core.tree import FlattenedIndexKey as FlattenedIndexKey
+from pullback.core.tree import GetAttrKey as GetAttrKey
+from pullback.core.tree import KeyEntry as KeyEntry
+from pullback.core.tree import KeyPath as KeyPath
+from pullback.core.tree import Partial as Partial
+from pullback.core.tree import PyTreeDef as PyTreeDef
+from pullback.core.tree import SequenceKey as SequenceKey
+from pullback.core.tree import all_leaves as all_leaves
+from pullback.core.tree import flatten_one_level as flatten_one_level
+from pullback.core.tree import flatten_one_level_with_keys as flatten_one_level_with_keys
+from pullback.core.tree import is_tree_node as is_tree_node
+from pullback.core.tree import keystr as keystr
+from pullback.core.tree import register_dataclass as register_dataclass
+from pullback.core.tree import register_pytree_node as register_pytree_node
+from pullback.core.tree import register_pytree_node_class as register_pytree_node_class
+from pullback.core.tree import register_pytree_with_keys as register_pytree_with_keys
+from pullback.core.tree import register_pytree_with_keys_class as register_pytree_with_keys_class
+from pullback.core.tree import register_static as register_static
+from pullback.core.tree import tree_all as tree_all
+from pullback.core.tree import tree_broadcast as tree_broadcast
+from pullback.core.tree import tree_flatten as tree_flatten
+from pullback.core.tree import tree_flatten_with_path as tree_flatten_with_path
+from pullback.core.tree import tree_leaves as tree_leaves
+from pullback.core.tree import tree_leaves_with_path as tree_leaves_with_path
+from pullback.core.tree import tree_map as tree_map
+from pullback.core.tree import tree_map_with_path as tree_map_with_path
+from pullback.core.tree import tree_reduce as tree_reduce
+from pullback.core.tree import tree_reduce_associative as tree_reduce_associative
+from pullback.core.tree import tree_structure as tree_structure
+from pullback.core.tree import tree_transpose as tree_transpose
+from pullback.core.tree import tree_unflatten as tree_unflatten
+from pullback.core.tree import treedef_children as treedef_children
+from pullback.core.tree import treedef_is_leaf as treedef_is_leaf
+from pullback.core.tree import treedef_tuple as treedef_tuple

@@ -1,0 +1,136 @@
+"""Arrays: immutable, and sharing nothing with the user's own."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import pullback as pb
+import pullback.numpy as jnp
+from pullback.core.array import ConcreteArray, as_array
+
+
+def test_contents_are_copied_on_the_way_in() -> None:
+    x = np.ones(3, np.float32)
+    a, b = jnp.array(x), jnp.asarray(x)
+    y = jnp.sin(x)
+    x[:] = 7
+    assert a.tolist() == [1, 1, 1] and b.tolist() == [1, 1, 1]
+    assert np.allclose(y, np.sin(1.0))
+
+
+def test_what_goes_out_cannot_be_written_to() -> None:
+    a = jnp.ones((2, 2))
+    for view in (np.asarray(a), a.__array__(), np.asarray(a.T), np.asarray(a[0])):
+        with pytest.raises(ValueError, match="read-only"):
+            view[...] = 0
+    assert np.array(a).flags.writeable, "a copy is the user's own"
+
+
+def test_item_assignment_says_what_to_do_instead() -> None:
+    with pytest.raises(TypeError, match=r"x = x\.at\[idx\]\.set\(y\)"):
+        jnp.ones(3)[0] = 2.0
+
+
+def test_isinstance_holds_for_arrays_and_tracers() -> None:
+    seen = []
+    pb.grad(lambda x: seen.append(isinstance(x, pb.Array)) or x)(1.0)
+    pb.vmap(lambda x: seen.append(isinstance(x, pb.Array)) or x)(jnp.ones(2))
+    pb.make_jaxpr(lambda x: seen.append(isinstance(x, pb.Array)) or x)(1.0)
+    assert seen == [True, True, True] and isinstance(jnp.ones(2), pb.Array)
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.int8, np.bool_, np.complex64, ml_dtypes.bfloat16], ids=lambda d: d.__name__
+)
+def test_copies_and_pickles_are_equal(dtype: type) -> None:
+    a = jnp.asarray(np.array([0, 1, 1]).astype(dtype))
+    for b in (copy.copy(a), copy.deepcopy(a), pickle.loads(pickle.dumps(a))):
+        assert b.dtype == a.dtype and b.weak_type == a.weak_type and np.array_equal(b, a)
+
+
+def test_pickling_keeps_weakness() -> None:
+    a = jnp.asarray(1.5)
+    assert a.weak_type == pickle.loads(pickle.dumps(a)).weak_type
+    weak = as_array(1.5)
+    assert weak.weak_type and pickle.loads(pickle.dumps(weak)).weak_type
+
+
+def test_scalars_convert() -> None:
+    assert (float(jnp.float32(1.5)), int(jnp.int32(3)), complex(jnp.complex64(1j)), bool(jnp.array(True))) == (
+        1.5,
+        3,
+        1j,
+        True,
+    )
+    assert [10, 20, 30][jnp.int32(1)] == 20
+    assert list(range(jnp.int32(2))) == [0, 1]
+    assert f"{jnp.float32(1.25):.1f}" == "1.2"
+
+
+def test_truth_of_many_elements_is_ambiguous() -> None:
+    with pytest.raises(ValueError, match="ambiguous"):
+        bool(jnp.ones(2))
+    with pytest.raises(ValueError, match="empty"):
+        bool(jnp.ones(0))
+
+
+def test_arrays_do_not_hash() -> None:
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(jnp.ones(2))
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (lambda: jnp.array([1.0, 2.0]), "Array([1., 2.], dtype=float32)"),
+        (lambda: jnp.array(3), "Array(3, dtype=int32, weak_type=True)"),
+        (lambda: jnp.zeros((0, 2)), "Array([], shape=(0, 2), dtype=float32)"),
+        (lambda: jnp.zeros(0, jnp.int32), "Array([], dtype=int32)"),
+        (lambda: jnp.ones((), jnp.bfloat16), "Array(1, dtype=bfloat16)"),
+    ],
+)
+def test_repr(value: object, text: str) -> None:
+    assert repr(value()) == text  # type: ignore[operator]
+
+
+def test_dlpack_gives_a_copy_that_is_ones_own() -> None:
+    a = jnp.arange(3.0)
+    b = np.from_dlpack(a)
+    assert np.array_equal(a, b)
+
+
+def test_big_endian_and_subclasses_come_in_native() -> None:
+    a = jnp.asarray(np.arange(3, dtype=">f4"))
+    assert a.dtype == np.float32 and a.dtype.isnative and a.tolist() == [0, 1, 2]
+    assert type(np.asarray(jnp.asarray(np.matrix([[1.0]])))) is np.ndarray
+
+
+def test_objects_and_strings_are_refused() -> None:
+    for value in (np.array(["a"]), np.array([None]), object(), "a"):
+        with pytest.raises(TypeError, match="not a valid"):
+            as_array(value)
+
+
+def test_sixty_four_bits_are_narrowed_unless_enabled() -> None:
+    x = np.arange(3.0)
+    assert jnp.asarray(x).dtype == np.float32
+    with pb.enable_x64(True):
+        assert jnp.asarray(x).dtype == np.float64
+    assert as_array(np.float64(1)).dtype == np.float32
+
+
+def test_python_integers_out_of_range_are_refused() -> None:
+    with pytest.raises(OverflowError, match="int32"):
+        as_array(2**40)
+
+
+def test_numpy_leaves_mixed_operators_to_arrays() -> None:
+    out = np.ones(3, np.float32) + jnp.ones(3)
+    assert isinstance(out, ConcreteArray)
+    out = np.float32(2) * jnp.ones(3)
+    assert isinstance(out, ConcreteArray) and out.dtype == np.float32

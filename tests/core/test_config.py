@@ -1,0 +1,87 @@
+"""Options: global, per context, and restored."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import pullback as pb
+import pullback.numpy as jnp
+
+
+def test_names_work_with_and_without_prefix() -> None:
+    for name in ("enable_x64", "jax_enable_x64"):
+        pb.config.update(name, True)
+        try:
+            assert pb.config.jax_enable_x64 is True and pb.config.enable_x64 is True
+            assert jnp.asarray(1.0).dtype == np.float64
+        finally:
+            pb.config.update(name, False)
+
+
+def test_unknown_option_names_the_known_ones() -> None:
+    with pytest.raises(AttributeError, match="enable_x64"):
+        pb.config.update("jax_no_such_option", 1)
+    with pytest.raises(AttributeError, match="no_such_option"):
+        _ = pb.config.no_such_option
+
+
+def test_values_are_checked() -> None:
+    with pytest.raises(TypeError, match="takes a bool"):
+        pb.config.update("enable_x64", "maybe")
+    with pytest.raises(ValueError, match="'standard', 'strict'"):
+        pb.config.update("numpy_dtype_promotion", "loose")
+
+
+def test_contexts_nest_and_are_restored_after_exceptions() -> None:
+    with pb.enable_x64(True):
+        with pytest.raises(RuntimeError), pb.enable_x64(False):
+            assert jnp.zeros(1).dtype == np.float32
+            raise RuntimeError
+        assert jnp.zeros(1).dtype == np.float64
+    assert jnp.zeros(1).dtype == np.float32
+
+
+def test_a_setting_may_be_entered_twice() -> None:
+    setting = pb.enable_x64(True)
+    with setting, setting:
+        pass
+    assert not pb.config.enable_x64
+
+
+def test_contexts_do_not_reach_other_threads() -> None:
+    seen = []
+    with pb.enable_x64(True):
+        thread = threading.Thread(target=lambda: seen.append(jnp.zeros(1).dtype))
+        thread.start()
+        thread.join()
+    assert seen == [np.float32]
+
+
+@pytest.mark.parametrize(
+    "text, expected", [("1", "float64"), ("true", "float64"), ("0", "float32"), ("off", "float32")]
+)
+def test_environment_sets_the_default(text: str, expected: str) -> None:
+    program = "import pullback.numpy as jnp; print(jnp.zeros(1).dtype)"
+    out = subprocess.run(
+        [sys.executable, "-c", program], env={"PULLBACK_ENABLE_X64": text}, capture_output=True, text=True, check=True
+    )
+    assert out.stdout.strip() == expected
+
+
+def test_strict_promotion() -> None:
+    with pb.numpy_dtype_promotion("strict"):
+        with pytest.raises(ValueError, match="strict"):
+            jnp.ones(2, jnp.int32) + jnp.ones(2, jnp.float32)
+        assert (jnp.ones(2) + 1).dtype == np.float32  # weak types still give way
+
+
+def test_rank_promotion() -> None:
+    with pb.numpy_rank_promotion("raise"), pytest.raises(ValueError, match="rank_promotion"):
+        jnp.ones((2, 3)) + jnp.ones(3)
+    with pb.numpy_rank_promotion("warn"), pytest.warns(UserWarning, match="rank_promotion"):
+        jnp.ones((2, 3)) + jnp.ones(3)

@@ -1,0 +1,67 @@
+"""What importing the package imports, and what its modules may import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pullback
+
+PACKAGE = Path(pullback.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+LAZY = ["scipy", "jaxlib", "opt_einsum", "rich", "hypothesis", "jax"]
+
+
+def fresh(program: str) -> str:
+    """What a program prints in a process of its own."""
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+
+def test_import_leaves_the_heavy_dependencies_alone() -> None:
+    loaded = fresh("import sys, pullback; print(*{m.partition('.')[0] for m in sys.modules})").split()
+    assert "numpy" in loaded
+    assert not set(LAZY) & set(loaded)
+
+
+def test_first_gradient_leaves_them_alone_too() -> None:
+    program = """
+import sys
+import pullback as pb
+import pullback.numpy as jnp
+pb.grad(lambda x: jnp.sum(jnp.tanh(x @ x.T) ** 2))(jnp.ones((3, 3)))
+print(*{m.partition('.')[0] for m in sys.modules})
+"""
+    assert not set(LAZY) & set(fresh(program).split())
+
+
+def test_import_is_silent_and_warns_of_nothing() -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", "import pullback"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_heavy_dependencies_are_imported_inside_functions(path: Path) -> None:
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            names = [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        else:
+            continue
+        top = {n.partition(".")[0] for n in names}
+        if "rich" in top and "tour" in path.parts:
+            continue  # the tour is a program that prints with it
+        assert not top & set(LAZY), f"{path}:{node.lineno} imports {top & set(LAZY)} at module level"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_the_layers_below_do_not_import_the_public_namespace(path: Path) -> None:
+    if path.relative_to(PACKAGE).parts[0] not in ("core", "lax", "transforms", "numpy"):
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            assert "pullback" not in [a.name for a in node.names], f"{path}:{node.lineno}"

@@ -1,0 +1,23 @@
+"""Runs the cells of one of the tour's documents as published, as a notebook does, and prints what they print.
+
+A program for `python -m pullback.as_jax`; the argument is the document's number. A line `#<section>` precedes each section's output.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+
+from pullback.tour.documents import documents
+
+document = documents()[int(sys.argv[1])]
+namespace: dict[str, object] = {"__name__": "__main__"}
+for number, section in enumerate(document.sections):
+    print(f"#{number}")
+    for cell in section.cells:
+        tree = ast.parse(cell.code)
+        for statement in tree.body:
+            # "single" prints the value of an expression, which only a cell's last statement may do.
+            last = statement is tree.body[-1] and isinstance(statement, ast.Expr)
+            part = ast.Interactive([statement]) if last else ast.Module([statement], [])
+            exec(compile(part, f"<{section.title}>", "single" if last else "exec"), namespace)
