@@ -21,7 +21,14 @@ def python(*arguments: str, cwd: Path, stdin: str | None = None, **variables: st
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "PULLBACK_"))}
     environment |= {"PYTHONPATH": SOURCE, "PYTHONDONTWRITEBYTECODE": "1", **variables}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -93,7 +100,9 @@ def test_what_is_missing_is_missing_under_its_jax_name(tmp_path):
 
 
 def test_an_assignment_to_the_alias_leaves_pullback_alone(tmp_path):
-    as_jax("import jax.numpy as jnp, pullback\njnp.sin = 3\nassert jnp.sin == 3 and callable(pullback.numpy.sin)", tmp_path)
+    as_jax(
+        "import jax.numpy as jnp, pullback\njnp.sin = 3\nassert jnp.sin == 3 and callable(pullback.numpy.sin)", tmp_path
+    )
 
 
 def test_install_hides_an_installed_jax_until_uninstall(tmp_path):
@@ -126,7 +135,12 @@ SETTINGS = "import jax; c = jax.config; print(c.jax_enable_x64, c.jax_threefry_p
 
 
 def test_jax_environment_variables_set_options(tmp_path):
-    variables = dict(JAX_ENABLE_X64="1", JAX_THREEFRY_PARTITIONABLE="true", JAX_DEBUG_NANS="True", JAX_DISABLE_JIT="on")
+    variables = {
+        "JAX_ENABLE_X64": "1",
+        "JAX_THREEFRY_PARTITIONABLE": "true",
+        "JAX_DEBUG_NANS": "True",
+        "JAX_DISABLE_JIT": "on",
+    }
     assert as_jax(SETTINGS, tmp_path).split() == ["False"] * 4
     assert as_jax(SETTINGS, tmp_path, **variables).split() == ["True"] * 4
     assert as_jax(SETTINGS, tmp_path, JAX_ENABLE_X64="1", PULLBACK_ENABLE_X64="0").split()[0] == "False"
@@ -177,7 +191,13 @@ def test_a_script_runs_as_under_python(tmp_path, ending):
 def test_other_programs_run_as_under_python(tmp_path, arguments):
     report = REPORT.replace("raise ENDING", "sys.exit(4)")
     (tmp_path / "package" / "empty").mkdir(parents=True)
-    for name, text in {"__init__": "", "__main__": report, "module": report, "empty/__init__": "", "broken": "import nowhere"}.items():
+    for name, text in {
+        "__init__": "",
+        "__main__": report,
+        "module": report,
+        "empty/__init__": "",
+        "broken": "import nowhere",
+    }.items():
         (tmp_path / "package" / f"{name}.py").write_text(text)
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
         archive.writestr("__main__.py", report)

@@ -99,14 +99,16 @@ def wrong_vjp(error):
 def wrong_second_derivative(error):
     """x³/6, whose derivative x²/2 is right, with the second derivative (1 + error) x."""
     half_square = custom_jvp(lambda x: 0.5 * x * x)
-    half_square.defjvp(lambda primals, tangents: (0.5 * primals[0] * primals[0], (1 + error) * primals[0] * tangents[0]))
+    half_square.defjvp(
+        lambda primals, tangents: (0.5 * primals[0] * primals[0], (1 + error) * primals[0] * tangents[0])
+    )
     f = custom_jvp(lambda x: x * x * x / 6)
     f.defjvp(lambda primals, tangents: (primals[0] ** 3 / 6, half_square(primals[0]) * tangents[0]))
     return f
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype, error", [(np.float64, 1e-4), (np.float32, 1e-2)])
+@pytest.mark.parametrize("dtype, error", [(np.float64, 1e-4), (np.float32, 2e-2)])
 @pytest.mark.parametrize("wrong", [wrong_jvp, wrong_vjp])
 def test_a_slightly_wrong_first_derivative_is_refused(wrong, dtype, error, mode):
     x = np.asarray([1.5, -2.0], dtype)
@@ -117,7 +119,7 @@ def test_a_slightly_wrong_first_derivative_is_refused(wrong, dtype, error, mode)
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype, error", [(np.float64, 1e-4), (np.float32, 1e-2)])
+@pytest.mark.parametrize("dtype, error", [(np.float64, 1e-4), (np.float32, 2e-2)])
 def test_a_slightly_wrong_second_derivative_is_refused_at_second_order(dtype, error, mode):
     x = np.asarray([1.5, -2.0], dtype)
     with pullback.enable_x64(True):
@@ -145,7 +147,9 @@ def test_wrong_in_one_element_of_one_leaf():
 
     args = ({"w": np.float32([1.0, 2.0]), "v": np.float32(0.5)}, np.int32(3))
     check_jvp(tree_function, partial(jvp, tree_function), args, eps=None)
-    with pytest.raises(AssertionError, match=r"my message: its tangent at \['a'\] differs .* in 1 of 2 elements.* at index \(1,\)"):
+    with pytest.raises(
+        AssertionError, match=r"my message: its tangent at \['a'\] differs .* in 1 of 2 elements.* at index \(1,\)"
+    ):
         check_jvp(tree_function, broken_jvp, args, eps=None, err_msg="my message")
 
 
@@ -164,7 +168,9 @@ def test_wrong_values_types_and_structures():
         check_vjp(jnp.cos, with_pullback(lambda cts: cts), (x,), eps=None)
     with pytest.raises(AssertionError, match="structure"):
         check_vjp(jnp.sin, with_pullback(lambda cts: (*cts, *cts)), (x,), eps=None)
-    with pytest.raises(AssertionError, match=r"args\[0\] must have shape \(2,\) and dtype float32, got \(1,\) and float32"):
+    with pytest.raises(
+        AssertionError, match=r"args\[0\] must have shape \(2,\) and dtype float32, got \(1,\) and float32"
+    ):
         check_vjp(jnp.sin, with_pullback(lambda cts: (cts[0][:1],)), (x,), eps=None)
     with pytest.raises(AssertionError, match="paired with the direction differs"):
         check_vjp(jnp.sin, with_pullback(lambda cts: (cts[0] * 1.01,)), (x,), eps=None)

@@ -26,10 +26,11 @@ import importlib.util
 import io
 import os
 import sys
+from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import CodeType, ModuleType, TracebackType
-from typing import Any, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 from pullback.core import config
 
@@ -75,7 +76,9 @@ class AliasModule(ModuleType):
         return value
 
     def __dir__(self) -> list[str]:
-        return sorted(n for n in dir(self._target) if not isinstance(getattr(self._target, n), ModuleType) or n not in INTERNAL)
+        return sorted(
+            n for n in dir(self._target) if not isinstance(getattr(self._target, n), ModuleType) or n not in INTERNAL
+        )
 
     def __repr__(self) -> str:
         return f"<module {self.__name__!r}, alias of {self._target.__name__!r}>"
@@ -182,22 +185,23 @@ def main(arguments: Sequence[str]) -> None:
         if not rest:
             sys.exit(_refusal(f"argument expected for the {first} option", 2))
         what, *rest = rest
-        find = _module if first == "-m" else _code
+        load = {"-m": _module, "-c": _code}[first]
     else:
-        what, find = first, _script
+        what, load = first, _script
     sys.argv[:] = [what, *rest]
     sys.excepthook = _excepthook
-    program = find(what)
+    program = load(what)
     sys.argv[0] = program.argv0
     if not sys.flags.safe_path:
         sys.path[0] = program.path0  # where `-m pullback.as_jax` put the current directory
-    module = ModuleType("__main__")
-    vars(module).update(__builtins__=__builtins__, __spec__=program.spec, __loader__=program.spec and program.spec.loader)
-    vars(module)["__package__"] = program.spec.parent if program.spec else None
+    module, spec = ModuleType("__main__"), program.spec
+    names = vars(module)
+    names.update(__builtins__=__builtins__, __spec__=spec, __loader__=spec.loader if spec else None)
+    names["__package__"] = spec.parent if spec else None
     if program.file is not None:
-        vars(module).update(__file__=program.file, __cached__=program.spec.cached if program.spec else None)
+        names.update(__file__=program.file, __cached__=spec.cached if spec else None)
     sys.modules["__main__"] = module
-    exec(program.code, vars(module))
+    exec(program.code, names)
 
 
 def _code(source: str) -> _Program:
@@ -222,24 +226,28 @@ def _script(path: str) -> _Program:
 def _module(name: str) -> _Program:
     if not sys.flags.safe_path:
         sys.path[0] = os.getcwd()
-    try:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.submodule_search_locations is not None:
-            importlib.import_module(name)
-            package, spec = name, importlib.util.find_spec(name + ".__main__")
-            if spec is None:
-                sys.exit(_refusal(f"No module named {package}.__main__; {package!r} is a package and cannot be directly executed", 1))
-    except ModuleNotFoundError as error:
-        if error.name is None or not (name + ".").startswith(error.name + "."):
-            raise
-        spec = None
+    spec = _spec_of(name)
+    if spec is not None and spec.submodule_search_locations is not None:
+        package, name = name, name + ".__main__"
+        spec = _spec_of(name)
+        name += "" if spec is not None else f"; {package!r} is a package and cannot be directly executed"
     if spec is None or spec.loader is None:
         sys.exit(_refusal(f"No module named {name}", 1))
     return _Program(_code_of(spec), spec.origin or name, sys.path[0], spec.origin, spec)
 
 
+def _spec_of(name: str) -> ModuleSpec | None:
+    """Where the module `name` is, its packages imported; None if it or one of them does not exist."""
+    try:
+        return importlib.util.find_spec(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name + ".").startswith(error.name + "."):
+            return None
+        raise
+
+
 def _code_of(spec: ModuleSpec) -> CodeType:
-    code = spec.loader.get_code(spec.name)  # type: ignore[union-attr]
+    code: CodeType | None = spec.loader.get_code(spec.name)  # type: ignore[union-attr]
     if code is None:
         sys.exit(_refusal(f"No code object available for {spec.name}", 1))
     return code
@@ -253,7 +261,9 @@ def _refusal(message: str, status: int) -> int:
 def _excepthook(kind: type[BaseException], error: BaseException, tb: TracebackType | None) -> None:
     """Python's own report of an uncaught error, starting at the program instead of at the frames that started it."""
     here = main.__code__.co_filename
-    while tb is not None and (tb.tb_frame.f_code.co_filename == here or tb.tb_frame.f_globals.get("__name__") == "runpy"):
+    while tb is not None and (
+        tb.tb_frame.f_code.co_filename == here or tb.tb_frame.f_globals.get("__name__") == "runpy"
+    ):
         tb = tb.tb_next
     sys.__excepthook__(kind, error.with_traceback(tb), tb)
 

@@ -16,8 +16,9 @@ the default step. The third error, that x ± ε/2 · t rounds, is avoided altoge
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,7 +31,12 @@ from pullback.transforms.jvp import jvp
 from pullback.transforms.linearize import vjp
 
 #: Default tolerances, relative and absolute, by the least precise type that takes part.
-TOLERANCES: dict[DType, float] = {dtypes.float64: 1e-5, dtypes.float32: 2e-3, dtypes.float16: 5e-2, dtypes.bfloat16: 2e-1}
+TOLERANCES: dict[DType, float] = {
+    dtypes.float64: 1e-5,
+    dtypes.float32: 2e-3,
+    dtypes.float16: 5e-2,
+    dtypes.bfloat16: 2e-1,
+}
 MODES = ("fwd", "rev")
 
 
@@ -58,21 +64,31 @@ def check_grads(
     if unknown or not modes:
         raise ValueError(f"check_grads: modes must be some of {MODES}, got {modes}")
     if not isinstance(args, (tuple, list)):
-        raise TypeError(f"check_grads: args must be a tuple of the arguments of f, got {type(args).__name__}; write (x,) for one")
-    _check_order(f, tuple(args), order, modes, atol, rtol, eps, "f", np.random.default_rng(0))
+        raise TypeError(
+            f"check_grads: args must be a tuple of the arguments of f, got {type(args).__name__}; write (x,) for one"
+        )
+    _check_order(f, tuple(args), order, modes, _Settings(atol, rtol, eps, np.random.default_rng(0)), "f")
+
+
+class _Settings(NamedTuple):
+    """What stays the same through all orders of a check."""
+
+    atol: float | None
+    rtol: float | None
+    eps: float | None
+    rng: np.random.Generator
 
 
 def _check_order(
-    f: Callable[..., Any], args: tuple[Any, ...], order: int, modes: tuple[str, ...],
-    atol: float | None, rtol: float | None, eps: float | None, name: str, rng: np.random.Generator,
-) -> None:  # fmt: skip
+    f: Callable[..., Any], args: tuple[Any, ...], order: int, modes: tuple[str, ...], settings: _Settings, name: str
+) -> None:
     if order < 1:
         return
     args = tree_map(as_array, args)
     if "fwd" in modes:
-        _check_jvp(f, partial(jvp, f), args, atol, rtol, eps, f"JVP of {name}", rng)
+        _check_jvp(f, partial(jvp, f), args, settings, f"JVP of {name}")
     if "rev" in modes:
-        _check_vjp(f, partial(vjp, f), args, atol, rtol, eps, f"VJP of {name}", rng)
+        _check_vjp(f, partial(vjp, f), args, settings, f"VJP of {name}")
     if order < 2:
         return
     if "fwd" in modes:
@@ -80,16 +96,16 @@ def _check_order(
         def pushforward(primals: tuple[Any, ...], tangents: list[Any]) -> list[Any]:
             return _inexact_leaves(jvp(f, primals, _with_float0(primals, tangents))[1])
 
-        tangents = [_Step(x, 1.0, rng).tangent for x in _inexact_leaves(args)]
-        _check_order(pushforward, (args, tangents), order - 1, modes, atol, rtol, eps, f"JVP of {name}", rng)
+        tangents = [_random_like(x, settings.rng) for x in _inexact_leaves(args)]
+        _check_order(pushforward, (args, tangents), order - 1, modes, settings, f"JVP of {name}")
     if "rev" in modes:
 
         def pullback(primals: tuple[Any, ...], cotangents: list[Any]) -> list[Any]:
             y, f_vjp = vjp(f, *primals)
             return _inexact_leaves(f_vjp(_with_float0(y, cotangents)))
 
-        cotangents = [_Step(y, 1.0, rng).tangent for y in _inexact_leaves(f(*args))]
-        _check_order(pullback, (args, cotangents), order - 1, modes, atol, rtol, eps, f"VJP of {name}", rng)
+        cotangents = [_random_like(y, settings.rng) for y in _inexact_leaves(f(*args))]
+        _check_order(pullback, (args, cotangents), order - 1, modes, settings, f"VJP of {name}")
 
 
 def check_jvp(
@@ -109,19 +125,19 @@ def check_jvp(
     >>> import pullback.numpy as jnp
     >>> check_jvp(jnp.sin, partial(jvp, jnp.sin), (0.5,))
     """
-    args = tree_map(as_array, tuple(args))
-    _check_jvp(f, f_jvp, args, atol, rtol, eps, err_msg or "JVP", np.random.default_rng(0))
+    settings = _Settings(atol, rtol, eps, np.random.default_rng(0))
+    _check_jvp(f, f_jvp, tree_map(as_array, tuple(args)), settings, err_msg or "JVP")
 
 
 def _check_jvp(
-    f: Callable[..., Any], f_jvp: Callable[..., Any], args: tuple[Any, ...],
-    atol: float | None, rtol: float | None, eps: float | None, what: str, rng: np.random.Generator,
-) -> None:  # fmt: skip
-    y, plus, tangents, minus, eps, tolerance = _steps(f, args, eps, what, rng)
-    atol, rtol = tolerance if atol is None else atol, tolerance if rtol is None else rtol
+    f: Callable[..., Any], f_jvp: Callable[..., Any], args: tuple[Any, ...], settings: _Settings, what: str
+) -> None:
+    y, plus, tangents, minus, eps, atol, rtol = _steps(f, args, settings, what)
     out, t_out = f_jvp(args, tangents)
     _compare_trees(out, y, atol, rtol, f"{what}: its value", "f(*args)")
-    numerical = tree_map(lambda p, m, y: (_wide(p) - _wide(m)) / eps if dtypes.is_inexact(y.dtype) else None, f(*plus), f(*minus), y)
+    numerical = tree_map(
+        lambda p, m, y: (_wide(p) - _wide(m)) / eps if dtypes.is_inexact(y.dtype) else None, f(*plus), f(*minus), y
+    )
     _compare_trees(t_out, numerical, atol, rtol, f"{what}: its tangent", "numerical")
 
 
@@ -142,20 +158,17 @@ def check_vjp(
     >>> import pullback.numpy as jnp
     >>> check_vjp(jnp.sin, partial(vjp, jnp.sin), (0.5,))
     """
-    args = tree_map(as_array, tuple(args))
-    _check_vjp(f, f_vjp, args, atol, rtol, eps, err_msg or "VJP", np.random.default_rng(0))
+    settings = _Settings(atol, rtol, eps, np.random.default_rng(0))
+    _check_vjp(f, f_vjp, tree_map(as_array, tuple(args)), settings, err_msg or "VJP")
 
 
 def _check_vjp(
-    f: Callable[..., Any], f_vjp: Callable[..., Any], args: tuple[Any, ...],
-    atol: float | None, rtol: float | None, eps: float | None, what: str, rng: np.random.Generator,
-) -> None:  # fmt: skip
-    y, plus, tangents, minus, eps, tolerance = _steps(f, args, eps, what, rng)
-    atol, rtol = tolerance if atol is None else atol, tolerance if rtol is None else rtol
+    f: Callable[..., Any], f_vjp: Callable[..., Any], args: tuple[Any, ...], settings: _Settings, what: str
+) -> None:
+    y, plus, tangents, minus, eps, atol, rtol = _steps(f, args, settings, what)
     out, pullback = f_vjp(*args)
     _compare_trees(out, y, atol, rtol, f"{what}: its value", "f(*args)")
-    live = _inexact_leaves(y)
-    cotangents = [_Step(x, 1.0, rng).tangent for x in live]
+    cotangents = [_random_like(x, settings.rng) for x in _inexact_leaves(y)]
     pulled = tuple(pullback(_with_float0(y, cotangents)))
     _check_cotangent_types(pulled, args, what)
     differences = [
@@ -172,40 +185,56 @@ def _check_vjp(
 # ---- steps and numbers ------------------------------------------------------------------------------------------
 
 
-class _Step:
-    """Two points around `x` and the direction `tangent`, such that `plus − minus` is `eps · tangent` as exactly as it can be."""
+def _random_numbers(x: Array, rng: np.random.Generator) -> Any:
+    """Random numbers of the shape of `x`, complex if it is, in the widest type.
 
-    __slots__ = ("plus", "tangent", "minus")
+    Their parts are of either sign and between 1 and 2 in size: a direction that hardly moves some element would hardly see its derivative.
+    """
+    shape = (2, *x.shape) if dtypes.is_complex(x.dtype) else x.shape
+    numbers = rng.choice([-1.0, 1.0], shape) * rng.uniform(1.0, 2.0, shape)
+    return numbers[0] + 1j * numbers[1] if dtypes.is_complex(x.dtype) else numbers
+
+
+def _random_like(x: Array, rng: np.random.Generator) -> ConcreteArray:
+    """A random tangent or cotangent of `x`."""
+    return ConcreteArray(np.asarray(_random_numbers(x, rng)).astype(x.dtype), x.weak_type)
+
+
+class _Step:
+    """Two points around `x` and the direction `tangent`, such that `plus − minus` is `eps · tangent`, as exactly as can be."""
+
+    __slots__ = ("minus", "plus", "tangent")
 
     def __init__(self, x: Array, eps: float, rng: np.random.Generator) -> None:
-        value = np.asarray(x)
-        direction = rng.standard_normal(value.shape)
-        if dtypes.is_complex(x.dtype):
-            direction = direction + 1j * rng.standard_normal(value.shape)
-        move = eps / 2 * direction
-        plus, minus = (np.asarray(_wide(value) + s * move).astype(value.dtype) for s in (1, -1))
-        tangent = np.asarray((_wide(plus) - _wide(minus)) / eps).astype(value.dtype)
+        move = eps / 2 * _random_numbers(x, rng)
+        plus, minus = (np.asarray(_wide(x) + s * move).astype(x.dtype) for s in (1, -1))
+        tangent = np.asarray((_wide(plus) - _wide(minus)) / eps).astype(x.dtype)
         self.plus, self.tangent, self.minus = (ConcreteArray(v, x.weak_type) for v in (plus, tangent, minus))
 
 
-def _steps(f: Any, args: tuple[Any, ...], eps: float | None, what: str, rng: np.random.Generator) -> tuple[Any, Any, Any, Any, float, float]:
-    """f(*args), the arguments moved forwards, the direction, the arguments moved backwards, the step and the tolerance."""
+def _steps(
+    f: Any, args: tuple[Any, ...], settings: _Settings, what: str
+) -> tuple[Any, Any, Any, Any, float, float, float]:
+    """f(*args), the arguments moved forwards, the direction, the arguments moved backwards, the step, atol and rtol."""
     leaves, tree = tree_flatten(args)
     if not any(dtypes.is_inexact(x.dtype) for x in leaves):
         types = ", ".join(str(x.aval) for x in leaves)
-        raise TypeError(f"{what}: there is nothing to differentiate by at {user_line()}: arguments of types ({types}) are not floating")
+        raise TypeError(
+            f"{what}: there is nothing to differentiate by at {user_line()}: arguments of types ({types}) are not floating"
+        )
     y = tree_map(as_array, f(*args))
-    types = [x.dtype for x in (*leaves, *tree_leaves(y)) if dtypes.is_inexact(x.dtype)]
-    coarsest = max((dtypes.to_real(t) for t in types), key=lambda t: float(dtypes.finfo(t).eps))
+    inexact = [x.dtype for x in (*leaves, *tree_leaves(y)) if dtypes.is_inexact(x.dtype)]
+    coarsest = max(map(dtypes.to_real, inexact), key=lambda t: float(dtypes.finfo(t).eps))
+    atol, rtol, eps, rng = settings
     if eps is None:
         # A power of two, so that multiplying by it and dividing by it are exact.
         eps = 2.0 ** round(math.log2(float(dtypes.finfo(coarsest).eps)) / 3)
-    steps = [_Step(x, eps, rng) if dtypes.is_inexact(x.dtype) else None for x in leaves]
-    plus = [x if s is None else s.plus for x, s in zip(leaves, steps)]
-    minus = [x if s is None else s.minus for x, s in zip(leaves, steps)]
-    tangents = [_float0(x) if s is None else s.tangent for x, s in zip(leaves, steps)]
     tolerance = TOLERANCES.get(coarsest, 0.5)
-    return y, tree.unflatten(plus), tree.unflatten(tangents), tree.unflatten(minus), eps, tolerance
+    steps = [_Step(x, eps, rng) if dtypes.is_inexact(x.dtype) else None for x in leaves]
+    plus = tree.unflatten([x if s is None else s.plus for x, s in zip(leaves, steps)])
+    minus = tree.unflatten([x if s is None else s.minus for x, s in zip(leaves, steps)])
+    tangents = tree.unflatten([_float0(x) if s is None else s.tangent for x, s in zip(leaves, steps)])
+    return y, plus, tangents, minus, eps, tolerance if atol is None else atol, tolerance if rtol is None else rtol
 
 
 def _wide(x: Any) -> Any:
@@ -263,7 +292,9 @@ def _compare_trees(got: Any, wanted: Any, atol: float, rtol: float, what: str, r
         raise AssertionError(f"{what}: it has structure {got_tree}, expected {wanted_tree}")
     for (path, x), (_, y) in zip(got_leaves, wanted_leaves):
         if y is not None:
-            _compare(np.asarray(x), np.asarray(y), atol, rtol, f"{what}{' at ' + keystr(path) if path else ''}", reference)
+            _compare(
+                np.asarray(x), np.asarray(y), atol, rtol, f"{what}{' at ' + keystr(path) if path else ''}", reference
+            )
 
 
 def _compare(got: Any, wanted: Any, atol: float, rtol: float, what: str, reference: str) -> None:

@@ -139,7 +139,7 @@ def test_cotangent_of_wrong_shape_is_caught() -> None:
         def transpose(self, ct: Any, x: Any) -> Any:
             return [ct]
 
-    with pytest.raises(AssertionError, match="cotangent of argument 0: type"):
+    with pytest.raises(AssertionError, match=r"cotangent of argument 0: type|not the transpose of jvp"):
         run("vjp", row(Wrong()))
 
 
@@ -196,7 +196,7 @@ def test_derivative_that_cannot_be_batched_is_caught() -> None:
     almost_cosine = AlmostCosine()
     primitive = sine(partial=lambda x, out: almost_cosine.bind(x))
     run("vmap", row(primitive))
-    with pytest.raises(AssertionError, match="vmap of grad|grad of vmap"):
+    with pytest.raises(AssertionError, match=r"vmap of grad|grad of vmap"):
         run("vmap_of_grad", row(primitive))
 
 

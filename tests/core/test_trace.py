@@ -35,7 +35,7 @@ TRANSFORMATIONS: dict[str, Callable[[Callable[..., Any]], Any]] = {
 @pytest.mark.parametrize("name", TRANSFORMATIONS)
 def test_trace_is_restored_after_an_exception(name: str, error: type[BaseException]) -> None:
     def fails(x: Any) -> Any:
-        jnp.sin(x)
+        assert (x + x).shape == ()
         raise error("on purpose")
 
     with pytest.raises(error, match="on purpose"):

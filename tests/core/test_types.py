@@ -22,7 +22,8 @@ def test_typeof() -> None:
 
 
 def test_types_print_as_they_are_read() -> None:
-    assert str(ShapedArray((3, 4), dtypes.bfloat16)) == "ShapedArray(bfloat16[3,4])"
+    assert repr(ShapedArray((3, 4), dtypes.bfloat16)) == "ShapedArray(bfloat16[3,4])"
+    assert repr(ShapedArray((), dtypes.float32, True)) == "ShapedArray(float32[], weak_type=True)"
     assert ShapedArray((3,), np.dtype(np.int8)).str_short(short_dtypes=True) == "i8[3]"
     assert ShapedArray((), dtypes.bool_).str_short(short_dtypes=True) == "bool[]"
     assert ShapedArray((), dtypes.KEY).str_short() == "key<fry>[]"

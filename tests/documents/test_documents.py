@@ -20,7 +20,9 @@ SECTIONS = [(d, s) for d, document in enumerate(documents()) for s in range(len(
 def interpreter(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "PULLBACK_"))}
     environment |= {"PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8", **variables}
-    return subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, encoding="utf-8", timeout=120, check=False)
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, encoding="utf-8", timeout=120, check=False
+    )
 
 
 @cache
@@ -40,7 +42,9 @@ def test_every_printed_number_is_the_documented_one(document, section):
         documented = printed_numbers(value.documented)
         ours, numbers = numbers[: len(documented)], numbers[len(documented) :]
         agree, difference = compare(ours, documented, value.tolerance)
-        assert agree, f"{value.expression}: {[n.value for n in ours]} is {difference:.2g} from the documented {value.documented}"
+        assert agree, (
+            f"{value.expression}: {[n.value for n in ours]} is {difference:.2g} from the documented {value.documented}"
+        )
     assert not numbers, f"printed besides the documented values: {numbers}"
 
 
@@ -51,9 +55,14 @@ def test_the_data_is_complete():
             for cell in section.cells:
                 assert cell.code.count("%timeit") == 0
                 assert len(cell.timings) == cell.published.count("%timeit")
-                shows = re.search(r"^(print\(.*[a-zA-Z]\(|print\((?!['\"])|assert|check|grad\()", cell.code, re.MULTILINE)
+                shows = re.search(
+                    r"^(print\(.*[a-zA-Z]\(|print\((?!['\"])|assert|check|grad\()", cell.code, re.MULTILINE
+                )
                 assert bool(cell.values) == bool(shows), cell.code
-    counts = [sum(len(printed_numbers(v.documented)) for s in d.sections for c in s.cells for v in c.values) for d in documents()]
+    counts = [
+        sum(len(printed_numbers(v.documented)) for s in d.sections for c in s.cells for v in c.values)
+        for d in documents()
+    ]
     assert counts == [28, 147]
 
 
@@ -66,7 +75,14 @@ def test_numbers_are_read_from_every_form_of_output():
     assert values[:6] == [-0.5, 1e-5, 3.0, 2.0, 4.0, 3.0]
     assert values[6] != values[6]
     assert values[7:] == [-float("inf"), 1.0]
-    assert [n.value for n in printed_numbers("6.-8.j -3.0509028 -10.940545j 1.-0.j")] == [6, -8, -3.0509028, -10.940545, 1, 0]
+    assert [n.value for n in printed_numbers("6.-8.j -3.0509028 -10.940545j 1.-0.j")] == [
+        6,
+        -8,
+        -3.0509028,
+        -10.940545,
+        1,
+        0,
+    ]
 
 
 def test_a_difference_in_the_sixth_digit_is_refused():
@@ -110,7 +126,9 @@ def test_the_tour_refuses_a_disagreement(monkeypatch, capsys):
     from pullback.tour.documents import Cell, Document, Section, Value
 
     cells = (Cell("x = 1.5", Value("x", "1.5"), Value("x", "1.50002")), Cell("1 / 0", Value("x", "1.5")))
-    monkeypatch.setattr(tour, "documents", lambda: (Document("A document", "nowhere", (Section("A section", "Nothing.", cells),)),))
+    monkeypatch.setattr(
+        tour, "documents", lambda: (Document("A document", "nowhere", (Section("A section", "Nothing.", cells),)),)
+    )
     assert tour.main(["--plain"]) == 1
     shown = capsys.readouterr()
     assert "3 values compared, 1 agree" in shown.out

@@ -1,4 +1,4 @@
-"""The oracle is JAX, called and never read. Where it is not installed, this folder is skipped."""
+"""The oracle is JAX, called and never read. Where it is not installed, the tests here are skipped."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ import pytest
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-jax = pytest.importorskip("jax", reason="the oracle, jax, is not installed: run `make oracle`")
-
-# The default streams here are those of JAX before 0.5.
-jax.config.update("jax_threefry_partitionable", False)
-
 
 @pytest.fixture(params=[False, True], ids=["32-bit", "64-bit"])
 def x64(request: Any) -> Any:
     """Each test with and without 64-bit types, in both systems."""
+    import jax
+
     import pullback
 
     with pullback.enable_x64(request.param), jax.enable_x64(request.param):

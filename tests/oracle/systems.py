@@ -13,6 +13,8 @@ def namespace(system: str) -> dict[str, Any]:
         import jax
         from jax import lax, nn, random
         from jax import numpy as jnp
+
+        jax.config.update("jax_threefry_partitionable", False)  # the streams that are the default here
     else:
         import pullback as jax
         from pullback import lax, nn, random

@@ -306,6 +306,13 @@ class LinearTrace(Trace):
         return LinearTracer(self, recorded)
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        if not any(a.__class__ is LinearTracer and a.trace is self for a in args):
+            # A coefficient: the enclosing transformations differentiate it by the call's own rule.
+            token = set_current(self.parent)
+            try:
+                return self.parent.process_call(call, args, params)
+            finally:
+                reset_current(token)
         # Linear functions of tangents need no rule of their own: they are recorded as what they compute.
         return call.evaluate_call(args, params)
 

@@ -39,8 +39,8 @@ class Primitive:
 
     name: str
     multiple_results = False
-    #: Weakness of the result's type: "all" (weak if every operand is), "first" (if the first one is), "never", or "param" (the
-    #: parameter `weak_type`).
+    #: Weakness of the result's type: "all" (weak if every operand is), "first" (if the first one is), "cases" (if all but the
+    #: first are), "never", or "param" (the parameter `weak_type`).
     weakness = "all"
     #: Whether the parameter `axis_name` names mapped axes it communicates over, by the rule `batch_collective`.
     is_collective = False

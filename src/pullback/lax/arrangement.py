@@ -966,7 +966,10 @@ def bitcast_convert_type(operand: Any, new_dtype: Any) -> Array:
 def optimization_barrier(operand: Any, /) -> Any:
     """A pytree of arrays, unchanged; the compiler moves no computation across."""
     leaves, tree = tree_flatten(operand)
-    return tree.unflatten(optimization_barrier_p.bind(*map(as_array, leaves))) if leaves else operand
+    if not leaves:
+        return operand
+    arrays = [as_array(x) for x in leaves]
+    return tree.unflatten([convert(o, x.dtype, x.weak_type) for o, x in zip(optimization_barrier_p.bind(*arrays), arrays)])
 
 
 # ---- public functions: blocks at computed positions -------------------------------------------------------------

@@ -181,3 +181,8 @@ def _axes(axes: Sequence[int], x: Array) -> Shape:
     if any(not 0 <= a < x.ndim for a in out):
         raise TypeError(f"dot_general: axes {out} are out of range for shape {x.shape}")
     return out
+
+
+__all__ = [
+    "dot_general", "dot_general_p",
+]  # fmt: skip

@@ -83,11 +83,10 @@ class Combination(Node):
                 g = process(neg_p, (ct,), {})
             else:
                 g = process(mul_p, (coefficient, ct), {})
-            if g.shape != node.shape:
-                if node.shape != shape:
-                    g = unbroadcast(broadcast_to(g, shape), node.shape)
-                elif g.shape:  # neither full nor uniform: a coefficient that broadcasts
-                    g = broadcast_to(g, shape)
+            if node.shape != shape:
+                g = unbroadcast(broadcast_to(g, shape), node.shape)
+            elif g.shape and g.shape != shape:  # neither full nor uniform: a coefficient that broadcasts
+                g = broadcast_to(g, shape)
             cotangents.add(node, g)
 
     def residuals(self) -> Sequence[Any]:

@@ -88,7 +88,9 @@ def unary(primitive: Elementwise, x: Any, kinds: str, accuracy: Any = None) -> A
     if dtypes.kind(x.dtype) not in kinds:
         raise unaccepted(primitive, kinds, x)
     if accuracy is not None and not isinstance(accuracy, (AccuracyMode, Tolerance)):
-        raise NotImplementedError(f"lax.{primitive.name}: accuracy must be an AccuracyMode or a Tolerance, got {accuracy!r}")
+        raise NotImplementedError(
+            f"lax.{primitive.name}: accuracy must be an AccuracyMode or a Tolerance, got {accuracy!r}"
+        )
     return current().process(primitive, (x,), {})
 
 
@@ -399,7 +401,9 @@ def clamp(min: Any, x: Any, max: Any) -> Array:
         raise unaccepted(table.clamp_p, table.clamp_p.kinds, x)
     for name, bound in (("min", low), ("max", high)):
         if bound.shape not in ((), x.shape):
-            raise TypeError(f"lax.clamp: {name} must be a scalar or have the shape {x.shape} of x; got {bound.shape}, at {user_line()}")
+            raise TypeError(
+                f"lax.clamp: {name} must be a scalar or have the shape {x.shape} of x; got {bound.shape}, at {user_line()}"
+            )
     return current().process(table.clamp_p, (low, x, high), {})
 
 

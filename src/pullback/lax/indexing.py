@@ -347,6 +347,8 @@ class ScatterBase(Primitive):
     def evaluate(self, x: Any, indices: Any, updates: Any, *, dimension_numbers: ScatterDimensionNumbers, mode: Any, unique_indices: bool, **_: Any) -> Any:
         n, indices, updates = dimension_numbers, np.asarray(indices), np.asarray(updates)
         out = np.array(x, order="C")
+        if not out.size:
+            return out
         rows = indices.shape[:-1]
         sizes = _window_sizes(out.shape, updates.shape, n)
         row_dims = [d for d in range(updates.ndim) if d not in n.update_window_dims]

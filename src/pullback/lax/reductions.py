@@ -47,7 +47,9 @@ def _as(dtype: DType, out: Any) -> Any:
 
 def _check_kind(name: str, kinds: str, x: Any) -> None:
     if dtypes.kind(x.dtype) not in kinds:
-        raise TypeError(f"{name} does not accept dtype {dtypes.name(x.dtype)} (operand of shape {x.shape}), at {user_line()}")
+        raise TypeError(
+            f"{name} does not accept dtype {dtypes.name(x.dtype)} (operand of shape {x.shape}), at {user_line()}"
+        )
 
 
 # ---- reductions -------------------------------------------------------------------------------------------------
@@ -118,6 +120,8 @@ class Extremum(Reduction):
         # The mean of the tangents over the places where the extremum is attained (nowhere, 0/0, if it is NaN).
         (x,), (t,) = primals, tangents
         out = self.bind(x, axes=axes)
+        if not all(x.shape[i] for i in axes):
+            return out, None
         kept = tuple(i for i in range(len(x.shape)) if i not in axes)
         repeated = broadcast_in_dim_p.bind(out, shape=x.shape, broadcast_dimensions=kept)
         attained = convert(eq_p.bind(x, repeated), x.dtype)
@@ -233,7 +237,7 @@ class LinearRecurrence(LinearPrimitive):
                 np.multiply(a_i, previous, out=row)
                 np.add(row, b_i, out=row)
                 previous = row
-        return out if out.dtype == dtype else out.astype(dtype)
+        return _as(dtype, out)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis: int, reverse: bool) -> Any:
         (a, b), (t_a, t_b) = primals, tangents
@@ -296,12 +300,12 @@ class Cumulative(Primitive):
         dtype = x.dtype
         if _is_narrow(dtype):
             x = np.asarray(x, np.float32)
+        elif dtype.kind == "V":  # 2- and 4-bit integers: the low bits of 8
+            x = x.astype(np.int8 if dtype in dtypes.SIGNED else np.uint8)
         if reverse:
             x = np.flip(x, axis)
         out = self.accumulate(x, axis, x.dtype)
-        if reverse:
-            out = np.flip(out, axis)
-        return out if out.dtype is dtype else out.astype(dtype)
+        return _as(dtype, np.flip(out, axis) if reverse else out)
 
     def batch(self, size: int, args: Any, axes: Any, *, axis: int, reverse: bool) -> Any:
         (b,) = axes
@@ -392,7 +396,9 @@ class ReducePrecision(LinearPrimitive):
 
     def evaluate(self, x: Any, *, exponent_bits: int, mantissa_bits: int) -> Any:
         if x.dtype.itemsize == 1:  # no arithmetic on 8-bit patterns here: float32 holds every such number
-            return self.evaluate(x.astype(np.float32), exponent_bits=exponent_bits, mantissa_bits=mantissa_bits).astype(x.dtype)
+            return self.evaluate(x.astype(np.float32), exponent_bits=exponent_bits, mantissa_bits=mantissa_bits).astype(
+                x.dtype
+            )
         info = dtypes.finfo(x.dtype)
         uint = np.dtype(f"u{x.dtype.itemsize}").type
         bits = np.asarray(x).view(uint)
@@ -402,7 +408,9 @@ class ReducePrecision(LinearPrimitive):
             # Round to nearest, ties to even: add just under half of the last kept place, or half if that place is odd.
             dropped = mantissa - mantissa_bits
             last = (bits >> uint(dropped)) & uint(1)
-            bits = (bits + last + uint((1 << (dropped - 1)) - 1)) & uint(~((1 << dropped) - 1) & int(np.iinfo(uint).max))
+            bits = (bits + last + uint((1 << (dropped - 1)) - 1)) & uint(
+                ~((1 << dropped) - 1) & int(np.iinfo(uint).max)
+            )
         if exponent_bits < exponent:
             # Too large becomes infinite; below the least normal number becomes zero.
             bias, kept = (1 << (exponent - 1)) - 1, (1 << (exponent_bits - 1)) - 1
@@ -443,7 +451,9 @@ def _reduce(primitive: Any, kinds: str, operand: Any, axes: Sequence[int]) -> Ar
 def _checked_axes(name: str, axes: Sequence[Any], x: Array) -> Shape:
     for a in axes:
         if isinstance(a, bool) or not 0 <= a.__index__() < x.ndim:
-            raise ValueError(f"{name}: axes {tuple(axes)} contain one out of bounds for an operand of shape {x.shape}; give axes from 0")
+            raise ValueError(
+                f"{name}: axes {tuple(axes)} contain one out of bounds for an operand of shape {x.shape}; give axes from 0"
+            )
     return tuple(int(a.__index__()) for a in axes)
 
 

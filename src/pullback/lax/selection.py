@@ -87,3 +87,8 @@ def select_n(which: Any, *cases: Any) -> Array:
     if which.dtype == dtypes.bool_ and len(arrays) > 2:
         raise TypeError("select_n with boolean `which` takes at most two cases")
     return select_n_p.bind(which, *arrays)
+
+
+__all__ = [
+    "select_n", "select_n_p",
+]  # fmt: skip

@@ -316,3 +316,8 @@ def unbroadcast(ct: Any, shape: Shape) -> Any:
     )
     ct = reduce_sum_p.bind(ct, axes=axes) if axes else ct
     return ct if ct.shape == shape else reshape_p.bind(ct, new_sizes=shape)
+
+
+__all__ = [
+    "broadcast_in_dim", "broadcast_in_dim_p", "convert_element_type", "convert_element_type_p", "expand_dims", "reduce_sum_p", "reshape", "reshape_p", "squeeze", "transpose", "transpose_p",
+]  # fmt: skip

@@ -38,7 +38,7 @@ class TakeAlong(LinearPrimitive):
         return x[indices] if x.ndim == 1 else np.take_along_axis(x, indices, axis)
 
     def transpose(self, ct: Any, x: Any, indices: Any, *, axis: int) -> Sequence[Any]:
-        return [put_along_p.bind(ct, indices, axis=axis, size=x.shape[axis]), None]
+        return [put_along_p.bind(ct, indices, axis=axis, length=x.shape[axis]), None]
 
     def batch(self, size: int, args: Any, axes: Any, *, axis: int) -> Any:
         x, indices = (batch_first(a, b, size) for a, b in zip(args, axes))
@@ -46,28 +46,28 @@ class TakeAlong(LinearPrimitive):
 
 
 class PutAlong(LinearPrimitive):
-    """The transpose of `take_along`: zeros of length `size` along `axis`, with the operand's elements at `indices`."""
+    """The transpose of `take_along`: zeros of length `length` along `axis`, with the operand's elements at `indices`."""
 
     name = "put_along"
     linear_in = (0,)
 
-    def type_of(self, x: ShapedArray, indices: ShapedArray, *, axis: int, size: int) -> ShapedArray:
-        return x.update(shape=_with_length(x.shape, axis, size))
+    def type_of(self, x: ShapedArray, indices: ShapedArray, *, axis: int, length: int) -> ShapedArray:
+        return x.update(shape=_with_length(x.shape, axis, length))
 
-    def evaluate(self, x: Any, indices: Any, *, axis: int, size: int) -> Any:
-        out = np.zeros(_with_length(x.shape, axis, size), x.dtype)
+    def evaluate(self, x: Any, indices: Any, *, axis: int, length: int) -> Any:
+        out = np.zeros(_with_length(x.shape, axis, length), x.dtype)
         if x.ndim == 1:
             out[indices] = x
         else:
             np.put_along_axis(out, indices, x, axis)
         return out
 
-    def transpose(self, ct: Any, x: Any, indices: Any, *, axis: int, size: int) -> Sequence[Any]:
+    def transpose(self, ct: Any, x: Any, indices: Any, *, axis: int, length: int) -> Sequence[Any]:
         return [take_along_p.bind(ct, indices, axis=axis), None]
 
-    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
+    def batch(self, size: int, args: Any, axes: Any, *, axis: int, length: int) -> Any:
         x, indices = (batch_first(a, b, size) for a, b in zip(args, axes))
-        return self.bind(x, indices, axis=params["axis"] + 1, size=params["size"]), 0
+        return self.bind(x, indices, axis=axis + 1, length=length), 0
 
 
 def _with_length(shape: Shape, axis: int, length: int) -> Shape:
@@ -90,12 +90,14 @@ class Sort(Primitive):
     def type_of(self, *operands: ShapedArray, dimension: int, is_stable: bool, num_keys: int) -> list[ShapedArray]:
         if len({x.shape for x in operands}) > 1:
             raise TypeError(f"sort takes operands of one shape, got {', '.join(map(str, operands))}")
-        return list(operands)
+        return [x.update(weak_type=False) for x in operands]
 
     def evaluate(self, *operands: Any, dimension: int, is_stable: bool, num_keys: int) -> list[Any]:
         keys = [part for x in operands[:num_keys] for part in _keys(x)]
         if len(operands) == len(keys) == 1 and keys[0] is operands[0]:
-            return [np.sort(operands[0], dimension, "stable" if _order_of_equals_shows(operands[0], is_stable) else None)]
+            return [
+                np.sort(operands[0], dimension, "stable" if _order_of_equals_shows(operands[0], is_stable) else None)
+            ]
         order = np.lexsort(keys[::-1], dimension) if len(keys) > 1 else np.argsort(keys[0], dimension, "stable")
         return [take_along_p.evaluate(x, order, axis=dimension) for x in operands]
 
@@ -146,10 +148,14 @@ def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: in
         if not operand:
             raise TypeError("sort requires at least one operand")
         if not 1 <= num_keys <= len(operand):
-            raise ValueError(f"sort: num_keys must be between 1 and the number of operands, {len(operand)}; got {num_keys}")
+            raise ValueError(
+                f"sort: num_keys must be between 1 and the number of operands, {len(operand)}; got {num_keys}"
+            )
         arrays = [as_array(x) for x in operand]
         if len({x.shape for x in arrays}) > 1:
-            raise TypeError(f"sort takes operands of one shape, got {', '.join(str(x.shape) for x in arrays)}, at {user_line()}")
+            raise TypeError(
+                f"sort takes operands of one shape, got {', '.join(str(x.shape) for x in arrays)}, at {user_line()}"
+            )
         axis = canonical_axis(dimension, len(arrays[0].shape), "dimension")
         return tuple(sort_p.bind(*arrays, dimension=axis, is_stable=bool(is_stable), num_keys=num_keys))
     if num_keys != 1:
@@ -176,7 +182,7 @@ class TopK(Primitive):
 
     def type_of(self, x: ShapedArray, *, k: int, axis: int) -> list[ShapedArray]:
         shape = _with_length(x.shape, axis, k)
-        return [x.update(shape=shape), ShapedArray(shape, dtypes.int32)]
+        return [ShapedArray(shape, x.dtype), ShapedArray(shape, dtypes.int32)]
 
     def evaluate(self, x: Any, *, k: int, axis: int) -> list[Any]:
         order = np.argsort(~_total_order(x), axis, "stable")
@@ -226,7 +232,9 @@ def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Array, Array]:
     if k < 0:
         raise ValueError(f"k argument to top_k must be nonnegative, got {k}")
     if k > x.shape[axis]:
-        raise ValueError(f"k argument to top_k must be no larger than size along axis; got {k=} with shape={x.shape} and {axis=}")
+        raise ValueError(
+            f"k argument to top_k must be no larger than size along axis; got {k=} with shape={x.shape} and {axis=}"
+        )
     values, indices = top_k_p.bind(x, k=k, axis=axis)
     return values, indices
 

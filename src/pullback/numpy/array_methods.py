@@ -18,8 +18,13 @@ from pullback.core.trace import current
 from pullback.lax import elementwise as e
 from pullback.lax.arrangement import bitcast_convert_type, rev
 from pullback.lax.shape import convert, expand_dims, reshape_p, squeeze
-from pullback.numpy import contraction, creation, indexing, manipulation, reductions, sorting, statistics, ufuncs
+from pullback.numpy import contraction, creation, indexing, manipulation, reductions, ufuncs
 from pullback.numpy.promotion import scalar_like
+
+try:
+    from pullback.numpy import sorting
+except ImportError:  # TEMPORARY: until numpy/sorting.py is there
+    sorting = None
 
 _NUMBERS = (np.ndarray, np.generic, *dtypes.PYTHON_SCALARS)
 
@@ -44,21 +49,25 @@ def _binary(symbol: str, ufunc: Callable[..., Any], primitive: Any = None, kinds
     """An operator and its reflection: `ufunc`, but straight to `primitive` for operands of one dtype of `kinds` and fitting shapes."""
 
     def operator(self: Any, other: Any) -> Any:
-        if not isinstance(other, Array):
-            scalar = scalar_like(other, self)
-            if scalar is None:
-                return ufunc(self, other) if _known(other, symbol, self, False) else NotImplemented
-            if self.dtype.kind in kinds:
-                return current().process(primitive, (self, scalar), {})
-        elif self.shape == other.shape:
-            dtype = self.dtype
-            if dtype is other.dtype and self.weak_type is other.weak_type and dtype.kind in kinds:
+        if self.__class__ is ConcreteArray and other.__class__ is ConcreteArray:
+            x, y = self._value, other._value
+            if x.dtype is y.dtype and x.shape == y.shape and self.weak_type is other.weak_type and x.dtype.kind in kinds:
                 return current().process(primitive, (self, other), {})
+        elif isinstance(other, Array):
+            dtype = self.dtype
+            if (
+                dtype is other.dtype and self.shape == other.shape and self.weak_type is other.weak_type
+                and dtype.kind in kinds
+            ):  # fmt: skip
+                return current().process(primitive, (self, other), {})
+        elif self.dtype.kind in kinds and (scalar := scalar_like(other, self)) is not None:
+            return current().process(primitive, (self, scalar), {})
+        elif not _known(other, symbol, self, False):
+            return NotImplemented
         return ufunc(self, other)
 
     def reflected(self: Any, other: Any) -> Any:
-        scalar = scalar_like(other, self)
-        if scalar is not None and self.dtype.kind in kinds:
+        if self.dtype.kind in kinds and (scalar := scalar_like(other, self)) is not None:
             return current().process(primitive, (scalar, self), {})
         return ufunc(other, self) if _known(other, symbol, self, True) else NotImplemented
 
@@ -327,7 +336,7 @@ def _flat(self: Any) -> Any:
 _METHODS: dict[str, Callable[..., Any]] = {
     # functions of the package, whose first argument is the array
     **{name: getattr(reductions, name) for name in ("all", "any", "cumprod", "cumsum", "max", "mean", "min", "prod", "ptp", "std", "sum", "var")},
-    **{name: getattr(sorting, name) for name in ("argpartition", "argsort", "searchsorted", "sort")},
+    **({} if sorting is None else {name: getattr(sorting, name) for name in ("argpartition", "argsort", "searchsorted", "sort")}),
     **{name: getattr(indexing, name) for name in ("choose", "nonzero", "take")},
     **{name: getattr(manipulation, name) for name in ("ravel", "repeat", "squeeze", "swapaxes")},
     **{name: getattr(contraction, name) for name in ("dot", "trace")},
@@ -350,7 +359,7 @@ _PROPERTIES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "real": (ufuncs.real, "The real part."),
     "imag": (ufuncs.imag, "The imaginary part."),
     "flat": (_flat, "Not supported."),
-    "at": (indexing.at, "Updated copies: `x.at[idx].set(y)`, `.add(y)`, `.mul(y)`, `.min(y)`, `.max(y)`, `.get()`, ..."),
+    "at": (indexing.IndexUpdateHelper, "Updated copies: `x.at[idx].set(y)`, `.add(y)`, `.mul(y)`, `.min(y)`, `.max(y)`, `.get()`, ..."),
     "device": (lambda self: CPU, "Where the array lives."),
     "committed": (lambda self: False, "Whether the array was put on a device explicitly."),
     "addressable_shards": (_shards, "The parts that devices hold: one."),

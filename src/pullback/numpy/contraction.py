@@ -18,10 +18,11 @@ from pullback.core.errors import user_line
 from pullback.core.trace import current
 from pullback.core.types import Shape, canonical_axis
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
+from pullback.lax.arrangement import concatenate, slice_in_dim
 from pullback.lax.contraction import dot_general_p
 from pullback.lax.elementwise import conj_p, mul_p, sub_p
 from pullback.lax.shape import broadcast_in_dim_p, broadcast_to, convert, move_axis, reduce_sum_p, reshape_p, transpose_p
-from pullback.numpy.creation import diagonal
+from pullback.numpy.creation import diagonal, zeros_like
 from pullback.numpy.promotion import array_like, promote
 
 _PRECISIONS = frozenset(
@@ -257,9 +258,6 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     if x.shape[-1] not in (2, 3) or y.shape[-1] not in (2, 3):
         raise ValueError(f"cross takes vectors of 2 or 3 elements, got {x.shape[-1]} and {y.shape[-1]} at {user_line()}")
     planar = x.shape[-1] == y.shape[-1] == 2
-    from pullback.lax.arrangement import concatenate, slice_in_dim
-    from pullback.numpy.creation import zeros_like
-
     lead = core_broadcast_shapes(x.shape[:-1], y.shape[:-1])
 
     def element(v: Array, i: int) -> Array:

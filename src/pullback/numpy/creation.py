@@ -91,6 +91,8 @@ def _numbers(x: Any, dtype: DType) -> Any:
 def _from_sequence(sequence: Sequence[Any], target: DType | None) -> Array:
     if len(sequence) == 1 and isinstance(sequence[0], Array):
         (x,) = sequence
+        if x.__class__ is ConcreteArray and (target is None or x.dtype is target):
+            return ConcreteArray(x._value[None])
         return convert(reshape_p.bind(x, new_sizes=(1, *x.shape)), x.dtype if target is None else target)
     shape: Shape = (len(sequence),)
     leaves: Any = sequence
@@ -579,7 +581,6 @@ class _Concatenator:
 
 r_ = _Concatenator("r_", 0, 1, -1)
 c_ = _Concatenator("c_", -1, 2, 0)
-s_, index_exp = np.s_, np.index_exp
 
 
 def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
@@ -772,6 +773,6 @@ def size(a: Any, axis: int | Sequence[int] | None = None) -> int:
 __all__ = [
     "arange", "array", "asarray", "astype", "c_", "copy", "diag", "diagflat", "diagonal", "empty", "empty_like", "eye",
     "from_dlpack", "frombuffer", "fromfile", "fromfunction", "fromiter", "fromstring", "full", "full_like", "geomspace", "identity",
-    "index_exp", "indices", "isscalar", "iterable", "linspace", "load", "logspace", "meshgrid", "mgrid", "ndim", "ogrid", "ones",
-    "ones_like", "r_", "s_", "save", "savez", "shape", "size", "tri", "tril", "triu", "zeros", "zeros_like",
+    "indices", "isscalar", "iterable", "linspace", "load", "logspace", "meshgrid", "mgrid", "ndim", "ogrid", "ones",
+    "ones_like", "r_", "save", "savez", "shape", "size", "tri", "tril", "triu", "zeros", "zeros_like",
 ]  # fmt: skip

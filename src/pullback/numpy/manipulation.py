@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 import re
+from math import prod
 from typing import Any, Callable, Sequence
 
 import numpy as np
@@ -20,15 +21,17 @@ from pullback.core.types import Shape, canonical_axes, canonical_axis
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
 from pullback.lax import shape as lax_shape
 from pullback.lax.arrangement import concatenate as lax_concatenate
-from pullback.lax.arrangement import dynamic_slice_in_dim, iota, rev, slice_in_dim
+from pullback.lax.arrangement import concatenate_p, dynamic_slice_in_dim, iota, rev, slice_in_dim
 from pullback.lax.arrangement import pad as lax_pad
 from pullback.lax.elementwise import ge_p, ne_p
 from pullback.lax.family import like
+from pullback.lax.reductions import cumsum
 from pullback.lax.selection import select as lax_select
 from pullback.lax.selection import select_n_p
-from pullback.lax.shape import broadcast_in_dim_p, convert, move_axis, reshape_p, transpose_p
+from pullback.lax.shape import broadcast_in_dim_p, convert, move_axis, reduce_sum_p, reshape_p, transpose_p
+from pullback.lax.sorting import sort
 from pullback.numpy.creation import array, canonical_shape, linspace, zeros
-from pullback.numpy.promotion import array_like, promote
+from pullback.numpy.promotion import array_like, promote, scalar_like
 
 # ---- shape ------------------------------------------------------------------------------------------------------
 
@@ -65,7 +68,10 @@ def _sizes(shape: Any) -> Shape:
 
 
 def _reshape(x: Array, shape: Any) -> Array:
-    return lax_shape.reshape(x, _sizes(shape))
+    sizes = _sizes(shape)
+    if prod(sizes) == x.size and (not sizes or min(sizes) >= 0):
+        return x if sizes == x.shape else reshape_p.bind(x, new_sizes=sizes)
+    return lax_shape.reshape(x, sizes)
 
 
 def ravel(a: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
@@ -86,19 +92,12 @@ def resize(a: Any, new_shape: Any) -> Array:
         shape = canonical_shape(new_shape)
     except TypeError as error:
         raise ValueError(str(error)) from None
-    size = _product(shape)
+    size = prod(shape)
     if x.size == 0 or size == 0:
         return zeros(shape, x.dtype)
     count = -(-size // x.size)
     rows = lax_concatenate([x] * count, 0) if count > 1 else x
     return _reshape(slice_in_dim(rows, 0, size, 1, 0), shape)
-
-
-def _product(sizes: Sequence[int]) -> int:
-    out = 1
-    for n in sizes:
-        out *= n
-    return out
 
 
 def expand_dims(a: Any, axis: int | Sequence[int]) -> Array:
@@ -321,7 +320,15 @@ def _join(name: str, arrays: list[Array], axis: int | None, dtype: Any) -> Array
         kind, weak = first.dtype, first.weak_type
         if any(a.dtype is not kind or a.weak_type is not weak for a in arrays):
             arrays = promote(name, *arrays)
-    return lax_concatenate(arrays, axis) if len(arrays) > 1 else arrays[0]
+    if len(arrays) == 1:
+        return arrays[0]
+    shape = first.shape
+    before, after = shape[:axis], shape[axis + 1 :]
+    for a in arrays:
+        sizes = a.shape
+        if sizes[:axis] != before or sizes[axis + 1 :] != after or len(sizes) != len(shape):
+            return lax_concatenate(arrays, axis)  # which says what is wrong
+    return concatenate_p.bind(*arrays, dimension=axis)  # type: ignore[no-any-return]
 
 
 def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Array:
@@ -543,7 +550,7 @@ def repeat(
         return _repeat_traced(x, broadcast_to(counts, (n,)), axis, total_repeat_length)
     times = np.maximum(np.asarray(known), 0)
     if times.size == 1 and total_repeat_length is None:
-        count = int(times.reshape(()))
+        (count,) = canonical_shape(int(np.asarray(known).reshape(())), "repeats")
         shape = tuple(x.shape)
         spread = broadcast_in_dim_p.bind(
             x, shape=(*shape[: axis + 1], count, *shape[axis + 1 :]), broadcast_dimensions=tuple(i + (i > axis) for i in range(x.ndim))
@@ -564,13 +571,16 @@ def _unknown_repeats(counts: Array) -> Exception:
 
 def _repeat_traced(x: Array, counts: Array, axis: int, length: int) -> Array:
     from pullback.numpy.indexing import take
-    from pullback.numpy.reductions import cumsum, sum
 
     # Place j of the result holds element i where i is the number of elements whose repetitions end at or before j.
-    ends = cumsum(counts)
+    ends = cumsum(counts, 0)
     places = broadcast_in_dim_p.bind(iota(ends.dtype, length), shape=(length, ends.shape[0]), broadcast_dimensions=(0,))
-    passed = ge_p.bind(places, broadcast_to(ends, places.shape))
-    return take(x, sum(passed, axis=1), axis=axis, mode="clip")  # type: ignore[no-any-return]
+    return take(x, _number_true(ge_p.bind(places, broadcast_to(ends, places.shape))), axis=axis, mode="clip")  # type: ignore[no-any-return]
+
+
+def _number_true(table: Array) -> Array:
+    """How many are true in each row."""
+    return reduce_sum_p.bind(convert(table, dtypes.int32), axes=(1,))  # type: ignore[no-any-return]
 
 
 def _take(x: Array, chosen: Any, axis: int) -> Array:
@@ -642,10 +652,16 @@ def where(condition: Any, x: Any = None, y: Any = None, /, *, size: Any = None, 
     if size is not None or fill_value is not None:
         raise ValueError("where: size and fill_value go with one argument only, not with three")
     c = _truth(condition, "where")
+    if isinstance(x, Array):
+        if not isinstance(y, Array):
+            y = y if (scalar := scalar_like(y, x)) is None else scalar
+    elif isinstance(y, Array):
+        x = x if (scalar := scalar_like(x, y)) is None else scalar
     if not (isinstance(x, Array) and isinstance(y, Array) and x.dtype is y.dtype and x.weak_type is y.weak_type):
         x, y = promote("where", x, y)
-    if c.shape == x.shape == y.shape:
-        return select_n_p.bind(c, y, x)
+    shape = c.shape
+    if x.shape in ((), shape) and y.shape in ((), shape):
+        return select_n_p.bind(c, lax_shape.broadcast_to(y, shape), lax_shape.broadcast_to(x, shape))
     return lax_select(c, x, y)
 
 
@@ -669,7 +685,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Array:
     """A function given by cases: for each condition the value of its function (or constant); one more is for the rest, which else is 0.
 
-    Where several conditions hold, the first counts. The result has the dtype of `x`. All functions are evaluated everywhere.
+    Where several conditions hold, the last counts. The result has the dtype of `x`. All functions are evaluated everywhere.
     """
     x = array_like(x, "piecewise")
     if isinstance(condlist, (Array, np.ndarray)):
@@ -688,7 +704,7 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Ar
         return convert(array_like(result, "piecewise"), x.dtype)
 
     out = broadcast_to(value(functions[-1]), x.shape)
-    for condition, function in zip(reversed(conditions), reversed(functions[:-1])):
+    for condition, function in zip(conditions, functions):
         out = where(condition, value(function), out)
     return out
 
@@ -774,16 +790,14 @@ def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices
 def _delete_traced(x: Array, at: Array, axis: int) -> Array:
     """`x` without as many elements as there are indices, which are distinct but not known."""
     from pullback.numpy.indexing import take
-    from pullback.numpy.reductions import sum
-    from pullback.numpy.sorting import sort
 
     n = x.shape[axis]
     at = ravel(at)
-    at = sort(where(at < 0, at + n, at))
+    at = sort(where(at < 0, at + n, at), dimension=0)
     kept = iota(at.dtype, n - at.shape[0])
     # The j-th element kept is preceded by those deleted: the i-th (sorted) one is if at[i] - i <= j.
-    before = ge_p.bind(*broadcast_arrays(kept[:, None], (at - iota(at.dtype, at.shape[0]))[None, :]))
-    return take(x, kept + sum(before, axis=1), axis=axis, mode="clip")  # type: ignore[no-any-return]
+    before = ge_p.bind(*broadcast_arrays(expand_dims(kept, 1), at - iota(at.dtype, at.shape[0])))
+    return take(x, kept + convert(_number_true(before), kept.dtype), axis=axis, mode="clip")  # type: ignore[no-any-return]
 
 
 def trim_zeros(filt: Any, trim: str = "fb", axis: int | Sequence[int] | None = None) -> Array:
@@ -1120,10 +1134,8 @@ def packbits(a: Any, axis: int | None = None, bitorder: str = "big") -> Array:
     if rest:
         bits = lax_pad(bits, like(0, bits), ((0, 0, 0),) * (bits.ndim - 1) + ((0, rest, 0),))
     bits = reshape_p.bind(bits, new_sizes=(*bits.shape[:-1], bits.shape[-1] // 8, 8))
-    weighted = bits << ConcreteArray(places)
-    from pullback.numpy.reductions import sum
-
-    return move_axis(sum(weighted, axis=-1, dtype=dtypes.uint8), x.ndim - 1, axis)  # type: ignore[no-any-return]
+    packed = reduce_sum_p.bind(bits << ConcreteArray(places), axes=(bits.ndim - 1,))
+    return move_axis(packed, x.ndim - 1, axis)  # type: ignore[no-any-return]
 
 
 def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitorder: str = "big") -> Array:

@@ -34,9 +34,9 @@ def scalar_like(x: Any, y: Array) -> Array | None:
     """A Python scalar as a 0-d Array of the dtype of `y`, if it takes that dtype when combined with `y`; else None."""
     # 0-d arrays, not NumPy scalars: making and using one in a ufunc takes 0.37 µs, against 0.51 µs.
     dtype, cls = y.dtype, x.__class__
+    if (cls is float or cls is int) and (dtype is dtypes.float32 or dtype is dtypes.float64) and -3e38 < x < 3e38:
+        return ConcreteArray(np.array(x, dtype), y.weak_type)
     if cls is float:
-        if -3e38 < x < 3e38 and (dtype is dtypes.float32 or dtype is dtypes.float64):
-            return ConcreteArray(np.array(x, dtype), y.weak_type)
         if not dtypes.is_inexact(dtype):
             return None
     elif cls is int:
@@ -81,13 +81,17 @@ def _common(arrays: Sequence[Array]) -> tuple[DType, bool]:
 def check_ranks(name: str, *arrays: Array) -> None:
     """Check that the shapes broadcast, under the option `numpy_rank_promotion`."""
     shapes = [a.shape for a in arrays]
+    mode = config.numpy_rank_promotion.value
+    if len(shapes) == 2 and mode == "allow":
+        a, b = shapes
+        if a[len(a) - len(b) :] == b or b[len(b) - len(a) :] == a:
+            return  # the trailing axes agree: the common case of broadcasting, and not worth the general check
     try:
         broadcast_shapes(*shapes)
     except ValueError:
         raise TypeError(
             f"{name} got incompatible shapes for broadcasting: {', '.join(map(str, shapes))}, at {user_line()}"
         ) from None
-    mode = config.numpy_rank_promotion.value
     if mode != "allow" and len({len(s) for s in shapes if s}) > 1:
         message = (
             f"Operands could not be broadcast together in {name} on shapes {', '.join(map(str, shapes))} and with the option "

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from pullback.core import config, dtypes
-from pullback.core.array import Array, as_array
+from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.types import Shape, broadcast_shapes
+from pullback.lax.family import add_p
 from pullback.lax.random_bits import random_normal_p, random_uniform_p, random_wrap_p
 from pullback.lax.shape import broadcast_to, convert
 
@@ -124,18 +125,19 @@ def parameters(name: str, dtype: DType, shape: Any, *values: Any) -> tuple[Any, 
     return (out, *(broadcast_to(a, out) if a.shape else a for a in arrays))
 
 
+def scalar(value: float, dtype: DType) -> Array:
+    """`value` as a scalar of `dtype`."""
+    return ConcreteArray(dtype.type(value))
+
+
 def unit_uniforms(key: Array, shape: Shape, dtype: DType) -> Array:
     """Uniform numbers in [0, 1) from one typed key."""
     return random_uniform_p.bind(key, dtype=dtype, shape=shape, partitionable=config.threefry_partitionable.value)
 
 
 def positive_uniforms(key: Array, shape: Shape, dtype: DType) -> Array:
-    """Uniform numbers in (0, 1): 0 is replaced by the smallest normal number, so that their logarithms are finite."""
-    from pullback.lax.elementwise import max_p
-    from pullback.lax.family import like
-
-    u = unit_uniforms(key, shape, dtype)
-    return max_p.bind(like(dtypes.finfo(dtype).tiny, u), u)
+    """Uniform numbers in (0, 1), by adding the smallest normal number, so that their logarithms are finite."""
+    return add_p.bind(scalar(float(dtypes.finfo(dtype).tiny), dtype), unit_uniforms(key, shape, dtype))
 
 
 def standard_normals(key: Array, shape: Shape, dtype: DType) -> Array:

@@ -15,7 +15,7 @@ from pullback.lax.family import add_p, like, mul_p, sub_p
 from pullback.lax.random_bits import random_bits
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert
-from pullback.random.arguments import array_like, canonical_shape, float_dtype, parameters, single_key, unit_uniforms
+from pullback.random.arguments import array_like, canonical_shape, float_dtype, parameters, positive_uniforms, single_key, unit_uniforms
 from pullback.random.keys import split
 
 
@@ -72,8 +72,8 @@ def randint(key: Any, shape: Any, minval: Any, maxval: Any, dtype: Any = None, *
     if not dtypes.is_integer(found):
         raise TypeError(f"randint only accepts integer dtypes, got {dtypes.name(found)} at {user_line()}")
     shape = canonical_shape(shape)
-    narrow = dtypes.itemsize_bits(found) < 8
-    dtype = (dtypes.uint8 if dtypes.kind(found) == "u" else dtypes.int8) if narrow else found
+    # Types narrower than 32 bits are computed in 32.
+    dtype = found if found.itemsize >= 4 else dtypes.uint32 if dtypes.kind(found) == "u" else dtypes.int32
     low, _ = _bound(minval, found, dtype)
     high, beyond = _bound(maxval, found, dtype)
     parameters("randint", dtype, shape, low, high)  # checks the shapes
@@ -133,8 +133,8 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None, mode: str = "low", *, o
 
 
 def fine_uniforms(key: Array, shape: Any, dtype: dtypes.DType) -> tuple[Array, Array]:
-    """Two arrays whose sum is uniform in [0, 1) and resolves small numbers twice as finely as `unit_uniforms` does."""
-    pair = unit_uniforms(key, (2, *shape), dtype)
+    """Two arrays whose sum is uniform in (0, 1) and resolves small numbers twice as finely as `unit_uniforms` does."""
+    pair = positive_uniforms(key, (2, *shape), dtype)
     scale = like(2.0 ** -int(dtypes.finfo(dtype).nmant), pair)
     return index_in_dim(pair, 0, keepdims=False), mul_p.bind(index_in_dim(pair, 1, keepdims=False), scale)
 

@@ -7,8 +7,8 @@ import os
 import platform
 import sys
 import traceback
+from collections.abc import Sequence
 from time import perf_counter
-from typing import Sequence
 
 import numpy as np
 
@@ -29,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tour; the exit status: 0 if every value agrees, 1 if not, 2 for wrong arguments."""
     total = sum(len(d.sections) for d in documents())
     parser = argparse.ArgumentParser(prog="python -m pullback.tour", description="A guided tour of Pullback.")
-    parser.add_argument("--section", type=int, metavar="N", choices=range(1, total + 1), help=f"only section N, of {total}")
+    parser.add_argument(
+        "--section", type=int, metavar="N", choices=range(1, total + 1), help=f"only section N, of {total}"
+    )
     parser.add_argument("--code", action="store_true", help="show the code of the documents' cells, too")
     parser.add_argument("--plain", action="store_true", help="plain text, as when the output is not a terminal")
     options = parser.parse_args(arguments)

@@ -195,12 +195,16 @@ NUMERICAL_DIFFERENCES = Section(
             """,
             Value(
                 "(loss(W, b + eps / 2.) - loss(W, b - eps / 2.)) / eps",
-                "-0.29325485", tolerance=DIFFERENCE_QUOTIENT, note=LAST_BITS,
+                "-0.29325485",
+                tolerance=DIFFERENCE_QUOTIENT,
+                note=LAST_BITS,
             ),
             Value("grad(loss, 1)(W, b)", "-0.2922724"),
             Value(
                 "(loss(W + eps / 2. * unitvec, b) - loss(W - eps / 2. * unitvec, b)) / eps",
-                "-0.19788742", tolerance=DIFFERENCE_QUOTIENT, note=LAST_BITS,
+                "-0.19788742",
+                tolerance=DIFFERENCE_QUOTIENT,
+                note=LAST_BITS,
             ),
             Value("jnp.vdot(grad(loss)(W, b), unitvec)", "-0.19909069"),
         ),
@@ -212,7 +216,7 @@ NUMERICAL_DIFFERENCES = Section(
             Value("check_grads(loss, (W, b), order=2)", "None", ASSERTED),
         ),
     ),
-)  # fmt: skip
+)
 
 GRAD_OF_GRAD = Section(
     "Hessian-vector products with grad of grad",
@@ -263,11 +267,15 @@ JACOBIANS = Section(
             """,
             Value(
                 "jacrev(predict_dict)({'W': W, 'b': b}, inputs)['W']",
-                JACOBIAN_REVERSE, tolerance=LAST_BIT_OF_TANH, note=CANCELLATION,
+                JACOBIAN_REVERSE,
+                tolerance=LAST_BIT_OF_TANH,
+                note=CANCELLATION,
             ),
             Value(
                 "jacrev(predict_dict)({'W': W, 'b': b}, inputs)['b']",
-                "[0.11503369 0.04563536 0.23439017 0.00189765]", tolerance=LAST_BIT_OF_TANH, note=CANCELLATION,
+                "[0.11503369 0.04563536 0.23439017 0.00189765]",
+                tolerance=LAST_BIT_OF_TANH,
+                note=CANCELLATION,
             ),
         ),
         Cell(
@@ -283,7 +291,7 @@ JACOBIANS = Section(
             Value("hessian(f)(W)", HESSIAN, tolerance=LAST_BIT_OF_TANH_SQUARED, note=CANCELLATION),
         ),
     ),
-)  # fmt: skip
+)
 
 FOUNDATIONS = Section(
     "Two foundations: jvp and vjp",

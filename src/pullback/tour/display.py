@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
-from typing import Any, Protocol, Sequence
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from pullback.tour.documents import Cell, Document, Section, number_spans
 from pullback.tour.notebook import Measurement, Result
@@ -22,7 +23,12 @@ class Display(Protocol):
     def document(self, document: Document) -> None: ...
 
     def section(
-        self, number: int, section: Section, results: Sequence[Result], measurements: Sequence[Measurement], code: Sequence[Cell]
+        self,
+        number: int,
+        section: Section,
+        results: Sequence[Result],
+        measurements: Sequence[Measurement],
+        code: Sequence[Cell],
     ) -> None: ...
 
     def conclusion(self, text: str, success: bool) -> None: ...
@@ -103,7 +109,12 @@ class PlainDisplay:
         self._write("=" * self.WIDTH, document.title, document.source, "=" * self.WIDTH, "")
 
     def section(
-        self, number: int, section: Section, results: Sequence[Result], measurements: Sequence[Measurement], code: Sequence[Cell]
+        self,
+        number: int,
+        section: Section,
+        results: Sequence[Result],
+        measurements: Sequence[Measurement],
+        code: Sequence[Cell],
     ) -> None:
         self._write(f"{number}. {section.title}")
         self._paragraph(section.summary, "   ")
@@ -121,7 +132,9 @@ class PlainDisplay:
         if measurements:
             self._row("measured", "Pullback, here", "", "the document, on its machine")
         for m in measurements:
-            self._row(m.timing.statement, textwrap.shorten(spread(m), VALUE_WIDTH, placeholder=" …"), "", m.timing.documented)
+            self._row(
+                m.timing.statement, textwrap.shorten(spread(m), VALUE_WIDTH, placeholder=" …"), "", m.timing.documented
+            )
         self._write(*("   " + line for note in notes(results) for line in textwrap.wrap(note, self.WIDTH - 3)), "")
 
     def conclusion(self, text: str, success: bool) -> None:
@@ -163,7 +176,12 @@ class RichDisplay:
         self.console.print()
 
     def section(
-        self, number: int, section: Section, results: Sequence[Result], measurements: Sequence[Measurement], code: Sequence[Cell]
+        self,
+        number: int,
+        section: Section,
+        results: Sequence[Result],
+        measurements: Sequence[Measurement],
+        code: Sequence[Cell],
     ) -> None:
         from rich.console import Group
         from rich.panel import Panel
@@ -189,7 +207,9 @@ class RichDisplay:
 
     def conclusion(self, text: str, success: bool) -> None:
         self.console.print()
-        self.console.print(("✓ " if success else "✗ ") + text, style="bold green" if success else "bold red", markup=False)
+        self.console.print(
+            ("✓ " if success else "✗ ") + text, style="bold green" if success else "bold red", markup=False
+        )
 
     def _values(self, results: Sequence[Result]) -> Any:
         from rich.text import Text

@@ -1,8 +1,10 @@
 """What a document consists of, and when a value agrees with the one it prints.
 
 A `Document` has `Section`s of `Cell`s: code as published (IPython's `%timeit` lines included), and the values that it prints.
-Values are compared number by number. The documents come from several releases of JAX, which differ in the last digits: two numbers agree if they are within 5e-6 of each other, relatively, besides what rounding to the printed digits hides. Values that rounding inside the computation moves
-by more have an absolute tolerance derived from it.
+
+Values are compared number by number. The documents come from several releases of JAX, which differ in the last digits:
+two numbers agree if they are within 5e-6 of each other, relatively, besides what rounding to the printed digits hides.
+Values that rounding inside the computation moves by more have an absolute tolerance derived from it.
 """
 
 from __future__ import annotations
@@ -111,7 +113,9 @@ class Number:
 
 
 _WORDS = re.compile(r"dtype=\w+|weak_type=\w+")
-_NUMBER = re.compile(r"[-+]?(?<![A-Za-z_\d.])(\d+)(\.\d*)?(e[-+]?\d+)?|[-+]?(?<![A-Za-z_])(?:nan|inf)(?![A-Za-z_])|\b(?:True|False)\b")
+_NUMBER = re.compile(
+    r"[-+]?(?<![A-Za-z_\d.])(\d+)(\.\d*)?(e[-+]?\d+)?|[-+]?(?<![A-Za-z_])(?:nan|inf)(?![A-Za-z_])|\b(?:True|False)\b"
+)
 
 
 def printed_numbers(text: str) -> list[Number]:

@@ -56,10 +56,12 @@ class Notebook:
         name = f"<{self.title}, cell {self._count}>"
         linecache.cache[name] = (len(cell.code), None, cell.code.splitlines(keepends=True), name)
         tree = ast.parse(cell.code, name)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        last = tree.body[-1] if tree.body else None
+        if isinstance(last, ast.Expr):
+            tree.body.pop()
         with contextlib.redirect_stdout(io.StringIO()) as out:
             exec(compile(tree, name, "exec"), self.namespace)
-            if last is not None:
+            if isinstance(last, ast.Expr):
                 value = eval(compile(ast.Expression(last.value), name, "eval"), self.namespace)
                 if value is not None:
                     sys.stdout.write(repr(value) + "\n")

@@ -120,10 +120,14 @@ DOCUMENT = Document(
                     print(f'{W_grad=}')
                     print(f'{b_grad=}')
                     """,
-                    Value("grad(loss, argnums=0)(W, b)", "Array([-0.16965583, -0.8774644 , -1.4901346 ], dtype=float32)"),
+                    Value(
+                        "grad(loss, argnums=0)(W, b)", "Array([-0.16965583, -0.8774644 , -1.4901346 ], dtype=float32)"
+                    ),
                     Value("grad(loss)(W, b)", "Array([-0.16965583, -0.8774644 , -1.4901346 ], dtype=float32)"),
                     Value("grad(loss, 1)(W, b)", "Array(-0.29227245, dtype=float32)"),
-                    Value("grad(loss, (0, 1))(W, b)[0]", "Array([-0.16965583, -0.8774644 , -1.4901346 ], dtype=float32)"),
+                    Value(
+                        "grad(loss, (0, 1))(W, b)[0]", "Array([-0.16965583, -0.8774644 , -1.4901346 ], dtype=float32)"
+                    ),
                     Value("grad(loss, (0, 1))(W, b)[1]", "Array(-0.29227245, dtype=float32)"),
                 ),
             ),
@@ -188,13 +192,17 @@ DOCUMENT = Document(
                     """,
                     Value(
                         "(loss(W, b + eps / 2.) - loss(W, b - eps / 2.)) / eps",
-                        "-0.29325485", tolerance=DIFFERENCE_QUOTIENT, note=LAST_BITS,
-                    ),  # fmt: skip
+                        "-0.29325485",
+                        tolerance=DIFFERENCE_QUOTIENT,
+                        note=LAST_BITS,
+                    ),
                     Value("grad(loss, 1)(W, b)", "-0.29227245"),
                     Value(
                         "(loss(W + eps / 2. * unitvec, b) - loss(W - eps / 2. * unitvec, b)) / eps",
-                        "-0.2002716", tolerance=DIFFERENCE_QUOTIENT, note=LAST_BITS,
-                    ),  # fmt: skip
+                        "-0.2002716",
+                        tolerance=DIFFERENCE_QUOTIENT,
+                        note=LAST_BITS,
+                    ),
                     Value("jnp.vdot(grad(loss)(W, b), unitvec)", "-0.19909117"),
                 ),
                 Cell(

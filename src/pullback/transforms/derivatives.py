@@ -19,7 +19,7 @@ from pullback.transforms.vmap import vmap
 
 Argnums = int | Sequence[int]
 
-_one: dict[dtypes.DType, ConcreteArray] = {}
+_one: dict[tuple[dtypes.DType, bool], ConcreteArray] = {}
 
 
 def value_and_grad(
@@ -154,10 +154,10 @@ def _value_and_grad(fun: Any, argnums: Any, has_aux: bool, holomorphic: bool, al
     primals = [trace.unwrap(x)[0] for x in inputs] if None in in_nodes else ()
     del inputs
     if node is not None:
-        dtype = value.dtype
-        one = _one.get(dtype)
+        key = (value.dtype, value.weak_type)
+        one = _one.get(key)
         if one is None:
-            one = _one[dtype] = ConcreteArray(np.ones((), dtype)[()])
+            one = _one[key] = ConcreteArray(np.ones((), value.dtype), value.weak_type)
         cotangents.add(node, one)
         del node  # the pass frees each node when it has been used
         cotangents.pull()

@@ -12,7 +12,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
-from pullback.core.errors import filter_traceback
+from pullback.core.errors import filter_traceback, user_line
 from pullback.core.linear import (
     Cotangents,
     Input,
@@ -220,11 +220,11 @@ class LinearMap:
             if not isinstance(ct, Array):
                 flat, tree = tree_flatten(ct)
                 if len(flat) != 1 or flat[0] is not ct:
-                    raise TypeError(f"{self._what}: cotangent has tree structure {tree}, but the output is a single array")
+                    raise ValueError(f"{self._what}: cotangent has tree structure {tree}, but the output is a single array")
         else:
             flat, tree = tree_flatten(ct)
             if tree != self._out_tree:
-                raise TypeError(
+                raise ValueError(
                     f"{self._what}: cotangent has tree structure {tree}, expected {self._out_tree}, that of the output"
                 )
         for i, (node, t, c) in enumerate(zip(self._outputs, self._out_types, flat)):
@@ -605,24 +605,24 @@ def _checked(x: Any, shape: Any, dtype: Any, role: str, what: str, path: str = "
     """`x` as an array of exactly the given type; weakly typed scalars are converted."""
     x = as_array(x)
     if x.shape != shape:
-        raise ValueError(f"{what}: {role}{path} has shape {x.shape}, expected {shape}")
+        raise ValueError(f"{what}: {role}{path} has shape {x.shape}, expected {shape}, at {user_line()}")
     if x.dtype != dtype:
         if x.weak_type and (dtypes.is_inexact(x.dtype) or dtypes.is_integer(x.dtype)):
             from pullback.lax.shape import convert
 
             return convert(x, dtype)
-        raise TypeError(f"{what}: {role}{path} has dtype {dtypes.name(x.dtype)}, expected {dtypes.name(dtype)}")
+        raise ValueError(f"{what}: {role}{path} has dtype {dtypes.name(x.dtype)}, expected {dtypes.name(dtype)}, at {user_line()}")
     return x
 
 
 def _checked_cotangent(ct: Any, t: ShapedArray, what: str, path: str) -> Any:
     if t.dtype == dtypes.float0:
         if getattr(ct, "dtype", None) != dtypes.float0:
-            raise TypeError(
+            raise ValueError(
                 f"{what}: the output{path} is discrete, its cotangent must have dtype float0; got "
                 f"{getattr(ct, 'dtype', type(ct).__name__)}"
             )
         return None
     if getattr(ct, "dtype", None) == dtypes.float0:
-        raise TypeError(f"{what}: cotangent{path} has dtype float0, expected {dtypes.name(t.dtype)}")
+        raise ValueError(f"{what}: cotangent{path} has dtype float0, expected {dtypes.name(t.dtype)}")
     return _checked(ct, t.shape, t.dtype, "cotangent", what, path)

@@ -17,7 +17,6 @@ from pullback.lax.linalg.matrices import (
     inexact,
     matmul,
     matrix,
-    strong,
     symmetrize,
 )
 from pullback.lax.linalg.triangular import triangular_solve_p
@@ -27,10 +26,11 @@ class Cholesky(Decomposition):
     """The lower triangular L with L Lᴴ = a. Only the lower triangle of `a` is looked at; NaN where a is not positive definite."""
 
     name = "cholesky"
+    weakness = "all"
 
     def type_of(self, a: ShapedArray) -> ShapedArray:
         check("cholesky", a, square=True)
-        return strong(a.shape, a.dtype)
+        return a
 
     def evaluate(self, a: Any) -> Any:
         out = gufuncs.cholesky_lo(a)

@@ -180,6 +180,8 @@ def _permutation(pivots: Any, size: int) -> Any:
     batch = pivots.shape[:-1]
     out = np.empty((*batch, size), pivots.dtype)
     out[...] = np.arange(size)
+    if not pivots.size:
+        return out
     flat, swaps = out.reshape(-1, size), pivots.reshape(-1, pivots.shape[-1])
     every = np.arange(len(flat))
     for i in range(pivots.shape[-1]):

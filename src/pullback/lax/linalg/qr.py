@@ -144,7 +144,25 @@ class HouseholderProduct(Primitive):
         return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes))), 0
 
 
-qr_p = Qr()
+class Geqrf(Decomposition):
+    """(packed, taus): r in the upper triangle and, below it and in taus, the reflections that `householder_product` multiplies to q."""
+
+    name = "geqrf"
+    multiple_results = True
+
+    def type_of(self, a: ShapedArray) -> list[ShapedArray]:
+        check("geqrf", a)
+        return [strong(a.shape, a.dtype), strong((*a.shape[:-2], min(a.shape[-2:])), a.dtype)]
+
+    def evaluate(self, a: Any) -> Any:
+        packed, taus = np.linalg.qr(a, "raw")
+        return [packed.swapaxes(-1, -2), taus]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        raise NotImplementedError("geqrf has no derivative rule, as its result is defined by the reflections LAPACK chooses: use qr")
+
+
+qr_p, geqrf_p = Qr(), Geqrf()
 householder_product_p = HouseholderProduct()
 
 

@@ -1,0 +1,388 @@
+"""Special functions: error functions, the gamma family, incomplete gamma and beta functions, Bessel functions.
+
+Elementwise on floating operands of one dtype. Values are SciPy's, computed in the operands' precision (in float32 for narrower types);
+SciPy is imported when the first one is asked for. Derivatives are other functions of the family wherever these are closed, so they exist to
+any order; where there is no formula, differentiating says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.errors import user_line
+from pullback.core.trace import current
+from pullback.lax.elementwise import div_p, eq_p, exp_p, log1p_p, log_p, sign_p
+from pullback.lax.family import FLOAT, Elementwise, add_p, like, mul_p, neg_p, sub_p
+from pullback.lax.functions import binary, check_shapes, different_dtypes, unaccepted, unary
+from pullback.lax.selection import select
+
+# ---- evaluation -------------------------------------------------------------------------------------------------
+
+
+def _in_own_precision(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of float32 or float64 values, made to take every floating type and give back the same."""
+
+    def evaluate(*operands: Any) -> Any:
+        dtype = operands[0].dtype
+        if dtype.itemsize < 4:
+            operands = tuple(x.astype(np.float32) for x in operands)
+        out = function(*operands)
+        return out if out.dtype is dtype else out.astype(dtype)
+
+    return evaluate
+
+
+def _scipy(name: str) -> Callable[..., Any]:
+    """The function `name` of `scipy.special`, imported when it is first called."""
+    found: Any = None
+
+    def function(*operands: Any) -> Any:
+        nonlocal found
+        if found is None:
+            from scipy import special
+
+            found = getattr(special, name)
+        return found(*operands)
+
+    return _in_own_precision(function)
+
+
+# Polynomials of Giles ("Approximating the erfinv function", GPU Computing Gems 2, 2011) in w - 5/2 for w < 5, in √w - 3 beyond.
+_ERF_INV_CENTER = np.array(
+    [2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727,
+     1.50140941], np.float32)  # fmt: skip
+_ERF_INV_TAIL = np.array(
+    [-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406,
+     2.83297682], np.float32)  # fmt: skip
+
+
+def _horner(coefficients: Any, x: Any) -> Any:
+    out = np.multiply(x, coefficients[0])
+    for c in coefficients[1:-1]:
+        out += c
+        out *= x
+    out += coefficients[-1]
+    return out
+
+
+def _erf_inv(x: Any) -> Any:
+    """SciPy's in float64; in float32 XLA's approximation, so that normal random numbers are the same as in compiled programs."""
+    if x.dtype == np.float64:
+        return _scipy_erf_inv(x)
+    single = np.asarray(x, np.float32)
+    w = -np.log1p(-single * single)
+    out = np.asarray(_horner(_ERF_INV_CENTER, w - np.float32(2.5)))
+    tail = ~(w < 5)
+    if tail.any():
+        out[tail] = _horner(_ERF_INV_TAIL, np.sqrt(w[tail]) - np.float32(3))
+    out *= single
+    ends = np.isinf(w)
+    if ends.any():
+        out[ends] = np.copysign(np.float32(np.inf), single[ends])
+    return out.astype(x.dtype, copy=False)
+
+
+_scipy_erf_inv = _scipy("erfinv")
+
+
+def _digamma(x: Any) -> Any:
+    from scipy import special
+
+    return np.where((x <= 0) & (x == np.floor(x)), np.nan, special.psi(x))  # poles of either sign, 0 included
+
+
+def _zeta(x: Any, q: Any) -> Any:
+    """Hurwitz's Σ_n (n + q)^-x. At its poles in q infinite for even x, else NaN: there the sign depends on the side."""
+    from scipy import special
+
+    pole = (q <= 0) & (q == np.floor(q))
+    return np.where(np.isnan(x) | (pole & (np.mod(x, 2) != 0)), np.nan, special.zeta(x, q)).astype(x.dtype)
+
+
+def _polygamma(m: Any, x: Any) -> Any:
+    """The derivative of order `m` of digamma: ψ at 0, then (-1)^(m+1) m! ζ(m + 1, x). NaN unless `m` is a whole number ≥ 0."""
+    from scipy import special
+
+    m, x = np.broadcast_arrays(m, x)
+    whole = (m >= 0) & (m == np.floor(m))
+    order = np.where(whole, m, 1)
+    sign = np.where(np.mod(order, 2) == 0, -1, 1)
+    out = np.where(order == 0, _digamma(x), sign * special.gamma(order + 1) * _zeta(order + 1, x))
+    return np.where(whole, out, np.nan).astype(x.dtype)
+
+
+#: Terms of a series or continued fraction until the rest must be negligible; it takes some multiples of √a.
+_MOST_TERMS = 20000
+
+
+def _gamma_sensitivity(a: Any, x: Any) -> Any:
+    """∂P(a, x)/∂a divided by the density x^(a-1) e^-x / Γ(a), in float64, for a > 0 and x > 0. (P is `igamma`.)
+
+    For x ≤ a + 1 from the series P = x^a e^-x / Γ(a+1) Σ c_n, where c_n = c_(n-1) x / (a + n); beyond, from Legendre's
+    continued fraction for 1 - P, by Lentz's method (Press et al., Numerical Recipes, 6.2). Both are differentiated term by term;
+    in either, the term with log x - ψ and the differentiated one have one sign, so that nothing cancels.
+    """
+    from scipy import special
+
+    a, x = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(x, np.float64))
+    out = np.full(a.shape, np.nan)
+    valid = (a > 0) & (x > 0) & np.isfinite(a) & np.isfinite(x)
+    near = valid & (x <= a + 1)
+    far = valid & ~near
+    if near.any():
+        b, y = a[near], x[near]
+        total, d_total = _series(b, y)
+        out[near] = y / b * (total * (np.log(y) - special.psi(b + 1)) + d_total)
+    if far.any():
+        b, y = a[far], x[far]
+        fraction, d_fraction = _continued_fraction(b, y)
+        out[far] = -y * (fraction * (np.log(y) - special.psi(b)) + d_fraction)
+    return out
+
+
+def _series(a: Any, x: Any) -> tuple[Any, Any]:
+    """Σ c_n and its derivative by `a`, for c_0 = 1 and c_n = c_(n-1) x / (a + n)."""
+    c, d_c = np.ones_like(a), np.zeros_like(a)
+    total, d_total = c.copy(), d_c.copy()
+    for n in range(1, _MOST_TERMS):
+        ratio = x / (a + n)
+        d_c = d_c * ratio - c * ratio / (a + n)
+        c = c * ratio
+        total += c
+        d_total += d_c
+        if (np.abs(d_c) <= 1e-17 * np.abs(d_total)).all() and (c <= 1e-17 * total).all():
+            break
+    return total, d_total
+
+
+def _continued_fraction(a: Any, x: Any) -> tuple[Any, Any]:
+    """1/(x + 1 - a - 1(1 - a)/(x + 3 - a - 2(2 - a)/(x + 5 - a - ...))) and its derivative by `a`."""
+    b = x + 1 - a
+    d, d_d = 1 / b, 1 / (b * b)
+    h, d_h = d, d_d
+    # Lentz's C starts as ∞, so its first step is C = b and C' = -1.
+    c, d_c = np.full_like(a, np.inf), np.zeros_like(a)
+    for i in range(1, _MOST_TERMS):
+        numerator = -i * (i - a)
+        b = b + 2
+        u, d_u = numerator * d + b, i * d + numerator * d_d - 1
+        d, d_d = 1 / u, -d_u / (u * u)
+        quotient = numerator / c
+        d_c = -1 + i / c - quotient * d_c / c
+        c = b + quotient
+        step, d_step = d * c, d_d * c + d * d_c
+        h, d_h = h * step, d_h * step + h * d_step
+        if (np.abs(step - 1) <= 5e-16).all() and (np.abs(h * d_step) <= 5e-16 * np.abs(d_h)).all():
+            break
+    return h, d_h
+
+
+def _igamma_grad_a(a: Any, x: Any) -> Any:
+    from scipy import special
+
+    density = np.exp((a - 1.0) * np.log(x, dtype=np.float64) - x - special.gammaln(np.asarray(a, np.float64)))
+    out = _gamma_sensitivity(a, x) * density
+    # P(a, 0) = 0 and P(a, ∞) = 1 for every a.
+    return np.where((a > 0) & ((x == 0) | np.isposinf(x)), 0.0, out)
+
+
+def _random_gamma_grad(a: Any, x: Any) -> Any:
+    return np.where((a > 0) & (x == 0), 0.0, -_gamma_sensitivity(a, x))
+
+
+# ---- partial derivatives ----------------------------------------------------------------------------------------
+
+
+def _none(name: str, operand: str, why: str) -> Any:
+    """The partial derivative that does not exist in closed form."""
+
+    def partial(*values: Any) -> Any:
+        raise NotImplementedError(f"{name} has no derivative with respect to {operand}, at {user_line()}: {why}")
+
+    return partial
+
+
+def _gaussian(factor: float) -> Any:
+    """factor · exp(-x²)"""
+    return lambda x, out: mul_p.bind(like(factor, x), exp_p.bind(neg_p.bind(mul_p.bind(x, x))))
+
+
+def _log_gamma_density(a: Any, x: Any) -> Any:
+    """log(x^(a-1) e^-x / Γ(a))"""
+    power = mul_p.bind(sub_p.bind(a, like(1, a)), log_p.bind(x))
+    return sub_p.bind(sub_p.bind(power, x), lgamma_p.bind(a))
+
+
+def _gamma_density(a: Any, x: Any, out: Any) -> Any:
+    return exp_p.bind(_log_gamma_density(a, x))
+
+
+def _score_by_a(a: Any, x: Any) -> Any:
+    """log x - ψ(a), the derivative of the log density by `a`."""
+    return sub_p.bind(log_p.bind(x), digamma_p.bind(a))
+
+
+def _random_gamma_by_sample(a: Any, x: Any, out: Any) -> Any:
+    # out = -G/p, where G = ∂P/∂a and p is the density: the derivative by x is -(log x - ψ(a)) - out (log p)'.
+    slope = sub_p.bind(div_p.bind(sub_p.bind(a, like(1, a)), x), like(1, x))
+    return neg_p.bind(add_p.bind(_score_by_a(a, x), mul_p.bind(out, slope)))
+
+
+def _beta_density(a: Any, b: Any, x: Any, out: Any) -> Any:
+    log_beta = sub_p.bind(add_p.bind(lgamma_p.bind(a), lgamma_p.bind(b)), lgamma_p.bind(add_p.bind(a, b)))
+    powers = add_p.bind(
+        mul_p.bind(sub_p.bind(a, like(1, a)), log_p.bind(x)),
+        mul_p.bind(sub_p.bind(b, like(1, b)), log1p_p.bind(neg_p.bind(x))),
+    )
+    return exp_p.bind(sub_p.bind(powers, log_beta))
+
+
+def _i0e_partial(x: Any, out: Any) -> Any:
+    # I0' = I1, and the factor e^-|x| adds -sign(x).
+    return sub_p.bind(bessel_i1e_p.bind(x), mul_p.bind(sign_p.bind(x), out))
+
+
+def _i1e_partial(x: Any, out: Any) -> Any:
+    # I1' = I0 - I1/x, where I1/x has the limit 1/2 at 0; and the factor e^-|x| adds -sign(x).
+    zero = eq_p.bind(x, like(0, x))
+    quotient = select(zero, like(0.5, x), div_p.bind(out, select(zero, like(1, x), x)))
+    return sub_p.bind(sub_p.bind(bessel_i0e_p.bind(x), quotient), mul_p.bind(sign_p.bind(x), out))
+
+
+def _zeta_by_q(x: Any, q: Any, out: Any) -> Any:
+    return neg_p.bind(mul_p.bind(x, zeta_p.bind(add_p.bind(x, like(1, x)), q)))
+
+
+def _polygamma_by_x(m: Any, x: Any, out: Any) -> Any:
+    return polygamma_p.bind(add_p.bind(m, like(1, m)), x)
+
+
+_BY_ORDER = "the order is a whole number"
+_BY_SHAPE_TWICE = "its second derivative in the shape parameter has no closed form"
+_ROOT_PI = float(np.sqrt(np.pi))
+
+# ---- the table --------------------------------------------------------------------------------------------------
+# fmt: off
+erf_p     = Elementwise("erf",     FLOAT, _scipy("erf"),    _gaussian(2 / _ROOT_PI))
+erfc_p    = Elementwise("erfc",    FLOAT, _scipy("erfc"),   _gaussian(-2 / _ROOT_PI))
+erf_inv_p = Elementwise("erf_inv", FLOAT, _erf_inv,
+                        lambda x, out: mul_p.bind(like(_ROOT_PI / 2, x), exp_p.bind(mul_p.bind(out, out))))
+lgamma_p  = Elementwise("lgamma",  FLOAT, _scipy("gammaln"), lambda x, out: digamma_p.bind(x))
+digamma_p = Elementwise("digamma", FLOAT, _in_own_precision(_digamma), lambda x, out: polygamma_p.bind(like(1, x), x))
+polygamma_p = Elementwise("polygamma", FLOAT, _in_own_precision(_polygamma), _none("polygamma", "its order", _BY_ORDER), _polygamma_by_x)
+zeta_p    = Elementwise("zeta",    FLOAT, _in_own_precision(_zeta),
+                        _none("zeta", "its exponent", "there is no closed form; it has one with respect to q"), _zeta_by_q)
+igamma_p  = Elementwise("igamma",  FLOAT, _scipy("gammainc"),
+                        lambda a, x, out: igamma_grad_a_p.bind(a, x), _gamma_density)
+igammac_p = Elementwise("igammac", FLOAT, _scipy("gammaincc"),
+                        lambda a, x, out: neg_p.bind(igamma_grad_a_p.bind(a, x)),
+                        lambda a, x, out: neg_p.bind(_gamma_density(a, x, out)))
+igamma_grad_a_p = Elementwise("igamma_grad_a", FLOAT, _in_own_precision(_igamma_grad_a),
+                              _none("igamma_grad_a", "a", _BY_SHAPE_TWICE),
+                              lambda a, x, out: mul_p.bind(_gamma_density(a, x, out), _score_by_a(a, x)))
+random_gamma_grad_p = Elementwise("random_gamma_grad", FLOAT, _in_own_precision(_random_gamma_grad),
+                                  _none("random_gamma_grad", "a", _BY_SHAPE_TWICE), _random_gamma_by_sample)
+regularized_incomplete_beta_p = Elementwise(
+    "regularized_incomplete_beta", FLOAT, _scipy("betainc"),
+    _none("betainc", "a", "there is no closed form; it has one with respect to x"),
+    _none("betainc", "b", "there is no closed form; it has one with respect to x"), _beta_density)
+bessel_i0e_p = Elementwise("bessel_i0e", FLOAT, _scipy("i0e"), _i0e_partial)
+bessel_i1e_p = Elementwise("bessel_i1e", FLOAT, _scipy("i1e"), _i1e_partial)
+# fmt: on
+
+
+# ---- public functions -------------------------------------------------------------------------------------------
+
+
+def erf(x: Any) -> Array:
+    """The error function 2/√π ∫₀ˣ exp(-t²) dt, of floating x (TypeError for other dtypes, as everywhere here).
+
+    >>> erf(0.0)
+    Array(0., dtype=float32, weak_type=True)
+    """
+    return unary(erf_p, x, FLOAT)
+
+
+def erfc(x: Any) -> Array:
+    """The complementary error function 1 - erf(x), exact also where it is tiny."""
+    return unary(erfc_p, x, FLOAT)
+
+
+def erf_inv(x: Any) -> Array:
+    """The inverse of `erf`: ±∞ at ±1, NaN outside [-1, 1]."""
+    return unary(erf_inv_p, x, FLOAT)
+
+
+def lgamma(x: Any) -> Array:
+    """log |Γ(x)|: infinite at 0 and the negative whole numbers."""
+    return unary(lgamma_p, x, FLOAT)
+
+
+def digamma(x: Any) -> Array:
+    """ψ(x), the derivative of `lgamma`: NaN at 0 and the negative whole numbers."""
+    return unary(digamma_p, x, FLOAT)
+
+
+def polygamma(m: Any, x: Any) -> Array:
+    """The derivative of order `m` of `digamma`. `m` has the dtype of `x` and whole values (NaN for others); no derivative in `m`."""
+    return binary(polygamma_p, m, x, FLOAT)
+
+
+def zeta(x: Any, q: Any) -> Array:
+    """Hurwitz's zeta function Σ_n (n + q)^-x over n ≥ 0; NaN for x < 1. No derivative in `x`."""
+    return binary(zeta_p, x, q, FLOAT)
+
+
+def igamma(a: Any, x: Any) -> Array:
+    """The regularized lower incomplete gamma function P(a, x) = ∫₀ˣ t^(a-1) e^-t dt / Γ(a)."""
+    return binary(igamma_p, a, x, FLOAT)
+
+
+def igammac(a: Any, x: Any) -> Array:
+    """The regularized upper incomplete gamma function Q(a, x) = 1 - P(a, x), exact also where it is tiny."""
+    return binary(igammac_p, a, x, FLOAT)
+
+
+def igamma_grad_a(a: Any, x: Any) -> Array:
+    """The derivative of `igamma` with respect to `a`. Differentiable in `x` only."""
+    return binary(igamma_grad_a_p, a, x, FLOAT)
+
+
+def random_gamma_grad(a: Any, x: Any) -> Array:
+    """The derivative by the shape `a` of a sample `x` from the gamma distribution, at fixed P(a, x).
+
+    See M. Figurnov, S. Mohamed, A. Mnih, "Implicit reparameterization gradients", 2018. Differentiable in `x` only.
+    """
+    return binary(random_gamma_grad_p, a, x, FLOAT)
+
+
+def betainc(a: Any, b: Any, x: Any) -> Array:
+    """The regularized incomplete beta function ∫₀ˣ t^(a-1) (1-t)^(b-1) dt / B(a, b), for x in [0, 1]. Differentiable in `x` only."""
+    arrays = [as_array(v) for v in (a, b, x)]
+    if len({v.dtype for v in arrays}) > 1:
+        raise different_dtypes(regularized_incomplete_beta_p, *arrays)
+    if dtypes.kind(arrays[0].dtype) not in FLOAT:
+        raise unaccepted(regularized_incomplete_beta_p, FLOAT, arrays[0])
+    check_shapes(regularized_incomplete_beta_p, *arrays)
+    return current().process(regularized_incomplete_beta_p, tuple(arrays), {})
+
+
+def bessel_i0e(x: Any) -> Array:
+    """e^-|x| I₀(x), the exponentially scaled modified Bessel function of order 0."""
+    return unary(bessel_i0e_p, x, FLOAT)
+
+
+def bessel_i1e(x: Any) -> Array:
+    """e^-|x| I₁(x), the exponentially scaled modified Bessel function of order 1."""
+    return unary(bessel_i1e_p, x, FLOAT)
+
+
+__all__ = [
+    "bessel_i0e", "bessel_i0e_p", "bessel_i1e", "bessel_i1e_p", "betainc", "digamma", "digamma_p", "erf", "erf_inv",
+    "erf_inv_p", "erf_p", "erfc", "erfc_p", "igamma", "igamma_grad_a", "igamma_grad_a_p", "igamma_p", "igammac", "igammac_p",
+    "lgamma", "lgamma_p", "polygamma", "polygamma_p", "random_gamma_grad", "regularized_incomplete_beta_p", "zeta", "zeta_p",
+]  # fmt: skip

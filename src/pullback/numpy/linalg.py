@@ -1,0 +1,708 @@
+"""Linear algebra with NumPy's names: `numpy.linalg`, on batches of matrices, with derivatives.
+
+A matrix is the last two axes of an array, all axes before are batch axes. Integers and booleans are converted to floats. Where NumPy raises
+`LinAlgError` (singular matrices, matrices that are not positive definite), results are NaN or infinite. Results with several parts are named
+tuples. Floats of 16 bits raise NotImplementedError, except in determinants, norms and products.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, NamedTuple, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.errors import user_line
+from pullback.core.types import Shape, canonical_axes, canonical_axis
+from pullback.lax import linalg as lax_linalg
+from pullback.lax.arrangement import index_in_dim
+from pullback.lax.elementwise import abs_p, and_p, div_p, gt_p, max_p, ne_p, not_p, pow_p, sqrt_p
+from pullback.lax.family import like, mul_p, sub_p
+from pullback.lax.linalg import matrices
+from pullback.lax.linalg.lu import inverse
+from pullback.lax.linalg.lu import solve as lax_solve
+from pullback.lax.linalg.matrices import LAPACK_TYPES
+from pullback.lax.reductions import reduce_max, reduce_min
+from pullback.lax.selection import select
+from pullback.lax.shape import broadcast_to, convert, move_axis, reduce_sum_p, reshape_p
+from pullback.numpy import contraction, creation
+from pullback.numpy.contraction import tensordot, vecdot
+from pullback.numpy.promotion import array_like, promote_inexact
+
+
+class EighResult(NamedTuple):
+    """Eigenvalues and eigenvectors of a Hermitian matrix."""
+
+    eigenvalues: Array
+    eigenvectors: Array
+
+
+class EigResult(NamedTuple):
+    """Eigenvalues and eigenvectors of a general matrix."""
+
+    eigenvalues: Array
+    eigenvectors: Array
+
+
+class QRResult(NamedTuple):
+    """The factors of a QR decomposition."""
+
+    Q: Array
+    R: Array
+
+
+class SVDResult(NamedTuple):
+    """The factors of a singular value decomposition."""
+
+    U: Array
+    S: Array
+    Vh: Array
+
+
+class SlogdetResult(NamedTuple):
+    """The sign of a determinant and the logarithm of its absolute value."""
+
+    sign: Array
+    logabsdet: Array
+
+
+def _inexact(name: str, a: Any) -> Array:
+    """`a` as an Array of an inexact type."""
+    if isinstance(a, Array) and a.dtype in LAPACK_TYPES:
+        return a
+    return promote_inexact(f"numpy.linalg.{name}", a)[0]
+
+
+def _square(name: str, a: Any) -> Array:
+    """`a` as a batch of square matrices of an inexact type; ValueError if it is none."""
+    a = _inexact(name, a)
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise ValueError(f"argument to {name} must have shape [..., n, n], got {a.shape}, at {user_line()}")
+    return a
+
+
+# ---- decompositions ---------------------------------------------------------------------------------------------
+
+
+def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> Array:
+    """The lower triangular L with L Lᴴ = a, for Hermitian positive definite `a` of shape (..., n, n); Lᴴ if `upper`.
+
+    With `symmetrize_input`, (a + aᴴ)/2 is decomposed; otherwise only the lower triangle of `a` is used. Matrices that are not positive
+    definite give NaN. Raises TypeError for axes of different length.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.cholesky(jnp.array([[4.0, 2.0], [2.0, 5.0]]))
+    Array([[2., 0.],
+           [1., 2.]], dtype=float32)
+    """
+    out = lax_linalg.cholesky(_inexact("cholesky", a), symmetrize_input=symmetrize_input)
+    return matrices.adjoint(out) if upper else out
+
+
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """Q with orthonormal columns and upper triangular R with a = Q R, for `a` of shape (..., m, n).
+
+    With k = min(m, n), `mode` "reduced" gives shapes (..., m, k) and (..., k, n), "complete" (..., m, m) and (..., m, n); "r" gives R of
+    "reduced" alone, and "raw" the transposed packed factor and the scales of its reflections, which have no derivative.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.qr(jnp.ones((3, 2))).R.shape
+    (2, 2)
+    """
+    a = _inexact("qr", a)
+    if mode == "raw":
+        packed, taus = lax_linalg.geqrf_p.bind(matrices.matrix("qr", a))
+        return QRResult(matrices.transposed(packed), taus)
+    if mode not in ("reduced", "r", "complete", "full"):
+        raise ValueError(f"unsupported QR decomposition mode {mode!r}: use 'reduced', 'complete', 'r' or 'raw', at {user_line()}")
+    q, r = lax_linalg.qr(a, full_matrices=mode in ("complete", "full"))
+    return r if mode == "r" else QRResult(q, r)
+
+
+def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> EighResult:
+    """Eigenvalues (increasing) and eigenvectors (columns) of Hermitian `a` of shape (..., n, n).
+
+    With `symmetrize_input`, (a + aᴴ)/2 is decomposed; otherwise only the triangle `UPLO` ("L" or "U") of `a` is used. Derivatives of
+    eigenvectors are infinite or NaN where eigenvalues coincide.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.eigh(jnp.array([[2.0, 0.0], [0.0, 1.0]])).eigenvalues
+    Array([1., 2.], dtype=float32)
+    """
+    if UPLO not in (None, "L", "U"):
+        raise ValueError(f"UPLO must be one of None, 'L', or 'U', got {UPLO}")
+    v, w = lax_linalg.eigh(_inexact("eigh", a), lower=UPLO != "U", symmetrize_input=symmetrize_input)
+    return EighResult(w, v)
+
+
+def eigvalsh(a: Any, UPLO: str | None = "L", *, symmetrize_input: bool = True) -> Array:
+    """The eigenvalues of Hermitian `a`, increasing; see `eigh`."""
+    return eigh(a, UPLO, symmetrize_input).eigenvalues
+
+
+def eig(a: Any) -> EigResult:
+    """Eigenvalues and eigenvectors (columns, of norm one) of `a` of shape (..., n, n), both complex.
+
+    They are not differentiable together: eigenvectors are determined up to scaling only. Differentiate `eigvals`, or see `lax.linalg.eig`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.eig(jnp.array([[0.0, 1.0], [-1.0, 0.0]])).eigenvalues
+    Array([0.+1.j, 0.-1.j], dtype=complex64)
+    """
+    return EigResult(*lax_linalg.eig(_inexact("eig", a), compute_left_eigenvectors=False))
+
+
+def eigvals(a: Any) -> Array:
+    """The eigenvalues of `a` of shape (..., n, n), complex."""
+    (w,) = lax_linalg.eig(_inexact("eigvals", a), compute_left_eigenvectors=False, compute_right_eigenvectors=False)
+    return w
+
+
+def svd(
+    a: Any,
+    full_matrices: bool = True,
+    compute_uv: bool = True,
+    hermitian: bool = False,
+    subset_by_index: tuple[int, int] | None = None,
+) -> Any:
+    """U, S and Vh with a = U diag(S) Vh, for `a` of shape (..., m, n), or S alone without `compute_uv`.
+
+    S is real and decreasing. U is (..., m, m) and Vh (..., n, n) with `full_matrices`; else (..., m, k) and (..., k, n), k = min(m, n).
+    `hermitian` says that `a` is, and has it symmetrized. See `lax.linalg.svd` for derivatives.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.svd(jnp.array([[3.0, 0.0], [0.0, 4.0]])).S
+    Array([4., 3.], dtype=float32)
+    """
+    x = _inexact("svd", a)
+    if hermitian:
+        x = _symmetrized("svd", x)
+    out = lax_linalg.svd(x, full_matrices=full_matrices, compute_uv=compute_uv, subset_by_index=subset_by_index)
+    return SVDResult(*out) if compute_uv else out
+
+
+def svdvals(x: Any, /) -> Array:
+    """The singular values of `x` of shape (..., m, n), decreasing."""
+    return lax_linalg.svd(_inexact("svdvals", x), compute_uv=False)  # type: ignore[no-any-return]
+
+
+def _symmetrized(name: str, x: Array) -> Array:
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise TypeError(f"{name} with hermitian=True takes square matrices, got shape {x.shape}, at {user_line()}")
+    return matrices.symmetrize(x)  # type: ignore[no-any-return]
+
+
+# ---- solving ----------------------------------------------------------------------------------------------------
+
+
+def solve(a: Any, b: Any) -> Array:
+    """The x with a x = b, for `a` of shape (..., n, n) and `b` of shape (n,) or (..., n, k).
+
+    Batch axes broadcast. Singular matrices give infinities or NaN. The derivative solves once more with the same factorization.
+    Raises ValueError if shapes do not fit.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.solve(jnp.array([[2.0, 0.0], [0.0, 4.0]]), jnp.array([2.0, 8.0]))
+    Array([1., 2.], dtype=float32)
+    """
+    if not (isinstance(a, Array) and isinstance(b, Array) and a.dtype is b.dtype and a.dtype in LAPACK_TYPES):
+        a, b = promote_inexact("numpy.linalg.solve", a, b)
+        matrices.check("solve", a) if a.ndim > 1 else None
+    n = a.shape[-1] if a.ndim > 1 else -1
+    vector = b.ndim == 1
+    if n < 0 or a.shape[-2] != n or not b.ndim or b.shape[-1 if vector else -2] != n:
+        raise ValueError(
+            f"solve takes a of shape (..., n, n) and b of shape (n,) or (..., n, k); got {a.shape} and {b.shape}, at {user_line()}. "
+            "A batch of vectors is solved by solve(a, b[..., None]).squeeze(-1)"
+        )
+    if b.ndim > 1 and a.ndim == b.ndim + 1 and a.shape[:-1] == b.shape:
+        raise ValueError(
+            f"solve: b of shape {b.shape} is ambiguous beside a of shape {a.shape}: for a batch of vectors, write "
+            f"solve(a, b[..., None]).squeeze(-1), at {user_line()}"
+        )
+    if vector:
+        b = reshape_p.bind(b, new_sizes=(n, 1))
+    if a.ndim > 2 and a.shape[:-2] != b.shape[:-2]:
+        try:
+            batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        except ValueError:
+            raise ValueError(f"solve: batch axes of a {a.shape} and b {b.shape} do not broadcast, at {user_line()}") from None
+        a, b = broadcast_to(a, (*batch, n, n)), broadcast_to(b, (*batch, *b.shape[-2:]))
+    x = lax_solve(a, b)
+    return reshape_p.bind(x, new_sizes=x.shape[:-1]) if vector else x
+
+
+def inv(a: Any) -> Array:
+    """The inverse of `a` of shape (..., n, n); infinities or NaN for singular matrices. Raises ValueError if they are not square.
+
+    To solve equations, `solve` is cheaper and more accurate.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.inv(jnp.array([[2.0, 0.0], [0.0, 4.0]]))
+    Array([[0.5 , 0.  ],
+           [0.  , 0.25]], dtype=float32)
+    """
+    a = _square("inv", a)
+    matrices.check("inv", a)
+    return inverse(a)  # type: ignore[no-any-return]
+
+
+def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None) -> Array:
+    """The Moore-Penrose inverse of `a` of shape (..., m, n), singular values below `rtol` times the largest taken as zero.
+
+    `rtol` (or `rcond`, not both) broadcasts to the batch shape and is 10 max(m, n) times the machine precision if not given. The derivative is
+    that at constant rank.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.pinv(jnp.array([[2.0], [0.0]]))
+    Array([[0.5, 0. ]], dtype=float32)
+    """
+    if rtol is not None and rcond is not None:
+        raise ValueError("pinv: only one of rtol and rcond may be specified")
+    a = _inexact("pinv", a)
+    if a.ndim < 2:
+        raise ValueError(f"pinv takes matrices of shape (..., m, n), got shape {a.shape}, at {user_line()}")
+    matrices.check("pinv", a)
+    if hermitian:
+        a = _symmetrized("pinv", a)
+    return _pinv(a, rcond if rtol is None else rtol, 10.0)
+
+
+def _pinv(a: Array, rtol: Any, factor: float) -> Array:
+    dtype = dtypes.to_real(a.dtype)
+    if rtol is None:
+        rtol = ConcreteArray(dtype.type(factor * max(a.shape[-2:]) * np.finfo(dtype).eps))
+    tolerance = broadcast_to(convert(array_like(rtol, "numpy.linalg.pinv"), dtype), a.shape[:-2])
+    return lax_linalg.pinv_p.bind(a, tolerance)  # type: ignore[no-any-return]
+
+
+def lstsq(a: Any, b: Any, rcond: float | None = None, *, numpy_resid: bool = False) -> tuple[Array, Array, Array, Array]:
+    """(x, residuals, rank, s): the x of least norm that minimises |a x - b|, for `a` of shape (m, n) and `b` of (m,) or (m, k).
+
+    `residuals` are the squared norms of the columns of b - a x, always, or with `numpy_resid` none unless m > n and `a` has rank n.
+    Singular values up to `rcond` (by default max(m, n) times the machine precision) times the largest are taken as zero; `s` has them all.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.lstsq(jnp.array([[1.0], [1.0]]), jnp.array([1.0, 3.0]))[0].round(4)
+    Array([2.], dtype=float32)
+    """
+    a, b = promote_inexact("numpy.linalg.lstsq", a, b)
+    if a.ndim != 2:
+        raise TypeError(f"{a.ndim}-dimensional array given. Array must be two-dimensional")
+    if b.ndim not in (1, 2):
+        raise TypeError(f"{b.ndim}-dimensional array given. Array must be one or two-dimensional")
+    m, n = a.shape
+    if b.shape[0] != m:
+        raise ValueError(f"leading dimensions of input arrays must match, got shapes {a.shape} and {b.shape}, at {user_line()}")
+    matrices.check("lstsq", a)
+    vector = b.ndim == 1
+    if vector:
+        b = reshape_p.bind(b, new_sizes=(m, 1))
+    s = svdvals(a)
+    precision = float(np.finfo(a.dtype).eps)
+    if rcond is None:
+        rcond = precision * max(m, n)
+    elif not isinstance(rcond, Array) and rcond < 0:
+        rcond = precision
+    if s.size:
+        cutoff = mul_p.bind(convert(array_like(rcond, "numpy.linalg.lstsq"), s.dtype), reduce_max(s, (0,)))
+        rank = _count(gt_p.bind(s, cutoff), (0,))
+    else:
+        rank = ConcreteArray(dtypes.default_dtype(int).type(0))
+    x = matrices.matmul(_pinv(a, rcond, 1.0), b)
+    if numpy_resid and (m <= n or int(rank) < n):
+        residuals: Array = ConcreteArray(np.zeros(0, s.dtype))
+    else:
+        residuals = _sum_of_squares(sub_p.bind(b, matrices.matmul(a, x)), (0,))
+    return (reshape_p.bind(x, new_sizes=(n,)) if vector else x), residuals, rank, s
+
+
+def tensorsolve(a: Any, b: Any, axes: tuple[int, ...] | None = None) -> Array:
+    """The x with tensordot(a, x, x.ndim) = b, after moving `axes` of `a` to its end.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.tensorsolve(jnp.eye(4).reshape(2, 2, 4), jnp.ones((2, 2))).shape
+    (4,)
+    """
+    a, b = promote_inexact("numpy.linalg.tensorsolve", a, b)
+    if axes is not None:
+        moved = canonical_axes(tuple(axes), a.ndim)
+        for axis in moved:
+            a = move_axis(a, canonical_axis(axis, a.ndim), a.ndim - 1)
+    if a.shape[: b.ndim] != b.shape:
+        raise ValueError(
+            f"after moving axes to the end, the leading shape of a must match the shape of b; got a.shape={a.shape}, b.shape={b.shape}"
+        )
+    out_shape = a.shape[b.ndim :]
+    if int(np.prod(out_shape)) != b.size:
+        raise ValueError(f"tensorsolve takes a that is square as a matrix: got a.shape={a.shape}, b.shape={b.shape}")
+    x = solve(reshape_p.bind(a, new_sizes=(b.size, b.size)), reshape_p.bind(b, new_sizes=(b.size,)))
+    return reshape_p.bind(x, new_sizes=out_shape)
+
+
+def tensorinv(a: Any, ind: int = 2) -> Array:
+    """The inverse of `a` as a linear map from its last axes to its first `ind`: tensordot(tensorinv(a, ind), a, ind) is the identity.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.tensorinv(jnp.eye(6).reshape(2, 3, 6)).shape
+    (6, 2, 3)
+    """
+    a = _inexact("tensorinv", a)
+    ind = operator.index(ind)
+    if ind <= 0:
+        raise ValueError(f"ind must be a positive integer; got ind={ind}")
+    first, last = a.shape[:ind], a.shape[ind:]
+    n = int(np.prod(first))
+    if n != int(np.prod(last)):
+        raise ValueError(f"tensorinv takes an array that is square as a matrix: got shape {a.shape} with ind={ind}")
+    return reshape_p.bind(inv(reshape_p.bind(a, new_sizes=(n, n))), new_sizes=(*last, *first))
+
+
+# ---- numbers ----------------------------------------------------------------------------------------------------
+
+
+def det(a: Any) -> Array:
+    """The determinant of `a` of shape (..., n, n). Derivatives of any order are right for singular matrices too.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.det(jnp.array([[1.0, 2.0], [3.0, 4.0]])).round(4)
+    Array(-2., dtype=float32)
+    """
+    a = _square("det", a)
+    return convert(lax_linalg.det_p.bind(_wide(a)), a.dtype, a.weak_type)
+
+
+def slogdet(a: Any, *, method: str | None = None) -> SlogdetResult:
+    """The sign (phase, if complex) of the determinant of `a` of shape (..., n, n), and the logarithm of its absolute value.
+
+    Singular matrices have sign 0 and logarithm -inf. `method` may be "lu" (None) or "qr", a hint that is not needed here.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.slogdet(jnp.array([[0.0, 1.0], [1.0, 0.0]])).sign
+    Array(-1., dtype=float32)
+    """
+    if method not in (None, "lu", "qr"):
+        raise ValueError(f"unknown slogdet method {method!r}: supported methods are 'lu' (None) and 'qr'")
+    a = _square("slogdet", a)
+    sign, logabsdet = lax_linalg.slogdet_p.bind(_wide(a))
+    return SlogdetResult(convert(sign, a.dtype), convert(logabsdet, dtypes.to_real(a.dtype)))
+
+
+def _wide(a: Array) -> Array:
+    """`a` in a type that LAPACK has."""
+    return a if a.dtype in LAPACK_TYPES else convert(a, dtypes.float32)
+
+
+def matrix_rank(M: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any = None) -> Array:
+    """The number of singular values of `M` of shape (..., m, n) above `rtol` times the largest.
+
+    `rtol` broadcasts to the batch shape and is max(m, n) times the machine precision if not given; `tol` is another name for it. Arrays of
+    fewer than two axes have rank 1, or 0 if all elements are zero. `hermitian` symmetrizes `M`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.matrix_rank(jnp.ones((3, 3)))
+    Array(1, dtype=int32)
+    """
+    if rtol is not None and tol is not None:
+        raise ValueError("matrix_rank: only one of tol or rtol may be specified")
+    x = _inexact("matrix_rank", M)
+    if x.ndim < 2:
+        nonzero = reduce_max(ne_p.bind(x, like(0, x)), tuple(range(x.ndim)))
+        return convert(nonzero, dtypes.int32)
+    s = svdvals(_symmetrized("matrix_rank", x) if hermitian else x)
+    if not s.shape[-1]:
+        raise ValueError(f"matrix_rank takes matrices that are not empty, got shape {x.shape}")
+    rtol = tol if rtol is None else rtol
+    if rtol is None:
+        rtol = ConcreteArray(s.dtype.type(max(x.shape[-2:]) * np.finfo(s.dtype).eps))
+    relative = broadcast_to(convert(array_like(rtol, "numpy.linalg.matrix_rank"), s.dtype), s.shape[:-1])
+    cutoff = mul_p.bind(relative, reduce_max(s, (s.ndim - 1,)))
+    return _count(gt_p.bind(s, reshape_p.bind(cutoff, new_sizes=(*cutoff.shape, 1))), (s.ndim - 1,))
+
+
+def _count(condition: Any, axes: Shape) -> Array:
+    return reduce_sum_p.bind(convert(condition, dtypes.default_dtype(int)), axes=axes)
+
+
+def cond(x: Any, p: Any = None) -> Array:
+    """The condition number of `x` of shape (..., m, n): for `p` None or 2, the ratio of its extreme singular values (-2: inverse).
+
+    For other `p`, the norm of order `p` of `x` times that of its inverse; infinite for singular matrices. Raises ValueError if `x` is empty.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.cond(jnp.array([[1.0, 0.0], [0.0, 4.0]]))
+    Array(4., dtype=float32)
+    """
+    x = _inexact("cond", x)
+    if x.ndim < 2:
+        raise ValueError(f"cond: input array must be at least 2D; got shape {x.shape}")
+    if not x.size:
+        raise ValueError(f"cond: input array must not be empty; got shape {x.shape}")
+    if p is None or p in (2, -2):
+        s = svdvals(x)
+        largest, smallest = (index_in_dim(s, i, s.ndim - 1, keepdims=False) for i in (0, s.shape[-1] - 1))
+        return div_p.bind(smallest, largest) if p == -2 else div_p.bind(largest, smallest)
+    if x.shape[-1] != x.shape[-2]:
+        raise ValueError(f"cond: for p={p}, array must be square; got shape {x.shape}")
+    out = mul_p.bind(matrix_norm(x, ord=p), matrix_norm(inv(x), ord=p))
+    # A singular matrix may have an inverse with NaNs in it: its condition number is infinite, unless it had NaNs itself.
+    clean = not_p.bind(reduce_max(ne_p.bind(x, x), (x.ndim - 2, x.ndim - 1)))
+    return select(and_p.bind(clean, ne_p.bind(out, out)), like(np.inf, out), out)
+
+
+def matrix_power(a: Any, n: int) -> Array:
+    """`a` of shape (..., m, m) multiplied with itself `n` times, by repeated squaring; the inverse is multiplied for negative `n`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.matrix_power(jnp.array([[1, 1], [0, 1]]), 5)
+    Array([[1, 5],
+           [0, 1]], dtype=int32)
+    """
+    a = array_like(a, "numpy.linalg.matrix_power")
+    if a.ndim < 2:
+        raise TypeError(f"{a.ndim}-dimensional array given. Array must be at least two-dimensional")
+    if a.shape[-1] != a.shape[-2]:
+        raise TypeError(f"last 2 dimensions of the array must be square, got shape {a.shape}")
+    try:
+        n = operator.index(n)
+    except TypeError:
+        raise TypeError(f"exponent must be an integer, got {n}") from None
+    if n == 0:
+        return broadcast_to(ConcreteArray(np.eye(a.shape[-1], dtype=a.dtype)), a.shape)
+    if n < 0:
+        a, n = inv(a), -n
+    result: Array | None = None
+    while True:
+        if n & 1:
+            result = a if result is None else contraction.matmul(result, a)
+        n >>= 1
+        if not n:
+            assert result is not None
+            return result
+        a = contraction.matmul(a, a)
+
+
+# ---- norms ------------------------------------------------------------------------------------------------------
+
+
+def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Array:
+    """The norm of order `ord` over `axis` (one, several, or all): (Σ |x|^ord)^(1/ord), or max |x| for inf, min |x| for -inf, and for 0 the
+    number of elements that are not zero.
+
+    The derivative of the norm of order 2 at zero is NaN.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.vector_norm(jnp.array([3.0, 4.0]))
+    Array(5., dtype=float32)
+    """
+    x = array_like(x, "numpy.linalg.vector_norm")
+    return _kept(_vector_norm(x, canonical_axes(axis, x.ndim), ord), x.shape, canonical_axes(axis, x.ndim), keepdims)
+
+
+def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
+    """The norm of the matrices `x` of shape (..., m, n); see `norm` for the orders."""
+    x = _inexact("matrix_norm", x)
+    if x.ndim < 2:
+        raise ValueError(f"matrix_norm takes an array with at least two axes, got shape {x.shape}, at {user_line()}")
+    axes = (x.ndim - 2, x.ndim - 1)
+    return _kept(_matrix_norm(x, *axes, ord), x.shape, axes, keepdims)
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
+    """The norm of vectors (one axis) or matrices (two) along `axis`, or without `axis` and `ord` that of all elements as one vector.
+
+    Of vectors, `ord` may be any number, see `vector_norm`. Of matrices: None or "fro" (square root of the sum of squares), "nuc" (sum of
+    singular values), 2 and -2 (largest and smallest one), inf and -inf (largest and smallest sum of absolute values of a row), 1 and -1
+    (of a column). Derivatives at zero are NaN for the orders 2 and "fro". Raises ValueError for other orders and more axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.norm(jnp.array([[1.0, -7.0], [2.0, 3.0]]), ord=1)
+    Array(10., dtype=float32)
+    """
+    x = _inexact("norm", x)
+    if axis is None and ord is None:
+        axes = tuple(range(x.ndim))
+        return _kept(sqrt_p.bind(_sum_of_squares(x, axes)), x.shape, axes, keepdims)
+    axes = canonical_axes(axis, x.ndim)
+    if len(axes) == 1:
+        return _kept(_vector_norm(x, axes, 2 if ord is None else ord), x.shape, axes, keepdims)
+    if len(axes) == 2:
+        return _kept(_matrix_norm(x, *axes, "fro" if ord is None else ord), x.shape, axes, keepdims)
+    raise ValueError(
+        f"improper number of axes for norm: axis={axes}. Pass one axis to compute a vector-norm, or two axes to compute a matrix-norm"
+    )
+
+
+def _kept(out: Array, shape: Shape, axes: Shape, keepdims: bool) -> Array:
+    if not keepdims:
+        return out
+    return reshape_p.bind(out, new_sizes=tuple(1 if i in axes else n for i, n in enumerate(shape)))
+
+
+def _sum(x: Any, axes: Shape) -> Any:
+    """Σ along `axes`; integers in the default integer type, as `numpy.sum`."""
+    k = dtypes.kind(x.dtype)
+    if k in "biu":
+        wide = dtypes.canonicalize(dtypes.uint64) if k == "u" else dtypes.default_dtype(int)
+        x = convert(x, wide) if x.dtype.itemsize < wide.itemsize else x
+    return reduce_sum_p.bind(x, axes=axes)
+
+
+def _sum_of_squares(x: Any, axes: Shape) -> Any:
+    """Σ |x|², real."""
+    squares = matrices.real(mul_p.bind(x, matrices.conj(x))) if dtypes.kind(x.dtype) != "b" else x
+    return _sum(squares, axes)
+
+
+def _size(x: Any) -> Any:
+    return abs_p.bind(x) if dtypes.kind(x.dtype) in "ifc" else x
+
+
+def _largest(x: Any, axes: Shape) -> Any:
+    """The maximum of numbers that are not negative: of none it is 0."""
+    out = reduce_max(x, axes)
+    return max_p.bind(out, like(0, out)) if dtypes.kind(out.dtype) != "b" else out
+
+
+def _smallest(x: Any, axes: Shape) -> Any:
+    if any(x.shape[i] == 0 for i in axes):
+        raise ValueError(f"zero-size array to reduction operation min which has no identity, at {user_line()}")
+    return reduce_min(x, axes)
+
+
+def _vector_norm(x: Array, axes: Shape, ord: Any) -> Any:
+    if isinstance(ord, str):
+        raise ValueError(f"invalid order {ord!r} for vector norm")
+    if ord is None or ord == 2:
+        out = _sum_of_squares(x, axes)
+        return sqrt_p.bind(out if dtypes.is_inexact(out.dtype) else convert(out, dtypes.to_inexact(out.dtype)))
+    if ord == np.inf:
+        return _largest(_size(x), axes)
+    if ord == -np.inf:
+        return _smallest(_size(x), axes)
+    if ord == 0:
+        nonzero = convert(ne_p.bind(x, like(0, x)), dtypes.to_real(x.dtype))
+        return _sum(nonzero, axes)
+    if ord == 1:
+        return _sum(_size(x), axes)
+    sizes = _size(x)
+    if not dtypes.is_inexact(sizes.dtype):
+        sizes = convert(sizes, dtypes.to_inexact(sizes.dtype))
+    total = reduce_sum_p.bind(pow_p.bind(sizes, like(ord, sizes)), axes=axes)
+    return pow_p.bind(total, like(1 / ord, total))
+
+
+def _matrix_norm(x: Array, row: int, column: int, ord: Any) -> Any:
+    if ord in (None, "fro"):
+        return sqrt_p.bind(_sum_of_squares(x, (row, column)))
+    if ord in (1, -1, np.inf, -np.inf):
+        summed, other = (row, column) if ord in (1, -1) else (column, row)
+        sums = reduce_sum_p.bind(_size(x), axes=(summed,))
+        return (_largest if ord > 0 else _smallest)(sums, (other - (summed < other),))
+    if ord in (2, -2, "nuc"):
+        x = move_axis(x, row, x.ndim - 1)
+        x = move_axis(x, column - (row < column), x.ndim - 1)
+        s = svdvals(x)
+        axes = (s.ndim - 1,)
+        return reduce_sum_p.bind(s, axes=axes) if ord == "nuc" else (_largest if ord == 2 else _smallest)(s, axes)
+    raise ValueError(f"invalid order {ord!r} for matrix norm")
+
+
+# ---- products ---------------------------------------------------------------------------------------------------
+
+
+def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:
+    """The product of two or more matrices, in the order that takes the fewest multiplications.
+
+    The first may be a row vector and the last a column vector, of shape (n,). Raises ValueError for other shapes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.multi_dot([jnp.ones((2, 3)), jnp.ones((3, 4)), jnp.ones(4)])
+    Array([12., 12.], dtype=float32)
+    """
+    operands = [array_like(a, "numpy.linalg.multi_dot") for a in arrays]
+    shapes = [x.shape for x in operands]
+    if not operands:
+        raise ValueError("multi_dot: at least one array required")
+    if any(len(s) != 2 and (len(s) != 1 or 0 < i < len(shapes) - 1) for i, s in enumerate(shapes)):
+        raise ValueError(
+            "multi_dot: input arrays must all be two-dimensional, except for the first and last array which may be 1 or 2 dimensional. "
+            f"Got array shapes {shapes}"
+        )
+    sizes = [shapes[0][0] if len(shapes[0]) == 2 else 1, *(s[-1] if len(s) == 2 or i == 0 else 1 for i, s in enumerate(shapes))]
+    split = _chain_order(sizes)
+
+    def product(i: int, j: int) -> Array:
+        if i == j:
+            return operands[i]
+        k = split[i, j]
+        return contraction.dot(product(i, k), product(k + 1, j), precision=precision)
+
+    return product(0, len(operands) - 1)
+
+
+def _chain_order(sizes: list[int]) -> dict[tuple[int, int], int]:
+    """Where to split each product of matrices i..j, matrix i having sizes[i] rows and sizes[i + 1] columns, for the fewest
+    multiplications (Cormen et al., "Introduction to Algorithms", matrix-chain multiplication)."""
+    n = len(sizes) - 1
+    cost = {(i, i): 0 for i in range(n)}
+    split: dict[tuple[int, int], int] = {}
+    for length in range(1, n):
+        for i in range(n - length):
+            j = i + length
+            costs = [
+                (cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
+            ]
+            cost[i, j], split[i, j] = min(costs)
+    return split
+
+
+def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
+    """The vector product of arrays of 3-dimensional vectors along `axis`. Raises ValueError for other lengths."""
+    x1, x2 = array_like(x1, "numpy.linalg.cross"), array_like(x2, "numpy.linalg.cross")
+    if x1.shape[axis] != 3 or x2.shape[axis] != 3:
+        raise ValueError(
+            "both input arrays must be (arrays of) 3-dimensional vectors, but they have "
+            f"x1.shape[axis]={x1.shape[axis]} and x2.shape[axis]={x2.shape[axis]}"
+        )
+    return contraction.cross(x1, x2, axis=axis)
+
+
+def outer(x1: Any, x2: Any, /) -> Array:
+    """The products of each element of vector `x1` with each of vector `x2`. Raises ValueError unless both have one axis."""
+    x1, x2 = array_like(x1, "numpy.linalg.outer"), array_like(x2, "numpy.linalg.outer")
+    if x1.ndim != 1 or x2.ndim != 1:
+        raise ValueError(f"input arrays must be one-dimensional, but they are x1.ndim={x1.ndim} x2.ndim={x2.ndim}")
+    return contraction.outer(x1, x2)
+
+
+def matmul(x1: Any, x2: Any, /, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
+    """The matrix product; see `numpy.matmul`."""
+    return contraction.matmul(x1, x2, precision=precision, preferred_element_type=preferred_element_type)
+
+
+def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Array:
+    """The sum of diagonal `offset` of the matrices `x` of shape (..., m, n)."""
+    return contraction.trace(x, offset=offset, axis1=-2, axis2=-1, dtype=dtype)
+
+
+def diagonal(x: Any, /, *, offset: int = 0) -> Array:
+    """Diagonal `offset` of the matrices `x` of shape (..., m, n)."""
+    return creation.diagonal(x, offset=offset, axis1=-2, axis2=-1)
+
+
+def matrix_transpose(x: Any, /) -> Array:
+    """The last two axes of `x` exchanged. Raises ValueError if it has fewer."""
+    x = array_like(x, "numpy.linalg.matrix_transpose")
+    if x.ndim < 2:
+        raise ValueError(f"matrix_transpose requires at least 2 dimensions; got ndim={x.ndim}")
+    return matrices.transposed(x)  # type: ignore[no-any-return]
+
+
+__all__ = [
+    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matmul", "matrix_norm",
+    "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "svd", "svdvals",
+    "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
+]  # fmt: skip

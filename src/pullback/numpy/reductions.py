@@ -1,0 +1,778 @@
+"""Reductions and cumulative functions with NumPy's arguments: sums, extrema, moments, quantiles, and their NaN-ignoring kin.
+
+`axis` is None (all axes), an int or a sequence of ints; `where` leaves elements out, `initial` joins in. Sums and products of
+booleans and of integers narrower than the default integer are taken in the default integer; means of integers are floats; 16-bit floats
+accumulate in float32. Results are never weakly typed. `out` must be None, as arrays are immutable.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Callable
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.dtypes import DType
+from pullback.core.errors import user_line
+from pullback.core.trace import current
+from pullback.core.types import Shape, canonical_axes, canonical_axis
+from pullback.lax.arrangement import concatenate_p
+from pullback.lax.reductions import (
+    argmax_p,
+    argmin_p,
+    cumprod_p,
+    cumsum_p,
+    highest,
+    lowest,
+    reduce_and_p,
+    reduce_max_p,
+    reduce_min_p,
+    reduce_or_p,
+    reduce_prod_p,
+)
+from pullback.lax.selection import select
+from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p, transpose_p
+from pullback.lax.sorting import sort_p
+from pullback.numpy import ufuncs as u
+from pullback.numpy.indexing import take_along_axis
+from pullback.numpy.promotion import array_like, promote_inexact
+
+_ALL_AXES = [tuple(range(n)) for n in range(33)]
+_PLAIN = (dtypes.float32, dtypes.float64, dtypes.complex64, dtypes.complex128)
+
+
+# ---- what all share ---------------------------------------------------------------------------------------------
+
+
+def _flat(a: Array) -> Array:
+    return a if len(a.shape) == 1 else reshape_p.bind(a, new_sizes=(a.size,))
+
+
+def _axes(axis: Any, a: Array) -> Shape:
+    if axis.__class__ is list:
+        axis = tuple(axis)
+    axes = canonical_axes(axis, len(a.shape))
+    return axes if len(axes) < 2 else tuple(sorted(axes))
+
+
+def _finish(out: Array, shape: Shape, axes: Shape, keepdims: bool) -> Array:
+    """`out`, reduced from `shape` over `axes`, with those axes kept at length 1 if wanted."""
+    if not keepdims or not axes:
+        return out
+    return reshape_p.bind(out, new_sizes=tuple(1 if i in axes else n for i, n in enumerate(shape)))
+
+
+def _strong(a: Array) -> Array:
+    return convert(a, a.dtype) if a.weak_type else a
+
+
+def _masked(a: Array, where: Any, fill: Any, name: str) -> Array:
+    """`a` with `fill` where `where` is false."""
+    where = array_like(where, name)
+    if where.dtype != dtypes.bool_:
+        raise TypeError(f"{name}: `where` must be boolean, got dtype {dtypes.name(where.dtype)} at {user_line()}")
+    try:
+        return select(where, a, ConcreteArray(np.array(fill, a.dtype)))  # type: ignore[no-any-return]
+    except ValueError:
+        raise ValueError(f"{name}: `where` of shape {where.shape} does not broadcast to {a.shape}, at {user_line()}") from None
+
+
+def _accumulator(dtype: DType) -> DType:
+    """The dtype in which sums of `dtype` are taken: at least the default integer of its signedness."""
+    kind = dtypes.kind(dtype)
+    if kind not in "biu":
+        return dtype
+    default = dtypes.default_dtype(int)
+    if kind == "u":
+        default = np.dtype(f"u{default.itemsize}")
+    return dtype if dtype.itemsize >= default.itemsize and kind != "b" else default
+
+
+def _count(a: Array, axes: Shape) -> int:
+    return math.prod(a.shape[i] for i in axes)
+
+
+# ---- sums, products, extrema, logic -----------------------------------------------------------------------------
+
+
+def sum(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+    promote_integers: bool = True,
+) -> Array:
+    """The sum of the elements along `axis`, in `dtype` if given. `promote_integers=False` keeps narrow integer types.
+
+    >>> int(sum(np.arange(5)))
+    10
+    """
+    if (
+        dtype is None and initial is None and where is None and out is None and not keepdims
+        and isinstance(a, Array) and a.dtype in _PLAIN and not a.weak_type
+    ):  # fmt: skip
+        if axis is None:
+            return current().process(reduce_sum_p, (a,), {"axes": _ALL_AXES[len(a.shape)]})
+        return current().process(reduce_sum_p, (a,), {"axes": _axes(axis, a)})
+    return _fold("sum", reduce_sum_p, u.add, 0, a, axis, dtype, out, keepdims, initial, where, promote_integers)
+
+
+def prod(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+    promote_integers: bool = True,
+) -> Array:
+    """The product of the elements along `axis`, in `dtype` if given. See `sum`."""
+    return _fold("prod", reduce_prod_p, u.multiply, 1, a, axis, dtype, out, keepdims, initial, where, promote_integers)
+
+
+def _fold(
+    name: str, primitive: Any, join: Any, identity: int, a: Any, axis: Any, dtype: Any, out: Any, keepdims: bool,
+    initial: Any, where: Any, promote_integers: bool,
+) -> Array:  # fmt: skip
+    u.no_out(name, out)
+    a = array_like(a, name)
+    axes = _axes(axis, a)
+    if dtype is not None:
+        target = dtypes.canonicalize_dtype(dtype)
+    elif promote_integers or a.dtype == dtypes.bool_:
+        target = _accumulator(a.dtype)
+    else:
+        target = a.dtype
+    narrow = target if dtypes.is_inexact(a.dtype) and not dtypes.is_inexact(target) else None
+    # Floats summed as integers are converted last, as a sum of fractions is not the sum of their whole parts.
+    x = convert(a, a.dtype if narrow is not None else target)
+    if where is not None:
+        x = _masked(x, where, identity, name)
+    result = primitive.bind(x, axes=axes)
+    if narrow is not None:
+        result = convert(result, narrow)
+    if initial is not None:
+        result = join(convert(array_like(initial, name), result.dtype), result)
+    return _finish(result, a.shape, axes, keepdims)
+
+
+def max(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Array:
+    """The largest element along `axis`; NaN if there is one. Ties share the derivative equally.
+
+    Raises ValueError for nothing to choose from: an empty axis, or `where` without `initial`.
+    """
+    return _extremum("max", reduce_max_p, u.maximum, lowest, a, axis, out, keepdims, initial, where)
+
+
+def min(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Array:
+    """The smallest element along `axis`; NaN if there is one. See `max`."""
+    return _extremum("min", reduce_min_p, u.minimum, highest, a, axis, out, keepdims, initial, where)
+
+
+amax, amin = max, min
+
+
+def _extremum(
+    name: str, primitive: Any, join: Any, identity: Callable[[DType], Any], a: Any, axis: Any, out: Any, keepdims: bool,
+    initial: Any, where: Any,
+) -> Array:  # fmt: skip
+    u.no_out(name, out)
+    a = _strong(array_like(a, name))
+    axes = _axes(axis, a)
+    if initial is None:
+        if where is not None:
+            raise ValueError(
+                f"reduction operation {name} does not have an identity, so to use a where mask one has to specify 'initial', "
+                f"at {user_line()}"
+            )
+        if 0 in [a.shape[i] for i in axes]:
+            raise ValueError(
+                f"zero-size array to reduction operation {name} which has no identity: shape {a.shape}, axis {axis}, at {user_line()}"
+            )
+    x = a if where is None else _masked(a, where, identity(a.dtype), name)
+    result = primitive.bind(x, axes=axes)
+    if initial is not None:
+        result = join(convert(array_like(initial, name), a.dtype), result)
+    return _finish(result, a.shape, axes, keepdims)
+
+
+def any(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Array:
+    """Whether any element along `axis` is nonzero."""
+    return _logic("any", reduce_or_p, False, a, axis, out, keepdims, where)
+
+
+def all(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Array:
+    """Whether all elements along `axis` are nonzero."""
+    return _logic("all", reduce_and_p, True, a, axis, out, keepdims, where)
+
+
+def _logic(name: str, primitive: Any, identity: bool, a: Any, axis: Any, out: Any, keepdims: bool, where: Any) -> Array:
+    u.no_out(name, out)
+    a = array_like(a, name)
+    axes = _axes(axis, a)
+    x = a if a.dtype == dtypes.bool_ else u.not_equal(a, 0)
+    if where is not None:
+        x = _masked(x, where, identity, name)
+    return _finish(primitive.bind(x, axes=axes), a.shape, axes, keepdims)
+
+
+def ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Array:
+    """Peak to peak: the largest less the smallest element along `axis`."""
+    return u.subtract(max(a, axis, out, keepdims), min(a, axis, out, keepdims))
+
+
+def count_nonzero(a: Any, axis: Any = None, keepdims: bool = False) -> Array:
+    """The number of nonzero elements along `axis`."""
+    return sum(u.not_equal(a, 0), axis, dtypes.default_dtype(int), keepdims=keepdims)
+
+
+# ---- positions --------------------------------------------------------------------------------------------------
+
+
+def argmax(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
+    """The index of the first largest element along `axis` (of the flattened array, if None); NaN counts as largest.
+
+    Raises ValueError for an empty axis, TypeError for complex numbers.
+    """
+    return _position("argmax", argmax_p, a, axis, out, keepdims)
+
+
+def argmin(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
+    """The index of the first smallest element along `axis`; NaN counts as smallest. See `argmax`."""
+    return _position("argmin", argmin_p, a, axis, out, keepdims)
+
+
+def _position(name: str, primitive: Any, a: Any, axis: Any, out: Any, keepdims: bool | None) -> Array:
+    u.no_out(name, out)
+    a = array_like(a, name)
+    if dtypes.is_complex(a.dtype):
+        raise TypeError(f"{name} does not accept dtype {dtypes.name(a.dtype)}: complex numbers have no order, at {user_line()}")
+    if axis is None:
+        x, i, axes = _flat(a), 0, tuple(range(len(a.shape)))
+    else:
+        i = canonical_axis(axis, len(a.shape))
+        x, axes = a, (i,)
+    if not x.shape[i]:
+        raise ValueError(f"attempt to get {name} of an empty sequence: axis {axis} of shape {a.shape}, at {user_line()}")
+    result = primitive.bind(x, axes=(i,), index_dtype=dtypes.default_dtype(int))
+    return _finish(result, a.shape, axes, bool(keepdims))
+
+
+def nanargmax(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
+    """The index of the largest element along `axis` that is not NaN; -1 if all are."""
+    return _nan_position("nanargmax", argmax, -math.inf, a, axis, out, keepdims)
+
+
+def nanargmin(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
+    """The index of the smallest element along `axis` that is not NaN; -1 if all are."""
+    return _nan_position("nanargmin", argmin, math.inf, a, axis, out, keepdims)
+
+
+def _nan_position(name: str, position: Any, fill: float, a: Any, axis: Any, out: Any, keepdims: bool | None) -> Array:
+    a = array_like(a, name)
+    if not dtypes.is_inexact(a.dtype):
+        return position(a, axis, out, keepdims)  # type: ignore[no-any-return]
+    missing = u.isnan(a)
+    found = position(_filled(a, missing, fill), axis, out, keepdims)
+    nothing = all(missing, axis, keepdims=bool(keepdims))
+    return select(nothing, ConcreteArray(np.array(-1, found.dtype)), found)  # type: ignore[no-any-return]
+
+
+# ---- moments ----------------------------------------------------------------------------------------------------
+
+
+def _mean_dtype(name: str, a: Array, dtype: Any) -> tuple[DType, DType]:
+    """Result dtype of a mean, and the dtype to compute in."""
+    result = dtypes.to_inexact(a.dtype) if dtype is None else dtypes.canonicalize_dtype(dtype)
+    compute = dtypes.to_inexact(result)
+    if dtypes.is_complex(a.dtype):
+        compute = dtypes.to_complex(compute)
+    if compute.itemsize < 4:
+        compute = dtypes.float32
+    return result, compute
+
+
+def mean(a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Array:
+    """The mean of the elements along `axis`; NaN of nothing. Integers give floats unless `dtype` says otherwise.
+
+    >>> float(mean(np.array([1, 2])))
+    1.5
+    """
+    u.no_out("mean", out)
+    a = array_like(a, "mean")
+    axes = _axes(axis, a)
+    result, compute = _mean_dtype("mean", a, dtype)
+    x = convert(a, compute)
+    if where is None:
+        total = reduce_sum_p.bind(x, axes=axes)
+        value = u.divide(total, ConcreteArray(np.array(_count(a, axes), compute)))
+    else:
+        total = sum(x, axes, where=where)
+        value = u.divide(total, convert(_count_where(a, axes, where), compute))
+    return _finish(convert(value, result), a.shape, axes, keepdims)
+
+
+def _count_where(a: Array, axes: Shape, where: Any) -> Array:
+    return sum(broadcast_to(array_like(where, "mean"), a.shape), axes, dtypes.default_dtype(int))
+
+
+def var(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: int = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = None,
+    mean: Any = None,
+    correction: int | float | None = None,
+) -> Array:
+    """The variance of the elements along `axis`, normalized by their number less `ddof` (or `correction`); NaN if that is not positive.
+
+    Of complex numbers the mean of |a - mean|². `mean`, if given, is taken for the mean (with `keepdims`).
+    """
+    u.no_out("var", out)
+    return _variance("var", array_like(a, "var"), axis, dtype, ddof, keepdims, where, mean, correction)
+
+
+def std(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: int = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = None,
+    mean: Any = None,
+    correction: int | float | None = None,
+) -> Array:
+    """The standard deviation of the elements along `axis`: the square root of `var`, whose arguments these are."""
+    u.no_out("std", out)
+    if dtype is not None and not dtypes.is_inexact(dtypes.canonicalize_dtype(dtype)):
+        raise ValueError(f"dtype argument to std must be inexact; got {dtype}, at {user_line()}")
+    return u.sqrt(_variance("std", array_like(a, "std"), axis, dtype, ddof, keepdims, where, mean, correction))
+
+
+_mean = mean  # `mean` is an argument of the functions around here
+
+
+def _variance(
+    name: str, a: Array, axis: Any, dtype: Any, ddof: Any, keepdims: bool, where: Any, mean: Any, correction: Any
+) -> Array:
+    if correction is not None:
+        if not (ddof.__class__ is int and ddof == 0):
+            raise ValueError("ddof and correction can't be provided simultaneously.")
+        ddof = correction
+    axes = _axes(axis, a)
+    if dtype is not None and dtypes.is_complex(a.dtype) and not dtypes.is_complex(dtypes.canonicalize_dtype(dtype)):
+        raise ValueError(f"{name} does not take a real dtype, {dtype}, for an array of complex values {a.aval}, at {user_line()}")
+    result, compute = _mean_dtype(name, a, dtype)
+    result = dtypes.to_real(result)
+    x = convert(a, compute)
+    center = _mean(x, axes, keepdims=True, where=where) if mean is None else convert(array_like(mean, name), compute)
+    centered = u.subtract(x, center)
+    squares = u.square(centered) if not dtypes.is_complex(compute) else _squared_size(centered)
+    count: Any = _count(a, axes) if where is None else _count_where(a, axes, where)
+    normalizer = u.subtract(convert(array_like(count, name), squares.dtype), ddof)
+    total = sum(squares, axes, where=where)
+    positive = u.greater(normalizer, 0)
+    value = u.divide(total, select(positive, normalizer, ConcreteArray(np.array(math.nan, normalizer.dtype))))
+    return _finish(convert(value, result), a.shape, axes, keepdims)
+
+
+def _squared_size(z: Array) -> Array:
+    return u.add(u.square(u.real(z)), u.square(u.imag(z)))
+
+
+def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
+    """The mean of `a` along `axis`, weighted by `weights` (of the shape of `a`, or of its axes `axis`).
+
+    With `returned`, also the sum of the weights. Raises ValueError if shapes do not match.
+    """
+    a = array_like(a, "average")
+    axes = _axes(axis, a)
+    if weights is None:
+        value = mean(a, axes, keepdims=keepdims)
+        total = broadcast_to(ConcreteArray(np.array(_count(a, axes), value.dtype)), value.shape)
+        return (value, total) if returned else value
+    a, weights = promote_inexact("average", a, weights)
+    if weights.shape != a.shape:
+        if axis is None:
+            raise ValueError(f"Axis must be specified when shapes of a and weights differ: {a.shape}, {weights.shape}, at {user_line()}")
+        if weights.shape != tuple(a.shape[i] for i in axes):
+            raise ValueError(
+                f"Shape of weights must be consistent with shape of a along specified axis: got {weights.shape}, a {a.shape}, "
+                f"axis {axis}, at {user_line()}"
+            )
+        weights = reshape_p.bind(weights, new_sizes=tuple(n if i in axes else 1 for i, n in enumerate(a.shape)))
+    total = sum(broadcast_to(weights, a.shape), axes, keepdims=keepdims)
+    value = u.divide(sum(u.multiply(a, weights), axes, keepdims=keepdims), total)
+    return (value, total) if returned else value
+
+
+# ---- ignoring NaN -----------------------------------------------------------------------------------------------
+
+
+def _filled(a: Array, missing: Array, fill: Any) -> Array:
+    return select(missing, ConcreteArray(np.array(fill, a.dtype)), a)  # type: ignore[no-any-return]
+
+
+def _without_nan(name: str, a: Any, fill: Any) -> Array:
+    a = array_like(a, name)
+    return _filled(a, u.isnan(a), fill) if dtypes.is_inexact(a.dtype) else a
+
+
+def nansum(
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Array:
+    """The sum of the elements along `axis` that are not NaN."""
+    return sum(_without_nan("nansum", a, 0), axis, dtype, out, keepdims, initial, where)
+
+
+def nanprod(
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Array:
+    """The product of the elements along `axis` that are not NaN."""
+    return prod(_without_nan("nanprod", a, 1), axis, dtype, out, keepdims, initial, where)
+
+
+def nanmax(
+    a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Array:
+    """The largest element along `axis` that is not NaN; NaN if all are."""
+    return _nan_extremum("nanmax", max, -math.inf, a, axis, out, keepdims, initial, where)
+
+
+def nanmin(
+    a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Array:
+    """The smallest element along `axis` that is not NaN; NaN if all are."""
+    return _nan_extremum("nanmin", min, math.inf, a, axis, out, keepdims, initial, where)
+
+
+def _nan_extremum(name: str, extremum: Any, fill: float, a: Any, axis: Any, out: Any, keepdims: bool, initial: Any, where: Any) -> Array:
+    a = array_like(a, name)
+    if not dtypes.is_inexact(a.dtype):
+        return extremum(a, axis, out, keepdims, initial, where)  # type: ignore[no-any-return]
+    missing = u.isnan(a)
+    value = extremum(_filled(a, missing, fill), axis, out, keepdims, initial, where)
+    if initial is not None:
+        return value  # type: ignore[no-any-return]
+    return _filled(value, all(missing, axis, keepdims=keepdims), math.nan)
+
+
+def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, where: Any = None) -> Array:
+    """The mean of the elements along `axis` that are not NaN; NaN of nothing."""
+    a = array_like(a, "nanmean")
+    if not dtypes.is_inexact(a.dtype):
+        return mean(a, axis, dtype, out, keepdims, where=where)
+    present = u.logical_not(u.isnan(a))
+    return mean(a, axis, dtype, out, keepdims, where=present if where is None else u.logical_and(present, where))
+
+
+def nanvar(
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False, where: Any = None,
+    mean: Any = None,
+) -> Array:  # fmt: skip
+    """The variance of the elements along `axis` that are not NaN. See `var`."""
+    u.no_out("nanvar", out)
+    a = array_like(a, "nanvar")
+    present = u.logical_not(u.isnan(a))
+    where = present if where is None else u.logical_and(present, where)
+    return _variance("nanvar", _without_nan("nanvar", a, 0), axis, dtype, ddof, keepdims, where, mean, None)
+
+
+def nanstd(
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False, where: Any = None,
+    mean: Any = None,
+) -> Array:  # fmt: skip
+    """The standard deviation of the elements along `axis` that are not NaN. See `var`."""
+    return u.sqrt(nanvar(a, axis, dtype, out, ddof, keepdims, where, mean))
+
+
+# ---- cumulative -------------------------------------------------------------------------------------------------
+
+
+def _cumulative(name: str, primitive: Any, a: Any, axis: Any, dtype: Any, out: Any) -> Array:
+    u.no_out(name, out)
+    a = array_like(a, name)
+    if axis is None:
+        a, axis = _flat(a), 0
+    axis = canonical_axis(axis, len(a.shape))
+    target = a.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
+    if target == dtypes.bool_:
+        target = dtypes.default_dtype(int)
+    x = convert(a, target)
+    return primitive.bind(x, axis=axis, reverse=False)  # type: ignore[no-any-return]
+
+
+def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
+    """The sums of all prefixes along `axis` (of the flattened array, if None). Booleans count as integers.
+
+    >>> cumsum(ConcreteArray(np.array([1, 2, 3]))).tolist()
+    [1, 3, 6]
+    """
+    return _cumulative("cumsum", cumsum_p, a, axis, dtype, out)
+
+
+def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
+    """The products of all prefixes along `axis` (of the flattened array, if None)."""
+    return _cumulative("cumprod", cumprod_p, a, axis, dtype, out)
+
+
+def nancumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
+    """`cumsum` with NaN as 0."""
+    return cumsum(_without_nan("nancumsum", a, 0), axis, dtype, out)
+
+
+def nancumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
+    """`cumprod` with NaN as 1."""
+    return cumprod(_without_nan("nancumprod", a, 1), axis, dtype, out)
+
+
+def cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Array:
+    """The sums of all prefixes along `axis`, which may be left out for one-dimensional arrays only.
+
+    With `include_initial`, that of the empty prefix, 0, comes first. Raises ValueError for scalars, or if an axis is needed.
+    """
+    return _standard_cumulative("cumulative_sum", cumsum_p, 0, x, axis, dtype, include_initial)
+
+
+def cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Array:
+    """The products of all prefixes along `axis`; with `include_initial`, 1 comes first. See `cumulative_sum`."""
+    return _standard_cumulative("cumulative_prod", cumprod_p, 1, x, axis, dtype, include_initial)
+
+
+def _standard_cumulative(name: str, primitive: Any, initial: int, x: Any, axis: Any, dtype: Any, include_initial: bool) -> Array:
+    x = array_like(x, name)
+    if not x.shape:
+        raise ValueError(f"{name} takes arrays of at least one axis, got a scalar, at {user_line()}")
+    if axis is None and len(x.shape) > 1:
+        raise ValueError(f"{name} of an array of shape {x.shape} needs an axis: it is optional for one axis only, at {user_line()}")
+    axis = canonical_axis(0 if axis is None else axis, len(x.shape))
+    out = _cumulative(name, primitive, x, axis, dtype, None)
+    if not include_initial:
+        return out
+    first = broadcast_to(ConcreteArray(np.array(initial, out.dtype)), (*x.shape[:axis], 1, *x.shape[axis + 1 :]))
+    return concatenate_p.bind(first, out, dimension=axis)
+
+
+# ---- quantiles --------------------------------------------------------------------------------------------------
+
+_METHODS = ("linear", "lower", "higher", "midpoint", "nearest", "inverted_cdf")
+
+
+def quantile(
+    a: Any,
+    q: Any,
+    axis: int | tuple[int, ...] | None = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    weights: Any = None,
+) -> Array:
+    """The quantiles `q` (in [0, 1], a scalar or of one axis, which comes first) along `axis`; NaN if there is a NaN.
+
+    `method` says what lies between two elements: "linear", "lower", "higher", "midpoint", "nearest", or "inverted_cdf" (the only one
+    that takes `weights`).
+
+    >>> float(quantile(np.array([1.0, 2.0, 3.0, 4.0]), 0.5))
+    2.5
+    """
+    return _quantile("quantile", a, q, axis, out, overwrite_input, method, keepdims, weights, False)
+
+
+def nanquantile(
+    a: Any,
+    q: Any,
+    axis: int | tuple[int, ...] | None = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    weights: Any = None,
+) -> Array:
+    """The quantiles `q` of the elements along `axis` that are not NaN. See `quantile`."""
+    return _quantile("nanquantile", a, q, axis, out, overwrite_input, method, keepdims, weights, True)
+
+
+def percentile(
+    a: Any,
+    q: Any,
+    axis: int | tuple[int, ...] | None = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    weights: Any = None,
+    out_sharding: Any = None,
+) -> Array:
+    """`quantile` for `q` in percent."""
+    del out_sharding
+    return quantile(a, u.divide(q, 100), axis, out, overwrite_input, method, keepdims, weights=weights)
+
+
+def nanpercentile(
+    a: Any,
+    q: Any,
+    axis: int | tuple[int, ...] | None = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    weights: Any = None,
+) -> Array:
+    """`nanquantile` for `q` in percent."""
+    return nanquantile(a, u.divide(q, 100), axis, out, overwrite_input, method, keepdims, weights=weights)
+
+
+def median(
+    a: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
+) -> Array:
+    """The middle element along `axis` when sorted, or the mean of the two middle ones; NaN if there is a NaN."""
+    return quantile(a, 0.5, axis, out, overwrite_input, "midpoint", keepdims)
+
+
+def nanmedian(
+    a: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
+) -> Array:
+    """The median of the elements along `axis` that are not NaN."""
+    return nanquantile(a, 0.5, axis, out, overwrite_input, "midpoint", keepdims)
+
+
+def _quantile(
+    name: str, a: Any, q: Any, axis: Any, out: Any, overwrite_input: bool, method: str, keepdims: bool, weights: Any, skip_nan: bool
+) -> Array:
+    u.no_out(name, out)
+    if overwrite_input:
+        raise ValueError(f"{name}: overwrite_input is not supported, as arrays are immutable, at {user_line()}")
+    if method not in _METHODS:
+        raise ValueError(f"{name}: method must be one of {', '.join(map(repr, _METHODS))}; got {method!r}, at {user_line()}")
+    if weights is not None and method != "inverted_cdf":
+        raise NotImplementedError(f"{name}: method {method!r} takes no weights, only 'inverted_cdf' does, at {user_line()}")
+    a, q = array_like(a, name), array_like(q, name)
+    if dtypes.is_complex(a.dtype) or dtypes.is_complex(q.dtype):
+        raise ValueError(f"{name} does not support complex input, as complex numbers have no order; got {a.aval}, at {user_line()}")
+    if len(q.shape) > 1:
+        raise ValueError(f"{name}: q must have at most one axis, got shape {q.shape}, at {user_line()}")
+    if not dtypes.is_inexact(q.dtype):
+        raise TypeError(f"{name}: q must be floating, got {q.aval}, at {user_line()}")
+    axes = _axes(axis, a)
+    x = _strong(promote_inexact(name, a)[0])
+    rows = _last_axis(x, axes)
+    n = rows.shape[-1]
+    if not n:
+        raise ValueError(f"{name}: nothing to choose from in shape {a.shape} along axis {axis}, at {user_line()}")
+    result_dtype = x.dtype
+    compute = result_dtype if result_dtype.itemsize >= 4 else dtypes.float32
+    fractions = reshape_p.bind(convert(q, compute), new_sizes=(q.size,))
+    missing = u.isnan(rows)
+    if weights is not None:
+        values = _weighted_quantile(name, a, rows, missing, array_like(weights, name), axes, fractions, skip_nan)
+    else:
+        values = _unweighted_quantile(rows, missing, fractions, method, compute, skip_nan)
+    if not skip_nan:
+        values = _filled(values, u.logical_not(all(u.logical_not(missing), -1, keepdims=True)), math.nan)
+    values = convert(values, result_dtype)
+    last = len(values.shape) - 1
+    values = transpose_p.bind(values, permutation=(last, *range(last))) if last else values
+    kept = tuple(m for i, m in enumerate(a.shape) if i not in axes)
+    if keepdims:
+        kept = tuple(1 if i in axes else m for i, m in enumerate(a.shape))
+    shape = (*q.shape, *kept)
+    return values if values.shape == shape else reshape_p.bind(values, new_sizes=shape)
+
+
+def _last_axis(x: Array, axes: Shape) -> Array:
+    """`x` with `axes` merged into one last axis."""
+    kept = tuple(i for i in range(len(x.shape)) if i not in axes)
+    permutation = (*kept, *axes)
+    if permutation != tuple(range(len(x.shape))):
+        x = transpose_p.bind(x, permutation=permutation)
+    return reshape_p.bind(x, new_sizes=(*x.shape[: len(kept)], math.prod(x.shape[len(kept) :])))
+
+
+def _pick(rows: Array, index: Array, compute: DType) -> Array:
+    """Elements of each row by (floating) index."""
+    index = broadcast_to(convert(index, dtypes.int32), (*rows.shape[:-1], index.shape[-1]))
+    return convert(take_along_axis(rows, index, axis=-1), compute)
+
+
+def _unweighted_quantile(rows: Array, missing: Array, q: Array, method: str, compute: DType, skip_nan: bool) -> Array:
+    """Quantiles `q` of each row: shape (*rows, len(q))."""
+    axis = len(rows.shape) - 1
+    (ordered,) = sort_p.bind(rows, dimension=axis, is_stable=True, num_keys=1)  # NaNs come last
+    if skip_nan:
+        count = sum(u.logical_not(missing), -1, dtype=compute, keepdims=True)
+    else:
+        count = ConcreteArray(np.full((1,) * len(rows.shape), rows.shape[-1], compute))
+    if method == "inverted_cdf":
+        position = u.subtract(u.ceil(u.multiply(q, count)), 1)
+        low = high = u.clip(position, 0, rows.shape[-1] - 1)
+    else:
+        position = u.multiply(q, u.subtract(count, 1))
+        top = u.maximum(u.subtract(count, 1), 0)
+        low = u.minimum(u.maximum(u.floor(position), 0), top)
+        high = u.minimum(u.maximum(u.ceil(position), 0), top)
+    if method in ("lower", "inverted_cdf"):
+        return _pick(ordered, low, compute)
+    if method == "higher":
+        return _pick(ordered, high, compute)
+    if method == "nearest":
+        # Ties go to the lower one.
+        nearest = select(u.less_equal(u.subtract(position, low), 0.5), low, high)
+        return _pick(ordered, nearest, compute)
+    below, above = _pick(ordered, low, compute), _pick(ordered, high, compute)
+    if method == "midpoint":
+        return u.multiply(u.add(below, above), 0.5)
+    weight = u.subtract(position, low)
+    # Not below + weight·(above - below): with infinities that would be NaN. A weight of 0 must not meet infinity either.
+    exact = u.equal(low, high)
+    mixed = u.add(u.multiply(below, u.subtract(1, weight)), u.multiply(above, weight))
+    return select(exact, below, mixed)  # type: ignore[no-any-return]
+
+
+def _weighted_quantile(
+    name: str, a: Array, rows: Array, missing: Array, weights: Array, axes: Shape, q: Array, skip_nan: bool
+) -> Array:
+    """The first elements at which the cumulative weight reaches the fractions `q` of the total."""
+    if weights.shape != a.shape:
+        if len(weights.shape) != len(axes) or weights.shape != tuple(a.shape[i] for i in axes):
+            raise ValueError(f"{name}: weights of shape {weights.shape} do not match a of shape {a.shape}, at {user_line()}")
+        weights = reshape_p.bind(weights, new_sizes=tuple(n if i in axes else 1 for i, n in enumerate(a.shape)))
+    heavy = _last_axis(broadcast_to(convert(weights, q.dtype), a.shape), axes)
+    if skip_nan:
+        heavy = _filled(heavy, missing, 0)
+    axis = len(rows.shape) - 1
+    ordered, heavy = sort_p.bind(rows, heavy, dimension=axis, is_stable=True, num_keys=1)
+    reached = cumsum_p.bind(heavy, axis=axis, reverse=False)
+    total = sum(heavy, -1, keepdims=True)
+    target = u.multiply(q, total)
+    before = u.less(_new_axis(reached, axis), _new_axis(target, axis + 1))  # (*rows, len(q), n)
+    index = u.minimum(sum(before, -1, dtypes.int32), rows.shape[-1] - 1)
+    return _pick(ordered, index, q.dtype)
+
+
+def _new_axis(x: Array, position: int) -> Array:
+    return reshape_p.bind(x, new_sizes=(*x.shape[:position], 1, *x.shape[position:]))
+
+
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod", "cumsum", "cumulative_prod",
+    "cumulative_sum", "max", "mean", "median", "min", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean",
+    "nanmedian", "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "percentile", "prod", "ptp",
+    "quantile", "std", "sum", "var",
+]  # fmt: skip

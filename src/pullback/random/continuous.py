@@ -1,0 +1,144 @@
+"""Continuous distributions sampled by inversion: a closed-form function of one uniform number an element.
+
+All are differentiable with respect to their parameters, the uniform number being held fixed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pullback.core import dtypes
+from pullback.core.array import Array
+from pullback.core.errors import user_line
+from pullback.core.types import Shape
+from pullback.lax import functions as lax
+from pullback.lax.selection import select
+from pullback.lax.shape import broadcast_to
+from pullback.random.arguments import (
+    canonical_shape,
+    float_dtype,
+    parameters,
+    positive_uniforms,
+    scalar,
+    single_key,
+    unit_uniforms,
+)
+from pullback.random.basic import fine_uniforms, uniform_between
+
+
+def exponential(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
+    """Exponential numbers of rate 1.
+
+    >>> exponential(PRNGKey(0), (2,))
+    Array([0.24371898, 1.6302847 ], dtype=float32)
+    """
+    del out_sharding
+    key, dtype = single_key("exponential", key), float_dtype("exponential", dtype)
+    return standard_exponentials(key, canonical_shape(shape), dtype)
+
+
+def standard_exponentials(key: Array, shape: Shape, dtype: dtypes.DType) -> Array:
+    """-log(1 - u): the argument of the logarithm is never 0."""
+    return lax.neg(lax.log1p(lax.neg(unit_uniforms(key, shape, dtype))))
+
+
+def check_mode(name: str, mode: str | None) -> bool:
+    """Whether `mode` is "high" rather than "low" (or None, the default). Raises ValueError for anything else."""
+    if mode not in (None, "low", "high"):
+        raise ValueError(f"{name}: got mode={mode!r}, expected 'high' or 'low', at {user_line()}")
+    return mode == "high"
+
+
+def gumbel(key: Any, shape: Any = (), dtype: Any = None, mode: str | None = None, *, out_sharding: Any = None) -> Array:
+    """Numbers of the standard Gumbel distribution, -log(-log u).
+
+    Mode "low" (the default) takes one uniform number for each, and cannot reach far into the right tail; "high" takes two.
+    Raises ValueError for other modes.
+
+    >>> gumbel(PRNGKey(0), (2,))
+    Array([-0.42660177,  1.5237427 ], dtype=float32)
+    """
+    del out_sharding
+    key, dtype, high = single_key("gumbel", key), float_dtype("gumbel", dtype), check_mode("gumbel", mode)
+    shape = canonical_shape(shape)
+    if high:
+        coarse, fine = fine_uniforms(key, shape, dtype)
+        # With 1 - u for u, the upper tail of the result belongs to small u, which are resolved finely.
+        u = select(lax.lt(coarse, scalar(0.5, dtype)), coarse + fine, coarse)
+        return lax.neg(lax.log(lax.neg(lax.log1p(lax.neg(u)))))
+    return lax.neg(lax.log(lax.neg(lax.log(positive_uniforms(key, shape, dtype)))))
+
+
+def laplace(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
+    """Numbers of the Laplace distribution with mean 0 and scale 1."""
+    del out_sharding
+    key, dtype, shape = single_key("laplace", key), float_dtype("laplace", dtype), canonical_shape(shape)
+    epsilon = float(dtypes.finfo(dtype).epsneg)
+    u = uniform_between(key, shape, scalar(-1 + epsilon, dtype), scalar(1, dtype))
+    return lax.mul(lax.sign(u), lax.log1p(lax.neg(lax.abs(u))))
+
+
+def logistic(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
+    """Numbers of the standard logistic distribution, log(u / (1 - u))."""
+    del out_sharding
+    key, dtype, shape = single_key("logistic", key), float_dtype("logistic", dtype), canonical_shape(shape)
+    u = positive_uniforms(key, shape, dtype)
+    return lax.log(u / (1 - u))
+
+
+def cauchy(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
+    """Numbers of the standard Cauchy distribution, tan(π (u - 1/2))."""
+    del out_sharding
+    key, dtype, shape = single_key("cauchy", key), float_dtype("cauchy", dtype), canonical_shape(shape)
+    epsilon = float(dtypes.finfo(dtype).eps)
+    u = uniform_between(key, shape, scalar(epsilon, dtype), scalar(1, dtype))
+    return lax.tan(math.pi * (u - 0.5))
+
+
+def pareto(key: Any, b: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
+    """Pareto numbers with density b / x**(b + 1) for x ≥ 1. `shape` defaults to that of `b`."""
+    del out_sharding
+    key, dtype = single_key("pareto", key), float_dtype("pareto", dtype)
+    shape, b = parameters("pareto", dtype, shape, b)
+    return lax.exp(standard_exponentials(key, shape, dtype) / b)
+
+
+def rayleigh(key: Any, scale: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
+    """Rayleigh numbers with density (x / scale²) exp(-x² / 2 scale²). `shape` defaults to that of `scale`."""
+    del out_sharding
+    key, dtype = single_key("rayleigh", key), float_dtype("rayleigh", dtype)
+    shape, scale = parameters("rayleigh", dtype, shape, scale)
+    return lax.sqrt(lax.log(positive_uniforms(key, shape, dtype)) * -2) * scale
+
+
+def weibull_min(key: Any, scale: Any, concentration: Any, shape: Any = None, dtype: Any = None) -> Array:
+    """Weibull numbers with density (c / s) (x / s)**(c - 1) exp(-(x / s)**c), for scale s and concentration c.
+
+    `shape` defaults to what the parameters broadcast to.
+    """
+    key, dtype = single_key("weibull_min", key), float_dtype("weibull_min", dtype)
+    shape, scale, concentration = parameters("weibull_min", dtype, shape, scale, concentration)
+    return lax.exp(lax.log(standard_exponentials(key, shape, dtype)) / concentration) * scale
+
+
+def triangular(
+    key: Any, left: Any, mode: Any, right: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None
+) -> Array:
+    """Numbers of the triangular distribution on [left, right] with its peak at `mode`.
+
+    `shape` defaults to what the parameters broadcast to.
+    """
+    del out_sharding
+    key, dtype = single_key("triangular", key), float_dtype("triangular", dtype)
+    shape, left, mode, right = parameters("triangular", dtype, shape, left, mode, right)
+    width = right - left
+    u = unit_uniforms(key, shape, dtype)
+    rising = left + lax.sqrt(u * width * (mode - left))
+    falling = right - lax.sqrt((1 - u) * width * (right - mode))
+    return select(lax.lt(u, broadcast_to((mode - left) / width, shape)), rising, falling)
+
+
+__all__ = [
+    "cauchy", "exponential", "gumbel", "laplace", "logistic", "pareto", "rayleigh", "triangular", "weibull_min",
+]  # fmt: skip

@@ -1,0 +1,99 @@
+"""Discrete distributions of counts: Poisson, binomial, multinomial and geometric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pullback.core import config, dtypes
+from pullback.core.array import Array
+from pullback.core.errors import user_line
+from pullback.core.types import broadcast_shapes
+from pullback.lax import functions as lax
+from pullback.lax.arrangement import index_in_dim, stack
+from pullback.lax.reductions import cumsum
+from pullback.lax.selection import select
+from pullback.lax.shape import broadcast_to, convert
+from pullback.random.arguments import (
+    array_like,
+    canonical_shape,
+    float_dtype,
+    int_dtype,
+    parameters,
+    positive_uniforms,
+    single_key,
+)
+from pullback.random.keys import split
+from pullback.random.rejection import random_binomial_p, random_poisson_p
+
+
+def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
+    """Poisson numbers of rate `lam`, whose shape is the default of `shape`. NaN and negative rates give -1.
+
+    The numbers are those of the published algorithms (Knuth's below 10, Hörmann's PTRS above) in a fixed order of draws; the acceptance
+    test of the latter is evaluated in float64.
+
+    >>> poisson(PRNGKey(0), 4.0, (3,))
+    Array([5, 4, 6], dtype=int32)
+    """
+    del out_sharding
+    key, dtype = single_key("poisson", key), int_dtype("poisson", dtype)
+    shape, rate = parameters("poisson", dtypes.float32, shape, lam)
+    return random_poisson_p.bind(
+        key, broadcast_to(rate, shape), dtype=dtype, partitionable=config.threefry_partitionable.value
+    )
+
+
+def binomial(key: Any, n: Any, p: Any, shape: Any = None, dtype: Any = None) -> Array:
+    """Numbers of successes in `n` trials of probability `p`, of a floating dtype; NaN for invalid parameters.
+
+    `shape` defaults to what the parameters broadcast to.
+    """
+    key, dtype = single_key("binomial", key), float_dtype("binomial", dtype)
+    shape, n, p = parameters("binomial", dtype, shape, n, p)
+    return _binomials(key, broadcast_to(n, shape), broadcast_to(p, shape))
+
+
+def _binomials(key: Array, n: Array, p: Array) -> Array:
+    return random_binomial_p.bind(key, n, p, partitionable=config.threefry_partitionable.value)
+
+
+def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = None, unroll: int | bool = 1) -> Array:
+    """Numbers of outcomes of each kind in `n` trials with outcome probabilities `p`, along the last axis.
+
+    `shape`, by default what (*n.shape, 1) and `p` broadcast to, is that of the result, last axis included. By binomial numbers conditioned
+    on what is left. Raises ValueError if shapes do not fit.
+    """
+    del unroll
+    key, dtype = single_key("multinomial", key), float_dtype("multinomial", dtype)
+    n, p = convert(array_like("multinomial", n), dtype), convert(array_like("multinomial", p), dtype)
+    if not p.ndim:
+        raise ValueError(f"multinomial requires p.ndim >= 1, got p.ndim == 0, at {user_line()}")
+    full = broadcast_shapes((*n.shape, 1), p.shape)
+    shape = full if shape is None else canonical_shape(shape)
+    if broadcast_shapes(shape, full) != shape:
+        raise ValueError(f"multinomial: n of shape {n.shape} and p of shape {p.shape} must broadcast to shape={shape}, at {user_line()}")
+    axis = len(shape) - 1
+    p = broadcast_to(p, shape)
+    left = broadcast_to(n, shape[:-1])
+    # The probability of each outcome given that it is none of the earlier ones.
+    rest = cumsum(p, axis, reverse=True)
+    conditional = p / select(lax.eq(rest, lax.mul(rest, 0)), lax.add(lax.mul(rest, 0), 1), rest)
+    keys = split(key, shape[-1])
+    counts = []
+    for i in range(shape[-1]):
+        count = _binomials(index_in_dim(keys, i, keepdims=False), left, index_in_dim(conditional, i, axis, keepdims=False))
+        left = left - count
+        counts.append(count)
+    return stack(counts, axis) if counts else broadcast_to(p, shape)
+
+
+def geometric(key: Any, p: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
+    """Numbers of trials of probability `p` up to the first success: 1, 2, ... `shape` defaults to that of `p`."""
+    del out_sharding
+    key, dtype = single_key("geometric", key), int_dtype("geometric", dtype)
+    shape, p = parameters("geometric", dtypes.default_dtype(float), shape, p)
+    u = positive_uniforms(key, shape, p.dtype)
+    return convert(lax.floor(lax.log(u) / lax.log1p(lax.neg(p))) + 1, dtype)
+
+
+__all__ = ["binomial", "geometric", "multinomial", "poisson"]

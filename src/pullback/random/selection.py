@@ -1,0 +1,169 @@
+"""Choosing: permutations, samples of given values, and categories."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pullback.core import dtypes
+from pullback.core.array import Array
+from pullback.core.errors import user_line
+from pullback.core.types import broadcast_shapes, canonical_axis
+from pullback.lax import functions as lax
+from pullback.lax.arrangement import index_in_dim, iota, slice_in_dim
+from pullback.lax.random_bits import random_bits
+from pullback.lax.reductions import argmax, cumsum
+from pullback.lax.shape import broadcast_to, convert, reshape, transpose
+from pullback.lax.sorting import sort_key_val, top_k
+from pullback.numpy.indexing import take
+from pullback.numpy.sorting import searchsorted
+from pullback.random.arguments import array_like, canonical_shape, single_key
+from pullback.random.basic import randint, uniform
+from pullback.random.continuous import gumbel
+from pullback.random.keys import split
+
+
+def _integer_or_array(name: str, x: Any) -> Array:
+    """`x` as an Array: of one axis and more, or an integer scalar with a known value. Raises TypeError."""
+    x = array_like(name, x)
+    if not x.ndim and not dtypes.is_integer(x.dtype):
+        raise TypeError(f"{name} takes an integer or an array of at least one axis, got {x.aval} at {user_line()}")
+    return x
+
+
+def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False, *, out_sharding: Any = None) -> Array:
+    """The slices of `x` along `axis` in random order; for an integer `x`, those of `arange(x)`.
+
+    With `independent`, each vector along the axis is permuted by itself. Raises TypeError for scalars that are not integers.
+
+    >>> permutation(PRNGKey(0), 5)
+    Array([2, 4, 1, 0, 3], dtype=int32)
+    """
+    del out_sharding
+    key = single_key("permutation", key)
+    x = _integer_or_array("permutation", x)
+    axis = canonical_axis(axis, max(x.ndim, 1))
+    if not x.ndim:
+        return _shuffled(key, iota(dtypes.default_dtype(int), max(x.__index__(), 0)), 0)
+    if x.ndim == 1 or independent:
+        return _shuffled(key, x, axis)
+    order = _shuffled(key, iota(dtypes.default_dtype(int), x.shape[axis]), 0)
+    return take(x, order, axis=axis)
+
+
+def _shuffled(key: Array, x: Array, axis: int) -> Array:
+    # Sorting by random 32-bit words; ties, which keep their order, are made harmless by repeating it: with words**rounds > n**3,
+    # the probability of a tie in every round is less than 1/n.
+    rounds = math.ceil(3 * math.log(max(1, x.size)) / math.log(2**32 - 1))
+    for _ in range(rounds):
+        key, sort_key = split(key)
+        _, x = sort_key_val(random_bits(sort_key, 32, x.shape), x, axis)
+    return x
+
+
+def choice(
+    key: Any, a: Any, shape: Any = (), replace: bool = True, p: Any = None, axis: int = 0, mode: str | None = None
+) -> Array:
+    """Random slices of `a` along `axis`, an array of `shape` of them; of `arange(a)` for an integer.
+
+    `p` gives their probabilities (uniform if None). `replace=False` draws without replacement. `mode` is that of `gumbel`,
+    which draws without replacement by `p` use. Raises ValueError if there is nothing to draw from, not enough, or `p` does not fit.
+
+    >>> choice(PRNGKey(0), 5, (3,), replace=False)
+    Array([2, 4, 1], dtype=int32)
+    """
+    if not hasattr(shape, "__iter__"):
+        raise TypeError(f"shape argument of choice must be a sequence, got {shape!r} at {user_line()}")
+    key, shape = single_key("choice", key), canonical_shape(shape)
+    a = array_like("choice", a)
+    axis = canonical_axis(axis, max(a.ndim, 1))
+    n = a.shape[axis] if a.ndim else int(a)
+    draws = math.prod(shape)
+    if n <= 0 and draws:
+        raise ValueError(f"choice: a must be greater than 0 (or not empty) unless no samples are taken, at {user_line()}")
+    if not replace and draws > n:
+        raise ValueError(
+            f"choice: cannot take a larger sample (size {draws}) than population (size {n}) when replace=False, at {user_line()}"
+        )
+    if p is None:
+        if not replace:
+            drawn = permutation(key, a if a.ndim else n, axis)
+            at = axis if a.ndim else 0
+            drawn = slice_in_dim(drawn, 0, draws, axis=at)
+            return reshape(drawn, (*drawn.shape[:at], *shape, *drawn.shape[at + 1 :]))
+        index = randint(key, shape, 0, max(n, 1))
+    else:
+        index = _by_probability(key, n, shape, replace, array_like("choice", p), mode)
+    if not a.ndim:
+        return index
+    drawn = take(a, reshape(index, (draws,)), axis=axis)
+    return reshape(drawn, (*a.shape[:axis], *shape, *a.shape[axis + 1 :]))
+
+
+def _by_probability(key: Array, n: int, shape: Any, replace: bool, p: Array, mode: str | None) -> Array:
+    """Numbers below `n`, drawn with probabilities `p`."""
+    if not dtypes.is_inexact(p.dtype):
+        p = convert(p, dtypes.default_dtype(float))
+    if p.shape != (n,):
+        raise ValueError(
+            f"choice: p must be None or a 1D vector of the size of a along axis; p has shape {p.shape}, the size is {n}, at {user_line()}"
+        )
+    dtype = dtypes.default_dtype(int)
+    if not replace:
+        # The largest of log p + Gumbel numbers are a sample without replacement (Yellott 1977; Efraimidis and Spirakis 2006).
+        scores = gumbel(key, (n,), p.dtype, mode) + lax.log(p)
+        return convert(reshape(top_k(scores, math.prod(shape))[1], shape), dtype)
+    cumulative = cumsum(p)
+    total = index_in_dim(cumulative, n - 1, keepdims=False)
+    r = lax.mul(total, lax.sub(1, uniform(key, shape, p.dtype)))
+    return convert(searchsorted(cumulative, r), dtype)
+
+
+def categorical(
+    key: Any,
+    logits: Any,
+    axis: int = -1,
+    shape: Any = None,
+    replace: bool = True,
+    mode: str | None = None,
+    *,
+    out_sharding: Any = None,
+) -> Array:
+    """Categories, numbers along `axis` of `logits`, with probabilities proportional to exp(logits).
+
+    `shape`, by default the shape of `logits` without `axis`, must be one that that broadcasts to. `replace=False` draws the samples along
+    the leading axes of `shape` without replacement. `mode` is that of `gumbel`.
+    Raises ValueError if shapes do not fit or there are fewer categories than samples without replacement.
+
+    >>> import pullback.numpy as jnp
+    >>> categorical(PRNGKey(0), jnp.array([0.0, 50.0, 0.0]))
+    Array(1, dtype=int32)
+    """
+    del out_sharding
+    key, logits = single_key("categorical", key), array_like("categorical", logits)
+    axis = canonical_axis(axis, logits.ndim)
+    n = logits.shape[axis]
+    batch_shape = logits.shape[:axis] + logits.shape[axis + 1 :]
+    shape = batch_shape if shape is None else canonical_shape(shape)
+    if broadcast_shapes(shape, batch_shape) != shape:
+        raise ValueError(
+            f"categorical: the shape {batch_shape} of logits without axis {axis} must broadcast to shape={shape}, at {user_line()}"
+        )
+    prefix = shape[: len(shape) - len(batch_shape)]
+    if replace:
+        full = (*shape[len(prefix) :][:axis], n, *shape[len(prefix) :][axis:])
+        noise = gumbel(key, (*prefix, *full), logits.dtype, mode)
+        scores = noise + broadcast_to(logits, (*prefix, *full))
+        return argmax(scores, len(prefix) + axis, dtypes.default_dtype(int))
+    draws = math.prod(prefix)
+    if draws > n:
+        raise ValueError(
+            f"categorical: number of samples without replacement ({draws}) cannot exceed number of categories ({n}), at {user_line()}"
+        )
+    scores = gumbel(key, logits.shape, logits.dtype, mode) + logits
+    _, chosen = top_k(scores, draws, axis=axis)
+    order = (axis, *(i for i in range(logits.ndim) if i != axis))
+    return convert(reshape(transpose(chosen, order), shape), dtypes.default_dtype(int))
+
+
+__all__ = ["categorical", "choice", "permutation"]

@@ -1,0 +1,169 @@
+"""grad and its relatives: arguments of every kind, auxiliary data, containers, complex numbers, integers, Python control flow."""
+
+import collections
+import dataclasses
+
+import numpy as np
+import pytest
+
+import pullback as pb
+import pullback.numpy as jnp
+
+
+def test_argnums_and_keywords():
+    f = lambda x, y, z=2.0: x * y**2 * z
+    assert np.allclose(pb.grad(f)(2.0, 3.0), 18.0)
+    assert np.allclose(pb.grad(f, 1)(2.0, 3.0), 24.0)
+    assert np.allclose(pb.grad(f, -1)(2.0, 3.0), 24.0)
+    assert np.allclose(pb.grad(f, (0, 1))(2.0, 3.0, z=1.0), (9.0, 12.0))
+    assert isinstance(pb.grad(f, (0,))(2.0, 3.0), tuple)
+
+
+def test_value_and_grad_and_aux():
+    value, g = pb.value_and_grad(lambda x: (x**2, {"twice": 2 * x}), has_aux=True)(3.0)
+    assert np.allclose(value[0], 9.0) and np.allclose(value[1]["twice"], 6.0) and np.allclose(g, 6.0)
+    g, aux = pb.grad(lambda x: (x**2, "text is no array, and need not be"), has_aux=True)(3.0)
+    assert np.allclose(g, 6.0) and aux.startswith("text")
+    # Auxiliary values are plain arrays outside, not tracers.
+    _, aux = pb.grad(lambda x: (x**2, x), has_aux=True)(3.0)
+    assert np.asarray(aux) == 3.0
+
+
+class Pair:
+    def __init__(self, a, b):
+        self.a, self.b = a, b
+
+
+pb.tree_util.register_pytree_node(Pair, lambda p: ((p.a, p.b), None), lambda _, c: Pair(*c))
+
+
+@pb.tree_util.register_dataclass
+@dataclasses.dataclass
+class Params:
+    w: object
+    name: str = dataclasses.field(default="net", metadata={"static": True})
+
+
+def test_containers():
+    Point = collections.namedtuple("Point", "x y")
+    tree = {"a": [1.0, (2.0, None)], "p": Point(3.0, 4.0), "pair": Pair(5.0, 6.0), "d": Params(7.0)}
+    f = lambda t: t["a"][0] * t["a"][1][0] + t["p"].x * t["p"].y + t["pair"].a * t["pair"].b + t["d"].w ** 2
+    g = pb.grad(f)(tree)
+    assert np.allclose([g["a"][0], g["a"][1][0], g["p"].x, g["p"].y, g["pair"].a, g["pair"].b, g["d"].w], [2, 1, 4, 3, 6, 5, 14])
+    assert g["a"][1][1] is None and g["d"].name == "net" and isinstance(g["pair"], Pair)
+
+
+def test_custom_nodes_go_through_every_transformation():
+    p = Pair(jnp.array([1.0, 2.0]), jnp.array([3.0, 4.0]))
+    f = lambda p: Pair(p.a * p.b, p.a.sum())
+    assert np.allclose(pb.vmap(lambda p: p.a * p.b)(p), [3.0, 8.0])
+    y, t = pb.jvp(f, (p,), (Pair(jnp.ones(2), jnp.zeros(2)),))
+    assert np.allclose(t.a, [3.0, 4.0]) and np.allclose(t.b, 2.0)
+    y, pullback = pb.vjp(f, p)
+    (ct,) = pullback(Pair(jnp.ones(2), jnp.ones(())))
+    assert np.allclose(ct.a, [4.0, 5.0]) and np.allclose(ct.b, [1.0, 2.0])
+    jac = pb.jacrev(lambda p: p.a * p.b)(p)
+    assert np.allclose(jac.a, np.diag([3.0, 4.0]))
+    y, f_lin = pb.linearize(f, p)
+    assert np.allclose(f_lin(Pair(jnp.ones(2), jnp.zeros(2))).a, [3.0, 4.0])
+    assert np.allclose(pb.jit(f)(p).b, 3.0)
+    assert len(pb.make_jaxpr(f)(p).in_avals) == 2
+
+
+def test_jacobians_of_containers():
+    f = lambda x, d: {"y": x * d["k"], "z": jnp.sum(x)}
+    x, d = jnp.array([1.0, 2.0]), {"k": jnp.array([3.0, 4.0])}
+    for jac in (pb.jacfwd, pb.jacrev):
+        j = jac(f, (0, 1))(x, d)
+        assert np.allclose(j["y"][0], np.diag([3.0, 4.0])) and np.allclose(j["y"][1]["k"], np.diag([1.0, 2.0]))
+        assert np.allclose(j["z"][0], [1.0, 1.0]) and np.allclose(j["z"][1]["k"], 0.0)
+    h = pb.hessian(lambda d: (d["a"] ** 2).sum() * d["b"])({"a": x, "b": 2.0})
+    assert h["a"]["a"].shape == (2, 2) and h["a"]["b"].shape == (2,) and h["b"]["b"].shape == ()
+    assert np.allclose(h["a"]["b"], 2 * np.array([1.0, 2.0]))
+    j, aux = pb.jacfwd(lambda x: (x**2, x.sum()), has_aux=True)(x)
+    assert np.allclose(j, np.diag([2.0, 4.0])) and np.allclose(aux, 3.0)
+    j, aux = pb.jacrev(lambda x: (x**2, x.sum()), has_aux=True)(x)
+    assert np.allclose(j, np.diag([2.0, 4.0])) and np.allclose(aux, 3.0)
+
+
+def test_integers():
+    assert pb.grad(lambda n, x: x * n, 0, allow_int=True)(3, 2.0).dtype == pb.float0
+    with pytest.raises(TypeError, match="int32"):
+        pb.grad(lambda n: n * 1.0)(3)
+    g = pb.grad(lambda t: t[0] * t[1], allow_int=True)((3, 2.0))
+    assert g[0].dtype == pb.float0 and np.allclose(g[1], 3.0)
+
+
+def test_complex_conventions():
+    f = lambda z: jnp.real(z) ** 2 + jnp.imag(z) ** 2
+    assert np.allclose(pb.grad(f)(3.0 + 4j), 6 - 8j)
+    assert np.allclose(pb.grad(jnp.sin, holomorphic=True)(3.0 + 4j), np.cos(3 + 4j), rtol=1e-5)
+    assert np.allclose(pb.grad(jnp.conjugate, holomorphic=True)(3.0 + 4j), 1.0)
+    with pytest.raises(TypeError, match="holomorphic=True"):
+        pb.grad(jnp.sin)(3.0 + 4j)
+    with pytest.raises(TypeError, match="requires inputs with complex"):
+        pb.grad(jnp.sin, holomorphic=True)(3.0)
+
+
+def test_python_control_flow_exceptions_included():
+    def f(x):
+        try:
+            if x < 3:
+                return 2 * x**3
+            raise ValueError
+        except ValueError:
+            return jnp.pi * x
+
+    assert np.allclose(pb.grad(f)(2.0), 24.0)
+    assert np.allclose(pb.grad(f)(4.0), np.pi)
+
+    def newton(a):
+        x = a
+        while abs(x * x - a) > 1e-4:
+            x = 0.5 * (x + a / x)
+        return x
+
+    assert np.allclose(pb.grad(newton)(2.0), 0.5 / np.sqrt(2.0), rtol=1e-4)
+
+
+def test_closures_do_not_confuse_perturbations():
+    # d/dx (x * d/dy (x + y) at 1) = 1, not 2: the classic test of Siskind and Pearlmutter (2005).
+    assert np.allclose(pb.grad(lambda x: x * pb.grad(lambda y: x + y)(1.0))(1.0), 1.0)
+    assert np.allclose(pb.grad(lambda x: x * pb.jvp(lambda y: x + y, (1.0,), (1.0,))[1])(1.0), 1.0)
+    assert np.allclose(pb.jvp(lambda x: x * pb.jvp(lambda y: x * y, (1.0,), (1.0,))[1], (3.0,), (1.0,))[1], 6.0)
+    assert np.allclose(pb.grad(lambda x: pb.vmap(lambda y: x * y)(jnp.arange(3.0)).sum())(2.0), 3.0)
+
+
+@pytest.mark.parametrize("order", range(1, 6))
+def test_any_order_in_any_mixture_of_modes(order):
+    forward = lambda f: lambda x: pb.jvp(f, (x,), (1.0,))[1]
+    expected = [np.exp(2 * 0.3) * 2.0**n for n in range(6)][order]
+    for bits in range(2**order):
+        f = lambda x: jnp.exp(2 * x)
+        for i in range(order):
+            f = pb.grad(f) if bits >> i & 1 else forward(f)
+        assert np.allclose(f(0.3), expected, rtol=1e-4)
+
+
+def test_outputs_that_do_not_depend_on_the_input():
+    assert np.allclose(pb.grad(lambda x: 3.0)(1.0), 0.0)
+    assert np.allclose(pb.grad(lambda x: jnp.floor(x) * 2.0)(1.5), 0.0)
+    assert np.allclose(pb.jacfwd(lambda x: jnp.ones(2))(jnp.ones(3)), np.zeros((2, 3)))
+    assert np.allclose(pb.jacrev(lambda x: jnp.ones(2))(jnp.ones(3)), np.zeros((2, 3)))
+    assert np.allclose(pb.jvp(lambda x: 3.0, (1.0,), (1.0,))[1], 0.0)
+
+
+def test_gradients_keep_dtype_and_weakness():
+    g = pb.grad(lambda x: x**2)(3.0)
+    assert g.dtype == jnp.float32 and g.weak_type
+    for dtype in (jnp.bfloat16, jnp.float16, jnp.float32):
+        g = pb.grad(lambda x: (x**2).sum())(jnp.ones(3, dtype))
+        assert g.dtype == dtype and not g.weak_type
+
+
+def test_stop_gradient():
+    from pullback import lax
+
+    assert np.allclose(pb.grad(lambda x: x * lax.stop_gradient(x))(3.0), 3.0)
+    assert np.allclose(pb.jvp(lambda x: x * lax.stop_gradient(x), (3.0,), (1.0,))[1], 3.0)
+    assert np.allclose(pb.grad(lambda d: lax.stop_gradient(d)["a"] * d["a"])({"a": 3.0})["a"], 3.0)
