@@ -113,8 +113,9 @@ MISUSES = [
 
 def outcome(expression: str, system: str) -> Any:
     """The class names of the error, up to those of Python itself: JAX's own errors are to be ours by name."""
+    names = namespace(system)
     try:
-        eval(expression, namespace(system))
+        eval(expression, names)
     except Exception as error:
         return next(c.__name__ for c in type(error).__mro__ if not c.__name__.startswith("_"))
     return "no error"

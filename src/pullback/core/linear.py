@@ -306,8 +306,8 @@ class LinearTrace(Trace):
         return LinearTracer(self, recorded)
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        if not any(a.__class__ is LinearTracer and a.trace is self for a in args):
-            # A coefficient: the enclosing transformations differentiate it by the call's own rule.
+        if call.has_own_derivative and not any(a.__class__ is LinearTracer and a.trace is self for a in args):
+            # A coefficient, which the enclosing transformations differentiate by the call's own rule.
             token = set_current(self.parent)
             try:
                 return self.parent.process_call(call, args, params)

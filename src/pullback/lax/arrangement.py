@@ -22,15 +22,16 @@ from pullback.core.primitive import LinearPrimitive, Primitive, is_node
 from pullback.core.tree import tree_flatten
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes, canonical_axis
 from pullback.lax.contraction import dot_general
-from pullback.lax.elementwise import lt_p
-from pullback.lax.family import add_p, like
+from pullback.lax.family import like
 from pullback.lax.indexing import (
     GatherDimensionNumbers,
     GatherScatterMode,
     ScatterDimensionNumbers,
     gather,
     gather_p,
+    modulo,
     scatter_p,
+    wrap_negative,
 )
 from pullback.lax.selection import select, select_n_p
 from pullback.lax.shape import (
@@ -290,6 +291,9 @@ class Iota(Primitive):
             return count
         return broadcast_view(count, shape, tuple(count.itemsize if i == dimension else 0 for i in range(len(shape))))
 
+    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
+        return self.bind(**params), None  # the same for all slices
+
 
 class BitcastConvertType(Primitive):
     """The same bits as elements of `new_dtype`; the last axis is added or consumed where the widths differ."""
@@ -362,7 +366,7 @@ class OptimizationBarrier(Primitive):
     multiple_results = True
 
     def type_of(self, *xs: ShapedArray) -> list[ShapedArray]:
-        return list(xs)
+        return [x.update(weak_type=False) for x in xs]
 
     def evaluate(self, *xs: Any) -> list[Any]:
         return list(xs)
@@ -396,7 +400,7 @@ class Split(LinearPrimitive):
             raise ValueError(f"Sizes passed to split must be nonnegative, got {sizes}")
         if sum(sizes) != x.shape[axis]:
             raise ValueError(f"Sum of sizes {sum(sizes)} must be equal to dimension {axis} of the operand shape {list(x.shape)}")
-        return [ShapedArray((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype, x.weak_type) for n in sizes]
+        return [ShapedArray((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes]
 
     def evaluate(self, x: Any, *, sizes: Shape, axis: int) -> list[Any]:
         parts, start, before = [], 0, (_FULL,) * axis
@@ -561,13 +565,12 @@ class StaticIndex:
     def batched(self, axis: int) -> tuple[StaticIndex, int]:
         """The index for operands with an additional axis at `axis`, and where that axis is in the result."""
         position = operand_axis = out_axis = 0
-        for position, i in enumerate(self.numpy):
+        for i in self.numpy:
             if operand_axis == axis:
                 break
+            position += 1
             operand_axis += i is not None
             out_axis += i is None or i.__class__ is builtins.slice
-        else:
-            position = len(self.numpy)
         missing = axis - operand_axis
         entries = (*self.numpy[:position], *(_FULL,) * (missing + 1), *self.numpy[position:])
         return StaticIndex(entries), out_axis + missing
@@ -977,7 +980,7 @@ def optimization_barrier(operand: Any, /) -> Any:
 
 def _starts(x: Array, start_indices: Any, allow_negative: Any) -> list[Array]:
     """One integer scalar an axis, all of one dtype; negative ones count from the end where that is allowed."""
-    if isinstance(start_indices, Array) or isinstance(start_indices, np.ndarray):
+    if isinstance(start_indices, (Array, np.ndarray)):
         starts = as_array(start_indices)
         if starts.ndim != 1:
             raise ValueError(f"Length of slice indices must match number of operand dimensions ({starts.shape} vs {x.shape})")
@@ -1002,16 +1005,7 @@ def _starts(x: Array, start_indices: Any, allow_negative: Any) -> list[Array]:
     dtype = dtype or dtypes.default_dtype(int)
     if dtype.itemsize < 4:
         dtype = dtypes.int32  # so that adding the axis's length cannot overflow
-    return [_wrapped(convert(i, dtype), n) if negative else convert(i, dtype) for i, n, negative in zip(starts, x.shape, allow)]
-
-
-def _wrapped(i: Array, n: int) -> Array:
-    """Negative indices counted from the end of an axis of length `n`."""
-    if dtypes.kind(i.dtype) == "u":
-        return i
-    if i.__class__ is ConcreteArray:
-        return i if i._value >= 0 else ConcreteArray(i.dtype.type(int(i._value) + n))
-    return select(lt_p.bind(i, like(0, i)), add_p.bind(i, like(n, i)), i)
+    return [wrap_negative(convert(i, dtype), n) if negative else convert(i, dtype) for i, n, negative in zip(starts, x.shape, allow)]
 
 
 def dynamic_slice(
@@ -1086,7 +1080,7 @@ def dynamic_update_index_in_dim(
 def index_take(src: Any, idxs: Any, axes: Sequence[int]) -> Array:
     """The slices of `src` at the positions `idxs` (a 1-d integer array for each of `axes`) along a new leading axis.
 
-    Negative positions count from the end; then positions are clamped.
+    Positions are taken modulo the lengths of the axes.
     """
     x = as_array(src)
     dims = tuple(canonical_axis(a, x.ndim) for a in axes)
@@ -1094,8 +1088,7 @@ def index_take(src: Any, idxs: Any, axes: Sequence[int]) -> Array:
     if not indices or len(indices) != len(dims) or any(i.ndim != 1 or i.shape != indices[0].shape for i in indices):
         raise ValueError(f"index_take takes one 1-d index array for each of axes {dims}, of one length; got {_shapes(indices)}")
     columns = [
-        expand_dims(select(lt_p.bind(i, like(0, i)), add_p.bind(i, like(x.shape[d], i)), i) if dtypes.kind(i.dtype) == "i" else i, (1,))
-        for i, d in zip(indices, dims)
+        expand_dims(modulo(i, x.shape[d]), (1,)) for i, d in zip(indices, dims)
     ]
     sizes = tuple(1 if i in dims else n for i, n in enumerate(x.shape))
     numbers = GatherDimensionNumbers(tuple(range(1, x.ndim - len(dims) + 1)), tuple(sorted(dims)), dims)

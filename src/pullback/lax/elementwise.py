@@ -8,12 +8,12 @@ the special functions.
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.dtypes import DType
 from pullback.core.primitive import LinearPrimitive
 from pullback.core.types import ShapedArray, broadcast_shapes
@@ -23,7 +23,6 @@ from pullback.lax.family import (
     FLOAT,
     INEXACT,
     INTEGER,
-    MINUS_ONE,
     NUMERIC,
     ONE,
     REAL,
@@ -77,8 +76,10 @@ def _pow(x: Any, y: Any) -> Any:
     if dtypes.is_complex(x.dtype):
         out = np.power(x, np.abs(y).astype(x.dtype))
         return np.where(y < 0, _div(np.ones((), x.dtype), out), out)
-    # Large exponents lose their parity in floating point: the sign is taken from the integer. float64 holds the rest.
-    out = np.power(np.abs(x, dtype=np.float64) if x.dtype.kind == "f" else np.abs(x.astype(np.float64)), y.astype(np.float64))
+    # float64 holds every 32-bit exponent, float32 only small ones: others would lose their parity, the sign of the result.
+    if y.dtype.itemsize < x.dtype.itemsize:
+        return np.power(x, y.astype(x.dtype))
+    out = np.power(np.abs(x.astype(np.float64)), y.astype(np.float64))
     negative = np.signbit(x) & (np.bitwise_and(y, 1) == 1)
     return np.where(negative, -out, out).astype(x.dtype)
 
@@ -325,8 +326,8 @@ div_p    = Elementwise("div",    NUMERIC, in_eight_bits(_div), direct(lambda x, 
                        direct(lambda x, y, out: neg_p.on(div_p.on(out, y))), linear=lambda active: not active[1])
 rem_p    = Elementwise("rem",    REAL,    in_eight_bits(_rem), ONE, lambda x, y, out: neg_p.bind(trunc_quotient(x, y)))
 pow_p    = Pow("pow",            NUMERIC, in_eight_bits(_pow), _pow_x, _pow_y)
-max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum), lambda x, y, out: _chosen(x, y, out), lambda x, y, out: _chosen(y, x, out))
-min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum), lambda x, y, out: _chosen(x, y, out), lambda x, y, out: _chosen(y, x, out))
+max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum), _chosen, lambda x, y, out: _chosen(y, x, out))
+min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum), _chosen, lambda x, y, out: _chosen(y, x, out))
 atan2_p  = Elementwise("atan2",  INEXACT, _atan2,
                        lambda x, y, out: div_p.bind(y, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y))),
                        lambda x, y, out: neg_p.bind(div_p.bind(x, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y)))))
@@ -432,7 +433,9 @@ class Complex(LinearPrimitive):
     def type_of(self, x: ShapedArray, y: ShapedArray) -> ShapedArray:
         if x.dtype != y.dtype or x.dtype not in (dtypes.float32, dtypes.float64):
             raise TypeError(f"complex takes two arrays of one dtype, float32 or float64; got {x} and {y}")
-        return ShapedArray(np.broadcast_shapes(x.shape, y.shape), dtypes.to_complex(x.dtype), x.weak_type and y.weak_type)
+        return ShapedArray(
+            np.broadcast_shapes(x.shape, y.shape), dtypes.to_complex(x.dtype), x.weak_type and y.weak_type
+        )
 
     def transpose(self, ct: Any, x: Any, y: Any) -> Sequence[Any]:
         return [unbroadcast(real_p.bind(ct), x.shape), unbroadcast(neg_p.bind(imag_p.bind(ct)), y.shape)]
@@ -491,7 +494,8 @@ class Sign(Elementwise):
             return out, None
         radial = complex_p.bind(real_p.bind(mul_p.bind(conj_p.bind(out), t)), like(0, real_p.bind(x)))
         size = abs_p.bind(x)
-        size = select(eq_p.bind(size, like(0, size)), like(np.inf, size), size)  # no derivative at 0: the tangent becomes 0
+        # There is no derivative at 0: dividing by infinity makes the tangent 0.
+        size = select(eq_p.bind(size, like(0, size)), like(np.inf, size), size)
         return out, div_p.bind(sub_p.bind(t, mul_p.bind(out, radial)), complex_p.bind(size, like(0, size)))
 
     def linearize(self, primals: Sequence[Any], nodes: Sequence[Any], params: Any) -> Any:

@@ -105,7 +105,7 @@ def binary(primitive: Elementwise, x: Any, y: Any, kinds: str) -> Array:
         raise different_dtypes(primitive, x, y)
     if dtypes.kind(dtype) not in kinds:
         raise unaccepted(primitive, kinds, x)
-    if x.shape != y.shape:
+    if x.shape != y.shape and x.shape and y.shape:
         check_shapes(primitive, x, y)
     return current().process(primitive, (x, y), {})
 
@@ -365,7 +365,7 @@ def pow(x: Any, y: Any) -> Array:
             f"lax.pow: the exponent must have the base's dtype or an integer one, got {dtypes.name(x.dtype)} and "
             f"{dtypes.name(y.dtype)}, at {user_line()}"
         )
-    if x.shape != y.shape:
+    if x.shape != y.shape and x.shape and y.shape:
         check_shapes(table.pow_p, x, y)
     return current().process(table.pow_p, (x, y), {})
 
@@ -531,7 +531,7 @@ def complex(x: Any, y: Any) -> Array:
     """
     x, y = as_array(x), as_array(y)
     table.complex_p.type_of(x.aval.update(shape=()), y.aval.update(shape=()))
-    if x.shape != y.shape:
+    if x.shape != y.shape and x.shape and y.shape:
         check_shapes(table.complex_p, x, y)
     return current().process(table.complex_p, (x, y), {})
 

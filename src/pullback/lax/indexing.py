@@ -23,10 +23,11 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
+from pullback.core.linear import Equation
 from pullback.core.primitive import LinearPrimitive, Primitive, is_node
 from pullback.core.trace import Params
 from pullback.core.types import Shape, ShapedArray
-from pullback.lax.elementwise import div_p, eq_p, max_p, min_p
+from pullback.lax.elementwise import div_p, eq_p, lt_p, max_p, min_p, rem_p
 from pullback.lax.family import add_p, like, mul_p, neg_p
 from pullback.lax.selection import select
 from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis
@@ -131,7 +132,7 @@ def _valid(shape: Shape, sizes: Shape, starts: dict[int, Any]) -> Any:
 
 
 def _clamped(shape: Shape, sizes: Shape, starts: dict[int, Any]) -> dict[int, Any]:
-    return {axis: np.clip(s, 0, shape[axis] - sizes[axis]) for axis, s in starts.items()}
+    return {axis: np.minimum(np.maximum(s, 0), shape[axis] - sizes[axis]) for axis, s in starts.items()}
 
 
 def _windows(x: Any, sizes: Shape, axes: Sequence[int], writeable: bool = False) -> Any:
@@ -220,6 +221,13 @@ class Gather(Primitive):
         out = self.bind(*primals, **params)
         t = tangents[0]
         return out, None if t is None else self.bind(t, primals[1], **{**params, "fill_value": 0})
+
+    def linearize(self, primals: Any, nodes: Any, params: Params) -> Any:
+        # What recording `jvp` gives, at once: reading is frequent.
+        out, node = self.bind(*primals, **params), nodes[0]
+        if node is None:
+            return out, None
+        return out, Equation(self, (node, primals[1]), {**params, "fill_value": 0}, out.shape, out.dtype)
 
     def transpose(
         self, ct: Any, x: Any, indices: Any, *, dimension_numbers: GatherDimensionNumbers, slice_sizes: Shape, mode: Any,
@@ -381,8 +389,8 @@ class ScatterBase(Primitive):
             for axis, size in enumerate(sizes):
                 if size > 1:
                     flat = flat + (np.arange(size) * strides[axis]).reshape((size, *(1,) * (out.ndim - 1 - axis)))
-            positions = np.broadcast_to(flat, updates.shape).reshape(-1)
-            combine.at(out.reshape(-1), positions, updates.reshape(-1))
+            flat = flat if flat.shape == updates.shape else np.broadcast_to(flat, updates.shape)
+            combine.at(out.reshape(-1), flat.reshape(-1), updates.reshape(-1))
         return out
 
     def batch(self, size: int, args: Any, axes: Any, *, dimension_numbers: ScatterDimensionNumbers, **params: Any) -> Any:
@@ -541,6 +549,33 @@ class ScatterExtremum(ScatterBase):
 gather_p = Gather()
 scatter_p, scatter_add_p, scatter_sub_p, scatter_mul_p = Scatter(), ScatterAdd(), ScatterSub(), ScatterMul()
 scatter_min_p, scatter_max_p = ScatterExtremum("scatter_min", np.minimum), ScatterExtremum("scatter_max", np.maximum)
+
+
+# ---- positions from the end, and modulo -------------------------------------------------------------------------
+
+
+def wide_index(i: Any) -> Any:
+    """`i` in a type that holds positions and their differences: at least 32 bits, and signed where the width allows."""
+    if i.dtype.itemsize < 4:
+        return convert(i, dtypes.int32)
+    return convert(i, dtypes.canonicalize(dtypes.int64)) if i.dtype == dtypes.uint32 else i
+
+
+def wrap_negative(i: Any, n: int) -> Any:
+    """Positions in an axis of length `n`, negative ones counted from its end."""
+    if dtypes.kind(i.dtype) == "u" or (i.__class__ is ConcreteArray and not i.shape and i._value >= 0):
+        return i
+    i = wide_index(i)
+    return select(lt_p.bind(i, like(0, i)), add_p.bind(i, like(n, i)), i)
+
+
+def modulo(i: Any, n: int) -> Any:
+    """Positions modulo `n`, in [0, n)."""
+    if dtypes.kind(i.dtype) == "u" and n <= dtypes.iinfo(i.dtype).max:
+        return rem_p.bind(i, like(n, i))
+    i = wide_index(i)
+    r = rem_p.bind(i, like(n, i))
+    return select(lt_p.bind(r, like(0, r)), add_p.bind(r, like(n, r)), r)
 
 
 # ---- positions that meet ----------------------------------------------------------------------------------------
@@ -735,7 +770,7 @@ def apply_windows(
             steps = rounds(known, numbers, x.shape, shape, mode)
             params["mode"] = FILL_OR_DROP
         elif count <= _LONGEST_UNROLLED:
-            indices = convert(indices, dtypes.int32) if indices.dtype.itemsize < 4 or dtypes.kind(indices.dtype) == "u" else indices
+            indices = wide_index(indices)
             if mode is CLIP:
                 sizes = _window_sizes(x.shape, shape, numbers)
                 last = [x.shape[a] - sizes[a] for a in numbers.scatter_dims_to_operand_dims]

@@ -376,7 +376,7 @@ class RandomBits(_OnKeys):
         return ShapedArray((*keys.shape, *shape), _UNSIGNED[bit_width])
 
     def evaluate(self, keys: Any, *, bit_width: int, shape: Shape, partitionable: bool) -> Any:
-        return draw(key_words(keys), product(shape), bit_width, partitionable).reshape(*keys.shape, *shape)
+        return draw(key_words(keys), product(shape), bit_width, partitionable).reshape((*keys.shape, *shape))
 
 
 class RandomNumbers(_OnKeys):
@@ -393,7 +393,7 @@ class RandomNumbers(_OnKeys):
         return ShapedArray((*keys.shape, *shape), dtype)
 
     def evaluate(self, keys: Any, *, dtype: DType, shape: Shape, partitionable: bool) -> Any:
-        return self.numbers(key_words(keys), product(shape), dtype, partitionable).reshape(*keys.shape, *shape)
+        return self.numbers(key_words(keys), product(shape), dtype, partitionable).reshape((*keys.shape, *shape))
 
     def numbers(self, keys: Words, size: int, dtype: DType, partitionable: bool) -> Any:
         """The same on key words, of shape (n, 2), to an array of shape (n, size): for samplers that draw in loops."""

@@ -10,7 +10,8 @@ derivative and transpose are recurrences again.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -268,7 +269,8 @@ def _from_start(x: Any, axis: int, reverse: bool) -> Any:
 
 
 def _recur(a: list[Any], b: list[Any]) -> list[Any]:
-    s, out = 0.0, []
+    s: Any = 0.0
+    out: list[Any] = []
     for a_i, b_i in zip(a, b):
         s = a_i * s + b_i if out else b_i
         out.append(s)
@@ -362,11 +364,12 @@ def _accumulate_logaddexp(x: Any, axis: int, dtype: DType) -> Any:
         return np.logaddexp.accumulate(x, axis)
     out = np.array(x)
     rows = np.moveaxis(out, axis, 0)
-    for previous, row in zip(rows, rows[1:]):
-        # log(exp p + exp q) = m + log(exp(p - m) + exp(q - m)), where m has the larger real part.
-        larger = np.where(row.real > previous.real, row, previous).real
-        larger = np.where(np.isfinite(larger), larger, 0)
-        row[...] = larger + np.log(np.exp(previous - larger) + np.exp(row - larger))
+    for i in range(1, len(rows)):
+        # log(exp p + exp q) = m + log(exp(p - m) + exp(q - m)), where m is the larger real part.
+        p, q = rows[i - 1], rows[i]
+        m = np.maximum(p.real, q.real)
+        m = np.where(np.isfinite(m), m, 0)
+        rows[i] = m + np.log(np.exp(p - m) + np.exp(q - m))
     return out
 
 

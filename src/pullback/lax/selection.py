@@ -68,10 +68,13 @@ class SelectN(LinearPrimitive):
 select_n_p = SelectN()
 
 
-def select(condition: Any, if_true: Any, if_false: Any) -> Any:
-    """Elementwise choice, for rules; operands broadcast."""
-    shape = broadcast_shapes(condition.shape, if_true.shape, if_false.shape)
-    return select_n_p.bind(broadcast_to(condition, shape), broadcast_to(if_false, shape), broadcast_to(if_true, shape))
+def select(pred: Any, on_true: Any, on_false: Any) -> Array:
+    """`on_true` where the boolean `pred` is true, `on_false` elsewhere; operands broadcast. TypeError if their dtypes differ."""
+    pred, on_true, on_false = as_array(pred), as_array(on_true), as_array(on_false)
+    shape = broadcast_shapes(pred.shape, on_true.shape, on_false.shape)
+    if on_true.dtype != on_false.dtype or pred.dtype != dtypes.bool_:
+        raise TypeError(f"select takes a boolean and two cases of one dtype, got {pred.aval}, {on_true.aval}, {on_false.aval}")
+    return select_n_p.bind(broadcast_to(pred, shape), broadcast_to(on_false, shape), broadcast_to(on_true, shape))
 
 
 def select_n(which: Any, *cases: Any) -> Array:
@@ -90,5 +93,5 @@ def select_n(which: Any, *cases: Any) -> Array:
 
 
 __all__ = [
-    "select_n", "select_n_p",
+    "select", "select_n", "select_n_p",
 ]  # fmt: skip

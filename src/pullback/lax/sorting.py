@@ -9,7 +9,8 @@ picks elements, and `put_along`, its transpose, puts them back among zeros.
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 

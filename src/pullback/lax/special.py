@@ -7,7 +7,8 @@ any order; where there is no formula, differentiating says so.
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 

@@ -18,13 +18,8 @@ from pullback.core.trace import current
 from pullback.lax import elementwise as e
 from pullback.lax.arrangement import bitcast_convert_type, rev
 from pullback.lax.shape import convert, expand_dims, reshape_p, squeeze
-from pullback.numpy import contraction, creation, indexing, manipulation, reductions, ufuncs
+from pullback.numpy import contraction, creation, indexing, manipulation, reductions, sorting, ufuncs
 from pullback.numpy.promotion import scalar_like
-
-try:
-    from pullback.numpy import sorting
-except ImportError:  # TEMPORARY: until numpy/sorting.py is there
-    sorting = None
 
 _NUMBERS = (np.ndarray, np.generic, *dtypes.PYTHON_SCALARS)
 
@@ -336,7 +331,7 @@ def _flat(self: Any) -> Any:
 _METHODS: dict[str, Callable[..., Any]] = {
     # functions of the package, whose first argument is the array
     **{name: getattr(reductions, name) for name in ("all", "any", "cumprod", "cumsum", "max", "mean", "min", "prod", "ptp", "std", "sum", "var")},
-    **({} if sorting is None else {name: getattr(sorting, name) for name in ("argpartition", "argsort", "searchsorted", "sort")}),
+    **{name: getattr(sorting, name) for name in ("argpartition", "argsort", "searchsorted", "sort")},
     **{name: getattr(indexing, name) for name in ("choose", "nonzero", "take")},
     **{name: getattr(manipulation, name) for name in ("ravel", "repeat", "squeeze", "swapaxes")},
     **{name: getattr(contraction, name) for name in ("dot", "trace")},

@@ -79,7 +79,7 @@ def asarray(
     Array([0., 1., 2.], dtype=float32)
     """
     del copy, device, out_sharding
-    return a if dtype is None and isinstance(a, Array) else array(a, dtype, order=order)
+    return a if dtype is None and order is None and isinstance(a, Array) else array(a, dtype, order=order)
 
 
 def _numbers(x: Any, dtype: DType) -> Any:
@@ -360,9 +360,13 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *,
     first, last, by = (_number(x) for x in (start, stop, 1 if step is None else step))
     if first == 0 and by == 1 and current() is not EVAL:
         return iota(dtype, max(0, ceil(last)))
-    if dtype in dtypes._ML_TYPES:
-        return convert(ConcreteArray(np.arange(first, last, by).astype(np.float32)), dtype)
-    return ConcreteArray(np.arange(first, last, by, dtype))
+    if dtypes.is_integer(dtype):
+        values = np.arange(first, last, by, None if dtype in dtypes._ML_TYPES else dtype)
+    else:
+        # As i * step + start, in at least float32: XLA's values, which accumulate no rounding.
+        wide = np.float64 if dtype in (dtypes.float64, dtypes.complex128) else np.float32
+        values = np.arange(max(0, ceil((last - first) / by)), dtype=wide) * wide(by) + wide(first)
+    return ConcreteArray(values if values.dtype == dtype else values.astype(dtype))
 
 
 def _number(x: Any) -> Any:
@@ -438,8 +442,8 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
 
     x, y = promote_inexact("geomspace", start, stop)
     shape = np.broadcast_shapes(x.shape, y.shape)
-    computed = x.dtype
-    target = computed if dtype is None else dtypes.canonicalize_dtype(dtype)
+    target = x.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
+    computed = dtypes.to_complex(x.dtype) if dtypes.is_complex(target) else x.dtype
     x, y = broadcast_to(convert(x, computed), shape), broadcast_to(convert(y, computed), shape)
     # Divided by the direction of the start, a logarithm exists wherever the two ends lie on one side (or one ray).
     direction = sign(x)
@@ -644,10 +648,10 @@ def identity(n: Any, dtype: Any = None) -> Array:
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Array:
-    """An `N` by `M` matrix with ones on and below the `k`-th diagonal and zeros above."""
+    """An `N` by `M` matrix (float32 by default) with ones on and below the `k`-th diagonal and zeros above."""
     n = _size("tri", N)
     m = n if M is None else _size("tri", M)
-    return convert(_lower(n, m, k), dtypes.canonicalize_dtype(float if dtype is None else dtype))
+    return convert(_lower(n, m, k), dtypes.canonicalize_dtype(np.float32 if dtype is None else dtype))
 
 
 def _lower(n: int, m: int, k: Any) -> Array:

@@ -19,7 +19,7 @@ import numpy as np
 from pullback.core import config, dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import ConcretizationTypeError, NonConcreteBooleanIndexError, user_line
-from pullback.core.trace import EVAL, current
+from pullback.core.trace import EVAL, IGNORE, current, reset_floating_point_errors, set_floating_point_errors
 from pullback.core.types import Shape, broadcast_shapes, canonical_axis
 from pullback.lax.arrangement import StaticIndex, concatenate_p, static_index_p, static_update_p
 from pullback.lax.elementwise import div_p, lt_p, max_p, min_p, ne_p, rem_p
@@ -31,20 +31,25 @@ from pullback.lax.indexing import (
     apply_windows,
     concrete_value,
     gather_p,
+    modulo,
     scatter_add_p,
     scatter_max_p,
     scatter_min_p,
     scatter_mul_p,
     scatter_p,
     scatter_sub_p,
+    wide_index,
+    wrap_negative,
 )
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reshape_p
 from pullback.numpy.promotion import array_like, promote
 
 _FULL = slice(None)
+_LARGEST = 2**31 - 1  # position that 32 bits hold
 _BASIC = frozenset((int, slice, NoneType, EllipsisType))
 _READABLE = (np.ndarray, np.generic, bool, list)
+_SMALL = 4096  # elements up to which an update's time is mostly that of its dispatch
 _CLIP, _FILL, _PROMISE = GatherScatterMode.CLIP, GatherScatterMode.FILL_OR_DROP, GatherScatterMode.PROMISE_IN_BOUNDS
 
 
@@ -188,12 +193,11 @@ class Resolved:
     def indices(self) -> Array:
         """The index arrays as rows: shape (*rows, number of index arrays)."""
         lengths = [self.rest[d] for d in self.axes]
-        wide = config.enable_x64.value or any(n > np.iinfo(np.int32).max for n in lengths)
-        dtype = dtypes.int64 if wide else dtypes.int32
+        dtype = dtypes.int64 if config.enable_x64.value or max(lengths) > _LARGEST else dtypes.int32
         if all(isinstance(a, np.ndarray) for a in self.arrays):
             out = np.empty((*self.rows, len(lengths)), dtype)
             for i, (a, n) in enumerate(zip(self.arrays, lengths)):
-                out[..., i] = _positions(a, n, self.wrap)
+                out[..., i] = _positions(a, n, self.wrap, dtype)
             return ConcreteArray(out)
         columns = []
         for a, n in zip(self.arrays, lengths):
@@ -286,12 +290,13 @@ def _mask_positions(mask: Any, shape: Shape) -> list[Any]:
     return list(np.nonzero(mask))
 
 
-def _positions(a: Any, n: int, wrap: bool) -> Any:
-    """Index values for an axis of length `n`, negative ones wrapped; whatever is out of bounds stays so, and small."""
-    if dtypes.kind(a.dtype) == "u" or a.dtype.kind == "V":  # int4 and kin are of kind V
-        a = np.minimum(a.astype(np.uint64), np.uint64(n)).astype(np.intp) if dtypes.kind(a.dtype) == "u" else a.astype(np.intp)
-    else:
-        a = np.clip(a.astype(np.intp, copy=False), -n - 1, n)
+def _positions(a: Any, n: int, wrap: bool, dtype: dtypes.DType) -> Any:
+    """Index values for an axis of length `n` as `dtype`, negative ones wrapped; whatever is out of bounds stays so."""
+    if dtypes.kind(a.dtype) == "u":
+        return np.minimum(a, n) if a.itemsize >= dtype.itemsize else a
+    if a.itemsize > dtype.itemsize:
+        a = np.minimum(np.maximum(a, -n - 1), n)
+    a = a.astype(dtype, copy=False)
     return np.where(a < 0, a + n, a) if wrap else a
 
 
@@ -300,7 +305,7 @@ def _positions_traced(a: Any, n: int, wrap: bool, dtype: dtypes.DType) -> Any:
     if dtypes.kind(a.dtype) == "u":
         return convert(min_p.bind(a, like(min(n, int(dtypes.iinfo(a.dtype).max)), a)), dtype)
     a = convert(a, dtype)
-    return select(lt_p.bind(a, like(0, a)), add_p.bind(a, like(n, a)), a) if wrap else a
+    return wrap_negative(a, n) if wrap else a
 
 
 def _get(
@@ -371,34 +376,38 @@ class IndexUpdateRef:
 
     def set(self, values: Any, **options: Any) -> Array:
         """`x` with `x[index] = values`."""
-        x = self.array
-        if x.__class__ is ConcreteArray and not options and current() is EVAL:
-            out = self._set_at_once(x, values)
+        x, values = self.array, _values(values)
+        if values.dtype != x.dtype:
+            values = convert(values, x.dtype)
+        if not options:
+            out = self._at_once(x, values, None)
             if out is not None:
                 return out
-        values = _values(values)
-        if values.dtype != x.dtype:
-            values = convert(values, x.dtype)
         return self._update(x, values, scatter_p, None, **options)
 
-    def _set_at_once(self, x: Any, values: Any) -> Array | None:
-        """The update by NumPy, where its rules are ours: a scalar, or a static index; in bounds."""
-        index = self.index
-        plain = _plain_index(index)
-        if plain is _NOT_PLAIN:
+    def _at_once(self, x: Any, values: Any, ufunc: Any) -> Array | None:
+        """A small update of a concrete array by NumPy, or None: in bounds, and where NumPy's rules are ours."""
+        if x.__class__ is not ConcreteArray or values.__class__ is not ConcreteArray or current() is not EVAL:
             return None
-        values = _values(values)
-        if values.__class__ is not ConcreteArray:
+        plain = _plain_index(self.index)
+        if plain is _NOT_PLAIN or values.size > _SMALL:
             return None
-        if values.dtype != x.dtype:
-            values = convert(values, x.dtype)
         out = np.array(x._value)
+        token = set_floating_point_errors(IGNORE)
         try:
-            if values.ndim and values.ndim > out[plain].ndim:
+            part = out[plain]
+            if values.ndim > part.ndim or part.size > _SMALL:
                 return None
-            out[plain] = values._value
+            if ufunc is None:
+                out[plain] = values._value
+            elif part.base is out or not part.ndim:  # a view (or an element): no position occurs twice
+                out[plain] = ufunc(part, values._value)
+            else:
+                ufunc.at(out, plain, values._value)
         except (IndexError, TypeError, ValueError, OverflowError):
-            return None
+            return None  # out of bounds, or a mistake that the long way explains
+        finally:
+            reset_floating_point_errors(token)
         return ConcreteArray(out, x.weak_type)
 
     def add(self, values: Any, **options: Any) -> Array:
@@ -458,7 +467,8 @@ class IndexUpdateRef:
             # In the promoted type, as for arrays; the result is of the type of `x`.
             common, _ = dtypes.promote_pair(dtype, weak, values.dtype, values.weak_type)
             x, values = convert(x, common, weak), convert(values, common)
-        return convert(self._update(x, values, primitive, function, **options), dtype, weak)
+        out = None if options else self._at_once(x, values, primitive.combine)
+        return convert(self._update(x, values, primitive, function, **options) if out is None else out, dtype, weak)
 
     def _update(
         self, x: Any, values: Any, primitive: Any, function: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
@@ -584,33 +594,12 @@ def _by_mode(i: Any, n: int, mode: str, name: str) -> tuple[Any, GatherScatterMo
     if mode == "raise":
         raise NotImplementedError(f"The 'raise' mode to {name} is not supported: use 'fill', 'clip' or 'wrap'")
     if mode == "fill":
-        return _wrapped(i, n), _FILL
+        return wrap_negative(i, n), _FILL
     if mode == "clip":
         return i, _CLIP
     if mode == "wrap":
-        return _modulo(i, n), _PROMISE
+        return modulo(i, n), _PROMISE
     raise ValueError(f"Invalid mode {mode!r} for {name}: it must be 'fill', 'clip' or 'wrap'")
-
-
-def _index_dtype(i: Any) -> Any:
-    """`i` in a type that holds any position: at least 32 bits, and signed if there is one that does."""
-    if i.dtype.itemsize < 4 or i.dtype == dtypes.uint32:
-        return convert(i, dtypes.canonicalize(dtypes.int64) if i.dtype.itemsize >= 4 else dtypes.int32)
-    return i
-
-
-def _wrapped(i: Any, n: int) -> Any:
-    if dtypes.kind(i.dtype) == "u":
-        return i
-    i = _index_dtype(i)
-    return select(lt_p.bind(i, like(0, i)), add_p.bind(i, like(n, i)), i)
-
-
-def _modulo(i: Any, n: int) -> Any:
-    """`i` modulo `n`, in [0, n)."""
-    i = i if dtypes.kind(i.dtype) == "u" and n <= dtypes.iinfo(i.dtype).max else _index_dtype(i)
-    r = rem_p.bind(i, like(n, i))
-    return r if dtypes.kind(i.dtype) == "u" else select(lt_p.bind(r, like(0, r)), add_p.bind(r, like(n, r)), r)
 
 
 def take_along_axis(
@@ -642,7 +631,7 @@ def take_along_axis(
     if not n and i.size:
         raise IndexError(f"take_along_axis: axis {axis} of shape {x.shape} is empty, at {user_line()}")
     if wrap_negative_indices or wrap_negative_indices is None:
-        i = _wrapped(i, n)
+        i = wrap_negative(i, n)
     # An axis that both have pairs their elements; one that only `arr` has runs through windows; one that only the indices have, over rows.
     both = [d for d in range(x.ndim) if d != axis and x.shape[d] == i.shape[d]]
     windows = [d for d in range(x.ndim) if d != axis and d not in both and i.shape[d] == 1]
@@ -712,7 +701,7 @@ def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = Tr
         raise ValueError("put: cannot put values from an empty array")
     i = reshape_p.bind(i, new_sizes=(i.size,))
     if mode == "wrap":
-        i = _modulo(i, x.size)
+        i = modulo(i, x.size)
     flat = reshape_p.bind(x, new_sizes=(x.size,))
     updated = IndexUpdateRef(flat, i).set(
         _cycled(values, i.size), mode="clip" if mode == "clip" else None, wrap_negative_indices=mode is None
@@ -899,7 +888,7 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array
         if ((known < 0) | (known >= n)).any():
             raise ValueError("invalid entry in choice array")
     elif mode == "wrap":
-        i = _modulo(i, n)
+        i = modulo(i, n)
     elif mode != "clip":
         raise ValueError(f"mode={mode!r} not understood: choose takes 'raise', 'wrap' or 'clip'")
     shape = broadcast_shapes(i.shape, *(c.shape for c in arrays))
@@ -939,10 +928,8 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
         raise TypeError(f"unravel_index: indices must be of integer type, got {dtypes.name(i.dtype)}, at {user_line()}")
     sizes = (operator.index(shape),) if not isinstance(shape, (tuple, list)) else tuple(map(operator.index, shape))
     total = int(np.prod(sizes, dtype=object)) if sizes else 1
-    i = _index_dtype(i)
-    if dtypes.kind(i.dtype) == "i":
-        i = select(lt_p.bind(i, like(0, i)), add_p.bind(i, like(total, i)), i)
-        i = max_p.bind(i, like(0, i))
+    i = wide_index(i)
+    i = max_p.bind(wrap_negative(i, total), like(0, i))
     i = min_p.bind(i, like(max(total - 1, 0), i))
     out: list[Any] = []
     for n in reversed(sizes):
@@ -977,9 +964,9 @@ def ravel_multi_index(
             if ((known < 0) | (known >= n)).any():
                 raise ValueError("invalid entry in coordinates array")
         elif mode == "wrap":
-            i = _modulo(i, n)
+            i = modulo(i, n)
         elif mode == "clip":
-            i = _index_dtype(i)
+            i = wide_index(i)
             i = min_p.bind(max_p.bind(i, like(0, i)), like(n - 1, i))
         else:
             raise ValueError(f"invalid mode={mode!r}: expected 'raise', 'wrap' or 'clip'")

@@ -429,7 +429,7 @@ def _count(condition: Any, axes: Shape) -> Array:
 def cond(x: Any, p: Any = None) -> Array:
     """The condition number of `x` of shape (..., m, n): for `p` None or 2, the ratio of its extreme singular values (-2: inverse).
 
-    For other `p`, the norm of order `p` of `x` times that of its inverse; infinite for singular matrices. Raises ValueError if `x` is empty.
+    For other `p`, the norm of order `p` of `x` times that of its inverse; infinite for singular matrices. Raises ValueError for empty matrices.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.cond(jnp.array([[1.0, 0.0], [0.0, 4.0]]))
@@ -438,7 +438,7 @@ def cond(x: Any, p: Any = None) -> Array:
     x = _inexact("cond", x)
     if x.ndim < 2:
         raise ValueError(f"cond: input array must be at least 2D; got shape {x.shape}")
-    if not x.size:
+    if 0 in x.shape[-2:]:
         raise ValueError(f"cond: input array must not be empty; got shape {x.shape}")
     if p is None or p in (2, -2):
         s = svdvals(x)

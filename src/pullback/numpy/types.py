@@ -177,7 +177,8 @@ def isdtype(dtype: Any, kind: Any) -> builtins.bool:
         try:
             other = np.dtype(option)
         except TypeError:
-            raise ValueError(
+            error = ValueError if isinstance(option, str) else TypeError
+            raise error(
                 f"unrecognized kind {option!r}: expected a dtype or one of {', '.join(map(repr, _KINDS_BY_NAME))}"
             ) from None
         found = found or other == dtype

@@ -83,7 +83,7 @@ def logistic(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any 
     """Numbers of the standard logistic distribution, log(u / (1 - u))."""
     del out_sharding
     key, dtype, shape = single_key("logistic", key), float_dtype("logistic", dtype), canonical_shape(shape)
-    u = positive_uniforms(key, shape, dtype)
+    u = uniform_between(key, shape, scalar(float(dtypes.finfo(dtype).eps), dtype), scalar(1, dtype))
     return lax.log(u / (1 - u))
 
 

@@ -11,7 +11,6 @@ from pullback.core.types import broadcast_shapes
 from pullback.lax import functions as lax
 from pullback.lax.arrangement import index_in_dim, stack
 from pullback.lax.reductions import cumsum
-from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert
 from pullback.random.arguments import (
     array_like,
@@ -20,6 +19,7 @@ from pullback.random.arguments import (
     int_dtype,
     parameters,
     positive_uniforms,
+    scalar,
     single_key,
 )
 from pullback.random.keys import split
@@ -49,8 +49,9 @@ def binomial(key: Any, n: Any, p: Any, shape: Any = None, dtype: Any = None) -> 
     `shape` defaults to what the parameters broadcast to.
     """
     key, dtype = single_key("binomial", key), float_dtype("binomial", dtype)
-    shape, n, p = parameters("binomial", dtype, shape, n, p)
-    return _binomials(key, broadcast_to(n, shape), broadcast_to(p, shape))
+    own, _ = dtypes.promotion(array_like("binomial", n), array_like("binomial", p))
+    shape, n, p = parameters("binomial", dtypes.to_inexact(own), shape, n, p)
+    return convert(_binomials(key, broadcast_to(n, shape), broadcast_to(p, shape)), dtype)
 
 
 def _binomials(key: Array, n: Array, p: Array) -> Array:
@@ -77,7 +78,7 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = Non
     left = broadcast_to(n, shape[:-1])
     # The probability of each outcome given that it is none of the earlier ones.
     rest = cumsum(p, axis, reverse=True)
-    conditional = p / select(lax.eq(rest, lax.mul(rest, 0)), lax.add(lax.mul(rest, 0), 1), rest)
+    conditional = p / lax.max(rest, broadcast_to(scalar(float(dtypes.finfo(dtype).tiny), dtype), shape))
     keys = split(key, shape[-1])
     counts = []
     for i in range(shape[-1]):
@@ -91,7 +92,8 @@ def geometric(key: Any, p: Any, shape: Any = None, dtype: Any = None, *, out_sha
     """Numbers of trials of probability `p` up to the first success: 1, 2, ... `shape` defaults to that of `p`."""
     del out_sharding
     key, dtype = single_key("geometric", key), int_dtype("geometric", dtype)
-    shape, p = parameters("geometric", dtypes.default_dtype(float), shape, p)
+    p = array_like("geometric", p)
+    shape, p = parameters("geometric", dtypes.to_inexact(p.dtype), shape, p)
     u = positive_uniforms(key, shape, p.dtype)
     return convert(lax.floor(lax.log(u) / lax.log1p(lax.neg(p))) + 1, dtype)
 

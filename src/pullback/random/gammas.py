@@ -112,7 +112,7 @@ def f(key: Any, dfnum: Any, dfden: Any, shape: Any = None, dtype: Any = None, *,
     del out_sharding
     key, dtype = single_key("f", key), float_dtype("f", dtype)
     shape, dfnum, dfden = parameters("f", dtype, shape, dfnum, dfden)
-    above, below = split(key)
+    below, above = split(key)
     return (_chisquares(above, dfnum, shape) / dfnum) / (_chisquares(below, dfden, shape) / dfden)
 
 

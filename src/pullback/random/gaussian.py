@@ -166,11 +166,10 @@ def wald(key: Any, mean: Any, shape: Any = None, dtype: Any = None, *, out_shard
     shape, mean = parameters("wald", dtype, shape, mean)
     normal_key, uniform_key = split(key)
     v, u = standard_normals(normal_key, shape, dtype), unit_uniforms(uniform_key, shape, dtype)
-    y = v * v
-    half = mean / 2
-    squared = mean * mean
-    x = mean + squared * y / 2 - half * lax.sqrt(4 * mean * y + squared * (y * y))
-    return select(lax.le(u, mean / (mean + x)), x, squared / x)
+    # The smaller root x of (x - mean)² = x mean² v², without the cancellation of the textbook formula; the other is mean²/x.
+    w = mean * (v * v)
+    x = broadcast_to(2 * mean, shape) / (2 + w + lax.sqrt(w * (4 + w)))
+    return select(lax.le(u, mean / (mean + x)), x, mean * mean / x)
 
 
 def orthogonal(

@@ -115,7 +115,7 @@ def _by_probability(key: Array, n: int, shape: Any, replace: bool, p: Array, mod
         return convert(reshape(top_k(scores, math.prod(shape))[1], shape), dtype)
     cumulative = cumsum(p)
     total = index_in_dim(cumulative, n - 1, keepdims=False)
-    r = lax.mul(total, lax.sub(1, uniform(key, shape, p.dtype)))
+    r = total * (1 - uniform(key, shape, p.dtype))
     return convert(searchsorted(cumulative, r), dtype)
 
 
@@ -163,7 +163,7 @@ def categorical(
     scores = gumbel(key, logits.shape, logits.dtype, mode) + logits
     _, chosen = top_k(scores, draws, axis=axis)
     order = (axis, *(i for i in range(logits.ndim) if i != axis))
-    return convert(reshape(transpose(chosen, order), shape), dtypes.default_dtype(int))
+    return reshape(transpose(chosen, order), shape)
 
 
 __all__ = ["categorical", "choice", "permutation"]

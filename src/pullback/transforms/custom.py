@@ -92,6 +92,7 @@ class CustomJVPCall(CallPrimitive):
     """`fun` with `rule(primals, tangents) -> (outs, t_outs)`; a tangent None is zero."""
 
     name = "custom_jvp_call"
+    has_own_derivative = True
 
     def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
         pairs = [trace.unwrap(a) for a in args]
@@ -433,6 +434,7 @@ class CustomVJPCall(CallPrimitive):
     """`fun` with `fwd(primals, perturbed) -> (outs, residual)` and `bwd(residual, cts) -> ct_ins`, all flat."""
 
     name = "custom_vjp_call"
+    has_own_derivative = True
 
     def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
         pairs = [trace.unwrap(a) for a in args]

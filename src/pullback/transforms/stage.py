@@ -84,6 +84,9 @@ class JaxprTrace(Trace):
         return found[0]
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        expand = getattr(primitive, "expand", None)
+        if expand is not None:  # shown as the standard operations that it is made of
+            return expand(*(a if isinstance(a, Array) else as_array(a) for a in args), **params)
         canonical = getattr(primitive, "canonical_operands", None)
         if canonical is not None and len(args) > 1:
             args = canonical([a if isinstance(a, Array) else as_array(a) for a in args])

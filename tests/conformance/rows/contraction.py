@@ -51,6 +51,6 @@ ROWS = [
         pair((2, 3), (3, 2), ml_dtypes.bfloat16), order=0,
     ),
     Row("dot_general", "special", contract((1,), (0,)), (np.array([[np.inf, 0.0], [np.nan, 1.0]]), np.eye(2)), order=0),
-    Row("dot_general", "int4", contract((1,), (0,)), (sample((2, 3), np.int8).astype(ml_dtypes.int4), sample((3, 2), np.int8).astype(ml_dtypes.int4)), order=0),
+    Row("dot_general", "int4", contract((1,), (0,)), tuple(x.astype(ml_dtypes.int4) for x in pair((2, 3), (3, 2), np.int8)), order=0),
     Row("dot_general", "bool-batch", contract((1,), (1,), (0,), (0,)), pair((2, 3), (2, 3), np.bool_), order=0),
 ]  # fmt: skip

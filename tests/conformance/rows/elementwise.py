@@ -87,7 +87,7 @@ ROWS += [
 ]
 
 for y in (0, 1, 2, 3, 4, 7, -1, -2, -3):
-    function = lambda x, y=y: lax.integer_pow(x, y)  # noqa: E731
+    function = lambda x, y=y: lax.integer_pow(x, y)
     ROWS += [
         Row("integer_pow", f"{y}", function, (np.array([0.5, -1.5, 2.0]),)),
         Row("integer_pow", f"{y}-complex", function, (sample((3,), np.complex128, low=0.5, high=1.2),), tol=1e-4),

@@ -145,7 +145,10 @@ class Slogdet(Decomposition):
         return [strong(a.shape[:-2], a.dtype), strong(a.shape[:-2], dtypes.to_real(a.dtype))]
 
     def evaluate(self, a: Any) -> Any:
-        return list(gufuncs.slogdet(a))
+        sign, logabsdet = gufuncs.slogdet(a)
+        if np.isnan(logabsdet).any():  # LAPACK counts row interchanges for a sign even then
+            sign = np.where(np.isnan(logabsdet), logabsdet.dtype.type(np.nan), sign)
+        return [sign, logabsdet]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         # d log det(a) = tr(a⁻¹ da) (Jacobi's formula); its real part is that of log |det|, its imaginary part turns the phase.

@@ -1,0 +1,301 @@
+"""Set operations on arrays: distinct elements, unions, intersections, differences, membership.
+
+How many elements a result has depends on values, so the arrays must be concrete, unless `size` fixes the length: results are then
+cut or padded with `fill_value` (by default the smallest element, where it says no other), and everything works on traced arrays.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.errors import ConcretizationTypeError, user_line
+from pullback.core.trace import Tracer
+from pullback.core.types import canonical_axis
+from pullback.lax.arrangement import iota
+from pullback.lax.reductions import cumsum_p
+from pullback.lax.selection import select
+from pullback.lax.shape import convert, move_axis, reshape_p
+from pullback.lax.sorting import sort_p
+from pullback.numpy import ufuncs as u
+from pullback.numpy.indexing import nonzero, take
+from pullback.numpy.manipulation import concatenate
+from pullback.numpy.promotion import array_like, promote
+from pullback.numpy.reductions import any as reduce_any
+from pullback.numpy.sorting import searchsorted
+
+
+class UniqueAllResult(NamedTuple):
+    """Result of `unique_all`."""
+
+    values: Array
+    indices: Array
+    inverse_indices: Array
+    counts: Array
+
+
+class UniqueCountsResult(NamedTuple):
+    """Result of `unique_counts`."""
+
+    values: Array
+    counts: Array
+
+
+class UniqueInverseResult(NamedTuple):
+    """Result of `unique_inverse`."""
+
+    values: Array
+    inverse_indices: Array
+
+
+def _flat(x: Array) -> Array:
+    return reshape_p.bind(x, new_sizes=(x.size,))
+
+
+def _number_of(name: str, mask: Array) -> int:
+    """How many are true: what the length of a result depends on."""
+    known = mask.concrete() if isinstance(mask, Tracer) else mask
+    if known is None:
+        raise ConcretizationTypeError(
+            mask, f"The length of the result of {name} depends on the values; give it the length by `size`."
+        )
+    return int(np.count_nonzero(known._value))  # type: ignore[attr-defined]
+
+
+def unique(
+    ar: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    *,
+    equal_nan: bool = True,
+    size: int | None = None,
+    fill_value: Any = None,
+    sorted: bool = True,
+) -> Any:
+    """The distinct elements of `ar`, or subarrays along `axis`, in ascending order; with `size`, exactly so many.
+
+    Asked for, there follow the index of each one's first occurrence, the indices that rebuild `ar` from them, and how often each
+    occurs (0 for padding). `fill_value` pads; by default the smallest element does.
+
+    >>> unique(ConcreteArray(np.array([3, 1, 2, 1])), return_counts=True)
+    (Array([1, 2, 3], dtype=int32), Array([2, 1, 1], dtype=int32))
+    """
+    del sorted  # they always are
+    ar = array_like(ar, "unique")
+    x = _flat(ar) if axis is None else move_axis(ar, canonical_axis(axis, len(ar.shape)), 0)
+    n = x.shape[0]
+    dtype = dtypes.default_dtype(int)
+    if not n and size and fill_value is None:
+        raise ValueError(f"unique: for zero-sized input with nonzero size={size}, fill_value must be specified, at {user_line()}")
+    new, order = _sorted_rows(x, equal_nan)
+    length = _number_of("unique", new) if size is None else size.__index__()
+    (starts,) = nonzero(new, size=length + 1, fill_value=n)
+    is_real = u.less(starts[:-1], n)
+    # Padding is the smallest element, if not said otherwise: the first one.
+    index = take(order, select(is_real, starts[:-1], ConcreteArray(np.zeros((), starts.dtype)))) if n else starts[:-1]
+    values = take(x, index, axis=0) if n else _empty_values(x, length, fill_value)
+    if fill_value is not None and n:
+        fill = convert(array_like(fill_value, "unique"), x.dtype)
+        values = select(reshape_p.bind(is_real, new_sizes=(length, *(1,) * (len(x.shape) - 1))), values, fill)
+    results = [values if axis is None else move_axis(values, 0, canonical_axis(axis, len(ar.shape)))]
+    if return_index:
+        results.append(index)
+    if return_inverse:
+        ranks = u.subtract(cumsum_p.bind(convert(new, dtype), axis=0, reverse=False), 1)
+        inverse = sort_p.bind(order, ranks, dimension=0, is_stable=False, num_keys=1)[1]
+        results.append(reshape_p.bind(inverse, new_sizes=ar.shape) if axis is None else inverse)
+    if return_counts:
+        results.append(convert(u.subtract(starts[1:], starts[:-1]), dtype))
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def _sorted_rows(x: Array, equal_nan: bool) -> tuple[Array, Array]:
+    """For the rows of `x` in ascending order: whether each differs from the one before, and its index."""
+    n = x.shape[0]
+    index = iota(dtypes.default_dtype(int), n)
+    width = math.prod(x.shape[1:])
+    if not n or not width:
+        return u.less(index, 1), index
+    rows = reshape_p.bind(x, new_sizes=(n, width))
+    columns = [take(rows, i, axis=1) for i in range(width)] if width > 1 else [_flat(x)]
+    *columns, order = sort_p.bind(*columns, index, dimension=0, is_stable=True, num_keys=width)
+    differs: Any = None
+    for column in columns:
+        here, before = column[1:], column[:-1]
+        change = u.not_equal(here, before)
+        if equal_nan and dtypes.is_inexact(x.dtype):
+            change = u.logical_and(change, u.logical_not(u.logical_and(u.isnan(here), u.isnan(before))))
+        differs = change if differs is None else u.logical_or(differs, change)
+    return concatenate([ConcreteArray(np.ones(1, np.bool_)), differs]), order
+
+
+def _empty_values(x: Array, length: int, fill_value: Any) -> Array:
+    from pullback.numpy.creation import full
+
+    return full((length, *x.shape[1:]), 0 if fill_value is None else fill_value, x.dtype)
+
+
+def unique_all(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> UniqueAllResult:
+    """The distinct elements of `x`, their first indices, the inverse and their counts; NaNs are all distinct."""
+    found = unique(x, True, True, True, equal_nan=False, size=size, fill_value=fill_value)
+    return UniqueAllResult(*found)
+
+
+def unique_counts(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> UniqueCountsResult:
+    """The distinct elements of `x` and their counts; NaNs are all distinct."""
+    found = unique(x, return_counts=True, equal_nan=False, size=size, fill_value=fill_value)
+    return UniqueCountsResult(*found)
+
+
+def unique_inverse(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> UniqueInverseResult:
+    """The distinct elements of `x` and the indices that rebuild it; NaNs are all distinct."""
+    found = unique(x, return_inverse=True, equal_nan=False, size=size, fill_value=fill_value)
+    return UniqueInverseResult(*found)
+
+
+def unique_values(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> Array:
+    """The distinct elements of `x`; NaNs are all distinct."""
+    return unique(x, equal_nan=False, size=size, fill_value=fill_value)  # type: ignore[no-any-return]
+
+
+def union1d(ar1: Any, ar2: Any, *, size: int | None = None, fill_value: Any = None) -> Array:
+    """The distinct elements of either array, in ascending order."""
+    a, b = promote("union1d", ar1, ar2)
+    return unique(concatenate([_flat(a), _flat(b)]), size=size, fill_value=fill_value)  # type: ignore[no-any-return]
+
+
+def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, method: str = "auto") -> Array:
+    """Whether each element is among `test_elements` (NaN is not); with `invert`, whether it is not.
+
+    `method` is "compare_all", "binary_search", "sort" or "auto"; it changes nothing but the cost.
+
+    >>> isin(ConcreteArray(np.array([1, 2, 3])), ConcreteArray(np.array([2]))).tolist()
+    [False, True, False]
+    """
+    del assume_unique
+    if method not in ("auto", "compare_all", "binary_search", "sort"):
+        raise ValueError(f"{method=} is not implemented; options are 'compare_all', 'binary_search', 'sort', and 'auto'")
+    x, tests = promote("isin", element, test_elements)
+    tests = _flat(tests)
+    n = tests.shape[0]
+    if method == "compare_all" or n < 16:
+        found = reduce_any(u.equal(reshape_p.bind(x, new_sizes=(*x.shape, 1)), tests), -1)
+    else:
+        (ordered,) = sort_p.bind(tests, dimension=0, is_stable=False, num_keys=1)
+        place = searchsorted(ordered, x, method="sort" if method == "sort" else "scan")
+        found = u.equal(take(ordered, u.minimum(place, n - 1)), x)
+    return u.logical_not(found) if invert else found
+
+
+def _selected(name: str, x: Array, mask: Array, size: int | None, fill: Any) -> tuple[Array, Array]:
+    """The elements of `x` where `mask` is true, padded with `fill` to `size`, and their indices, padded with len(x)."""
+    n = x.shape[0]
+    length = _number_of(name, mask) if size is None else size.__index__()
+    (index,) = nonzero(mask, size=length, fill_value=n)
+    if not n:
+        return _empty_values(x, length, fill), index
+    values = take(x, u.minimum(index, n - 1))
+    fill = convert(array_like(fill, name), x.dtype)
+    return select(u.less(index, n), values, fill), index
+
+
+def intersect1d(
+    ar1: Any,
+    ar2: Any,
+    assume_unique: bool = False,
+    return_indices: bool = False,
+    *,
+    size: int | None = None,
+    fill_value: Any = None,
+) -> Any:
+    """The distinct elements of both arrays, in ascending order; with `return_indices`, also where they first occur in each.
+
+    Padding, with `size`, is `fill_value` (the smallest common element, if None) with indices out of bounds.
+    """
+    a, b = (_flat(x) for x in promote("intersect1d", ar1, ar2))
+    if assume_unique:
+        index_a, index_b = iota(dtypes.default_dtype(int), a.shape[0]), iota(dtypes.default_dtype(int), b.shape[0])
+        values_a, values_b = a, b
+    elif size is None:
+        values_a, index_a = unique(a, return_index=True)
+        values_b, index_b = unique(b, return_index=True)
+    else:
+        values_a, index_a, values_b, index_b = *_unique_padded(a), *_unique_padded(b)
+    union = concatenate([values_a, values_b])
+    positions = concatenate([index_a, u.add(index_b, a.shape[0])])
+    union, positions = sort_p.bind(union, positions, dimension=0, is_stable=True, num_keys=1)
+    # A common element stands beside its twin, its occurrence in `ar1` first. Padding of either array stands beside its own kind.
+    twins = u.equal(union[1:], union[:-1])
+    twins = u.logical_and(twins, u.logical_and(u.less(positions[:-1], a.shape[0]), u.greater_equal(positions[1:], a.shape[0])))
+    twins = u.logical_and(twins, u.less(positions[1:], a.shape[0] + b.shape[0]))
+    fill: Any = fill_value
+    if fill is None:
+        fill = _first_true(twins, union)
+    values, index = _selected("intersect1d", union[:-1], twins, size, fill)
+    if not return_indices:
+        return values
+    m = twins.shape[0]
+    here, there = (
+        select(u.less(index, m), take(part, u.minimum(index, m - 1)), ConcreteArray(np.array(beyond, part.dtype))) if m else index
+        for part, beyond in ((positions[:-1], a.shape[0]), (u.subtract(positions[1:], a.shape[0]), b.shape[0]))
+    )
+    return values, here, there
+
+
+def _unique_padded(x: Array) -> tuple[Array, Array]:
+    """As many elements of `x` as it has: the distinct ones with their first indices, then repeats with the index len(x)."""
+    new, order = _sorted_rows(x, True)
+    values = take(x, order)
+    return values, select(new, order, ConcreteArray(np.array(2 * 10**9, order.dtype)))
+
+
+def _first_true(mask: Array, values: Array) -> Any:
+    """The first of `values` where `mask` is true; the first one, if there is none."""
+    if not mask.shape[0]:
+        return 0
+    (first,) = nonzero(mask, size=1, fill_value=0)
+    return take(values, first)[0]
+
+
+def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None) -> Array:
+    """The distinct elements of `ar1` (with `assume_unique`, all, in their order) that are not in `ar2`. Padding is 0."""
+    a, b = (_flat(x) for x in promote("setdiff1d", ar1, ar2))
+    wanted = isin(a, b, invert=True)
+    if not assume_unique:
+        new, order = _sorted_rows(a, True)
+        a, wanted = (take(a, order), u.logical_and(take(wanted, order), new)) if a.shape[0] else (a, wanted)
+    return _selected("setdiff1d", a, wanted, size, 0 if fill_value is None else fill_value)[0]
+
+
+def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None) -> Array:
+    """The distinct elements of exactly one of the arrays, in ascending order."""
+    a, b = (_flat(x) for x in promote("setxor1d", ar1, ar2))
+    x = concatenate([a, b])
+    if not x.shape[0]:
+        return x if not size else _empty_values(x, size, fill_value)
+    origin = u.greater_equal(iota(dtypes.default_dtype(int), x.shape[0]), a.shape[0])
+    ordered, origin = sort_p.bind(x, convert(origin, dtypes.int32), dimension=0, is_stable=True, num_keys=1)
+    edge = ConcreteArray(np.ones(1, np.bool_))
+    change = u.not_equal(ordered[1:], ordered[:-1])
+    first, last = concatenate([edge, change]), concatenate([change, edge])
+    if assume_unique:
+        wanted = u.logical_and(first, last)
+    else:
+        # A run of equal elements counts if both its ends are from the same array (the first array's come first).
+        run = u.subtract(cumsum_p.bind(convert(first, dtypes.int32), axis=0, reverse=False), 1)
+        (ends,) = nonzero(last, size=x.shape[0], fill_value=0)
+        wanted = u.logical_and(first, u.equal(origin, take(origin, take(ends, run))))
+    fill = _first_true(wanted, ordered) if fill_value is None else fill_value
+    return _selected("setxor1d", ordered, wanted, size, fill)[0]
+
+
+__all__ = [
+    "intersect1d", "isin", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all", "unique_counts", "unique_inverse",
+    "unique_values",
+]  # fmt: skip

@@ -1,0 +1,203 @@
+"""Sorting, selecting by rank, and searching in sorted arrays.
+
+NaNs sort last, and complex numbers by real, then imaginary part. Sorting is differentiable: it moves elements.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.errors import user_line
+from pullback.core.trace import Tracer
+from pullback.core.types import canonical_axis
+from pullback.lax.arrangement import broadcasted_iota, concatenate, iota, rev
+from pullback.lax.reductions import cumsum_p
+from pullback.lax.selection import select
+from pullback.lax.shape import convert, reshape_p
+from pullback.lax.sorting import sort_p
+from pullback.numpy import ufuncs as u
+from pullback.numpy.indexing import take
+from pullback.numpy.promotion import array_like, promote
+from pullback.numpy.reductions import sum as reduce_sum
+
+
+def _along(name: str, a: Any, axis: Any) -> tuple[Array, int]:
+    """The array to sort, flattened if `axis` is None, and the axis to sort along."""
+    a = array_like(a, name)
+    if axis is None:
+        return reshape_p.bind(a, new_sizes=(a.size,)), 0
+    return a, canonical_axis(axis, len(a.shape))
+
+
+def _refuse_numpy_options(name: str, kind: Any, order: Any) -> None:
+    if kind is not None:
+        raise TypeError(f"'kind' argument to {name} is not supported. Use stable=True or stable=False to specify sort stability.")
+    if order is not None:
+        raise TypeError(f"'order' argument to {name} is not supported: there are no structured arrays.")
+
+
+def sort(
+    a: Any, axis: int | None = -1, *, kind: None = None, order: None = None, stable: bool = True, descending: bool = False
+) -> Array:
+    """`a` sorted along `axis` (flattened, if None); NaNs come last, or first if `descending`.
+
+    >>> sort(ConcreteArray(np.array([3, 1, 2])), descending=True).tolist()
+    [3, 2, 1]
+    """
+    _refuse_numpy_options("sort", kind, order)
+    a, axis = _along("sort", a, axis)
+    (out,) = sort_p.bind(a, dimension=axis, is_stable=bool(stable), num_keys=1)
+    return rev(out, (axis,)) if descending else out
+
+
+def argsort(
+    a: Any,
+    axis: int | None = -1,
+    *,
+    kind: None = None,
+    order: None = None,
+    stable: bool = True,
+    descending: bool = False,
+    dtype: Any = None,
+) -> Array:
+    """The indices that sort `a` along `axis` (flattened, if None). With `stable`, equal elements keep their order.
+
+    >>> argsort(ConcreteArray(np.array([3, 1, 2]))).tolist()
+    [1, 2, 0]
+    """
+    _refuse_numpy_options("argsort", kind, order)
+    a, axis = _along("argsort", a, axis)
+    index_dtype = dtypes.default_dtype(int) if dtype is None else dtypes.canonicalize_dtype(dtype)
+    # Descending and stable: sort the reversed array with the reversed indices, and reverse the result.
+    keys = rev(a, (axis,)) if descending else a
+    indices = broadcasted_iota(index_dtype, a.shape, axis)
+    if descending:
+        indices = rev(indices, (axis,))
+    out = sort_p.bind(keys, indices, dimension=axis, is_stable=bool(stable), num_keys=1)[1]
+    return rev(out, (axis,)) if descending else out
+
+
+def lexsort(keys: Any, axis: int = -1) -> Array:
+    """The indices that sort by several keys, of which the last is the most important; `keys` is a sequence or an array of them.
+
+    >>> lexsort((ConcreteArray(np.array([1, 0, 1])), ConcreteArray(np.array([0, 1, 0])))).tolist()
+    [0, 2, 1]
+    """
+    arrays = [array_like(k, "lexsort") for k in tuple(keys)]
+    if not arrays:
+        raise TypeError("need sequence of keys with len > 0 in lexsort")
+    if len({k.shape for k in arrays}) > 1:
+        raise ValueError(f"lexsort: all keys need to be the same shape; got {', '.join(str(k.shape) for k in arrays)}")
+    if not arrays[0].shape:
+        return ConcreteArray(np.zeros((), dtypes.default_dtype(int)))
+    axis = canonical_axis(axis, len(arrays[0].shape))
+    indices = broadcasted_iota(dtypes.default_dtype(int), arrays[0].shape, axis)
+    return sort_p.bind(*arrays[::-1], indices, dimension=axis, is_stable=True, num_keys=len(arrays))[-1]
+
+
+def _check_rank(name: str, a: Any, kth: Any, axis: int) -> Array:
+    a = array_like(a, name)
+    canonical_axis(kth, a.shape[canonical_axis(axis, len(a.shape))])
+    return a
+
+
+def partition(a: Any, kth: int, axis: int = -1) -> Array:
+    """`a` rearranged along `axis` so that element `kth` is where sorting would put it, the smaller ones before, the others after.
+
+    The order on either side is unspecified (it is the sorted one). Raises ValueError if `kth` is out of bounds.
+    """
+    return sort(_check_rank("partition", a, kth, axis), axis)
+
+
+def argpartition(a: Any, kth: int, axis: int = -1) -> Array:
+    """The indices that partition `a`. See `partition`."""
+    return argsort(_check_rank("argpartition", a, kth, axis), axis)
+
+
+def sort_complex(a: Any) -> Array:
+    """`a` as complex numbers, sorted along its last axis by real, then imaginary part."""
+    a = array_like(a, "sort_complex")
+    return sort(convert(a, dtypes.to_complex(a.dtype)))
+
+
+_METHODS = ("compare_all", "scan", "scan_unrolled", "sort")
+
+
+def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, method: str = "scan") -> Array:
+    """Where to insert `v` into the sorted array `a` of one axis: before equal elements ("left") or after them ("right").
+
+    `sorter` gives the order that sorts `a`. `method` chooses how to look in traced arrays: "scan" (or "scan_unrolled") bisects, "sort"
+    sorts both arrays together, "compare_all" compares each with each.
+
+    >>> searchsorted(ConcreteArray(np.array([1, 2, 2, 3])), 2, side="right").tolist()
+    3
+    """
+    if side not in ("left", "right"):
+        raise ValueError(f"invalid argument side={side!r}, expected 'left' or 'right'")
+    if method not in _METHODS:
+        raise ValueError(f"invalid argument method={method!r}, expected one of {list(_METHODS)}")
+    a, v = promote("searchsorted", a, v)
+    if len(a.shape) != 1:
+        raise ValueError(f"searchsorted: a should be 1-dimensional, got shape {a.shape}, at {user_line()}")
+    if sorter is not None:
+        a = take(a, array_like(sorter, "searchsorted"))
+    dtype = dtypes.default_dtype(int)
+    known_a, known_v = _known(a), _known(v)
+    if known_a is not None and known_v is not None and a.dtype.kind != "V":
+        return ConcreteArray(np.asarray(np.searchsorted(known_a, known_v, side)).astype(dtype))
+    if not a.shape[0]:
+        return u.multiply(convert(u.isnan(v), dtype), 0)
+    if method == "sort":
+        return _search_by_sorting(a, v, side, dtype)
+    if method == "compare_all":
+        rows = reshape_p.bind(v, new_sizes=(*v.shape, 1))
+        return reduce_sum(_is_before(a, rows, side), -1, dtype)
+    return _bisect(a, v, side, dtype)
+
+
+def _known(x: Array) -> Any:
+    value = x.concrete() if isinstance(x, Tracer) else x
+    return value._value if isinstance(value, ConcreteArray) else None
+
+
+def _is_before(x: Array, v: Array, side: str) -> Array:
+    """Whether `v` is to be inserted after `x`: x < v ("left") or x <= v ("right"), NaN being the largest."""
+    if side == "left":
+        before = u.less(x, v)
+        return u.logical_or(before, u.logical_and(u.isnan(v), u.logical_not(u.isnan(x)))) if dtypes.is_inexact(x.dtype) else before
+    before = u.less_equal(x, v)
+    return u.logical_or(before, u.isnan(v)) if dtypes.is_inexact(x.dtype) else before
+
+
+def _bisect(a: Array, v: Array, side: str, dtype: Any) -> Array:
+    # The answer is in [low, high], which at least halves in each step.
+    low: Any = u.multiply(convert(u.isnan(v), dtype), 0)
+    high: Any = u.add(low, a.shape[0])
+    for _ in range(math.floor(math.log2(a.shape[0])) + 1):
+        middle = u.right_shift(u.add(low, high), 1)
+        after = u.logical_and(u.less(low, high), _is_before(take(a, u.minimum(middle, a.shape[0] - 1)), v, side))
+        low, high = select(after, u.add(middle, 1), low), select(after, high, middle)
+    return low  # type: ignore[no-any-return]
+
+
+def _search_by_sorting(a: Array, v: Array, side: str, dtype: Any) -> Array:
+    # In the sorted union, the insertion point of a query is the number of elements of `a` before it. The sort is stable, so queries
+    # come before equal elements if they stand first.
+    n, m = a.shape[0], v.size
+    queries = reshape_p.bind(v, new_sizes=(m,))
+    first = m if side == "left" else n
+    union = concatenate([queries, a] if side == "left" else [a, queries], 0)
+    _, order = sort_p.bind(union, iota(dtype, n + m), dimension=0, is_stable=True, num_keys=1)
+    of_a = u.greater_equal(order, first) if side == "left" else u.less(order, first)
+    passed = cumsum_p.bind(convert(of_a, dtype), axis=0, reverse=False)
+    _, in_place = sort_p.bind(order, passed, dimension=0, is_stable=False, num_keys=1)
+    start = 0 if side == "left" else n
+    return reshape_p.bind(take(in_place, iota(dtype, m) if not start else u.add(iota(dtype, m), start)), new_sizes=v.shape)
+
+
+__all__ = ["argpartition", "argsort", "lexsort", "partition", "searchsorted", "sort", "sort_complex"]
