@@ -516,12 +516,11 @@ sign_p = Sign("sign", NUMERIC, in_eight_bits(_sign), ZERO)
 round_p = Elementwise("round", FLOAT, _round, ZERO)
 
 
+@direct
 def _integer_pow_partial(x: Any, out: Any, y: int) -> Any:
     if y == 0:
-        return like(0, x)
-    if y == 2:
-        return mul_p.bind(like(2, x), x)
-    return mul_p.bind(like(y, x), integer_pow_p.bind(x, y=y - 1))
+        return constant(0, x)
+    return mul_p.on(constant(y, x), x if y == 2 else integer_pow_p.on(x, y=y - 1))
 
 
 integer_pow_p = Elementwise("integer_pow", NUMERIC, in_eight_bits(_integer_pow), _integer_pow_partial)

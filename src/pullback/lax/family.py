@@ -167,9 +167,11 @@ class Elementwise(Primitive):
         ]
         return out, (combine(terms, out.shape) if terms else None)
 
-    def on(self, *operands: Any) -> Any:
+    def on(self, *operands: Any, **params: Any) -> Any:
         """Apply to Arrays or to NumPy values alike, for partials marked `direct`."""
-        return self.bind(*operands) if isinstance(operands[-1], Array) else self.evaluate(*operands)
+        if isinstance(operands[-1], Array):
+            return current().process(self, operands, params)
+        return self.evaluate(*operands, **params)
 
     def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
         if self._direct and current() is EVAL and not checking_floats():
@@ -197,25 +199,25 @@ class Elementwise(Primitive):
         try:
             if len(primals) == 1:
                 (x,), (partial,) = primals, self.partials
-                value = self.evaluate(x._value, **params)
-                out = ConcreteArray(value, x.weak_type)
+                value, weak = self.evaluate(x._value, **params), x.weak_type
+                out = ConcreteArray(value, weak)
                 if partial.__class__ is not Constant:
-                    partial = ConcreteArray(partial(x._value, value, **params))  # type: ignore[operator, assignment]
+                    partial = ConcreteArray(partial(x._value, value, **params), weak)  # type: ignore[operator, assignment]
                 elif partial is ZERO:
                     return out, None
                 return out, Combination(((nodes[0], partial),), value.shape, value.dtype)  # type: ignore[arg-type]
             values = [x._value for x in primals]
             value = self.evaluate(*values, **params)
+            weak = all([x.weak_type for x in primals])
             terms: list[tuple[Node, Any]] = []
             for node, partial in zip(nodes, self.partials):
                 if node is not None:
                     if partial.__class__ is not Constant:
-                        terms.append((node, ConcreteArray(partial(*values, value, **params))))  # type: ignore[operator]
+                        terms.append((node, ConcreteArray(partial(*values, value, **params), weak)))  # type: ignore[operator]
                     elif partial is not ZERO:
                         terms.append((node, partial))
         finally:
             reset_floating_point_errors(token)
-        weak = all([x.weak_type for x in primals])
         return ConcreteArray(value, weak), (Combination(terms, value.shape, value.dtype) if terms else None)
 
     def record(self, operands: Sequence[Any], params: Params) -> Node:
@@ -314,19 +316,24 @@ mul_p = Elementwise(
 
 
 def like(value: float, x: Array) -> ConcreteArray:
-    """The constant `value` as a scalar of the dtype of `x`."""
-    key = (value, x.dtype)
+    """The constant `value` as a scalar of the dtype of `x`, weak if `x` is."""
+    key = (value, x.dtype, x.weak_type)
     found = _constants.get(key)
     if found is None:
         # An array without axes: NumPy combines it with others faster than a NumPy scalar.
-        found = _constants[key] = ConcreteArray(np.array(value, x.dtype))
+        found = _constants[key] = ConcreteArray(np.array(value, x.dtype), x.weak_type)
     return found
 
 
 def constant(value: float, x: Any) -> Any:
     """The constant `value` of the dtype of `x`: an Array if `x` is one, a NumPy value if not."""
-    found = like(value, x)
-    return found if isinstance(x, Array) else found._value
+    if isinstance(x, Array):
+        return like(value, x)
+    key = (value, x.dtype, False)
+    found = _constants.get(key)
+    if found is None:
+        found = _constants[key] = ConcreteArray(np.array(value, x.dtype))
+    return found._value
 
 
-_constants: dict[tuple[float, DType], ConcreteArray] = {}
+_constants: dict[tuple[float, DType, bool], ConcreteArray] = {}
