@@ -31,10 +31,9 @@ def padded(x: Any, value: float, config: Any) -> Any:
         n = len(x)
         wide = np.full((n + max(n - 1, 0) * interior, *x.shape[1:]), value, x.dtype)
         wide[:: interior + 1] = x
-        rows = [wide[max(0, -low) : len(wide) - max(0, -high)]]
-        rows.insert(0, np.full((max(low, 0), *x.shape[1:]), value, x.dtype))
-        rows.append(np.full((max(high, 0), *x.shape[1:]), value, x.dtype))
-        x = np.moveaxis(np.concatenate(rows), 0, axis)
+        before, after = (np.full((max(k, 0), *x.shape[1:]), value, x.dtype) for k in (low, high))
+        wide = np.concatenate([before, wide, after])
+        x = np.moveaxis(wide[max(0, -low) : len(wide) - max(0, -high)], 0, axis)
     return x
 
 

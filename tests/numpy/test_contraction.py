@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,16 +21,19 @@ def sample(*shape: int, dtype: Any = np.float32) -> np.ndarray:
 
 # (function, operands, keyword arguments): exact in small integers, whatever the order of summation.
 CASES: list[tuple[str, list[tuple[int, ...]], dict[str, Any]]] = [
-    ("dot", [(2, 3), (3, 4)], {}), ("dot", [(2, 3), (3,)], {}), ("dot", [(3,), (3, 2)], {}), ("dot", [(3,), (3,)], {}), ("dot", [(), (3,)], {}),
+    ("dot", [(2, 3), (3, 4)], {}), ("dot", [(2, 3), (3,)], {}), ("dot", [(3,), (3, 2)], {}), ("dot", [(3,), (3,)], {}),
+    ("dot", [(), (3,)], {}),
     ("dot", [(2, 3, 4), (5, 4, 6)], {}), ("dot", [(0,), (0,)], {}), ("dot", [(2, 0), (0, 3)], {}),
     ("matmul", [(2, 3), (3, 4)], {}), ("matmul", [(3,), (3, 4)], {}), ("matmul", [(2, 3), (3,)], {}), ("matmul", [(3,), (3,)], {}),
     ("matmul", [(4, 1, 2, 3), (5, 3, 2)], {}), ("matmul", [(4, 2, 3), (3,)], {}), ("matmul", [(3,), (4, 3, 2)], {}),
-    ("matmul", [(2, 3), (4, 3, 2)], {}), ("matmul", [(4, 2, 3), (3, 2)], {}), ("matmul", [(1, 2, 3), (4, 3, 2)], {}), ("matmul", [(0, 2, 3), (1, 3, 2)], {}),
+    ("matmul", [(2, 3), (4, 3, 2)], {}), ("matmul", [(4, 2, 3), (3, 2)], {}), ("matmul", [(1, 2, 3), (4, 3, 2)], {}),
+    ("matmul", [(0, 2, 3), (1, 3, 2)], {}),
     ("vdot", [(2, 3), (3, 2)], {}), ("inner", [(2, 3), (4, 3)], {}), ("inner", [(), (4, 3)], {}), ("inner", [(1, 2, 3), (3,)], {}),
     ("outer", [(2,), (3,)], {}), ("outer", [(2, 2), ()], {}),
     ("tensordot", [(2, 3, 4), (3, 4, 5)], {}), ("tensordot", [(2, 3), (3, 4)], {"axes": 1}), ("tensordot", [(2, 3), (3, 4)], {"axes": 0}),
     ("tensordot", [(2, 3), (4, 2)], {"axes": (0, 1)}), ("tensordot", [(2, 3, 4), (4, 2, 5)], {"axes": ((0, -1), (1, 0))}),
-    ("vecdot", [(2, 3), (3,)], {}), ("vecdot", [(3, 2), (3, 1)], {"axis": 0}), ("vecmat", [(4, 2), (2, 3)], {}), ("matvec", [(2, 3), (4, 3)], {}),
+    ("vecdot", [(2, 3), (3,)], {}), ("vecdot", [(3, 2), (3, 1)], {"axis": 0}), ("vecmat", [(4, 2), (2, 3)], {}),
+    ("matvec", [(2, 3), (4, 3)], {}),
     ("matvec", [(5, 1, 2, 3), (4, 3)], {}),
     ("kron", [(2,), (3,)], {}), ("kron", [(2, 2), (1, 3)], {}), ("kron", [(2,), (2, 2)], {}), ("kron", [(), (2,)], {}),
     ("cross", [(3,), (3,)], {}), ("cross", [(5, 3), (3,)], {}), ("cross", [(3, 4), (3, 4)], {"axis": 0}),
@@ -39,7 +43,7 @@ CASES: list[tuple[str, list[tuple[int, ...]], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.complex64, np.int32])
-@pytest.mark.parametrize(("name", "shapes", "options"), CASES, ids=str)
+@pytest.mark.parametrize("name, shapes, options", CASES, ids=str)
 def test_values_are_numpys(name: str, shapes: list[tuple[int, ...]], options: dict[str, Any], dtype: Any) -> None:
     operands = [sample(*s, dtype=dtype) for s in shapes]
     ours = getattr(jnp, name)(*map(jnp.asarray, operands), **options)
@@ -50,16 +54,18 @@ def test_values_are_numpys(name: str, shapes: list[tuple[int, ...]], options: di
 
 
 EINSUMS: list[tuple[str, list[tuple[int, ...]]]] = [
-    ("ij,jk", [(2, 3), (3, 4)]), ("ij->ji", [(2, 3)]), ("ba", [(2, 3)]), ("ii", [(3, 3)]), ("ii->i", [(3, 3)]), ("ij->", [(2, 3)]), ("ij->j", [(2, 3)]),
+    ("ij,jk", [(2, 3), (3, 4)]), ("ij->ji", [(2, 3)]), ("ba", [(2, 3)]), ("ii", [(3, 3)]), ("ii->i", [(3, 3)]), ("ij->", [(2, 3)]),
+    ("ij->j", [(2, 3)]),
     ("iji->j", [(2, 3, 2)]), ("iii->i", [(2, 2, 2)]), ("i,i->i", [(3,), (3,)]), ("i,j", [(2,), (3,)]), ("ij,ij->j", [(2, 3), (2, 3)]),
     ("iij,jkk->ik", [(2, 2, 3), (3, 4, 4)]), ("...ij,...jk->...ik", [(5, 2, 3), (3, 4)]), ("...i->...", [(2, 3)]), ("i...->...", [(2, 3)]),
     ("ij...,jk...->ik...", [(2, 3, 5), (3, 4, 5)]), ("...,...", [(2, 3), (3,)]), ("ij,jk,kl->il", [(2, 3), (3, 4), (4, 5)]),
     ("i,i,i->", [(3,), (3,), (3,)]), ("a,b,c", [(2,), (3,), (2,)]), ("bij,bjk,bk->bi", [(2, 3, 3), (2, 3, 2), (2, 2)]), (",", [(), ()]),
-    ("ij , jk -> ik", [(2, 3), (3, 4)]), ("ij,ij->j", [(2, 3), (1, 3)]), ("ij,kj->ik", [(0, 3), (2, 3)]), ("i,ij,j,k->k", [(2,), (2, 3), (3,), (2,)]),
+    ("ij , jk -> ik", [(2, 3), (3, 4)]), ("ij,ij->j", [(2, 3), (1, 3)]), ("ij,kj->ik", [(0, 3), (2, 3)]),
+    ("i,ij,j,k->k", [(2,), (2, 3), (3,), (2,)]),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("subscripts", "shapes"), EINSUMS, ids=str)
+@pytest.mark.parametrize("subscripts, shapes", EINSUMS, ids=str)
 def test_einsum_is_numpys(subscripts: str, shapes: list[tuple[int, ...]]) -> None:
     operands = [sample(*s) for s in shapes]
     expected = np.einsum(subscripts, *operands)
@@ -69,7 +75,7 @@ def test_einsum_is_numpys(subscripts: str, shapes: list[tuple[int, ...]]) -> Non
         np.testing.assert_array_equal(np.asarray(ours), expected)
 
 
-@pytest.mark.parametrize(("subscripts", "shapes"), EINSUMS, ids=str)
+@pytest.mark.parametrize("subscripts, shapes", EINSUMS, ids=str)
 def test_einsum_is_linear_in_each_operand(subscripts: str, shapes: list[tuple[int, ...]]) -> None:
     operands = [jnp.asarray(sample(*s, dtype=np.complex64)) for s in shapes]
     for i, x in enumerate(operands):
@@ -95,7 +101,7 @@ def test_einsum_takes_operands_and_labels_in_turn() -> None:
 
 @pytest.mark.parametrize("name", ["dot", "matmul", "vecdot", "inner", "vdot"])
 @pytest.mark.parametrize(
-    ("dtype", "preferred", "expected"),
+    "dtype, preferred, expected",
     [("bfloat16", None, "bfloat16"), ("bfloat16", "float32", "float32"), ("int8", "int32", "int32"), ("float32", "int32", "int32"), ("bool", None, "bool"), ("float16", None, "float16")],
 )  # fmt: skip
 def test_types_of_products(name: str, dtype: str, preferred: str | None, expected: str) -> None:
@@ -115,7 +121,7 @@ def test_types_are_promoted() -> None:
     assert jnp.vdot(jnp.array([1j]), jnp.array([1j])) == 1
 
 
-@pytest.mark.parametrize(("name", "shapes", "options"), CASES, ids=str)
+@pytest.mark.parametrize("name, shapes, options", CASES, ids=str)
 def test_bilinear_functions_obey_the_laws(name: str, shapes: list[tuple[int, ...]], options: dict[str, Any]) -> None:
     def f(*xs: Any) -> Any:
         return getattr(jnp, name)(*xs, **options)
@@ -136,7 +142,7 @@ def test_bilinear_functions_obey_the_laws(name: str, shapes: list[tuple[int, ...
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "message"),
+    "call, error, message",
     [
         (lambda: jnp.dot(jnp.ones((2, 3)), jnp.ones(2)), TypeError, r"\(2, 3\) and \(2,\)"),
         (lambda: jnp.dot([1], [2]), TypeError, "dot requires"),

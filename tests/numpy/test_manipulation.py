@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,10 +149,12 @@ PAD_MODES: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("width", PAD_WIDTHS, ids=str)
-@pytest.mark.parametrize(("mode", "options"), PAD_MODES, ids=str)
+@pytest.mark.parametrize("mode, options", PAD_MODES, ids=str)
 def test_pad_is_numpys(mode: str, options: dict[str, Any], width: Any) -> None:
     x = np.array([[3.0, -1.0, 4.0], [1.0, 5.0, 9.0]], np.float32)
-    np.testing.assert_allclose(jnp.pad(jnp.asarray(x), width, mode, **options), np.pad(x, width, mode, **options), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        jnp.pad(jnp.asarray(x), width, mode, **options), np.pad(x, width, mode, **options), rtol=1e-6, atol=1e-6
+    )
 
 
 def test_pad_takes_a_function_that_returns_the_row() -> None:
@@ -218,7 +221,7 @@ def test_where_passes_no_derivative_from_the_branch_not_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "dtype", "weak"),
+    "result, dtype, weak",
     [
         (lambda: jnp.where(True, 1, 2), "int32", True),
         (lambda: jnp.where(jnp.array([True]), 1.0, 2), "float32", True),
@@ -281,7 +284,7 @@ def test_vectorize() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "message"),
+    "call, error, message",
     [
         (lambda: jnp.reshape(jnp.arange(6), (4, -1)), TypeError, "cannot reshape"),
         (lambda: jnp.reshape(jnp.arange(6), (-1, -1)), TypeError, "cannot reshape"),

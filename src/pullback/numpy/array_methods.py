@@ -7,7 +7,8 @@ operand's class, and refuse lists and tuples, which hide a slow conversion (and 
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,18 +18,18 @@ from pullback.core.errors import user_line
 from pullback.core.trace import current
 from pullback.lax import elementwise as e
 from pullback.lax.arrangement import bitcast_convert_type, rev
-from pullback.lax.shape import convert, expand_dims, reshape_p, squeeze
+from pullback.lax.shape import convert, expand_dims, reshape_p
 from pullback.numpy import contraction, creation, indexing, manipulation, reductions, sorting, ufuncs
 from pullback.numpy.promotion import scalar_like
 
-_NUMBERS = (np.ndarray, np.generic, *dtypes.PYTHON_SCALARS)
+_OPERANDS = (Array, np.ndarray, np.generic, *dtypes.PYTHON_SCALARS)
 
 # ---- operators --------------------------------------------------------------------------------------------------
 
 
 def _known(other: Any, symbol: str, self: Any, reflected: bool) -> bool:
     """Whether an operator takes `other`. Raises TypeError for lists and tuples."""
-    if isinstance(other, Array) or isinstance(other, _NUMBERS) or hasattr(other, "__jax_array__"):
+    if isinstance(other, _OPERANDS) or hasattr(other, "__jax_array__"):
         return True
     if isinstance(other, (list, tuple)):
         names = type(self).__name__, type(other).__name__
@@ -46,7 +47,12 @@ def _binary(symbol: str, ufunc: Callable[..., Any], primitive: Any = None, kinds
     def operator(self: Any, other: Any) -> Any:
         if self.__class__ is ConcreteArray and other.__class__ is ConcreteArray:
             x, y = self._value, other._value
-            if x.dtype is y.dtype and x.shape == y.shape and self.weak_type is other.weak_type and x.dtype.kind in kinds:
+            if (
+                x.dtype is y.dtype
+                and x.shape == y.shape
+                and self.weak_type is other.weak_type
+                and x.dtype.kind in kinds
+            ):
                 return current().process(primitive, (self, other), {})
         elif isinstance(other, Array):
             dtype = self.dtype
@@ -166,14 +172,16 @@ def _clip(self: Any, min: Any = None, max: Any = None) -> Array:
     return ufuncs.clip(self, min, max)
 
 
-def _compress(self: Any, condition: Any, axis: int | None = None, *, out: None = None, size: Any = None, fill_value: Any = 0) -> Array:
+def _compress(
+    self: Any, condition: Any, axis: int | None = None, *, out: None = None, size: Any = None, fill_value: Any = 0
+) -> Array:
     """The slices along `axis` where `condition` is true. See `pullback.numpy.compress`."""
     return indexing.compress(condition, self, axis, out=out, size=size, fill_value=fill_value)
 
 
 def _copy(self: Any) -> Array:
     """A copy: the array itself, as arrays are immutable."""
-    return self  # type: ignore[no-any-return]
+    return self
 
 
 def _view(self: Any, dtype: Any = None, type: None = None) -> Array:
@@ -184,7 +192,7 @@ def _view(self: Any, dtype: Any = None, type: None = None) -> Array:
     if type is not None:
         raise NotImplementedError("view: there are no other array classes to view an Array as")
     if dtype is None:
-        return self  # type: ignore[no-any-return]
+        return self
     target = dtypes.canonicalize_dtype(dtype)
     # Booleans have no bit width in bitcasts: they are the bytes 0 and 1.
     if self.dtype == dtypes.bool_:
@@ -204,7 +212,7 @@ def _view(self: Any, dtype: Any = None, type: None = None) -> Array:
         if not parts.ndim or parts.shape[-1] % 2:
             raise _width_error()
         pairs = reshape_p.bind(parts, new_sizes=(*parts.shape[:-1], parts.shape[-1] // 2, 2))
-        return e.complex_p.bind(pairs[..., 0], pairs[..., 1])  # type: ignore[no-any-return]
+        return e.complex_p.bind(pairs[..., 0], pairs[..., 1])
     if self.dtype == target:
         return convert(self, target)
     old, new = dtypes.itemsize_bits(self.dtype), dtypes.itemsize_bits(target)
@@ -214,7 +222,7 @@ def _view(self: Any, dtype: Any = None, type: None = None) -> Array:
         raise _width_error()
     if old > new:
         wide = bitcast_convert_type(self, target)
-        return reshape_p.bind(wide, new_sizes=(*self.shape[:-1], self.shape[-1] * (old // new)))  # type: ignore[no-any-return]
+        return reshape_p.bind(wide, new_sizes=(*self.shape[:-1], self.shape[-1] * (old // new)))
     if self.shape[-1] % (new // old):
         raise _width_error()
     grouped = reshape_p.bind(self, new_sizes=(*self.shape[:-1], self.shape[-1] * old // new, new // old))
@@ -231,9 +239,9 @@ def _width_error() -> ValueError:
 def _byteswap(self: Any) -> Array:
     """With the bytes of each element in reverse order."""
     if self.dtype.itemsize == 1:
-        return self  # type: ignore[no-any-return]
+        return self
     if dtypes.is_complex(self.dtype):
-        return e.complex_p.bind(_byteswap(ufuncs.real(self)), _byteswap(ufuncs.imag(self)))  # type: ignore[no-any-return]
+        return e.complex_p.bind(_byteswap(ufuncs.real(self)), _byteswap(ufuncs.imag(self)))
     octets = bitcast_convert_type(self, dtypes.uint8)
     return bitcast_convert_type(rev(octets, (octets.ndim - 1,)), self.dtype)
 
@@ -277,12 +285,12 @@ def _to_device(self: Any, device: Any, *, stream: Any = None) -> Array:
     """The array on `device`: itself, as there is one place. Raises ValueError for streams."""
     if stream is not None:
         raise ValueError("to_device: the host processor has no streams")
-    return self  # type: ignore[no-any-return]
+    return self
 
 
 def _block_until_ready(self: Any) -> Array:
     """The array itself, once it is computed; eager arrays always are."""
-    return self  # type: ignore[no-any-return]
+    return self
 
 
 def _addressable_data(self: Any, index: int) -> Array:
@@ -354,7 +362,10 @@ _PROPERTIES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "real": (ufuncs.real, "The real part."),
     "imag": (ufuncs.imag, "The imaginary part."),
     "flat": (_flat, "Not supported."),
-    "at": (indexing.IndexUpdateHelper, "Updated copies: `x.at[idx].set(y)`, `.add(y)`, `.mul(y)`, `.min(y)`, `.max(y)`, `.get()`, ..."),
+    "at": (
+        indexing.IndexUpdateHelper,
+        "Updated copies: `x.at[idx].set(y)`, `.add(y)`, `.mul(y)`, `.min(y)`, `.max(y)`, `.get()`, ...",
+    ),
     "device": (lambda self: CPU, "Where the array lives."),
     "committed": (lambda self: False, "Whether the array was put on a device explicitly."),
     "addressable_shards": (_shards, "The parts that devices hold: one."),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import operator
 import string
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Sequence
+from typing import Any
 
 from pullback.core import dtypes
 from pullback.core.array import Array
@@ -21,7 +22,15 @@ from pullback.core.types import broadcast_shapes as core_broadcast_shapes
 from pullback.lax.arrangement import concatenate, slice_in_dim
 from pullback.lax.contraction import dot_general_p
 from pullback.lax.elementwise import conj_p, mul_p, sub_p
-from pullback.lax.shape import broadcast_in_dim_p, broadcast_to, convert, move_axis, reduce_sum_p, reshape_p, transpose_p
+from pullback.lax.shape import (
+    broadcast_in_dim_p,
+    broadcast_to,
+    convert,
+    move_axis,
+    reduce_sum_p,
+    reshape_p,
+    transpose_p,
+)
 from pullback.numpy.creation import diagonal, zeros_like
 from pullback.numpy.promotion import array_like, promote
 
@@ -33,7 +42,9 @@ _PRECISIONS = frozenset(
 def _check_precision(name: str, precision: Any) -> None:
     for p in precision if isinstance(precision, tuple) else (precision,):
         if isinstance(p, str) and p.lower() not in _PRECISIONS:
-            raise ValueError(f"{name}: precision must be None, a lax.Precision or one of {sorted(_PRECISIONS)}, got {p!r}")
+            raise ValueError(
+                f"{name}: precision must be None, a lax.Precision or one of {sorted(_PRECISIONS)}, got {p!r}"
+            )
 
 
 def _preferred(dtype: Any) -> DType | None:
@@ -53,7 +64,7 @@ def _contract(
     for i, j in zip(xc, yc):
         if x.shape[i] != y.shape[j]:
             raise _mismatch(x.shape, y.shape, xc, yc)
-    return dot_general_p.bind(  # type: ignore[no-any-return]
+    return dot_general_p.bind(
         x, y, dimension_numbers=((xc, yc), (xb, yb)), precision=precision, preferred_element_type=preferred
     )
 
@@ -66,9 +77,7 @@ def _mismatch(x: Shape, y: Shape, xc: Shape, yc: Shape) -> TypeError:
 
 
 #: dimension_numbers of the products of vectors and matrices, by rank: the last axis of the one with the first axis of the other.
-_MATRIX_NUMBERS: dict[tuple[int, int], Any] = {
-    (n, m): (((n - 1,), (0,)), ((), ())) for n in (1, 2) for m in (1, 2)
-}
+_MATRIX_NUMBERS: dict[tuple[int, int], Any] = {(n, m): (((n - 1,), (0,)), ((), ())) for n in (1, 2) for m in (1, 2)}
 
 
 def _matrix_product(x: Any, y: Any) -> Array | None:
@@ -83,12 +92,14 @@ def _matrix_product(x: Any, y: Any) -> Array | None:
         return None
     if shape_x[-1] != shape_y[0]:
         raise _mismatch(shape_x, shape_y, *numbers[0])
-    return current().process(  # type: ignore[no-any-return]
+    return current().process(
         dot_general_p, (x, y), {"dimension_numbers": numbers, "precision": None, "preferred_element_type": None}
     )
 
 
-def dot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None) -> Array:
+def dot(
+    a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None
+) -> Array:
     """Σ over the last axis of `a` and the last but one of `b` (its only axis, for a vector); the other axes side by side.
 
     A scalar multiplies. Raises TypeError if the lengths differ.
@@ -109,7 +120,9 @@ def dot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = 
     return _contract(x, y, (x.ndim - 1,), (max(0, y.ndim - 2),), (), (), precision, preferred)
 
 
-def matmul(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None) -> Array:
+def matmul(
+    a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None
+) -> Array:
     """Products of the matrices in the last two axes; the leading axes broadcast. A vector is a row on the left, a column on the right.
 
     Raises ValueError for scalars and leading axes that do not broadcast, TypeError if the contracted lengths differ.
@@ -139,7 +152,9 @@ def matmul(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any
     try:
         core_broadcast_shapes(x.shape[:-2], y.shape[:-2])
     except ValueError:
-        raise ValueError(f"matmul: leading axes of shapes {x.shape} and {y.shape} do not broadcast, at {user_line()}") from None
+        raise ValueError(
+            f"matmul: leading axes of shapes {x.shape} and {y.shape} do not broadcast, at {user_line()}"
+        ) from None
     output = [*range(-lead, 0), *(["i"] if x.ndim > 1 else []), "k"]
     return _einsum([x, y], [labels_x, labels_y], output, precision, preferred)
 
@@ -152,7 +167,7 @@ def vdot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any =
 
 
 def _conjugate(x: Array) -> Array:
-    return conj_p.bind(x) if dtypes.is_complex(x.dtype) else x  # type: ignore[no-any-return]
+    return conj_p.bind(x) if dtypes.is_complex(x.dtype) else x
 
 
 def inner(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
@@ -169,11 +184,17 @@ def outer(a: Any, b: Any, out: None = None) -> Array:
     if out is not None:
         raise NotImplementedError("outer: Arrays are immutable, so there is no `out`")
     x, y = promote("outer", a, b)
-    return mul_p.bind(reshape_p.bind(x, new_sizes=(x.size, 1)), reshape_p.bind(y, new_sizes=(1, y.size)))  # type: ignore[no-any-return]
+    return mul_p.bind(reshape_p.bind(x, new_sizes=(x.size, 1)), reshape_p.bind(y, new_sizes=(1, y.size)))
 
 
 def tensordot(
-    a: Any, b: Any, axes: Any = 2, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None
+    a: Any,
+    b: Any,
+    axes: Any = 2,
+    *,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+    out_sharding: Any = None,
 ) -> Array:
     """Σ over `axes`: a number of last axes of `a` with as many first ones of `b`, or a pair of axes (or sequences of axes).
 
@@ -185,7 +206,9 @@ def tensordot(
     if hasattr(axes, "__index__"):
         n = operator.index(axes)
         if n > min(x.ndim, y.ndim) or n < 0:
-            raise TypeError(f"tensordot: {n} axes are too many (or negative) for operands of shapes {x.shape} and {y.shape}")
+            raise TypeError(
+                f"tensordot: {n} axes are too many (or negative) for operands of shapes {x.shape} and {y.shape}"
+            )
         return _contract(x, y, tuple(range(x.ndim - n, x.ndim)), tuple(range(n)), (), (), precision, preferred)
     if not isinstance(axes, (tuple, list)) or len(axes) != 2:
         raise TypeError(f"tensordot: axes must be an int, a pair of ints, or a pair of sequences of ints; got {axes!r}")
@@ -201,7 +224,9 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1, precision: Any = None, prefer
     x, y = _operands("vecdot", x1, x2, precision)
     i, j = canonical_axis(axis, x.ndim), canonical_axis(axis, y.ndim)
     if x.shape[i] != y.shape[j]:
-        raise ValueError(f"vecdot: axis {axis} must have one length in shapes {x.shape} and {y.shape}, at {user_line()}")
+        raise ValueError(
+            f"vecdot: axis {axis} must have one length in shapes {x.shape} and {y.shape}, at {user_line()}"
+        )
     x, y = move_axis(x, i, x.ndim - 1), move_axis(y, j, y.ndim - 1)
     return _broadcasting(_conjugate(x), y, "i", "i", "", precision, _preferred(preferred_element_type), "vecdot")
 
@@ -225,10 +250,14 @@ def _broadcasting(
     sizes: dict[str, int] = {}
     for v, core in ((x, core_x), (y, core_y)):
         if v.ndim < len(core):
-            raise ValueError(f"{name}: an operand of shape {v.shape} needs at least {len(core)} dimensions, at {user_line()}")
+            raise ValueError(
+                f"{name}: an operand of shape {v.shape} needs at least {len(core)} dimensions, at {user_line()}"
+            )
         for label, n in zip(core, v.shape[v.ndim - len(core) :]):
             if sizes.setdefault(label, n) != n:
-                raise ValueError(f"{name}: shapes {x.shape} and {y.shape} do not fit: {sizes[label]} and {n}, at {user_line()}")
+                raise ValueError(
+                    f"{name}: shapes {x.shape} and {y.shape} do not fit: {sizes[label]} and {n}, at {user_line()}"
+                )
     lead_x, lead_y = x.ndim - len(core_x), y.ndim - len(core_y)
     core_broadcast_shapes(x.shape[:lead_x], y.shape[:lead_y])
     labels = [[*range(-lead_x, 0), *core_x], [*range(-lead_y, 0), *core_y]]
@@ -242,7 +271,7 @@ def kron(a: Any, b: Any) -> Array:
     sizes_x, sizes_y = (1,) * (rank - x.ndim) + tuple(x.shape), (1,) * (rank - y.ndim) + tuple(y.shape)
     x = reshape_p.bind(x, new_sizes=tuple(m for n in sizes_x for m in (n, 1)))
     y = reshape_p.bind(y, new_sizes=tuple(m for n in sizes_y for m in (1, n)))
-    return reshape_p.bind(mul_p.bind(x, y), new_sizes=tuple(n * m for n, m in zip(sizes_x, sizes_y)))  # type: ignore[no-any-return]
+    return reshape_p.bind(mul_p.bind(x, y), new_sizes=tuple(n * m for n, m in zip(sizes_x, sizes_y)))
 
 
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Array:
@@ -254,9 +283,14 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     if axis is not None:
         axisa = axisb = axisc = axis
     x, y = promote("cross", a, b)
-    x, y = move_axis(x, canonical_axis(axisa, x.ndim), x.ndim - 1), move_axis(y, canonical_axis(axisb, y.ndim), y.ndim - 1)
+    x, y = (
+        move_axis(x, canonical_axis(axisa, x.ndim), x.ndim - 1),
+        move_axis(y, canonical_axis(axisb, y.ndim), y.ndim - 1),
+    )
     if x.shape[-1] not in (2, 3) or y.shape[-1] not in (2, 3):
-        raise ValueError(f"cross takes vectors of 2 or 3 elements, got {x.shape[-1]} and {y.shape[-1]} at {user_line()}")
+        raise ValueError(
+            f"cross takes vectors of 2 or 3 elements, got {x.shape[-1]} and {y.shape[-1]} at {user_line()}"
+        )
     planar = x.shape[-1] == y.shape[-1] == 2
     lead = core_broadcast_shapes(x.shape[:-1], y.shape[:-1])
 
@@ -267,12 +301,12 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
         return broadcast_to(reshape_p.bind(part, new_sizes=tuple(v.shape[:-1])), lead)
 
     def minor(i: int, j: int) -> Array:
-        return sub_p.bind(mul_p.bind(element(x, i), element(y, j)), mul_p.bind(element(x, j), element(y, i)))  # type: ignore[no-any-return]
+        return sub_p.bind(mul_p.bind(element(x, i), element(y, j)), mul_p.bind(element(x, j), element(y, i)))
 
     if planar:
         return minor(0, 1)
     parts = [reshape_p.bind(minor(i, j), new_sizes=(*lead, 1)) for i, j in ((1, 2), (2, 0), (0, 1))]
-    return move_axis(concatenate(parts, len(lead)), len(lead), canonical_axis(axisc, len(lead) + 1))  # type: ignore[no-any-return]
+    return move_axis(concatenate(parts, len(lead)), len(lead), canonical_axis(axisc, len(lead) + 1))
 
 
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> Array:
@@ -282,7 +316,7 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
     if out is not None:
         raise NotImplementedError("trace: Arrays are immutable, so there is no `out`")
     x = array_like(a, "trace")
-    return sum(diagonal(x, offset, canonical_axis(axis1, x.ndim), canonical_axis(axis2, x.ndim)), axis=-1, dtype=dtype)  # type: ignore[no-any-return]
+    return sum(diagonal(x, offset, canonical_axis(axis1, x.ndim), canonical_axis(axis2, x.ndim)), axis=-1, dtype=dtype)
 
 
 # ---- einsum -----------------------------------------------------------------------------------------------------
@@ -309,7 +343,9 @@ def einsum(
     _check_precision("einsum", precision)
     arrays = promote("einsum", *given)
     inputs, output = _labels(text, tuple(a.ndim for a in arrays))
-    return _einsum(arrays, [list(i) for i in inputs], list(output), precision, _preferred(preferred_element_type), optimize)
+    return _einsum(
+        arrays, [list(i) for i in inputs], list(output), precision, _preferred(preferred_element_type), optimize
+    )
 
 
 def einsum_path(subscripts: Any, /, *operands: Any, optimize: Any = "auto") -> tuple[list[tuple[int, ...]], Any]:
@@ -352,10 +388,14 @@ def _labels(text: str, ranks: tuple[int, ...]) -> tuple[tuple[tuple[Any, ...], .
     for number, (term, rank) in enumerate(zip(terms, ranks)):
         before, ellipsis, after = term.partition("...")
         if not all(c.isalpha() for c in before + after):
-            raise ValueError(f"einsum: {term!r} in {text!r} has a character that is neither a letter nor an ellipsis, at {user_line()}")
+            raise ValueError(
+                f"einsum: {term!r} in {text!r} has a character that is neither a letter nor an ellipsis, at {user_line()}"
+            )
         extra = rank - len(before) - len(after)
         if extra < 0 or (extra and not ellipsis):
-            raise ValueError(f"einsum: {term!r} in {text!r} does not fit operand {number}, which has {rank} dimension(s), at {user_line()}")
+            raise ValueError(
+                f"einsum: {term!r} in {text!r} does not fit operand {number}, which has {rank} dimension(s), at {user_line()}"
+            )
         inputs.append((*before, *range(-extra, 0), *after))
     hidden = tuple(range(-max((-label for i in inputs for label in i if isinstance(label, int)), default=0), 0))
     if not arrow:
@@ -371,7 +411,9 @@ def _labels(text: str, ranks: tuple[int, ...]) -> tuple[tuple[tuple[Any, ...], .
     return tuple(inputs), output
 
 
-def _path(inputs: list[list[Any]], output: list[Any], shapes: list[Shape], optimize: Any) -> tuple[list[tuple[int, ...]], Any]:
+def _path(
+    inputs: list[list[Any]], output: list[Any], shapes: list[Shape], optimize: Any
+) -> tuple[list[tuple[int, ...]], Any]:
     import opt_einsum
 
     names: dict[Any, str] = {}
@@ -383,7 +425,12 @@ def _path(inputs: list[list[Any]], output: list[Any], shapes: list[Shape], optim
 
 
 def _einsum(
-    arrays: list[Array], inputs: list[list[Any]], output: list[Any], precision: Any, preferred: DType | None, optimize: Any = "auto"
+    arrays: list[Array],
+    inputs: list[list[Any]],
+    output: list[Any],
+    precision: Any,
+    preferred: DType | None,
+    optimize: Any = "auto",
 ) -> Array:
     """Contract `arrays`, of one type, whose axes bear the labels `inputs`."""
     dtype, weak = arrays[0].dtype, all(a.weak_type for a in arrays)
@@ -399,12 +446,19 @@ def _einsum(
             if known == 1:
                 sizes[label] = n
             elif n not in (1, known):
-                raise ValueError(f"einsum: label {label!r} of operand {number} has length {n}, before it had {known}, at {user_line()}")
+                raise ValueError(
+                    f"einsum: label {label!r} of operand {number} has length {n}, before it had {known}, at {user_line()}"
+                )
     work = [_without_stretched(a, labels, sizes) for a, labels in zip(arrays, inputs)]
     if len(work) > 2:
         # The path is for the operands as given: stretched axes count as what they are.
         shapes = [tuple(sizes[x] for x in labels) for _, labels in work]
-        steps = _path([labels for _, labels in work], [x for x in output if any(x in labels for _, labels in work)], shapes, optimize)[0]
+        steps = _path(
+            [labels for _, labels in work],
+            [x for x in output if any(x in labels for _, labels in work)],
+            shapes,
+            optimize,
+        )[0]
     else:
         steps = [tuple(range(len(work)))]
     for step in steps:
@@ -457,11 +511,11 @@ def _pair(
     out = [*batch, *free_x, *free_y]
     if not contracted:
         sizes = {**dict(zip(labels_x, x.shape)), **dict(zip(labels_y, y.shape))}
-        factors = [
-            _spread(v, labels, out, sizes) for v, labels in ((x, labels_x), (y, labels_y))
-        ]
+        factors = [_spread(v, labels, out, sizes) for v, labels in ((x, labels_x), (y, labels_y))]
         return mul_p.bind(*factors), out
-    index = [tuple(labels.index(c) for c in chosen) for chosen in (contracted, batch) for labels in (labels_x, labels_y)]
+    index = [
+        tuple(labels.index(c) for c in chosen) for chosen in (contracted, batch) for labels in (labels_x, labels_y)
+    ]
     return _contract(x, y, *index, precision, None), out
 
 
@@ -481,7 +535,7 @@ def _arranged(x: Array, labels: list[Any], output: list[Any], sizes: dict[Any, i
     if len(order) == len(output):
         return x
     places = tuple(i for i, c in enumerate(output) if c in labels)
-    return broadcast_in_dim_p.bind(x, shape=tuple(sizes[c] for c in output), broadcast_dimensions=places)  # type: ignore[no-any-return]
+    return broadcast_in_dim_p.bind(x, shape=tuple(sizes[c] for c in output), broadcast_dimensions=places)
 
 
 __all__ = [

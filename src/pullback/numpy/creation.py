@@ -7,8 +7,9 @@ transformation is active, fills are broadcasts of a scalar and index ranges are 
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Sequence
 from math import ceil
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,13 @@ def array(
 
 
 def asarray(
-    a: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None, device: Any = None, out_sharding: Any = None
+    a: Any,
+    dtype: Any = None,
+    order: str | None = None,
+    *,
+    copy: bool | None = None,
+    device: Any = None,
+    out_sharding: Any = None,
 ) -> Array:
     """`a` as an Array: as `array`, and Arrays of the right type come back as they are.
 
@@ -122,11 +129,11 @@ def _from_sequence(sequence: Sequence[Any], target: DType | None) -> Array:
     if all(a.__class__ is ConcreteArray for a in arrays):
         out = np.empty((len(arrays), *inner), target)
         for i, a in enumerate(arrays):
-            out[i] = a._value  # type: ignore[attr-defined]
+            out[i] = a._value
         return ConcreteArray(out.reshape(shape))
     rows = [reshape_p.bind(a, new_sizes=(1, *inner)) for a in arrays]
     out = lax_concatenate(rows, 0) if len(rows) > 1 else rows[0]
-    return out if out.shape == shape else reshape_p.bind(out, new_sizes=shape)  # type: ignore[attr-defined]
+    return out if out.shape == shape else reshape_p.bind(out, new_sizes=shape)
 
 
 def _ragged(shape: Shape) -> ValueError:
@@ -189,12 +196,16 @@ def fromstring(string: str, dtype: Any = float, count: int = -1, *, sep: str) ->
 
 def fromfile(*args: Any, **kwargs: Any) -> Array:
     """Not supported, because a file's contents may change: use `asarray(numpy.fromfile(...))`."""
-    raise NotImplementedError("fromfile depends on more than its arguments: use asarray(numpy.fromfile(...)), outside of transformations")
+    raise NotImplementedError(
+        "fromfile depends on more than its arguments: use asarray(numpy.fromfile(...)), outside of transformations"
+    )
 
 
 def fromiter(*args: Any, **kwargs: Any) -> Array:
     """Not supported, because an iterator has state: use `asarray(numpy.fromiter(...))`."""
-    raise NotImplementedError("fromiter consumes its argument: use asarray(numpy.fromiter(...)), outside of transformations")
+    raise NotImplementedError(
+        "fromiter consumes its argument: use asarray(numpy.fromiter(...)), outside of transformations"
+    )
 
 
 def save(file: Any, arr: Any, allow_pickle: bool = True) -> None:
@@ -205,7 +216,10 @@ def save(file: Any, arr: Any, allow_pickle: bool = True) -> None:
 def savez(file: Any, *args: Any, allow_pickle: bool = True, **kwds: Any) -> None:
     """Write several arrays to an `.npz` file. See `numpy.savez`."""
     np.savez(
-        file, *map(np.asarray, args), allow_pickle=allow_pickle, **{name: np.asarray(value) for name, value in kwds.items()}
+        file,
+        *map(np.asarray, args),
+        allow_pickle=allow_pickle,
+        **{name: np.asarray(value) for name, value in kwds.items()},
     )
 
 
@@ -246,7 +260,9 @@ def _filled(shape: Shape, value: Any, dtype: DType, weak_type: bool = False) -> 
     if current() is not EVAL:
         scalar = ConcreteArray(dtype.type(value), weak_type)
         return broadcast_in_dim_p.bind(scalar, shape=shape, broadcast_dimensions=()) if shape else scalar
-    return ConcreteArray(np.zeros(shape, dtype) if value.__class__ is int and value == 0 else np.full(shape, value, dtype), weak_type)
+    return ConcreteArray(
+        np.zeros(shape, dtype) if value.__class__ is int and value == 0 else np.full(shape, value, dtype), weak_type
+    )
 
 
 def zeros(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
@@ -286,7 +302,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None, 
 
 def _full(shape: Shape, value: Array) -> Array:
     if value.ndim == 0 and value.__class__ is ConcreteArray:
-        return _filled(shape, value._value[()], value.dtype, value.weak_type)  # type: ignore[attr-defined]
+        return _filled(shape, value._value[()], value.dtype, value.weak_type)
     try:
         fits = np.broadcast_shapes(value.shape, shape) == shape
     except ValueError:
@@ -319,12 +335,16 @@ def ones_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = Non
     return _filled(shape, 1, dtype, weak)
 
 
-def empty_like(prototype: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
+def empty_like(
+    prototype: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None
+) -> Array:
     """Zeros, which stand for unspecified contents, of the shape and dtype of `prototype`."""
     return zeros_like(prototype, dtype, shape, device=device, out_sharding=out_sharding)
 
 
-def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
+def full_like(
+    a: Any, fill_value: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None
+) -> Array:
     """`fill_value` in an array of the shape, dtype and weakness of `a`, save for what is given."""
     del device, out_sharding
     shape, dtype, weak = _model("full_like", a, dtype, shape)
@@ -334,7 +354,9 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None, *, 
 # ---- ranges -----------------------------------------------------------------------------------------------------
 
 
-def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
+def arange(
+    start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *, device: Any = None, out_sharding: Any = None
+) -> Array:
     """start, start + step, ... below `stop` (or 0, 1, ... below the only argument): concrete real scalars.
 
     The dtype is that of the arguments together. Raises TypeError for booleans, ValueError for complex numbers and arrays.
@@ -511,7 +533,7 @@ def _range_of(s: slice) -> Array:
     if s.stop is None:
         raise TypeError(f"a range needs a stop, got {s}")
     if isinstance(step, complex):
-        return linspace(start, s.stop, int(abs(step)))  # type: ignore[no-any-return]
+        return linspace(start, s.stop, int(abs(step)))
     return arange(start, s.stop, step)
 
 
@@ -553,7 +575,10 @@ class _Concatenator:
                 trans1d = 0 if column else -1
             else:
                 try:
-                    axis, ndmin, trans1d = (*(int(n) for n in directive.split(",")), *(axis, ndmin, trans1d)[directive.count(",") + 1 :])
+                    axis, ndmin, trans1d = (
+                        *(int(n) for n in directive.split(",")),
+                        *(axis, ndmin, trans1d)[directive.count(",") + 1 :],
+                    )
                 except ValueError:
                     raise ValueError(f"{self.name}: could not understand the directive {directive!r}") from None
         parts = []
@@ -639,7 +664,7 @@ def _compare_indices(comparison: Any, n: int, m: int, k: Any) -> Array:
     offset = convert(array_like(k, "diagonal offset"), dtype)
     rows = add_p.bind(reshape_p.bind(iota(dtype, n), new_sizes=(n, 1)), offset)
     columns = reshape_p.bind(iota(dtype, m), new_sizes=(1, m))
-    return comparison.bind(broadcast_to(rows, (n, m)), broadcast_to(columns, (n, m)))  # type: ignore[no-any-return]
+    return comparison.bind(broadcast_to(rows, (n, m)), broadcast_to(columns, (n, m)))
 
 
 def identity(n: Any, dtype: Any = None) -> Array:
@@ -676,7 +701,7 @@ def _triangle(name: str, m: Any, k: Any, lower: bool) -> Array:
         raise ValueError(f"{name} takes matrices, got an array of shape {x.shape} at {user_line()}")
     mask = _lower(x.shape[-2], x.shape[-1], k if lower else k - 1)
     zero = broadcast_to(ConcreteArray(x.dtype.type(0), x.weak_type), x.shape)
-    return select(mask, x, zero) if lower else select(mask, zero, x)  # type: ignore[no-any-return]
+    return select(mask, x, zero) if lower else select(mask, zero, x)
 
 
 def diag(v: Any, k: int = 0) -> Array:

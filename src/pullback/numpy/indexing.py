@@ -277,6 +277,8 @@ def _canonical_slice(s: slice, n: int) -> slice:
     start, stop, step = s.indices(n)
     if step == 1 and start == 0 and stop == n:
         return _FULL
+    if not range(start, stop, step):
+        return slice(0, 0, 1)  # a start of -1, below a backward range, would be read as the end
     return slice(start, stop if stop >= 0 else None, step)
 
 

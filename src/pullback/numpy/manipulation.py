@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import operator
 import re
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,9 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None, o
         sizes = _sizes(shape)
         return transpose(_reshape(transpose(x), sizes[::-1]))
     if order == "A":
-        raise NotImplementedError("reshape with order='A' depends on memory order, which Arrays do not have: use 'C' or 'F'")
+        raise NotImplementedError(
+            "reshape with order='A' depends on memory order, which Arrays do not have: use 'C' or 'F'"
+        )
     raise ValueError(f"reshape: order must be 'C' or 'F', got {order!r}")
 
 
@@ -64,7 +67,9 @@ def _sizes(shape: Any) -> Shape:
             return tuple([operator.index(n) for n in shape])
         return (operator.index(shape),)
     except TypeError as error:
-        raise TypeError(f"a shape is an integer or a sequence of concrete integers, got {shape!r} at {user_line()} ({error})") from None
+        raise TypeError(
+            f"a shape is an integer or a sequence of concrete integers, got {shape!r} at {user_line()} ({error})"
+        ) from None
 
 
 def _reshape(x: Array, shape: Any) -> Array:
@@ -79,7 +84,9 @@ def ravel(a: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
     del out_sharding
     x = a if isinstance(a, Array) else array_like(a, "ravel")
     if order == "K":
-        raise NotImplementedError("ravel with order='K' depends on memory order, which Arrays do not have: use 'C' or 'F'")
+        raise NotImplementedError(
+            "ravel with order='K' depends on memory order, which Arrays do not have: use 'C' or 'F'"
+        )
     if order != "C":
         return reshape(x, (x.size,), order)
     return x if x.ndim == 1 else reshape_p.bind(x, new_sizes=(x.size,))
@@ -175,7 +182,9 @@ def matrix_transpose(x: Any, /) -> Array:
     """The transposes of the matrices in the last two axes. Raises ValueError if there are not two axes."""
     x = array_like(x, "matrix_transpose")
     if x.ndim < 2:
-        raise ValueError(f"matrix_transpose takes an array of at least two dimensions, got shape {x.shape} at {user_line()}")
+        raise ValueError(
+            f"matrix_transpose takes an array of at least two dimensions, got shape {x.shape} at {user_line()}"
+        )
     return swapaxes(x, -1, -2)
 
 
@@ -191,8 +200,8 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Array:
 def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Array:
     """`a` with the axes `source` moved to the positions `destination`, the others in order."""
     x = array_like(a, "moveaxis")
-    sources = [source] if hasattr(source, "__index__") else list(source)  # type: ignore[arg-type, list-item]
-    targets = [destination] if hasattr(destination, "__index__") else list(destination)  # type: ignore[arg-type, list-item]
+    sources = [source] if hasattr(source, "__index__") else list(source)
+    targets = [destination] if hasattr(destination, "__index__") else list(destination)
     if len(sources) != len(targets):
         raise ValueError(f"moveaxis: source and destination differ in length: {len(sources)} and {len(targets)}")
     from_axes, to_axes = canonical_axes(sources, x.ndim), canonical_axes(targets, x.ndim)
@@ -209,7 +218,7 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Array:
     if not -x.ndim <= start <= x.ndim:
         raise ValueError(f"rollaxis: start={start} must be in [{-x.ndim}, {x.ndim}] for an array of shape {x.shape}")
     start = start + x.ndim if start < 0 else start
-    return move_axis(x, i, start - (start > i))  # type: ignore[no-any-return]
+    return move_axis(x, i, start - (start > i))
 
 
 def flip(m: Any, axis: int | Sequence[int] | None = None) -> Array:
@@ -265,7 +274,9 @@ def broadcast_to(array: Any, shape: Any, *, out_sharding: Any = None) -> Array:
     sizes = canonical_shape(shape)
     new = len(sizes) - x.ndim
     if new < 0:
-        raise ValueError(f"cannot broadcast an array of shape {x.shape} to a shape with fewer dimensions, {sizes}, at {user_line()}")
+        raise ValueError(
+            f"cannot broadcast an array of shape {x.shape} to a shape with fewer dimensions, {sizes}, at {user_line()}"
+        )
     for n, m in zip(x.shape, sizes[new:]):
         if n != m and n != 1:
             raise ValueError(f"an array of shape {x.shape} does not broadcast to shape {sizes}, at {user_line()}")
@@ -328,7 +339,7 @@ def _join(name: str, arrays: list[Array], axis: int | None, dtype: Any) -> Array
         sizes = a.shape
         if sizes[:axis] != before or sizes[axis + 1 :] != after or len(sizes) != len(shape):
             return lax_concatenate(arrays, axis)  # which says what is wrong
-    return concatenate_p.bind(*arrays, dimension=axis)  # type: ignore[no-any-return]
+    return concatenate_p.bind(*arrays, dimension=axis)
 
 
 def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Array:
@@ -361,7 +372,9 @@ def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Ar
     shape = tuple(rows[0].shape)
     for r in rows:
         if r.shape != shape:
-            raise ValueError(f"stack: all arrays must have one shape, got {', '.join(str(r.shape) for r in rows)} at {user_line()}")
+            raise ValueError(
+                f"stack: all arrays must have one shape, got {', '.join(str(r.shape) for r in rows)} at {user_line()}"
+            )
     i = canonical_axis(axis, len(shape) + 1)
     raised = (*shape[:i], 1, *shape[i:])
     return _join("stack", [reshape_p.bind(r, new_sizes=raised) for r in rows], i, dtype)
@@ -396,7 +409,9 @@ def dstack(tup: Any, dtype: Any = None) -> Array:
 def column_stack(tup: Any) -> Array:
     """Arrays side by side; vectors are columns."""
     arrays = _joined("column_stack", _stackable("column_stack", tup))
-    return _join("column_stack", [a if a.ndim >= 2 else reshape_p.bind(a, new_sizes=(a.size, 1)) for a in arrays], 1, None)
+    return _join(
+        "column_stack", [a if a.ndim >= 2 else reshape_p.bind(a, new_sizes=(a.size, 1)) for a in arrays], 1, None
+    )
 
 
 def block(arrays: Any) -> Array:
@@ -421,7 +436,7 @@ def block(arrays: Any) -> Array:
         return [leaf for item in x for leaf in leaves(item)] if isinstance(x, list) else [array_like(x, "block")]
 
     levels = depth(arrays)
-    rank = max(levels, max(x.ndim for x in leaves(arrays)))
+    rank = max(levels, *(x.ndim for x in leaves(arrays)))
 
     def joined(x: Any, level: int) -> Array:
         if level == levels:
@@ -446,7 +461,7 @@ def _split(name: str, ary: Any, indices_or_sections: Any, axis: int, equal: bool
     n = x.shape[axis]
     if isinstance(indices_or_sections, (tuple, list)) or getattr(indices_or_sections, "ndim", 0) > 0:
         bounds = [0, *(operator.index(i) for i in indices_or_sections), n]
-        if any(a > b for a, b in zip(bounds, bounds[1:])):
+        if any(a > b for a, b in pairwise(bounds)):
             raise ValueError(f"{name}: indices must increase from 0 to {n}, got {bounds[1:-1]} at {user_line()}")
     else:
         count = operator.index(indices_or_sections)
@@ -454,9 +469,11 @@ def _split(name: str, ary: Any, indices_or_sections: Any, axis: int, equal: bool
             raise ValueError(f"{name}: the number of sections must be positive, got {count} at {user_line()}")
         quotient, rest = divmod(n, count)
         if rest and equal:
-            raise ValueError(f"{name}: {n} elements along axis {axis} do not divide equally into {count}; the rest is {rest}, at {user_line()}")
+            raise ValueError(
+                f"{name}: {n} elements along axis {axis} do not divide equally into {count}; the rest is {rest}, at {user_line()}"
+            )
         bounds = [i * quotient + min(i, rest) for i in range(count + 1)]
-    return [slice_in_dim(x, a, b, 1, axis) for a, b in zip(bounds, bounds[1:])]
+    return [slice_in_dim(x, a, b, 1, axis) for a, b in pairwise(bounds)]
 
 
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
@@ -516,9 +533,11 @@ def tile(A: Any, reps: Any) -> Array:
     # Each axis of length n becomes two, the first new, of length `count`.
     doubled = tuple(n for pair in zip(counts, sizes) for n in pair)
     spread = broadcast_in_dim_p.bind(
-        reshape_p.bind(x, new_sizes=sizes) if x.ndim < rank else x, shape=doubled, broadcast_dimensions=tuple(range(1, 2 * rank, 2))
+        reshape_p.bind(x, new_sizes=sizes) if x.ndim < rank else x,
+        shape=doubled,
+        broadcast_dimensions=tuple(range(1, 2 * rank, 2)),
     )
-    return reshape_p.bind(spread, new_sizes=tuple(c * n for c, n in zip(counts, sizes)))  # type: ignore[no-any-return]
+    return reshape_p.bind(spread, new_sizes=tuple(c * n for c, n in zip(counts, sizes)))
 
 
 def repeat(
@@ -542,7 +561,9 @@ def repeat(
     if not dtypes.is_integer(counts.dtype):
         raise TypeError(f"repeat: repeats must be integers, got {dtypes.name(counts.dtype)} at {user_line()}")
     if counts.ndim > 1 or (counts.ndim == 1 and counts.shape[0] not in (1, n)):
-        raise ValueError(f"repeat: repeats of shape {counts.shape} do not fit axis {axis} of shape {x.shape}, at {user_line()}")
+        raise ValueError(
+            f"repeat: repeats of shape {counts.shape} do not fit axis {axis} of shape {x.shape}, at {user_line()}"
+        )
     known = counts.concrete() if isinstance(counts, Tracer) else counts
     if known is None:
         if total_repeat_length is None:
@@ -553,9 +574,11 @@ def repeat(
         (count,) = canonical_shape(int(np.asarray(known).reshape(())), "repeats")
         shape = tuple(x.shape)
         spread = broadcast_in_dim_p.bind(
-            x, shape=(*shape[: axis + 1], count, *shape[axis + 1 :]), broadcast_dimensions=tuple(i + (i > axis) for i in range(x.ndim))
+            x,
+            shape=(*shape[: axis + 1], count, *shape[axis + 1 :]),
+            broadcast_dimensions=tuple(i + (i > axis) for i in range(x.ndim)),
         )
-        return reshape_p.bind(spread, new_sizes=(*shape[:axis], n * count, *shape[axis + 1 :]))  # type: ignore[no-any-return]
+        return reshape_p.bind(spread, new_sizes=(*shape[:axis], n * count, *shape[axis + 1 :]))
     chosen = np.repeat(np.arange(n), times.reshape(-1) if times.size == n else np.broadcast_to(times, (n,)))
     if total_repeat_length is not None:
         short = total_repeat_length - len(chosen)
@@ -566,7 +589,9 @@ def repeat(
 def _unknown_repeats(counts: Array) -> Exception:
     from pullback.core.errors import ConcretizationTypeError
 
-    return ConcretizationTypeError(counts, "`repeat` makes an array whose length depends on `repeats`: give `total_repeat_length`.")
+    return ConcretizationTypeError(
+        counts, "`repeat` makes an array whose length depends on `repeats`: give `total_repeat_length`."
+    )
 
 
 def _repeat_traced(x: Array, counts: Array, axis: int, length: int) -> Array:
@@ -575,19 +600,19 @@ def _repeat_traced(x: Array, counts: Array, axis: int, length: int) -> Array:
     # Place j of the result holds element i where i is the number of elements whose repetitions end at or before j.
     ends = cumsum(counts, 0)
     places = broadcast_in_dim_p.bind(iota(ends.dtype, length), shape=(length, ends.shape[0]), broadcast_dimensions=(0,))
-    return take(x, _number_true(ge_p.bind(places, broadcast_to(ends, places.shape))), axis=axis, mode="clip")  # type: ignore[no-any-return]
+    return take(x, _number_true(ge_p.bind(places, broadcast_to(ends, places.shape))), axis=axis, mode="clip")
 
 
 def _number_true(table: Array) -> Array:
     """How many are true in each row."""
-    return reduce_sum_p.bind(convert(table, dtypes.int32), axes=(1,))  # type: ignore[no-any-return]
+    return reduce_sum_p.bind(convert(table, dtypes.int32), axes=(1,))
 
 
 def _take(x: Array, chosen: Any, axis: int) -> Array:
     """The elements numbered `chosen` (a NumPy array) along `axis`."""
     from pullback.numpy.indexing import take
 
-    return take(x, ConcreteArray(np.asarray(chosen, np.int32)), axis=axis, mode="clip")  # type: ignore[no-any-return]
+    return take(x, ConcreteArray(np.asarray(chosen, np.int32)), axis=axis, mode="clip")
 
 
 def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
@@ -600,14 +625,22 @@ def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
     """
     x = array_like(a, "roll")
     if axis is None:
-        shifts = unstack(shift) if getattr(shift, "ndim", 0) == 1 else shift if isinstance(shift, (tuple, list)) else [shift]
+        shifts = (
+            unstack(shift) if getattr(shift, "ndim", 0) == 1 else shift if isinstance(shift, (tuple, list)) else [shift]
+        )
         flat = ravel(x)
         for s in shifts:
             flat = _roll(flat, s, 0)
-        return reshape_p.bind(flat, new_sizes=tuple(x.shape))  # type: ignore[no-any-return]
+        return reshape_p.bind(flat, new_sizes=tuple(x.shape))
     axes = list(axis) if isinstance(axis, (tuple, list)) else [axis]
     axes = [canonical_axis(i, x.ndim) for i in axes]
-    shifts = list(unstack(shift)) if getattr(shift, "ndim", 0) == 1 else list(shift) if isinstance(shift, (tuple, list)) else [shift]
+    shifts = (
+        list(unstack(shift))
+        if getattr(shift, "ndim", 0) == 1
+        else list(shift)
+        if isinstance(shift, (tuple, list))
+        else [shift]
+    )
     if len(shifts) == 1 and len(axes) > 1:
         shifts = shifts * len(axes)
     elif len(axes) == 1 and len(shifts) > 1:
@@ -673,7 +706,9 @@ def _truth(x: Any, name: str) -> Array:
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Array:
     """Of each place, the element of the choice whose condition is the first that is true, or of `default`."""
     if len(condlist) != len(choicelist):
-        raise ValueError(f"select: as many choices as conditions are needed, got {len(condlist)} conditions and {len(choicelist)} choices")
+        raise ValueError(
+            f"select: as many choices as conditions are needed, got {len(condlist)} conditions and {len(choicelist)} choices"
+        )
     if len(condlist) == 0:
         raise ValueError("select: the lists must not be empty")
     *choices, out = promote("select", *choicelist, default)
@@ -743,7 +778,11 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
     new = _raised_to_1(new) if new.ndim == 0 else new
     if single:
         # As NumPy has it: `values` for one index has the inserted axis first.
-        new = move_axis(new if new.ndim >= x.ndim else reshape_p.bind(new, new_sizes=(1,) * (x.ndim - new.ndim) + tuple(new.shape)), 0, axis)
+        new = move_axis(
+            new if new.ndim >= x.ndim else reshape_p.bind(new, new_sizes=(1,) * (x.ndim - new.ndim) + tuple(new.shape)),
+            0,
+            axis,
+        )
     elif new.ndim < x.ndim:
         new = reshape_p.bind(new, new_sizes=(1,) * (x.ndim - new.ndim) + tuple(new.shape))
     at = at.reshape(-1).astype(np.int64)
@@ -781,7 +820,9 @@ def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices
             raise ValueError(f"delete: indices must be integers or booleans, got {obj.dtype} at {user_line()}")
         elif obj.size and not (-n <= obj.min() and obj.max() < n):
             error = IndexError if obj.ndim else ValueError
-            raise error(f"delete: index {obj.tolist()} is out of bounds for axis {axis} with size {n}, at {user_line()}")
+            raise error(
+                f"delete: index {obj.tolist()} is out of bounds for axis {axis} with size {n}, at {user_line()}"
+            )
     kept = np.ones(n, bool)
     kept[obj] = False
     return _take(x, np.flatnonzero(kept), axis)
@@ -797,7 +838,7 @@ def _delete_traced(x: Array, at: Array, axis: int) -> Array:
     kept = iota(at.dtype, n - at.shape[0])
     # The j-th element kept is preceded by those deleted: the i-th (sorted) one is if at[i] - i <= j.
     before = ge_p.bind(*broadcast_arrays(expand_dims(kept, 1), at - iota(at.dtype, at.shape[0])))
-    return take(x, kept + convert(_number_true(before), kept.dtype), axis=axis, mode="clip")  # type: ignore[no-any-return]
+    return take(x, kept + convert(_number_true(before), kept.dtype), axis=axis, mode="clip")
 
 
 def trim_zeros(filt: Any, trim: str = "fb", axis: int | Sequence[int] | None = None) -> Array:
@@ -807,7 +848,13 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: int | Sequence[int] | None = N
     for i in canonical_axes(axis, x.ndim):
         places, n = present[i], x.shape[i]
         start, stop = (int(places.min()), int(places.max()) + 1) if places.size else (n, n)
-        x = slice_in_dim(x, start if "f" in trim.lower() else 0, stop if "b" in trim.lower() and places.size else (start if not places.size else n), 1, i)
+        x = slice_in_dim(
+            x,
+            start if "f" in trim.lower() else 0,
+            stop if "b" in trim.lower() and places.size else (start if not places.size else n),
+            1,
+            i,
+        )
     return x
 
 
@@ -824,14 +871,16 @@ def _pairs(name: str, value: Any, ndim: int) -> list[tuple[Any, Any]]:
     """A (before, after) pair for each axis from a scalar, a pair, or a sequence of one or `ndim` pairs."""
     try:
         table = np.asarray(value, dtype=object)
-        return [tuple(row) for row in np.broadcast_to(_checked_pairs(name, table, ndim), (ndim, 2)).tolist()]  # type: ignore[misc]
+        return [tuple(row) for row in np.broadcast_to(_checked_pairs(name, table, ndim), (ndim, 2)).tolist()]
     except ValueError as error:
         raise ValueError(f"pad: {error}") from None
 
 
 def _checked_pairs(name: str, table: Any, ndim: int) -> Any:
     if table.shape not in ((), (1,), (2,), (1, 2), (ndim, 2)):
-        raise ValueError(f"{name} of shape {table.shape} does not fit {ndim} dimensions: give a number, a pair, or a pair for each axis")
+        raise ValueError(
+            f"{name} of shape {table.shape} does not fit {ndim} dimensions: give a number, a pair, or a pair for each axis"
+        )
     return table
 
 
@@ -870,11 +919,15 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Ar
 
 def _pad_constant(x: Array, widths: list[tuple[int, int]], values: Any) -> Array:
     if isinstance(values, Array) or not isinstance(values, (list, tuple, np.ndarray)):
-        fill = broadcast_to(convert(array_like(values, "pad"), x.dtype, x.weak_type), (x.ndim, 2)) if getattr(values, "ndim", 0) else None
+        fill = (
+            broadcast_to(convert(array_like(values, "pad"), x.dtype, x.weak_type), (x.ndim, 2))
+            if getattr(values, "ndim", 0)
+            else None
+        )
         if fill is None:
             value = convert(array_like(values, "pad"), x.dtype, x.weak_type)
             return lax_pad(x, value, tuple((lo, hi, 0) for lo, hi in widths)) if x.ndim else x
-        pairs = [(fill[i, 0], fill[i, 1]) for i in range(x.ndim)]  # type: ignore[index]
+        pairs = [(fill[i, 0], fill[i, 1]) for i in range(x.ndim)]
     else:
         pairs = _pairs("constant_values", values, x.ndim)
     for i, ((lo, hi), (before, after)) in enumerate(zip(widths, pairs)):
@@ -896,7 +949,7 @@ def _pad_by_index(x: Array, widths: list[tuple[int, int]], mode: str, reflect_ty
         if n == 0:
             raise ValueError(f"pad: mode {mode!r} cannot pad the empty axis {i} of shape {x.shape}, at {user_line()}")
         period = n - 1 if mode == "reflect" else n
-        padded = _take(x, np.pad(np.arange(n), (lo, hi), mode=mode), i)  # type: ignore[call-overload]
+        padded = _take(x, np.pad(np.arange(n), (lo, hi), mode=mode), i)
         if reflect_type == "odd" and mode in ("reflect", "symmetric") and period:
             # Each reflection is in a point (an end of the row), so that with every block of `period` places the row goes on rising by
             # last - first: blocks of even number q are x + q (last - first), the others 2 last - x + (q - 1) (last - first).
@@ -923,12 +976,26 @@ def _pad_ramp(x: Array, widths: list[tuple[int, int]], end_values: Any) -> Array
         n = x.shape[i]
         parts = [x]
         if lo or hi:
-            edges = [slice_in_dim(x, j, j + 1, 1, i) if n else zeros([1 if k == i else m for k, m in enumerate(x.shape)], x.dtype) for j in (0, n - 1)]
+            edges = [
+                slice_in_dim(x, j, j + 1, 1, i)
+                if n
+                else zeros([1 if k == i else m for k, m in enumerate(x.shape)], x.dtype)
+                for j in (0, n - 1)
+            ]
             edges = [squeeze(edge, i) for edge in edges]
             if lo:
-                parts.insert(0, linspace(convert(array_like(before, "pad"), x.dtype), edges[0], lo, False, dtype=x.dtype, axis=i))
+                parts.insert(
+                    0, linspace(convert(array_like(before, "pad"), x.dtype), edges[0], lo, False, dtype=x.dtype, axis=i)
+                )
             if hi:
-                parts.append(flip(linspace(convert(array_like(after, "pad"), x.dtype), edges[1], hi, False, dtype=x.dtype, axis=i), i))
+                parts.append(
+                    flip(
+                        linspace(
+                            convert(array_like(after, "pad"), x.dtype), edges[1], hi, False, dtype=x.dtype, axis=i
+                        ),
+                        i,
+                    )
+                )
         x = _join("pad", parts, i, x.dtype) if len(parts) > 1 else x
     return x
 
@@ -958,7 +1025,11 @@ def _pad_statistic(x: Array, widths: list[tuple[int, int]], mode: str, stat_leng
         start = value(slice_in_dim(x, 0, n if before is None else min(before, n), 1, i), i)
         end = value(slice_in_dim(x, 0 if after is None else max(n - after, 0), n, 1, i), i)
         shape = tuple(x.shape)
-        parts = [broadcast_to(start, (*shape[:i], lo, *shape[i + 1 :])), x, broadcast_to(end, (*shape[:i], hi, *shape[i + 1 :]))]
+        parts = [
+            broadcast_to(start, (*shape[:i], lo, *shape[i + 1 :])),
+            x,
+            broadcast_to(end, (*shape[:i], hi, *shape[i + 1 :])),
+        ]
         x = lax_concatenate(parts, i)
     return x
 
@@ -984,7 +1055,7 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
         mapped = vmap(mapped, in_axes=1, out_axes=-1)
     for _ in range(i):
         mapped = vmap(mapped, in_axes=0, out_axes=0)
-    return mapped(x)  # type: ignore[no-any-return]
+    return mapped(x)
 
 
 def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Array:
@@ -1009,12 +1080,15 @@ def _parse_signature(signature: str) -> tuple[list[tuple[str, ...]], list[tuple[
     if not _SIGNATURE.match(signature):
         raise ValueError(f"vectorize: not a valid signature: {signature!r} (an example: '(n,m),(m)->(n)')")
     inputs, outputs = (
-        [tuple(re.findall(r"[^()\s,]+", group)) for group in re.findall(r"\(([^()]*)\)", side)] for side in signature.split("->")
+        [tuple(re.findall(r"[^()\s,]+", group)) for group in re.findall(r"\(([^()]*)\)", side)]
+        for side in signature.split("->")
     )
     return inputs, outputs
 
 
-def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = frozenset(), signature: str | None = None) -> Callable[..., Any]:
+def vectorize(
+    pyfunc: Callable[..., Any], *, excluded: Any = frozenset(), signature: str | None = None
+) -> Callable[..., Any]:
     """A function of arrays that applies `pyfunc` over leading axes, which broadcast, by `vmap`.
 
     `signature` gives the core dimensions that `pyfunc` sees, as in "(n,m),(m)->(n)"; scalars by default. Arguments whose number or name is
@@ -1035,12 +1109,17 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = frozenset(), signat
 
     vectorized.__name__ = getattr(pyfunc, "__name__", "vectorized")
     vectorized.__doc__ = f"Vectorized version of {vectorized.__name__}.\n\n{pyfunc.__doc__ or ''}"
-    vectorized.__wrapped__ = pyfunc  # type: ignore[attr-defined]
+    vectorized.__wrapped__ = pyfunc
     return vectorized
 
 
 def _vectorized(
-    pyfunc: Callable[..., Any], excluded: Any, parsed: Any, signature: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    pyfunc: Callable[..., Any],
+    excluded: Any,
+    parsed: Any,
+    signature: str | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Any:
     from pullback.transforms.vmap import vmap
 
@@ -1135,7 +1214,7 @@ def packbits(a: Any, axis: int | None = None, bitorder: str = "big") -> Array:
         bits = lax_pad(bits, like(0, bits), ((0, 0, 0),) * (bits.ndim - 1) + ((0, rest, 0),))
     bits = reshape_p.bind(bits, new_sizes=(*bits.shape[:-1], bits.shape[-1] // 8, 8))
     packed = reduce_sum_p.bind(bits << ConcreteArray(places), axes=(bits.ndim - 1,))
-    return move_axis(packed, x.ndim - 1, axis)  # type: ignore[no-any-return]
+    return move_axis(packed, x.ndim - 1, axis)
 
 
 def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitorder: str = "big") -> Array:
@@ -1156,7 +1235,7 @@ def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitord
             bits = lax_pad(bits, like(0, bits), ((0, 0, 0),) * (bits.ndim - 1) + ((0, count - n, 0),))
         else:
             bits = slice_in_dim(bits, 0, count if count >= 0 else max(n + count, 0), 1, bits.ndim - 1)
-    return move_axis(bits, x.ndim - 1, axis)  # type: ignore[no-any-return]
+    return move_axis(bits, x.ndim - 1, axis)
 
 
 __all__ = [

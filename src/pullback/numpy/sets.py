@@ -219,48 +219,48 @@ def intersect1d(
     Padding, with `size`, is `fill_value` (the smallest common element, if None) with indices out of bounds.
     """
     a, b = (_flat(x) for x in promote("intersect1d", ar1, ar2))
-    if assume_unique:
-        index_a, index_b = iota(dtypes.default_dtype(int), a.shape[0]), iota(dtypes.default_dtype(int), b.shape[0])
-        values_a, values_b = a, b
-    elif size is None:
-        values_a, index_a = unique(a, return_index=True)
-        values_b, index_b = unique(b, return_index=True)
-    else:
-        values_a, index_a, values_b, index_b = *_unique_padded(a), *_unique_padded(b)
-    union = concatenate([values_a, values_b])
-    positions = concatenate([index_a, u.add(index_b, a.shape[0])])
-    union, positions = sort_p.bind(union, positions, dimension=0, is_stable=True, num_keys=1)
-    # A common element stands beside its twin, its occurrence in `ar1` first. Padding of either array stands beside its own kind.
-    twins = u.equal(union[1:], union[:-1])
-    twins = u.logical_and(twins, u.logical_and(u.less(positions[:-1], a.shape[0]), u.greater_equal(positions[1:], a.shape[0])))
-    twins = u.logical_and(twins, u.less(positions[1:], a.shape[0] + b.shape[0]))
-    fill: Any = fill_value
-    if fill is None:
-        fill = _first_true(twins, union)
+    n = a.shape[0]
+    (values_a, index_a, new_a), (values_b, index_b, new_b) = (_marked(x, assume_unique) for x in (a, b))
+    # Among equal elements, the one from `ar1` comes first, then its twin from `ar2`, then repetitions.
+    order = concatenate([select(new_a, *_ints(0, 2)), select(new_b, *_ints(1, 2))])
+    union, order, positions = sort_p.bind(
+        concatenate([values_a, values_b]), order, concatenate([index_a, index_b]), dimension=0, is_stable=True, num_keys=2
+    )
+    is_pair = u.logical_and(u.equal(order[:-1], 0), u.equal(order[1:], 1))
+    twins = u.logical_and(u.equal(union[1:], union[:-1]), is_pair)
+    fill = _first_true(twins, union) if fill_value is None else fill_value
     values, index = _selected("intersect1d", union[:-1], twins, size, fill)
     if not return_indices:
         return values
     m = twins.shape[0]
-    here, there = (
-        select(u.less(index, m), take(part, u.minimum(index, m - 1)), ConcreteArray(np.array(beyond, part.dtype))) if m else index
-        for part, beyond in ((positions[:-1], a.shape[0]), (u.subtract(positions[1:], a.shape[0]), b.shape[0]))
-    )
+    if not m:
+        return values, index, index
+    found = u.less(index, m)
+    place = u.minimum(index, m - 1)
+    here = select(found, take(positions, place), *_ints(n))
+    there = select(found, take(positions, u.add(place, 1)), *_ints(b.shape[0]))
     return values, here, there
 
 
-def _unique_padded(x: Array) -> tuple[Array, Array]:
-    """As many elements of `x` as it has: the distinct ones with their first indices, then repeats with the index len(x)."""
+def _ints(*values: int) -> list[Array]:
+    return [ConcreteArray(np.array(v, dtypes.default_dtype(int))) for v in values]
+
+
+def _marked(x: Array, assume_unique: bool) -> tuple[Array, Array, Array]:
+    """The elements of `x`, the index of each, and whether it is the first of its kind."""
+    if assume_unique:
+        return x, iota(dtypes.default_dtype(int), x.shape[0]), ConcreteArray(np.ones(x.shape, np.bool_))
     new, order = _sorted_rows(x, True)
-    values = take(x, order)
-    return values, select(new, order, ConcreteArray(np.array(2 * 10**9, order.dtype)))
+    return take(x, order), order, new
 
 
 def _first_true(mask: Array, values: Array) -> Any:
-    """The first of `values` where `mask` is true; the first one, if there is none."""
+    """The first of `values` where `mask` is true; 0 if there is none."""
     if not mask.shape[0]:
         return 0
     (first,) = nonzero(mask, size=1, fill_value=0)
-    return take(values, first)[0]
+    zero = ConcreteArray(np.zeros((), values.dtype))
+    return select(reduce_any(mask), take(values, first)[0], zero)  # type: ignore[index]
 
 
 def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None) -> Array:

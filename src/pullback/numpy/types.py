@@ -13,9 +13,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from pullback.core import dtypes
+from pullback.core import config, dtypes
 from pullback.core.array import Array
-from pullback.core.dtypes import issubdtype, promote_pair
+from pullback.core.dtypes import promote_pair
 from pullback.numpy.creation import array
 
 # ---- scalar types -----------------------------------------------------------------------------------------------
@@ -132,11 +132,9 @@ def promote_types(a: Any, b: Any) -> np.dtype[Any]:
     >>> promote_types("int32", "float16")
     dtype('float16')
     """
-    found, weak = promote_pair(*_typing(a), *_typing(b))
-    # `promote_pair` shrinks to 32 bits while enable_x64 is off; this question is about the types as they are named.
-    named = (_typing(a)[0], _typing(b)[0])
-    wide = dtypes._LATTICE_CACHE[(_typing(a)[0], _typing(a)[1], _typing(b)[0], _typing(b)[1])][0]
-    return wide if found in named or weak or wide != found else found
+    # The types as they are named: not shrunk to 32 bits.
+    with config.enable_x64(True):
+        return promote_pair(*_typing(a), *_typing(b))[0]
 
 
 def result_type(*args: Any) -> np.dtype[Any]:
@@ -145,12 +143,21 @@ def result_type(*args: Any) -> np.dtype[Any]:
     >>> result_type(int8, 2), result_type(1, 2.0)
     (dtype('int8'), dtype('float32'))
     """
-    return dtypes.result_type(*args)  # type: ignore[no-any-return]
+    return dtypes.result_type(*args)
 
 
 def can_cast(from_: Any, to: Any, casting: Any = "safe") -> builtins.bool:
     """Whether a cast between the types can be done under NumPy's rule `casting`."""
     return builtins.bool(np.can_cast(_dtype_of(from_), np.dtype(to), casting))
+
+
+def issubdtype(arg1: Any, arg2: Any) -> builtins.bool:
+    """Whether the type `arg1` is `arg2` or of the kind `arg2`, as `floating`; bfloat16, float8 and int4 are of theirs.
+
+    >>> issubdtype(bfloat16, floating)
+    True
+    """
+    return dtypes.issubdtype(arg1, arg2)
 
 
 _KINDS_BY_NAME = {

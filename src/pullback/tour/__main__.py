@@ -21,8 +21,8 @@ from pullback.tour.notebook import Measurement, Notebook, Result
 INTRODUCTION = """\
 Two documents introduce automatic differentiation in JAX: a tutorial and the Autodiff Cookbook. Here their code runs unchanged, with \
 `import jax` meaning Pullback, and every value they print is compared. A value is shown with the documented one below it where the \
-digits differ (the documents come from releases that differ in the last ones); "apart" is the largest relative difference. Times are \
-medians, for one call, without compilation, on {machine}."""
+digits differ (the documents come from releases that differ in the last ones); "apart" is the largest relative difference. Times \
+are for one call (medians), without compilation, on {machine}."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,4 +95,8 @@ def _section(notebook: Notebook, section: Section) -> tuple[list[Result], list[M
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

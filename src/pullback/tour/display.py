@@ -8,11 +8,11 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from pullback.tour.documents import Cell, Document, Section, number_spans
+from pullback.tour.documents import EXACT, RELATIVE_TOLERANCE, Cell, Document, Section, number_spans
 from pullback.tour.notebook import Measurement, Result
 
 #: Longer values are shown by their first numbers.
-VALUE_WIDTH = 40
+VALUE_WIDTH = 44
 
 
 class Display(Protocol):
@@ -62,19 +62,24 @@ def one_line(text: str, width: int) -> str:
     return text[: fitting[-1]] + tail if fitting else textwrap.shorten(text, width, placeholder=" …")
 
 
-def value_lines(result: Result, width: int) -> tuple[str, str | None]:
-    """Our value, and the documented one if it reads differently."""
-    ours, documented = one_line(result.text, width), one_line(result.value.documented, width)
-    if result.agrees and documented == "None":
-        return "no error", None
-    return ours, None if ours == documented and result.agrees else documented
+def value_lines(result: Result) -> tuple[str, str | None]:
+    """Our value, and the documented one if its digits are others."""
+    value, ours = result.value, one_line(result.text, VALUE_WIDTH)
+    if result.agrees and result.difference == 0:
+        return ("no error" if value.documented == "None" else ours), None
+    return ours, one_line(value.documented, VALUE_WIDTH) + ("  (exact)" if value.origin == EXACT else "")
 
 
 def apart(result: Result) -> str:
     """How far the values are apart."""
     if not result.agrees:
         return "differs"
-    return "equal" if result.difference == 0 else f"{result.difference:.0e}" + ("*" if result.value.note else "")
+    return "equal" if result.difference == 0 else f"{result.difference:.0e}" + ("*" if _needs_note(result) else "")
+
+
+def _needs_note(result: Result) -> bool:
+    """Whether the values agree only because of the tolerance of their own."""
+    return result.agrees and result.difference > RELATIVE_TOLERANCE
 
 
 def time_of(result: Result) -> str:
@@ -83,7 +88,7 @@ def time_of(result: Result) -> str:
 
 def notes(results: Sequence[Result]) -> list[str]:
     """Explanations of the values marked *."""
-    return [f"* {note}" for note in dict.fromkeys(r.value.note for r in results if r.value.note)]
+    return [f"* {note}" for note in dict.fromkeys(r.value.note for r in results if _needs_note(r))]
 
 
 def spread(measurement: Measurement) -> str:
@@ -97,9 +102,9 @@ def spread(measurement: Measurement) -> str:
 
 
 class PlainDisplay:
-    """Aligned text without colours, 110 columns wide."""
+    """Aligned text without colours, 112 columns wide."""
 
-    WIDTH, COMPUTED = 110, 46
+    WIDTH, COMPUTED = 112, 44
 
     def introduction(self, text: str) -> None:
         self._write("Pullback: a tour of automatic differentiation", "")
@@ -123,10 +128,10 @@ class PlainDisplay:
         if results:
             self._row("computed", "value", "apart", "time")
         for result in results:
-            ours, documented = value_lines(result, VALUE_WIDTH)
+            ours, documented = value_lines(result)
             lines = textwrap.wrap(result.value.expression, self.COMPUTED - 2, subsequent_indent="  ")
             self._row(lines[0], ours, apart(result), time_of(result))
-            values = [] if documented is None else [f"{documented}  (document)"]
+            values = [] if documented is None else [documented]
             for i in range(max(len(lines) - 1, len(values))):
                 self._row(lines[i + 1] if i + 1 < len(lines) else "", values[i] if i < len(values) else "", "", "")
         if measurements:
@@ -220,7 +225,7 @@ class RichDisplay:
         table.add_column("apart")
         table.add_column("time", justify="right", no_wrap=True)
         for result in results:
-            ours, documented = value_lines(result, VALUE_WIDTH)
+            ours, documented = value_lines(result)
             value = Text(ours, style="" if result.agrees else "red")
             if documented is not None:
                 value.append(f"\n{documented}", style="dim")

@@ -1,0 +1,258 @@
+"""Polynomials as arrays of coefficients, highest degree first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.errors import ConcretizationTypeError, user_line
+from pullback.core.trace import Tracer
+from pullback.lax.arrangement import pad
+from pullback.lax.selection import select
+from pullback.lax.shape import convert, reshape_p
+from pullback.numpy import linalg, ufuncs
+from pullback.numpy.contraction import dot
+from pullback.numpy.creation import array, diag, ones, zeros
+from pullback.numpy.indexing import take
+from pullback.numpy.manipulation import broadcast_to, concatenate
+from pullback.numpy.promotion import array_like, promote, promote_inexact
+from pullback.numpy.reductions import cumsum, sum
+from pullback.numpy.signal import convolve
+from pullback.numpy.sorting import argsort
+
+
+def _padded(p: Array, before: int, after: int) -> Array:
+    return pad(p, ConcreteArray(np.zeros((), p.dtype)), [(before, after, 0)]) if before or after else p
+
+
+def _leading_zeros(name: str, p: Array, option: str) -> int:
+    """How many of the first coefficients are zero; they must be known."""
+    known = p.concrete() if isinstance(p, Tracer) else p
+    if known is None:
+        raise ConcretizationTypeError(p, f"{name} leaves out zero coefficients, which must be known: use {option}.")
+    nonzero = np.flatnonzero(np.asarray(known._value))  # type: ignore[attr-defined]
+    return int(nonzero[0]) if nonzero.size else p.shape[0]
+
+
+def polyval(p: Any, x: Any, *, unroll: int = 16) -> Array:
+    """The polynomial with coefficients `p` (along its first axis) at `x`, by Horner's rule.
+
+    >>> int(polyval(np.array([1, 2, 3]), 2))
+    11
+    """
+    del unroll
+    p, x = promote("polyval", p, x)
+    value = zeros(np.broadcast_shapes(p.shape[1:], x.shape), x.dtype)
+    for i in range(p.shape[0]):
+        value = value * x + p[i]  # type: ignore[operator, index]
+    return value
+
+
+def _aligned(name: str, a: Any, b: Any) -> tuple[Array, Array]:
+    a, b = promote(name, a, b)
+    length = max(a.shape[0], b.shape[0])
+    return _padded(a, length - a.shape[0], 0), _padded(b, length - b.shape[0], 0)
+
+
+def polyadd(a1: Any, a2: Any) -> Array:
+    """The sum of two polynomials."""
+    return ufuncs.add(*_aligned("polyadd", a1, a2))
+
+
+def polysub(a1: Any, a2: Any) -> Array:
+    """The difference of two polynomials."""
+    return ufuncs.subtract(*_aligned("polysub", a1, a2))
+
+
+def polymul(a1: Any, a2: Any, *, trim_leading_zeros: bool = False) -> Array:
+    """The product of two polynomials, in floating point; with `trim_leading_zeros`, those of the factors are left out.
+
+    >>> polymul(np.array([1.0, 2.0]), np.array([1.0, 3.0])).tolist()
+    [1.0, 5.0, 6.0]
+    """
+    a, b = promote_inexact("polymul", a1, a2)
+    if trim_leading_zeros:
+        a, b = (p[min(_leading_zeros("polymul", p, "trim_leading_zeros=False"), p.shape[0] - 1) :] for p in (a, b))  # type: ignore[index]
+    return convolve(a, b)
+
+
+def polydiv(u: Any, v: Any, *, trim_leading_zeros: bool = False) -> tuple[Array, Array]:
+    """Quotient and remainder of polynomials; the remainder is as long as `u`, unless `trim_leading_zeros`."""
+    u, v = promote_inexact("polydiv", u, v)
+    m, n = u.shape[0] - 1, v.shape[0] - 1
+    if m < n:
+        quotient, remainder = zeros(1, u.dtype), u
+    else:
+        rest, quotients = u, []
+        for k in range(m - n + 1):
+            factor = rest[k] / v[0]  # type: ignore[index]
+            quotients.append(reshape_p.bind(factor, new_sizes=(1,)))
+            rest = rest - _padded(factor * v, k, m - n - k)  # type: ignore[operator]
+        quotient, remainder = concatenate(quotients), rest
+    if trim_leading_zeros:
+        remainder = remainder[_leading_zeros("polydiv", remainder, "trim_leading_zeros=False") :]  # type: ignore[index]
+    return quotient, remainder
+
+
+def polyder(p: Any, m: int = 1) -> Array:
+    """The `m`-th derivative of a polynomial, in floating point."""
+    (p,) = promote_inexact("polyder", p)
+    if m < 0:
+        raise ValueError("Order of derivative must be positive")
+    if m == 0:
+        return p
+    degrees = np.arange(p.shape[0] - 1, m - 1, -1, dtype=np.float64)
+    factors = np.prod(degrees[:, None] - np.arange(m), axis=1)
+    return p[: max(p.shape[0] - m, 0)] * ConcreteArray(factors.astype(p.dtype))  # type: ignore[index, no-any-return]
+
+
+def polyint(p: Any, m: int = 1, k: Any = None) -> Array:
+    """The `m`-th antiderivative of a polynomial, with the constants of integration `k` (one for all, or one each; 0 by default)."""
+    p, constants = promote_inexact("polyint", p, 0 if k is None else k)
+    if m < 0:
+        raise ValueError("Order of integral must be positive (see polyder)")
+    if constants.size not in (1, m) or len(constants.shape) > 1:
+        raise ValueError(f"k must be a scalar or a rank-1 array of length 1 or m={m}; got shape {constants.shape}, at {user_line()}")
+    if m == 0:
+        return p
+    coefficients = concatenate([p, broadcast_to(constants, (m,))])
+    # The coefficient of x^d is integrated until it has degree d + m; the constants start in the places they end in.
+    n = p.shape[0]
+    degrees = np.concatenate([np.arange(n - 1, -1, -1) + m, np.arange(m - 1, -1, -1)]).astype(np.float64)
+    times = np.concatenate([np.full(n, m), np.arange(m - 1, -1, -1)])
+    divisors = np.array([np.prod(d - np.arange(t)) for d, t in zip(degrees, times)])
+    return coefficients / ConcreteArray(divisors.astype(p.dtype))  # type: ignore[operator, no-any-return]
+
+
+def poly(seq_of_zeros: Any) -> Array:
+    """The monic polynomial with the given zeros, or the characteristic polynomial of a square matrix.
+
+    >>> poly(np.array([1.0, 2.0])).tolist()
+    [1.0, -3.0, 2.0]
+    """
+    (zeros_,) = promote_inexact("poly", seq_of_zeros)
+    shape = zeros_.shape
+    if len(shape) == 2 and shape[0] == shape[1] and shape[0]:
+        zeros_ = linalg.eigvals(zeros_)
+    elif len(shape) > 1:
+        raise ValueError(f"input must be 1d or non-empty square 2d array, got shape {shape}, at {user_line()}")
+    zeros_ = reshape_p.bind(zeros_, new_sizes=(zeros_.size,))
+    if not zeros_.shape[0]:
+        return ones((), zeros_.dtype)
+    p = ones(1, zeros_.dtype)
+    for i in range(zeros_.shape[0]):
+        p = _padded(p, 0, 1) - zeros_[i] * _padded(p, 1, 0)  # type: ignore[operator, index]
+    return p
+
+
+def roots(p: Any, *, strip_zeros: bool = True) -> Array:
+    """The complex roots of a polynomial: the eigenvalues of its companion matrix.
+
+    Zero coefficients at the ends are left out first, which needs their values; traced polynomials need `strip_zeros=False`, and get NaN
+    roots for each zero at the front.
+    """
+    (p,) = promote_inexact("roots", array(p))
+    if len(p.shape) > 1:
+        raise ValueError(f"Input must be a rank-1 array, got shape {p.shape}, at {user_line()}")
+    p = reshape_p.bind(p, new_sizes=(p.size,))
+    if not strip_zeros:
+        return _traced_roots(p)
+    front = _leading_zeros("roots", p, "strip_zeros=False")
+    if front == p.shape[0]:
+        return zeros(0, dtypes.to_complex(p.dtype))
+    back = _leading_zeros("roots", p[::-1], "strip_zeros=False")  # type: ignore[index]
+    found = _companion_roots(p[front : p.shape[0] - back])  # type: ignore[index]
+    return concatenate([found, zeros(back, found.dtype)]) if back else found
+
+
+def _traced_roots(p: Array) -> Array:
+    # Leading zeros go to the end, where each adds a root 0. Those, the last ones by size, are then made NaN.
+    n = p.shape[0]
+    if n < 2:
+        return _companion_roots(p)
+    front = sum(convert(cumsum(ufuncs.not_equal(p, 0)) == 0, dtypes.int32))  # type: ignore[operator]
+    places = ConcreteArray(np.arange(n, dtype=np.int32))
+    found = _companion_roots(take(p, ufuncs.mod(ufuncs.add(places, front), n)))
+    found = take(found, argsort(-ufuncs.absolute(found)))  # type: ignore[operator]
+    missing = ConcreteArray(np.array(complex(np.nan, np.nan), found.dtype))
+    return select(ufuncs.less(places[: n - 1], ufuncs.subtract(n - 1, front)), found, missing)  # type: ignore[index, no-any-return]
+
+
+def _companion_roots(p: Array) -> Array:
+    degree = p.shape[0] - 1
+    if degree < 1:
+        return zeros(0, dtypes.to_complex(p.dtype))
+    below = diag(ones(degree - 1, p.dtype), -1)
+    first_row = -p[1:] / p[0]  # type: ignore[index]
+    return linalg.eigvals(concatenate([first_row[None], below[1:]]))
+
+
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:
+    """The Vandermonde matrix of `x`: the columns are its powers, from N - 1 (by default its length) down to 0, or up, if `increasing`.
+
+    >>> vander(np.array([2.0, 3.0])).tolist()
+    [[2.0, 1.0], [3.0, 1.0]]
+    """
+    x = array_like(x, "vander")
+    if len(x.shape) != 1:
+        raise ValueError(f"x must be a one-dimensional array, got shape {x.shape}, at {user_line()}")
+    n = x.shape[0] if N is None else N.__index__()
+    if n < 0:
+        raise ValueError(f"N must be nonnegative, got {N}")
+    exponents = np.arange(n) if increasing else np.arange(n - 1, -1, -1)
+    return ufuncs.power(x[:, None], ConcreteArray(exponents.astype(x.dtype)))  # type: ignore[index]
+
+
+def polyfit(x: Any, y: Any, deg: int, rcond: float | None = None, full: bool = False, w: Any = None, cov: Any = False) -> Any:
+    """The polynomial of degree `deg` that fits the points (x, y) best in the least squares sense, weighted by `w`.
+
+    `y` may have several columns. With `full`, the result is (coefficients, residuals, rank, singular values, rcond); with `cov` (True
+    or "unscaled"), (coefficients, covariance matrix).
+    """
+    x, y = promote_inexact("polyfit", x, y)
+    order = int(deg) + 1
+    if deg < 0:
+        raise ValueError("expected deg >= 0")
+    if len(x.shape) != 1:
+        raise TypeError(f"expected 1D vector for x, got shape {x.shape}")
+    if not x.size:
+        raise TypeError("expected non-empty vector for x")
+    if not 1 <= len(y.shape) <= 2:
+        raise TypeError(f"expected 1D or 2D array for y, got shape {y.shape}")
+    if x.shape[0] != y.shape[0]:
+        raise TypeError(f"expected x and y to have same length, got {x.shape[0]} and {y.shape[0]}")
+    if rcond is None:
+        rcond = x.shape[0] * float(dtypes.finfo(x.dtype).eps)
+    left: Any = vander(x, order)
+    right: Any = y
+    if w is not None:
+        (weights,) = promote_inexact("polyfit", w)
+        if len(weights.shape) != 1 or weights.shape[0] != y.shape[0]:
+            raise TypeError(f"expected a 1-d array of {y.shape[0]} weights, got shape {weights.shape}")
+        left = left * weights[:, None]  # type: ignore[index]
+        right = right * (weights[:, None] if len(y.shape) == 2 else weights)  # type: ignore[index]
+    # Columns of length one, for the sake of the condition number.
+    scale = ufuncs.sqrt(sum(left * left, 0))
+    left = left / scale
+    solution, residuals, rank, singular = linalg.lstsq(left, right, rcond)
+    coefficients = (solution.T / scale).T
+    if full:
+        return coefficients, residuals, rank, singular, array(rcond, x.dtype)
+    if not cov:
+        return coefficients
+    base = linalg.inv(dot(left.T, left)) / (scale[:, None] * scale[None, :])
+    if cov == "unscaled":
+        factor: Any = 1
+    else:
+        if x.shape[0] <= order:
+            raise ValueError("the number of data points must exceed order to scale the covariance matrix")
+        factor = residuals / (x.shape[0] - order)
+    return coefficients, base * factor if len(y.shape) == 1 else base[:, :, None] * factor
+
+
+__all__ = [
+    "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul", "polysub", "polyval", "roots", "vander",
+]  # fmt: skip

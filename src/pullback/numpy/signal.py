@@ -1,0 +1,298 @@
+"""Sequences of samples: differences, integrals, interpolation, convolution, phase unwrapping, windows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.errors import user_line
+from pullback.core.types import canonical_axes, canonical_axis
+from pullback.lax.arrangement import pad, rev, slice_in_dim
+from pullback.lax.selection import select
+from pullback.lax.shape import broadcast_to, convert, move_axis, reshape_p
+from pullback.numpy import ufuncs as u
+from pullback.numpy.contraction import matmul
+from pullback.numpy.indexing import take
+from pullback.numpy.manipulation import concatenate
+from pullback.numpy.promotion import array_like, promote, promote_inexact
+from pullback.numpy.reductions import cumsum, sum
+from pullback.numpy.sorting import argsort, searchsorted
+
+# ---- differences and integrals ----------------------------------------------------------------------------------
+
+
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Array:
+    """The `n`-th differences of neighbours along `axis`; for booleans, whether they differ.
+
+    `prepend` and `append` are values put at the ends first. Raises ValueError for scalars and negative `n`.
+
+    >>> diff(ConcreteArray(np.array([1, 3, 6]))).tolist()
+    [2, 3]
+    """
+    a = array_like(a, "diff")
+    if n < 0:
+        raise ValueError(f"order must be non-negative but got {n}")
+    if not a.shape:
+        raise ValueError(f"diff requires input that is at least one dimensional; got {a.aval}, at {user_line()}")
+    axis = canonical_axis(axis, len(a.shape))
+    parts = [part if part is a else _edge(part, a, axis) for part in (prepend, a, append) if part is not None]
+    if len(parts) > 1 and n:
+        a = concatenate(promote("diff", *parts), axis)
+    subtract = u.not_equal if a.dtype == dtypes.bool_ else u.subtract
+    for _ in range(n):
+        length = a.shape[axis]
+        a = subtract(slice_in_dim(a, min(1, length), None, axis=axis), slice_in_dim(a, 0, max(length - 1, 0), axis=axis))
+    return a
+
+
+def _edge(part: Any, a: Array, axis: int) -> Array:
+    part = array_like(part, "diff")
+    return part if part.shape else broadcast_to(part, (*a.shape[:axis], 1, *a.shape[axis + 1 :]))
+
+
+def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Array:
+    """The differences of neighbours in the flattened array, between `to_begin` and `to_end` (taken in its dtype)."""
+    ary = array_like(ary, "ediff1d")
+    flat = reshape_p.bind(ary, new_sizes=(ary.size,))
+    parts = [diff(flat)]
+    for given, position in ((to_begin, 0), (to_end, 2)):
+        if given is not None:
+            edge = convert(array_like(given, "ediff1d"), ary.dtype)
+            parts.insert(position, reshape_p.bind(edge, new_sizes=(edge.size,)))
+    return parts[0] if len(parts) == 1 else concatenate(parts)
+
+
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Array:
+    """The integral of samples `y` along `axis` by the trapezoidal rule, taken at `x` or `dx` apart.
+
+    >>> float(trapezoid(np.array([1.0, 2.0, 3.0])))
+    4.0
+    """
+    if x is None:
+        y, dx = promote_inexact("trapezoid", y, dx)
+        y = move_axis(y, canonical_axis(axis, len(y.shape)), len(y.shape) - 1)
+    else:
+        y, x = promote_inexact("trapezoid", y, x)
+        if len(x.shape) == 1:
+            dx = diff(x)
+        else:
+            dx = diff(move_axis(x, canonical_axis(axis, len(x.shape)), len(x.shape) - 1))
+        y = move_axis(y, canonical_axis(axis, len(y.shape)), len(y.shape) - 1)
+    return u.multiply(sum(u.multiply(dx, u.add(y[..., 1:], y[..., :-1])), -1), 0.5)  # type: ignore[index]
+
+
+def gradient(f: Any, *varargs: Any, axis: int | Sequence[int] | None = None, edge_order: int | None = None) -> Any:
+    """Central differences of samples `f` along each axis (or `axis`), one-sided at the ends: an array, or a list of them.
+
+    `varargs` are the distances of the samples: one number for all axes, or one for each, or arrays of coordinates. Raises ValueError
+    for fewer than two samples, TypeError for a wrong number of distances.
+
+    >>> gradient(np.array([1.0, 2.0, 4.0, 7.0])).tolist()
+    [1.0, 1.5, 2.5, 3.0]
+    """
+    if edge_order is not None:
+        raise NotImplementedError(f"gradient: edge_order is not supported, at {user_line()}; the ends take first differences")
+    f, *spacings = promote_inexact("gradient", f, *varargs)
+    axes = canonical_axes(axis, len(f.shape))
+    if not axes and not isinstance(axis, tuple):
+        return []
+    if len(spacings) == 0:
+        spacings = [ConcreteArray(np.array(1, f.dtype))] * len(axes)
+    elif len(spacings) == 1:
+        spacings = spacings * len(axes)
+    elif len(spacings) != len(axes):
+        raise TypeError(f"Invalid number of spacing arguments {len(spacings)} for {axis=}, at {user_line()}")
+    results = [_gradient_along(f, h, i) for h, i in zip(spacings, axes)]
+    return results[0] if len(results) == 1 else results
+
+
+def _gradient_along(f: Array, h: Array, axis: int) -> Array:
+    n = f.shape[axis]
+    if n < 2:
+        raise ValueError(
+            f"Shape of array too small to calculate a numerical gradient, at least 2 elements are required: shape {f.shape}, axis "
+            f"{axis}, at {user_line()}"
+        )
+    if len(h.shape) > 1 or (h.shape and h.shape[0] != n):
+        raise ValueError(f"gradient: the coordinates along axis {axis} must have shape ({n},), got {h.shape}, at {user_line()}")
+
+    def part(start: int, stop: int) -> Array:
+        return slice_in_dim(f, start, stop, axis=axis)
+
+    if not h.shape:
+        ends = u.divide(u.subtract(part(1, 2), part(0, 1)), h), u.divide(u.subtract(part(n - 1, n), part(n - 2, n - 1)), h)
+        inner = u.divide(u.subtract(part(2, n), part(0, n - 2)), u.multiply(h, 2))
+        return concatenate([ends[0], inner, ends[1]], axis)
+    # Unequal steps a and b before and after a sample: the derivative of the parabola through it and its neighbours is the mean of
+    # the slopes on both sides, each weighted by the step on the other side.
+    shape = tuple(n - 1 if i == axis else 1 for i in range(len(f.shape)))
+    steps = reshape_p.bind(diff(h), new_sizes=shape)
+    slopes = u.divide(diff(f, axis=axis), steps)
+    before, after = slice_in_dim(steps, 0, n - 2, axis=axis), slice_in_dim(steps, 1, n - 1, axis=axis)
+    left, right = slice_in_dim(slopes, 0, n - 2, axis=axis), slice_in_dim(slopes, 1, n - 1, axis=axis)
+    inner = u.divide(u.add(u.multiply(after, left), u.multiply(before, right)), u.add(before, after))
+    return concatenate([slice_in_dim(slopes, 0, 1, axis=axis), inner, slice_in_dim(slopes, n - 2, n - 1, axis=axis)], axis)
+
+
+def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Array:
+    """`p` with jumps along `axis` of at least `discont` (by default half a period) made smaller by adding multiples of `period`."""
+    p, period = promote("unwrap", p, period)
+    axis = canonical_axis(axis, len(p.shape))
+    if p.shape[axis] == 0:
+        return p
+    steps = diff(p, axis=axis)
+    if dtypes.is_integer(p.dtype):
+        half, odd = u.divmod(period, 2)
+        is_ambiguous = u.equal(odd, 0)
+    else:
+        half = u.divide(period, 2)
+        is_ambiguous = ConcreteArray(np.bool_(True))
+    wrapped = u.subtract(u.mod(u.add(steps, half), period), half)
+    # A jump of exactly half a period keeps its direction.
+    at_border = u.logical_and(u.logical_and(u.equal(wrapped, u.negative(half)), u.greater(steps, 0)), is_ambiguous)
+    correction = u.subtract(select(at_border, half, wrapped), steps)
+    small = u.less(u.absolute(steps), half if discont is None else discont)
+    correction = select(small, ConcreteArray(np.zeros((), correction.dtype)), correction)
+    moved = u.add(slice_in_dim(p, 1, None, axis=axis), cumsum(correction, axis))
+    return concatenate([slice_in_dim(p, 0, 1, axis=axis), moved], axis)
+
+
+# ---- interpolation ----------------------------------------------------------------------------------------------
+
+
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Array:
+    """The piecewise linear function with values `fp` at the increasing points `xp`, at `x`.
+
+    Outside it is fp[0] and fp[-1], or `left` and `right` (values, or "extrapolate"). With `period`, it repeats.
+
+    >>> float(interp(0.5, np.array([0.0, 1.0]), np.array([0.0, 10.0])))
+    5.0
+    """
+    x, xp = promote_inexact("interp", x, xp)
+    (fp,) = promote_inexact("interp", fp)
+    if len(xp.shape) != 1 or xp.shape != fp.shape:
+        raise ValueError(f"xp and fp must be one-dimensional arrays of equal size, got shapes {xp.shape} and {fp.shape}, at {user_line()}")
+    if dtypes.is_complex(x.dtype):
+        raise ValueError(f"interp: complex points x and xp are not supported, got {x.aval}, at {user_line()}")
+    for name, side in (("left", left), ("right", right)):
+        if isinstance(side, str) and side != "extrapolate":
+            raise ValueError(f"the only valid string value of `{name}` is 'extrapolate', but got: {side!r}")
+    if period is not None:
+        period = u.absolute(convert(array_like(period, "interp"), x.dtype))
+        x, xp = u.mod(x, period), u.mod(xp, period)
+        order = argsort(xp)
+        xp, fp = take(xp, order), take(fp, order)
+        xp = concatenate([xp[-1:] - period, xp, xp[:1] + period])  # type: ignore[index]
+        fp = concatenate([fp[-1:], fp, fp[:1]])  # type: ignore[index]
+        left = right = None
+    n = xp.shape[0]
+    i = u.minimum(u.maximum(searchsorted(xp, x, side="right"), 1), n - 1) if n > 1 else searchsorted(xp, x) * 0
+    before = u.subtract(i, 1) if n > 1 else i
+    x0, f0 = take(xp, before), take(fp, before)
+    dx, df = u.subtract(take(xp, i), x0), u.subtract(take(fp, i), f0)
+    same = u.equal(dx, 0)
+    slope = u.divide(df, select(same, ConcreteArray(np.ones((), dx.dtype)), dx))
+    value = select(same, f0, u.add(f0, u.multiply(u.subtract(x, x0), slope)))
+    for side, outside, end in ((left, u.less(x, xp[0]), 0), (right, u.greater(x, xp[-1]), -1)):  # type: ignore[index]
+        if side is None:
+            value = select(outside, fp[end], value)  # type: ignore[index]
+        elif not isinstance(side, str):
+            value = select(outside, convert(array_like(side, "interp"), value.dtype), value)
+    return value  # type: ignore[no-any-return]
+
+
+# ---- convolution ------------------------------------------------------------------------------------------------
+
+
+def convolve(a: Any, v: Any, mode: str = "full", *, precision: Any = None, preferred_element_type: Any = None) -> Array:
+    """The discrete convolution of two sequences; integers give floats, unless `preferred_element_type` says otherwise.
+
+    `mode` is "full" (all overlaps), "same" (as long as the longer one) or "valid" (complete overlaps).
+
+    >>> convolve(np.array([1, 2, 3]), np.array([0.0, 1.0, 0.5])).tolist()
+    [0.0, 1.0, 2.5, 4.0, 1.5]
+    """
+    del precision
+    a, v = _sequences("convolve", a, v, mode, preferred_element_type)
+    short = min(a.shape[0], v.shape[0])
+    return _overlaps(a, v, mode, (short - 1) // 2)
+
+
+def correlate(a: Any, v: Any, mode: str = "valid", *, precision: Any = None, preferred_element_type: Any = None) -> Array:
+    """The cross-correlation of two sequences, Σ_n a[n + k] conj(v[n]). See `convolve` for `mode`."""
+    del precision
+    a, v = _sequences("correlate", a, v, mode, preferred_element_type)
+    short = min(a.shape[0], v.shape[0])
+    start = short // 2 if a.shape[0] < v.shape[0] else (short - 1) // 2
+    return _overlaps(a, rev(u.conjugate(v), (0,)), mode, start)
+
+
+def _sequences(name: str, a: Any, v: Any, mode: str, element_type: Any) -> tuple[Array, Array]:
+    if mode not in ("full", "same", "valid"):
+        raise ValueError(f"mode must be one of ['full', 'same', 'valid'], got {mode!r}")
+    a, v = promote_inexact(name, a, v) if element_type is None else promote(name, a, v)
+    if element_type is not None:
+        a, v = (convert(x, dtypes.canonicalize_dtype(element_type)) for x in (a, v))
+    if len(a.shape) != 1 or len(v.shape) != 1:
+        raise ValueError(f"{name}() only support 1-dimensional inputs, got shapes {a.shape} and {v.shape}, at {user_line()}")
+    if not a.shape[0] or not v.shape[0]:
+        raise ValueError(f"{name}: inputs cannot be empty, got shapes {a.shape} and {v.shape}, at {user_line()}")
+    return a, v
+
+
+def _overlaps(a: Array, v: Array, mode: str, same_start: int) -> Array:
+    """The part of the full convolution of `a` and `v` that `mode` asks for."""
+    if a.shape[0] < v.shape[0]:
+        a, v = v, a
+    n, m = a.shape[0], v.shape[0]
+    first, length = {"full": (0, n + m - 1), "same": (same_start, n), "valid": (m - 1, n - m + 1)}[mode]
+    padded = pad(a, ConcreteArray(np.zeros((), a.dtype)), [(m - 1 - first, first + length - n, 0)])
+    # Row k of the windows holds the samples under the reversed kernel at output k.
+    windows = take(padded, ConcreteArray(np.arange(length, dtype=np.int32)[:, None] + np.arange(m, dtype=np.int32)))
+    return matmul(windows, rev(v, (0,)))
+
+
+# ---- windows ----------------------------------------------------------------------------------------------------
+
+
+def _window(values: Any) -> Array:
+    return ConcreteArray(np.asarray(values).astype(dtypes.default_dtype(float)))
+
+
+def bartlett(M: int) -> Array:
+    """The triangular window of `M` points that is zero at its ends."""
+    return _window(np.bartlett(M))
+
+
+def blackman(M: int) -> Array:
+    """The Blackman window of `M` points."""
+    return _window(np.blackman(M))
+
+
+def hamming(M: int) -> Array:
+    """The Hamming window of `M` points."""
+    return _window(np.hamming(M))
+
+
+def hanning(M: int) -> Array:
+    """The Hann window of `M` points."""
+    return _window(np.hanning(M))
+
+
+def kaiser(M: int, beta: Any) -> Array:
+    """The Kaiser window of `M` points with shape parameter `beta`, in which it is differentiable."""
+    if M <= 1:
+        return _window(np.ones(M))
+    half = (M - 1) / 2
+    profile = _window(np.sqrt(1 - ((np.arange(M) - half) / half) ** 2))
+    return u.divide(u.i0(u.multiply(profile, beta)), u.i0(beta))
+
+
+__all__ = [
+    "bartlett", "blackman", "convolve", "correlate", "diff", "ediff1d", "gradient", "hamming", "hanning", "interp", "kaiser",
+    "trapezoid", "unwrap",
+]  # fmt: skip

@@ -1,0 +1,272 @@
+"""Covariances, histograms and counts."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.errors import ConcretizationTypeError, user_line
+from pullback.core.trace import Tracer
+from pullback.lax.selection import select
+from pullback.lax.shape import broadcast_to, convert, reshape_p
+from pullback.numpy import ufuncs as u
+from pullback.numpy.contraction import dot
+from pullback.numpy.creation import array, linspace, zeros
+from pullback.numpy.manipulation import concatenate
+from pullback.numpy.promotion import array_like, promote_inexact
+from pullback.numpy.reductions import average, max, min, sum
+from pullback.numpy.signal import diff
+from pullback.numpy.sorting import searchsorted
+
+
+def cov(
+    m: Any,
+    y: Any = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: int | None = None,
+    fweights: Any = None,
+    aweights: Any = None,
+    dtype: Any = None,
+) -> Array:
+    """The covariance matrix of the variables in the rows of `m` (columns, without `rowvar`) and of `y`, if given.
+
+    Sums are divided by the number of observations less `ddof` (1, or 0 with `bias`). `fweights` are integer repeat counts of the
+    observations, `aweights` relative importances.
+
+    >>> cov(np.array([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]])).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
+    operands = promote_inexact("cov", m) if y is None else promote_inexact("cov", m, y)
+    if dtype is not None:
+        operands = [convert(x, dtypes.canonicalize_dtype(dtype)) for x in operands]
+    if y is not None and len(operands[1].shape) > 2:
+        raise ValueError(f"cov: y has more than 2 dimensions: shape {operands[1].shape}, at {user_line()}")
+    if len(operands[0].shape) > 2:
+        raise ValueError(f"cov: m has more than 2 dimensions: shape {operands[0].shape}, at {user_line()}")
+    variables = []
+    for x in operands:
+        if len(x.shape) < 2:
+            x = reshape_p.bind(x, new_sizes=(1, x.size))
+        elif not rowvar and (x.shape[0] != 1 or len(operands) == 1):
+            x = x.T  # type: ignore[attr-defined]
+        variables.append(x)
+    x = variables[0] if len(variables) == 1 else concatenate(variables)
+    if x.shape[0] == 0:
+        return zeros((0, 0), x.dtype)
+    if ddof is None:
+        ddof = 0 if bias else 1
+    weights, total = _observation_weights(x, fweights, aweights)
+    center = average(x, 1, weights)
+    x = x - center[:, None]  # type: ignore[operator, index]
+    if weights is None:
+        weighted, factor = x, x.shape[1] - ddof
+    else:
+        weighted = x * weights  # type: ignore[operator]
+        if ddof == 0:
+            factor = total
+        elif aweights is None:
+            factor = total - ddof
+        else:
+            factor = total - ddof * sum(weights * convert(array_like(aweights, "cov"), weights.dtype)) / total
+    out = dot(weighted, u.conjugate(x).T) / convert(array_like(factor, "cov"), dtypes.to_real(x.dtype))  # type: ignore[attr-defined]
+    return convert(out, x.dtype)[(0, 0) if out.shape == (1, 1) else ...]  # type: ignore[index, no-any-return]
+
+
+def _observation_weights(x: Array, fweights: Any, aweights: Any) -> tuple[Any, Any]:
+    """The weight of each observation (None for 1), and their sum."""
+    weights: Any = None
+    for name, given in (("fweights", fweights), ("aweights", aweights)):
+        if given is None:
+            continue
+        w = array_like(given, "cov")
+        if len(w.shape) > 1:
+            raise RuntimeError(f"cannot handle multidimensional {name}: got shape {w.shape}, at {user_line()}")
+        if w.shape[:1] != x.shape[1:]:
+            raise RuntimeError(f"incompatible numbers of samples and {name}: {x.shape[1]} and shape {w.shape}, at {user_line()}")
+        if name == "fweights" and not dtypes.is_integer(w.dtype):
+            raise TypeError(f"fweights must be integer, got {w.aval}, at {user_line()}")
+        if name == "aweights" and dtypes.is_complex(w.dtype):
+            raise TypeError(f"aweights must be real, got {w.aval}, at {user_line()}")
+        w = u.absolute(convert(w, dtypes.to_real(x.dtype)))
+        weights = w if weights is None else weights * w
+    return weights, None if weights is None else sum(weights)
+
+
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> Array:
+    """The matrix of Pearson correlation coefficients of the variables in the rows of `x` (and `y`); see `cov`."""
+    c = cov(x, y, rowvar, dtype=dtype)
+    if not c.shape:
+        return u.divide(c, c)
+    deviation = u.sqrt(u.real(c.diagonal()))  # type: ignore[attr-defined]
+    c = c / convert(deviation[:, None], c.dtype) / convert(deviation[None, :], c.dtype)  # type: ignore[operator, index]
+    if dtypes.is_complex(c.dtype):
+        from pullback.lax.elementwise import complex_p
+
+        return complex_p.bind(u.clip(u.real(c), -1, 1), u.clip(u.imag(c), -1, 1))
+    return u.clip(c, -1, 1)
+
+
+# ---- histograms -------------------------------------------------------------------------------------------------
+
+
+def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Array:
+    """The edges of the bins of a histogram of `a`: `bins` itself if it is an array, else so many equal bins over `range`.
+
+    The default range is that of the values, widened by 1/2 on both sides if it has no width. Raises TypeError for NumPy's named
+    rules.
+    """
+    del weights
+    if isinstance(bins, str):
+        raise TypeError(f"histogram_bin_edges: bins must be a number or an array of edges, not the name of a rule, {bins!r}")
+    (a,) = promote_inexact("histogram", a)
+    edges = array(bins)
+    if len(edges.shape) == 1:
+        return convert(edges, a.dtype)
+    low, high = (min(a), max(a)) if range is None else (convert(array(b), a.dtype) for b in range)
+    flat = u.equal(low, high)
+    low, high = select(flat, low - 0.5, low), select(flat, high + 0.5, high)
+    return linspace(low, high, int(bins.__index__()) + 1, dtype=a.dtype)
+
+
+def histogram(a: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool | None = None) -> tuple[Array, Array]:
+    """The number of values (or the sum of their weights) in each bin, and the bins' edges; the last bin includes its right edge.
+
+    With `density`, the counts are normalized so that the integral is 1. See `histogram_bin_edges` for `bins` and `range`.
+
+    >>> counts, edges = histogram(np.array([1.0, 2.0, 2.0, 5.0]), bins=2)
+    >>> counts.tolist(), edges.tolist()
+    ([3.0, 1.0], [1.0, 3.0, 5.0])
+    """
+    (a,) = promote_inexact("histogram", a)
+    if weights is not None:
+        (weights,) = promote_inexact("histogram", weights)
+        if weights.shape != a.shape:
+            raise ValueError(f"weights should have the same shape as a: got {weights.shape} and {a.shape}, at {user_line()}")
+    edges = histogram_bin_edges(a, bins, range)
+    values = reshape_p.bind(a, new_sizes=(a.size,))
+    n = edges.shape[0] - 1
+    if weights is None:
+        amounts: Any = broadcast_to(ConcreteArray(np.array(1, a.dtype)), values.shape)
+    else:
+        amounts = reshape_p.bind(weights, new_sizes=(a.size,))
+    counts = zeros(n, amounts.dtype).at[_bin_numbers(values, edges)].add(amounts, mode="drop")  # type: ignore[attr-defined]
+    if density:
+        counts = counts / convert(diff(edges), counts.dtype) / sum(counts)
+    return counts, edges
+
+
+def _bin_numbers(values: Array, edges: Array) -> Array:
+    """The bin of each value; out of bounds for values in none."""
+    n = edges.shape[0] - 1
+    number = u.subtract(searchsorted(edges, values, side="right"), 1)
+    number = select(u.equal(values, edges[-1]), ConcreteArray(np.array(n - 1, number.dtype)), number)  # type: ignore[index]
+    # A negative index would count from the end.
+    return select(u.less(number, 0), ConcreteArray(np.array(n, number.dtype)), number)  # type: ignore[no-any-return]
+
+
+def histogram2d(
+    x: Any, y: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool | None = None
+) -> tuple[Array, Array, Array]:
+    """The histogram of points (x, y): counts of shape (bins of x, bins of y), and the edges of both.
+
+    `bins` is a number or array of edges for both axes, or a pair of those.
+    """
+    x, y = array_like(x, "histogram2d"), array_like(y, "histogram2d")
+    sample = concatenate([x[:, None], y[:, None]], 1)  # type: ignore[index]
+    is_shared = not isinstance(bins, (tuple, list)) and len(array(bins).shape) == 1
+    counts, edges = histogramdd(sample, [bins, bins] if is_shared else bins, range, weights, density)
+    return counts, edges[0], edges[1]
+
+
+def histogramdd(
+    sample: Any, bins: Any = 10, range: Sequence[Any] | None = None, weights: Any = None, density: bool | None = None
+) -> tuple[Array, list[Array]]:
+    """The histogram of points, the rows of `sample`: counts with an axis for each coordinate, and the edges of each.
+
+    `bins` is a number for all axes, or one number or array of edges for each. Raises ValueError if their numbers do not match.
+    """
+    (sample,) = promote_inexact("histogramdd", sample)
+    if len(sample.shape) != 2:
+        raise ValueError(f"histogramdd: sample must have a row for each point, of shape (N, D); got {sample.shape}, at {user_line()}")
+    n, d = sample.shape
+    if not isinstance(bins, (tuple, list)):
+        bins = [bins] * d if not getattr(bins, "shape", ()) else list(bins)
+    if len(bins) != d:
+        raise ValueError(f"histogramdd: got {len(bins)} bins for points of dimension {d}, at {user_line()}")
+    if range is None:
+        range = [None] * d
+    elif len(range) != d:
+        raise ValueError(f"histogramdd: got {len(range)} ranges for points of dimension {d}, at {user_line()}")
+    columns = [sample[:, i] for i in _indices(d)]  # type: ignore[index]
+    edges = [histogram_bin_edges(c, b, r) for c, b, r in zip(columns, bins, range)]
+    shape = tuple(e.shape[0] - 1 for e in edges)
+    numbers = tuple(_bin_numbers(c, e) for c, e in zip(columns, edges))
+    if weights is None:
+        amounts: Any = broadcast_to(ConcreteArray(np.array(1, dtypes.default_dtype(int))), (n,))
+    else:
+        amounts = array_like(weights, "histogramdd")
+        if amounts.shape != (n,):
+            raise ValueError(f"histogramdd: weights should have shape {(n,)}, got {amounts.shape}, at {user_line()}")
+    counts = zeros(shape, amounts.dtype).at[numbers].add(amounts, mode="drop")  # type: ignore[attr-defined]
+    if density:
+        counts = counts / sum(counts)
+        for i, e in enumerate(edges):
+            counts = counts / reshape_p.bind(diff(e), new_sizes=tuple(m if j == i else 1 for j, m in enumerate(shape)))
+    return counts, edges
+
+
+_indices = range
+
+
+def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | None = None, out_sharding: Any = None) -> Array:
+    """How often each number from 0 occurs in `x`, an integer array of one axis (or the sums of their weights).
+
+    The result has length max(x) + 1, at least `minlength`, or `length` if given, which traced arrays need. Negative numbers
+    count as 0, those beyond the length not at all.
+
+    >>> bincount(np.array([1, 2, 2])).tolist()
+    [0, 1, 2]
+    """
+    del out_sharding
+    x = array_like(x, "bincount")
+    if dtypes.kind(x.dtype) not in "biu":
+        raise TypeError(f"x argument to bincount must have an integer type; got {dtypes.name(x.dtype)}, at {user_line()}")
+    if len(x.shape) != 1:
+        raise ValueError(f"bincount takes an array of one axis, got shape {x.shape}, at {user_line()}")
+    if length is None:
+        known = x.concrete() if isinstance(x, Tracer) else x
+        if known is None:
+            raise ConcretizationTypeError(x, "The length of bincount's result is its largest value: give it by `length`.")
+        largest = int(np.max(known._value, initial=-1)) if x.shape[0] else -1  # type: ignore[attr-defined]
+        length = largest + 1 if largest >= minlength else int(minlength)
+        length = length if length > 0 else 0
+    dtype = dtypes.default_dtype(int)
+    index = u.maximum(convert(x, dtype), 0)
+    amounts = ConcreteArray(np.array(1, dtype)) if weights is None else array_like(weights, "bincount")
+    return zeros(length, amounts.dtype).at[index].add(amounts, mode="drop")  # type: ignore[attr-defined, no-any-return]
+
+
+def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = None) -> Array:
+    """The number of the bin each value is in: i if bins[i-1] <= x < bins[i] (or < and <=, if `right`); for descending bins, the reverse.
+
+    >>> digitize(np.array([0.5, 1.0, 2.5]), np.array([0.0, 1.0, 2.0])).tolist()
+    [1, 2, 3]
+    """
+    x, bins = array_like(x, "digitize"), array_like(bins, "digitize")
+    if len(bins.shape) != 1:
+        raise ValueError(f"digitize: bins must be a 1-dimensional array; got shape {bins.shape}, at {user_line()}")
+    n = bins.shape[0]
+    options: Any = {} if method is None else {"method": method}
+    side = "left" if right else "right"
+    ascending = searchsorted(bins, x, side, **options)
+    if n < 2:
+        return ascending
+    descending = u.subtract(n, searchsorted(bins[::-1], x, side, **options))  # type: ignore[index]
+    return select(u.greater_equal(bins[-1], bins[0]), ascending, descending)  # type: ignore[index, no-any-return]
+
+
+__all__ = ["bincount", "corrcoef", "cov", "digitize", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd"]
