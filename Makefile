@@ -53,7 +53,7 @@ format: $(VENV)/.made
 	$(BIN)/ruff format .
 
 oracle: .venv-bench/.made
-	$(BENCH)/python -m pytest -q tests/oracle
+	$(BENCH)/python -m pytest -q tests/oracle -n $(WORKERS) --dist worksteal
 
 bench: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.run

@@ -51,7 +51,9 @@ def test_pad_of_short_axes(n: int) -> None:
 
 
 def test_pad_value_has_the_derivative_of_what_it_fills() -> None:
-    weights = np.float32([1, np.inf, 4])  # the infinity is in the operand's place: it must not reach the value's derivative
+    weights = np.float32(
+        [1, np.inf, 4]
+    )  # the infinity is in the operand's place: it must not reach the value's derivative
     out = grad(lambda v: (lax.pad(as_array(np.ones(1, np.float32)), v, [(1, 1, 0)]) * weights).sum())(np.float32(2))
     same(out, np.float32(5))
 

@@ -48,7 +48,10 @@ def positions(x_shape: Any, indices: Any, numbers: Any, sizes: Any, rank: int, m
             for a, o in zip(window_axes, offset):
                 target[a] += o
             rows, offsets = iter(row), iter(offset)
-            yield tuple(next(offsets) if d in windows else next(rows) for d in range(rank)), None if outside else tuple(target)
+            yield (
+                tuple(next(offsets) if d in windows else next(rows) for d in range(rank)),
+                None if outside else tuple(target),
+            )
 
 
 def random_case(rng: Any) -> Any:
@@ -95,8 +98,13 @@ def test_scatter_is_its_specification(name: str, combine: Any, mode: str) -> Non
     for seed in range(12):
         rng = np.random.default_rng(seed)
         x, indices, numbers, sizes, rank = random_case(rng)
-        rows, window = iter(indices.shape[:-1]), iter(m for a, m in enumerate(sizes) if a not in (*numbers[1], *numbers[3]))
-        updates = rng.normal(size=tuple(next(window) if d in numbers[0] else next(rows) for d in range(rank))).astype(np.float32)
+        rows, window = (
+            iter(indices.shape[:-1]),
+            iter(m for a, m in enumerate(sizes) if a not in (*numbers[1], *numbers[3])),
+        )
+        updates = rng.normal(size=tuple(next(window) if d in numbers[0] else next(rows) for d in range(rank))).astype(
+            np.float32
+        )
         out = value(getattr(lax, name)(x, indices, updates, ScatterDimensionNumbers(*numbers), mode=mode))
         expected = x.copy()
         for source, target in positions(x.shape, indices, numbers, sizes, rank, mode):
@@ -182,12 +190,16 @@ def test_apply_repeats_for_repeated_positions() -> None:
     np.testing.assert_array_equal(value(out), [0, 9, 2, 9])
     traced = vmap(lambda i: lax.scatter_apply(x, i, lambda v: v * 3, ELEMENTS, update_shape=(4,)))(i[None])
     np.testing.assert_array_equal(value(traced), [[0, 9, 2, 9]])
-    clipped = vmap(lambda i: lax.scatter_apply(x, i, lambda v: v * 3, ELEMENTS, update_shape=(4,), mode="clip"))(i[None])
+    clipped = vmap(lambda i: lax.scatter_apply(x, i, lambda v: v * 3, ELEMENTS, update_shape=(4,), mode="clip"))(
+        i[None]
+    )
     np.testing.assert_array_equal(value(clipped), [[0, 9, 2, 27]])
     with pytest.raises(TypeError, match="keep shape and dtype"):
         lax.scatter_apply(x, i, lambda v: v.sum(), ELEMENTS, update_shape=(4,))
     with pytest.raises(NotImplementedError, match="unique_indices"):
-        vmap(lambda i: lax.scatter_apply(x, i, lambda v: v * 3, ELEMENTS, update_shape=(40,)))(np.zeros((1, 40, 1), int))
+        vmap(lambda i: lax.scatter_apply(x, i, lambda v: v * 3, ELEMENTS, update_shape=(40,)))(
+            np.zeros((1, 40, 1), int)
+        )
 
 
 def test_mistakes_are_named() -> None:

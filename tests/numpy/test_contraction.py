@@ -102,7 +102,10 @@ def test_einsum_takes_operands_and_labels_in_turn() -> None:
 @pytest.mark.parametrize("name", ["dot", "matmul", "vecdot", "inner", "vdot"])
 @pytest.mark.parametrize(
     "dtype, preferred, expected",
-    [("bfloat16", None, "bfloat16"), ("bfloat16", "float32", "float32"), ("int8", "int32", "int32"), ("float32", "int32", "int32"), ("bool", None, "bool"), ("float16", None, "float16")],
+    [
+        ("bfloat16", None, "bfloat16"), ("bfloat16", "float32", "float32"), ("int8", "int32", "int32"),
+        ("float32", "int32", "int32"), ("bool", None, "bool"), ("float16", None, "float16"),
+    ],
 )  # fmt: skip
 def test_types_of_products(name: str, dtype: str, preferred: str | None, expected: str) -> None:
     x = jnp.ones(200, dtype)

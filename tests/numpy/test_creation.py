@@ -205,7 +205,10 @@ def test_arange_multiplies_and_does_not_add_up() -> None:
 
 @pytest.mark.parametrize(
     "args, error",
-    [((True,), TypeError), ((2, None, None, bool), TypeError), ((1j,), ValueError), ((np.arange(2),), ValueError), ((0, 5, 0), ZeroDivisionError), ((None,), TypeError)]
+    [
+        ((True,), TypeError), ((2, None, None, bool), TypeError), ((1j,), ValueError), ((np.arange(2),), ValueError),
+        ((0, 5, 0), ZeroDivisionError), ((None,), TypeError),
+    ],
 )  # fmt: skip
 def test_arange_errors(args: tuple[Any, ...], error: type[Exception]) -> None:
     with pytest.raises(error):
@@ -316,7 +319,10 @@ def test_triangles_and_diagonals_are_numpys(k: int) -> None:
 
 @pytest.mark.parametrize(
     "f",
-    [lambda x: jnp.tril(x, 1), lambda x: jnp.triu(x), lambda x: jnp.diag(x), lambda x: jnp.diag(x[0], -1), lambda x: jnp.diagonal(x, 1, 1, 0), lambda x: jnp.diagflat(x, 1)],
+    [
+        lambda x: jnp.tril(x, 1), lambda x: jnp.triu(x), lambda x: jnp.diag(x),
+        lambda x: jnp.diag(x[0], -1), lambda x: jnp.diagonal(x, 1, 1, 0), lambda x: jnp.diagflat(x, 1),
+    ],
 )  # fmt: skip
 def test_triangles_and_diagonals_are_linear(f: Callable[[Any], Any]) -> None:
     rng = np.random.default_rng(0)

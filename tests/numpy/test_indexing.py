@@ -177,7 +177,10 @@ def test_out_of_bounds_reads_clamp_and_updates_drop(i: Any) -> None:
 
 def test_negative_positions_may_be_out_of_bounds() -> None:
     x = as_array(X)
-    same(x.at[np.array([0, -1])].get(wrap_negative_indices=False, mode="fill", fill_value=9), np.float32([[0, 1, 2, 3], [9, 9, 9, 9]]))
+    same(
+        x.at[np.array([0, -1])].get(wrap_negative_indices=False, mode="fill", fill_value=9),
+        np.float32([[0, 1, 2, 3], [9, 9, 9, 9]]),
+    )
     same(x.at[-1].get(wrap_negative_indices=False), X[0])
     same(x.at[-1].set(5, wrap_negative_indices=False), X)
 
@@ -245,7 +248,9 @@ def test_weak_types_and_keys_survive() -> None:
     keys["fry"] = np.arange(6, dtype=np.uint32).reshape(3, 2)
     assert isinstance(np.asarray(as_array(keys)[1]), np.ndarray)
     np.testing.assert_array_equal(np.asarray(as_array(keys)[np.array([2, 9])])["fry"], [[4, 5], [4, 5]])
-    np.testing.assert_array_equal(np.asarray(as_array(keys).at[0].set(as_array(keys)[2]))["fry"], [[4, 5], [2, 3], [4, 5]])
+    np.testing.assert_array_equal(
+        np.asarray(as_array(keys).at[0].set(as_array(keys)[2]))["fry"], [[4, 5], [2, 3], [4, 5]]
+    )
 
 
 def test_updates_compute_in_the_common_type_and_keep_their_own() -> None:
@@ -321,7 +326,10 @@ def test_take() -> None:
     same(jnp.take(np.arange(3, dtype=np.int32), AROUND), np.int32([0, -(2**31), 2]))
     same(jnp.take(np.arange(3, dtype=np.int32), AROUND, fill_value=-5), np.int32([0, -5, 2]))
     same(jnp.take(CUBE, np.array([[0, 1], [2, -1]]), 1), np.take(CUBE, [[0, 1], [2, -1]], 1))
-    same(vmap(lambda i: jnp.take(X, i, -1))(np.array([[0, 1], [3, 9]])), np.float32([X[:, [0, 1]], np.stack([X[:, 3], [np.nan] * 3], 1)]))
+    same(
+        vmap(lambda i: jnp.take(X, i, -1))(np.array([[0, 1], [3, 9]])),
+        np.float32([X[:, [0, 1]], np.stack([X[:, 3], [np.nan] * 3], 1)]),
+    )
     same(jnp.take(X, 5), np.float32(5))
     for mistake, error in [
         (lambda: jnp.take(X, [0, 1], 0), TypeError), (lambda: jnp.take(X, np.array([0.0]), 0), ValueError),
@@ -353,7 +361,11 @@ def test_take_along_axis_fills_and_names_mistakes() -> None:
     same(jnp.take_along_axis(X, np.array([[0, -1, 7]]), 1), np.float32([[r[0], r[3], np.nan] for r in X]))
     same(jnp.take_along_axis(X, np.array([[0, -1, 7]]), 1, mode="clip"), X[:, [0, 3, 3]])
     same(jnp.take_along_axis(X, np.array([5, 1]), None), np.float32([5, 1]))
-    for i, axis, error in [(np.array([0, 1]), 0, ValueError), (np.array([[0.0]]), 0, TypeError), (np.zeros((2, 1), int), 1, ValueError)]:
+    for i, axis, error in [
+        (np.array([0, 1]), 0, ValueError),
+        (np.array([[0.0]]), 0, TypeError),
+        (np.zeros((2, 1), int), 1, ValueError),
+    ]:
         with pytest.raises(error):
             jnp.take_along_axis(X, i, axis)
 
@@ -363,7 +375,10 @@ def test_putting() -> None:
     expected = X.copy()
     np.put_along_axis(expected, i, 9, 1)
     same(jnp.put_along_axis(X, i, 9, 1, inplace=False), expected)
-    same(jnp.put(X, np.array([0, 13, -1]), np.array([7.0, 8.0]), inplace=False).reshape(-1)[np.array([0, 1, 11])], np.float32([7, 1, 7]))
+    same(
+        jnp.put(X, np.array([0, 13, -1]), np.array([7.0, 8.0]), inplace=False).reshape(-1)[np.array([0, 1, 11])],
+        np.float32([7, 1, 7]),
+    )
     for mode in ("clip", "wrap"):
         expected = X.copy()
         np.put(expected, [0, 13, -1], [7, 8, 9], mode)
@@ -418,7 +433,9 @@ def test_compress_extract_choose() -> None:
     same(jnp.compress(c, X, 0, size=3, fill_value=7), np.concatenate([X[c], np.full((1, 4), 7, np.float32)]))
     same(jnp.compress(c, X, 0, size=1), X[:1])
     same(jnp.extract(X > 5, X), X[X > 5])
-    same(vmap(lambda x: jnp.extract(x > 5, x, size=3, fill_value=-1))(X), np.float32([[-1] * 3, [6, 7, -1], [8, 9, 10]]))
+    same(
+        vmap(lambda x: jnp.extract(x > 5, x, size=3, fill_value=-1))(X), np.float32([[-1] * 3, [6, 7, -1], [8, 9, 10]])
+    )
     with pytest.raises(ValueError, match="out of bounds"):
         jnp.compress(np.array([True, False, True, True]), X, 0)
     choices = [np.array([1, 2, 3]), np.array([4, 5, 6])]
@@ -442,10 +459,16 @@ def test_flat_positions() -> None:
     assert jnp.unravel_index(0, ()) == ()
     pair = (np.array([0, 2]), np.array([3, 1]))
     for order in "CF":
-        same(jnp.ravel_multi_index(pair, (3, 4), order=order), np.ravel_multi_index(pair, (3, 4), order=order).astype(np.int32))
+        same(
+            jnp.ravel_multi_index(pair, (3, 4), order=order),
+            np.ravel_multi_index(pair, (3, 4), order=order).astype(np.int32),
+        )
     beyond = (np.array([0, -1]), np.array([3, 4]))
     for mode in ("clip", "wrap"):
-        same(jnp.ravel_multi_index(beyond, (3, 4), mode=mode), np.ravel_multi_index(beyond, (3, 4), mode=mode).astype(np.int32))
+        same(
+            jnp.ravel_multi_index(beyond, (3, 4), mode=mode),
+            np.ravel_multi_index(beyond, (3, 4), mode=mode).astype(np.int32),
+        )
     with pytest.raises(ValueError, match="invalid entry"):
         jnp.ravel_multi_index(beyond, (3, 4))
 

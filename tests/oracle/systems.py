@@ -44,7 +44,8 @@ def leaves(value: Any) -> list[Any]:
 
 
 def kind(value: Any) -> tuple[Any, ...]:
-    """Shape, dtype and weakness of an array; the type of anything else."""
+    """Shape, dtype and weakness of an array (that of booleans means nothing); the type of anything else."""
     if hasattr(value, "dtype"):
-        return tuple(value.shape), str(value.dtype), bool(getattr(value, "weak_type", False))
+        weak = bool(getattr(value, "weak_type", False)) and value.dtype != bool
+        return tuple(value.shape), str(value.dtype), weak
     return (type(value).__name__,)

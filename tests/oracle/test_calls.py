@@ -40,7 +40,7 @@ jnp.take(x, jnp.array([1, 9]), axis=1); jnp.take_along_axis(x, j, axis=1); jnp.u
 jnp.searchsorted(jnp.sort(v), v); jnp.bincount(k[0] % 5); jnp.nonzero(t); jnp.diff(x); jnp.flatnonzero(t)
 jnp.digitize(v, jnp.array([0.0, 1.0])); jnp.dot(x, v); jnp.dot(i, j.T); jnp.matmul(x, y.T); jnp.vdot(c, c)
 jnp.outer(v, v); jnp.einsum('ij,kj->ik', x, y); jnp.tensordot(x, y, 2); jnp.inner(x, y); jnp.kron(m, v)
-jnp.cross(m, m[::-1]); jnp.trace(m); jnp.dot(h, h.T); jnp.linalg.norm(x); jnp.linalg.det(m); jnp.linalg.inv(m)
+jnp.cross(m, x[:, 1:]); jnp.trace(m); jnp.dot(h, h.T); jnp.linalg.norm(x); jnp.linalg.det(m); jnp.linalg.inv(m)
 jnp.linalg.solve(m, w); jnp.astype(special, int); special.astype(jnp.int8); special.astype(jnp.uint8); x.astype(bool)
 x.astype(jnp.bfloat16); c.real; c.imag; jnp.conj(c); jnp.angle(c); lax.add(x, y); lax.mul(x, 2.0); lax.rsqrt(p)
 lax.erf(x); lax.lgamma(p); lax.digamma(p); lax.integer_pow(x, 3); lax.pow(p, 2.0); lax.select(t, x, y)
@@ -82,21 +82,39 @@ def tolerance(dtype: Any) -> float:
     return {"float16": 4e-3, "float64": 1e-12, "complex128": 1e-12}.get(name, 2e-5)
 
 
+def outcome(expression: str, system: str) -> list[Any] | str:
+    """The arrays in the result, or the type of the error."""
+    names = namespace(system)
+    try:
+        return leaves(eval(expression, names))
+    except Exception as error:
+        if system == "pullback":
+            return f"{type(error).__name__}: {error}"
+        return type(error).__name__
+
+
 @pytest.mark.filterwarnings("ignore")  # both systems warn about types that 32-bit mode narrows
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_call(expression: str, x64: bool) -> None:
-    results = [leaves(eval(expression, namespace(system))) for system in ("pullback", "jax")]
-    assert len(results[0]) == len(results[1]), "results of different structure"
-    for got, expected in zip(*results):
+    results, expected_results = outcome(expression, "pullback"), outcome(expression, "jax")
+    if isinstance(results, str) or isinstance(expected_results, str):
+        assert str(results).partition(":")[0] == expected_results, results
+        return
+    for got, expected in zip(results, expected_results, strict=True):
         assert kind(got) == kind(expected)
-        a, b = np.asarray(got), np.asarray(expected)
-        if a.dtype.kind in "biu":
-            assert np.array_equal(a, b), f"{a}, not {b}"
-        else:
-            tol = tolerance(b.dtype)
-            wide = np.complex128 if b.dtype.kind == "c" else np.float64
-            a, b = a.astype(wide), b.astype(wide)
-            scale = np.abs(b[np.isfinite(b)]).max(initial=1.0)
-            assert np.allclose(a, b, rtol=tol, atol=tol * min(scale, 10.0), equal_nan=True), f"{a}, not {b}"
-            if wide is np.float64:
-                assert np.array_equal(np.signbit(a[a == 0]), np.signbit(b[b == 0])), f"signs of zeros: {a}, not {b}"
+        assert_equal(np.asarray(got), np.asarray(expected))
+
+
+def assert_equal(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> None:
+    """Exactly for discrete types; to rounding for others, NaN, infinities and the signs of zeros being the same."""
+    if a.dtype.kind in "biu":
+        assert np.array_equal(a, b), f"{a}, not {b}"
+        return
+    tol = tolerance(b.dtype)
+    wide = np.complex128 if b.dtype.kind == "c" else np.float64
+    a, b = a.astype(wide), b.astype(wide)
+    scale = np.abs(b[np.isfinite(b)]).max(initial=1.0)
+    assert np.allclose(a, b, rtol=tol, atol=tol * min(scale, 10.0), equal_nan=True), f"{a}, not {b}"
+    if wide is np.float64:
+        zeros = (a == 0) & (b == 0)
+        assert np.array_equal(np.signbit(a[zeros]), np.signbit(b[zeros])), f"signs of zeros: {a}, not {b}"

@@ -10,7 +10,8 @@ them as the standard operations that their rule `expand` gives.
 from __future__ import annotations
 
 import builtins
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from pullback.lax.indexing import (
     GatherDimensionNumbers,
     GatherScatterMode,
     ScatterDimensionNumbers,
+    bind_checked,
     gather,
     gather_p,
     modulo,
@@ -129,7 +131,9 @@ class Pad(LinearPrimitive):
                 f"for operand shape {x.shape}"
             )
         if any(interior < 0 for _, _, interior in padding_config):
-            raise ValueError(f"interior padding in padding_config must be nonnegative, got padding_config {padding_config}")
+            raise ValueError(
+                f"interior padding in padding_config must be nonnegative, got padding_config {padding_config}"
+            )
         shape = _padded_shape(x.shape, padding_config)
         if any(n < 0 for n in shape):
             raise ValueError(
@@ -150,14 +154,20 @@ class Pad(LinearPrimitive):
             stop = max(first, min(n, -((low - length) // step)))
             source.append(builtins.slice(first, stop))
             start = low + first * step
-            target.append(builtins.slice(start, start + (stop - first - 1) * step + 1, step) if stop > first else builtins.slice(0, 0))
+            target.append(
+                builtins.slice(start, start + (stop - first - 1) * step + 1, step)
+                if stop > first
+                else builtins.slice(0, 0)
+            )
         out[tuple(target)] = x[tuple(source)]
         return out
 
     def transpose(self, ct: Any, x: Any, value: Any, *, padding_config: PaddingConfig) -> Sequence[Any]:
         ct_x = ct_value = None
         if is_node(x):
-            ct_x = pad_p.bind(ct, like(0, ct), padding_config=tuple((-low, -high, 0) for low, high, _ in padding_config))
+            ct_x = pad_p.bind(
+                ct, like(0, ct), padding_config=tuple((-low, -high, 0) for low, high, _ in padding_config)
+            )
             if any(interior for _, _, interior in padding_config):
                 strides = tuple(interior + 1 for _, _, interior in padding_config)
                 ct_x = slice_p.bind(ct_x, start_indices=(0,) * ct_x.ndim, limit_indices=ct_x.shape, strides=strides)
@@ -194,7 +204,9 @@ class Slice(LinearPrimitive):
 
     name = "slice"
 
-    def type_of(self, x: ShapedArray, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None) -> ShapedArray:
+    def type_of(
+        self, x: ShapedArray, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None
+    ) -> ShapedArray:
         if not len(start_indices) == len(limit_indices) == x.ndim or (strides is not None and len(strides) != x.ndim):
             raise ValueError(
                 f"slice needs one start, limit and stride for each axis of shape {x.shape}: got start_indices {start_indices}, "
@@ -219,14 +231,18 @@ class Slice(LinearPrimitive):
     def evaluate(self, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None) -> Any:
         return x[tuple(map(builtins.slice, start_indices, limit_indices, strides or (1,) * x.ndim))]
 
-    def transpose(self, ct: Any, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None) -> Sequence[Any]:
+    def transpose(
+        self, ct: Any, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None
+    ) -> Sequence[Any]:
         config = []
         for n, m, start, stride in zip(x.shape, ct.shape, start_indices, strides or (1,) * len(x.shape)):
             covered = (m - 1) * stride + 1 if m else 0
             config.append((start, n - start - covered, stride - 1))
         return [pad_p.bind(ct, like(0, ct), padding_config=tuple(config))]
 
-    def batch(self, size: int, args: Any, axes: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None) -> Any:
+    def batch(
+        self, size: int, args: Any, axes: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None
+    ) -> Any:
         (x,), (b,) = args, axes
         return (
             self.bind(
@@ -254,7 +270,9 @@ class Rev(LinearPrimitive):
         if any(d < 0 for d in dimensions):
             raise TypeError(f"rev dimensions must have every element be nonnegative, got {dimensions}.")
         if any(d >= x.ndim for d in dimensions):
-            raise TypeError(f"rev dimensions must all be less than operand ndim, got dimensions {dimensions} for operand ndim {x.ndim}.")
+            raise TypeError(
+                f"rev dimensions must all be less than operand ndim, got dimensions {dimensions} for operand ndim {x.ndim}."
+            )
         return x
 
     def evaluate(self, x: Any, *, dimensions: Shape) -> Any:
@@ -278,11 +296,15 @@ class Iota(Primitive):
 
     def type_of(self, *, dtype: DType, shape: Shape, dimension: int) -> ShapedArray:
         if not (dtypes.is_integer(dtype) or dtypes.is_inexact(dtype)):
-            raise TypeError(f"iota does not accept dtype {dtypes.name(dtype)}: it takes integer, floating and complex types")
+            raise TypeError(
+                f"iota does not accept dtype {dtypes.name(dtype)}: it takes integer, floating and complex types"
+            )
         if any(n < 0 for n in shape):
             raise TypeError(f"iota shape must have every element be nonnegative, got {shape}.")
         if not 0 <= dimension < len(shape):
-            raise ValueError(f"iota dimension must be between 0 and len(shape), got dimension={dimension} for shape={shape}")
+            raise ValueError(
+                f"iota dimension must be between 0 and len(shape), got dimension={dimension} for shape={shape}"
+            )
         return ShapedArray(shape, dtype)
 
     def evaluate(self, *, dtype: DType, shape: Shape, dimension: int) -> Any:
@@ -332,7 +354,9 @@ class BitcastConvertType(Primitive):
             return np.ascontiguousarray(x).reshape(-1).view(new_dtype).reshape(shape)
         # Types narrower than a byte are stored one a byte: go through their bits, least significant first.
         raw = np.ascontiguousarray(x).reshape(-1, 1).view(np.uint8)
-        bits = np.unpackbits(raw, axis=1, bitorder="little")[:, : old_bits if old_bits < 8 else None].reshape(-1, new_bits)
+        bits = np.unpackbits(raw, axis=1, bitorder="little")[:, : old_bits if old_bits < 8 else None].reshape(
+            -1, new_bits
+        )
         whole = np.zeros((len(bits), max(8, new_bits)), np.uint8)
         whole[:, :new_bits] = bits
         return np.packbits(whole, axis=1, bitorder="little").reshape(-1).view(new_dtype).reshape(shape)
@@ -399,7 +423,9 @@ class Split(LinearPrimitive):
         if any(n < 0 for n in sizes):
             raise ValueError(f"Sizes passed to split must be nonnegative, got {sizes}")
         if sum(sizes) != x.shape[axis]:
-            raise ValueError(f"Sum of sizes {sum(sizes)} must be equal to dimension {axis} of the operand shape {list(x.shape)}")
+            raise ValueError(
+                f"Sum of sizes {sum(sizes)} must be equal to dimension {axis} of the operand shape {list(x.shape)}"
+            )
         return [ShapedArray((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes]
 
     def evaluate(self, x: Any, *, sizes: Shape, axis: int) -> list[Any]:
@@ -412,7 +438,8 @@ class Split(LinearPrimitive):
     def transpose(self, cts: Any, x: Any, *, sizes: Shape, axis: int) -> Sequence[Any]:
         known = next(ct for ct in cts if ct is not None)
         parts = [
-            zeros_like_shape(known, (*x.shape[:axis], n, *x.shape[axis + 1 :])) if ct is None else ct for n, ct in zip(sizes, cts)
+            zeros_like_shape(known, (*x.shape[:axis], n, *x.shape[axis + 1 :])) if ct is None else ct
+            for n, ct in zip(sizes, cts)
         ]
         return [parts[0] if len(parts) == 1 else concatenate_p.bind(*parts, dimension=axis)]
 
@@ -511,9 +538,13 @@ class DynamicUpdateSlice(LinearPrimitive):
 
 def _check_starts(name: str, x: ShapedArray, starts: Sequence[ShapedArray]) -> None:
     if len(starts) != x.ndim:
-        raise ValueError(f"Length of slice indices must match number of operand dimensions ({len(starts)} vs {x.shape})")
+        raise ValueError(
+            f"Length of slice indices must match number of operand dimensions ({len(starts)} vs {x.shape})"
+        )
     if any(s.shape or not dtypes.is_integer(s.dtype) or s.dtype != starts[0].dtype for s in starts):
-        raise TypeError(f"index arguments to {name} must be integer scalars of the same type, got: {', '.join(map(str, starts))}")
+        raise TypeError(
+            f"index arguments to {name} must be integer scalars of the same type, got: {', '.join(map(str, starts))}"
+        )
 
 
 def _block(shape: Shape, starts: Sequence[Any], sizes: Shape) -> tuple[builtins.slice, ...]:
@@ -577,7 +608,8 @@ class StaticIndex:
 
     def parts(self, operand: Shape) -> tuple[list[builtins.slice], list[int], Shape]:
         """A slice with positive step for each axis, the axes to reverse after slicing, and the result's shape."""
-        slices, reverse = [], []
+        slices: list[builtins.slice] = []
+        reverse: list[int] = []
         for i in (e for e in self.numpy if e is not None):
             n, axis = operand[len(slices)], len(slices)
             if i.__class__ is not builtins.slice:
@@ -596,7 +628,7 @@ class StaticIndex:
         return slices, reverse, self.shape(operand)
 
     def __eq__(self, other: object) -> bool:
-        return other.__class__ is StaticIndex and self.numpy == other.numpy  # type: ignore[attr-defined]
+        return other.__class__ is StaticIndex and self.numpy == other.numpy
 
     def __hash__(self) -> int:
         return hash(self.key())
@@ -655,7 +687,9 @@ class UpdateStatic(LinearPrimitive):
 
     def type_of(self, x: ShapedArray, update: ShapedArray, *, index: StaticIndex) -> ShapedArray:
         if update.shape != index.shape(x.shape) or update.dtype != x.dtype:
-            raise TypeError(f"static_update of {x} at {index} takes an update of shape {index.shape(x.shape)} and that dtype, got {update}")
+            raise TypeError(
+                f"static_update of {x} at {index} takes an update of shape {index.shape(x.shape)} and that dtype, got {update}"
+            )
         return x
 
     def evaluate(self, x: Any, update: Any, *, index: StaticIndex) -> Any:
@@ -693,7 +727,12 @@ class UpdateStatic(LinearPrimitive):
 
 
 concatenate_p, pad_p, slice_p, rev_p, iota_p = Concatenate(), Pad(), Slice(), Rev(), Iota()
-bitcast_convert_type_p, copy_p, optimization_barrier_p, split_p = BitcastConvertType(), Copy(), OptimizationBarrier(), Split()
+bitcast_convert_type_p, copy_p, optimization_barrier_p, split_p = (
+    BitcastConvertType(),
+    Copy(),
+    OptimizationBarrier(),
+    Split(),
+)
 dynamic_slice_p, dynamic_update_slice_p = DynamicSlice(), DynamicUpdateSlice()
 static_index_p, static_update_p = IndexStatic(), UpdateStatic()
 
@@ -706,15 +745,6 @@ def slice_along(x: Any, start: int, stop: int, axis: int) -> Any:
 
 
 # ---- public functions: joining and cutting ----------------------------------------------------------------------
-
-
-def _checked(primitive: Primitive, *args: Array, **params: Any) -> Any:
-    """Bind after type checking, so that a mistake is reported in the user's terms in eager mode, too."""
-    try:
-        primitive.type_of(*(a.aval for a in args), **params)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{error} (at {user_line()})") from None
-    return primitive.bind(*args, **params)
 
 
 def _ints(values: Any) -> Shape:
@@ -736,7 +766,7 @@ def concatenate(operands: Any, dimension: int) -> Array:
     first = arrays[0]
     if len(arrays) == 1 and 0 <= dimension < first.ndim:
         return first
-    return _checked(concatenate_p, *arrays, dimension=dimension)
+    return bind_checked(concatenate_p, *arrays, dimension=dimension)
 
 
 def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, int, int]]) -> Array:
@@ -749,12 +779,16 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
     Array([9, 0, 9, 1, 9], dtype=int32)
     """
     x, value = as_array(operand), as_array(padding_value)
-    if value.weak_type and value.dtype != x.dtype and dtypes.promote_pair(x.dtype, False, value.dtype, True)[0] == x.dtype:
+    if (
+        value.weak_type
+        and value.dtype != x.dtype
+        and dtypes.promote_pair(x.dtype, False, value.dtype, True)[0] == x.dtype
+    ):
         value = convert(value, x.dtype)
     config = tuple([_ints(c) for c in padding_config])
     if x.ndim == len(config) and not any(any(c) for c in config) and x.dtype == value.dtype and not value.shape:
         return x
-    return _checked(pad_p, x, value, padding_config=config)
+    return bind_checked(pad_p, x, value, padding_config=config)
 
 
 def slice(
@@ -774,10 +808,12 @@ def slice(
         steps = None
     if steps is None and limits == x.shape and not any(starts) and len(starts) == x.ndim:
         return x
-    return _checked(slice_p, x, start_indices=starts, limit_indices=limits, strides=steps)
+    return bind_checked(slice_p, x, start_indices=starts, limit_indices=limits, strides=steps)
 
 
-def slice_in_dim(operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0) -> Array:
+def slice_in_dim(
+    operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0
+) -> Array:
     """`operand[start_index:limit_index:stride]` along one axis. Negative indices count from the end; None is the end.
 
     Raises TypeError for bounds that are out of range.
@@ -813,7 +849,7 @@ def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> Sequence[Array]:
     [[0, 1], [2, 3, 4]]
     """
     x = as_array(operand)
-    parts: Sequence[Array] = _checked(split_p, x, sizes=_ints(sizes), axis=canonical_axis(axis, x.ndim))
+    parts: Sequence[Array] = bind_checked(split_p, x, sizes=_ints(sizes), axis=canonical_axis(axis, x.ndim))
     return parts
 
 
@@ -861,7 +897,7 @@ def tile(operand: Any, reps: Sequence[int]) -> Array:
 def rev(operand: Any, dimensions: Sequence[int]) -> Array:
     """`operand` with the order of elements reversed along the axes `dimensions`. Raises TypeError unless distinct axes, not negative."""
     x, dims = as_array(operand), _ints(dimensions)
-    return _checked(rev_p, x, dimensions=dims) if dims else x
+    return bind_checked(rev_p, x, dimensions=dims) if dims else x
 
 
 def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = None) -> Array:
@@ -895,7 +931,9 @@ def iota(dtype: Any, size: int) -> Array:
 def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sharding: Any = None) -> Array:
     """An array of `shape` that counts 0, 1, 2, ... along the axis `dimension`. Raises TypeError for booleans."""
     del out_sharding
-    return _checked(iota_p, dtype=dtypes.canonicalize_dtype(dtype), shape=_ints(shape), dimension=dimension.__index__())
+    return bind_checked(
+        iota_p, dtype=dtypes.canonicalize_dtype(dtype), shape=_ints(shape), dimension=dimension.__index__()
+    )
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None) -> Array:
@@ -913,7 +951,9 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None
         raise TypeError(f"full must be called with scalar fill_value, got fill_value.shape {value.shape}.")
     if dtype is not None:
         weak = dtype in dtypes.PYTHON_SCALARS and dtype is not bool and value.weak_type
-        value = convert(value, dtypes.canonicalize_dtype(dtype), weak and value.dtype == dtypes.canonicalize_dtype(dtype))
+        value = convert(
+            value, dtypes.canonicalize_dtype(dtype), weak and value.dtype == dtypes.canonicalize_dtype(dtype)
+        )
         value = convert(value, value.dtype, False)
     return value if not sizes else filled(value, sizes)
 
@@ -963,7 +1003,7 @@ def bitcast_convert_type(operand: Any, new_dtype: Any) -> Array:
     >>> bitcast_convert_type(1.0, "int32")
     Array(1065353216, dtype=int32)
     """
-    return _checked(bitcast_convert_type_p, as_array(operand), new_dtype=dtypes.canonicalize_dtype(new_dtype))
+    return bind_checked(bitcast_convert_type_p, as_array(operand), new_dtype=dtypes.canonicalize_dtype(new_dtype))
 
 
 def optimization_barrier(operand: Any, /) -> Any:
@@ -972,7 +1012,9 @@ def optimization_barrier(operand: Any, /) -> Any:
     if not leaves:
         return operand
     arrays = [as_array(x) for x in leaves]
-    return tree.unflatten([convert(o, x.dtype, x.weak_type) for o, x in zip(optimization_barrier_p.bind(*arrays), arrays)])
+    return tree.unflatten(
+        [convert(o, x.dtype, x.weak_type) for o, x in zip(optimization_barrier_p.bind(*arrays), arrays)]
+    )
 
 
 # ---- public functions: blocks at computed positions -------------------------------------------------------------
@@ -981,18 +1023,21 @@ def optimization_barrier(operand: Any, /) -> Any:
 def _starts(x: Array, start_indices: Any, allow_negative: Any) -> list[Array]:
     """One integer scalar an axis, all of one dtype; negative ones count from the end where that is allowed."""
     if isinstance(start_indices, (Array, np.ndarray)):
-        starts = as_array(start_indices)
-        if starts.ndim != 1:
-            raise ValueError(f"Length of slice indices must match number of operand dimensions ({starts.shape} vs {x.shape})")
-        given: list[Any] = list(unstack(starts))
+        vector = as_array(start_indices)
+        if vector.ndim != 1:
+            raise ValueError(f"dynamic_slice: an array of start indices must be 1-d, got shape {vector.shape}")
+        given: list[Any] = list(unstack(vector))
     else:
         given = list(start_indices)
     if len(given) != x.ndim:
         raise ValueError(f"Length of slice indices must match number of operand dimensions ({len(given)} vs {x.shape})")
     allow = [allow_negative] * x.ndim if isinstance(allow_negative, bool) else list(allow_negative)
     if len(allow) != x.ndim:
-        raise ValueError(f"allow_negative_indices must be a bool or have one entry an axis of shape {x.shape}, got {allow_negative}")
-    starts, dtype = [], None
+        raise ValueError(
+            f"allow_negative_indices must be a bool or have one entry an axis of shape {x.shape}, got {allow_negative}"
+        )
+    starts: list[Array] = []
+    dtype = None
     for i, n, negative in zip(given, x.shape, allow):
         if isinstance(i, (int, np.integer)) and not isinstance(i, bool) and not negative and i < 0:
             raise ValueError(f"Index {i} is out of bounds for dimension {n} if allow_negative_indices=False")
@@ -1005,11 +1050,18 @@ def _starts(x: Array, start_indices: Any, allow_negative: Any) -> list[Array]:
     dtype = dtype or dtypes.default_dtype(int)
     if dtype.itemsize < 4:
         dtype = dtypes.int32  # so that adding the axis's length cannot overflow
-    return [wrap_negative(convert(i, dtype), n) if negative else convert(i, dtype) for i, n, negative in zip(starts, x.shape, allow)]
+    return [
+        wrap_negative(convert(i, dtype), n) if negative else convert(i, dtype)
+        for i, n, negative in zip(starts, x.shape, allow)
+    ]
 
 
 def dynamic_slice(
-    operand: Any, start_indices: Any, slice_sizes: Sequence[int], *, allow_negative_indices: bool | Sequence[bool] = True
+    operand: Any,
+    start_indices: Any,
+    slice_sizes: Sequence[int],
+    *,
+    allow_negative_indices: bool | Sequence[bool] = True,
 ) -> Array:
     """The block of shape `slice_sizes` (static) that begins at `start_indices` (which may be traced), one an axis.
 
@@ -1020,7 +1072,9 @@ def dynamic_slice(
     Array([3, 4], dtype=int32)
     """
     x = as_array(operand)
-    return _checked(dynamic_slice_p, x, *_starts(x, start_indices, allow_negative_indices), slice_sizes=_ints(slice_sizes))
+    return bind_checked(
+        dynamic_slice_p, x, *_starts(x, start_indices, allow_negative_indices), slice_sizes=_ints(slice_sizes)
+    )
 
 
 def dynamic_update_slice(
@@ -1031,9 +1085,13 @@ def dynamic_update_slice(
     Negative starts count from the end; then starts are clamped so that the block lies inside. Raises TypeError if `update` does not fit.
     """
     x, update = as_array(operand), as_array(update)
-    if update.weak_type and update.dtype != x.dtype and dtypes.promote_pair(x.dtype, False, update.dtype, True)[0] == x.dtype:
+    if (
+        update.weak_type
+        and update.dtype != x.dtype
+        and dtypes.promote_pair(x.dtype, False, update.dtype, True)[0] == x.dtype
+    ):
         update = convert(update, x.dtype)
-    return _checked(dynamic_update_slice_p, x, update, *_starts(x, start_indices, allow_negative_indices))
+    return bind_checked(dynamic_update_slice_p, x, update, *_starts(x, start_indices, allow_negative_indices))
 
 
 def dynamic_slice_in_dim(
@@ -1086,10 +1144,10 @@ def index_take(src: Any, idxs: Any, axes: Sequence[int]) -> Array:
     dims = tuple(canonical_axis(a, x.ndim) for a in axes)
     indices = [as_array(i) for i in idxs]
     if not indices or len(indices) != len(dims) or any(i.ndim != 1 or i.shape != indices[0].shape for i in indices):
-        raise ValueError(f"index_take takes one 1-d index array for each of axes {dims}, of one length; got {_shapes(indices)}")
-    columns = [
-        expand_dims(modulo(i, x.shape[d]), (1,)) for i, d in zip(indices, dims)
-    ]
+        raise ValueError(
+            f"index_take takes one 1-d index array for each of axes {dims}, of one length; got {_shapes(indices)}"
+        )
+    columns = [expand_dims(modulo(i, x.shape[d]), (1,)) for i, d in zip(indices, dims)]
     sizes = tuple(1 if i in dims else n for i, n in enumerate(x.shape))
     numbers = GatherDimensionNumbers(tuple(range(1, x.ndim - len(dims) + 1)), tuple(sorted(dims)), dims)
     return gather(x, concatenate(columns, 1), numbers, sizes, mode=GatherScatterMode.CLIP)
@@ -1117,7 +1175,12 @@ def dot(
             )
         dimension_numbers = (((x.ndim - 1,), (0,)), ((), ()))
     return dot_general(
-        x, y, dimension_numbers, precision=precision, preferred_element_type=preferred_element_type, out_sharding=out_sharding
+        x,
+        y,
+        dimension_numbers,
+        precision=precision,
+        preferred_element_type=preferred_element_type,
+        out_sharding=out_sharding,
     )
 
 

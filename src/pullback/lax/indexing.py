@@ -15,7 +15,8 @@ each other. The rules for products and extrema are beside them.
 from __future__ import annotations
 
 import enum
-from typing import Any, Callable, NamedTuple, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -122,27 +123,32 @@ def _starts(indices: Any, numbers: GatherDimensionNumbers) -> dict[int, Any]:
     return starts
 
 
-def _valid(shape: Shape, sizes: Shape, starts: dict[int, Any]) -> Any:
-    """Which windows lie inside: an array of the shape of the index rows, or None if all do."""
+def _valid(shape: Shape, sizes: Shape, starts: dict[int, Any], indexed: Sequence[int]) -> Any:
+    """Which windows lie inside: an array of the shape of the index rows, or None if all do. Batching axes never lead out."""
     inside = None
-    for axis, start in starts.items():
-        ok = (start >= 0) & (start <= shape[axis] - sizes[axis])
+    for axis in indexed:
+        ok = (starts[axis] >= 0) & (starts[axis] <= shape[axis] - sizes[axis])
         inside = ok if inside is None else inside & ok
     return None if inside is None or inside.all() else inside
 
 
-def _clamped(shape: Shape, sizes: Shape, starts: dict[int, Any]) -> dict[int, Any]:
-    return {axis: np.minimum(np.maximum(s, 0), shape[axis] - sizes[axis]) for axis, s in starts.items()}
+def _clamped(shape: Shape, sizes: Shape, starts: dict[int, Any], indexed: Sequence[int]) -> dict[int, Any]:
+    inside = {axis: np.minimum(np.maximum(starts[axis], 0), shape[axis] - sizes[axis]) for axis in indexed}
+    return {**starts, **inside}
 
 
 def _windows(x: Any, sizes: Shape, axes: Sequence[int], writeable: bool = False) -> Any:
-    """A view of `x` indexed by window starts in `axes` and then by the position in the window, all its axes."""
+    """A view of `x` indexed by window starts in `axes` and then by the position in the window, in its axes longer than 1."""
     if not axes:  # one window: index it by a dummy axis
-        axes_shape, axes_strides = (1,), (0,)
+        starts_shape, starts_strides = (1,), (0,)
     else:
-        axes_shape = tuple(x.shape[a] - sizes[a] + 1 for a in axes)
-        axes_strides = tuple(x.strides[a] for a in axes)
-    return np.lib.stride_tricks.as_strided(x, (*axes_shape, *sizes), (*axes_strides, *x.strides), writeable=writeable)
+        starts_shape = tuple(x.shape[a] - sizes[a] + 1 for a in axes)
+        starts_strides = tuple(x.strides[a] for a in axes)
+    # NumPy copies the elements of a window one by one through axes of length 1.
+    inner = [d for d, m in enumerate(sizes) if m != 1]
+    shape = (*starts_shape, *(sizes[d] for d in inner))
+    strides = (*starts_strides, *(x.strides[d] for d in inner))
+    return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=writeable)
 
 
 def _window_index(starts: dict[int, Any], rows: Shape) -> tuple[Any, ...]:
@@ -167,19 +173,31 @@ class Gather(Primitive):
     weakness = "first"
 
     def type_of(
-        self, x: ShapedArray, indices: ShapedArray, *, dimension_numbers: GatherDimensionNumbers, slice_sizes: Shape, **_: Any
+        self,
+        x: ShapedArray,
+        indices: ShapedArray,
+        *,
+        dimension_numbers: GatherDimensionNumbers,
+        slice_sizes: Shape,
+        **_: Any,
     ) -> ShapedArray:
         _check_indices("gather", indices, dimension_numbers)
         n = dimension_numbers
         if len(slice_sizes) != x.ndim:
-            raise TypeError(f"Gather op must have one slice size for every input dimension; got {slice_sizes} for operand shape {x.shape}")
+            raise TypeError(
+                f"Gather op must have one slice size for every input dimension; got {slice_sizes} for operand shape {x.shape}"
+            )
         for i, (m, size) in enumerate(zip(slice_sizes, x.shape)):
             if not 0 <= m <= size:
-                raise TypeError(f"Slice size at index {i} in gather op is out of range, must be within [0, {size} + 1), got {m}.")
+                raise TypeError(
+                    f"Slice size at index {i} in gather op is out of range, must be within [0, {size} + 1), got {m}."
+                )
         dropped = (*n.collapsed_slice_dims, *n.operand_batching_dims)
         for i in dropped:
             if slice_sizes[i] > 1:
-                raise TypeError(f"Gather op can only collapse slice dims with bound 1, but bound is {slice_sizes[i]} for index {i}.")
+                raise TypeError(
+                    f"Gather op can only collapse slice dims with bound 1, but bound is {slice_sizes[i]} for index {i}."
+                )
         rank = indices.ndim - 1 + len(n.offset_dims)
         _check_numbers("gather", n, x.ndim, rank)
         window = iter(m for i, m in enumerate(slice_sizes) if i not in dropped)
@@ -187,12 +205,20 @@ class Gather(Primitive):
         return x.update(shape=tuple(next(window) if d in n.offset_dims else next(rows) for d in range(rank)))
 
     def evaluate(
-        self, x: Any, indices: Any, *, dimension_numbers: GatherDimensionNumbers, slice_sizes: Shape, mode: Any, fill_value: Any, **_: Any
+        self,
+        x: Any,
+        indices: Any,
+        *,
+        dimension_numbers: GatherDimensionNumbers,
+        slice_sizes: Shape,
+        mode: Any,
+        fill_value: Any,
+        **_: Any,
     ) -> Any:
         n, x = dimension_numbers, np.asarray(x)
         rows = indices.shape[:-1]
         starts = _starts(np.asarray(indices), n)
-        valid = _valid(x.shape, slice_sizes, starts) if mode is FILL_OR_DROP else None
+        valid = _valid(x.shape, slice_sizes, starts, n.start_index_map) if mode is FILL_OR_DROP else None
         if (
             len(starts) == 1
             and n.start_index_map == n.collapsed_slice_dims
@@ -203,7 +229,7 @@ class Gather(Primitive):
             out = x.take(start, axis, mode="clip")
             row_dims = range(axis, axis + len(rows))
         else:
-            starts = _clamped(x.shape, slice_sizes, starts)
+            starts = _clamped(x.shape, slice_sizes, starts, n.start_index_map)
             out = _windows(x, slice_sizes, list(starts))[_window_index(starts, rows)]
             dropped = (*n.collapsed_slice_dims, *n.operand_batching_dims)
             out = out.reshape((*rows, *(m for i, m in enumerate(slice_sizes) if i not in dropped)))
@@ -244,7 +270,14 @@ class Gather(Primitive):
         ]  # fmt: skip
 
     def batch(
-        self, size: int, args: Any, axes: Any, *, dimension_numbers: GatherDimensionNumbers, slice_sizes: Shape, **params: Any
+        self,
+        size: int,
+        args: Any,
+        axes: Any,
+        *,
+        dimension_numbers: GatherDimensionNumbers,
+        slice_sizes: Shape,
+        **params: Any,
     ) -> Any:
         (x, indices), (b, b_indices) = args, axes
         n = dimension_numbers
@@ -252,7 +285,9 @@ class Gather(Primitive):
             numbers = n._replace(
                 offset_dims=_up(n.offset_dims), start_indices_batching_dims=_up(n.start_indices_batching_dims)
             )
-            return self.bind(x, move_axis(indices, b_indices, 0), dimension_numbers=numbers, slice_sizes=slice_sizes, **params), 0
+            return self.bind(
+                x, move_axis(indices, b_indices, 0), dimension_numbers=numbers, slice_sizes=slice_sizes, **params
+            ), 0
         x = move_axis(x, b, 0)
         together = b_indices is not None
         if together:
@@ -301,7 +336,9 @@ def _check_numbers(name: str, numbers: Any, operand_rank: int, rank: int) -> Non
         if len(set(axes)) != len(axes) or any(not 0 <= a < operand_rank for a in axes):
             raise TypeError(f"{name}: {what} axes {axes} must be distinct axes of an operand with {operand_rank} axes")
     if set(operand_batch) & {*dropped, *index_map} or len(operand_batch) != len(index_batch):
-        raise TypeError(f"{name}: batching axes {operand_batch} and {index_batch} must pair up and be neither dropped nor indexed")
+        raise TypeError(
+            f"{name}: batching axes {operand_batch} and {index_batch} must pair up and be neither dropped nor indexed"
+        )
     if len(windows) + len(dropped) + len(operand_batch) != operand_rank:
         raise TypeError(
             f"All components of the offset index in a {name} op must either be a offset dimension or explicitly collapsed/batching: "
@@ -323,10 +360,20 @@ class ScatterBase(Primitive):
     combine: Any = None
     kinds = "biufck"
 
-    def type_of(self, x: ShapedArray, indices: ShapedArray, updates: ShapedArray, *, dimension_numbers: ScatterDimensionNumbers, **_: Any) -> ShapedArray:
+    def type_of(
+        self,
+        x: ShapedArray,
+        indices: ShapedArray,
+        updates: ShapedArray,
+        *,
+        dimension_numbers: ScatterDimensionNumbers,
+        **_: Any,
+    ) -> ShapedArray:
         name, n = self.name, dimension_numbers
         if x.dtype != updates.dtype:
-            raise TypeError(f"lax.{name} requires arguments to have the same dtypes, got {dtypes.name(x.dtype)}, {dtypes.name(updates.dtype)}.")
+            raise TypeError(
+                f"lax.{name} requires arguments to have the same dtypes, got {dtypes.name(x.dtype)}, {dtypes.name(updates.dtype)}."
+            )
         if dtypes.kind(x.dtype) not in self.kinds:
             raise TypeError(f"{name} does not accept dtype {dtypes.name(x.dtype)}")
         _check_indices(name, indices, n)
@@ -352,7 +399,17 @@ class ScatterBase(Primitive):
                 )
         return x
 
-    def evaluate(self, x: Any, indices: Any, updates: Any, *, dimension_numbers: ScatterDimensionNumbers, mode: Any, unique_indices: bool, **_: Any) -> Any:
+    def evaluate(
+        self,
+        x: Any,
+        indices: Any,
+        updates: Any,
+        *,
+        dimension_numbers: ScatterDimensionNumbers,
+        mode: Any,
+        unique_indices: bool,
+        **_: Any,
+    ) -> Any:
         n, indices, updates = dimension_numbers, np.asarray(indices), np.asarray(updates)
         out = np.array(x, order="C")
         if not out.size:
@@ -363,9 +420,9 @@ class ScatterBase(Primitive):
         updates = updates.transpose((*row_dims, *n.update_window_dims)).reshape((*rows, *sizes))
         starts = _starts(indices, _gather_numbers(n))
         if mode is CLIP:
-            starts = _clamped(out.shape, sizes, starts)
+            starts = _clamped(out.shape, sizes, starts, n.scatter_dims_to_operand_dims)
         else:
-            valid = _valid(out.shape, sizes, starts)
+            valid = _valid(out.shape, sizes, starts, n.scatter_dims_to_operand_dims)
             if valid is not None:
                 starts = {axis: s[valid] for axis, s in starts.items()}
                 updates = updates[valid]
@@ -379,6 +436,7 @@ class ScatterBase(Primitive):
             count //= size
         if combine is None or unique_indices or count == 1:
             windows = _windows(out, sizes, list(starts), writeable=True)
+            updates = updates.reshape((*rows, *(m for m in sizes if m != 1)))
             windows[index] = updates if combine is None else combine(windows[index], updates)
         else:
             # One flat position an element, which is the case that ufunc.at is fast in.
@@ -393,13 +451,17 @@ class ScatterBase(Primitive):
             combine.at(out.reshape(-1), flat.reshape(-1), updates.reshape(-1))
         return out
 
-    def batch(self, size: int, args: Any, axes: Any, *, dimension_numbers: ScatterDimensionNumbers, **params: Any) -> Any:
+    def batch(
+        self, size: int, args: Any, axes: Any, *, dimension_numbers: ScatterDimensionNumbers, **params: Any
+    ) -> Any:
         (x, indices, updates), (b, b_indices, b_updates) = args, axes
         x, updates = batch_first(x, b, size), batch_first(updates, b_updates, size)
         together = b_indices is not None
         if together:
             indices = move_axis(indices, b_indices, 0)
-        return self.bind(x, indices, updates, dimension_numbers=_batched_numbers(dimension_numbers, kept=not together), **params), 0
+        return self.bind(
+            x, indices, updates, dimension_numbers=_batched_numbers(dimension_numbers, kept=not together), **params
+        ), 0
 
     def read(self, x: Any, indices: Any, updates_shape: Shape, params: Params, fill_value: Any = 0) -> Any:
         """The elements of `x` that updates of `updates_shape` go to; `fill_value` where they are dropped."""
@@ -454,7 +516,7 @@ class ScatterAdd(ScatterBase, LinearPrimitive):
 
     name = "scatter_add"
     linear_in = (0, 2)
-    combine = np.add
+    combine: Any = np.add
     kinds = "iufc"
 
     def transpose(self, ct: Any, x: Any, indices: Any, updates: Any, **params: Any) -> Sequence[Any]:
@@ -469,7 +531,7 @@ class ScatterSub(ScatterAdd):
     """Subtracts from windows."""
 
     name = "scatter_sub"
-    combine = np.subtract
+    combine: Any = np.subtract
 
     def transpose(self, ct: Any, x: Any, indices: Any, updates: Any, **params: Any) -> Sequence[Any]:
         ct_x, _, ct_updates = super().transpose(ct, x, indices, updates, **params)
@@ -480,7 +542,7 @@ class ScatterMul(ScatterBase):
     """Multiplies windows."""
 
     name = "scatter_mul"
-    combine = np.multiply
+    combine: Any = np.multiply
     kinds = "iufc"
 
     def is_linear(self, active: Sequence[bool]) -> bool:
@@ -598,7 +660,7 @@ def rounds(indices: Any, numbers: Any, shape: Shape, updates_shape: Shape, mode:
     sizes = _window_sizes(shape, updates_shape, ScatterDimensionNumbers(*numbers))
     starts = _starts(np.asarray(indices), GatherDimensionNumbers(*numbers))
     if mode is CLIP:
-        starts = _clamped(shape, sizes, starts)
+        starts = _clamped(shape, sizes, starts, numbers[2])
     table = np.stack([np.broadcast_to(s, rows).reshape(-1) for s in _window_index(starts, rows)], -1)
     if all(sizes[axis] <= 1 for axis in starts):
         _, place = np.unique(table, axis=0, return_inverse=True)
@@ -625,6 +687,15 @@ def rounds(indices: Any, numbers: Any, shape: Shape, updates_shape: Shape, mode:
 
 
 # ---- public functions -------------------------------------------------------------------------------------------
+
+
+def bind_checked(primitive: Primitive, *args: Array, **params: Any) -> Any:
+    """Bind after checking types, which evaluation does not; mistakes are reported with the user's line."""
+    try:
+        primitive.type_of(*(a.aval for a in args), **params)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error} (at {user_line()})") from None
+    return primitive.bind(*args, **params)
 
 
 def _ints(values: Any) -> Shape:
@@ -655,25 +726,36 @@ def gather(
     """
     x, indices = as_array(operand), as_array(start_indices)
     mode = PROMISE_IN_BOUNDS if mode is None else GatherScatterMode.from_any(mode)
-    params = {
+    params: Params = {
         "dimension_numbers": GatherDimensionNumbers(*map(_ints, dimension_numbers)), "slice_sizes": _ints(slice_sizes),
         "indices_are_sorted": bool(indices_are_sorted), "unique_indices": bool(unique_indices), "mode": mode,
         "fill_value": fill_value if mode is FILL_OR_DROP else None,
     }  # fmt: skip
-    gather_p.type_of(x.aval, indices.aval, **params)
-    return gather_p.bind(x, indices, **params)
+    return bind_checked(gather_p, x, indices, **params)
 
 
-def _scatter(primitive: ScatterBase, operand: Any, indices: Any, updates: Any, numbers: Any, is_sorted: bool, unique: bool, mode: Any) -> Array:
+def _scatter(
+    primitive: ScatterBase,
+    operand: Any,
+    indices: Any,
+    updates: Any,
+    numbers: Any,
+    is_sorted: bool,
+    unique: bool,
+    mode: Any,
+) -> Array:
     x, indices, updates = as_array(operand), as_array(indices), as_array(updates)
-    if updates.weak_type and updates.dtype != x.dtype and dtypes.promote_pair(x.dtype, False, updates.dtype, True)[0] == x.dtype:
+    if (
+        updates.weak_type
+        and updates.dtype != x.dtype
+        and dtypes.promote_pair(x.dtype, False, updates.dtype, True)[0] == x.dtype
+    ):
         updates = convert(updates, x.dtype)
-    params = {
+    params: Params = {
         "dimension_numbers": ScatterDimensionNumbers(*map(_ints, numbers)), "indices_are_sorted": bool(is_sorted),
         "unique_indices": bool(unique), "mode": GatherScatterMode.from_any(mode),
     }  # fmt: skip
-    primitive.type_of(x.aval, indices.aval, updates.aval, **params)
-    return primitive.bind(x, indices, updates, **params)
+    return bind_checked(primitive, x, indices, updates, **params)
 
 
 def scatter(
@@ -689,7 +771,9 @@ def scatter(
     >>> scatter(x, np.array([[2], [0]]), np.float32([5, 6]), ScatterDimensionNumbers((), (0,), (0,)))
     Array([6., 0., 5., 0.], dtype=float32)
     """
-    return _scatter(scatter_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode)
+    return _scatter(
+        scatter_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode
+    )
 
 
 def scatter_add(
@@ -697,7 +781,9 @@ def scatter_add(
     unique_indices: bool = False, mode: Any = None,
 ) -> Array:  # fmt: skip
     """As `scatter`, adding `updates` to what is there."""
-    return _scatter(scatter_add_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode)
+    return _scatter(
+        scatter_add_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode
+    )
 
 
 def scatter_sub(
@@ -705,7 +791,9 @@ def scatter_sub(
     unique_indices: bool = False, mode: Any = None,
 ) -> Array:  # fmt: skip
     """As `scatter`, subtracting `updates` from what is there."""
-    return _scatter(scatter_sub_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode)
+    return _scatter(
+        scatter_sub_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode
+    )
 
 
 def scatter_mul(
@@ -716,7 +804,9 @@ def scatter_mul(
 
     Differentiating with respect to updates whose positions may repeat needs indices that are known while tracing.
     """
-    return _scatter(scatter_mul_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode)
+    return _scatter(
+        scatter_mul_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode
+    )
 
 
 def scatter_min(
@@ -724,7 +814,9 @@ def scatter_min(
     unique_indices: bool = False, mode: Any = None,
 ) -> Array:  # fmt: skip
     """As `scatter`, keeping the smaller of what is there and `updates` (NaN if one is)."""
-    return _scatter(scatter_min_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode)
+    return _scatter(
+        scatter_min_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode
+    )
 
 
 def scatter_max(
@@ -732,7 +824,9 @@ def scatter_max(
     unique_indices: bool = False, mode: Any = None,
 ) -> Array:  # fmt: skip
     """As `scatter`, keeping the larger of what is there and `updates` (NaN if one is)."""
-    return _scatter(scatter_max_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode)
+    return _scatter(
+        scatter_max_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode
+    )
 
 
 #: With traced indices that may repeat, each window is updated for itself; more than this many would make programs too long.
@@ -751,11 +845,20 @@ def scatter_apply(
     x, indices = as_array(operand), as_array(scatter_indices)
     numbers = ScatterDimensionNumbers(*map(_ints, dimension_numbers))
     shape = _ints(update_shape)
-    return apply_windows(x, indices, func, numbers, shape, GatherScatterMode.from_any(mode), unique_indices, indices_are_sorted)
+    return apply_windows(
+        x, indices, func, numbers, shape, GatherScatterMode.from_any(mode), unique_indices, indices_are_sorted
+    )
 
 
 def apply_windows(
-    x: Array, indices: Array, func: Callable[[Any], Any], numbers: ScatterDimensionNumbers, shape: Shape, mode: Any, unique: bool, is_sorted: bool
+    x: Array,
+    indices: Array,
+    func: Callable[[Any], Any],
+    numbers: ScatterDimensionNumbers,
+    shape: Shape,
+    mode: Any,
+    unique: bool,
+    is_sorted: bool,
 ) -> Array:
     """`scatter_apply` with checked arguments."""
     params: Params = {
@@ -767,7 +870,7 @@ def apply_windows(
         count = indices.size // max(1, indices.shape[-1]) if indices.shape[-1] else 1
         params = {**params, "unique_indices": True, "indices_are_sorted": False}
         if known is not None:
-            steps = rounds(known, numbers, x.shape, shape, mode)
+            steps: list[Any] = rounds(known, numbers, x.shape, shape, mode)
             params["mode"] = FILL_OR_DROP
         elif count <= _LONGEST_UNROLLED:
             indices = wide_index(indices)
@@ -789,7 +892,9 @@ def apply_windows(
         old = scatter_p.read(x, step, shape, params)
         new = as_array(func(old))
         if new.shape != old.shape or new.dtype != x.dtype:
-            raise TypeError(f"the function applied to {old.aval} must keep shape and dtype, but gave {new.aval}, at {user_line()}")
+            raise TypeError(
+                f"the function applied to {old.aval} must keep shape and dtype, but gave {new.aval}, at {user_line()}"
+            )
         x = scatter_p.bind(x, step, new, **params)
     return x
 

@@ -39,7 +39,7 @@ _BLOCK = 32768
 
 
 def threefry(k0: Words, k1: Words, x0: Words, x1: Words) -> tuple[Words, Words]:
-    """Threefry-2x32-20 of the counters (x0, x1) under the keys (k0, k1), which broadcast to the shape of the counters.
+    """Threefry-2x32-20 of the counters (x0, x1) under the keys (k0, k1), of one shape that broadcasts to that of the counters.
 
     `x0` and `x1` are fresh arrays of one shape; their contents are lost.
     """
@@ -354,8 +354,8 @@ class Threefry2x32(_OnKeys):
 
     def evaluate(self, k0: Any, k1: Any, x0: Any, x1: Any) -> Any:
         shape = broadcast_shapes(k0.shape, k1.shape, x0.shape, x1.shape)
-        key = (np.broadcast_to(k, shape) if k.ndim else np.asarray(k) for k in (k0, k1))
-        return list(threefry(*key, *(np.array(np.broadcast_to(x, shape)) for x in (x0, x1))))
+        k0, k1 = np.broadcast_arrays(k0, k1)
+        return list(threefry(k0, k1, *(np.array(np.broadcast_to(x, shape)) for x in (x0, x1))))
 
     canonical_operands = Elementwise.canonical_operands
 

@@ -31,6 +31,7 @@ from pullback.lax.shape import (
     reshape_p,
     transpose_p,
 )
+from pullback.numpy import reductions
 from pullback.numpy.creation import diagonal, zeros_like
 from pullback.numpy.promotion import array_like, promote
 
@@ -311,12 +312,12 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> Array:
     """The sum of the diagonal of the matrices in axes `axis1` and `axis2`; small integers and booleans are summed as int32 or uint32."""
-    from pullback.numpy.reductions import sum
-
     if out is not None:
         raise NotImplementedError("trace: Arrays are immutable, so there is no `out`")
     x = array_like(a, "trace")
-    return sum(diagonal(x, offset, canonical_axis(axis1, x.ndim), canonical_axis(axis2, x.ndim)), axis=-1, dtype=dtype)
+    return reductions.sum(
+        diagonal(x, offset, canonical_axis(axis1, x.ndim), canonical_axis(axis2, x.ndim)), axis=-1, dtype=dtype
+    )
 
 
 # ---- einsum -----------------------------------------------------------------------------------------------------

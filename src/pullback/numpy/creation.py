@@ -26,7 +26,9 @@ from pullback.lax.arrangement import slice as lax_slice
 from pullback.lax.elementwise import add_p, eq_p, floor_p, ge_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_in_dim_p, broadcast_to, convert, move_axis, reshape_p, transpose_p
+from pullback.numpy import ufuncs
 from pullback.numpy.promotion import array_like, promote, promote_inexact
+from pullback.transforms.vmap import vmap
 
 # ---- from values ------------------------------------------------------------------------------------------------
 
@@ -445,10 +447,8 @@ def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
 ) -> Array:
     """base ** linspace(start, stop, num): numbers evenly spaced on a logarithmic scale, given by their exponents."""
-    from pullback.numpy.ufuncs import power
-
     start, stop = promote_inexact("logspace", start, stop)
-    out = power(base, linspace(start, stop, num, endpoint, axis=axis))
+    out = ufuncs.power(base, linspace(start, stop, num, endpoint, axis=axis))
     return convert(out, out.dtype if dtype is None else dtypes.canonicalize_dtype(dtype))
 
 
@@ -460,17 +460,15 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     >>> geomspace(1, 1000, 4).round()
     Array([   1.,   10.,  100., 1000.], dtype=float32)
     """
-    from pullback.numpy.ufuncs import exp, log, sign
-
     x, y = promote_inexact("geomspace", start, stop)
     shape = np.broadcast_shapes(x.shape, y.shape)
     target = x.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
     computed = dtypes.to_complex(x.dtype) if dtypes.is_complex(target) else x.dtype
     x, y = broadcast_to(convert(x, computed), shape), broadcast_to(convert(y, computed), shape)
     # Divided by the direction of the start, a logarithm exists wherever the two ends lie on one side (or one ray).
-    direction = sign(x)
-    logs = linspace(log(x / direction), log(y / direction), num, endpoint)
-    out = direction * exp(logs)
+    direction = ufuncs.sign(x)
+    logs = linspace(ufuncs.log(x / direction), ufuncs.log(y / direction), num, endpoint)
+    out = direction * ufuncs.exp(logs)
     if num > 0:
         ends = [x.reshape((1, *shape))]
         if num > 1:
@@ -619,8 +617,6 @@ def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float
     Array([[0, 1],
            [1, 2]], dtype=int32)
     """
-    from pullback.transforms.vmap import vmap
-
     sizes = canonical_shape(shape)
     mapped: Callable[..., Any] = lambda *args: function(*args, **kwargs)
     for i in range(len(sizes)):

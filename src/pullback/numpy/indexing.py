@@ -11,8 +11,9 @@ Concrete arrays outside transformations take a short way: NumPy's own indexing, 
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Sequence
 from types import EllipsisType, NoneType
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def getitem(x: Array, index: Any) -> Array:
         plain = _plain_index(index)
         if plain is not _NOT_PLAIN:
             try:
-                out = x._value[plain]  # type: ignore[attr-defined]
+                out = x._value[plain]
                 return ConcreteArray(np.asarray(out) if out.__class__ is np.void else out, x.weak_type)
             except (IndexError, TypeError, ValueError, OverflowError):
                 pass  # out of bounds, or a mistake: the long way clamps the one and explains the other
@@ -243,9 +244,11 @@ def _entry(i: Any, position: int) -> Any:
         return int(operator.index(i))
     elif hasattr(i, "__jax_array__"):
         return _entry(i.__jax_array__(), position)
-    dtype = getattr(i, "dtype", type(i).__name__)
+    dtype: Any = getattr(i, "dtype", type(i).__name__)
     if not isinstance(i, (np.ndarray, Array)) or not (dtype == dtypes.bool_ or dtypes.is_integer(dtype)):
-        raise TypeError(f"Indexer must have integer or boolean type, got indexer with type {dtype} at position {position}, at {user_line()}")
+        raise TypeError(
+            f"Indexer must have integer or boolean type, got indexer with type {dtype} at position {position}, at {user_line()}"
+        )
     if isinstance(i, np.ndarray) and not i.ndim and dtype != dtypes.bool_:
         return int(i)
     return i
@@ -311,7 +314,12 @@ def _positions_traced(a: Any, n: int, wrap: bool, dtype: dtypes.DType) -> Any:
 
 
 def _get(
-    x: Array, index: Resolved, mode: GatherScatterMode, fill_value: Any = None, unique: bool = False, is_sorted: bool = False
+    x: Array,
+    index: Resolved,
+    mode: GatherScatterMode,
+    fill_value: Any = None,
+    unique: bool = False,
+    is_sorted: bool = False,
 ) -> Array:
     if index.basic is not None:
         x = static_index_p.bind(x, index=index.basic)
@@ -463,7 +471,9 @@ class IndexUpdateRef:
     def _combine(self, values: Any, primitive: Any, function: Any, options: dict[str, Any]) -> Array:
         x, values = self.array, _values(values)
         if x.dtype == dtypes.bool_ and primitive in (scatter_add_p, scatter_sub_p, scatter_mul_p):
-            raise TypeError(f"{primitive.name} does not accept dtype bool: use .min (and) or .max (or), at {user_line()}")
+            raise TypeError(
+                f"{primitive.name} does not accept dtype bool: use .min (and) or .max (or), at {user_line()}"
+            )
         dtype, weak = x.dtype, x.weak_type
         if values.dtype != dtype:
             # In the promoted type, as for arrays; the result is of the type of `x`.
@@ -502,13 +512,17 @@ class IndexUpdateRef:
         index = Resolved(x.shape, self.index, options["wrap_negative_indices"])
         how = GatherScatterMode.from_any(options["mode"])
         if broadcast_shapes(values_shape, index.shape) != index.shape:
-            raise ValueError(f"cannot broadcast values of shape {values_shape} to the shape {index.shape} of the indexed part")
+            raise ValueError(
+                f"cannot broadcast values of shape {values_shape} to the shape {index.shape} of the indexed part"
+            )
 
         def updated(part: Any) -> Any:
             if not index.arrays:
                 new = as_array(func(part))
                 if new.shape != part.shape or new.dtype != part.dtype:
-                    raise TypeError(f"the function applied to {part.aval} must keep shape and dtype, but gave {new.aval}, at {user_line()}")
+                    raise TypeError(
+                        f"the function applied to {part.aval} must keep shape and dtype, but gave {new.aval}, at {user_line()}"
+                    )
                 return new
             return apply_windows(
                 part, index.indices(), func, ScatterDimensionNumbers(*index.numbers), index.shape, how,
@@ -575,7 +589,7 @@ def take(
     axis = canonical_axis(axis, x.ndim)
     if mode is None and x.__class__ is ConcreteArray and i.__class__ is ConcreteArray and current() is EVAL:
         try:
-            return ConcreteArray(x._value.take(i._value, axis), x.weak_type)  # type: ignore[attr-defined]
+            return ConcreteArray(x._value.take(i._value, axis), x.weak_type)
         except (IndexError, TypeError):
             pass  # out of bounds (to be filled), or unsigned 64-bit positions
     n = x.shape[axis]
@@ -605,7 +619,13 @@ def _by_mode(i: Any, n: int, mode: str, name: str) -> tuple[Any, GatherScatterMo
 
 
 def take_along_axis(
-    arr: Any, indices: Any, axis: int | None = -1, mode: Any = None, fill_value: Any = None, *, wrap_negative_indices: bool | None = None
+    arr: Any,
+    indices: Any,
+    axis: int | None = -1,
+    mode: Any = None,
+    fill_value: Any = None,
+    *,
+    wrap_negative_indices: bool | None = None,
 ) -> Array:
     """`out[..., i, ...] = arr[..., indices[..., i, ...], ...]` along `axis`; the other axes broadcast. With axis None, `arr` is flattened.
 
@@ -617,7 +637,9 @@ def take_along_axis(
     """
     x, i = array_like(arr, "take_along_axis"), array_like(indices, "take_along_axis")
     if not dtypes.is_integer(i.dtype):
-        raise TypeError(f"take_along_axis indices must be of integer type, got {dtypes.name(i.dtype)}, at {user_line()}")
+        raise TypeError(
+            f"take_along_axis indices must be of integer type, got {dtypes.name(i.dtype)}, at {user_line()}"
+        )
     if axis is None:
         if i.ndim != 1:
             raise ValueError(f"take_along_axis with axis=None takes 1-d indices, got shape {i.shape}")
@@ -625,9 +647,7 @@ def take_along_axis(
     if x.ndim != i.ndim:
         raise ValueError(f"indices and arr must have the same number of dimensions; {i.ndim} vs. {x.ndim}")
     axis = canonical_axis(axis, x.ndim)
-    shape = broadcast_shapes(
-        (*x.shape[:axis], 1, *x.shape[axis + 1 :]), (*i.shape[:axis], 1, *i.shape[axis + 1 :])
-    )
+    shape = broadcast_shapes((*x.shape[:axis], 1, *x.shape[axis + 1 :]), (*i.shape[:axis], 1, *i.shape[axis + 1 :]))
     n = x.shape[axis]
     how = _FILL if mode is None else GatherScatterMode.from_any(mode)
     if not n and i.size:
@@ -664,13 +684,19 @@ def _out_of_place(name: str, inplace: bool, error: type[Exception] = ValueError)
         )
 
 
-def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None, inplace: bool = True, *, mode: str | None = None) -> Array:
+def put_along_axis(
+    arr: Any, indices: Any, values: Any, axis: int | None, inplace: bool = True, *, mode: str | None = None
+) -> Array:
     """`arr` with `arr[..., indices[..., i, ...], ...] = values[..., i, ...]` along `axis`. Needs `inplace=False` (ValueError).
 
     Positions out of bounds are dropped, or clamped with `mode="clip"`. With axis None, positions are those of the flattened `arr`.
     """
     _out_of_place("put_along_axis", inplace)
-    x, i, v = array_like(arr, "put_along_axis"), array_like(indices, "put_along_axis"), array_like(values, "put_along_axis")
+    x, i, v = (
+        array_like(arr, "put_along_axis"),
+        array_like(indices, "put_along_axis"),
+        array_like(values, "put_along_axis"),
+    )
     if not dtypes.is_integer(i.dtype):
         raise TypeError(f"put_along_axis indices must be of integer type, got {dtypes.name(i.dtype)}, at {user_line()}")
     if axis is None:
@@ -731,13 +757,9 @@ def place(arr: Any, mask: Any, vals: Any, *, inplace: bool = True) -> Array:
         return x
     m = reshape_p.bind(_truth(m), new_sizes=(m.size,))
     counts = cumsum(convert(m, dtypes.canonicalize(dtypes.int64)), 0)
-    chosen = _get_rows(reshape_p.bind(convert(v, x.dtype), new_sizes=(v.size,)), rem_p.bind(sub_p.bind(counts, like(1, counts)), like(v.size, counts)))
+    turn = rem_p.bind(sub_p.bind(counts, like(1, counts)), like(v.size, counts))
+    chosen = take(convert(v, x.dtype), turn, mode="clip")  # -1, before the first, is of no matter
     return select(reshape_p.bind(m, new_sizes=x.shape), reshape_p.bind(chosen, new_sizes=x.shape), x)
-
-
-def _get_rows(x: Any, i: Any) -> Any:
-    """`x[i]` for a 1-d `x` and positions that are in bounds or of no matter."""
-    return take(x, i, 0, mode="clip")
 
 
 def _truth(x: Any) -> Any:
@@ -842,7 +864,9 @@ def compress(
     if c.shape[0] > n:
         extra = concrete_value(c)
         if extra is not None and extra[n:].any():
-            raise ValueError(f"condition contains entries that are out of bounds: its length is {len(extra)}, that of the axis {n}")
+            raise ValueError(
+                f"condition contains entries that are out of bounds: its length is {len(extra)}, that of the axis {n}"
+            )
         c = getitem(c, slice(n))
     (positions,) = nonzero(c, size=size, fill_value=n)
     if size is None or not n:
@@ -886,7 +910,9 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array
     if mode == "raise":
         known = concrete_value(i)
         if known is None:
-            raise ConcretizationTypeError(i, "choose needs the values for mode='raise': use mode='wrap' or mode='clip'.")
+            raise ConcretizationTypeError(
+                i, "choose needs the values for mode='raise': use mode='wrap' or mode='clip'."
+            )
         if ((known < 0) | (known >= n)).any():
             raise ValueError("invalid entry in choice array")
     elif mode == "wrap":
@@ -896,7 +922,10 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array
     shape = broadcast_shapes(i.shape, *(c.shape for c in arrays))
     rows = [reshape_p.bind(broadcast_to(c, shape), new_sizes=(1, *shape)) for c in arrays]
     i = reshape_p.bind(broadcast_to(i, shape), new_sizes=(1, *shape))
-    return reshape_p.bind(take_along_axis(concatenate_p.bind(*rows, dimension=0), i, 0, mode="clip", wrap_negative_indices=False), new_sizes=shape)
+    return reshape_p.bind(
+        take_along_axis(concatenate_p.bind(*rows, dimension=0), i, 0, mode="clip", wrap_negative_indices=False),
+        new_sizes=shape,
+    )
 
 
 # ---- making indices ---------------------------------------------------------------------------------------------
@@ -962,7 +991,9 @@ def ravel_multi_index(
         if mode == "raise":
             known = concrete_value(i)
             if known is None:
-                raise ConcretizationTypeError(i, "ravel_multi_index needs the values for mode='raise': use 'wrap' or 'clip'.")
+                raise ConcretizationTypeError(
+                    i, "ravel_multi_index needs the values for mode='raise': use 'wrap' or 'clip'."
+                )
             if ((known < 0) | (known >= n)).any():
                 raise ValueError("invalid entry in coordinates array")
         elif mode == "wrap":
@@ -981,7 +1012,7 @@ def ravel_multi_index(
     flat: Any = ConcreteArray(target.type(0))
     for i, n in pairs:
         flat = add_p.bind(mul_p.bind(flat, like(n, flat)), i)
-    return flat  # type: ignore[no-any-return]
+    return flat
 
 
 def ix_(*args: Any) -> tuple[Array, ...]:
@@ -1052,7 +1083,9 @@ def triu_indices_from(arr: Any, k: int = 0) -> tuple[Array, Array]:
     return triu_indices(n, k, m)
 
 
-def mask_indices(n: int, mask_func: Callable[[Any, int], Any], k: int = 0, *, size: int | None = None) -> tuple[Array, Array]:
+def mask_indices(
+    n: int, mask_func: Callable[[Any, int], Any], k: int = 0, *, size: int | None = None
+) -> tuple[Array, Array]:
     """The positions where `mask_func(ones((n, n)), k)` is nonzero: (rows, columns). See `nonzero` for `size`."""
     rows, columns = nonzero(mask_func(ConcreteArray(np.ones((n, n), dtypes.canonicalize(dtypes.int64))), k), size=size)
     return rows, columns

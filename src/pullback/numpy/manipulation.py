@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
-from pullback.core.errors import user_line
+from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import Tracer
 from pullback.core.types import Shape, canonical_axes, canonical_axis
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
@@ -31,8 +32,11 @@ from pullback.lax.selection import select as lax_select
 from pullback.lax.selection import select_n_p
 from pullback.lax.shape import broadcast_in_dim_p, convert, move_axis, reduce_sum_p, reshape_p, transpose_p
 from pullback.lax.sorting import sort
+from pullback.numpy import reductions, ufuncs
 from pullback.numpy.creation import array, canonical_shape, linspace, zeros
+from pullback.numpy.indexing import nonzero, take
 from pullback.numpy.promotion import array_like, promote, scalar_like
+from pullback.transforms.vmap import vmap
 
 # ---- shape ------------------------------------------------------------------------------------------------------
 
@@ -587,16 +591,12 @@ def repeat(
 
 
 def _unknown_repeats(counts: Array) -> Exception:
-    from pullback.core.errors import ConcretizationTypeError
-
     return ConcretizationTypeError(
         counts, "`repeat` makes an array whose length depends on `repeats`: give `total_repeat_length`."
     )
 
 
 def _repeat_traced(x: Array, counts: Array, axis: int, length: int) -> Array:
-    from pullback.numpy.indexing import take
-
     # Place j of the result holds element i where i is the number of elements whose repetitions end at or before j.
     ends = cumsum(counts, 0)
     places = broadcast_in_dim_p.bind(iota(ends.dtype, length), shape=(length, ends.shape[0]), broadcast_dimensions=(0,))
@@ -610,8 +610,6 @@ def _number_true(table: Array) -> Array:
 
 def _take(x: Array, chosen: Any, axis: int) -> Array:
     """The elements numbered `chosen` (a NumPy array) along `axis`."""
-    from pullback.numpy.indexing import take
-
     return take(x, ConcreteArray(np.asarray(chosen, np.int32)), axis=axis, mode="clip")
 
 
@@ -679,8 +677,6 @@ def where(condition: Any, x: Any = None, y: Any = None, /, *, size: Any = None, 
     Array([1., 3.], dtype=float32)
     """
     if x is None and y is None:
-        from pullback.numpy.indexing import nonzero
-
         return nonzero(condition, size=size, fill_value=fill_value)
     if size is not None or fill_value is not None:
         raise ValueError("where: size and fill_value go with one argument only, not with three")
@@ -692,8 +688,10 @@ def where(condition: Any, x: Any = None, y: Any = None, /, *, size: Any = None, 
         x = x if (scalar := scalar_like(x, y)) is None else scalar
     if not (isinstance(x, Array) and isinstance(y, Array) and x.dtype is y.dtype and x.weak_type is y.weak_type):
         x, y = promote("where", x, y)
-    shape = c.shape
-    if x.shape in ((), shape) and y.shape in ((), shape):
+    shape, shape_x, shape_y = c.shape, x.shape, y.shape
+    if shape_x == shape == shape_y:
+        return select_n_p.bind(c, y, x)
+    if shape_x in ((), shape) and shape_y in ((), shape):
         return select_n_p.bind(c, lax_shape.broadcast_to(y, shape), lax_shape.broadcast_to(x, shape))
     return lax_select(c, x, y)
 
@@ -751,8 +749,6 @@ def _concrete_indices(name: str, obj: Any) -> Any:
     obj = array_like(obj, name)
     known = obj.concrete() if isinstance(obj, Tracer) else obj
     if known is None:
-        from pullback.core.errors import ConcretizationTypeError
-
         raise ConcretizationTypeError(obj, f"`{name}` makes an array whose shape or order depends on its indices.")
     return np.asarray(known)
 
@@ -830,8 +826,6 @@ def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices
 
 def _delete_traced(x: Array, at: Array, axis: int) -> Array:
     """`x` without as many elements as there are indices, which are distinct but not known."""
-    from pullback.numpy.indexing import take
-
     n = x.shape[axis]
     at = ravel(at)
     at = sort(where(at < 0, at + n, at), dimension=0)
@@ -891,7 +885,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Ar
     "minimum" (of `stat_length` elements), "reflect" and "symmetric" (`reflect_type` "even" or "odd"), "wrap", "empty", or a
     function as in `numpy.pad` that returns the padded row. Raises ValueError for negative widths and unknown options.
 
-    >>> pad(arange(3), (1, 2), mode="reflect")
+    >>> pad(array([0, 1, 2]), (1, 2), mode="reflect")
     Array([1, 0, 1, 2, 1, 0], dtype=int32)
     """
     x = array_like(array, "pad")
@@ -1001,17 +995,18 @@ def _pad_ramp(x: Array, widths: list[tuple[int, int]], end_values: Any) -> Array
 
 
 def _pad_statistic(x: Array, widths: list[tuple[int, int]], mode: str, stat_length: Any) -> Array:
-    from pullback.numpy import reductions
-    from pullback.numpy.statistics import median
-    from pullback.numpy.ufuncs import round
-
-    statistic = {"maximum": reductions.max, "minimum": reductions.min, "mean": reductions.mean, "median": median}[mode]
+    statistic = {
+        "maximum": reductions.max,
+        "minimum": reductions.min,
+        "mean": reductions.mean,
+        "median": reductions.median,
+    }[mode]
     lengths = _pairs("stat_length", stat_length, x.ndim) if stat_length is not None else [(None, None)] * x.ndim
 
     def value(part: Array, axis: int) -> Array:
         out = statistic(part, axis=axis, keepdims=True)
         if not dtypes.is_inexact(x.dtype) and dtypes.is_inexact(out.dtype):
-            out = round(out)
+            out = ufuncs.round(out)
         return convert(out, x.dtype, x.weak_type)
 
     for i, ((lo, hi), (before, after)) in enumerate(zip(widths, lengths)):
@@ -1046,8 +1041,6 @@ def _pad_by_function(x: Array, widths: list[tuple[int, int]], function: Callable
 
 def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> Array:
     """`func1d(row, *args, **kwargs)` for each row of `arr` along `axis`; the results' axes take the place of `axis`."""
-    from pullback.transforms.vmap import vmap
-
     x = array_like(arr, "apply_along_axis")
     i = canonical_axis(axis, x.ndim)
     mapped: Callable[..., Any] = lambda row: func1d(row, *args, **kwargs)
@@ -1121,8 +1114,6 @@ def _vectorized(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    from pullback.transforms.vmap import vmap
-
     where_ = f"in vectorize with signature {signature!r}, at {user_line()}"
     by_name = [name for name in kwargs if name not in excluded]
     fixed = {name: value for name, value in kwargs.items() if name in excluded}

@@ -248,7 +248,7 @@ class RandomBinomial(_Rejection):
         invalid = ~((counts >= 0) & (rare >= 0))
         endless = np.isinf(counts)
         regular = ~(invalid | endless | (rare == 0))
-        small = regular & (counts * rare <= _SMALL_MEAN)
+        small = regular & (counts * rare < _SMALL_MEAN)
         large = regular & ~small
         out = np.zeros(counts.shape, counts.dtype)
         if small.any():

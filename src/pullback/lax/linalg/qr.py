@@ -10,9 +10,10 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.primitive import Primitive
 from pullback.core.types import ShapedArray
-from pullback.lax.arrangement import pad, slice_along
+from pullback.lax.arrangement import concatenate, pad, slice_along
 from pullback.lax.elementwise import complex_p, imag_p
-from pullback.lax.family import add_p, like, sub_p
+from pullback.lax.family import add_p, like, neg_p, sub_p
+from pullback.lax.linalg.lu import solve
 from pullback.lax.linalg.matrices import (
     Decomposition,
     adjoint,
@@ -20,6 +21,7 @@ from pullback.lax.linalg.matrices import (
     column_major_copy,
     diagonal,
     diagonal_matrix,
+    identity,
     indices,
     lapack,
     matmul,
@@ -63,49 +65,68 @@ class Qr(Decomposition):
         return [q, r, p]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
-        # a = q r, so da = dq r + q dr. With the leading square block r₁ of r (and a₁ of a), Ω = qᴴ dq is skew-Hermitian and
-        # C = qᴴ da₁ r₁⁻¹ = Ω + (dr₁ r₁⁻¹), where the last is upper triangular with real diagonal, as LAPACK makes r's diagonal real.
-        # So Ω is the strictly lower triangle of C, minus its adjoint, and i Im C on the diagonal; then
-        # dr = qᴴ da - Ω r, and dq = q Ω + (1 - q qᴴ) da₁ r₁⁻¹ (Roberts & Roberts, "QR and LQ decomposition matrix
-        # backpropagation algorithms for square, wide, and deep matrices", 2020; Walter & Lehmann, "Algorithmic differentiation
-        # of linear algebra functions", 2010). If q is square and a tall, the columns of q beyond the range of a are determined
-        # only up to rotation: they are taken not to rotate among themselves.
+        # With k = min(m, n), q₁ the first k columns of q, r₁ the leading square block of r and a₁ of a: a = q₁ r, so da = dq₁ r + q₁ dr.
+        # Ω = q₁ᴴ dq₁ is skew-Hermitian and C = q₁ᴴ da₁ r₁⁻¹ = Ω + dr₁ r₁⁻¹, where the last is upper triangular with real
+        # diagonal, as LAPACK makes r's diagonal real. So Ω is the strictly lower triangle of C, minus its adjoint, and i Im C on the
+        # diagonal; then dr = q₁ᴴ da - Ω r, and dq₁ = q₁ Ω + (1 - q₁ q₁ᴴ) da₁ r₁⁻¹ (Walter & Lehmann, "Algorithmic differentiation
+        # of linear algebra functions", 2010; Roberts & Roberts, "QR and LQ decomposition matrix backpropagation algorithms for
+        # square, wide, and deep matrices", 2020).
         (a,), (t,) = primals, tangents
         q, r, *p = self.bind(a, **params)
         if p:
             t = matmul(t, transposed(permutation_matrix(p[0], a.dtype)))
         m, n = a.shape[-2:]
         k, last = min(m, n), len(a.shape) - 1
-        r_square = slice_along(slice_along(r, 0, k, last - 1), 0, k, last)
+        q_first, r_first = slice_along(q, 0, k, last), slice_along(r, 0, k, last - 1)
         scaled = triangular_solve_p.bind(
-            r_square, slice_along(t, 0, k, last), left_side=False, lower=False, transpose_a=False, conjugate_a=False, unit_diagonal=False
+            slice_along(r_first, 0, k, last),
+            slice_along(t, 0, k, last),
+            left_side=False,
+            lower=False,
+            transpose_a=False,
+            conjugate_a=False,
+            unit_diagonal=False,
         )
-        q_adjoint = adjoint(q)
+        q_adjoint = adjoint(q_first)
         c = matmul(q_adjoint, scaled)
-        omega = _skew(c, q.shape[-1] - k)
-        t_q = matmul(q, omega)
-        if q.shape[-1] < m:
-            t_q = add_p.bind(t_q, sub_p.bind(scaled, matmul(q, c)))
-        t_r = triu(sub_p.bind(matmul(q_adjoint, t), matmul(omega, r)))
+        omega = _skew(c)
+        t_q = matmul(q_first, omega)
+        if k < m:
+            t_q = add_p.bind(t_q, sub_p.bind(scaled, matmul(q_first, c)))
+        t_r = triu(sub_p.bind(matmul(q_adjoint, t), matmul(omega, r_first)))
+        extra = q.shape[-1] - k
+        if extra:
+            t_q = concatenate([t_q, _further_columns(q_first, t_q)], last)
+            t_r = pad(t_r, like(0, t_r), (*((0, 0, 0) for _ in a.shape[:-2]), (0, extra, 0), (0, 0, 0)))
         return [q, r, *p], [t_q, t_r, *(None for _ in p)]
 
 
-def _skew(c: Any, extra: int) -> Any:
-    """The skew-Hermitian matrix with the strict lower triangle, and the diagonal's imaginary part, of `c`; `extra` columns more."""
-    lower = _widen(tril(c, -1), 0, extra)
+def _skew(c: Any) -> Any:
+    """The skew-Hermitian matrix with the strictly lower triangle, and the diagonal's imaginary part, of `c`."""
+    lower = tril(c, -1)
     out = sub_p.bind(lower, adjoint(lower))
     if not dtypes.is_complex(c.dtype):
         return out
     angles = imag_p.bind(diagonal(c))
-    turn = diagonal_matrix(complex_p.bind(like(0, angles), angles))
-    return add_p.bind(out, _widen(turn, extra, extra))
+    return add_p.bind(out, diagonal_matrix(complex_p.bind(like(0, angles), angles)))
 
 
-def _widen(x: Any, rows: int, columns: int) -> Any:
-    """`x` with rows and columns of zeros added at the end."""
-    if not rows and not columns:
-        return x
-    return pad(x, like(0, x), (*((0, 0, 0) for _ in x.shape[:-2]), (0, rows, 0), (0, columns, 0)))
+def _further_columns(q: Any, t: Any) -> Any:
+    """The tangent of the columns of a complete q beyond its first k, from those and their tangent `t`."""
+    # A product of k reflections is q = 1 - V T Vᴴ, V unit lower trapezoidal and T upper triangular (Schreiber & Van Loan, "A
+    # storage-efficient WY representation for products of Householder transformations", 1989). Let w = e₁ - q₁ = V T V₁ᴴ be made of its
+    # first k columns, w₁ its first k rows and w₂ the others: w₁ = V₁ (T V₁ᴴ) and w₂ = V₂ (T V₁ᴴ), so V₂ V₁⁻¹ = w₂ w₁⁻¹, and the
+    # further columns are e₂ - V T V₂ᴴ = e₂ - w g with g = w₁⁻ᴴ w₂ᴴ. From w₁ᴴ g = w₂ᴴ, dg = w₁⁻ᴴ (dw₂ᴴ - dw₁ᴴ g), and dw = -dq₁.
+    m, k = q.shape[-2:]
+    axis = len(q.shape) - 2
+    q_top, q_bottom = slice_along(q, 0, k, axis), slice_along(q, k, m, axis)
+    t_top, t_bottom = slice_along(t, 0, k, axis), slice_along(t, k, m, axis)
+    w_top = sub_p.bind(identity(tuple(q.shape[:-2]), k, q.dtype), q_top)
+    w_bottom = neg_p.bind(q_bottom)
+    w_adjoint = adjoint(w_top)
+    g = solve(w_adjoint, adjoint(w_bottom))
+    t_g = solve(w_adjoint, sub_p.bind(matmul(adjoint(t_top), g), adjoint(t_bottom)))
+    return sub_p.bind(matmul(t, g), matmul(concatenate([w_top, w_bottom], axis), t_g))
 
 
 class HouseholderProduct(Primitive):
