@@ -47,6 +47,8 @@ class Primitive:
     #: Why there is no derivative, for primitives whose results have none (integers, booleans, steps, random bits).
     no_derivative: str | None = None
 
+    #: Whether there is also `linearize_values`, the rule `linearize` for concrete operands that applies no other primitive.
+    direct = False
     #: Whether `transpose` also takes a scalar cotangent that stands for a constant array (see `core.linear.Node`).
     takes_uniform = False
     #: One result, weak if all operands are: what the evaluating trace treats first. Derived from the above.

@@ -11,6 +11,7 @@ from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
 from pullback.core.primitive import BilinearPrimitive, is_node
 from pullback.core.types import Shape, ShapedArray
+from pullback.lax.family import mul_p
 from pullback.lax.shape import convert, move_axis, transpose_p
 
 DimensionNumbers = tuple[tuple[Shape, Shape], tuple[Shape, Shape]]
@@ -54,6 +55,8 @@ class DotGeneral(BilinearPrimitive):
             y = y.astype(dtype)
         if not xb and len(xc) == 1 and x.ndim <= 2 and y.ndim <= 2:
             out = _matrix_product(x, y, xc[0], yc[0])
+        elif xc == yc and len(xc) == x.ndim == y.ndim:
+            out = np.dot(x.reshape(-1), y.reshape(-1))
         else:
             out = _general_product(x, y, xc, yc, xb, yb)
         return out if out.dtype == out_dtype else out.astype(out_dtype)
@@ -126,6 +129,8 @@ def _product(sizes: Sequence[int]) -> int:
 def _contract_back(ct: Any, x: Any, y: Any, xc: Shape, yc: Shape, xb: Shape, yb: Shape, x_first: bool, params: Any) -> Any:
     """The cotangent of operand `x` of a contraction with `y`: contract the cotangent with `y` over y's free axes."""
     x_ndim, y_ndim = len(x.shape), len(y.shape)
+    if not ct.shape and xc == yc and len(xc) == y_ndim:  # an inner product: the cotangent scales the other operand
+        return mul_p.bind(convert(ct, y.dtype), y)
     x_free, y_free = _rest(x_ndim, xc, xb), _rest(y_ndim, yc, yb)
     batch = tuple(range(len(xb)))
     first, second = (x_free, y_free) if x_first else (y_free, x_free)

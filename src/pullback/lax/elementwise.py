@@ -247,7 +247,7 @@ def _scaled(factor: float) -> Any:
 
 @direct
 def _tanh_partial(x: Any, out: Any) -> Any:
-    return sub_p.on(constant(1, out), mul_p.on(out, out))
+    return sub_p.on(constant(1, out), square_p.on(out))
 
 
 class Pow(Elementwise):

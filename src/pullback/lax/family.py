@@ -139,7 +139,7 @@ class Elementwise(Primitive):
             self.weakness = "never"
         if not partials:
             self.no_derivative = "its values are discrete"
-        self._direct = all(p.__class__ is Constant or hasattr(p, "direct") for p in self.partials)
+        self.direct = all(p.__class__ is Constant or hasattr(p, "direct") for p in self.partials)
         super().__init__()
 
     def type_of(self, *types: ShapedArray, **params: Any) -> ShapedArray:
@@ -174,11 +174,6 @@ class Elementwise(Primitive):
         return self.evaluate(*operands, **params)
 
     def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
-        if self._direct and current() is EVAL and not checking_floats():
-            try:
-                return self._linearize_values(primals, nodes, params)
-            except AttributeError:  # an operand that is no Array yet: the way below converts it
-                pass
         out = current().process(self, primals, params)
         partials = self.partials
         terms = []
@@ -193,7 +188,7 @@ class Elementwise(Primitive):
             i += 1
         return out, (Combination(terms, out.shape, out.dtype) if terms else None)
 
-    def _linearize_values(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+    def linearize_values(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
         """`linearize` of concrete operands, without a trip through the evaluating trace for every step."""
         token = set_floating_point_errors(IGNORE)
         try:

@@ -163,7 +163,11 @@ def matmul(
 def vdot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """Σ conj(a)·b over all elements, flattened."""
     x, y = _operands("vdot", a, b, precision)
-    x, y = (v if v.ndim == 1 else reshape_p.bind(v, new_sizes=(v.size,)) for v in (_conjugate(x), y))
+    x, shape = _conjugate(x), x.shape
+    if shape == y.shape:
+        axes = tuple(range(len(shape)))
+        return _contract(x, y, axes, axes, (), (), precision, _preferred(preferred_element_type))
+    x, y = (v if v.ndim == 1 else reshape_p.bind(v, new_sizes=(v.size,)) for v in (x, y))
     return _contract(x, y, (0,), (0,), (), (), precision, _preferred(preferred_element_type))
 
 

@@ -1,0 +1,199 @@
+"""Activation functions, elementwise. At corners their derivatives are one-sided: that of relu is 0 at 0."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.errors import user_line
+from pullback.core.types import canonical_axis
+from pullback.lax.arrangement import slice_in_dim
+from pullback.lax.elementwise import logistic_p
+from pullback.lax.selection import select
+from pullback.lax.shape import convert
+from pullback.lax.special import erfc
+from pullback.numpy import ufuncs as u
+from pullback.numpy.promotion import array_like, promote, promote_inexact
+
+
+def _inexact(name: str, x: Any) -> Array:
+    return promote_inexact(name, x)[0]
+
+
+def _constant(value: Any, x: Array) -> ConcreteArray:
+    return ConcreteArray(np.array(value, x.dtype), x.weak_type)
+
+
+def identity(x: Any) -> Array:
+    """`x` itself."""
+    return array_like(x, "identity")
+
+
+def relu(x: Any) -> Array:
+    """max(x, 0), with derivative 0 at 0.
+
+    >>> relu(np.array([-1.0, 0.0, 2.0])).tolist()
+    [0.0, 0.0, 2.0]
+    """
+    x, zero = promote("relu", x, 0)
+    return select(u.less_equal(x, zero), zero, x)  # type: ignore[no-any-return]
+
+
+def relu6(x: Any) -> Array:
+    """min(max(x, 0), 6), with derivative 0 at both corners."""
+    x, six = promote("relu6", x, 6.0)
+    zero = _constant(0, x)
+    return select(u.greater_equal(x, six), six, select(u.less_equal(x, zero), zero, x))  # type: ignore[no-any-return]
+
+
+def leaky_relu(x: Any, negative_slope: Any = 1e-2) -> Array:
+    """x where it is not negative, elsewhere negative_slope·x."""
+    x, negative_slope = promote("leaky_relu", x, negative_slope)
+    return select(u.greater_equal(x, 0), x, u.multiply(negative_slope, x))  # type: ignore[no-any-return]
+
+
+def hard_tanh(x: Any) -> Array:
+    """`x` limited to [-1, 1], with derivative 1 at both corners."""
+    x = array_like(x, "hard_tanh")
+    one = _constant(1, x)
+    return select(u.greater(x, one), one, select(u.less(x, -1), u.negative(one), x))  # type: ignore[no-any-return]
+
+
+def hard_sigmoid(x: Any) -> Array:
+    """relu6(x + 3) / 6, a piecewise linear sigmoid."""
+    return u.divide(relu6(u.add(x, 3.0)), 6.0)
+
+
+def hard_silu(x: Any) -> Array:
+    """x·hard_sigmoid(x), a piecewise quadratic silu (Howard et al. 2019, "hard swish")."""
+    x = _inexact("hard_silu", x)
+    return u.multiply(x, hard_sigmoid(x))
+
+
+hard_swish = hard_silu
+
+
+def sigmoid(x: Any) -> Array:
+    """1 / (1 + exp(-x)). TypeError for integers."""
+    x = array_like(x, "sigmoid")
+    if not dtypes.is_inexact(x.dtype):
+        raise TypeError(f"sigmoid does not accept dtype {dtypes.name(x.dtype)}, at {user_line()}: convert to float first")
+    return logistic_p.bind(x)
+
+
+def silu(x: Any) -> Array:
+    """x·sigmoid(x) (Hendrycks and Gimpel 2016; Ramachandran et al. 2017, "swish"). TypeError for integers."""
+    return u.multiply(x, sigmoid(x))
+
+
+swish = silu
+
+
+def log_sigmoid(x: Any) -> Array:
+    """log(sigmoid(x)), without underflow."""
+    return u.negative(softplus(u.negative(_inexact("log_sigmoid", x))))
+
+
+def softplus(x: Any) -> Array:
+    """log(1 + exp(x)), a smooth relu, without overflow."""
+    return u.logaddexp(x, 0)
+
+
+def sparse_plus(x: Any) -> Array:
+    """A relu smoothed by a parabola: 0 up to -1, (x + 1)²/4 up to 1, then x."""
+    x = _inexact("sparse_plus", x)
+    middle = u.divide(u.square(u.add(x, 1)), 4)
+    return select(u.less_equal(x, -1), _constant(0, x), select(u.greater_equal(x, 1), x, middle))  # type: ignore[no-any-return]
+
+
+def sparse_sigmoid(x: Any) -> Array:
+    """The derivative of `sparse_plus`: (x + 1)/2 limited to [0, 1]."""
+    return u.multiply(u.clip(u.add(_inexact("sparse_sigmoid", x), 1.0), 0.0, 2.0), 0.5)
+
+
+def soft_sign(x: Any) -> Array:
+    """x / (|x| + 1)."""
+    x = array_like(x, "soft_sign")
+    return u.divide(x, u.add(u.absolute(x), 1))
+
+
+def elu(x: Any, alpha: Any = 1.0) -> Array:
+    """x where positive, elsewhere alpha·(exp(x) - 1) (Clevert et al. 2015)."""
+    x, alpha = promote_inexact("elu", x, alpha)
+    positive = u.greater(x, 0)
+    safe = select(positive, _constant(0, x), x)
+    return select(positive, x, u.multiply(alpha, u.expm1(safe)))  # type: ignore[no-any-return]
+
+
+def selu(x: Any) -> Array:
+    """scale·elu(x, alpha) with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017)."""
+    return u.multiply(1.0507009873554804934193349852946, elu(x, 1.6732632423543772848170429916717))
+
+
+def celu(x: Any, alpha: Any = 1.0) -> Array:
+    """max(x, 0) + min(alpha·(exp(x/alpha) - 1), 0) (Barron 2017): elu with a continuous derivative for every alpha."""
+    x, alpha = promote_inexact("celu", x, alpha)
+    positive = u.greater(x, 0)
+    safe = select(positive, _constant(0, x), x)
+    return select(positive, x, u.multiply(alpha, u.expm1(u.divide(safe, alpha))))  # type: ignore[no-any-return]
+
+
+def gelu(x: Any, approximate: bool = True) -> Array:
+    """x·Φ(x), with the normal distribution function Φ (Hendrycks and Gimpel 2016), or its approximation by tanh.
+
+    >>> round(float(gelu(1.0, approximate=False)), 4)
+    0.8413
+    """
+    x = _inexact("gelu", x)
+    x = convert(x, x.dtype)
+    if approximate:
+        # √(2/π) (x + 0.044715 x³), by Horner's rule.
+        inner = u.multiply(u.multiply(x, math.sqrt(2 / math.pi)), u.add(1.0, u.multiply(0.044715, u.square(x))))
+        return u.multiply(x, u.multiply(0.5, u.add(1.0, u.tanh(inner))))
+    return u.multiply(u.multiply(x, 0.5), erfc(u.multiply(x, -math.sqrt(0.5))))
+
+
+def glu(x: Any, axis: int = -1) -> Array:
+    """The first half of `x` along `axis`, gated by the sigmoid of the second half (Dauphin et al. 2017).
+
+    Raises ValueError if the axis has odd length.
+    """
+    x = array_like(x, "glu")
+    axis = canonical_axis(axis, len(x.shape))
+    size = x.shape[axis]
+    if size % 2:
+        raise ValueError(f"glu: axis size must be divisible by 2, got axis {axis} of shape {x.shape}, at {user_line()}")
+    values, gates = slice_in_dim(x, 0, size // 2, axis=axis), slice_in_dim(x, size // 2, size, axis=axis)
+    return u.multiply(values, sigmoid(gates))
+
+
+def squareplus(x: Any, b: Any = 4) -> Array:
+    """(x + √(x² + b))/2, a smooth relu without exponentials (Barron 2021)."""
+    x, b = promote_inexact("squareplus", x, b)
+    return u.multiply(u.add(x, u.sqrt(u.add(u.square(x), b))), 0.5)
+
+
+def mish(x: Any) -> Array:
+    """x·tanh(softplus(x)) (Misra 2019)."""
+    x = _inexact("mish", x)
+    return u.multiply(x, u.tanh(softplus(x)))
+
+
+def log1mexp(x: Any) -> Array:
+    """log(1 - exp(-x)) for x >= 0, accurate for small and large x (Mächler 2012); -inf at 0, NaN below."""
+    x = _inexact("log1mexp", x)
+    small = u.less(x, math.log(2))
+    half = _constant(math.log(2), x)
+    near, far = select(small, x, half), select(small, half, x)
+    return select(small, u.log(u.negative(u.expm1(u.negative(near)))), u.log1p(u.negative(u.exp(u.negative(far)))))  # type: ignore[no-any-return]
+
+
+__all__ = [
+    "celu", "elu", "gelu", "glu", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "identity", "leaky_relu", "log1mexp",
+    "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "soft_sign", "softplus", "sparse_plus", "sparse_sigmoid",
+    "squareplus", "swish",
+]  # fmt: skip

@@ -1,0 +1,123 @@
+"""Scaled dot-product attention."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.errors import user_line
+from pullback.lax.selection import select
+from pullback.lax.shape import convert, reshape_p
+from pullback.nn.normalization import logsumexp
+from pullback.numpy import ufuncs as u
+from pullback.numpy.contraction import einsum
+from pullback.numpy.promotion import array_like, promote
+
+
+def dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any = None,
+    mask: Any = None,
+    *,
+    scale: float | None = None,
+    is_causal: bool = False,
+    query_seq_lengths: Any = None,
+    key_value_seq_lengths: Any = None,
+    local_window_size: int | tuple[int, int] | None = None,
+    implementation: str | None = None,
+    return_residual: bool = False,
+) -> Any:
+    """softmax(scale·query·keyᵀ + bias)·value for each head (Vaswani et al. 2017).
+
+    `query` has shape ([B,] T, N, H), `key` and `value` ([B,] S, K, H): N query heads share K key-value heads, N a multiple of K. `bias` and
+    the boolean `mask` (true where attended) broadcast to (B, N, T, S). `is_causal` masks later positions, `local_window_size` all but
+    so many (before, after), the sequence lengths of shape (B,) what is padding. With `return_residual`, also the logarithms of the softmax's
+    denominators, of shape ([B,] T, N). `scale` is 1/√H by default. Raises ValueError for shapes that do not fit.
+    """
+    if implementation not in (None, "xla"):
+        raise ValueError(f"Unsupported implementation option: {implementation}; only 'xla', the default, is there, at {user_line()}")
+    query, key, value = promote("dot_product_attention", query, key, value)
+    shape = query.shape
+    if len(shape) not in (3, 4) or any(len(x.shape) != len(shape) for x in (key, value)):
+        raise ValueError(
+            f"dot_product_attention: query, key and value must have 3 or 4 axes each, got shapes {shape}, {key.shape}, {value.shape}, "
+            f"at {user_line()}"
+        )
+    if len(shape) == 3:
+        query, key, value = (reshape_p.bind(x, new_sizes=(1, *x.shape)) for x in (query, key, value))
+    (b, t, n, h), (_, s, k, _) = query.shape, key.shape
+    if key.shape != (b, s, k, h) or value.shape != (b, s, k, h):
+        raise ValueError(
+            f"dot_product_attention: for query of shape {query.shape}, key and value shape should be {(b, s, k, h)}, but got "
+            f"{key.shape} and {value.shape}, at {user_line()}"
+        )
+    if not k or n % k:
+        raise ValueError(f"The number of query heads must be a multiple of key/value heads, but got {n} vs {k}, at {user_line()}")
+    if mask is not None and array_like(mask, "dot_product_attention").dtype != dtypes.bool_:
+        raise ValueError(f"mask dtype should be bool, but got {array_like(mask, 'dot_product_attention').dtype}, at {user_line()}")
+    compute = query.dtype if query.dtype.itemsize >= 4 else dtypes.float32
+    grouped = reshape_p.bind(query, new_sizes=(b, t, k, n // k, h))
+    logits = einsum("btkgh,bskh->bkgts", grouped, key, preferred_element_type=compute)
+    logits = reshape_p.bind(logits, new_sizes=(b, n, t, s))
+    logits = u.multiply(logits, ConcreteArray(np.array(1 / math.sqrt(h) if scale is None else scale, compute)))
+    if bias is not None:
+        logits = u.add(logits, convert(_four_axes(bias), compute))
+    visible = _visible(t, s, mask, is_causal, query_seq_lengths, key_value_seq_lengths, local_window_size)
+    if visible is not None:
+        # Large, not infinite: a row without any visible position is a mean over all, not NaN.
+        logits = select(visible, logits, ConcreteArray(np.array(-0.7 * float(dtypes.finfo(compute).max), compute)))
+    residual = logsumexp(logits, -1, keepdims=True)
+    weights = convert(u.exp(u.subtract(logits, residual)), key.dtype)
+    out = einsum("bkgts,bskh->btkgh", reshape_p.bind(weights, new_sizes=(b, k, n // k, t, s)), value)
+    out = reshape_p.bind(out, new_sizes=(b, t, n, h))
+    if query_seq_lengths is not None:
+        inside = u.less(np.arange(t)[None, :, None, None], _lengths(query_seq_lengths))
+        out = select(inside, out, ConcreteArray(np.zeros((), out.dtype)))
+    out = reshape_p.bind(out, new_sizes=shape)
+    if not return_residual:
+        return out
+    residual = reshape_p.bind(einsum("bnts->btn", residual), new_sizes=shape[:-1])
+    return out, residual
+
+
+def _four_axes(x: Any) -> Array:
+    x = array_like(x, "dot_product_attention")
+    return x if len(x.shape) >= 4 else reshape_p.bind(x, new_sizes=(*(1,) * (4 - len(x.shape)), *x.shape))
+
+
+def _lengths(lengths: Any) -> Array:
+    lengths = array_like(lengths, "dot_product_attention")
+    return reshape_p.bind(lengths, new_sizes=(lengths.size, 1, 1, 1))
+
+
+def _visible(
+    t: int, s: int, mask: Any, is_causal: bool, query_lengths: Any, key_lengths: Any, window: int | tuple[int, int] | None
+) -> Any:
+    """Which positions (columns) each query (row) attends to, broadcasting to (B, N, T, S); None for all."""
+    rows, columns = np.arange(t)[:, None], np.arange(s)[None, :]
+    static = np.ones((t, s), np.bool_)
+    if is_causal:
+        static &= columns <= rows
+    if window is not None:
+        before, after = (window, window) if isinstance(window, int) else window
+        static &= (columns >= rows - before) & (columns <= rows + after)
+    conditions = [] if static.all() else [ConcreteArray(static[None, None])]
+    if mask is not None:
+        conditions.append(_four_axes(mask))
+    if query_lengths is not None:
+        conditions.append(u.less(rows[None, None], _lengths(query_lengths)))
+    if key_lengths is not None:
+        conditions.append(u.less(columns[None, None], _lengths(key_lengths)))
+    visible: Any = None
+    for condition in conditions:
+        visible = condition if visible is None else u.logical_and(visible, condition)
+    return visible
+
+
+__all__ = ["dot_product_attention"]

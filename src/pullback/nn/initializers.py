@@ -1,0 +1,284 @@
+"""Initializers: functions `(key, shape, dtype=...) -> Array` that make the parameters of a network, and makers of such functions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol, Sequence
+
+from pullback import random
+from pullback.core import dtypes
+from pullback.core.array import Array
+from pullback.core.dtypes import DType
+from pullback.core.errors import user_line
+from pullback.core.types import canonical_axes
+from pullback.numpy import creation, linalg
+from pullback.numpy import ufuncs as u
+from pullback.numpy.manipulation import moveaxis
+
+
+class Initializer(Protocol):
+    """What the makers below return."""
+
+    def __call__(self, key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
+        """Parameters of `shape` and `dtype` (by default the maker's, or float), drawn with `key`."""
+        raise NotImplementedError
+
+
+def _dtype(name: str, dtype: Any, default: Any) -> DType:
+    chosen = dtype if dtype is not None else default if default is not None else float
+    result = dtypes.canonicalize_dtype(chosen)
+    if not dtypes.is_inexact(result):
+        raise ValueError(f"{name}: the dtype must be a float or complex dtype, got {dtypes.name(result)}, at {user_line()}")
+    return result
+
+
+def zeros(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
+    """All zeros; `key` is not used."""
+    del key, out_sharding
+    return creation.zeros(shape, float if dtype is None else dtype)
+
+
+def ones(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
+    """All ones; `key` is not used."""
+    del key, out_sharding
+    return creation.ones(shape, float if dtype is None else dtype)
+
+
+def constant(value: Any, dtype: Any = None) -> Initializer:
+    """An initializer that gives `value` everywhere."""
+    default = dtype
+
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
+        del key, out_sharding
+        chosen = dtype if dtype is not None else default if default is not None else float
+        return creation.full(shape, value, chosen)
+
+    return init
+
+
+def uniform(scale: Any = 1e-2, dtype: Any = None) -> Initializer:
+    """An initializer that draws uniformly from [0, scale)."""
+    default = dtype
+
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
+        del out_sharding
+        chosen = _dtype("uniform", dtype, default)
+        return u.multiply(random.uniform(key, shape, chosen), creation.array(scale, chosen))
+
+    return init
+
+
+def normal(stddev: Any = 1e-2, dtype: Any = None) -> Initializer:
+    """An initializer that draws from the normal distribution with standard deviation `stddev`."""
+    default = dtype
+
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
+        del out_sharding
+        chosen = _dtype("normal", dtype, default)
+        return u.multiply(random.normal(key, shape, chosen), creation.array(stddev, chosen))
+
+    return init
+
+
+def truncated_normal(stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0, upper: Any = 2.0) -> Initializer:
+    """An initializer that draws from the standard normal distribution restricted to [lower, upper], times `stddev`."""
+    default = dtype
+
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
+        del out_sharding
+        chosen = _dtype("truncated_normal", dtype, default)
+        return u.multiply(random.truncated_normal(key, lower, upper, shape, chosen), creation.array(stddev, chosen))
+
+    return init
+
+
+# ---- scaled by the sizes of the layer ---------------------------------------------------------------------------
+
+# Standard deviations of the standard normal distributions restricted to |x| <= 2, on the line and in the complex plane.
+_TRUNCATED_DEVIATION = 0.87962566103423978
+_COMPLEX_TRUNCATED_DEVIATION = 0.95311164380491208
+
+
+def _fans(shape: Sequence[int], in_axis: Any, out_axis: Any, batch_axis: Any) -> tuple[float, float]:
+    """Sizes of input and output, both times the size of the receptive field, of weights of `shape`."""
+    if len(shape) <= 1:
+        raise ValueError(
+            f"Can't compute input and output sizes of a {len(shape)}-dimensional weights tensor. Must be at least 2D, at {user_line()}"
+        )
+
+    def size(axes: Any) -> int:
+        return math.prod(shape[i] for i in canonical_axes(axes if isinstance(axes, int) else tuple(axes), len(shape)))
+
+    inputs, outputs, batch = size(in_axis), size(out_axis), size(batch_axis)
+    field = math.prod(shape) / inputs / outputs / batch
+    return inputs * field, outputs * field
+
+
+def variance_scaling(
+    scale: Any,
+    mode: str,
+    distribution: str,
+    in_axis: int | Sequence[int] = -2,
+    out_axis: int | Sequence[int] = -1,
+    batch_axis: int | Sequence[int] = (),
+    dtype: Any = None,
+) -> Initializer:
+    """An initializer with mean 0 and variance scale/n (Glorot and Bengio 2010; He et al. 2015).
+
+    n is the number of inputs ("fan_in"), outputs ("fan_out"), their mean ("fan_avg") or geometric mean ("fan_geo_avg"), by the axes of the
+    weights. `distribution` is "truncated_normal", "normal" or "uniform". Raises ValueError for other names.
+
+    >>> variance_scaling(2.0, "fan_in", "uniform")(random.key(0), (4, 3)).shape
+    (4, 3)
+    """
+    default = dtype
+
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
+        del out_sharding
+        shape = creation.canonical_shape(shape)
+        chosen = _dtype("variance_scaling", dtype, default)
+        fan_in, fan_out = _fans(shape, in_axis, out_axis, batch_axis)
+        if mode == "fan_in":
+            n = fan_in
+        elif mode == "fan_out":
+            n = fan_out
+        elif mode == "fan_avg":
+            n = (fan_in + fan_out) / 2
+        elif mode == "fan_geo_avg":
+            n = math.sqrt(fan_in * fan_out)
+        else:
+            raise ValueError(f"invalid mode for variance scaling initializer: {mode}")
+        variance = creation.array(scale / n, dtypes.to_real(chosen))
+        deviation = u.sqrt(variance).astype(chosen)  # type: ignore[attr-defined]
+        is_complex = dtypes.is_complex(chosen)
+        if distribution == "normal":
+            return u.multiply(random.normal(key, shape, chosen), deviation)
+        if distribution == "truncated_normal":
+            if is_complex:
+                sample = _complex_truncated_normal(key, 2.0, shape, chosen)
+                return u.multiply(sample, u.divide(deviation, creation.array(_COMPLEX_TRUNCATED_DEVIATION, chosen)))
+            sample = random.truncated_normal(key, -2, 2, shape, chosen)
+            return u.multiply(sample, u.divide(deviation, creation.array(_TRUNCATED_DEVIATION, chosen)))
+        if distribution == "uniform":
+            if is_complex:
+                return u.multiply(_complex_uniform(key, shape, chosen), deviation)
+            width = u.sqrt(u.multiply(variance, 3))
+            return u.multiply(random.uniform(key, shape, chosen, -1), width)
+        raise ValueError(f"invalid distribution for variance scaling initializer: {distribution}")
+
+    return init
+
+
+def _on_circles(key: Any, radius_of: Any, shape: Any, dtype: DType) -> Array:
+    """Complex numbers of uniform phase whose sizes are `radius_of(uniform numbers)`."""
+    key_radius, key_phase = random.split(key)
+    real_dtype = dtypes.to_real(dtype)
+    radius = radius_of(random.uniform(key_radius, shape, real_dtype))
+    phase = u.multiply(random.uniform(key_phase, shape, real_dtype), 2 * math.pi)
+    return u.multiply(radius.astype(dtype), u.exp(u.multiply(phase.astype(dtype), 1j)))  # type: ignore[attr-defined]
+
+
+def _complex_uniform(key: Any, shape: Any, dtype: DType) -> Array:
+    """Uniform on the unit disk: the square of the size is uniform."""
+    return _on_circles(key, u.sqrt, shape, dtype)
+
+
+def _complex_truncated_normal(key: Any, upper: float, shape: Any, dtype: DType) -> Array:
+    """The standard complex normal distribution restricted to sizes up to `upper`."""
+    # |z|² is exponentially distributed: P(|z| <= r) = 1 - exp(-r²), here divided by its value at `upper`.
+    mass = 1 - math.exp(-(upper**2))
+    return _on_circles(key, lambda p: u.sqrt(u.negative(u.log(u.subtract(1, u.multiply(mass, p))))), shape, dtype)
+
+
+def _scaled(scale: float, mode: str, distribution: str) -> Any:
+    def make(in_axis: Any = -2, out_axis: Any = -1, batch_axis: Any = (), dtype: Any = None) -> Initializer:
+        return variance_scaling(scale, mode, distribution, in_axis, out_axis, batch_axis, dtype)
+
+    return make
+
+
+def _documented(make: Any, name: str, doc: str) -> Any:
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = doc
+    return make
+
+
+glorot_uniform = _documented(
+    _scaled(1.0, "fan_avg", "uniform"), "glorot_uniform", "Uniform, of variance 2/(inputs + outputs) (Glorot and Bengio 2010)."
+)
+glorot_normal = _documented(
+    _scaled(1.0, "fan_avg", "truncated_normal"), "glorot_normal", "Truncated normal, of variance 2/(inputs + outputs) (Glorot and Bengio 2010)."
+)
+lecun_uniform = _documented(
+    _scaled(1.0, "fan_in", "uniform"), "lecun_uniform", "Uniform, of variance 1/inputs (LeCun et al. 1998)."
+)
+lecun_normal = _documented(
+    _scaled(1.0, "fan_in", "truncated_normal"), "lecun_normal", "Truncated normal, of variance 1/inputs (LeCun et al. 1998)."
+)
+he_uniform = _documented(_scaled(2.0, "fan_in", "uniform"), "he_uniform", "Uniform, of variance 2/inputs (He et al. 2015).")
+he_normal = _documented(
+    _scaled(2.0, "fan_in", "truncated_normal"), "he_normal", "Truncated normal, of variance 2/inputs (He et al. 2015)."
+)
+xavier_uniform, xavier_normal = glorot_uniform, glorot_normal
+kaiming_uniform, kaiming_normal = he_uniform, he_normal
+
+
+# ---- orthogonal -------------------------------------------------------------------------------------------------
+
+
+def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
+    """An initializer of uniformly distributed (semi-)orthogonal matrices, times `scale` (Saxe et al. 2013).
+
+    Weights of more axes are matrices with the rows `column_axis` and all other axes as columns.
+    """
+    default = dtype
+
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
+        del out_sharding
+        shape = creation.canonical_shape(shape)
+        chosen = _dtype("orthogonal", dtype, default)
+        if len(shape) < 2:
+            raise ValueError(f"orthogonal initializer requires at least a 2D shape, got {shape}")
+        rows = shape[column_axis]
+        columns = math.prod(shape) // rows
+        tall = (rows, columns) if rows > columns else (columns, rows)
+        q, r = linalg.qr(random.normal(key, tall, chosen))
+        # Q is unique, and then uniformly distributed, if the diagonal of R is positive (Mezzadri 2007).
+        diagonal = u.sign(creation.diagonal(r))
+        q = u.multiply(q, diagonal[None, :])  # type: ignore[index]
+        if rows < columns:
+            q = q.T  # type: ignore[attr-defined]
+        rest = list(shape)
+        del rest[column_axis]
+        q = moveaxis(q.reshape((rows, *rest)), 0, column_axis)  # type: ignore[attr-defined]
+        return u.multiply(creation.array(scale, chosen), q)
+
+    return init
+
+
+def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
+    """An initializer of convolution kernels that are zero but for an orthogonal matrix at their center (Xiao et al. 2018).
+
+    Shapes are (spatial axes, inputs, outputs), with one to three spatial axes and no more inputs than outputs; ValueError otherwise.
+    """
+    default = dtype
+
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
+        shape = creation.canonical_shape(shape)
+        chosen = _dtype("delta_orthogonal", dtype, default)
+        if len(shape) not in (3, 4, 5):
+            raise ValueError(f"Delta orthogonal initializer requires a 3D, 4D or 5D shape, got {shape}.")
+        if shape[-1] < shape[-2]:
+            raise ValueError(f"`fan_in` must be less or equal than `fan_out`, got shape {shape}.")
+        matrix = orthogonal(scale, column_axis)(key, shape[-2:], chosen, out_sharding)
+        center = tuple((n - 1) // 2 for n in shape[:-2])
+        return creation.zeros(shape, chosen).at[center].set(matrix)  # type: ignore[attr-defined, no-any-return]
+
+    return init
+
+
+__all__ = [
+    "Initializer", "constant", "delta_orthogonal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "kaiming_normal",
+    "kaiming_uniform", "lecun_normal", "lecun_uniform", "normal", "ones", "orthogonal", "truncated_normal", "uniform",
+    "variance_scaling", "xavier_normal", "xavier_uniform", "zeros",
+]  # fmt: skip

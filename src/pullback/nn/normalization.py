@@ -1,0 +1,163 @@
+"""Functions of whole axes: softmax, sums of exponentials, standardization, one-hot encoding.
+
+Exponentials are taken after subtracting the largest element, which no derivative sees: the results do not depend on what is subtracted.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.errors import user_line
+from pullback.core.types import canonical_axes, canonical_axis
+from pullback.lax.elementwise import rsqrt_p
+from pullback.lax.gradient import stop_gradient_p
+from pullback.lax.selection import select
+from pullback.lax.shape import convert, reshape_p
+from pullback.numpy import ufuncs as u
+from pullback.numpy.creation import asarray
+from pullback.numpy.promotion import array_like, promote_inexact
+from pullback.numpy.reductions import max as reduce_max
+from pullback.numpy.reductions import mean as reduce_mean
+from pullback.numpy.reductions import sum as reduce_sum
+from pullback.numpy.reductions import var as reduce_var
+
+
+def _fill(value: float, x: Array) -> ConcreteArray:
+    return ConcreteArray(np.array(value, x.dtype))
+
+
+def _shift(x: Array, axes: Any) -> Array:
+    """What to subtract before taking exponentials: the largest element along `axes`; 0 where all are -inf."""
+    largest = stop_gradient_p.bind(reduce_max(x, axes, keepdims=True, initial=-math.inf))
+    return select(u.equal(largest, -math.inf), _fill(0, largest), largest)  # type: ignore[no-any-return]
+
+
+def _prepared(name: str, x: Any, axis: Any, where: Any) -> tuple[Array, tuple[int, ...]]:
+    (x,) = promote_inexact(name, x)
+    axes = canonical_axes(axis, len(x.shape))
+    return x if where is None else select(array_like(where, name), x, _fill(-math.inf, x)), axes
+
+
+def softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
+    """exp(x) normalized so that its sum along `axis` (an int, several, or None for all) is 1; 0 where `where` is false.
+
+    >>> softmax(np.array([0.0, 0.0])).tolist()
+    [0.5, 0.5]
+    """
+    x, axes = _prepared("softmax", x, axis, where)
+    weights = u.exp(u.subtract(x, _shift(x, axes)))
+    total = reduce_sum(weights, axes, keepdims=True)
+    if where is None:
+        return u.divide(weights, total)
+    where = array_like(where, "softmax")
+    safe = select(u.equal(total, 0), _fill(1, total), total)
+    return select(where, u.divide(weights, safe), _fill(0, x))  # type: ignore[no-any-return]
+
+
+def log_softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
+    """log(softmax(x)), without underflow; -inf where `where` is false."""
+    x, axes = _prepared("log_softmax", x, axis, where)
+    shifted = u.subtract(x, _shift(x, axes))
+    out = u.subtract(shifted, u.log(reduce_sum(u.exp(shifted), axes, keepdims=True)))
+    return out if where is None else select(array_like(where, "log_softmax"), out, _fill(-math.inf, x))
+
+
+def logsumexp(
+    a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False, where: Any = None
+) -> Any:
+    """log(sum(b·exp(a))) along `axis`, without overflow; elements where `where` is false or `b` is 0 do not count.
+
+    With `return_sign`, (log|sum|, its sign), which makes negative sums possible (they are NaN without it); the sign of a complex sum is
+    a complex number of size 1.
+
+    >>> round(float(logsumexp(np.array([1000.0, 1000.0]))), 3)
+    1000.693
+    """
+    if b is None:
+        (a,) = promote_inexact("logsumexp", a)
+    else:
+        a, b = promote_inexact("logsumexp", a, b)
+        # 0·exp(inf) would be NaN.
+        a = select(u.not_equal(b, 0), a, _fill(-math.inf, a))
+    axes = canonical_axes(axis, len(a.shape))
+    if where is not None:
+        a = select(array_like(where, "logsumexp"), a, _fill(-math.inf, a))
+    # exp(inf - inf) would be NaN, and exp(inf) is inf without subtracting anything.
+    largest = stop_gradient_p.bind(reduce_max(u.real(a), axes, keepdims=True, initial=-math.inf))
+    shift = select(u.isfinite(largest), largest, _fill(0, largest))
+    terms = u.exp(u.subtract(a, convert(shift, a.dtype)))
+    if b is not None:
+        terms = u.multiply(b, terms)
+    total = reduce_sum(terms, axes, keepdims=keepdims)
+    if not keepdims:
+        shift = reshape_p.bind(shift, new_sizes=total.shape)
+    if not return_sign:
+        out = u.add(u.log(total), convert(shift, total.dtype))
+        return u.logaddexp(out, -math.inf) if dtypes.is_complex(out.dtype) else out
+    return u.add(u.log(u.absolute(total)), shift), stop_gradient_p.bind(u.sign(total)) if not dtypes.is_complex(total.dtype) else u.sign(total)
+
+
+def logmeanexp(x: Any, axis: Any = None, where: Any = None, keepdims: bool = False) -> Array:
+    """log(mean(exp(x))) along `axis`, without overflow."""
+    total = logsumexp(x, axis, keepdims=keepdims, where=where)
+    x = array_like(x, "logmeanexp")
+    if where is None:
+        count: Any = math.prod(x.shape[i] for i in canonical_axes(axis, len(x.shape)))
+        return u.subtract(total, u.log(_fill(count, total)))
+    ones = select(array_like(where, "logmeanexp"), ConcreteArray(np.ones(x.shape, total.dtype)), _fill(0, total))
+    return u.subtract(total, u.log(reduce_sum(ones, axis, keepdims=keepdims)))
+
+
+def standardize(
+    x: Any,
+    axis: Any = -1,
+    mean: Any = None,
+    variance: Any = None,
+    epsilon: Any = 1e-5,
+    where: Any = None,
+    *,
+    algorithm: str = "fast",
+) -> Array:
+    """(x - mean) / √(variance + epsilon), with mean and variance along `axis` if they are not given.
+
+    The algorithm "fast" takes the variance as mean(x²) - mean(x)², "stable" as mean((x - mean)²).
+    """
+    if algorithm not in ("fast", "stable"):
+        raise ValueError(f"Unknown algorithm {algorithm!r}. Expected 'fast' or 'stable'.")
+    (x,) = promote_inexact("standardize", x)
+    if mean is None:
+        mean = reduce_mean(x, axis, keepdims=True, where=where)
+    if variance is None:
+        if algorithm == "fast":
+            size = u.absolute(x) if dtypes.is_complex(x.dtype) else x
+            size_of_mean = u.absolute(mean) if dtypes.is_complex(x.dtype) else mean
+            variance = u.subtract(reduce_mean(u.square(size), axis, keepdims=True, where=where), u.square(size_of_mean))
+        else:
+            variance = reduce_var(x, axis, keepdims=True, where=where)
+    return u.multiply(u.subtract(x, mean), rsqrt_p.bind(*promote_inexact("standardize", u.add(variance, epsilon))))
+
+
+def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> Array:
+    """Vectors along a new `axis` of length `num_classes`, 1 at the positions `x` and 0 elsewhere (everywhere, if out of range).
+
+    >>> one_hot(np.array([0, 2]), 3).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    x = asarray(x)
+    try:
+        num_classes = num_classes.__index__()
+    except AttributeError:
+        raise TypeError(f"one_hot: num_classes must be a concrete integer, got {num_classes!r}, at {user_line()}") from None
+    dtype = dtypes.default_dtype(float) if dtype is None else dtypes.canonicalize_dtype(dtype)
+    axis = canonical_axis(axis, len(x.shape) + 1)
+    positions = reshape_p.bind(x, new_sizes=(*x.shape[:axis], 1, *x.shape[axis:]))
+    classes = np.arange(num_classes).reshape((-1,) + (1,) * (len(x.shape) - axis))
+    return convert(u.equal(positions, ConcreteArray(classes.astype(dtypes.default_dtype(int)))), dtype)
+
+
+__all__ = ["log_softmax", "logmeanexp", "logsumexp", "one_hot", "softmax", "standardize"]
