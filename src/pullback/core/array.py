@@ -84,22 +84,22 @@ class ConcreteArray(Array):
         self.weak_type = weak_type
 
     @property
-    def shape(self) -> Shape:  # type: ignore[override]
+    def shape(self) -> Shape:
         """Length of each axis."""
-        return self._value.shape  # type: ignore[no-any-return]
+        return self._value.shape
 
     @property
-    def dtype(self) -> DType:  # type: ignore[override]
+    def dtype(self) -> DType:
         """Element type, a `numpy.dtype`."""
-        return self._value.dtype  # type: ignore[no-any-return]
+        return self._value.dtype
 
     @property
     def ndim(self) -> int:
-        return self._value.ndim  # type: ignore[no-any-return]
+        return self._value.ndim
 
     @property
     def size(self) -> int:
-        return self._value.size  # type: ignore[no-any-return]
+        return self._value.size
 
     # ---- data out -----------------------------------------------------------------------------------------------
 

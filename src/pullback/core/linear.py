@@ -155,11 +155,11 @@ class Equation(Node):
         self.shape, self.dtype = shape, dtype
 
     @property
-    def several(self) -> bool:  # type: ignore[override]
+    def several(self) -> bool:
         return bool(self.primitive.multiple_results)
 
     @property
-    def takes_uniform(self) -> bool:  # type: ignore[override]
+    def takes_uniform(self) -> bool:
         return bool(self.primitive.takes_uniform)
 
     def parents(self) -> Iterable[Node]:
@@ -266,9 +266,9 @@ class LinearTracer(Tracer):
     def __init__(self, trace: Trace, node: Node) -> None:
         self.trace, self.node = trace, node
 
-    shape = property(lambda self: self.node.shape)  # type: ignore[assignment]
-    dtype = property(lambda self: self.node.dtype)  # type: ignore[assignment]
-    weak_type = property(lambda self: False)  # type: ignore[assignment]
+    shape = property(lambda self: self.node.shape)
+    dtype = property(lambda self: self.node.dtype)
+    weak_type = property(lambda self: False)
 
     def __repr__(self) -> str:
         return f"Tangent<{self.aval.str_short()}>"

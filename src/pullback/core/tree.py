@@ -136,7 +136,8 @@ def register_pytree_node(
         children, auxiliary = flatten_func(x)
         return tuple(children), auxiliary
 
-    optree.register_pytree_node(nodetype, flatten, unflatten_func, namespace=NAMESPACE)
+    register: Any = optree.register_pytree_node  # annotated for collections only
+    register(nodetype, flatten, unflatten_func, namespace=NAMESPACE)
     if flatten_with_keys_func is not None:
         _child_keys[nodetype] = lambda x: [k for k, _ in flatten_with_keys_func(x)[0]]
 
@@ -342,7 +343,7 @@ def is_leaf(x: Any) -> bool:
 
 def is_tree_node(cls: type) -> bool:
     """Whether instances of `cls` are containers."""
-    return optree.register_pytree_node.get(cls, namespace=NAMESPACE) is not None  # type: ignore[attr-defined]
+    return optree.register_pytree_node.get(cls, namespace=NAMESPACE) is not None
 
 
 def all_leaves(iterable: Iterable[Any], is_leaf: IsLeaf = None) -> bool:
@@ -376,9 +377,8 @@ def child_keys(node: Any, count: int) -> Sequence[Any]:
     if isinstance(node, tuple) and hasattr(node, "_fields"):
         return [GetAttrKey(f) for f in node._fields]
     if isinstance(node, dict):
-        children = flatten_one_level(node)
-        assert children is not None
-        return [DictKey(k) for k in optree.tree_flatten_one_level(node, namespace=NAMESPACE)[2]]
+        tree: Any = node
+        return [DictKey(k) for k in optree.tree_flatten_one_level(tree, namespace=NAMESPACE)[2]]
     if isinstance(node, (list, tuple)) or cls.__name__ == "deque":
         return [SequenceKey(i) for i in range(count)]
     return [FlattenedIndexKey(i) for i in range(count)]

@@ -49,9 +49,9 @@ class ShapedArray:
     def __eq__(self, other: object) -> bool:
         return (
             other.__class__ is ShapedArray
-            and self.shape == other.shape  # type: ignore[attr-defined]
-            and self.dtype == other.dtype  # type: ignore[attr-defined]
-            and self.weak_type == other.weak_type  # type: ignore[attr-defined]
+            and self.shape == other.shape
+            and self.dtype == other.dtype
+            and self.weak_type == other.weak_type
         )
 
     def __hash__(self) -> int:

@@ -161,7 +161,8 @@ def variance_scaling(
             return u.multiply(sample, u.divide(deviation, creation.array(_TRUNCATED_DEVIATION, chosen)))
         if distribution == "uniform":
             if is_complex:
-                return u.multiply(_complex_uniform(key, shape, chosen), deviation)
+                # The mean of |z|² on the unit disk is 1/2.
+            return u.multiply(_complex_uniform(key, shape, chosen), u.multiply(deviation, math.sqrt(2)))
             width = u.sqrt(u.multiply(variance, 3))
             return u.multiply(random.uniform(key, shape, chosen, -1), width)
         raise ValueError(f"invalid distribution for variance scaling initializer: {distribution}")

@@ -19,13 +19,21 @@ from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import EVAL, current
 from pullback.core.types import Shape, canonical_axes, canonical_axis
+from pullback.lax.arrangement import broadcasted_iota, iota
 from pullback.lax.arrangement import concatenate as lax_concatenate
-from pullback.lax.arrangement import iota
 from pullback.lax.arrangement import pad as lax_pad
 from pullback.lax.arrangement import slice as lax_slice
 from pullback.lax.elementwise import add_p, eq_p, floor_p, ge_p
 from pullback.lax.selection import select
-from pullback.lax.shape import broadcast_in_dim_p, broadcast_to, convert, move_axis, reshape_p, transpose_p
+from pullback.lax.shape import (
+    broadcast_in_dim_p,
+    broadcast_to,
+    convert,
+    convert_element_type_p,
+    move_axis,
+    reshape_p,
+    transpose_p,
+)
 from pullback.numpy import ufuncs
 from pullback.numpy.promotion import array_like, promote, promote_inexact
 from pullback.transforms.vmap import vmap
@@ -126,14 +134,17 @@ def _from_sequence(sequence: Sequence[Any], target: DType | None) -> Array:
         for a in arrays[1:]:
             target, weak = dtypes.promote_pair(target, weak, a.dtype, a.weak_type)
         target = dtypes.canonicalize(target)
-    arrays = [convert(a, target) for a in arrays]
     shape = (*shape, *inner)
     if all(a.__class__ is ConcreteArray for a in arrays):
         out = np.empty((len(arrays), *inner), target)
-        for i, a in enumerate(arrays):
-            out[i] = a._value
+        with np.errstate(all="ignore"):
+            for i, a in enumerate(arrays):
+                x = a._value
+                out[i] = (
+                    x if x.dtype is target else convert_element_type_p.evaluate(x, new_dtype=target, weak_type=False)
+                )
         return ConcreteArray(out.reshape(shape))
-    rows = [reshape_p.bind(a, new_sizes=(1, *inner)) for a in arrays]
+    rows = [reshape_p.bind(convert(a, target), new_sizes=(1, *inner)) for a in arrays]
     out = lax_concatenate(rows, 0) if len(rows) > 1 else rows[0]
     return out if out.shape == shape else reshape_p.bind(out, new_sizes=shape)
 
@@ -656,11 +667,12 @@ def _size(name: str, n: Any) -> int:
 
 def _compare_indices(comparison: Any, n: int, m: int, k: Any) -> Array:
     """The n by m matrix of `comparison`(i + k, j) of row index i and column index j."""
-    dtype = dtypes.int32
-    offset = convert(array_like(k, "diagonal offset"), dtype)
-    rows = add_p.bind(reshape_p.bind(iota(dtype, n), new_sizes=(n, 1)), offset)
-    columns = reshape_p.bind(iota(dtype, m), new_sizes=(1, m))
-    return comparison.bind(broadcast_to(rows, (n, m)), broadcast_to(columns, (n, m)))
+    rows, columns = (broadcasted_iota(dtypes.int32, (n, m), axis) for axis in (0, 1))
+    if isinstance(k, Array):
+        rows = add_p.bind(rows, convert(k, dtypes.int32))
+    elif k:
+        rows = add_p.bind(rows, ConcreteArray(np.int32(k)))
+    return comparison.bind(rows, columns)
 
 
 def identity(n: Any, dtype: Any = None) -> Array:

@@ -149,14 +149,10 @@ def _fold(
         target = _accumulator(a.dtype)
     else:
         target = a.dtype
-    narrow = target if dtypes.is_inexact(a.dtype) and not dtypes.is_inexact(target) else None
-    # Floats summed as integers are converted last, as a sum of fractions is not the sum of their whole parts.
-    x = convert(a, a.dtype if narrow is not None else target)
+    x = convert(a, target)
     if where is not None:
         x = _masked(x, where, identity, name)
     result = primitive.bind(x, axes=axes)
-    if narrow is not None:
-        result = convert(result, narrow)
     if initial is not None:
         result = join(convert(array_like(initial, name), result.dtype), result)
     return _finish(result, a.shape, axes, keepdims)

@@ -83,8 +83,8 @@ def logistic(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any 
     """Numbers of the standard logistic distribution, log(u / (1 - u))."""
     del out_sharding
     key, dtype, shape = single_key("logistic", key), float_dtype("logistic", dtype), canonical_shape(shape)
-    u = uniform_between(key, shape, scalar(float(dtypes.finfo(dtype).eps), dtype), scalar(1, dtype))
-    return lax.log(u / (1 - u))
+    u = lax.max(unit_uniforms(key, shape, dtype), scalar(float(dtypes.finfo(dtype).tiny), dtype))
+    return lax.log(u) - lax.log1p(lax.neg(u))
 
 
 def cauchy(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:

@@ -66,7 +66,9 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = Non
     """
     del unroll
     key, dtype = single_key("multinomial", key), float_dtype("multinomial", dtype)
-    n, p = convert(array_like("multinomial", n), dtype), convert(array_like("multinomial", p), dtype)
+    n, p = array_like("multinomial", n), array_like("multinomial", p)
+    own = dtypes.to_inexact(dtypes.promotion(n, p)[0])
+    n, p = convert(n, own), convert(p, own)
     if not p.ndim:
         raise ValueError(f"multinomial requires p.ndim >= 1, got p.ndim == 0, at {user_line()}")
     full = broadcast_shapes((*n.shape, 1), p.shape)
@@ -78,14 +80,14 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = Non
     left = broadcast_to(n, shape[:-1])
     # The probability of each outcome given that it is none of the earlier ones.
     rest = cumsum(p, axis, reverse=True)
-    conditional = p / lax.max(rest, broadcast_to(scalar(float(dtypes.finfo(dtype).tiny), dtype), shape))
+    conditional = p / lax.max(rest, broadcast_to(scalar(float(dtypes.finfo(own).tiny), own), shape))
     keys = split(key, shape[-1])
     counts = []
     for i in range(shape[-1]):
         count = _binomials(index_in_dim(keys, i, keepdims=False), left, index_in_dim(conditional, i, axis, keepdims=False))
         left = left - count
         counts.append(count)
-    return stack(counts, axis) if counts else broadcast_to(p, shape)
+    return convert(stack(counts, axis) if counts else p, dtype)
 
 
 def geometric(key: Any, p: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:

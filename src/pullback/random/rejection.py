@@ -231,7 +231,7 @@ _IDLE_COUNT, _IDLE_PROBABILITY = 1e4, 0.5
 class RandomBinomial(_Rejection):
     """Binomial numbers of `count` trials with a given success probability, of the parameters' type; NaN for invalid parameters.
 
-    For means below 10 by counting geometric numbers (Devroye, "Generating the maximum of independent identically distributed random
+    For means up to 10 by counting geometric numbers (Devroye, "Generating the maximum of independent identically distributed random
     variables", 1980), else by the transformed rejection BTRS (Hörmann, "The generation of binomial random variates", 1993).
     """
 
@@ -244,11 +244,12 @@ class RandomBinomial(_Rejection):
     def evaluate(self, keys: Any, count: Any, probability: Any, *, partitionable: bool) -> Any:
         words, counts, probabilities = _rows(keys, count, probability)
         one = counts.dtype.type
-        rare = np.where(probabilities > 0.5, one(1) - probabilities, probabilities)
+        flipped = probabilities >= 0.5  # then failures are counted
+        rare = np.where(flipped, one(1) - probabilities, probabilities)
         invalid = ~((counts >= 0) & (rare >= 0))
         endless = np.isinf(counts)
         regular = ~(invalid | endless | (rare == 0))
-        small = regular & (counts * rare < _SMALL_MEAN)
+        small = regular & (counts * rare <= _SMALL_MEAN)
         large = regular & ~small
         out = np.zeros(counts.shape, counts.dtype)
         if small.any():
@@ -257,7 +258,7 @@ class RandomBinomial(_Rejection):
             n, p = np.where(large, counts, one(_IDLE_COUNT)), np.where(large, rare, one(_IDLE_PROBABILITY))
             out = np.where(large, _binomial_by_rejection(words, n, p, partitionable), out)
         out = np.where(regular, out, np.where(invalid, one(np.nan), np.where(endless, one(np.inf), one(0))))
-        return np.where((probabilities > 0.5) & ~endless, counts - out, out).reshape(count.shape)
+        return np.where(flipped & ~endless, counts - out, out).reshape(count.shape)
 
 
 def _binomial_by_waiting(keys: Words, counts: Values, probabilities: Values, partitionable: bool) -> Values:

@@ -70,7 +70,7 @@ def batched(fun: Flat, trace: BatchTrace, axes: Sequence[int | None]) -> Flat:
 
 def sum_unbatched(cts: Sequence[Any], ct_axes: Sequence[int | None], axes: Sequence[int | None], size: int) -> list[Any]:
     """Cotangents of arguments with batch axes `axes`: what an unbatched argument gets is summed over the batch."""
-    out = []
+    out: list[Any] = []
     for ct, b, axis in zip(cts, ct_axes, axes):
         if ct is None:
             out.append(None)

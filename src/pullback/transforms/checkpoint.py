@@ -149,6 +149,7 @@ class _AliasJVPTrace(JVPTrace):
     """Forward mode that treats the tracers of `alias` as its own, so that closures over them keep their tangents."""
 
     __slots__ = ("alias",)
+    alias: Trace
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         return super().process(primitive, tuple(map(self.adopt, args)), params)
@@ -164,6 +165,7 @@ class _AliasBatchTrace(BatchTrace):
     """Vectorization that treats the tracers of `alias` as its own."""
 
     __slots__ = ("alias",)
+    alias: Trace
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         return super().process(primitive, tuple(map(self.adopt, args)), params)

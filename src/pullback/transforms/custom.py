@@ -218,7 +218,7 @@ class _Arguments:
                     raise UnexpectedTracerError(leaf)
         return [args[p] for p in sorted(positions)], tuple(a for i, a in enumerate(args) if i not in positions)
 
-    def merge(self, static: Sequence[Any], dynamic: Sequence[Any]) -> list[Any]:
+    def merge(self, static: Sequence[Any], dynamic: Any) -> list[Any]:
         """The inverse of `split`."""
         if not self.nondiff:
             return list(dynamic)
@@ -726,7 +726,11 @@ class _Opaque:
         self.value, self.count = value, count
 
 
-register_pytree_node(_Opaque, lambda o: ((), (o.value, o.count)), lambda aux, _: _Opaque(*aux))
+def _rebuild_opaque(auxiliary: Any, _: Any) -> _Opaque:
+    return _Opaque(*auxiliary)
+
+
+register_pytree_node(_Opaque, lambda o: ((), (o.value, o.count)), _rebuild_opaque)
 
 
 def linear_call(fun: Callable[..., Any], fun_transpose: Callable[..., Any], residual_args: Any, linear_args: Any) -> Any:

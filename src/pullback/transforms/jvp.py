@@ -25,9 +25,9 @@ class JVPTracer(Tracer):
     def __init__(self, trace: Trace, primal: Any, tangent: Any) -> None:
         self.trace, self.primal, self.tangent = trace, primal, tangent
 
-    shape = property(lambda self: self.primal.shape)  # type: ignore[assignment]
-    dtype = property(lambda self: self.primal.dtype)  # type: ignore[assignment]
-    weak_type = property(lambda self: self.primal.weak_type)  # type: ignore[assignment]
+    shape = property(lambda self: self.primal.shape)
+    dtype = property(lambda self: self.primal.dtype)
+    weak_type = property(lambda self: self.primal.weak_type)
 
     def concrete(self) -> ConcreteArray | None:
         primal = self.primal
@@ -110,7 +110,7 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
                 f"{type(primals).__name__} and {type(tangents).__name__}"
             )
         trace = JVPTrace(current())
-        inputs = [_dual(trace, x, t) for x, t in zip(primals, tangents)] if _bare(primals, tangents) else None
+        inputs: Any = [_dual(trace, x, t) for x, t in zip(primals, tangents)] if _bare(primals, tangents) else None
         if inputs is None:
             flat, treedef = tree_flatten(tuple(primals))
             flat_t, treedef_t = tree_flatten(tuple(tangents))

@@ -48,15 +48,15 @@ class LinearizeTracer(Tracer):
 
     # The node knows both, and is nearer than an array at the bottom of a stack of transformations.
     @property
-    def shape(self) -> Any:  # type: ignore[override]
+    def shape(self) -> Any:
         return self.node.shape
 
     @property
-    def dtype(self) -> Any:  # type: ignore[override]
+    def dtype(self) -> Any:
         return self.node.dtype
 
     @property
-    def weak_type(self) -> Any:  # type: ignore[override]
+    def weak_type(self) -> Any:
         return self.primal.weak_type
 
     def concrete(self) -> ConcreteArray | None:
@@ -381,8 +381,9 @@ def _flatten_map(m: LinearMap) -> tuple[list[Any], _Structure]:
     return [r for node in m._nodes for r in node.residuals()], _Structure(m)
 
 
-def _unflatten_map(structure: _Structure, leaves: Any) -> LinearMap:
-    m, rest, built = structure.map, iter(leaves), {}
+def _unflatten_map(structure: Any, leaves: Any) -> LinearMap:
+    m, rest = structure.map, iter(leaves)
+    built: dict[int, Node] = {}
     for x in m._inputs:
         if isinstance(x, Node):
             built[x.id] = x.rebuild((), built)
@@ -418,7 +419,7 @@ def matrix_of(m: Any) -> Array:
         out = tree_leaves(m(*tree.unflatten(_split(v, in_types))))
         return _concatenate([o.reshape(-1) for o in out])
 
-    return vmap(flat, out_axes=1)(ConcreteArray(np.eye(n, dtype=in_types[0].dtype)))  # type: ignore[no-any-return]
+    return vmap(flat, out_axes=1)(ConcreteArray(np.eye(n, dtype=in_types[0].dtype)))
 
 
 def _split(v: Any, types: Sequence[ShapedArray]) -> list[Any]:

@@ -46,9 +46,9 @@ class StagedTracer(Tracer):
         self.trace, self.var, self._aval = trace, var, var.aval
 
     aval = property(lambda self: self._aval)
-    shape = property(lambda self: self._aval.shape)  # type: ignore[assignment]
-    dtype = property(lambda self: self._aval.dtype)  # type: ignore[assignment]
-    weak_type = property(lambda self: self._aval.weak_type)  # type: ignore[assignment]
+    shape = property(lambda self: self._aval.shape)
+    dtype = property(lambda self: self._aval.dtype)
+    weak_type = property(lambda self: self._aval.weak_type)
 
     def __repr__(self) -> str:
         return f"Traced<{self._aval.str_short()}>with<JaxprTrace>"
@@ -253,7 +253,7 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
 
 def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
     """`fun`, its operations staged under the name scope `name` (its own name, if not given)."""
-    scope = name or getattr(fun, "__name__", type(fun).__name__)
+    scope = name or str(getattr(fun, "__name__", type(fun).__name__))
 
     def named(*args: Any, **kwargs: Any) -> Any:
         with named_scope(scope):

@@ -27,12 +27,12 @@ class BatchTracer(Tracer):
         self.trace, self.value, self.axis = trace, value, axis
 
     @property
-    def shape(self) -> Any:  # type: ignore[override]
+    def shape(self) -> Any:
         shape, axis = self.value.shape, self.axis
         return shape[:axis] + shape[axis + 1 :]
 
-    dtype = property(lambda self: self.value.dtype)  # type: ignore[assignment]
-    weak_type = property(lambda self: self.value.weak_type)  # type: ignore[assignment]
+    dtype = property(lambda self: self.value.dtype)
+    weak_type = property(lambda self: self.value.weak_type)
 
     def __repr__(self) -> str:
         return f"Traced<{self.aval.str_short()}>with<BatchTrace> value={self.value!r} axis={self.axis}"
@@ -47,7 +47,9 @@ class BatchTrace(Trace):
         self.parent, self.size, self.axis_name = parent, size, axis_name
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        values, axes, active = [], [], False
+        values: list[Any] = []
+        axes: list[int | None] = []
+        active = False
         for a in args:
             if a.__class__ is BatchTracer and a.trace is self:
                 active = True
@@ -161,7 +163,7 @@ def _vmapped(fun: Any, args: tuple[Any, ...], kwargs: dict[str, Any], in_axes: A
             raise ValueError(f"vmap axis_size is {axis_size}, but the argument of shape {x.shape} has length {size} along axis 0")
         trace = BatchTrace(current(), size, axis_name)
         inputs: Any = (BatchTracer(trace, x, 0),)
-        in_kwargs = kwargs
+        in_kwargs: Any = kwargs
     else:
         flat, treedef = tree_flatten((args, kwargs))
         axes = _flat_axes(in_axes, args, kwargs)
