@@ -25,7 +25,7 @@ settings.register_profile(
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=300 if FULL else 30,
+    max_examples=500 if FULL else 60,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("default")

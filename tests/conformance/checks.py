@@ -42,7 +42,7 @@ FULL = os.environ.get("PULLBACK_TEST_SAMPLE") == "full"
 #: Length of batch axes: not that of any sample's axis, so that axes cannot be confused unnoticed.
 BATCH = 5
 #: Combinations of batched arguments and axes a row, in the default sample.
-COMBINATIONS = 24
+COMBINATIONS = 60
 
 Values = list[Any]
 

@@ -90,7 +90,7 @@ def test_arrays_do_not_hash() -> None:
         (lambda: jnp.array([1.0, 2.0]), "Array([1., 2.], dtype=float32)"),
         (lambda: jnp.array(3), "Array(3, dtype=int32, weak_type=True)"),
         (lambda: jnp.zeros((0, 2)), "Array([], shape=(0, 2), dtype=float32)"),
-        (lambda: jnp.zeros(0, jnp.int32), "Array([], dtype=int32)"),
+        (lambda: jnp.zeros(0, jnp.int32), "Array([], shape=(0,), dtype=int32)"),
         (lambda: jnp.ones((), jnp.bfloat16), "Array(1, dtype=bfloat16)"),
     ],
 )

@@ -186,11 +186,11 @@ class ConcreteArray(Array):
         value = np.asarray(self._value)
         tail = f"dtype={dtypes.name(self.dtype)}{weak})"
         if value.size == 0:
-            return f"Array([], shape={value.shape}, {tail}" if value.ndim != 1 else f"Array([], {tail}"
+            return f"Array([], shape={value.shape}, {tail}"
         body = np.array2string(value, prefix="Array(", suffix=",", separator=", ")
         last = body.rsplit("\n", 1)[-1]
         width = np.get_printoptions()["linewidth"]
-        gap = "\n      " if len(last) + len(tail) + (7 if "\n" not in body else 1) > width else " "
+        gap = "      " if len(last) + len(tail) + (7 if "\n" not in body else 1) > width else " "
         return f"Array({body},{gap}{tail}"
 
     def __str__(self) -> str:

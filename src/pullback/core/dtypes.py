@@ -118,8 +118,10 @@ def default_dtype(scalar_type: type) -> DType:
 
 
 def to_inexact(dtype: DType) -> DType:
-    """The floating type in which functions of an integer or boolean argument are computed; inexact types stay."""
-    return dtype if is_inexact(dtype) else default_dtype(float)
+    """The floating type in which functions of an integer or boolean are computed: float64 for 64 bits; inexact types stay."""
+    if is_inexact(dtype):
+        return dtype
+    return float64 if dtype.itemsize == 8 else float32
 
 
 _COMPLEX_OF = {float64: complex128, complex64: complex64, complex128: complex128}

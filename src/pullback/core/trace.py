@@ -212,7 +212,8 @@ def _evaluable(x: Any) -> ConcreteArray:
 
 def _explained(error: Exception, primitive: Any, args: tuple[Any, ...], params: Params) -> Exception:
     types = ", ".join(str(a.aval) for a in args)
-    return type(error)(f"{primitive.name}({types}): {error} (called at {user_line()})")
+    kind = next(t for t in (ValueError, TypeError, IndexError) if isinstance(error, t))  # NumPy has subclasses of its own
+    return kind(f"{primitive.name}({types}): {error} (called at {user_line()})")
 
 
 # ---- floating-point signals -------------------------------------------------------------------------------------

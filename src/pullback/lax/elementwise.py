@@ -237,6 +237,12 @@ def _atan2(x: Any, y: Any) -> Any:
     return np.log((y + 1j * x) / np.sqrt(x * x + y * y)) * -1j
 
 
+def _equal(x: Any, y: Any) -> Any:
+    if not dtypes.is_key(x.dtype):
+        return np.equal(x, y)
+    return np.equal(x["fry"], y["fry"]).all(-1)  # both words of the key
+
+
 def _to_bool(dtype: DType) -> DType:
     return dtypes.bool_
 
@@ -343,8 +349,8 @@ clamp_p  = Elementwise("clamp",  ANY, in_eight_bits(lambda low, x, high: np.mini
                        lambda low, x, high, out: _indicator(lt_p.bind(high, x), x))
 
 # discrete
-eq_p     = Elementwise("eq", ANY, np.equal,         result=_to_bool, arity=2)
-ne_p     = Elementwise("ne", ANY, np.not_equal,     result=_to_bool, arity=2)
+eq_p     = Elementwise("eq", ANY + "k", _equal,                          result=_to_bool, arity=2)
+ne_p     = Elementwise("ne", ANY + "k", lambda x, y: ~_equal(x, y),      result=_to_bool, arity=2)
 lt_p     = Elementwise("lt", ANY, np.less,          result=_to_bool, arity=2)
 le_p     = Elementwise("le", ANY, np.less_equal,    result=_to_bool, arity=2)
 gt_p     = Elementwise("gt", ANY, np.greater,       result=_to_bool, arity=2)

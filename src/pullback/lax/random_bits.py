@@ -13,8 +13,9 @@ of one key come last. Long streams are computed block by block, so that temporar
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from pullback.core.primitive import Primitive
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes
 from pullback.lax.family import Elementwise
 from pullback.lax.shape import move_axis
+from pullback.lax.special import erf_inv_p
 
 Words = np.ndarray[Any, np.dtype[np.uint32]]
 
@@ -219,8 +221,6 @@ def _standard_normal(dtype: DType) -> Callable[[Any], Any]:
     span, root = dtype.type(1) - low, dtype.type(np.sqrt(2))
 
     def transform(bits: Any) -> Any:
-        from pullback.lax.special import erf_inv_p
-
         u = unit_uniform(bits)
         u *= span
         u += low

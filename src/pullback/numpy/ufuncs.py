@@ -692,7 +692,8 @@ def i0(x: Any) -> Array:
     """Modified Bessel function of the first kind, order 0, elementwise. ValueError for complex numbers."""
     x = _inexact("i0", x)
     _refuse_complex("i0", x, error=ValueError)
-    return multiply(exp(absolute(x)), bessel_i0e(x))
+    # |x| as x·sign(x), which has derivative 0 at 0, as the result has.
+    return multiply(exp(multiply(x, sign(x))), bessel_i0e(x))
 
 
 # ---- extrema that ignore NaN ------------------------------------------------------------------------------------

@@ -15,21 +15,32 @@ from pullback.lax.family import add_p, like, mul_p, sub_p
 from pullback.lax.random_bits import random_bits
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert
-from pullback.random.arguments import array_like, canonical_shape, float_dtype, parameters, positive_uniforms, single_key, unit_uniforms
+from pullback.random.arguments import (
+    array_like,
+    canonical_shape,
+    float_dtype,
+    parameters,
+    positive_uniforms,
+    single_key,
+    unit_uniforms,
+)
 from pullback.random.keys import split
 
 
 def bits(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Uniform random bits as unsigned integers of `dtype`, by default uint32 (uint64 with `enable_x64`).
 
-    >>> bits(PRNGKey(0), (2,), "uint8")
+    >>> from pullback import random
+    >>> random.bits(random.PRNGKey(0), (2,), "uint8")
     Array([89,  1], dtype=uint8)
     """
     del out_sharding
     key = single_key("bits", key)
     found = dtypes.canonicalize(dtypes.uint64) if dtype is None else dtypes.canonicalize_dtype(dtype)
     if dtypes.kind(found) != "u" or dtypes.itemsize_bits(found) < 8:
-        raise ValueError(f"dtype argument to `bits` must be an unsigned int dtype of 8 bits or more, got {found} at {user_line()}")
+        raise ValueError(
+            f"dtype argument to `bits` must be an unsigned int dtype of 8 bits or more, got {found} at {user_line()}"
+        )
     return random_bits(key, found.itemsize * 8, canonical_shape(shape))
 
 
@@ -38,8 +49,9 @@ def uniform(
 ) -> Array:
     """Uniform numbers in [minval, maxval), which broadcast to `shape`; differentiable with respect to both.
 
-    >>> uniform(PRNGKey(0), (2,))
-    Array([0.21629286, 0.80412614], dtype=float32)
+    >>> from pullback import random
+    >>> random.uniform(random.PRNGKey(0), (2,))
+    Array([0.21629536, 0.8041241 ], dtype=float32)
     """
     del out_sharding
     key = single_key("uniform", key)
@@ -63,8 +75,9 @@ def randint(key: Any, shape: Any, minval: Any, maxval: Any, dtype: Any = None, *
     Bounds beyond the range of `dtype` are clipped to it (and then the largest value is included). The distribution is uniform
     up to a bias of the order of (maxval - minval) / 2**(2 * width of dtype).
 
-    >>> randint(PRNGKey(0), (4,), 0, 10)
-    Array([0, 8, 7, 7], dtype=int32)
+    >>> from pullback import random
+    >>> random.randint(random.PRNGKey(0), (4,), 0, 10)
+    Array([8, 1, 7, 0], dtype=int32)
     """
     del out_sharding
     key = single_key("randint", key)
@@ -115,8 +128,9 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None, mode: str = "low", *, o
     `shape` defaults to that of `p`. Mode "low" resolves p to the precision of one uniform number, "high" to that of two. Raises TypeError
     if `p` is not floating, ValueError for other modes.
 
-    >>> bernoulli(PRNGKey(0), 0.25, (4,))
-    Array([False, False, False,  True], dtype=bool)
+    >>> from pullback import random
+    >>> random.bernoulli(random.PRNGKey(0), 0.25, (4,))
+    Array([False,  True, False, False], dtype=bool)
     """
     del out_sharding
     if mode not in ("low", "high"):
@@ -124,7 +138,9 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None, mode: str = "low", *, o
     key = single_key("bernoulli", key)
     p = array_like("bernoulli", p)
     if not dtypes.is_float(p.dtype):
-        raise TypeError(f"bernoulli probability `p` must have a floating dtype, got {dtypes.name(p.dtype)}, at {user_line()}")
+        raise TypeError(
+            f"bernoulli probability `p` must have a floating dtype, got {dtypes.name(p.dtype)}, at {user_line()}"
+        )
     shape, p = parameters("bernoulli", p.dtype, shape, p)
     if mode == "low":
         return broadcast_to(lt_p.bind(unit_uniforms(key, shape, p.dtype), p), shape)
@@ -142,8 +158,9 @@ def fine_uniforms(key: Array, shape: Any, dtype: dtypes.DType) -> tuple[Array, A
 def rademacher(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Signs: -1 or 1 with equal probability, of `dtype` (by default an integer).
 
-    >>> rademacher(PRNGKey(0), (4,))
-    Array([ 1, -1,  1, -1], dtype=int32)
+    >>> from pullback import random
+    >>> random.rademacher(random.PRNGKey(0), (4,))
+    Array([-1,  1, -1,  1], dtype=int32)
     """
     del out_sharding
     found = dtypes.default_dtype(int) if dtype is None else dtypes.canonicalize_dtype(dtype)

@@ -6,7 +6,6 @@ from typing import Any
 
 from pullback.core import config
 from pullback.core.array import Array
-from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.types import Shape, broadcast_shapes
 from pullback.lax import functions as lax
@@ -31,8 +30,9 @@ def gamma(key: Any, a: Any, shape: Any = None, dtype: Any = None, *, out_shardin
 
     For small `a` they underflow: see `loggamma`. The derivative with respect to `a` is that of the quantile function.
 
-    >>> gamma(PRNGKey(0), 2.0)
-    Array(4.1226406, dtype=float32)
+    >>> from pullback import random
+    >>> random.gamma(random.PRNGKey(0), 2.0)
+    Array(2.1550982, dtype=float32)
     """
     del out_sharding
     key, dtype = single_key("gamma", key), float_dtype("gamma", dtype)
@@ -77,7 +77,9 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None, *, out
     lead = alpha.shape[:-1]
     shape = lead if shape is None else canonical_shape(shape)
     if broadcast_shapes(shape, lead) != shape:
-        raise ValueError(f"dirichlet: alpha of shape {alpha.shape} must broadcast to shape={shape} and its last axis, at {user_line()}")
+        raise ValueError(
+            f"dirichlet: alpha of shape {alpha.shape} must broadcast to shape={shape} and its last axis, at {user_line()}"
+        )
     log_x = _gammas(key, convert(alpha, dtype), (*shape, alpha.shape[-1]), log_space=True)
     axis = len(shape)
     largest = expand_dims(reduce_max(stop_gradient(log_x), (axis,)), axis)
@@ -104,7 +106,9 @@ def t(key: Any, df: Any, shape: Any = None, dtype: Any = None, *, out_sharding: 
     shape, df = parameters("t", dtype, shape, df)
     normal_key, gamma_key = split(key)
     half = df / 2
-    return standard_normals(normal_key, shape, dtype) * lax.sqrt(half / _gammas(gamma_key, half, shape, log_space=False))
+    return standard_normals(normal_key, shape, dtype) * lax.sqrt(
+        half / _gammas(gamma_key, half, shape, log_space=False)
+    )
 
 
 def f(key: Any, dfnum: Any, dfden: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:

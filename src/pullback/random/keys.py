@@ -26,7 +26,9 @@ def key_dtype(impl_spec: Any = None) -> DType:
     """The dtype of typed keys, `key<fry>`. Raises ValueError for any generator but Threefry-2x32."""
     if impl_spec is None or (impl_spec.__class__ is not str and impl_spec == dtypes.KEY) or impl_spec in _GENERATORS:
         return dtypes.KEY
-    raise ValueError(f"unrecognized PRNG implementation {impl_spec!r}: the one there is is 'threefry2x32', at {user_line()}")
+    raise ValueError(
+        f"unrecognized PRNG implementation {impl_spec!r}: the one there is is 'threefry2x32', at {user_line()}"
+    )
 
 
 def _seeded(name: str, seed: Any, impl: Any) -> Array:
@@ -97,7 +99,9 @@ def fold_in(key: Any, data: Any) -> Array:
     else:
         data = array_like("fold_in", data)
         if data.shape:
-            raise TypeError(f"fold_in accepts a scalar, but was given an array of shape {data.shape}, at {user_line()}. Use pullback.vmap for batching.")
+            raise TypeError(
+                f"fold_in accepts a scalar, but was given an array of shape {data.shape}, at {user_line()}. Use pullback.vmap for batching."
+            )
         data = convert(data, dtypes.uint32)
     new = random_fold_in_p.bind(typed, data)
     return new if typed is key else random_unwrap_p.bind(new)

@@ -11,7 +11,8 @@ that rounding does not distort the distribution at large rates.
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from pullback.lax.family import add_p, like, mul_p, sub_p
 from pullback.lax.random_bits import Words, check_keys, key_words, random_normal_p, random_uniform_p, split_keys
 from pullback.lax.selection import select
 from pullback.lax.shape import batch_first, convert_element_type_p
+from pullback.lax.special import digamma_p, random_gamma_grad_p
 
 Values = np.ndarray[Any, Any]
 
@@ -37,10 +39,16 @@ class _Rejection(Primitive):
         """The type of the parameters. Raises TypeError if operands do not fit together."""
         check_keys(self.name, keys)
         first = parameters[0]
-        if any(p.shape != first.shape or p.dtype != first.dtype for p in parameters) or not dtypes.is_float(first.dtype):
-            raise TypeError(f"{self.name} takes parameters of one shape and one float dtype, got {', '.join(map(str, parameters))}")
+        if any(p.shape != first.shape or p.dtype != first.dtype for p in parameters) or not dtypes.is_float(
+            first.dtype
+        ):
+            raise TypeError(
+                f"{self.name} takes parameters of one shape and one float dtype, got {', '.join(map(str, parameters))}"
+            )
         if first.shape[: keys.ndim] != keys.shape:
-            raise TypeError(f"{self.name}: parameters of shape {first.shape} do not fit keys of shape {keys.shape}, which must be a prefix")
+            raise TypeError(
+                f"{self.name}: parameters of shape {first.shape} do not fit keys of shape {keys.shape}, which must be a prefix"
+            )
         return first
 
     def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
@@ -78,8 +86,6 @@ class RandomGamma(_Rejection):
         out, (_, a), t = self.bind(*primals, **params), primals, tangents[1]
         if t is None:
             return out, None
-        from pullback.lax.special import digamma_p, random_gamma_grad_p
-
         if not params["log_space"]:
             return out, mul_p.bind(random_gamma_grad_p.bind(a, out), t)
         # d log x = dx/x. Where x underflows, F(x) = xᵃ/Γ(a+1) to leading order, which gives d log x/da = (ψ(a+1) - log x)/a.
@@ -108,7 +114,9 @@ def _gamma(keys: Words, a: Values, log_space: bool, partitionable: bool) -> Valu
         u = random_uniform_p.numbers(triples[:, 2], 1, dtype, partitionable)[:, 0]
         squared, v = x * x, v * v * v
         # NaN parameters must not loop: rejection, not acceptance, is what has to be true.
-        rejected = (u >= one - dtype.type(0.0331) * squared * squared) & (np.log(u) >= squared * dtype.type(0.5) + d * (one - v + np.log(v)))
+        rejected = (u >= one - dtype.type(0.0331) * squared * squared) & (
+            np.log(u) >= squared * dtype.type(0.5) + d * (one - v + np.log(v))
+        )
         accepted = ~rejected
         out[left[accepted]] = (np.log(d) + np.log(v) if log_space else d * v)[accepted]
         left, keys, c, d = left[rejected], triples[rejected, 0], c[rejected], d[rejected]
@@ -165,7 +173,9 @@ class RandomPoisson(_Rejection):
         if small.any():
             out = _poisson_by_products(words, np.where(small, rates, one(0)), partitionable)
         if not small.all():
-            out = np.where(small, out, _poisson_by_rejection(words, np.where(small, one(_IDLE_RATE), rates), partitionable))
+            out = np.where(
+                small, out, _poisson_by_rejection(words, np.where(small, one(_IDLE_RATE), rates), partitionable)
+            )
         out = np.where(rates == 0, 0.0, out)
         return convert_element_type_p.evaluate(out, new_dtype=dtype, weak_type=False).reshape(rate.shape)
 
@@ -238,7 +248,9 @@ class RandomBinomial(_Rejection):
     name = "random_binomial"
     no_derivative = "its values are discrete"
 
-    def type_of(self, keys: ShapedArray, count: ShapedArray, probability: ShapedArray, *, partitionable: bool) -> ShapedArray:
+    def type_of(
+        self, keys: ShapedArray, count: ShapedArray, probability: ShapedArray, *, partitionable: bool
+    ) -> ShapedArray:
         return ShapedArray(count.shape, self.check(keys, count, probability).dtype)
 
     def evaluate(self, keys: Any, count: Any, probability: Any, *, partitionable: bool) -> Any:
@@ -253,7 +265,9 @@ class RandomBinomial(_Rejection):
         large = regular & ~small
         out = np.zeros(counts.shape, counts.dtype)
         if small.any():
-            out = _binomial_by_waiting(words, np.where(small, counts, one(0)), np.where(small, rare, one(0.5)), partitionable)
+            out = _binomial_by_waiting(
+                words, np.where(small, counts, one(0)), np.where(small, rare, one(0.5)), partitionable
+            )
         if large.any():
             n, p = np.where(large, counts, one(_IDLE_COUNT)), np.where(large, rare, one(_IDLE_PROBABILITY))
             out = np.where(large, _binomial_by_rejection(words, n, p, partitionable), out)

@@ -36,8 +36,9 @@ def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False, *, o
 
     With `independent`, each vector along the axis is permuted by itself. Raises TypeError for scalars that are not integers.
 
-    >>> permutation(PRNGKey(0), 5)
-    Array([2, 4, 1, 0, 3], dtype=int32)
+    >>> from pullback import random
+    >>> random.permutation(random.PRNGKey(0), 5)
+    Array([1, 0, 4, 3, 2], dtype=int32)
     """
     del out_sharding
     key = single_key("permutation", key)
@@ -69,8 +70,9 @@ def choice(
     `p` gives their probabilities (uniform if None). `replace=False` draws without replacement. `mode` is that of `gumbel`,
     which draws without replacement by `p` use. Raises ValueError if there is nothing to draw from, not enough, or `p` does not fit.
 
-    >>> choice(PRNGKey(0), 5, (3,), replace=False)
-    Array([2, 4, 1], dtype=int32)
+    >>> from pullback import random
+    >>> random.choice(random.PRNGKey(0), 5, (3,), replace=False)
+    Array([1, 0, 4], dtype=int32)
     """
     if not hasattr(shape, "__iter__"):
         raise TypeError(f"shape argument of choice must be a sequence, got {shape!r} at {user_line()}")
@@ -80,7 +82,9 @@ def choice(
     n = a.shape[axis] if a.ndim else int(a)
     draws = math.prod(shape)
     if n <= 0 and draws:
-        raise ValueError(f"choice: a must be greater than 0 (or not empty) unless no samples are taken, at {user_line()}")
+        raise ValueError(
+            f"choice: a must be greater than 0 (or not empty) unless no samples are taken, at {user_line()}"
+        )
     if not replace and draws > n:
         raise ValueError(
             f"choice: cannot take a larger sample (size {draws}) than population (size {n}) when replace=False, at {user_line()}"
@@ -109,6 +113,8 @@ def _by_probability(key: Array, n: int, shape: Any, replace: bool, p: Array, mod
             f"choice: p must be None or a 1D vector of the size of a along axis; p has shape {p.shape}, the size is {n}, at {user_line()}"
         )
     dtype = dtypes.default_dtype(int)
+    if not n:
+        return reshape(iota(dtype, 0), shape)
     if not replace:
         # The largest of log p + Gumbel numbers are a sample without replacement (Yellott 1977; Efraimidis and Spirakis 2006).
         scores = gumbel(key, (n,), p.dtype, mode) + lax.log(p)
@@ -136,7 +142,8 @@ def categorical(
     Raises ValueError if shapes do not fit or there are fewer categories than samples without replacement.
 
     >>> import pullback.numpy as jnp
-    >>> categorical(PRNGKey(0), jnp.array([0.0, 50.0, 0.0]))
+    >>> from pullback import random
+    >>> random.categorical(random.PRNGKey(0), jnp.array([0.0, 50.0, 0.0]))
     Array(1, dtype=int32)
     """
     del out_sharding

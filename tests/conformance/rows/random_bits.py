@@ -25,7 +25,9 @@ def raw(keys: Any) -> Any:
     return r.random_unwrap_p.bind(keys)
 
 
-def _layouts(primitive: Any, key: np.ndarray, label: str, *args: np.ndarray, note: str = "", **params: Any) -> list[Row]:
+def _layouts(
+    primitive: Any, key: np.ndarray, label: str, *args: np.ndarray, note: str = "", **params: Any
+) -> list[Row]:
     """A row for each layout of the streams; keys among the results are unwrapped."""
 
     def row(partitionable: bool) -> Row:
@@ -33,7 +35,14 @@ def _layouts(primitive: Any, key: np.ndarray, label: str, *args: np.ndarray, not
             out = primitive.bind(typed(words), *rest, partitionable=partitionable, **params)
             return raw(out) if out.dtype == dtypes.KEY else out
 
-        return Row(primitive.name, f"{label}-{'partitionable' if partitionable else 'original'}", fun, (key, *args), order=0, note=note)
+        return Row(
+            primitive.name,
+            f"{label}-{'partitionable' if partitionable else 'original'}",
+            fun,
+            (key, *args),
+            order=0,
+            note=note,
+        )
 
     return [row(p) for p in LAYOUTS]
 
@@ -49,11 +58,23 @@ ROWS = [
     *_layouts(r.random_split_p, KEY, "one", shape=(3,)),
     *_layouts(r.random_split_p, KEYS, "several", shape=(2, 2)),
     *_layouts(r.random_split_p, KEYS, "none", shape=(0,)),
-    Row("random_fold_in", "one", lambda k, d: raw(r.random_fold_in_p.bind(typed(k), d)), (KEY, np.array(9, np.uint32)), order=0),
-    Row("random_fold_in", "several", lambda k, d: raw(r.random_fold_in_p.bind(typed(k), d)), (KEYS, WORDS[:3]), order=0),
+    Row(
+        "random_fold_in",
+        "one",
+        lambda k, d: raw(r.random_fold_in_p.bind(typed(k), d)),
+        (KEY, np.array(9, np.uint32)),
+        order=0,
+    ),
+    Row(
+        "random_fold_in", "several", lambda k, d: raw(r.random_fold_in_p.bind(typed(k), d)), (KEYS, WORDS[:3]), order=0
+    ),
     Row("threefry2x32", "scalar-key", r.threefry2x32_p.bind, (KEY[0], KEY[1], WORDS, WORDS[::-1].copy()), order=0),
     Row("threefry2x32", "keys", r.threefry2x32_p.bind, (WORDS, WORDS, WORDS, np.zeros(4, np.uint32)), order=0),
-    *(row for width in (8, 16, 32, 64) for row in _layouts(r.random_bits_p, KEY, f"{width}-odd", bit_width=width, shape=(5,))),
+    *(
+        row
+        for width in (8, 16, 32, 64)
+        for row in _layouts(r.random_bits_p, KEY, f"{width}-odd", bit_width=width, shape=(5,))
+    ),
     *_layouts(r.random_bits_p, KEYS, "several", bit_width=32, shape=(2, 3)),
     *_layouts(r.random_bits_p, KEYS, "scalars", bit_width=16, shape=()),
     *_layouts(r.random_bits_p, KEY, "empty", bit_width=32, shape=(0, 2)),
@@ -68,6 +89,12 @@ ROWS = [
     *_layouts(rejection.random_gamma_p, KEYS, "several", sample((3, 2), low=0.1), log_space=True, note=IMPLICIT),
     *_layouts(rejection.random_poisson_p, KEY, "both-methods", np.array([0.0, 3.0, 40.0, np.nan]), dtype=dtypes.int32),
     *_layouts(rejection.random_poisson_p, KEYS, "several", sample((3, 2), np.float32, 1, 30), dtype=dtypes.uint8),
-    *_layouts(rejection.random_binomial_p, KEY, "both-methods", np.array([5.0, 100.0, 0.0, np.nan]), np.array([0.9, 0.4, 0.5, 0.5])),
+    *_layouts(
+        rejection.random_binomial_p,
+        KEY,
+        "both-methods",
+        np.array([5.0, 100.0, 0.0, np.nan]),
+        np.array([0.9, 0.4, 0.5, 0.5]),
+    ),
     *_layouts(rejection.random_binomial_p, KEYS, "several", np.full((3, 2), 50.0), sample((3, 2), low=0, high=1)),
 ]

@@ -35,6 +35,7 @@ from pullback.lax.linalg.matrices import (
     strong,
     symmetrize,
 )
+from pullback.lax.reductions import argmax
 from pullback.lax.selection import select
 from pullback.lax.shape import reduce_sum_p
 
@@ -132,8 +133,8 @@ class Eig(Decomposition):
 
 def _normalized(v: Any, t: Any) -> Any:
     """The tangent of eigenvectors that keeps the norm of each one and the phase of its largest element, which LAPACK makes real."""
-    from pullback.lax.reductions import argmax
-
+    if not v.shape[-1]:
+        return t
     axis = len(v.shape) - 2
     overlap = real(reduce_sum_p.bind(mul_p.bind(conj(v), t), axes=(axis,)))
     size = add_p.bind(mul_p.bind(real(v), real(v)), mul_p.bind(imag_p.bind(v), imag_p.bind(v)))
