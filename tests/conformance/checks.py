@@ -70,12 +70,14 @@ def inexact(values: Sequence[Any]) -> list[int]:
     return [i for i, x in enumerate(values) if dtypes.is_inexact(x.dtype)]
 
 
-def differentiable(row: Row, active: Sequence[int], which: Sequence[int]) -> Callable[..., tuple[Any, ...]]:
+def differentiable(
+    row: Row, active: Sequence[int], which: Sequence[int], args: Sequence[Any] | None = None
+) -> Callable[..., tuple[Any, ...]]:
     """The results numbered in `which` as a function of the arguments numbered in `active`; the others are constants."""
-    args: list[Any] = list(arrays(row))
+    constants = arrays(row) if args is None else args
 
     def function(*xs: Any) -> tuple[Any, ...]:
-        merged = list(args)
+        merged: list[Any] = list(constants)
         for i, x in zip(active, xs):
             merged[i] = x
         outs = outputs(row, *merged)
@@ -204,7 +206,7 @@ class TypingTrace(Trace):
 
 
 def check_types(row: Row) -> None:
-    """Evaluation gives what the type rule says, for strongly and weakly typed arguments; recorded results equal direct ones."""
+    """Results have the types that the type rule says, for strongly and weakly typed arguments, and in derivatives too."""
     for weak in (False, True):
         args = [ConcreteArray(a._value, weak and a.dtype != dtypes.bool_) for a in arrays(row)]
         trace = TypingTrace(current())
@@ -219,6 +221,11 @@ def check_types(row: Row) -> None:
         for i, (a, b) in enumerate(zip(recorded, outputs(row, *args), strict=True)):
             same_type(b, a, f"result {i}, evaluated directly")
             close(b, a, 0.0, f"result {i}, evaluated directly")
+        if row.order or registry[row.primitive].no_derivative is not None:
+            every = range(len(recorded))
+            function, primals = differentiable(row, inexact(args), every, args), [args[i] for i in inexact(args)]
+            for i, (a, b) in enumerate(zip(recorded, linearize(function, *primals)[0], strict=True)):
+                same_type(b, a, f"result {i} of linearize")
 
 
 def check_staged(row: Row) -> None:

@@ -139,7 +139,9 @@ class Elementwise(Primitive):
             self.weakness = "never"
         if not partials:
             self.no_derivative = "its values are discrete"
-        self.direct = all(p.__class__ is Constant or hasattr(p, "direct") for p in self.partials)
+        self.direct = type(self).linearize is Elementwise.linearize and all(
+            p.__class__ is Constant or hasattr(p, "direct") for p in self.partials
+        )
         super().__init__()
 
     def type_of(self, *types: ShapedArray, **params: Any) -> ShapedArray:
@@ -194,7 +196,7 @@ class Elementwise(Primitive):
         try:
             if len(primals) == 1:
                 (x,), (partial,) = primals, self.partials
-                value, weak = self.evaluate(x._value, **params), x.weak_type
+                value, weak = self.evaluate(x._value, **params), x.weak_type and self.weakness == "all"
                 out = ConcreteArray(value, weak)
                 if partial.__class__ is not Constant:
                     partial = ConcreteArray(partial(x._value, value, **params), weak)  # type: ignore[operator, assignment]
@@ -203,7 +205,7 @@ class Elementwise(Primitive):
                 return out, Combination(((nodes[0], partial),), value.shape, value.dtype)  # type: ignore[arg-type]
             values = [x._value for x in primals]
             value = self.evaluate(*values, **params)
-            weak = all([x.weak_type for x in primals])
+            weak = self.weakness == "all" and all([x.weak_type for x in primals])
             terms: list[tuple[Node, Any]] = []
             for node, partial in zip(nodes, self.partials):
                 if node is not None:

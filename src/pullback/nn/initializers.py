@@ -162,7 +162,7 @@ def variance_scaling(
         if distribution == "uniform":
             if is_complex:
                 # The mean of |z|² on the unit disk is 1/2.
-            return u.multiply(_complex_uniform(key, shape, chosen), u.multiply(deviation, math.sqrt(2)))
+                return u.multiply(_complex_uniform(key, shape, chosen), u.multiply(deviation, math.sqrt(2)))
             width = u.sqrt(u.multiply(variance, 3))
             return u.multiply(random.uniform(key, shape, chosen, -1), width)
         raise ValueError(f"invalid distribution for variance scaling initializer: {distribution}")

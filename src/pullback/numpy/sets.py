@@ -83,7 +83,7 @@ def unique(
     Asked for, there follow the index of each one's first occurrence, the indices that rebuild `ar` from them, and how often each
     occurs (0 for padding). `fill_value` pads; by default the smallest element does.
 
-    >>> unique(ConcreteArray(np.array([3, 1, 2, 1])), return_counts=True)
+    >>> unique(ConcreteArray(np.array([3, 1, 2, 1], np.int32)), return_counts=True)
     (Array([1, 2, 3], dtype=int32), Array([2, 1, 1], dtype=int32))
     """
     del sorted  # they always are

@@ -277,12 +277,12 @@ def _basis(types: Sequence[Any]) -> list[Any]:
     total = sum(t.size for t in types)
     if len(types) == 1:
         (t,) = types
-        return [ConcreteArray(np.eye(total, dtype=t.dtype).reshape(total, *t.shape))]
+        return [ConcreteArray(np.eye(total, dtype=t.dtype).reshape(total, *t.shape), t.weak_type)]
     out, start = [], 0
     for t in types:
         block = np.zeros((total, t.size), t.dtype)
         block[np.arange(start, start + t.size), np.arange(t.size)] = 1
-        out.append(ConcreteArray(block.reshape(total, *t.shape)))
+        out.append(ConcreteArray(block.reshape(total, *t.shape), t.weak_type))
         start += t.size
     return out
 

@@ -177,17 +177,26 @@ class LuPivotsToPermutation(Primitive):
 
 
 def _permutation(pivots: Any, size: int) -> Any:
-    batch = pivots.shape[:-1]
-    out = np.empty((*batch, size), pivots.dtype)
-    out[...] = np.arange(size)
-    if not pivots.size:
-        return out
-    flat, swaps = out.reshape(-1, size), pivots.reshape(-1, pivots.shape[-1])
-    every = np.arange(len(flat))
-    for i in range(pivots.shape[-1]):
-        j = swaps[:, i]
-        flat[every, j], flat[:, i] = flat[:, i].copy(), flat[every, j]
-    return out
+    *batch, k = pivots.shape
+    swaps = pivots.reshape(-1, k) if k else pivots.reshape(-1)[:0]
+    if len(swaps) > 50:
+        # Many matrices at once: NumPy pays off.
+        out = np.empty((len(swaps), size), pivots.dtype)
+        out[...] = np.arange(size)
+        every = np.arange(len(swaps))
+        for i in range(k):
+            j = swaps[:, i]
+            out[every, j], out[:, i] = out[:, i].copy(), out[every, j]
+        return out.reshape(*batch, size)
+    rows = []
+    for exchanges in swaps.tolist():
+        row = list(range(size))
+        for i, j in enumerate(exchanges):
+            row[i], row[j] = row[j], row[i]
+        rows.append(row)
+    if not rows:
+        return np.broadcast_to(np.arange(size, dtype=pivots.dtype), (*batch, size))
+    return np.array(rows, pivots.dtype).reshape(*batch, size)
 
 
 lu_p = Lu()
