@@ -380,8 +380,11 @@ def check_second_order(row: Row) -> None:
 # ---- (f) transposition ------------------------------------------------------------------------------------------
 
 
-def declares_linearity(primitive: Primitive) -> bool:
-    """Whether the primitive says of some operands that it is linear in them."""
+def declares_linearity(row: Row, active: Sequence[int]) -> bool:
+    """Whether the primitive says that it is linear in the arguments `active` (or in some, if these are not its operands)."""
+    primitive = registry[row.primitive]
+    if getattr(row.fun, "__self__", None) is primitive:
+        return primitive.is_linear([i in active for i in range(len(row.args))])
     return type(primitive).is_linear is not Primitive.is_linear or "is_linear" in vars(primitive)
 
 
@@ -409,11 +412,11 @@ def linear_subsets(row: Row) -> Iterator[tuple[int, ...]]:
 
 def check_linear_transpose(row: Row) -> None:
     """`linear_transpose` gives the pullback, for arguments in which a primitive that declares linearity is linear."""
-    if not declares_linearity(registry[row.primitive]):
-        return
     args = arrays(row)
     which = inexact(outputs(row, *args))
     for active in linear_subsets(row):
+        if not declares_linearity(row, active):
+            continue
         function = differentiable(row, active, which)
         primals = [args[i] for i in active]
         y, pull = vjp(function, *primals)

@@ -24,7 +24,9 @@ AXES = [None, 0, -1, (0, 2), (-1, 1), ()]
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "mean", "var", "std", "any", "all", "ptp"])
 def test_reductions_give_numpys_values(name: str, axis: Any, keepdims: bool) -> None:
-    ours, theirs = (getattr(xp, name)(X if xp is np else jnp.array(X), axis=axis, keepdims=keepdims) for xp in (jnp, np))
+    ours, theirs = (
+        getattr(xp, name)(X if xp is np else jnp.array(X), axis=axis, keepdims=keepdims) for xp in (jnp, np)
+    )
     assert ours.shape == theirs.shape and ours.dtype == theirs.dtype and not ours.weak_type
     np.testing.assert_allclose(np.asarray(ours), theirs, rtol=2e-6, atol=1e-6)
 
@@ -35,7 +37,9 @@ def test_nan_reductions_give_numpys_values(name: str, axis: Any) -> None:
     ours, theirs = getattr(jnp, name)(jnp.array(HOLES), axis=axis), getattr(np, name)(HOLES, axis=axis)
     np.testing.assert_allclose(np.asarray(ours), theirs, rtol=2e-6, atol=1e-6)
     whole = getattr(jnp, name)(jnp.array(I), axis=axis if axis != (0, 2) else (0, 1))
-    np.testing.assert_allclose(np.asarray(whole), getattr(np, name)(I, axis=axis if axis != (0, 2) else (0, 1)), rtol=1e-6)
+    np.testing.assert_allclose(
+        np.asarray(whole), getattr(np, name)(I, axis=axis if axis != (0, 2) else (0, 1)), rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["sum", "prod", "mean", "var", "std", "any", "all"])
@@ -46,12 +50,16 @@ def test_where_leaves_elements_out(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["sum", "prod", "max", "min"])
 def test_initial_values_join_in(name: str) -> None:
-    ours, theirs = (getattr(xp, name)(X if xp is np else jnp.array(X), axis=1, initial=0.3, where=MASK) for xp in (jnp, np))
+    ours, theirs = (
+        getattr(xp, name)(X if xp is np else jnp.array(X), axis=1, initial=0.3, where=MASK) for xp in (jnp, np)
+    )
     np.testing.assert_allclose(np.asarray(ours), theirs, rtol=2e-6)
 
 
 @pytest.mark.parametrize("axis", [None, 1, -1])
-@pytest.mark.parametrize("name", ["argmax", "argmin", "nanargmax", "nanargmin", "cumsum", "cumprod", "nancumsum", "nancumprod"])
+@pytest.mark.parametrize(
+    "name", ["argmax", "argmin", "nanargmax", "nanargmin", "cumsum", "cumprod", "nancumsum", "nancumprod"]
+)
 def test_positions_and_cumulative_functions_give_numpys_values(name: str, axis: Any) -> None:
     x = HOLES if name.startswith("nan") else X
     ours, theirs = getattr(jnp, name)(jnp.array(x), axis=axis), getattr(np, name)(x, axis=axis)

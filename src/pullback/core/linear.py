@@ -5,7 +5,7 @@ output tangent as a linear function of its parents' tangents, with the residual 
 whatever the output does not need is freed by reference counting while the function still runs. Parents have smaller
 `id`s than children: ascending `id` is an evaluation order, descending `id` the order of the backward pass.
 
-There are few kinds of node: `Input`; `Equation`, one linear primitive applied to parents and constants; `Projection`, one result
+There are few kinds of node: `Input`; `Equation`, one linear primitive applied to parents and constants; `Sum`; `Projection`, one result
 of an equation with several; and the kinds that families add (`lax.elementwise.Combination`, the custom rules' and checkpoint's nodes).
 """
 
@@ -194,6 +194,37 @@ class Equation(Node):
     def structure(self, numbering: dict[int, int]) -> Any:
         operands = tuple(numbering[x.id] if isinstance(x, Node) else None for x in self.operands)
         return (self.primitive, operands, tuple(sorted(self.params.items())), self.shape, self.dtype)
+
+
+class Sum(Node):
+    """The sum of two tangents of one type."""
+
+    __slots__ = ("terms",)
+    takes_uniform = True
+
+    def __init__(self, first: Node, second: Node) -> None:
+        self.id, self.shape, self.dtype = next_id(), first.shape, first.dtype
+        self.terms = (first, second)
+
+    def parents(self) -> Iterable[Node]:
+        return self.terms
+
+    def push(self, tangents: Tangents) -> Any:
+        first, second = (tangents.get(n.id) for n in self.terms)
+        return second if first is None else first if second is None else first + second
+
+    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+        for node in self.terms:
+            cotangents.add(node, ct)
+
+    def residuals(self) -> Sequence[Any]:
+        return ()
+
+    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+        return Sum(*(parents[n.id] for n in self.terms))
+
+    def structure(self, numbering: dict[int, int]) -> Any:
+        return ("sum", *(numbering[n.id] for n in self.terms))
 
 
 class Projection(Node):

@@ -21,7 +21,7 @@ from typing import Any, Sequence
 
 from pullback.core.array import Array
 from pullback.core.errors import user_line
-from pullback.core.linear import Equation, Node, project, record_linear, zeros
+from pullback.core.linear import Equation, Node, Sum, project, record_linear, zeros
 from pullback.core.trace import Params, current
 from pullback.core.types import ShapedArray
 
@@ -186,11 +186,15 @@ class BilinearPrimitive(Primitive):
 
     def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
         x, y = primals
-        if (nodes[0] is None) == (nodes[1] is None):
-            return super().linearize(primals, nodes, params)
+        t_x, t_y = nodes
         out = self.bind(x, y, **params)
-        operands = (nodes[0], y) if nodes[1] is None else (x, nodes[1])
-        return out, Equation(self, operands, params, out.shape, out.dtype)
+        shape, dtype = out.shape, out.dtype
+        if t_y is None:
+            return out, Equation(self, (t_x, y), params, shape, dtype)
+        if t_x is None:
+            return out, Equation(self, (x, t_y), params, shape, dtype)
+        first = Equation(self, (t_x, y), params, shape, dtype)
+        return out, Sum(first, Equation(self, (x, t_y), params, shape, dtype))
 
 
 def types_of(args: Sequence[Array]) -> list[ShapedArray]:

@@ -116,7 +116,9 @@ class Tracer(Array):
 class EvalTrace(Trace):
     """The base: operations are computed by NumPy at once."""
 
-    __slots__ = ()
+    __slots__ = ("checking",)
+    #: Whether `debug_nans` or `debug_infs` may be on somewhere, so that every result must be looked at.
+    checking: bool
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         # The hot path of everything eager: one and two operands are written out, and the checks come after the call.
@@ -136,7 +138,7 @@ class EvalTrace(Trace):
         except (AttributeError, ValueError, TypeError, IndexError) as error:
             args = self._only_concrete(error, primitive, args, params)
         else:
-            if _checked:
+            if self.checking:
                 _check_floats(primitive, out)
             if primitive.plain:
                 return ConcreteArray(out, weak)
@@ -169,7 +171,7 @@ class EvalTrace(Trace):
 
 
 EVAL = EvalTrace()
-EVAL.parent = EVAL
+EVAL.parent, EVAL.checking = EVAL, False
 _current: ContextVar[Trace] = ContextVar("current_trace", default=EVAL)
 #: The current trace; `set_current(trace)` returns the token that `reset_current(token)` needs, in a `finally`.
 current = _current.get
@@ -236,14 +238,6 @@ except ImportError:  # a NumPy that keeps it elsewhere: the same, by its public 
         np.seterr(**token)
 
 
-_checked = False
-
-
-def checking_floats() -> bool:
-    """Whether `debug_nans` or `debug_infs` may be on somewhere, so that every result must be looked at."""
-    return _checked
-
-
 def _check_floats(primitive: Any, out: Any) -> None:
     for value in out if primitive.multiple_results else [out]:
         if not dtypes.is_inexact(value.dtype):
@@ -254,14 +248,13 @@ def _check_floats(primitive: Any, out: Any) -> None:
             raise FloatingPointError(f"invalid value (inf) encountered in {primitive.name} at {user_line()}")
 
 
-def _update_checked() -> None:
-    # Only ever switched off by a global change: another context may still be checking.
-    global _checked
-    _checked = _checked or config.debug_nans.value or config.debug_infs.value
+def _update_checking() -> None:
+    # Only ever switched on: another context may still be checking when this one stops.
+    EVAL.checking = EVAL.checking or config.debug_nans.value or config.debug_infs.value
 
 
-config.debug_nans.on_change = config.debug_infs.on_change = _update_checked
-_update_checked()
+config.debug_nans.on_change = config.debug_infs.on_change = _update_checking
+_update_checking()
 
 
 def shape_of(x: Any) -> Shape:

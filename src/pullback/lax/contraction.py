@@ -131,23 +131,37 @@ def _contract_back(ct: Any, x: Any, y: Any, xc: Shape, yc: Shape, xb: Shape, yb:
     x_ndim, y_ndim = len(x.shape), len(y.shape)
     if not ct.shape and xc == yc and len(xc) == y_ndim:  # an inner product: the cotangent scales the other operand
         return mul_p.bind(convert(ct, y.dtype), y)
-    x_free, y_free = _rest(x_ndim, xc, xb), _rest(y_ndim, yc, yb)
-    batch = tuple(range(len(xb)))
-    first, second = (x_free, y_free) if x_first else (y_free, x_free)
-    ct_first = tuple(range(len(xb), len(xb) + len(first)))
-    ct_second = tuple(range(len(xb) + len(first), len(xb) + len(first) + len(second)))
-    ct_y = ct_second if x_first else ct_first
+    key = (xc, yc, xb, yb, x_ndim, y_ndim, x_first)
+    plan = _plans.get(key)
+    if plan is None:
+        plan = _plans[key] = _plan(*key)
+    numbers, permutation = plan
     out = dot_general_p.bind(
         convert(ct, x.dtype) if ct.dtype != x.dtype else ct,
         y,
-        dimension_numbers=((ct_y, tuple(y_free)), (batch, tuple(yb))),
-        preferred_element_type=x.dtype,
+        dimension_numbers=numbers,
+        preferred_element_type=None,
         **params,
     )
-    # out has the axes: batch, x_free, then y's contracted axes in their order in y.
+    return out if permutation is None else transpose_p.bind(out, permutation=permutation)
+
+
+def _plan(
+    xc: Shape, yc: Shape, xb: Shape, yb: Shape, x_ndim: int, y_ndim: int, x_first: bool
+) -> tuple[DimensionNumbers, Shape | None]:
+    """How `_contract_back` contracts and then transposes; the same for every call with these axes."""
+    x_free, y_free = _rest(x_ndim, xc, xb), _rest(y_ndim, yc, yb)
+    first, second = (x_free, y_free) if x_first else (y_free, x_free)
+    ct_first = tuple(range(len(xb), len(xb) + len(first)))
+    ct_second = tuple(range(len(xb) + len(first), len(xb) + len(first) + len(second)))
+    numbers = ((ct_second if x_first else ct_first, tuple(y_free)), (tuple(range(len(xb))), tuple(yb)))
+    # The result's axes: batch, x_free, then y's contracted axes in their order in y.
     order = [*xb, *x_free, *(xc[yc.index(i)] for i in sorted(yc))]
     permutation = tuple(order.index(i) for i in range(x_ndim))
-    return out if permutation == tuple(range(x_ndim)) else transpose_p.bind(out, permutation=permutation)
+    return numbers, None if permutation == tuple(range(x_ndim)) else permutation
+
+
+_plans: dict[Any, tuple[DimensionNumbers, Shape | None]] = {}
 
 
 def dot_general(

@@ -18,10 +18,8 @@ from pullback.core.errors import user_line
 from pullback.core.linear import Cotangents, Node, Tangents, next_id
 from pullback.core.primitive import Primitive
 from pullback.core.trace import (
-    EVAL,
     IGNORE,
     Params,
-    checking_floats,
     current,
     reset_floating_point_errors,
     set_floating_point_errors,

@@ -40,27 +40,27 @@ def relu(x: Any) -> Array:
     [0.0, 0.0, 2.0]
     """
     x, zero = promote("relu", x, 0)
-    return select(u.less_equal(x, zero), zero, x)  # type: ignore[no-any-return]
+    return select(u.less_equal(x, zero), zero, x)
 
 
 def relu6(x: Any) -> Array:
     """min(max(x, 0), 6), with derivative 0 at both corners."""
     x, six = promote("relu6", x, 6.0)
     zero = _constant(0, x)
-    return select(u.greater_equal(x, six), six, select(u.less_equal(x, zero), zero, x))  # type: ignore[no-any-return]
+    return select(u.greater_equal(x, six), six, select(u.less_equal(x, zero), zero, x))
 
 
 def leaky_relu(x: Any, negative_slope: Any = 1e-2) -> Array:
     """x where it is not negative, elsewhere negative_slope·x."""
     x, negative_slope = promote("leaky_relu", x, negative_slope)
-    return select(u.greater_equal(x, 0), x, u.multiply(negative_slope, x))  # type: ignore[no-any-return]
+    return select(u.greater_equal(x, 0), x, u.multiply(negative_slope, x))
 
 
 def hard_tanh(x: Any) -> Array:
     """`x` limited to [-1, 1], with derivative 1 at both corners."""
     x = array_like(x, "hard_tanh")
     one = _constant(1, x)
-    return select(u.greater(x, one), one, select(u.less(x, -1), u.negative(one), x))  # type: ignore[no-any-return]
+    return select(u.greater(x, one), one, select(u.less(x, -1), u.negative(one), x))
 
 
 def hard_sigmoid(x: Any) -> Array:
@@ -81,7 +81,9 @@ def sigmoid(x: Any) -> Array:
     """1 / (1 + exp(-x)). TypeError for integers."""
     x = array_like(x, "sigmoid")
     if not dtypes.is_inexact(x.dtype):
-        raise TypeError(f"sigmoid does not accept dtype {dtypes.name(x.dtype)}, at {user_line()}: convert to float first")
+        raise TypeError(
+            f"sigmoid does not accept dtype {dtypes.name(x.dtype)}, at {user_line()}: convert to float first"
+        )
     return logistic_p.bind(x)
 
 
@@ -107,7 +109,7 @@ def sparse_plus(x: Any) -> Array:
     """A relu smoothed by a parabola: 0 up to -1, (x + 1)²/4 up to 1, then x."""
     x = _inexact("sparse_plus", x)
     middle = u.divide(u.square(u.add(x, 1)), 4)
-    return select(u.less_equal(x, -1), _constant(0, x), select(u.greater_equal(x, 1), x, middle))  # type: ignore[no-any-return]
+    return select(u.less_equal(x, -1), _constant(0, x), select(u.greater_equal(x, 1), x, middle))
 
 
 def sparse_sigmoid(x: Any) -> Array:
@@ -126,7 +128,7 @@ def elu(x: Any, alpha: Any = 1.0) -> Array:
     x, alpha = promote_inexact("elu", x, alpha)
     positive = u.greater(x, 0)
     safe = select(positive, _constant(0, x), x)
-    return select(positive, x, u.multiply(alpha, u.expm1(safe)))  # type: ignore[no-any-return]
+    return select(positive, x, u.multiply(alpha, u.expm1(safe)))
 
 
 def selu(x: Any) -> Array:
@@ -139,7 +141,7 @@ def celu(x: Any, alpha: Any = 1.0) -> Array:
     x, alpha = promote_inexact("celu", x, alpha)
     positive = u.greater(x, 0)
     safe = select(positive, _constant(0, x), x)
-    return select(positive, x, u.multiply(alpha, u.expm1(u.divide(safe, alpha))))  # type: ignore[no-any-return]
+    return select(positive, x, u.multiply(alpha, u.expm1(u.divide(safe, alpha))))
 
 
 def gelu(x: Any, approximate: bool = True) -> Array:
@@ -189,7 +191,7 @@ def log1mexp(x: Any) -> Array:
     small = u.less(x, math.log(2))
     half = _constant(math.log(2), x)
     near, far = select(small, x, half), select(small, half, x)
-    return select(small, u.log(u.negative(u.expm1(u.negative(near)))), u.log1p(u.negative(u.exp(u.negative(far)))))  # type: ignore[no-any-return]
+    return select(small, u.log(u.negative(u.expm1(u.negative(near)))), u.log1p(u.negative(u.exp(u.negative(far)))))
 
 
 __all__ = [

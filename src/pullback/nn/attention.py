@@ -41,7 +41,9 @@ def dot_product_attention(
     denominators, of shape ([B,] T, N). `scale` is 1/√H by default. Raises ValueError for shapes that do not fit.
     """
     if implementation not in (None, "xla"):
-        raise ValueError(f"Unsupported implementation option: {implementation}; only 'xla', the default, is there, at {user_line()}")
+        raise ValueError(
+            f"Unsupported implementation option: {implementation}; only 'xla', the default, is there, at {user_line()}"
+        )
     query, key, value = promote("dot_product_attention", query, key, value)
     shape = query.shape
     if len(shape) not in (3, 4) or any(len(x.shape) != len(shape) for x in (key, value)):
@@ -58,9 +60,13 @@ def dot_product_attention(
             f"{key.shape} and {value.shape}, at {user_line()}"
         )
     if not k or n % k:
-        raise ValueError(f"The number of query heads must be a multiple of key/value heads, but got {n} vs {k}, at {user_line()}")
+        raise ValueError(
+            f"The number of query heads must be a multiple of key/value heads, but got {n} vs {k}, at {user_line()}"
+        )
     if mask is not None and array_like(mask, "dot_product_attention").dtype != dtypes.bool_:
-        raise ValueError(f"mask dtype should be bool, but got {array_like(mask, 'dot_product_attention').dtype}, at {user_line()}")
+        raise ValueError(
+            f"mask dtype should be bool, but got {array_like(mask, 'dot_product_attention').dtype}, at {user_line()}"
+        )
     compute = query.dtype if query.dtype.itemsize >= 4 else dtypes.float32
     grouped = reshape_p.bind(query, new_sizes=(b, t, k, n // k, h))
     logits = einsum("btkgh,bskh->bkgts", grouped, key, preferred_element_type=compute)
@@ -97,7 +103,13 @@ def _lengths(lengths: Any) -> Array:
 
 
 def _visible(
-    t: int, s: int, mask: Any, is_causal: bool, query_lengths: Any, key_lengths: Any, window: int | tuple[int, int] | None
+    t: int,
+    s: int,
+    mask: Any,
+    is_causal: bool,
+    query_lengths: Any,
+    key_lengths: Any,
+    window: int | tuple[int, int] | None,
 ) -> Any:
     """Which positions (columns) each query (row) attends to, broadcasting to (B, N, T, S); None for all."""
     rows, columns = np.arange(t)[:, None], np.arange(s)[None, :]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol, Sequence
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from pullback import random
 from pullback.core import dtypes
@@ -28,7 +29,9 @@ def _dtype(name: str, dtype: Any, default: Any) -> DType:
     chosen = dtype if dtype is not None else default if default is not None else float
     result = dtypes.canonicalize_dtype(chosen)
     if not dtypes.is_inexact(result):
-        raise ValueError(f"{name}: the dtype must be a float or complex dtype, got {dtypes.name(result)}, at {user_line()}")
+        raise ValueError(
+            f"{name}: the dtype must be a float or complex dtype, got {dtypes.name(result)}, at {user_line()}"
+        )
     return result
 
 
@@ -149,7 +152,7 @@ def variance_scaling(
         else:
             raise ValueError(f"invalid mode for variance scaling initializer: {mode}")
         variance = creation.array(scale / n, dtypes.to_real(chosen))
-        deviation = u.sqrt(variance).astype(chosen)  # type: ignore[attr-defined]
+        deviation = u.sqrt(variance).astype(chosen)
         is_complex = dtypes.is_complex(chosen)
         if distribution == "normal":
             return u.multiply(random.normal(key, shape, chosen), deviation)
@@ -176,7 +179,7 @@ def _on_circles(key: Any, radius_of: Any, shape: Any, dtype: DType) -> Array:
     real_dtype = dtypes.to_real(dtype)
     radius = radius_of(random.uniform(key_radius, shape, real_dtype))
     phase = u.multiply(random.uniform(key_phase, shape, real_dtype), 2 * math.pi)
-    return u.multiply(radius.astype(dtype), u.exp(u.multiply(phase.astype(dtype), 1j)))  # type: ignore[attr-defined]
+    return u.multiply(radius.astype(dtype), u.exp(u.multiply(phase.astype(dtype), 1j)))
 
 
 def _complex_uniform(key: Any, shape: Any, dtype: DType) -> Array:
@@ -205,18 +208,26 @@ def _documented(make: Any, name: str, doc: str) -> Any:
 
 
 glorot_uniform = _documented(
-    _scaled(1.0, "fan_avg", "uniform"), "glorot_uniform", "Uniform, of variance 2/(inputs + outputs) (Glorot and Bengio 2010)."
+    _scaled(1.0, "fan_avg", "uniform"),
+    "glorot_uniform",
+    "Uniform, of variance 2/(inputs + outputs) (Glorot and Bengio 2010).",
 )
 glorot_normal = _documented(
-    _scaled(1.0, "fan_avg", "truncated_normal"), "glorot_normal", "Truncated normal, of variance 2/(inputs + outputs) (Glorot and Bengio 2010)."
+    _scaled(1.0, "fan_avg", "truncated_normal"),
+    "glorot_normal",
+    "Truncated normal, of variance 2/(inputs + outputs) (Glorot and Bengio 2010).",
 )
 lecun_uniform = _documented(
     _scaled(1.0, "fan_in", "uniform"), "lecun_uniform", "Uniform, of variance 1/inputs (LeCun et al. 1998)."
 )
 lecun_normal = _documented(
-    _scaled(1.0, "fan_in", "truncated_normal"), "lecun_normal", "Truncated normal, of variance 1/inputs (LeCun et al. 1998)."
+    _scaled(1.0, "fan_in", "truncated_normal"),
+    "lecun_normal",
+    "Truncated normal, of variance 1/inputs (LeCun et al. 1998).",
 )
-he_uniform = _documented(_scaled(2.0, "fan_in", "uniform"), "he_uniform", "Uniform, of variance 2/inputs (He et al. 2015).")
+he_uniform = _documented(
+    _scaled(2.0, "fan_in", "uniform"), "he_uniform", "Uniform, of variance 2/inputs (He et al. 2015)."
+)
 he_normal = _documented(
     _scaled(2.0, "fan_in", "truncated_normal"), "he_normal", "Truncated normal, of variance 2/inputs (He et al. 2015)."
 )
@@ -246,12 +257,12 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
         q, r = linalg.qr(random.normal(key, tall, chosen))
         # Q is unique, and then uniformly distributed, if the diagonal of R is positive (Mezzadri 2007).
         diagonal = u.sign(creation.diagonal(r))
-        q = u.multiply(q, diagonal[None, :])  # type: ignore[index]
+        q = u.multiply(q, diagonal[None, :])
         if rows < columns:
-            q = q.T  # type: ignore[attr-defined]
+            q = q.T
         rest = list(shape)
         del rest[column_axis]
-        q = moveaxis(q.reshape((rows, *rest)), 0, column_axis)  # type: ignore[attr-defined]
+        q = moveaxis(q.reshape((rows, *rest)), 0, column_axis)
         return u.multiply(creation.array(scale, chosen), q)
 
     return init
@@ -273,7 +284,7 @@ def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None)
             raise ValueError(f"`fan_in` must be less or equal than `fan_out`, got shape {shape}.")
         matrix = orthogonal(scale, column_axis)(key, shape[-2:], chosen, out_sharding)
         center = tuple((n - 1) // 2 for n in shape[:-2])
-        return creation.zeros(shape, chosen).at[center].set(matrix)  # type: ignore[attr-defined, no-any-return]
+        return creation.zeros(shape, chosen).at[center].set(matrix)
 
     return init
 

@@ -34,7 +34,7 @@ def _fill(value: float, x: Array) -> ConcreteArray:
 def _shift(x: Array, axes: Any) -> Array:
     """What to subtract before taking exponentials: the largest element along `axes`; 0 where all are -inf."""
     largest = stop_gradient_p.bind(reduce_max(x, axes, keepdims=True, initial=-math.inf))
-    return select(u.equal(largest, -math.inf), _fill(0, largest), largest)  # type: ignore[no-any-return]
+    return select(u.equal(largest, -math.inf), _fill(0, largest), largest)
 
 
 def _prepared(name: str, x: Any, axis: Any, where: Any) -> tuple[Array, tuple[int, ...]]:
@@ -56,7 +56,7 @@ def softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
         return u.divide(weights, total)
     where = array_like(where, "softmax")
     safe = select(u.equal(total, 0), _fill(1, total), total)
-    return select(where, u.divide(weights, safe), _fill(0, x))  # type: ignore[no-any-return]
+    return select(where, u.divide(weights, safe), _fill(0, x))
 
 
 def log_softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
@@ -99,7 +99,9 @@ def logsumexp(
     if not return_sign:
         out = u.add(u.log(total), convert(shift, total.dtype))
         return u.logaddexp(out, -math.inf) if dtypes.is_complex(out.dtype) else out
-    return u.add(u.log(u.absolute(total)), shift), stop_gradient_p.bind(u.sign(total)) if not dtypes.is_complex(total.dtype) else u.sign(total)
+    return u.add(u.log(u.absolute(total)), shift), stop_gradient_p.bind(u.sign(total)) if not dtypes.is_complex(
+        total.dtype
+    ) else u.sign(total)
 
 
 def logmeanexp(x: Any, axis: Any = None, where: Any = None, keepdims: bool = False) -> Array:
@@ -152,7 +154,9 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> A
     try:
         num_classes = num_classes.__index__()
     except AttributeError:
-        raise TypeError(f"one_hot: num_classes must be a concrete integer, got {num_classes!r}, at {user_line()}") from None
+        raise TypeError(
+            f"one_hot: num_classes must be a concrete integer, got {num_classes!r}, at {user_line()}"
+        ) from None
     dtype = dtypes.default_dtype(float) if dtype is None else dtypes.canonicalize_dtype(dtype)
     axis = canonical_axis(axis, len(x.shape) + 1)
     positions = reshape_p.bind(x, new_sizes=(*x.shape[:axis], 1, *x.shape[axis:]))

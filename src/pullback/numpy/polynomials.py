@@ -33,7 +33,7 @@ def _leading_zeros(name: str, p: Array, option: str) -> int:
     known = p.concrete() if isinstance(p, Tracer) else p
     if known is None:
         raise ConcretizationTypeError(p, f"{name} leaves out zero coefficients, which must be known: use {option}.")
-    nonzero = np.flatnonzero(np.asarray(known._value))  # type: ignore[attr-defined]
+    nonzero = np.flatnonzero(np.asarray(known._value))
     return int(nonzero[0]) if nonzero.size else p.shape[0]
 
 
@@ -47,7 +47,7 @@ def polyval(p: Any, x: Any, *, unroll: int = 16) -> Array:
     p, x = promote("polyval", p, x)
     value = zeros(np.broadcast_shapes(p.shape[1:], x.shape), x.dtype)
     for i in range(p.shape[0]):
-        value = value * x + p[i]  # type: ignore[operator, index]
+        value = value * x + p[i]
     return value
 
 
@@ -75,7 +75,7 @@ def polymul(a1: Any, a2: Any, *, trim_leading_zeros: bool = False) -> Array:
     """
     a, b = promote_inexact("polymul", a1, a2)
     if trim_leading_zeros:
-        a, b = (p[min(_leading_zeros("polymul", p, "trim_leading_zeros=False"), p.shape[0] - 1) :] for p in (a, b))  # type: ignore[index]
+        a, b = (p[min(_leading_zeros("polymul", p, "trim_leading_zeros=False"), p.shape[0] - 1) :] for p in (a, b))
     return convolve(a, b)
 
 
@@ -88,12 +88,12 @@ def polydiv(u: Any, v: Any, *, trim_leading_zeros: bool = False) -> tuple[Array,
     else:
         rest, quotients = u, []
         for k in range(m - n + 1):
-            factor = rest[k] / v[0]  # type: ignore[index]
+            factor = rest[k] / v[0]
             quotients.append(reshape_p.bind(factor, new_sizes=(1,)))
-            rest = rest - _padded(factor * v, k, m - n - k)  # type: ignore[operator]
+            rest = rest - _padded(factor * v, k, m - n - k)
         quotient, remainder = concatenate(quotients), rest
     if trim_leading_zeros:
-        remainder = remainder[_leading_zeros("polydiv", remainder, "trim_leading_zeros=False") :]  # type: ignore[index]
+        remainder = remainder[_leading_zeros("polydiv", remainder, "trim_leading_zeros=False") :]
     return quotient, remainder
 
 
@@ -106,7 +106,7 @@ def polyder(p: Any, m: int = 1) -> Array:
         return p
     degrees = np.arange(p.shape[0] - 1, m - 1, -1, dtype=np.float64)
     factors = np.prod(degrees[:, None] - np.arange(m), axis=1)
-    return p[: max(p.shape[0] - m, 0)] * ConcreteArray(factors.astype(p.dtype))  # type: ignore[index, no-any-return]
+    return p[: max(p.shape[0] - m, 0)] * ConcreteArray(factors.astype(p.dtype))
 
 
 def polyint(p: Any, m: int = 1, k: Any = None) -> Array:
@@ -115,7 +115,9 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Array:
     if m < 0:
         raise ValueError("Order of integral must be positive (see polyder)")
     if constants.size not in (1, m) or len(constants.shape) > 1:
-        raise ValueError(f"k must be a scalar or a rank-1 array of length 1 or m={m}; got shape {constants.shape}, at {user_line()}")
+        raise ValueError(
+            f"k must be a scalar or a rank-1 array of length 1 or m={m}; got shape {constants.shape}, at {user_line()}"
+        )
     if m == 0:
         return p
     coefficients = concatenate([p, broadcast_to(constants, (m,))])
@@ -124,7 +126,7 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Array:
     degrees = np.concatenate([np.arange(n - 1, -1, -1) + m, np.arange(m - 1, -1, -1)]).astype(np.float64)
     times = np.concatenate([np.full(n, m), np.arange(m - 1, -1, -1)])
     divisors = np.array([np.prod(d - np.arange(t)) for d, t in zip(degrees, times)])
-    return coefficients / ConcreteArray(divisors.astype(p.dtype))  # type: ignore[operator, no-any-return]
+    return coefficients / ConcreteArray(divisors.astype(p.dtype))
 
 
 def poly(seq_of_zeros: Any) -> Array:
@@ -144,7 +146,7 @@ def poly(seq_of_zeros: Any) -> Array:
         return ones((), zeros_.dtype)
     p = ones(1, zeros_.dtype)
     for i in range(zeros_.shape[0]):
-        p = _padded(p, 0, 1) - zeros_[i] * _padded(p, 1, 0)  # type: ignore[operator, index]
+        p = _padded(p, 0, 1) - zeros_[i] * _padded(p, 1, 0)
     return p
 
 
@@ -163,8 +165,8 @@ def roots(p: Any, *, strip_zeros: bool = True) -> Array:
     front = _leading_zeros("roots", p, "strip_zeros=False")
     if front == p.shape[0]:
         return zeros(0, dtypes.to_complex(p.dtype))
-    back = _leading_zeros("roots", p[::-1], "strip_zeros=False")  # type: ignore[index]
-    found = _companion_roots(p[front : p.shape[0] - back])  # type: ignore[index]
+    back = _leading_zeros("roots", p[::-1], "strip_zeros=False")
+    found = _companion_roots(p[front : p.shape[0] - back])
     return concatenate([found, zeros(back, found.dtype)]) if back else found
 
 
@@ -173,12 +175,12 @@ def _traced_roots(p: Array) -> Array:
     n = p.shape[0]
     if n < 2:
         return _companion_roots(p)
-    front = sum(convert(cumsum(ufuncs.not_equal(p, 0)) == 0, dtypes.int32))  # type: ignore[operator]
+    front = sum(convert(cumsum(ufuncs.not_equal(p, 0)) == 0, dtypes.int32))
     places = ConcreteArray(np.arange(n, dtype=np.int32))
     found = _companion_roots(take(p, ufuncs.mod(ufuncs.add(places, front), n)))
-    found = take(found, argsort(-ufuncs.absolute(found)))  # type: ignore[operator]
+    found = take(found, argsort(-ufuncs.absolute(found)))
     missing = ConcreteArray(np.array(complex(np.nan, np.nan), found.dtype))
-    return select(ufuncs.less(places[: n - 1], ufuncs.subtract(n - 1, front)), found, missing)  # type: ignore[index, no-any-return]
+    return select(ufuncs.less(places[: n - 1], ufuncs.subtract(n - 1, front)), found, missing)
 
 
 def _companion_roots(p: Array) -> Array:
@@ -186,7 +188,7 @@ def _companion_roots(p: Array) -> Array:
     if degree < 1:
         return zeros(0, dtypes.to_complex(p.dtype))
     below = diag(ones(degree - 1, p.dtype), -1)
-    first_row = -p[1:] / p[0]  # type: ignore[index]
+    first_row = -p[1:] / p[0]
     return linalg.eigvals(concatenate([first_row[None], below[1:]]))
 
 
@@ -203,10 +205,12 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:
     if n < 0:
         raise ValueError(f"N must be nonnegative, got {N}")
     exponents = np.arange(n) if increasing else np.arange(n - 1, -1, -1)
-    return ufuncs.power(x[:, None], ConcreteArray(exponents.astype(x.dtype)))  # type: ignore[index]
+    return ufuncs.power(x[:, None], ConcreteArray(exponents.astype(x.dtype)))
 
 
-def polyfit(x: Any, y: Any, deg: int, rcond: float | None = None, full: bool = False, w: Any = None, cov: Any = False) -> Any:
+def polyfit(
+    x: Any, y: Any, deg: int, rcond: float | None = None, full: bool = False, w: Any = None, cov: Any = False
+) -> Any:
     """The polynomial of degree `deg` that fits the points (x, y) best in the least squares sense, weighted by `w`.
 
     `y` may have several columns. With `full`, the result is (coefficients, residuals, rank, singular values, rcond); with `cov` (True
@@ -232,8 +236,8 @@ def polyfit(x: Any, y: Any, deg: int, rcond: float | None = None, full: bool = F
         (weights,) = promote_inexact("polyfit", w)
         if len(weights.shape) != 1 or weights.shape[0] != y.shape[0]:
             raise TypeError(f"expected a 1-d array of {y.shape[0]} weights, got shape {weights.shape}")
-        left = left * weights[:, None]  # type: ignore[index]
-        right = right * (weights[:, None] if len(y.shape) == 2 else weights)  # type: ignore[index]
+        left = left * weights[:, None]
+        right = right * (weights[:, None] if len(y.shape) == 2 else weights)
     # Columns of length one, for the sake of the condition number.
     scale = ufuncs.sqrt(sum(left * left, 0))
     left = left / scale

@@ -6,7 +6,8 @@ must cost nothing but the look: it skips promotion altogether.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from pullback.lax.shape import convert
 
 def array_like(x: Any, name: str) -> Array:
     """`x` as an Array. Lists and tuples are refused, as they hide a slow conversion: TypeError naming the function."""
+    if isinstance(x, Array):
+        return x
     try:
         return as_array(x)
     except TypeError:

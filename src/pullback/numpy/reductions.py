@@ -8,7 +8,8 @@ accumulate in float32. Results are never weakly typed. `out` must be None, as ar
 from __future__ import annotations
 
 import math
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from pullback.core.errors import user_line
 from pullback.core.trace import current
 from pullback.core.types import Shape, canonical_axes, canonical_axis
 from pullback.lax.arrangement import concatenate_p
+from pullback.lax.elementwise import div_p
 from pullback.lax.reductions import (
     argmax_p,
     argmin_p,
@@ -40,7 +42,6 @@ from pullback.numpy.indexing import take_along_axis
 from pullback.numpy.promotion import array_like, promote_inexact
 
 _ALL_AXES = [tuple(range(n)) for n in range(33)]
-_PLAIN = (dtypes.float32, dtypes.float64, dtypes.complex64, dtypes.complex128)
 
 
 # ---- what all share ---------------------------------------------------------------------------------------------
@@ -51,9 +52,10 @@ def _flat(a: Array) -> Array:
 
 
 def _axes(axis: Any, a: Array) -> Shape:
-    if axis.__class__ is list:
-        axis = tuple(axis)
-    axes = canonical_axes(axis, len(a.shape))
+    rank = len(a.shape)
+    if axis.__class__ is int and -rank <= axis < rank:
+        return (axis if axis >= 0 else axis + rank,)
+    axes = canonical_axes(tuple(axis) if axis.__class__ is list else axis, rank)
     return axes if len(axes) < 2 else tuple(sorted(axes))
 
 
@@ -74,9 +76,11 @@ def _masked(a: Array, where: Any, fill: Any, name: str) -> Array:
     if where.dtype != dtypes.bool_:
         raise TypeError(f"{name}: `where` must be boolean, got dtype {dtypes.name(where.dtype)} at {user_line()}")
     try:
-        return select(where, a, ConcreteArray(np.array(fill, a.dtype)))  # type: ignore[no-any-return]
+        return select(where, a, ConcreteArray(np.array(fill, a.dtype)))
     except ValueError:
-        raise ValueError(f"{name}: `where` of shape {where.shape} does not broadcast to {a.shape}, at {user_line()}") from None
+        raise ValueError(
+            f"{name}: `where` of shape {where.shape} does not broadcast to {a.shape}, at {user_line()}"
+        ) from None
 
 
 def _accumulator(dtype: DType) -> DType:
@@ -91,7 +95,8 @@ def _accumulator(dtype: DType) -> DType:
 
 
 def _count(a: Array, axes: Shape) -> int:
-    return math.prod(a.shape[i] for i in axes)
+    shape = a.shape
+    return math.prod([shape[i] for i in axes])
 
 
 # ---- sums, products, extrema, logic -----------------------------------------------------------------------------
@@ -112,13 +117,14 @@ def sum(
     >>> int(sum(np.arange(5)))
     10
     """
+    # fmt: off
     if (
         dtype is None and initial is None and where is None and out is None and not keepdims
-        and isinstance(a, Array) and a.dtype in _PLAIN and not a.weak_type
-    ):  # fmt: skip
-        if axis is None:
-            return current().process(reduce_sum_p, (a,), {"axes": _ALL_AXES[len(a.shape)]})
-        return current().process(reduce_sum_p, (a,), {"axes": _axes(axis, a)})
+        and isinstance(a, Array) and a.dtype.kind in "fc" and not a.weak_type
+    ):
+        # fmt: on
+        axes = _ALL_AXES[len(a.shape)] if axis is None else _axes(axis, a)
+        return current().process(reduce_sum_p, (a,), {"axes": axes})
     return _fold("sum", reduce_sum_p, u.add, 0, a, axis, dtype, out, keepdims, initial, where, promote_integers)
 
 
@@ -158,7 +164,9 @@ def _fold(
     return _finish(result, a.shape, axes, keepdims)
 
 
-def max(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Array:
+def max(
+    a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Array:
     """The largest element along `axis`; NaN if there is one. Ties share the derivative equally.
 
     Raises ValueError for nothing to choose from: an empty axis, or `where` without `initial`.
@@ -166,7 +174,9 @@ def max(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, init
     return _extremum("max", reduce_max_p, u.maximum, lowest, a, axis, out, keepdims, initial, where)
 
 
-def min(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Array:
+def min(
+    a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Array:
     """The smallest element along `axis`; NaN if there is one. See `max`."""
     return _extremum("min", reduce_min_p, u.minimum, highest, a, axis, out, keepdims, initial, where)
 
@@ -187,10 +197,13 @@ def _extremum(
                 f"reduction operation {name} does not have an identity, so to use a where mask one has to specify 'initial', "
                 f"at {user_line()}"
             )
-        if 0 in [a.shape[i] for i in axes]:
+        if not a.size and 0 in [a.shape[i] for i in axes]:
             raise ValueError(
-                f"zero-size array to reduction operation {name} which has no identity: shape {a.shape}, axis {axis}, at {user_line()}"
+                f"zero-size array to reduction operation {name} which has no identity: shape {a.shape}, axis {axis}, "
+                f"at {user_line()}"
             )
+        if not keepdims and where is None:
+            return current().process(primitive, (a,), {"axes": axes})
     x = a if where is None else _masked(a, where, identity(a.dtype), name)
     result = primitive.bind(x, axes=axes)
     if initial is not None:
@@ -248,14 +261,18 @@ def _position(name: str, primitive: Any, a: Any, axis: Any, out: Any, keepdims: 
     u.no_out(name, out)
     a = array_like(a, name)
     if dtypes.is_complex(a.dtype):
-        raise TypeError(f"{name} does not accept dtype {dtypes.name(a.dtype)}: complex numbers have no order, at {user_line()}")
+        raise TypeError(
+            f"{name} does not accept dtype {dtypes.name(a.dtype)}: complex numbers have no order, at {user_line()}"
+        )
     if axis is None:
         x, i, axes = _flat(a), 0, tuple(range(len(a.shape)))
     else:
         i = canonical_axis(axis, len(a.shape))
         x, axes = a, (i,)
     if not x.shape[i]:
-        raise ValueError(f"attempt to get {name} of an empty sequence: axis {axis} of shape {a.shape}, at {user_line()}")
+        raise ValueError(
+            f"attempt to get {name} of an empty sequence: axis {axis} of shape {a.shape}, at {user_line()}"
+        )
     result = primitive.bind(x, axes=(i,), index_dtype=dtypes.default_dtype(int))
     return _finish(result, a.shape, axes, bool(keepdims))
 
@@ -273,11 +290,11 @@ def nanargmin(a: Any, axis: int | None = None, out: None = None, keepdims: bool 
 def _nan_position(name: str, position: Any, fill: float, a: Any, axis: Any, out: Any, keepdims: bool | None) -> Array:
     a = array_like(a, name)
     if not dtypes.is_inexact(a.dtype):
-        return position(a, axis, out, keepdims)  # type: ignore[no-any-return]
+        return position(a, axis, out, keepdims)
     missing = u.isnan(a)
     found = position(_filled(a, missing, fill), axis, out, keepdims)
     nothing = all(missing, axis, keepdims=bool(keepdims))
-    return select(nothing, ConcreteArray(np.array(-1, found.dtype)), found)  # type: ignore[no-any-return]
+    return select(nothing, ConcreteArray(np.array(-1, found.dtype)), found)
 
 
 # ---- moments ----------------------------------------------------------------------------------------------------
@@ -294,7 +311,9 @@ def _mean_dtype(name: str, a: Array, dtype: Any) -> tuple[DType, DType]:
     return result, compute
 
 
-def mean(a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Array:
+def mean(
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None
+) -> Array:
     """The mean of the elements along `axis`; NaN of nothing. Integers give floats unless `dtype` says otherwise.
 
     >>> float(mean(np.array([1, 2])))
@@ -303,6 +322,10 @@ def mean(a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims
     u.no_out("mean", out)
     a = array_like(a, "mean")
     axes = _axes(axis, a)
+    if dtype is None and where is None and not keepdims and a.dtype.kind in "fc" and a.dtype.itemsize >= 4 and not a.weak_type:
+        process = current().process
+        total = process(reduce_sum_p, (a,), {"axes": axes})
+        return process(div_p, (total, ConcreteArray(np.array(_count(a, axes), a.dtype))), {})
     result, compute = _mean_dtype("mean", a, dtype)
     x = convert(a, compute)
     if where is None:
@@ -369,7 +392,9 @@ def _variance(
         ddof = correction
     axes = _axes(axis, a)
     if dtype is not None and dtypes.is_complex(a.dtype) and not dtypes.is_complex(dtypes.canonicalize_dtype(dtype)):
-        raise ValueError(f"{name} does not take a real dtype, {dtype}, for an array of complex values {a.aval}, at {user_line()}")
+        raise ValueError(
+            f"{name} does not take a real dtype, {dtype}, for an array of complex values {a.aval}, at {user_line()}"
+        )
     result, compute = _mean_dtype(name, a, dtype)
     result = dtypes.to_real(result)
     x = convert(a, compute)
@@ -402,7 +427,9 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     a, weights = promote_inexact("average", a, weights)
     if weights.shape != a.shape:
         if axis is None:
-            raise ValueError(f"Axis must be specified when shapes of a and weights differ: {a.shape}, {weights.shape}, at {user_line()}")
+            raise ValueError(
+                f"Axis must be specified when shapes of a and weights differ: {a.shape}, {weights.shape}, at {user_line()}"
+            )
         if weights.shape != tuple(a.shape[i] for i in axes):
             raise ValueError(
                 f"Shape of weights must be consistent with shape of a along specified axis: got {weights.shape}, a {a.shape}, "
@@ -418,7 +445,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
 
 
 def _filled(a: Array, missing: Array, fill: Any) -> Array:
-    return select(missing, ConcreteArray(np.array(fill, a.dtype)), a)  # type: ignore[no-any-return]
+    return select(missing, ConcreteArray(np.array(fill, a.dtype)), a)
 
 
 def _without_nan(name: str, a: Any, fill: Any) -> Array:
@@ -427,14 +454,26 @@ def _without_nan(name: str, a: Any, fill: Any) -> Array:
 
 
 def nansum(
-    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Array:
     """The sum of the elements along `axis` that are not NaN."""
     return sum(_without_nan("nansum", a, 0), axis, dtype, out, keepdims, initial, where)
 
 
 def nanprod(
-    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Array:
     """The product of the elements along `axis` that are not NaN."""
     return prod(_without_nan("nanprod", a, 1), axis, dtype, out, keepdims, initial, where)
@@ -454,18 +493,22 @@ def nanmin(
     return _nan_extremum("nanmin", min, math.inf, a, axis, out, keepdims, initial, where)
 
 
-def _nan_extremum(name: str, extremum: Any, fill: float, a: Any, axis: Any, out: Any, keepdims: bool, initial: Any, where: Any) -> Array:
+def _nan_extremum(
+    name: str, extremum: Any, fill: float, a: Any, axis: Any, out: Any, keepdims: bool, initial: Any, where: Any
+) -> Array:
     a = array_like(a, name)
     if not dtypes.is_inexact(a.dtype):
-        return extremum(a, axis, out, keepdims, initial, where)  # type: ignore[no-any-return]
+        return extremum(a, axis, out, keepdims, initial, where)
     missing = u.isnan(a)
     value = extremum(_filled(a, missing, fill), axis, out, keepdims, initial, where)
     if initial is not None:
-        return value  # type: ignore[no-any-return]
+        return value
     return _filled(value, all(missing, axis, keepdims=keepdims), math.nan)
 
 
-def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, where: Any = None) -> Array:
+def nanmean(
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, where: Any = None
+) -> Array:
     """The mean of the elements along `axis` that are not NaN; NaN of nothing."""
     a = array_like(a, "nanmean")
     if not dtypes.is_inexact(a.dtype):
@@ -507,13 +550,14 @@ def _cumulative(name: str, primitive: Any, a: Any, axis: Any, dtype: Any, out: A
     if target == dtypes.bool_:
         target = dtypes.default_dtype(int)
     x = convert(a, target)
-    return primitive.bind(x, axis=axis, reverse=False)  # type: ignore[no-any-return]
+    return primitive.bind(x, axis=axis, reverse=False)
 
 
 def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
     """The sums of all prefixes along `axis` (of the flattened array, if None). Booleans count as integers.
 
-    >>> cumsum(ConcreteArray(np.array([1, 2, 3]))).tolist()
+    >>> import pullback.numpy as jnp
+    >>> cumsum(jnp.array([1, 2, 3])).tolist()
     [1, 3, 6]
     """
     return _cumulative("cumsum", cumsum_p, a, axis, dtype, out)
@@ -547,12 +591,16 @@ def cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, in
     return _standard_cumulative("cumulative_prod", cumprod_p, 1, x, axis, dtype, include_initial)
 
 
-def _standard_cumulative(name: str, primitive: Any, initial: int, x: Any, axis: Any, dtype: Any, include_initial: bool) -> Array:
+def _standard_cumulative(
+    name: str, primitive: Any, initial: int, x: Any, axis: Any, dtype: Any, include_initial: bool
+) -> Array:
     x = array_like(x, name)
     if not x.shape:
         raise ValueError(f"{name} takes arrays of at least one axis, got a scalar, at {user_line()}")
     if axis is None and len(x.shape) > 1:
-        raise ValueError(f"{name} of an array of shape {x.shape} needs an axis: it is optional for one axis only, at {user_line()}")
+        raise ValueError(
+            f"{name} of an array of shape {x.shape} needs an axis: it is optional for one axis only, at {user_line()}"
+        )
     axis = canonical_axis(0 if axis is None else axis, len(x.shape))
     out = _cumulative(name, primitive, x, axis, dtype, None)
     if not include_initial:
@@ -636,32 +684,55 @@ def nanpercentile(
 
 
 def median(
-    a: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
+    a: Any,
+    axis: int | tuple[int, ...] | None = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    keepdims: bool = False,
 ) -> Array:
     """The middle element along `axis` when sorted, or the mean of the two middle ones; NaN if there is a NaN."""
     return quantile(a, 0.5, axis, out, overwrite_input, "midpoint", keepdims)
 
 
 def nanmedian(
-    a: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
+    a: Any,
+    axis: int | tuple[int, ...] | None = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    keepdims: bool = False,
 ) -> Array:
     """The median of the elements along `axis` that are not NaN."""
     return nanquantile(a, 0.5, axis, out, overwrite_input, "midpoint", keepdims)
 
 
 def _quantile(
-    name: str, a: Any, q: Any, axis: Any, out: Any, overwrite_input: bool, method: str, keepdims: bool, weights: Any, skip_nan: bool
+    name: str,
+    a: Any,
+    q: Any,
+    axis: Any,
+    out: Any,
+    overwrite_input: bool,
+    method: str,
+    keepdims: bool,
+    weights: Any,
+    skip_nan: bool,
 ) -> Array:
     u.no_out(name, out)
     if overwrite_input:
         raise ValueError(f"{name}: overwrite_input is not supported, as arrays are immutable, at {user_line()}")
     if method not in _METHODS:
-        raise ValueError(f"{name}: method must be one of {', '.join(map(repr, _METHODS))}; got {method!r}, at {user_line()}")
+        raise ValueError(
+            f"{name}: method must be one of {', '.join(map(repr, _METHODS))}; got {method!r}, at {user_line()}"
+        )
     if weights is not None and method != "inverted_cdf":
-        raise NotImplementedError(f"{name}: method {method!r} takes no weights, only 'inverted_cdf' does, at {user_line()}")
+        raise NotImplementedError(
+            f"{name}: method {method!r} takes no weights, only 'inverted_cdf' does, at {user_line()}"
+        )
     a, q = array_like(a, name), array_like(q, name)
     if dtypes.is_complex(a.dtype) or dtypes.is_complex(q.dtype):
-        raise ValueError(f"{name} does not support complex input, as complex numbers have no order; got {a.aval}, at {user_line()}")
+        raise ValueError(
+            f"{name} does not support complex input, as complex numbers have no order; got {a.aval}, at {user_line()}"
+        )
     if len(q.shape) > 1:
         raise ValueError(f"{name}: q must have at most one axis, got shape {q.shape}, at {user_line()}")
     if not dtypes.is_inexact(q.dtype):
@@ -738,7 +809,7 @@ def _unweighted_quantile(rows: Array, missing: Array, q: Array, method: str, com
     # Not below + weight·(above - below): with infinities that would be NaN. A weight of 0 must not meet infinity either.
     exact = u.equal(low, high)
     mixed = u.add(u.multiply(below, u.subtract(1, weight)), u.multiply(above, weight))
-    return select(exact, below, mixed)  # type: ignore[no-any-return]
+    return select(exact, below, mixed)
 
 
 def _weighted_quantile(
@@ -747,7 +818,9 @@ def _weighted_quantile(
     """The first elements at which the cumulative weight reaches the fractions `q` of the total."""
     if weights.shape != a.shape:
         if len(weights.shape) != len(axes) or weights.shape != tuple(a.shape[i] for i in axes):
-            raise ValueError(f"{name}: weights of shape {weights.shape} do not match a of shape {a.shape}, at {user_line()}")
+            raise ValueError(
+                f"{name}: weights of shape {weights.shape} do not match a of shape {a.shape}, at {user_line()}"
+            )
         weights = reshape_p.bind(weights, new_sizes=tuple(n if i in axes else 1 for i, n in enumerate(a.shape)))
     heavy = _last_axis(broadcast_to(convert(weights, q.dtype), a.shape), axes)
     if skip_nan:

@@ -63,7 +63,7 @@ def _number_of(name: str, mask: Array) -> int:
         raise ConcretizationTypeError(
             mask, f"The length of the result of {name} depends on the values; give it the length by `size`."
         )
-    return int(np.count_nonzero(known._value))  # type: ignore[attr-defined]
+    return int(np.count_nonzero(known._value))
 
 
 def unique(
@@ -83,7 +83,8 @@ def unique(
     Asked for, there follow the index of each one's first occurrence, the indices that rebuild `ar` from them, and how often each
     occurs (0 for padding). `fill_value` pads; by default the smallest element does.
 
-    >>> unique(ConcreteArray(np.array([3, 1, 2, 1], np.int32)), return_counts=True)
+    >>> import pullback.numpy as jnp
+    >>> unique(jnp.array([3, 1, 2, 1], np.int32), return_counts=True)
     (Array([1, 2, 3], dtype=int32), Array([2, 1, 1], dtype=int32))
     """
     del sorted  # they always are
@@ -92,7 +93,9 @@ def unique(
     n = x.shape[0]
     dtype = dtypes.default_dtype(int)
     if not n and size and fill_value is None:
-        raise ValueError(f"unique: for zero-sized input with nonzero size={size}, fill_value must be specified, at {user_line()}")
+        raise ValueError(
+            f"unique: for zero-sized input with nonzero size={size}, fill_value must be specified, at {user_line()}"
+        )
     new, order = _sorted_rows(x, equal_nan)
     length = _number_of("unique", new) if size is None else size.__index__()
     (starts,) = nonzero(new, size=length + 1, fill_value=n)
@@ -161,26 +164,31 @@ def unique_inverse(x: Any, /, *, size: int | None = None, fill_value: Any = None
 
 def unique_values(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> Array:
     """The distinct elements of `x`; NaNs are all distinct."""
-    return unique(x, equal_nan=False, size=size, fill_value=fill_value)  # type: ignore[no-any-return]
+    return unique(x, equal_nan=False, size=size, fill_value=fill_value)
 
 
 def union1d(ar1: Any, ar2: Any, *, size: int | None = None, fill_value: Any = None) -> Array:
     """The distinct elements of either array, in ascending order."""
     a, b = promote("union1d", ar1, ar2)
-    return unique(concatenate([_flat(a), _flat(b)]), size=size, fill_value=fill_value)  # type: ignore[no-any-return]
+    return unique(concatenate([_flat(a), _flat(b)]), size=size, fill_value=fill_value)
 
 
-def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, method: str = "auto") -> Array:
+def isin(
+    element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, method: str = "auto"
+) -> Array:
     """Whether each element is among `test_elements` (NaN is not); with `invert`, whether it is not.
 
     `method` is "compare_all", "binary_search", "sort" or "auto"; it changes nothing but the cost.
 
-    >>> isin(ConcreteArray(np.array([1, 2, 3])), ConcreteArray(np.array([2]))).tolist()
+    >>> import pullback.numpy as jnp
+    >>> isin(jnp.array([1, 2, 3]), jnp.array([2])).tolist()
     [False, True, False]
     """
     del assume_unique
     if method not in ("auto", "compare_all", "binary_search", "sort"):
-        raise ValueError(f"{method=} is not implemented; options are 'compare_all', 'binary_search', 'sort', and 'auto'")
+        raise ValueError(
+            f"{method=} is not implemented; options are 'compare_all', 'binary_search', 'sort', and 'auto'"
+        )
     x, tests = promote("isin", element, test_elements)
     tests = _flat(tests)
     n = tests.shape[0]
@@ -224,7 +232,12 @@ def intersect1d(
     # Among equal elements, the one from `ar1` comes first, then its twin from `ar2`, then repetitions.
     order = concatenate([select(new_a, *_ints(0, 2)), select(new_b, *_ints(1, 2))])
     union, order, positions = sort_p.bind(
-        concatenate([values_a, values_b]), order, concatenate([index_a, index_b]), dimension=0, is_stable=True, num_keys=2
+        concatenate([values_a, values_b]),
+        order,
+        concatenate([index_a, index_b]),
+        dimension=0,
+        is_stable=True,
+        num_keys=2,
     )
     is_pair = u.logical_and(u.equal(order[:-1], 0), u.equal(order[1:], 1))
     twins = u.logical_and(u.equal(union[1:], union[:-1]), is_pair)
@@ -260,10 +273,12 @@ def _first_true(mask: Array, values: Array) -> Any:
         return 0
     (first,) = nonzero(mask, size=1, fill_value=0)
     zero = ConcreteArray(np.zeros((), values.dtype))
-    return select(reduce_any(mask), take(values, first)[0], zero)  # type: ignore[index]
+    return select(reduce_any(mask), take(values, first)[0], zero)
 
 
-def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None) -> Array:
+def setdiff1d(
+    ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None
+) -> Array:
     """The distinct elements of `ar1` (with `assume_unique`, all, in their order) that are not in `ar2`. Padding is 0."""
     a, b = (_flat(x) for x in promote("setdiff1d", ar1, ar2))
     wanted = isin(a, b, invert=True)
@@ -273,7 +288,9 @@ def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | No
     return _selected("setdiff1d", a, wanted, size, 0 if fill_value is None else fill_value)[0]
 
 
-def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None) -> Array:
+def setxor1d(
+    ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None
+) -> Array:
     """The distinct elements of exactly one of the arrays, in ascending order."""
     a, b = (_flat(x) for x in promote("setxor1d", ar1, ar2))
     x = concatenate([a, b])

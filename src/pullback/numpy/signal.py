@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,8 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 
     `prepend` and `append` are values put at the ends first. Raises ValueError for scalars and negative `n`.
 
-    >>> diff(ConcreteArray(np.array([1, 3, 6]))).tolist()
+    >>> import pullback.numpy as jnp
+    >>> diff(jnp.array([1, 3, 6])).tolist()
     [2, 3]
     """
     a = array_like(a, "diff")
@@ -45,7 +47,9 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     subtract = u.not_equal if a.dtype == dtypes.bool_ else u.subtract
     for _ in range(n):
         length = a.shape[axis]
-        a = subtract(slice_in_dim(a, min(1, length), None, axis=axis), slice_in_dim(a, 0, max(length - 1, 0), axis=axis))
+        a = subtract(
+            slice_in_dim(a, min(1, length), None, axis=axis), slice_in_dim(a, 0, max(length - 1, 0), axis=axis)
+        )
     return a
 
 
@@ -82,7 +86,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Array:
         else:
             dx = diff(move_axis(x, canonical_axis(axis, len(x.shape)), len(x.shape) - 1))
         y = move_axis(y, canonical_axis(axis, len(y.shape)), len(y.shape) - 1)
-    return u.multiply(sum(u.multiply(dx, u.add(y[..., 1:], y[..., :-1])), -1), 0.5)  # type: ignore[index]
+    return u.multiply(sum(u.multiply(dx, u.add(y[..., 1:], y[..., :-1])), -1), 0.5)
 
 
 def gradient(f: Any, *varargs: Any, axis: int | Sequence[int] | None = None, edge_order: int | None = None) -> Any:
@@ -95,7 +99,9 @@ def gradient(f: Any, *varargs: Any, axis: int | Sequence[int] | None = None, edg
     [1.0, 1.5, 2.5, 3.0]
     """
     if edge_order is not None:
-        raise NotImplementedError(f"gradient: edge_order is not supported, at {user_line()}; the ends take first differences")
+        raise NotImplementedError(
+            f"gradient: edge_order is not supported, at {user_line()}; the ends take first differences"
+        )
     f, *spacings = promote_inexact("gradient", f, *varargs)
     axes = canonical_axes(axis, len(f.shape))
     if not axes and not isinstance(axis, tuple):
@@ -118,13 +124,18 @@ def _gradient_along(f: Array, h: Array, axis: int) -> Array:
             f"{axis}, at {user_line()}"
         )
     if len(h.shape) > 1 or (h.shape and h.shape[0] != n):
-        raise ValueError(f"gradient: the coordinates along axis {axis} must have shape ({n},), got {h.shape}, at {user_line()}")
+        raise ValueError(
+            f"gradient: the coordinates along axis {axis} must have shape ({n},), got {h.shape}, at {user_line()}"
+        )
 
     def part(start: int, stop: int) -> Array:
         return slice_in_dim(f, start, stop, axis=axis)
 
     if not h.shape:
-        ends = u.divide(u.subtract(part(1, 2), part(0, 1)), h), u.divide(u.subtract(part(n - 1, n), part(n - 2, n - 1)), h)
+        ends = (
+            u.divide(u.subtract(part(1, 2), part(0, 1)), h),
+            u.divide(u.subtract(part(n - 1, n), part(n - 2, n - 1)), h),
+        )
         inner = u.divide(u.subtract(part(2, n), part(0, n - 2)), u.multiply(h, 2))
         return concatenate([ends[0], inner, ends[1]], axis)
     # Unequal steps a and b before and after a sample: the derivative of the parabola through it and its neighbours is the mean of
@@ -135,7 +146,9 @@ def _gradient_along(f: Array, h: Array, axis: int) -> Array:
     before, after = slice_in_dim(steps, 0, n - 2, axis=axis), slice_in_dim(steps, 1, n - 1, axis=axis)
     left, right = slice_in_dim(slopes, 0, n - 2, axis=axis), slice_in_dim(slopes, 1, n - 1, axis=axis)
     inner = u.divide(u.add(u.multiply(after, left), u.multiply(before, right)), u.add(before, after))
-    return concatenate([slice_in_dim(slopes, 0, 1, axis=axis), inner, slice_in_dim(slopes, n - 2, n - 1, axis=axis)], axis)
+    return concatenate(
+        [slice_in_dim(slopes, 0, 1, axis=axis), inner, slice_in_dim(slopes, n - 2, n - 1, axis=axis)], axis
+    )
 
 
 def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Array:
@@ -175,7 +188,9 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     x, xp = promote_inexact("interp", x, xp)
     (fp,) = promote_inexact("interp", fp)
     if len(xp.shape) != 1 or xp.shape != fp.shape:
-        raise ValueError(f"xp and fp must be one-dimensional arrays of equal size, got shapes {xp.shape} and {fp.shape}, at {user_line()}")
+        raise ValueError(
+            f"xp and fp must be one-dimensional arrays of equal size, got shapes {xp.shape} and {fp.shape}, at {user_line()}"
+        )
     if dtypes.is_complex(x.dtype):
         raise ValueError(f"interp: complex points x and xp are not supported, got {x.aval}, at {user_line()}")
     for name, side in (("left", left), ("right", right)):
@@ -186,8 +201,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         x, xp = u.mod(x, period), u.mod(xp, period)
         order = argsort(xp)
         xp, fp = take(xp, order), take(fp, order)
-        xp = concatenate([xp[-1:] - period, xp, xp[:1] + period])  # type: ignore[index]
-        fp = concatenate([fp[-1:], fp, fp[:1]])  # type: ignore[index]
+        xp = concatenate([xp[-1:] - period, xp, xp[:1] + period])
+        fp = concatenate([fp[-1:], fp, fp[:1]])
         left = right = None
     n = xp.shape[0]
     i = u.minimum(u.maximum(searchsorted(xp, x, side="right"), 1), n - 1) if n > 1 else searchsorted(xp, x) * 0
@@ -197,12 +212,12 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     same = u.equal(dx, 0)
     slope = u.divide(df, select(same, ConcreteArray(np.ones((), dx.dtype)), dx))
     value = select(same, f0, u.add(f0, u.multiply(u.subtract(x, x0), slope)))
-    for side, outside, end in ((left, u.less(x, xp[0]), 0), (right, u.greater(x, xp[-1]), -1)):  # type: ignore[index]
+    for side, outside, end in ((left, u.less(x, xp[0]), 0), (right, u.greater(x, xp[-1]), -1)):
         if side is None:
-            value = select(outside, fp[end], value)  # type: ignore[index]
+            value = select(outside, fp[end], value)
         elif not isinstance(side, str):
             value = select(outside, convert(array_like(side, "interp"), value.dtype), value)
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 # ---- convolution ------------------------------------------------------------------------------------------------
@@ -222,7 +237,9 @@ def convolve(a: Any, v: Any, mode: str = "full", *, precision: Any = None, prefe
     return _overlaps(a, v, mode, (short - 1) // 2)
 
 
-def correlate(a: Any, v: Any, mode: str = "valid", *, precision: Any = None, preferred_element_type: Any = None) -> Array:
+def correlate(
+    a: Any, v: Any, mode: str = "valid", *, precision: Any = None, preferred_element_type: Any = None
+) -> Array:
     """The cross-correlation of two sequences, Σ_n a[n + k] conj(v[n]). See `convolve` for `mode`."""
     del precision
     a, v = _sequences("correlate", a, v, mode, preferred_element_type)
@@ -238,7 +255,9 @@ def _sequences(name: str, a: Any, v: Any, mode: str, element_type: Any) -> tuple
     if element_type is not None:
         a, v = (convert(x, dtypes.canonicalize_dtype(element_type)) for x in (a, v))
     if len(a.shape) != 1 or len(v.shape) != 1:
-        raise ValueError(f"{name}() only support 1-dimensional inputs, got shapes {a.shape} and {v.shape}, at {user_line()}")
+        raise ValueError(
+            f"{name}() only support 1-dimensional inputs, got shapes {a.shape} and {v.shape}, at {user_line()}"
+        )
     if not a.shape[0] or not v.shape[0]:
         raise ValueError(f"{name}: inputs cannot be empty, got shapes {a.shape} and {v.shape}, at {user_line()}")
     return a, v

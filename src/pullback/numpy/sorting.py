@@ -36,17 +36,26 @@ def _along(name: str, a: Any, axis: Any) -> tuple[Array, int]:
 
 def _refuse_numpy_options(name: str, kind: Any, order: Any) -> None:
     if kind is not None:
-        raise TypeError(f"'kind' argument to {name} is not supported. Use stable=True or stable=False to specify sort stability.")
+        raise TypeError(
+            f"'kind' argument to {name} is not supported. Use stable=True or stable=False to specify sort stability."
+        )
     if order is not None:
         raise TypeError(f"'order' argument to {name} is not supported: there are no structured arrays.")
 
 
 def sort(
-    a: Any, axis: int | None = -1, *, kind: None = None, order: None = None, stable: bool = True, descending: bool = False
+    a: Any,
+    axis: int | None = -1,
+    *,
+    kind: None = None,
+    order: None = None,
+    stable: bool = True,
+    descending: bool = False,
 ) -> Array:
     """`a` sorted along `axis` (flattened, if None); NaNs come last, or first if `descending`.
 
-    >>> sort(ConcreteArray(np.array([3, 1, 2])), descending=True).tolist()
+    >>> import pullback.numpy as jnp
+    >>> sort(jnp.array([3, 1, 2]), descending=True).tolist()
     [3, 2, 1]
     """
     _refuse_numpy_options("sort", kind, order)
@@ -67,7 +76,8 @@ def argsort(
 ) -> Array:
     """The indices that sort `a` along `axis` (flattened, if None). With `stable`, equal elements keep their order.
 
-    >>> argsort(ConcreteArray(np.array([3, 1, 2]))).tolist()
+    >>> import pullback.numpy as jnp
+    >>> argsort(jnp.array([3, 1, 2])).tolist()
     [1, 2, 0]
     """
     _refuse_numpy_options("argsort", kind, order)
@@ -85,7 +95,8 @@ def argsort(
 def lexsort(keys: Any, axis: int = -1) -> Array:
     """The indices that sort by several keys, of which the last is the most important; `keys` is a sequence or an array of them.
 
-    >>> lexsort((ConcreteArray(np.array([1, 0, 1])), ConcreteArray(np.array([0, 1, 0])))).tolist()
+    >>> import pullback.numpy as jnp
+    >>> lexsort((jnp.array([1, 0, 1]), jnp.array([0, 1, 0]))).tolist()
     [0, 2, 1]
     """
     arrays = [array_like(k, "lexsort") for k in tuple(keys)]
@@ -134,7 +145,8 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, meth
     `sorter` gives the order that sorts `a`. `method` chooses how to look in traced arrays: "scan" (or "scan_unrolled") bisects, "sort"
     sorts both arrays together, "compare_all" compares each with each.
 
-    >>> searchsorted(ConcreteArray(np.array([1, 2, 2, 3])), 2, side="right").tolist()
+    >>> import pullback.numpy as jnp
+    >>> searchsorted(jnp.array([1, 2, 2, 3]), 2, side="right").tolist()
     3
     """
     if side not in ("left", "right"):
@@ -169,7 +181,11 @@ def _is_before(x: Array, v: Array, side: str) -> Array:
     """Whether `v` is to be inserted after `x`: x < v ("left") or x <= v ("right"), NaN being the largest."""
     if side == "left":
         before = u.less(x, v)
-        return u.logical_or(before, u.logical_and(u.isnan(v), u.logical_not(u.isnan(x)))) if dtypes.is_inexact(x.dtype) else before
+        return (
+            u.logical_or(before, u.logical_and(u.isnan(v), u.logical_not(u.isnan(x))))
+            if dtypes.is_inexact(x.dtype)
+            else before
+        )
     before = u.less_equal(x, v)
     return u.logical_or(before, u.isnan(v)) if dtypes.is_inexact(x.dtype) else before
 
@@ -182,7 +198,7 @@ def _bisect(a: Array, v: Array, side: str, dtype: Any) -> Array:
         middle = u.right_shift(u.add(low, high), 1)
         after = u.logical_and(u.less(low, high), _is_before(take(a, u.minimum(middle, a.shape[0] - 1)), v, side))
         low, high = select(after, u.add(middle, 1), low), select(after, high, middle)
-    return low  # type: ignore[no-any-return]
+    return low
 
 
 def _search_by_sorting(a: Array, v: Array, side: str, dtype: Any) -> Array:
@@ -197,7 +213,9 @@ def _search_by_sorting(a: Array, v: Array, side: str, dtype: Any) -> Array:
     passed = cumsum_p.bind(convert(of_a, dtype), axis=0, reverse=False)
     _, in_place = sort_p.bind(order, passed, dimension=0, is_stable=False, num_keys=1)
     start = 0 if side == "left" else n
-    return reshape_p.bind(take(in_place, iota(dtype, m) if not start else u.add(iota(dtype, m), start)), new_sizes=v.shape)
+    return reshape_p.bind(
+        take(in_place, iota(dtype, m) if not start else u.add(iota(dtype, m), start)), new_sizes=v.shape
+    )
 
 
 __all__ = ["argpartition", "argsort", "lexsort", "partition", "searchsorted", "sort", "sort_complex"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def cov(
         if len(x.shape) < 2:
             x = reshape_p.bind(x, new_sizes=(1, x.size))
         elif not rowvar and (x.shape[0] != 1 or len(operands) == 1):
-            x = x.T  # type: ignore[attr-defined]
+            x = x.T
         variables.append(x)
     x = variables[0] if len(variables) == 1 else concatenate(variables)
     if x.shape[0] == 0:
@@ -61,19 +62,19 @@ def cov(
         ddof = 0 if bias else 1
     weights, total = _observation_weights(x, fweights, aweights)
     center = average(x, 1, weights)
-    x = x - center[:, None]  # type: ignore[operator, index]
+    x = x - center[:, None]
     if weights is None:
         weighted, factor = x, x.shape[1] - ddof
     else:
-        weighted = x * weights  # type: ignore[operator]
+        weighted = x * weights
         if ddof == 0:
             factor = total
         elif aweights is None:
             factor = total - ddof
         else:
             factor = total - ddof * sum(weights * convert(array_like(aweights, "cov"), weights.dtype)) / total
-    out = dot(weighted, u.conjugate(x).T) / convert(array_like(factor, "cov"), dtypes.to_real(x.dtype))  # type: ignore[attr-defined]
-    return convert(out, x.dtype)[(0, 0) if out.shape == (1, 1) else ...]  # type: ignore[index, no-any-return]
+    out = dot(weighted, u.conjugate(x).T) / convert(array_like(factor, "cov"), dtypes.to_real(x.dtype))
+    return convert(out, x.dtype)[(0, 0) if out.shape == (1, 1) else ...]
 
 
 def _observation_weights(x: Array, fweights: Any, aweights: Any) -> tuple[Any, Any]:
@@ -86,7 +87,9 @@ def _observation_weights(x: Array, fweights: Any, aweights: Any) -> tuple[Any, A
         if len(w.shape) > 1:
             raise RuntimeError(f"cannot handle multidimensional {name}: got shape {w.shape}, at {user_line()}")
         if w.shape[:1] != x.shape[1:]:
-            raise RuntimeError(f"incompatible numbers of samples and {name}: {x.shape[1]} and shape {w.shape}, at {user_line()}")
+            raise RuntimeError(
+                f"incompatible numbers of samples and {name}: {x.shape[1]} and shape {w.shape}, at {user_line()}"
+            )
         if name == "fweights" and not dtypes.is_integer(w.dtype):
             raise TypeError(f"fweights must be integer, got {w.aval}, at {user_line()}")
         if name == "aweights" and dtypes.is_complex(w.dtype):
@@ -101,8 +104,8 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> A
     c = cov(x, y, rowvar, dtype=dtype)
     if not c.shape:
         return u.divide(c, c)
-    deviation = u.sqrt(u.real(c.diagonal()))  # type: ignore[attr-defined]
-    c = c / convert(deviation[:, None], c.dtype) / convert(deviation[None, :], c.dtype)  # type: ignore[operator, index]
+    deviation = u.sqrt(u.real(c.diagonal()))
+    c = c / convert(deviation[:, None], c.dtype) / convert(deviation[None, :], c.dtype)
     if dtypes.is_complex(c.dtype):
         from pullback.lax.elementwise import complex_p
 
@@ -121,7 +124,9 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     """
     del weights
     if isinstance(bins, str):
-        raise TypeError(f"histogram_bin_edges: bins must be a number or an array of edges, not the name of a rule, {bins!r}")
+        raise TypeError(
+            f"histogram_bin_edges: bins must be a number or an array of edges, not the name of a rule, {bins!r}"
+        )
     (a,) = promote_inexact("histogram", a)
     edges = array(bins)
     if len(edges.shape) == 1:
@@ -132,7 +137,9 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     return linspace(low, high, int(bins.__index__()) + 1, dtype=a.dtype)
 
 
-def histogram(a: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool | None = None) -> tuple[Array, Array]:
+def histogram(
+    a: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool | None = None
+) -> tuple[Array, Array]:
     """The number of values (or the sum of their weights) in each bin, and the bins' edges; the last bin includes its right edge.
 
     With `density`, the counts are normalized so that the integral is 1. See `histogram_bin_edges` for `bins` and `range`.
@@ -145,7 +152,9 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, weights: Any = None, de
     if weights is not None:
         (weights,) = promote_inexact("histogram", weights)
         if weights.shape != a.shape:
-            raise ValueError(f"weights should have the same shape as a: got {weights.shape} and {a.shape}, at {user_line()}")
+            raise ValueError(
+                f"weights should have the same shape as a: got {weights.shape} and {a.shape}, at {user_line()}"
+            )
     edges = histogram_bin_edges(a, bins, range)
     values = reshape_p.bind(a, new_sizes=(a.size,))
     n = edges.shape[0] - 1
@@ -153,7 +162,7 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, weights: Any = None, de
         amounts: Any = broadcast_to(ConcreteArray(np.array(1, a.dtype)), values.shape)
     else:
         amounts = reshape_p.bind(weights, new_sizes=(a.size,))
-    counts = zeros(n, amounts.dtype).at[_bin_numbers(values, edges)].add(amounts, mode="drop")  # type: ignore[attr-defined]
+    counts = zeros(n, amounts.dtype).at[_bin_numbers(values, edges)].add(amounts, mode="drop")
     if density:
         counts = counts / convert(diff(edges), counts.dtype) / sum(counts)
     return counts, edges
@@ -163,9 +172,9 @@ def _bin_numbers(values: Array, edges: Array) -> Array:
     """The bin of each value; out of bounds for values in none."""
     n = edges.shape[0] - 1
     number = u.subtract(searchsorted(edges, values, side="right"), 1)
-    number = select(u.equal(values, edges[-1]), ConcreteArray(np.array(n - 1, number.dtype)), number)  # type: ignore[index]
+    number = select(u.equal(values, edges[-1]), ConcreteArray(np.array(n - 1, number.dtype)), number)
     # A negative index would count from the end.
-    return select(u.less(number, 0), ConcreteArray(np.array(n, number.dtype)), number)  # type: ignore[no-any-return]
+    return select(u.less(number, 0), ConcreteArray(np.array(n, number.dtype)), number)
 
 
 def histogram2d(
@@ -176,7 +185,7 @@ def histogram2d(
     `bins` is a number or array of edges for both axes, or a pair of those.
     """
     x, y = array_like(x, "histogram2d"), array_like(y, "histogram2d")
-    sample = concatenate([x[:, None], y[:, None]], 1)  # type: ignore[index]
+    sample = concatenate([x[:, None], y[:, None]], 1)
     is_shared = not isinstance(bins, (tuple, list)) and len(array(bins).shape) == 1
     counts, edges = histogramdd(sample, [bins, bins] if is_shared else bins, range, weights, density)
     return counts, edges[0], edges[1]
@@ -191,7 +200,9 @@ def histogramdd(
     """
     (sample,) = promote_inexact("histogramdd", sample)
     if len(sample.shape) != 2:
-        raise ValueError(f"histogramdd: sample must have a row for each point, of shape (N, D); got {sample.shape}, at {user_line()}")
+        raise ValueError(
+            f"histogramdd: sample must have a row for each point, of shape (N, D); got {sample.shape}, at {user_line()}"
+        )
     n, d = sample.shape
     if not isinstance(bins, (tuple, list)):
         bins = [bins] * d if not getattr(bins, "shape", ()) else list(bins)
@@ -201,7 +212,7 @@ def histogramdd(
         range = [None] * d
     elif len(range) != d:
         raise ValueError(f"histogramdd: got {len(range)} ranges for points of dimension {d}, at {user_line()}")
-    columns = [sample[:, i] for i in _indices(d)]  # type: ignore[index]
+    columns = [sample[:, i] for i in _indices(d)]
     edges = [histogram_bin_edges(c, b, r) for c, b, r in zip(columns, bins, range)]
     shape = tuple(e.shape[0] - 1 for e in edges)
     numbers = tuple(_bin_numbers(c, e) for c, e in zip(columns, edges))
@@ -211,7 +222,7 @@ def histogramdd(
         amounts = array_like(weights, "histogramdd")
         if amounts.shape != (n,):
             raise ValueError(f"histogramdd: weights should have shape {(n,)}, got {amounts.shape}, at {user_line()}")
-    counts = zeros(shape, amounts.dtype).at[numbers].add(amounts, mode="drop")  # type: ignore[attr-defined]
+    counts = zeros(shape, amounts.dtype).at[numbers].add(amounts, mode="drop")
     if density:
         counts = counts / sum(counts)
         for i, e in enumerate(edges):
@@ -222,7 +233,9 @@ def histogramdd(
 _indices = range
 
 
-def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | None = None, out_sharding: Any = None) -> Array:
+def bincount(
+    x: Any, weights: Any = None, minlength: int = 0, *, length: int | None = None, out_sharding: Any = None
+) -> Array:
     """How often each number from 0 occurs in `x`, an integer array of one axis (or the sums of their weights).
 
     The result has length max(x) + 1, at least `minlength`, or `length` if given, which traced arrays need. Negative numbers
@@ -234,20 +247,24 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
     del out_sharding
     x = array_like(x, "bincount")
     if dtypes.kind(x.dtype) not in "biu":
-        raise TypeError(f"x argument to bincount must have an integer type; got {dtypes.name(x.dtype)}, at {user_line()}")
+        raise TypeError(
+            f"x argument to bincount must have an integer type; got {dtypes.name(x.dtype)}, at {user_line()}"
+        )
     if len(x.shape) != 1:
         raise ValueError(f"bincount takes an array of one axis, got shape {x.shape}, at {user_line()}")
     if length is None:
         known = x.concrete() if isinstance(x, Tracer) else x
         if known is None:
-            raise ConcretizationTypeError(x, "The length of bincount's result is its largest value: give it by `length`.")
-        largest = int(np.max(known._value, initial=-1)) if x.shape[0] else -1  # type: ignore[attr-defined]
+            raise ConcretizationTypeError(
+                x, "The length of bincount's result is its largest value: give it by `length`."
+            )
+        largest = int(np.max(known._value, initial=-1)) if x.shape[0] else -1
         length = largest + 1 if largest >= minlength else int(minlength)
         length = length if length > 0 else 0
     dtype = dtypes.default_dtype(int)
     index = u.maximum(convert(x, dtype), 0)
     amounts = ConcreteArray(np.array(1, dtype)) if weights is None else array_like(weights, "bincount")
-    return zeros(length, amounts.dtype).at[index].add(amounts, mode="drop")  # type: ignore[attr-defined, no-any-return]
+    return zeros(length, amounts.dtype).at[index].add(amounts, mode="drop")
 
 
 def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = None) -> Array:
@@ -265,8 +282,8 @@ def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = Non
     ascending = searchsorted(bins, x, side, **options)
     if n < 2:
         return ascending
-    descending = u.subtract(n, searchsorted(bins[::-1], x, side, **options))  # type: ignore[index]
-    return select(u.greater_equal(bins[-1], bins[0]), ascending, descending)  # type: ignore[index, no-any-return]
+    descending = u.subtract(n, searchsorted(bins[::-1], x, side, **options))
+    return select(u.greater_equal(bins[-1], bins[0]), ascending, descending)
 
 
 __all__ = ["bincount", "corrcoef", "cov", "digitize", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd"]

@@ -91,8 +91,7 @@ def _check_callable(fun: Any) -> None:
 
 def _index(argnums: Any) -> int | tuple[int, ...]:
     if isinstance(argnums, (tuple, list)):
-        out = tuple(int(i.__index__()) for i in argnums)
-        return out
+        return tuple(int(i.__index__()) for i in argnums)
     if not hasattr(argnums, "__index__"):
         raise TypeError(f"argnums must be an int or a sequence of ints, got {argnums!r}")
     return int(argnums.__index__())

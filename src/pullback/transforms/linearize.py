@@ -24,7 +24,7 @@ from pullback.core.linear import (
     record_linear,
     zeros,
 )
-from pullback.core.trace import EVAL, Params, Trace, Tracer, checking_floats, current, reset_current, set_current
+from pullback.core.trace import EVAL, Params, Trace, Tracer, current, reset_current, set_current
 from pullback.core.tree import (
     PyTreeDef,
     keystr,
@@ -98,7 +98,7 @@ class LinearizeTrace(Trace):
             primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
             active = any([n is not None for n in nodes])
         parent = self.parent
-        if active and parent is EVAL and primitive.direct and not checking_floats():
+        if active and parent is EVAL and primitive.direct and not EVAL.checking:
             try:
                 out, node = primitive.linearize_values(primals, nodes, params)
                 return out if node is None else LinearizeTracer(self, out, node)

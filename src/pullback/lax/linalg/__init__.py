@@ -27,6 +27,7 @@ from pullback.lax.linalg.lu import (
     lu_pivots_to_permutation,
     lu_pivots_to_permutation_p,
     lu_solve_p,
+    solve_p,
 )
 from pullback.lax.linalg.qr import geqrf_p, householder_product, householder_product_p, qr, qr_p
 from pullback.lax.linalg.svd import SvdAlgorithm, pinv_p, svd, svd_p
@@ -35,6 +36,6 @@ from pullback.lax.linalg.triangular import triangular_solve, triangular_solve_p
 __all__ = [
     "EigImplementation", "EighImplementation", "SvdAlgorithm", "cholesky", "cholesky_p", "cofactor_p", "det_p", "eig", "eig_p",
     "eigh", "eigh_p", "geqrf_p", "hessenberg", "hessenberg_p", "householder_product", "householder_product_p", "lu", "lu_p",
-    "lu_pivots_to_permutation", "lu_pivots_to_permutation_p", "lu_solve_p", "pinv_p", "qr", "qr_p", "schur", "schur_p", "slogdet_p",
+    "lu_pivots_to_permutation", "lu_pivots_to_permutation_p", "lu_solve_p", "pinv_p", "qr", "qr_p", "schur", "schur_p", "slogdet_p", "solve_p",
     "svd", "svd_p", "triangular_solve", "triangular_solve_p", "tridiagonal", "tridiagonal_p",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from pullback.lax.linalg.matrices import (
     Decomposition,
     check,
     column_major_copy,
+    gufuncs,
     identity,
     indices,
     lapack,
@@ -153,6 +154,46 @@ class LuSolve(Primitive):
         return self.bind(*(batch_first(x, i, size) for x, i in zip(args, axes)), transpose_a=transpose_a), 0
 
 
+class Solve(Primitive):
+    """The x with a x = b, by LU decomposition. The derivative keeps the factors: see `lu_solve`."""
+
+    name = "solve"
+    weakness = "never"
+
+    def type_of(self, a: ShapedArray, b: ShapedArray) -> ShapedArray:
+        check(self.name, a, square=True)
+        if b.ndim != a.ndim or b.shape[:-1] != a.shape[:-1] or a.dtype != b.dtype:
+            raise TypeError(f"solve: a {a} and b {b} do not fit")
+        return strong(b.shape, b.dtype)
+
+    def evaluate(self, a: Any, b: Any) -> Any:
+        x = gufuncs.solve(a, b)
+        if x.size and np.isnan(x[..., 0, 0]).any():
+            # Matrices that are exactly singular come as NaNs all over; substitution puts infinities where they belong.
+            factors, pivots, _ = lu_p.evaluate(a)
+            x = lu_solve_p.evaluate(a, factors, pivots, b, transpose_a=False)
+        return x
+
+    def is_linear(self, active: Sequence[bool]) -> bool:
+        return not active[0]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        (a, b), (t_a, t_b) = primals, tangents
+        # The derivative is that of lu_solve; none is to be computed for the factors.
+        factors, pivots, _ = lu_p.bind(stop_gradient_p.bind(a))
+        return lu_solve_p.jvp((a, factors, pivots, b), (t_a, None, None, t_b), transpose_a=False)
+
+    def transpose(self, ct: Any, a: Any, b: Any) -> Sequence[Any]:
+        return [None, self.bind(transposed(a), ct)]
+
+    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None]) -> Any:
+        (a, b), (axis_a, axis_b) = args, axes
+        if axis_a is None:
+            assert axis_b is not None
+            return many_right_sides(lambda b: self.bind(a, b), b, axis_b)
+        return self.bind(move_axis(a, axis_a, 0), batch_first(b, axis_b, size)), 0
+
+
 class LuPivotsToPermutation(Primitive):
     """The permutation of `permutation_size` rows that successive interchanges of rows i and pivots[i] make."""
 
@@ -201,6 +242,7 @@ def _permutation(pivots: Any, size: int) -> Any:
 
 lu_p = Lu()
 lu_solve_p = LuSolve()
+solve_p = Solve()
 lu_pivots_to_permutation_p = LuPivotsToPermutation()
 
 
@@ -235,17 +277,13 @@ def solve(a: Array, b: Array) -> Array:
 
     If `a` is one matrix it is factored once, whatever the batch of `b`. Derivatives of any order solve with the same factors.
     """
-    # The derivative is that of lu_solve; none is to be computed for the factors.
-    factors, pivots, _ = lu_p.bind(stop_gradient_p.bind(a))
     if a.ndim == 2 and b.ndim > 2:
         order = (b.ndim - 2, *range(b.ndim - 2), b.ndim - 1)
         moved = transpose_p.bind(b, permutation=order)
         flat: Shape = (b.shape[-2], b.size // b.shape[-2] if b.shape[-2] else 0)
-        x = reshape_p.bind(
-            lu_solve_p.bind(a, factors, pivots, reshape_p.bind(moved, new_sizes=flat), transpose_a=False), new_sizes=moved.shape
-        )
+        x = reshape_p.bind(solve_p.bind(a, reshape_p.bind(moved, new_sizes=flat)), new_sizes=moved.shape)
         return transpose_p.bind(x, permutation=(*range(1, b.ndim - 1), 0, b.ndim - 1))
-    return lu_solve_p.bind(a, factors, pivots, b, transpose_a=False)
+    return solve_p.bind(a, b)
 
 
 def inverse(a: Any) -> Any:

@@ -130,9 +130,14 @@ def off_diagonal(x: Any) -> Any:
     return select(identity_mask(n, n), like(0, x), x)
 
 
+@lru_cache(maxsize=256)
+def _identity(n: int, dtype: DType) -> ConcreteArray:
+    return ConcreteArray(np.eye(n, dtype=dtype))
+
+
 def identity(batch: Shape, n: int, dtype: DType) -> Any:
     """A batch of identity matrices."""
-    eye = ConcreteArray(np.eye(n, dtype=dtype))
+    eye = _identity(n, dtype)
     if not batch:
         return eye
     return broadcast_in_dim_p.bind(eye, shape=(*batch, n, n), broadcast_dimensions=(len(batch), len(batch) + 1))

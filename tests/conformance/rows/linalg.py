@@ -1,0 +1,222 @@
+"""Rows of `lax/linalg`.
+
+Where complex vectors are determined up to phases, the rows apply functions that do not depend on them. Matrices are well conditioned and
+have distinct eigenvalues, so that differences of values are meaningful; edge cases have order 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pullback.core.array import ConcreteArray
+from pullback.lax import linalg
+from pullback.lax.elementwise import mul_p
+from pullback.lax.linalg import matrices
+from tests.conformance.table import Row, sample
+
+COMPLEX, SINGLE = np.complex128, np.float32
+
+
+def hermitian(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
+    """Positive definite, with well separated eigenvalues."""
+    x = sample(shape, dtype) / 4
+    x = x + x.conj().swapaxes(-1, -2)
+    return (x + np.diag(np.arange(3.0, 3.0 + 2 * shape[-1], 2.0))).astype(dtype)
+
+
+def general(shape: tuple[int, ...], dtype: Any = np.float64, seed: int = 0) -> np.ndarray:
+    """Far from singular, eigenvalues and singular values well separated, no ties for pivots."""
+    k = min(shape[-2:])
+    x = sample(shape, dtype, seed=seed) / 3
+    x[..., np.arange(k), np.arange(k)] += np.arange(2, 2 + k)
+    return x.astype(dtype)
+
+
+def singular(rank: int, dtype: Any = np.float64, n: int = 4) -> np.ndarray:
+    return (sample((n, rank), dtype) @ sample((rank, n), dtype, seed=1)).astype(dtype)
+
+
+def triangular(**options: bool) -> Any:
+    defaults = dict.fromkeys(("left_side", "lower", "transpose_a", "conjugate_a", "unit_diagonal"), False)
+    return lambda a, b: linalg.triangular_solve_p.bind(a, b, **{**defaults, **options})
+
+
+def qr(**options: bool) -> Any:
+    return lambda a: linalg.qr_p.bind(a, **{"pivoting": False, "full_matrices": False, **options})
+
+
+def eigh(**options: bool) -> Any:
+    return lambda a: linalg.eigh_p.bind(a, **{"lower": True, "sort_eigenvalues": True, **options})
+
+
+def eigh_projectors(a: Any) -> Any:
+    """Eigenvalues, and |v|²: what phases do not change."""
+    v, w = eigh()(a)
+    return [w, mul_p.bind(v, matrices.conj(v))]
+
+
+def svd_invariant(a: Any) -> Any:
+    """Singular values and u vᴴ: what phases do not change."""
+    u, s, vh = linalg.svd(a, full_matrices=False)
+    return [s, matrices.matmul(u, vh)]
+
+
+def eigenvalues(a: Any) -> Any:
+    return linalg.eig(a, compute_left_eigenvectors=False, compute_right_eigenvectors=False)
+
+
+def eigenvectors(a: Any) -> Any:
+    return linalg.eig(a, enable_eigvec_derivs=True)
+
+
+def factored_solve(transpose_a: bool) -> Any:
+    def solve(a: Any, b: Any) -> Any:
+        from pullback.lax.gradient import stop_gradient_p
+
+        factors, pivots, _ = linalg.lu_p.bind(stop_gradient_p.bind(a))
+        return linalg.lu_solve_p.bind(a, factors, pivots, b, transpose_a=transpose_a)
+
+    return solve
+
+
+def pinv(a: Any) -> Any:
+    tolerance = ConcreteArray(np.full(a.shape[:-2], 1e-6, np.dtype(a.dtype.char.lower())))
+    return linalg.pinv_p.bind(a, tolerance)
+
+
+SPD, HPD, STACK = hermitian((3, 3)), hermitian((3, 3), COMPLEX), hermitian((2, 3, 3))
+A, C, BATCH = general((3, 3)), general((3, 3), COMPLEX), general((2, 3, 3))
+TALL, WIDE = general((4, 2)), general((2, 4))
+TALL_C, WIDE_C = general((4, 2), COMPLEX), general((2, 4), COMPLEX)
+B, B_C, B_RIGHT = sample((3, 2)), sample((3, 2), COMPLEX), sample((2, 3))
+EMPTY, NO_ROWS, NO_COLUMNS, NO_BATCH = np.zeros((0, 0)), np.zeros((0, 3)), np.zeros((3, 0)), np.zeros((0, 2, 2))
+ONE = np.array([[4.0]])
+NAN = np.array([[np.nan, 1.0], [1.0, 2.0]])
+INDEFINITE = np.array([[[1.0, 2.0], [2.0, 1.0]], [[4.0, 0.0], [0.0, 9.0]]])
+SINGULAR = np.ones((2, 2))
+NO_RULE = "no derivative exists: the rule raises and says why"
+
+# fmt: off
+ROWS: list[Row] = [
+    Row("cholesky", "real", linalg.cholesky_p.bind, (SPD,)),
+    Row("cholesky", "complex", linalg.cholesky_p.bind, (HPD,)),
+    Row("cholesky", "batch", linalg.cholesky, (STACK,)),
+    Row("cholesky", "1x1", linalg.cholesky_p.bind, (ONE,)),
+    Row("cholesky", "float32", linalg.cholesky, (SPD.astype(SINGLE),), order=1, tol=1e-2),
+    *(Row("cholesky", label, linalg.cholesky, (x,), order=0) for label, x in (
+        ("integers", np.array([[2, 1], [1, 2]])), ("booleans", np.eye(2, dtype=bool)), ("empty", EMPTY), ("no batch", NO_BATCH),
+        ("nan", NAN), ("indefinite", INDEFINITE))),
+
+    Row("triangular_solve", "left", triangular(left_side=True, lower=True), (A, B)),
+    Row("triangular_solve", "right", triangular(), (A, B_RIGHT)),
+    Row("triangular_solve", "transposed", triangular(left_side=True, transpose_a=True), (A, B)),
+    Row("triangular_solve", "unit", triangular(lower=True, unit_diagonal=True), (A, B_RIGHT)),
+    Row("triangular_solve", "adjoint", triangular(left_side=True, transpose_a=True, conjugate_a=True), (C, B_C)),
+    Row("triangular_solve", "conjugate", triangular(lower=True, conjugate_a=True), (C, B_C.T)),
+    Row("triangular_solve", "batch", triangular(left_side=True), (BATCH, sample((2, 3, 2))), order=1),
+    Row("triangular_solve", "vector", lambda a, b: linalg.triangular_solve(a, b, left_side=True), (A, B[:, 0]), order=1),
+    Row("triangular_solve", "float16", triangular(), (A.astype(np.float16), B_RIGHT.astype(np.float16)), order=0),
+    Row("triangular_solve", "singular", triangular(), (SINGULAR - np.eye(2), B[:2]), order=0),
+    Row("triangular_solve", "empty", triangular(), (EMPTY, NO_COLUMNS), order=0),
+
+    Row("lu", "square", linalg.lu_p.bind, (A,)),
+    Row("lu", "complex", linalg.lu_p.bind, (C,)),
+    Row("lu", "tall", linalg.lu_p.bind, (TALL,)),
+    Row("lu", "wide", linalg.lu_p.bind, (WIDE,)),
+    Row("lu", "batch", linalg.lu_p.bind, (BATCH,), order=1),
+    Row("lu", "tall complex", linalg.lu_p.bind, (TALL_C,), order=1),
+    *(Row("lu", label, linalg.lu_p.bind, (x,), order=0) for label, x in (
+        ("nan", NAN), ("singular", SINGULAR), ("empty", EMPTY), ("no rows", NO_ROWS), ("no columns", NO_COLUMNS),
+        ("no batch", NO_BATCH), ("float32", A.astype(SINGLE)))),
+    Row("lu_solve", "real", factored_solve(False), (A, B)),
+    Row("lu_solve", "transposed", factored_solve(True), (A, B)),
+    Row("lu_solve", "complex", factored_solve(True), (C, B_C)),
+    Row("lu_solve", "batch", factored_solve(False), (BATCH, sample((2, 3, 2))), order=1),
+    Row("lu_solve", "empty", factored_solve(False), (EMPTY, NO_ROWS), order=0),
+    Row("solve", "real", linalg.solve_p.bind, (A, B)),
+    Row("solve", "complex", linalg.solve_p.bind, (C, B_C)),
+    Row("solve", "batch", linalg.solve_p.bind, (BATCH, sample((2, 3, 2))), order=1),
+    Row("solve", "singular", linalg.solve_p.bind, (SINGULAR, B[:2]), order=0),
+    Row("solve", "empty", linalg.solve_p.bind, (EMPTY, NO_ROWS), order=0),
+    *(Row("lu_pivots_to_permutation", label, lambda p: linalg.lu_pivots_to_permutation(p, 4), (p,), order=0) for label, p in (
+        ("vector", np.array([2, 3, 2], np.int32)), ("batch", np.array([[1, 1], [0, 3], [3, 2]], np.int32)),
+        ("int64", np.array([3, 3, 3, 3])), ("empty", np.zeros((2, 0), np.int32)))),
+
+    Row("qr", "square", qr(), (A,)),
+    Row("qr", "complex", qr(), (C,)),
+    Row("qr", "tall", qr(), (TALL,)),
+    Row("qr", "tall complex", qr(), (TALL_C,)),
+    Row("qr", "wide", qr(), (WIDE,)),
+    Row("qr", "complete", qr(full_matrices=True), (TALL,), tol=1e-4),
+    Row("qr", "complete complex", qr(full_matrices=True), (TALL_C,), order=1, tol=1e-4),
+    Row("qr", "pivoting", qr(pivoting=True), (WIDE_C,), order=1),
+    Row("qr", "batch", qr(), (BATCH,), order=1),
+    *(Row("qr", label, linalg.qr, (x,), order=0) for label, x in (
+        ("nan", NAN), ("empty", EMPTY), ("no rows", NO_ROWS), ("no columns", NO_COLUMNS), ("no batch", NO_BATCH),
+        ("float32", A.astype(SINGLE)))),
+    Row("geqrf", "real", linalg.geqrf_p.bind, (TALL,), order=0, note=NO_RULE),
+    Row("geqrf", "wide complex", linalg.geqrf_p.bind, (WIDE_C,), order=0, note=NO_RULE),
+    Row("householder_product", "real", linalg.householder_product, (TALL, sample((2,))), order=0, note=NO_RULE),
+    Row("householder_product", "complex", linalg.householder_product, (TALL_C, sample((1,), COMPLEX)), order=0, note=NO_RULE),
+    Row("householder_product", "no reflections", linalg.householder_product, (TALL, np.zeros(0)), order=0, note=NO_RULE),
+
+    Row("eigh", "real", eigh(), (SPD,)),
+    Row("eigh", "upper", eigh(lower=False), (SPD,)),
+    Row("eigh", "complex", eigh_projectors, (HPD,)),
+    Row("eigh", "batch", eigh(), (STACK,), order=1),
+    *(Row("eigh", label, linalg.eigh, (x,), order=0) for label, x in (
+        ("integers", np.array([[2, 1], [1, 3]])), ("booleans", np.eye(2, dtype=bool)), ("nan", NAN), ("empty", EMPTY),
+        ("no batch", NO_BATCH), ("float32", SPD.astype(SINGLE)))),
+    Row("eig", "values", eigenvalues, (A,)),
+    Row("eig", "complex values", eigenvalues, (C,)),
+    Row("eig", "vectors", eigenvectors, (A,)),
+    Row("eig", "complex pairs", eigenvectors, (np.array([[1.0, 2.0, 0.5], [-3.0, 1.5, 0.2], [0.3, 0.1, 3.0]]),)),
+    Row("eig", "complex vectors", eigenvectors, (C,), order=1),
+    Row("eig", "batch", eigenvectors, (BATCH,), order=1),
+    *(Row("eig", label, linalg.eig, (x,), order=0) for label, x in (
+        ("nan", NAN), ("empty", EMPTY), ("no batch", NO_BATCH), ("float32", A.astype(SINGLE)))),
+    Row("schur", "real", linalg.schur, (BATCH,), order=0, note=NO_RULE),
+    Row("schur", "complex", linalg.schur, (C,), order=0, note=NO_RULE),
+    Row("hessenberg", "real", linalg.hessenberg, (BATCH,), order=0, note=NO_RULE),
+    Row("hessenberg", "complex", linalg.hessenberg, (C,), order=0, note=NO_RULE),
+    Row("tridiagonal", "real", linalg.tridiagonal, (STACK,), order=0, note=NO_RULE),
+    Row("tridiagonal", "complex", linalg.tridiagonal, (HPD,), order=0, note=NO_RULE),
+
+    Row("svd", "square", lambda a: list(linalg.svd(a)), (A,)),
+    Row("svd", "tall", lambda a: list(linalg.svd(a, full_matrices=False)), (TALL,)),
+    Row("svd", "wide", lambda a: list(linalg.svd(a, full_matrices=False)), (WIDE,)),
+    Row("svd", "complex", svd_invariant, (C,)),
+    Row("svd", "tall complex", svd_invariant, (TALL_C,)),
+    Row("svd", "wide complex", svd_invariant, (WIDE_C,), order=1),
+    Row("svd", "values", lambda a: linalg.svd(a, compute_uv=False), (TALL_C,)),
+    Row("svd", "batch", lambda a: linalg.svd(a, compute_uv=False), (BATCH,)),
+    *(Row("svd", label, lambda a: list(linalg.svd(a)), (x,), order=0) for label, x in (
+        ("nan", NAN), ("empty", EMPTY), ("no rows", NO_ROWS), ("no columns", NO_COLUMNS), ("no batch", NO_BATCH),
+        ("complete", TALL), ("float32", A.astype(SINGLE)))),
+    Row("pinv", "tall", pinv, (TALL,)),
+    Row("pinv", "wide complex", pinv, (WIDE_C,)),
+    Row("pinv", "rank", pinv, (singular(2),), order=0),
+    Row("pinv", "empty", pinv, (NO_ROWS,), order=0),
+
+    Row("det", "real", linalg.det_p.bind, (A,)),
+    Row("det", "complex", linalg.det_p.bind, (C,)),
+    Row("det", "batch", linalg.det_p.bind, (BATCH,)),
+    *(Row("det", f"rank {rank}", linalg.det_p.bind, (singular(rank),)) for rank in (3, 2, 1)),
+    Row("det", "rank 2 complex", linalg.det_p.bind, (singular(2, COMPLEX),)),
+    Row("det", "empty", linalg.det_p.bind, (EMPTY,), order=0),
+    Row("det", "nan", linalg.det_p.bind, (NAN,), order=0),
+    Row("cofactor", "real", linalg.cofactor_p.bind, (A,)),
+    Row("cofactor", "singular", linalg.cofactor_p.bind, (singular(2),)),
+    Row("cofactor", "second derivative", linalg.cofactor_p.bind, (singular(3, COMPLEX), sample((4, 4), COMPLEX, seed=3))),
+    Row("cofactor", "third derivative", linalg.cofactor_p.bind, 
+        (singular(4, n=5), sample((5, 5)), sample((5, 5), seed=4)), order=1),
+    Row("cofactor", "empty", linalg.cofactor_p.bind, (EMPTY,), order=0),
+    Row("slogdet", "real", linalg.slogdet_p.bind, (A,)),
+    Row("slogdet", "complex", linalg.slogdet_p.bind, (C,)),
+    Row("slogdet", "batch", linalg.slogdet_p.bind, (BATCH,), order=1),
+    *(Row("slogdet", label, linalg.slogdet_p.bind, (x,), order=0) for label, x in (
+        ("singular", SINGULAR), ("nan", NAN), ("empty", EMPTY), ("no batch", NO_BATCH))),
+]
+# fmt: on
