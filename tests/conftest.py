@@ -42,4 +42,5 @@ def nothing_is_left_installed() -> Iterator[None]:
         if after[name] != value:
             config.update(name, value)
     assert trace is EVAL, f"the test left the trace {trace!r} installed"
-    assert after == before, f"the test left options changed: {after}"
+    changed = {name: value for name, value in after.items() if value != before[name]}
+    assert not changed, f"the test left options changed: {changed}"

@@ -1,4 +1,4 @@
-"""lax.linalg beyond the conformance table: values against LAPACK, conventions, edges, errors, and derivatives that have known values."""
+"""lax.linalg beyond the conformance table: what factors multiply to, edges, errors, derivatives with known values."""
 
 from __future__ import annotations
 
@@ -160,7 +160,9 @@ def test_only_the_triangle_asked_for_is_looked_at() -> None:
     a = np.array([[4.0, np.nan], [2.0, 5.0]], np.float32)
     assert np.array_equal(linalg.cholesky(a, symmetrize_input=False), [[2, 0], [1, 2]])
     close(linalg.eigh(a, symmetrize_input=False)[1], np.linalg.eigvalsh(np.array([[4, 2], [2, 5]])), 1e-5)
-    close(linalg.eigh(a.T, symmetrize_input=False, lower=False)[1], np.linalg.eigvalsh(np.array([[4, 2], [2, 5]])), 1e-5)
+    close(
+        linalg.eigh(a.T, symmetrize_input=False, lower=False)[1], np.linalg.eigvalsh(np.array([[4, 2], [2, 5]])), 1e-5
+    )
     # ... and so does the derivative.
     g = np.asarray(grad(lambda x: linalg.cholesky(x, symmetrize_input=False).sum())(as_array(a)))
     assert g[0, 1] == 0
@@ -172,7 +174,12 @@ def test_empty_matrices() -> None:
     assert [x.shape for x in linalg.qr(np.zeros((3, 0), np.float32))] == [(3, 3), (3, 0)]
     assert [x.shape for x in linalg.lu(np.zeros((3, 0), np.float32))] == [(3, 0), (0,), (3,)]
     assert linalg.qr(np.zeros((0, 3), np.float32), pivoting=True)[2].tolist() == [0, 1, 2]
-    assert hessian(lambda a: linalg.det_p.bind(a) + linalg.slogdet_p.bind(a)[1])(jnp.zeros((0, 0))).shape == (0, 0, 0, 0)
+    assert hessian(lambda a: linalg.det_p.bind(a) + linalg.slogdet_p.bind(a)[1])(jnp.zeros((0, 0))).shape == (
+        0,
+        0,
+        0,
+        0,
+    )
 
 
 @pytest.mark.parametrize("name", ["cholesky", "eigh", "eig", "svd", "qr", "lu", "schur", "hessenberg", "tridiagonal"])
@@ -265,9 +272,12 @@ def test_determinants_of_singular_matrices_are_differentiable(rank: int) -> None
         close(hessian(linalg.det_p.bind)(a), hessian(leibniz)(a))
         ts = [as_array(sample((4, 4))) for _ in range(4)]
 
+        def derivative(f: Any, t: Any) -> Any:
+            return lambda x: jvp(f, (x,), (t,))[1]
+
         def along(f: Any) -> Any:
             for t in ts:
-                f = (lambda f, t: lambda x: jvp(f, (x,), (t,))[1])(f, t)
+                f = derivative(f, t)
             return f(a)
 
         close(along(linalg.det_p.bind), along(leibniz))
@@ -289,9 +299,11 @@ def test_solving_for_many_right_sides_factors_once() -> None:
     with enable_x64(True):
         a, b = sample((3, 3)), sample((5, 3, 2))
         close(vmap(lambda b: solve(as_array(a), b))(as_array(b)), np.linalg.solve(a, b))
-        close(vmap(lambda b: solve(as_array(a), b), in_axes=2, out_axes=1)(as_array(sample((3, 2, 4)))).shape, (3, 4, 2))
+        close(
+            vmap(lambda b: solve(as_array(a), b), in_axes=2, out_axes=1)(as_array(sample((3, 2, 4)))).shape, (3, 4, 2)
+        )
         for left in (True, False):
-            f = lambda b: linalg.triangular_solve(a, b, left_side=left)  # noqa: B023, E731
+            f = lambda b: linalg.triangular_solve(a, b, left_side=left)  # noqa: B023
             c = b if left else b.swapaxes(-1, -2)
             close(vmap(f)(as_array(c)), [f(x) for x in c])
 
@@ -300,7 +312,7 @@ def test_derivative_of_the_inverse() -> None:
     with enable_x64(True):
         a = sample((3, 3), np.complex128)
         expected = -np.einsum("ik,lj->ijkl", np.linalg.inv(a), np.linalg.inv(a))
-        f = lambda x: solve(x, jnp.eye(3, dtype=np.complex128))  # noqa: E731
+        f = lambda x: solve(x, jnp.eye(3, dtype=np.complex128))
         close(jacfwd(f, holomorphic=True)(as_array(a)), expected)
         close(jacrev(f, holomorphic=True)(as_array(a)), expected)
 
@@ -317,7 +329,7 @@ def test_pseudo_inverse_at_constant_rank() -> None:
 
 
 def test_completed_q_is_the_one_lapack_completes() -> None:
-    """The columns of q that complete the basis are determined by the reflections that LAPACK multiplies; so are their derivatives."""
+    """The reflections that LAPACK multiplies determine the further columns of q, so these have derivatives."""
     with enable_x64(True):
         for dtype in (np.float64, np.complex128):
             a, t = sample((5, 2), dtype), sample((5, 2), dtype)

@@ -14,7 +14,11 @@ from pullback.transforms.derivatives import grad, hessian, jacrev
 from pullback.transforms.vmap import vmap
 
 RNG = np.random.default_rng(3)
-A, COMPLEX, STACK = RNG.normal(size=(3, 3)), RNG.normal(size=(3, 3)) + 1j * RNG.normal(size=(3, 3)), RNG.normal(size=(2, 3, 3))
+A, COMPLEX, STACK = (
+    RNG.normal(size=(3, 3)),
+    RNG.normal(size=(3, 3)) + 1j * RNG.normal(size=(3, 3)),
+    RNG.normal(size=(2, 3, 3)),
+)
 TALL, WIDE = RNG.normal(size=(4, 2)), RNG.normal(size=(2, 4))
 
 
@@ -29,7 +33,9 @@ def close(got: Any, expected: Any, tol: float = 1e-9) -> None:
     assert np.asarray(got).dtype == np.asarray(expected).dtype
 
 
-@pytest.mark.parametrize("name", ["det", "inv", "svdvals", "matrix_norm", "cond", "matrix_transpose", "trace", "diagonal", "pinv"])
+@pytest.mark.parametrize(
+    "name", ["det", "inv", "svdvals", "matrix_norm", "cond", "matrix_transpose", "trace", "diagonal", "pinv"]
+)
 @pytest.mark.parametrize("a", [A, COMPLEX, STACK], ids=["real", "complex", "batch"])
 def test_values(name: str, a: Any) -> None:
     close(getattr(jnp.linalg, name)(as_array(a)), getattr(np.linalg, name)(a))
@@ -73,7 +79,7 @@ def test_integers_become_floats_and_products_stay_integers() -> None:
     for name in ("cholesky", "det", "inv", "svdvals", "norm", "cond", "pinv", "eigvalsh", "matrix_norm"):
         assert getattr(jnp.linalg, name)(a).dtype == np.float64, name
     assert jnp.linalg.eigvals(a).dtype == np.complex128
-    assert jnp.linalg.matrix_power(a, 3).tolist() == [[76, 49], [49, 27]]
+    assert jnp.linalg.matrix_power(a, 3).tolist() == [[75, 38], [38, 37]]
     assert jnp.linalg.matrix_power(a, 3).dtype == np.int64
     assert jnp.linalg.matrix_power(a, -1).dtype == np.float64
     assert jnp.linalg.vector_norm(a, ord=np.inf).dtype == np.int64
@@ -90,7 +96,9 @@ def test_half_precision() -> None:
 # ---- solving ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shapes", [((3, 3), (3,)), ((3, 3), (3, 2)), ((2, 3, 3), (2, 3, 1)), ((3, 3), (5, 3, 2)), ((4, 1, 3, 3), (2, 3, 2))])
+@pytest.mark.parametrize(
+    "shapes", [((3, 3), (3,)), ((3, 3), (3, 2)), ((2, 3, 3), (2, 3, 1)), ((3, 3), (5, 3, 2)), ((4, 1, 3, 3), (2, 3, 2))]
+)
 def test_solve(shapes: Any) -> None:
     a, b = (RNG.normal(size=s) for s in shapes)
     close(jnp.linalg.solve(as_array(a), as_array(b)), np.linalg.solve(a, b))
@@ -101,7 +109,9 @@ def test_solve_a_batch_for_one_vector() -> None:
     close(jnp.linalg.solve(as_array(STACK), as_array(b)), [np.linalg.solve(a, b) for a in STACK])
 
 
-@pytest.mark.parametrize("shapes", [((2, 3), (2,)), ((3, 3), (2,)), ((3,), (3,)), ((2, 3, 3), (4, 3, 1)), ((2, 3, 3), (2, 3)), ((3, 3), ())])
+@pytest.mark.parametrize(
+    "shapes", [((2, 3), (2,)), ((3, 3), (2,)), ((3,), (3,)), ((2, 3, 3), (4, 3, 1)), ((2, 3, 3), (2, 3)), ((3, 3), ())]
+)
 def test_solve_refuses_shapes_that_do_not_fit(shapes: Any) -> None:
     with pytest.raises(ValueError, match="solve"):
         jnp.linalg.solve(*(jnp.ones(s) for s in shapes))

@@ -32,6 +32,24 @@ def zeros(shape: Shape, dtype: DType) -> ConcreteArray:
     return ConcreteArray(np.zeros(shape, dtype))
 
 
+_units: dict[tuple[DType, bool], ConcreteArray] = {}
+_unit_ids: set[int] = set()
+
+
+def unit(dtype: DType, weak_type: bool) -> ConcreteArray:
+    """The cotangent 1 that a gradient starts from: always the same object, so that nothing is ever multiplied by it."""
+    found = _units.get((dtype, weak_type))
+    if found is None:
+        found = _units[dtype, weak_type] = ConcreteArray(np.ones((), dtype), weak_type)
+        _unit_ids.add(id(found))
+    return found
+
+
+def is_unit(ct: Any) -> bool:
+    """Whether `ct` is a `unit`: a 1, perhaps a uniform one."""
+    return id(ct) in _unit_ids
+
+
 def materialize(ct: Any, shape: Shape) -> Any:
     """A uniform cotangent (a scalar standing for a constant array) as an array. `lax.shape` supplies it."""
     raise NotImplementedError("pullback.lax.shape has not been imported")

@@ -15,7 +15,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.linear import Cotangents, Node, Tangents, next_id
+from pullback.core.linear import Cotangents, Node, Tangents, is_unit, next_id
 from pullback.core.primitive import Primitive
 from pullback.core.trace import (
     IGNORE,
@@ -79,6 +79,8 @@ class Combination(Node):
                 g = ct
             elif coefficient is MINUS_ONE:
                 g = process(neg_p, (ct,), {})
+            elif is_unit(ct):
+                g = coefficient
             else:
                 g = process(mul_p, (coefficient, ct), {})
             if node.shape != shape:

@@ -319,5 +319,6 @@ def unbroadcast(ct: Any, shape: Shape) -> Any:
 
 
 __all__ = [
-    "broadcast_in_dim", "broadcast_in_dim_p", "convert_element_type", "convert_element_type_p", "expand_dims", "reduce_sum_p", "reshape", "reshape_p", "squeeze", "transpose", "transpose_p",
+    "broadcast_in_dim", "broadcast_in_dim_p", "convert_element_type", "convert_element_type_p", "expand_dims",
+    "reduce_sum_p", "reshape", "reshape_p", "squeeze", "transpose", "transpose_p",
 ]  # fmt: skip

@@ -17,11 +17,7 @@ from pullback.lax.selection import select
 from pullback.lax.shape import convert
 from pullback.lax.special import erfc
 from pullback.numpy import ufuncs as u
-from pullback.numpy.promotion import array_like, promote, promote_inexact
-
-
-def _inexact(name: str, x: Any) -> Array:
-    return promote_inexact(name, x)[0]
+from pullback.numpy.promotion import array_like, inexact, promote, promote_inexact, scalar_like
 
 
 def _constant(value: Any, x: Array) -> ConcreteArray:
@@ -39,7 +35,9 @@ def relu(x: Any) -> Array:
     >>> relu(np.array([-1.0, 0.0, 2.0])).tolist()
     [0.0, 0.0, 2.0]
     """
-    x, zero = promote("relu", x, 0)
+    zero = scalar_like(0, x) if isinstance(x, Array) else None
+    if zero is None:
+        x, zero = promote("relu", x, 0)
     return select(u.less_equal(x, zero), zero, x)
 
 
@@ -70,7 +68,7 @@ def hard_sigmoid(x: Any) -> Array:
 
 def hard_silu(x: Any) -> Array:
     """x·hard_sigmoid(x), a piecewise quadratic silu (Howard et al. 2019, "hard swish")."""
-    x = _inexact("hard_silu", x)
+    x = inexact(x, "hard_silu")
     return u.multiply(x, hard_sigmoid(x))
 
 
@@ -97,24 +95,29 @@ swish = silu
 
 def log_sigmoid(x: Any) -> Array:
     """log(sigmoid(x)), without underflow."""
-    return u.negative(softplus(u.negative(_inexact("log_sigmoid", x))))
+    return u.negative(softplus(u.negative(inexact(x, "log_sigmoid"))))
 
 
 def softplus(x: Any) -> Array:
     """log(1 + exp(x)), a smooth relu, without overflow."""
-    return u.logaddexp(x, 0)
+    x = inexact(x, "softplus")
+    if dtypes.is_complex(x.dtype):
+        return u.logaddexp(x, 0)
+    # On either side of 0 a formula that is right everywhere: no derivative sees that there are two.
+    positive = u.greater(x, 0)
+    return u.add(select(positive, x, _constant(0, x)), u.log1p(u.exp(select(positive, u.negative(x), x))))
 
 
 def sparse_plus(x: Any) -> Array:
     """A relu smoothed by a parabola: 0 up to -1, (x + 1)²/4 up to 1, then x."""
-    x = _inexact("sparse_plus", x)
+    x = inexact(x, "sparse_plus")
     middle = u.divide(u.square(u.add(x, 1)), 4)
     return select(u.less_equal(x, -1), _constant(0, x), select(u.greater_equal(x, 1), x, middle))
 
 
 def sparse_sigmoid(x: Any) -> Array:
     """The derivative of `sparse_plus`: (x + 1)/2 limited to [0, 1]."""
-    return u.multiply(u.clip(u.add(_inexact("sparse_sigmoid", x), 1.0), 0.0, 2.0), 0.5)
+    return u.multiply(u.clip(u.add(inexact(x, "sparse_sigmoid"), 1.0), 0.0, 2.0), 0.5)
 
 
 def soft_sign(x: Any) -> Array:
@@ -150,7 +153,7 @@ def gelu(x: Any, approximate: bool = True) -> Array:
     >>> round(float(gelu(1.0, approximate=False)), 4)
     0.8413
     """
-    x = _inexact("gelu", x)
+    x = inexact(x, "gelu")
     x = convert(x, x.dtype)
     if approximate:
         # √(2/π) (x + 0.044715 x³), by Horner's rule.
@@ -181,13 +184,13 @@ def squareplus(x: Any, b: Any = 4) -> Array:
 
 def mish(x: Any) -> Array:
     """x·tanh(softplus(x)) (Misra 2019)."""
-    x = _inexact("mish", x)
+    x = inexact(x, "mish")
     return u.multiply(x, u.tanh(softplus(x)))
 
 
 def log1mexp(x: Any) -> Array:
     """log(1 - exp(-x)) for x >= 0, accurate for small and large x (Mächler 2012); -inf at 0, NaN below."""
-    x = _inexact("log1mexp", x)
+    x = inexact(x, "log1mexp")
     small = u.less(x, math.log(2))
     half = _constant(math.log(2), x)
     near, far = select(small, x, half), select(small, half, x)

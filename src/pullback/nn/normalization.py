@@ -13,15 +13,16 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import user_line
-from pullback.core.types import canonical_axes, canonical_axis
-from pullback.lax.elementwise import rsqrt_p
+from pullback.core.trace import current
+from pullback.core.types import Shape, canonical_axes, canonical_axis
+from pullback.lax.elementwise import max_p, min_p, rsqrt_p
 from pullback.lax.gradient import stop_gradient_p
+from pullback.lax.reductions import reduce_max_p
 from pullback.lax.selection import select
-from pullback.lax.shape import convert, reshape_p
+from pullback.lax.shape import convert, reduce_sum_p, reshape_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.creation import asarray
-from pullback.numpy.promotion import array_like, promote_inexact
-from pullback.numpy.reductions import max as reduce_max
+from pullback.numpy.promotion import array_like, inexact, promote_inexact
 from pullback.numpy.reductions import mean as reduce_mean
 from pullback.numpy.reductions import sum as reduce_sum
 from pullback.numpy.reductions import var as reduce_var
@@ -31,14 +32,21 @@ def _fill(value: float, x: Array) -> ConcreteArray:
     return ConcreteArray(np.array(value, x.dtype))
 
 
-def _shift(x: Array, axes: Any) -> Array:
-    """What to subtract before taking exponentials: the largest element along `axes`; 0 where all are -inf."""
-    largest = stop_gradient_p.bind(reduce_max(x, axes, keepdims=True, initial=-math.inf))
-    return select(u.equal(largest, -math.inf), _fill(0, largest), largest)
+def _reduced(primitive: Any, x: Array, axes: Shape) -> Array:
+    """`x` reduced over `axes`, which stay with length 1."""
+    process = current().process
+    kept = tuple([1 if i in axes else n for i, n in enumerate(x.shape)])
+    return process(reshape_p, (process(primitive, (x,), {"axes": axes}),), {"new_sizes": kept})
 
 
-def _prepared(name: str, x: Any, axis: Any, where: Any) -> tuple[Array, tuple[int, ...]]:
-    (x,) = promote_inexact(name, x)
+def _largest(x: Array, axes: Shape) -> Array:
+    """The largest elements along `axes`, as constants to differentiation; at least the lowest finite number."""
+    lowest = _fill(float(dtypes.finfo(x.dtype).min), x)
+    return max_p.bind(_reduced(reduce_max_p, stop_gradient_p.bind(x), axes), lowest)
+
+
+def _prepared(name: str, x: Any, axis: Any, where: Any) -> tuple[Array, Shape]:
+    x = inexact(x, name)
     axes = canonical_axes(axis, len(x.shape))
     return x if where is None else select(array_like(where, name), x, _fill(-math.inf, x)), axes
 
@@ -50,8 +58,8 @@ def softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
     [0.5, 0.5]
     """
     x, axes = _prepared("softmax", x, axis, where)
-    weights = u.exp(u.subtract(x, _shift(x, axes)))
-    total = reduce_sum(weights, axes, keepdims=True)
+    weights = u.exp(u.subtract(x, _largest(x, axes)))
+    total = _reduced(reduce_sum_p, weights, axes)
     if where is None:
         return u.divide(weights, total)
     where = array_like(where, "softmax")
@@ -62,8 +70,8 @@ def softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
 def log_softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
     """log(softmax(x)), without underflow; -inf where `where` is false."""
     x, axes = _prepared("log_softmax", x, axis, where)
-    shifted = u.subtract(x, _shift(x, axes))
-    out = u.subtract(shifted, u.log(reduce_sum(u.exp(shifted), axes, keepdims=True)))
+    shifted = u.subtract(x, _largest(x, axes))
+    out = u.subtract(shifted, u.log(_reduced(reduce_sum_p, u.exp(shifted), axes)))
     return out if where is None else select(array_like(where, "log_softmax"), out, _fill(-math.inf, x))
 
 
@@ -79,7 +87,7 @@ def logsumexp(
     1000.693
     """
     if b is None:
-        (a,) = promote_inexact("logsumexp", a)
+        a = inexact(a, "logsumexp")
     else:
         a, b = promote_inexact("logsumexp", a, b)
         # 0·exp(inf) would be NaN.
@@ -87,21 +95,20 @@ def logsumexp(
     axes = canonical_axes(axis, len(a.shape))
     if where is not None:
         a = select(array_like(where, "logsumexp"), a, _fill(-math.inf, a))
-    # exp(inf - inf) would be NaN, and exp(inf) is inf without subtracting anything.
-    largest = stop_gradient_p.bind(reduce_max(u.real(a), axes, keepdims=True, initial=-math.inf))
-    shift = select(u.isfinite(largest), largest, _fill(0, largest))
-    terms = u.exp(u.subtract(a, convert(shift, a.dtype)))
+    # A finite number is subtracted: exp(inf - inf) would be NaN.
+    size = u.real(a)
+    shift = min_p.bind(_largest(size, axes), _fill(float(dtypes.finfo(size.dtype).max), size))
+    terms = u.exp(u.subtract(a, shift))
     if b is not None:
         terms = u.multiply(b, terms)
-    total = reduce_sum(terms, axes, keepdims=keepdims)
+    total = _reduced(reduce_sum_p, terms, axes)
     if not keepdims:
-        shift = reshape_p.bind(shift, new_sizes=total.shape)
-    if not return_sign:
-        out = u.add(u.log(total), convert(shift, total.dtype))
-        return u.logaddexp(out, -math.inf) if dtypes.is_complex(out.dtype) else out
-    return u.add(u.log(u.absolute(total)), shift), stop_gradient_p.bind(u.sign(total)) if not dtypes.is_complex(
-        total.dtype
-    ) else u.sign(total)
+        kept = tuple([n for i, n in enumerate(a.shape) if i not in axes])
+        total, shift = (reshape_p.bind(x, new_sizes=kept) for x in (total, shift))
+    if return_sign:
+        sign = u.sign(total)
+        return u.add(u.log(u.absolute(total)), shift), sign
+    return u.add(u.log(total), shift)
 
 
 def logmeanexp(x: Any, axis: Any = None, where: Any = None, keepdims: bool = False) -> Array:
@@ -131,7 +138,7 @@ def standardize(
     """
     if algorithm not in ("fast", "stable"):
         raise ValueError(f"Unknown algorithm {algorithm!r}. Expected 'fast' or 'stable'.")
-    (x,) = promote_inexact("standardize", x)
+    x = inexact(x, "standardize")
     if mean is None:
         mean = reduce_mean(x, axis, keepdims=True, where=where)
     if variance is None:
@@ -141,7 +148,7 @@ def standardize(
             variance = u.subtract(reduce_mean(u.square(size), axis, keepdims=True, where=where), u.square(size_of_mean))
         else:
             variance = reduce_var(x, axis, keepdims=True, where=where)
-    return u.multiply(u.subtract(x, mean), rsqrt_p.bind(*promote_inexact("standardize", u.add(variance, epsilon))))
+    return u.multiply(u.subtract(x, mean), rsqrt_p.bind(inexact(u.add(variance, epsilon), "standardize")))
 
 
 def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> Array:

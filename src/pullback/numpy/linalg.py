@@ -1,14 +1,16 @@
 """Linear algebra with NumPy's names: `numpy.linalg`, on batches of matrices, with derivatives.
 
-A matrix is the last two axes of an array, all axes before are batch axes. Integers and booleans are converted to floats. Where NumPy raises
-`LinAlgError` (singular matrices, matrices that are not positive definite), results are NaN or infinite. Results with several parts are named
-tuples. Floats of 16 bits raise NotImplementedError, except in determinants, norms and products.
+A matrix is the last two axes of an array, all axes before are batch axes. Integers and booleans are converted to
+floats. Where NumPy raises `LinAlgError` (singular matrices, matrices that are not positive definite), results are NaN
+or infinite. Results with several parts are named tuples. Floats of 16 bits raise NotImplementedError, except in
+determinants, norms and products.
 """
 
 from __future__ import annotations
 
 import operator
-from typing import Any, NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -89,8 +91,8 @@ def _square(name: str, a: Any) -> Array:
 def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> Array:
     """The lower triangular L with L Lᴴ = a, for Hermitian positive definite `a` of shape (..., n, n); Lᴴ if `upper`.
 
-    With `symmetrize_input`, (a + aᴴ)/2 is decomposed; otherwise only the lower triangle of `a` is used. Matrices that are not positive
-    definite give NaN. Raises TypeError for axes of different length.
+    With `symmetrize_input`, (a + aᴴ)/2 is decomposed; otherwise only the lower triangle of `a` is used. Matrices that
+    are not positive definite give NaN. Raises TypeError for axes of different length.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.cholesky(jnp.array([[4.0, 2.0], [2.0, 5.0]]))
@@ -104,8 +106,9 @@ def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> A
 def qr(a: Any, mode: str = "reduced") -> Any:
     """Q with orthonormal columns and upper triangular R with a = Q R, for `a` of shape (..., m, n).
 
-    With k = min(m, n), `mode` "reduced" gives shapes (..., m, k) and (..., k, n), "complete" (..., m, m) and (..., m, n); "r" gives R of
-    "reduced" alone, and "raw" the transposed packed factor and the scales of its reflections, which have no derivative.
+    With k = min(m, n), `mode` "reduced" gives shapes (..., m, k) and (..., k, n), "complete" (..., m, m) and (..., m,
+    n); "r" gives R of "reduced" alone, and "raw" the transposed packed factor and the scales of its reflections, which
+    have no derivative.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.qr(jnp.ones((3, 2))).R.shape
@@ -116,7 +119,9 @@ def qr(a: Any, mode: str = "reduced") -> Any:
         packed, taus = lax_linalg.geqrf_p.bind(matrices.matrix("qr", a))
         return QRResult(matrices.transposed(packed), taus)
     if mode not in ("reduced", "r", "complete", "full"):
-        raise ValueError(f"unsupported QR decomposition mode {mode!r}: use 'reduced', 'complete', 'r' or 'raw', at {user_line()}")
+        raise ValueError(
+            f"unsupported QR decomposition mode {mode!r}: use 'reduced', 'complete', 'r' or 'raw', at {user_line()}"
+        )
     q, r = lax_linalg.qr(a, full_matrices=mode in ("complete", "full"))
     return r if mode == "r" else QRResult(q, r)
 
@@ -124,8 +129,8 @@ def qr(a: Any, mode: str = "reduced") -> Any:
 def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> EighResult:
     """Eigenvalues (increasing) and eigenvectors (columns) of Hermitian `a` of shape (..., n, n).
 
-    With `symmetrize_input`, (a + aᴴ)/2 is decomposed; otherwise only the triangle `UPLO` ("L" or "U") of `a` is used. Derivatives of
-    eigenvectors are infinite or NaN where eigenvalues coincide.
+    With `symmetrize_input`, (a + aᴴ)/2 is decomposed; otherwise only the triangle `UPLO` ("L" or "U") of `a` is used.
+    Derivatives of eigenvectors are infinite or NaN where eigenvalues coincide.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.eigh(jnp.array([[2.0, 0.0], [0.0, 1.0]])).eigenvalues
@@ -145,7 +150,8 @@ def eigvalsh(a: Any, UPLO: str | None = "L", *, symmetrize_input: bool = True) -
 def eig(a: Any) -> EigResult:
     """Eigenvalues and eigenvectors (columns, of norm one) of `a` of shape (..., n, n), both complex.
 
-    They are not differentiable together: eigenvectors are determined up to scaling only. Differentiate `eigvals`, or see `lax.linalg.eig`.
+    They are not differentiable together: eigenvectors are determined up to scaling only. Differentiate `eigvals`, or
+    see `lax.linalg.eig`.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.eig(jnp.array([[0.0, 1.0], [-1.0, 0.0]])).eigenvalues
@@ -169,8 +175,8 @@ def svd(
 ) -> Any:
     """U, S and Vh with a = U diag(S) Vh, for `a` of shape (..., m, n), or S alone without `compute_uv`.
 
-    S is real and decreasing. U is (..., m, m) and Vh (..., n, n) with `full_matrices`; else (..., m, k) and (..., k, n), k = min(m, n).
-    `hermitian` says that `a` is, and has it symmetrized. See `lax.linalg.svd` for derivatives.
+    S is real and decreasing. U is (..., m, m) and Vh (..., n, n) with `full_matrices`; else (..., m, k) and (..., k,
+    n), k = min(m, n). `hermitian` says that `a` is, and has it symmetrized. See `lax.linalg.svd` for derivatives.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.svd(jnp.array([[3.0, 0.0], [0.0, 4.0]])).S
@@ -185,13 +191,13 @@ def svd(
 
 def svdvals(x: Any, /) -> Array:
     """The singular values of `x` of shape (..., m, n), decreasing."""
-    return lax_linalg.svd(_inexact("svdvals", x), compute_uv=False)  # type: ignore[no-any-return]
+    return lax_linalg.svd(_inexact("svdvals", x), compute_uv=False)
 
 
 def _symmetrized(name: str, x: Array) -> Array:
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise TypeError(f"{name} with hermitian=True takes square matrices, got shape {x.shape}, at {user_line()}")
-    return matrices.symmetrize(x)  # type: ignore[no-any-return]
+    return matrices.symmetrize(x)
 
 
 # ---- solving ----------------------------------------------------------------------------------------------------
@@ -200,8 +206,8 @@ def _symmetrized(name: str, x: Array) -> Array:
 def solve(a: Any, b: Any) -> Array:
     """The x with a x = b, for `a` of shape (..., n, n) and `b` of shape (n,) or (..., n, k).
 
-    Batch axes broadcast. Singular matrices give infinities or NaN. The derivative solves once more with the same factorization.
-    Raises ValueError if shapes do not fit.
+    Batch axes broadcast. Singular matrices give infinities or NaN. The derivative solves once more with the same
+    factorization. Raises ValueError if shapes do not fit.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.solve(jnp.array([[2.0, 0.0], [0.0, 4.0]]), jnp.array([2.0, 8.0]))
@@ -214,7 +220,8 @@ def solve(a: Any, b: Any) -> Array:
     vector = b.ndim == 1
     if n < 0 or a.shape[-2] != n or not b.ndim or b.shape[-1 if vector else -2] != n:
         raise ValueError(
-            f"solve takes a of shape (..., n, n) and b of shape (n,) or (..., n, k); got {a.shape} and {b.shape}, at {user_line()}. "
+            "solve takes a of shape (..., n, n) and b of shape (n,) or (..., n, k); "
+            f"got {a.shape} and {b.shape}, at {user_line()}. "
             "A batch of vectors is solved by solve(a, b[..., None]).squeeze(-1)"
         )
     if b.ndim > 1 and a.ndim == b.ndim + 1 and a.shape[:-1] == b.shape:
@@ -228,14 +235,18 @@ def solve(a: Any, b: Any) -> Array:
         try:
             batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         except ValueError:
-            raise ValueError(f"solve: batch axes of a {a.shape} and b {b.shape} do not broadcast, at {user_line()}") from None
+            raise ValueError(
+                f"solve: batch axes of a {a.shape} and b {b.shape} do not broadcast, at {user_line()}"
+            ) from None
         a, b = broadcast_to(a, (*batch, n, n)), broadcast_to(b, (*batch, *b.shape[-2:]))
     x = lax_solve(a, b)
     return reshape_p.bind(x, new_sizes=x.shape[:-1]) if vector else x
 
 
 def inv(a: Any) -> Array:
-    """The inverse of `a` of shape (..., n, n); infinities or NaN for singular matrices. Raises ValueError if they are not square.
+    """The inverse of `a` of shape (..., n, n); infinities or NaN for singular matrices.
+
+    Raises ValueError for matrices that are not square.
 
     To solve equations, `solve` is cheaper and more accurate.
 
@@ -246,14 +257,14 @@ def inv(a: Any) -> Array:
     """
     a = _square("inv", a)
     matrices.check("inv", a)
-    return inverse(a)  # type: ignore[no-any-return]
+    return inverse(a)
 
 
 def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None) -> Array:
-    """The Moore-Penrose inverse of `a` of shape (..., m, n), singular values below `rtol` times the largest taken as zero.
+    """The Moore-Penrose inverse of `a` of shape (..., m, n); singular values up to `rtol` times the largest are zero.
 
-    `rtol` (or `rcond`, not both) broadcasts to the batch shape and is 10 max(m, n) times the machine precision if not given. The derivative is
-    that at constant rank.
+    `rtol` (or `rcond`, not both) broadcasts to the batch shape and is 10 max(m, n) times the machine precision if not
+    given. The derivative is that at constant rank.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.pinv(jnp.array([[2.0], [0.0]]))
@@ -275,14 +286,17 @@ def _pinv(a: Array, rtol: Any, factor: float) -> Array:
     if rtol is None:
         rtol = ConcreteArray(dtype.type(factor * max(a.shape[-2:]) * np.finfo(dtype).eps))
     tolerance = broadcast_to(convert(array_like(rtol, "numpy.linalg.pinv"), dtype), a.shape[:-2])
-    return lax_linalg.pinv_p.bind(a, tolerance)  # type: ignore[no-any-return]
+    return lax_linalg.pinv_p.bind(a, tolerance)
 
 
-def lstsq(a: Any, b: Any, rcond: float | None = None, *, numpy_resid: bool = False) -> tuple[Array, Array, Array, Array]:
-    """(x, residuals, rank, s): the x of least norm that minimises |a x - b|, for `a` of shape (m, n) and `b` of (m,) or (m, k).
+def lstsq(
+    a: Any, b: Any, rcond: float | None = None, *, numpy_resid: bool = False
+) -> tuple[Array, Array, Array, Array]:
+    """(x, residuals, rank, s): the least x that minimises |a x - b|, for `a` of shape (m, n), `b` of (m,) or (m, k).
 
-    `residuals` are the squared norms of the columns of b - a x, always, or with `numpy_resid` none unless m > n and `a` has rank n.
-    Singular values up to `rcond` (by default max(m, n) times the machine precision) times the largest are taken as zero; `s` has them all.
+    `residuals` are the squared norms of the columns of b - a x, always, or with `numpy_resid` none unless m > n and `a`
+    has rank n. Singular values up to `rcond` (by default max(m, n) times the machine precision) times the largest are
+    taken as zero; `s` has them all.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.lstsq(jnp.array([[1.0], [1.0]]), jnp.array([1.0, 3.0]))[0].round(4)
@@ -295,7 +309,9 @@ def lstsq(a: Any, b: Any, rcond: float | None = None, *, numpy_resid: bool = Fal
         raise TypeError(f"{b.ndim}-dimensional array given. Array must be one or two-dimensional")
     m, n = a.shape
     if b.shape[0] != m:
-        raise ValueError(f"leading dimensions of input arrays must match, got shapes {a.shape} and {b.shape}, at {user_line()}")
+        raise ValueError(
+            f"leading dimensions of input arrays must match, got shapes {a.shape} and {b.shape}, at {user_line()}"
+        )
     matrices.check("lstsq", a)
     vector = b.ndim == 1
     if vector:
@@ -312,7 +328,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None, *, numpy_resid: bool = Fal
     else:
         rank = ConcreteArray(dtypes.default_dtype(int).type(0))
     x = matrices.matmul(_pinv(a, rcond, 1.0), b)
-    if numpy_resid and (m <= n or int(rank) < n):
+    if numpy_resid and (m <= n or int(np.asarray(rank)) < n):
         residuals: Array = ConcreteArray(np.zeros(0, s.dtype))
     else:
         residuals = _sum_of_squares(sub_p.bind(b, matrices.matmul(a, x)), (0,))
@@ -333,7 +349,8 @@ def tensorsolve(a: Any, b: Any, axes: tuple[int, ...] | None = None) -> Array:
             a = move_axis(a, canonical_axis(axis, a.ndim), a.ndim - 1)
     if a.shape[: b.ndim] != b.shape:
         raise ValueError(
-            f"after moving axes to the end, the leading shape of a must match the shape of b; got a.shape={a.shape}, b.shape={b.shape}"
+            "after moving axes to the end, the leading shape of a must match the shape of b; "
+            f"got a.shape={a.shape}, b.shape={b.shape}"
         )
     out_shape = a.shape[b.ndim :]
     if int(np.prod(out_shape)) != b.size:
@@ -343,7 +360,9 @@ def tensorsolve(a: Any, b: Any, axes: tuple[int, ...] | None = None) -> Array:
 
 
 def tensorinv(a: Any, ind: int = 2) -> Array:
-    """The inverse of `a` as a linear map from its last axes to its first `ind`: tensordot(tensorinv(a, ind), a, ind) is the identity.
+    """The inverse of `a` as a linear map from its last axes to its first `ind`.
+
+    tensordot(tensorinv(a, ind), a, ind) is the identity.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.tensorinv(jnp.eye(6).reshape(2, 3, 6)).shape
@@ -375,9 +394,10 @@ def det(a: Any) -> Array:
 
 
 def slogdet(a: Any, *, method: str | None = None) -> SlogdetResult:
-    """The sign (phase, if complex) of the determinant of `a` of shape (..., n, n), and the logarithm of its absolute value.
+    """The sign (phase, if complex) of the determinant of `a` of shape (..., n, n), and the logarithm of its size.
 
-    Singular matrices have sign 0 and logarithm -inf. `method` may be "lu" (None) or "qr", a hint that is not needed here.
+    Singular matrices have sign 0 and logarithm -inf. `method` may be "lu" (None) or "qr", a hint that is not needed
+    here.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.slogdet(jnp.array([[0.0, 1.0], [1.0, 0.0]])).sign
@@ -398,8 +418,8 @@ def _wide(a: Array) -> Array:
 def matrix_rank(M: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any = None) -> Array:
     """The number of singular values of `M` of shape (..., m, n) above `rtol` times the largest.
 
-    `rtol` broadcasts to the batch shape and is max(m, n) times the machine precision if not given; `tol` is another name for it. Arrays of
-    fewer than two axes have rank 1, or 0 if all elements are zero. `hermitian` symmetrizes `M`.
+    `rtol` broadcasts to the batch shape and is max(m, n) times the machine precision if not given; `tol` is another
+    name for it. Arrays of fewer than two axes have rank 1, or 0 if all elements are zero. `hermitian` symmetrizes `M`.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.matrix_rank(jnp.ones((3, 3)))
@@ -427,9 +447,10 @@ def _count(condition: Any, axes: Shape) -> Array:
 
 
 def cond(x: Any, p: Any = None) -> Array:
-    """The condition number of `x` of shape (..., m, n): for `p` None or 2, the ratio of its extreme singular values (-2: inverse).
+    """The condition number of `x` of shape (..., m, n): the ratio of its extreme singular values (`p` None, 2; -2 inverse).
 
-    For other `p`, the norm of order `p` of `x` times that of its inverse; infinite for singular matrices. Raises ValueError for empty matrices.
+    For other `p`, the norm of order `p` of `x` times that of its inverse; infinite for singular matrices. Raises
+    ValueError for empty matrices.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.cond(jnp.array([[1.0, 0.0], [0.0, 4.0]]))
@@ -447,13 +468,14 @@ def cond(x: Any, p: Any = None) -> Array:
     if x.shape[-1] != x.shape[-2]:
         raise ValueError(f"cond: for p={p}, array must be square; got shape {x.shape}")
     out = mul_p.bind(matrix_norm(x, ord=p), matrix_norm(inv(x), ord=p))
-    # A singular matrix may have an inverse with NaNs in it: its condition number is infinite, unless it had NaNs itself.
+    # A singular matrix may have an inverse with NaNs in it: its condition number is infinite, unless it had NaNs
+    # itself.
     clean = not_p.bind(reduce_max(ne_p.bind(x, x), (x.ndim - 2, x.ndim - 1)))
     return select(and_p.bind(clean, ne_p.bind(out, out)), like(np.inf, out), out)
 
 
 def matrix_power(a: Any, n: int) -> Array:
-    """`a` of shape (..., m, m) multiplied with itself `n` times, by repeated squaring; the inverse is multiplied for negative `n`.
+    """The power `n` of `a` of shape (..., m, m), by repeated squaring; for negative `n`, of the inverse.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.matrix_power(jnp.array([[1, 1], [0, 1]]), 5)
@@ -488,10 +510,9 @@ def matrix_power(a: Any, n: int) -> Array:
 
 
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Array:
-    """The norm of order `ord` over `axis` (one, several, or all): (Σ |x|^ord)^(1/ord), or max |x| for inf, min |x| for -inf, and for 0 the
-    number of elements that are not zero.
+    """The norm of order `ord` over `axis` (one, several, or all): (Σ |x|^ord)^(1/ord).
 
-    The derivative of the norm of order 2 at zero is NaN.
+    It is max |x| for inf, min |x| for -inf, and for 0 the number of elements that are not zero. The derivative of the norm of order 2 at zero is NaN.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.vector_norm(jnp.array([3.0, 4.0]))
@@ -511,11 +532,12 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Array
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
-    """The norm of vectors (one axis) or matrices (two) along `axis`, or without `axis` and `ord` that of all elements as one vector.
+    """The norm of vectors (one axis) or matrices (two) along `axis`; without `axis` and `ord`, of all elements.
 
-    Of vectors, `ord` may be any number, see `vector_norm`. Of matrices: None or "fro" (square root of the sum of squares), "nuc" (sum of
-    singular values), 2 and -2 (largest and smallest one), inf and -inf (largest and smallest sum of absolute values of a row), 1 and -1
-    (of a column). Derivatives at zero are NaN for the orders 2 and "fro". Raises ValueError for other orders and more axes.
+    Of vectors, `ord` may be any number, see `vector_norm`. Of matrices: None or "fro" (square root of the sum of
+    squares), "nuc" (sum of singular values), 2 and -2 (largest and smallest one), inf and -inf (largest and smallest
+    sum of absolute values of a row), 1 and -1 (of a column). Derivatives at zero are NaN for the orders 2 and "fro".
+    Raises ValueError for other orders and more axes.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.norm(jnp.array([[1.0, -7.0], [2.0, 3.0]]), ord=1)
@@ -531,7 +553,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     if len(axes) == 2:
         return _kept(_matrix_norm(x, *axes, "fro" if ord is None else ord), x.shape, axes, keepdims)
     raise ValueError(
-        f"improper number of axes for norm: axis={axes}. Pass one axis to compute a vector-norm, or two axes to compute a matrix-norm"
+        f"improper number of axes for norm: axis={axes}. Pass one axis to compute a vector-norm, or two axes to compute a "
+        "matrix-norm"
     )
 
 
@@ -628,10 +651,14 @@ def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:
         raise ValueError("multi_dot: at least one array required")
     if any(len(s) != 2 and (len(s) != 1 or 0 < i < len(shapes) - 1) for i, s in enumerate(shapes)):
         raise ValueError(
-            "multi_dot: input arrays must all be two-dimensional, except for the first and last array which may be 1 or 2 dimensional. "
+            "multi_dot: input arrays must all be two-dimensional, except for the first and last array which may be 1 or 2 "
+            "dimensional. "
             f"Got array shapes {shapes}"
         )
-    sizes = [shapes[0][0] if len(shapes[0]) == 2 else 1, *(s[-1] if len(s) == 2 or i == 0 else 1 for i, s in enumerate(shapes))]
+    sizes = [
+        shapes[0][0] if len(shapes[0]) == 2 else 1,
+        *(s[-1] if len(s) == 2 or i == 0 else 1 for i, s in enumerate(shapes)),
+    ]
     split = _chain_order(sizes)
 
     def product(i: int, j: int) -> Array:
@@ -644,17 +671,17 @@ def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:
 
 
 def _chain_order(sizes: list[int]) -> dict[tuple[int, int], int]:
-    """Where to split each product of matrices i..j, matrix i having sizes[i] rows and sizes[i + 1] columns, for the fewest
-    multiplications (Cormen et al., "Introduction to Algorithms", matrix-chain multiplication)."""
+    """Where to split each product of matrices i..j for the fewest multiplications.
+
+    Matrix i has sizes[i] rows and sizes[i + 1] columns (Cormen et al., "Introduction to Algorithms", matrix-chain multiplication).
+    """
     n = len(sizes) - 1
     cost = {(i, i): 0 for i in range(n)}
     split: dict[tuple[int, int], int] = {}
     for length in range(1, n):
         for i in range(n - length):
             j = i + length
-            costs = [
-                (cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
-            ]
+            costs = [(cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)]
             cost[i, j], split[i, j] = min(costs)
     return split
 
@@ -671,7 +698,7 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
 
 
 def outer(x1: Any, x2: Any, /) -> Array:
-    """The products of each element of vector `x1` with each of vector `x2`. Raises ValueError unless both have one axis."""
+    """The products of each element of vector `x1` with each of `x2`. Raises ValueError unless both have one axis."""
     x1, x2 = array_like(x1, "numpy.linalg.outer"), array_like(x2, "numpy.linalg.outer")
     if x1.ndim != 1 or x2.ndim != 1:
         raise ValueError(f"input arrays must be one-dimensional, but they are x1.ndim={x1.ndim} x2.ndim={x2.ndim}")
@@ -698,11 +725,11 @@ def matrix_transpose(x: Any, /) -> Array:
     x = array_like(x, "numpy.linalg.matrix_transpose")
     if x.ndim < 2:
         raise ValueError(f"matrix_transpose requires at least 2 dimensions; got ndim={x.ndim}")
-    return matrices.transposed(x)  # type: ignore[no-any-return]
+    return matrices.transposed(x)
 
 
 __all__ = [
-    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matmul", "matrix_norm",
-    "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "svd", "svdvals",
-    "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
+    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matmul",
+    "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr",
+    "slogdet", "solve", "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip

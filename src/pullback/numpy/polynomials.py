@@ -18,7 +18,7 @@ from pullback.numpy.contraction import dot
 from pullback.numpy.creation import array, diag, ones, zeros
 from pullback.numpy.indexing import take
 from pullback.numpy.manipulation import broadcast_to, concatenate
-from pullback.numpy.promotion import array_like, promote, promote_inexact
+from pullback.numpy.promotion import array_like, inexact, promote, promote_inexact
 from pullback.numpy.reductions import cumsum, sum
 from pullback.numpy.signal import convolve
 from pullback.numpy.sorting import argsort
@@ -99,7 +99,7 @@ def polydiv(u: Any, v: Any, *, trim_leading_zeros: bool = False) -> tuple[Array,
 
 def polyder(p: Any, m: int = 1) -> Array:
     """The `m`-th derivative of a polynomial, in floating point."""
-    (p,) = promote_inexact("polyder", p)
+    p = inexact(p, "polyder")
     if m < 0:
         raise ValueError("Order of derivative must be positive")
     if m == 0:
@@ -135,7 +135,7 @@ def poly(seq_of_zeros: Any) -> Array:
     >>> poly(np.array([1.0, 2.0])).tolist()
     [1.0, -3.0, 2.0]
     """
-    (zeros_,) = promote_inexact("poly", seq_of_zeros)
+    zeros_ = inexact(seq_of_zeros, "poly")
     shape = zeros_.shape
     if len(shape) == 2 and shape[0] == shape[1] and shape[0]:
         zeros_ = linalg.eigvals(zeros_)
@@ -233,7 +233,7 @@ def polyfit(
     left: Any = vander(x, order)
     right: Any = y
     if w is not None:
-        (weights,) = promote_inexact("polyfit", w)
+        weights = inexact(w, "polyfit")
         if len(weights.shape) != 1 or weights.shape[0] != y.shape[0]:
             raise TypeError(f"expected a 1-d array of {y.shape[0]} weights, got shape {weights.shape}")
         left = left * weights[:, None]

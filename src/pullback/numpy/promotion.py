@@ -74,6 +74,13 @@ def promote_inexact(name: str, *args: Any) -> list[Array]:
     return [convert(a, dtype, weak) for a in arrays]
 
 
+def inexact(x: Any, name: str) -> Array:
+    """`x` as an Array of floats or complex numbers: integers and booleans become floating."""
+    if isinstance(x, Array) and x.dtype.kind in "fc":
+        return x
+    return promote_inexact(name, x)[0]
+
+
 def _common(arrays: Sequence[Array]) -> tuple[DType, bool]:
     dtype, weak = arrays[0].dtype, arrays[0].weak_type
     for a in arrays[1:]:

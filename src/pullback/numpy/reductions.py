@@ -39,7 +39,7 @@ from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p, t
 from pullback.lax.sorting import sort_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.indexing import take_along_axis
-from pullback.numpy.promotion import array_like, promote_inexact
+from pullback.numpy.promotion import array_like, inexact, promote_inexact
 
 _ALL_AXES = [tuple(range(n)) for n in range(33)]
 
@@ -322,7 +322,14 @@ def mean(
     u.no_out("mean", out)
     a = array_like(a, "mean")
     axes = _axes(axis, a)
-    if dtype is None and where is None and not keepdims and a.dtype.kind in "fc" and a.dtype.itemsize >= 4 and not a.weak_type:
+    if (
+        dtype is None
+        and where is None
+        and not keepdims
+        and a.dtype.kind in "fc"
+        and a.dtype.itemsize >= 4
+        and not a.weak_type
+    ):
         process = current().process
         total = process(reduce_sum_p, (a,), {"axes": axes})
         return process(div_p, (total, ConcreteArray(np.array(_count(a, axes), a.dtype))), {})
@@ -738,7 +745,7 @@ def _quantile(
     if not dtypes.is_inexact(q.dtype):
         raise TypeError(f"{name}: q must be floating, got {q.aval}, at {user_line()}")
     axes = _axes(axis, a)
-    x = _strong(promote_inexact(name, a)[0])
+    x = _strong(inexact(a, name))
     rows = _last_axis(x, axes)
     n = rows.shape[-1]
     if not n:

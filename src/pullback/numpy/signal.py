@@ -19,7 +19,7 @@ from pullback.numpy import ufuncs as u
 from pullback.numpy.contraction import matmul
 from pullback.numpy.indexing import take
 from pullback.numpy.manipulation import concatenate
-from pullback.numpy.promotion import array_like, promote, promote_inexact
+from pullback.numpy.promotion import array_like, inexact, promote, promote_inexact
 from pullback.numpy.reductions import cumsum, sum
 from pullback.numpy.sorting import argsort, searchsorted
 
@@ -186,7 +186,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     5.0
     """
     x, xp = promote_inexact("interp", x, xp)
-    (fp,) = promote_inexact("interp", fp)
+    fp = inexact(fp, "interp")
     if len(xp.shape) != 1 or xp.shape != fp.shape:
         raise ValueError(
             f"xp and fp must be one-dimensional arrays of equal size, got shapes {xp.shape} and {fp.shape}, at {user_line()}"

@@ -17,7 +17,7 @@ from pullback.numpy import ufuncs as u
 from pullback.numpy.contraction import dot
 from pullback.numpy.creation import array, linspace, zeros
 from pullback.numpy.manipulation import concatenate
-from pullback.numpy.promotion import array_like, promote_inexact
+from pullback.numpy.promotion import array_like, inexact, promote_inexact
 from pullback.numpy.reductions import average, max, min, sum
 from pullback.numpy.signal import diff
 from pullback.numpy.sorting import searchsorted
@@ -127,7 +127,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
         raise TypeError(
             f"histogram_bin_edges: bins must be a number or an array of edges, not the name of a rule, {bins!r}"
         )
-    (a,) = promote_inexact("histogram", a)
+    a = inexact(a, "histogram")
     edges = array(bins)
     if len(edges.shape) == 1:
         return convert(edges, a.dtype)
@@ -148,9 +148,9 @@ def histogram(
     >>> counts.tolist(), edges.tolist()
     ([3.0, 1.0], [1.0, 3.0, 5.0])
     """
-    (a,) = promote_inexact("histogram", a)
+    a = inexact(a, "histogram")
     if weights is not None:
-        (weights,) = promote_inexact("histogram", weights)
+        weights = inexact(weights, "histogram")
         if weights.shape != a.shape:
             raise ValueError(
                 f"weights should have the same shape as a: got {weights.shape} and {a.shape}, at {user_line()}"
@@ -198,7 +198,7 @@ def histogramdd(
 
     `bins` is a number for all axes, or one number or array of edges for each. Raises ValueError if their numbers do not match.
     """
-    (sample,) = promote_inexact("histogramdd", sample)
+    sample = inexact(sample, "histogramdd")
     if len(sample.shape) != 2:
         raise ValueError(
             f"histogramdd: sample must have a row for each point, of shape (N, D); got {sample.shape}, at {user_line()}"

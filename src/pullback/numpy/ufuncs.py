@@ -24,7 +24,16 @@ from pullback.lax.arrangement import bitcast_convert_type
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert
 from pullback.lax.special import bessel_i0e
-from pullback.numpy.promotion import array_like, binary, broadcast_checked, named, promote, promote_inexact, unary
+from pullback.numpy.promotion import (
+    array_like,
+    binary,
+    broadcast_checked,
+    inexact,
+    named,
+    promote,
+    promote_inexact,
+    unary,
+)
 
 # ---- the table --------------------------------------------------------------------------------------------------
 # fmt: off
@@ -88,11 +97,6 @@ def _choose(condition: Array, if_true: Any, if_false: Any, x: Array) -> Array:
     return select(condition, if_true, if_false)
 
 
-def _inexact(name: str, x: Any) -> Array:
-    """`x` as an Array of floats or complex numbers."""
-    return promote_inexact(name, x)[0]
-
-
 def _refuse_complex(name: str, *arrays: Array, error: type[Exception] = TypeError) -> None:
     for x in arrays:
         if dtypes.is_complex(x.dtype):
@@ -119,7 +123,7 @@ abs = absolute
 
 def fabs(x: Any, /) -> Array:
     """|x| as a float. TypeError for complex input."""
-    x = _inexact("fabs", x)
+    x = inexact(x, "fabs")
     _refuse_complex("fabs", x)
     return e.abs_p.bind(x)
 
@@ -148,7 +152,7 @@ def square(x: Any, /) -> Array:
 
 def reciprocal(x: Any, /) -> Array:
     """1/x, elementwise; integers give floats."""
-    return divide(1, _inexact("reciprocal", x))
+    return divide(1, inexact(x, "reciprocal"))
 
 
 def conjugate(x: Any, /) -> Array:
@@ -178,7 +182,7 @@ def angle(z: Any, deg: bool = False) -> Array:
     >>> float(angle(1j, deg=True))
     90.0
     """
-    z = _inexact("angle", z)
+    z = inexact(z, "angle")
     if not _is_complex(z):
         z = convert(z, dtypes.promote_pair(z.dtype, False, dtypes.float32, False)[0])
     out = arctan2(imag(z), real(z))
@@ -208,7 +212,7 @@ def trunc(x: Any) -> Array:
 
 def rint(x: Any, /) -> Array:
     """The nearest integer as a float, ties to the even one; of complex numbers in both parts."""
-    x = _inexact("rint", x)
+    x = inexact(x, "rint")
     if _is_complex(x):
         return e.complex_p.bind(rint(real(x)), rint(imag(x)))
     return e.round_p.bind(x, rounding_method=1)
@@ -301,7 +305,7 @@ def heaviside(x1: Any, x2: Any, /) -> Array:
 
 def spacing(x: Any, /) -> Array:
     """The distance from `x` to the next float away from zero, with the sign of `x`; NaN if `x` is not finite."""
-    x = _inexact("spacing", x)
+    x = inexact(x, "spacing")
     _refuse_complex("spacing", x)
     x = convert(x, x.dtype)
     away = copysign(_constant(math.inf, x), x)
@@ -459,8 +463,8 @@ def floor_divide(x1: Any, x2: Any, /) -> Array:
         return e.div_p.bind(x1, x2)
     if kind == "i":
         quotient = e.div_p.bind(x1, x2)
-        inexact = logical_and(not_equal(sign(x1), sign(x2)), not_equal(e.rem_p.bind(x1, x2), 0))
-        return select(inexact, subtract(quotient, 1), quotient)
+        is_fraction = logical_and(not_equal(sign(x1), sign(x2)), not_equal(e.rem_p.bind(x1, x2), 0))
+        return select(is_fraction, subtract(quotient, 1), quotient)
     return _float_divmod(x1, x2)[0]
 
 
@@ -509,7 +513,7 @@ def divmod(x1: Any, x2: Any, /) -> tuple[Array, Array]:
 def modf(x: Any, /, out: None = None) -> tuple[Array, Array]:
     """The fractional and the whole part, both with the sign of `x`. TypeError for complex numbers."""
     no_out("modf", out)
-    x = _inexact("modf", x)
+    x = inexact(x, "modf")
     whole = trunc(x)
     return subtract(x, whole), whole
 
@@ -596,7 +600,7 @@ def float_power(x: Any, y: Any, /) -> Array:
 
 def _scaled(name: str, function: Callable[[Any], Array], factor: float, doc: str) -> Callable[[Any], Array]:
     def scaled(x: Any, /) -> Array:
-        return multiply(function(_inexact(name, x)), factor)
+        return multiply(function(inexact(x, name)), factor)
 
     return named(scaled, name, doc)
 
@@ -617,7 +621,8 @@ def log10(x: Any, /) -> Array:
 
 
 def _logarithm(name: str, x: Any, base: int) -> Array:
-    return divide(log(_inexact(name, x)), math.log(base))
+    x = inexact(x, name)
+    return divide(log(convert(x, x.dtype)), math.log(base))
 
 
 def logaddexp(x1: Any, x2: Any, /) -> Array:
@@ -688,7 +693,7 @@ def sinc(x: Any, /) -> Array:
     >>> float(sinc(0.0))
     1.0
     """
-    t = multiply(_inexact("sinc", x), math.pi)
+    t = multiply(inexact(x, "sinc"), math.pi)
     near = less(absolute(t), _SINC_SERIES_LIMIT)
     safe = _choose(near, 1, t, t)
     squared = square(_choose(near, t, 0, t))
@@ -700,7 +705,7 @@ def sinc(x: Any, /) -> Array:
 
 def i0(x: Any) -> Array:
     """Modified Bessel function of the first kind, order 0, elementwise. ValueError for complex numbers."""
-    x = _inexact("i0", x)
+    x = inexact(x, "i0")
     _refuse_complex("i0", x, error=ValueError)
     # |x| as x·sign(x), which has derivative 0 at 0, as the result has.
     return multiply(exp(multiply(x, sign(x))), bessel_i0e(x))
@@ -797,7 +802,7 @@ def ldexp(x1: Any, x2: Any, /) -> Array:
     x1, x2 = array_like(x1, "ldexp"), array_like(x2, "ldexp")
     if _is_complex(x1) or dtypes.kind(x2.dtype) not in "iub":
         raise ValueError(f"ldexp takes a float and an integer, got {x1.aval} and {x2.aval} at {user_line()}")
-    x1 = _inexact("ldexp", x1)
+    x1 = inexact(x1, "ldexp")
     return _times_power_of_two(convert(x1, x1.dtype), convert(x2, dtypes.int32))
 
 
@@ -824,7 +829,7 @@ def frexp(x: Any, /) -> tuple[Array, Array]:
     >>> [float(part) for part in frexp(6.0)]
     [0.75, 3.0]
     """
-    x = _inexact("frexp", x)
+    x = inexact(x, "frexp")
     if _is_complex(x):
         raise TypeError(f"frexp is not defined for complex numbers, got {x.aval} at {user_line()}")
     x = convert(x, x.dtype)

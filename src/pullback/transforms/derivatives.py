@@ -9,7 +9,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback, user_line
-from pullback.core.linear import Cotangents, Node, zeros
+from pullback.core.linear import Cotangents, Node, unit, zeros
 from pullback.core.trace import current, reset_current, set_current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray
@@ -19,7 +19,6 @@ from pullback.transforms.vmap import vmap
 
 Argnums = int | Sequence[int]
 
-_one: dict[tuple[dtypes.DType, bool], ConcreteArray] = {}
 
 
 def value_and_grad(
@@ -153,11 +152,7 @@ def _value_and_grad(fun: Any, argnums: Any, has_aux: bool, holomorphic: bool, al
     primals = [trace.unwrap(x)[0] for x in inputs] if None in in_nodes else ()
     del inputs
     if node is not None:
-        key = (value.dtype, value.weak_type)
-        one = _one.get(key)
-        if one is None:
-            one = _one[key] = ConcreteArray(np.ones((), value.dtype), value.weak_type)
-        cotangents.add(node, one)
+        cotangents.add(node, unit(value.dtype, value.weak_type))
         del node  # the pass frees each node when it has been used
         cotangents.pull()
     grads: list[Any] = []

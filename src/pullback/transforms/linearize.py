@@ -6,6 +6,7 @@ its derivative; what comes out is a `LinearMap`, whose transpose is the pullback
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Callable, Sequence
 
 import numpy as np
@@ -234,7 +235,7 @@ class LinearMap:
                     f"{self._what}: cotangent has tree structure {tree}, expected {self._out_tree}, that of the output"
                 )
         for i, (node, t, c) in enumerate(zip(self._outputs, self._out_types, flat)):
-            c = _checked_cotangent(c, t, self._what, self._out_path(i))
+            c = _checked_cotangent(c, t, self._what, partial(self._out_path, i))
             if node is not None and c is not None:
                 cotangents.add(node, c)
         cotangents.pull()
@@ -608,28 +609,28 @@ def _zero(t: ShapedArray | Node) -> Any:
     return zeros(t.shape, t.dtype)
 
 
-def _checked(x: Any, shape: Any, dtype: Any, role: str, what: str, path: str = "") -> Any:
+def _checked(x: Any, shape: Any, dtype: Any, role: str, what: str, path: Callable[[], str] = str) -> Any:
     """`x` as an array of exactly the given type; weakly typed scalars are converted."""
     x = as_array(x)
     if x.shape != shape:
-        raise ValueError(f"{what}: {role}{path} has shape {x.shape}, expected {shape}, at {user_line()}")
+        raise ValueError(f"{what}: {role}{path()} has shape {x.shape}, expected {shape}, at {user_line()}")
     if x.dtype != dtype:
         if x.weak_type and (dtypes.is_inexact(x.dtype) or dtypes.is_integer(x.dtype)):
             from pullback.lax.shape import convert
 
             return convert(x, dtype)
-        raise ValueError(f"{what}: {role}{path} has dtype {dtypes.name(x.dtype)}, expected {dtypes.name(dtype)}, at {user_line()}")
+        raise ValueError(f"{what}: {role}{path()} has dtype {dtypes.name(x.dtype)}, expected {dtypes.name(dtype)}, at {user_line()}")
     return x
 
 
-def _checked_cotangent(ct: Any, t: ShapedArray, what: str, path: str) -> Any:
+def _checked_cotangent(ct: Any, t: ShapedArray, what: str, path: Callable[[], str]) -> Any:
     if t.dtype == dtypes.float0:
         if getattr(ct, "dtype", None) != dtypes.float0:
             raise ValueError(
-                f"{what}: the output{path} is discrete, its cotangent must have dtype float0; got "
+                f"{what}: the output{path()} is discrete, its cotangent must have dtype float0; got "
                 f"{getattr(ct, 'dtype', type(ct).__name__)}"
             )
         return None
     if getattr(ct, "dtype", None) == dtypes.float0:
-        raise ValueError(f"{what}: cotangent{path} has dtype float0, expected {dtypes.name(t.dtype)}")
+        raise ValueError(f"{what}: cotangent{path()} has dtype float0, expected {dtypes.name(t.dtype)}")
     return _checked(ct, t.shape, t.dtype, "cotangent", what, path)

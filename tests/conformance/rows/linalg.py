@@ -1,7 +1,7 @@
 """Rows of `lax/linalg`.
 
-Where complex vectors are determined up to phases, the rows apply functions that do not depend on them. Matrices are well conditioned and
-have distinct eigenvalues, so that differences of values are meaningful; edge cases have order 0.
+Where complex vectors are determined up to phases, the rows apply functions that do not depend on them. Matrices are
+well conditioned and have distinct eigenvalues, so that differences of values are meaningful; edge cases have order 0.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ ROWS: list[Row] = [
     Row("cofactor", "real", linalg.cofactor_p.bind, (A,)),
     Row("cofactor", "singular", linalg.cofactor_p.bind, (singular(2),)),
     Row("cofactor", "second derivative", linalg.cofactor_p.bind, (singular(3, COMPLEX), sample((4, 4), COMPLEX, seed=3))),
-    Row("cofactor", "third derivative", linalg.cofactor_p.bind, 
+    Row("cofactor", "third derivative", linalg.cofactor_p.bind,
         (singular(4, n=5), sample((5, 5)), sample((5, 5), seed=4)), order=1),
     Row("cofactor", "empty", linalg.cofactor_p.bind, (EMPTY,), order=0),
     Row("slogdet", "real", linalg.slogdet_p.bind, (A,)),

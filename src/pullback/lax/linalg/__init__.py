@@ -1,8 +1,8 @@
 """Linear algebra: matrix decompositions and solvers as primitives, evaluated by LAPACK.
 
-Each module holds one decomposition with all its rules. All work on batches: a matrix is the last two axes. Derivatives exist to any
-order, for real and complex matrices; where there is none, the rule says why. Floats of 16 bits and less raise NotImplementedError, as LAPACK has
-no such type (`triangular_solve` computes them in float32).
+Each module holds one decomposition with all its rules. All work on batches: a matrix is the last two axes. Derivatives
+exist to any order, for real and complex matrices; where there is none, the rule says why. Floats of 16 bits and less
+raise NotImplementedError, as LAPACK has no such type (`triangular_solve` computes them in float32).
 """
 
 from pullback.lax.linalg.cholesky import cholesky, cholesky_p
@@ -34,8 +34,9 @@ from pullback.lax.linalg.svd import SvdAlgorithm, pinv_p, svd, svd_p
 from pullback.lax.linalg.triangular import triangular_solve, triangular_solve_p
 
 __all__ = [
-    "EigImplementation", "EighImplementation", "SvdAlgorithm", "cholesky", "cholesky_p", "cofactor_p", "det_p", "eig", "eig_p",
-    "eigh", "eigh_p", "geqrf_p", "hessenberg", "hessenberg_p", "householder_product", "householder_product_p", "lu", "lu_p",
-    "lu_pivots_to_permutation", "lu_pivots_to_permutation_p", "lu_solve_p", "pinv_p", "qr", "qr_p", "schur", "schur_p", "slogdet_p", "solve_p",
-    "svd", "svd_p", "triangular_solve", "triangular_solve_p", "tridiagonal", "tridiagonal_p",
+    "EigImplementation", "EighImplementation", "SvdAlgorithm", "cholesky", "cholesky_p", "cofactor_p", "det_p",
+    "eig", "eig_p", "eigh", "eigh_p", "geqrf_p", "hessenberg", "hessenberg_p", "householder_product",
+    "householder_product_p", "lu", "lu_p", "lu_pivots_to_permutation", "lu_pivots_to_permutation_p", "lu_solve_p",
+    "pinv_p", "qr", "qr_p", "schur", "schur_p", "slogdet_p", "solve_p", "svd", "svd_p", "triangular_solve",
+    "triangular_solve_p", "tridiagonal", "tridiagonal_p",
 ]  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from pullback.lax.linalg.triangular import triangular_solve_p
 
 
 class Cholesky(Decomposition):
-    """The lower triangular L with L Lᴴ = a. Only the lower triangle of `a` is looked at; NaN where a is not positive definite."""
+    """The lower triangular L with L Lᴴ = a, from the lower triangle of `a`; NaN where it is not positive definite."""
 
     name = "cholesky"
     weakness = "all"
@@ -38,14 +39,20 @@ class Cholesky(Decomposition):
         return np.tril(out) if out.shape[-1] > 1 and np.isnan(out[..., 0, -1]).any() else out
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        # a = L Lᴴ, so da = dL Lᴴ + L dLᴴ. Multiplying by L⁻¹ from the left and by L⁻ᴴ from the right,
-        # L⁻¹ da L⁻ᴴ = L⁻¹ dL + (L⁻¹ dL)ᴴ. L⁻¹ dL is lower triangular with real diagonal, hence
-        # dL = L Φ(L⁻¹ da L⁻ᴴ), where Φ keeps the lower triangle and halves the diagonal
-        # (Murray, "Differentiation of the Cholesky decomposition", 2016, eq. 8). da is what the lower triangle of the tangent says.
+        # a = L Lᴴ, so da = dL Lᴴ + L dLᴴ. Multiplying by L⁻¹ from the left and by L⁻ᴴ from the right, L⁻¹ da L⁻ᴴ = L⁻¹
+        # dL + (L⁻¹ dL)ᴴ. L⁻¹ dL is lower triangular with real diagonal, hence dL = L Φ(L⁻¹ da L⁻ᴴ), where Φ keeps the
+        # lower triangle and halves the diagonal (Murray, "Differentiation of the Cholesky decomposition", 2016, eq. 8).
+        # da is what the lower triangle of the tangent says.
         (a,), (t,) = primals, tangents
         lower = self.bind(a)
         inner = triangular_solve_p.bind(
-            lower, from_triangle(t), left_side=True, lower=True, transpose_a=False, conjugate_a=False, unit_diagonal=False
+            lower,
+            from_triangle(t),
+            left_side=True,
+            lower=True,
+            transpose_a=False,
+            conjugate_a=False,
+            unit_diagonal=False,
         )
         inner = triangular_solve_p.bind(
             lower, inner, left_side=False, lower=True, transpose_a=True, conjugate_a=True, unit_diagonal=False
@@ -59,8 +66,9 @@ cholesky_p = Cholesky()
 def cholesky(x: Any, *, symmetrize_input: bool = True) -> Array:
     """The lower triangular L with L Lᴴ = x, for Hermitian positive definite matrices `x` of shape (..., n, n).
 
-    With `symmetrize_input`, (x + xᴴ)/2 is decomposed; otherwise only the lower triangle of `x` is used. Matrices that are not positive
-    definite give NaN. Integers are converted to floats. Raises TypeError for fewer than two axes or axes of different length.
+    With `symmetrize_input`, (x + xᴴ)/2 is decomposed; otherwise only the lower triangle of `x` is used. Matrices that
+    are not positive definite give NaN. Integers are converted to floats. Raises TypeError for fewer than two axes or
+    axes of different length.
 
     >>> import pullback.numpy as jnp
     >>> cholesky(jnp.array([[4.0, 2.0], [2.0, 5.0]]))

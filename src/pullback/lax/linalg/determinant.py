@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import permutations
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -39,9 +40,10 @@ class Det(Decomposition):
 class Cofactor(Primitive):
     """The gradient of det at `a`; or, with matrices x₁, ..., x_k, its k-th derivative in their directions.
 
-    C(a, x₁, ..., x_k)_ij = ∂/∂a_ij ∂/∂t₁ ⋯ ∂/∂t_k det(a + t₁ x₁ + ⋯ + t_k x_k) at t = 0. The determinant is a polynomial, so this
-    is right for every matrix, singular or not. It is linear in each x, and symmetric in all of x₁, ..., x_k and the matrix that it is
-    contracted with; so its derivatives are of the same kind, and its transpose in an x is itself.
+    C(a, x₁, ..., x_k)_ij = ∂/∂a_ij ∂/∂t₁ ⋯ ∂/∂t_k det(a + t₁ x₁ + ⋯ + t_k x_k) at t = 0. The determinant is a
+    polynomial, so this is right for every matrix, singular or not. It is linear in each x, and symmetric in all of x₁,
+    ..., x_k and the matrix that it is contracted with; so its derivatives are of the same kind, and its transpose in an
+    x is itself.
     """
 
     name = "cofactor"
@@ -95,8 +97,8 @@ def _cofactor_by_inverse(a: Any, xs: Sequence[Any]) -> Any:
 
 
 def _cofactor_by_svd(a: Any, xs: Sequence[Any]) -> Any:
-    # With a = u s vᴴ, det(a + Σ t x) = det(u) det(vᴴ) det(s + Σ t y), y = uᴴ x v; and as s is diagonal, the coefficient of
-    # t₁ ⋯ t_r (r = k + 1) is a sum over r different indices and over their permutations σ,
+    # With a = u s vᴴ, det(a + Σ t x) = det(u) det(vᴴ) det(s + Σ t y), y = uᴴ x v; and as s is diagonal, the coefficient
+    # of t₁ ⋯ t_r (r = k + 1) is a sum over r different indices and over their permutations σ,
     #   Σ_(i₁, ..., i_r) (Π s over all other indices) Σ_σ sign(σ) Π_j y_j[i_j, i_σ(j)].
     # Its derivative by y_r leaves out that factor.
     u, s, vh = gufuncs.svd_f(a)
@@ -151,7 +153,8 @@ class Slogdet(Decomposition):
         return [sign, logabsdet]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        # d log det(a) = tr(a⁻¹ da) (Jacobi's formula); its real part is that of log |det|, its imaginary part turns the phase.
+        # d log det(a) = tr(a⁻¹ da) (Jacobi's formula); its real part is that of log |det|, its imaginary part turns the
+        # phase.
         (a,), (t,) = primals, tangents
         sign, logabsdet = self.bind(a)
         ratio = _sum_of_products(transposed(inverse(a)), t)

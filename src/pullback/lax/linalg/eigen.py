@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def _differences_inverse(w: Any, dtype: Any) -> Any:
 
 
 class Eigh(Decomposition):
-    """(v, w) with a v = v diag(w) for Hermitian `a`; only one triangle of `a` is looked at. w is real and increasing."""
+    """(v, w) with a v = v diag(w) for Hermitian `a`, from one of its triangles. w is real and increasing."""
 
     name = "eigh"
     multiple_results = True
@@ -62,9 +63,9 @@ class Eigh(Decomposition):
         return [v, w]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, lower: bool, sort_eigenvalues: bool) -> Any:
-        # a v = v w, so with Ω = vᴴ dv, skew-Hermitian, vᴴ da v = Ω w - w Ω + dw: on the diagonal dw = vᴴ da v, and off it
-        # Ω_ij = (vᴴ da v)_ij / (w_j - w_i). The phases of v are free; Ω_ii = 0 is chosen
-        # (Giles, "Collected matrix derivative results", 2008, section 3.1). da is what the triangle of the tangent says.
+        # a v = v w, so with Ω = vᴴ dv, skew-Hermitian, vᴴ da v = Ω w - w Ω + dw: on the diagonal dw = vᴴ da v, and off
+        # it Ω_ij = (vᴴ da v)_ij / (w_j - w_i). The phases of v are free; Ω_ii = 0 is chosen (Giles, "Collected matrix
+        # derivative results", 2008, section 3.1). da is what the triangle of the tangent says.
         (a,), (t,) = primals, tangents
         v, w = self.bind(a, lower=lower, sort_eigenvalues=sort_eigenvalues)
         inner = matmul(adjoint(v), matmul(from_triangle(t, lower), v))
@@ -73,7 +74,7 @@ class Eigh(Decomposition):
 
 
 class Eig(Decomposition):
-    """w, and as asked for left and right eigenvectors: a v = v diag(w), uᴴ a = diag(w) uᴴ. All complex, columns of norm one."""
+    """w, and if asked for left and right eigenvectors, of norm one: uᴴ a = diag(w) uᴴ, a v = v diag(w). All complex."""
 
     name = "eig"
     multiple_results = True
@@ -101,15 +102,18 @@ class Eig(Decomposition):
         masks = [finite[..., None], *[finite[..., None, None]] * (len(out) - 1)]
         return [np.where(mask, x, dtype.type(complex(np.nan, np.nan))) for mask, x in zip(masks, out)]
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, left: bool, right: bool, enable_eigvec_derivs: bool) -> Any:
-        # a v = v w, so with C = v⁻¹ dv, v⁻¹ da v = C w - w C + dw: on the diagonal dw, and off it
-        # C_ij = (v⁻¹ da v)_ij / (w_j - w_i) (Boeddeker et al., "On the computation of complex-valued gradients with application to
-        # statistically optimum beamforming", 2017, section 4). The diagonal of C is what keeps v as LAPACK scales it: see `_normalized`.
-        # The left eigenvectors are the right ones of aᴴ, with eigenvalues conj(w).
+    def jvp(
+        self, primals: Sequence[Any], tangents: Sequence[Any], *, left: bool, right: bool, enable_eigvec_derivs: bool
+    ) -> Any:
+        # a v = v w, so with C = v⁻¹ dv, v⁻¹ da v = C w - w C + dw: on the diagonal dw, and off it C_ij = (v⁻¹ da v)_ij
+        # / (w_j - w_i) (Boeddeker et al., "On the computation of complex-valued gradients with application to
+        # statistically optimum beamforming", 2017, section 4). The diagonal of C is what keeps v as LAPACK scales it:
+        # see `_normalized`. The left eigenvectors are the right ones of aᴴ, with eigenvalues conj(w).
         if (left or right) and not enable_eigvec_derivs:
             raise NotImplementedError(
-                "derivatives of eigenvectors of non-symmetric matrices are right only if the eigenvalues are distinct and no function of "
-                "the result depends on how eigenvectors are scaled, which cannot be checked. Pass enable_eigvec_derivs=True to "
+                "derivatives of eigenvectors of non-symmetric matrices are right only if the eigenvalues are distinct and "
+                "no function of the result depends on how eigenvectors are scaled, which cannot be checked. Pass "
+                "enable_eigvec_derivs=True to "
                 "lax.linalg.eig if you know that, or compute the eigenvalues alone (numpy.linalg.eigvals)"
             )
         (a,), (t,) = primals, tangents
@@ -132,7 +136,7 @@ class Eig(Decomposition):
 
 
 def _normalized(v: Any, t: Any) -> Any:
-    """The tangent of eigenvectors that keeps the norm of each one and the phase of its largest element, which LAPACK makes real."""
+    """The tangent of eigenvectors that keeps their norms, and their largest elements real, as LAPACK scales them."""
     if not v.shape[-1]:
         return t
     axis = len(v.shape) - 2
@@ -140,7 +144,9 @@ def _normalized(v: Any, t: Any) -> Any:
     size = add_p.bind(mul_p.bind(real(v), real(v)), mul_p.bind(imag_p.bind(v), imag_p.bind(v)))
     largest = rows(argmax(size, axis, np.int32))
     index = ConcreteArray(np.arange(v.shape[-2], dtype=np.int32)[:, None])
-    turns = select(eq_p.bind(largest, index), div_p.bind(t, select(eq_p.bind(largest, index), v, like(1, v))), like(0, v))
+    turns = select(
+        eq_p.bind(largest, index), div_p.bind(t, select(eq_p.bind(largest, index), v, like(1, v))), like(0, v)
+    )
     angle = imag_p.bind(reduce_sum_p.bind(turns, axes=(axis,)))
     return sub_p.bind(t, mul_p.bind(v, rows(complex_p.bind(overlap, angle))))
 
@@ -173,7 +179,9 @@ class Schur(_NoDerivative):
     name = "schur"
     why = "q is not unique, and the order of the eigenvalues depends on the algorithm"
 
-    def type_of(self, a: ShapedArray, *, compute_schur_vectors: bool, sort_eig_vals: bool, select_callable: Any) -> list[ShapedArray]:
+    def type_of(
+        self, a: ShapedArray, *, compute_schur_vectors: bool, sort_eig_vals: bool, select_callable: Any
+    ) -> list[ShapedArray]:
         check("schur", a, square=True)
         return [strong(a.shape, a.dtype)] * (2 if compute_schur_vectors else 1)
 
@@ -191,7 +199,7 @@ class Schur(_NoDerivative):
 
 
 class Hessenberg(_NoDerivative):
-    """(h, taus): the Hessenberg form qᴴ a q on and above the first subdiagonal, and below it the reflections that make up q."""
+    """(h, taus): the Hessenberg form qᴴ a q from the first subdiagonal upwards, below it the reflections of q."""
 
     name = "hessenberg"
     why = "it is defined by the reflections that LAPACK chooses"
@@ -210,7 +218,7 @@ class Hessenberg(_NoDerivative):
 
 
 class Tridiagonal(_NoDerivative):
-    """(packed, d, e, taus): the diagonal and off-diagonal of qᴴ a q for Hermitian `a`, and the reflections that make up q."""
+    """(packed, d, e, taus): diagonal and off-diagonal of qᴴ a q for Hermitian `a`, and the reflections of q."""
 
     name = "tridiagonal"
     why = "it is defined by the reflections that LAPACK chooses"
@@ -219,7 +227,12 @@ class Tridiagonal(_NoDerivative):
         check("tridiagonal", a, square=True)
         *batch, n = a.shape[:-1]
         real_dtype, less = dtypes.to_real(a.dtype), (*batch, max(n - 1, 0))
-        return [strong(a.shape, a.dtype), strong((*batch, n), real_dtype), strong(less, real_dtype), strong(less, a.dtype)]
+        return [
+            strong(a.shape, a.dtype),
+            strong((*batch, n), real_dtype),
+            strong(less, real_dtype),
+            strong(less, a.dtype),
+        ]
 
     def evaluate(self, a: Any, *, lower: bool) -> Any:
         packed = np.array(a)
@@ -237,7 +250,7 @@ schur_p, hessenberg_p, tridiagonal_p = Schur(), Hessenberg(), Tridiagonal()
 
 
 class EighImplementation(enum.Enum):
-    """Which algorithm computes a Hermitian eigendecomposition. A hint: here it is always LAPACK's divide and conquer."""
+    """Which algorithm decomposes a Hermitian matrix. A hint: here it is always LAPACK's divide and conquer."""
 
     QR = "QR"
     JACOBI = "Jacobi"
@@ -261,11 +274,11 @@ def eigh(
     subset_by_index: tuple[int, int] | None = None,
     implementation: EighImplementation | None = None,
 ) -> tuple[Array, Array]:
-    """(v, w): eigenvectors in the columns of v and eigenvalues, increasing, of Hermitian matrices `x` of shape (..., n, n).
+    """(v, w): eigenvectors (columns) and increasing eigenvalues of Hermitian matrices `x` of shape (..., n, n).
 
-    With `symmetrize_input`, (x + xᴴ)/2 is decomposed; otherwise the lower triangle of `x` (the upper, if not `lower`) is all that is used.
-    Integers are converted to floats; matrices with NaN give NaN. Derivatives of v are infinite or NaN where eigenvalues coincide.
-    Raises TypeError for fewer than two axes or axes of different length.
+    With `symmetrize_input`, (x + xᴴ)/2 is decomposed; otherwise the lower triangle of `x` (the upper, if not `lower`)
+    is all that is used. Integers are converted to floats; matrices with NaN give NaN. Derivatives of v are infinite or
+    NaN where eigenvalues coincide. Raises TypeError for fewer than two axes or axes of different length.
 
     >>> import pullback.numpy as jnp
     >>> eigh(jnp.array([[2.0, 0.0], [0.0, 1.0]]))[1]
@@ -277,7 +290,9 @@ def eigh(
     if x.shape[-2] != n:
         raise TypeError(f"the input to eigh must be a square matrix, got shape {x.shape}")
     if subset_by_index is not None and tuple(subset_by_index) != (0, n):
-        raise NotImplementedError(f"eigh computes all {n} eigenvalues: take those of subset_by_index={subset_by_index} from the result")
+        raise NotImplementedError(
+            f"eigh computes all {n} eigenvalues: take those of subset_by_index={subset_by_index} from the result"
+        )
     v, w = eigh_p.bind(symmetrize(x) if symmetrize_input else x, lower=lower, sort_eigenvalues=sort_eigenvalues)
     return v, w
 
@@ -291,18 +306,19 @@ def eig(
     implementation: EigImplementation | None = None,
     use_magma: bool | None = None,
 ) -> list[Array]:
-    """[w, u, v]: eigenvalues and, as asked for, left and right eigenvectors (columns) of matrices `x` of shape (..., n, n).
+    """[w, u, v]: eigenvalues and, if asked for, left and right eigenvectors (columns) of `x` of shape (..., n, n).
 
-    x v = v diag(w) and uᴴ x = diag(w) uᴴ. All are complex; each eigenvector has norm one and its largest element is real. Matrices with
-    infinities or NaN give NaN. Derivatives with eigenvectors need `enable_eigvec_derivs`, and distinct eigenvalues. Raises TypeError unless
-    `x` is floating with two axes or more, ValueError for matrices that are not square.
+    x v = v diag(w) and uᴴ x = diag(w) uᴴ. All are complex; each eigenvector has norm one and its largest element is
+    real. Matrices with infinities or NaN give NaN. Derivatives with eigenvectors need `enable_eigvec_derivs`, and
+    distinct eigenvalues. Raises TypeError unless `x` is floating with two axes or more, ValueError for matrices that
+    are not square.
 
     >>> import pullback.numpy as jnp
     >>> eig(jnp.array([[0.0, 1.0], [-1.0, 0.0]]), compute_left_eigenvectors=False)[0]
     Array([0.+1.j, 0.-1.j], dtype=complex64)
     """
     del implementation, use_magma
-    return eig_p.bind(  # type: ignore[no-any-return]
+    return eig_p.bind(
         matrix("eig", x, square=True),
         left=compute_left_eigenvectors,
         right=compute_right_eigenvectors,
@@ -319,12 +335,12 @@ def schur(
 ) -> list[Array]:
     """[t, q] with x = q t qᴴ (or [t]) for matrices `x` of shape (..., n, n): q is unitary and t upper triangular.
 
-    For real `x`, t has a 2x2 block for each pair of complex eigenvalues. With `sort_eig_vals`, those for which `select_callable` is true
-    come first. There is no derivative. Raises ValueError for matrices that are not square.
+    For real `x`, t has a 2x2 block for each pair of complex eigenvalues. With `sort_eig_vals`, those for which
+    `select_callable` is true come first. There is no derivative. Raises ValueError for matrices that are not square.
     """
     if sort_eig_vals and select_callable is None:
         raise ValueError("schur with sort_eig_vals=True needs select_callable, which says what eigenvalues come first")
-    return schur_p.bind(  # type: ignore[no-any-return]
+    return schur_p.bind(
         matrix("schur", x, square=True),
         compute_schur_vectors=compute_schur_vectors,
         sort_eig_vals=sort_eig_vals,
@@ -335,16 +351,16 @@ def schur(
 def hessenberg(a: Any) -> list[Array]:
     """[h, taus]: the reduction qᴴ a q of matrices (..., n, n) to Hessenberg form, as LAPACK's `gehrd` packs it.
 
-    Below its first subdiagonal h holds the reflections whose product (`householder_product` of h[1:, :-1]) is q's lower right block.
-    There is no derivative. Raises ValueError for matrices that are not square.
+    Below its first subdiagonal h holds the reflections whose product (`householder_product` of h[1:, :-1]) is q's lower
+    right block. There is no derivative. Raises ValueError for matrices that are not square.
     """
-    return hessenberg_p.bind(matrix("hessenberg", a, square=True))  # type: ignore[no-any-return]
+    return hessenberg_p.bind(matrix("hessenberg", a, square=True))
 
 
 def tridiagonal(a: Any, *, lower: bool = True) -> list[Array]:
-    """[packed, d, e, taus]: the reduction of Hermitian matrices (..., n, n) to a real tridiagonal one, as LAPACK packs it.
+    """[packed, d, e, taus]: Hermitian matrices (..., n, n) reduced to real tridiagonal ones, as LAPACK packs them.
 
-    d is its diagonal and e the one beside it; the triangle given by `lower` is used. There is no derivative. Raises ValueError for
-    matrices that are not square.
+    d is its diagonal and e the one beside it; the triangle given by `lower` is used. There is no derivative. Raises
+    ValueError for matrices that are not square.
     """
-    return tridiagonal_p.bind(matrix("tridiagonal", a, square=True), lower=lower)  # type: ignore[no-any-return]
+    return tridiagonal_p.bind(matrix("tridiagonal", a, square=True), lower=lower)

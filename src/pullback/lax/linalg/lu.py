@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ from pullback.lax.shape import batch_first, move_axis, reshape_p, transpose_p
 
 
 class Lu(Decomposition):
-    """L and U packed in one matrix, the row interchanges (`pivots`) and the permutation they make: a[permutation] = L U."""
+    """L and U in one matrix, the row interchanges (`pivots`), and the permutation they make: a[permutation] = L U."""
 
     name = "lu"
     multiple_results = True
@@ -59,11 +60,12 @@ class Lu(Decomposition):
         return [lu, pivots, _permutation(pivots, m)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        # P a = L U is linear in a while P stays as it is: P da = dL U + L dU, and with F = L⁻¹ P da U⁻¹ = L⁻¹ dL + dU U⁻¹,
-        # of which the first is strictly lower and the second upper triangular, dL = L tril(F, -1) and dU = triu(F) U
-        # (de Hoog, Anderssen & Lukas, "Differentiation of matrix functionals using triangular factorization", 2011).
+        # P a = L U is linear in a while P stays as it is: P da = dL U + L dU, and with F = L⁻¹ P da U⁻¹ = L⁻¹ dL + dU
+        # U⁻¹, of which the first is strictly lower and the second upper triangular, dL = L tril(F, -1) and dU = triu(F)
+        # U (de Hoog, Anderssen & Lukas, "Differentiation of matrix functionals using triangular factorization", 2011).
         # If a is not square that holds for its leading square block; from the rest of P da = dL U + L dU, the further
-        # rows of L (tall a) have dL₂ = (P da₂ - L₂ dU) U⁻¹, the further columns of U (wide a) dU₂ = L⁻¹ (P da₂ - dL U₂).
+        # rows of L (tall a) have dL₂ = (P da₂ - L₂ dU) U⁻¹, the further columns of U (wide a) dU₂ = L⁻¹ (P da₂ - dL
+        # U₂).
         (a,), (t,) = primals, tangents
         lu, pivots, permutation = self.bind(a)
         m, n = a.shape[-2:]
@@ -115,7 +117,9 @@ class LuSolve(Primitive):
     name = "lu_solve"
     weakness = "never"
 
-    def type_of(self, a: ShapedArray, lu: ShapedArray, pivots: ShapedArray, b: ShapedArray, *, transpose_a: bool) -> ShapedArray:
+    def type_of(
+        self, a: ShapedArray, lu: ShapedArray, pivots: ShapedArray, b: ShapedArray, *, transpose_a: bool
+    ) -> ShapedArray:
         check(self.name, a, square=True)
         if lu.shape != a.shape or b.shape[:-1] != a.shape[:-1] or len({a.dtype, lu.dtype, b.dtype}) > 1:
             raise TypeError(f"lu_solve: a {a}, its factors {lu} and b {b} do not fit")
@@ -249,15 +253,16 @@ lu_pivots_to_permutation_p = LuPivotsToPermutation()
 def lu(x: Any) -> tuple[Array, Array, Array]:
     """(lu, pivots, permutation) of matrices of shape (..., m, n): x[permutation] = L U, by partial pivoting.
 
-    `lu` holds U in the upper triangle and L, whose diagonal is ones, below it. `pivots` has the row exchanged with row i
-    at step i, `permutation` their product; both are int32 and count from 0. Raises TypeError unless `x` is floating with two axes or more.
+    `lu` holds U in the upper triangle and L, whose diagonal is ones, below it. `pivots` has the row exchanged with row
+    i at step i, `permutation` their product; both are int32 and count from 0. Raises TypeError unless `x` is floating
+    with two axes or more.
 
     >>> import pullback.numpy as jnp
     >>> lu(jnp.array([[1.0, 2.0], [4.0, 4.0]]))[0]
     Array([[4.  , 4.  ],
            [0.25, 1.  ]], dtype=float32)
     """
-    return tuple(lu_p.bind(matrix("lu", x)))  # type: ignore[return-value]
+    return tuple(lu_p.bind(matrix("lu", x)))
 
 
 def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Array:
@@ -273,9 +278,10 @@ def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Array:
 
 
 def solve(a: Array, b: Array) -> Array:
-    """The x with a x = b, for `a` of shape (..., n, n) and `b` of (..., n, k), both of one LAPACK type and one batch shape.
+    """The x with a x = b, for `a` of shape (..., n, n) and `b` of (..., n, k), of one LAPACK type and batch shape.
 
-    If `a` is one matrix it is factored once, whatever the batch of `b`. Derivatives of any order solve with the same factors.
+    If `a` is one matrix it is factored once, whatever the batch of `b`. Derivatives of any order solve with the same
+    factors.
     """
     if a.ndim == 2 and b.ndim > 2:
         order = (b.ndim - 2, *range(b.ndim - 2), b.ndim - 1)

@@ -1,13 +1,14 @@
-"""What the rules of all decompositions share: matrix algebra in `lax` terms, the checks of operands, and the batching rule.
+"""What the rules of all decompositions share: matrix algebra in `lax` terms, checks of operands, batching.
 
-A *matrix* is the last two axes of an array; every axis before them is a batch axis, and a decomposition is done for each matrix
-of the batch. Nothing here looks at values, so that operands may be tracers or tangents.
+A *matrix* is the last two axes of an array; every axis before them is a batch axis, and a decomposition is done for
+each matrix of the batch. Nothing here looks at values, so that operands may be tracers or tangents.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -164,8 +165,8 @@ LAPACK_TYPES = (dtypes.float32, dtypes.float64, dtypes.complex64, dtypes.complex
 def check(name: str, x: Any, square: bool = False) -> None:
     """Check that `x` (an array or a type) is a batch of matrices LAPACK can take.
 
-    Raises TypeError for fewer than two axes and types that are not floating, ValueError for matrices that must be square and are not,
-    and NotImplementedError for 8- and 16-bit floats.
+    Raises TypeError for fewer than two axes and types that are not floating, ValueError for matrices that must be
+    square and are not, and NotImplementedError for 8- and 16-bit floats.
     """
     if x.dtype not in LAPACK_TYPES:
         if dtypes.is_inexact(x.dtype):
@@ -203,7 +204,7 @@ def strong(shape: Shape, dtype: DType) -> ShapedArray:
 # ---- evaluation -------------------------------------------------------------------------------------------------
 
 #: NumPy's batched LAPACK calls. Used directly because the public functions raise where XLA gives NaN.
-gufuncs: Any = np.linalg._umath_linalg  # type: ignore[attr-defined]
+gufuncs: Any = np.linalg._umath_linalg
 
 
 def lapack(name: str, dtype: DType) -> Any:

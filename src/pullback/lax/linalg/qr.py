@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -56,21 +57,23 @@ class Qr(Decomposition):
         q, r, p = (np.zeros(t.shape, t.dtype) for t in (q_type, r_type, p_type))
         p[...] = np.arange(a.shape[-1])
         if not a.size:
-            q[...] = np.eye(*q.shape[-2:])
+            q[...] = np.eye(q.shape[-2], q.shape[-1])
             return [q, r, p]
         from scipy.linalg import qr as scipy_qr
 
         for i in indices(a.shape[:-2]):
-            q[i], r[i], p[i] = scipy_qr(a[i], mode="full" if full_matrices else "economic", pivoting=True, check_finite=False)
+            q[i], r[i], p[i] = scipy_qr(
+                a[i], mode="full" if full_matrices else "economic", pivoting=True, check_finite=False
+            )
         return [q, r, p]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
-        # With k = min(m, n), q₁ the first k columns of q, r₁ the leading square block of r and a₁ of a: a = q₁ r, so da = dq₁ r + q₁ dr.
-        # Ω = q₁ᴴ dq₁ is skew-Hermitian and C = q₁ᴴ da₁ r₁⁻¹ = Ω + dr₁ r₁⁻¹, where the last is upper triangular with real
-        # diagonal, as LAPACK makes r's diagonal real. So Ω is the strictly lower triangle of C, minus its adjoint, and i Im C on the
-        # diagonal; then dr = q₁ᴴ da - Ω r, and dq₁ = q₁ Ω + (1 - q₁ q₁ᴴ) da₁ r₁⁻¹ (Walter & Lehmann, "Algorithmic differentiation
-        # of linear algebra functions", 2010; Roberts & Roberts, "QR and LQ decomposition matrix backpropagation algorithms for
-        # square, wide, and deep matrices", 2020).
+        # With k = min(m, n), q₁ the first k columns of q, r₁ the leading square block of r and a₁ of a: a = q₁ r, so da
+        # = dq₁ r + q₁ dr. Ω = q₁ᴴ dq₁ is skew-Hermitian and C = q₁ᴴ da₁ r₁⁻¹ = Ω + dr₁ r₁⁻¹, where the last is upper
+        # triangular with real diagonal, as LAPACK makes r's diagonal real. So Ω is the strictly lower triangle of C,
+        # minus its adjoint, and i Im C on the diagonal; then dr = q₁ᴴ da - Ω r, and dq₁ = q₁ Ω + (1 - q₁ q₁ᴴ) da₁ r₁⁻¹
+        # (Walter & Lehmann, "Algorithmic differentiation of linear algebra functions", 2010; Roberts & Roberts, "QR and
+        # LQ decomposition matrix backpropagation algorithms for square, wide, and deep matrices", 2020).
         (a,), (t,) = primals, tangents
         q, r, *p = self.bind(a, **params)
         if p:
@@ -113,10 +116,11 @@ def _skew(c: Any) -> Any:
 
 def _further_columns(q: Any, t: Any) -> Any:
     """The tangent of the columns of a complete q beyond its first k, from those and their tangent `t`."""
-    # A product of k reflections is q = 1 - V T Vᴴ, V unit lower trapezoidal and T upper triangular (Schreiber & Van Loan, "A
-    # storage-efficient WY representation for products of Householder transformations", 1989). Let w = e₁ - q₁ = V T V₁ᴴ be made of its
-    # first k columns, w₁ its first k rows and w₂ the others: w₁ = V₁ (T V₁ᴴ) and w₂ = V₂ (T V₁ᴴ), so V₂ V₁⁻¹ = w₂ w₁⁻¹, and the
-    # further columns are e₂ - V T V₂ᴴ = e₂ - w g with g = w₁⁻ᴴ w₂ᴴ. From w₁ᴴ g = w₂ᴴ, dg = w₁⁻ᴴ (dw₂ᴴ - dw₁ᴴ g), and dw = -dq₁.
+    # A product of k reflections is q = 1 - V T Vᴴ, V unit lower trapezoidal and T upper triangular (Schreiber & Van
+    # Loan, "A storage-efficient WY representation for products of Householder transformations", 1989). Let w = e₁ - q₁
+    # = V T V₁ᴴ be made of its first k columns, w₁ its first k rows and w₂ the others: w₁ = V₁ (T V₁ᴴ) and w₂ = V₂ (T
+    # V₁ᴴ), so V₂ V₁⁻¹ = w₂ w₁⁻¹, and the further columns are e₂ - V T V₂ᴴ = e₂ - w g with g = w₁⁻ᴴ w₂ᴴ. From w₁ᴴ g =
+    # w₂ᴴ, dg = w₁⁻ᴴ (dw₂ᴴ - dw₁ᴴ g), and dw = -dq₁.
     m, k = q.shape[-2:]
     axis = len(q.shape) - 2
     q_top, q_bottom = slice_along(q, 0, k, axis), slice_along(q, k, m, axis)
@@ -130,7 +134,7 @@ def _further_columns(q: Any, t: Any) -> Any:
 
 
 class HouseholderProduct(Primitive):
-    """The first n columns of the product of the reflections 1 - taus[i] v vᴴ, where v is column i of `a` below a one."""
+    """The first n columns of the product of the reflections 1 - taus[i] v vᴴ, v being column i of `a` below a one."""
 
     name = "householder_product"
     weakness = "never"
@@ -140,7 +144,8 @@ class HouseholderProduct(Primitive):
         *batch, m, n = a.shape
         if taus.dtype != a.dtype or taus.shape[:-1] != tuple(batch) or m < n or taus.shape[-1] > n:
             raise ValueError(
-                f"householder_product takes a of shape (..., m, n) with m >= n and taus (..., k), k <= n; got {a} and {taus}"
+                "householder_product takes a of shape (..., m, n) with m >= n and taus (..., k) with k <= n; "
+                f"got {a} and {taus}"
             )
         return strong(a.shape, a.dtype)
 
@@ -149,7 +154,7 @@ class HouseholderProduct(Primitive):
         if not out.size:
             return out
         if not taus.shape[-1]:
-            out[...] = np.eye(*a.shape[-2:])
+            out[...] = np.eye(a.shape[-2], a.shape[-1])
             return out
         generate = lapack("ungqr" if a.dtype.kind == "c" else "orgqr", a.dtype)
         for i in indices(a.shape[:-2]):
@@ -166,7 +171,7 @@ class HouseholderProduct(Primitive):
 
 
 class Geqrf(Decomposition):
-    """(packed, taus): r in the upper triangle and, below it and in taus, the reflections that `householder_product` multiplies to q."""
+    """(packed, taus): r in the upper triangle, and below it and in taus the reflections whose product is q."""
 
     name = "geqrf"
     multiple_results = True
@@ -180,18 +185,23 @@ class Geqrf(Decomposition):
         return [packed.swapaxes(-1, -2), taus]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        raise NotImplementedError("geqrf has no derivative rule, as its result is defined by the reflections LAPACK chooses: use qr")
+        raise NotImplementedError(
+            "geqrf has no derivative rule, as its result is defined by the reflections LAPACK chooses: use qr"
+        )
 
 
 qr_p, geqrf_p = Qr(), Geqrf()
 householder_product_p = HouseholderProduct()
 
 
-def qr(x: Any, *, pivoting: bool = False, full_matrices: bool = True, use_magma: bool | None = None) -> tuple[Array, ...]:
+def qr(
+    x: Any, *, pivoting: bool = False, full_matrices: bool = True, use_magma: bool | None = None
+) -> tuple[Array, ...]:
     """(q, r) with x = q r, for matrices `x` of shape (..., m, n): q has orthonormal columns, r is upper triangular.
 
-    q has shape (..., m, m) and r (..., m, n) with `full_matrices`; else (..., m, k) and (..., k, n), where k = min(m, n). With
-    `pivoting`, (q, r, p) with x[:, p] = q r and decreasing |diag r|. Raises TypeError unless `x` is floating with two axes or more.
+    q has shape (..., m, m) and r (..., m, n) with `full_matrices`; else (..., m, k) and (..., k, n), where k = min(m,
+    n). With `pivoting`, (q, r, p) with x[:, p] = q r and decreasing |diag r|. Raises TypeError unless `x` is floating
+    with two axes or more.
 
     >>> import pullback.numpy as jnp
     >>> q, r = qr(jnp.array([[3.0, 1.0], [4.0, 2.0]]))
@@ -203,7 +213,7 @@ def qr(x: Any, *, pivoting: bool = False, full_matrices: bool = True, use_magma:
 
 
 def householder_product(a: Any, taus: Any) -> Array:
-    """The first n columns of H₀ H₁ ⋯, Hᵢ = 1 - taus[i] v vᴴ with v = (0, ..., 0, 1, a[i+1:, i]), as QR decompositions store q.
+    """The first n columns of H₀ H₁ ⋯, where Hᵢ = 1 - taus[i] v vᴴ and v = (0, ..., 0, 1, a[i+1:, i]).
 
     `a` has shape (..., m, n) with m ≥ n, `taus` (..., k) with k ≤ n. Raises ValueError if they do not fit.
     """

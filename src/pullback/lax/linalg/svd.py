@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -54,18 +55,20 @@ class Svd(Decomposition):
         return list((gufuncs.svd_f if full_matrices else gufuncs.svd_s)(a))
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, full_matrices: bool, compute_uv: bool) -> Any:
-        # a = u s vᴴ, so with the skew-Hermitian Ωu = uᴴ du, Ωv = vᴴ dv and dp = uᴴ da v, dp = Ωu s + ds - s Ωv. On the diagonal,
-        # ds = Re dp. Off it, eliminating one of Ωu and Ωv with the adjoint equation,
+        # a = u s vᴴ, so with the skew-Hermitian Ωu = uᴴ du, Ωv = vᴴ dv and dp = uᴴ da v, dp = Ωu s + ds - s Ωv. On the
+        # diagonal, ds = Re dp. Off it, eliminating one of Ωu and Ωv with the adjoint equation,
         #   Ωu = F ∘ (dp s + s dpᴴ),  Ωv = F ∘ (s dp + dpᴴ s),  F_ij = 1 / (s_j² - s_i²).
-        # The phases of a pair (u_i, v_i) are free: LAPACK's choice is not known, so all of Im dp_ii = s_i Im(Ωu - Ωv)_ii is given to u.
-        # What leaves the range of u or v: du has (1 - u uᴴ) da v s⁻¹, dv has (1 - v vᴴ) daᴴ u s⁻¹
-        # (Townsend, "Differentiating the singular value decomposition", 2016; Wan & Zhang, "Automatic differentiation for
-        # complex valued SVD", 2019). Equal singular values make F infinite: only functions of s are differentiable there.
+        # The phases of a pair (u_i, v_i) are free: LAPACK's choice is not known, so all of Im dp_ii = s_i Im(Ωu -
+        # Ωv)_ii is given to u. What leaves the range of u or v: du has (1 - u uᴴ) da v s⁻¹, dv has (1 - v vᴴ) daᴴ u s⁻¹
+        # (Townsend, "Differentiating the singular value decomposition", 2016; Wan & Zhang, "Automatic differentiation
+        # for complex valued SVD", 2019). Equal singular values make F infinite: only functions of s are differentiable
+        # there.
         (a,), (t,) = primals, tangents
         m, n = a.shape[-2:]
         if compute_uv and full_matrices and m != n:
             raise NotImplementedError(
-                f"the derivative of svd with full_matrices=True is not defined for matrices that are not square (shape {a.shape}): "
+                "the derivative of svd with full_matrices=True is not defined for matrices that are not square "
+                f"(shape {a.shape}): "
                 "the further singular vectors are any basis of the null space. Use full_matrices=False"
             )
         u, s, vh = self.bind(a, full_matrices=False, compute_uv=True)
@@ -98,7 +101,10 @@ class Svd(Decomposition):
 
 
 class Pinv(Primitive):
-    """The Moore-Penrose inverse of `a`, singular values up to `rtol` times the largest taken as zero. No derivative in `rtol`."""
+    """The Moore-Penrose inverse of `a`, singular values up to `rtol` times the largest taken as zero.
+
+    `rtol` is taken as a constant by derivatives.
+    """
 
     name = "pinv"
     weakness = "never"
@@ -107,7 +113,9 @@ class Pinv(Primitive):
         check("pinv", a)
         *batch, m, n = a.shape
         if rtol.dtype != dtypes.to_real(a.dtype) or rtol.shape != tuple(batch):
-            raise TypeError(f"pinv of {a} takes a tolerance for each matrix in the real type of its elements, got {rtol}")
+            raise TypeError(
+                f"pinv of {a} takes a tolerance for each matrix in the real type of its elements, got {rtol}"
+            )
         return strong((*batch, n, m), a.dtype)
 
     def evaluate(self, a: Any, rtol: Any) -> Any:
@@ -119,10 +127,9 @@ class Pinv(Primitive):
         return (vh.conj().swapaxes(-1, -2) * inverse[..., None, :]) @ u.conj().swapaxes(-1, -2)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        # At constant rank, with p the result,
-        # dp = -p da p + p pᴴ daᴴ (1 - a p) + (1 - p a) daᴴ pᴴ p
-        # (Golub & Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate",
-        # 1973, eq. 4.12).
+        # At constant rank, with p the result, dp = -p da p + p pᴴ daᴴ (1 - a p) + (1 - p a) daᴴ pᴴ p (Golub & Pereyra,
+        # "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate", 1973,
+        # eq. 4.12).
         (a, rtol), (t, _) = primals, tangents
         p = self.bind(a, rtol)
         if t is None:
@@ -142,7 +149,7 @@ svd_p, pinv_p = Svd(), Pinv()
 
 
 class SvdAlgorithm(enum.Enum):
-    """Which algorithm computes a singular value decomposition. A hint: here it is always LAPACK's divide and conquer."""
+    """Which algorithm computes singular values. A hint: here it is always LAPACK's divide and conquer."""
 
     DEFAULT = "default"
     QR = "QR"
@@ -160,9 +167,10 @@ def svd(
 ) -> Any:
     """(u, s, vᴴ) with x = u diag(s) vᴴ for matrices `x` of shape (..., m, n), or s alone without `compute_uv`.
 
-    s has shape (..., k), k = min(m, n), decreasing and real; u has shape (..., m, m) and vᴴ (..., n, n) with `full_matrices`, else (..., m, k) and
-    (..., k, n). Matrices with NaN give NaN. Derivatives exist for `full_matrices=False` and square matrices; those of u and v are
-    infinite or NaN where singular values coincide. Raises TypeError unless `x` is floating with two axes or more.
+    s has shape (..., k), k = min(m, n), decreasing and real; u has shape (..., m, m) and vᴴ (..., n, n) with
+    `full_matrices`, else (..., m, k) and (..., k, n). Matrices with NaN give NaN. Derivatives exist for
+    `full_matrices=False` and square matrices; those of u and v are infinite or NaN where singular values coincide.
+    Raises TypeError unless `x` is floating with two axes or more.
 
     >>> import pullback.numpy as jnp
     >>> svd(jnp.array([[3.0, 0.0], [0.0, 4.0]]), compute_uv=False)
@@ -180,4 +188,6 @@ def _check_subset(subset: tuple[int, int], full: bool, k: int) -> None:
     if full:
         raise ValueError("full_matrices and subset_by_index cannot both be set")
     if tuple(subset) != (0, k):
-        raise NotImplementedError(f"svd computes all {k} singular values: take those of subset_by_index={subset} from the result")
+        raise NotImplementedError(
+            f"svd computes all {k} singular values: take those of subset_by_index={subset} from the result"
+        )

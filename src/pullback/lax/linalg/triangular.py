@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,8 @@ class TriangularSolve(Primitive):
         out = np.array(b, order="C")
         if out.size:
             trsm = lapack("trsm", b.dtype)
-            # BLAS stores by columns, so it sees our matrices transposed: it solves xᵀ op(a)ᵀ = bᵀ, with aᵀ in the place of a.
+            # BLAS stores by columns, so it sees our matrices transposed: it solves xᵀ op(a)ᵀ = bᵀ, with aᵀ in the place
+            # of a.
             for i in indices(b.shape[:-2]):
                 trsm(1, a[i].T, out[i].T, left_side, not lower, operation, unit_diagonal, overwrite_b=True)
         return out if out.dtype == dtype else out.astype(dtype)
@@ -51,7 +53,8 @@ class TriangularSolve(Primitive):
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
         # op(a) x = b: op(da) x + op(a) dx = db, so dx = op(a)⁻¹ (db - op(da) x), with da the triangle of the tangent
-        # that is used; likewise dx = (db - x op(da)) op(a)⁻¹ on the right (Giles, "Collected matrix derivative results", 2008).
+        # that is used; likewise dx = (db - x op(da)) op(a)⁻¹ on the right (Giles, "Collected matrix derivative
+        # results", 2008).
         (a, b), (t_a, t_b) = primals, tangents
         x = self.bind(a, b, **params)
         rhs = t_b
@@ -68,7 +71,9 @@ class TriangularSolve(Primitive):
         # The transpose of op(a)⁻¹ is that of op(a)ᵀ; conjugation stays, as cotangents pair without it.
         return [None, self.bind(a, ct, transpose_a=not transpose_a, **params)]
 
-    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], *, left_side: bool, **params: Any) -> Any:
+    def batch(
+        self, size: int, args: Sequence[Any], axes: Sequence[int | None], *, left_side: bool, **params: Any
+    ) -> Any:
         (a, b), (axis_a, axis_b) = args, axes
         if axis_a is None:
             assert axis_b is not None
@@ -81,7 +86,7 @@ triangular_solve_p = TriangularSolve()
 
 
 def many_right_sides(solve: Any, b: Any, axis: int, left_side: bool = True) -> Any:
-    """Solve for a batch of right-hand sides with one matrix, as further columns (rows, if the unknown is on the left) of one."""
+    """Solve for a batch of right-hand sides with one matrix: as columns (rows, if the unknown is on the left) of one."""
     if left_side:
         b = move_axis(b, axis, len(b.shape) - 1)
         x = solve(reshape_p.bind(b, new_sizes=(*b.shape[:-2], b.shape[-2] * b.shape[-1])))
@@ -104,13 +109,17 @@ def _check(a: Any, b: Any, left_side: bool) -> None:
         )
     if a.ndim < 2 or b.ndim < 2:
         raise TypeError(
-            f"the inputs to triangular_solve must have rank at least 2, but got shapes {a.shape} and {b.shape}, at {user_line()}"
+            "the inputs to triangular_solve must have rank at least 2, "
+            f"but got shapes {a.shape} and {b.shape}, at {user_line()}"
         )
     if a.shape[-1] != a.shape[-2]:
-        raise ValueError(f"the first input to triangular_solve must be a square matrix, got shape {a.shape}, at {user_line()}")
+        raise ValueError(
+            f"the first input to triangular_solve must be a square matrix, got shape {a.shape}, at {user_line()}"
+        )
     if a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2 if left_side else -1]:
         raise ValueError(
-            f"triangular_solve: a of shape {a.shape} and b of shape {b.shape} do not fit with left_side={left_side}, at {user_line()}"
+            f"triangular_solve: a of shape {a.shape} and b of shape {b.shape} do not fit with left_side={left_side}, "
+            f"at {user_line()}"
         )
 
 
@@ -126,9 +135,9 @@ def triangular_solve(
 ) -> Array:
     """The x with op(a) x = b if `left_side`, else with x op(a) = b, for triangular matrices `a` of shape (..., n, n).
 
-    op(a) is a, transposed if `transpose_a` and conjugated if `conjugate_a`. `lower` says which triangle of `a` to use; with
-    `unit_diagonal` its diagonal is taken to be ones. `b` has shape (..., n, k), or (..., k, n) on the right, or (..., n) for one vector.
-    Raises TypeError if dtypes differ or are not floating, ValueError if shapes do not fit.
+    op(a) is a, transposed if `transpose_a` and conjugated if `conjugate_a`. `lower` says which triangle of `a` to use;
+    with `unit_diagonal` its diagonal is taken to be ones. `b` has shape (..., n, k), or (..., k, n) on the right, or
+    (..., n) for one vector. Raises TypeError if dtypes differ or are not floating, ValueError if shapes do not fit.
 
     >>> import pullback.numpy as jnp
     >>> triangular_solve(jnp.array([[2.0, 0.0], [1.0, 4.0]]), jnp.array([2.0, 9.0]), left_side=True, lower=True)
