@@ -15,7 +15,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 def is_internal(filename: str) -> bool:
     """Whether a source file belongs to this package (and so is left out of what users are shown)."""
-    return filename.startswith(_PACKAGE) and not filename.endswith("tour.py")
+    return filename.startswith(_PACKAGE)
 
 
 def user_frame() -> FrameType | None:
