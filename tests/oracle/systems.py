@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import os
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+import pytest
+
+
+def require_oracle() -> None:
+    """Skip the calling test module where JAX is not installed."""
+    if find_spec("jax") is None:
+        pytest.skip("the oracle, jax, is not installed: run `make oracle`", allow_module_level=True)
+
+
+def oracle() -> Any:
+    """JAX, on the CPU and with the random streams that are the default here."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import jax
+
+    jax.config.update("jax_threefry_partitionable", False)
+    return jax
 
 
 def namespace(system: str) -> dict[str, Any]:
     """`jax` (the system), `jnp`, `lax`, `nn`, `random`, `np`, and sample arrays."""
     if system == "jax":
-        import jax
+        jax = oracle()
         from jax import lax, nn, random
         from jax import numpy as jnp
-
-        jax.config.update("jax_threefry_partitionable", False)  # the streams that are the default here
     else:
         import pullback as jax
         from pullback import lax, nn, random

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.oracle.systems import kind, leaves, namespace
+from tests.oracle.systems import kind, leaves, namespace, require_oracle
 
-jax = pytest.importorskip("jax", reason="the oracle, jax, is not installed: run `make oracle`")
+require_oracle()
 
 CALLS = """
 x + y; x - 1; 2 * x; x / 3; x // 0.7; x % 0.7; divmod(x, 0.7); x ** 2; x ** 2.5; p ** y; 2 ** x; -x; abs(x); x @ y.T

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.oracle.systems import namespace
+from tests.oracle.systems import namespace, require_oracle
 
-jax = pytest.importorskip("jax", reason="the oracle, jax, is not installed: run `make oracle`")
+require_oracle()
 
 MISUSES = [
     "jnp.add(x, jnp.zeros(5))",

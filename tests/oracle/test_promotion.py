@@ -9,9 +9,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.oracle.systems import kind, namespace
+from tests.oracle.systems import kind, namespace, require_oracle
 
-jax = pytest.importorskip("jax", reason="the oracle, jax, is not installed: run `make oracle`")
+require_oracle()
 
 DTYPES = [
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bfloat16", "float16", "float32", "float64",
