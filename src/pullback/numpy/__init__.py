@@ -3,17 +3,45 @@
 Each subject has its own module; this page only gathers them, and gives `Array` its operators and methods.
 """
 
+import importlib as _importlib
+from typing import Any as _Any
+
 from pullback.core.array import Array as _Array
 from pullback.numpy import array_methods as _array_methods
-from pullback.numpy import linalg as linalg
 from pullback.numpy.contraction import *  # noqa: F403
 from pullback.numpy.creation import *  # noqa: F403
 from pullback.numpy.indexing import *  # noqa: F403
 from pullback.numpy.manipulation import *  # noqa: F403
 from pullback.numpy.reductions import *  # noqa: F403
-from pullback.numpy.sets import *  # noqa: F403
 from pullback.numpy.sorting import *  # noqa: F403
 from pullback.numpy.types import *  # noqa: F403
 from pullback.numpy.ufuncs import *  # noqa: F403
 
 _array_methods.install(_Array)
+
+# Loaded when first asked for, so that importing stays quick.
+_LAZY = {
+    name: module
+    for module, names in {
+        "linalg": "linalg",
+        "polynomials": "poly polyadd polyder polydiv polyfit polyint polymul polysub polyval roots vander",
+        "sets": "intersect1d isin setdiff1d setxor1d union1d unique unique_all unique_counts unique_inverse unique_values",
+        "signal": "bartlett blackman convolve correlate diff ediff1d gradient hamming hanning interp kaiser trapezoid unwrap",
+        "statistics": "bincount corrcoef cov digitize histogram histogram2d histogram_bin_edges histogramdd",
+    }.items()
+    for name in names.split()
+}
+
+
+def __getattr__(name: str) -> _Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module 'pullback.numpy' has no attribute {name!r}")
+    loaded = _importlib.import_module(f"pullback.numpy.{module}")
+    found = loaded if name == module else getattr(loaded, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
