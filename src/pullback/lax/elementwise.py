@@ -72,6 +72,9 @@ def _pow(x: Any, y: Any) -> Any:
     if x.dtype.kind in "iu":
         return _integer_power(x, y)
     if not dtypes.is_integer(y.dtype):
+        if y.ndim == 0 and y == 0.5 and x.dtype.kind == "f":
+            # NumPy takes the square root, which differs from the power (C99, F.10.4.4) at -0 and -inf.
+            return np.where(np.isneginf(x), np.inf, np.sqrt(x) + 0).astype(x.dtype)
         return np.power(x, y)
     if dtypes.is_complex(x.dtype):
         out = np.power(x, np.abs(y).astype(x.dtype))
@@ -85,14 +88,15 @@ def _pow(x: Any, y: Any) -> Any:
 
 
 def _integer_power(x: Any, y: Any) -> Any:
-    # Repeated squaring with wrap-around; negative exponents give 1/x truncated: 0 unless |x| is 1.
+    # Repeated squaring with wrap-around; negative exponents give 1/x truncated: 0 unless |x| is 1 (0 for 0, too).
     x, y = np.broadcast_arrays(x, y)
     out, base, left = np.ones_like(x), x, np.where(y < 0, 0, y)
     while (left > 0).any():
         out = np.where(left & 1, out * base, out)
         base = base * base
         left = left >> 1
-    return np.where(y < 0, _div(np.ones_like(x), np.where(y & 1, x, x * x)), out)
+    inverse = _div(np.ones_like(x), np.where(y & 1, x, x * x))
+    return np.where(y < 0, np.where(x == 0, 0, inverse), out).astype(x.dtype)
 
 
 def _integer_pow(x: Any, y: int) -> Any:
