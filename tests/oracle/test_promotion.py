@@ -44,6 +44,8 @@ def test_pairs(operation: str, x64: bool) -> None:
     wrong = []
     for a, b in pairs():
         got, expected = outcome(ours, operation, a, b), outcome(theirs, operation, a, b)
+        if expected == "ValueError":
+            continue  # XLA has no such operation on 4-bit integers: there is nothing to compare with
         if got != expected:
             wrong.append(f"{operation}({getattr(a, 'dtype', a)}, {getattr(b, 'dtype', b)}) is {got}, not {expected}")
     assert not wrong, "\n".join(wrong)
