@@ -139,7 +139,7 @@ def test_cotangent_of_wrong_shape_is_caught() -> None:
         def transpose(self, ct: Any, x: Any) -> Any:
             return [ct]
 
-    with pytest.raises(AssertionError, match=r"cotangent of argument 0: type|not the transpose of jvp"):
+    with pytest.raises(ValueError, match="gave a cotangent of shape"):
         run("vjp", row(Wrong()))
 
 

@@ -69,7 +69,11 @@ def test_contexts_do_not_reach_other_threads() -> None:
 def test_environment_sets_the_default(text: str, expected: str) -> None:
     program = "import pullback.numpy as jnp; print(jnp.zeros(1).dtype)"
     out = subprocess.run(
-        [sys.executable, "-c", program], env={**os.environ, "PULLBACK_ENABLE_X64": text}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        env={**os.environ, "PULLBACK_ENABLE_X64": text},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert out.stdout.strip() == expected
 

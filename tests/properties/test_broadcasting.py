@@ -75,7 +75,7 @@ def test_shapes_that_do_not_broadcast_are_refused(a: tuple[int, ...], b: tuple[i
     except ValueError:
         with pytest.raises(ValueError, match="broadcast"):
             broadcast_shapes(a, b)
-        with pytest.raises(TypeError, match="broadcast"):
+        with pytest.raises(TypeError if len(a) == len(b) else ValueError, match="broadcast"):
             jnp.add(jnp.zeros(a), jnp.zeros(b))
     else:
         assert jnp.add(jnp.zeros(a), jnp.zeros(b)).shape == expected

@@ -51,7 +51,7 @@ def is_unit(ct: Any) -> bool:
 
 
 def materialize(ct: Any, shape: Shape) -> Any:
-    """A uniform cotangent (a scalar standing for a constant array) as an array. `lax.shape` supplies it."""
+    """A uniform cotangent (a scalar standing for a constant array) as an array of `shape`. `lax.shape` supplies it."""
     raise NotImplementedError("pullback.lax.shape has not been imported")
 
 

@@ -179,7 +179,7 @@ convert_element_type_p = ConvertElementType()
 def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int], *, out_sharding: Any = None) -> Array:
     """Place axis `i` of `operand` at axis `broadcast_dimensions[i]` of an array of `shape`, repeating it along the rest.
 
-    Raises ValueError if the dimensions are not increasing, or an operand axis is neither 1 nor the length of its target.
+    Raises ValueError if the dimensions are not increasing axes, TypeError if an operand axis is neither 1 nor the length of its target.
     """
     del out_sharding
     x = as_array(operand)
@@ -190,7 +190,7 @@ def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: S
         )
     for i, d in enumerate(dims):
         if x.shape[i] not in (1, shape[d]):
-            raise ValueError(f"broadcast_in_dim: operand axis {i} of shape {x.shape} does not fit axis {d} of {shape}")
+            raise TypeError(f"broadcast_in_dim: operand axis {i} of shape {x.shape} does not fit axis {d} of {shape}")
     if x.shape == shape:
         return x
     return broadcast_in_dim_p.bind(x, shape=shape, broadcast_dimensions=dims)
@@ -205,7 +205,14 @@ def broadcast_to(x: Array, shape: Shape) -> Array:
     )
 
 
-linear.materialize = broadcast_to
+def materialize(ct: Any, shape: Shape) -> Any:
+    """A uniform cotangent as an array of `shape`."""
+    if ct.shape:
+        raise ValueError(f"a transposition rule gave a cotangent of shape {ct.shape} for an operand of shape {shape}")
+    return broadcast_in_dim_p.bind(ct, shape=shape, broadcast_dimensions=())
+
+
+linear.materialize = materialize
 
 
 def reshape(operand: Any, new_sizes: Any, dimensions: Sequence[int] | None = None, *, out_sharding: Any = None) -> Array:

@@ -99,7 +99,9 @@ def check_ranks(name: str, *arrays: Array) -> None:
     try:
         broadcast_shapes(*shapes)
     except ValueError:
-        raise TypeError(
+        # Shapes of one rank are refused as operands, those of different ranks as NumPy refuses to broadcast.
+        error = TypeError if len({len(s) for s in shapes}) == 1 else ValueError
+        raise error(
             f"{name} got incompatible shapes for broadcasting: {', '.join(map(str, shapes))}, at {user_line()}"
         ) from None
     if mode != "allow" and len({len(s) for s in shapes if s}) > 1:

@@ -158,7 +158,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, meth
         raise ValueError(f"searchsorted: a should be 1-dimensional, got shape {a.shape}, at {user_line()}")
     if sorter is not None:
         a = take(a, array_like(sorter, "searchsorted"))
-    dtype = dtypes.default_dtype(int)
+    dtype = dtypes.int32 if a.shape[0] < 2**31 else dtypes.int64
     known_a, known_v = _known(a), _known(v)
     if known_a is not None and known_v is not None and a.dtype.kind != "V":
         return ConcreteArray(np.asarray(np.searchsorted(known_a, known_v, side)).astype(dtype))

@@ -258,7 +258,7 @@ def bincount(
             raise ConcretizationTypeError(
                 x, "The length of bincount's result is its largest value: give it by `length`."
             )
-        largest = int(np.max(known._value, initial=-1)) if x.shape[0] else -1
+        largest = int(np.max(known._value)) if x.shape[0] else -1
         length = largest + 1 if largest >= minlength else int(minlength)
         length = length if length > 0 else 0
     dtype = dtypes.default_dtype(int)

@@ -132,9 +132,11 @@ def promote_types(a: Any, b: Any) -> np.dtype[Any]:
     >>> promote_types("int32", "float16")
     dtype('float16')
     """
-    # The types as they are named: not shrunk to 32 bits.
+    # The types as they are named, 64-bit ones too; but narrower ones do not widen to 64 bits by being combined.
     with config.enable_x64(True):
-        return promote_pair(*_typing(a), *_typing(b))[0]
+        (dtype_a, weak_a), (dtype_b, weak_b) = _typing(a), _typing(b)
+        dtype = promote_pair(dtype_a, weak_a, dtype_b, weak_b)[0]
+    return dtype if max(dtype_a.itemsize, dtype_b.itemsize) >= 8 else dtypes.canonicalize(dtype)
 
 
 def result_type(*args: Any) -> np.dtype[Any]:

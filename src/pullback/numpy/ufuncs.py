@@ -451,7 +451,7 @@ def _integral_operands(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
     x1, x2 = broadcast_checked(name, x1, x2)
     _refuse_complex(name, x1)
     if x1.dtype == dtypes.bool_:
-        x1, x2 = (convert(x, dtypes.default_dtype(int)) for x in (x1, x2))
+        x1, x2 = (convert(x, dtypes.int32) for x in (x1, x2))
     return x1, x2
 
 
@@ -566,13 +566,18 @@ def power(x1: Any, x2: Any, /) -> Array:
     else:
         exponent = _static_exponent(x2)
         if exponent is None:
+            x2 = array_like(x2, "power")
+            exponent_dtype, exponent_weak = x2.dtype, x2.weak_type
             x1, x2 = broadcast_checked("power", x1, x2)
-            if x1.dtype == dtypes.bool_:
-                x1, x2 = (convert(x, dtypes.default_dtype(int)) for x in (x1, x2))
-            return e.pow_p.bind(x1, x2)
+            # Unlike a factor, an exponent that is an integer array makes the result strong.
+            weak = x1.weak_type and (exponent_weak or not dtypes.is_integer(exponent_dtype))
+            dtype = dtypes.int32 if x1.dtype == dtypes.bool_ else x1.dtype
+            return e.pow_p.bind(convert(x1, dtype, weak), convert(x2, dtype, weak))
+        x1 = array_like(x1, "power")
+        is_bool = x1.dtype == dtypes.bool_
         x1 = promote("power", x1, x2)[0]
-        if x1.dtype == dtypes.bool_:
-            x1 = convert(x1, dtypes.default_dtype(int))
+        if is_bool:
+            x1 = convert(x1, dtypes.int32)
     if exponent < 0 and dtypes.is_integer(x1.dtype):
         raise TypeError(
             f"Integers cannot be raised to negative powers: got {x1.aval} to the power {exponent} at {user_line()}; convert to float"

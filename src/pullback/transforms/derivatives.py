@@ -115,7 +115,7 @@ def _value_and_grad(fun: Any, argnums: Any, has_aux: bool, holomorphic: bool, al
         try:
             x = args[i]
         except IndexError:
-            raise ValueError(
+            raise TypeError(
                 f"differentiating with respect to argnums={argnums} requires at least "
                 f"{(i if i >= 0 else -i - 1) + 1} positional arguments, but only {len(args)} were passed, at {user_line()}"
             ) from None
@@ -235,7 +235,7 @@ def _partial(fun: Callable[..., Any], argnums: Any, args: tuple[Any, ...], kwarg
     positions = (argnums,) if isinstance(argnums, int) else argnums
     for i in positions:
         if not -len(args) <= i < len(args):
-            raise ValueError(
+            raise TypeError(
                 f"differentiating with respect to argnums={argnums} requires at least {i + 1} positional arguments, but only "
                 f"{len(args)} were passed, at {user_line()}"
             )
