@@ -73,8 +73,23 @@ from pullback import numpy as numpy
 __version__ = "0.1.0"
 
 _SUBMODULES = frozenset(
-    "ad_checkpoint as_jax checkpoint_policies custom_derivatives dtypes errors flatten_util lax nn random test_util tour tree "
-    "tree_util typing".split()
+    [
+        "ad_checkpoint",
+        "as_jax",
+        "checkpoint_policies",
+        "custom_derivatives",
+        "dtypes",
+        "errors",
+        "flatten_util",
+        "lax",
+        "nn",
+        "random",
+        "test_util",
+        "tour",
+        "tree",
+        "tree_util",
+        "typing",
+    ]
 )
 
 

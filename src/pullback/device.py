@@ -40,7 +40,9 @@ def devices(backend: str | None = None) -> list[Device]:
     return [_CPU]
 
 
-def local_devices(process_index: int | None = None, backend: str | None = None, host_id: int | None = None) -> list[Device]:
+def local_devices(
+    process_index: int | None = None, backend: str | None = None, host_id: int | None = None
+) -> list[Device]:
     """The devices of this process."""
     _check_backend(backend)
     return [_CPU]

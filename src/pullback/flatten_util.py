@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,9 @@ def ravel_pytree(pytree: Any) -> tuple[Array, Callable[[Any], Any]]:
         if vector.shape != (total,):
             raise ValueError(f"the unravel function takes a vector of shape {(total,)}, got shape {vector.shape}")
         if vector.dtype != dtype:
-            raise TypeError(f"the unravel function takes a vector of dtype {dtypes.name(dtype)}, got {dtypes.name(vector.dtype)}")
+            raise TypeError(
+                f"the unravel function takes a vector of dtype {dtypes.name(dtype)}, got {dtypes.name(vector.dtype)}"
+            )
         parts, start = [], 0
         for shape, t, n in zip(shapes, types, sizes):
             parts.append(convert(reshape(vector[start : start + n], shape), t))  # type: ignore[index]

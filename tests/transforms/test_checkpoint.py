@@ -53,7 +53,11 @@ def test_closed_over_values_are_differentiated(policy):
         lambda f: pb.grad(f, (0, 1)),
         lambda f: lambda *a: pb.jvp(f, a, (1.0, 2.0)),
         lambda f: pb.grad(lambda w, x: pb.grad(f)(w, x)),
-        lambda f: pb.vmap(pb.grad(f), (None, 0)) if False else (lambda w, x: pb.vmap(pb.grad(f), (0, None))(jnp.array([w, 2.0]), x)),
+        lambda f: (
+            pb.vmap(pb.grad(f), (None, 0))
+            if False
+            else (lambda w, x: pb.vmap(pb.grad(f), (0, None))(jnp.array([w, 2.0]), x))
+        ),
     ):
         assert np.allclose(np.array(transform(remat)(1.2, 0.7)), np.array(transform(plain)(1.2, 0.7)))
 
@@ -89,7 +93,11 @@ def test_a_policy_stores_named_values():
 
     def f(x):
         y = checkpoint_name(
-            pb.pure_callback(lambda v: (evaluated.append(None), np.sin(v))[1], pb.ShapeDtypeStruct((), jnp.float32), pb.lax.stop_gradient(x)),
+            pb.pure_callback(
+                lambda v: (evaluated.append(None), np.sin(v))[1],
+                pb.ShapeDtypeStruct((), jnp.float32),
+                pb.lax.stop_gradient(x),
+            ),
             "costly",
         )
         return y * x

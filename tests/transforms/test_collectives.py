@@ -47,7 +47,9 @@ def test_derivatives():
     x = jnp.array([1.0, 2.0, 3.0])
     assert np.allclose(pb.vmap(pb.grad(lambda x: lax.psum(x, "i") ** 2), axis_name="i")(x), 36.0)
     assert np.allclose(pb.grad(lambda x: pb.vmap(lambda x: lax.psum(x, "i") ** 2, axis_name="i")(x).sum())(x), 36.0)
-    assert np.allclose(pb.grad(lambda x: pb.vmap(lambda x: lax.pmax(x, "i") ** 2, axis_name="i")(x).sum())(x), [0, 0, 18])
+    assert np.allclose(
+        pb.grad(lambda x: pb.vmap(lambda x: lax.pmax(x, "i") ** 2, axis_name="i")(x).sum())(x), [0, 0, 18]
+    )
     rows = pb.jacrev(lambda x: pb.vmap(lambda x: lax.all_gather(x, "i") * x, axis_name="i")(x))(x)
     assert np.allclose(rows, pb.jacfwd(lambda x: x[:, None] * x[None, :])(x))
 

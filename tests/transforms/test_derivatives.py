@@ -49,7 +49,9 @@ def test_containers():
     tree = {"a": [1.0, (2.0, None)], "p": Point(3.0, 4.0), "pair": Pair(5.0, 6.0), "d": Params(7.0)}
     f = lambda t: t["a"][0] * t["a"][1][0] + t["p"].x * t["p"].y + t["pair"].a * t["pair"].b + t["d"].w ** 2
     g = pb.grad(f)(tree)
-    assert np.allclose([g["a"][0], g["a"][1][0], g["p"].x, g["p"].y, g["pair"].a, g["pair"].b, g["d"].w], [2, 1, 4, 3, 6, 5, 14])
+    assert np.allclose(
+        [g["a"][0], g["a"][1][0], g["p"].x, g["p"].y, g["pair"].a, g["pair"].b, g["d"].w], [2, 1, 4, 3, 6, 5, 14]
+    )
     assert g["a"][1][1] is None and g["d"].name == "net" and isinstance(g["pair"], Pair)
 
 

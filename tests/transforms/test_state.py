@@ -20,7 +20,9 @@ TRANSFORMS = {
     "jacfwd": lambda f: pb.jacfwd(f)(1.0),
     "make_jaxpr": lambda f: pb.make_jaxpr(f)(1.0),
     "checkpoint": lambda f: pb.grad(pb.checkpoint(f))(1.0),
-    "grad of vmap of jvp": lambda f: pb.grad(lambda x: pb.vmap(lambda y: pb.jvp(f, (y,), (x,))[1])(jnp.ones(2)).sum())(1.0),
+    "grad of vmap of jvp": lambda f: pb.grad(lambda x: pb.vmap(lambda y: pb.jvp(f, (y,), (x,))[1])(jnp.ones(2)).sum())(
+        1.0
+    ),
 }
 
 

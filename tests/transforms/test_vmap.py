@@ -48,7 +48,10 @@ def test_python_values_are_abstract_inside():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: pb.vmap(jnp.add)(X, Y), r"args\[0\] of shape \(2, 3\) has size 2.*\n.*args\[1\] of shape \(3,\) has size 3"),
+        (
+            lambda: pb.vmap(jnp.add)(X, Y),
+            r"args\[0\] of shape \(2, 3\) has size 2.*\n.*args\[1\] of shape \(3,\) has size 3",
+        ),
         (lambda: pb.vmap(lambda d: d)({"k": X, "l": Y}), r"args\[0\]\['k'\]"),
         (lambda: pb.vmap(jnp.sum, in_axes=2)(X), "out of bounds for its shape"),
         (lambda: pb.vmap(jnp.sum)(1.0), "rank is 0"),

@@ -7,7 +7,8 @@ scalar) that nothing ever writes to.
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -150,9 +151,7 @@ class ConcreteArray(Array):
 
     def __index__(self) -> int:
         if self.ndim or not dtypes.is_integer(self.dtype):
-            raise TypeError(
-                f"only integer scalar arrays convert to an index; got {self.dtype} of shape {self.shape}"
-            )
+            raise TypeError(f"only integer scalar arrays convert to an index; got {self.dtype} of shape {self.shape}")
         return int(self._value)
 
     def item(self, *args: int) -> Any:

@@ -10,8 +10,9 @@ nothing on the hot path of an operation reads any.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import Any, Callable
+from typing import Any
 
 _UNSET: Any = object()
 
@@ -45,7 +46,7 @@ class Option:
             raise ValueError(f"option {self.name!r} must be one of {', '.join(map(repr, self.choices))}; got {value!r}")
         return value
 
-    def __call__(self, value: Any = True) -> "Setting":
+    def __call__(self, value: Any = True) -> Setting:
         return Setting(self, self.check(value))
 
 

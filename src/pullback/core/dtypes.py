@@ -155,7 +155,7 @@ _UP: dict[Any, tuple[Any, ...]] = {
     _WEAK_FLOAT: (bfloat16, float16, _WEAK_COMPLEX, *FLOAT8),
     bfloat16: (float32,), float16: (float32,), float32: (float64, complex64), float64: (complex128,),
     _WEAK_COMPLEX: (complex64,), complex64: (complex128,), complex128: (),
-    **{f8: () for f8 in FLOAT8},
+    **dict.fromkeys(FLOAT8, ()),
 }  # fmt: skip
 
 

@@ -8,8 +8,9 @@ variables stand for. Printed it reads
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,9 @@ class Jaxpr:
 
     __slots__ = ("constvars", "invars", "outvars", "eqns")
 
-    def __init__(self, constvars: Sequence[Var], invars: Sequence[Var], outvars: Sequence[Atom], eqns: Sequence[JaxprEqn]) -> None:
+    def __init__(
+        self, constvars: Sequence[Var], invars: Sequence[Var], outvars: Sequence[Atom], eqns: Sequence[JaxprEqn]
+    ) -> None:
         self.constvars, self.invars = list(constvars), list(invars)
         self.outvars, self.eqns = list(outvars), list(eqns)
 
@@ -231,7 +234,9 @@ def print_jaxpr(jaxpr: Jaxpr, names: _Names | None = None, indent: int = 0) -> s
 
 
 def _print_equation(eqn: JaxprEqn, names: _Names, indent: int = 0) -> str:
-    outs = " ".join(names.typed(v) if not isinstance(v, DropVar) else f"_:{v.aval.str_short(True)}" for v in eqn.outvars)
+    outs = " ".join(
+        names.typed(v) if not isinstance(v, DropVar) else f"_:{v.aval.str_short(True)}" for v in eqn.outvars
+    )
     params = [f"{k}={_print_param(v, indent + 2)}" for k, v in sorted(eqn.params.items()) if v is not None]
     text = ""
     if params:

@@ -11,13 +11,14 @@ of an equation with several; and the kinds that families add (`lax.elementwise.C
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import ConcreteArray
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import Params, Trace, Tracer, current, reset_current, set_current

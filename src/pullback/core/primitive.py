@@ -17,7 +17,8 @@ give lists of results in all rules. A rule that is absent says so by name when i
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from pullback.core.array import Array
 from pullback.core.errors import user_line

@@ -155,7 +155,9 @@ class EvalTrace(Trace):
             reset_floating_point_errors(token)
         return self.process(primitive, args, params)
 
-    def _only_concrete(self, error: Exception, primitive: Any, args: tuple[Any, ...], params: Params) -> tuple[Any, ...]:
+    def _only_concrete(
+        self, error: Exception, primitive: Any, args: tuple[Any, ...], params: Params
+    ) -> tuple[Any, ...]:
         """The operands with NumPy values and scalars made Arrays; if they were Arrays already, the error is the user's."""
         if all(a.__class__ is ConcreteArray for a in args):
             if isinstance(error, AttributeError):
@@ -214,7 +216,9 @@ def _evaluable(x: Any) -> ConcreteArray:
 
 def _explained(error: Exception, primitive: Any, args: tuple[Any, ...], params: Params) -> Exception:
     types = ", ".join(str(a.aval) for a in args)
-    kind = next(t for t in (ValueError, TypeError, IndexError) if isinstance(error, t))  # NumPy has subclasses of its own
+    kind = next(
+        t for t in (ValueError, TypeError, IndexError) if isinstance(error, t)
+    )  # NumPy has subclasses of its own
     return kind(f"{primitive.name}({types}): {error} (called at {user_line()})")
 
 
@@ -228,7 +232,6 @@ try:
     set_floating_point_errors = _extobj_contextvar.set
     reset_floating_point_errors = _extobj_contextvar.reset
 except ImportError:  # a NumPy that keeps it elsewhere: the same, by its public interface
-
     IGNORE = None
 
     def set_floating_point_errors(_: Any) -> Any:

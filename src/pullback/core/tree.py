@@ -6,7 +6,8 @@ node without children; everything else is a leaf. Registrations live in a namesp
 
 from __future__ import annotations
 
-from typing import Any, Callable, Hashable, Iterable, Sequence, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import optree
 
@@ -272,15 +273,23 @@ def tree_all(tree: Any, *, is_leaf: IsLeaf = None) -> bool:
 _NOTHING: Any = object()
 
 
-def tree_reduce(function: Callable[[Any, Any], Any], tree: Any, initializer: Any = _NOTHING, is_leaf: IsLeaf = None) -> Any:
+def tree_reduce(
+    function: Callable[[Any, Any], Any], tree: Any, initializer: Any = _NOTHING, is_leaf: IsLeaf = None
+) -> Any:
     """`functools.reduce` over the leaves."""
     import functools
 
     leaves = tree_leaves(tree, is_leaf)
-    return functools.reduce(function, leaves) if initializer is _NOTHING else functools.reduce(function, leaves, initializer)
+    return (
+        functools.reduce(function, leaves)
+        if initializer is _NOTHING
+        else functools.reduce(function, leaves, initializer)
+    )
 
 
-def tree_reduce_associative(operation: Callable[[Any, Any], Any], tree: Any, *, identity: Any = _NOTHING, is_leaf: IsLeaf = None) -> Any:
+def tree_reduce_associative(
+    operation: Callable[[Any, Any], Any], tree: Any, *, identity: Any = _NOTHING, is_leaf: IsLeaf = None
+) -> Any:
     """Reduce the leaves by an associative operation, pairing neighbours (log-depth). ValueError for an empty tree without identity."""
     leaves = tree_leaves(tree, is_leaf)
     if not leaves:
@@ -384,7 +393,9 @@ def child_keys(node: Any, count: int) -> Sequence[Any]:
     return [FlattenedIndexKey(i) for i in range(count)]
 
 
-def tree_flatten_with_path(tree: Any, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False) -> tuple[list[tuple[KeyPath, Any]], PyTreeDef]:
+def tree_flatten_with_path(
+    tree: Any, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
+) -> tuple[list[tuple[KeyPath, Any]], PyTreeDef]:
     """Leaves with the path to each, and the structure.
 
     >>> [(keystr(path), leaf) for path, leaf in tree_flatten_with_path({"a": [1, 2]})[0]]
@@ -410,7 +421,9 @@ def tree_flatten_with_path(tree: Any, is_leaf: IsLeaf = None, is_leaf_takes_path
     return found, structure
 
 
-def tree_leaves_with_path(tree: Any, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False) -> list[tuple[KeyPath, Any]]:
+def tree_leaves_with_path(
+    tree: Any, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
+) -> list[tuple[KeyPath, Any]]:
     """Leaves with the path to each."""
     return tree_flatten_with_path(tree, is_leaf, is_leaf_takes_path)[0]
 
@@ -460,5 +473,7 @@ def leaf_error(tree: Any, leaf: Any, what: str, argument: str = "") -> TypeError
     for path, x in tree_leaves_with_path(tree):
         if x is leaf:
             where = f" at path {argument}{keystr(path)}" if path or argument else ""
-            return TypeError(f"{what}: leaf{where} of type {type(leaf).__name__!r} is not a valid array type: {leaf!r:.100}")
+            return TypeError(
+                f"{what}: leaf{where} of type {type(leaf).__name__!r} is not a valid array type: {leaf!r:.100}"
+            )
     return TypeError(f"{what}: leaf of type {type(leaf).__name__!r} is not a valid array type")

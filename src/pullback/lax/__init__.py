@@ -8,19 +8,19 @@ from __future__ import annotations
 import importlib as _importlib
 from typing import Any as _Any
 
-from pullback.lax.arrangement import *  # noqa: F403
-from pullback.lax.callbacks import *  # noqa: F403
-from pullback.lax.collectives import *  # noqa: F403
-from pullback.lax.contraction import *  # noqa: F403
-from pullback.lax.elementwise import *  # noqa: F403
-from pullback.lax.functions import *  # noqa: F403
-from pullback.lax.gradient import *  # noqa: F403
-from pullback.lax.indexing import *  # noqa: F403
-from pullback.lax.reductions import *  # noqa: F403
-from pullback.lax.selection import *  # noqa: F403
-from pullback.lax.shape import *  # noqa: F403
-from pullback.lax.sorting import *  # noqa: F403
-from pullback.lax.special import *  # noqa: F403
+from pullback.lax.arrangement import *
+from pullback.lax.callbacks import *
+from pullback.lax.collectives import *
+from pullback.lax.contraction import *
+from pullback.lax.elementwise import *
+from pullback.lax.functions import *
+from pullback.lax.gradient import *
+from pullback.lax.indexing import *
+from pullback.lax.reductions import *
+from pullback.lax.selection import *
+from pullback.lax.shape import *
+from pullback.lax.sorting import *
+from pullback.lax.special import *
 
 _LAZY = {"linalg": "pullback.lax.linalg"}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,10 +29,14 @@ class PureCallback(Primitive):
     def evaluate(self, *values: Any, callback: Any, result_types: Any, vmap_method: Any) -> Any:
         outs = [np.asarray(o) for o in callback(*map(ConcreteArray, values))]
         if len(outs) != len(result_types):
-            raise ValueError(f"the callback returned {len(outs)} arrays, result_shape_dtypes announces {len(result_types)}")
+            raise ValueError(
+                f"the callback returned {len(outs)} arrays, result_shape_dtypes announces {len(result_types)}"
+            )
         for o, t in zip(outs, result_types):
             if o.shape != t.shape:
-                raise ValueError(f"the callback returned an array of shape {o.shape}, result_shape_dtypes announces {t.shape}")
+                raise ValueError(
+                    f"the callback returned an array of shape {o.shape}, result_shape_dtypes announces {t.shape}"
+                )
         return [o.astype(t.dtype) for o, t in zip(outs, result_types)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
@@ -39,7 +44,16 @@ class PureCallback(Primitive):
             f"Pure callbacks do not support JVP, at {user_line()}. Please use `custom_jvp` to use callbacks while taking gradients."
         )
 
-    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], *, callback: Any, result_types: Any, vmap_method: Any) -> Any:
+    def batch(
+        self,
+        size: int,
+        args: Sequence[Any],
+        axes: Sequence[int | None],
+        *,
+        callback: Any,
+        result_types: Any,
+        vmap_method: Any,
+    ) -> Any:
         mapped = [t.update(shape=(size, *t.shape)) for t in result_types]
         if vmap_method is None:
             raise NotImplementedError(
@@ -49,9 +63,13 @@ class PureCallback(Primitive):
 
             def one_by_one(*xs: Any) -> list[Any]:
                 rows = [
-                    callback(*(x if b is None else ConcreteArray(x._value[i]) for x, b in zip(xs, axes))) for i in range(size)
+                    callback(*(x if b is None else ConcreteArray(x._value[i]) for x, b in zip(xs, axes)))
+                    for i in range(size)
                 ]
-                return [np.stack([np.asarray(r[j]) for r in rows]) if rows else np.zeros(t.shape, t.dtype) for j, t in enumerate(mapped)]
+                return [
+                    np.stack([np.asarray(r[j]) for r in rows]) if rows else np.zeros(t.shape, t.dtype)
+                    for j, t in enumerate(mapped)
+                ]
 
             moved = [a if b is None else batch_first(a, b, size) for a, b in zip(args, axes)]
             outs = self.bind(*moved, callback=one_by_one, result_types=mapped, vmap_method=vmap_method)
@@ -102,7 +120,9 @@ def pure_callback(
             raise ValueError(f"the callback returned structure {tree}, result_shape_dtypes announces {out_tree}")
         return flat_out
 
-    outs = pure_callback_p.bind(*map(as_array, leaves), callback=flat, result_types=result_types, vmap_method=vmap_method)
+    outs = pure_callback_p.bind(
+        *map(as_array, leaves), callback=flat, result_types=result_types, vmap_method=vmap_method
+    )
     return out_tree.unflatten(outs)
 
 

@@ -6,7 +6,8 @@ axis is named. `axis_name` is a tuple of names in the primitives; axes other tha
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,15 @@ from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import eq_p, select
 from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.reductions import reduce_max_p, reduce_min_p
-from pullback.lax.shape import add_batch_axis, batch_first, broadcast_in_dim_p, convert, move_axis, reduce_sum_p, reshape_p
+from pullback.lax.shape import (
+    add_batch_axis,
+    batch_first,
+    broadcast_in_dim_p,
+    convert,
+    move_axis,
+    reduce_sum_p,
+    reshape_p,
+)
 
 AxisName = Any
 
@@ -156,7 +165,9 @@ class AllGather(_Collective, LinearPrimitive):
     def transpose(self, ct: Any, x: Any, *, axis_name: Any, axis: int, tiled: bool, size: int) -> Sequence[Any]:
         return [psum_scatter_p.bind(ct, axis_name=axis_name, axis=axis, tiled=tiled, size=size)]
 
-    def batch_collective(self, trace: Any, values: Any, axes: Any, *, axis_name: Any, axis: int, tiled: bool, size: int) -> Any:
+    def batch_collective(
+        self, trace: Any, values: Any, axes: Any, *, axis_name: Any, axis: int, tiled: bool, size: int
+    ) -> Any:
         x = batch_first(values[0], axes[0], trace.size)
         out = move_axis(x, 0, axis)
         if tiled:
@@ -185,7 +196,9 @@ class PSumScatter(_Collective, LinearPrimitive):
     def transpose(self, ct: Any, x: Any, *, axis_name: Any, axis: int, tiled: bool, size: int) -> Sequence[Any]:
         return [all_gather_p.bind(ct, axis_name=axis_name, axis=axis, tiled=tiled, size=size)]
 
-    def batch_collective(self, trace: Any, values: Any, axes: Any, *, axis_name: Any, axis: int, tiled: bool, size: int) -> Any:
+    def batch_collective(
+        self, trace: Any, values: Any, axes: Any, *, axis_name: Any, axis: int, tiled: bool, size: int
+    ) -> Any:
         (x,), (b,) = values, axes
         total = mul_p.bind(x, like(trace.size, x)) if b is None else reduce_sum_p.bind(x, axes=(b,))
         if tiled:
@@ -243,10 +256,14 @@ class AllToAll(_Collective, LinearPrimitive):
     def shifted(self, params: dict[str, Any]) -> dict[str, Any]:
         return {**params, "split_axis": params["split_axis"] + 1, "concat_axis": params["concat_axis"] + 1}
 
-    def transpose(self, ct: Any, x: Any, *, axis_name: Any, split_axis: int, concat_axis: int, size: int) -> Sequence[Any]:
+    def transpose(
+        self, ct: Any, x: Any, *, axis_name: Any, split_axis: int, concat_axis: int, size: int
+    ) -> Sequence[Any]:
         return [self.bind(ct, axis_name=axis_name, split_axis=concat_axis, concat_axis=split_axis, size=size)]
 
-    def batch_collective(self, trace: Any, values: Any, axes: Any, *, axis_name: Any, split_axis: int, concat_axis: int, size: int) -> Any:
+    def batch_collective(
+        self, trace: Any, values: Any, axes: Any, *, axis_name: Any, split_axis: int, concat_axis: int, size: int
+    ) -> Any:
         x = batch_first(values[0], axes[0], trace.size)
         shape = list(x.shape)
         shape[split_axis + 1 : split_axis + 2] = [size, shape[split_axis + 1] // size]
@@ -283,7 +300,9 @@ def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
     names = _names(axis_name)
     if isinstance(x, dtypes.PYTHON_SCALARS):
         return x * _size(names)  # a constant: known without communication
-    return _over_leaves(x, lambda v: psum_p.bind(convert(v, dtypes.int32) if v.dtype == dtypes.bool_ else v, axis_name=names))
+    return _over_leaves(
+        x, lambda v: psum_p.bind(convert(v, dtypes.int32) if v.dtype == dtypes.bool_ else v, axis_name=names)
+    )
 
 
 def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
@@ -329,7 +348,9 @@ def axis_size(axis_name: AxisName) -> int:
     return _size(_names(axis_name))
 
 
-def all_gather(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None, axis: int = 0, tiled: bool = False) -> Any:
+def all_gather(
+    x: Any, axis_name: AxisName, *, axis_index_groups: Any = None, axis: int = 0, tiled: bool = False
+) -> Any:
     """The values of all slices along `axis_name`, stacked along a new axis `axis`, or joined along it if `tiled`."""
     _no_groups(axis_index_groups)
     names = _names(axis_name)
@@ -337,7 +358,12 @@ def all_gather(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None, ax
         for name in reversed(names):
             x = all_gather(x, name, axis=axis, tiled=tiled)
         return x
-    return _over_leaves(x, lambda v: all_gather_p.bind(v, axis_name=names, axis=axis % (v.ndim + (not tiled)), tiled=tiled, size=_size(names)))
+    return _over_leaves(
+        x,
+        lambda v: all_gather_p.bind(
+            v, axis_name=names, axis=axis % (v.ndim + (not tiled)), tiled=tiled, size=_size(names)
+        ),
+    )
 
 
 def psum_scatter(
@@ -351,7 +377,9 @@ def psum_scatter(
     def scatter(v: Array) -> Any:
         n = v.shape[scatter_dimension]
         if (n % size) if tiled else n != size:
-            raise ValueError(f"psum_scatter: axis {scatter_dimension} of shape {v.shape} must have length {size}{' or a multiple' if tiled else ''}")
+            raise ValueError(
+                f"psum_scatter: axis {scatter_dimension} of shape {v.shape} must have length {size}{' or a multiple' if tiled else ''}"
+            )
         return psum_scatter_p.bind(v, axis_name=names, axis=scatter_dimension, tiled=tiled, size=size)
 
     return _over_leaves(x, scatter)
@@ -377,7 +405,13 @@ def pshuffle(x: Any, axis_name: AxisName, perm: Sequence[int]) -> Any:
 
 
 def all_to_all(
-    x: Any, axis_name: AxisName, split_axis: int, concat_axis: int, *, axis_index_groups: Any = None, tiled: bool = False
+    x: Any,
+    axis_name: AxisName,
+    split_axis: int,
+    concat_axis: int,
+    *,
+    axis_index_groups: Any = None,
+    tiled: bool = False,
 ) -> Any:
     """Exchange between slices: part j of `split_axis` goes to slice j. Not `tiled`, that axis disappears and `concat_axis` is new."""
     _no_groups(axis_index_groups)
@@ -387,7 +421,9 @@ def all_to_all(
     def exchange(v: Array) -> Any:
         if tiled:
             if v.shape[split_axis] % size:
-                raise ValueError(f"all_to_all: axis {split_axis} of shape {v.shape} is not divisible by the axis size {size}")
+                raise ValueError(
+                    f"all_to_all: axis {split_axis} of shape {v.shape} is not divisible by the axis size {size}"
+                )
             return all_to_all_p.bind(v, axis_name=names, split_axis=split_axis, concat_axis=concat_axis, size=size)
         if v.shape[split_axis] != size:
             raise ValueError(f"all_to_all: axis {split_axis} of shape {v.shape} must have length {size}, the axis size")

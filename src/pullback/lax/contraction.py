@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,16 @@ class DotGeneral(BilinearPrimitive):
 
     name = "dot_general"
 
-    def type_of(self, x: ShapedArray, y: ShapedArray, *, dimension_numbers: DimensionNumbers, precision: Any, preferred_element_type: Any, **_: Any) -> ShapedArray:
+    def type_of(
+        self,
+        x: ShapedArray,
+        y: ShapedArray,
+        *,
+        dimension_numbers: DimensionNumbers,
+        precision: Any,
+        preferred_element_type: Any,
+        **_: Any,
+    ) -> ShapedArray:
         (xc, yc), (xb, yb) = dimension_numbers
         shape = (
             *(x.shape[i] for i in xb),
@@ -39,7 +49,16 @@ class DotGeneral(BilinearPrimitive):
         )
         return ShapedArray(shape, preferred_element_type or x.dtype, x.weak_type and y.weak_type)
 
-    def evaluate(self, x: Any, y: Any, *, dimension_numbers: DimensionNumbers, precision: Any, preferred_element_type: Any, **_: Any) -> Any:
+    def evaluate(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        dimension_numbers: DimensionNumbers,
+        precision: Any,
+        preferred_element_type: Any,
+        **_: Any,
+    ) -> Any:
         (xc, yc), (xb, yb) = dimension_numbers
         if (
             preferred_element_type is None and x.dtype is y.dtype and x.dtype.char in "fdFD"
@@ -61,7 +80,17 @@ class DotGeneral(BilinearPrimitive):
             out = _general_product(x, y, xc, yc, xb, yb)
         return out if out.dtype == out_dtype else out.astype(out_dtype)
 
-    def transpose(self, ct: Any, x: Any, y: Any, *, dimension_numbers: DimensionNumbers, precision: Any, preferred_element_type: Any, **others: Any) -> Sequence[Any]:
+    def transpose(
+        self,
+        ct: Any,
+        x: Any,
+        y: Any,
+        *,
+        dimension_numbers: DimensionNumbers,
+        precision: Any,
+        preferred_element_type: Any,
+        **others: Any,
+    ) -> Sequence[Any]:
         (xc, yc), (xb, yb) = dimension_numbers
         params = {"precision": precision, **others}
         if is_node(x):
@@ -126,7 +155,9 @@ def _product(sizes: Sequence[int]) -> int:
     return out
 
 
-def _contract_back(ct: Any, x: Any, y: Any, xc: Shape, yc: Shape, xb: Shape, yb: Shape, x_first: bool, params: Any) -> Any:
+def _contract_back(
+    ct: Any, x: Any, y: Any, xc: Shape, yc: Shape, xb: Shape, yb: Shape, x_first: bool, params: Any
+) -> Any:
     """The cotangent of operand `x` of a contraction with `y`: contract the cotangent with `y` over y's free axes."""
     x_ndim, y_ndim = len(x.shape), len(y.shape)
     if not ct.shape and xc == yc and len(xc) == y_ndim:  # an inner product: the cotangent scales the other operand

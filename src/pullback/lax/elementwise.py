@@ -307,7 +307,7 @@ def _one_plus_square(x: Any) -> Any:
 
 # ---- the table --------------------------------------------------------------------------------------------------
 # fmt: off
-square_p = Elementwise("square", NUMERIC, in_eight_bits(np.square), _scaled(2))
+square_p = Elementwise("square", NUMERIC, in_eight_bits(np.square, 1), _scaled(2))
 exp_p    = Elementwise("exp",    INEXACT, np.exp,    direct(lambda x, out: out))
 exp2_p   = Elementwise("exp2",   INEXACT, _exp2,     lambda x, out: mul_p.bind(like(np.log(2), x), out))
 expm1_p  = Elementwise("expm1",  INEXACT, _expm1,    lambda x, out: add_p.bind(out, like(1, x)))
@@ -332,12 +332,12 @@ acosh_p  = Elementwise("acosh",  INEXACT, np.arccosh, lambda x, out: mul_p.bind(
 atanh_p  = Elementwise("atanh",  INEXACT, np.arctanh, lambda x, out: div_p.bind(like(1, x), _one_minus_square(x)))
 logistic_p = Elementwise("logistic", INEXACT, _logistic, direct(lambda x, out: mul_p.on(out, sub_p.on(constant(1, x), out))))
 
-div_p    = Elementwise("div",    NUMERIC, in_eight_bits(_div), direct(lambda x, y, out: div_p.on(constant(1, y), y)),
+div_p    = Elementwise("div",    NUMERIC, in_eight_bits(_div, 2), direct(lambda x, y, out: div_p.on(constant(1, y), y)),
                        direct(lambda x, y, out: neg_p.on(div_p.on(out, y))), linear=lambda active: not active[1])
-rem_p    = Elementwise("rem",    REAL,    in_eight_bits(_rem), ONE, lambda x, y, out: neg_p.bind(trunc_quotient(x, y)))
+rem_p    = Elementwise("rem",    REAL,    in_eight_bits(_rem, 2), ONE, lambda x, y, out: neg_p.bind(trunc_quotient(x, y)))
 pow_p    = Pow("pow",            NUMERIC, in_eight_bits(_pow), _pow_x, _pow_y)
-max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum), _chosen, lambda x, y, out: _chosen(y, x, out))
-min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum), _chosen, lambda x, y, out: _chosen(y, x, out))
+max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum, 2), _chosen, lambda x, y, out: _chosen(y, x, out))
+min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum, 2), _chosen, lambda x, y, out: _chosen(y, x, out))
 atan2_p  = Elementwise("atan2",  INEXACT, _atan2,
                        lambda x, y, out: div_p.bind(y, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y))),
                        lambda x, y, out: neg_p.bind(div_p.bind(x, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y)))))
@@ -360,9 +360,9 @@ le_p     = Elementwise("le", ANY, np.less_equal,    result=_to_bool, arity=2)
 gt_p     = Elementwise("gt", ANY, np.greater,       result=_to_bool, arity=2)
 ge_p     = Elementwise("ge", ANY, np.greater_equal, result=_to_bool, arity=2)
 is_finite_p = Elementwise("is_finite", INEXACT, np.isfinite, result=_to_bool, arity=1)
-and_p    = Elementwise("and", BITS, in_eight_bits(np.bitwise_and), arity=2)
-or_p     = Elementwise("or",  BITS, in_eight_bits(np.bitwise_or),  arity=2)
-xor_p    = Elementwise("xor", BITS, in_eight_bits(np.bitwise_xor), arity=2)
+and_p    = Elementwise("and", BITS, in_eight_bits(np.bitwise_and, 2), arity=2)
+or_p     = Elementwise("or",  BITS, in_eight_bits(np.bitwise_or, 2),  arity=2)
+xor_p    = Elementwise("xor", BITS, in_eight_bits(np.bitwise_xor, 2), arity=2)
 not_p    = Elementwise("not", BITS, in_eight_bits(np.invert),      arity=1)
 shift_left_p = Elementwise("shift_left", INTEGER, _shift_left, arity=2)
 shift_right_logical_p = Elementwise("shift_right_logical", INTEGER, _shift_right_logical, arity=2)
@@ -517,9 +517,9 @@ def _abs_partial(x: Any, out: Any) -> Any:
     return select(ge_p.bind(x, like(0, x)), like(1, x), like(-1, x))
 
 
-abs_p = Abs("abs", NUMERIC, in_eight_bits(np.abs), _abs_partial, result=dtypes.to_real)
+abs_p = Abs("abs", NUMERIC, in_eight_bits(np.abs, 1), _abs_partial, result=dtypes.to_real)
 abs_p.weakness, abs_p.plain = "all", True
-sign_p = Sign("sign", NUMERIC, in_eight_bits(_sign), ZERO)
+sign_p = Sign("sign", NUMERIC, in_eight_bits(_sign, 1), ZERO)
 
 
 # To the nearest integer; ties away from zero (rounding_method 0) or to even (1).
@@ -533,7 +533,15 @@ def _integer_pow_partial(x: Any, out: Any, y: int) -> Any:
     return mul_p.on(constant(y, x), x if y == 2 else integer_pow_p.on(x, y=y - 1))
 
 
-integer_pow_p = Elementwise("integer_pow", NUMERIC, in_eight_bits(_integer_pow), _integer_pow_partial)
+_narrow_integer_pow = in_eight_bits(_integer_pow)
+
+
+def _any_integer_pow(x: Any, y: int) -> Any:
+    # Squares are most of all integer powers: straight to NumPy.
+    return np.square(x) if y == 2 and x.dtype.kind != "V" else _narrow_integer_pow(x, y=y)
+
+
+integer_pow_p = Elementwise("integer_pow", NUMERIC, _any_integer_pow, _integer_pow_partial)
 
 
 __all__ = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,9 @@ def select(pred: Any, on_true: Any, on_false: Any) -> Array:
     pred, on_true, on_false = as_array(pred), as_array(on_true), as_array(on_false)
     shape = broadcast_shapes(pred.shape, on_true.shape, on_false.shape)
     if on_true.dtype != on_false.dtype or pred.dtype != dtypes.bool_:
-        raise TypeError(f"select takes a boolean and two cases of one dtype, got {pred.aval}, {on_true.aval}, {on_false.aval}")
+        raise TypeError(
+            f"select takes a boolean and two cases of one dtype, got {pred.aval}, {on_true.aval}, {on_false.aval}"
+        )
     return select_n_p.bind(broadcast_to(pred, shape), broadcast_to(on_false, shape), broadcast_to(on_true, shape))
 
 

@@ -6,7 +6,8 @@ here; the batching helpers that every family uses are at the end.
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -45,9 +46,7 @@ class BroadcastInDim(LinearPrimitive):
 
     def transpose(self, ct: Any, x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Sequence[Any]:
         new = tuple(d for d in range(len(shape)) if d not in broadcast_dimensions)
-        stretched = tuple(
-            d for i, d in enumerate(broadcast_dimensions) if x.shape[i] == 1 and shape[d] != 1
-        )
+        stretched = tuple(d for i, d in enumerate(broadcast_dimensions) if x.shape[i] == 1 and shape[d] != 1)
         axes = tuple(sorted(new + stretched))
         ct = reduce_sum_p.bind(ct, axes=axes) if axes else ct
         return [ct if ct.shape == x.shape else reshape_p.bind(ct, new_sizes=x.shape)]
@@ -176,7 +175,9 @@ convert_element_type_p = ConvertElementType()
 # ---- public functions -------------------------------------------------------------------------------------------
 
 
-def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int], *, out_sharding: Any = None) -> Array:
+def broadcast_in_dim(
+    operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int], *, out_sharding: Any = None
+) -> Array:
     """Place axis `i` of `operand` at axis `broadcast_dimensions[i]` of an array of `shape`, repeating it along the rest.
 
     Raises ValueError if the dimensions are not increasing axes, TypeError if an operand axis is neither 1 nor the length of its target.
@@ -184,7 +185,11 @@ def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: S
     del out_sharding
     x = as_array(operand)
     shape, dims = tuple(map(int, shape)), tuple(map(int, broadcast_dimensions))
-    if len(dims) != x.ndim or any(a >= b for a, b in zip(dims, dims[1:])) or (dims and not 0 <= dims[0] <= dims[-1] < len(shape)):
+    if (
+        len(dims) != x.ndim
+        or any(a >= b for a, b in zip(dims, dims[1:]))
+        or (dims and not 0 <= dims[0] <= dims[-1] < len(shape))
+    ):
         raise ValueError(
             f"broadcast_in_dim: broadcast_dimensions must be {x.ndim} increasing axes of the result {shape}; got {dims}"
         )
@@ -215,7 +220,9 @@ def materialize(ct: Any, shape: Shape) -> Any:
 linear.materialize = materialize
 
 
-def reshape(operand: Any, new_sizes: Any, dimensions: Sequence[int] | None = None, *, out_sharding: Any = None) -> Array:
+def reshape(
+    operand: Any, new_sizes: Any, dimensions: Sequence[int] | None = None, *, out_sharding: Any = None
+) -> Array:
     """The elements of `operand` (in row-major order, or after transposing by `dimensions`) in another shape.
 
     One size may be -1. Raises TypeError if the number of elements differs.
@@ -264,7 +271,9 @@ def convert(x: Array, dtype: DType, weak_type: bool = False) -> Array:
     if x.dtype == dtype and x.weak_type == weak_type:
         return x
     if dtypes.is_key(dtype) or dtypes.is_key(x.dtype):
-        raise TypeError(f"cannot convert {dtypes.name(x.dtype)} to {dtypes.name(dtype)}: typed keys are opaque (see random.key_data)")
+        raise TypeError(
+            f"cannot convert {dtypes.name(x.dtype)} to {dtypes.name(dtype)}: typed keys are opaque (see random.key_data)"
+        )
     return convert_element_type_p.bind(x, new_dtype=dtype, weak_type=weak_type)
 
 
@@ -274,7 +283,9 @@ def squeeze(array: Any, dimensions: Sequence[int] | int) -> Array:
     axes = canonical_axes(tuple(dimensions) if not isinstance(dimensions, int) else dimensions, x.ndim)
     wrong = [a for a in axes if x.shape[a] != 1]
     if wrong:
-        raise ValueError(f"cannot select an axis to squeeze out which has size not equal to one: shape {x.shape}, axes {wrong}")
+        raise ValueError(
+            f"cannot select an axis to squeeze out which has size not equal to one: shape {x.shape}, axes {wrong}"
+        )
     if not axes:
         return x
     return reshape_p.bind(x, new_sizes=tuple(n for i, n in enumerate(x.shape) if i not in axes))
@@ -318,9 +329,7 @@ def batch_first(x: Any, axis: int | None, size: int) -> Any:
 def unbroadcast(ct: Any, shape: Shape) -> Any:
     """The transpose of broadcasting `shape` to the shape of `ct`: sum over the axes that were new or stretched."""
     extra = len(ct.shape) - len(shape)
-    axes = tuple(range(extra)) + tuple(
-        i + extra for i, n in enumerate(shape) if n == 1 and ct.shape[i + extra] != 1
-    )
+    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and ct.shape[i + extra] != 1)
     ct = reduce_sum_p.bind(ct, axes=axes) if axes else ct
     return ct if ct.shape == shape else reshape_p.bind(ct, new_sizes=shape)
 

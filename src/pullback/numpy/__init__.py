@@ -8,14 +8,14 @@ from typing import Any as _Any
 
 from pullback.core.array import Array as _Array
 from pullback.numpy import array_methods as _array_methods
-from pullback.numpy.contraction import *  # noqa: F403
-from pullback.numpy.creation import *  # noqa: F403
-from pullback.numpy.indexing import *  # noqa: F403
-from pullback.numpy.manipulation import *  # noqa: F403
-from pullback.numpy.reductions import *  # noqa: F403
-from pullback.numpy.sorting import *  # noqa: F403
-from pullback.numpy.types import *  # noqa: F403
-from pullback.numpy.ufuncs import *  # noqa: F403
+from pullback.numpy.contraction import *
+from pullback.numpy.creation import *
+from pullback.numpy.indexing import *
+from pullback.numpy.manipulation import *
+from pullback.numpy.reductions import *
+from pullback.numpy.sorting import *
+from pullback.numpy.types import *
+from pullback.numpy.ufuncs import *
 
 _array_methods.install(_Array)
 

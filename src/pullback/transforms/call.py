@@ -6,7 +6,8 @@ rewrite the functions and bind again on the parent, so that the enclosing transf
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
 from pullback.core.linear import Node
@@ -68,7 +69,9 @@ def batched(fun: Flat, trace: BatchTrace, axes: Sequence[int | None]) -> Flat:
     return batched_fun
 
 
-def sum_unbatched(cts: Sequence[Any], ct_axes: Sequence[int | None], axes: Sequence[int | None], size: int) -> list[Any]:
+def sum_unbatched(
+    cts: Sequence[Any], ct_axes: Sequence[int | None], axes: Sequence[int | None], size: int
+) -> list[Any]:
     """Cotangents of arguments with batch axes `axes`: what an unbatched argument gets is summed over the batch."""
     out: list[Any] = []
     for ct, b, axis in zip(cts, ct_axes, axes):

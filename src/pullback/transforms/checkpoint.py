@@ -8,7 +8,8 @@ Values of the enclosing trace that the function closes over are inputs, too: the
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,9 @@ class _RecomputeTrace(LinearizeTrace):
 
     __slots__ = ("alias", "inputs", "policy", "saved")
 
-    def __init__(self, parent: Trace, alias: Trace, inputs: dict[int, Any], policy: Policy | None, saved: Sequence[Any]) -> None:
+    def __init__(
+        self, parent: Trace, alias: Trace, inputs: dict[int, Any], policy: Policy | None, saved: Sequence[Any]
+    ) -> None:
         super().__init__(parent)
         self.alias, self.inputs, self.policy = alias, inputs, policy
         self.saved = iter(saved)
@@ -192,7 +195,15 @@ class CheckpointNode(Node):
     __slots__ = ("fun", "policy", "primals", "nodes", "captured", "saved", "trace", "out_types")
 
     def __init__(
-        self, fun: Any, policy: Any, primals: Any, nodes: Any, captured: Sequence[LinearizeTracer], saved: Any, trace: Trace, out_types: Any
+        self,
+        fun: Any,
+        policy: Any,
+        primals: Any,
+        nodes: Any,
+        captured: Sequence[LinearizeTracer],
+        saved: Any,
+        trace: Trace,
+        out_types: Any,
     ) -> None:
         self.id, self.shape, self.dtype = next_id(), (), np.dtype(bool)
         self.fun, self.policy, self.primals, self.nodes = fun, policy, primals, nodes
@@ -245,7 +256,9 @@ class CheckpointNode(Node):
     def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
         nodes = [None if n is None else parents[n.id] for n in self.nodes]
         captured = [LinearizeTracer(c.trace, c.primal, parents[c.node.id]) for c in self.captured]
-        return CheckpointNode(self.fun, self.policy, list(residuals), nodes, captured, self.saved, self.trace, self.out_types)
+        return CheckpointNode(
+            self.fun, self.policy, list(residuals), nodes, captured, self.saved, self.trace, self.out_types
+        )
 
     def structure(self, numbering: dict[int, int]) -> Any:
         return ("checkpoint", id(self.fun), tuple(numbering[n.id] for n in self.parents()), tuple(self.out_types))
@@ -325,7 +338,8 @@ class CheckpointCall(CallPrimitive):
         types = [o.aval for o in map(as_array, outs)]
         node = CheckpointNode(fun, policy, primals, nodes, captured, forward.saved, trace, types)
         return [
-            trace.wrap(o, n if dtypes.is_inexact(t.dtype) else None) for o, n, t in zip(outs, project(node, types), types)
+            trace.wrap(o, n if dtypes.is_inexact(t.dtype) else None)
+            for o, n, t in zip(outs, project(node, types), types)
         ]
 
 

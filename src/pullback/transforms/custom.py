@@ -8,7 +8,8 @@ mode transposes it.
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -139,18 +140,25 @@ class CustomJVPCall(CallPrimitive):
                 ts = iter(xs[len(primals) :])
                 outs, t_outs = rule(xs[: len(primals)], [next(ts) if a else None for a in active])
                 count = len(outs)
-                t_outs = [zeros(o.shape, o.dtype) if t is None and dtypes.is_inexact(o.dtype) else t for o, t in zip(outs, t_outs)]
+                t_outs = [
+                    zeros(o.shape, o.dtype) if t is None and dtypes.is_inexact(o.dtype) else t
+                    for o, t in zip(outs, t_outs)
+                ]
                 return [*outs, *t_outs]
 
             t_axes = [b for b, a in zip(axes, active) if a]
-            both = batched(_without_none(flat), trace, [*axes, *t_axes])(*primals, *(t for t in tangents if t is not None))
+            both = batched(_without_none(flat), trace, [*axes, *t_axes])(
+                *primals, *(t for t in tangents if t is not None)
+            )
             outs = both[:count]
             rest = iter(both[count:])
             return outs, [next(rest) if dtypes.is_inexact(o.dtype) else None for o in outs]
 
         token = set_current(trace.parent)
         try:
-            outs = trace.parent.process_call(self, values, {**params, "fun": batched(fun, trace, axes), "rule": batched_rule})
+            outs = trace.parent.process_call(
+                self, values, {**params, "fun": batched(fun, trace, axes), "rule": batched_rule}
+            )
         finally:
             reset_current(token)
         return [trace.wrap(o, 0) for o in outs]
@@ -233,7 +241,9 @@ class _Arguments:
             try:
                 out.append(as_array(x))
             except TypeError:
-                raise leaf_error(tree, x, f"argument of {self.name} (use nondiff_argnums for arguments that are not arrays)") from None
+                raise leaf_error(
+                    tree, x, f"argument of {self.name} (use nondiff_argnums for arguments that are not arrays)"
+                ) from None
         return out
 
 
@@ -318,7 +328,9 @@ class custom_jvp:
         outs = custom_jvp_call_p.call(flat_fun, *leaves, rule=flat_rule, name=arguments.name)
         return out_trees[0].unflatten(outs)
 
-    def _apply_rule(self, static: list[Any], in_tree: PyTreeDef, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    def _apply_rule(
+        self, static: list[Any], in_tree: PyTreeDef, primals: Sequence[Any], tangents: Sequence[Any]
+    ) -> Any:
         assert self.jvp is not None
         name = self._arguments.name
         ts = [zero_from_primal(x, self.symbolic_zeros) if t is None else t for x, t in zip(primals, tangents)]
@@ -463,7 +475,8 @@ class CustomVJPCall(CallPrimitive):
         types = [o.aval for o in outs]
         node = CustomVJPNode(params["bwd"], residual, [p.aval for p in primals], nodes, types)
         return [
-            trace.wrap(o, n if dtypes.is_inexact(t.dtype) else None) for o, n, t in zip(outs, project(node, types), types)
+            trace.wrap(o, n if dtypes.is_inexact(t.dtype) else None)
+            for o, n, t in zip(outs, project(node, types), types)
         ]
 
     def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
@@ -512,7 +525,11 @@ class CustomVJPCall(CallPrimitive):
                 return [c for c in ct_ins if c is not None]
 
             found, found_axes = batch_flat(
-                flat, size, [*(r for r, _ in arrays), *given], [*(b for _, b in arrays), *(0 for _ in given)], trace.axis_name
+                flat,
+                size,
+                [*(r for r, _ in arrays), *given],
+                [*(b for _, b in arrays), *(0 for _ in given)],
+                trace.axis_name,
             )
             rest = iter(zip(found, found_axes))
             full = [next(rest) if p else (None, None) for p in pattern]
@@ -521,7 +538,9 @@ class CustomVJPCall(CallPrimitive):
         token = set_current(trace.parent)
         try:
             outs = trace.parent.process_call(
-                self, values, {**params, "fun": batched(params["fun"], trace, axes), "fwd": batched_fwd, "bwd": batched_bwd}
+                self,
+                values,
+                {**params, "fun": batched(params["fun"], trace, axes), "fwd": batched_fwd, "bwd": batched_bwd},
             )
         finally:
             reset_current(token)
@@ -560,7 +579,11 @@ class custom_vjp:
         return self if instance is None else _BoundMethod(self, instance)
 
     def defvjp(
-        self, fwd: Callable[..., Any], bwd: Callable[..., Any], symbolic_zeros: bool = False, optimize_remat: bool = False
+        self,
+        fwd: Callable[..., Any],
+        bwd: Callable[..., Any],
+        symbolic_zeros: bool = False,
+        optimize_remat: bool = False,
     ) -> None:
         """Register the forward and backward rules.
 
@@ -590,7 +613,9 @@ class custom_vjp:
 
         def flat_fwd(primals: Sequence[Any], perturbed: Sequence[bool]) -> Any:
             assert self.fwd is not None
-            values = [CustomVJPPrimal(x, p) for x, p in zip(primals, perturbed)] if self.symbolic_zeros else list(primals)
+            values = (
+                [CustomVJPPrimal(x, p) for x, p in zip(primals, perturbed)] if self.symbolic_zeros else list(primals)
+            )
             result = self.fwd(*arguments.merge(static, in_tree.unflatten(values)))
             if not isinstance(result, (tuple, list)) or len(result) != 2:
                 raise TypeError(
@@ -624,7 +649,9 @@ def _zero_of(t: ShapedArray) -> Any:
     return np.zeros(t.shape, dtypes.float0) if tangent.dtype == dtypes.float0 else zeros(t.shape, t.dtype)
 
 
-def _checked_cotangents(ct_ins: Any, dynamic: Any, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], name: str) -> list[Any]:
+def _checked_cotangents(
+    ct_ins: Any, dynamic: Any, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], name: str
+) -> list[Any]:
     """The backward rule's result, flat, with None for zeros. Raises TypeError naming what does not fit."""
     if not isinstance(ct_ins, (tuple, list)):
         raise TypeError(
@@ -733,7 +760,9 @@ def _rebuild_opaque(auxiliary: Any, _: Any) -> _Opaque:
 register_pytree_node(_Opaque, lambda o: ((), (o.value, o.count)), _rebuild_opaque)
 
 
-def linear_call(fun: Callable[..., Any], fun_transpose: Callable[..., Any], residual_args: Any, linear_args: Any) -> Any:
+def linear_call(
+    fun: Callable[..., Any], fun_transpose: Callable[..., Any], residual_args: Any, linear_args: Any
+) -> Any:
     """`fun(residual_args, linear_args)`, linear in the latter, with a transpose of the caller's choice.
 
     `fun_transpose(residual_args, ct)` must be its transpose; it is used in reverse mode instead of transposing `fun`.
@@ -750,4 +779,13 @@ def linear_call(fun: Callable[..., Any], fun_transpose: Callable[..., Any], resi
     return call(residual_args, linear_args)
 
 
-__all__ = ["CustomVJPPrimal", "SymbolicZero", "current", "custom_gradient", "custom_jvp", "custom_vjp", "linear_call", "zero_from_primal"]
+__all__ = [
+    "CustomVJPPrimal",
+    "SymbolicZero",
+    "current",
+    "custom_gradient",
+    "custom_jvp",
+    "custom_vjp",
+    "linear_call",
+    "zero_from_primal",
+]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer, linea
 from pullback.transforms.vmap import vmap
 
 Argnums = int | Sequence[int]
-
 
 
 def value_and_grad(
@@ -105,7 +105,9 @@ def _named(wrapper: Any, fun: Any, transformation: str, noun: str) -> Any:
     return wrapper
 
 
-def _value_and_grad(fun: Any, argnums: Any, has_aux: bool, holomorphic: bool, allow_int: bool, args: tuple[Any, ...], kwargs: Any) -> tuple[Any, Any]:
+def _value_and_grad(
+    fun: Any, argnums: Any, has_aux: bool, holomorphic: bool, allow_int: bool, args: tuple[Any, ...], kwargs: Any
+) -> tuple[Any, Any]:
     trace = LinearizeTrace(current())
     single = argnums.__class__ is int
     inputs: list[Any] = []  # the flat differentiated arguments
@@ -139,7 +141,9 @@ def _value_and_grad(fun: Any, argnums: Any, has_aux: bool, holomorphic: bool, al
     aux: Any = None
     if has_aux:
         if not isinstance(out, (tuple, list)) or len(out) != 2:
-            raise TypeError(f"with has_aux=True, the function to differentiate must return a pair (value, aux); got {out!r:.100}")
+            raise TypeError(
+                f"with has_aux=True, the function to differentiate must return a pair (value, aux); got {out!r:.100}"
+            )
         out, aux_tree = out
         aux_flat, aux_def = tree_flatten(aux_tree)
         aux = aux_def.unflatten([trace.unwrap(x)[0] for x in aux_flat])
@@ -178,7 +182,9 @@ def _input(trace: LinearizeTrace, x: Any, holomorphic: bool, allow_int: bool) ->
     tracer = trace.new_input(x)
     dtype = tracer.dtype
     if holomorphic and not dtypes.is_complex(dtype):
-        raise TypeError(f"grad with holomorphic=True requires inputs with complex dtype, but got {dtypes.name(dtype)}, at {user_line()}")
+        raise TypeError(
+            f"grad with holomorphic=True requires inputs with complex dtype, but got {dtypes.name(dtype)}, at {user_line()}"
+        )
     if tracer.__class__ is not LinearizeTracer or tracer.trace is not trace:
         if not allow_int:
             raise TypeError(
@@ -206,7 +212,9 @@ def _check_output(value: Any, holomorphic: bool) -> Any:
                 f"at {user_line()}"
             ) from None
     if value.shape != ():
-        raise TypeError(f"gradient only defined for scalar-output functions. Output had shape: {value.shape}, at {user_line()}")
+        raise TypeError(
+            f"gradient only defined for scalar-output functions. Output had shape: {value.shape}, at {user_line()}"
+        )
     dtype = value.dtype
     if holomorphic:
         if not dtypes.is_complex(dtype):
@@ -230,7 +238,9 @@ def _check_output(value: Any, holomorphic: bool) -> Any:
 # ---- dense Jacobians --------------------------------------------------------------------------------------------
 
 
-def _partial(fun: Callable[..., Any], argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def _partial(
+    fun: Callable[..., Any], argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """`fun` as a function of the arguments `argnums` alone, and their values."""
     positions = (argnums,) if isinstance(argnums, int) else argnums
     for i in positions:
@@ -253,7 +263,9 @@ def _check_jacobian_inputs(what: str, leaves: list[Any], holomorphic: bool, allo
     for x in leaves:
         dtype = as_array(x).dtype
         if holomorphic and not dtypes.is_complex(dtype):
-            raise TypeError(f"{what} with holomorphic=True requires inputs with complex dtype, but got {dtypes.name(dtype)}")
+            raise TypeError(
+                f"{what} with holomorphic=True requires inputs with complex dtype, but got {dtypes.name(dtype)}"
+            )
         if not dtypes.is_inexact(dtype) and not allow_int:
             raise TypeError(
                 f"{what} requires real-valued inputs (input dtype that is a sub-dtype of np.floating), but got {dtypes.name(dtype)}, at "
@@ -281,7 +293,9 @@ def _basis(types: Sequence[Any]) -> list[Any]:
     return out
 
 
-def jacfwd(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable[..., Any]:
+def jacfwd(
+    fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
     """A function returning the Jacobian of `fun`, column by column in forward mode: best for tall ones.
 
     The result has the structure of the output, each leaf replaced by the structure of the differentiated argument(s), with leaves of
@@ -315,7 +329,9 @@ def jacfwd(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False,
             out_flat, out_tree = tree_flatten(columns)
             for y in out_flat:
                 if holomorphic and not dtypes.is_complex(y.dtype):
-                    raise TypeError(f"jacfwd with holomorphic=True requires outputs with complex dtype, but got {dtypes.name(y.dtype)}")
+                    raise TypeError(
+                        f"jacfwd with holomorphic=True requires outputs with complex dtype, but got {dtypes.name(y.dtype)}"
+                    )
             jac = out_tree.unflatten([_unravel_last(y, leaves, tree, argnums) for y in out_flat])
             return (jac, aux[0]) if has_aux else jac
         except Exception as error:
@@ -352,7 +368,11 @@ def _unravel_last(y: Any, leaves: list[Any], tree: Any, argnums: Any) -> Any:
 
 
 def jacrev(
-    fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False, allow_int: bool = False
+    fun: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
 ) -> Callable[..., Any]:
     """A function returning the Jacobian of `fun`, row by row in reverse mode: best for wide ones. See `jacfwd`.
 
@@ -380,7 +400,8 @@ def jacrev(
             jac, start = [], 0
             for out in y_flat:
                 parts = [
-                    (r if len(y_flat) == 1 else r[start : start + out.size]).reshape((*out.shape, *r.shape[1:])) for r in row_flat
+                    (r if len(y_flat) == 1 else r[start : start + out.size]).reshape((*out.shape, *r.shape[1:]))
+                    for r in row_flat
                 ]
                 jac.append(row_tree.unflatten(parts))
                 start += out.size
@@ -395,7 +416,9 @@ def jacrev(
 
 def _check_jacrev_output(dtype: dtypes.DType, holomorphic: bool) -> None:
     if holomorphic and not dtypes.is_complex(dtype):
-        raise TypeError(f"jacrev with holomorphic=True requires outputs with complex dtype, but got {dtypes.name(dtype)}")
+        raise TypeError(
+            f"jacrev with holomorphic=True requires outputs with complex dtype, but got {dtypes.name(dtype)}"
+        )
     if not holomorphic and not dtypes.is_float(dtype):
         raise TypeError(
             "jacrev requires real-valued outputs (output dtype that is a sub-dtype of np.floating), but got "
@@ -406,7 +429,9 @@ def _check_jacrev_output(dtype: dtypes.DType, holomorphic: bool) -> None:
 jacobian = jacrev
 
 
-def hessian(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable[..., Any]:
+def hessian(
+    fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[..., Any]:
     """A function returning the Hessian of `fun`, forward over reverse.
 
     Leaves have shape (*output shape, *input shape, *input shape). With `has_aux` it returns (hessian, aux).
@@ -415,7 +440,10 @@ def hessian(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False
     Array(12., dtype=float32, weak_type=True)
     """
     return jacfwd(
-        jacrev(fun, argnums, has_aux=has_aux, holomorphic=holomorphic), argnums, has_aux=has_aux, holomorphic=holomorphic
+        jacrev(fun, argnums, has_aux=has_aux, holomorphic=holomorphic),
+        argnums,
+        has_aux=has_aux,
+        holomorphic=holomorphic,
     )
 
 

@@ -7,7 +7,8 @@ the others arrays.
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,14 +24,22 @@ class JitFunction:
     """A function to be compiled; call it like the original."""
 
     def __init__(
-        self, fun: Callable[..., Any], static_argnums: tuple[int, ...], static_argnames: frozenset[str], has_signature: bool
+        self,
+        fun: Callable[..., Any],
+        static_argnums: tuple[int, ...],
+        static_argnames: frozenset[str],
+        has_signature: bool,
     ) -> None:
         self.__wrapped__ = fun
         self.__name__ = getattr(fun, "__name__", type(fun).__name__)
         self.__qualname__ = getattr(fun, "__qualname__", self.__name__)
         self.__doc__ = fun.__doc__
         self.__module__ = getattr(fun, "__module__", __name__)
-        self._static_argnums, self._static_argnames, self._has_signature = static_argnums, static_argnames, has_signature
+        self._static_argnums, self._static_argnames, self._has_signature = (
+            static_argnums,
+            static_argnames,
+            has_signature,
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -50,7 +59,9 @@ class JitFunction:
 
     def _keywords(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         return {
-            k: _hashable(v, f"argument {k!r}", self.__name__) if k in self._static_argnames else _arrays(v, f"argument {k!r}", self.__name__)
+            k: _hashable(v, f"argument {k!r}", self.__name__)
+            if k in self._static_argnames
+            else _arrays(v, f"argument {k!r}", self.__name__)
             for k, v in kwargs.items()
         }
 
@@ -89,7 +100,9 @@ def _arrays(x: Any, which: str, name: str) -> Any:
         elif isinstance(leaf, (np.ndarray, np.generic, *dtypes.PYTHON_SCALARS)) or hasattr(leaf, "__jax_array__"):
             out.append(as_array(leaf))
         else:
-            raise leaf_error(x, leaf, f"{which} of jitted {name} (mark it static with static_argnums or static_argnames)")
+            raise leaf_error(
+                x, leaf, f"{which} of jitted {name} (mark it static with static_argnums or static_argnames)"
+            )
     return tree.unflatten(out)
 
 
@@ -117,16 +130,36 @@ def jit(
     >>> float(jit(lambda x: x + 1)(2.0))
     3.0
     """
-    del in_shardings, out_shardings, donate_argnums, donate_argnames, keep_unused, device, backend, inline, compiler_options
+    del (
+        in_shardings,
+        out_shardings,
+        donate_argnums,
+        donate_argnames,
+        keep_unused,
+        device,
+        backend,
+        inline,
+        compiler_options,
+    )
     if fun is None:
         return lambda f: jit(f, static_argnums=static_argnums, static_argnames=static_argnames)
     if not callable(fun):
         raise TypeError(f"Expected a callable value, got {fun!r}")
     if inspect.isgeneratorfunction(fun):
         raise TypeError(f"Expected a function, got a generator function: {fun}")
-    nums = () if static_argnums is None else (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    nums = (
+        ()
+        if static_argnums is None
+        else (static_argnums,)
+        if isinstance(static_argnums, int)
+        else tuple(static_argnums)
+    )
     names = frozenset(
-        () if static_argnames is None else (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+        ()
+        if static_argnames is None
+        else (static_argnames,)
+        if isinstance(static_argnames, str)
+        else tuple(static_argnames)
     )
     has_signature = True
     if nums or names:
@@ -139,10 +172,14 @@ def jit(
             var_positional = any(p.kind is p.VAR_POSITIONAL for p in parameters)
             for n in nums:
                 if not var_positional and not -len(positional) <= n < len(positional):
-                    raise ValueError(f"jitted function has static_argnums={nums} but only {len(positional)} positional arguments")
+                    raise ValueError(
+                        f"jitted function has static_argnums={nums} but only {len(positional)} positional arguments"
+                    )
             unknown = names - {p.name for p in parameters}
             if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters):
-                raise ValueError(f"jitted function has invalid argname {sorted(unknown)} in static_argnames; its arguments: {positional}")
+                raise ValueError(
+                    f"jitted function has invalid argname {sorted(unknown)} in static_argnames; its arguments: {positional}"
+                )
             nums = (*nums, *(positional.index(n) for n in names if n in positional))
             names = names | {positional[n] for n in nums if -len(positional) <= n < len(positional)}
     return JitFunction(fun, tuple(sorted(set(nums))), names, has_signature)

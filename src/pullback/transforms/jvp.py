@@ -5,7 +5,8 @@ A `JVPTracer` is a primal with a tangent that is not (symbolically) zero; result
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -129,7 +130,9 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
         aux: tuple[Any, ...] = ()
         if has_aux:
             if not isinstance(out, (tuple, list)) or len(out) != 2:
-                raise TypeError(f"with has_aux, the function given to jvp must return a pair (output, aux); got {out!r:.100}")
+                raise TypeError(
+                    f"with has_aux, the function given to jvp must return a pair (output, aux); got {out!r:.100}"
+                )
             out, aux_tree = out
             aux_flat, aux_def = tree_flatten(aux_tree)
             aux = (aux_def.unflatten([trace.unwrap(x)[0] for x in aux_flat]),)
@@ -147,7 +150,11 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
 
 def _bare(primals: Any, tangents: Any) -> bool:
     """Whether the arguments are arrays with no containers, of equal number."""
-    return len(primals) == len(tangents) and all(isinstance(x, Array) for x in primals) and all(isinstance(t, Array) for t in tangents)
+    return (
+        len(primals) == len(tangents)
+        and all(isinstance(x, Array) for x in primals)
+        and all(isinstance(t, Array) for t in tangents)
+    )
 
 
 def _check_leaf(primals: Any, x: Any) -> None:
@@ -182,7 +189,9 @@ def _dual(trace: JVPTrace, x: Any, t: Any) -> Any:
         return x
     t = as_array(t)
     if t.shape != x.shape:
-        raise ValueError(f"jvp called with different primal and tangent shapes: got primal {x.shape} and tangent {t.shape}")
+        raise ValueError(
+            f"jvp called with different primal and tangent shapes: got primal {x.shape} and tangent {t.shape}"
+        )
     if t.dtype != x.dtype:
         if not t.weak_type or not dtypes.is_inexact(t.dtype):
             raise TypeError(

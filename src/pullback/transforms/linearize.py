@@ -6,8 +6,9 @@ its derivative; what comes out is a `LinearMap`, whose transpose is the pullback
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -136,7 +137,9 @@ class LinearizeTrace(Trace):
         return call.linearize_call(self, args, params)
 
 
-def linearize_flat(fun: Callable[..., Any], primals: Sequence[Any], nodes: Sequence[Node | None]) -> tuple[list[Any], list[Node | None]]:
+def linearize_flat(
+    fun: Callable[..., Any], primals: Sequence[Any], nodes: Sequence[Node | None]
+) -> tuple[list[Any], list[Node | None]]:
     """Outputs of `fun` (flat in, flat out) and the nodes of their tangents, given the nodes of the inputs' tangents."""
     trace = LinearizeTrace(current())
     token = set_current(trace)
@@ -219,7 +222,9 @@ class LinearMap:
 
     def _pull(self, *args: Any) -> Any:
         if len(args) != 1:
-            raise TypeError(f"{self._what}: takes one cotangent, of the structure of the output; got {len(args)} arguments")
+            raise TypeError(
+                f"{self._what}: takes one cotangent, of the structure of the output; got {len(args)} arguments"
+            )
         (ct,) = args
         cotangents = Cotangents()
         if self._out_tree is None:
@@ -227,7 +232,9 @@ class LinearMap:
             if not isinstance(ct, Array):
                 flat, tree = tree_flatten(ct)
                 if len(flat) != 1 or flat[0] is not ct:
-                    raise ValueError(f"{self._what}: cotangent has tree structure {tree}, but the output is a single array")
+                    raise ValueError(
+                        f"{self._what}: cotangent has tree structure {tree}, but the output is a single array"
+                    )
         else:
             flat, tree = tree_flatten(ct)
             if tree != self._out_tree:
@@ -257,7 +264,13 @@ class LinearMap:
     def T(self) -> LinearMap:
         """The transpose. Of a map of several arguments it returns their cotangents in a tuple."""
         return LinearMap(
-            self._inputs, self._outputs, self._in_tree, self._out_tree, self._out_types, not self._transposed, self._what
+            self._inputs,
+            self._outputs,
+            self._in_tree,
+            self._out_tree,
+            self._out_types,
+            not self._transposed,
+            self._what,
         )
 
     def __matmul__(self, other: Any) -> Any:
@@ -346,8 +359,11 @@ register_pytree_node(ComposedMap, lambda m: (m.factors, None), lambda _, factors
 
 def _takes_tuple(factor: Any, out: Any) -> bool:
     """Whether `out`, a tuple from a transposed map, is the argument list of `factor`."""
-    return isinstance(out, tuple) and isinstance(factor, (LinearMap, ComposedMap)) and len(factor.in_type) == len(out) and not (
-        len(out) == 1 and isinstance(factor.in_type[0], tuple)
+    return (
+        isinstance(out, tuple)
+        and isinstance(factor, (LinearMap, ComposedMap))
+        and len(factor.in_type) == len(out)
+        and not (len(out) == 1 and isinstance(factor.in_type[0], tuple))
     )
 
 
@@ -466,7 +482,9 @@ def scipy_operator(m: Any) -> Any:
 # ---- the transformations ----------------------------------------------------------------------------------------
 
 
-def _linear_map_of(fun: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool, what: str) -> tuple[Any, LinearMap, Any]:
+def _linear_map_of(
+    fun: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool, what: str
+) -> tuple[Any, LinearMap, Any]:
     trace = LinearizeTrace(current())
     in_tree: PyTreeDef | None = None
     if len(primals) == 1 and isinstance(primals[0], Array):
@@ -486,7 +504,9 @@ def _linear_map_of(fun: Callable[..., Any], primals: tuple[Any, ...], has_aux: b
     aux = None
     if has_aux:
         if not isinstance(out, (tuple, list)) or len(out) != 2:
-            raise TypeError(f"with has_aux, the function given to {what} must return a pair (output, aux); got {out!r:.100}")
+            raise TypeError(
+                f"with has_aux, the function given to {what} must return a pair (output, aux); got {out!r:.100}"
+            )
         out, aux_tree = out
         aux_flat, aux_def = tree_flatten(aux_tree)
         aux = aux_def.unflatten([trace.unwrap(x)[0] for x in aux_flat])
@@ -619,7 +639,9 @@ def _checked(x: Any, shape: Any, dtype: Any, role: str, what: str, path: Callabl
             from pullback.lax.shape import convert
 
             return convert(x, dtype)
-        raise ValueError(f"{what}: {role}{path()} has dtype {dtypes.name(x.dtype)}, expected {dtypes.name(dtype)}, at {user_line()}")
+        raise ValueError(
+            f"{what}: {role}{path()} has dtype {dtypes.name(x.dtype)}, expected {dtypes.name(dtype)}, at {user_line()}"
+        )
     return x
 
 

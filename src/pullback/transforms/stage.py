@@ -6,8 +6,9 @@ Every operation under the trace is staged, those on constants included; arrays f
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_f
 from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var, check_jaxpr
 from pullback.core.trace import EVAL, Params, Trace, Tracer, current, reset_current, set_current
 from pullback.core.tree import leaf_error, tree_flatten
-from pullback.core.types import ShapeDtypeStruct, ShapedArray, typeof
+from pullback.core.types import ShapedArray, ShapeDtypeStruct, typeof
 
 _name_stack: ContextVar[tuple[str, ...]] = ContextVar("name_stack", default=())
 
@@ -92,9 +93,13 @@ class JaxprTrace(Trace):
             args = canonical([a if isinstance(a, Array) else as_array(a) for a in args])
         atoms = [self.atom(a) for a in args]
         out = primitive.type_of(*(a.aval for a in atoms), **params)
-        return self.emit(primitive, atoms, params, out if primitive.multiple_results else [out], primitive.multiple_results)
+        return self.emit(
+            primitive, atoms, params, out if primitive.multiple_results else [out], primitive.multiple_results
+        )
 
-    def emit(self, primitive: Any, atoms: Sequence[Atom], params: Params, out_types: Sequence[ShapedArray], several: bool) -> Any:
+    def emit(
+        self, primitive: Any, atoms: Sequence[Atom], params: Params, out_types: Sequence[ShapedArray], several: bool
+    ) -> Any:
         """Append an equation; its results as tracers."""
         outvars = [Var(t) for t in out_types]
         self.eqns.append(JaxprEqn(primitive, atoms, outvars, params, _source(), _name_stack.get()))
@@ -107,7 +112,9 @@ class JaxprTrace(Trace):
     def finish(self, outs: Sequence[Any]) -> ClosedJaxpr:
         """The program whose results are `outs`."""
         outvars = [self.atom(o) for o in outs]
-        used = {v for e in self.eqns for v in e.invars if isinstance(v, Var)} | {v for v in outvars if isinstance(v, Var)}
+        used = {v for e in self.eqns for v in e.invars if isinstance(v, Var)} | {
+            v for v in outvars if isinstance(v, Var)
+        }
         for e in self.eqns:
             if len(e.outvars) > 1:
                 e.outvars = [v if v in used else DropVar(v.aval) for v in e.outvars]
@@ -139,7 +146,9 @@ def _static_positions(static_argnums: Any, count: int) -> set[int]:
     return {p % count if count else p for p in positions}
 
 
-def _trace(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], static_argnums: Any, what: str) -> tuple[ClosedJaxpr, Any, Any]:
+def _trace(
+    fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], static_argnums: Any, what: str
+) -> tuple[ClosedJaxpr, Any, Any]:
     static = _static_positions(static_argnums, len(args))
     dynamic = tuple(a for i, a in enumerate(args) if i not in static)
     leaves, in_tree = tree_flatten((dynamic, kwargs))

@@ -6,7 +6,8 @@ many of it at once; values without the batch axis are shared by all slices and s
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from pullback.core.array import Array, as_array
 from pullback.core.errors import filter_traceback
@@ -92,7 +93,9 @@ class BatchTrace(Trace):
         return call.batch_call(self, args, params)
 
 
-def batch_flat(fun: Callable[..., Any], size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any = None) -> tuple[list[Any], list[int | None]]:
+def batch_flat(
+    fun: Callable[..., Any], size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any = None
+) -> tuple[list[Any], list[int | None]]:
     """Outputs and their batch axes (None where shared) of `fun`, which takes and gives flat sequences."""
     trace = BatchTrace(current(), size, axis_name)
     token = set_current(trace)
@@ -130,7 +133,9 @@ def vmap(
     if not callable(fun):
         raise TypeError(f"vmap takes a function, got {fun!r}")
     if not isinstance(in_axes, (int, tuple, type(None))) and not hasattr(in_axes, "__index__"):
-        raise TypeError(f"vmap in_axes must be an int, None, or a tuple of entries for the positional arguments; got {in_axes!r}")
+        raise TypeError(
+            f"vmap in_axes must be an int, None, or a tuple of entries for the positional arguments; got {in_axes!r}"
+        )
     _check_axes(in_axes, "in_axes")
     _check_axes(out_axes, "out_axes")
 
@@ -154,13 +159,29 @@ def _check_axes(axes: Any, name: str) -> None:
             raise TypeError(f"vmap {name} must be ints, None or trees of them; got {leaf!r} in {axes!r}")
 
 
-def _vmapped(fun: Any, args: tuple[Any, ...], kwargs: dict[str, Any], in_axes: Any, out_axes: Any, axis_name: Any, axis_size: int | None) -> Any:
-    if not kwargs and len(args) == 1 and isinstance(args[0], Array) and (in_axes == 0 or in_axes == (0,)) and args[0].ndim:
+def _vmapped(
+    fun: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    in_axes: Any,
+    out_axes: Any,
+    axis_name: Any,
+    axis_size: int | None,
+) -> Any:
+    if (
+        not kwargs
+        and len(args) == 1
+        and isinstance(args[0], Array)
+        and (in_axes == 0 or in_axes == (0,))
+        and args[0].ndim
+    ):
         # One bare array along axis 0: nothing to flatten or compare.
         (x,) = args
         size = x.shape[0]
         if axis_size is not None and axis_size != size:
-            raise ValueError(f"vmap axis_size is {axis_size}, but the argument of shape {x.shape} has length {size} along axis 0")
+            raise ValueError(
+                f"vmap axis_size is {axis_size}, but the argument of shape {x.shape} has length {size} along axis 0"
+            )
         trace = BatchTrace(current(), size, axis_name)
         inputs: Any = (BatchTracer(trace, x, 0),)
         in_kwargs: Any = kwargs
@@ -185,14 +206,16 @@ def _vmapped(fun: Any, args: tuple[Any, ...], kwargs: dict[str, Any], in_axes: A
     if isinstance(out, Array) and isinstance(out_axes, int):
         return _out(trace, out, out_axes)
     out_flat, out_tree = tree_flatten(out)
-    is_none = lambda x: x is None  # noqa: E731
+    is_none = lambda x: x is None
     try:
         if out_axes is None or isinstance(out_axes, int):
             targets: list[Any] = [out_axes] * len(out_flat)
         else:
             targets = _broadcast_axes(out_axes, out, is_none)
     except ValueError as error:
-        raise ValueError(f"vmap out_axes {out_axes!r} is not a tree prefix of the output, of structure {out_tree}: {error}") from None
+        raise ValueError(
+            f"vmap out_axes {out_axes!r} is not a tree prefix of the output, of structure {out_tree}: {error}"
+        ) from None
     results = []
     for x, b in zip(out_flat, targets):
         try:
@@ -252,7 +275,10 @@ def _axis_size(arrays: list[Any], axes: list[int | None], axis_size: int | None,
     if not found:
         raise ValueError("vmap must have at least one mapped argument (a non-None entry of in_axes), or axis_size")
     if len(found) > 1:
-        lines = [f"  {_path(i, args, kwargs)} of shape {arrays[i].shape} has size {n} along axis {axes[i]}" for i, n in sizes.items()]
+        lines = [
+            f"  {_path(i, args, kwargs)} of shape {arrays[i].shape} has size {n} along axis {axes[i]}"
+            for i, n in sizes.items()
+        ]
         if axis_size is not None:
             lines.append(f"  axis_size is {axis_size}")
         raise ValueError("vmap got inconsistent sizes for array axes to be mapped:\n" + "\n".join(lines))
