@@ -23,10 +23,14 @@ _array_methods.install(_Array)
 _LAZY = {
     name: module
     for module, names in {
+        "index_makers": "diag_indices diag_indices_from fill_diagonal index_exp ix_ mask_indices ravel_multi_index s_ tril_indices "
+        "tril_indices_from triu_indices triu_indices_from",
         "linalg": "linalg",
+        "padding": "pad",
         "polynomials": "poly polyadd polyder polydiv polyfit polyint polymul polysub polyval roots vander",
         "sets": "intersect1d isin setdiff1d setxor1d union1d unique unique_all unique_counts unique_inverse unique_values",
         "signal": "bartlett blackman convolve correlate diff ediff1d gradient hamming hanning interp kaiser trapezoid unwrap",
+        "vectorization": "apply_along_axis apply_over_axes vectorize",
         "statistics": "bincount corrcoef cov digitize histogram histogram2d histogram_bin_edges histogramdd",
     }.items()
     for name in names.split()

@@ -386,7 +386,7 @@ class IndexUpdateRef:
 
     def set(self, values: Any, **options: Any) -> Array:
         """`x` with `x[index] = values`."""
-        x, values = self.array, _values(values)
+        x, values = self.array, update_values(values)
         if values.dtype != x.dtype:
             values = convert(values, x.dtype)
         if not options:
@@ -436,7 +436,7 @@ class IndexUpdateRef:
 
     def divide(self, values: Any, **options: Any) -> Array:
         """`x` with `x[index] /= values`, for every occurrence of a position. Integers give floats."""
-        x, values = self.array, _values(values)
+        x, values = self.array, update_values(values)
         dtype, weak = dtypes.promote_pair(x.dtype, x.weak_type, values.dtype, values.weak_type)
         dtype, weak = dtypes.to_inexact(dtype), weak and dtype != dtypes.bool_
         ones = broadcast_to(ConcreteArray(dtype.type(1), weak), x.shape)
@@ -450,7 +450,7 @@ class IndexUpdateRef:
         from pullback.numpy.ufuncs import power
 
         x = self.array
-        exponent = convert(_values(values), x.dtype, x.weak_type)
+        exponent = convert(update_values(values), x.dtype, x.weak_type)
         return self._apply(lambda old: power(old, exponent), options, exponent.shape)
 
     def min(self, values: Any, **options: Any) -> Array:
@@ -469,7 +469,7 @@ class IndexUpdateRef:
         return self._apply(func, options, ())
 
     def _combine(self, values: Any, primitive: Any, function: Any, options: dict[str, Any]) -> Array:
-        x, values = self.array, _values(values)
+        x, values = self.array, update_values(values)
         if x.dtype == dtypes.bool_ and primitive in (scatter_add_p, scatter_sub_p, scatter_mul_p):
             raise TypeError(
                 f"{primitive.name} does not accept dtype bool: use .min (and) or .max (or), at {user_line()}"
@@ -544,7 +544,7 @@ def _replaced(x: Any, index: Resolved, updated: Callable[[Any], Any]) -> Any:
     return static_update_p.bind(x, updated(static_index_p.bind(x, index=index.basic)), index=index.basic)
 
 
-def _values(values: Any) -> Array:
+def update_values(values: Any) -> Array:
     try:
         return as_array(values)
     except TypeError:
@@ -676,7 +676,7 @@ def take_along_axis(
     )  # fmt: skip
 
 
-def _out_of_place(name: str, inplace: bool, error: type[Exception] = ValueError) -> None:
+def refuse_inplace(name: str, inplace: bool, error: type[Exception] = ValueError) -> None:
     if inplace:
         raise error(
             f"pullback.numpy.{name} cannot modify arrays in-place, because arrays are immutable. Pass inplace=False to instead return "
@@ -691,7 +691,7 @@ def put_along_axis(
 
     Positions out of bounds are dropped, or clamped with `mode="clip"`. With axis None, positions are those of the flattened `arr`.
     """
-    _out_of_place("put_along_axis", inplace)
+    refuse_inplace("put_along_axis", inplace)
     x, i, v = (
         array_like(arr, "put_along_axis"),
         array_like(indices, "put_along_axis"),
@@ -717,7 +717,7 @@ def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = Tr
 
     Positions out of bounds are dropped (mode None), clamped ("clip") or taken modulo the size ("wrap").
     """
-    _out_of_place("put", inplace)
+    refuse_inplace("put", inplace)
     x, i, values = array_like(a, "put"), array_like(ind, "put"), array_like(v, "put")
     if mode not in (None, "clip", "wrap"):
         if mode == "raise":
@@ -732,12 +732,12 @@ def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = Tr
         i = modulo(i, x.size)
     flat = reshape_p.bind(x, new_sizes=(x.size,))
     updated = IndexUpdateRef(flat, i).set(
-        _cycled(values, i.size), mode="clip" if mode == "clip" else None, wrap_negative_indices=mode is None
+        cycled(values, i.size), mode="clip" if mode == "clip" else None, wrap_negative_indices=mode is None
     )
     return reshape_p.bind(updated, new_sizes=x.shape)
 
 
-def _cycled(values: Any, count: int) -> Any:
+def cycled(values: Any, count: int) -> Any:
     """The elements of `values` in order, over and over, `count` of them."""
     flat = reshape_p.bind(values, new_sizes=(values.size,))
     return flat if values.size == count else getitem(flat, np.arange(count) % values.size)
@@ -747,7 +747,7 @@ def place(arr: Any, mask: Any, vals: Any, *, inplace: bool = True) -> Array:
     """`arr` with the elements where `mask` is true replaced by those of `vals` in order, over and over. Needs `inplace=False`."""
     from pullback.lax.reductions import cumsum
 
-    _out_of_place("place", inplace)
+    refuse_inplace("place", inplace)
     x, m, v = array_like(arr, "place"), array_like(mask, "place"), array_like(vals, "place")
     if x.size != m.size:
         raise ValueError(f"place: arr and mask must be the same size, got shapes {x.shape} and {m.shape}")
@@ -822,6 +822,27 @@ def _traced_nonzero(x: Any, size: int, fills: tuple[Any, ...], dtype: dtypes.DTy
     total = getitem(rank, x.size - 1)
     found = lt_p.bind(ConcreteArray(np.arange(size, dtype=dtype)), broadcast_to(total, (size,)))
     return tuple(select(found, p, convert(as_array(f), dtype)) for p, f in zip(unravel_index(flat, x.shape), fills))
+
+
+def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
+    """Flat positions in an array of `shape` as positions along its axes: one array an axis. Clamped; negative ones count from the end.
+
+    >>> [int(i) for i in unravel_index(5, (2, 3))]
+    [1, 2]
+    """
+    i = array_like(indices, "unravel_index")
+    if not dtypes.is_integer(i.dtype):
+        raise TypeError(f"unravel_index: indices must be of integer type, got {dtypes.name(i.dtype)}, at {user_line()}")
+    sizes = (operator.index(shape),) if not isinstance(shape, (tuple, list)) else tuple(map(operator.index, shape))
+    total = int(np.prod(sizes, dtype=object)) if sizes else 1
+    i = wide_index(i)
+    i = max_p.bind(wrap_negative(i, total), like(0, i))
+    i = min_p.bind(i, like(max(total - 1, 0), i))
+    out: list[Any] = []
+    for n in reversed(sizes):
+        out.append(rem_p.bind(i, like(max(n, 1), i)))
+        i = div_p.bind(i, like(max(n, 1), i))
+    return tuple(reversed(out))
 
 
 def flatnonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> Array:
@@ -928,192 +949,18 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array
     )
 
 
-# ---- making indices ---------------------------------------------------------------------------------------------
-
-
-class IndexExpression:
-    """Indexing it gives the index: `s_[1:2, ...]` is `(slice(1, 2), Ellipsis)`; `index_exp` always gives a tuple."""
-
-    def __init__(self, maketuple: bool) -> None:
-        self.maketuple = maketuple
-
-    def __getitem__(self, item: Any) -> Any:
-        return (item,) if self.maketuple and not isinstance(item, tuple) else item
-
-
-index_exp, s_ = IndexExpression(maketuple=True), IndexExpression(maketuple=False)
-
-
-def _index_array(value: Any) -> ConcreteArray:
-    return ConcreteArray(value.astype(dtypes.canonicalize(dtypes.int64)))
-
-
-def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
-    """Flat positions in an array of `shape` as positions along its axes: one array an axis. Clamped; negative ones count from the end.
-
-    >>> [int(i) for i in unravel_index(5, (2, 3))]
-    [1, 2]
-    """
-    i = array_like(indices, "unravel_index")
-    if not dtypes.is_integer(i.dtype):
-        raise TypeError(f"unravel_index: indices must be of integer type, got {dtypes.name(i.dtype)}, at {user_line()}")
-    sizes = (operator.index(shape),) if not isinstance(shape, (tuple, list)) else tuple(map(operator.index, shape))
-    total = int(np.prod(sizes, dtype=object)) if sizes else 1
-    i = wide_index(i)
-    i = max_p.bind(wrap_negative(i, total), like(0, i))
-    i = min_p.bind(i, like(max(total - 1, 0), i))
-    out: list[Any] = []
-    for n in reversed(sizes):
-        out.append(rem_p.bind(i, like(max(n, 1), i)))
-        i = div_p.bind(i, like(max(n, 1), i))
-    return tuple(reversed(out))
-
-
-def ravel_multi_index(
-    multi_index: Sequence[Any], dims: Sequence[int], mode: str = "raise", order: str = "C", *, dtype: Any = None
-) -> Array:
-    """Positions along the axes of an array of shape `dims` as flat positions, in row-major ("C") or column-major ("F") order.
-
-    `mode` is for positions out of bounds: "raise" (ValueError; they must be concrete), "wrap" or "clip".
-
-    >>> ravel_multi_index((np.array([0, 1]), np.array([2, 0])), (2, 3))
-    Array([2, 3], dtype=int32)
-    """
-    sizes = tuple(map(operator.index, dims))
-    arrays = [array_like(i, "ravel_multi_index") for i in multi_index]
-    if len(arrays) != len(sizes):
-        raise ValueError(f"ravel_multi_index: got {len(arrays)} index arrays for {len(sizes)} dims")
-    if any(not dtypes.is_integer(i.dtype) for i in arrays):
-        raise TypeError("ravel_multi_index: only int indices are permitted")
-    target = dtypes.canonicalize(dtypes.int64) if dtype is None else dtypes.canonicalize_dtype(dtype)
-    checked = []
-    for i, n in zip(arrays, sizes):
-        if mode == "raise":
-            known = concrete_value(i)
-            if known is None:
-                raise ConcretizationTypeError(
-                    i, "ravel_multi_index needs the values for mode='raise': use 'wrap' or 'clip'."
-                )
-            if ((known < 0) | (known >= n)).any():
-                raise ValueError("invalid entry in coordinates array")
-        elif mode == "wrap":
-            i = modulo(i, n)
-        elif mode == "clip":
-            i = wide_index(i)
-            i = min_p.bind(max_p.bind(i, like(0, i)), like(n - 1, i))
-        else:
-            raise ValueError(f"invalid mode={mode!r}: expected 'raise', 'wrap' or 'clip'")
-        checked.append(convert(i, target))
-    if order not in ("C", "F"):
-        raise ValueError(f"invalid order={order!r}: expected 'C' or 'F'")
-    pairs = list(zip(checked, sizes))
-    if order == "F":
-        pairs.reverse()
-    flat: Any = ConcreteArray(target.type(0))
-    for i, n in pairs:
-        flat = add_p.bind(mul_p.bind(flat, like(n, flat)), i)
-    return flat
-
-
-def ix_(*args: Any) -> tuple[Array, ...]:
-    """1-d arrays as an open grid: array k along axis k, for `x[ix_(rows, columns)]`. Concrete masks become positions.
-
-    >>> [i.shape for i in ix_(np.array([0, 1]), np.array([2, 3, 4]))]
-    [(2, 1), (1, 3)]
-    """
-    out = []
-    for k, a in enumerate(args):
-        x = array_like(a, "ix_")
-        if x.ndim != 1:
-            raise ValueError(f"Arguments to ix_ must be 1-dimensional, got shape {x.shape}")
-        if x.dtype == dtypes.bool_:
-            (x,) = nonzero(x)
-        if not x.size:
-            x = convert(x, dtypes.canonicalize(dtypes.int64))
-        out.append(reshape_p.bind(x, new_sizes=tuple(x.size if d == k else 1 for d in range(len(args)))))
-    return tuple(out)
-
-
-def diag_indices(n: int, ndim: int = 2) -> tuple[Array, ...]:
-    """The positions of the main diagonal of an array with `ndim` axes of length `n`: one index array an axis."""
-    n, ndim = operator.index(n), operator.index(ndim)
-    if n < 0 or ndim < 0:
-        raise ValueError(f"diag_indices: n and ndim must be nonnegative, got n={n}, ndim={ndim}")
-    return (_index_array(np.arange(n)),) * ndim
-
-
-def diag_indices_from(arr: Any) -> tuple[Array, ...]:
-    """The positions of the main diagonal of `arr`, whose axes have one length (ValueError if not)."""
-    shape = np.shape(arr)
-    if len(shape) < 2:
-        raise ValueError(f"input array must be at least 2-d, got shape {shape}")
-    if len(set(shape)) != 1:
-        raise ValueError(f"All dimensions of input must be of equal length, got shape {shape}")
-    return diag_indices(shape[0], len(shape))
-
-
-def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
-    """The positions on and below diagonal `k` of an array of shape (n, m), row by row: (rows, columns)."""
-    rows, columns = np.tril_indices(n, k, m)
-    return _index_array(rows), _index_array(columns)
-
-
-def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
-    """The positions on and above diagonal `k` of an array of shape (n, m), row by row: (rows, columns)."""
-    rows, columns = np.triu_indices(n, k, m)
-    return _index_array(rows), _index_array(columns)
-
-
-def _matrix_shape(arr: Any) -> Shape:
-    shape = tuple(arr.shape) if hasattr(arr, "shape") else np.shape(arr)
-    if len(shape) != 2:
-        raise ValueError(f"Only 2-D inputs are accepted, got shape {shape}")
-    return shape
-
-
-def tril_indices_from(arr: Any, k: int = 0) -> tuple[Array, Array]:
-    """The positions on and below diagonal `k` of the matrix `arr`."""
-    n, m = _matrix_shape(arr)
-    return tril_indices(n, k, m)
-
-
-def triu_indices_from(arr: Any, k: int = 0) -> tuple[Array, Array]:
-    """The positions on and above diagonal `k` of the matrix `arr`."""
-    n, m = _matrix_shape(arr)
-    return triu_indices(n, k, m)
-
-
-def mask_indices(
-    n: int, mask_func: Callable[[Any, int], Any], k: int = 0, *, size: int | None = None
-) -> tuple[Array, Array]:
-    """The positions where `mask_func(ones((n, n)), k)` is nonzero: (rows, columns). See `nonzero` for `size`."""
-    rows, columns = nonzero(mask_func(ConcreteArray(np.ones((n, n), dtypes.canonicalize(dtypes.int64))), k), size=size)
-    return rows, columns
-
-
-def fill_diagonal(a: Any, val: Any, wrap: bool = False, *, inplace: bool = True) -> Array:
-    """`a` with its main diagonal replaced by `val`: a scalar, or elements to be repeated as needed. Needs `inplace=False`.
-
-    `a` is a matrix, or has axes of one length (ValueError if not).
-    """
-    _out_of_place("fill_diagonal", inplace, NotImplementedError)
-    if wrap:
-        raise NotImplementedError("wrap=True is not implemented, must use wrap=False")
-    x, v = array_like(a, "fill_diagonal"), _values(val)
-    if x.ndim < 2:
-        raise ValueError(f"array must be at least 2-d, got shape {x.shape}")
-    if x.ndim > 2 and len(set(x.shape)) != 1:
-        raise ValueError(f"All dimensions of input must be of equal length, got shape {x.shape}")
-    n = min(x.shape)
-    if not n:
-        return x
-    return IndexUpdateRef(x, (np.arange(n),) * x.ndim).set(v if not v.ndim else _cycled(v, n), unique_indices=True)
-
-
-# fmt: off
 __all__ = [
-    "argwhere", "choose", "compress", "diag_indices", "diag_indices_from", "extract", "fill_diagonal", "flatnonzero", "index_exp", "ix_",
-    "mask_indices", "nonzero", "place", "put", "put_along_axis", "ravel_multi_index", "s_", "take", "take_along_axis", "tril_indices",
-    "tril_indices_from", "triu_indices", "triu_indices_from", "unravel_index",
+    "unravel_index",
+    "argwhere",
+    "choose",
+    "compress",
+    "extract",
+    "flatnonzero",
+    "nonzero",
+    "place",
+    "put",
+    "put_along_axis",
+    "take",
+    "take_along_axis",
 ]
 # fmt: on

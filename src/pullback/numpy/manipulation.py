@@ -1,4 +1,4 @@
-"""Rearranging arrays: shape, axes, joining, splitting, repeating, padding, choosing, inserting and deleting; and `vectorize`.
+"""Rearranging arrays: shape, axes, joining, splitting, repeating, choosing, inserting and deleting.
 
 Everything here moves elements by the primitives of `lax`, so it is differentiable, works under every transformation and on
 every dtype. Shapes, axes and counts must be concrete.
@@ -7,7 +7,6 @@ every dtype. Shapes, axes and counts must be concrete.
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import prod
@@ -32,11 +31,9 @@ from pullback.lax.selection import select as lax_select
 from pullback.lax.selection import select_n_p
 from pullback.lax.shape import broadcast_in_dim_p, convert, move_axis, reduce_sum_p, reshape_p, transpose_p
 from pullback.lax.sorting import sort
-from pullback.numpy import reductions, ufuncs
-from pullback.numpy.creation import array, canonical_shape, linspace, zeros
+from pullback.numpy.creation import array, canonical_shape, zeros
 from pullback.numpy.indexing import nonzero, take
 from pullback.numpy.promotion import array_like, promote, scalar_like
-from pullback.transforms.vmap import vmap
 
 # ---- shape ------------------------------------------------------------------------------------------------------
 
@@ -318,7 +315,7 @@ def _stackable(name: str, arrays: Any) -> Any:
     ]  # fmt: skip
 
 
-def _join(name: str, arrays: list[Array], axis: int | None, dtype: Any) -> Array:
+def join_arrays(name: str, arrays: list[Array], axis: int | None, dtype: Any) -> Array:
     if not arrays:
         raise ValueError(f"{name} needs at least one array, at {user_line()}")
     if axis is None:
@@ -354,7 +351,7 @@ def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Array:
     >>> concatenate([array([1, 2]), array([3.0])])
     Array([1., 2., 3.], dtype=float32)
     """
-    return _join("concatenate", _joined("concatenate", arrays), axis, dtype)
+    return join_arrays("concatenate", _joined("concatenate", arrays), axis, dtype)
 
 
 def concat(arrays: Any, /, *, axis: int | None = 0) -> Array:
@@ -381,7 +378,7 @@ def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Ar
             )
     i = canonical_axis(axis, len(shape) + 1)
     raised = (*shape[:i], 1, *shape[i:])
-    return _join("stack", [reshape_p.bind(r, new_sizes=raised) for r in rows], i, dtype)
+    return join_arrays("stack", [reshape_p.bind(r, new_sizes=raised) for r in rows], i, dtype)
 
 
 def _no_out(name: str, out: None) -> None:
@@ -396,24 +393,24 @@ def vstack(tup: Any, dtype: Any = None) -> Array:
     Array([[1, 2],
            [3, 4]], dtype=int32)
     """
-    return _join("vstack", [_raised_to_2(a) for a in _joined("vstack", _stackable("vstack", tup))], 0, dtype)
+    return join_arrays("vstack", [_raised_to_2(a) for a in _joined("vstack", _stackable("vstack", tup))], 0, dtype)
 
 
 def hstack(tup: Any, dtype: Any = None) -> Array:
     """Arrays side by side, along axis 1; vectors end to end."""
     arrays = [_raised_to_1(a) for a in _joined("hstack", _stackable("hstack", tup))]
-    return _join("hstack", arrays, 0 if arrays and arrays[0].ndim == 1 else 1, dtype)
+    return join_arrays("hstack", arrays, 0 if arrays and arrays[0].ndim == 1 else 1, dtype)
 
 
 def dstack(tup: Any, dtype: Any = None) -> Array:
     """Arrays behind each other, along axis 2."""
-    return _join("dstack", [_raised_to_3(a) for a in _joined("dstack", _stackable("dstack", tup))], 2, dtype)
+    return join_arrays("dstack", [_raised_to_3(a) for a in _joined("dstack", _stackable("dstack", tup))], 2, dtype)
 
 
 def column_stack(tup: Any) -> Array:
     """Arrays side by side; vectors are columns."""
     arrays = _joined("column_stack", _stackable("column_stack", tup))
-    return _join(
+    return join_arrays(
         "column_stack", [a if a.ndim >= 2 else reshape_p.bind(a, new_sizes=(a.size, 1)) for a in arrays], 1, None
     )
 
@@ -446,14 +443,14 @@ def block(arrays: Any) -> Array:
         if level == levels:
             x = array_like(x, "block")
             return x if x.ndim >= rank else reshape_p.bind(x, new_sizes=(1,) * (rank - x.ndim) + tuple(x.shape))
-        return _join("block", [joined(item, level + 1) for item in x], rank - levels + level, None)
+        return join_arrays("block", [joined(item, level + 1) for item in x], rank - levels + level, None)
 
     return joined(arrays, 0)
 
 
 def append(arr: Any, values: Any, axis: int | None = None) -> Array:
     """`arr` followed by `values` along `axis`; both flattened if it is None."""
-    return _join("append", [array_like(arr, "append"), array_like(values, "append")], axis, None)
+    return join_arrays("append", [array_like(arr, "append"), array_like(values, "append")], axis, None)
 
 
 # ---- splitting --------------------------------------------------------------------------------------------------
@@ -587,7 +584,7 @@ def repeat(
     if total_repeat_length is not None:
         short = total_repeat_length - len(chosen)
         chosen = chosen[:total_repeat_length] if short <= 0 else np.concatenate([chosen, np.full(short, n - 1)])
-    return _take(x, chosen, axis)
+    return take_slice(x, chosen, axis)
 
 
 def _unknown_repeats(counts: Array) -> Exception:
@@ -608,7 +605,7 @@ def _number_true(table: Array) -> Array:
     return reduce_sum_p.bind(convert(table, dtypes.int32), axes=(1,))
 
 
-def _take(x: Array, chosen: Any, axis: int) -> Array:
+def take_slice(x: Array, chosen: Any, axis: int) -> Array:
     """The elements numbered `chosen` (a NumPy array) along `axis`."""
     return take(x, ConcreteArray(np.asarray(chosen, np.int32)), axis=axis, mode="clip")
 
@@ -788,7 +785,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
     new = broadcast_to(new, tuple(len(at) if i == axis else m for i, m in enumerate(x.shape)))
     # Of x and the new elements in a row, the stable order of their places: a new element goes before the one it is inserted at.
     order = np.argsort(np.concatenate([2 * np.arange(n) + 1, 2 * at]), kind="stable")
-    return _take(lax_concatenate([x, new], axis), order, axis)
+    return take_slice(lax_concatenate([x, new], axis), order, axis)
 
 
 def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices: bool = False) -> Array:
@@ -821,7 +818,7 @@ def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices
             )
     kept = np.ones(n, bool)
     kept[obj] = False
-    return _take(x, np.flatnonzero(kept), axis)
+    return take_slice(x, np.flatnonzero(kept), axis)
 
 
 def _delete_traced(x: Array, at: Array, axis: int) -> Array:
@@ -850,334 +847,6 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: int | Sequence[int] | None = N
             i,
         )
     return x
-
-
-# ---- padding ----------------------------------------------------------------------------------------------------
-
-_PAD_OPTIONS: dict[str, tuple[str, ...]] = {
-    "constant": ("constant_values",), "edge": (), "linear_ramp": ("end_values",), "maximum": ("stat_length",),
-    "mean": ("stat_length",), "median": ("stat_length",), "minimum": ("stat_length",), "reflect": ("reflect_type",),
-    "symmetric": ("reflect_type",), "wrap": (), "empty": (),
-}  # fmt: skip
-
-
-def _pairs(name: str, value: Any, ndim: int) -> list[tuple[Any, Any]]:
-    """A (before, after) pair for each axis from a scalar, a pair, or a sequence of one or `ndim` pairs."""
-    try:
-        table = np.asarray(value, dtype=object)
-        return [tuple(row) for row in np.broadcast_to(_checked_pairs(name, table, ndim), (ndim, 2)).tolist()]
-    except ValueError as error:
-        raise ValueError(f"pad: {error}") from None
-
-
-def _checked_pairs(name: str, table: Any, ndim: int) -> Any:
-    if table.shape not in ((), (1,), (2,), (1, 2), (ndim, 2)):
-        raise ValueError(
-            f"{name} of shape {table.shape} does not fit {ndim} dimensions: give a number, a pair, or a pair for each axis"
-        )
-    return table
-
-
-def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Array:
-    """`array` with `pad_width` elements more at both ends of each axis: a number, a pair (before, after), or one pair for each axis.
-
-    `mode` says what they are: "constant" (`constant_values`, 0), "edge", "linear_ramp" (to `end_values`), "maximum", "mean", "median",
-    "minimum" (of `stat_length` elements), "reflect" and "symmetric" (`reflect_type` "even" or "odd"), "wrap", "empty", or a
-    function as in `numpy.pad` that returns the padded row. Raises ValueError for negative widths and unknown options.
-
-    >>> pad(array([0, 1, 2]), (1, 2), mode="reflect")
-    Array([1, 0, 1, 2, 1, 0], dtype=int32)
-    """
-    x = array_like(array, "pad")
-    width = np.asarray(pad_width)
-    if width.dtype.kind not in "iu" and width.size:
-        raise TypeError(f"pad: pad_width must be integers, got {pad_width!r} at {user_line()}")
-    widths = [(int(a), int(b)) for a, b in _pairs("pad_width", width, x.ndim)]
-    if any(n < 0 for pair in widths for n in pair):
-        raise ValueError(f"pad: pad_width must not be negative, got {pad_width!r} at {user_line()}")
-    if callable(mode):
-        return _pad_by_function(x, widths, mode, kwargs)
-    if mode not in _PAD_OPTIONS:
-        raise NotImplementedError(f"pad: unknown mode {mode!r}; there are {', '.join(_PAD_OPTIONS)}")
-    unknown = set(kwargs) - set(_PAD_OPTIONS[mode])
-    if unknown:
-        raise ValueError(f"pad: mode {mode!r} takes no option {', '.join(sorted(unknown))}")
-    if mode in ("constant", "empty"):
-        return _pad_constant(x, widths, kwargs.get("constant_values", 0))
-    if mode == "linear_ramp":
-        return _pad_ramp(x, widths, kwargs.get("end_values", 0))
-    if mode in ("maximum", "mean", "median", "minimum"):
-        return _pad_statistic(x, widths, mode, kwargs.get("stat_length"))
-    return _pad_by_index(x, widths, mode, kwargs.get("reflect_type", "even"))
-
-
-def _pad_constant(x: Array, widths: list[tuple[int, int]], values: Any) -> Array:
-    if isinstance(values, Array) or not isinstance(values, (list, tuple, np.ndarray)):
-        fill = (
-            broadcast_to(convert(array_like(values, "pad"), x.dtype, x.weak_type), (x.ndim, 2))
-            if getattr(values, "ndim", 0)
-            else None
-        )
-        if fill is None:
-            value = convert(array_like(values, "pad"), x.dtype, x.weak_type)
-            return lax_pad(x, value, tuple((lo, hi, 0) for lo, hi in widths)) if x.ndim else x
-        pairs = [(fill[i, 0], fill[i, 1]) for i in range(x.ndim)]
-    else:
-        pairs = _pairs("constant_values", values, x.ndim)
-    for i, ((lo, hi), (before, after)) in enumerate(zip(widths, pairs)):
-        for amount, value in (((lo, 0, 0), before), ((0, hi, 0), after)):
-            if amount != (0, 0, 0):
-                fill = convert(array_like(value, "pad"), x.dtype, x.weak_type)
-                x = lax_pad(x, fill, tuple(amount if j == i else (0, 0, 0) for j in range(x.ndim)))
-    return x
-
-
-def _pad_by_index(x: Array, widths: list[tuple[int, int]], mode: str, reflect_type: str) -> Array:
-    """Modes in which each new element is an old one, or (odd reflections) two ends and an old one combined."""
-    if reflect_type not in ("even", "odd"):
-        raise ValueError(f"pad: reflect_type must be 'even' or 'odd', got {reflect_type!r}")
-    for i, (lo, hi) in enumerate(widths):
-        n = x.shape[i]
-        if lo == hi == 0:
-            continue
-        if n == 0:
-            raise ValueError(f"pad: mode {mode!r} cannot pad the empty axis {i} of shape {x.shape}, at {user_line()}")
-        period = n - 1 if mode == "reflect" else n
-        padded = _take(x, np.pad(np.arange(n), (lo, hi), mode=mode), i)
-        if reflect_type == "odd" and mode in ("reflect", "symmetric") and period:
-            # Each reflection is in a point (an end of the row), so that with every block of `period` places the row goes on rising by
-            # last - first: blocks of even number q are x + q (last - first), the others 2 last - x + (q - 1) (last - first).
-            q = np.arange(-lo, n + hi) // period
-            odd = q % 2 == 1
-            q[lo : lo + n], odd[lo : lo + n] = 0, False
-            first, last = slice_in_dim(x, 0, 1, 1, i), slice_in_dim(x, n - 1, n, 1, i)
-            sign, of_last, of_first = np.where(odd, -1, 1), np.where(odd, q + 1, q), np.where(odd, 1 - q, -q)
-            padded = sum(
-                (part * _along(coefficient, i, x) for part, coefficient in ((last, of_last), (first, of_first))),
-                start=padded * _along(sign, i, x),
-            )
-        x = padded
-    return x
-
-
-def _along(values: Any, axis: int, x: Array) -> Array:
-    """A vector of constants as an array that broadcasts along `axis` of `x`."""
-    return ConcreteArray(values.astype(x.dtype).reshape([-1 if i == axis else 1 for i in range(x.ndim)]), x.weak_type)
-
-
-def _pad_ramp(x: Array, widths: list[tuple[int, int]], end_values: Any) -> Array:
-    for i, ((lo, hi), (before, after)) in enumerate(zip(widths, _pairs("end_values", end_values, x.ndim))):
-        n = x.shape[i]
-        parts = [x]
-        if lo or hi:
-            edges = [
-                slice_in_dim(x, j, j + 1, 1, i)
-                if n
-                else zeros([1 if k == i else m for k, m in enumerate(x.shape)], x.dtype)
-                for j in (0, n - 1)
-            ]
-            edges = [squeeze(edge, i) for edge in edges]
-            if lo:
-                parts.insert(
-                    0, linspace(convert(array_like(before, "pad"), x.dtype), edges[0], lo, False, dtype=x.dtype, axis=i)
-                )
-            if hi:
-                parts.append(
-                    flip(
-                        linspace(
-                            convert(array_like(after, "pad"), x.dtype), edges[1], hi, False, dtype=x.dtype, axis=i
-                        ),
-                        i,
-                    )
-                )
-        x = _join("pad", parts, i, x.dtype) if len(parts) > 1 else x
-    return x
-
-
-def _pad_statistic(x: Array, widths: list[tuple[int, int]], mode: str, stat_length: Any) -> Array:
-    statistic = {
-        "maximum": reductions.max,
-        "minimum": reductions.min,
-        "mean": reductions.mean,
-        "median": reductions.median,
-    }[mode]
-    lengths = _pairs("stat_length", stat_length, x.ndim) if stat_length is not None else [(None, None)] * x.ndim
-
-    def value(part: Array, axis: int) -> Array:
-        out = statistic(part, axis=axis, keepdims=True)
-        if not dtypes.is_inexact(x.dtype) and dtypes.is_inexact(out.dtype):
-            out = ufuncs.round(out)
-        return convert(out, x.dtype, x.weak_type)
-
-    for i, ((lo, hi), (before, after)) in enumerate(zip(widths, lengths)):
-        n = x.shape[i]
-        if lo == hi == 0:
-            continue
-        if before == 0 or after == 0:
-            raise ValueError(f"pad: stat_length of 0 yields no value for mode {mode!r}")
-        if n == 0:
-            raise ValueError(f"pad: mode {mode!r} cannot pad the empty axis {i} of shape {x.shape}, at {user_line()}")
-        start = value(slice_in_dim(x, 0, n if before is None else min(before, n), 1, i), i)
-        end = value(slice_in_dim(x, 0 if after is None else max(n - after, 0), n, 1, i), i)
-        shape = tuple(x.shape)
-        parts = [
-            broadcast_to(start, (*shape[:i], lo, *shape[i + 1 :])),
-            x,
-            broadcast_to(end, (*shape[:i], hi, *shape[i + 1 :])),
-        ]
-        x = lax_concatenate(parts, i)
-    return x
-
-
-def _pad_by_function(x: Array, widths: list[tuple[int, int]], function: Callable[..., Any], kwargs: Any) -> Array:
-    x = _pad_constant(x, widths, 0)
-    for i in range(x.ndim):
-        x = apply_along_axis(lambda row, axis=i: function(row, widths[axis], axis, kwargs), i, x)
-    return x
-
-
-# ---- functions of rows ------------------------------------------------------------------------------------------
-
-
-def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> Array:
-    """`func1d(row, *args, **kwargs)` for each row of `arr` along `axis`; the results' axes take the place of `axis`."""
-    x = array_like(arr, "apply_along_axis")
-    i = canonical_axis(axis, x.ndim)
-    mapped: Callable[..., Any] = lambda row: func1d(row, *args, **kwargs)
-    for _ in range(x.ndim - i - 1):
-        mapped = vmap(mapped, in_axes=1, out_axes=-1)
-    for _ in range(i):
-        mapped = vmap(mapped, in_axes=0, out_axes=0)
-    return mapped(x)
-
-
-def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Array:
-    """`func(func(a, axes[0]), axes[1])` and so on; axes that `func` drops are kept, with length 1."""
-    x = array_like(a, "apply_over_axes")
-    for axis in axes if isinstance(axes, (tuple, list)) else [axes]:
-        out = func(x, axis)
-        if out.ndim == x.ndim - 1:
-            out = expand_dims(out, axis)
-        if out.ndim != x.ndim:
-            raise ValueError(f"apply_over_axes: the function gave {out.ndim} dimensions for an array of {x.ndim}")
-        x = out
-    return x
-
-
-_ARGUMENT = r"\(\s*([^()\s,]+\s*(?:,\s*[^()\s,]+\s*)*)?\)"
-_SIGNATURE = re.compile(rf"^\s*({_ARGUMENT}\s*(?:,\s*{_ARGUMENT}\s*)*)?->\s*{_ARGUMENT}\s*(?:,\s*{_ARGUMENT}\s*)*$")
-
-
-def _parse_signature(signature: str) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """Names of the core dimensions of each input and output of a signature such as "(n,m),(m)->(n)"."""
-    if not _SIGNATURE.match(signature):
-        raise ValueError(f"vectorize: not a valid signature: {signature!r} (an example: '(n,m),(m)->(n)')")
-    inputs, outputs = (
-        [tuple(re.findall(r"[^()\s,]+", group)) for group in re.findall(r"\(([^()]*)\)", side)]
-        for side in signature.split("->")
-    )
-    return inputs, outputs
-
-
-def vectorize(
-    pyfunc: Callable[..., Any], *, excluded: Any = frozenset(), signature: str | None = None
-) -> Callable[..., Any]:
-    """A function of arrays that applies `pyfunc` over leading axes, which broadcast, by `vmap`.
-
-    `signature` gives the core dimensions that `pyfunc` sees, as in "(n,m),(m)->(n)"; scalars by default. Arguments whose number or name is
-    `excluded` are passed on as they are. Raises ValueError where a core dimension has two sizes.
-
-    >>> from pullback.numpy.contraction import dot
-    >>> vectorize(dot, signature="(n),(n)->()")(zeros((3, 2)), zeros(2)).shape
-    (3,)
-    """
-    if any(not isinstance(x, (int, str)) for x in excluded):
-        raise TypeError(f"vectorize: excluded must be argument numbers and names, got {set(excluded)!r}")
-    if any(isinstance(x, int) and x < 0 for x in excluded):
-        raise ValueError(f"vectorize: excluded argument numbers must not be negative, got {set(excluded)!r}")
-    parsed = None if signature is None else _parse_signature(signature)
-
-    def vectorized(*args: Any, **kwargs: Any) -> Any:
-        return _vectorized(pyfunc, frozenset(excluded), parsed, signature, args, kwargs)
-
-    vectorized.__name__ = getattr(pyfunc, "__name__", "vectorized")
-    vectorized.__doc__ = f"Vectorized version of {vectorized.__name__}.\n\n{pyfunc.__doc__ or ''}"
-    vectorized.__wrapped__ = pyfunc
-    return vectorized
-
-
-def _vectorized(
-    pyfunc: Callable[..., Any],
-    excluded: Any,
-    parsed: Any,
-    signature: str | None,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
-    where_ = f"in vectorize with signature {signature!r}, at {user_line()}"
-    by_name = [name for name in kwargs if name not in excluded]
-    fixed = {name: value for name, value in kwargs.items() if name in excluded}
-    positions = [i for i in range(len(args)) if i not in excluded]
-    given = [args[i] for i in positions] + [kwargs[name] for name in by_name]
-    arrays = [array(x) if isinstance(x, (list, tuple)) else array_like(x, "vectorize") for x in given]
-    inputs, outputs = parsed if parsed is not None else ([()] * len(arrays), None)
-    if len(inputs) != len(arrays):
-        raise TypeError(f"wrong number of arguments: expected {len(inputs)}, got {len(arrays)}, {where_}")
-
-    sizes: dict[str, int] = {}
-    leads: list[Shape] = []
-    for x, core in zip(arrays, inputs):
-        if x.ndim < len(core):
-            raise ValueError(f"input of shape {x.shape} lacks axes for the core dimensions {core}, {where_}")
-        lead = x.ndim - len(core)
-        leads.append(tuple(x.shape[:lead]))
-        _check_core(core, tuple(x.shape[lead:]), sizes, where_)
-    lead_shape = core_broadcast_shapes(*leads) if leads else ()
-
-    def core_function(*xs: Any) -> Any:
-        full_args = list(args)
-        for i, x in zip(positions, xs):
-            full_args[i] = x
-        out = pyfunc(*full_args, **fixed, **dict(zip(by_name, xs[len(positions) :])))
-        if outputs is not None:
-            _check_outputs(out, outputs, sizes, where_)
-        return out
-
-    # One vmap for each leading axis, innermost last; arguments without the axis are shared. Axes of length 1 that broadcast are dropped.
-    rank = len(lead_shape)
-    squeezed, in_axes = [], []
-    for x, lead in zip(arrays, leads):
-        start = rank - len(lead)
-        own = [lead[d - start] if d >= start else 1 for d in range(rank)]
-        drop = tuple(d - start for d in range(start, rank) if own[d] == 1 and lead_shape[d] != 1)
-        squeezed.append(squeeze(x, drop) if drop else x)
-        in_axes.append([0 if d >= start and not (own[d] == 1 and lead_shape[d] != 1) else None for d in range(rank)])
-    mapped: Callable[..., Any] = core_function
-    for d in reversed(range(rank)):
-        mapped = vmap(mapped, in_axes=tuple(axes[d] for axes in in_axes))
-    return mapped(*squeezed)
-
-
-def _check_core(core: tuple[str, ...], shape: Shape, sizes: dict[str, int], where_: str) -> None:
-    if len(core) != len(shape):
-        raise ValueError(f"output of shape {shape} does not match its core dimensions {core}, {where_}")
-    for name, n in zip(core, shape):
-        expected = int(name) if name.isdigit() else sizes.setdefault(name, n)
-        if n != expected:
-            raise ValueError(f"inconsistent size for core dimension {name!r}: {n} vs {expected}, {where_}")
-
-
-def _check_outputs(out: Any, outputs: list[tuple[str, ...]], sizes: dict[str, int], where_: str) -> None:
-    if len(outputs) == 1:
-        results: Sequence[Any] = [out]
-    elif not isinstance(out, tuple):
-        raise TypeError(f"output must be a tuple when several are expected, got {type(out).__name__}, {where_}")
-    else:
-        results = out
-    if len(results) != len(outputs):
-        raise TypeError(f"wrong number of outputs: expected {len(outputs)}, got {len(results)}, {where_}")
-    for result, core in zip(results, outputs):
-        _check_core(core, tuple(np.shape(result) if not isinstance(result, Array) else result.shape), sizes, where_)
 
 
 # ---- bits -------------------------------------------------------------------------------------------------------
@@ -1230,9 +899,51 @@ def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitord
 
 
 __all__ = [
-    "append", "apply_along_axis", "apply_over_axes", "array_split", "atleast_1d", "atleast_2d", "atleast_3d", "block",
-    "broadcast_arrays", "broadcast_shapes", "broadcast_to", "column_stack", "concat", "concatenate", "delete", "dsplit", "dstack",
-    "expand_dims", "flip", "fliplr", "flipud", "hsplit", "hstack", "insert", "matrix_transpose", "moveaxis", "packbits", "pad",
-    "permute_dims", "piecewise", "ravel", "repeat", "reshape", "resize", "roll", "rollaxis", "rot90", "select", "split", "squeeze",
-    "stack", "swapaxes", "tile", "transpose", "trim_zeros", "unpackbits", "unstack", "vectorize", "vsplit", "vstack", "where",
-]  # fmt: skip
+    "append",
+    "array_split",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "block",
+    "broadcast_arrays",
+    "broadcast_shapes",
+    "broadcast_to",
+    "column_stack",
+    "concat",
+    "concatenate",
+    "delete",
+    "dsplit",
+    "dstack",
+    "expand_dims",
+    "flip",
+    "fliplr",
+    "flipud",
+    "hsplit",
+    "hstack",
+    "insert",
+    "matrix_transpose",
+    "moveaxis",
+    "packbits",
+    "permute_dims",
+    "piecewise",
+    "ravel",
+    "repeat",
+    "reshape",
+    "resize",
+    "roll",
+    "rollaxis",
+    "rot90",
+    "select",
+    "split",
+    "squeeze",
+    "stack",
+    "swapaxes",
+    "tile",
+    "transpose",
+    "trim_zeros",
+    "unpackbits",
+    "unstack",
+    "vsplit",
+    "vstack",
+    "where",
+]

@@ -1,0 +1,201 @@
+"""Indices to use elsewhere: grids, diagonals, triangles, and positions flat or by axis."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.errors import ConcretizationTypeError
+from pullback.core.types import Shape
+from pullback.lax.elementwise import max_p, min_p
+from pullback.lax.family import add_p, like, mul_p
+from pullback.lax.indexing import (
+    concrete_value,
+    modulo,
+    wide_index,
+)
+from pullback.lax.shape import convert, reshape_p
+from pullback.numpy.indexing import IndexUpdateRef, cycled, nonzero, refuse_inplace, update_values
+from pullback.numpy.promotion import array_like
+
+
+class IndexExpression:
+    """Indexing it gives the index: `s_[1:2, ...]` is `(slice(1, 2), Ellipsis)`; `index_exp` always gives a tuple."""
+
+    def __init__(self, maketuple: bool) -> None:
+        self.maketuple = maketuple
+
+    def __getitem__(self, item: Any) -> Any:
+        return (item,) if self.maketuple and not isinstance(item, tuple) else item
+
+
+index_exp, s_ = IndexExpression(maketuple=True), IndexExpression(maketuple=False)
+
+
+def _index_array(value: Any) -> ConcreteArray:
+    return ConcreteArray(value.astype(dtypes.canonicalize(dtypes.int64)))
+
+
+def ravel_multi_index(
+    multi_index: Sequence[Any], dims: Sequence[int], mode: str = "raise", order: str = "C", *, dtype: Any = None
+) -> Array:
+    """Positions along the axes of an array of shape `dims` as flat positions, in row-major ("C") or column-major ("F") order.
+
+    `mode` is for positions out of bounds: "raise" (ValueError; they must be concrete), "wrap" or "clip".
+
+    >>> ravel_multi_index((np.array([0, 1]), np.array([2, 0])), (2, 3))
+    Array([2, 3], dtype=int32)
+    """
+    sizes = tuple(map(operator.index, dims))
+    arrays = [array_like(i, "ravel_multi_index") for i in multi_index]
+    if len(arrays) != len(sizes):
+        raise ValueError(f"ravel_multi_index: got {len(arrays)} index arrays for {len(sizes)} dims")
+    if any(not dtypes.is_integer(i.dtype) for i in arrays):
+        raise TypeError("ravel_multi_index: only int indices are permitted")
+    target = dtypes.canonicalize(dtypes.int64) if dtype is None else dtypes.canonicalize_dtype(dtype)
+    checked = []
+    for i, n in zip(arrays, sizes):
+        if mode == "raise":
+            known = concrete_value(i)
+            if known is None:
+                raise ConcretizationTypeError(
+                    i, "ravel_multi_index needs the values for mode='raise': use 'wrap' or 'clip'."
+                )
+            if ((known < 0) | (known >= n)).any():
+                raise ValueError("invalid entry in coordinates array")
+        elif mode == "wrap":
+            i = modulo(i, n)
+        elif mode == "clip":
+            i = wide_index(i)
+            i = min_p.bind(max_p.bind(i, like(0, i)), like(n - 1, i))
+        else:
+            raise ValueError(f"invalid mode={mode!r}: expected 'raise', 'wrap' or 'clip'")
+        checked.append(convert(i, target))
+    if order not in ("C", "F"):
+        raise ValueError(f"invalid order={order!r}: expected 'C' or 'F'")
+    pairs = list(zip(checked, sizes))
+    if order == "F":
+        pairs.reverse()
+    flat: Any = ConcreteArray(target.type(0))
+    for i, n in pairs:
+        flat = add_p.bind(mul_p.bind(flat, like(n, flat)), i)
+    return flat
+
+
+def ix_(*args: Any) -> tuple[Array, ...]:
+    """1-d arrays as an open grid: array k along axis k, for `x[ix_(rows, columns)]`. Concrete masks become positions.
+
+    >>> [i.shape for i in ix_(np.array([0, 1]), np.array([2, 3, 4]))]
+    [(2, 1), (1, 3)]
+    """
+    out = []
+    for k, a in enumerate(args):
+        x = array_like(a, "ix_")
+        if x.ndim != 1:
+            raise ValueError(f"Arguments to ix_ must be 1-dimensional, got shape {x.shape}")
+        if x.dtype == dtypes.bool_:
+            (x,) = nonzero(x)
+        if not x.size:
+            x = convert(x, dtypes.canonicalize(dtypes.int64))
+        out.append(reshape_p.bind(x, new_sizes=tuple(x.size if d == k else 1 for d in range(len(args)))))
+    return tuple(out)
+
+
+def diag_indices(n: int, ndim: int = 2) -> tuple[Array, ...]:
+    """The positions of the main diagonal of an array with `ndim` axes of length `n`: one index array an axis."""
+    n, ndim = operator.index(n), operator.index(ndim)
+    if n < 0 or ndim < 0:
+        raise ValueError(f"diag_indices: n and ndim must be nonnegative, got n={n}, ndim={ndim}")
+    return (_index_array(np.arange(n)),) * ndim
+
+
+def diag_indices_from(arr: Any) -> tuple[Array, ...]:
+    """The positions of the main diagonal of `arr`, whose axes have one length (ValueError if not)."""
+    shape = np.shape(arr)
+    if len(shape) < 2:
+        raise ValueError(f"input array must be at least 2-d, got shape {shape}")
+    if len(set(shape)) != 1:
+        raise ValueError(f"All dimensions of input must be of equal length, got shape {shape}")
+    return diag_indices(shape[0], len(shape))
+
+
+def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
+    """The positions on and below diagonal `k` of an array of shape (n, m), row by row: (rows, columns)."""
+    rows, columns = np.tril_indices(n, k, m)
+    return _index_array(rows), _index_array(columns)
+
+
+def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
+    """The positions on and above diagonal `k` of an array of shape (n, m), row by row: (rows, columns)."""
+    rows, columns = np.triu_indices(n, k, m)
+    return _index_array(rows), _index_array(columns)
+
+
+def _matrix_shape(arr: Any) -> Shape:
+    shape = tuple(arr.shape) if hasattr(arr, "shape") else np.shape(arr)
+    if len(shape) != 2:
+        raise ValueError(f"Only 2-D inputs are accepted, got shape {shape}")
+    return shape
+
+
+def tril_indices_from(arr: Any, k: int = 0) -> tuple[Array, Array]:
+    """The positions on and below diagonal `k` of the matrix `arr`."""
+    n, m = _matrix_shape(arr)
+    return tril_indices(n, k, m)
+
+
+def triu_indices_from(arr: Any, k: int = 0) -> tuple[Array, Array]:
+    """The positions on and above diagonal `k` of the matrix `arr`."""
+    n, m = _matrix_shape(arr)
+    return triu_indices(n, k, m)
+
+
+def mask_indices(
+    n: int, mask_func: Callable[[Any, int], Any], k: int = 0, *, size: int | None = None
+) -> tuple[Array, Array]:
+    """The positions where `mask_func(ones((n, n)), k)` is nonzero: (rows, columns). See `nonzero` for `size`."""
+    rows, columns = nonzero(mask_func(ConcreteArray(np.ones((n, n), dtypes.canonicalize(dtypes.int64))), k), size=size)
+    return rows, columns
+
+
+def fill_diagonal(a: Any, val: Any, wrap: bool = False, *, inplace: bool = True) -> Array:
+    """`a` with its main diagonal replaced by `val`: a scalar, or elements to be repeated as needed. Needs `inplace=False`.
+
+    `a` is a matrix, or has axes of one length (ValueError if not).
+    """
+    refuse_inplace("fill_diagonal", inplace, NotImplementedError)
+    if wrap:
+        raise NotImplementedError("wrap=True is not implemented, must use wrap=False")
+    x, v = array_like(a, "fill_diagonal"), update_values(val)
+    if x.ndim < 2:
+        raise ValueError(f"array must be at least 2-d, got shape {x.shape}")
+    if x.ndim > 2 and len(set(x.shape)) != 1:
+        raise ValueError(f"All dimensions of input must be of equal length, got shape {x.shape}")
+    n = min(x.shape)
+    if not n:
+        return x
+    return IndexUpdateRef(x, (np.arange(n),) * x.ndim).set(v if not v.ndim else cycled(v, n), unique_indices=True)
+
+
+# fmt: off
+
+
+__all__ = [
+    "diag_indices",
+    "diag_indices_from",
+    "fill_diagonal",
+    "index_exp",
+    "ix_",
+    "mask_indices",
+    "ravel_multi_index",
+    "s_",
+    "tril_indices",
+    "tril_indices_from",
+    "triu_indices",
+    "triu_indices_from",
+]
