@@ -148,33 +148,35 @@ class _RecomputeTrace(LinearizeTrace):
         return super().process_call(call, args, params)
 
 
-class _AliasJVPTrace(JVPTrace):
-    """Forward mode that treats the tracers of `alias` as its own, so that closures over them keep their tangents."""
+class _Adopting(Trace):
+    """Mixin: a trace to which the tracers of `alias` are its own (`adopt`), so that closures over them are treated like arguments."""
 
-    __slots__ = ("alias",)
+    __slots__ = ()
     alias: Trace
+
+    def adopt(self, x: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define adopt")
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         return super().process(primitive, tuple(map(self.adopt, args)), params)
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
         return super().process_call(call, tuple(map(self.adopt, args)), params)
+
+
+class _AliasJVPTrace(_Adopting, JVPTrace):
+    """Forward mode that keeps the tangents of what the function closes over."""
+
+    __slots__ = ("alias",)
 
     def adopt(self, x: Any) -> Any:
         return JVPTracer(self, x.primal, x.tangent) if x.__class__ is JVPTracer and x.trace is self.alias else x
 
 
-class _AliasBatchTrace(BatchTrace):
-    """Vectorization that treats the tracers of `alias` as its own."""
+class _AliasBatchTrace(_Adopting, BatchTrace):
+    """Vectorization that keeps the batch axes of what the function closes over."""
 
     __slots__ = ("alias",)
-    alias: Trace
-
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        return super().process(primitive, tuple(map(self.adopt, args)), params)
-
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        return super().process_call(call, tuple(map(self.adopt, args)), params)
 
     def adopt(self, x: Any) -> Any:
         return BatchTracer(self, x.value, x.axis) if x.__class__ is BatchTracer and x.trace is self.alias else x

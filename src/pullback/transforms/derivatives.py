@@ -14,7 +14,7 @@ from pullback.core.linear import Cotangents, Node, unit, zeros
 from pullback.core.trace import current, reset_current, set_current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray
-from pullback.transforms.jvp import jvp
+from pullback.transforms.jvp import jvp, split_auxiliary
 from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer, linearize, vjp
 from pullback.transforms.vmap import vmap
 
@@ -140,14 +140,7 @@ def _value_and_grad(
     del new_args
     aux: Any = None
     if has_aux:
-        if not isinstance(out, (tuple, list)) or len(out) != 2:
-            raise TypeError(
-                f"with has_aux=True, the function to differentiate must return a pair (value, aux); got {out!r:.100}"
-            )
-        out, aux_tree = out
-        aux_flat, aux_def = tree_flatten(aux_tree)
-        aux = aux_def.unflatten([trace.unwrap(x)[0] for x in aux_flat])
-        del aux_tree, aux_flat
+        out, aux = split_auxiliary(trace, out, "value_and_grad")
     value, node = trace.unwrap(out)
     del out
     value = _check_output(value, holomorphic)

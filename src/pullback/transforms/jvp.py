@@ -129,13 +129,8 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
             reset_current(token)
         aux: tuple[Any, ...] = ()
         if has_aux:
-            if not isinstance(out, (tuple, list)) or len(out) != 2:
-                raise TypeError(
-                    f"with has_aux, the function given to jvp must return a pair (output, aux); got {out!r:.100}"
-                )
-            out, aux_tree = out
-            aux_flat, aux_def = tree_flatten(aux_tree)
-            aux = (aux_def.unflatten([trace.unwrap(x)[0] for x in aux_flat]),)
+            out, auxiliary = split_auxiliary(trace, out, "jvp")
+            aux = (auxiliary,)
         if isinstance(out, Array):
             y, t = trace.unwrap(out)
             return (y, _instantiate(y, t), *aux)
@@ -146,6 +141,20 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
     except Exception as error:
         filter_traceback(error)
         raise
+
+
+def split_auxiliary(trace: Any, out: Any, what: str) -> tuple[Any, Any]:
+    """The output of a function that also returns auxiliary data, and that data with the tracers of `trace` taken out.
+
+    Raises TypeError if `out` is no pair.
+    """
+    if not isinstance(out, (tuple, list)) or len(out) != 2:
+        raise TypeError(
+            f"with has_aux, the function given to {what} must return a pair (output, aux); got {out!r:.100}"
+        )
+    out, aux = out
+    flat, tree = tree_flatten(aux)
+    return out, tree.unflatten([trace.unwrap(x)[0] for x in flat])
 
 
 def _bare(primals: Any, tangents: Any) -> bool:

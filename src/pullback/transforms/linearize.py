@@ -38,6 +38,7 @@ from pullback.core.tree import (
     tree_unflatten,
 )
 from pullback.core.types import ShapedArray
+from pullback.transforms.jvp import split_auxiliary
 
 
 class LinearizeTracer(Tracer):
@@ -503,13 +504,7 @@ def _linear_map_of(
         reset_current(token)
     aux = None
     if has_aux:
-        if not isinstance(out, (tuple, list)) or len(out) != 2:
-            raise TypeError(
-                f"with has_aux, the function given to {what} must return a pair (output, aux); got {out!r:.100}"
-            )
-        out, aux_tree = out
-        aux_flat, aux_def = tree_flatten(aux_tree)
-        aux = aux_def.unflatten([trace.unwrap(x)[0] for x in aux_flat])
+        out, aux = split_auxiliary(trace, out, what)
     if isinstance(out, Array):
         y, node = trace.unwrap(out)
         return y, LinearMap(in_nodes, [node], in_tree, None, [y.aval.to_tangent_aval()], what=what), aux
