@@ -10,22 +10,33 @@ from typing import Any as _Any
 
 from pullback.lax.arrangement import *
 from pullback.lax.callbacks import *
-from pullback.lax.collectives import *
 from pullback.lax.contraction import *
 from pullback.lax.elementwise import *
-from pullback.lax.functions import *
 from pullback.lax.gradient import *
 from pullback.lax.indexing import *
 from pullback.lax.reductions import *
 from pullback.lax.selection import *
 from pullback.lax.shape import *
 from pullback.lax.sorting import *
-from pullback.lax.special import *
 
-_LAZY = {"linalg": "pullback.lax.linalg"}
+# Families that nothing else needs to start, loaded when a name of theirs is first asked for.
+_LATER = ("functions", "special", "collectives")
 
 
 def __getattr__(name: str) -> _Any:
-    if name in _LAZY:
-        return _importlib.import_module(_LAZY[name])
+    if name == "linalg":
+        return _importlib.import_module("pullback.lax.linalg")
+    if not name.startswith("__"):
+        for family in _LATER:
+            module = _importlib.import_module(f"pullback.lax.{family}")
+            if name in module.__all__:
+                found = globals()[name] = getattr(module, name)
+                return found
     raise AttributeError(f"module 'pullback.lax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    names = {"linalg", *globals()}
+    for family in _LATER:
+        names.update(_importlib.import_module(f"pullback.lax.{family}").__all__)
+    return sorted(names)

@@ -22,7 +22,6 @@ from pullback.lax.elementwise import eq_p, select
 from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.reductions import reduce_max_p, reduce_min_p
 from pullback.lax.shape import (
-    add_batch_axis,
     batch_first,
     broadcast_in_dim_p,
     convert,
@@ -452,6 +451,6 @@ def _no_groups(groups: Any) -> None:
 
 
 __all__ = [
-    "add_batch_axis", "all_gather", "all_gather_p", "all_to_all", "all_to_all_p", "axis_index", "axis_index_p", "axis_size", "pbroadcast",
+    "all_gather", "all_gather_p", "all_to_all", "all_to_all_p", "axis_index", "axis_index_p", "axis_size", "pbroadcast",
     "pmax", "pmax_p", "pmean", "pmin", "pmin_p", "ppermute", "ppermute_p", "pshuffle", "psum", "psum_p", "psum_scatter", "pswapaxes",
 ]  # fmt: skip

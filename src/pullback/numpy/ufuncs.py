@@ -23,7 +23,6 @@ from pullback.lax import elementwise as e
 from pullback.lax.arrangement import bitcast_convert_type
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert
-from pullback.lax.special import bessel_i0e
 from pullback.numpy.promotion import (
     array_like,
     binary,
@@ -712,6 +711,8 @@ def i0(x: Any) -> Array:
     """Modified Bessel function of the first kind, order 0, elementwise. ValueError for complex numbers."""
     x = inexact(x, "i0")
     _refuse_complex("i0", x, error=ValueError)
+    from pullback.lax.special import bessel_i0e  # the special functions are loaded when first needed
+
     # |x| as x·sign(x), which has derivative 0 at 0, as the result has.
     return multiply(exp(multiply(x, sign(x))), bessel_i0e(x))
 
