@@ -565,11 +565,14 @@ def power(x1: Any, x2: Any, /) -> Array:
     else:
         exponent = _static_exponent(x2)
         if exponent is None:
-            x2 = array_like(x2, "power")
-            exponent_dtype, exponent_weak = x2.dtype, x2.weak_type
+            is_bool_scalar = x2.__class__ is bool
+            x1, x2 = array_like(x1, "power"), array_like(x2, "power")
+            # Unlike a factor, an exponent that is an integer array makes the power of a weakly typed base strong.
+            discrete = dtypes.is_integer(x2.dtype) or not dtypes.is_inexact(x1.dtype)
+            strengthens = discrete and not (x2.weak_type or is_bool_scalar or dtypes.is_inexact(x2.dtype))
+            base_is_weak = x1.weak_type
             x1, x2 = broadcast_checked("power", x1, x2)
-            # Unlike a factor, an exponent that is an integer array makes the result strong.
-            weak = x1.weak_type and (exponent_weak or not dtypes.is_integer(exponent_dtype))
+            weak = x1.weak_type and not (base_is_weak and strengthens)
             dtype = dtypes.int32 if x1.dtype == dtypes.bool_ else x1.dtype
             return e.pow_p.bind(convert(x1, dtype, weak), convert(x2, dtype, weak))
         x1 = array_like(x1, "power")
