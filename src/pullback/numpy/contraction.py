@@ -7,7 +7,6 @@ in, where NumPy's counterpart has such a thing. Products of 16-bit floats are su
 from __future__ import annotations
 
 import operator
-import string
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -369,7 +368,7 @@ def _parse_call(subscripts: Any, operands: tuple[Any, ...]) -> tuple[str, Sequen
     output = parts.pop() if len(parts) % 2 else None
     arrays, labels = parts[::2], parts[1::2]
     names: dict[Any, str] = {}
-    letters = iter(string.ascii_letters)
+    letters = iter("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
     # Labels in their own order, so that the implied output is ordered as they are.
     for label in sorted({x for sub in labels for x in sub if x is not Ellipsis}):
         names[label] = next(letters)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from pullback.core.errors import filter_traceback, user_line
 from pullback.core.linear import Cotangents, Node, Tangents, next_id, project, record_linear, zeros
 from pullback.core.trace import Params, current, reset_current, set_current
 from pullback.core.tree import (
-    PyTreeDef,
     keystr,
     leaf_error,
     register_pytree_node,
@@ -33,6 +32,9 @@ from pullback.lax.shape import convert
 from pullback.transforms.call import CallPrimitive, batched, is_active, sum_unbatched
 from pullback.transforms.linearize import transpose_flat
 from pullback.transforms.vmap import batch_flat
+
+if TYPE_CHECKING:
+    from pullback.core.tree import PyTreeDef
 
 
 class SymbolicZero:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,6 @@ from pullback.core.linear import (
 )
 from pullback.core.trace import EVAL, Params, Trace, Tracer, current, reset_current, set_current
 from pullback.core.tree import (
-    PyTreeDef,
     keystr,
     leaf_error,
     register_pytree_node,
@@ -39,6 +38,9 @@ from pullback.core.tree import (
 )
 from pullback.core.types import ShapedArray
 from pullback.transforms.jvp import split_auxiliary
+
+if TYPE_CHECKING:
+    from pullback.core.tree import PyTreeDef
 
 
 class LinearizeTracer(Tracer):
