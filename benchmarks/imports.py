@@ -17,7 +17,11 @@ def import_seconds(modules: list[str], repetitions: int) -> dict[str, float]:
     for i in range(repetitions + 1):
         for module in modules:
             out = subprocess.run(
-                [sys.executable, "-c", program.format(module)], capture_output=True, text=True, check=True, env=environment
+                [sys.executable, "-c", program.format(module)],
+                capture_output=True,
+                text=True,
+                check=True,
+                env=environment,
             )
             if i:
                 times[module].append(float(out.stdout))
