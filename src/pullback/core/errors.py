@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -53,6 +53,44 @@ def filter_traceback(error: BaseException) -> None:
     for tb in reversed(kept):
         rebuilt = TracebackType(rebuilt, tb.tb_frame, tb.tb_lasti, tb.tb_lineno)
     error.__traceback__ = rebuilt
+
+
+#: A place in a program: a code object and the offset of an instruction in it. Cheap to take, decoded when it is shown.
+Location = tuple[CodeType, int]
+_is_internal: dict[CodeType, bool] = {}
+
+
+def source_location() -> Location | None:
+    """The place in the user's code from which the current operation was asked for."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        code = frame.f_code
+        internal = _is_internal.get(code)
+        if internal is None:
+            if len(_is_internal) > 100_000:  # programs that make code without end
+                _is_internal.clear()
+            internal = _is_internal[code] = is_internal(code.co_filename)
+        if not internal:
+            return code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
+def line_of(location: Location) -> int:
+    """The line number of a place."""
+    code, offset = location
+    for start, end, line in code.co_lines():
+        if start <= offset < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
+def describe_location(location: Location | None) -> str:
+    """`file:line (function)`."""
+    if location is None:
+        return "<unknown>"
+    code = location[0]
+    return f"{code.co_filename}:{line_of(location)} ({code.co_name})"
 
 
 class JAXTypeError(TypeError):

@@ -16,7 +16,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray
-from pullback.core.errors import JaxprTypeError
+from pullback.core.errors import JaxprTypeError, Location, describe_location
 from pullback.core.types import ShapedArray
 
 
@@ -54,21 +54,31 @@ Atom = Var | Literal
 
 
 class JaxprEqn:
-    """`outvars = primitive[params] invars`; `source` is the user's line, `name_stack` the enclosing named scopes."""
+    """`outvars = primitive[params] invars`; `location` is the place in the user's code, `name_stack` the enclosing named scopes."""
 
-    __slots__ = ("primitive", "invars", "outvars", "params", "source", "name_stack")
+    __slots__ = ("primitive", "invars", "outvars", "params", "location", "name_stack")
 
     def __init__(
         self,
         primitive: Any,
-        invars: Sequence[Atom],
-        outvars: Sequence[Var],
+        invars: list[Atom],
+        outvars: list[Var],
         params: dict[str, Any],
-        source: str = "",
+        location: Location | None = None,
         name_stack: tuple[str, ...] = (),
     ) -> None:
-        self.primitive, self.invars, self.outvars, self.params = primitive, list(invars), list(outvars), params
-        self.source, self.name_stack = source, name_stack
+        self.primitive, self.invars, self.outvars, self.params = primitive, invars, outvars, params
+        self.location, self.name_stack = location, name_stack
+
+    @property
+    def source(self) -> str:
+        """`file:line (function)` of the user's code that asked for the operation."""
+        return describe_location(self.location)
+
+    def replace(self, invars: list[Atom]) -> JaxprEqn:
+        """The same equation on other operands, with results of its own."""
+        outvars = [type(v)(v.aval) for v in self.outvars]
+        return JaxprEqn(self.primitive, invars, outvars, self.params, self.location, self.name_stack)
 
     def __repr__(self) -> str:
         return _print_equation(self, _Names())
@@ -100,12 +110,23 @@ class Jaxpr:
 
 
 class ClosedJaxpr:
-    """A program with the values of its constants."""
+    """A program with the values of its constants, and everything that has been derived from it.
 
-    __slots__ = ("jaxpr", "consts")
+    A program's executables, its linearization, its transpose, its vectorizations are made once and live as long as it does.
+    """
+
+    __slots__ = ("jaxpr", "consts", "_derived", "__weakref__")
 
     def __init__(self, jaxpr: Jaxpr, consts: Sequence[Any]) -> None:
         self.jaxpr, self.consts = jaxpr, list(consts)
+        self._derived: dict[Any, Any] = {}
+
+    def derived(self, key: Any, make: Callable[..., Any], *args: Any) -> Any:
+        """What `make(self, *args)` gave the first time it was asked for under `key`."""
+        found = self._derived.get(key)
+        if found is None:
+            found = self._derived[key] = make(self, *args)
+        return found
 
     in_avals = property(lambda self: self.jaxpr.in_avals, doc="The types of the arguments.")
     out_avals = property(lambda self: self.jaxpr.out_avals, doc="The types of the results.")
@@ -164,7 +185,7 @@ def check_jaxpr(jaxpr: Jaxpr) -> None:
             raise JaxprTypeError(f"variable {atom} is used in {where} before it is defined")
 
     for eqn in jaxpr.eqns:
-        where = f"equation `{eqn}` (from {eqn.source or 'unknown'})"
+        where = f"equation `{eqn}` (from {eqn.source})"
         for v in eqn.invars:
             check_known(v, where)
         expected = eqn.primitive.type_of(*(v.aval for v in eqn.invars), **eqn.params)

@@ -9,7 +9,10 @@ A primitive is a final class (or an instance of a family) whose methods are its 
 - `transpose(ct, *operands, **params)`: for primitives linear in some operands, the cotangents of those operands (which come as
   nodes: `is_node(x)`), None for the others;
 - `batch(size, args, axes, **params)`: the operation on batched arguments; `axes[i]` is None where `args[i]` is not batched; gives
-  result and its batch axis.
+  result and its batch axis;
+- `lower(emit, *operands, **params)`: the operation in StableHLO, on the values of a program being compiled (see
+  `pullback.xla.stablehlo.Emitter`); or, where the compiler has no such operation,
+- `expand(*operands, **params)`: the operation written with others.
 
 What may be traced is positional, what is static is a keyword. Primitives with several results (`multiple_results`) take and
 give lists of results in all rules. A rule that is absent says so by name when it is asked for.
@@ -48,6 +51,11 @@ class Primitive:
     #: Why there is no derivative, for primitives whose results have none (integers, booleans, steps, random bits).
     no_derivative: str | None = None
 
+    #: Whether staging writes down what `expand` does instead of the primitive.
+    staged_expanded = False
+    #: Whether operands of different shapes broadcast; staging then makes them alike by `canonical_operands`.
+    broadcasts = False
+
     #: Whether there is also `linearize_values`, the rule `linearize` for concrete operands that applies no other primitive.
     direct = False
     #: Whether `transpose` also takes a scalar cotangent that stands for a constant array (see `core.linear.Node`).
@@ -82,6 +90,12 @@ class Primitive:
 
     def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
         raise self.missing("batch", "vmap")
+
+    def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
+        return emit.expand(self, operands, params)
+
+    def expand(self, *operands: Any, **params: Any) -> Any:
+        raise self.missing("lower", "compilation")
 
     # ---- what follows from the rules ----------------------------------------------------------------------------
 

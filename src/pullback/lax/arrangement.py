@@ -652,6 +652,7 @@ class IndexStatic(LinearPrimitive):
     """`x[index]` for a `StaticIndex`."""
 
     name = "static_index"
+    staged_expanded = True
 
     def type_of(self, x: ShapedArray, *, index: StaticIndex) -> ShapedArray:
         return x.update(shape=index.shape(x.shape))
@@ -684,6 +685,7 @@ class UpdateStatic(LinearPrimitive):
 
     name = "static_update"
     weakness = "first"
+    staged_expanded = True
 
     def type_of(self, x: ShapedArray, update: ShapedArray, *, index: StaticIndex) -> ShapedArray:
         if update.shape != index.shape(x.shape) or update.dtype != x.dtype:

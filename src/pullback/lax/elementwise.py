@@ -450,6 +450,7 @@ class Complex(LinearPrimitive):
     def transpose(self, ct: Any, x: Any, y: Any) -> Sequence[Any]:
         return [unbroadcast(real_p.bind(ct), x.shape), unbroadcast(neg_p.bind(imag_p.bind(ct)), y.shape)]
 
+    broadcasts = True
     canonical_operands = Elementwise.canonical_operands
 
     def batch(self, size: int, args: Any, axes: Any) -> Any:

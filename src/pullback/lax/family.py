@@ -119,6 +119,8 @@ def combine(terms: Iterable[tuple[Any, Any]], shape: Shape) -> Any:
 class Elementwise(Primitive):
     """A function of corresponding elements of operands of one dtype. See the module's text."""
 
+    broadcasts = True
+
     def __init__(
         self,
         name: str,

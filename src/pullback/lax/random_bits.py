@@ -335,6 +335,7 @@ class RandomFoldIn(_OnKeys):
         x1 = np.array(np.broadcast_to(data, shape))
         return keys_of(np.stack(threefry(words[..., 0], words[..., 1], np.zeros(shape, np.uint32), x1), axis=-1), shape)
 
+    broadcasts = True
     canonical_operands = Elementwise.canonical_operands
 
     def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
@@ -357,6 +358,7 @@ class Threefry2x32(_OnKeys):
         k0, k1 = np.broadcast_arrays(k0, k1)
         return list(threefry(k0, k1, *(np.array(np.broadcast_to(x, shape)) for x in (x0, x1))))
 
+    broadcasts = True
     canonical_operands = Elementwise.canonical_operands
 
     def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:

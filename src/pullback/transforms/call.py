@@ -12,6 +12,7 @@ from typing import Any
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
 from pullback.core.linear import Node
 from pullback.core.primitive import Primitive
+from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current
 from pullback.core.types import ShapedArray
 from pullback.lax.shape import batch_first, reduce_sum_p
@@ -51,12 +52,10 @@ class CallPrimitive(Primitive):
 
     def stage_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
         """Stage the function into a program of its own and emit one equation."""
-        from pullback.transforms.stage import stage_flat
-
         params = dict(params)
         atoms = [trace.atom(a) for a in args]
         closed = stage_flat(params.pop("fun"), [a.aval for a in atoms])
-        return trace.emit(self, atoms, {"call_jaxpr": closed, **params}, closed.out_avals, True)
+        return trace.emit(self, atoms, {"call_jaxpr": closed, **params}, closed.out_avals)
 
 
 def batched(fun: Flat, trace: BatchTrace, axes: Sequence[int | None]) -> Flat:

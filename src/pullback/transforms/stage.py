@@ -1,145 +1,20 @@
-"""Staging: run a function on abstract values and write down what it does, as a jaxpr.
-
-Every operation under the trace is staged, those on constants included; arrays from outside become constants of the program.
-"""
+"""Programs as users ask for them: make_jaxpr, eval_shape, closure_convert. The trace that stages them is in `core.stage`."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from pullback.core import config, dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
-from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_frame
-from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var, check_jaxpr
-from pullback.core.trace import EVAL, Params, Trace, Tracer, current, reset_current, set_current
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.errors import filter_traceback
+from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
+from pullback.core.stage import named_scope, stage_flat
+from pullback.core.trace import EVAL, Tracer, current, reset_current, set_current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, typeof
-
-_name_stack: ContextVar[tuple[str, ...]] = ContextVar("name_stack", default=())
-
-
-class named_scope:
-    """`with named_scope("encoder"): ...` names the operations staged inside, for reading programs and profiles."""
-
-    def __init__(self, name: str) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"named_scope takes a string, got {name!r}")
-        self.name = name
-
-    def __enter__(self) -> None:
-        self._token = _name_stack.set((*_name_stack.get(), self.name))
-
-    def __exit__(self, *exc: object) -> None:
-        _name_stack.reset(self._token)
-
-
-class StagedTracer(Tracer):
-    """A value of which only the type is known; `var` stands for it in the program."""
-
-    __slots__ = ("_aval", "var")
-
-    def __init__(self, trace: Trace, var: Var) -> None:
-        self.trace, self.var, self._aval = trace, var, var.aval
-
-    aval = property(lambda self: self._aval)
-    shape = property(lambda self: self._aval.shape)
-    dtype = property(lambda self: self._aval.dtype)
-    weak_type = property(lambda self: self._aval.weak_type)
-
-    def __repr__(self) -> str:
-        return f"Traced<{self._aval.str_short()}>with<JaxprTrace>"
-
-
-class JaxprTrace(Trace):
-    """Collects equations."""
-
-    __slots__ = ("eqns", "consts", "invars")
-
-    def __init__(self, parent: Trace) -> None:
-        self.parent = parent
-        self.eqns: list[JaxprEqn] = []
-        self.consts: dict[int, tuple[Var, Any]] = {}  # by identity; the value is kept alive with its id
-        self.invars: list[Var] = []
-
-    def new_input(self, aval: ShapedArray) -> StagedTracer:
-        var = Var(aval)
-        self.invars.append(var)
-        return StagedTracer(self, var)
-
-    def atom(self, x: Any) -> Atom:
-        """The variable or literal that stands for `x`: one of our tracers, or a constant."""
-        if x.__class__ is StagedTracer and x.trace is self:
-            return x.var
-        if not isinstance(x, Array):
-            x = as_array(x)
-        if x.__class__ is ConcreteArray and x.ndim == 0 and not dtypes.is_key(x.dtype):
-            return Literal(x, x.aval)
-        found = self.consts.get(id(x))
-        if found is None:
-            found = self.consts[id(x)] = (Var(x.aval), x)
-        return found[0]
-
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        expand = getattr(primitive, "expand", None)
-        if expand is not None:  # shown as the standard operations that it is made of
-            return expand(*(a if isinstance(a, Array) else as_array(a) for a in args), **params)
-        canonical = getattr(primitive, "canonical_operands", None)
-        if canonical is not None and len(args) > 1:
-            args = canonical([a if isinstance(a, Array) else as_array(a) for a in args])
-        atoms = [self.atom(a) for a in args]
-        out = primitive.type_of(*(a.aval for a in atoms), **params)
-        return self.emit(
-            primitive, atoms, params, out if primitive.multiple_results else [out], primitive.multiple_results
-        )
-
-    def emit(
-        self, primitive: Any, atoms: Sequence[Atom], params: Params, out_types: Sequence[ShapedArray], several: bool
-    ) -> Any:
-        """Append an equation; its results as tracers."""
-        outvars = [Var(t) for t in out_types]
-        self.eqns.append(JaxprEqn(primitive, atoms, outvars, params, _source(), _name_stack.get()))
-        results = [StagedTracer(self, v) for v in outvars]
-        return results if several else results[0]
-
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        return call.stage_call(self, args, params)
-
-    def finish(self, outs: Sequence[Any]) -> ClosedJaxpr:
-        """The program whose results are `outs`."""
-        outvars = [self.atom(o) for o in outs]
-        used = {v for e in self.eqns for v in e.invars if isinstance(v, Var)} | {
-            v for v in outvars if isinstance(v, Var)
-        }
-        for e in self.eqns:
-            if len(e.outvars) > 1:
-                e.outvars = [v if v in used else DropVar(v.aval) for v in e.outvars]
-        consts = list(self.consts.values())
-        jaxpr = Jaxpr([v for v, _ in consts], self.invars, outvars, self.eqns)
-        if config.enable_checks.value:
-            check_jaxpr(jaxpr)
-        return ClosedJaxpr(jaxpr, [x for _, x in consts])
-
-
-def _source() -> str:
-    frame = user_frame() or sys._getframe(0)
-    return f"{frame.f_code.co_filename}:{frame.f_lineno} ({frame.f_code.co_name})"
-
-
-def stage_flat(fun: Callable[..., Any], in_types: Sequence[ShapedArray]) -> ClosedJaxpr:
-    """The program of `fun`, which takes and gives flat sequences of arrays."""
-    trace = JaxprTrace(current())
-    token = set_current(trace)
-    try:
-        outs = fun(*map(trace.new_input, in_types))
-        return trace.finish([as_array(o) for o in outs])
-    finally:
-        reset_current(token)
-
 
 def _static_positions(static_argnums: Any, count: int) -> set[int]:
     positions = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
@@ -245,8 +120,6 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
     consts = [closed.consts[i] for i in hoisted]
 
     def converted(*args_and_consts: Any) -> Any:
-        from pullback.core.jaxpr import eval_jaxpr
-
         count = len(args_and_consts) - len(consts)
         args, values = args_and_consts[:count], args_and_consts[count:]
         leaves, tree = tree_flatten((args, {}))
@@ -282,6 +155,4 @@ class ensure_compile_time_eval:
         reset_current(self._token)
 
 
-__all__ = [
-    "JaxprTrace", "StagedTracer", "UnexpectedTracerError", "closure_convert", "eval_shape", "make_jaxpr", "named_scope", "stage_flat",
-]  # fmt: skip
+__all__ = ["closure_convert", "eval_shape", "make_jaxpr", "named_call", "named_scope"]

@@ -1,0 +1,150 @@
+"""Staging: run a function on abstract values and write down what it does, as a jaxpr.
+
+Every operation under a `JaxprTrace` is staged, those on constants included; arrays from outside become constants of the program.
+The transformations that show or compile programs (`transforms.stage`, `transforms.jit`) and the compiler, which stages the operations
+a primitive `expand`s to, are built on `stage_flat`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from pullback.core import config, dtypes
+from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.errors import UnexpectedTracerError, source_location
+from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var, check_jaxpr
+from pullback.core.trace import EVAL, Params, Trace, Tracer, current, reset_current, set_current
+from pullback.core.types import ShapedArray
+
+_name_stack: ContextVar[tuple[str, ...]] = ContextVar("name_stack", default=())
+
+
+class named_scope:
+    """`with named_scope("encoder"): ...` names the operations staged inside, for reading programs and profiles."""
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"named_scope takes a string, got {name!r}")
+        self.name = name
+
+    def __enter__(self) -> None:
+        self._token = _name_stack.set((*_name_stack.get(), self.name))
+
+    def __exit__(self, *exc: object) -> None:
+        _name_stack.reset(self._token)
+
+
+class StagedTracer(Tracer):
+    """A value of which only the type is known; `var` stands for it in the program."""
+
+    __slots__ = ("_aval", "var")
+
+    def __init__(self, trace: Trace, var: Var) -> None:
+        self.trace, self.var, self._aval = trace, var, var.aval
+
+    aval = property(lambda self: self._aval)
+    shape = property(lambda self: self._aval.shape)
+    dtype = property(lambda self: self._aval.dtype)
+    weak_type = property(lambda self: self._aval.weak_type)
+
+    def __repr__(self) -> str:
+        return f"Traced<{self._aval.str_short()}>with<JaxprTrace>"
+
+
+class JaxprTrace(Trace):
+    """Collects equations."""
+
+    __slots__ = ("eqns", "consts", "invars")
+
+    def __init__(self, parent: Trace) -> None:
+        self.parent = parent
+        self.eqns: list[JaxprEqn] = []
+        # Arrays from outside, and tracers of enclosing transformations that the function closes over.
+        self.consts: dict[int, tuple[Var, Any]] = {}  # by identity; the value is kept alive with its id
+        self.invars: list[Var] = []
+
+    def new_input(self, aval: ShapedArray) -> StagedTracer:
+        var = Var(aval)
+        self.invars.append(var)
+        return StagedTracer(self, var)
+
+    def atom(self, x: Any) -> Atom:
+        """The variable or literal that stands for `x`: one of our tracers, or a constant."""
+        if x.__class__ is StagedTracer and x.trace is self:
+            return x.var
+        if not isinstance(x, Array):
+            x = as_array(x)
+        if x.__class__ is ConcreteArray and x.ndim == 0 and not dtypes.is_key(x.dtype):
+            return Literal(x, x.aval)
+        found = self.consts.get(id(x))
+        if found is None:
+            if isinstance(x, Tracer) and not self.encloses(x):
+                raise UnexpectedTracerError(x)
+            found = self.consts[id(x)] = (Var(x.aval), x)
+        return found[0]
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        if primitive.staged_expanded:  # shown as the standard operations that it is made of
+            return primitive.expand(*(a if isinstance(a, Array) else as_array(a) for a in args), **params)
+        if primitive.broadcasts and len(args) > 1:
+            args = primitive.canonical_operands([a if isinstance(a, Array) else as_array(a) for a in args])
+        atoms = [a.var if a.__class__ is StagedTracer and a.trace is self else self.atom(a) for a in args]
+        out = primitive.type_of(*[a.aval for a in atoms], **params)
+        if primitive.multiple_results:
+            return self.emit(primitive, atoms, params, out)
+        var = Var(out)
+        self.eqns.append(JaxprEqn(primitive, atoms, [var], params, source_location(), _name_stack.get()))
+        return StagedTracer(self, var)
+
+    def emit(
+        self, primitive: Any, atoms: Sequence[Atom], params: Params, out_types: Sequence[ShapedArray]
+    ) -> list[StagedTracer]:
+        """Append an equation with several results; these, as tracers."""
+        outvars = [Var(t) for t in out_types]
+        self.eqns.append(JaxprEqn(primitive, list(atoms), outvars, params, source_location(), _name_stack.get()))
+        return [StagedTracer(self, v) for v in outvars]
+
+    def encloses(self, x: Tracer) -> bool:
+        """Whether `x` belongs to a trace that is still active around this one; if not, it has leaked."""
+        trace: Trace = self
+        while trace is not EVAL:
+            if trace is x.trace:
+                return True
+            trace = trace.parent
+        return False
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return call.stage_call(self, args, params)
+
+    def finish(self, outs: Sequence[Any]) -> ClosedJaxpr:
+        """The program whose results are `outs`."""
+        outvars = [self.atom(o) for o in outs]
+        used = {v for e in self.eqns for v in e.invars if isinstance(v, Var)} | {
+            v for v in outvars if isinstance(v, Var)
+        }
+        for e in self.eqns:
+            if len(e.outvars) > 1:
+                e.outvars = [v if v in used else DropVar(v.aval) for v in e.outvars]
+        consts = list(self.consts.values())
+        jaxpr = Jaxpr([v for v, _ in consts], self.invars, outvars, self.eqns)
+        if config.enable_checks.value:
+            check_jaxpr(jaxpr)
+        return ClosedJaxpr(jaxpr, [x for _, x in consts])
+
+
+def stage_flat(
+    fun: Callable[..., Any], in_types: Sequence[ShapedArray], parent: Trace | None = None
+) -> ClosedJaxpr:
+    """The program of `fun`, which takes and gives flat sequences of arrays.
+
+    It may close over tracers of `parent` (the current trace, if not given) and of what encloses that; they become constants.
+    """
+    trace = JaxprTrace(current() if parent is None else parent)
+    token = set_current(trace)
+    try:
+        outs = fun(*map(trace.new_input, in_types))
+        return trace.finish([as_array(o) for o in outs])
+    finally:
+        reset_current(token)
