@@ -32,6 +32,7 @@ from pullback.lax.elementwise import real_p
 from pullback.lax.family import add_p, mul_p
 from pullback.lax.shape import convert, reduce_sum_p
 from pullback.transforms.derivatives import grad
+from pullback.transforms.jit import jit
 from pullback.transforms.jvp import jvp
 from pullback.transforms.linearize import linear_transpose, linearize, vjp
 from pullback.transforms.stage import make_jaxpr
@@ -238,6 +239,29 @@ def check_staged(row: Row) -> None:
     for i, (out, aval, e) in enumerate(zip(results, program.out_avals, expected, strict=True)):
         same_type(aval, e, f"staged result {i}")
         close(out, e, rounding(epsilon(e)), f"staged result {i}")
+
+
+def check_compiled(row: Row) -> None:
+    """What XLA computes is what NumPy computes, values and types; so it is for the pullback."""
+    args = arrays(row)
+    expected = outputs(row, *args)
+    compiled = jit(lambda *xs: outputs(row, *xs))(*args)
+    tol = max(10 * rounding(epsilon(*args, *expected)), row.compiled_tol)
+    for i, (out, e) in enumerate(zip(compiled, expected, strict=True)):
+        same_type(out, e, f"compiled result {i}")
+        close(out, e, tol, f"compiled result {i}")
+    if not row.order:
+        return
+    active, which = inexact(args), inexact(expected)
+    function, primals = differentiable(row, active, which), [args[i] for i in active]
+    y, pull = vjp(function, *primals)
+    cts = tuple(random_like(o, generator(row, "compiled")) for o in y)
+
+    def pulled(primals: Sequence[Any], cts: Sequence[Any]) -> Any:
+        return vjp(function, *primals)[1](tuple(cts))
+
+    for i, got, e in zip(active, jit(pulled)(primals, cts), pull(cts), strict=True):
+        close(got, e, 10 * tol, f"compiled cotangent of argument {i}")
 
 
 def check_purity(row: Row) -> None:
@@ -514,6 +538,7 @@ def check_vmap_of_grad(row: Row) -> None:
 CHECKS: dict[str, tuple[Callable[[Row], None], int, bool]] = {
     "types": (check_types, 0, False),
     "staged": (check_staged, 0, False),
+    "compiled": (check_compiled, 0, False),
     "purity": (check_purity, 0, False),
     "jvp": (check_jvp, 1, False),
     "vjp": (check_vjp, 1, False),

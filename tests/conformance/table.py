@@ -27,6 +27,8 @@ class Row:
     order: int = 2
     #: Relative tolerance of derivative checks in float64.
     tol: float = 1e-5
+    #: Relative tolerance between NumPy and XLA, where their algorithms differ by more than rounding.
+    compiled_tol: float = 0.0
     #: Whether every subset of arguments is also vmapped (over every axis position that exists).
     vmap: bool = True
     #: Why something is not checked, for rows that restrict the above.

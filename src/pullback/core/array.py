@@ -15,7 +15,8 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.config import enable_x64
 from pullback.core.dtypes import DType
-from pullback.core.types import Shape, ShapedArray
+from pullback.core.errors import user_line
+from pullback.core.types import Shape, ShapedArray, intern
 
 
 class Array:
@@ -76,13 +77,68 @@ class Array:
 
 
 class ConcreteArray(Array):
-    """An array with data: a NumPy value, owned or shared with other Arrays, never written to."""
+    """An array with data: a NumPy value, owned or shared with other Arrays, never written to.
 
-    __slots__ = ("_value", "weak_type")
+    A compiled program's result is a `_buffer` first, perhaps still being computed; `_value`, a view of it, is taken when someone asks.
+    An array that has been handed to a compiled program has both. `_type` is the type as the one object that stands for it
+    (`types.intern`), by which compiled programs are found.
+    """
+
+    __slots__ = ("_value", "weak_type", "_buffer", "_type")
 
     def __init__(self, value: Any, weak_type: bool = False) -> None:
         self._value = value
         self.weak_type = weak_type
+
+    @classmethod
+    def of_buffer(cls, buffer: Any, type: ShapedArray) -> ConcreteArray:
+        """The array whose contents are a device buffer's, of an interned type."""
+        out = cls.__new__(cls)
+        out._buffer, out._type, out.weak_type = buffer, type, type.weak_type
+        return out
+
+    def __getattr__(self, name: str) -> Any:
+        # Slots that have not been filled yet; the hot path never gets here.
+        if name == "_value":
+            buffer = self._buffer
+            if buffer is None:
+                raise RuntimeError(
+                    f"Array has been deleted with shape={self._type.str_short()}: it was donated to a compiled program, or deleted; "
+                    f"used at {user_line()}"
+                )
+            value = self._value = view_of_buffer(buffer, self._type.dtype)
+            return value
+        if name == "_type":
+            interned = self._type = intern(self._value.shape, self._value.dtype, self.weak_type)
+            return interned
+        if name == "_buffer":
+            return None
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def delete(self) -> None:
+        """Free the memory now. Using the array afterwards raises RuntimeError."""
+        self._type  # noqa: B018 - it must be known for the message
+        buffer, self._buffer = self._buffer, None
+        if has_value(self):
+            del self._value
+        if buffer is not None:
+            buffer.delete()
+
+    def is_deleted(self) -> bool:
+        """Whether the array has been deleted or donated."""
+        return self._buffer is None and not has_value(self)
+
+    def block_until_ready(self) -> ConcreteArray:
+        """The array, when it has been computed."""
+        buffer = self._buffer
+        if buffer is not None:
+            buffer.block_until_ready()
+        return self
+
+    def is_ready(self) -> bool:
+        """Whether the array has been computed."""
+        buffer = self._buffer
+        return buffer is None or bool(buffer.is_ready())
 
     @property
     def shape(self) -> Shape:
@@ -216,6 +272,23 @@ class ConcreteArray(Array):
 
 def _rebuild(value: np.ndarray[Any, Any], weak_type: bool) -> ConcreteArray:
     return ConcreteArray(value, weak_type)
+
+
+_value_slot = ConcreteArray.__dict__["_value"]
+
+
+def has_value(x: ConcreteArray) -> bool:
+    """Whether the slot `_value` is filled."""
+    try:
+        _value_slot.__get__(x)
+    except AttributeError:
+        return False
+    return True
+
+
+def view_of_buffer(buffer: Any, dtype: DType) -> np.ndarray[Any, Any]:
+    """The contents of a device buffer as a NumPy value. `xla.dispatch`, which makes the buffers, supplies it."""
+    raise NotImplementedError("pullback.xla.dispatch has not been imported")
 
 
 def read_only(value: Any) -> np.ndarray[Any, Any]:

@@ -20,8 +20,10 @@ _UNSET: Any = object()
 class Option:
     """One option. Call it with a value to get a context manager that holds for the current context."""
 
-    def __init__(self, name: str, default: Any, doc: str, choices: tuple[Any, ...] | None = None) -> None:
-        self.name, self.__doc__, self.choices = name, doc, choices
+    def __init__(
+        self, name: str, default: Any, doc: str, choices: tuple[Any, ...] | None = None, in_programs: bool = False
+    ) -> None:
+        self.name, self.__doc__, self.choices, self.in_programs = name, doc, choices, in_programs
         self.default = self._global = default
         self._local: ContextVar[Any] = ContextVar(name, default=_UNSET)
         self._read_local = self._local.get
@@ -34,6 +36,8 @@ class Option:
 
     def set_global(self, value: Any) -> None:
         self._global = self.check(value)
+        if self.in_programs:
+            _program_state.change()
         if self.on_change is not None:
             self.on_change()
 
@@ -56,16 +60,60 @@ class Setting:
     def __init__(self, option: Option, value: Any) -> None:
         self.option, self.new_value = option, value
         self._tokens: list[Token[Any]] = []
+        self._state_tokens: list[Token[Any]] = []
 
     def __enter__(self) -> None:
         self._tokens.append(self.option._local.set(self.new_value))
+        if self.option.in_programs:
+            self._state_tokens.append(_program_state.local.set((-1, ())))
         if self.option.on_change is not None:
             self.option.on_change()
 
     def __exit__(self, *exc: object) -> None:
         self.option._local.reset(self._tokens.pop())
+        if self.option.in_programs:
+            _program_state.local.reset(self._state_tokens.pop())
         if self.option.on_change is not None:
             self.option.on_change()
+
+
+class _ProgramState:
+    """The values of the options on which traced programs depend, as one tuple that is made only when one changes."""
+
+    def __init__(self) -> None:
+        self.options: list[Option] = []
+        self.version = 0
+        #: In a context with settings of its own: the version for which the tuple was made, and the tuple.
+        self.local: ContextVar[tuple[int, tuple[Any, ...]] | None] = ContextVar("program_state", default=None)
+        self.shared: tuple[Any, ...] | None = None
+
+    def change(self) -> None:
+        self.version += 1
+        self.shared = None
+
+    def read(self) -> tuple[Any, ...]:
+        local = self.local.get()
+        if local is None:
+            if self.shared is None:
+                self.shared = _same(tuple([o.value for o in self.options]))
+            return self.shared
+        if local[0] != self.version:
+            local = (self.version, _same(tuple([o.value for o in self.options])))
+            self.local.set(local)
+        return local[1]
+
+
+_states: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+
+
+def _same(state: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The one object for equal states, so that states are compared by identity."""
+    return _states.setdefault(state, state)
+
+
+_program_state = _ProgramState()
+#: The values of the options on which traced programs depend: equal states are identical, and never die.
+program_state = _program_state.read
 
 
 class Config:
@@ -74,8 +122,14 @@ class Config:
     def __init__(self) -> None:
         self._options: dict[str, Option] = {}
 
-    def define(self, name: str, default: Any, doc: str, choices: tuple[Any, ...] | None = None) -> Option:
-        option = self._options[name] = Option(name, default, doc, choices)
+    def define(
+        self, name: str, default: Any, doc: str, choices: tuple[Any, ...] | None = None, in_programs: bool = False
+    ) -> Option:
+        """A new option; `in_programs` if what a function does when it is traced may depend on it."""
+        option = self._options[name] = Option(name, default, doc, choices, in_programs)
+        if in_programs:
+            _program_state.options.append(option)
+            _program_state.change()
         text = os.environ.get("PULLBACK_" + name.upper())
         if text is not None:
             option.set_global(parse(option, text))
@@ -117,23 +171,22 @@ def parse(option: Option, text: str) -> Any:
 
 
 config = Config()
-enable_x64 = config.define("enable_x64", False, "64-bit default types, and no truncation of 64-bit inputs.")
+enable_x64 = config.define("enable_x64", False, "64-bit default types, and no truncation of 64-bit inputs.", in_programs=True)
 threefry_partitionable = config.define(
-    "threefry_partitionable", False, "Random streams of JAX 0.5 and later, instead of those before."
-)
-debug_nans = config.define("debug_nans", False, "Raise FloatingPointError at the operation that produces a NaN.")
-debug_infs = config.define("debug_infs", False, "Raise FloatingPointError at the operation that produces an infinity.")
-disable_jit = config.define("disable_jit", False, "`jit` calls the Python function directly.")
+    "threefry_partitionable", False, "Random streams of JAX 0.5 and later, instead of those before.", in_programs=True)
+debug_nans = config.define("debug_nans", False, "Raise FloatingPointError at the operation that produces a NaN.", in_programs=True)
+debug_infs = config.define("debug_infs", False, "Raise FloatingPointError at the operation that produces an infinity.", in_programs=True)
+disable_jit = config.define("disable_jit", False, "`jit` calls the Python function directly.", in_programs=True)
 numpy_dtype_promotion = config.define(
-    "numpy_dtype_promotion", "standard", "Whether operands of different types are promoted.", ("standard", "strict")
+    "numpy_dtype_promotion", "standard", "Whether operands of different types are promoted.", ("standard", "strict"), in_programs=True,
 )
 numpy_rank_promotion = config.define(
-    "numpy_rank_promotion", "allow", "Whether operands of different ranks broadcast.", ("allow", "warn", "raise")
+    "numpy_rank_promotion", "allow", "Whether operands of different ranks broadcast.", ("allow", "warn", "raise"), in_programs=True,
 )
-default_matmul_precision = config.define("default_matmul_precision", None, "Precision of contractions; CPUs ignore it.")
-default_prng_impl = config.define("default_prng_impl", "threefry2x32", "The generator behind `key`.", ("threefry2x32",))
+default_matmul_precision = config.define("default_matmul_precision", None, "Precision of contractions; CPUs ignore it.", in_programs=True)
+default_prng_impl = config.define("default_prng_impl", "threefry2x32", "The generator behind `key`.", ("threefry2x32",), in_programs=True)
 legacy_prng_key = config.define("legacy_prng_key", "allow", "Use of raw uint32 keys.", ("allow", "warn", "error"))
 check_tracer_leaks = config.define("check_tracer_leaks", False, "Raise when a tracer outlives its transformation.")
-enable_checks = config.define("enable_checks", False, "Check internal invariants: every jaxpr is type-checked.")
+enable_checks = config.define("enable_checks", False, "Check internal invariants: every jaxpr is type-checked.", in_programs=True)
 log_compiles = config.define("log_compiles", False, "Log each compilation.")
 platforms = config.define("platforms", None, "Comma-separated platforms to use, in order of preference.")

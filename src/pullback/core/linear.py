@@ -356,7 +356,9 @@ class LinearTrace(Trace):
         return LinearTracer(self, recorded)
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        if call.has_own_derivative and not any(a.__class__ is LinearTracer and a.trace is self for a in args):
+        if (call.has_own_derivative or call.is_closed) and not any(
+            a.__class__ is LinearTracer and a.trace is self for a in args
+        ):
             # A coefficient, which the enclosing transformations differentiate by the call's own rule.
             token = set_current(self.parent)
             try:

@@ -56,6 +56,11 @@ class Primitive:
     #: Whether operands of different shapes broadcast; staging then makes them alike by `canonical_operands`.
     broadcasts = False
 
+    #: For calls: the parameter that holds the program, which compilation puts in the call's place.
+    inlined: str | None = None
+    #: Whether two equal equations are one: False for what is there to keep things apart.
+    mergeable = True
+
     #: Whether there is also `linearize_values`, the rule `linearize` for concrete operands that applies no other primitive.
     direct = False
     #: Whether `transpose` also takes a scalar cotangent that stands for a constant array (see `core.linear.Node`).
@@ -123,6 +128,10 @@ class Primitive:
         if self.multiple_results:
             return project(Equation(self, operands, params, (), out[0].dtype), out)
         return Equation(self, operands, params, out.shape, out.dtype)
+
+    def has_effect(self, params: Params) -> bool:
+        """Whether an equation does something besides giving its results, so that it must not be dropped or merged."""
+        return False
 
     def missing(self, rule: str, purpose: str) -> NotImplementedError:
         return NotImplementedError(

@@ -65,6 +65,18 @@ class ShapedArray:
         return ("~" if self.weak_type else "") + self.str_short()
 
 
+_interned: dict[tuple[Shape, DType, bool], ShapedArray] = {}
+
+
+def intern(shape: Shape, dtype: DType, weak_type: bool) -> ShapedArray:
+    """The one object that stands for a type: equal types are identical, so they are compared and looked up by identity."""
+    key = (shape, dtype, weak_type)
+    found = _interned.get(key)
+    if found is None:
+        found = _interned[key] = ShapedArray(shape, dtype, weak_type)
+    return found
+
+
 class ShapeDtypeStruct:
     """A stand-in for an array that has a type and no data, accepted wherever only types matter.
 

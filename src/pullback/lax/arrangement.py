@@ -387,6 +387,7 @@ class OptimizationBarrier(Primitive):
     """The operands, which the compiler may not reorder or merge computations across."""
 
     name = "optimization_barrier"
+    mergeable = False
     multiple_results = True
 
     def type_of(self, *xs: ShapedArray) -> list[ShapedArray]:

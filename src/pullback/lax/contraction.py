@@ -80,6 +80,24 @@ class DotGeneral(BilinearPrimitive):
             out = _general_product(x, y, xc, yc, xb, yb)
         return out if out.dtype == out_dtype else out.astype(out_dtype)
 
+    def lower(
+        self, emit: Any, x: Any, y: Any, *, dimension_numbers: DimensionNumbers, precision: Any,
+        preferred_element_type: Any, **_: Any,
+    ) -> Any:  # fmt: skip
+        (xc, yc), (xb, yb) = dimension_numbers
+        out = emit.type
+        dtype = _accumulator(x.dtype, out.dtype)
+        x, y = emit.convert(x, dtype), emit.convert(y, dtype)
+        fields = {
+            "lhs_batching_dimensions": xb, "rhs_batching_dimensions": yb,
+            "lhs_contracting_dimensions": xc, "rhs_contracting_dimensions": yc,
+        }  # fmt: skip
+        numbers = ", ".join(f"{k} = [{', '.join(map(str, v))}]" for k, v in fields.items() if v)
+        result = emit(
+            "dot_general", x, y, out=out.update(dtype=dtype), dot_dimension_numbers=f"#stablehlo.dot<{numbers}>"
+        )
+        return emit.convert(result, out.dtype)
+
     def transpose(
         self,
         ct: Any,

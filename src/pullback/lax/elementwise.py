@@ -305,70 +305,94 @@ def _one_plus_square(x: Any) -> Any:
     return add_p.bind(like(1, x), mul_p.bind(x, x))
 
 
+# ---- lowering where StableHLO has no operation of the same meaning ----------------------------------------------
+
+
+def _compare(direction: str) -> Any:
+    return lambda emit, x, y: emit.compare(direction, x, y)
+
+
+def _lower_round(emit: Any, x: Any, rounding_method: int) -> Any:
+    return emit("round_nearest_even" if rounding_method else "round_nearest_afz", x)
+
+
+def _lower_integer_pow(emit: Any, x: Any, y: int) -> Any:
+    # By repeated squaring, as NumPy and the derivative see it: x^(2k) = (x^k)².
+    out, power, left = None, x, abs(y)
+    while left:
+        if left & 1:
+            out = power if out is None else emit("multiply", out, power)
+        left >>= 1
+        if left:
+            power = emit("multiply", power, power)
+    out = emit.like(1, x) if out is None else out
+    return emit("divide", emit.like(1, x), out) if y < 0 else out
+
+
 # ---- the table --------------------------------------------------------------------------------------------------
 # fmt: off
-square_p = Elementwise("square", NUMERIC, in_eight_bits(np.square, 1), _scaled(2))
-exp_p    = Elementwise("exp",    INEXACT, np.exp,    direct(lambda x, out: out))
+square_p = Elementwise("square", NUMERIC, in_eight_bits(np.square, 1), _scaled(2), hlo=lambda emit, x: emit("multiply", x, x))
+exp_p    = Elementwise("exp",    INEXACT, np.exp,    direct(lambda x, out: out), hlo="exponential")
 exp2_p   = Elementwise("exp2",   INEXACT, _exp2,     lambda x, out: mul_p.bind(like(np.log(2), x), out))
-expm1_p  = Elementwise("expm1",  INEXACT, _expm1,    lambda x, out: add_p.bind(out, like(1, x)))
-log_p    = Elementwise("log",    INEXACT, np.log,    direct(lambda x, out: div_p.on(constant(1, x), x)))
-log1p_p  = Elementwise("log1p",  INEXACT, _log1p,    lambda x, out: div_p.bind(like(1, x), add_p.bind(x, like(1, x))))
-sqrt_p   = Elementwise("sqrt",   INEXACT, np.sqrt,   direct(lambda x, out: div_p.on(constant(0.5, x), out)))
-rsqrt_p  = Elementwise("rsqrt",  INEXACT, _rsqrt,    lambda x, out: mul_p.bind(like(-0.5, x), div_p.bind(out, x)))
-cbrt_p   = Elementwise("cbrt",   FLOAT,   np.cbrt,   lambda x, out: div_p.bind(like(1 / 3, x), mul_p.bind(out, out)))
-sin_p    = Elementwise("sin",    INEXACT, np.sin,    direct(lambda x, out: cos_p.on(x)))
-cos_p    = Elementwise("cos",    INEXACT, np.cos,    direct(lambda x, out: neg_p.on(sin_p.on(x))))
-tan_p    = Elementwise("tan",    INEXACT, np.tan,    lambda x, out: _one_plus_square(out))
-asin_p   = Elementwise("asin",   INEXACT, np.arcsin, lambda x, out: rsqrt_p.bind(_one_minus_square(x)))
-acos_p   = Elementwise("acos",   INEXACT, np.arccos, lambda x, out: neg_p.bind(rsqrt_p.bind(_one_minus_square(x))))
-atan_p   = Elementwise("atan",   INEXACT, np.arctan, lambda x, out: div_p.bind(like(1, x), _one_plus_square(x)))
-sinh_p   = Elementwise("sinh",   INEXACT, np.sinh,   lambda x, out: cosh_p.bind(x))
-cosh_p   = Elementwise("cosh",   INEXACT, np.cosh,   lambda x, out: sinh_p.bind(x))
-tanh_p   = Elementwise("tanh",   INEXACT, np.tanh,   _tanh_partial)
-asinh_p  = Elementwise("asinh",  INEXACT, np.arcsinh, lambda x, out: rsqrt_p.bind(_one_plus_square(x)))
+expm1_p  = Elementwise("expm1",  INEXACT, _expm1,    lambda x, out: add_p.bind(out, like(1, x)), hlo="exponential_minus_one")
+log_p    = Elementwise("log",    INEXACT, np.log,    direct(lambda x, out: div_p.on(constant(1, x), x)), hlo="log")
+log1p_p  = Elementwise("log1p",  INEXACT, _log1p,    lambda x, out: div_p.bind(like(1, x), add_p.bind(x, like(1, x))), hlo="log_plus_one")
+sqrt_p   = Elementwise("sqrt",   INEXACT, np.sqrt,   direct(lambda x, out: div_p.on(constant(0.5, x), out)), hlo="sqrt")
+rsqrt_p  = Elementwise("rsqrt",  INEXACT, _rsqrt,    lambda x, out: mul_p.bind(like(-0.5, x), div_p.bind(out, x)), hlo="rsqrt")
+cbrt_p   = Elementwise("cbrt",   FLOAT,   np.cbrt,   lambda x, out: div_p.bind(like(1 / 3, x), mul_p.bind(out, out)), hlo="cbrt")
+sin_p    = Elementwise("sin",    INEXACT, np.sin,    direct(lambda x, out: cos_p.on(x)), hlo="sine")
+cos_p    = Elementwise("cos",    INEXACT, np.cos,    direct(lambda x, out: neg_p.on(sin_p.on(x))), hlo="cosine")
+tan_p    = Elementwise("tan",    INEXACT, np.tan,    lambda x, out: _one_plus_square(out), hlo="tan")
+asin_p   = Elementwise("asin",   INEXACT, np.arcsin, lambda x, out: rsqrt_p.bind(_one_minus_square(x)), hlo="chlo.asin")
+acos_p   = Elementwise("acos",   INEXACT, np.arccos, lambda x, out: neg_p.bind(rsqrt_p.bind(_one_minus_square(x))), hlo="chlo.acos")
+atan_p   = Elementwise("atan",   INEXACT, np.arctan, lambda x, out: div_p.bind(like(1, x), _one_plus_square(x)), hlo="chlo.atan")
+sinh_p   = Elementwise("sinh",   INEXACT, np.sinh,   lambda x, out: cosh_p.bind(x), hlo="chlo.sinh")
+cosh_p   = Elementwise("cosh",   INEXACT, np.cosh,   lambda x, out: sinh_p.bind(x), hlo="chlo.cosh")
+tanh_p   = Elementwise("tanh",   INEXACT, np.tanh,   _tanh_partial, hlo="tanh")
+asinh_p  = Elementwise("asinh",  INEXACT, np.arcsinh, lambda x, out: rsqrt_p.bind(_one_plus_square(x)), hlo="chlo.asinh")
 # Two roots, so that the branch is right for complex x: 1/√(x-1) · 1/√(x+1).
 acosh_p  = Elementwise("acosh",  INEXACT, np.arccosh, lambda x, out: mul_p.bind(rsqrt_p.bind(sub_p.bind(x, like(1, x))),
-                                                                               rsqrt_p.bind(add_p.bind(x, like(1, x)))))
-atanh_p  = Elementwise("atanh",  INEXACT, np.arctanh, lambda x, out: div_p.bind(like(1, x), _one_minus_square(x)))
-logistic_p = Elementwise("logistic", INEXACT, _logistic, direct(lambda x, out: mul_p.on(out, sub_p.on(constant(1, x), out))))
+                                                                               rsqrt_p.bind(add_p.bind(x, like(1, x)))), hlo="chlo.acosh")
+atanh_p  = Elementwise("atanh",  INEXACT, np.arctanh, lambda x, out: div_p.bind(like(1, x), _one_minus_square(x)), hlo="chlo.atanh")
+logistic_p = Elementwise("logistic", INEXACT, _logistic, direct(lambda x, out: mul_p.on(out, sub_p.on(constant(1, x), out))), hlo="logistic")
 
 div_p    = Elementwise("div",    NUMERIC, in_eight_bits(_div, 2), direct(lambda x, y, out: div_p.on(constant(1, y), y)),
-                       direct(lambda x, y, out: neg_p.on(div_p.on(out, y))), linear=lambda active: not active[1])
-rem_p    = Elementwise("rem",    REAL,    in_eight_bits(_rem, 2), ONE, lambda x, y, out: neg_p.bind(trunc_quotient(x, y)))
-pow_p    = Pow("pow",            NUMERIC, in_eight_bits(_pow), _pow_x, _pow_y)
-max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum, 2), _chosen, lambda x, y, out: _chosen(y, x, out))
-min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum, 2), _chosen, lambda x, y, out: _chosen(y, x, out))
+                       direct(lambda x, y, out: neg_p.on(div_p.on(out, y))), linear=lambda active: not active[1], hlo="divide")
+rem_p    = Elementwise("rem",    REAL,    in_eight_bits(_rem, 2), ONE, lambda x, y, out: neg_p.bind(trunc_quotient(x, y)), hlo="remainder")
+pow_p    = Pow("pow",            NUMERIC, in_eight_bits(_pow), _pow_x, _pow_y, hlo="power")
+max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum, 2), _chosen, lambda x, y, out: _chosen(y, x, out), hlo="maximum")
+min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum, 2), _chosen, lambda x, y, out: _chosen(y, x, out), hlo="minimum")
 atan2_p  = Elementwise("atan2",  INEXACT, _atan2,
                        lambda x, y, out: div_p.bind(y, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y))),
-                       lambda x, y, out: neg_p.bind(div_p.bind(x, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y)))))
-nextafter_p = Elementwise("nextafter", FLOAT, np.nextafter, ZERO, ZERO)
+                       lambda x, y, out: neg_p.bind(div_p.bind(x, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y)))), hlo="atan2")
+nextafter_p = Elementwise("nextafter", FLOAT, np.nextafter, ZERO, ZERO, hlo="chlo.next_after")
 
 # zero derivative wherever they have one
-floor_p  = Elementwise("floor",  FLOAT, np.floor, ZERO)
-ceil_p   = Elementwise("ceil",   FLOAT, np.ceil,  ZERO)
+floor_p  = Elementwise("floor",  FLOAT, np.floor, ZERO, hlo="floor")
+ceil_p   = Elementwise("ceil",   FLOAT, np.ceil,  ZERO, hlo="ceil")
 
 clamp_p  = Elementwise("clamp",  ANY, in_eight_bits(lambda low, x, high: np.minimum(np.maximum(x, low), high)),
                        lambda low, x, high, out: _indicator(and_p.bind(gt_p.bind(low, x), lt_p.bind(low, high)), x),
                        lambda low, x, high, out: _indicator(and_p.bind(gt_p.bind(x, low), lt_p.bind(x, high)), x),
-                       lambda low, x, high, out: _indicator(lt_p.bind(high, x), x))
+                       lambda low, x, high, out: _indicator(lt_p.bind(high, x), x), hlo="clamp")
 
 # discrete
-eq_p     = Elementwise("eq", ANY + "k", _equal,                          result=_to_bool, arity=2)
-ne_p     = Elementwise("ne", ANY + "k", lambda x, y: ~_equal(x, y),      result=_to_bool, arity=2)
-lt_p     = Elementwise("lt", ANY, np.less,          result=_to_bool, arity=2)
-le_p     = Elementwise("le", ANY, np.less_equal,    result=_to_bool, arity=2)
-gt_p     = Elementwise("gt", ANY, np.greater,       result=_to_bool, arity=2)
-ge_p     = Elementwise("ge", ANY, np.greater_equal, result=_to_bool, arity=2)
-is_finite_p = Elementwise("is_finite", INEXACT, np.isfinite, result=_to_bool, arity=1)
-and_p    = Elementwise("and", BITS, in_eight_bits(np.bitwise_and, 2), arity=2)
-or_p     = Elementwise("or",  BITS, in_eight_bits(np.bitwise_or, 2),  arity=2)
-xor_p    = Elementwise("xor", BITS, in_eight_bits(np.bitwise_xor, 2), arity=2)
-not_p    = Elementwise("not", BITS, in_eight_bits(np.invert),      arity=1)
-shift_left_p = Elementwise("shift_left", INTEGER, _shift_left, arity=2)
-shift_right_logical_p = Elementwise("shift_right_logical", INTEGER, _shift_right_logical, arity=2)
-shift_right_arithmetic_p = Elementwise("shift_right_arithmetic", INTEGER, _shift_right_arithmetic, arity=2)
-population_count_p = Elementwise("population_count", INTEGER, _population_count, arity=1)
-clz_p    = Elementwise("clz", INTEGER, _clz, arity=1)
+eq_p     = Elementwise("eq", ANY + "k", _equal,                          result=_to_bool, arity=2, hlo=_compare("EQ"))
+ne_p     = Elementwise("ne", ANY + "k", lambda x, y: ~_equal(x, y),      result=_to_bool, arity=2, hlo=_compare("NE"))
+lt_p     = Elementwise("lt", ANY, np.less,          result=_to_bool, arity=2, hlo=_compare("LT"))
+le_p     = Elementwise("le", ANY, np.less_equal,    result=_to_bool, arity=2, hlo=_compare("LE"))
+gt_p     = Elementwise("gt", ANY, np.greater,       result=_to_bool, arity=2, hlo=_compare("GT"))
+ge_p     = Elementwise("ge", ANY, np.greater_equal, result=_to_bool, arity=2, hlo=_compare("GE"))
+is_finite_p = Elementwise("is_finite", INEXACT, np.isfinite, result=_to_bool, arity=1, hlo="is_finite")
+and_p    = Elementwise("and", BITS, in_eight_bits(np.bitwise_and, 2), arity=2, hlo="and")
+or_p     = Elementwise("or",  BITS, in_eight_bits(np.bitwise_or, 2),  arity=2, hlo="or")
+xor_p    = Elementwise("xor", BITS, in_eight_bits(np.bitwise_xor, 2), arity=2, hlo="xor")
+not_p    = Elementwise("not", BITS, in_eight_bits(np.invert),      arity=1, hlo="not")
+shift_left_p = Elementwise("shift_left", INTEGER, _shift_left, arity=2, hlo="shift_left")
+shift_right_logical_p = Elementwise("shift_right_logical", INTEGER, _shift_right_logical, arity=2, hlo="shift_right_logical")
+shift_right_arithmetic_p = Elementwise("shift_right_arithmetic", INTEGER, _shift_right_arithmetic, arity=2, hlo="shift_right_arithmetic")
+population_count_p = Elementwise("population_count", INTEGER, _population_count, arity=1, hlo="popcnt")
+clz_p    = Elementwise("clz", INTEGER, _clz, arity=1, hlo="count_leading_zeros")
 mulhi_p  = Elementwise("mulhi", INTEGER, _mulhi, arity=2)
 # fmt: on
 
@@ -395,6 +419,9 @@ class Real(LinearPrimitive):
     def type_of(self, x: ShapedArray) -> ShapedArray:
         return _part_type("real", x)
 
+    def lower(self, emit: Any, x: Any) -> Any:
+        return emit("real", x, out=emit.type)
+
     def transpose(self, ct: Any, x: Any) -> Sequence[Any]:
         return [complex_p.bind(ct, like(0, ct))]
 
@@ -412,6 +439,9 @@ class Imag(LinearPrimitive):
 
     def type_of(self, x: ShapedArray) -> ShapedArray:
         return _part_type("imag", x)
+
+    def lower(self, emit: Any, x: Any) -> Any:
+        return emit("imag", x, out=emit.type)
 
     def transpose(self, ct: Any, x: Any) -> Sequence[Any]:
         return [complex_p.bind(like(0, ct), neg_p.bind(ct))]
@@ -447,6 +477,10 @@ class Complex(LinearPrimitive):
             np.broadcast_shapes(x.shape, y.shape), dtypes.to_complex(x.dtype), x.weak_type and y.weak_type
         )
 
+    def lower(self, emit: Any, x: Any, y: Any) -> Any:
+        shape = emit.type.shape
+        return emit("complex", emit.broadcast(x, shape), emit.broadcast(y, shape), out=emit.type)
+
     def transpose(self, ct: Any, x: Any, y: Any) -> Sequence[Any]:
         return [unbroadcast(real_p.bind(ct), x.shape), unbroadcast(neg_p.bind(imag_p.bind(ct)), y.shape)]
 
@@ -469,6 +503,10 @@ class Conj(LinearPrimitive):
         if not dtypes.is_complex(x.dtype):
             raise TypeError(f"conj does not accept dtype {dtypes.name(x.dtype)}: only complex ones")
         return x
+
+    def lower(self, emit: Any, x: Any) -> Any:
+        parts = ShapedArray(x.shape, dtypes.to_real(x.dtype))
+        return emit("complex", emit("real", x, out=parts), emit("negate", emit("imag", x, out=parts)), out=x)
 
     def transpose(self, ct: Any, x: Any) -> Sequence[Any]:
         return [self.bind(ct)]
@@ -518,13 +556,13 @@ def _abs_partial(x: Any, out: Any) -> Any:
     return select(ge_p.bind(x, like(0, x)), like(1, x), like(-1, x))
 
 
-abs_p = Abs("abs", NUMERIC, in_eight_bits(np.abs, 1), _abs_partial, result=dtypes.to_real)
+abs_p = Abs("abs", NUMERIC, in_eight_bits(np.abs, 1), _abs_partial, result=dtypes.to_real, hlo="abs")
 abs_p.weakness, abs_p.plain = "all", True
-sign_p = Sign("sign", NUMERIC, in_eight_bits(_sign, 1), ZERO)
+sign_p = Sign("sign", NUMERIC, in_eight_bits(_sign, 1), ZERO, hlo="sign")
 
 
 # To the nearest integer; ties away from zero (rounding_method 0) or to even (1).
-round_p = Elementwise("round", FLOAT, _round, ZERO)
+round_p = Elementwise("round", FLOAT, _round, ZERO, hlo=_lower_round)
 
 
 @direct
@@ -542,7 +580,7 @@ def _any_integer_pow(x: Any, y: int) -> Any:
     return np.square(x) if y == 2 and x.dtype.kind != "V" else _narrow_integer_pow(x, y=y)
 
 
-integer_pow_p = Elementwise("integer_pow", NUMERIC, _any_integer_pow, _integer_pow_partial)
+integer_pow_p = Elementwise("integer_pow", NUMERIC, _any_integer_pow, _integer_pow_partial, hlo=_lower_integer_pow)
 
 
 __all__ = [

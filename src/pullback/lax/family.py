@@ -130,8 +130,9 @@ class Elementwise(Primitive):
         linear: Callable[[Sequence[bool]], bool] | None = None,
         result: Callable[[DType], DType] | None = None,
         arity: int | None = None,
+        hlo: str | Callable[..., Any] | None = None,
     ) -> None:
-        self.name, self.kinds = name, kinds
+        self.name, self.kinds, self.hlo = name, kinds, hlo
         self.evaluate = evaluate  # type: ignore[method-assign]
         self.arity = arity if arity is not None else len(partials)
         self.partials = partials or (ZERO,) * self.arity
@@ -162,6 +163,14 @@ class Elementwise(Primitive):
         """Operands of one shape, or scalars: what is staged, so that programs show their broadcasts."""
         shape = broadcast_shapes(*(a.shape for a in args))
         return [a if a.shape in ((), shape) else broadcast_to(a, shape) for a in args]
+
+    def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
+        hlo = self.hlo
+        if hlo is None:
+            return emit.expand(self, operands, params)
+        shape = emit.type.shape
+        operands = tuple([x if x.shape == shape else emit.broadcast(x, shape) for x in operands])
+        return emit(hlo, *operands, out=emit.type, **params) if isinstance(hlo, str) else hlo(emit, *operands, **params)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
         out = self.bind(*primals, **params)
@@ -316,11 +325,11 @@ def in_eight_bits(function: Callable[..., Any], arity: int | None = None) -> Cal
 
 
 # The vector-space operations that every linear action is made of; the rest of the table is in `lax.elementwise`.
-neg_p = Elementwise("neg", NUMERIC, in_eight_bits(np.negative, 1), MINUS_ONE, linear=_always)
-add_p = Elementwise("add", ANY, np.add, ONE, ONE, linear=_always)
-sub_p = Elementwise("sub", NUMERIC, np.subtract, ONE, MINUS_ONE, linear=_always)
+neg_p = Elementwise("neg", NUMERIC, in_eight_bits(np.negative, 1), MINUS_ONE, linear=_always, hlo="negate")
+add_p = Elementwise("add", ANY, np.add, ONE, ONE, linear=_always, hlo="add")
+sub_p = Elementwise("sub", NUMERIC, np.subtract, ONE, MINUS_ONE, linear=_always, hlo="subtract")
 mul_p = Elementwise(
-    "mul", ANY, np.multiply, direct(lambda x, y, out: y), direct(lambda x, y, out: x), linear=_exactly_one
+    "mul", ANY, np.multiply, direct(lambda x, y, out: y), direct(lambda x, y, out: x), linear=_exactly_one, hlo="multiply"
 )
 
 

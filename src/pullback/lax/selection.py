@@ -46,6 +46,16 @@ class SelectN(LinearPrimitive):
             out = np.where(which <= i, cases[i], out)
         return np.asarray(out)
 
+    def lower(self, emit: Any, which: Any, *cases: Any) -> Any:
+        if len(cases) == 1:
+            return cases[0]
+        if which.dtype == dtypes.bool_:
+            return emit.select(which, cases[1], cases[0])
+        out = cases[-1]  # out of range: the nearest case
+        for i in range(len(cases) - 2, -1, -1):
+            out = emit.select(emit.compare("LE", which, emit.like(i, which)), cases[i], out)
+        return out
+
     def transpose(self, ct: Any, which: Any, *cases: Any) -> Sequence[Any]:
         zero = broadcast_in_dim_p.bind(like(0, ct), shape=ct.shape, broadcast_dimensions=())
         cts = [

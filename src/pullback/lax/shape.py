@@ -44,6 +44,9 @@ class BroadcastInDim(LinearPrimitive):
                 strides[d] = x.strides[i]
         return broadcast_view(np.asarray(x), shape, tuple(strides))
 
+    def lower(self, emit: Any, x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Any:
+        return emit.broadcast(x, shape, broadcast_dimensions)
+
     def transpose(self, ct: Any, x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Sequence[Any]:
         new = tuple(d for d in range(len(shape)) if d not in broadcast_dimensions)
         stretched = tuple(d for i, d in enumerate(broadcast_dimensions) if x.shape[i] == 1 and shape[d] != 1)
@@ -70,6 +73,11 @@ class ReduceSum(LinearPrimitive):
             return np.add.reduce(np.asarray(x, np.float32), axes).astype(x.dtype)
         return np.add.reduce(x, axes if len(axes) < x.ndim else None, x.dtype)
 
+    def lower(self, emit: Any, x: Any, *, axes: Shape) -> Any:
+        if x.dtype.itemsize < 4 and dtypes.is_float(x.dtype):
+            return emit.convert(emit.reduce(emit.convert(x, dtypes.float32), 0, "add", axes), x.dtype)
+        return emit.reduce(x, 0, "add", axes)
+
     def transpose(self, ct: Any, x: Any, *, axes: Shape) -> Sequence[Any]:
         if len(axes) == len(x.shape):
             return [ct]  # uniform
@@ -93,6 +101,9 @@ class Reshape(LinearPrimitive):
     def evaluate(self, x: Any, *, new_sizes: Shape) -> Any:
         return x.reshape(new_sizes)
 
+    def lower(self, emit: Any, x: Any, *, new_sizes: Shape) -> Any:
+        return emit.reshape(x, new_sizes)
+
     def transpose(self, ct: Any, x: Any, *, new_sizes: Shape) -> Sequence[Any]:
         return [self.bind(ct, new_sizes=x.shape)]
 
@@ -110,6 +121,9 @@ class Transpose(LinearPrimitive):
 
     def evaluate(self, x: Any, *, permutation: Shape) -> Any:
         return x.transpose(permutation)
+
+    def lower(self, emit: Any, x: Any, *, permutation: Shape) -> Any:
+        return emit.transpose(x, permutation)
 
     def transpose(self, ct: Any, x: Any, *, permutation: Shape) -> Sequence[Any]:
         inverse = [0] * len(permutation)
@@ -143,6 +157,15 @@ class ConvertElementType(LinearPrimitive):
             # float64 has no exact 2**63 - 1: what rounded up to 2**63 is clipped by hand.
             return np.where(wide >= float(info.max), np.array(info.max, new_dtype), inside.astype(new_dtype))
         return x.astype(new_dtype)
+
+    def lower(self, emit: Any, x: Any, *, new_dtype: DType, weak_type: bool) -> Any:
+        if x.dtype == new_dtype:
+            return x
+        if new_dtype == dtypes.bool_:
+            return emit.compare("NE", x, emit.like(0, x))
+        if dtypes.is_complex(x.dtype) and not dtypes.is_complex(new_dtype):
+            x = emit("real", x, out=ShapedArray(x.shape, dtypes.to_real(x.dtype)))
+        return emit.convert(x, new_dtype)
 
     def is_linear(self, active: Sequence[bool]) -> bool:
         return True

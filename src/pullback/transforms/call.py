@@ -25,8 +25,11 @@ class CallPrimitive(Primitive):
     """Base of the call primitives. In staged programs, the parameter `call_jaxpr` holds the function."""
 
     multiple_results = True
+    inlined = "call_jaxpr"
     #: Whether the call's derivative is another than that of its function.
     has_own_derivative = False
+    #: Whether its function closes over nothing that is traced.
+    is_closed = False
 
     def call(self, fun: Flat, *args: Any, **params: Any) -> list[Any]:
         """Apply to a Python function under the current trace."""

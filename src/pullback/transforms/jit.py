@@ -1,69 +1,293 @@
-"""jit: the boundary at which a program will be compiled.
+"""jit: functions traced once for each type of their arguments, compiled by XLA, and dispatched in microseconds.
 
-Until the compiler back end is there, a jitted function evaluates as it is, under the same rules for its arguments: static ones hashable,
-the others arrays.
+A `JitFunction` finds the program for a call by the static arguments, the tree structure and types of the others, and the options on which
+tracing depends. Arrays go straight to the executable; under other transformations, the call is an operation (`jit_p`) on the
+program, from which its derivatives and vectorizations are derived once (see `transforms.program`).
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, as_array
+from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.config import disable_jit, program_state
 from pullback.core.errors import filter_traceback
+from pullback.core.jaxpr import ClosedJaxpr, Jaxpr
+from pullback.core.stage import stage_flat
+from pullback.core.trace import EVAL, Params, Tracer, current
 from pullback.core.tree import leaf_error, tree_flatten
+from pullback.core.types import ShapedArray, intern
+from pullback.transforms.program import ProgramCall, run
+
+if TYPE_CHECKING:
+    from pullback.xla.dispatch import Compiled
 
 _Argnums = int | Sequence[int] | None
 
 
-class JitFunction:
-    """A function to be compiled; call it like the original."""
+class Options:
+    """How a program is to be compiled and run. Equal options are compared by their contents."""
+
+    __slots__ = ("donate", "keep_unused", "device", "compiler")
 
     def __init__(
-        self,
-        fun: Callable[..., Any],
-        static_argnums: tuple[int, ...],
-        static_argnames: frozenset[str],
-        has_signature: bool,
-    ) -> None:
+        self, donate: tuple[int, ...] = (), keep_unused: bool = False, device: Any = None,
+        compiler: tuple[tuple[str, Any], ...] = (),
+    ) -> None:  # fmt: skip
+        #: Numbers of the flat arguments whose memory may be used for the results.
+        self.donate, self.keep_unused, self.device, self.compiler = donate, keep_unused, device, compiler
+
+    def _key(self) -> tuple[Any, ...]:
+        return (self.donate, self.keep_unused, self.device, self.compiler)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Options) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def without_donation(self) -> Options | None:
+        """The same for a program derived from this one, whose arguments are not the user's; None if nothing is special."""
+        if self.device is None and not self.compiler:
+            return None
+        return Options((), False, self.device, self.compiler)
+
+    def __repr__(self) -> str:
+        parts = zip(("donate", "keep_unused", "device", "compiler"), self._key())
+        return f"({', '.join(f'{k}={v!r}' for k, v in parts if v)})"
+
+
+_DEFAULT = Options()
+
+
+class JitCall(ProgramCall):
+    """Call a compiled program."""
+
+    name = "jit"
+
+    def bind_program(self, program: ClosedJaxpr, args: Sequence[Any], params: Params, prefix: str) -> list[Any]:
+        options = params["options"]
+        name = f"{prefix}_{params['name']}" if prefix else params["name"]
+        derived = {"jaxpr": program, "name": name, "options": options and options.without_donation()}
+        return current().process_call(self, args, derived)
+
+    def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
+        if current() is not EVAL:  # a linear function being recorded as what it computes
+            return run(params["jaxpr"], *args)
+        arrays = [a if a.__class__ is ConcreteArray else as_array(a) for a in args]
+        return compiled(params["jaxpr"], params["name"], params["options"])(arrays)
+
+
+jit_p = JitCall()
+
+
+def compiled(program: ClosedJaxpr, name: str, options: Options | None) -> Compiled:
+    """The executable of a program."""
+    from pullback.xla import dispatch
+
+    o = options or _DEFAULT
+    return dispatch.compiled(program, name, o.donate, o.keep_unused, o.device, o.compiler)
+
+
+class Entry:
+    """What is known about calls of one kind: the program, and how its flat results make the function's result."""
+
+    __slots__ = ("program", "out_tree", "bare", "name", "options", "captured", "run")
+
+    def __init__(self, program: ClosedJaxpr, out_tree: Any, name: str, options: Options | None, captured: list[Any]) -> None:
+        self.program, self.out_tree, self.name, self.options = program, out_tree, name, options
+        self.bare = out_tree.is_leaf()
+        #: Values of enclosing transformations that the function closes over: leading arguments of the program.
+        self.captured = captured
+        #: The executable, once there is one.
+        self.run: Compiled | None = None
+
+
+class JitFunction:
+    """A compiled function; call it like the original."""
+
+    def __init__(
+        self, fun: Callable[..., Any], static_argnums: tuple[int, ...], static_argnames: frozenset[str],
+        donate_argnums: tuple[int, ...], donate_argnames: frozenset[str], keep_unused: bool, inline: bool, device: Any,
+        compiler_options: tuple[tuple[str, Any], ...],
+    ) -> None:  # fmt: skip
         self.__wrapped__ = fun
         self.__name__ = getattr(fun, "__name__", type(fun).__name__)
         self.__qualname__ = getattr(fun, "__qualname__", self.__name__)
         self.__doc__ = fun.__doc__
         self.__module__ = getattr(fun, "__module__", __name__)
-        self._static_argnums, self._static_argnames, self._has_signature = (
-            static_argnums,
-            static_argnames,
-            has_signature,
-        )
+        self._static_argnums, self._static_argnames = static_argnums, static_argnames
+        self._donate_argnums, self._donate_argnames = donate_argnums, donate_argnames
+        self._keep_unused, self._inline, self._device = keep_unused, inline, device
+        self._compiler_options = compiler_options
+        self._has_static = bool(static_argnums or static_argnames)
+        settings = (
+            static_argnums, static_argnames, donate_argnums, donate_argnames, keep_unused, inline, device, compiler_options
+        )  # fmt: skip
+        self._entries: dict[Any, Entry] = _entries_of(fun, settings)
+        _functions.add(self)
+
+    # ---- calls --------------------------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self.__wrapped__(*self._arguments(args), **self._keywords(kwargs))
+            # Arrays alone: nothing to take apart. Types that are equal are one object that never dies.
+            if not kwargs and not self._has_static:
+                key: list[Any] = [program_state()]
+                for a in args:
+                    if a.__class__ is not ConcreteArray:
+                        break
+                    key.append(id(a._type))
+                else:
+                    entry = self._entries.get(tuple(key))
+                    if entry is not None and entry.run is not None and current() is EVAL:
+                        outs = entry.run(args)
+                        return outs[0] if entry.bare else entry.out_tree.unflatten(outs)
+            return self._call(args, kwargs)
         except Exception as error:
             filter_traceback(error)
             raise
 
-    def _arguments(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        if not self._static_argnums and all(isinstance(a, Array) for a in args):
-            return args
-        static = {p % len(args) for p in self._static_argnums if -len(args) <= p < len(args)}
-        return tuple(
-            _hashable(a, f"argument {i}", self.__name__) if i in static else _arrays(a, f"argument {i}", self.__name__)
-            for i, a in enumerate(args)
-        )
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if disable_jit.value:
+            return self.__wrapped__(*args, **kwargs)
+        dynamic, static = self._split(args, kwargs)
+        if not kwargs and not self._has_static and all([a.__class__ is ConcreteArray for a in args]):
+            leaves, tree = list(args), None
+        else:
+            leaves, tree = tree_flatten(dynamic)
+        types = []
+        for i, x in enumerate(leaves):
+            if x.__class__ is not ConcreteArray:
+                x = leaves[i] = self._leaf(args, kwargs, x)
+                if not isinstance(x, ConcreteArray):
+                    types.append(intern(x.shape, x.dtype, x.weak_type))
+                    continue
+            types.append(x._type)
+        trace = current()
+        state = program_state()
+        key: Any
+        if tree is None:
+            key = (state, *[id(t) for t in types])
+        else:
+            key = (state, tree, *static, *[id(t) for t in types])
+        if trace is not EVAL:
+            key = (key, _named_axes(trace))
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._trace(args, kwargs, types)
+            if not entry.captured:
+                self._entries[key] = entry
+        if self._inline and trace is not EVAL:
+            outs = run(entry.program, *entry.captured, *leaves)
+        elif trace is EVAL and all([x.__class__ is ConcreteArray for x in leaves]):
+            if entry.run is None:
+                entry.run = compiled(entry.program, entry.name, entry.options)
+            outs = entry.run(leaves)
+        else:
+            params = {"jaxpr": entry.program, "name": entry.name, "options": entry.options}
+            outs = trace.process_call(jit_p, (*entry.captured, *leaves), params)
+        return outs[0] if entry.bare else entry.out_tree.unflatten(outs)
 
-    def _keywords(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        return {
-            k: _hashable(v, f"argument {k!r}", self.__name__)
-            if k in self._static_argnames
-            else _arrays(v, f"argument {k!r}", self.__name__)
-            for k, v in kwargs.items()
-        }
+    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+        """The arguments that are traced, and a key of those that are not."""
+        if not self._has_static:
+            return (args, kwargs), ()
+        positions = self._static_positions(args)
+        dynamic = tuple(a for i, a in enumerate(args) if i not in positions)
+        named = {k: v for k, v in kwargs.items() if k not in self._static_argnames}
+        static = [
+            *((i, args[i].__class__, self._hashable(args[i], f"argument {i}")) for i in sorted(positions)),
+            *((k, v.__class__, self._hashable(v, f"argument {k!r}")) for k, v in sorted(kwargs.items()) if k not in named),
+        ]
+        return (dynamic, named), tuple(static)
+
+    def _static_positions(self, args: tuple[Any, ...]) -> set[int]:
+        return {p % len(args) for p in self._static_argnums if -len(args) <= p < len(args)}
+
+    def _hashable(self, x: Any, which: str) -> Any:
+        try:
+            hash(x)
+        except TypeError:
+            raise ValueError(
+                f"Non-hashable static arguments are not supported: {which} of {self.__name__} has type {type(x).__name__}, value "
+                f"{x!r:.100}"
+            ) from None
+        return x
+
+    def _leaf(self, args: tuple[Any, ...], kwargs: dict[str, Any], x: Any) -> Array:
+        if isinstance(x, Array):
+            return x
+        try:
+            return as_array(x)
+        except TypeError:
+            positions = self._static_positions(args)
+            named = [
+                *((f"argument {i}", a) for i, a in enumerate(args) if i not in positions),
+                *((f"argument {k!r}", v) for k, v in kwargs.items() if k not in self._static_argnames),
+            ]
+            which, tree = next(
+                (which, a) for which, a in named if any(leaf is x for leaf in tree_flatten(a)[0])
+            )
+            raise leaf_error(
+                tree, x, f"{which} of jitted {self.__name__} (mark it static with static_argnums or static_argnames)"
+            ) from None
+
+    # ---- tracing ------------------------------------------------------------------------------------------------
+
+    def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any], types: Sequence[ShapedArray]) -> Entry:
+        fun = self.__wrapped__
+        positions = self._static_positions(args)
+        (dynamic, named), _ = self._split(args, kwargs)
+        in_tree = tree_flatten((dynamic, named))[1]
+        fixed = {k: v for k, v in kwargs.items() if k not in named}
+        out_tree: Any = None
+
+        def flat(*xs: Any) -> list[Any]:
+            nonlocal out_tree
+            new, new_named = in_tree.unflatten(list(xs))
+            rest = iter(new)
+            out = fun(*[a if i in positions else next(rest) for i, a in enumerate(args)], **new_named, **fixed)
+            leaves, out_tree = tree_flatten(out)
+            for i, x in enumerate(leaves):
+                try:
+                    leaves[i] = as_array(x)
+                except TypeError:
+                    raise leaf_error(out, x, f"the output of jitted {self.__name__}") from None
+            return leaves
+
+        program, captured = close(stage_flat(flat, types))
+        return Entry(program, out_tree, self.__name__, self._options(args, kwargs, len(captured)), captured)
+
+    def _options(self, args: tuple[Any, ...], kwargs: dict[str, Any], offset: int) -> Options | None:
+        donate: list[int] = []
+        if self._donate_argnums or self._donate_argnames:
+            (dynamic, named), _ = self._split(args, kwargs)
+            positions = self._static_positions(args)
+            numbers = [i for i in range(len(args)) if i not in positions]
+            donated = {p % len(args) for p in self._donate_argnums if -len(args) <= p < len(args)}
+            count = offset
+            for i, a in zip(numbers, dynamic):
+                size = len(tree_flatten(a)[0])
+                if i in donated:
+                    donate += range(count, count + size)
+                count += size
+            for k in sorted(named):
+                size = len(tree_flatten(named[k])[0])
+                if k in self._donate_argnames:
+                    donate += range(count, count + size)
+                count += size
+        if not donate and not self._keep_unused and self._device is None and not self._compiler_options:
+            return None
+        return Options(tuple(donate), self._keep_unused, self._device, self._compiler_options)
+
+    # ---- the rest -----------------------------------------------------------------------------------------------
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
@@ -73,37 +297,51 @@ class JitFunction:
         return functools.partial(self, instance)
 
     def clear_cache(self) -> None:
-        """Forget what was compiled."""
+        """Forget what was traced and compiled."""
+        self._entries.clear()
 
     def __repr__(self) -> str:
         return f"<jitted {self.__wrapped__!r}>"
 
 
-def _hashable(x: Any, which: str, name: str) -> Any:
+def close(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:
+    """The program with the tracers among its constants made its first arguments, and these tracers."""
+    if not any(isinstance(c, Tracer) for c in closed.consts):
+        return closed, []
+    pairs = list(zip(closed.jaxpr.constvars, closed.consts))
+    captured = [(v, c) for v, c in pairs if isinstance(c, Tracer)]
+    kept = [(v, c) for v, c in pairs if not isinstance(c, Tracer)]
+    body = closed.jaxpr
+    jaxpr = Jaxpr([v for v, _ in kept], [*(v for v, _ in captured), *body.invars], body.outvars, body.eqns)
+    return ClosedJaxpr(jaxpr, [c for _, c in kept]), [c for _, c in captured]
+
+
+def _named_axes(trace: Any) -> tuple[Any, ...]:
+    """Names and sizes of the mapped axes around: what collectives in a program refer to."""
+    axes = []
+    while trace is not EVAL:
+        if trace.axis_name is not None:
+            axes.append((trace.axis_name, trace.size))
+        trace = trace.parent
+    return tuple(axes)
+
+
+#: The programs of functions that are alive, by function and then by the settings of `jit`, so that `jit(f)` made anew finds them.
+_caches: WeakKeyDictionary[Any, dict[Any, dict[Any, Entry]]] = WeakKeyDictionary()
+_functions: WeakSet[JitFunction] = WeakSet()
+
+
+def _entries_of(fun: Any, settings: Any) -> dict[Any, Entry]:
     try:
-        hash(x)
-    except TypeError:
-        raise ValueError(
-            f"Non-hashable static arguments are not supported: {which} of {name} has type {type(x).__name__}, value {x!r:.100}"
-        ) from None
-    return x
+        return _caches.setdefault(fun, {}).setdefault(settings, {})
+    except TypeError:  # a callable that is not hashable, or takes no weak references
+        return {}
 
 
-def _arrays(x: Any, which: str, name: str) -> Any:
-    if isinstance(x, Array):
-        return x
-    leaves, tree = tree_flatten(x)
-    out = []
-    for leaf in leaves:
-        if isinstance(leaf, Array):
-            out.append(leaf)
-        elif isinstance(leaf, (np.ndarray, np.generic, *dtypes.PYTHON_SCALARS)) or hasattr(leaf, "__jax_array__"):
-            out.append(as_array(leaf))
-        else:
-            raise leaf_error(
-                x, leaf, f"{which} of jitted {name} (mark it static with static_argnums or static_argnames)"
-            )
-    return tree.unflatten(out)
+def clear_caches() -> None:
+    """Forget every traced and compiled program."""
+    for function in list(_functions):
+        function.clear_cache()
 
 
 def jit(
@@ -130,60 +368,58 @@ def jit(
     >>> float(jit(lambda x: x + 1)(2.0))
     3.0
     """
-    del (
-        in_shardings,
-        out_shardings,
-        donate_argnums,
-        donate_argnames,
-        keep_unused,
-        device,
-        backend,
-        inline,
-        compiler_options,
-    )
+    settings = dict(
+        in_shardings=in_shardings, out_shardings=out_shardings, static_argnums=static_argnums, static_argnames=static_argnames,
+        donate_argnums=donate_argnums, donate_argnames=donate_argnames, keep_unused=keep_unused, device=device, backend=backend,
+        inline=inline, compiler_options=compiler_options,
+    )  # fmt: skip
     if fun is None:
-        return lambda f: jit(f, static_argnums=static_argnums, static_argnames=static_argnames)
+        return lambda f: jit(f, **settings)
     if not callable(fun):
         raise TypeError(f"Expected a callable value, got {fun!r}")
     if inspect.isgeneratorfunction(fun):
         raise TypeError(f"Expected a function, got a generator function: {fun}")
-    nums = (
-        ()
-        if static_argnums is None
-        else (static_argnums,)
-        if isinstance(static_argnums, int)
-        else tuple(static_argnums)
-    )
-    names = frozenset(
-        ()
-        if static_argnames is None
-        else (static_argnames,)
-        if isinstance(static_argnames, str)
-        else tuple(static_argnames)
-    )
-    has_signature = True
-    if nums or names:
-        try:
-            parameters = list(inspect.signature(fun).parameters.values())
-        except (TypeError, ValueError):  # builtins without a signature: positions and names stay as given
-            has_signature = False
-        else:
-            positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-            var_positional = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-            for n in nums:
-                if not var_positional and not -len(positional) <= n < len(positional):
-                    raise ValueError(
-                        f"jitted function has static_argnums={nums} but only {len(positional)} positional arguments"
-                    )
-            unknown = names - {p.name for p in parameters}
-            if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters):
-                raise ValueError(
-                    f"jitted function has invalid argname {sorted(unknown)} in static_argnames; its arguments: {positional}"
-                )
-            nums = (*nums, *(positional.index(n) for n in names if n in positional))
-            names = names | {positional[n] for n in nums if -len(positional) <= n < len(positional)}
-    return JitFunction(fun, tuple(sorted(set(nums))), names, has_signature)
+    if in_shardings is not None or out_shardings is not None:
+        raise NotImplementedError("jit: in_shardings and out_shardings need several devices in one program, which is not there yet")
+    static = _resolve(fun, static_argnums, static_argnames, "static")
+    donate = _resolve(fun, donate_argnums, donate_argnames, "donate")
+    if set(static[0]) & set(donate[0]) or static[1] & donate[1]:
+        raise ValueError(
+            f"jitted function has static_argnums={static[0]} and donate_argnums={donate[0]} in common: only arrays can be donated"
+        )
+    options = tuple(sorted((compiler_options or {}).items()))
+    return JitFunction(fun, *static, *donate, keep_unused, inline, _target(device, backend), options)
 
 
-def clear_caches() -> None:
-    """Forget every compiled program."""
+def _resolve(
+    fun: Callable[..., Any], argnums: _Argnums, argnames: str | Iterable[str] | None, what: str
+) -> tuple[tuple[int, ...], frozenset[str]]:
+    """Positions and names of the arguments meant, each by both where the signature tells."""
+    nums = () if argnums is None else (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    names = frozenset(() if argnames is None else (argnames,) if isinstance(argnames, str) else tuple(argnames))
+    if not nums and not names:
+        return (), names
+    try:
+        parameters = list(inspect.signature(fun).parameters.values())
+    except (TypeError, ValueError):  # builtins without a signature: positions and names stay as given
+        return tuple(sorted(set(nums))), names
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    var_positional = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    for n in nums:
+        if not var_positional and not -len(positional) <= n < len(positional):
+            raise ValueError(
+                f"jitted function has {what}_argnums={nums} but only {len(positional)} positional arguments"
+            )
+    unknown = names - {p.name for p in parameters}
+    if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        raise ValueError(
+            f"jitted function has invalid argname {sorted(unknown)} in {what}_argnames; its arguments: {positional}"
+        )
+    nums = (*nums, *(positional.index(n) for n in names if n in positional))
+    names = names | {positional[n] for n in nums if -len(positional) <= n < len(positional)}
+    return tuple(sorted(set(nums))), names
+
+
+def _target(device: Any, backend: str | None) -> Any:
+    """The device to compile for; None is the default one."""
+    return None

@@ -1,0 +1,134 @@
+"""Passes over programs, each a function from a jaxpr to an equivalent one: inlining, dead-code and common-subexpression elimination.
+
+`simplify` is what the compiler applies. Passes never change a jaxpr in place: programs are shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pullback.core.array import ConcreteArray
+from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var
+
+
+def inline_calls(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """The program with the programs of its calls (jit, custom rules, checkpoint) in their place."""
+    if not any(e.primitive.inlined is not None for e in closed.eqns):
+        return closed
+    consts: dict[int, tuple[Var, Any]] = {id(c): (v, c) for v, c in zip(closed.jaxpr.constvars, closed.consts)}
+    eqns: list[JaxprEqn] = []
+    values: dict[Var, Atom] = {}
+
+    def const(var: Var, value: Any) -> Var:
+        return consts.setdefault(id(value), (Var(var.aval), value))[0]
+
+    def expand(body: Jaxpr, read: dict[Var, Atom]) -> list[Atom]:
+        def atom(x: Atom) -> Atom:
+            return read.get(x, x) if isinstance(x, Var) else x
+
+        for e in body.eqns:
+            invars = [atom(x) for x in e.invars]
+            if e.primitive.inlined is None:
+                if body is closed.jaxpr and invars == e.invars:
+                    eqns.append(e)
+                    continue
+                copy = e.replace(invars)
+                read.update(zip(e.outvars, copy.outvars))
+                eqns.append(copy)
+                continue
+            inner = e.params[e.primitive.inlined]
+            inside: dict[Var, Atom] = dict(zip(inner.jaxpr.invars, invars))
+            inside.update((v, const(v, c)) for v, c in zip(inner.jaxpr.constvars, inner.consts))
+            read.update(zip(e.outvars, expand(inner.jaxpr, inside)))
+        return [atom(x) for x in body.outvars]
+
+    outvars = expand(closed.jaxpr, values)
+    pairs = list(consts.values())
+    return ClosedJaxpr(Jaxpr([v for v, _ in pairs], closed.jaxpr.invars, outvars, eqns), [c for _, c in pairs])
+
+
+def eliminate_dead_code(jaxpr: Jaxpr, used_outputs: Sequence[bool] | None = None) -> Jaxpr:
+    """Without equations whose results nobody uses, unless they have effects; with `used_outputs`, for those results only."""
+    outvars = jaxpr.outvars if used_outputs is None else [v for v, used in zip(jaxpr.outvars, used_outputs) if used]
+    live: set[Atom] = set(outvars)
+    kept = []
+    for e in reversed(jaxpr.eqns):
+        if any(v in live for v in e.outvars) or e.primitive.has_effect(e.params):
+            live.update(e.invars)
+            kept.append(e)
+    kept.reverse()
+    return Jaxpr([v for v in jaxpr.constvars if v in live], jaxpr.invars, outvars, kept)
+
+
+def drop_unused_consts(closed: ClosedJaxpr, jaxpr: Jaxpr) -> ClosedJaxpr:
+    """`jaxpr`, made from that of `closed`, closed by the constants that it still has."""
+    values = dict(zip(closed.jaxpr.constvars, closed.consts))
+    return ClosedJaxpr(jaxpr, [values[v] for v in jaxpr.constvars])
+
+
+def eliminate_common_subexpressions(jaxpr: Jaxpr) -> Jaxpr:
+    """With each equation that repeats an earlier one (same primitive, operands and parameters) replaced by its results."""
+    seen: dict[Any, list[Var]] = {}
+    replaced: dict[Atom, Atom] = {}
+    kept = []
+    for e in jaxpr.eqns:
+        if replaced:
+            invars = [replaced.get(x, x) for x in e.invars]
+            if invars != e.invars:
+                e = JaxprEqn(e.primitive, invars, e.outvars, e.params, e.location, e.name_stack)
+        if e.primitive.has_effect(e.params) or not e.primitive.mergeable:
+            kept.append(e)
+            continue
+        try:
+            key = (e.primitive, *[_atom_key(x) for x in e.invars], *e.params.items())
+            earlier = seen.setdefault(key, e.outvars)
+        except TypeError:  # a parameter that is not hashable
+            kept.append(e)
+            continue
+        if earlier is e.outvars:
+            kept.append(e)
+        elif any(isinstance(v, DropVar) for v in earlier):
+            kept.append(e)
+        else:
+            replaced.update(zip(e.outvars, earlier))
+    return Jaxpr(jaxpr.constvars, jaxpr.invars, [replaced.get(x, x) for x in jaxpr.outvars], kept)
+
+
+def _atom_key(x: Atom) -> Any:
+    if isinstance(x, Literal):
+        return x.val._value.tobytes(), x.aval.dtype, x.aval.weak_type
+    return x
+
+
+def hoist_constants(closed: ClosedJaxpr, is_small: Any) -> tuple[ClosedJaxpr, list[ConcreteArray]]:
+    """The program with the constants that are not small made its first arguments, and these constants, each once.
+
+    Compilers choke on large constants in program text, and copies of one array need not be held for each program that uses it.
+    """
+    kept: list[tuple[Var, Any]] = []
+    hoisted: dict[int, tuple[Var, Any]] = {}
+    same: dict[Atom, Atom] = {}
+    for var, value in zip(closed.jaxpr.constvars, closed.consts):
+        if is_small(value):
+            kept.append((var, value))
+        else:
+            first = hoisted.setdefault(id(value), (var, value))[0]
+            if first is not var:
+                same[var] = first
+    jaxpr = closed.jaxpr
+    eqns = jaxpr.eqns if not same else [
+        JaxprEqn(e.primitive, [same.get(x, x) for x in e.invars], e.outvars, e.params, e.location, e.name_stack)
+        for e in jaxpr.eqns
+    ]  # fmt: skip
+    outvars = [same.get(x, x) for x in jaxpr.outvars]
+    arguments = list(hoisted.values())
+    body = Jaxpr([v for v, _ in kept], [*(v for v, _ in arguments), *jaxpr.invars], outvars, eqns)
+    return ClosedJaxpr(body, [c for _, c in kept]), [c for _, c in arguments]
+
+
+def simplify(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """What is compiled: calls inlined, nothing dead, nothing computed twice."""
+    closed = inline_calls(closed)
+    jaxpr = eliminate_dead_code(eliminate_common_subexpressions(eliminate_dead_code(closed.jaxpr)))
+    return drop_unused_consts(closed, jaxpr)

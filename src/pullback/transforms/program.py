@@ -1,0 +1,309 @@
+"""Calls of programs, and what every transformation makes of a program: another program, derived once and kept with it.
+
+`ProgramCall` is the base of primitives whose parameter `jaxpr` is a closed program. A derivative of such a call is a call of the
+derived program: of its JVP, of its *forward* program (results, and the residuals of its linearization), of its *pushforward* and
+*pullback* programs, which take the residuals. All are staged once for each set of operands that matter, and compiled once, so that
+`grad(jit(f))` in a loop neither traces nor transposes nor compiles anything again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from pullback.core import dtypes
+from pullback.core.array import as_array
+from pullback.core.jaxpr import ClosedJaxpr, Var, eval_jaxpr
+from pullback.core.linear import Cotangents, Input, Node, Tangents, next_id, project, push_nodes, reachable
+from pullback.core.stage import StagedTracer, stage_flat
+from pullback.core.trace import Params, current, reset_current, set_current
+from pullback.core.types import ShapedArray
+from pullback.lax.shape import batch_first, convert
+from pullback.transforms.call import CallPrimitive
+from pullback.transforms.jvp import jvp_flat
+from pullback.transforms.linearize import linearize_flat
+from pullback.transforms.vmap import batch_flat
+
+Mask = tuple[bool, ...]
+
+
+def run(closed: ClosedJaxpr, *args: Any) -> list[Any]:
+    """The program's results on `args`, equation by equation, under the current trace."""
+    return eval_jaxpr(closed.jaxpr, closed.consts, *args)
+
+
+# ---- derived programs -------------------------------------------------------------------------------------------
+
+
+class JVP:
+    """A program's JVP for tangents of the operands marked in `active`: `program(*primals, *tangents)` gives the results, then
+    the tangents of those marked in `has_tangent`."""
+
+    __slots__ = ("program", "has_tangent")
+
+    def __init__(self, closed: ClosedJaxpr, active: Mask) -> None:
+        count = len(active)
+        has_tangent: list[bool] = []
+
+        def pushed(*xs: Any) -> list[Any]:
+            rest = iter(xs[count:])
+            outs, ts = jvp_flat(partial(run, closed), xs[:count], [next(rest) if a else None for a in active])
+            has_tangent[:] = [t is not None for t in ts]
+            return [*outs, *(t for t in ts if t is not None)]
+
+        types = closed.in_avals
+        tangents = [t.to_tangent_aval() for t, a in zip(types, active) if a]
+        self.program = stage_flat(pushed, [*types, *tangents], current())
+        self.has_tangent = has_tangent
+
+
+class Batched:
+    """A program over a batch axis: results are marked in `mapped`, and have the axis in front."""
+
+    __slots__ = ("program", "mapped")
+
+    def __init__(self, closed: ClosedJaxpr, size: int, axes: Sequence[int | None], axis_name: Any) -> None:
+        mapped: list[bool] = []
+
+        def over_axis(*xs: Any) -> list[Any]:
+            outs, out_axes = batch_flat(partial(run, closed), size, xs, axes, axis_name)
+            mapped[:] = [b is not None for b in out_axes]
+            return [o if b is None else batch_first(o, b, size) for o, b in zip(map(as_array, outs), out_axes)]
+
+        types = [
+            t if b is None else t.update(shape=(*t.shape[:b], size, *t.shape[b:])) for t, b in zip(closed.in_avals, axes)
+        ]
+        self.program = stage_flat(over_axis, types, current())
+        self.mapped = mapped
+
+
+class Linearization:
+    """A program's derivative in the operands marked in `active`, in two parts.
+
+    `forward(*primals)` gives the results and then residuals. `residuals` says what the linear programs take: each a number, which
+    counts through the primals, the results and what `forward` gives beyond them, or a constant. `pushforward` and `pullback` are programs
+    of the residuals and the tangents, or cotangents, that are not zero.
+    """
+
+    __slots__ = ("forward", "residuals", "passed", "residual_types", "has_tangent", "_inputs", "_outputs", "_order", "_derived")
+
+    def __init__(self, closed: ClosedJaxpr, active: Mask) -> None:
+        self._derived: dict[Any, tuple[ClosedJaxpr, Mask]] = {}
+        self.residuals: list[Any] = []
+        types = closed.in_avals
+        number: dict[Var, int] = {}
+        beyond: list[Any] = []
+
+        def forward(*xs: Any) -> list[Any]:
+            self._inputs = [Input(t.shape, t.dtype) if a else None for t, a in zip(types, active)]
+            outs, nodes = linearize_flat(partial(run, closed), xs, self._inputs)
+            outs = list(map(as_array, outs))
+            self._outputs, self._order = nodes, reachable(nodes)
+            trace = current()
+            own = lambda x: x.__class__ is StagedTracer and x.trace is trace
+            for i, x in enumerate((*xs, *outs)):
+                if own(x):
+                    number.setdefault(x.var, i)
+            for r in (r for node in self._order for r in node.residuals()):
+                if not own(r):
+                    self.residuals.append(r)
+                    continue
+                if r.var not in number:
+                    number[r.var] = len(types) + len(outs) + len(beyond)
+                    beyond.append(r)
+                self.residuals.append(number[r.var])
+            return [*outs, *beyond]
+
+        self.forward = stage_flat(forward, types, current())
+        self.has_tangent: Mask = tuple(n is not None for n in self._outputs)
+        # A residual is passed once to the linear programs, however often their nodes need it.
+        self.passed = list(dict.fromkeys(r for r in self.residuals if isinstance(r, int)))
+        every = [*types, *self.forward.out_avals]
+        self.residual_types = [every[r] for r in self.passed]
+        self._order = [(node, len(node.residuals())) for node in self._order]
+
+    def _rebuild(self, values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Node]]:
+        """Inputs, outputs and nodes of the tape with residuals `values` (those of `passed`)."""
+        by_number = dict(zip(self.passed, values))
+        rest = iter([by_number[r] if isinstance(r, int) else r for r in self.residuals])
+        built: dict[int, Node] = {}
+        nodes = []
+        for old, count in self._order:
+            node = built[old.id] = old.rebuild([next(rest) for _ in range(count)], built)
+            nodes.append(node)
+        inputs = [None if x is None else built.get(x.id) for x in self._inputs]
+        outputs = [None if n is None else built[n.id] for n in self._outputs]
+        return inputs, outputs, nodes
+
+    def pushforward(self, nonzero: Mask) -> tuple[ClosedJaxpr, Mask]:
+        """The program (residuals, tangents of the operands marked in `nonzero`) → tangents of the results that the mask marks."""
+        return self._program("push", nonzero, self._push)
+
+    def pullback(self, nonzero: Mask) -> tuple[ClosedJaxpr, Mask]:
+        """The program (residuals, cotangents of the results marked in `nonzero`) → cotangents of the operands that the mask marks."""
+        return self._program("pull", nonzero, self._pull)
+
+    def _program(self, kind: str, nonzero: Mask, apply: Any) -> tuple[ClosedJaxpr, Mask]:
+        found = self._derived.get((kind, nonzero))
+        if found is None:
+            ends = self._inputs if kind == "push" else self._outputs
+            linear = [ShapedArray(n.shape, n.dtype) for n, wanted in zip(ends, nonzero) if wanted]
+            mask: list[bool] = []
+
+            def program(*xs: Any) -> list[Any]:
+                count = len(self.passed)
+                rest = iter(xs[count:])
+                results = apply(xs[:count], [next(rest) if wanted else None for wanted in nonzero])
+                mask[:] = [r is not None for r in results]
+                return [r for r in results if r is not None]
+
+            closed = stage_flat(program, [*self.residual_types, *linear], current())
+            found = self._derived[kind, nonzero] = (closed, tuple(mask))
+        return found
+
+    def _push(self, residuals: Sequence[Any], ts: Sequence[Any]) -> list[Any]:
+        inputs, outputs, nodes = self._rebuild(residuals)
+        tangents: Tangents = {x.id: t for x, t in zip(inputs, ts) if x is not None and t is not None}
+        push_nodes(nodes, tangents)
+        return [None if n is None else tangents.get(n.id) for n in outputs]
+
+    def _pull(self, residuals: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+        inputs, outputs, _ = self._rebuild(residuals)
+        cotangents = Cotangents()
+        for node, ct in zip(outputs, cts):
+            if node is not None and ct is not None:
+                cotangents.add(node, ct)
+        cotangents.pull()
+        return [None if x is None else cotangents.get(x) for x in inputs]
+
+
+class ProgramNode(Node):
+    """The tangents of a call's results: the linear part of a `Linearization`, on residuals of one evaluation."""
+
+    __slots__ = ("call", "params", "linearization", "values", "nodes")
+    several = True
+
+    def __init__(
+        self, call: ProgramCall, params: Params, linearization: Linearization, values: Sequence[Any], nodes: Sequence[Node | None]
+    ) -> None:
+        self.id, self.shape, self.dtype = next_id(), (), dtypes.float32
+        self.call, self.params, self.linearization = call, params, linearization
+        self.values, self.nodes = list(values), nodes
+
+    def parents(self) -> Iterable[Node]:
+        return [n for n in self.nodes if n is not None]
+
+    def push(self, tangents: Tangents) -> Any:
+        ts = [None if n is None else tangents.get(n.id) for n in self.nodes]
+        nonzero = tuple(t is not None for t in ts)
+        if True not in nonzero:
+            return None
+        program, mask = self.linearization.pushforward(nonzero)
+        outs = iter(self.call.bind_program(program, [*self.values, *(t for t in ts if t is not None)], self.params, "jvp"))
+        return [next(outs) if has else None for has in mask]
+
+    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+        cts = [c if has else None for c, has in zip(ct, self.linearization.has_tangent)]
+        program, mask = self.linearization.pullback(tuple(c is not None for c in cts))
+        given = [_strong(c) for c in cts if c is not None]
+        outs = iter(self.call.bind_program(program, [*self.values, *given], self.params, "transpose"))
+        for node, has in zip(self.nodes, mask):
+            if has:
+                out = next(outs)
+                if node is not None:
+                    cotangents.add(node, out)
+
+    def residuals(self) -> Sequence[Any]:
+        return self.values
+
+    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+        nodes = [None if n is None else parents[n.id] for n in self.nodes]
+        return ProgramNode(self.call, self.params, self.linearization, residuals, nodes)
+
+    def structure(self, numbering: dict[int, int]) -> Any:
+        return (self.call.name, id(self.linearization), tuple(None if n is None else numbering[n.id] for n in self.nodes))
+
+
+def _strong(x: Any) -> Any:
+    return convert(x, x.dtype) if x.weak_type else x
+
+
+# ---- the primitives ---------------------------------------------------------------------------------------------
+
+
+class ProgramCall(CallPrimitive):
+    """Base of the primitives that call a closed program, their parameter `jaxpr`."""
+
+    inlined: str | None = "jaxpr"
+    is_closed = True
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        return current().process_call(self, args, params)
+
+    def bind_program(self, program: ClosedJaxpr, args: Sequence[Any], params: Params, prefix: str) -> list[Any]:
+        """A call of a program derived from that of a call with `params`."""
+        raise NotImplementedError(f"{type(self).__name__} must define bind_program")
+
+    def type_of(self, *types: ShapedArray, **params: Any) -> Any:
+        return params["jaxpr"].out_avals
+
+    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
+        active = tuple(t is not None for t in tangents)
+        token = set_current(trace.parent)
+        try:
+            if True not in active:
+                return trace.parent.process_call(self, args, params)
+            derived = params["jaxpr"].derived(("jvp", active), JVP, active)
+            ts = [_strong(t) for t in tangents if t is not None]
+            results = self.bind_program(derived.program, [*primals, *ts], params, "jvp")
+        finally:
+            reset_current(token)
+        count = len(derived.has_tangent)
+        rest = iter(results[count:])
+        return [trace.wrap(o, next(rest) if has else None) for o, has in zip(results, derived.has_tangent)]
+
+    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
+        active = tuple(n is not None for n in nodes)
+        token = set_current(trace.parent)
+        try:
+            if True not in active:
+                return trace.parent.process_call(self, args, params)
+            derived: Linearization = params["jaxpr"].derived(("linearize", active), Linearization, active)
+            results = self.bind_program(derived.forward, primals, params, "")
+        finally:
+            reset_current(token)
+        outs = results[: len(derived.has_tangent)]
+        every = [*primals, *results]
+        values = [every[i] for i in derived.passed]
+        node = ProgramNode(self, params, derived, values, nodes)
+        types = [ShapedArray(o.shape, o.dtype) for o in outs]
+        return [
+            trace.wrap(o, n if has else None) for o, n, has in zip(outs, project(node, types), derived.has_tangent)
+        ]
+
+    def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        axes = tuple(b for _, b in pairs)
+        closed: ClosedJaxpr = params["jaxpr"]
+        token = set_current(trace.parent)
+        try:
+            if all(b is None for b in axes) and trace.axis_name is None:
+                return trace.parent.process_call(self, args, params)
+            key = ("batch", trace.size, axes, trace.axis_name)
+            derived = closed.derived(key, Batched, trace.size, axes, trace.axis_name)
+            outs = self.bind_program(derived.program, [v for v, _ in pairs], params, "")
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, 0 if mapped else None) for o, mapped in zip(outs, derived.mapped)]
+
+    def stage_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        atoms = [trace.atom(a) for a in args]
+        return trace.emit(self, atoms, params, self.type_of(*(a.aval for a in atoms), **params))
+
+
+__all__ = ["JVP", "Batched", "Linearization", "ProgramCall", "ProgramNode", "run"]

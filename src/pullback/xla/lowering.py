@@ -1,0 +1,106 @@
+"""From a program to a StableHLO module: the passes, the constants, the arguments, one equation after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core.errors import describe_location
+from pullback.core.jaxpr import ClosedJaxpr, Literal, Var
+from pullback.core.passes import hoist_constants, simplify
+from pullback.core.types import ShapedArray
+from pullback.xla.stablehlo import Emitter, Value, is_splat, tensor_type
+
+#: Constants up to this many bytes are written into the program, where the compiler can fold them; larger ones are arguments.
+SMALL_CONSTANT = 256
+
+
+class Module:
+    """A program as StableHLO.
+
+    Its arguments are `constants` (arrays that the program closes over), then those of the program's own arguments that are numbered in
+    `kept`. `callbacks` are the host functions it calls.
+    """
+
+    __slots__ = ("name", "text", "constants", "kept", "in_types", "out_types", "callbacks", "donated")
+
+    def __init__(
+        self, name: str, text: str, constants: Sequence[Any], kept: Sequence[int], in_types: Sequence[ShapedArray],
+        out_types: Sequence[ShapedArray], callbacks: Sequence[Callable[..., Any]], donated: Sequence[int],
+    ) -> None:  # fmt: skip
+        self.name, self.text, self.constants, self.kept = name, text, list(constants), list(kept)
+        self.in_types, self.out_types = list(in_types), list(out_types)
+        self.callbacks, self.donated = list(callbacks), list(donated)
+
+
+def lower(
+    closed: ClosedJaxpr, name: str = "main", donated: Sequence[int] = (), keep_unused: bool = False
+) -> Module:
+    """The module of a program. `donated` numbers the arguments whose memory may be used for results."""
+    program, constants = hoist_constants(simplify(closed), _is_small)
+    jaxpr = program.jaxpr
+    used = {x for e in jaxpr.eqns for x in e.invars} | set(jaxpr.outvars)
+    count = len(constants)
+    own = jaxpr.invars[count:]
+    kept = [i for i, v in enumerate(own) if keep_unused or v in used]
+    emit = Emitter(lower_equations)
+    arguments = [*jaxpr.invars[:count], *(own[i] for i in kept)]
+    values = [Value(f"%arg{i}", v.aval.shape, v.aval.dtype) for i, v in enumerate(arguments)]
+    bound = dict(zip(arguments, values))
+    operands = [bound.get(v) for v in jaxpr.invars]
+    results = lower_equations(emit, program, operands)
+    alias = set(donated)
+    heads = [
+        f"{x.name}: {tensor_type(x.shape, x.dtype)}{' {jax.buffer_donor = true}' if i >= count and kept[i - count] in alias else ''}"
+        for i, x in enumerate(values)
+    ]
+    out_types = ", ".join([tensor_type(r.shape, r.dtype) for r in results])
+    body = "\n".join(emit.lines)
+    text = (
+        f"module @{_identifier(name)} {{\nfunc.func public @main({', '.join(heads)}) -> ({out_types}) {{\n{body}\n"
+        f'"func.return"({", ".join([r.name for r in results])}) : ({out_types}) -> ()\n}}\n}}\n'
+    )
+    return Module(
+        name, text, constants, kept, closed.in_avals, closed.out_avals, emit.callbacks, [i for i in donated if i in kept]
+    )
+
+
+def lower_equations(emit: Emitter, closed: ClosedJaxpr, operands: Sequence[Value | None]) -> list[Value]:
+    """Write the equations of a program, given the values of its arguments (None for one that is not used)."""
+    jaxpr = closed.jaxpr
+    values: dict[Var, Value] = {v: x for v, x in zip(jaxpr.invars, operands) if x is not None}
+    for v, c in zip(jaxpr.constvars, closed.consts):
+        values[v] = emit.constant_array(c._value)
+
+    def read(x: Any) -> Value:
+        return emit.constant(x.val._value) if x.__class__ is Literal else values[x]
+
+    for e in jaxpr.eqns:
+        primitive = e.primitive
+        if primitive.inlined is not None:  # in what a primitive expands to
+            results = emit.program(e.params[primitive.inlined], [read(x) for x in e.invars])
+        else:
+            emit.types = [v.aval for v in e.outvars]
+            emit.at(e.location, primitive.name, e.name_stack)
+            try:
+                results = primitive.lower(emit, *[read(x) for x in e.invars], **e.params)
+            except Exception as error:
+                error.add_note(f"while compiling `{primitive.name}` from {describe_location(e.location)}")
+                raise
+            if not primitive.multiple_results:
+                results = (results,)
+        for v, r in zip(e.outvars, results):
+            values[v] = r
+    return [read(x) for x in jaxpr.outvars]
+
+
+def _is_small(value: Any) -> bool:
+    data = np.asarray(value._value)
+    return data.nbytes <= SMALL_CONSTANT or is_splat(data)
+
+
+def _identifier(name: str) -> str:
+    text = "".join(c if c.isalnum() and c.isascii() else "_" for c in name)
+    return text if text[:1].isalpha() or text[:1] == "_" else f"f_{text}"

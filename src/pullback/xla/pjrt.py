@@ -1,0 +1,197 @@
+"""XLA and PJRT as `jaxlib` has them: the one file that imports it.
+
+Tested with jaxlib 0.10.2. Buffers here are jaxlib's arrays of one device; everything above sees them as opaque handles, and makes
+`Array`s of them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.types import ShapedArray
+
+# XLA's C++ side logs to stderr from the moment it is loaded.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import jaxlib
+from jaxlib import _jax, xla_client
+
+XlaRuntimeError = _jax.JaxRuntimeError
+VERSION: str = jaxlib.version.__version__
+
+# Arrays are handed over with the types that they have: 64-bit ones stay 64-bit ones.
+_jax.jax_jit.set_enable_x64_state(_jax.config.Config("enable_x64", True))
+_jax.set_tracebacks_enabled(False)
+
+
+class OnDevice(_jax.SingleDeviceSharding):
+    """Where a buffer lives: one device. The methods are those that jaxlib's C++ side calls."""
+
+    is_fully_addressable = True
+    is_fully_replicated = True
+    memory_kind = None
+    device_set = property(lambda self: {self._device})
+    addressable_devices = device_set
+    _device_assignment = property(lambda self: (self._device,))
+
+    def shard_shape(self, shape: Any) -> Any:
+        return shape
+
+    def _to_xla_hlo_sharding(self, ndim: int) -> Any:
+        return xla_client.HloSharding.replicate()
+
+    def devices_indices_map(self, shape: Any) -> Any:
+        return {self._device: (slice(None),) * len(shape)}
+
+
+class Platform:
+    """One PJRT client with its devices."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.name: str = client.platform
+        self.devices = [Target(self, d) for d in client.local_devices()]
+
+
+class Target:
+    """A device: where buffers are put and programs run."""
+
+    __slots__ = ("platform", "device", "sharding", "device_list", "id")
+
+    def __init__(self, platform: Platform, device: Any) -> None:
+        self.platform, self.device, self.id = platform, device, device.id
+        self.sharding = OnDevice(device)
+        self.device_list = _jax.DeviceList((device,))
+
+
+_lock = threading.Lock()
+_cpu: Platform | None = None
+
+
+def cpu() -> Platform:
+    """The CPU's client, made on first use. `XLA_FLAGS=--xla_force_host_platform_device_count=n` gives it n devices."""
+    global _cpu
+    if _cpu is None:
+        with _lock:
+            if _cpu is None:
+                _cpu = Platform(xla_client.make_cpu_client(asynchronous=True))
+    return _cpu
+
+
+# ---- buffers ----------------------------------------------------------------------------------------------------
+
+
+def physical(t: ShapedArray) -> ShapedArray:
+    """The type that XLA sees: a typed key is a 64-bit word."""
+    return ShapedArray(t.shape, np.dtype(np.uint64)) if t.dtype == dtypes.KEY else t
+
+
+def put(value: Any, target: Target) -> Any:
+    """A buffer with the contents of a NumPy value that nobody writes to; it shares memory if alignment permits."""
+    if value.dtype.kind == "V" and value.dtype == dtypes.KEY:
+        value = np.ascontiguousarray(value).view(np.uint64)
+    elif value.__class__ is not np.ndarray:
+        value = np.asarray(value)
+    return _put(_Type(value.shape, value.dtype), target.sharding, [value], [target.device])
+
+
+class _Type:
+    """As little of a type as jaxlib asks for."""
+
+    __slots__ = ("shape", "dtype")
+    weak_type = False
+
+    def __init__(self, shape: Any, dtype: Any) -> None:
+        self.shape, self.dtype = shape, dtype
+
+
+_put = _jax.batched_device_put
+
+
+def to_numpy(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """The contents as a NumPy array nobody may write to: a view of the same memory on the CPU. Waits until they are there."""
+    value = buffer._single_device_array_to_np_array_did_copy()[0]
+    return value.view(dtypes.KEY) if dtype == dtypes.KEY else value
+
+
+# ---- executables ------------------------------------------------------------------------------------------------
+
+
+class Executable:
+    """A compiled program on a device: buffers in, buffers out."""
+
+    __slots__ = ("loaded", "target", "_execute", "_handlers")
+
+    def __init__(self, loaded: Any, target: Target, out_types: Sequence[ShapedArray]) -> None:
+        self.loaded, self.target = loaded, target
+        self._execute = loaded.execute_sharded
+        self._handlers = [
+            _jax.array_result_handler(physical(t), target.sharding, True, True) for t in out_types
+        ]
+
+    def __call__(self, buffers: Sequence[Any]) -> list[Any]:
+        """Run. It may return before the results are there."""
+        return self._execute(buffers).consume_with_handlers(self._handlers)
+
+
+def compile_options(target: Target, options: tuple[tuple[str, Any], ...]) -> Any:
+    """XLA's options: one replica on `target`, and debug options by name."""
+    compiled = _jax.CompileOptions()
+    build = compiled.executable_build_options
+    build.num_replicas = build.num_partitions = 1
+    build.device_assignment = xla_client.DeviceAssignment.create(np.array([[target.id]]))
+    build.debug_options.xla_cpu_enable_fast_math = False
+    overrides = []
+    for name, value in options:
+        if hasattr(build.debug_options, name):
+            setattr(build.debug_options, name, value)
+        elif hasattr(build, name):
+            setattr(build, name, value)
+        else:
+            overrides.append((name, value))
+    if overrides:
+        compiled.env_option_overrides = overrides
+    return compiled
+
+
+def compile_text(
+    text: str, target: Target, out_types: Sequence[ShapedArray], options: tuple[tuple[str, Any], ...] = (),
+    callbacks: Sequence[Callable[..., Any]] = (),
+) -> Executable:  # fmt: skip
+    """Compile a StableHLO module. XLA releases the interpreter lock while it works."""
+    client = target.platform.client
+    if "lapack_" in text:
+        register_lapack()
+    settings = compile_options(target, options)
+    if callbacks:
+        loaded = client.compile_and_load(text, target.device_list, settings, list(callbacks))
+    else:
+        loaded = client.compile_and_load(text, target.device_list, settings)
+    return Executable(loaded, target, out_types)
+
+
+def deserialize(
+    data: bytes, target: Target, out_types: Sequence[ShapedArray], options: tuple[tuple[str, Any], ...] = ()
+) -> Executable:
+    """The executable that `serialize` wrote. Only for data that this user's own process wrote."""
+    if b"lapack_" in data:
+        register_lapack()
+    loaded = target.platform.client.deserialize_executable(data, target.device_list, compile_options(target, options))
+    return Executable(loaded, target, out_types)
+
+
+@lru_cache(maxsize=1)
+def register_lapack() -> None:
+    """Make the LAPACK kernels known to XLA by name. They call SciPy's LAPACK."""
+    from jaxlib import lapack
+
+    for name, function, api_version in lapack.registrations()["cpu"]:
+        xla_client.register_custom_call_target(name, function, platform="cpu", api_version=api_version)
+    lapack._lapack.initialize()

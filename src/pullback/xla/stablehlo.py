@@ -1,0 +1,448 @@
+"""StableHLO as text: values, types, constants, operations.
+
+`Emitter` is what a primitive's rule `lower(emit, *operands, **params)` writes with:
+
+    emit("sine", x)                                     an operation whose result has the type of its first operand
+    emit("transpose", x, out=emit.type, permutation=p)  of another type; `emit.type` is that of the primitive's result
+    emit("reduce", x, zero, out=t, dimensions=axes, regions=[emit.region([s, s], body)])
+
+Attributes are given as Python values: bool, int (i64), float, str (text as it is), tuples of ints (dense i64 arrays), `Enum`.
+Operations of other dialects are written with a dot (`"chlo.erf"`). The names are those of the StableHLO specification
+(https://openxla.org/stablehlo/spec).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.dtypes import DType
+from pullback.core.errors import Location, line_of
+from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.types import Shape, ShapedArray
+
+_ELEMENTS: dict[DType, str] = {
+    np.dtype(np.bool_): "i1",
+    **{np.dtype(f"int{n}"): f"i{n}" for n in (8, 16, 32, 64)},
+    **{np.dtype(f"uint{n}"): f"ui{n}" for n in (8, 16, 32, 64)},
+    np.dtype(np.float16): "f16", np.dtype(np.float32): "f32", np.dtype(np.float64): "f64",
+    np.dtype(np.complex64): "complex<f32>", np.dtype(np.complex128): "complex<f64>",
+    dtypes.bfloat16: "bf16",
+    dtypes.int4: "i4", dtypes.uint4: "ui4", dtypes.int2: "i2", dtypes.uint2: "ui2",
+    # A typed key is its two words: moved about, it is one element.
+    dtypes.KEY: "ui64",
+}  # fmt: skip
+
+
+def element_type(dtype: DType) -> str:
+    """`f32`, `ui8`, `complex<f64>`, `f8E4M3FN`, ..."""
+    found = _ELEMENTS.get(dtype)
+    if found is None:
+        name = dtypes.name(dtype)
+        if not name.startswith("float"):
+            raise TypeError(f"the compiler has no element type for dtype {name}")
+        # float8_e4m3fn, float8_e8m0fnu, float4_e2m1fn: the specification writes f8E4M3FN, f8E8M0FNU, f4E2M1FN.
+        found = _ELEMENTS[dtype] = "f" + name.removeprefix("float").replace("_", "").upper()
+    return found
+
+
+_types: dict[tuple[Shape, DType], str] = {}
+
+
+def tensor_type(shape: Shape, dtype: DType) -> str:
+    """`tensor<3x4xf32>`."""
+    key = (shape, dtype)
+    found = _types.get(key)
+    if found is None:
+        found = f"tensor<{''.join([f'{n}x' for n in shape])}{element_type(dtype)}>"
+        if len(_types) < 100_000:
+            _types[key] = found
+    return found
+
+
+class Value:
+    """A value of the program being written: its name and its type."""
+
+    __slots__ = ("name", "shape", "dtype")
+
+    def __init__(self, name: str, shape: Shape, dtype: DType) -> None:
+        self.name, self.shape, self.dtype = name, shape, dtype
+
+    @property
+    def aval(self) -> ShapedArray:
+        """The type."""
+        return ShapedArray(self.shape, self.dtype)
+
+    ndim = property(lambda self: len(self.shape))
+    size = property(lambda self: self.aval.size)
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {tensor_type(self.shape, self.dtype)}"
+
+
+class Token:
+    """A value that stands for the order of side effects."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def _type_of(x: Any) -> str:
+    return "!stablehlo.token" if x.__class__ is Token else tensor_type(x.shape, x.dtype)
+
+
+class Enum:
+    """An attribute of one of StableHLO's enumerations: `Enum("comparison_direction", "EQ")`."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, kind: str, value: str) -> None:
+        self.text = f"#stablehlo<{kind} {value}>"
+
+
+def attribute(value: Any) -> str:
+    """A Python value as an attribute's text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return f"{value} : i64"
+    if isinstance(value, float):
+        return f"{_float(value, np.dtype(np.float32))} : f32"
+    if isinstance(value, Enum):
+        return value.text
+    if isinstance(value, tuple):
+        if value and all(isinstance(v, bool) for v in value):
+            return f"array<i1: {', '.join('true' if v else 'false' for v in value)}>"
+        return f"array<i64: {', '.join(map(str, value))}>" if value else "array<i64>"
+    if isinstance(value, np.ndarray):
+        return f"{dense(value)} : {tensor_type(value.shape, value.dtype)}"
+    raise TypeError(f"no attribute text for {value!r}")
+
+
+# ---- constants --------------------------------------------------------------------------------------------------
+
+
+def _float(x: Any, dtype: DType) -> str:
+    value = float(x)
+    if not np.isfinite(value):
+        bits = np.asarray(x, dtype).view(f"u{dtype.itemsize}")
+        return f"0x{int(bits):0{2 * dtype.itemsize}X}"
+    text = repr(value)  # exact: every narrower float is a float64
+    if "." in text:
+        return text
+    mantissa, e, exponent = text.partition("e")
+    return f"{mantissa}.0{e}{exponent}"
+
+
+def _element(x: Any, dtype: DType) -> str:
+    if dtype == dtypes.KEY:
+        return str(int(np.asarray(x).view(np.uint64).reshape(())))
+    kind = dtypes.kind(dtype)
+    if kind == "b":
+        return "true" if x else "false"
+    if kind in "iu":
+        return str(int(x))
+    if kind == "c":
+        real = np.dtype(np.float32 if dtype.itemsize == 8 else np.float64)
+        return f"({_float(x.real, real)}, {_float(x.imag, real)})"
+    return _float(x, dtype)
+
+
+def dense(value: Any) -> str:
+    """`dense<...>`, the elements of an array."""
+    value = np.asarray(value)
+    dtype = value.dtype
+    if value.size == 0:
+        return "dense<>"
+    if is_splat(value):
+        return f"dense<{_element(value[(0,) * value.ndim], dtype)}>"
+    if dtype.kind in "iufc" and value.size > 8:
+        return f'dense<"0x{np.ascontiguousarray(value).tobytes().hex().upper()}">'
+
+    def text(x: Any) -> str:
+        return f"[{', '.join(map(text, x))}]" if x.ndim else _element(x[()], dtype)
+
+    return f"dense<{text(value)}>"
+
+
+def is_splat(value: Any) -> bool:
+    """Whether all elements have the same bits (there is at least one)."""
+    if value.size == 1 or not any(value.strides):
+        return True
+    flat = np.ascontiguousarray(value).reshape(-1)
+    flat = flat.view(f"V{value.dtype.itemsize}") if value.dtype.kind == "V" else flat.view(f"u{value.dtype.itemsize}") \
+        if value.dtype.itemsize in (1, 2, 4, 8) else flat.view(np.uint64)
+    if value.dtype.itemsize == 16:
+        pairs = flat.reshape(-1, 2)
+        return bool((pairs == pairs[0]).all())
+    return bool((flat[1:] == flat[0]).all()) if flat[0] == flat[-1] else False
+
+
+# ---- emission ---------------------------------------------------------------------------------------------------
+
+
+class Region:
+    """A block of operations that belongs to one: the body of a reduction, of a loop, ..."""
+
+    __slots__ = ("arguments", "lines")
+
+    def __init__(self, arguments: str, lines: list[str]) -> None:
+        self.arguments, self.lines = arguments, lines
+
+
+class Emitter:
+    """Writes one module. See the module's text."""
+
+    def __init__(self, inline: Callable[[Emitter, ClosedJaxpr, Sequence[Value]], list[Value]]) -> None:
+        self._inline = inline
+        self.lines: list[str] = []
+        self._count = 0
+        self._constants: dict[Any, Value] = {}
+        self._scalars: dict[str, Any] = {}
+        #: The types of the results of the equation that is being lowered.
+        self.types: Sequence[ShapedArray] = ()
+        #: The place in the user's code of the equation that is being lowered, as text to append to its operations.
+        self.location = ""
+        self._locations: dict[Any, str] = {}
+        #: Functions that the program calls on the host, by index.
+        self.callbacks: list[Callable[..., Any]] = []
+        #: The last token of the ordered side effects so far.
+        self.token: Token | None = None
+
+    @property
+    def type(self) -> ShapedArray:
+        """The type of the first result of the equation that is being lowered."""
+        return self.types[0]
+
+    def new_name(self) -> str:
+        self._count += 1
+        return f"%{self._count}"
+
+    def __call__(
+        self, op: str, *operands: Any, out: Any = None, regions: Sequence[Region] = (), **attributes: Any
+    ) -> Any:
+        """Write one operation. `out` is the type of the result, or a list of types; the result is a value or a list."""
+        if "." not in op:
+            op = "stablehlo." + op
+        several = isinstance(out, (list, tuple))
+        outs = out if several else [operands[0] if out is None else out]
+        name = self.new_name()
+        ins = ", ".join([x.name for x in operands])
+        head = name if len(outs) == 1 else f"{name}:{len(outs)}"
+        text = f'{head} = "{op}"({ins})' if outs else f'"{op}"({ins})'
+        if attributes:
+            text += f" <{{{', '.join([f'{k} = {attribute(v)}' for k, v in attributes.items()])}}}>"
+        in_types = ", ".join([_type_of(x) for x in operands])
+        out_types = ", ".join([_type_of(t) for t in outs])
+        signature = f" : ({in_types}) -> {out_types if len(outs) == 1 else f'({out_types})'}{self.location}"
+        if regions:
+            self.lines.append(text + " ({")
+            for i, region in enumerate(regions):
+                if i:
+                    self.lines.append("}, {")
+                self.lines.append(region.arguments)
+                self.lines += region.lines
+            self.lines.append("})" + signature)
+        else:
+            self.lines.append(text + signature)
+        if not several:
+            return Value(name, outs[0].shape, outs[0].dtype)
+        names = [name] if len(outs) == 1 else [f"{name}#{i}" for i in range(len(outs))]
+        return [Token(n) if t.__class__ is Token else Value(n, t.shape, t.dtype) for n, t in zip(names, outs)]
+
+    def region(self, types: Sequence[Any], body: Callable[..., Any]) -> Region:
+        """The block that `body(*arguments)` writes, for arguments of the given types; `body` returns a value or a list."""
+        outer_lines, outer_constants, outer_types = self.lines, self._constants, self.types
+        self.lines, self._constants = [], {}
+        arguments = [Value(self.new_name(), t.shape, t.dtype) for t in types]
+        try:
+            results = body(*arguments)
+            results = list(results) if isinstance(results, (list, tuple)) else [results]
+            names, kinds = ", ".join([r.name for r in results]), ", ".join([_type_of(r) for r in results])
+            self.lines.append(f'"stablehlo.return"({names}) : ({kinds}) -> (){self.location}')
+            head = ", ".join([f"{a.name}: {_type_of(a)}" for a in arguments])
+            return Region(f"^bb0({head}):" if arguments else "^bb0:", self.lines)
+        finally:
+            self.lines, self._constants, self.types = outer_lines, outer_constants, outer_types
+
+    # ---- what most rules need -----------------------------------------------------------------------------------
+
+    def constant(self, value: Any, dtype: DType | None = None, shape: Shape | None = None) -> Value:
+        """A constant; with `shape`, a scalar repeated. The same constant is written once a block."""
+        array = np.asarray(value) if dtype is None else _as(value, dtype)
+        shape = array.shape if shape is None else shape
+        dtype = array.dtype
+        key = (array.tobytes(), dtype, shape) if array.size <= 8 else None
+        found = self._constants.get(key) if key is not None else None
+        if found is None:
+            text = dense(array) if 0 not in shape else "dense<>"
+            found = Value(self.new_name(), shape, dtype)
+            self.lines.append(
+                f"{found.name} = stablehlo.constant {text} : {tensor_type(shape, dtype)}"
+            )
+            if key is not None:
+                self._constants[key] = found
+            if not shape:
+                self._scalars[found.name] = array
+        return found
+
+    def constant_array(self, value: Any) -> Value:
+        """An array constant; as a repeated scalar, if it is one."""
+        value = np.asarray(value)
+        if value.size and is_splat(value):
+            return self.constant(value[(0,) * value.ndim], value.dtype, value.shape)
+        return self.constant(value)
+
+    def like(self, value: Any, x: Any) -> Value:
+        """A constant of the shape and dtype of `x`, all elements `value`."""
+        return self.constant(value, x.dtype, x.shape)
+
+    def broadcast(self, x: Value, shape: Shape, dimensions: Shape | None = None) -> Value:
+        """`x` with axis `i` placed at axis `dimensions[i]` (aligned at the end, if not given), repeated along the others."""
+        if x.shape == shape and (dimensions is None or dimensions == tuple(range(len(shape)))):
+            return x
+        scalar = self._scalars.get(x.name)
+        if scalar is not None:
+            return self.constant(scalar, x.dtype, shape)
+        if dimensions is None:
+            dimensions = tuple(range(len(shape) - len(x.shape), len(shape)))
+        return self("broadcast_in_dim", x, out=ShapedArray(shape, x.dtype), broadcast_dimensions=dimensions)
+
+    def reshape(self, x: Value, shape: Shape) -> Value:
+        """The elements of `x` in another shape."""
+        return x if x.shape == shape else self("reshape", x, out=ShapedArray(shape, x.dtype))
+
+    def convert(self, x: Value, dtype: DType) -> Value:
+        """StableHLO's conversion."""
+        return x if x.dtype == dtype else self("convert", x, out=ShapedArray(x.shape, dtype))
+
+    def compare(self, direction: str, x: Value, y: Value) -> Value:
+        """`x` compared with `y` (EQ, NE, LT, LE, GT, GE)."""
+        kind = dtypes.kind(x.dtype)
+        compare_type = {"f": "FLOAT", "c": "FLOAT", "i": "SIGNED", "u": "UNSIGNED", "b": "UNSIGNED"}.get(kind, "UNSIGNED")
+        return self(
+            "compare", x, y, out=ShapedArray(x.shape, dtypes.bool_),
+            comparison_direction=Enum("comparison_direction", direction), compare_type=Enum("comparison_type", compare_type),
+        )  # fmt: skip
+
+    def select(self, predicate: Value, on_true: Value, on_false: Value) -> Value:
+        """Elements of `on_true` where the predicate holds, of `on_false` elsewhere."""
+        return self("select", predicate, on_true, on_false, out=on_true)
+
+    def iota(self, shape: Shape, dtype: DType, dimension: int) -> Value:
+        """The index along an axis."""
+        return self("iota", out=ShapedArray(shape, dtype), iota_dimension=dimension)
+
+    def slice(self, x: Value, starts: Shape, limits: Shape, strides: Shape | None = None) -> Value:
+        """Elements from `starts` to `limits`."""
+        strides = strides or (1,) * len(starts)
+        shape = tuple(len(range(a, b, s)) for a, b, s in zip(starts, limits, strides))
+        return self(
+            "slice", x, out=ShapedArray(shape, x.dtype), start_indices=starts, limit_indices=limits, strides=strides
+        )
+
+    def transpose(self, x: Value, permutation: Shape) -> Value:
+        """Axes reordered."""
+        if permutation == tuple(range(len(permutation))):
+            return x
+        shape = tuple(x.shape[p] for p in permutation)
+        return self("transpose", x, out=ShapedArray(shape, x.dtype), permutation=permutation)
+
+    def concatenate(self, xs: Sequence[Value], dimension: int) -> Value:
+        """Values joined along an axis."""
+        if len(xs) == 1:
+            return xs[0]
+        shape = list(xs[0].shape)
+        shape[dimension] = sum(x.shape[dimension] for x in xs)
+        return self("concatenate", *xs, out=ShapedArray(tuple(shape), xs[0].dtype), dimension=dimension)
+
+    def reduce(self, x: Value, initial: Any, op: str | Callable[..., Value], axes: Shape) -> Value:
+        """A reduction over `axes` by the operation `op`, from the scalar `initial`."""
+        start = self.constant(initial, x.dtype) if not isinstance(initial, Value) else initial
+        scalar = ShapedArray((), x.dtype)
+        body = op if callable(op) else lambda a, b: self(op, a, b)
+        shape = tuple(n for i, n in enumerate(x.shape) if i not in axes)
+        return self(
+            "reduce", x, start, out=ShapedArray(shape, x.dtype), dimensions=tuple(sorted(axes)),
+            regions=[self.region([scalar, scalar], body)],
+        )  # fmt: skip
+
+    def while_loop(
+        self, condition: Callable[..., Value], body: Callable[..., Sequence[Value]], initial: Sequence[Value]
+    ) -> list[Value]:
+        """The values after `body` has been applied as long as `condition` holds. Both may use values from outside."""
+        types = [x.aval for x in initial]
+        regions = [self.region(types, condition), self.region(types, body)]
+        return self("while", *initial, out=types, regions=regions)
+
+    def custom_call(
+        self, target: str, *operands: Value, out: Any, backend_config: str | None = None, api_version: int = 4,
+        layouts: tuple[Sequence[str], Sequence[str]] | None = None, aliases: Sequence[tuple[int, int]] = (),
+        has_side_effect: bool = False,
+    ) -> Any:  # fmt: skip
+        """A call of a function that XLA knows by name. `aliases` are (result, operand) pairs that share memory."""
+        attributes: dict[str, Any] = {"call_target_name": f'"{target}"', "api_version": f"{api_version} : i32"}
+        if backend_config is not None:
+            attributes["backend_config"] = backend_config
+        if has_side_effect:
+            attributes["has_side_effect"] = True
+        if layouts is not None:
+            attributes["operand_layouts"] = f"[{', '.join(layouts[0])}]"
+            attributes["result_layouts"] = f"[{', '.join(layouts[1])}]"
+        if aliases:
+            count = len(out) if isinstance(out, (list, tuple)) else 1
+            entries = [
+                "#stablehlo.output_operand_alias<output_tuple_indices = "
+                f"[{result if count > 1 else ''}], operand_index = {operand}, operand_tuple_indices = []>"
+                for result, operand in aliases
+            ]
+            attributes["output_operand_aliases"] = f"[{', '.join(entries)}]"
+        return self("custom_call", *operands, out=out, **attributes)
+
+    def expand(self, primitive: Any, operands: Sequence[Value], params: dict[str, Any]) -> Any:
+        """What the primitive's `expand` does, inlined."""
+        from pullback.core.stage import stage_flat
+
+        def flat(*xs: Any) -> Any:
+            out = primitive.expand(*xs, **params)
+            return out if primitive.multiple_results else [out]
+
+        results = self.program(stage_flat(flat, [x.aval for x in operands]), operands)
+        return results if primitive.multiple_results else results[0]
+
+    def program(self, closed: ClosedJaxpr, operands: Sequence[Value]) -> list[Value]:
+        """The results of a program on `operands`, inlined."""
+        types = self.types
+        try:
+            return self._inline(self, closed, operands)
+        finally:
+            self.types = types
+
+    def at(self, location: Location | None, name: str, scopes: Sequence[str] = ()) -> None:
+        """Say that the operations to come belong to the operation called `name`, at a place in the user's code, in `scopes`."""
+        key = (location, name, scopes)
+        found = self._locations.get(key)
+        if found is None:
+            found = self._locations[key] = _location_text(location, "/".join([*scopes, name]))
+        self.location = found
+
+
+def _location_text(location: Location | None, name: str) -> str:
+    name = name.replace("\\", "/").replace('"', "'")
+    if location is None:
+        return f' loc("{name}")'
+    file = location[0].co_filename.replace("\\", "/").replace('"', "'")
+    return f' loc("{name}"("{file}":{line_of(location)}:0))'
+
+
+def _as(value: Any, dtype: DType) -> np.ndarray[Any, Any]:
+    if isinstance(value, (np.ndarray, np.generic)) and value.dtype == dtype:
+        return np.asarray(value)
+    return np.asarray(value).astype(dtype)
