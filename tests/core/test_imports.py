@@ -57,6 +57,8 @@ def test_heavy_dependencies_are_imported_inside_functions(path: Path) -> None:
         top = {n.partition(".")[0] for n in names}
         if "rich" in top and "tour" in path.parts:
             continue  # the tour is a program that prints with it
+        if top & set(LAZY) == {"jaxlib"} and path.name == "pjrt.py":
+            continue  # the one module for jaxlib, which others import inside functions
         assert not top & set(LAZY), f"{path}:{node.lineno} imports {top & set(LAZY)} at module level"
 
 

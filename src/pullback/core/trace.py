@@ -25,7 +25,7 @@ from pullback.core.errors import (
     UnexpectedTracerError,
     user_line,
 )
-from pullback.core.types import Shape
+from pullback.core.types import Shape, ShapedArray, intern
 
 Params = dict[str, Any]
 
@@ -53,6 +53,11 @@ class Tracer(Array):
 
     __slots__ = ("trace",)
     trace: Trace
+
+    @property
+    def _type(self) -> ShapedArray:
+        """The type, as the one object that stands for it."""
+        return intern(self.shape, self.dtype, self.weak_type)
 
     def concrete(self) -> ConcreteArray | None:
         """The value as it is without the transformation, where it is known."""

@@ -137,7 +137,14 @@ def typeof(x: Any) -> ShapedArray:
 def broadcast_shapes(*shapes: Shape) -> Shape:
     """The shape that `shapes` broadcast to by NumPy's rule. Raises ValueError naming the shapes."""
     first = shapes[0] if shapes else ()
-    if all(s == first for s in shapes):
+    for s in shapes:
+        if s != first:
+            if not s:
+                continue
+            if first:
+                break
+            first = s
+    else:
         return tuple(first)
     rank = max(map(len, shapes))
     out = [1] * rank

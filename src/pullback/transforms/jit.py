@@ -8,6 +8,7 @@ program, from which its derivatives and vectorizations are derived once (see `tr
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -17,18 +18,24 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.config import disable_jit, program_state
-from pullback.core.errors import filter_traceback
+from pullback.core.errors import UnexpectedTracerError, filter_traceback
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr
 from pullback.core.stage import stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current
 from pullback.core.tree import leaf_error, tree_flatten
-from pullback.core.types import ShapedArray, intern
+from pullback.core.types import ShapedArray
 from pullback.transforms.program import ProgramCall, run
 
 if TYPE_CHECKING:
     from pullback.xla.dispatch import Compiled
 
 _Argnums = int | Sequence[int] | None
+
+
+#: Classes of arguments that are leaves by themselves.
+_BARE = {np.ndarray, float, int, bool, complex}
+#: Makes an Array that is on its way to a compiled program of a NumPy value or a Python scalar, once there are compiled programs.
+_from_user: Callable[[Any], Array] = as_array
 
 
 class Options:
@@ -81,7 +88,7 @@ class JitCall(ProgramCall):
         if current() is not EVAL:  # a linear function being recorded as what it computes
             return run(params["jaxpr"], *args)
         arrays = [a if a.__class__ is ConcreteArray else as_array(a) for a in args]
-        return compiled(params["jaxpr"], params["name"], params["options"])(arrays)
+        return compiled(params["jaxpr"], params["name"], params["options"]).run(arrays)
 
 
 jit_p = JitCall()
@@ -89,8 +96,10 @@ jit_p = JitCall()
 
 def compiled(program: ClosedJaxpr, name: str, options: Options | None) -> Compiled:
     """The executable of a program."""
+    global _from_user
     from pullback.xla import dispatch
 
+    _from_user = dispatch.from_user
     o = options or _DEFAULT
     return dispatch.compiled(program, name, o.donate, o.keep_unused, o.device, o.compiler)
 
@@ -98,15 +107,18 @@ def compiled(program: ClosedJaxpr, name: str, options: Options | None) -> Compil
 class Entry:
     """What is known about calls of one kind: the program, and how its flat results make the function's result."""
 
-    __slots__ = ("program", "out_tree", "bare", "name", "options", "captured", "run")
+    __slots__ = ("program", "build", "name", "options", "captured", "run")
 
-    def __init__(self, program: ClosedJaxpr, out_tree: Any, name: str, options: Options | None, captured: list[Any]) -> None:
-        self.program, self.out_tree, self.name, self.options = program, out_tree, name, options
-        self.bare = out_tree.is_leaf()
+    def __init__(
+        self, program: ClosedJaxpr, build: Callable[[list[Any]], Any] | None, name: str, options: Options | None, captured: list[Any]
+    ) -> None:
+        self.program, self.name, self.options = program, name, options
+        #: Makes the function's result of the program's; None if there is one bare array.
+        self.build = build
         #: Values of enclosing transformations that the function closes over: leading arguments of the program.
         self.captured = captured
-        #: The executable, once there is one.
-        self.run: Compiled | None = None
+        #: Runs the executable, once there is one.
+        self.run: Callable[[Sequence[Any]], list[Any]] | None = None
 
 
 class JitFunction:
@@ -137,46 +149,52 @@ class JitFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            # Arrays alone: nothing to take apart. Types that are equal are one object that never dies.
+            # What is compiled is found by the identities of the types: types that are equal are one object that never dies.
             if not kwargs and not self._has_static:
-                key: list[Any] = [program_state()]
                 for a in args:
                     if a.__class__ is not ConcreteArray:
+                        leaves, tree = self._leaves(args)
+                        ids = [id(x._type) for x in leaves]
+                        key = (id(program_state()), *ids) if tree is None else (id(program_state()), tree, *ids)
                         break
-                    key.append(id(a._type))
-                else:
-                    entry = self._entries.get(tuple(key))
-                    if entry is not None and entry.run is not None and current() is EVAL:
-                        outs = entry.run(args)
-                        return outs[0] if entry.bare else entry.out_tree.unflatten(outs)
+                else:  # arrays alone: nothing to take apart
+                    leaves = args
+                    key = (id(program_state()), *[id(a._type) for a in args])
+                entry = self._entries.get(key)
+                if entry is not None and entry.run is not None and current() is EVAL:
+                    outs = entry.run(leaves)
+                    return outs[0] if entry.build is None else entry.build(outs)
             return self._call(args, kwargs)
         except Exception as error:
             filter_traceback(error)
             raise
 
+    def _leaves(self, args: tuple[Any, ...]) -> tuple[Sequence[Any], Any]:
+        """The arrays in the arguments, and the structure of these: None if there is none."""
+        leaves: list[Any] = []
+        for a in args:
+            if a.__class__ is ConcreteArray:
+                leaves.append(a)
+            elif a.__class__ in _BARE or isinstance(a, Array):
+                leaves.append(self._leaf(args, {}, a))
+            else:
+                leaves, tree = tree_flatten((args, {}))
+                return [x if x.__class__ is ConcreteArray else self._leaf(args, {}, x) for x in leaves], tree
+        return leaves, None
+
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if disable_jit.value:
             return self.__wrapped__(*args, **kwargs)
-        dynamic, static = self._split(args, kwargs)
-        if not kwargs and not self._has_static and all([a.__class__ is ConcreteArray for a in args]):
-            leaves, tree = list(args), None
+        static: tuple[Any, ...] = ()
+        if not kwargs and not self._has_static:
+            leaves, tree = self._leaves(args)
         else:
+            dynamic, static = self._split(args, kwargs)
             leaves, tree = tree_flatten(dynamic)
-        types = []
-        for i, x in enumerate(leaves):
-            if x.__class__ is not ConcreteArray:
-                x = leaves[i] = self._leaf(args, kwargs, x)
-                if not isinstance(x, ConcreteArray):
-                    types.append(intern(x.shape, x.dtype, x.weak_type))
-                    continue
-            types.append(x._type)
+            leaves = [x if x.__class__ is ConcreteArray else self._leaf(args, kwargs, x) for x in leaves]
+        types = [x._type for x in leaves]
         trace = current()
-        state = program_state()
-        key: Any
-        if tree is None:
-            key = (state, *[id(t) for t in types])
-        else:
-            key = (state, tree, *static, *[id(t) for t in types])
+        key: Any = (id(program_state()), *([] if tree is None else [tree]), *static, *[id(t) for t in types])
         if trace is not EVAL:
             key = (key, _named_axes(trace))
         entry = self._entries.get(key)
@@ -188,12 +206,12 @@ class JitFunction:
             outs = run(entry.program, *entry.captured, *leaves)
         elif trace is EVAL and all([x.__class__ is ConcreteArray for x in leaves]):
             if entry.run is None:
-                entry.run = compiled(entry.program, entry.name, entry.options)
+                entry.run = compiled(entry.program, entry.name, entry.options).run
             outs = entry.run(leaves)
         else:
             params = {"jaxpr": entry.program, "name": entry.name, "options": entry.options}
             outs = trace.process_call(jit_p, (*entry.captured, *leaves), params)
-        return outs[0] if entry.bare else entry.out_tree.unflatten(outs)
+        return outs[0] if entry.build is None else entry.build(outs)
 
     def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         """The arguments that are traced, and a key of those that are not."""
@@ -223,9 +241,11 @@ class JitFunction:
 
     def _leaf(self, args: tuple[Any, ...], kwargs: dict[str, Any], x: Any) -> Array:
         if isinstance(x, Array):
+            if current() is EVAL and isinstance(x, Tracer):
+                raise UnexpectedTracerError(x)
             return x
         try:
-            return as_array(x)
+            return _from_user(x) if current() is EVAL else as_array(x)
         except TypeError:
             positions = self._static_positions(args)
             named = [
@@ -248,6 +268,7 @@ class JitFunction:
         in_tree = tree_flatten((dynamic, named))[1]
         fixed = {k: v for k, v in kwargs.items() if k not in named}
         out_tree: Any = None
+        without_tangents: dict[int, Any] = {}
 
         def flat(*xs: Any) -> list[Any]:
             nonlocal out_tree
@@ -260,10 +281,23 @@ class JitFunction:
                     leaves[i] = as_array(x)
                 except TypeError:
                     raise leaf_error(out, x, f"the output of jitted {self.__name__}") from None
-            return leaves
+                if leaves[i].dtype == dtypes.float0:
+                    without_tangents[i] = np.zeros(leaves[i].shape, dtypes.float0)
+            return [x for i, x in enumerate(leaves) if i not in without_tangents]
 
         program, captured = close(stage_flat(flat, types))
-        return Entry(program, out_tree, self.__name__, self._options(args, kwargs, len(captured)), captured)
+        build = out_tree.unflatten
+        if without_tangents:
+            unflatten, missing = build, sorted(without_tangents.items())
+
+            def build(outs: list[Any]) -> Any:
+                for i, zero in missing:  # in ascending order, each lands in its place
+                    outs.insert(i, zero)
+                return unflatten(outs)
+
+        elif out_tree.is_leaf():
+            build = None
+        return Entry(program, build, self.__name__, self._options(args, kwargs, len(captured)), captured)
 
     def _options(self, args: tuple[Any, ...], kwargs: dict[str, Any], offset: int) -> Options | None:
         donate: list[int] = []

@@ -6,17 +6,20 @@ PJRT costs, and about a microsecond for each array that changes hands; nothing i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from pullback.core import array
-from pullback.core.array import ConcreteArray
+from pullback.core.array import ConcreteArray, as_array
+from pullback.core.config import enable_x64
+from pullback.core.dtypes import PYTHON_SCALARS
 from pullback.core.jaxpr import ClosedJaxpr
-from pullback.core.types import ShapedArray, intern
+from pullback.core.types import intern
 from pullback.xla import pjrt
 from pullback.xla.lowering import Module, lower
 
-of_buffer = ConcreteArray.of_buffer
 array.view_of_buffer = pjrt.to_numpy
 
 #: Arrays larger than this are held once: the NumPy value of one that has been handed to XLA is a view of XLA's buffer.
@@ -35,29 +38,85 @@ def buffer_of(x: ConcreteArray, target: pjrt.Target) -> Any:
     return buffer
 
 
-class Compiled:
-    """A module's executable on a device, with its constants there: called with all the program's arguments as Arrays."""
+_scalars: dict[tuple[Any, Any, Any], ConcreteArray] = {}
 
-    __slots__ = ("module", "executable", "target", "out_types", "_constants", "_kept", "_execute", "_handlers")
+
+def from_user(x: Any) -> ConcreteArray:
+    """A user's NumPy array or Python scalar as an Array that has a buffer already.
+
+    NumPy arrays are copied, once, by XLA's side: what the user writes into them later changes nothing here. Scalars that come again are
+    found again.
+    """
+    if x.__class__ is np.ndarray and x.dtype in _DIRECT:
+        buffer = pjrt.put_copy(x, pjrt.cpu().devices[0])
+        return ConcreteArray.of_buffer(buffer, intern(x.shape, x.dtype, False))
+    if x.__class__ not in PYTHON_SCALARS or x != x or x == 0:  # NaNs are not found, and zeros have signs
+        return as_array(x)
+    key = (x.__class__, x, enable_x64.value)
+    found = _scalars.get(key)
+    if found is None:
+        if len(_scalars) > 4096:
+            _scalars.clear()
+        found = _scalars[key] = as_array(x)
+    return found
+
+
+#: Types of NumPy arrays that become Arrays of the same type, in either mode.
+_DIRECT = {np.dtype(t) for t in (np.bool_, np.int8, np.int16, np.int32, np.uint8, np.uint16, np.uint32, np.float16, np.float32, np.complex64)}
+
+
+class Compiled:
+    """A module's executable on a device, with its constants there.
+
+    `run(args)` takes all the program's arguments as ConcreteArrays and gives a list of them; it may return before they have been computed.
+    """
+
+    __slots__ = ("module", "executable", "target", "out_types", "run")
 
     def __init__(self, module: Module, executable: pjrt.Executable) -> None:
         self.module, self.executable, self.target = module, executable, executable.target
         self.out_types = [intern(t.shape, t.dtype, t.weak_type) for t in module.out_types]
-        self._constants = [buffer_of(c, self.target) for c in module.constants]
-        self._kept = module.kept
-        self._execute, self._handlers = executable._execute, executable._handlers
+        self.run = _runner(self)
 
-    def __call__(self, args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
-        buffers = [*self._constants]
-        for i in self._kept:
-            x = args[i]
-            buffer = x._buffer
-            buffers.append(buffer_of(x, self.target) if buffer is None else buffer)
-        outs = self._execute(buffers).consume_with_handlers(self._handlers)
-        if self.module.donated:
-            for i in self.module.donated:
+
+def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[ConcreteArray]]:
+    # Closures: what is looked up once is not looked up again on the way of every call.
+    module, target, out_types = compiled.module, compiled.target, compiled.out_types
+    execute, handlers = compiled.executable.loaded.execute_sharded, compiled.executable.handlers
+    constants = [buffer_of(c, target) for c in module.constants]
+    kept, donated = module.kept, module.donated
+    new = ConcreteArray.__new__
+
+    def run(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
+        try:
+            results = execute([*constants, *[args[i]._buffer for i in kept]])
+        except TypeError:  # an argument that is not on the device yet: its buffer is None
+            results = execute([*constants, *[buffer_of(args[i], target) for i in kept]])
+        if donated:
+            for i in donated:
                 args[i].delete()
-        return [of_buffer(o, t) for o, t in zip(outs, self.out_types)]
+        outs = []
+        for buffer, t in zip(results.consume_with_handlers(handlers), out_types):
+            out = new(ConcreteArray)
+            out._buffer, out._type, out.weak_type = buffer, t, t.weak_type
+            outs.append(out)
+        return outs
+
+    def run_plain(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
+        # One result, and every argument used: what small functions are.
+        try:
+            (buffer,) = execute([a._buffer for a in args]).consume_with_handlers(handlers)
+        except TypeError:
+            (buffer,) = execute([buffer_of(a, target) for a in args]).consume_with_handlers(handlers)
+        out = new(ConcreteArray)
+        out._buffer, out._type, out.weak_type = buffer, out_type, weak
+        return [out]
+
+    if len(out_types) == 1 and not constants and not donated and kept == list(range(len(module.in_types))):
+        (out_type,) = out_types
+        weak = out_type.weak_type
+        return run_plain
+    return run
 
 
 def compiled(
@@ -107,7 +166,7 @@ def apply_primitive(primitive: Any, operands: Sequence[ConcreteArray], params: d
             if len(_primitives) > 4096:
                 _primitives.clear()
             _primitives[key] = program
-    outs = compiled(program, primitive.name)(operands)
+    outs = compiled(program, primitive.name).run(operands)
     return outs if primitive.multiple_results else outs[0]
 
 
@@ -120,4 +179,4 @@ def evaluate(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> A
     return [o._value for o in out] if primitive.multiple_results else out._value
 
 
-__all__ = ["Compiled", "ShapedArray", "apply_primitive", "compile_module", "compiled", "evaluate"]
+__all__ = ["Compiled", "apply_primitive", "compile_module", "compiled", "evaluate"]

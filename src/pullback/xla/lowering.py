@@ -11,7 +11,7 @@ from pullback.core.errors import describe_location
 from pullback.core.jaxpr import ClosedJaxpr, Literal, Var
 from pullback.core.passes import hoist_constants, simplify
 from pullback.core.types import ShapedArray
-from pullback.xla.stablehlo import Emitter, Value, is_splat, tensor_type
+from pullback.xla.stablehlo import Emitter, Value, is_splat, physical_dtype, tensor_type
 
 #: Constants up to this many bytes are written into the program, where the compiler can fold them; larger ones are arguments.
 SMALL_CONSTANT = 256
@@ -47,14 +47,15 @@ def lower(
     kept = [i for i, v in enumerate(own) if keep_unused or v in used]
     emit = Emitter(lower_equations)
     arguments = [*jaxpr.invars[:count], *(own[i] for i in kept)]
-    values = [Value(f"%arg{i}", v.aval.shape, v.aval.dtype) for i, v in enumerate(arguments)]
+    values = [emit.argument(f"%arg{i}", v.aval) for i, v in enumerate(arguments)]
     bound = dict(zip(arguments, values))
     operands = [bound.get(v) for v in jaxpr.invars]
-    results = lower_equations(emit, program, operands)
+    results = [emit.result(x) for x in lower_equations(emit, program, operands)]
     alias = set(donated)
     heads = [
-        f"{x.name}: {tensor_type(x.shape, x.dtype)}{' {jax.buffer_donor = true}' if i >= count and kept[i - count] in alias else ''}"
-        for i, x in enumerate(values)
+        f"%arg{i}: {tensor_type(v.aval.shape, physical_dtype(v.aval.dtype))}"
+        f"{' {jax.buffer_donor = true}' if i >= count and kept[i - count] in alias else ''}"
+        for i, v in enumerate(arguments)
     ]
     out_types = ", ".join([tensor_type(r.shape, r.dtype) for r in results])
     body = "\n".join(emit.lines)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core import dtypes
 from pullback.core.types import ShapedArray
+from pullback.xla.stablehlo import physical_dtype
 
 # XLA's C++ side logs to stderr from the moment it is loaded.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -88,18 +88,19 @@ def cpu() -> Platform:
 # ---- buffers ----------------------------------------------------------------------------------------------------
 
 
-def physical(t: ShapedArray) -> ShapedArray:
-    """The type that XLA sees: a typed key is a 64-bit word."""
-    return ShapedArray(t.shape, np.dtype(np.uint64)) if t.dtype == dtypes.KEY else t
-
-
 def put(value: Any, target: Target) -> Any:
     """A buffer with the contents of a NumPy value that nobody writes to; it shares memory if alignment permits."""
-    if value.dtype.kind == "V" and value.dtype == dtypes.KEY:
-        value = np.ascontiguousarray(value).view(np.uint64)
+    dtype = value.dtype
+    if dtype.kind == "V":
+        value = np.ascontiguousarray(value).view(physical_dtype(dtype))
     elif value.__class__ is not np.ndarray:
         value = np.asarray(value)
     return _put(_Type(value.shape, value.dtype), target.sharding, [value], [target.device])
+
+
+def put_copy(value: Any, target: Target) -> Any:
+    """A buffer with a copy of the contents of a NumPy array of plain type, made before this returns."""
+    return _put(_Type(value.shape, value.dtype), target.sharding, [value], [target.device], True, False, _COPY)
 
 
 class _Type:
@@ -113,32 +114,33 @@ class _Type:
 
 
 _put = _jax.batched_device_put
+_COPY = _jax.HostBufferSemantics.IMMUTABLE_ONLY_DURING_CALL
 
 
 def to_numpy(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
     """The contents as a NumPy array nobody may write to: a view of the same memory on the CPU. Waits until they are there."""
-    value = buffer._single_device_array_to_np_array_did_copy()[0]
-    return value.view(dtypes.KEY) if dtype == dtypes.KEY else value
+    # By the buffer protocol: jaxlib's own methods for this look for the `jax` package each time.
+    value = np.asarray(buffer)
+    return value.view(dtype) if dtype.kind == "V" else value
 
 
 # ---- executables ------------------------------------------------------------------------------------------------
 
 
 class Executable:
-    """A compiled program on a device: buffers in, buffers out."""
+    """A compiled program on a device.
 
-    __slots__ = ("loaded", "target", "_execute", "_handlers")
+    `loaded.execute_sharded(buffers).consume_with_handlers(handlers)` runs it: buffers in, buffers out, which may not be there yet.
+    """
+
+    __slots__ = ("loaded", "target", "handlers")
 
     def __init__(self, loaded: Any, target: Target, out_types: Sequence[ShapedArray]) -> None:
         self.loaded, self.target = loaded, target
-        self._execute = loaded.execute_sharded
-        self._handlers = [
-            _jax.array_result_handler(physical(t), target.sharding, True, True) for t in out_types
+        self.handlers = [
+            _jax.array_result_handler(_Type(t.shape, physical_dtype(t.dtype)), target.sharding, True, True)
+            for t in out_types
         ]
-
-    def __call__(self, buffers: Sequence[Any]) -> list[Any]:
-        """Run. It may return before the results are there."""
-        return self._execute(buffers).consume_with_handlers(self._handlers)
 
 
 def compile_options(target: Target, options: tuple[tuple[str, Any], ...]) -> Any:

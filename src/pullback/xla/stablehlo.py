@@ -49,6 +49,20 @@ def element_type(dtype: DType) -> str:
     return found
 
 
+_PHYSICAL: dict[DType, DType] = {
+    dtypes.KEY: np.dtype(np.uint64),
+    dtypes.bfloat16: np.dtype(np.uint16),
+    dtypes.int2: np.dtype(np.int8), dtypes.int4: np.dtype(np.int8),
+    dtypes.uint2: np.dtype(np.uint8), dtypes.uint4: np.dtype(np.uint8),
+    **dict.fromkeys(dtypes.FLOAT8, np.dtype(np.uint8)),
+}  # fmt: skip
+
+
+def physical_dtype(dtype: DType) -> DType:
+    """The type in which a program's arguments and results of `dtype` cross its border: one that NumPy and XLA share."""
+    return _PHYSICAL.get(dtype, dtype) if dtype.kind == "V" else dtype
+
+
 _types: dict[tuple[Shape, DType], str] = {}
 
 
@@ -271,6 +285,27 @@ class Emitter:
             return Region(f"^bb0({head}):" if arguments else "^bb0:", self.lines)
         finally:
             self.lines, self._constants, self.types = outer_lines, outer_constants, outer_types
+
+    def argument(self, name: str, t: ShapedArray) -> Value:
+        """The program's argument called `name`, of which the caller hands over the physical representation."""
+        outside = Value(name, t.shape, physical_dtype(t.dtype))
+        if outside.dtype == t.dtype or t.dtype == dtypes.KEY:
+            return Value(name, t.shape, t.dtype)
+        if dtypes.is_integer(t.dtype):
+            return self.convert(outside, t.dtype)
+        bits = dtypes.itemsize_bits(t.dtype)
+        if bits < 8:
+            raise TypeError(f"arrays of dtype {dtypes.name(t.dtype)} cannot be passed to compiled programs")
+        return self("bitcast_convert", outside, out=t)
+
+    def result(self, x: Value) -> Value:
+        """The physical representation of a result, as the program returns it."""
+        outside = ShapedArray(x.shape, physical_dtype(x.dtype))
+        if outside.dtype == x.dtype or x.dtype == dtypes.KEY:
+            return x
+        if dtypes.is_integer(x.dtype):
+            return self.convert(x, outside.dtype)
+        return self("bitcast_convert", x, out=outside)
 
     # ---- what most rules need -----------------------------------------------------------------------------------
 
