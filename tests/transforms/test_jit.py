@@ -1,5 +1,8 @@
-"""jit as a boundary: static arguments, trees, methods, and what is refused."""
+"""jit: what is traced and how often, arguments of every kind, composition with the transformations, and what is refused."""
 
+import gc
+import logging
+from collections import namedtuple
 from functools import partial
 
 import numpy as np
@@ -7,6 +10,17 @@ import pytest
 
 import pullback as pb
 import pullback.numpy as jnp
+
+
+class Counted:
+    """A function that counts how often it is run, which under jit is how often it is traced."""
+
+    def __init__(self, fun):
+        self.fun, self.count = fun, 0
+
+    def __call__(self, *args, **kwargs):
+        self.count += 1
+        return self.fun(*args, **kwargs)
 
 
 def test_decorator_forms():
@@ -70,3 +84,264 @@ def test_arguments_are_trees_of_arrays():
 def test_refusals(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+# ---- how often a function is traced -----------------------------------------------------------------------------
+
+
+def test_a_program_is_traced_once_for_each_type():
+    counted = Counted(lambda x: 2 * x)
+    f = pb.jit(counted)
+    for x in (jnp.ones(3), jnp.zeros(3), np.ones(3, np.float32)):
+        f(x)
+    assert counted.count == 1
+    f(jnp.ones(4)), f(jnp.ones(3, jnp.int32)), f(1.0), f(2.0), f(jnp.float32(1.0))
+    assert counted.count == 5  # another shape, another dtype, a weak scalar (once), a strong one
+
+
+def test_options_that_change_what_is_traced_are_part_of_the_key():
+    counted = Counted(lambda: jnp.arange(3))
+    f = pb.jit(counted)
+    assert f().dtype == jnp.int32
+    with pb.enable_x64(True):
+        assert f().dtype == jnp.int64
+        f()
+    assert f().dtype == jnp.int32
+    assert counted.count == 2
+
+
+def test_jit_of_the_same_function_made_again_finds_its_programs():
+    counted = Counted(lambda x: x + 1)
+    for _ in range(3):
+        pb.jit(counted)(1.0)
+    assert counted.count == 1
+    pb.clear_caches()
+    pb.jit(counted)(1.0)
+    assert counted.count == 2
+
+
+def test_derivatives_of_jitted_functions_are_traced_once():
+    counted = Counted(lambda x, y: jnp.sum(jnp.sin(x) * y))
+    f = pb.jit(counted)
+    x, y = jnp.arange(3.0), jnp.ones(3)
+    for _ in range(3):
+        g = pb.grad(f)(x, y)
+        pb.grad(f, argnums=(0, 1))(x, y)
+        pb.jvp(f, (x, y), (x, y))
+        pb.vmap(f, (0, None))(jnp.ones((4, 3)), y)
+        pb.hessian(f)(x, y)
+    assert counted.count == 1
+    assert np.allclose(g, np.cos(x))
+
+
+def test_an_error_while_tracing_leaves_nothing_behind():
+    attempts = []
+
+    @pb.jit
+    def f(x):
+        attempts.append(x)
+        if len(attempts) == 1:
+            raise KeyError("first")
+        return x + 1
+
+    with pytest.raises(KeyError, match="first"):
+        f(1.0)
+    assert f(1.0) == 2.0
+
+
+def test_thousands_of_small_functions_leave_no_programs_behind():
+    import pullback.transforms.jit as module
+
+    def once(i):
+        return pb.jit(lambda x: x + i)(np.float32(1))
+
+    for i in range(20):
+        once(i)
+    gc.collect()
+    before = len(module._caches)
+    for i in range(200):
+        assert once(i) == i + 1
+    gc.collect()
+    assert len(module._caches) <= before
+
+
+def test_cache_misses_are_explained(caplog):
+    with pb.config.option("explain_cache_misses")(True), caplog.at_level(logging.WARNING, "pullback.jit"):
+        f = pb.jit(lambda p, n: p["w"] * n, static_argnums=1)
+        f({"w": jnp.ones(3)}, 2)
+        f({"w": jnp.ones(4)}, 2)
+        f({"w": jnp.ones(4)}, 3)
+        f({"w": 1.0}, 3)
+        f({"w": 1.0, "b": 1.0}, 3)
+        for _ in range(2):
+            pb.jit(lambda x: x)(1.0)
+    texts = [r.getMessage() for r in caplog.records]
+    for text, part in zip(
+        texts,
+        ["never traced before", "shape changed", "static argument 1 is 3, was 2", "weak type changed", "structure",
+         "never traced", "another function object"], strict=True,
+    ):  # fmt: skip
+        assert part in text
+        assert __file__ in text
+    assert "argument 0 ('p'), leaf ['w']," in texts[1]
+
+
+# ---- arguments and results --------------------------------------------------------------------------------------
+
+
+def test_results_keep_structure_dtype_and_weakness():
+    Point = namedtuple("Point", "x y")
+    f = lambda p: {"a": Point(p[0] * 2, (p[1], None)), "b": [3, p[1] > 0], "c": np.float32(1)}
+    expected, got = f((1.0, jnp.arange(3))), pb.jit(f)((1.0, jnp.arange(3)))
+    assert pb.tree.structure(got) == pb.tree.structure(expected)
+    for a, b in zip(pb.tree.leaves(got), map(jnp.asarray, pb.tree.leaves(expected))):
+        assert a.dtype == b.dtype and a.weak_type == b.weak_type and np.array_equal(a, b)
+
+
+def test_arguments_that_are_not_used_and_results_that_are_arguments():
+    f = pb.jit(lambda x, y, z: (y, y, 1.5))
+    x = jnp.ones(3)
+    assert [np.asarray(o).tolist() for o in f(x, 2.0, "x" and x)] == [2.0, 2.0, 1.5]
+    assert pb.jit(lambda: ())() == ()
+    assert pb.jit(lambda x: None)(x) is None
+
+
+def test_what_the_caller_writes_into_its_array_afterwards_changes_nothing():
+    f = pb.jit(lambda x: (x, x + 0))
+    for size in (3, 100_000):
+        x = np.ones(size, np.float32)
+        f(x)
+        results = f(x)
+        x[:] = 7
+        assert all(np.all(np.asarray(r) == 1) for r in results)
+        with pytest.raises(ValueError, match="read-only"):
+            np.asarray(results[0])[0] = 3
+
+
+def test_arguments_without_tangents_and_their_tangents():
+    f = lambda x, i: x * i
+    value, gradient = pb.jit(pb.value_and_grad(f, argnums=(0, 1), allow_int=True))(3.0, 2)
+    assert value == 6.0 and gradient[0] == 2.0 and gradient[1].dtype == pb.dtypes.float0
+    y, pullback = pb.vjp(pb.jit(f), 3.0, 2)
+    assert pullback(1.0)[0] == 2.0 and pullback(1.0)[1].dtype == pb.dtypes.float0
+    y, t = pb.jit(lambda i: pb.jvp(lambda i: i, (i,), (np.zeros((), pb.dtypes.float0),)))(1)
+    assert y == 1 and t.dtype == pb.dtypes.float0
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float8_e4m3fn", "int4", "uint4", "bool", "complex64", "uint64"])
+def test_every_dtype_crosses_the_border(dtype):
+    with pb.enable_x64(True):
+        x = jnp.array([0, 1, 1, 0], dtype)
+        y = pb.jit(lambda x: x[::-1])(x)
+        assert y.dtype == x.dtype and np.array_equal(np.asarray(y), np.asarray(x)[::-1])
+
+
+def test_keys_cross_the_border():
+    key = pb.random.key(3)
+    assert np.array_equal(pb.random.key_data(pb.jit(lambda k: k)(key)), pb.random.key_data(key))
+
+
+def test_linear_maps_and_other_callable_trees_are_arguments():
+    x = jnp.arange(3.0)
+    _, f_lin = pb.linearize(lambda x: jnp.sin(x) * x, x)
+    apply = pb.jit(lambda m, v: (m(v), m.T(v)))
+    for a, b in zip(pb.tree.leaves(apply(f_lin, x)), pb.tree.leaves((f_lin(x), f_lin.T(x)))):
+        assert np.allclose(a, b)
+    m = pb.jit(lambda x: pb.linearize(jnp.sin, x)[1])(x)
+    assert np.allclose(m(x), np.cos(x) * x)
+    assert np.allclose(pb.jit(pb.partial(lambda m, v: m(v), m) if hasattr(pb, "partial") else partial(lambda m, v: m(v), m))(x), m(x))
+
+
+# ---- composition ------------------------------------------------------------------------------------------------
+
+
+def test_closures_over_values_of_enclosing_transformations():
+    x = jnp.arange(3.0)
+
+    def outer(x):
+        return jnp.sum(pb.jit(lambda y: y * x)(x + 1))
+
+    expected = 2 * np.arange(3.0) + 1
+    assert np.allclose(pb.grad(outer)(x), expected)
+    assert np.allclose(pb.jit(pb.grad(outer))(x), expected)
+    assert np.allclose(pb.vmap(pb.grad(outer))(jnp.stack([x, x])), [expected] * 2)
+    assert np.allclose(pb.hessian(outer)(x), 2 * np.eye(3))
+
+
+def test_custom_rules_inside_and_around():
+    @pb.custom_vjp
+    def f(x):
+        return jnp.sin(x)
+
+    f.defvjp(lambda x: (jnp.sin(x), x), lambda x, ct: (7 * ct,))
+    assert pb.grad(pb.jit(f))(1.0) == 7.0
+    assert pb.jit(pb.grad(f))(1.0) == 7.0
+    assert pb.jit(pb.grad(lambda x: pb.jit(f)(x) ** 2))(0.0) == 0.0
+    assert np.allclose(pb.jit(pb.vmap(pb.grad(f)))(jnp.ones(3)), 7.0)
+
+    @pb.custom_jvp
+    def g(x):
+        return x**2
+
+    g.defjvp(lambda x, t: (g(*x), 5 * t[0]))
+    assert pb.grad(pb.jit(g))(1.0) == 5.0 and pb.jit(pb.grad(pb.jit(g)))(1.0) == 5.0
+
+
+def test_checkpoint_is_not_undone_by_common_subexpressions():
+    """The recomputation stays: the program has the sine twice, and the cosine once."""
+    f = pb.checkpoint(lambda x: jnp.sin(jnp.sin(x)))
+    text = pb.jit(pb.grad(lambda x: jnp.sum(f(x)))).lower(jnp.ones(3)).as_text()
+    assert text.count("stablehlo.sine") >= 2
+
+
+def test_disable_jit():
+    counted = Counted(lambda x: x + 1)
+    with pb.disable_jit():
+        f = pb.jit(counted)
+        f(1.0), f(2.0)
+    assert counted.count == 2
+
+
+def test_python_sees_no_values():
+    @pb.jit
+    def f(x):
+        return x if x > 0 else -x
+
+    with pytest.raises(pb.errors.TracerBoolConversionError, match=r"test_jit\.py:\d+"):
+        f(1.0)
+    with pytest.raises(pb.errors.ConcretizationTypeError, match="float32"):
+        pb.jit(lambda x: float(x))(1.0)
+    with pytest.raises(pb.errors.TracerIntegerConversionError):
+        pb.jit(lambda n: [1, 2][n])(1)
+    with pytest.raises(TypeError, match="concrete integers"):
+        pb.jit(lambda n: jnp.zeros(n))(3)
+    with pytest.raises(pb.errors.TracerArrayConversionError):
+        pb.jit(np.sin)(1.0)
+
+
+def test_leaks_are_found():
+    kept = []
+    pb.jit(lambda x: kept.append(x) or x)(1.0)
+    with pytest.raises(pb.errors.UnexpectedTracerError, match="leaked"):
+        kept[0] + 1
+    with pytest.raises(pb.errors.UnexpectedTracerError):
+        pb.jit(lambda x: x + 1)(kept[0])
+    with pytest.raises(pb.errors.UnexpectedTracerError):
+        pb.jit(lambda x: x + kept[0])(1.0)
+
+
+def test_donation():
+    f = pb.jit(lambda x, y: x + y, donate_argnums=0)
+    x, y = jnp.ones(1000), jnp.ones(1000)
+    assert np.all(np.asarray(f(x, y)) == 2)
+    assert x.is_deleted() and not y.is_deleted()
+    with pytest.raises(RuntimeError, match="deleted"):
+        f(x, y)
+    with pytest.raises(RuntimeError, match="deleted"):
+        x + 1
+
+
+def test_inline_leaves_no_call():
+    f = pb.jit(lambda x: x + 1, inline=True)
+    assert "jit" not in str(pb.make_jaxpr(f)(1.0))
+    assert "jit" in str(pb.make_jaxpr(pb.jit(lambda x: x + 1))(1.0))

@@ -116,6 +116,11 @@ _program_state = _ProgramState()
 program_state = _program_state.read
 
 
+def program_options() -> list[str]:
+    """The names of the options whose values `program_state` gives."""
+    return [o.name for o in _program_state.options]
+
+
 class Config:
     """`pullback.config`: attribute access reads an option, `update` sets it globally."""
 
@@ -188,5 +193,8 @@ default_prng_impl = config.define("default_prng_impl", "threefry2x32", "The gene
 legacy_prng_key = config.define("legacy_prng_key", "allow", "Use of raw uint32 keys.", ("allow", "warn", "error"))
 check_tracer_leaks = config.define("check_tracer_leaks", False, "Raise when a tracer outlives its transformation.")
 enable_checks = config.define("enable_checks", False, "Check internal invariants: every jaxpr is type-checked.", in_programs=True)
+explain_cache_misses = config.define(
+    "explain_cache_misses", False, "Log why a jitted function is traced: what differs from the calls before."
+)
 log_compiles = config.define("log_compiles", False, "Log each compilation.")
 platforms = config.define("platforms", None, "Comma-separated platforms to use, in order of preference.")

@@ -17,7 +17,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
-from pullback.core.config import disable_jit, program_state
+from pullback.core.config import disable_jit, explain_cache_misses, program_state
 from pullback.core.errors import UnexpectedTracerError, filter_traceback
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr
 from pullback.core.stage import stage_flat
@@ -143,6 +143,8 @@ class JitFunction:
             static_argnums, static_argnames, donate_argnums, donate_argnames, keep_unused, inline, device, compiler_options
         )  # fmt: skip
         self._entries: dict[Any, Entry] = _entries_of(fun, settings)
+        #: What was traced while `explain_cache_misses` was on.
+        self._signatures: list[Any] = []
         _functions.add(self)
 
     # ---- calls --------------------------------------------------------------------------------------------------
@@ -199,6 +201,8 @@ class JitFunction:
             key = (key, _named_axes(trace))
         entry = self._entries.get(key)
         if entry is None:
+            if explain_cache_misses.value:
+                self._explain(args, kwargs, static, types)
             entry = self._trace(args, kwargs, types)
             if not entry.captured:
                 self._entries[key] = entry
@@ -321,6 +325,18 @@ class JitFunction:
             return None
         return Options(tuple(donate), self._keep_unused, self._device, self._compiler_options)
 
+    def _explain(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], static: tuple[Any, ...], types: Sequence[ShapedArray]
+    ) -> None:
+        from pullback.transforms.cache_misses import explain, signature
+
+        (dynamic, named), _ = self._split(args, kwargs)
+        fixed = self._static_positions(args)
+        positions = [i for i in range(len(args)) if i not in fixed]
+        new = signature(self.__wrapped__, program_state(), static, dynamic, named, positions, types)
+        explain(self.__wrapped__, self.__name__, new, self._signatures)
+        self._signatures.append(new)
+
     # ---- the rest -----------------------------------------------------------------------------------------------
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -374,7 +390,10 @@ def _entries_of(fun: Any, settings: Any) -> dict[Any, Entry]:
 
 def clear_caches() -> None:
     """Forget every traced and compiled program."""
-    for function in list(_functions):
+    for by_settings in list(_caches.values()):
+        for entries in by_settings.values():
+            entries.clear()
+    for function in list(_functions):  # those whose programs are kept by themselves
         function.clear_cache()
 
 
