@@ -134,6 +134,16 @@ class JaxprTrace(Trace):
         return ClosedJaxpr(jaxpr, [x for _, x in consts])
 
 
+def is_staging() -> bool:
+    """Whether what is done now ends up in a program."""
+    trace = current()
+    while trace is not EVAL:
+        if trace.__class__ is JaxprTrace:
+            return True
+        trace = trace.parent
+    return False
+
+
 def stage_flat(
     fun: Callable[..., Any], in_types: Sequence[ShapedArray], parent: Trace | None = None
 ) -> ClosedJaxpr:

@@ -27,6 +27,7 @@ from pullback.core.linear import (
     reachable,
 )
 from pullback.core.primitive import LinearPrimitive
+from pullback.core.stage import is_staging
 from pullback.core.trace import Params, Trace, current, reset_current, set_current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray
@@ -194,12 +195,13 @@ class CheckpointNode(Node):
 
     several = True
 
-    __slots__ = ("fun", "policy", "primals", "nodes", "captured", "saved", "trace", "out_types")
+    __slots__ = ("fun", "policy", "prevent_cse", "primals", "nodes", "captured", "saved", "trace", "out_types")
 
     def __init__(
         self,
         fun: Any,
         policy: Any,
+        prevent_cse: bool,
         primals: Any,
         nodes: Any,
         captured: Sequence[LinearizeTracer],
@@ -208,22 +210,32 @@ class CheckpointNode(Node):
         out_types: Any,
     ) -> None:
         self.id, self.shape, self.dtype = next_id(), (), np.dtype(bool)
-        self.fun, self.policy, self.primals, self.nodes = fun, policy, primals, nodes
+        self.fun, self.policy, self.prevent_cse, self.primals, self.nodes = fun, policy, prevent_cse, primals, nodes
         self.captured, self.saved, self.trace, self.out_types = captured, saved, trace, out_types
 
     def parents(self) -> Iterable[Node]:
         return [n for n in (*self.nodes, *(c.node for c in self.captured)) if n is not None]
 
-    def recompute(self) -> tuple[dict[int, Input], list[Node | None]]:
-        """Run the function recorded: an Input for each parent's id, and the nodes of the results."""
+    def recompute(self, after: Sequence[Any] = ()) -> tuple[dict[int, Input], list[Node | None]]:
+        """Run the function recorded: an Input for each parent's id, and the nodes of the results.
+
+        In a program that is being staged, the recomputation is held apart from the first computation, and back until there are the
+        values `after`: or else the compiler would find that it has everything already, and keep it.
+        """
+        primals, captured = self.primals, [c.primal for c in self.captured]
+        if self.prevent_cse and is_staging():
+            from pullback.lax.arrangement import optimization_barrier_p
+
+            held = optimization_barrier_p.bind(*primals, *captured, *after)
+            primals, captured = held[: len(primals)], held[len(primals) : len(primals) + len(captured)]
         inputs: dict[int, Input] = {}
         for node in self.parents():
             inputs[node.id] = Input(node.shape, node.dtype)
         adopted: dict[int, Any] = {}
         trace = _RecomputeTrace(current(), self.trace, adopted, self.policy, self.saved)
-        for c in self.captured:
-            adopted[c.node.id] = LinearizeTracer(trace, c.primal, inputs[c.node.id])
-        args = [trace.wrap(p, None if n is None else inputs[n.id]) for p, n in zip(self.primals, self.nodes)]
+        for c, primal in zip(self.captured, captured):
+            adopted[c.node.id] = LinearizeTracer(trace, primal, inputs[c.node.id])
+        args = [trace.wrap(p, None if n is None else inputs[n.id]) for p, n in zip(primals, self.nodes)]
         token = set_current(trace)
         try:
             outs = self.fun(*args)
@@ -239,7 +251,7 @@ class CheckpointNode(Node):
         return [None if o is None else inner.get(o.id) for o in outs]
 
     def pull(self, ct: Any, cotangents: Cotangents) -> None:
-        inputs, outs = self.recompute()
+        inputs, outs = self.recompute([c for c in ct if c is not None])
         inner = Cotangents()
         for node, c in zip(outs, ct):
             if node is not None and c is not None:
@@ -259,7 +271,7 @@ class CheckpointNode(Node):
         nodes = [None if n is None else parents[n.id] for n in self.nodes]
         captured = [LinearizeTracer(c.trace, c.primal, parents[c.node.id]) for c in self.captured]
         return CheckpointNode(
-            self.fun, self.policy, list(residuals), nodes, captured, self.saved, self.trace, self.out_types
+            self.fun, self.policy, self.prevent_cse, list(residuals), nodes, captured, self.saved, self.trace, self.out_types
         )
 
     def structure(self, numbering: dict[int, int]) -> Any:
@@ -338,7 +350,8 @@ class CheckpointCall(CallPrimitive):
         if not is_active(nodes) and not captured:
             return outs
         types = [o.aval for o in map(as_array, outs)]
-        node = CheckpointNode(fun, policy, primals, nodes, captured, forward.saved, trace, types)
+        prevent_cse = params["prevent_cse"]
+        node = CheckpointNode(fun, policy, prevent_cse, primals, nodes, captured, forward.saved, trace, types)
         return [
             trace.wrap(o, n if dtypes.is_inexact(t.dtype) else None)
             for o, n, t in zip(outs, project(node, types), types)
@@ -396,7 +409,7 @@ def checkpoint(
                 out_trees[:] = [out_tree]
                 return [x if isinstance(x, Array) else as_array(x) for x in out_leaves]
 
-            outs = checkpoint_p.call(flat, *arrays, policy=policy, prevent_cse=prevent_cse)
+            outs = checkpoint_p.call(flat, *arrays, policy=policy, prevent_cse=bool(np.any(prevent_cse)))
             return out_trees[0].unflatten(outs)
         except Exception as error:
             filter_traceback(error)
