@@ -158,3 +158,15 @@ def stage_flat(
         return trace.finish([as_array(o) for o in outs])
     finally:
         reset_current(token)
+
+
+def close(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:
+    """The program with the tracers among its constants made its first arguments, and these tracers."""
+    if not any(isinstance(c, Tracer) for c in closed.consts):
+        return closed, []
+    pairs = list(zip(closed.jaxpr.constvars, closed.consts))
+    captured = [(v, c) for v, c in pairs if isinstance(c, Tracer)]
+    kept = [(v, c) for v, c in pairs if not isinstance(c, Tracer)]
+    body = closed.jaxpr
+    jaxpr = Jaxpr([v for v, _ in kept], [*(v for v, _ in captured), *body.invars], body.outvars, body.eqns)
+    return ClosedJaxpr(jaxpr, [c for _, c in kept]), [c for _, c in captured]

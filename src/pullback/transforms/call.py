@@ -12,7 +12,7 @@ from typing import Any
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
 from pullback.core.linear import Node
 from pullback.core.primitive import Primitive
-from pullback.core.stage import stage_flat
+from pullback.core.stage import close, stage_flat
 from pullback.core.trace import Params, current
 from pullback.core.types import ShapedArray
 from pullback.lax.shape import batch_first, reduce_sum_p
@@ -36,13 +36,16 @@ class CallPrimitive(Primitive):
         return current().process_call(self, args, {"fun": fun, **params})
 
     def bind(self, *args: Any, **params: Any) -> Any:
-        """Apply as an equation of a program: the function is the parameter `call_jaxpr`."""
+        """Apply as an equation of a program: the function is the parameter `call_jaxpr`, of which the first `captured` arguments
+        are what it closes over."""
         if "fun" in params:
             return current().process_call(self, args, params)
         closed: ClosedJaxpr = params.pop("call_jaxpr")
+        count = params.pop("captured") or 0
+        captured, args = args[:count], args[count:]
 
         def fun(*xs: Any) -> list[Any]:
-            return eval_jaxpr(closed.jaxpr, closed.consts, *xs)
+            return eval_jaxpr(closed.jaxpr, closed.consts, *captured, *xs)
 
         return current().process_call(self, args, {"fun": fun, **params})
 
@@ -57,8 +60,9 @@ class CallPrimitive(Primitive):
         """Stage the function into a program of its own and emit one equation."""
         params = dict(params)
         atoms = [trace.atom(a) for a in args]
-        closed = stage_flat(params.pop("fun"), [a.aval for a in atoms])
-        return trace.emit(self, atoms, {"call_jaxpr": closed, **params}, closed.out_avals)
+        closed, captured = close(stage_flat(params.pop("fun"), [a.aval for a in atoms]))
+        params = {"call_jaxpr": closed, "captured": len(captured) or None, **params}
+        return trace.emit(self, [*map(trace.atom, captured), *atoms], params, closed.out_avals)
 
 
 def batched(fun: Flat, trace: BatchTrace, axes: Sequence[int | None]) -> Flat:

@@ -19,8 +19,8 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.config import disable_jit, explain_cache_misses, program_state
 from pullback.core.errors import UnexpectedTracerError, filter_traceback
-from pullback.core.jaxpr import ClosedJaxpr, Jaxpr
-from pullback.core.stage import stage_flat
+from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.stage import close, stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray
@@ -352,18 +352,6 @@ class JitFunction:
 
     def __repr__(self) -> str:
         return f"<jitted {self.__wrapped__!r}>"
-
-
-def close(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:
-    """The program with the tracers among its constants made its first arguments, and these tracers."""
-    if not any(isinstance(c, Tracer) for c in closed.consts):
-        return closed, []
-    pairs = list(zip(closed.jaxpr.constvars, closed.consts))
-    captured = [(v, c) for v, c in pairs if isinstance(c, Tracer)]
-    kept = [(v, c) for v, c in pairs if not isinstance(c, Tracer)]
-    body = closed.jaxpr
-    jaxpr = Jaxpr([v for v, _ in kept], [*(v for v, _ in captured), *body.invars], body.outvars, body.eqns)
-    return ClosedJaxpr(jaxpr, [c for _, c in kept]), [c for _, c in captured]
 
 
 def _named_axes(trace: Any) -> tuple[Any, ...]:

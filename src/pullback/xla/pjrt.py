@@ -26,8 +26,6 @@ from jaxlib import _jax, xla_client
 XlaRuntimeError = _jax.JaxRuntimeError
 VERSION: str = jaxlib.version.__version__
 
-# Arrays are handed over with the types that they have: 64-bit ones stay 64-bit ones.
-_jax.jax_jit.set_enable_x64_state(_jax.config.Config("enable_x64", True))
 _jax.set_tracebacks_enabled(False)
 
 
@@ -95,12 +93,12 @@ def put(value: Any, target: Target) -> Any:
         value = np.ascontiguousarray(value).view(physical_dtype(dtype))
     elif value.__class__ is not np.ndarray:
         value = np.asarray(value)
-    return _put(_Type(value.shape, value.dtype), target.sharding, [value], [target.device])
+    return _put(_Type(value.shape, value.dtype), target.sharding, [value], [target.device], True, False, _SHARE, True)
 
 
 def put_copy(value: Any, target: Target) -> Any:
     """A buffer with a copy of the contents of a NumPy array of plain type, made before this returns."""
-    return _put(_Type(value.shape, value.dtype), target.sharding, [value], [target.device], True, False, _COPY)
+    return _put(_Type(value.shape, value.dtype), target.sharding, [value], [target.device], True, False, _COPY, True)
 
 
 class _Type:
@@ -114,6 +112,8 @@ class _Type:
 
 
 _put = _jax.batched_device_put
+# With the last argument True, 64-bit arrays stay 64-bit arrays, whatever another user of jaxlib in this process has set.
+_SHARE = _jax.HostBufferSemantics.ZERO_COPY
 _COPY = _jax.HostBufferSemantics.IMMUTABLE_ONLY_DURING_CALL
 
 
