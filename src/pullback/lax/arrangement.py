@@ -98,6 +98,9 @@ class Concatenate(LinearPrimitive):
     def evaluate(self, *xs: Any, dimension: int) -> Any:
         return np.concatenate(xs, dimension)
 
+    def lower(self, emit: Any, *xs: Any, dimension: int) -> Any:
+        return emit.concatenate(xs, dimension)
+
     def transpose(self, ct: Any, *xs: Any, dimension: int) -> Sequence[Any]:
         cts, start = [], 0
         for x in xs:
@@ -161,6 +164,12 @@ class Pad(LinearPrimitive):
             )
         out[tuple(target)] = x[tuple(source)]
         return out
+
+    def lower(self, emit: Any, x: Any, value: Any, *, padding_config: PaddingConfig) -> Any:
+        low, high, interior = (tuple(c[i] for c in padding_config) for i in range(3))
+        return emit(
+            "pad", x, value, out=emit.type, edge_padding_low=low, edge_padding_high=high, interior_padding=interior
+        )
 
     def transpose(self, ct: Any, x: Any, value: Any, *, padding_config: PaddingConfig) -> Sequence[Any]:
         ct_x = ct_value = None
@@ -231,6 +240,9 @@ class Slice(LinearPrimitive):
     def evaluate(self, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None) -> Any:
         return x[tuple(map(builtins.slice, start_indices, limit_indices, strides or (1,) * x.ndim))]
 
+    def lower(self, emit: Any, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None) -> Any:
+        return emit.slice(x, start_indices, limit_indices, strides)
+
     def transpose(
         self, ct: Any, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None
     ) -> Sequence[Any]:
@@ -279,6 +291,9 @@ class Rev(LinearPrimitive):
         backwards = builtins.slice(None, None, -1)
         return x[tuple(backwards if i in dimensions else _FULL for i in range(x.ndim))]
 
+    def lower(self, emit: Any, x: Any, *, dimensions: Shape) -> Any:
+        return emit("reverse", x, dimensions=dimensions)
+
     def transpose(self, ct: Any, x: Any, *, dimensions: Shape) -> Sequence[Any]:
         return [self.bind(ct, dimensions=dimensions)]
 
@@ -312,6 +327,9 @@ class Iota(Primitive):
         if len(shape) == 1:
             return count
         return broadcast_view(count, shape, tuple(count.itemsize if i == dimension else 0 for i in range(len(shape))))
+
+    def lower(self, emit: Any, *, dtype: DType, shape: Shape, dimension: int) -> Any:
+        return emit.iota(shape, dtype, dimension)
 
     def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
         return self.bind(**params), None  # the same for all slices
@@ -361,6 +379,9 @@ class BitcastConvertType(Primitive):
         whole[:, :new_bits] = bits
         return np.packbits(whole, axis=1, bitorder="little").reshape(-1).view(new_dtype).reshape(shape)
 
+    def lower(self, emit: Any, x: Any, *, new_dtype: DType) -> Any:
+        return x if x.dtype == new_dtype else emit("bitcast_convert", x, out=emit.type)
+
     def batch(self, size: int, args: Any, axes: Any, *, new_dtype: DType) -> Any:
         return self.bind(move_axis(args[0], axes[0], 0), new_dtype=new_dtype), 0
 
@@ -375,6 +396,9 @@ class Copy(LinearPrimitive):
 
     def evaluate(self, x: Any) -> Any:
         return x
+
+    def lower(self, emit: Any, x: Any) -> Any:
+        return x  # every result of a program has its own buffer
 
     def transpose(self, ct: Any, x: Any) -> Sequence[Any]:
         return [ct]
@@ -395,6 +419,9 @@ class OptimizationBarrier(Primitive):
 
     def evaluate(self, *xs: Any) -> list[Any]:
         return list(xs)
+
+    def lower(self, emit: Any, *xs: Any) -> Any:
+        return emit("optimization_barrier", *xs, out=[x.aval for x in xs])
 
     def is_linear(self, active: Sequence[bool]) -> bool:
         return all(active)
@@ -436,6 +463,15 @@ class Split(LinearPrimitive):
             start += n
         return parts
 
+    def lower(self, emit: Any, x: Any, *, sizes: Shape, axis: int) -> list[Any]:
+        parts, start = [], 0
+        for n in sizes:
+            starts, limits = [0] * x.ndim, list(x.shape)
+            starts[axis], limits[axis] = start, start + n
+            parts.append(emit.slice(x, tuple(starts), tuple(limits)))
+            start += n
+        return parts
+
     def transpose(self, cts: Any, x: Any, *, sizes: Shape, axis: int) -> Sequence[Any]:
         known = next(ct for ct in cts if ct is not None)
         parts = [
@@ -467,6 +503,9 @@ class DynamicSlice(LinearPrimitive):
 
     def evaluate(self, x: Any, *starts: Any, slice_sizes: Shape) -> Any:
         return x[_block(x.shape, starts, slice_sizes)]
+
+    def lower(self, emit: Any, x: Any, *starts: Any, slice_sizes: Shape) -> Any:
+        return emit("dynamic_slice", x, *starts, out=emit.type, slice_sizes=slice_sizes)
 
     def transpose(self, ct: Any, x: Any, *starts: Any, slice_sizes: Shape) -> Sequence[Any]:
         return [dynamic_update_slice_p.bind(zeros_like_shape(ct, x.shape), ct, *starts), *(None for _ in starts)]
@@ -515,6 +554,9 @@ class DynamicUpdateSlice(LinearPrimitive):
         out = np.array(x)
         out[_block(x.shape, starts, update.shape)] = update
         return out
+
+    def lower(self, emit: Any, x: Any, update: Any, *starts: Any) -> Any:
+        return emit("dynamic_update_slice", x, update, *starts, out=emit.type)
 
     def transpose(self, ct: Any, x: Any, update: Any, *starts: Any) -> Sequence[Any]:
         ct_x = ct_update = None

@@ -240,6 +240,34 @@ class Gather(Primitive):
             out = np.where(valid.reshape((*(1,) * before, *rows, *(1,) * after)), out, fill)
         return _arranged(out, row_dims, n.offset_dims)
 
+    def lower(
+        self, emit: Any, x: Any, indices: Any, *, dimension_numbers: GatherDimensionNumbers, slice_sizes: Shape, mode: Any,
+        fill_value: Any, indices_are_sorted: bool, **_: Any,
+    ) -> Any:  # fmt: skip
+        n, out = dimension_numbers, emit.type
+        indices = _wide_indices(emit, indices)
+        if not out.size or not x.size:
+            fill = default_fill(x.dtype) if fill_value is None or mode is not FILL_OR_DROP else fill_value
+            return emit.constant(np.asarray(fill).astype(x.dtype), x.dtype, out.shape)
+        fields = {
+            "offset_dims": n.offset_dims, "collapsed_slice_dims": n.collapsed_slice_dims,
+            "operand_batching_dims": n.operand_batching_dims,
+            "start_indices_batching_dims": n.start_indices_batching_dims, "start_index_map": n.start_index_map,
+        }  # fmt: skip
+        numbers = _numbers_text("gather", fields, indices.ndim - 1)
+        result = emit(
+            "gather", x, indices, out=out, dimension_numbers=numbers, slice_sizes=slice_sizes,
+            indices_are_sorted=indices_are_sorted,
+        )  # fmt: skip
+        if mode is not FILL_OR_DROP or not n.start_index_map:
+            return result
+        bounds = tuple(x.shape[a] - slice_sizes[a] for a in n.start_index_map)
+        inside = _inside_bounds(emit, indices, bounds)
+        rows = tuple(d for d in range(len(out.shape)) if d not in n.offset_dims)
+        inside = emit.broadcast(inside, out.shape, rows)
+        fill = default_fill(x.dtype) if fill_value is None else np.asarray(fill_value).astype(x.dtype)
+        return emit.select(inside, result, emit.like(fill, result))
+
     def is_linear(self, active: Sequence[bool]) -> bool:
         return active[0] and not active[1]
 
@@ -305,6 +333,35 @@ class Gather(Primitive):
         )
 
 
+def _wide_indices(emit: Any, indices: Any) -> Any:
+    """Indices of a type that holds every bound they are compared with."""
+    return emit.convert(indices, dtypes.int32) if indices.dtype.itemsize < 4 else indices
+
+
+def _bounds(emit: Any, indices: Any, bounds: Shape) -> Any:
+    """The largest start of a window, for each column of the indices, in their shape."""
+    limit = dtypes.iinfo(indices.dtype).max
+    row = np.array([min(b, limit) for b in bounds], indices.dtype)
+    if len(set(bounds)) == 1:
+        return emit.like(row[0], indices)
+    return emit.broadcast(emit.constant(row), indices.shape, (indices.ndim - 1,))
+
+
+def _inside_bounds(emit: Any, indices: Any, bounds: Shape) -> Any:
+    """Which rows of the indices are starts of windows inside the operand."""
+    inside = emit.compare("LE", indices, _bounds(emit, indices, bounds))
+    if dtypes.kind(indices.dtype) == "i":
+        inside = emit("and", emit.compare("GE", indices, emit.like(0, indices)), inside)
+    if len(bounds) == 1:
+        return emit.reshape(inside, indices.shape[:-1])
+    return emit.reduce(inside, True, "and", (indices.ndim - 1,))
+
+
+def _numbers_text(kind: str, fields: dict[str, Sequence[int]], index_vector_dim: int) -> str:
+    parts = [f"{k} = [{', '.join(map(str, v))}]" for k, v in fields.items() if len(v)]
+    return f"#stablehlo.{kind}<{', '.join([*parts, f'index_vector_dim = {index_vector_dim}'])}>"
+
+
 def _arranged(out: Any, row_dims: range, offset_dims: Sequence[int]) -> Any:
     """`out`, whose axes `row_dims` run over index rows and the others through windows, with the latter at `offset_dims`."""
     windows = iter(i for i in range(out.ndim) if i not in row_dims)
@@ -358,6 +415,8 @@ class ScatterBase(Primitive):
     weakness = "first"
     #: The binary ufunc that combines old elements with updates; None replaces them.
     combine: Any = None
+    #: The operation that does the same in compiled programs.
+    hlo: str | None = None
     kinds = "biufck"
 
     def type_of(
@@ -451,6 +510,33 @@ class ScatterBase(Primitive):
             combine.at(out.reshape(-1), flat.reshape(-1), updates.reshape(-1))
         return out
 
+    def lower(
+        self, emit: Any, x: Any, indices: Any, updates: Any, *, dimension_numbers: ScatterDimensionNumbers, mode: Any,
+        unique_indices: bool, indices_are_sorted: bool, **_: Any,
+    ) -> Any:  # fmt: skip
+        n = dimension_numbers
+        if not updates.size or not x.size:
+            return x
+        indices = _wide_indices(emit, indices)
+        if mode is CLIP and len(n.scatter_dims_to_operand_dims):
+            sizes = _window_sizes(x.shape, updates.shape, n)
+            bounds = tuple(x.shape[a] - sizes[a] for a in n.scatter_dims_to_operand_dims)
+            indices = emit("clamp", emit.like(0, indices), indices, _bounds(emit, indices, bounds), out=indices)
+        fields = {
+            "update_window_dims": n.update_window_dims, "inserted_window_dims": n.inserted_window_dims,
+            "input_batching_dims": n.operand_batching_dims,
+            "scatter_indices_batching_dims": n.scatter_indices_batching_dims,
+            "scatter_dims_to_operand_dims": n.scatter_dims_to_operand_dims,
+        }  # fmt: skip
+        scalar = ShapedArray((), x.dtype)
+        body = lambda old, new: new if self.hlo is None else emit(self.hlo, old, new)
+        return emit(
+            "scatter", x, indices, updates, out=x,
+            scatter_dimension_numbers=_numbers_text("scatter", fields, indices.ndim - 1),
+            indices_are_sorted=indices_are_sorted and mode is not CLIP, unique_indices=unique_indices and mode is not CLIP,
+            regions=[emit.region([scalar, scalar], body)],
+        )  # fmt: skip
+
     def batch(
         self, size: int, args: Any, axes: Any, *, dimension_numbers: ScatterDimensionNumbers, **params: Any
     ) -> Any:
@@ -517,6 +603,7 @@ class ScatterAdd(ScatterBase, LinearPrimitive):
     name = "scatter_add"
     linear_in = (0, 2)
     combine: Any = np.add
+    hlo = "add"
     kinds = "iufc"
 
     def transpose(self, ct: Any, x: Any, indices: Any, updates: Any, **params: Any) -> Sequence[Any]:
@@ -532,6 +619,7 @@ class ScatterSub(ScatterAdd):
 
     name = "scatter_sub"
     combine: Any = np.subtract
+    hlo = "subtract"
 
     def transpose(self, ct: Any, x: Any, indices: Any, updates: Any, **params: Any) -> Sequence[Any]:
         ct_x, _, ct_updates = super().transpose(ct, x, indices, updates, **params)
@@ -543,6 +631,7 @@ class ScatterMul(ScatterBase):
 
     name = "scatter_mul"
     combine: Any = np.multiply
+    hlo = "multiply"
     kinds = "iufc"
 
     def is_linear(self, active: Sequence[bool]) -> bool:
@@ -585,8 +674,8 @@ class ScatterExtremum(ScatterBase):
 
     kinds = "biuf"
 
-    def __init__(self, name: str, combine: Any) -> None:
-        self.name, self.combine = name, combine
+    def __init__(self, name: str, combine: Any, hlo: str) -> None:
+        self.name, self.combine, self.hlo = name, combine, hlo
         super().__init__()
 
     def jvp(self, primals: Any, tangents: Any, **params: Any) -> Any:
@@ -610,7 +699,8 @@ class ScatterExtremum(ScatterBase):
 
 gather_p = Gather()
 scatter_p, scatter_add_p, scatter_sub_p, scatter_mul_p = Scatter(), ScatterAdd(), ScatterSub(), ScatterMul()
-scatter_min_p, scatter_max_p = ScatterExtremum("scatter_min", np.minimum), ScatterExtremum("scatter_max", np.maximum)
+scatter_min_p = ScatterExtremum("scatter_min", np.minimum, "minimum")
+scatter_max_p = ScatterExtremum("scatter_max", np.maximum, "maximum")
 
 
 # ---- positions from the end, and modulo -------------------------------------------------------------------------

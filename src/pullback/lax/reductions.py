@@ -22,10 +22,10 @@ from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.trace import current
 from pullback.core.types import Shape, ShapedArray
-from pullback.lax.arrangement import pad_p
-from pullback.lax.elementwise import div_p, eq_p, exp_p
+from pullback.lax.arrangement import concatenate_p, iota_p, pad_p, rev_p, slice_p
+from pullback.lax.elementwise import and_p, div_p, eq_p, exp_p
 from pullback.lax.family import ANY, BITS, FLOAT, INEXACT, NUMERIC, add_p, like, mul_p, sub_p
-from pullback.lax.selection import select
+from pullback.lax.selection import select, select_n_p
 from pullback.lax.shape import (
     batch_first,
     broadcast_in_dim_p,
@@ -59,9 +59,12 @@ def _check_kind(name: str, kinds: str, x: Any) -> None:
 class Reduction(Primitive):
     """Combine the elements along `axes` by an associative operation. Abstract; subclasses give the derivative."""
 
-    def __init__(self, name: str, kinds: str, ufunc: Any) -> None:
-        self.name, self.kinds, self.ufunc = name, kinds, ufunc
+    def __init__(self, name: str, kinds: str, ufunc: Any, hlo: str, identity: Callable[[DType], Any]) -> None:
+        self.name, self.kinds, self.ufunc, self.hlo, self.identity = name, kinds, ufunc, hlo, identity
         super().__init__()
+
+    def lower(self, emit: Any, x: Any, *, axes: Shape) -> Any:
+        return emit.reduce(x, self.identity(x.dtype), self.hlo, axes)
 
     def type_of(self, x: ShapedArray, *, axes: Shape) -> ShapedArray:
         _check_kind(self.name, self.kinds, x)
@@ -80,6 +83,11 @@ class Product(Reduction):
         if _is_narrow(x.dtype):
             return np.multiply.reduce(np.asarray(x, np.float32), axes).astype(x.dtype)
         return np.multiply.reduce(x, axes, x.dtype)
+
+    def lower(self, emit: Any, x: Any, *, axes: Shape) -> Any:
+        if _is_narrow(x.dtype):
+            return emit.convert(emit.reduce(emit.convert(x, dtypes.float32), 1, "multiply", axes), x.dtype)
+        return super().lower(emit, x, axes=axes)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axes: Shape) -> Any:
         # d ∏x = Σ_i (∏_{j<i} x_j) (∏_{j>i} x_j) t_i: no quotients, so right where elements are zero, to any order.
@@ -107,10 +115,6 @@ def _gather_axes(x: Any, axes: Shape) -> Any:
 
 class Extremum(Reduction):
     """The largest or smallest element along `axes`; complex numbers compare by their real, then imaginary parts."""
-
-    def __init__(self, name: str, ufunc: Any, identity: Callable[[DType], Any]) -> None:
-        self.identity = identity
-        super().__init__(name, ANY, ufunc)
 
     def evaluate(self, x: Any, *, axes: Shape) -> Any:
         if x.size == 0:
@@ -164,12 +168,12 @@ class Bitwise(Reduction):
 
 
 # fmt: off
-reduce_prod_p = Product("reduce_prod", NUMERIC, np.multiply)
-reduce_max_p  = Extremum("reduce_max", np.maximum, lowest)
-reduce_min_p  = Extremum("reduce_min", np.minimum, highest)
-reduce_and_p  = Bitwise("reduce_and", BITS, np.bitwise_and)
-reduce_or_p   = Bitwise("reduce_or",  BITS, np.bitwise_or)
-reduce_xor_p  = Bitwise("reduce_xor", BITS, np.bitwise_xor)
+reduce_prod_p = Product("reduce_prod",  NUMERIC, np.multiply,  "multiply", lambda dtype: dtype.type(1))
+reduce_max_p  = Extremum("reduce_max", ANY,  np.maximum,     "maximum",  lowest)
+reduce_min_p  = Extremum("reduce_min", ANY,  np.minimum,     "minimum",  highest)
+reduce_and_p  = Bitwise("reduce_and",  BITS, np.bitwise_and, "and",      lambda dtype: np.array(-1).astype(dtype))
+reduce_or_p   = Bitwise("reduce_or",   BITS, np.bitwise_or,  "or",       lambda dtype: np.zeros((), dtype))
+reduce_xor_p  = Bitwise("reduce_xor",  BITS, np.bitwise_xor, "xor",      lambda dtype: np.zeros((), dtype))
 # fmt: on
 
 
@@ -179,8 +183,8 @@ class ArgExtremum(Primitive):
     weakness = "never"
     no_derivative = "its values are discrete"
 
-    def __init__(self, name: str, position: Callable[..., Any]) -> None:
-        self.name, self.position = name, position
+    def __init__(self, name: str, position: Callable[..., Any], direction: str) -> None:
+        self.name, self.position, self.direction = name, position, direction
         super().__init__()
 
     def type_of(self, x: ShapedArray, *, axes: Shape, index_dtype: DType) -> ShapedArray:
@@ -199,8 +203,34 @@ class ArgExtremum(Primitive):
         return self.bind(args[0], axes=(axis,), index_dtype=index_dtype), b - (axis < b)
 
 
-argmax_p = ArgExtremum("argmax", np.argmax)
-argmin_p = ArgExtremum("argmin", np.argmin)
+    def lower(self, emit: Any, x: Any, *, axes: Shape, index_dtype: DType) -> Any:
+        # A reduction of pairs (value, position): NaN beats everything, and of equal values the first one wins.
+        (axis,) = axes
+        kept = tuple(n for i, n in enumerate(x.shape) if i != axis)
+        index = emit.iota(x.shape, index_dtype, axis)
+        scalars = [ShapedArray((), x.dtype), ShapedArray((), index_dtype)]
+
+        def better(a: Any, i: Any, b: Any, j: Any) -> list[Any]:
+            wins = emit.compare(self.direction, a, b)
+            if dtypes.is_float(a.dtype):
+                wins = emit("or", wins, emit.compare("NE", a, a))
+            same = emit.compare("EQ", a, b)
+            if dtypes.is_float(a.dtype):
+                same = emit("or", same, emit("and", emit.compare("NE", a, a), emit.compare("NE", b, b)))
+            first = emit.select(same, emit.compare("LT", i, j), wins)
+            return [emit.select(first, a, b), emit.select(first, i, j)]
+
+        start = emit.constant((lowest if self.direction == "GT" else highest)(x.dtype), x.dtype)
+        results = emit(
+            "reduce", x, index, start, emit.constant(0, index_dtype),
+            out=[ShapedArray(kept, x.dtype), ShapedArray(kept, index_dtype)], dimensions=axes,
+            regions=[emit.region([*scalars, *scalars], better)],
+        )  # fmt: skip
+        return results[1]
+
+
+argmax_p = ArgExtremum("argmax", np.argmax, "GT")
+argmin_p = ArgExtremum("argmin", np.argmin, "LT")
 
 
 # ---- the linear recurrence, the derivative of everything cumulative --------------------------------------------------
@@ -240,6 +270,20 @@ class LinearRecurrence(LinearPrimitive):
                 previous = row
         return _as(dtype, out)
 
+    def expand(self, a: Any, b: Any, *, axis: int, reverse: bool) -> Any:
+        # Steps compose: (a, b) after (a', b') is (a a', a b' + b). That is associative, so prefixes take log n rounds.
+        def compose(first: Sequence[Any], then: Sequence[Any]) -> list[Any]:
+            (a1, b1), (a2, b2) = first, then
+            return [mul_p.bind(a2, a1), add_p.bind(mul_p.bind(a2, b1), b2)]
+
+        dtype = b.dtype
+        if _is_narrow(dtype):
+            a, b = convert(a, dtypes.float32), convert(b, dtypes.float32)
+        if reverse:
+            a, b = (rev_p.bind(x, dimensions=(axis,)) for x in (a, b))
+        _, out = prefixes(compose, [a, b], axis)
+        return convert(rev_p.bind(out, dimensions=(axis,)) if reverse else out, dtype)
+
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis: int, reverse: bool) -> Any:
         (a, b), (t_a, t_b) = primals, tangents
         params = {"axis": axis, "reverse": reverse}
@@ -260,6 +304,44 @@ class LinearRecurrence(LinearPrimitive):
 
 
 linear_recurrence_p = LinearRecurrence()
+
+
+def prefixes(
+    combine: Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]], xs: Sequence[Any], axis: int
+) -> Sequence[Any]:
+    """All prefixes of `xs` along `axis` combined by an associative operation, in log n rounds (Blelloch 1990)."""
+    n = xs[0].shape[axis]
+    if n < 2:
+        return xs
+
+    def part(x: Any, start: int, stop: int, step: int) -> Any:
+        starts, limits, strides = [0] * x.ndim, list(x.shape), [1] * x.ndim
+        starts[axis], limits[axis], strides[axis] = start, stop, step
+        return slice_p.bind(x, start_indices=tuple(starts), limit_indices=tuple(limits), strides=tuple(strides))
+
+    # Pairs first; the prefixes of the pairs are those that end at odd places, and each of the others is one step further.
+    pairs = combine([part(x, 0, n - 1, 2) for x in xs], [part(x, 1, n, 2) for x in xs])
+    odd = prefixes(combine, pairs, axis)
+    rest = (n - 1) // 2
+    even = [part(x, 0, 1, 1) for x in xs]
+    if rest:
+        further = combine([part(x, 0, rest, 1) for x in odd], [part(x, 2, n, 2) for x in xs])
+        even = [concatenate_p.bind(x, y, dimension=axis) for x, y in zip(even, further)]
+    return [_interleave(x, y, axis) for x, y in zip(even, odd)]
+
+
+def _interleave(even: Any, odd: Any, axis: int) -> Any:
+    n = even.shape[axis] + odd.shape[axis]
+
+    def spread(x: Any, first: int) -> Any:
+        config = [(0, 0, 0)] * x.ndim
+        config[axis] = (first, n - first - (2 * x.shape[axis] - 1), 1)
+        return pad_p.bind(x, like(0, x), padding_config=tuple(config))
+
+    position = iota_p.bind(dtype=dtypes.int32, shape=(n,), dimension=0)
+    is_odd = eq_p.bind(and_p.bind(position, like(1, position)), like(1, position))
+    mask = broadcast_in_dim_p.bind(is_odd, shape=(*even.shape[:axis], n, *even.shape[axis + 1 :]), broadcast_dimensions=(axis,))
+    return select_n_p.bind(mask, spread(even, 0), spread(odd, 1))
 
 
 def _from_start(x: Any, axis: int, reverse: bool) -> Any:
@@ -290,9 +372,24 @@ def _shift(x: Any, axis: int, reverse: bool, fill: float) -> Any:
 class Cumulative(Primitive):
     """The reductions of all prefixes along `axis` (suffixes if `reverse`). Abstract; subclasses give the derivative."""
 
-    def __init__(self, name: str, kinds: str, accumulate: Callable[..., Any]) -> None:
-        self.name, self.kinds, self.accumulate = name, kinds, accumulate
+    def __init__(
+        self, name: str, kinds: str, accumulate: Callable[..., Any], combine: Any, identity: Callable[[DType], Any]
+    ) -> None:
+        self.name, self.kinds, self.accumulate, self.combine, self.identity = name, kinds, accumulate, combine, identity
         super().__init__()
+
+    def lower(self, emit: Any, x: Any, *, axis: int, reverse: bool) -> Any:
+        # Windows of full length, all but one element in the padding: XLA recognizes them as prefixes.
+        n = x.shape[axis]
+        if not x.size:
+            return x
+        window = tuple(n if i == axis else 1 for i in range(x.ndim))
+        outside = (0, n - 1) if reverse else (n - 1, 0)
+        padding = [outside if i == axis else (0, 0) for i in range(x.ndim)]
+        combine = self.combine if isinstance(self.combine, str) else lambda a, b: self.combine(emit, a, b)
+        narrow = _is_narrow(x.dtype)
+        wide = emit.convert(x, dtypes.float32) if narrow else x
+        return emit.convert(emit.reduce_window(wide, self.identity(wide.dtype), combine, window, padding), x.dtype)
 
     def type_of(self, x: ShapedArray, *, axis: int, reverse: bool) -> ShapedArray:
         _check_kind(self.name, self.kinds, x)
@@ -373,12 +470,24 @@ def _accumulate_logaddexp(x: Any, axis: int, dtype: DType) -> Any:
     return out
 
 
+def _lower_logaddexp(emit: Any, p: Any, q: Any) -> Any:
+    # m + log(exp(p - m) + exp(q - m)), where m is the larger (real part), or 0 if that is infinite.
+    real = ShapedArray(p.shape, dtypes.to_real(p.dtype))
+    p_real, q_real = (emit("real", x, out=real) if dtypes.is_complex(x.dtype) else x for x in (p, q))
+    largest = emit("maximum", p_real, q_real)
+    m = emit.select(emit("is_finite", largest, out=ShapedArray(p.shape, dtypes.bool_)), largest, emit.like(0, largest))
+    if dtypes.is_complex(p.dtype):
+        m = emit("complex", m, emit.like(0, m), out=p)
+    parts = [emit("exponential", emit("subtract", x, m)) for x in (p, q)]
+    return emit("add", m, emit("log", emit("add", *parts)))
+
+
 # fmt: off
-cumsum_p  = CumulativeSum("cumsum", NUMERIC, np.add.accumulate)
-cumprod_p = CumulativeProduct("cumprod", NUMERIC, np.multiply.accumulate)
-cummax_p  = CumulativeExtremum("cummax", NUMERIC, np.maximum.accumulate)
-cummin_p  = CumulativeExtremum("cummin", NUMERIC, np.minimum.accumulate)
-cumlogsumexp_p = CumulativeLogSumExp("cumlogsumexp", INEXACT, _accumulate_logaddexp)
+cumsum_p  = CumulativeSum("cumsum",      NUMERIC, np.add.accumulate,      "add",      lambda dtype: dtype.type(0))
+cumprod_p = CumulativeProduct("cumprod", NUMERIC, np.multiply.accumulate, "multiply", lambda dtype: dtype.type(1))
+cummax_p  = CumulativeExtremum("cummax", NUMERIC, np.maximum.accumulate,  "maximum",  lowest)
+cummin_p  = CumulativeExtremum("cummin", NUMERIC, np.minimum.accumulate,  "minimum",  highest)
+cumlogsumexp_p = CumulativeLogSumExp("cumlogsumexp", INEXACT, _accumulate_logaddexp, _lower_logaddexp, lowest)
 # fmt: on
 
 
@@ -422,6 +531,11 @@ class ReducePrecision(LinearPrimitive):
             bits = np.where(field > uint((bias + kept) << mantissa), sign | infinity, bits)
             bits = np.where(field <= uint((bias - kept) << mantissa), sign, bits)
         return np.where(np.isnan(x), x, np.asarray(bits, uint).view(x.dtype))
+
+    def lower(self, emit: Any, x: Any, *, exponent_bits: int, mantissa_bits: int) -> Any:
+        return emit(
+            "reduce_precision", x, exponent_bits=f"{exponent_bits} : i32", mantissa_bits=f"{mantissa_bits} : i32"
+        )
 
     def transpose(self, ct: Any, x: Any, **params: Any) -> Sequence[Any]:
         return [self.bind(ct, **params)]

@@ -20,8 +20,15 @@ from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.types import Shape, ShapedArray, canonical_axis
 from pullback.lax.arrangement import broadcasted_iota
-from pullback.lax.family import neg_p
-from pullback.lax.shape import batch_first
+from pullback.lax.family import like, neg_p
+from pullback.lax.indexing import (
+    GatherDimensionNumbers,
+    GatherScatterMode,
+    ScatterDimensionNumbers,
+    gather_p,
+    scatter_p,
+)
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, reshape_p
 
 # ---- moving elements along an axis ------------------------------------------------------------------------------
 
@@ -37,6 +44,13 @@ class TakeAlong(LinearPrimitive):
 
     def evaluate(self, x: Any, indices: Any, *, axis: int) -> Any:
         return x[indices] if x.ndim == 1 else np.take_along_axis(x, indices, axis)
+
+    def expand(self, x: Any, indices: Any, *, axis: int) -> Any:
+        numbers, indices, sizes = _along(x, indices, axis)
+        return gather_p.bind(
+            x, indices, dimension_numbers=GatherDimensionNumbers((), *numbers), slice_sizes=sizes,
+            mode=GatherScatterMode.PROMISE_IN_BOUNDS, fill_value=None, indices_are_sorted=False, unique_indices=True,
+        )  # fmt: skip
 
     def transpose(self, ct: Any, x: Any, indices: Any, *, axis: int) -> Sequence[Any]:
         return [put_along_p.bind(ct, indices, axis=axis, length=x.shape[axis]), None]
@@ -63,6 +77,16 @@ class PutAlong(LinearPrimitive):
             np.put_along_axis(out, indices, x, axis)
         return out
 
+    def expand(self, x: Any, indices: Any, *, axis: int, length: int) -> Any:
+        zeros = broadcast_in_dim_p.bind(
+            like(0, x), shape=_with_length(x.shape, axis, length), broadcast_dimensions=()
+        )
+        numbers, indices, _ = _along(zeros, indices, axis)
+        return scatter_p.bind(
+            zeros, indices, x, dimension_numbers=ScatterDimensionNumbers((), *numbers),
+            mode=GatherScatterMode.PROMISE_IN_BOUNDS, indices_are_sorted=False, unique_indices=True,
+        )  # fmt: skip
+
     def transpose(self, ct: Any, x: Any, indices: Any, *, axis: int, length: int) -> Sequence[Any]:
         return [take_along_p.bind(ct, indices, axis=axis), None]
 
@@ -73,6 +97,13 @@ class PutAlong(LinearPrimitive):
 
 def _with_length(shape: Shape, axis: int, length: int) -> Shape:
     return (*shape[:axis], length, *shape[axis + 1 :])
+
+
+def _along(x: Any, indices: Any, axis: int) -> tuple[Any, Any, Shape]:
+    """Dimension numbers (without those of windows), index rows and window sizes for single elements along `axis`."""
+    others = tuple(i for i in range(x.ndim) if i != axis)
+    rows = reshape_p.bind(indices, new_sizes=(*indices.shape, 1))
+    return ((axis,), (axis,), others, others), rows, (1,) * x.ndim
 
 
 take_along_p = TakeAlong()
@@ -102,6 +133,27 @@ class Sort(Primitive):
         order = np.lexsort(keys[::-1], dimension) if len(keys) > 1 else np.argsort(keys[0], dimension, "stable")
         return [take_along_p.evaluate(x, order, axis=dimension) for x in operands]
 
+    def lower(self, emit: Any, *operands: Any, dimension: int, is_stable: bool, num_keys: int) -> list[Any]:
+        def before(*pairs: Any) -> Any:
+            # Lexicographic, from the last key to the first.
+            result = None
+            for i in reversed(range(num_keys)):
+                for a, b in reversed(list(zip(*(_key_parts(emit, x) for x in pairs[2 * i : 2 * i + 2])))):
+                    less = emit.compare_total(a, b)
+                    if result is not None:
+                        less = emit.select(emit.compare_total(a, b, "EQ"), result, less)
+                    result = less
+            return result
+
+        if operands[0].size == 0:
+            return list(operands)
+        types = [ShapedArray((), x.dtype) for x in operands for _ in range(2)]
+        results = emit(
+            "sort", *operands, out=list(emit.types), dimension=dimension, is_stable=is_stable,
+            regions=[emit.region(types, before)],
+        )  # fmt: skip
+        return results
+
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
         axis = params["dimension"]
         shape = primals[0].shape
@@ -115,6 +167,19 @@ class Sort(Primitive):
 
 
 sort_p = Sort()
+
+
+def _key_parts(emit: Any, x: Any) -> list[Any]:
+    """A scalar as real scalars to be compared in turn by IEEE's total order, in which zeros are one and NaNs are last."""
+    if dtypes.is_complex(x.dtype):
+        real = ShapedArray((), dtypes.to_real(x.dtype))
+        return [part for name in ("real", "imag") for part in _key_parts(emit, emit(name, x, out=real))]
+    if not dtypes.is_float(x.dtype):
+        return [x]
+    if x.dtype.itemsize == 1:
+        x = emit.convert(x, dtypes.float32)
+    x = emit.select(emit.compare("EQ", x, emit.like(0, x)), emit.like(0, x), x)
+    return [emit.select(emit.compare("NE", x, x), emit.like(np.nan, x), x)]
 
 
 def _keys(x: Any) -> list[Any]:
@@ -189,6 +254,27 @@ class TopK(Primitive):
         order = np.argsort(~_total_order(x), axis, "stable")
         order = order[(slice(None),) * axis + (slice(k),)]
         return [take_along_p.evaluate(x, order, axis=axis), order.astype(np.int32)]
+
+    def lower(self, emit: Any, x: Any, *, k: int, axis: int) -> list[Any]:
+        if not x.size or not k:
+            return [emit.constant(0, t.dtype, t.shape) for t in emit.types]
+        last = x.ndim - 1
+        to_last = (*(i for i in range(x.ndim) if i != axis), axis)
+        back = tuple(to_last.index(i) for i in range(x.ndim))
+        keys = emit.transpose(x, to_last)
+        wide = {"f": dtypes.float32, "i": dtypes.int8, "u": dtypes.uint8}.get(dtypes.kind(x.dtype))
+        if x.dtype == dtypes.bool_:
+            keys = emit.convert(keys, dtypes.uint8)
+        elif x.dtype.itemsize == 1 and x.dtype.kind == "V":
+            keys = emit.convert(keys, wide)
+        shape = (*keys.shape[:last], k)
+        values, indices = emit(
+            "chlo.top_k", keys, out=[ShapedArray(shape, keys.dtype), ShapedArray(shape, dtypes.int32)], k=k
+        )
+        if x.dtype == dtypes.bool_:
+            values = emit.compare("NE", values, emit.like(0, values))
+        values = emit.convert(values, x.dtype)
+        return [emit.transpose(v, back) for v in (values, indices)]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, k: int, axis: int) -> Any:
         values, indices = self.bind(*primals, k=k, axis=axis)

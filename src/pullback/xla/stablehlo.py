@@ -367,6 +367,15 @@ class Emitter:
             comparison_direction=Enum("comparison_direction", direction), compare_type=Enum("comparison_type", compare_type),
         )  # fmt: skip
 
+    def compare_total(self, x: Value, y: Value, direction: str = "LT") -> Value:
+        """`x` compared with `y`; floats by IEEE 754's totalOrder (-NaN < -inf < -0.0 < 0.0 < inf < NaN)."""
+        if dtypes.kind(x.dtype) != "f":
+            return self.compare(direction, x, y)
+        return self(
+            "compare", x, y, out=ShapedArray(x.shape, dtypes.bool_),
+            comparison_direction=Enum("comparison_direction", direction), compare_type=Enum("comparison_type", "TOTALORDER"),
+        )  # fmt: skip
+
     def select(self, predicate: Value, on_true: Value, on_false: Value) -> Value:
         """Elements of `on_true` where the predicate holds, of `on_false` elsewhere."""
         return self("select", predicate, on_true, on_false, out=on_true)
@@ -407,6 +416,20 @@ class Emitter:
         return self(
             "reduce", x, start, out=ShapedArray(shape, x.dtype), dimensions=tuple(sorted(axes)),
             regions=[self.region([scalar, scalar], body)],
+        )  # fmt: skip
+
+    def reduce_window(
+        self, x: Value, initial: Any, op: str | Callable[..., Value], window: Shape, padding: Sequence[tuple[int, int]],
+        **strides_and_dilations: Shape,
+    ) -> Value:  # fmt: skip
+        """A reduction by `op`, from the scalar `initial`, of the windows of `x` (`self.type` is that of the result)."""
+        start = self.constant(initial, x.dtype) if not isinstance(initial, Value) else initial
+        scalar = ShapedArray((), x.dtype)
+        body = op if callable(op) else lambda a, b: self(op, a, b)
+        pads = f"dense<{[list(p) for p in padding]}> : tensor<{len(padding)}x2xi64>"
+        return self(
+            "reduce_window", x, start, out=ShapedArray(self.type.shape, x.dtype), window_dimensions=window, padding=pads,
+            regions=[self.region([scalar, scalar], body)], **strides_and_dilations,
         )  # fmt: skip
 
     def while_loop(
