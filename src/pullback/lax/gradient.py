@@ -22,6 +22,9 @@ class StopGradient(Primitive):
     def evaluate(self, x: Any) -> Any:
         return x
 
+    def lower(self, emit: Any, x: Any) -> Any:
+        return x
+
     def batch(self, size: int, args: Any, axes: Any) -> Any:
         return self.bind(args[0]), axes[0]
 

@@ -231,6 +231,99 @@ def _standard_normal(dtype: DType) -> Callable[[Any], Any]:
     return transform
 
 
+# ---- the same in compiled programs, where a key is one 64-bit word -----------------------------------------------
+
+
+def _emit_words(emit: Any, keys: Any) -> tuple[Any, Any]:
+    """The two words of keys."""
+    words = ShapedArray(keys.shape, dtypes.uint32)
+    bits = _retyped(keys, dtypes.uint64)
+    high = emit("shift_right_logical", bits, emit.like(32, bits), out=bits)
+    return emit("convert", bits, out=words), emit("convert", high, out=words)
+
+
+def _emit_keys(emit: Any, w0: Any, w1: Any) -> Any:
+    """Keys of two words."""
+    low, high = (emit.convert(w, dtypes.uint64) for w in (w0, w1))
+    bits = emit("or", low, emit("shift_left", high, emit.like(32, high)))
+    return _retyped(bits, dtypes.KEY)
+
+
+def _retyped(x: Any, dtype: DType) -> Any:
+    """A value under the type that the compiler sees (`dtypes.uint64`), or under that of keys."""
+    return type(x)(x.name, x.shape, dtype)
+
+
+def _emit_threefry(emit: Any, k0: Any, k1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
+    parity = emit("xor", emit("xor", k0, k1), emit.like(_PARITY, k0))
+    schedule = [emit.broadcast(k, x0.shape, _aligned(k, x0)) for k in (k0, k1, parity)]
+    x0, x1 = emit("add", x0, schedule[0]), emit("add", x1, schedule[1])
+    for i in range(5):
+        for r in _ROTATIONS[i % 2]:
+            x0 = emit("add", x0, x1)
+            left = emit("shift_left", x1, emit.like(r, x1))
+            right = emit("shift_right_logical", x1, emit.like(32 - r, x1))
+            x1 = emit("xor", emit("or", left, right), x0)
+        x0 = emit("add", x0, schedule[(i + 1) % 3])
+        x1 = emit("add", x1, emit("add", schedule[(i + 2) % 3], emit.like(i + 1, x1)))
+    return x0, x1
+
+
+def _aligned(k: Any, x: Any) -> Shape:
+    """The leading axes of `x`, which are those of `k`."""
+    return tuple(range(k.ndim)) if k.shape == x.shape[: k.ndim] else tuple(range(x.ndim - k.ndim, x.ndim))
+
+
+def _emit_bits(emit: Any, keys: Any, size: int, width: int, partitionable: bool) -> Any:
+    """The first `size` elements of each key's stream, as `draw` gives them: keys (...) to an array (..., size)."""
+    words = -(-size * width // 32)
+    lanes = size if partitionable or width == 64 else -(-words // 2)
+    shape, last = (*keys.shape, lanes), keys.ndim
+    dtype = _UNSIGNED[width]
+    if partitionable:
+        index = emit.iota(shape, dtypes.uint64 if lanes > 1 << 32 else dtypes.uint32, last)
+        x1 = emit.convert(index, dtypes.uint32)
+        x0 = emit.like(0, x1)
+        if lanes > 1 << 32:
+            x0 = emit.convert(emit("shift_right_logical", index, emit.like(32, index)), dtypes.uint32)
+    else:
+        x0 = emit.iota(shape, dtypes.uint32, last)
+        x1 = emit("add", x0, emit.like(lanes, x0))
+        if words % 2 and width != 64:  # an odd number of words is padded by the counter 0
+            x1 = emit.select(emit.compare("EQ", x0, emit.like(lanes - 1, x0)), emit.like(0, x1), x1)
+    x0, x1 = _emit_threefry(emit, *_emit_words(emit, keys), x0, x1)
+    if width == 64:
+        high, low = (emit.convert(x, dtypes.uint64) for x in (x0, x1))
+        return emit("or", emit("shift_left", high, emit.like(32, high)), low)
+    if partitionable:
+        return emit.convert(emit("xor", x0, x1), dtype)
+    bits = emit.concatenate([x0, x1], last)
+    parts = 32 // width
+    if parts > 1:  # elements narrower than a word are its parts, the low ones first
+        bits = emit("bitcast_convert", bits, out=ShapedArray((*bits.shape, parts), dtype))
+        bits = emit.reshape(bits, (*keys.shape, 2 * lanes * parts))
+    return emit.slice(bits, (0,) * bits.ndim, (*keys.shape, size)) if bits.shape[-1] != size else bits
+
+
+def _emit_unit_uniform(emit: Any, bits: Any, dtype: DType) -> Any:
+    fraction, width = dtypes.finfo(dtype).nmant, uniform_width(dtype)
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    bits = emit("shift_right_logical", bits, emit.like(width - fraction, bits))
+    one = np.ones((), dtype).view(unsigned)
+    bits = emit("or", emit.convert(bits, unsigned), emit.constant(one, unsigned, bits.shape))
+    x = emit("bitcast_convert", bits, out=ShapedArray(bits.shape, dtype))
+    return emit("subtract", x, emit.like(1, x))
+
+
+def _emit_standard_normal(emit: Any, bits: Any, dtype: DType) -> Any:
+    low = np.nextafter(dtype.type(-1), dtype.type(0))
+    u = _emit_unit_uniform(emit, bits, dtype)
+    u = emit("add", emit("multiply", u, emit.like(dtype.type(1) - low, u)), emit.like(low, u))
+    u = emit("maximum", u, emit.like(low, u))
+    wide = emit.convert(u, dtypes.float32) if dtype.itemsize < 4 else u
+    return emit("multiply", emit.convert(emit("chlo.erf_inv", wide), dtype), emit.like(dtype.type(np.sqrt(2)), u))
+
+
 # ---- primitives -------------------------------------------------------------------------------------------------
 
 
@@ -270,6 +363,19 @@ class RandomSeed(_OnKeys):
             raise TypeError(f"PRNG key seed must be an integer; got {seeds}")
         return ShapedArray(seeds.shape, dtypes.KEY)
 
+    def lower(self, emit: Any, seeds: Any) -> Any:
+        kind, size = dtypes.kind(seeds.dtype), seeds.dtype.itemsize
+        if size == 8:
+            bits = seeds if kind == "u" else emit("bitcast_convert", seeds, out=ShapedArray(seeds.shape, dtypes.uint64))
+            low = emit.convert(bits, dtypes.uint32)
+            high = emit.convert(emit("shift_right_logical", bits, emit.like(32, bits)), dtypes.uint32)
+            return _emit_keys(emit, high, low)
+        if kind == "i":  # negative seeds count by their bits
+            seeds = emit.convert(seeds, dtypes.int32)
+            seeds = emit("bitcast_convert", seeds, out=ShapedArray(seeds.shape, dtypes.uint32))
+        low = emit.convert(seeds, dtypes.uint32)
+        return _emit_keys(emit, emit.like(0, low), low)
+
     def evaluate(self, seeds: Any) -> Any:
         words = np.zeros((*seeds.shape, 2), np.uint32)
         words[..., 1] = np.asarray(seeds).astype(np.uint32)
@@ -288,6 +394,10 @@ class RandomWrap(_OnKeys):
             raise TypeError(f"random_wrap takes key data: uint32 of shape (..., 2); got {words}")
         return ShapedArray(words.shape[:-1], dtypes.KEY)
 
+    def lower(self, emit: Any, words: Any) -> Any:
+        bits = emit("bitcast_convert", words, out=ShapedArray(words.shape[:-1], dtypes.uint64))
+        return _retyped(bits, dtypes.KEY)
+
     def evaluate(self, words: Any) -> Any:
         return keys_of(words, words.shape[:-1])
 
@@ -301,6 +411,9 @@ class RandomUnwrap(_OnKeys):
         check_keys(self.name, keys)
         return ShapedArray((*keys.shape, 2), dtypes.uint32)
 
+    def lower(self, emit: Any, keys: Any) -> Any:
+        return emit("bitcast_convert", _retyped(keys, dtypes.uint64), out=emit.type)
+
     def evaluate(self, keys: Any) -> Any:
         return np.asarray(keys)["fry"]
 
@@ -313,6 +426,17 @@ class RandomSplit(_OnKeys):
     def type_of(self, keys: ShapedArray, *, shape: Shape, partitionable: bool) -> ShapedArray:
         check_keys(self.name, keys)
         return ShapedArray((*keys.shape, *shape), dtypes.KEY)
+
+    def lower(self, emit: Any, keys: Any, *, shape: Shape, partitionable: bool) -> Any:
+        num = product(shape)
+        if partitionable:
+            index = emit.iota((*keys.shape, num), dtypes.uint32, keys.ndim)
+            new = _emit_keys(emit, *_emit_threefry(emit, *_emit_words(emit, keys), emit.like(0, index), index))
+        else:
+            words = emit.reshape(_emit_bits(emit, keys, 2 * num, 32, False), (*keys.shape, num, 2))
+            bits = emit("bitcast_convert", words, out=ShapedArray((*keys.shape, num), dtypes.uint64))
+            new = _retyped(bits, dtypes.KEY)
+        return emit.reshape(new, emit.type.shape)
 
     def evaluate(self, keys: Any, *, shape: Shape, partitionable: bool) -> Any:
         return keys_of(split_keys(key_words(keys), product(shape), partitionable), (*keys.shape, *shape))
@@ -328,6 +452,12 @@ class RandomFoldIn(_OnKeys):
         if data.dtype != dtypes.uint32:
             raise TypeError(f"random_fold_in takes data of dtype uint32, got {data}")
         return ShapedArray(broadcast_shapes(keys.shape, data.shape), dtypes.KEY)
+
+    def lower(self, emit: Any, keys: Any, data: Any) -> Any:
+        shape = emit.type.shape
+        k0, k1 = (emit.broadcast(w, shape) for w in _emit_words(emit, keys))
+        data = emit.broadcast(data, shape)
+        return _emit_keys(emit, *_emit_threefry(emit, k0, k1, emit.like(0, data), data))
 
     def evaluate(self, keys: Any, data: Any) -> Any:
         words = np.asarray(keys)["fry"]
@@ -353,6 +483,10 @@ class Threefry2x32(_OnKeys):
             raise TypeError(f"threefry2x32 takes four operands of dtype uint32, got {', '.join(map(str, operands))}")
         return [ShapedArray(broadcast_shapes(*(x.shape for x in operands)), dtypes.uint32)] * 2
 
+    def lower(self, emit: Any, *operands: Any) -> list[Any]:
+        shape = emit.type.shape
+        return list(_emit_threefry(emit, *(emit.broadcast(x, shape) for x in operands)))
+
     def evaluate(self, k0: Any, k1: Any, x0: Any, x1: Any) -> Any:
         shape = broadcast_shapes(k0.shape, k1.shape, x0.shape, x1.shape)
         k0, k1 = np.broadcast_arrays(k0, k1)
@@ -377,6 +511,9 @@ class RandomBits(_OnKeys):
             raise TypeError(f"random_bits: bit_width must be 8, 16, 32 or 64, got {bit_width}")
         return ShapedArray((*keys.shape, *shape), _UNSIGNED[bit_width])
 
+    def lower(self, emit: Any, keys: Any, *, bit_width: int, shape: Shape, partitionable: bool) -> Any:
+        return emit.reshape(_emit_bits(emit, keys, product(shape), bit_width, partitionable), emit.type.shape)
+
     def evaluate(self, keys: Any, *, bit_width: int, shape: Shape, partitionable: bool) -> Any:
         return draw(key_words(keys), product(shape), bit_width, partitionable).reshape((*keys.shape, *shape))
 
@@ -384,8 +521,10 @@ class RandomBits(_OnKeys):
 class RandomNumbers(_OnKeys):
     """Standard floating-point numbers, an array of `shape` of them for each key: an elementwise function of random bits."""
 
-    def __init__(self, name: str, transform: Callable[[DType], Callable[[Any], Any]]) -> None:
-        self.name, self.transform = name, transform
+    def __init__(
+        self, name: str, transform: Callable[[DType], Callable[[Any], Any]], emit_transform: Callable[..., Any]
+    ) -> None:
+        self.name, self.transform, self.emit_transform = name, transform, emit_transform
         super().__init__()
 
     def type_of(self, keys: ShapedArray, *, dtype: DType, shape: Shape, partitionable: bool) -> ShapedArray:
@@ -393,6 +532,10 @@ class RandomNumbers(_OnKeys):
         if not dtypes.is_float(dtype):
             raise TypeError(f"{self.name} gives floating-point numbers; dtype is {dtypes.name(dtype)}")
         return ShapedArray((*keys.shape, *shape), dtype)
+
+    def lower(self, emit: Any, keys: Any, *, dtype: DType, shape: Shape, partitionable: bool) -> Any:
+        bits = _emit_bits(emit, keys, product(shape), uniform_width(dtype), partitionable)
+        return emit.reshape(self.emit_transform(emit, bits, dtype), emit.type.shape)
 
     def evaluate(self, keys: Any, *, dtype: DType, shape: Shape, partitionable: bool) -> Any:
         return self.numbers(key_words(keys), product(shape), dtype, partitionable).reshape((*keys.shape, *shape))
@@ -406,8 +549,8 @@ random_seed_p, random_wrap_p, random_unwrap_p = RandomSeed(), RandomWrap(), Rand
 random_split_p, random_fold_in_p, random_bits_p = RandomSplit(), RandomFoldIn(), RandomBits()
 threefry2x32_p = Threefry2x32()
 #: Uniform in [0, 1), and normal with mean 0 and variance 1.
-random_uniform_p = RandomNumbers("random_uniform", _unit_uniform)
-random_normal_p = RandomNumbers("random_normal", _standard_normal)
+random_uniform_p = RandomNumbers("random_uniform", _unit_uniform, _emit_unit_uniform)
+random_normal_p = RandomNumbers("random_normal", _standard_normal, _emit_standard_normal)
 
 
 def product(shape: Sequence[int]) -> int:

@@ -435,6 +435,9 @@ class Name(LinearPrimitive):
     def evaluate(self, x: Any, *, label: str) -> Any:
         return x
 
+    def lower(self, emit: Any, x: Any, *, label: str) -> Any:
+        return x
+
     def transpose(self, ct: Any, x: Any, *, label: str) -> Sequence[Any]:
         return [ct]
 
