@@ -12,7 +12,8 @@ A primitive is a final class (or an instance of a family) whose methods are its 
   result and its batch axis;
 - `lower(emit, *operands, **params)`: the operation in StableHLO, on the values of a program being compiled (see
   `pullback.xla.stablehlo.Emitter`); or, where the compiler has no such operation,
-- `expand(*operands, **params)`: the operation written with others.
+- `expand(*operands, **params)`: the operation written with others. A primitive with neither is evaluated by NumPy in compiled programs
+  too, on the host.
 
 What may be traced is positional, what is static is a keyword. Primitives with several results (`multiple_results`) take and
 give lists of results in all rules. A rule that is absent says so by name when it is asked for.
@@ -97,10 +98,18 @@ class Primitive:
         raise self.missing("batch", "vmap")
 
     def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
-        return emit.expand(self, operands, params)
+        if self.expands:
+            return emit.expand(self, operands, params)
+        # The compiler has nothing like it: the program calls back to NumPy.
+        return emit.evaluate_on_host(self, operands, params)
+
+    @property
+    def expands(self) -> bool:
+        """Whether the rule `expand` is there."""
+        return type(self).expand is not Primitive.expand
 
     def expand(self, *operands: Any, **params: Any) -> Any:
-        raise self.missing("lower", "compilation")
+        raise self.missing("expand", "compilation")
 
     # ---- what follows from the rules ----------------------------------------------------------------------------
 

@@ -167,7 +167,7 @@ class Elementwise(Primitive):
     def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
         hlo = self.hlo
         if hlo is None:
-            return emit.expand(self, operands, params)
+            return super().lower(emit, *operands, **params)
         shape = emit.type.shape
         operands = tuple([x if x.shape == shape else emit.broadcast(x, shape) for x in operands])
         return emit(hlo, *operands, out=emit.type, **params) if isinstance(hlo, str) else hlo(emit, *operands, **params)

@@ -173,10 +173,27 @@ def compile_text(
         register_lapack()
     settings = compile_options(target, options)
     if callbacks:
-        loaded = client.compile_and_load(text, target.device_list, settings, list(callbacks))
+        loaded = client.compile_and_load(_parsed(text), target.device_list, settings, list(callbacks))
     else:
         loaded = client.compile_and_load(text, target.device_list, settings)
     return Executable(loaded, target, out_types)
+
+
+def _parsed(text: str) -> Any:
+    """A module as an object, which is what programs with callbacks are taken in."""
+    from jaxlib.mlir import ir
+    from jaxlib.mlir._mlir_libs import _jax_mlir_ext
+    from jaxlib.mlir.dialects import chlo, mhlo, stablehlo
+
+    context = ir.Context()
+    registry = ir.DialectRegistry()
+    _jax_mlir_ext.register_dialects(registry)
+    context.append_dialect_registry(registry)
+    context.load_all_available_dialects()
+    mhlo.register_mhlo_dialect(context)
+    chlo.register_dialect(context)
+    stablehlo.register_dialect(context)
+    return ir.Module.parse(text, context)
 
 
 def deserialize(

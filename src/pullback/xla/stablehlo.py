@@ -288,9 +288,11 @@ class Emitter:
 
     def argument(self, name: str, t: ShapedArray) -> Value:
         """The program's argument called `name`, of which the caller hands over the physical representation."""
-        outside = Value(name, t.shape, physical_dtype(t.dtype))
+        return self._inside(Value(name, t.shape, physical_dtype(t.dtype)), t)
+
+    def _inside(self, outside: Value, t: ShapedArray) -> Value:
         if outside.dtype == t.dtype or t.dtype == dtypes.KEY:
-            return Value(name, t.shape, t.dtype)
+            return Value(outside.name, t.shape, t.dtype)
         if dtypes.is_integer(t.dtype):
             return self.convert(outside, t.dtype)
         bits = dtypes.itemsize_bits(t.dtype)
@@ -463,6 +465,51 @@ class Emitter:
             ]
             attributes["output_operand_aliases"] = f"[{', '.join(entries)}]"
         return self("custom_call", *operands, out=out, **attributes)
+
+    def callback(
+        self, function: Callable[..., Sequence[Any]], operands: Sequence[Value], out: Sequence[ShapedArray],
+        has_side_effect: bool = False, ordered: bool = False,
+    ) -> list[Value]:  # fmt: skip
+        """The results of a Python function on the host, called with NumPy arrays whenever the program runs.
+
+        Calls that are `ordered` happen one after the other, in the order in which they are written.
+        """
+        in_dtypes = [x.dtype for x in operands]
+
+        def on_host(*values: Any) -> tuple[Any, ...]:
+            given = [np.asarray(v).view(d) if d.kind == "V" else np.asarray(v) for v, d in zip(values, in_dtypes)]
+            results = [np.asarray(r) for r in function(*given)]
+            return tuple(r.view(physical_dtype(r.dtype)) if r.dtype.kind == "V" else r for r in results)
+
+        index = len(self.callbacks)
+        self.callbacks.append(on_host)
+        physical: list[Any] = [ShapedArray(t.shape, physical_dtype(t.dtype)) for t in out]
+        ins: list[Any] = [self.result(x) for x in operands]
+        if ordered:
+            if self.token is None:
+                self.token = Token(self.new_name())
+                self.lines.append(f'{self.token.name} = "stablehlo.create_token"() : () -> !stablehlo.token')
+            ins, physical = [self.token, *ins], [self.token, *physical]
+        row_major = lambda x: f"dense<{list(range(len(x.shape)))[::-1] if x.__class__ is not Token else []}> : tensor<{0 if x.__class__ is Token else len(x.shape)}xindex>"
+        results = self(
+            "custom_call", *ins, out=physical, call_target_name='"xla_ffi_python_cpu_callback"', api_version="4 : i32",
+            backend_config=f"{{index = {index} : ui64}}", has_side_effect=has_side_effect,
+            operand_layouts=f"[{', '.join(map(row_major, ins))}]", result_layouts=f"[{', '.join(map(row_major, physical))}]",
+        )  # fmt: skip
+        if ordered:
+            self.token, *results = results
+        return [self._inside(r, t) for r, t in zip(results, out)]
+
+    def evaluate_on_host(self, primitive: Any, operands: Sequence[Value], params: dict[str, Any]) -> Any:
+        """The primitive, evaluated by NumPy in a callback."""
+
+        def evaluate(*values: Any) -> Sequence[Any]:
+            with np.errstate(all="ignore"):
+                out = primitive.evaluate(*values, **params)
+            return out if primitive.multiple_results else [out]
+
+        results = self.callback(evaluate, operands, self.types)
+        return results if primitive.multiple_results else results[0]
 
     def expand(self, primitive: Any, operands: Sequence[Value], params: dict[str, Any]) -> Any:
         """What the primitive's `expand` does, inlined."""
