@@ -29,6 +29,8 @@ class Row:
     tol: float = 1e-5
     #: Relative tolerance between NumPy and XLA, where their algorithms differ by more than rounding.
     compiled_tol: float = 0.0
+    #: Whether NumPy and XLA are compared: not where a function of complex infinities has no one value.
+    compiled: bool = True
     #: Whether every subset of arguments is also vmapped (over every axis position that exists).
     vmap: bool = True
     #: Why something is not checked, for rows that restrict the above.

@@ -268,6 +268,90 @@ class Pow(Elementwise):
             return ShapedArray(broadcast_shapes(x.shape, y.shape), x.dtype, x.weak_type and y.weak_type)
         return super().type_of(x, y)
 
+    def lower(self, emit: Any, x: Any, y: Any) -> Any:
+        shape = emit.type.shape
+        x, y = emit.broadcast(x, shape), emit.broadcast(y, shape)
+        if dtypes.is_integer(x.dtype):
+            return _lower_integer_power(emit, x, y)
+        if not dtypes.is_integer(y.dtype):
+            return emit("power", x, y)
+        negative = emit.compare("LT", y, emit.like(0, y)) if dtypes.kind(y.dtype) == "i" else None
+        if dtypes.is_complex(x.dtype):
+            size = emit("abs", y) if negative is not None else y
+            out = emit("power", x, emit.convert(size, x.dtype))
+            return out if negative is None else emit.select(negative, emit("divide", emit.like(1, x), out), out)
+        # float64 holds every 32-bit exponent; the sign, which is the exponent's parity, is for those that it rounds.
+        exponent = emit.convert(y, dtypes.float64)
+        out = emit.convert(emit("power", emit.convert(emit("abs", x), dtypes.float64), exponent), x.dtype)
+        odd = emit.compare("EQ", emit("and", y, emit.like(1, y)), emit.like(1, y))
+        signed = emit.compare("LT", emit("atan2", x, emit.like(-1, x)), emit.like(0, x))  # -0.0, too
+        return emit.select(emit("and", odd, signed), emit("negate", out), out)
+
+
+def _lower_integer_power(emit: Any, x: Any, y: Any) -> Any:
+    # Repeated squaring with wrap-around; negative exponents give 1/x truncated: 0 unless |x| is 1 (0 for 0, too).
+    zero, one = emit.like(0, x), emit.like(1, x)
+    signed = dtypes.kind(y.dtype) == "i"
+
+    def some_left(out: Any, base: Any, left: Any) -> Any:
+        left_over = emit.compare("GT", left, emit.like(0, left))
+        return emit.reduce(left_over, False, "or", tuple(range(left.ndim)))
+
+    def square(out: Any, base: Any, left: Any) -> list[Any]:
+        odd = emit.compare("EQ", emit("and", left, emit.like(1, left)), emit.like(1, left))
+        halved = emit("shift_right_logical", left, emit.like(1, left))
+        return [emit.select(odd, emit("multiply", out, base), out), emit("multiply", base, base), halved]
+
+    out = emit.while_loop(some_left, square, [one, x, emit("maximum", y, emit.like(0, y))])[0]
+    if not signed:
+        return out
+    odd = emit.compare("EQ", emit("and", y, emit.like(1, y)), emit.like(1, y))
+    power = emit.select(odd, x, emit("multiply", x, x))
+    inverse = emit.select(emit.compare("EQ", x, zero), zero, emit("divide", one, power))
+    return emit.select(emit.compare("LT", y, emit.like(0, y)), inverse, out)
+
+
+def _lower_extremum(op: str, direction: str) -> Any:
+    def lower(emit: Any, x: Any, y: Any) -> Any:
+        if not dtypes.is_complex(x.dtype):
+            return emit(op, x, y)
+        # By real, then imaginary parts; an operand with a NaN wins.
+        real = ShapedArray(x.shape, dtypes.to_real(x.dtype))
+        (a, b), (c, d) = ((emit("real", z, out=real), emit("imag", z, out=real)) for z in (x, y))
+        x_first = emit.select(emit.compare("EQ", a, c), emit.compare(direction, b, d), emit.compare(direction, a, c))
+        x_nan, y_nan = (emit("or", emit.compare("NE", u, u), emit.compare("NE", v, v)) for u, v in ((a, b), (c, d)))
+        wins = emit("or", x_nan, emit("and", x_first, emit("not", y_nan)))
+        return emit.select(wins, x, y)
+
+    return lower
+
+
+def _lower_sign(emit: Any, x: Any) -> Any:
+    return emit.convert(emit.compare("NE", x, emit.like(0, x)), x.dtype) if dtypes.kind(x.dtype) == "u" else emit("sign", x)
+
+
+def _lower_exp2(emit: Any, x: Any) -> Any:
+    if not dtypes.is_complex(x.dtype):
+        return emit("power", emit.like(2, x), x)
+    return emit("exponential", emit("multiply", x, emit.like(np.log(2), x)))
+
+
+def _lower_mulhi(emit: Any, x: Any, y: Any) -> Any:
+    bits = dtypes.itemsize_bits(x.dtype)
+    if bits < 64:
+        wide = dtypes.int64 if dtypes.kind(x.dtype) == "i" else dtypes.uint64
+        product = emit("multiply", emit.convert(x, wide), emit.convert(y, wide))
+        return emit.convert(emit("shift_right_arithmetic", product, emit.like(bits, product)), x.dtype)
+    # By halves of 32 bits: x = x1 2³² + x0 and y alike (Warren, Hacker's Delight, 8-2).
+    shift = "shift_right_arithmetic" if dtypes.kind(x.dtype) == "i" else "shift_right_logical"
+    half, low = emit.like(32, x), emit.like(0xFFFFFFFF, x)
+    x0, y0 = emit("and", x, low), emit("and", y, low)
+    x1, y1 = emit(shift, x, half), emit(shift, y, half)
+    carry = emit("shift_right_logical", emit("multiply", x0, y0), half)
+    t = emit("add", emit("multiply", x1, y0), carry)
+    w = emit("add", emit("and", t, low), emit("multiply", x0, y1))
+    return emit("add", emit("add", emit("multiply", x1, y1), emit(shift, t, half)), emit(shift, w, half))
+
 
 def _pow_x(x: Any, y: Any, out: Any) -> Any:
     zero = eq_p.bind(y, like(0, y))
@@ -333,7 +417,7 @@ def _lower_integer_pow(emit: Any, x: Any, y: int) -> Any:
 # fmt: off
 square_p = Elementwise("square", NUMERIC, in_eight_bits(np.square, 1), _scaled(2), hlo=lambda emit, x: emit("multiply", x, x))
 exp_p    = Elementwise("exp",    INEXACT, np.exp,    direct(lambda x, out: out), hlo="exponential")
-exp2_p   = Elementwise("exp2",   INEXACT, _exp2,     lambda x, out: mul_p.bind(like(np.log(2), x), out))
+exp2_p   = Elementwise("exp2",   INEXACT, _exp2,     lambda x, out: mul_p.bind(like(np.log(2), x), out), hlo=_lower_exp2)
 expm1_p  = Elementwise("expm1",  INEXACT, _expm1,    lambda x, out: add_p.bind(out, like(1, x)), hlo="exponential_minus_one")
 log_p    = Elementwise("log",    INEXACT, np.log,    direct(lambda x, out: div_p.on(constant(1, x), x)), hlo="log")
 log1p_p  = Elementwise("log1p",  INEXACT, _log1p,    lambda x, out: div_p.bind(like(1, x), add_p.bind(x, like(1, x))), hlo="log_plus_one")
@@ -360,8 +444,8 @@ div_p    = Elementwise("div",    NUMERIC, in_eight_bits(_div, 2), direct(lambda 
                        direct(lambda x, y, out: neg_p.on(div_p.on(out, y))), linear=lambda active: not active[1], hlo="divide")
 rem_p    = Elementwise("rem",    REAL,    in_eight_bits(_rem, 2), ONE, lambda x, y, out: neg_p.bind(trunc_quotient(x, y)), hlo="remainder")
 pow_p    = Pow("pow",            NUMERIC, in_eight_bits(_pow), _pow_x, _pow_y, hlo="power")
-max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum, 2), _chosen, lambda x, y, out: _chosen(y, x, out), hlo="maximum")
-min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum, 2), _chosen, lambda x, y, out: _chosen(y, x, out), hlo="minimum")
+max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum, 2), _chosen, lambda x, y, out: _chosen(y, x, out), hlo=_lower_extremum("maximum", "GE"))
+min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum, 2), _chosen, lambda x, y, out: _chosen(y, x, out), hlo=_lower_extremum("minimum", "LE"))
 atan2_p  = Elementwise("atan2",  INEXACT, _atan2,
                        lambda x, y, out: div_p.bind(y, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y))),
                        lambda x, y, out: neg_p.bind(div_p.bind(x, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y)))), hlo="atan2")
@@ -393,7 +477,7 @@ shift_right_logical_p = Elementwise("shift_right_logical", INTEGER, _shift_right
 shift_right_arithmetic_p = Elementwise("shift_right_arithmetic", INTEGER, _shift_right_arithmetic, arity=2, hlo="shift_right_arithmetic")
 population_count_p = Elementwise("population_count", INTEGER, _population_count, arity=1, hlo="popcnt")
 clz_p    = Elementwise("clz", INTEGER, _clz, arity=1, hlo="count_leading_zeros")
-mulhi_p  = Elementwise("mulhi", INTEGER, _mulhi, arity=2)
+mulhi_p  = Elementwise("mulhi", INTEGER, _mulhi, arity=2, hlo=_lower_mulhi)
 # fmt: on
 
 
@@ -558,7 +642,7 @@ def _abs_partial(x: Any, out: Any) -> Any:
 
 abs_p = Abs("abs", NUMERIC, in_eight_bits(np.abs, 1), _abs_partial, result=dtypes.to_real, hlo="abs")
 abs_p.weakness, abs_p.plain = "all", True
-sign_p = Sign("sign", NUMERIC, in_eight_bits(_sign, 1), ZERO, hlo="sign")
+sign_p = Sign("sign", NUMERIC, in_eight_bits(_sign, 1), ZERO, hlo=_lower_sign)
 
 
 # To the nearest integer; ties away from zero (rounding_method 0) or to even (1).

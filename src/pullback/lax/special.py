@@ -96,12 +96,45 @@ def _digamma(x: Any) -> Any:
     return np.where((x <= 0) & (x == np.floor(x)), np.nan, special.psi(x))  # poles of either sign, 0 included
 
 
+def _wide(op: str) -> Any:
+    """The operation `op`, in float32 for narrower types: the rounding of a polynomial in 8 bits is no function."""
+
+    def lower(emit: Any, *xs: Any) -> Any:
+        dtype = xs[0].dtype
+        if dtype.itemsize >= 4:
+            return emit(op, *xs)
+        return emit.convert(emit(op, *(emit.convert(x, dtypes.float32) for x in xs)), dtype)
+
+    return lower
+
+
+def _lgamma(x: Any) -> Any:
+    from scipy import special
+
+    return special.gammaln(np.where(np.isneginf(x), np.inf, x))  # C99 (F.9.5.3): +inf at both infinities
+
+
+def _lower_zeta(emit: Any, x: Any, q: Any) -> Any:
+    # XLA's sum has no limit at q = inf.
+    out = _wide("chlo.zeta")(emit, x, q)
+    vanishes = emit("and", emit.compare("EQ", q, emit.like(np.inf, q)), emit.compare("GT", x, emit.like(1, x)))
+    return emit.select(vanishes, emit.like(0, out), out)
+
+
+def _lower_polygamma(emit: Any, m: Any, x: Any) -> Any:
+    out = _wide("chlo.polygamma")(emit, m, x)
+    whole = emit("and", emit.compare("GE", m, emit.like(1, m)), emit.compare("EQ", m, emit("floor", m)))
+    vanishes = emit("and", emit.compare("EQ", x, emit.like(np.inf, x)), whole)
+    return emit.select(vanishes, emit.like(0, out), out)
+
+
 def _zeta(x: Any, q: Any) -> Any:
     """Hurwitz's Σ_n (n + q)^-x. At its poles in q infinite for even x, else NaN: there the sign depends on the side."""
     from scipy import special
 
     pole = (q <= 0) & (q == np.floor(q))
-    return np.where(np.isnan(x) | (pole & (np.mod(x, 2) != 0)), np.nan, special.zeta(x, q)).astype(x.dtype)
+    out = np.where(np.isnan(x) | (pole & (np.mod(x, 2) != 0)), np.nan, special.zeta(x, q))
+    return np.where((x == 1) & ~np.isnan(q), np.inf, out).astype(x.dtype)  # the harmonic series
 
 
 def _polygamma(m: Any, x: Any) -> Any:
@@ -268,15 +301,19 @@ _ROOT_PI = float(np.sqrt(np.pi))
 
 # ---- the table --------------------------------------------------------------------------------------------------
 # fmt: off
-erf_p     = Elementwise("erf",     FLOAT, _scipy("erf"),    _gaussian(2 / _ROOT_PI))
-erfc_p    = Elementwise("erfc",    FLOAT, _scipy("erfc"),   _gaussian(-2 / _ROOT_PI))
+erf_p     = Elementwise("erf",     FLOAT, _scipy("erf"),    _gaussian(2 / _ROOT_PI), hlo=_wide("chlo.erf"))
+erfc_p    = Elementwise("erfc",    FLOAT, _scipy("erfc"),   _gaussian(-2 / _ROOT_PI), hlo=_wide("chlo.erfc"))
 erf_inv_p = Elementwise("erf_inv", FLOAT, _erf_inv,
-                        lambda x, out: mul_p.bind(like(_ROOT_PI / 2, x), exp_p.bind(mul_p.bind(out, out))))
-lgamma_p  = Elementwise("lgamma",  FLOAT, _scipy("gammaln"), lambda x, out: digamma_p.bind(x))
-digamma_p = Elementwise("digamma", FLOAT, _in_own_precision(_digamma), lambda x, out: polygamma_p.bind(like(1, x), x))
-polygamma_p = Elementwise("polygamma", FLOAT, _in_own_precision(_polygamma), _none("polygamma", "its order", _BY_ORDER), _polygamma_by_x)
+                        lambda x, out: mul_p.bind(like(_ROOT_PI / 2, x), exp_p.bind(mul_p.bind(out, out))),
+                        hlo=_wide("chlo.erf_inv"))
+lgamma_p  = Elementwise("lgamma",  FLOAT, _in_own_precision(_lgamma), lambda x, out: digamma_p.bind(x), hlo=_wide("chlo.lgamma"))
+digamma_p = Elementwise("digamma", FLOAT, _in_own_precision(_digamma), lambda x, out: polygamma_p.bind(like(1, x), x),
+                        hlo=_wide("chlo.digamma"))
+polygamma_p = Elementwise("polygamma", FLOAT, _in_own_precision(_polygamma), _none("polygamma", "its order", _BY_ORDER), _polygamma_by_x,
+                          hlo=_lower_polygamma)
 zeta_p    = Elementwise("zeta",    FLOAT, _in_own_precision(_zeta),
-                        _none("zeta", "its exponent", "there is no closed form; it has one with respect to q"), _zeta_by_q)
+                        _none("zeta", "its exponent", "there is no closed form; it has one with respect to q"), _zeta_by_q,
+                        hlo=_lower_zeta)
 igamma_p  = Elementwise("igamma",  FLOAT, _scipy("gammainc"),
                         lambda a, x, out: igamma_grad_a_p.bind(a, x), _gamma_density)
 igammac_p = Elementwise("igammac", FLOAT, _scipy("gammaincc"),
@@ -292,7 +329,7 @@ regularized_incomplete_beta_p = Elementwise(
     _none("betainc", "a", "there is no closed form; it has one with respect to x"),
     _none("betainc", "b", "there is no closed form; it has one with respect to x"), _beta_density)
 bessel_i0e_p = Elementwise("bessel_i0e", FLOAT, _scipy("i0e"), _i0e_partial)
-bessel_i1e_p = Elementwise("bessel_i1e", FLOAT, _scipy("i1e"), _i1e_partial)
+bessel_i1e_p = Elementwise("bessel_i1e", FLOAT, _scipy("i1e"), _i1e_partial, hlo=_wide("chlo.bessel_i1e"))
 # fmt: on
 
 

@@ -129,7 +129,8 @@ for name, of_complex, of_integers in (
                 pairs(COMPLEX_SPECIAL),
                 order=0,
                 vmap=False,
-                note="scaling moves zeros",
+                compiled=name != "pow",
+                note="scaling moves zeros; complex powers of and to 0 and infinity have no one value",
             )
         )
     if of_integers:
