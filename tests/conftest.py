@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 
 # Before NumPy is imported: the processes that tests are spread over do the work of threads.
+os.environ.setdefault("PULLBACK_ENABLE_COMPILATION_CACHE", "0")  # tests of the cache switch it on
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 

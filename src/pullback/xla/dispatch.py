@@ -6,20 +6,24 @@ PJRT costs, and about a microsecond for each array that changes hands; nothing i
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from pullback.core import array
+from pullback.core import array, config
 from pullback.core.array import ConcreteArray, as_array
 from pullback.core.config import enable_x64
 from pullback.core.dtypes import PYTHON_SCALARS
+from pullback.core.errors import JaxRuntimeError
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.types import intern
-from pullback.xla import pjrt
+from pullback.xla import cache, pjrt
 from pullback.xla.lowering import Module, lower
 
+logger = logging.getLogger("pullback.jit")
 array.view_of_buffer = pjrt.to_numpy
 
 #: Arrays larger than this are held once: the NumPy value of one that has been handed to XLA is a view of XLA's buffer.
@@ -89,14 +93,18 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
 
     def run(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
         try:
-            results = execute([*constants, *[args[i]._buffer for i in kept]])
-        except TypeError:  # an argument that is not on the device yet: its buffer is None
-            results = execute([*constants, *[buffer_of(args[i], target) for i in kept]])
+            try:
+                results = execute([*constants, *[args[i]._buffer for i in kept]])
+            except TypeError:  # an argument that is not on the device yet: its buffer is None
+                results = execute([*constants, *[buffer_of(args[i], target) for i in kept]])
+            buffers = results.consume_with_handlers(handlers)
+        except pjrt.XlaRuntimeError as error:
+            raise JaxRuntimeError(f"jit({module.name}) failed: {error}") from None
         if donated:
             for i in donated:
                 args[i].delete()
         outs = []
-        for buffer, t in zip(results.consume_with_handlers(handlers), out_types):
+        for buffer, t in zip(buffers, out_types):
             out = new(ConcreteArray)
             out._buffer, out._type, out.weak_type = buffer, t, t.weak_type
             outs.append(out)
@@ -105,9 +113,12 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
     def run_plain(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
         # One result, and every argument used: what small functions are.
         try:
-            (buffer,) = execute([a._buffer for a in args]).consume_with_handlers(handlers)
-        except TypeError:
-            (buffer,) = execute([buffer_of(a, target) for a in args]).consume_with_handlers(handlers)
+            try:
+                (buffer,) = execute([a._buffer for a in args]).consume_with_handlers(handlers)
+            except TypeError:
+                (buffer,) = execute([buffer_of(a, target) for a in args]).consume_with_handlers(handlers)
+        except pjrt.XlaRuntimeError as error:
+            raise JaxRuntimeError(f"jit({module.name}) failed: {error}") from None
         out = new(ConcreteArray)
         out._buffer, out._type, out.weak_type = buffer, out_type, weak
         return [out]
@@ -139,8 +150,34 @@ def compile_program(
 
 
 def compile_module(module: Module, target: pjrt.Target, options: tuple[tuple[str, Any], ...]) -> Compiled:
-    """Compile a module that has been lowered."""
-    executable = pjrt.compile_text(module.text, target, module.out_types, options, module.callbacks)
+    """The executable of a module: from the persistent cache, or compiled and kept there.
+
+    Raises JaxRuntimeError, with the operation and the user's line, where XLA cannot compile it.
+    """
+    # Host functions are this process's own: programs that call them are compiled anew.
+    name = cache.key(module.text_without_locations(), target, options) if not module.callbacks else None
+    log = config.log_compiles.value
+    payload = cache.read(name) if name is not None else None
+    if payload is not None:
+        try:
+            executable = pjrt.deserialize(payload, target, module.out_types, options)
+        except pjrt.XlaRuntimeError as error:
+            cache.logger.warning("The compiled program %s cannot be loaded: %s", name, error)
+            cache.forget(name)
+        else:
+            cache.logger.log(logging.WARNING if log else logging.DEBUG, "hit for jit(%s): %s", module.name, name)
+            return Compiled(module, executable)
+    start = time.perf_counter()
+    try:
+        executable = pjrt.compile_text(module.text, target, module.out_types, options, module.callbacks)
+    except pjrt.XlaRuntimeError as error:
+        raise JaxRuntimeError(f"XLA could not compile jit({module.name}): {error}") from None
+    logger.log(
+        logging.WARNING if log else logging.DEBUG, "compiled jit(%s) in %.3f s", module.name, time.perf_counter() - start
+    )
+    if name is not None:
+        cache.logger.log(logging.WARNING if log else logging.DEBUG, "miss for jit(%s): %s", module.name, name)
+        cache.write(name, executable.loaded.serialize())
     return Compiled(module, executable)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,6 +34,14 @@ class Module:
         self.name, self.text, self.constants, self.kept = name, text, list(constants), list(kept)
         self.in_types, self.out_types = list(in_types), list(out_types)
         self.callbacks, self.donated = list(callbacks), list(donated)
+
+
+    def text_without_locations(self) -> str:
+        """The module's text, in which nothing says where in the user's code an operation comes from."""
+        return _LOCATION.sub("", self.text)
+
+
+_LOCATION = re.compile(r" loc\(\".*$", re.MULTILINE)
 
 
 def lower(

@@ -1,0 +1,191 @@
+"""The persistent compilation cache: executables on disk, so that a second process need not compile what the first one did.
+
+It is on by default, in a private directory (`config.compilation_cache_dir`; the user's cache directory, if not set). An entry's name is the
+hash of everything that its contents depend on: the program without source locations, the options, the versions of the compiler and of this
+format, and the processor with its features. Loading an executable runs code, so an entry is looked at only if it is a regular file of
+this user's that no one else may write to, in a directory of which the same holds, and if its checksum is right. Anything else is a
+miss; nothing here raises. Entries appear by renaming, so processes that share the directory never see half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import platform
+import stat
+import tempfile
+import threading
+from functools import lru_cache
+from pathlib import Path
+
+from pullback.core import config
+from pullback.xla import pjrt
+
+logger = logging.getLogger("pullback.compilation_cache")
+
+compilation_cache_dir = config.config.define(
+    "compilation_cache_dir", None, "Directory of compiled programs; None is a directory of Pullback's in the user's cache directory."
+)
+enable_compilation_cache = config.config.define(
+    "enable_compilation_cache", True, "Keep compiled programs on disk for later processes."
+)
+compilation_cache_max_size = config.config.define(
+    "compilation_cache_max_size", 1 << 30, "Bytes that the compilation cache may take; the least recently used entries go first."
+)
+
+_MAGIC = b"pullback executable 1\n"
+_SUFFIX = ".xla"
+_DIGEST = hashlib.sha256().digest_size
+#: The directory is measured after the first write of a process, and then after every so many.
+_WRITES_BETWEEN_SWEEPS = 64
+_lock = threading.Lock()
+_writes = 0
+
+
+def key(text: str, target: pjrt.Target, options: tuple[tuple[str, object], ...]) -> str:
+    """The name under which the executable of a module (its text without locations) is kept."""
+    digest = hashlib.sha256()
+    for part in (_MAGIC.decode(), pjrt.VERSION, target.platform.name, str(target.id), _processor(), repr(options), text):
+        digest.update(part.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _processor() -> str:
+    """The processor's model and features: what code generated for this machine depends on."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            lines = [line for line in file.read().split("\n\n")[0].splitlines() if line.startswith(("model name", "flags", "Features"))]
+        return "\n".join(lines)
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+
+
+def directory() -> Path | None:
+    """The cache's directory, made if it is not there; None if there is none that is private to this user."""
+    if not enable_compilation_cache.value:
+        return None
+    chosen = compilation_cache_dir.value
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    path = Path(chosen) if chosen else Path(base) / "pullback" / "xla"
+    return _private(path)
+
+
+_refused: set[Path] = set()
+
+
+def _private(path: Path) -> Path | None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = os.lstat(path)
+    except OSError as error:
+        return _refuse(path, str(error))
+    if not stat.S_ISDIR(status.st_mode):
+        return _refuse(path, "it is not a directory")
+    if not _is_ours(status):
+        return _refuse(path, "others own it or may write to it")
+    return path
+
+
+def _refuse(path: Path, why: str) -> None:
+    if path not in _refused:
+        _refused.add(path)
+        logger.warning("The compilation cache %s is not used: %s. Programs are compiled anew in each process.", path, why)
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    owner = getattr(os, "getuid", lambda: status.st_uid)()
+    return status.st_uid == owner and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def read(name: str) -> bytes | None:
+    """The executable kept under `name`; None if there is none that can be trusted."""
+    folder = directory()
+    if folder is None:
+        return None
+    path = folder / (name + _SUFFIX)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return None
+    try:
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or not _is_ours(status):
+                logger.warning("The compilation cache entry %s is not used: others own it or may write to it.", path)
+                return None
+            contents = file.read()
+    except OSError:
+        return None
+    start = len(_MAGIC) + _DIGEST
+    payload = contents[start:]
+    if contents[: len(_MAGIC)] != _MAGIC or contents[len(_MAGIC) : start] != hashlib.sha256(payload).digest():
+        logger.warning("The compilation cache entry %s is damaged; it is removed.", path)
+        forget(name)
+        return None
+    try:
+        os.utime(path)  # the time of the last use
+    except OSError:
+        logger.debug("cannot update the time of %s", path)
+    return payload
+
+
+def write(name: str, payload: bytes) -> None:
+    """Keep an executable under `name`."""
+    global _writes
+    folder = directory()
+    if folder is None or len(payload) > compilation_cache_max_size.value:
+        return
+    temporary = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=".", dir=folder)  # readable and writable by this user only
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(_MAGIC + hashlib.sha256(payload).digest() + payload)
+        os.replace(temporary, folder / (name + _SUFFIX))
+    except OSError as error:
+        logger.warning("The compiled program could not be kept in %s: %s", folder, error)
+        if temporary is not None and os.path.exists(temporary):
+            _remove(Path(temporary))
+        return
+    with _lock:
+        _writes += 1
+        sweep_now = _writes % _WRITES_BETWEEN_SWEEPS == 1
+    if sweep_now:
+        sweep(folder)
+
+
+def forget(name: str) -> None:
+    """Remove an entry."""
+    folder = directory()
+    if folder is not None:
+        _remove(folder / (name + _SUFFIX))
+
+
+def sweep(folder: Path) -> None:
+    """Remove the least recently used entries until the others fit into `config.compilation_cache_max_size`."""
+    entries = []
+    try:
+        with os.scandir(folder) as listing:
+            for entry in listing:
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except OSError:  # another process was quicker
+                    continue
+                entries.append((status.st_mtime, status.st_size, Path(entry.path)))
+    except OSError:
+        return
+    excess = sum(size for _, size, _ in entries) - compilation_cache_max_size.value
+    for _, size, path in sorted(entries):
+        if excess <= 0:
+            return
+        _remove(path)
+        excess -= size
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("%s cannot be removed: %s", path, error)
