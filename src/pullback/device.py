@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.array import Array, as_array
+from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.trace import Tracer
 from pullback.core.tree import leaf_error, tree_flatten
 
@@ -98,6 +98,12 @@ def device_get(x: Any) -> Any:
 
 def block_until_ready(x: Any) -> Any:
     """`x`, when all arrays in it have been computed."""
+    buffers = [leaf._buffer for leaf in tree_flatten(x)[0] if leaf.__class__ is ConcreteArray]
+    buffers = [b for b in buffers if b is not None]
+    if buffers:
+        from pullback.xla.pjrt import wait
+
+        wait(buffers)
     return x
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from pullback.core.errors import describe_location
-from pullback.core.jaxpr import ClosedJaxpr, Literal, Var
+from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, Var
 from pullback.core.passes import hoist_constants, simplify
 from pullback.core.types import ShapedArray
+from pullback.xla.fusion import NO_PLAN, cpu_fusion, inputs_of, plan
 from pullback.xla.stablehlo import Emitter, Value, is_splat, physical_dtype, tensor_type
 
 #: Constants up to this many bytes are written into the program, where the compiler can fold them; larger ones are arguments.
@@ -55,6 +56,7 @@ def lower(
     own = jaxpr.invars[count:]
     kept = [i for i, v in enumerate(own) if keep_unused or v in used]
     emit = Emitter(lower_equations)
+    emit.plans_fusion = cpu_fusion.value == "auto"
     arguments = [*jaxpr.invars[:count], *(own[i] for i in kept)]
     values = [emit.argument(f"%arg{i}", v.aval) for i, v in enumerate(arguments)]
     bound = dict(zip(arguments, values))
@@ -87,7 +89,7 @@ def lower_equations(emit: Emitter, closed: ClosedJaxpr, operands: Sequence[Value
     def read(x: Any) -> Value:
         return emit.constant(x.val._value) if x.__class__ is Literal else values[x]
 
-    for e in jaxpr.eqns:
+    def write(e: JaxprEqn, read: Callable[[Any], Value], values: dict[Var, Value]) -> None:
         primitive = e.primitive
         if primitive.inlined is not None:  # in what a primitive expands to
             results = emit.program(e.params[primitive.inlined], [read(x) for x in e.invars])
@@ -103,6 +105,30 @@ def lower_equations(emit: Emitter, closed: ClosedJaxpr, operands: Sequence[Value
                 results = (results,)
         for v, r in zip(e.outvars, results):
             values[v] = r
+
+    def write_group(v: Var, group: Sequence[JaxprEqn]) -> None:
+        inputs = inputs_of(group)
+
+        def body(*arguments: Value) -> Value:
+            inside = dict(zip(inputs, arguments))
+
+            def read_inside(x: Any) -> Value:
+                return emit.constant(x.val._value) if x.__class__ is Literal else inside[x]
+
+            for e in group:
+                write(e, read_inside, inside)
+            return inside[v]
+
+        operands = [values[x] for x in inputs]
+        region = emit.region([x.aval for x in operands], body, terminator="mhlo.return")
+        values[v] = emit("mhlo.fusion", *operands, out=v.aval, regions=[region], fusion_kind="#mhlo<fusion_kind kLoop>")
+
+    chosen = plan(jaxpr) if emit.plans_fusion else NO_PLAN
+    for e in jaxpr.eqns:
+        if e.outvars and e.outvars[0] in chosen.groups:
+            write_group(e.outvars[0], chosen.groups[e.outvars[0]])
+        elif id(e) not in chosen.inner:
+            write(e, read, values)
     return [read(x) for x in jaxpr.outvars]
 
 

@@ -124,6 +124,10 @@ def to_numpy(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
     return value.view(dtype) if dtype.kind == "V" else value
 
 
+#: Wait until the contents of all of some buffers are there.
+wait: Callable[[Sequence[Any]], None] = _jax.batched_block_until_ready
+
+
 # ---- executables ------------------------------------------------------------------------------------------------
 
 

@@ -225,6 +225,8 @@ class Emitter:
         #: The place in the user's code of the equation that is being lowered, as text to append to its operations.
         self.location = ""
         self._locations: dict[Any, str] = {}
+        #: Whether groups of equations are fused by a plan of ours (see `xla.fusion`).
+        self.plans_fusion = False
         #: Functions that the program calls on the host, by index.
         self.callbacks: list[Callable[..., Any]] = []
         #: The last token of the ordered side effects so far.
@@ -271,7 +273,9 @@ class Emitter:
         names = [name] if len(outs) == 1 else [f"{name}#{i}" for i in range(len(outs))]
         return [Token(n) if t.__class__ is Token else Value(n, t.shape, t.dtype) for n, t in zip(names, outs)]
 
-    def region(self, types: Sequence[Any], body: Callable[..., Any]) -> Region:
+    def region(
+        self, types: Sequence[Any], body: Callable[..., Any], terminator: str = "stablehlo.return"
+    ) -> Region:
         """The block that `body(*arguments)` writes, for arguments of the given types; `body` returns a value or a list."""
         outer_lines, outer_constants, outer_types = self.lines, self._constants, self.types
         self.lines, self._constants = [], {}
@@ -280,7 +284,7 @@ class Emitter:
             results = body(*arguments)
             results = list(results) if isinstance(results, (list, tuple)) else [results]
             names, kinds = ", ".join([r.name for r in results]), ", ".join([_type_of(r) for r in results])
-            self.lines.append(f'"stablehlo.return"({names}) : ({kinds}) -> (){self.location}')
+            self.lines.append(f'"{terminator}"({names}) : ({kinds}) -> (){self.location}')
             head = ", ".join([f"{a.name}: {_type_of(a)}" for a in arguments])
             return Region(f"^bb0({head}):" if arguments else "^bb0:", self.lines)
         finally:
