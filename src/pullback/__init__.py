@@ -84,6 +84,7 @@ _SUBMODULES = frozenset(
         "lax",
         "nn",
         "random",
+        "stages",
         "test_util",
         "tour",
         "tree",

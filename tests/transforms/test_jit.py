@@ -288,10 +288,10 @@ def test_custom_rules_inside_and_around():
 
 
 def test_checkpoint_is_not_undone_by_common_subexpressions():
-    """The recomputation stays: the program has the sine twice, and the cosine once."""
+    """The recomputation stays in the program."""
     f = pb.checkpoint(lambda x: jnp.sin(jnp.sin(x)))
-    text = pb.jit(pb.grad(lambda x: jnp.sum(f(x)))).lower(jnp.ones(3)).as_text()
-    assert text.count("stablehlo.sine") >= 2
+    text = pb.jit(pb.value_and_grad(lambda x: jnp.sum(f(x)))).lower(jnp.ones(3)).as_text()
+    assert text.count("stablehlo.sine") == 3  # two for the value; of the recomputed ones, the last is not needed
 
 
 def test_disable_jit():

@@ -198,3 +198,16 @@ explain_cache_misses = config.define(
 )
 log_compiles = config.define("log_compiles", False, "Log each compilation.")
 platforms = config.define("platforms", None, "Comma-separated platforms to use, in order of preference.")
+cpu_fusion = config.define(
+    "cpu_fusion", "auto", "Which values programs for CPUs keep instead of computing them again: a plan of ours, or XLA's.",
+    ("auto", "xla"), in_programs=True,
+)  # fmt: skip
+compilation_cache_dir = config.define(
+    "compilation_cache_dir", None, "Directory of compiled programs; None is a directory of Pullback's in the user's cache directory."
+)
+enable_compilation_cache = config.define(
+    "enable_compilation_cache", True, "Keep compiled programs on disk for later processes."
+)
+compilation_cache_max_size = config.define(
+    "compilation_cache_max_size", 1 << 30, "Bytes that the compilation cache may take; the least recently used entries go first."
+)

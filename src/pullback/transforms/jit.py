@@ -23,10 +23,11 @@ from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.stage import close, stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current
 from pullback.core.tree import leaf_error, tree_flatten
-from pullback.core.types import ShapedArray
+from pullback.core.types import ShapeDtypeStruct, ShapedArray, intern
 from pullback.transforms.program import ProgramCall, run
 
 if TYPE_CHECKING:
+    from pullback.transforms.stages import Lowered, Traced
     from pullback.xla.dispatch import Compiled
 
 _Argnums = int | Sequence[int] | None
@@ -119,6 +120,11 @@ class Entry:
         self.captured = captured
         #: Runs the executable, once there is one.
         self.run: Callable[[Sequence[Any]], list[Any]] | None = None
+
+    def example(self) -> Any:
+        """A tree of the structure of the function's result."""
+        leaves: list[Any] = [0] * len(self.program.out_avals)
+        return leaves[0] if self.build is None else self.build(leaves)
 
 
 class JitFunction:
@@ -338,6 +344,38 @@ class JitFunction:
         self._signatures.append(new)
 
     # ---- the rest -----------------------------------------------------------------------------------------------
+
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+        """The program for arguments of these types (arrays, or `ShapeDtypeStruct`s): the first step of `jit`."""
+        from pullback.transforms.stages import Traced
+
+        try:
+            dynamic, _ = self._split(args, kwargs)
+            leaves, in_tree = tree_flatten(dynamic)
+            types = [
+                intern(x.shape, x.dtype, x.weak_type) if isinstance(x, ShapeDtypeStruct) else self._leaf(args, kwargs, x)._type
+                for x in leaves
+            ]
+            entry = self._trace(args, kwargs, types)
+        except Exception as error:
+            filter_traceback(error)
+            raise
+        if entry.captured:
+            raise UnexpectedTracerError(entry.captured[0])
+        return Traced(entry, in_tree, types, tree_flatten(entry.example())[1])
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """The program for arguments of these types as StableHLO: `trace(...).lower()`.
+
+        >>> import pullback.numpy as jnp
+        >>> "stablehlo.sine" in jit(jnp.sin).lower(1.0).as_text()
+        True
+        """
+        return self.trace(*args, **kwargs).lower()
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """The shapes and dtypes of the results, a tree of `ShapeDtypeStruct`."""
+        return self.trace(*args, **kwargs).out_info
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:

@@ -19,20 +19,10 @@ import threading
 from functools import lru_cache
 from pathlib import Path
 
-from pullback.core import config
+from pullback.core.config import compilation_cache_dir, compilation_cache_max_size, enable_compilation_cache
 from pullback.xla import pjrt
 
 logger = logging.getLogger("pullback.compilation_cache")
-
-compilation_cache_dir = config.config.define(
-    "compilation_cache_dir", None, "Directory of compiled programs; None is a directory of Pullback's in the user's cache directory."
-)
-enable_compilation_cache = config.config.define(
-    "enable_compilation_cache", True, "Keep compiled programs on disk for later processes."
-)
-compilation_cache_max_size = config.config.define(
-    "compilation_cache_max_size", 1 << 30, "Bytes that the compilation cache may take; the least recently used entries go first."
-)
 
 _MAGIC = b"pullback executable 1\n"
 _SUFFIX = ".xla"

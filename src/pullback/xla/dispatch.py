@@ -171,7 +171,8 @@ def compile_module(module: Module, target: pjrt.Target, options: tuple[tuple[str
     try:
         executable = pjrt.compile_text(module.text, target, module.out_types, options, module.callbacks)
     except pjrt.XlaRuntimeError as error:
-        raise JaxRuntimeError(f"XLA could not compile jit({module.name}): {error}") from None
+        where = module.operations_at(str(error))
+        raise JaxRuntimeError(f"XLA could not compile jit({module.name}){where}: {error}") from None
     logger.log(
         logging.WARNING if log else logging.DEBUG, "compiled jit(%s) in %.3f s", module.name, time.perf_counter() - start
     )

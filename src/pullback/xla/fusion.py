@@ -15,13 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pullback.core.config import config
 from pullback.core.jaxpr import Jaxpr, JaxprEqn, Literal, Var
-
-cpu_fusion = config.define(
-    "cpu_fusion", "auto", "Which values programs for CPUs keep instead of computing them again: a plan of ours, or XLA's.",
-    ("auto", "xla"), in_programs=True,
-)  # fmt: skip
 
 #: A value that costs more than so many additions an element is kept.
 THRESHOLD = 16.0

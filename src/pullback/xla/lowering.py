@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.config import cpu_fusion
 from pullback.core.errors import describe_location
 from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, Var
 from pullback.core.passes import hoist_constants, simplify
 from pullback.core.types import ShapedArray
-from pullback.xla.fusion import NO_PLAN, cpu_fusion, inputs_of, plan
+from pullback.xla.fusion import NO_PLAN, inputs_of, plan
 from pullback.xla.stablehlo import Emitter, Value, is_splat, physical_dtype, tensor_type
 
 #: Constants up to this many bytes are written into the program, where the compiler can fold them; larger ones are arguments.
@@ -40,6 +41,14 @@ class Module:
     def text_without_locations(self) -> str:
         """The module's text, in which nothing says where in the user's code an operation comes from."""
         return _LOCATION.sub("", self.text)
+
+
+    def operations_at(self, message: str) -> str:
+        """The operations that an error message of XLA's is about, by the places in the user's code that it names."""
+        found: dict[str, None] = {}
+        for file, line in re.findall(r"(\S+):(\d+):0: error", message):
+            found.update(dict.fromkeys(re.findall(rf'loc\("([^"]*)"\("{re.escape(file)}":{line}:0\)', self.text)))
+        return f" (operation {', '.join(found)})" if found else ""
 
 
 _LOCATION = re.compile(r" loc\(\".*$", re.MULTILINE)

@@ -177,13 +177,13 @@ def compile_text(
         register_lapack()
     settings = compile_options(target, options)
     if callbacks:
-        loaded = client.compile_and_load(_parsed(text), target.device_list, settings, list(callbacks))
+        loaded = client.compile_and_load(parse(text), target.device_list, settings, list(callbacks))
     else:
         loaded = client.compile_and_load(text, target.device_list, settings)
     return Executable(loaded, target, out_types)
 
 
-def _parsed(text: str) -> Any:
+def parse(text: str) -> Any:
     """A module as an object, which is what programs with callbacks are taken in."""
     from jaxlib.mlir import ir
     from jaxlib.mlir._mlir_libs import _jax_mlir_ext
@@ -198,6 +198,12 @@ def _parsed(text: str) -> Any:
     chlo.register_dialect(context)
     stablehlo.register_dialect(context)
     return ir.Module.parse(text, context)
+
+
+def hlo_text(text: str) -> str:
+    """A StableHLO module's text as HLO, before XLA's passes."""
+    computation = _jax.mlir.mlir_module_to_xla_computation(text)
+    return str(computation.as_hlo_text())
 
 
 def deserialize(

@@ -1,0 +1,202 @@
+"""Ahead of time: the steps of `jit` one by one, each an object to look at.
+
+    traced = jit(f).trace(x)         the program: traced.jaxpr
+    lowered = traced.lower()         StableHLO: lowered.as_text()
+    compiled = lowered.compile()     the executable: compiled.cost_analysis(), compiled(x)
+
+Arguments may be `ShapeDtypeStruct`s: only types matter until `compiled` is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from pullback.core.array import ConcreteArray, as_array
+from pullback.core.errors import filter_traceback
+from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.tree import keystr, tree_flatten, tree_flatten_with_path, tree_unflatten
+from pullback.core.types import ShapeDtypeStruct, ShapedArray, typeof
+
+if TYPE_CHECKING:
+    from pullback.core.tree import PyTreeDef
+    from pullback.transforms.jit import Entry
+    from pullback.xla.dispatch import Compiled as Executable
+    from pullback.xla.lowering import Module
+
+
+@runtime_checkable
+class Wrapped(Protocol):
+    """What `jit` returns: callable, and traced, lowered and compiled step by step."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def trace(self, *args: Any, **kwargs: Any) -> Traced: ...
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered: ...
+
+
+class ArgInfo:
+    """What is known of one array among the arguments: its type, and whether it is donated."""
+
+    __slots__ = ("shape", "dtype", "donated")
+
+    def __init__(self, aval: ShapedArray, donated: bool) -> None:
+        self.shape, self.dtype, self.donated = aval.shape, aval.dtype, donated
+
+    def __repr__(self) -> str:
+        return f"ArgInfo(shape={self.shape}, dtype={self.dtype}, donated={self.donated})"
+
+
+class _Stage:
+    """The arguments and results of a call, by structure and type."""
+
+    def __init__(self, entry: Entry, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], out_tree: PyTreeDef) -> None:
+        self._entry, self.in_tree, self._in_types, self.out_tree = entry, in_tree, list(in_types), out_tree
+
+    @property
+    def args_info(self) -> Any:
+        """The tree (args, kwargs) of the traced arguments, an `ArgInfo` for each array."""
+        donated = self._entry.options.donate if self._entry.options is not None else ()
+        return tree_unflatten(self.in_tree, [ArgInfo(t, i in donated) for i, t in enumerate(self._in_types)])
+
+    @property
+    def in_avals(self) -> Any:
+        """The tree (args, kwargs) of the types of the traced arguments."""
+        return tree_unflatten(self.in_tree, self._in_types)
+
+    @property
+    def out_info(self) -> Any:
+        """The tree of the results, a `ShapeDtypeStruct` for each array."""
+        structs = [ShapeDtypeStruct(t.shape, t.dtype, weak_type=t.weak_type) for t in self._entry.program.out_avals]
+        return structs[0] if self._entry.build is None else self._entry.build(structs)
+
+
+class Traced(_Stage):
+    """A program that has been traced. `jaxpr` is the program, `fun_name` the name of the function."""
+
+    @property
+    def jaxpr(self) -> ClosedJaxpr:
+        """The program."""
+        return self._entry.program
+
+    @property
+    def fun_name(self) -> str:
+        """The name of the function."""
+        return self._entry.name
+
+    def lower(self, *, lowering_platforms: Sequence[str] | None = None) -> Lowered:
+        """The program as a StableHLO module."""
+        from pullback.xla.lowering import lower
+
+        if lowering_platforms is not None and tuple(lowering_platforms) != ("cpu",):
+            raise NotImplementedError(f"lowering for platforms {tuple(lowering_platforms)}: only 'cpu' is there")
+        options = self._entry.options
+        donate, keep = (options.donate, options.keep_unused) if options is not None else ((), False)
+        module = lower(self._entry.program, self._entry.name, donate, keep)
+        return Lowered(self._entry, self.in_tree, self._in_types, self.out_tree, module)
+
+
+class Lowered(_Stage):
+    """A program as a StableHLO module, to be read or compiled."""
+
+    def __init__(
+        self, entry: Entry, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], out_tree: PyTreeDef, module: Module
+    ) -> None:
+        super().__init__(entry, in_tree, in_types, out_tree)
+        self._module = module
+
+    def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
+        """The module's text, with the places in the user's code if `debug_info`. `dialect` is "stablehlo" or "hlo"."""
+        if dialect == "hlo":
+            from pullback.xla.pjrt import hlo_text
+
+            return hlo_text(self._module.text)
+        if dialect not in (None, "stablehlo"):
+            raise ValueError(f"unknown dialect {dialect!r}: 'stablehlo' and 'hlo' are there")
+        return self._module.text if debug_info else self._module.text_without_locations()
+
+    def compiler_ir(self, dialect: str | None = None) -> Any:
+        """The module as the compiler's object (an MLIR module); its text for the dialect "hlo"."""
+        if dialect == "hlo":
+            return self.as_text("hlo")
+        from pullback.xla.pjrt import parse
+
+        return parse(self._module.text)
+
+    def compile(self, compiler_options: dict[str, Any] | None = None) -> Compiled:
+        """The executable. `compiler_options` are XLA's debug options by name."""
+        from pullback.xla import pjrt
+        from pullback.xla.dispatch import compile_module
+
+        options = self._entry.options
+        target = (options.device if options is not None else None) or pjrt.cpu().devices[0]
+        settings = dict(options.compiler if options is not None else ())
+        settings.update(compiler_options or {})
+        executable = compile_module(self._module, target, tuple(sorted(settings.items())))
+        return Compiled(self._entry, self.in_tree, self._in_types, self.out_tree, executable)
+
+    def cost_analysis(self) -> dict[str, Any]:
+        """XLA's estimates ("flops", "bytes accessed", ...), of the compiled program."""
+        return self.compile().cost_analysis()
+
+
+class Compiled(_Stage):
+    """An executable. Call it with the traced arguments (without the static ones), of exactly the types it was compiled for."""
+
+    def __init__(
+        self, entry: Entry, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], out_tree: PyTreeDef, executable: Executable
+    ) -> None:
+        super().__init__(entry, in_tree, in_types, out_tree)
+        self._executable = executable
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            leaves, tree = tree_flatten((args, kwargs))
+            if tree != self.in_tree:
+                raise TypeError(
+                    f"Function compiled with input pytree does not match the input pytree it was called with: {self._entry.name} was compiled "
+                    f"for (args, kwargs) of structure {self.in_tree}, called with {tree}"
+                )
+            arrays = [as_array(x) for x in leaves]
+            if any(x.__class__ is not ConcreteArray for x in arrays):
+                raise TypeError(
+                    f"the compiled function {self._entry.name} cannot be transformed: it takes arrays, not traced values. Apply the "
+                    "transformation to the function, and compile the result"
+                )
+            wrong = [i for i, (x, t) in enumerate(zip(arrays, self._in_types)) if x.shape != t.shape or x.dtype != t.dtype]
+            if wrong:
+                raise TypeError(self._mismatch(args, kwargs, wrong))
+            outs = self._executable.run(arrays)  # type: ignore[arg-type]
+            return outs[0] if self._entry.build is None else self._entry.build(outs)
+        except Exception as error:
+            filter_traceback(error)
+            raise
+
+    def _mismatch(self, args: Any, kwargs: Any, wrong: Sequence[int]) -> str:
+        paths = [path for path, _ in tree_flatten_with_path((args, kwargs))[0]]
+        leaves = tree_flatten((args, kwargs))[0]
+        lines = []
+        for i in wrong:
+            name = ("args" if paths[i][0].idx == 0 else "kwargs") + keystr(paths[i][1:])
+            lines.append(f"  {name}: compiled for {self._in_types[i].str_short()}, called with {typeof(leaves[i]).str_short()}")
+        return "Argument types differ from the types for which this computation was compiled:\n" + "\n".join(lines)
+
+    def as_text(self) -> str:
+        """The optimized HLO."""
+        return "\n\n".join(m.to_string() for m in self._executable.executable.loaded.hlo_modules())
+
+    def cost_analysis(self) -> dict[str, Any]:
+        """XLA's estimates: "flops", "bytes accessed", ..."""
+        return dict(self._executable.executable.loaded.cost_analysis())
+
+    def memory_analysis(self) -> Any:
+        """XLA's account of memory, in bytes: `argument_size_in_bytes`, `output_size_in_bytes`, `temp_size_in_bytes`, ..."""
+        return self._executable.executable.loaded.get_compiled_memory_stats()
+
+    def runtime_executable(self) -> Any:
+        """The runtime's own object."""
+        return self._executable.executable.loaded
+
+
+__all__ = ["ArgInfo", "Compiled", "Lowered", "Traced", "Wrapped"]

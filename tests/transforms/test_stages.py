@@ -1,0 +1,85 @@
+"""The steps of jit ahead of time: trace, lower, compile."""
+
+import numpy as np
+import pytest
+
+import pullback as pb
+import pullback.numpy as jnp
+from pullback import stages
+
+STRUCT = pb.ShapeDtypeStruct((3,), "float32")
+
+
+def test_the_steps():
+    f = pb.jit(lambda p, n, scale=1.0: {"y": jnp.sin(p["x"]) * n * scale}, static_argnums=1)
+    assert isinstance(f, stages.Wrapped)
+    traced = f.trace({"x": STRUCT}, 2)
+    assert [e.primitive.name for e in traced.jaxpr.eqns] == ["sin", "mul", "mul"]
+    assert traced.out_info == {"y": STRUCT}
+    lowered = traced.lower()
+    text = lowered.as_text()
+    assert "stablehlo.sine" in text and "loc(" not in text
+    assert "test_stages.py" in lowered.as_text(debug_info=True)
+    assert "HloModule" in lowered.as_text("hlo")
+    assert "stablehlo.sine" in str(lowered.compiler_ir())
+    compiled = lowered.compile()
+    assert np.allclose(compiled({"x": jnp.ones(3)})["y"], 2 * np.sin(1.0))
+    assert compiled.cost_analysis()["flops"] > 0
+    assert compiled.memory_analysis().output_size_in_bytes >= 12
+    assert "HloModule" in compiled.as_text()
+    info = lowered.args_info[0][0]["x"]
+    assert info.shape == (3,) and not info.donated
+
+
+def test_what_it_was_not_compiled_for_is_refused():
+    compiled = pb.jit(lambda p, y: p["w"] * y).lower({"w": STRUCT}, STRUCT).compile()
+    with pytest.raises(TypeError, match=r"args\[0\]\['w'\]: compiled for float32\[3\], called with float32\[4\]"):
+        compiled({"w": jnp.ones(4)}, jnp.ones(3))
+    with pytest.raises(TypeError, match=r"args\[1\].*int32\[3\]"):
+        compiled({"w": jnp.ones(3)}, jnp.ones(3, jnp.int32))
+    with pytest.raises(TypeError, match="structure"):
+        compiled(jnp.ones(3), jnp.ones(3))
+    with pytest.raises(TypeError, match="cannot be transformed"):
+        pb.grad(lambda x: jnp.sum(compiled({"w": x}, x)))(jnp.ones(3))
+    with pytest.raises(ValueError, match="dialect"):
+        pb.jit(jnp.sin).lower(1.0).as_text("french")
+
+
+def test_donation_and_options():
+    lowered = pb.jit(lambda x: x + 1, donate_argnums=0).lower(STRUCT)
+    assert "jax.buffer_donor = true" in lowered.as_text()
+    assert lowered.args_info[0][0].donated
+    x = jnp.ones(3)
+    assert np.all(np.asarray(lowered.compile({"xla_cpu_enable_fast_math": False})(x)) == 2)
+    assert x.is_deleted()
+
+
+def test_no_array_is_needed_to_know_the_results_type():
+    f = pb.jit(lambda x: (x @ x.T, x.astype(int)))
+    assert f.eval_shape(pb.ShapeDtypeStruct((2, 3), "float32")) == (
+        pb.ShapeDtypeStruct((2, 2), "float32"), pb.ShapeDtypeStruct((2, 3), "int32"),
+    )  # fmt: skip
+
+
+def test_a_failure_of_the_compiler_names_operation_and_line():
+    from pullback.core.primitive import Primitive, registry
+    from pullback.core.trace import current
+
+    class Impossible(Primitive):
+        name = "impossible"
+
+        def type_of(self, x):
+            return x
+
+        def lower(self, emit, x):
+            return emit("add", x, emit.constant(np.int8(1)), out=x)
+
+    impossible = Impossible()
+    del registry["impossible"]
+    with pytest.raises(pb.errors.JaxRuntimeError, match=r"operation impossible.*test_stages\.py:\d+"):
+        pb.jit(lambda x: current().process(impossible, (x,), {}))(1.0)
+
+
+def test_memory_that_is_not_there():
+    with pytest.raises(pb.errors.JaxRuntimeError, match=r"RESOURCE_EXHAUSTED|[Oo]ut of memory|allocat"):
+        pb.block_until_ready(pb.jit(lambda x: jnp.zeros((1 << 24, 1 << 22)) + x)(1.0))
