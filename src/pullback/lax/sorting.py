@@ -103,7 +103,7 @@ def _along(x: Any, indices: Any, axis: int) -> tuple[Any, Any, Shape]:
     """Dimension numbers (without those of windows), index rows and window sizes for single elements along `axis`."""
     others = tuple(i for i in range(x.ndim) if i != axis)
     rows = reshape_p.bind(indices, new_sizes=(*indices.shape, 1))
-    return ((axis,), (axis,), others, others), rows, (1,) * x.ndim
+    return ((axis,), (axis,), others, others), rows, tuple(min(1, n) for n in x.shape)
 
 
 take_along_p = TakeAlong()

@@ -12,12 +12,16 @@ from pullback.core.types import ShapedArray
 from pullback.lax.linalg.matrices import (
     Decomposition,
     check,
+    emit_triangle,
     from_triangle,
     gufuncs,
     half_triangle,
     inexact,
+    info_of,
+    lapack_call,
     matmul,
     matrix,
+    or_nan,
     symmetrize,
 )
 from pullback.lax.linalg.triangular import triangular_solve_p
@@ -37,6 +41,12 @@ class Cholesky(Decomposition):
         out = gufuncs.cholesky_lo(a)
         # A matrix that is not positive definite comes as NaNs all over.
         return np.tril(out) if out.shape[-1] > 1 and np.isnan(out[..., 0, -1]).any() else out
+
+    def lower(self, emit: Any, a: Any) -> Any:
+        if not a.size:
+            return a
+        out, info = lapack_call(emit, "potrf", [a], [a.aval, info_of(a)], "mmv", overwrites=0, uplo="L")
+        return emit_triangle(emit, or_nan(emit, info, out)[0], lower=True)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         # a = L Lᴴ, so da = dL Lᴴ + L dLᴴ. Multiplying by L⁻¹ from the left and by L⁻ᴴ from the right, L⁻¹ da L⁻ᴴ = L⁻¹

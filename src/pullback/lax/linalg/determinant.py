@@ -9,13 +9,30 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
+from pullback.core.array import ConcreteArray
 from pullback.core.primitive import Primitive, is_node
 from pullback.core.types import ShapedArray
-from pullback.lax.elementwise import complex_p, imag_p
+from pullback.lax.arrangement import pad_p
+from pullback.lax.elementwise import abs_p, complex_p, eq_p, imag_p, log_p, sign_p
 from pullback.lax.family import add_p, like, mul_p
-from pullback.lax.linalg.lu import inverse
-from pullback.lax.linalg.matrices import Decomposition, check, gufuncs, real, strong, transposed
-from pullback.lax.shape import batch_first, reduce_sum_p
+from pullback.lax.linalg.lu import inverse, lu_p
+from pullback.lax.linalg.matrices import (
+    Decomposition,
+    check,
+    conj,
+    diagonal,
+    gufuncs,
+    like_dtype,
+    matmul,
+    real,
+    rows,
+    strong,
+    transposed,
+)
+from pullback.lax.linalg.svd import svd_p
+from pullback.lax.reductions import cumprod_p, reduce_prod_p
+from pullback.lax.selection import select
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, reduce_sum_p
 
 
 class Det(Decomposition):
@@ -30,6 +47,10 @@ class Det(Decomposition):
 
     def evaluate(self, a: Any) -> Any:
         return gufuncs.det(a)
+
+    def expand(self, a: Any) -> Any:
+        diagonal, parity = _pivoted(a)
+        return mul_p.bind(convert(parity, a.dtype), reduce_prod_p.bind(diagonal, axes=(len(a.shape) - 2,)))
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         # d det(a) = Σ cofactor(a)_ij da_ij (Jacobi's formula), whether or not a has an inverse.
@@ -60,6 +81,22 @@ class Cofactor(Primitive):
             return np.zeros(a.shape, a.dtype)
         out = _cofactor_by_inverse(a, xs) if len(xs) < 2 else None
         return _cofactor_by_svd(a, xs) if out is None else out
+
+    def lower(self, emit: Any, a: Any, *xs: Any) -> Any:
+        return emit.evaluate_on_host(self, (a, *xs), {}) if xs or not a.size else emit.expand(self, (a,), {})
+
+    def expand(self, a: Any) -> Any:
+        # By the singular values, which is right whether or not `a` has an inverse: see `_cofactor_by_svd`.
+        u, s, vh = svd_p.bind(a, full_matrices=True, compute_uv=True)
+        axis = len(s.shape) - 1
+        before = cumprod_p.bind(_shifted(s, axis, 1), axis=axis, reverse=False)
+        after = cumprod_p.bind(_shifted(s, axis, -1), axis=axis, reverse=True)
+        others = like_dtype(mul_p.bind(before, after), a.dtype)
+        phase = mul_p.bind(det_p.bind(u), det_p.bind(vh))
+        scaled = mul_p.bind(rows(others), conj(u))
+        product = matmul(scaled, conj(vh))
+        factor = broadcast_in_dim_p.bind(phase, shape=a.shape, broadcast_dimensions=tuple(range(len(phase.shape))))
+        return mul_p.bind(factor, product)
 
     def is_linear(self, active: Sequence[bool]) -> bool:
         return not active[0] and sum(active) == 1
@@ -152,6 +189,13 @@ class Slogdet(Decomposition):
             sign = np.where(np.isnan(logabsdet), logabsdet.dtype.type(np.nan), sign)
         return [sign, logabsdet]
 
+    def expand(self, a: Any) -> Any:
+        diagonal, parity = _pivoted(a)
+        axes = (len(a.shape) - 2,)
+        sign = mul_p.bind(convert(parity, a.dtype), reduce_prod_p.bind(sign_p.bind(diagonal), axes=axes))
+        logabsdet = reduce_sum_p.bind(log_p.bind(abs_p.bind(diagonal)), axes=axes)
+        return [sign, logabsdet]
+
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         # d log det(a) = tr(a⁻¹ da) (Jacobi's formula); its real part is that of log |det|, its imaginary part turns the
         # phase.
@@ -162,6 +206,22 @@ class Slogdet(Decomposition):
             return [sign, logabsdet], [None, ratio]
         turn = imag_p.bind(ratio)
         return [sign, logabsdet], [mul_p.bind(sign, complex_p.bind(like(0, turn), turn)), real(ratio)]
+
+
+def _pivoted(a: Any) -> tuple[Any, Any]:
+    """The diagonal of U, with a[permutation] = L U, and the sign of the permutation."""
+    factors, pivots, _ = lu_p.bind(a)
+    n = a.shape[-1]
+    in_place = eq_p.bind(pivots, ConcreteArray(np.arange(n, dtype=np.int32)))
+    signs = select(in_place, like(1, pivots), like(-1, pivots))
+    return diagonal(factors), reduce_prod_p.bind(signs, axes=(len(pivots.shape) - 1,))
+
+
+def _shifted(s: Any, axis: int, by: int) -> Any:
+    """`s` moved along `axis`, with ones at the end that becomes free."""
+    config = [(0, 0, 0)] * len(s.shape)
+    config[axis] = (by, -by, 0)
+    return pad_p.bind(s, like(1, s), padding_config=tuple(config))
 
 
 def _sum_of_products(x: Any, y: Any) -> Any:

@@ -26,11 +26,14 @@ from pullback.lax.linalg.matrices import (
     identity_mask,
     indices,
     inexact,
+    info_of,
     lapack,
+    lapack_call,
     like_dtype,
     matmul,
     matrix,
     off_diagonal,
+    or_nan,
     real,
     rows,
     strong,
@@ -61,6 +64,15 @@ class Eigh(Decomposition):
     def evaluate(self, a: Any, *, lower: bool, sort_eigenvalues: bool) -> Any:
         w, v = (gufuncs.eigh_lo if lower else gufuncs.eigh_up)(a)
         return [v, w]
+
+    def lower(self, emit: Any, a: Any, *, lower: bool, sort_eigenvalues: bool) -> Any:
+        if not a.size:
+            return emit.evaluate_on_host(self, (a,), {"lower": lower, "sort_eigenvalues": sort_eigenvalues})
+        routine = "heevd" if dtypes.is_complex(a.dtype) else "syevd"
+        v, w, info = lapack_call(
+            emit, routine, [a], [*emit.types, info_of(a)], "mmvv", overwrites=0, mode="V", uplo="L" if lower else "U"
+        )
+        return or_nan(emit, info, v, w)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, lower: bool, sort_eigenvalues: bool) -> Any:
         # a v = v w, so with Ω = vᴴ dv, skew-Hermitian, vᴴ da v = Ω w - w Ω + dw: on the diagonal dw = vᴴ da v, and off
@@ -101,6 +113,31 @@ class Eig(Decomposition):
             return out
         masks = [finite[..., None], *[finite[..., None, None]] * (len(out) - 1)]
         return [np.where(mask, x, dtype.type(complex(np.nan, np.nan))) for mask, x in zip(masks, out)]
+
+    def lower(self, emit: Any, a: Any, *, left: bool, right: bool, enable_eigvec_derivs: bool) -> Any:
+        if not a.size:
+            return emit.evaluate_on_host(self, (a,), {"left": left, "right": right, "enable_eigvec_derivs": True})
+        dtype, batch = dtypes.to_complex(a.dtype), len(a.shape) - 2
+        # LAPACK may not terminate on infinities and NaNs: those matrices give NaN.
+        finite = emit("is_finite", a, out=ShapedArray(a.shape, dtypes.bool_)) if not dtypes.is_complex(a.dtype) else None
+        if finite is None:
+            parts = ShapedArray(a.shape, dtypes.to_real(a.dtype))
+            flags = ShapedArray(a.shape, dtypes.bool_)
+            finite = emit("and", *(emit("is_finite", emit(part, a, out=parts), out=flags) for part in ("real", "imag")))
+        finite = emit.reduce(finite, True, "and", (batch, batch + 1))
+        a = emit.select(emit.broadcast(finite, a.shape, tuple(range(batch))), a, emit.like(0, a))
+        w, vectors = ShapedArray(a.shape[:-1], dtype), ShapedArray(a.shape, dtype)
+        settings = {"compute_left": "V" if left else "N", "compute_right": "V" if right else "N"}
+        if dtypes.is_complex(a.dtype):
+            w_out, u, v, info = lapack_call(emit, "geev", [a], [w, vectors, vectors, info_of(a)], "mvmmv", **settings)
+        else:
+            part = ShapedArray(w.shape, a.dtype)
+            re, im, u, v, info = lapack_call(
+                emit, "geev", [a], [part, part, vectors, vectors, info_of(a)], "mvvmmv", **settings
+            )
+            w_out = emit("complex", re, im, out=w)
+        info = emit.select(finite, info, emit.like(1, info))
+        return or_nan(emit, info, w_out, *([u] if left else []), *([v] if right else []))
 
     def jvp(
         self, primals: Sequence[Any], tangents: Sequence[Any], *, left: bool, right: bool, enable_eigvec_derivs: bool

@@ -21,7 +21,9 @@ from pullback.lax.linalg.matrices import (
     gufuncs,
     identity,
     indices,
+    info_of,
     lapack,
+    lapack_call,
     matmul,
     matrix,
     permutation_matrix,
@@ -31,7 +33,8 @@ from pullback.lax.linalg.matrices import (
     triu,
 )
 from pullback.lax.linalg.triangular import many_right_sides, triangular_solve_p
-from pullback.lax.shape import batch_first, move_axis, reshape_p, transpose_p
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, move_axis, reshape_p, transpose_p
+from pullback.lax.sorting import put_along_p, take_along_p
 
 
 class Lu(Decomposition):
@@ -58,6 +61,13 @@ class Lu(Decomposition):
             for i in indices(tuple(batch)):
                 _, pivots[i], _ = getrf(lu[i], overwrite_a=True)
         return [lu, pivots, _permutation(pivots, m)]
+
+    def lower(self, emit: Any, a: Any) -> Any:
+        if not a.size:
+            return emit.evaluate_on_host(self, (a,), {})
+        lu, pivots, _ = lapack_call(emit, "getrf", [a], [emit.types[0], emit.types[1], info_of(a)], "mmvv", overwrites=0)
+        pivots = emit("subtract", pivots, emit.like(1, pivots))  # LAPACK counts from 1
+        return [lu, pivots, _emit_permutation(emit, pivots, a.shape[-2])]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         # P a = L U is linear in a while P stays as it is: P da = dL U + L dU, and with F = L⁻¹ P da U⁻¹ = L⁻¹ dL + dU
@@ -133,6 +143,21 @@ class LuSolve(Primitive):
                 getrs(lu[i], pivots[i], x[i], trans=transpose_a, overwrite_b=True)
         return x
 
+    def expand(self, a: Any, lu: Any, pivots: Any, b: Any, *, transpose_a: bool) -> Any:
+        n, axis = a.shape[-1], len(b.shape) - 2
+        permutation = lu_pivots_to_permutation_p.bind(pivots, permutation_size=n)
+        index = broadcast_in_dim_p.bind(permutation, shape=b.shape, broadcast_dimensions=tuple(range(len(b.shape) - 1)))
+
+        def substitute(b: Any, lower: bool) -> Any:
+            return triangular_solve_p.bind(
+                lu, b, left_side=True, lower=lower, transpose_a=transpose_a, conjugate_a=False, unit_diagonal=lower
+            )
+
+        # a[permutation] = L U
+        if not transpose_a:
+            return substitute(substitute(take_along_p.bind(b, index, axis=axis), True), False)
+        return put_along_p.bind(substitute(substitute(b, False), True), index, axis=axis, length=n)
+
     def is_linear(self, active: Sequence[bool]) -> bool:
         return not (active[0] or active[1] or active[2])
 
@@ -178,6 +203,10 @@ class Solve(Primitive):
             x = lu_solve_p.evaluate(a, factors, pivots, b, transpose_a=False)
         return x
 
+    def expand(self, a: Any, b: Any) -> Any:
+        factors, pivots, _ = lu_p.bind(a)
+        return lu_solve_p.bind(a, factors, pivots, b, transpose_a=False)
+
     def is_linear(self, active: Sequence[bool]) -> bool:
         return not active[0]
 
@@ -215,6 +244,9 @@ class LuPivotsToPermutation(Primitive):
     def evaluate(self, pivots: Any, *, permutation_size: int) -> Any:
         return _permutation(pivots, permutation_size)
 
+    def lower(self, emit: Any, pivots: Any, *, permutation_size: int) -> Any:
+        return _emit_permutation(emit, pivots, permutation_size)
+
     def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], *, permutation_size: int) -> Any:
         (b,) = axes
         assert b is not None
@@ -242,6 +274,32 @@ def _permutation(pivots: Any, size: int) -> Any:
     if not rows:
         return np.broadcast_to(np.arange(size, dtype=pivots.dtype), (*batch, size))
     return np.array(rows, pivots.dtype).reshape(*batch, size)
+
+
+def _emit_permutation(emit: Any, pivots: Any, size: int) -> Any:
+    *batch, k = pivots.shape
+    shape, last = (*batch, size), len(batch)
+    position = emit.iota(shape, pivots.dtype, last)
+    along = tuple(range(last))
+
+    def some_left(i: Any, permutation: Any) -> Any:
+        return emit.compare("LT", i, emit.constant(k, pivots.dtype))
+
+    def exchange(i: Any, permutation: Any) -> list[Any]:
+        # Rows i and j = pivots[i] change places, for each matrix of the batch.
+        zeros = [emit.constant(0, pivots.dtype)] * last
+        j = emit("dynamic_slice", pivots, *zeros, i, out=ShapedArray((*batch, 1), pivots.dtype), slice_sizes=(*batch, 1))
+        at_j = emit.compare("EQ", position, emit.broadcast(emit.reshape(j, tuple(batch)), shape, along))
+        at_i = emit.compare("EQ", position, emit.broadcast(i, shape, ()))
+        pick = lambda mask: emit.broadcast(
+            emit.reduce(emit.select(mask, permutation, emit.like(0, permutation)), 0, "add", (last,)), shape, along
+        )
+        swapped = emit.select(at_i, pick(at_j), emit.select(at_j, pick(at_i), permutation))
+        return [emit("add", i, emit.constant(1, pivots.dtype)), swapped]
+
+    if not k:
+        return position
+    return emit.while_loop(some_left, exchange, [emit.constant(0, pivots.dtype), position])[1]
 
 
 lu_p = Lu()

@@ -249,3 +249,57 @@ class Decomposition(Primitive):
         assert b is not None
         out = self.bind(move_axis(args[0], b, 0), **params)
         return (out, [0] * len(out)) if self.multiple_results else (out, 0)
+
+
+# ---- compiled programs ------------------------------------------------------------------------------------------
+
+_PREFIX = {dtypes.float32: "s", dtypes.float64: "d", dtypes.complex64: "c", dtypes.complex128: "z"}
+
+
+def lapack_call(
+    emit: Any, routine: str, operands: Sequence[Any], outs: Sequence[ShapedArray], matrices: str, overwrites: int | None = None,
+    **settings: str | int,
+) -> list[Any]:  # fmt: skip
+    """The results of a LAPACK routine on a batch of matrices: jaxlib's kernels, which XLA knows by name.
+
+    `matrices` has an "m" for each operand and each result that is a matrix, to be stored by columns, and a "v" for the others;
+    `overwrites` is the operand whose memory the first result takes. Settings that are characters are LAPACK's.
+    """
+
+    def layout(x: Any, kind: str) -> str:
+        axes = list(range(len(x.shape)))[::-1]
+        if kind == "m":
+            axes[0], axes[1] = axes[1], axes[0]
+        return f"dense<{axes}> : tensor<{len(axes)}xindex>"
+
+    kinds = list(matrices)
+    config = ", ".join(
+        f"{k} = {ord(v)} : ui8" if isinstance(v, str) else f"{k} = {v} : i32" for k, v in settings.items()
+    )
+    count = len(operands)
+    return emit.custom_call(
+        f"lapack_{_PREFIX[operands[0].dtype]}{routine}_ffi", *operands, out=list(outs), backend_config=f"{{{config}}}",
+        layouts=([*map(layout, operands, kinds[:count])], [*map(layout, outs, kinds[count:])]),
+        aliases=() if overwrites is None else ((0, overwrites),),
+    )  # fmt: skip
+
+
+def info_of(a: Any) -> ShapedArray:
+    """The type of the numbers that say, for each matrix, whether a routine succeeded."""
+    return ShapedArray(a.shape[:-2], dtypes.int32)
+
+
+def or_nan(emit: Any, info: Any, *results: Any) -> list[Any]:
+    """The results, all NaN for the matrices for which `info` is not 0."""
+    succeeded = emit.compare("EQ", info, emit.like(0, info))
+    return [
+        emit.select(emit.broadcast(succeeded, x.shape, tuple(range(succeeded.ndim))), x, emit.like(np.nan, x))
+        for x in results
+    ]
+
+
+def emit_triangle(emit: Any, x: Any, lower: bool) -> Any:
+    """The lower or upper triangle of each matrix, zero elsewhere."""
+    n = x.ndim
+    row, column = (emit.iota(x.shape, dtypes.int32, n - 2 + i) for i in range(2))
+    return emit.select(emit.compare("GE" if lower else "LE", row, column), x, emit.like(0, x))

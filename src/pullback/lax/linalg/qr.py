@@ -22,9 +22,11 @@ from pullback.lax.linalg.matrices import (
     column_major_copy,
     diagonal,
     diagonal_matrix,
+    emit_triangle,
     identity,
     indices,
     lapack,
+    lapack_call,
     matmul,
     matrix,
     permutation_matrix,
@@ -67,6 +69,25 @@ class Qr(Decomposition):
             )
         return [q, r, p]
 
+    def lower(self, emit: Any, a: Any, *, pivoting: bool, full_matrices: bool) -> Any:
+        if pivoting or not a.size:
+            return emit.evaluate_on_host(self, (a,), {"pivoting": pivoting, "full_matrices": full_matrices})
+        *batch, m, n = a.shape
+        packed, taus = _emit_geqrf(emit, a)
+        columns = emit.types[0].shape[-1]
+        zero = (0,) * len(batch)
+        reflections = packed
+        if columns < n:
+            reflections = emit.slice(packed, (*zero, 0, 0), (*batch, m, columns))
+        elif columns > n:
+            reflections = emit(
+                "pad", packed, emit.constant(0, a.dtype), out=ShapedArray((*batch, m, columns), a.dtype),
+                edge_padding_low=(*zero, 0, 0), edge_padding_high=(*zero, 0, columns - n), interior_padding=(*zero, 0, 0),
+            )  # fmt: skip
+        q = _emit_product(emit, reflections, taus)
+        r = emit.slice(packed, (*zero, 0, 0), (*batch, emit.types[1].shape[-2], n))
+        return [q, emit_triangle(emit, r, lower=False)]
+
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
         # With k = min(m, n), q₁ the first k columns of q, r₁ the leading square block of r and a₁ of a: a = q₁ r, so da
         # = dq₁ r + q₁ dr. Ω = q₁ᴴ dq₁ is skew-Hermitian and C = q₁ᴴ da₁ r₁⁻¹ = Ω + dr₁ r₁⁻¹, where the last is upper
@@ -102,6 +123,16 @@ class Qr(Decomposition):
             t_q = concatenate([t_q, _further_columns(q_first, t_q)], last)
             t_r = pad(t_r, like(0, t_r), (*((0, 0, 0) for _ in a.shape[:-2]), (0, extra, 0), (0, 0, 0)))
         return [q, r, *p], [t_q, t_r, *(None for _ in p)]
+
+
+def _emit_geqrf(emit: Any, a: Any) -> list[Any]:
+    taus = ShapedArray((*a.shape[:-2], min(a.shape[-2:])), a.dtype)
+    return lapack_call(emit, "geqrf", [a], [a.aval, taus], "mmv", overwrites=0)
+
+
+def _emit_product(emit: Any, a: Any, taus: Any) -> Any:
+    routine = "ungqr" if dtypes.is_complex(a.dtype) else "orgqr"
+    return lapack_call(emit, routine, [a, taus], [a.aval], "mvm", overwrites=0)[0]
 
 
 def _skew(c: Any) -> Any:
@@ -161,6 +192,9 @@ class HouseholderProduct(Primitive):
             out[i] = generate(out[i], taus[i])[0]
         return out
 
+    def lower(self, emit: Any, a: Any, taus: Any) -> Any:
+        return _emit_product(emit, a, taus) if a.size and taus.size else emit.evaluate_on_host(self, (a, taus), {})
+
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         raise NotImplementedError(
             "householder_product has no derivative rule: differentiate qr, or multiply out the reflections 1 - tau v vᴴ"
@@ -183,6 +217,9 @@ class Geqrf(Decomposition):
     def evaluate(self, a: Any) -> Any:
         packed, taus = np.linalg.qr(a, "raw")
         return [packed.swapaxes(-1, -2), taus]
+
+    def lower(self, emit: Any, a: Any) -> Any:
+        return _emit_geqrf(emit, a) if a.size else emit.evaluate_on_host(self, (a,), {})
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         raise NotImplementedError(

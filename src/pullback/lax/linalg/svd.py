@@ -11,7 +11,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.primitive import Primitive
 from pullback.core.types import ShapedArray
-from pullback.lax.elementwise import complex_p, div_p, eq_p, imag_p
+from pullback.lax.elementwise import complex_p, div_p, eq_p, imag_p, le_p
 from pullback.lax.family import add_p, like, mul_p, neg_p, sub_p
 from pullback.lax.linalg.matrices import (
     Decomposition,
@@ -21,16 +21,20 @@ from pullback.lax.linalg.matrices import (
     diagonal,
     diagonal_matrix,
     gufuncs,
+    info_of,
+    lapack_call,
     like_dtype,
     matmul,
     matrix,
     off_diagonal,
+    or_nan,
     real,
     rows,
     strong,
 )
+from pullback.lax.reductions import reduce_max_p
 from pullback.lax.selection import select
-from pullback.lax.shape import batch_first
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert
 
 
 class Svd(Decomposition):
@@ -53,6 +57,18 @@ class Svd(Decomposition):
         if not compute_uv:
             return [gufuncs.svd(a)]
         return list((gufuncs.svd_f if full_matrices else gufuncs.svd_s)(a))
+
+    def lower(self, emit: Any, a: Any, *, full_matrices: bool, compute_uv: bool) -> Any:
+        if not a.size:
+            return emit.evaluate_on_host(self, (a,), {"full_matrices": full_matrices, "compute_uv": compute_uv})
+        *batch, m, n = a.shape
+        k = min(m, n)
+        s = ShapedArray((*batch, k), dtypes.to_real(a.dtype))
+        u, vh = ((m, m), (n, n)) if full_matrices and compute_uv else ((m, k), (k, n))
+        mode = "N" if not compute_uv else "A" if full_matrices else "S"
+        outs = [a.aval, s, ShapedArray((*batch, *u), a.dtype), ShapedArray((*batch, *vh), a.dtype), info_of(a)]
+        _, s_out, u_out, vh_out, info = lapack_call(emit, "gesdd", [a], outs, "mmvmmv", overwrites=0, mode=mode)
+        return or_nan(emit, info, s_out) if not compute_uv else or_nan(emit, info, u_out, s_out, vh_out)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, full_matrices: bool, compute_uv: bool) -> Any:
         # a = u s vᴴ, so with the skew-Hermitian Ωu = uᴴ du, Ωv = vᴴ dv and dp = uᴴ da v, dp = Ωu s + ds - s Ωv. On the
@@ -125,6 +141,16 @@ class Pinv(Primitive):
         small = s <= np.asarray(rtol)[..., None] * s[..., :1]
         inverse = np.where(small, 0, 1 / np.where(small, 1, s)).astype(s.dtype, copy=False)
         return (vh.conj().swapaxes(-1, -2) * inverse[..., None, :]) @ u.conj().swapaxes(-1, -2)
+
+    def expand(self, a: Any, rtol: Any) -> Any:
+        if not a.size:
+            return convert(broadcast_in_dim_p.bind(like(0, a), shape=(*a.shape[:-2], a.shape[-1], a.shape[-2]), broadcast_dimensions=()), a.dtype)
+        u, s, vh = svd_p.bind(a, full_matrices=False, compute_uv=True)
+        limit = mul_p.bind(rtol, reduce_max_p.bind(s, axes=(len(s.shape) - 1,)))
+        limit = broadcast_in_dim_p.bind(limit, shape=s.shape, broadcast_dimensions=tuple(range(len(limit.shape))))
+        small = le_p.bind(s, limit)
+        inverse = select(small, like(0, s), div_p.bind(like(1, s), select(small, like(1, s), s)))
+        return matmul(mul_p.bind(adjoint(vh), rows(like_dtype(inverse, a.dtype))), adjoint(u))
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         # At constant rank, with p the result, dp = -p da p + p pᴴ daᴴ (1 - a p) + (1 - p a) daᴴ pᴴ p (Golub & Pereyra,

@@ -13,7 +13,7 @@ from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
 from pullback.core.types import ShapedArray
 from pullback.lax.family import neg_p, sub_p
-from pullback.lax.linalg.matrices import conj, indices, lapack, matmul, strong, transposed, tril, triu
+from pullback.lax.linalg.matrices import conj, indices, lapack, lapack_call, matmul, strong, transposed, tril, triu
 from pullback.lax.shape import batch_first, broadcast_to, move_axis, reshape_p
 
 
@@ -47,6 +47,24 @@ class TriangularSolve(Primitive):
             for i in indices(b.shape[:-2]):
                 trsm(1, a[i].T, out[i].T, left_side, not lower, operation, unit_diagonal, overwrite_b=True)
         return out if out.dtype == dtype else out.astype(dtype)
+
+    def lower(
+        self, emit: Any, a: Any, b: Any, *, left_side: bool, lower: bool, transpose_a: bool, conjugate_a: bool, unit_diagonal: bool
+    ) -> Any:
+        if not b.size:
+            return b
+        dtype = b.dtype
+        if dtype.itemsize < 4:
+            a, b = emit.convert(a, dtypes.float32), emit.convert(b, dtypes.float32)
+        if conjugate_a and not transpose_a and dtypes.is_complex(dtype):
+            parts = ShapedArray(a.shape, dtypes.to_real(dtype))
+            a = emit("complex", emit("real", a, out=parts), emit("negate", emit("imag", a, out=parts)), out=a)
+        (out,) = lapack_call(
+            emit, "trsm", [a, b], [b.aval], "mmm", overwrites=1, diag="U" if unit_diagonal else "N",
+            side="L" if left_side else "R", trans_x="N" if not transpose_a else "C" if conjugate_a else "T",
+            uplo="L" if lower else "U",
+        )  # fmt: skip
+        return emit.convert(out, dtype)
 
     def is_linear(self, active: Sequence[bool]) -> bool:
         return not active[0]
