@@ -25,6 +25,7 @@ _LAZY = {
     for module, names in {
         "index_makers": "diag_indices diag_indices_from fill_diagonal index_exp ix_ mask_indices ravel_multi_index s_ tril_indices "
         "tril_indices_from triu_indices triu_indices_from",
+        "fft": "fft",
         "linalg": "linalg",
         "padding": "pad",
         "polynomials": "poly polyadd polyder polydiv polyfit polyint polymul polysub polyval roots vander",

@@ -1,0 +1,501 @@
+"""Convolutions over any number of spatial axes, with strides, dilations, padding, groups of features and groups of batches.
+
+With the axes in the order (batch, feature, spatial...) and (out feature, in feature, spatial...),
+
+    out[b, o, y] = Σ_i Σ_k lhs[b, i, s y + r k - low] rhs[o, i, k],
+
+where s are the window strides, r the dilation of `rhs`, low the padding before, and `lhs` has l - 1 zeros between neighbours (l its
+dilation). With `feature_group_count` G, output features of group g see the input features of group g only; with `batch_group_count` G,
+output features of group g see the g-th part of the batch, and the batch shrinks to one part.
+
+A convolution is linear in each operand. Both its transposes are convolutions, in which strides and dilations have changed places; grouped
+features transpose to grouped batches. NumPy has no convolution of this kind: eager ones are compiled, one executable a shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.dtypes import DType
+from pullback.core.errors import user_line
+from pullback.core.primitive import BilinearPrimitive, is_node
+from pullback.core.types import Shape, ShapedArray
+from pullback.lax.arrangement import rev_p
+from pullback.lax.contraction import dot_general
+from pullback.lax.shape import convert, move_axis, reshape_p, transpose_p
+
+Pads = tuple[tuple[int, int], ...]
+
+
+class ConvDimensionNumbers(NamedTuple):
+    """Where the axes are: of `lhs` (batch, feature, spatial...), `rhs` (out feature, in feature, spatial...), and the result, as `lhs`."""
+
+    lhs_spec: Sequence[int]
+    rhs_spec: Sequence[int]
+    out_spec: Sequence[int]
+
+
+def dilated(n: int, dilation: int) -> int:
+    """The length of an axis of `n` elements that are `dilation` apart."""
+    return 0 if n == 0 else (n - 1) * dilation + 1
+
+
+class ConvGeneralDilated(BilinearPrimitive):
+    """See the module's text."""
+
+    name = "conv_general_dilated"
+
+    def type_of(
+        self, lhs: ShapedArray, rhs: ShapedArray, *, window_strides: Shape, padding: Pads, lhs_dilation: Shape, rhs_dilation: Shape,
+        dimension_numbers: ConvDimensionNumbers, feature_group_count: int, batch_group_count: int, precision: Any,
+        preferred_element_type: DType | None,
+    ) -> ShapedArray:  # fmt: skip
+        n = dimension_numbers
+        spatial = len(window_strides)
+        what = f"conv_general_dilated of {lhs} and {rhs}"
+        if lhs.dtype != rhs.dtype:
+            raise TypeError(f"{what}: the operands must have the same dtypes, at {user_line()}")
+        if lhs.ndim != spatial + 2 or rhs.ndim != spatial + 2:
+            raise ValueError(f"{what}: {spatial} window strides are for operands with {spatial + 2} axes, at {user_line()}")
+        if not len(padding) == len(lhs_dilation) == len(rhs_dilation) == spatial:
+            raise ValueError(
+                f"{what}: padding {padding} and dilations {lhs_dilation} and {rhs_dilation} must have {spatial} entries, at {user_line()}"
+            )
+        if any(s < 1 for s in (*window_strides, *lhs_dilation, *rhs_dilation)):
+            raise ValueError(
+                f"{what}: strides and dilations must be positive, got {window_strides}, {lhs_dilation} and {rhs_dilation}"
+            )
+        if feature_group_count < 1 or batch_group_count < 1 or (feature_group_count > 1 and batch_group_count > 1):
+            raise ValueError(
+                f"{what}: group counts must be positive, and at most one greater than 1; got feature_group_count={feature_group_count} "
+                f"and batch_group_count={batch_group_count}"
+            )
+        batch, features = (lhs.shape[i] for i in n.lhs_spec[:2])
+        out_features, in_features = (rhs.shape[i] for i in n.rhs_spec[:2])
+        if features != in_features * feature_group_count:
+            raise ValueError(
+                f"{what}: lhs has {features} features, which must be feature_group_count ({feature_group_count}) times the "
+                f"{in_features} input features of rhs, at {user_line()}"
+            )
+        groups = max(feature_group_count, batch_group_count)
+        if out_features % groups or batch % batch_group_count:
+            raise ValueError(
+                f"{what}: {groups} groups must divide the {out_features} output features of rhs, and batch groups the batch of {batch}"
+            )
+        shape = [0] * lhs.ndim
+        shape[n.out_spec[0]], shape[n.out_spec[1]] = batch // batch_group_count, out_features
+        for i in range(spatial):
+            size = dilated(lhs.shape[n.lhs_spec[2 + i]], lhs_dilation[i]) + sum(padding[i])
+            window = dilated(rhs.shape[n.rhs_spec[2 + i]], rhs_dilation[i])
+            shape[n.out_spec[2 + i]] = max(0, (size - window) // window_strides[i] + 1) if size >= window else 0
+        return ShapedArray(tuple(shape), preferred_element_type or lhs.dtype, lhs.weak_type and rhs.weak_type)
+
+    def evaluate(self, lhs: Any, rhs: Any, **params: Any) -> Any:
+        out = self.type_of(ShapedArray(lhs.shape, lhs.dtype), ShapedArray(rhs.shape, rhs.dtype), **params)
+        if not out.size or not lhs.size or not rhs.size:
+            return np.zeros(out.shape, out.dtype)
+        from pullback.xla.dispatch import evaluate
+
+        return evaluate(self, (lhs, rhs), params)
+
+    def lower(
+        self, emit: Any, lhs: Any, rhs: Any, *, window_strides: Shape, padding: Pads, lhs_dilation: Shape, rhs_dilation: Shape,
+        dimension_numbers: ConvDimensionNumbers, feature_group_count: int, batch_group_count: int, precision: Any,
+        preferred_element_type: DType | None,
+    ) -> Any:  # fmt: skip
+        out = emit.type
+        if not out.size or not lhs.size or not rhs.size:
+            return emit.constant(0, out.dtype, out.shape)
+        dtype = lhs.dtype
+        if dtypes.is_float(dtype) and dtype.itemsize < 4:  # 16- and 8-bit floats accumulate in float32
+            dtype = dtypes.float32
+        elif dtype == dtypes.bool_:
+            dtype = dtypes.int32
+        spatial = len(window_strides)
+        result = emit(
+            "convolution", emit.convert(lhs, dtype), emit.convert(rhs, dtype), out=out.update(dtype=dtype),
+            window_strides=window_strides, padding=f"dense<{[list(p) for p in padding] or ''}> : tensor<{spatial}x2xi64>",
+            lhs_dilation=lhs_dilation, rhs_dilation=rhs_dilation, window_reversal=(False,) * spatial if spatial else "array<i1>",
+            dimension_numbers=_numbers_text(dimension_numbers), feature_group_count=feature_group_count,
+            batch_group_count=batch_group_count,
+        )  # fmt: skip
+        if out.dtype == dtypes.bool_:
+            return emit.compare("NE", result, emit.like(0, result))
+        return emit.convert(result, out.dtype)
+
+    def transpose(
+        self, ct: Any, lhs: Any, rhs: Any, *, window_strides: Shape, padding: Pads, lhs_dilation: Shape, rhs_dilation: Shape,
+        dimension_numbers: ConvDimensionNumbers, feature_group_count: int, batch_group_count: int, precision: Any,
+        preferred_element_type: DType | None,
+    ) -> Sequence[Any]:  # fmt: skip
+        n = dimension_numbers
+        known = rhs if is_node(lhs) else lhs
+        ct = convert(ct, known.dtype)
+        sizes = [lhs.shape[i] for i in n.lhs_spec[2:]]
+        windows = [rhs.shape[i] for i in n.rhs_spec[2:]]
+        outs = [ct.shape[i] for i in n.out_spec[2:]]
+        common = {"precision": precision, "preferred_element_type": None}
+        if is_node(lhs):
+            # lhs̄[x] = Σ_k ct[y] rhs[k] over s y = l x + low - r k. With k' = K - 1 - k that is a convolution of ct, dilated by s,
+            # with the reversed rhs, of stride l and padding r (K - 1) - low before.
+            pads = []
+            for n_x, k, m, s, r, d, (low, _) in zip(
+                sizes, windows, outs, window_strides, rhs_dilation, lhs_dilation, padding
+            ):
+                before = dilated(k, r) - 1 - low
+                pads.append((before, dilated(n_x, d) - 1 + dilated(k, r) - dilated(m, s) - before))
+            groups = max(feature_group_count, batch_group_count)
+            kernel = rev_p.bind(rhs, dimensions=tuple(n.rhs_spec[2:])) if windows else rhs
+            out_axis, in_axis = n.rhs_spec[:2]
+            kernel = _split_axis(kernel, out_axis, groups, in_axis)  # the groups go over to what is the output now
+            numbers = ConvDimensionNumbers(n.out_spec, (in_axis, out_axis, *n.rhs_spec[2:]), n.lhs_spec)
+            out = self.bind(
+                ct, kernel, window_strides=tuple(lhs_dilation), padding=tuple(pads), lhs_dilation=tuple(window_strides),
+                rhs_dilation=tuple(rhs_dilation), dimension_numbers=numbers, feature_group_count=groups, batch_group_count=1,
+                **common,
+            )  # fmt: skip
+            if batch_group_count > 1:
+                out = _split_axis(out, n.lhs_spec[1], batch_group_count, n.lhs_spec[0])
+            return [out, None]
+        # rhs̄[k] = Σ_y ct[y] lhs[s y + r k - low]: a convolution of lhs with ct, over the batch.
+        pads = []
+        for n_x, k, m, s, r, d, (low, _) in zip(
+            sizes, windows, outs, window_strides, rhs_dilation, lhs_dilation, padding
+        ):
+            pads.append((low, dilated(k, r) - 1 + dilated(m, s) - dilated(n_x, d) - low))
+        swap = lambda spec: (spec[1], spec[0], *spec[2:])
+        numbers = ConvDimensionNumbers(swap(n.lhs_spec), swap(n.out_spec), swap(n.rhs_spec))
+        out = self.bind(
+            lhs, ct, window_strides=tuple(rhs_dilation), padding=tuple(pads), lhs_dilation=tuple(lhs_dilation),
+            rhs_dilation=tuple(window_strides), dimension_numbers=numbers, feature_group_count=batch_group_count,
+            batch_group_count=feature_group_count, **common,
+        )  # fmt: skip
+        return [None, out]
+
+    def batch(
+        self, size: int, args: Any, axes: Any, *, dimension_numbers: ConvDimensionNumbers, feature_group_count: int,
+        batch_group_count: int, **params: Any,
+    ) -> Any:  # fmt: skip
+        (lhs, rhs), (b_lhs, b_rhs) = args, axes
+        n = dimension_numbers
+        groups = {"feature_group_count": feature_group_count, "batch_group_count": batch_group_count}
+        if b_lhs is not None and b_rhs is not None:
+            # Each element of the batch is a group of its own.
+            kind, axis = ("batch_group_count", 0) if batch_group_count > 1 else ("feature_group_count", 1)
+            groups[kind] *= size
+            lhs = _merge_axis(lhs, b_lhs, n.lhs_spec[axis], 1)
+            rhs = _merge_axis(rhs, b_rhs, n.rhs_spec[0], 1)
+            out = self.bind(lhs, rhs, dimension_numbers=n, **groups, **params)
+            return _unmerge_axis(out, n.out_spec[1], size, 1)
+        if b_lhs is not None:
+            lhs = _merge_axis(lhs, b_lhs, n.lhs_spec[0], batch_group_count)
+            out = self.bind(lhs, rhs, dimension_numbers=n, **groups, **params)
+            return _unmerge_axis(out, n.out_spec[0], size, 1)
+        count = max(feature_group_count, batch_group_count)
+        rhs = _merge_axis(rhs, b_rhs, n.rhs_spec[0], count)
+        out = self.bind(lhs, rhs, dimension_numbers=n, **groups, **params)
+        return _unmerge_axis(out, n.out_spec[1], size, count)
+
+
+conv_general_dilated_p = ConvGeneralDilated()
+
+
+def _split_axis(x: Any, source: int, groups: int, target: int) -> Any:
+    """`x` with axis `source`, of `groups` parts, divided by `groups`, and the parts put in front of axis `target`."""
+    if groups == 1:
+        return x
+    shape = x.shape
+    x = reshape_p.bind(x, new_sizes=(*shape[:source], groups, shape[source] // groups, *shape[source + 1 :]))
+    x = move_axis(x, source, target)  # now the groups stand right before what was axis `target`
+    sizes = list(shape)
+    sizes[source] //= groups
+    sizes[target] *= groups
+    return reshape_p.bind(x, new_sizes=tuple(sizes))
+
+
+def _merge_axis(x: Any, batch_axis: int, axis: int, groups: int) -> Any:
+    """`x` with its batch axis merged into what is axis `axis` without it, which has `groups` parts, after these."""
+    x = move_axis(x, batch_axis, axis)
+    size, n = x.shape[axis], x.shape[axis + 1]
+    if groups > 1:
+        x = reshape_p.bind(x, new_sizes=(*x.shape[: axis + 1], groups, n // groups, *x.shape[axis + 2 :]))
+        order = list(range(x.ndim))
+        order[axis], order[axis + 1] = axis + 1, axis
+        x = transpose_p.bind(x, permutation=tuple(order))
+        return reshape_p.bind(x, new_sizes=(*x.shape[:axis], size * n, *x.shape[axis + 3 :]))
+    return reshape_p.bind(x, new_sizes=(*x.shape[:axis], size * n, *x.shape[axis + 2 :]))
+
+
+def _unmerge_axis(x: Any, axis: int, size: int, groups: int) -> tuple[Any, int]:
+    """The inverse: `x` with a batch axis taken out of axis `axis`, and where it is."""
+    n = x.shape[axis] // size if size else 0
+    if groups == 1:
+        return reshape_p.bind(x, new_sizes=(*x.shape[:axis], size, n, *x.shape[axis + 1 :])), axis
+    split = reshape_p.bind(x, new_sizes=(*x.shape[:axis], groups, size, n // groups, *x.shape[axis + 1 :]))
+    moved = move_axis(split, axis + 1, 0)
+    return reshape_p.bind(moved, new_sizes=(size, *x.shape[:axis], n, *x.shape[axis + 1 :])), 0
+
+
+def _numbers_text(n: ConvDimensionNumbers) -> str:
+    def axes(spec: Sequence[int], first: str, second: str) -> str:
+        names: dict[int, Any] = {spec[0]: first, spec[1]: second, **{axis: i for i, axis in enumerate(spec[2:])}}
+        return f"[{', '.join(str(names[i]) for i in range(len(spec)))}]"
+
+    return f"#stablehlo.conv<{axes(n.lhs_spec, 'b', 'f')}x{axes(n.rhs_spec, 'o', 'i')}->{axes(n.out_spec, 'b', 'f')}>"
+
+
+# ---- public functions -------------------------------------------------------------------------------------------
+
+
+def conv_dimension_numbers(lhs_shape: Any, rhs_shape: Any, dimension_numbers: Any) -> ConvDimensionNumbers:
+    """Dimension numbers from strings such as ("NHWC", "HWIO", "NHWC"), or None for ("NCHW", "OIHW", "NCHW").
+
+    Raises TypeError or ValueError for strings that do not name each axis of the shapes once.
+    """
+    if isinstance(dimension_numbers, ConvDimensionNumbers):
+        return dimension_numbers
+    rank = len(lhs_shape)
+    if len(rhs_shape) != rank:
+        raise ValueError(
+            f"convolution requires lhs and rhs ndim to be equal, got {rank} and {len(rhs_shape)} (shapes {tuple(lhs_shape)} and "
+            f"{tuple(rhs_shape)})"
+        )
+    if dimension_numbers is None:
+        axes = tuple(range(rank))
+        return ConvDimensionNumbers(axes, axes, axes)
+    if not isinstance(dimension_numbers, (list, tuple)) or len(dimension_numbers) != 3:
+        raise TypeError(f"convolution dimension_numbers must be None or three strings, got {dimension_numbers!r}")
+    for which, spec, letters in zip(("lhs", "rhs", "out"), dimension_numbers, ("NC", "OI", "NC")):
+        if not isinstance(spec, str) or len(spec) != rank or len(set(spec)) != rank or not set(letters) <= set(spec):
+            raise ValueError(
+                f"convolution dimension_numbers[{which}] must name the {rank} axes once, {letters[0]!r} and {letters[1]!r} among "
+                f"them; got {spec!r}"
+            )
+    lhs, rhs, out = dimension_numbers
+    spatial = [c for c in rhs if c not in "OI"]
+    if set(spatial) != set(lhs) - set("NC") or set(spatial) != set(out) - set("NC"):
+        raise ValueError(f"convolution dimension_numbers {dimension_numbers} must have the same spatial axes")
+    index = lambda spec, first: tuple(spec.index(c) for c in (*first, *spatial))
+    return ConvDimensionNumbers(index(lhs, "NC"), index(rhs, "OI"), index(out, "NC"))
+
+
+def conv_general_permutations(dimension_numbers: Any) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """The permutations of lhs, rhs and result, given by strings, to the orders (N, C, ...), (O, I, ...) and (N, C, ...)."""
+    lhs, rhs, out = dimension_numbers
+    n = conv_dimension_numbers((0,) * len(lhs), (0,) * len(rhs), dimension_numbers)
+    return tuple(n.lhs_spec), tuple(n.rhs_spec), tuple(n.out_spec)
+
+
+def padtype_to_pads(in_shape: Any, window_shape: Any, window_strides: Any, padding: Any) -> list[tuple[int, int]]:
+    """The padding of each axis for "SAME" (as many outputs as strides fit, odd padding after), "SAME_LOWER" (before) or "VALID"."""
+    if isinstance(padding, str):
+        name = padding.upper()
+        if name == "VALID":
+            return [(0, 0)] * len(tuple(in_shape))
+        if name in ("SAME", "SAME_LOWER"):
+            pads = []
+            for n, k, s in zip(in_shape, window_shape, window_strides):
+                total = max(0, (-(-int(n) // int(s)) - 1) * int(s) + int(k) - int(n))
+                less, more = total // 2, total - total // 2
+                pads.append((less, more) if name == "SAME" else (more, less))
+            return pads
+        raise RuntimeError(f"Unrecognized padding type: expected 'VALID', 'SAME' or 'SAME_LOWER', got {padding!r}.")
+    raise TypeError(f"Unknown padding type: {padding!r}.")
+
+
+def _pads(padding: Any, sizes: Shape, windows: Shape, strides: Shape) -> Pads:
+    if isinstance(padding, str):
+        return tuple(padtype_to_pads(sizes, windows, strides, padding))
+    return tuple((int(low), int(high)) for low, high in padding)
+
+
+def conv_general_dilated(
+    lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any, lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None, dimension_numbers: Any = None, feature_group_count: int = 1,
+    batch_group_count: int = 1, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None,
+) -> Array:  # fmt: skip
+    """The convolution of `lhs` with `rhs` (see the module's text), over any number of spatial axes.
+
+    `padding` is "SAME", "SAME_LOWER", "VALID", or (low, high) for each spatial axis, which may be negative. `dimension_numbers` says where
+    the axes are: three strings such as ("NHWC", "HWIO", "NHWC"), a `ConvDimensionNumbers`, or None for ("NCHW", "OIHW", "NCHW"). Raises
+    TypeError for operands of different dtypes, ValueError for shapes and counts that do not fit.
+
+    >>> import pullback.numpy as jnp
+    >>> conv_general_dilated(jnp.ones((1, 1, 4)), jnp.ones((1, 1, 3)), (1,), "VALID")
+    Array([[[3., 3.]]], dtype=float32)
+    """
+    del out_sharding
+    lhs, rhs = as_array(lhs), as_array(rhs)
+    n = conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
+    n = ConvDimensionNumbers(*(tuple(spec) for spec in n))
+    spatial = len(lhs.shape) - 2
+    strides = tuple(map(int, window_strides))
+    ones = (1,) * spatial
+    lhs_dilation = ones if lhs_dilation is None else tuple(map(int, lhs_dilation))
+    rhs_dilation = ones if rhs_dilation is None else tuple(map(int, rhs_dilation))
+    if isinstance(padding, str) and any(d != 1 for d in lhs_dilation):
+        raise ValueError(
+            "String padding is not implemented for transposed convolution using this op. Please either exactly specify the required "
+            "padding or use conv_transpose."
+        )
+    sizes = tuple(lhs.shape[i] for i in n.lhs_spec[2:])
+    windows = tuple(dilated(rhs.shape[i], d) for i, d in zip(n.rhs_spec[2:], rhs_dilation))
+    params = {
+        "window_strides": strides, "padding": _pads(padding, sizes, windows, strides), "lhs_dilation": lhs_dilation,
+        "rhs_dilation": rhs_dilation, "dimension_numbers": n, "feature_group_count": int(feature_group_count),
+        "batch_group_count": int(batch_group_count), "precision": precision,
+        "preferred_element_type": None if preferred_element_type is None else dtypes.canonicalize_dtype(preferred_element_type),
+    }  # fmt: skip
+    conv_general_dilated_p.type_of(lhs.aval, rhs.aval, **params)
+    return conv_general_dilated_p.bind(lhs, rhs, **params)
+
+
+def conv_with_general_padding(
+    lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any, lhs_dilation: Sequence[int] | None,
+    rhs_dilation: Sequence[int] | None, precision: Any = None, preferred_element_type: Any = None,
+) -> Array:  # fmt: skip
+    """`conv_general_dilated` with the axes in the order (N, C, ...), (O, I, ...)."""
+    return conv_general_dilated(
+        lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, precision=precision, preferred_element_type=preferred_element_type
+    )
+
+
+def conv(
+    lhs: Any, rhs: Any, window_strides: Sequence[int], padding: str, precision: Any = None, preferred_element_type: Any = None
+) -> Array:
+    """`conv_general_dilated` without dilation, with the axes in the order (N, C, ...), (O, I, ...)."""
+    return conv_general_dilated(
+        lhs, rhs, window_strides, padding, precision=precision, preferred_element_type=preferred_element_type
+    )
+
+
+def conv_transpose(
+    lhs: Any, rhs: Any, strides: Sequence[int], padding: Any, rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None, transpose_kernel: bool = False, precision: Any = None, preferred_element_type: Any = None,
+    use_consistent_padding: bool = False,
+) -> Array:  # fmt: skip
+    """The transposed ("fractionally strided") convolution: `lhs` dilated by `strides`, convolved with `rhs`.
+
+    "SAME" gives `strides` times the size, "VALID" what a "VALID" convolution of that size came from. With `transpose_kernel` it is
+    the transpose of the convolution with `rhs`: spatial axes reversed, input and output features exchanged. Axes are in the
+    order (N, ..., C), (..., I, O) by default.
+    """
+    lhs, rhs = as_array(lhs), as_array(rhs)
+    rank = len(lhs.shape)
+    if dimension_numbers is None:
+        letters = "DHW"[5 - rank :] if rank <= 5 else ""
+        if rank > 5:
+            raise ValueError("conv_transpose has no default dimension_numbers for more than 3 spatial axes; give them")
+        dimension_numbers = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
+    n = conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
+    dilation = (1,) * (rank - 2) if rhs_dilation is None else tuple(rhs_dilation)
+    if isinstance(padding, str):
+        windows = [dilated(rhs.shape[i], d) for i, d in zip(n.rhs_spec[2:], dilation)]
+        padding = [_transposed_pads(k, s, padding.upper()) for k, s in zip(windows, strides)]
+    elif use_consistent_padding:
+        windows = [dilated(rhs.shape[i], d) for i, d in zip(n.rhs_spec[2:], dilation)]
+        padding = [(k - 1 - low, k - 1 - high) for k, (low, high) in zip(windows, padding)]
+    if transpose_kernel:
+        rhs = rev_p.bind(rhs, dimensions=tuple(n.rhs_spec[2:]))
+        n = n._replace(rhs_spec=(n.rhs_spec[1], n.rhs_spec[0], *n.rhs_spec[2:]))
+    return conv_general_dilated(
+        lhs, rhs, (1,) * (rank - 2), padding, strides, rhs_dilation, n, precision=precision,
+        preferred_element_type=preferred_element_type,
+    )  # fmt: skip
+
+
+def _transposed_pads(k: int, s: int, padding: str) -> tuple[int, int]:
+    if padding == "SAME":
+        total = k + s - 2
+        before = k - 1 if s > k - 1 else -(-total // 2)
+    elif padding == "VALID":
+        total = k + s - 2 + max(k - s, 0)
+        before = k - 1
+    else:
+        raise ValueError("Padding mode must be `SAME` or `VALID`.")
+    return before, total - before
+
+
+def conv_general_dilated_patches(
+    lhs: Any, filter_shape: Sequence[int], window_strides: Sequence[int], padding: Any, lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None, dimension_numbers: Any = None, precision: Any = None, preferred_element_type: Any = None,
+) -> Array:  # fmt: skip
+    """The windows that a convolution sees, as features: input feature c and window position k at feature c · K + k."""
+    lhs = as_array(lhs)
+    filter_shape = tuple(filter_shape)
+    n = conv_dimension_numbers(lhs.shape, (1, 1, *filter_shape), dimension_numbers)
+    count = int(np.prod(filter_shape))
+    features = lhs.shape[n.lhs_spec[1]]
+    identity = np.tile(np.eye(count).reshape(count, 1, *filter_shape), (features, *(1,) * (1 + len(filter_shape))))
+    order = np.argsort(n.rhs_spec)
+    rhs = as_array(identity.transpose(tuple(order)).astype(lhs.dtype))
+    return conv_general_dilated(
+        lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, n, feature_group_count=features, precision=precision,
+        preferred_element_type=preferred_element_type,
+    )  # fmt: skip
+
+
+def conv_general_dilated_local(
+    lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any, filter_shape: Sequence[int],
+    lhs_dilation: Sequence[int] | None = None, rhs_dilation: Sequence[int] | None = None, dimension_numbers: Any = None,
+    precision: Any = None,
+) -> Array:  # fmt: skip
+    """A convolution whose filter differs from place to place: `rhs` has the result's spatial axes, and C · K input features."""
+    lhs, rhs = as_array(lhs), as_array(rhs)
+    n = conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
+    patches = conv_general_dilated_patches(
+        lhs, filter_shape, window_strides, padding, lhs_dilation, rhs_dilation, n, precision
+    )
+    spatial_out, spatial_rhs = tuple(n.out_spec[2:]), tuple(n.rhs_spec[2:])
+    numbers = (((n.out_spec[1],), (n.rhs_spec[1],)), (spatial_out, spatial_rhs))
+    out = dot_general(patches, rhs, numbers, precision=precision)  # (spatial..., N, O)
+    spatial = len(spatial_out)
+    target = [0] * out.ndim
+    target[n.out_spec[0]], target[n.out_spec[1]] = spatial, spatial + 1
+    for i, axis in enumerate(spatial_out):
+        target[axis] = i
+    return transpose_p.bind(out, permutation=tuple(target))
+
+
+def conv_shape_tuple(lhs_shape: Any, rhs_shape: Any, strides: Any, pads: Any, batch_group_count: int = 1) -> Shape:
+    """The shape of a convolution's result, axes in the order (N, C, ...), (O, I, ...)."""
+    sizes = tuple(lhs_shape[2:])
+    pads = _pads(pads, sizes, tuple(rhs_shape[2:]), tuple(strides))
+    spatial = [max(0, (n + low + high - k) // s + 1) for n, k, s, (low, high) in zip(sizes, rhs_shape[2:], strides, pads)]
+    return (lhs_shape[0] // batch_group_count, rhs_shape[0], *spatial)
+
+
+def conv_general_shape_tuple(
+    lhs_shape: Any, rhs_shape: Any, window_strides: Any, padding: Any, dimension_numbers: Any
+) -> Shape:
+    """The shape of a convolution's result, axes as `dimension_numbers` says."""
+    n = conv_dimension_numbers(lhs_shape, rhs_shape, dimension_numbers)
+    shape = conv_shape_tuple(
+        [lhs_shape[i] for i in n.lhs_spec], [rhs_shape[i] for i in n.rhs_spec], window_strides, padding
+    )
+    return tuple(int(shape[i]) for i in np.argsort(n.out_spec))
+
+
+def conv_transpose_shape_tuple(
+    lhs_shape: Any, rhs_shape: Any, window_strides: Any, padding: Any, dimension_numbers: Any
+) -> Shape:
+    """The shape of a transposed convolution's result."""
+    n = conv_dimension_numbers(lhs_shape, rhs_shape, dimension_numbers)
+    sizes, windows = ([shape[i] for i in spec[2:]] for shape, spec in ((lhs_shape, n.lhs_spec), (rhs_shape, n.rhs_spec)))
+    if isinstance(padding, str):
+        padding = [_transposed_pads(k, s, padding.upper()) for k, s in zip(windows, window_strides)]
+    spatial = [dilated(m, s) + low + high - k + 1 for m, k, s, (low, high) in zip(sizes, windows, window_strides, padding)]
+    shape = (lhs_shape[n.lhs_spec[0]], rhs_shape[n.rhs_spec[0]], *spatial)
+    return tuple(int(shape[i]) for i in np.argsort(n.out_spec))
+
+
+__all__ = [
+    "ConvDimensionNumbers", "conv", "conv_dimension_numbers", "conv_general_dilated", "conv_general_dilated_local",
+    "conv_general_dilated_p", "conv_general_dilated_patches", "conv_general_permutations", "conv_general_shape_tuple", "conv_shape_tuple",
+    "conv_transpose", "conv_transpose_shape_tuple", "conv_with_general_padding", "padtype_to_pads",
+]  # fmt: skip

@@ -1,0 +1,241 @@
+"""numpy.fft: discrete Fourier transforms of any axes, with NumPy's normalizations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.types import Shape, canonical_axis
+from pullback.lax.arrangement import pad_p, slice_in_dim
+from pullback.lax.elementwise import conj_p
+from pullback.lax.family import like, mul_p
+from pullback.lax.fourier import FftType, fft_p
+from pullback.lax.shape import convert, transpose_p
+from pullback.numpy.manipulation import roll
+
+_NORMS = (None, "backward", "ortho", "forward")
+
+
+def _scaled(out: Any, norm: str | None, size: int, inverse: bool, name: str) -> Any:
+    """`out` of a transform without (forward) or with (inverse) the factor 1/n, in the normalization asked for."""
+    if norm not in _NORMS:
+        raise ValueError(f'{name}: norm must be "backward", "ortho" or "forward", got {norm!r}')
+    if norm in (None, "backward"):
+        return out
+    power = {("ortho", False): -0.5, ("forward", False): -1.0, ("ortho", True): 0.5, ("forward", True): 1.0}
+    return mul_p.bind(like(float(size) ** power[norm, inverse], out), out)
+
+
+def _axes(name: str, x: Array, s: Any, axes: Any) -> tuple[Shape | None, Shape]:
+    if axes is None:
+        count = x.ndim if s is None else len(tuple(s))
+        axes = tuple(range(x.ndim - count, x.ndim))
+    axes = tuple(canonical_axis(a, x.ndim) for a in axes)
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"{name} does not support repeated axes. Got axes {axes}.")
+    if s is not None:
+        s = tuple(int(n) for n in s)
+        if len(s) != len(axes):
+            raise ValueError(f"{name} requires s and axes of one length; got {s} and {axes}")
+        if any(n < 1 for n in s):
+            raise ValueError(f"Shape should be non-negative and positive; got s={s}")
+    return s, axes
+
+
+def _resized(x: Any, axis: int, n: int) -> Any:
+    """`x` cut or padded with zeros to length `n` along `axis`."""
+    if x.shape[axis] > n:
+        return slice_in_dim(x, 0, n, 1, axis)
+    if x.shape[axis] < n:
+        config = [(0, 0, 0)] * x.ndim
+        config[axis] = (0, n - x.shape[axis], 0)
+        return pad_p.bind(x, like(0, x), padding_config=tuple(config))
+    return x
+
+
+def _transform(name: str, kind: FftType, a: Any, s: Any, axes: Any, norm: str | None) -> Array:
+    x = as_array(a)
+    s, axes = _axes(name, x, s, axes)
+    real = kind == FftType.RFFT
+    if real and dtypes.is_complex(x.dtype):
+        raise ValueError(f"{name} requires real-valued input; got {dtypes.name(x.dtype)}")
+    x = convert(x, dtypes.to_inexact(x.dtype) if real else dtypes.to_complex(dtypes.to_inexact(x.dtype)))
+    if not axes:
+        return x
+    if s is None:
+        lengths = tuple(x.shape[a] for a in axes)
+        if kind == FftType.IRFFT:
+            lengths = (*lengths[:-1], max(2 * (lengths[-1] - 1), 0))
+    else:
+        lengths = s
+    if any(n < 1 for n in lengths):
+        raise ValueError(f"{name}: invalid number of data points {lengths} for axes {axes} of shape {x.shape}")
+    for i, (axis, n) in enumerate(zip(axes, lengths)):
+        halved = kind == FftType.IRFFT and i == len(axes) - 1
+        x = _resized(x, axis, n // 2 + 1 if halved else n)
+    order = (*(i for i in range(x.ndim) if i not in axes), *axes)
+    x = x if order == tuple(range(x.ndim)) else transpose_p.bind(x, permutation=order)
+    out = _over_last(x, kind, lengths)
+    inverse = kind in (FftType.IFFT, FftType.IRFFT)
+    out = _scaled(out, norm, int(np.prod(lengths)), inverse, name)
+    back = tuple(int(i) for i in np.argsort(order))
+    return out if back == tuple(range(x.ndim)) else transpose_p.bind(out, permutation=back)
+
+
+def _over_last(x: Any, kind: FftType, lengths: Shape) -> Any:
+    """The transform over the last axes, three at a time, which is what the compiler's operation takes."""
+    if len(lengths) <= 3:
+        return fft_p.bind(x, fft_type=kind, fft_lengths=lengths)
+    rest, last = lengths[:-3], lengths[-3:]
+    full = FftType.FFT if kind in (FftType.FFT, FftType.RFFT) else FftType.IFFT
+    n, count = x.ndim, len(lengths)
+    front = (*range(n - count), n - 3, n - 2, n - 1, *range(n - count, n - 3))
+    back = tuple(int(i) for i in np.argsort(front))
+    if kind != FftType.IRFFT:  # the real axis first
+        x = fft_p.bind(x, fft_type=kind, fft_lengths=last)
+    x = transpose_p.bind(x, permutation=front)
+    x = transpose_p.bind(_over_last(x, full, rest), permutation=back)
+    return fft_p.bind(x, fft_type=kind, fft_lengths=last) if kind == FftType.IRFFT else x
+
+
+def fftn(a: Any, s: Any = None, axes: Sequence[int] | None = None, norm: str | None = None) -> Array:
+    """The transform over `axes` (all), each cut or padded to the length in `s`. `norm`: where the factor 1/n goes."""
+    return _transform("fftn", FftType.FFT, a, s, axes, norm)
+
+
+def ifftn(a: Any, s: Any = None, axes: Sequence[int] | None = None, norm: str | None = None) -> Array:
+    """The inverse of `fftn`."""
+    return _transform("ifftn", FftType.IFFT, a, s, axes, norm)
+
+
+def rfftn(a: Any, s: Any = None, axes: Sequence[int] | None = None, norm: str | None = None) -> Array:
+    """The transform of a real array: of the last axis, the first half of the result."""
+    return _transform("rfftn", FftType.RFFT, a, s, axes, norm)
+
+
+def irfftn(a: Any, s: Any = None, axes: Sequence[int] | None = None, norm: str | None = None) -> Array:
+    """The inverse of `rfftn`; `s` tells whether the last axis was even or odd (even, if not given)."""
+    return _transform("irfftn", FftType.IRFFT, a, s, axes, norm)
+
+
+def _one(name: str, kind: FftType, a: Any, n: int | None, axis: int, norm: str | None) -> Array:
+    return _transform(name, kind, a, None if n is None else (n,), (axis,), norm)
+
+
+def fft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Array:
+    """The transform along `axis`, cut or padded to length `n`.
+
+    >>> import pullback.numpy as jnp
+    >>> fft(jnp.array([1.0, 0.0]))
+    Array([1.+0.j, 1.+0.j], dtype=complex64)
+    """
+    return _one("fft", FftType.FFT, a, n, axis, norm)
+
+
+def ifft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Array:
+    """The inverse of `fft`."""
+    return _one("ifft", FftType.IFFT, a, n, axis, norm)
+
+
+def rfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Array:
+    """The first half of the transform of a real signal."""
+    return _one("rfft", FftType.RFFT, a, n, axis, norm)
+
+
+def irfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Array:
+    """The inverse of `rfft`, a real signal of length `n` (twice the input's less 2, if not given)."""
+    return _one("irfft", FftType.IRFFT, a, n, axis, norm)
+
+
+def _other_way(norm: str | None) -> str | None:
+    return {None: "forward", "backward": "forward", "forward": "backward"}.get(norm, norm)
+
+
+def hfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Array:
+    """The transform of a signal with Hermitian symmetry, given by its first half; it is real."""
+    x = as_array(a)
+    x = convert(x, dtypes.to_complex(dtypes.to_inexact(x.dtype)))
+    return _one("hfft", FftType.IRFFT, conj_p.bind(x), n, axis, _other_way(norm))
+
+
+def ihfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Array:
+    """The inverse of `hfft`."""
+    return conj_p.bind(_one("ihfft", FftType.RFFT, a, n, axis, _other_way(norm)))
+
+
+def fft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: str | None = None) -> Array:
+    """`fftn` over two axes."""
+    return _two("fft2", FftType.FFT, a, s, axes, norm)
+
+
+def ifft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: str | None = None) -> Array:
+    """`ifftn` over two axes."""
+    return _two("ifft2", FftType.IFFT, a, s, axes, norm)
+
+
+def rfft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: str | None = None) -> Array:
+    """`rfftn` over two axes."""
+    return _two("rfft2", FftType.RFFT, a, s, axes, norm)
+
+
+def irfft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: str | None = None) -> Array:
+    """`irfftn` over two axes."""
+    return _two("irfft2", FftType.IRFFT, a, s, axes, norm)
+
+
+def _two(name: str, kind: FftType, a: Any, s: Any, axes: Sequence[int], norm: str | None) -> Array:
+    if len(axes) != 2:
+        raise ValueError(f"{name} only supports 2 axes. Got axes = {tuple(axes)!r}.")
+    return _transform(name, kind, a, s, axes, norm)
+
+
+def fftfreq(n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
+    """The frequencies of `fft` of `n` samples that are `d` apart: 0, 1, ..., and then the negative ones, over n d."""
+    del device
+    return _frequencies("fftfreq", n, d, dtype, np.fft.fftfreq)
+
+
+def rfftfreq(n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
+    """The frequencies of `rfft` of `n` samples that are `d` apart."""
+    del device
+    return _frequencies("rfftfreq", n, d, dtype, np.fft.rfftfreq)
+
+
+def _frequencies(name: str, n: Any, d: Any, dtype: Any, numbers: Any) -> Array:
+    if isinstance(n, (list, tuple)) or not hasattr(n, "__index__"):
+        raise ValueError(f"The n argument of jax.numpy.fft.{name} only takes an int. Got n = {n!r}.")
+    if isinstance(d, (list, tuple)):
+        raise ValueError(f"The d argument of jax.numpy.fft.{name} only takes a single value. Got d = {d!r}.")
+    step = as_array(d)
+    kind = dtypes.to_inexact(step.dtype) if dtype is None else dtypes.canonicalize_dtype(dtype)
+    whole = as_array((numbers(n.__index__()) * n).astype(kind))  # times n: integers, exactly
+    return whole / convert(step * n, kind)
+
+
+def fftshift(x: Any, axes: Any = None) -> Array:
+    """`x` with the zero frequency moved to the middle of `axes` (all)."""
+    return _shifted(x, axes, lambda n: n // 2)
+
+
+def ifftshift(x: Any, axes: Any = None) -> Array:
+    """The inverse of `fftshift`."""
+    return _shifted(x, axes, lambda n: -(n // 2))
+
+
+def _shifted(x: Any, axes: Any, by: Any) -> Array:
+    x = as_array(x)
+    if axes is None:
+        axes = tuple(range(x.ndim))
+    elif not isinstance(axes, (tuple, list)):
+        axes = (axes,)
+    return roll(x, tuple(by(x.shape[a]) for a in axes), tuple(axes))
+
+
+__all__ = [
+    "fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifft2", "ifftn", "ifftshift", "ihfft", "irfft", "irfft2", "irfftn",
+    "rfft", "rfft2", "rfftfreq", "rfftn",
+]  # fmt: skip

@@ -1,0 +1,87 @@
+"""numpy.fft against NumPy's, jitted and not, and its derivatives against the conformance suite's primitive."""
+
+import numpy as np
+import pytest
+
+import pullback as pb
+import pullback.numpy as jnp
+
+RNG = np.random.default_rng(0)
+REAL, COMPLEX = RNG.normal(size=(3, 4, 5)), RNG.normal(size=(3, 4, 5)) + 1j * RNG.normal(size=(3, 4, 5))
+ONE = ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft"]
+MANY = ["fftn", "ifftn", "rfftn", "irfftn"]
+
+
+def argument(name):
+    return REAL if name.startswith(("r", "ihfft")) else COMPLEX
+
+
+@pytest.mark.parametrize("norm", [None, "backward", "ortho", "forward"])
+@pytest.mark.parametrize(("n", "axis"), [(None, -1), (3, 0), (8, 1), (5, 2)])
+@pytest.mark.parametrize("name", ONE)
+def test_one_axis(name, n, axis, norm):
+    with pb.enable_x64(True):
+        x = argument(name)
+        expected = getattr(np.fft, name)(x, n, axis, norm)
+        f = lambda x: getattr(jnp.fft, name)(x, n, axis, norm)
+        for got in (f(x), pb.jit(f)(x)):
+            assert got.shape == expected.shape and got.dtype == expected.dtype
+            assert np.allclose(got, expected)
+
+
+@pytest.mark.parametrize(("s", "axes"), [(None, None), (None, (0, 2)), ((4, 3), (2, 0)), (None, (1, 0, 2))])
+@pytest.mark.parametrize("name", MANY)
+def test_many_axes(name, s, axes):
+    with pb.enable_x64(True):
+        x = argument(name)
+        expected = getattr(np.fft, name)(x, s, axes)
+        assert np.allclose(getattr(jnp.fft, name)(x, s, axes), expected)
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_more_axes_than_the_compiler_takes(name):
+    with pb.enable_x64(True):
+        x = RNG.normal(size=(2, 3, 2, 3, 2))
+        x = x if name == "rfftn" else x + 1j
+        expected = getattr(np.fft, name)(x)
+        assert np.allclose(getattr(jnp.fft, name)(x), expected)
+
+
+def test_two_axes_frequencies_and_shifts():
+    with pb.enable_x64(True):
+        assert np.allclose(jnp.fft.fft2(COMPLEX), np.fft.fft2(COMPLEX))
+        assert np.allclose(jnp.fft.irfft2(COMPLEX), np.fft.irfft2(COMPLEX))
+        for n in (1, 4, 5):
+            assert np.allclose(jnp.fft.fftfreq(n, 0.5), np.fft.fftfreq(n, 0.5))
+            assert np.allclose(jnp.fft.rfftfreq(n), np.fft.rfftfreq(n))
+        assert np.array_equal(jnp.fft.fftshift(REAL), np.fft.fftshift(REAL))
+        assert np.array_equal(jnp.fft.ifftshift(REAL, 1), np.fft.ifftshift(REAL, 1))
+
+
+def test_gradients_through_a_convolution_theorem():
+    def power(x):
+        return jnp.sum(jnp.abs(jnp.fft.rfft(x, norm="ortho")) ** 2)
+
+    x = jnp.asarray(REAL[0, 0])
+    y = np.fft.rfft(np.asarray(x), norm="ortho")
+    weights = np.ones(3)
+    expected = 2 * np.fft.irfft(np.concatenate([y[:1], y[1:] / 2]) * weights, 5, norm="ortho")
+    assert np.allclose(pb.grad(power)(x), expected, atol=1e-5)
+    assert np.allclose(pb.jit(pb.grad(power))(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: jnp.fft.rfft(COMPLEX), "real-valued"),
+        (lambda: jnp.fft.fft(REAL, norm="half"), "norm"),
+        (lambda: jnp.fft.fftn(REAL, axes=(0, 0)), "repeated"),
+        (lambda: jnp.fft.fft(REAL, n=0), "positive"),
+        (lambda: jnp.fft.fft2(REAL, axes=(0, 1, 2)), "2 axes"),
+        (lambda: pb.lax.fft(REAL, "FHT", (5,)), "unknown FFT type"),
+        (lambda: pb.lax.fft(REAL, "RFFT", (4,)), "RFFT of lengths"),
+    ],
+)
+def test_refusals(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
