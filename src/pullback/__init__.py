@@ -78,6 +78,8 @@ _SUBMODULES = frozenset(
         "as_jax",
         "checkpoint_policies",
         "custom_derivatives",
+        "debug",
+        "experimental",
         "dtypes",
         "errors",
         "flatten_util",

@@ -57,11 +57,11 @@ def test_layouts_are_transpositions_of_each_other():
 def test_the_transposed_convolution_is_the_gradient():
     x, k = RNG.normal(size=(1, 4, 5, 3)).astype(np.float32), RNG.normal(size=(3, 3, 2, 3)).astype(np.float32)
     forward = lambda y: lax.conv_general_dilated(
-        y, k, (2, 2), "SAME", dimension_numbers=("NHWC", "HWOI", "NHWC")
+        y, k, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
     y = jnp.zeros((1, 8, 10, 2))
     (expected,) = pb.vjp(forward, y)[1](jnp.asarray(x))
-    got = lax.conv_transpose(x, k, (2, 2), "SAME", transpose_kernel=True, dimension_numbers=("NHWC", "HWOI", "NHWC"))
+    got = lax.conv_transpose(x, k, (2, 2), "SAME", transpose_kernel=True, dimension_numbers=("NHWC", "HWIO", "NHWC"))
     assert np.allclose(got, expected, atol=1e-4)
 
 

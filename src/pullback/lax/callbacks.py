@@ -1,4 +1,9 @@
-"""Calls from traced programs back to Python: pure_callback."""
+"""Calls from traced programs back to Python: pure_callback, io_callback, and those of `pullback.debug`.
+
+The functions get Arrays. They run when the program runs: at once in eager code, on the host when a compiled program comes to them. A
+pure one may be called any number of times, or never; the others are called once for each run of the program, and once for each element
+under vmap. `ordered` ones keep their order within a program.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +44,10 @@ class PureCallback(Primitive):
                 )
         return [o.astype(t.dtype) for o, t in zip(outs, result_types)]
 
+    def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
+        call = lambda *values: self.evaluate(*map(np.array, values), **params)
+        return emit.callback(call, operands, params["result_types"])
+
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
         raise ValueError(
             f"Pure callbacks do not support JVP, at {user_line()}. Please use `custom_jvp` to use callbacks while taking gradients."
@@ -60,19 +69,8 @@ class PureCallback(Primitive):
                 f"vmap is only supported for pure_callback with vmap_method, at {user_line()}: pass vmap_method= one of {_METHODS}"
             )
         if vmap_method.startswith("sequential"):
-
-            def one_by_one(*xs: Any) -> list[Any]:
-                rows = [
-                    callback(*(x if b is None else ConcreteArray(x._value[i]) for x, b in zip(xs, axes)))
-                    for i in range(size)
-                ]
-                return [
-                    np.stack([np.asarray(r[j]) for r in rows]) if rows else np.zeros(t.shape, t.dtype)
-                    for j, t in enumerate(mapped)
-                ]
-
             moved = [a if b is None else batch_first(a, b, size) for a, b in zip(args, axes)]
-            outs = self.bind(*moved, callback=one_by_one, result_types=mapped, vmap_method=vmap_method)
+            outs = self.bind(*moved, callback=_one_by_one(callback, axes, size, mapped), result_types=mapped, vmap_method=vmap_method)
             return outs, [0] * len(outs)
         from pullback.lax.shape import expand_dims
 
@@ -84,7 +82,62 @@ class PureCallback(Primitive):
         return outs, [0] * len(outs)
 
 
+class Effect(Primitive):
+    """A Python function called for what it does: `io_callback`, whose results are used, and `debug_callback`, which has none."""
+
+    multiple_results = True
+
+    def __init__(self, name: str, differentiable: bool) -> None:
+        self.name, self.differentiable = name, differentiable
+        super().__init__()
+
+    def has_effect(self, params: Any) -> bool:
+        return True
+
+    def type_of(self, *types: ShapedArray, callback: Any, result_types: Any, ordered: bool) -> list[ShapedArray]:
+        return list(result_types)
+
+    def evaluate(self, *values: Any, callback: Any, result_types: Any, ordered: bool) -> Any:
+        return pure_callback_p.evaluate(*values, callback=callback, result_types=result_types, vmap_method=None)
+
+    def lower(self, emit: Any, *operands: Any, callback: Any, result_types: Any, ordered: bool) -> Any:
+        params = {"callback": callback, "result_types": result_types, "ordered": ordered}
+        call = lambda *values: self.evaluate(*map(np.array, values), **params)
+        return emit.callback(call, operands, result_types, has_side_effect=True, ordered=ordered)
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+        if not self.differentiable:
+            raise ValueError(f"IO callbacks do not support JVP, at {user_line()}. Please use `custom_jvp`.")
+        return self.bind(*primals, **params), []  # what is printed of a derivative is its primal
+
+    def batch(self, size: int, args: Any, axes: Any, *, callback: Any, result_types: Any, ordered: bool) -> Any:
+        if ordered:
+            raise ValueError(f"Cannot `vmap` ordered {'IO' if not self.differentiable else 'debug'} callback, at {user_line()}.")
+        mapped = [t.update(shape=(size, *t.shape)) for t in result_types]
+        moved = [a if b is None else batch_first(a, b, size) for a, b in zip(args, axes)]
+        outs = self.bind(
+            *moved, callback=_one_by_one(callback, axes, size, mapped), result_types=mapped, ordered=ordered
+        )
+        return outs, [0] * len(outs)
+
+
+def _one_by_one(callback: Any, axes: Sequence[int | None], size: int, mapped: Sequence[ShapedArray]) -> Any:
+    """`callback` on each element of a batch, whose axis is in front."""
+
+    def each(*xs: Any) -> list[Any]:
+        rows = [
+            callback(*(x if b is None else ConcreteArray(x._value[i]) for x, b in zip(xs, axes))) for i in range(size)
+        ]
+        return [
+            np.stack([np.asarray(r[j]) for r in rows]) if rows else np.zeros(t.shape, t.dtype) for j, t in enumerate(mapped)
+        ]
+
+    return each
+
+
 pure_callback_p = PureCallback()
+io_callback_p = Effect("io_callback", False)
+debug_callback_p = Effect("debug_callback", True)
 
 
 def pure_callback(
@@ -108,6 +161,17 @@ def pure_callback(
     del sharding
     if vmap_method is not None and vmap_method not in _METHODS:
         raise ValueError(f"vmap_method must be one of {_METHODS}, got {vmap_method!r}")
+    flat, arrays, result_types, out_tree = _flattened(callback, result_shape_dtypes, args, kwargs)
+    outs = pure_callback_p.bind(*arrays, callback=flat, result_types=result_types, vmap_method=vmap_method)
+    return out_tree.unflatten(outs)
+
+
+def _flattened(
+    callback: Callable[..., Any], result_shape_dtypes: Any, args: Any, kwargs: Any
+) -> tuple[Any, list[Any], list[ShapedArray], Any]:
+    """`callback` as a function of flat arrays, its arguments, the types of its results, and their structure."""
+    if not callable(callback):
+        raise TypeError(f"the callback must be callable, got {callback!r}")
     leaves, in_tree = tree_flatten((args, kwargs))
     types, out_tree = tree_flatten(result_shape_dtypes)
     result_types = [ShapedArray(t.shape, t.dtype) for t in map(typeof, types)]
@@ -120,10 +184,36 @@ def pure_callback(
             raise ValueError(f"the callback returned structure {tree}, result_shape_dtypes announces {out_tree}")
         return flat_out
 
-    outs = pure_callback_p.bind(
-        *map(as_array, leaves), callback=flat, result_types=result_types, vmap_method=vmap_method
-    )
+    return flat, [as_array(x) for x in leaves], result_types, out_tree
+
+
+def io_callback(
+    callback: Callable[..., Any], result_shape_dtypes: Any, *args: Any, sharding: Any = None, ordered: bool = False, **kwargs: Any
+) -> Any:
+    """`callback(*args, **kwargs)`, called for its side effects (and its results) once for each run of the program.
+
+    The callback gets Arrays and must return arrays of the tree, shapes and dtypes of `result_shape_dtypes` (None, if there are none).
+    `ordered` calls happen in program order. Under vmap it is called for each element; ordered ones cannot be mapped (ValueError).
+
+    >>> seen = []
+    >>> io_callback(lambda x: seen.append(float(x)), None, 2.0)
+    >>> seen
+    [2.0]
+    """
+    del sharding
+    flat, arrays, result_types, out_tree = _flattened(callback, result_shape_dtypes, args, kwargs)
+    outs = io_callback_p.bind(*arrays, callback=flat, result_types=result_types, ordered=bool(ordered))
     return out_tree.unflatten(outs)
 
 
-__all__ = ["pure_callback", "pure_callback_p"]
+def debug_callback(callback: Callable[..., Any], args: Any, kwargs: Any, ordered: bool) -> None:
+    """Call `callback(*args, **kwargs)` whenever the program runs; what it returns is not looked at."""
+
+    def silent(*xs: Any, **named: Any) -> None:
+        callback(*xs, **named)
+
+    flat, arrays, _, _ = _flattened(silent, None, args, kwargs)
+    debug_callback_p.bind(*arrays, callback=flat, result_types=[], ordered=bool(ordered))
+
+
+__all__ = ["debug_callback_p", "io_callback_p", "pure_callback", "pure_callback_p"]

@@ -28,7 +28,6 @@ from pullback.transforms.program import ProgramCall, run
 
 if TYPE_CHECKING:
     from pullback.transforms.stages import Lowered, Traced
-    from pullback.xla.dispatch import Compiled
 
 _Argnums = int | Sequence[int] | None
 
@@ -89,20 +88,21 @@ class JitCall(ProgramCall):
         if current() is not EVAL:  # a linear function being recorded as what it computes
             return run(params["jaxpr"], *args)
         arrays = [a if a.__class__ is ConcreteArray else as_array(a) for a in args]
-        return compiled(params["jaxpr"], params["name"], params["options"]).run(arrays)
+        return runner(params["jaxpr"], params["name"], params["options"])(arrays)
 
 
 jit_p = JitCall()
 
 
-def compiled(program: ClosedJaxpr, name: str, options: Options | None) -> Compiled:
-    """The executable of a program."""
+def runner(program: ClosedJaxpr, name: str, options: Options | None) -> Callable[[Sequence[Any]], list[Any]]:
+    """What runs a program: its executable, watched if `debug_nans` or `debug_infs` is on."""
     global _from_user
-    from pullback.xla import dispatch
+    from pullback.xla import checks, dispatch
 
     _from_user = dispatch.from_user
     o = options or _DEFAULT
-    return dispatch.compiled(program, name, o.donate, o.keep_unused, o.device, o.compiler)
+    run = dispatch.compiled(program, name, o.donate, o.keep_unused, o.device, o.compiler).run
+    return checks.checked(program, name, run) if checks.checking() else run
 
 
 class Entry:
@@ -216,7 +216,7 @@ class JitFunction:
             outs = run(entry.program, *entry.captured, *leaves)
         elif trace is EVAL and all([x.__class__ is ConcreteArray for x in leaves]):
             if entry.run is None:
-                entry.run = compiled(entry.program, entry.name, entry.options).run
+                entry.run = runner(entry.program, entry.name, entry.options)
             outs = entry.run(leaves)
         else:
             params = {"jaxpr": entry.program, "name": entry.name, "options": entry.options}

@@ -22,9 +22,28 @@ from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.types import intern
 from pullback.xla import cache, pjrt
 from pullback.xla.lowering import Module, lower
+from pullback.xla.stablehlo import callback_failures
 
 logger = logging.getLogger("pullback.jit")
-array.view_of_buffer = pjrt.to_numpy
+
+
+def failure(what: str, error: Exception) -> JaxRuntimeError:
+    """XLA's error as ours, caused by the exception of a Python callback if there was one."""
+    out = JaxRuntimeError(f"{what}: {error}")
+    out.__cause__ = callback_failures.pop() if callback_failures else None
+    out.__suppress_context__ = True
+    return out
+
+
+def view_of_buffer(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """The contents of a buffer as a NumPy value; an error of the computation that was to fill it is raised here."""
+    try:
+        return pjrt.to_numpy(buffer, dtype)
+    except pjrt.XlaRuntimeError as error:
+        raise failure("the computation of this array failed", error) from None
+
+
+array.view_of_buffer = view_of_buffer
 
 #: Arrays larger than this are held once: the NumPy value of one that has been handed to XLA is a view of XLA's buffer.
 _HELD_ONCE = 1 << 16
@@ -99,7 +118,7 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
                 results = execute([*constants, *[buffer_of(args[i], target) for i in kept]])
             buffers = results.consume_with_handlers(handlers)
         except pjrt.XlaRuntimeError as error:
-            raise JaxRuntimeError(f"jit({module.name}) failed: {error}") from None
+            raise failure(f"jit({module.name}) failed", error)  # noqa: B904 - it says itself what caused it
         if donated:
             for i in donated:
                 args[i].delete()
@@ -118,11 +137,27 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
             except TypeError:
                 (buffer,) = execute([buffer_of(a, target) for a in args]).consume_with_handlers(handlers)
         except pjrt.XlaRuntimeError as error:
-            raise JaxRuntimeError(f"jit({module.name}) failed: {error}") from None
+            raise failure(f"jit({module.name}) failed", error)  # noqa: B904 - it says itself what caused it
         out = new(ConcreteArray)
         out._buffer, out._type, out.weak_type = buffer, out_type, weak
         return [out]
 
+    def run_waiting(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
+        # What is called on the host has been called when this returns.
+        try:
+            results = execute([*constants, *[buffer_of(args[i], target) for i in kept]], with_tokens=True)
+            token = results.consume_token()
+            buffers = results.consume_with_handlers(handlers)
+            token.block_until_ready()
+            pjrt.wait(buffers)
+        except pjrt.XlaRuntimeError as error:
+            raise failure(f"jit({module.name}) failed", error)  # noqa: B904
+        for i in donated:
+            args[i].delete()
+        return [ConcreteArray.of_buffer(b, t) for b, t in zip(buffers, out_types)]
+
+    if module.callbacks:
+        return run_waiting
     if len(out_types) == 1 and not constants and not donated and kept == list(range(len(module.in_types))):
         (out_type,) = out_types
         weak = out_type.weak_type

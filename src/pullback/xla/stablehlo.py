@@ -13,6 +13,7 @@ Operations of other dialects are written with a dot (`"chlo.erf"`). The names ar
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -209,6 +210,10 @@ class Region:
 
     def __init__(self, arguments: str, lines: list[str]) -> None:
         self.arguments, self.lines = arguments, lines
+
+
+#: Exceptions of Python functions that running programs have called, until the failure of the program is reported.
+callback_failures: deque[BaseException] = deque(maxlen=8)
 
 
 class Emitter:
@@ -481,9 +486,15 @@ class Emitter:
         in_dtypes = [x.dtype for x in operands]
 
         def on_host(*values: Any) -> tuple[Any, ...]:
+            values = values[ordered:]  # the token
             given = [np.asarray(v).view(d) if d.kind == "V" else np.asarray(v) for v, d in zip(values, in_dtypes)]
-            results = [np.asarray(r) for r in function(*given)]
-            return tuple(r.view(physical_dtype(r.dtype)) if r.dtype.kind == "V" else r for r in results)
+            try:
+                results = [np.asarray(r) for r in function(*given)]
+            except BaseException as error:
+                callback_failures.append(error)  # XLA passes on its text only
+                raise
+            outs = tuple(r.view(physical_dtype(r.dtype)) if r.dtype.kind == "V" else r for r in results)
+            return (None, *outs) if ordered else outs
 
         index = len(self.callbacks)
         self.callbacks.append(on_host)

@@ -1,0 +1,82 @@
+"""Looking into running programs: print, callback, breakpoint. They work in eager code, under every transformation and in compiled code."""
+
+from __future__ import annotations
+
+import string
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from pullback.core.errors import user_frame, user_line
+from pullback.lax.callbacks import debug_callback as _debug_callback
+
+
+class _Checking(string.Formatter):
+    """A formatter that refuses arguments it was not asked to show."""
+
+    def check_unused_args(self, used_args: Any, args: Any, kwargs: Any) -> None:
+        unused = [repr(k) for k in (*range(len(args)), *kwargs) if k not in used_args]
+        if unused:
+            raise ValueError(
+                f"debug.print: the format string does not use argument(s) {', '.join(unused)}, at {user_line()}; did you mean to use an "
+                "f-string? Traced values have no text: pass them as arguments"
+            )
+
+
+class _Anything:
+    """Stands for a value of any type while a format string is checked."""
+
+    def __format__(self, spec: str) -> str:
+        return ""
+
+    def __getattr__(self, name: str) -> _Anything:
+        return self
+
+    def __getitem__(self, key: Any) -> _Anything:
+        return self
+
+
+def print(  # noqa: A001
+    fmt: str, *args: Any, ordered: bool = False, partitioned: bool = False, skip_format_check: bool = False, _use_logging: bool = False,
+    **kwargs: Any,
+) -> None:  # fmt: skip
+    """Print `fmt.format(*args, **kwargs)` with the values that the arguments have when the program runs.
+
+    Derivatives print the primal values; under vmap each element is printed. With `ordered`, lines come in program order. Raises ValueError
+    if the format string does not fit the arguments.
+
+    >>> import pullback as pb
+    >>> import pullback.debug
+    >>> pb.jit(lambda x: pullback.debug.print("x = {}", x))(2.0)
+    x = 2.0
+    """
+    del partitioned, _use_logging
+    if not skip_format_check:
+        _Checking().vformat(fmt, [_Anything()] * len(args), {k: _Anything() for k in kwargs})
+
+    def show(*values: Any, **named: Any) -> None:
+        sys.stdout.write(fmt.format(*values, **named) + "\n")
+
+    _debug_callback(show, args, kwargs, ordered)
+
+
+def callback(
+    callback: Callable[..., Any], *args: Any, ordered: bool = False, partitioned: bool = False, **kwargs: Any
+) -> None:
+    """Call `callback(*args, **kwargs)` with the values that the arguments have when the program runs. Its result is dropped."""
+    del partitioned
+    _debug_callback(callback, args, kwargs, ordered)
+
+
+def breakpoint(  # noqa: A001
+    *, backend: str | None = None, filter_frames: bool = True, num_frames: int | None = None, ordered: bool = False, token: Any = None,
+    **kwargs: Any,
+) -> None:  # fmt: skip
+    """Stop in pdb at the caller's line. While a function is being traced its values are tracers, which know their types only."""
+    del backend, filter_frames, num_frames, ordered, token, kwargs
+    import pdb  # noqa: T100
+
+    pdb.Pdb().set_trace(user_frame())
+
+
+__all__ = ["breakpoint", "callback", "print"]

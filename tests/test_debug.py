@@ -1,0 +1,120 @@
+"""Callbacks from running programs: pure, with effects, for debugging; and what happens when they fail."""
+
+import numpy as np
+import pytest
+
+import pullback as pb
+import pullback.debug
+import pullback.numpy as jnp
+from pullback.experimental import io_callback
+
+STRUCT = pb.ShapeDtypeStruct((3,), "float32")
+
+
+def test_pure_callbacks_in_compiled_code():
+    f = lambda x: pb.pure_callback(lambda a: np.sin(a), STRUCT, x) * 2
+    x = jnp.arange(3.0)
+    assert np.allclose(pb.jit(f)(x), 2 * np.sin(np.arange(3.0)))
+    g = lambda x: pb.pure_callback(np.sin, pb.ShapeDtypeStruct((), "float32"), x, vmap_method="sequential")
+    assert np.allclose(pb.jit(pb.vmap(g))(x), np.sin(np.arange(3.0)))
+    assert np.allclose(pb.vmap(pb.jit(g))(x), np.sin(np.arange(3.0)))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "bfloat16", "complex64", "int4", "uint8"])
+def test_callbacks_take_and_give_every_dtype(dtype):
+    x = jnp.array([0, 1, 1], dtype)
+    seen = []
+
+    def f(a):
+        seen.append(a.dtype)
+        return a
+
+    got = pb.jit(lambda x: pb.pure_callback(f, pb.ShapeDtypeStruct((3,), dtype), x))(x)
+    assert got.dtype == x.dtype == seen[0] and np.array_equal(np.asarray(got), np.asarray(x))
+
+
+def test_an_exception_in_a_callback_reaches_the_caller():
+    def fails(x):
+        raise KeyError("the reason")
+
+    with pytest.raises(pb.errors.JaxRuntimeError, match="the reason") as info:
+        pb.block_until_ready(pb.jit(lambda x: pb.pure_callback(fails, STRUCT, x))(jnp.ones(3)))
+    assert isinstance(info.value.__cause__, KeyError)
+    with pytest.raises(pb.errors.JaxRuntimeError, match="announces"):
+        pb.block_until_ready(pb.jit(lambda x: pb.pure_callback(lambda a: a[:2], STRUCT, x))(jnp.ones(3)))
+
+
+def test_effects_happen_once_a_run_and_in_order():
+    seen = []
+
+    @pb.jit
+    def f(x):
+        io_callback(lambda v: seen.append(("a", float(v))), None, x, ordered=True)
+        io_callback(lambda v: seen.append(("b", float(v))), None, x + 1, ordered=True)
+        y = io_callback(lambda v: np.float32(v + 10), pb.ShapeDtypeStruct((), "float32"), x)
+        io_callback(lambda v: seen.append(("c", float(v))), None, x, ordered=True)
+        return y
+
+    assert f(1.0) == 11.0 and f(2.0) == 12.0
+    assert seen == [("a", 1.0), ("b", 2.0), ("c", 1.0), ("a", 2.0), ("b", 3.0), ("c", 2.0)]
+
+
+def test_a_function_of_effects_alone():
+    seen = []
+    pb.jit(lambda x: io_callback(lambda v: seen.append(float(v)), None, x))(3.0)
+    assert seen == [3.0]
+
+
+def test_effects_under_transformations():
+    seen = []
+    effect = lambda x: io_callback(lambda v: seen.append(float(v)), None, x)
+    pb.jit(pb.vmap(effect))(jnp.arange(3.0))
+    assert sorted(seen) == [0.0, 1.0, 2.0]
+    with pytest.raises(ValueError, match="ordered"):
+        pb.vmap(lambda x: io_callback(print, None, x, ordered=True))(jnp.arange(3.0))
+    with pytest.raises(ValueError, match="JVP"):
+        pb.grad(lambda x: io_callback(lambda v: v, pb.ShapeDtypeStruct((), "float32"), x))(1.0)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, pb.jit], ids=["eager", "jit"])
+def test_print(wrap, capsys):
+    def f(x):
+        pullback.debug.print("x is {:.1f}, and twice {twice}", x, twice=2 * x)
+        return jnp.sin(x)
+
+    wrap(f)(1.5)
+    assert capsys.readouterr().out == "x is 1.5, and twice 3.0\n"
+    assert np.allclose(wrap(pb.grad(f))(1.5), np.cos(1.5))
+    assert capsys.readouterr().out == "x is 1.5, and twice 3.0\n"
+    wrap(pb.vmap(f))(jnp.array([1.0, 2.0]))
+    assert sorted(capsys.readouterr().out.splitlines()) == ["x is 1.0, and twice 2.0", "x is 2.0, and twice 4.0"]
+
+
+def test_print_checks_its_format():
+    with pytest.raises(ValueError, match="does not use"):
+        pullback.debug.print("no place", 1.0)
+    with pytest.raises(IndexError):
+        pullback.debug.print("{} {}", 1.0)
+    with pytest.raises(KeyError):
+        pullback.debug.print("{name}", other=1.0)
+
+
+def test_debug_callback_sees_trees():
+    seen = []
+    pb.jit(lambda p: pullback.debug.callback(lambda q: seen.append(float(q["a"])), p))({"a": 2.0})
+    assert seen == [2.0]
+
+
+@pytest.mark.parametrize("option", ["debug_nans", "debug_infs"])
+def test_what_makes_nan_or_infinity_in_a_compiled_program_is_named(option):
+    @pb.jit
+    def f(x):
+        y = jnp.sin(x) - 1
+        return jnp.log(y) if option == "debug_nans" else 1 / (y + 1)
+
+    with pb.config.option(option)(True):
+        with pytest.raises(FloatingPointError, match=r"(log|div).*test_debug\.py:\d+"):
+            f(0.0)
+        if option == "debug_infs":
+            assert np.isfinite(f(1.0))
+    f(0.0)
