@@ -41,6 +41,7 @@ POINTS, MEANS, SCALES, WEIGHTS = normal(2000, 5), normal(10, 5), normal(10, 5), 
 KEYS, INDEX = normal(100_000), RNG.integers(0, 100_000, 100_000).astype(np.int32)
 SIGNAL = normal(1 << 16)
 DESIGN, COIN = normal(500, 50), (RNG.uniform(size=500) < 0.5).astype(np.float32)
+START = normal(50, scale=0.1)
 CELL = [normal(64, 64, scale=0.12), normal(32, 64, scale=0.15), normal(64)]
 SEQUENCE = normal(50, 32, 32)
 SQUARE = normal(1000, 1000)
@@ -141,7 +142,7 @@ def regression(s: System) -> Any:
         z = DESIGN @ w
         return s.jnp.sum(s.jnp.logaddexp(0.0, z) - COIN * z)
 
-    return s.ad.hessian(loss), (normal(50, scale=0.1),)
+    return s.ad.hessian(loss), (START,)
 
 
 def recurrent(s: System) -> Any:

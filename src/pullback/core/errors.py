@@ -57,21 +57,19 @@ def filter_traceback(error: BaseException) -> None:
 
 #: A place in a program: a code object and the offset of an instruction in it. Cheap to take, decoded when it is shown.
 Location = tuple[CodeType, int]
-_is_internal: dict[CodeType, bool] = {}
+_is_internal: dict[str, bool] = {}
 
 
 def source_location() -> Location | None:
     """The place in the user's code from which the current operation was asked for."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
-        code = frame.f_code
-        internal = _is_internal.get(code)
+        file = frame.f_code.co_filename
+        internal = _is_internal.get(file)
         if internal is None:
-            if len(_is_internal) > 100_000:  # programs that make code without end
-                _is_internal.clear()
-            internal = _is_internal[code] = is_internal(code.co_filename)
+            internal = _is_internal[file] = is_internal(file)
         if not internal:
-            return code, frame.f_lasti
+            return frame.f_code, frame.f_lasti
         frame = frame.f_back
     return None
 

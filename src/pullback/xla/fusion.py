@@ -25,25 +25,49 @@ SMALL = 256
 LARGEST_GROUP = 96
 
 _COSTS = {
-    "div": 4.0, "sqrt": 4.0, "rsqrt": 6.0, "rem": 8.0,
+    "integer_pow": 2.0, "div": 4.0, "sqrt": 4.0, "rsqrt": 6.0, "rem": 8.0,
     **dict.fromkeys(
         ("exp", "exp2", "expm1", "log", "log1p", "tanh", "logistic", "sin", "cos", "tan", "cbrt", "erf", "erf_inv", "asin", "acos",
          "atan", "atan2", "sinh", "cosh", "asinh", "acosh", "atanh", "pow", "erfc", "lgamma", "digamma"), 20.0
     ),
 }  # fmt: skip
 #: What has no elementwise class, and is elementwise all the same.
-_ELEMENTWISE = {"select_n", "convert_element_type", "complex", "real", "imag", "conj", "stop_gradient", "name", "copy"}
+_ELEMENTWISE = {"select_n", "clamp"}
+#: Elementwise operations that are lowered to several of StableHLO's, none of which has three operands.
+_SIMPLE = {
+    "square", "integer_pow", "eq", "ne", "lt", "le", "gt", "ge", "broadcast_in_dim", "convert_element_type", "stop_gradient", "name", "copy",
+    "real", "imag", "complex", "conj",
+}  # fmt: skip
 _REDUCTIONS = {"reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "argmax", "argmin"}
 _MANY: Any = object()
 
 
-def _is_elementwise(e: JaxprEqn) -> bool:
-    primitive = e.primitive
-    if primitive.multiple_results:
-        return False
-    if primitive.broadcasts or primitive.name in _ELEMENTWISE:
-        return getattr(primitive, "hlo", "") is not None
-    return primitive.name == "broadcast_in_dim"
+class _Kind:
+    """What the plan needs to know of a primitive: whether it is elementwise, whether XLA takes it in a fusion that the program gives, and
+    what an element of its result costs."""
+
+    __slots__ = ("elementwise", "groupable", "cost", "reduces")
+
+    def __init__(self, primitive: Any) -> None:
+        name, hlo = primitive.name, getattr(primitive, "hlo", None)
+        simple = name in _SIMPLE
+        self.reduces = name in _REDUCTIONS
+        self.elementwise = not primitive.multiple_results and (
+            simple or name in _ELEMENTWISE or (primitive.broadcasts and hlo is not None)
+        )
+        # Its verifier dies on operations of three operands there (select, clamp), and CHLO's operations expand to such.
+        self.groupable = simple or (isinstance(hlo, str) and not hlo.startswith("chlo.") and hlo != "clamp")
+        self.cost = _COSTS.get(name, 1.0)
+
+
+_kinds: dict[Any, _Kind] = {}
+
+
+def _kind(e: JaxprEqn) -> _Kind:
+    found = _kinds.get(e.primitive)
+    if found is None:
+        found = _kinds[e.primitive] = _Kind(e.primitive)
+    return found
 
 
 class Plan:
@@ -60,7 +84,7 @@ NO_PLAN = Plan({}, set())
 
 def plan(jaxpr: Jaxpr) -> Plan:
     """The fusion plan of a program without calls."""
-    producer = {e.outvars[0]: e for e in jaxpr.eqns if _is_elementwise(e)}
+    producer = {e.outvars[0]: e for e in jaxpr.eqns if _kind(e).elementwise}
     if not producer:
         return NO_PLAN
     flows = _flows(jaxpr, producer)
@@ -76,14 +100,16 @@ def plan(jaxpr: Jaxpr) -> Plan:
             # Computed before it is repeated: XLA knows not to compute an expensive element for each of its copies.
             cost[v], members[v] = 0.0, 1
             continue
-        own = _COSTS.get(e.primitive.name, 1.0)
-        if e.primitive.name == "integer_pow":
-            own = 2.0 + 4.0 * (e.params["y"] < 0)
-        cost[v] = own + sum(cost[x] for x in inputs)
-        members[v] = 1 + sum(members[x] for x in inputs)
-        wide = v.aval.size >= SMALL
-        if wide and flows[v] is _MANY and (cost[v] > THRESHOLD or members[v] > LARGEST_GROUP):
+        kind = _kind(e)
+        c, m = kind.cost, 1
+        for x in inputs:
+            c += cost[x]
+            m += members[x]
+        cost[v], members[v] = c, m
+        if (c > THRESHOLD or m > LARGEST_GROUP) and flows[v] is _MANY and kind.groupable and v.aval.size >= SMALL:
             kept.add(v)
+    if not kept:
+        return NO_PLAN
     groups = {v: _group(v, producer, kept) for v in kept}
     return Plan(groups, _only_inside(jaxpr, groups, kept))
 
@@ -106,7 +132,7 @@ def _flows(jaxpr: Jaxpr, producer: dict[Var, JaxprEqn]) -> dict[Var, Any]:
             loop = flows.get(v)
             for x in e.invars:
                 into(x, loop)
-        elif e.primitive.name in _REDUCTIONS:
+        elif _kind(e).reduces:
             for x in e.invars:
                 into(x, e)
         else:  # what is read here is stored: it is a loop of its own
@@ -129,6 +155,8 @@ def _group(v: Var, producer: dict[Var, JaxprEqn], kept: set[Var]) -> list[JaxprE
                 order.append(producer[y])
                 continue
             if not isinstance(y, Var) or y in seen or y not in producer or (y in kept and y is not v):
+                continue
+            if not _kind(producer[y]).groupable:
                 continue
             seen.add(y)
             todo.append((y, True))

@@ -79,12 +79,13 @@ def tensor_type(shape: Shape, dtype: DType) -> str:
 
 
 class Value:
-    """A value of the program being written: its name and its type."""
+    """A value of the program being written: its name and its type, also as text."""
 
-    __slots__ = ("name", "shape", "dtype")
+    __slots__ = ("name", "shape", "dtype", "type_text")
 
     def __init__(self, name: str, shape: Shape, dtype: DType) -> None:
         self.name, self.shape, self.dtype = name, shape, dtype
+        self.type_text = tensor_type(shape, dtype)
 
     @property
     def aval(self) -> ShapedArray:
@@ -95,20 +96,21 @@ class Value:
     size = property(lambda self: self.aval.size)
 
     def __repr__(self) -> str:
-        return f"{self.name}: {tensor_type(self.shape, self.dtype)}"
+        return f"{self.name}: {self.type_text}"
 
 
 class Token:
     """A value that stands for the order of side effects."""
 
     __slots__ = ("name",)
+    type_text = "!stablehlo.token"
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
 def _type_of(x: Any) -> str:
-    return "!stablehlo.token" if x.__class__ is Token else tensor_type(x.shape, x.dtype)
+    return x.type_text if x.__class__ in (Value, Token) else tensor_type(x.shape, x.dtype)
 
 
 class Enum:
@@ -252,6 +254,13 @@ class Emitter:
         """Write one operation. `out` is the type of the result, or a list of types; the result is a value or a list."""
         if "." not in op:
             op = "stablehlo." + op
+        if not attributes and not regions and out.__class__ is not list and out.__class__ is not tuple:
+            # Elementwise operations, which most of a program are.
+            self._count += 1
+            result = Value(f"%{self._count}", *((out.shape, out.dtype) if out is not None else (operands[0].shape, operands[0].dtype)))
+            ins, types = ", ".join([x.name for x in operands]), ", ".join([x.type_text for x in operands])
+            self.lines.append(f'{result.name} = "{op}"({ins}) : ({types}) -> {result.type_text}{self.location}')
+            return result
         several = isinstance(out, (list, tuple))
         outs = out if several else [operands[0] if out is None else out]
         name = self.new_name()
@@ -547,7 +556,8 @@ class Emitter:
 
     def at(self, location: Location | None, name: str, scopes: Sequence[str] = ()) -> None:
         """Say that the operations to come belong to the operation called `name`, at a place in the user's code, in `scopes`."""
-        key = (location, name, scopes)
+        # By identity: code objects hash by all that is in them.
+        key = (id(location[0]), location[1], name, scopes) if location is not None else (name, scopes)
         found = self._locations.get(key)
         if found is None:
             found = self._locations[key] = _location_text(location, "/".join([*scopes, name]))
