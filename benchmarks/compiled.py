@@ -84,7 +84,8 @@ def run_programs(rounds: float, only: str) -> list[dict[str, Any]]:
             first[which] = time.perf_counter() - start
             calls[which] = call
         error = max(
-            float(np.abs(a - b).max() / (np.abs(b).max() + 1e-12)) for a, b in zip(answers["pullback"], answers["jax"], strict=True)
+            float(np.abs(a - b).max() / (np.abs(b).max() + 1e-12))
+            for a, b in zip(answers["pullback"], answers["jax"], strict=True)
         )
         medians = alternate(calls, rounds)
         ratio = medians["pullback"] / medians["jax"]
@@ -128,9 +129,8 @@ def dispatch(rounds: float) -> list[dict[str, Any]]:
         g = s.ad.grad(f)
         return lambda: g(x, w)
 
-    rows = []
+    rows, many = [], 100
     for name, make in cases.items():
-        many = 100
 
         def repeated(call: Callable[[], Any]) -> Callable[[], Any]:
             def loop() -> None:
@@ -157,7 +157,13 @@ def staging(rounds: float) -> list[dict[str, Any]]:
     trace = {k: (lambda s=s, f=f, a=a: s.ad.jit(lambda *x: f(*x)).trace(*a)) for k, (s, f, a) in prepared.items()}
     rows = []
     medians = alternate(trace, rounds, 20)
-    rows.append({"name": "tracing, 200 layers: value and gradient", "run": medians, "ratio": medians["pullback"] / medians["jax"]})
+    rows.append(
+        {
+            "name": "tracing, 200 layers: value and gradient",
+            "run": medians,
+            "ratio": medians["pullback"] / medians["jax"],
+        }
+    )
     traced = {k: call() for k, call in trace.items()}
     lower: dict[str, list[float]] = {k: [] for k in traced}
     for _ in range(7):
@@ -212,12 +218,22 @@ def first_calls(repeats: int) -> list[dict[str, Any]]:
                     cache = os.path.join(folder, which)
                     os.makedirs(cache, mode=0o700, exist_ok=True)
                     done = subprocess.run(
-                        [sys.executable, "-c", FIRST_CALL, which, case, cache], capture_output=True, text=True, check=True, env=environment
+                        [sys.executable, "-c", FIRST_CALL, which, case, cache],
+                        capture_output=True,
+                        text=True,
+                        check=True,
+                        env=environment,
                     )
                     if k:  # the first process compiles
                         times[which].append(float(done.stdout))
         medians = {k: statistics.median(t) for k, t in times.items()}
-        rows.append({"name": f"first call of {name} in a second process", "run": medians, "ratio": medians["pullback"] / medians["jax"]})
+        rows.append(
+            {
+                "name": f"first call of {name} in a second process",
+                "run": medians,
+                "ratio": medians["pullback"] / medians["jax"],
+            }
+        )
         print(f"{rows[-1]['name']}: {medians['pullback'] * 1e3:.0f} ms, {rows[-1]['ratio']:.2f} of JAX's", flush=True)
     return rows
 
@@ -228,7 +244,9 @@ def report(results: dict[str, Any]) -> str:
     programs = results["programs"]
     if programs:
         mean = math.exp(statistics.fmean(math.log(r["ratio"]) for r in programs))
-        lines += ["\n| program | Pullback, ms | JAX, ms | ratio | first call, s | JAX's | differ by |\n|---|---:|---:|---:|---:|---:|---:|\n"]
+        lines += [
+            "\n| program | Pullback, ms | JAX, ms | ratio | first call, s | JAX's | differ by |\n|---|---:|---:|---:|---:|---:|---:|\n"
+        ]
         for r in programs:
             run, first = r["run"], r["first"]
             lines.append(

@@ -35,7 +35,12 @@ IMAGES, FILTERS = normal(32, 28, 28, 8), [normal(3, 3, 8, 32, scale=0.1), normal
 LABELS = RNG.integers(0, 10, 32).astype(np.int32)
 HEAD = normal(32, 10, scale=0.2)
 TOKENS = normal(8, 64, 128)
-BLOCK = [normal(128, 384, scale=0.09), normal(128, 128, scale=0.09), normal(128, 512, scale=0.09), normal(512, 128, scale=0.04)]
+BLOCK = [
+    normal(128, 384, scale=0.09),
+    normal(128, 128, scale=0.09),
+    normal(128, 512, scale=0.09),
+    normal(512, 128, scale=0.04),
+]
 MATRIX, VECTOR = normal(128, 128), normal(128, 4)
 POINTS, MEANS, SCALES, WEIGHTS = normal(2000, 5), normal(10, 5), normal(10, 5), normal(10)
 KEYS, INDEX = normal(100_000), RNG.integers(0, 100_000, 100_000).astype(np.int32)

@@ -36,7 +36,7 @@ class _Anything:
         return self
 
 
-def print(  # noqa: A001
+def print(
     fmt: str, *args: Any, ordered: bool = False, partitioned: bool = False, skip_format_check: bool = False, _use_logging: bool = False,
     **kwargs: Any,
 ) -> None:  # fmt: skip
@@ -68,13 +68,13 @@ def callback(
     _debug_callback(callback, args, kwargs, ordered)
 
 
-def breakpoint(  # noqa: A001
+def breakpoint(
     *, backend: str | None = None, filter_frames: bool = True, num_frames: int | None = None, ordered: bool = False, token: Any = None,
     **kwargs: Any,
 ) -> None:  # fmt: skip
     """Stop in pdb at the caller's line. While a function is being traced its values are tracers, which know their types only."""
     del backend, filter_frames, num_frames, ordered, token, kwargs
-    import pdb  # noqa: T100
+    import pdb
 
     pdb.Pdb().set_trace(user_frame())
 

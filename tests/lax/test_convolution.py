@@ -56,9 +56,7 @@ def test_layouts_are_transpositions_of_each_other():
 
 def test_the_transposed_convolution_is_the_gradient():
     x, k = RNG.normal(size=(1, 4, 5, 3)).astype(np.float32), RNG.normal(size=(3, 3, 2, 3)).astype(np.float32)
-    forward = lambda y: lax.conv_general_dilated(
-        y, k, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    forward = lambda y: lax.conv_general_dilated(y, k, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
     y = jnp.zeros((1, 8, 10, 2))
     (expected,) = pb.vjp(forward, y)[1](jnp.asarray(x))
     got = lax.conv_transpose(x, k, (2, 2), "SAME", transpose_kernel=True, dimension_numbers=("NHWC", "HWIO", "NHWC"))
@@ -101,7 +99,11 @@ def test_windows_by_definition():
         (lambda: lax.conv_dimension_numbers((1, 2, 3), (1, 2, 3), ("NCC", "OIW", "NCW")), ValueError, "once"),
         (lambda: lax.reduce_window(jnp.ones(3), 0.0, lax.add, (2, 2)), ValueError, "one entry for each axis"),
         (lambda: lax.reduce_window(jnp.ones(3), (0.0, 0.0), lax.add, (2,)), ValueError, "structure"),
-        (lambda: pb.grad(lambda x: lax.reduce_window(x, 1.0, lax.mul, (2,))[0])(jnp.ones(2)), NotImplementedError, "lax.add"),
+        (
+            lambda: pb.grad(lambda x: lax.reduce_window(x, 1.0, lax.mul, (2,))[0])(jnp.ones(2)),
+            NotImplementedError,
+            "lax.add",
+        ),
     ],
 )
 def test_refusals(make, error, message):

@@ -261,7 +261,9 @@ def check(seed: int, dtype: str) -> None:
         assert str(got).partition(":")[0] == expected, f"{what}: {got}, not {expected}"
         return
     for a, b in zip(got, expected, strict=True):
-        assert a.shape == b.shape and str(a.dtype) == str(b.dtype), f"{what}: {a.dtype}{a.shape}, not {b.dtype}{b.shape}"
+        assert a.shape == b.shape and str(a.dtype) == str(b.dtype), (
+            f"{what}: {a.dtype}{a.shape}, not {b.dtype}{b.shape}"
+        )
         if dtype == "float64":
             a, b = np.asarray(a), np.asarray(b)
             scale = 1.0 + np.abs(b[np.isfinite(b)]).max(initial=0.0)

@@ -228,7 +228,9 @@ def test_arguments_without_tangents_and_their_tangents():
     assert y == 1 and t.dtype == pb.dtypes.float0
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float8_e4m3fn", "int4", "uint4", "bool", "complex64", "uint64"])
+@pytest.mark.parametrize(
+    "dtype", ["bfloat16", "float16", "float8_e4m3fn", "int4", "uint4", "bool", "complex64", "uint64"]
+)
 def test_every_dtype_crosses_the_border(dtype):
     with pb.enable_x64(True):
         x = jnp.array([0, 1, 1, 0], dtype)
@@ -249,7 +251,9 @@ def test_linear_maps_and_other_callable_trees_are_arguments():
         assert np.allclose(a, b)
     m = pb.jit(lambda x: pb.linearize(jnp.sin, x)[1])(x)
     assert np.allclose(m(x), np.cos(x) * x)
-    assert np.allclose(pb.jit(pb.partial(lambda m, v: m(v), m) if hasattr(pb, "partial") else partial(lambda m, v: m(v), m))(x), m(x))
+    assert np.allclose(
+        pb.jit(pb.partial(lambda m, v: m(v), m) if hasattr(pb, "partial") else partial(lambda m, v: m(v), m))(x), m(x)
+    )
 
 
 # ---- composition ------------------------------------------------------------------------------------------------

@@ -85,6 +85,9 @@ class ConcreteArray(Array):
     """
 
     __slots__ = ("_value", "weak_type", "_buffer", "_type")
+    _value: Any
+    _buffer: Any
+    _type: ShapedArray
 
     def __init__(self, value: Any, weak_type: bool = False) -> None:
         self._value = value

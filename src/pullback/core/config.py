@@ -176,23 +176,44 @@ def parse(option: Option, text: str) -> Any:
 
 
 config = Config()
-enable_x64 = config.define("enable_x64", False, "64-bit default types, and no truncation of 64-bit inputs.", in_programs=True)
+enable_x64 = config.define(
+    "enable_x64", False, "64-bit default types, and no truncation of 64-bit inputs.", in_programs=True
+)
 threefry_partitionable = config.define(
-    "threefry_partitionable", False, "Random streams of JAX 0.5 and later, instead of those before.", in_programs=True)
-debug_nans = config.define("debug_nans", False, "Raise FloatingPointError at the operation that produces a NaN.", in_programs=True)
-debug_infs = config.define("debug_infs", False, "Raise FloatingPointError at the operation that produces an infinity.", in_programs=True)
+    "threefry_partitionable", False, "Random streams of JAX 0.5 and later, instead of those before.", in_programs=True
+)
+debug_nans = config.define(
+    "debug_nans", False, "Raise FloatingPointError at the operation that produces a NaN.", in_programs=True
+)
+debug_infs = config.define(
+    "debug_infs", False, "Raise FloatingPointError at the operation that produces an infinity.", in_programs=True
+)
 disable_jit = config.define("disable_jit", False, "`jit` calls the Python function directly.", in_programs=True)
 numpy_dtype_promotion = config.define(
-    "numpy_dtype_promotion", "standard", "Whether operands of different types are promoted.", ("standard", "strict"), in_programs=True,
+    "numpy_dtype_promotion",
+    "standard",
+    "Whether operands of different types are promoted.",
+    ("standard", "strict"),
+    in_programs=True,
 )
 numpy_rank_promotion = config.define(
-    "numpy_rank_promotion", "allow", "Whether operands of different ranks broadcast.", ("allow", "warn", "raise"), in_programs=True,
+    "numpy_rank_promotion",
+    "allow",
+    "Whether operands of different ranks broadcast.",
+    ("allow", "warn", "raise"),
+    in_programs=True,
 )
-default_matmul_precision = config.define("default_matmul_precision", None, "Precision of contractions; CPUs ignore it.", in_programs=True)
-default_prng_impl = config.define("default_prng_impl", "threefry2x32", "The generator behind `key`.", ("threefry2x32",), in_programs=True)
+default_matmul_precision = config.define(
+    "default_matmul_precision", None, "Precision of contractions; CPUs ignore it.", in_programs=True
+)
+default_prng_impl = config.define(
+    "default_prng_impl", "threefry2x32", "The generator behind `key`.", ("threefry2x32",), in_programs=True
+)
 legacy_prng_key = config.define("legacy_prng_key", "allow", "Use of raw uint32 keys.", ("allow", "warn", "error"))
 check_tracer_leaks = config.define("check_tracer_leaks", False, "Raise when a tracer outlives its transformation.")
-enable_checks = config.define("enable_checks", False, "Check internal invariants: every jaxpr is type-checked.", in_programs=True)
+enable_checks = config.define(
+    "enable_checks", False, "Check internal invariants: every jaxpr is type-checked.", in_programs=True
+)
 explain_cache_misses = config.define(
     "explain_cache_misses", False, "Log why a jitted function is traced: what differs from the calls before."
 )
@@ -203,11 +224,15 @@ cpu_fusion = config.define(
     ("auto", "xla"), in_programs=True,
 )  # fmt: skip
 compilation_cache_dir = config.define(
-    "compilation_cache_dir", None, "Directory of compiled programs; None is a directory of Pullback's in the user's cache directory."
+    "compilation_cache_dir",
+    None,
+    "Directory of compiled programs; None is a directory of Pullback's in the user's cache directory.",
 )
 enable_compilation_cache = config.define(
     "enable_compilation_cache", True, "Keep compiled programs on disk for later processes."
 )
 compilation_cache_max_size = config.define(
-    "compilation_cache_max_size", 1 << 30, "Bytes that the compilation cache may take; the least recently used entries go first."
+    "compilation_cache_max_size",
+    1 << 30,
+    "Bytes that the compilation cache may take; the least recently used entries go first.",
 )

@@ -86,9 +86,7 @@ def eliminate_common_subexpressions(jaxpr: Jaxpr) -> Jaxpr:
         except TypeError:  # a parameter that is not hashable
             kept.append(e)
             continue
-        if earlier is e.outvars:
-            kept.append(e)
-        elif any(isinstance(v, DropVar) for v in earlier):
+        if earlier is e.outvars or any(isinstance(v, DropVar) for v in earlier):
             kept.append(e)
         else:
             replaced.update(zip(e.outvars, earlier))

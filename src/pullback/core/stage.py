@@ -144,9 +144,7 @@ def is_staging() -> bool:
     return False
 
 
-def stage_flat(
-    fun: Callable[..., Any], in_types: Sequence[ShapedArray], parent: Trace | None = None
-) -> ClosedJaxpr:
+def stage_flat(fun: Callable[..., Any], in_types: Sequence[ShapedArray], parent: Trace | None = None) -> ClosedJaxpr:
     """The program of `fun`, which takes and gives flat sequences of arrays.
 
     It may close over tracers of `parent` (the current trace, if not given) and of what encloses that; they become constants.

@@ -390,6 +390,12 @@ def is_tree_node(cls: type) -> bool:
     return optree.register_pytree_node.get(cls, namespace=NAMESPACE) is not None
 
 
+def unflatten_rule(cls: type) -> Callable[[Any, Any], Any] | None:
+    """What makes an instance of the container type `cls` of auxiliary data and children; None if it is no container."""
+    entry = optree.register_pytree_node.get(cls, namespace=NAMESPACE)
+    return None if entry is None else entry.unflatten_func
+
+
 def all_leaves(iterable: Iterable[Any], is_leaf: IsLeaf = None) -> bool:
     """Whether every element is a leaf."""
     return optree.all_leaves(iterable, is_leaf, namespace=NAMESPACE)

@@ -70,7 +70,9 @@ class PureCallback(Primitive):
             )
         if vmap_method.startswith("sequential"):
             moved = [a if b is None else batch_first(a, b, size) for a, b in zip(args, axes)]
-            outs = self.bind(*moved, callback=_one_by_one(callback, axes, size, mapped), result_types=mapped, vmap_method=vmap_method)
+            outs = self.bind(
+                *moved, callback=_one_by_one(callback, axes, size, mapped), result_types=mapped, vmap_method=vmap_method
+            )
             return outs, [0] * len(outs)
         from pullback.lax.shape import expand_dims
 
@@ -112,7 +114,9 @@ class Effect(Primitive):
 
     def batch(self, size: int, args: Any, axes: Any, *, callback: Any, result_types: Any, ordered: bool) -> Any:
         if ordered:
-            raise ValueError(f"Cannot `vmap` ordered {'IO' if not self.differentiable else 'debug'} callback, at {user_line()}.")
+            raise ValueError(
+                f"Cannot `vmap` ordered {'IO' if not self.differentiable else 'debug'} callback, at {user_line()}."
+            )
         mapped = [t.update(shape=(size, *t.shape)) for t in result_types]
         moved = [a if b is None else batch_first(a, b, size) for a, b in zip(args, axes)]
         outs = self.bind(
@@ -129,7 +133,8 @@ def _one_by_one(callback: Any, axes: Sequence[int | None], size: int, mapped: Se
             callback(*(x if b is None else ConcreteArray(x._value[i]) for x, b in zip(xs, axes))) for i in range(size)
         ]
         return [
-            np.stack([np.asarray(r[j]) for r in rows]) if rows else np.zeros(t.shape, t.dtype) for j, t in enumerate(mapped)
+            np.stack([np.asarray(r[j]) for r in rows]) if rows else np.zeros(t.shape, t.dtype)
+            for j, t in enumerate(mapped)
         ]
 
     return each
@@ -188,7 +193,12 @@ def _flattened(
 
 
 def io_callback(
-    callback: Callable[..., Any], result_shape_dtypes: Any, *args: Any, sharding: Any = None, ordered: bool = False, **kwargs: Any
+    callback: Callable[..., Any],
+    result_shape_dtypes: Any,
+    *args: Any,
+    sharding: Any = None,
+    ordered: bool = False,
+    **kwargs: Any,
 ) -> Any:
     """`callback(*args, **kwargs)`, called for its side effects (and its results) once for each run of the program.
 

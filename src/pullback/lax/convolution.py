@@ -61,7 +61,9 @@ class ConvGeneralDilated(BilinearPrimitive):
         if lhs.dtype != rhs.dtype:
             raise TypeError(f"{what}: the operands must have the same dtypes, at {user_line()}")
         if lhs.ndim != spatial + 2 or rhs.ndim != spatial + 2:
-            raise ValueError(f"{what}: {spatial} window strides are for operands with {spatial + 2} axes, at {user_line()}")
+            raise ValueError(
+                f"{what}: {spatial} window strides are for operands with {spatial + 2} axes, at {user_line()}"
+            )
         if not len(padding) == len(lhs_dilation) == len(rhs_dilation) == spatial:
             raise ValueError(
                 f"{what}: padding {padding} and dilations {lhs_dilation} and {rhs_dilation} must have {spatial} entries, at {user_line()}"
@@ -361,12 +363,24 @@ def conv_with_general_padding(
 ) -> Array:  # fmt: skip
     """`conv_general_dilated` with the axes in the order (N, C, ...), (O, I, ...)."""
     return conv_general_dilated(
-        lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, precision=precision, preferred_element_type=preferred_element_type
+        lhs,
+        rhs,
+        window_strides,
+        padding,
+        lhs_dilation,
+        rhs_dilation,
+        precision=precision,
+        preferred_element_type=preferred_element_type,
     )
 
 
 def conv(
-    lhs: Any, rhs: Any, window_strides: Sequence[int], padding: str, precision: Any = None, preferred_element_type: Any = None
+    lhs: Any,
+    rhs: Any,
+    window_strides: Sequence[int],
+    padding: str,
+    precision: Any = None,
+    preferred_element_type: Any = None,
 ) -> Array:
     """`conv_general_dilated` without dilation, with the axes in the order (N, C, ...), (O, I, ...)."""
     return conv_general_dilated(
@@ -466,7 +480,9 @@ def conv_shape_tuple(lhs_shape: Any, rhs_shape: Any, strides: Any, pads: Any, ba
     """The shape of a convolution's result, axes in the order (N, C, ...), (O, I, ...)."""
     sizes = tuple(lhs_shape[2:])
     pads = _pads(pads, sizes, tuple(rhs_shape[2:]), tuple(strides))
-    spatial = [max(0, (n + low + high - k) // s + 1) for n, k, s, (low, high) in zip(sizes, rhs_shape[2:], strides, pads)]
+    spatial = [
+        max(0, (n + low + high - k) // s + 1) for n, k, s, (low, high) in zip(sizes, rhs_shape[2:], strides, pads)
+    ]
     return (lhs_shape[0] // batch_group_count, rhs_shape[0], *spatial)
 
 
@@ -486,10 +502,14 @@ def conv_transpose_shape_tuple(
 ) -> Shape:
     """The shape of a transposed convolution's result."""
     n = conv_dimension_numbers(lhs_shape, rhs_shape, dimension_numbers)
-    sizes, windows = ([shape[i] for i in spec[2:]] for shape, spec in ((lhs_shape, n.lhs_spec), (rhs_shape, n.rhs_spec)))
+    sizes, windows = (
+        [shape[i] for i in spec[2:]] for shape, spec in ((lhs_shape, n.lhs_spec), (rhs_shape, n.rhs_spec))
+    )
     if isinstance(padding, str):
         padding = [_transposed_pads(k, s, padding.upper()) for k, s in zip(windows, window_strides)]
-    spatial = [dilated(m, s) + low + high - k + 1 for m, k, s, (low, high) in zip(sizes, windows, window_strides, padding)]
+    spatial = [
+        dilated(m, s) + low + high - k + 1 for m, k, s, (low, high) in zip(sizes, windows, window_strides, padding)
+    ]
     shape = (lhs_shape[n.lhs_spec[0]], rhs_shape[n.rhs_spec[0]], *spatial)
     return tuple(int(shape[i]) for i in np.argsort(n.out_spec))
 

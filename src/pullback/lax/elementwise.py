@@ -327,7 +327,11 @@ def _lower_extremum(op: str, direction: str) -> Any:
 
 
 def _lower_sign(emit: Any, x: Any) -> Any:
-    return emit.convert(emit.compare("NE", x, emit.like(0, x)), x.dtype) if dtypes.kind(x.dtype) == "u" else emit("sign", x)
+    return (
+        emit.convert(emit.compare("NE", x, emit.like(0, x)), x.dtype)
+        if dtypes.kind(x.dtype) == "u"
+        else emit("sign", x)
+    )
 
 
 def _lower_exp2(emit: Any, x: Any) -> Any:
@@ -444,8 +448,10 @@ div_p    = Elementwise("div",    NUMERIC, in_eight_bits(_div, 2), direct(lambda 
                        direct(lambda x, y, out: neg_p.on(div_p.on(out, y))), linear=lambda active: not active[1], hlo="divide")
 rem_p    = Elementwise("rem",    REAL,    in_eight_bits(_rem, 2), ONE, lambda x, y, out: neg_p.bind(trunc_quotient(x, y)), hlo="remainder")
 pow_p    = Pow("pow",            NUMERIC, in_eight_bits(_pow), _pow_x, _pow_y, hlo="power")
-max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum, 2), _chosen, lambda x, y, out: _chosen(y, x, out), hlo=_lower_extremum("maximum", "GE"))
-min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum, 2), _chosen, lambda x, y, out: _chosen(y, x, out), hlo=_lower_extremum("minimum", "LE"))
+max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum, 2), _chosen, lambda x, y, out: _chosen(y, x, out),
+                       hlo=_lower_extremum("maximum", "GE"))
+min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum, 2), _chosen, lambda x, y, out: _chosen(y, x, out),
+                       hlo=_lower_extremum("minimum", "LE"))
 atan2_p  = Elementwise("atan2",  INEXACT, _atan2,
                        lambda x, y, out: div_p.bind(y, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y))),
                        lambda x, y, out: neg_p.bind(div_p.bind(x, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y)))), hlo="atan2")

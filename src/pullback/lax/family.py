@@ -329,7 +329,13 @@ neg_p = Elementwise("neg", NUMERIC, in_eight_bits(np.negative, 1), MINUS_ONE, li
 add_p = Elementwise("add", ANY, np.add, ONE, ONE, linear=_always, hlo="add")
 sub_p = Elementwise("sub", NUMERIC, np.subtract, ONE, MINUS_ONE, linear=_always, hlo="subtract")
 mul_p = Elementwise(
-    "mul", ANY, np.multiply, direct(lambda x, y, out: y), direct(lambda x, y, out: x), linear=_exactly_one, hlo="multiply"
+    "mul",
+    ANY,
+    np.multiply,
+    direct(lambda x, y, out: y),
+    direct(lambda x, y, out: x),
+    linear=_exactly_one,
+    hlo="multiply",
 )
 
 

@@ -63,7 +63,9 @@ class Fft(LinearPrimitive):
                 )
             return ShapedArray((*batch, *fft_lengths), dtypes.to_real(x.dtype))
         if last != fft_lengths:
-            raise ValueError(f"{fft_type.name} of lengths {fft_lengths} of an array of shape {x.shape}, at {user_line()}")
+            raise ValueError(
+                f"{fft_type.name} of lengths {fft_lengths} of an array of shape {x.shape}, at {user_line()}"
+            )
         return ShapedArray(x.shape, x.dtype)
 
     weakness = "never"

@@ -202,7 +202,6 @@ class ArgExtremum(Primitive):
         axis += axis >= b
         return self.bind(args[0], axes=(axis,), index_dtype=index_dtype), b - (axis < b)
 
-
     def lower(self, emit: Any, x: Any, *, axes: Shape, index_dtype: DType) -> Any:
         # A reduction of pairs (value, position): NaN beats everything, and of equal values the first one wins.
         (axis,) = axes
@@ -340,7 +339,9 @@ def _interleave(even: Any, odd: Any, axis: int) -> Any:
 
     position = iota_p.bind(dtype=dtypes.int32, shape=(n,), dimension=0)
     is_odd = eq_p.bind(and_p.bind(position, like(1, position)), like(1, position))
-    mask = broadcast_in_dim_p.bind(is_odd, shape=(*even.shape[:axis], n, *even.shape[axis + 1 :]), broadcast_dimensions=(axis,))
+    mask = broadcast_in_dim_p.bind(
+        is_odd, shape=(*even.shape[:axis], n, *even.shape[axis + 1 :]), broadcast_dimensions=(axis,)
+    )
     return select_n_p.bind(mask, spread(even, 0), spread(odd, 1))
 
 

@@ -78,9 +78,7 @@ class PutAlong(LinearPrimitive):
         return out
 
     def expand(self, x: Any, indices: Any, *, axis: int, length: int) -> Any:
-        zeros = broadcast_in_dim_p.bind(
-            like(0, x), shape=_with_length(x.shape, axis, length), broadcast_dimensions=()
-        )
+        zeros = broadcast_in_dim_p.bind(like(0, x), shape=_with_length(x.shape, axis, length), broadcast_dimensions=())
         numbers, indices, _ = _along(zeros, indices, axis)
         return scatter_p.bind(
             zeros, indices, x, dimension_numbers=ScatterDimensionNumbers((), *numbers),
@@ -148,11 +146,10 @@ class Sort(Primitive):
         if operands[0].size == 0:
             return list(operands)
         types = [ShapedArray((), x.dtype) for x in operands for _ in range(2)]
-        results = emit(
+        return emit(
             "sort", *operands, out=list(emit.types), dimension=dimension, is_stable=is_stable,
             regions=[emit.region(types, before)],
         )  # fmt: skip
-        return results
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
         axis = params["dimension"]

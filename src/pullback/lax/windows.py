@@ -32,7 +32,12 @@ from pullback.lax.sorting import take_along_p
 
 
 def _shape(
-    x: Shape, window_dimensions: Shape, window_strides: Shape, padding: Pads, base_dilation: Shape, window_dilation: Shape
+    x: Shape,
+    window_dimensions: Shape,
+    window_strides: Shape,
+    padding: Pads,
+    base_dilation: Shape,
+    window_dilation: Shape,
 ) -> Shape:
     shape = []
     for n, k, s, (low, high), b, d in zip(
@@ -63,7 +68,14 @@ class Windows(Primitive):
         return x.update(shape=_shape(x.shape, **params))
 
     def evaluate(
-        self, x: Any, *, window_dimensions: Shape, window_strides: Shape, padding: Pads, base_dilation: Shape, window_dilation: Shape
+        self,
+        x: Any,
+        *,
+        window_dimensions: Shape,
+        window_strides: Shape,
+        padding: Pads,
+        base_dilation: Shape,
+        window_dilation: Shape,
     ) -> Any:
         shape = _shape(x.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation)
         if not all(shape):
@@ -72,10 +84,14 @@ class Windows(Primitive):
         if dtypes.is_float(dtype) and dtype.itemsize < 4:
             x = x.astype(np.float32)
         config = tuple((low, high, b - 1) for (low, high), b in zip(padding, base_dilation))
-        padded = np.ascontiguousarray(pad_p.evaluate(x, np.asarray(self.neutral(x.dtype), x.dtype), padding_config=config))
+        padded = np.ascontiguousarray(
+            pad_p.evaluate(x, np.asarray(self.neutral(x.dtype), x.dtype), padding_config=config)
+        )
         strides = [s * t for s, t in zip(window_strides, padded.strides)]
         inner = [d * t for d, t in zip(window_dilation, padded.strides)]
-        view = np.lib.stride_tricks.as_strided(padded, (*shape, *window_dimensions), (*strides, *inner), writeable=False)
+        view = np.lib.stride_tricks.as_strided(
+            padded, (*shape, *window_dimensions), (*strides, *inner), writeable=False
+        )
         axes = tuple(range(x.ndim, 2 * x.ndim))
         return self.ufunc.reduce(view, axes, x.dtype).astype(dtype, copy=False)
 
@@ -137,7 +153,14 @@ class WindowExtremum(Windows):
 
 
 def _windows(
-    x: Any, fill: Any, *, window_dimensions: Shape, window_strides: Shape, padding: Pads, base_dilation: Shape, window_dilation: Shape
+    x: Any,
+    fill: Any,
+    *,
+    window_dimensions: Shape,
+    window_strides: Shape,
+    padding: Pads,
+    base_dilation: Shape,
+    window_dilation: Shape,
 ) -> Any:
     """The windows' elements, one position in the window after the other along a new axis 0."""
     shape = _shape(x.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation)
@@ -193,9 +216,7 @@ class ReduceWindow(Primitive):
         if any(b is not None for b in axes[count:]):
             raise NotImplementedError("vmap of reduce_window over its initial values is not defined by XLA")
         operands = [batch_first(x, b, size) for x, b in zip(args[:count], axes[:count])]
-        outer = {
-            k: ((0, 0) if k == "padding" else 1, *v) if k != "jaxpr" else v for k, v in params.items()
-        }
+        outer = {k: ((0, 0) if k == "padding" else 1, *v) if k != "jaxpr" else v for k, v in params.items()}
         outs = self.bind(*operands, *args[count:], **outer)
         return outs, [0] * len(outs)
 
@@ -209,7 +230,12 @@ reduce_window_p = ReduceWindow()
 
 
 def reduce_window_shape_tuple(
-    operand_shape: Any, window_dimensions: Any, window_strides: Any, padding: Any, base_dilation: Any = None, window_dilation: Any = None
+    operand_shape: Any,
+    window_dimensions: Any,
+    window_strides: Any,
+    padding: Any,
+    base_dilation: Any = None,
+    window_dilation: Any = None,
 ) -> Shape:
     """The shape of a reduction over windows; `padding` is (low, high) for each axis."""
     ones = (1,) * len(operand_shape)
@@ -237,7 +263,9 @@ def reduce_window(
     leaves, tree = tree_flatten(operand)
     initial, initial_tree = tree_flatten(init_value)
     if tree != initial_tree:
-        raise ValueError(f"reduce_window: operands have structure {tree}, initial values {initial_tree}, at {user_line()}")
+        raise ValueError(
+            f"reduce_window: operands have structure {tree}, initial values {initial_tree}, at {user_line()}"
+        )
     arrays = [as_array(x) for x in leaves]
     if not arrays:
         raise ValueError("reduce_window must have at least one operand.")

@@ -25,7 +25,7 @@ class CallPrimitive(Primitive):
     """Base of the call primitives. In staged programs, the parameter `call_jaxpr` holds the function."""
 
     multiple_results = True
-    inlined = "call_jaxpr"
+    inlined: str | None = "call_jaxpr"
     #: Whether the call's derivative is another than that of its function.
     has_own_derivative = False
     #: Whether its function closes over nothing that is traced.

@@ -271,7 +271,15 @@ class CheckpointNode(Node):
         nodes = [None if n is None else parents[n.id] for n in self.nodes]
         captured = [LinearizeTracer(c.trace, c.primal, parents[c.node.id]) for c in self.captured]
         return CheckpointNode(
-            self.fun, self.policy, self.prevent_cse, list(residuals), nodes, captured, self.saved, self.trace, self.out_types
+            self.fun,
+            self.policy,
+            self.prevent_cse,
+            list(residuals),
+            nodes,
+            captured,
+            self.saved,
+            self.trace,
+            self.out_types,
         )
 
     def structure(self, numbering: dict[int, int]) -> Any:

@@ -8,7 +8,6 @@ program, from which its derivatives and vectorizations are derived once (see `tr
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -23,7 +22,7 @@ from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.stage import close, stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current
 from pullback.core.tree import leaf_error, tree_flatten
-from pullback.core.types import ShapeDtypeStruct, ShapedArray, intern
+from pullback.core.types import ShapedArray, ShapeDtypeStruct, intern
 from pullback.transforms.program import ProgramCall, run
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class JitCall(ProgramCall):
         options = params["options"]
         name = f"{prefix}_{params['name']}" if prefix else params["name"]
         derived = {"jaxpr": program, "name": name, "options": options and options.without_donation()}
-        return current().process_call(self, args, derived)
+        return current().process_call(self, tuple(args), derived)
 
     def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
         if current() is not EVAL:  # a linear function being recorded as what it computes
@@ -111,7 +110,12 @@ class Entry:
     __slots__ = ("program", "build", "name", "options", "captured", "run")
 
     def __init__(
-        self, program: ClosedJaxpr, build: Callable[[list[Any]], Any] | None, name: str, options: Options | None, captured: list[Any]
+        self,
+        program: ClosedJaxpr,
+        build: Callable[[list[Any]], Any] | None,
+        name: str,
+        options: Options | None,
+        captured: list[Any],
     ) -> None:
         self.program, self.name, self.options = program, name, options
         #: Makes the function's result of the program's; None if there is one bare array.
@@ -232,7 +236,11 @@ class JitFunction:
         named = {k: v for k, v in kwargs.items() if k not in self._static_argnames}
         static = [
             *((i, args[i].__class__, self._hashable(args[i], f"argument {i}")) for i in sorted(positions)),
-            *((k, v.__class__, self._hashable(v, f"argument {k!r}")) for k, v in sorted(kwargs.items()) if k not in named),
+            *(
+                (k, v.__class__, self._hashable(v, f"argument {k!r}"))
+                for k, v in sorted(kwargs.items())
+                if k not in named
+            ),
         ]
         return (dynamic, named), tuple(static)
 
@@ -249,7 +257,7 @@ class JitFunction:
             ) from None
         return x
 
-    def _leaf(self, args: tuple[Any, ...], kwargs: dict[str, Any], x: Any) -> Array:
+    def _leaf(self, args: tuple[Any, ...], kwargs: dict[str, Any], x: Any) -> Any:
         if isinstance(x, Array):
             if current() is EVAL and isinstance(x, Tracer):
                 raise UnexpectedTracerError(x)
@@ -262,9 +270,7 @@ class JitFunction:
                 *((f"argument {i}", a) for i, a in enumerate(args) if i not in positions),
                 *((f"argument {k!r}", v) for k, v in kwargs.items() if k not in self._static_argnames),
             ]
-            which, tree = next(
-                (which, a) for which, a in named if any(leaf is x for leaf in tree_flatten(a)[0])
-            )
+            which, tree = next((which, a) for which, a in named if any(leaf is x for leaf in tree_flatten(a)[0]))
             raise leaf_error(
                 tree, x, f"{which} of jitted {self.__name__} (mark it static with static_argnums or static_argnames)"
             ) from None
@@ -353,7 +359,9 @@ class JitFunction:
             dynamic, _ = self._split(args, kwargs)
             leaves, in_tree = tree_flatten(dynamic)
             types = [
-                intern(x.shape, x.dtype, x.weak_type) if isinstance(x, ShapeDtypeStruct) else self._leaf(args, kwargs, x)._type
+                intern(x.shape, x.dtype, x.weak_type)
+                if isinstance(x, ShapeDtypeStruct)
+                else self._leaf(args, kwargs, x)._type
                 for x in leaves
             ]
             entry = self._trace(args, kwargs, types)
@@ -447,11 +455,11 @@ def jit(
     >>> float(jit(lambda x: x + 1)(2.0))
     3.0
     """
-    settings = dict(
-        in_shardings=in_shardings, out_shardings=out_shardings, static_argnums=static_argnums, static_argnames=static_argnames,
-        donate_argnums=donate_argnums, donate_argnames=donate_argnames, keep_unused=keep_unused, device=device, backend=backend,
-        inline=inline, compiler_options=compiler_options,
-    )  # fmt: skip
+    settings = {
+        "in_shardings": in_shardings, "out_shardings": out_shardings, "static_argnums": static_argnums,
+        "static_argnames": static_argnames, "donate_argnums": donate_argnums, "donate_argnames": donate_argnames,
+        "keep_unused": keep_unused, "device": device, "backend": backend, "inline": inline, "compiler_options": compiler_options,
+    }  # fmt: skip
     if fun is None:
         return lambda f: jit(f, **settings)
     if not callable(fun):
@@ -459,7 +467,9 @@ def jit(
     if inspect.isgeneratorfunction(fun):
         raise TypeError(f"Expected a function, got a generator function: {fun}")
     if in_shardings is not None or out_shardings is not None:
-        raise NotImplementedError("jit: in_shardings and out_shardings need several devices in one program, which is not there yet")
+        raise NotImplementedError(
+            "jit: in_shardings and out_shardings need several devices in one program, which is not there yet"
+        )
     static = _resolve(fun, static_argnums, static_argnames, "static")
     donate = _resolve(fun, donate_argnums, donate_argnames, "donate")
     if set(static[0]) & set(donate[0]) or static[1] & donate[1]:

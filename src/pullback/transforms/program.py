@@ -72,7 +72,8 @@ class Batched:
             return [o if b is None else batch_first(o, b, size) for o, b in zip(map(as_array, outs), out_axes)]
 
         types = [
-            t if b is None else t.update(shape=(*t.shape[:b], size, *t.shape[b:])) for t, b in zip(closed.in_avals, axes)
+            t if b is None else t.update(shape=(*t.shape[:b], size, *t.shape[b:]))
+            for t, b in zip(closed.in_avals, axes)
         ]
         self.program = stage_flat(over_axis, types, current())
         self.mapped = mapped
@@ -86,7 +87,17 @@ class Linearization:
     of the residuals and the tangents, or cotangents, that are not zero.
     """
 
-    __slots__ = ("forward", "residuals", "passed", "residual_types", "has_tangent", "_inputs", "_outputs", "_order", "_derived")
+    __slots__ = (
+        "forward",
+        "residuals",
+        "passed",
+        "residual_types",
+        "has_tangent",
+        "_inputs",
+        "_outputs",
+        "_order",
+        "_derived",
+    )
 
     def __init__(self, closed: ClosedJaxpr, active: Mask) -> None:
         self._derived: dict[Any, tuple[ClosedJaxpr, Mask]] = {}
@@ -94,19 +105,20 @@ class Linearization:
         types = closed.in_avals
         number: dict[Var, int] = {}
         beyond: list[Any] = []
+        order: list[Node] = []
 
         def forward(*xs: Any) -> list[Any]:
             self._inputs = [Input(t.shape, t.dtype) if a else None for t, a in zip(types, active)]
             outs, nodes = linearize_flat(partial(run, closed), xs, self._inputs)
             outs = list(map(as_array, outs))
-            self._outputs, self._order = nodes, reachable(nodes)
+            self._outputs = nodes
+            order[:] = reachable(nodes)
             trace = current()
-            own = lambda x: x.__class__ is StagedTracer and x.trace is trace
             for i, x in enumerate((*xs, *outs)):
-                if own(x):
+                if x.__class__ is StagedTracer and x.trace is trace:
                     number.setdefault(x.var, i)
-            for r in (r for node in self._order for r in node.residuals()):
-                if not own(r):
+            for r in (r for node in order for r in node.residuals()):
+                if r.__class__ is not StagedTracer or r.trace is not trace:
                     self.residuals.append(r)
                     continue
                 if r.var not in number:
@@ -121,7 +133,7 @@ class Linearization:
         self.passed = list(dict.fromkeys(r for r in self.residuals if isinstance(r, int)))
         every = [*types, *self.forward.out_avals]
         self.residual_types = [every[r] for r in self.passed]
-        self._order = [(node, len(node.residuals())) for node in self._order]
+        self._order = [(node, len(node.residuals())) for node in order]
 
     def _rebuild(self, values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Node]]:
         """Inputs, outputs and nodes of the tape with residuals `values` (those of `passed`)."""
@@ -148,7 +160,7 @@ class Linearization:
         found = self._derived.get((kind, nonzero))
         if found is None:
             ends = self._inputs if kind == "push" else self._outputs
-            linear = [ShapedArray(n.shape, n.dtype) for n, wanted in zip(ends, nonzero) if wanted]
+            linear = [ShapedArray(n.shape, n.dtype) for n, wanted in zip(ends, nonzero) if wanted and n is not None]
             mask: list[bool] = []
 
             def program(*xs: Any) -> list[Any]:
@@ -185,7 +197,12 @@ class ProgramNode(Node):
     several = True
 
     def __init__(
-        self, call: ProgramCall, params: Params, linearization: Linearization, values: Sequence[Any], nodes: Sequence[Node | None]
+        self,
+        call: ProgramCall,
+        params: Params,
+        linearization: Linearization,
+        values: Sequence[Any],
+        nodes: Sequence[Node | None],
     ) -> None:
         self.id, self.shape, self.dtype = next_id(), (), dtypes.float32
         self.call, self.params, self.linearization = call, params, linearization
@@ -200,7 +217,9 @@ class ProgramNode(Node):
         if True not in nonzero:
             return None
         program, mask = self.linearization.pushforward(nonzero)
-        outs = iter(self.call.bind_program(program, [*self.values, *(t for t in ts if t is not None)], self.params, "jvp"))
+        outs = iter(
+            self.call.bind_program(program, [*self.values, *(t for t in ts if t is not None)], self.params, "jvp")
+        )
         return [next(outs) if has else None for has in mask]
 
     def pull(self, ct: Any, cotangents: Cotangents) -> None:
@@ -222,7 +241,11 @@ class ProgramNode(Node):
         return ProgramNode(self.call, self.params, self.linearization, residuals, nodes)
 
     def structure(self, numbering: dict[int, int]) -> Any:
-        return (self.call.name, id(self.linearization), tuple(None if n is None else numbering[n.id] for n in self.nodes))
+        return (
+            self.call.name,
+            id(self.linearization),
+            tuple(None if n is None else numbering[n.id] for n in self.nodes),
+        )
 
 
 def _strong(x: Any) -> Any:
@@ -282,9 +305,7 @@ class ProgramCall(CallPrimitive):
         values = [every[i] for i in derived.passed]
         node = ProgramNode(self, params, derived, values, nodes)
         types = [ShapedArray(o.shape, o.dtype) for o in outs]
-        return [
-            trace.wrap(o, n if has else None) for o, n, has in zip(outs, project(node, types), derived.has_tangent)
-        ]
+        return [trace.wrap(o, n if has else None) for o, n, has in zip(outs, project(node, types), derived.has_tangent)]
 
     def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
         pairs = [trace.unwrap(a) for a in args]

@@ -16,6 +16,7 @@ from pullback.core.trace import EVAL, Tracer, current, reset_current, set_curren
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, typeof
 
+
 def _static_positions(static_argnums: Any, count: int) -> set[int]:
     positions = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     return {p % count if count else p for p in positions}

@@ -16,7 +16,7 @@ from pullback.core.array import ConcreteArray, as_array
 from pullback.core.errors import filter_traceback
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.tree import keystr, tree_flatten, tree_flatten_with_path, tree_unflatten
-from pullback.core.types import ShapeDtypeStruct, ShapedArray, typeof
+from pullback.core.types import ShapedArray, ShapeDtypeStruct, typeof
 
 if TYPE_CHECKING:
     from pullback.core.tree import PyTreeDef
@@ -145,7 +145,12 @@ class Compiled(_Stage):
     """An executable. Call it with the traced arguments (without the static ones), of exactly the types it was compiled for."""
 
     def __init__(
-        self, entry: Entry, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], out_tree: PyTreeDef, executable: Executable
+        self,
+        entry: Entry,
+        in_tree: PyTreeDef,
+        in_types: Sequence[ShapedArray],
+        out_tree: PyTreeDef,
+        executable: Executable,
     ) -> None:
         super().__init__(entry, in_tree, in_types, out_tree)
         self._executable = executable
@@ -164,7 +169,9 @@ class Compiled(_Stage):
                     f"the compiled function {self._entry.name} cannot be transformed: it takes arrays, not traced values. Apply the "
                     "transformation to the function, and compile the result"
                 )
-            wrong = [i for i, (x, t) in enumerate(zip(arrays, self._in_types)) if x.shape != t.shape or x.dtype != t.dtype]
+            wrong = [
+                i for i, (x, t) in enumerate(zip(arrays, self._in_types)) if x.shape != t.shape or x.dtype != t.dtype
+            ]
             if wrong:
                 raise TypeError(self._mismatch(args, kwargs, wrong))
             outs = self._executable.run(arrays)  # type: ignore[arg-type]
@@ -179,7 +186,9 @@ class Compiled(_Stage):
         lines = []
         for i in wrong:
             name = ("args" if paths[i][0].idx == 0 else "kwargs") + keystr(paths[i][1:])
-            lines.append(f"  {name}: compiled for {self._in_types[i].str_short()}, called with {typeof(leaves[i]).str_short()}")
+            lines.append(
+                f"  {name}: compiled for {self._in_types[i].str_short()}, called with {typeof(leaves[i]).str_short()}"
+            )
         return "Argument types differ from the types for which this computation was compiled:\n" + "\n".join(lines)
 
     def as_text(self) -> str:

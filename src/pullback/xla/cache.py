@@ -36,7 +36,15 @@ _writes = 0
 def key(text: str, target: pjrt.Target, options: tuple[tuple[str, object], ...]) -> str:
     """The name under which the executable of a module (its text without locations) is kept."""
     digest = hashlib.sha256()
-    for part in (_MAGIC.decode(), pjrt.VERSION, target.platform.name, str(target.id), _processor(), repr(options), text):
+    for part in (
+        _MAGIC.decode(),
+        pjrt.VERSION,
+        target.platform.name,
+        str(target.id),
+        _processor(),
+        repr(options),
+        text,
+    ):
         digest.update(part.encode())
         digest.update(b"\0")
     return digest.hexdigest()
@@ -47,7 +55,11 @@ def _processor() -> str:
     """The processor's model and features: what code generated for this machine depends on."""
     try:
         with open("/proc/cpuinfo") as file:
-            lines = [line for line in file.read().split("\n\n")[0].splitlines() if line.startswith(("model name", "flags", "Features"))]
+            lines = [
+                line
+                for line in file.read().split("\n\n")[0].splitlines()
+                if line.startswith(("model name", "flags", "Features"))
+            ]
         return "\n".join(lines)
     except OSError:
         return f"{platform.machine()} {platform.processor()}"
@@ -82,7 +94,9 @@ def _private(path: Path) -> Path | None:
 def _refuse(path: Path, why: str) -> None:
     if path not in _refused:
         _refused.add(path)
-        logger.warning("The compilation cache %s is not used: %s. Programs are compiled anew in each process.", path, why)
+        logger.warning(
+            "The compilation cache %s is not used: %s. Programs are compiled anew in each process.", path, why
+        )
 
 
 def _is_ours(status: os.stat_result) -> bool:

@@ -85,7 +85,21 @@ def from_user(x: Any) -> ConcreteArray:
 
 
 #: Types of NumPy arrays that become Arrays of the same type, in either mode.
-_DIRECT = {np.dtype(t) for t in (np.bool_, np.int8, np.int16, np.int32, np.uint8, np.uint16, np.uint32, np.float16, np.float32, np.complex64)}
+_DIRECT = {
+    np.dtype(t)
+    for t in (
+        np.bool_,
+        np.int8,
+        np.int16,
+        np.int32,
+        np.uint8,
+        np.uint16,
+        np.uint32,
+        np.float16,
+        np.float32,
+        np.complex64,
+    )
+}
 
 
 class Compiled:
@@ -172,7 +186,13 @@ def compiled(
     """The executable of a program, compiled the first time it is asked for."""
     target = target or pjrt.cpu().devices[0]
     return program.derived(
-        ("compiled", tuple(donated), keep_unused, target, options), compile_program, name, donated, keep_unused, target, options
+        ("compiled", tuple(donated), keep_unused, target, options),
+        compile_program,
+        name,
+        donated,
+        keep_unused,
+        target,
+        options,
     )
 
 
@@ -209,7 +229,10 @@ def compile_module(module: Module, target: pjrt.Target, options: tuple[tuple[str
         where = module.operations_at(str(error))
         raise JaxRuntimeError(f"XLA could not compile jit({module.name}){where}: {error}") from None
     logger.log(
-        logging.WARNING if log else logging.DEBUG, "compiled jit(%s) in %.3f s", module.name, time.perf_counter() - start
+        logging.WARNING if log else logging.DEBUG,
+        "compiled jit(%s) in %.3f s",
+        module.name,
+        time.perf_counter() - start,
     )
     if name is not None:
         cache.logger.log(logging.WARNING if log else logging.DEBUG, "miss for jit(%s): %s", module.name, name)

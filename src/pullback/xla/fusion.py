@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pullback.core import dtypes
 from pullback.core.jaxpr import Jaxpr, JaxprEqn, Literal, Var
 
 #: A value that costs more than so many additions an element is kept.
@@ -55,9 +56,20 @@ class _Kind:
         self.elementwise = not primitive.multiple_results and (
             simple or name in _ELEMENTWISE or (primitive.broadcasts and hlo is not None)
         )
-        # Its verifier dies on operations of three operands there (select, clamp), and CHLO's operations expand to such.
-        self.groupable = simple or (isinstance(hlo, str) and not hlo.startswith("chlo.") and hlo != "clamp")
+        # Its verifier dies on operations of three operands there (select, clamp), and CHLO's operations expand to such; what expands
+        # late, as the logistic function, is not expanded there.
+        self.groupable = simple or (
+            isinstance(hlo, str) and not hlo.startswith("chlo.") and hlo not in ("clamp", "logistic")
+        )
         self.cost = _COSTS.get(name, 1.0)
+
+
+#: The types with which operations have been tried in given fusions (`tests/xla/test_fusion.py`).
+_TYPES = {dtypes.float32, dtypes.float64, dtypes.int32, dtypes.bool_}
+
+
+def _fits(e: JaxprEqn) -> bool:
+    return _kind(e).groupable and all([x.aval.dtype in _TYPES for x in (*e.invars, *e.outvars)])
 
 
 _kinds: dict[Any, _Kind] = {}
@@ -106,7 +118,7 @@ def plan(jaxpr: Jaxpr) -> Plan:
             c += cost[x]
             m += members[x]
         cost[v], members[v] = c, m
-        if (c > THRESHOLD or m > LARGEST_GROUP) and flows[v] is _MANY and kind.groupable and v.aval.size >= SMALL:
+        if (c > THRESHOLD or m > LARGEST_GROUP) and flows[v] is _MANY and v.aval.size >= SMALL and _fits(e):
             kept.add(v)
     if not kept:
         return NO_PLAN
@@ -156,7 +168,7 @@ def _group(v: Var, producer: dict[Var, JaxprEqn], kept: set[Var]) -> list[JaxprE
                 continue
             if not isinstance(y, Var) or y in seen or y not in producer or (y in kept and y is not v):
                 continue
-            if not _kind(producer[y]).groupable:
+            if not _fits(producer[y]):
                 continue
             seen.add(y)
             todo.append((y, True))
@@ -178,18 +190,16 @@ def _only_inside(jaxpr: Jaxpr, groups: dict[Var, list[JaxprEqn]], kept: set[Var]
     needed: set[Any] = set(jaxpr.outvars) - kept
     for e in reversed(jaxpr.eqns):
         is_root = bool(e.outvars) and e.outvars[0] in kept
-        if id(e) not in grouped:
+        if id(e) not in grouped or (not is_root and e.outvars[0] in needed):
             needed.update(e.invars)
-        elif not is_root and e.outvars[0] in needed:
-            needed.update(e.invars)
-    for v, group in groups.items():  # what the groups read from outside
+    for group in groups.values():  # what the groups read from outside
         inside = {e.outvars[0] for e in group}
         needed.update(x for e in group for x in e.invars if x not in inside and isinstance(x, Var))
     # A second pass: what the groups need may itself have been grouped only.
     for e in reversed(jaxpr.eqns):
         if id(e) in grouped and e.outvars[0] in needed and e.outvars[0] not in kept:
             needed.update(x for x in e.invars if isinstance(x, Var))
-    return {i for i in grouped} - {id(e) for e in jaxpr.eqns if e.outvars and (e.outvars[0] in needed or e.outvars[0] in kept)}
+    return grouped - {id(e) for e in jaxpr.eqns if e.outvars and (e.outvars[0] in needed or e.outvars[0] in kept)}
 
 
 def inputs_of(group: Sequence[JaxprEqn]) -> list[Var]:

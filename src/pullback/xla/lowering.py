@@ -37,11 +37,9 @@ class Module:
         self.in_types, self.out_types = list(in_types), list(out_types)
         self.callbacks, self.donated = list(callbacks), list(donated)
 
-
     def text_without_locations(self) -> str:
         """The module's text, in which nothing says where in the user's code an operation comes from."""
         return _LOCATION.sub("", self.text)
-
 
     def operations_at(self, message: str) -> str:
         """The operations that an error message of XLA's is about, by the places in the user's code that it names."""
@@ -55,36 +53,57 @@ _LOCATION = re.compile(r" loc\(\".*$", re.MULTILINE)
 
 
 def lower(
-    closed: ClosedJaxpr, name: str = "main", donated: Sequence[int] = (), keep_unused: bool = False
+    closed: ClosedJaxpr,
+    name: str = "main",
+    donated: Sequence[int] = (),
+    keep_unused: bool = False,
+    portable: bool = False,
 ) -> Module:
-    """The module of a program. `donated` numbers the arguments whose memory may be used for results."""
-    program, constants = hoist_constants(simplify(closed), _is_small)
+    """The module of a program. `donated` numbers the arguments whose memory may be used for results.
+
+    A `portable` module is complete and made for no machine: it holds its constants, whatever their size, its arguments and results are of
+    their own types, and nothing is fused.
+    """
+    program, constants = hoist_constants(simplify(closed), (lambda value: True) if portable else _is_small)
     jaxpr = program.jaxpr
     used = {x for e in jaxpr.eqns for x in e.invars} | set(jaxpr.outvars)
     count = len(constants)
     own = jaxpr.invars[count:]
     kept = [i for i, v in enumerate(own) if keep_unused or v in used]
     emit = Emitter(lower_equations)
-    emit.plans_fusion = cpu_fusion.value == "auto"
+    emit.plans_fusion = cpu_fusion.value == "auto" and not portable
     arguments = [*jaxpr.invars[:count], *(own[i] for i in kept)]
-    values = [emit.argument(f"%arg{i}", v.aval) for i, v in enumerate(arguments)]
+    border = (lambda dtype: dtype) if portable else physical_dtype
+    take = (lambda name, t: Value(name, t.shape, t.dtype)) if portable else emit.argument
+    values = [take(f"%arg{i}", v.aval) for i, v in enumerate(arguments)]
     bound = dict(zip(arguments, values))
     operands = [bound.get(v) for v in jaxpr.invars]
-    results = [emit.result(x) for x in lower_equations(emit, program, operands)]
+    results = lower_equations(emit, program, operands)
+    if not portable:
+        results = [emit.result(x) for x in results]
     alias = set(donated)
     heads = [
-        f"%arg{i}: {tensor_type(v.aval.shape, physical_dtype(v.aval.dtype))}"
+        f"%arg{i}: {tensor_type(v.aval.shape, border(v.aval.dtype))}"
         f"{' {jax.buffer_donor = true}' if i >= count and kept[i - count] in alias else ''}"
         for i, v in enumerate(arguments)
     ]
     out_types = ", ".join([tensor_type(r.shape, r.dtype) for r in results])
     body = "\n".join(emit.lines)
+    functions = "".join([function + "\n" for _, function in emit.functions.values()])
     text = (
         f"module @{_identifier(name)} {{\nfunc.func public @main({', '.join(heads)}) -> ({out_types}) {{\n{body}\n"
-        f'"func.return"({", ".join([r.name for r in results])}) : ({out_types}) -> ()\n}}\n}}\n'
+        f'"func.return"({", ".join([r.name for r in results])}) : ({out_types}) -> ()\n}}\n'
+        f"{functions}}}\n"
     )
     return Module(
-        name, text, constants, kept, closed.in_avals, closed.out_avals, emit.callbacks, [i for i in donated if i in kept]
+        name,
+        text,
+        constants,
+        kept,
+        closed.in_avals,
+        closed.out_avals,
+        emit.callbacks,
+        [i for i in donated if i in kept],
     )
 
 
@@ -112,8 +131,7 @@ def lower_equations(emit: Emitter, closed: ClosedJaxpr, operands: Sequence[Value
                 raise
             if not primitive.multiple_results:
                 results = (results,)
-        for v, r in zip(e.outvars, results):
-            values[v] = r
+        values.update(zip(e.outvars, results))
 
     def write_group(v: Var, group: Sequence[JaxprEqn]) -> None:
         inputs = inputs_of(group)

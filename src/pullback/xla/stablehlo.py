@@ -13,6 +13,7 @@ Operations of other dialects are written with a dot (`"chlo.erf"`). The names ar
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -194,8 +195,13 @@ def is_splat(value: Any) -> bool:
     if value.size == 1 or not any(value.strides):
         return True
     flat = np.ascontiguousarray(value).reshape(-1)
-    flat = flat.view(f"V{value.dtype.itemsize}") if value.dtype.kind == "V" else flat.view(f"u{value.dtype.itemsize}") \
-        if value.dtype.itemsize in (1, 2, 4, 8) else flat.view(np.uint64)
+    flat = (
+        flat.view(f"V{value.dtype.itemsize}")
+        if value.dtype.kind == "V"
+        else flat.view(f"u{value.dtype.itemsize}")
+        if value.dtype.itemsize in (1, 2, 4, 8)
+        else flat.view(np.uint64)
+    )
     if value.dtype.itemsize == 16:
         pairs = flat.reshape(-1, 2)
         return bool((pairs == pairs[0]).all())
@@ -213,6 +219,9 @@ class Region:
     def __init__(self, arguments: str, lines: list[str]) -> None:
         self.arguments, self.lines = arguments, lines
 
+
+#: Where a function's name stands in a module's text, in its definition and in calls.
+_FUNCTION = re.compile(r"(func\.func private |func\.call )@")
 
 #: Exceptions of Python functions that running programs have called, until the failure of the program is reported.
 callback_failures: deque[BaseException] = deque(maxlen=8)
@@ -238,6 +247,8 @@ class Emitter:
         self.callbacks: list[Callable[..., Any]] = []
         #: The last token of the ordered side effects so far.
         self.token: Token | None = None
+        #: Private functions of the module, as text, by the text of the module they come from.
+        self.functions: dict[str, tuple[str, str]] = {}
 
     @property
     def type(self) -> ShapedArray:
@@ -257,7 +268,10 @@ class Emitter:
         if not attributes and not regions and out.__class__ is not list and out.__class__ is not tuple:
             # Elementwise operations, which most of a program are.
             self._count += 1
-            result = Value(f"%{self._count}", *((out.shape, out.dtype) if out is not None else (operands[0].shape, operands[0].dtype)))
+            result = Value(
+                f"%{self._count}",
+                *((out.shape, out.dtype) if out is not None else (operands[0].shape, operands[0].dtype)),
+            )
             ins, types = ", ".join([x.name for x in operands]), ", ".join([x.type_text for x in operands])
             self.lines.append(f'{result.name} = "{op}"({ins}) : ({types}) -> {result.type_text}{self.location}')
             return result
@@ -287,9 +301,7 @@ class Emitter:
         names = [name] if len(outs) == 1 else [f"{name}#{i}" for i in range(len(outs))]
         return [Token(n) if t.__class__ is Token else Value(n, t.shape, t.dtype) for n, t in zip(names, outs)]
 
-    def region(
-        self, types: Sequence[Any], body: Callable[..., Any], terminator: str = "stablehlo.return"
-    ) -> Region:
+    def region(self, types: Sequence[Any], body: Callable[..., Any], terminator: str = "stablehlo.return") -> Region:
         """The block that `body(*arguments)` writes, for arguments of the given types; `body` returns a value or a list."""
         outer_lines, outer_constants, outer_types = self.lines, self._constants, self.types
         self.lines, self._constants = [], {}
@@ -339,9 +351,7 @@ class Emitter:
         if found is None:
             text = dense(array) if 0 not in shape else "dense<>"
             found = Value(self.new_name(), shape, dtype)
-            self.lines.append(
-                f"{found.name} = stablehlo.constant {text} : {tensor_type(shape, dtype)}"
-            )
+            self.lines.append(f"{found.name} = stablehlo.constant {text} : {tensor_type(shape, dtype)}")
             if key is not None:
                 self._constants[key] = found
             if not shape:
@@ -381,7 +391,9 @@ class Emitter:
     def compare(self, direction: str, x: Value, y: Value) -> Value:
         """`x` compared with `y` (EQ, NE, LT, LE, GT, GE)."""
         kind = dtypes.kind(x.dtype)
-        compare_type = {"f": "FLOAT", "c": "FLOAT", "i": "SIGNED", "u": "UNSIGNED", "b": "UNSIGNED"}.get(kind, "UNSIGNED")
+        compare_type = {"f": "FLOAT", "c": "FLOAT", "i": "SIGNED", "u": "UNSIGNED", "b": "UNSIGNED"}.get(
+            kind, "UNSIGNED"
+        )
         return self(
             "compare", x, y, out=ShapedArray(x.shape, dtypes.bool_),
             comparison_direction=Enum("comparison_direction", direction), compare_type=Enum("comparison_type", compare_type),
@@ -514,7 +526,11 @@ class Emitter:
                 self.token = Token(self.new_name())
                 self.lines.append(f'{self.token.name} = "stablehlo.create_token"() : () -> !stablehlo.token')
             ins, physical = [self.token, *ins], [self.token, *physical]
-        row_major = lambda x: f"dense<{list(range(len(x.shape)))[::-1] if x.__class__ is not Token else []}> : tensor<{0 if x.__class__ is Token else len(x.shape)}xindex>"
+
+        def row_major(x: Any) -> str:
+            axes = [] if x.__class__ is Token else list(range(len(x.shape)))[::-1]
+            return f"dense<{axes}> : tensor<{len(axes)}xindex>"
+
         results = self(
             "custom_call", *ins, out=physical, call_target_name='"xla_ffi_python_cpu_callback"', api_version="4 : i32",
             backend_config=f"{{index = {index} : ui64}}", has_side_effect=has_side_effect,
@@ -553,6 +569,26 @@ class Emitter:
             return self._inline(self, closed, operands)
         finally:
             self.types = types
+
+    def call_module(self, text: str, operands: Sequence[Value], out: Sequence[ShapedArray]) -> list[Value]:
+        """The results of the function `main` of another module, which becomes a private function of this one."""
+        found = self.functions.get(text)
+        if found is None:
+            prefix = f"module{len(self.functions)}_"
+            body = (
+                text[text.index("{") + 1 : text.rindex("}")]
+                .strip()
+                .replace("func.func public @", "func.func private @")
+            )
+            body = _FUNCTION.sub(rf"\1@{prefix}", body)
+            found = self.functions[text] = (f"{prefix}main", body)
+        ins, outs = (", ".join(map(_type_of, types)) for types in (operands, out))
+        name = self.new_name()
+        head = f"{name}:{len(out)} = " if out else ""
+        self.lines.append(
+            f"{head}func.call @{found[0]}({', '.join([x.name for x in operands])}) : ({ins}) -> ({outs}){self.location}"
+        )
+        return [Value(f"{name}#{i}", t.shape, t.dtype) for i, t in enumerate(out)]
 
     def at(self, location: Location | None, name: str, scopes: Sequence[str] = ()) -> None:
         """Say that the operations to come belong to the operation called `name`, at a place in the user's code, in `scopes`."""

@@ -1,4 +1,4 @@
-"""pure_callback."""
+"""Rows of `lax/callbacks.py`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.types import ShapeDtypeStruct
-from pullback.lax.callbacks import pure_callback
+from pullback.lax.callbacks import debug_callback, io_callback, pure_callback
 from tests.conformance.table import Row, sample
 
 
@@ -18,8 +18,19 @@ def sine(method: str) -> Any:
     return function
 
 
+def watched(x: Any) -> Any:
+    debug_callback(lambda value: None, (x,), {}, ordered=False)
+    return x
+
+
 NOTE = "callbacks have no derivative: custom_jvp gives them one"
 ROWS = [
     Row("pure_callback", method, sine(method), (sample((2, 3)),), order=0, note=NOTE)
     for method in ("sequential", "expand_dims", "broadcast_all")
 ]
+
+ROWS += [
+    Row("io_callback", "results", lambda x: io_callback(np.sin, ShapeDtypeStruct(x.shape, x.dtype), x), (sample((3,)),), order=0,
+        note="no JVP, which is an error; test_debug.py has the effects"),
+    Row("debug_callback", "nothing", watched, (sample((3,)),), order=0, note="test_debug.py has the effects"),
+]  # fmt: skip

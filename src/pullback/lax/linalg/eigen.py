@@ -119,7 +119,9 @@ class Eig(Decomposition):
             return emit.evaluate_on_host(self, (a,), {"left": left, "right": right, "enable_eigvec_derivs": True})
         dtype, batch = dtypes.to_complex(a.dtype), len(a.shape) - 2
         # LAPACK may not terminate on infinities and NaNs: those matrices give NaN.
-        finite = emit("is_finite", a, out=ShapedArray(a.shape, dtypes.bool_)) if not dtypes.is_complex(a.dtype) else None
+        finite = (
+            emit("is_finite", a, out=ShapedArray(a.shape, dtypes.bool_)) if not dtypes.is_complex(a.dtype) else None
+        )
         if finite is None:
             parts = ShapedArray(a.shape, dtypes.to_real(a.dtype))
             flags = ShapedArray(a.shape, dtypes.bool_)

@@ -65,7 +65,9 @@ class Lu(Decomposition):
     def lower(self, emit: Any, a: Any) -> Any:
         if not a.size:
             return emit.evaluate_on_host(self, (a,), {})
-        lu, pivots, _ = lapack_call(emit, "getrf", [a], [emit.types[0], emit.types[1], info_of(a)], "mmvv", overwrites=0)
+        lu, pivots, _ = lapack_call(
+            emit, "getrf", [a], [emit.types[0], emit.types[1], info_of(a)], "mmvv", overwrites=0
+        )
         pivots = emit("subtract", pivots, emit.like(1, pivots))  # LAPACK counts from 1
         return [lu, pivots, _emit_permutation(emit, pivots, a.shape[-2])]
 
@@ -288,7 +290,9 @@ def _emit_permutation(emit: Any, pivots: Any, size: int) -> Any:
     def exchange(i: Any, permutation: Any) -> list[Any]:
         # Rows i and j = pivots[i] change places, for each matrix of the batch.
         zeros = [emit.constant(0, pivots.dtype)] * last
-        j = emit("dynamic_slice", pivots, *zeros, i, out=ShapedArray((*batch, 1), pivots.dtype), slice_sizes=(*batch, 1))
+        j = emit(
+            "dynamic_slice", pivots, *zeros, i, out=ShapedArray((*batch, 1), pivots.dtype), slice_sizes=(*batch, 1)
+        )
         at_j = emit.compare("EQ", position, emit.broadcast(emit.reshape(j, tuple(batch)), shape, along))
         at_i = emit.compare("EQ", position, emit.broadcast(i, shape, ()))
         pick = lambda mask: emit.broadcast(

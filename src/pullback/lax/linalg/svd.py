@@ -144,7 +144,12 @@ class Pinv(Primitive):
 
     def expand(self, a: Any, rtol: Any) -> Any:
         if not a.size:
-            return convert(broadcast_in_dim_p.bind(like(0, a), shape=(*a.shape[:-2], a.shape[-1], a.shape[-2]), broadcast_dimensions=()), a.dtype)
+            return convert(
+                broadcast_in_dim_p.bind(
+                    like(0, a), shape=(*a.shape[:-2], a.shape[-1], a.shape[-2]), broadcast_dimensions=()
+                ),
+                a.dtype,
+            )
         u, s, vh = svd_p.bind(a, full_matrices=False, compute_uv=True)
         limit = mul_p.bind(rtol, reduce_max_p.bind(s, axes=(len(s.shape) - 1,)))
         limit = broadcast_in_dim_p.bind(limit, shape=s.shape, broadcast_dimensions=tuple(range(len(limit.shape))))

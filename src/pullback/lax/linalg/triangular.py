@@ -49,7 +49,16 @@ class TriangularSolve(Primitive):
         return out if out.dtype == dtype else out.astype(dtype)
 
     def lower(
-        self, emit: Any, a: Any, b: Any, *, left_side: bool, lower: bool, transpose_a: bool, conjugate_a: bool, unit_diagonal: bool
+        self,
+        emit: Any,
+        a: Any,
+        b: Any,
+        *,
+        left_side: bool,
+        lower: bool,
+        transpose_a: bool,
+        conjugate_a: bool,
+        unit_diagonal: bool,
     ) -> Any:
         if not b.size:
             return b

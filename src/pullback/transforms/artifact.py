@@ -1,0 +1,300 @@
+"""The format of exported functions.
+
+An artifact is a stretch of bytes, the same on every machine:
+
+    "pullback exported 1\\n"    what this is, and the version of the format
+    32 bytes                   the SHA-256 of everything after them
+    8 bytes, little-endian     the length of the description
+    the description            JSON, in UTF-8: a list, of the function first, then of its VJP, the VJP of that, ...
+    the modules                StableHLO text compressed by zlib, one after the other, each as long as the description says
+
+Each entry of the description is an object: the function's name, the structure of its arguments and results, their types, and how its
+module is called. Structures are written as
+
+    null                                              None
+    "*"                                               an array
+    {"node": "tuple", "children": [...]}              also "list", and "dict" and "OrderedDict" with "keys", which must be strings
+    {"node": "registered", "name": ..., "data": ..., "children": [...]}
+
+where the last is for types known under a name by `register_namedtuple_serialization` or `register_pytree_node_serialization`; "data" is their
+static data in hexadecimal digits. Types are lists: shape, dtype, whether the dtype is weak. A module's function `main` takes the arguments
+numbered in "kept" and gives the results, in order, each as a tensor of its type; typed random keys are `ui64`, arrays of dtype
+float0 (cotangents of integers) are neither taken nor given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pullback.core import dtypes
+from pullback.core.tree import flatten_one_level, tree_structure, tree_unflatten, unflatten_rule
+from pullback.core.types import ShapedArray
+
+if TYPE_CHECKING:
+    from pullback.core.tree import PyTreeDef
+
+T = TypeVar("T")
+
+_MAGIC = b"pullback exported "
+_VERSION = b"1\n"
+_DIGEST = hashlib.sha256().digest_size
+_HEADER = len(_MAGIC) + len(_VERSION) + _DIGEST
+
+
+# ---- types of containers ----------------------------------------------------------------------------------------
+
+
+class _Registration:
+    """How a container is written and read: its name, and its static data as bytes."""
+
+    __slots__ = ("nodetype", "name", "write", "read", "build")
+
+    def __init__(
+        self,
+        nodetype: type,
+        name: str,
+        write: Callable[[Any], bytes | bytearray],
+        read: Callable[[bytearray], Any],
+        build: Callable[[Any, Sequence[Any]], Any],
+    ) -> None:
+        self.nodetype, self.name, self.write, self.read, self.build = nodetype, name, write, read, build
+
+
+_by_type: dict[type, _Registration] = {}
+_by_name: dict[str, _Registration] = {}
+
+
+def _register(registration: _Registration) -> None:
+    nodetype, name = registration.nodetype, registration.name
+    if nodetype in _by_type:
+        raise ValueError(
+            f"Duplicate serialization registration for type {nodetype}: it is registered as {_by_type[nodetype].name!r}"
+        )
+    if name in _by_name:
+        raise ValueError(
+            f"Duplicate serialization registration for serialized_name {name!r}: it stands for {_by_name[name].nodetype}"
+        )
+    _by_type[nodetype] = _by_name[name] = registration
+
+
+def register_namedtuple_serialization(nodetype: type[T], *, serialized_name: str) -> type[T]:
+    """Give a named tuple's type a name for exported functions that take or give it. Returns the type.
+
+    The process that loads the artifact registers its own type under the same name. Raises ValueError for other types, and if type or name
+    are registered already.
+
+    >>> import collections
+    >>> Point = collections.namedtuple("Point", "x y")
+    >>> register_namedtuple_serialization(Point, serialized_name="geometry.Point") is Point
+    True
+    """
+    if not (isinstance(nodetype, type) and issubclass(nodetype, tuple) and hasattr(nodetype, "_fields")):
+        raise ValueError(
+            f"register_namedtuple_serialization takes a type of named tuples, got {nodetype!r}: use "
+            "register_pytree_node_serialization for other types"
+        )
+    _register(
+        _Registration(
+            nodetype, serialized_name, lambda _: b"", lambda _: None, lambda _, children: nodetype(*children)
+        )
+    )
+    return nodetype
+
+
+def register_pytree_node_serialization(
+    nodetype: type[T],
+    *,
+    serialized_name: str,
+    serialize_auxdata: Callable[[Any], bytes | bytearray],
+    deserialize_auxdata: Callable[[bytearray], Any],
+    from_children: Callable[[Any, Sequence[Any]], Any] | None = None,
+) -> type[T]:
+    """Give a registered container a name for exported functions that take or give it. Returns the type.
+
+    `serialize_auxdata` writes its auxiliary data as bytes, `deserialize_auxdata` reads them; `from_children(auxiliary, children)` makes the
+    container, the function given to `register_pytree_node` if it is None. Raises ValueError if the type is not registered as a container,
+    and if type or name are registered here already.
+    """
+    build = from_children or unflatten_rule(nodetype)
+    if build is None:
+        raise ValueError(
+            f"register_pytree_node_serialization: {nodetype} is not a container yet: call `tree_util.register_pytree_node` first, or "
+            "pass `from_children`"
+        )
+    _register(_Registration(nodetype, serialized_name, serialize_auxdata, deserialize_auxdata, build))
+    return nodetype
+
+
+# ---- structures and types ---------------------------------------------------------------------------------------
+
+
+class _Leaf:
+    """The place of an array in a tree that is there for its structure."""
+
+
+def _write_tree(treedef: PyTreeDef) -> Any:
+    def write(node: Any) -> Any:
+        if isinstance(node, _Leaf):
+            return "*"
+        if node is None:
+            return None
+        flat = flatten_one_level(node)
+        assert flat is not None  # trees have no other leaves
+        cls, (children, auxiliary) = type(node), flat
+        written = list(map(write, children))
+        if cls in (tuple, list):
+            return {"node": cls.__name__, "children": written}
+        if cls in (dict, OrderedDict):
+            keys = list(auxiliary)
+            wrong = next((k for k in keys if not isinstance(k, str)), None)
+            if wrong is not None:
+                raise TypeError(
+                    "Serialization is supported only for dictionaries with string keys. Found key "
+                    f"{wrong!r} of type {type(wrong).__name__}"
+                )
+            return {"node": cls.__name__, "keys": keys, "children": written}
+        registration = _by_type.get(cls)
+        if registration is None:
+            raise ValueError(
+                f"Cannot serialize PyTreeDef containing an unregistered type {cls}. Use `export.register_pytree_node_serialization` or "
+                "`export.register_namedtuple_serialization`"
+            )
+        data = bytes(registration.write(auxiliary)).hex()
+        return {"node": "registered", "name": registration.name, "data": data, "children": written}
+
+    return write(tree_unflatten(treedef, [_Leaf() for _ in range(treedef.num_leaves)]))
+
+
+def _read_tree(written: Any) -> PyTreeDef:
+    def read(node: Any) -> Any:
+        if node == "*":
+            return _Leaf()
+        if node is None:
+            return None
+        children = list(map(read, node["children"]))
+        kind = node["node"]
+        if kind in ("tuple", "list"):
+            return tuple(children) if kind == "tuple" else children
+        if kind in ("dict", "OrderedDict"):
+            pairs = zip(node["keys"], children, strict=True)
+            return dict(pairs) if kind == "dict" else OrderedDict(pairs)
+        registration = _by_name.get(node["name"]) if kind == "registered" else None
+        if registration is None:
+            raise ValueError(
+                f"Cannot deserialize a container of type {node.get('name', kind)!r}, which is not registered in this process. Use "
+                "`export.register_pytree_node_serialization` or `export.register_namedtuple_serialization`"
+            )
+        return registration.build(registration.read(bytearray.fromhex(node["data"])), children)
+
+    return tree_structure(read(written))
+
+
+_DTYPES = {dtypes.name(d): d for d in (*dtypes._KINDS, dtypes.KEY, dtypes.float0)}
+
+
+def _write_type(t: ShapedArray) -> Any:
+    return [list(t.shape), dtypes.name(t.dtype), t.weak_type]
+
+
+def _read_type(written: Any) -> ShapedArray:
+    shape, dtype, weak = written
+    return ShapedArray(tuple(shape), _DTYPES[dtype], weak)
+
+
+# ---- artifacts --------------------------------------------------------------------------------------------------
+
+
+class Signature:
+    """What an artifact says of one function, and its module.
+
+    `in_tree` is the structure of (args, kwargs), `kept` numbers the arrays among them that the module takes; `platforms` are those for which it was
+    exported, `disabled_checks` the safety checks that are off.
+    """
+
+    FIELDS = ("fun_name", "in_tree", "in_avals", "out_tree", "out_avals", "kept", "platforms", "disabled_checks")
+    __slots__ = (*FIELDS, "text")
+
+    def __init__(
+        self,
+        fun_name: str,
+        in_tree: PyTreeDef,
+        in_avals: Sequence[ShapedArray],
+        out_tree: PyTreeDef,
+        out_avals: Sequence[ShapedArray],
+        kept: Sequence[int],
+        platforms: Sequence[str],
+        disabled_checks: Sequence[str],
+        text: str,
+    ) -> None:
+        self.fun_name, self.text = fun_name, text
+        self.in_tree, self.in_avals = in_tree, tuple(in_avals)
+        self.out_tree, self.out_avals = out_tree, tuple(out_avals)
+        self.kept, self.platforms, self.disabled_checks = tuple(kept), tuple(platforms), tuple(disabled_checks)
+
+
+def pack(signatures: Sequence[Signature]) -> bytearray:
+    """The artifact of a function and its VJPs. Raises ValueError for containers that have no name, TypeError for keys that are no strings."""
+    description, modules = [], []
+    for s in signatures:
+        modules.append(zlib.compress(s.text.encode(), 1))  # hexadecimal constants halve, and more effort does not pay
+        description.append(
+            {
+                "fun_name": s.fun_name,
+                "in_tree": _write_tree(s.in_tree),
+                "in_avals": list(map(_write_type, s.in_avals)),
+                "out_tree": _write_tree(s.out_tree),
+                "out_avals": list(map(_write_type, s.out_avals)),
+                "kept": s.kept,
+                "platforms": s.platforms,
+                "disabled_checks": s.disabled_checks,
+                "module_bytes": len(modules[-1]),
+            }
+        )
+    text = json.dumps(description, separators=(",", ":")).encode()
+    body = b"".join([len(text).to_bytes(8, "little"), text, *modules])
+    return bytearray(_MAGIC + _VERSION + hashlib.sha256(body).digest() + body)
+
+
+def unpack(blob: bytes | bytearray | memoryview) -> list[Signature]:
+    """What `pack` was given.
+
+    Raises TypeError for what is not bytes; ValueError for bytes that are no artifact, are damaged or of another version, and for containers
+    that are not registered here.
+    """
+    data = bytes(memoryview(blob))
+    if not data.startswith(_MAGIC):
+        raise ValueError(f"export.deserialize: these {len(data)} bytes are no exported function")
+    if data[len(_MAGIC) : len(_MAGIC) + len(_VERSION)] != _VERSION:
+        raise ValueError(
+            "export.deserialize: the artifact is of a version of the format that this version of Pullback does not know: export the function "
+            "again"
+        )
+    body = data[_HEADER:]
+    if data[_HEADER - _DIGEST : _HEADER] != hashlib.sha256(body).digest():
+        raise ValueError(f"export.deserialize: the artifact ({len(data)} bytes) is damaged or cut short")
+    start = 8 + int.from_bytes(body[:8], "little")
+    signatures = []
+    for entry in json.loads(body[8:start]):
+        end = start + entry.pop("module_bytes")
+        text = zlib.decompress(body[start:end]).decode()
+        start = end
+        for tree in ("in_tree", "out_tree"):
+            entry[tree] = _read_tree(entry[tree])
+        for types in ("in_avals", "out_avals"):
+            entry[types] = list(map(_read_type, entry[types]))
+        signatures.append(Signature(**entry, text=text))
+    return signatures
+
+
+__all__ = [
+    "Signature",
+    "pack",
+    "register_namedtuple_serialization",
+    "register_pytree_node_serialization",
+    "unpack",
+]

@@ -1,0 +1,196 @@
+"""The persistent compilation cache: what it saves, and what it never loads."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pullback as pb
+import pullback.numpy as jnp
+from pullback.xla import cache
+
+PROGRAM = """
+import logging, sys
+logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, format="%(message)s")
+for noisy in ("asyncio",): logging.getLogger(noisy).setLevel(logging.ERROR)
+import pullback as pb, pullback.numpy as jnp
+for n in range(int(sys.argv[1])):
+    print(float(pb.jit(lambda x: jnp.sum(jnp.sin(x) * (n + 1.5)))(jnp.arange(3.0))))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "cache"
+    with pb.config.option("enable_compilation_cache")(True), pb.config.option("compilation_cache_dir")(str(path)):
+        yield path
+
+
+def compute(x=1.0):
+    """A program of its own, compiled or loaded."""
+    pb.clear_caches()
+    return float(pb.jit(lambda x: jnp.sum(jnp.cos(x) * 3.25))(jnp.full(5, x)))
+
+
+def entries(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.xla"))
+
+
+def outcomes(caplog) -> list[str]:
+    return [r.getMessage().split(" ")[0] for r in caplog.records if r.name == "pullback.compilation_cache"]
+
+
+EXPECTED = 5 * 3.25 * np.cos(1.0)
+
+
+def test_the_second_time_it_is_loaded(folder, caplog):
+    with caplog.at_level(logging.DEBUG, "pullback"):
+        assert np.isclose(compute(), EXPECTED)
+        (entry,) = entries(folder)
+        assert np.isclose(compute(), EXPECTED)
+    assert outcomes(caplog) == ["miss", "hit"]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(entry.stat().st_mode) == 0o600
+    assert sum("compiled jit" in r.getMessage() for r in caplog.records) == 1
+
+
+def test_damage_anywhere_is_a_miss(folder):
+    compute()
+    (entry,) = entries(folder)
+    good = entry.read_bytes()
+    places = [0, 5, len(cache._MAGIC) + 1, len(cache._MAGIC) + 40, len(good) // 2, len(good) - 1]
+    damaged = [good[:i] + bytes([good[i] ^ 0x40]) + good[i + 1 :] for i in places]
+    damaged += [b"", good[:10], good[: len(cache._MAGIC) + 20], good[:-1], good[: len(good) // 2], good + b"x", os.urandom(2000)]
+    for contents in damaged:
+        entry.write_bytes(contents)
+        assert np.isclose(compute(), EXPECTED)
+        assert entry.read_bytes()[: len(cache._MAGIC)] == cache._MAGIC  # compiled and written anew
+
+
+def test_a_valid_checksum_of_rubbish_is_a_miss_too(folder, caplog):
+    compute()
+    (entry,) = entries(folder)
+    cache.write(entry.stem, b"not an executable")
+    assert np.isclose(compute(), EXPECTED)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="permissions of POSIX")
+@pytest.mark.parametrize("mode", [0o622, 0o606, 0o666])
+def test_entries_that_others_may_write_are_not_read(folder, caplog, mode):
+    compute()
+    (entry,) = entries(folder)
+    entry.chmod(mode)
+    assert cache.read(entry.stem) is None
+    assert np.isclose(compute(), EXPECTED)
+    assert any("others own it" in r.getMessage() for r in caplog.records)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="permissions of POSIX")
+def test_a_directory_that_others_may_write_is_not_used(folder, caplog):
+    folder.mkdir(mode=0o700)
+    folder.chmod(0o777)
+    assert np.isclose(compute(), EXPECTED) and not entries(folder)
+    assert np.isclose(compute(), EXPECTED)
+    assert sum("is not used" in r.getMessage() for r in caplog.records) == 1  # said once
+
+
+def test_what_is_no_directory_and_links_are_not_used(folder, tmp_path):
+    folder.write_text("a file")
+    assert np.isclose(compute(), EXPECTED)
+    folder.unlink()
+    target = tmp_path / "target"
+    target.mkdir()
+    folder.symlink_to(target)
+    assert np.isclose(compute(), EXPECTED) and not list(target.iterdir())
+    folder.unlink()
+    folder.mkdir(mode=0o700)
+    compute()
+    (entry,) = entries(folder)
+    entry.rename(tmp_path / "moved")
+    entry.symlink_to(tmp_path / "moved")
+    assert cache.read(entry.stem) is None
+
+
+def test_a_foreign_owner_is_refused(folder, monkeypatch):
+    compute()
+    (entry,) = entries(folder)
+    monkeypatch.setattr(os, "getuid", lambda: entry.stat().st_uid + 1)
+    assert cache.read(entry.stem) is None
+    assert np.isclose(compute(), EXPECTED)
+
+
+def test_a_full_disk_is_no_error(folder, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    assert np.isclose(compute(), EXPECTED)
+    assert not list(folder.iterdir())
+
+
+def test_old_entries_make_room(folder):
+    folder.mkdir(mode=0o700)
+    for i in range(6):
+        path = folder / f"{i}.xla"
+        path.write_bytes(b"x" * 1000)
+        os.utime(path, (i, i))
+    with pb.config.option("compilation_cache_max_size")(3500):
+        cache.sweep(folder)
+        assert [p.stem for p in entries(folder)] == ["3", "4", "5"]
+        cache.write("large", b"x" * 4000)
+        assert len(entries(folder)) == 3
+
+
+def test_it_can_be_switched_off(folder):
+    with pb.config.option("enable_compilation_cache")(False):
+        compute()
+    assert not folder.exists()
+
+
+def test_the_place_in_the_source_does_not_matter_and_everything_else_does(folder):
+    def f(x):
+        return jnp.sin(x) * 2
+
+    def g(x):
+        return jnp.sin(x) * 2
+
+    g.__name__ = "f"
+    pb.jit(f)(1.0)
+    count = len(entries(folder))
+    pb.jit(g)(1.0)
+    assert len(entries(folder)) == count
+    pb.jit(lambda x: jnp.sin(x) * 3)(1.0)
+    pb.jit(f, compiler_options={"xla_cpu_enable_fast_math": True})(1.0)
+    assert len(entries(folder)) == count + 2
+
+
+def test_programs_that_call_python_are_not_kept(folder):
+    pb.jit(lambda x: pb.pure_callback(np.sin, pb.ShapeDtypeStruct((), "float32"), x))(1.0)
+    assert not folder.exists() or not entries(folder)
+
+
+def test_processes_share_it(tmp_path):
+    """Two at once fill it, and lose nothing; a third one compiles nothing."""
+    environment = {
+        **os.environ, "PULLBACK_ENABLE_COMPILATION_CACHE": "1", "PULLBACK_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+    }  # fmt: skip
+    start = lambda: subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "8"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    both = [start(), start()]
+    first, second = (p.communicate(timeout=120) for p in both)
+    assert [p.returncode for p in both] == [0, 0], first[1] + second[1]
+    numbers = lambda text: [line for line in text.splitlines() if line.replace(".", "").isdigit()]
+    assert len(numbers(first[0])) == 8 and numbers(first[0]) == numbers(second[0])
+    third = start().communicate(timeout=120)[0]
+    assert numbers(third) == numbers(first[0])
+    assert "hit for" in third and "compiled jit" not in third
+    assert not [p for p in (tmp_path / "cache").iterdir() if p.suffix != ".xla"]
