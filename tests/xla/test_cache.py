@@ -67,7 +67,15 @@ def test_damage_anywhere_is_a_miss(folder):
     good = entry.read_bytes()
     places = [0, 5, len(cache._MAGIC) + 1, len(cache._MAGIC) + 40, len(good) // 2, len(good) - 1]
     damaged = [good[:i] + bytes([good[i] ^ 0x40]) + good[i + 1 :] for i in places]
-    damaged += [b"", good[:10], good[: len(cache._MAGIC) + 20], good[:-1], good[: len(good) // 2], good + b"x", os.urandom(2000)]
+    damaged += [
+        b"",
+        good[:10],
+        good[: len(cache._MAGIC) + 20],
+        good[:-1],
+        good[: len(good) // 2],
+        good + b"x",
+        os.urandom(2000),
+    ]
     for contents in damaged:
         entry.write_bytes(contents)
         assert np.isclose(compute(), EXPECTED)

@@ -94,7 +94,9 @@ def test_values_are_the_same_with_and_without(depth):
 
 
 GROUPABLE = sorted(
-    name for name, p in registry.items() if fusion._Kind(p).elementwise and fusion._Kind(p).groupable and hasattr(p, "kinds")
+    name
+    for name, p in registry.items()
+    if fusion._Kind(p).elementwise and fusion._Kind(p).groupable and hasattr(p, "kinds")
 )
 
 

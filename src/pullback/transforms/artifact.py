@@ -99,9 +99,7 @@ def register_namedtuple_serialization(nodetype: type[T], *, serialized_name: str
             "register_pytree_node_serialization for other types"
         )
     _register(
-        _Registration(
-            nodetype, serialized_name, lambda _: b"", lambda _: None, lambda _, children: nodetype(*children)
-        )
+        _Registration(nodetype, serialized_name, lambda _: b"", lambda _: None, lambda _, children: nodetype(*children))
     )
     return nodetype
 
@@ -189,12 +187,12 @@ def _read_tree(written: Any) -> PyTreeDef:
                 f"Cannot deserialize a container of type {node.get('name', kind)!r}, which is not registered in this process. Use "
                 "`export.register_pytree_node_serialization` or `export.register_namedtuple_serialization`"
             )
-        return registration.build(registration.read(bytearray.fromhex(node["data"])), children)
+        return registration.build(registration.read(bytearray.fromhex(node["data"])), tuple(children))
 
     return tree_structure(read(written))
 
 
-_DTYPES = {dtypes.name(d): d for d in (*dtypes._KINDS, dtypes.KEY, dtypes.float0)}
+_DTYPES = {dtypes.name(d): d for d in dtypes._KINDS}
 
 
 def _write_type(t: ShapedArray) -> Any:
