@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 # Before NumPy is imported: the processes that tests are spread over do the work of threads.
 os.environ.setdefault("PULLBACK_ENABLE_COMPILATION_CACHE", "0")  # tests of the cache switch it on
+os.environ.setdefault("PULLBACK_NUM_CPU_DEVICES", "3")  # one would do for all but the tests of devices
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 

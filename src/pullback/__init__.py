@@ -18,6 +18,7 @@ from pullback.core.config import check_tracer_leaks as check_tracer_leaks
 from pullback.core.config import config as config
 from pullback.core.config import debug_infs as debug_infs
 from pullback.core.config import debug_nans as debug_nans
+from pullback.core.config import default_device as default_device
 from pullback.core.config import default_matmul_precision as default_matmul_precision
 from pullback.core.config import default_prng_impl as default_prng_impl
 from pullback.core.config import disable_jit as disable_jit
@@ -57,17 +58,21 @@ from pullback.transforms.stage import make_jaxpr as make_jaxpr
 from pullback.transforms.stage import named_call as named_call
 from pullback.transforms.stage import named_scope as named_scope
 from pullback.transforms.vmap import vmap as vmap
+from pullback.device import Device as Device
 from pullback.device import block_until_ready as block_until_ready
+from pullback.device import copy_to_host_async as copy_to_host_async
 from pullback.device import default_backend as default_backend
 from pullback.device import device_count as device_count
 from pullback.device import device_get as device_get
 from pullback.device import device_put as device_put
 from pullback.device import devices as devices
 from pullback.device import effects_barrier as effects_barrier
+from pullback.device import live_arrays as live_arrays
 from pullback.device import local_device_count as local_device_count
 from pullback.device import local_devices as local_devices
 from pullback.device import process_count as process_count
 from pullback.device import process_index as process_index
+from pullback.device import process_indices as process_indices
 from pullback import numpy as numpy
 
 __version__ = "0.1.0"

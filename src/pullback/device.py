@@ -1,4 +1,4 @@
-"""Devices: while evaluation is NumPy's, there is one, the CPU."""
+"""Devices, and moving trees of arrays between them and the host (see `pullback.xla.devices`)."""
 
 from __future__ import annotations
 
@@ -9,43 +9,21 @@ import numpy as np
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.trace import Tracer
 from pullback.core.tree import leaf_error, tree_flatten
-
-
-class Device:
-    """A place where arrays live and programs run."""
-
-    platform = "cpu"
-    device_kind = "cpu"
-    id = 0
-    process_index = 0
-
-    def __repr__(self) -> str:
-        return "CpuDevice(id=0)"
-
-    def __str__(self) -> str:
-        return "cpu:0"
-
-
-_CPU = Device()
-
-
-def _check_backend(backend: Any) -> None:
-    if backend not in (None, "cpu"):
-        raise RuntimeError(f"Unknown backend {backend!r}: the only platform is 'cpu'")
-
-
-def devices(backend: str | None = None) -> list[Device]:
-    """All devices. Raises RuntimeError for a platform that is not there."""
-    _check_backend(backend)
-    return [_CPU]
+from pullback.xla import devices as _devices
+from pullback.xla.devices import Device as Device
+from pullback.xla.devices import devices as devices
+from pullback.xla.devices import live_arrays as live_arrays
 
 
 def local_devices(
     process_index: int | None = None, backend: str | None = None, host_id: int | None = None
 ) -> list[Device]:
-    """The devices of this process."""
-    _check_backend(backend)
-    return [_CPU]
+    """The devices of this process. Raises ValueError for other processes, RuntimeError for platforms that are not there."""
+    number = host_id if process_index is None else process_index
+    found = devices(backend)
+    if number is not None and number not in {d.process_index for d in found}:
+        raise ValueError(f"Unknown process_index {number}: there are {process_count(backend)} processes")
+    return found
 
 
 def device_count(backend: str | None = None) -> int:
@@ -55,50 +33,83 @@ def device_count(backend: str | None = None) -> int:
 
 def local_device_count(backend: str | None = None) -> int:
     """How many devices this process has."""
-    return len(devices(backend))
+    return len(local_devices(backend=backend))
 
 
 def default_backend() -> str:
-    """The platform used by default: "cpu"."""
-    return "cpu"
+    """The platform that is used where none is named: "cpu", or that of a plugin."""
+    return _devices.default_platform()
 
 
 def process_index(backend: str | None = None) -> int:
-    """The number of this process: 0."""
-    _check_backend(backend)
-    return 0
+    """The number of this process."""
+    return devices(backend)[0].process_index
 
 
 def process_count(backend: str | None = None) -> int:
-    """How many processes take part: 1."""
-    _check_backend(backend)
-    return 1
+    """How many processes take part."""
+    return len(process_indices(backend))
+
+
+def process_indices(backend: str | None = None) -> list[int]:
+    """The numbers of the processes that take part."""
+    return sorted({d.process_index for d in devices(backend)})
 
 
 def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = False, may_alias: Any = None) -> Any:
-    """`x` (a tree of arrays, NumPy arrays and scalars) as Arrays on `device`."""
+    """`x` (a tree of arrays, NumPy arrays and scalars) as Arrays on `device`, a device or a tree of devices for parts of `x`.
+
+    Without a device, arrays that are on one stay there, and the others go to the default one. Traced values stay traced. Raises ValueError
+    for what is no device, TypeError for leaves that are no arrays.
+
+    >>> device_put([1.0, np.arange(3)], devices("cpu")[0])
+    [Array(1., dtype=float32, weak_type=True), Array([0, 1, 2], dtype=int32)]
+    """
     del src, donate, may_alias
-    if device is not None and not isinstance(device, Device):
-        raise ValueError(f"device_put: {device!r} is not a device; those there are: {devices()}")
     leaves, tree = tree_flatten(x)
-    out = []
+    places = _per_leaf(device, x, len(leaves))
+    arrays = []
     for leaf in leaves:
         try:
-            out.append(as_array(leaf))
+            arrays.append(as_array(leaf))
         except TypeError:
             raise leaf_error(x, leaf, "device_put") from None
-    return tree.unflatten(out)
+    return tree.unflatten([a if isinstance(a, Tracer) else _devices.put(a, d) for a, d in zip(arrays, places)])
+
+
+def _per_leaf(device: Any, x: Any, count: int) -> list[Device | None]:
+    if device is None or isinstance(device, Device):
+        return [device] * count
+    places, tree = tree_flatten(device, is_leaf=lambda d: d is None)
+    wrong = next((d for d in places if d is not None and not isinstance(d, Device)), None)
+    if wrong is not None:
+        raise ValueError(f"device_put: {wrong!r} is not a device; those there are: {devices()}")
+    out: list[Device | None] = []
+    for place, part in zip(places, tree.flatten_up_to(x)):
+        out += [place] * len(tree_flatten(part)[0])
+    return out
 
 
 def device_get(x: Any) -> Any:
     """`x` with every Array as a NumPy array."""
     leaves, tree = tree_flatten(x)
+    for leaf in leaves:  # all on their way before the first is waited for
+        if isinstance(leaf, ConcreteArray):
+            leaf.copy_to_host_async()
     return tree.unflatten([np.asarray(leaf) if isinstance(leaf, Array) else leaf for leaf in leaves])
+
+
+def copy_to_host_async(x: Any) -> Any:
+    """`x`, with every Array in it on its way to the host's memory."""
+    for leaf in tree_flatten(x)[0]:
+        if isinstance(leaf, ConcreteArray):
+            leaf.copy_to_host_async()
+    return x
 
 
 def block_until_ready(x: Any) -> Any:
     """`x`, when all arrays in it have been computed."""
-    buffers = [leaf._buffer for leaf in tree_flatten(x)[0] if leaf.__class__ is ConcreteArray]
+    buffers = [leaf._buffer for leaf in tree_flatten(x)[0] if isinstance(leaf, ConcreteArray)]
     buffers = [b for b in buffers if b is not None]
     if buffers:
         from pullback.xla.pjrt import wait
@@ -108,13 +119,23 @@ def block_until_ready(x: Any) -> Any:
 
 
 def effects_barrier() -> None:
-    """Wait until side effects of everything dispatched so far have happened."""
+    """Wait until side effects of everything dispatched so far have happened: they have when a program's results are returned."""
 
 
-def device_of(x: Any) -> Device:
-    """The device an Array lives on. Raises ConcretizationTypeError for tracers."""
-    if isinstance(x, Tracer):
-        from pullback.core.errors import ConcretizationTypeError
-
-        raise ConcretizationTypeError(x, "A traced value has no device.")
-    return _CPU
+__all__ = [
+    "Device",
+    "block_until_ready",
+    "copy_to_host_async",
+    "default_backend",
+    "device_count",
+    "device_get",
+    "device_put",
+    "devices",
+    "effects_barrier",
+    "live_arrays",
+    "local_device_count",
+    "local_devices",
+    "process_count",
+    "process_index",
+    "process_indices",
+]

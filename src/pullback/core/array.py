@@ -138,6 +138,14 @@ class ConcreteArray(Array):
             buffer.block_until_ready()
         return self
 
+    def copy_to_host_async(self) -> None:
+        """Begin to bring the contents into the host's memory, where arrays on the host have them."""
+
+    @property
+    def committed(self) -> bool:
+        """Whether the array was put on a device explicitly, so that it is not moved to others' devices."""
+        return False
+
     def is_ready(self) -> bool:
         """Whether the array has been computed."""
         buffer = self._buffer

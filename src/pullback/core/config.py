@@ -218,7 +218,17 @@ explain_cache_misses = config.define(
     "explain_cache_misses", False, "Log why a jitted function is traced: what differs from the calls before."
 )
 log_compiles = config.define("log_compiles", False, "Log each compilation.")
-platforms = config.define("platforms", None, "Comma-separated platforms to use, in order of preference.")
+platforms = config.define(
+    "platforms", None, "Comma-separated platforms to use, in order of preference.", in_programs=True
+)
+default_device = config.define(
+    "default_device", None, "The device (or name of a platform) on which programs run by default.", in_programs=True
+)
+num_cpu_devices = config.define(
+    "num_cpu_devices",
+    -1,
+    "How many devices to make of the CPU; it must be set before the first is used. -1: XLA decides.",
+)
 cpu_fusion = config.define(
     "cpu_fusion", "auto", "Which values programs for CPUs keep instead of computing them again: a plan of ours, or XLA's.",
     ("auto", "xla"), in_programs=True,

@@ -141,7 +141,7 @@ class EvalTrace(Trace):
                 out = primitive.evaluate(*[a._value for a in args], **params)
                 weak = bool(args) and all([a.weak_type for a in args])
         except (AttributeError, ValueError, TypeError, IndexError) as error:
-            args = self._only_concrete(error, primitive, args, params)
+            failure = error
         else:
             if self.checking:
                 _check_floats(primitive, out)
@@ -158,17 +158,22 @@ class EvalTrace(Trace):
             return ConcreteArray(out, weak)
         finally:
             reset_floating_point_errors(token)
-        return self.process(primitive, args, params)
+        try:
+            return self._process_others(failure, primitive, args, params)
+        finally:
+            del failure  # which holds this frame, and so every operand
 
-    def _only_concrete(
-        self, error: Exception, primitive: Any, args: tuple[Any, ...], params: Params
-    ) -> tuple[Any, ...]:
-        """The operands with NumPy values and scalars made Arrays; if they were Arrays already, the error is the user's."""
+    def _process_others(self, error: Exception, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        """The operation on operands that are not all Arrays of NumPy values; if they are, the error is the user's."""
         if all(a.__class__ is ConcreteArray for a in args):
             if isinstance(error, AttributeError):
                 raise error
             raise _explained(error, primitive, args, params) from None
-        return tuple(_evaluable(a) for a in args)
+        arrays = tuple(_evaluable(a) for a in args)
+        elsewhere = next((a for a in arrays if a.__class__ is not ConcreteArray), None)
+        if elsewhere is not None:  # on a device, which has its own way of computing
+            return elsewhere.process(primitive, arrays, params)
+        return self.process(primitive, arrays, params)
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
         return call.evaluate_call(args, params)
@@ -210,6 +215,14 @@ def find_axis(name: Any) -> Trace:
             return trace
         trace = trace.parent
     raise NameError(f"unbound axis name: {name!r}, at {user_line()}. It must be the axis_name of an enclosing vmap")
+
+
+def known_value(x: Array) -> Any:
+    """The NumPy value of an array where it is known (outside `jit`), else None."""
+    if x.__class__ is not ConcreteArray:
+        known = x.concrete() if isinstance(x, Tracer) else x
+        return None if known is None else np.asarray(known)
+    return x._value
 
 
 def _evaluable(x: Any) -> ConcreteArray:

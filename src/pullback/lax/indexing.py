@@ -26,7 +26,7 @@ from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.linear import Equation
 from pullback.core.primitive import LinearPrimitive, Primitive, is_node
-from pullback.core.trace import Params
+from pullback.core.trace import Params, known_value
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.elementwise import div_p, eq_p, lt_p, max_p, min_p, rem_p
 from pullback.lax.family import add_p, like, mul_p, neg_p
@@ -654,7 +654,7 @@ class ScatterMul(ScatterBase):
     def _jvp_by_rounds(self, primals: Any, tangents: Any, params: Params) -> Any:
         # Where factors meet, x·Πu is a product of as many multiplications with unique positions, each differentiated for itself.
         (x, indices, updates), (t, _, t_updates) = primals, tangents
-        known = concrete_value(indices)
+        known = known_value(indices)
         if known is None:
             raise NotImplementedError(
                 "derivatives of scatter_mul with respect to the updates need unique positions or indices that are known while "
@@ -731,13 +731,6 @@ def modulo(i: Any, n: int) -> Any:
 
 
 # ---- positions that meet ----------------------------------------------------------------------------------------
-
-
-def concrete_value(x: Any) -> Any:
-    """The NumPy value of an array where it is known, else None."""
-    if x.__class__ is not ConcreteArray:
-        x = x.concrete()
-    return None if x is None else x._value
 
 
 def rounds(indices: Any, numbers: Any, shape: Shape, updates_shape: Shape, mode: Any) -> list[ConcreteArray]:
@@ -956,7 +949,7 @@ def apply_windows(
     }  # fmt: skip
     scatter_p.type_of(x.aval, indices.aval, ShapedArray(shape, x.dtype), **params)
     if not _is_unique(indices, params):
-        known = concrete_value(indices)
+        known = known_value(indices)
         count = indices.size // max(1, indices.shape[-1]) if indices.shape[-1] else 1
         params = {**params, "unique_indices": True, "indices_are_sorted": False}
         if known is not None:

@@ -14,13 +14,14 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
-from pullback.core.errors import user_line
-from pullback.core.trace import current
+from pullback.core.errors import ConcretizationTypeError, user_line
+from pullback.core.trace import Tracer, current
 from pullback.lax import elementwise as e
 from pullback.lax.arrangement import bitcast_convert_type, rev
 from pullback.lax.shape import convert, expand_dims, reshape_p
 from pullback.numpy import contraction, creation, indexing, manipulation, reductions, sorting, ufuncs
 from pullback.numpy.promotion import scalar_like
+from pullback.xla.devices import HOST, Device, device_of, put
 
 _OPERANDS = (Array, np.ndarray, np.generic, *dtypes.PYTHON_SCALARS)
 
@@ -249,27 +250,21 @@ def _byteswap(self: Any) -> Array:
 # ---- where an array lives ---------------------------------------------------------------------------------------
 
 
-class CpuDevice:
-    """The host processor, where eager arrays live."""
-
-    id = process_index = 0
-    platform = device_kind = "cpu"
-
-    def __repr__(self) -> str:
-        return "CpuDevice(id=0)"
-
-
-CPU = CpuDevice()
+def _device(self: Any) -> Device:
+    """Where the array lives. Raises ConcretizationTypeError for tracers, which live nowhere."""
+    if isinstance(self, Tracer):
+        raise ConcretizationTypeError(self, "A traced value is on no device.")
+    return device_of(self)
 
 
 class Shard:
     """The part of an array that one device holds: all of it."""
 
-    device = CPU
     replica_id = 0
 
     def __init__(self, data: Array) -> None:
         self.data = data
+        self.device = _device(data)
         self.index = (slice(None),) * data.ndim
 
     def __repr__(self) -> str:
@@ -282,15 +277,13 @@ def _shards(self: Any) -> list[Shard]:
 
 
 def _to_device(self: Any, device: Any, *, stream: Any = None) -> Array:
-    """The array on `device`: itself, as there is one place. Raises ValueError for streams."""
+    """The array on `device`. Raises ValueError for streams, and for what is no device."""
     if stream is not None:
-        raise ValueError("to_device: the host processor has no streams")
-    return self
-
-
-def _block_until_ready(self: Any) -> Array:
-    """The array itself, once it is computed; eager arrays always are."""
-    return self
+        raise ValueError("to_device: streams are not supported; the array is there when an operation on it has run")
+    if not isinstance(device, Device):
+        raise ValueError(f"to_device: {device!r} is not a device; `devices()` gives those there are")
+    _device(self)
+    return put(self, device)
 
 
 def _addressable_data(self: Any, index: int) -> Array:
@@ -298,26 +291,19 @@ def _addressable_data(self: Any, index: int) -> Array:
     return _shards(self)[index].data
 
 
-class _Deleted:
-    """Stands for the data of a deleted array."""
+def _of_data(name: str) -> Callable[[Any], Any]:
+    """A method that arrays with data have, for those that have none."""
 
-    def __getattr__(self, name: str) -> Any:
-        raise RuntimeError("Array has been deleted.")
+    def method(self: Any) -> Any:
+        raise ConcretizationTypeError(self, f"A traced value has no data, which `{name}` is about.")
 
-
-def _delete(self: Any) -> None:
-    """Give up the data: any later use of this array raises RuntimeError."""
-    if isinstance(self, ConcreteArray):
-        self._value = _Deleted()
-
-
-def _is_deleted(self: Any) -> bool:
-    """Whether `delete` was called."""
-    return isinstance(self, ConcreteArray) and self._value.__class__ is _Deleted
+    return method
 
 
 def _buffer_pointer(self: Any) -> int:
     """Address of the first element, for as long as the array lives."""
+    if _device(self) is not HOST:
+        return int(self._buffer.unsafe_buffer_pointer())
     return int(np.asarray(self._value).ctypes.data)
 
 
@@ -349,10 +335,10 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "astype": _astype, "byteswap": _byteswap, "clip": _clip, "clone": _copy, "compress": _compress, "copy": _copy,
     "flatten": _flatten, "reshape": _reshape, "transpose": _transpose, "view": _view,
     # where it lives
-    "addressable_data": _addressable_data, "block_until_ready": _block_until_ready, "copy_to_host_async": lambda self: None,
-    "delete": _delete, "devices": lambda self: {CPU}, "is_deleted": _is_deleted, "is_ready": lambda self: True,
-    "on_device_size_in_bytes": lambda self: self.nbytes, "platform": lambda self: "cpu", "to_device": _to_device,
+    "addressable_data": _addressable_data, "devices": lambda self: {_device(self)},
+    "on_device_size_in_bytes": lambda self: self.nbytes, "platform": lambda self: _device(self).platform, "to_device": _to_device,
     "unsafe_buffer_pointer": _buffer_pointer,
+    **{name: _of_data(name) for name in ("block_until_ready", "copy_to_host_async", "delete", "is_deleted", "is_ready")},
     "__array_namespace__": _array_namespace,
 }  # fmt: skip
 
@@ -366,8 +352,7 @@ _PROPERTIES: dict[str, tuple[Callable[[Any], Any], str]] = {
         indexing.IndexUpdateHelper,
         "Updated copies: `x.at[idx].set(y)`, `.add(y)`, `.mul(y)`, `.min(y)`, `.max(y)`, `.get()`, ...",
     ),
-    "device": (lambda self: CPU, "Where the array lives."),
-    "committed": (lambda self: False, "Whether the array was put on a device explicitly."),
+    "device": (_device, "Where the array lives."),
     "addressable_shards": (_shards, "The parts that devices hold: one."),
     "global_shards": (_shards, "The parts that devices hold: one."),
     "is_fully_addressable": (lambda self: True, "Whether all of the data is in this process."),

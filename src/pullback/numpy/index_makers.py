@@ -11,11 +11,11 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import ConcretizationTypeError
+from pullback.core.trace import known_value
 from pullback.core.types import Shape
 from pullback.lax.elementwise import max_p, min_p
 from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.indexing import (
-    concrete_value,
     modulo,
     wide_index,
 )
@@ -61,7 +61,7 @@ def ravel_multi_index(
     checked = []
     for i, n in zip(arrays, sizes):
         if mode == "raise":
-            known = concrete_value(i)
+            known = known_value(i)
             if known is None:
                 raise ConcretizationTypeError(
                     i, "ravel_multi_index needs the values for mode='raise': use 'wrap' or 'clip'."

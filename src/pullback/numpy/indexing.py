@@ -20,7 +20,14 @@ import numpy as np
 from pullback.core import config, dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import ConcretizationTypeError, NonConcreteBooleanIndexError, user_line
-from pullback.core.trace import EVAL, IGNORE, current, reset_floating_point_errors, set_floating_point_errors
+from pullback.core.trace import (
+    EVAL,
+    IGNORE,
+    current,
+    known_value,
+    reset_floating_point_errors,
+    set_floating_point_errors,
+)
 from pullback.core.types import Shape, broadcast_shapes, canonical_axis
 from pullback.lax.arrangement import StaticIndex, concatenate_p, static_index_p, static_update_p
 from pullback.lax.elementwise import div_p, lt_p, max_p, min_p, ne_p, rem_p
@@ -30,7 +37,6 @@ from pullback.lax.indexing import (
     GatherScatterMode,
     ScatterDimensionNumbers,
     apply_windows,
-    concrete_value,
     gather_p,
     modulo,
     scatter_add_p,
@@ -222,7 +228,7 @@ def _entries(index: Any) -> list[Any]:
 def _entry(i: Any, position: int) -> Any:
     cls = i.__class__
     if cls in _BASIC:
-        if cls is slice and any(isinstance(v, Array) and concrete_value(v) is None for v in (i.start, i.stop, i.step)):
+        if cls is slice and any(isinstance(v, Array) and known_value(v) is None for v in (i.start, i.stop, i.step)):
             raise IndexError(
                 f"Slice entries must be static integers. Got {i} at position {position}, at {user_line()}. Use "
                 "lax.dynamic_slice, whose size is static."
@@ -231,7 +237,7 @@ def _entry(i: Any, position: int) -> Any:
     if isinstance(i, str):
         raise TypeError(f"string indexing is not supported; got idx={i!r}, at {user_line()}")
     if isinstance(i, Array):
-        value = concrete_value(i)
+        value = known_value(i)
         if value is not None:
             i = np.asarray(value)
         elif i.dtype == dtypes.bool_:
@@ -787,12 +793,12 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
         raise ValueError(f"fill_value must be a scalar or a tuple of length {x.ndim}; got {fill_value}")
     if size is not None:
         size = operator.index(size)
-    known = concrete_value(x)
+    known = known_value(x)
     if known is not None:
         positions = np.nonzero(np.asarray(known))
-        if size is not None and all(concrete_value(as_array(f)) is not None for f in fills):
+        if size is not None and all(known_value(as_array(f)) is not None for f in fills):
             count = min(size, len(positions[0]))
-            padded = [np.full(size, concrete_value(convert(as_array(f), dtype)), dtype) for f in fills]
+            padded = [np.full(size, known_value(convert(as_array(f), dtype)), dtype) for f in fills]
             for out, p in zip(padded, positions):
                 out[:count] = p[:count]
             return tuple(map(ConcreteArray, padded))
@@ -883,7 +889,7 @@ def compress(
     n = x.shape[axis]
     c = _truth(c)
     if c.shape[0] > n:
-        extra = concrete_value(c)
+        extra = known_value(c)
         if extra is not None and extra[n:].any():
             raise ValueError(
                 f"condition contains entries that are out of bounds: its length is {len(extra)}, that of the axis {n}"
@@ -929,7 +935,7 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array
     arrays = promote("choose", *arrays)
     n = len(arrays)
     if mode == "raise":
-        known = concrete_value(i)
+        known = known_value(i)
         if known is None:
             raise ConcretizationTypeError(
                 i, "choose needs the values for mode='raise': use mode='wrap' or mode='clip'."

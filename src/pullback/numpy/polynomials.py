@@ -9,7 +9,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import ConcretizationTypeError, user_line
-from pullback.core.trace import Tracer
+from pullback.core.trace import known_value
 from pullback.lax.arrangement import pad
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, reshape_p
@@ -30,10 +30,10 @@ def _padded(p: Array, before: int, after: int) -> Array:
 
 def _leading_zeros(name: str, p: Array, option: str) -> int:
     """How many of the first coefficients are zero; they must be known."""
-    known = p.concrete() if isinstance(p, Tracer) else p
+    known = known_value(p)
     if known is None:
         raise ConcretizationTypeError(p, f"{name} leaves out zero coefficients, which must be known: use {option}.")
-    nonzero = np.flatnonzero(np.asarray(known._value))
+    nonzero = np.flatnonzero(known)
     return int(nonzero[0]) if nonzero.size else p.shape[0]
 
 

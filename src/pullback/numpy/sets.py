@@ -14,7 +14,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import ConcretizationTypeError, user_line
-from pullback.core.trace import Tracer
+from pullback.core.trace import known_value
 from pullback.core.types import canonical_axis
 from pullback.lax.arrangement import iota
 from pullback.lax.reductions import cumsum_p
@@ -58,12 +58,12 @@ def _flat(x: Array) -> Array:
 
 def _number_of(name: str, mask: Array) -> int:
     """How many are true: what the length of a result depends on."""
-    known = mask.concrete() if isinstance(mask, Tracer) else mask
+    known = known_value(mask)
     if known is None:
         raise ConcretizationTypeError(
             mask, f"The length of the result of {name} depends on the values; give it the length by `size`."
         )
-    return int(np.count_nonzero(known._value))
+    return int(np.count_nonzero(known))
 
 
 def unique(

@@ -13,7 +13,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import user_line
-from pullback.core.trace import Tracer
+from pullback.core.trace import known_value
 from pullback.core.types import canonical_axis
 from pullback.lax.arrangement import broadcasted_iota, concatenate, iota, rev
 from pullback.lax.reductions import cumsum_p
@@ -159,7 +159,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, meth
     if sorter is not None:
         a = take(a, array_like(sorter, "searchsorted"))
     dtype = dtypes.int32 if a.shape[0] < 2**31 else dtypes.int64
-    known_a, known_v = _known(a), _known(v)
+    known_a, known_v = known_value(a), known_value(v)
     if known_a is not None and known_v is not None and a.dtype.kind != "V":
         return ConcreteArray(np.asarray(np.searchsorted(known_a, known_v, side)).astype(dtype))
     if not a.shape[0]:
@@ -170,11 +170,6 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, meth
         rows = reshape_p.bind(v, new_sizes=(*v.shape, 1))
         return reduce_sum(_is_before(a, rows, side), -1, dtype)
     return _bisect(a, v, side, dtype)
-
-
-def _known(x: Array) -> Any:
-    value = x.concrete() if isinstance(x, Tracer) else x
-    return value._value if isinstance(value, ConcreteArray) else None
 
 
 def _is_before(x: Array, v: Array, side: str) -> Array:

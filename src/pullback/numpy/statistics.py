@@ -10,7 +10,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import ConcretizationTypeError, user_line
-from pullback.core.trace import Tracer
+from pullback.core.trace import known_value
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reshape_p
 from pullback.numpy import ufuncs as u
@@ -253,12 +253,12 @@ def bincount(
     if len(x.shape) != 1:
         raise ValueError(f"bincount takes an array of one axis, got shape {x.shape}, at {user_line()}")
     if length is None:
-        known = x.concrete() if isinstance(x, Tracer) else x
+        known = known_value(x)
         if known is None:
             raise ConcretizationTypeError(
                 x, "The length of bincount's result is its largest value: give it by `length`."
             )
-        largest = int(np.max(known._value)) if x.shape[0] else -1
+        largest = int(np.max(known)) if x.shape[0] else -1
         length = largest + 1 if largest >= minlength else int(minlength)
         length = length if length > 0 else 0
     dtype = dtypes.default_dtype(int)

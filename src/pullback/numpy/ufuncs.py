@@ -17,7 +17,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.trace import current
+from pullback.core.trace import current, known_value
 from pullback.core.types import broadcast_shapes
 from pullback.lax import elementwise as e
 from pullback.lax.arrangement import bitcast_convert_type
@@ -533,8 +533,8 @@ def gcd(x1: Any, x2: Any) -> Array:
     a, b = (absolute(x) for x in _integers("gcd", x1, x2))
     # Euclid's algorithm takes at most log_φ(2^bits) < 1.45·bits steps (Lamé 1844).
     for _ in range(math.ceil(1.45 * dtypes.itemsize_bits(a.dtype))):
-        known = b if isinstance(b, ConcreteArray) else b.concrete()
-        if known is not None and not np.any(known._value):
+        known = known_value(b)
+        if known is not None and not np.any(known):
             break
         done = equal(b, 0)
         a, b = select(done, a, b), select(done, b, e.rem_p.bind(a, _choose(done, 1, b, b)))

@@ -87,20 +87,24 @@ class JitCall(ProgramCall):
         if current() is not EVAL:  # a linear function being recorded as what it computes
             return run(params["jaxpr"], *args)
         arrays = [a if a.__class__ is ConcreteArray else as_array(a) for a in args]
-        return runner(params["jaxpr"], params["name"], params["options"])(arrays)
+        return runner(params["jaxpr"], params["name"], params["options"], arrays)(arrays)
 
 
 jit_p = JitCall()
 
 
-def runner(program: ClosedJaxpr, name: str, options: Options | None) -> Callable[[Sequence[Any]], list[Any]]:
-    """What runs a program: its executable, watched if `debug_nans` or `debug_infs` is on."""
+def runner(
+    program: ClosedJaxpr, name: str, options: Options | None, args: Sequence[Any]
+) -> Callable[[Sequence[Any]], list[Any]]:
+    """What runs a program on arguments like these: its executable, watched if `debug_nans` or `debug_infs` is on."""
     global _from_user
     from pullback.xla import checks, dispatch
+    from pullback.xla.devices import common_device
 
     _from_user = dispatch.from_user
     o = options or _DEFAULT
-    run = dispatch.compiled(program, name, o.donate, o.keep_unused, o.device, o.compiler).run
+    device = o.device or common_device(args, f"jitted computation {name}")
+    run = dispatch.compiled(program, name, o.donate, o.keep_unused, device, o.compiler).run
     return checks.checked(program, name, run) if checks.checking() else run
 
 
@@ -218,9 +222,9 @@ class JitFunction:
                 self._entries[key] = entry
         if self._inline and trace is not EVAL:
             outs = run(entry.program, *entry.captured, *leaves)
-        elif trace is EVAL and all([x.__class__ is ConcreteArray for x in leaves]):
+        elif trace is EVAL and all([isinstance(x, ConcreteArray) for x in leaves]):
             if entry.run is None:
-                entry.run = runner(entry.program, entry.name, entry.options)
+                entry.run = runner(entry.program, entry.name, entry.options, leaves)
             outs = entry.run(leaves)
         else:
             params = {"jaxpr": entry.program, "name": entry.name, "options": entry.options}
@@ -477,7 +481,7 @@ def jit(
             f"jitted function has static_argnums={static[0]} and donate_argnums={donate[0]} in common: only arrays can be donated"
         )
     options = tuple(sorted((compiler_options or {}).items()))
-    return JitFunction(fun, *static, *donate, keep_unused, inline, _target(device, backend), options)
+    return JitFunction(fun, *static, *donate, keep_unused, inline, _device(device, backend), options)
 
 
 def _resolve(
@@ -509,6 +513,18 @@ def _resolve(
     return tuple(sorted(set(nums))), names
 
 
-def _target(device: Any, backend: str | None) -> Any:
-    """The device to compile for; None is the default one."""
-    return None
+def _device(device: Any, backend: str | None) -> Any:
+    """The device to run on; None where the arguments, or the default, decide."""
+    if device is None and backend is None:
+        return None
+    from pullback.xla.devices import Device, devices
+
+    if device is None:
+        return devices(backend)[0]
+    if backend is not None:
+        raise ValueError(
+            f"can't specify both a device and a backend for jit, got device={device} and backend={backend}"
+        )
+    if not isinstance(device, Device):
+        raise ValueError(f"jit: {device!r} is not a device; `devices()` gives those there are")
+    return device

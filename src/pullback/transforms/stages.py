@@ -126,14 +126,14 @@ class Lowered(_Stage):
 
     def compile(self, compiler_options: dict[str, Any] | None = None) -> Compiled:
         """The executable. `compiler_options` are XLA's debug options by name."""
-        from pullback.xla import pjrt
+        from pullback.xla.devices import default_device
         from pullback.xla.dispatch import compile_module
 
         options = self._entry.options
-        target = (options.device if options is not None else None) or pjrt.cpu().devices[0]
+        device = (options.device if options is not None else None) or default_device()
         settings = dict(options.compiler if options is not None else ())
         settings.update(compiler_options or {})
-        executable = compile_module(self._module, target, tuple(sorted(settings.items())))
+        executable = compile_module(self._module, device, tuple(sorted(settings.items())))
         return Compiled(self._entry, self.in_tree, self._in_types, self.out_tree, executable)
 
     def cost_analysis(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pullback.core.config import compilation_cache_dir, compilation_cache_max_size, enable_compilation_cache
 from pullback.xla import pjrt
+from pullback.xla.devices import Device
 
 logger = logging.getLogger("pullback.compilation_cache")
 
@@ -33,14 +34,14 @@ _lock = threading.Lock()
 _writes = 0
 
 
-def key(text: str, target: pjrt.Target, options: tuple[tuple[str, object], ...]) -> str:
+def key(text: str, device: Device, options: tuple[tuple[str, object], ...]) -> str:
     """The name under which the executable of a module (its text without locations) is kept."""
     digest = hashlib.sha256()
     for part in (
         _MAGIC.decode(),
         pjrt.VERSION,
-        target.platform.name,
-        str(target.id),
+        str(device),
+        device.target.platform.version,
         _processor(),
         repr(options),
         text,

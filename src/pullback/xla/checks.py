@@ -42,7 +42,7 @@ def _wrong(x: Any) -> str:
     """ "nan" or "inf", if the array has one that is looked for; an empty text if not."""
     if not dtypes.is_inexact(x.dtype):
         return ""
-    value = np.asarray(x._value)
+    value = np.asarray(x)
     value = value.astype(np.float32) if value.dtype.kind == "V" else value
     if debug_nans.value and np.isnan(value).any():
         return "nan"

@@ -21,6 +21,7 @@ from pullback.core.errors import JaxRuntimeError
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.types import intern
 from pullback.xla import cache, pjrt
+from pullback.xla.devices import HOST, Device, DeviceArray, buffer_on, common_device
 from pullback.xla.lowering import Module, lower
 from pullback.xla.stablehlo import callback_failures
 
@@ -71,7 +72,7 @@ def from_user(x: Any) -> ConcreteArray:
     found again.
     """
     if x.__class__ is np.ndarray and x.dtype in _DIRECT:
-        buffer = pjrt.put_copy(x, pjrt.cpu().devices[0])
+        buffer = pjrt.put_copy(x, HOST.target)
         return ConcreteArray.of_buffer(buffer, intern(x.shape, x.dtype, False))
     if x.__class__ not in PYTHON_SCALARS or x != x or x == 0:  # NaNs are not found, and zeros have signs
         return as_array(x)
@@ -108,17 +109,19 @@ class Compiled:
     `run(args)` takes all the program's arguments as ConcreteArrays and gives a list of them; it may return before they have been computed.
     """
 
-    __slots__ = ("module", "executable", "target", "out_types", "run")
+    __slots__ = ("module", "executable", "device", "out_types", "run")
 
-    def __init__(self, module: Module, executable: pjrt.Executable) -> None:
-        self.module, self.executable, self.target = module, executable, executable.target
+    def __init__(self, module: Module, executable: pjrt.Executable, device: Device) -> None:
+        self.module, self.executable, self.device = module, executable, device
         self.out_types = [intern(t.shape, t.dtype, t.weak_type) for t in module.out_types]
         self.run = _runner(self)
 
 
 def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[ConcreteArray]]:
     # Closures: what is looked up once is not looked up again on the way of every call.
-    module, target, out_types = compiled.module, compiled.target, compiled.out_types
+    if compiled.device is not HOST:
+        return _runner_elsewhere(compiled)
+    module, target, out_types = compiled.module, compiled.executable.target, compiled.out_types
     execute, handlers = compiled.executable.loaded.execute_sharded, compiled.executable.handlers
     constants = [buffer_of(c, target) for c in module.constants]
     kept, donated = module.kept, module.donated
@@ -179,52 +182,78 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
     return run
 
 
+def _runner_elsewhere(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[ConcreteArray]]:
+    """`run` of a program for a device other than the host."""
+    module, device, out_types = compiled.module, compiled.device, compiled.out_types
+    execute, handlers = compiled.executable.loaded.execute_sharded, compiled.executable.handlers
+    constants = [buffer_on(c, device) for c in module.constants]
+    kept, donated = module.kept, module.donated
+
+    def run(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
+        try:
+            results = execute(
+                [*constants, *[buffer_on(args[i], device) for i in kept]], with_tokens=bool(module.callbacks)
+            )
+            token = results.consume_token() if module.callbacks else None
+            buffers = results.consume_with_handlers(handlers)
+            if token is not None:  # what is called on the host has been called when this returns
+                token.block_until_ready()
+                pjrt.wait(buffers)
+        except pjrt.XlaRuntimeError as error:
+            raise failure(f"jit({module.name}) failed", error)  # noqa: B904 - it says itself what caused it
+        for i in donated:
+            args[i].delete()
+        committed = any([a.__class__ is DeviceArray and a.committed for a in args])
+        return [DeviceArray.made(b, t, device, committed) for b, t in zip(buffers, out_types)]
+
+    return run
+
+
 def compiled(
     program: ClosedJaxpr, name: str = "main", donated: Sequence[int] = (), keep_unused: bool = False,
-    target: pjrt.Target | None = None, options: tuple[tuple[str, Any], ...] = (),
+    device: Device = HOST, options: tuple[tuple[str, Any], ...] = (),
 ) -> Compiled:  # fmt: skip
     """The executable of a program, compiled the first time it is asked for."""
-    target = target or pjrt.cpu().devices[0]
     return program.derived(
-        ("compiled", tuple(donated), keep_unused, target, options),
+        ("compiled", tuple(donated), keep_unused, device, options),
         compile_program,
         name,
         donated,
         keep_unused,
-        target,
+        device,
         options,
     )
 
 
 def compile_program(
-    program: ClosedJaxpr, name: str, donated: Sequence[int], keep_unused: bool, target: pjrt.Target,
+    program: ClosedJaxpr, name: str, donated: Sequence[int], keep_unused: bool, device: Device,
     options: tuple[tuple[str, Any], ...],
 ) -> Compiled:  # fmt: skip
     """Lower and compile."""
-    return compile_module(lower(program, name, donated, keep_unused), target, options)
+    return compile_module(lower(program, name, donated, keep_unused, platform=device.platform), device, options)
 
 
-def compile_module(module: Module, target: pjrt.Target, options: tuple[tuple[str, Any], ...]) -> Compiled:
+def compile_module(module: Module, device: Device, options: tuple[tuple[str, Any], ...]) -> Compiled:
     """The executable of a module: from the persistent cache, or compiled and kept there.
 
     Raises JaxRuntimeError, with the operation and the user's line, where XLA cannot compile it.
     """
     # Host functions are this process's own: programs that call them are compiled anew.
-    name = cache.key(module.text_without_locations(), target, options) if not module.callbacks else None
+    name = cache.key(module.text_without_locations(), device, options) if not module.callbacks else None
     log = config.log_compiles.value
     payload = cache.read(name) if name is not None else None
     if payload is not None:
         try:
-            executable = pjrt.deserialize(payload, target, module.out_types, options)
+            executable = pjrt.deserialize(payload, device.target, module.out_types, options)
         except pjrt.XlaRuntimeError as error:
             cache.logger.warning("The compiled program %s cannot be loaded: %s", name, error)
             cache.forget(name)
         else:
             cache.logger.log(logging.WARNING if log else logging.DEBUG, "hit for jit(%s): %s", module.name, name)
-            return Compiled(module, executable)
+            return Compiled(module, executable, device)
     start = time.perf_counter()
     try:
-        executable = pjrt.compile_text(module.text, target, module.out_types, options, module.callbacks)
+        executable = pjrt.compile_text(module.text, device.target, module.out_types, options, module.callbacks)
     except pjrt.XlaRuntimeError as error:
         where = module.operations_at(str(error))
         raise JaxRuntimeError(f"XLA could not compile jit({module.name}){where}: {error}") from None
@@ -237,11 +266,11 @@ def compile_module(module: Module, target: pjrt.Target, options: tuple[tuple[str
     if name is not None:
         cache.logger.log(logging.WARNING if log else logging.DEBUG, "miss for jit(%s): %s", module.name, name)
         cache.write(name, executable.loaded.serialize())
-    return Compiled(module, executable)
+    return Compiled(module, executable, device)
 
 
 def apply_primitive(primitive: Any, operands: Sequence[ConcreteArray], params: dict[str, Any]) -> Any:
-    """One primitive on Arrays, compiled: for operations that NumPy does not have, and arrays that NumPy does not see."""
+    """One primitive on Arrays, compiled: for operations that NumPy does not have, and arrays on other devices."""
     from pullback.core.stage import stage_flat
 
     key = (primitive, tuple([id(x._type) for x in operands]), tuple(params.items()))
@@ -262,7 +291,8 @@ def apply_primitive(primitive: Any, operands: Sequence[ConcreteArray], params: d
             if len(_primitives) > 4096:
                 _primitives.clear()
             _primitives[key] = program
-    outs = compiled(program, primitive.name).run(operands)
+    device = common_device(operands, primitive.name)
+    outs = compiled(program, primitive.name, device=device).run(operands)
     return outs if primitive.multiple_results else outs[0]
 
 

@@ -58,6 +58,7 @@ def lower(
     donated: Sequence[int] = (),
     keep_unused: bool = False,
     portable: bool = False,
+    platform: str = "cpu",
 ) -> Module:
     """The module of a program. `donated` numbers the arguments whose memory may be used for results.
 
@@ -71,7 +72,7 @@ def lower(
     own = jaxpr.invars[count:]
     kept = [i for i, v in enumerate(own) if keep_unused or v in used]
     emit = Emitter(lower_equations)
-    emit.plans_fusion = cpu_fusion.value == "auto" and not portable
+    emit.plans_fusion = cpu_fusion.value == "auto" and platform == "cpu" and not portable
     arguments = [*jaxpr.invars[:count], *(own[i] for i in kept)]
     border = (lambda dtype: dtype) if portable else physical_dtype
     take = (lambda name, t: Value(name, t.shape, t.dtype)) if portable else emit.argument

@@ -10,10 +10,12 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pullback.core.config import num_cpu_devices
 from pullback.core.types import ShapedArray
 from pullback.xla.stablehlo import physical_dtype
 
@@ -54,7 +56,7 @@ class Platform:
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self.name: str = client.platform
+        self.version: str = client.platform_version
         self.devices = [Target(self, d) for d in client.local_devices()]
 
 
@@ -74,13 +76,26 @@ _cpu: Platform | None = None
 
 
 def cpu() -> Platform:
-    """The CPU's client, made on first use. `XLA_FLAGS=--xla_force_host_platform_device_count=n` gives it n devices."""
+    """The CPU's client, made on first use; the option `num_cpu_devices`, or
+    `XLA_FLAGS=--xla_force_host_platform_device_count=n`, gives it several devices."""
     global _cpu
     if _cpu is None:
         with _lock:
             if _cpu is None:
-                _cpu = Platform(xla_client.make_cpu_client(asynchronous=True))
+                count = num_cpu_devices.value
+                options = {"num_devices": count} if count > 0 else {}
+                _cpu = Platform(xla_client.make_cpu_client(asynchronous=True, **options))
     return _cpu
+
+
+def plugin(name: str, library: Path) -> Platform:
+    """The client of a PJRT plugin. Raises XlaRuntimeError where it finds no device it can use."""
+    if not xla_client.pjrt_plugin_loaded(name):
+        xla_client.load_pjrt_plugin_dynamically(name, str(library))
+    if not xla_client.pjrt_plugin_initialized(name):
+        xla_client.initialize_pjrt_plugin(name)
+    options = xla_client.generate_pjrt_gpu_plugin_options() if name in ("cuda", "rocm") else {}
+    return Platform(xla_client.make_c_api_client(name, options, None))
 
 
 # ---- buffers ----------------------------------------------------------------------------------------------------
@@ -173,7 +188,7 @@ def compile_text(
 ) -> Executable:  # fmt: skip
     """Compile a StableHLO module. XLA releases the interpreter lock while it works."""
     client = target.platform.client
-    if "lapack_" in text:
+    if any(name in text for name in _LAPACK_NAMES):
         register_lapack()
     settings = compile_options(target, options)
     if callbacks:
@@ -210,10 +225,14 @@ def deserialize(
     data: bytes, target: Target, out_types: Sequence[ShapedArray], options: tuple[tuple[str, Any], ...] = ()
 ) -> Executable:
     """The executable that `serialize` wrote. Only for data that this user's own process wrote."""
-    if b"lapack_" in data:
+    if any(name.encode() in data for name in _LAPACK_NAMES):
         register_lapack()
     loaded = target.platform.client.deserialize_executable(data, target.device_list, compile_options(target, options))
     return Executable(loaded, target, out_types)
+
+
+#: What the names of the kernels that `register_lapack` registers have in them.
+_LAPACK_NAMES = ("lapack_", "tridiagonal_solve_perturbed")
 
 
 @lru_cache(maxsize=1)
