@@ -27,6 +27,7 @@ from pullback.core.trace import (
 )
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes
 from pullback.lax.shape import broadcast_to, convert, move_axis, reshape_p, unbroadcast
+from pullback.xla.large import hand_over
 
 
 class Constant:
@@ -147,6 +148,7 @@ class Elementwise(Primitive):
             p.__class__ is Constant or hasattr(p, "direct") for p in self.partials
         )
         super().__init__()
+        hand_over(self)
 
     def type_of(self, *types: ShapedArray, **params: Any) -> ShapedArray:
         dtype = types[0].dtype

@@ -27,6 +27,7 @@ from pullback.core.types import Shape, ShapedArray, broadcast_shapes
 from pullback.lax.family import Elementwise
 from pullback.lax.shape import move_axis
 from pullback.lax.special import erf_inv_p
+from pullback.xla.large import hand_over
 
 Words = np.ndarray[Any, np.dtype[np.uint32]]
 
@@ -551,6 +552,7 @@ threefry2x32_p = Threefry2x32()
 #: Uniform in [0, 1), and normal with mean 0 and variance 1.
 random_uniform_p = RandomNumbers("random_uniform", _unit_uniform, _emit_unit_uniform)
 random_normal_p = RandomNumbers("random_normal", _standard_normal, _emit_standard_normal)
+hand_over(random_uniform_p), hand_over(random_normal_p)
 
 
 def product(shape: Sequence[int]) -> int:

@@ -203,30 +203,45 @@ class ArgExtremum(Primitive):
         return self.bind(args[0], axes=(axis,), index_dtype=index_dtype), b - (axis < b)
 
     def lower(self, emit: Any, x: Any, *, axes: Shape, index_dtype: DType) -> Any:
-        # A reduction of pairs (value, position): NaN beats everything, and of equal values the first one wins.
         (axis,) = axes
-        kept = tuple(n for i, n in enumerate(x.shape) if i != axis)
+        if dtypes.is_float(x.dtype) and x.shape[axis] > _SHORT:
+            return self._lower_long(emit, x, axis, index_dtype)
+        # A reduction of pairs (value, position): NaN beats everything, and of equal values the first one wins.
         index = emit.iota(x.shape, index_dtype, axis)
         scalars = [ShapedArray((), x.dtype), ShapedArray((), index_dtype)]
 
         def better(a: Any, i: Any, b: Any, j: Any) -> list[Any]:
             wins = emit.compare(self.direction, a, b)
-            if dtypes.is_float(a.dtype):
-                wins = emit("or", wins, emit.compare("NE", a, a))
             same = emit.compare("EQ", a, b)
             if dtypes.is_float(a.dtype):
+                wins = emit("or", wins, emit.compare("NE", a, a))
                 same = emit("or", same, emit("and", emit.compare("NE", a, a), emit.compare("NE", b, b)))
             first = emit.select(same, emit.compare("LT", i, j), wins)
             return [emit.select(first, a, b), emit.select(first, i, j)]
 
-        start = emit.constant((lowest if self.direction == "GT" else highest)(x.dtype), x.dtype)
         results = emit(
-            "reduce", x, index, start, emit.constant(0, index_dtype),
-            out=[ShapedArray(kept, x.dtype), ShapedArray(kept, index_dtype)], dimensions=axes,
+            "reduce", x, index, self._start(emit, x), emit.constant(0, index_dtype),
+            out=[ShapedArray(emit.type.shape, x.dtype), emit.type], dimensions=axes,
             regions=[emit.region([*scalars, *scalars], better)],
         )  # fmt: skip
         return results[1]
 
+    def _start(self, emit: Any, x: Any) -> Any:
+        return emit.constant((lowest if self.direction == "GT" else highest)(x.dtype), x.dtype)
+
+    def _lower_long(self, emit: Any, x: Any, axis: int, index_dtype: DType) -> Any:
+        # The extremum, then the first position that has it: two reductions that XLA vectorizes, where one of pairs that have to look
+        # for NaNs takes up to seven times as long. A NaN makes the extremum NaN, which equals nothing.
+        extremum = emit.reduce(x, self._start(emit, x), "maximum" if self.direction == "GT" else "minimum", (axis,))
+        extremum = emit.broadcast(extremum, x.shape, tuple(i for i in range(x.ndim) if i != axis))
+        has_it = emit("or", emit.compare("EQ", x, extremum), emit.compare("NE", x, x))
+        position = emit.iota(x.shape, dtypes.int32, axis)
+        position = emit.select(has_it, position, emit.like(x.shape[axis], position))
+        return emit.convert(emit.reduce(position, x.shape[axis], "minimum", (axis,)), index_dtype)
+
+
+#: Axes up to this length are not worth two reductions.
+_SHORT = 32
 
 argmax_p = ArgExtremum("argmax", np.argmax, "GT")
 argmin_p = ArgExtremum("argmin", np.argmin, "LT")

@@ -13,6 +13,7 @@ from pullback.core.primitive import LinearPrimitive, is_node
 from pullback.core.types import ShapedArray, broadcast_shapes
 from pullback.lax.family import like
 from pullback.lax.shape import batch_first, broadcast_in_dim_p, broadcast_to
+from pullback.xla.large import hand_over
 
 
 class SelectN(LinearPrimitive):
@@ -77,6 +78,7 @@ class SelectN(LinearPrimitive):
 
 
 select_n_p = SelectN()
+hand_over(select_n_p)
 
 
 def select(pred: Any, on_true: Any, on_false: Any) -> Array:

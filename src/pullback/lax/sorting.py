@@ -19,7 +19,8 @@ from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.types import Shape, ShapedArray, canonical_axis
-from pullback.lax.arrangement import broadcasted_iota
+from pullback.lax import elementwise as e
+from pullback.lax.arrangement import bitcast_convert_type, broadcasted_iota
 from pullback.lax.family import like, neg_p
 from pullback.lax.indexing import (
     GatherDimensionNumbers,
@@ -28,7 +29,8 @@ from pullback.lax.indexing import (
     gather_p,
     scatter_p,
 )
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, reshape_p
+from pullback.lax.selection import select
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, reshape_p
 
 # ---- moving elements along an axis ------------------------------------------------------------------------------
 
@@ -143,13 +145,46 @@ class Sort(Primitive):
                     result = less
             return result
 
-        if operands[0].size == 0:
+        x = operands[0]
+        if x.size == 0:
             return list(operands)
+        if len(operands) == 1 and dtypes.is_float(x.dtype):
+            return [self._lower_floats(emit, x, dimension)]
+        if len(operands) > 1 and num_keys == 1 and _fits_32_bits(x.dtype):
+            return emit.expand(self, operands, {"dimension": dimension})  # type: ignore[no-any-return]
         types = [ShapedArray((), x.dtype) for x in operands for _ in range(2)]
         return emit(
             "sort", *operands, out=list(emit.types), dimension=dimension, is_stable=is_stable,
             regions=[emit.region(types, before)],
         )  # fmt: skip
+
+    # XLA:CPU sorts one operand by the plain `<` with the standard library's code, and everything else by calls of the comparator, which
+    # takes four times as long. So floats are sorted without their NaNs, and one key of at most 32 bits together with its position.
+
+    def _lower_floats(self, emit: Any, x: Any, dimension: int) -> Any:
+        dtype, wide = x.dtype, x if x.dtype.itemsize >= 4 else emit.convert(x, dtypes.float32)
+        is_nan = emit.compare("NE", wide, wide)
+        scalar = ShapedArray((), wide.dtype)
+        less = emit.region([scalar, scalar], lambda a, b: emit.compare("LT", a, b))
+        numbers = emit.select(is_nan, emit.like(np.inf, wide), wide)
+        ordered = emit("sort", numbers, out=numbers, dimension=dimension, is_stable=True, regions=[less])
+        nans = emit.reduce(emit.convert(is_nan, dtypes.int32), 0, "add", (dimension,))
+        nans = emit.broadcast(nans, x.shape, tuple(i for i in range(x.ndim) if i != dimension))
+        from_end = emit(
+            "subtract", emit.like(x.shape[dimension], nans), emit.iota(x.shape, dtypes.int32, dimension), out=nans
+        )
+        out = emit.select(emit.compare("LE", from_end, nans), emit.like(np.nan, wide), ordered)
+        return emit.convert(out, dtype)
+
+    def expand(self, *operands: Any, dimension: int) -> list[Any]:
+        """Of several operands, the first of which is the key and has at most 32 bits."""
+        key = _ordered_integers(operands[0])
+        wide = lambda x: convert(x, dtypes.int64)
+        position = wide(broadcasted_iota(dtypes.int32, key.shape, dimension))
+        packed = e.or_p.bind(e.shift_left_p.bind(wide(key), like(32, position)), position)
+        (packed,) = self.bind(packed, dimension=dimension, is_stable=False, num_keys=1)
+        order = convert(e.and_p.bind(packed, like(0xFFFFFFFF, packed)), dtypes.int32)
+        return [take_along_p.bind(x, order, axis=dimension) for x in operands]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
         axis = params["dimension"]
@@ -164,6 +199,23 @@ class Sort(Primitive):
 
 
 sort_p = Sort()
+
+
+def _fits_32_bits(dtype: Any) -> bool:
+    return dtypes.itemsize_bits(dtype) <= 32 and not dtypes.is_complex(dtype) and dtypes.kind(dtype) != "k"
+
+
+def _ordered_integers(x: Any) -> Any:
+    """32-bit integers in the order of `x`, in which zeros are one and NaNs are last."""
+    if dtypes.is_float(x.dtype):
+        x = convert(x, dtypes.float32)
+        x = select(e.eq_p.bind(x, like(0, x)), like(0, x), x)
+        bits = bitcast_convert_type(select(e.ne_p.bind(x, x), like(np.nan, x), x), dtypes.int32)
+        sign = e.shift_right_arithmetic_p.bind(bits, like(31, bits))
+        return e.xor_p.bind(bits, e.and_p.bind(sign, like(0x7FFFFFFF, bits)))
+    if x.dtype == dtypes.uint32:
+        return bitcast_convert_type(e.xor_p.bind(x, like(1 << 31, x)), dtypes.int32)
+    return convert(x, dtypes.int32)
 
 
 def _key_parts(emit: Any, x: Any) -> list[Any]:

@@ -18,7 +18,7 @@ from pullback.core.array import ConcreteArray, as_array
 from pullback.core.config import enable_x64
 from pullback.core.dtypes import PYTHON_SCALARS
 from pullback.core.errors import JaxRuntimeError
-from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.jaxpr import ClosedJaxpr, program_caches
 from pullback.core.types import intern
 from pullback.xla import cache, pjrt
 from pullback.xla.devices import HOST, Device, DeviceArray, buffer_on, common_device
@@ -269,7 +269,9 @@ def compile_module(module: Module, device: Device, options: tuple[tuple[str, Any
     return Compiled(module, executable, device)
 
 
-def apply_primitive(primitive: Any, operands: Sequence[ConcreteArray], params: dict[str, Any]) -> Any:
+def apply_primitive(
+    primitive: Any, operands: Sequence[ConcreteArray], params: dict[str, Any], device: Device | None = None
+) -> Any:
     """One primitive on Arrays, compiled: for operations that NumPy does not have, and arrays on other devices."""
     from pullback.core.stage import stage_flat
 
@@ -291,17 +293,18 @@ def apply_primitive(primitive: Any, operands: Sequence[ConcreteArray], params: d
             if len(_primitives) > 4096:
                 _primitives.clear()
             _primitives[key] = program
-    device = common_device(operands, primitive.name)
+    device = device or common_device(operands, primitive.name)
     outs = compiled(program, primitive.name, device=device).run(operands)
     return outs if primitive.multiple_results else outs[0]
 
 
 _primitives: dict[Any, ClosedJaxpr] = {}
+program_caches.append(_primitives)
 
 
 def evaluate(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> Any:
     """The rule `evaluate` of primitives that are evaluated by compiling them: NumPy values in and out."""
-    out = apply_primitive(primitive, [ConcreteArray(v) for v in values], params)
+    out = apply_primitive(primitive, [ConcreteArray(v) for v in values], params, HOST)
     return [o._value for o in out] if primitive.multiple_results else out._value
 
 
