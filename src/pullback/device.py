@@ -112,7 +112,7 @@ def block_until_ready(x: Any) -> Any:
     buffers = [leaf._buffer for leaf in tree_flatten(x)[0] if isinstance(leaf, ConcreteArray)]
     buffers = [b for b in buffers if b is not None]
     if buffers:
-        from pullback.xla.pjrt import wait
+        from pullback.xla.dispatch import wait
 
         wait(buffers)
     return x

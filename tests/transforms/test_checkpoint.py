@@ -1,5 +1,7 @@
 """checkpoint: same derivatives as the plain function, at any nesting, with closures; recomputation only where the policy wants it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,28 @@ def test_static_arguments():
     assert np.allclose(pb.grad(f, 1)(True, 0.5), np.cos(0.5))
     with pytest.raises(TypeError, match="static_argnums"):
         pb.checkpoint(lambda s, x: x)("name", 1.0)
+
+
+@pytest.mark.parametrize("policy", [None, "dots_saveable", "everything_saveable", "nothing_saveable"])
+def test_checkpoints_in_jitted_functions_that_close_over_traced_values(policy: str | None) -> None:
+    weights = jnp.ones((3, 3)) * 0.3
+
+    def f(x: Any) -> Any:
+        y = jnp.sin(x)
+        kept = getattr(pb.checkpoint_policies, policy) if policy else None
+        return pb.checkpoint(lambda z: jnp.tanh(z @ weights) * y + jnp.cos(z @ z), policy=kept)(x).sum()
+
+    x = jnp.arange(3.0)
+    gradient, hessian = pb.grad(f)(x), pb.hessian(f)(x)
+    for g in (pb.grad(pb.jit(f)), pb.jit(pb.grad(f)), pb.jit(pb.grad(pb.jit(f)))):
+        np.testing.assert_allclose(g(x), gradient, rtol=1e-5)
+    for h in (
+        pb.hessian(pb.jit(f)),
+        pb.jit(pb.hessian(f)),
+        pb.jacrev(pb.grad(pb.jit(f))),
+        pb.jacrev(pb.jacfwd(pb.jit(f))),
+    ):
+        np.testing.assert_allclose(h(x), hessian, rtol=1e-4, atol=1e-5)
+    rows = jnp.stack([x, x])
+    for transformed in (pb.vmap(pb.grad(pb.jit(f))), pb.grad(lambda r: pb.jit(pb.vmap(f))(r).sum())):
+        np.testing.assert_allclose(transformed(rows)[1], gradient, rtol=1e-5)

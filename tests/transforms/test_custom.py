@@ -1,5 +1,7 @@
 """Custom rules in both modes, to second order, under vmap, with static arguments, closures and wrong outputs."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -258,3 +260,24 @@ def test_methods_can_have_custom_rules():
     Model.f.defjvp(lambda p, t: (p[1], p[0].scale * t[1]))
     pb.tree_util.register_pytree_node(Model, lambda m: ((), None), lambda _, __: Model())
     assert np.allclose(pb.grad(lambda x: Model().f(x))(1.0), 4.0)
+
+
+def test_custom_gradient_under_every_transformation() -> None:
+    @pb.custom_gradient
+    def f(x: Any) -> Any:
+        y = x**2
+        return jnp.sin(y), lambda ct: ct * jnp.cos(y) * 2 * x
+
+    first = lambda x: np.cos(x**2) * 2 * x
+    second = lambda x: 2 * np.cos(x**2) - 4 * x**2 * np.sin(x**2)
+    for g in (pb.grad(f), pb.jit(pb.grad(f)), pb.grad(pb.jit(f)), pb.grad(pb.jit(lambda x: f(x) + 0.0))):
+        np.testing.assert_allclose(g(0.7), first(0.7), rtol=1e-5)
+    for g in (pb.grad(pb.grad(f)), pb.grad(pb.grad(pb.jit(f))), pb.jit(pb.grad(pb.jit(pb.grad(f))))):
+        np.testing.assert_allclose(g(0.7), second(0.7), rtol=1e-5)
+    x = jnp.array([0.1, 0.7])
+    for g in (
+        pb.grad(lambda x: pb.vmap(f)(x).sum()),
+        pb.vmap(pb.grad(pb.jit(f))),
+        pb.grad(lambda x: pb.jit(pb.vmap(f))(x).sum()),
+    ):
+        np.testing.assert_allclose(g(x), first(np.array([0.1, 0.7])), rtol=1e-5)

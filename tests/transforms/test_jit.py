@@ -4,6 +4,7 @@ import gc
 import logging
 from collections import namedtuple
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -349,3 +350,75 @@ def test_inline_leaves_no_call():
     f = pb.jit(lambda x: x + 1, inline=True)
     assert "jit" not in str(pb.make_jaxpr(f)(1.0))
     assert "jit" in str(pb.make_jaxpr(pb.jit(lambda x: x + 1))(1.0))
+
+
+# ---- small NumPy arguments, whose memory is lent ---------------------------------------------------------------------
+
+
+def test_small_numpy_arguments_that_change_between_calls() -> None:
+    functions = [lambda x: x, lambda x: (x, x + 1), lambda x: x.reshape(3, 1), lambda x: x[::-1], lambda x: {"a": -x}]
+    for f in map(pb.jit, functions):
+        x = np.arange(3.0, dtype=np.float32)
+        results, expected = [], []
+        for i in range(20):
+            x[:] = i + np.arange(3)
+            results.append(f(x))
+            expected.append(pb.tree.map(np.array, f.__wrapped__(jnp.array(x))))
+            x[:] = -1
+        for got, want in zip(results, expected):
+            pb.tree.map(np.testing.assert_array_equal, got, want)
+
+
+def test_small_numpy_arguments_of_every_type_and_layout() -> None:
+    f = pb.jit(lambda x, y: [x, y * 2])
+    base = np.arange(24).reshape(2, 3, 4)
+    for x64 in (False, True):
+        with pb.enable_x64(x64):
+            for dtype in "bhilBHILefdFD?":
+                for x in (
+                    base.astype(dtype),
+                    base.astype(dtype)[:, ::-1, ::2].T,
+                    base.astype(dtype)[1, 1, 1:2].reshape(()),
+                ):
+                    for _ in range(3):
+                        a, b = f(x, x)
+                        expected = jnp.asarray(x)
+                        assert (a.dtype, a.weak_type) == (expected.dtype, False)
+                        np.testing.assert_array_equal(a, x)
+                        np.testing.assert_array_equal(b, expected * 2)
+
+
+def test_small_numpy_arguments_that_a_callback_keeps() -> None:
+    seen: list[Any] = []
+
+    @pb.jit
+    def f(x: Any) -> Any:
+        pb.debug.callback(lambda v: seen.append(v), x)
+        return x + 1
+
+    for i in range(5):
+        f(np.full(3, i, np.float32))
+    assert [float(v[0]) for v in seen] == [0, 1, 2, 3, 4]
+
+
+def test_small_numpy_arguments_from_several_threads() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    f = pb.jit(lambda x: x * 2)
+
+    def work(i: int) -> bool:
+        x = np.full(100, i, np.float32)
+        return all(bool((np.asarray(f(x + j)) == 2 * (i + j)).all()) for j in range(200))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(16)))
+
+
+def test_long_computations_keep_what_they_borrowed() -> None:
+    f = pb.jit(lambda x, y: jnp.sin(jnp.outer(x, jnp.ones(200_000))).sum(1) * 0 + y)
+    x, y = np.ones(10, np.float32), np.zeros(10, np.float32)
+    results = []
+    for i in range(6):
+        y[:] = i
+        results.append(f(x, y))
+    assert [float(r[0]) for r in results] == [0, 1, 2, 3, 4, 5]

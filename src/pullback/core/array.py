@@ -7,7 +7,7 @@ scalar) that nothing ever writes to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,7 +135,7 @@ class ConcreteArray(Array):
         """The array, when it has been computed."""
         buffer = self._buffer
         if buffer is not None:
-            buffer.block_until_ready()
+            wait_for_buffers([buffer])
         return self
 
     def copy_to_host_async(self) -> None:
@@ -299,6 +299,11 @@ def has_value(x: ConcreteArray) -> bool:
 
 def view_of_buffer(buffer: Any, dtype: DType) -> np.ndarray[Any, Any]:
     """The contents of a device buffer as a NumPy value. `xla.dispatch`, which makes the buffers, supplies it."""
+    raise NotImplementedError("pullback.xla.dispatch has not been imported")
+
+
+def wait_for_buffers(buffers: Sequence[Any]) -> None:
+    """Wait until the contents of device buffers are there. `xla.dispatch` supplies it."""
     raise NotImplementedError("pullback.xla.dispatch has not been imported")
 
 

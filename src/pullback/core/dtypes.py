@@ -92,8 +92,12 @@ def is_key(dtype: Any) -> bool:
 
 def canonicalize(dtype: DType) -> DType:
     """`dtype`, or its 32-bit counterpart while `enable_x64` is off."""
-    narrow = _NARROW.get(dtype)
-    return dtype if narrow is None or config.enable_x64.value else narrow
+    return dtype if config.enable_x64.value else narrow(dtype)
+
+
+def narrow(dtype: DType) -> DType:
+    """`dtype`, or its 32-bit counterpart."""
+    return _NARROW.get(dtype, dtype)
 
 
 def canonicalize_dtype(dtype: Any, allow_extended_dtype: bool = False) -> DType:

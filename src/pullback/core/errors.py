@@ -111,9 +111,11 @@ class ConcretizationTypeError(JAXTypeError):
     """A concrete value was needed where only an abstract one (a tracer) exists."""
 
     def __init__(self, tracer: Any, context: str = "") -> None:
-        super().__init__(
-            f"A concrete value was needed, but {_describe(tracer)} has none, at {user_line()}. {context}".rstrip()
+        context = context or (
+            "Python asked for the number itself. Convert to another type with `x.astype`, compute with `pullback.numpy`, or keep the value "
+            "out of the transformation (`static_argnums`)."
         )
+        super().__init__(f"A concrete value was needed, but {_describe(tracer)} has none, at {user_line()}. {context}")
 
 
 class TracerBoolConversionError(ConcretizationTypeError):
@@ -181,6 +183,7 @@ class TypePromotionError(ValueError):
 
 def _describe(tracer: Any) -> str:
     try:
-        return f"the traced value {tracer!r}"
+        origin = tracer.origin()
+        return f"the traced value {tracer!r}" + (f" ({origin})" if origin else "")
     except Exception as error:  # a half-built tracer must not hide the error that is being reported
         return f"a traced value ({type(tracer).__name__}, whose repr failed: {error!r})"

@@ -136,11 +136,29 @@ class ClosedJaxpr:
         return print_jaxpr(self.jaxpr)
 
 
+#: The caches of programs that belong to no function: `clear_caches` empties them.
+program_caches: list[dict[Any, ClosedJaxpr]] = []
+
+
 # ---- evaluation -------------------------------------------------------------------------------------------------
 
 
-def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
-    """Run a program, equation by equation, under the current trace. Values are dropped after their last use."""
+def bind_equation(eqn: JaxprEqn, args: Sequence[Any]) -> Sequence[Any]:
+    """The results of an equation's primitive on `args`, under the current trace."""
+    out = eqn.primitive.bind(*args, **eqn.params)
+    return out if eqn.primitive.multiple_results else [out]
+
+
+def eval_jaxpr(
+    jaxpr: Jaxpr,
+    consts: Sequence[Any],
+    *args: Any,
+    apply: Callable[[JaxprEqn, Sequence[Any]], Sequence[Any]] = bind_equation,
+) -> list[Any]:
+    """Run a program, equation by equation, under the current trace. Values are dropped after their last use.
+
+    `apply(eqn, args)` gives an equation's results, for those who make something else of equations than what they say.
+    """
     values: dict[Var, Any] = {}
 
     def read(atom: Atom) -> Any:
@@ -159,9 +177,7 @@ def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
         if isinstance(v, Var):
             last_use[v] = len(jaxpr.eqns)
     for i, eqn in enumerate(jaxpr.eqns):
-        out = eqn.primitive.bind(*map(read, eqn.invars), **eqn.params)
-        results = out if eqn.primitive.multiple_results else [out]
-        values.update(zip(eqn.outvars, results))
+        values.update(zip(eqn.outvars, apply(eqn, [read(v) for v in eqn.invars])))
         for v in eqn.invars:
             if isinstance(v, Var) and last_use[v] == i:
                 values.pop(v, None)

@@ -49,6 +49,9 @@ class StagedTracer(Tracer):
     dtype = property(lambda self: self._aval.dtype)
     weak_type = property(lambda self: self._aval.weak_type)
 
+    def origin(self) -> str:
+        return self.trace.origin_of(self.var)  # type: ignore[attr-defined, no-any-return]
+
     def __repr__(self) -> str:
         return f"Traced<{self._aval.str_short()}>with<JaxprTrace>"
 
@@ -56,10 +59,12 @@ class StagedTracer(Tracer):
 class JaxprTrace(Trace):
     """Collects equations."""
 
-    __slots__ = ("eqns", "consts", "invars")
+    __slots__ = ("eqns", "consts", "invars", "name_of")
 
-    def __init__(self, parent: Trace) -> None:
+    def __init__(self, parent: Trace, name_of: Callable[[int], str] | None = None) -> None:
         self.parent = parent
+        #: What the input of some number is called in messages.
+        self.name_of = name_of or (lambda i: f"argument {i} of what is being traced")
         self.eqns: list[JaxprEqn] = []
         # Arrays from outside, and tracers of enclosing transformations that the function closes over.
         self.consts: dict[int, tuple[Var, Any]] = {}  # by identity; the value is kept alive with its id
@@ -69,6 +74,13 @@ class JaxprTrace(Trace):
         var = Var(aval)
         self.invars.append(var)
         return StagedTracer(self, var)
+
+    def origin_of(self, var: Var) -> str:
+        """The input that a variable is, or the operation whose result it is, for messages."""
+        for eqn in reversed(self.eqns):
+            if var in eqn.outvars:
+                return f"the result of `{eqn.primitive.name}` at {eqn.source}"
+        return next((self.name_of(i) for i, v in enumerate(self.invars) if v is var), "")
 
     def atom(self, x: Any) -> Atom:
         """The variable or literal that stands for `x`: one of our tracers, or a constant."""
@@ -144,12 +156,18 @@ def is_staging() -> bool:
     return False
 
 
-def stage_flat(fun: Callable[..., Any], in_types: Sequence[ShapedArray], parent: Trace | None = None) -> ClosedJaxpr:
+def stage_flat(
+    fun: Callable[..., Any],
+    in_types: Sequence[ShapedArray],
+    parent: Trace | None = None,
+    name_of: Callable[[int], str] | None = None,
+) -> ClosedJaxpr:
     """The program of `fun`, which takes and gives flat sequences of arrays.
 
     It may close over tracers of `parent` (the current trace, if not given) and of what encloses that; they become constants.
+    `name_of(i)` is what messages call input `i`.
     """
-    trace = JaxprTrace(current() if parent is None else parent)
+    trace = JaxprTrace(current() if parent is None else parent, name_of)
     token = set_current(trace)
     try:
         outs = fun(*map(trace.new_input, in_types))

@@ -63,6 +63,11 @@ class Tracer(Array):
         """The value as it is without the transformation, where it is known."""
         return None
 
+    def origin(self) -> str:
+        """Where the value comes from, for messages: an argument, or the result of an operation. Empty where nobody knows."""
+        primal = getattr(self, "primal", None)
+        return primal.origin() if isinstance(primal, Tracer) else ""
+
     def _known(self, error: type[Exception]) -> ConcreteArray:
         value = self.concrete()
         if value is None:
@@ -166,7 +171,7 @@ class EvalTrace(Trace):
     def _process_others(self, error: Exception, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         """The operation on operands that are not all Arrays of NumPy values; if they are, the error is the user's."""
         if all(a.__class__ is ConcreteArray for a in args):
-            if isinstance(error, AttributeError):
+            if isinstance(error, AttributeError) or not _is_of_numpy(error):
                 raise error
             raise _explained(error, primitive, args, params) from None
         arrays = tuple(_evaluable(a) for a in args)
@@ -230,6 +235,11 @@ def _evaluable(x: Any) -> ConcreteArray:
     if isinstance(x, ConcreteArray):
         return x
     raise UnexpectedTracerError(x)
+
+
+def _is_of_numpy(error: Exception) -> bool:
+    """Whether NumPy or Python itself raised an error, and not somebody who has error classes of his own (a callback, a check)."""
+    return type(error).__module__.partition(".")[0] in ("builtins", "numpy")
 
 
 def _explained(error: Exception, primitive: Any, args: tuple[Any, ...], params: Params) -> Exception:

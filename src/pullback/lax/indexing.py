@@ -474,7 +474,7 @@ class ScatterBase(Primitive):
         if not out.size:
             return out
         rows = indices.shape[:-1]
-        sizes = _window_sizes(out.shape, updates.shape, n)
+        sizes = window_sizes(out.shape, updates.shape, n)
         row_dims = [d for d in range(updates.ndim) if d not in n.update_window_dims]
         updates = updates.transpose((*row_dims, *n.update_window_dims)).reshape((*rows, *sizes))
         starts = _starts(indices, _gather_numbers(n))
@@ -519,7 +519,7 @@ class ScatterBase(Primitive):
             return x
         indices = _wide_indices(emit, indices)
         if mode is CLIP and len(n.scatter_dims_to_operand_dims):
-            sizes = _window_sizes(x.shape, updates.shape, n)
+            sizes = window_sizes(x.shape, updates.shape, n)
             bounds = tuple(x.shape[a] - sizes[a] for a in n.scatter_dims_to_operand_dims)
             indices = emit("clamp", emit.like(0, indices), indices, _bounds(emit, indices, bounds), out=indices)
         fields = {
@@ -553,13 +553,14 @@ class ScatterBase(Primitive):
         """The elements of `x` that updates of `updates_shape` go to; `fill_value` where they are dropped."""
         numbers, mode = params["dimension_numbers"], params["mode"]
         return gather_p.bind(
-            x, indices, dimension_numbers=_gather_numbers(numbers), slice_sizes=_window_sizes(x.shape, updates_shape, numbers),
+            x, indices, dimension_numbers=_gather_numbers(numbers), slice_sizes=window_sizes(x.shape, updates_shape, numbers),
             mode=CLIP if mode is CLIP else FILL_OR_DROP, fill_value=fill_value,
             indices_are_sorted=params["indices_are_sorted"], unique_indices=params["unique_indices"],
         )  # fmt: skip
 
 
-def _window_sizes(shape: Shape, updates_shape: Shape, n: ScatterDimensionNumbers) -> Shape:
+def window_sizes(shape: Shape, updates_shape: Shape, n: ScatterDimensionNumbers) -> Shape:
+    """The shape, in an operand of shape `shape`, of the windows that updates of `updates_shape` are for."""
     window = iter(updates_shape[d] for d in n.update_window_dims)
     dropped = (*n.inserted_window_dims, *n.operand_batching_dims)
     return tuple(min(1, m) if i in dropped else next(window) for i, m in enumerate(shape))
@@ -740,7 +741,7 @@ def rounds(indices: Any, numbers: Any, shape: Shape, updates_shape: Shape, mode:
     order of the rows. Clipped positions are clamped.
     """
     rows = indices.shape[:-1]
-    sizes = _window_sizes(shape, updates_shape, ScatterDimensionNumbers(*numbers))
+    sizes = window_sizes(shape, updates_shape, ScatterDimensionNumbers(*numbers))
     starts = _starts(np.asarray(indices), GatherDimensionNumbers(*numbers))
     if mode is CLIP:
         starts = _clamped(shape, sizes, starts, numbers[2])
@@ -958,7 +959,7 @@ def apply_windows(
         elif count <= _LONGEST_UNROLLED:
             indices = wide_index(indices)
             if mode is CLIP:
-                sizes = _window_sizes(x.shape, shape, numbers)
+                sizes = window_sizes(x.shape, shape, numbers)
                 last = [x.shape[a] - sizes[a] for a in numbers.scatter_dims_to_operand_dims]
                 upper = ConcreteArray(np.broadcast_to(np.asarray(last, indices.dtype), indices.shape))
                 indices = max_p.bind(min_p.bind(indices, upper), like(0, indices))

@@ -181,8 +181,8 @@ def _compress(
 
 
 def _copy(self: Any) -> Array:
-    """A copy: the array itself, as arrays are immutable."""
-    return self
+    """A copy: an Array of its own, which stays when this one is deleted or donated."""
+    return self.__copy__()
 
 
 def _view(self: Any, dtype: Any = None, type: None = None) -> Array:

@@ -62,12 +62,12 @@ def array(
     >>> array([1, 2.0])
     Array([1., 2.], dtype=float32)
     """
-    del copy, device, out_sharding
+    del device, out_sharding
     if order is not None and order != "K":
         raise NotImplementedError(f"array supports only order='K', got {order!r}: Arrays have no memory order")
     target = None if dtype is None else dtypes.canonicalize_dtype(dtype)
     if isinstance(object, Array):
-        out = object
+        out = object.__copy__() if copy else object
     elif isinstance(object, (list, tuple)):
         out = _from_sequence(object, target)
     elif object.__class__ in _NUMBERS:
@@ -95,8 +95,10 @@ def asarray(
     >>> asarray(np.arange(3.0))
     Array([0., 1., 2.], dtype=float32)
     """
-    del copy, device, out_sharding
-    return a if dtype is None and order is None and isinstance(a, Array) else array(a, dtype, order=order)
+    del device, out_sharding
+    if dtype is None and order is None and not copy and isinstance(a, Array):
+        return a
+    return array(a, dtype, bool(copy), order)
 
 
 def _numbers(x: Any, dtype: DType) -> Any:
@@ -125,7 +127,7 @@ def _from_sequence(sequence: Sequence[Any], target: DType | None) -> Array:
         if target is None:
             target = dtypes.promotion(*kinds)[0] if kinds else dtypes.default_dtype(float)
         return ConcreteArray(_numbers(leaves, target).reshape(shape))
-    arrays = [_from_sequence(x, None) if isinstance(x, (list, tuple)) else array(x) for x in leaves]
+    arrays = [_from_sequence(x, None) if isinstance(x, (list, tuple)) else asarray(x) for x in leaves]
     inner = arrays[0].shape
     if any(a.shape != inner for a in arrays):
         raise _ragged(shape)
@@ -174,7 +176,7 @@ def _from_object(x: Any) -> Array:
 
 
 def copy(a: Any, order: str | None = None) -> Array:
-    """A copy of `a`. Arrays are immutable, so an Array is its own copy."""
+    """A copy of `a`: an Array of its own, which stays when `a` is deleted or donated."""
     return array(array_like(a, "copy"), order=order)
 
 

@@ -73,6 +73,14 @@ def signature(
     positions: Sequence[int], types: Sequence[ShapedArray],
 ) -> Signature:  # fmt: skip
     """The signature of a call whose traced arguments are `args` (at `positions`) and `kwargs`, with leaves of `types`."""
+    paths, structure = leaf_names(fun, args, kwargs, positions)
+    return Signature(options, structure, static, dict(zip(paths, types)))
+
+
+def leaf_names(
+    fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], positions: Sequence[int]
+) -> tuple[list[str], Any]:
+    """What messages call the leaves of `args` (which `fun` has at `positions`) and `kwargs`, and the structure of these."""
     flat, structure = tree_flatten_with_path((args, kwargs))
     names = _parameter_names(fun)
     paths = []
@@ -84,7 +92,7 @@ def signature(
         else:
             name = f"argument {top.key!r}"
         paths.append(name + (f", leaf {keystr(tuple(rest))}," if rest else ""))
-    return Signature(options, structure, static, dict(zip(paths, types)))
+    return paths, structure
 
 
 def _parameter_names(fun: Callable[..., Any]) -> list[str]:

@@ -30,6 +30,8 @@ class CallPrimitive(Primitive):
     has_own_derivative = False
     #: Whether its function closes over nothing that is traced.
     is_closed = False
+    #: Whether what the function closes over is as good as an argument, where it is known: there is no rule that takes the arguments only.
+    captures_are_arguments = False
 
     def call(self, fun: Flat, *args: Any, **params: Any) -> list[Any]:
         """Apply to a Python function under the current trace."""
@@ -42,6 +44,8 @@ class CallPrimitive(Primitive):
             return current().process_call(self, args, params)
         closed: ClosedJaxpr = params.pop("call_jaxpr")
         count = params.pop("captured") or 0
+        if self.captures_are_arguments:
+            count = 0
         captured, args = args[:count], args[count:]
 
         def fun(*xs: Any) -> list[Any]:

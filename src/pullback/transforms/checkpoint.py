@@ -265,19 +265,21 @@ class CheckpointNode(Node):
                 cotangents.add(parent, found)
 
     def residuals(self) -> Sequence[Any]:
-        return list(self.primals)
+        return [*self.primals, *(c.primal for c in self.captured), *self.saved]
 
     def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
         nodes = [None if n is None else parents[n.id] for n in self.nodes]
-        captured = [LinearizeTracer(c.trace, c.primal, parents[c.node.id]) for c in self.captured]
+        n, m = len(self.primals), len(self.captured)
+        primals, held, saved = residuals[:n], residuals[n : n + m], residuals[n + m :]
+        captured = [LinearizeTracer(c.trace, x, parents[c.node.id]) for c, x in zip(self.captured, held)]
         return CheckpointNode(
             self.fun,
             self.policy,
             self.prevent_cse,
-            list(residuals),
+            list(primals),
             nodes,
             captured,
-            self.saved,
+            list(saved),
             self.trace,
             self.out_types,
         )
@@ -290,6 +292,7 @@ class CheckpointCall(CallPrimitive):
     """`fun`, to be recomputed in the backward pass except for what `policy` stores."""
 
     name = "checkpoint"
+    captures_are_arguments = True
 
     def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
         pairs = [trace.unwrap(a) for a in args]

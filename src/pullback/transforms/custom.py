@@ -16,18 +16,22 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import filter_traceback, user_line
+from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
 from pullback.core.linear import Cotangents, Node, Tangents, next_id, project, record_linear, zeros
-from pullback.core.trace import Params, current, reset_current, set_current
+from pullback.core.stage import close, stage_flat
+from pullback.core.trace import EVAL, Params, current, reset_current, set_current
 from pullback.core.tree import (
     keystr,
     leaf_error,
     register_pytree_node,
     tree_flatten,
     tree_flatten_with_path,
+    tree_leaves,
     tree_map,
     tree_structure,
+    tree_unflatten,
 )
-from pullback.core.types import ShapedArray
+from pullback.core.types import ShapedArray, typeof
 from pullback.lax.shape import convert
 from pullback.transforms.call import CallPrimitive, batched, is_active, sum_unbatched
 from pullback.transforms.linearize import transpose_flat
@@ -720,13 +724,15 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
 
     def fwd(*args: Any) -> Any:
         out, pullback = fun(*args)
-        return out, _Opaque(pullback, len(args))
+
+        def pulled(ct: Any) -> tuple[Any, ...]:
+            cts = pullback(ct)
+            return tuple(cts) if len(args) > 1 or (isinstance(cts, tuple) and len(cts) == 1) else (cts,)
+
+        return out, _Opaque(pulled) if current() is EVAL else _staged_pullback(pulled, out)
 
     def bwd(residual: Any, ct: Any) -> Any:
-        cts = residual.value(ct)
-        if residual.count == 1 and not (isinstance(cts, tuple) and len(cts) == 1):
-            return (cts,)
-        return tuple(cts)
+        return residual(ct)
 
     wrapped = custom_vjp(primal)
     wrapped.defvjp(fwd, bwd)
@@ -749,17 +755,48 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Opaque:
-    """A pullback as a residual: one leaf, whose captured values stay as they are."""
+    """A pullback as a residual without leaves: what it closes over has values, and stays as it is."""
 
-    def __init__(self, value: Any, count: int) -> None:
-        self.value, self.count = value, count
+    def __init__(self, pullback: Callable[[Any], tuple[Any, ...]]) -> None:
+        self.pullback = pullback
+
+    def __call__(self, ct: Any) -> tuple[Any, ...]:
+        return self.pullback(ct)
 
 
-def _rebuild_opaque(auxiliary: Any, _: Any) -> _Opaque:
-    return _Opaque(*auxiliary)
+register_pytree_node(_Opaque, lambda o: ((), o.pullback), lambda pullback, _: _Opaque(pullback))
 
 
-register_pytree_node(_Opaque, lambda o: ((), (o.value, o.count)), _rebuild_opaque)
+class _StagedPullback:
+    """A pullback as a residual: a program, whose leaves are the traced values that it closes over."""
+
+    def __init__(self, captured: Sequence[Any], program: ClosedJaxpr, out_tree: Any) -> None:
+        self.captured, self.program, self.out_tree = captured, program, out_tree
+
+    def __call__(self, ct: Any) -> tuple[Any, ...]:
+        outs = eval_jaxpr(self.program.jaxpr, self.program.consts, *self.captured, *map(as_array, tree_leaves(ct)))
+        return tuple(tree_unflatten(self.out_tree, outs))
+
+
+register_pytree_node(
+    _StagedPullback,
+    lambda p: (p.captured, (p.program, p.out_tree)),
+    lambda auxiliary, captured: _StagedPullback(tuple(captured), *auxiliary),
+)
+
+
+def _staged_pullback(pullback: Callable[[Any], tuple[Any, ...]], out: Any) -> _StagedPullback:
+    leaves, in_tree = tree_flatten(out)
+    out_tree: Any = None
+
+    def flat(*cts: Any) -> list[Any]:
+        nonlocal out_tree
+        outs, out_tree = tree_flatten(pullback(tree_unflatten(in_tree, cts)))
+        return list(map(as_array, outs))
+
+    types = [typeof(x) for x in leaves]
+    program, captured = close(stage_flat(flat, [t.update(dtype=dtypes.tangent_dtype(t.dtype)) for t in types]))
+    return _StagedPullback(captured, program, out_tree)
 
 
 def linear_call(

@@ -10,7 +10,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback, user_line
-from pullback.core.linear import Cotangents, Node, unit, zeros
+from pullback.core.linear import Cotangents, Node, is_unit, unit, zeros
 from pullback.core.trace import current, reset_current, set_current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray
@@ -158,6 +158,8 @@ def _value_and_grad(
             grads.append(np.zeros(primals[i].shape, dtypes.float0))
         else:
             g = cotangents.get(n)
+            if is_unit(g):  # which is the package's own, and the user may delete or donate what it gets
+                g = ConcreteArray(g._value, g.weak_type)
             grads.append(zeros(n.shape, n.dtype) if g is None else g)
     result: list[Any] = []
     start = 0

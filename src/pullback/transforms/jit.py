@@ -18,7 +18,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.config import disable_jit, explain_cache_misses, program_state
 from pullback.core.errors import UnexpectedTracerError, filter_traceback
-from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.jaxpr import ClosedJaxpr, program_caches
 from pullback.core.stage import close, stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current
 from pullback.core.tree import leaf_error, tree_flatten
@@ -35,6 +35,8 @@ _Argnums = int | Sequence[int] | None
 _BARE = {np.ndarray, float, int, bool, complex}
 #: Makes an Array that is on its way to a compiled program of a NumPy value or a Python scalar, once there are compiled programs.
 _from_user: Callable[[Any], Array] = as_array
+#: Takes back what these Arrays borrowed.
+_give_back: Callable[[Sequence[Any], Sequence[Any]], None]
 
 
 class Options:
@@ -97,11 +99,11 @@ def runner(
     program: ClosedJaxpr, name: str, options: Options | None, args: Sequence[Any]
 ) -> Callable[[Sequence[Any]], list[Any]]:
     """What runs a program on arguments like these: its executable, watched if `debug_nans` or `debug_infs` is on."""
-    global _from_user
+    global _from_user, _give_back
     from pullback.xla import checks, dispatch
     from pullback.xla.devices import common_device
 
-    _from_user = dispatch.from_user
+    _from_user, _give_back = dispatch.from_user, dispatch.give_back
     o = options or _DEFAULT
     device = o.device or common_device(args, f"jitted computation {name}")
     run = dispatch.compiled(program, name, o.donate, o.keep_unused, device, o.compiler).run
@@ -153,6 +155,7 @@ class JitFunction:
         self._keep_unused, self._inline, self._device = keep_unused, inline, device
         self._compiler_options = compiler_options
         self._has_static = bool(static_argnums or static_argnames)
+        self._donates = bool(donate_argnums or donate_argnames)
         settings = (
             static_argnums, static_argnames, donate_argnums, donate_argnames, keep_unused, inline, device, compiler_options
         )  # fmt: skip
@@ -172,13 +175,16 @@ class JitFunction:
                         leaves, tree = self._leaves(args)
                         ids = [id(x._type) for x in leaves]
                         key = (id(program_state()), *ids) if tree is None else (id(program_state()), tree, *ids)
+                        borrowed = True
                         break
                 else:  # arrays alone: nothing to take apart
-                    leaves = args
+                    leaves, borrowed = args, False
                     key = (id(program_state()), *[id(a._type) for a in args])
                 entry = self._entries.get(key)
                 if entry is not None and entry.run is not None and current() is EVAL:
                     outs = entry.run(leaves)
+                    if borrowed and hasattr(entry.run, "borrows"):
+                        _give_back(leaves, outs)
                     return outs[0] if entry.build is None else entry.build(outs)
             return self._call(args, kwargs)
         except Exception as error:
@@ -191,6 +197,11 @@ class JitFunction:
         for a in args:
             if a.__class__ is ConcreteArray:
                 leaves.append(a)
+            elif a.__class__ is np.ndarray and not self._donates and current() is EVAL:
+                try:
+                    leaves.append(_from_user(a))
+                except TypeError:  # of a type that arrays do not have
+                    leaves.append(self._leaf(args, {}, a))  # which says whose it is
             elif a.__class__ in _BARE or isinstance(a, Array):
                 leaves.append(self._leaf(args, {}, a))
             else:
@@ -267,7 +278,8 @@ class JitFunction:
                 raise UnexpectedTracerError(x)
             return x
         try:
-            return _from_user(x) if current() is EVAL else as_array(x)
+            # What `_from_user` keeps for the next call must not be given away.
+            return _from_user(x) if current() is EVAL and not self._donates else as_array(x)
         except TypeError:
             positions = self._static_positions(args)
             named = [
@@ -305,7 +317,13 @@ class JitFunction:
                     without_tangents[i] = np.zeros(leaves[i].shape, dtypes.float0)
             return [x for i, x in enumerate(leaves) if i not in without_tangents]
 
-        program, captured = close(stage_flat(flat, types))
+        def name_of(i: int) -> str:
+            from pullback.transforms.cache_misses import leaf_names
+
+            names, _ = leaf_names(fun, dynamic, named, [p for p in range(len(args)) if p not in positions])
+            return f"{names[i].rstrip(',')} of jitted {self.__name__}"
+
+        program, captured = close(stage_flat(flat, types, name_of=name_of))
         build = out_tree.unflatten
         if without_tangents:
             unflatten, missing = build, sorted(without_tangents.items())
@@ -433,6 +451,8 @@ def clear_caches() -> None:
             entries.clear()
     for function in list(_functions):  # those whose programs are kept by themselves
         function.clear_cache()
+    for cache in program_caches:
+        cache.clear()
 
 
 def jit(

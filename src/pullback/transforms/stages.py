@@ -163,7 +163,10 @@ class Compiled(_Stage):
                     f"Function compiled with input pytree does not match the input pytree it was called with: {self._entry.name} was compiled "
                     f"for (args, kwargs) of structure {self.in_tree}, called with {tree}"
                 )
-            arrays = [as_array(x) for x in leaves]
+            try:
+                arrays = [as_array(x) for x in leaves]
+            except TypeError:
+                raise TypeError(self._no_array(args, kwargs, leaves)) from None
             if any(x.__class__ is not ConcreteArray for x in arrays):
                 raise TypeError(
                     f"the compiled function {self._entry.name} cannot be transformed: it takes arrays, not traced values. Apply the "
@@ -181,15 +184,21 @@ class Compiled(_Stage):
             raise
 
     def _mismatch(self, args: Any, kwargs: Any, wrong: Sequence[int]) -> str:
-        paths = [path for path, _ in tree_flatten_with_path((args, kwargs))[0]]
         leaves = tree_flatten((args, kwargs))[0]
-        lines = []
-        for i in wrong:
-            name = ("args" if paths[i][0].idx == 0 else "kwargs") + keystr(paths[i][1:])
-            lines.append(
-                f"  {name}: compiled for {self._in_types[i].str_short()}, called with {typeof(leaves[i]).str_short()}"
-            )
+        lines = [f"  {self._expected(args, kwargs, i)}, called with {typeof(leaves[i]).str_short()}" for i in wrong]
         return "Argument types differ from the types for which this computation was compiled:\n" + "\n".join(lines)
+
+    def _no_array(self, args: Any, kwargs: Any, leaves: Sequence[Any]) -> str:
+        for i, x in enumerate(leaves):
+            try:
+                as_array(x)
+            except TypeError as error:
+                return f"{self._expected(args, kwargs, i)}, called with {error}"
+        raise AssertionError("every argument is an array")
+
+    def _expected(self, args: Any, kwargs: Any, i: int) -> str:
+        path, _ = tree_flatten_with_path((args, kwargs))[0][i]
+        return f"{'args' if path[0].idx == 0 else 'kwargs'}{keystr(path[1:])}: compiled for {self._in_types[i].str_short()}"
 
     def as_text(self) -> str:
         """The optimized HLO."""

@@ -7,13 +7,14 @@ PJRT costs, and about a microsecond for each array that changes hands; nothing i
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from pullback.core import array, config
+from pullback.core import array, config, dtypes
 from pullback.core.array import ConcreteArray, as_array
 from pullback.core.config import enable_x64
 from pullback.core.dtypes import PYTHON_SCALARS
@@ -44,7 +45,15 @@ def view_of_buffer(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
         raise failure("the computation of this array failed", error) from None
 
 
-array.view_of_buffer = view_of_buffer
+def wait(buffers: Sequence[Any]) -> None:
+    """Wait until the contents of buffers are there; an error of the computation that was to fill one is raised here."""
+    try:
+        pjrt.wait(buffers)
+    except pjrt.XlaRuntimeError as error:
+        raise failure("the computation of an array failed", error) from None
+
+
+array.view_of_buffer, array.wait_for_buffers = view_of_buffer, wait
 
 #: Arrays larger than this are held once: the NumPy value of one that has been handed to XLA is a view of XLA's buffer.
 _HELD_ONCE = 1 << 16
@@ -71,9 +80,16 @@ def from_user(x: Any) -> ConcreteArray:
     NumPy arrays are copied, once, by XLA's side: what the user writes into them later changes nothing here. Scalars that come again are
     found again.
     """
-    if x.__class__ is np.ndarray and x.dtype in _DIRECT:
-        buffer = pjrt.put_copy(x, HOST.target)
-        return ConcreteArray.of_buffer(buffer, intern(x.shape, x.dtype, False))
+    if x.__class__ is np.ndarray:
+        shelf = _shelves.get((x.shape, x.dtype))
+        if not shelf:
+            return _from_numpy(x)
+        try:
+            lent = shelf.pop()
+        except IndexError:  # another thread has taken the last
+            return _from_numpy(x)
+        lent.memory[...] = x
+        return lent
     if x.__class__ not in PYTHON_SCALARS or x != x or x == 0:  # NaNs are not found, and zeros have signs
         return as_array(x)
     key = (x.__class__, x, enable_x64.value)
@@ -85,22 +101,67 @@ def from_user(x: Any) -> ConcreteArray:
     return found
 
 
-#: Types of NumPy arrays that become Arrays of the same type, in either mode.
-_DIRECT = {
-    np.dtype(t)
-    for t in (
-        np.bool_,
-        np.int8,
-        np.int16,
-        np.int32,
-        np.uint8,
-        np.uint16,
-        np.uint32,
-        np.float16,
-        np.float32,
-        np.complex64,
-    )
-}
+#: NumPy's types that XLA shares, and what they are where 64-bit types are not enabled.
+_NARROW = {d: dtypes.narrow(d) for d in map(np.dtype, "?bhilBHILefdFD")}
+
+# Small NumPy arrays are written into memory that XLA knows already, which is lent out for one call of a compiled program: making
+# a buffer takes longer than a small program.
+
+#: Bytes up to which an array is copied into lent memory.
+_LENT = 1 << 14
+
+
+class Lent(ConcreteArray):
+    """An Array whose memory is written again when its borrower has given it back."""
+
+    __slots__ = ("memory", "shelf")
+    memory: np.ndarray[Any, Any]
+    shelf: list[Lent]
+
+
+_shelves: dict[Any, list[Lent]] = {}
+
+
+def _from_numpy(x: np.ndarray[Any, Any]) -> ConcreteArray:
+    dtype = _NARROW.get(x.dtype)
+    if dtype is None:  # no type that XLA shares
+        return as_array(x)
+    key: Any = (x.shape, dtype)
+    if dtype is not x.dtype:  # which type it becomes is asked for each time
+        x64 = enable_x64.value
+        key, dtype = (x.shape, x.dtype, x64), x.dtype if x64 else dtype
+    if x.nbytes > _LENT:
+        return (
+            ConcreteArray.of_buffer(pjrt.put_copy(x, HOST.target), intern(x.shape, dtype, False))
+            if dtype is x.dtype
+            else as_array(x)
+        )
+    if len(_shelves) > 256:
+        _shelves.clear()
+    shelf = _shelves.setdefault(key, [])
+    try:
+        lent = shelf.pop()
+    except IndexError:
+        lent = _new_lent(x.shape, dtype, shelf)
+    lent.memory[...] = x
+    return lent
+
+
+def _new_lent(shape: Any, dtype: Any, shelf: list[Lent]) -> Lent:
+    raw = np.empty(math.prod(shape) * dtype.itemsize + 64, np.uint8)
+    start = -raw.ctypes.data % 64  # XLA shares memory that begins at a cache line
+    memory = raw[start : raw.size - 64 + start].view(dtype).reshape(shape)
+    lent = Lent.of_buffer(pjrt.put(memory, HOST.target), intern(shape, dtype, False))
+    lent.memory, lent.shelf = memory, shelf
+    return lent
+
+
+def give_back(args: Sequence[ConcreteArray], outs: Sequence[ConcreteArray]) -> None:
+    """Take back what was lent for a call that gave `outs`, if the call is over."""
+    if outs and outs[0].__class__ is ConcreteArray and outs[0]._buffer.is_ready():
+        for x in args:
+            if x.__class__ is Lent and len(x.shelf) < 16:
+                x.shelf.append(x)
 
 
 class Compiled:
@@ -173,8 +234,9 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
             args[i].delete()
         return [ConcreteArray.of_buffer(b, t) for b, t in zip(buffers, out_types)]
 
-    if module.callbacks:
+    if module.callbacks:  # Python might keep what it is given
         return run_waiting
+    run_plain.borrows = run.borrows = True  # type: ignore[attr-defined]
     if len(out_types) == 1 and not constants and not donated and kept == list(range(len(module.in_types))):
         (out_type,) = out_types
         weak = out_type.weak_type

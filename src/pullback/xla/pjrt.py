@@ -134,6 +134,7 @@ _COPY = _jax.HostBufferSemantics.IMMUTABLE_ONLY_DURING_CALL
 
 def to_numpy(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
     """The contents as a NumPy array nobody may write to: a view of the same memory on the CPU. Waits until they are there."""
+    buffer.block_until_ready()  # raises if it could not be computed; the buffer protocol would end the process
     # By the buffer protocol: jaxlib's own methods for this look for the `jax` package each time.
     value = np.asarray(buffer)
     return value.view(dtype) if dtype.kind == "V" else value

@@ -13,6 +13,7 @@ Operations of other dialects are written with a dot (`"chlo.erf"`). The names ar
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.dtypes import DType
-from pullback.core.errors import Location, line_of
+from pullback.core.errors import JaxRuntimeError, Location, line_of
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.types import Shape, ShapedArray
 
@@ -66,13 +67,20 @@ def physical_dtype(dtype: DType) -> DType:
 
 
 _types: dict[tuple[Shape, DType], str] = {}
+#: Bytes: sizes below this one do not overflow in XLA, sums of a few included.
+_TOO_LARGE = 1 << 60
 
 
 def tensor_type(shape: Shape, dtype: DType) -> str:
-    """`tensor<3x4xf32>`."""
+    """`tensor<3x4xf32>`. Raises JaxRuntimeError for arrays larger than any memory, at which XLA would end the process."""
     key = (shape, dtype)
     found = _types.get(key)
     if found is None:
+        if math.prod(shape) * dtype.itemsize >= _TOO_LARGE:
+            raise JaxRuntimeError(
+                f"RESOURCE_EXHAUSTED: Out of memory: an array of shape {shape} and dtype {dtype} takes "
+                f"{math.prod(shape) * dtype.itemsize} bytes"
+            )
         found = f"tensor<{''.join([f'{n}x' for n in shape])}{element_type(dtype)}>"
         if len(_types) < 100_000:
             _types[key] = found
