@@ -112,7 +112,9 @@ def test_device_put(x: Any, there: Any) -> None:
 
 
 def test_deletion_and_donation(x: Any) -> None:
+    kept = x.copy()
     y = pb.jit(lambda a: a + 1, donate_argnums=0)(x)
+    assert kept.device is y.device and kept.tolist() == X.tolist()
     assert x.is_deleted() and y.tolist() == (X + 1).tolist()
     y.delete()
     for use in (lambda: y + 1, lambda: np.asarray(y), lambda: pb.jit(jnp.sin)(y)):

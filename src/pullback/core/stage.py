@@ -50,7 +50,8 @@ class StagedTracer(Tracer):
     weak_type = property(lambda self: self._aval.weak_type)
 
     def origin(self) -> str:
-        return self.trace.origin_of(self.var)  # type: ignore[attr-defined, no-any-return]
+        assert isinstance(self.trace, JaxprTrace)
+        return self.trace.origin_of(self.var)
 
     def __repr__(self) -> str:
         return f"Traced<{self._aval.str_short()}>with<JaxprTrace>"

@@ -275,7 +275,8 @@ register_pytree_node(Error, _flatten, _unflatten)
 
 
 def _rebuilt(structure: PyTreeDef, leaves: Iterable[Any]) -> Error:
-    error: Error = structure.unflatten(list(leaves))
+    error: Any = structure.unflatten(list(leaves))
+    assert isinstance(error, Error)
     return error
 
 

@@ -764,7 +764,11 @@ class _Opaque:
         return self.pullback(ct)
 
 
-register_pytree_node(_Opaque, lambda o: ((), o.pullback), lambda pullback, _: _Opaque(pullback))
+def _rebuild_opaque(pullback: Any, _: Any) -> _Opaque:
+    return _Opaque(pullback)
+
+
+register_pytree_node(_Opaque, lambda o: ((), o.pullback), _rebuild_opaque)
 
 
 class _StagedPullback:
@@ -778,10 +782,15 @@ class _StagedPullback:
         return tuple(tree_unflatten(self.out_tree, outs))
 
 
+def _rebuild_staged(auxiliary: Any, captured: Any) -> _StagedPullback:
+    program, out_tree = auxiliary
+    return _StagedPullback(tuple(captured), program, out_tree)
+
+
 register_pytree_node(
     _StagedPullback,
     lambda p: (p.captured, (p.program, p.out_tree)),
-    lambda auxiliary, captured: _StagedPullback(tuple(captured), *auxiliary),
+    _rebuild_staged,
 )
 
 

@@ -246,6 +246,15 @@ class DeviceArray(ConcreteArray):
 
         return apply_primitive(primitive, args, params)
 
+    def __copy__(self) -> DeviceArray:
+        from pullback.xla import pjrt
+
+        buffer = pjrt.put(on_host(self)._value, self.on.target)
+        return DeviceArray.made(buffer, self.aval, self.on, self.committed)
+
+    def __deepcopy__(self, memo: Any) -> DeviceArray:
+        return self.__copy__()
+
     def __iter__(self) -> Iterator[Any]:
         if not self.ndim:
             raise TypeError("iteration over a 0-d array")
@@ -277,8 +286,6 @@ for _name in (
     "__str__", "__format__", "__reduce__", "item", "tolist", "tobytes",
 ):  # fmt: skip
     setattr(DeviceArray, _name, _by_copy(_name))
-DeviceArray.__copy__ = lambda self: self  # type: ignore[method-assign,assignment,return-value]
-DeviceArray.__deepcopy__ = lambda self, memo: self  # type: ignore[method-assign,assignment,return-value]
 
 
 @cache
