@@ -20,7 +20,7 @@ from pullback.lax.shape import *
 from pullback.lax.sorting import *
 
 # Families that nothing else needs to start, loaded when a name of theirs is first asked for.
-_LATER = ("functions", "special", "collectives", "convolution", "windows", "fourier")
+_LATER = ("functions", "special", "collectives", "convolution", "windows", "fourier", "bit_generators")
 
 
 def __getattr__(name: str) -> _Any:

@@ -47,6 +47,22 @@ def qr(**options: bool) -> Any:
     return lambda a: linalg.qr_p.bind(a, **{"pivoting": False, "full_matrices": False, **options})
 
 
+def ormqr(left: bool, transpose: bool) -> Any:
+    return lambda a, taus, c: linalg.ormqr(a, taus, c, left=left, transpose=transpose)
+
+
+def symmetric_product(**options: Any) -> Any:
+    return lambda a, c: linalg.symmetric_product(a, c, **options)
+
+
+def perturbed_solve(dl: Any, d: Any, du: Any, b: Any) -> Any:
+    return linalg.tridiagonal_solve(dl, d, du, b, perturb_singular=True)
+
+
+def triangle(lower: bool, k: int, halves: bool) -> Any:
+    return lambda x: matrices.triangle_p.bind(x, lower=lower, k=k, halves=halves)
+
+
 def eigh(**options: bool) -> Any:
     return lambda a: linalg.eigh_p.bind(a, **{"lower": True, "sort_eigenvalues": True, **options})
 
@@ -93,6 +109,8 @@ TALL_C, WIDE_C = general((4, 2), COMPLEX), general((2, 4), COMPLEX)
 B, B_C, B_RIGHT = sample((3, 2)), sample((3, 2), COMPLEX), sample((2, 3))
 EMPTY, NO_ROWS, NO_COLUMNS, NO_BATCH = np.zeros((0, 0)), np.zeros((0, 3)), np.zeros((3, 0)), np.zeros((0, 2, 2))
 ONE = np.array([[4.0]])
+UPPER = np.triu(A)
+DIAGONALS = tuple(sample((4,), seed=i) + 4 * (i == 1) for i in range(3))
 NAN = np.array([[np.nan, 1.0], [1.0, 2.0]])
 INDEFINITE = np.array([[[1.0, 2.0], [2.0, 1.0]], [[4.0, 0.0], [0.0, 9.0]]])
 SINGULAR = np.ones((2, 2))
@@ -103,8 +121,22 @@ ROWS: list[Row] = [
     Row("cholesky", "real", linalg.cholesky_p.bind, (SPD,)),
     Row("cholesky", "complex", linalg.cholesky_p.bind, (HPD,)),
     Row("cholesky", "batch", linalg.cholesky, (STACK,)),
+    Row("cholesky", "symmetrized", linalg.cholesky, (SPD + np.triu(A, 1),)),
+    Row("cholesky", "symmetrized complex", linalg.cholesky, (HPD + np.triu(C, 1) + 0.5j * np.eye(3),)),
     Row("cholesky", "1x1", linalg.cholesky_p.bind, (ONE,)),
     Row("cholesky", "float32", linalg.cholesky, (SPD.astype(SINGLE),), order=1, tol=1e-2),
+    *(Row("cholesky_update", label, linalg.cholesky_update_p.bind, args, order=order) for label, args, order in (
+        ("upper", (UPPER, sample((3,))), 2), ("full", (A, sample((3,))), 1), ("1x1", (ONE, np.array([3.0])), 2),
+        ("batch", (np.triu(BATCH), sample((2, 3))), 1), ("zeros in w", (UPPER, np.array([0.0, 2.0, 0.0])), 0),
+        ("negative diagonal", (-UPPER, sample((3,))), 2), ("singular", (np.zeros((2, 2)), np.array([3.0, 0.0])), 0),
+        ("nan", (UPPER, np.array([1.0, np.nan, 1.0])), 0), ("large", (1e200 * UPPER, np.full(3, 1e200)), 0),
+        ("empty", (EMPTY, np.zeros(0)), 0), ("float32", (UPPER.astype(SINGLE), sample((3,), SINGLE)), 0),
+        ("float16", (UPPER.astype(np.float16), sample((3,), np.float16)), 0))),
+    *(Row("symmetric_product", label, symmetric_product(**options), args, order=order) for label, options, args, order in (
+        ("plain", {}, (TALL, general((4, 4))), 2), ("scaled", {"alpha": -2.0, "beta": 0.5}, (TALL, general((4, 4))), 2),
+        ("symmetrized", {"beta": 3.0, "symmetrize_output": True}, (TALL, general((4, 4))), 1),
+        ("batch", {"beta": 1.0}, (BATCH, STACK), 1), ("no columns", {"beta": 2.0}, (NO_COLUMNS, A), 0),
+        ("float16", {"beta": 1.0}, (TALL.astype(np.float16), general((4, 4), np.float16)), 0))),
     *(Row("cholesky", label, linalg.cholesky, (x,), order=0) for label, x in (
         ("integers", np.array([[2, 1], [1, 2]])), ("booleans", np.eye(2, dtype=bool)), ("empty", EMPTY), ("no batch", NO_BATCH),
         ("nan", NAN), ("indefinite", INDEFINITE))),
@@ -152,15 +184,41 @@ ROWS: list[Row] = [
     Row("qr", "complete", qr(full_matrices=True), (TALL,), tol=1e-4),
     Row("qr", "complete complex", qr(full_matrices=True), (TALL_C,), order=1, tol=1e-4),
     Row("qr", "pivoting", qr(pivoting=True), (WIDE_C,), order=1),
+    *(Row("qr", f"pivoting {label}", qr(pivoting=True, full_matrices=full), (x,), order=0) for label, x, full in (
+        ("complete", TALL, True), ("wide", WIDE, True), ("batch", BATCH, False), ("no batch", NO_BATCH, False),
+        ("empty", EMPTY, True), ("no columns", NO_COLUMNS, True), ("float32", A.astype(SINGLE), True))),
     Row("qr", "batch", qr(), (BATCH,), order=1),
     *(Row("qr", label, linalg.qr, (x,), order=0) for label, x in (
         ("nan", NAN), ("empty", EMPTY), ("no rows", NO_ROWS), ("no columns", NO_COLUMNS), ("no batch", NO_BATCH),
         ("float32", A.astype(SINGLE)))),
     Row("geqrf", "real", linalg.geqrf_p.bind, (TALL,), order=0, note=NO_RULE),
     Row("geqrf", "wide complex", linalg.geqrf_p.bind, (WIDE_C,), order=0, note=NO_RULE),
-    Row("householder_product", "real", linalg.householder_product, (TALL, sample((2,))), order=0, note=NO_RULE),
-    Row("householder_product", "complex", linalg.householder_product, (TALL_C, sample((1,), COMPLEX)), order=0, note=NO_RULE),
-    Row("householder_product", "no reflections", linalg.householder_product, (TALL, np.zeros(0)), order=0, note=NO_RULE),
+    Row("householder_product", "real", linalg.householder_product, (TALL, sample((2,)))),
+    Row("householder_product", "complex", linalg.householder_product, (TALL_C, sample((1,), COMPLEX))),
+    Row("householder_product", "no reflections", linalg.householder_product, (TALL, np.zeros(0)), order=0),
+    *(Row("ormqr", f"{label}-{'left' if left else 'right'}{'-transposed' if transpose else ''}", ormqr(left, transpose),
+          (a, taus, c if left else c.T)) for label, a, taus, c in (
+        ("real", TALL, sample((2,)), sample((4, 3))), ("complex", TALL_C, sample((2,), COMPLEX), sample((4, 3), COMPLEX)))
+      for left in (True, False) for transpose in (False, True)),
+    Row("ormqr", "wide", linalg.ormqr, (WIDE, sample((1,)), B[:2]), order=1),
+    Row("ormqr", "zero tau", linalg.ormqr, (TALL, np.array([0.0, 0.5]), sample((4, 3))), order=1),
+    Row("ormqr", "batch", linalg.ormqr, (BATCH, sample((2, 3)), sample((2, 3, 2))), order=1),
+    *(Row("ormqr", label, linalg.ormqr, args, order=0) for label, args in (
+        ("no reflections", (TALL, np.zeros(0), sample((4, 3)))), ("no columns", (TALL, sample((2,)), np.zeros((4, 0)))),
+        ("float32", (TALL.astype(SINGLE), sample((2,), SINGLE), sample((4, 3), SINGLE))))),
+    *(Row("tridiagonal_solve", label, linalg.tridiagonal_solve, args, order=order) for label, args, order in (
+        ("real", (*DIAGONALS, sample((4, 2))), 2),
+        ("complex", (*(x * (1 + 0.3j) for x in DIAGONALS), sample((4, 2), COMPLEX)), 2),
+        ("batch", (*(np.stack([x, 2 * x]) for x in DIAGONALS), sample((2, 4, 1))), 1),
+        ("pivots", (np.array([9.0, 5.0, 4.0]), np.array([0.1, 0.2, 3.0]), np.array([1.0, 2.0, 9.0]), B), 1),
+        ("1x1", (ONE[0], ONE[0], ONE[0], sample((1, 2))), 1), ("2x2", (*(x[:2] for x in DIAGONALS), B[:2]), 1),
+        ("unused ends", (np.array([np.nan, 1.0]), np.array([2.0, 3.0]), np.array([1.0, np.nan]), B[:2]), 0),
+        ("singular", (*(np.zeros(2),) * 3, B[:2]), 0), ("nan", (*(np.full(2, np.nan),) * 3, B[:2]), 0),
+        ("float32", (*(x.astype(SINGLE) for x in DIAGONALS), sample((4, 2), SINGLE)), 0),
+        ("empty", (*(np.zeros(0),) * 3, NO_ROWS), 0), ("no columns", (*DIAGONALS, np.zeros((4, 0))), 0))),
+    Row("tridiagonal_solve", "perturbed", perturbed_solve, (*DIAGONALS, sample((4, 2)))),
+    Row("tridiagonal_solve", "perturbed singular", perturbed_solve, (*(np.zeros(2),) * 3, B[:2]), order=0, vmap=False,
+        note="how far the kernel moves a pivot away from zero depends on all right-hand sides that it solves for"),
 
     Row("eigh", "real", eigh(), (SPD,)),
     Row("eigh", "upper", eigh(lower=False), (SPD,)),
@@ -178,6 +236,14 @@ ROWS: list[Row] = [
     *(Row("eig", label, linalg.eig, (x,), order=0) for label, x in (
         ("nan", NAN), ("empty", EMPTY), ("no batch", NO_BATCH), ("float32", A.astype(SINGLE)))),
     Row("schur", "real", linalg.schur, (BATCH,), order=0, note=NO_RULE),
+    Row("schur", "no vectors", lambda a: linalg.schur(a, compute_schur_vectors=False), (A,), order=0, note=NO_RULE),
+    Row("schur", "sorted", lambda a: linalg.schur(a, sort_eig_vals=True, select_callable=lambda re, im: re > 3.0), (A,), order=0,
+        note=NO_RULE),
+    *(Row(name, label, getattr(linalg, name), (x,), order=0, note=NO_RULE) for name in ("schur", "hessenberg", "tridiagonal")
+      for label, x in (("empty", EMPTY), ("no batch", NO_BATCH), ("1x1", ONE), ("float32", SPD.astype(SINGLE)))),
+    *(Row("schur", label, linalg.schur, (x,), order=0, note=NO_RULE) for label, x in (
+        ("nan", NAN), ("infinite", np.array([[1.0, np.inf], [0.0, 1.0]])), ("one of two nan", np.stack([NAN, SINGULAR])))),
+    Row("tridiagonal", "upper", lambda a: linalg.tridiagonal(a, lower=False), (HPD,), order=0, note=NO_RULE),
     Row("schur", "complex", linalg.schur, (C,), order=0, note=NO_RULE),
     Row("hessenberg", "real", linalg.hessenberg, (BATCH,), order=0, note=NO_RULE),
     Row("hessenberg", "complex", linalg.hessenberg, (C,), order=0, note=NO_RULE),
@@ -199,6 +265,16 @@ ROWS: list[Row] = [
     Row("pinv", "wide complex", pinv, (WIDE_C,)),
     Row("pinv", "rank", pinv, (singular(2),), order=0),
     Row("pinv", "empty", pinv, (NO_ROWS,), order=0),
+
+    *(Row("polar", label, linalg.polar_p.bind, (x,), order=order) for label, x, order in (
+        ("square", A, 2), ("tall", TALL, 2), ("complex", C, 2), ("tall complex", TALL_C, 1), ("batch", BATCH, 1),
+        ("unitary", np.array([[0.0, -1.0], [1.0, 0.0]]), 1), ("nan", NAN, 0), ("empty", EMPTY, 0), ("no columns", NO_COLUMNS, 0),
+        ("no batch", NO_BATCH, 0), ("float32", A.astype(SINGLE), 0))),
+    *(Row("triangle", f"{'lower' if lower else 'upper'} {k}{' halved' if halves else ''} {label}", triangle(lower, k, halves), (x,))
+      for lower in (True, False) for k in (-1, 0, 2) for halves in (True, False) for label, x in (("wide", WIDE), ("complex", C))),
+    *(Row("triangle", label, triangle(True, 0, False), (x,), order=0) for label, x in (
+        ("nan outside", np.array([[1.0, np.nan], [2.0, 3.0]])), ("integers", np.arange(6).reshape(2, 3)), ("empty", NO_ROWS),
+        ("batch", BATCH))),
 
     Row("det", "real", linalg.det_p.bind, (A,)),
     Row("det", "complex", linalg.det_p.bind, (C,)),

@@ -21,6 +21,7 @@ from pullback.lax.linalg.matrices import (
     check,
     conj,
     diagonal,
+    emit_evaluated,
     gufuncs,
     like_dtype,
     matmul,
@@ -83,7 +84,9 @@ class Cofactor(Primitive):
         return _cofactor_by_svd(a, xs) if out is None else out
 
     def lower(self, emit: Any, a: Any, *xs: Any) -> Any:
-        return emit.evaluate_on_host(self, (a, *xs), {}) if xs or not a.size else emit.expand(self, (a,), {})
+        if not a.size:
+            return emit_evaluated(emit, self, a, *xs)
+        return emit.evaluate_on_host(self, (a, *xs), {}) if xs else emit.expand(self, (a,), {})
 
     def expand(self, a: Any) -> Any:
         # By the singular values, which is right whether or not `a` has an inverse: see `_cofactor_by_svd`.

@@ -21,6 +21,8 @@ from pullback.lax.linalg.matrices import (
     columns,
     conj,
     diagonal,
+    emit_evaluated,
+    emit_finite,
     from_triangle,
     gufuncs,
     identity_mask,
@@ -67,10 +69,10 @@ class Eigh(Decomposition):
 
     def lower(self, emit: Any, a: Any, *, lower: bool, sort_eigenvalues: bool) -> Any:
         if not a.size:
-            return emit.evaluate_on_host(self, (a,), {"lower": lower, "sort_eigenvalues": sort_eigenvalues})
+            return emit_evaluated(emit, self, a, lower=lower, sort_eigenvalues=sort_eigenvalues)
         routine = "heevd" if dtypes.is_complex(a.dtype) else "syevd"
         v, w, info = lapack_call(
-            emit, routine, [a], [*emit.types, info_of(a)], "mmvv", overwrites=0, mode="V", uplo="L" if lower else "U"
+            emit, routine, [a], [*emit.types, info_of(a)], "mmvv", overwrites=(0,), mode="V", uplo="L" if lower else "U"
         )
         return or_nan(emit, info, v, w)
 
@@ -116,20 +118,11 @@ class Eig(Decomposition):
 
     def lower(self, emit: Any, a: Any, *, left: bool, right: bool, enable_eigvec_derivs: bool) -> Any:
         if not a.size:
-            return emit.evaluate_on_host(self, (a,), {"left": left, "right": right, "enable_eigvec_derivs": True})
-        dtype, batch = dtypes.to_complex(a.dtype), len(a.shape) - 2
-        # LAPACK may not terminate on infinities and NaNs: those matrices give NaN.
-        finite = (
-            emit("is_finite", a, out=ShapedArray(a.shape, dtypes.bool_)) if not dtypes.is_complex(a.dtype) else None
-        )
-        if finite is None:
-            parts = ShapedArray(a.shape, dtypes.to_real(a.dtype))
-            flags = ShapedArray(a.shape, dtypes.bool_)
-            finite = emit("and", *(emit("is_finite", emit(part, a, out=parts), out=flags) for part in ("real", "imag")))
-        finite = emit.reduce(finite, True, "and", (batch, batch + 1))
-        a = emit.select(emit.broadcast(finite, a.shape, tuple(range(batch))), a, emit.like(0, a))
+            return emit_evaluated(emit, self, a, left=left, right=right, enable_eigvec_derivs=enable_eigvec_derivs)
+        dtype = dtypes.to_complex(a.dtype)
+        finite, a = emit_finite(emit, a)
         w, vectors = ShapedArray(a.shape[:-1], dtype), ShapedArray(a.shape, dtype)
-        settings = {"compute_left": "V" if left else "N", "compute_right": "V" if right else "N"}
+        settings: dict[str, Any] = {"compute_left": "V" if left else "N", "compute_right": "V" if right else "N"}
         if dtypes.is_complex(a.dtype):
             w_out, u, v, info = lapack_call(emit, "geev", [a], [w, vectors, vectors, info_of(a)], "mvmmv", **settings)
         else:
@@ -231,10 +224,26 @@ class Schur(_NoDerivative):
             choose = select_callable if sort_eig_vals else lambda *_: False
             for i in indices(a.shape[:-2]):
                 if np.isfinite(a[i]).all():
-                    t, *_, z, _, _ = gees(choose, a[i], compute_v=compute_schur_vectors, sort_t=int(sort_eig_vals))
-                    for out, x in zip(outs, (t, z)):
-                        out[i] = x
+                    t, *_, z, _, info = gees(choose, a[i], compute_v=compute_schur_vectors, sort_t=int(sort_eig_vals))
+                    if not info:
+                        for out, x in zip(outs, (t, z)):
+                            out[i] = x
         return outs
+
+    def lower(self, emit: Any, a: Any, **params: Any) -> Any:
+        if not a.size:
+            return emit_evaluated(emit, self, a, **params)
+        if params["sort_eig_vals"]:  # LAPACK calls a function of the user's
+            return emit.evaluate_on_host(self, (a,), params)
+        finite, a = emit_finite(emit, a)
+        vector, number = ShapedArray(a.shape[:-1], a.dtype), info_of(a)
+        eigenvalues = [vector] if dtypes.is_complex(a.dtype) else [vector, vector]
+        t, q, *_, info = lapack_call(
+            emit, "gees", [a], [a.aval, a.aval, *eigenvalues, number, number], "mmm" + "v" * (len(eigenvalues) + 2),
+            overwrites=(0,), mode="V" if params["compute_schur_vectors"] else "N", sort="N",
+        )  # fmt: skip
+        info = emit.select(finite, info, emit.like(1, info))
+        return or_nan(emit, info, *([t, q] if params["compute_schur_vectors"] else [t]))
 
 
 class Hessenberg(_NoDerivative):
@@ -254,6 +263,14 @@ class Hessenberg(_NoDerivative):
             for i in indices(a.shape[:-2]):
                 out[i], taus[i], _ = gehrd(a[i])
         return [out, taus]
+
+    def lower(self, emit: Any, a: Any) -> Any:
+        h, taus = emit.types
+        if not taus.size:  # nothing to reduce
+            return [a, emit.constant_array(np.zeros(taus.shape, taus.dtype))]
+        return lapack_call(emit, "gehrd", [a], [h, taus, info_of(a)], "mmvv", overwrites=(0,), low=1, high=a.shape[-1])[
+            :2
+        ]
 
 
 class Tridiagonal(_NoDerivative):
@@ -282,6 +299,14 @@ class Tridiagonal(_NoDerivative):
             for i in indices(a.shape[:-2]):
                 packed[i], d[i], e[i], taus[i], _ = reduce(a[i], lower=lower)
         return [packed, d, e, taus]
+
+    def lower(self, emit: Any, a: Any, *, lower: bool) -> Any:
+        if not a.size:
+            return emit_evaluated(emit, self, a, lower=lower)
+        routine = "hetrd" if dtypes.is_complex(a.dtype) else "sytrd"
+        return lapack_call(
+            emit, routine, [a], [*emit.types, info_of(a)], "mmvvvv", overwrites=(0,), uplo="L" if lower else "U"
+        )[:4]
 
 
 eigh_p, eig_p = Eigh(), Eig()

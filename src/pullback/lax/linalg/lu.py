@@ -11,13 +11,14 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.primitive import Primitive
 from pullback.core.types import Shape, ShapedArray
-from pullback.lax.arrangement import concatenate, slice_along
+from pullback.lax.arrangement import concatenate, iota_p, slice_along
 from pullback.lax.family import add_p, neg_p, sub_p
 from pullback.lax.gradient import stop_gradient_p
 from pullback.lax.linalg.matrices import (
     Decomposition,
     check,
     column_major_copy,
+    emit_evaluated,
     gufuncs,
     identity,
     indices,
@@ -64,9 +65,9 @@ class Lu(Decomposition):
 
     def lower(self, emit: Any, a: Any) -> Any:
         if not a.size:
-            return emit.evaluate_on_host(self, (a,), {})
+            return emit_evaluated(emit, self, a)
         lu, pivots, _ = lapack_call(
-            emit, "getrf", [a], [emit.types[0], emit.types[1], info_of(a)], "mmvv", overwrites=0
+            emit, "getrf", [a], [emit.types[0], emit.types[1], info_of(a)], "mmvv", overwrites=(0,)
         )
         pivots = emit("subtract", pivots, emit.like(1, pivots))  # LAPACK counts from 1
         return [lu, pivots, _emit_permutation(emit, pivots, a.shape[-2])]
@@ -148,7 +149,10 @@ class LuSolve(Primitive):
     def expand(self, a: Any, lu: Any, pivots: Any, b: Any, *, transpose_a: bool) -> Any:
         n, axis = a.shape[-1], len(b.shape) - 2
         permutation = lu_pivots_to_permutation_p.bind(pivots, permutation_size=n)
-        index = broadcast_in_dim_p.bind(permutation, shape=b.shape, broadcast_dimensions=tuple(range(len(b.shape) - 1)))
+
+        def permuted(b: Any, permutation: Any) -> Any:
+            index = broadcast_in_dim_p.bind(permutation, shape=b.shape, broadcast_dimensions=tuple(range(axis + 1)))
+            return take_along_p.bind(b, index, axis=axis)
 
         def substitute(b: Any, lower: bool) -> Any:
             return triangular_solve_p.bind(
@@ -157,8 +161,10 @@ class LuSolve(Primitive):
 
         # a[permutation] = L U
         if not transpose_a:
-            return substitute(substitute(take_along_p.bind(b, index, axis=axis), True), False)
-        return put_along_p.bind(substitute(substitute(b, False), True), index, axis=axis, length=n)
+            return substitute(substitute(permuted(b, permutation), True), False)
+        order = iota_p.bind(dtype=permutation.dtype, shape=permutation.shape, dimension=axis)
+        inverse = put_along_p.bind(order, permutation, axis=axis, length=n)
+        return permuted(substitute(substitute(b, False), True), inverse)
 
     def is_linear(self, active: Sequence[bool]) -> bool:
         return not (active[0] or active[1] or active[2])
@@ -290,16 +296,23 @@ def _emit_permutation(emit: Any, pivots: Any, size: int) -> Any:
     def exchange(i: Any, permutation: Any) -> list[Any]:
         # Rows i and j = pivots[i] change places, for each matrix of the batch.
         zeros = [emit.constant(0, pivots.dtype)] * last
-        j = emit(
-            "dynamic_slice", pivots, *zeros, i, out=ShapedArray((*batch, 1), pivots.dtype), slice_sizes=(*batch, 1)
-        )
-        at_j = emit.compare("EQ", position, emit.broadcast(emit.reshape(j, tuple(batch)), shape, along))
-        at_i = emit.compare("EQ", position, emit.broadcast(i, shape, ()))
-        pick = lambda mask: emit.broadcast(
-            emit.reduce(emit.select(mask, permutation, emit.like(0, permutation)), 0, "add", (last,)), shape, along
-        )
-        swapped = emit.select(at_i, pick(at_j), emit.select(at_j, pick(at_i), permutation))
-        return [emit("add", i, emit.constant(1, pivots.dtype)), swapped]
+        element = ShapedArray((*batch, 1), pivots.dtype)
+        j = emit("dynamic_slice", pivots, *zeros, i, out=element, slice_sizes=element.shape)
+        following = emit("add", i, emit.constant(1, pivots.dtype))
+        if not batch:
+            j = emit.reshape(j, ())
+            at_i, at_j = (emit("dynamic_slice", permutation, x, out=element, slice_sizes=element.shape) for x in (i, j))
+            swapped = emit("dynamic_update_slice", permutation, at_j, i)
+            return [following, emit("dynamic_update_slice", swapped, at_i, j)]
+        is_j = emit.compare("EQ", position, emit.broadcast(emit.reshape(j, tuple(batch)), shape, along))
+        is_i = emit.compare("EQ", position, emit.broadcast(i, shape, ()))
+
+        def pick(mask: Any) -> Any:
+            chosen = emit.select(mask, permutation, emit.like(0, permutation))
+            return emit.broadcast(emit.reduce(chosen, 0, "add", (last,)), shape, along)
+
+        swapped = emit.select(is_i, pick(is_j), emit.select(is_j, pick(is_i), permutation))
+        return [following, swapped]
 
     if not k:
         return position

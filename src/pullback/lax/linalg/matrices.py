@@ -16,13 +16,14 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.primitive import Primitive
+from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.contraction import dot_general_p
 from pullback.lax.elementwise import conj_p, eq_p, real_p
 from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_in_dim_p, convert, move_axis, reduce_sum_p, transpose_p
+from pullback.xla.stablehlo import Value
 
 # ---- algebra ----------------------------------------------------------------------------------------------------
 
@@ -70,34 +71,70 @@ def rows(v: Any) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _triangle(m: int, n: int, k: int) -> ConcreteArray:
-    return ConcreteArray(np.tri(m, n, k, dtype=bool))
-
-
-@lru_cache(maxsize=256)
 def identity_mask(m: int, n: int) -> ConcreteArray:
     """True on the diagonal."""
     return ConcreteArray(np.eye(m, n, dtype=bool))
 
 
+class Triangle(LinearPrimitive):
+    """The elements of each matrix on and below diagonal `k` (on and above it, unless `lower`), zero elsewhere.
+
+    Those on that diagonal come halved, if it `halves` it.
+    """
+
+    name = "triangle"
+    weakness = "all"
+
+    def type_of(self, x: ShapedArray, *, lower: bool, k: int, halves: bool) -> ShapedArray:
+        if x.ndim < 2:
+            raise TypeError(f"triangle takes matrices, got {x}")
+        return x
+
+    def evaluate(self, x: Any, *, lower: bool, k: int, halves: bool) -> Any:
+        # A select, not a product: what is dropped may be NaN.
+        zero = x.dtype.type(0)
+        mask = _triangle(*x.shape[-2:], k if lower else k - 1)
+        out = np.where(mask, x, zero) if lower else np.where(mask, zero, x)
+        return out * _half_diagonal(*x.shape[-2:], k, x.dtype) if halves else out
+
+    def lower(self, emit: Any, x: Any, *, lower: bool, k: int, halves: bool) -> Any:
+        return emit_triangle(emit, x, lower, k, halves)
+
+    def transpose(self, ct: Any, x: Any, **params: Any) -> Sequence[Any]:
+        return [self.bind(ct, **params)]
+
+    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
+        (b,) = axes
+        assert b is not None
+        return self.bind(move_axis(args[0], b, 0), **params), 0
+
+
+triangle_p = Triangle()
+
+
 @lru_cache(maxsize=256)
-def _half_diagonal(n: int, dtype: DType) -> ConcreteArray:
-    return ConcreteArray((np.ones((n, n)) - np.eye(n) / 2).astype(dtype))
+def _triangle(m: int, n: int, k: int) -> np.ndarray[Any, Any]:
+    return np.tri(m, n, k, dtype=bool)
+
+
+@lru_cache(maxsize=256)
+def _half_diagonal(m: int, n: int, k: int, dtype: DType) -> np.ndarray[Any, Any]:
+    return (np.ones((m, n)) - np.eye(m, n, k) / 2).astype(dtype)
 
 
 def tril(x: Any, k: int = 0) -> Any:
-    """The elements on and below diagonal `k`, zero elsewhere (a select, not a product: what is dropped may be NaN)."""
-    return select(_triangle(*x.shape[-2:], k), x, like(0, x))
+    """The elements on and below diagonal `k`, zero elsewhere."""
+    return triangle_p.bind(x, lower=True, k=k, halves=False)
 
 
 def triu(x: Any, k: int = 0) -> Any:
     """The elements on and above diagonal `k`, zero elsewhere."""
-    return select(_triangle(*x.shape[-2:], k - 1), like(0, x), x)
+    return triangle_p.bind(x, lower=False, k=k, halves=False)
 
 
 def half_triangle(x: Any, lower: bool = True) -> Any:
     """Φ(x): the lower (upper) triangle with half the diagonal, so that Φ(x) + Φ(x)ᴴ = x for Hermitian x."""
-    return mul_p.bind(_half_diagonal(x.shape[-1], x.dtype), tril(x) if lower else triu(x))
+    return triangle_p.bind(x, lower=lower, k=0, halves=True)
 
 
 def from_triangle(x: Any, lower: bool = True) -> Any:
@@ -184,6 +221,24 @@ def check(name: str, x: Any, square: bool = False) -> None:
         raise ValueError(f"the input to {name} must be a square matrix, got shape {shape}, at {user_line()}")
 
 
+def one_dtype(name: str, *operands: Any) -> None:
+    """Check that operands are of one dtype. Raises TypeError."""
+    if len({x.dtype for x in operands}) > 1:
+        given = ", ".join(dtypes.name(x.dtype) for x in operands)
+        raise TypeError(f"lax.{name} requires arguments to have the same dtypes, got {given}, at {user_line()}")
+
+
+def real_operands(name: str, *operands: Any) -> None:
+    """Check that operands are of one real floating type, 16-bit ones included. Raises TypeError."""
+    for i, x in enumerate(operands):
+        if not dtypes.is_float(x.dtype):
+            raise TypeError(
+                f"{name} does not accept dtype {dtypes.name(x.dtype)} at position {i}, at {user_line()}. "
+                "Accepted are subtypes of floating"
+            )
+    one_dtype(name, *operands)
+
+
 def matrix(name: str, x: Any, square: bool = False) -> Array:
     """`x` as an Array that has been checked (see `check`)."""
     array = as_array(x)
@@ -256,14 +311,21 @@ class Decomposition(Primitive):
 _PREFIX = {dtypes.float32: "s", dtypes.float64: "d", dtypes.complex64: "c", dtypes.complex128: "z"}
 
 
+class ByColumns(Value):
+    """A value whose matrices a LAPACK routine has left stored by columns, unlike those that other operations make."""
+
+    __slots__ = ()
+
+
 def lapack_call(
-    emit: Any, routine: str, operands: Sequence[Any], outs: Sequence[ShapedArray], matrices: str, overwrites: int | None = None,
-    **settings: str | int,
+    emit: Any, routine: str, operands: Sequence[Any], outs: Sequence[ShapedArray], matrices: str,
+    overwrites: Sequence[int] = (), **settings: str | bool | int,
 ) -> list[Any]:  # fmt: skip
     """The results of a LAPACK routine on a batch of matrices: jaxlib's kernels, which XLA knows by name.
 
     `matrices` has an "m" for each operand and each result that is a matrix, to be stored by columns, and a "v" for the others;
-    `overwrites` is the operand whose memory the first result takes. Settings that are characters are LAPACK's.
+    `overwrites` are the operands whose memory the first results take. Settings that are characters are LAPACK's. A `routine`
+    whose name ends in "_ffi" is one kernel for all types.
     """
 
     def layout(x: Any, kind: str) -> str:
@@ -273,15 +335,42 @@ def lapack_call(
         return f"dense<{axes}> : tensor<{len(axes)}xindex>"
 
     kinds = list(matrices)
-    config = ", ".join(
-        f"{k} = {ord(v)} : ui8" if isinstance(v, str) else f"{k} = {v} : i32" for k, v in settings.items()
-    )
+    config = ", ".join(f"{k} = {_setting(v)}" for k, v in settings.items())
     count = len(operands)
-    return emit.custom_call(
-        f"lapack_{_PREFIX[operands[0].dtype]}{routine}_ffi", *operands, out=list(outs), backend_config=f"{{{config}}}",
+    target = routine if routine.endswith("_ffi") else f"lapack_{_PREFIX[operands[0].dtype]}{routine}_ffi"
+    results = emit.custom_call(
+        target, *operands, out=list(outs), backend_config=f"{{{config}}}",
         layouts=([*map(layout, operands, kinds[:count])], [*map(layout, outs, kinds[count:])]),
-        aliases=() if overwrites is None else ((0, overwrites),),
+        aliases=tuple(enumerate(overwrites)),
     )  # fmt: skip
+    return [ByColumns(r.name, r.shape, r.dtype) if kind == "m" else r for r, kind in zip(results, kinds[count:])]
+
+
+def _setting(value: str | bool | int) -> str:
+    if isinstance(value, str):
+        return f"{ord(value)} : ui8"
+    return str(value).lower() if isinstance(value, bool) else f"{value} : i32"
+
+
+def emit_evaluated(emit: Any, primitive: Primitive, *operands: Any, **params: Any) -> Any:
+    """The results of a primitive on operands without elements, as constants."""
+    out = primitive.evaluate(*(np.empty(x.shape, x.dtype) for x in operands), **params)
+    return [emit.constant_array(x) for x in out] if primitive.multiple_results else emit.constant_array(out)
+
+
+def emit_finite(emit: Any, a: Any) -> tuple[Any, Any]:
+    """For each matrix whether all its elements are finite, and the matrices, zero if they are not.
+
+    Iterations on infinities and NaNs may not terminate.
+    """
+    axes = (a.ndim - 2, a.ndim - 1)
+    if dtypes.is_complex(a.dtype):
+        part, flags = ShapedArray(a.shape, dtypes.to_real(a.dtype)), ShapedArray(a.shape, dtypes.bool_)
+        finite = emit("and", *(emit("is_finite", emit(name, a, out=part), out=flags) for name in ("real", "imag")))
+    else:
+        finite = emit("is_finite", a, out=ShapedArray(a.shape, dtypes.bool_))
+    finite = emit.reduce(finite, True, "and", axes)
+    return finite, emit.select(emit.broadcast(finite, a.shape, tuple(range(a.ndim - 2))), a, emit.like(0, a))
 
 
 def info_of(a: Any) -> ShapedArray:
@@ -298,8 +387,13 @@ def or_nan(emit: Any, info: Any, *results: Any) -> list[Any]:
     ]
 
 
-def emit_triangle(emit: Any, x: Any, lower: bool) -> Any:
-    """The lower or upper triangle of each matrix, zero elsewhere."""
+def emit_triangle(emit: Any, x: Any, lower: bool, k: int = 0, halves: bool = False) -> Any:
+    """What `triangle_p` makes of each matrix."""
     n = x.ndim
     row, column = (emit.iota(x.shape, dtypes.int32, n - 2 + i) for i in range(2))
-    return emit.select(emit.compare("GE" if lower else "LE", row, column), x, emit.like(0, x))
+    if k:
+        row = emit("add", row, emit.like(k, row))
+    kept = x
+    if halves:
+        kept = emit.select(emit.compare("EQ", row, column), emit("multiply", x, emit.like(0.5, x)), x)
+    return emit.select(emit.compare("GE" if lower else "LE", row, column), kept, emit.like(0, x))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,34 +10,40 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
+from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import concatenate, pad, slice_along
 from pullback.lax.elementwise import complex_p, imag_p
-from pullback.lax.family import add_p, like, neg_p, sub_p
+from pullback.lax.family import add_p, like, mul_p, neg_p, sub_p
 from pullback.lax.linalg.lu import solve
 from pullback.lax.linalg.matrices import (
     Decomposition,
     adjoint,
     check,
     column_major_copy,
+    columns,
+    conj,
     diagonal,
     diagonal_matrix,
+    emit_evaluated,
     emit_triangle,
     identity,
+    identity_mask,
     indices,
     lapack,
     lapack_call,
     matmul,
     matrix,
+    one_dtype,
     permutation_matrix,
     strong,
     transposed,
     tril,
     triu,
 )
-from pullback.lax.linalg.triangular import triangular_solve_p
-from pullback.lax.shape import batch_first
+from pullback.lax.linalg.triangular import many_right_sides, triangular_solve_p
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert
 
 
 class Qr(Decomposition):
@@ -70,23 +77,23 @@ class Qr(Decomposition):
         return [q, r, p]
 
     def lower(self, emit: Any, a: Any, *, pivoting: bool, full_matrices: bool) -> Any:
-        if pivoting or not a.size:
-            return emit.evaluate_on_host(self, (a,), {"pivoting": pivoting, "full_matrices": full_matrices})
+        if not a.size:
+            return emit_evaluated(emit, self, a, pivoting=pivoting, full_matrices=full_matrices)
         *batch, m, n = a.shape
-        packed, taus = _emit_geqrf(emit, a)
-        columns = emit.types[0].shape[-1]
+        packed, *permutation, taus = _emit_geqp3(emit, a) if pivoting else _emit_geqrf(emit, a)
+        width = emit.types[0].shape[-1]
         zero = (0,) * len(batch)
         reflections = packed
-        if columns < n:
-            reflections = emit.slice(packed, (*zero, 0, 0), (*batch, m, columns))
-        elif columns > n:
+        if width < n:
+            reflections = emit.slice(packed, (*zero, 0, 0), (*batch, m, width))
+        elif width > n:
             reflections = emit(
-                "pad", packed, emit.constant(0, a.dtype), out=ShapedArray((*batch, m, columns), a.dtype),
-                edge_padding_low=(*zero, 0, 0), edge_padding_high=(*zero, 0, columns - n), interior_padding=(*zero, 0, 0),
+                "pad", packed, emit.constant(0, a.dtype), out=ShapedArray((*batch, m, width), a.dtype),
+                edge_padding_low=(*zero, 0, 0), edge_padding_high=(*zero, 0, width - n), interior_padding=(*zero, 0, 0),
             )  # fmt: skip
         q = _emit_product(emit, reflections, taus)
         r = emit.slice(packed, (*zero, 0, 0), (*batch, emit.types[1].shape[-2], n))
-        return [q, emit_triangle(emit, r, lower=False)]
+        return [q, emit_triangle(emit, r, lower=False), *permutation]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
         # With k = min(m, n), q₁ the first k columns of q, r₁ the leading square block of r and a₁ of a: a = q₁ r, so da
@@ -117,7 +124,10 @@ class Qr(Decomposition):
         t_q = matmul(q_first, omega)
         if k < m:
             t_q = add_p.bind(t_q, sub_p.bind(scaled, matmul(q_first, c)))
-        t_r = triu(sub_p.bind(matmul(q_adjoint, t), matmul(omega, r_first)))
+        if n <= m:  # q₁ᴴ da = C r
+            t_r = matmul(sub_p.bind(c, omega), r_first)
+        else:
+            t_r = triu(sub_p.bind(matmul(q_adjoint, t), matmul(omega, r_first)))
         extra = q.shape[-1] - k
         if extra:
             t_q = concatenate([t_q, _further_columns(q_first, t_q)], last)
@@ -127,12 +137,20 @@ class Qr(Decomposition):
 
 def _emit_geqrf(emit: Any, a: Any) -> list[Any]:
     taus = ShapedArray((*a.shape[:-2], min(a.shape[-2:])), a.dtype)
-    return lapack_call(emit, "geqrf", [a], [a.aval, taus], "mmv", overwrites=0)
+    return lapack_call(emit, "geqrf", [a], [a.aval, taus], "mmv", overwrites=(0,))
+
+
+def _emit_geqp3(emit: Any, a: Any) -> list[Any]:
+    *batch, m, n = a.shape
+    taus, places = ShapedArray((*batch, min(m, n)), a.dtype), ShapedArray((*batch, n), dtypes.int32)
+    free = emit.like(0, places)  # every column may move
+    packed, p, taus = lapack_call(emit, "geqp3", [a, free], [a.aval, places, taus], "mvmvv", overwrites=(0, 1))
+    return [packed, emit("subtract", p, emit.like(1, p)), taus]  # LAPACK counts from 1
 
 
 def _emit_product(emit: Any, a: Any, taus: Any) -> Any:
     routine = "ungqr" if dtypes.is_complex(a.dtype) else "orgqr"
-    return lapack_call(emit, routine, [a, taus], [a.aval], "mvm", overwrites=0)[0]
+    return lapack_call(emit, routine, [a, taus], [a.aval], "mvm", overwrites=(0,))[0]
 
 
 def _skew(c: Any) -> Any:
@@ -193,15 +211,145 @@ class HouseholderProduct(Primitive):
         return out
 
     def lower(self, emit: Any, a: Any, taus: Any) -> Any:
-        return _emit_product(emit, a, taus) if a.size and taus.size else emit.evaluate_on_host(self, (a, taus), {})
+        if a.size and taus.size:
+            return _emit_product(emit, a, taus)
+        return emit.constant_array(np.broadcast_to(np.eye(*a.shape[-2:], dtype=a.dtype), a.shape))
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        raise NotImplementedError(
-            "householder_product has no derivative rule: differentiate qr, or multiply out the reflections 1 - tau v vᴴ"
-        )
+        (a, taus), (t_a, t_taus) = primals, tangents
+        eye = convert(identity_mask(*a.shape[-2:]), a.dtype)
+        eye = broadcast_in_dim_p.bind(eye, shape=a.shape, broadcast_dimensions=(len(a.shape) - 2, len(a.shape) - 1))
+        return self.bind(a, taus), _reflections_tangent(a, taus, t_a, t_taus, eye, transpose=False)
 
     def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None]) -> Any:
         return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes))), 0
+
+
+class Ormqr(Primitive):
+    """q c, or c q unless `left`, with qᴴ in the place of q if `transpose`; q is the product of reflections as above."""
+
+    name = "ormqr"
+    weakness = "never"
+
+    def type_of(self, a: ShapedArray, taus: ShapedArray, c: ShapedArray, *, left: bool, transpose: bool) -> ShapedArray:
+        check(self.name, a)
+        one_dtype(self.name, a, taus, c)
+        *batch, m, n = a.shape
+        if c.ndim < 2:
+            raise TypeError(f"input 2 to ormqr must have rank at least 2, got shape {c.shape}, at {user_line()}")
+        if c.shape[-2 if left else -1] != m:
+            raise ValueError(
+                f"ormqr with left={left} takes c with as many {'rows' if left else 'columns'} as a has rows, got shapes "
+                f"{a.shape} and {c.shape}, at {user_line()}"
+            )
+        if taus.shape[:-1] != tuple(batch) or c.shape[:-2] != tuple(batch) or taus.shape[-1] > min(m, n):
+            raise ValueError(
+                "ormqr takes a of shape (..., m, n), taus (..., k) with k <= min(m, n) and c of the same batch axes, got "
+                f"shapes {a.shape}, {taus.shape} and {c.shape}, at {user_line()}"
+            )
+        return strong(c.shape, c.dtype)
+
+    def evaluate(self, a: Any, taus: Any, c: Any, *, left: bool, transpose: bool) -> Any:
+        k = taus.shape[-1]
+        out = np.array(c)
+        if not out.size or not k:
+            return out
+        complex_type = a.dtype.kind == "c"
+        multiply = lapack("unmqr" if complex_type else "ormqr", a.dtype)
+        operation = ("C" if complex_type else "T") if transpose else "N"
+        work = 64 * c.shape[-1 if left else -2]
+        for i in indices(c.shape[:-2]):
+            out[i] = multiply("L" if left else "R", operation, a[i][:, :k], taus[i], c[i], work)[0]
+        return out
+
+    def lower(self, emit: Any, a: Any, taus: Any, c: Any, *, left: bool, transpose: bool) -> Any:
+        *batch, m, n = a.shape
+        k = taus.shape[-1]
+        if not c.size or not k:
+            return c
+        if k < n:
+            a = emit.slice(a, (0,) * a.ndim, (*batch, m, k))
+        routine = "unmqr" if dtypes.is_complex(a.dtype) else "ormqr"
+        return lapack_call(
+            emit, routine, [a, taus, c], [c.aval], "mvmm", overwrites=(2,), left=left, transpose=transpose
+        )[0]
+
+    def is_linear(self, active: Sequence[bool]) -> bool:
+        return not active[0] and not active[1]
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, left: bool, transpose: bool) -> Any:
+        (a, taus, c), (t_a, t_taus, t_c) = primals, tangents
+        out = self.bind(a, taus, c, left=left, transpose=transpose)
+        t = None if t_c is None else self.bind(a, taus, t_c, left=left, transpose=transpose)
+        if t_a is not None or t_taus is not None:
+            if left:
+                change = _reflections_tangent(a, taus, t_a, t_taus, c, transpose)
+            else:  # c q = (qᴴ cᴴ)ᴴ
+                change = adjoint(_reflections_tangent(a, taus, t_a, t_taus, adjoint(c), not transpose))
+            t = change if t is None else add_p.bind(t, change)
+        return out, t
+
+    def transpose(self, ct: Any, a: Any, taus: Any, c: Any, *, left: bool, transpose: bool) -> Sequence[Any]:
+        # The transpose of q is conj(qᴴ), as cotangents pair without conjugation.
+        return [None, None, conj(self.bind(a, taus, conj(ct), left=left, transpose=not transpose))]
+
+    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: bool) -> Any:
+        a, taus, c = args
+        if axes[0] is None and axes[1] is None:
+            assert axes[2] is not None
+            return many_right_sides(lambda c: self.bind(a, taus, c, **params), c, axes[2], params["left"])
+        return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes)), **params), 0
+
+
+def _reflections_tangent(a: Any, taus: Any, t_a: Any, t_taus: Any, c: Any, transpose: bool) -> Any:
+    """The tangent of q c, or qᴴ c, when the reflections that q is the product of change."""
+    # q = 1 - V T Vᴴ with V unit lower trapezoidal and T = M⁻¹ D, M = 1 + D S, where D = diag(taus) and S is the strictly
+    # upper triangle of Vᴴ V: the inverse of T has 1/taus on the diagonal and S above it (Puglisi, "Modification of the
+    # Householder method based on the compact WY representation", 1992), and in this form taus may be zero.
+    # So q c = c - V x with M x = D Vᴴ c, and qᴴ c = c - V Dᴴ y with Mᴴ y = Vᴴ c.
+    k, axis = taus.shape[-1], len(a.shape) - 1
+    identity_k = identity(tuple(a.shape[:-2]), k, a.dtype)
+    top = convert(identity_mask(a.shape[-2], k), a.dtype)
+
+    def below(x: Any) -> Any:
+        return tril(slice_along(x, 0, k, axis), -1)
+
+    v = add_p.bind(below(a), top)
+    d, v_adjoint = columns(taus), adjoint(v)
+    gram = triu(matmul(v_adjoint, v), 1)
+    m = add_p.bind(identity_k, mul_p.bind(d, gram))
+
+    def solve_m(b: Any) -> Any:
+        return triangular_solve_p.bind(
+            m, b, left_side=True, lower=False, transpose_a=transpose, conjugate_a=transpose, unit_diagonal=True
+        )
+
+    def total(*terms: Any) -> Any:
+        found = [t for t in terms if t is not None]
+        return functools.reduce(add_p.bind, found) if found else None
+
+    def times(x: Any, y: Any) -> Any:
+        return None if x is None else mul_p.bind(x, y)
+
+    t_v = None if t_a is None else below(t_a)
+    t_d = None if t_taus is None else columns(t_taus)
+    t_gram = None
+    if t_v is not None:
+        half = matmul(v_adjoint, t_v)
+        t_gram = mul_p.bind(d, triu(add_p.bind(half, adjoint(half)), 1))
+    t_m = total(times(t_d, gram), t_gram)
+    image = matmul(v_adjoint, c)
+    t_image = None if t_v is None else matmul(adjoint(t_v), c)
+    if transpose:
+        y = solve_m(image)
+        t_y = solve_m(total(t_image, neg_p.bind(matmul(adjoint(t_m), y))))
+        d = conj(d)
+        x, t_x = mul_p.bind(d, y), total(mul_p.bind(d, t_y), None if t_d is None else mul_p.bind(conj(t_d), y))
+    else:
+        x = solve_m(mul_p.bind(d, image))
+        t_rhs = total(times(t_d, image), None if t_image is None else mul_p.bind(d, t_image))
+        t_x = solve_m(sub_p.bind(t_rhs, matmul(t_m, x)))
+    return neg_p.bind(total(None if t_v is None else matmul(t_v, x), matmul(v, t_x)))
 
 
 class Geqrf(Decomposition):
@@ -219,7 +367,7 @@ class Geqrf(Decomposition):
         return [packed.swapaxes(-1, -2), taus]
 
     def lower(self, emit: Any, a: Any) -> Any:
-        return _emit_geqrf(emit, a) if a.size else emit.evaluate_on_host(self, (a,), {})
+        return _emit_geqrf(emit, a) if a.size else emit_evaluated(emit, self, a)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         raise NotImplementedError(
@@ -228,7 +376,7 @@ class Geqrf(Decomposition):
 
 
 qr_p, geqrf_p = Qr(), Geqrf()
-householder_product_p = HouseholderProduct()
+householder_product_p, ormqr_p = HouseholderProduct(), Ormqr()
 
 
 def qr(
@@ -257,3 +405,20 @@ def householder_product(a: Any, taus: Any) -> Array:
     array, scalars = matrix("householder_product", a), as_array(taus)
     householder_product_p.type_of(array.aval, scalars.aval)
     return householder_product_p.bind(array, scalars)
+
+
+def ormqr(a: Any, taus: Any, c: Any, *, left: bool = True, transpose: bool = False) -> Array:
+    """q c, or c q unless `left`, where q = H₀ H₁ ⋯ is the product of reflections that `householder_product` describes.
+
+    With `transpose`, qᴴ takes the place of q. `a` has shape (..., m, n), `taus` (..., k) with k ≤ min(m, n), and `c` has m
+    rows (m columns, unless `left`); q itself is not computed. Raises TypeError if dtypes differ or are not
+    floating, ValueError if shapes do not fit.
+
+    >>> import pullback.numpy as jnp
+    >>> ormqr(jnp.array([[0.0], [1.0]]), jnp.array([1.0]), jnp.eye(2))
+    Array([[ 0., -1.],
+           [-1.,  0.]], dtype=float32)
+    """
+    reflections, scalars, matrices = matrix("ormqr", a), as_array(taus), as_array(c)
+    ormqr_p.type_of(reflections.aval, scalars.aval, matrices.aval, left=left, transpose=transpose)
+    return ormqr_p.bind(reflections, scalars, matrices, left=left, transpose=transpose)

@@ -20,6 +20,7 @@ from pullback.lax.linalg.matrices import (
     columns,
     diagonal,
     diagonal_matrix,
+    emit_evaluated,
     gufuncs,
     info_of,
     lapack_call,
@@ -60,14 +61,14 @@ class Svd(Decomposition):
 
     def lower(self, emit: Any, a: Any, *, full_matrices: bool, compute_uv: bool) -> Any:
         if not a.size:
-            return emit.evaluate_on_host(self, (a,), {"full_matrices": full_matrices, "compute_uv": compute_uv})
+            return emit_evaluated(emit, self, a, full_matrices=full_matrices, compute_uv=compute_uv)
         *batch, m, n = a.shape
         k = min(m, n)
         s = ShapedArray((*batch, k), dtypes.to_real(a.dtype))
         u, vh = ((m, m), (n, n)) if full_matrices and compute_uv else ((m, k), (k, n))
         mode = "N" if not compute_uv else "A" if full_matrices else "S"
         outs = [a.aval, s, ShapedArray((*batch, *u), a.dtype), ShapedArray((*batch, *vh), a.dtype), info_of(a)]
-        _, s_out, u_out, vh_out, info = lapack_call(emit, "gesdd", [a], outs, "mmvmmv", overwrites=0, mode=mode)
+        _, s_out, u_out, vh_out, info = lapack_call(emit, "gesdd", [a], outs, "mmvmmv", overwrites=(0,), mode=mode)
         return or_nan(emit, info, s_out) if not compute_uv else or_nan(emit, info, u_out, s_out, vh_out)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, full_matrices: bool, compute_uv: bool) -> Any:

@@ -13,7 +13,18 @@ from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
 from pullback.core.types import ShapedArray
 from pullback.lax.family import neg_p, sub_p
-from pullback.lax.linalg.matrices import conj, indices, lapack, lapack_call, matmul, strong, transposed, tril, triu
+from pullback.lax.linalg.matrices import (
+    ByColumns,
+    conj,
+    indices,
+    lapack,
+    lapack_call,
+    matmul,
+    strong,
+    transposed,
+    tril,
+    triu,
+)
 from pullback.lax.shape import batch_first, broadcast_to, move_axis, reshape_p
 
 
@@ -68,12 +79,18 @@ class TriangularSolve(Primitive):
         if conjugate_a and not transpose_a and dtypes.is_complex(dtype):
             parts = ShapedArray(a.shape, dtypes.to_real(dtype))
             a = emit("complex", emit("real", a, out=parts), emit("negate", emit("imag", a, out=parts)), out=a)
+        # Stored by rows, as arrays are unless LAPACK made them, a matrix is its transpose to LAPACK: it solves xᵀ op(a)ᵀ = bᵀ,
+        # and the transpositions that are written here move nothing.
+        order = (*range(b.ndim - 2), b.ndim - 1, b.ndim - 2)
+        by_rows = not isinstance(a, ByColumns)
+        if by_rows:
+            a, b = emit.transpose(a, order), emit.transpose(b, order)
         (out,) = lapack_call(
-            emit, "trsm", [a, b], [b.aval], "mmm", overwrites=1, diag="U" if unit_diagonal else "N",
-            side="L" if left_side else "R", trans_x="N" if not transpose_a else "C" if conjugate_a else "T",
-            uplo="L" if lower else "U",
+            emit, "trsm", [a, b], [b.aval], "mmm", overwrites=(1,), diag="U" if unit_diagonal else "N",
+            side="R" if left_side == by_rows else "L", trans_x="N" if not transpose_a else "C" if conjugate_a else "T",
+            uplo="U" if lower == by_rows else "L",
         )  # fmt: skip
-        return emit.convert(out, dtype)
+        return emit.convert(emit.transpose(out, order) if by_rows else out, dtype)
 
     def is_linear(self, active: Sequence[bool]) -> bool:
         return not active[0]
