@@ -1,0 +1,1 @@
+"""Structured control flow: loops and branches as operations on programs, with every transformation."""

@@ -1,0 +1,224 @@
+"""What loops and branches have in common: calls of programs that are neither inlined nor closed over anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core.array import ConcreteArray, as_array
+from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, subjaxprs
+from pullback.core.linear import LinearTracer, Node, next_id, project, zeros
+from pullback.core.passes import drop_unused_consts, eliminate_dead_code, simplify
+from pullback.core.stage import stage_flat
+from pullback.core.trace import EVAL, Params, Trace, current, reset_current, set_current
+from pullback.core.types import ShapedArray
+from pullback.lax.shape import convert
+from pullback.transforms.call import CallPrimitive
+from pullback.transforms.program import Mask, run
+
+
+class ControlPrimitive(CallPrimitive):
+    """Base of loops and branches: primitives whose parameters hold closed programs without constants.
+
+    Subclasses define `type_of`, `lower`, `forward_mode`, `linearized` and `batched`.
+    """
+
+    inlined = None
+    is_closed = True
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        return current().process_call(self, args, params)
+
+    def has_effect(self, params: Params) -> bool:
+        return any(e.primitive.has_effect(e.params) for p in subjaxprs(params) for e in p.eqns)
+
+    # ---- rules --------------------------------------------------------------------------------------------------
+
+    def forward_mode(
+        self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Results and their tangents (None for zero), given the operands' (None for zero; not all of them)."""
+        raise self.missing("forward_mode", "differentiation")
+
+    def linearized(
+        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
+        """Results and the nodes of their tangents, given the operands' (not all None)."""
+        raise self.missing("linearized", "linearization")
+
+    def batched(
+        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
+    ) -> tuple[Sequence[Any], Sequence[int | None]]:
+        """Results over a batch axis, and where they have it."""
+        raise self.missing("batched", "vmap")
+
+    # ---- what the traces do -------------------------------------------------------------------------------------
+
+    def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
+        trace = current()
+        if trace is not EVAL:
+            return self._recorded(trace, args, params)
+        arrays = [a if a.__class__ is ConcreteArray else as_array(a) for a in args]
+        return self._evaluate(arrays, params)
+
+    def _evaluate(self, arrays: Sequence[Any], params: Params) -> Any:
+        from pullback.transforms.jit import runner
+
+        key = (self, "evaluate", *[id(a._type) for a in arrays], *[v for v in params.values()])
+        body = next(subjaxprs(params))
+        program, types = body.derived(key, self._as_program, [a._type for a in arrays], params)
+        return runner(program, self.name, None, arrays)(arrays)
+
+    def _as_program(self, _: ClosedJaxpr, types: Sequence[ShapedArray], params: Params) -> Any:
+        # The types are kept, because the key has their addresses.
+        return stage_flat(lambda *xs: self.bind(*xs, **params), types, EVAL), types
+
+    def _recorded(self, trace: Trace, args: Sequence[Any], params: Params) -> Any:
+        """The operation in a function of tangents that is linear in them: its own derivative, at any point."""
+        nodes = [a.node if a.__class__ is LinearTracer and a.trace is trace else None for a in args]
+        primals = [a if n is None else zeros(n.shape, n.dtype) for a, n in zip(args, nodes)]
+        token = set_current(trace.parent)
+        try:
+            outs, out_nodes = self.linearized(primals, nodes, params)
+        finally:
+            reset_current(token)
+        return [o if n is None else LinearTracer(trace, n) for o, n in zip(outs, out_nodes)]
+
+    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
+        token = set_current(trace.parent)
+        try:
+            if all(t is None for t in tangents):
+                return trace.parent.process_call(self, primals, params)
+            outs, t_outs = self.forward_mode(primals, [None if t is None else strong(t) for t in tangents], params)
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, t) for o, t in zip(outs, t_outs)]
+
+    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
+        token = set_current(trace.parent)
+        try:
+            if all(n is None for n in nodes):
+                return trace.parent.process_call(self, primals, params)
+            outs, out_nodes = self.linearized(primals, nodes, params)
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, n) for o, n in zip(outs, out_nodes)]
+
+    def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        values, axes = [v for v, _ in pairs], [b for _, b in pairs]
+        token = set_current(trace.parent)
+        try:
+            if all(b is None for b in axes) and trace.axis_name is None:
+                return trace.parent.process_call(self, values, params)
+            outs, out_axes = self.batched(trace.size, values, axes, trace.axis_name, params)
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, b) for o, b in zip(outs, out_axes)]
+
+    def stage_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        atoms = [trace.atom(a) for a in args]
+        return trace.emit(self, atoms, params, self.type_of(*(a.aval for a in atoms), **params))
+
+
+class LinearCallNode(Node):
+    """The tangents of a call's results as linear functions of the operands', given by two functions of residuals.
+
+    `push(residuals, tangents)` gives the results' tangents and `pull(residuals, cotangents)` the operands' cotangents; None is zero,
+    both ways. `key` says what the functions are, comparably.
+    """
+
+    __slots__ = ("name", "values", "nodes", "_push", "_pull", "key")
+    several = True
+
+    def __init__(
+        self, name: str, values: Sequence[Any], nodes: Sequence[Node | None], push: Callable[..., Any],
+        pull: Callable[..., Any], key: Any,
+    ) -> None:  # fmt: skip
+        self.id, self.shape, self.dtype = next_id(), (), np.dtype(np.float32)
+        self.name, self.values, self.nodes = name, list(values), nodes
+        self._push, self._pull, self.key = push, pull, key
+
+    def parents(self) -> Any:
+        return [n for n in self.nodes if n is not None]
+
+    def push(self, tangents: Any) -> Any:
+        ts = [None if n is None else tangents.get(n.id) for n in self.nodes]
+        return None if all(t is None for t in ts) else self._push(self.values, [None if t is None else strong(t) for t in ts])
+
+    def pull(self, ct: Any, cotangents: Any) -> None:
+        cts = self._pull(self.values, [None if c is None else strong(c) for c in ct])
+        for node, c in zip(self.nodes, cts):
+            if node is not None and c is not None:
+                cotangents.add(node, c)
+
+    def residuals(self) -> Sequence[Any]:
+        return self.values
+
+    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+        nodes = [None if n is None else parents[n.id] for n in self.nodes]
+        return LinearCallNode(self.name, residuals, nodes, self._push, self._pull, self.key)
+
+    def structure(self, numbering: dict[int, int]) -> Any:
+        return (self.name, self.key, tuple(None if n is None else numbering[n.id] for n in self.nodes))
+
+
+def results_of(node: Node, outs: Sequence[Any], active: Mask) -> list[Node | None]:
+    """A node for each result of a call that has a tangent."""
+    types = [ShapedArray(o.shape, o.dtype) for o in outs]
+    return [n if has else None for n, has in zip(project(node, types), active)]
+
+
+def strong(x: Any) -> Any:
+    """`x`, not weakly typed."""
+    return convert(x, x.dtype) if x.weak_type else x
+
+
+def instantiate(t: Any, like: Any) -> Any:
+    """A tangent or cotangent of `like`: zeros if it is None."""
+    if t is not None:
+        return t
+    t_type = like.aval.to_tangent_aval() if not isinstance(like, ShapedArray) else like.to_tangent_aval()
+    return zeros(t_type.shape, t_type.dtype)
+
+
+def derived_body(closed: ClosedJaxpr, key: Any, fun: Callable[..., Any], types: Sequence[ShapedArray]) -> ClosedJaxpr:
+    """The program of `fun` on flat arguments of `types`, kept with `closed` under `key`; it has constants only if `closed` has."""
+    return closed.derived(key, lambda _: stage_flat(fun, types, current()))
+
+
+def selected(closed: ClosedJaxpr, outputs: Sequence[int]) -> ClosedJaxpr:
+    """The program that gives some of the results of `closed`, in this order, and computes nothing else."""
+    body = closed.jaxpr
+    return pruned(ClosedJaxpr(Jaxpr(body.constvars, body.invars, [body.outvars[i] for i in outputs], body.eqns), closed.consts))
+
+
+def pruned(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """The program without dead code."""
+    return drop_unused_consts(closed, eliminate_dead_code(closed.jaxpr))
+
+
+def simplified(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """The program as it is compiled, simplified once."""
+    return closed.derived("simplified", simplify)
+
+
+def depends_on(closed: ClosedJaxpr, inputs: Sequence[int]) -> set[Var]:
+    """The variables of a program that depend on any of its arguments numbered in `inputs`, or on effects."""
+    found = {closed.jaxpr.invars[i] for i in inputs}
+    for e in closed.eqns:
+        if any(x in found for x in e.invars if isinstance(x, Var)) or e.primitive.has_effect(e.params):
+            found.update(e.outvars)
+    return found
+
+
+__all__ = [
+    "ControlPrimitive", "LinearCallNode", "depends_on", "derived_body", "instantiate", "pruned", "results_of", "run", "selected",
+    "simplified", "strong",
+]  # fmt: skip

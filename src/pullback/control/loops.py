@@ -1,0 +1,238 @@
+"""`scan`, `map`, `fori_loop` and `while_loop`: loops in programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.control.programs import Body, stage
+from pullback.control.scan import scan_p
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.errors import filter_traceback, user_line
+from pullback.core.tree import (
+    PyTreeDef,
+    keystr,
+    leaf_error,
+    tree_flatten,
+    tree_flatten_with_path,
+    tree_leaves,
+    tree_structure,
+    tree_unflatten,
+)
+from pullback.core.types import ShapedArray
+from pullback.lax.shape import convert, reshape_p
+
+
+def arrays_of(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
+    """The leaves as Arrays, and the structure. Raises TypeError naming the leaf for what is no array."""
+    leaves, treedef = tree_flatten(tree)
+    for i, x in enumerate(leaves):
+        try:
+            leaves[i] = as_array(x)
+        except TypeError:
+            raise leaf_error(tree, x, what) from None
+    return leaves, treedef
+
+
+# ---- carries ----------------------------------------------------------------------------------------------------
+
+
+def stage_with_carry(
+    fun: Callable[..., Any], init: list[Any], trees: Callable[[], PyTreeDef], others: Sequence[ShapedArray], what: str,
+    carry_of: Callable[[Any], Any], carry_tree: PyTreeDef, carry_first: bool = True,
+) -> tuple[Body, list[Any]]:  # fmt: skip
+    """The body of a loop, and the initial carry converted to the types that the body gives it.
+
+    A weakly typed carry takes the type that the body returns. Raises TypeError if the carry that the body returns differs in structure,
+    shape or dtype.
+    """
+    while True:
+        types = [x.aval for x in init]
+        body = stage(fun, trees(), [*types, *others] if carry_first else [*others, *types], what)
+        result = tree_unflatten(body.out_tree, body.out_types)
+        carry = carry_of(result)
+        out_tree = tree_structure(carry)
+        out_types = tree_leaves(carry)
+        if out_tree == carry_tree:
+            wider = [
+                convert(x, o.dtype) if t.weak_type and not o.weak_type and t.shape == o.shape and _promotes(t, o) else x
+                for x, t, o in zip(init, types, out_types)
+            ]
+            if any(a is not b for a, b in zip(wider, init)):
+                init = wider
+                continue
+        _check_carry(what, tree_unflatten(carry_tree, types), carry, carry_tree, out_tree)
+        return body, init
+
+
+def _promotes(weak: ShapedArray, strong: ShapedArray) -> bool:
+    return dtypes.promote_pair(weak.dtype, True, strong.dtype, False)[0] == strong.dtype
+
+
+def _check_carry(what: str, given: Any, returned: Any, in_tree: PyTreeDef, out_tree: PyTreeDef) -> None:
+    if in_tree != out_tree:
+        raise TypeError(
+            f"{what}: the carry that the body returns must have the structure of the carry that it takes, at {user_line()}: it takes "
+            f"{in_tree} and returns {out_tree}"
+        )
+    wrong = []
+    pairs = zip(tree_flatten_with_path(given)[0], tree_leaves(returned))
+    for (path, t), o in pairs:
+        if t.shape == o.shape and t.dtype == o.dtype:
+            continue
+        cause = ""
+        if t.shape == o.shape and t.weak_type:
+            cause = f" (the initial value is a Python number, of weak type, whose dtype became {dtypes.name(t.dtype)}: give it a dtype)"
+        wrong.append(f"  carry{keystr(path)} has type {t.str_short()} and becomes {o.str_short()}{cause}")
+    if wrong:
+        raise TypeError(
+            f"{what}: the carry that the body returns must have the types of the carry that it takes, at {user_line()}:\n" + "\n".join(wrong)
+        )
+
+
+# ---- scan -------------------------------------------------------------------------------------------------------
+
+
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
+    _split_transpose: bool = False,
+    *,
+    checkpoints: int | str | None = None,
+) -> tuple[Any, Any]:
+    """Loop over the leading axis of `xs`, carrying a state: `carry, y = f(carry, x)` for each x. Gives the last carry and the stacked ys.
+
+    `carry`, `x` and `y` are trees of arrays; the carry keeps its types. Without `xs`, `f` gets None, `length` times. With `reverse` the
+    loop runs from the end (the ys stay in place). `unroll` is the number of steps written out in each pass of the compiled loop (all of
+    them, if True). Reverse mode keeps what each step needs; with `checkpoints=n` it keeps n states and computes the others again
+    (`"sqrt"`, `"binomial"`: see `pullback.control.checkpoints`). Raises ValueError for lengths that differ or are missing, TypeError for
+    a carry that changes its type.
+
+    >>> import pullback.numpy as jnp
+    >>> scan(lambda total, x: (total + x, total * x), 0.0, jnp.array([1.0, 2.0, 3.0]))
+    (Array(6., dtype=float32), Array([0., 2., 9.], dtype=float32))
+    """
+    del _split_transpose
+    try:
+        return _scan(f, init, xs, length, bool(reverse), unroll, checkpoints)
+    except Exception as error:
+        filter_traceback(error)
+        raise
+
+
+def _scan(
+    f: Any, init: Any, xs: Any, length: int | None, reverse: bool, unroll: int | bool, checkpoints: Any
+) -> tuple[Any, Any]:
+    if not callable(f):
+        raise TypeError(f"scan takes a function, got {f!r}")
+    carry, carry_tree = arrays_of(init, "the initial carry of scan")
+    inputs, xs_tree = arrays_of(xs, "the inputs of scan")
+    length = _length(inputs, xs, length)
+    each = [x.aval.update(shape=x.shape[1:]) for x in inputs]
+    in_tree = tree_structure((tree_unflatten(carry_tree, carry), tree_unflatten(xs_tree, inputs)))
+
+    def carry_of(result: Any) -> Any:
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
+            raise TypeError(f"scan: the body must return a pair (carry, y), at {user_line()}; it returned {tree_structure(result)}")
+        return result[0]
+
+    body, carry = stage_with_carry(f, carry, lambda: in_tree, each, "scan", carry_of, carry_tree)
+    if checkpoints is not None:
+        from pullback.control.checkpoints import check_slots
+
+        checkpoints = check_slots(checkpoints, length)
+    outs = scan_p.bind(
+        *body.captured, *carry, *inputs, jaxpr=body.program, num_consts=len(body.captured), num_carry=len(carry),
+        length=length, reverse=reverse, unroll=_unroll(unroll, length), checkpoints=checkpoints,
+    )  # fmt: skip
+    final, ys = tree_unflatten(body.out_tree, outs)
+    return final, ys
+
+
+def _unroll(unroll: Any, length: int) -> int:
+    if unroll is True:
+        return max(1, length)
+    if unroll is False:
+        return 1
+    if not isinstance(unroll, (int, np.integer)) or unroll < 1:
+        raise ValueError(f"unroll must be a positive number or a bool, got {unroll!r}")
+    return int(unroll)
+
+
+def _length(inputs: Sequence[Any], xs: Any, length: Any) -> int:
+    lengths = {}
+    for path, x in tree_flatten_with_path(xs)[0]:
+        shape = np.shape(x)
+        if not shape:
+            raise ValueError(f"scan takes inputs with a leading axis, but xs{keystr(path)} is a scalar, at {user_line()}")
+        lengths[f"xs{keystr(path)}"] = shape[0]
+    if length is not None:
+        try:
+            length = int(length.__index__())
+        except AttributeError:
+            raise TypeError(f"scan: length must be an integer, got {length!r}") from None
+        if length < 0:
+            raise ValueError(f"scan: length must not be negative, got {length}")
+        lengths["length"] = length
+    if not lengths:
+        raise ValueError("scan needs inputs `xs` or a `length`, at " + user_line())
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name}: {n}" for name, n in lengths.items())
+        raise ValueError(f"scan got inputs of different leading axis sizes, at {user_line()}: {found}")
+    return next(iter(lengths.values()))
+
+
+def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:  # noqa: A001 - the documented name
+    """`f` on each element of `xs` along axis 0, one after the other, results stacked: like `vmap`, in the memory of one element.
+
+    With `batch_size`, that many elements at a time are mapped by `vmap`. Raises ValueError for a batch size that is not positive.
+
+    >>> import pullback.numpy as jnp
+    >>> map(lambda x: x**2, jnp.arange(3.0))
+    Array([0., 1., 4.], dtype=float32)
+    """
+
+    if batch_size is None:
+        return scan(_Mapped(f), (), xs)[1]
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ValueError(f"map: batch_size must be a positive number, got {batch_size!r}")
+    from pullback.lax.arrangement import concatenate
+    from pullback.transforms.vmap import vmap
+
+    inputs, tree = arrays_of(xs, "the inputs of map")
+    count = _length(inputs, xs, None)
+    batches, rest = divmod(count, batch_size)
+    parts = []
+    if batches:
+        cut = [x[: batches * batch_size].reshape((batches, batch_size, *x.shape[1:])) for x in inputs]
+        ys = scan(_Mapped(vmap(f)), (), tree_unflatten(tree, cut))[1]
+        parts.append([reshape_p.bind(y, new_sizes=(batches * batch_size, *y.shape[2:])) for y in tree_leaves(ys)])
+        out_tree = tree_structure(ys)
+    if rest or not batches:
+        ys = vmap(f)(tree_unflatten(tree, [x[batches * batch_size :] for x in inputs]))
+        parts.append(tree_leaves(ys))
+        out_tree = tree_structure(ys)
+    return tree_unflatten(out_tree, [ys[0] if len(ys) == 1 else concatenate(list(ys), 0) for ys in zip(*parts)])
+
+
+class _Mapped:
+    """The body of a scan that carries nothing. Equal for equal functions, so that it is traced once."""
+
+    __slots__ = ("f", "__weakref__")
+
+    def __init__(self, f: Any) -> None:
+        self.f = f
+
+    def __call__(self, carry: Any, x: Any) -> Any:
+        return carry, self.f(x)
+
+
+__all__ = ["map", "scan"]
+_ = Array

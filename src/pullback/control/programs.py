@@ -1,0 +1,126 @@
+"""Functions as programs: how control flow traces its bodies, and keeps what was traced.
+
+`stage(fun, ...)` gives a `Body`: a program without constants, the values that the function closes over (which become operands), and the
+structure of its result. The same function on the same types is traced once, and equal programs are one object however often they
+are traced (`intern`): everything derived from a program (its linearization, its executables) is then found again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from pullback.core.array import as_array
+from pullback.core.config import program_state
+from pullback.core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, Literal, Var, program_caches
+from pullback.core.stage import stage_flat
+from pullback.core.trace import Tracer, named_axes
+from pullback.core.tree import PyTreeDef, leaf_error, tree_flatten
+from pullback.core.types import ShapedArray
+from pullback.core.types import intern as intern_type
+
+
+class Body:
+    """A traced function: its program, whose first arguments are what it closes over, these values, and its result's structure."""
+
+    __slots__ = ("program", "captured", "out_tree")
+
+    def __init__(self, program: ClosedJaxpr, captured: list[Any], out_tree: PyTreeDef) -> None:
+        self.program, self.captured, self.out_tree = program, captured, out_tree
+
+    @property
+    def out_types(self) -> list[ShapedArray]:
+        """The types of the results."""
+        return self.program.out_avals
+
+
+def stage(fun: Callable[..., Any], in_tree: PyTreeDef, types: Sequence[ShapedArray], what: str) -> Body:
+    """The body that `fun` is on arguments (a tree of the structure `in_tree`, a tuple) of flat `types`; `what` names it in messages.
+
+    Raises TypeError for results that are no arrays.
+    """
+    types = [intern_type(t.shape, t.dtype, t.weak_type) for t in types]
+    key = (in_tree, tuple(map(id, types)), id(program_state()), named_axes())
+    try:
+        cache = _bodies.setdefault(fun, {})
+    except TypeError:  # neither hashable nor weakly referable
+        cache = {}
+    found = cache.get(key)
+    if found is not None:
+        return found
+    out_tree: Any = None
+
+    def flat(*xs: Any) -> list[Any]:
+        nonlocal out_tree
+        out = fun(*in_tree.unflatten(list(xs)))
+        leaves, out_tree = tree_flatten(out)
+        for i, x in enumerate(leaves):
+            try:
+                leaves[i] = as_array(x)
+            except TypeError:
+                raise leaf_error(out, x, f"the output of {what}") from None
+        return leaves
+
+    program, captured = lift(stage_flat(flat, types))
+    body = Body(intern(program), captured, out_tree)
+    if not any(isinstance(c, Tracer) for c in captured):
+        cache[key] = body
+    return body
+
+
+_bodies: WeakKeyDictionary[Any, dict[Any, Body]] = WeakKeyDictionary()
+
+
+def lift(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:
+    """The program with all of its constants made its first arguments, and these constants."""
+    body = closed.jaxpr
+    if not body.constvars:
+        return closed, []
+    return ClosedJaxpr(Jaxpr([], [*body.constvars, *body.invars], body.outvars, body.eqns), []), list(closed.consts)
+
+
+# ---- equal programs ---------------------------------------------------------------------------------------------
+
+_interned: OrderedDict[Any, ClosedJaxpr] = OrderedDict()
+program_caches.append(_interned)
+_KEPT = 1024
+
+
+def intern(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """The program that stands for all programs equal to `closed`, which has no constants."""
+    try:
+        key = structure(closed)
+        found = _interned.get(key)
+    except TypeError:  # a parameter that is not hashable
+        return closed
+    if found is not None:
+        _interned.move_to_end(key)
+        return found
+    _interned[key] = closed
+    while len(_interned) > _KEPT:
+        _interned.popitem(last=False)
+    return closed
+
+
+def structure(closed: ClosedJaxpr) -> Any:
+    """What makes two programs without constants equal: everything but the names of variables and the places in the user's code."""
+    numbers: dict[Var, int] = {}
+
+    def atom(x: Any) -> Any:
+        if x.__class__ is Literal:
+            return x.val._value.tobytes(), x.aval.dtype, x.aval.weak_type
+        return numbers[x]
+
+    def new(v: Var) -> Any:
+        numbers[v] = len(numbers)
+        return v.aval, v.aval.weak_type, v.__class__ is DropVar
+
+    parts: list[Any] = [program_state(), *map(new, closed.jaxpr.invars)]
+    for e in closed.eqns:
+        parts.append((e.primitive, *map(atom, e.invars), *e.params.items(), *map(new, e.outvars)))
+    parts.extend(map(atom, closed.jaxpr.outvars))
+    key = tuple(parts)
+    hash(key)
+    return key
