@@ -66,7 +66,7 @@ class ControlPrimitive(CallPrimitive):
     def _evaluate(self, arrays: Sequence[Any], params: Params) -> Any:
         from pullback.transforms.jit import runner
 
-        key = (self, "evaluate", *[id(a._type) for a in arrays], *[v for v in params.values()])
+        key = (self, "evaluate", *[id(a._type) for a in arrays], *params.values())
         body = next(subjaxprs(params))
         program, types = body.derived(key, self._as_program, [a._type for a in arrays], params)
         return runner(program, self.name, None, arrays)(arrays)
@@ -150,7 +150,11 @@ class LinearCallNode(Node):
 
     def push(self, tangents: Any) -> Any:
         ts = [None if n is None else tangents.get(n.id) for n in self.nodes]
-        return None if all(t is None for t in ts) else self._push(self.values, [None if t is None else strong(t) for t in ts])
+        return (
+            None
+            if all(t is None for t in ts)
+            else self._push(self.values, [None if t is None else strong(t) for t in ts])
+        )
 
     def pull(self, ct: Any, cotangents: Any) -> None:
         cts = self._pull(self.values, [None if c is None else strong(c) for c in ct])
@@ -196,7 +200,9 @@ def derived_body(closed: ClosedJaxpr, key: Any, fun: Callable[..., Any], types: 
 def selected(closed: ClosedJaxpr, outputs: Sequence[int]) -> ClosedJaxpr:
     """The program that gives some of the results of `closed`, in this order, and computes nothing else."""
     body = closed.jaxpr
-    return pruned(ClosedJaxpr(Jaxpr(body.constvars, body.invars, [body.outvars[i] for i in outputs], body.eqns), closed.consts))
+    return pruned(
+        ClosedJaxpr(Jaxpr(body.constvars, body.invars, [body.outvars[i] for i in outputs], body.eqns), closed.consts)
+    )
 
 
 def pruned(closed: ClosedJaxpr) -> ClosedJaxpr:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pullback.control.programs import Body, stage
+from pullback.control.programs import Body, Wrapped, stage
 from pullback.control.scan import scan_p
+from pullback.control.while_loop import while_p
 from pullback.core import dtypes
-from pullback.core.array import Array, as_array
+from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback, user_line
+from pullback.core.trace import known_value
 from pullback.core.tree import (
     PyTreeDef,
     keystr,
@@ -89,7 +91,8 @@ def _check_carry(what: str, given: Any, returned: Any, in_tree: PyTreeDef, out_t
         wrong.append(f"  carry{keystr(path)} has type {t.str_short()} and becomes {o.str_short()}{cause}")
     if wrong:
         raise TypeError(
-            f"{what}: the carry that the body returns must have the types of the carry that it takes, at {user_line()}:\n" + "\n".join(wrong)
+            f"{what}: the carry that the body returns must have the types of the carry that it takes, at {user_line()}:\n"
+            + "\n".join(wrong)
         )
 
 
@@ -140,7 +143,9 @@ def _scan(
 
     def carry_of(result: Any) -> Any:
         if not isinstance(result, (tuple, list)) or len(result) != 2:
-            raise TypeError(f"scan: the body must return a pair (carry, y), at {user_line()}; it returned {tree_structure(result)}")
+            raise TypeError(
+                f"scan: the body must return a pair (carry, y), at {user_line()}; it returned {tree_structure(result)}"
+            )
         return result[0]
 
     body, carry = stage_with_carry(f, carry, lambda: in_tree, each, "scan", carry_of, carry_tree)
@@ -171,7 +176,9 @@ def _length(inputs: Sequence[Any], xs: Any, length: Any) -> int:
     for path, x in tree_flatten_with_path(xs)[0]:
         shape = np.shape(x)
         if not shape:
-            raise ValueError(f"scan takes inputs with a leading axis, but xs{keystr(path)} is a scalar, at {user_line()}")
+            raise ValueError(
+                f"scan takes inputs with a leading axis, but xs{keystr(path)} is a scalar, at {user_line()}"
+            )
         lengths[f"xs{keystr(path)}"] = shape[0]
     if length is not None:
         try:
@@ -189,7 +196,7 @@ def _length(inputs: Sequence[Any], xs: Any, length: Any) -> int:
     return next(iter(lengths.values()))
 
 
-def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:  # noqa: A001 - the documented name
+def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
     """`f` on each element of `xs` along axis 0, one after the other, results stacked: like `vmap`, in the memory of one element.
 
     With `batch_size`, that many elements at a time are mapped by `vmap`. Raises ValueError for a batch size that is not positive.
@@ -222,17 +229,128 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
     return tree_unflatten(out_tree, [ys[0] if len(ys) == 1 else concatenate(list(ys), 0) for ys in zip(*parts)])
 
 
-class _Mapped:
-    """The body of a scan that carries nothing. Equal for equal functions, so that it is traced once."""
+# ---- while ------------------------------------------------------------------------------------------------------
 
-    __slots__ = ("f", "__weakref__")
 
-    def __init__(self, f: Any) -> None:
-        self.f = f
+def while_loop(
+    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any, *, checkpoints: int | None = None
+) -> Any:
+    """`while cond_fun(val): val = body_fun(val)`, from `init_val`: the last `val`, a tree of arrays that keeps its types.
+
+    Reverse mode works for any number of iterations, in bounded memory: it keeps `checkpoints` states (by default a number that suits
+    most loops) and computes the others again. Raises TypeError for a condition that is no boolean scalar and for a state that changes its type.
+
+    >>> while_loop(lambda x: x < 10.0, lambda x: 2 * x, 1.0)
+    Array(16., dtype=float32, weak_type=True)
+    """
+    try:
+        for f, name in ((cond_fun, "cond_fun"), (body_fun, "body_fun")):
+            if not callable(f):
+                raise TypeError(f"while_loop takes functions, got {f!r:.100} as {name}")
+        init, tree = arrays_of(init_val, "the initial value of while_loop")
+        in_tree = tree_structure((tree_unflatten(tree, init),))
+        body, init = stage_with_carry(body_fun, init, lambda: in_tree, (), "while_loop", lambda result: result, tree)
+        condition = stage(cond_fun, in_tree, [x.aval for x in init], "the condition of while_loop")
+        _check_condition(condition)
+        if checkpoints is not None:
+            from pullback.control.checkpoints import check_slots
+
+            checkpoints = check_slots(checkpoints, None)
+        outs = while_p.bind(
+            *condition.captured, *body.captured, *init, cond_jaxpr=condition.program, body_jaxpr=body.program,
+            cond_nconsts=len(condition.captured), body_nconsts=len(body.captured), checkpoints=checkpoints,
+        )  # fmt: skip
+        return tree_unflatten(tree, outs)
+    except Exception as error:
+        filter_traceback(error)
+        raise
+
+
+def _check_condition(condition: Body) -> None:
+    types = condition.out_types
+    if not condition.out_tree.is_leaf():
+        raise TypeError(
+            f"while_loop: cond_fun must return a boolean scalar, at {user_line()}; it returned {condition.out_tree}"
+        )
+    if types[0].shape or types[0].dtype != dtypes.bool_:
+        raise TypeError(
+            f"while_loop: cond_fun must return a boolean scalar, at {user_line()}; it returned {types[0].str_short()}"
+        )
+
+
+def fori_loop(
+    lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *, unroll: int | bool | None = None,
+    checkpoints: int | str | None = None,
+) -> Any:  # fmt: skip
+    """`for i in range(lower, upper): val = body_fun(i, val)`, from `init_val`.
+
+    The bounds may be traced: the loop is then a `while_loop`, and `unroll` is refused (ValueError). With known bounds it is a `scan`. Both are
+    differentiable in both modes; `checkpoints` is theirs.
+
+    >>> fori_loop(0, 5, lambda i, total: total + i, 0)
+    Array(10, dtype=int32, weak_type=True)
+    """
+    try:
+        if not callable(body_fun):
+            raise TypeError(f"fori_loop takes a function, got {body_fun!r:.100}")
+        start, stop = (_bound(b, name) for b, name in ((lower, "lower"), (upper, "upper")))
+        dtype = dtypes.promotion(start, stop)[0]
+        first, last = known_value(start), known_value(stop)
+        if first is not None and last is not None:
+            length = max(0, int(last) - int(first))
+            numbers = as_array(np.arange(length, dtype=dtype) + np.asarray(first).astype(dtype))
+            unroll = 1 if unroll is None else unroll
+            return scan(_Numbered(body_fun), init_val, numbers, length, unroll=unroll, checkpoints=checkpoints)[0]
+        if unroll is not None:
+            raise ValueError("fori_loop: `unroll` needs bounds that are known when the loop is traced")
+        if isinstance(checkpoints, str):
+            raise ValueError(
+                f"fori_loop: checkpoints={checkpoints!r} needs bounds that are known when the loop is traced; give a number"
+            )
+        start, stop = convert(start, dtype), convert(stop, dtype)
+        body = _Counting(body_fun)
+        _, _, val = while_loop(_below, body, (start, stop, init_val), checkpoints=checkpoints)
+        return val
+    except Exception as error:
+        filter_traceback(error)
+        raise
+
+
+def _bound(x: Any, name: str) -> Any:
+    try:
+        bound = as_array(x)
+    except TypeError:
+        raise TypeError(f"fori_loop: {name} must be an integer scalar, got {x!r:.100}") from None
+    if bound.shape or not dtypes.is_integer(bound.dtype):
+        raise TypeError(f"fori_loop: {name} must be an integer scalar, got {bound.aval.str_short()}, at {user_line()}")
+    return bound
+
+
+def _below(state: Any) -> Any:
+    i, stop, _ = state
+    return i < stop
+
+
+class _Mapped(Wrapped):
+    """The body of a scan that carries nothing."""
 
     def __call__(self, carry: Any, x: Any) -> Any:
         return carry, self.f(x)
 
 
-__all__ = ["map", "scan"]
-_ = Array
+class _Numbered(Wrapped):
+    """The body of a scan over the numbers of a `fori_loop`."""
+
+    def __call__(self, carry: Any, i: Any) -> Any:
+        return self.f(i, carry), None
+
+
+class _Counting(Wrapped):
+    """The body of a while that counts to a bound."""
+
+    def __call__(self, state: Any) -> Any:
+        i, stop, val = state
+        return i + np.asarray(1, i.dtype), stop, self.f(i, val)
+
+
+__all__ = ["fori_loop", "map", "scan", "scan_p", "while_loop", "while_p"]

@@ -36,15 +36,25 @@ class Body:
         return self.program.out_avals
 
 
+class Wrapped:
+    """A body made of a user's function `f`."""
+
+    __slots__ = ("f",)
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        self.f = f
+
+
 def stage(fun: Callable[..., Any], in_tree: PyTreeDef, types: Sequence[ShapedArray], what: str) -> Body:
     """The body that `fun` is on arguments (a tree of the structure `in_tree`, a tuple) of flat `types`; `what` names it in messages.
 
     Raises TypeError for results that are no arrays.
     """
     types = [intern_type(t.shape, t.dtype, t.weak_type) for t in types]
-    key = (in_tree, tuple(map(id, types)), id(program_state()), named_axes())
+    key = (type(fun), in_tree, tuple(map(id, types)), id(program_state()), named_axes())
     try:
-        cache = _bodies.setdefault(fun, {})
+        # A body made of the user's function is traced again when that one is.
+        cache = _bodies.setdefault(fun.f if isinstance(fun, Wrapped) else fun, {})
     except TypeError:  # neither hashable nor weakly referable
         cache = {}
     found = cache.get(key)
@@ -118,8 +128,8 @@ def structure(closed: ClosedJaxpr) -> Any:
         return v.aval, v.aval.weak_type, v.__class__ is DropVar
 
     parts: list[Any] = [program_state(), *map(new, closed.jaxpr.invars)]
-    for e in closed.eqns:
-        parts.append((e.primitive, *map(atom, e.invars), *e.params.items(), *map(new, e.outvars)))
+    for e in closed.eqns:  # not in a comprehension: what an equation reads has been numbered
+        parts.append((e.primitive, *map(atom, e.invars), *e.params.items(), *map(new, e.outvars)))  # noqa: PERF401
     parts.extend(map(atom, closed.jaxpr.outvars))
     key = tuple(parts)
     hash(key)

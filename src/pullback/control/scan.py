@@ -73,7 +73,13 @@ class Scan(ControlPrimitive):
             elements = []
             for x in xs:
                 starts = [position, *[zero] * (x.ndim - 1)]
-                row = emit("dynamic_slice", x, *starts, out=ShapedArray((1, *x.shape[1:]), x.dtype), slice_sizes=(1, *x.shape[1:]))
+                row = emit(
+                    "dynamic_slice",
+                    x,
+                    *starts,
+                    out=ShapedArray((1, *x.shape[1:]), x.dtype),
+                    slice_sizes=(1, *x.shape[1:]),
+                )
                 elements.append(emit.reshape(row, x.shape[1:]))
             outs = emit.program(body, [*consts, *state[:num_carry], *elements])
             new = list(outs[:num_carry])
@@ -93,7 +99,8 @@ class Scan(ControlPrimitive):
             def condition(i: Any, *_: Any) -> Any:
                 return emit.compare("LT", i, emit.like(passes * per_pass, i))
 
-            def advance(i: Any, *state: Any) -> list[Any]:
+            def advance(i: Any, *before: Any) -> list[Any]:
+                state = list(before)
                 for _ in range(per_pass):
                     state = step(i, state)
                     i = emit("add", i, emit.like(1, i), out=int32)
@@ -109,7 +116,9 @@ class Scan(ControlPrimitive):
     def forward_mode(self, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> Any:
         layout = Layout(params["num_consts"], params["num_carry"])
         active = tuple(t is not None for t in tangents)
-        found: ScanJVP = params["jaxpr"].derived(("scan jvp", layout.carry.start, layout.carry.stop, active), ScanJVP, layout, active)
+        found: ScanJVP = params["jaxpr"].derived(
+            ("scan jvp", layout.carry.start, layout.carry.stop, active), ScanJVP, layout, active
+        )
         consts, init, xs = layout.split(primals)
         t_consts, t_init, t_xs = layout.split(tangents)
         consts = [*consts, *_given(t_consts)]
@@ -140,7 +149,9 @@ class Scan(ControlPrimitive):
 
     # ---- vectorization ------------------------------------------------------------------------------------------
 
-    def batched(self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params) -> Any:
+    def batched(
+        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
+    ) -> Any:
         layout = Layout(params["num_consts"], params["num_carry"])
         mapped = tuple(b is not None for b in axes)
         key = ("scan batch", layout.carry.start, layout.carry.stop, size, mapped, axis_name)
@@ -258,7 +269,18 @@ class ScanLinearization:
     the body's linear programs over residuals.
     """
 
-    __slots__ = ("forward", "num_results", "has_tangent", "_layout", "_body", "_active", "_sources", "_invariants", "_derived", "_types")
+    __slots__ = (
+        "forward",
+        "num_results",
+        "has_tangent",
+        "_layout",
+        "_body",
+        "_active",
+        "_sources",
+        "_invariants",
+        "_derived",
+        "_types",
+    )
 
     def __init__(self, closed: ClosedJaxpr, layout: Layout, active: Mask) -> None:
         n = layout.carry.stop - layout.carry.start
@@ -295,8 +317,12 @@ class ScanLinearization:
                 else:
                     self._sources.append(("stacked", stacked.setdefault(atom, len(stacked))))
         outvars = [*jaxpr.outvars[: self.num_results], *stacked]
-        self.forward = pruned(ClosedJaxpr(Jaxpr(jaxpr.constvars, jaxpr.invars, outvars, jaxpr.eqns), body.forward.consts))
-        of_consts = pruned(ClosedJaxpr(Jaxpr(jaxpr.constvars, jaxpr.invars, list(invariant), jaxpr.eqns), body.forward.consts))
+        self.forward = pruned(
+            ClosedJaxpr(Jaxpr(jaxpr.constvars, jaxpr.invars, outvars, jaxpr.eqns), body.forward.consts)
+        )
+        of_consts = pruned(
+            ClosedJaxpr(Jaxpr(jaxpr.constvars, jaxpr.invars, list(invariant), jaxpr.eqns), body.forward.consts)
+        )
         #: The program of the constants that gives the residuals made of them alone.
         self._invariants = ClosedJaxpr(
             Jaxpr(of_consts.jaxpr.constvars, jaxpr.invars[: layout.carry.start], list(invariant), of_consts.eqns), of_consts.consts

@@ -20,7 +20,14 @@ from pullback.lax.shape import *
 from pullback.lax.sorting import *
 
 # Families that nothing else needs to start, loaded when a name of theirs is first asked for.
-_LATER = ("functions", "special", "collectives", "convolution", "windows", "fourier", "bit_generators")
+_LATER = (
+    *(
+        f"pullback.lax.{name}"
+        for name in ("functions", "special", "collectives", "convolution", "windows", "fourier", "bit_generators")
+    ),
+    # Control flow, which is made of transformations of programs.
+    *(f"pullback.control.{name}" for name in ("loops", "branches")),
+)
 
 
 def __getattr__(name: str) -> _Any:
@@ -28,7 +35,7 @@ def __getattr__(name: str) -> _Any:
         return _importlib.import_module("pullback.lax.linalg")
     if not name.startswith("__"):
         for family in _LATER:
-            module = _importlib.import_module(f"pullback.lax.{family}")
+            module = _importlib.import_module(family)
             if name in module.__all__:
                 found = globals()[name] = getattr(module, name)
                 return found
@@ -38,5 +45,5 @@ def __getattr__(name: str) -> _Any:
 def __dir__() -> list[str]:
     names = {"linalg", *globals()}
     for family in _LATER:
-        names.update(_importlib.import_module(f"pullback.lax.{family}").__all__)
+        names.update(_importlib.import_module(family).__all__)
     return sorted(names)

@@ -1,0 +1,476 @@
+"""cond and switch: one of several programs, chosen when the program runs.
+
+The operation `cond` has operands (number of the branch, operands of the branches) and branches of one type. Where the number is known, the
+branch is simply run, under whatever transformation; rules are needed only where it is traced. Derivatives are conditionals
+on the branches' derivatives, with the residuals of each branch in slots that branches share by type. Over a batch of numbers, all branches are
+computed and selected from; one that is expensive is left out when no element takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.control.loop import (
+    ControlPrimitive,
+    LinearCallNode,
+    instantiate,
+    pruned,
+    results_of,
+    run,
+    simplified,
+)
+from pullback.control.loops import arrays_of
+from pullback.control.programs import Body, stage
+from pullback.core import dtypes
+from pullback.core.array import as_array
+from pullback.core.errors import filter_traceback, user_line
+from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from pullback.core.linear import Node
+from pullback.core.stage import stage_flat
+from pullback.core.trace import Params, current, known_value
+from pullback.core.tree import keystr, tree_flatten_with_path, tree_structure, tree_unflatten
+from pullback.core.types import ShapedArray
+from pullback.lax.elementwise import clamp_p, eq_p
+from pullback.lax.family import Elementwise, like
+from pullback.lax.reductions import reduce_or_p
+from pullback.lax.selection import select_n_p
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis
+from pullback.transforms.program import JVP, Batched, Linearization, Mask
+
+
+class Cond(ControlPrimitive):
+    """See the module's text."""
+
+    name = "cond"
+
+    def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
+        return params["branches"][0].out_avals
+
+    def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
+        chosen = known_value(args[0])
+        if chosen is None:
+            return super().evaluate_call(args, params)
+        return run(params["branches"][int(chosen)], *args[1:])
+
+    def lower(self, emit: Any, index: Any, *operands: Any, branches: Sequence[ClosedJaxpr]) -> list[Any]:
+        if not branches[0].out_avals and not any(e.primitive.has_effect(e.params) for b in branches for e in b.eqns):
+            return []
+        types = list(emit.types)
+        regions = [emit.region([], lambda b=b: list(emit.program(simplified(b), operands))) for b in branches]
+        return list(emit("case", index, out=types, regions=regions))
+
+    # ---- derivatives --------------------------------------------------------------------------------------------
+
+    def forward_mode(self, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> Any:
+        index, *operands = primals
+        active = tuple(t is not None for t in tangents[1:])
+        branches: Sequence[ClosedJaxpr] = params["branches"]
+        if True not in active:
+            return self.bind(*primals, **params), [None] * len(branches[0].out_avals)
+        parts: list[JVP] = [b.derived(("jvp", active), JVP, active) for b in branches]
+        has = _any_of(p.has_tangent for p in parts)
+        programs = [b.derived(("cond jvp", active, has), _jvp_branch, p, has) for b, p in zip(branches, parts)]
+        ts = [t for t in tangents[1:] if t is not None]
+        results = self.bind(index, *operands, *ts, branches=tuple(programs))
+        rest = iter(results[len(has) :])
+        return results[: len(has)], [next(rest) if h else None for h in has]
+
+    def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+        index, *operands = primals
+        active = tuple(n is not None for n in nodes[1:])
+        branches: Sequence[ClosedJaxpr] = params["branches"]
+        key = ("cond linearization", tuple(branches), active)
+        found: CondLinearization = branches[0].derived(key, CondLinearization, branches, active)
+        results = self.bind(index, *operands, branches=found.forward)
+        outs, slots = results[: found.num_results], results[found.num_results :]
+        values = [index, *(operands[i] for i in found.used_operands), *(outs[i] for i in found.used_results), *slots]
+        node = LinearCallNode(self.name, values, nodes, found.push, found.pull, id(found))
+        return outs, results_of(node, outs, found.has_tangent)
+
+    # ---- vectorization ------------------------------------------------------------------------------------------
+
+    def batched(
+        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
+    ) -> Any:
+        (index, *operands), (b_index, *b_operands) = args, axes
+        operands = [x if b is None else move_axis(x, b, 0) for x, b in zip(operands, b_operands)]
+        axes = tuple(None if b is None else 0 for b in b_operands)
+        branches: Sequence[ClosedJaxpr] = params["branches"]
+        parts: list[Batched] = [
+            b.derived(("batch", size, axes, axis_name), Batched, size, axes, axis_name) for b in branches
+        ]
+        if b_index is None:
+            mapped = _any_of(p.mapped for p in parts)
+        else:
+            mapped = (True,) * len(branches[0].out_avals)
+        programs = [
+            b.derived(("cond batch", size, axes, axis_name, mapped), _batched_branch, p, mapped, size)
+            for b, p in zip(branches, parts)
+        ]
+        if b_index is None:
+            return self.bind(index, *operands, branches=tuple(programs)), [0 if m else None for m in mapped]
+        index = move_axis(index, b_index, 0)
+        results = [self._where_taken(i, index, p, operands) for i, p in enumerate(programs)]
+        outs = [_choose(index, cases) for cases in zip(*results)]
+        return outs, [0] * len(outs)
+
+    def _where_taken(self, i: int, index: Any, program: ClosedJaxpr, operands: Sequence[Any]) -> Sequence[Any]:
+        """The results of branch `i` for all elements; of an expensive one anything, if no element takes it."""
+        if _is_cheap(program):
+            return run(program, *operands)
+        taken = convert(reduce_or_p.bind(eq_p.bind(index, like(i, index)), axes=(0,)), dtypes.int32)
+        nothing = program.derived("nothing", _nothing)
+        outs: Sequence[Any] = self.bind(taken, *operands, branches=(nothing, program))
+        return outs
+
+
+cond_p = Cond()
+
+
+def _any_of(masks: Any) -> Mask:
+    return tuple(map(any, zip(*masks)))
+
+
+def _choose(index: Any, cases: Sequence[Any]) -> Any:
+    shape = cases[0].shape
+    which = broadcast_in_dim_p.bind(index, shape=shape, broadcast_dimensions=(0,))
+    if len(cases) == 2:
+        which = convert(which, dtypes.bool_)
+    return select_n_p.bind(which, *cases)
+
+
+def _is_cheap(program: ClosedJaxpr) -> bool:
+    """Whether computing the results for nothing costs less than asking whether they are needed."""
+    eqns = simplified(program).eqns
+    return len(eqns) <= 64 and all(isinstance(e.primitive, Elementwise) or e.primitive.name in _MOVES for e in eqns)
+
+
+_MOVES = frozenset(
+    {"broadcast_in_dim", "reshape", "convert_element_type", "select_n", "slice", "squeeze", "expand_dims", "transpose"}
+)
+
+
+def _nothing(program: ClosedJaxpr) -> ClosedJaxpr:
+    """A program that takes and gives what `program` does, and gives zeros."""
+    return stage_flat(lambda *_: list(map(_zeros, program.out_avals)), program.in_avals, current())
+
+
+def _zeros(t: ShapedArray) -> Any:
+    """Zeros that are written into a program as one number."""
+    return broadcast_in_dim_p.bind(as_array(np.zeros((), t.dtype)), shape=t.shape, broadcast_dimensions=())
+
+
+def _jvp_branch(closed: ClosedJaxpr, jvp: JVP, has: Mask) -> ClosedJaxpr:
+    def branch(*args: Any) -> list[Any]:
+        results = iter(run(jvp.program, *args))
+        outs = [next(results) for _ in jvp.has_tangent]
+        ts = [next(results) if h else None for h in jvp.has_tangent]
+        return [*outs, *(instantiate(t, x) for t, x, h in zip(ts, outs, has) if h)]
+
+    return stage_flat(branch, jvp.program.in_avals, current())
+
+
+def _batched_branch(closed: ClosedJaxpr, found: Batched, mapped: Mask, size: int) -> ClosedJaxpr:
+    if tuple(found.mapped) == mapped:
+        return found.program
+
+    def branch(*args: Any) -> list[Any]:
+        outs = run(found.program, *args)
+        return [batch_first(x, None, size) if m and not has else x for x, has, m in zip(outs, found.mapped, mapped)]
+
+    return stage_flat(branch, found.program.in_avals, current())
+
+
+class CondLinearization:
+    """The derivative of a conditional in the operands marked in `active`.
+
+    `forward` are branches that give the results and then residuals in `slots`, which branches share by type; the linear programs take the
+    number of the branch, the operands and results that are residuals of some branch, and the slots.
+    """
+
+    __slots__ = (
+        "forward",
+        "num_results",
+        "has_tangent",
+        "used_operands",
+        "used_results",
+        "_parts",
+        "_places",
+        "_active",
+        "_derived",
+        "_types",
+    )
+
+    def __init__(self, _: ClosedJaxpr, branches: Sequence[ClosedJaxpr], active: Mask) -> None:
+        parts: list[Linearization] = [b.derived(("linearize", active), Linearization, active) for b in branches]
+        self._parts, self._active = parts, active
+        self._derived: dict[Any, Any] = {}
+        self.has_tangent = _any_of(p.has_tangent for p in parts)
+        self.num_results = count = len(self.has_tangent)
+        inputs = len(active)
+        self._types = (branches[0].in_avals, branches[0].out_avals)
+        slots: list[ShapedArray] = []
+        chosen: list[
+            dict[int, int]
+        ] = []  # for each branch: which slot a residual beyond operands and results goes into
+        for p in parts:
+            taken: dict[int, int] = {}
+            free = list(range(len(slots)))
+            for r, t in zip(p.passed, p.residual_types):
+                if r < inputs + count:
+                    continue
+                t = t.update(weak_type=False)
+                slot = next((i for i in free if slots[i] == t), None)
+                if slot is None:
+                    slot = len(slots)
+                    slots.append(t)
+                else:
+                    free.remove(slot)
+                taken[r] = slot
+            chosen.append(taken)
+        self.used_operands = sorted({r for p in parts for r in p.passed if r < inputs})
+        self.used_results = sorted({r - inputs for p in parts for r in p.passed if inputs <= r < inputs + count})
+        # Where each residual of a branch is found among (operands, results, slots).
+        places: dict[int, int] = {r: i for i, r in enumerate(self.used_operands)}
+        places.update((inputs + r, len(places) + i) for i, r in enumerate(self.used_results))
+        offset = len(self.used_operands) + len(self.used_results)
+        self._places = [
+            [places[r] if r in places else offset + taken[r] for r in p.passed] for p, taken in zip(parts, chosen)
+        ]
+        self.forward = tuple(_forward_branch(p, count, inputs, slots, taken) for p, taken in zip(parts, chosen))
+
+    def push(self, values: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
+        """Tangents of the results, given the operands' (None is zero)."""
+        given = tuple(t is not None and a for t, a in zip(tangents[1:], self._active))
+        ts = [t for t, g in zip(tangents[1:], given) if g]
+        branches, has = self._linear("push", given, values[1:], ts, self._types[1])
+        return _spread(cond_p.bind(*values, *ts, branches=branches), has)
+
+    def pull(self, values: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """Cotangents of the operands, given the results' (None is zero)."""
+        given = tuple(c is not None and h for c, h in zip(cotangents, self.has_tangent))
+        cts = [c for c, g in zip(cotangents, given) if g]
+        branches, has = self._linear("pull", given, values[1:], cts, self._types[0])
+        return [None, *_spread(cond_p.bind(*values, *cts, branches=branches), has)]
+
+    def _linear(
+        self, kind: str, given: Mask, values: Sequence[Any], linear: Sequence[Any], out_types: Sequence[ShapedArray]
+    ) -> Any:
+        """Branches (values, linear operands) → linear results, and which of these there are."""
+        found = self._derived.get((kind, given))
+        if found is None:
+            programs = []
+            for p in self._parts:
+                mask = given if kind == "push" else tuple(g and h for g, h in zip(given, p.has_tangent))
+                programs.append((mask, *(p.pushforward(mask) if kind == "push" else p.pullback(mask))))
+            has = _any_of(h for _, _, h in programs)
+            types = [x.aval.update(weak_type=False) if hasattr(x, "aval") else x for x in (*values, *linear)]
+            count = len(values)
+            branches = []
+            for places, (mask, program, own) in zip(self._places, programs):
+
+                def branch(
+                    *xs: Any, places: Any = places, mask: Any = mask, program: Any = program, own: Any = own
+                ) -> list[Any]:
+                    every = iter(xs[count:])
+                    of_all = [next(every) if g else None for g in given]
+                    taken = [x for x, m in zip(of_all, mask) if m]
+                    results = _spread(run(program, *[xs[i] for i in places], *taken), own)
+                    return [instantiate(r, t) for r, t, h in zip(results, out_types, has) if h]
+
+                branches.append(pruned(stage_flat(branch, types, current())))
+            found = self._derived[kind, given] = (tuple(branches), has)
+        return found
+
+
+def _forward_branch(
+    part: Linearization, count: int, inputs: int, slots: Sequence[ShapedArray], taken: dict[int, int]
+) -> ClosedJaxpr:
+    def branch(*xs: Any) -> list[Any]:
+        results = run(part.forward, *xs)
+        filled: list[Any] = [None] * len(slots)
+        for r, slot in taken.items():
+            x = results[r - inputs]
+            filled[slot] = convert(x, x.dtype) if x.weak_type else x
+        return [*results[:count], *(_zeros(t) if x is None else x for x, t in zip(filled, slots))]
+
+    return pruned(stage_flat(branch, part.forward.in_avals, current()))
+
+
+def _spread(xs: Sequence[Any], mask: Mask) -> list[Any]:
+    rest = iter(xs)
+    return [next(rest) if m else None for m in mask]
+
+
+# ---- the functions ----------------------------------------------------------------------------------------------
+
+_NO_OPERAND: Any = object()
+
+
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, operand: Any = _NO_OPERAND) -> Any:
+    """`branches[index](*operands)`, with the index clamped to those there are. Only that branch runs.
+
+    The branches give trees of one structure and type. Raises TypeError if they do not, or if the index is no integer scalar.
+
+    >>> import pullback.numpy as jnp
+    >>> switch(1, [jnp.sin, jnp.exp], 0.0)
+    Array(1., dtype=float32, weak_type=True)
+    """
+    try:
+        branches = tuple(branches)
+        if not all(map(callable, branches)):
+            raise TypeError(f"switch takes functions as branches, got {branches!r:.200}")
+        if not branches:
+            raise ValueError("switch needs at least one branch")
+        if operand is not _NO_OPERAND:
+            if operands:
+                raise TypeError("if `operand` keyword is passed then no positional operands can be passed")
+            operands = (operand,)
+        try:
+            index = as_array(index)
+        except TypeError:
+            raise TypeError(f"switch: the index must be an integer scalar, got {index!r:.100}") from None
+        if index.shape or not dtypes.is_integer(index.dtype):
+            raise TypeError(
+                f"switch: the index must be an integer scalar, got {index.aval.str_short()}, at {user_line()}"
+            )
+        if len(branches) > 1:
+            limit = min(len(branches) - 1, dtypes.iinfo(index.dtype).max)
+            index = convert(clamp_p.bind(like(0, index), index, like(limit, index)), dtypes.int32)
+        return _branch("switch", index, branches, operands)
+    except Exception as error:
+        filter_traceback(error)
+        raise
+
+
+def cond(
+    pred: Any,
+    true_fun: Callable[..., Any],
+    false_fun: Callable[..., Any],
+    *operands: Any,
+    operand: Any = _NO_OPERAND,
+    **linear: Any,
+) -> Any:
+    """`true_fun(*operands)` if the scalar `pred` is true, else `false_fun(*operands)`. Only that function runs.
+
+    `pred` is a boolean, or a number that is compared with 0. The functions give trees of one structure and type. Raises TypeError if
+    they do not, or if `pred` is no scalar.
+
+    >>> cond(True, lambda x: x + 1, lambda x: x - 1, 1.0)
+    Array(2., dtype=float32, weak_type=True)
+    """
+    del linear
+    try:
+        for f in (true_fun, false_fun):
+            if not callable(f):
+                raise TypeError(f"cond: true_fun and false_fun arguments should be callable, got {f!r:.100}")
+        if operand is not _NO_OPERAND:
+            if operands:
+                raise TypeError("if `operand` keyword is passed then no positional operands can be passed")
+            operands = (operand,)
+        if pred is None:
+            raise TypeError("cond predicate is None")
+        try:
+            pred = as_array(pred)
+        except TypeError:
+            raise TypeError(f"Pred type must be either boolean or number, got {pred!r:.100}.") from None
+        if pred.shape:
+            raise TypeError(f"Pred must be a scalar, got an array of type {pred.aval.str_short()}, at {user_line()}")
+        if dtypes.kind(pred.dtype) not in "biuf":
+            raise TypeError(
+                f"Pred type must be either boolean or number, got {dtypes.name(pred.dtype)}, at {user_line()}"
+            )
+        if pred.dtype != dtypes.bool_:
+            from pullback.lax.elementwise import ne_p
+
+            pred = ne_p.bind(pred, like(0, pred))
+        return _branch("cond", convert(pred, dtypes.int32), (false_fun, true_fun), operands)
+    except Exception as error:
+        filter_traceback(error)
+        raise
+
+
+def _branch(what: str, index: Any, functions: Sequence[Callable[..., Any]], operands: tuple[Any, ...]) -> Any:
+    leaves, _ = arrays_of(operands, f"the operands of {what}")
+    in_tree = tree_structure(operands)
+    types = [x.aval for x in leaves]
+    bodies = [stage(f, in_tree, types, f"a branch of {what}") for f in functions]
+    if len(bodies) == 1:
+        return tree_unflatten(bodies[0].out_tree, run(bodies[0].program, *bodies[0].captured, *leaves))
+    programs = _of_one_type(what, functions, bodies)
+    known = known_value(index)
+    if known is not None:
+        i = int(known)
+        return tree_unflatten(bodies[0].out_tree, run(programs[i], *bodies[i].captured, *leaves))
+    captured = [x for b in bodies for x in b.captured]
+    branches, before = [], 0
+    for body, program in zip(bodies, programs):
+        n = len(body.captured)
+        others = [x.aval for x in (*captured[:before], *captured[before + n :])]
+        branches.append(program.derived(("branch", before, tuple(others)), _with_others_captured, n, before, others))
+        before += n
+    return tree_unflatten(bodies[0].out_tree, cond_p.bind(index, *captured, *leaves, branches=tuple(branches)))
+
+
+def _with_others_captured(program: ClosedJaxpr, own: int, before: int, others: Sequence[ShapedArray]) -> ClosedJaxpr:
+    """The program with arguments for what the other branches close over, `before` of them in front of its own."""
+    body = program.jaxpr
+    unused = [Var(t) for t in others]
+    invars = [*unused[:before], *body.invars[:own], *unused[before:], *body.invars[own:]]
+    return ClosedJaxpr(Jaxpr(body.constvars, invars, body.outvars, body.eqns), program.consts)
+
+
+def _of_one_type(what: str, functions: Sequence[Any], bodies: Sequence[Body]) -> list[ClosedJaxpr]:
+    """The branches' programs, giving one type: weakly typed results take the type of the other branches'."""
+    first = bodies[0]
+    for f, body in zip(functions, bodies):
+        if body.out_tree != first.out_tree:
+            raise TypeError(
+                f"{what}: branches must return the same structure, at {user_line()}: {_name(functions[0])} returns {first.out_tree}, "
+                f"{_name(f)} returns {body.out_tree}"
+            )
+    targets = []
+    wrong = []
+    for i, (path, _) in enumerate(
+        tree_flatten_with_path(tree_unflatten(first.out_tree, range(len(first.out_types))))[0]
+    ):
+        types = [b.out_types[i] for b in bodies]
+        strong = [t for t in types if not t.weak_type]
+        target = strong[0] if strong else types[0]
+        targets.append(target)
+        for f, t in zip(functions, types):
+            fits = t.shape == target.shape and (
+                t.dtype == target.dtype
+                or (t.weak_type and dtypes.promote_pair(t.dtype, True, target.dtype, False)[0] == target.dtype)
+            )
+            if not fits:
+                wrong.append(f"  result{keystr(path)}: {target.str_short()} and, of {_name(f)}, {t.str_short()}")
+    if wrong:
+        raise TypeError(f"{what}: branches must return the same types, at {user_line()}:\n" + "\n".join(wrong))
+    return [
+        b.program
+        if b.out_types == targets and [t.weak_type for t in b.out_types] == [t.weak_type for t in targets]
+        else b.program.derived(("of types", tuple(targets), tuple(t.weak_type for t in targets)), _converted, targets)
+        for b in bodies
+    ]
+
+
+def _converted(program: ClosedJaxpr, targets: Sequence[ShapedArray]) -> ClosedJaxpr:
+    def fun(*xs: Any) -> list[Any]:
+        outs = run(program, *xs)
+        return [
+            x if x.dtype == t.dtype and x.weak_type == t.weak_type else convert(x, t.dtype)
+            for x, t in zip(outs, targets)
+        ]
+
+    return stage_flat(fun, program.in_avals, current())
+
+
+def _name(f: Any) -> str:
+    return str(getattr(f, "__name__", type(f).__name__))
+
+
+__all__ = ["cond", "cond_p", "switch"]

@@ -1,0 +1,503 @@
+"""Checkpointing: reverse mode through loops in bounded memory.
+
+The backward pass of a loop needs the state before every step, last step first. With c slots for states, those that are not stored are computed
+again from the nearest one before. What that costs is known (Griewank and Walther, "Algorithm 799: revolve", ACM TOMS 26, 2000): with
+β(c, r) = binomial(c + r, c), a loop of β(c, r-1) < l <= β(c, r) steps repeats at least r·l − β(c+1, r-1) of them, and as many if from a
+state with l steps to reverse and c slots (its own counted) the next one is stored
+
+    m = min(β(c, r-1), l − β(c-1, r-1))
+
+steps on (`distance`). Of a `scan` the length is known: the states at these places are stored on the way forward. Of a `while` it is not:
+the forward pass stores every state, and whenever the slots are full drops every other one and doubles the stride; the backward pass goes
+on with the formula from there (online checkpointing, in the manner of Stumm and Walther, SIAM J. Sci. Comput. 32, 2010).
+
+The schedule is run by loops in the program (`sweep`): neither the length nor the number of slots makes the program longer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.control.loop import LinearCallNode, instantiate, results_of, run, selected
+from pullback.control.loops import scan, while_loop
+from pullback.core import dtypes
+from pullback.core.array import ConcreteArray
+from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.linear import Node
+from pullback.core.stage import stage_flat
+from pullback.core.trace import Params, current
+from pullback.core.types import ShapedArray
+from pullback.lax.arrangement import broadcasted_iota, dynamic_index_in_dim, dynamic_update_index_in_dim
+from pullback.lax.elementwise import div_p
+from pullback.lax.selection import select
+from pullback.lax.shape import broadcast_in_dim_p, convert
+from pullback.lax.sorting import take_along_p
+from pullback.transforms.jit import jit_p
+from pullback.transforms.program import Linearization, Mask
+
+#: Slots of a `while` for which no number is given.
+DEFAULT_SLOTS = 32
+
+
+def check_slots(checkpoints: Any, length: int | None) -> int:
+    """The number of slots that `checkpoints` asks for. Raises ValueError for what is neither a positive number nor a known name."""
+    if isinstance(checkpoints, str):
+        if checkpoints == "sqrt" and length is not None:
+            return max(1, math.isqrt(max(0, length - 1)) + 1)
+        if checkpoints == "binomial" and length is not None:
+            return max(1, length.bit_length())
+        known = "a positive number, 'sqrt' or 'binomial'" if length is not None else "a positive number"
+        raise ValueError(f"checkpoints must be {known}, got {checkpoints!r}")
+    if isinstance(checkpoints, bool) or not isinstance(checkpoints, (int, np.integer)) or checkpoints < 1:
+        raise ValueError(f"checkpoints must be a positive number, got {checkpoints!r}")
+    return int(checkpoints) if length is None else min(int(checkpoints), max(1, length))
+
+
+# ---- the schedule -----------------------------------------------------------------------------------------------
+
+
+def distance(steps: int, slots: int) -> int:
+    """How many steps on the next state is stored, with `steps` >= 2 to reverse and `slots` >= 1, that of this state counted.
+
+    >>> distance(10, 3)
+    4
+    """
+    before, last, now, r = 0, 0, 1, 0
+    while now < steps:
+        r += 1
+        before, last, now = last, now, now * (slots + r) // r
+    # β(slots-1, r-1) = β(slots, r-1) - β(slots, r-2)
+    return min(last, steps - (last - before))
+
+
+def repeated_steps(steps: int, slots: int) -> int:
+    """The least number of forward steps with which `steps` are reversed, the first pass counted and each reversed step itself not.
+
+    >>> repeated_steps(10, 3)
+    15
+    """
+    r, bound = 0, 1
+    while bound < steps:
+        r += 1
+        bound = math.comb(slots + r, slots)
+    return r * steps - (math.comb(slots + r, slots + 1) if r else 0)
+
+
+def places(steps: int, slots: int) -> list[int]:
+    """Where the first pass stores states: the first of them is 0."""
+    found, at = [0], 0
+    while slots > 1 and steps > 1:
+        m = distance(steps, slots)
+        at, steps, slots = at + m, steps - m, slots - 1
+        found.append(at)
+    return found
+
+
+def _distance(steps: Any, slots: Any) -> Any:
+    """`distance` of traced numbers."""
+    steps, slots = convert(steps, dtypes.int64), convert(slots, dtypes.int64)
+    zero, one = (ConcreteArray(np.int64(n)) for n in (0, 1))
+
+    def grow(state: Any) -> Any:
+        r, _, last, now = state
+        r = r + one
+        return r, last, now, div_p.bind(now * (slots + r), r)  # exact; `//` is floor division, in the default types
+
+    _, before, last, _ = while_loop(lambda s: s[3] < steps, grow, (zero, zero, zero, one))
+    alternative = steps - (last - before)
+    return convert(select(last < alternative, last, alternative), dtypes.int32)
+
+
+def _number(n: int) -> ConcreteArray:
+    return ConcreteArray(np.int32(n))
+
+
+def _row(x: Any, i: Any) -> Any:
+    return dynamic_index_in_dim(x, i, 0, keepdims=False)
+
+
+def _with_row(x: Any, row: Any, i: Any) -> Any:
+    return dynamic_update_index_in_dim(x, row, i, 0)
+
+
+Step = Callable[[Any, list[Any]], list[Any]]
+
+
+def _advance(step: Step, at: Any, steps: Any, state: list[Any]) -> list[Any]:
+    """The state `steps` steps on from the one before step number `at`."""
+    stop = at + steps
+    _, state = while_loop(lambda s: s[0] < stop, lambda s: (s[0] + _number(1), step(s[0], s[1])), (at, state))
+    return state
+
+
+def sweep(
+    step: Step, back: Callable[[Any, list[Any], list[Any]], list[Any]], slots: list[Any], at: Any, used: Any, length: Any, adjoint: list[Any]
+) -> list[Any]:  # fmt: skip
+    """The adjoint after `back(j, state before step j, adjoint)` for j = length-1, ..., 0.
+
+    `slots` hold states as rows, the last row being scrap; the first `used` rows are states before the steps `at`, ascending from 0.
+    """
+    count = slots[0].shape[0] - 1 if slots else 0
+    one = _number(1)
+
+    def reach(j: Any) -> Callable[[Any], Any]:
+        def towards(s: Any) -> Any:
+            p, top, slots, at, state = s
+            steps, free = j - p, _number(count - 1) - top
+            m = select(free > _number(0), _distance(steps + one, free + one), steps)
+            state = _advance(step, p, m, state)
+            p = p + m
+            store = (p < j) & (free > _number(0))
+            row = select(store, top + one, _number(count))
+            slots = [_with_row(slot, x, row) for slot, x in zip(slots, state)]
+            return p, select(store, row, top), slots, _with_row(at, p, row), state
+
+        return towards
+
+    def reverse_one(s: Any) -> Any:
+        j, top, slots, at, adjoint = s
+        p, state = _row(at, top), [_row(slot, top) for slot in slots]
+        _, top, slots, at, state = while_loop(lambda s: s[0] < j, reach(j), (p, top, slots, at, state))
+        adjoint = back(j, state, adjoint)
+        return j - one, select(_row(at, top) == j, top - one, top), slots, at, adjoint
+
+    start = (length - one, used - one, slots, at, adjoint)
+    return while_loop(lambda s: s[0] >= _number(0), reverse_one, start)[4]
+
+
+# ---- the linearization of a body, for one step ------------------------------------------------------------------
+
+
+class StepLinearization:
+    """The derivative of a loop's body (constants, carries, others) → (carries, outputs), one step at a time.
+
+    `active` marks the operands with tangents, carries that get one from a step included.
+    """
+
+    __slots__ = ("active", "body", "count", "num_carry", "types")
+
+    def __init__(self, closed: ClosedJaxpr, count: int, num_carry: int, active: Mask) -> None:
+        while True:
+            body: Linearization = closed.derived(("linearize", active), Linearization, active)
+            carry = tuple(a or b for a, b in zip(active[count : count + num_carry], body.has_tangent))
+            wider = (*active[:count], *carry, *active[count + num_carry :])
+            if wider == active:
+                break
+            active = wider
+        self.active, self.body, self.count, self.num_carry, self.types = active, body, count, num_carry, closed.in_avals
+
+    @property
+    def carry_active(self) -> Mask:
+        """The carries with tangents."""
+        return self.active[self.count : self.count + self.num_carry]
+
+    def cotangent_masks(self, given: Mask) -> tuple[Mask, Mask]:
+        """Which results and which operands have cotangents, if at the end of the loop those of the results marked in `given` have."""
+        n, first = self.num_carry, self.count
+        while True:
+            taken = tuple(g and has for g, has in zip(given, self.body.has_tangent))
+            _, pulled = self.body.pullback(taken)
+            wider = (*(a or b for a, b in zip(given[:n], pulled[first : first + n])), *given[n:])
+            if wider == given:
+                return given, pulled
+            given = wider
+
+    def pull(self, primals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """Cotangents of a step's operands at `primals`, given those of its results (None is zero)."""
+        results = run(self.body.forward, *primals)
+        every = [*primals, *results]
+        taken = tuple(c is not None and has for c, has in zip(cotangents, self.body.has_tangent))
+        program, pulled = self.body.pullback(taken)
+        outs = iter(run(program, *[every[i] for i in self.body.passed], *[c for c, t in zip(cotangents, taken) if t]))
+        return [next(outs) if p else None for p in pulled]
+
+
+def _call(name: str, program: ClosedJaxpr, *args: Any) -> list[Any]:
+    """A call of a derived program, compiled once."""
+    outs: list[Any] = jit_p.bind(*args, jaxpr=program, name=name, options=None)
+    return outs
+
+
+def _empty(types: Sequence[ShapedArray], rows: int) -> list[Any]:
+    return [
+        broadcast_in_dim_p.bind(ConcreteArray(np.zeros((), t.dtype)), shape=(rows, *t.shape), broadcast_dimensions=())
+        for t in types
+    ]
+
+
+# ---- scan -------------------------------------------------------------------------------------------------------
+
+
+def linearized_scan(scan_p: Any, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+    """Results of a scan with checkpoints, and the nodes of their tangents."""
+    active = tuple(n is not None for n in nodes)
+    key = ("checkpointed scan", active, *[v for k, v in params.items() if k != "jaxpr"])
+    found: CheckpointedScan = params["jaxpr"].derived(key, CheckpointedScan, active, params)
+    outs, values = found.forward(primals)
+    node = LinearCallNode(scan_p.name, values, nodes, found.push, found.pull, id(found))
+    return outs, results_of(node, outs, found.has_tangent)
+
+
+class CheckpointedScan:
+    """The derivative of a scan of known length with a bounded number of states kept. The residuals are the operands and the slots."""
+
+    def __init__(self, closed: ClosedJaxpr, active: Mask, params: Params) -> None:
+        self.params = params
+        self.count, self.num_carry, self.length = params["num_consts"], params["num_carry"], params["length"]
+        n = self.count + self.num_carry
+        self.closed, self.types = closed, closed.in_avals
+        self.step = StepLinearization(closed, self.count, self.num_carry, active)
+        self.has_tangent: Mask = (*self.step.carry_active, *self.step.body.has_tangent[self.num_carry :])
+        self.places = places(self.length, params["checkpoints"])
+        self.inputs = slice(n, None)
+        self._pulls: dict[Mask, tuple[ClosedJaxpr, Mask]] = {}
+        stacked = [t.update(shape=(self.length, *t.shape)) for t in self.types[n:]]
+        self.operand_types = [t.update(weak_type=False) for t in (*self.types[:n], *stacked)]
+        self._forward = stage_flat(self._store, self.operand_types, current())
+        self._only_carry = selected(closed, range(self.num_carry))
+
+    def _position(self, i: Any) -> Any:
+        return _number(self.length - 1) - i if self.params["reverse"] else i
+
+    def _primals(self, consts: Sequence[Any], xs: Sequence[Any], i: Any, state: Sequence[Any]) -> list[Any]:
+        return [*consts, *state, *(_row(x, self._position(i)) for x in xs)]
+
+    def _store(self, *operands: Any) -> list[Any]:
+        """Results, and the states at `places` and in one scrap row more."""
+        consts, init, xs = operands[: self.count], list(operands[self.count : self.inputs.start]), operands[self.inputs]
+        outs = _empty(self.closed.out_avals[self.num_carry :], self.length)
+
+        def step(i: Any, both: list[Any]) -> list[Any]:
+            state, outs = both
+            results = run(self.closed, *self._primals(consts, xs, i, state))
+            new = [_with_row(o, y, self._position(i)) for o, y in zip(outs, results[self.num_carry :])]
+            return [results[: self.num_carry], new]
+
+        def segment(both: Any, bounds: Any) -> Any:
+            start, steps = bounds
+            return _advance(step, start, steps, both), both[0]
+
+        rows = self.params["checkpoints"] + 1
+        starts = np.array([*self.places, *[self.length] * (rows - len(self.places))], np.int32)
+        steps = np.diff(starts, append=self.length).astype(np.int32)
+        (final, outs), slots = scan(segment, [init, outs], (ConcreteArray(starts), ConcreteArray(steps)))
+        return [*final, *outs, *slots]
+
+    def forward(self, primals: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Results and residuals."""
+        results = _call("checkpointed_scan", self._forward, *primals)
+        split = len(self.has_tangent)
+        return results[:split], [*primals, *results[split:]]
+
+    def push(self, values: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        """Tangents of the results: of the scan's JVP, run again."""
+        from pullback.control.scan import scan_p
+
+        primals = values[: len(self.types)]
+        return scan_p.forward_mode(primals, tangents, self.params)[1]
+
+    def pull(self, values: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """Cotangents of the operands."""
+        given = tuple(c is not None and has for c, has in zip(cotangents, self.has_tangent))
+        found = self._pulls.get(given)
+        if found is None:
+            found = self._pulls[given] = self._pull_program(values, given)
+        program, masks = found
+        outs = iter(
+            _call("checkpointed_scan_transpose", program, *values, *[c for c, g in zip(cotangents, given) if g])
+        )
+        return [next(outs) if m else None for m in masks]
+
+    def _pull_program(self, values: Sequence[Any], given: Mask) -> tuple[ClosedJaxpr, Mask]:
+        n, first = self.num_carry, self.count
+        wanted, pulled = self.step.cotangent_masks(given)
+        types, closed = self.types, self.closed
+        has_carry = wanted[:n]
+        masks = (*pulled[:first], *has_carry, *pulled[self.inputs])
+        ct_types = [closed.out_avals[i].to_tangent_aval() for i in range(len(given)) if given[i]]
+        ct_types = [
+            t if i < sum(given[:n]) else t.update(shape=(self.length, *t.shape)) for i, t in enumerate(ct_types)
+        ]
+
+        def program(*xs: Any) -> list[Any]:
+            operands, slots, cts = xs[: len(types)], list(xs[len(types) : len(types) + n]), iter(xs[len(types) + n :])
+            consts, inputs = operands[:first], operands[self.inputs]
+            of_results = [next(cts) if g else None for g in given]
+            ct_carry = [instantiate(c, t) for c, t, h in zip(of_results, types[first:], has_carry) if h]
+            sums = [instantiate(None, t) for t, p in zip(types[:first], pulled) if p]
+            stacks = _empty(
+                [t.to_tangent_aval() for t, p in zip(types[self.inputs], pulled[self.inputs]) if p], self.length
+            )
+
+            def step(i: Any, state: list[Any]) -> list[Any]:
+                return run(self._only_carry, *self._primals(consts, inputs, i, state))
+
+            def back(i: Any, state: list[Any], adjoint: list[Any]) -> list[Any]:
+                ct_carry, sums, stacks = adjoint
+                position = self._position(i)
+                rest = iter(ct_carry)
+                cts = [next(rest) if h else None for h in has_carry]
+                cts += [None if c is None else _row(c, position) for c in of_results[n:]]
+                found = self.step.pull(self._primals(consts, inputs, i, state), cts)
+                new = [instantiate(c, t) for c, t, h in zip(found[first:], types[first:], has_carry) if h]
+                sums = [s + c for s, c in zip(sums, [c for c in found[:first] if c is not None])]
+                rows = [c for c in found[self.inputs] if c is not None]
+                return [new, sums, [_with_row(x, c, position) for x, c in zip(stacks, rows)]]
+
+            at = ConcreteArray(
+                np.array([*self.places, *[0] * (self.params["checkpoints"] + 1 - len(self.places))], np.int32)
+            )
+            length, used = _number(self.length), _number(len(self.places))
+            ct_carry, sums, stacks = sweep(step, back, slots, at, used, length, [ct_carry, sums, stacks])
+            return [*sums, *ct_carry, *stacks]
+
+        slot_types = [x.aval.update(weak_type=False) for x in values[len(types) :]]
+        return stage_flat(program, [*self.operand_types, *slot_types, *ct_types], current()), masks
+
+
+# ---- while ------------------------------------------------------------------------------------------------------
+
+
+def linearized_while(while_p: Any, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+    """Results of a while, and the nodes of their tangents."""
+    active = tuple(n is not None for n in nodes)
+    if True not in active[params["cond_nconsts"] :]:
+        return while_p.bind(*primals, **params), [None] * len(params["body_jaxpr"].out_avals)
+    key = ("checkpointed while", active, *[v for k, v in params.items() if k != "body_jaxpr"])
+    found: CheckpointedWhile = params["body_jaxpr"].derived(key, CheckpointedWhile, active, params)
+    outs, values = found.forward(primals)
+    node = LinearCallNode(while_p.name, values, nodes, found.push, found.pull, id(found))
+    return outs, results_of(node, outs, found.has_tangent)
+
+
+class CheckpointedWhile:
+    """The derivative of a while. The residuals are the operands, the slots, and the number of steps, the stride and the slots used."""
+
+    def __init__(self, closed: ClosedJaxpr, active: Mask, params: Params) -> None:
+        self.params = params
+        self.cond_count, self.count = params["cond_nconsts"], params["body_nconsts"]
+        self.closed, self.types = closed, closed.in_avals
+        self.num_carry = len(self.types) - self.count
+        self.step = StepLinearization(closed, self.count, self.num_carry, active[self.cond_count :])
+        self.has_tangent = self.step.carry_active
+        slots = DEFAULT_SLOTS if params["checkpoints"] is None else params["checkpoints"]
+        self.slots = max(2, slots + slots % 2)  # pairs, of which one is dropped
+        cond_types = params["cond_jaxpr"].in_avals[: self.cond_count]
+        self.operand_types = [t.update(weak_type=False) for t in (*cond_types, *self.types)]
+        self._pulls: dict[Mask, tuple[ClosedJaxpr, Mask]] = {}
+        self._forward = stage_flat(self._store, self.operand_types, current())
+
+    def _split(self, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], list[Any]]:
+        n, m = self.cond_count, self.cond_count + self.count
+        return operands[:n], operands[n:m], list(operands[m:])
+
+    def _store(self, *operands: Any) -> list[Any]:
+        """Results; slots with the states before the steps 0, stride, 2 stride, ..., and a scrap row; number of steps; stride; slots used."""
+        cond_consts, consts, init = self._split(operands)
+        rows, one, zero = self.slots, _number(1), _number(0)
+
+        def running(state: list[Any]) -> Any:
+            return run(self.params["cond_jaxpr"], *cond_consts, *state)[0]
+
+        def one_step(s: Any) -> Any:
+            k, n, _, state = s
+            state = run(self.closed, *consts, *state)
+            return k + one, n + one, running(state), state
+
+        def fill_slot(s: Any) -> Any:
+            used, stride, n, goes_on, state, slots = s
+            slots = [_with_row(slot, x, used) for slot, x in zip(slots, state)]
+            _, n, goes_on, state = while_loop(lambda s: s[2] & (s[0] < stride), one_step, (zero, n, goes_on, state))
+            return used + one, stride, n, goes_on, state, slots
+
+        def fill_all(s: Any) -> Any:
+            used, stride, n, goes_on, state, slots = while_loop(lambda s: s[3] & (s[0] < _number(rows)), fill_slot, s)
+            # If the loop goes on, every other state makes room: those with odd numbers go behind those with even ones.
+            as_they_are = np.arange(rows + 1, dtype=np.int32)
+            even_first = np.array([*range(0, rows, 2), *range(1, rows, 2), rows], np.int32)
+            order = select(goes_on, ConcreteArray(even_first), ConcreteArray(as_they_are))
+            slots = [_taken(slot, order) for slot in slots]
+            used, stride = select(goes_on, _number(rows // 2), used), select(goes_on, stride * _number(2), stride)
+            return used, stride, n, goes_on, state, slots
+
+        start = (
+            zero,
+            one,
+            zero,
+            running(init),
+            init,
+            _empty([t.update(weak_type=False) for t in self.types[self.count :]], rows + 1),
+        )
+        used, stride, n, _, state, slots = while_loop(lambda s: s[3], fill_all, start)
+        return [*state, *slots, n, stride, used]
+
+    def forward(self, primals: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Results and residuals."""
+        results = _call("checkpointed_while", self._forward, *primals)
+        return results[: self.num_carry], [*primals, *results[self.num_carry :]]
+
+    def push(self, values: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        """Tangents of the results: of the loop's JVP, run again."""
+        from pullback.control.while_loop import while_p
+
+        return while_p.forward_mode(values[: len(self.operand_types)], tangents, self.params)[1]
+
+    def pull(self, values: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """Cotangents of the operands."""
+        given = tuple(c is not None and has for c, has in zip(cotangents, self.has_tangent))
+        found = self._pulls.get(given)
+        if found is None:
+            found = self._pulls[given] = self._pull_program(values, given)
+        program, masks = found
+        outs = iter(
+            _call("checkpointed_while_transpose", program, *values, *[c for c, g in zip(cotangents, given) if g])
+        )
+        return [next(outs) if m else None for m in masks]
+
+    def _pull_program(self, values: Sequence[Any], given: Mask) -> tuple[ClosedJaxpr, Mask]:
+        n, first, inputs = self.num_carry, self.count, len(self.operand_types)
+        has_carry, pulled = self.step.cotangent_masks(given)
+        types = self.types
+        masks = (*[False] * self.cond_count, *pulled[:first], *has_carry)
+
+        def program(*xs: Any) -> list[Any]:
+            _, consts, _ = self._split(xs[:inputs])
+            slots, (length, stride, used), cts = (
+                list(xs[inputs : inputs + n]),
+                xs[inputs + n : inputs + n + 3],
+                iter(xs[inputs + n + 3 :]),
+            )
+            of_results = [next(cts) if g else None for g in given]
+            ct_carry = [instantiate(c, t) for c, t, h in zip(of_results, types[first:], has_carry) if h]
+            sums = [instantiate(None, t) for t, p in zip(types[:first], pulled) if p]
+
+            def step(i: Any, state: list[Any]) -> list[Any]:
+                return run(self.closed, *consts, *state)
+
+            def back(i: Any, state: list[Any], adjoint: list[Any]) -> list[Any]:
+                ct_carry, sums = adjoint
+                rest = iter(ct_carry)
+                found = self.step.pull([*consts, *state], [next(rest) if h else None for h in has_carry])
+                new = [instantiate(c, t) for c, t, h in zip(found[first:], types[first:], has_carry) if h]
+                return [new, [s + c for s, c in zip(sums, [c for c in found[:first] if c is not None])]]
+
+            at = broadcasted_iota(dtypes.int32, (self.slots + 1,), 0) * stride
+            ct_carry, sums = sweep(step, back, slots, at, used, length, [ct_carry, sums])
+            return [*sums, *ct_carry]
+
+        ct_types = [t.to_tangent_aval().update(weak_type=False) for t, g in zip(types[first:], given) if g]
+        value_types = [x.aval.update(weak_type=False) for x in values]
+        return stage_flat(program, [*value_types, *ct_types], current()), masks
+
+
+def _taken(x: Any, order: Any) -> Any:
+    """Rows of `x` in another order."""
+    shape = x.shape
+    return take_along_p.bind(x, broadcast_in_dim_p.bind(order, shape=shape, broadcast_dimensions=(0,)), axis=0)
+
+
+__all__ = ["DEFAULT_SLOTS", "check_slots", "distance", "places", "repeated_steps"]
