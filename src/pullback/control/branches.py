@@ -23,7 +23,7 @@ from pullback.control.loop import (
     simplified,
 )
 from pullback.control.loops import arrays_of
-from pullback.control.programs import Body, stage
+from pullback.control.programs import Body, prepared, stage
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback, user_line
@@ -31,7 +31,7 @@ from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from pullback.core.linear import Node
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current, known_value
-from pullback.core.tree import keystr, tree_flatten_with_path, tree_structure, tree_unflatten
+from pullback.core.tree import keystr, tree_flatten_with_path, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import clamp_p, eq_p
 from pullback.lax.family import Elementwise, like
@@ -393,26 +393,48 @@ def cond(
         raise
 
 
-def _branch(what: str, index: Any, functions: Sequence[Callable[..., Any]], operands: tuple[Any, ...]) -> Any:
-    leaves, _ = arrays_of(operands, f"the operands of {what}")
-    in_tree = tree_structure(operands)
-    types = [x.aval for x in leaves]
-    bodies = [stage(f, in_tree, types, f"a branch of {what}") for f in functions]
-    if len(bodies) == 1:
-        return tree_unflatten(bodies[0].out_tree, run(bodies[0].program, *bodies[0].captured, *leaves))
-    programs = _of_one_type(what, functions, bodies)
-    known = known_value(index)
-    if known is not None:
-        i = int(known)
-        return tree_unflatten(bodies[0].out_tree, run(programs[i], *bodies[i].captured, *leaves))
-    captured = [x for b in bodies for x in b.captured]
-    branches, before = [], 0
-    for body, program in zip(bodies, programs):
-        n = len(body.captured)
-        others = [x.aval for x in (*captured[:before], *captured[before + n :])]
-        branches.append(program.derived(("branch", before, tuple(others)), _with_others_captured, n, before, others))
-        before += n
-    return tree_unflatten(bodies[0].out_tree, cond_p.bind(index, *captured, *leaves, branches=tuple(branches)))
+class Branches:
+    """The branches of a conditional, traced for operands of known types."""
+
+    __slots__ = ("bodies", "programs", "joined", "captured", "out_tree")
+
+    def __init__(
+        self, what: str, functions: Sequence[Callable[..., Any]], in_tree: Any, types: Sequence[ShapedArray]
+    ) -> None:
+        self.bodies = [stage(f, in_tree, types, f"a branch of {what}") for f in functions]
+        self.programs = _of_one_type(what, functions, self.bodies)
+        self.out_tree = self.bodies[0].out_tree
+        self.captured = [x for b in self.bodies for x in b.captured]
+        #: The programs as branches of one operation: each takes what all close over.
+        self.joined: tuple[ClosedJaxpr, ...] | None = None
+
+    def take(self, i: int, operands: Sequence[Any]) -> Any:
+        """The result of branch `i`."""
+        return tree_unflatten(self.out_tree, run(self.programs[i], *self.bodies[i].captured, *operands))
+
+    def choose(self, index: Any, operands: Sequence[Any]) -> Any:
+        """The result of the branch of a traced number."""
+        if self.joined is None:
+            branches, before = [], 0
+            for body, program in zip(self.bodies, self.programs):
+                n = len(body.captured)
+                others = tuple([x.aval for x in (*self.captured[:before], *self.captured[before + n :])])
+                branches.append(program.derived(("branch", before, others), _with_others_captured, n, before, others))
+                before += n
+            self.joined = tuple(branches)
+        return tree_unflatten(self.out_tree, cond_p.bind(index, *self.captured, *operands, branches=self.joined))
+
+
+def _branch(what: str, index: Any, functions: tuple[Callable[..., Any], ...], operands: tuple[Any, ...]) -> Any:
+    leaves, in_tree = arrays_of(operands, f"the operands of {what}")
+
+    def prepare() -> tuple[Branches, Sequence[Any]]:
+        branches = Branches(what, functions, in_tree, [x.aval for x in leaves])
+        return branches, branches.captured
+
+    branches = prepared(functions[0], (what, functions, in_tree), leaves, prepare)
+    known = known_value(index) if len(functions) > 1 else 0
+    return branches.choose(index, leaves) if known is None else branches.take(int(known), leaves)
 
 
 def _with_others_captured(program: ClosedJaxpr, own: int, before: int, others: Sequence[ShapedArray]) -> ClosedJaxpr:

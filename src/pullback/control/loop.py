@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.array import ConcreteArray, as_array
+from pullback.core.array import ConcreteArray
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, subjaxprs
 from pullback.core.linear import LinearTracer, Node, next_id, project, zeros
 from pullback.core.passes import drop_unused_consts, eliminate_dead_code, simplify
 from pullback.core.stage import stage_flat
-from pullback.core.trace import EVAL, Params, Trace, current, reset_current, set_current
+from pullback.core.trace import EVAL, Params, Trace, current, evaluable, reset_current, set_current
 from pullback.core.types import ShapedArray
 from pullback.lax.shape import convert
 from pullback.transforms.call import CallPrimitive
@@ -60,16 +60,17 @@ class ControlPrimitive(CallPrimitive):
         trace = current()
         if trace is not EVAL:
             return self._recorded(trace, args, params)
-        arrays = [a if a.__class__ is ConcreteArray else as_array(a) for a in args]
-        return self._evaluate(arrays, params)
+        arrays = [a if a.__class__ is ConcreteArray else evaluable(a) for a in args]
+        return self.runner(arrays, params)(arrays)
 
-    def _evaluate(self, arrays: Sequence[Any], params: Params) -> Any:
+    def runner(self, arrays: Sequence[Any], params: Params) -> Callable[[Sequence[Any]], list[Any]]:
+        """What runs the operation on arrays like these: its executable."""
         from pullback.transforms.jit import runner
 
         key = (self, "evaluate", *[id(a._type) for a in arrays], *params.values())
         body = next(subjaxprs(params))
-        program, types = body.derived(key, self._as_program, [a._type for a in arrays], params)
-        return runner(program, self.name, None, arrays)(arrays)
+        program, _ = body.derived(key, self._as_program, [a._type for a in arrays], params)
+        return runner(program, self.name, None, arrays)
 
     def _as_program(self, _: ClosedJaxpr, types: Sequence[ShapedArray], params: Params) -> Any:
         # The types are kept, because the key has their addresses.

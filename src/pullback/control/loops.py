@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.control.programs import Body, Wrapped, stage
+from pullback.control.programs import Body, Call, Wrapped, prepared, stage
 from pullback.control.scan import scan_p
 from pullback.control.while_loop import while_p
 from pullback.core import dtypes
@@ -43,31 +43,32 @@ def arrays_of(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
 
 
 def stage_with_carry(
-    fun: Callable[..., Any], init: list[Any], trees: Callable[[], PyTreeDef], others: Sequence[ShapedArray], what: str,
-    carry_of: Callable[[Any], Any], carry_tree: PyTreeDef, carry_first: bool = True,
-) -> tuple[Body, list[Any]]:  # fmt: skip
-    """The body of a loop, and the initial carry converted to the types that the body gives it.
+    fun: Callable[..., Any], types: list[ShapedArray], in_tree: PyTreeDef, others: Sequence[ShapedArray], what: str,
+    carry_of: Callable[[Any], Any], carry_tree: PyTreeDef,
+) -> tuple[Body, list[tuple[int, Any]]]:  # fmt: skip
+    """The body of a loop whose initial carry has `types`, and the dtypes that some of the initial carry must be converted to.
 
     A weakly typed carry takes the type that the body returns. Raises TypeError if the carry that the body returns differs in structure,
     shape or dtype.
     """
+    converted: dict[int, Any] = {}
     while True:
-        types = [x.aval for x in init]
-        body = stage(fun, trees(), [*types, *others] if carry_first else [*others, *types], what)
-        result = tree_unflatten(body.out_tree, body.out_types)
-        carry = carry_of(result)
-        out_tree = tree_structure(carry)
-        out_types = tree_leaves(carry)
+        body = stage(fun, in_tree, [*types, *others], what)
+        carry = carry_of(tree_unflatten(body.out_tree, body.out_types))
+        out_tree, out_types = tree_structure(carry), tree_leaves(carry)
         if out_tree == carry_tree:
-            wider = [
-                convert(x, o.dtype) if t.weak_type and not o.weak_type and t.shape == o.shape and _promotes(t, o) else x
-                for x, t, o in zip(init, types, out_types)
-            ]
-            if any(a is not b for a, b in zip(wider, init)):
-                init = wider
+            weak = [
+                i for i, (t, o) in enumerate(zip(types, out_types))
+                if t.weak_type and not o.weak_type and t.shape == o.shape and _promotes(t, o)
+            ]  # fmt: skip
+            if weak:
+                converted.update((i, out_types[i].dtype) for i in weak)
+                types = [
+                    t.update(dtype=converted[i], weak_type=False) if i in converted else t for i, t in enumerate(types)
+                ]
                 continue
         _check_carry(what, tree_unflatten(carry_tree, types), carry, carry_tree, out_tree)
-        return body, init
+        return body, list(converted.items())
 
 
 def _promotes(weak: ShapedArray, strong: ShapedArray) -> bool:
@@ -133,32 +134,38 @@ def scan(
 def _scan(
     f: Any, init: Any, xs: Any, length: int | None, reverse: bool, unroll: int | bool, checkpoints: Any
 ) -> tuple[Any, Any]:
-    if not callable(f):
-        raise TypeError(f"scan takes a function, got {f!r}")
     carry, carry_tree = arrays_of(init, "the initial carry of scan")
     inputs, xs_tree = arrays_of(xs, "the inputs of scan")
-    length = _length(inputs, xs, length)
-    each = [x.aval.update(shape=x.shape[1:]) for x in inputs]
-    in_tree = tree_structure((tree_unflatten(carry_tree, carry), tree_unflatten(xs_tree, inputs)))
 
-    def carry_of(result: Any) -> Any:
-        if not isinstance(result, (tuple, list)) or len(result) != 2:
-            raise TypeError(
-                f"scan: the body must return a pair (carry, y), at {user_line()}; it returned {tree_structure(result)}"
-            )
-        return result[0]
+    def prepare() -> tuple[Call, Sequence[Any]]:
+        if not callable(f):
+            raise TypeError(f"scan takes a function, got {f!r}")
+        steps = _length(xs, length)
+        each = [x.aval.update(shape=x.shape[1:]) for x in inputs]
+        in_tree = tree_structure((tree_unflatten(carry_tree, carry), tree_unflatten(xs_tree, inputs)))
+        body, targets = stage_with_carry(f, [x.aval for x in carry], in_tree, each, "scan", _first_of_pair, carry_tree)
+        slots = checkpoints
+        if slots is not None:
+            from pullback.control.checkpoints import check_slots
 
-    body, carry = stage_with_carry(f, carry, lambda: in_tree, each, "scan", carry_of, carry_tree)
-    if checkpoints is not None:
-        from pullback.control.checkpoints import check_slots
+            slots = check_slots(slots, steps)
+        params = {
+            "jaxpr": body.program, "num_consts": len(body.captured), "num_carry": len(carry), "length": steps, "reverse": reverse,
+            "unroll": _unroll(unroll, steps), "checkpoints": slots,
+        }  # fmt: skip
+        return Call(scan_p, params, body.captured, targets, body.out_tree), body.captured
 
-        checkpoints = check_slots(checkpoints, length)
-    outs = scan_p.bind(
-        *body.captured, *carry, *inputs, jaxpr=body.program, num_consts=len(body.captured), num_carry=len(carry),
-        length=length, reverse=reverse, unroll=_unroll(unroll, length), checkpoints=checkpoints,
-    )  # fmt: skip
-    final, ys = tree_unflatten(body.out_tree, outs)
+    key = ("scan", carry_tree, xs_tree, length, reverse, unroll, unroll.__class__, checkpoints)
+    final, ys = prepared(f, key, [*carry, *inputs], prepare)([*carry, *inputs])
     return final, ys
+
+
+def _first_of_pair(result: Any) -> Any:
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise TypeError(
+            f"scan: the body must return a pair (carry, y), at {user_line()}; it returned {tree_structure(result)}"
+        )
+    return result[0]
 
 
 def _unroll(unroll: Any, length: int) -> int:
@@ -171,7 +178,7 @@ def _unroll(unroll: Any, length: int) -> int:
     return int(unroll)
 
 
-def _length(inputs: Sequence[Any], xs: Any, length: Any) -> int:
+def _length(xs: Any, length: Any) -> int:
     lengths = {}
     for path, x in tree_flatten_with_path(xs)[0]:
         shape = np.shape(x)
@@ -214,7 +221,7 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
     from pullback.transforms.vmap import vmap
 
     inputs, tree = arrays_of(xs, "the inputs of map")
-    count = _length(inputs, xs, None)
+    count = _length(xs, None)
     batches, rest = divmod(count, batch_size)
     parts = []
     if batches:
@@ -248,22 +255,35 @@ def while_loop(
             if not callable(f):
                 raise TypeError(f"while_loop takes functions, got {f!r:.100} as {name}")
         init, tree = arrays_of(init_val, "the initial value of while_loop")
-        in_tree = tree_structure((tree_unflatten(tree, init),))
-        body, init = stage_with_carry(body_fun, init, lambda: in_tree, (), "while_loop", lambda result: result, tree)
-        condition = stage(cond_fun, in_tree, [x.aval for x in init], "the condition of while_loop")
-        _check_condition(condition)
-        if checkpoints is not None:
-            from pullback.control.checkpoints import check_slots
 
-            checkpoints = check_slots(checkpoints, None)
-        outs = while_p.bind(
-            *condition.captured, *body.captured, *init, cond_jaxpr=condition.program, body_jaxpr=body.program,
-            cond_nconsts=len(condition.captured), body_nconsts=len(body.captured), checkpoints=checkpoints,
-        )  # fmt: skip
-        return tree_unflatten(tree, outs)
+        def prepare() -> tuple[Call, Sequence[Any]]:
+            in_tree = tree_structure((tree_unflatten(tree, init),))
+            types = [x.aval for x in init]
+            body, targets = stage_with_carry(body_fun, types, in_tree, (), "while_loop", _itself, tree)
+            for i, dtype in targets:
+                types[i] = types[i].update(dtype=dtype, weak_type=False)
+            condition = stage(cond_fun, in_tree, types, "the condition of while_loop")
+            _check_condition(condition)
+            slots = checkpoints
+            if slots is not None:
+                from pullback.control.checkpoints import check_slots
+
+                slots = check_slots(slots, None)
+            params = {
+                "cond_jaxpr": condition.program, "body_jaxpr": body.program, "cond_nconsts": len(condition.captured),
+                "body_nconsts": len(body.captured), "checkpoints": slots,
+            }  # fmt: skip
+            captured = [*condition.captured, *body.captured]
+            return Call(while_p, params, captured, targets, tree), captured
+
+        return prepared(body_fun, ("while", cond_fun, tree, checkpoints), init, prepare)(init)
     except Exception as error:
         filter_traceback(error)
         raise
+
+
+def _itself(result: Any) -> Any:
+    return result
 
 
 def _check_condition(condition: Body) -> None:

@@ -7,19 +7,21 @@ are traced (`intern`): everything derived from a program (its linearization, its
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
-from weakref import WeakKeyDictionary
+from functools import partial
+from typing import Any, TypeVar
 
-from pullback.core.array import as_array
+from pullback.core.array import ConcreteArray, as_array
 from pullback.core.config import program_state
 from pullback.core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, Literal, Var, program_caches
 from pullback.core.stage import stage_flat
-from pullback.core.trace import Tracer, named_axes
-from pullback.core.tree import PyTreeDef, leaf_error, tree_flatten
+from pullback.core.trace import EVAL, Params, Tracer, current, named_axes
+from pullback.core.tree import PyTreeDef, leaf_error, tree_flatten, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.core.types import intern as intern_type
+from pullback.lax.shape import convert
 
 
 class Body:
@@ -29,6 +31,11 @@ class Body:
 
     def __init__(self, program: ClosedJaxpr, captured: list[Any], out_tree: PyTreeDef) -> None:
         self.program, self.captured, self.out_tree = program, captured, out_tree
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether the function closes over values of a transformation, which another call would not have."""
+        return any(isinstance(c, Tracer) for c in self.captured)
 
     @property
     def out_types(self) -> list[ShapedArray]:
@@ -45,19 +52,43 @@ class Wrapped:
         self.f = f
 
 
+_kept: dict[int, tuple[Any, dict[Any, Any]]] = {}
+
+
+def kept_with(fun: Any) -> dict[Any, Any]:
+    """A dictionary of what has been made of a function, which lives as long as the function does."""
+    if isinstance(fun, Wrapped):
+        fun = fun.f
+    i = id(fun)
+    found = _kept.get(i)
+    if found is not None:
+        return found[1]
+    try:
+        reference = weakref.ref(fun, partial(_forget, _kept, i))
+    except TypeError:  # nobody would say when it is gone
+        return {}
+    _kept[i] = reference, {}
+    return _kept[i][1]
+
+
+def _forget(kept: dict[int, Any], i: int, _: Any) -> None:
+    kept.pop(i, None)
+
+
+def surroundings() -> Any:
+    """What a traced program depends on besides functions and types: options, and the mapped axes around."""
+    return id(program_state()), None if current() is EVAL else named_axes()
+
+
 def stage(fun: Callable[..., Any], in_tree: PyTreeDef, types: Sequence[ShapedArray], what: str) -> Body:
     """The body that `fun` is on arguments (a tree of the structure `in_tree`, a tuple) of flat `types`; `what` names it in messages.
 
     Raises TypeError for results that are no arrays.
     """
     types = [intern_type(t.shape, t.dtype, t.weak_type) for t in types]
-    key = (type(fun), in_tree, tuple(map(id, types)), id(program_state()), named_axes())
-    try:
-        # A body made of the user's function is traced again when that one is.
-        cache = _bodies.setdefault(fun.f if isinstance(fun, Wrapped) else fun, {})
-    except TypeError:  # neither hashable nor weakly referable
-        cache = {}
-    found = cache.get(key)
+    key = ("body", type(fun), in_tree, tuple(map(id, types)), surroundings())
+    cache = kept_with(fun)
+    found: Body | None = cache.get(key)
     if found is not None:
         return found
     out_tree: Any = None
@@ -75,12 +106,59 @@ def stage(fun: Callable[..., Any], in_tree: PyTreeDef, types: Sequence[ShapedArr
 
     program, captured = lift(stage_flat(flat, types))
     body = Body(intern(program), captured, out_tree)
-    if not any(isinstance(c, Tracer) for c in captured):
+    if not body.is_traced:
         cache[key] = body
     return body
 
 
-_bodies: WeakKeyDictionary[Any, dict[Any, Body]] = WeakKeyDictionary()
+class Call:
+    """A call of control flow, ready for arguments of known types: the operation, its parameters, what its functions close over, the
+    dtypes that some arguments are converted to, and the structure of the result."""
+
+    __slots__ = ("primitive", "params", "captured", "dtypes", "out_tree", "_run")
+
+    def __init__(
+        self, primitive: Any, params: Params, captured: list[Any], dtypes: Sequence[tuple[int, Any]], out_tree: PyTreeDef
+    ) -> None:  # fmt: skip
+        self.primitive, self.params, self.captured, self.dtypes, self.out_tree = (
+            primitive,
+            params,
+            captured,
+            dtypes,
+            out_tree,
+        )
+        self._run: Any = None
+
+    def __call__(self, operands: list[Any]) -> Any:
+        for i, dtype in self.dtypes:
+            operands[i] = convert(operands[i], dtype)
+        args = [*self.captured, *operands]
+        if current() is EVAL and all([a.__class__ is ConcreteArray for a in args]):
+            if self._run is None:
+                self._run = self.primitive.runner(args, self.params)
+            outs = self._run(args)
+        else:
+            outs = self.primitive.bind(*args, **self.params)
+        return tree_unflatten(self.out_tree, outs)
+
+
+T = TypeVar("T")
+
+
+def prepared(fun: Any, key: Any, operands: Sequence[Any], prepare: Callable[[], tuple[T, Sequence[Any]]]) -> T:
+    """What `prepare` makes of a call of control flow with body `fun`, for operands of these types: once, unless the values that it
+    closes over, which `prepare` also gives, are traced. `key` is what else the call depends on."""
+    key = (type(fun), key, *[id(x._type) for x in operands], surroundings())
+    cache = kept_with(fun)
+    try:
+        found: T | None = cache.get(key)
+    except TypeError:  # an argument that is not hashable, and so is wrong
+        return prepare()[0]
+    if found is None:
+        found, captured = prepare()
+        if not any(isinstance(c, Tracer) for c in captured):
+            cache[key] = found
+    return found
 
 
 def lift(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:
@@ -94,7 +172,7 @@ def lift(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:
 # ---- equal programs ---------------------------------------------------------------------------------------------
 
 _interned: OrderedDict[Any, ClosedJaxpr] = OrderedDict()
-program_caches.append(_interned)
+program_caches += [_interned, _kept]
 _KEPT = 1024
 
 

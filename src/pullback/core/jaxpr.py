@@ -137,7 +137,7 @@ class ClosedJaxpr:
 
 
 #: The caches of programs that belong to no function: `clear_caches` empties them.
-program_caches: list[dict[Any, ClosedJaxpr]] = []
+program_caches: list[dict[Any, Any]] = []
 
 
 # ---- evaluation -------------------------------------------------------------------------------------------------

@@ -174,7 +174,7 @@ class EvalTrace(Trace):
             if isinstance(error, AttributeError) or not _is_of_numpy(error):
                 raise error
             raise _explained(error, primitive, args, params) from None
-        arrays = tuple(_evaluable(a) for a in args)
+        arrays = tuple(evaluable(a) for a in args)
         elsewhere = next((a for a in arrays if a.__class__ is not ConcreteArray), None)
         if elsewhere is not None:  # on a device, which has its own way of computing
             return elsewhere.process(primitive, arrays, params)
@@ -212,6 +212,17 @@ class using:
         reset_current(self.token)
 
 
+def named_axes() -> tuple[Any, ...]:
+    """Names and sizes of the mapped axes around: what collectives in a program refer to."""
+    axes = []
+    trace = current()
+    while trace is not EVAL:
+        if trace.axis_name is not None:
+            axes.append((trace.axis_name, trace.size))  # type: ignore[attr-defined]
+        trace = trace.parent
+    return tuple(axes)
+
+
 def find_axis(name: Any) -> Trace:
     """The innermost active trace that maps an axis called `name`. Raises NameError if there is none."""
     trace = current()
@@ -230,7 +241,8 @@ def known_value(x: Array) -> Any:
     return x._value
 
 
-def _evaluable(x: Any) -> ConcreteArray:
+def evaluable(x: Any) -> ConcreteArray:
+    """`x` as an array with data. Raises UnexpectedTracerError for tracers, TypeError for what is no array."""
     x = as_array(x)
     if isinstance(x, ConcreteArray):
         return x
