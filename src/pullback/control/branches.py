@@ -9,6 +9,7 @@ computed and selected from; one that is expensive is left out when no element ta
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -352,7 +353,6 @@ def cond(
     false_fun: Callable[..., Any],
     *operands: Any,
     operand: Any = _NO_OPERAND,
-    **linear: Any,
 ) -> Any:
     """`true_fun(*operands)` if the scalar `pred` is true, else `false_fun(*operands)`. Only that function runs.
 
@@ -362,7 +362,6 @@ def cond(
     >>> cond(True, lambda x: x + 1, lambda x: x - 1, 1.0)
     Array(2., dtype=float32, weak_type=True)
     """
-    del linear
     try:
         for f in (true_fun, false_fun):
             if not callable(f):
@@ -462,6 +461,8 @@ def _of_one_type(what: str, functions: Sequence[Any], bodies: Sequence[Body]) ->
         types = [b.out_types[i] for b in bodies]
         strong = [t for t in types if not t.weak_type]
         target = strong[0] if strong else types[0]
+        if not strong and any(t.dtype != target.dtype for t in types):  # Python numbers of several kinds
+            target = target.update(dtype=reduce(_promoted, (t.dtype for t in types)), weak_type=False)
         targets.append(target)
         for f, t in zip(functions, types):
             fits = t.shape == target.shape and (
@@ -478,6 +479,10 @@ def _of_one_type(what: str, functions: Sequence[Any], bodies: Sequence[Body]) ->
         else b.program.derived(("of types", tuple(targets), tuple(t.weak_type for t in targets)), _converted, targets)
         for b in bodies
     ]
+
+
+def _promoted(a: dtypes.DType, b: dtypes.DType) -> dtypes.DType:
+    return dtypes.promote_pair(a, True, b, True)[0]
 
 
 def _converted(program: ClosedJaxpr, targets: Sequence[ShapedArray]) -> ClosedJaxpr:

@@ -22,25 +22,30 @@ from typing import Any
 
 import numpy as np
 
-from pullback.control.loop import LinearCallNode, instantiate, results_of, run, selected
+from pullback.control.loop import LinearCallNode, instantiate, results_of, run, selected, strong
 from pullback.control.loops import scan, while_loop
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray
 from pullback.core.jaxpr import ClosedJaxpr
-from pullback.core.linear import Node
+from pullback.core.linear import Cotangents, Input, Node
 from pullback.core.stage import stage_flat
-from pullback.core.trace import Params, current
+from pullback.core.trace import Params, current, reset_current, set_current
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import broadcasted_iota, dynamic_index_in_dim, dynamic_update_index_in_dim
 from pullback.lax.elementwise import div_p
 from pullback.lax.selection import select
-from pullback.lax.shape import broadcast_in_dim_p, convert
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert
 from pullback.lax.sorting import take_along_p
-from pullback.transforms.jit import jit_p
-from pullback.transforms.program import Linearization, Mask
+from pullback.transforms.call import sum_unbatched
+from pullback.transforms.jit import JitCall
+from pullback.transforms.linearize import linearize_flat
+from pullback.transforms.program import Batched, Linearization, Mask
+from pullback.transforms.vmap import batch_flat
 
 #: Slots of a `while` for which no number is given.
 DEFAULT_SLOTS = 32
+#: Bytes that the states of one segment of a `while` should take.
+_SEGMENT_BYTES = 1 << 16
 
 
 def check_slots(checkpoints: Any, length: int | None) -> int:
@@ -216,10 +221,240 @@ class StepLinearization:
         return [next(outs) if p else None for p in pulled]
 
 
-def _call(name: str, program: ClosedJaxpr, *args: Any) -> list[Any]:
-    """A call of a derived program, compiled once."""
-    outs: list[Any] = jit_p.bind(*args, jaxpr=program, name=name, options=None)
-    return outs
+# ---- recorded loops and their transposes ------------------------------------------------------------------------
+# Derivatives of a loop's derivatives are not derivatives of the schedule. With L the loop as a function of its operands x, and the residuals r
+# made by its recording, the transpose P(x, r, c) = L'(x)ᵀ c does not depend on r, and Hessians are symmetric: with
+#
+#     Q(x, u, c) = ∂/∂x ⟨c, L'(x) u⟩,    the reverse-mode derivative of the loop's JVP, which is a loop like L,
+#
+# its derivative in the direction (dx, dc) is Q(x, dx, c) + P(x, r, dc), and the transpose of that takes u to (Q(x, u, c), L'(x) u).
+
+
+class Rule:
+    """The derivative of a `LoopCall`, as two linear functions at `primals` (the operands) and `outs` (the results); None is zero."""
+
+    def push(self, primals: Sequence[Any], outs: Sequence[Any], tangents: Sequence[Any]) -> Sequence[Any]:
+        """Tangents of the results, given the operands'."""
+        raise NotImplementedError(f"{type(self).__name__} must define push")
+
+    def pull(self, primals: Sequence[Any], outs: Sequence[Any], cotangents: Sequence[Any]) -> Sequence[Any]:
+        """Cotangents of the operands, given the results'."""
+        raise NotImplementedError(f"{type(self).__name__} must define pull")
+
+
+class LoopCall(JitCall):
+    """A call of a program of a checkpointed loop, whose derivative is given by the parameter `rule`."""
+
+    name = "checkpointed_loop"
+
+    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
+        rule: Rule = params["rule"]
+        count = len(primals)
+        token = set_current(trace.parent)
+        try:
+            outs = trace.parent.process_call(self, primals, params)
+        finally:
+            reset_current(token)
+        if all(n is None for n in nodes):
+            return outs
+        node = LinearCallNode(
+            params["name"], [*primals, *outs], nodes,
+            lambda values, ts: rule.push(values[:count], values[count:], ts),
+            lambda values, cts: rule.pull(values[:count], values[count:], cts), id(rule),
+        )  # fmt: skip
+        active = tuple(dtypes.is_inexact(o.dtype) for o in outs)
+        return [trace.wrap(o, n) for o, n in zip(outs, results_of(node, outs, active))]
+
+    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, tangents = [p for p, _ in pairs], [None if t is None else strong(t) for _, t in pairs]
+        token = set_current(trace.parent)
+        try:
+            outs = trace.parent.process_call(self, primals, params)
+            if all(t is None for t in tangents):
+                return outs
+            t_outs = params["rule"].push(primals, outs, tangents)
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, t) for o, t in zip(outs, t_outs)]
+
+    def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        axes = tuple(b for _, b in pairs)
+        token = set_current(trace.parent)
+        try:
+            if all(b is None for b in axes) and trace.axis_name is None:
+                return trace.parent.process_call(self, [v for v, _ in pairs], params)
+            key = ("batched loop call", params["rule"], trace.size, axes, trace.axis_name)
+            derived = params["jaxpr"].derived(key, _batched_call, params["rule"], trace.size, axes, trace.axis_name)
+            outs = self.bind(*[v for v, _ in pairs], **params | derived)
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, 0) for o in outs]
+
+
+loop_call_p = LoopCall()
+
+
+def _batched_call(closed: ClosedJaxpr, rule: Rule, size: int, axes: Sequence[int | None], axis_name: Any) -> Params:
+    found: Batched = closed.derived(("batch", size, axes, axis_name), Batched, size, axes, axis_name)
+
+    def mapped(*xs: Any) -> list[Any]:
+        return [o if m else batch_first(o, None, size) for o, m in zip(run(found.program, *xs), found.mapped)]
+
+    program = found.program if all(found.mapped) else stage_flat(mapped, found.program.in_avals, current())
+    return {"jaxpr": program, "rule": BatchedRule(rule, size, axes, axis_name)}
+
+
+class BatchedRule(Rule):
+    """The derivative over a batch axis: that of each element. All results have the axis, in front."""
+
+    def __init__(self, rule: Rule, size: int, axes: Sequence[int | None], axis_name: Any) -> None:
+        self.rule, self.size, self.axes, self.axis_name = rule, size, axes, axis_name
+
+    def _apply(
+        self, fun: Callable[..., Any], primals: Sequence[Any], outs: Sequence[Any], linear: Sequence[Any], axes: Sequence[int | None]
+    ) -> tuple[list[Any], list[int | None]]:  # fmt: skip
+        n, m = len(primals), len(primals) + len(outs)
+        given = [i for i, x in enumerate(linear) if x is not None]
+        present: list[bool] = []
+
+        def flat(*xs: Any) -> list[Any]:
+            rest = iter(xs[m:])
+            results = fun(xs[:n], xs[n:m], [next(rest) if x is not None else None for x in linear])
+            present[:] = [r is not None for r in results]
+            return [r for r in results if r is not None]
+
+        every = [*self.axes, *[0] * len(outs), *[axes[i] for i in given]]
+        found, found_axes = batch_flat(
+            flat, self.size, [*primals, *outs, *[linear[i] for i in given]], every, self.axis_name
+        )
+        results, result_axes = iter(found), iter(found_axes)
+        return [next(results) if p else None for p in present], [next(result_axes) if p else None for p in present]
+
+    def push(self, primals: Sequence[Any], outs: Sequence[Any], tangents: Sequence[Any]) -> Sequence[Any]:
+        found, axes = self._apply(self.rule.push, primals, outs, tangents, self.axes)
+        return [None if t is None else batch_first(t, b, self.size) for t, b in zip(found, axes)]
+
+    def pull(self, primals: Sequence[Any], outs: Sequence[Any], cotangents: Sequence[Any]) -> Sequence[Any]:
+        found, axes = self._apply(self.rule.pull, primals, outs, cotangents, [0] * len(outs))
+        return sum_unbatched(found, axes, self.axes, self.size)
+
+
+class Recording(Rule):
+    """Of operands → results, residuals of a loop. Residuals have no derivative: no transpose depends on them."""
+
+    def __init__(self, loop: CheckpointedLoop) -> None:
+        self.loop = loop
+
+    def push(self, primals: Sequence[Any], outs: Sequence[Any], tangents: Sequence[Any]) -> Sequence[Any]:
+        return [*self.loop.push(primals, tangents), *[None] * (len(outs) - len(self.loop.has_tangent))]
+
+    def pull(self, primals: Sequence[Any], outs: Sequence[Any], cotangents: Sequence[Any]) -> Sequence[Any]:
+        count = len(self.loop.has_tangent)
+        return self.loop.pull([*primals, *outs[count:]], cotangents[:count])
+
+
+class Transposition(Rule):
+    """Of operands, residuals, cotangents of the results marked in `given` → cotangents of the operands marked in `masks`."""
+
+    def __init__(self, loop: CheckpointedLoop, given: Mask, masks: Mask) -> None:
+        self.loop, self.given, self.masks = loop, given, masks
+
+    def _split(self, xs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], list[Any]]:
+        """What belongs to the operands, to the residuals, and to all the loop's results."""
+        n, m = self.loop.inputs, len(xs) - sum(self.given)
+        rest = iter(xs[m:])
+        return xs[:n], xs[n:m], [next(rest) if g else None for g in self.given]
+
+    def push(self, primals: Sequence[Any], outs: Sequence[Any], tangents: Sequence[Any]) -> Sequence[Any]:
+        (x, residuals, cts), (t_x, _, t_cts) = self._split(primals), self._split(tangents)
+        total: Sequence[Any] = [None] * self.loop.inputs
+        if any(t is not None for t in t_cts):
+            total = self.loop.pull([*x, *residuals], t_cts)
+        if any(t is not None for t in t_x):
+            total = [
+                b if a is None else a if b is None else a + b for a, b in zip(total, self.loop.second(x, t_x, cts))
+            ]
+        return [t for t, wanted in zip(total, self.masks) if wanted]
+
+    def pull(self, primals: Sequence[Any], outs: Sequence[Any], cotangents: Sequence[Any]) -> Sequence[Any]:
+        x, residuals, cts = self._split(primals)
+        rest = iter(cotangents)
+        u = [next(rest) if wanted else None for wanted in self.masks]
+        along = self.loop.push(x, u)
+        return [*self.loop.second(x, u, cts), *[None] * len(residuals), *(t for t, g in zip(along, self.given) if g)]
+
+
+class CheckpointedLoop:
+    """The derivative of a loop in the operands marked in `active`, with a bounded number of states kept.
+
+    Subclasses stage `_store` (operands → results, residuals) and `_transpose` (operands, residuals, cotangents → cotangents).
+    """
+
+    operation: Any
+    params: Params
+    inputs: int
+    has_tangent: Mask
+    operand_types: list[ShapedArray]
+
+    def __init__(self) -> None:
+        self._recording = stage_flat(self._store, self.operand_types, current())
+        self._rule = Recording(self)
+        self._transposes: dict[Mask, tuple[ClosedJaxpr, Transposition]] = {}
+
+    def _store(self, *operands: Any) -> list[Any]:
+        raise NotImplementedError(f"{type(self).__name__} must define _store")
+
+    def _transpose(self, values: Sequence[Any], given: Mask) -> tuple[ClosedJaxpr, Mask]:
+        raise NotImplementedError(f"{type(self).__name__} must define _transpose")
+
+    def forward(self, primals: Sequence[Any]) -> list[Any]:
+        """Results and residuals."""
+        name = f"recorded_{self.operation.name}"
+        outs: list[Any] = loop_call_p.bind(*primals, jaxpr=self._recording, name=name, options=None, rule=self._rule)
+        return outs
+
+    def nodes(self, primals: Sequence[Any], outs: Sequence[Any], nodes: Sequence[Node | None]) -> list[Node | None]:
+        """The nodes of the results' tangents, given all that `forward` gave."""
+        count = len(self.has_tangent)
+        node = LinearCallNode(self.operation.name, [*primals, *outs[count:]], nodes, self.push, self.pull, id(self))
+        return results_of(node, outs[:count], self.has_tangent)
+
+    def push(self, values: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        """Tangents of the results: of the loop's JVP, run again."""
+        return self.operation.forward_mode(values[: self.inputs], tangents, self.params)[1]
+
+    def pull(self, values: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """Cotangents of the operands."""
+        given = tuple(c is not None and has for c, has in zip(cotangents, self.has_tangent))
+        found = self._transposes.get(given)
+        if found is None:
+            program, masks = self._transpose(values, given)
+            found = self._transposes[given] = program, Transposition(self, given, masks)
+        program, rule = found
+        cts = [c for c, g in zip(cotangents, given) if g]
+        name = f"transposed_{self.operation.name}"
+        outs = iter(loop_call_p.bind(*values, *cts, jaxpr=program, name=name, options=None, rule=rule))
+        return [next(outs) if m else None for m in rule.masks]
+
+    def second(self, x: Sequence[Any], u: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """Q(x, u, c): the derivative in x of ⟨c, L'(x) u⟩ (None is zero)."""
+        inputs = [Input(v.shape, v.dtype) if dtypes.is_inexact(v.dtype) else None for v in x]
+
+        def along(*xs: Any) -> list[Any]:
+            ts = self.operation.forward_mode(xs, u, self.params)[1]
+            return [instantiate(t, c) for t, c in zip(ts, cotangents) if c is not None]
+
+        _, nodes = linearize_flat(along, x, inputs)
+        pulled = Cotangents()
+        for node, c in zip(nodes, [c for c in cotangents if c is not None]):
+            if node is not None:
+                pulled.add(node, c)
+        pulled.pull()
+        return [None if i is None else pulled.get(i) for i in inputs]
 
 
 def _empty(types: Sequence[ShapedArray], rows: int) -> list[Any]:
@@ -236,29 +471,28 @@ def linearized_scan(scan_p: Any, primals: Sequence[Any], nodes: Sequence[Node | 
     """Results of a scan with checkpoints, and the nodes of their tangents."""
     active = tuple(n is not None for n in nodes)
     key = ("checkpointed scan", active, *[v for k, v in params.items() if k != "jaxpr"])
-    found: CheckpointedScan = params["jaxpr"].derived(key, CheckpointedScan, active, params)
-    outs, values = found.forward(primals)
-    node = LinearCallNode(scan_p.name, values, nodes, found.push, found.pull, id(found))
-    return outs, results_of(node, outs, found.has_tangent)
+    found: CheckpointedScan = params["jaxpr"].derived(key, CheckpointedScan, scan_p, active, params)
+    outs = found.forward(primals)
+    return outs[: len(found.has_tangent)], found.nodes(primals, outs, nodes)
 
 
-class CheckpointedScan:
-    """The derivative of a scan of known length with a bounded number of states kept. The residuals are the operands and the slots."""
+class CheckpointedScan(CheckpointedLoop):
+    """Of a scan, whose length is known. The residuals are the slots."""
 
-    def __init__(self, closed: ClosedJaxpr, active: Mask, params: Params) -> None:
-        self.params = params
+    def __init__(self, closed: ClosedJaxpr, operation: Any, active: Mask, params: Params) -> None:
+        self.operation, self.params = operation, params
         self.count, self.num_carry, self.length = params["num_consts"], params["num_carry"], params["length"]
         n = self.count + self.num_carry
         self.closed, self.types = closed, closed.in_avals
+        self.inputs = len(self.types)
         self.step = StepLinearization(closed, self.count, self.num_carry, active)
-        self.has_tangent: Mask = (*self.step.carry_active, *self.step.body.has_tangent[self.num_carry :])
+        self.has_tangent = (*self.step.carry_active, *self.step.body.has_tangent[self.num_carry :])
         self.places = places(self.length, params["checkpoints"])
-        self.inputs = slice(n, None)
-        self._pulls: dict[Mask, tuple[ClosedJaxpr, Mask]] = {}
+        self.xs = slice(n, None)
         stacked = [t.update(shape=(self.length, *t.shape)) for t in self.types[n:]]
         self.operand_types = [t.update(weak_type=False) for t in (*self.types[:n], *stacked)]
-        self._forward = stage_flat(self._store, self.operand_types, current())
         self._only_carry = selected(closed, range(self.num_carry))
+        super().__init__()
 
     def _position(self, i: Any) -> Any:
         return _number(self.length - 1) - i if self.params["reverse"] else i
@@ -268,7 +502,7 @@ class CheckpointedScan:
 
     def _store(self, *operands: Any) -> list[Any]:
         """Results, and the states at `places` and in one scrap row more."""
-        consts, init, xs = operands[: self.count], list(operands[self.count : self.inputs.start]), operands[self.inputs]
+        consts, init, xs = operands[: self.count], list(operands[self.count : self.xs.start]), operands[self.xs]
         outs = _empty(self.closed.out_avals[self.num_carry :], self.length)
 
         def step(i: Any, both: list[Any]) -> list[Any]:
@@ -287,37 +521,12 @@ class CheckpointedScan:
         (final, outs), slots = scan(segment, [init, outs], (ConcreteArray(starts), ConcreteArray(steps)))
         return [*final, *outs, *slots]
 
-    def forward(self, primals: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        """Results and residuals."""
-        results = _call("checkpointed_scan", self._forward, *primals)
-        split = len(self.has_tangent)
-        return results[:split], [*primals, *results[split:]]
-
-    def push(self, values: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        """Tangents of the results: of the scan's JVP, run again."""
-        from pullback.control.scan import scan_p
-
-        primals = values[: len(self.types)]
-        return scan_p.forward_mode(primals, tangents, self.params)[1]
-
-    def pull(self, values: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-        """Cotangents of the operands."""
-        given = tuple(c is not None and has for c, has in zip(cotangents, self.has_tangent))
-        found = self._pulls.get(given)
-        if found is None:
-            found = self._pulls[given] = self._pull_program(values, given)
-        program, masks = found
-        outs = iter(
-            _call("checkpointed_scan_transpose", program, *values, *[c for c, g in zip(cotangents, given) if g])
-        )
-        return [next(outs) if m else None for m in masks]
-
-    def _pull_program(self, values: Sequence[Any], given: Mask) -> tuple[ClosedJaxpr, Mask]:
+    def _transpose(self, values: Sequence[Any], given: Mask) -> tuple[ClosedJaxpr, Mask]:
         n, first = self.num_carry, self.count
         wanted, pulled = self.step.cotangent_masks(given)
         types, closed = self.types, self.closed
         has_carry = wanted[:n]
-        masks = (*pulled[:first], *has_carry, *pulled[self.inputs])
+        masks = (*pulled[:first], *has_carry, *pulled[self.xs])
         ct_types = [closed.out_avals[i].to_tangent_aval() for i in range(len(given)) if given[i]]
         ct_types = [
             t if i < sum(given[:n]) else t.update(shape=(self.length, *t.shape)) for i, t in enumerate(ct_types)
@@ -325,13 +534,11 @@ class CheckpointedScan:
 
         def program(*xs: Any) -> list[Any]:
             operands, slots, cts = xs[: len(types)], list(xs[len(types) : len(types) + n]), iter(xs[len(types) + n :])
-            consts, inputs = operands[:first], operands[self.inputs]
+            consts, inputs = operands[:first], operands[self.xs]
             of_results = [next(cts) if g else None for g in given]
             ct_carry = [instantiate(c, t) for c, t, h in zip(of_results, types[first:], has_carry) if h]
             sums = [instantiate(None, t) for t, p in zip(types[:first], pulled) if p]
-            stacks = _empty(
-                [t.to_tangent_aval() for t, p in zip(types[self.inputs], pulled[self.inputs]) if p], self.length
-            )
+            stacks = _empty([t.to_tangent_aval() for t, p in zip(types[self.xs], pulled[self.xs]) if p], self.length)
 
             def step(i: Any, state: list[Any]) -> list[Any]:
                 return run(self._only_carry, *self._primals(consts, inputs, i, state))
@@ -345,7 +552,7 @@ class CheckpointedScan:
                 found = self.step.pull(self._primals(consts, inputs, i, state), cts)
                 new = [instantiate(c, t) for c, t, h in zip(found[first:], types[first:], has_carry) if h]
                 sums = [s + c for s, c in zip(sums, [c for c in found[:first] if c is not None])]
-                rows = [c for c in found[self.inputs] if c is not None]
+                rows = [c for c in found[self.xs] if c is not None]
                 return [new, sums, [_with_row(x, c, position) for x, c in zip(stacks, rows)]]
 
             at = ConcreteArray(
@@ -368,19 +575,23 @@ def linearized_while(while_p: Any, primals: Sequence[Any], nodes: Sequence[Node 
     if True not in active[params["cond_nconsts"] :]:
         return while_p.bind(*primals, **params), [None] * len(params["body_jaxpr"].out_avals)
     key = ("checkpointed while", active, *[v for k, v in params.items() if k != "body_jaxpr"])
-    found: CheckpointedWhile = params["body_jaxpr"].derived(key, CheckpointedWhile, active, params)
-    outs, values = found.forward(primals)
-    node = LinearCallNode(while_p.name, values, nodes, found.push, found.pull, id(found))
-    return outs, results_of(node, outs, found.has_tangent)
+    found: CheckpointedWhile = params["body_jaxpr"].derived(key, CheckpointedWhile, while_p, active, params)
+    outs = found.forward(primals)
+    return outs[: len(found.has_tangent)], found.nodes(primals, outs, nodes)
 
 
-class CheckpointedWhile:
-    """The derivative of a while. The residuals are the operands, the slots, and the number of steps, the stride and the slots used."""
+class CheckpointedWhile(CheckpointedLoop):
+    """Of a while. The residuals are the slots, and the numbers of steps, of segments between two slots, and of slots used.
 
-    def __init__(self, closed: ClosedJaxpr, active: Mask, params: Params) -> None:
-        self.params = params
+    The schedule is one of segments of steps: the states within one segment are all kept while it is reversed, so that what the schedule
+    itself costs is spread over its steps.
+    """
+
+    def __init__(self, closed: ClosedJaxpr, operation: Any, active: Mask, params: Params) -> None:
+        self.operation, self.params = operation, params
         self.cond_count, self.count = params["cond_nconsts"], params["body_nconsts"]
         self.closed, self.types = closed, closed.in_avals
+        self.inputs = self.cond_count + len(self.types)
         self.num_carry = len(self.types) - self.count
         self.step = StepLinearization(closed, self.count, self.num_carry, active[self.cond_count :])
         self.has_tangent = self.step.carry_active
@@ -388,15 +599,18 @@ class CheckpointedWhile:
         self.slots = max(2, slots + slots % 2)  # pairs, of which one is dropped
         cond_types = params["cond_jaxpr"].in_avals[: self.cond_count]
         self.operand_types = [t.update(weak_type=False) for t in (*cond_types, *self.types)]
-        self._pulls: dict[Mask, tuple[ClosedJaxpr, Mask]] = {}
-        self._forward = stage_flat(self._store, self.operand_types, current())
+        self.state_types = self.operand_types[self.cond_count + self.count :]
+        size = sum(math.prod(t.shape) * t.dtype.itemsize for t in self.state_types)
+        #: Steps whose states are all kept while they are reversed: many if they are small.
+        self.segment = min(256, max(8, _SEGMENT_BYTES // max(1, size)))
+        super().__init__()
 
     def _split(self, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], list[Any]]:
         n, m = self.cond_count, self.cond_count + self.count
         return operands[:n], operands[n:m], list(operands[m:])
 
     def _store(self, *operands: Any) -> list[Any]:
-        """Results; slots with the states before the steps 0, stride, 2 stride, ..., and a scrap row; number of steps; stride; slots used."""
+        """Results; slots with the states after 0, stride, 2 stride, ... segments, and a scrap row; number of steps; stride; slots used."""
         cond_consts, consts, init = self._split(operands)
         rows, one, zero = self.slots, _number(1), _number(0)
 
@@ -404,15 +618,14 @@ class CheckpointedWhile:
             return run(self.params["cond_jaxpr"], *cond_consts, *state)[0]
 
         def one_step(s: Any) -> Any:
-            k, n, _, state = s
-            state = run(self.closed, *consts, *state)
-            return k + one, n + one, running(state), state
+            return s[0] + one, run(self.closed, *consts, *s[1])
 
         def fill_slot(s: Any) -> Any:
-            used, stride, n, goes_on, state, slots = s
+            used, stride, n, _, state, slots = s
             slots = [_with_row(slot, x, used) for slot, x in zip(slots, state)]
-            _, n, goes_on, state = while_loop(lambda s: s[2] & (s[0] < stride), one_step, (zero, n, goes_on, state))
-            return used + one, stride, n, goes_on, state, slots
+            steps = stride * _number(self.segment)
+            k, state = while_loop(lambda s: (s[0] < steps) & running(s[1]), one_step, (zero, state))
+            return used + one, stride, n + k, running(state), state, slots
 
         def fill_all(s: Any) -> Any:
             used, stride, n, goes_on, state, slots = while_loop(lambda s: s[3] & (s[0] < _number(rows)), fill_slot, s)
@@ -424,69 +637,56 @@ class CheckpointedWhile:
             used, stride = select(goes_on, _number(rows // 2), used), select(goes_on, stride * _number(2), stride)
             return used, stride, n, goes_on, state, slots
 
-        start = (
-            zero,
-            one,
-            zero,
-            running(init),
-            init,
-            _empty([t.update(weak_type=False) for t in self.types[self.count :]], rows + 1),
-        )
+        start = (zero, one, zero, running(init), init, _empty(self.state_types, rows + 1))
         used, stride, n, _, state, slots = while_loop(lambda s: s[3], fill_all, start)
         return [*state, *slots, n, stride, used]
 
-    def forward(self, primals: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        """Results and residuals."""
-        results = _call("checkpointed_while", self._forward, *primals)
-        return results[: self.num_carry], [*primals, *results[self.num_carry :]]
-
-    def push(self, values: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        """Tangents of the results: of the loop's JVP, run again."""
-        from pullback.control.while_loop import while_p
-
-        return while_p.forward_mode(values[: len(self.operand_types)], tangents, self.params)[1]
-
-    def pull(self, values: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-        """Cotangents of the operands."""
-        given = tuple(c is not None and has for c, has in zip(cotangents, self.has_tangent))
-        found = self._pulls.get(given)
-        if found is None:
-            found = self._pulls[given] = self._pull_program(values, given)
-        program, masks = found
-        outs = iter(
-            _call("checkpointed_while_transpose", program, *values, *[c for c, g in zip(cotangents, given) if g])
-        )
-        return [next(outs) if m else None for m in masks]
-
-    def _pull_program(self, values: Sequence[Any], given: Mask) -> tuple[ClosedJaxpr, Mask]:
-        n, first, inputs = self.num_carry, self.count, len(self.operand_types)
+    def _transpose(self, values: Sequence[Any], given: Mask) -> tuple[ClosedJaxpr, Mask]:
+        n, first, inputs = self.num_carry, self.count, self.inputs
         has_carry, pulled = self.step.cotangent_masks(given)
         types = self.types
         masks = (*[False] * self.cond_count, *pulled[:first], *has_carry)
+        one, zero, segment = _number(1), _number(0), _number(self.segment)
 
         def program(*xs: Any) -> list[Any]:
             _, consts, _ = self._split(xs[:inputs])
-            slots, (length, stride, used), cts = (
-                list(xs[inputs : inputs + n]),
-                xs[inputs + n : inputs + n + 3],
-                iter(xs[inputs + n + 3 :]),
-            )
+            slots, (length, stride, used) = list(xs[inputs : inputs + n]), xs[inputs + n : inputs + n + 3]
+            cts = iter(xs[inputs + n + 3 :])
             of_results = [next(cts) if g else None for g in given]
             ct_carry = [instantiate(c, t) for c, t, h in zip(of_results, types[first:], has_carry) if h]
             sums = [instantiate(None, t) for t, p in zip(types[:first], pulled) if p]
 
-            def step(i: Any, state: list[Any]) -> list[Any]:
+            def step(_: Any, state: list[Any]) -> list[Any]:
                 return run(self.closed, *consts, *state)
 
+            def cross(i: Any, state: list[Any]) -> list[Any]:
+                return _advance(step, zero, segment, state)
+
             def back(i: Any, state: list[Any], adjoint: list[Any]) -> list[Any]:
-                ct_carry, sums = adjoint
-                rest = iter(ct_carry)
-                found = self.step.pull([*consts, *state], [next(rest) if h else None for h in has_carry])
-                new = [instantiate(c, t) for c, t, h in zip(found[first:], types[first:], has_carry) if h]
-                return [new, [s + c for s, c in zip(sums, [c for c in found[:first] if c is not None])]]
+                done = i * segment
+                steps: Any = select(length - done < segment, length - done, segment)
+
+                def keep(s: Any) -> Any:
+                    k, state, kept = s
+                    return k + one, step(k, state), [_with_row(x, y, k) for x, y in zip(kept, state)]
+
+                states = while_loop(
+                    lambda s: s[0] < steps, keep, (zero, state, _empty(self.state_types, self.segment))
+                )[2]
+
+                def reverse_one(s: Any) -> Any:
+                    k, ct_carry, sums = s
+                    rest = iter(ct_carry)
+                    primals = [*consts, *(_row(x, k) for x in states)]
+                    found = self.step.pull(primals, [next(rest) if h else None for h in has_carry])
+                    new = [instantiate(c, t) for c, t, h in zip(found[first:], types[first:], has_carry) if h]
+                    return k - one, new, [s + c for s, c in zip(sums, [c for c in found[:first] if c is not None])]
+
+                return list(while_loop(lambda s: s[0] >= zero, reverse_one, (steps - one, *adjoint))[1:])
 
             at = broadcasted_iota(dtypes.int32, (self.slots + 1,), 0) * stride
-            ct_carry, sums = sweep(step, back, slots, at, used, length, [ct_carry, sums])
+            segments = div_p.bind(length + _number(self.segment - 1), segment)
+            ct_carry, sums = sweep(cross, back, slots, at, used, segments, [ct_carry, sums])
             return [*sums, *ct_carry]
 
         ct_types = [t.to_tangent_aval().update(weak_type=False) for t, g in zip(types[first:], given) if g]

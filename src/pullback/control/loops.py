@@ -52,6 +52,7 @@ def stage_with_carry(
     shape or dtype.
     """
     converted: dict[int, Any] = {}
+    what, part = (fun.what, fun.part) if isinstance(fun, Wrapped) else (what, 0)
     while True:
         body = stage(fun, in_tree, [*types, *others], what)
         carry = carry_of(tree_unflatten(body.out_tree, body.out_types))
@@ -59,7 +60,7 @@ def stage_with_carry(
         if out_tree == carry_tree:
             weak = [
                 i for i, (t, o) in enumerate(zip(types, out_types))
-                if t.weak_type and not o.weak_type and t.shape == o.shape and _promotes(t, o)
+                if t.weak_type and not (o.weak_type and o.dtype == t.dtype) and t.shape == o.shape and _promotes(t, o)
             ]  # fmt: skip
             if weak:
                 converted.update((i, out_types[i].dtype) for i in weak)
@@ -67,15 +68,18 @@ def stage_with_carry(
                     t.update(dtype=converted[i], weak_type=False) if i in converted else t for i, t in enumerate(types)
                 ]
                 continue
-        _check_carry(what, tree_unflatten(carry_tree, types), carry, carry_tree, out_tree)
+        _check_carry(what, part, tree_unflatten(carry_tree, types), carry, carry_tree, out_tree)
         return body, list(converted.items())
 
 
-def _promotes(weak: ShapedArray, strong: ShapedArray) -> bool:
-    return dtypes.promote_pair(weak.dtype, True, strong.dtype, False)[0] == strong.dtype
+def _promotes(weak: ShapedArray, other: ShapedArray) -> bool:
+    return dtypes.promote_pair(weak.dtype, True, other.dtype, other.weak_type)[0] == other.dtype
 
 
-def _check_carry(what: str, given: Any, returned: Any, in_tree: PyTreeDef, out_tree: PyTreeDef) -> None:
+def _check_carry(what: str, part: int, given: Any, returned: Any, in_tree: PyTreeDef, out_tree: PyTreeDef) -> None:
+    if part:  # the user's is the last in a state of so many
+        given, returned = given[-1], returned[-1]
+        in_tree, out_tree = tree_structure(given), tree_structure(returned)
     if in_tree != out_tree:
         raise TypeError(
             f"{what}: the carry that the body returns must have the structure of the carry that it takes, at {user_line()}: it takes "
@@ -173,9 +177,9 @@ def _unroll(unroll: Any, length: int) -> int:
         return max(1, length)
     if unroll is False:
         return 1
-    if not isinstance(unroll, (int, np.integer)) or unroll < 1:
-        raise ValueError(f"unroll must be a positive number or a bool, got {unroll!r}")
-    return int(unroll)
+    if not isinstance(unroll, (int, np.integer)) or unroll < 0:
+        raise ValueError(f"unroll must be a number that is not negative or a bool, got {unroll!r}")
+    return max(1, int(unroll))
 
 
 def _length(xs: Any, length: Any) -> int:
@@ -314,22 +318,22 @@ def fori_loop(
         if not callable(body_fun):
             raise TypeError(f"fori_loop takes a function, got {body_fun!r:.100}")
         start, stop = (_bound(b, name) for b, name in ((lower, "lower"), (upper, "upper")))
-        dtype = dtypes.promotion(start, stop)[0]
+        common = dtypes.promotion(start, stop)
+        start, stop = convert(start, *common), convert(stop, *common)
         first, last = known_value(start), known_value(stop)
         if first is not None and last is not None:
             length = max(0, int(last) - int(first))
-            numbers = as_array(np.arange(length, dtype=dtype) + np.asarray(first).astype(dtype))
             unroll = 1 if unroll is None else unroll
-            return scan(_Numbered(body_fun), init_val, numbers, length, unroll=unroll, checkpoints=checkpoints)[0]
+            body = _Numbered(body_fun)
+            (_, val), _ = scan(body, (start, init_val), None, length, unroll=unroll, checkpoints=checkpoints)
+            return val
         if unroll is not None:
             raise ValueError("fori_loop: `unroll` needs bounds that are known when the loop is traced")
         if isinstance(checkpoints, str):
             raise ValueError(
                 f"fori_loop: checkpoints={checkpoints!r} needs bounds that are known when the loop is traced; give a number"
             )
-        start, stop = convert(start, dtype), convert(stop, dtype)
-        body = _Counting(body_fun)
-        _, _, val = while_loop(_below, body, (start, stop, init_val), checkpoints=checkpoints)
+        _, _, val = while_loop(_below, _Counting(body_fun), (start, stop, init_val), checkpoints=checkpoints)
         return val
     except Exception as error:
         filter_traceback(error)
@@ -354,23 +358,33 @@ def _below(state: Any) -> Any:
 class _Mapped(Wrapped):
     """The body of a scan that carries nothing."""
 
+    __slots__ = ()
+    what = "map"
+
     def __call__(self, carry: Any, x: Any) -> Any:
         return carry, self.f(x)
 
 
 class _Numbered(Wrapped):
-    """The body of a scan over the numbers of a `fori_loop`."""
+    """The body of a scan that counts."""
 
-    def __call__(self, carry: Any, i: Any) -> Any:
-        return self.f(i, carry), None
+    __slots__ = ()
+    what, part = "fori_loop", 2
+
+    def __call__(self, state: Any, _: Any) -> Any:
+        i, val = state
+        return (i + 1, self.f(i, val)), None
 
 
 class _Counting(Wrapped):
     """The body of a while that counts to a bound."""
 
+    __slots__ = ()
+    what, part = "fori_loop", 3
+
     def __call__(self, state: Any) -> Any:
         i, stop, val = state
-        return i + np.asarray(1, i.dtype), stop, self.f(i, val)
+        return i + 1, stop, self.f(i, val)
 
 
 __all__ = ["fori_loop", "map", "scan", "scan_p", "while_loop", "while_p"]

@@ -44,9 +44,12 @@ class Body:
 
 
 class Wrapped:
-    """A body made of a user's function `f`."""
+    """A body made of a user's function `f`, called by the loop `what`. The user's carry is the last of `part` in the state, or all of it
+    (0)."""
 
     __slots__ = ("f",)
+    what = "scan"
+    part = 0
 
     def __init__(self, f: Callable[..., Any]) -> None:
         self.f = f

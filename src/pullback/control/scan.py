@@ -320,8 +320,9 @@ class ScanLinearization:
         self.forward = pruned(
             ClosedJaxpr(Jaxpr(jaxpr.constvars, jaxpr.invars, outvars, jaxpr.eqns), body.forward.consts)
         )
+        without_effects = [e for e in jaxpr.eqns if not e.primitive.has_effect(e.params)]
         of_consts = pruned(
-            ClosedJaxpr(Jaxpr(jaxpr.constvars, jaxpr.invars, list(invariant), jaxpr.eqns), body.forward.consts)
+            ClosedJaxpr(Jaxpr(jaxpr.constvars, jaxpr.invars, list(invariant), without_effects), body.forward.consts)
         )
         #: The program of the constants that gives the residuals made of them alone.
         self._invariants = ClosedJaxpr(
