@@ -57,9 +57,13 @@ oracle: .venv-bench/.made
 
 bench: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.run
+	$(BENCH)/python -m benchmarks.compiled
+	$(BENCH)/python -m benchmarks.loops
 
 bench-smoke: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.run --smoke
+	$(BENCH)/python -m benchmarks.compiled --smoke
+	$(BENCH)/python -m benchmarks.loops --smoke
 
 clean:
 	rm -rf $(VENV) .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

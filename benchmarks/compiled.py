@@ -273,12 +273,12 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1e6:.1f} µs" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
 
 
-def insert(section: str, path: Path) -> None:
-    """Put the section into RESULTS.md, in the place of the old one."""
+def insert(section: str, path: Path, begin: str, end: str) -> None:
+    """Put a section, from the line `begin` to the line `end`, into RESULTS.md in the place of the old one."""
     text = path.read_text() if path.exists() else "# Benchmarks\n\n"
-    if BEGIN in text and END in text:
-        before, _, rest = text.partition(BEGIN)
-        text = before + rest.partition(END)[2]
+    if begin in text and end in text:
+        before, _, rest = text.partition(begin)
+        text = before + rest.partition(end)[2]
     path.write_text(text.rstrip() + "\n\n" + section)
 
 
@@ -297,7 +297,7 @@ def main() -> None:
     }  # fmt: skip
     if not options.smoke:
         (HERE / "compiled.json").write_text(json.dumps(results, indent=1))
-        insert(report(results), HERE / "RESULTS.md")
+        insert(report(results), HERE / "RESULTS.md", BEGIN, END)
 
 
 if __name__ == "__main__":
