@@ -54,7 +54,7 @@ def eliminate_dead_code(jaxpr: Jaxpr, used_outputs: Sequence[bool] | None = None
     live: set[Atom] = set(outvars)
     kept = []
     for e in reversed(jaxpr.eqns):
-        if any(v in live for v in e.outvars) or e.primitive.has_effect(e.params):
+        if not live.isdisjoint(e.outvars) or e.primitive.has_effect(e.params):
             live.update(e.invars)
             kept.append(e)
     kept.reverse()
@@ -73,30 +73,32 @@ def eliminate_common_subexpressions(jaxpr: Jaxpr) -> Jaxpr:
     replaced: dict[Atom, Atom] = {}
     kept = []
     for e in jaxpr.eqns:
-        if replaced:
+        if replaced and not replaced.keys().isdisjoint(e.invars):
             invars = [replaced.get(x, x) for x in e.invars]
-            if invars != e.invars:
-                e = JaxprEqn(e.primitive, invars, e.outvars, e.params, e.location, e.name_stack)
-        if e.primitive.has_effect(e.params) or not e.primitive.mergeable:
+            e = JaxprEqn(e.primitive, invars, e.outvars, e.params, e.location, e.name_stack)
+        primitive = e.primitive
+        if not primitive.mergeable or primitive.has_effect(e.params):
             kept.append(e)
             continue
+        atoms = [_literal_key(x) if x.__class__ is Literal else x for x in e.invars]
         try:
-            key = (e.primitive, *[_atom_key(x) for x in e.invars], *e.params.items())
+            key = (primitive, *atoms, *e.params.items())
             earlier = seen.setdefault(key, e.outvars)
         except TypeError:  # a parameter that is not hashable
             kept.append(e)
             continue
-        if earlier is e.outvars or any(isinstance(v, DropVar) for v in earlier):
+        if earlier is e.outvars:
+            kept.append(e)
+        elif any([v.__class__ is DropVar for v in earlier]):
+            seen[key] = e.outvars
             kept.append(e)
         else:
             replaced.update(zip(e.outvars, earlier))
     return Jaxpr(jaxpr.constvars, jaxpr.invars, [replaced.get(x, x) for x in jaxpr.outvars], kept)
 
 
-def _atom_key(x: Atom) -> Any:
-    if isinstance(x, Literal):
-        return x.val._value.tobytes(), x.aval.dtype, x.aval.weak_type
-    return x
+def _literal_key(x: Literal) -> Any:
+    return x.val._value.tobytes(), x.aval.dtype, x.aval.weak_type
 
 
 def hoist_constants(closed: ClosedJaxpr, is_small: Any) -> tuple[ClosedJaxpr, list[ConcreteArray]]:
@@ -128,5 +130,4 @@ def hoist_constants(closed: ClosedJaxpr, is_small: Any) -> tuple[ClosedJaxpr, li
 def simplify(closed: ClosedJaxpr) -> ClosedJaxpr:
     """What is compiled: calls inlined, nothing dead, nothing computed twice."""
     closed = inline_calls(closed)
-    jaxpr = eliminate_dead_code(eliminate_common_subexpressions(eliminate_dead_code(closed.jaxpr)))
-    return drop_unused_consts(closed, jaxpr)
+    return drop_unused_consts(closed, eliminate_dead_code(eliminate_common_subexpressions(closed.jaxpr)))

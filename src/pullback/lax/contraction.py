@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,18 @@ from pullback.lax.family import mul_p
 from pullback.lax.shape import convert, move_axis, transpose_p
 
 DimensionNumbers = tuple[tuple[Shape, Shape], tuple[Shape, Shape]]
+
+
+@lru_cache(maxsize=1024)
+def _attribute(dimension_numbers: DimensionNumbers) -> str:
+    """The dimension numbers in StableHLO."""
+    (xc, yc), (xb, yb) = dimension_numbers
+    fields = {
+        "lhs_batching_dimensions": xb, "rhs_batching_dimensions": yb,
+        "lhs_contracting_dimensions": xc, "rhs_contracting_dimensions": yc,
+    }  # fmt: skip
+    numbers = ", ".join([f"{k} = [{', '.join(map(str, v))}]" for k, v in fields.items() if v])
+    return f"#stablehlo.dot<{numbers}>"
 
 
 def _rest(ndim: int, *used: Sequence[int]) -> list[int]:
@@ -84,18 +97,11 @@ class DotGeneral(BilinearPrimitive):
         self, emit: Any, x: Any, y: Any, *, dimension_numbers: DimensionNumbers, precision: Any,
         preferred_element_type: Any, **_: Any,
     ) -> Any:  # fmt: skip
-        (xc, yc), (xb, yb) = dimension_numbers
         out = emit.type
         dtype = _accumulator(x.dtype, out.dtype)
         x, y = emit.convert(x, dtype), emit.convert(y, dtype)
-        fields = {
-            "lhs_batching_dimensions": xb, "rhs_batching_dimensions": yb,
-            "lhs_contracting_dimensions": xc, "rhs_contracting_dimensions": yc,
-        }  # fmt: skip
-        numbers = ", ".join(f"{k} = [{', '.join(map(str, v))}]" for k, v in fields.items() if v)
-        result = emit(
-            "dot_general", x, y, out=out.update(dtype=dtype), dot_dimension_numbers=f"#stablehlo.dot<{numbers}>"
-        )
+        sums = out if out.dtype == dtype else out.update(dtype=dtype)
+        result = emit("dot_general", x, y, out=sums, dot_dimension_numbers=_attribute(dimension_numbers))
         return emit.convert(result, out.dtype)
 
     def transpose(
@@ -184,33 +190,35 @@ def _contract_back(
     plan = _plans.get(key)
     if plan is None:
         plan = _plans[key] = _plan(*key)
-    numbers, permutation = plan
-    out = dot_general_p.bind(
-        convert(ct, x.dtype) if ct.dtype != x.dtype else ct,
-        y,
-        dimension_numbers=numbers,
-        preferred_element_type=None,
-        **params,
-    )
+    numbers, ct_first, permutation = plan
+    ct = convert(ct, x.dtype) if ct.dtype != x.dtype else ct
+    operands = (ct, y) if ct_first else (y, ct)
+    out = dot_general_p.bind(*operands, dimension_numbers=numbers, preferred_element_type=None, **params)
     return out if permutation is None else transpose_p.bind(out, permutation=permutation)
 
 
 def _plan(
     xc: Shape, yc: Shape, xb: Shape, yb: Shape, x_ndim: int, y_ndim: int, x_first: bool
-) -> tuple[DimensionNumbers, Shape | None]:
-    """How `_contract_back` contracts and then transposes; the same for every call with these axes."""
+) -> tuple[DimensionNumbers, bool, Shape | None]:
+    """How `_contract_back` contracts, whether the cotangent comes first in that, and how it transposes then; the same for every call
+    with these axes."""
     x_free, y_free = _rest(x_ndim, xc, xb), _rest(y_ndim, yc, yb)
     first, second = (x_free, y_free) if x_first else (y_free, x_free)
     ct_first = tuple(range(len(xb), len(xb) + len(first)))
     ct_second = tuple(range(len(xb) + len(first), len(xb) + len(first) + len(second)))
-    numbers = ((ct_second if x_first else ct_first, tuple(y_free)), (tuple(range(len(xb))), tuple(yb)))
-    # The result's axes: batch, x_free, then y's contracted axes in their order in y.
-    order = [*xb, *x_free, *(xc[yc.index(i)] for i in sorted(yc))]
-    permutation = tuple(order.index(i) for i in range(x_ndim))
-    return numbers, None if permutation == tuple(range(x_ndim)) else permutation
+    contracted = (ct_second if x_first else ct_first, tuple(y_free))
+    batch = (tuple(range(len(xb))), tuple(yb))
+    # The result's axes: batch, x_free, then y's contracted axes in their order in y; the latter two exchanged, if y comes first.
+    from_y = [xc[yc.index(i)] for i in sorted(yc)]
+    order, in_order = [*xb, *x_free, *from_y], list(range(x_ndim))
+    if order == in_order:
+        return (contracted, batch), True, None
+    if [*xb, *from_y, *x_free] == in_order:
+        return (contracted[::-1], batch[::-1]), False, None
+    return (contracted, batch), True, tuple([order.index(i) for i in in_order])
 
 
-_plans: dict[Any, tuple[DimensionNumbers, Shape | None]] = {}
+_plans: dict[Any, tuple[DimensionNumbers, bool, Shape | None]] = {}
 
 
 def dot_general(

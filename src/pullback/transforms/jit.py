@@ -20,7 +20,7 @@ from pullback.core.config import disable_jit, explain_cache_misses, program_stat
 from pullback.core.errors import UnexpectedTracerError, filter_traceback
 from pullback.core.jaxpr import ClosedJaxpr, program_caches
 from pullback.core.stage import close, stage_flat
-from pullback.core.trace import EVAL, Params, Tracer, current
+from pullback.core.trace import EVAL, Params, Tracer, current, named_axes
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, intern
 from pullback.transforms.program import ProgramCall, run
@@ -110,10 +110,17 @@ def runner(
     return checks.checked(program, name, run) if checks.checking() else run
 
 
+def _are_arrays(xs: Sequence[Any]) -> bool:
+    for x in xs:  # noqa: SIM110 - a loop is faster
+        if x.__class__ is not ConcreteArray:
+            return False
+    return True
+
+
 class Entry:
     """What is known about calls of one kind: the program, and how its flat results make the function's result."""
 
-    __slots__ = ("program", "build", "name", "options", "captured", "run")
+    __slots__ = ("program", "build", "name", "options", "captured", "run", "lets_go")
 
     def __init__(
         self,
@@ -130,6 +137,8 @@ class Entry:
         self.captured = captured
         #: Runs the executable, once there is one.
         self.run: Callable[[Sequence[Any]], list[Any]] | None = None
+        #: Whether nothing holds on to its arguments when its results are there.
+        self.lets_go = False
 
     def example(self) -> Any:
         """A tree of the structure of the function's result."""
@@ -170,60 +179,68 @@ class JitFunction:
         try:
             # What is compiled is found by the identities of the types: types that are equal are one object that never dies.
             if not kwargs and not self._has_static:
+                key = [id(program_state())]
                 for a in args:
                     if a.__class__ is not ConcreteArray:
-                        leaves, tree = self._leaves(args)
-                        ids = [id(x._type) for x in leaves]
-                        key = (id(program_state()), *ids) if tree is None else (id(program_state()), tree, *ids)
-                        borrowed = True
+                        leaves, key, lent = self._take_apart(args)
                         break
+                    key.append(id(a._type))
                 else:  # arrays alone: nothing to take apart
-                    leaves, borrowed = args, False
-                    key = (id(program_state()), *[id(a._type) for a in args])
-                entry = self._entries.get(key)
+                    leaves, lent = args, ()
+                entry = self._entries.get(tuple(key))
                 if entry is not None and entry.run is not None and current() is EVAL:
                     outs = entry.run(leaves)
-                    if borrowed and hasattr(entry.run, "borrows"):
-                        _give_back(leaves, outs)
+                    if lent and entry.lets_go:
+                        _give_back(lent, outs)
                     return outs[0] if entry.build is None else entry.build(outs)
             return self._call(args, kwargs)
         except Exception as error:
             filter_traceback(error)
             raise
 
-    def _leaves(self, args: tuple[Any, ...]) -> tuple[Sequence[Any], Any]:
-        """The arrays in the arguments, and the structure of these: None if there is none."""
+    def _take_apart(self, args: tuple[Any, ...]) -> tuple[Sequence[Any], list[Any], Sequence[Any]]:
+        """The arrays in the arguments; the key of what is known about calls with such arguments; and arrays some of which are lent."""
         leaves: list[Any] = []
+        key: list[Any] = [id(program_state())]
+        lent: list[Any] = []
         for a in args:
-            if a.__class__ is ConcreteArray:
-                leaves.append(a)
-            elif a.__class__ is np.ndarray and not self._donates and current() is EVAL:
+            kind = a.__class__
+            if kind in _BARE and not self._donates and current() is EVAL:
                 try:
-                    leaves.append(_from_user(a))
+                    a = _from_user(a)
                 except TypeError:  # of a type that arrays do not have
-                    leaves.append(self._leaf(args, {}, a))  # which says whose it is
-            elif a.__class__ in _BARE or isinstance(a, Array):
-                leaves.append(self._leaf(args, {}, a))
+                    a = self._leaf(args, {}, a)  # which says whose it is
+                if a.__class__ is not ConcreteArray:
+                    lent.append(a)
+            elif kind in _BARE or isinstance(a, Array):
+                a = self._leaf(args, {}, a)
+            elif (kind is list or kind is tuple) and _are_arrays(a):
+                key += (kind, len(a), *[id(x._type) for x in a])
+                leaves += a
+                continue
             else:
                 leaves, tree = tree_flatten((args, {}))
-                return [x if x.__class__ is ConcreteArray else self._leaf(args, {}, x) for x in leaves], tree
-        return leaves, None
+                if not _are_arrays(leaves):
+                    lent = leaves = [x if x.__class__ is ConcreteArray else self._leaf(args, {}, x) for x in leaves]
+                return leaves, [key[0], tree, *[id(x._type) for x in leaves]], lent
+            leaves.append(a)
+            key.append(id(a._type))
+        return leaves, key, lent
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if disable_jit.value:
             return self.__wrapped__(*args, **kwargs)
         static: tuple[Any, ...] = ()
         if not kwargs and not self._has_static:
-            leaves, tree = self._leaves(args)
+            leaves, parts, _ = self._take_apart(args)
         else:
             dynamic, static = self._split(args, kwargs)
             leaves, tree = tree_flatten(dynamic)
             leaves = [x if x.__class__ is ConcreteArray else self._leaf(args, kwargs, x) for x in leaves]
+            parts = [id(program_state()), tree, *static, *[id(x._type) for x in leaves]]
         types = [x._type for x in leaves]
         trace = current()
-        key: Any = (id(program_state()), *([] if tree is None else [tree]), *static, *[id(t) for t in types])
-        if trace is not EVAL:
-            key = (key, _named_axes(trace))
+        key = tuple(parts) if trace is EVAL else (tuple(parts), named_axes())
         entry = self._entries.get(key)
         if entry is None:
             if explain_cache_misses.value:
@@ -236,6 +253,7 @@ class JitFunction:
         elif trace is EVAL and all([isinstance(x, ConcreteArray) for x in leaves]):
             if entry.run is None:
                 entry.run = runner(entry.program, entry.name, entry.options, leaves)
+                entry.lets_go = hasattr(entry.run, "lets_go")
             outs = entry.run(leaves)
         else:
             params = {"jaxpr": entry.program, "name": entry.name, "options": entry.options}
@@ -420,16 +438,6 @@ class JitFunction:
 
     def __repr__(self) -> str:
         return f"<jitted {self.__wrapped__!r}>"
-
-
-def _named_axes(trace: Any) -> tuple[Any, ...]:
-    """Names and sizes of the mapped axes around: what collectives in a program refer to."""
-    axes = []
-    while trace is not EVAL:
-        if trace.axis_name is not None:
-            axes.append((trace.axis_name, trace.size))
-        trace = trace.parent
-    return tuple(axes)
 
 
 #: The programs of functions that are alive, by function and then by the settings of `jit`, so that `jit(f)` made anew finds them.

@@ -186,14 +186,18 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
     execute, handlers = compiled.executable.loaded.execute_sharded, compiled.executable.handlers
     constants = [buffer_of(c, target) for c in module.constants]
     kept, donated = module.kept, module.donated
+    takes_all = kept == list(range(len(module.in_types)))
+    is_unary = len(kept) == 1
+    results_as = [(t, t.weak_type) for t in out_types]
     new = ConcreteArray.__new__
 
     def run(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
+        taken = args if takes_all else [args[i] for i in kept]
         try:
             try:
-                results = execute([*constants, *[args[i]._buffer for i in kept]])
+                results = execute([*constants, *[a._buffer for a in taken]])
             except TypeError:  # an argument that is not on the device yet: its buffer is None
-                results = execute([*constants, *[buffer_of(args[i], target) for i in kept]])
+                results = execute([*constants, *[buffer_of(a, target) for a in taken]])
             buffers = results.consume_with_handlers(handlers)
         except pjrt.XlaRuntimeError as error:
             raise failure(f"jit({module.name}) failed", error)  # noqa: B904 - it says itself what caused it
@@ -201,9 +205,9 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
             for i in donated:
                 args[i].delete()
         outs = []
-        for buffer, t in zip(buffers, out_types):
+        for buffer, (t, weak) in zip(buffers, results_as):
             out = new(ConcreteArray)
-            out._buffer, out._type, out.weak_type = buffer, t, t.weak_type
+            out._buffer, out._type, out.weak_type = buffer, t, weak
             outs.append(out)
         return outs
 
@@ -211,13 +215,14 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
         # One result, and every argument used: what small functions are.
         try:
             try:
-                (buffer,) = execute([a._buffer for a in args]).consume_with_handlers(handlers)
+                buffers = [args[0]._buffer] if is_unary else [a._buffer for a in args]
+                (buffer,) = execute(buffers).consume_with_handlers(handlers)
             except TypeError:
                 (buffer,) = execute([buffer_of(a, target) for a in args]).consume_with_handlers(handlers)
         except pjrt.XlaRuntimeError as error:
             raise failure(f"jit({module.name}) failed", error)  # noqa: B904 - it says itself what caused it
         out = new(ConcreteArray)
-        out._buffer, out._type, out.weak_type = buffer, out_type, weak
+        out._buffer, out._type, out.weak_type = buffer, only_type, only_weak
         return [out]
 
     def run_waiting(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
@@ -236,10 +241,9 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
 
     if module.callbacks:  # Python might keep what it is given
         return run_waiting
-    run_plain.borrows = run.borrows = True  # type: ignore[attr-defined]
-    if len(out_types) == 1 and not constants and not donated and kept == list(range(len(module.in_types))):
-        (out_type,) = out_types
-        weak = out_type.weak_type
+    run_plain.lets_go = run.lets_go = True  # type: ignore[attr-defined]
+    if len(out_types) == 1 and not constants and not donated and takes_all:
+        ((only_type, only_weak),) = results_as
         return run_plain
     return run
 

@@ -12,11 +12,11 @@ reads, a reduction, or a kept value.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pullback.core import dtypes
-from pullback.core.jaxpr import Jaxpr, JaxprEqn, Literal, Var
+from pullback.core.jaxpr import Atom, Jaxpr, JaxprEqn, Var
 
 #: A value that costs more than so many additions an element is kept.
 THRESHOLD = 16.0
@@ -47,12 +47,13 @@ class _Kind:
     """What the plan needs to know of a primitive: whether it is elementwise, whether XLA takes it in a fusion that the program gives, and
     what an element of its result costs."""
 
-    __slots__ = ("elementwise", "groupable", "cost", "reduces")
+    __slots__ = ("elementwise", "groupable", "cost", "reduces", "repeats")
 
     def __init__(self, primitive: Any) -> None:
         name, hlo = primitive.name, getattr(primitive, "hlo", None)
         simple = name in _SIMPLE
         self.reduces = name in _REDUCTIONS
+        self.repeats = name == "broadcast_in_dim"
         self.elementwise = not primitive.multiple_results and (
             simple or name in _ELEMENTWISE or (primitive.broadcasts and hlo is not None)
         )
@@ -82,132 +83,124 @@ def _kind(e: JaxprEqn) -> _Kind:
     return found
 
 
+class Group:
+    """The equations that compute a kept value, in order, and the variables that they read."""
+
+    __slots__ = ("result", "eqns", "inputs")
+
+    def __init__(self, result: Atom, eqns: list[JaxprEqn]) -> None:
+        self.result, self.eqns = result, eqns
+        inside = {e.outvars[0] for e in eqns}
+        self.inputs = list(dict.fromkeys([x for e in eqns for x in e.invars if x not in inside and isinstance(x, Var)]))
+
+    def __len__(self) -> int:
+        return len(self.eqns)
+
+    def __iter__(self) -> Iterator[JaxprEqn]:
+        return iter(self.eqns)
+
+
 class Plan:
-    """For each kept value, by its variable, the equations that compute it; `inner` are the equations needed nowhere else."""
+    """What is to be written, in order: equations, and groups of them that compute a value that is kept."""
 
-    __slots__ = ("groups", "inner")
+    __slots__ = ("steps", "groups")
 
-    def __init__(self, groups: dict[Var, list[JaxprEqn]], inner: set[int]) -> None:
-        self.groups, self.inner = groups, inner
-
-
-NO_PLAN = Plan({}, set())
+    def __init__(self, steps: Sequence[JaxprEqn | Group], groups: dict[Atom, Group]) -> None:
+        self.steps = steps
+        #: The groups by the values that they compute.
+        self.groups = groups
 
 
 def plan(jaxpr: Jaxpr) -> Plan:
     """The fusion plan of a program without calls."""
-    producer = {e.outvars[0]: e for e in jaxpr.eqns if _kind(e).elementwise}
-    if not producer:
-        return NO_PLAN
-    flows = _flows(jaxpr, producer)
-    cost: dict[Var, float] = {}
-    members: dict[Var, int] = {}
-    kept: set[Var] = set()
-    for e in jaxpr.eqns:
-        v = e.outvars[0] if e.outvars else None
-        if v not in producer:
+    kinds = [_kind(e) for e in jaxpr.eqns]
+    flows = _flows(jaxpr, kinds)
+    # For each elementwise value: its equation and number, the cost of an element, and how many equations that takes.
+    producer: dict[Atom, tuple[int, JaxprEqn]] = {}
+    cost: dict[Atom, float] = {}
+    members: dict[Atom, int] = {}
+    kept: set[Atom] = set()
+    for i, (e, kind) in enumerate(zip(jaxpr.eqns, kinds)):
+        if not kind.elementwise:
             continue
-        inputs = [x for x in e.invars if isinstance(x, Var) and x in cost and x not in kept]
-        if e.primitive.name == "broadcast_in_dim":
-            # Computed before it is repeated: XLA knows not to compute an expensive element for each of its copies.
-            cost[v], members[v] = 0.0, 1
-            continue
-        kind = _kind(e)
+        v = e.outvars[0]
+        producer[v] = (i, e)
         c, m = kind.cost, 1
-        for x in inputs:
-            c += cost[x]
-            m += members[x]
-        cost[v], members[v] = c, m
+        if kind.repeats:
+            # Computed before it is repeated: XLA knows not to compute an expensive element for each of its copies.
+            c = 0.0
+        else:
+            for x in e.invars:
+                if x in cost:
+                    c += cost[x]
+                    m += members[x]
         if (c > THRESHOLD or m > LARGEST_GROUP) and flows[v] is _MANY and v.aval.size >= SMALL and _fits(e):
             kept.add(v)
+        else:
+            cost[v], members[v] = c, m
     if not kept:
-        return NO_PLAN
-    groups = {v: _group(v, producer, kept) for v in kept}
-    return Plan(groups, _only_inside(jaxpr, groups, kept))
+        return Plan(jaxpr.eqns, {})
+    fits: dict[Atom, bool] = {}
+    groups = {v: Group(v, _members(v, producer, kept, fits)) for v in kept}
+    return Plan(_steps(jaxpr, groups), groups)
 
 
-def _flows(jaxpr: Jaxpr, producer: dict[Var, JaxprEqn]) -> dict[Var, Any]:
+def _flows(jaxpr: Jaxpr, kinds: Sequence[_Kind]) -> dict[Atom, Any]:
     """The loop into which each elementwise value flows, `_MANY` if into several, None if into none."""
-    flows: dict[Any, Any] = {}
-
-    def into(x: Any, loop: Any) -> None:
-        if x.__class__ is Literal or x not in producer or loop is None:
-            return
-        old = flows.get(x)
-        flows[x] = loop if old is None or old is loop else _MANY
-
+    flows: dict[Atom, Any] = {e.outvars[0]: None for e, kind in zip(jaxpr.eqns, kinds) if kind.elementwise}
     for x in jaxpr.outvars:
-        into(x, x)
+        if x in flows:
+            flows[x] = x
+    for e, kind in zip(reversed(jaxpr.eqns), reversed(kinds)):
+        if kind.elementwise:
+            loop = flows[e.outvars[0]]
+            if loop is None:
+                continue
+        else:  # what is read by something other than a reduction is stored: it is a loop of its own
+            loop = e if kind.reduces else None
+        for x in e.invars:
+            old = flows.get(x, _MANY)  # what is not elementwise does not matter
+            if old is not _MANY:
+                new = x if loop is None else loop
+                flows[x] = new if old is None or old is new else _MANY
+    return flows
+
+
+def _members(
+    v: Atom, producer: dict[Atom, tuple[int, JaxprEqn]], kept: set[Atom], fits: dict[Atom, bool]
+) -> list[JaxprEqn]:
+    """The equations from kept values, and from what is not elementwise, to `v`, in order. `fits` remembers which equations may be inside."""
+    found: dict[int, JaxprEqn] = {}
+    todo = [v]
+    while todo:  # chains are as long as programs: no recursion
+        y = todo.pop()
+        if y not in producer or (y in kept and y is not v):
+            continue
+        i, e = producer[y]
+        if i in found:
+            continue
+        may_be_inside = fits.get(y)
+        if may_be_inside is None:
+            may_be_inside = fits[y] = _fits(e)
+        if may_be_inside:
+            found[i] = e
+            if not _kind(e).repeats or not e.invars[0].aval.shape:
+                todo += e.invars
+    return [e for _, e in sorted(found.items())]
+
+
+def _steps(jaxpr: Jaxpr, groups: dict[Atom, Group]) -> list[JaxprEqn | Group]:
+    """The program's equations, without those whose results nothing outside of the groups reads, and the groups in their places."""
+    grouped = {e.outvars[0] for group in groups.values() for e in group}
+    needed: set[Atom] = set(jaxpr.outvars)
+    steps: list[JaxprEqn | Group] = []
     for e in reversed(jaxpr.eqns):
         v = e.outvars[0] if e.outvars else None
-        if v in producer:
-            loop = flows.get(v)
-            for x in e.invars:
-                into(x, loop)
-        elif _kind(e).reduces:
-            for x in e.invars:
-                into(x, e)
-        else:  # what is read here is stored: it is a loop of its own
-            for x in e.invars:
-                into(x, x)
-    return {v: flows.get(v) for v in producer}
-
-
-def _group(v: Var, producer: dict[Var, JaxprEqn], kept: set[Var]) -> list[JaxprEqn]:
-    """The equations from kept values, and from what is not elementwise, to `v`, in order."""
-    order: list[JaxprEqn] = []
-    seen: set[Var] = set()
-
-    def visit(x: Any) -> None:
-        # Chains are as long as programs: no recursion.
-        todo = [(x, False)]
-        while todo:
-            y, done = todo.pop()
-            if done:
-                order.append(producer[y])
-                continue
-            if not isinstance(y, Var) or y in seen or y not in producer or (y in kept and y is not v):
-                continue
-            if not _fits(producer[y]):
-                continue
-            seen.add(y)
-            todo.append((y, True))
-            e = producer[y]
-            if e.primitive.name != "broadcast_in_dim" or _is_scalar(e.invars[0]):
-                todo.extend((z, False) for z in reversed(e.invars))
-
-    visit(v)
-    return order
-
-
-def _is_scalar(x: Any) -> bool:
-    return not x.aval.shape
-
-
-def _only_inside(jaxpr: Jaxpr, groups: dict[Var, list[JaxprEqn]], kept: set[Var]) -> set[int]:
-    """The equations (by identity) whose results nothing outside of the groups reads."""
-    grouped = {id(e) for group in groups.values() for e in group}
-    needed: set[Any] = set(jaxpr.outvars) - kept
-    for e in reversed(jaxpr.eqns):
-        is_root = bool(e.outvars) and e.outvars[0] in kept
-        if id(e) not in grouped or (not is_root and e.outvars[0] in needed):
+        if v in groups:
+            steps.append(groups[v])
+            needed.update(groups[v].inputs)
+        elif v not in grouped or v in needed:
+            steps.append(e)
             needed.update(e.invars)
-    for group in groups.values():  # what the groups read from outside
-        inside = {e.outvars[0] for e in group}
-        needed.update(x for e in group for x in e.invars if x not in inside and isinstance(x, Var))
-    # A second pass: what the groups need may itself have been grouped only.
-    for e in reversed(jaxpr.eqns):
-        if id(e) in grouped and e.outvars[0] in needed and e.outvars[0] not in kept:
-            needed.update(x for x in e.invars if isinstance(x, Var))
-    return grouped - {id(e) for e in jaxpr.eqns if e.outvars and (e.outvars[0] in needed or e.outvars[0] in kept)}
-
-
-def inputs_of(group: Sequence[JaxprEqn]) -> list[Var]:
-    """The variables that a group reads."""
-    inside = {e.outvars[0] for e in group}
-    found: dict[Var, None] = {}
-    for e in group:
-        for x in e.invars:
-            if isinstance(x, Var) and x not in inside:
-                found[x] = None
-    return list(found)
+    steps.reverse()
+    return steps

@@ -10,10 +10,10 @@ import numpy as np
 
 from pullback.core.config import cpu_fusion
 from pullback.core.errors import describe_location
-from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, Var
+from pullback.core.jaxpr import Atom, ClosedJaxpr, JaxprEqn, Literal, Var
 from pullback.core.passes import hoist_constants, simplify
 from pullback.core.types import ShapedArray
-from pullback.xla.fusion import NO_PLAN, inputs_of, plan
+from pullback.xla.fusion import Group, plan
 from pullback.xla.stablehlo import Emitter, Value, is_splat, physical_dtype, tensor_type
 
 #: Constants up to this many bytes are written into the program, where the compiler can fold them; larger ones are arguments.
@@ -72,6 +72,7 @@ def lower(
     own = jaxpr.invars[count:]
     kept = [i for i, v in enumerate(own) if keep_unused or v in used]
     emit = Emitter(lower_equations)
+    emit.calls_host = platform == "cpu" and not portable
     emit.plans_fusion = cpu_fusion.value == "auto" and platform == "cpu" and not portable
     arguments = [*jaxpr.invars[:count], *(own[i] for i in kept)]
     border = (lambda dtype: dtype) if portable else physical_dtype
@@ -115,49 +116,54 @@ def lower_equations(emit: Emitter, closed: ClosedJaxpr, operands: Sequence[Value
     for v, c in zip(jaxpr.constvars, closed.consts):
         values[v] = emit.constant_array(c._value)
 
-    def read(x: Any) -> Value:
-        return emit.constant(x.val._value) if x.__class__ is Literal else values[x]
-
-    def write(e: JaxprEqn, read: Callable[[Any], Value], values: dict[Var, Value]) -> None:
-        primitive = e.primitive
-        if primitive.inlined is not None:  # in what a primitive expands to
-            results = emit.program(e.params[primitive.inlined], [read(x) for x in e.invars])
+    for step in plan(jaxpr).steps if emit.plans_fusion else jaxpr.eqns:
+        if step.__class__ is Group:
+            _lower_group(emit, step, values)
         else:
-            emit.types = [v.aval for v in e.outvars]
-            emit.at(e.location, primitive.name, e.name_stack)
-            try:
-                results = primitive.lower(emit, *[read(x) for x in e.invars], **e.params)
-            except Exception as error:
-                error.add_note(f"while compiling `{primitive.name}` from {describe_location(e.location)}")
-                raise
-            if not primitive.multiple_results:
-                results = (results,)
+            _lower_equation(emit, step, values)
+    return [_value(emit, x, values) for x in jaxpr.outvars]
+
+
+def _value(emit: Emitter, x: Atom, values: dict[Var, Value]) -> Value:
+    return emit.constant(x.val._value) if x.__class__ is Literal else values[x]
+
+
+def _lower_equation(emit: Emitter, e: JaxprEqn, values: dict[Var, Value]) -> None:
+    """Write an equation, and put its results into `values`."""
+    primitive = e.primitive
+    if primitive.inlined is not None:  # in what a primitive expands to
+        results = emit.program(e.params[primitive.inlined], [_value(emit, x, values) for x in e.invars])
         values.update(zip(e.outvars, results))
+        return
+    emit.types = types = [v.aval for v in e.outvars]
+    emit.at(e.location, primitive.name, e.name_stack)
+    # Where scalars broadcast, they are written as what they are broadcast to.
+    shape = types[0].shape if primitive.broadcasts else None
+    try:
+        operands = [emit.constant(x.val._value, None, shape) if x.__class__ is Literal else values[x] for x in e.invars]
+        results = primitive.lower(emit, *operands, **e.params)
+    except Exception as error:
+        error.add_note(f"while compiling `{primitive.name}` from {describe_location(e.location)}")
+        raise
+    if primitive.multiple_results:
+        values.update(zip(e.outvars, results))
+    else:
+        values[e.outvars[0]] = results
 
-    def write_group(v: Var, group: Sequence[JaxprEqn]) -> None:
-        inputs = inputs_of(group)
 
-        def body(*arguments: Value) -> Value:
-            inside = dict(zip(inputs, arguments))
+def _lower_group(emit: Emitter, group: Group, values: dict[Var, Value]) -> None:
+    """Write a group as one fusion, and put its result into `values`."""
 
-            def read_inside(x: Any) -> Value:
-                return emit.constant(x.val._value) if x.__class__ is Literal else inside[x]
+    def body(*arguments: Value) -> Value:
+        inside = dict(zip(group.inputs, arguments))
+        for e in group.eqns:
+            _lower_equation(emit, e, inside)
+        return inside[group.result]
 
-            for e in group:
-                write(e, read_inside, inside)
-            return inside[v]
-
-        operands = [values[x] for x in inputs]
-        region = emit.region([x.aval for x in operands], body, terminator="mhlo.return")
-        values[v] = emit("mhlo.fusion", *operands, out=v.aval, regions=[region], fusion_kind="#mhlo<fusion_kind kLoop>")
-
-    chosen = plan(jaxpr) if emit.plans_fusion else NO_PLAN
-    for e in jaxpr.eqns:
-        if e.outvars and e.outvars[0] in chosen.groups:
-            write_group(e.outvars[0], chosen.groups[e.outvars[0]])
-        elif id(e) not in chosen.inner:
-            write(e, read, values)
-    return [read(x) for x in jaxpr.outvars]
+    operands = [values[x] for x in group.inputs]
+    region = emit.region(operands, body, terminator="mhlo.return")
+    kind = "#mhlo<fusion_kind kLoop>"
+    values[group.result] = emit("mhlo.fusion", *operands, out=group.result.aval, regions=[region], fusion_kind=kind)
 
 
 def _is_small(value: Any) -> bool:

@@ -94,7 +94,7 @@ class Value:
 
     def __init__(self, name: str, shape: Shape, dtype: DType) -> None:
         self.name, self.shape, self.dtype = name, shape, dtype
-        self.type_text = tensor_type(shape, dtype)
+        self.type_text = _types.get((shape, dtype)) or tensor_type(shape, dtype)
 
     @property
     def aval(self) -> ShapedArray:
@@ -118,6 +118,10 @@ class Token:
         self.name = name
 
 
+def _value(name: str, t: Any) -> Value | Token:
+    return Token(name) if t.__class__ is Token else Value(name, t.shape, t.dtype)
+
+
 def _type_of(x: Any) -> str:
     return x.type_text if x.__class__ in (Value, Token) else tensor_type(x.shape, x.dtype)
 
@@ -135,6 +139,10 @@ def attribute(value: Any) -> str:
     """A Python value as an attribute's text."""
     if isinstance(value, str):
         return value
+    if isinstance(value, tuple):
+        if value and all([v.__class__ is bool for v in value]):
+            return f"array<i1: {', '.join(['true' if v else 'false' for v in value])}>"
+        return f"array<i64: {', '.join(map(str, value))}>" if value else "array<i64>"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -143,10 +151,6 @@ def attribute(value: Any) -> str:
         return f"{_float(value, np.dtype(np.float32))} : f32"
     if isinstance(value, Enum):
         return value.text
-    if isinstance(value, tuple):
-        if value and all(isinstance(v, bool) for v in value):
-            return f"array<i1: {', '.join('true' if v else 'false' for v in value)}>"
-        return f"array<i64: {', '.join(map(str, value))}>" if value else "array<i64>"
     if isinstance(value, np.ndarray):
         return f"{dense(value)} : {tensor_type(value.shape, value.dtype)}"
     raise TypeError(f"no attribute text for {value!r}")
@@ -251,6 +255,8 @@ class Emitter:
         self._locations: dict[Any, str] = {}
         #: Whether groups of equations are fused by a plan of ours (see `xla.fusion`).
         self.plans_fusion = False
+        #: Whether the program may call functions of this process.
+        self.calls_host = True
         #: Functions that the program calls on the host, by index.
         self.callbacks: list[Callable[..., Any]] = []
         #: The last token of the ordered side effects so far.
@@ -273,27 +279,24 @@ class Emitter:
         """Write one operation. `out` is the type of the result, or a list of types; the result is a value or a list."""
         if "." not in op:
             op = "stablehlo." + op
-        if not attributes and not regions and out.__class__ is not list and out.__class__ is not tuple:
-            # Elementwise operations, which most of a program are.
-            self._count += 1
-            result = Value(
-                f"%{self._count}",
-                *((out.shape, out.dtype) if out is not None else (operands[0].shape, operands[0].dtype)),
-            )
-            ins, types = ", ".join([x.name for x in operands]), ", ".join([x.type_text for x in operands])
-            self.lines.append(f'{result.name} = "{op}"({ins}) : ({types}) -> {result.type_text}{self.location}')
-            return result
-        several = isinstance(out, (list, tuple))
-        outs = out if several else [operands[0] if out is None else out]
-        name = self.new_name()
-        ins = ", ".join([x.name for x in operands])
-        head = name if len(outs) == 1 else f"{name}:{len(outs)}"
-        text = f'{head} = "{op}"({ins})' if outs else f'"{op}"({ins})'
+        several = out.__class__ is list or out.__class__ is tuple
+        self._count += 1
+        name = f"%{self._count}"
+        if not several:
+            t = operands[0] if out is None else out
+            result: Any = Value(name, t.shape, t.dtype)
+            head, out_types = f"{name} = ", result.type_text
+        elif len(out) == 1:
+            result = [_value(name, out[0])]
+            head, out_types = f"{name} = ", result[0].type_text
+        else:
+            result = [_value(f"{name}#{i}", t) for i, t in enumerate(out)]
+            head = f"{name}:{len(out)} = " if out else ""
+            out_types = f"({', '.join([r.type_text for r in result])})"
+        ins, in_types = ", ".join([x.name for x in operands]), ", ".join([x.type_text for x in operands])
+        text = f'{head}"{op}"({ins})'
         if attributes:
             text += f" <{{{', '.join([f'{k} = {attribute(v)}' for k, v in attributes.items()])}}}>"
-        in_types = ", ".join([_type_of(x) for x in operands])
-        out_types = ", ".join([_type_of(t) for t in outs])
-        signature = f" : ({in_types}) -> {out_types if len(outs) == 1 else f'({out_types})'}{self.location}"
         if regions:
             self.lines.append(text + " ({")
             for i, region in enumerate(regions):
@@ -301,13 +304,9 @@ class Emitter:
                     self.lines.append("}, {")
                 self.lines.append(region.arguments)
                 self.lines += region.lines
-            self.lines.append("})" + signature)
-        else:
-            self.lines.append(text + signature)
-        if not several:
-            return Value(name, outs[0].shape, outs[0].dtype)
-        names = [name] if len(outs) == 1 else [f"{name}#{i}" for i in range(len(outs))]
-        return [Token(n) if t.__class__ is Token else Value(n, t.shape, t.dtype) for n, t in zip(names, outs)]
+            text = "})"
+        self.lines.append(f"{text} : ({in_types}) -> {out_types}{self.location}")
+        return result
 
     def region(self, types: Sequence[Any], body: Callable[..., Any], terminator: str = "stablehlo.return") -> Region:
         """The block that `body(*arguments)` writes, for arguments of the given types; `body` returns a value or a list."""
@@ -351,7 +350,9 @@ class Emitter:
 
     def constant(self, value: Any, dtype: DType | None = None, shape: Shape | None = None) -> Value:
         """A constant; with `shape`, a scalar repeated. The same constant is written once a block."""
-        array = np.asarray(value) if dtype is None else _as(value, dtype)
+        array: Any = value if value.__class__ is np.ndarray else np.asarray(value)
+        if dtype is not None and array.dtype != dtype:
+            array = array.astype(dtype)
         shape = array.shape if shape is None else shape
         dtype = array.dtype
         key = (array.tobytes(), dtype, shape) if array.size <= 8 else None
@@ -436,7 +437,7 @@ class Emitter:
         """Axes reordered."""
         if permutation == tuple(range(len(permutation))):
             return x
-        shape = tuple(x.shape[p] for p in permutation)
+        shape = tuple([x.shape[p] for p in permutation])
         return self("transpose", x, out=ShapedArray(shape, x.dtype), permutation=permutation)
 
     def concatenate(self, xs: Sequence[Value], dimension: int) -> Value:
@@ -450,12 +451,18 @@ class Emitter:
     def reduce(self, x: Value, initial: Any, op: str | Callable[..., Value], axes: Shape) -> Value:
         """A reduction over `axes` by the operation `op`, from the scalar `initial`."""
         start = self.constant(initial, x.dtype) if not isinstance(initial, Value) else initial
+        shape = tuple([n for i, n in enumerate(x.shape) if i not in axes])
+        if isinstance(op, str):
+            result = Value(self.new_name(), shape, x.dtype)
+            self.lines.append(
+                f"{result.name} = stablehlo.reduce({x.name} init: {start.name}) applies stablehlo.{op} across dimensions = {sorted(axes)}"
+                f" : ({x.type_text}, {start.type_text}) -> {result.type_text}{self.location}"
+            )
+            return result
         scalar = ShapedArray((), x.dtype)
-        body = op if callable(op) else lambda a, b: self(op, a, b)
-        shape = tuple(n for i, n in enumerate(x.shape) if i not in axes)
         return self(
             "reduce", x, start, out=ShapedArray(shape, x.dtype), dimensions=tuple(sorted(axes)),
-            regions=[self.region([scalar, scalar], body)],
+            regions=[self.region([scalar, scalar], op)],
         )  # fmt: skip
 
     def reduce_window(
@@ -614,9 +621,3 @@ def _location_text(location: Location | None, name: str) -> str:
         return f' loc("{name}")'
     file = location[0].co_filename.replace("\\", "/").replace('"', "'")
     return f' loc("{name}"("{file}":{line_of(location)}:0))'
-
-
-def _as(value: Any, dtype: DType) -> np.ndarray[Any, Any]:
-    if isinstance(value, (np.ndarray, np.generic)) and value.dtype == dtype:
-        return np.asarray(value)
-    return np.asarray(value).astype(dtype)
