@@ -27,6 +27,7 @@ from pullback.control.loops import arrays_of
 from pullback.control.programs import Body, prepared, stage
 from pullback.core import dtypes
 from pullback.core.array import as_array
+from pullback.core.config import disable_jit
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from pullback.core.linear import Node
@@ -426,6 +427,8 @@ class Branches:
 
 def _branch(what: str, index: Any, functions: tuple[Callable[..., Any], ...], operands: tuple[Any, ...]) -> Any:
     leaves, in_tree = arrays_of(operands, f"the operands of {what}")
+    if disable_jit.value and known_value(index) is not None:
+        return functions[int(known_value(index)) if len(functions) > 1 else 0](*operands)
 
     def prepare() -> tuple[Branches, Sequence[Any]]:
         branches = Branches(what, functions, in_tree, [x.aval for x in leaves])

@@ -12,6 +12,7 @@ from pullback.control.scan import scan_p
 from pullback.control.while_loop import while_p
 from pullback.core import dtypes
 from pullback.core.array import as_array
+from pullback.core.config import disable_jit
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.trace import known_value
 from pullback.core.tree import (
@@ -25,7 +26,8 @@ from pullback.core.tree import (
     tree_unflatten,
 )
 from pullback.core.types import ShapedArray
-from pullback.lax.shape import convert, reshape_p
+from pullback.lax.arrangement import concatenate, dynamic_index_in_dim
+from pullback.lax.shape import convert, expand_dims, reshape_p
 
 
 def arrays_of(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
@@ -140,6 +142,8 @@ def _scan(
 ) -> tuple[Any, Any]:
     carry, carry_tree = arrays_of(init, "the initial carry of scan")
     inputs, xs_tree = arrays_of(xs, "the inputs of scan")
+    if disable_jit.value:
+        return _scan_in_python(f, tree_unflatten(carry_tree, carry), inputs, xs_tree, _length(xs, length), reverse)
 
     def prepare() -> tuple[Call, Sequence[Any]]:
         if not callable(f):
@@ -162,6 +166,20 @@ def _scan(
     key = ("scan", carry_tree, xs_tree, length, reverse, unroll, unroll.__class__, checkpoints)
     final, ys = prepared(f, key, [*carry, *inputs], prepare)([*carry, *inputs])
     return final, ys
+
+
+def _scan_in_python(f: Any, carry: Any, inputs: Sequence[Any], xs_tree: PyTreeDef, length: int, reverse: bool) -> Any:
+    """What `scan` does, step by step: for `disable_jit`."""
+    if not length:
+        raise ValueError(
+            "scan of length 0 needs the types of its outputs, which it does not have while `disable_jit` is on"
+        )
+    rows: list[Any] = [None] * length
+    for i in reversed(range(length)) if reverse else range(length):
+        carry, y = f(carry, tree_unflatten(xs_tree, [dynamic_index_in_dim(x, i, 0, keepdims=False) for x in inputs]))
+        rows[i], out_tree = tree_flatten(y)
+    stack = lambda ys: concatenate([expand_dims(as_array(y), (0,)) for y in ys], 0)
+    return carry, tree_unflatten(out_tree, [stack(ys) for ys in zip(*rows)])
 
 
 def _first_of_pair(result: Any) -> Any:
@@ -221,7 +239,6 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
         return scan(_Mapped(f), (), xs)[1]
     if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise ValueError(f"map: batch_size must be a positive number, got {batch_size!r}")
-    from pullback.lax.arrangement import concatenate
     from pullback.transforms.vmap import vmap
 
     inputs, tree = arrays_of(xs, "the inputs of map")
@@ -259,6 +276,11 @@ def while_loop(
             if not callable(f):
                 raise TypeError(f"while_loop takes functions, got {f!r:.100} as {name}")
         init, tree = arrays_of(init_val, "the initial value of while_loop")
+        if disable_jit.value:
+            val = tree_unflatten(tree, init)
+            while cond_fun(val):
+                val = body_fun(val)
+            return val
 
         def prepare() -> tuple[Call, Sequence[Any]]:
             in_tree = tree_structure((tree_unflatten(tree, init),))
