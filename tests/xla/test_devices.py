@@ -199,3 +199,13 @@ def test_platforms_that_are_not_there() -> None:
         pb.jit(jnp.sin, device=pb.devices()[0], backend="cpu")
     with pytest.raises(ValueError, match="is not a device"):
         pb.jit(jnp.sin, device="cpu:0")
+
+
+@pytest.mark.parametrize("option, value", [(pb.debug_nans, np.nan), (pb.debug_infs, np.inf)])
+def test_eager_results_on_devices_are_checked(there: Any, option: Any, value: float) -> None:
+    x = pb.device_put(np.float32([1, value]), there)
+    with option(True):
+        with pytest.raises(FloatingPointError, match="encountered in mul at .*test_devices.py"):
+            x * 2
+        assert (pb.device_put(np.float32([1, 2]), there) * 2).sum() == 6
+    assert (x * 2)[0] == 2

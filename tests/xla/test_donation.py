@@ -340,3 +340,11 @@ def test_what_is_kept_of_arguments_outlives_the_call(n):
     for found in (same, views):
         assert np.array_equal(found["same"], first)
         assert np.array_equal(found["part"], first[1:]) and np.array_equal(found["turned"], first[::-1])
+
+
+def test_debug_nans_finds_the_operation_although_the_argument_is_donated() -> None:
+    f = pb.jit(lambda x: jnp.log(x) + 1, donate_argnums=0)
+    with pb.debug_nans(True):
+        with pytest.raises(FloatingPointError, match="nan.*in log at"):
+            f(jnp.array([-1.0, 1.0]))
+        assert float(f(jnp.array(1.0))) == 1

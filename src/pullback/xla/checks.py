@@ -10,6 +10,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray
 from pullback.core.config import debug_infs, debug_nans
+from pullback.core.errors import user_line
 from pullback.core.jaxpr import ClosedJaxpr, Literal
 from pullback.core.passes import inline_calls
 
@@ -36,6 +37,14 @@ def checked(program: ClosedJaxpr, name: str, run: Runner) -> Runner:
         return outs
 
     return run_checked
+
+
+def check_results(name: str, results: Sequence[Any]) -> None:
+    """Raise FloatingPointError if a result of the operation called `name` is not what it should be."""
+    for x in results:
+        wrong = _wrong(x)
+        if wrong:
+            raise FloatingPointError(f"invalid value ({wrong}) encountered in {name} at {user_line()}")
 
 
 def _wrong(x: Any) -> str:

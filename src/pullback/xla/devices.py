@@ -242,9 +242,13 @@ class DeviceArray(ConcreteArray):
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """An operation one of whose operands is this array."""
+        from pullback.xla import checks
         from pullback.xla.dispatch import apply_primitive
 
-        return apply_primitive(primitive, args, params)
+        out = apply_primitive(primitive, args, params)
+        if checks.checking():
+            checks.check_results(primitive.name, out if primitive.multiple_results else [out])
+        return out
 
     def __copy__(self) -> DeviceArray:
         from pullback.xla import pjrt

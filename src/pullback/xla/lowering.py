@@ -17,7 +17,7 @@ from pullback.xla.fusion import Group, plan
 from pullback.xla.stablehlo import Emitter, Value, is_splat, physical_dtype, tensor_type
 
 #: Constants up to this many bytes are written into the program, where the compiler can fold them; larger ones are arguments.
-SMALL_CONSTANT = 256
+SMALL_CONSTANT = 8192
 
 
 class Module:
@@ -63,7 +63,7 @@ def lower(
     """The module of a program. `donated` numbers the arguments whose memory may be used for results.
 
     A `portable` module is complete and made for no machine: it holds its constants, whatever their size, its arguments and results are of
-    their own types, and nothing is fused.
+    their own types, and nothing is fused. Raises NotImplementedError, naming the operation, for what is not there on `platform`.
     """
     program, constants = hoist_constants(simplify(closed), (lambda value: True) if portable else _is_small)
     jaxpr = program.jaxpr
@@ -71,7 +71,7 @@ def lower(
     count = len(constants)
     own = jaxpr.invars[count:]
     kept = [i for i, v in enumerate(own) if keep_unused or v in used]
-    emit = Emitter(lower_equations)
+    emit = Emitter(lower_equations, platform)
     emit.calls_host = platform == "cpu" and not portable
     emit.plans_fusion = cpu_fusion.value == "auto" and platform == "cpu" and not portable
     arguments = [*jaxpr.invars[:count], *(own[i] for i in kept)]

@@ -242,8 +242,12 @@ callback_failures: deque[BaseException] = deque(maxlen=8)
 class Emitter:
     """Writes one module. See the module's text."""
 
-    def __init__(self, inline: Callable[[Emitter, ClosedJaxpr, Sequence[Value]], list[Value]]) -> None:
+    def __init__(
+        self, inline: Callable[[Emitter, ClosedJaxpr, Sequence[Value]], list[Value]], platform: str = "cpu"
+    ) -> None:
         self._inline = inline
+        #: What the module is for; callbacks and LAPACK's functions are there on CPUs only.
+        self.platform = platform
         self.lines: list[str] = []
         self._count = 0
         self._constants: dict[Any, Value] = {}
@@ -252,6 +256,8 @@ class Emitter:
         self.types: Sequence[ShapedArray] = ()
         #: The place in the user's code of the equation that is being lowered, as text to append to its operations.
         self.location = ""
+        #: The name of the equation's primitive.
+        self.operation = ""
         self._locations: dict[Any, str] = {}
         #: Whether groups of equations are fused by a plan of ours (see `xla.fusion`).
         self.plans_fusion = False
@@ -492,7 +498,11 @@ class Emitter:
         layouts: tuple[Sequence[str], Sequence[str]] | None = None, aliases: Sequence[tuple[int, int]] = (),
         has_side_effect: bool = False,
     ) -> Any:  # fmt: skip
-        """A call of a function that XLA knows by name. `aliases` are (result, operand) pairs that share memory."""
+        """A call of a function that XLA knows by name, on CPUs. `aliases` are (result, operand) pairs that share memory.
+
+        Raises NotImplementedError for other platforms.
+        """
+        self._need_cpu(f"it calls LAPACK ({target})" if target.startswith("lapack_") else f"it calls {target}")
         attributes: dict[str, Any] = {"call_target_name": f'"{target}"', "api_version": f"{api_version} : i32"}
         if backend_config is not None:
             attributes["backend_config"] = backend_config
@@ -517,8 +527,10 @@ class Emitter:
     ) -> list[Value]:  # fmt: skip
         """The results of a Python function on the host, called with NumPy arrays whenever the program runs.
 
-        Calls that are `ordered` happen one after the other, in the order in which they are written.
+        Calls that are `ordered` happen one after the other, in the order in which they are written. Raises NotImplementedError for
+        other platforms than CPUs.
         """
+        self._need_cpu("it calls a Python function of this process")
         in_dtypes = [x.dtype for x in operands]
 
         def on_host(*values: Any) -> tuple[Any, ...]:
@@ -555,6 +567,13 @@ class Emitter:
             self.token, *results = results
         return [self._inside(r, t) for r, t in zip(results, out)]
 
+    def _need_cpu(self, why: str) -> None:
+        if self.platform != "cpu":
+            raise NotImplementedError(
+                f"{self.operation!r} cannot be compiled for platform {self.platform!r}: {why}, which is there on 'cpu' only. Run it on "
+                "a CPU: device_put its operands to devices('cpu')[0], outside of the jitted function"
+            )
+
     def evaluate_on_host(self, primitive: Any, operands: Sequence[Value], params: dict[str, Any]) -> Any:
         """The primitive, evaluated by NumPy in a callback."""
 
@@ -579,11 +598,11 @@ class Emitter:
 
     def program(self, closed: ClosedJaxpr, operands: Sequence[Value]) -> list[Value]:
         """The results of a program on `operands`, inlined."""
-        types = self.types
+        types, location, operation = self.types, self.location, self.operation
         try:
             return self._inline(self, closed, operands)
         finally:
-            self.types = types
+            self.types, self.location, self.operation = types, location, operation
 
     def call_module(self, text: str, operands: Sequence[Value], out: Sequence[ShapedArray]) -> list[Value]:
         """The results of the function `main` of another module, which becomes a private function of this one."""
@@ -612,7 +631,7 @@ class Emitter:
         found = self._locations.get(key)
         if found is None:
             found = self._locations[key] = _location_text(location, "/".join([*scopes, name]))
-        self.location = found
+        self.location, self.operation = found, name
 
 
 def _location_text(location: Location | None, name: str) -> str:
