@@ -40,9 +40,18 @@ def _reduced(primitive: Any, x: Array, axes: Shape) -> Array:
 
 
 def _largest(x: Array, axes: Shape) -> Array:
-    """The largest elements along `axes`, as constants to differentiation; at least the lowest finite number."""
-    lowest = _fill(float(dtypes.finfo(x.dtype).min), x)
-    return max_p.bind(_reduced(reduce_max_p, stop_gradient_p.bind(x), axes), lowest)
+    """The largest elements along `axes`, as constants to differentiation."""
+    return _reduced(reduce_max_p, stop_gradient_p.bind(x), axes)
+
+
+def _shifted(x: Array, axes: Shape, where: Any) -> Array:
+    """`x` without its largest elements, so that no exponential overflows."""
+    return u.subtract(x, (_largest if where is None else _largest_or_finite)(x, axes))
+
+
+def _largest_or_finite(x: Array, axes: Shape) -> Array:
+    """The largest elements, but at least the lowest finite number: where nothing counts, all are -inf."""
+    return max_p.bind(_largest(x, axes), _fill(float(dtypes.finfo(x.dtype).min), x))
 
 
 def _prepared(name: str, x: Any, axis: Any, where: Any) -> tuple[Array, Shape]:
@@ -58,7 +67,7 @@ def softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
     [0.5, 0.5]
     """
     x, axes = _prepared("softmax", x, axis, where)
-    weights = u.exp(u.subtract(x, _largest(x, axes)))
+    weights = u.exp(_shifted(x, axes, where))
     total = _reduced(reduce_sum_p, weights, axes)
     if where is None:
         return u.divide(weights, total)
@@ -70,7 +79,7 @@ def softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
 def log_softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
     """log(softmax(x)), without underflow; -inf where `where` is false."""
     x, axes = _prepared("log_softmax", x, axis, where)
-    shifted = u.subtract(x, _largest(x, axes))
+    shifted = _shifted(x, axes, where)
     out = u.subtract(shifted, u.log(_reduced(reduce_sum_p, u.exp(shifted), axes)))
     return out if where is None else select(array_like(where, "log_softmax"), out, _fill(-math.inf, x))
 
@@ -97,7 +106,7 @@ def logsumexp(
         a = select(array_like(where, "logsumexp"), a, _fill(-math.inf, a))
     # A finite number is subtracted: exp(inf - inf) would be NaN.
     size = u.real(a)
-    shift = min_p.bind(_largest(size, axes), _fill(float(dtypes.finfo(size.dtype).max), size))
+    shift = min_p.bind(_largest_or_finite(size, axes), _fill(float(dtypes.finfo(size.dtype).max), size))
     terms = u.exp(u.subtract(a, shift))
     if b is not None:
         terms = u.multiply(b, terms)
