@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,9 @@ EAGER: dict[str, tuple[Callable[[System], Any], tuple[Any, ...]]] = {
 }
 
 
-def compare(make: Callable[[System], Any], args: tuple[Any, ...], both: dict[str, System], seconds: float) -> dict[str, float]:
+def compare(
+    make: Callable[[System], Any], args: tuple[Any, ...], both: dict[str, System], seconds: float
+) -> dict[str, float]:
     calls, answers = {}, {}
     for which, s in both.items():
         f, given = make(s), s.ad.tree.map(s.jnp.asarray, args)
@@ -145,16 +148,21 @@ def while_table(lengths: list[int], width: int, seconds: float) -> list[dict[str
 
     x, w = jnp.ones(width), jnp.asarray(normal(width, scale=0.1))
     step = lambda c, w: jnp.sin(c) * w + c * 0.5 + 0.1
+    ready = lambda f, *args: pb.block_until_ready(f(*args))
     rows = []
     for length in lengths:
-        of_scan = pb.jit(pb.grad(lambda x, w, n=length: lax.scan(lambda c, _: (step(c, w), None), x, None, length=n)[0].sum()))
+        of_scan = pb.jit(
+            pb.grad(lambda x, w, n=length: lax.scan(lambda c, _: (step(c, w), None), x, None, length=n)[0].sum())
+        )
 
         def by_while(x: Any, w: Any, n: Any) -> Any:
-            return lax.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, step(s[1], w)), (0, x), checkpoints=50)[1].sum()
+            return lax.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, step(s[1], w)), (0, x), checkpoints=50)[
+                1
+            ].sum()
 
         of_while, n = pb.jit(pb.grad(by_while)), jnp.int32(length)
         np.testing.assert_allclose(of_scan(x, w), of_while(x, w, n), rtol=1e-3, atol=1e-6)
-        calls = {"pullback": lambda: pb.block_until_ready(of_while(x, w, n)), "scan": lambda: pb.block_until_ready(of_scan(x, w))}
+        calls = {"pullback": partial(ready, of_while, x, w, n), "scan": partial(ready, of_scan, x, w)}
         rows.append({"length": length, "width": width, **alternate(calls, seconds)})
     return rows
 
@@ -176,8 +184,14 @@ def report(results: dict[str, Any]) -> str:
     for name, (_, _, target) in COMPILED.items():
         t = results["compiled"][name]
         ratio = t["pullback"] / t["jax"]
-        lines.append(f"| {name} | {_time(t['pullback'])} | {_time(t['jax'])} | {ratio:.2f} | {_verdict(ratio, target)} |")
-    lines += ["", "| called again and again without jit | Pullback | JAX | ratio | target |", "|---|---:|---:|---:|---:|"]
+        lines.append(
+            f"| {name} | {_time(t['pullback'])} | {_time(t['jax'])} | {ratio:.2f} | {_verdict(ratio, target)} |"
+        )
+    lines += [
+        "",
+        "| called again and again without jit | Pullback | JAX | ratio | target |",
+        "|---|---:|---:|---:|---:|",
+    ]
     for name, t in results["eager"].items():
         ratio = t["pullback"] / t["jax"]
         lines.append(f"| {name} | {_time(t['pullback'])} | {_time(t['jax'])} | {ratio:.3f} | {_verdict(ratio, 0.2)} |")
@@ -218,7 +232,10 @@ def plot(rows: list[dict[str, Any]]) -> str:
     xs = [np.log10(r["temporary"] / 1e6) for r in rows]
     ys = [np.log10(r["seconds"]) for r in rows]
     x0, x1, y0, y1 = min(xs) - 0.2, max(xs) + 0.2, min(ys) - 0.05, max(ys) + 0.05
-    place = lambda x, y: (left + (x - x0) / (x1 - x0) * (width - left - 20), height - bottom - (y - y0) / (y1 - y0) * (height - bottom - 20))
+    place = lambda x, y: (
+        left + (x - x0) / (x1 - x0) * (width - left - 20),
+        height - bottom - (y - y0) / (y1 - y0) * (height - bottom - 20),
+    )
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="13">',
         '<rect width="100%" height="100%" fill="white"/>',
@@ -239,7 +256,9 @@ def plot(rows: list[dict[str, Any]]) -> str:
         label = "all states kept" if r["slots"] is None else f"{r['slots']} checkpoints"
         end = x > width - 150
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#06c"/>')
-        parts.append(f'<text x="{x + (-8 if end else 8):.1f}" y="{y - 8:.1f}" text-anchor="{"end" if end else "start"}">{label}</text>')
+        parts.append(
+            f'<text x="{x + (-8 if end else 8):.1f}" y="{y - 8:.1f}" text-anchor="{"end" if end else "start"}">{label}</text>'
+        )
     return "\n".join([*parts, "</svg>", ""])
 
 

@@ -90,3 +90,16 @@ def test_rank_promotion() -> None:
         jnp.ones((2, 3)) + jnp.ones(3)
     with pb.numpy_rank_promotion("warn"), pytest.warns(UserWarning, match="rank_promotion"):
         jnp.ones((2, 3)) + jnp.ones(3)
+
+
+def test_setting_an_attribute_sets_the_option() -> None:
+    pb.config.jax_enable_x64 = True
+    try:
+        assert pb.config.enable_x64 is True and jnp.asarray(1.0).dtype == np.float64
+        with pytest.raises(TypeError, match="takes a bool"):
+            pb.config.enable_x64 = "maybe"
+    finally:
+        pb.config.enable_x64 = False
+    assert pb.config.read("enable_x64") is False and jnp.asarray(1.0).dtype == np.float32
+    with pytest.raises(AttributeError, match="no_such_option"):
+        pb.config.no_such_option = 1

@@ -296,3 +296,20 @@ def test_deleted_arrays() -> None:
         x + 1
     with pytest.raises(RuntimeError, match="deleted"):
         np.asarray(x)
+
+
+def test_tracers_hide_no_method_of_arrays() -> None:
+    from pullback.core.array import Array
+    from pullback.core.trace import Tracer
+
+    def subclasses(cls: type) -> list[type]:
+        return [cls, *(s for sub in cls.__subclasses__() for s in subclasses(sub))]
+
+    for cls in subclasses(Tracer):
+        own = {n for k in cls.__mro__[: cls.__mro__.index(Array)] for n in vars(k) if not n.startswith("_")}
+        assert own & set(vars(Array)) <= {"aval", "shape", "dtype", "weak_type", "ndim", "size"}, cls
+    x = jnp.arange(9.0).reshape(3, 3)
+    for name in ("trace", "var", "std", "mean", "ravel", "argmax", "cumsum", "conj", "flatten", "min"):
+        method = lambda a, name=name: getattr(a, name)()
+        np.testing.assert_allclose(pullback.jit(method)(x), method(x), rtol=1e-6)
+        np.testing.assert_allclose(pullback.vmap(method)(jnp.stack([x, x]))[1], method(x), rtol=1e-6)

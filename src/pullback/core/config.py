@@ -122,10 +122,12 @@ def program_options() -> list[str]:
 
 
 class Config:
-    """`pullback.config`: attribute access reads an option, `update` sets it globally."""
+    """`pullback.config`: attributes read and set options, `update` sets one by name; for every thread."""
+
+    _options: dict[str, Option]
 
     def __init__(self) -> None:
-        self._options: dict[str, Option] = {}
+        object.__setattr__(self, "_options", {})
 
     def define(
         self, name: str, default: Any, doc: str, choices: tuple[Any, ...] | None = None, in_programs: bool = False
@@ -161,6 +163,9 @@ class Config:
         if name.startswith("__"):
             raise AttributeError(name)
         return self.option(name).value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.update(name, value)
 
 
 def parse(option: Option, text: str) -> Any:

@@ -58,10 +58,12 @@ def filter_traceback(error: BaseException) -> None:
 #: A place in a program: a code object and the offset of an instruction in it. Cheap to take, decoded when it is shown.
 Location = tuple[CodeType, int]
 _is_internal: dict[str, bool] = {}
+#: The code of `core.jaxpr.bind_equation`, whose argument `eqn` knows where it comes from.
+replaying: CodeType | None = None
 
 
 def source_location() -> Location | None:
-    """The place in the user's code from which the current operation was asked for."""
+    """The place in the user's code from which the current operation was asked for; of an equation that is applied again, its own."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         file = frame.f_code.co_filename
@@ -70,6 +72,10 @@ def source_location() -> Location | None:
             internal = _is_internal[file] = is_internal(file)
         if not internal:
             return frame.f_code, frame.f_lasti
+        if frame.f_code is replaying:
+            location: Location | None = frame.f_locals["eqn"].location
+            if location is not None:
+                return location
         frame = frame.f_back
     return None
 

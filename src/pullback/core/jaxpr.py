@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core import dtypes
+from pullback.core import dtypes, errors
 from pullback.core.array import ConcreteArray
 from pullback.core.errors import JaxprTypeError, Location, describe_location
 from pullback.core.types import ShapedArray
@@ -147,6 +147,9 @@ def bind_equation(eqn: JaxprEqn, args: Sequence[Any]) -> Sequence[Any]:
     """The results of an equation's primitive on `args`, under the current trace."""
     out = eqn.primitive.bind(*args, **eqn.params)
     return out if eqn.primitive.multiple_results else [out]
+
+
+errors.replaying = bind_equation.__code__
 
 
 def eval_jaxpr(

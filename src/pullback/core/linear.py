@@ -314,7 +314,7 @@ class LinearTracer(Tracer):
     __slots__ = ("node",)
 
     def __init__(self, trace: Trace, node: Node) -> None:
-        self.trace, self.node = trace, node
+        self._trace, self.node = trace, node
 
     shape = property(lambda self: self.node.shape)
     dtype = property(lambda self: self.node.dtype)
@@ -333,7 +333,7 @@ class LinearTrace(Trace):
         self.parent = parent
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        operands = [a.node if a.__class__ is LinearTracer and a.trace is self else a for a in args]
+        operands = [a.node if a.__class__ is LinearTracer and a._trace is self else a for a in args]
         active = [isinstance(x, Node) for x in operands]
         if True not in active:
             token = set_current(self.parent)
@@ -357,7 +357,7 @@ class LinearTrace(Trace):
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
         if (call.has_own_derivative or call.is_closed) and not any(
-            a.__class__ is LinearTracer and a.trace is self for a in args
+            a.__class__ is LinearTracer and a._trace is self for a in args
         ):
             # A coefficient, which the enclosing transformations differentiate by the call's own rule.
             token = set_current(self.parent)
@@ -381,4 +381,4 @@ def record_linear(fun: Callable[..., Any], nodes: Sequence[Node | None]) -> Any:
         outs = fun(*tangents)
     finally:
         reset_current(token)
-    return [o.node if o.__class__ is LinearTracer and o.trace is trace else o for o in outs]
+    return [o.node if o.__class__ is LinearTracer and o._trace is trace else o for o in outs]

@@ -39,10 +39,10 @@ class named_scope:
 class StagedTracer(Tracer):
     """A value of which only the type is known; `var` stands for it in the program."""
 
-    __slots__ = ("_aval", "var")
+    __slots__ = ("_aval", "_var")
 
     def __init__(self, trace: Trace, var: Var) -> None:
-        self.trace, self.var, self._aval = trace, var, var.aval
+        self._trace, self._var, self._aval = trace, var, var.aval
 
     aval = property(lambda self: self._aval)
     shape = property(lambda self: self._aval.shape)
@@ -50,8 +50,8 @@ class StagedTracer(Tracer):
     weak_type = property(lambda self: self._aval.weak_type)
 
     def origin(self) -> str:
-        assert isinstance(self.trace, JaxprTrace)
-        return self.trace.origin_of(self.var)
+        assert isinstance(self._trace, JaxprTrace)
+        return self._trace.origin_of(self._var)
 
     def __repr__(self) -> str:
         return f"Traced<{self._aval.str_short()}>with<JaxprTrace>"
@@ -85,8 +85,8 @@ class JaxprTrace(Trace):
 
     def atom(self, x: Any) -> Atom:
         """The variable or literal that stands for `x`: one of our tracers, or a constant."""
-        if x.__class__ is StagedTracer and x.trace is self:
-            return x.var
+        if x.__class__ is StagedTracer and x._trace is self:
+            return x._var
         if not isinstance(x, Array):
             x = as_array(x)
         if x.__class__ is ConcreteArray and x.ndim == 0 and not dtypes.is_key(x.dtype):
@@ -103,7 +103,7 @@ class JaxprTrace(Trace):
             return primitive.expand(*(a if isinstance(a, Array) else as_array(a) for a in args), **params)
         if primitive.broadcasts and len(args) > 1:
             args = primitive.canonical_operands([a if isinstance(a, Array) else as_array(a) for a in args])
-        atoms = [a.var if a.__class__ is StagedTracer and a.trace is self else self.atom(a) for a in args]
+        atoms = [a._var if a.__class__ is StagedTracer and a._trace is self else self.atom(a) for a in args]
         out = primitive.type_of(*[a.aval for a in atoms], **params)
         if primitive.multiple_results:
             return self.emit(primitive, atoms, params, out)
@@ -123,7 +123,7 @@ class JaxprTrace(Trace):
         """Whether `x` belongs to a trace that is still active around this one; if not, it has leaked."""
         trace: Trace = self
         while trace is not EVAL:
-            if trace is x.trace:
+            if trace is x._trace or trace.alias is x._trace:
                 return True
             trace = trace.parent
         return False

@@ -38,6 +38,8 @@ class Trace:
 
     #: Name and size of the mapped axis this trace adds, if any.
     axis_name: Any = None
+    #: Another trace whose tracers this one takes for its own, if any.
+    alias: Trace | None = None
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         """Apply `primitive` to `args`, of which some may be this trace's tracers."""
@@ -51,8 +53,9 @@ class Trace:
 class Tracer(Array):
     """An array as a transformation sees it. Abstract: subclasses know shape and dtype, and maybe a concrete value."""
 
-    __slots__ = ("trace",)
-    trace: Trace
+    # Underscored, like the slots of subclasses whose names NumPy has for methods: `x.trace()` is the sum of the diagonal.
+    __slots__ = ("_trace",)
+    _trace: Trace
 
     @property
     def _type(self) -> ShapedArray:
@@ -120,7 +123,7 @@ class Tracer(Array):
         raise ConcretizationTypeError(self, "Tracers cannot be pickled.")
 
     def __repr__(self) -> str:
-        return f"Traced<{self.aval.str_short()}>with<{type(self.trace).__name__}>"
+        return f"Traced<{self.aval.str_short()}>with<{type(self._trace).__name__}>"
 
 
 class EvalTrace(Trace):

@@ -180,7 +180,7 @@ def _input(trace: LinearizeTrace, x: Any, holomorphic: bool, allow_int: bool) ->
         raise TypeError(
             f"grad with holomorphic=True requires inputs with complex dtype, but got {dtypes.name(dtype)}, at {user_line()}"
         )
-    if tracer.__class__ is not LinearizeTracer or tracer.trace is not trace:
+    if tracer.__class__ is not LinearizeTracer or tracer._trace is not trace:
         if not allow_int:
             raise TypeError(
                 "grad requires real- or complex-valued inputs (input dtype that is a sub-dtype of np.inexact), but got "

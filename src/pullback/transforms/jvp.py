@@ -24,7 +24,7 @@ class JVPTracer(Tracer):
     __slots__ = ("primal", "tangent")
 
     def __init__(self, trace: Trace, primal: Any, tangent: Any) -> None:
-        self.trace, self.primal, self.tangent = trace, primal, tangent
+        self._trace, self.primal, self.tangent = trace, primal, tangent
 
     shape = property(lambda self: self.primal.shape)
     dtype = property(lambda self: self.primal.dtype)
@@ -49,7 +49,7 @@ class JVPTrace(Trace):
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         primals, tangents, active = [], [], False
         for a in args:
-            if a.__class__ is JVPTracer and a.trace is self:
+            if a.__class__ is JVPTracer and a._trace is self:
                 active = True
                 primals.append(a.primal)
                 tangents.append(a.tangent)
@@ -73,7 +73,7 @@ class JVPTrace(Trace):
 
     def unwrap(self, x: Any) -> tuple[Any, Any]:
         """Primal and tangent (None where zero) of a value of this trace."""
-        if x.__class__ is JVPTracer and x.trace is self:
+        if x.__class__ is JVPTracer and x._trace is self:
             return x.primal, x.tangent
         return x, None
 

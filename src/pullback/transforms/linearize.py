@@ -49,7 +49,7 @@ class LinearizeTracer(Tracer):
     __slots__ = ("primal", "node")
 
     def __init__(self, trace: Trace, primal: Any, node: Node) -> None:
-        self.trace, self.primal, self.node = trace, primal, node
+        self._trace, self.primal, self.node = trace, primal, node
 
     # The node knows both, and is nearer than an array at the bottom of a stack of transformations.
     @property
@@ -86,15 +86,15 @@ class LinearizeTrace(Trace):
         nodes: Sequence[Node | None]
         if len(args) == 1:
             (x,) = args
-            active = x.__class__ is LinearizeTracer and x.trace is self
+            active = x.__class__ is LinearizeTracer and x._trace is self
             if active:
                 primals, nodes = (x.primal,), (x.node,)
         elif len(args) == 2:
             x, y = args
             n = m = None
-            if x.__class__ is LinearizeTracer and x.trace is self:
+            if x.__class__ is LinearizeTracer and x._trace is self:
                 n, x = x.node, x.primal
-            if y.__class__ is LinearizeTracer and y.trace is self:
+            if y.__class__ is LinearizeTracer and y._trace is self:
                 m, y = y.node, y.primal
             active = n is not None or m is not None
             primals, nodes = (x, y), (n, m)
@@ -125,7 +125,7 @@ class LinearizeTrace(Trace):
 
     def unwrap(self, x: Any) -> tuple[Any, Node | None]:
         """Primal and node (None where the tangent is zero) of a value of this trace."""
-        if x.__class__ is LinearizeTracer and x.trace is self:
+        if x.__class__ is LinearizeTracer and x._trace is self:
             return x.primal, x.node
         return x, None
 
@@ -586,7 +586,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any, reduce_axes: Any = 
         flat, out_tree = tree_flatten(out)
         nodes, out_types = [], []
         for x in flat:
-            own = x.__class__ is LinearTracer and x.trace is trace
+            own = x.__class__ is LinearTracer and x._trace is trace
             nodes.append(x.node if own else None)
             out_types.append(ShapedArray(x.shape, x.dtype) if own else as_array(x).aval)
         bare = out_tree.is_leaf()

@@ -115,16 +115,16 @@ class Linearization:
             order[:] = reachable(nodes)
             trace = current()
             for i, x in enumerate((*xs, *outs)):
-                if x.__class__ is StagedTracer and x.trace is trace:
-                    number.setdefault(x.var, i)
+                if x.__class__ is StagedTracer and x._trace is trace:
+                    number.setdefault(x._var, i)
             for r in (r for node in order for r in node.residuals()):
-                if r.__class__ is not StagedTracer or r.trace is not trace:
+                if r.__class__ is not StagedTracer or r._trace is not trace:
                     self.residuals.append(r)
                     continue
-                if r.var not in number:
-                    number[r.var] = len(types) + len(outs) + len(beyond)
+                if r._var not in number:
+                    number[r._var] = len(types) + len(outs) + len(beyond)
                     beyond.append(r)
-                self.residuals.append(number[r.var])
+                self.residuals.append(number[r._var])
             return [*outs, *beyond]
 
         self.forward = stage_flat(forward, types, current())

@@ -25,7 +25,7 @@ class BatchTracer(Tracer):
     __slots__ = ("value", "axis")
 
     def __init__(self, trace: Trace, value: Any, axis: int) -> None:
-        self.trace, self.value, self.axis = trace, value, axis
+        self._trace, self.value, self.axis = trace, value, axis
 
     @property
     def shape(self) -> Any:
@@ -52,7 +52,7 @@ class BatchTrace(Trace):
         axes: list[int | None] = []
         active = False
         for a in args:
-            if a.__class__ is BatchTracer and a.trace is self:
+            if a.__class__ is BatchTracer and a._trace is self:
                 active = True
                 values.append(a.value)
                 axes.append(a.axis)
@@ -85,7 +85,7 @@ class BatchTrace(Trace):
 
     def unwrap(self, x: Any) -> tuple[Any, int | None]:
         """Value and batch axis (None where all slices share it) of a value of this trace."""
-        if x.__class__ is BatchTracer and x.trace is self:
+        if x.__class__ is BatchTracer and x._trace is self:
             return x.value, x.axis
         return x, None
 
