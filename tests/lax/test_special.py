@@ -13,6 +13,7 @@ from pullback.core.array import as_array
 from pullback.core.config import enable_x64
 from pullback.lax import special as lax
 from pullback.transforms.derivatives import grad
+from pullback.transforms.jit import jit
 from pullback.transforms.jvp import jvp
 
 NAN, INF = np.nan, np.inf
@@ -127,3 +128,92 @@ def test_errors():
 def test_scipy_is_imported_on_first_use():
     program = "import sys, pullback.lax.special as s; assert 'scipy' not in sys.modules; s.erf(1.0); assert 'scipy.special' in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+
+
+# ---- what compiled programs compute by formulas of their own ------------------------------------------------------
+
+#: (a, x, P, Q) and (a, b, x, I), computed with mpmath at 40 digits.
+INCOMPLETE_GAMMA = [
+    (1e-8, 0.5, 0.999999994402264023, 5.5977359770995871e-9), (0.3, 1.2, 0.936605280430740895, 0.0633947195692591048),
+    (5, 4.9, 0.541788131772204669, 0.458211868227795331), (5, 30, 0.999999996375699048, 3.62430095206148803e-9),
+    (99.5, 60, 1.92805775819175589e-6, 0.999998071942241808), (150, 148, 0.44560252919877416, 0.55439747080122584),
+    (150, 300, 1.0, 3.29083661361717474e-22), (1e6, 1.003e6, 0.998638259353782409, 0.00136174064621759148),
+    (1e9, 999800000.0, 1.26643791701821697e-10, 0.999999999873356208),
+]  # fmt: skip
+INCOMPLETE_BETA = [
+    (3, 3, 0.3, 0.163079999999999985), (100, 100, 0.3, 1.84111411158005296e-9),
+    (590.5, 26.25, 0.5, 2.1401639690995145e-141), (0.5, 1e4, 1e-4, 0.84270598223667137),
+    (1e4, 0.01, 0.9999, 0.00221623276709168808), (8885149.75, 18.9375, 0.9999971454813228, 0.0791078835044331642),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_compiled_incomplete_functions(dtype):
+    tol = 1e-12 if dtype == np.float64 else 1e-6
+    # In float32 the arguments are rounded, which moves values of large parameters: those are compared in float64 alone.
+    gammas = [row for row in INCOMPLETE_GAMMA if dtype == np.float64 or all(float(np.float32(v)) == v for v in row[:2])]
+    betas = [row for row in INCOMPLETE_BETA if dtype == np.float64 or all(float(np.float32(v)) == v for v in row[:3])]
+    assert len(gammas) >= 5 and len(betas) >= 1
+    with enable_x64(True):
+        a, x, p, q = np.array(gammas).T
+        a, x = a.astype(dtype), x.astype(dtype)
+        for function, expected in ((lax.igamma, p), (lax.igammac, q)):
+            out = jit(function)(a, x)
+            assert out.dtype == dtype
+            np.testing.assert_allclose(out, expected, rtol=tol)
+        a, b, x, i = np.array(betas).T
+        out = jit(lax.betainc)(a.astype(dtype), b.astype(dtype), x.astype(dtype))
+        np.testing.assert_allclose(out, i.astype(dtype), rtol=tol)
+
+
+def test_compiled_elements_do_not_wait_for_each_other():
+    # One element needs thousands of terms, of which the others must not feel the rounding.
+    with enable_x64(True):
+        a = np.array([3.0, 1e7])
+        np.testing.assert_allclose(
+            jit(lax.betainc)(a, a, np.array([0.3, 0.5])), [0.163079999999999985, 0.5], rtol=1e-13
+        )
+
+
+GRID = np.array([0.0, 1e-300, 1e-20, 0.3, 1.0, 40.0, 99.0, 101.0, 1e4, 1e10, 1e300, INF, -INF, -1.0, NAN])
+
+
+@pytest.mark.parametrize("name", ["igamma", "igammac", "igamma_grad_a", "random_gamma_grad"])
+def test_compiled_incomplete_gamma_functions_at_the_edges(name):
+    function = getattr(lax, name)
+    a, x = (v.ravel() for v in np.meshgrid(GRID, GRID))
+    with enable_x64(True), np.errstate(all="ignore"):
+        np.testing.assert_allclose(jit(function)(a, x), function(a, x), rtol=1e-11, atol=1e-290)
+
+
+def test_compiled_incomplete_beta_function_at_the_edges():
+    edges = np.array([0.0, 1e-20, 0.5, 3.0, 100.0, INF, -1.0, NAN])
+    a, b, x = (v.ravel() for v in np.meshgrid(edges, edges, [0.0, 1e-10, 0.3, 0.999, 1.0, -0.1, 2.0, INF, NAN]))
+    with enable_x64(True), np.errstate(all="ignore"):
+        np.testing.assert_allclose(jit(lax.betainc)(a, b, x), lax.betainc(a, b, x), rtol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_compiled_bessel_i0e(dtype):
+    special = pytest.importorskip("scipy.special")
+    x = np.concatenate([10 ** np.linspace(-6, 30, 300), [0.0, -0.0, 7.999, 8.0, 8.001, -3.0, INF, -INF, NAN]])
+    with enable_x64(True):
+        out = jit(lax.bessel_i0e)(x.astype(dtype))
+    np.testing.assert_allclose(out, special.i0e(x.astype(dtype)), rtol=8 * np.finfo(dtype).eps)
+
+
+def test_derivative_of_large_gamma_numbers():
+    # By Temme's expansion, where the series would take millions of terms; by Cornish and Fisher's, it is 1 + 1/(6 a) at x = a.
+    with enable_x64(True):
+        a = np.array([1e3, 1e8, 1e14])
+        np.testing.assert_allclose(lax.random_gamma_grad(a, a), 1 + 1 / (6 * a), rtol=1e-6)
+        np.testing.assert_allclose(jit(lax.random_gamma_grad)(a, a), lax.random_gamma_grad(a, a), rtol=1e-14)
+
+
+def test_nothing_of_this_is_evaluated_on_the_host():
+    x = np.float32([0.5, 2.0])
+    for function, count in (
+        (lax.igamma, 2), (lax.igammac, 2), (lax.igamma_grad_a, 2), (lax.random_gamma_grad, 2), (lax.betainc, 3),
+        (lax.bessel_i0e, 1), (lax.bessel_i1e, 1),
+    ):  # fmt: skip
+        assert "custom_call" not in jit(function).lower(*[x] * count).as_text()

@@ -170,9 +170,10 @@ class Elementwise(Primitive):
         hlo = self.hlo
         if hlo is None:
             return super().lower(emit, *operands, **params)
-        shape = emit.type.shape
+        out = emit.type
+        shape = out.shape
         operands = tuple([x if x.shape == shape else emit.broadcast(x, shape) for x in operands])
-        return emit(hlo, *operands, out=emit.type, **params) if isinstance(hlo, str) else hlo(emit, *operands, **params)
+        return emit(hlo, *operands, out=out, **params) if isinstance(hlo, str) else hlo(emit, *operands, **params)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
         out = self.bind(*primals, **params)

@@ -1,8 +1,9 @@
 """Special functions: error functions, the gamma family, incomplete gamma and beta functions, Bessel functions.
 
 Elementwise on floating operands of one dtype. Values are SciPy's, computed in the operands' precision (in float32 for narrower types);
-SciPy is imported when the first one is asked for. Derivatives are other functions of the family wherever these are closed, so they exist to
-any order; where there is no formula, differentiating says so.
+SciPy is imported when the first one is asked for. What neither SciPy nor the compiler has is computed by the formulas in `lax.incomplete`.
+Derivatives are other functions of the family wherever these are closed, so they exist to any order; where there is no formula,
+differentiating says so.
 """
 
 from __future__ import annotations
@@ -149,83 +150,42 @@ def _polygamma(m: Any, x: Any) -> Any:
     return np.where(whole, out, np.nan).astype(x.dtype)
 
 
-#: Terms of a series or continued fraction until the rest must be negligible; it takes some multiples of √a.
-_MOST_TERMS = 20000
+def _in_float64(name: str) -> Callable[..., Any]:
+    """The formula `name` of `lax.incomplete`, evaluated by NumPy in float64."""
+
+    def function(*operands: Any) -> Any:
+        from pullback.lax import incomplete
+
+        wide = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in operands))
+        out = getattr(incomplete, name)(incomplete.Eager, 1e-17, *(x.ravel() for x in wide))
+        return out.reshape(wide[0].shape)
+
+    return _in_own_precision(function)
 
 
-def _gamma_sensitivity(a: Any, x: Any) -> Any:
-    """∂P(a, x)/∂a divided by the density x^(a-1) e^-x / Γ(a), in float64, for a > 0 and x > 0. (P is `igamma`.)
+class Iterated(Elementwise):
+    """A function that takes a loop to compute: `formula` names the one of `lax.incomplete` that compiled programs use."""
 
-    For x ≤ a + 1 from the series P = x^a e^-x / Γ(a+1) Σ c_n, where c_n = c_(n-1) x / (a + n); beyond, from Legendre's
-    continued fraction for 1 - P, by Lentz's method (Press et al., Numerical Recipes, 6.2). Both are differentiated term by term;
-    in either, the term with log x - ψ and the differentiated one have one sign, so that nothing cancels.
-    """
-    from scipy import special
+    formula: str
 
-    a, x = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(x, np.float64))
-    out = np.full(a.shape, np.nan)
-    valid = (a > 0) & (x > 0) & np.isfinite(a) & np.isfinite(x)
-    near = valid & (x <= a + 1)
-    far = valid & ~near
-    if near.any():
-        b, y = a[near], x[near]
-        total, d_total = _series(b, y)
-        out[near] = y / b * (total * (np.log(y) - special.psi(b + 1)) + d_total)
-    if far.any():
-        b, y = a[far], x[far]
-        fraction, d_fraction = _continued_fraction(b, y)
-        out[far] = -y * (fraction * (np.log(y) - special.psi(b)) + d_fraction)
-    return out
+    def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
+        from pullback.lax import incomplete
+
+        return incomplete.lower_in_float64(getattr(incomplete, self.formula))(emit, *operands)
 
 
-def _series(a: Any, x: Any) -> tuple[Any, Any]:
-    """Σ c_n and its derivative by `a`, for c_0 = 1 and c_n = c_(n-1) x / (a + n)."""
-    c, d_c = np.ones_like(a), np.zeros_like(a)
-    total, d_total = c.copy(), d_c.copy()
-    for n in range(1, _MOST_TERMS):
-        ratio = x / (a + n)
-        d_c = d_c * ratio - c * ratio / (a + n)
-        c = c * ratio
-        total += c
-        d_total += d_c
-        if (np.abs(d_c) <= 1e-17 * np.abs(d_total)).all() and (c <= 1e-17 * total).all():
-            break
-    return total, d_total
+def _iterated(name: str, evaluate: Callable[..., Any] | None, formula: str, *partials: Any) -> Iterated:
+    """An `Iterated` primitive, evaluated by the formula itself if there is nothing quicker."""
+    primitive = Iterated(name, FLOAT, evaluate or _in_float64(formula), *partials)
+    primitive.formula = formula
+    return primitive
 
 
-def _continued_fraction(a: Any, x: Any) -> tuple[Any, Any]:
-    """1/(x + 1 - a - 1(1 - a)/(x + 3 - a - 2(2 - a)/(x + 5 - a - ...))) and its derivative by `a`."""
-    b = x + 1 - a
-    d, d_d = 1 / b, 1 / (b * b)
-    h, d_h = d, d_d
-    # Lentz's C starts as ∞, so its first step is C = b and C' = -1.
-    c, d_c = np.full_like(a, np.inf), np.zeros_like(a)
-    for i in range(1, _MOST_TERMS):
-        numerator = -i * (i - a)
-        b = b + 2
-        u, d_u = numerator * d + b, i * d + numerator * d_d - 1
-        d, d_d = 1 / u, -d_u / (u * u)
-        quotient = numerator / c
-        d_c = -1 + i / c - quotient * d_c / c
-        c = b + quotient
-        step, d_step = d * c, d_d * c + d * d_c
-        h, d_h = h * step, d_h * step + h * d_step
-        if (np.abs(step - 1) <= 5e-16).all() and (np.abs(h * d_step) <= 5e-16 * np.abs(d_h)).all():
-            break
-    return h, d_h
+def _lower_bessel_i0e(emit: Any, x: Any) -> Any:
+    from pullback.lax.incomplete import lower_bessel_i0e
 
-
-def _igamma_grad_a(a: Any, x: Any) -> Any:
-    from scipy import special
-
-    density = np.exp((a - 1.0) * np.log(x, dtype=np.float64) - x - special.gammaln(np.asarray(a, np.float64)))
-    out = _gamma_sensitivity(a, x) * density
-    # P(a, 0) = 0 and P(a, ∞) = 1 for every a.
-    return np.where((a > 0) & ((x == 0) | np.isposinf(x)), 0.0, out)
-
-
-def _random_gamma_grad(a: Any, x: Any) -> Any:
-    return np.where((a > 0) & (x == 0), 0.0, -_gamma_sensitivity(a, x))
+    wide = emit.convert(x, dtypes.float32) if x.dtype.itemsize < 4 else x
+    return emit.convert(lower_bessel_i0e(emit, wide), x.dtype)
 
 
 # ---- partial derivatives ----------------------------------------------------------------------------------------
@@ -314,21 +274,21 @@ polygamma_p = Elementwise("polygamma", FLOAT, _in_own_precision(_polygamma), _no
 zeta_p    = Elementwise("zeta",    FLOAT, _in_own_precision(_zeta),
                         _none("zeta", "its exponent", "there is no closed form; it has one with respect to q"), _zeta_by_q,
                         hlo=_lower_zeta)
-igamma_p  = Elementwise("igamma",  FLOAT, _scipy("gammainc"),
-                        lambda a, x, out: igamma_grad_a_p.bind(a, x), _gamma_density)
-igammac_p = Elementwise("igammac", FLOAT, _scipy("gammaincc"),
-                        lambda a, x, out: neg_p.bind(igamma_grad_a_p.bind(a, x)),
-                        lambda a, x, out: neg_p.bind(_gamma_density(a, x, out)))
-igamma_grad_a_p = Elementwise("igamma_grad_a", FLOAT, _in_own_precision(_igamma_grad_a),
-                              _none("igamma_grad_a", "a", _BY_SHAPE_TWICE),
-                              lambda a, x, out: mul_p.bind(_gamma_density(a, x, out), _score_by_a(a, x)))
-random_gamma_grad_p = Elementwise("random_gamma_grad", FLOAT, _in_own_precision(_random_gamma_grad),
-                                  _none("random_gamma_grad", "a", _BY_SHAPE_TWICE), _random_gamma_by_sample)
-regularized_incomplete_beta_p = Elementwise(
-    "regularized_incomplete_beta", FLOAT, _scipy("betainc"),
+igamma_p  = _iterated("igamma", _scipy("gammainc"), "gamma_below",
+                      lambda a, x, out: igamma_grad_a_p.bind(a, x), _gamma_density)
+igammac_p = _iterated("igammac", _scipy("gammaincc"), "gamma_above",
+                      lambda a, x, out: neg_p.bind(igamma_grad_a_p.bind(a, x)),
+                      lambda a, x, out: neg_p.bind(_gamma_density(a, x, out)))
+igamma_grad_a_p = _iterated("igamma_grad_a", None, "gamma_below_by_a",
+                            _none("igamma_grad_a", "a", _BY_SHAPE_TWICE),
+                            lambda a, x, out: mul_p.bind(_gamma_density(a, x, out), _score_by_a(a, x)))
+random_gamma_grad_p = _iterated("random_gamma_grad", None, "gamma_sample_by_a",
+                                _none("random_gamma_grad", "a", _BY_SHAPE_TWICE), _random_gamma_by_sample)
+regularized_incomplete_beta_p = _iterated(
+    "regularized_incomplete_beta", _scipy("betainc"), "beta_below",
     _none("betainc", "a", "there is no closed form; it has one with respect to x"),
     _none("betainc", "b", "there is no closed form; it has one with respect to x"), _beta_density)
-bessel_i0e_p = Elementwise("bessel_i0e", FLOAT, _scipy("i0e"), _i0e_partial)
+bessel_i0e_p = Elementwise("bessel_i0e", FLOAT, _scipy("i0e"), _i0e_partial, hlo=_lower_bessel_i0e)
 bessel_i1e_p = Elementwise("bessel_i1e", FLOAT, _scipy("i1e"), _i1e_partial, hlo=_wide("chlo.bessel_i1e"))
 # fmt: on
 
