@@ -15,6 +15,7 @@ import pullback
 import pullback.numpy as jnp
 from pullback import export as ex
 from pullback import grad, jit, value_and_grad, vmap
+from pullback.xla.devices import Device
 
 
 def model(params: Any, x: Any, *, scale: Any) -> Any:
@@ -273,3 +274,10 @@ def test_symbolic_shapes_are_refused() -> None:
     with pytest.raises(NotImplementedError, match="dimensions of exported functions are numbers"):
         ex.symbolic_shape("b, 2")
     assert not ex.is_symbolic_dim(3)
+
+
+def test_the_default_platform_is_that_of_the_default_device() -> None:
+    assert ex.default_export_platform() == "cpu"
+    with pullback.default_device(Device("cuda", 0)):
+        assert ex.default_export_platform() == "cuda"
+        assert ex.export(jit(jnp.sin))(1.0).platforms == ("cuda",)

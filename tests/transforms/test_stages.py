@@ -6,6 +6,7 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import stages
+from pullback.xla.devices import Device
 
 STRUCT = pb.ShapeDtypeStruct((3,), "float32")
 
@@ -83,3 +84,48 @@ def test_a_failure_of_the_compiler_names_operation_and_line():
 def test_memory_that_is_not_there():
     with pytest.raises(pb.errors.JaxRuntimeError, match=r"RESOURCE_EXHAUSTED|[Oo]ut of memory|allocat"):
         pb.block_until_ready(pb.jit(lambda x: jnp.zeros((1 << 24, 1 << 22)) + x)(1.0))
+
+
+# ---- devices and platforms ----------------------------------------------------------------------------------------
+
+
+def test_executables_take_arrays_of_devices():
+    there, elsewhere = pb.devices("cpu")[1:]
+    x = np.float32([1, 2])
+    compiled = pb.jit(lambda x: x + 1, device=there).lower(x).compile()
+    assert compiled(pb.device_put(x, there)).device is there and compiled(x).device is there
+    on_host = pb.jit(lambda x: x + 1).lower(x).compile()
+    for run, where in ((compiled, elsewhere), (on_host, there)):
+        with pytest.raises(ValueError, match="runs on device cpu:.*on device cpu:.*device_put"):
+            run(pb.device_put(x, where))
+    with pb.default_device(there):
+        free = pb.jit(jnp.sin)(x)  # computed there, not put there
+    np.testing.assert_array_equal(on_host(free), compiled(free))
+
+
+def test_modules_are_for_the_platform_of_their_device():
+    cuda = Device("cuda", 0)
+    a = np.eye(2, dtype=np.float32)
+    lowered = pb.jit(jnp.linalg.cholesky).trace(a).lower()
+    assert "lapack_spotrf" in lowered.as_text()
+    with pb.default_device(cuda), pytest.raises(NotImplementedError, match="'cholesky' .*'cuda'.*LAPACK.*'cpu' only"):
+        pb.jit(jnp.linalg.cholesky).trace(a).lower()
+    with pytest.raises(NotImplementedError, match="'cholesky' .*'cuda'.*LAPACK"):
+        pb.jit(jnp.linalg.cholesky, device=cuda).lower(a)
+    with pytest.raises(NotImplementedError, match="'cpu', 'cuda'.*one platform"):
+        pb.jit(jnp.sin).trace(a).lower(lowering_platforms=("cpu", "cuda"))
+    with pytest.raises(ValueError, match="lowered for platform 'cuda'.*cpu:0"):
+        pb.jit(jnp.sin).trace(a).lower(lowering_platforms=("cuda",)).compile()
+
+
+@pytest.mark.parametrize(
+    "function, operation",
+    [
+        (lambda x: pb.pure_callback(np.sin, x, x), "pure_callback"),
+        (lambda x: pb.debug.print("{}", x), "debug_callback"),
+        (lambda x: jnp.linalg.qr(x)[0], "qr"),
+    ],
+)
+def test_what_only_cpus_have_is_refused_when_lowering_for_others(function, operation):
+    with pytest.raises(NotImplementedError, match=f"'{operation}' cannot be compiled for platform 'tpu'"):
+        pb.jit(function).trace(jnp.eye(2)).lower(lowering_platforms=("tpu",))

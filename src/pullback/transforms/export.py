@@ -74,7 +74,9 @@ class DisabledSafetyCheck:
 
 def default_export_platform() -> str:
     """The platform for which functions are exported if none is named: that of the default device."""
-    return "cpu"
+    from pullback.xla.devices import default_device
+
+    return default_device().platform
 
 
 class CallExported(Primitive):
@@ -289,7 +291,7 @@ def _exported(
     """The exported function of a program, which takes and gives the arrays of dtypes other than float0."""
     from pullback.xla.lowering import lower
 
-    module = lower(program, name, portable=True)
+    module = lower(program, name, portable=True, platform=platforms[0] if len(platforms) == 1 else "cpu")
     text = module.text_without_locations()
     if module.callbacks:
         operations = sorted(set(re.findall(r'xla_ffi_python_cpu_callback.* loc\("([^"]*)"', module.text)))

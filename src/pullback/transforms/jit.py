@@ -106,8 +106,11 @@ def runner(
     _from_user, _give_back = dispatch.from_user, dispatch.give_back
     o = options or _DEFAULT
     device = o.device or common_device(args, f"jitted computation {name}")
-    run = dispatch.compiled(program, name, o.donate, o.keep_unused, device, o.compiler).run
-    return checks.checked(program, name, run) if checks.checking() else run
+    # What is wrong is looked for by running the program again: its arguments must still be there.
+    checking = checks.checking()
+    donate = () if checking else o.donate
+    run = dispatch.compiled(program, name, donate, o.keep_unused, device, o.compiler).run
+    return checks.checked(program, name, run) if checking else run
 
 
 def _are_arrays(xs: Sequence[Any]) -> bool:

@@ -21,6 +21,7 @@ from pullback.core.types import ShapedArray, ShapeDtypeStruct, typeof
 if TYPE_CHECKING:
     from pullback.core.tree import PyTreeDef
     from pullback.transforms.jit import Entry
+    from pullback.xla.devices import Device
     from pullback.xla.dispatch import Compiled as Executable
     from pullback.xla.lowering import Module
 
@@ -72,6 +73,13 @@ class _Stage:
         return structs[0] if self._entry.build is None else self._entry.build(structs)
 
 
+def _device(entry: Entry) -> Device:
+    """Where a program made ahead of time runs: on the device it was jitted for, or the default one."""
+    from pullback.xla.devices import default_device
+
+    return (entry.options.device if entry.options is not None else None) or default_device()
+
+
 class Traced(_Stage):
     """A program that has been traced. `jaxpr` is the program, `fun_name` the name of the function."""
 
@@ -86,25 +94,30 @@ class Traced(_Stage):
         return self._entry.name
 
     def lower(self, *, lowering_platforms: Sequence[str] | None = None) -> Lowered:
-        """The program as a StableHLO module."""
+        """The program as a StableHLO module for one platform: that of the device it is to run on, if none is named.
+
+        Raises NotImplementedError for several platforms, and for operations that are not there on the platform.
+        """
         from pullback.xla.lowering import lower
 
-        if lowering_platforms is not None and tuple(lowering_platforms) != ("cpu",):
-            raise NotImplementedError(f"lowering for platforms {tuple(lowering_platforms)}: only 'cpu' is there")
+        platforms = (_device(self._entry).platform,) if lowering_platforms is None else tuple(lowering_platforms)
+        if len(platforms) != 1:
+            raise NotImplementedError(f"lowering for platforms {platforms}: a module is for one platform")
         options = self._entry.options
         donate, keep = (options.donate, options.keep_unused) if options is not None else ((), False)
-        module = lower(self._entry.program, self._entry.name, donate, keep)
-        return Lowered(self._entry, self.in_tree, self._in_types, self.out_tree, module)
+        module = lower(self._entry.program, self._entry.name, donate, keep, platform=platforms[0])
+        return Lowered(self._entry, self.in_tree, self._in_types, self.out_tree, module, platforms[0])
 
 
 class Lowered(_Stage):
     """A program as a StableHLO module, to be read or compiled."""
 
     def __init__(
-        self, entry: Entry, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], out_tree: PyTreeDef, module: Module
-    ) -> None:
+        self, entry: Entry, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], out_tree: PyTreeDef, module: Module,
+        platform: str,
+    ) -> None:  # fmt: skip
         super().__init__(entry, in_tree, in_types, out_tree)
-        self._module = module
+        self._module, self._platform = module, platform
 
     def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
         """The module's text, with the places in the user's code if `debug_info`. `dialect` is "stablehlo" or "hlo"."""
@@ -125,12 +138,18 @@ class Lowered(_Stage):
         return parse(self._module.text)
 
     def compile(self, compiler_options: dict[str, Any] | None = None) -> Compiled:
-        """The executable. `compiler_options` are XLA's debug options by name."""
-        from pullback.xla.devices import default_device
+        """The executable. `compiler_options` are XLA's debug options by name.
+
+        Raises ValueError if the module is for another platform than that of the device it is to run on.
+        """
         from pullback.xla.dispatch import compile_module
 
-        options = self._entry.options
-        device = (options.device if options is not None else None) or default_device()
+        options, device = self._entry.options, _device(self._entry)
+        if device.platform != self._platform:
+            raise ValueError(
+                f"jit({self._entry.name}) was lowered for platform {self._platform!r}, and is to run on device {device}: lower it for "
+                f"{device.platform!r}"
+            )
         settings = dict(options.compiler if options is not None else ())
         settings.update(compiler_options or {})
         executable = compile_module(self._module, device, tuple(sorted(settings.items())))
@@ -167,7 +186,7 @@ class Compiled(_Stage):
                 arrays = [as_array(x) for x in leaves]
             except TypeError:
                 raise TypeError(self._no_array(args, kwargs, leaves)) from None
-            if any(x.__class__ is not ConcreteArray for x in arrays):
+            if not all(isinstance(x, ConcreteArray) for x in arrays):
                 raise TypeError(
                     f"the compiled function {self._entry.name} cannot be transformed: it takes arrays, not traced values. Apply the "
                     "transformation to the function, and compile the result"
@@ -177,11 +196,27 @@ class Compiled(_Stage):
             ]
             if wrong:
                 raise TypeError(self._mismatch(args, kwargs, wrong))
-            outs = self._executable.run(arrays)  # type: ignore[arg-type]
+            outs = self._executable.run([self._there(x) for x in arrays])  # type: ignore[arg-type]
             return outs[0] if self._entry.build is None else self._entry.build(outs)
         except Exception as error:
             filter_traceback(error)
             raise
+
+    def _there(self, x: ConcreteArray) -> ConcreteArray:
+        """The argument, from where it is free to go to the executable's device."""
+        if x.__class__ is ConcreteArray:
+            return x
+        from pullback.xla.devices import DeviceArray, put
+
+        device = self._executable.device
+        if not isinstance(x, DeviceArray) or x.on is device:
+            return x
+        if x.committed:
+            raise ValueError(
+                f"the compiled function {self._entry.name} runs on device {device}, and was called with an argument of type "
+                f"{x.aval.str_short()} on device {x.on}: move it with device_put"
+            )
+        return put(x, device)
 
     def _mismatch(self, args: Any, kwargs: Any, wrong: Sequence[int]) -> str:
         leaves = tree_flatten((args, kwargs))[0]
