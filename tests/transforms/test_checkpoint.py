@@ -8,7 +8,14 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import checkpoint_policies as policies
-from pullback.ad_checkpoint import checkpoint_name
+from pullback.ad_checkpoint import (
+    Offloadable,
+    Recompute,
+    Saveable,
+    checkpoint_name,
+    print_saved_residuals,
+    saved_residuals,
+)
 
 POLICIES = {
     "default": None,
@@ -143,3 +150,207 @@ def test_checkpoints_in_jitted_functions_that_close_over_traced_values(policy: s
     rows = jnp.stack([x, x])
     for transformed in (pb.vmap(pb.grad(pb.jit(f))), pb.grad(lambda r: pb.jit(pb.vmap(f))(r).sum())):
         np.testing.assert_allclose(transformed(rows)[1], gradient, rtol=1e-5)
+
+
+# ---- policies ---------------------------------------------------------------------------------------------------
+
+WEIGHTS = jnp.asarray(np.random.default_rng(0).normal(size=(3, 3)), jnp.float32)
+ROWS = jnp.ones((2, 3))
+
+
+def layers(x: Any, w: Any) -> Any:
+    hidden = checkpoint_name(jnp.sin(x @ w), "hidden")
+    scores = jnp.einsum("bi,bj->bij", hidden, hidden)
+    return jnp.cos(jnp.einsum("bij,bj->bi", scores, hidden)).sum()
+
+
+def stored(policy: Any, f: Any = layers, *args: Any) -> list[tuple[int, ...]]:
+    """Shapes of what a checkpointed function stores besides its arguments."""
+    found = saved_residuals(pb.checkpoint(f, policy=policy), *(args or (ROWS, WEIGHTS)))
+    return sorted(r.aval.shape for r in found if "argument" not in r.source)
+
+
+def test_what_policies_store() -> None:
+    assert stored(None) == stored(policies.nothing_saveable) == []
+    assert stored(policies.dots_saveable) == stored(policies.checkpoint_dots) == [(2, 3), (2, 3)]
+    assert stored(policies.dots_with_no_batch_dims_saveable) == [(2, 3)]
+    assert (
+        stored(policies.save_only_these_names("hidden")) == stored(policies.save_any_names_but_these("x")) == [(2, 3)]
+    )
+    assert stored(policies.save_only_these_names("x")) == stored(policies.save_any_names_but_these("hidden")) == []
+    most, all_but = len(stored(lambda *_, **__: True)), len(stored(policies.save_anything_except_these_names("hidden")))
+    assert most == all_but + 1
+    both = policies.save_from_both_policies(
+        policies.dots_with_no_batch_dims_saveable, policies.save_only_these_names("hidden")
+    )
+    assert stored(both) == [(2, 3), (2, 3)]
+    assert stored(policies.everything_saveable) == sorted(
+        r.aval.shape for r in saved_residuals(layers, ROWS, WEIGHTS) if "argument" not in r.source
+    )
+    convolution = lambda x: jnp.sin(pb.lax.conv(x, jnp.ones((1, 1, 2, 2)), (1, 1), "SAME")).sum()
+    assert stored(policies.dots_saveable, convolution, jnp.ones((1, 1, 4, 4))) == [(1, 1, 4, 4)]
+
+
+def test_offloading_stores() -> None:
+    offload = policies.offload_dot_with_no_batch_dims("device", "pinned_host")
+    assert stored(offload) == [(2, 3)]
+    by_name = policies.save_and_offload_only_these_names(
+        names_which_can_be_saved=["x"],
+        names_which_can_be_offloaded=["hidden"],
+        offload_src="device",
+        offload_dst="pinned_host",
+    )
+    assert stored(by_name) == [(2, 3)]
+    expected = pb.grad(layers)(ROWS, WEIGHTS)
+    for policy in (offload, by_name):
+        np.testing.assert_allclose(
+            pb.jit(pb.grad(pb.checkpoint(layers, policy=policy)))(ROWS, WEIGHTS), expected, rtol=1e-5
+        )
+    with pytest.raises(ValueError, match=r"not both: \['a'\]"):
+        policies.save_and_offload_only_these_names(
+            names_which_can_be_saved=["a"], names_which_can_be_offloaded=["a"], offload_src="device", offload_dst="host"
+        )
+
+
+def test_policies_that_say_what_they_mean() -> None:
+    assert stored(lambda prim, *_, **__: Saveable if prim.name == "sin" else Recompute) == [(2, 3)]
+    assert stored(lambda prim, *_, **__: Offloadable("device", "host") if prim.name == "sin" else Recompute) == [(2, 3)]
+
+
+def test_policies_are_asked_about_jitted_functions() -> None:
+    assert stored(policies.save_only_these_names("hidden"), pb.jit(layers), ROWS, WEIGHTS) == [(2, 3)]
+
+
+def test_results_of_operations_with_several_are_stored() -> None:
+    f = lambda x: (jnp.linalg.eigh(x @ x.T)[0] ** 2).sum()
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(3, 3)), jnp.float32)
+    kept = pb.checkpoint(f, policy=lambda prim, *_, **__: prim.name == "eigh")
+    assert len(saved_residuals(kept, x)) == 3
+    np.testing.assert_allclose(pb.grad(kept)(x), pb.grad(f)(x), rtol=1e-3, atol=1e-4)
+
+
+def test_stored_results_stay_weakly_typed() -> None:
+    f = lambda x: (jnp.sin(x) * jnp.ones(2, jnp.bfloat16)).sum().astype(jnp.float32)
+    kept = pb.checkpoint(f, policy=lambda prim, *_, **__: prim.name == "sin")
+    np.testing.assert_allclose(pb.grad(kept)(0.5), pb.grad(f)(0.5))
+
+
+# ---- loops ------------------------------------------------------------------------------------------------------
+
+
+def step(c: Any, _: Any) -> Any:
+    return jnp.sin(jnp.cos(checkpoint_name(c @ WEIGHTS, "product"))), c.sum()
+
+
+def looped(body: Any) -> Any:
+    def f(x: Any) -> Any:
+        c, ys = pb.lax.scan(body, x, None, length=5)
+        return (c**2).sum() + (ys**2).sum()
+
+    return f
+
+
+def test_checkpointed_bodies_store_carries_only() -> None:
+    sizes = lambda body: sorted(
+        r.aval.shape for r in saved_residuals(looped(body), ROWS) if r.aval.shape[:1] == (5,) and r.aval.ndim > 1
+    )
+    assert sizes(step) == [(5, 2, 3)] * 2
+    assert sizes(pb.checkpoint(step)) == [(5, 2, 3)]
+    assert sizes(pb.checkpoint(step, policy=policies.dots_saveable)) == [(5, 2, 3)] * 2
+    # The backward loop computes the product again.
+    count = lambda f: pb.jit(pb.value_and_grad(f)).lower(ROWS).as_text().count("dot_general")
+    assert count(looped(step)) == 2 and count(looped(pb.checkpoint(step))) == 3
+
+
+@pytest.mark.parametrize(
+    ("policy", "stacked"),
+    [
+        (None, 0),
+        (policies.dots_saveable, 1),
+        (policies.save_only_these_names("product"), 1),
+        (policies.save_only_these_names("other"), 0),
+        (lambda prim, *_, **__: prim.name in ("cos", "dot_general"), 2),
+    ],
+)
+def test_policies_store_what_the_steps_of_a_scan_compute(policy: Any, stacked: int) -> None:
+    kept = pb.checkpoint(looped(step), policy=policy)
+    assert stored(policy, looped(step), ROWS) == [(5, 2, 3)] * stacked
+    for transform in (
+        pb.grad,
+        lambda f: pb.jit(pb.grad(f)),
+        lambda f: pb.grad(pb.jit(f)),
+        lambda f: lambda x: pb.jvp(pb.grad(f), (x,), (x,))[1],
+        lambda f: pb.grad(lambda x: (pb.grad(f)(x) ** 2).sum()),
+        lambda f: lambda x: pb.vmap(pb.grad(f))(jnp.stack([x, 2 * x])),
+        lambda f: pb.grad(lambda x: pb.vmap(f)(jnp.stack([x, 2 * x])).sum()),
+        lambda f: lambda x: pb.linearize(f, x)[1](x),
+    ):
+        np.testing.assert_allclose(transform(kept)(ROWS), transform(looped(step))(ROWS), rtol=1e-4, atol=1e-4)
+
+
+def test_stored_products_are_not_computed_again() -> None:
+    count = lambda policy: (
+        pb.jit(pb.value_and_grad(pb.checkpoint(looped(step), policy=policy))).lower(ROWS).as_text().count("dot_general")
+    )
+    assert count(None) == 3 and count(policies.dots_saveable) == 2
+
+
+def test_a_barrier_holds_the_recomputation_apart() -> None:
+    text = lambda **options: pb.jit(pb.grad(pb.checkpoint(layers, **options))).lower(ROWS, WEIGHTS).as_text()
+    assert "optimization_barrier" in text()
+    assert "optimization_barrier" not in text(prevent_cse=False)
+
+
+# ---- saved_residuals --------------------------------------------------------------------------------------------
+
+
+def line_of(function: Any) -> str:
+    return f"{__file__}:{function.__code__.co_firstlineno + 1} ({function.__name__})"
+
+
+def test_saved_residuals_names_what_is_stored(capsys: pytest.CaptureFixture[str]) -> None:
+    def f(x, weights, n):
+        return jnp.sin(checkpoint_name(x["data"] @ weights, "product")).sum() * n
+
+    args = ({"data": ROWS}, WEIGHTS, 2)
+    found = {r.source: r for r in saved_residuals(f, *args)}
+    assert found["from the argument x['data']"].nbytes == 24
+    assert found["from the argument weights"].nbytes == 36
+    assert found[f"output of cos from {line_of(f)}"].aval.shape == (2, 3)
+    named = pb.checkpoint(f, policy=policies.save_only_these_names("product"), static_argnums=2)
+    assert f"named 'product' from {line_of(f)}" in [
+        r.source for r in saved_residuals(lambda x, w: named(x, w, 2), *args[:2])
+    ]
+    assert any(r.source == "from a constant" for r in saved_residuals(lambda x: x @ WEIGHTS, ROWS))
+    struct = pb.ShapeDtypeStruct((3,), jnp.float32)
+    assert [str(r) for r in saved_residuals(pb.checkpoint(jnp.sin), struct)] == [
+        "f32[3] from the argument x (12 bytes)"
+    ]
+    assert [r.source for r in saved_residuals(lambda x, scale: x * scale, 2.0, scale=3.0)] == [
+        "from the argument scale", "from the argument x"
+    ]  # fmt: skip
+    print_saved_residuals(pb.checkpoint(jnp.sin), struct)
+    assert capsys.readouterr().out == "f32[3] from the argument x (12 bytes)\n12 bytes in 1 arrays\n"
+
+
+def test_saved_residuals_name_the_lines_of_inner_functions() -> None:
+    def inner(x):
+        return jnp.sin(x)
+
+    (found,) = saved_residuals(pb.jit(lambda x: pb.jit(inner)(x)), ROWS)
+    assert found.source == f"output of cos from {line_of(inner)}"
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: pb.checkpoint(3), TypeError, "takes a function"),
+        (lambda: pb.checkpoint(lambda x: x, static_argnums=3)(1.0), ValueError, r"static_argnums \(3,\)"),
+        (lambda: checkpoint_name(1.0, 3), TypeError, "takes a string"),
+        (lambda: saved_residuals(3, 1.0), TypeError, "takes a function"),
+        (lambda: saved_residuals(lambda x: x, "text"), TypeError, "text"),
+    ],
+)
+def test_bad_input(call: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()

@@ -57,6 +57,11 @@ class CallPrimitive(Primitive):
         """Without transformation, a call is just that."""
         return list(params["fun"](*args))
 
+    def step_program(self, params: Params) -> ClosedJaxpr | None:
+        """The parameter `jaxpr` of a loop that runs it once a step, and stacks along axis 0 what is added after its operands and
+        results; None for everything else."""
+        return None
+
     def type_of(self, *types: ShapedArray, **params: Any) -> Any:
         return params["call_jaxpr"].out_avals
 

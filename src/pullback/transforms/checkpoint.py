@@ -1,21 +1,25 @@
 """checkpoint (remat): store a function's inputs instead of its residuals, and recompute them when the backward pass needs them.
 
 Under linearization the function runs once without being recorded; its node keeps the inputs, and pull runs the function again, recorded,
-at the moment its cotangent arrives. A policy says which primitives' results are stored all the same.
+at the moment its cotangent arrives. A policy (`transforms.policies`) says which operations' results are stored all the same: the second run takes
+them instead of computing them (`Stored`). Where a scan's body has such operations, the first run stacks their results, and the
+second runs a scan that takes them, step by step.
 Values of the enclosing trace that the function closes over are inputs, too: the runs treat that trace's tracers as their own
 (`alias`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.errors import filter_traceback
+from pullback.core.errors import filter_traceback, user_line
+from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.linear import (
     Cotangents,
     Input,
@@ -26,19 +30,18 @@ from pullback.core.linear import (
     push_nodes,
     reachable,
 )
-from pullback.core.primitive import LinearPrimitive
-from pullback.core.stage import is_staging
+from pullback.core.primitive import LinearPrimitive, Primitive
+from pullback.core.stage import is_staging, stage_flat
 from pullback.core.trace import Params, Trace, current, reset_current, set_current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray
-from pullback.lax.shape import batch_first
+from pullback.lax.shape import batch_first, convert
 from pullback.transforms.call import CallPrimitive, is_active
 from pullback.transforms.jvp import JVPTrace, JVPTracer
 from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer
+from pullback.transforms.policies import Policy, everything_saveable
+from pullback.transforms.program import ProgramCall, run
 from pullback.transforms.vmap import BatchTrace, BatchTracer
-
-Policy = Callable[..., bool]
-
 
 # ---- traces for the runs of the function ------------------------------------------------------------------------
 
@@ -51,13 +54,13 @@ class _ForwardTrace(Trace):
 
     __slots__ = ("alias", "captured", "policy", "saved")
 
-    def __init__(self, parent: Trace, alias: Trace, policy: Policy | None) -> None:
+    def __init__(self, parent: Trace, alias: Trace | None, policy: Policy | None) -> None:
         self.parent, self.alias, self.policy = parent, alias, policy
         self.captured: dict[int, LinearizeTracer] = {}
         self.saved: list[Any] = []
 
     def strip(self, x: Any) -> Any:
-        if x.__class__ is LinearizeTracer and x.trace is self.alias:
+        if x.__class__ is LinearizeTracer and x._trace is self.alias:
             self.captured[x.node.id] = x
             return x.primal
         return x
@@ -70,18 +73,27 @@ class _ForwardTrace(Trace):
         finally:
             reset_current(token)
         if self.policy is not None and _saveable(self.policy, primitive, args, params):
-            self.saved.append(out)
+            self.saved.extend(out if primitive.multiple_results else [out])
         return out
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
         if isinstance(call, CheckpointCall):
             return call.evaluate_call(args, params)
+        if _is_transparent(call, self.policy):
+            return run(params["jaxpr"], *args)
         stripped = tuple(map(self.strip, args))
+        body = None if self.policy is None else call.step_program(params)
         token = set_current(self.parent)
         try:
-            return self.parent.process_call(call, stripped, params)
+            if body is None:
+                return self.parent.process_call(call, stripped, params)
+            program = body.derived(("storing", self.policy), _storing, self.policy)
+            results = self.parent.process_call(call, stripped, params | {"jaxpr": program})
         finally:
             reset_current(token)
+        count = len(body.out_avals)
+        self.saved.extend(results[count:])
+        return results[:count]
 
 
 class _Substitute(Trace):
@@ -106,7 +118,138 @@ class _Substitute(Trace):
         return self.parent.process_call(call, args, params)
 
 
-class _RecomputeTrace(LinearizeTrace):
+class Stored(Primitive):
+    """The results of `primitive` with `params` (as pairs), which are there: the first `count` operands. The other operands are the
+    primitive's own; the derivative is made of them."""
+
+    name = "stored"
+    multiple_results = True
+    weakness = "never"
+
+    def type_of(self, *types: ShapedArray, primitive: Any, params: Any, count: int) -> list[ShapedArray]:
+        return [ShapedArray(t.shape, t.dtype) for t in types[:count]]
+
+    def evaluate(self, *values: Any, primitive: Any, params: Any, count: int) -> list[Any]:
+        return list(values[:count])
+
+    def lower(self, emit: Any, *operands: Any, primitive: Any, params: Any, count: int) -> list[Any]:
+        return list(operands[:count])
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, primitive: Any, params: Any, count: int) -> Any:
+        args, ts = primals[count:], tangents[count:]
+        outs = [convert(x, x.dtype) if x.weak_type else x for x in primals[:count]]
+        if all(t is None for t in ts):
+            return outs, [None] * count
+        several = primitive.multiple_results
+        token = set_current(_Substitute(current(), primitive, outs if several else outs[0]))
+        try:
+            _, t_out = primitive.jvp(args, ts, **dict(params))
+        finally:
+            reset_current(token)
+        return outs, (t_out if several and t_out is not None else [t_out] * count)
+
+    def batch(
+        self, size: int, args: Sequence[Any], axes: Sequence[int | None], *, primitive: Any, params: Any, count: int
+    ) -> Any:
+        # The result's axes are the primitive's, which only it knows: it is applied again.
+        out, axis = primitive.batch(size, args[count:], axes[count:], **dict(params))
+        return (out, axis) if primitive.multiple_results else ([out], [axis])
+
+
+stored_p = Stored()
+
+
+class _GivenResults:
+    """Mixin for the runs in which the results that the policy stores are there: `saved` has them, in the order of the operations."""
+
+    __slots__ = ()
+    policy: Policy | None
+    saved: Iterator[Any]
+
+    def given(self, primitive: Any, args: Sequence[Any], params: Params) -> tuple[list[Any], Params] | None:
+        """Operands and parameters of `stored` for an operation whose result is there, else None."""
+        if self.policy is None or not _saveable(self.policy, primitive, args, params):
+            return None
+        count = 1
+        if primitive.multiple_results:
+            count = len(primitive.type_of(*(a.aval for a in map(as_array, args)), **params))
+        stored = {"primitive": primitive, "params": tuple(params.items()), "count": count}
+        return [*islice(self.saved, count), *args], stored
+
+    def given_steps(self, call: Any, args: Sequence[Any], params: Params) -> tuple[Sequence[Any], Params]:
+        """Operands and parameters of a loop that takes what its steps need not compute."""
+        body = None if self.policy is None else call.step_program(params)
+        if body is None:
+            return args, params
+        storing = body.derived(("storing", self.policy), _storing, self.policy)
+        count = len(storing.out_avals) - len(body.out_avals)
+        program = body.derived(("stored", self.policy), _with_stored, self.policy)
+        return [*args, *islice(self.saved, count)], params | {"jaxpr": program}
+
+
+def _storing(closed: ClosedJaxpr, policy: Policy) -> ClosedJaxpr:
+    """The program with the results that the policy stores after its own."""
+
+    def both(*xs: Any) -> list[Any]:
+        trace = _ForwardTrace(current(), None, policy)
+        token = set_current(trace)
+        try:
+            outs = run(closed, *xs)
+        finally:
+            reset_current(token)
+        return [*outs, *trace.saved]
+
+    return stage_flat(both, closed.in_avals, current())
+
+
+def _with_stored(closed: ClosedJaxpr, policy: Policy) -> ClosedJaxpr:
+    """The program that takes the results that the policy stores after its own operands."""
+    storing = closed.derived(("storing", policy), _storing, policy)
+    count = len(closed.in_avals)
+
+    def given(*xs: Any) -> list[Any]:
+        token = set_current(_StoredTrace(current(), policy, xs[count:]))
+        try:
+            return run(closed, *xs[:count])
+        finally:
+            reset_current(token)
+
+    return stage_flat(given, [*closed.in_avals, *storing.out_avals[len(closed.out_avals) :]], current())
+
+
+class _StoredTrace(_GivenResults, Trace):
+    """The parent, except for the results that are there."""
+
+    __slots__ = ("policy", "saved")
+
+    def __init__(self, parent: Trace, policy: Policy, saved: Sequence[Any]) -> None:
+        self.parent, self.policy, self.saved = parent, policy, iter(saved)
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        given = self.given(primitive, args, params)
+        token = set_current(self.parent)
+        try:
+            if given is None:
+                return self.parent.process(primitive, args, params)
+            outs = stored_p.bind(*given[0], **given[1])
+            return outs if primitive.multiple_results else outs[0]
+        finally:
+            reset_current(token)
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        if isinstance(call, CheckpointCall):
+            return call.evaluate_call(args, params)
+        if _is_transparent(call, self.policy):
+            return run(params["jaxpr"], *args)
+        operands, params = self.given_steps(call, args, params)
+        token = set_current(self.parent)
+        try:
+            return self.parent.process_call(call, tuple(operands), params)
+        finally:
+            reset_current(token)
+
+
+class _RecomputeTrace(_GivenResults, LinearizeTrace):
     """The recorded run: a linearization to which the captured tracers of `alias` are inputs, and stored results are given."""
 
     __slots__ = ("alias", "inputs", "policy", "saved")
@@ -118,35 +261,29 @@ class _RecomputeTrace(LinearizeTrace):
         self.alias, self.inputs, self.policy = alias, inputs, policy
         self.saved = iter(saved)
 
+    def adopt(self, x: Any) -> Any:
+        return self.inputs[x.node.id] if x.__class__ is LinearizeTracer and x._trace is self.alias else x
+
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        args = tuple(
-            self.inputs[a.node.id] if a.__class__ is LinearizeTracer and a.trace is self.alias else a for a in args
-        )
-        if self.policy is None:
+        args = tuple(map(self.adopt, args))
+        given = self.given(primitive, args, params)
+        if given is None:
             return super().process(primitive, args, params)
-        pairs = [self.unwrap(a) for a in args]
-        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
-        if not _saveable(self.policy, primitive, primals, params):
-            return super().process(primitive, args, params)
-        out = next(self.saved)
-        if not is_active(nodes):
-            return out
-        token = set_current(_Substitute(self.parent, primitive, out))
-        try:
-            out, node = primitive.linearize(primals, nodes, params)
-        finally:
-            reset_current(token)
-        if primitive.multiple_results:
-            return [self.wrap(o, n) for o, n in zip(out, node)]
-        return self.wrap(out, node)
+        operands, stored = given
+        outs = operands[: stored["count"]]
+        if is_active([self.unwrap(a)[1] for a in args]):
+            nodes = [self.unwrap(o)[1] for o in super().process(stored_p, tuple(operands), stored)]
+            outs = [self.wrap(o, n) for o, n in zip(outs, nodes)]  # of the types that they had, weak or not
+        return outs if primitive.multiple_results else outs[0]
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        args = tuple(
-            self.inputs[a.node.id] if a.__class__ is LinearizeTracer and a.trace is self.alias else a for a in args
-        )
+        args = tuple(map(self.adopt, args))
         if isinstance(call, CheckpointCall):
             return call.evaluate_call(args, params)
-        return super().process_call(call, args, params)
+        if _is_transparent(call, self.policy):
+            return run(params["jaxpr"], *args)
+        operands, params = self.given_steps(call, args, params)
+        return super().process_call(call, tuple(operands), params)
 
 
 class _Adopting(Trace):
@@ -171,7 +308,7 @@ class _AliasJVPTrace(_Adopting, JVPTrace):
     __slots__ = ("alias",)
 
     def adopt(self, x: Any) -> Any:
-        return JVPTracer(self, x.primal, x.tangent) if x.__class__ is JVPTracer and x.trace is self.alias else x
+        return JVPTracer(self, x.primal, x.tangent) if x.__class__ is JVPTracer and x._trace is self.alias else x
 
 
 class _AliasBatchTrace(_Adopting, BatchTrace):
@@ -180,11 +317,16 @@ class _AliasBatchTrace(_Adopting, BatchTrace):
     __slots__ = ("alias",)
 
     def adopt(self, x: Any) -> Any:
-        return BatchTracer(self, x.value, x.axis) if x.__class__ is BatchTracer and x.trace is self.alias else x
+        return BatchTracer(self, x.value, x.axis) if x.__class__ is BatchTracer and x._trace is self.alias else x
 
 
 def _saveable(policy: Policy, primitive: Any, args: Sequence[Any], params: Params) -> bool:
     return bool(policy(primitive, *(a.aval for a in map(as_array, args)), **params))
+
+
+def _is_transparent(call: Any, policy: Policy | None) -> bool:
+    """Whether a call's program is run operation by operation, so that the policy is asked about each."""
+    return policy is not None and isinstance(call, ProgramCall) and call.inlined is not None
 
 
 # ---- the call ---------------------------------------------------------------------------------------------------
@@ -241,7 +383,7 @@ class CheckpointNode(Node):
             outs = self.fun(*args)
         finally:
             reset_current(token)
-        outs = [adopted[o.node.id] if o.__class__ is LinearizeTracer and o.trace is self.trace else o for o in outs]
+        outs = [adopted[o.node.id] if o.__class__ is LinearizeTracer and o._trace is self.trace else o for o in outs]
         return inputs, [trace.unwrap(o)[1] for o in outs]
 
     def push(self, tangents: Tangents) -> Any:
@@ -271,7 +413,7 @@ class CheckpointNode(Node):
         nodes = [None if n is None else parents[n.id] for n in self.nodes]
         n, m = len(self.primals), len(self.captured)
         primals, held, saved = residuals[:n], residuals[n : n + m], residuals[n + m :]
-        captured = [LinearizeTracer(c.trace, x, parents[c.node.id]) for c, x in zip(self.captured, held)]
+        captured = [LinearizeTracer(c._trace, x, parents[c.node.id]) for c, x in zip(self.captured, held)]
         return CheckpointNode(
             self.fun,
             self.policy,
@@ -351,6 +493,12 @@ class CheckpointCall(CallPrimitive):
         pairs = [trace.unwrap(a) for a in args]
         primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
         fun, policy = params["fun"], params["policy"]
+        if policy is everything_saveable:  # a function like any other
+            token = set_current(trace)
+            try:
+                return list(fun(*args))
+            finally:
+                reset_current(token)
         forward = _ForwardTrace(trace.parent, trace, policy)
         token = set_current(forward)
         try:
@@ -384,7 +532,9 @@ def checkpoint(
     """`fun`, whose intermediate values are recomputed in the backward pass instead of stored.
 
     `policy` (see `checkpoint_policies`) decides which results are stored all the same. Arguments in `static_argnums` and `static_argnames` are
-    passed as they are. Values and derivatives are those of `fun`.
+    passed as they are. In compiled programs a barrier keeps the compiler from finding that it has everything already (`prevent_cse`); in
+    the body of a loop it can be left out. Values and derivatives are those of `fun`. `ad_checkpoint.print_saved_residuals` shows what is
+    stored. Raises ValueError for static arguments that are not there, TypeError for arguments that are no arrays.
 
     >>> import pullback.numpy as jnp
     >>> from pullback.transforms.derivatives import grad
@@ -399,7 +549,11 @@ def checkpoint(
 
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
         try:
-            positions = {p % len(args) for p in static if -len(args) <= p < len(args)}
+            if not all(-len(args) <= p < len(args) for p in static):
+                raise ValueError(
+                    f"checkpoint: static_argnums {static} must number some of the {len(args)} positional arguments, at {user_line()}"
+                )
+            positions = {p % len(args) for p in static}
             dynamic = tuple(a for i, a in enumerate(args) if i not in positions)
             dynamic_kwargs = {k: v for k, v in kwargs.items() if k not in names}
             leaves, in_tree = tree_flatten((dynamic, dynamic_kwargs))
@@ -432,7 +586,7 @@ def checkpoint(
     return checkpointed
 
 
-# ---- names and policies -----------------------------------------------------------------------------------------
+# ---- names -----------------------------------------------------------------------------------------
 
 
 class Name(LinearPrimitive):
@@ -460,65 +614,14 @@ name_p = Name()
 
 
 def checkpoint_name(x: Any, name: str) -> Any:
-    """`x` (a tree of arrays), its leaves marked with `name` for policies such as `save_only_these_names`."""
+    """`x` (a tree of arrays), its leaves marked with `name` for policies such as `save_only_these_names`.
+
+    Everywhere else, it is `x`. Raises TypeError for a name that is no string.
+
+    >>> float(checkpoint_name(2.0, "hidden"))
+    2.0
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"checkpoint_name takes a string as the name, got {name!r:.100}, at {user_line()}")
     leaves, tree = tree_flatten(x)
     return tree.unflatten([name_p.bind(as_array(v), label=name) for v in leaves])
-
-
-def everything_saveable(prim: Any, *_: Any, **params: Any) -> bool:
-    """Store everything: no recomputation."""
-    return True
-
-
-def nothing_saveable(prim: Any, *_: Any, **params: Any) -> bool:
-    """Store nothing but the inputs: what `checkpoint` does without a policy."""
-    return False
-
-
-def dots_saveable(prim: Any, *_: Any, **params: Any) -> bool:
-    """Store the results of contractions."""
-    return bool(prim.name == "dot_general")
-
-
-def dots_with_no_batch_dims_saveable(prim: Any, *_: Any, **params: Any) -> bool:
-    """Store the results of contractions without batch axes: of weights with activations, not of activations with each other."""
-    return bool(prim.name == "dot_general" and not params["dimension_numbers"][1][0])
-
-
-def save_only_these_names(*names_which_can_be_saved: str) -> Policy:
-    """Store the values marked by `checkpoint_name` with one of these names."""
-    names = frozenset(names_which_can_be_saved)
-
-    def policy(prim: Any, *_: Any, **params: Any) -> bool:
-        return prim is name_p and params["label"] in names
-
-    return policy
-
-
-def save_any_names_but_these(*names_not_to_save: str) -> Policy:
-    """Store the values marked by `checkpoint_name`, except with these names; nothing else."""
-    names = frozenset(names_not_to_save)
-
-    def policy(prim: Any, *_: Any, **params: Any) -> bool:
-        return prim is name_p and params["label"] not in names
-
-    return policy
-
-
-def save_anything_except_these_names(*names_not_to_save: str) -> Policy:
-    """Store everything, except values marked by `checkpoint_name` with these names."""
-    names = frozenset(names_not_to_save)
-
-    def policy(prim: Any, *_: Any, **params: Any) -> bool:
-        return not (prim is name_p and params["label"] in names)
-
-    return policy
-
-
-def save_from_both_policies(policy_1: Policy, policy_2: Policy) -> Policy:
-    """Store what either policy stores."""
-
-    def policy(prim: Any, *args: Any, **params: Any) -> bool:
-        return policy_1(prim, *args, **params) or policy_2(prim, *args, **params)
-
-    return policy

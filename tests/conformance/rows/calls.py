@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pullback.lax.elementwise import cos_p, mul_p, neg_p, sin_p
-from pullback.transforms.checkpoint import checkpoint, checkpoint_name, dots_saveable, everything_saveable
+from pullback.transforms.checkpoint import checkpoint, checkpoint_name
 from pullback.transforms.custom import custom_jvp, custom_vjp
+from pullback.transforms.policies import dots_saveable, everything_saveable
 from tests.conformance.table import Row, sample
 
 

@@ -1,0 +1,158 @@
+"""What a checkpointed function stores although it could compute it again.
+
+A policy is a function `policy(primitive, *types, **params)` that is asked about each operation of the function: True, `Saveable` or an
+`Offloadable` store its result, False and `Recompute` do not. It is asked about the operations in jitted functions and in the bodies of
+scans, too (whose results are then stored for each step). Other loops and branches are one operation each, about which nobody asks: what
+they need is computed again.
+
+Equal calls of the functions that make policies give the same policy: what is derived for one is found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any, NamedTuple
+
+from pullback.core.errors import user_line
+
+Policy = Callable[..., Any]
+
+
+class Decision:
+    """What a policy says about a result; true if it is stored."""
+
+    __slots__ = ("name", "stores")
+
+    def __init__(self, name: str, stores: bool) -> None:
+        self.name, self.stores = name, stores
+
+    def __bool__(self) -> bool:
+        return self.stores
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+#: Store the result.
+Saveable = Decision("Saveable", True)
+#: Compute the result again.
+Recompute = Decision("Recompute", False)
+
+
+class Offloadable(NamedTuple):
+    """Store the result in the memory called `dst`, until the backward pass brings it back to `src`.
+
+    On the host there is one memory, and so on devices, as far as programs can choose: the result is stored where it is.
+    """
+
+    src: str
+    dst: str
+
+
+def everything_saveable(*_: Any, **__: Any) -> bool:
+    """Store everything, as if there were no checkpoint: no recomputation."""
+    return True
+
+
+def nothing_saveable(*_: Any, **__: Any) -> bool:
+    """Store nothing but the inputs: what `checkpoint` does without a policy."""
+    return False
+
+
+def dots_saveable(prim: Any, *_: Any, **params: Any) -> bool:
+    """Store the results of contractions and convolutions."""
+    return prim.name in ("dot_general", "conv_general_dilated")
+
+
+def dots_with_no_batch_dims_saveable(prim: Any, *_: Any, **params: Any) -> bool:
+    """Store the results of contractions without batch axes: of weights with activations, not of activations with each other."""
+    return bool(prim.name == "dot_general" and not params["dimension_numbers"][1][0])
+
+
+@cache
+def save_only_these_names(*names_which_can_be_saved: str) -> Policy:
+    """Store the values marked by `checkpoint_name` with one of these names."""
+    names = frozenset(names_which_can_be_saved)
+
+    def policy(prim: Any, *_: Any, **params: Any) -> bool:
+        return prim.name == "name" and params["label"] in names
+
+    return policy
+
+
+@cache
+def save_any_names_but_these(*names_not_to_save: str) -> Policy:
+    """Store the values marked by `checkpoint_name`, except with these names; nothing else."""
+    names = frozenset(names_not_to_save)
+
+    def policy(prim: Any, *_: Any, **params: Any) -> bool:
+        return prim.name == "name" and params["label"] not in names
+
+    return policy
+
+
+@cache
+def save_anything_except_these_names(*names_not_to_save: str) -> Policy:
+    """Store everything, except values marked by `checkpoint_name` with these names."""
+    names = frozenset(names_not_to_save)
+
+    def policy(prim: Any, *_: Any, **params: Any) -> bool:
+        return not (prim.name == "name" and params["label"] in names)
+
+    return policy
+
+
+@cache
+def save_from_both_policies(policy_1: Policy, policy_2: Policy) -> Policy:
+    """Store what either policy stores; where one offloads, what it says."""
+
+    def policy(prim: Any, *args: Any, **params: Any) -> Any:
+        first = policy_1(prim, *args, **params)
+        return first if first else policy_2(prim, *args, **params)
+
+    return policy
+
+
+@cache
+def offload_dot_with_no_batch_dims(offload_src: str, offload_dst: str) -> Policy:
+    """Move the results of contractions without batch axes from the memory `offload_src` to `offload_dst` (see `Offloadable`)."""
+
+    def policy(prim: Any, *args: Any, **params: Any) -> Any:
+        saved = dots_with_no_batch_dims_saveable(prim, *args, **params)
+        return Offloadable(offload_src, offload_dst) if saved else Recompute
+
+    return policy
+
+
+def save_and_offload_only_these_names(
+    *, names_which_can_be_saved: Iterable[str], names_which_can_be_offloaded: Iterable[str], offload_src: str, offload_dst: str
+) -> Policy:  # fmt: skip
+    """Store the values marked by `checkpoint_name` with a name of the first kind, and move those of the second to another memory.
+
+    See `Offloadable`. Raises ValueError for a name that is of both kinds.
+    """
+    saved, offloaded = frozenset(names_which_can_be_saved), frozenset(names_which_can_be_offloaded)
+    if saved & offloaded:
+        raise ValueError(
+            f"save_and_offload_only_these_names: names can be saved or offloaded, not both: {sorted(saved & offloaded)}, at {user_line()}"
+        )
+    return _by_names(saved, offloaded, Offloadable(offload_src, offload_dst))
+
+
+@cache
+def _by_names(saved: frozenset[str], offloaded: frozenset[str], offload: Offloadable) -> Policy:
+    def policy(prim: Any, *_: Any, **params: Any) -> Any:
+        label = params["label"] if prim.name == "name" else None
+        if label in saved:
+            return Saveable
+        return offload if label in offloaded else Recompute
+
+    return policy
+
+
+__all__ = [
+    "Offloadable", "Policy", "Recompute", "Saveable", "dots_saveable", "dots_with_no_batch_dims_saveable", "everything_saveable",
+    "nothing_saveable", "offload_dot_with_no_batch_dims", "save_and_offload_only_these_names", "save_any_names_but_these",
+    "save_anything_except_these_names", "save_from_both_policies", "save_only_these_names",
+]  # fmt: skip

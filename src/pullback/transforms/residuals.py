@@ -1,0 +1,125 @@
+"""What a function's derivative stores for the backward pass: how large it is, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any, NamedTuple
+
+from pullback.core import dtypes
+from pullback.core.array import as_array
+from pullback.core.errors import filter_traceback
+from pullback.core.jaxpr import JaxprEqn, Literal, Var
+from pullback.core.passes import inline_calls
+from pullback.core.stage import stage_flat
+from pullback.core.tree import keystr, leaf_error, tree_flatten, tree_flatten_with_path
+from pullback.core.types import ShapedArray
+from pullback.transforms.program import Linearization
+
+
+class Residual(NamedTuple):
+    """An array that is kept for the backward pass."""
+
+    #: Its type.
+    aval: ShapedArray
+    #: How large it is.
+    nbytes: int
+    #: Where it comes from: an argument, a constant, or an operation, with the line of the user's code.
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.aval.str_short(True)} {self.source} ({self.nbytes:,} bytes)"
+
+
+def saved_residuals(f: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Residual]:
+    """The arrays that differentiating `f(*args, **kwargs)` keeps from the forward pass to the backward pass, each once.
+
+    Arguments among them are there anyway, if somebody else holds them. Arguments may be arrays or `ShapeDtypeStruct`s; nothing is computed.
+
+    >>> import pullback.numpy as jnp
+    >>> from pullback.transforms.checkpoint import checkpoint
+    >>> f = lambda x: jnp.sin(jnp.sin(x))
+    >>> [r.nbytes for r in saved_residuals(f, jnp.ones(3))]
+    [12, 12]
+    >>> [str(r) for r in saved_residuals(checkpoint(f), jnp.ones(3))]
+    ['f32[3] from the argument x (12 bytes)']
+    """
+    try:
+        return _saved_residuals(f, args, kwargs)
+    except Exception as error:
+        filter_traceback(error)
+        raise
+
+
+def print_saved_residuals(f: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Print `saved_residuals(f, *args, **kwargs)`, one a line, and how large they are together."""
+    found = saved_residuals(f, *args, **kwargs)
+    lines = [*map(str, found), f"{sum(r.nbytes for r in found):,} bytes in {len(found)} arrays"]
+    print("\n".join(lines))  # noqa: T201
+
+
+def _saved_residuals(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Residual]:
+    if not callable(f):
+        raise TypeError(f"saved_residuals takes a function, got {f!r:.100}")
+    leaves, in_tree = tree_flatten((args, kwargs))
+    types = [_type_of(x, (args, kwargs)) for x in leaves]
+    names = [_argument_name(f, path) for path, _ in tree_flatten_with_path((args, kwargs))[0]]
+
+    def flat(*xs: Any) -> list[Any]:
+        new_args, new_kwargs = in_tree.unflatten(list(xs))
+        return [as_array(y) for y in tree_flatten(f(*new_args, **new_kwargs))[0]]
+
+    active = tuple(dtypes.is_inexact(t.dtype) for t in types)
+    found = Linearization(stage_flat(flat, types), active)
+    forward = inline_calls(found.forward)
+    origin = {v: e for e in forward.eqns for v in e.outvars}
+    inputs = dict(zip(forward.jaxpr.invars, names))
+    out: dict[Any, Residual] = {}
+    for r in found.residuals:
+        if isinstance(r, int):
+            atom = forward.jaxpr.invars[r] if r < len(types) else forward.jaxpr.outvars[r - len(types)]
+            if not isinstance(atom, Literal):
+                out.setdefault(atom, _residual(atom.aval, _source(atom, origin, inputs)))
+        elif r.shape:  # scalars are part of the program
+            out.setdefault(id(r), _residual(r.aval, "from a constant"))
+    return list(out.values())
+
+
+def _type_of(x: Any, tree: Any) -> ShapedArray:
+    if hasattr(x, "shape") and hasattr(x, "dtype") and not hasattr(x, "__array__"):  # a ShapeDtypeStruct
+        return ShapedArray(tuple(x.shape), dtypes.canonicalize_dtype(x.dtype))
+    try:
+        return as_array(x).aval
+    except TypeError:
+        raise leaf_error(tree, x, "saved_residuals") from None
+
+
+def _residual(aval: ShapedArray, source: str) -> Residual:
+    return Residual(aval, aval.size * aval.dtype.itemsize, source)
+
+
+def _source(v: Var, origin: dict[Var, JaxprEqn], inputs: dict[Var, str]) -> str:
+    if v in inputs:
+        return f"from the argument {inputs[v]}"
+    e = origin.get(v)
+    if e is None:
+        return "from a constant"
+    if e.primitive.name == "name":
+        return f"named {e.params['label']!r} from {e.source}"
+    return f"output of {e.primitive.name} from {e.source}"
+
+
+def _argument_name(f: Callable[..., Any], path: Any) -> str:
+    """What the function calls the leaf at a path of (args, kwargs)."""
+    kind, key, *rest = path
+    if kind.idx == 1:
+        return f"{key.key}{keystr(tuple(rest))}"
+    try:
+        names = list(signature(f).parameters)
+    except (TypeError, ValueError):
+        names = []
+    name = names[key.idx] if key.idx < len(names) else f"args[{key.idx}]"
+    return f"{name}{keystr(tuple(rest))}"
+
+
+__all__ = ["Residual", "print_saved_residuals", "saved_residuals"]
