@@ -99,11 +99,6 @@ def test_windows_by_definition():
         (lambda: lax.conv_dimension_numbers((1, 2, 3), (1, 2, 3), ("NCC", "OIW", "NCW")), ValueError, "once"),
         (lambda: lax.reduce_window(jnp.ones(3), 0.0, lax.add, (2, 2)), ValueError, "one entry for each axis"),
         (lambda: lax.reduce_window(jnp.ones(3), (0.0, 0.0), lax.add, (2,)), ValueError, "structure"),
-        (
-            lambda: pb.grad(lambda x: lax.reduce_window(x, 1.0, lax.mul, (2,))[0])(jnp.ones(2)),
-            NotImplementedError,
-            "lax.add",
-        ),
     ],
 )
 def test_refusals(make, error, message):

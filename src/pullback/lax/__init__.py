@@ -26,7 +26,7 @@ _LATER = (
         for name in ("functions", "special", "collectives", "convolution", "windows", "fourier", "bit_generators")
     ),
     # Control flow, which is made of transformations of programs.
-    *(f"pullback.control.{name}" for name in ("loops", "branches")),
+    *(f"pullback.control.{name}" for name in ("loops", "branches", "associative", "reduce", "solves")),
 )
 
 

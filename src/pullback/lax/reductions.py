@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, as_array
+from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.trace import current
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate_p, iota_p, pad_p, rev_p, slice_p
-from pullback.lax.elementwise import and_p, div_p, eq_p, exp_p
+from pullback.lax.elementwise import and_p, div_p, eq_p, exp_p, log_p
 from pullback.lax.family import ANY, BITS, FLOAT, INEXACT, NUMERIC, add_p, like, mul_p, sub_p
 from pullback.lax.selection import select, select_n_p
 from pullback.lax.shape import (
@@ -345,13 +345,21 @@ def prefixes(
 
 
 def _interleave(even: Any, odd: Any, axis: int) -> Any:
+    """The elements of both along `axis`, in turn, beginning with `even`."""
     n = even.shape[axis] + odd.shape[axis]
+    keys = dtypes.is_key(even.dtype)
+    # Adding -0.0 changes nothing, not even the sign of zero.
+    nothing = ConcreteArray(
+        np.zeros((), even.dtype) if keys or not dtypes.is_inexact(even.dtype) else -np.zeros((), even.dtype)
+    )
 
     def spread(x: Any, first: int) -> Any:
         config = [(0, 0, 0)] * x.ndim
         config[axis] = (first, n - first - (2 * x.shape[axis] - 1), 1)
-        return pad_p.bind(x, like(0, x), padding_config=tuple(config))
+        return pad_p.bind(x, nothing, padding_config=tuple(config))
 
+    if not keys:
+        return add_p.bind(spread(even, 0), spread(odd, 1))
     position = iota_p.bind(dtype=dtypes.int32, shape=(n,), dimension=0)
     is_odd = eq_p.bind(and_p.bind(position, like(1, position)), like(1, position))
     mask = broadcast_in_dim_p.bind(
@@ -470,6 +478,25 @@ class CumulativeLogSumExp(Cumulative):
         decay = exp_p.bind(sub_p.bind(_shift(out, axis, reverse, 0), safe))
         weight = exp_p.bind(sub_p.bind(x, safe))
         return out, linear_recurrence_p.bind(decay, mul_p.bind(weight, t), **params)
+
+    def lower(self, emit: Any, x: Any, *, axis: int, reverse: bool) -> Any:
+        if dtypes.is_complex(x.dtype) or not x.size:
+            return super().lower(emit, x, axis=axis, reverse=reverse)
+        return emit.expand(self, (x,), {"axis": axis, "reverse": reverse})
+
+    def expand(self, x: Any, *, axis: int, reverse: bool) -> Any:
+        # Relative to the maxima m of the prefixes, sums follow the recurrence s_i = exp(m_(i-1) - m_i) s_(i-1) + exp(x_i - m_i): two exponentials
+        # and a logarithm for an element, where a combination of sums has three of them. What is equal is so if it is infinite, too.
+        def ratio(a: Any, b: Any) -> Any:
+            return select(eq_p.bind(a, b), like(1, a), exp_p.bind(sub_p.bind(a, b)))
+
+        dtype = x.dtype
+        if _is_narrow(dtype):
+            x = convert(x, dtypes.float32)
+        params = {"axis": axis, "reverse": reverse}
+        m = cummax_p.bind(x, **params)
+        s = linear_recurrence_p.bind(ratio(_shift(m, axis, reverse, 0), m), ratio(x, m), **params)
+        return convert(add_p.bind(m, log_p.bind(s)), dtype)
 
 
 def _accumulate_logaddexp(x: Any, axis: int, dtype: DType) -> Any:

@@ -1,4 +1,4 @@
-"""Reductions over sliding windows: sums, maxima and minima, and any other associative function.
+"""Reductions over sliding windows: sums, maxima and minima. Those by other functions are in `control.reduce`.
 
 Element y of the result combines the elements x[s y + d k - low] for k in the window, where s are the window strides, d the window's dilation
 and low the padding before; `base_dilation` puts neutral elements between neighbours first, and padding is neutral, too.
@@ -15,23 +15,19 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import ConcreteArray
 from pullback.core.errors import user_line
-from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.primitive import LinearPrimitive, Primitive
-from pullback.core.stage import stage_flat
-from pullback.core.tree import tree_flatten
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate_p, pad_p, slice_p
-from pullback.lax.convolution import Pads, dilated, padtype_to_pads
-from pullback.lax.elementwise import max_p, min_p
-from pullback.lax.family import add_p, like
+from pullback.lax.convolution import Pads, dilated
+from pullback.lax.family import like
 from pullback.lax.reductions import argmax_p, argmin_p, highest, lowest
-from pullback.lax.shape import batch_first, convert, reshape_p
+from pullback.lax.shape import reshape_p
 from pullback.lax.sorting import take_along_p
 
 
-def _shape(
+def window_shape(
     x: Shape,
     window_dimensions: Shape,
     window_strides: Shape,
@@ -39,6 +35,7 @@ def _shape(
     base_dilation: Shape,
     window_dilation: Shape,
 ) -> Shape:
+    """The shape of a reduction over windows of an array of shape `x`."""
     shape = []
     for n, k, s, (low, high), b, d in zip(
         x, window_dimensions, window_strides, padding, base_dilation, window_dilation
@@ -48,7 +45,8 @@ def _shape(
     return tuple(shape)
 
 
-def _check(name: str, x: Any, params: dict[str, Any]) -> None:
+def check_windows(name: str, x: Any, params: dict[str, Any]) -> None:
+    """Raises ValueError for parameters of windows that do not fit the axes of `x`."""
     for what, value in params.items():
         if len(value) != x.ndim:
             raise ValueError(f"{name}: {what} {value} must have one entry for each axis of {x}, at {user_line()}")
@@ -64,8 +62,8 @@ class Windows(Primitive):
         super().__init__()
 
     def type_of(self, x: ShapedArray, **params: Any) -> ShapedArray:
-        _check(self.name, x, params)
-        return x.update(shape=_shape(x.shape, **params))
+        check_windows(self.name, x, params)
+        return x.update(shape=window_shape(x.shape, **params))
 
     def evaluate(
         self,
@@ -77,7 +75,7 @@ class Windows(Primitive):
         base_dilation: Shape,
         window_dilation: Shape,
     ) -> Any:
-        shape = _shape(x.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation)
+        shape = window_shape(x.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation)
         if not all(shape):
             return np.zeros(shape, x.dtype)
         dtype = x.dtype
@@ -145,14 +143,14 @@ class WindowExtremum(Windows):
         if not out.size:
             return out, None
         neutral = ConcreteArray(np.asarray(self.neutral(x.dtype), x.dtype))
-        values = _windows(x, neutral, **params)
+        values = windows(x, neutral, **params)
         position = (argmax_p if self.hlo == "maximum" else argmin_p).bind(values, axes=(0,), index_dtype=dtypes.int32)
         position = reshape_p.bind(position, new_sizes=(1, *out.shape))
-        chosen = take_along_p.bind(_windows(t, like(0, t), **params), position, axis=0)
+        chosen = take_along_p.bind(windows(t, like(0, t), **params), position, axis=0)
         return out, reshape_p.bind(chosen, new_sizes=out.shape)
 
 
-def _windows(
+def windows(
     x: Any,
     fill: Any,
     *,
@@ -163,7 +161,7 @@ def _windows(
     window_dilation: Shape,
 ) -> Any:
     """The windows' elements, one position in the window after the other along a new axis 0."""
-    shape = _shape(x.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation)
+    shape = window_shape(x.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation)
     config = tuple((low, high, b - 1) for (low, high), b in zip(padding, base_dilation))
     padded = pad_p.bind(x, fill, padding_config=config)
     parts = []
@@ -175,58 +173,11 @@ def _windows(
     return parts[0] if len(parts) == 1 else concatenate_p.bind(*parts, dimension=0)
 
 
-class ReduceWindow(Primitive):
-    """A reduction over windows by a program: operands, then initial values, as many of each."""
-
-    name = "reduce_window"
-    multiple_results = True
-
-    def type_of(self, *xs: ShapedArray, jaxpr: ClosedJaxpr, **params: Any) -> list[ShapedArray]:
-        operands = xs[: len(xs) // 2]
-        _check(self.name, operands[0], params)
-        return [ShapedArray(_shape(x.shape, **params), x.dtype) for x in operands]
-
-    def evaluate(self, *values: Any, **params: Any) -> Any:
-        from pullback.xla.dispatch import evaluate
-
-        return evaluate(self, values, params)
-
-    def lower(
-        self, emit: Any, *xs: Any, jaxpr: ClosedJaxpr, window_dimensions: Shape, window_strides: Shape, padding: Pads,
-        base_dilation: Shape, window_dilation: Shape,
-    ) -> list[Any]:  # fmt: skip
-        operands, initial = xs[: len(xs) // 2], xs[len(xs) // 2 :]
-        scalars = [ShapedArray((), x.dtype) for x in operands]
-        types = list(emit.types)
-        region = emit.region([*scalars, *scalars], lambda *values: emit.program(jaxpr, values))
-        return emit(
-            "reduce_window", *operands, *initial, out=types, window_dimensions=window_dimensions, window_strides=window_strides,
-            base_dilations=base_dilation, window_dilations=window_dilation,
-            padding=f"dense<{[list(p) for p in padding]}> : tensor<{len(padding)}x2xi64>", regions=[region],
-        )  # fmt: skip
-
-    def jvp(self, primals: Any, tangents: Any, **params: Any) -> Any:
-        raise NotImplementedError(
-            "reduce_window has derivatives for sums, maxima and minima (computation=lax.add, lax.max, lax.min) only, at "
-            f"{user_line()}"
-        )
-
-    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
-        count = len(args) // 2
-        if any(b is not None for b in axes[count:]):
-            raise NotImplementedError("vmap of reduce_window over its initial values is not defined by XLA")
-        operands = [batch_first(x, b, size) for x, b in zip(args[:count], axes[:count])]
-        outer = {k: ((0, 0) if k == "padding" else 1, *v) if k != "jaxpr" else v for k, v in params.items()}
-        outs = self.bind(*operands, *args[count:], **outer)
-        return outs, [0] * len(outs)
-
-
 # fmt: off
 reduce_window_sum_p = WindowSum("reduce_window_sum", np.add, "add", lambda dtype: np.zeros((), dtype))
 reduce_window_max_p = WindowExtremum("reduce_window_max", np.maximum, "maximum", lowest)
 reduce_window_min_p = WindowExtremum("reduce_window_min", np.minimum, "minimum", highest)
 # fmt: on
-reduce_window_p = ReduceWindow()
 
 
 def reduce_window_shape_tuple(
@@ -239,86 +190,10 @@ def reduce_window_shape_tuple(
 ) -> Shape:
     """The shape of a reduction over windows; `padding` is (low, high) for each axis."""
     ones = (1,) * len(operand_shape)
-    return _shape(
+    return window_shape(
         tuple(operand_shape), tuple(window_dimensions), tuple(window_strides), tuple(map(tuple, padding)), base_dilation or ones,
         window_dilation or ones,
     )  # fmt: skip
 
 
-def reduce_window(
-    operand: Any, init_value: Any, computation: Callable[..., Any], window_dimensions: Sequence[int],
-    window_strides: Sequence[int] | None = None, padding: Any = "VALID", base_dilation: Sequence[int] | None = None,
-    window_dilation: Sequence[int] | None = None,
-) -> Any:  # fmt: skip
-    """The elements of each window of `operand` combined by `computation`, starting from `init_value`.
-
-    `operand` and `init_value` are arrays, or trees of them alike; `computation` takes two elements (trees) and must be associative. Sums,
-    maxima and minima, by `lax.add`, `lax.max` and `lax.min`, have derivatives. Raises ValueError for windows that do not fit the axes.
-
-    >>> import pullback.numpy as jnp
-    >>> import pullback.lax as lax
-    >>> reduce_window(jnp.array([1.0, 3.0, 2.0]), -jnp.inf, lax.max, (2,))
-    Array([3., 3.], dtype=float32)
-    """
-    leaves, tree = tree_flatten(operand)
-    initial, initial_tree = tree_flatten(init_value)
-    if tree != initial_tree:
-        raise ValueError(
-            f"reduce_window: operands have structure {tree}, initial values {initial_tree}, at {user_line()}"
-        )
-    arrays = [as_array(x) for x in leaves]
-    if not arrays:
-        raise ValueError("reduce_window must have at least one operand.")
-    starts = [_initial(v, x) for v, x in zip(initial, arrays)]
-    shape = arrays[0].shape
-    ones = (1,) * len(shape)
-    window, strides = tuple(map(int, window_dimensions)), tuple(map(int, window_strides or ones))
-    base, dilation = tuple(map(int, base_dilation or ones)), tuple(map(int, window_dilation or ones))
-    if isinstance(padding, str):
-        sizes = [dilated(n, b) for n, b in zip(shape, base)]
-        padding = padtype_to_pads(sizes, [dilated(k, d) for k, d in zip(window, dilation)], strides, padding)
-    params = {
-        "window_dimensions": window, "window_strides": strides, "padding": tuple((int(a), int(b)) for a, b in padding),
-        "base_dilation": base, "window_dilation": dilation,
-    }  # fmt: skip
-    _check("reduce_window", arrays[0], params)
-    scalars = [ShapedArray((), x.dtype) for x in arrays]
-
-    def flat(*xs: Any) -> list[Any]:
-        count = len(arrays)
-        out = computation(tree.unflatten(list(xs[:count])), tree.unflatten(list(xs[count:])))
-        return tree_flatten(out)[0]
-
-    closed = stage_flat(flat, [*scalars, *scalars])
-    single = _monoid(closed) if len(arrays) == 1 else None
-    if single is not None:
-        primitive, combine = single
-        out = primitive.bind(arrays[0], **params)
-        neutral = starts[0].__class__ is ConcreteArray and bool(starts[0]._value == primitive.neutral(arrays[0].dtype))
-        return tree.unflatten([out if neutral else combine.bind(starts[0], out)])
-    return tree.unflatten(reduce_window_p.bind(*arrays, *starts, jaxpr=closed, **params))
-
-
-def _initial(value: Any, x: Array) -> Array:
-    """An initial value in the type of the operand that it belongs to."""
-    value = as_array(value)
-    if value.shape:
-        raise TypeError(f"reduce_window: initial values must be scalars, got shape {value.shape}, at {user_line()}")
-    return convert(value, x.dtype)
-
-
-def _monoid(closed: ClosedJaxpr) -> tuple[Any, Any] | None:
-    """The primitive for windows, and the operation itself, if a program of two scalars is a sum, maximum or minimum."""
-    known = {add_p: reduce_window_sum_p, max_p: reduce_window_max_p, min_p: reduce_window_min_p}
-    if len(closed.eqns) != 1:
-        return None
-    (e,) = closed.eqns
-    if e.primitive not in known or e.outvars != closed.jaxpr.outvars or set(e.invars) != set(closed.jaxpr.invars):
-        return None
-    return known[e.primitive], e.primitive
-
-
-__all__ = [
-    "reduce_window", "reduce_window_max_p", "reduce_window_min_p", "reduce_window_p", "reduce_window_shape_tuple",
-    "reduce_window_sum_p",
-]  # fmt: skip
+__all__ = ["reduce_window_max_p", "reduce_window_min_p", "reduce_window_shape_tuple", "reduce_window_sum_p"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pullback.lax import functions as lax
-from pullback.lax.windows import reduce_window
+from pullback.lax import reduce_window
 from tests.conformance.table import Row, sample
 
 
@@ -30,11 +30,3 @@ for name, function, neutral in (("sum", lax.add, 0.0), ("max", lax.max, -np.inf)
         Row(primitive, "nan", windows(function, neutral, (2,)), (np.array([1.0, np.nan, 2.0, np.inf, -np.inf]),), order=0),
         Row(primitive, "empty", windows(function, neutral, (2,)), (np.zeros((1,)),), order=0),
     ]  # fmt: skip
-
-ROWS += [
-    Row("reduce_window", "product", windows(lax.mul, 1.0, (2, 2), (1, 2)), (X,), order=0,
-        note="the derivative is refused: it is there for sums and extrema"),
-    Row("reduce_window", "norm", windows(lambda a, b: lax.sqrt(lax.add(lax.mul(a, a), lax.mul(b, b))), 0.0, (2, 2)), (X,), order=0),
-    Row("reduce_window", "pairs",
-        lambda x: list(reduce_window((x, x), (0.0, 1.0), lambda a, b: (lax.add(a[0], b[0]), lax.mul(a[1], b[1])), (2, 2))), (X,), order=0),
-]  # fmt: skip

@@ -1,0 +1,452 @@
+"""`reduce` and `reduce_window`: reductions by any associative function of several arrays.
+
+A reduction has operands (values that the function closes over, arrays, initial values: one for each array) and a program (values, elements,
+elements) → elements, which is associative and need not be commutative: elements are combined in their order. Sums, products, extrema, and
+bits are recognized, and left to the primitives that there are for them.
+
+Compiled, a reduction is the compiler's own if the program consists of operations on scalars. Forward mode reduces pairs of elements and their
+tangents, which is an associative function again. In reverse mode, and wherever the compiler's own does not apply, neighbours are combined, all
+pairs at once, until one is left: log n applications of the program to whole arrays, with the derivatives that these have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from pullback.control.loop import ControlPrimitive, instantiate, pruned, run, simplified
+from pullback.control.loops import arrays_of
+from pullback.control.programs import Body, stage
+from pullback.core import dtypes
+from pullback.core.array import ConcreteArray
+from pullback.core.errors import filter_traceback, user_line
+from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.linear import Node
+from pullback.core.stage import stage_flat
+from pullback.core.trace import Params, current
+from pullback.core.tree import keystr, tree_flatten_with_path, tree_structure, tree_unflatten
+from pullback.core.types import Shape, ShapedArray
+from pullback.lax.arrangement import concatenate_p, slice_p
+from pullback.lax.convolution import Pads, dilated, padtype_to_pads
+from pullback.lax.elementwise import and_p, max_p, min_p, or_p, xor_p
+from pullback.lax.family import ANY, BITS, NUMERIC, Elementwise, add_p, mul_p
+from pullback.lax.reductions import (
+    highest,
+    lowest,
+    reduce_and_p,
+    reduce_max_p,
+    reduce_min_p,
+    reduce_or_p,
+    reduce_prod_p,
+    reduce_xor_p,
+)
+from pullback.lax.selection import select_n_p
+from pullback.lax.shape import (
+    batch_first,
+    broadcast_in_dim_p,
+    convert,
+    convert_element_type_p,
+    reduce_sum_p,
+    reshape_p,
+    transpose_p,
+)
+from pullback.lax.windows import (
+    check_windows,
+    reduce_window_max_p,
+    reduce_window_min_p,
+    reduce_window_sum_p,
+    window_shape,
+    windows,
+)
+from pullback.transforms.linearize import linearize_flat
+from pullback.transforms.program import JVP, Mask
+from pullback.transforms.vmap import batch_flat
+
+
+class ProgramReduction(ControlPrimitive):
+    """Base of the two. The parameter `jaxpr` is the program, `num_consts` the number of values that it closes over."""
+
+    def split(self, operands: Sequence[Any], num_consts: int) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+        """(values, arrays, initial values)."""
+        count = (len(operands) - num_consts) // 2
+        return operands[:num_consts], operands[num_consts : num_consts + count], operands[num_consts + count :]
+
+    # ---- compilation --------------------------------------------------------------------------------------------
+
+    def lower(self, emit: Any, *operands: Any, **params: Any) -> list[Any]:
+        consts, xs, initial = self.split(operands, params["num_consts"])
+        body = simplified(params["jaxpr"])
+        if consts or not _is_scalar(body):  # regions see nothing from outside
+            return list(emit.expand(self, operands, params))
+        scalars = [ShapedArray((), x.dtype) for x in xs]
+        types = list(emit.types)
+        region = emit.region([*scalars, *scalars], lambda *values: emit.program(body, values))
+        return list(self.write(emit, xs, initial, types, region, params))
+
+    def write(
+        self, emit: Any, xs: Sequence[Any], initial: Sequence[Any], types: Sequence[Any], region: Any, params: Params
+    ) -> Sequence[Any]:
+        """The compiler's operation."""
+        raise self.missing("write", "compilation")
+
+    # ---- derivatives --------------------------------------------------------------------------------------------
+
+    def forward_mode(self, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> Any:
+        consts, xs, initial = self.split(primals, params["num_consts"])
+        t_consts, t_xs, t_initial = self.split(tangents, params["num_consts"])
+        of_consts = tuple(t is not None for t in t_consts)
+        of_elements = tuple(t is not None or i is not None for t, i in zip(t_xs, t_initial))
+        found: PairJVP = params["jaxpr"].derived(
+            ("reduce jvp", of_consts, of_elements), PairJVP, of_consts, of_elements
+        )
+        active = found.active
+        given = [t for t in t_consts if t is not None]
+        operands = [
+            *consts, *given,
+            *xs, *(instantiate(t, x) for t, x, a in zip(t_xs, xs, active) if a),
+            *initial, *(instantiate(t, x) for t, x, a in zip(t_initial, initial, active) if a),
+        ]  # fmt: skip
+        outs = self.bind(*operands, **params | {"jaxpr": found.program, "num_consts": len(consts) + len(given)})
+        rest = iter(outs[len(xs) :])
+        return outs[: len(xs)], [next(rest) if a else None for a in active]
+
+    def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+        return linearize_flat(partial(self.expand, **params), primals, nodes)
+
+    # ---- vectorization ------------------------------------------------------------------------------------------
+
+    def batched(
+        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
+    ) -> Any:
+        consts, xs, initial = self.split(args, params["num_consts"])
+        of_consts, of_xs, of_initial = self.split(axes, params["num_consts"])
+        if any(b is not None for b in (*of_consts, *of_initial)):
+            return batch_flat(partial(self.expand, **params), size, args, axes, axis_name)
+        if all(b is None for b in of_xs):
+            return self.bind(*args, **params), [None] * len(xs)
+        rows = [batch_first(x, b, size) for x, b in zip(xs, of_xs)]
+        return self.bind(*consts, *rows, *initial, **self.with_batch_axis(params)), [0] * len(xs)
+
+    def with_batch_axis(self, params: Params) -> Params:
+        """The parameters, for arrays with a batch axis in front."""
+        raise self.missing("with_batch_axis", "vmap")
+
+
+#: Operations on scalars besides elementwise ones that regions may have.
+_IN_REGIONS = {convert_element_type_p, select_n_p, broadcast_in_dim_p, reshape_p}
+
+
+def _is_scalar(body: ClosedJaxpr) -> bool:
+    """Whether a program consists of operations on scalars that the compiler has."""
+    return all(
+        (p in _IN_REGIONS or (isinstance(p, Elementwise) and (p.hlo is not None or p.expands)))
+        and not any(v.aval.shape for v in (*e.invars, *e.outvars))
+        for e in body.eqns
+        for p in (e.primitive,)
+    )
+
+
+class PairJVP:
+    """The program that combines elements and, of those marked in `active`, tangents: (values, tangents of some; elements, tangents) twice."""
+
+    __slots__ = ("active", "program")
+
+    def __init__(self, closed: ClosedJaxpr, of_consts: Mask, active: Mask) -> None:
+        while True:
+            jvp: JVP = closed.derived(("jvp", (*of_consts, *active, *active)), JVP, (*of_consts, *active, *active))
+            wider = tuple(a or b for a, b in zip(active, jvp.has_tangent))
+            if wider == active:
+                break
+            active = wider
+        self.active = active
+        types, n, k = closed.in_avals, len(of_consts), len(active)
+        of_tangents = [t.to_tangent_aval().update(weak_type=False) for t in types]
+        t_consts = [t for t, a in zip(of_tangents, of_consts) if a]
+        t_elements = [t for t, a in zip(of_tangents[n:], active) if a]
+        sizes = (n, len(t_consts), k, len(t_elements), k, len(t_elements))
+
+        def both(*args: Any) -> list[Any]:
+            rest = iter(args)
+            consts, ts_consts, a, t_a, b, t_b = ([next(rest) for _ in range(size)] for size in sizes)
+            results = iter(run(jvp.program, *consts, *a, *b, *ts_consts, *t_a, *t_b))
+            outs = [next(results) for _ in range(k)]
+            t_outs = [next(results) if has else None for has in jvp.has_tangent]
+            return [*outs, *(instantiate(t, x) for t, x, wanted in zip(t_outs, outs, active) if wanted)]
+
+        element = [*types[n : n + k], *t_elements]
+        self.program = pruned(stage_flat(both, [*types[:n], *t_consts, *element, *element], current()))
+
+
+# ---- reduce -----------------------------------------------------------------------------------------------------
+
+
+class Reduce(ProgramReduction):
+    """The elements along `axes` combined, in their order, after the initial values."""
+
+    name = "reduce"
+
+    def type_of(self, *types: ShapedArray, jaxpr: ClosedJaxpr, num_consts: int, axes: Shape) -> list[ShapedArray]:
+        _, xs, _ = self.split(types, num_consts)
+        return [ShapedArray(tuple(n for i, n in enumerate(x.shape) if i not in axes), x.dtype) for x in xs]
+
+    def write(
+        self, emit: Any, xs: Sequence[Any], initial: Sequence[Any], types: Sequence[Any], region: Any, params: Params
+    ) -> Sequence[Any]:
+        out: Sequence[Any] = emit("reduce", *xs, *initial, out=types, dimensions=params["axes"], regions=[region])
+        return out
+
+    def expand(self, *operands: Any, jaxpr: ClosedJaxpr, num_consts: int, axes: Shape) -> list[Any]:
+        consts, xs, initial = self.split(operands, num_consts)
+        shape = xs[0].shape
+        kept = tuple(i for i in range(len(shape)) if i not in axes)
+        length, rest = prod(shape[i] for i in axes), tuple(shape[i] for i in kept)
+        count = prod(rest)
+
+        def combine(first: Sequence[Any], then: Sequence[Any]) -> list[Any]:
+            """The elements of arrays (n, count) combined with the corresponding ones of others."""
+            n = first[0].shape[0] * count
+            flat = [reshape_p.bind(x, new_sizes=(n,)) for x in (*first, *then)]
+            outs, mapped = batch_flat(partial(run, jaxpr, *consts), n, flat, [0] * len(flat))
+            outs = [batch_first(y, b, n) for y, b in zip(outs, mapped)]
+            return [reshape_p.bind(y, new_sizes=x.shape) for y, x in zip(outs, first)]
+
+        def rows(x: Any, start: int, stop: int, step: int) -> Any:
+            return slice_p.bind(x, start_indices=(start, 0), limit_indices=(stop, count), strides=(step, 1))
+
+        def broadcast(x: Any, shape: Shape) -> Any:
+            return broadcast_in_dim_p.bind(x, shape=shape, broadcast_dimensions=())
+
+        if not length or not count:
+            return [broadcast(x, rest) for x in initial]
+        xs = [transpose_p.bind(x, permutation=(*axes, *kept)) for x in xs]
+        xs = [reshape_p.bind(x, new_sizes=(length, count)) for x in xs]
+        while length > 1:
+            even = length - length % 2
+            pairs = combine([rows(x, 0, even, 2) for x in xs], [rows(x, 1, even, 2) for x in xs])
+            if length % 2:
+                pairs = [concatenate_p.bind(y, rows(x, even, length, 1), dimension=0) for y, x in zip(pairs, xs)]
+            xs, length = pairs, (length + 1) // 2
+        return [reshape_p.bind(y, new_sizes=rest) for y in combine([broadcast(x, (1, count)) for x in initial], xs)]
+
+    def with_batch_axis(self, params: Params) -> Params:
+        return params | {"axes": tuple(a + 1 for a in params["axes"])}
+
+
+reduce_p = Reduce()
+
+
+# ---- reduce_window ----------------------------------------------------------------------------------------------
+
+
+class ReduceWindow(ProgramReduction):
+    """The elements of each window combined, in their order, after the initial values, which padding consists of, too."""
+
+    name = "reduce_window"
+
+    def type_of(self, *types: ShapedArray, jaxpr: ClosedJaxpr, num_consts: int, **params: Any) -> list[ShapedArray]:
+        _, xs, _ = self.split(types, num_consts)
+        check_windows(self.name, xs[0], params)
+        return [ShapedArray(window_shape(x.shape, **params), x.dtype) for x in xs]
+
+    def write(
+        self, emit: Any, xs: Sequence[Any], initial: Sequence[Any], types: Sequence[Any], region: Any, params: Params
+    ) -> Sequence[Any]:
+        padding = params["padding"]
+        out: Sequence[Any] = emit(
+            "reduce_window", *xs, *initial, out=types, window_dimensions=params["window_dimensions"],
+            window_strides=params["window_strides"], base_dilations=params["base_dilation"],
+            window_dilations=params["window_dilation"],
+            padding=f"dense<{[list(p) for p in padding]}> : tensor<{len(padding)}x2xi64>", regions=[region],
+        )  # fmt: skip
+        return out
+
+    def expand(self, *operands: Any, jaxpr: ClosedJaxpr, num_consts: int, **params: Any) -> list[Any]:
+        consts, xs, initial = self.split(operands, num_consts)
+        stacked = [windows(x, start, **params) for x, start in zip(xs, initial)]
+        outs: list[Any] = reduce_p.bind(*consts, *stacked, *initial, jaxpr=jaxpr, num_consts=num_consts, axes=(0,))
+        return outs
+
+    def with_batch_axis(self, params: Params) -> Params:
+        of_windows = {k: v for k, v in params.items() if k not in ("jaxpr", "num_consts")}
+        return params | {k: ((0, 0) if k == "padding" else 1, *v) for k, v in of_windows.items()}
+
+
+reduce_window_p = ReduceWindow()
+
+
+# ---- the functions ----------------------------------------------------------------------------------------------
+
+
+#: Operations with reductions of their own: the reduction, what is neutral, and the kinds of numbers that it takes.
+_REDUCTIONS: dict[Any, tuple[Any, Callable[[Any], Any], str]] = {
+    add_p: (reduce_sum_p, lambda dtype: np.zeros((), dtype), NUMERIC),
+    mul_p: (reduce_prod_p, reduce_prod_p.identity, NUMERIC),
+    max_p: (reduce_max_p, lowest, ANY),
+    min_p: (reduce_min_p, highest, ANY),
+    and_p: (reduce_and_p, reduce_and_p.identity, BITS),
+    or_p: (reduce_or_p, reduce_or_p.identity, BITS),
+    xor_p: (reduce_xor_p, reduce_xor_p.identity, BITS),
+}
+_WINDOWS: dict[Any, tuple[Any, Callable[[Any], Any], str]] = {
+    add_p: (reduce_window_sum_p, reduce_window_sum_p.neutral, NUMERIC),
+    max_p: (reduce_window_max_p, lowest, ANY),
+    min_p: (reduce_window_min_p, highest, ANY),
+}
+
+
+def reduce(
+    operands: Any, init_values: Any, computation: Callable[[Any, Any], Any], dimensions: Sequence[int], out_sharding: Any = None
+) -> Any:  # fmt: skip
+    """The elements of `operands` along `dimensions` combined by `computation`, starting from `init_values`.
+
+    `operands` is an array, or a tree of arrays of one shape, `init_values` a scalar or a tree of scalars alike, converted to the operands'
+    dtypes. `computation` takes two elements (trees of scalars), gives one, and is associative with `init_values` as its neutral element. It
+    may close over arrays, and has the derivatives of what it is made of. Raises ValueError for dimensions out of bounds or
+    repeated, for trees that differ, for initial values that are no scalars and a computation that changes types.
+
+    >>> import pullback.numpy as jnp
+    >>> import pullback.lax as lax
+    >>> reduce(jnp.array([[1.0, 2.0], [3.0, 4.0]]), 0.0, lax.add, (0,))
+    Array([4., 6.], dtype=float32)
+    >>> reduce(jnp.array([3.0, 4.0]), 0.0, lambda a, b: jnp.hypot(a, b), (0,))
+    Array(5., dtype=float32)
+    """
+    del out_sharding
+    try:
+        arrays, initial, body, tree = _prepared("reduce", operands, init_values, computation)
+        axes = _axes(dimensions, arrays[0])
+        return tree_unflatten(tree, _reduced(arrays, initial, body, axes))
+    except Exception as error:
+        filter_traceback(error)
+        raise
+
+
+def _reduced(arrays: list[Any], initial: list[Any], body: Body, axes: Shape) -> Sequence[Any]:
+    known = _known(body, arrays, _REDUCTIONS)
+    if known is not None:
+        primitive, combine, neutral = known
+        return [_after(initial[0], primitive.bind(arrays[0], axes=axes), combine, neutral)]
+    outs: Sequence[Any] = reduce_p.bind(
+        *body.captured, *arrays, *initial, jaxpr=body.program, num_consts=len(body.captured), axes=axes
+    )
+    return outs
+
+
+def reduce_window(
+    operand: Any, init_value: Any, computation: Callable[..., Any], window_dimensions: Sequence[int],
+    window_strides: Sequence[int] | None = None, padding: Any = "VALID", base_dilation: Sequence[int] | None = None,
+    window_dilation: Sequence[int] | None = None,
+) -> Any:  # fmt: skip
+    """The elements of each window of `operand` combined by `computation`, starting from `init_value`.
+
+    `operand` and `init_value` are arrays and scalars, or trees of them alike, as for `reduce`; so is `computation`. `padding` is "VALID", "SAME", or
+    (low, high) for each axis. Sums, maxima and minima, by `lax.add`, `lax.max` and `lax.min`, have quicker derivatives than
+    other computations, which are differentiated through the windows themselves. Raises ValueError for windows that do not fit the axes.
+
+    >>> import pullback.numpy as jnp
+    >>> import pullback.lax as lax
+    >>> reduce_window(jnp.array([1.0, 3.0, 2.0]), -jnp.inf, lax.max, (2,))
+    Array([3., 3.], dtype=float32)
+    """
+    try:
+        arrays, initial, body, tree = _prepared("reduce_window", operand, init_value, computation)
+        shape = arrays[0].shape
+        params = _window_params(shape, window_dimensions, window_strides, padding, base_dilation, window_dilation)
+        check_windows("reduce_window", arrays[0], params)
+        known = _known(body, arrays, _WINDOWS)
+        if known is not None:
+            primitive, combine, neutral = known
+            return tree_unflatten(tree, [_after(initial[0], primitive.bind(arrays[0], **params), combine, neutral)])
+        count = len(body.captured)
+        outs = reduce_window_p.bind(*body.captured, *arrays, *initial, jaxpr=body.program, num_consts=count, **params)
+        return tree_unflatten(tree, outs)
+    except Exception as error:
+        filter_traceback(error)
+        raise
+
+
+def _prepared(name: str, operands: Any, init_values: Any, computation: Any) -> tuple[list[Any], list[Any], Body, Any]:
+    """Arrays, initial values, the computation's body and the structure of the result."""
+    if not callable(computation):
+        raise TypeError(f"{name} takes a function, got {computation!r:.100} as computation, at {user_line()}")
+    arrays, tree = arrays_of(operands, f"the operands of {name}")
+    initial, initial_tree = arrays_of(init_values, f"the initial values of {name}")
+    if tree != initial_tree:
+        raise ValueError(f"{name}: operands have structure {tree}, initial values {initial_tree}, at {user_line()}")
+    if not arrays:
+        raise ValueError(f"{name} needs at least one operand, got {operands!r:.100}, at {user_line()}")
+    if len({x.shape for x in arrays}) > 1:
+        shapes = ", ".join(f"operands{keystr(p)}: {np.shape(x)}" for p, x in tree_flatten_with_path(operands)[0])
+        raise ValueError(f"{name}: operands must have one shape, got {shapes}, at {user_line()}")
+    for x in initial:
+        if x.shape:
+            raise ValueError(f"{name}: initial values must be scalars, got shape {x.shape}, at {user_line()}")
+    scalars = [ShapedArray((), x.dtype) for x in arrays]
+    elements = tree_unflatten(tree, scalars)
+    what = f"the computation of {name}"
+    body = stage(computation, tree_structure((elements, elements)), [*scalars, *scalars], what)
+    if body.out_tree != tree:
+        raise ValueError(
+            f"{what} must give what it combines, of structure {tree}; it gave {body.out_tree}, at {user_line()}"
+        )
+    for (path, _), t, out in zip(tree_flatten_with_path(elements)[0], scalars, body.out_types):
+        if (out.shape, out.dtype) != (t.shape, t.dtype):
+            raise ValueError(
+                f"{what} must keep types; at out{keystr(path)} it gave {out.str_short()} for {t.str_short()}, at {user_line()}"
+            )
+    return arrays, [convert(v, x.dtype) for v, x in zip(initial, arrays)], body, tree
+
+
+def _axes(dimensions: Any, x: Any) -> Shape:
+    axes = tuple(int(a.__index__()) if hasattr(a, "__index__") else a for a in dimensions)
+    for a in axes:
+        if not isinstance(a, int):
+            raise TypeError(f"reduce: dimensions must be integers, got {axes}, at {user_line()}")
+        if not 0 <= a < x.ndim:
+            raise ValueError(
+                f"reduce: dimensions {axes} contain one out of bounds for operands of shape {x.shape}; give them from 0, at {user_line()}"
+            )
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"reduce: dimensions {axes} contain one twice, at {user_line()}")
+    return tuple(sorted(axes))
+
+
+def _window_params(
+    shape: Shape, window_dimensions: Any, window_strides: Any, padding: Any, base_dilation: Any, window_dilation: Any
+) -> Params:
+    ones = (1,) * len(shape)
+    window, strides = tuple(map(int, window_dimensions)), tuple(map(int, window_strides or ones))
+    base, dilation = tuple(map(int, base_dilation or ones)), tuple(map(int, window_dilation or ones))
+    if isinstance(padding, str):
+        sizes = [dilated(n, b) for n, b in zip(shape, base)]
+        padding = padtype_to_pads(sizes, [dilated(k, d) for k, d in zip(window, dilation)], strides, padding)
+    pads: Pads = tuple((int(a), int(b)) for a, b in padding)
+    return {
+        "window_dimensions": window, "window_strides": strides, "padding": pads, "base_dilation": base, "window_dilation": dilation,
+    }  # fmt: skip
+
+
+def _known(body: Body, arrays: Sequence[Any], table: dict[Any, Any]) -> tuple[Any, Any, Any] | None:
+    """The reduction, the operation and its neutral element, if a computation is one operation that has a reduction of its own."""
+    program = simplified(body.program)
+    if body.captured or len(arrays) != 1 or len(program.eqns) != 1:
+        return None
+    (e,), dtype = program.eqns, arrays[0].dtype
+    if e.primitive not in table or e.outvars != program.jaxpr.outvars or set(e.invars) != set(program.jaxpr.invars):
+        return None
+    primitive, neutral, kinds = table[e.primitive]
+    return (primitive, e.primitive, neutral(dtype)) if dtypes.kind(dtype) in kinds else None
+
+
+def _after(start: Any, out: Any, combine: Any, neutral: Any) -> Any:
+    """What was reduced, combined with an initial value that may not be neutral."""
+    if start.__class__ is ConcreteArray and bool(start._value == neutral):
+        return out
+    return combine.bind(start, out)
+
+
+__all__ = ["reduce", "reduce_p", "reduce_window", "reduce_window_p"]

@@ -1,0 +1,5 @@
+"""Ordinary differential equations: `odeint`."""
+
+from pullback.control.ode import odeint as odeint
+
+__all__ = ["odeint"]
