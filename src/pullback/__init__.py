@@ -89,9 +89,11 @@ _SUBMODULES = frozenset(
         "experimental",
         "export",
         "flatten_util",
+        "implicit",
         "lax",
         "nn",
         "random",
+        "scipy",
         "stages",
         "test_util",
         "tour",
@@ -100,13 +102,18 @@ _SUBMODULES = frozenset(
         "typing",
     ]
 )
+# Functions whose modules are loaded when they are first asked for.
+_LATER = {"argmin": "implicit", "fixed_point": "implicit", "root": "implicit"}
 
 
 def __getattr__(name: str) -> _Any:
     if name in _SUBMODULES:
         return _importlib.import_module(f"pullback.{name}")
+    if name in _LATER:
+        found = globals()[name] = getattr(_importlib.import_module(f"pullback.{_LATER[name]}"), name)
+        return found
     raise AttributeError(f"module 'pullback' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES})
+    return sorted({*globals(), *_SUBMODULES, *_LATER})

@@ -1,0 +1,67 @@
+"""Warnings of iterations that did not converge, from eager and from compiled code."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from pullback.core import dtypes
+from pullback.core.errors import user_line
+from pullback.core.primitive import Primitive
+from pullback.core.trace import Params
+from pullback.core.types import ShapedArray
+from pullback.lax.reductions import reduce_and_p
+
+
+class ConvergenceWarning(RuntimeWarning):
+    """An iteration ended before it had converged: what it gave, or a derivative that it was needed for, is inaccurate."""
+
+
+class WarnUnless(Primitive):
+    """A `ConvergenceWarning` with the text `message`, if a boolean scalar is false.
+
+    Of a batch there is one warning for all elements. Programs on devices other than CPUs, and exported ones, do not warn.
+    """
+
+    name = "warn_unless"
+    multiple_results = True
+    no_derivative = "it gives nothing"
+
+    def has_effect(self, params: Params) -> bool:
+        return True
+
+    def type_of(self, holds: ShapedArray, *, message: str) -> list[ShapedArray]:
+        if holds.shape or holds.dtype != dtypes.bool_:
+            raise TypeError(f"warn_unless takes a boolean scalar, got {holds.str_short()}")
+        return []
+
+    def evaluate(self, holds: Any, *, message: str) -> list[Any]:
+        if not holds:
+            warnings.warn(message, ConvergenceWarning, stacklevel=2)
+        return []
+
+    def lower(self, emit: Any, holds: Any, *, message: str) -> list[Any]:
+        if emit.calls_host:
+
+            def warn() -> list[Any]:
+                emit.callback(lambda: self.evaluate(False, message=message), [], [], has_side_effect=True)
+                return []
+
+            failed = emit("convert", emit("not", holds), out=ShapedArray((), dtypes.int32))
+            emit("case", failed, out=[], regions=[emit.region([], list), emit.region([], warn)])
+        return []
+
+    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], *, message: str) -> Any:
+        return self.bind(reduce_and_p.bind(args[0], axes=(axes[0],)), message=message), []
+
+
+warn_unless_p = WarnUnless()
+
+
+def warn_unless(holds: Any, message: str) -> None:
+    """Give the message, with the user's line, as a `ConvergenceWarning` when the program runs, unless the boolean scalar is true."""
+    warn_unless_p.bind(holds, message=f"{message}, at {user_line()}")
+
+
+__all__ = ["ConvergenceWarning", "warn_unless", "warn_unless_p"]

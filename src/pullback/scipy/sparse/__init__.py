@@ -1,0 +1,3 @@
+"""Linear algebra of operators."""
+
+from pullback.scipy.sparse import linalg as linalg
