@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.control.loop import ControlPrimitive
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray, as_array
 from pullback.core.config import enable_x64
@@ -221,7 +222,8 @@ def check_types(row: Row) -> None:
         assert used, f"the row does not use {row.primitive!r}, only {sorted(trace.seen)}"
         for i, (a, b) in enumerate(zip(recorded, outputs(row, *args), strict=True)):
             same_type(b, a, f"result {i}, evaluated directly")
-            compiled = row.primitive == "jit"  # under the trace its program is evaluated equation by equation
+            # Under the trace, programs are evaluated equation by equation.
+            compiled = row.primitive == "jit" or isinstance(registry[row.primitive], ControlPrimitive)
             close(b, a, rounding(epsilon(a)) if compiled else 0.0, f"result {i}, evaluated directly")
         if row.order or registry[row.primitive].no_derivative is not None:
             every = range(len(recorded))

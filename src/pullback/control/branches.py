@@ -236,9 +236,9 @@ class CondLinearization:
         self.used_operands = sorted({r for p in parts for r in p.passed if r < inputs})
         self.used_results = sorted({r - inputs for p in parts for r in p.passed if inputs <= r < inputs + count})
         # Where each residual of a branch is found among (operands, results, slots).
-        places: dict[int, int] = {r: i for i, r in enumerate(self.used_operands)}
-        places.update((inputs + r, len(places) + i) for i, r in enumerate(self.used_results))
-        offset = len(self.used_operands) + len(self.used_results)
+        before_slots = [*self.used_operands, *(inputs + r for r in self.used_results)]
+        places: dict[int, int] = {r: i for i, r in enumerate(before_slots)}
+        offset = len(before_slots)
         self._places = [
             [places[r] if r in places else offset + taken[r] for r in p.passed] for p, taken in zip(parts, chosen)
         ]

@@ -396,6 +396,7 @@ class CheckpointedLoop:
 
     operation: Any
     params: Params
+    closed: ClosedJaxpr
     inputs: int
     has_tangent: Mask
     operand_types: list[ShapedArray]
@@ -415,7 +416,8 @@ class CheckpointedLoop:
         """Results and residuals."""
         name = f"recorded_{self.operation.name}"
         outs: list[Any] = loop_call_p.bind(*primals, jaxpr=self._recording, name=name, options=None, rule=self._rule)
-        return outs
+        types = self.closed.out_avals
+        return [*(convert(o, o.dtype, t.weak_type) for o, t in zip(outs, types)), *outs[len(types) :]]
 
     def nodes(self, primals: Sequence[Any], outs: Sequence[Any], nodes: Sequence[Node | None]) -> list[Node | None]:
         """The nodes of the results' tangents, given all that `forward` gave."""

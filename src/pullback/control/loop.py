@@ -25,7 +25,7 @@ class ControlPrimitive(CallPrimitive):
     Subclasses define `type_of`, `lower`, `forward_mode`, `linearized` and `batched`.
     """
 
-    inlined = None
+    inlined: str | None = None
     is_closed = True
 
     def bind(self, *args: Any, **params: Any) -> Any:
@@ -78,7 +78,7 @@ class ControlPrimitive(CallPrimitive):
 
     def _recorded(self, trace: Trace, args: Sequence[Any], params: Params) -> Any:
         """The operation in a function of tangents that is linear in them: its own derivative, at any point."""
-        nodes = [a.node if a.__class__ is LinearTracer and a.trace is trace else None for a in args]
+        nodes = [a.node if a.__class__ is LinearTracer and a._trace is trace else None for a in args]
         primals = [a if n is None else zeros(n.shape, n.dtype) for a, n in zip(args, nodes)]
         token = set_current(trace.parent)
         try:

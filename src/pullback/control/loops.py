@@ -163,7 +163,7 @@ def _scan(
         }  # fmt: skip
         return Call(scan_p, params, body.captured, targets, body.out_tree), body.captured
 
-    key = ("scan", carry_tree, xs_tree, length, reverse, unroll, unroll.__class__, checkpoints)
+    key = ("scan", carry_tree, xs_tree, length, reverse, unroll, unroll.__class__, checkpoints, checkpoints.__class__)
     final, ys = prepared(f, key, [*carry, *inputs], prepare)([*carry, *inputs])
     return final, ys
 
@@ -178,7 +178,7 @@ def _scan_in_python(f: Any, carry: Any, inputs: Sequence[Any], xs_tree: PyTreeDe
     for i in reversed(range(length)) if reverse else range(length):
         carry, y = f(carry, tree_unflatten(xs_tree, [dynamic_index_in_dim(x, i, 0, keepdims=False) for x in inputs]))
         rows[i], out_tree = tree_flatten(y)
-    stack = lambda ys: concatenate([expand_dims(as_array(y), (0,)) for y in ys], 0)
+    stack: Callable[[Any], Any] = lambda ys: concatenate([expand_dims(as_array(y), (0,)) for y in ys], 0)
     return carry, tree_unflatten(out_tree, [stack(ys) for ys in zip(*rows)])
 
 
@@ -302,7 +302,7 @@ def while_loop(
             captured = [*condition.captured, *body.captured]
             return Call(while_p, params, captured, targets, tree), captured
 
-        return prepared(body_fun, ("while", cond_fun, tree, checkpoints), init, prepare)(init)
+        return prepared(body_fun, ("while", cond_fun, tree, checkpoints, checkpoints.__class__), init, prepare)(init)
     except Exception as error:
         filter_traceback(error)
         raise

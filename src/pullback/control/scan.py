@@ -56,6 +56,9 @@ class Scan(ControlPrimitive):
         n, length = params["num_carry"], params["length"]
         return [*outs[:n], *(t.update(shape=(length, *t.shape)) for t in outs[n:])]
 
+    def step_program(self, params: Params) -> ClosedJaxpr | None:
+        return params["jaxpr"] if params["checkpoints"] is None else None
+
     # ---- compilation --------------------------------------------------------------------------------------------
 
     def lower(self, emit: Any, *operands: Any, jaxpr: ClosedJaxpr, num_consts: int, num_carry: int, length: int, reverse: bool,
@@ -128,7 +131,7 @@ class Scan(ControlPrimitive):
         return found.take_apart(outs)
 
     def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
-        if params["checkpoints"] is not None:
+        if params["checkpoints"] is not None and params["length"]:  # of no steps there is nothing to keep
             from pullback.control.checkpoints import linearized_scan
 
             return linearized_scan(self, primals, nodes, params)
