@@ -118,3 +118,19 @@ def test_what_makes_nan_or_infinity_in_a_compiled_program_is_named(option):
         if option == "debug_infs":
             assert np.isfinite(f(1.0))
     f(0.0)
+
+
+def test_io_callbacks_are_not_called_where_the_program_does_not_come():
+    # Over a batch, all branches are computed, and loops run on until every element has stopped.
+    calls = []
+    io = lambda x: io_callback(lambda v: calls.append(float(v)) or np.float32(0), pb.ShapeDtypeStruct((), "float32"), x)
+    branch = lambda x: pb.lax.cond(x > 0, pb.jit(io), lambda x: 0.0, x)
+    loop = lambda x: pb.lax.while_loop(lambda c: c < 2, lambda c: io(c) + c + 1, x)
+    for f, where in ((branch, "cond"), (loop, "while")):
+        for wrap in (lambda f: f, pb.jit):
+            with pytest.raises(NotImplementedError, match=rf"vmap-of-{where}.*test_debug\.py"):
+                wrap(pb.vmap(f))(jnp.array([1.0, -1.0]))
+    assert calls == []
+    # Where all elements go one way, they are called.
+    outs = pb.vmap(lambda x, way: pb.lax.cond(way > 0, io, lambda x: 0.0, x), (0, None))(jnp.arange(2.0), 1.0)
+    assert calls == [0.0, 1.0] and outs.shape == (2,)

@@ -18,9 +18,15 @@ class _Checking(string.Formatter):
         unused = [repr(k) for k in (*range(len(args)), *kwargs) if k not in used_args]
         if unused:
             raise ValueError(
-                f"debug.print: the format string does not use argument(s) {', '.join(unused)}, at {user_line()}; did you mean to use an "
-                "f-string? Traced values have no text: pass them as arguments"
+                f"the format string does not use argument(s) {', '.join(unused)}; did you mean to use an f-string? Traced values have no "
+                "text: pass them as arguments"
             )
+
+    def get_value(self, key: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            return super().get_value(key, args, kwargs)
+        except LookupError as error:
+            raise type(error)(f"the format string asks for argument {key!r}, which is not given") from None
 
 
 class _Anything:
@@ -42,8 +48,8 @@ def print(
 ) -> None:  # fmt: skip
     """Print `fmt.format(*args, **kwargs)` with the values that the arguments have when the program runs.
 
-    Derivatives print the primal values; under vmap each element is printed. With `ordered`, lines come in program order. Raises ValueError
-    if the format string does not fit the arguments.
+    Derivatives print the primal values; under vmap each element is printed. With `ordered`, lines come in program order. Raises KeyError
+    or IndexError if the format string asks for an argument that is not given, ValueError if it leaves one out.
 
     >>> import pullback as pb
     >>> import pullback.debug
@@ -52,7 +58,10 @@ def print(
     """
     del partitioned, _use_logging
     if not skip_format_check:
-        _Checking().vformat(fmt, [_Anything()] * len(args), {k: _Anything() for k in kwargs})
+        try:
+            _Checking().vformat(fmt, [_Anything()] * len(args), {k: _Anything() for k in kwargs})
+        except (LookupError, ValueError) as error:
+            raise type(error)(f"debug.print at {user_line()}: {error.args[0]}") from None
 
     def show(*values: Any, **named: Any) -> None:
         sys.stdout.write(fmt.format(*values, **named) + "\n")

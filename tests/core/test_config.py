@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
 
 import pullback as pb
 import pullback.numpy as jnp
+from pullback.core.config import parse
 
 
 def test_names_work_with_and_without_prefix() -> None:
@@ -103,3 +105,20 @@ def test_setting_an_attribute_sets_the_option() -> None:
     assert pb.config.read("enable_x64") is False and jnp.asarray(1.0).dtype == np.float32
     with pytest.raises(AttributeError, match="no_such_option"):
         pb.config.no_such_option = 1
+
+
+@pytest.mark.parametrize("name, value", [
+    ("compilation_cache_max_size", "large"), ("compilation_cache_max_size", -5), ("compilation_cache_max_size", True),
+    ("num_cpu_devices", 1.5), ("compilation_cache_dir", 5), ("platforms", ["cpu"]), ("default_matmul_precision", 3),
+])  # fmt: skip
+def test_numbers_and_texts_are_checked(name: str, value: Any) -> None:
+    before = pb.config.read(name)
+    with pytest.raises(ValueError, match=name):
+        pb.config.update(name, value)
+    assert pb.config.read(name) == before
+
+
+def test_environment_variables_that_are_no_numbers() -> None:
+    with pytest.raises(ValueError, match="'compilation_cache_max_size': 'two' is not a number"):
+        parse(pb.config.option("compilation_cache_max_size"), "two")
+    assert parse(pb.config.option("compilation_cache_max_size"), "-1") == -1

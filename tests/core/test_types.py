@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.core import dtypes
+from pullback.core import dtypes, types
 from pullback.core.types import ShapedArray, broadcast_shapes, canonical_axes, canonical_axis, typeof
 
 
@@ -93,3 +93,15 @@ def test_limits_of_narrow_types() -> None:
         16,
         128,
     ]
+
+
+def test_types_that_nothing_has_are_forgotten() -> None:
+    kept = [types.intern((n, 7, 9), np.dtype("float32"), False) for n in range(100)]
+    for n in range(3 * (1 << 14)):
+        types.intern((n, 3, 11), np.dtype("float32"), False)
+    assert len(types._interned) <= types._limit < 1 << 17
+    # Those that something has are the same objects as ever; numbers never come again.
+    assert all(types.intern(t.shape, t.dtype, t.weak_type) is t for t in kept)
+    assert len({t.number for t in types._interned.values()}) == len(types._interned)
+    again = types.intern((0, 3, 11), np.dtype("float32"), False)
+    assert again.number > max(t.number for t in kept)

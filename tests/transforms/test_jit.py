@@ -1,6 +1,8 @@
 """jit: what is traced and how often, arguments of every kind, composition with the transformations, and what is refused."""
 
+import copy
 import logging
+import pickle
 from collections import namedtuple
 from functools import partial
 from typing import Any
@@ -405,3 +407,35 @@ def test_long_computations_keep_what_they_borrowed() -> None:
         y[:] = i
         results.append(f(x, y))
     assert [float(r[0]) for r in results] == [0, 1, 2, 3, 4, 5]
+
+
+@partial(pb.jit, static_argnames="n")
+def scaled(x, n=2):
+    return x * n
+
+
+class Model:
+    def __init__(self):
+        self.apply = pb.jit(lambda x: x + 1)
+
+    @partial(pb.jit, static_argnums=0)
+    def method(self, x):
+        return x * 3
+
+
+def test_copies_and_pickles_leave_what_is_compiled_behind():
+    for function in (scaled, Model.method):  # found by their names
+        assert pickle.loads(pickle.dumps(function)) is function and copy.deepcopy(function) is function
+    other = pb.jit(jnp.sin, keep_unused=True)
+    other(1.0)
+    again = pickle.loads(pickle.dumps(other))
+    assert again.__wrapped__ is jnp.sin and again._keep_unused and again(1.0) == other(1.0)
+    model = Model()
+    model.apply(1.0)
+    assert copy.deepcopy(model).apply(2.0) == 3.0
+    assert copy.copy(model.apply)(2.0) == 3.0
+
+
+def test_compiler_options_may_be_texts():
+    options = {"xla_cpu_enable_fast_math": "True", "xla_backend_optimization_level": "1"}
+    assert pb.jit(lambda x: x + 2, compiler_options=options)(1.0) == 3.0

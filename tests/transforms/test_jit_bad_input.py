@@ -241,9 +241,18 @@ def test_what_jit_itself_refuses():
     f = lambda x, y: x
     for call, kind, parts in (
         (lambda: pb.jit(f, static_argnums=0, donate_argnums=0), ValueError, ["donate_argnums"]),
+        (lambda: pb.jit(f, static_argnums="y"), TypeError, ["static_argnums", "'y'"]),
+        (lambda: pb.jit(f, donate_argnums=1.5), TypeError, ["donate_argnums", "1.5"]),
+        (lambda: pb.jit(f, static_argnames=3), TypeError, ["static_argnames", "3"]),
+        (lambda: pb.jit(f, donate_argnames=("x", 1)), TypeError, ["donate_argnames", "('x', 1)"]),
         (lambda: pb.jit(f, donate_argnums=5), ValueError, ["donate_argnums", "2 positional"]),
         (lambda: pb.jit(f, donate_argnames="z"), ValueError, ["donate_argnames", "z"]),
         (lambda: pb.jit(f, compiler_options={"xla_no_such_option": 1})(1.0, 2.0), errors.JaxRuntimeError, ["xla_no_such_option"]),
+        (lambda: pb.jit(f, compiler_options={"xla_cpu_enable_fast_math": "maybe"})(1.0, 2.0), errors.JaxRuntimeError, ["maybe"]),
+        (lambda: pb.jit(f, compiler_options={"xla_cpu_enable_fast_math": [1]}), TypeError, ["xla_cpu_enable_fast_math", "[1]"]),
+        (lambda: pb.jit(f, compiler_options={3: True}), TypeError, ["3: True"]),
+        (lambda: pb.jit(f, compiler_options="O1"), TypeError, ["'O1'"]),
+        (lambda: pb.jit(f).lower(1.0, 2.0).compile("O1"), TypeError, ["'O1'"]),
         (lambda: pb.jit(None)(1.0), TypeError, []),
     ):  # fmt: skip
         check(call, kind, parts)

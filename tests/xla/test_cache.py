@@ -145,15 +145,36 @@ def test_a_full_disk_is_no_error(folder, monkeypatch):
 
 def test_old_entries_make_room(folder):
     folder.mkdir(mode=0o700)
-    for i in range(6):
-        path = folder / f"{i}.xla"
+    names = [str(i) * 64 for i in range(6)]
+    for i, name in enumerate(names):
+        path = folder / f"{name}.xla"
         path.write_bytes(b"x" * 1000)
         os.utime(path, (i, i))
+    with pb.config.option("compilation_cache_max_size")(-1):
+        cache.sweep(folder)
+        assert [p.stem for p in entries(folder)] == names
     with pb.config.option("compilation_cache_max_size")(3500):
         cache.sweep(folder)
-        assert [p.stem for p in entries(folder)] == ["3", "4", "5"]
+        assert [p.stem for p in entries(folder)] == names[3:]
         cache.write("large", b"x" * 4000)
         assert len(entries(folder)) == 3
+
+
+def test_files_that_are_not_of_the_cache_stay(folder):
+    # Somebody may choose a directory that is used for other things too.
+    folder.mkdir(mode=0o700)
+    for name in ("thesis.txt", "addin.xla", ".profile", "9" * 64):
+        (folder / name).write_bytes(b"x" * 5000)
+        os.utime(folder / name, (0, 0))
+    half_written, entry = folder / ".a1b2c3d_.xla", folder / f"{'f' * 64}.xla"
+    for path in (half_written, entry):
+        path.write_bytes(b"x" * 1000)
+    os.utime(half_written, (1, 1))
+    with pb.config.option("compilation_cache_max_size")(1500):
+        cache.sweep(folder)
+    assert sorted(p.name for p in folder.iterdir()) == sorted(
+        ["thesis.txt", "addin.xla", ".profile", "9" * 64, entry.name]
+    )
 
 
 def test_it_can_be_switched_off(folder):

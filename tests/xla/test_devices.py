@@ -209,3 +209,11 @@ def test_eager_results_on_devices_are_checked(there: Any, option: Any, value: fl
             x * 2
         assert (pb.device_put(np.float32([1, 2]), there) * 2).sum() == 6
     assert (x * 2)[0] == 2
+
+
+def test_a_default_device_that_is_none() -> None:
+    for name in ("nope", 3):
+        with pytest.raises(ValueError, match="default_device"), pb.default_device(name):
+            pass
+    with pb.default_device("cpu"):
+        assert jnp.ones(2).sum() == 2

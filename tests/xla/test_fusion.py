@@ -137,3 +137,11 @@ def test_xla_takes_every_operation_in_a_group(name, wide):
     (got,) = executable.loaded.execute_sharded([buffer] * primitive.arity).consume_with_handlers(executable.handlers)
     expected = primitive.evaluate(*[value] * primitive.arity, **params)
     assert np.allclose(pjrt.to_numpy(got, out.dtype), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_what_a_position_is_looked_for_in_is_computed_first():
+    # The loop that looks is not vectorized, or there are two.
+    x = jnp.ones((64, 8))
+    assert kept(lambda x: jnp.argmax(jnp.log(jnp.exp(x)), 1), x) == ["log"]
+    assert kept(lambda x: jnp.argmin(x * 2 + 1, 1), x) == []
+    assert kept(lambda x: jnp.max(jnp.log(jnp.exp(x)), 1), x) == []

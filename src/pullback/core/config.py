@@ -46,8 +46,16 @@ class Option:
             if not isinstance(value, bool) and value not in (0, 1):
                 raise TypeError(f"option {self.name!r} takes a bool, got {value!r}")
             return bool(value)
-        if self.choices is not None and value not in self.choices:
-            raise ValueError(f"option {self.name!r} must be one of {', '.join(map(repr, self.choices))}; got {value!r}")
+        if self.choices is not None:
+            if value not in self.choices:
+                raise ValueError(
+                    f"option {self.name!r} must be one of {', '.join(map(repr, self.choices))}; got {value!r}"
+                )
+        elif isinstance(self.default, int):
+            if not isinstance(value, int) or isinstance(value, bool) or value < -1:
+                raise ValueError(f"option {self.name!r} takes a whole number, or -1 for no limit; got {value!r}")
+        elif value is not None and not isinstance(value, str):
+            raise ValueError(f"option {self.name!r} takes a text or None, got {value!r}")
         return value
 
     def __call__(self, value: Any = True) -> Setting:
@@ -177,7 +185,13 @@ def parse(option: Option, text: str) -> Any:
         if lowered in ("0", "false", "off", "no", "n", "f", ""):
             return False
         raise ValueError(f"environment variable for option {option.name!r}: {text!r} is not a truth value")
-    return option.check(int(text) if isinstance(option.default, int) else text)
+    if isinstance(option.default, int):
+        try:
+            number = int(text)
+        except ValueError:
+            raise ValueError(f"environment variable for option {option.name!r}: {text!r} is not a number") from None
+        return option.check(number)
+    return option.check(text)
 
 
 config = Config()
@@ -249,5 +263,5 @@ enable_compilation_cache = config.define(
 compilation_cache_max_size = config.define(
     "compilation_cache_max_size",
     1 << 30,
-    "Bytes that the compilation cache may take; the least recently used entries go first.",
+    "Bytes that the compilation cache may take; the least recently used entries go first. -1: no limit.",
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,13 @@ Shape = tuple[int, ...]
 
 
 class ShapedArray:
-    """The type of an array: `shape`, `dtype`, and whether the dtype is weak (stems from Python scalars)."""
+    """The type of an array: `shape`, `dtype`, and whether the dtype is weak (stems from Python scalars).
 
-    __slots__ = ("shape", "dtype", "weak_type")
+    Types that `intern` gives have a `number`, by which they are looked up: no other type ever has it.
+    """
+
+    __slots__ = ("shape", "dtype", "weak_type", "number")
+    number: int
 
     def __init__(self, shape: Shape, dtype: DType, weak_type: bool = False) -> None:
         self.shape, self.dtype, self.weak_type = shape, dtype, weak_type
@@ -66,15 +72,36 @@ class ShapedArray:
 
 
 _interned: dict[tuple[Shape, DType, bool], ShapedArray] = {}
+_numbers = itertools.count()
+#: How many types are remembered before those that nothing has any more are forgotten.
+_limit = 1 << 14
+
+
+def numbered(shape: Shape, dtype: DType, weak_type: bool) -> ShapedArray:
+    """A type with a number of its own."""
+    out = ShapedArray(shape, dtype, weak_type)
+    out.number = next(_numbers)
+    return out
 
 
 def intern(shape: Shape, dtype: DType, weak_type: bool) -> ShapedArray:
-    """The one object that stands for a type: equal types are identical, so they are compared and looked up by identity."""
+    """The one object that stands for a type, as long as anything has it: equal types have equal numbers."""
     key = (shape, dtype, weak_type)
     found = _interned.get(key)
     if found is None:
-        found = _interned[key] = ShapedArray(shape, dtype, weak_type)
+        if len(_interned) >= _limit:
+            _forget()
+        found = _interned.setdefault(key, numbered(shape, dtype, weak_type))
     return found
+
+
+def _forget() -> None:
+    """Forget the types that nothing has but the table: those that come again get new numbers, and programs for them are traced anew."""
+    global _limit
+    for key in list(_interned):
+        if sys.getrefcount(_interned.get(key)) <= 2:  # the table's, and the call's
+            _interned.pop(key, None)
+    _limit = max(1 << 14, 2 * len(_interned))
 
 
 class ShapeDtypeStruct:

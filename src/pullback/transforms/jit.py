@@ -8,7 +8,9 @@ program, from which its derivatives and vectorizations are derived once (see `tr
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from operator import index
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -17,7 +19,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.config import disable_jit, explain_cache_misses, program_state
-from pullback.core.errors import UnexpectedTracerError, filter_traceback
+from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, program_caches
 from pullback.core.stage import close, stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current, named_axes
@@ -180,14 +182,14 @@ class JitFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            # What is compiled is found by the identities of the types: types that are equal are one object that never dies.
+            # What is compiled is found by the numbers of the types, which equal types share.
             if not kwargs and not self._has_static:
                 key = [id(program_state())]
                 for a in args:
                     if a.__class__ is not ConcreteArray:
                         leaves, key, lent = self._take_apart(args)
                         break
-                    key.append(id(a._type))
+                    key.append(a._type.number)
                 else:  # arrays alone: nothing to take apart
                     leaves, lent = args, ()
                 entry = self._entries.get(tuple(key))
@@ -218,16 +220,16 @@ class JitFunction:
             elif kind in _BARE or isinstance(a, Array):
                 a = self._leaf(args, {}, a)
             elif (kind is list or kind is tuple) and _are_arrays(a):
-                key += (kind, len(a), *[id(x._type) for x in a])
+                key += (kind, len(a), *[x._type.number for x in a])
                 leaves += a
                 continue
             else:
                 leaves, tree = tree_flatten((args, {}))
                 if not _are_arrays(leaves):
                     lent = leaves = [x if x.__class__ is ConcreteArray else self._leaf(args, {}, x) for x in leaves]
-                return leaves, [key[0], tree, *[id(x._type) for x in leaves]], lent
+                return leaves, [key[0], tree, *[x._type.number for x in leaves]], lent
             leaves.append(a)
-            key.append(id(a._type))
+            key.append(a._type.number)
         return leaves, key, lent
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -240,7 +242,7 @@ class JitFunction:
             dynamic, static = self._split(args, kwargs)
             leaves, tree = tree_flatten(dynamic)
             leaves = [x if x.__class__ is ConcreteArray else self._leaf(args, kwargs, x) for x in leaves]
-            parts = [id(program_state()), tree, *static, *[id(x._type) for x in leaves]]
+            parts = [id(program_state()), tree, *static, *[x._type.number for x in leaves]]
         types = [x._type for x in leaves]
         trace = current()
         key = tuple(parts) if trace is EVAL else (tuple(parts), named_axes())
@@ -439,6 +441,17 @@ class JitFunction:
         """Forget what was traced and compiled."""
         self._entries.clear()
 
+    def __reduce__(self) -> Any:
+        # What has been traced and compiled stays here. The function of a decorator is found by its name, under which pickle finds this.
+        settings = (
+            self._static_argnums, self._static_argnames, self._donate_argnums, self._donate_argnames, self._keep_unused, self._inline,
+            self._device, self._compiler_options,
+        )  # fmt: skip
+        found: Any = sys.modules.get(self.__module__)
+        for name in self.__qualname__.split("."):
+            found = getattr(found, name, None)
+        return self.__qualname__ if found is self else (JitFunction, (self.__wrapped__, *settings))
+
     def __repr__(self) -> str:
         return f"<jitted {self.__wrapped__!r}>"
 
@@ -455,13 +468,23 @@ def _entries_of(fun: Any, settings: Any) -> dict[Any, Entry]:
         return {}
 
 
+class _OfFunctions:
+    """The programs of jitted functions, as one of the caches."""
+
+    @staticmethod
+    def clear() -> None:
+        for by_settings in list(_caches.values()):
+            for entries in by_settings.values():
+                entries.clear()
+        for function in list(_functions):  # those whose programs are kept by themselves
+            function.clear_cache()
+
+
+program_caches.append(_OfFunctions)
+
+
 def clear_caches() -> None:
     """Forget every traced and compiled program."""
-    for by_settings in list(_caches.values()):
-        for entries in by_settings.values():
-            entries.clear()
-    for function in list(_functions):  # those whose programs are kept by themselves
-        function.clear_cache()
     for cache in program_caches:
         cache.clear()
 
@@ -511,16 +534,38 @@ def jit(
         raise ValueError(
             f"jitted function has static_argnums={static[0]} and donate_argnums={donate[0]} in common: only arrays can be donated"
         )
-    options = tuple(sorted((compiler_options or {}).items()))
+    options = compiler_settings(compiler_options)
     return JitFunction(fun, *static, *donate, keep_unused, inline, _device(device, backend), options)
+
+
+def compiler_settings(options: dict[str, Any] | None) -> tuple[tuple[str, Any], ...]:
+    """XLA's options by name, sorted. Raises TypeError for what are none; which names there are, XLA knows."""
+    if options is None:
+        return ()
+    if not isinstance(options, dict):
+        raise TypeError(f"compiler_options must be a dict of XLA's options by name, got {options!r}")
+    for name, value in options.items():
+        if not isinstance(name, str) or not isinstance(value, (bool, int, float, str)):
+            raise TypeError(
+                f"compiler_options are names with a bool, a number or a text each, got {name!r}: {value!r}, at {user_line()}"
+            )
+    return tuple(sorted(options.items()))
 
 
 def _resolve(
     fun: Callable[..., Any], argnums: _Argnums, argnames: str | Iterable[str] | None, what: str
 ) -> tuple[tuple[int, ...], frozenset[str]]:
     """Positions and names of the arguments meant, each by both where the signature tells."""
-    nums = () if argnums is None else (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    names = frozenset(() if argnames is None else (argnames,) if isinstance(argnames, str) else tuple(argnames))
+    try:
+        nums = () if argnums is None else (argnums,) if isinstance(argnums, int) else tuple(map(index, argnums))
+    except TypeError:
+        raise TypeError(f"jit: {what}_argnums must be an int or a sequence of ints, got {argnums!r}") from None
+    try:
+        names = frozenset(() if argnames is None else (argnames,) if isinstance(argnames, str) else argnames)
+    except TypeError:
+        names = frozenset([argnames])  # type: ignore[list-item]
+    if not all(isinstance(n, str) for n in names):
+        raise TypeError(f"jit: {what}_argnames must be a name or several names, got {argnames!r}")
     if not nums and not names:
         return (), names
     try:

@@ -142,6 +142,7 @@ class Lowered(_Stage):
 
         Raises ValueError if the module is for another platform than that of the device it is to run on.
         """
+        from pullback.transforms.jit import compiler_settings
         from pullback.xla.dispatch import compile_module
 
         options, device = self._entry.options, _device(self._entry)
@@ -151,7 +152,7 @@ class Lowered(_Stage):
                 f"{device.platform!r}"
             )
         settings = dict(options.compiler if options is not None else ())
-        settings.update(compiler_options or {})
+        settings.update(compiler_settings(compiler_options))
         executable = compile_module(self._module, device, tuple(sorted(settings.items())))
         return Compiled(self._entry, self.in_tree, self._in_types, self.out_tree, executable)
 

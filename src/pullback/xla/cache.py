@@ -1,8 +1,8 @@
 """The persistent compilation cache: executables on disk, so that a second process need not compile what the first one did.
 
 It is on by default, in a private directory (`config.compilation_cache_dir`; the user's cache directory, if not set). An entry's name is the
-hash of everything that its contents depend on: the program without source locations, the options, the versions of the compiler and of this
-format, and the processor with its features. Loading an executable runs code, so an entry is looked at only if it is a regular file of
+hash of everything that its contents depend on: the program without source locations, the options, XLA's flags, the versions of the compiler
+and of this format, and the processor with its features. Loading an executable runs code, so an entry is looked at only if it is a regular file of
 this user's that no one else may write to, in a directory of which the same holds, and if its checksum is right. Anything else is a
 miss; nothing here raises. Entries appear by renaming, so processes that share the directory never see half of one.
 """
@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import platform
+import re
 import stat
 import tempfile
 import threading
@@ -25,8 +26,10 @@ from pullback.xla.devices import Device
 
 logger = logging.getLogger("pullback.compilation_cache")
 
-_MAGIC = b"pullback executable 1\n"
+_MAGIC = b"pullback executable 2\n"
 _SUFFIX = ".xla"
+#: Names of entries, and of what becomes one: of the files in the directory, these alone are ours to remove.
+_OURS = re.compile(r"[0-9a-f]{64}\.xla|\.[a-z0-9_]{8}\.xla")
 _DIGEST = hashlib.sha256().digest_size
 #: The directory is measured after the first write of a process, and then after every so many.
 _WRITES_BETWEEN_SWEEPS = 64
@@ -44,6 +47,7 @@ def key(text: str, device: Device, options: tuple[tuple[str, object], ...]) -> s
         device.target.platform.version,
         _processor(),
         repr(options),
+        os.environ.get("XLA_FLAGS", ""),
         text,
     ):
         digest.update(part.encode())
@@ -141,11 +145,12 @@ def write(name: str, payload: bytes) -> None:
     """Keep an executable under `name`."""
     global _writes
     folder = directory()
-    if folder is None or len(payload) > compilation_cache_max_size.value:
+    if folder is None or 0 <= compilation_cache_max_size.value < len(payload):
         return
     temporary = None
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".", dir=folder)  # readable and writable by this user only
+        # Readable and writable by this user only.
+        descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=_SUFFIX, dir=folder)
         with os.fdopen(descriptor, "wb") as file:
             file.write(_MAGIC + hashlib.sha256(payload).digest() + payload)
         os.replace(temporary, folder / (name + _SUFFIX))
@@ -170,10 +175,15 @@ def forget(name: str) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove the least recently used entries until the others fit into `config.compilation_cache_max_size`."""
+    limit = compilation_cache_max_size.value
+    if limit < 0:
+        return
     entries = []
     try:
         with os.scandir(folder) as listing:
             for entry in listing:
+                if not _OURS.fullmatch(entry.name):
+                    continue
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except OSError:  # another process was quicker
@@ -181,7 +191,7 @@ def sweep(folder: Path) -> None:
                 entries.append((status.st_mtime, status.st_size, Path(entry.path)))
     except OSError:
         return
-    excess = sum(size for _, size, _ in entries) - compilation_cache_max_size.value
+    excess = sum(size for _, size, _ in entries) - limit
     for _, size, path in sorted(entries):
         if excess <= 0:
             return

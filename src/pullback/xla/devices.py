@@ -14,14 +14,14 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pullback.core import config
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import user_line
-from pullback.core.types import ShapedArray
+from pullback.core.types import ShapedArray, numbered
 
 if TYPE_CHECKING:
     from pullback.xla import pjrt
@@ -147,6 +147,15 @@ def _start(name: str) -> list[Device]:
     return [Device(name, t.id, t) for t in platform.devices]
 
 
+def forget_started() -> None:
+    """Forget the platforms that have been started."""
+    global _lock
+    _lock = threading.RLock()
+    _started.clear()
+    HOST._target = None
+    _first_that_starts.cache_clear()
+
+
 def default_platform() -> str:
     """The platform that is used where none is named: the first that starts.
 
@@ -186,7 +195,9 @@ def default_device() -> Device:
 
 
 def _check_device(value: Any) -> Any:
-    if value is None or isinstance(value, (Device, str)):
+    if value is None or isinstance(value, Device):
+        return value
+    if isinstance(value, str) and (value == "cpu" or value in _ALIASES or value in plugins()):
         return value
     raise ValueError(f"default_device must be a device (of `devices()`), the name of a platform or None, got {value!r}")
 
@@ -292,9 +303,9 @@ for _name in (
     setattr(DeviceArray, _name, _by_copy(_name))
 
 
-@cache
+@lru_cache(maxsize=1 << 14)
 def _placed_type(type: ShapedArray, weak: bool, on: Device, committed: bool) -> ShapedArray:
-    return ShapedArray(type.shape, type.dtype, weak)
+    return numbered(type.shape, type.dtype, weak)
 
 
 def _placed(type: ShapedArray, on: Device, committed: bool) -> ShapedArray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from pullback.core.jaxpr import ClosedJaxpr, program_caches
 from pullback.core.types import intern
 from pullback.xla import cache, pjrt
 from pullback.xla.devices import HOST, Device, DeviceArray, buffer_on, common_device
+from pullback.xla.forks import leave
 from pullback.xla.lowering import Module, lower
 from pullback.xla.stablehlo import callback_failures
 
@@ -162,6 +164,12 @@ def give_back(args: Sequence[ConcreteArray], outs: Sequence[ConcreteArray]) -> N
         for x in args:
             if x.__class__ is Lent and len(x.shelf) < 16:
                 x.shelf.append(x)
+
+
+def forget_lent() -> None:
+    """Forget the memory that is lent to calls, and the scalars that come again."""
+    _shelves.clear()
+    _scalars.clear()
 
 
 class Compiled:
@@ -341,7 +349,7 @@ def apply_primitive(
     """One primitive on Arrays, compiled: for operations that NumPy does not have, and arrays on other devices."""
     from pullback.core.stage import stage_flat
 
-    key = (primitive, tuple([id(x._type) for x in operands]), tuple(params.items()))
+    key = (primitive, tuple([x._type.number for x in operands]), tuple(params.items()))
     try:
         program = _primitives.get(key)
     except TypeError:  # parameters that are not hashable
@@ -373,5 +381,8 @@ def evaluate(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> A
     out = apply_primitive(primitive, [ConcreteArray(v) for v in values], params, HOST)
     return [o._value for o in out] if primitive.multiple_results else out._value
 
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=leave)
 
 __all__ = ["Compiled", "apply_primitive", "compile_module", "compiled", "evaluate"]

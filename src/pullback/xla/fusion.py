@@ -7,7 +7,7 @@ program, which XLA leaves alone. Everything else is left to XLA.
 
 The cost of a value is that of computing one element of it from what is kept, in units of an addition. A value is kept if it costs more
 than `THRESHOLD` and flows into more than one loop, where a loop is: an elementwise value that something other than an elementwise operation
-reads, a reduction, or a kept value.
+reads, a reduction, or a kept value. Positions of extrema count as several.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ _COSTS = {
     ),
 }  # fmt: skip
 #: What has no elementwise class, and is elementwise all the same.
-_ELEMENTWISE = {"select_n", "clamp"}
+_ELEMENTWISE = {"select_n", "clamp", "triangle"}
 #: Elementwise operations that are lowered to several of StableHLO's, none of which has three operands.
 _SIMPLE = {
     "square", "integer_pow", "eq", "ne", "lt", "le", "gt", "ge", "broadcast_in_dim", "convert_element_type", "stop_gradient", "name", "copy",
     "real", "imag", "complex", "conj",
 }  # fmt: skip
-_REDUCTIONS = {"reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "argmax", "argmin"}
+_REDUCTIONS = {"reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"}
+#: What reads its operand in several loops, or in one that XLA does not vectorize, where an expensive element takes far longer.
+_REREADING = {"argmax", "argmin"}
 _MANY: Any = object()
 
 
@@ -47,12 +49,12 @@ class _Kind:
     """What the plan needs to know of a primitive: whether it is elementwise, whether XLA takes it in a fusion that the program gives, and
     what an element of its result costs."""
 
-    __slots__ = ("elementwise", "groupable", "cost", "reduces", "repeats")
+    __slots__ = ("elementwise", "groupable", "cost", "reduces", "rereads", "repeats")
 
     def __init__(self, primitive: Any) -> None:
         name, hlo = primitive.name, getattr(primitive, "hlo", None)
         simple = name in _SIMPLE
-        self.reduces = name in _REDUCTIONS
+        self.reduces, self.rereads = name in _REDUCTIONS, name in _REREADING
         self.repeats = name == "broadcast_in_dim"
         self.elementwise = not primitive.multiple_results and (
             simple or name in _ELEMENTWISE or (primitive.broadcasts and hlo is not None)
@@ -157,7 +159,7 @@ def _flows(jaxpr: Jaxpr, kinds: Sequence[_Kind]) -> dict[Atom, Any]:
             if loop is None:
                 continue
         else:  # what is read by something other than a reduction is stored: it is a loop of its own
-            loop = e if kind.reduces else None
+            loop = e if kind.reduces else _MANY if kind.rereads else None
         for x in e.invars:
             old = flows.get(x, _MANY)  # what is not elementwise does not matter
             if old is not _MANY:

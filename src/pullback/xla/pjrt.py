@@ -73,19 +73,35 @@ class Target:
 
 _lock = threading.Lock()
 _cpu: Platform | None = None
+#: Whether this process was forked from one that has a client.
+_left = False
 
 
 def cpu() -> Platform:
     """The CPU's client, made on first use; the option `num_cpu_devices`, or
-    `XLA_FLAGS=--xla_force_host_platform_device_count=n`, gives it several devices."""
+    `XLA_FLAGS=--xla_force_host_platform_device_count=n`, gives it several devices. Raises RuntimeError in a process that was forked
+    from one that has it."""
     global _cpu
     if _cpu is None:
         with _lock:
+            if _left:
+                raise RuntimeError(
+                    "XLA was running when this process was forked, and its threads are not in the child: nothing compiled can run here. "
+                    "Start processes by 'spawn' or 'forkserver' (multiprocessing.set_start_method), or fork before anything is compiled"
+                )
             if _cpu is None:
                 count = num_cpu_devices.value
                 options = {"num_devices": count} if count > 0 else {}
                 _cpu = Platform(xla_client.make_cpu_client(asynchronous=True, **options))
     return _cpu
+
+
+def leave_cpu() -> Platform | None:
+    """The CPU's client, if there is one, which has no threads in this process. From now on `cpu` raises RuntimeError."""
+    global _cpu, _lock, _left
+    left, _cpu, _lock = _cpu, None, threading.Lock()
+    _left = left is not None
+    return left
 
 
 def plugin(name: str, library: Path) -> Platform:
@@ -172,15 +188,19 @@ def compile_options(target: Target, options: tuple[tuple[str, Any], ...]) -> Any
     build.debug_options.xla_cpu_enable_fast_math = False
     overrides = []
     for name, value in options:
-        if hasattr(build.debug_options, name):
-            setattr(build.debug_options, name, value)
-        elif hasattr(build, name):
-            setattr(build, name, value)
-        else:
+        holder = next((o for o in (build.debug_options, build) if hasattr(o, name)), None)
+        try:
+            setattr(holder, name, value)
+        except (AttributeError, TypeError):  # by texts XLA sets options of any name and type, or says what is wrong
             overrides.append((name, value))
     if overrides:
         compiled.env_option_overrides = overrides
     return compiled
+
+
+#: XLA's passes for CPUs that know no optimization barriers: one takes them out before equal operations are merged, so that what is to be
+#: computed again (`checkpoint`) would be kept; one puts small loops into kernels of a kind that cannot have them.
+_AGAINST_BARRIERS = "cse_barrier_expander,small-while-loop-hoisting"
 
 
 def compile_text(
@@ -191,6 +211,8 @@ def compile_text(
     client = target.platform.client
     if any(name in text for name in _LAPACK_NAMES):
         register_lapack()
+    if client.platform == "cpu" and "optimization_barrier" in text:
+        options = (("xla_disable_hlo_passes", _AGAINST_BARRIERS), *options)
     settings = compile_options(target, options)
     if callbacks:
         loaded = client.compile_and_load(parse(text), target.device_list, settings, list(callbacks))

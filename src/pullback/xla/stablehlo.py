@@ -224,12 +224,13 @@ def is_splat(value: Any) -> bool:
 
 
 class Region:
-    """A block of operations that belongs to one: the body of a reduction, of a loop, ..."""
+    """A block of operations that belongs to one: the body of a reduction, of a loop, ...; `token` is the last one of its ordered effects,
+    or of those before it."""
 
-    __slots__ = ("arguments", "lines")
+    __slots__ = ("arguments", "lines", "token")
 
-    def __init__(self, arguments: str, lines: list[str]) -> None:
-        self.arguments, self.lines = arguments, lines
+    def __init__(self, arguments: str, lines: list[str], token: Token | None) -> None:
+        self.arguments, self.lines, self.token = arguments, lines, token
 
 
 #: Where a function's name stands in a module's text, in its definition and in calls.
@@ -316,18 +317,18 @@ class Emitter:
 
     def region(self, types: Sequence[Any], body: Callable[..., Any], terminator: str = "stablehlo.return") -> Region:
         """The block that `body(*arguments)` writes, for arguments of the given types; `body` returns a value or a list."""
-        outer_lines, outer_constants, outer_types = self.lines, self._constants, self.types
+        outer = self.lines, self._constants, self.types, self.token
         self.lines, self._constants = [], {}
-        arguments = [Value(self.new_name(), t.shape, t.dtype) for t in types]
+        arguments = [_value(self.new_name(), t) for t in types]
         try:
             results = body(*arguments)
             results = list(results) if isinstance(results, (list, tuple)) else [results]
             names, kinds = ", ".join([r.name for r in results]), ", ".join([_type_of(r) for r in results])
             self.lines.append(f'"{terminator}"({names}) : ({kinds}) -> (){self.location}')
             head = ", ".join([f"{a.name}: {_type_of(a)}" for a in arguments])
-            return Region(f"^bb0({head}):" if arguments else "^bb0:", self.lines)
+            return Region(f"^bb0({head}):" if arguments else "^bb0:", self.lines, self.token)
         finally:
-            self.lines, self._constants, self.types = outer_lines, outer_constants, outer_types
+            self.lines, self._constants, self.types, self.token = outer
 
     def argument(self, name: str, t: ShapedArray) -> Value:
         """The program's argument called `name`, of which the caller hands over the physical representation."""
@@ -489,9 +490,55 @@ class Emitter:
         self, condition: Callable[..., Value], body: Callable[..., Sequence[Value]], initial: Sequence[Value]
     ) -> list[Value]:
         """The values after `body` has been applied as long as `condition` holds. Both may use values from outside."""
-        types = [x.aval for x in initial]
-        regions = [self.region(types, condition), self.region(types, body)]
-        return self("while", *initial, out=types, regions=regions)
+        types: list[Any] = [x.aval for x in initial]
+
+        def goes_on(token: Token, *state: Value) -> Value:
+            self.token = token
+            return condition(*state)
+
+        def advance(token: Token, *state: Value) -> list[Any]:
+            self.token = token
+            return self._and_token(body(*state))
+
+        regions = self._unordered(lambda: [self.region(types, condition), self.region(types, body)])
+        if regions is not None:
+            return self("while", *initial, out=types, regions=regions)
+        types = [self._last_token(), *types]
+        regions = [self.region(types, goes_on), self.region(types, advance)]
+        self.token, *state = self("while", self.token, *initial, out=types, regions=regions)
+        return state
+
+    def case(
+        self, index: Value, branches: Sequence[Callable[[], Sequence[Value]]], out: Sequence[ShapedArray]
+    ) -> list[Value]:
+        """What `branches[index]()` gives. The branches may use values from outside."""
+        regions = self._unordered(lambda: [self.region([], b) for b in branches])
+        if regions is not None:
+            return list(self("case", index, out=list(out), regions=regions))
+        token = self._last_token()
+        regions = [self.region([], lambda b=b: self._and_token(b())) for b in branches]
+        self.token, *results = self("case", index, out=[token, *out], regions=regions)
+        return results
+
+    # Ordered effects in a region: their token goes in and out of it beside the values. Whether there are any is known when it is written.
+
+    def _unordered(self, write: Callable[[], list[Region]]) -> list[Region] | None:
+        """The regions that `write` writes, if there are no ordered effects in them; else nothing has been written."""
+        count = len(self.callbacks)
+        regions = write()
+        if all(r.token is self.token for r in regions):
+            return regions
+        del self.callbacks[count:]
+        return None
+
+    def _and_token(self, results: Sequence[Value]) -> list[Any]:
+        return [self.token, *results]
+
+    def _last_token(self) -> Token:
+        if self.token is None:
+            self.token = Token(self.new_name())
+            self.lines.append(f'{self.token.name} = "stablehlo.create_token"() : () -> !stablehlo.token')
+        return self.token
 
     def custom_call(
         self, target: str, *operands: Value, out: Any, backend_config: str | None = None, api_version: int = 4,
@@ -549,10 +596,8 @@ class Emitter:
         physical: list[Any] = [ShapedArray(t.shape, physical_dtype(t.dtype)) for t in out]
         ins: list[Any] = [self.result(x) for x in operands]
         if ordered:
-            if self.token is None:
-                self.token = Token(self.new_name())
-                self.lines.append(f'{self.token.name} = "stablehlo.create_token"() : () -> !stablehlo.token')
-            ins, physical = [self.token, *ins], [self.token, *physical]
+            token = self._last_token()
+            ins, physical = [token, *ins], [token, *physical]
 
         def row_major(x: Any) -> str:
             axes = [] if x.__class__ is Token else list(range(len(x.shape)))[::-1]
