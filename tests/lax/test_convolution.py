@@ -97,7 +97,7 @@ def test_windows_by_definition():
         (lambda: lax.conv(jnp.ones((1, 2, 4)), jnp.ones((1, 2, 2)), (1,), "NEARLY"), RuntimeError, "padding type"),
         (lambda: lax.conv(jnp.ones((1, 2, 4)), jnp.ones((1, 2, 2)), (0,), "VALID"), ValueError, "positive"),
         (lambda: lax.conv_dimension_numbers((1, 2, 3), (1, 2, 3), ("NCC", "OIW", "NCW")), ValueError, "once"),
-        (lambda: lax.reduce_window(jnp.ones(3), 0.0, lax.add, (2, 2)), ValueError, "one entry for each axis"),
+        (lambda: lax.reduce_window(jnp.ones(3), 0.0, lax.add, (2, 2)), TypeError, "one entry for each axis"),
         (lambda: lax.reduce_window(jnp.ones(3), (0.0, 0.0), lax.add, (2,)), ValueError, "structure"),
     ],
 )

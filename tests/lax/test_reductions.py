@@ -10,6 +10,7 @@ from pullback.core.array import as_array, from_scalar
 from pullback.core.config import enable_x64
 from pullback.lax import reductions as lax
 from pullback.transforms.derivatives import grad, hessian, jacfwd
+from pullback.transforms.jit import jit
 from pullback.transforms.jvp import jvp
 from pullback.transforms.vmap import vmap
 
@@ -182,3 +183,19 @@ def test_reduce_precision_at_the_limits():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", ["cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_prefixes_of_wide_arrays_are_compiled_to_loops_over_rows(name: str, reverse: bool) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 40, 30)).astype(np.float32)
+    x[1, 7, 3], x[0, 20, 5], x[2, 39, 0] = np.nan, np.inf, -np.inf
+    cumulative = lambda v: getattr(lax, name)(v, axis=1, reverse=reverse)
+    assert "while" in jit(cumulative).lower(x).as_text()
+    np.testing.assert_allclose(jit(cumulative)(x), cumulative(x), rtol=1e-4, atol=1e-4)
+    finite = np.nan_to_num(x, posinf=1, neginf=-1)
+    gradient = grad(lambda v: (cumulative(v) * np.cos(finite)).sum())
+    np.testing.assert_allclose(jit(gradient)(finite), gradient(finite), rtol=1e-3, atol=1e-3)
+    if name != "cumlogsumexp":
+        integers = finite.astype(np.int8)
+        np.testing.assert_array_equal(jit(cumulative)(integers), cumulative(integers))

@@ -11,6 +11,7 @@ derivative and transpose are recurrences again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -241,7 +242,7 @@ class ArgExtremum(Primitive):
 
 
 #: Axes up to this length are not worth two reductions.
-_SHORT = 32
+_SHORT = 20
 
 argmax_p = ArgExtremum("argmax", np.argmax, "GT")
 argmin_p = ArgExtremum("argmin", np.argmin, "LT")
@@ -283,6 +284,17 @@ class LinearRecurrence(LinearPrimitive):
                 np.add(row, b_i, out=row)
                 previous = row
         return _as(dtype, out)
+
+    def lower(self, emit: Any, a: Any, b: Any, *, axis: int, reverse: bool) -> Any:
+        if not _by_rows(emit, b, axis):
+            return emit.expand(self, (a, b), {"axis": axis, "reverse": reverse})
+
+        def compose(first: Sequence[Any], then: Sequence[Any]) -> list[Any]:
+            (a1, b1), (a2, b2) = first, then
+            return [emit("multiply", a2, a1), emit("add", emit("multiply", a2, b1), b2)]
+
+        wide = [emit.convert(x, dtypes.float32) if _is_narrow(x.dtype) else x for x in (a, b)]
+        return emit.convert(_lower_prefixes(emit, compose, wide, axis, reverse, wanted=1), b.dtype)
 
     def expand(self, a: Any, b: Any, *, axis: int, reverse: bool) -> Any:
         # Steps compose: (a, b) after (a', b') is (a a', a b' + b). That is associative, so prefixes take log n rounds.
@@ -368,6 +380,51 @@ def _interleave(even: Any, odd: Any, axis: int) -> Any:
     return select_n_p.bind(mask, spread(even, 0), spread(odd, 1))
 
 
+#: On CPUs, where the passes over memory count and not the depth, prefixes are found by a loop over rows, if these are that long.
+_WIDE = 64
+
+
+def _by_rows(emit: Any, x: Any, axis: int) -> bool:
+    """Whether prefixes of `x` are to be found row by row."""
+    length = x.shape[axis]
+    return emit.platform == "cpu" and x.dtype.kind not in "cV" and length >= 32 and x.size >= _WIDE * length
+
+
+def _lower_prefixes(
+    emit: Any, combine: Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]], xs: Sequence[Any], axis: int, reverse: bool,
+    wanted: int = 0,
+) -> Any:  # fmt: skip
+    """The prefixes of `xs` along `axis` (suffixes if `reverse`) combined, row by row; of several, number `wanted`."""
+    order = (axis, *(i for i in range(len(xs[0].shape)) if i != axis))
+    xs = [emit.transpose(x, order) for x in xs]
+    length = xs[0].shape[0]
+    int32 = ShapedArray((), dtypes.int32)
+
+    def row(x: Any, position: Any) -> Any:
+        shape = (1, *x.shape[1:])
+        zero = emit.like(0, position)
+        found = emit(
+            "dynamic_slice", x, position, *[zero] * (len(shape) - 1), out=ShapedArray(shape, x.dtype), slice_sizes=shape
+        )
+        return emit.reshape(found, shape[1:])
+
+    def write(stack: Any, y: Any, position: Any) -> Any:
+        zeros = [emit.like(0, position)] * len(y.shape)
+        return emit("dynamic_update_slice", stack, emit.reshape(y, (1, *y.shape)), position, *zeros, out=stack.aval)
+
+    def advance(i: Any, *state: Any) -> list[Any]:
+        position = emit("subtract", emit.like(length - 1, i), i, out=int32) if reverse else i
+        *before, stack = state
+        new = combine(before, [row(x, position) for x in xs])
+        return [emit("add", i, emit.like(1, i), out=int32), *new, write(stack, new[wanted], position)]
+
+    first = emit.constant(length - 1 if reverse else 0, dtypes.int32)
+    rows = [row(x, first) for x in xs]
+    start = [emit.constant(1, dtypes.int32), *rows, write(emit.like(0, xs[wanted]), rows[wanted], first)]
+    *_, found = emit.while_loop(lambda i, *_: emit.compare("LT", i, emit.like(length, i)), advance, start)
+    return emit.transpose(found, tuple(order.index(i) for i in range(len(order))))
+
+
 def _from_start(x: Any, axis: int, reverse: bool) -> Any:
     """A view of `x` whose first axis is `axis`, in the order in which a cumulative function runs."""
     rows = np.moveaxis(x, axis, 0)
@@ -403,17 +460,22 @@ class Cumulative(Primitive):
         super().__init__()
 
     def lower(self, emit: Any, x: Any, *, axis: int, reverse: bool) -> Any:
-        # Windows of full length, all but one element in the padding: XLA recognizes them as prefixes.
         n = x.shape[axis]
         if not x.size:
             return x
+        wide = emit.convert(x, dtypes.float32) if _is_narrow(x.dtype) else x
+        if _by_rows(emit, x, axis):
+            step = lambda first, then: [self._combined(emit, *first, *then)]
+            return emit.convert(_lower_prefixes(emit, step, [wide], axis, reverse), x.dtype)
+        # Windows of full length, all but one element in the padding: XLA recognizes them as prefixes.
         window = tuple(n if i == axis else 1 for i in range(x.ndim))
         outside = (0, n - 1) if reverse else (n - 1, 0)
         padding = [outside if i == axis else (0, 0) for i in range(x.ndim)]
-        combine = self.combine if isinstance(self.combine, str) else lambda a, b: self.combine(emit, a, b)
-        narrow = _is_narrow(x.dtype)
-        wide = emit.convert(x, dtypes.float32) if narrow else x
+        combine = self.combine if isinstance(self.combine, str) else partial(self.combine, emit)
         return emit.convert(emit.reduce_window(wide, self.identity(wide.dtype), combine, window, padding), x.dtype)
+
+    def _combined(self, emit: Any, a: Any, b: Any) -> Any:
+        return emit(self.combine, a, b) if isinstance(self.combine, str) else self.combine(emit, a, b)
 
     def type_of(self, x: ShapedArray, *, axis: int, reverse: bool) -> ShapedArray:
         _check_kind(self.name, self.kinds, x)

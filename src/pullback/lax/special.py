@@ -71,6 +71,15 @@ def _horner(coefficients: Any, x: Any) -> Any:
     return out
 
 
+def _in_double(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` evaluated in float64."""
+
+    def evaluate(*operands: Any) -> Any:
+        return np.asarray(function(*[np.asarray(x, np.float64) for x in operands])).astype(operands[0].dtype)
+
+    return evaluate
+
+
 def _erf_inv(x: Any) -> Any:
     """SciPy's in float64; in float32 XLA's approximation, so that normal random numbers are the same as in compiled programs."""
     if x.dtype == np.float64:
@@ -285,7 +294,7 @@ igamma_grad_a_p = _iterated("igamma_grad_a", None, "gamma_below_by_a",
 random_gamma_grad_p = _iterated("random_gamma_grad", None, "gamma_sample_by_a",
                                 _none("random_gamma_grad", "a", _BY_SHAPE_TWICE), _random_gamma_by_sample)
 regularized_incomplete_beta_p = _iterated(
-    "regularized_incomplete_beta", _scipy("betainc"), "beta_below",
+    "regularized_incomplete_beta", _in_double(_scipy("betainc")), "beta_below",  # SciPy's in float32 has five digits
     _none("betainc", "a", "there is no closed form; it has one with respect to x"),
     _none("betainc", "b", "there is no closed form; it has one with respect to x"), _beta_density)
 bessel_i0e_p = Elementwise("bessel_i0e", FLOAT, _scipy("i0e"), _i0e_partial, hlo=_lower_bessel_i0e)

@@ -46,12 +46,14 @@ def window_shape(
 
 
 def check_windows(name: str, x: Any, params: dict[str, Any]) -> None:
-    """Raises ValueError for parameters of windows that do not fit the axes of `x`."""
+    """Raises TypeError for parameters of windows that do not fit the axes of `x`, an array or a type."""
     for what, value in params.items():
         if len(value) != x.ndim:
-            raise ValueError(f"{name}: {what} {value} must have one entry for each axis of {x}, at {user_line()}")
+            raise TypeError(
+                f"{name}: {what} {value} must have one entry for each axis of an operand of shape {x.shape}, at {user_line()}"
+            )
         if what != "padding" and any(v < 1 for v in value):
-            raise ValueError(f"{name}: {what} must be positive, got {value}, at {user_line()}")
+            raise TypeError(f"{name}: {what} must be positive, got {value}, at {user_line()}")
 
 
 class Windows(Primitive):

@@ -34,6 +34,7 @@ from pullback.lax.shape import (
     reshape_p,
     transpose_p,
 )
+from pullback.lax.triangles import triangle_p
 from pullback.numpy import ufuncs
 from pullback.numpy.promotion import array_like, promote, promote_inexact
 from pullback.transforms.vmap import vmap
@@ -709,6 +710,8 @@ def _triangle(name: str, m: Any, k: Any, lower: bool) -> Array:
     x = array_like(m, name)
     if x.ndim < 2:
         raise ValueError(f"{name} takes matrices, got an array of shape {x.shape} at {user_line()}")
+    if not isinstance(k, Array):
+        return triangle_p.bind(x, lower=lower, k=operator.index(k), halves=False)
     mask = _lower(x.shape[-2], x.shape[-1], k if lower else k - 1)
     zero = broadcast_to(ConcreteArray(x.dtype.type(0), x.weak_type), x.shape)
     return select(mask, x, zero) if lower else select(mask, zero, x)
