@@ -136,8 +136,8 @@ class ClosedJaxpr:
         return print_jaxpr(self.jaxpr)
 
 
-#: The caches of programs that belong to no function: `clear_caches` empties them.
-program_caches: list[dict[Any, Any]] = []
+#: The caches of programs, by their method `clear`: `clear_caches` empties them.
+program_caches: list[Any] = []
 
 
 # ---- evaluation -------------------------------------------------------------------------------------------------

@@ -68,6 +68,8 @@ class Node:
     takes_uniform = False
     #: Whether the node has several results; its cotangent is a list, with None for zero.
     several = False
+    #: Whether there may be residuals that neither `push` nor `pull` needs, which programs should look for and drop.
+    may_hold_more = False
 
     def parents(self) -> Iterable[Node]:
         """The nodes whose tangents this one depends on."""

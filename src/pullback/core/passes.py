@@ -13,8 +13,8 @@ from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Lit
 
 
 def inline_calls(closed: ClosedJaxpr) -> ClosedJaxpr:
-    """The program with the programs of its calls (jit, custom rules, checkpoint) in their place."""
-    if not any(e.primitive.inlined is not None for e in closed.eqns):
+    """The program with the programs of its calls (jit, custom rules, checkpoint) in their place, and what is only forwarded."""
+    if not any(e.primitive.inlined is not None or e.primitive.forwards for e in closed.eqns):
         return closed
     consts: dict[int, tuple[Var, Any]] = {id(c): (v, c) for v, c in zip(closed.jaxpr.constvars, closed.consts)}
     eqns: list[JaxprEqn] = []
@@ -29,6 +29,9 @@ def inline_calls(closed: ClosedJaxpr) -> ClosedJaxpr:
 
         for e in body.eqns:
             invars = [atom(x) for x in e.invars]
+            if e.primitive.forwards:
+                read.update(zip(e.outvars, invars))
+                continue
             if e.primitive.inlined is None:
                 if body is closed.jaxpr and invars == e.invars:
                     eqns.append(e)
@@ -55,10 +58,20 @@ def eliminate_dead_code(jaxpr: Jaxpr, used_outputs: Sequence[bool] | None = None
     kept = []
     for e in reversed(jaxpr.eqns):
         if not live.isdisjoint(e.outvars) or e.primitive.has_effect(e.params):
+            if e.primitive.separable:
+                e = _live_part(e, live)
             live.update(e.invars)
             kept.append(e)
     kept.reverse()
     return Jaxpr([v for v in jaxpr.constvars if v in live], jaxpr.invars, outvars, kept)
+
+
+def _live_part(e: JaxprEqn, live: set[Atom]) -> JaxprEqn:
+    """A separable equation without the operands whose results nobody uses."""
+    used = [(x, y) for x, y in zip(e.invars, e.outvars) if y in live]
+    if len(used) == len(e.outvars):
+        return e
+    return JaxprEqn(e.primitive, [x for x, _ in used], [y for _, y in used], e.params, e.location, e.name_stack)
 
 
 def drop_unused_consts(closed: ClosedJaxpr, jaxpr: Jaxpr) -> ClosedJaxpr:
@@ -95,6 +108,30 @@ def eliminate_common_subexpressions(jaxpr: Jaxpr) -> Jaxpr:
         else:
             replaced.update(zip(e.outvars, earlier))
     return Jaxpr(jaxpr.constvars, jaxpr.invars, [replaced.get(x, x) for x in jaxpr.outvars], kept)
+
+
+def drop_idle_barrier(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """Without the barrier before what is computed again (a separable equation), if there is one only, and it has nothing to do.
+
+    That is so if it passes on arguments that no other equation uses: nothing could be merged with what comes behind it. So it is in the
+    bodies of backward loops, of which XLA makes much better code without barriers.
+    """
+    jaxpr = closed.jaxpr
+    barriers = [e for e in jaxpr.eqns if e.primitive.separable]
+    if len(barriers) != 1:
+        return closed
+    (barrier,) = barriers
+    used = {x for e in jaxpr.eqns for x in e.invars if e is not barrier}.union(jaxpr.outvars)
+    if not (set(jaxpr.invars) - used).issuperset(barrier.invars):
+        return closed
+    passed: dict[Atom, Atom] = dict(zip(barrier.outvars, barrier.invars))
+    eqns = [
+        JaxprEqn(e.primitive, [passed.get(x, x) for x in e.invars], e.outvars, e.params, e.location, e.name_stack)
+        for e in jaxpr.eqns
+        if e is not barrier
+    ]
+    outvars = [passed.get(x, x) for x in jaxpr.outvars]
+    return ClosedJaxpr(Jaxpr(jaxpr.constvars, jaxpr.invars, outvars, eqns), closed.consts)
 
 
 def _literal_key(x: Literal) -> Any:

@@ -61,6 +61,10 @@ class Primitive:
     inlined: str | None = None
     #: Whether two equal equations are one: False for what is there to keep things apart.
     mergeable = True
+    #: Whether result number i is operand number i, and an unused one is left out together with its operand.
+    separable = False
+    #: Whether compiled programs have its first operands in the place of its results: the others are there for its derivative.
+    forwards = False
 
     #: Whether there is also `linearize_values`, the rule `linearize` for concrete operands that applies no other primitive.
     direct = False

@@ -123,8 +123,11 @@ class JaxprTrace(Trace):
         """Whether `x` belongs to a trace that is still active around this one; if not, it has leaked."""
         trace: Trace = self
         while trace is not EVAL:
-            if trace is x._trace or trace.alias is x._trace:
-                return True
+            own: Trace | None = trace
+            while own is not None:
+                if own is x._trace:
+                    return True
+                own = own.alias
             trace = trace.parent
         return False
 

@@ -1,42 +1,36 @@
 """checkpoint (remat): store a function's inputs instead of its residuals, and recompute them when the backward pass needs them.
 
 Under linearization the function runs once without being recorded; its node keeps the inputs, and pull runs the function again, recorded,
-at the moment its cotangent arrives. A policy (`transforms.policies`) says which operations' results are stored all the same: the second run takes
-them instead of computing them (`Stored`). Where a scan's body has such operations, the first run stacks their results, and the
-second runs a scan that takes them, step by step.
-Values of the enclosing trace that the function closes over are inputs, too: the runs treat that trace's tracers as their own
-(`alias`).
+at the moment its cotangent arrives. A policy (`transforms.policies`) says which operations' results are stored all the same: the first run
+collects them (`_Storing`), the second takes them instead of computing them (`_Taking`, `Stored`). A scan whose steps have such operations
+stacks their results in the first run, and takes them, step by step, in the second.
+
+Three things stand on the same few traces. Values of the enclosing trace that the function closes over are inputs, too: all runs treat that
+trace's tracers as their own (`_Adopting`). A checkpoint within a checkpoint is one in the second run, too. The backward pass is a
+checkpointed function of inputs and cotangents itself, so derivatives of higher order store no more than the first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, as_array
+from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr
-from pullback.core.linear import (
-    Cotangents,
-    Input,
-    Node,
-    Tangents,
-    next_id,
-    project,
-    push_nodes,
-    reachable,
-)
+from pullback.core.linear import Cotangents, Input, Node, Tangents, is_unit, next_id, project, push_nodes, reachable
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.stage import is_staging, stage_flat
-from pullback.core.trace import Params, Trace, current, reset_current, set_current
-from pullback.core.tree import leaf_error, tree_flatten
+from pullback.core.trace import Params, Trace, Tracer, current, reset_current, set_current, using
+from pullback.core.tree import leaf_error, tree_flatten, tree_leaves, tree_unflatten
 from pullback.core.types import ShapedArray
+from pullback.lax.arrangement import OptimizationBarrier
 from pullback.lax.shape import batch_first, convert
-from pullback.transforms.call import CallPrimitive, is_active
+from pullback.transforms.call import CallPrimitive, Flat, is_active
 from pullback.transforms.jvp import JVPTrace, JVPTracer
 from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer
 from pullback.transforms.policies import Policy, everything_saveable
@@ -46,68 +40,15 @@ from pullback.transforms.vmap import BatchTrace, BatchTracer
 # ---- traces for the runs of the function ------------------------------------------------------------------------
 
 
-class _ForwardTrace(Trace):
-    """The unrecorded run: evaluates on the parent, taking primals out of the tracers of `alias`, and notes which it met.
+class _Through(Trace):
+    """Has everything done by the parent; the base of traces that look at what passes."""
 
-    Results that the policy wants stored are collected in the order of the operations.
-    """
+    __slots__ = ()
 
-    __slots__ = ("alias", "captured", "policy", "saved")
-
-    def __init__(self, parent: Trace, alias: Trace | None, policy: Policy | None) -> None:
-        self.parent, self.alias, self.policy = parent, alias, policy
-        self.captured: dict[int, LinearizeTracer] = {}
-        self.saved: list[Any] = []
-
-    def strip(self, x: Any) -> Any:
-        if x.__class__ is LinearizeTracer and x._trace is self.alias:
-            self.captured[x.node.id] = x
-            return x.primal
-        return x
+    def __init__(self, parent: Trace) -> None:
+        self.parent = parent
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        args = tuple(map(self.strip, args))
-        token = set_current(self.parent)
-        try:
-            out = self.parent.process(primitive, args, params)
-        finally:
-            reset_current(token)
-        if self.policy is not None and _saveable(self.policy, primitive, args, params):
-            self.saved.extend(out if primitive.multiple_results else [out])
-        return out
-
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        if isinstance(call, CheckpointCall):
-            return call.evaluate_call(args, params)
-        if _is_transparent(call, self.policy):
-            return run(params["jaxpr"], *args)
-        stripped = tuple(map(self.strip, args))
-        body = None if self.policy is None else call.step_program(params)
-        token = set_current(self.parent)
-        try:
-            if body is None:
-                return self.parent.process_call(call, stripped, params)
-            program = body.derived(("storing", self.policy), _storing, self.policy)
-            results = self.parent.process_call(call, stripped, params | {"jaxpr": program})
-        finally:
-            reset_current(token)
-        count = len(body.out_avals)
-        self.saved.extend(results[count:])
-        return results[:count]
-
-
-class _Substitute(Trace):
-    """The parent, except that the next application of `primitive` gives the stored result."""
-
-    __slots__ = ("primitive", "value", "used")
-
-    def __init__(self, parent: Trace, primitive: Any, value: Any) -> None:
-        self.parent, self.primitive, self.value, self.used = parent, primitive, value, False
-
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        if primitive is self.primitive and not self.used:
-            self.used = True
-            return self.value
         token = set_current(self.parent)
         try:
             return self.parent.process(primitive, args, params)
@@ -115,7 +56,244 @@ class _Substitute(Trace):
             reset_current(token)
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        return self.parent.process_call(call, args, params)
+        token = set_current(self.parent)
+        try:
+            return self.parent.process_call(call, args, params)
+        finally:
+            reset_current(token)
+
+
+class _Adopting(Trace):
+    """Mixin: a trace to which the tracers of `alias` are its own, so that what the function closes over is treated like arguments."""
+
+    __slots__ = ()
+    alias: Trace
+
+    def own(self, x: Any) -> Any:
+        """What a tracer of `alias` is to this trace."""
+        raise NotImplementedError(f"{type(self).__name__} must define own")
+
+    def adopt(self, x: Any) -> Any:
+        if isinstance(self.alias, _Adopting):
+            x = self.alias.adopt(x)
+        return self.own(x) if isinstance(x, Tracer) and x._trace is self.alias else x
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return super().process(primitive, tuple(map(self.adopt, args)), params)
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return super().process_call(call, tuple(map(self.adopt, args)), params)
+
+
+class _Pushing(_Adopting, JVPTrace):
+    """Forward mode."""
+
+    __slots__ = ("alias",)
+
+    def __init__(self, parent: Trace, alias: JVPTrace) -> None:
+        super().__init__(parent)
+        self.alias = alias
+
+    def own(self, x: JVPTracer) -> Any:
+        return JVPTracer(self, x.primal, x.tangent)
+
+
+class _Mapping(_Adopting, BatchTrace):
+    """Vectorization."""
+
+    __slots__ = ("alias",)
+
+    def __init__(self, parent: Trace, alias: BatchTrace) -> None:
+        super().__init__(parent, alias.size, alias.axis_name)
+        self.alias = alias
+
+    def own(self, x: BatchTracer) -> Any:
+        return BatchTracer(self, x.value, x.axis)
+
+
+class _Evaluating(_Adopting, _Through):
+    """The first run, on primal values. Notes which tracers of `alias` it meets."""
+
+    __slots__ = ("alias", "captured")
+
+    def __init__(self, parent: Trace, alias: Trace, captured: dict[int, LinearizeTracer]) -> None:
+        self.parent, self.alias, self.captured = parent, alias, captured
+
+    def own(self, x: LinearizeTracer) -> Any:
+        self.captured[x.node.id] = x
+        return x.primal
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        if isinstance(call, CheckpointCall):
+            fun = params["fun"]
+
+            def evaluated(*xs: Any) -> list[Any]:
+                trace = _Evaluating(current(), self.alias, self.captured)
+                return [trace.adopt(o) for o in _under(trace, fun, xs)]
+
+            params = params | {"fun": evaluated}
+        return super().process_call(call, args, params)
+
+
+class _Recording(_Adopting, LinearizeTrace):
+    """The second run. `inputs` has what it takes for the tracers of `alias`, by the numbers of their nodes."""
+
+    __slots__ = ("alias", "inputs")
+
+    def __init__(self, parent: Trace, alias: Trace) -> None:
+        self.parent, self.alias = parent, alias
+        self.inputs: dict[int, LinearizeTracer] = {}
+
+    def own(self, x: LinearizeTracer) -> Any:
+        return self.inputs[x.node.id]
+
+
+def _under(trace: Trace, fun: Flat, args: Sequence[Any]) -> Sequence[Any]:
+    """`fun(*args)` under a trace."""
+    with using(trace):
+        return fun(*args)
+
+
+# ---- policies ---------------------------------------------------------------------------------------------------
+
+
+class _Asking(_Through):
+    """Asks the policy about each operation, those of inlined calls, of checkpointed functions and of a scan's steps included.
+
+    What is stored is a list, in the order of the operations, with a list in the place of each checkpointed function and each scan.
+    """
+
+    __slots__ = ("policy",)
+    policy: Policy
+
+    def is_stored(self, primitive: Any, args: Sequence[Any], params: Params) -> bool:
+        if primitive is stored_p or primitive is checkpoint_barrier_p:
+            return False
+        return bool(self.policy(primitive, *(a.aval for a in map(as_array, args)), **params))
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        if isinstance(call, CheckpointCall):
+            return self.checkpointed(call, args, params)
+        if isinstance(call, ProgramCall) and call.inlined is not None:
+            return run(params["jaxpr"], *args)
+        body = call.step_program(params)
+        if body is None:
+            return super().process_call(call, args, params)
+        storing: _StoringProgram = body.derived(("storing", self.policy), _StoringProgram, self.policy)
+        return self.steps(call, args, params, body, storing)
+
+    def checkpointed(self, call: CheckpointCall, args: tuple[Any, ...], params: Params) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define checkpointed")
+
+    def steps(
+        self, call: Any, args: tuple[Any, ...], params: Params, body: ClosedJaxpr, storing: _StoringProgram
+    ) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define steps")
+
+
+class _Storing(_Asking):
+    """Collects in `saved` what the policy stores."""
+
+    __slots__ = ("saved",)
+
+    def __init__(self, parent: Trace, policy: Policy) -> None:
+        self.parent, self.policy = parent, policy
+        self.saved: list[Any] = []
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        out = super().process(primitive, args, params)
+        if self.is_stored(primitive, args, params):
+            self.saved.extend(out if primitive.multiple_results else [out])
+        return out
+
+    def checkpointed(self, call: CheckpointCall, args: tuple[Any, ...], params: Params) -> Any:
+        found: list[Any] = []
+
+        def storing(*xs: Any) -> list[Any]:
+            trace = _Storing(current(), self.policy)
+            outs = _under(trace, params["fun"], xs)
+            leaves, tree = tree_flatten(trace.saved)
+            found[:] = len(outs), tree
+            return [*outs, *leaves]
+
+        results = super(_Asking, self).process_call(call, args, params | {"fun": storing})
+        count, tree = found
+        self.saved.append(tree_unflatten(tree, results[count:]))
+        return results[:count]
+
+    def steps(
+        self, call: Any, args: tuple[Any, ...], params: Params, body: ClosedJaxpr, storing: _StoringProgram
+    ) -> Any:
+        results = super(_Asking, self).process_call(call, args, params | {"jaxpr": storing.program})
+        count = len(body.out_avals)
+        self.saved.append(results[count:])
+        return results[:count]
+
+
+class _Taking(_Asking):
+    """Takes from `saved` what the policy has stored."""
+
+    __slots__ = ("saved",)
+
+    def __init__(self, parent: Trace, policy: Policy, saved: Sequence[Any]) -> None:
+        self.parent, self.policy, self.saved = parent, policy, iter(saved)
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        if not self.is_stored(primitive, args, params):
+            return super().process(primitive, args, params)
+        count = 1
+        if primitive.multiple_results:
+            count = len(primitive.type_of(*(a.aval for a in map(as_array, args)), **params))
+        values = list(islice(self.saved, count))
+        stored = {"primitive": primitive, "params": tuple(params.items()), "count": count}
+        outs = super().process(stored_p, (*values, *args), stored)
+        with using(self.parent):
+            outs = [convert(o, o.dtype, True) if v.weak_type else o for o, v in zip(outs, values)]
+        return outs if primitive.multiple_results else outs[0]
+
+    def checkpointed(self, call: CheckpointCall, args: tuple[Any, ...], params: Params) -> Any:
+        leaves, tree = tree_flatten(next(self.saved))
+        count = len(args)
+
+        def taking(*xs: Any) -> Sequence[Any]:
+            return _under(_Taking(current(), self.policy, tree_unflatten(tree, xs[count:])), params["fun"], xs[:count])
+
+        return super(_Asking, self).process_call(call, (*args, *leaves), params | {"fun": taking})
+
+    def steps(
+        self, call: Any, args: tuple[Any, ...], params: Params, body: ClosedJaxpr, storing: _StoringProgram
+    ) -> Any:
+        program = body.derived(("taking", self.policy), storing.taking)
+        return super(_Asking, self).process_call(call, (*args, *next(self.saved)), params | {"jaxpr": program})
+
+
+class _StoringProgram:
+    """A program with what the policy stores after its results, a tree of structure `tree`."""
+
+    __slots__ = ("policy", "program", "tree", "types")
+
+    def __init__(self, closed: ClosedJaxpr, policy: Policy) -> None:
+        self.policy = policy
+
+        def storing(*xs: Any) -> list[Any]:
+            trace = _Storing(current(), policy)
+            with using(trace):
+                outs = run(closed, *xs)
+            leaves, self.tree = tree_flatten(trace.saved)
+            return [*outs, *leaves]
+
+        self.program = stage_flat(storing, closed.in_avals, current())
+        self.types = self.program.out_avals[len(closed.out_avals) :]
+
+    def taking(self, closed: ClosedJaxpr) -> ClosedJaxpr:
+        """The program that takes what is stored after its own operands."""
+        count = len(closed.in_avals)
+
+        def taking(*xs: Any) -> list[Any]:
+            with using(_Taking(current(), self.policy, tree_unflatten(self.tree, list(xs[count:])))):
+                return run(closed, *xs[:count])
+
+        return stage_flat(taking, [*closed.in_avals, *self.types], current())
 
 
 class Stored(Primitive):
@@ -125,6 +303,7 @@ class Stored(Primitive):
     name = "stored"
     multiple_results = True
     weakness = "never"
+    forwards = True
 
     def type_of(self, *types: ShapedArray, primitive: Any, params: Any, count: int) -> list[ShapedArray]:
         return [ShapedArray(t.shape, t.dtype) for t in types[:count]]
@@ -141,11 +320,8 @@ class Stored(Primitive):
         if all(t is None for t in ts):
             return outs, [None] * count
         several = primitive.multiple_results
-        token = set_current(_Substitute(current(), primitive, outs if several else outs[0]))
-        try:
+        with using(_Substitute(current(), primitive, outs if several else outs[0])):
             _, t_out = primitive.jvp(args, ts, **dict(params))
-        finally:
-            reset_current(token)
         return outs, (t_out if several and t_out is not None else [t_out] * count)
 
     def batch(
@@ -156,278 +332,158 @@ class Stored(Primitive):
         return (out, axis) if primitive.multiple_results else ([out], [axis])
 
 
+class _Substitute(_Through):
+    """The parent, except that the next application of `primitive` gives the stored result."""
+
+    __slots__ = ("primitive", "value", "used")
+
+    def __init__(self, parent: Trace, primitive: Any, value: Any) -> None:
+        self.parent, self.primitive, self.value, self.used = parent, primitive, value, False
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        if primitive is self.primitive and not self.used:
+            self.used = True
+            return self.value
+        return super().process(primitive, args, params)
+
+
 stored_p = Stored()
 
 
-class _GivenResults:
-    """Mixin for the runs in which the results that the policy stores are there: `saved` has them, in the order of the operations."""
+class CheckpointBarrier(OptimizationBarrier):
+    """The operands, behind a barrier like `lax.optimization_barrier`'s, but without those whose results nobody uses."""
 
-    __slots__ = ()
-    policy: Policy | None
-    saved: Iterator[Any]
-
-    def given(self, primitive: Any, args: Sequence[Any], params: Params) -> tuple[list[Any], Params] | None:
-        """Operands and parameters of `stored` for an operation whose result is there, else None."""
-        if self.policy is None or not _saveable(self.policy, primitive, args, params):
-            return None
-        count = 1
-        if primitive.multiple_results:
-            count = len(primitive.type_of(*(a.aval for a in map(as_array, args)), **params))
-        stored = {"primitive": primitive, "params": tuple(params.items()), "count": count}
-        return [*islice(self.saved, count), *args], stored
-
-    def given_steps(self, call: Any, args: Sequence[Any], params: Params) -> tuple[Sequence[Any], Params]:
-        """Operands and parameters of a loop that takes what its steps need not compute."""
-        body = None if self.policy is None else call.step_program(params)
-        if body is None:
-            return args, params
-        storing = body.derived(("storing", self.policy), _storing, self.policy)
-        count = len(storing.out_avals) - len(body.out_avals)
-        program = body.derived(("stored", self.policy), _with_stored, self.policy)
-        return [*args, *islice(self.saved, count)], params | {"jaxpr": program}
+    name = "checkpoint_barrier"
+    separable = True
 
 
-def _storing(closed: ClosedJaxpr, policy: Policy) -> ClosedJaxpr:
-    """The program with the results that the policy stores after its own."""
-
-    def both(*xs: Any) -> list[Any]:
-        trace = _ForwardTrace(current(), None, policy)
-        token = set_current(trace)
-        try:
-            outs = run(closed, *xs)
-        finally:
-            reset_current(token)
-        return [*outs, *trace.saved]
-
-    return stage_flat(both, closed.in_avals, current())
+checkpoint_barrier_p = CheckpointBarrier()
 
 
-def _with_stored(closed: ClosedJaxpr, policy: Policy) -> ClosedJaxpr:
-    """The program that takes the results that the policy stores after its own operands."""
-    storing = closed.derived(("storing", policy), _storing, policy)
-    count = len(closed.in_avals)
-
-    def given(*xs: Any) -> list[Any]:
-        token = set_current(_StoredTrace(current(), policy, xs[count:]))
-        try:
-            return run(closed, *xs[:count])
-        finally:
-            reset_current(token)
-
-    return stage_flat(given, [*closed.in_avals, *storing.out_avals[len(closed.out_avals) :]], current())
-
-
-class _StoredTrace(_GivenResults, Trace):
-    """The parent, except for the results that are there."""
-
-    __slots__ = ("policy", "saved")
-
-    def __init__(self, parent: Trace, policy: Policy, saved: Sequence[Any]) -> None:
-        self.parent, self.policy, self.saved = parent, policy, iter(saved)
-
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        given = self.given(primitive, args, params)
-        token = set_current(self.parent)
-        try:
-            if given is None:
-                return self.parent.process(primitive, args, params)
-            outs = stored_p.bind(*given[0], **given[1])
-            return outs if primitive.multiple_results else outs[0]
-        finally:
-            reset_current(token)
-
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        if isinstance(call, CheckpointCall):
-            return call.evaluate_call(args, params)
-        if _is_transparent(call, self.policy):
-            return run(params["jaxpr"], *args)
-        operands, params = self.given_steps(call, args, params)
-        token = set_current(self.parent)
-        try:
-            return self.parent.process_call(call, tuple(operands), params)
-        finally:
-            reset_current(token)
-
-
-class _RecomputeTrace(_GivenResults, LinearizeTrace):
-    """The recorded run: a linearization to which the captured tracers of `alias` are inputs, and stored results are given."""
-
-    __slots__ = ("alias", "inputs", "policy", "saved")
-
-    def __init__(
-        self, parent: Trace, alias: Trace, inputs: dict[int, Any], policy: Policy | None, saved: Sequence[Any]
-    ) -> None:
-        super().__init__(parent)
-        self.alias, self.inputs, self.policy = alias, inputs, policy
-        self.saved = iter(saved)
-
-    def adopt(self, x: Any) -> Any:
-        return self.inputs[x.node.id] if x.__class__ is LinearizeTracer and x._trace is self.alias else x
-
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        args = tuple(map(self.adopt, args))
-        given = self.given(primitive, args, params)
-        if given is None:
-            return super().process(primitive, args, params)
-        operands, stored = given
-        outs = operands[: stored["count"]]
-        if is_active([self.unwrap(a)[1] for a in args]):
-            nodes = [self.unwrap(o)[1] for o in super().process(stored_p, tuple(operands), stored)]
-            outs = [self.wrap(o, n) for o, n in zip(outs, nodes)]  # of the types that they had, weak or not
-        return outs if primitive.multiple_results else outs[0]
-
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        args = tuple(map(self.adopt, args))
-        if isinstance(call, CheckpointCall):
-            return call.evaluate_call(args, params)
-        if _is_transparent(call, self.policy):
-            return run(params["jaxpr"], *args)
-        operands, params = self.given_steps(call, args, params)
-        return super().process_call(call, tuple(operands), params)
-
-
-class _Adopting(Trace):
-    """Mixin: a trace to which the tracers of `alias` are its own (`adopt`), so that closures over them are treated like arguments."""
-
-    __slots__ = ()
-    alias: Trace
-
-    def adopt(self, x: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} must define adopt")
-
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        return super().process(primitive, tuple(map(self.adopt, args)), params)
-
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        return super().process_call(call, tuple(map(self.adopt, args)), params)
-
-
-class _AliasJVPTrace(_Adopting, JVPTrace):
-    """Forward mode that keeps the tangents of what the function closes over."""
-
-    __slots__ = ("alias",)
-
-    def adopt(self, x: Any) -> Any:
-        return JVPTracer(self, x.primal, x.tangent) if x.__class__ is JVPTracer and x._trace is self.alias else x
-
-
-class _AliasBatchTrace(_Adopting, BatchTrace):
-    """Vectorization that keeps the batch axes of what the function closes over."""
-
-    __slots__ = ("alias",)
-
-    def adopt(self, x: Any) -> Any:
-        return BatchTracer(self, x.value, x.axis) if x.__class__ is BatchTracer and x._trace is self.alias else x
-
-
-def _saveable(policy: Policy, primitive: Any, args: Sequence[Any], params: Params) -> bool:
-    return bool(policy(primitive, *(a.aval for a in map(as_array, args)), **params))
-
-
-def _is_transparent(call: Any, policy: Policy | None) -> bool:
-    """Whether a call's program is run operation by operation, so that the policy is asked about each."""
-    return policy is not None and isinstance(call, ProgramCall) and call.inlined is not None
+def _behind_barrier(values: Sequence[Any]) -> list[Any]:
+    outs = checkpoint_barrier_p.bind(*values)
+    return [convert(y, y.dtype, True) if x.weak_type else y for x, y in zip(values, outs)]
 
 
 # ---- the call ---------------------------------------------------------------------------------------------------
 
 
 class CheckpointNode(Node):
-    """The linear action of a checkpointed function: it holds inputs, and recomputes."""
+    """The linear action of a checkpointed function: it holds inputs, and what the policy stores, and recomputes.
+
+    `params` are the call's without its function; `captured` are the tracers of `trace` that the function closes over.
+    """
 
     several = True
 
-    __slots__ = ("fun", "policy", "prevent_cse", "primals", "nodes", "captured", "saved", "trace", "out_types")
+    __slots__ = ("fun", "params", "primals", "nodes", "captured", "saved", "trace", "out_types")
 
     def __init__(
-        self,
-        fun: Any,
-        policy: Any,
-        prevent_cse: bool,
-        primals: Any,
-        nodes: Any,
-        captured: Sequence[LinearizeTracer],
-        saved: Any,
-        trace: Trace,
-        out_types: Any,
-    ) -> None:
+        self, fun: Flat, params: Params, primals: Sequence[Any], nodes: Sequence[Node | None], captured: Sequence[LinearizeTracer],
+        saved: list[Any], trace: Trace, out_types: Sequence[ShapedArray],
+    ) -> None:  # fmt: skip
         self.id, self.shape, self.dtype = next_id(), (), np.dtype(bool)
-        self.fun, self.policy, self.prevent_cse, self.primals, self.nodes = fun, policy, prevent_cse, primals, nodes
+        self.fun, self.params, self.primals, self.nodes = fun, params, primals, nodes
         self.captured, self.saved, self.trace, self.out_types = captured, saved, trace, out_types
+
+    @property
+    def may_hold_more(self) -> bool:
+        """What a policy stores is needed if an operation that is recorded needs it; with it, inputs may not be."""
+        return self.params["policy"] is not None
 
     def parents(self) -> Iterable[Node]:
         return [n for n in (*self.nodes, *(c.node for c in self.captured)) if n is not None]
 
-    def recompute(self, after: Sequence[Any] = ()) -> tuple[dict[int, Input], list[Node | None]]:
-        """Run the function recorded: an Input for each parent's id, and the nodes of the results.
+    def distinct(self) -> list[Node]:
+        """The parents, each once."""
+        return list({n.id: n for n in self.parents()}.values())
 
-        In a program that is being staged, the recomputation is held apart from the first computation, and back until there are the
-        values `after`: or else the compiler would find that it has everything already, and keep it.
-        """
-        primals, captured = self.primals, [c.primal for c in self.captured]
-        if self.prevent_cse and is_staging():
-            from pullback.lax.arrangement import optimization_barrier_p
-
-            held = optimization_barrier_p.bind(*primals, *captured, *after)
-            primals, captured = held[: len(primals)], held[len(primals) : len(primals) + len(captured)]
-        inputs: dict[int, Input] = {}
-        for node in self.parents():
-            inputs[node.id] = Input(node.shape, node.dtype)
-        adopted: dict[int, Any] = {}
-        trace = _RecomputeTrace(current(), self.trace, adopted, self.policy, self.saved)
-        for c, primal in zip(self.captured, captured):
-            adopted[c.node.id] = LinearizeTracer(trace, primal, inputs[c.node.id])
-        args = [trace.wrap(p, None if n is None else inputs[n.id]) for p, n in zip(primals, self.nodes)]
-        token = set_current(trace)
-        try:
-            outs = self.fun(*args)
-        finally:
-            reset_current(token)
-        outs = [adopted[o.node.id] if o.__class__ is LinearizeTracer and o._trace is self.trace else o for o in outs]
-        return inputs, [trace.unwrap(o)[1] for o in outs]
-
-    def push(self, tangents: Tangents) -> Any:
-        inputs, outs = self.recompute()
-        inner = {node.id: tangents[i] for i, node in inputs.items() if i in tangents}
-        push_nodes(reachable(outs), inner)
-        return [None if o is None else inner.get(o.id) for o in outs]
-
-    def pull(self, ct: Any, cotangents: Cotangents) -> None:
-        inputs, outs = self.recompute([c for c in ct if c is not None])
-        inner = Cotangents()
-        for node, c in zip(outs, ct):
-            if node is not None and c is not None:
-                inner.add(node, c)
-        node = None
-        del outs  # the pass frees each node when it has been used
-        inner.pull()
-        for parent in {n.id: n for n in self.parents()}.values():
-            found = inner.get(inputs[parent.id])
-            if found is not None:
-                cotangents.add(parent, found)
+    def divided(self, residuals: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], list[Any]]:
+        """(inputs, values of `captured`, what is stored)."""
+        n, m = len(self.primals), len(self.captured)
+        saved: list[Any] = tree_unflatten(tree_flatten(self.saved)[1], list(residuals[n + m :]))
+        return residuals[:n], residuals[n : n + m], saved
 
     def residuals(self) -> Sequence[Any]:
-        return [*self.primals, *(c.primal for c in self.captured), *self.saved]
+        return [*self.primals, *(c.primal for c in self.captured), *tree_leaves(self.saved)]
 
     def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
         nodes = [None if n is None else parents[n.id] for n in self.nodes]
-        n, m = len(self.primals), len(self.captured)
-        primals, held, saved = residuals[:n], residuals[n : n + m], residuals[n + m :]
+        primals, held, saved = self.divided(residuals)
         captured = [LinearizeTracer(c._trace, x, parents[c.node.id]) for c, x in zip(self.captured, held)]
-        return CheckpointNode(
-            self.fun,
-            self.policy,
-            self.prevent_cse,
-            list(primals),
-            nodes,
-            captured,
-            list(saved),
-            self.trace,
-            self.out_types,
-        )
+        return CheckpointNode(self.fun, self.params, primals, nodes, captured, saved, self.trace, self.out_types)
 
     def structure(self, numbering: dict[int, int]) -> Any:
         return ("checkpoint", id(self.fun), tuple(numbering[n.id] for n in self.parents()), tuple(self.out_types))
+
+    # ---- the second run -----------------------------------------------------------------------------------------
+
+    def recorded(self, residuals: Sequence[Any]) -> tuple[dict[int, Input], list[Node | None]]:
+        """Run the function recorded: an Input for each parent's id, and the nodes of the results."""
+        primals, held, saved = self.divided(residuals)
+        inputs = {node.id: Input(node.shape, node.dtype) for node in self.parents()}
+        recording = _Recording(current(), self.trace)
+        for c, x in zip(self.captured, held):
+            recording.inputs[c.node.id] = LinearizeTracer(recording, x, inputs[c.node.id])
+        args = [recording.wrap(x, None if n is None else inputs[n.id]) for x, n in zip(primals, self.nodes)]
+        policy = self.params["policy"]
+        trace = recording if policy is None else _Taking(recording, policy, saved)
+        outs = [recording.adopt(o) for o in _under(trace, self.fun, args)]
+        return inputs, [recording.unwrap(o)[1] for o in outs]
+
+    def again(self, apply: Callable[..., list[Any]], values: Sequence[Any]) -> list[Any]:
+        """`apply(inputs, nodes of the results, values)` of a second run, checkpointed like the first. Results may be None.
+
+        In a program that is being staged, a barrier holds the recomputation apart from the first computation, and back until there are
+        the values: or else the compiler would find that it has everything already, and keep it.
+        """
+        residuals = self.residuals()
+        every = [*residuals, *values]
+        # What the first run knew the second run knows.
+        moving = [i for i, x in enumerate(every) if not (is_staging() and x.__class__ is ConcreteArray)]
+        has: list[bool] = []
+
+        def flat(*xs: Any) -> list[Any]:
+            behind = _behind_barrier(xs) if self.params["prevent_cse"] and is_staging() else xs
+            now = list(every)
+            for i, x in zip(moving, behind):
+                now[i] = x
+            results = apply(*self.recorded(now[: len(residuals)]), now[len(residuals) :])
+            has[:] = [r is not None for r in results]
+            return [r for r in results if r is not None]
+
+        results = iter(checkpoint_p.call(flat, *(every[i] for i in moving), **self.params))
+        return [next(results) if h else None for h in has]
+
+    def push(self, tangents: Tangents) -> Any:
+        active = [n for n in self.distinct() if n.id in tangents]
+
+        def pushed(inputs: dict[int, Input], outs: list[Node | None], ts: Sequence[Any]) -> list[Any]:
+            inner: Tangents = {inputs[n.id].id: t for n, t in zip(active, ts)}
+            push_nodes(reachable(outs), inner)
+            return [None if o is None else inner.get(o.id) for o in outs]
+
+        return self.again(pushed, [tangents[n.id] for n in active])
+
+    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+        parents, given = self.distinct(), [c is not None for c in ct]
+        # A unit is recognized and not multiplied by, and both runs must see the same operations.
+        cts = [ConcreteArray(c._value, c.weak_type) if is_unit(c) else c for c in ct if c is not None]
+
+        def pulled(inputs: dict[int, Input], outs: list[Node | None], xs: Sequence[Any]) -> list[Any]:
+            inner, rest = Cotangents(), iter(xs)
+            for node, has in zip(outs, given):
+                c = next(rest) if has else None
+                if node is not None and c is not None:
+                    inner.add(node, c)
+            node = None
+            outs.clear()  # the pass frees each node when it has been used
+            inner.pull()
+            return [inner.get(inputs[n.id]) for n in parents]
+
+        for parent, found in zip(parents, self.again(pulled, cts)):
+            if found is not None:
+                cotangents.add(parent, found)
 
 
 class CheckpointCall(CallPrimitive):
@@ -438,79 +494,52 @@ class CheckpointCall(CallPrimitive):
 
     def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
         pairs = [trace.unwrap(a) for a in args]
-        active = [t is not None for _, t in pairs]
-        fun = params["fun"]
-        with_tangent: list[bool] = []
+        has_tangent: list[bool] = []
 
         def pushed(*xs: Any) -> list[Any]:
-            inner = _AliasJVPTrace(current())
-            inner.alias = trace
+            inner = _Pushing(current(), trace)
             ts = iter(xs[len(args) :])
-            duals = [inner.wrap(x, next(ts) if a else None) for x, a in zip(xs, active)]
-            token = set_current(inner)
-            try:
-                outs = fun(*duals)
-            finally:
-                reset_current(token)
-            results = [inner.unwrap(inner.adopt(o)) for o in outs]
-            with_tangent[:] = [t is not None for _, t in results]
+            duals = [inner.wrap(x, None if t is None else next(ts)) for x, (_, t) in zip(xs, pairs)]
+            results = [inner.unwrap(inner.adopt(o)) for o in _under(inner, params["fun"], duals)]
+            has_tangent[:] = [t is not None for _, t in results]
             return [*(p for p, _ in results), *(t for _, t in results if t is not None)]
 
-        token = set_current(trace.parent)
-        try:
+        with using(trace.parent):
             flat = [*(p for p, _ in pairs), *(t for _, t in pairs if t is not None)]
             both = trace.parent.process_call(self, flat, {**params, "fun": pushed})
-        finally:
-            reset_current(token)
-        outs, ts = both[: len(with_tangent)], iter(both[len(with_tangent) :])
-        return [trace.wrap(o, next(ts) if has else None) for o, has in zip(outs, with_tangent)]
+        outs, ts = both[: len(has_tangent)], iter(both[len(has_tangent) :])
+        return [trace.wrap(o, next(ts) if has else None) for o, has in zip(outs, has_tangent)]
 
     def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
         pairs = [trace.unwrap(a) for a in args]
-        fun = params["fun"]
         out_axes: list[int | None] = []
 
         def mapped(*xs: Any) -> list[Any]:
-            inner = _AliasBatchTrace(current(), trace.size, trace.axis_name)
-            inner.alias = trace
-            token = set_current(inner)
-            try:
-                outs = fun(*(inner.wrap(x, b) for x, (_, b) in zip(xs, pairs)))
-            finally:
-                reset_current(token)
+            inner = _Mapping(current(), trace)
+            outs = _under(inner, params["fun"], [inner.wrap(x, b) for x, (_, b) in zip(xs, pairs)])
             results = [inner.unwrap(inner.adopt(o)) for o in outs]
             out_axes[:] = [None if b is None else 0 for _, b in results]
             return [o if b is None else batch_first(o, b, trace.size) for o, b in results]
 
-        token = set_current(trace.parent)
-        try:
+        with using(trace.parent):
             outs = trace.parent.process_call(self, [v for v, _ in pairs], {**params, "fun": mapped})
-        finally:
-            reset_current(token)
         return [trace.wrap(o, b) for o, b in zip(outs, out_axes)]
 
     def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
         fun, policy = params["fun"], params["policy"]
         if policy is everything_saveable:  # a function like any other
-            token = set_current(trace)
-            try:
-                return list(fun(*args))
-            finally:
-                reset_current(token)
-        forward = _ForwardTrace(trace.parent, trace, policy)
-        token = set_current(forward)
-        try:
-            outs = [forward.strip(o) for o in fun(*primals)]
-        finally:
-            reset_current(token)
-        captured = list(forward.captured.values())
+            return list(_under(trace, fun, args))
+        pairs = [trace.unwrap(a) for a in args]
+        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
+        evaluating = _Evaluating(trace.parent, trace, {})
+        storing = None if policy is None else _Storing(evaluating, policy)
+        outs = [evaluating.adopt(o) for o in _under(storing or evaluating, fun, primals)]
+        captured = list(evaluating.captured.values())
         if not is_active(nodes) and not captured:
             return outs
         types = [o.aval for o in map(as_array, outs)]
-        prevent_cse = params["prevent_cse"]
-        node = CheckpointNode(fun, policy, prevent_cse, primals, nodes, captured, forward.saved, trace, types)
+        own = {k: v for k, v in params.items() if k != "fun"}
+        node = CheckpointNode(fun, own, primals, nodes, captured, storing.saved if storing else [], trace, types)
         return [
             trace.wrap(o, n if dtypes.is_inexact(t.dtype) else None)
             for o, n, t in zip(outs, project(node, types), types)
@@ -541,9 +570,12 @@ def checkpoint(
     >>> float(grad(checkpoint(lambda x: jnp.sin(jnp.sin(x))))(0.0))
     1.0
     """
-    del concrete
     if not callable(fun):
-        raise TypeError(f"checkpoint takes a function, got {fun!r}")
+        raise TypeError(f"checkpoint takes a function, got {fun!r:.100}, at {user_line()}")
+    if concrete:
+        raise NotImplementedError(
+            f"checkpoint: `concrete` is not supported, at {user_line()}: say with static_argnums what the function's control flow is about"
+        )
     static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     names = {static_argnames} if isinstance(static_argnames, str) else set(static_argnames)
 

@@ -12,10 +12,13 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from pullback.core import dtypes
-from pullback.core.array import as_array
-from pullback.core.jaxpr import ClosedJaxpr, Var, eval_jaxpr
-from pullback.core.linear import Cotangents, Input, Node, Tangents, next_id, project, push_nodes, reachable
+from pullback.core.array import ConcreteArray, as_array
+from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, eval_jaxpr
+from pullback.core.linear import Cotangents, Input, Node, Tangents, next_id, project, push_nodes, reachable, zeros
+from pullback.core.passes import drop_unused_consts, eliminate_dead_code, inline_calls
 from pullback.core.stage import StagedTracer, stage_flat
 from pullback.core.trace import Params, current, reset_current, set_current
 from pullback.core.types import ShapedArray
@@ -82,26 +85,19 @@ class Batched:
 class Linearization:
     """A program's derivative in the operands marked in `active`, in two parts.
 
-    `forward(*primals)` gives the results and then residuals. `residuals` says what the linear programs take: each a number, which
-    counts through the primals, the results and what `forward` gives beyond them, or a constant. `pushforward` and `pullback` are programs
-    of the residuals and the tangents, or cotangents, that are not zero.
+    `forward(*primals)` gives the results and then residuals. `pushforward` and `pullback` are programs of the residuals and the tangents,
+    or cotangents, that are not zero. `passed` says what the residuals are: numbers that count through the primals, the results and what
+    `forward` gives beyond them; `constants` are those that the linear programs have in themselves.
     """
 
     __slots__ = (
-        "forward",
-        "residuals",
-        "passed",
-        "residual_types",
-        "has_tangent",
-        "_inputs",
-        "_outputs",
-        "_order",
-        "_derived",
-    )
+        "forward", "passed", "residual_types", "constants", "has_tangent", "_inputs", "_outputs", "_order", "_residuals", "_slots",
+        "_dropped", "_derived",
+    )  # fmt: skip
 
     def __init__(self, closed: ClosedJaxpr, active: Mask) -> None:
         self._derived: dict[Any, tuple[ClosedJaxpr, Mask]] = {}
-        self.residuals: list[Any] = []
+        self._residuals: list[Any] = []  # of the nodes, in their order: numbers and constants
         types = closed.in_avals
         number: dict[Var, int] = {}
         beyond: list[Any] = []
@@ -119,26 +115,47 @@ class Linearization:
                     number.setdefault(x._var, i)
             for r in (r for node in order for r in node.residuals()):
                 if r.__class__ is not StagedTracer or r._trace is not trace:
-                    self.residuals.append(r)
+                    self._residuals.append(r)
                     continue
                 if r._var not in number:
                     number[r._var] = len(types) + len(outs) + len(beyond)
                     beyond.append(r)
-                self.residuals.append(number[r._var])
+                self._residuals.append(number[r._var])
             return [*outs, *beyond]
 
         self.forward = stage_flat(forward, types, current())
         self.has_tangent: Mask = tuple(n is not None for n in self._outputs)
+        self._order = [(node, len(node.residuals())) for node in order]
         # A residual is passed once to the linear programs, however often their nodes need it.
-        self.passed = list(dict.fromkeys(r for r in self.residuals if isinstance(r, int)))
+        self.passed = self._slots = list(dict.fromkeys(r for r in self._residuals if isinstance(r, int)))
         every = [*types, *self.forward.out_avals]
         self.residual_types = [every[r] for r in self.passed]
-        self._order = [(node, len(node.residuals())) for node in order]
+        self.constants = [r for r in self._residuals if not isinstance(r, int)]
+        #: Positions in `_slots` of residuals that no linear program needs, and their types.
+        self._dropped: dict[int, ShapedArray] = {}
+        if any(node.may_hold_more for node in order):
+            self._drop(active, len(types) + len(self._outputs))
+
+    def _drop(self, active: Mask, given: int) -> None:
+        """Find out what the linear programs do not need, and have the forward program not give it. `given` residuals are there anyway."""
+        programs = [self.pushforward(active)[0], self.pullback(self.has_tangent)[0]]
+        needed = [any(flags) for flags in zip(*(_used_arguments(p)[: len(self._slots)] for p in programs))]
+        self._derived.clear()
+        self._dropped = {i: t for i, (t, n) in enumerate(zip(self.residual_types, needed)) if not n}
+        kept = [r for r, n in zip(self._slots, needed) if n]
+        jaxpr, inputs = self.forward.jaxpr, len(self.forward.in_avals)
+        beyond = [r for r in kept if r >= given]
+        outvars = [*jaxpr.outvars[: given - inputs], *(jaxpr.outvars[r - inputs] for r in beyond)]
+        pruned = eliminate_dead_code(Jaxpr(jaxpr.constvars, jaxpr.invars, outvars, jaxpr.eqns))
+        self.forward = drop_unused_consts(self.forward, pruned)
+        renumbered = {r: given + i for i, r in enumerate(beyond)}
+        self.passed = [renumbered.get(r, r) for r in kept]
+        self.residual_types = [t for t, n in zip(self.residual_types, needed) if n]
 
     def _rebuild(self, values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Node]]:
-        """Inputs, outputs and nodes of the tape with residuals `values` (those of `passed`)."""
-        by_number = dict(zip(self.passed, values))
-        rest = iter([by_number[r] if isinstance(r, int) else r for r in self.residuals])
+        """Inputs, outputs and nodes of the tape with residuals `values` (those of `_slots`)."""
+        by_number = dict(zip(self._slots, values))
+        rest = iter([by_number[r] if isinstance(r, int) else r for r in self._residuals])
         built: dict[int, Node] = {}
         nodes = []
         for old, count in self._order:
@@ -164,14 +181,48 @@ class Linearization:
             mask: list[bool] = []
 
             def program(*xs: Any) -> list[Any]:
-                count = len(self.passed)
+                count = len(self._slots)
                 rest = iter(xs[count:])
                 results = apply(xs[:count], [next(rest) if wanted else None for wanted in nonzero])
                 mask[:] = [r is not None for r in results]
                 return [r for r in results if r is not None]
 
-            closed = stage_flat(program, [*self.residual_types, *linear], current())
+            kept = iter(self.residual_types)
+            types = [self._dropped[i] if i in self._dropped else next(kept) for i in range(len(self._slots))]
+            closed = stage_flat(program, [*types, *linear], current())
+            if self._dropped:
+                used = _used_arguments(closed)
+                if any(used[i] for i in self._dropped):  # a user's rule does something else for less
+                    return self._with_zeros(kind, nonzero, linear, apply)
+                closed = self._without_dropped(closed)
             found = self._derived[kind, nonzero] = (closed, tuple(mask))
+        return found
+
+    def _without_dropped(self, closed: ClosedJaxpr) -> ClosedJaxpr:
+        """A linear program of `_slots` as one of `passed`. What is dropped is replaced by zeros, which nobody looks at."""
+        jaxpr = closed.jaxpr
+        dropped = [jaxpr.invars[i] for i in self._dropped]
+        dummies = [ConcreteArray(np.broadcast_to(np.zeros((), t.dtype), t.shape)) for t in self._dropped.values()]
+        kept = [v for i, v in enumerate(jaxpr.invars) if i not in self._dropped]
+        whole = Jaxpr([*jaxpr.constvars, *dropped], kept, jaxpr.outvars, jaxpr.eqns)
+        return ClosedJaxpr(whole, [*closed.consts, *dummies])
+
+    def _with_zeros(
+        self, kind: str, nonzero: Mask, linear: Sequence[ShapedArray], apply: Any
+    ) -> tuple[ClosedJaxpr, Mask]:
+        """The program for all tangents or cotangents, of which those not marked in `nonzero` are zeros."""
+        ends = self._inputs if kind == "push" else self._outputs
+        whole, mask = self._program(kind, tuple(n is not None for n in ends), apply)
+
+        def program(*xs: Any) -> list[Any]:
+            count = len(self.passed)
+            rest = iter(xs[count:])
+            every = [
+                next(rest) if wanted else zeros(n.shape, n.dtype) for n, wanted in zip(ends, nonzero) if n is not None
+            ]
+            return run(whole, *xs[:count], *every)
+
+        found = self._derived[kind, nonzero] = (stage_flat(program, [*self.residual_types, *linear], current()), mask)
         return found
 
     def _push(self, residuals: Sequence[Any], ts: Sequence[Any]) -> list[Any]:
@@ -188,6 +239,13 @@ class Linearization:
                 cotangents.add(node, ct)
         cotangents.pull()
         return [None if x is None else cotangents.get(x) for x in inputs]
+
+
+def _used_arguments(closed: ClosedJaxpr) -> list[bool]:
+    """For each argument of a program, whether its results depend on it."""
+    jaxpr = eliminate_dead_code(inline_calls(closed).jaxpr)
+    used = {x for e in jaxpr.eqns for x in e.invars}.union(jaxpr.outvars)
+    return [v in used for v in jaxpr.invars]
 
 
 class ProgramNode(Node):

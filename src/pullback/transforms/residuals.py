@@ -75,13 +75,13 @@ def _saved_residuals(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
     origin = {v: e for e in forward.eqns for v in e.outvars}
     inputs = dict(zip(forward.jaxpr.invars, names))
     out: dict[Any, Residual] = {}
-    for r in found.residuals:
-        if isinstance(r, int):
-            atom = forward.jaxpr.invars[r] if r < len(types) else forward.jaxpr.outvars[r - len(types)]
-            if not isinstance(atom, Literal):
-                out.setdefault(atom, _residual(atom.aval, _source(atom, origin, inputs)))
-        elif r.shape:  # scalars are part of the program
-            out.setdefault(id(r), _residual(r.aval, "from a constant"))
+    for r in found.passed:
+        atom = forward.jaxpr.invars[r] if r < len(types) else forward.jaxpr.outvars[r - len(types)]
+        if not isinstance(atom, Literal):
+            out.setdefault(atom, _residual(atom.aval, _source(atom, origin, inputs)))
+    for x in found.constants:
+        if x.shape:  # scalars are part of the program
+            out.setdefault(id(x), _residual(x.aval, "from a constant"))
     return list(out.values())
 
 
