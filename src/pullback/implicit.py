@@ -16,6 +16,10 @@ everything that `f` closes over; with respect to `x0` the derivative is zero.
 
 What the functions have in common:
 
+- `params`: trees. Arrays and floating-point numbers in them are traced, so that a function solved again with others is not compiled
+  again; integers and what is no number are not. (A number that `f` closes over is part of its program.)
+- Complex numbers in x are pairs of real ones to the solvers that have names, so `f` need not be holomorphic; 16-bit numbers are
+  calculated with in 32 bits.
 - `solver`: a name (see each function) or a function `solver(f, x0)` of x ↦ f(x, *params), which gives x.
 - `linear_solve`: how derivatives solve linear systems, and Newton's method too. "dense" makes the matrix, from as many products as it
   has rows; "cg" (symmetric matrices: minima), "gmres" and "bicgstab" need products only; or a function `linear_solve(map, b)` that gives x
@@ -40,13 +44,13 @@ from pullback.control.convergence import ConvergenceWarning, warn_unless
 from pullback.control.loops import arrays_of, while_loop
 from pullback.control.solves import custom_root
 from pullback.core import dtypes
-from pullback.core.array import Array, as_array
+from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback, user_line
-from pullback.core.tree import tree_map, tree_structure, tree_unflatten
-from pullback.flatten_util import ravel_pytree
-from pullback.lax.shape import convert
+from pullback.core.tree import tree_flatten, tree_map, tree_structure, tree_unflatten
+from pullback.lax.shape import convert, reshape
 from pullback.scipy.optimize import minimum
 from pullback.scipy.sparse.solvers import LinearSolver, linear_solver
+from pullback.scipy.sparse.vectors import on_vectors, precision_of, vector_of
 from pullback.transforms.derivatives import grad
 from pullback.transforms.linearize import linearize
 
@@ -60,7 +64,7 @@ class SolveInfo(NamedTuple):
 
 
 class _Problem(NamedTuple):
-    """What a solver is given: F as a function of vectors, the initial vector, the threshold of |F(x)| at x, the largest number of
+    """What a solver is given: F as a function of real vectors, the initial vector, the threshold of |F(x)| at x, the largest number of
     iterations; and what makes a tree of a vector."""
 
     residual_of: Callable[[Any], Any]
@@ -100,10 +104,11 @@ def fixed_point(
     -0.2975
     """
     try:
+        value = _with(f, params)
         methods = {"iteration": _iteration, "anderson": _anderson, "newton": _newton(linear_solve)}
 
         def condition(x: Any) -> Any:
-            y = f(x, *params)
+            y = value(x)
             if tree_structure(y) != tree_structure(x):
                 raise TypeError(
                     f"fixed_point: f(x) must have the structure of x0, at {user_line()}: expected {tree_structure(x)}, got {tree_structure(y)}"
@@ -111,7 +116,6 @@ def fixed_point(
             return tree_map(lambda y, x: y - x, y, x)
 
         scale = lambda x, _: x
-        value = lambda x: f(x, *params)
         return _solved(
             "fixed_point", condition, value, x0, solver, methods, scale, linear_solve, tol, maxiter, full_output, warn
         )
@@ -144,7 +148,7 @@ def root(
     """
     try:
         methods = {"newton": _newton(linear_solve)}
-        condition = lambda x: f(x, *params)
+        condition = _with(f, params)
         return _solved(
             "root", condition, condition, x0, solver, methods, _first, linear_solve, tol, maxiter, full_output, warn
         )
@@ -179,18 +183,39 @@ def argmin(
     (0.5, -0.0833)
     """
     try:
-        value = lambda x: f(x, *params)
+        value = _with(f, params)
         methods = {
             "bfgs": _quasi_newton(value, False),
             "l-bfgs": _quasi_newton(value, True),
             "newton": _newton(linear_solve),
         }
+        # The gradient with respect to real and imaginary parts: its derivative is symmetric.
+        gradient = grad(value)
+        condition = lambda x: tree_map(jnp.conj, gradient(x))
         return _solved(
-            "argmin", grad(value), value, x0, solver, methods, _first, linear_solve, tol, maxiter, full_output, warn
+            "argmin", condition, value, x0, solver, methods, _first, linear_solve, tol, maxiter, full_output, warn
         )
     except Exception as error:
         filter_traceback(error)
         raise
+
+
+def _with(f: Callable[..., Any], params: Any) -> Callable[[Any], Any]:
+    """x ↦ f(x, *params).
+
+    Programs hold the scalars that they close over as constants. Those in `params` are made vectors of length 1, of which the program
+    makes scalars, so that it serves for other parameters too.
+    """
+    leaves, tree = tree_flatten(params)
+    leaves = [as_array(x) if isinstance(x, (float, complex, np.ndarray, np.generic)) else x for x in leaves]
+    scalar = [x.__class__ is ConcreteArray and not x.shape and dtypes.is_inexact(x.dtype) for x in leaves]
+    leaves = [reshape(x, (1,)) if is_scalar else x for x, is_scalar in zip(leaves, scalar)]
+
+    def applied(x: Any) -> Any:
+        operands = [reshape(v, ()) if is_scalar else v for v, is_scalar in zip(leaves, scalar)]
+        return f(x, *tree_unflatten(tree, operands))
+
+    return applied
 
 
 def _first(x: Any, residual: Any) -> Any:
@@ -213,14 +238,14 @@ def _solved(
     guess = tree_unflatten(tree, leaves)
 
     def solve(checked: Callable[[Any], Any], guess: Any) -> tuple[Any, SolveInfo]:
-        start, unravel = ravel_pytree(guess)
-        residual_of = lambda v: ravel_pytree(checked(unravel(v)))[0]
-        relative = float(dtypes.finfo(start.dtype).eps) ** 0.75 if tol is None else tol
+        start, unravel = vector_of(guess, as_real=True)
+        residual_of = on_vectors(checked, unravel, as_real=True)
+        relative = precision_of(guess) if tol is None else tol
         initial = residual_of(start)
         threshold = lambda v: relative * (1 + _norm(scale(v, initial)))
         if callable(solver):
             found = solver(f, guess)
-            x, iterations = ravel_pytree(found)[0], np.int32(-1)
+            x, iterations = vector_of(found, as_real=True)[0], np.int32(-1)
         else:
             x, iterations = methods[solver](_Problem(residual_of, start, threshold, maxiter, unravel))
             # An iteration that met no numbers has found none.
@@ -280,10 +305,10 @@ def _anderson(problem: _Problem, memory: int = 5) -> tuple[Any, Any]:
     def step(state: Any) -> Any:
         x, r, steps, changes, k = state
         # Columns that are not there yet are zero; what keeps the system regular also keeps their coefficients zero.
-        gram = changes.conj() @ changes.T
-        weight = eps * jnp.trace(gram).real
+        gram = changes @ changes.T
+        weight = eps * jnp.trace(gram)
         regular = gram + jnp.where(weight > 0, weight, 1) * jnp.eye(memory, dtype=gram.dtype)
-        coefficients = jnp.linalg.solve(regular, changes.conj() @ r)
+        coefficients = jnp.linalg.solve(regular, changes @ r)
         new = x + r - coefficients @ (steps + changes)
         r_new = residual_of(new)
         at = k % memory
@@ -320,7 +345,7 @@ def _newton_steps(solver: LinearSolver, problem: _Problem) -> tuple[Any, Any]:
             return at(trial[0] / 2)
 
         def at(t: Any) -> Any:
-            new = x + t.astype(x.dtype) * direction
+            new = x + t * direction
             return t, new, residual_of(new)
 
         _, new, r_new = while_loop(too_long, halved, at(jnp.ones_like(size)))
@@ -340,7 +365,8 @@ def _quasi_newton(f: Callable[[Any], Any], lbfgs: bool) -> _Method:
             "maxiter": problem.maxiter, "norm": 2, "gtol": problem.threshold(problem.start), "maxcor": 10, "maxls": 30,
             "line_search_maxiter": 30,
         }  # fmt: skip
-        x, (*_, iterations) = minimum(lambda v: f(problem.unravel(v)), problem.start, lbfgs, options)
+        value = lambda v: convert(f(problem.unravel(v)), v.dtype)
+        x, (*_, iterations) = minimum(value, problem.start, lbfgs, options)
         return x, iterations
 
     return method

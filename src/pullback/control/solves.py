@@ -275,8 +275,8 @@ def custom_linear_solve(
     uses `transpose_solve(vecmat, b)`, where `vecmat` is the transpose of `matvec`, or `solve` itself if the map is `symmetric`. With
     `has_aux`, `solve` and `transpose_solve` return (x, aux), and so does this function; `aux` has no derivative.
 
-    Integers in `b` become floats. Raises ValueError if x or matvec(x) differ from `b` in structure, shape or dtype, and TypeError in reverse
-    mode if there is no `transpose_solve`.
+    Integers in `b` become floats. Raises ValueError if x or matvec(x) differ from `b` in shape or dtype (TypeError if matvec(x) does in
+    structure), or if there is no pair with `has_aux`; TypeError in reverse mode if there is no `transpose_solve`.
 
     >>> import pullback.numpy as jnp
     >>> from pullback.transforms.derivatives import grad
@@ -302,16 +302,20 @@ def custom_linear_solve(
 
 def linear_solve(
     matvec: Callable[[Any], Any], b: Any, solve: Callable[..., Any], transpose_solve: Callable[..., Any] | None,
-    symmetric: bool, has_aux: bool, inverse: Callable[..., Any] | None = None,
+    symmetric: bool, has_aux: bool, inverse: Callable[..., Any] | None = None, name: str = "custom_linear_solve",
+    error: type[Exception] = ValueError, solver: str = "solve",
 ) -> Any:  # fmt: skip
-    """`custom_linear_solve`, where derivatives may use another solver, `inverse`: then neither that nor `transpose_solve` gives aux."""
-    leaves, tree = _inexact(b, "the right-hand side of custom_linear_solve")
-    unknown = _Unknown("custom_linear_solve", "b", ValueError, tree, [x.aval for x in leaves])
+    """`custom_linear_solve`, where derivatives may use another solver, `inverse`: then neither that nor `transpose_solve` gives aux.
+
+    For messages: the function that is called, the error raised for solutions that do not fit, and what its user calls `solve`.
+    """
+    leaves, tree = _inexact(b, f"the right-hand side of {name}")
+    unknown = _Unknown(name, "b", error, tree, [x.aval for x in leaves])
     if current() is EVAL:
-        return unknown.solution(solve(unknown.map(matvec, "matvec"), tree_unflatten(tree, leaves)), "solve", has_aux)
+        return unknown.solution(solve(unknown.map(matvec, "matvec"), tree_unflatten(tree, leaves)), solver, has_aux)
     bodies = _Bodies()
     a = bodies.add("matvec", unknown.staged(unknown.map(matvec, "matvec"), "matvec"))
-    bodies.add("solve", unknown.staged_solve(solve, unknown.map_of(a), "solve", has_aux))
+    bodies.add("solve", unknown.staged_solve(solve, unknown.map_of(a), solver, has_aux))
     if inverse is not None:
         bodies.add("inverse", unknown.staged_solve(inverse, unknown.map_of(a), "inverse", False))
     if transpose_solve is not None:
@@ -343,7 +347,8 @@ def custom_root(
     system g(x) = y, of which g may be the derivative of `f` or its transpose. With `has_aux`, `solve` returns (x, aux), and so does this
     function; `aux` has no derivative.
 
-    Integers in the guess become floats. Raises TypeError if x or f(x) differ from the guess in structure, shape or dtype.
+    Integers in the guess become floats. Raises TypeError if x or f(x) differ from the guess in structure, shape or dtype, ValueError if
+    there is no pair with `has_aux`.
 
     >>> from pullback.transforms.derivatives import grad
     >>> from pullback.control.loops import while_loop
@@ -366,7 +371,10 @@ def custom_root(
 
         def tangent(x: Any, y: Any) -> Any:
             _, derivative = linearize(unknown.map_of(body), x)
-            return custom_linear_solve(derivative, y, tangent_solve, tangent_solve)
+            return linear_solve(
+                derivative, y, tangent_solve, tangent_solve, symmetric=False, has_aux=False, name="custom_root", error=TypeError,
+                solver="tangent_solve",
+            )  # fmt: skip
 
         bodies.add(
             "tangent_solve", stage(tangent, tree_structure((initial_guess,) * 2), unknown.types * 2, "tangent_solve")
@@ -390,7 +398,7 @@ def _inexact(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
 class _Unknown:
     """What is solved for: its structure and types, which `given` of the function `name` has; and the functions of it, checked.
 
-    `error` is raised for what differs.
+    `error` is raised for what differs in type, and for solutions that differ in structure; maps that do raise TypeError.
     """
 
     def __init__(
@@ -399,11 +407,11 @@ class _Unknown:
         self.name, self.given, self.error, self.tree, self.types = name, given, error, tree, types
         self.in_tree = tree_structure((tree_unflatten(tree, types),))
 
-    def _checked(self, value: Any, what: str) -> list[Any]:
-        """The leaves of a value of the unknown's structure and types. Raises `error` for what is not."""
+    def _checked(self, value: Any, what: str, structure_error: type[Exception]) -> list[Any]:
+        """The leaves of a value of the unknown's structure and types. Raises an error for what is not."""
         leaves, tree = arrays_of(value, f"the output of {what}")
         if tree != self.tree:
-            raise self.error(
+            raise structure_error(
                 f"{self.name}: the output of {what} must have the structure of {self.given}, at {user_line()}: expected {self.tree}, "
                 f"got {tree}"
             )
@@ -418,19 +426,19 @@ class _Unknown:
 
     def solution(self, result: Any, what: str, has_aux: bool) -> Any:
         """The result of a solver, checked: a solution, or that and auxiliary results."""
-        aux = None
-        if has_aux:
-            if not isinstance(result, (tuple, list)) or len(result) != 2:
-                raise TypeError(
-                    f"{self.name}: with has_aux, {what} must return a pair (x, aux); it returned {result!r:.200}"
-                )
-            result, aux = result
-        x = tree_unflatten(self.tree, self._checked(result, what))
-        return (x, aux) if has_aux else x
+        if not has_aux:
+            return tree_unflatten(self.tree, self._checked(result, what, self.error))
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
+            raise ValueError(
+                f"{self.name}: with has_aux, {what} must return a pair (x, aux); it returned {result!r:.200}"
+            )
+        x, aux = result
+        leaves, tree = arrays_of(aux, f"the auxiliary output of {what}")
+        return tree_unflatten(self.tree, self._checked(x, what, self.error)), tree_unflatten(tree, leaves)
 
     def map(self, f: Callable[[Any], Any], what: str) -> Callable[[Any], Any]:
         """`f`, checked."""
-        return lambda x: tree_unflatten(self.tree, self._checked(f(x), what))
+        return lambda x: tree_unflatten(self.tree, self._checked(f(x), what, TypeError))
 
     def staged(self, f: Callable[[Any], Any], what: str) -> Body:
         """The body of a map from the unknown's type to itself."""

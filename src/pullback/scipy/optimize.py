@@ -135,7 +135,8 @@ def _minimize(fun: Any, x0: Any, args: Any, method: str, tol: Any, options: dict
 
 
 class _State(NamedTuple):
-    """Point, value, gradient; the method's memory; numbers of evaluations and iterations; how it ended."""
+    """Point, value, gradient; the method's memory; numbers of evaluations and iterations; how it ended; and the length that a gradient
+    may have (as part of the state, other tolerances need no other program)."""
 
     x: Any
     f: Any
@@ -144,6 +145,7 @@ class _State(NamedTuple):
     evaluations: Any
     iterations: Any
     status: Any
+    gtol: Any
 
 
 def minimum(fun: Callable[[Any], Any], x0: Any, lbfgs: bool, options: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -151,13 +153,13 @@ def minimum(fun: Callable[[Any], Any], x0: Any, lbfgs: bool, options: Mapping[st
     evaluate = value_and_grad(fun)
     n = x0.size
     maxiter = 200 * n if options["maxiter"] is None else options["maxiter"]
-    gtol, ftol = options["gtol"], options.get("ftol", 0.0)
+    ftol = options.get("ftol", 0.0)
     limits = [limit for limit in (options.get("maxfun"), options.get("maxgrad")) if limit is not None]
     maxls = options["maxls" if lbfgs else "line_search_maxiter"]
     init, direction, remember = _limited(n, x0.dtype, options["maxcor"]) if lbfgs else _dense(n, x0.dtype)
     tiny = dtypes.finfo(x0.dtype).eps
 
-    def status_of(g: Any, f: Any, last: Any, evaluations: Any, iterations: Any, found: Any) -> Any:
+    def status_of(g: Any, f: Any, last: Any, evaluations: Any, iterations: Any, found: Any, gtol: Any) -> Any:
         """How it ends here, or that it does not."""
         small = jnp.linalg.norm(g, options["norm"]) <= gtol if n else True
         status = jnp.where(iterations >= maxiter, MAXITER, _RUNNING)
@@ -182,13 +184,14 @@ def minimum(fun: Callable[[Any], Any], x0: Any, lbfgs: bool, options: Mapping[st
         found = a > 0
         s, y = a * p, g - state.g
         evaluations, iterations = state.evaluations + count, state.iterations + 1
-        status = status_of(g, f, state.f, evaluations, iterations, found)
-        return _State(state.x + s, f, g, remember(state.memory, s, y), evaluations, iterations, status)
+        status = status_of(g, f, state.f, evaluations, iterations, found, state.gtol)
+        return _State(state.x + s, f, g, remember(state.memory, s, y), evaluations, iterations, status, state.gtol)
 
     f, g = evaluate(x0)
     one, zero = np.int32(1), np.int32(0)
     finite = jnp.isfinite(f) & jnp.all(jnp.isfinite(g))
-    state = _State(x0, f, g, init, one, zero, status_of(g, f, f, one, zero, finite))
+    gtol = options["gtol"]
+    state = _State(x0, f, g, init, one, zero, status_of(g, f, f, one, zero, finite, gtol), gtol)
     state = while_loop(lambda state: state.status == _RUNNING, step, state)
     hess_inv = None if lbfgs else state.memory[0]
     return state.x, (state.status, state.g, hess_inv, state.evaluations, state.iterations)

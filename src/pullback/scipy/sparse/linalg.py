@@ -26,8 +26,7 @@ from pullback.control.solves import linear_solve
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import filter_traceback, user_line
-from pullback.core.tree import tree_flatten, tree_leaves, tree_map, tree_structure
-from pullback.flatten_util import ravel_pytree
+from pullback.core.tree import tree_leaves, tree_map, tree_structure
 from pullback.lax.arrangement import (
     dynamic_index_in_dim,
     dynamic_slice_in_dim,
@@ -36,6 +35,7 @@ from pullback.lax.arrangement import (
 )
 from pullback.lax.linalg import triangular_solve
 from pullback.lax.shape import convert
+from pullback.scipy.sparse.vectors import on_vectors, vector_of
 from pullback.transforms.linearize import linear_transpose
 
 Vector = Any
@@ -135,7 +135,7 @@ def _solve(name: str, method: Method, A: Any, b: Any, x0: Any, tol: Any, atol: A
             return solve(A, b, None, None if precondition is None else _transposed(precondition))[0]
 
         back = inverse if symmetric else transpose
-        return linear_solve(matvec, b, solve, back, symmetric, has_aux=True, inverse=inverse)
+        return linear_solve(matvec, b, solve, back, symmetric, has_aux=True, inverse=inverse, name=name)
     except Exception as error:
         filter_traceback(error)
         raise
@@ -191,18 +191,10 @@ def of_trees(
     method: Method, A: Matvec, b: Any, guess: Any, M: Matvec | None, tol: Any, atol: Any, maxiter: int
 ) -> tuple[Any, Array]:
     """The solution for trees, starting from a guess, by a method for vectors that starts from zero."""
-    vector, unravel = ravel_pytree(b)
+    vector, unravel = vector_of(b)
     if vector.size == 0:
         return b, as_array(np.int32(0))
-
-    def on_vectors(f: Matvec) -> Matvec:
-        def apply(v: Vector) -> Vector:
-            leaves = tree_flatten(f(unravel(v)))[0]
-            return ravel_pytree(leaves)[0]
-
-        return apply
-
-    apply = on_vectors(A)
+    apply = on_vectors(A, unravel)
     # Lengths are squared: scaled by its largest entry, no right-hand side is too small or too large for that.
     largest = jnp.max(jnp.abs(vector))
     scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, jnp.ones_like(largest))
@@ -210,14 +202,15 @@ def of_trees(
     threshold = jnp.maximum(tol * _norm(right), atol / scale)
     start = None
     if guess is not None:
-        start = jnp.where(largest > 0, ravel_pytree(guess)[0] / scale, 0)
+        start = jnp.where(largest > 0, vector_of(guess)[0] / scale, 0)
         right = right - apply(start)
-    x, info = method(apply, right, None if M is None else on_vectors(M), threshold.astype(largest.dtype), maxiter)
+    precondition = None if M is None else on_vectors(M, unravel)
+    x, info = method(apply, right, precondition, threshold.astype(largest.dtype), maxiter)
     if start is not None:
         x = x + start
     # What has no finite residual to begin with has no solution.
     x = jnp.where(jnp.isfinite(_norm(right)), x, np.nan)
-    return unravel((x * scale).astype(vector.dtype)), info
+    return unravel(x * scale), info
 
 
 def _norm(v: Vector) -> Any:
@@ -235,22 +228,23 @@ def _info(residual: Any, threshold: Any, count: Any, maxiter: int) -> Any:
 
 
 # ---- the methods ------------------------------------------------------------------------------------------------
+#
+# The threshold is in the state of their loops, because scalars that a loop closes over are constants of its program: other right-hand
+# sides would have to be compiled.
 
 
 def _cg(A: Matvec, b: Vector, M: Matvec | None, threshold: Any, maxiter: int) -> tuple[Vector, Any]:
-    limit = threshold**2
-
     def runs(state: Any) -> Any:
-        _, _, _, _, square, k = state
+        *_, square, limit, k = state
         return (square > limit) & (square < np.inf) & (k < maxiter)
 
     def step(state: Any) -> Any:
-        x, r, p, gamma, _, k = state
+        x, r, p, gamma, _, limit, k = state
         ap = A(p)
         alpha = gamma / jnp.vdot(p, ap).real
         x, r = x + alpha * p, r - alpha * ap
         square, z, new = measured(r)
-        return x, r, z + new / gamma * p, new, square, k + 1
+        return x, r, z + new / gamma * p, new, square, limit, k + 1
 
     def measured(r: Vector) -> tuple[Any, Vector, Any]:
         """|r|², the preconditioned residual z, and ⟨r, z⟩."""
@@ -261,21 +255,21 @@ def _cg(A: Matvec, b: Vector, M: Matvec | None, threshold: Any, maxiter: int) ->
         return square, z, jnp.vdot(r, z).real
 
     square, z, gamma = measured(b)
-    x, _, _, _, square, k = while_loop(runs, step, (jnp.zeros_like(b), b, z, gamma, square, np.int32(0)))
+    init = (jnp.zeros_like(b), b, z, gamma, square, threshold**2, np.int32(0))
+    x, *_, square, limit, k = while_loop(runs, step, init)
     return x, _info(square, limit, k, maxiter)
 
 
 def _bicgstab(A: Matvec, b: Vector, M: Matvec | None, threshold: Any, maxiter: int) -> tuple[Vector, Any]:
     precondition = M or (lambda v: v)
-    limit = threshold**2
     shadow = b
 
     def runs(state: Any) -> Any:
-        _, _, _, _, rho, _, omega, square, k = state
+        *_, rho, _, omega, square, limit, k = state
         return (square > limit) & (square < np.inf) & (k < maxiter) & (rho != 0) & (omega != 0)
 
     def step(state: Any) -> Any:
-        x, r, p, v, rho, last, omega, _, k = state
+        x, r, p, v, rho, last, omega, _, limit, k = state
         # `last` is ⟨shadow, r⟩ / α of the step before; the first step has p = r.
         p = r + jnp.where(k == 0, 0, rho / (last * omega)) * (p - omega * v)
         p_hat = precondition(p)
@@ -288,12 +282,12 @@ def _bicgstab(A: Matvec, b: Vector, M: Matvec | None, threshold: Any, maxiter: i
         omega = jnp.where(done, 0, jnp.vdot(t, s) / jnp.where(done, 1, jnp.vdot(t, t)))
         x = x + alpha * p_hat + omega * s_hat
         r = s - omega * t
-        return x, r, p, v, jnp.vdot(shadow, r), rho / alpha, omega, _square(r), k + 1
+        return x, r, p, v, jnp.vdot(shadow, r), rho / alpha, omega, _square(r), limit, k + 1
 
     one = jnp.ones((), b.dtype)
     nothing = jnp.zeros_like(b)
-    init = (nothing, b, nothing, nothing, jnp.vdot(shadow, b), one, one, _square(b), np.int32(0))
-    x, *_, square, k = while_loop(runs, step, init)
+    init = (nothing, b, nothing, nothing, jnp.vdot(shadow, b), one, one, _square(b), threshold**2, np.int32(0))
+    x, *_, square, limit, k = while_loop(runs, step, init)
     return x, _info(square, limit, k, maxiter)
 
 
@@ -305,22 +299,23 @@ def _gmres(
     projected = _incremental if incremental else _batched
 
     def runs(state: Any) -> Any:
-        _, _, size, last, k = state
+        _, _, size, last, threshold, k = state
         return (size > threshold) & (size < last) & (k < maxiter)
 
     def step(state: Any) -> Any:
-        x, r, size, _, k = state
+        x, r, size, _, threshold, k = state
         basis, y = projected(lambda v: A(precondition(v)), r, size, threshold, restart)
         new = x + precondition(y @ basis[:restart])
         r_new = b - A(new)
         size_new = _norm(r_new)
         # A restart that gains nothing will not gain anything later.
         gains = ~(size_new >= size)
-        return jnp.where(gains, new, x), jnp.where(gains, r_new, r), jnp.where(gains, size_new, size), size, k + 1
+        least = jnp.where(gains, size_new, size)
+        return jnp.where(gains, new, x), jnp.where(gains, r_new, r), least, size, threshold, k + 1
 
     size = _norm(b)
     infinite = jnp.full_like(size, np.inf)
-    x, _, size, _, k = while_loop(runs, step, (jnp.zeros_like(b), b, size, infinite, np.int32(0)))
+    x, _, size, *_, k = while_loop(runs, step, (jnp.zeros_like(b), b, size, infinite, threshold, np.int32(0)))
     return x, _info(size, threshold, k, maxiter)
 
 
@@ -345,8 +340,9 @@ def _with_row(x: Any, row: Any, k: Any) -> Any:
     return dynamic_update_index_in_dim(x, row, k, 0)
 
 
-def _first(b: Vector, r: Any, size: Any, restart: int) -> Any:
-    return jnp.zeros((restart + 1, b.size), b.dtype).at[0].set(r / size)
+def _first(r: Vector, size: Any, restart: int) -> Any:
+    """The basis that has only the direction of `r`."""
+    return jnp.zeros((restart + 1, r.size), r.dtype).at[0].set(r / size)
 
 
 def _batched(A: Matvec, r: Vector, size: Any, threshold: Any, restart: int) -> tuple[Any, Any]:
@@ -358,7 +354,7 @@ def _batched(A: Matvec, r: Vector, size: Any, threshold: Any, restart: int) -> t
         return basis, _with_row(columns, column, k)
 
     columns = jnp.zeros((restart, restart + 1), r.dtype)
-    basis, columns = fori_loop(0, restart, step, (_first(r, r, size, restart), columns))
+    basis, columns = fori_loop(0, restart, step, (_first(r, size, restart), columns))
     q, upper = jnp.linalg.qr(columns.T)
     return basis, _back_substituted(upper, size * q[0].conj())
 
@@ -387,7 +383,7 @@ def _incremental(A: Matvec, r: Vector, size: Any, threshold: Any, restart: int) 
     rows = restart + 1
     columns = jnp.zeros((restart, rows), r.dtype)
     right = jnp.zeros(rows, r.dtype).at[0].set(size.astype(r.dtype))
-    init = (_first(r, r, size, restart), columns, jnp.eye(rows, dtype=r.dtype), right, size, np.int32(0))
+    init = (_first(r, size, restart), columns, jnp.eye(rows, dtype=r.dtype), right, size, np.int32(0))
     basis, columns, _, right, _, k = while_loop(runs, step, init)
     right = jnp.where(jnp.arange(restart) < k, right[:restart], 0)
     return basis, _back_substituted(columns.T[:restart], right)

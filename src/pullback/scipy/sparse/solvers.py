@@ -8,9 +8,8 @@ from typing import Any
 
 import pullback.numpy as jnp
 from pullback.control.convergence import warn_unless
-from pullback.core import dtypes
-from pullback.flatten_util import ravel_pytree
 from pullback.scipy.sparse.linalg import METHODS, of_trees
+from pullback.scipy.sparse.vectors import on_vectors, precision_of, vector_of
 from pullback.transforms.linearize import linearize
 from pullback.transforms.vmap import vmap
 
@@ -37,9 +36,11 @@ def linear_solver(choice: Any, warns: bool = True) -> LinearSolver:
 
 
 def _dense(matvec: Callable[[Any], Any], b: Any, warns: bool) -> Any:
-    vector, unravel = ravel_pytree(b)
-    apply = lambda v: ravel_pytree(matvec(unravel(v)))[0]
+    vector, unravel = vector_of(b, as_real=True)
+    apply = on_vectors(matvec, unravel, as_real=True)
     x = jnp.linalg.solve(vmap(apply, out_axes=1)(jnp.eye(vector.size, dtype=vector.dtype)), vector)
+    # Zero solves every system without a right-hand side. (One of a batch that is masked may have no matrix either.)
+    x = jnp.where(jnp.any(vector != 0), x, 0)
     if warns:
         solved = jnp.all(jnp.isfinite(x)) | ~jnp.all(jnp.isfinite(vector))
         warn_unless(solved, "the matrix of a linear system that a derivative needs is singular")
@@ -47,12 +48,12 @@ def _dense(matvec: Callable[[Any], Any], b: Any, warns: bool) -> Any:
 
 
 def _iterative(name: str, matvec: Callable[[Any], Any], b: Any, warns: bool) -> Any:
-    vector, _ = ravel_pytree(b)
-    tolerance = float(dtypes.finfo(vector.dtype).eps) ** 0.75
-    x, info = of_trees(METHODS[name], matvec, b, None, None, tolerance, 0.0, max(10 * vector.size, 10))
+    vector, unravel = vector_of(b, as_real=True)
+    apply = on_vectors(matvec, unravel, as_real=True)
+    x, info = of_trees(METHODS[name], apply, vector, None, None, precision_of(b), 0.0, max(10 * vector.size, 10))
     if warns:
         warn_unless(info == 0, f"{name} did not converge for a linear system that a derivative needs")
-    return x
+    return unravel(x)
 
 
 __all__ = ["LinearSolver", "linear_solver"]
