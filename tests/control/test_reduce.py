@@ -147,8 +147,8 @@ def test_dtypes_are_those_of_the_operands() -> None:
         (lambda: lax.reduce(X, 0.0, times, (0.5,)), TypeError, "integers"),
         (lambda: lax.reduce((X, X), (0.0, 0.0), lambda a, b: a[0], (0,)), ValueError, "must give what it combines"),
         (lambda: lax.reduce(X, 0.0, lambda a, b: (a + b).astype(int), (0,)), ValueError, r"int32\[\] for float32\[\]"),
-        (lambda: lax.reduce_window(X, 0.0, times, (2,)), ValueError, "one entry for each axis"),
-        (lambda: lax.reduce_window(X, 0.0, times, (2, 0)), ValueError, "positive"),
+        (lambda: lax.reduce_window(X, 0.0, times, (2,)), TypeError, "one entry for each axis"),
+        (lambda: lax.reduce_window(X, 0.0, times, (2, 0)), TypeError, "positive"),
     ],
 )  # fmt: skip
 def test_bad_input(call: Any, error: type[Exception], message: str) -> None:

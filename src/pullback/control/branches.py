@@ -19,6 +19,7 @@ from pullback.control.loop import (
     LinearCallNode,
     instantiate,
     pruned,
+    refuse_effects,
     results_of,
     run,
     simplified,
@@ -60,9 +61,9 @@ class Cond(ControlPrimitive):
     def lower(self, emit: Any, index: Any, *operands: Any, branches: Sequence[ClosedJaxpr]) -> list[Any]:
         if not branches[0].out_avals and not any(e.primitive.has_effect(e.params) for b in branches for e in b.eqns):
             return []
-        types = list(emit.types)
-        regions = [emit.region([], lambda b=b: list(emit.program(simplified(b), operands))) for b in branches]
-        return list(emit("case", index, out=types, regions=regions))
+        written = [lambda b=b: list(emit.program(simplified(b), operands)) for b in branches]
+        results: list[Any] = emit.case(index, written, emit.types)
+        return results
 
     # ---- derivatives --------------------------------------------------------------------------------------------
 
@@ -114,6 +115,8 @@ class Cond(ControlPrimitive):
         ]
         if b_index is None:
             return self.bind(index, *operands, branches=tuple(programs)), [0 if m else None for m in mapped]
+        for b in branches:
+            refuse_effects(b, "cond")
         index = move_axis(index, b_index, 0)
         results = [self._where_taken(i, index, p, operands) for i, p in enumerate(programs)]
         outs = [_choose(index, cases) for cases in zip(*results)]
@@ -434,7 +437,7 @@ def _branch(what: str, index: Any, functions: tuple[Callable[..., Any], ...], op
         branches = Branches(what, functions, in_tree, [x.aval for x in leaves])
         return branches, branches.captured
 
-    branches = prepared(functions[0], (what, functions, in_tree), leaves, prepare)
+    branches = prepared(functions, (what, in_tree), leaves, prepare)
     known = known_value(index) if len(functions) > 1 else 0
     return branches.choose(index, leaves) if known is None else branches.take(int(known), leaves)
 

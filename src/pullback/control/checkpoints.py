@@ -24,6 +24,7 @@ import numpy as np
 
 from pullback.control.loop import LinearCallNode, instantiate, results_of, run, selected, strong
 from pullback.control.loops import scan, while_loop
+from pullback.control.while_loop import WhileBatched
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray
 from pullback.core.jaxpr import ClosedJaxpr
@@ -33,8 +34,9 @@ from pullback.core.trace import Params, current, reset_current, set_current
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import broadcasted_iota, dynamic_index_in_dim, dynamic_update_index_in_dim
 from pullback.lax.elementwise import div_p
+from pullback.lax.reductions import reduce_or_p
 from pullback.lax.selection import select
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, expand_dims, move_axis
 from pullback.lax.sorting import take_along_p
 from pullback.transforms.call import sum_unbatched
 from pullback.transforms.jit import JitCall
@@ -241,6 +243,12 @@ class Rule:
         """Cotangents of the operands, given the results'."""
         raise NotImplementedError(f"{type(self).__name__} must define pull")
 
+    def over_batch(
+        self, size: int, axes: Sequence[int | None], axis_name: Any
+    ) -> tuple[ClosedJaxpr, Sequence[int | None]] | None:
+        """The program over a batch axis, and where the results have it; None if nothing better is known than to batch the program."""
+        return None
+
 
 class LoopCall(JitCall):
     """A call of a program of a checkpointed loop, whose derivative is given by the parameter `rule`."""
@@ -288,31 +296,40 @@ class LoopCall(JitCall):
             if all(b is None for b in axes) and trace.axis_name is None:
                 return trace.parent.process_call(self, [v for v, _ in pairs], params)
             key = ("batched loop call", params["rule"], trace.size, axes, trace.axis_name)
-            derived = params["jaxpr"].derived(key, _batched_call, params["rule"], trace.size, axes, trace.axis_name)
-            outs = self.bind(*[v for v, _ in pairs], **params | derived)
+            program, rule = params["jaxpr"].derived(
+                key, _batched_call, params["rule"], trace.size, axes, trace.axis_name
+            )
+            outs = self.bind(*[v for v, _ in pairs], **params | {"jaxpr": program, "rule": rule})
         finally:
             reset_current(token)
-        return [trace.wrap(o, 0) for o in outs]
+        return list(map(trace.wrap, outs, rule.out_axes))
 
 
 loop_call_p = LoopCall()
 
 
-def _batched_call(closed: ClosedJaxpr, rule: Rule, size: int, axes: Sequence[int | None], axis_name: Any) -> Params:
+def _batched_call(
+    closed: ClosedJaxpr, rule: Rule, size: int, axes: Sequence[int | None], axis_name: Any
+) -> tuple[ClosedJaxpr, BatchedRule]:
+    known = rule.over_batch(size, axes, axis_name)
+    if known is not None:
+        return known[0], BatchedRule(rule, size, axes, known[1], axis_name)
     found: Batched = closed.derived(("batch", size, axes, axis_name), Batched, size, axes, axis_name)
 
     def mapped(*xs: Any) -> list[Any]:
         return [o if m else batch_first(o, None, size) for o, m in zip(run(found.program, *xs), found.mapped)]
 
     program = found.program if all(found.mapped) else stage_flat(mapped, found.program.in_avals, current())
-    return {"jaxpr": program, "rule": BatchedRule(rule, size, axes, axis_name)}
+    return program, BatchedRule(rule, size, axes, [0] * len(found.mapped), axis_name)
 
 
 class BatchedRule(Rule):
-    """The derivative over a batch axis: that of each element. All results have the axis, in front."""
+    """The derivative over a batch axis: that of each element. Results that have derivatives have the axis in front."""
 
-    def __init__(self, rule: Rule, size: int, axes: Sequence[int | None], axis_name: Any) -> None:
-        self.rule, self.size, self.axes, self.axis_name = rule, size, axes, axis_name
+    def __init__(
+        self, rule: Rule, size: int, axes: Sequence[int | None], out_axes: Sequence[int | None], axis_name: Any
+    ) -> None:
+        self.rule, self.size, self.axes, self.out_axes, self.axis_name = rule, size, axes, out_axes, axis_name
 
     def _apply(
         self, fun: Callable[..., Any], primals: Sequence[Any], outs: Sequence[Any], linear: Sequence[Any], axes: Sequence[int | None]
@@ -327,7 +344,7 @@ class BatchedRule(Rule):
             present[:] = [r is not None for r in results]
             return [r for r in results if r is not None]
 
-        every = [*self.axes, *[0] * len(outs), *[axes[i] for i in given]]
+        every = [*self.axes, *self.out_axes, *[axes[i] for i in given]]
         found, found_axes = batch_flat(
             flat, self.size, [*primals, *outs, *[linear[i] for i in given]], every, self.axis_name
         )
@@ -355,6 +372,9 @@ class Recording(Rule):
     def pull(self, primals: Sequence[Any], outs: Sequence[Any], cotangents: Sequence[Any]) -> Sequence[Any]:
         count = len(self.loop.has_tangent)
         return self.loop.pull([*primals, *outs[count:]], cotangents[:count])
+
+    def over_batch(self, size: int, axes: Sequence[int | None], axis_name: Any) -> Any:
+        return self.loop.recording_over_batch(size, axes, axis_name)
 
 
 class Transposition(Rule):
@@ -387,6 +407,9 @@ class Transposition(Rule):
         along = self.loop.push(x, u)
         return [*self.loop.second(x, u, cts), *[None] * len(residuals), *(t for t, g in zip(along, self.given) if g)]
 
+    def over_batch(self, size: int, axes: Sequence[int | None], axis_name: Any) -> Any:
+        return self.loop.transpose_over_batch(self.given, size, axes, axis_name)
+
 
 class CheckpointedLoop:
     """The derivative of a loop in the operands marked in `active`, with a bounded number of states kept.
@@ -411,6 +434,14 @@ class CheckpointedLoop:
 
     def _transpose(self, values: Sequence[Any], given: Mask) -> tuple[ClosedJaxpr, Mask]:
         raise NotImplementedError(f"{type(self).__name__} must define _transpose")
+
+    def recording_over_batch(self, size: int, axes: Sequence[int | None], axis_name: Any) -> Any:
+        """See `Rule.over_batch`, of what `_store` does."""
+        return None
+
+    def transpose_over_batch(self, given: Mask, size: int, axes: Sequence[int | None], axis_name: Any) -> Any:
+        """See `Rule.over_batch`, of what `_transpose` does."""
+        return None
 
     def forward(self, primals: Sequence[Any]) -> list[Any]:
         """Results and residuals."""
@@ -612,22 +643,22 @@ class CheckpointedWhile(CheckpointedLoop):
         return operands[:n], operands[n:m], list(operands[m:])
 
     def _store(self, *operands: Any) -> list[Any]:
-        """Results; slots with the states after 0, stride, 2 stride, ... segments, and a scrap row; number of steps; stride; slots used."""
         cond_consts, consts, init = self._split(operands)
+        return self._recorded(Steps(self, cond_consts, consts), init, self.state_types)
+
+    def _recorded(self, steps: Steps, init: list[Any], state_types: Sequence[ShapedArray]) -> list[Any]:
+        """Results; slots with the states after 0, stride, 2 stride, ... segments, and a scrap row; number of steps; stride; slots used."""
         rows, one, zero = self.slots, _number(1), _number(0)
 
-        def running(state: list[Any]) -> Any:
-            return run(self.params["cond_jaxpr"], *cond_consts, *state)[0]
-
         def one_step(s: Any) -> Any:
-            return s[0] + one, run(self.closed, *consts, *s[1])
+            return s[0] + one, steps.advance(s[1])
 
         def fill_slot(s: Any) -> Any:
             used, stride, n, _, state, slots = s
             slots = [_with_row(slot, x, used) for slot, x in zip(slots, state)]
-            steps = stride * _number(self.segment)
-            k, state = while_loop(lambda s: (s[0] < steps) & running(s[1]), one_step, (zero, state))
-            return used + one, stride, n + k, running(state), state, slots
+            count = stride * _number(self.segment)
+            k, state = while_loop(lambda s: (s[0] < count) & steps.go_on(s[1]), one_step, (zero, state))
+            return used + one, stride, n + k, steps.go_on(state), state, slots
 
         def fill_all(s: Any) -> Any:
             used, stride, n, goes_on, state, slots = while_loop(lambda s: s[3] & (s[0] < _number(rows)), fill_slot, s)
@@ -639,61 +670,221 @@ class CheckpointedWhile(CheckpointedLoop):
             used, stride = select(goes_on, _number(rows // 2), used), select(goes_on, stride * _number(2), stride)
             return used, stride, n, goes_on, state, slots
 
-        start = (zero, one, zero, running(init), init, _empty(self.state_types, rows + 1))
+        start = (zero, one, zero, steps.go_on(init), init, _empty(state_types, rows + 1))
         used, stride, n, _, state, slots = while_loop(lambda s: s[3], fill_all, start)
         return [*state, *slots, n, stride, used]
 
     def _transpose(self, values: Sequence[Any], given: Mask) -> tuple[ClosedJaxpr, Mask]:
-        n, first, inputs = self.num_carry, self.count, self.inputs
-        has_carry, pulled = self.step.cotangent_masks(given)
-        types = self.types
-        masks = (*[False] * self.cond_count, *pulled[:first], *has_carry)
-        one, zero, segment = _number(1), _number(0), _number(self.segment)
+        masks = self._masks(given)[1]
+        types = self.types[self.count :]
 
         def program(*xs: Any) -> list[Any]:
-            _, consts, _ = self._split(xs[:inputs])
-            slots, (length, stride, used) = list(xs[inputs : inputs + n]), xs[inputs + n : inputs + n + 3]
-            cts = iter(xs[inputs + n + 3 :])
-            of_results = [next(cts) if g else None for g in given]
-            ct_carry = [instantiate(c, t) for c, t, h in zip(of_results, types[first:], has_carry) if h]
-            sums = [instantiate(None, t) for t, p in zip(types[:first], pulled) if p]
+            operands, residuals, cts = self._parts(xs)
+            cond_consts, consts, _ = self._split(operands)
+            return self._reversed(Steps(self, cond_consts, consts), residuals, cts, given, self.state_types)
 
-            def step(_: Any, state: list[Any]) -> list[Any]:
-                return run(self.closed, *consts, *state)
-
-            def cross(i: Any, state: list[Any]) -> list[Any]:
-                return _advance(step, zero, segment, state)
-
-            def back(i: Any, state: list[Any], adjoint: list[Any]) -> list[Any]:
-                done = i * segment
-                steps: Any = select(length - done < segment, length - done, segment)
-
-                def keep(s: Any) -> Any:
-                    k, state, kept = s
-                    return k + one, step(k, state), [_with_row(x, y, k) for x, y in zip(kept, state)]
-
-                states = while_loop(
-                    lambda s: s[0] < steps, keep, (zero, state, _empty(self.state_types, self.segment))
-                )[2]
-
-                def reverse_one(s: Any) -> Any:
-                    k, ct_carry, sums = s
-                    rest = iter(ct_carry)
-                    primals = [*consts, *(_row(x, k) for x in states)]
-                    found = self.step.pull(primals, [next(rest) if h else None for h in has_carry])
-                    new = [instantiate(c, t) for c, t, h in zip(found[first:], types[first:], has_carry) if h]
-                    return k - one, new, [s + c for s, c in zip(sums, [c for c in found[:first] if c is not None])]
-
-                return list(while_loop(lambda s: s[0] >= zero, reverse_one, (steps - one, *adjoint))[1:])
-
-            at = broadcasted_iota(dtypes.int32, (self.slots + 1,), 0) * stride
-            segments = div_p.bind(length + _number(self.segment - 1), segment)
-            ct_carry, sums = sweep(cross, back, slots, at, used, segments, [ct_carry, sums])
-            return [*sums, *ct_carry]
-
-        ct_types = [t.to_tangent_aval().update(weak_type=False) for t, g in zip(types[first:], given) if g]
+        ct_types = [t.to_tangent_aval().update(weak_type=False) for t, g in zip(types, given) if g]
         value_types = [x.aval.update(weak_type=False) for x in values]
         return stage_flat(program, [*value_types, *ct_types], current()), masks
+
+    def _masks(self, given: Mask) -> tuple[Mask, Mask]:
+        """Which carries, and which operands, get cotangents if the results marked in `given` have some."""
+        has_carry, pulled = self.step.cotangent_masks(given)
+        return has_carry, (*[False] * self.cond_count, *pulled[: self.count], *has_carry)
+
+    def _parts(self, xs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+        """Of what the transpose takes: operands, residuals (slots, and three numbers), cotangents."""
+        n, m = self.inputs, self.inputs + self.num_carry + 3
+        return xs[:n], xs[n:m], xs[m:]
+
+    def _reversed(
+        self, steps: Steps, residuals: Sequence[Any], cotangents: Sequence[Any], given: Mask, state_types: Sequence[ShapedArray]
+    ) -> list[Any]:  # fmt: skip
+        """Cotangents of the operands that `_masks` marks, given those of the results marked in `given`."""
+        has_carry, masks = self._masks(given)
+        of_consts = masks[self.cond_count : self.cond_count + self.count]
+        *slots, length, stride, used = residuals
+        one, zero, segment = _number(1), _number(0), _number(self.segment)
+        cts = iter(cotangents)
+        of_results = [next(cts) if g else None for g in given]
+        carry_types, const_types = steps.cotangent_types[self.count :], steps.cotangent_types[: self.count]
+        ct_carry = [instantiate(c, t) for c, t, h in zip(of_results, carry_types, has_carry) if h]
+        sums = [instantiate(None, t) for t, p in zip(const_types, of_consts) if p]
+
+        def cross(i: Any, state: list[Any]) -> list[Any]:
+            return _advance(lambda _, state: steps.advance(state), zero, segment, state)
+
+        def back(i: Any, state: list[Any], adjoint: list[Any]) -> list[Any]:
+            done = i * segment
+            count: Any = select(length - done < segment, length - done, segment)
+
+            def keep(s: Any) -> Any:
+                k, state, kept = s
+                return k + one, steps.advance(state), [_with_row(x, y, k) for x, y in zip(kept, state)]
+
+            states = while_loop(lambda s: s[0] < count, keep, (zero, state, _empty(state_types, self.segment)))[2]
+
+            def reverse_one(s: Any) -> Any:
+                k, ct_carry, sums = s
+                rest = iter(ct_carry)
+                found = steps.pull([_row(x, k) for x in states], [next(rest) if h else None for h in has_carry])
+                new = [instantiate(c, t) for c, t, h in zip(found[self.count :], carry_types, has_carry) if h]
+                return k - one, new, [s + c for s, c in zip(sums, [c for c in found[: self.count] if c is not None])]
+
+            return list(while_loop(lambda s: s[0] >= zero, reverse_one, (count - one, *adjoint))[1:])
+
+        at = broadcasted_iota(dtypes.int32, (self.slots + 1,), 0) * stride
+        segments = div_p.bind(length + _number(self.segment - 1), segment)
+        ct_carry, sums = sweep(cross, back, slots, at, used, segments, [ct_carry, sums])
+        return [*sums, *ct_carry]
+
+    # ---- over a batch: one schedule for all elements, as long as the loop of the one that takes most steps
+
+    def recording_over_batch(self, size: int, axes: Sequence[int | None], axis_name: Any) -> Any:
+        batch = LoopOverBatch(self, size, [b is not None for b in axes], axis_name)
+
+        def program(*xs: Any) -> list[Any]:
+            cond_consts, consts, init = self._split([x if b is None else move_axis(x, b, 0) for x, b in zip(xs, axes)])
+            init = [
+                batch_first(x, None, size) if b is None and m else x
+                for x, b, m in zip(init, axes[-len(init) :], batch.mapped_carry)
+            ]
+            outs = self._recorded(BatchedSteps(batch, cond_consts, consts), init, batch.state_types)
+            state = [x if m else batch_first(x, None, size) for x, m in zip(outs, batch.mapped_carry)]
+            return [*state, *outs[len(state) :]]
+
+        types = [_with_axis(t, b, size) for t, b in zip(self.operand_types, axes)]
+        out_axes = [*[0] * self.num_carry, *(1 if m else None for m in batch.mapped_carry), None, None, None]
+        return stage_flat(program, types, current()), out_axes
+
+    def transpose_over_batch(self, given: Mask, size: int, axes: Sequence[int | None], axis_name: Any) -> Any:
+        of_operands, of_residuals, of_cts = self._parts(axes)
+        of_slots = of_residuals[: self.num_carry]
+        if any(b is not None for b in of_residuals[self.num_carry :]):  # recorded one by one: schedules differ
+            return None
+        mapped = [b is not None for b in of_operands]
+        first = self.inputs - self.num_carry
+        mapped[first:] = [m or b is not None for m, b in zip(mapped[first:], of_slots)]
+        batch = LoopOverBatch(self, size, mapped, axis_name)
+
+        def program(*xs: Any) -> list[Any]:
+            operands, residuals, cts = self._parts(xs)
+            cond_consts, consts, _ = self._split(
+                [x if b is None else move_axis(x, b, 0) for x, b in zip(operands, of_operands)]
+            )
+            slots = [
+                x if not m else move_axis(batch_first(x, None, size), 0, 1) if b is None else move_axis(x, b, 1)
+                for x, b, m in zip(residuals, of_slots, batch.mapped_carry)
+            ]
+            cts = [batch_first(c, b, size) for c, b in zip(cts, of_cts)]
+            steps = BatchedSteps(batch, cond_consts, consts)
+            return self._reversed(steps, [*slots, *residuals[len(slots) :]], cts, given, batch.state_types)
+
+        rows = [t.update(shape=(self.slots + 1, *t.shape)) for t in self.state_types]
+        numbers = [ShapedArray((), dtypes.int32)] * 3
+        ct_types = [t.to_tangent_aval().update(weak_type=False) for t, g in zip(self.types[self.count :], given) if g]
+        types = [_with_axis(t, b, size) for t, b in zip([*self.operand_types, *rows, *numbers, *ct_types], axes)]
+        return stage_flat(program, types, current()), [0] * sum(self._masks(given)[1])
+
+
+def _with_axis(t: ShapedArray, axis: int | None, size: int) -> ShapedArray:
+    return t if axis is None else t.update(shape=(*t.shape[:axis], size, *t.shape[axis:]))
+
+
+class Steps:
+    """What a while does with a state: whether there is another step, the state after it, and cotangents before from those after it."""
+
+    def __init__(self, loop: CheckpointedWhile, cond_consts: Sequence[Any], consts: Sequence[Any]) -> None:
+        self.loop, self.cond_consts, self.consts = loop, cond_consts, consts
+        #: Types of the cotangents of the body's operands.
+        self.cotangent_types: Sequence[ShapedArray] = [t.to_tangent_aval() for t in loop.types]
+
+    def go_on(self, state: Sequence[Any]) -> Any:
+        """Whether the condition holds."""
+        return run(self.loop.params["cond_jaxpr"], *self.cond_consts, *state)[0]
+
+    def advance(self, state: Sequence[Any]) -> list[Any]:
+        """The next state."""
+        return run(self.loop.closed, *self.consts, *state)
+
+    def pull(self, state: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """Cotangents of the body's operands, given those of the next state (None is zero)."""
+        return self.loop.step.pull([*self.consts, *state], cotangents)
+
+
+class LoopOverBatch:
+    """Condition and body of a while over a batch, for operands of which some are mapped: see `WhileBatched`."""
+
+    def __init__(self, loop: CheckpointedWhile, size: int, mapped: Sequence[bool], axis_name: Any) -> None:
+        n, m, cond = loop.cond_count, loop.count, loop.params["cond_jaxpr"]
+        self.loop, self.size, self.axis_name = loop, size, axis_name
+        self.body = WhileBatched.of(loop.closed, cond, n, m, size, tuple(mapped), axis_name)
+        self.mapped_consts, self.mapped_carry = mapped[n : n + m], self.body.mapped_carry
+        self.state_types = [_with_axis(t, 0 if b else None, size) for t, b in zip(loop.state_types, self.mapped_carry)]
+
+
+class BatchedSteps(Steps):
+    """Of all elements of a batch: an element that has stopped keeps its state. All cotangents have the batch axis in front."""
+
+    def __init__(self, batch: LoopOverBatch, cond_consts: Sequence[Any], consts: Sequence[Any]) -> None:
+        super().__init__(batch.loop, cond_consts, consts)
+        self.batch, self.body = batch, batch.body
+        self.cotangent_types = [_with_axis(t, 0, batch.size) for t in self.cotangent_types]
+
+    def _running(self, state: Sequence[Any]) -> Any:
+        """Which elements have not stopped; None if all stop together."""
+        predicate = self.body.predicate
+        return None if predicate is None else run(predicate, *self.cond_consts, *state)[0]
+
+    def go_on(self, state: Sequence[Any]) -> Any:
+        running = self._running(state)
+        if running is None:
+            return run(self.body.condition, *self.cond_consts, *state)[0]
+        return reduce_or_p.bind(running, axes=(0,))
+
+    def advance(self, state: Sequence[Any]) -> list[Any]:
+        running = self._running(state)
+        if running is None:
+            return run(self.body.program, *self.consts, *state)
+        return run(self.body.program, *self.cond_consts, *self.consts, running, *state)[1:]
+
+    def pull(self, state: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        batch, count = self.batch, self.loop.count
+        running = self._running(state)
+        entering, staying = list(cotangents), list(cotangents)
+        if running is not None and batch.axis_name is not None:
+            # In collectives, elements that have stopped take part with their states.
+            staying = [None if c is None else _where(running, None, c) for c in cotangents]
+            entering = [None if c is None else _where(running, c, None) for c in cotangents]
+        primals = [*self.consts, *state]
+        present: list[bool] = []
+
+        def pull(*xs: Any) -> list[Any]:
+            rest = iter(xs[len(primals) :])
+            found = self.loop.step.pull(xs[: len(primals)], [None if c is None else next(rest) for c in entering])
+            present[:] = [c is not None for c in found]
+            return [c for c in found if c is not None]
+
+        axes = [0 if m else None for m in (*batch.mapped_consts, *batch.mapped_carry)]
+        given = [c for c in entering if c is not None]
+        outs, out_axes = batch_flat(pull, batch.size, [*primals, *given], [*axes, *[0] * len(given)], batch.axis_name)
+        rest = iter([batch_first(c, b, batch.size) for c, b in zip(outs, out_axes)])
+        found = [next(rest) if p else None for p in present]
+        if running is None:
+            return found
+        before: list[Any] = [*[None] * count, *staying]
+        if batch.axis_name is None:
+            # What the body would give for an element that has stopped may be anything, NaN too.
+            return [_where(running, new, old) for new, old in zip(found, before)]
+        return [new if old is None else old if new is None else new + old for new, old in zip(found, before)]
+
+
+def _where(flags: Any, on_true: Any, on_false: Any) -> Any:
+    """The cotangents of elements whose flag is true, or of the others; None is zero."""
+    like = on_true if on_true is not None else on_false
+    if like is None:
+        return None
+    return select(expand_dims(flags, range(1, like.ndim)), *(instantiate(x, like) for x in (on_true, on_false)))
 
 
 def _taken(x: Any, order: Any) -> Any:

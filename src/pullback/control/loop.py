@@ -10,10 +10,11 @@ import numpy as np
 from pullback.core.array import ConcreteArray
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, subjaxprs
 from pullback.core.linear import LinearTracer, Node, next_id, project, zeros
-from pullback.core.passes import drop_unused_consts, eliminate_dead_code, simplify
+from pullback.core.passes import drop_idle_barrier, drop_unused_consts, eliminate_dead_code, simplify
 from pullback.core.stage import stage_flat
 from pullback.core.trace import EVAL, Params, Trace, current, evaluable, reset_current, set_current
 from pullback.core.types import ShapedArray
+from pullback.lax.callbacks import io_callback_p
 from pullback.lax.shape import convert
 from pullback.transforms.call import CallPrimitive
 from pullback.transforms.program import Mask, run
@@ -67,14 +68,13 @@ class ControlPrimitive(CallPrimitive):
         """What runs the operation on arrays like these: its executable."""
         from pullback.transforms.jit import runner
 
-        key = (self, "evaluate", *[id(a._type) for a in arrays], *params.values())
+        key = (self, "evaluate", *[a._type.number for a in arrays], *params.values())
         body = next(subjaxprs(params))
-        program, _ = body.derived(key, self._as_program, [a._type for a in arrays], params)
+        program = body.derived(key, self._as_program, [a._type for a in arrays], params)
         return runner(program, self.name, None, arrays)
 
     def _as_program(self, _: ClosedJaxpr, types: Sequence[ShapedArray], params: Params) -> Any:
-        # The types are kept, because the key has their addresses.
-        return stage_flat(lambda *xs: self.bind(*xs, **params), types, EVAL), types
+        return stage_flat(lambda *xs: self.bind(*xs, **params), types, EVAL)
 
     def _recorded(self, trace: Trace, args: Sequence[Any], params: Params) -> Any:
         """The operation in a function of tangents that is linear in them: its own derivative, at any point."""
@@ -206,14 +206,26 @@ def selected(closed: ClosedJaxpr, outputs: Sequence[int]) -> ClosedJaxpr:
     )
 
 
+def refuse_effects(closed: ClosedJaxpr, what: str) -> None:
+    """Raise NotImplementedError if a program has IO callbacks: they would be called for elements that do not come to them."""
+    for e in closed.eqns:
+        if e.primitive is io_callback_p:
+            raise NotImplementedError(
+                f"IO effect not supported in vmap-of-{what}: the io_callback at {e.source} would be called for every element, also where "
+                f"the {what} does not come to it. Take it out of the {what}, or of the vmap"
+            )
+        for p in subjaxprs(e.params):
+            refuse_effects(p, what)
+
+
 def pruned(closed: ClosedJaxpr) -> ClosedJaxpr:
     """The program without dead code."""
     return drop_unused_consts(closed, eliminate_dead_code(closed.jaxpr))
 
 
 def simplified(closed: ClosedJaxpr) -> ClosedJaxpr:
-    """The program as it is compiled, simplified once."""
-    return closed.derived("simplified", simplify)
+    """The program of a loop, a branch, ... as it is compiled, simplified once."""
+    return closed.derived("simplified", lambda c: drop_idle_barrier(simplify(c)))
 
 
 def depends_on(closed: ClosedJaxpr, inputs: Sequence[int]) -> set[Var]:

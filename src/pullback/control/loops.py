@@ -7,13 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from pullback.control.programs import Body, Call, Wrapped, prepared, stage
+from pullback.control.programs import (
+    Body,
+    Call,
+    Wrapped,
+    prepared,
+    stage,
+    unchanged_carries,
+    with_carries_constant,
+)
 from pullback.control.scan import scan_p
 from pullback.control.while_loop import while_p
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.config import disable_jit
-from pullback.core.errors import filter_traceback, user_line
+from pullback.core.errors import ConcretizationTypeError, filter_traceback, user_line
 from pullback.core.trace import known_value
 from pullback.core.tree import (
     PyTreeDef,
@@ -157,14 +165,22 @@ def _scan(
             from pullback.control.checkpoints import check_slots
 
             slots = check_slots(slots, steps)
+        program, num_consts, order = body.program, len(body.captured), None
+        unchanged = unchanged_carries(body, len(carry))
+        if unchanged:
+            changing = [i for i in range(len(body.out_types)) if i not in unchanged]
+            program, used = with_carries_constant(program, num_consts, unchanged, changing)
+            others = [i for i in range(len(carry) + len(inputs)) if i not in unchanged]
+            order = [*range(num_consts), *(num_consts + i for i in (*used, *others))]
+            num_consts += len(used)
         params = {
-            "jaxpr": body.program, "num_consts": len(body.captured), "num_carry": len(carry), "length": steps, "reverse": reverse,
+            "jaxpr": program, "num_consts": num_consts, "num_carry": len(carry) - len(unchanged), "length": steps, "reverse": reverse,
             "unroll": _unroll(unroll, steps), "checkpoints": slots,
         }  # fmt: skip
-        return Call(scan_p, params, body.captured, targets, body.out_tree), body.captured
+        return Call(scan_p, params, body.captured, targets, body.out_tree, unchanged, order), body.captured
 
     key = ("scan", carry_tree, xs_tree, length, reverse, unroll, unroll.__class__, checkpoints, checkpoints.__class__)
-    final, ys = prepared(f, key, [*carry, *inputs], prepare)([*carry, *inputs])
+    final, ys = prepared((f,), key, [*carry, *inputs], prepare)([*carry, *inputs])
     return final, ys
 
 
@@ -239,21 +255,20 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
         return scan(_Mapped(f), (), xs)[1]
     if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise ValueError(f"map: batch_size must be a positive number, got {batch_size!r}")
-    from pullback.transforms.vmap import vmap
-
     inputs, tree = arrays_of(xs, "the inputs of map")
     count = _length(xs, None)
     batches, rest = divmod(count, batch_size)
-    parts = []
-    if batches:
-        cut = [x[: batches * batch_size].reshape((batches, batch_size, *x.shape[1:])) for x in inputs]
-        ys = scan(_Mapped(vmap(f)), (), tree_unflatten(tree, cut))[1]
-        parts.append([reshape_p.bind(y, new_sizes=(batches * batch_size, *y.shape[2:])) for y in tree_leaves(ys)])
-        out_tree = tree_structure(ys)
-    if rest or not batches:
-        ys = vmap(f)(tree_unflatten(tree, [x[batches * batch_size :] for x in inputs]))
-        parts.append(tree_leaves(ys))
-        out_tree = tree_structure(ys)
+    parts: list[list[Any]] = []
+    start = 0
+    for steps, size in ((batches, batch_size), (1, rest)):
+        if not steps * size and (parts or steps == 0):
+            continue
+        stop = start + steps * size
+        cut = [reshape_p.bind(x[start:stop], new_sizes=(steps, size, *x.shape[1:])) for x in inputs]
+        _, ys = scan(_MappedInBatches(f), (), tree_unflatten(tree, cut))
+        leaves, out_tree = tree_flatten(ys)
+        parts.append([reshape_p.bind(y, new_sizes=(steps * size, *y.shape[2:])) for y in leaves])
+        start = stop
     return tree_unflatten(out_tree, [ys[0] if len(ys) == 1 else concatenate(list(ys), 0) for ys in zip(*parts)])
 
 
@@ -277,10 +292,10 @@ def while_loop(
                 raise TypeError(f"while_loop takes functions, got {f!r:.100} as {name}")
         init, tree = arrays_of(init_val, "the initial value of while_loop")
         if disable_jit.value:
-            val = tree_unflatten(tree, init)
-            while cond_fun(val):
-                val = body_fun(val)
-            return val
+            try:
+                return _while_in_python(cond_fun, body_fun, tree_unflatten(tree, init))
+            except ConcretizationTypeError:  # a transformation traces the condition: it needs the loop in one piece
+                pass
 
         def prepare() -> tuple[Call, Sequence[Any]]:
             in_tree = tree_structure((tree_unflatten(tree, init),))
@@ -295,17 +310,37 @@ def while_loop(
                 from pullback.control.checkpoints import check_slots
 
                 slots = check_slots(slots, None)
-            params = {
-                "cond_jaxpr": condition.program, "body_jaxpr": body.program, "cond_nconsts": len(condition.captured),
-                "body_nconsts": len(body.captured), "checkpoints": slots,
-            }  # fmt: skip
             captured = [*condition.captured, *body.captured]
-            return Call(while_p, params, captured, targets, tree), captured
+            of_cond, of_body, order = condition.program, body.program, None
+            n, m = len(condition.captured), len(body.captured)
+            unchanged = unchanged_carries(body, len(init))
+            if unchanged:
+                changing = [i for i in range(len(init)) if i not in unchanged]
+                of_cond, by_cond = with_carries_constant(of_cond, n, unchanged, [0])
+                of_body, by_body = with_carries_constant(of_body, m, unchanged, changing)
+                states = range(n + m, n + m + len(init))
+                order = [
+                    *range(n), *(states[i] for i in by_cond),
+                    *range(n, n + m), *(states[i] for i in by_body), *(states[i] for i in changing),
+                ]  # fmt: skip
+                n, m = n + len(by_cond), m + len(by_body)
+            params = {
+                "cond_jaxpr": of_cond, "body_jaxpr": of_body, "cond_nconsts": n, "body_nconsts": m, "checkpoints": slots,
+            }  # fmt: skip
+            return Call(while_p, params, captured, targets, tree, unchanged, order), captured
 
-        return prepared(body_fun, ("while", cond_fun, tree, checkpoints, checkpoints.__class__), init, prepare)(init)
+        key = ("while", tree, checkpoints, checkpoints.__class__)
+        return prepared((body_fun, cond_fun), key, init, prepare)(init)
     except Exception as error:
         filter_traceback(error)
         raise
+
+
+def _while_in_python(cond_fun: Any, body_fun: Any, val: Any) -> Any:
+    """What `while_loop` does, step by step: for `disable_jit`."""
+    while cond_fun(val):
+        val = body_fun(val)
+    return val
 
 
 def _itself(result: Any) -> Any:
@@ -385,6 +420,18 @@ class _Mapped(Wrapped):
 
     def __call__(self, carry: Any, x: Any) -> Any:
         return carry, self.f(x)
+
+
+class _MappedInBatches(Wrapped):
+    """The same, of which each step maps several elements by `vmap`."""
+
+    __slots__ = ()
+    what = "map"
+
+    def __call__(self, carry: Any, xs: Any) -> Any:
+        from pullback.transforms.vmap import vmap
+
+        return carry, vmap(self.f)(xs)
 
 
 class _Numbered(Wrapped):

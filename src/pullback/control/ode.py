@@ -490,7 +490,7 @@ def _odeint(func: Any, y0: Any, t: Any, args: tuple[Any, ...], rtol: Any, atol: 
             f"odeint: t must be a floating array with one axis and at least one time, got {ts.aval.str_short()}, at {user_line()}"
         )
     known = known_value(ts)
-    if known is not None and np.any(known[1:] < known[:-1]):
+    if known is not None and not np.all(known[1:] >= known[:-1]):  # NaN, too
         raise ValueError(f"odeint: the times must increase, got t = {known}, at {user_line()}")
     for path, x in tree_flatten_with_path(y0)[0]:
         if not dtypes.is_inexact(as_array(x).dtype):

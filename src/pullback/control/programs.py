@@ -55,27 +55,27 @@ class Wrapped:
         self.f = f
 
 
-_kept: dict[int, tuple[Any, dict[Any, Any]]] = {}
+_kept: dict[tuple[int, ...], tuple[Any, dict[Any, Any]]] = {}
 
 
-def kept_with(fun: Any) -> dict[Any, Any]:
-    """A dictionary of what has been made of a function, which lives as long as the function does."""
-    if isinstance(fun, Wrapped):
-        fun = fun.f
-    i = id(fun)
-    found = _kept.get(i)
+def kept_with(*functions: Any) -> dict[Any, Any]:
+    """A dictionary of what has been made of functions together, which lives as long as all of them do."""
+    functions = tuple([f.f if isinstance(f, Wrapped) else f for f in functions])
+    ids = tuple(map(id, functions))
+    found = _kept.get(ids)
     if found is not None:
         return found[1]
+    forget = partial(_forget, _kept, ids)
     try:
-        reference = weakref.ref(fun, partial(_forget, _kept, i))
-    except TypeError:  # nobody would say when it is gone
+        references = [weakref.ref(f, forget) for f in functions]
+    except TypeError:  # nobody would say when one is gone
         return {}
-    _kept[i] = reference, {}
-    return _kept[i][1]
+    _kept[ids] = references, {}
+    return _kept[ids][1]
 
 
-def _forget(kept: dict[int, Any], i: int, _: Any) -> None:
-    kept.pop(i, None)
+def _forget(kept: dict[Any, Any], ids: Any, _: Any) -> None:
+    kept.pop(ids, None)
 
 
 def surroundings() -> Any:
@@ -116,43 +116,49 @@ def stage(fun: Callable[..., Any], in_tree: PyTreeDef, types: Sequence[ShapedArr
 
 class Call:
     """A call of control flow, ready for arguments of known types: the operation, its parameters, what its functions close over, the
-    dtypes that some arguments are converted to, and the structure of the result."""
+    dtypes that some arguments are converted to, and the structure of the result.
 
-    __slots__ = ("primitive", "params", "captured", "dtypes", "out_tree", "_run")
+    `unchanged` numbers the arguments that are results as they are; `order` says which of what is closed over and the arguments the
+    operation takes (None: all of them).
+    """
+
+    __slots__ = ("primitive", "params", "captured", "dtypes", "out_tree", "unchanged", "order", "_run")
 
     def __init__(
-        self, primitive: Any, params: Params, captured: list[Any], dtypes: Sequence[tuple[int, Any]], out_tree: PyTreeDef
+        self, primitive: Any, params: Params, captured: list[Any], dtypes: Sequence[tuple[int, Any]], out_tree: PyTreeDef,
+        unchanged: Sequence[int] = (), order: Sequence[int] | None = None,
     ) -> None:  # fmt: skip
-        self.primitive, self.params, self.captured, self.dtypes, self.out_tree = (
-            primitive,
-            params,
-            captured,
-            dtypes,
-            out_tree,
-        )
+        self.primitive, self.params, self.captured, self.dtypes = primitive, params, captured, dtypes
+        self.out_tree, self.unchanged, self.order = out_tree, unchanged, order
         self._run: Any = None
 
     def __call__(self, operands: list[Any]) -> Any:
         for i, dtype in self.dtypes:
             operands[i] = convert(operands[i], dtype)
         args = [*self.captured, *operands]
+        if self.order is not None:
+            args = [args[i] for i in self.order]
         if current() is EVAL and all([a.__class__ is ConcreteArray for a in args]):
             if self._run is None:
                 self._run = self.primitive.runner(args, self.params)
             outs = self._run(args)
         else:
             outs = self.primitive.bind(*args, **self.params)
+        for i in self.unchanged:
+            outs.insert(i, operands[i])
         return tree_unflatten(self.out_tree, outs)
 
 
 T = TypeVar("T")
 
 
-def prepared(fun: Any, key: Any, operands: Sequence[Any], prepare: Callable[[], tuple[T, Sequence[Any]]]) -> T:
-    """What `prepare` makes of a call of control flow with body `fun`, for operands of these types: once, unless the values that it
-    closes over, which `prepare` also gives, are traced. `key` is what else the call depends on."""
-    key = (type(fun), key, *[id(x._type) for x in operands], surroundings())
-    cache = kept_with(fun)
+def prepared(
+    functions: Sequence[Any], key: Any, operands: Sequence[Any], prepare: Callable[[], tuple[T, Sequence[Any]]]
+) -> T:
+    """What `prepare` makes of a call of control flow with these functions, for operands of these types: once, unless the values that they
+    close over, which `prepare` also gives, are traced. `key` is what else the call depends on."""
+    key = (key, *map(type, functions), *[x._type.number for x in operands], surroundings())
+    cache = kept_with(*functions)
     try:
         found: T | None = cache.get(key)
     except TypeError:  # an argument that is not hashable, and so is wrong
@@ -162,6 +168,26 @@ def prepared(fun: Any, key: Any, operands: Sequence[Any], prepare: Callable[[], 
         if not any(isinstance(c, Tracer) for c in captured):
             cache[key] = found
     return found
+
+
+def unchanged_carries(body: Body, num_carry: int) -> list[int]:
+    """The carries that a loop's body gives back as it gets them: constants of the loop, whatever transforms it."""
+    n, jaxpr = len(body.captured), body.program.jaxpr
+    return [i for i in range(num_carry) if jaxpr.outvars[i] is jaxpr.invars[n + i]]
+
+
+def with_carries_constant(
+    closed: ClosedJaxpr, num_consts: int, carries: Sequence[int], results: Sequence[int]
+) -> tuple[ClosedJaxpr, list[int]]:
+    """The program with some of its carries made constants, behind the others, if it uses them, and only the results numbered in
+    `results`; and the carries that it uses."""
+    body = closed.jaxpr
+    outvars = [body.outvars[i] for i in results]
+    read = {x for x in (*outvars, *(x for e in body.eqns for x in e.invars)) if isinstance(x, Var)}
+    used = [i for i in carries if body.invars[num_consts + i] in read]
+    rest = [i for i in range(len(body.invars) - num_consts) if i not in carries]
+    invars = [*body.invars[:num_consts], *(body.invars[num_consts + i] for i in (*used, *rest))]
+    return intern(ClosedJaxpr(Jaxpr([], invars, outvars, body.eqns), [])), used
 
 
 def lift(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:

@@ -345,7 +345,7 @@ def reduce_window(
 
     `operand` and `init_value` are arrays and scalars, or trees of them alike, as for `reduce`; so is `computation`. `padding` is "VALID", "SAME", or
     (low, high) for each axis. Sums, maxima and minima, by `lax.add`, `lax.max` and `lax.min`, have quicker derivatives than
-    other computations, which are differentiated through the windows themselves. Raises ValueError for windows that do not fit the axes.
+    other computations, which are differentiated through the windows themselves. Raises TypeError for windows that do not fit the axes.
 
     >>> import pullback.numpy as jnp
     >>> import pullback.lax as lax
@@ -422,8 +422,8 @@ def _window_params(
     window, strides = tuple(map(int, window_dimensions)), tuple(map(int, window_strides or ones))
     base, dilation = tuple(map(int, base_dilation or ones)), tuple(map(int, window_dilation or ones))
     if isinstance(padding, str):
-        sizes = [dilated(n, b) for n, b in zip(shape, base)]
-        padding = padtype_to_pads(sizes, [dilated(k, d) for k, d in zip(window, dilation)], strides, padding)
+        # "SAME" is about the operand as it is, before `base_dilation`.
+        padding = padtype_to_pads(shape, [dilated(k, d) for k, d in zip(window, dilation)], strides, padding)
     pads: Pads = tuple((int(a), int(b)) for a, b in padding)
     return {
         "window_dimensions": window, "window_strides": strides, "padding": pads, "base_dilation": base, "window_dilation": dilation,

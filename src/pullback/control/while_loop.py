@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pullback.control.loop import ControlPrimitive, instantiate, pruned, run, simplified
+from pullback.control.loop import ControlPrimitive, instantiate, pruned, refuse_effects, run, simplified
 from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.linear import Node
@@ -52,7 +52,15 @@ class While(ControlPrimitive):
         def body(*state: Any) -> list[Any]:
             return list(emit.program(simplified(body_jaxpr), [*body_consts, *state]))
 
-        return list(emit.while_loop(condition, body, init)) if init else []
+        if not any(e.primitive.has_effect(e.params) for e in cond_jaxpr.eqns):
+            return list(emit.while_loop(condition, body, init))
+
+        def step(_: Any, *state: Any) -> list[Any]:
+            new = body(*state)
+            return [condition(*new), *new]
+
+        # Effects belong into the body: a condition of which the compiler knows how often it holds is left out, with its effects.
+        return list(emit.while_loop(lambda holds, *_: holds, step, [condition(*init), *init]))[1:]
 
     # ---- derivatives --------------------------------------------------------------------------------------------
 
@@ -87,10 +95,7 @@ class While(ControlPrimitive):
     ) -> Any:
         n, m = params["cond_nconsts"], params["body_nconsts"]
         mapped = tuple(b is not None for b in axes)
-        key = ("while batch", params["cond_jaxpr"], n, m, size, mapped, axis_name)
-        found: WhileBatched = params["body_jaxpr"].derived(
-            key, WhileBatched, params["cond_jaxpr"], n, m, size, mapped, axis_name
-        )
+        found = WhileBatched.of(params["body_jaxpr"], params["cond_jaxpr"], n, m, size, mapped, axis_name)
         cond_consts, body_consts, init = split(
             [x if b is None else move_axis(x, b, 0) for x, b in zip(args, axes)], params
         )
@@ -102,6 +107,8 @@ class While(ControlPrimitive):
             new: Params = {"cond_jaxpr": found.condition, "body_jaxpr": found.program}
             outs = self.bind(*cond_consts, *body_consts, *state, **params | new)
         else:
+            for program in (params["cond_jaxpr"], params["body_jaxpr"]):
+                refuse_effects(program, "while")
             (running,) = run(found.predicate, *cond_consts, *state)
             new = {"cond_jaxpr": found.condition, "body_jaxpr": found.program, "cond_nconsts": 0, "body_nconsts": n + m}
             _, *outs = self.bind(*cond_consts, *body_consts, running, *state, **params | new)
@@ -153,6 +160,15 @@ class WhileBatched:
     still running: `predicate` is the original condition over the batch, which says so; otherwise it is None."""
 
     __slots__ = ("mapped_carry", "condition", "program", "predicate")
+
+    @staticmethod
+    def of(
+        body: ClosedJaxpr, cond: ClosedJaxpr, n: int, m: int, size: int, mapped: Mask, axis_name: Any
+    ) -> WhileBatched:
+        """That of a loop with `n` constants of the condition and `m` of the body, for operands that are mapped as `mapped` says."""
+        key = ("while batch", cond, n, m, size, mapped, axis_name)
+        found: WhileBatched = body.derived(key, WhileBatched, cond, n, m, size, mapped, axis_name)
+        return found
 
     def __init__(
         self, body: ClosedJaxpr, cond: ClosedJaxpr, n: int, m: int, size: int, mapped: Mask, axis_name: Any

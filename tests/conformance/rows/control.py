@@ -109,8 +109,9 @@ def nested(init: Any, xs: Any) -> list[Any]:
 
 SCAN = [
     Row("scan", "carry-and-inputs", scanned(), (VECTOR, MATRIX)),
-    Row("scan", "reverse", scanned(reverse=True), (VECTOR, MATRIX)),
-    Row("scan", "unrolled-with-a-rest", scanned(unroll=3), (VECTOR, MATRIX)),
+    Row("scan", "reverse", scanned(reverse=True), (VECTOR, MATRIX), vmap=False, note="over a batch as the others"),
+    Row("scan", "unrolled-with-a-rest", scanned(unroll=3), (VECTOR, MATRIX), order=1, vmap=False,
+        note="over a batch, and to second order, as the others"),
     Row("scan", "unrolled-in-reverse", scanned(unroll=2, reverse=True), (VECTOR, MATRIX), order=1, vmap=False, note="over a batch as the others"),
     Row("scan", "written-out", scanned(unroll=True), (VECTOR, MATRIX), order=1, vmap=False, note="over a batch as the others"),
     Row("scan", "no-carry", lambda xs: scan(lambda _, x: (None, lax.sin(x) * x), None, xs)[1], (MATRIX,)),
@@ -122,18 +123,19 @@ SCAN = [
     Row("scan", "discrete", lambda i: scan(lambda c, x: (c * 2 + x, c > x), i[0], i), (np.arange(4),), order=0),
     Row("scan", "trees", of_trees, (VECTOR, OTHER, MATRIX)),
     Row("scan", "keys", with_keys, (VECTOR, np.array([1, 2], np.uint32))),
-    Row("scan", "of-a-while", lambda x, xs: scan(lambda c, v: (until(3.0)(c) * lax.cos(v), c), x, xs), (OTHER, MATRIX[:2]), order=1),
-    Row("scan", "nested", nested, (VECTOR, MATRIX[:2])),
+    Row("scan", "of-a-while", lambda x: scan(lambda c, v: (until(3.0)(c) * lax.cos(v), c), x, MATRIX[:2]), (OTHER,), order=1),
+    Row("scan", "nested", nested, (VECTOR, MATRIX[:2]), vmap=False, note="over a batch in tests/properties"),
     Row("scan", "one-step", scanned(), (VECTOR, MATRIX[:1]), order=1, vmap=False, note="over a batch as the others"),
     Row("scan", "no-steps", scanned(), (VECTOR, NONE_LONG)),
     Row("scan", "no-steps-reverse", scanned(reverse=True, unroll=True), (VECTOR, NONE_LONG), order=1, vmap=False, note="over a batch as the others"),
     Row("scan", "empty", scanned(), (EMPTY, np.zeros((3, 0)))),
     Row("scan", "scalars", scanned(), (SINGLE, VECTOR)),
-    Row("scan", "complex", scanned(), COMPLEX),
+    Row("scan", "complex", scanned(), COMPLEX, vmap=False, note="over a batch as the others"),
     Row("scan", "float32", scanned(), FLOAT32, tol=1e-2, order=1, vmap=False, note="over a batch as the others"),
-    Row("scan", "checkpoints-1", scanned(checkpoints=1), (VECTOR, MATRIX)),
+    Row("scan", "checkpoints-1", scanned(checkpoints=1), (VECTOR, MATRIX), vmap=False, note="over a batch as the others"),
     Row("scan", "checkpoints-2", scanned(checkpoints=2), (VECTOR, sample((7, 3)))),
-    Row("scan", "checkpoints-sqrt", scanned(checkpoints="sqrt", reverse=True), (VECTOR, MATRIX)),
+    Row("scan", "checkpoints-sqrt", scanned(checkpoints="sqrt", reverse=True), (VECTOR, MATRIX), order=1, vmap=False,
+        note="over a batch as the others"),
     Row("scan", "checkpoints-binomial", scanned(checkpoints="binomial"), (SINGLE, sample((9,))), order=1, vmap=False,
         note="over a batch as the others"),
     Row("scan", "checkpoints-no-steps", scanned(checkpoints=3), (VECTOR, NONE_LONG), order=1),
@@ -142,7 +144,7 @@ SCAN = [
         lambda x, w: scan(lambda c, _: (lax.sin(c * w) + w, c), x, length=5, checkpoints=2), (VECTOR, OTHER)),
     Row("scan", "fori", lambda x: fori_loop(2, 6, lambda i, c: lax.sin(c) * convert_element_type(i, c.dtype), x), (VECTOR,)),
     Row("scan", "map", lambda xs, w: map(lambda x: lax.sin(x) * w, xs), (MATRIX, OTHER)),
-    Row("scan", "map-in-batches", lambda xs: map(lambda x: lax.sin(x) * x[0], xs, batch_size=3), (MATRIX,)),
+    Row("scan", "map-in-batches", lambda xs: map(lambda x: lax.sin(x) * x[0], xs, batch_size=3), (MATRIX,), order=1),
 ]  # fmt: skip
 
 # ---- while ------------------------------------------------------------------------------------------------------
@@ -182,13 +184,14 @@ def limit_of_both(x: Any, y: Any) -> Any:
 WHILE = [
     Row("while", "until", until(5.0), (VECTOR,)),
     Row("while", "no-iterations", until(0.0), (VECTOR,)),
-    Row("while", "two-slots", until(6.0, checkpoints=2), (VECTOR,)),
+    Row("while", "two-slots", until(6.0, checkpoints=2), (VECTOR,), vmap=False, note="over a batch as the others"),
     Row("while", "one-slot", until(6.0, checkpoints=1), (OTHER,), order=1, vmap=False, note="over a batch as the others"),
     Row("while", "more-slots-than-steps", until(6.0, checkpoints=50), (VECTOR,), order=1, vmap=False, note="over a batch as the others"),
     Row("while", "closures", limit_of_both, (VECTOR, OTHER)),
-    Row("while", "bounds-that-are-arguments", staged(bounded), (VECTOR, OTHER, np.asarray(5, np.int32))),
-    Row("while", "bound-zero", staged(bounded), (VECTOR, OTHER, np.asarray(0, np.int32)), order=1),
-    Row("while", "keys", while_with_keys, (VECTOR, np.array([1, 2], np.uint32))),
+    Row("while", "bounds-that-are-arguments", staged(lambda x, n: bounded(x, OTHER, n)), (VECTOR, np.asarray(5, np.int32))),
+    Row("while", "bound-zero", staged(bounded), (VECTOR, OTHER, np.asarray(0, np.int32)), order=1, vmap=False,
+        note="over a batch as the others"),
+    Row("while", "keys", while_with_keys, (VECTOR, np.array([1, 2], np.uint32)), order=1),
     Row("while", "integers", lambda n: while_loop(lambda s: s[0] > 1, lambda s: (s[0] // 2, s[1] + s[0]), (n, 0)),
         (np.asarray(37),), order=0),
     Row("while", "booleans", lambda n: while_loop(lambda s: s[1], lambda s: (s[0] - 1, s[0] > 3), (n, True)),
@@ -249,7 +252,7 @@ def gradient(loop: Any) -> Any:
 
 
 CHECKPOINTED = [
-    Row("checkpointed_loop", "scan", gradient(scanned(checkpoints=2)), (VECTOR, MATRIX), order=1),
+    Row("checkpointed_loop", "scan", lambda x: gradient(scanned(checkpoints=2))(x, MATRIX), (VECTOR,), order=1),
     Row("checkpointed_loop", "while", gradient(until(6.0, checkpoints=2)), (VECTOR,), order=1),
     Row("checkpointed_loop", "complex", lambda x: gradient(lambda x: lax.abs(until(5.0)(x)))(x), (COMPLEX[0],), order=0),
 ]  # fmt: skip
