@@ -1,4 +1,4 @@
-"""One expression, two systems: the names that expressions in tables may use."""
+"""One expression, two systems: the names that expressions in tables may use, and how results are compared."""
 
 from __future__ import annotations
 
@@ -66,3 +66,26 @@ def kind(value: Any) -> tuple[Any, ...]:
         weak = bool(getattr(value, "weak_type", False)) and value.dtype != bool
         return tuple(value.shape), str(value.dtype), weak
     return (type(value).__name__,)
+
+
+def tolerance(dtype: Any) -> float:
+    """A few units in the last place: both systems round, in different orders."""
+    name = str(dtype)
+    if "bfloat16" in name:
+        return 0.02
+    return {"float16": 4e-3, "float64": 1e-12, "complex128": 1e-12}.get(name, 2e-5)
+
+
+def assert_equal(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> None:
+    """Exactly for discrete types; to rounding for others, NaN, infinities and the signs of zeros being the same."""
+    if a.dtype.kind in "biu":
+        assert np.array_equal(a, b), f"{a}, not {b}"
+        return
+    tol = tolerance(b.dtype)
+    wide = np.complex128 if b.dtype.kind == "c" else np.float64
+    a, b = a.astype(wide), b.astype(wide)
+    scale = np.abs(b[np.isfinite(b)]).max(initial=1.0)
+    assert np.allclose(a, b, rtol=tol, atol=tol * min(scale, 10.0), equal_nan=True), f"{a}, not {b}"
+    if wide is np.float64:
+        zeros = (a == 0) & (b == 0)
+        assert np.array_equal(np.signbit(a[zeros]), np.signbit(b[zeros])), f"signs of zeros: {a}, not {b}"

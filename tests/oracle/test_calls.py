@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.oracle.systems import kind, leaves, namespace, require_oracle
+from tests.oracle.systems import assert_equal, kind, leaves, namespace, require_oracle
 
 require_oracle()
 
@@ -74,14 +74,6 @@ def split(line: str) -> list[str]:
 EXPRESSIONS = [e for line in CALLS.strip().splitlines() for e in split(line)]
 
 
-def tolerance(dtype: Any) -> float:
-    """A few units in the last place: both systems round, in different orders."""
-    name = str(dtype)
-    if "bfloat16" in name:
-        return 0.02
-    return {"float16": 4e-3, "float64": 1e-12, "complex128": 1e-12}.get(name, 2e-5)
-
-
 def outcome(expression: str, system: str) -> list[Any] | str:
     """The arrays in the result, or the type of the error."""
     names = namespace(system)
@@ -113,18 +105,3 @@ def test_call(expression: str, x64: bool) -> None:
     for got, expected in zip(results, expected_results, strict=True):
         assert kind(got) == kind(expected)
         assert_equal(np.asarray(got), np.asarray(expected))
-
-
-def assert_equal(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> None:
-    """Exactly for discrete types; to rounding for others, NaN, infinities and the signs of zeros being the same."""
-    if a.dtype.kind in "biu":
-        assert np.array_equal(a, b), f"{a}, not {b}"
-        return
-    tol = tolerance(b.dtype)
-    wide = np.complex128 if b.dtype.kind == "c" else np.float64
-    a, b = a.astype(wide), b.astype(wide)
-    scale = np.abs(b[np.isfinite(b)]).max(initial=1.0)
-    assert np.allclose(a, b, rtol=tol, atol=tol * min(scale, 10.0), equal_nan=True), f"{a}, not {b}"
-    if wide is np.float64:
-        zeros = (a == 0) & (b == 0)
-        assert np.array_equal(np.signbit(a[zeros]), np.signbit(b[zeros])), f"signs of zeros: {a}, not {b}"
