@@ -170,9 +170,12 @@ class Elementwise(Primitive):
         hlo = self.hlo
         if hlo is None:
             return super().lower(emit, *operands, **params)
-        out = emit.type
+        out = emit.types[0]
         shape = out.shape
-        operands = tuple([x if x.shape == shape else emit.broadcast(x, shape) for x in operands])
+        for x in operands:
+            if x.shape != shape:
+                operands = tuple([emit.broadcast(x, shape) for x in operands])
+                break
         return emit(hlo, *operands, out=out, **params) if isinstance(hlo, str) else hlo(emit, *operands, **params)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:

@@ -300,7 +300,11 @@ class Emitter:
             result = [_value(f"{name}#{i}", t) for i, t in enumerate(out)]
             head = f"{name}:{len(out)} = " if out else ""
             out_types = f"({', '.join([r.type_text for r in result])})"
-        ins, in_types = ", ".join([x.name for x in operands]), ", ".join([x.type_text for x in operands])
+        if len(operands) == 2:  # as most are
+            x, y = operands
+            ins, in_types = f"{x.name}, {y.name}", f"{x.type_text}, {y.type_text}"
+        else:
+            ins, in_types = ", ".join([x.name for x in operands]), ", ".join([x.type_text for x in operands])
         text = f'{head}"{op}"({ins})'
         if attributes:
             text += f" <{{{', '.join([f'{k} = {attribute(v)}' for k, v in attributes.items()])}}}>"
