@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core import array
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.trace import Tracer
 from pullback.core.tree import leaf_error, tree_flatten
@@ -109,12 +110,10 @@ def copy_to_host_async(x: Any) -> Any:
 
 def block_until_ready(x: Any) -> Any:
     """`x`, when all arrays in it have been computed."""
-    buffers = [leaf._buffer for leaf in tree_flatten(x)[0] if isinstance(leaf, ConcreteArray)]
-    buffers = [b for b in buffers if b is not None]
+    leaves = (x,) if x.__class__ is ConcreteArray else tree_flatten(x)[0]
+    buffers = [b for leaf in leaves if isinstance(leaf, ConcreteArray) and (b := leaf._buffer) is not None]
     if buffers:
-        from pullback.xla.dispatch import wait
-
-        wait(buffers)
+        array.wait_for_buffers(buffers)
     return x
 
 

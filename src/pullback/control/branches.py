@@ -36,7 +36,7 @@ from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current, known_value
 from pullback.core.tree import keystr, tree_flatten_with_path, tree_unflatten
 from pullback.core.types import ShapedArray
-from pullback.lax.elementwise import clamp_p, eq_p
+from pullback.lax.elementwise import clamp_p, eq_p, ne_p
 from pullback.lax.family import Elementwise, like
 from pullback.lax.reductions import reduce_or_p
 from pullback.lax.selection import select_n_p
@@ -342,8 +342,12 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, o
             raise TypeError(
                 f"switch: the index must be an integer scalar, got {index.aval.str_short()}, at {user_line()}"
             )
-        if len(branches) > 1:
-            limit = min(len(branches) - 1, dtypes.iinfo(index.dtype).max)
+        last = len(branches) - 1
+        known = known_value(index) if last else 0
+        if known is not None:
+            index = min(max(int(known), 0), last)
+        else:
+            limit = min(last, dtypes.iinfo(index.dtype).max)
             index = convert(clamp_p.bind(like(0, index), index, like(limit, index)), dtypes.int32)
         return _branch("switch", index, branches, operands)
     except Exception as error:
@@ -386,11 +390,14 @@ def cond(
             raise TypeError(
                 f"Pred type must be either boolean or number, got {dtypes.name(pred.dtype)}, at {user_line()}"
             )
-        if pred.dtype != dtypes.bool_:
-            from pullback.lax.elementwise import ne_p
-
-            pred = ne_p.bind(pred, like(0, pred))
-        return _branch("cond", convert(pred, dtypes.int32), (false_fun, true_fun), operands)
+        known = known_value(pred)
+        if known is not None:
+            index: Any = int(bool(known))
+        elif pred.dtype == dtypes.bool_:
+            index = convert(pred, dtypes.int32)
+        else:
+            index = convert(ne_p.bind(pred, like(0, pred)), dtypes.int32)
+        return _branch("cond", index, (false_fun, true_fun), operands)
     except Exception as error:
         filter_traceback(error)
         raise
@@ -429,17 +436,18 @@ class Branches:
 
 
 def _branch(what: str, index: Any, functions: tuple[Callable[..., Any], ...], operands: tuple[Any, ...]) -> Any:
+    """The result of function number `index`: an int where that is known, else a traced array."""
     leaves, in_tree = arrays_of(operands, f"the operands of {what}")
-    if disable_jit.value and known_value(index) is not None:
-        return functions[int(known_value(index)) if len(functions) > 1 else 0](*operands)
+    is_known = index.__class__ is int
+    if is_known and disable_jit.value:
+        return functions[index](*operands)
 
     def prepare() -> tuple[Branches, Sequence[Any]]:
         branches = Branches(what, functions, in_tree, [x.aval for x in leaves])
         return branches, branches.captured
 
     branches = prepared(functions, (what, in_tree), leaves, prepare)
-    known = known_value(index) if len(functions) > 1 else 0
-    return branches.choose(index, leaves) if known is None else branches.take(int(known), leaves)
+    return branches.take(index, leaves) if is_known else branches.choose(index, leaves)
 
 
 def _with_others_captured(program: ClosedJaxpr, own: int, before: int, others: Sequence[ShapedArray]) -> ClosedJaxpr:

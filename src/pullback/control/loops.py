@@ -19,7 +19,7 @@ from pullback.control.programs import (
 from pullback.control.scan import scan_p
 from pullback.control.while_loop import while_p
 from pullback.core import dtypes
-from pullback.core.array import as_array
+from pullback.core.array import ConcreteArray, as_array
 from pullback.core.config import disable_jit
 from pullback.core.errors import ConcretizationTypeError, filter_traceback, user_line
 from pullback.core.trace import known_value
@@ -42,10 +42,11 @@ def arrays_of(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
     """The leaves as Arrays, and the structure. Raises TypeError naming the leaf for what is no array."""
     leaves, treedef = tree_flatten(tree)
     for i, x in enumerate(leaves):
-        try:
-            leaves[i] = as_array(x)
-        except TypeError:
-            raise leaf_error(tree, x, what) from None
+        if x.__class__ is not ConcreteArray:
+            try:
+                leaves[i] = as_array(x)
+            except TypeError:
+                raise leaf_error(tree, x, what) from None
     return leaves, treedef
 
 
@@ -287,9 +288,8 @@ def while_loop(
     Array(16., dtype=float32, weak_type=True)
     """
     try:
-        for f, name in ((cond_fun, "cond_fun"), (body_fun, "body_fun")):
-            if not callable(f):
-                raise TypeError(f"while_loop takes functions, got {f!r:.100} as {name}")
+        if not callable(cond_fun) or not callable(body_fun):
+            raise TypeError(f"while_loop takes functions, got cond_fun={cond_fun!r:.100}, body_fun={body_fun!r:.100}")
         init, tree = arrays_of(init_val, "the initial value of while_loop")
         if disable_jit.value:
             try:

@@ -60,14 +60,13 @@ _kept: dict[tuple[int, ...], tuple[Any, dict[Any, Any]]] = {}
 
 def kept_with(*functions: Any) -> dict[Any, Any]:
     """A dictionary of what has been made of functions together, which lives as long as all of them do."""
-    functions = tuple([f.f if isinstance(f, Wrapped) else f for f in functions])
-    ids = tuple(map(id, functions))
+    ids = tuple([id(f.f) if isinstance(f, Wrapped) else id(f) for f in functions])
     found = _kept.get(ids)
     if found is not None:
         return found[1]
     forget = partial(_forget, _kept, ids)
     try:
-        references = [weakref.ref(f, forget) for f in functions]
+        references = [weakref.ref(f.f if isinstance(f, Wrapped) else f, forget) for f in functions]
     except TypeError:  # nobody would say when one is gone
         return {}
     _kept[ids] = references, {}
@@ -122,7 +121,18 @@ class Call:
     operation takes (None: all of them).
     """
 
-    __slots__ = ("primitive", "params", "captured", "dtypes", "out_tree", "unchanged", "order", "_run")
+    __slots__ = (
+        "primitive",
+        "params",
+        "captured",
+        "dtypes",
+        "out_tree",
+        "unchanged",
+        "order",
+        "_run",
+        "_scalars",
+        "_kept",
+    )
 
     def __init__(
         self, primitive: Any, params: Params, captured: list[Any], dtypes: Sequence[tuple[int, Any]], out_tree: PyTreeDef,
@@ -131,6 +141,8 @@ class Call:
         self.primitive, self.params, self.captured, self.dtypes = primitive, params, captured, dtypes
         self.out_tree, self.unchanged, self.order = out_tree, unchanged, order
         self._run: Any = None
+        self._scalars: list[int] = []
+        self._kept: Any = None
 
     def __call__(self, operands: list[Any]) -> Any:
         for i, dtype in self.dtypes:
@@ -140,7 +152,13 @@ class Call:
             args = [args[i] for i in self.order]
         if current() is EVAL and all([a.__class__ is ConcreteArray for a in args]):
             if self._run is None:
+                from pullback.xla.dispatch import kept_scalar
+
+                self._kept = kept_scalar
+                self._scalars = [i for i, a in enumerate(args) if a.weak_type and not a.shape]
                 self._run = self.primitive.runner(args, self.params)
+            for i in self._scalars:
+                args[i] = self._kept(args[i])
             outs = self._run(args)
         else:
             outs = self.primitive.bind(*args, **self.params)
@@ -157,7 +175,7 @@ def prepared(
 ) -> T:
     """What `prepare` makes of a call of control flow with these functions, for operands of these types: once, unless the values that they
     close over, which `prepare` also gives, are traced. `key` is what else the call depends on."""
-    key = (key, *map(type, functions), *[x._type.number for x in operands], surroundings())
+    key = (key, *[f.__class__ for f in functions], *[x._type.number for x in operands], surroundings())
     cache = kept_with(*functions)
     try:
         found: T | None = cache.get(key)

@@ -73,7 +73,7 @@ def buffer_of(x: ConcreteArray, target: pjrt.Target) -> Any:
     return buffer
 
 
-_scalars: dict[tuple[Any, Any, Any], ConcreteArray] = {}
+_scalars: dict[tuple[Any, ...], ConcreteArray] = {}
 
 
 def from_user(x: Any) -> ConcreteArray:
@@ -100,6 +100,22 @@ def from_user(x: Any) -> ConcreteArray:
         if len(_scalars) > 4096:
             _scalars.clear()
         found = _scalars[key] = as_array(x)
+    return found
+
+
+def kept_scalar(x: ConcreteArray) -> ConcreteArray:
+    """`x`, a weakly typed scalar, or an Array like it that has a buffer already: for calls, and not to be handed out."""
+    if x._buffer is not None:
+        return x
+    value = x._value.item()
+    if value != value or (value == 0 and value.__class__ is not int):  # NaNs are not found, and zeros have signs
+        return x
+    key = (x._value.dtype, value)
+    found = _scalars.get(key)
+    if found is None:
+        if len(_scalars) > 4096:
+            _scalars.clear()
+        found = _scalars[key] = ConcreteArray(x._value, True)
     return found
 
 
