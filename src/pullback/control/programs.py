@@ -122,17 +122,8 @@ class Call:
     """
 
     __slots__ = (
-        "primitive",
-        "params",
-        "captured",
-        "dtypes",
-        "out_tree",
-        "unchanged",
-        "order",
-        "_run",
-        "_scalars",
-        "_kept",
-    )
+        "primitive", "params", "captured", "dtypes", "out_tree", "unchanged", "order", "_run", "_scalars", "_kept",
+    )  # fmt: skip
 
     def __init__(
         self, primitive: Any, params: Params, captured: list[Any], dtypes: Sequence[tuple[int, Any]], out_tree: PyTreeDef,
