@@ -19,7 +19,7 @@ from pullback.core import dtypes
 from pullback.core.jaxpr import Atom, Jaxpr, JaxprEqn, Var
 
 #: A value that costs more than so many additions an element is kept.
-THRESHOLD = 24.0
+THRESHOLD = 28.0
 #: Arrays with fewer elements are not worth a plan.
 SMALL = 256
 #: Fusions with more equations take XLA long to compile, and gain nothing.
