@@ -16,26 +16,10 @@ from pullback.transforms.derivatives import grad, hessian, jacfwd, jacrev
 from pullback.transforms.jvp import jvp
 from pullback.transforms.linearize import linearize
 from pullback.transforms.vmap import vmap
+from tests.linear_algebra import TYPES, adjoint, close, precision, sampler
 
 RNG = np.random.default_rng(7)
-TYPES = (np.float32, np.float64, np.complex64, np.complex128)
-
-
-def sample(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
-    x = RNG.normal(size=shape)
-    return (x + 1j * RNG.normal(size=shape) if np.dtype(dtype).kind == "c" else x).astype(dtype)
-
-
-def close(got: Any, expected: Any, tol: float = 1e-9) -> None:
-    np.testing.assert_allclose(np.asarray(got), np.asarray(expected), rtol=tol, atol=tol)
-
-
-def adjoint(x: Any) -> np.ndarray:
-    return np.asarray(x).conj().swapaxes(-1, -2)
-
-
-def precision(dtype: Any) -> float:
-    return float(np.finfo(dtype).eps) ** 0.7
+sample = sampler(RNG)
 
 
 # ---- what decompositions are ------------------------------------------------------------------------------------

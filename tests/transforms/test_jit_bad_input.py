@@ -327,25 +327,6 @@ def test_deleted_arrays():
 # ---- XLA ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def impossible():
-    """An operation with a lowering that XLA refuses."""
-    from pullback.core.primitive import Primitive, registry
-
-    class Impossible(Primitive):
-        name = "impossible"
-
-        def type_of(self, x):
-            return x
-
-        def lower(self, emit, x):
-            return emit("add", x, emit.constant(np.int8(1)), out=x)
-
-    primitive = Impossible()
-    del registry["impossible"]
-    return primitive
-
-
 def test_what_xla_refuses_is_named(impossible):
     def inner(x):
         y = jnp.sin(x)

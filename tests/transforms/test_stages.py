@@ -62,21 +62,9 @@ def test_no_array_is_needed_to_know_the_results_type():
     )  # fmt: skip
 
 
-def test_a_failure_of_the_compiler_names_operation_and_line():
-    from pullback.core.primitive import Primitive, registry
+def test_a_failure_of_the_compiler_names_operation_and_line(impossible):
     from pullback.core.trace import current
 
-    class Impossible(Primitive):
-        name = "impossible"
-
-        def type_of(self, x):
-            return x
-
-        def lower(self, emit, x):
-            return emit("add", x, emit.constant(np.int8(1)), out=x)
-
-    impossible = Impossible()
-    del registry["impossible"]
     with pytest.raises(pb.errors.JaxRuntimeError, match=r"operation impossible.*test_stages\.py:\d+"):
         pb.jit(lambda x: current().process(impossible, (x,), {}))(1.0)
 

@@ -88,7 +88,7 @@ def stage(fun: Callable[..., Any], in_tree: PyTreeDef, types: Sequence[ShapedArr
     Raises TypeError for results that are no arrays.
     """
     types = [intern_type(t.shape, t.dtype, t.weak_type) for t in types]
-    key = ("body", type(fun), in_tree, tuple(map(id, types)), surroundings())
+    key = ("body", type(fun), in_tree, tuple([t.number for t in types]), surroundings())
     cache = kept_with(fun)
     found: Body | None = cache.get(key)
     if found is not None:

@@ -199,6 +199,29 @@ set_current = _current.set
 reset_current = _current.reset
 
 
+class Through(Trace):
+    """Has everything done by the parent; the base of traces that look at what passes."""
+
+    __slots__ = ()
+
+    def __init__(self, parent: Trace) -> None:
+        self.parent = parent
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        token = set_current(self.parent)
+        try:
+            return self.parent.process(primitive, args, params)
+        finally:
+            reset_current(token)
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        token = set_current(self.parent)
+        try:
+            return self.parent.process_call(call, args, params)
+        finally:
+            reset_current(token)
+
+
 class using:
     """`with using(trace): ...` runs a block with `trace` as the current one."""
 

@@ -32,7 +32,7 @@ from pullback.core.errors import (
 from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, bind_equation, eval_jaxpr, subjaxprs
 from pullback.core.primitive import Primitive
 from pullback.core.stage import stage_flat
-from pullback.core.trace import Params, Trace, Tracer, current, reset_current, set_current, using
+from pullback.core.trace import Params, Through, Tracer, current, using
 from pullback.core.tree import PyTreeDef, leaf_error, register_pytree_node, tree_flatten
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate_p, dynamic_slice_p, dynamic_update_slice_p
@@ -586,33 +586,20 @@ def _call(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[An
 # that the function has too is found there, and a linear rule could not check a tangent.
 
 
-class _WithoutChecks(Trace):
+class _WithoutChecks(Through):
     """Leaves out every check, and is otherwise its parent."""
 
     __slots__ = ()
 
-    def __init__(self, parent: Trace) -> None:
-        self.parent = parent
-
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        if primitive is check_p:
-            return []
-        token = set_current(self.parent)
-        try:
-            return self.parent.process(primitive, args, params)
-        finally:
-            reset_current(token)
+        return [] if primitive is check_p else super().process(primitive, args, params)
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
         if call.is_closed:
             params = {**params, call.inlined: checked_program(params[call.inlined], frozenset()).program}
         else:
             params = {k: _without_checks(v) if k in ("fun", "rule", "fwd", "bwd") else v for k, v in params.items()}
-        token = set_current(self.parent)
-        try:
-            return self.parent.process_call(call, args, params)
-        finally:
-            reset_current(token)
+        return super().process_call(call, args, params)
 
 
 def _without_checks(fun: Callable[..., Any]) -> Callable[..., Any]:

@@ -25,7 +25,7 @@ from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.linear import Cotangents, Input, Node, Tangents, is_unit, next_id, project, push_nodes, reachable
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.stage import is_staging, stage_flat
-from pullback.core.trace import Params, Trace, Tracer, current, reset_current, set_current, using
+from pullback.core.trace import Params, Through, Trace, Tracer, current, using
 from pullback.core.tree import leaf_error, tree_flatten, tree_leaves, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import OptimizationBarrier
@@ -38,29 +38,6 @@ from pullback.transforms.program import ProgramCall, run
 from pullback.transforms.vmap import BatchTrace, BatchTracer
 
 # ---- traces for the runs of the function ------------------------------------------------------------------------
-
-
-class _Through(Trace):
-    """Has everything done by the parent; the base of traces that look at what passes."""
-
-    __slots__ = ()
-
-    def __init__(self, parent: Trace) -> None:
-        self.parent = parent
-
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        token = set_current(self.parent)
-        try:
-            return self.parent.process(primitive, args, params)
-        finally:
-            reset_current(token)
-
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        token = set_current(self.parent)
-        try:
-            return self.parent.process_call(call, args, params)
-        finally:
-            reset_current(token)
 
 
 class _Adopting(Trace):
@@ -111,7 +88,7 @@ class _Mapping(_Adopting, BatchTrace):
         return BatchTracer(self, x.value, x.axis)
 
 
-class _Evaluating(_Adopting, _Through):
+class _Evaluating(_Adopting, Through):
     """The first run, on primal values. Notes which tracers of `alias` it meets."""
 
     __slots__ = ("alias", "captured")
@@ -157,7 +134,7 @@ def _under(trace: Trace, fun: Flat, args: Sequence[Any]) -> Sequence[Any]:
 # ---- policies ---------------------------------------------------------------------------------------------------
 
 
-class _Asking(_Through):
+class _Asking(Through):
     """Asks the policy about each operation, those of inlined calls, of checkpointed functions and of a scan's steps included.
 
     What is stored is a list, in the order of the operations, with a list in the place of each checkpointed function and each scan.
@@ -332,7 +309,7 @@ class Stored(Primitive):
         return (out, axis) if primitive.multiple_results else ([out], [axis])
 
 
-class _Substitute(_Through):
+class _Substitute(Through):
     """The parent, except that the next application of `primitive` gives the stored result."""
 
     __slots__ = ("primitive", "value", "used")

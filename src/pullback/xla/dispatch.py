@@ -96,11 +96,7 @@ def from_user(x: Any) -> ConcreteArray:
         return as_array(x)
     key = (x.__class__, x, enable_x64.value)
     found = _scalars.get(key)
-    if found is None:
-        if len(_scalars) > 4096:
-            _scalars.clear()
-        found = _scalars[key] = as_array(x)
-    return found
+    return _remember(key, as_array(x)) if found is None else found
 
 
 def kept_scalar(x: ConcreteArray) -> ConcreteArray:
@@ -112,11 +108,14 @@ def kept_scalar(x: ConcreteArray) -> ConcreteArray:
         return x
     key = (x._value.dtype, value)
     found = _scalars.get(key)
-    if found is None:
-        if len(_scalars) > 4096:
-            _scalars.clear()
-        found = _scalars[key] = ConcreteArray(x._value, True)
-    return found
+    return _remember(key, ConcreteArray(x._value, True)) if found is None else found
+
+
+def _remember(key: tuple[Any, ...], x: Any) -> Any:
+    if len(_scalars) > 4096:
+        _scalars.clear()
+    _scalars[key] = x
+    return x
 
 
 #: NumPy's types that XLA shares, and what they are where 64-bit types are not enabled.
