@@ -88,6 +88,9 @@ def test_primitive_has_rules(primitive: Primitive) -> None:
     if isinstance(primitive, CallPrimitive):
         rules = ("jvp_call", "linearize_call", "batch_call", "stage_call", "evaluate_call")
         assert all(hasattr(primitive, rule) for rule in rules), f"{primitive.name!r} lacks one of {rules}"
+        for rule, part in (("jvp_call", "forward_mode"), ("linearize_call", "linearized"), ("batch_call", "batched")):
+            own = [r for r in (rule, part) if getattr(type(primitive), r) is not getattr(CallPrimitive, r)]
+            assert own, f"{primitive.name!r} lacks {part}, of which {rule} is made"
         return
     missing = [rule for rule in ("evaluate", "type_of", "batch") if not defines(primitive, rule)]
     assert not missing, f"{primitive.name!r} lacks {missing}"

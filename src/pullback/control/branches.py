@@ -40,7 +40,7 @@ from pullback.lax.elementwise import clamp_p, eq_p, ne_p
 from pullback.lax.family import Elementwise, like
 from pullback.lax.reductions import reduce_or_p
 from pullback.lax.selection import select_n_p
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis, strong
 from pullback.transforms.program import JVP, Batched, Linearization, Mask
 
 
@@ -299,7 +299,7 @@ def _forward_branch(
         filled: list[Any] = [None] * len(slots)
         for r, slot in taken.items():
             x = results[r - inputs]
-            filled[slot] = convert(x, x.dtype) if x.weak_type else x
+            filled[slot] = strong(x)
         return [*results[:count], *(_zeros(t) if x is None else x for x, t in zip(filled, slots))]
 
     return pruned(stage_flat(branch, part.forward.in_avals, current()))

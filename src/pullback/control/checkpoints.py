@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.control.loop import LinearCallNode, instantiate, results_of, run, selected, strong
+from pullback.control.loop import LinearCallNode, instantiate, results_of, run, selected
 from pullback.control.loops import scan, while_loop
 from pullback.control.while_loop import WhileBatched
 from pullback.core import dtypes
@@ -30,7 +30,7 @@ from pullback.core.array import ConcreteArray
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.linear import Cotangents, Input, Node
 from pullback.core.stage import stage_flat
-from pullback.core.trace import Params, current, reset_current, set_current
+from pullback.core.trace import Params, current
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import broadcasted_iota, dynamic_index_in_dim, dynamic_update_index_in_dim
 from pullback.lax.elementwise import div_p
@@ -255,54 +255,31 @@ class LoopCall(JitCall):
 
     name = "checkpointed_loop"
 
-    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
+    def linearized(
+        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
         rule: Rule = params["rule"]
         count = len(primals)
-        token = set_current(trace.parent)
-        try:
-            outs = trace.parent.process_call(self, primals, params)
-        finally:
-            reset_current(token)
-        if all(n is None for n in nodes):
-            return outs
+        outs = self.bind(*primals, **params)
         node = LinearCallNode(
             params["name"], [*primals, *outs], nodes,
             lambda values, ts: rule.push(values[:count], values[count:], ts),
             lambda values, cts: rule.pull(values[:count], values[count:], cts), id(rule),
         )  # fmt: skip
-        active = tuple(dtypes.is_inexact(o.dtype) for o in outs)
-        return [trace.wrap(o, n) for o, n in zip(outs, results_of(node, outs, active))]
+        return outs, results_of(node, outs, tuple(dtypes.is_inexact(o.dtype) for o in outs))
 
-    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, tangents = [p for p, _ in pairs], [None if t is None else strong(t) for _, t in pairs]
-        token = set_current(trace.parent)
-        try:
-            outs = trace.parent.process_call(self, primals, params)
-            if all(t is None for t in tangents):
-                return outs
-            t_outs = params["rule"].push(primals, outs, tangents)
-        finally:
-            reset_current(token)
-        return [trace.wrap(o, t) for o, t in zip(outs, t_outs)]
+    def forward_mode(
+        self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Any]]:
+        outs = self.bind(*primals, **params)
+        return outs, params["rule"].push(primals, outs, tangents)
 
-    def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        axes = tuple(b for _, b in pairs)
-        token = set_current(trace.parent)
-        try:
-            if all(b is None for b in axes) and trace.axis_name is None:
-                return trace.parent.process_call(self, [v for v, _ in pairs], params)
-            key = ("batched loop call", params["rule"], trace.size, axes, trace.axis_name)
-            program, rule = params["jaxpr"].derived(
-                key, _batched_call, params["rule"], trace.size, axes, trace.axis_name
-            )
-            outs = self.bind(*[v for v, _ in pairs], **params | {"jaxpr": program, "rule": rule})
-        finally:
-            reset_current(token)
-        return list(map(trace.wrap, outs, rule.out_axes))
+    def batched(
+        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
+    ) -> tuple[Sequence[Any], Sequence[int | None]]:
+        how = (params["rule"], size, tuple(axes), axis_name)
+        program, rule = params["jaxpr"].derived(("batched loop call", *how), _batched_call, *how)
+        return self.bind(*args, **params | {"jaxpr": program, "rule": rule}), rule.out_axes
 
 
 loop_call_p = LoopCall()

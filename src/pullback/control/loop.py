@@ -15,47 +15,21 @@ from pullback.core.stage import stage_flat
 from pullback.core.trace import EVAL, Params, Trace, current, evaluable, reset_current, set_current
 from pullback.core.types import ShapedArray
 from pullback.lax.callbacks import io_callback_p
-from pullback.lax.shape import convert
-from pullback.transforms.call import CallPrimitive
+from pullback.lax.shape import strong
+from pullback.transforms.call import ClosedCall
 from pullback.transforms.program import Mask, run
 
 
-class ControlPrimitive(CallPrimitive):
+class ControlPrimitive(ClosedCall):
     """Base of loops and branches: primitives whose parameters hold closed programs without constants.
 
     Subclasses define `type_of`, `lower`, `forward_mode`, `linearized` and `batched`.
     """
 
     inlined: str | None = None
-    is_closed = True
-
-    def bind(self, *args: Any, **params: Any) -> Any:
-        return current().process_call(self, args, params)
 
     def has_effect(self, params: Params) -> bool:
         return any(e.primitive.has_effect(e.params) for p in subjaxprs(params) for e in p.eqns)
-
-    # ---- rules --------------------------------------------------------------------------------------------------
-
-    def forward_mode(
-        self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Results and their tangents (None for zero), given the operands' (None for zero; not all of them)."""
-        raise self.missing("forward_mode", "differentiation")
-
-    def linearized(
-        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
-        """Results and the nodes of their tangents, given the operands' (not all None)."""
-        raise self.missing("linearized", "linearization")
-
-    def batched(
-        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
-    ) -> tuple[Sequence[Any], Sequence[int | None]]:
-        """Results over a batch axis, and where they have it."""
-        raise self.missing("batched", "vmap")
-
-    # ---- what the traces do -------------------------------------------------------------------------------------
 
     def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
         trace = current()
@@ -86,46 +60,6 @@ class ControlPrimitive(CallPrimitive):
         finally:
             reset_current(token)
         return [o if n is None else LinearTracer(trace, n) for o, n in zip(outs, out_nodes)]
-
-    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
-        token = set_current(trace.parent)
-        try:
-            if all(t is None for t in tangents):
-                return trace.parent.process_call(self, primals, params)
-            outs, t_outs = self.forward_mode(primals, [None if t is None else strong(t) for t in tangents], params)
-        finally:
-            reset_current(token)
-        return [trace.wrap(o, t) for o, t in zip(outs, t_outs)]
-
-    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
-        token = set_current(trace.parent)
-        try:
-            if all(n is None for n in nodes):
-                return trace.parent.process_call(self, primals, params)
-            outs, out_nodes = self.linearized(primals, nodes, params)
-        finally:
-            reset_current(token)
-        return [trace.wrap(o, n) for o, n in zip(outs, out_nodes)]
-
-    def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        values, axes = [v for v, _ in pairs], [b for _, b in pairs]
-        token = set_current(trace.parent)
-        try:
-            if all(b is None for b in axes) and trace.axis_name is None:
-                return trace.parent.process_call(self, values, params)
-            outs, out_axes = self.batched(trace.size, values, axes, trace.axis_name, params)
-        finally:
-            reset_current(token)
-        return [trace.wrap(o, b) for o, b in zip(outs, out_axes)]
-
-    def stage_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        atoms = [trace.atom(a) for a in args]
-        return trace.emit(self, atoms, params, self.type_of(*(a.aval for a in atoms), **params))
 
 
 class LinearCallNode(Node):
@@ -178,11 +112,6 @@ def results_of(node: Node, outs: Sequence[Any], active: Mask) -> list[Node | Non
     """A node for each result of a call that has a tangent."""
     types = [ShapedArray(o.shape, o.dtype) for o in outs]
     return [n if has else None for n, has in zip(project(node, types), active)]
-
-
-def strong(x: Any) -> Any:
-    """`x`, not weakly typed."""
-    return convert(x, x.dtype) if x.weak_type else x
 
 
 def instantiate(t: Any, like: Any) -> Any:
@@ -239,5 +168,5 @@ def depends_on(closed: ClosedJaxpr, inputs: Sequence[int]) -> set[Var]:
 
 __all__ = [
     "ControlPrimitive", "LinearCallNode", "depends_on", "derived_body", "instantiate", "pruned", "results_of", "run", "selected",
-    "simplified", "strong",
+    "simplified",
 ]  # fmt: skip

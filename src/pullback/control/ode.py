@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from pullback import lax
-from pullback.control.loop import ControlPrimitive, LinearCallNode, instantiate, results_of, run, strong
+from pullback.control.loop import ControlPrimitive, LinearCallNode, instantiate, results_of, run
 from pullback.control.loops import arrays_of, scan, while_loop
 from pullback.control.programs import Wrapped, stage
 from pullback.core import dtypes
@@ -38,7 +38,7 @@ from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate_p
 from pullback.lax.family import like
 from pullback.lax.selection import select
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis, reduce_sum_p, reshape_p
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis, reduce_sum_p, reshape_p, strong
 from pullback.transforms.call import sum_unbatched
 from pullback.transforms.program import JVP, Linearization, Mask
 from pullback.transforms.vmap import batch_flat
@@ -255,7 +255,7 @@ class Odeint(ControlPrimitive):
 
     def forward_mode(self, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> Any:
         active = tuple(t is not None for t in tangents)
-        outs = self._pushed([*primals, *(strong(t) for t in tangents if t is not None)], active, params)
+        outs = self._pushed([*primals, *(t for t in tangents if t is not None)], active, params)
         count = len(outs) // 2
         return outs[:count], outs[count:]
 

@@ -30,7 +30,6 @@ from pullback.control.loop import (
     results_of,
     run,
     selected,
-    strong,
 )
 from pullback.control.loops import arrays_of
 from pullback.control.programs import Body, intern, stage
@@ -43,7 +42,7 @@ from pullback.core.trace import EVAL, Params, Trace, current, reset_current, set
 from pullback.core.tree import PyTreeDef, tree_flatten, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import neg_p, sub_p
-from pullback.lax.shape import batch_first, convert, move_axis
+from pullback.lax.shape import batch_first, convert, move_axis, strong
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.linearize import linearize, linearize_flat, transpose_flat
 from pullback.transforms.program import Batched

@@ -300,6 +300,11 @@ def convert(x: Array, dtype: DType, weak_type: bool = False) -> Array:
     return convert_element_type_p.bind(x, new_dtype=dtype, weak_type=weak_type)
 
 
+def strong(x: Array) -> Array:
+    """`x`, not weakly typed."""
+    return convert(x, x.dtype)
+
+
 def squeeze(array: Any, dimensions: Sequence[int] | int) -> Array:
     """Without the axes `dimensions`, which must have length 1 (ValueError if not)."""
     x = as_array(array)

@@ -35,7 +35,7 @@ from pullback.lax.reductions import (
     reduce_prod_p,
 )
 from pullback.lax.selection import select
-from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p, transpose_p
+from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p, strong, transpose_p
 from pullback.lax.sorting import sort_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.indexing import take_along_axis
@@ -64,10 +64,6 @@ def _finish(out: Array, shape: Shape, axes: Shape, keepdims: bool) -> Array:
     if not keepdims or not axes:
         return out
     return reshape_p.bind(out, new_sizes=tuple(1 if i in axes else n for i, n in enumerate(shape)))
-
-
-def _strong(a: Array) -> Array:
-    return convert(a, a.dtype) if a.weak_type else a
 
 
 def _masked(a: Array, where: Any, fill: Any, name: str) -> Array:
@@ -189,7 +185,7 @@ def _extremum(
     initial: Any, where: Any,
 ) -> Array:  # fmt: skip
     u.no_out(name, out)
-    a = _strong(array_like(a, name))
+    a = strong(array_like(a, name))
     axes = _axes(axis, a)
     if initial is None:
         if where is not None:
@@ -745,7 +741,7 @@ def _quantile(
     if not dtypes.is_inexact(q.dtype):
         raise TypeError(f"{name}: q must be floating, got {q.aval}, at {user_line()}")
     axes = _axes(axis, a)
-    x = _strong(inexact(a, name))
+    x = strong(inexact(a, name))
     rows = _last_axis(x, axes)
     n = rows.shape[-1]
     if not n:

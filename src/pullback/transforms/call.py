@@ -13,9 +13,9 @@ from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
 from pullback.core.linear import Node
 from pullback.core.primitive import Primitive
 from pullback.core.stage import close, stage_flat
-from pullback.core.trace import Params, current
+from pullback.core.trace import Params, current, reset_current, set_current
 from pullback.core.types import ShapedArray
-from pullback.lax.shape import batch_first, reduce_sum_p
+from pullback.lax.shape import batch_first, reduce_sum_p, strong
 from pullback.transforms.vmap import BatchTrace, batch_flat
 
 Flat = Callable[..., Sequence[Any]]
@@ -57,6 +57,66 @@ class CallPrimitive(Primitive):
         """Without transformation, a call is just that."""
         return list(params["fun"](*args))
 
+    # ---- rules --------------------------------------------------------------------------------------------------
+
+    def forward_mode(
+        self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Results and their tangents (None for zero), given the operands' (None for zero; not all of them)."""
+        raise self.missing("forward_mode", "differentiation")
+
+    def linearized(
+        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
+        """Results and the nodes of their tangents, given the operands' (not all None)."""
+        raise self.missing("linearized", "linearization")
+
+    def batched(
+        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
+    ) -> tuple[Sequence[Any], Sequence[int | None]]:
+        """Results over a batch axis, and where they have it."""
+        raise self.missing("batched", "vmap")
+
+    # ---- what the traces do: the rules, on the parent --------------------------------------------------------------
+
+    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
+        token = set_current(trace.parent)
+        try:
+            if not is_active(tangents):
+                return trace.parent.process_call(self, primals, params)
+            if self.is_closed:  # programs take types as they are
+                tangents = [None if t is None else strong(t) for t in tangents]
+            outs, t_outs = self.forward_mode(primals, tangents, params)
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, t) for o, t in zip(outs, t_outs)]
+
+    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
+        token = set_current(trace.parent)
+        try:
+            if not is_active(nodes):
+                return trace.parent.process_call(self, primals, params)
+            outs, out_nodes = self.linearized(primals, nodes, params)
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, n) for o, n in zip(outs, out_nodes)]
+
+    def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        values, axes = [v for v, _ in pairs], [b for _, b in pairs]
+        token = set_current(trace.parent)
+        try:
+            if not is_active(axes) and trace.axis_name is None:
+                return trace.parent.process_call(self, values, params)
+            outs, out_axes = self.batched(trace.size, values, axes, trace.axis_name, params)
+        finally:
+            reset_current(token)
+        return [trace.wrap(o, b) for o, b in zip(outs, out_axes)]
+
     def step_program(self, params: Params) -> ClosedJaxpr | None:
         """The parameter `jaxpr` of a loop that runs it once a step, and stacks along axis 0 what is added after its operands and
         results; None for everything else."""
@@ -72,6 +132,19 @@ class CallPrimitive(Primitive):
         closed, captured = close(stage_flat(params.pop("fun"), [a.aval for a in atoms]))
         params = {"call_jaxpr": closed, "captured": len(captured) or None, **params}
         return trace.emit(self, [*map(trace.atom, captured), *atoms], params, closed.out_avals)
+
+
+class ClosedCall(CallPrimitive):
+    """Base of the calls of programs, which close over nothing."""
+
+    is_closed = True
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        return current().process_call(self, args, params)
+
+    def stage_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        atoms = [trace.atom(a) for a in args]
+        return trace.emit(self, atoms, params, self.type_of(*(a.aval for a in atoms), **params))
 
 
 def batched(fun: Flat, trace: BatchTrace, axes: Sequence[int | None]) -> Flat:
@@ -108,6 +181,6 @@ def sum_unbatched(
     return out
 
 
-def is_active(nodes: Sequence[Node | None]) -> bool:
-    """Whether any argument has a tangent."""
-    return any(n is not None for n in nodes)
+def is_active(xs: Sequence[Any]) -> bool:
+    """Whether any argument has a tangent, a node or a batch axis: is not None."""
+    return any([x is not None for x in xs])

@@ -51,7 +51,7 @@ from pullback.lax.indexing import (
 )
 from pullback.lax.reductions import argmax_p, reduce_or_p
 from pullback.lax.selection import select_n_p
-from pullback.lax.shape import batch_first, convert, reshape_p
+from pullback.lax.shape import batch_first, reshape_p, strong
 from pullback.transforms.custom import custom_jvp_call_p, custom_vjp_call_p
 from pullback.transforms.program import run
 
@@ -196,7 +196,7 @@ class Error:
     @classmethod
     def of(cls, failed: Any, failure: Failure, values: Sequence[Any] = ()) -> Error:
         """The error that there is if the boolean scalar `failed` is true."""
-        values = [convert(x, x.dtype) if x.weak_type else x for x in values]
+        values = [strong(x) for x in values]
         kind = tuple((x.shape, x.dtype) for x in values)
         return cls(failed, _FIRST, ((failure, kind),), {kind: values})
 

@@ -29,7 +29,7 @@ from pullback.core.trace import Params, Through, Trace, Tracer, current, using
 from pullback.core.tree import leaf_error, tree_flatten, tree_leaves, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import OptimizationBarrier
-from pullback.lax.shape import batch_first, convert
+from pullback.lax.shape import batch_first, convert, strong
 from pullback.transforms.call import CallPrimitive, Flat, is_active
 from pullback.transforms.jvp import JVPTrace, JVPTracer
 from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer
@@ -293,7 +293,7 @@ class Stored(Primitive):
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, primitive: Any, params: Any, count: int) -> Any:
         args, ts = primals[count:], tangents[count:]
-        outs = [convert(x, x.dtype) if x.weak_type else x for x in primals[:count]]
+        outs = [strong(x) for x in primals[:count]]
         if all(t is None for t in ts):
             return outs, [None] * count
         several = primitive.multiple_results

@@ -33,7 +33,7 @@ from pullback.core.tree import (
 )
 from pullback.core.types import ShapedArray, typeof
 from pullback.lax.shape import convert
-from pullback.transforms.call import CallPrimitive, batched, is_active, sum_unbatched
+from pullback.transforms.call import CallPrimitive, batched, sum_unbatched
 from pullback.transforms.linearize import transpose_flat
 from pullback.transforms.vmap import batch_flat
 
@@ -101,21 +101,15 @@ class CustomJVPCall(CallPrimitive):
     name = "custom_jvp_call"
     has_own_derivative = True
 
-    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
-        token = set_current(trace.parent)
-        try:
-            if not is_active(tangents):
-                return trace.parent.process_call(self, args, params)
-            outs, t_outs = params["rule"](primals, tangents)
-        finally:
-            reset_current(token)
-        return [trace.wrap(o, t) for o, t in zip(outs, t_outs)]
+    def forward_mode(
+        self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Any]]:
+        outs, t_outs = params["rule"](primals, tangents)
+        return outs, t_outs
 
-    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
+    def linearized(
+        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
         outs: Sequence[Any] = ()
 
         def rule(*tangents: Any) -> Any:
@@ -123,14 +117,8 @@ class CustomJVPCall(CallPrimitive):
             outs, t_outs = params["rule"](primals, tangents)
             return t_outs
 
-        token = set_current(trace.parent)
-        try:
-            if not is_active(nodes):
-                return trace.parent.process_call(self, args, params)
-            out_nodes = record_linear(rule, nodes)
-        finally:
-            reset_current(token)
-        return [trace.wrap(o, n if isinstance(n, Node) else None) for o, n in zip(outs, out_nodes)]
+        out_nodes = record_linear(rule, nodes)
+        return outs, [n if isinstance(n, Node) else None for n in out_nodes]
 
     def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
         pairs = [trace.unwrap(a) for a in args]
@@ -454,36 +442,20 @@ class CustomVJPCall(CallPrimitive):
     name = "custom_vjp_call"
     has_own_derivative = True
 
-    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
-        token = set_current(trace.parent)
-        try:
-            if not is_active(tangents):
-                return trace.parent.process_call(self, args, params)
-            outs, residual = params["fwd"](primals, [t is not None for t in tangents])
-            out_types = [o.aval for o in outs]
-            t_outs = push_backward(params["bwd"], residual, [p.aval for p in primals], out_types, tangents)
-        finally:
-            reset_current(token)
-        return [trace.wrap(o, t) for o, t in zip(outs, t_outs)]
+    def forward_mode(
+        self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Any]]:
+        outs, residual = params["fwd"](primals, [t is not None for t in tangents])
+        in_types, out_types = [p.aval for p in primals], [o.aval for o in outs]
+        return outs, push_backward(params["bwd"], residual, in_types, out_types, tangents)
 
-    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
-        token = set_current(trace.parent)
-        try:
-            if not is_active(nodes):
-                return trace.parent.process_call(self, args, params)
-            outs, residual = params["fwd"](primals, [n is not None for n in nodes])
-        finally:
-            reset_current(token)
+    def linearized(
+        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
+        outs, residual = params["fwd"](primals, [n is not None for n in nodes])
         types = [o.aval for o in outs]
         node = CustomVJPNode(params["bwd"], residual, [p.aval for p in primals], nodes, types)
-        return [
-            trace.wrap(o, n if dtypes.is_inexact(t.dtype) else None)
-            for o, n, t in zip(outs, project(node, types), types)
-        ]
+        return outs, [n if dtypes.is_inexact(t.dtype) else None for n, t in zip(project(node, types), types)]
 
     def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
         pairs = [trace.unwrap(a) for a in args]

@@ -20,10 +20,10 @@ from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, eval_jaxpr
 from pullback.core.linear import Cotangents, Input, Node, Tangents, next_id, project, push_nodes, reachable, zeros
 from pullback.core.passes import drop_unused_consts, eliminate_dead_code, inline_calls
 from pullback.core.stage import StagedTracer, stage_flat
-from pullback.core.trace import Params, current, reset_current, set_current
+from pullback.core.trace import Params, current
 from pullback.core.types import ShapedArray
-from pullback.lax.shape import batch_first, convert
-from pullback.transforms.call import CallPrimitive
+from pullback.lax.shape import batch_first, strong
+from pullback.transforms.call import ClosedCall
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.linearize import linearize_flat
 from pullback.transforms.vmap import batch_flat
@@ -283,7 +283,7 @@ class ProgramNode(Node):
     def pull(self, ct: Any, cotangents: Cotangents) -> None:
         cts = [c if has else None for c, has in zip(ct, self.linearization.has_tangent)]
         program, mask = self.linearization.pullback(tuple(c is not None for c in cts))
-        given = [_strong(c) for c in cts if c is not None]
+        given = [strong(c) for c in cts if c is not None]
         outs = iter(self.call.bind_program(program, [*self.values, *given], self.params, "transpose"))
         for node, has in zip(self.nodes, mask):
             if has:
@@ -306,21 +306,13 @@ class ProgramNode(Node):
         )
 
 
-def _strong(x: Any) -> Any:
-    return convert(x, x.dtype) if x.weak_type else x
-
-
 # ---- the primitives ---------------------------------------------------------------------------------------------
 
 
-class ProgramCall(CallPrimitive):
+class ProgramCall(ClosedCall):
     """Base of the primitives that call a closed program, their parameter `jaxpr`."""
 
     inlined: str | None = "jaxpr"
-    is_closed = True
-
-    def bind(self, *args: Any, **params: Any) -> Any:
-        return current().process_call(self, args, params)
 
     def bind_program(self, program: ClosedJaxpr, args: Sequence[Any], params: Params, prefix: str) -> list[Any]:
         """A call of a program derived from that of a call with `params`."""
@@ -329,60 +321,36 @@ class ProgramCall(CallPrimitive):
     def type_of(self, *types: ShapedArray, **params: Any) -> Any:
         return params["jaxpr"].out_avals
 
-    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
-        active = tuple(t is not None for t in tangents)
-        token = set_current(trace.parent)
-        try:
-            if True not in active:
-                return trace.parent.process_call(self, args, params)
-            derived = params["jaxpr"].derived(("jvp", active), JVP, active)
-            ts = [_strong(t) for t in tangents if t is not None]
-            results = self.bind_program(derived.program, [*primals, *ts], params, "jvp")
-        finally:
-            reset_current(token)
+    def forward_mode(
+        self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Any]]:
+        active = tuple([t is not None for t in tangents])
+        derived = params["jaxpr"].derived(("jvp", active), JVP, active)
+        given = [t for t in tangents if t is not None]
+        results = self.bind_program(derived.program, [*primals, *given], params, "jvp")
         count = len(derived.has_tangent)
         rest = iter(results[count:])
-        return [trace.wrap(o, next(rest) if has else None) for o, has in zip(results, derived.has_tangent)]
+        return results[:count], [next(rest) if has else None for has in derived.has_tangent]
 
-    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
-        active = tuple(n is not None for n in nodes)
-        token = set_current(trace.parent)
-        try:
-            if True not in active:
-                return trace.parent.process_call(self, args, params)
-            derived: Linearization = params["jaxpr"].derived(("linearize", active), Linearization, active)
-            results = self.bind_program(derived.forward, primals, params, "")
-        finally:
-            reset_current(token)
+    def linearized(
+        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
+        active = tuple([n is not None for n in nodes])
+        derived: Linearization = params["jaxpr"].derived(("linearize", active), Linearization, active)
+        results = self.bind_program(derived.forward, primals, params, "")
         outs = results[: len(derived.has_tangent)]
         every = [*primals, *results]
-        values = [every[i] for i in derived.passed]
-        node = ProgramNode(self, params, derived, values, nodes)
-        types = [ShapedArray(o.shape, o.dtype) for o in outs]
-        return [trace.wrap(o, n if has else None) for o, n, has in zip(outs, project(node, types), derived.has_tangent)]
+        node = ProgramNode(self, params, derived, [every[i] for i in derived.passed], nodes)
+        projected = project(node, [ShapedArray(o.shape, o.dtype) for o in outs])
+        return outs, [n if has else None for n, has in zip(projected, derived.has_tangent)]
 
-    def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        axes = tuple(b for _, b in pairs)
-        closed: ClosedJaxpr = params["jaxpr"]
-        token = set_current(trace.parent)
-        try:
-            if all(b is None for b in axes) and trace.axis_name is None:
-                return trace.parent.process_call(self, args, params)
-            key = ("batch", trace.size, axes, trace.axis_name)
-            derived = closed.derived(key, Batched, trace.size, axes, trace.axis_name)
-            outs = self.bind_program(derived.program, [v for v, _ in pairs], params, "")
-        finally:
-            reset_current(token)
-        return [trace.wrap(o, 0 if mapped else None) for o, mapped in zip(outs, derived.mapped)]
-
-    def stage_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        atoms = [trace.atom(a) for a in args]
-        return trace.emit(self, atoms, params, self.type_of(*(a.aval for a in atoms), **params))
+    def batched(
+        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
+    ) -> tuple[Sequence[Any], Sequence[int | None]]:
+        how = (size, tuple(axes), axis_name)
+        derived = params["jaxpr"].derived(("batch", *how), Batched, *how)
+        outs = self.bind_program(derived.program, args, params, "")
+        return outs, [0 if mapped else None for mapped in derived.mapped]
 
 
 __all__ = ["JVP", "Batched", "Linearization", "ProgramCall", "ProgramNode", "run"]
