@@ -41,12 +41,12 @@ import numpy as np
 
 import pullback.numpy as jnp
 from pullback.control.convergence import ConvergenceWarning, warn_unless
-from pullback.control.loops import arrays_of, while_loop
+from pullback.control.loops import while_loop
 from pullback.control.solves import custom_root
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback, user_line
-from pullback.core.tree import tree_flatten, tree_map, tree_structure, tree_unflatten
+from pullback.core.tree import arrays_of, tree_flatten, tree_map, tree_structure, tree_unflatten
 from pullback.lax.shape import convert, reshape
 from pullback.scipy.optimize import minimum
 from pullback.scipy.sparse.solvers import LinearSolver, linear_solver

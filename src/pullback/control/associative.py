@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pullback.control.loops import arrays_of
 from pullback.core.errors import filter_traceback, user_line
-from pullback.core.tree import keystr, tree_flatten_with_path, tree_unflatten
+from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_unflatten
 from pullback.lax.arrangement import rev_p
 from pullback.lax.reductions import prefixes
 

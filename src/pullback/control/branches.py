@@ -24,7 +24,6 @@ from pullback.control.loop import (
     run,
     simplified,
 )
-from pullback.control.loops import arrays_of
 from pullback.control.programs import Body, prepared, stage
 from pullback.core import dtypes
 from pullback.core.array import as_array
@@ -34,7 +33,7 @@ from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from pullback.core.linear import Node
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current, known_value
-from pullback.core.tree import keystr, tree_flatten_with_path, tree_unflatten
+from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import clamp_p, eq_p, ne_p
 from pullback.lax.family import Elementwise, like

@@ -19,14 +19,14 @@ from pullback.control.programs import (
 from pullback.control.scan import scan_p
 from pullback.control.while_loop import while_p
 from pullback.core import dtypes
-from pullback.core.array import ConcreteArray, as_array
+from pullback.core.array import as_array
 from pullback.core.config import disable_jit
 from pullback.core.errors import ConcretizationTypeError, filter_traceback, user_line
 from pullback.core.trace import known_value
 from pullback.core.tree import (
     PyTreeDef,
+    arrays_of,
     keystr,
-    leaf_error,
     tree_flatten,
     tree_flatten_with_path,
     tree_leaves,
@@ -36,19 +36,6 @@ from pullback.core.tree import (
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import concatenate, dynamic_index_in_dim
 from pullback.lax.shape import convert, expand_dims, reshape_p
-
-
-def arrays_of(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
-    """The leaves as Arrays, and the structure. Raises TypeError naming the leaf for what is no array."""
-    leaves, treedef = tree_flatten(tree)
-    for i, x in enumerate(leaves):
-        if x.__class__ is not ConcreteArray:
-            try:
-                leaves[i] = as_array(x)
-            except TypeError:
-                raise leaf_error(tree, x, what) from None
-    return leaves, treedef
-
 
 # ---- carries ----------------------------------------------------------------------------------------------------
 

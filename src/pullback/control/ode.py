@@ -24,7 +24,7 @@ import numpy as np
 
 from pullback import lax
 from pullback.control.loop import ControlPrimitive, LinearCallNode, instantiate, results_of, run
-from pullback.control.loops import arrays_of, scan, while_loop
+from pullback.control.loops import scan, while_loop
 from pullback.control.programs import Wrapped, stage
 from pullback.core import dtypes
 from pullback.core.array import as_array
@@ -33,7 +33,7 @@ from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.linear import Node
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current, known_value
-from pullback.core.tree import keystr, tree_flatten_with_path, tree_structure, tree_unflatten
+from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_structure, tree_unflatten
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate_p
 from pullback.lax.family import like

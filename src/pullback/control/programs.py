@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from pullback.core.array import ConcreteArray, as_array
+from pullback.core.array import ConcreteArray
 from pullback.core.config import program_state
 from pullback.core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, Literal, Var, program_caches
 from pullback.core.stage import stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current, named_axes
-from pullback.core.tree import PyTreeDef, leaf_error, tree_flatten, tree_unflatten
+from pullback.core.tree import PyTreeDef, arrays_of, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.core.types import intern as intern_type
 from pullback.lax.shape import convert
@@ -98,12 +98,7 @@ def stage(fun: Callable[..., Any], in_tree: PyTreeDef, types: Sequence[ShapedArr
     def flat(*xs: Any) -> list[Any]:
         nonlocal out_tree
         out = fun(*in_tree.unflatten(list(xs)))
-        leaves, out_tree = tree_flatten(out)
-        for i, x in enumerate(leaves):
-            try:
-                leaves[i] = as_array(x)
-            except TypeError:
-                raise leaf_error(out, x, f"the output of {what}") from None
+        leaves, out_tree = arrays_of(out, f"the output of {what}")
         return leaves
 
     program, captured = lift(stage_flat(flat, types))

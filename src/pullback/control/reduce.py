@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from pullback.control.loop import ControlPrimitive, instantiate, pruned, run, simplified
-from pullback.control.loops import arrays_of
 from pullback.control.programs import Body, stage
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray
@@ -28,7 +27,7 @@ from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.linear import Node
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current
-from pullback.core.tree import keystr, tree_flatten_with_path, tree_structure, tree_unflatten
+from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_structure, tree_unflatten
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate_p, slice_p
 from pullback.lax.convolution import Pads, dilated, padtype_to_pads

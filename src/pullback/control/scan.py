@@ -8,7 +8,7 @@ and what is computed of them, inputs, outputs and carries that are there anyway 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback.control.loop import (
@@ -187,6 +187,18 @@ def _chosen(xs: Sequence[Any], mask: Sequence[bool]) -> list[Any]:
 # ---- the body's JVP ---------------------------------------------------------------------------------------------
 
 
+def _derivative_of_step(
+    closed: ClosedJaxpr, layout: Layout, active: Mask, name: str, kind: Callable[..., Any]
+) -> tuple[Any, Mask]:
+    """The body's derivative of a `kind`, for carries that have tangents as soon as one step gives them some; and which operands have."""
+    while True:
+        found = closed.derived((name, active), kind, active)
+        wider = (*active[layout.consts], *_either(active[layout.carry], found.has_tangent), *active[layout.xs])
+        if wider == active:
+            return found, active
+        active = wider
+
+
 class ScanJVP:
     """The body of a scan's JVP: (constants, tangents of some, carries, tangents of some, inputs, tangents of some)."""
 
@@ -194,12 +206,8 @@ class ScanJVP:
 
     def __init__(self, closed: ClosedJaxpr, layout: Layout, active: Mask) -> None:
         n = self._num_carry = layout.carry.stop - layout.carry.start
-        while True:
-            jvp: JVP = closed.derived(("jvp", active), JVP, active)
-            wider = (*active[layout.consts], *_either(active[layout.carry], jvp.has_tangent), *active[layout.xs])
-            if wider == active:
-                break
-            active = wider
+        jvp: JVP
+        jvp, active = _derivative_of_step(closed, layout, active, "jvp", JVP)
         self.active, self._carry_active, self._outs_active = active, active[layout.carry], jvp.has_tangent[n:]
         types = closed.in_avals
         tangents = [t.to_tangent_aval() if a else None for t, a in zip(types, active)]
@@ -287,12 +295,8 @@ class ScanLinearization:
 
     def __init__(self, closed: ClosedJaxpr, layout: Layout, active: Mask) -> None:
         n = layout.carry.stop - layout.carry.start
-        while True:
-            body: Linearization = closed.derived(("linearize", active), Linearization, active)
-            wider = (*active[layout.consts], *_either(active[layout.carry], body.has_tangent), *active[layout.xs])
-            if wider == active:
-                break
-            active = wider
+        body: Linearization
+        body, active = _derivative_of_step(closed, layout, active, "linearize", Linearization)
         self._layout, self._body, self._active = layout, body, active
         self.num_results = len(body.has_tangent)
         self.has_tangent = (*active[layout.carry], *body.has_tangent[n:])

@@ -31,7 +31,6 @@ from pullback.control.loop import (
     run,
     selected,
 )
-from pullback.control.loops import arrays_of
 from pullback.control.programs import Body, intern, stage
 from pullback.core import dtypes
 from pullback.core.errors import filter_traceback, user_line
@@ -39,7 +38,7 @@ from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from pullback.core.linear import LinearTracer, Node, record_linear
 from pullback.core.stage import stage_flat
 from pullback.core.trace import EVAL, Params, Trace, current, reset_current, set_current
-from pullback.core.tree import PyTreeDef, tree_flatten, tree_structure, tree_unflatten
+from pullback.core.tree import PyTreeDef, arrays_of, tree_flatten, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import neg_p, sub_p
 from pullback.lax.shape import batch_first, convert, move_axis, strong

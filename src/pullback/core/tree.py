@@ -10,6 +10,8 @@ from _thread import allocate_lock
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pullback.core.array import ConcreteArray, as_array
+
 if TYPE_CHECKING:
     import optree
 
@@ -507,6 +509,18 @@ register_pytree_with_keys(
     lambda p: (((GetAttrKey("args"), p.args), (GetAttrKey("keywords"), p.keywords)), p.func),
     lambda func, children: Partial(func, *tuple(children)[0], **tuple(children)[1]),  # type: ignore[arg-type]
 )
+
+
+def arrays_of(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
+    """The leaves as Arrays, and the structure. Raises TypeError naming the leaf for what is no array; `what` says whose it is."""
+    leaves, treedef = tree_flatten(tree)
+    for i, x in enumerate(leaves):
+        if x.__class__ is not ConcreteArray:
+            try:
+                leaves[i] = as_array(x)
+            except TypeError:
+                raise leaf_error(tree, x, what) from None
+    return leaves, treedef
 
 
 def leaf_error(tree: Any, leaf: Any, what: str, argument: str = "") -> TypeError:

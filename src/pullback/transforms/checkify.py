@@ -33,7 +33,7 @@ from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, bind_equation, e
 from pullback.core.primitive import Primitive
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, Through, Tracer, current, using
-from pullback.core.tree import PyTreeDef, leaf_error, register_pytree_node, tree_flatten
+from pullback.core.tree import PyTreeDef, arrays_of, register_pytree_node, tree_flatten
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate_p, dynamic_slice_p, dynamic_update_slice_p
 from pullback.lax.elementwise import and_p, div_p, eq_p, gt_p, lt_p, ne_p, not_p, or_p
@@ -678,16 +678,15 @@ def checkify(f: Callable[..., Any], errors: Collection[ErrorCategory] = user_che
 
     def checkified(*args: Any, **kwargs: Any) -> Any:
         try:
-            leaves, in_tree = tree_flatten((args, kwargs))
-            arrays = _arrays((args, kwargs), leaves, f"argument of checkified {name}")
+            arrays, in_tree = arrays_of((args, kwargs), f"argument of checkified {name}")
             out_tree: Any = None
 
             def flat(*xs: Any) -> list[Array]:
                 nonlocal out_tree
                 new_args, new_kwargs = in_tree.unflatten(list(xs))
                 out = f(*new_args, **new_kwargs)
-                outs, out_tree = tree_flatten(out)
-                return _arrays(out, outs, f"the output of checkified {name}")
+                outs, out_tree = arrays_of(out, f"the output of checkified {name}")
+                return outs
 
             program = stage_flat(flat, [x.aval for x in arrays])
             error, outs = run_checked(program, categories, arrays)
@@ -702,16 +701,6 @@ def checkify(f: Callable[..., Any], errors: Collection[ErrorCategory] = user_che
     checkified.__doc__ = f.__doc__
     checkified.__wrapped__ = f  # type: ignore[attr-defined]
     return checkified
-
-
-def _arrays(tree: Any, leaves: Sequence[Any], what: str) -> list[Array]:
-    out = []
-    for x in leaves:
-        try:
-            out.append(as_array(x))
-        except TypeError:
-            raise leaf_error(tree, x, what) from None
-    return out
 
 
 def _categories(errors: Any) -> Categories:

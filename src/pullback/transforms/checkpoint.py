@@ -26,7 +26,7 @@ from pullback.core.linear import Cotangents, Input, Node, Tangents, is_unit, nex
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.stage import is_staging, stage_flat
 from pullback.core.trace import Params, Through, Trace, Tracer, current, using
-from pullback.core.tree import leaf_error, tree_flatten, tree_leaves, tree_unflatten
+from pullback.core.tree import arrays_of, tree_flatten, tree_leaves, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import OptimizationBarrier
 from pullback.lax.shape import batch_first, convert, strong
@@ -565,13 +565,7 @@ def checkpoint(
             positions = {p % len(args) for p in static}
             dynamic = tuple(a for i, a in enumerate(args) if i not in positions)
             dynamic_kwargs = {k: v for k, v in kwargs.items() if k not in names}
-            leaves, in_tree = tree_flatten((dynamic, dynamic_kwargs))
-            arrays = []
-            for x in leaves:
-                try:
-                    arrays.append(as_array(x))
-                except TypeError:
-                    raise leaf_error((dynamic, dynamic_kwargs), x, "checkpoint (use static_argnums for it)") from None
+            arrays, in_tree = arrays_of((dynamic, dynamic_kwargs), "checkpoint (use static_argnums for it)")
             out_trees: list[Any] = []
 
             def flat(*xs: Any) -> list[Any]:
