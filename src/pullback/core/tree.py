@@ -260,6 +260,40 @@ def register_static(cls: type[T]) -> type[T]:
 
 # ---- the functions ----------------------------------------------------------------------------------------------
 
+#: For structures without registered types: the equal structure whose dicts have their keys in order. Bounded.
+_sorted: dict[PyTreeDef, PyTreeDef] = {}
+
+
+def _with_sorted_keys(treedef: PyTreeDef) -> PyTreeDef:
+    """The structure `treedef`, which makes dicts whose keys are in order.
+
+    optree compares structures without regard to the order in which keys were inserted, and remembers it: what a dict that is rebuilt looks
+    like would depend on which of several equal structures was met first.
+    """
+    own = False
+
+    def ordered(node: PyTreeDef) -> PyTreeDef:
+        nonlocal own
+        kind: Any = node.kind
+        if kind == optree.PyTreeKind.CUSTOM:
+            own = True  # auxiliary data may be anything, and may be large: nothing keeps it
+        elif kind == optree.PyTreeKind.DICT:
+            children: Any = dict(zip(node.entries(), node.children()))
+            return optree.treespec_dict(children, namespace=NAMESPACE)
+        elif kind == optree.PyTreeKind.DEFAULTDICT:
+            children = dict(zip(node.entries(), node.children()))
+            factory = node.unflatten([None] * node.num_leaves).default_factory
+            return optree.treespec_defaultdict(factory, children, namespace=NAMESPACE)
+        return node
+
+    result = treedef.transform(ordered)
+    if not own:
+        if len(_sorted) >= 4096:
+            _sorted.clear()
+        _sorted[treedef] = result
+    return result
+
+
 
 def tree_flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeDef]:
     """The leaves of `tree`, left to right, and its structure.
@@ -268,7 +302,8 @@ def tree_flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeDe
     [2, 1]
     """
     leaves, treedef = optree.tree_flatten(tree, is_leaf, namespace=NAMESPACE)
-    return leaves, treedef
+    found = _sorted.get(treedef)
+    return leaves, found or _with_sorted_keys(treedef)
 
 
 def tree_unflatten(treedef: PyTreeDef, leaves: Iterable[Any]) -> Any:
@@ -283,7 +318,7 @@ def tree_leaves(tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
 
 def tree_structure(tree: Any, is_leaf: IsLeaf = None) -> PyTreeDef:
     """The structure of `tree`."""
-    return optree.tree_structure(tree, is_leaf, namespace=NAMESPACE)
+    return tree_flatten(tree, is_leaf)[1]
 
 
 def tree_map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:
