@@ -185,7 +185,7 @@ def test_equal_equations_are_compiled_once() -> None:
 
 
 def ode_programs() -> set[int]:
-    from pullback.control.programs import _interned
+    from pullback.core.interning import _interned
 
     return set(map(id, _interned.values()))
 

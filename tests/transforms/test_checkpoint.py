@@ -80,17 +80,33 @@ def count_sines(policy):
     return len(calls)
 
 
-def test_the_function_is_run_again_in_the_backward_pass():
+def test_the_function_runs_once_and_its_operations_twice():
     runs = []
 
     def f(x):
         runs.append(None)
-        return jnp.sin(x)
+        return sine(x) * x
 
+    calls = []
+
+    @pb.custom_jvp
+    def sine(x):
+        return pb.pure_callback(lambda x: (calls.append(None), np.sin(x))[1], x, x)
+
+    sine.defjvp(lambda p, t: (sine(p[0]), jnp.cos(p[0]) * t[0]))
     y, pullback = pb.vjp(pb.checkpoint(f), 1.0)
-    assert len(runs) == 1
-    pullback(1.0)
-    assert len(runs) == 2
+    assert len(runs) == len(calls) == 1
+    assert np.allclose(pullback(1.0)[0], np.sin(1) + np.cos(1))
+    assert (len(runs), len(calls)) == (1, 2)
+
+
+def test_what_is_computed_again_is_what_was_computed_first():
+    factor, rng = [7.0], np.random.RandomState(0)
+    y, pullback = pb.vjp(pb.checkpoint(lambda x: x * factor[0]), 1.0)
+    factor[0] = 100.0
+    assert float(y) == float(pullback(1.0)[0]) == 7.0
+    y, gradient = pb.value_and_grad(pb.checkpoint(lambda x: x * rng.rand()))(1.0)
+    assert float(y) == float(gradient)
 
 
 def test_a_policy_stores_named_values():
@@ -161,9 +177,9 @@ def layers(x: Any, w: Any) -> Any:
 
 
 def stored(policy: Any, f: Any = layers, *args: Any) -> list[tuple[int, ...]]:
-    """Shapes of what a checkpointed function stores besides its arguments."""
+    """Shapes of what a checkpointed function stores besides its arguments and what is there anyway."""
     found = saved_residuals(pb.checkpoint(f, policy=policy), *(args or (ROWS, WEIGHTS)))
-    return sorted(r.aval.shape for r in found if "argument" not in r.source)
+    return sorted(r.aval.shape for r in found if "argument" not in r.source and "constant" not in r.source)
 
 
 def test_what_policies_store() -> None:
@@ -354,8 +370,10 @@ def test_an_outer_policy_is_asked_about_inner_checkpoints() -> None:
     assert f(policies.save_only_these_names("other"), ROWS) == []
 
 
-def test_arguments_that_are_known_stay_known() -> None:
-    power = pb.checkpoint(lambda x, n: x**3 if int(n) == 3 else x)
+def test_control_flow_on_values_is_refused_by_name() -> None:
+    with pytest.raises(pb.errors.ConcretizationTypeError, match=r"argument 1 of checkpointed <lambda>.*static_argnums"):
+        pb.checkpoint(lambda x, n: x**3 if int(n) == 3 else x)(2.0, 3)
+    power = pb.checkpoint(lambda x, n: x**3 if n == 3 else x, static_argnums=1)
     assert float(pb.jit(pb.grad(lambda x: power(x, 3)))(2.0)) == 12.0
 
 

@@ -281,3 +281,97 @@ def test_custom_gradient_under_every_transformation() -> None:
         pb.grad(lambda x: pb.jit(pb.vmap(f))(x).sum()),
     ):
         np.testing.assert_allclose(g(x), first(np.array([0.1, 0.7])), rtol=1e-5)
+
+
+# ---- closures, and rules that are used more than once -----------------------------------------------------------
+
+
+def closing_over(y, kind):
+    """x -> x·y for a y that the rules close over."""
+    if kind == "custom_jvp":
+        h = pb.custom_jvp(lambda x: x * y)
+        h.defjvp(lambda primals, tangents: (primals[0] * y, tangents[0] * y))
+    else:
+        h = pb.custom_vjp(lambda x: x * y)
+        h.defvjp(lambda x: (x * y, y), lambda y_as_residual, ct: (ct * (y + y_as_residual) / 2,))
+    return h
+
+
+@pytest.mark.parametrize("kind", ["custom_jvp", "custom_vjp"])
+def test_rules_close_over_traced_values(kind):
+    f = lambda y, x: closing_over(y, kind)(x)
+    ys = jnp.arange(3.0)
+    close = lambda got, expected: np.testing.assert_allclose(np.asarray(got), expected, rtol=1e-6)
+    both = lambda f: pb.grad(f, (0, 1))
+    for wrap in (lambda f: f, pb.jit):
+        g = wrap(f)
+        close(both(g)(3.0, 2.0), (2, 3))  # in what it closes over, the derivative is that of the function
+        close(wrap(both(g))(3.0, 2.0), (2, 3))
+        close(pb.vmap(g, (0, None))(ys, 2.0), [0, 2, 4])
+        close(wrap(pb.vmap(both(g), (0, None)))(ys, 2.0), [[2, 2, 2], [0, 1, 2]])
+        close(both(lambda y, x: wrap(pb.vmap(g, (0, None)))(ys * y, x).sum())(3.0, 2.0), (6, 9))
+        close(pb.jvp(g, (3.0, 2.0), (1.0, 10.0)), (6, 32))
+        close(pb.vmap(pb.vmap(g, (0, None)), (None, 0))(ys, ys), np.outer([0, 1, 2], [0, 1, 2]))
+        close(pb.hessian(lambda v: g(v[0], v[1]))(jnp.array([3.0, 2.0])), [[0, 1], [1, 0]])
+        close(pb.grad(lambda y: pb.lax.scan(lambda c, _: (g(y, c), None), 1.0, None, length=3)[0])(2.0), 12)
+
+
+@pytest.mark.parametrize("kind", ["custom_jvp", "custom_vjp"])
+def test_inner_rules_close_over_what_outer_ones_do(kind):
+    def f(y, x):
+        outer = pb.custom_vjp(lambda x: closing_over(y, kind)(x) * y)
+        outer.defvjp(lambda x: (closing_over(y, kind)(x) * y, None), lambda _, ct: (closing_over(y, kind)(ct) * y,))
+        return outer(x)
+
+    for g in (f, pb.jit(f)):
+        np.testing.assert_allclose(pb.grad(g, (0, 1))(3.0, 2.0), (12, 9))
+        np.testing.assert_allclose(pb.vmap(pb.grad(g, (0, 1)), (0, None))(jnp.array([3.0, 1.0]), 2.0)[1], [9, 1])
+
+
+def test_linearizations_of_one_program_are_independent():
+    """A forward rule tells its backward rule what it found through the residual: any number of linearizations live side by side."""
+
+    @pb.custom_vjp
+    def f(x, y):
+        return x * y
+
+    def fwd(x, y):
+        residual = {"x": x.value, "y": y.value} if y.perturbed else {"y": y.value, "z": 100 * x.value}
+        return x.value * y.value, residual
+
+    f.defvjp(fwd, lambda r, ct: (ct * r["y"], ct * r["x"]) if "x" in r else (ct * r["y"], None), symbolic_zeros=True)
+    xs, ys = jnp.array([1.0, 2.0, 3.0]), jnp.array([4.0, 5.0, 6.0])
+    for g, x, y in ((f, 3.0, 2.0), (pb.jit(f), 3.0, 2.0), (pb.vmap(f), xs, ys), (pb.jit(pb.vmap(f)), xs, ys)):
+        one = jnp.ones_like(jnp.asarray(x))
+        first, second = pb.vjp(lambda x: g(x, y), x)[1], pb.vjp(lambda y: g(x, y), y)[1]
+        both = pb.vjp(lambda z: g(z, z), x)[1]
+        for _ in range(2):
+            np.testing.assert_allclose(second(one)[0], x)
+            np.testing.assert_allclose(first(one)[0], y)
+            np.testing.assert_allclose(both(one)[0], 2 * np.asarray(x))
+
+
+def test_what_is_not_differentiated_may_be_traced():
+    f = pb.custom_jvp(lambda k, x: k * x, nondiff_argnums=(0,))
+    f.defjvp(lambda k, primals, tangents: (k * primals[0], k * tangents[0]))
+    ks = jnp.arange(3.0)
+    np.testing.assert_allclose(pb.grad(pb.jit(f), 1)(3.0, 2.0), 3)
+    np.testing.assert_allclose(pb.vmap(pb.grad(f, 1), (0, None))(ks, 2.0), ks)
+    np.testing.assert_allclose(pb.jit(pb.vmap(pb.grad(pb.jit(f), 1), (0, None)))(ks, 2.0), ks)
+    with pytest.raises(pb.errors.UnexpectedTracerError, match="nondiff_argnums"):
+        pb.grad(f)(3.0, 2.0)
+    g = pb.custom_vjp(lambda k, x: k * x, nondiff_argnums=(0,))
+    g.defvjp(lambda k, x: (k * x, None), lambda k, _, ct: (k * ct,))
+    with pytest.raises(pb.errors.UnexpectedTracerError, match="nondiff_argnums"):
+        pb.jit(g)(3.0, 2.0)
+
+
+def test_rules_in_programs_keep_to_the_types_of_the_function():
+    f = pb.custom_vjp(lambda x: x)
+    f.defvjp(lambda x: (jnp.stack([x, x]), None), lambda _, ct: (ct.sum(),))
+    with pytest.raises(TypeError, match=r"fwd rule .* expected float32\[\], got float32\[2\]"):
+        pb.grad(lambda x: pb.jit(f)(x).sum())(1.0)
+    g = pb.custom_jvp(lambda x: x)
+    g.defjvp(lambda primals, tangents: (primals[0].astype("bfloat16"), tangents[0].astype("bfloat16")))
+    with pytest.raises(TypeError, match="JVP rule"):
+        pb.grad(lambda x: pb.jit(g)(x).sum())(1.0)

@@ -58,7 +58,7 @@ class Cond(ControlPrimitive):
         return run(params["branches"][int(chosen)], *args[1:])
 
     def lower(self, emit: Any, index: Any, *operands: Any, branches: Sequence[ClosedJaxpr]) -> list[Any]:
-        if not branches[0].out_avals and not any(e.primitive.has_effect(e.params) for b in branches for e in b.eqns):
+        if not branches[0].out_avals and not any(b.has_effect for b in branches):
             return []
         written = [lambda b=b: list(emit.program(simplified(b), operands)) for b in branches]
         results: list[Any] = emit.case(index, written, emit.types)

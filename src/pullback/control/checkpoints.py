@@ -29,8 +29,9 @@ from pullback.core import dtypes
 from pullback.core.array import ConcreteArray
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.linear import Cotangents, Input, Node
+from pullback.core.passes import Quiet, without_effects
 from pullback.core.stage import stage_flat
-from pullback.core.trace import Params, current
+from pullback.core.trace import Params, current, using
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import broadcasted_iota, dynamic_index_in_dim, dynamic_update_index_in_dim
 from pullback.lax.elementwise import div_p
@@ -435,7 +436,13 @@ class CheckpointedLoop:
 
     def push(self, values: Sequence[Any], tangents: Sequence[Any]) -> Any:
         """Tangents of the results: of the loop's JVP, run again."""
-        return self.operation.forward_mode(values[: self.inputs], tangents, self.params)[1]
+        return self._jvp(values[: self.inputs], tangents)
+
+    def _jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Sequence[Any]:
+        """The results' tangents alone: what the loop does has been done."""
+        with using(Quiet(current())):
+            t_outs: Sequence[Any] = self.operation.forward_mode(primals, tangents, self.params)[1]
+        return t_outs
 
     def pull(self, values: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """Cotangents of the operands."""
@@ -455,7 +462,7 @@ class CheckpointedLoop:
         inputs = [Input(v.shape, v.dtype) if dtypes.is_inexact(v.dtype) else None for v in x]
 
         def along(*xs: Any) -> list[Any]:
-            ts = self.operation.forward_mode(xs, u, self.params)[1]
+            ts = self._jvp(xs, u)
             return [instantiate(t, c) for t, c in zip(ts, cotangents) if c is not None]
 
         _, nodes = linearize_flat(along, x, inputs)
@@ -573,7 +580,8 @@ class CheckpointedScan(CheckpointedLoop):
             return [*sums, *ct_carry, *stacks]
 
         slot_types = [x.aval.update(weak_type=False) for x in values[len(types) :]]
-        return stage_flat(program, [*self.operand_types, *slot_types, *ct_types], current()), masks
+        staged = stage_flat(program, [*self.operand_types, *slot_types, *ct_types], current())
+        return without_effects(staged), masks
 
 
 # ---- while ------------------------------------------------------------------------------------------------------
@@ -628,14 +636,15 @@ class CheckpointedWhile(CheckpointedLoop):
         rows, one, zero = self.slots, _number(1), _number(0)
 
         def one_step(s: Any) -> Any:
-            return s[0] + one, steps.advance(s[1])
+            state = steps.advance(s[2])
+            return s[0] + one, steps.go_on(state), state
 
         def fill_slot(s: Any) -> Any:
-            used, stride, n, _, state, slots = s
+            used, stride, n, goes_on, state, slots = s
             slots = [_with_row(slot, x, used) for slot, x in zip(slots, state)]
             count = stride * _number(self.segment)
-            k, state = while_loop(lambda s: (s[0] < count) & steps.go_on(s[1]), one_step, (zero, state))
-            return used + one, stride, n + k, steps.go_on(state), state, slots
+            k, goes_on, state = while_loop(lambda s: (s[0] < count) & s[1], one_step, (zero, goes_on, state))
+            return used + one, stride, n + k, goes_on, state, slots
 
         def fill_all(s: Any) -> Any:
             used, stride, n, goes_on, state, slots = while_loop(lambda s: s[3] & (s[0] < _number(rows)), fill_slot, s)
@@ -662,7 +671,7 @@ class CheckpointedWhile(CheckpointedLoop):
 
         ct_types = [t.to_tangent_aval().update(weak_type=False) for t, g in zip(types, given) if g]
         value_types = [x.aval.update(weak_type=False) for x in values]
-        return stage_flat(program, [*value_types, *ct_types], current()), masks
+        return without_effects(stage_flat(program, [*value_types, *ct_types], current())), masks
 
     def _masks(self, given: Mask) -> tuple[Mask, Mask]:
         """Which carries, and which operands, get cotangents if the results marked in `given` have some."""
@@ -761,7 +770,7 @@ class CheckpointedWhile(CheckpointedLoop):
         numbers = [ShapedArray((), dtypes.int32)] * 3
         ct_types = [t.to_tangent_aval().update(weak_type=False) for t, g in zip(self.types[self.count :], given) if g]
         types = [_with_axis(t, b, size) for t, b in zip([*self.operand_types, *rows, *numbers, *ct_types], axes)]
-        return stage_flat(program, types, current()), [0] * sum(self._masks(given)[1])
+        return without_effects(stage_flat(program, types, current())), [0] * sum(self._masks(given)[1])
 
 
 def _with_axis(t: ShapedArray, axis: int | None, size: int) -> ShapedArray:

@@ -28,9 +28,6 @@ class ControlPrimitive(ClosedCall):
 
     inlined: str | None = None
 
-    def has_effect(self, params: Params) -> bool:
-        return any(e.primitive.has_effect(e.params) for p in subjaxprs(params) for e in p.eqns)
-
     def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
         trace = current()
         if trace is not EVAL:

@@ -8,14 +8,14 @@ are traced (`intern`): everything derived from a program (its linearization, its
 from __future__ import annotations
 
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 from pullback.core.array import ConcreteArray
 from pullback.core.config import program_state
-from pullback.core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, Literal, Var, program_caches
+from pullback.core.interning import intern, lift
+from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, program_caches
 from pullback.core.stage import stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current, named_axes
 from pullback.core.tree import PyTreeDef, arrays_of, tree_unflatten
@@ -56,6 +56,7 @@ class Wrapped:
 
 
 _kept: dict[tuple[int, ...], tuple[Any, dict[Any, Any]]] = {}
+program_caches.append(_kept)
 
 
 def kept_with(*functions: Any) -> dict[Any, Any]:
@@ -192,56 +193,3 @@ def with_carries_constant(
     rest = [i for i in range(len(body.invars) - num_consts) if i not in carries]
     invars = [*body.invars[:num_consts], *(body.invars[num_consts + i] for i in (*used, *rest))]
     return intern(ClosedJaxpr(Jaxpr([], invars, outvars, body.eqns), [])), used
-
-
-def lift(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:
-    """The program with all of its constants made its first arguments, and these constants."""
-    body = closed.jaxpr
-    if not body.constvars:
-        return closed, []
-    return ClosedJaxpr(Jaxpr([], [*body.constvars, *body.invars], body.outvars, body.eqns), []), list(closed.consts)
-
-
-# ---- equal programs ---------------------------------------------------------------------------------------------
-
-_interned: OrderedDict[Any, ClosedJaxpr] = OrderedDict()
-program_caches += [_interned, _kept]
-_KEPT = 1024
-
-
-def intern(closed: ClosedJaxpr) -> ClosedJaxpr:
-    """The program that stands for all programs equal to `closed`, which has no constants."""
-    try:
-        key = structure(closed)
-        found = _interned.get(key)
-    except TypeError:  # a parameter that is not hashable
-        return closed
-    if found is not None:
-        _interned.move_to_end(key)
-        return found
-    _interned[key] = closed
-    while len(_interned) > _KEPT:
-        _interned.popitem(last=False)
-    return closed
-
-
-def structure(closed: ClosedJaxpr) -> Any:
-    """What makes two programs without constants equal: everything but the names of variables and the places in the user's code."""
-    numbers: dict[Var, int] = {}
-
-    def atom(x: Any) -> Any:
-        if x.__class__ is Literal:
-            return x.val._value.tobytes(), x.aval.dtype, x.aval.weak_type
-        return numbers[x]
-
-    def new(v: Var) -> Any:
-        numbers[v] = len(numbers)
-        return v.aval, v.aval.weak_type, v.__class__ is DropVar
-
-    parts: list[Any] = [program_state(), *map(new, closed.jaxpr.invars)]
-    for e in closed.eqns:  # not in a comprehension: what an equation reads has been numbered
-        parts.append((e.primitive, *map(atom, e.invars), *e.params.items(), *map(new, e.outvars)))  # noqa: PERF401
-    parts.extend(map(atom, closed.jaxpr.outvars))
-    key = tuple(parts)
-    hash(key)
-    return key

@@ -31,9 +31,10 @@ from pullback.control.loop import (
     run,
     selected,
 )
-from pullback.control.programs import Body, intern, stage
+from pullback.control.programs import Body, stage
 from pullback.core import dtypes
 from pullback.core.errors import filter_traceback, user_line
+from pullback.core.interning import intern
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from pullback.core.linear import LinearTracer, Node, record_linear
 from pullback.core.stage import stage_flat

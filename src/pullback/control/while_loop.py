@@ -52,7 +52,7 @@ class While(ControlPrimitive):
         def body(*state: Any) -> list[Any]:
             return list(emit.program(simplified(body_jaxpr), [*body_consts, *state]))
 
-        if not any(e.primitive.has_effect(e.params) for e in cond_jaxpr.eqns):
+        if not cond_jaxpr.has_effect:
             return list(emit.while_loop(condition, body, init))
 
         def step(_: Any, *state: Any) -> list[Any]:

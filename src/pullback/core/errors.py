@@ -168,11 +168,12 @@ class NonConcreteBooleanIndexError(JAXIndexError):
 class UnexpectedTracerError(JAXTypeError):
     """A tracer used after the transformation that made it has returned."""
 
-    def __init__(self, tracer: Any) -> None:
-        super().__init__(
-            f"{_describe(tracer)} was used at {user_line()}, outside the transformation that made it: it leaked, by a "
-            "global, an attribute or a closure. Return such values from the transformed function instead of storing them."
+    def __init__(self, tracer: Any, context: str = "") -> None:
+        context = context or (
+            "outside the transformation that made it: it leaked, by a global, an attribute or a closure. Return such values from the "
+            "transformed function instead of storing them."
         )
+        super().__init__(f"{_describe(tracer)} was used at {user_line()}, {context}")
 
 
 class KeyReuseError(RuntimeError):

@@ -132,8 +132,20 @@ class ClosedJaxpr:
     out_avals = property(lambda self: self.jaxpr.out_avals, doc="The types of the results.")
     eqns = property(lambda self: self.jaxpr.eqns, doc="The equations.")
 
+    @property
+    def has_effect(self) -> bool:
+        """Whether running the program does something besides giving its results (see `Primitive.has_effect`)."""
+        return self.derived("has_effect", _has_effect) is _EFFECT
+
     def __repr__(self) -> str:
         return print_jaxpr(self.jaxpr)
+
+
+_EFFECT, _NO_EFFECT = object(), object()
+
+
+def _has_effect(closed: ClosedJaxpr) -> object:
+    return _EFFECT if any([e.primitive.has_effect(e.params) for e in closed.eqns]) else _NO_EFFECT
 
 
 #: The caches of programs, by their method `clear`: `clear_caches` empties them.

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.array import ConcreteArray
+from pullback.core.array import ConcreteArray, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import Params, Trace, Tracer, current, reset_current, set_current
@@ -68,8 +68,6 @@ class Node:
     takes_uniform = False
     #: Whether the node has several results; its cotangent is a list, with None for zero.
     several = False
-    #: Whether there may be residuals that neither `push` nor `pull` needs, which programs should look for and drop.
-    may_hold_more = False
 
     def parents(self) -> Iterable[Node]:
         """The nodes whose tangents this one depends on."""
@@ -335,7 +333,7 @@ class LinearTrace(Trace):
         self.parent = parent
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        operands = [a.node if a.__class__ is LinearTracer and a._trace is self else a for a in args]
+        operands = [a.node if a.__class__ is LinearTracer and a._trace is self else as_array(a) for a in args]
         active = [isinstance(x, Node) for x in operands]
         if True not in active:
             token = set_current(self.parent)
@@ -354,13 +352,11 @@ class LinearTrace(Trace):
         finally:
             reset_current(token)
         if primitive.multiple_results:
-            return [LinearTracer(self, n) for n in recorded]
+            return [LinearTracer(self, n) if isinstance(n, Node) else n for n in recorded]
         return LinearTracer(self, recorded)
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        if (call.has_own_derivative or call.is_closed) and not any(
-            a.__class__ is LinearTracer and a._trace is self for a in args
-        ):
+        if not any([a.__class__ is LinearTracer and a._trace is self for a in args]):
             # A coefficient, which the enclosing transformations differentiate by the call's own rule.
             token = set_current(self.parent)
             try:

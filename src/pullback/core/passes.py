@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pullback.core.array import ConcreteArray
-from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var
+from pullback.core.array import ConcreteArray, as_array
+from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var, subjaxprs
+from pullback.core.trace import Params, Through
 
 
 def inline_calls(closed: ClosedJaxpr) -> ClosedJaxpr:
@@ -72,6 +73,58 @@ def _live_part(e: JaxprEqn, live: set[Atom]) -> JaxprEqn:
     if len(used) == len(e.outvars):
         return e
     return JaxprEqn(e.primitive, [x for x, _ in used], [y for _, y in used], e.params, e.location, e.name_stack)
+
+
+def without_effects(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """The program to be run again: without what does something and gives nothing, and without dead code. Operations with effects whose
+    results are used are still there."""
+    return closed.derived("without effects", _without_effects)
+
+
+def _without_effects(closed: ClosedJaxpr) -> ClosedJaxpr:
+    eqns = []
+    for e in closed.eqns if closed.has_effect else ():
+        if e.primitive.has_effect(e.params):
+            called = any(True for _ in subjaxprs(e.params))
+            if not called and not e.outvars:
+                continue
+            if called:
+                params = _quiet_params(e.params)
+                e = JaxprEqn(e.primitive, e.invars, e.outvars, params, e.location, e.name_stack)
+        eqns.append(e)
+    jaxpr = closed.jaxpr
+    if closed.has_effect:
+        jaxpr = Jaxpr(jaxpr.constvars, jaxpr.invars, jaxpr.outvars, eqns)
+    return drop_unused_consts(closed, eliminate_dead_code(jaxpr))
+
+
+def _quiet_params(value: Any) -> Any:
+    """An equation's parameters, with the programs among them `without_effects`."""
+    if isinstance(value, dict):
+        return {k: _quiet_params(v) for k, v in value.items()}
+    if isinstance(value, ClosedJaxpr):
+        return without_effects(value)
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_quiet_params, value))
+    return value
+
+
+class Quiet(Through):
+    """Has everything done by the parent, but what does something and gives nothing: for what has been done before."""
+
+    __slots__ = ()
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        if (
+            primitive.multiple_results
+            and primitive.has_effect(params)
+            and not primitive.type_of(*(as_array(a).aval for a in args), **params)
+        ):
+            return []
+        return super().process(primitive, args, params)
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return super().process_call(call, args, _quiet_params(params) if call.has_effect(params) else params)
 
 
 def drop_unused_consts(closed: ClosedJaxpr, jaxpr: Jaxpr) -> ClosedJaxpr:

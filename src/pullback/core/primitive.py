@@ -26,6 +26,7 @@ from typing import Any
 
 from pullback.core.array import Array
 from pullback.core.errors import user_line
+from pullback.core.jaxpr import subjaxprs
 from pullback.core.linear import Equation, Node, Sum, project, record_linear, zeros
 from pullback.core.trace import Params, current
 from pullback.core.types import ShapedArray
@@ -78,7 +79,7 @@ class Primitive:
         registry[self.name] = self
 
     def bind(self, *args: Any, **params: Any) -> Any:
-        """Apply the primitive under the current trace."""
+        """Apply the primitive to arrays, or what becomes one (NumPy arrays and scalars, Python's numbers), under the current trace."""
         return current().process(self, args, params)
 
     # ---- rules --------------------------------------------------------------------------------------------------
@@ -143,8 +144,9 @@ class Primitive:
         return Equation(self, operands, params, out.shape, out.dtype)
 
     def has_effect(self, params: Params) -> bool:
-        """Whether an equation does something besides giving its results, so that it must not be dropped or merged."""
-        return False
+        """Whether an equation does something besides giving its results, so that it must not be dropped or merged: it, or an equation of
+        the programs that it calls."""
+        return any([program.has_effect for program in subjaxprs(params)])
 
     def missing(self, rule: str, purpose: str) -> NotImplementedError:
         return NotImplementedError(

@@ -123,11 +123,8 @@ class JaxprTrace(Trace):
         """Whether `x` belongs to a trace that is still active around this one; if not, it has leaked."""
         trace: Trace = self
         while trace is not EVAL:
-            own: Trace | None = trace
-            while own is not None:
-                if own is x._trace:
-                    return True
-                own = own.alias
+            if trace.knows(x):
+                return True
             trace = trace.parent
         return False
 

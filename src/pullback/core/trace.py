@@ -38,8 +38,10 @@ class Trace:
 
     #: Name and size of the mapped axis this trace adds, if any.
     axis_name: Any = None
-    #: Another trace whose tracers this one takes for its own, if any.
-    alias: Trace | None = None
+
+    def knows(self, x: Tracer) -> bool:
+        """Whether `x` is one of this trace's tracers, or something to it."""
+        return x._trace is self
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         """Apply `primitive` to `args`, of which some may be this trace's tracers."""

@@ -282,8 +282,8 @@ def _with_sorted_keys(treedef: PyTreeDef) -> PyTreeDef:
             return optree.treespec_dict(children, namespace=NAMESPACE)
         elif kind == optree.PyTreeKind.DEFAULTDICT:
             children = dict(zip(node.entries(), node.children()))
-            factory = node.unflatten([None] * node.num_leaves).default_factory
-            return optree.treespec_defaultdict(factory, children, namespace=NAMESPACE)
+            example: Any = node.unflatten([None] * node.num_leaves)
+            return optree.treespec_defaultdict(example.default_factory, children, namespace=NAMESPACE)
         return node
 
     result = treedef.transform(ordered)
@@ -292,7 +292,6 @@ def _with_sorted_keys(treedef: PyTreeDef) -> PyTreeDef:
             _sorted.clear()
         _sorted[treedef] = result
     return result
-
 
 
 def tree_flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeDef]:

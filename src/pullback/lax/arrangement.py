@@ -20,6 +20,7 @@ from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive, is_node
+from pullback.core.trace import Params
 from pullback.core.tree import tree_flatten
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes, canonical_axis
 from pullback.lax.contraction import dot_general
@@ -424,7 +425,13 @@ class OptimizationBarrier(Primitive):
         return emit("optimization_barrier", *xs, out=[x.aval for x in xs])
 
     def is_linear(self, active: Sequence[bool]) -> bool:
-        return all(active)
+        return True  # each result is an operand
+
+    def record(self, operands: Sequence[Any], params: Params) -> list[Any]:
+        constants = [x for x in operands if not is_node(x)]
+        kept = iter(self.bind(*constants) if constants else ())
+        recorded = iter(super().record([x for x in operands if is_node(x)], params))
+        return [next(recorded) if is_node(x) else next(kept) for x in operands]
 
     def jvp(self, primals: Any, tangents: Any) -> Any:
         out = self.bind(*primals)

@@ -613,10 +613,10 @@ def _without_checks(fun: Callable[..., Any]) -> Callable[..., Any]:
 def _custom_call(
     error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Any]
 ) -> tuple[Error, Sequence[Any]]:
-    params = dict(eqn.params)
-    checked = checked_program(params.pop("call_jaxpr"), categories)
-    number_captured = params.pop("captured") or 0
-    captured, args = args[:number_captured], args[number_captured:]
+    checked = checked_program(eqn.params["call_jaxpr"], categories)
+    captured = args[: len(eqn.params["closure"] or ())]
+    args, params = eqn.primitive.opened(args, eqn.params)
+    del params["fun"]
 
     def fun(*xs: Any) -> list[Any]:
         return run(checked.program, *captured, *xs)

@@ -3,11 +3,15 @@
 A function with a rule of its own is a call primitive. `custom_jvp`'s rule is linear in the tangents, so it serves forward mode
 at once and reverse mode by being recorded. `custom_vjp`'s backward function is linear in the cotangents, so reverse mode calls it, and forward
 mode transposes it.
+
+What a forward rule tells its backward rule travels in the `Residual`, beside the arrays: trees, types, batch axes. Nothing is written into
+closures, which a program shares among all of its linearizations.
 """
 
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +19,11 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.errors import filter_traceback, user_line
+from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
-from pullback.core.linear import Cotangents, Node, Tangents, next_id, project, record_linear, zeros
+from pullback.core.linear import Cotangents, Node, Sum, Tangents, next_id, project, record_linear, zeros
 from pullback.core.stage import close, stage_flat
-from pullback.core.trace import EVAL, Params, current, reset_current, set_current
+from pullback.core.trace import EVAL, Params, Tracer, current, reset_current, set_current, using
 from pullback.core.tree import (
     keystr,
     leaf_error,
@@ -28,14 +32,24 @@ from pullback.core.tree import (
     tree_flatten_with_path,
     tree_leaves,
     tree_map,
-    tree_structure,
     tree_unflatten,
 )
 from pullback.core.types import ShapedArray, typeof
-from pullback.lax.shape import convert
-from pullback.transforms.call import CallPrimitive, batched, sum_unbatched
+from pullback.lax.shape import batch_first, convert
+from pullback.transforms.call import CallPrimitive, is_active, sum_unbatched
+from pullback.transforms.closures import (
+    Closure,
+    Flat,
+    Replay,
+    Residual,
+    batch_again,
+    batched,
+    jvp_again,
+    linearize_again,
+    primal_functions,
+)
 from pullback.transforms.linearize import transpose_flat
-from pullback.transforms.vmap import batch_flat
+from pullback.transforms.program import run
 
 if TYPE_CHECKING:
     from pullback.core.tree import PyTreeDef
@@ -92,14 +106,124 @@ def custom_vjp_primal_tree_values(tree: Any) -> Any:
     return tree_map(lambda leaf: leaf.value if isinstance(leaf, CustomVJPPrimal) else leaf, tree)
 
 
+# ---- calls of Python functions ----------------------------------------------------------------------------------
+
+
+class CustomCall(CallPrimitive):
+    """Base of the calls of Python functions with rules, which may close over anything that is traced where they are called.
+
+    The rule is about the arguments; derivatives in what the function closes over are those of the function. In programs, the
+    parameter `call_jaxpr` is the function as it was traced, and `closure` what it closes over: the first operands.
+    """
+
+    inlined: str | None = "call_jaxpr"
+    is_closed = False
+
+    def call(self, fun: Flat, *args: Any, **params: Any) -> list[Any]:
+        """Apply to a Python function under the current trace."""
+        return current().process_call(self, args, {"fun": fun, **params})
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        """Apply as an equation of a program."""
+        args, params = self.opened(args, params)
+        return current().process_call(self, args, params)
+
+    def opened(self, args: Sequence[Any], params: Params) -> tuple[tuple[Any, ...], Params]:
+        """Operands and parameters of an equation, as those of a call of Python functions."""
+        own = dict(params)
+        closed, closure = own.pop("call_jaxpr"), own.pop("closure")
+        count = len(closure or ())
+        captured, args = args[:count], tuple(args[count:])
+
+        def fun(*xs: Any) -> list[Any]:
+            return run(closed, *captured, *xs)
+
+        if closure is not None:
+            own = self.replayed(own, closure, captured)
+        return args, {"fun": fun, **self.promising(own, closed.out_avals)}
+
+    def replayed(self, params: Params, closure: Closure, captured: Sequence[Any]) -> Params:
+        """The parameters with rules to which the tracers of `closure` are the values `captured`."""
+        raise NotImplementedError(f"{type(self).__name__} must define replayed")
+
+    def promising(self, params: Params, types: Sequence[ShapedArray]) -> Params:
+        """The parameters with rules that are held to what a program says: that the results are of `types`."""
+        raise NotImplementedError(f"{type(self).__name__} must define promising")
+
+    def type_of(self, *types: ShapedArray, **params: Any) -> Any:
+        return params["call_jaxpr"].out_avals
+
+    def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
+        """Without transformation, a call is just that."""
+        return list(params["fun"](*args))
+
+    def stage_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        """Stage the function into a program of its own and emit one equation."""
+        params = dict(params)
+        atoms = [trace.atom(a) for a in args]
+        closed, captured = close(stage_flat(params.pop("fun"), [a.aval for a in atoms]))
+        params = {"call_jaxpr": closed, "closure": Closure(captured) if captured else None, **params}
+        return trace.emit(self, [*map(trace.atom, captured), *atoms], params, closed.out_avals)
+
+    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
+        inner, met = primal_functions(params, trace)
+        with using(trace.parent):
+            if is_active(tangents):
+                outs, t_outs = self.forward_mode(primals, tangents, inner)
+            else:
+                outs, t_outs = trace.parent.process_call(self, primals, inner), None
+            if met():
+                found = jvp_again(params["fun"], trace, primals)
+                t_outs = found if t_outs is None else list(map(_sum, t_outs, found))
+        return outs if t_outs is None else [trace.wrap(o, t) for o, t in zip(outs, t_outs)]
+
+    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [trace.unwrap(a) for a in args]
+        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
+        inner, met = primal_functions(params, trace)
+        out_nodes: Sequence[Node | None] | None
+        with using(trace.parent):
+            if is_active(nodes):
+                outs, out_nodes = self.linearized(primals, nodes, inner)
+            else:
+                outs, out_nodes = trace.parent.process_call(self, primals, inner), None
+            if met():
+                found = linearize_again(params["fun"], trace, primals)
+                out_nodes = found if out_nodes is None else [_sum(n, m, Sum) for n, m in zip(out_nodes, found)]
+        return outs if out_nodes is None else [trace.wrap(o, n) for o, n in zip(outs, out_nodes)]
+
+
+def _sum(x: Any, y: Any, add: Callable[[Any, Any], Any] = operator.add) -> Any:
+    """The sum of two tangents, or nodes; None is zero."""
+    return y if x is None else x if y is None else add(x, y)
+
+
+def _running(trace: Callable[[], Any], fun: Callable[..., Any]) -> Callable[..., Any]:
+    """`fun`, run under a trace made when it is called."""
+    return lambda *args: trace().run(fun, *args)
+
+
 # ---- custom_jvp -------------------------------------------------------------------------------------------------
 
 
-class CustomJVPCall(CallPrimitive):
+class CustomJVPCall(CustomCall):
     """`fun` with `rule(primals, tangents) -> (outs, t_outs)`; a tangent None is zero."""
 
     name = "custom_jvp_call"
-    has_own_derivative = True
+
+    def replayed(self, params: Params, closure: Closure, captured: Sequence[Any]) -> Params:
+        return {**params, "rule": _running(lambda: Replay(current(), closure, captured), params["rule"])}
+
+    def promising(self, params: Params, types: Sequence[ShapedArray]) -> Params:
+        rule = params["rule"]
+
+        def promised(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+            outs, t_outs = rule(primals, tangents)
+            return _as_promised(outs, types, f"Custom JVP rule for function {params['name']}"), t_outs
+
+        return {**params, "rule": promised}
 
     def forward_mode(
         self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
@@ -212,13 +336,17 @@ class _Arguments:
         positions = {p % len(args) if p < 0 else p for p in self.nondiff}
         if any(p >= len(args) for p in positions):
             raise TypeError(f"{self.name}: nondiff_argnums {self.nondiff} out of range for {len(args)} arguments")
-        for p in positions:
-            for leaf in tree_flatten(args[p])[0]:
-                if isinstance(leaf, Array) and not hasattr(leaf, "_value"):
-                    from pullback.core.errors import UnexpectedTracerError
-
-                    raise UnexpectedTracerError(leaf)
         return [args[p] for p in sorted(positions)], tuple(a for i, a in enumerate(args) if i not in positions)
+
+    def refuse_tracers(self, static: list[Any]) -> None:
+        """Raise UnexpectedTracerError for tracers among the static arguments, which a backward rule would have beyond their lives."""
+        for leaf in tree_leaves(static):
+            if isinstance(leaf, Tracer):
+                raise UnexpectedTracerError(
+                    leaf,
+                    f"as an argument of the custom_vjp function {self.name} that nondiff_argnums {self.nondiff} says is not differentiated. "
+                    "These must be known when the function is called: make it an argument like others, with a cotangent of None.",
+                )
 
     def merge(self, static: Sequence[Any], dynamic: Any) -> list[Any]:
         """The inverse of `split`."""
@@ -243,6 +371,29 @@ class _Arguments:
 
 def _has_defaults(signature: inspect.Signature) -> bool:
     return any(p.default is not p.empty for p in signature.parameters.values())
+
+
+class _Held:
+    """Arguments that are passed as they are, of which the tracers are operands of the call all the same: so they are known wherever and
+    whenever the function or its rule is run."""
+
+    __slots__ = ("values", "leaves", "tree", "tracers")
+
+    def __init__(self, values: list[Any]) -> None:
+        self.values = values
+        self.leaves: list[Any] = []
+        self.tree: PyTreeDef | None = None
+        if values:
+            self.leaves, self.tree = tree_flatten(values)
+        self.tracers = [x for x in self.leaves if isinstance(x, Tracer)]
+
+    def filled(self, operands: Sequence[Any]) -> list[Any]:
+        """The arguments, with these operands in the places of the tracers."""
+        if not operands or self.tree is None:
+            return self.values
+        rest = iter(operands)
+        filled: Any = self.tree.unflatten([next(rest) if isinstance(x, Tracer) else x for x in self.leaves])
+        return list(filled)
 
 
 class custom_jvp:
@@ -306,21 +457,29 @@ class custom_jvp:
         static, dynamic = arguments.split(args)
         leaves, in_tree = tree_flatten(dynamic)
         leaves = arguments.arrays(dynamic, leaves)
-        out_trees: list[PyTreeDef] = []
+        held = _Held(static)
+        n = len(held.tracers)
+        out_tree: Any = None  # that of the run that gives this call's result
 
         def flat_fun(*xs: Any) -> list[Any]:
-            out = arguments.fun(*arguments.merge(static, in_tree.unflatten(list(xs))))
-            flat, tree = tree_flatten(out)
-            out_trees[:] = [tree]
+            nonlocal out_tree
+            out = arguments.fun(*arguments.merge(held.filled(xs[:n]), in_tree.unflatten(list(xs[n:]))))
+            flat, out_tree = tree_flatten(out)
             return arguments.arrays(out, flat)
 
         def flat_rule(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-            outs, t_outs, tree = self._apply_rule(static, in_tree, primals, tangents)
-            out_trees[:] = [tree]
+            nonlocal out_tree
+            if any([t is not None for t in tangents[:n]]):
+                raise UnexpectedTracerError(
+                    primals[0],
+                    f"as an argument of the custom_jvp function {arguments.name} that nondiff_argnums {arguments.nondiff} says is not "
+                    "differentiated, and is: the rule has no tangent for it. Take it out of nondiff_argnums, or wrap it in lax.stop_gradient.",
+                )
+            outs, t_outs, out_tree = self._apply_rule(held.filled(primals[:n]), in_tree, primals[n:], tangents[n:])
             return outs, t_outs
 
-        outs = custom_jvp_call_p.call(flat_fun, *leaves, rule=flat_rule, name=arguments.name)
-        return out_trees[0].unflatten(outs)
+        outs = custom_jvp_call_p.call(flat_fun, *held.tracers, *leaves, rule=flat_rule, name=arguments.name)
+        return out_tree.unflatten(outs)
 
     def _apply_rule(
         self, static: list[Any], in_tree: PyTreeDef, primals: Sequence[Any], tangents: Sequence[Any]
@@ -381,6 +540,35 @@ class _BoundMethod:
 # ---- custom_vjp -------------------------------------------------------------------------------------------------
 
 
+class _Layout:
+    """The layout of a user's residual: its structure and the leaves that are no arrays (None in the place of arrays); the structure and
+    types of the output, and the static arguments, in which tracers are arrays of the residual, too."""
+
+    __slots__ = ("tree", "others", "out_tree", "out_types")
+
+    def __init__(self, tree: Any, others: tuple[Any, ...], out_tree: Any, out_types: tuple[ShapedArray, ...]) -> None:
+        self.tree, self.others, self.out_tree, self.out_types = tree, others, out_tree, out_types
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _Layout)
+            and (self.tree, self.out_tree, self.out_types) == (other.tree, other.out_tree, other.out_types)
+            and all([x is y for x, y in zip(self.others, other.others)])
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.tree, self.out_tree, self.out_types))
+
+    def residual(self, arrays: Sequence[Any]) -> Any:
+        """The user's residual with these arrays."""
+        rest = iter(arrays)
+        return self.tree.unflatten([next(rest) if x is _ARRAY else x for x in self.others])
+
+
+#: The place of an array among the leaves of a residual.
+_ARRAY: Any = object()
+
+
 class CustomVJPNode(Node):
     """The linear action given by a backward function: pull calls it, push transposes it."""
 
@@ -388,7 +576,7 @@ class CustomVJPNode(Node):
 
     __slots__ = ("bwd", "residual", "in_types", "in_nodes", "out_types")
 
-    def __init__(self, bwd: Any, residual: Sequence[Any], in_types: Any, in_nodes: Any, out_types: Any) -> None:
+    def __init__(self, bwd: Any, residual: Residual, in_types: Any, in_nodes: Any, out_types: Any) -> None:
         self.id, self.shape, self.dtype = next_id(), (), np.dtype(bool)
         self.bwd, self.residual, self.in_types = bwd, residual, in_types
         self.in_nodes, self.out_types = in_nodes, out_types
@@ -406,17 +594,15 @@ class CustomVJPNode(Node):
                 cotangents.add(node, ct_in)
 
     def residuals(self) -> Sequence[Any]:
-        return [r for r in self.residual if isinstance(r, Array)]
+        return self.residual.arrays
 
     def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
-        rest = iter(residuals)
-        residual = [next(rest) if isinstance(r, Array) else r for r in self.residual]
         nodes = [None if n is None else parents[n.id] for n in self.in_nodes]
-        return CustomVJPNode(self.bwd, residual, self.in_types, nodes, self.out_types)
+        return CustomVJPNode(self.bwd, Residual(residuals, self.residual.layout), self.in_types, nodes, self.out_types)
 
     def structure(self, numbering: dict[int, int]) -> Any:
         nodes = tuple(None if n is None else numbering[n.id] for n in self.in_nodes)
-        return ("custom_vjp", id(self.bwd), nodes, tuple(self.out_types))
+        return ("custom_vjp", id(self.bwd), self.residual.layout, nodes, tuple(self.out_types))
 
 
 def push_backward(bwd: Any, residual: Any, in_types: Any, out_types: Any, tangents: Sequence[Any]) -> list[Any]:
@@ -436,11 +622,32 @@ def push_backward(bwd: Any, residual: Any, in_types: Any, out_types: Any, tangen
     return out
 
 
-class CustomVJPCall(CallPrimitive):
-    """`fun` with `fwd(primals, perturbed) -> (outs, residual)` and `bwd(residual, cts) -> ct_ins`, all flat."""
+class CustomVJPCall(CustomCall):
+    """`fun` with `fwd(primals, perturbed) -> (outs, Residual)` and `bwd(residual, cts) -> ct_ins`, all flat."""
 
     name = "custom_vjp_call"
-    has_own_derivative = True
+
+    def replayed(self, params: Params, closure: Closure, captured: Sequence[Any]) -> Params:
+        fwd, bwd, count = params["fwd"], params["bwd"], len(captured)
+
+        def replayed_fwd(primals: Sequence[Any], perturbed: Sequence[bool]) -> Any:
+            outs, residual = Replay(current(), closure, captured).run(fwd, primals, perturbed)
+            return outs, Residual([*captured, *residual.arrays], residual.layout)
+
+        def replayed_bwd(residual: Residual, cts: Sequence[Any]) -> Any:
+            values, arrays = residual.arrays[:count], residual.arrays[count:]
+            return Replay(current(), closure, values).run(bwd, Residual(arrays, residual.layout), cts)
+
+        return {**params, "fwd": replayed_fwd, "bwd": replayed_bwd}
+
+    def promising(self, params: Params, types: Sequence[ShapedArray]) -> Params:
+        fwd = params["fwd"]
+
+        def promised(primals: Sequence[Any], perturbed: Sequence[bool]) -> Any:
+            outs, residual = fwd(primals, perturbed)
+            return _as_promised(outs, types, f"Custom VJP fwd rule for function {params['name']}"), residual
+
+        return {**params, "fwd": promised}
 
     def forward_mode(
         self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
@@ -461,53 +668,34 @@ class CustomVJPCall(CallPrimitive):
         pairs = [trace.unwrap(a) for a in args]
         values, axes = [v for v, _ in pairs], [b for _, b in pairs]
         fwd, bwd, size = params["fwd"], params["bwd"], trace.size
-        layout: list[Any] = []  # batch axes of the residual, by its last forward run
 
         def batched_fwd(primals: Sequence[Any], perturbed: Sequence[bool]) -> Any:
-            count = 0
-            opaque: list[Any] = []
+            count, layout = 0, None
 
             def flat(*xs: Any) -> Any:
-                nonlocal count
+                nonlocal count, layout
                 outs, residual = fwd(xs, perturbed)
-                count = len(outs)
-                opaque[:] = [None if isinstance(r, Array) else r for r in residual]
-                return [*outs, *(r for r in residual if isinstance(r, Array))]
+                count, layout = len(outs), residual.layout
+                return [*outs, *residual.arrays]
 
-            results, result_axes = batch_flat(flat, size, primals, axes, trace.axis_name)
-            from pullback.lax.shape import batch_first
-
+            results, result_axes = batch_again(flat, trace, primals, axes)
             outs = [batch_first(o, b, size) for o, b in zip(results[:count], result_axes[:count])]
-            rest = iter(zip(results[count:], result_axes[count:]))
-            residual, residual_axes = [], []
-            for r in opaque:
-                value, axis = next(rest) if r is None else (r, None)
-                residual.append(value)
-                residual_axes.append(axis)
-            layout[:] = [residual_axes]
-            return outs, residual
+            return outs, Residual(results[count:], (layout, tuple(result_axes[count:])))
 
-        def batched_bwd(residual: Sequence[Any], cts: Sequence[Any]) -> Any:
-            (residual_axes,) = layout
-            arrays = [(r, b) for r, b in zip(residual, residual_axes) if isinstance(r, Array)]
+        def batched_bwd(residual: Residual, cts: Sequence[Any]) -> Any:
+            layout, residual_axes = residual.layout
             given = [ct for ct in cts if ct is not None]
+            count = len(residual_axes)
             pattern: list[bool] = []
 
             def flat(*xs: Any) -> Any:
-                rest, rest_cts = iter(xs[: len(arrays)]), iter(xs[len(arrays) :])
-                ct_ins = bwd(
-                    [next(rest) if isinstance(r, Array) else r for r in residual],
-                    [None if ct is None else next(rest_cts) for ct in cts],
-                )
+                rest_cts = iter(xs[count:])
+                ct_ins = bwd(Residual(xs[:count], layout), [None if ct is None else next(rest_cts) for ct in cts])
                 pattern[:] = [c is not None for c in ct_ins]
                 return [c for c in ct_ins if c is not None]
 
-            found, found_axes = batch_flat(
-                flat,
-                size,
-                [*(r for r, _ in arrays), *given],
-                [*(b for _, b in arrays), *(0 for _ in given)],
-                trace.axis_name,
+            found, found_axes = batch_again(
+                flat, trace, [*residual.arrays, *given], [*residual_axes, *(0 for _ in given)]
             )
             rest = iter(zip(found, found_axes))
             full = [next(rest) if p else (None, None) for p in pattern]
@@ -576,20 +764,20 @@ class custom_vjp:
             raise AttributeError(f"No VJP defined for custom_vjp function {arguments.name} using defvjp.")
         args = arguments.positional(args, kwargs)
         static, dynamic = arguments.split(args)
+        arguments.refuse_tracers(static)
         leaves, in_tree = tree_flatten(dynamic)
         leaves = arguments.arrays(dynamic, leaves)
         in_types = [x.aval for x in leaves]
-        out_trees: list[PyTreeDef] = []
-        residual_trees: list[PyTreeDef] = []
-        out_types: list[ShapedArray] = []
+        out_tree: Any = None  # that of the run that gives this call's result
 
         def flat_fun(*xs: Any) -> list[Any]:
+            nonlocal out_tree
             out = arguments.fun(*arguments.merge(static, in_tree.unflatten(list(xs))))
-            flat, tree = tree_flatten(out)
-            out_trees[:] = [tree]
+            flat, out_tree = tree_flatten(out)
             return arguments.arrays(out, flat)
 
         def flat_fwd(primals: Sequence[Any], perturbed: Sequence[bool]) -> Any:
+            nonlocal out_tree
             assert self.fwd is not None
             values = (
                 [CustomVJPPrimal(x, p) for x, p in zip(primals, perturbed)] if self.symbolic_zeros else list(primals)
@@ -601,25 +789,25 @@ class custom_vjp:
                     f"(list or tuple of length two) of primal output and residual, got {result!r:.200}"
                 )
             out, residual = result
-            outs, tree = tree_flatten(out)
+            outs, out_tree = tree_flatten(out)
             outs = arguments.arrays(out, outs)
-            out_trees[:] = [tree]
-            out_types[:] = [o.aval for o in outs]
-            flat, residual_tree = tree_flatten(residual)
-            residual_trees[:] = [residual_tree]
-            return outs, flat
+            flat, tree = tree_flatten(residual)
+            others = tuple([_ARRAY if isinstance(r, Array) else r for r in flat])
+            layout = _Layout(tree, others, out_tree, tuple([o.aval for o in outs]))
+            return outs, Residual([r for r in flat if isinstance(r, Array)], layout)
 
-        def flat_bwd(residual: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+        def flat_bwd(residual: Residual, cts: Sequence[Any]) -> list[Any]:
             assert self.bwd is not None
+            layout: _Layout = residual.layout
             full = [
                 (SymbolicZero(t.to_tangent_aval()) if self.symbolic_zeros else _zero_of(t)) if ct is None else ct
-                for ct, t in zip(cts, out_types)
+                for ct, t in zip(cts, layout.out_types)
             ]
-            ct_ins = self.bwd(*static, residual_trees[0].unflatten(list(residual)), out_trees[0].unflatten(full))
-            return _checked_cotangents(ct_ins, dynamic, in_tree, in_types, arguments.name)
+            ct_ins = self.bwd(*static, layout.residual(residual.arrays), layout.out_tree.unflatten(full))
+            return _checked_cotangents(ct_ins, in_tree, in_types, arguments.name)
 
         outs = custom_vjp_call_p.call(flat_fun, *leaves, fwd=flat_fwd, bwd=flat_bwd, name=arguments.name)
-        return out_trees[0].unflatten(outs)
+        return out_tree.unflatten(outs)
 
 
 def _zero_of(t: ShapedArray) -> Any:
@@ -627,24 +815,37 @@ def _zero_of(t: ShapedArray) -> Any:
     return np.zeros(t.shape, dtypes.float0) if tangent.dtype == dtypes.float0 else zeros(t.shape, t.dtype)
 
 
-def _checked_cotangents(
-    ct_ins: Any, dynamic: Any, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], name: str
-) -> list[Any]:
+def _as_promised(outs: Sequence[Any], types: Sequence[ShapedArray], rule: str) -> list[Any]:
+    """The results of a rule in a program, where they are of the function's types. Raises TypeError naming what does not fit."""
+    if len(outs) != len(types):
+        raise TypeError(f"{rule} must produce the function's {len(types)} outputs, but got {len(outs)}")
+    checked = []
+    for o, t in zip(outs, types):
+        if o.shape != t.shape or o.dtype != t.dtype:
+            raise TypeError(
+                f"{rule} must produce outputs of the shapes and dtypes of the function's: expected {t.str_short()}, got "
+                f"{o.aval.str_short()}"
+            )
+        checked.append(o if o.weak_type == t.weak_type else convert(o, t.dtype, t.weak_type))
+    return checked
+
+
+def _checked_cotangents(ct_ins: Any, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], name: str) -> list[Any]:
     """The backward rule's result, flat, with None for zeros. Raises TypeError naming what does not fit."""
+    structures = in_tree.children()
     if not isinstance(ct_ins, (tuple, list)):
         raise TypeError(
             f"Custom VJP bwd rule for function {name} must produce a tuple of cotangents, one for each differentiable argument; got "
             f"{ct_ins!r:.200}"
         )
-    if len(ct_ins) != len(dynamic):
+    if len(ct_ins) != len(structures):
         raise TypeError(
             f"Custom VJP bwd rule for function {name} must produce a tuple of the length of its differentiable arguments, "
-            f"{len(dynamic)}, but got {len(ct_ins)} cotangents"
+            f"{len(structures)}, but got {len(ct_ins)} cotangents"
         )
     out: list[Any] = []
     start = 0
-    for i, (ct, x) in enumerate(zip(ct_ins, dynamic)):
-        structure = tree_structure(x)
+    for i, (ct, structure) in enumerate(zip(ct_ins, structures)):
         types = in_types[start : start + structure.num_leaves]
         start += structure.num_leaves
         if ct is None:

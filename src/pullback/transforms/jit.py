@@ -245,7 +245,9 @@ class JitFunction:
             parts = [id(program_state()), tree, *static, *[x._type.number for x in leaves]]
         types = [x._type for x in leaves]
         trace = current()
-        key = tuple(parts) if trace is EVAL else (tuple(parts), named_axes())
+        # A function is traced once for its types, whatever is made of it: only collectives see what is around.
+        axes = () if trace is EVAL else named_axes()
+        key = (tuple(parts), axes) if axes else tuple(parts)
         entry = self._entries.get(key)
         if entry is None:
             if explain_cache_misses.value:

@@ -54,7 +54,7 @@ class JVPTrace(Trace):
                 primals.append(a.primal)
                 tangents.append(a.tangent)
             else:
-                primals.append(a)
+                primals.append(a if isinstance(a, Array) else as_array(a))
                 tangents.append(None)
         parent = self.parent
         token = set_current(parent)

@@ -94,13 +94,17 @@ class LinearizeTrace(Trace):
             n = m = None
             if x.__class__ is LinearizeTracer and x._trace is self:
                 n, x = x.node, x.primal
+            elif x.__class__ is not ConcreteArray:
+                x = as_array(x)
             if y.__class__ is LinearizeTracer and y._trace is self:
                 m, y = y.node, y.primal
+            elif y.__class__ is not ConcreteArray:
+                y = as_array(y)
             active = n is not None or m is not None
             primals, nodes = (x, y), (n, m)
         else:
             pairs = [self.unwrap(a) for a in args]
-            primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
+            primals, nodes = [p if isinstance(p, Array) else as_array(p) for p, _ in pairs], [n for _, n in pairs]
             active = any([n is not None for n in nodes])
         parent = self.parent
         if active and parent is EVAL and primitive.direct and not EVAL.checking:

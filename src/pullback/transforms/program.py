@@ -12,13 +12,11 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from pullback.core import dtypes
-from pullback.core.array import ConcreteArray, as_array
-from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, eval_jaxpr
-from pullback.core.linear import Cotangents, Input, Node, Tangents, next_id, project, push_nodes, reachable, zeros
-from pullback.core.passes import drop_unused_consts, eliminate_dead_code, inline_calls
+from pullback.core.array import as_array
+from pullback.core.jaxpr import ClosedJaxpr, Var, eval_jaxpr
+from pullback.core.linear import Cotangents, Input, Node, Tangents, next_id, project, push_nodes, reachable
+from pullback.core.passes import eliminate_dead_code, inline_calls
 from pullback.core.stage import StagedTracer, stage_flat
 from pullback.core.trace import Params, current
 from pullback.core.types import ShapedArray
@@ -91,8 +89,8 @@ class Linearization:
     """
 
     __slots__ = (
-        "forward", "passed", "residual_types", "constants", "has_tangent", "_inputs", "_outputs", "_order", "_residuals", "_slots",
-        "_dropped", "_derived",
+        "forward", "passed", "residual_types", "constants", "has_tangent", "_inputs", "_outputs", "_order", "_residuals",
+        "_derived",
     )  # fmt: skip
 
     def __init__(self, closed: ClosedJaxpr, active: Mask) -> None:
@@ -127,34 +125,14 @@ class Linearization:
         self.has_tangent: Mask = tuple(n is not None for n in self._outputs)
         self._order = [(node, len(node.residuals())) for node in order]
         # A residual is passed once to the linear programs, however often their nodes need it.
-        self.passed = self._slots = list(dict.fromkeys(r for r in self._residuals if isinstance(r, int)))
+        self.passed = list(dict.fromkeys(r for r in self._residuals if isinstance(r, int)))
         every = [*types, *self.forward.out_avals]
         self.residual_types = [every[r] for r in self.passed]
         self.constants = [r for r in self._residuals if not isinstance(r, int)]
-        #: Positions in `_slots` of residuals that no linear program needs, and their types.
-        self._dropped: dict[int, ShapedArray] = {}
-        if any(node.may_hold_more for node in order):
-            self._drop(active, len(types) + len(self._outputs))
-
-    def _drop(self, active: Mask, given: int) -> None:
-        """Find out what the linear programs do not need, and have the forward program not give it. `given` residuals are there anyway."""
-        programs = [self.pushforward(active)[0], self.pullback(self.has_tangent)[0]]
-        needed = [any(flags) for flags in zip(*(_used_arguments(p)[: len(self._slots)] for p in programs))]
-        self._derived.clear()
-        self._dropped = {i: t for i, (t, n) in enumerate(zip(self.residual_types, needed)) if not n}
-        kept = [r for r, n in zip(self._slots, needed) if n]
-        jaxpr, inputs = self.forward.jaxpr, len(self.forward.in_avals)
-        beyond = [r for r in kept if r >= given]
-        outvars = [*jaxpr.outvars[: given - inputs], *(jaxpr.outvars[r - inputs] for r in beyond)]
-        pruned = eliminate_dead_code(Jaxpr(jaxpr.constvars, jaxpr.invars, outvars, jaxpr.eqns))
-        self.forward = drop_unused_consts(self.forward, pruned)
-        renumbered = {r: given + i for i, r in enumerate(beyond)}
-        self.passed = [renumbered.get(r, r) for r in kept]
-        self.residual_types = [t for t, n in zip(self.residual_types, needed) if n]
 
     def _rebuild(self, values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Node]]:
-        """Inputs, outputs and nodes of the tape with residuals `values` (those of `_slots`)."""
-        by_number = dict(zip(self._slots, values))
+        """Inputs, outputs and nodes of the tape with residuals `values` (those of `passed`)."""
+        by_number = dict(zip(self.passed, values))
         rest = iter([by_number[r] if isinstance(r, int) else r for r in self._residuals])
         built: dict[int, Node] = {}
         nodes = []
@@ -181,48 +159,14 @@ class Linearization:
             mask: list[bool] = []
 
             def program(*xs: Any) -> list[Any]:
-                count = len(self._slots)
+                count = len(self.passed)
                 rest = iter(xs[count:])
                 results = apply(xs[:count], [next(rest) if wanted else None for wanted in nonzero])
                 mask[:] = [r is not None for r in results]
                 return [r for r in results if r is not None]
 
-            kept = iter(self.residual_types)
-            types = [self._dropped[i] if i in self._dropped else next(kept) for i in range(len(self._slots))]
-            closed = stage_flat(program, [*types, *linear], current())
-            if self._dropped:
-                used = _used_arguments(closed)
-                if any(used[i] for i in self._dropped):  # a user's rule does something else for less
-                    return self._with_zeros(kind, nonzero, linear, apply)
-                closed = self._without_dropped(closed)
+            closed = stage_flat(program, [*self.residual_types, *linear], current())
             found = self._derived[kind, nonzero] = (closed, tuple(mask))
-        return found
-
-    def _without_dropped(self, closed: ClosedJaxpr) -> ClosedJaxpr:
-        """A linear program of `_slots` as one of `passed`. What is dropped is replaced by zeros, which nobody looks at."""
-        jaxpr = closed.jaxpr
-        dropped = [jaxpr.invars[i] for i in self._dropped]
-        dummies = [ConcreteArray(np.broadcast_to(np.zeros((), t.dtype), t.shape)) for t in self._dropped.values()]
-        kept = [v for i, v in enumerate(jaxpr.invars) if i not in self._dropped]
-        whole = Jaxpr([*jaxpr.constvars, *dropped], kept, jaxpr.outvars, jaxpr.eqns)
-        return ClosedJaxpr(whole, [*closed.consts, *dummies])
-
-    def _with_zeros(
-        self, kind: str, nonzero: Mask, linear: Sequence[ShapedArray], apply: Any
-    ) -> tuple[ClosedJaxpr, Mask]:
-        """The program for all tangents or cotangents, of which those not marked in `nonzero` are zeros."""
-        ends = self._inputs if kind == "push" else self._outputs
-        whole, mask = self._program(kind, tuple(n is not None for n in ends), apply)
-
-        def program(*xs: Any) -> list[Any]:
-            count = len(self.passed)
-            rest = iter(xs[count:])
-            every = [
-                next(rest) if wanted else zeros(n.shape, n.dtype) for n, wanted in zip(ends, nonzero) if n is not None
-            ]
-            return run(whole, *xs[:count], *every)
-
-        found = self._derived[kind, nonzero] = (stage_flat(program, [*self.residual_types, *linear], current()), mask)
         return found
 
     def _push(self, residuals: Sequence[Any], ts: Sequence[Any]) -> list[Any]:
@@ -241,7 +185,7 @@ class Linearization:
         return [None if x is None else cotangents.get(x) for x in inputs]
 
 
-def _used_arguments(closed: ClosedJaxpr) -> list[bool]:
+def used_arguments(closed: ClosedJaxpr) -> list[bool]:
     """For each argument of a program, whether its results depend on it."""
     jaxpr = eliminate_dead_code(inline_calls(closed).jaxpr)
     used = {x for e in jaxpr.eqns for x in e.invars}.union(jaxpr.outvars)
@@ -332,11 +276,15 @@ class ProgramCall(ClosedCall):
         rest = iter(results[count:])
         return results[:count], [next(rest) if has else None for has in derived.has_tangent]
 
+    def linearization(self, params: Params, active: Mask) -> Linearization:
+        """The derivative of the program of a call with `params`, in the operands marked in `active`."""
+        found: Linearization = params["jaxpr"].derived(("linearize", active), Linearization, active)
+        return found
+
     def linearized(
         self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
     ) -> tuple[Sequence[Any], Sequence[Node | None]]:
-        active = tuple([n is not None for n in nodes])
-        derived: Linearization = params["jaxpr"].derived(("linearize", active), Linearization, active)
+        derived = self.linearization(params, tuple([n is not None for n in nodes]))
         results = self.bind_program(derived.forward, primals, params, "")
         outs = results[: len(derived.has_tangent)]
         every = [*primals, *results]
@@ -353,4 +301,4 @@ class ProgramCall(ClosedCall):
         return outs, [0 if mapped else None for mapped in derived.mapped]
 
 
-__all__ = ["JVP", "Batched", "Linearization", "ProgramCall", "ProgramNode", "run"]
+__all__ = ["JVP", "Batched", "Linearization", "ProgramCall", "ProgramNode", "run", "used_arguments"]

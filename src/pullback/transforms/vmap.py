@@ -57,7 +57,7 @@ class BatchTrace(Trace):
                 values.append(a.value)
                 axes.append(a.axis)
             else:
-                values.append(a)
+                values.append(a if isinstance(a, Array) else as_array(a))
                 axes.append(None)
         collective = primitive.is_collective and self._names(params["axis_name"])
         parent = self.parent

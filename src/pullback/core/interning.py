@@ -1,0 +1,64 @@
+"""Equal programs as one object: everything derived from a program (its linearization, its executables) is then found again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from pullback.core.config import program_state
+from pullback.core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, Literal, Var, program_caches
+
+
+def lift(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:
+    """The program with all of its constants made its first arguments, and these constants."""
+    body = closed.jaxpr
+    if not body.constvars:
+        return closed, []
+    return ClosedJaxpr(Jaxpr([], [*body.constvars, *body.invars], body.outvars, body.eqns), []), list(closed.consts)
+
+
+_interned: OrderedDict[Any, ClosedJaxpr] = OrderedDict()
+program_caches.append(_interned)
+_KEPT = 1024
+
+
+def intern(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """The program that stands for all programs equal to `closed`, which has no constants."""
+    try:
+        key = structure(closed)
+        found = _interned.get(key)
+    except TypeError:  # a parameter that is not hashable
+        return closed
+    if found is not None:
+        _interned.move_to_end(key)
+        return found
+    _interned[key] = closed
+    while len(_interned) > _KEPT:
+        _interned.popitem(last=False)
+    return closed
+
+
+def structure(closed: ClosedJaxpr) -> Any:
+    """What makes two programs without constants equal: everything but the names of variables. The places in the user's code, which errors
+    name, belong to it; code that is run again, or made anew of the same source, is the same place."""
+    numbers: dict[Var, int] = {}
+
+    def atom(x: Any) -> Any:
+        if x.__class__ is Literal:
+            return x.val._value.tobytes(), x.aval.dtype, x.aval.weak_type
+        return numbers[x]
+
+    def new(v: Var) -> Any:
+        numbers[v] = len(numbers)
+        return v.aval, v.aval.weak_type, v.__class__ is DropVar
+
+    parts: list[Any] = [program_state(), *map(new, closed.jaxpr.invars)]
+    for e in closed.eqns:  # not in a comprehension: what an equation reads has been numbered
+        location = e.location and (e.location[0].co_filename, *e.location)
+        parts.append(
+            (e.primitive, *map(atom, e.invars), *e.params.items(), *map(new, e.outvars), location, e.name_stack)
+        )
+    parts.extend(map(atom, closed.jaxpr.outvars))
+    key = tuple(parts)
+    hash(key)
+    return key

@@ -1,0 +1,250 @@
+"""Functions that close over traced values, run again: what the rules of a custom-rule function are to the traces.
+
+A trace hands a call of Python functions to its parent, which does not know the trace's own tracers; but the functions may close over some. So
+they are run under a trace that stands for the first one: as its tracers' primals (`Primal`), or as what they were to it (`Again`). A
+function in a program is run long after the program was traced, and closes over tracers of that time; under a `Replay` they are the
+values that the program's operands have now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pullback.core.linear import Node
+from pullback.core.stage import StagedTracer
+from pullback.core.trace import Params, Through, Trace, Tracer, current, using
+from pullback.lax.shape import batch_first
+from pullback.transforms.jvp import JVPTrace, JVPTracer
+from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer
+from pullback.transforms.vmap import BatchTrace, BatchTracer
+
+Flat = Callable[..., Sequence[Any]]
+
+
+class Residual:
+    """What a forward rule tells its backward rule: arrays, and a static `layout`, comparable, that says what they are."""
+
+    __slots__ = ("arrays", "layout")
+
+    def __init__(self, arrays: Sequence[Any], layout: Any) -> None:
+        self.arrays, self.layout = arrays, layout
+
+
+class _Adopting(Trace):
+    """Mixin: a trace that takes tracers of others for something of its own."""
+
+    __slots__ = ()
+
+    def adopt(self, x: Any) -> Any:
+        """What `x` is to this trace."""
+        raise NotImplementedError(f"{type(self).__name__} must define adopt")
+
+    def adopt_all(self, results: Any) -> Any:
+        """The same for all that a function or a rule gives."""
+        if isinstance(results, Residual):
+            return Residual([self.adopt(x) for x in results.arrays], results.layout)
+        if isinstance(results, (list, tuple)):
+            return [self.adopt_all(x) for x in results]
+        return self.adopt(results)
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return super().process(primitive, tuple(map(self.adopt, args)), params)
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return super().process_call(call, tuple(map(self.adopt, args)), params)
+
+    def run(self, fun: Callable[..., Any], *args: Any) -> Any:
+        """`fun(*args)` under this trace, whose results are adopted, too."""
+        with using(self):
+            return self.adopt_all(fun(*args))
+
+
+class _Standing(_Adopting):
+    """Mixin: stands for the trace `alias`, whose tracers it adopts by `own`."""
+
+    __slots__ = ()
+    alias: Trace
+
+    def own(self, x: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define own")
+
+    def knows(self, x: Tracer) -> bool:
+        return x._trace is self or self.alias.knows(x)
+
+    def adopt(self, x: Any) -> Any:
+        if not isinstance(x, Tracer):
+            return x
+        if isinstance(self.alias, _Adopting):
+            x = self.alias.adopt(x)
+        return self.own(x) if isinstance(x, Tracer) and x._trace is self.alias else x
+
+
+# ---- the three transformations, entered again -------------------------------------------------------------------
+
+
+class _JVPAgain(_Standing, JVPTrace):
+    __slots__ = ("alias",)
+
+    def __init__(self, parent: Trace, alias: JVPTrace) -> None:
+        super().__init__(parent)
+        self.alias = alias
+
+    def own(self, x: JVPTracer) -> Any:
+        return JVPTracer(self, x.primal, x.tangent)
+
+
+class _LinearizeAgain(_Standing, LinearizeTrace):
+    __slots__ = ("alias",)
+
+    def __init__(self, parent: Trace, alias: LinearizeTrace) -> None:
+        super().__init__(parent)
+        self.alias = alias
+
+    def own(self, x: LinearizeTracer) -> Any:
+        return LinearizeTracer(self, x.primal, x.node)
+
+
+class _BatchAgain(_Standing, BatchTrace):
+    __slots__ = ("alias",)
+
+    def __init__(self, parent: Trace, alias: BatchTrace) -> None:
+        super().__init__(parent, alias.size, alias.axis_name)
+        self.alias = alias
+
+    def own(self, x: BatchTracer) -> Any:
+        return BatchTracer(self, x.value, x.axis)
+
+
+def jvp_again(fun: Flat, trace: JVPTrace, primals: Sequence[Any]) -> list[Any]:
+    """The tangents of `fun(*primals)`, a function that was called under `trace`, in what it closes over."""
+    again = _JVPAgain(current(), trace)
+    return [again.unwrap(o)[1] for o in again.run(fun, *primals)]
+
+
+def linearize_again(fun: Flat, trace: LinearizeTrace, primals: Sequence[Any]) -> list[Node | None]:
+    """The nodes of the tangents of `fun(*primals)`, a function that was called under `trace`, in what it closes over."""
+    again = _LinearizeAgain(current(), trace)
+    return [again.unwrap(o)[1] for o in again.run(fun, *primals)]
+
+
+def batch_again(
+    fun: Flat, trace: BatchTrace, args: Sequence[Any], axes: Sequence[int | None]
+) -> tuple[list[Any], list[int | None]]:
+    """Results of a function that was called under `trace`, and where they have the batch axis."""
+    again = _BatchAgain(current(), trace)
+    pairs = [again.unwrap(o) for o in again.run(fun, *map(again.wrap, args, axes))]
+    return [v for v, _ in pairs], [b for _, b in pairs]
+
+
+def batched(fun: Flat, trace: BatchTrace, axes: Sequence[int | None]) -> Flat:
+    """`fun` on arguments with batch axes `axes`; results all have theirs in front."""
+
+    def batched_fun(*args: Any) -> list[Any]:
+        outs, out_axes = batch_again(fun, trace, args, axes)
+        return [batch_first(o, b, trace.size) for o, b in zip(outs, out_axes)]
+
+    return batched_fun
+
+
+# ---- a transformation, left -------------------------------------------------------------------------------------
+
+#: The parameters of calls that are functions.
+FUNCTIONS = ("fun", "rule", "fwd", "bwd")
+
+
+class Primal(_Standing, Through):
+    """Stands for `alias` by its tracers' primals, on its parent. `met` says whether there were any."""
+
+    __slots__ = ("alias", "met")
+
+    def __init__(self, parent: Trace, alias: Trace) -> None:
+        super().__init__(parent)
+        self.alias, self.met = alias, False
+
+    def own(self, x: Any) -> Any:
+        self.met = True
+        return x.primal
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        if not call.is_closed:
+            params = {k: _noting(f, self) if k in FUNCTIONS else f for k, f in params.items()}
+        return super().process_call(call, args, params)
+
+
+def _noting(fun: Callable[..., Any], outer: Primal) -> Callable[..., Any]:
+    def primal(*args: Any) -> Any:
+        trace = Primal(current(), outer.alias)
+        results = trace.run(fun, *args)
+        outer.met = outer.met or trace.met
+        return results
+
+    return primal
+
+
+def primal_functions(params: Params, trace: Trace) -> tuple[Params, Callable[[], bool]]:
+    """The parameters of a call under `trace` for its parent: in their functions, `trace`'s tracers are their primals. And whether the
+    function itself, or the rule that was run instead of it, has met any."""
+    met = False
+
+    def wrapped(fun: Callable[..., Any]) -> Callable[..., Any]:
+        def primal(*args: Any) -> Any:
+            nonlocal met
+            stand_in = Primal(current(), trace)
+            results = stand_in.run(fun, *args)
+            met = met or stand_in.met
+            return results
+
+        return primal
+
+    return {k: wrapped(f) if k in FUNCTIONS else f for k, f in params.items()}, lambda: met
+
+
+# ---- a program, replayed ----------------------------------------------------------------------------------------
+
+
+class Closure:
+    """The tracers that a function in a program closes over, which are leading operands of its equation."""
+
+    __slots__ = ("tracers",)
+
+    def __init__(self, tracers: Sequence[Tracer]) -> None:
+        # A variable alone: its tracer has the trace, and the trace all equations.
+        self.tracers = [x._var if isinstance(x, StagedTracer) else x for x in tracers]
+
+    def __len__(self) -> int:
+        return len(self.tracers)
+
+    def __repr__(self) -> str:
+        return f"{len(self)} values"
+
+
+class Replay(_Adopting, Through):
+    """Takes tracers of a `Closure` for given values."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, parent: Trace, closure: Closure, values: Sequence[Any]) -> None:
+        super().__init__(parent)
+        self.values = {id(x): v for x, v in zip(closure.tracers, values)}
+
+    def knows(self, x: Tracer) -> bool:
+        return id(x._var if isinstance(x, StagedTracer) else x) in self.values
+
+    def adopt(self, x: Any) -> Any:
+        if not isinstance(x, Tracer):
+            return x
+        return self.values.get(id(x._var if isinstance(x, StagedTracer) else x), x)
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        if not call.is_closed:
+            params = {k: self._replayed(f) if k in FUNCTIONS else f for k, f in params.items()}
+        return super().process_call(call, args, params)
+
+    def _replayed(self, fun: Callable[..., Any]) -> Callable[..., Any]:
+        def replayed(*args: Any) -> Any:
+            trace = Replay.__new__(Replay)
+            trace.parent, trace.values = current(), self.values
+            return trace.run(fun, *args)
+
+        return replayed
