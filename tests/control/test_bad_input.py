@@ -128,7 +128,7 @@ ARGUMENTS = {
     "length that differs": (lambda: lax.scan(step, 0, jnp.ones(3), length=4), ValueError, "xs: 3, length: 4"),
     "inputs without an axis": (lambda: lax.scan(step, 0, (jnp.ones(3), 1.0)), ValueError, r"xs\[1\] is a scalar"),
     "unroll": (lambda: lax.scan(step, 0, length=2, unroll=-1), ValueError, "unroll.*-1"),
-    "unroll: float": (lambda: lax.scan(step, 0, length=2, unroll=1.5), ValueError, "unroll"),
+    "unroll: float": (lambda: lax.scan(step, 0, length=2, unroll=1.5), TypeError, "unroll must be an integer"),
     "unroll of an unknown number": (lambda: jitted_bound(lambda i, c: c, 0, unroll=2), ValueError, "unroll"),
     "slots: zero": (lambda: lax.scan(step, 0, length=2, checkpoints=0), ValueError, "positive.*0"),
     "slots: negative": (lambda: lax.while_loop(lambda c: c < 1, lambda c: c, 1, checkpoints=-2), ValueError, "positive"),
@@ -138,7 +138,7 @@ ARGUMENTS = {
     "slots: list": (lambda: lax.scan(step, 0, length=2, checkpoints=[2]), ValueError, "positive"),
     "slots of an unknown number": (lambda: lax.while_loop(lambda c: c < 1, lambda c: c, 1, checkpoints="sqrt"), ValueError, "sqrt"),
     "slots of an unknown bound": (lambda: jitted_bound(lambda i, c: c, 0, checkpoints="sqrt"), ValueError, "bounds"),
-    "bounds: float": (lambda: lax.fori_loop(0, 2.5, lambda i, c: c, 0), TypeError, "upper.*integer"),
+    "bounds: float": (lambda: lax.fori_loop(0, 2.5, lambda i, c: c, 0), TypeError, r"equal types.*int32\[\].*float32\[\]"),
     "bounds: array": (lambda: lax.fori_loop(jnp.arange(2), 3, lambda i, c: c, 0), TypeError, r"lower.*int32\[2\]"),
     "batch size": (lambda: lax.map(jnp.sin, jnp.ones(3), batch_size=0), ValueError, "batch_size"),
     "map of a scalar": (lambda: lax.map(jnp.sin, 1.0), ValueError, "scalar"),
@@ -251,3 +251,53 @@ def test_indices_and_predicates_that_are_numbers():
         assert lax.switch(index, branches) == expected == pb.jit(lambda i: lax.switch(i, branches))(index)
     for pred, expected in ((3, 1), (0, 2), (0.5, 1), (jnp.nan, 1), (np.bool_(False), 2)):
         assert lax.cond(pred, lambda: 1, lambda: 2) == expected
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, pb.jit])
+def test_both_forms_of_cond(wrap):
+    double, negative = lambda x: 2 * x, lambda x: -x
+    of_its_own = wrap(lambda p, a, b: lax.cond(p, a, double, b, negative))
+    assert [float(of_its_own(p, 1.0, 3.0)) for p in (True, False)] == [2, -3]
+    pair = wrap(lambda p: lax.cond(p, (1.0, 2.0), lambda t: t[0] + t[1], 3.0, lambda b: b))
+    assert [float(pair(p)) for p in (True, False)] == [3, 3]
+    assert [float(wrap(lambda p: lax.cond(p, None, lambda _: 1.0, None, lambda _: 2.0))(p)) for p in (True, False)] == [
+        1,
+        2,
+    ]
+    swapped = wrap(lambda p, a, b: lax.cond(p, b, double, a, negative))
+    assert [float(swapped(p, 1.0, 3.0)) for p in (True, False)] == [6, -1]
+    functions = pb.tree_util.Partial(double), pb.tree_util.Partial(negative)
+    assert float(lax.cond(True, functions[0], negative, 1.0)) == 2
+    x = jnp.array([1.0, -1.0])
+    assert pb.grad(lambda x: pb.vmap(lambda v: lax.cond(v > 0, v, double, 3 * v, negative))(x).sum())(x).tolist() == [
+        2,
+        -3,
+    ]
+    with pytest.raises(TypeError, match="callable"):
+        lax.cond(True, 1.0, double, 3.0, 4.0)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, pb.jit])
+@pytest.mark.parametrize(
+    ("lower", "upper", "want"),
+    [
+        (0.0, 3.0, 3),
+        (0.5, 2.9, 4.5),
+        (3.0, 0.0, 0),
+        (-1.5, 1.0, -1.5),
+        (0.0, float("nan"), 0),
+        (np.float16(0), np.float16(3), 3),
+    ],
+)
+def test_loops_that_count_floats(wrap, lower, upper, want):
+    assert float(wrap(lambda a, b: lax.fori_loop(a, b, lambda i, c: c + i, 0.0))(lower, upper)) == want
+    assert float(lax.fori_loop(lower, upper, lambda i, c: c + i, 0.0)) == want
+    assert float(pb.grad(lambda x: lax.fori_loop(lower, upper, lambda i, c: c + i * x, 0.0))(2.0)) == want
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"), [(0, 3.0), (0.0, 3), (np.uint8(0), np.int8(3)), (0j, 3), ("a", 3), (True, 3)]
+)
+def test_bounds_of_different_types(lower, upper):
+    with pytest.raises(TypeError, match="fori_loop"):
+        lax.fori_loop(lower, upper, lambda i, c: c + i, 0.0)

@@ -8,6 +8,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import pullback as pb
+import pullback.numpy as jnp
 from pullback.core.array import as_array
 from pullback.lax import arrangement as lax
 from pullback.lax.arrangement import StaticIndex
@@ -188,3 +190,49 @@ def test_mistakes_are_named(call: Any, error: type[Exception], message: str) -> 
 
     with enable_x64(True), pytest.raises(error, match=message):
         call()
+
+
+DIMENSIONS = [
+    ((2, 3), (2, 0), (3, 4, 2)),
+    ((2, 3, 4), (2, 0, 3), (3, 1, 2, 4)),
+    ((1, 3), (1, 0), (3, 5)),
+    ((0, 3), (1, 0), (3, 0)),
+]
+
+
+@pytest.mark.parametrize(("shape", "dims", "target"), DIMENSIONS)
+def test_broadcasts_that_permute(shape, dims, target):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=shape), "float32")
+    order = np.argsort(dims)
+    placed = np.asarray(x).transpose(order)
+    new = [i for i in range(len(target)) if i not in dims]
+    want = np.broadcast_to(np.expand_dims(placed, tuple(new)), target)
+    f = lambda x: lax.broadcast_in_dim(x, target, dims)
+    for g in (f, pb.jit(f)):
+        np.testing.assert_array_equal(g(x), want)
+    weights = jnp.asarray(np.random.default_rng(1).normal(size=target), "float32")
+    transposed = pb.linear_transpose(f, x)
+    for t in (
+        lambda w: transposed(w)[0],
+        pb.jit(lambda w: transposed(w)[0]),
+        lambda w: pb.grad(lambda x: (f(x) * w).sum())(x),
+    ):
+        # <w, f(x)> = <f'(w), x>
+        np.testing.assert_allclose((t(weights) * x).sum(), (weights * f(x)).sum(), rtol=1e-4, atol=1e-5)
+        assert t(weights).shape == shape
+    np.testing.assert_array_equal(pb.jvp(f, (x,), (x,))[1], want)
+    for axis in range(len(shape) + 1):
+        batch = jnp.stack([x, 2 * x], axis)
+        np.testing.assert_array_equal(pb.vmap(f, axis)(batch), np.stack([want, 2 * want]))
+    np.testing.assert_allclose(pb.jacrev(f)(x), pb.jacfwd(f)(x))
+
+
+def test_broadcasts_that_do_not_fit():
+    x = jnp.ones((2, 3))
+    for dims in [(0, 0), (0, 5), (-1, 0), (0,), (0, 1, 2), (0.0, 2), "02", None, (1, 0)]:
+        with pytest.raises(TypeError, match="broadcast_in_dim"):
+            lax.broadcast_in_dim(x, (2, 4, 3), dims)
+    with pytest.raises(TypeError, match="increasing"):
+        pb.jit(lambda x: lax.broadcast_in_dim_p.bind(x, shape=(3, 2), broadcast_dimensions=(1, 0)))(x)
+    with pytest.raises(ValueError, match="negative"):
+        lax.broadcast_in_dim(1.0, (-3, 2), ())

@@ -13,6 +13,7 @@ from typing import Any
 
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_unflatten
+from pullback.core.types import integer
 from pullback.lax.arrangement import rev_p
 from pullback.lax.reductions import prefixes
 
@@ -76,9 +77,7 @@ def _associative_scan(fn: Any, elems: Any, reverse: bool, axis: int) -> Any:
 
 def _axis(xs: Sequence[Any], elems: Any, axis: Any) -> int:
     """`axis`, counted from the front, which all arrays have, of one length."""
-    position = axis.__index__() if hasattr(axis, "__index__") else None
-    if position is None:
-        raise TypeError(f"associative_scan: axis must be an integer, got {axis!r}")
+    position = integer(axis, "associative_scan: axis")
     rank = xs[0].ndim
     if not -rank <= position < rank:
         raise ValueError(

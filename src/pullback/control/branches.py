@@ -24,7 +24,7 @@ from pullback.control.loop import (
     run,
     simplified,
 )
-from pullback.control.programs import Body, prepared, stage
+from pullback.control.programs import Body, Wrapped, prepared, stage
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.config import disable_jit
@@ -364,12 +364,22 @@ def cond(
     """`true_fun(*operands)` if the scalar `pred` is true, else `false_fun(*operands)`. Only that function runs.
 
     `pred` is a boolean, or a number that is compared with 0. The functions give trees of one structure and type. Raises TypeError if
-    they do not, or if `pred` is no scalar.
+    they do not, or if `pred` is no scalar. The older form `cond(pred, true_operand, true_fun, false_operand, false_fun)`, in which each
+    function has an operand of its own, is taken too: where the second and fourth of these are callable and the first is not, or the third.
 
     >>> cond(True, lambda x: x + 1, lambda x: x - 1, 1.0)
     Array(2., dtype=float32, weak_type=True)
+    >>> cond(False, 1.0, lambda x: x + 1, 2.0, lambda x: x - 1)
+    Array(1., dtype=float32, weak_type=True)
     """
     try:
+        if (
+            len(operands) == 2 and operand is _NO_OPERAND and callable(false_fun) and callable(operands[1])
+            and not (callable(true_fun) and callable(operands[0]))
+        ):  # fmt: skip
+            true_operand, false_operand = true_fun, operands[0]
+            true_fun, false_fun = _OfFirst(false_fun), _OfSecond(operands[1])
+            operands = (true_operand, false_operand)
         for f in (true_fun, false_fun):
             if not callable(f):
                 raise TypeError(f"cond: true_fun and false_fun arguments should be callable, got {f!r:.100}")
@@ -400,6 +410,26 @@ def cond(
     except Exception as error:
         filter_traceback(error)
         raise
+
+
+class _OfFirst(Wrapped):
+    """A branch that takes the first of two operands."""
+
+    __slots__ = ()
+    what = "cond"
+
+    def __call__(self, x: Any, _: Any) -> Any:
+        return self.f(x)
+
+
+class _OfSecond(Wrapped):
+    """A branch that takes the second of two operands."""
+
+    __slots__ = ()
+    what = "cond"
+
+    def __call__(self, _: Any, x: Any) -> Any:
+        return self.f(x)
 
 
 class Branches:
@@ -510,6 +540,7 @@ def _converted(program: ClosedJaxpr, targets: Sequence[ShapedArray]) -> ClosedJa
 
 
 def _name(f: Any) -> str:
+    f = f.f if isinstance(f, Wrapped) else f
     return str(getattr(f, "__name__", type(f).__name__))
 
 

@@ -33,7 +33,7 @@ from pullback.core.tree import (
     tree_structure,
     tree_unflatten,
 )
-from pullback.core.types import ShapedArray
+from pullback.core.types import ShapedArray, integer
 from pullback.lax.arrangement import concatenate, dynamic_index_in_dim
 from pullback.lax.shape import convert, expand_dims, reshape_p
 
@@ -199,9 +199,10 @@ def _unroll(unroll: Any, length: int) -> int:
         return max(1, length)
     if unroll is False:
         return 1
-    if not isinstance(unroll, (int, np.integer)) or unroll < 0:
-        raise ValueError(f"unroll must be a number that is not negative or a bool, got {unroll!r}")
-    return max(1, int(unroll))
+    times = integer(unroll, "unroll")
+    if times < 0:
+        raise ValueError(f"unroll must not be negative, got {times}")
+    return max(1, times)
 
 
 def _length(xs: Any, length: Any) -> int:
@@ -214,10 +215,7 @@ def _length(xs: Any, length: Any) -> int:
             )
         lengths[f"xs{keystr(path)}"] = shape[0]
     if length is not None:
-        try:
-            length = int(length.__index__())
-        except AttributeError:
-            raise TypeError(f"scan: length must be an integer, got {length!r}") from None
+        length = integer(length, "scan: length")
         if length < 0:
             raise ValueError(f"scan: length must not be negative, got {length}")
         lengths["length"] = length
@@ -353,7 +351,8 @@ def fori_loop(
     """`for i in range(lower, upper): val = body_fun(i, val)`, from `init_val`.
 
     The bounds may be traced: the loop is then a `while_loop`, and `unroll` is refused (ValueError). With known bounds it is a `scan`. Both are
-    differentiable in both modes; `checkpoints` is theirs.
+    differentiable in both modes; `checkpoints` is theirs. The bounds are integers, or floats, both of one dtype: i is `lower`, `lower + 1`, ...
+    while it is less than `upper`.
 
     >>> fori_loop(0, 5, lambda i, total: total + i, 0)
     Array(10, dtype=int32, weak_type=True)
@@ -363,10 +362,14 @@ def fori_loop(
             raise TypeError(f"fori_loop takes a function, got {body_fun!r:.100}")
         start, stop = (_bound(b, name) for b, name in ((lower, "lower"), (upper, "upper")))
         common = dtypes.promotion(start, stop)
+        mixed = start.dtype != stop.dtype and not (start.weak_type or stop.weak_type)
+        if mixed or dtypes.is_integer(start.dtype) != dtypes.is_integer(stop.dtype):
+            raise TypeError(
+                f"fori_loop: lower and upper must have equal types, got {start.aval.str_short()} and {stop.aval.str_short()}, at {user_line()}"
+            )
         start, stop = convert(start, *common), convert(stop, *common)
-        first, last = known_value(start), known_value(stop)
-        if first is not None and last is not None:
-            length = max(0, int(last) - int(first))
+        length = _count(known_value(start), known_value(stop))
+        if length is not None:
             unroll = 1 if unroll is None else unroll
             body = _Numbered(body_fun)
             (_, val), _ = scan(body, (start, init_val), None, length, unroll=unroll, checkpoints=checkpoints)
@@ -389,9 +392,22 @@ def _bound(x: Any, name: str) -> Any:
         bound = as_array(x)
     except TypeError:
         raise TypeError(f"fori_loop: {name} must be an integer scalar, got {x!r:.100}") from None
-    if bound.shape or not dtypes.is_integer(bound.dtype):
-        raise TypeError(f"fori_loop: {name} must be an integer scalar, got {bound.aval.str_short()}, at {user_line()}")
+    if bound.shape or not (dtypes.is_integer(bound.dtype) or dtypes.is_float(bound.dtype)):
+        raise TypeError(
+            f"fori_loop: {name} must be an integer or a float, a scalar; got {bound.aval.str_short()}, at {user_line()}"
+        )
     return bound
+
+
+def _count(start: Any, stop: Any) -> int | None:
+    """How many steps a loop between known bounds has; None where that depends on how its counter is rounded."""
+    if start is None or stop is None:
+        return None
+    if not dtypes.is_integer(start.dtype):
+        exact = 2.0 ** dtypes.finfo(start.dtype).nmant
+        if not all(abs(float(b)) <= exact and float(b).is_integer() for b in (start, stop)):
+            return None
+    return max(0, int(stop) - int(start))
 
 
 def _below(state: Any) -> Any:

@@ -28,7 +28,7 @@ from pullback.core.linear import Node
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_structure, tree_unflatten
-from pullback.core.types import Shape, ShapedArray
+from pullback.core.types import Shape, ShapedArray, integers
 from pullback.lax.arrangement import concatenate_p, slice_p
 from pullback.lax.convolution import Pads, dilated, padtype_to_pads
 from pullback.lax.elementwise import and_p, max_p, min_p, or_p, xor_p
@@ -64,6 +64,7 @@ from pullback.lax.windows import (
 from pullback.transforms.linearize import linearize_flat
 from pullback.transforms.program import JVP, Mask
 from pullback.transforms.vmap import batch_flat
+from pullback.xla.devices import no_sharding
 
 
 class ProgramReduction(ControlPrimitive):
@@ -314,7 +315,8 @@ def reduce(
     >>> reduce(jnp.array([3.0, 4.0]), 0.0, lambda a, b: jnp.hypot(a, b), (0,))
     Array(5., dtype=float32)
     """
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("reduce", out_sharding)
     try:
         arrays, initial, body, tree = _prepared("reduce", operands, init_values, computation)
         axes = _axes(dimensions, arrays[0])
@@ -401,10 +403,8 @@ def _prepared(name: str, operands: Any, init_values: Any, computation: Any) -> t
 
 
 def _axes(dimensions: Any, x: Any) -> Shape:
-    axes = tuple(int(a.__index__()) if hasattr(a, "__index__") else a for a in dimensions)
+    axes = integers(dimensions, "reduce: dimensions")
     for a in axes:
-        if not isinstance(a, int):
-            raise TypeError(f"reduce: dimensions must be integers, got {axes}, at {user_line()}")
         if not 0 <= a < x.ndim:
             raise ValueError(
                 f"reduce: dimensions {axes} contain one out of bounds for operands of shape {x.shape}; give them from 0, at {user_line()}"

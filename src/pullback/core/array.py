@@ -179,16 +179,20 @@ class ConcreteArray(Array):
             return np.asarray(value).astype(dtype)
         if copy:
             return np.array(value)
-        return read_only(value)
+        return read_only(value) if copy is None else shared(value)
 
-    def __dlpack__(self, **options: Any) -> Any:
-        value = np.asarray(self._value)
-        if not options.get("copy") and not value.flags.writeable:
-            value = value.copy()  # NumPy exports only what may be written; our data may not
-        elif not options.get("copy"):
-            value = value.copy()
-        options.pop("copy", None)
-        return value.__dlpack__(**options)
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
+        # Consumers may write to what they get, unless it is flagged, and some to what is: they get the memory itself only if they insist.
+        options: dict[str, Any] = {"stream": stream, "max_version": max_version, "dl_device": dl_device}
+        if copy is None or copy:
+            return np.array(self._value).__dlpack__(**options)
+        if max_version is None or max_version[0] < 1:
+            raise BufferError(
+                "memory that may not be written to is exported without a copy to DLPack 1.0 and later only"
+            )
+        return shared(self._value).__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[Any, int]:
         return np.asarray(self._value).__dlpack_device__()
@@ -278,11 +282,12 @@ class ConcreteArray(Array):
         return ConcreteArray(self._value, self.weak_type)
 
     def __reduce__(self) -> Any:
-        return _rebuild, (np.asarray(self._value), self.weak_type)
+        return _rebuild, (read_only(self._value), self.weak_type)
 
 
 def _rebuild(value: np.ndarray[Any, Any], weak_type: bool) -> ConcreteArray:
-    return ConcreteArray(value, weak_type)
+    # Buffers that were pickled apart are the user's.
+    return ConcreteArray(value if value.flags.owndata else value.copy(), weak_type)
 
 
 _value_slot = ConcreteArray.__dict__["_value"]
@@ -307,11 +312,38 @@ def wait_for_buffers(buffers: Sequence[Any]) -> None:
     raise NotImplementedError("pullback.xla.dispatch has not been imported")
 
 
+class _Memory:
+    """The memory of an array, as something that NumPy sees and takes for unwritable."""
+
+    __slots__ = ("__array_interface__", "_array")
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        self._array = array
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, True)}
+
+
+def shared(value: Any) -> np.ndarray[Any, Any]:
+    """A view of a NumPy value that cannot be written to, whatever is done to its flags or to those of its base."""
+    array = np.asarray(value)
+    owner: Any = array
+    while owner.base.__class__ is np.ndarray:
+        owner = owner.base
+    if owner.base is not None and not owner.flags.writeable:  # the view of a buffer, which lets nobody write
+        view = array.view()
+        view.flags.writeable = False
+        return view
+    plain = array if array.dtype.isbuiltin == 1 else array.view(f"V{array.dtype.itemsize}")
+    found = np.asarray(_Memory(plain))
+    return found if plain is array else found.view(array.dtype)
+
+
 def read_only(value: Any) -> np.ndarray[Any, Any]:
-    """A view of a NumPy value that cannot be written through."""
-    view = np.asarray(value).view()
-    view.flags.writeable = False
-    return view
+    """A NumPy array with the contents of a NumPy value, which is not changed by what is done to the array: small ones are copied."""
+    if value.nbytes <= 4096:
+        array = np.array(value)
+        array.flags.writeable = False
+        return array
+    return shared(value)
 
 
 def from_numpy(x: Any, weak_type: bool = False) -> ConcreteArray:

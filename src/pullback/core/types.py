@@ -184,12 +184,27 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
     return tuple(out)
 
 
+def integer(x: Any, name: str) -> int:
+    """`x`, the argument `name`, as an int. Raises TypeError for what is no integer: floats and sequences among others."""
+    if x.__class__ is int:
+        return int(x)
+    if not hasattr(type(x), "__index__"):
+        raise TypeError(f"{name} must be an integer, got {x!r:.100} of type {type(x).__name__!r}")
+    return int(x.__index__())
+
+
+def integers(xs: Any, name: str) -> tuple[int, ...]:
+    """A sequence of integers, or one, as a tuple. Raises TypeError for anything else."""
+    if hasattr(type(xs), "__index__") and not getattr(xs, "shape", ()):
+        return (integer(xs, name),)
+    if isinstance(xs, (str, bytes, dict)) or not hasattr(type(xs), "__iter__"):
+        raise TypeError(f"{name} must be a sequence of integers, got {xs!r:.100} of type {type(xs).__name__!r}")
+    return tuple([x if x.__class__ is int else integer(x, f"every element of {name}") for x in xs])
+
+
 def canonical_axis(axis: Any, ndim: int, name: str = "axis") -> int:
-    """`axis` as a number in [0, ndim). Raises ValueError naming it if it is out of range."""
-    try:
-        i = axis.__index__()
-    except AttributeError:
-        raise TypeError(f"{name} must be an integer, got {axis!r}") from None
+    """`axis` as a number in [0, ndim). Raises ValueError naming it if it is out of range, TypeError if it is no integer."""
+    i = axis if axis.__class__ is int else integer(axis, name)
     if not -ndim <= i < ndim:
         raise ValueError(f"{name} {i} is out of bounds for array of dimension {ndim}")
     return int(i + ndim if i < 0 else i)

@@ -22,7 +22,7 @@ from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive, is_node
 from pullback.core.trace import Params
 from pullback.core.tree import tree_flatten
-from pullback.core.types import Shape, ShapedArray, broadcast_shapes, canonical_axis
+from pullback.core.types import Shape, ShapedArray, broadcast_shapes, canonical_axis, integer, integers
 from pullback.lax.contraction import dot_general
 from pullback.lax.family import like
 from pullback.lax.indexing import (
@@ -51,6 +51,7 @@ from pullback.lax.shape import (
     reshape_p,
     squeeze,
 )
+from pullback.xla.devices import no_sharding
 
 PaddingConfig = tuple[tuple[int, int, int], ...]
 _FULL = builtins.slice(None)
@@ -799,10 +800,6 @@ def slice_along(x: Any, start: int, stop: int, axis: int) -> Any:
 # ---- public functions: joining and cutting ----------------------------------------------------------------------
 
 
-def _ints(values: Any) -> Shape:
-    return tuple([v.__index__() for v in values])
-
-
 def concatenate(operands: Any, dimension: int) -> Array:
     """The operands one after the other along the axis `dimension` (not negative).
 
@@ -814,7 +811,7 @@ def concatenate(operands: Any, dimension: int) -> Array:
     arrays = [as_array(x) for x in operands]
     if not arrays:
         raise ValueError("concatenate requires a non-empty sequence of arrays")
-    dimension = dimension.__index__()
+    dimension = integer(dimension, "concatenate: dimension")
     first = arrays[0]
     if len(arrays) == 1 and 0 <= dimension < first.ndim:
         return first
@@ -837,7 +834,7 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
         and dtypes.promote_pair(x.dtype, False, value.dtype, True)[0] == x.dtype
     ):
         value = convert(value, x.dtype)
-    config = tuple([_ints(c) for c in padding_config])
+    config = tuple([integers(c, "pad: padding_config") for c in padding_config])
     if x.ndim == len(config) and not any(any(c) for c in config) and x.dtype == value.dtype and not value.shape:
         return x
     return bind_checked(pad_p, x, value, padding_config=config)
@@ -854,8 +851,8 @@ def slice(
     Array([2, 5, 8], dtype=int32)
     """
     x = as_array(operand)
-    starts, limits = _ints(start_indices), _ints(limit_indices)
-    steps = None if strides is None else _ints(strides)
+    starts, limits = integers(start_indices, "slice: start_indices"), integers(limit_indices, "slice: limit_indices")
+    steps = None if strides is None else integers(strides, "slice: strides")
     if steps is not None and all(s == 1 for s in steps) and len(steps) == x.ndim:
         steps = None
     if steps is None and limits == x.shape and not any(starts) and len(starts) == x.ndim:
@@ -873,12 +870,12 @@ def slice_in_dim(
     x = as_array(operand)
     axis = canonical_axis(axis, x.ndim)
     n = x.shape[axis]
-    start = 0 if start_index is None else start_index.__index__()
-    limit = n if limit_index is None else limit_index.__index__()
+    start = 0 if start_index is None else integer(start_index, "slice_in_dim: start_index")
+    limit = n if limit_index is None else integer(limit_index, "slice_in_dim: limit_index")
     starts, limits, strides = [0] * x.ndim, list(x.shape), [1] * x.ndim
     starts[axis] = start + n if start < 0 else start
     limits[axis] = limit + n if limit < 0 else limit
-    strides[axis] = stride.__index__()
+    strides[axis] = integer(stride, "slice_in_dim: stride")
     return slice(x, starts, limits, strides)
 
 
@@ -886,7 +883,7 @@ def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True)
     """The slice of `operand` at position `index` of an axis, which is dropped unless `keepdims`. Raises IndexError."""
     x = as_array(operand)
     axis = canonical_axis(axis, x.ndim)
-    n, i = x.shape[axis], index.__index__()
+    n, i = x.shape[axis], integer(index, "index_in_dim: index")
     if not -n <= i < n:
         raise IndexError(f"index {i} is out of bounds for axis {axis} with size {n}")
     i += n if i < 0 else 0
@@ -901,7 +898,9 @@ def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> Sequence[Array]:
     [[0, 1], [2, 3, 4]]
     """
     x = as_array(operand)
-    parts: Sequence[Array] = bind_checked(split_p, x, sizes=_ints(sizes), axis=canonical_axis(axis, x.ndim))
+    parts: Sequence[Array] = bind_checked(
+        split_p, x, sizes=integers(sizes, "split: sizes"), axis=canonical_axis(axis, x.ndim)
+    )
     return parts
 
 
@@ -934,7 +933,7 @@ def tile(operand: Any, reps: Sequence[int]) -> Array:
     Array([0, 1, 0, 1, 0, 1], dtype=int32)
     """
     x = as_array(operand)
-    counts = _ints(reps)
+    counts = integers(reps, "tile: reps")
     if len(counts) != x.ndim:
         raise TypeError(f"reps length must be equal to the ndim of x, got len(reps)={len(counts)} and x.ndim={x.ndim}.")
     if any(n < 0 for n in counts):
@@ -948,7 +947,7 @@ def tile(operand: Any, reps: Sequence[int]) -> Array:
 
 def rev(operand: Any, dimensions: Sequence[int]) -> Array:
     """`operand` with the order of elements reversed along the axes `dimensions`. Raises TypeError unless distinct axes, not negative."""
-    x, dims = as_array(operand), _ints(dimensions)
+    x, dims = as_array(operand), integers(dimensions, "rev: dimensions")
     return bind_checked(rev_p, x, dimensions=dims) if dims else x
 
 
@@ -982,9 +981,13 @@ def iota(dtype: Any, size: int) -> Array:
 
 def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sharding: Any = None) -> Array:
     """An array of `shape` that counts 0, 1, 2, ... along the axis `dimension`. Raises TypeError for booleans."""
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("broadcasted_iota", out_sharding)
     return bind_checked(
-        iota_p, dtype=dtypes.canonicalize_dtype(dtype), shape=_ints(shape), dimension=dimension.__index__()
+        iota_p,
+        dtype=dtypes.canonicalize_dtype(dtype),
+        shape=integers(shape, "iota: shape"),
+        dimension=integer(dimension, "iota: dimension"),
     )
 
 
@@ -994,8 +997,9 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None
     >>> full((2,), 1.5)
     Array([1.5, 1.5], dtype=float32, weak_type=True)
     """
-    del sharding
-    sizes = _ints(shape) if isinstance(shape, (tuple, list)) else (shape.__index__(),)
+    if sharding is not None:
+        no_sharding("full", sharding)
+    sizes = integers(shape, "full: shape")
     if any(n < 0 for n in sizes):
         raise TypeError(f"full: shape must have every element be nonnegative, got {sizes}")
     value = as_array(fill_value)
@@ -1021,13 +1025,14 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, sha
 
 def empty(shape: Any, dtype: Any, *, out_sharding: Any = None) -> Array:
     """An array of `shape` and `dtype` whose contents do not matter (they are zeros)."""
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("empty", out_sharding)
     return full(shape, 0, dtype)
 
 
 def broadcast(operand: Any, sizes: Sequence[int], *, out_sharding: Any = None) -> Array:
     """`operand` repeated along new leading axes of lengths `sizes`."""
-    x, new = as_array(operand), _ints(sizes)
+    x, new = as_array(operand), integers(sizes, "broadcast: sizes")
     shape = (*new, *x.shape)
     return broadcast_in_dim(x, shape, tuple(range(len(new), len(shape))), out_sharding=out_sharding)
 
@@ -1125,7 +1130,10 @@ def dynamic_slice(
     """
     x = as_array(operand)
     return bind_checked(
-        dynamic_slice_p, x, *_starts(x, start_indices, allow_negative_indices), slice_sizes=_ints(slice_sizes)
+        dynamic_slice_p,
+        x,
+        *_starts(x, start_indices, allow_negative_indices),
+        slice_sizes=integers(slice_sizes, "dynamic_slice: slice_sizes"),
     )
 
 

@@ -18,6 +18,7 @@ from pullback.core.primitive import Primitive
 from pullback.core.tree import tree_flatten
 from pullback.core.types import ShapedArray, typeof
 from pullback.lax.shape import batch_first
+from pullback.xla.devices import no_sharding
 
 _METHODS = ("sequential", "sequential_unrolled", "expand_dims", "broadcast_all")
 
@@ -163,7 +164,8 @@ def pure_callback(
     >>> pure_callback(np.sin, ShapeDtypeStruct((), "float32"), 0.0)
     Array(0., dtype=float32)
     """
-    del sharding
+    if sharding is not None:
+        no_sharding("pure_callback", sharding)
     if vmap_method is not None and vmap_method not in _METHODS:
         raise ValueError(f"vmap_method must be one of {_METHODS}, got {vmap_method!r}")
     flat, arrays, result_types, out_tree = _flattened(callback, result_shape_dtypes, args, kwargs)
@@ -210,7 +212,8 @@ def io_callback(
     >>> seen
     [2.0]
     """
-    del sharding
+    if sharding is not None:
+        no_sharding("io_callback", sharding)
     flat, arrays, result_types, out_tree = _flattened(callback, result_shape_dtypes, args, kwargs)
     outs = io_callback_p.bind(*arrays, callback=flat, result_types=result_types, ordered=bool(ordered))
     return out_tree.unflatten(outs)

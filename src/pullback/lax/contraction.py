@@ -15,6 +15,7 @@ from pullback.core.primitive import BilinearPrimitive, is_node
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.family import mul_p
 from pullback.lax.shape import convert, move_axis, transpose_p
+from pullback.xla.devices import no_sharding
 
 DimensionNumbers = tuple[tuple[Shape, Shape], tuple[Shape, Shape]]
 
@@ -235,7 +236,8 @@ def dot_general(
     The result's axes are the batch axes, then the free ones of `lhs`, then of `rhs`. Products of 16-bit floats are summed in float32.
     Raises TypeError if the axes do not pair up or the lengths differ.
     """
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("dot_general", out_sharding)
     x, y = as_array(lhs), as_array(rhs)
     (xc, yc), (xb, yb) = dimension_numbers
     numbers = ((_axes(xc, x), _axes(yc, y)), (_axes(xb, x), _axes(yb, y)))

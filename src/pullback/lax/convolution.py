@@ -28,6 +28,7 @@ from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import rev_p
 from pullback.lax.contraction import dot_general
 from pullback.lax.shape import convert, move_axis, reshape_p, transpose_p
+from pullback.xla.devices import no_sharding
 
 Pads = tuple[tuple[int, int], ...]
 
@@ -331,7 +332,8 @@ def conv_general_dilated(
     >>> conv_general_dilated(jnp.ones((1, 1, 4)), jnp.ones((1, 1, 3)), (1,), "VALID")
     Array([[[3., 3.]]], dtype=float32)
     """
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("conv_general_dilated", out_sharding)
     lhs, rhs = as_array(lhs), as_array(rhs)
     n = conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     n = ConvDimensionNumbers(*(tuple(spec) for spec in n))

@@ -16,7 +16,7 @@ from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import current
-from pullback.core.types import broadcast_shapes
+from pullback.core.types import broadcast_shapes, integer
 from pullback.lax import elementwise as table
 from pullback.lax.family import BITS, FLOAT, INEXACT, INTEGER, NUMERIC, Elementwise, add_p, like, mul_p, neg_p, sub_p
 from pullback.lax.shape import convert
@@ -343,7 +343,7 @@ def integer_pow(x: Any, y: int) -> Array:
         raise unaccepted(table.integer_pow_p, NUMERIC, x)
     if not hasattr(y, "__index__"):
         raise TypeError(f"lax.integer_pow: the exponent must be an integer, got {y!r}; see lax.pow for other exponents")
-    exponent = int(y.__index__())
+    exponent = integer(y, "integer_pow: y")
     if exponent < 0 and dtypes.is_integer(x.dtype):
         raise TypeError(f"Integers cannot be raised to negative powers, got integer_pow({x.aval}, {exponent})")
     return table.integer_pow_p.bind(x, y=exponent)

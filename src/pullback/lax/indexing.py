@@ -27,7 +27,7 @@ from pullback.core.errors import user_line
 from pullback.core.linear import Equation
 from pullback.core.primitive import LinearPrimitive, Primitive, is_node
 from pullback.core.trace import Params, known_value
-from pullback.core.types import Shape, ShapedArray
+from pullback.core.types import Shape, ShapedArray, integers
 from pullback.lax.elementwise import div_p, eq_p, lt_p, max_p, min_p, rem_p
 from pullback.lax.family import add_p, like, mul_p, neg_p
 from pullback.lax.selection import select
@@ -783,7 +783,7 @@ def bind_checked(primitive: Primitive, *args: Array, **params: Any) -> Any:
 
 
 def _ints(values: Any) -> Shape:
-    return tuple([v.__index__() for v in values])
+    return integers(values, "dimension numbers and slice sizes")
 
 
 def gather(

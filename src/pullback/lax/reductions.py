@@ -22,7 +22,7 @@ from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.trace import current
-from pullback.core.types import Shape, ShapedArray
+from pullback.core.types import Shape, ShapedArray, integer, integers
 from pullback.lax.arrangement import concatenate_p, iota_p, pad_p, rev_p, slice_p
 from pullback.lax.elementwise import and_p, div_p, eq_p, exp_p, log_p
 from pullback.lax.family import ANY, BITS, FLOAT, INEXACT, NUMERIC, add_p, like, mul_p, sub_p
@@ -35,6 +35,7 @@ from pullback.lax.shape import (
     reshape_p,
     transpose_p,
 )
+from pullback.xla.devices import no_sharding
 
 
 def _is_narrow(dtype: DType) -> bool:
@@ -671,12 +672,13 @@ def _reduce(primitive: Any, kinds: str, operand: Any, axes: Sequence[int]) -> Ar
 
 
 def _checked_axes(name: str, axes: Sequence[Any], x: Array) -> Shape:
-    for a in axes:
-        if isinstance(a, bool) or not 0 <= a.__index__() < x.ndim:
+    numbers = integers(axes, f"{name}: axes")
+    for a, n in zip(axes, numbers):
+        if isinstance(a, bool) or not 0 <= n < x.ndim:
             raise ValueError(
                 f"{name}: axes {tuple(axes)} contain one out of bounds for an operand of shape {x.shape}; give axes from 0"
             )
-    return tuple(int(a.__index__()) for a in axes)
+    return numbers
 
 
 def reduce_sum(operand: Any, axes: Sequence[int], *, out_sharding: Any = None) -> Array:
@@ -688,7 +690,8 @@ def reduce_sum(operand: Any, axes: Sequence[int], *, out_sharding: Any = None) -
     >>> reduce_sum(jnp.array([[1.0, 2.0], [3.0, 4.0]]), (0,))
     Array([4., 6.], dtype=float32)
     """
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("reduce_sum", out_sharding)
     return _reduce(reduce_sum_p, NUMERIC, operand, axes)
 
 
@@ -812,7 +815,7 @@ def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> Ar
     """
     x = as_array(operand)
     _check_kind("reduce_precision", FLOAT, x)
-    exponent, mantissa = int(exponent_bits.__index__()), int(mantissa_bits.__index__())
+    exponent, mantissa = integer(exponent_bits, "exponent_bits"), integer(mantissa_bits, "mantissa_bits")
     if exponent < 1:
         raise ValueError(f"reduce_precision: exponent_bits must be positive; got {exponent}")
     if mantissa < 0:

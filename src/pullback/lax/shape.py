@@ -14,8 +14,10 @@ import numpy as np
 from pullback.core import dtypes, linear
 from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
+from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive
-from pullback.core.types import Shape, ShapedArray, canonical_axes, canonical_axis
+from pullback.core.types import Shape, ShapedArray, canonical_axes, canonical_axis, integers
+from pullback.xla.devices import no_sharding
 
 
 def broadcast_view(value: Any, shape: Shape, strides: tuple[int, ...]) -> np.ndarray[Any, Any]:
@@ -29,12 +31,22 @@ def broadcast_view(value: Any, shape: Shape, strides: tuple[int, ...]) -> np.nda
 class BroadcastInDim(LinearPrimitive):
     """Axis `i` of the operand becomes axis `broadcast_dimensions[i]` of the result; the other axes are new.
 
-    An operand axis of length 1 may be stretched.
+    The dimensions increase: what permutes axes is a transposition before. An operand axis of length 1 may be stretched.
     """
 
     name = "broadcast_in_dim"
 
     def type_of(self, x: ShapedArray, *, shape: Shape, broadcast_dimensions: Shape) -> ShapedArray:
+        dims = broadcast_dimensions
+        if len(dims) != len(x.shape) or any(a >= b for a, b in zip(dims, dims[1:])):
+            raise TypeError(f"broadcast_in_dim: {dims} are not {len(x.shape)} increasing axes of {shape}")
+        if dims and not 0 <= dims[0] <= dims[-1] < len(shape):
+            raise TypeError(f"broadcast_in_dim: broadcast_dimensions {dims} are not axes of the result, {shape}")
+        for n, d in zip(x.shape, dims):
+            if n != shape[d] and n != 1:
+                raise TypeError(
+                    f"broadcast_in_dim: an axis of length {n} of {x.shape} does not fit axis {d} of {shape}"
+                )
         return x.update(shape=shape)
 
     def evaluate(self, x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Any:
@@ -203,22 +215,33 @@ def broadcast_in_dim(
 ) -> Array:
     """Place axis `i` of `operand` at axis `broadcast_dimensions[i]` of an array of `shape`, repeating it along the rest.
 
-    Raises ValueError if the dimensions are not increasing axes, TypeError if an operand axis is neither 1 nor the length of its target.
+    The dimensions may be in any order. Raises TypeError if they are not distinct axes of the result, one for each of the operand's, or if
+    an operand axis is neither 1 nor the length of its target; ValueError for negative lengths.
+
+    >>> broadcast_in_dim(np.arange(2), (2, 3), (0,))
+    Array([[0, 0, 0],
+           [1, 1, 1]], dtype=int32)
     """
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("broadcast_in_dim", out_sharding)
     x = as_array(operand)
-    shape, dims = tuple(map(int, shape)), tuple(map(int, broadcast_dimensions))
-    if (
-        len(dims) != x.ndim
-        or any(a >= b for a, b in zip(dims, dims[1:]))
-        or (dims and not 0 <= dims[0] <= dims[-1] < len(shape))
-    ):
-        raise ValueError(
-            f"broadcast_in_dim: broadcast_dimensions must be {x.ndim} increasing axes of the result {shape}; got {dims}"
+    shape = integers(shape, "broadcast_in_dim: shape")
+    dims = integers(broadcast_dimensions, "broadcast_in_dim: broadcast_dimensions")
+    if any(n < 0 for n in shape):
+        raise ValueError(f"broadcast_in_dim: shape must not have negative lengths, got {shape}, at {user_line()}")
+    if len(dims) != x.ndim or len(set(dims)) != len(dims) or not all(0 <= d < len(shape) for d in dims):
+        raise TypeError(
+            f"broadcast_in_dim: broadcast_dimensions must be {x.ndim} distinct axes of the result {shape}, one for each axis of the operand, "
+            f"of shape {x.shape}; got {dims}, at {user_line()}"
         )
     for i, d in enumerate(dims):
         if x.shape[i] not in (1, shape[d]):
-            raise TypeError(f"broadcast_in_dim: operand axis {i} of shape {x.shape} does not fit axis {d} of {shape}")
+            raise TypeError(
+                f"broadcast_in_dim: operand axis {i} of shape {x.shape} does not fit axis {d} of {shape}, at {user_line()}"
+            )
+    order = tuple(sorted(range(len(dims)), key=dims.__getitem__))
+    if order != tuple(range(len(dims))):
+        x, dims = transpose_p.bind(x, permutation=order), tuple(sorted(dims))
     if x.shape == shape:
         return x
     return broadcast_in_dim_p.bind(x, shape=shape, broadcast_dimensions=dims)
@@ -250,11 +273,12 @@ def reshape(
 
     One size may be -1. Raises TypeError if the number of elements differs.
     """
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("reshape", out_sharding)
     x = as_array(operand)
     if dimensions is not None and tuple(dimensions) != tuple(range(x.ndim)):
         x = transpose(x, dimensions)
-    sizes = tuple(int(n.__index__()) for n in (new_sizes if isinstance(new_sizes, (tuple, list)) else (new_sizes,)))
+    sizes = integers(new_sizes, "reshape: new_sizes")
     if -1 in sizes:
         known = 1
         for n in sizes:
@@ -275,7 +299,7 @@ def reshape(
 def transpose(operand: Any, permutation: Sequence[int]) -> Array:
     """Reorder axes: axis `i` of the result is axis `permutation[i]` of `operand`. Raises TypeError if not a permutation."""
     x = as_array(operand)
-    perm = tuple(int(p.__index__()) for p in permutation)
+    perm = integers(permutation, "transpose: permutation")
     if sorted(perm) != list(range(x.ndim)):
         raise TypeError(f"transpose: permutation {perm} is not a permutation of the axes of shape {x.shape}")
     if perm == tuple(range(x.ndim)):

@@ -18,7 +18,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive
-from pullback.core.types import Shape, ShapedArray, canonical_axis
+from pullback.core.types import Shape, ShapedArray, canonical_axis, integer
 from pullback.lax import elementwise as e
 from pullback.lax.arrangement import bitcast_convert_type, broadcasted_iota
 from pullback.lax.family import like, neg_p
@@ -364,7 +364,7 @@ def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Array, Array]:
     if dtypes.is_complex(x.dtype):
         raise ValueError(f"top_k: complex numbers have no order; got {dtypes.name(x.dtype)} of shape {x.shape}")
     axis = canonical_axis(axis, len(x.shape))
-    k = int(k.__index__())
+    k = integer(k, "top_k: k")
     if k < 0:
         raise ValueError(f"k argument to top_k must be nonnegative, got {k}")
     if k > x.shape[axis]:

@@ -15,6 +15,7 @@ from pullback.core.types import canonical_axes
 from pullback.numpy import creation, linalg
 from pullback.numpy import ufuncs as u
 from pullback.numpy.manipulation import moveaxis
+from pullback.xla.devices import no_sharding
 
 
 class Initializer(Protocol):
@@ -37,13 +38,15 @@ def _dtype(name: str, dtype: Any, default: Any) -> DType:
 
 def zeros(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
     """All zeros; `key` is not used."""
-    del key, out_sharding
+    del key
+    no_sharding("zeros", out_sharding)
     return creation.zeros(shape, float if dtype is None else dtype)
 
 
 def ones(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
     """All ones; `key` is not used."""
-    del key, out_sharding
+    del key
+    no_sharding("ones", out_sharding)
     return creation.ones(shape, float if dtype is None else dtype)
 
 
@@ -52,7 +55,8 @@ def constant(value: Any, dtype: Any = None) -> Initializer:
     default = dtype
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
-        del key, out_sharding
+        del key
+        no_sharding("constant", out_sharding)
         chosen = dtype if dtype is not None else default if default is not None else float
         return creation.full(shape, value, chosen)
 
@@ -64,7 +68,7 @@ def uniform(scale: Any = 1e-2, dtype: Any = None) -> Initializer:
     default = dtype
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
-        del out_sharding
+        no_sharding("uniform", out_sharding)
         chosen = _dtype("uniform", dtype, default)
         return u.multiply(random.uniform(key, shape, chosen), creation.array(scale, chosen))
 
@@ -76,7 +80,7 @@ def normal(stddev: Any = 1e-2, dtype: Any = None) -> Initializer:
     default = dtype
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
-        del out_sharding
+        no_sharding("normal", out_sharding)
         chosen = _dtype("normal", dtype, default)
         return u.multiply(random.normal(key, shape, chosen), creation.array(stddev, chosen))
 
@@ -88,7 +92,7 @@ def truncated_normal(stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0, u
     default = dtype
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
-        del out_sharding
+        no_sharding("truncated_normal", out_sharding)
         chosen = _dtype("truncated_normal", dtype, default)
         return u.multiply(random.truncated_normal(key, lower, upper, shape, chosen), creation.array(stddev, chosen))
 
@@ -137,7 +141,7 @@ def variance_scaling(
     default = dtype
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
-        del out_sharding
+        no_sharding("variance_scaling", out_sharding)
         shape = creation.canonical_shape(shape)
         chosen = _dtype("variance_scaling", dtype, default)
         fan_in, fan_out = _fans(shape, in_axis, out_axis, batch_axis)
@@ -246,7 +250,7 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
     default = dtype
 
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
-        del out_sharding
+        no_sharding("orthogonal", out_sharding)
         shape = creation.canonical_shape(shape)
         chosen = _dtype("orthogonal", dtype, default)
         if len(shape) < 2:

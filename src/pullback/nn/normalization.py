@@ -12,9 +12,8 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
-from pullback.core.errors import user_line
 from pullback.core.trace import current
-from pullback.core.types import Shape, canonical_axes, canonical_axis
+from pullback.core.types import Shape, canonical_axes, canonical_axis, integer
 from pullback.lax.elementwise import max_p, min_p, rsqrt_p
 from pullback.lax.gradient import stop_gradient_p
 from pullback.lax.reductions import reduce_max_p
@@ -167,12 +166,7 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> A
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     x = asarray(x)
-    try:
-        num_classes = num_classes.__index__()
-    except AttributeError:
-        raise TypeError(
-            f"one_hot: num_classes must be a concrete integer, got {num_classes!r}, at {user_line()}"
-        ) from None
+    num_classes = integer(num_classes, "one_hot: num_classes")
     dtype = dtypes.default_dtype(float) if dtype is None else dtypes.canonicalize_dtype(dtype)
     axis = canonical_axis(axis, len(x.shape) + 1)
     positions = reshape_p.bind(x, new_sizes=(*x.shape[:axis], 1, *x.shape[axis:]))

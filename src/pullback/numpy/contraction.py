@@ -33,6 +33,7 @@ from pullback.lax.shape import (
 from pullback.numpy import reductions
 from pullback.numpy.creation import diagonal, zeros_like
 from pullback.numpy.promotion import array_like, promote
+from pullback.xla.devices import no_sharding
 
 _PRECISIONS = frozenset(
     ("highest", "float32", "high", "bfloat16_3x", "tensorfloat32", "default", "bfloat16", "fastest")
@@ -108,7 +109,8 @@ def dot(
     >>> dot(array([1.0, 2.0]), array([3.0, 4.0]))
     Array(11., dtype=float32)
     """
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("dot", out_sharding)
     if precision is None and preferred_element_type is None:
         out = _matrix_product(a, b)
         if out is not None:
@@ -131,7 +133,8 @@ def matmul(
     >>> matmul(array([[1, 2], [3, 4]]), array([1, 1]))
     Array([3, 7], dtype=int32)
     """
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("matmul", out_sharding)
     if precision is None and preferred_element_type is None:
         out = _matrix_product(a, b)
         if out is not None:
@@ -204,7 +207,8 @@ def tensordot(
 
     Raises TypeError if the axes do not pair up.
     """
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("tensordot", out_sharding)
     x, y = _operands("tensordot", a, b, precision)
     preferred = _preferred(preferred_element_type)
     if hasattr(axes, "__index__"):
@@ -340,7 +344,9 @@ def einsum(
     >>> einsum("ij->j", array([[1, 2], [3, 4]]))
     Array([4, 6], dtype=int32)
     """
-    del _dot_general, out_sharding
+    del _dot_general
+    if out_sharding is not None:
+        no_sharding("einsum", out_sharding)
     if out is not None:
         raise NotImplementedError("einsum: Arrays are immutable, so there is no `out`")
     text, given = _parse_call(subscripts, operands)

@@ -9,7 +9,8 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.types import Shape, canonical_axis
+from pullback.core.errors import user_line
+from pullback.core.types import Shape, canonical_axis, integer
 from pullback.lax.arrangement import pad_p, slice_in_dim
 from pullback.lax.elementwise import conj_p
 from pullback.lax.family import like, mul_p
@@ -206,13 +207,20 @@ def rfftfreq(n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> 
 
 
 def _frequencies(name: str, n: Any, d: Any, dtype: Any, numbers: Any) -> Array:
-    if isinstance(n, (list, tuple)) or not hasattr(n, "__index__"):
-        raise ValueError(f"The n argument of jax.numpy.fft.{name} only takes an int. Got n = {n!r}.")
+    if isinstance(n, (list, tuple)) or getattr(n, "shape", ()):
+        raise ValueError(f"{name}: n must be a number, got {n!r:.100}, at {user_line()}")
+    if not isinstance(n, float) and not dtypes.is_float(getattr(n, "dtype", np.dtype(bool))):
+        n = integer(n, f"{name}: n")
+    elif float(n) != int(n):
+        raise ValueError(f"{name}: n is a number of samples, got {n!r}, at {user_line()}")
+    n = int(n)
+    if n <= 0:
+        raise ValueError(f"{name}: n must be positive, got {n}, at {user_line()}")
     if isinstance(d, (list, tuple)):
         raise ValueError(f"The d argument of jax.numpy.fft.{name} only takes a single value. Got d = {d!r}.")
     step = as_array(d)
     kind = dtypes.to_inexact(step.dtype) if dtype is None else dtypes.canonicalize_dtype(dtype)
-    whole = as_array((numbers(n.__index__()) * n).astype(kind))  # times n: integers, exactly
+    whole = as_array((numbers(n) * n).astype(kind))  # times n: integers, exactly
     return whole / convert(step * n, kind)
 
 

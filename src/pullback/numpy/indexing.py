@@ -51,6 +51,7 @@ from pullback.lax.indexing import (
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reshape_p
 from pullback.numpy.promotion import array_like, promote
+from pullback.xla.devices import no_sharding
 
 _FULL = slice(None)
 _LARGEST = 2**31 - 1  # position that 32 bits hold
@@ -385,7 +386,8 @@ class IndexUpdateRef:
     ) -> Array:  # fmt: skip
         """`x[index]`. Out of bounds: clamped; in mode "fill" (or "drop") `fill_value`, by default NaN, the smallest signed or the
         largest unsigned integer, or True."""
-        del out_sharding
+        if out_sharding is not None:
+            no_sharding("get", out_sharding)
         resolved = Resolved(self.array.shape, self.index, wrap_negative_indices)
         how = _PROMISE if mode is None else GatherScatterMode.from_any(mode)
         return _get(self.array, resolved, how, fill_value, unique_indices, indices_are_sorted)
@@ -492,7 +494,8 @@ class IndexUpdateRef:
         self, x: Any, values: Any, primitive: Any, function: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
         mode: Any = None, out_sharding: Any = None, wrap_negative_indices: bool = True,
     ) -> Array:  # fmt: skip
-        del out_sharding
+        if out_sharding is not None:
+            no_sharding("at", out_sharding)
         index = Resolved(x.shape, self.index, wrap_negative_indices)
         how = GatherScatterMode.from_any(mode)
         values = _broadcast_values(values, index.shape)

@@ -16,6 +16,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
+from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.types import Shape, canonical_axes, canonical_axis
 from pullback.lax import linalg as lax_linalg
@@ -206,8 +207,8 @@ def _symmetrized(name: str, x: Array) -> Array:
 def solve(a: Any, b: Any) -> Array:
     """The x with a x = b, for `a` of shape (..., n, n) and `b` of shape (n,) or (..., n, k).
 
-    Batch axes broadcast. Singular matrices give infinities or NaN. The derivative solves once more with the same
-    factorization. Raises ValueError if shapes do not fit.
+    Only a `b` of one axis is a vector, as in NumPy 2. Batch axes broadcast. Singular matrices give infinities or NaN. The
+    derivative solves once more with the same factorization. Raises ValueError if shapes do not fit.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.solve(jnp.array([[2.0, 0.0], [0.0, 4.0]]), jnp.array([2.0, 8.0]))
@@ -223,11 +224,6 @@ def solve(a: Any, b: Any) -> Array:
             "solve takes a of shape (..., n, n) and b of shape (n,) or (..., n, k); "
             f"got {a.shape} and {b.shape}, at {user_line()}. "
             "A batch of vectors is solved by solve(a, b[..., None]).squeeze(-1)"
-        )
-    if b.ndim > 1 and a.ndim == b.ndim + 1 and a.shape[:-1] == b.shape:
-        raise ValueError(
-            f"solve: b of shape {b.shape} is ambiguous beside a of shape {a.shape}: for a batch of vectors, write "
-            f"solve(a, b[..., None]).squeeze(-1), at {user_line()}"
         )
     if vector:
         b = reshape_p.bind(b, new_sizes=(n, 1))
@@ -285,8 +281,23 @@ def _pinv(a: Array, rtol: Any, factor: float) -> Array:
     dtype = dtypes.to_real(a.dtype)
     if rtol is None:
         rtol = ConcreteArray(dtype.type(factor * max(a.shape[-2:]) * np.finfo(dtype).eps))
-    tolerance = broadcast_to(convert(array_like(rtol, "numpy.linalg.pinv"), dtype), a.shape[:-2])
+    a, tolerance = _with_tolerance("pinv", a, rtol, dtype)
     return lax_linalg.pinv_p.bind(a, tolerance)
+
+
+def _with_tolerance(name: str, a: Array, rtol: Any, dtype: DType) -> tuple[Array, Array]:
+    """Matrices, and a tolerance for each, broadcast to one batch shape. Raises ValueError if they do not broadcast."""
+    given = creation.array(rtol) if isinstance(rtol, (list, tuple)) else array_like(rtol, f"numpy.linalg.{name}")
+    if dtypes.is_complex(given.dtype):
+        raise TypeError(f"{name}: rtol must be real, got {dtypes.name(given.dtype)}, at {user_line()}")
+    tolerance = convert(given, dtype)
+    try:
+        batch = np.broadcast_shapes(tolerance.shape, a.shape[:-2])
+    except ValueError:
+        raise ValueError(
+            f"{name}: rtol of shape {tolerance.shape} does not broadcast to the batch axes of a {a.shape}, at {user_line()}"
+        ) from None
+    return broadcast_to(a, (*batch, *a.shape[-2:])), broadcast_to(tolerance, batch)
 
 
 def lstsq(
@@ -320,7 +331,11 @@ def lstsq(
     precision = float(np.finfo(a.dtype).eps)
     if rcond is None:
         rcond = precision * max(m, n)
-    elif not isinstance(rcond, Array) and rcond < 0:
+    elif isinstance(rcond, (Array, np.ndarray)) and rcond.size == 1:
+        rcond = reshape_p.bind(array_like(rcond, "numpy.linalg.lstsq"), new_sizes=()) if rcond.shape else rcond
+    elif not isinstance(rcond, (int, float, np.number)):
+        raise TypeError(f"lstsq: rcond must be a number, got {rcond!r:.100}, at {user_line()}")
+    elif rcond < 0:
         rcond = precision
     if s.size:
         cutoff = mul_p.bind(convert(array_like(rcond, "numpy.linalg.lstsq"), s.dtype), reduce_max(s, (0,)))
@@ -431,13 +446,15 @@ def matrix_rank(M: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any =
     if x.ndim < 2:
         nonzero = reduce_max(ne_p.bind(x, like(0, x)), tuple(range(x.ndim)))
         return convert(nonzero, dtypes.int32)
-    s = svdvals(_symmetrized("matrix_rank", x) if hermitian else x)
-    if not s.shape[-1]:
+    if not all(x.shape[-2:]):
         raise ValueError(f"matrix_rank takes matrices that are not empty, got shape {x.shape}")
+    dtype = dtypes.to_real(x.dtype)
     rtol = tol if rtol is None else rtol
     if rtol is None:
-        rtol = ConcreteArray(s.dtype.type(max(x.shape[-2:]) * np.finfo(s.dtype).eps))
-    relative = broadcast_to(convert(array_like(rtol, "numpy.linalg.matrix_rank"), s.dtype), s.shape[:-1])
+        rtol = ConcreteArray(dtype.type(max(x.shape[-2:]) * np.finfo(dtype).eps))
+    s = svdvals(_symmetrized("matrix_rank", x) if hermitian else x)
+    column, relative = _with_tolerance("matrix_rank", reshape_p.bind(s, new_sizes=(*s.shape, 1)), rtol, dtype)
+    s = reshape_p.bind(column, new_sizes=column.shape[:-1])
     cutoff = mul_p.bind(relative, reduce_max(s, (s.ndim - 1,)))
     return _count(gt_p.bind(s, reshape_p.bind(cutoff, new_sizes=(*cutoff.shape, 1))), (s.ndim - 1,))
 

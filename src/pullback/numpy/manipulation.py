@@ -18,7 +18,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import Tracer
-from pullback.core.types import Shape, canonical_axes, canonical_axis
+from pullback.core.types import Shape, canonical_axes, canonical_axis, integer
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
 from pullback.lax import shape as lax_shape
 from pullback.lax.arrangement import concatenate as lax_concatenate
@@ -34,6 +34,7 @@ from pullback.lax.sorting import sort
 from pullback.numpy.creation import array, canonical_shape, zeros
 from pullback.numpy.indexing import nonzero, take
 from pullback.numpy.promotion import array_like, promote, scalar_like
+from pullback.xla.devices import no_sharding
 
 # ---- shape ------------------------------------------------------------------------------------------------------
 
@@ -47,7 +48,9 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None, o
     Array([[1, 3],
            [2, 4]], dtype=int32)
     """
-    del copy, out_sharding
+    del copy
+    if out_sharding is not None:
+        no_sharding("reshape", out_sharding)
     x = a if isinstance(a, Array) else array_like(a, "reshape")
     if order == "C":
         return _reshape(x, shape)
@@ -82,7 +85,8 @@ def _reshape(x: Array, shape: Any) -> Array:
 
 def ravel(a: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
     """The elements of `a` in one row, in row-major ("C") or column-major ("F") order."""
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("ravel", out_sharding)
     x = a if isinstance(a, Array) else array_like(a, "ravel")
     if order == "K":
         raise NotImplementedError(
@@ -270,7 +274,8 @@ def broadcast_shapes(*shapes: Any) -> Shape:
 
 def broadcast_to(array: Any, shape: Any, *, out_sharding: Any = None) -> Array:
     """`array` repeated along new and length-1 axes to `shape`. Raises ValueError if it does not broadcast to it."""
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("broadcast_to", out_sharding)
     x = array if isinstance(array, Array) else array_like(array, "broadcast_to")
     sizes = canonical_shape(shape)
     new = len(sizes) - x.ndim
@@ -551,7 +556,8 @@ def repeat(
     >>> repeat(array([1, 2]), array([1, 3]))
     Array([1, 2, 2, 2], dtype=int32)
     """
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("repeat", out_sharding)
     x = array_like(a, "repeat")
     if axis is None:
         x, axis = ravel(x), 0
@@ -636,9 +642,9 @@ def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
         if isinstance(shift, (tuple, list))
         else [shift]
     )
-    if len(shifts) == 1 and len(axes) > 1:
+    if len(shifts) == 1 != len(axes):
         shifts = shifts * len(axes)
-    elif len(axes) == 1 and len(shifts) > 1:
+    elif len(axes) == 1 != len(shifts):
         axes = axes * len(shifts)
     if len(shifts) != len(axes):
         raise ValueError(f"roll: {len(shifts)} shifts for {len(axes)} axes, at {user_line()}")
@@ -651,6 +657,8 @@ def _roll(x: Array, shift: Any, axis: int) -> Array:
     n = x.shape[axis]
     if n == 0:
         return x
+    if not (isinstance(shift, Array) and not shift.ndim and dtypes.is_integer(shift.dtype)):
+        shift = integer(shift, "roll: shift")
     if isinstance(shift, Tracer):
         known = shift.concrete()
         if known is None:

@@ -10,6 +10,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import known_value
+from pullback.core.types import integer
 from pullback.lax.arrangement import pad
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, reshape_p
@@ -25,7 +26,16 @@ from pullback.numpy.sorting import argsort
 
 
 def _padded(p: Array, before: int, after: int) -> Array:
-    return pad(p, ConcreteArray(np.zeros((), p.dtype)), [(before, after, 0)]) if before or after else p
+    rest = [(0, 0, 0)] * (p.ndim - 1)
+    return pad(p, ConcreteArray(np.zeros((), p.dtype)), [(before, after, 0), *rest]) if before or after else p
+
+
+def _coefficients(name: str, *ps: Array) -> None:
+    """Raises TypeError for scalars, ValueError for what has several axes."""
+    if any(p.ndim != 1 for p in ps):
+        shapes = ", ".join(str(p.shape) for p in ps)
+        kind = ValueError if any(p.ndim > 1 for p in ps) else TypeError
+        raise kind(f"{name} takes 1-d arrays of coefficients, got shape {shapes}, at {user_line()}")
 
 
 def _leading_zeros(name: str, p: Array, option: str) -> int:
@@ -53,6 +63,8 @@ def polyval(p: Any, x: Any, *, unroll: int = 16) -> Array:
 
 def _aligned(name: str, a: Any, b: Any) -> tuple[Array, Array]:
     a, b = promote(name, a, b)
+    if not (a.ndim and b.ndim):
+        raise TypeError(f"{name} takes arrays of coefficients, got shapes {a.shape} and {b.shape}, at {user_line()}")
     length = max(a.shape[0], b.shape[0])
     return _padded(a, length - a.shape[0], 0), _padded(b, length - b.shape[0], 0)
 
@@ -74,6 +86,8 @@ def polymul(a1: Any, a2: Any, *, trim_leading_zeros: bool = False) -> Array:
     [1.0, 5.0, 6.0]
     """
     a, b = promote_inexact("polymul", a1, a2)
+    _coefficients("polymul", a, b)
+    a, b = (p if p.shape[0] else zeros(1, p.dtype) for p in (a, b))  # no coefficients are the polynomial 0
     if trim_leading_zeros:
         a, b = (p[min(_leading_zeros("polymul", p, "trim_leading_zeros=False"), p.shape[0] - 1) :] for p in (a, b))
     return convolve(a, b)
@@ -82,6 +96,9 @@ def polymul(a1: Any, a2: Any, *, trim_leading_zeros: bool = False) -> Array:
 def polydiv(u: Any, v: Any, *, trim_leading_zeros: bool = False) -> tuple[Array, Array]:
     """Quotient and remainder of polynomials; the remainder is as long as `u`, unless `trim_leading_zeros`."""
     u, v = promote_inexact("polydiv", u, v)
+    _coefficients("polydiv", u, v)
+    if not v.shape[0]:
+        raise ValueError(f"polydiv: the divisor has no coefficients, at {user_line()}")
     m, n = u.shape[0] - 1, v.shape[0] - 1
     if m < n:
         quotient, remainder = zeros(1, u.dtype), u
@@ -99,7 +116,9 @@ def polydiv(u: Any, v: Any, *, trim_leading_zeros: bool = False) -> tuple[Array,
 
 def polyder(p: Any, m: int = 1) -> Array:
     """The `m`-th derivative of a polynomial, in floating point."""
-    p = inexact(p, "polyder")
+    p, m = inexact(p, "polyder"), integer(m, "polyder: m")
+    if not p.ndim:
+        _coefficients("polyder", p)
     if m < 0:
         raise ValueError("Order of derivative must be positive")
     if m == 0:
@@ -112,6 +131,9 @@ def polyder(p: Any, m: int = 1) -> Array:
 def polyint(p: Any, m: int = 1, k: Any = None) -> Array:
     """The `m`-th antiderivative of a polynomial, with the constants of integration `k` (one for all, or one each; 0 by default)."""
     p, constants = promote_inexact("polyint", p, 0 if k is None else k)
+    m = integer(m, "polyint: m")
+    if not p.ndim:
+        _coefficients("polyint", p)
     if m < 0:
         raise ValueError("Order of integral must be positive (see polyder)")
     if constants.size not in (1, m) or len(constants.shape) > 1:
@@ -201,7 +223,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:
     x = array_like(x, "vander")
     if len(x.shape) != 1:
         raise ValueError(f"x must be a one-dimensional array, got shape {x.shape}, at {user_line()}")
-    n = x.shape[0] if N is None else N.__index__()
+    n = x.shape[0] if N is None else integer(N, "vander: N")
     if n < 0:
         raise ValueError(f"N must be nonnegative, got {N}")
     exponents = np.arange(n) if increasing else np.arange(n - 1, -1, -1)
@@ -217,7 +239,8 @@ def polyfit(
     or "unscaled"), (coefficients, covariance matrix).
     """
     x, y = promote_inexact("polyfit", x, y)
-    order = int(deg) + 1
+    deg = integer(deg, "polyfit: deg")
+    order = deg + 1
     if deg < 0:
         raise ValueError("expected deg >= 0")
     if len(x.shape) != 1:

@@ -40,6 +40,7 @@ from pullback.lax.sorting import sort_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.indexing import take_along_axis
 from pullback.numpy.promotion import array_like, inexact, promote_inexact
+from pullback.xla.devices import no_sharding
 
 _ALL_AXES = [tuple(range(n)) for n in range(33)]
 
@@ -667,7 +668,8 @@ def percentile(
     out_sharding: Any = None,
 ) -> Array:
     """`quantile` for `q` in percent."""
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("percentile", out_sharding)
     return quantile(a, u.divide(q, 100), axis, out, overwrite_input, method, keepdims, weights=weights)
 
 

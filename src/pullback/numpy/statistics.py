@@ -11,6 +11,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import known_value
+from pullback.core.types import integer
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reshape_p
 from pullback.numpy import ufuncs as u
@@ -21,6 +22,7 @@ from pullback.numpy.promotion import array_like, inexact, promote_inexact
 from pullback.numpy.reductions import average, max, min, sum
 from pullback.numpy.signal import diff
 from pullback.numpy.sorting import searchsorted
+from pullback.xla.devices import no_sharding
 
 
 def cov(
@@ -134,7 +136,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     low, high = (min(a), max(a)) if range is None else (convert(array(b), a.dtype) for b in range)
     flat = u.equal(low, high)
     low, high = select(flat, low - 0.5, low), select(flat, high + 0.5, high)
-    return linspace(low, high, int(bins.__index__()) + 1, dtype=a.dtype)
+    return linspace(low, high, integer(bins, "histogram: bins") + 1, dtype=a.dtype)
 
 
 def histogram(
@@ -244,7 +246,8 @@ def bincount(
     >>> bincount(np.array([1, 2, 2])).tolist()
     [0, 1, 2]
     """
-    del out_sharding
+    if out_sharding is not None:
+        no_sharding("bincount", out_sharding)
     x = array_like(x, "bincount")
     if dtypes.kind(x.dtype) not in "biu":
         raise TypeError(

@@ -18,7 +18,7 @@ from pullback.core.array import Array, ConcreteArray
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import current, known_value
-from pullback.core.types import broadcast_shapes
+from pullback.core.types import broadcast_shapes, integer
 from pullback.lax import elementwise as e
 from pullback.lax.arrangement import bitcast_convert_type
 from pullback.lax.selection import select
@@ -225,7 +225,7 @@ def round(a: Any, decimals: int = 0, out: None = None) -> Array:
     """
     no_out("round", out)
     a = array_like(a, "round")
-    decimals = decimals.__index__()
+    decimals = integer(decimals, "round: decimals")
     if dtypes.is_integer(a.dtype):
         if decimals < 0:
             raise NotImplementedError(

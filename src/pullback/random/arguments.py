@@ -14,7 +14,7 @@ from pullback.core import config, dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.types import Shape, broadcast_shapes
+from pullback.core.types import Shape, broadcast_shapes, integers
 from pullback.lax.family import add_p
 from pullback.lax.random_bits import random_normal_p, random_uniform_p, random_wrap_p
 from pullback.lax.shape import broadcast_to, convert
@@ -68,12 +68,7 @@ def single_key(name: str, key: Any) -> Array:
 
 def canonical_shape(shape: Any) -> Shape:
     """A shape given as a sequence of integers, or as one. Raises TypeError for anything else, and for negative sizes."""
-    if hasattr(shape, "__index__") and not getattr(shape, "shape", ()):
-        shape = (shape,)
-    try:
-        sizes = tuple([n if n.__class__ is int else int(n.__index__()) for n in shape])
-    except AttributeError:
-        raise TypeError(f"Shapes must be sequences of integers, got {shape!r} at {user_line()}") from None
+    sizes = integers(shape, "shape")
     for n in sizes:
         if n < 0:
             raise TypeError(f"Shapes must not have negative sizes, got {sizes} at {user_line()}")

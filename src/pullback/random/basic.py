@@ -25,6 +25,7 @@ from pullback.random.arguments import (
     unit_uniforms,
 )
 from pullback.random.keys import split
+from pullback.xla.devices import no_sharding
 
 
 def bits(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
@@ -34,7 +35,7 @@ def bits(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = No
     >>> random.bits(random.PRNGKey(0), (2,), "uint8")
     Array([89,  1], dtype=uint8)
     """
-    del out_sharding
+    no_sharding("bits", out_sharding)
     key = single_key("bits", key)
     found = dtypes.canonicalize(dtypes.uint64) if dtype is None else dtypes.canonicalize_dtype(dtype)
     if dtypes.kind(found) != "u" or dtypes.itemsize_bits(found) < 8:
@@ -53,7 +54,7 @@ def uniform(
     >>> random.uniform(random.PRNGKey(0), (2,))
     Array([0.21629536, 0.8041241 ], dtype=float32)
     """
-    del out_sharding
+    no_sharding("uniform", out_sharding)
     key = single_key("uniform", key)
     dtype = float_dtype("uniform", dtype)
     if minval.__class__ is float and maxval.__class__ is float and minval == 0.0 and maxval == 1.0:
@@ -79,7 +80,7 @@ def randint(key: Any, shape: Any, minval: Any, maxval: Any, dtype: Any = None, *
     >>> random.randint(random.PRNGKey(0), (4,), 0, 10)
     Array([8, 1, 7, 0], dtype=int32)
     """
-    del out_sharding
+    no_sharding("randint", out_sharding)
     key = single_key("randint", key)
     found = dtypes.default_dtype(int) if dtype is None else dtypes.canonicalize_dtype(dtype)
     if not dtypes.is_integer(found):
@@ -132,7 +133,7 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None, mode: str = "low", *, o
     >>> random.bernoulli(random.PRNGKey(0), 0.25, (4,))
     Array([False,  True, False, False], dtype=bool)
     """
-    del out_sharding
+    no_sharding("bernoulli", out_sharding)
     if mode not in ("low", "high"):
         raise ValueError(f"bernoulli: got mode={mode!r}, expected 'high' or 'low', at {user_line()}")
     key = single_key("bernoulli", key)
@@ -162,7 +163,7 @@ def rademacher(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: An
     >>> random.rademacher(random.PRNGKey(0), (4,))
     Array([-1,  1, -1,  1], dtype=int32)
     """
-    del out_sharding
+    no_sharding("rademacher", out_sharding)
     found = dtypes.default_dtype(int) if dtype is None else dtypes.canonicalize_dtype(dtype)
     positive = bernoulli(single_key("rademacher", key), 0.5, canonical_shape(shape))
     sign = convert(positive, dtypes.int8)

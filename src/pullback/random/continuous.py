@@ -25,6 +25,7 @@ from pullback.random.arguments import (
     unit_uniforms,
 )
 from pullback.random.basic import fine_uniforms, uniform_between
+from pullback.xla.devices import no_sharding
 
 
 def exponential(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
@@ -34,7 +35,7 @@ def exponential(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: A
     >>> random.exponential(random.PRNGKey(0), (2,))
     Array([0.24372306, 1.630274  ], dtype=float32)
     """
-    del out_sharding
+    no_sharding("exponential", out_sharding)
     key, dtype = single_key("exponential", key), float_dtype("exponential", dtype)
     return standard_exponentials(key, canonical_shape(shape), dtype)
 
@@ -61,7 +62,7 @@ def gumbel(key: Any, shape: Any = (), dtype: Any = None, mode: str | None = None
     >>> random.gumbel(random.PRNGKey(0), (2,))
     Array([-0.42599323,  1.5232526 ], dtype=float32)
     """
-    del out_sharding
+    no_sharding("gumbel", out_sharding)
     key, dtype, high = single_key("gumbel", key), float_dtype("gumbel", dtype), check_mode("gumbel", mode)
     shape = canonical_shape(shape)
     if high:
@@ -74,7 +75,7 @@ def gumbel(key: Any, shape: Any = (), dtype: Any = None, mode: str | None = None
 
 def laplace(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Numbers of the Laplace distribution with mean 0 and scale 1."""
-    del out_sharding
+    no_sharding("laplace", out_sharding)
     key, dtype, shape = single_key("laplace", key), float_dtype("laplace", dtype), canonical_shape(shape)
     epsilon = float(dtypes.finfo(dtype).epsneg)
     u = uniform_between(key, shape, scalar(-1 + epsilon, dtype), scalar(1, dtype))
@@ -83,7 +84,7 @@ def laplace(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any =
 
 def logistic(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Numbers of the standard logistic distribution, log(u / (1 - u))."""
-    del out_sharding
+    no_sharding("logistic", out_sharding)
     key, dtype, shape = single_key("logistic", key), float_dtype("logistic", dtype), canonical_shape(shape)
     u = lax.max(unit_uniforms(key, shape, dtype), scalar(float(dtypes.finfo(dtype).tiny), dtype))
     return lax.log(u) - lax.log1p(lax.neg(u))
@@ -91,7 +92,7 @@ def logistic(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any 
 
 def cauchy(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Numbers of the standard Cauchy distribution, tan(π (u - 1/2))."""
-    del out_sharding
+    no_sharding("cauchy", out_sharding)
     key, dtype, shape = single_key("cauchy", key), float_dtype("cauchy", dtype), canonical_shape(shape)
     epsilon = float(dtypes.finfo(dtype).eps)
     u = uniform_between(key, shape, scalar(epsilon, dtype), scalar(1, dtype))
@@ -100,7 +101,7 @@ def cauchy(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = 
 
 def pareto(key: Any, b: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Pareto numbers with density b / x**(b + 1) for x ≥ 1. `shape` defaults to that of `b`."""
-    del out_sharding
+    no_sharding("pareto", out_sharding)
     key, dtype = single_key("pareto", key), float_dtype("pareto", dtype)
     shape, b = parameters("pareto", dtype, shape, b)
     return lax.exp(standard_exponentials(key, shape, dtype) / b)
@@ -108,7 +109,7 @@ def pareto(key: Any, b: Any, shape: Any = None, dtype: Any = None, *, out_shardi
 
 def rayleigh(key: Any, scale: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Rayleigh numbers with density (x / scale²) exp(-x² / 2 scale²). `shape` defaults to that of `scale`."""
-    del out_sharding
+    no_sharding("rayleigh", out_sharding)
     key, dtype = single_key("rayleigh", key), float_dtype("rayleigh", dtype)
     shape, scale = parameters("rayleigh", dtype, shape, scale)
     return lax.sqrt(lax.log(positive_uniforms(key, shape, dtype)) * -2) * scale
@@ -131,7 +132,7 @@ def triangular(
 
     `shape` defaults to what the parameters broadcast to.
     """
-    del out_sharding
+    no_sharding("triangular", out_sharding)
     key, dtype = single_key("triangular", key), float_dtype("triangular", dtype)
     shape, left, mode, right = parameters("triangular", dtype, shape, left, mode, right)
     width = right - left

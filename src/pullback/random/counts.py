@@ -24,6 +24,7 @@ from pullback.random.arguments import (
 )
 from pullback.random.keys import split
 from pullback.random.rejection import random_binomial_p, random_poisson_p
+from pullback.xla.devices import no_sharding
 
 
 def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
@@ -36,7 +37,7 @@ def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None, *, out_sha
     >>> random.poisson(random.PRNGKey(0), 4.0, (3,))
     Array([2, 2, 5], dtype=int32)
     """
-    del out_sharding
+    no_sharding("poisson", out_sharding)
     key, dtype = single_key("poisson", key), int_dtype("poisson", dtype)
     shape, rate = parameters("poisson", dtypes.float32, shape, lam)
     return random_poisson_p.bind(
@@ -97,7 +98,7 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = Non
 
 def geometric(key: Any, p: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Numbers of trials of probability `p` up to the first success: 1, 2, ... `shape` defaults to that of `p`."""
-    del out_sharding
+    no_sharding("geometric", out_sharding)
     key, dtype = single_key("geometric", key), int_dtype("geometric", dtype)
     p = array_like("geometric", p)
     shape, p = parameters("geometric", dtypes.to_inexact(p.dtype), shape, p)

@@ -17,6 +17,7 @@ from pullback.random.basic import rademacher
 from pullback.random.continuous import standard_exponentials
 from pullback.random.keys import split
 from pullback.random.rejection import random_gamma_p
+from pullback.xla.devices import no_sharding
 
 
 def _gammas(key: Array, a: Array, shape: Shape, log_space: bool) -> Array:
@@ -34,7 +35,7 @@ def gamma(key: Any, a: Any, shape: Any = None, dtype: Any = None, *, out_shardin
     >>> random.gamma(random.PRNGKey(0), 2.0)
     Array(2.1550982, dtype=float32)
     """
-    del out_sharding
+    no_sharding("gamma", out_sharding)
     key, dtype = single_key("gamma", key), float_dtype("gamma", dtype)
     shape, a = parameters("gamma", dtype, shape, a)
     return _gammas(key, a, shape, log_space=False)
@@ -42,7 +43,7 @@ def gamma(key: Any, a: Any, shape: Any = None, dtype: Any = None, *, out_shardin
 
 def loggamma(key: Any, a: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Logarithms of gamma numbers of shape parameter `a`: exact where those underflow. `shape` defaults to that of `a`."""
-    del out_sharding
+    no_sharding("loggamma", out_sharding)
     key, dtype = single_key("loggamma", key), float_dtype("loggamma", dtype)
     shape, a = parameters("loggamma", dtype, shape, a)
     return _gammas(key, a, shape, log_space=True)
@@ -53,7 +54,7 @@ def beta(key: Any, a: Any, b: Any, shape: Any = None, dtype: Any = None, *, out_
 
     As the quotient X / (X + Y) of gamma numbers, from their logarithms.
     """
-    del out_sharding
+    no_sharding("beta", out_sharding)
     key, dtype = single_key("beta", key), float_dtype("beta", dtype)
     shape, a, b = parameters("beta", dtype, shape, a, b)
     first, second = split(key)
@@ -69,7 +70,7 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None, *, out
     `shape`, by default that of `alpha` without its last axis, is that of the result without its last axis. Raises ValueError if `alpha` is
     a scalar, or its shape does not fit.
     """
-    del out_sharding
+    no_sharding("dirichlet", out_sharding)
     key, dtype = single_key("dirichlet", key), float_dtype("dirichlet", dtype)
     alpha = array_like("dirichlet", alpha)
     if not alpha.ndim:
@@ -89,7 +90,7 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None, *, out
 
 def chisquare(key: Any, df: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """χ² numbers of `df` degrees of freedom. `shape` defaults to that of `df`."""
-    del out_sharding
+    no_sharding("chisquare", out_sharding)
     key, dtype = single_key("chisquare", key), float_dtype("chisquare", dtype)
     shape, df = parameters("chisquare", dtype, shape, df)
     return _chisquares(key, df, shape)
@@ -101,7 +102,7 @@ def _chisquares(key: Array, df: Array, shape: Shape) -> Array:
 
 def t(key: Any, df: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Numbers of Student's t distribution with `df` degrees of freedom. `shape` defaults to that of `df`."""
-    del out_sharding
+    no_sharding("t", out_sharding)
     key, dtype = single_key("t", key), float_dtype("t", dtype)
     shape, df = parameters("t", dtype, shape, df)
     normal_key, gamma_key = split(key)
@@ -113,7 +114,7 @@ def t(key: Any, df: Any, shape: Any = None, dtype: Any = None, *, out_sharding: 
 
 def f(key: Any, dfnum: Any, dfden: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Numbers of Fisher's F distribution: quotients of χ² numbers divided by their degrees of freedom."""
-    del out_sharding
+    no_sharding("f", out_sharding)
     key, dtype = single_key("f", key), float_dtype("f", dtype)
     shape, dfnum, dfden = parameters("f", dtype, shape, dfnum, dfden)
     below, above = split(key)
@@ -122,7 +123,7 @@ def f(key: Any, dfnum: Any, dfden: Any, shape: Any = None, dtype: Any = None, *,
 
 def generalized_normal(key: Any, p: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Numbers with density ∝ exp(-|x|**p): p = 2 gives normal numbers of variance 1/2, p = 1 Laplace's."""
-    del out_sharding
+    no_sharding("generalized_normal", out_sharding)
     key, dtype = single_key("generalized_normal", key), float_dtype("generalized_normal", dtype)
     shape, p = parameters("generalized_normal", dtype, shape, p)
     gamma_key, sign_key = split(key)
@@ -135,7 +136,7 @@ def ball(key: Any, d: int, p: Any = 2, shape: Any = (), dtype: Any = None, *, ou
 
     By Barthe, Guédon, Mendelson and Naor ("A probabilistic approach to the geometry of the ℓₚⁿ-ball", 2005).
     """
-    del out_sharding
+    no_sharding("ball", out_sharding)
     key, dtype, shape = single_key("ball", key), float_dtype("ball", dtype), canonical_shape(shape)
     (d,) = canonical_shape(d)
     normal_key, exponential_key = split(key)

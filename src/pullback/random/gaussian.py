@@ -10,7 +10,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import user_line
-from pullback.core.types import broadcast_shapes
+from pullback.core.types import broadcast_shapes, integer
 from pullback.lax import functions as lax
 from pullback.lax.linalg import cholesky, eigh, qr, svd
 from pullback.lax.linalg.matrices import adjoint, diagonal
@@ -30,6 +30,7 @@ from pullback.random.arguments import (
 )
 from pullback.random.basic import rademacher, uniform_between
 from pullback.random.keys import split
+from pullback.xla.devices import no_sharding
 
 
 def normal(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
@@ -42,7 +43,7 @@ def normal(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = 
     >>> random.normal(random.PRNGKey(0), (2,))
     Array([-0.78476596,  0.85644484], dtype=float32)
     """
-    del out_sharding
+    no_sharding("normal", out_sharding)
     key = single_key("normal", key)
     found = dtypes.default_dtype(float) if dtype is None else dtypes.canonicalize_dtype(dtype)
     shape = canonical_shape(shape)
@@ -60,7 +61,7 @@ def normal(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = 
 
 def lognormal(key: Any, sigma: Any = 1.0, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Exponentials of normal numbers with mean 0 and standard deviation `sigma`, whose shape is the default of `shape`."""
-    del out_sharding
+    no_sharding("lognormal", out_sharding)
     key, dtype = single_key("lognormal", key), float_dtype("lognormal", dtype)
     shape, sigma = parameters("lognormal", dtype, shape, sigma)
     return lax.exp(standard_normals(key, shape, dtype) * sigma)
@@ -77,7 +78,7 @@ def truncated_normal(
     >>> random.truncated_normal(random.PRNGKey(0), 1.0, 2.0, (2,))
     Array([1.129898 , 1.6509861], dtype=float32)
     """
-    del out_sharding
+    no_sharding("truncated_normal", out_sharding)
     key, dtype = single_key("truncated_normal", key), float_dtype("truncated_normal", dtype)
     shape, lower, upper = parameters("truncated_normal", dtype, shape, lower, upper)
     root = math.sqrt(2)
@@ -104,7 +105,7 @@ def multivariate_normal(
     covariance is factored: "cholesky" (fastest), "eigh" or "svd" (which allow singular ones). Differentiable with respect to
     mean and covariance. Raises ValueError for shapes that do not fit and unknown methods.
     """
-    del out_sharding
+    no_sharding("multivariate_normal", out_sharding)
     key = single_key("multivariate_normal", key)
     mean, cov = array_like("multivariate_normal", mean), array_like("multivariate_normal", cov)
     if method not in ("cholesky", "eigh", "svd"):
@@ -150,7 +151,7 @@ def expand_last_but_one(x: Array) -> Array:
 
 def maxwell(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Numbers of the Maxwell distribution: lengths of vectors of three standard normal numbers."""
-    del out_sharding
+    no_sharding("maxwell", out_sharding)
     key, dtype, shape = single_key("maxwell", key), float_dtype("maxwell", dtype), canonical_shape(shape)
     vectors = standard_normals(key, (*shape, 3), dtype)
     return lax.sqrt(reduce_sum(vectors * vectors, (len(shape),)))
@@ -169,7 +170,7 @@ def wald(key: Any, mean: Any, shape: Any = None, dtype: Any = None, *, out_shard
 
     By the transformation of Michael, Schucany and Haas ("Generating random variates using transformations with multiple roots", 1976).
     """
-    del out_sharding
+    no_sharding("wald", out_sharding)
     key, dtype = single_key("wald", key), float_dtype("wald", dtype)
     shape, mean = parameters("wald", dtype, shape, mean)
     normal_key, uniform_key = split(key)
@@ -187,7 +188,7 @@ def orthogonal(
 
     With m ≠ n their rows or columns, whichever are fewer, are orthonormal. Raises ValueError for negative sizes.
     """
-    del out_sharding
+    no_sharding("orthogonal", out_sharding)
     key = single_key("orthogonal", key)
     found = dtypes.default_dtype(float) if dtype is None else dtypes.canonicalize_dtype(dtype)
     if not dtypes.is_inexact(found):
@@ -195,8 +196,8 @@ def orthogonal(
             f"dtype argument to `orthogonal` must be a float or complex dtype, got {dtypes.name(found)} at {user_line()}"
         )
     shape = canonical_shape(shape)
-    rows = n.__index__()
-    columns = rows if m is None else m.__index__()
+    rows = integer(n, "orthogonal: n")
+    columns = rows if m is None else integer(m, "orthogonal: m")
     if rows < 0 or columns < 0:
         raise ValueError(f"orthogonal: negative dimensions are not allowed, got n={n} and m={m}, at {user_line()}")
     q, r = qr(normal(key, (*shape, max(rows, columns), min(rows, columns)), found), full_matrices=False)

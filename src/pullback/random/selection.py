@@ -21,6 +21,7 @@ from pullback.random.arguments import array_like, canonical_shape, single_key
 from pullback.random.basic import randint, uniform
 from pullback.random.continuous import gumbel
 from pullback.random.keys import split
+from pullback.xla.devices import no_sharding
 
 
 def _integer_or_array(name: str, x: Any) -> Array:
@@ -40,7 +41,7 @@ def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False, *, o
     >>> random.permutation(random.PRNGKey(0), 5)
     Array([1, 0, 4, 3, 2], dtype=int32)
     """
-    del out_sharding
+    no_sharding("permutation", out_sharding)
     key = single_key("permutation", key)
     x = _integer_or_array("permutation", x)
     axis = canonical_axis(axis, max(x.ndim, 1))
@@ -146,7 +147,7 @@ def categorical(
     >>> random.categorical(random.PRNGKey(0), jnp.array([0.0, 50.0, 0.0]))
     Array(1, dtype=int32)
     """
-    del out_sharding
+    no_sharding("categorical", out_sharding)
     key, logits = single_key("categorical", key), array_like("categorical", logits)
     axis = canonical_axis(axis, logits.ndim)
     n = logits.shape[axis]

@@ -13,7 +13,7 @@ from pullback.core.errors import filter_traceback, user_line
 from pullback.core.linear import Cotangents, Node, is_unit, unit, zeros
 from pullback.core.trace import current, reset_current, set_current
 from pullback.core.tree import leaf_error, tree_flatten
-from pullback.core.types import ShapedArray
+from pullback.core.types import ShapedArray, integer, integers
 from pullback.transforms.jvp import jvp, split_auxiliary
 from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer, linearize, vjp
 from pullback.transforms.vmap import vmap
@@ -89,11 +89,29 @@ def _check_callable(fun: Any) -> None:
 
 
 def _index(argnums: Any) -> int | tuple[int, ...]:
-    if isinstance(argnums, (tuple, list)):
-        return tuple(int(i.__index__()) for i in argnums)
-    if not hasattr(argnums, "__index__"):
-        raise TypeError(f"argnums must be an int or a sequence of ints, got {argnums!r}")
-    return int(argnums.__index__())
+    if argnums.__class__ is int:
+        return int(argnums)
+    if hasattr(type(argnums), "__index__"):
+        return integer(argnums, "argnums")
+    found = integers(argnums, "argnums")
+    if not found:
+        raise ValueError("argnums is empty: there is nothing to differentiate with respect to")
+    return found
+
+
+def _check_index(argnums: Any, args: Sequence[Any], too_few: type[Exception] = ValueError) -> None:
+    """Raises ValueError for numbers of arguments that are not there (`too_few` if there are too few), TypeError for one given twice."""
+    several = (argnums,) if argnums.__class__ is int else argnums
+    n = len(args)
+    for i in several:
+        if not -n <= i < n:
+            needed = i + 1 if i >= 0 else -i
+            raise (too_few if i >= 0 else ValueError)(
+                f"differentiating with respect to argnums={argnums} requires at least {needed} positional arguments, but only {n} were "
+                f"passed, at {user_line()}"
+            )
+    if len({i % n for i in several}) < len(several):
+        raise TypeError(f"argnums={argnums} has an argument twice, of the {n} that were passed, at {user_line()}")
 
 
 def _named(wrapper: Any, fun: Any, transformation: str, noun: str) -> Any:
@@ -113,14 +131,10 @@ def _value_and_grad(
     inputs: list[Any] = []  # the flat differentiated arguments
     trees: list[Any] = []
     new_args = list(args)
+    if not (single and 0 <= argnums < len(args)):
+        _check_index(argnums, args, TypeError)
     for i in (argnums,) if single else argnums:
-        try:
-            x = args[i]
-        except IndexError:
-            raise TypeError(
-                f"differentiating with respect to argnums={argnums} requires at least "
-                f"{(i if i >= 0 else -i - 1) + 1} positional arguments, but only {len(args)} were passed, at {user_line()}"
-            ) from None
+        x = args[i]
         if isinstance(x, Array) or x.__class__ is float:
             tracer = _input(trace, x, holomorphic, allow_int)
             inputs.append(tracer)
@@ -237,13 +251,8 @@ def _partial(
     fun: Callable[..., Any], argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """`fun` as a function of the arguments `argnums` alone, and their values."""
+    _check_index(argnums, args)
     positions = (argnums,) if isinstance(argnums, int) else argnums
-    for i in positions:
-        if not -len(args) <= i < len(args):
-            raise TypeError(
-                f"differentiating with respect to argnums={argnums} requires at least {i + 1} positional arguments, but only "
-                f"{len(args)} were passed, at {user_line()}"
-            )
 
     def of_chosen(*chosen: Any) -> Any:
         full = list(args)

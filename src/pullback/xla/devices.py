@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pullback.core import config
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import user_line
+from pullback.core.stage import is_staging
 from pullback.core.types import ShapedArray, numbered
 
 if TYPE_CHECKING:
@@ -195,6 +196,8 @@ def default_device() -> Device:
 
 
 def _check_device(value: Any) -> Any:
+    global _chosen
+    _chosen = _chosen or value is not None
     if value is None or isinstance(value, Device):
         return value
     if isinstance(value, str) and (value == "cpu" or value in _ALIASES or value in plugins()):
@@ -325,6 +328,36 @@ def put(x: ConcreteArray, on: Device | None) -> ConcreteArray:
     if on is HOST:
         return on_host(x)
     return DeviceArray.made(buffer_on(x, on), x.aval, on, committed)
+
+
+#: Whether somebody has set the option `default_device`: until then, arrays are made without asking for it.
+_chosen = config.default_device.value is not None
+
+
+def placed(x: Any, device: Any = None) -> Any:
+    """An array that has just been made, on `device` and committed to it, or on the one that the option `default_device` names.
+
+    In programs that are being traced it stays where the program runs. Raises ValueError for what is no device.
+    """
+    if device is None:
+        if not _chosen or x.__class__ is not ConcreteArray or (on := default_device()) is HOST or is_staging():
+            return x
+        return DeviceArray.made(buffer_on(x, on), x.aval, on, False)
+    if not isinstance(device, Device):
+        raise ValueError(
+            f"{device!r:.100} of type {type(device).__name__!r} is not a device, of those that `devices()` gives; there are no shardings yet, "
+            f"at {user_line()}"
+        )
+    return put(x, device) if isinstance(x, ConcreteArray) and not is_staging() else x
+
+
+def no_sharding(name: str, sharding: Any) -> None:
+    """Raises TypeError unless the argument `sharding` or `out_sharding` of the function `name` is None."""
+    if sharding is not None:
+        raise TypeError(
+            f"{name}: an array is on one device, and there are no shardings yet: sharding must be None, got {sharding!r:.100} of type "
+            f"{type(sharding).__name__!r}, at {user_line()}; to choose the device, use device_put"
+        )
 
 
 def buffer_on(x: ConcreteArray, on: Device) -> Any:
