@@ -8,8 +8,10 @@ import numpy as np
 
 from pullback.core import array
 from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.stage import is_staging
 from pullback.core.trace import Tracer
 from pullback.core.tree import leaf_error, tree_flatten
+from pullback.lax.arrangement import device_put_p
 from pullback.xla import devices as _devices
 from pullback.xla.devices import Device as Device
 from pullback.xla.devices import devices as devices
@@ -60,7 +62,8 @@ def process_indices(backend: str | None = None) -> list[int]:
 def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = False, may_alias: Any = None) -> Any:
     """`x` (a tree of arrays, NumPy arrays and scalars) as Arrays on `device`, a device or a tree of devices for parts of `x`.
 
-    Without a device, arrays that are on one stay there, and the others go to the default one. Traced values stay traced. Raises ValueError
+    Without a device, arrays that are on one stay there, and the others go to the default one. Traced values are put where a
+    transformation traces them, and stay where the program runs in one that is compiled. Raises ValueError
     for what is no device, TypeError for leaves that are no arrays.
 
     >>> device_put([1.0, np.arange(3)], devices("cpu")[0])
@@ -75,7 +78,13 @@ def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = Fal
             arrays.append(as_array(leaf))
         except TypeError:
             raise leaf_error(x, leaf, "device_put") from None
-    return tree.unflatten([a if isinstance(a, Tracer) else _devices.put(a, d) for a, d in zip(arrays, places)])
+    return tree.unflatten([_put(a, d) for a, d in zip(arrays, places)])
+
+
+def _put(x: Array, device: Device | None) -> Array:
+    if isinstance(x, Tracer) or is_staging():
+        return x if device is None else device_put_p.bind(x, device=device)
+    return _devices.put(x, device)  # type: ignore[arg-type]
 
 
 def _per_leaf(device: Any, x: Any, count: int) -> list[Device | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import pickle
 
@@ -21,6 +22,137 @@ def test_contents_are_copied_on_the_way_in() -> None:
     x[:] = 7
     assert a.tolist() == [1, 1, 1] and b.tolist() == [1, 1, 1]
     assert np.allclose(y, np.sin(1.0))
+
+
+def written(view: np.ndarray) -> None:
+    """Write to a NumPy array by all means that NumPy offers."""
+    while isinstance(view, np.ndarray):
+        with contextlib.suppress(ValueError):
+            view.flags.writeable = True
+        with contextlib.suppress(ValueError):
+            view[...] = 7
+        with contextlib.suppress(ValueError):
+            np.frombuffer(view, np.uint8)[...] = 7
+        view = view.base  # type: ignore[assignment]
+
+
+OUT = {
+    "asarray": np.asarray,
+    "asarray without a copy": lambda x: np.asarray(x, copy=False),
+    "array": np.array,
+    "__array__": lambda x: x.__array__(),
+    "__array__ with a copy": lambda x: x.__array__(copy=True),
+    "__array__ of another type": lambda x: x.__array__(np.float64),
+    "device_get": pb.device_get,
+    "dlpack": np.from_dlpack,
+    "dlpack with a copy": lambda x: np.from_dlpack(x, copy=True),
+    "dlpack without a copy": lambda x: np.from_dlpack(x, copy=False),
+    "dlpack of old": lambda x: np.from_dlpack(OfOld(x)),
+    "reduced": lambda x: x.__reduce__()[1][0],
+    "unpickled": lambda x: np.asarray(pickle.loads(pickle.dumps(x))),
+    "copied": lambda x: np.asarray(copy.copy(x)),
+    "part": lambda x: np.asarray(x[1:]),
+    "reshaped": lambda x: np.asarray(x.reshape(-1, 1)),
+    "iterated": lambda x: np.asarray(next(iter(x.reshape(1, -1)))),
+    "ascontiguousarray": np.ascontiguousarray,
+    "bytes": lambda x: np.frombuffer(x.tobytes(), np.uint8),
+}
+
+
+class OfOld:
+    """Exports as arrays did before DLPack 1.0."""
+
+    def __init__(self, x: object) -> None:
+        self.x = x
+
+    def __dlpack__(self, stream: object = None, **_: object) -> object:
+        return self.x.__dlpack__(stream=stream)
+
+    def __dlpack_device__(self) -> object:
+        return self.x.__dlpack_device__()
+
+
+MAKERS = {
+    "eager": lambda n: jnp.arange(n, dtype="float32"),
+    "compiled": lambda n: pb.jit(lambda x: x + 0)(jnp.arange(n, dtype="float32")),
+    "handed over": lambda n: (lambda x: (pb.jit(jnp.sin)(x), x)[1])(jnp.arange(n, dtype="float32")),
+    "a view": lambda n: jnp.arange(2 * n, dtype="float32")[:n],
+    "in steps": lambda n: jnp.arange(2 * n, dtype="float32").reshape(n, 2).T[0] // 2,
+}
+
+
+@pytest.mark.parametrize("made", MAKERS.values(), ids=MAKERS)
+@pytest.mark.parametrize("out", OUT.values(), ids=OUT)
+def test_memory_is_not_written_to_from_outside(made, out) -> None:
+    for n in (3, 5000):
+        x = made(n)
+        view = out(x)
+        written(view)
+        np.testing.assert_array_equal(x, np.arange(n))
+        written(view)  # after XLA has it
+        np.testing.assert_array_equal(pb.jit(lambda x: x * 1)(x), np.arange(n))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int4", "float8_e4m3fn", "complex64", "bool"])
+def test_memory_of_other_types_is_not_written_to(dtype) -> None:
+    for n in (3, 10000):
+        x = jnp.ones(n, dtype)
+        for view in (np.asarray(x), x.__array__(copy=False), x.__reduce__()[1][0]):
+            assert view.dtype == x.dtype
+            assert view.shape == x.shape
+            written(view)
+        assert bool((x == jnp.ones(n, dtype)).all())
+    keys = pb.random.split(pb.random.key(0), 1000)
+    written(np.asarray(keys))
+    assert (
+        pb.random.key_data(keys)[0].tolist() == pb.random.key_data(pb.random.split(pb.random.key(0), 1000))[0].tolist()
+    )
+
+
+def test_buffers_that_are_pickled_apart() -> None:
+    x, buffers = jnp.arange(5000.0), []
+    data = pickle.dumps(x, 5, buffer_callback=buffers.append)
+    for b in buffers:
+        with pytest.raises(ValueError, match="read-only"):
+            np.frombuffer(b, np.uint8)[...] = 7
+    theirs = [bytearray(b.raw()) for b in buffers]
+    y = pickle.loads(data, buffers=theirs)
+    for b in theirs:
+        b[:] = bytes(len(b))
+    np.testing.assert_array_equal(x, np.arange(5000))
+    np.testing.assert_array_equal(y, np.arange(5000))
+
+
+def test_what_dlpack_cannot_share() -> None:
+    with pytest.raises(BufferError, match=r"DLPack 1\.0"):
+        jnp.ones(3).__dlpack__(copy=False)
+    assert not np.from_dlpack(jnp.ones(3), copy=False).flags.writeable
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, pb.jit])
+@pytest.mark.parametrize("n", [3, 5000])
+def test_callbacks_do_not_write_to_their_arguments(wrap, n) -> None:
+    results = []
+
+    def host(v):
+        written(np.asarray(v))
+        results.append(np.zeros(n, np.float32))
+        return results[-1]
+
+    x, want = jnp.arange(n, dtype="float32"), np.arange(n)
+    struct = pb.ShapeDtypeStruct((n,), "float32")
+    pure = wrap(lambda x: (pb.pure_callback(host, struct, x), x * 1))
+    effect = wrap(lambda x: (pb.experimental.io_callback(host, struct, x), x * 1))
+    one = lambda v: pb.pure_callback(lambda v: (written(np.asarray(v)), v)[1], struct, v, vmap_method="sequential")
+    mapped = wrap(lambda x: pb.vmap(one)(x[None]))
+    for f in (pure, effect):
+        out, same = f(x)
+        results[-1][...] = 9  # what a callback returned is copied
+        np.testing.assert_array_equal(out, np.zeros(n))
+        np.testing.assert_array_equal(same, want)
+    mapped(x)
+    wrap(lambda x: pb.debug.callback(lambda v: written(np.asarray(v)), x))(x)
+    np.testing.assert_array_equal(x, want)
 
 
 def test_what_goes_out_cannot_be_written_to() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import logging
 import pickle
@@ -217,3 +218,142 @@ def test_a_default_device_that_is_none() -> None:
             pass
     with pb.default_device("cpu"):
         assert jnp.ones(2).sum() == 2
+
+
+MADE = {
+    "zeros": lambda **on: jnp.zeros(3, **on),
+    "ones": lambda **on: jnp.ones(3, **on),
+    "empty": lambda **on: jnp.empty(3, **on),
+    "full": lambda **on: jnp.full((2,), 1.0, **on),
+    "full of an array": lambda **on: jnp.full((2, 3), X[0], **on),
+    "zeros_like": lambda **on: jnp.zeros_like(X, **on),
+    "ones_like": lambda **on: jnp.ones_like(X, **on),
+    "full_like": lambda **on: jnp.full_like(X, 2, **on),
+    "empty_like": lambda **on: jnp.empty_like(X, **on),
+    "array of a list": lambda **on: jnp.array([1.0, 2.0], **on),
+    "array of a scalar": lambda **on: jnp.array(1.0, **on),
+    "asarray": lambda **on: jnp.asarray(X, **on),
+    "arange": lambda **on: jnp.arange(3, **on),
+    "arange of floats": lambda **on: jnp.arange(0, 1, 0.25, **on),
+    "linspace": lambda **on: jnp.linspace(0, 1, 3, **on),
+    "eye": lambda **on: jnp.eye(2, **on),
+    "fftfreq": lambda **on: jnp.fft.fftfreq(3, **on),
+    "from_dlpack": lambda **on: jnp.from_dlpack(X, **on),
+}
+OF_ARRAYS = {
+    "asarray": lambda x, **on: jnp.asarray(x, **on),
+    "array": lambda x, **on: jnp.array(x, **on),
+    "astype": lambda x, **on: x.astype("float32", **on),
+    "convert": lambda x, **on: jnp.astype(x, "int32", **on),
+    "from_dlpack": lambda x, **on: jnp.from_dlpack(x, **on),
+}
+
+
+@pytest.mark.parametrize("made", MADE.values(), ids=MADE)
+def test_arrays_are_made_on_the_device_asked_for(made: Any, there: Any) -> None:
+    on = made(device=there)
+    assert on.device is there
+    assert on.committed
+    assert made(device=pb.devices("cpu")[0]).device is made().device is pb.devices("cpu")[0]
+    np.testing.assert_array_equal(on, made())
+    with pb.default_device(there):
+        assert made().device is there
+        assert not made().committed
+        assert made(device=pb.devices("cpu")[2]).device is pb.devices("cpu")[2]
+    assert made().device is pb.devices("cpu")[0]
+    np.testing.assert_array_equal(pb.jit(lambda: made(device=there))(), made())  # where the program runs
+    for wrong in ("cpu", 3, [there]):
+        with pytest.raises(ValueError, match="is not a device"):
+            made(device=wrong)
+
+
+@pytest.mark.parametrize("made", OF_ARRAYS.values(), ids=OF_ARRAYS)
+def test_arrays_are_moved_to_the_device_asked_for(made: Any, there: Any) -> None:
+    for x in (jnp.ones(3), pb.device_put(np.ones(3, "float32"), pb.devices("cpu")[2])):
+        assert made(x, device=there).device is there
+        assert made(x).device is x.device
+        assert made(x).tolist() == made(x, device=there).tolist() == [1, 1, 1]
+
+
+def test_what_else_a_default_device_is_for(there: Any) -> None:
+    with pb.default_device(there):
+        for made in (
+            pb.random.key(0), pb.random.normal(pb.random.PRNGKey(0), (3,)), jnp.logspace(0, 1, 3), jnp.tri(3), jnp.identity(2),
+            pb.lax.full((2,), 1.0), pb.lax.iota(int, 3), jnp.frombuffer(b"12345678", "int32"), jnp.zeros(3) + X[0],
+        ):  # fmt: skip
+            assert made.device is there
+
+
+def test_traced_values_are_put_on_devices(there: Any) -> None:
+    x = jnp.arange(3.0)
+    assert pb.vmap(lambda v: pb.device_put(v, there))(x).device is there
+    assert pb.jvp(lambda v: pb.device_put(v, there) * 2, (x,), (x,))[1].device is there
+    assert pb.grad(lambda v: (pb.device_put(v, there) ** 2).sum())(x).tolist() == [0, 2, 4]
+    assert pb.jit(pb.vmap(pb.grad(lambda v: pb.device_put(v, there) ** 2)))(x).tolist() == [0, 2, 4]
+
+
+def test_arrays_committed_to_the_host() -> None:
+    host, there, _ = pb.devices("cpu")
+    a, b, free = pb.device_put(X, host), pb.device_put(X, there), jnp.asarray(X)
+    assert a.committed
+    assert not free.committed
+    assert (a * b.to_device(host)).device is (a * free).device is host
+    for x in (
+        a,
+        a.copy(),
+        copy.deepcopy(a),
+        jnp.array(a),
+        pb.jit(lambda x: x * 2)(a),
+        pb.device_put(a),
+        pb.device_put(b, host),
+    ):
+        for f in (
+            jnp.add,
+            pb.jit(jnp.add),
+            lambda x, y: jnp.where(x > 0, y, x),
+            lambda x, y: pb.grad(lambda x: (x * y).sum())(x),
+        ):
+            for operands in ((x, b), (b, x)):
+                with pytest.raises(ValueError, match="incompatible devices"):
+                    f(*operands)
+    with pb.default_device(there):
+        elsewhere = jnp.zeros((2, 3))
+        assert pb.jit(jnp.add)(a, elsewhere).device is host
+        assert jnp.add(a, elsewhere).device is host
+    assert pb.jit(lambda x: x + 1)(a).tolist() == (X + 1).tolist()
+    assert pb.device_put(a, there).device is there
+
+
+def test_programs_that_close_over_arrays_on_devices(x: Any) -> None:
+    scalar = pb.device_put(2.0, x.device)
+    for f in (lambda a: a * x * scalar, pb.grad(lambda a: (a * x * scalar).sum())):
+        np.testing.assert_array_equal(pb.jit(f)(X), f(X))
+
+
+def test_no_device_and_no_sharding_is_ignored() -> None:
+    """Every function that has such a parameter uses it."""
+    ignored = []
+    for path in sorted(Path(module.__file__).parents[1].rglob("*.py")):
+        for f in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(f, ast.FunctionDef):
+                continue
+            given = {a.arg for a in (*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs)}
+            names = [n for part in f.body for n in ast.walk(part) if isinstance(n, ast.Name)]
+            used = {n.id for n in names if isinstance(n.ctx, ast.Load)} - {
+                n.id for n in names if isinstance(n.ctx, ast.Del)
+            }
+            missing = given & {"device", "devices", "sharding", "out_sharding", "in_shardings", "out_shardings"} - used
+            rules = {"type_of", "evaluate", "lower", "transpose", "__call__"}  # of `device_put`, and a protocol
+            if missing and f.name not in rules:
+                ignored.append(f"{path.name}:{f.lineno} {f.name}: {sorted(missing)}")
+    assert not ignored
+    key = pb.random.key(0)
+    for f in (
+        lambda s: pb.random.normal(key, (2,), out_sharding=s), lambda s: jnp.dot(X, X.T, out_sharding=s),
+        lambda s: pb.lax.full((2,), 1.0, sharding=s), lambda s: jnp.ones(2).at[0].get(out_sharding=s), lambda s: jnp.zeros(2, out_sharding=s),
+        lambda s: pb.nn.initializers.normal()(key, (2,), out_sharding=s), lambda s: jnp.ones(2).reshape(2, 1, out_sharding=s),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match="there are no shardings yet"):
+            f(pb.devices("cpu")[1])
+    with pytest.raises(ValueError, match="sharding"):
+        pb.ShapeDtypeStruct((), "float32", sharding=object())

@@ -16,7 +16,7 @@ from pullback.core import dtypes
 from pullback.core.config import enable_x64
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.types import Shape, ShapedArray, intern
+from pullback.core.types import Shape, ShapedArray, committed_to_host, intern
 
 
 class Array:
@@ -144,7 +144,7 @@ class ConcreteArray(Array):
     @property
     def committed(self) -> bool:
         """Whether the array was put on a device explicitly, so that it is not moved to others' devices."""
-        return False
+        return bool(committed_to_host) and self._type.number in committed_to_host
 
     def is_ready(self) -> bool:
         """Whether the array has been computed."""
@@ -276,10 +276,12 @@ class ConcreteArray(Array):
     # ---- copies and pickling ------------------------------------------------------------------------------------
 
     def __copy__(self) -> ConcreteArray:
-        return ConcreteArray(self._value, self.weak_type)
+        out = ConcreteArray(self._value, self.weak_type)
+        out._type = self._type
+        return out
 
     def __deepcopy__(self, memo: Any) -> ConcreteArray:
-        return ConcreteArray(self._value, self.weak_type)
+        return self.__copy__()
 
     def __reduce__(self) -> Any:
         return _rebuild, (read_only(self._value), self.weak_type)
@@ -319,7 +321,8 @@ class _Memory:
 
     def __init__(self, array: np.ndarray[Any, Any]) -> None:
         self._array = array
-        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, True)}
+        self.__array_interface__ = interface = array.__array_interface__
+        interface["data"] = (interface["data"][0], True)
 
 
 def shared(value: Any) -> np.ndarray[Any, Any]:

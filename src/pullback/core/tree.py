@@ -546,7 +546,7 @@ class Partial(functools.partial):  # type: ignore[type-arg]
             raise TypeError(f"Partial: the first argument must be callable, got {func!r:.100}")
         # Given the function, `functools.partial` would take plain partial applications apart.
         self = functools.partial.__new__(cls, len)
-        self.__setstate__((func, args, kwargs, None))
+        self.__setstate__((func, args, kwargs, None))  # type: ignore[attr-defined]
         return self
 
     def __repr__(self) -> str:

@@ -77,6 +77,10 @@ _numbers = itertools.count()
 _limit = 1 << 14
 
 
+#: The numbers of the types of arrays that have been put on the host explicitly (`xla.devices.commit_to_host`).
+committed_to_host: set[int] = set()
+
+
 def numbered(shape: Shape, dtype: DType, weak_type: bool) -> ShapedArray:
     """A type with a number of its own."""
     out = ShapedArray(shape, dtype, weak_type)
@@ -126,7 +130,11 @@ class ShapeDtypeStruct:
         del manual_axis_type
         if is_ref:
             raise ValueError("ShapeDtypeStruct: mutable references are not arrays; `is_ref` must be False")
-        self.shape = tuple(int(n) for n in shape)
+        if sharding is not None:
+            raise ValueError(
+                f"ShapeDtypeStruct: there are no shardings yet; sharding must be None, got {sharding!r:.100}"
+            )
+        self.shape = integers(shape, "ShapeDtypeStruct: shape")
         self.dtype = dtypes.canonicalize_dtype(dtype)
         self.sharding, self.weak_type = sharding, weak_type
 

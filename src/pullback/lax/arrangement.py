@@ -20,7 +20,7 @@ from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive, is_node
-from pullback.core.trace import Params
+from pullback.core.trace import EVAL, Params, current
 from pullback.core.tree import tree_flatten
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes, canonical_axis, integer, integers
 from pullback.lax.contraction import dot_general
@@ -51,7 +51,7 @@ from pullback.lax.shape import (
     reshape_p,
     squeeze,
 )
-from pullback.xla.devices import no_sharding
+from pullback.xla.devices import no_sharding, placed, put
 
 PaddingConfig = tuple[tuple[int, int, int], ...]
 _FULL = builtins.slice(None)
@@ -447,6 +447,31 @@ class OptimizationBarrier(Primitive):
         return self.bind(*args), list(axes)
 
 
+class DevicePut(LinearPrimitive):
+    """The operand on `device`. In a program it stays where the program runs."""
+
+    name = "device_put"
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        (x,) = args
+        return put(x, params["device"]) if current() is EVAL else super().bind(x, **params)
+
+    def type_of(self, x: ShapedArray, *, device: Any) -> ShapedArray:
+        return x.update()
+
+    def evaluate(self, x: Any, *, device: Any) -> Any:
+        return x
+
+    def lower(self, emit: Any, x: Any, *, device: Any) -> Any:
+        return x
+
+    def transpose(self, ct: Any, x: Any, *, device: Any) -> Sequence[Any]:
+        return [ct]
+
+    def batch(self, size: int, args: Any, axes: Any, *, device: Any) -> Any:
+        return self.bind(args[0], device=device), axes[0]
+
+
 class Split(LinearPrimitive):
     """Consecutive parts of lengths `sizes` along `axis`."""
 
@@ -780,6 +805,7 @@ class UpdateStatic(LinearPrimitive):
 
 
 concatenate_p, pad_p, slice_p, rev_p, iota_p = Concatenate(), Pad(), Slice(), Rev(), Iota()
+device_put_p = DevicePut()
 bitcast_convert_type_p, copy_p, optimization_barrier_p, split_p = (
     BitcastConvertType(),
     Copy(),
@@ -983,12 +1009,8 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sh
     """An array of `shape` that counts 0, 1, 2, ... along the axis `dimension`. Raises TypeError for booleans."""
     if out_sharding is not None:
         no_sharding("broadcasted_iota", out_sharding)
-    return bind_checked(
-        iota_p,
-        dtype=dtypes.canonicalize_dtype(dtype),
-        shape=integers(shape, "iota: shape"),
-        dimension=integer(dimension, "iota: dimension"),
-    )
+    sizes, axis = integers(shape, "iota: shape"), integer(dimension, "iota: dimension")
+    return placed(bind_checked(iota_p, dtype=dtypes.canonicalize_dtype(dtype), shape=sizes, dimension=axis))
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None) -> Array:
@@ -1011,7 +1033,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None
             value, dtypes.canonicalize_dtype(dtype), weak and value.dtype == dtypes.canonicalize_dtype(dtype)
         )
         value = convert(value, value.dtype, False)
-    return value if not sizes else filled(value, sizes)
+    return placed(value if not sizes else filled(value, sizes))
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, sharding: Any = None) -> Array:
@@ -1261,7 +1283,7 @@ __all__ = [
     "broadcasted_iota", "collapse", "concatenate", "concatenate_p", "copy_p", "dot", "dynamic_index_in_dim", "dynamic_slice",
     "dynamic_slice_in_dim", "dynamic_slice_p", "dynamic_update_index_in_dim", "dynamic_update_slice", "dynamic_update_slice_in_dim",
     "dynamic_update_slice_p", "empty", "full", "full_like", "index_in_dim", "index_take", "iota", "iota_p", "optimization_barrier",
-    "optimization_barrier_p", "pad", "pad_p", "rev", "rev_p", "slice", "slice_in_dim", "slice_p", "split", "split_p", "stack", "tile",
+    "device_put_p", "optimization_barrier_p", "pad", "pad_p", "rev", "rev_p", "slice", "slice_in_dim", "slice_p", "split", "split_p", "stack", "tile",
     "unstack",
 ]
 # fmt: on

@@ -148,7 +148,7 @@ _UNARY: dict[str, tuple[Any, ...]] = {
 
 def _reshape(self: Any, *args: Any, order: str = "C", copy: bool | None = None, out_sharding: Any = None) -> Array:
     """The elements in another shape, given as a tuple or as several sizes. See `pullback.numpy.reshape`."""
-    return manipulation.reshape(self, args[0] if len(args) == 1 else args, order)
+    return manipulation.reshape(self, args[0] if len(args) == 1 else args, order, copy=copy, out_sharding=out_sharding)
 
 
 def _transpose(self: Any, *args: Any) -> Array:
@@ -160,12 +160,12 @@ def _transpose(self: Any, *args: Any) -> Array:
 
 def _flatten(self: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
     """The elements in one row. See `pullback.numpy.ravel`."""
-    return manipulation.ravel(self, order)
+    return manipulation.ravel(self, order, out_sharding=out_sharding)
 
 
 def _astype(self: Any, dtype: Any, copy: bool = False, device: Any = None) -> Array:
     """Converted to `dtype`. See `pullback.numpy.astype`."""
-    return creation.astype(self, dtype)
+    return creation.astype(self, dtype, device=device)
 
 
 def _clip(self: Any, min: Any = None, max: Any = None) -> Array:

@@ -38,6 +38,7 @@ from pullback.lax.triangles import triangle_p
 from pullback.numpy import ufuncs
 from pullback.numpy.promotion import array_like, promote, promote_inexact
 from pullback.transforms.vmap import vmap
+from pullback.xla.devices import no_sharding, placed
 
 # ---- from values ------------------------------------------------------------------------------------------------
 
@@ -63,7 +64,8 @@ def array(
     >>> array([1, 2.0])
     Array([1., 2.], dtype=float32)
     """
-    del device, out_sharding
+    if out_sharding is not None:
+        no_sharding("array", out_sharding)
     if order is not None and order != "K":
         raise NotImplementedError(f"array supports only order='K', got {order!r}: Arrays have no memory order")
     target = None if dtype is None else dtypes.canonicalize_dtype(dtype)
@@ -79,7 +81,7 @@ def array(
         out = convert(out, target)
     if ndmin > out.ndim:
         out = reshape_p.bind(out, new_sizes=(1,) * (ndmin - out.ndim) + tuple(out.shape))
-    return out
+    return out if device is None and isinstance(object, Array) else placed(out, device)
 
 
 def asarray(
@@ -96,10 +98,16 @@ def asarray(
     >>> asarray(np.arange(3.0))
     Array([0., 1., 2.], dtype=float32)
     """
-    del device, out_sharding
-    if dtype is None and order is None and not copy and isinstance(a, Array):
+    if (
+        dtype is None
+        and order is None
+        and not copy
+        and isinstance(a, Array)
+        and device is None
+        and out_sharding is None
+    ):
         return a
-    return array(a, dtype, bool(copy), order)
+    return array(a, dtype, bool(copy), order, device=device, out_sharding=out_sharding)
 
 
 def _numbers(x: Any, dtype: DType) -> Any:
@@ -189,15 +197,18 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = False, device: Any = None) -> 
     >>> astype(array([1.5, -2.5]), int)
     Array([ 1, -2], dtype=int32)
     """
-    del copy, device
+    del copy
     x = array_like(x, "astype")
-    return convert(x, dtypes.canonicalize_dtype(float if dtype is None else dtype))
+    x = convert(x, dtypes.canonicalize_dtype(float if dtype is None else dtype))
+    return x if device is None else placed(x, device)
 
 
 def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Array:
-    """A copy of an array that supports DLPack on the CPU (a PyTorch tensor, for one)."""
-    del device, copy
-    return x if isinstance(x, Array) else from_numpy(np.from_dlpack(x))
+    """A copy of an array that supports DLPack on the CPU (a PyTorch tensor, for one), whatever `copy` says."""
+    del copy
+    if isinstance(x, Array):
+        return x if device is None else placed(x, device)
+    return placed(from_numpy(np.from_dlpack(x)), device)
 
 
 def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0) -> Array:
@@ -287,14 +298,18 @@ def zeros(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: An
     >>> zeros((2, 3)).shape
     (2, 3)
     """
-    del device, out_sharding
-    return _filled(canonical_shape(shape), 0, dtypes.canonicalize_dtype(float if dtype is None else dtype))
+    if out_sharding is not None:
+        no_sharding("zeros", out_sharding)
+    dtype = dtypes.canonicalize_dtype(float if dtype is None else dtype)
+    return placed(_filled(canonical_shape(shape), 0, dtype), device)
 
 
 def ones(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
     """An array of ones (float32 by default)."""
-    del device, out_sharding
-    return _filled(canonical_shape(shape), 1, dtypes.canonicalize_dtype(float if dtype is None else dtype))
+    if out_sharding is not None:
+        no_sharding("ones", out_sharding)
+    dtype = dtypes.canonicalize_dtype(float if dtype is None else dtype)
+    return placed(_filled(canonical_shape(shape), 1, dtype), device)
 
 
 def empty(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
@@ -308,12 +323,13 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None, 
     >>> full((2,), 7)
     Array([7, 7], dtype=int32, weak_type=True)
     """
-    del device, out_sharding
+    if out_sharding is not None:
+        no_sharding("full", out_sharding)
     shape = canonical_shape(shape)
     value = array_like(fill_value, "full")
     if dtype is not None:
         value = convert(value, dtypes.canonicalize_dtype(dtype))
-    return _full(shape, value)
+    return placed(_full(shape, value), device)
 
 
 def _full(shape: Shape, value: Array) -> Array:
@@ -339,16 +355,18 @@ def _model(name: str, a: Any, dtype: Any, shape: Any) -> tuple[Shape, DType, boo
 
 def zeros_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
     """Zeros of the shape, dtype and weakness of `a`, save for what is given."""
-    del device, out_sharding
+    if out_sharding is not None:
+        no_sharding("zeros_like", out_sharding)
     shape, dtype, weak = _model("zeros_like", a, dtype, shape)
-    return _filled(shape, 0, dtype, weak)
+    return placed(_filled(shape, 0, dtype, weak), device)
 
 
 def ones_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
     """Ones of the shape, dtype and weakness of `a`, save for what is given."""
-    del device, out_sharding
+    if out_sharding is not None:
+        no_sharding("ones_like", out_sharding)
     shape, dtype, weak = _model("ones_like", a, dtype, shape)
-    return _filled(shape, 1, dtype, weak)
+    return placed(_filled(shape, 1, dtype, weak), device)
 
 
 def empty_like(
@@ -362,9 +380,10 @@ def full_like(
     a: Any, fill_value: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None
 ) -> Array:
     """`fill_value` in an array of the shape, dtype and weakness of `a`, save for what is given."""
-    del device, out_sharding
+    if out_sharding is not None:
+        no_sharding("full_like", out_sharding)
     shape, dtype, weak = _model("full_like", a, dtype, shape)
-    return _full(shape, convert(array_like(fill_value, "full_like"), dtype, weak))
+    return placed(_full(shape, convert(array_like(fill_value, "full_like"), dtype, weak)), device)
 
 
 # ---- ranges -----------------------------------------------------------------------------------------------------
@@ -380,7 +399,8 @@ def arange(
     >>> arange(0, 1, 0.25)
     Array([0.  , 0.25, 0.5 , 0.75], dtype=float32)
     """
-    del device, out_sharding
+    if out_sharding is not None:
+        no_sharding("arange", out_sharding)
     if stop is None:
         start, stop = 0, start
         given = [stop] if step is None else [stop, step]
@@ -397,14 +417,14 @@ def arange(
         raise TypeError(f"arange does not accept dtype {dtypes.name(dtype)}, at {user_line()}")
     first, last, by = (_number(x) for x in (start, stop, 1 if step is None else step))
     if first == 0 and by == 1 and current() is not EVAL:
-        return iota(dtype, max(0, ceil(last)))
+        return placed(iota(dtype, max(0, ceil(last))), device)
     if dtypes.is_integer(dtype):
         values = np.arange(first, last, by, None if dtype in dtypes._ML_TYPES else dtype)
     else:
         # As i * step + start, in at least float32: XLA's values, which accumulate no rounding.
         wide = np.float64 if dtype in (dtypes.float64, dtypes.complex128) else np.float32
         values = np.arange(max(0, ceil((last - first) / by)), dtype=wide) * wide(by) + wide(first)
-    return ConcreteArray(values if values.dtype == dtype else values.astype(dtype))
+    return placed(ConcreteArray(values if values.dtype == dtype else values.astype(dtype)), device)
 
 
 def _number(x: Any) -> Any:
@@ -423,7 +443,6 @@ def linspace(
     >>> linspace(0, 1, 5)
     Array([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
     """
-    del device
     num = operator.index(num)
     if num < 0:
         raise ValueError(f"linspace: the number of samples, {num}, must not be negative")
@@ -448,7 +467,7 @@ def linspace(
             out = lax_concatenate([lax_slice(out, (0,) * out.ndim, (num - 1, *shape)), y.reshape((1, *shape))], 0)
     if dtypes.is_integer(target) and not dtypes.is_integer(out.dtype):
         out = floor_p.bind(out)
-    out = move_axis(convert(out, target), 0, canonical_axis(axis, out.ndim))
+    out = placed(move_axis(convert(out, target), 0, canonical_axis(axis, out.ndim)), device)
     return (out, convert(step, computed)) if retstep else out
 
 
@@ -649,13 +668,12 @@ def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = None, *, device: Any = N
     Array([[1., 0.],
            [0., 1.]], dtype=float32)
     """
-    del device
     n = _size("eye", N)
     m = n if M is None else _size("eye", M)
     dtype = dtypes.canonicalize_dtype(float if dtype is None else dtype)
     if current() is EVAL and not isinstance(k, Array):
-        return ConcreteArray(np.eye(n, m, operator.index(k), dtype))
-    return convert(_compare_indices(eq_p, n, m, k), dtype)
+        return placed(ConcreteArray(np.eye(n, m, operator.index(k), dtype)), device)
+    return placed(convert(_compare_indices(eq_p, n, m, k), dtype), device)
 
 
 def _size(name: str, n: Any) -> int:
@@ -687,7 +705,7 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Array:
     """An `N` by `M` matrix (float32 by default) with ones on and below the `k`-th diagonal and zeros above."""
     n = _size("tri", N)
     m = n if M is None else _size("tri", M)
-    return convert(_lower(n, m, k), dtypes.canonicalize_dtype(np.float32 if dtype is None else dtype))
+    return placed(convert(_lower(n, m, k), dtypes.canonicalize_dtype(np.float32 if dtype is None else dtype)))
 
 
 def _lower(n: int, m: int, k: Any) -> Array:

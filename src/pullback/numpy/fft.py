@@ -17,6 +17,7 @@ from pullback.lax.family import like, mul_p
 from pullback.lax.fourier import FftType, fft_p
 from pullback.lax.shape import convert, transpose_p
 from pullback.numpy.manipulation import roll
+from pullback.xla.devices import placed
 
 _NORMS = (None, "backward", "ortho", "forward")
 
@@ -196,14 +197,12 @@ def _two(name: str, kind: FftType, a: Any, s: Any, axes: Sequence[int], norm: st
 
 def fftfreq(n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
     """The frequencies of `fft` of `n` samples that are `d` apart: 0, 1, ..., and then the negative ones, over n d."""
-    del device
-    return _frequencies("fftfreq", n, d, dtype, np.fft.fftfreq)
+    return placed(_frequencies("fftfreq", n, d, dtype, np.fft.fftfreq), device)
 
 
 def rfftfreq(n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
     """The frequencies of `rfft` of `n` samples that are `d` apart."""
-    del device
-    return _frequencies("rfftfreq", n, d, dtype, np.fft.rfftfreq)
+    return placed(_frequencies("rfftfreq", n, d, dtype, np.fft.rfftfreq), device)
 
 
 def _frequencies(name: str, n: Any, d: Any, dtype: Any, numbers: Any) -> Array:

@@ -592,7 +592,7 @@ pow = power
 
 def _static_exponent(y: Any) -> int | None:
     if isinstance(y, ConcreteArray):
-        y = y._value
+        y = y._value if y.__class__ is ConcreteArray else None
     if isinstance(y, (bool, np.bool_)):
         return None
     if isinstance(y, int) or (isinstance(y, (np.ndarray, np.generic)) and not y.shape and y.dtype.kind in "iu"):

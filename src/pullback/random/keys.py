@@ -18,6 +18,7 @@ from pullback.core.errors import user_line
 from pullback.lax.random_bits import random_fold_in_p, random_seed_p, random_split_p, random_unwrap_p, random_wrap_p
 from pullback.lax.shape import convert
 from pullback.random.arguments import array_like, canonical_shape, single_key, typed_keys
+from pullback.xla.devices import placed
 
 _GENERATORS = ("threefry2x32", "fry")
 
@@ -46,7 +47,7 @@ def _seeded(name: str, seed: Any, impl: Any) -> Array:
         )
     if dtypes.kind(seed.dtype) not in "biu":
         raise TypeError(f"PRNG key seed must be an integer; got {seed.aval} at {user_line()}")
-    return random_seed_p.bind(seed)
+    return placed(random_seed_p.bind(seed))
 
 
 def key(seed: Any, *, impl: Any = None, dtype: Any = None) -> Array:

@@ -488,6 +488,7 @@ def _has_check(closed: ClosedJaxpr) -> bool:
 #: Operations whose results have no NaN where their operands have none: they move values, choose among them or change signs.
 MAKES_NO_NAN = frozenset({
     "abs", "all_gather", "all_to_all", "bitcast_convert_type", "broadcast_in_dim", "ceil", "checkpoint_barrier", "clamp", "complex",
+    "device_put",
     "concatenate", "conj", "convert_element_type", "copy", "cummax", "cummin", "dynamic_slice",
     "dynamic_update_slice", "floor", "gather", "imag", "max", "min", "name", "neg", "nextafter",
     "optimization_barrier", "pad", "pmax", "pmin", "ppermute", "put_along", "real", "reduce_max", "reduce_min",

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pullback.core import config
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, ConcreteArray, has_value
 from pullback.core.errors import user_line
 from pullback.core.stage import is_staging
-from pullback.core.types import ShapedArray, numbered
+from pullback.core.types import ShapedArray, committed_to_host, numbered
 
 if TYPE_CHECKING:
     from pullback.xla import pjrt
@@ -316,6 +316,22 @@ def _placed(type: ShapedArray, on: Device, committed: bool) -> ShapedArray:
     return _placed_type(type, type.weak_type, on, committed)
 
 
+def commit_to_host(x: ConcreteArray) -> ConcreteArray:
+    """An array of the host, committed to it.
+
+    It is an ordinary one with a type of its own, which only those look at who decide where a program runs. Where there are no other
+    devices, nothing has to be decided, and it is `x` itself.
+    """
+    if sum(len(found) for found in _started.values() if isinstance(found, list)) < 2 or x.committed:
+        return x
+    out = ConcreteArray.__new__(ConcreteArray)
+    out._buffer, out.weak_type, out._type = x._buffer, x.weak_type, _placed(x._type, HOST, True)
+    if has_value(x):
+        out._value = x._value
+    committed_to_host.add(out._type.number)
+    return out
+
+
 def put(x: ConcreteArray, on: Device | None) -> ConcreteArray:
     """The array on a device; on the default one, but not committed to it, for None."""
     committed = on is not None
@@ -323,10 +339,10 @@ def put(x: ConcreteArray, on: Device | None) -> ConcreteArray:
         if isinstance(x, DeviceArray):
             return x
         on = default_device()
-    if device_of(x) is on:
-        return DeviceArray.made(x._buffer, x.aval, on, True) if committed and isinstance(x, DeviceArray) else x
     if on is HOST:
-        return on_host(x)
+        return commit_to_host(on_host(x)) if committed else on_host(x)
+    if device_of(x) is on:
+        return DeviceArray.made(x._buffer, x.aval, on, True) if committed else x
     return DeviceArray.made(buffer_on(x, on), x.aval, on, committed)
 
 
@@ -381,18 +397,36 @@ def common_device(arrays: Sequence[ConcreteArray], name: str) -> Device:
 
     Raises ValueError if arguments are committed to different devices.
     """
-    placed = [x for x in arrays if x.__class__ is DeviceArray]
-    if not placed:
+    elsewhere = [x for x in arrays if x.__class__ is DeviceArray]
+    committed = [x for x in arrays if x.committed]
+    if not (elsewhere or committed):
         return default_device()
-    committed = [x for x in placed if x.committed]
-    first = (committed or placed)[0]
-    other = next((x for x in committed if x.on is not first.on), None)
+    first = (committed or elsewhere)[0]
+    on = device_of(first)
+    other = next((x for x in committed if device_of(x) is not on), None)
     if other is not None:
         raise ValueError(
-            f"Received incompatible devices for {name}. Got an argument of type {first.aval.str_short()} on device {first.on} and an argument "
-            f"of type {other.aval.str_short()} on device {other.on}, at {user_line()}: move one of them with device_put"
+            f"Received incompatible devices for {name}. Got an argument of type {first.aval.str_short()} on device {on} and an argument "
+            f"of type {other.aval.str_short()} on device {device_of(other)}, at {user_line()}: move one of them with device_put"
         )
-    return first.on
+    return on
+
+
+def brought(
+    run: Callable[[Sequence[ConcreteArray]], list[ConcreteArray]], device: Device, committed: bool
+) -> Callable[[Sequence[ConcreteArray]], list[ConcreteArray]]:
+    """The runner of a program for arguments that are not all ordinary arrays of the host: those that are free to move are brought to the host,
+    if it runs there, and its results are committed if an argument is."""
+    if device is not HOST:
+        return run
+
+    def run_there(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
+        outs = run([on_host(x) for x in args])
+        return [commit_to_host(x) for x in outs] if committed else outs
+
+    if hasattr(run, "lets_go"):
+        run_there.lets_go = run.lets_go  # type: ignore[attr-defined]
+    return run_there
 
 
 def live_arrays(platform: str | None = None) -> list[ConcreteArray]:

@@ -23,7 +23,7 @@ from pullback.core.errors import JaxRuntimeError
 from pullback.core.jaxpr import ClosedJaxpr, program_caches
 from pullback.core.types import intern
 from pullback.xla import cache, pjrt
-from pullback.xla.devices import HOST, Device, DeviceArray, buffer_on, common_device
+from pullback.xla.devices import HOST, Device, DeviceArray, buffer_on, common_device, on_host
 from pullback.xla.forks import leave
 from pullback.xla.lowering import Module, lower
 from pullback.xla.stablehlo import callback_failures
@@ -207,7 +207,7 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
         return _runner_elsewhere(compiled)
     module, target, out_types = compiled.module, compiled.executable.target, compiled.out_types
     execute, handlers = compiled.executable.loaded.execute_sharded, compiled.executable.handlers
-    constants = [buffer_of(c, target) for c in module.constants]
+    constants = [buffer_of(on_host(c), target) for c in module.constants]
     kept, donated = module.kept, module.donated
     takes_all = kept == list(range(len(module.in_types)))
     is_unary = len(kept) == 1
@@ -383,6 +383,8 @@ def apply_primitive(
                 _primitives.clear()
             _primitives[key] = program
     device = device or common_device(operands, primitive.name)
+    if device is HOST:
+        operands = [on_host(x) for x in operands]
     outs = compiled(program, primitive.name, device=device).run(operands)
     return outs if primitive.multiple_results else outs[0]
 

@@ -13,6 +13,7 @@ from pullback.core.errors import describe_location
 from pullback.core.jaxpr import Atom, ClosedJaxpr, JaxprEqn, Literal, Var
 from pullback.core.passes import hoist_constants, simplify
 from pullback.core.types import ShapedArray
+from pullback.xla.devices import DeviceArray, on_host
 from pullback.xla.fusion import Group, plan
 from pullback.xla.stablehlo import Emitter, Value, is_splat, physical_dtype, tensor_type
 
@@ -114,7 +115,7 @@ def lower_equations(emit: Emitter, closed: ClosedJaxpr, operands: Sequence[Value
     jaxpr = closed.jaxpr
     values: dict[Var, Value] = {v: x for v, x in zip(jaxpr.invars, operands) if x is not None}
     for v, c in zip(jaxpr.constvars, closed.consts):
-        values[v] = emit.constant_array(c._value)
+        values[v] = emit.constant_array(on_host(c)._value)
 
     for step in plan(jaxpr).steps if emit.plans_fusion else jaxpr.eqns:
         if step.__class__ is Group:
@@ -167,6 +168,8 @@ def _lower_group(emit: Emitter, group: Group, values: dict[Var, Value]) -> None:
 
 
 def _is_small(value: Any) -> bool:
+    if isinstance(value, DeviceArray):  # which is there as an array already
+        return False
     data = np.asarray(value._value)
     return data.nbytes <= SMALL_CONSTANT or is_splat(data)
 

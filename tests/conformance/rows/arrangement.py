@@ -7,6 +7,7 @@ import numpy as np
 
 from pullback.lax import arrangement as lax
 from pullback.lax.arrangement import StaticIndex
+from pullback.xla.devices import HOST
 from tests.conformance.table import Row, sample
 
 X = sample((3, 4))
@@ -61,6 +62,8 @@ ROWS: list[Row] = [
     Row("copy", "bool", lax.copy_p.bind, (FLAGS,), order=0),
     Row("optimization_barrier", "two", lambda x, y: list(lax.optimization_barrier((x, y))), (X, Z)),
     Row("optimization_barrier", "int8", lambda x: list(lax.optimization_barrier((x,))), (INTEGERS,), order=0),
+    Row("device_put", "host", lambda x: lax.device_put_p.bind(x, device=HOST), (X,)),
+    Row("device_put", "bool", lambda x: lax.device_put_p.bind(x, device=HOST), (FLAGS,), order=0),
     Row("split", "rows", lambda x: lax.split(x, (1, 2), 0), (X,)),
     Row("split", "columns", lambda x: lax.split(x, (1, 0, 3), 1), (Z,)),
     Row("split", "bool", lambda x: lax.split(x, (1, 3), -1), (FLAGS,), order=0),
