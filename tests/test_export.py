@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import functools
+import hashlib
+import json
 import subprocess
 import sys
+import tracemalloc
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +21,7 @@ import pullback
 import pullback.numpy as jnp
 from pullback import export as ex
 from pullback import grad, jit, value_and_grad, vmap
+from pullback.transforms import artifact
 from pullback.xla.devices import Device
 
 
@@ -210,7 +217,9 @@ def test_wrong_arguments_are_named(exported: ex.Exported, args: Any, kwargs: Any
 
 def test_functions_that_are_not_jitted_are_refused() -> None:
     with pytest.raises(ValueError, match="must be the result of `jit`"):
-        ex.export(jnp.sin)
+        ex.export(lambda x: x)
+    with pytest.raises(ValueError, match="must be the result of `jit`"):
+        ex.export(np.sin)
     with pytest.raises(ValueError, match="platforms must be among"):
         ex.export(jit(jnp.sin), platforms=["abacus"])
 
@@ -281,3 +290,149 @@ def test_the_default_platform_is_that_of_the_default_device() -> None:
     with pullback.default_device(Device("cuda", 0)):
         assert ex.default_export_platform() == "cuda"
         assert ex.export(jit(jnp.sin))(1.0).platforms == ("cuda",)
+
+
+ROW = np.linspace(0.1, 1, 3, dtype=np.float32)
+READY_MADE = {
+    "jnp": (jnp.sin, lambda: (ROW,), {}),
+    "lax": (pullback.lax.sin, lambda: (ROW,), {}),
+    "two operands": (jnp.add, lambda: (ROW, ROW), {}),
+    "custom rules": (pullback.nn.relu, lambda: (ROW,), {}),
+    "keywords": (jnp.sum, lambda: (ROW,), {"axis": 0, "keepdims": True}),
+    "texts": (jnp.einsum, lambda: ("i,i", ROW, ROW), {}),
+    "linear algebra": (jnp.linalg.inv, lambda: (np.eye(3, dtype=np.float32),), {}),
+}
+
+
+class Model:
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    @functools.partial(jit, static_argnums=0)
+    def method(self, x: Any) -> Any:
+        return x * self.scale
+
+    @staticmethod
+    @jit
+    def static(x: Any) -> Any:
+        return x + 1
+
+
+@pytest.mark.parametrize("case", READY_MADE.values(), ids=READY_MADE)
+def test_ready_made_functions(case: Any) -> None:
+    f, args, keywords = case
+    arrays = [a for a in args() if not isinstance(a, str)]
+    exported = ex.deserialize(ex.export(f)(*args(), **keywords).serialize(vjp_order=1))
+    np.testing.assert_allclose(exported.call(*arrays), f(*args(), **keywords), rtol=1e-6)
+    assert exported.has_vjp()
+
+
+def test_jitted_methods() -> None:
+    assert ex.export(Model(3.0).method)(ROW).call(ROW).tolist() == (3 * ROW).tolist()
+    assert ex.export(Model(3.0).static)(ROW).call(ROW).tolist() == (1 + ROW).tolist()
+    assert "stablehlo.multiply" in Model(2.0).method.lower(ROW).as_text()
+    assert Model(2.0).method.eval_shape(ROW).shape == (3,)
+    assert str(Model(2.0).method.trace(ROW).jaxpr.out_avals[0]) == "float32[3]"
+
+
+# ---- damage -----------------------------------------------------------------------------------------------------
+
+
+def signed(body: bytes) -> bytes:
+    """An artifact whose checksum is right, whatever is in it."""
+    return artifact._MAGIC + artifact._VERSION + hashlib.sha256(body).digest() + body
+
+
+@pytest.fixture(scope="module")
+def blob() -> bytes:
+    return bytes(ex.export(jit(lambda x: jnp.sin(x) * 2))(ROW).serialize(vjp_order=1))
+
+
+def described(blob: bytes) -> tuple[list[dict[str, Any]], bytes]:
+    body = blob[artifact._HEADER :]
+    start = 8 + int.from_bytes(body[:8], "little")
+    return json.loads(body[8:start]), body[start:]
+
+
+def rebuilt(description: Any, modules: bytes) -> bytes:
+    text = json.dumps(description).encode()
+    return signed(len(text).to_bytes(8, "little") + text + modules)
+
+
+def test_every_damaged_byte_and_every_cut_is_a_value_error(blob: bytes) -> None:
+    for k in range(len(blob)):
+        damaged = bytearray(blob)
+        damaged[k] ^= 0x5A
+        for bad in (bytes(damaged), blob[:k]):
+            with pytest.raises(ValueError, match=r"export\.deserialize"):
+                ex.deserialize(bad)
+    for bad in (blob + b"x", b"", b"x", blob[1:], blob * 2):
+        with pytest.raises(ValueError, match=r"export\.deserialize"):
+            ex.deserialize(bad)
+    for wrong in (None, 3, "text", [1], {}, 1.5):
+        with pytest.raises(TypeError):
+            ex.deserialize(wrong)
+
+
+def test_damage_under_a_right_checksum_is_a_value_error(blob: bytes) -> None:
+    """Bytes of which somebody has made a new checksum: an artifact that says what it holds, or a ValueError."""
+    body, rng = blob[artifact._HEADER :], np.random.default_rng(0)
+    for k in range(len(body)):
+        damaged = bytearray(body)
+        damaged[k] ^= 1 << int(rng.integers(8))
+        with contextlib.suppress(ValueError):
+            exported = ex.deserialize(signed(bytes(damaged)))
+            assert exported.in_avals[0].shape == (3,)
+        with pytest.raises(ValueError, match=r"export\.deserialize"):
+            ex.deserialize(signed(body[:k]))
+    for length in (1 << 62, (1 << 64) - 1, len(body), 0):
+        with pytest.raises(ValueError, match=r"export\.deserialize"):
+            ex.deserialize(signed(length.to_bytes(8, "little") + body[8:]))
+    deep = b"[" * 100_000
+    with pytest.raises(ValueError, match=r"export\.deserialize"):
+        ex.deserialize(signed(len(deep).to_bytes(8, "little") + deep))
+
+
+WRONG: list[Any] = [None, -1, 1.5, [], [[]], [None], 10**30, {"node": "x"}, {"node": "tuple"}, "y"]
+
+
+@pytest.mark.parametrize("field", [*artifact.Signature.FIELDS, "module_bytes"])
+def test_wrong_fields_are_value_errors(blob: bytes, field: str) -> None:
+    description, modules = described(blob)
+    for value in WRONG:
+        changed = json.loads(json.dumps(description))
+        changed[0][field] = value
+        with contextlib.suppress(ValueError):
+            ex.deserialize(rebuilt(changed, modules)).call(ROW)
+        del changed[0][field]
+        with pytest.raises(ValueError, match=r"export\.deserialize"):
+            ex.deserialize(rebuilt(changed, modules))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        b"junk", b"", b"module {}", b"\xff\xfe",
+        b'module { func.func public @main(%a: tensor<4xf32>) -> (tensor<4xf32>) { "func.return"(%a) : (tensor<4xf32>) -> () } }',
+    ],
+)  # fmt: skip
+def test_modules_that_do_not_fit_are_value_errors(blob: bytes, module: bytes) -> None:
+    description, _ = described(blob)
+    short = zlib.compress(module)
+    with pytest.raises(ValueError, match=r"export\.deserialize"):
+        ex.deserialize(rebuilt([{**description[0], "module_bytes": len(short)}], short))
+
+
+def test_short_artifacts_do_not_fill_the_memory(blob: bytes) -> None:
+    description, _ = described(blob)
+    bomb = zlib.compress(bytes(64 << 20), 9)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"export\.deserialize"):
+            ex.deserialize(rebuilt([{**description[0], "module_bytes": len(bomb)}], bomb))
+        assert tracemalloc.get_traced_memory()[1] < 300 * len(bomb)
+    finally:
+        tracemalloc.stop()
+    even = np.tile(np.float32([0.0, 0.0, 1.0]), 200_000)  # what is really that even is written otherwise
+    exported = ex.deserialize(ex.export(jit(lambda x: x + even))(even).serialize())
+    np.testing.assert_array_equal(exported.call(even), 2 * even)

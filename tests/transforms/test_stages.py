@@ -23,6 +23,14 @@ def test_the_steps():
     assert "test_stages.py" in lowered.as_text(debug_info=True)
     assert "HloModule" in lowered.as_text("hlo")
     assert "stablehlo.sine" in str(lowered.compiler_ir())
+    assert "func.func" in str(lowered.compiler_ir("stablehlo"))
+    computation = lowered.compiler_ir("hlo")
+    assert "HloModule" in computation.as_hlo_text()
+    assert computation.as_serialized_hlo_module_proto()
+    for wrong in ("mhlo", "", 3):
+        for text in (lowered.as_text, lowered.compiler_ir):
+            with pytest.raises(ValueError, match="unknown dialect"):
+                text(wrong)
     compiled = lowered.compile()
     assert np.allclose(compiled({"x": jnp.ones(3)})["y"], 2 * np.sin(1.0))
     assert compiled.cost_analysis()["flops"] > 0

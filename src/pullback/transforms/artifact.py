@@ -131,6 +131,10 @@ def register_pytree_node_serialization(
 # ---- structures and types ---------------------------------------------------------------------------------------
 
 
+class _Unknown(ValueError):
+    """A container that is not registered in this process."""
+
+
 class _Leaf:
     """The place of an array in a tree that is there for its structure."""
 
@@ -183,7 +187,7 @@ def _read_tree(written: Any) -> PyTreeDef:
             return dict(pairs) if kind == "dict" else OrderedDict(pairs)
         registration = _by_name.get(node["name"]) if kind == "registered" else None
         if registration is None:
-            raise ValueError(
+            raise _Unknown(
                 f"Cannot deserialize a container of type {node.get('name', kind)!r}, which is not registered in this process. Use "
                 "`export.register_pytree_node_serialization` or `export.register_namedtuple_serialization`"
             )
@@ -201,6 +205,7 @@ def _write_type(t: ShapedArray) -> Any:
 
 def _read_type(written: Any) -> ShapedArray:
     shape, dtype, weak = written
+    _check(all(type(n) is int and 0 <= n < 2**63 for n in shape) and type(weak) is bool, f"{written} is no type")
     return ShapedArray(tuple(shape), _DTYPES[dtype], weak)
 
 
@@ -239,7 +244,7 @@ def pack(signatures: Sequence[Signature]) -> bytearray:
     """The artifact of a function and its VJPs. Raises ValueError for containers that have no name, TypeError for keys that are no strings."""
     description, modules = [], []
     for s in signatures:
-        modules.append(zlib.compress(s.text.encode(), 1))  # hexadecimal constants halve, and more effort does not pay
+        modules.append(_compressed(s.text.encode()))
         description.append(
             {
                 "fun_name": s.fun_name,
@@ -256,6 +261,39 @@ def pack(signatures: Sequence[Signature]) -> bytearray:
     text = json.dumps(description, separators=(",", ":")).encode()
     body = b"".join([len(text).to_bytes(8, "little"), text, *modules])
     return bytearray(_MAGIC + _VERSION + hashlib.sha256(body).digest() + body)
+
+
+#: How much longer than its compressed form a text may be, so that a short artifact cannot fill the memory.
+_EXPANSION, _FREE = 100, 1 << 20
+
+
+def _compressed(text: bytes) -> bytes:
+    short = zlib.compress(text, 1)  # hexadecimal constants halve, and more effort does not pay
+    return short if len(text) <= _EXPANSION * len(short) + _FREE else zlib.compress(text, 0)
+
+
+def _decompressed(data: bytes) -> bytes:
+    reader = zlib.decompressobj()
+    text = reader.decompress(data, _EXPANSION * len(data) + _FREE)
+    if not reader.eof or reader.unused_data:
+        raise ValueError("a module is cut short, or longer than it may be")
+    return text
+
+
+def _check(condition: bool, what: str) -> None:
+    if not condition:
+        raise ValueError(what)
+
+
+def _check_signature(s: Signature) -> None:
+    """Raises ValueError unless structures, types and numbers fit each other."""
+    _check(isinstance(s.fun_name, str), "the name is no text")
+    for tree, avals in ((s.in_tree, s.in_avals), (s.out_tree, s.out_avals)):
+        _check(tree.num_leaves == len(avals), f"{len(avals)} types for {tree.num_leaves} arrays")
+    _check(all(type(i) is int and 0 <= i < len(s.in_avals) for i in s.kept), "there are no such arguments")
+    _check(list(s.kept) == sorted(set(s.kept)), "arguments are taken twice, or in disorder")
+    for names in (s.platforms, s.disabled_checks):
+        _check(all(isinstance(n, str) for n in names), "names of platforms and checks are no texts")
 
 
 def unpack(blob: bytes | bytearray | memoryview) -> list[Signature]:
@@ -275,17 +313,34 @@ def unpack(blob: bytes | bytearray | memoryview) -> list[Signature]:
     body = data[_HEADER:]
     if data[_HEADER - _DIGEST : _HEADER] != hashlib.sha256(body).digest():
         raise ValueError(f"export.deserialize: the artifact ({len(data)} bytes) is damaged or cut short")
+    try:
+        return _read(body)
+    except _Unknown as error:
+        raise ValueError(str(error)) from None
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error) as error:
+        raise ValueError(
+            f"export.deserialize: the artifact ({len(data)} bytes) is damaged, though its checksum is right: {error}"
+        ) from error
+
+
+def _read(body: bytes) -> list[Signature]:
     start = 8 + int.from_bytes(body[:8], "little")
+    _check(8 <= start <= len(body), "the description is longer than the artifact")
     signatures = []
-    for entry in json.loads(body[8:start]):
-        end = start + entry.pop("module_bytes")
-        text = zlib.decompress(body[start:end]).decode()
-        start = end
+    entries = json.loads(body[8:start])
+    _check(isinstance(entries, list) and bool(entries), "there is no description")
+    for entry in entries:
+        length = entry.pop("module_bytes")
+        _check(type(length) is int and 0 <= length <= len(body) - start, "a module is longer than the artifact")
+        text = _decompressed(body[start : start + length]).decode()
+        start += length
         for tree in ("in_tree", "out_tree"):
             entry[tree] = _read_tree(entry[tree])
         for types in ("in_avals", "out_avals"):
             entry[types] = list(map(_read_type, entry[types]))
         signatures.append(Signature(**entry, text=text))
+        _check_signature(signatures[-1])
+    _check(start == len(body), "something follows the modules")
     return signatures
 
 

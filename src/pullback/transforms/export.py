@@ -13,6 +13,7 @@ An artifact is a program: load those of people whose programs you would run.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -253,7 +254,8 @@ def export(
 ) -> Callable[..., Exported]:
     """A function that takes the arguments of `fun_jit` (arrays, or `ShapeDtypeStruct`s) and gives it as `Exported` for these types.
 
-    Donation is not part of it. Raises ValueError if `fun_jit` is not what `jit` returns, for unknown platforms and for custom calls without a
+    `fun_jit` is what `jit` returns, or a public function of this package, whose texts, and keyword arguments without arrays,
+    are static. Donation is not part of it. Raises ValueError for other functions, for unknown platforms and for custom calls without a
     stable meaning; NotImplementedError for functions that call Python on the host, and for LAPACK on other platforms than CPUs.
 
     >>> import pullback.numpy as jnp
@@ -265,7 +267,8 @@ def export(
     >>> float(sine.call(0.0)), float(grad(sine.call)(0.0))
     (0.0, 1.0)
     """
-    if not isinstance(fun_jit, Wrapped):
+    ready_made = not isinstance(fun_jit, Wrapped) and _is_ready_made(fun_jit)
+    if not (isinstance(fun_jit, Wrapped) or ready_made):
         raise ValueError(f"Function to be exported must be the result of `jit` but is: {fun_jit!r}")
     chosen = (default_export_platform(),) if platforms is None else tuple(platforms)
     unknown = [p for p in chosen if p not in _PLATFORMS]
@@ -274,7 +277,7 @@ def export(
     checks = tuple(map(repr, disabled_checks))
 
     def exporter(*args: Any, **kwargs: Any) -> Exported:
-        traced = fun_jit.trace(*args, **kwargs)
+        traced = (_jitted(fun_jit, args, kwargs) if ready_made else fun_jit).trace(*args, **kwargs)
         in_avals = tree_leaves(traced.in_avals)
         out_avals = [typeof(x) for x in tree_leaves(traced.out_info)]
         return _exported(
@@ -282,6 +285,17 @@ def export(
         )
 
     return exporter
+
+
+def _is_ready_made(fun: Any) -> bool:
+    """Whether `fun` is a function of this package, found under its name."""
+    module, name = getattr(fun, "__module__", None) or "", getattr(fun, "__qualname__", "")
+    return callable(fun) and module.startswith("pullback.") and getattr(sys.modules.get(module), name, None) is fun
+
+
+def _jitted(fun: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    static = [n for n, x in kwargs.items() if not any(hasattr(leaf, "dtype") for leaf in tree_leaves(x))]
+    return jit(fun, static_argnums=[i for i, x in enumerate(args) if isinstance(x, str)], static_argnames=static)
 
 
 def _exported(
@@ -339,6 +353,26 @@ def _export_vjp(exported: Exported, program: ClosedJaxpr) -> Exported:
     )  # fmt: skip
 
 
+def _check_module(signature: Signature) -> None:
+    """Raises ValueError unless the module can be read, and its function `main` takes and gives arrays of the types that it should."""
+    from pullback.xla import pjrt
+    from pullback.xla.stablehlo import tensor_type
+
+    try:
+        found = pjrt.main_types(signature.text)
+    except ValueError as error:
+        raise ValueError(f"export.deserialize: the module of {signature.fun_name!r} is damaged: {error}") from None
+    given = [t for t in signature.out_avals if t.dtype != dtypes.float0]
+    if any(t.size * t.dtype.itemsize >= 2**60 for t in (*signature.in_avals, *given)):
+        raise ValueError(f"export.deserialize: {signature.fun_name!r} is for arrays larger than any memory")
+    wanted = [tensor_type(t.shape, t.dtype) for t in (*(signature.in_avals[i] for i in signature.kept), *given)]
+    if found != wanted:
+        raise ValueError(
+            f"export.deserialize: the module of {signature.fun_name!r} is for other types than the artifact says: {', '.join(found)} instead of "
+            f"{', '.join(wanted)}"
+        )
+
+
 def deserialize(blob: bytes | bytearray) -> Exported:
     """The exported function that `Exported.serialize` wrote.
 
@@ -348,6 +382,7 @@ def deserialize(blob: bytes | bytearray) -> Exported:
     try:
         exported: Exported | None = None
         for signature in reversed(unpack(blob)):
+            _check_module(signature)
             exported = Exported(signature, vjp=exported)
         assert exported is not None
         return exported

@@ -7,6 +7,7 @@ program, from which its derivatives and vectorizations are derived once (see `tr
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -437,9 +438,7 @@ class JitFunction:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
-        import functools
-
-        return functools.partial(self, instance)
+        return Bound(self, instance)
 
     def clear_cache(self) -> None:
         """Forget what was traced and compiled."""
@@ -491,6 +490,36 @@ def clear_caches() -> None:
     """Forget every traced and compiled program."""
     for cache in program_caches:
         cache.clear()
+
+
+class Bound(functools.partial):  # type: ignore[type-arg]
+    """A jitted method of an instance, which is the first argument, in the steps of `jit` as well."""
+
+    func: JitFunction
+
+    @property
+    def __name__(self) -> str:
+        return self.func.__name__
+
+    @property
+    def __self__(self) -> Any:
+        return self.args[0]
+
+    @property
+    def __func__(self) -> JitFunction:
+        return self.func
+
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+        """See `JitFunction.trace`."""
+        return self.func.trace(*self.args, *args, **kwargs)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """See `JitFunction.lower`."""
+        return self.func.lower(*self.args, *args, **kwargs)
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """See `JitFunction.eval_shape`."""
+        return self.func.eval_shape(*self.args, *args, **kwargs)
 
 
 def jit(

@@ -122,20 +122,21 @@ class Lowered(_Stage):
     def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
         """The module's text, with the places in the user's code if `debug_info`. `dialect` is "stablehlo" or "hlo"."""
         if dialect == "hlo":
-            from pullback.xla.pjrt import hlo_text
-
-            return hlo_text(self._module.text)
-        if dialect not in (None, "stablehlo"):
-            raise ValueError(f"unknown dialect {dialect!r}: 'stablehlo' and 'hlo' are there")
+            return str(self.compiler_ir("hlo").as_hlo_text())
+        _check_dialect(dialect)
         return self._module.text if debug_info else self._module.text_without_locations()
 
     def compiler_ir(self, dialect: str | None = None) -> Any:
-        """The module as the compiler's object (an MLIR module); its text for the dialect "hlo"."""
-        if dialect == "hlo":
-            return self.as_text("hlo")
-        from pullback.xla.pjrt import parse
+        """The module as the compiler's object: an MLIR module, or for the dialect "hlo" an XLA computation (see its `as_hlo_text()`).
 
-        return parse(self._module.text)
+        Raises ValueError for other dialects than "stablehlo" and "hlo".
+        """
+        from pullback.xla import pjrt
+
+        if dialect == "hlo":
+            return pjrt.hlo(self._module.text)
+        _check_dialect(dialect)
+        return pjrt.parse(self._module.text)
 
     def compile(self, compiler_options: dict[str, Any] | None = None) -> Compiled:
         """The executable. `compiler_options` are XLA's debug options by name.
@@ -159,6 +160,11 @@ class Lowered(_Stage):
     def cost_analysis(self) -> dict[str, Any]:
         """XLA's estimates ("flops", "bytes accessed", ...), of the compiled program."""
         return self.compile().cost_analysis()
+
+
+def _check_dialect(dialect: Any) -> None:
+    if dialect not in (None, "stablehlo"):
+        raise ValueError(f"unknown dialect {dialect!r}: 'stablehlo' and 'hlo' are there")
 
 
 class Compiled(_Stage):

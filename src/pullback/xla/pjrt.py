@@ -238,10 +238,24 @@ def parse(text: str) -> Any:
     return ir.Module.parse(text, context)
 
 
-def hlo_text(text: str) -> str:
-    """A StableHLO module's text as HLO, before XLA's passes."""
-    computation = _jax.mlir.mlir_module_to_xla_computation(text)
-    return str(computation.as_hlo_text())
+def main_types(text: str) -> list[str]:
+    """The types of the arguments and then of the results of a module's function `main`. Raises ValueError for what is no module."""
+    from jaxlib.mlir import ir
+
+    try:
+        module = parse(text)
+    except ir.MLIRError as error:
+        raise ValueError(str(error).partition("\n")[0]) from None
+    for operation in module.body.operations:
+        if operation.operation.name == "func.func" and ir.StringAttr(operation.attributes["sym_name"]).value == "main":
+            kind = ir.FunctionType(ir.TypeAttr(operation.attributes["function_type"]).value)
+            return [str(t) for t in (*kind.inputs, *kind.results)]
+    raise ValueError("there is no function main")
+
+
+def hlo(text: str) -> Any:
+    """A StableHLO module's text as XLA's computation, before XLA's passes."""
+    return _jax.mlir.mlir_module_to_xla_computation(text)
 
 
 def deserialize(
