@@ -223,3 +223,54 @@ def test_safe_path(tmp_path):
     """With -P nothing is put before the first entry of sys.path."""
     (tmp_path / "program.py").write_text("import sys; print(sys.path[0] == sys.argv[1])")
     assert python("-P", "-m", "pullback.as_jax", "program.py", SOURCE, cwd=tmp_path).stdout == "True\n"
+
+
+NAMES = """
+import importlib, pkgutil, types
+import pullback
+from pullback import as_jax
+import jax
+for m in pkgutil.walk_packages(pullback.__path__, "pullback."):
+    inside = m.name.removeprefix("pullback.")
+    if inside.endswith("__main__"):
+        continue
+    try:
+        importlib.import_module("jax." + inside)
+    except ImportError:
+        assert inside not in as_jax.MODULES, inside
+        outer, _, last = inside.rpartition(".")
+        if not outer or outer in as_jax.MODULES:
+            shown = getattr(importlib.import_module("jax." + outer if outer else "jax"), last, None)
+            assert not isinstance(shown, types.ModuleType), inside  # a function may have its module's name
+    else:
+        assert inside in as_jax.MODULES, inside
+for inside in sorted(as_jax.MODULES | {""}):
+    alias = importlib.import_module(("jax." + inside).rstrip("."))
+    for name in dir(alias):
+        value = getattr(alias, name)
+        if not name.startswith("__"):
+            assert not name.startswith("_"), (inside, name)
+            assert not isinstance(value, types.ModuleType) or value.__name__.removeprefix("jax.") in as_jax.MODULES, (inside, name)
+for name in ("fixed_point", "root", "argmin", "LinearMap", "implicit", "control", "core", "xla", "transforms", "device", "tour"):
+    assert not hasattr(jax, name), name
+print(len(dir(jax)))
+"""
+
+
+def test_the_alias_shows_public_names_only(tmp_path: Path) -> None:
+    """Every module and every name of the package, under its name in the alias: what is not public is not there."""
+    assert int(as_jax(NAMES, tmp_path)) > 70
+
+
+OWN = """
+import types
+import pullback
+from pullback import as_jax
+own = {"LinearMap", "argmin", "fixed_point", "root"}
+names = {n for n in dir(pullback) if not n.startswith("_") and not isinstance(getattr(pullback, n), types.ModuleType)}
+print(names - {"annotations"} ^ (as_jax.NAMES | own))
+"""
+
+
+def test_a_new_name_is_said_to_be_jaxs_or_our_own(tmp_path: Path) -> None:
+    assert as_jax(OWN, tmp_path).strip() == "set()"

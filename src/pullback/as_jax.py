@@ -36,8 +36,23 @@ from pullback.core import config
 
 #: The release of JAX whose public API Pullback follows: what `jax.__version__` says.
 JAX_VERSION = "0.10.2"
-#: Parts of Pullback that are not in that API.
-INTERNAL = frozenset({"core", "transforms", "xla", "as_jax", "tour"})
+#: The modules of that API that Pullback has, below `jax`. Others are no modules of the alias, whatever else there is in the package.
+MODULES = frozenset([
+    "ad_checkpoint", "checkpoint_policies", "custom_derivatives", "debug", "dtypes", "errors", "experimental", "experimental.checkify",
+    "experimental.ode", "export", "flatten_util", "lax", "lax.linalg", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg",
+    "random", "scipy", "scipy.optimize", "scipy.sparse", "scipy.sparse.linalg", "stages", "test_util", "tree", "tree_util", "typing",
+])  # fmt: skip
+#: The names of `jax` itself, but for its modules. Those of a module are in its `__all__`, or are all that it has.
+NAMES = frozenset([
+    "Array", "Device", "ShapeDtypeStruct", "block_until_ready", "check_tracer_leaks", "checkpoint", "clear_caches", "closure_convert",
+    "config", "copy_to_host_async", "custom_gradient", "custom_jvp", "custom_vjp", "debug_infs", "debug_nans", "default_backend",
+    "default_device", "default_matmul_precision", "default_prng_impl", "device_count", "device_get", "device_put", "devices", "disable_jit",
+    "effects_barrier", "enable_checks", "enable_x64", "ensure_compile_time_eval", "eval_shape", "float0", "grad", "hessian", "jacfwd",
+    "jacobian", "jacrev", "jit", "jvp", "legacy_prng_key", "linear_transpose", "linearize", "live_arrays", "local_device_count",
+    "local_devices", "log_compiles", "make_jaxpr", "named_call", "named_scope", "numpy_dtype_promotion", "numpy_rank_promotion",
+    "process_count", "process_index", "process_indices", "pure_callback", "remat", "threefry_partitionable", "typeof", "value_and_grad",
+    "vjp", "vmap",
+])  # fmt: skip
 _MISSING: Any = object()
 
 # ---- the alias --------------------------------------------------------------------------------------------------
@@ -60,10 +75,10 @@ class AliasModule(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if name == "__all__":
-            return getattr(self._target, "__all__", None) or [n for n in dir(self) if not n.startswith("_")]
-        value = getattr(self._target, name, _MISSING)
+            return [n for n in dir(self) if not n.startswith("_")]
+        value = getattr(self._target, name, _MISSING) if is_public(self._target, name) else _MISSING
         if value is _MISSING or isinstance(value, ModuleType):
-            full = f"{self.__name__}.{name}"
+            full = f"{self.__name__}.{name}" if value is _MISSING else "jax" + value.__name__.removeprefix("pullback")
             if name.startswith("__") or target_of(full) is None:
                 raise AttributeError(
                     f"module {self.__name__!r} has no attribute {name!r} ({self.__name__} is {self._target.__name__} here, which "
@@ -76,20 +91,32 @@ class AliasModule(ModuleType):
         return value
 
     def __dir__(self) -> list[str]:
-        return sorted(
-            n for n in dir(self._target) if not isinstance(getattr(self._target, n), ModuleType) or n not in INTERNAL
-        )
+        inside = self.__name__.partition(".")[2]
+        modules = {m.rpartition(".")[2] for m in MODULES if m.rpartition(".")[0] == inside}
+        return sorted(modules | {n for n in dir(self._target) if is_public(self._target, n)})
 
     def __repr__(self) -> str:
         return f"<module {self.__name__!r}, alias of {self._target.__name__!r}>"
 
 
+def is_public(module: ModuleType, name: str) -> bool:
+    """Whether Pullback's `module` shows `name`, which is no module, under the alias."""
+    if name.startswith("__") and name.endswith("__"):
+        return True
+    if module.__name__ == "pullback":
+        return name in NAMES
+    listed = getattr(module, "__all__", None)
+    if listed is not None:
+        return name in listed
+    return not name.startswith("_") and not isinstance(getattr(module, name, None), (ModuleType, type(annotations)))
+
+
 def target_of(name: str) -> ModuleType | None:
     """Pullback's module for the JAX module `name` ("jax" or "jax.X.Y"), imported; None if there is no such module."""
-    _, *parts = name.split(".")
-    if parts and (parts[0] in INTERNAL or any(p.startswith("_") for p in parts)):
+    _, _, inside = name.partition(".")
+    if inside and inside not in MODULES:
         return None
-    own = ".".join(("pullback", *parts))
+    own = f"pullback.{inside}" if inside else "pullback"
     try:
         return importlib.import_module(own)
     except ModuleNotFoundError as error:

@@ -45,3 +45,6 @@ def ravel_pytree(pytree: Any) -> tuple[Array, Callable[[Any], Any]]:
         return tree.unflatten(parts)
 
     return flat, unravel
+
+
+__all__ = ["ravel_pytree"]

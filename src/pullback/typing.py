@@ -12,3 +12,5 @@ from pullback.core.array import Array as Array
 ArrayLike = Array | np.ndarray | np.bool_ | np.number | bool | int | float | complex
 #: What is accepted as a dtype.
 DTypeLike = Any
+
+__all__ = ["ArrayLike", "DTypeLike"]
