@@ -15,6 +15,7 @@ from pullback.core.primitive import BilinearPrimitive, is_node
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.family import mul_p
 from pullback.lax.shape import convert, move_axis, transpose_p
+from pullback.lax.summation import wider
 from pullback.xla.devices import no_sharding
 
 DimensionNumbers = tuple[tuple[Shape, Shape], tuple[Shape, Shape]]
@@ -79,7 +80,11 @@ class DotGeneral(BilinearPrimitive):
             and not xb and len(xc) == 1 and x.ndim <= 2 and y.ndim <= 2
         ):  # fmt: skip
             # Vectors and matrices of BLAS's types, the common case: numpy.dot calls BLAS at half the overhead of numpy.matmul.
-            return np.dot(x if xc[0] else x.T, y.T if yc[0] else y) if x.ndim == 2 else np.dot(x, y.T if yc[0] else y)
+            if x.ndim == 2 and not xc[0]:
+                x = x.T
+            if yc[0]:
+                y = y.T
+            return np.dot(x, y) if x.shape[-1] <= _LONG else _long_product(np.dot, x, y)
         out_dtype = preferred_element_type or x.dtype
         dtype = _accumulator(x.dtype, out_dtype)
         if x.dtype != dtype:
@@ -89,7 +94,7 @@ class DotGeneral(BilinearPrimitive):
         if not xb and len(xc) == 1 and x.ndim <= 2 and y.ndim <= 2:
             out = _matrix_product(x, y, xc[0], yc[0])
         elif xc == yc and len(xc) == x.ndim == y.ndim:
-            out = np.dot(x.reshape(-1), y.reshape(-1))
+            out = _long_product(np.dot, x.reshape(-1), y.reshape(-1))
         else:
             out = _general_product(x, y, xc, yc, xb, yb)
         return out if out.dtype == out_dtype else out.astype(out_dtype)
@@ -157,7 +162,7 @@ def _matrix_product(x: Any, y: Any, i: int, j: int) -> Any:
         x = x.T
     if y.ndim == 2 and j == 1:
         y = y.T
-    return np.matmul(x, y) if x.dtype.kind != "b" else np.matmul(x, y).astype(bool)
+    return _long_product(np.matmul, x, y) if x.dtype.kind != "b" else np.matmul(x, y).astype(bool)
 
 
 def _general_product(x: Any, y: Any, xc: Shape, yc: Shape, xb: Shape, yb: Shape) -> Any:
@@ -170,7 +175,38 @@ def _general_product(x: Any, y: Any, xc: Shape, yc: Shape, xb: Shape, yb: Shape)
     rows, columns, count = _product(m), _product(n), _product(batch)
     a = x.transpose((*xb, *x_free, *xc)).reshape((count, rows, k) if batch else (rows, k))
     b = y.transpose((*yb, *yc, *y_free)).reshape((count, k, columns) if batch else (k, columns))
-    return np.matmul(a, b).reshape((*batch, *m, *n))
+    return _long_product(np.matmul, a, b).reshape((*batch, *m, *n))
+
+
+def _long_product(multiply: Any, x: Any, y: Any) -> Any:
+    """`multiply(x, y)`, `numpy.dot` or `numpy.matmul`, by parts of a long contracted axis.
+
+    BLAS has few partial sums and adds one product after the other to them: of a million products of float32, two or three digits would
+    be right. That of two matrices takes the contracted axis by parts itself, if large ones.
+    """
+    k = x.shape[-1]
+    if k <= _LONG or x.dtype.kind not in "fc":
+        return multiply(x, y)
+    part = _LONG
+    if y.ndim > 1 and x.ndim > 1 and x.shape[-2] > 4 and y.shape[-1] > 4:
+        part *= 16
+    elif y.ndim == 1:
+        if x.ndim == 1:  # of a vector with gaps there is one partial sum only
+            x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
+        if x.strides[-1] == x.itemsize:
+            part *= 8
+    if k <= part:
+        return multiply(x, y)
+    total = multiply(x[..., :part], y[:part] if y.ndim == 1 else y[..., :part, :])
+    dtype = total.dtype
+    total = total.astype(wider(dtype))
+    for i in range(part, k, part):
+        total += multiply(x[..., i : i + part], y[i : i + part] if y.ndim == 1 else y[..., i : i + part, :])
+    return total.astype(dtype)
+
+
+#: Contracted axes up to this length are BLAS's alone.
+_LONG = 2048
 
 
 def _product(sizes: Sequence[int]) -> int:

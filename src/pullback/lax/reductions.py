@@ -35,6 +35,7 @@ from pullback.lax.shape import (
     reshape_p,
     transpose_p,
 )
+from pullback.lax.summation import FEW, product_over, running_products, running_sums, wider
 from pullback.xla.devices import no_sharding
 
 
@@ -83,8 +84,8 @@ class Product(Reduction):
 
     def evaluate(self, x: Any, *, axes: Shape) -> Any:
         if _is_narrow(x.dtype):
-            return np.multiply.reduce(np.asarray(x, np.float32), axes).astype(x.dtype)
-        return np.multiply.reduce(x, axes, x.dtype)
+            return product_over(np.asarray(x, np.float32), axes).astype(x.dtype)
+        return product_over(x, axes)
 
     def lower(self, emit: Any, x: Any, *, axes: Shape) -> Any:
         if _is_narrow(x.dtype):
@@ -279,11 +280,12 @@ class LinearRecurrence(LinearPrimitive):
             columns = [_recur(c, d) for c, d in zip(flat_a.T.tolist(), flat_b.T.tolist())]
             rows[...] = np.array(columns, b.dtype).T.reshape(rows.shape)
         else:
-            previous = rows[0] = rows_b[0]
+            previous = rows_b[0].astype(wider(b.dtype))
+            rows[0] = previous
             for a_i, b_i, row in zip(rows_a[1:], rows_b[1:], rows[1:]):
-                np.multiply(a_i, previous, out=row)
-                np.add(row, b_i, out=row)
-                previous = row
+                np.multiply(a_i, previous, out=previous)
+                np.add(previous, b_i, out=previous)
+                row[...] = previous
         return _as(dtype, out)
 
     def lower(self, emit: Any, a: Any, b: Any, *, axis: int, reverse: bool) -> Any:
@@ -294,8 +296,7 @@ class LinearRecurrence(LinearPrimitive):
             (a1, b1), (a2, b2) = first, then
             return [emit("multiply", a2, a1), emit("add", emit("multiply", a2, b1), b2)]
 
-        wide = [emit.convert(x, dtypes.float32) if _is_narrow(x.dtype) else x for x in (a, b)]
-        return emit.convert(_lower_prefixes(emit, compose, wide, axis, reverse, wanted=1), b.dtype)
+        return _lower_prefixes(emit, compose, [a, b], axis, reverse, wanted=1)
 
     def expand(self, a: Any, b: Any, *, axis: int, reverse: bool) -> Any:
         # Steps compose: (a, b) after (a', b') is (a a', a b' + b). That is associative, so prefixes take log n rounds.
@@ -393,13 +394,18 @@ def _by_rows(emit: Any, x: Any, axis: int) -> bool:
 
 def _lower_prefixes(
     emit: Any, combine: Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]], xs: Sequence[Any], axis: int, reverse: bool,
-    wanted: int = 0,
+    wanted: int = 0, rounds: bool = True,
 ) -> Any:  # fmt: skip
-    """The prefixes of `xs` along `axis` (suffixes if `reverse`) combined, row by row; of several, number `wanted`."""
+    """The prefixes of `xs` along `axis` (suffixes if `reverse`) combined, row by row; of several, number `wanted`.
+
+    If combining rounds, what has been combined so far of many rows is held in a wider type: after a million roundings, two digits would be
+    left.
+    """
     order = (axis, *(i for i in range(len(xs[0].shape)) if i != axis))
     xs = [emit.transpose(x, order) for x in xs]
     length = xs[0].shape[0]
     int32 = ShapedArray((), dtypes.int32)
+    widen = wider if rounds and length > FEW else lambda dtype: dtype
 
     def row(x: Any, position: Any) -> Any:
         shape = (1, *x.shape[1:])
@@ -407,11 +413,13 @@ def _lower_prefixes(
         found = emit(
             "dynamic_slice", x, position, *[zero] * (len(shape) - 1), out=ShapedArray(shape, x.dtype), slice_sizes=shape
         )
-        return emit.reshape(found, shape[1:])
+        found = emit.reshape(found, shape[1:])
+        return emit.convert(found, dtypes.float32 if _is_narrow(x.dtype) else widen(x.dtype))
 
     def write(stack: Any, y: Any, position: Any) -> Any:
         zeros = [emit.like(0, position)] * len(y.shape)
-        return emit("dynamic_update_slice", stack, emit.reshape(y, (1, *y.shape)), position, *zeros, out=stack.aval)
+        y = emit.convert(emit.reshape(y, (1, *y.shape)), stack.dtype)
+        return emit("dynamic_update_slice", stack, y, position, *zeros, out=stack.aval)
 
     def advance(i: Any, *state: Any) -> list[Any]:
         position = emit("subtract", emit.like(length - 1, i), i, out=int32) if reverse else i
@@ -464,10 +472,10 @@ class Cumulative(Primitive):
         n = x.shape[axis]
         if not x.size:
             return x
-        wide = emit.convert(x, dtypes.float32) if _is_narrow(x.dtype) else x
         if _by_rows(emit, x, axis):
             step = lambda first, then: [self._combined(emit, *first, *then)]
-            return emit.convert(_lower_prefixes(emit, step, [wide], axis, reverse), x.dtype)
+            return _lower_prefixes(emit, step, [x], axis, reverse, rounds=self.combine in ("add", "multiply"))
+        wide = emit.convert(x, dtypes.float32) if _is_narrow(x.dtype) else x
         # Windows of full length, all but one element in the padding: XLA recognizes them as prefixes.
         window = tuple(n if i == axis else 1 for i in range(x.ndim))
         outside = (0, n - 1) if reverse else (n - 1, 0)
@@ -490,7 +498,7 @@ class Cumulative(Primitive):
             x = x.astype(np.int8 if dtype in dtypes.SIGNED else np.uint8)
         if reverse:
             x = np.flip(x, axis)
-        out = self.accumulate(x, axis, x.dtype)
+        out = self.accumulate(x, axis)
         return _as(dtype, np.flip(out, axis) if reverse else out)
 
     def batch(self, size: int, args: Any, axes: Any, *, axis: int, reverse: bool) -> Any:
@@ -562,10 +570,11 @@ class CumulativeLogSumExp(Cumulative):
         return convert(add_p.bind(m, log_p.bind(s)), dtype)
 
 
-def _accumulate_logaddexp(x: Any, axis: int, dtype: DType) -> Any:
+def _accumulate_logaddexp(x: Any, axis: int) -> Any:
+    dtype = x.dtype
+    out = x.astype(wider(dtype))
     if dtype.kind != "c":
-        return np.logaddexp.accumulate(x, axis)
-    out = np.array(x)
+        return np.logaddexp.accumulate(out, axis).astype(dtype)
     rows = np.moveaxis(out, axis, 0)
     for i in range(1, len(rows)):
         # log(exp p + exp q) = m + log(exp(p - m) + exp(q - m)), where m is the larger real part.
@@ -573,7 +582,7 @@ def _accumulate_logaddexp(x: Any, axis: int, dtype: DType) -> Any:
         m = np.maximum(p.real, q.real)
         m = np.where(np.isfinite(m), m, 0)
         rows[i] = m + np.log(np.exp(p - m) + np.exp(q - m))
-    return out
+    return out.astype(dtype)
 
 
 def _lower_logaddexp(emit: Any, p: Any, q: Any) -> Any:
@@ -589,8 +598,8 @@ def _lower_logaddexp(emit: Any, p: Any, q: Any) -> Any:
 
 
 # fmt: off
-cumsum_p  = CumulativeSum("cumsum",      NUMERIC, np.add.accumulate,      "add",      lambda dtype: dtype.type(0))
-cumprod_p = CumulativeProduct("cumprod", NUMERIC, np.multiply.accumulate, "multiply", lambda dtype: dtype.type(1))
+cumsum_p  = CumulativeSum("cumsum",      NUMERIC, running_sums,           "add",      lambda dtype: dtype.type(0))
+cumprod_p = CumulativeProduct("cumprod", NUMERIC, running_products,       "multiply", lambda dtype: dtype.type(1))
 cummax_p  = CumulativeExtremum("cummax", NUMERIC, np.maximum.accumulate,  "maximum",  lowest)
 cummin_p  = CumulativeExtremum("cummin", NUMERIC, np.minimum.accumulate,  "minimum",  highest)
 cumlogsumexp_p = CumulativeLogSumExp("cumlogsumexp", INEXACT, _accumulate_logaddexp, _lower_logaddexp, lowest)

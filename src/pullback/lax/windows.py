@@ -25,6 +25,7 @@ from pullback.lax.family import like
 from pullback.lax.reductions import argmax_p, argmin_p, highest, lowest
 from pullback.lax.shape import reshape_p
 from pullback.lax.sorting import take_along_p
+from pullback.lax.summation import sum_over
 
 
 def window_shape(
@@ -93,7 +94,8 @@ class Windows(Primitive):
             padded, (*shape, *window_dimensions), (*strides, *inner), writeable=False
         )
         axes = tuple(range(x.ndim, 2 * x.ndim))
-        return self.ufunc.reduce(view, axes, x.dtype).astype(dtype, copy=False)
+        out = sum_over(view, axes) if self.ufunc is np.add else self.ufunc.reduce(view, axes, x.dtype)
+        return out.astype(dtype, copy=False)
 
     def lower(
         self, emit: Any, x: Any, *, window_dimensions: Shape, window_strides: Shape, padding: Pads, base_dilation: Shape,
