@@ -230,3 +230,42 @@ def test_attention_options_and_errors() -> None:
         nn.dot_product_attention(Q, K, VALUES, mask=bias)
     with pytest.raises(ValueError, match="implementation"):
         nn.dot_product_attention(Q, K, VALUES, implementation="fast")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("scale", [1.0, 100.0, 3e3])
+def test_weights_of_attention_add_up_to_one(dtype: str, scale: float) -> None:
+    """Whatever the logits and whatever is visible: values that are all 1 stay so, and their gradients add up to one a row."""
+    rng = np.random.default_rng(0)
+    q, k = (jnp.asarray(rng.normal(size=(2, 5, 4, 3)) * scale, dtype) for _ in range(2))
+    v = jnp.ones((2, 5, 2, 3), dtype)
+    mask = rng.random((2, 4, 5, 5)) > 0.5
+    mask[:, :, 2] = False
+    for options in (
+        {}, {"mask": mask}, {"is_causal": True}, {"local_window_size": (-3, 4)}, {"local_window_size": 1},
+        {"key_value_seq_lengths": np.array([3, 0])}, {"mask": np.zeros((1, 1, 1, 5), bool), "is_causal": True},
+        {"bias": np.full((1, 1, 5, 5), scale, np.float32), "mask": mask},
+    ):  # fmt: skip
+        attend = lambda q, k, v: pb.nn.dot_product_attention(q, k[:, :, :2], v, **options)  # noqa: B023
+        for f in (attend, pb.jit(attend)):
+            np.testing.assert_allclose(np.asarray(f(q, k, v), np.float32), 1, rtol=2e-2 if dtype != "float32" else 1e-5)
+        ct = pb.grad(lambda v: attend(q, k, v)[:, :, :, 0].astype("float32").sum())(v)  # noqa: B023
+        np.testing.assert_allclose(np.asarray(ct, np.float32)[..., 0].sum(), 2 * 5 * 4, rtol=2e-2)
+
+
+@pytest.mark.parametrize("algorithm", ["fast", "stable"])
+@pytest.mark.parametrize("offset", [0.0, 100.0, 1e4])
+def test_standardized_data_keeps_its_digits(algorithm: str, offset: float) -> None:
+    x = np.float32(np.random.default_rng(0).normal(size=(8, 64)) + offset)
+    wide = x.astype(np.float64)
+    want = (wide - wide.mean(-1, keepdims=True)) / np.sqrt(wide.var(-1, keepdims=True) + 1e-5)
+    f = lambda x: pb.nn.standardize(x, algorithm=algorithm)
+    for g in (f, pb.jit(f)):
+        np.testing.assert_allclose(g(x), want, atol=5e-6 * (1 + offset))
+    given = wide.mean(-1, keepdims=True).astype(np.float32)
+    stable = pb.nn.standardize(x, mean=given, algorithm="stable")
+    np.testing.assert_allclose(stable, want, atol=5e-6 * (1 + offset))
+    constant = jnp.full((2, 7), offset + 0.1)
+    assert (np.abs(f(constant)) < 1).all()
+    assert np.isfinite(pb.grad(lambda x: (f(x) ** 2).sum())(constant)).all()
+    assert np.isfinite(pb.nn.standardize(constant, mean=offset * 3, algorithm=algorithm)).all()

@@ -11,8 +11,8 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import user_line
 from pullback.lax.selection import select
-from pullback.lax.shape import convert, reshape_p
-from pullback.nn.normalization import logsumexp
+from pullback.lax.shape import convert, reshape_p, transpose_p
+from pullback.nn.normalization import logsumexp, softmax
 from pullback.numpy import ufuncs as u
 from pullback.numpy.contraction import einsum
 from pullback.numpy.promotion import array_like, promote
@@ -78,8 +78,8 @@ def dot_product_attention(
     if visible is not None:
         # Large, not infinite: a row without any visible position is a mean over all, not NaN.
         logits = select(visible, logits, ConcreteArray(np.array(-0.7 * float(dtypes.finfo(compute).max), compute)))
-    residual = logsumexp(logits, -1, keepdims=True)
-    weights = convert(u.exp(u.subtract(logits, residual)), key.dtype)
+    # Not exp(logits - logsumexp(logits)): beside a large maximum, the logarithm of the sum is rounded away.
+    weights = convert(softmax(logits), key.dtype)
     out = einsum("bkgts,bskh->btkgh", reshape_p.bind(weights, new_sizes=(b, k, n // k, t, s)), value)
     out = reshape_p.bind(out, new_sizes=(b, t, n, h))
     if query_seq_lengths is not None:
@@ -88,8 +88,8 @@ def dot_product_attention(
     out = reshape_p.bind(out, new_sizes=shape)
     if not return_residual:
         return out
-    residual = reshape_p.bind(einsum("bnts->btn", residual), new_sizes=shape[:-1])
-    return out, residual
+    residual = convert(transpose_p.bind(logsumexp(logits, -1), permutation=(0, 2, 1)), key.dtype)
+    return out, reshape_p.bind(residual, new_sizes=shape[:-1])
 
 
 def _four_axes(x: Any) -> Array:

@@ -24,7 +24,6 @@ from pullback.numpy.creation import asarray
 from pullback.numpy.promotion import array_like, inexact, promote_inexact
 from pullback.numpy.reductions import mean as reduce_mean
 from pullback.numpy.reductions import sum as reduce_sum
-from pullback.numpy.reductions import var as reduce_var
 
 
 def _fill(value: float, x: Array) -> ConcreteArray:
@@ -142,21 +141,34 @@ def standardize(
 ) -> Array:
     """(x - mean) / √(variance + epsilon), with mean and variance along `axis` if they are not given.
 
-    The algorithm "fast" takes the variance as mean(x²) - mean(x)², "stable" as mean((x - mean)²).
+    The variance of what has a given mean is mean(x²) - mean² by the algorithm "fast", but not less than 0, and mean((x - mean)²) by "stable".
+    For the mean of `x` itself both are the same, and taken from the deviations: a difference of squares has no right digit if the mean is
+    large.
     """
     if algorithm not in ("fast", "stable"):
         raise ValueError(f"Unknown algorithm {algorithm!r}. Expected 'fast' or 'stable'.")
     x = inexact(x, "standardize")
-    if mean is None:
-        mean = reduce_mean(x, axis, keepdims=True, where=where)
+    # The squares of half of all float16 are infinite or 0, and differences from a mean of 8 bits are not those from the mean.
+    wide = convert(x, dtypes.float32) if x.dtype.itemsize < 4 else x
     if variance is None:
+        own = reduce_mean(wide, axis, keepdims=True, where=where)
+        center = mean if mean is not None and algorithm == "stable" else own
+        deviation = u.subtract(wide, center)
+        variance = reduce_mean(_squared(deviation), axis, keepdims=True, where=where)
+        if mean is None:
+            out = u.multiply(deviation, rsqrt_p.bind(inexact(u.add(variance, epsilon), "standardize")))
+            return out if wide is x else convert(out, x.dtype)
         if algorithm == "fast":
-            size = u.absolute(x) if dtypes.is_complex(x.dtype) else x
-            size_of_mean = u.absolute(mean) if dtypes.is_complex(x.dtype) else mean
-            variance = u.subtract(reduce_mean(u.square(size), axis, keepdims=True, where=where), u.square(size_of_mean))
-        else:
-            variance = reduce_var(x, axis, keepdims=True, where=where)
+            variance = u.add(variance, u.real(u.multiply(u.subtract(own, mean), u.conj(u.add(own, mean)))))
+            variance = max_p.bind(variance, _fill(0, variance))
+        variance = convert(variance, dtypes.to_real(x.dtype))
+    elif mean is None:
+        mean = reduce_mean(x, axis, keepdims=True, where=where)
     return u.multiply(u.subtract(x, mean), rsqrt_p.bind(inexact(u.add(variance, epsilon), "standardize")))
+
+
+def _squared(x: Array) -> Array:
+    return u.square(u.absolute(x) if dtypes.is_complex(x.dtype) else x)
 
 
 def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> Array:
