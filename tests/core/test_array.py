@@ -270,3 +270,28 @@ def test_numpy_leaves_mixed_operators_to_arrays() -> None:
     assert isinstance(out, ConcreteArray)
     out = np.float32(2) * jnp.ones(3)
     assert isinstance(out, ConcreteArray) and out.dtype == np.float32
+
+
+MASKED = [
+    np.ma.array([1.0, 2.0, 100.0], mask=[0, 0, 1]), np.ma.array([1.0, 2.0, 3.0]), np.ma.masked, np.ma.array(3.0, mask=False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("m", MASKED)
+@pytest.mark.parametrize(
+    "use",
+    [
+        jnp.sum, jnp.asarray, jnp.array, jnp.isnan, pb.lax.neg, pb.device_put,
+        lambda m: jnp.ones(3) + m, lambda m: m + jnp.ones(3), lambda m: jnp.ones(3) == m, lambda m: jnp.zeros(3).at[:].set(m),
+        lambda m: jnp.where(m, 1, 2), lambda m: jnp.stack([m, m]), lambda m: jnp.array([m, m]), lambda m: jnp.full(3, m),
+        lambda m: pb.jit(lambda x: x)(m), lambda m: pb.jit(lambda d: d)({"a": [m]}), lambda m: pb.jit(lambda: jnp.sin(m))(),
+        lambda m: pb.jit(lambda: m)(), lambda m: pb.grad(lambda x: (x * 2).sum())(m), lambda m: pb.jvp(jnp.sin, (m,), (m,)),
+        lambda m: pb.linearize(jnp.sin, m), lambda m: pb.vjp(jnp.sin, m), lambda m: pb.checkpoint(jnp.sin)(m),
+        lambda m: pb.vmap(lambda x: x)(np.ma.atleast_1d(m)), lambda m: pb.lax.scan(lambda c, x: (c, x), 0, np.ma.atleast_1d(m)),
+        lambda m: pb.lax.fori_loop(0, 1, lambda i, c: c, m), lambda m: pb.lax.cond(True, lambda x: x, lambda x: x, m),
+        lambda m: pb.eval_shape(lambda x: x, m), lambda m: pb.make_jaxpr(lambda x: x)(m), lambda m: pb.jit(lambda x: x).lower(m),
+    ],
+)  # fmt: skip
+def test_masked_arrays_are_refused(use, m):
+    with pytest.raises((ValueError, TypeError)):
+        use(m)

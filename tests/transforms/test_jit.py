@@ -439,3 +439,43 @@ def test_copies_and_pickles_leave_what_is_compiled_behind():
 def test_compiler_options_may_be_texts():
     options = {"xla_cpu_enable_fast_math": "True", "xla_backend_optimization_level": "1"}
     assert pb.jit(lambda x: x + 2, compiler_options=options)(1.0) == 3.0
+
+
+_EQUAL = [
+    0.0, -0.0, 0, False, True, 1, 1.0, complex(0, 0), complex(-0.0, 0), complex(0, -0.0), complex(-0.0, -0.0), complex(1, 0.0),
+    complex(1, -0.0), complex(-1, 0.0), complex(-1, -0.0), np.float32(0), np.float32(-0.0), np.complex64(complex(-1, -0.0)), np.True_,
+    float("nan"), float("inf"),
+]  # fmt: skip
+
+
+def _signs(z):
+    """What tells numbers from others that equal them."""
+    w = jnp.asarray(z).astype("complex64")
+    return jnp.stack([jnp.copysign(1.0, w.real), jnp.copysign(1.0, w.imag), w.real, w.imag]), jnp.asarray(z)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pb.jit(_signs),
+        pb.jit(_signs, static_argnums=0),
+        lambda z, f=pb.jit(lambda t: _signs(t[0][1]), static_argnums=0): f(((2, z),)),
+        lambda z, f=pb.jit(lambda *, z: _signs(z), static_argnames="z"): f(z=z),
+        lambda z: pb.jit(lambda: _signs(z))(),
+        lambda z: _in_a_loop(z),
+        lambda z: pb.lax.cond(True, _signs, _signs, z),
+        lambda z, f=pb.jit(lambda p, z: pb.lax.cond(p, _signs, _signs, z)): f(True, z),
+        lambda z: (pb.lax.scan(lambda c, _: (c, _signs(c)[0]), z, None, length=1)[1][0], jnp.asarray(z)),
+    ],
+)
+def test_scalars_that_are_equal_are_not_taken_for_each_other(call):
+    for z in [*_EQUAL, *reversed(_EQUAL)]:
+        want, got = _signs(z), call(z)
+        assert got[1].dtype == want[1].dtype
+        np.testing.assert_array_equal(got[0], want[0])
+
+
+def _in_a_loop(z):
+    carry = (jnp.asarray(z), jnp.zeros(4))
+    out = pb.lax.fori_loop(0, 1, lambda _, c: (c[0], _signs(c[0])[0]), carry)
+    return out[1], out[0]

@@ -16,7 +16,7 @@ from pullback.core import dtypes
 from pullback.core.config import enable_x64
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.types import Shape, ShapedArray, committed_to_host, intern
+from pullback.core.types import Shape, ShapedArray, committed_to_host, intern, refuse_masked
 
 
 class Array:
@@ -350,8 +350,13 @@ def read_only(value: Any) -> np.ndarray[Any, Any]:
 
 
 def from_numpy(x: Any, weak_type: bool = False) -> ConcreteArray:
-    """An Array with the contents of a NumPy value, copied so that later writes to it change nothing here."""
+    """An Array with the contents of a NumPy value, copied so that later writes to it change nothing here.
+
+    Raises ValueError for masked arrays: what is masked would count.
+    """
     dtype = x.dtype
+    if x.__class__ is not np.ndarray:
+        refuse_masked(x)
     if dtype not in dtypes._KINDS:
         native = dtype.newbyteorder("=")
         dtypes.kind(native)

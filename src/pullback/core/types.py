@@ -10,6 +10,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.dtypes import DType
+from pullback.core.errors import user_line
 
 Shape = tuple[int, ...]
 
@@ -166,7 +167,17 @@ def typeof(x: Any) -> ShapedArray:
     ShapedArray(float32[], weak_type=True)
     """
     dtype, weak = dtypes.typing_of(x)
+    refuse_masked(x)
     return ShapedArray(tuple(getattr(x, "shape", ())), dtype, weak)
+
+
+def refuse_masked(x: Any) -> None:
+    """Raises ValueError for NumPy's masked arrays, whose masked elements would count."""
+    if isinstance(x, np.ndarray) and x.__class__ is not np.ndarray and np.ma.isMaskedArray(x):
+        raise ValueError(
+            f"numpy masked arrays are not supported as direct inputs, as the mask would be lost: shape {x.shape}, at {user_line()}. Fill "
+            "it (x.filled(value)), or give the data and the mask separately (`where=`)."
+        )
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:

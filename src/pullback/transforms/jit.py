@@ -42,6 +42,20 @@ _from_user: Callable[[Any], Array] = as_array
 _give_back: Callable[[Sequence[Any], Sequence[Any]], None]
 
 
+def exactly(x: Any) -> Any:
+    """What tells a static value from others that it equals: its class, the signs of its zeros, and those of its elements."""
+    cls = x.__class__
+    if cls is float:
+        return cls, x.hex()
+    if cls is complex:
+        return cls, x.real.hex(), x.imag.hex()
+    if isinstance(x, np.generic):
+        return cls, x.tobytes()
+    if isinstance(x, tuple):
+        return cls, *map(exactly, x)
+    return cls
+
+
 class Options:
     """How a program is to be compiled and run. Equal options are compared by their contents."""
 
@@ -278,9 +292,9 @@ class JitFunction:
         dynamic = tuple(a for i, a in enumerate(args) if i not in positions)
         named = {k: v for k, v in kwargs.items() if k not in self._static_argnames}
         static = [
-            *((i, args[i].__class__, self._hashable(args[i], f"argument {i}")) for i in sorted(positions)),
+            *((i, exactly(args[i]), self._hashable(args[i], f"argument {i}")) for i in sorted(positions)),
             *(
-                (k, v.__class__, self._hashable(v, f"argument {k!r}"))
+                (k, exactly(v), self._hashable(v, f"argument {k!r}"))
                 for k, v in sorted(kwargs.items())
                 if k not in named
             ),

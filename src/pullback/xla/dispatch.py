@@ -74,6 +74,8 @@ def buffer_of(x: ConcreteArray, target: pjrt.Target) -> Any:
 
 
 _scalars: dict[tuple[Any, ...], ConcreteArray] = {}
+#: Scalars that are what they equal, except NaN and zero: complex ones are not, whose parts may be zeros of either sign.
+_FOUND_AGAIN = frozenset((bool, int, float))
 
 
 def from_user(x: Any) -> ConcreteArray:
@@ -92,7 +94,7 @@ def from_user(x: Any) -> ConcreteArray:
             return _from_numpy(x)
         lent.memory[...] = x
         return lent
-    if x.__class__ not in PYTHON_SCALARS or x != x or x == 0:  # NaNs are not found, and zeros have signs
+    if x.__class__ not in _FOUND_AGAIN or x != x or x == 0:  # NaNs equal nothing, and zeros have signs
         return as_array(x)
     key = (x.__class__, x, enable_x64.value)
     found = _scalars.get(key)
@@ -104,7 +106,7 @@ def kept_scalar(x: ConcreteArray) -> ConcreteArray:
     if x._buffer is not None:
         return x
     value = x._value.item()
-    if value != value or (value == 0 and value.__class__ is not int):  # NaNs are not found, and zeros have signs
+    if value.__class__ not in _FOUND_AGAIN or value != value or (value == 0 and value.__class__ is float):
         return x
     key = (x._value.dtype, value)
     found = _scalars.get(key)
