@@ -8,6 +8,7 @@ import pytest
 
 import pullback as pb
 import pullback.numpy as jnp
+from pullback import lax
 
 
 def test_argnums_and_keywords():
@@ -161,6 +162,57 @@ def test_gradients_keep_dtype_and_weakness():
     for dtype in (jnp.bfloat16, jnp.float16, jnp.float32):
         g = pb.grad(lambda x: (x**2).sum())(jnp.ones(3, dtype))
         assert g.dtype == dtype and not g.weak_type
+
+
+def _loop(x):
+    return lax.scan(lambda c, _: (jnp.sin(c), None), x, None, length=3)[0]
+
+
+def _ruled(rule):
+    """sin, with a derivative that is strongly typed whatever the argument."""
+    if rule == "jvp":
+        f = pb.custom_jvp(jnp.sin)
+        f.defjvp(lambda p, t: (f(*p), t[0] * np.float32(0.5)))
+    else:
+        f = pb.custom_vjp(jnp.sin)
+        f.defvjp(lambda x: (jnp.sin(x), x), lambda r, ct: (ct * np.float32(0.5),))
+    return f
+
+
+WEAK_AND_STRONG = {
+    "smooth": lambda x: jnp.sin(x) * x, "powers": lambda x: x**2 + x**3, "repeated": lambda x: x + x * 2 + x,
+    "relu": pb.nn.relu, "gelu": pb.nn.gelu, "sums": lambda x: jnp.sum(x * np.ones(3, "f")), "constant": lambda x: 3.0, "step": jnp.floor,
+    "cast": lambda x: jnp.float32(x) * 2, "checkpoint": pb.checkpoint(lambda x: jnp.sin(x) * x), "scan": _loop,
+    "cond": lambda x: lax.cond(x > 1, jnp.sin, lambda y: y * np.float32(2), x), "custom_jvp": _ruled("jvp"), "custom_vjp": _ruled("vjp"),
+    "sort": lambda x: jnp.sort(jnp.stack([x, 1.0 - x]))[1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WEAK_AND_STRONG)
+def test_a_derivative_has_the_type_of_what_it_is_a_derivative_of(name):
+    """Gradients are as weakly typed as the argument, tangents as the value: in every mode, so that no dtype depends on the mode."""
+    f = WEAK_AND_STRONG[name]
+    reverse = [
+        pb.grad(f), pb.grad(pb.jit(f)), pb.jit(pb.grad(f)), pb.jacrev(f), lambda x: pb.vjp(f, x)[1](np.float32(1))[0],
+        lambda x: pb.value_and_grad(f)(x)[1], lambda x: pb.grad(lambda d: f(d["x"]))({"x": x})["x"], pb.vmap(pb.grad(f)),
+        pb.grad(lambda x: f(x) * np.float32(1)),
+    ]  # fmt: skip
+    if name not in ("constant", "step", "relu", "cond", "sort", "cast"):
+        reverse += [pb.grad(pb.grad(f)), pb.jit(pb.grad(pb.grad(pb.jit(f))))]
+    for x, weak in ((2.0, True), (np.float32(2), False), (jnp.asarray(2.0), True), (jnp.float32(2), False)):
+        for i, g in enumerate(reverse):
+            out = g(jnp.broadcast_to(x, (2,)) if i == 7 else x)
+            assert (out.dtype, out.weak_type) == (jnp.float32, weak), (i, x)
+        if name == "custom_vjp":
+            continue
+        y = jnp.asarray(f(x))
+        for tangent in (1.0, np.float32(1)):
+            forward = [
+                pb.jvp(f, (x,), (tangent,))[1], pb.jvp(pb.jit(f), (x,), (tangent,))[1],
+                pb.jit(lambda x, t: pb.jvp(f, (x,), (t,))[1])(x, tangent), pb.linearize(f, x)[1](tangent), pb.jacfwd(f)(x),
+            ]  # fmt: skip
+            assert [(t.dtype, t.weak_type) for t in forward] == [(y.dtype, y.weak_type)] * 5, (x, tangent)
+        assert (pb.grad(f)(x) * jnp.ones(2, jnp.bfloat16)).dtype == (jnp.bfloat16 if weak else jnp.float32)
 
 
 def test_stop_gradient():

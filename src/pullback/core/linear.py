@@ -28,9 +28,9 @@ next_id: Callable[[], int] = count().__next__
 Tangents = dict[int, Any]
 
 
-def zeros(shape: Shape, dtype: DType) -> ConcreteArray:
+def zeros(shape: Shape, dtype: DType, weak_type: bool = False) -> ConcreteArray:
     """A zero of a tangent space."""
-    return ConcreteArray(np.zeros(shape, dtype))
+    return ConcreteArray(np.zeros(shape, dtype), weak_type)
 
 
 _units: dict[tuple[DType, bool], ConcreteArray] = {}
@@ -143,12 +143,12 @@ class Cotangents:
 
 
 class Input(Node):
-    """A tangent that is given."""
+    """A tangent that is given; `weak_type` is that of the value it is a tangent of, and so that of the cotangent."""
 
-    __slots__ = ()
+    __slots__ = ("weak_type",)
 
-    def __init__(self, shape: Shape, dtype: DType) -> None:
-        self.id, self.shape, self.dtype = next_id(), shape, dtype
+    def __init__(self, shape: Shape, dtype: DType, weak_type: bool = False) -> None:
+        self.id, self.shape, self.dtype, self.weak_type = next_id(), shape, dtype, weak_type
 
     def parents(self) -> Iterable[Node]:
         return ()
@@ -157,10 +157,10 @@ class Input(Node):
         return ()
 
     def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
-        return Input(self.shape, self.dtype)
+        return Input(self.shape, self.dtype, self.weak_type)
 
     def structure(self, numbering: dict[int, int]) -> Any:
-        return ("input", self.shape, self.dtype)
+        return ("input", self.shape, self.dtype, self.weak_type)
 
 
 class Equation(Node):

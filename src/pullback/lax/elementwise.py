@@ -123,7 +123,7 @@ def _sign(x: Any) -> Any:
 def _bits(x: Any) -> Any:
     """The elements as unsigned integers of at least 8 bits, of which those beyond the width of the dtype are 0."""
     out = np.asarray(x).view(f"u{x.dtype.itemsize}")
-    return out & np.uint8((1 << dtypes.itemsize_bits(x.dtype)) - 1) if x.dtype.kind == "V" else out
+    return out & np.uint8((1 << dtypes.itemsize_bits(x.dtype)) - 1) if not dtypes.is_numpys(x.dtype) else out
 
 
 def _signed(x: Any) -> Any:
@@ -154,7 +154,7 @@ def _shift_right_arithmetic(x: Any, y: Any) -> Any:
 
 
 def _from_bits(bits: Any, dtype: DType) -> Any:
-    return bits.astype(dtype) if dtype.kind == "V" else bits.view(dtype)
+    return bits.astype(dtype) if not dtypes.is_numpys(dtype) else bits.view(dtype)
 
 
 def _population_count(x: Any) -> Any:
@@ -667,7 +667,7 @@ _narrow_integer_pow = in_eight_bits(_integer_pow)
 
 def _any_integer_pow(x: Any, y: int) -> Any:
     # Squares are most of all integer powers: straight to NumPy.
-    return np.square(x) if y == 2 and x.dtype.kind != "V" else _narrow_integer_pow(x, y=y)
+    return np.square(x) if y == 2 and x.dtype.isbuiltin == 1 else _narrow_integer_pow(x, y=y)
 
 
 integer_pow_p = Elementwise("integer_pow", NUMERIC, _any_integer_pow, _integer_pow_partial, hlo=_lower_integer_pow)

@@ -389,7 +389,13 @@ _WIDE = 64
 def _by_rows(emit: Any, x: Any, axis: int) -> bool:
     """Whether prefixes of `x` are to be found row by row."""
     length = x.shape[axis]
-    return emit.platform == "cpu" and x.dtype.kind not in "cV" and length >= 32 and x.size >= _WIDE * length
+    return (
+        emit.platform == "cpu"
+        and dtypes.is_numpys(x.dtype)
+        and x.dtype.kind != "c"
+        and length >= 32
+        and x.size >= _WIDE * length
+    )
 
 
 def _lower_prefixes(
@@ -494,7 +500,7 @@ class Cumulative(Primitive):
         dtype = x.dtype
         if _is_narrow(dtype):
             x = np.asarray(x, np.float32)
-        elif dtype.kind == "V":  # 2- and 4-bit integers: the low bits of 8
+        elif not dtypes.is_numpys(dtype):  # 2- and 4-bit integers: the low bits of 8
             x = x.astype(np.int8 if dtype in dtypes.SIGNED else np.uint8)
         if reverse:
             x = np.flip(x, axis)

@@ -235,7 +235,7 @@ def _keys(x: Any) -> list[Any]:
     """`x` as real arrays that NumPy sorts rightly when compared in turn."""
     if x.dtype.kind == "c":
         return [x.real, x.imag]  # NumPy has its own idea where complex NaNs go
-    if x.dtype.kind == "V":  # ml_dtypes do not sort NaNs last; wider types hold their values exactly
+    if not dtypes.is_numpys(x.dtype):  # ml_dtypes do not sort NaNs last; wider types hold their values exactly
         return [x.astype(np.float32 if dtypes.is_float(x.dtype) else np.int8 if x.dtype in dtypes.SIGNED else np.uint8)]
     return [x]
 
@@ -314,7 +314,7 @@ class TopK(Primitive):
         wide = {"f": dtypes.float32, "i": dtypes.int8, "u": dtypes.uint8}.get(dtypes.kind(x.dtype))
         if x.dtype == dtypes.bool_:
             keys = emit.convert(keys, dtypes.uint8)
-        elif x.dtype.itemsize == 1 and x.dtype.kind == "V":
+        elif x.dtype.itemsize == 1 and not dtypes.is_numpys(x.dtype):
             keys = emit.convert(keys, wide)
         shape = (*keys.shape[:last], k)
         values, indices = emit(
@@ -342,12 +342,14 @@ def _total_order(x: Any) -> Any:
     x = np.asarray(x)
     kind = dtypes.kind(x.dtype)
     if kind == "f":
+        if x.dtype.itemsize == 1:
+            x = np.where(x != x, np.float32(np.nan), x.astype(np.float32))  # some have their NaN in the place of -0.0
         # Negative floats order backwards as integers: flip all their bits but the sign.
         bits = x.view(f"i{x.dtype.itemsize}")
         return bits ^ ((bits >> (8 * x.dtype.itemsize - 1)) & np.iinfo(bits.dtype).max)
     if kind == "b":
         return x.view(np.uint8)
-    return x.astype(np.int8 if kind == "i" else np.uint8) if x.dtype.kind == "V" else x
+    return x.astype(np.int8 if kind == "i" else np.uint8) if not dtypes.is_numpys(x.dtype) else x
 
 
 def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Array, Array]:

@@ -16,7 +16,7 @@ from pullback.core.trace import current
 from pullback.core.types import Shape, canonical_axes, canonical_axis, integer
 from pullback.lax.elementwise import max_p, min_p, rsqrt_p
 from pullback.lax.gradient import stop_gradient_p
-from pullback.lax.reductions import reduce_max_p
+from pullback.lax.reductions import lowest, reduce_max_p
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, reduce_sum_p, reshape_p
 from pullback.numpy import ufuncs as u
@@ -26,7 +26,7 @@ from pullback.numpy.reductions import mean as reduce_mean
 from pullback.numpy.reductions import sum as reduce_sum
 
 
-def _fill(value: float, x: Array) -> ConcreteArray:
+def _fill(value: Any, x: Array) -> ConcreteArray:
     return ConcreteArray(np.array(value, x.dtype))
 
 
@@ -55,7 +55,7 @@ def _largest_or_finite(x: Array, axes: Shape) -> Array:
 def _prepared(name: str, x: Any, axis: Any, where: Any) -> tuple[Array, Shape]:
     x = inexact(x, name)
     axes = canonical_axes(axis, len(x.shape))
-    return x if where is None else select(array_like(where, name), x, _fill(-math.inf, x)), axes
+    return x if where is None else select(array_like(where, name), x, _fill(lowest(x.dtype), x)), axes
 
 
 def softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
@@ -98,10 +98,10 @@ def logsumexp(
     else:
         a, b = promote_inexact("logsumexp", a, b)
         # 0·exp(inf) would be NaN.
-        a = select(u.not_equal(b, 0), a, _fill(-math.inf, a))
+        a = select(u.not_equal(b, 0), a, _fill(lowest(a.dtype), a))
     axes = canonical_axes(axis, len(a.shape))
     if where is not None:
-        a = select(array_like(where, "logsumexp"), a, _fill(-math.inf, a))
+        a = select(array_like(where, "logsumexp"), a, _fill(lowest(a.dtype), a))
     # A finite number is subtracted: exp(inf - inf) would be NaN.
     size = u.real(a)
     shift = min_p.bind(_largest_or_finite(size, axes), _fill(float(dtypes.finfo(size.dtype).max), size))

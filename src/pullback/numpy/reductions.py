@@ -276,20 +276,22 @@ def _position(name: str, primitive: Any, a: Any, axis: Any, out: Any, keepdims: 
 
 def nanargmax(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
     """The index of the largest element along `axis` that is not NaN; -1 if all are."""
-    return _nan_position("nanargmax", argmax, -math.inf, a, axis, out, keepdims)
+    return _nan_position("nanargmax", argmax, lowest, a, axis, out, keepdims)
 
 
 def nanargmin(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
     """The index of the smallest element along `axis` that is not NaN; -1 if all are."""
-    return _nan_position("nanargmin", argmin, math.inf, a, axis, out, keepdims)
+    return _nan_position("nanargmin", argmin, highest, a, axis, out, keepdims)
 
 
-def _nan_position(name: str, position: Any, fill: float, a: Any, axis: Any, out: Any, keepdims: bool | None) -> Array:
+def _nan_position(
+    name: str, position: Any, fill: Callable[[DType], Any], a: Any, axis: Any, out: Any, keepdims: bool | None
+) -> Array:
     a = array_like(a, name)
     if not dtypes.is_inexact(a.dtype):
         return position(a, axis, out, keepdims)
     missing = u.isnan(a)
-    found = position(_filled(a, missing, fill), axis, out, keepdims)
+    found = position(_filled(a, missing, fill(a.dtype)), axis, out, keepdims)
     nothing = all(missing, axis, keepdims=bool(keepdims))
     return select(nothing, ConcreteArray(np.array(-1, found.dtype)), found)
 
@@ -487,24 +489,32 @@ def nanmax(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Array:
     """The largest element along `axis` that is not NaN; NaN if all are."""
-    return _nan_extremum("nanmax", max, -math.inf, a, axis, out, keepdims, initial, where)
+    return _nan_extremum("nanmax", max, lowest, a, axis, out, keepdims, initial, where)
 
 
 def nanmin(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Array:
     """The smallest element along `axis` that is not NaN; NaN if all are."""
-    return _nan_extremum("nanmin", min, math.inf, a, axis, out, keepdims, initial, where)
+    return _nan_extremum("nanmin", min, highest, a, axis, out, keepdims, initial, where)
 
 
 def _nan_extremum(
-    name: str, extremum: Any, fill: float, a: Any, axis: Any, out: Any, keepdims: bool, initial: Any, where: Any
+    name: str,
+    extremum: Any,
+    fill: Callable[[DType], Any],
+    a: Any,
+    axis: Any,
+    out: Any,
+    keepdims: bool,
+    initial: Any,
+    where: Any,
 ) -> Array:
     a = array_like(a, name)
     if not dtypes.is_inexact(a.dtype):
         return extremum(a, axis, out, keepdims, initial, where)
     missing = u.isnan(a)
-    value = extremum(_filled(a, missing, fill), axis, out, keepdims, initial, where)
+    value = extremum(_filled(a, missing, fill(a.dtype)), axis, out, keepdims, initial, where)
     if initial is not None:
         return value
     return _filled(value, all(missing, axis, keepdims=keepdims), math.nan)

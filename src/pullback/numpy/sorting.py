@@ -160,7 +160,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, meth
         a = take(a, array_like(sorter, "searchsorted"))
     dtype = dtypes.int32 if a.shape[0] < 2**31 else dtypes.int64
     known_a, known_v = known_value(a), known_value(v)
-    if known_a is not None and known_v is not None and a.dtype.kind != "V":
+    if known_a is not None and known_v is not None and dtypes.is_numpys(a.dtype):
         return ConcreteArray(np.asarray(np.searchsorted(known_a, known_v, side)).astype(dtype))
     if not a.shape[0]:
         return u.multiply(convert(u.isnan(v), dtype), 0)

@@ -14,7 +14,7 @@ from pullback.core.linear import Cotangents, Node, is_unit, unit, zeros
 from pullback.core.trace import current, reset_current, set_current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, integer, integers
-from pullback.transforms.jvp import jvp, split_auxiliary
+from pullback.transforms.jvp import as_weak_as, jvp, split_auxiliary
 from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer, linearize, vjp
 from pullback.transforms.vmap import vmap
 
@@ -171,10 +171,14 @@ def _value_and_grad(
         if n is None:
             grads.append(np.zeros(primals[i].shape, dtypes.float0))
         else:
-            g = cotangents.get(n)
+            g, weak = cotangents.get(n), n.weak_type  # type: ignore[attr-defined]
             if is_unit(g):  # which is the package's own, and the user may delete or donate what it gets
-                g = ConcreteArray(g._value, g.weak_type)
-            grads.append(zeros(n.shape, n.dtype) if g is None else g)
+                g = ConcreteArray(g._value, weak)
+            elif g is None:
+                g = zeros(n.shape, n.dtype, weak)
+            elif g.weak_type is not weak:
+                g = as_weak_as(g, weak)
+            grads.append(g)
     result: list[Any] = []
     start = 0
     for tree in trees:

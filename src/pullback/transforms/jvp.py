@@ -180,9 +180,18 @@ def _output(tree: Any, x: Any) -> Array:
 
 def _instantiate(primal: Any, tangent: Any) -> Any:
     if tangent is not None:
-        return tangent
+        return tangent if tangent.weak_type is primal.weak_type else as_weak_as(tangent, primal.weak_type)
     dtype = dtypes.tangent_dtype(primal.dtype)
-    return np.zeros(primal.shape, dtype) if dtype == dtypes.float0 else zeros(primal.shape, dtype)
+    return np.zeros(primal.shape, dtype) if dtype == dtypes.float0 else zeros(primal.shape, dtype, primal.weak_type)
+
+
+def as_weak_as(derivative: Any, weak_type: bool) -> Any:
+    """A derivative with the weakness of what it is the derivative of: its type is that of the value, whatever rules made it."""
+    if getattr(derivative, "weak_type", weak_type) == weak_type:
+        return derivative
+    from pullback.lax.shape import convert
+
+    return convert(derivative, derivative.dtype, weak_type)
 
 
 def _dual(trace: JVPTrace, x: Any, t: Any) -> Any:

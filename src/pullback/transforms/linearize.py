@@ -37,7 +37,7 @@ from pullback.core.tree import (
     tree_unflatten,
 )
 from pullback.core.types import ShapedArray
-from pullback.transforms.jvp import split_auxiliary
+from pullback.transforms.jvp import as_weak_as, split_auxiliary
 
 if TYPE_CHECKING:
     from pullback.core.tree import PyTreeDef
@@ -138,7 +138,7 @@ class LinearizeTrace(Trace):
         x = as_array(x)
         if not dtypes.is_inexact(x.dtype):
             return x
-        return LinearizeTracer(self, x, Input(x.shape, x.dtype))
+        return LinearizeTracer(self, x, Input(x.shape, x.dtype, x.weak_type))
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
         return call.linearize_call(self, args, params)
@@ -224,7 +224,7 @@ class LinearMap:
         outs = []
         for node, t in zip(self._outputs, self._out_types):
             out = None if node is None else tangents.get(node.id)
-            outs.append(_zero(t) if out is None else out)
+            outs.append(_zero(t) if out is None else as_weak_as(out, t.weak_type))
         return outs[0] if self._out_tree is None else self._out_tree.unflatten(outs)
 
     def _pull(self, *args: Any) -> Any:
@@ -256,7 +256,7 @@ class LinearMap:
         outs = []
         for x in self._inputs:
             found = cotangents.get(x) if isinstance(x, Node) else None
-            outs.append(_zero(x) if found is None else found)
+            outs.append(_zero(x) if found is None else as_weak_as(found, x.weak_type))
         return tuple(outs) if self._in_tree is None else self._in_tree.unflatten(outs)
 
     def _out_path(self, i: int) -> str:
@@ -296,7 +296,7 @@ class LinearMap:
         return self._in_tree_of(self._in_types()) if self._transposed else self._out_tree_of(self._out_types)
 
     def _in_types(self) -> list[ShapedArray]:
-        return [ShapedArray(x.shape, x.dtype) if isinstance(x, Node) else x for x in self._inputs]
+        return [ShapedArray(x.shape, x.dtype, x.weak_type) if isinstance(x, Node) else x for x in self._inputs]
 
     def _in_tree_of(self, leaves: Sequence[Any]) -> Any:
         return tuple(leaves) if self._in_tree is None else self._in_tree.unflatten(list(leaves))
@@ -580,7 +580,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any, reduce_axes: Any = 
         for t in types:
             if not dtypes.is_inexact(t.dtype):
                 raise TypeError(f"linear_transpose only supports inputs of inexact dtype, got {t}")
-        inputs = [Input(t.shape, t.dtype) for t in types]
+        inputs = [Input(t.shape, t.dtype, t.weak_type) for t in types]
         trace = LinearTrace(current())
         token = set_current(trace)
         try:
@@ -624,10 +624,10 @@ def _leaf(tree: Any, x: Any, what: str) -> Array:
         raise leaf_error(tree, x, what) from None
 
 
-def _zero(t: ShapedArray | Node) -> Any:
+def _zero(t: ShapedArray | Input) -> Any:
     if t.dtype == dtypes.float0:
         return np.zeros(t.shape, dtypes.float0)
-    return zeros(t.shape, t.dtype)
+    return zeros(t.shape, t.dtype, t.weak_type)
 
 
 def _checked(x: Any, shape: Any, dtype: Any, role: str, what: str, path: Callable[[], str] = str) -> Any:

@@ -52,7 +52,7 @@ def _wrong(x: Any) -> str:
     if not dtypes.is_inexact(x.dtype):
         return ""
     value = np.asarray(x)
-    value = value.astype(np.float32) if value.dtype.kind == "V" else value
+    value = value if dtypes.is_numpys(value.dtype) else value.astype(np.float32)
     if debug_nans.value and np.isnan(value).any():
         return "nan"
     return "inf" if debug_infs.value and np.isinf(value).any() else ""

@@ -120,7 +120,7 @@ def plugin(name: str, library: Path) -> Platform:
 def put(value: Any, target: Target) -> Any:
     """A buffer with the contents of a NumPy value that nobody writes to; it shares memory if alignment permits."""
     dtype = value.dtype
-    if dtype.kind == "V":
+    if dtype.isbuiltin != 1:
         value = np.ascontiguousarray(value).view(physical_dtype(dtype))
     elif value.__class__ is not np.ndarray:
         value = np.asarray(value)
@@ -153,7 +153,7 @@ def to_numpy(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
     buffer.block_until_ready()  # raises if it could not be computed; the buffer protocol would end the process
     # By the buffer protocol: jaxlib's own methods for this look for the `jax` package each time.
     value = np.asarray(buffer)
-    return value.view(dtype) if dtype.kind == "V" else value
+    return value if dtype.isbuiltin == 1 else value.view(dtype)
 
 
 #: Wait until the contents of all of some buffers are there.

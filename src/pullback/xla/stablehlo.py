@@ -63,7 +63,7 @@ _PHYSICAL: dict[DType, DType] = {
 
 def physical_dtype(dtype: DType) -> DType:
     """The type in which a program's arguments and results of `dtype` cross its border: one that NumPy and XLA share."""
-    return _PHYSICAL.get(dtype, dtype) if dtype.kind == "V" else dtype
+    return _PHYSICAL.get(dtype, dtype) if dtype.isbuiltin != 1 else dtype
 
 
 _types: dict[tuple[Shape, DType], str] = {}
@@ -193,7 +193,7 @@ def dense(value: Any) -> str:
         return "dense<>"
     if is_splat(value):
         return f"dense<{_element(value[(0,) * value.ndim], dtype)}>"
-    if dtype.kind in "iufc" and value.size > 8:
+    if dtypes.is_numpys(dtype) and dtype != dtypes.bool_ and value.size > 8:
         return f'dense<"0x{np.ascontiguousarray(value).tobytes().hex().upper()}">'
 
     def text(x: Any) -> str:
@@ -209,7 +209,7 @@ def is_splat(value: Any) -> bool:
     flat = np.ascontiguousarray(value).reshape(-1)
     flat = (
         flat.view(f"V{value.dtype.itemsize}")
-        if value.dtype.kind == "V"
+        if not dtypes.is_numpys(value.dtype)
         else flat.view(f"u{value.dtype.itemsize}")
         if value.dtype.itemsize in (1, 2, 4, 8)
         else flat.view(np.uint64)
@@ -586,13 +586,13 @@ class Emitter:
 
         def on_host(*values: Any) -> tuple[Any, ...]:
             values = values[ordered:]  # the token
-            given = [np.asarray(v).view(d) if d.kind == "V" else np.asarray(v) for v, d in zip(values, in_dtypes)]
+            given = [np.asarray(v) if dtypes.is_numpys(d) else np.asarray(v).view(d) for v, d in zip(values, in_dtypes)]
             try:
                 results = [np.asarray(r) for r in function(*given)]
             except BaseException as error:
                 callback_failures.append(error)  # XLA passes on its text only
                 raise
-            outs = tuple(r.view(physical_dtype(r.dtype)) if r.dtype.kind == "V" else r for r in results)
+            outs = tuple(r if dtypes.is_numpys(r.dtype) else r.view(physical_dtype(r.dtype)) for r in results)
             return (None, *outs) if ordered else outs
 
         index = len(self.callbacks)
