@@ -296,7 +296,7 @@ class LinearMap:
         return self._in_tree_of(self._in_types()) if self._transposed else self._out_tree_of(self._out_types)
 
     def _in_types(self) -> list[ShapedArray]:
-        return [ShapedArray(x.shape, x.dtype, x.weak_type) if isinstance(x, Node) else x for x in self._inputs]
+        return [ShapedArray(x.shape, x.dtype, x.weak_type) if isinstance(x, Input) else x for x in self._inputs]
 
     def _in_tree_of(self, leaves: Sequence[Any]) -> Any:
         return tuple(leaves) if self._in_tree is None else self._in_tree.unflatten(list(leaves))
