@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 
 from pullback.core import config
-from pullback.core.errors import TypePromotionError
+from pullback.core.errors import TypePromotionError, user_line
 
 DType = np.dtype[Any]
 
@@ -192,12 +192,19 @@ def promote_pair(a: DType, weak_a: bool, b: DType, weak_b: bool) -> tuple[DType,
     found = _LATTICE_CACHE.get(key)
     if found is None:
         found = _LATTICE_CACHE[key] = _promote(*key)
-    if a != b and not (weak_a or weak_b) and config.numpy_dtype_promotion.value == "strict":
+    if a != b and config.numpy_dtype_promotion.value == "strict" and not _strictly(found[0], a, weak_a, b, weak_b):
+        named = [f"{'weakly typed ' * weak}{name(t)}" for t, weak in ((a, weak_a), (b, weak_b))]
         raise TypePromotionError(
-            f"dtypes {a.name} and {b.name} have no implicit promotion in strict mode (numpy_dtype_promotion='strict'); "
-            "convert one of them with .astype"
+            f"dtypes {named[0]} and {named[1]} have no implicit promotion in strict mode (numpy_dtype_promotion='strict'), at "
+            f"{user_line()}; convert one of them with .astype"
         )
     return (canonicalize(found[0]), found[1]) if found[0] in _NARROW else found
+
+
+def _strictly(result: DType, a: DType, weak_a: bool, b: DType, weak_b: bool) -> bool:
+    """Whether strict promotion allows `result`: only Python scalars give way, to types of their kind or a wider one."""
+    strong = [t for t, weak in ((a, weak_a), (b, weak_b)) if not weak or t == bool_]
+    return not strong or strong == [result]
 
 
 def _promote(a: DType, weak_a: bool, b: DType, weak_b: bool) -> tuple[DType, bool]:

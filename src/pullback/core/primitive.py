@@ -22,6 +22,7 @@ give lists of results in all rules. A rule that is absent says so by name when i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import wraps
 from typing import Any
 
 from pullback.core.array import Array
@@ -35,6 +36,18 @@ from pullback.core.types import ShapedArray
 registry: dict[str, Primitive] = {}
 
 
+def weak_as_operands(type_of: Any) -> Any:
+    """A rule `type_of` written for shapes and dtypes, with results that are weak if all operands are."""
+
+    @wraps(type_of)
+    def of_weak(self: Any, *types: ShapedArray, **params: Any) -> Any:
+        out = type_of(self, *types, **params)
+        weak = bool(types) and all([t.weak_type for t in types])
+        return [t.update(weak_type=weak) for t in out] if self.multiple_results else out.update(weak_type=weak)
+
+    return of_weak
+
+
 def is_node(x: Any) -> bool:
     """Whether an operand of `transpose` is one whose cotangent is wanted."""
     return isinstance(x, Node)
@@ -46,7 +59,8 @@ class Primitive:
     name: str
     multiple_results = False
     #: Weakness of the result's type: "all" (weak if every operand is), "first" (if the first one is), "cases" (if all but the
-    #: first are), "never", or "param" (the parameter `weak_type`).
+    #: first are), "never", or "param" (the parameter `weak_type`). Of several results: "all", "each" (if the operand of the same number
+    #: is), or "never". `type_of` says the same of the types of operands.
     weakness = "all"
     #: Whether the parameter `axis_name` names mapped axes it communicates over, by the rule `batch_collective`.
     is_collective = False

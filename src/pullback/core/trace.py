@@ -158,7 +158,10 @@ class EvalTrace(Trace):
             if primitive.plain:
                 return ConcreteArray(out, weak)
             if primitive.multiple_results:
-                return [ConcreteArray(o) for o in out]
+                if primitive.weakness == "each":
+                    return [ConcreteArray(o, a.weak_type) for o, a in zip(out, args)]
+                weak = weak and primitive.weakness == "all"
+                return [ConcreteArray(o, weak) for o in out]
             if primitive.weakness == "first":
                 return ConcreteArray(out, args[0].weak_type)
             if primitive.weakness == "cases":

@@ -415,9 +415,10 @@ class OptimizationBarrier(Primitive):
     name = "optimization_barrier"
     mergeable = False
     multiple_results = True
+    weakness = "each"
 
     def type_of(self, *xs: ShapedArray) -> list[ShapedArray]:
-        return [x.update(weak_type=False) for x in xs]
+        return list(xs)
 
     def evaluate(self, *xs: Any) -> list[Any]:
         return list(xs)
@@ -487,7 +488,7 @@ class Split(LinearPrimitive):
             raise ValueError(
                 f"Sum of sizes {sum(sizes)} must be equal to dimension {axis} of the operand shape {list(x.shape)}"
             )
-        return [ShapedArray((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes]
+        return [x.update(shape=(*x.shape[:axis], n, *x.shape[axis + 1 :])) for n in sizes]
 
     def evaluate(self, x: Any, *, sizes: Shape, axis: int) -> list[Any]:
         parts, start, before = [], 0, (_FULL,) * axis
@@ -1091,9 +1092,7 @@ def optimization_barrier(operand: Any, /) -> Any:
     if not leaves:
         return operand
     arrays = [as_array(x) for x in leaves]
-    return tree.unflatten(
-        [convert(o, x.dtype, x.weak_type) for o, x in zip(optimization_barrier_p.bind(*arrays), arrays)]
-    )
+    return tree.unflatten(optimization_barrier_p.bind(*arrays))
 
 
 # ---- public functions: blocks at computed positions -------------------------------------------------------------

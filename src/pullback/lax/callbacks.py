@@ -28,6 +28,7 @@ class PureCallback(Primitive):
 
     name = "pure_callback"
     multiple_results = True
+    weakness = "never"
 
     def type_of(self, *types: ShapedArray, callback: Any, result_types: Any, vmap_method: Any) -> list[ShapedArray]:
         return list(result_types)
@@ -89,6 +90,7 @@ class Effect(Primitive):
     """A Python function called for what it does: `io_callback`, whose results are used, and `debug_callback`, which has none."""
 
     multiple_results = True
+    weakness = "never"
 
     def __init__(self, name: str, differentiable: bool) -> None:
         self.name, self.differentiable = name, differentiable

@@ -109,7 +109,20 @@ def _integer_pow(x: Any, y: int) -> Any:
         return _div(np.ones((), x.dtype), power)
     if y == 1:
         return x
-    return np.power(x, np.asarray(y, x.dtype))
+    if not dtypes.is_float(x.dtype):
+        return _power_by_squaring(x, y)
+    # A float that does not hold the exponent would lose its parity.
+    return _pow(x, np.asarray(y, x.dtype if y <= 1 << dtypes.finfo(x.dtype).nmant else np.int64))
+
+
+def _power_by_squaring(x: Any, y: int) -> Any:
+    """`x` to a power that is not negative; integers wrap around."""
+    out = np.ones_like(x)
+    while y:
+        if y & 1:
+            out = np.multiply(out, x)
+        x, y = np.multiply(x, x), y >> 1
+    return out
 
 
 def _sign(x: Any) -> Any:

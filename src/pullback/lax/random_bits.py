@@ -478,6 +478,7 @@ class Threefry2x32(_OnKeys):
 
     name = "threefry2x32"
     multiple_results = True
+    weakness = "never"
 
     def type_of(self, *operands: ShapedArray) -> list[ShapedArray]:
         if len(operands) != 4 or any(x.dtype != dtypes.uint32 for x in operands):

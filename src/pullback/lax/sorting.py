@@ -118,11 +118,12 @@ class Sort(Primitive):
 
     name = "sort"
     multiple_results = True
+    weakness = "each"
 
     def type_of(self, *operands: ShapedArray, dimension: int, is_stable: bool, num_keys: int) -> list[ShapedArray]:
         if len({x.shape for x in operands}) > 1:
             raise TypeError(f"sort takes operands of one shape, got {', '.join(map(str, operands))}")
-        return [x.update(weak_type=False) for x in operands]
+        return list(operands)
 
     def evaluate(self, *operands: Any, dimension: int, is_stable: bool, num_keys: int) -> list[Any]:
         keys = [part for x in operands[:num_keys] for part in _keys(x)]
@@ -297,7 +298,7 @@ class TopK(Primitive):
 
     def type_of(self, x: ShapedArray, *, k: int, axis: int) -> list[ShapedArray]:
         shape = _with_length(x.shape, axis, k)
-        return [ShapedArray(shape, x.dtype), ShapedArray(shape, dtypes.int32)]
+        return [x.update(shape=shape), ShapedArray(shape, dtypes.int32, x.weak_type)]
 
     def evaluate(self, x: Any, *, k: int, axis: int) -> list[Any]:
         order = np.argsort(~_total_order(x), axis, "stable")

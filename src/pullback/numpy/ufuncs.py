@@ -29,7 +29,6 @@ from pullback.numpy.promotion import (
     broadcast_checked,
     inexact,
     named,
-    promote,
     promote_inexact,
     unary,
 )
@@ -575,10 +574,9 @@ def power(x1: Any, x2: Any, /) -> Array:
             weak = x1.weak_type and not (base_is_weak and strengthens)
             dtype = dtypes.int32 if x1.dtype == dtypes.bool_ else x1.dtype
             return e.pow_p.bind(convert(x1, dtype, weak), convert(x2, dtype, weak))
+        # A known exponent says how often to multiply, and nothing of a type.
         x1 = array_like(x1, "power")
-        is_bool = x1.dtype == dtypes.bool_
-        x1 = promote("power", x1, x2)[0]
-        if is_bool:
+        if x1.dtype == dtypes.bool_:
             x1 = convert(x1, dtypes.int32)
     if exponent < 0 and dtypes.is_integer(x1.dtype):
         raise TypeError(

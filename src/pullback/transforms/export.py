@@ -85,6 +85,7 @@ class CallExported(Primitive):
 
     name = "call_exported"
     multiple_results = True
+    weakness = "never"
 
     def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
         exported: Exported = params["exported"]

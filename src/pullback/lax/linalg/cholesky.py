@@ -10,7 +10,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
-from pullback.core.primitive import Primitive
+from pullback.core.primitive import Primitive, weak_as_operands
 from pullback.core.stage import stage_flat
 from pullback.core.types import ShapedArray
 from pullback.lax.family import add_p
@@ -46,8 +46,8 @@ class Cholesky(Decomposition):
     """
 
     name = "cholesky"
-    weakness = "all"
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray, *, symmetrize_input: bool = False) -> ShapedArray:
         check("cholesky", a, square=True)
         return a
@@ -94,8 +94,8 @@ class CholeskyUpdate(Primitive):
     """The upper triangular u with uᵀ u = rᵀ r + w wᵀ, from the upper triangle of `r`."""
 
     name = "cholesky_update"
-    weakness = "never"
 
+    @weak_as_operands
     def type_of(self, r: ShapedArray, w: ShapedArray) -> ShapedArray:
         real_operands(self.name, r, w)
         if r.ndim < 2 or r.shape[-1] != r.shape[-2] or w.shape != r.shape[:-1]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray
-from pullback.core.primitive import Primitive, is_node
+from pullback.core.primitive import Primitive, is_node, weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import pad_p
 from pullback.lax.elementwise import abs_p, complex_p, eq_p, imag_p, log_p, sign_p
@@ -40,8 +40,8 @@ class Det(Decomposition):
     """The determinant of each matrix."""
 
     name = "det"
-    weakness = "all"
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray) -> ShapedArray:
         check("det", a, square=True)
         return a.update(shape=a.shape[:-2])
@@ -69,8 +69,8 @@ class Cofactor(Primitive):
     """
 
     name = "cofactor"
-    weakness = "never"
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray, *xs: ShapedArray) -> ShapedArray:
         check("cofactor", a, square=True)
         if any(x.shape != a.shape or x.dtype != a.dtype for x in xs):
@@ -182,6 +182,7 @@ class Slogdet(Decomposition):
     name = "slogdet"
     multiple_results = True
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray) -> list[ShapedArray]:
         check("slogdet", a, square=True)
         return [strong(a.shape[:-2], a.dtype), strong(a.shape[:-2], dtypes.to_real(a.dtype))]

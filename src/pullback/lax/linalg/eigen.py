@@ -10,6 +10,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
+from pullback.core.primitive import weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import complex_p, div_p, eq_p, imag_p
 from pullback.lax.family import add_p, like, mul_p, sub_p
@@ -59,6 +60,7 @@ class Eigh(Decomposition):
     name = "eigh"
     multiple_results = True
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray, *, lower: bool, sort_eigenvalues: bool) -> list[ShapedArray]:
         check("eigh", a, square=True)
         return [strong(a.shape, a.dtype), strong(a.shape[:-1], dtypes.to_real(a.dtype))]
@@ -93,6 +95,7 @@ class Eig(Decomposition):
     name = "eig"
     multiple_results = True
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray, *, left: bool, right: bool, enable_eigvec_derivs: bool) -> list[ShapedArray]:
         check("eig", a, square=True)
         dtype = dtypes.to_complex(a.dtype)
@@ -211,6 +214,7 @@ class Schur(_NoDerivative):
     name = "schur"
     why = "q is not unique, and the order of the eigenvalues depends on the algorithm"
 
+    @weak_as_operands
     def type_of(
         self, a: ShapedArray, *, compute_schur_vectors: bool, sort_eig_vals: bool, select_callable: Any
     ) -> list[ShapedArray]:
@@ -252,6 +256,7 @@ class Hessenberg(_NoDerivative):
     name = "hessenberg"
     why = "it is defined by the reflections that LAPACK chooses"
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray) -> list[ShapedArray]:
         check("hessenberg", a, square=True)
         return [strong(a.shape, a.dtype), strong((*a.shape[:-2], max(a.shape[-1] - 1, 0)), a.dtype)]
@@ -279,6 +284,7 @@ class Tridiagonal(_NoDerivative):
     name = "tridiagonal"
     why = "it is defined by the reflections that LAPACK chooses"
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray, *, lower: bool) -> list[ShapedArray]:
         check("tridiagonal", a, square=True)
         *batch, n = a.shape[:-1]

@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.primitive import Primitive
+from pullback.core.primitive import Primitive, weak_as_operands
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate, iota_p, slice_along
 from pullback.lax.family import add_p, neg_p, sub_p
@@ -44,6 +44,7 @@ class Lu(Decomposition):
     name = "lu"
     multiple_results = True
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray) -> list[ShapedArray]:
         check(self.name, a)
         *batch, m, n = a.shape
@@ -128,8 +129,8 @@ class LuSolve(Primitive):
     """
 
     name = "lu_solve"
-    weakness = "never"
 
+    @weak_as_operands
     def type_of(
         self, a: ShapedArray, lu: ShapedArray, pivots: ShapedArray, b: ShapedArray, *, transpose_a: bool
     ) -> ShapedArray:
@@ -195,8 +196,8 @@ class Solve(Primitive):
     """The x with a x = b, by LU decomposition. The derivative keeps the factors: see `lu_solve`."""
 
     name = "solve"
-    weakness = "never"
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray, b: ShapedArray) -> ShapedArray:
         check(self.name, a, square=True)
         if b.ndim != a.ndim or b.shape[:-1] != a.shape[:-1] or a.dtype != b.dtype:
@@ -239,9 +240,9 @@ class LuPivotsToPermutation(Primitive):
     """The permutation of `permutation_size` rows that successive interchanges of rows i and pivots[i] make."""
 
     name = "lu_pivots_to_permutation"
-    weakness = "never"
     no_derivative = "permutations are integers"
 
+    @weak_as_operands
     def type_of(self, pivots: ShapedArray, *, permutation_size: int) -> ShapedArray:
         if not dtypes.is_integer(pivots.dtype):
             raise TypeError(f"lu_pivots_to_permutation takes pivots of an integer type, got {pivots}")

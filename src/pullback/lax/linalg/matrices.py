@@ -241,8 +241,6 @@ def indices(batch: Shape) -> Iterator[Any]:
 class Decomposition(Primitive):
     """A function of one batch of matrices with no common structure but this: vmap adds a batch axis in front."""
 
-    weakness = "never"
-
     def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
         (b,) = axes
         assert b is not None

@@ -10,6 +10,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import user_line
+from pullback.core.primitive import weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import and_p, div_p, eq_p, is_finite_p, lt_p
 from pullback.lax.family import add_p, like, mul_p, sub_p
@@ -40,6 +41,7 @@ class Polar(Decomposition):
 
     name = "polar"
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray) -> ShapedArray:
         check(self.name, a)
         if a.shape[-2] < a.shape[-1]:

@@ -11,7 +11,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
-from pullback.core.primitive import Primitive
+from pullback.core.primitive import Primitive, weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import concatenate, pad, slice_along
 from pullback.lax.elementwise import complex_p, imag_p
@@ -52,6 +52,7 @@ class Qr(Decomposition):
     name = "qr"
     multiple_results = True
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray, *, pivoting: bool, full_matrices: bool) -> list[ShapedArray]:
         check("qr", a)
         *batch, m, n = a.shape
@@ -186,8 +187,8 @@ class HouseholderProduct(Primitive):
     """The first n columns of the product of the reflections 1 - taus[i] v vᴴ, v being column i of `a` below a one."""
 
     name = "householder_product"
-    weakness = "never"
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray, taus: ShapedArray) -> ShapedArray:
         check("householder_product", a)
         *batch, m, n = a.shape
@@ -229,8 +230,8 @@ class Ormqr(Primitive):
     """q c, or c q unless `left`, with qᴴ in the place of q if `transpose`; q is the product of reflections as above."""
 
     name = "ormqr"
-    weakness = "never"
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray, taus: ShapedArray, c: ShapedArray, *, left: bool, transpose: bool) -> ShapedArray:
         check(self.name, a)
         one_dtype(self.name, a, taus, c)
@@ -358,6 +359,7 @@ class Geqrf(Decomposition):
     name = "geqrf"
     multiple_results = True
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray) -> list[ShapedArray]:
         check("geqrf", a)
         return [strong(a.shape, a.dtype), strong((*a.shape[:-2], min(a.shape[-2:])), a.dtype)]

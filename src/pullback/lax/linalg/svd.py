@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.primitive import Primitive
+from pullback.core.primitive import Primitive, weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import complex_p, div_p, eq_p, imag_p, le_p
 from pullback.lax.family import add_p, like, mul_p, neg_p, sub_p
@@ -44,6 +44,7 @@ class Svd(Decomposition):
     name = "svd"
     multiple_results = True
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray, *, full_matrices: bool, compute_uv: bool) -> list[ShapedArray]:
         check("svd", a)
         *batch, m, n = a.shape
@@ -124,8 +125,8 @@ class Pinv(Primitive):
     """
 
     name = "pinv"
-    weakness = "never"
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray, rtol: ShapedArray) -> ShapedArray:
         check("pinv", a)
         *batch, m, n = a.shape

@@ -7,7 +7,7 @@ from typing import Any
 
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
-from pullback.core.primitive import Primitive
+from pullback.core.primitive import Primitive, weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.contraction import dot_general_p
 from pullback.lax.family import add_p, like, mul_p
@@ -30,8 +30,8 @@ class SymmetricProduct(Primitive):
     """alpha a aᵀ + beta c, for real matrices."""
 
     name = "symmetric_product"
-    weakness = "never"
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray, c: ShapedArray, *, alpha: float, beta: float) -> ShapedArray:
         real_operands(self.name, a, c)
         if a.ndim < 2 or c.shape != (*a.shape[:-1], a.shape[-2]):

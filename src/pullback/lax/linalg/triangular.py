@@ -10,7 +10,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
-from pullback.core.primitive import Primitive
+from pullback.core.primitive import Primitive, weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.family import neg_p, sub_p
 from pullback.lax.linalg.matrices import (
@@ -35,8 +35,8 @@ class TriangularSolve(Primitive):
     """
 
     name = "triangular_solve"
-    weakness = "never"
 
+    @weak_as_operands
     def type_of(self, a: ShapedArray, b: ShapedArray, *, left_side: bool, **_: Any) -> ShapedArray:
         _check(a, b, left_side)
         return strong(b.shape, b.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
-from pullback.core.primitive import Primitive
+from pullback.core.primitive import Primitive, weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import pad_p
 from pullback.lax.family import like, mul_p, neg_p, sub_p
@@ -35,8 +35,8 @@ class TridiagonalSolve(Primitive):
     """
 
     name = "tridiagonal_solve"
-    weakness = "never"
 
+    @weak_as_operands
     def type_of(
         self, dl: ShapedArray, d: ShapedArray, du: ShapedArray, b: ShapedArray, *, perturb_singular: bool
     ) -> ShapedArray:
