@@ -260,7 +260,7 @@ class ReduceWindow(ProgramReduction):
             "reduce_window", *xs, *initial, out=types, window_dimensions=params["window_dimensions"],
             window_strides=params["window_strides"], base_dilations=params["base_dilation"],
             window_dilations=params["window_dilation"],
-            padding=f"dense<{[list(p) for p in padding]}> : tensor<{len(padding)}x2xi64>", regions=[region],
+            padding=emit.pads(padding), regions=[region],
         )  # fmt: skip
         return out
 

@@ -109,6 +109,10 @@ class JaxRuntimeError(RuntimeError):
     """A failure while a program runs."""
 
 
+class OutOfMemoryError(JaxRuntimeError, MemoryError):
+    """An array is larger than any memory: known before anything is computed."""
+
+
 class JaxprTypeError(TypeError):
     """A jaxpr that does not type-check."""
 

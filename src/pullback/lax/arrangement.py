@@ -115,6 +115,16 @@ class Concatenate(LinearPrimitive):
         return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes)), dimension=dimension + 1), 0
 
 
+#: Numbers below this one do not overflow in XLA, whatever it does with them.
+_PLAIN = 1 << 31
+
+
+def _landing(n: int, length: int, low: int, step: int) -> tuple[int, int]:
+    """The elements i with 0 <= low + i·step < length, of n: from the first up to, but without, the second number."""
+    first = min(n, max(0, -(low // step)))
+    return first, max(first, min(n, -((low - length) // step)))
+
+
 class Pad(LinearPrimitive):
     """Pad with a scalar: `padding_config` has (low, high, interior) for each axis; negative low and high remove elements.
 
@@ -154,9 +164,7 @@ class Pad(LinearPrimitive):
         target, source = [], []
         for n, length, (low, _, interior) in zip(x.shape, shape, padding_config):
             step = interior + 1
-            # Element i lands at low + i·step; those with 0 <= low + i·step < length stay.
-            first = max(0, -(low // step))
-            stop = max(first, min(n, -((low - length) // step)))
+            first, stop = _landing(n, length, low, step)
             source.append(builtins.slice(first, stop))
             start = low + first * step
             target.append(
@@ -168,7 +176,24 @@ class Pad(LinearPrimitive):
         return out
 
     def lower(self, emit: Any, x: Any, value: Any, *, padding_config: PaddingConfig) -> Any:
-        low, high, interior = (tuple(c[i] for c in padding_config) for i in range(3))
+        # No number is larger than its axis needs: XLA adds them up in 64 bits.
+        kept, config = [], []
+        for n, length, (low, high, interior) in zip(x.shape, emit.type.shape, padding_config):
+            if max(abs(low), abs(high), interior) < _PLAIN:
+                kept.append((0, n))
+                config.append((low, high, interior))
+                continue
+            step = interior + 1
+            first, stop = _landing(n, length, low, step)
+            kept.append((first, stop))
+            if stop == first:
+                config.append((0, length, 0))
+            else:
+                start, last = low + first * step, low + (stop - 1) * step
+                config.append((start, length - 1 - last, interior if stop > first + 1 else 0))
+        if any(pair != (0, n) for pair, n in zip(kept, x.shape)):
+            x = emit.slice(x, *(tuple(pair[i] for pair in kept) for i in range(2)))
+        low, high, interior = (tuple(c[i] for c in config) for i in range(3))
         return emit(
             "pad", x, value, out=emit.type, edge_padding_low=low, edge_padding_high=high, interior_padding=interior
         )

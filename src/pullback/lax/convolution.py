@@ -122,7 +122,7 @@ class ConvGeneralDilated(BilinearPrimitive):
         spatial = len(window_strides)
         result = emit(
             "convolution", emit.convert(lhs, dtype), emit.convert(rhs, dtype), out=out.update(dtype=dtype),
-            window_strides=window_strides, padding=f"dense<{[list(p) for p in padding] or ''}> : tensor<{spatial}x2xi64>",
+            window_strides=window_strides, padding=emit.pads(padding),
             lhs_dilation=lhs_dilation, rhs_dilation=rhs_dilation, window_reversal=(False,) * spatial if spatial else "array<i1>",
             dimension_numbers=_numbers_text(dimension_numbers), feature_group_count=feature_group_count,
             batch_group_count=batch_group_count,

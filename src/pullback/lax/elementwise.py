@@ -324,21 +324,6 @@ def _lower_integer_power(emit: Any, x: Any, y: Any) -> Any:
     return emit.select(emit.compare("LT", y, emit.like(0, y)), inverse, out)
 
 
-def _lower_extremum(op: str, direction: str) -> Any:
-    def lower(emit: Any, x: Any, y: Any) -> Any:
-        if not dtypes.is_complex(x.dtype):
-            return emit(op, x, y)
-        # By real, then imaginary parts; an operand with a NaN wins.
-        real = ShapedArray(x.shape, dtypes.to_real(x.dtype))
-        (a, b), (c, d) = ((emit("real", z, out=real), emit("imag", z, out=real)) for z in (x, y))
-        x_first = emit.select(emit.compare("EQ", a, c), emit.compare(direction, b, d), emit.compare(direction, a, c))
-        x_nan, y_nan = (emit("or", emit.compare("NE", u, u), emit.compare("NE", v, v)) for u, v in ((a, b), (c, d)))
-        wins = emit("or", x_nan, emit("and", x_first, emit("not", y_nan)))
-        return emit.select(wins, x, y)
-
-    return lower
-
-
 def _lower_sign(emit: Any, x: Any) -> Any:
     return (
         emit.convert(emit.compare("NE", x, emit.like(0, x)), x.dtype)
@@ -462,9 +447,9 @@ div_p    = Elementwise("div",    NUMERIC, in_eight_bits(_div, 2), direct(lambda 
 rem_p    = Elementwise("rem",    REAL,    in_eight_bits(_rem, 2), ONE, lambda x, y, out: neg_p.bind(trunc_quotient(x, y)), hlo="remainder")
 pow_p    = Pow("pow",            NUMERIC, in_eight_bits(_pow), _pow_x, _pow_y, hlo="power")
 max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum, 2), _chosen, lambda x, y, out: _chosen(y, x, out),
-                       hlo=_lower_extremum("maximum", "GE"))
+                       hlo=lambda emit, x, y: emit("maximum", x, y))
 min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum, 2), _chosen, lambda x, y, out: _chosen(y, x, out),
-                       hlo=_lower_extremum("minimum", "LE"))
+                       hlo=lambda emit, x, y: emit("minimum", x, y))
 atan2_p  = Elementwise("atan2",  INEXACT, _atan2,
                        lambda x, y, out: div_p.bind(y, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y))),
                        lambda x, y, out: neg_p.bind(div_p.bind(x, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y)))), hlo="atan2")

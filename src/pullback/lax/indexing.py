@@ -673,7 +673,7 @@ class ScatterMul(ScatterBase):
 class ScatterExtremum(ScatterBase):
     """The smaller or larger of old elements and updates. Equal ones share the derivative equally."""
 
-    kinds = "biuf"
+    kinds = "biufc"
 
     def __init__(self, name: str, combine: Any, hlo: str) -> None:
         self.name, self.combine, self.hlo = name, combine, hlo

@@ -181,7 +181,10 @@ reduce_xor_p  = Bitwise("reduce_xor",  BITS, np.bitwise_xor, "xor",      lambda 
 
 
 class ArgExtremum(Primitive):
-    """The position along `axes[0]` of the first extremum, as `index_dtype`; NaN counts as the extremum."""
+    """The position along `axes[0]` of the first extremum, as `index_dtype`; NaN counts as the extremum.
+
+    The public functions refuse complex numbers; derivatives of extrema of these need their positions.
+    """
 
     weakness = "never"
     no_derivative = "its values are discrete"
@@ -191,7 +194,7 @@ class ArgExtremum(Primitive):
         super().__init__()
 
     def type_of(self, x: ShapedArray, *, axes: Shape, index_dtype: DType) -> ShapedArray:
-        _check_kind(self.name, "biuf", x)
+        _check_kind(self.name, "biufc", x)
         (axis,) = axes
         if not x.shape[axis]:
             raise ValueError(f"{self.name} needs a non-empty axis: axis {axis} of shape {x.shape} is empty")
@@ -216,7 +219,7 @@ class ArgExtremum(Primitive):
         def better(a: Any, i: Any, b: Any, j: Any) -> list[Any]:
             wins = emit.compare(self.direction, a, b)
             same = emit.compare("EQ", a, b)
-            if dtypes.is_float(a.dtype):
+            if dtypes.is_inexact(a.dtype):
                 wins = emit("or", wins, emit.compare("NE", a, a))
                 same = emit("or", same, emit("and", emit.compare("NE", a, a), emit.compare("NE", b, b)))
             first = emit.select(same, emit.compare("LT", i, j), wins)
@@ -753,7 +756,9 @@ def _position(primitive: Any, operand: Any, axis: int, index_dtype: Any) -> Arra
     dtype = dtypes.canonicalize_dtype(index_dtype)
     if not dtypes.is_integer(dtype):
         raise TypeError(f"{primitive.name}: index_dtype must be an integer type, but got {dtypes.name(dtype)}")
-    if not x.shape[axis] or dtypes.kind(x.dtype) == "c":
+    if dtypes.kind(x.dtype) == "c":
+        _check_kind(primitive.name, "biuf", x)
+    if not x.shape[axis]:
         primitive.type_of(x.aval, axes=(axis,), index_dtype=dtype)
     return current().process(primitive, (x,), {"axes": (axis,), "index_dtype": dtype})
 

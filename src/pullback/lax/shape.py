@@ -220,7 +220,7 @@ def broadcast_in_dim(
     """Place axis `i` of `operand` at axis `broadcast_dimensions[i]` of an array of `shape`, repeating it along the rest.
 
     The dimensions may be in any order. Raises TypeError if they are not distinct axes of the result, one for each of the operand's, or if
-    an operand axis is neither 1 nor the length of its target; ValueError for negative lengths.
+    an operand axis is neither 1 nor the length of its target, and for negative lengths.
 
     >>> broadcast_in_dim(np.arange(2), (2, 3), (0,))
     Array([[0, 0, 0],
@@ -232,7 +232,7 @@ def broadcast_in_dim(
     shape = integers(shape, "broadcast_in_dim: shape")
     dims = integers(broadcast_dimensions, "broadcast_in_dim: broadcast_dimensions")
     if any(n < 0 for n in shape):
-        raise ValueError(f"broadcast_in_dim: shape must not have negative lengths, got {shape}, at {user_line()}")
+        raise TypeError(f"broadcast_in_dim: shape must not have negative lengths, got {shape}, at {user_line()}")
     if len(dims) != x.ndim or len(set(dims)) != len(dims) or not all(0 <= d < len(shape) for d in dims):
         raise TypeError(
             f"broadcast_in_dim: broadcast_dimensions must be {x.ndim} distinct axes of the result {shape}, one for each axis of the operand, "

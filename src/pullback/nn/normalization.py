@@ -179,6 +179,8 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> A
     """
     x = asarray(x)
     num_classes = integer(num_classes, "one_hot: num_classes")
+    if num_classes < 0:
+        raise TypeError(f"one_hot: num_classes must not be negative, got {num_classes}, at {user_line()}")
     dtype = dtypes.default_dtype(float) if dtype is None else dtypes.canonicalize_dtype(dtype)
     axis = canonical_axis(axis, len(x.shape) + 1)
     positions = reshape_p.bind(x, new_sizes=(*x.shape[:axis], 1, *x.shape[axis:]))

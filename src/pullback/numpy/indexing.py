@@ -115,10 +115,11 @@ class Resolved:
 
     `basic` is its static part (None if that changes nothing), to be applied first. `arrays` are the index arrays, for the axes `axes` of
     what `basic` gives, whose shape is `rest`; they broadcast to `rows`, whose axes come at `position` in the result, of shape `shape`.
-    `unique` says that no two positions are the same.
+    `unique` says that no two positions are the same. `nowhere` is an axis without elements to which there are positions, if there is
+    one: updates there are dropped, and there is nothing to read.
     """
 
-    __slots__ = ("arrays", "axes", "basic", "position", "rest", "rows", "shape", "unique", "wrap")
+    __slots__ = ("arrays", "axes", "basic", "nowhere", "position", "rest", "rows", "shape", "unique", "wrap")
 
     def __init__(self, operand: Shape, index: Any, wrap: bool = True) -> None:
         entries = _entries(index)
@@ -134,6 +135,7 @@ class Resolved:
         arrays: list[Any] = []
         advanced: list[bool] = []  # for each entry, whether NumPy counts it as an index array
         masks = axis = out = before = 0
+        self.nowhere: int | None = None
         for e in entries:
             is_array = e.__class__ is int or isinstance(e, (np.ndarray, Array))
             if is_array and True not in advanced:
@@ -163,7 +165,9 @@ class Resolved:
                 else:
                     positions = [np.asarray(e) if e.__class__ is int else e]
                     if not operand[axis] and positions[0].size:
-                        raise IndexError(f"index is out of bounds for axis {axis} with size 0, at {user_line()}")
+                        self.nowhere = axis
+                        if not positions[0].ndim:
+                            self.need_elements()
                 consumed = _axes_used(e)
                 basic += [_FULL] * consumed
                 axes += range(out, out + len(positions))
@@ -185,6 +189,11 @@ class Resolved:
         first, last = advanced.index(True), len(advanced) - 1 - advanced[::-1].index(True)
         self.position = before if all(advanced[first : last + 1]) else 0
         self.shape = (*kept[: self.position], *self.rows, *kept[self.position :])
+
+    def need_elements(self) -> None:
+        """Raises IndexError if there are positions in an axis without elements."""
+        if self.nowhere is not None:
+            raise IndexError(f"index is out of bounds for axis {self.nowhere} with size 0, at {user_line()}")
 
     @property
     def numbers(self) -> GatherDimensionNumbers:
@@ -332,6 +341,7 @@ def _get(
         x = static_index_p.bind(x, index=index.basic)
     if not index.arrays:
         return x
+    index.need_elements()
     return gather_p.bind(
         x, index.indices(), dimension_numbers=index.numbers, slice_sizes=index.sizes, mode=mode,
         fill_value=fill_value if mode is _FILL else None, indices_are_sorted=is_sorted or index.unique,
@@ -506,6 +516,8 @@ class IndexUpdateRef:
         def updated(part: Any) -> Any:
             if not index.arrays:
                 return function(part, values)
+            if index.nowhere is not None:
+                return part
             return primitive.bind(
                 part, index.indices(), values, dimension_numbers=ScatterDimensionNumbers(*index.numbers), mode=how,
                 indices_are_sorted=indices_are_sorted or index.unique, unique_indices=unique_indices or index.unique,
@@ -533,6 +545,8 @@ class IndexUpdateRef:
                         f"the function applied to {part.aval} must keep shape and dtype, but gave {new.aval}, at {user_line()}"
                     )
                 return new
+            if index.nowhere is not None:
+                return part
             return apply_windows(
                 part, index.indices(), func, ScatterDimensionNumbers(*index.numbers), index.shape, how,
                 options["unique_indices"] or index.unique, options["indices_are_sorted"] or index.unique,

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.array import ConcreteArray
 from pullback.core.config import cpu_fusion
-from pullback.core.errors import describe_location
+from pullback.core.errors import OutOfMemoryError, describe_location
 from pullback.core.jaxpr import Atom, ClosedJaxpr, JaxprEqn, Literal, Var
 from pullback.core.passes import hoist_constants, simplify
 from pullback.core.types import ShapedArray
 from pullback.xla.devices import DeviceArray, on_host
 from pullback.xla.fusion import Group, plan
-from pullback.xla.stablehlo import Emitter, Value, is_splat, physical_dtype, tensor_type
+from pullback.xla.stablehlo import Emitter, Value, is_splat, physical_dtype, quoted, tensor_type
 
 #: Constants up to this many bytes are written into the program, where the compiler can fold them; larger ones are arguments.
 SMALL_CONSTANT = 8192
@@ -46,7 +47,7 @@ class Module:
         """The operations that an error message of XLA's is about, by the places in the user's code that it names."""
         found: dict[str, None] = {}
         for file, line in re.findall(r"(\S+):(\d+):0: error", message):
-            found.update(dict.fromkeys(re.findall(rf'loc\("([^"]*)"\("{re.escape(file)}":{line}:0\)', self.text)))
+            found.update(dict.fromkeys(re.findall(rf'loc\("([^"]*)"\({re.escape(quoted(file))}:{line}:0\)', self.text)))
         return f" (operation {', '.join(found)})" if found else ""
 
 
@@ -74,6 +75,8 @@ def lower(
     kept = [i for i, v in enumerate(own) if keep_unused or v in used]
     emit = Emitter(lower_equations, platform)
     emit.calls_host = platform == "cpu" and not portable
+    if portable:
+        emit.scalar_arguments = None
     emit.plans_fusion = cpu_fusion.value == "auto" and platform == "cpu" and not portable
     arguments = [*jaxpr.invars[:count], *(own[i] for i in kept)]
     border = (lambda dtype: dtype) if portable else physical_dtype
@@ -90,6 +93,10 @@ def lower(
         f"{' {jax.buffer_donor = true}' if i >= count and kept[i - count] in alias else ''}"
         for i, v in enumerate(arguments)
     ]
+    if emit.scalar_arguments:
+        scalars = list(emit.scalar_arguments.values())
+        heads[count:count] = [f"{name}: {tensor_type((), border(x.dtype))}" for name, x in scalars]
+        constants = [*constants, *[ConcreteArray(x) for _, x in scalars]]
     out_types = ", ".join([tensor_type(r.shape, r.dtype) for r in results])
     body = "\n".join(emit.lines)
     functions = "".join([function + "\n" for _, function in emit.functions.values()])
@@ -142,6 +149,8 @@ def _lower_equation(emit: Emitter, e: JaxprEqn, values: dict[Var, Value]) -> Non
     shape = types[0].shape if primitive.broadcasts else None
     try:
         operands = [emit.constant(x.val._value, None, shape) if x.__class__ is Literal else values[x] for x in e.invars]
+        if emit.beyond_memory and not (primitive.broadcasts or primitive.name in _NEED_NO_MEMORY):
+            _refuse_beyond_memory(emit, primitive.name, operands)
         results = primitive.lower(emit, *operands, **e.params)
     except Exception as error:
         error.add_note(f"while compiling `{primitive.name}` from {describe_location(e.location)}")
@@ -150,6 +159,29 @@ def _lower_equation(emit: Emitter, e: JaxprEqn, values: dict[Var, Value]) -> Non
         values.update(zip(e.outvars, results))
     else:
         values[e.outvars[0]] = results
+
+
+#: What does not need its operand in memory, besides elementwise operations.
+_NEED_NO_MEMORY = {
+    "select_n",
+    "convert_element_type",
+    "broadcast_in_dim",
+    "reshape",
+    "squeeze",
+    "expand_dims",
+    "slice",
+    "transpose",
+}
+
+
+def _refuse_beyond_memory(emit: Emitter, name: str, operands: Sequence[Value]) -> None:
+    # A constant that no machine like this could hold, eagerly or compiled, and over which a loop would run for a very long time.
+    for x in operands:
+        if x.name in emit.beyond_memory:
+            raise OutOfMemoryError(
+                f"RESOURCE_EXHAUSTED: Out of memory: `{name}` of a constant of type {x.aval.str_short()}, which takes "
+                f"{x.size * x.dtype.itemsize} bytes"
+            )
 
 
 def _lower_group(emit: Emitter, group: Group, values: dict[Var, Value]) -> None:

@@ -14,16 +14,18 @@ Operations of other dialects are written with a dot (`"chlo.erf"`). The names ar
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.dtypes import DType
-from pullback.core.errors import JaxRuntimeError, Location, line_of
+from pullback.core.errors import Location, OutOfMemoryError, line_of
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.types import Shape, ShapedArray
 
@@ -66,19 +68,37 @@ def physical_dtype(dtype: DType) -> DType:
     return _PHYSICAL.get(dtype, dtype) if dtype.isbuiltin != 1 else dtype
 
 
+@lru_cache(maxsize=1)
+def _memory() -> int:
+    """The bytes of memory that this machine has, as far as it says."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return _TOO_LARGE
+
+
 _types: dict[tuple[Shape, DType], str] = {}
 #: Bytes: sizes below this one do not overflow in XLA, sums of a few included.
 _TOO_LARGE = 1 << 60
+#: Elements: larger arrays of one scalar are not constants to the compiler, which would make them to fold what follows from them.
+_FOLDED = 1 << 25
 
 
 def tensor_type(shape: Shape, dtype: DType) -> str:
-    """`tensor<3x4xf32>`. Raises JaxRuntimeError for arrays larger than any memory, at which XLA would end the process."""
+    """`tensor<3x4xf32>`. Raises OutOfMemoryError for arrays larger than any memory, ValueError for negative sizes: XLA would end the
+    process."""
     key = (shape, dtype)
     found = _types.get(key)
     if found is None:
-        if math.prod(shape) * dtype.itemsize >= _TOO_LARGE:
-            raise JaxRuntimeError(
-                f"RESOURCE_EXHAUSTED: Out of memory: an array of shape {shape} and dtype {dtype} takes "
+        if any([n < 0 for n in shape]):
+            raise ValueError(f"array shapes must not be negative, got {shape}")
+        # Without the axes of length 0: XLA multiplies the others all the same.
+        if math.prod([n or 1 for n in shape]) * dtype.itemsize >= _TOO_LARGE:
+            raise OutOfMemoryError(
+                f"RESOURCE_EXHAUSTED: Out of memory: an array of shape {shape} and dtype {dtypes.name(dtype)} is larger than the "
+                "compiler can count"
+                if 0 in shape
+                else f"RESOURCE_EXHAUSTED: Out of memory: an array of shape {shape} and dtype {dtypes.name(dtype)} takes "
                 f"{math.prod(shape) * dtype.itemsize} bytes"
             )
         found = f"tensor<{''.join([f'{n}x' for n in shape])}{element_type(dtype)}>"
@@ -135,11 +155,23 @@ class Enum:
         self.text = f"#stablehlo<{kind} {value}>"
 
 
+def quoted(text: str) -> str:
+    """A string of anybody's as the program's text has it, between quotation marks and in ASCII."""
+    escaped = "".join(
+        [chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:02X}" for b in text.encode(errors="replace")]
+    )
+    return f'"{escaped}"'
+
+
 def attribute(value: Any) -> str:
     """A Python value as an attribute's text."""
     if isinstance(value, str):
         return value
     if isinstance(value, tuple):
+        if any([v > _TOO_LARGE or v < -_TOO_LARGE for v in value]):
+            raise OutOfMemoryError(
+                f"RESOURCE_EXHAUSTED: Out of memory: the compiler cannot count to {max(map(abs, value))}"
+            )
         if value and all([v.__class__ is bool for v in value]):
             return f"array<i1: {', '.join(['true' if v else 'false' for v in value])}>"
         return f"array<i64: {', '.join(map(str, value))}>" if value else "array<i64>"
@@ -253,6 +285,13 @@ class Emitter:
         self._count = 0
         self._constants: dict[Any, Value] = {}
         self._scalars: dict[str, Any] = {}
+        #: Names of constants that have no element 0.
+        self._without_zeros: set[str] = set()
+        #: Scalars that repeated fill arrays so large that the compiler must not take them for constants, by their bits: name and value.
+        #: They become arguments of the program. None where it cannot have any.
+        self.scalar_arguments: dict[Any, tuple[str, Any]] | None = {}
+        #: Names of the arrays of one scalar that are larger than this machine's memory.
+        self.beyond_memory: set[str] = set()
         #: The types of the results of the equation that is being lowered.
         self.types: Sequence[ShapedArray] = ()
         #: The place in the user's code of the equation that is being lowered, as text to append to its operations.
@@ -284,6 +323,8 @@ class Emitter:
         self, op: str, *operands: Any, out: Any = None, regions: Sequence[Region] = (), **attributes: Any
     ) -> Any:
         """Write one operation. `out` is the type of the result, or a list of types; the result is a value or a list."""
+        if op in _MEANT and (meant := _MEANT[op](self, op, *operands)) is not None:
+            return meant
         if "." not in op:
             op = "stablehlo." + op
         several = out.__class__ is list or out.__class__ is tuple
@@ -322,7 +363,10 @@ class Emitter:
     def region(self, types: Sequence[Any], body: Callable[..., Any], terminator: str = "stablehlo.return") -> Region:
         """The block that `body(*arguments)` writes, for arguments of the given types; `body` returns a value or a list."""
         outer = self.lines, self._constants, self.types, self.token
+        outer_arguments = self.scalar_arguments
         self.lines, self._constants = [], {}
+        if terminator == "mhlo.return":  # a fusion sees nothing from outside
+            self.scalar_arguments = None
         arguments = [_value(self.new_name(), t) for t in types]
         try:
             results = body(*arguments)
@@ -333,6 +377,7 @@ class Emitter:
             return Region(f"^bb0({head}):" if arguments else "^bb0:", self.lines, self.token)
         finally:
             self.lines, self._constants, self.types, self.token = outer
+            self.scalar_arguments = outer_arguments
 
     def argument(self, name: str, t: ShapedArray) -> Value:
         """The program's argument called `name`, of which the caller hands over the physical representation."""
@@ -364,7 +409,13 @@ class Emitter:
         array: Any = value if value.__class__ is np.ndarray else np.asarray(value)
         if dtype is not None and array.dtype != dtype:
             array = array.astype(dtype)
-        shape = array.shape if shape is None else shape
+        if shape is None:
+            shape = array.shape
+        elif self.scalar_arguments is not None and math.prod(shape) > _FOLDED:
+            found = self.broadcast(self._scalar_argument(array.reshape(())), shape)
+            if math.prod(shape) * array.itemsize > _memory():
+                self.beyond_memory.add(found.name)
+            return found
         dtype = array.dtype
         key = (array.tobytes(), dtype, shape) if array.size <= 8 else None
         found = self._constants.get(key) if key is not None else None
@@ -376,7 +427,18 @@ class Emitter:
                 self._constants[key] = found
             if not shape:
                 self._scalars[found.name] = array
+            if key is not None and array.all() and 0 not in shape:
+                self._without_zeros.add(found.name)
         return found
+
+    def _scalar_argument(self, value: Any) -> Value:
+        # Where the compiler does not know the scalar, it does not compute what follows from an array of it.
+        dtype = value.dtype
+        key = (value.tobytes(), dtype)
+        found = self.scalar_arguments.get(key)
+        if found is None:
+            found = self.scalar_arguments[key] = (f"%scalar{len(self.scalar_arguments)}", value)
+        return self.argument(found[0], ShapedArray((), dtype))
 
     def constant_array(self, value: Any) -> Value:
         """An array constant; as a repeated scalar, if it is one."""
@@ -411,6 +473,8 @@ class Emitter:
     def compare(self, direction: str, x: Value, y: Value) -> Value:
         """`x` compared with `y` (EQ, NE, LT, LE, GT, GE)."""
         kind = dtypes.kind(x.dtype)
+        if kind == "c" and direction not in ("EQ", "NE"):
+            return self._compare_complex(direction, x, y)
         compare_type = {"f": "FLOAT", "c": "FLOAT", "i": "SIGNED", "u": "UNSIGNED", "b": "UNSIGNED"}.get(
             kind, "UNSIGNED"
         )
@@ -418,6 +482,19 @@ class Emitter:
             "compare", x, y, out=ShapedArray(x.shape, dtypes.bool_),
             comparison_direction=Enum("comparison_direction", direction), compare_type=Enum("comparison_type", compare_type),
         )  # fmt: skip
+
+    def _compare_complex(self, direction: str, x: Value, y: Value) -> Value:
+        # By real, then by imaginary parts, as NumPy does; nothing is smaller or larger than what has a NaN.
+        (a, b), (c, d) = self.parts(x), self.parts(y)
+        strict = direction[0] + "T"
+        ordered = self("and", self.compare("EQ", b, b), self.compare("EQ", d, d))
+        by_real = self("and", self.compare(strict, a, c), ordered)
+        return self("or", by_real, self("and", self.compare("EQ", a, c), self.compare(direction, b, d)))
+
+    def parts(self, x: Value) -> tuple[Value, Value]:
+        """Real and imaginary part of a complex value."""
+        real = ShapedArray(x.shape, dtypes.to_real(x.dtype))
+        return self("real", x, out=real), self("imag", x, out=real)
 
     def compare_total(self, x: Value, y: Value, direction: str = "LT") -> Value:
         """`x` compared with `y`; floats by IEEE 754's totalOrder (-NaN < -inf < -0.0 < 0.0 < inf < NaN)."""
@@ -438,7 +515,7 @@ class Emitter:
 
     def slice(self, x: Value, starts: Shape, limits: Shape, strides: Shape | None = None) -> Value:
         """Elements from `starts` to `limits`."""
-        strides = strides or (1,) * len(starts)
+        strides = tuple([min(s, max(1, b - a)) for a, b, s in zip(starts, limits, strides or (1,) * len(starts))])
         shape = tuple(len(range(a, b, s)) for a, b, s in zip(starts, limits, strides))
         return self(
             "slice", x, out=ShapedArray(shape, x.dtype), start_indices=starts, limit_indices=limits, strides=strides
@@ -463,6 +540,8 @@ class Emitter:
         """A reduction over `axes` by the operation `op`, from the scalar `initial`."""
         start = self.constant(initial, x.dtype) if not isinstance(initial, Value) else initial
         shape = tuple([n for i, n in enumerate(x.shape) if i not in axes])
+        if isinstance(op, str) and dtypes.is_complex(x.dtype) and op in _MEANT:
+            op = partial(self, op)
         if isinstance(op, str):
             result = Value(self.new_name(), shape, x.dtype)
             self.lines.append(
@@ -484,11 +563,16 @@ class Emitter:
         start = self.constant(initial, x.dtype) if not isinstance(initial, Value) else initial
         scalar = ShapedArray((), x.dtype)
         body = op if callable(op) else lambda a, b: self(op, a, b)
-        pads = f"dense<{[list(p) for p in padding]}> : tensor<{len(padding)}x2xi64>"
+        pads = self.pads(padding)
         return self(
             "reduce_window", x, start, out=ShapedArray(self.type.shape, x.dtype), window_dimensions=window, padding=pads,
             regions=[self.region([scalar, scalar], body)], **strides_and_dilations,
         )  # fmt: skip
+
+    def pads(self, padding: Sequence[tuple[int, int]]) -> str:
+        """(low, high) for each axis, as the operations on windows take it."""
+        attribute(tuple([n for pair in padding for n in pair]))  # raises for numbers that cannot be written
+        return f"dense<{[list(p) for p in padding] or ''}> : tensor<{len(padding)}x2xi64>"
 
     def while_loop(
         self, condition: Callable[..., Value], body: Callable[..., Sequence[Value]], initial: Sequence[Value]
@@ -554,7 +638,7 @@ class Emitter:
         Raises NotImplementedError for other platforms.
         """
         self._need_cpu(f"it calls LAPACK ({target})" if target.startswith("lapack_") else f"it calls {target}")
-        attributes: dict[str, Any] = {"call_target_name": f'"{target}"', "api_version": f"{api_version} : i32"}
+        attributes: dict[str, Any] = {"call_target_name": quoted(target), "api_version": f"{api_version} : i32"}
         if backend_config is not None:
             attributes["backend_config"] = backend_config
         if has_side_effect:
@@ -683,9 +767,55 @@ class Emitter:
         self.location, self.operation = found, name
 
 
+# ---- what XLA's operations do not mean, or mean only while the program runs ---------------------------------------
+#
+# XLA evaluates operations on what it finds to be constant itself, at any stage of its simplification, with code of its own. What that code
+# does not survive (a division of integers by zero, an order of complex numbers) must not be written, whatever the operands are.
+
+
+def _integer_division(emit: Emitter, op: str, x: Value, y: Value) -> Value | None:
+    """By zero: the quotient is -1 (all bits set), the remainder the dividend. Without `select`, which given fusions cannot have."""
+    if y.name in emit._without_zeros or not dtypes.is_integer(x.dtype):
+        return None
+    is_zero = emit.convert(emit.compare("EQ", y, emit.like(0, y)), y.dtype)
+    safe, mask = emit("or", y, is_zero), emit("negate", is_zero)
+    emit._without_zeros.add(safe.name)
+    return emit("or", emit(op, x, safe), mask if op == "divide" else emit("and", x, mask))
+
+
+def _complex_extremum(emit: Emitter, op: str, x: Value, y: Value) -> Value | None:
+    """By real, then imaginary parts; an operand with a NaN wins, the first of two."""
+    if not dtypes.is_complex(x.dtype):
+        return None
+    x_nan, y_nan = emit.compare("NE", x, x), emit.compare("NE", y, y)
+    first = emit.compare("GE" if op == "maximum" else "LE", x, y)
+    return emit.select(emit("or", x_nan, emit("and", first, emit("not", y_nan))), x, y)
+
+
+def _complex_clamp(emit: Emitter, op: str, low: Value, x: Value, high: Value) -> Value | None:
+    if not dtypes.is_complex(x.dtype):
+        return None
+    low, high = emit.broadcast(low, x.shape), emit.broadcast(high, x.shape)
+    return emit("minimum", emit("maximum", x, low), high)
+
+
+def _complex_is_finite(emit: Emitter, op: str, x: Value) -> Value | None:
+    if not dtypes.is_complex(x.dtype):
+        return None
+    return emit("and", *[emit("is_finite", part, out=ShapedArray(x.shape, dtypes.bool_)) for part in emit.parts(x)])
+
+
+_MEANT: dict[str, Callable[..., Value | None]] = {
+    "divide": _integer_division,
+    "remainder": _integer_division,
+    "maximum": _complex_extremum,
+    "minimum": _complex_extremum,
+    "clamp": _complex_clamp,
+    "is_finite": _complex_is_finite,
+}
+
+
 def _location_text(location: Location | None, name: str) -> str:
-    name = name.replace("\\", "/").replace('"', "'")
     if location is None:
-        return f' loc("{name}")'
-    file = location[0].co_filename.replace("\\", "/").replace('"', "'")
-    return f' loc("{name}"("{file}":{line_of(location)}:0))'
+        return f" loc({quoted(name)})"
+    return f" loc({quoted(name)}({quoted(location[0].co_filename)}:{line_of(location)}:0))"
