@@ -8,8 +8,9 @@ import numpy as np
 
 from pullback.core import array
 from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.errors import UnexpectedTracerError
 from pullback.core.stage import is_staging
-from pullback.core.trace import Tracer
+from pullback.core.trace import Tracer, current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.lax.arrangement import device_put_p
 from pullback.xla import devices as _devices
@@ -76,8 +77,11 @@ def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = Fal
     for leaf in leaves:
         try:
             arrays.append(as_array(leaf))
+        except UnexpectedTracerError:
+            raise
         except TypeError:
             raise leaf_error(x, leaf, "device_put") from None
+        current().check_constant(arrays[-1])
     return tree.unflatten([_put(a, d) for a, d in zip(arrays, places)])
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -348,3 +350,85 @@ def test_debug_nans_finds_the_operation_although_the_argument_is_donated() -> No
         with pytest.raises(FloatingPointError, match="nan.*in log at"):
             f(jnp.array([-1.0, 1.0]))
         assert float(f(jnp.array(1.0))) == 1
+
+
+_THREADS = """
+import sys, threading, time
+import numpy as np
+import pullback as pb, pullback.numpy as jnp
+
+sys.setswitchinterval(1e-5)
+n, seconds = int(sys.argv[1]), float(sys.argv[2])
+give, use = pb.jit(lambda x: x * 0 + 1, donate_argnums=0), pb.jit(lambda x: (x * 2).sum())
+both, make = pb.jit(lambda x, y: (x + y, x * y), donate_argnums=(0, 1)), pb.jit(lambda k: jnp.ones(n) * k)
+box, wrong, kept = [give(jnp.ones(n))], [], []
+
+
+def donor():
+    box[0] = give(box[0])
+
+
+def donor_of_two():
+    box[0] = both(box[0], make(1.0))[1]
+
+
+def lender():
+    box[0] = give(np.ones(n, np.float32))
+
+
+def deleter():
+    box[0].delete()
+    box[0] = make(1.0)
+
+
+def renewer():
+    box[0] = jnp.ones(n) * 1
+
+
+def compiled():
+    float(use(box[0]))
+
+
+def eager():
+    float((box[0] + 1).sum()), repr(box[0])
+
+
+def viewer():
+    view = np.asarray(box[0])
+    if view.dtype != np.float32 or view.shape != (n,) or not (view == 1).all():
+        wrong.append(view)
+    kept.append(view)
+    if len(kept) > 20:
+        wrong.extend(v for v in kept if not (v == 1).all())
+        kept.clear()
+
+
+def asker():
+    box[0].is_ready(), box[0].is_deleted(), pb.block_until_ready(box[0]), np.from_dlpack(box[0])
+
+
+def again_and_again(step):
+    while time.time() < end:
+        try:
+            step()
+        except RuntimeError:  # of JAX's kind: deleted, donated
+            pass
+        except Exception as error:
+            wrong.append(error)
+
+
+end = time.time() + seconds
+steps = (donor, donor, donor_of_two, lender, deleter, renewer, compiled, eager, viewer, viewer, asker)
+threads = [threading.Thread(target=again_and_again, args=(s,)) for s in steps]
+[t.start() for t in threads], [t.join() for t in threads]
+assert not wrong, wrong[:3]
+"""
+
+
+@pytest.mark.parametrize("n", [100, 20_000])
+def test_threads_that_donate_delete_and_read_get_errors_at_worst(n):
+    """Never an end of the process, never the elements of something else."""
+    run = subprocess.run(
+        [sys.executable, "-c", _THREADS, str(n), "2"], check=False, capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, f"{run.returncode}: {run.stderr[-500:]}"

@@ -7,6 +7,7 @@ scalar) that nothing ever writes to.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,6 +37,9 @@ class Array:
     def aval(self) -> ShapedArray:
         """The type: shape, dtype and weakness."""
         return ShapedArray(self.shape, self.dtype, self.weak_type)
+
+    def check_alive(self) -> None:
+        """Raises UnexpectedTracerError if the array is a tracer of a trace that is over."""
 
     @property
     def ndim(self) -> int:
@@ -119,13 +123,12 @@ class ConcreteArray(Array):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def delete(self) -> None:
-        """Free the memory now. Using the array afterwards raises RuntimeError."""
+        """Let go of the memory: it is free as soon as nobody reads it any more. Using the array afterwards raises RuntimeError."""
         self._type  # noqa: B018 - it must be known for the message
-        buffer, self._buffer = self._buffer, None
-        if has_value(self):
+        # The buffer is not told: another thread may be reading it just now, without the interpreter lock.
+        self._buffer = None
+        with contextlib.suppress(AttributeError):
             del self._value
-        if buffer is not None:
-            buffer.delete()
 
     def is_deleted(self) -> bool:
         """Whether the array has been deleted or donated."""
@@ -149,7 +152,7 @@ class ConcreteArray(Array):
     def is_ready(self) -> bool:
         """Whether the array has been computed."""
         buffer = self._buffer
-        return buffer is None or bool(buffer.is_ready())
+        return buffer is None or buffer.is_deleted() or bool(buffer.is_ready())
 
     @property
     def shape(self) -> Shape:
@@ -391,9 +394,13 @@ def from_scalar(x: Any) -> ConcreteArray:
 def as_array(x: Any) -> Array:
     """`x` as something operations take: Arrays as they are, NumPy values copied, scalars weakly typed.
 
-    Raises TypeError for anything else (lists included: convert those with `pullback.numpy.array`).
+    Raises TypeError for anything else (lists included: convert those with `pullback.numpy.array`), UnexpectedTracerError for tracers of a
+    trace that is over.
     """
+    if x.__class__ is ConcreteArray:
+        return x  # type: ignore[no-any-return]
     if isinstance(x, Array):
+        x.check_alive()
         return x
     if x.__class__ in _SCALARS:
         return from_scalar(x)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pullback.core import config, dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
-from pullback.core.errors import UnexpectedTracerError, source_location
+from pullback.core.errors import source_location
 from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var, check_jaxpr
 from pullback.core.trace import EVAL, Params, Trace, Tracer, current, reset_current, set_current
 from pullback.core.types import ShapedArray
@@ -93,8 +93,7 @@ class JaxprTrace(Trace):
             return Literal(x, x.aval)
         found = self.consts.get(id(x))
         if found is None:
-            if isinstance(x, Tracer) and not self.encloses(x):
-                raise UnexpectedTracerError(x)
+            self.check_constant(x)
             found = self.consts[id(x)] = (Var(x.aval), x)
         return found[0]
 
@@ -119,15 +118,6 @@ class JaxprTrace(Trace):
         self.eqns.append(JaxprEqn(primitive, list(atoms), outvars, params, source_location(), _name_stack.get()))
         return [StagedTracer(self, v) for v in outvars]
 
-    def encloses(self, x: Tracer) -> bool:
-        """Whether `x` belongs to a trace that is still active around this one; if not, it has leaked."""
-        trace: Trace = self
-        while trace is not EVAL:
-            if trace.knows(x):
-                return True
-            trace = trace.parent
-        return False
-
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
         return call.stage_call(self, args, params)
 
@@ -145,6 +135,29 @@ class JaxprTrace(Trace):
         if config.enable_checks.value:
             check_jaxpr(jaxpr)
         return ClosedJaxpr(jaxpr, [x for _, x in consts])
+
+
+class Finished(JaxprTrace):
+    """A trace that is over: what `JaxprTrace`s become.
+
+    A task or a thread that was made while it was current, with a copy of the context, still has it as its own: there it steps aside.
+    """
+
+    __slots__ = ()
+    finished = True
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return self._aside().process(primitive, args, params)
+
+    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+        return self._aside().process_call(call, args, params)
+
+    def _aside(self) -> Trace:
+        parent = self.parent
+        while parent.finished:
+            parent = parent.parent
+        set_current(parent)
+        return parent
 
 
 def is_staging() -> bool:
@@ -175,6 +188,7 @@ def stage_flat(
         return trace.finish([as_array(o) for o in outs])
     finally:
         reset_current(token)
+        trace.__class__ = Finished
 
 
 def close(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:

@@ -38,10 +38,12 @@ class Trace:
 
     #: Name and size of the mapped axis this trace adds, if any.
     axis_name: Any = None
+    #: Whether it is over, so that its tracers stand for nothing any more.
+    finished = False
 
     def knows(self, x: Tracer) -> bool:
         """Whether `x` is one of this trace's tracers, or something to it."""
-        return x._trace is self
+        return x._trace is self and not self.finished
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         """Apply `primitive` to `args`, of which some may be this trace's tracers."""
@@ -50,6 +52,17 @@ class Trace:
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
         """Apply a call primitive: one whose parameters hold Python functions (custom rules, checkpoint)."""
         raise NotImplementedError(f"{type(self).__name__} must define process_call")
+
+    def check_constant(self, x: Any) -> None:
+        """Raises UnexpectedTracerError if `x` is a tracer that belongs neither to this trace nor to one around it: it has leaked."""
+        if not isinstance(x, Tracer):
+            return
+        trace = self
+        while trace is not EVAL:
+            if trace.knows(x):
+                return
+            trace = trace.parent
+        raise UnexpectedTracerError(x)
 
 
 class Tracer(Array):
@@ -63,6 +76,14 @@ class Tracer(Array):
     def _type(self) -> ShapedArray:
         """The type, as the one object that stands for it."""
         return intern(self.shape, self.dtype, self.weak_type)
+
+    def check_alive(self) -> None:
+        trace = self._trace
+        while trace is not EVAL:
+            if trace.finished:
+                current().check_constant(self)  # unless it is something to a trace that stands for that one
+                return
+            trace = trace.parent
 
     def concrete(self) -> ConcreteArray | None:
         """The value as it is without the transformation, where it is known."""
@@ -116,6 +137,7 @@ class Tracer(Array):
         return format(repr(self)) if value is None or not spec else format(value, spec)
 
     def __copy__(self) -> Tracer:
+        self.check_alive()
         return self
 
     def __deepcopy__(self, memo: Any) -> Tracer:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pullback.core.array import ConcreteArray, as_array
+from pullback.core.errors import UnexpectedTracerError
+from pullback.core.trace import current
 
 if TYPE_CHECKING:
     import optree
@@ -568,8 +570,11 @@ def arrays_of(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
         if x.__class__ is not ConcreteArray:
             try:
                 leaves[i] = as_array(x)
+            except UnexpectedTracerError:
+                raise
             except TypeError:
                 raise leaf_error(tree, x, what) from None
+            current().check_constant(leaves[i])
     return leaves, treedef
 
 

@@ -106,7 +106,7 @@ def asarray(
         and device is None
         and out_sharding is None
     ):
-        return a
+        return as_array(a)
     return array(a, dtype, bool(copy), order, device=device, out_sharding=out_sharding)
 
 

@@ -340,6 +340,7 @@ def _get(
     if index.basic is not None:
         x = static_index_p.bind(x, index=index.basic)
     if not index.arrays:
+        x.check_alive()
         return x
     index.need_elements()
     return gather_p.bind(

@@ -51,7 +51,7 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None, o
     del copy
     if out_sharding is not None:
         no_sharding("reshape", out_sharding)
-    x = a if isinstance(a, Array) else array_like(a, "reshape")
+    x = array_like(a, "reshape")
     if order == "C":
         return _reshape(x, shape)
     if order == "F":
@@ -87,7 +87,7 @@ def ravel(a: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
     """The elements of `a` in one row, in row-major ("C") or column-major ("F") order."""
     if out_sharding is not None:
         no_sharding("ravel", out_sharding)
-    x = a if isinstance(a, Array) else array_like(a, "ravel")
+    x = array_like(a, "ravel")
     if order == "K":
         raise NotImplementedError(
             "ravel with order='K' depends on memory order, which Arrays do not have: use 'C' or 'F'"
@@ -114,13 +114,13 @@ def resize(a: Any, new_shape: Any) -> Array:
 
 def expand_dims(a: Any, axis: int | Sequence[int]) -> Array:
     """`a` with new axes of length 1 at the positions `axis` of the result."""
-    x = a if isinstance(a, Array) else array_like(a, "expand_dims")
+    x = array_like(a, "expand_dims")
     return lax_shape.expand_dims(x, axis)
 
 
 def squeeze(a: Any, axis: int | Sequence[int] | None = None) -> Array:
     """`a` without the axes `axis`, which must have length 1 (ValueError if not); by default without all that have."""
-    x = a if isinstance(a, Array) else array_like(a, "squeeze")
+    x = array_like(a, "squeeze")
     if axis is None:
         sizes = tuple(n for n in x.shape if n != 1)
         return x if len(sizes) == x.ndim else reshape_p.bind(x, new_sizes=sizes)
@@ -170,7 +170,7 @@ def transpose(a: Any, axes: Sequence[int] | None = None) -> Array:
     >>> transpose(zeros((2, 3, 4)), (1, 2, 0)).shape
     (3, 4, 2)
     """
-    x = a if isinstance(a, Array) else array_like(a, "transpose")
+    x = array_like(a, "transpose")
     ndim = len(x.shape)
     if axes is None:
         return transpose_p.bind(x, permutation=tuple(range(ndim - 1, -1, -1))) if ndim > 1 else x
@@ -195,7 +195,7 @@ def matrix_transpose(x: Any, /) -> Array:
 
 def swapaxes(a: Any, axis1: int, axis2: int) -> Array:
     """`a` with two axes exchanged."""
-    x = a if isinstance(a, Array) else array_like(a, "swapaxes")
+    x = array_like(a, "swapaxes")
     order = list(range(x.ndim))
     i, j = canonical_axis(axis1, x.ndim), canonical_axis(axis2, x.ndim)
     order[i], order[j] = j, i
@@ -276,7 +276,7 @@ def broadcast_to(array: Any, shape: Any, *, out_sharding: Any = None) -> Array:
     """`array` repeated along new and length-1 axes to `shape`. Raises ValueError if it does not broadcast to it."""
     if out_sharding is not None:
         no_sharding("broadcast_to", out_sharding)
-    x = array if isinstance(array, Array) else array_like(array, "broadcast_to")
+    x = array_like(array, "broadcast_to")
     sizes = canonical_shape(shape)
     new = len(sizes) - x.ndim
     if new < 0:
@@ -306,7 +306,7 @@ def _joined(name: str, arrays: Any) -> list[Array]:
             raise TypeError(f"{name} takes a sequence of arrays, got an array of shape () at {user_line()}")
         return list(unstack(arrays))
     try:
-        return [a if isinstance(a, Array) else array_like(a, name) for a in arrays]
+        return [array_like(a, name) for a in arrays]
     except TypeError:
         if hasattr(arrays, "__iter__"):
             raise
@@ -702,7 +702,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /, *, size: Any = None, 
 
 
 def _truth(x: Any, name: str) -> Array:
-    x = x if isinstance(x, Array) else array_like(x, name)
+    x = array_like(x, name)
     return x if x.dtype == dtypes.bool_ else ne_p.bind(x, like(0, x))
 
 

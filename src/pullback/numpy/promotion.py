@@ -15,6 +15,7 @@ from pullback.core import config, dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, from_scalar
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
+from pullback.core.stage import StagedTracer
 from pullback.core.trace import current
 from pullback.core.types import broadcast_shapes
 from pullback.lax.shape import convert
@@ -23,6 +24,8 @@ from pullback.lax.shape import convert
 def array_like(x: Any, name: str) -> Array:
     """`x` as an Array. Lists and tuples are refused, as they hide a slow conversion: TypeError naming the function."""
     if isinstance(x, Array):
+        if x.__class__ is StagedTracer and x._trace.finished:
+            x.check_alive()
         return x
     try:
         return as_array(x)

@@ -75,6 +75,8 @@ class JVPTrace(Trace):
         """Primal and tangent (None where zero) of a value of this trace."""
         if x.__class__ is JVPTracer and x._trace is self:
             return x.primal, x.tangent
+        if x.__class__ is not ConcreteArray:
+            self.check_constant(x)
         return x, None
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:

@@ -131,6 +131,8 @@ class LinearizeTrace(Trace):
         """Primal and node (None where the tangent is zero) of a value of this trace."""
         if x.__class__ is LinearizeTracer and x._trace is self:
             return x.primal, x.node
+        if x.__class__ is not ConcreteArray:
+            self.check_constant(x)
         return x, None
 
     def new_input(self, x: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from pullback.core.array import Array, as_array
+from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback
 from pullback.core.trace import Params, Trace, Tracer, current, reset_current, set_current
 from pullback.core.tree import flatten_up_to, keystr, leaf_error, tree_flatten, tree_flatten_with_path, tree_map
@@ -87,6 +87,8 @@ class BatchTrace(Trace):
         """Value and batch axis (None where all slices share it) of a value of this trace."""
         if x.__class__ is BatchTracer and x._trace is self:
             return x.value, x.axis
+        if x.__class__ is not ConcreteArray:
+            self.check_constant(x)
         return x, None
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:

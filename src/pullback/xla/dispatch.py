@@ -19,7 +19,7 @@ from pullback.core import array, config, dtypes
 from pullback.core.array import ConcreteArray, as_array
 from pullback.core.config import enable_x64
 from pullback.core.dtypes import PYTHON_SCALARS
-from pullback.core.errors import JaxRuntimeError
+from pullback.core.errors import JaxRuntimeError, user_line
 from pullback.core.jaxpr import ClosedJaxpr, program_caches
 from pullback.core.types import intern
 from pullback.xla import cache, pjrt
@@ -44,6 +44,10 @@ def view_of_buffer(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
     try:
         return pjrt.to_numpy(buffer, dtype)
     except pjrt.XlaRuntimeError as error:
+        if buffer.is_deleted():  # by another thread, just now
+            raise RuntimeError(
+                f"Array has been deleted: it was donated to a compiled program; used at {user_line()}"
+            ) from None
         raise failure("the computation of this array failed", error) from None
 
 

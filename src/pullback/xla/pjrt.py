@@ -153,6 +153,8 @@ def to_numpy(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
     buffer.block_until_ready()  # raises if it could not be computed; the buffer protocol would end the process
     # By the buffer protocol: jaxlib's own methods for this look for the `jax` package each time.
     value = np.asarray(buffer)
+    if value.dtype.kind == "O":  # NumPy hides the protocol's error: another thread has donated the buffer in between
+        raise XlaRuntimeError("INVALID_ARGUMENT: buffer has been deleted or donated")
     return value if dtype.isbuiltin == 1 else value.view(dtype)
 
 

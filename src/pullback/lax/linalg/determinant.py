@@ -25,6 +25,7 @@ from pullback.lax.linalg.matrices import (
     gufuncs,
     like_dtype,
     matmul,
+    of_finite,
     real,
     rows,
     strong,
@@ -141,7 +142,7 @@ def _cofactor_by_svd(a: Any, xs: Sequence[Any]) -> Any:
     # of t₁ ⋯ t_r (r = k + 1) is a sum over r different indices and over their permutations σ,
     #   Σ_(i₁, ..., i_r) (Π s over all other indices) Σ_σ sign(σ) Π_j y_j[i_j, i_σ(j)].
     # Its derivative by y_r leaves out that factor.
-    u, s, vh = gufuncs.svd_f(a)
+    u, s, vh = of_finite(gufuncs.svd_f, a)
     phase = (gufuncs.det(u) * gufuncs.det(vh))[..., None, None]
     u_conj, vh_conj = u.conj(), vh.conj()
     ys = [u_conj.swapaxes(-1, -2) @ x @ vh_conj.swapaxes(-1, -2) for x in xs]

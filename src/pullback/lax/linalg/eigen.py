@@ -24,6 +24,7 @@ from pullback.lax.linalg.matrices import (
     diagonal,
     emit_evaluated,
     emit_finite,
+    emit_triangle,
     from_triangle,
     gufuncs,
     identity_mask,
@@ -35,6 +36,7 @@ from pullback.lax.linalg.matrices import (
     like_dtype,
     matmul,
     matrix,
+    of_finite,
     off_diagonal,
     or_nan,
     real,
@@ -66,16 +68,18 @@ class Eigh(Decomposition):
         return [strong(a.shape, a.dtype), strong(a.shape[:-1], dtypes.to_real(a.dtype))]
 
     def evaluate(self, a: Any, *, lower: bool, sort_eigenvalues: bool) -> Any:
-        w, v = (gufuncs.eigh_lo if lower else gufuncs.eigh_up)(a)
+        w, v = of_finite(gufuncs.eigh_lo if lower else gufuncs.eigh_up, a, np.tril if lower else np.triu)
         return [v, w]
 
     def lower(self, emit: Any, a: Any, *, lower: bool, sort_eigenvalues: bool) -> Any:
         if not a.size:
             return emit_evaluated(emit, self, a, lower=lower, sort_eigenvalues=sort_eigenvalues)
         routine = "heevd" if dtypes.is_complex(a.dtype) else "syevd"
+        finite, a = emit_finite(emit, a, emit_triangle(emit, a, lower))
         v, w, info = lapack_call(
             emit, routine, [a], [*emit.types, info_of(a)], "mmvv", overwrites=(0,), mode="V", uplo="L" if lower else "U"
         )
+        info = emit.select(finite, info, emit.like(1, info))
         return or_nan(emit, info, v, w)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, lower: bool, sort_eigenvalues: bool) -> Any:
@@ -103,21 +107,9 @@ class Eig(Decomposition):
 
     def evaluate(self, a: Any, *, left: bool, right: bool, enable_eigvec_derivs: bool) -> Any:
         dtype = dtypes.to_complex(a.dtype)
-        # LAPACK may not terminate on infinities and NaNs: those matrices give NaN.
-        finite = np.isfinite(a).all(axis=(-1, -2))
-        everywhere = bool(finite.all())
-        if not everywhere:
-            a = np.where(finite[..., None, None], a, a.dtype.type(0))
         if left:
-            out = _eig_with_left(a, dtype, right)
-        elif right:
-            out = [x.astype(dtype, copy=False) for x in gufuncs.eig(a)]
-        else:
-            out = [gufuncs.eigvals(a).astype(dtype, copy=False)]
-        if everywhere:
-            return out
-        masks = [finite[..., None], *[finite[..., None, None]] * (len(out) - 1)]
-        return [np.where(mask, x, dtype.type(complex(np.nan, np.nan))) for mask, x in zip(masks, out)]
+            return of_finite(lambda a: _eig_with_left(a, dtype, right), a)
+        return [x.astype(dtype, copy=False) for x in of_finite(gufuncs.eig if right else gufuncs.eigvals, a)]
 
     def lower(self, emit: Any, a: Any, *, left: bool, right: bool, enable_eigvec_derivs: bool) -> Any:
         if not a.size:

@@ -6,7 +6,7 @@ each matrix of the batch. Nothing here looks at values, so that operands may be 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -221,6 +221,21 @@ def lapack(name: str, dtype: DType) -> Any:
 _routines: dict[tuple[str, DType], Any] = {}
 
 
+def of_finite(function: Callable[[Any], Any], a: Any, among: Callable[[Any], Any] = lambda a: a) -> list[Any]:
+    """The results of an iteration on a batch of matrices, NaN for those of which not all elements `among` theirs are finite.
+
+    Iterations on infinities and NaNs may not terminate. See `emit_finite`.
+    """
+    finite = np.isfinite(among(a)).all(axis=(-1, -2))
+    everywhere = bool(finite.all())
+    out = function(a if everywhere else np.where(finite[..., None, None], a, a.dtype.type(0)))
+    outs = list(out) if isinstance(out, (list, tuple)) else [out]
+    if everywhere:
+        return outs
+    masks = [finite.reshape(finite.shape + (1,) * (x.ndim - finite.ndim)) for x in outs]
+    return [np.where(mask, x, x.dtype.type(np.nan)) for mask, x in zip(masks, outs)]
+
+
 def column_major(shape: Shape, dtype: DType) -> np.ndarray[Any, Any]:
     """An uninitialised array whose matrices are stored by columns, as LAPACK wants them to work in place."""
     return np.empty((*shape[:-2], shape[-1], shape[-2]), dtype).swapaxes(-1, -2)
@@ -300,17 +315,13 @@ def emit_evaluated(emit: Any, primitive: Primitive, *operands: Any, **params: An
     return [emit.constant_array(x) for x in out] if primitive.multiple_results else emit.constant_array(out)
 
 
-def emit_finite(emit: Any, a: Any) -> tuple[Any, Any]:
-    """For each matrix whether all its elements are finite, and the matrices, zero if they are not.
+def emit_finite(emit: Any, a: Any, among: Any = None) -> tuple[Any, Any]:
+    """For each matrix whether all its elements (those of `among`, a matrix like it) are finite, and the matrices, zero if they are not.
 
     Iterations on infinities and NaNs may not terminate.
     """
     axes = (a.ndim - 2, a.ndim - 1)
-    if dtypes.is_complex(a.dtype):
-        part, flags = ShapedArray(a.shape, dtypes.to_real(a.dtype)), ShapedArray(a.shape, dtypes.bool_)
-        finite = emit("and", *(emit("is_finite", emit(name, a, out=part), out=flags) for name in ("real", "imag")))
-    else:
-        finite = emit("is_finite", a, out=ShapedArray(a.shape, dtypes.bool_))
+    finite = emit("is_finite", a if among is None else among, out=ShapedArray(a.shape, dtypes.bool_))
     finite = emit.reduce(finite, True, "and", axes)
     return finite, emit.select(emit.broadcast(finite, a.shape, tuple(range(a.ndim - 2))), a, emit.like(0, a))
 

@@ -25,6 +25,7 @@ from pullback.lax.linalg.matrices import (
     like_dtype,
     matmul,
     matrix,
+    of_finite,
     real,
     rows,
     strong,
@@ -52,7 +53,7 @@ class Polar(Decomposition):
         return strong(a.shape, a.dtype)
 
     def evaluate(self, a: Any) -> Any:
-        u, _, vh = gufuncs.svd_s(a)
+        u, _, vh = of_finite(gufuncs.svd_s, a)
         return u @ vh
 
     def lower(self, emit: Any, a: Any) -> Any:

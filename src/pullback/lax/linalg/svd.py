@@ -21,12 +21,14 @@ from pullback.lax.linalg.matrices import (
     diagonal,
     diagonal_matrix,
     emit_evaluated,
+    emit_finite,
     gufuncs,
     info_of,
     lapack_call,
     like_dtype,
     matmul,
     matrix,
+    of_finite,
     off_diagonal,
     or_nan,
     real,
@@ -56,20 +58,20 @@ class Svd(Decomposition):
         return [strong((*batch, *u), a.dtype), s, strong((*batch, *vh), a.dtype)]
 
     def evaluate(self, a: Any, *, full_matrices: bool, compute_uv: bool) -> Any:
-        if not compute_uv:
-            return [gufuncs.svd(a)]
-        return list((gufuncs.svd_f if full_matrices else gufuncs.svd_s)(a))
+        return of_finite(gufuncs.svd if not compute_uv else gufuncs.svd_f if full_matrices else gufuncs.svd_s, a)
 
     def lower(self, emit: Any, a: Any, *, full_matrices: bool, compute_uv: bool) -> Any:
         if not a.size:
             return emit_evaluated(emit, self, a, full_matrices=full_matrices, compute_uv=compute_uv)
         *batch, m, n = a.shape
         k = min(m, n)
+        finite, a = emit_finite(emit, a)
         s = ShapedArray((*batch, k), dtypes.to_real(a.dtype))
         u, vh = ((m, m), (n, n)) if full_matrices and compute_uv else ((m, k), (k, n))
         mode = "N" if not compute_uv else "A" if full_matrices else "S"
         outs = [a.aval, s, ShapedArray((*batch, *u), a.dtype), ShapedArray((*batch, *vh), a.dtype), info_of(a)]
         _, s_out, u_out, vh_out, info = lapack_call(emit, "gesdd", [a], outs, "mmvmmv", overwrites=(0,), mode=mode)
+        info = emit.select(finite, info, emit.like(1, info))
         return or_nan(emit, info, s_out) if not compute_uv else or_nan(emit, info, u_out, s_out, vh_out)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, full_matrices: bool, compute_uv: bool) -> Any:
@@ -137,7 +139,7 @@ class Pinv(Primitive):
         return strong((*batch, n, m), a.dtype)
 
     def evaluate(self, a: Any, rtol: Any) -> Any:
-        u, s, vh = gufuncs.svd_s(a)
+        u, s, vh = of_finite(gufuncs.svd_s, a)
         if not s.size:
             return np.zeros((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
         small = s <= np.asarray(rtol)[..., None] * s[..., :1]
