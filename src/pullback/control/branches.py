@@ -3,17 +3,20 @@
 The operation `cond` has operands (number of the branch, operands of the branches) and branches of one type. Where the number is known, the
 branch is simply run, under whatever transformation; rules are needed only where it is traced. Derivatives are conditionals
 on the branches' derivatives, with the residuals of each branch in slots that branches share by type. Over a batch of numbers, all branches are
-computed and selected from; one that is expensive is left out when no element takes it.
+computed and selected from; one that is expensive is left out when no element takes it. Elements that take another branch reach neither values nor
+derivatives (`control.elements`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from pullback.control.elements import communicates, for_elements, substitute
 from pullback.control.loop import (
     ControlPrimitive,
     LinearCallNode,
@@ -39,8 +42,9 @@ from pullback.lax.elementwise import clamp_p, eq_p, ne_p
 from pullback.lax.family import Elementwise, like
 from pullback.lax.reductions import reduce_or_p
 from pullback.lax.selection import select_n_p
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis, strong
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis, reshape_p, strong
 from pullback.transforms.program import JVP, Batched, Linearization, Mask
+from pullback.transforms.vmap import vmap
 
 
 class Cond(ControlPrimitive):
@@ -101,34 +105,52 @@ class Cond(ControlPrimitive):
         operands = [x if b is None else move_axis(x, b, 0) for x, b in zip(operands, b_operands)]
         axes = tuple(None if b is None else 0 for b in b_operands)
         branches: Sequence[ClosedJaxpr] = params["branches"]
-        parts: list[Batched] = [
-            b.derived(("batch", size, axes, axis_name), Batched, size, axes, axis_name) for b in branches
-        ]
         if b_index is None:
+            parts: list[Batched] = [
+                b.derived(("batch", size, axes, axis_name), Batched, size, axes, axis_name) for b in branches
+            ]
             mapped = _any_of(p.mapped for p in parts)
-        else:
-            mapped = (True,) * len(branches[0].out_avals)
-        programs = [
-            b.derived(("cond batch", size, axes, axis_name, mapped), _batched_branch, p, mapped, size)
-            for b, p in zip(branches, parts)
-        ]
-        if b_index is None:
+            programs = [
+                b.derived(("cond batch", size, axes, axis_name, mapped), _batched_branch, p, mapped, size)
+                for b, p in zip(branches, parts)
+            ]
             return self.bind(index, *operands, branches=tuple(programs)), [0 if m else None for m in mapped]
         for b in branches:
             refuse_effects(b, "cond")
         index = move_axis(index, b_index, 0)
-        results = [self._where_taken(i, index, p, operands) for i, p in enumerate(programs)]
+        known = known_value(index)
+        how = (size, tuple(a is not None for a in axes), axis_name)
+        results: list[Any] = []
+        for i, b in enumerate(branches):
+            if known is not None and not communicates(b, axis_name):
+                if (known == i).all():
+                    whole: Batched = b.derived(("batch", size, axes, axis_name), Batched, size, axes, axis_name)
+                    return run(whole.program, *operands), [0 if m else None for m in whole.mapped]
+                if not (known == i).any():
+                    results.append(None)
+                    continue
+            results.append(self._where_taken(i, index, b, operands, how))
+        if None in results:
+            nothing = [_zeros(t.update(shape=(size, *t.shape))) for t in branches[0].out_avals]
+            results = [nothing if r is None else r for r in results]
         outs = [_choose(index, cases) for cases in zip(*results)]
         return outs, [0] * len(outs)
 
-    def _where_taken(self, i: int, index: Any, program: ClosedJaxpr, operands: Sequence[Any]) -> Sequence[Any]:
-        """The results of branch `i` for all elements; of an expensive one anything, if no element takes it."""
-        if _is_cheap(program):
-            return run(program, *operands)
-        taken = convert(reduce_or_p.bind(eq_p.bind(index, like(i, index)), axes=(0,)), dtypes.int32)
-        nothing = program.derived("nothing", _nothing)
-        outs: Sequence[Any] = self.bind(taken, *operands, branches=(nothing, program))
-        return outs
+    def _where_taken(self, i: int, index: Any, branch: ClosedJaxpr, operands: Sequence[Any], how: Any) -> list[Any]:
+        """The results of branch number `i` for all elements; of an expensive one anything, if no element takes it."""
+        size, mapped, axis_name = how
+        taken = eq_p.bind(index, like(i, index))
+        cheap = _is_cheap(branch)
+        found = for_elements(branch, size, mapped, axis_name, not cheap)
+        if found.substituted:
+            operands = [substitute(taken, x) if m else x for x, m in zip(operands, mapped)]
+        if cheap:
+            outs = run(found.program, taken, *operands)
+        else:
+            anyone = convert(reduce_or_p.bind(taken, axes=(0,)), dtypes.int32)
+            nothing = found.program.derived("nothing", _nothing)
+            outs = self.bind(anyone, taken, *operands, branches=(nothing, found.program))
+        return [x if m else batch_first(x, None, size) for x, m in zip(outs, found.mapped)]
 
 
 cond_p = Cond()
@@ -430,6 +452,29 @@ class _OfSecond(Wrapped):
 
     def __call__(self, _: Any, x: Any) -> Any:
         return self.f(x)
+class _OfArgumentsType(Wrapped):
+    """A function of a scalar, as a branch that gives what has the scalar's type."""
+
+    __slots__ = ()
+    what = "piecewise"
+
+    def __call__(self, x: Any) -> Any:
+        return convert(as_array(self.f(x)), x.dtype)
+
+
+def _zero(x: Any) -> Any:
+    return strong(like(0, x))
+
+
+def elementwise_switch(case: Any, functions: Sequence[Callable[[Any], Any] | None], x: Any) -> Any:
+    """For each element of `x` the value of the function whose number stands in `case`, an array of the same shape, in the type of `x`. None is
+    zero."""
+    branches = [_zero if f is None else _OfArgumentsType(f) for f in functions]
+    if not x.shape:
+        return switch(case, branches, x)
+    flat = {"new_sizes": (prod(x.shape),)}
+    each = vmap(lambda i, v: switch(i, branches, v))(reshape_p.bind(case, **flat), reshape_p.bind(x, **flat))
+    return reshape_p.bind(each, new_sizes=x.shape)
 
 
 class Branches:

@@ -3,7 +3,8 @@
 The operation `while` has operands (constants of the condition, constants of the body, initial state), and two programs: the
 condition (constants, state) → boolean, and the body (constants, state) → state. The number of iterations is not known before it has run, so
 reverse mode keeps a bounded number of states (see `control.checkpoints`). Over a batch whose elements stop at different times, the
-loop runs until all have, and those that have stopped keep their state.
+loop runs until all have, and those that have stopped keep their state: what the body would give for them reaches neither values nor
+derivatives (`control.elements`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pullback.control.elements import for_elements, substitute, surroundings
 from pullback.control.loop import ControlPrimitive, instantiate, pruned, refuse_effects, run, simplified
 from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr
@@ -166,7 +168,7 @@ class WhileBatched:
         body: ClosedJaxpr, cond: ClosedJaxpr, n: int, m: int, size: int, mapped: Mask, axis_name: Any
     ) -> WhileBatched:
         """That of a loop with `n` constants of the condition and `m` of the body, for operands that are mapped as `mapped` says."""
-        key = ("while batch", cond, n, m, size, mapped, axis_name)
+        key = ("while batch", cond, n, m, size, mapped, axis_name, *surroundings())
         found: WhileBatched = body.derived(key, WhileBatched, cond, n, m, size, mapped, axis_name)
         return found
 
@@ -191,27 +193,30 @@ class WhileBatched:
         in_types = batched_body.program.in_avals
         state_types = in_types[m:]
 
-        def advance(consts: Sequence[Any], state: Sequence[Any]) -> list[Any]:
-            outs = run(batched_body.program, *consts, *state)
-            return [
-                batch_first(x, None, size) if wanted and not has else x
-                for x, has, wanted in zip(outs, batched_body.mapped, carry)
-            ]
+        def in_front(outs: Sequence[Any], has_axis: Sequence[bool]) -> list[Any]:
+            return [x if has or not c else batch_first(x, None, size) for x, has, c in zip(outs, has_axis, carry)]
 
         if not differs:
             self.predicate, self.condition = None, batched_cond.program
-            self.program = stage_flat(lambda *xs: advance(xs[:m], xs[m:]), in_types, current())
+            advance = lambda *xs: in_front(run(batched_body.program, *xs), batched_body.mapped)
+            self.program = stage_flat(advance, in_types, current())
             return
 
         predicate = self.predicate = batched_cond.program
         cond_types = predicate.in_avals[:n]
         running = ShapedArray((size,), dtypes.bool_)
+        which = (*of_body, *carry)
+        of_running = for_elements(body, size, which, axis_name, True)
 
         def masked(*xs: Any) -> list[Any]:
             cond_consts, body_consts, flags, state = xs[:n], xs[n : n + m], xs[n + m], xs[n + m + 1 :]
+            operands = [*body_consts, *state]
+            if of_running.substituted:
+                operands = [substitute(flags, x) if b else x for x, b in zip(operands, which)]
+            outs = run(of_running.program, flags, *operands)
             new = [
                 select(reshape_p.bind(flags, new_sizes=(size, *(1,) * (len(x.shape) - 1))), y, x)
-                for x, y in zip(state, advance(body_consts, state))
+                for x, y in zip(state, in_front(outs, of_running.mapped))
             ]
             return [*run(predicate, *cond_consts, *new), *new]
 

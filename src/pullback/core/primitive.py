@@ -67,6 +67,9 @@ class Primitive:
     #: Why there is no derivative, for primitives whose results have none (integers, booleans, steps, random bits).
     no_derivative: str | None = None
 
+    #: Whether there are values for which it fails, warns or takes very long: it is not computed for elements of a batch that do not come to it.
+    is_partial = False
+
     #: Whether staging writes down what `expand` does instead of the primitive.
     staged_expanded = False
     #: Whether operands of different shapes broadcast; staging then makes them alike by `canonical_operands`.

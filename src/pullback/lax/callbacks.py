@@ -29,6 +29,7 @@ class PureCallback(Primitive):
     name = "pure_callback"
     multiple_results = True
     weakness = "never"
+    is_partial = True
 
     def type_of(self, *types: ShapedArray, callback: Any, result_types: Any, vmap_method: Any) -> list[ShapedArray]:
         return list(result_types)

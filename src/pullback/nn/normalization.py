@@ -12,6 +12,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
+from pullback.core.errors import user_line
 from pullback.core.trace import current
 from pullback.core.types import Shape, canonical_axes, canonical_axis, integer
 from pullback.lax.elementwise import max_p, min_p, rsqrt_p

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -723,7 +724,12 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Array:
     """A function given by cases: for each condition the value of its function (or constant); one more is for the rest, which else is 0.
 
-    Where several conditions hold, the last counts. The result has the dtype of `x`. All functions are evaluated everywhere.
+    Where several conditions hold, the last counts. The result has the dtype of `x`. Functions get elements, and each element reaches the
+    value and the derivative of its own function only. Raises ValueError for another number of functions than there are cases.
+
+    >>> x = array([-4.0, 0.0, 9.0])
+    >>> piecewise(x, [x < 0, x > 0], [lambda v: (-v) ** 0.5, lambda v: v**0.5, 0.0])
+    Array([2., 0., 3.], dtype=float32)
     """
     x = array_like(x, "piecewise")
     if isinstance(condlist, (Array, np.ndarray)):
@@ -736,14 +742,20 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Ar
         raise ValueError(
             f"piecewise: {len(conditions)} condition(s) take {len(conditions)} or {len(conditions) + 1} functions, got {len(functions)}"
         )
+    functions = [functions[-1], *functions[:-1]]
+    case = array(0, np.int32)
+    for i, condition in enumerate(conditions, 1):
+        case = where(condition, like(i, case), case)
+    case = broadcast_to(case, x.shape)
+    out = zeros(x.shape, x.dtype)
+    if any(map(callable, functions)):
+        from pullback.control.branches import elementwise_switch
 
-    def value(function: Any) -> Array:
-        result = function(x, *args, **kw) if callable(function) else function
-        return convert(array_like(result, "piecewise"), x.dtype)
-
-    out = broadcast_to(value(functions[-1]), x.shape)
-    for condition, function in zip(conditions, functions):
-        out = where(condition, value(function), out)
+        given = [(partial(f, *args, **kw) if args or kw else f) if callable(f) else None for f in functions]
+        out = elementwise_switch(case, given, x)
+    for i, value in enumerate(functions):
+        if not callable(value):
+            out = where(case == i, convert(array_like(value, "piecewise"), x.dtype), out)
     return out
 
 

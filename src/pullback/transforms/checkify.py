@@ -493,7 +493,8 @@ MAKES_NO_NAN = frozenset({
     "dynamic_update_slice", "floor", "gather", "imag", "max", "min", "name", "neg", "nextafter",
     "optimization_barrier", "pad", "pmax", "pmin", "ppermute", "put_along", "real", "reduce_max", "reduce_min",
     "reduce_precision", "reshape", "rev", "round", "scatter", "scatter_max", "scatter_min", "select_n", "sign",
-    "slice", "sort", "split", "static_index", "static_update", "stop_gradient", "take_along", "top_k", "transpose",
+    "slice", "sort", "split", "static_index", "static_update", "stop_gradient",
+    "stop_gradient_unless", "take_along", "top_k", "transpose",
 })  # fmt: skip
 
 

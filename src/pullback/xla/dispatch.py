@@ -18,7 +18,6 @@ import numpy as np
 from pullback.core import array, config, dtypes
 from pullback.core.array import ConcreteArray, as_array
 from pullback.core.config import enable_x64
-from pullback.core.dtypes import PYTHON_SCALARS
 from pullback.core.errors import JaxRuntimeError, user_line
 from pullback.core.jaxpr import ClosedJaxpr, program_caches
 from pullback.core.types import intern

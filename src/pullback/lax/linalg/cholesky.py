@@ -94,6 +94,7 @@ class CholeskyUpdate(Primitive):
     """The upper triangular u with uᵀ u = rᵀ r + w wᵀ, from the upper triangle of `r`."""
 
     name = "cholesky_update"
+    is_partial = True
 
     @weak_as_operands
     def type_of(self, r: ShapedArray, w: ShapedArray) -> ShapedArray:

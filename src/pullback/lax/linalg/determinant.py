@@ -70,6 +70,7 @@ class Cofactor(Primitive):
     """
 
     name = "cofactor"
+    is_partial = True
 
     @weak_as_operands
     def type_of(self, a: ShapedArray, *xs: ShapedArray) -> ShapedArray:

@@ -129,6 +129,7 @@ class LuSolve(Primitive):
     """
 
     name = "lu_solve"
+    is_partial = True
 
     @weak_as_operands
     def type_of(
@@ -196,6 +197,7 @@ class Solve(Primitive):
     """The x with a x = b, by LU decomposition. The derivative keeps the factors: see `lu_solve`."""
 
     name = "solve"
+    is_partial = True
 
     @weak_as_operands
     def type_of(self, a: ShapedArray, b: ShapedArray) -> ShapedArray:

@@ -256,6 +256,8 @@ def indices(batch: Shape) -> Iterator[Any]:
 class Decomposition(Primitive):
     """A function of one batch of matrices with no common structure but this: vmap adds a batch axis in front."""
 
+    is_partial = True
+
     def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
         (b,) = axes
         assert b is not None

@@ -127,6 +127,7 @@ class Pinv(Primitive):
     """
 
     name = "pinv"
+    is_partial = True
 
     @weak_as_operands
     def type_of(self, a: ShapedArray, rtol: ShapedArray) -> ShapedArray:

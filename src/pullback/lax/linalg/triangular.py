@@ -35,6 +35,7 @@ class TriangularSolve(Primitive):
     """
 
     name = "triangular_solve"
+    is_partial = True
 
     @weak_as_operands
     def type_of(self, a: ShapedArray, b: ShapedArray, *, left_side: bool, **_: Any) -> ShapedArray:

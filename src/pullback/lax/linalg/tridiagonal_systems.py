@@ -35,6 +35,7 @@ class TridiagonalSolve(Primitive):
     """
 
     name = "tridiagonal_solve"
+    is_partial = True
 
     @weak_as_operands
     def type_of(

@@ -1,0 +1,166 @@
+"""Programs over a batch of which some elements do not come to them: these reach neither values nor derivatives.
+
+Over a batch of predicates a branch is computed for all elements, and a loop goes on for those that have stopped; what that gives for
+elements that should not be there is not selected. Selecting does not do for derivatives: the cotangent that such an element gets is zero,
+and zero times a derivative that is infinite, or NaN, is NaN. So everything differentiable that enters the program passes
+`stop_gradient_unless`, which is no operation to the compiler and whose derivative is a selection, too: nothing comes back for such an element.
+What enters is `shared` by all elements or has a batch axis. What is shared is made the elements' own where an elementwise operation combines it with
+theirs, which repeats it anyway; a contraction of shared and own values (a matrix of weights) stays one for all, and so the values of
+elements that are not there are zeros in it. In higher derivatives the same holds of the derivatives' programs, which are made of these.
+
+What cannot be computed for any values (it may not end, fail, or warn) is computed, for elements that are not there, on the values of one that
+is: loops, decompositions, functions of the user's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pullback.core import dtypes
+from pullback.core.config import debug_infs, debug_nans
+from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, bind_equation, eval_jaxpr, subjaxprs
+from pullback.core.primitive import BilinearPrimitive
+from pullback.core.stage import stage_flat
+from pullback.core.trace import EVAL, current
+from pullback.core.types import ShapedArray
+from pullback.lax.arrangement import dynamic_index_in_dim
+from pullback.lax.family import Elementwise
+from pullback.lax.gradient import stop_gradient_p, stop_gradient_unless_p, where_flagged
+from pullback.lax.reductions import argmax_p
+from pullback.lax.selection import select_n_p
+from pullback.lax.shape import batch_first, broadcast_in_dim_p
+from pullback.transforms.call import CallPrimitive
+from pullback.transforms.jit import JitCall
+from pullback.transforms.program import Batched
+from pullback.transforms.vmap import BatchTracer, batch_flat
+
+
+def for_elements(closed: ClosedJaxpr, size: int, mapped: Sequence[bool], axis_name: Any, lazily: bool) -> SomeElements:
+    """`closed` over a batch, of which some elements come to it. `mapped` says which operands have the batch axis, in front; `lazily`, that it is
+    not run at all if none does."""
+    how = (size, tuple(mapped), axis_name, lazily, *surroundings())
+    found: SomeElements = closed.derived(("some elements", *how), SomeElements, *how)
+    return found
+
+
+def surroundings() -> tuple[bool, bool]:
+    """What the program depends on besides: whether there is a transformation around (else there are no derivatives), and whether every
+    operation is looked at for NaNs."""
+    return current() is not EVAL, debug_nans.value or debug_infs.value
+
+
+class SomeElements:
+    """See `for_elements`. `program` takes which elements there are, and the operands, and gives results, of which those in `mapped` have the
+    batch axis in front; `substituted` says whether `substitute` is to be applied to the operands first."""
+
+    __slots__ = ("program", "mapped", "substituted")
+
+    def __init__(
+        self,
+        closed: ClosedJaxpr,
+        size: int,
+        mapped: Sequence[bool],
+        axis_name: Any,
+        lazily: bool,
+        derivatives: bool,
+        watched: bool,
+    ) -> None:
+        axes = [0 if m else None for m in mapped]
+        apart = size > 0 and not communicates(closed, axis_name)
+        self.substituted = apart and (watched or _is_partial(closed))
+        flags = ShapedArray((size,), dtypes.bool_)
+        if not (apart and derivatives):
+            plain: Batched = closed.derived(
+                ("batch", size, tuple(axes), axis_name), Batched, size, tuple(axes), axis_name
+            )
+            types = plain.program.in_avals
+            self.program = stage_flat(
+                lambda _, *xs: eval_jaxpr(plain.program.jaxpr, plain.program.consts, *xs), [flags, *types], current()
+            )
+            self.mapped = tuple(plain.mapped)
+            return
+        found: list[bool] = []
+
+        def over_axis(present: Any, *xs: Any) -> list[Any]:
+            run = lambda present, *xs: _guarded(closed, present, xs, lazily)
+            outs, out_axes = batch_flat(run, size, [present, *xs], [0, *axes], axis_name)
+            found[:] = [b is not None for b in out_axes]
+            return [o if b is None else batch_first(o, b, size) for o, b in zip(outs, out_axes)]
+
+        types = [t.update(shape=(size, *t.shape)) if m else t for t, m in zip(closed.in_avals, mapped)]
+        self.program = stage_flat(over_axis, [flags, *types], current())
+        self.mapped = tuple(found)
+
+
+def substitute(present: Any, x: Any) -> Any:
+    """`x` with the values of the first element there is, in the place of those that are not."""
+    row = stop_gradient_p.bind(dynamic_index_in_dim(x, argmax_p.bind(present, axes=(0,), index_dtype=dtypes.int32), 0))
+    row = broadcast_in_dim_p.bind(row, shape=x.shape, broadcast_dimensions=tuple(range(x.ndim)))
+    flags = broadcast_in_dim_p.bind(present, shape=x.shape, broadcast_dimensions=(0,))
+    return select_n_p.bind(flags, row, x)
+
+
+def _guarded(closed: ClosedJaxpr, present: Any, args: Sequence[Any], lazily: bool) -> list[Any]:
+    """The results of a program for one element, which there is if `present`, under the trace that maps elements."""
+    trace = current()
+
+    def has_axis(x: Any) -> bool:
+        return x.__class__ is BatchTracer and x._trace is trace
+
+    def own(x: Any) -> Any:
+        return stop_gradient_unless_p.bind(x, present) if dtypes.is_inexact(x.dtype) else x
+
+    def program(closed: ClosedJaxpr, args: Sequence[Any], depends: Sequence[bool]) -> list[Any]:
+        variables = {v for v, d in zip(closed.jaxpr.invars, depends) if d}
+
+        def equation(e: JaxprEqn, xs: Sequence[Any]) -> Sequence[Any]:
+            depends = [v.__class__ is not Literal and v in variables for v in e.invars]
+            if True not in depends:
+                return bind_equation(e, xs)
+            variables.update(e.outvars)
+            p = e.primitive
+            if p.__class__ is JitCall:
+                return program(e.params["jaxpr"], xs, depends)
+            mapped = [has_axis(x) for x in xs]
+            shared = [d and not m and dtypes.is_inexact(x.dtype) for x, d, m in zip(xs, depends, mapped)]
+            if True not in shared:
+                return bind_equation(e, xs)
+            if isinstance(p, Elementwise):
+                # A function of what is shared alone need not be repeated, unless nobody might be there whose cotangent it gets.
+                if lazily and True not in mapped:
+                    return bind_equation(e, xs)
+            elif True not in mapped:
+                return bind_equation(e, xs)
+            elif isinstance(p, BilinearPrimitive):
+                xs = [where_flagged(present, x) if m else x for x, m in zip(xs, mapped)]
+                return [own(bind_equation(e, xs)[0])]
+            elif (isinstance(p, CallPrimitive) and not p.has_own_derivative) or p.is_linear(
+                [s or (m and dtypes.is_inexact(x.dtype)) for s, m, x in zip(shared, mapped, xs)]
+            ):
+                return [own(x) for x in bind_equation(e, xs)]
+            return bind_equation(e, [own(x) if s else x for x, s in zip(xs, shared)])
+
+        return eval_jaxpr(closed.jaxpr, closed.consts, *args, apply=equation)
+
+    return program(closed, [own(x) if has_axis(x) else x for x in args], [True] * len(args))
+
+
+def communicates(closed: ClosedJaxpr, axis_name: Any) -> bool:
+    """Whether elements learn of each other: then all take part with the values that they have."""
+    return axis_name is not None and any(
+        e.primitive.is_collective or any(communicates(p, axis_name) for p in subjaxprs(e.params)) for e in closed.eqns
+    )
+
+
+def _is_partial(closed: ClosedJaxpr) -> bool:
+    """Whether a program may fail, warn or not end for values that it is not meant for."""
+    return any(
+        _is_partial(e.params["jaxpr"])
+        if e.primitive.__class__ is JitCall
+        else e.primitive.is_partial or isinstance(e.primitive, CallPrimitive)
+        for e in closed.eqns
+    )
+
+
+__all__ = ["SomeElements", "communicates", "for_elements", "substitute", "surroundings"]
