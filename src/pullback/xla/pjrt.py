@@ -1,14 +1,18 @@
 """XLA and PJRT as `jaxlib` has them: the one file that imports it.
 
-Tested with jaxlib 0.10.2. Buffers here are jaxlib's arrays of one device; everything above sees them as opaque handles, and makes
-`Array`s of them.
+Buffers here are jaxlib's arrays of one device; everything above sees them as opaque handles, and makes `Array`s of them.
+
+What Pullback needs of a jaxlib is looked for when this file is imported (`_NEEDED`) and when the first client is there (`_prove`). What
+differs between the jaxlibs that work is found out here, by what is there and not by versions. Raises ImportError where something is
+missing.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,11 +26,64 @@ from pullback.xla.stablehlo import physical_dtype
 # XLA's C++ side logs to stderr from the moment it is loaded.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import jaxlib
-from jaxlib import _jax, xla_client
+#: The jaxlibs that are known to work: the bounds in `pyproject.toml`.
+REQUIREMENT = "jaxlib>=0.10,<0.13"
+
+
+def _unusable(what: str) -> ImportError:
+    """The error for a jaxlib that does not have what is needed."""
+    import sys
+    from importlib import metadata
+
+    try:
+        installed = f"jaxlib {metadata.version('jaxlib')}"
+    except metadata.PackageNotFoundError:
+        installed = "no jaxlib"
+    return ImportError(
+        f"Pullback cannot compile with what is installed ({installed}): {what}. Versions that work: {REQUIREMENT}. "
+        f"To install one: {sys.executable} -m pip install '{REQUIREMENT}'",
+        name="jaxlib",
+    )
+
+
+try:
+    from jaxlib import _jax, version, xla_client
+except ImportError as error:
+    raise _unusable(str(error)) from error
+
+#: What is used of jaxlib without being asked for by name first. `_prove` sees whether the functions take what they are given.
+_NEEDED = (
+    (_jax, """ArrayImpl.block_until_ready ArrayImpl.delete ArrayImpl.is_deleted ArrayImpl.is_ready ArrayImpl.unsafe_buffer_pointer
+        Client.compile_and_load Client.deserialize_executable Client.local_devices CompileOptions DeviceList
+        ExecuteResults.consume_with_handlers HostBufferSemantics.IMMUTABLE_ONLY_DURING_CALL HostBufferSemantics.ZERO_COPY
+        JaxRuntimeError LoadedExecutable.execute_sharded LoadedExecutable.serialize SingleDeviceSharding array_result_handler
+        batched_block_until_ready batched_device_put mlir.mlir_module_to_xla_computation set_tracebacks_enabled"""),
+    (xla_client, "DeviceAssignment.create HloSharding.replicate make_cpu_client register_custom_call_target"),
+)  # fmt: skip
+
+
+def _missing(module: Any, path: str) -> bool:
+    holder = module
+    for name in path.split("."):
+        holder = getattr(holder, name, None)
+    return holder is None
+
+
+@contextmanager
+def _as_expected() -> Iterator[None]:
+    """What is done in the context uses jaxlib in a way that not all versions of it allow: its refusal becomes the error for that."""
+    try:
+        yield
+    except (AttributeError, ImportError, TypeError) as error:
+        raise _unusable(f"it is used differently ({str(error).splitlines()[0]})") from error
+
+
+_lacking = [f"{m.__name__}.{path}" for m, paths in _NEEDED for path in paths.split() if _missing(m, path)]
+if _lacking:
+    raise _unusable(f"it has no {', '.join(_lacking)}")
 
 XlaRuntimeError = _jax.JaxRuntimeError
-VERSION: str = jaxlib.version.__version__
+VERSION: str = version.__version__
 
 _jax.set_tracebacks_enabled(False)
 
@@ -92,8 +149,21 @@ def cpu() -> Platform:
             if _cpu is None:
                 count = num_cpu_devices.value
                 options = {"num_devices": count} if count > 0 else {}
-                _cpu = Platform(xla_client.make_cpu_client(asynchronous=True, **options))
+                platform = Platform(xla_client.make_cpu_client(asynchronous=True, **options))
+                _prove(platform.devices[0])
+                _cpu = platform
     return _cpu
+
+
+def _prove(target: Target) -> None:
+    """Raise ImportError unless jaxlib takes what it is given here: arguments and methods change between versions of it."""
+    value = np.zeros((), np.float32)
+    with _as_expected():
+        buffer = put(value, target)
+        wait([buffer])
+        to_numpy(buffer, value.dtype)
+        result_handler(ShapedArray((), value.dtype), target)
+        compile_options(target, ())
 
 
 def leave_cpu() -> Platform | None:
@@ -175,10 +245,16 @@ class Executable:
 
     def __init__(self, loaded: Any, target: Target, out_types: Sequence[ShapedArray]) -> None:
         self.loaded, self.target = loaded, target
-        self.handlers = [
-            _jax.array_result_handler(_Type(t.shape, physical_dtype(t.dtype)), target.sharding, True, True)
-            for t in out_types
-        ]
+        self.handlers = [result_handler(t, target) for t in out_types]
+
+
+#: jaxlib up to 0.10 checks by methods of JAX's arrays, which ours have not, how results are put together unless it is told not to.
+_UNCHECKED = {"_skip_checks": True} if "_skip_checks" in (_jax.array_result_handler.__doc__ or "") else {}
+
+
+def result_handler(t: ShapedArray, target: Target) -> Any:
+    """What makes a buffer of a result of type `t`."""
+    return _jax.array_result_handler(_Type(t.shape, physical_dtype(t.dtype)), target.sharding, True, **_UNCHECKED)
 
 
 def compile_options(target: Target, options: tuple[tuple[str, Any], ...]) -> Any:
@@ -216,10 +292,11 @@ def compile_text(
     if client.platform == "cpu" and "optimization_barrier" in text:
         options = (("xla_disable_hlo_passes", _AGAINST_BARRIERS), *options)
     settings = compile_options(target, options)
-    if callbacks:
-        loaded = client.compile_and_load(parse(text), target.device_list, settings, list(callbacks))
-    else:
-        loaded = client.compile_and_load(text, target.device_list, settings)
+    with _as_expected():
+        if callbacks:
+            loaded = client.compile_and_load(parse(text), target.device_list, settings, list(callbacks))
+        else:
+            loaded = client.compile_and_load(text, target.device_list, settings)
     return Executable(loaded, target, out_types)
 
 
@@ -266,7 +343,10 @@ def deserialize(
     """The executable that `serialize` wrote. Only for data that this user's own process wrote."""
     if any(name.encode() in data for name in _LAPACK_NAMES):
         register_lapack()
-    loaded = target.platform.client.deserialize_executable(data, target.device_list, compile_options(target, options))
+    with _as_expected():
+        loaded = target.platform.client.deserialize_executable(
+            data, target.device_list, compile_options(target, options)
+        )
     return Executable(loaded, target, out_types)
 
 
@@ -277,8 +357,9 @@ _LAPACK_NAMES = ("lapack_", "tridiagonal_solve_perturbed")
 @lru_cache(maxsize=1)
 def register_lapack() -> None:
     """Make the LAPACK kernels known to XLA by name. They call SciPy's LAPACK."""
-    from jaxlib import lapack
+    with _as_expected():
+        from jaxlib import lapack
 
-    for name, function, api_version in lapack.registrations()["cpu"]:
-        xla_client.register_custom_call_target(name, function, platform="cpu", api_version=api_version)
-    lapack._lapack.initialize()
+        for name, function, api_version in lapack.registrations()["cpu"]:
+            xla_client.register_custom_call_target(name, function, platform="cpu", api_version=api_version)
+        lapack._lapack.initialize()
