@@ -270,6 +270,24 @@ def _emit_threefry(emit: Any, k0: Any, k1: Any, x0: Any, x1: Any) -> tuple[Any, 
     return x0, x1
 
 
+def _emit_block(emit: Any, keys: Any, shape: Shape, x0: Any, x1: Any) -> Any:
+    """New keys, of `shape`: Threefry of the counters, of that shape, under keys that have its leading axes.
+
+    They are stored, never fused with what is computed from them. XLA would compute a key again for each use of it. And LLVM's vectorizer
+    (in jaxlib 0.11 and later) follows each path from a conversion of types, as of a key to words, through the operations of a loop: a block
+    of Threefry has 2²⁰, two in a row have 2⁴⁰, which does not end.
+    """
+    words = [emit.broadcast(w, shape, tuple(range(keys.ndim))) for w in _emit_words(emit, keys)]
+    w0, w1 = _emit_threefry(emit, *words, x0, x1)
+    if emit.takes_fusions and 0 not in shape:
+        bits = _retyped(_emit_keys(emit, w0, w1), dtypes.uint64)
+        return _retyped(emit.fusion([bits], lambda x: emit("or", x, x)), dtypes.KEY)  # not empty: XLA refuses that
+    # Where fusions cannot be given: elements that are put together of several are a reduction to XLA, which it stores.
+    last = len(shape)
+    pairs = emit.concatenate([emit.reshape(w, (*shape, 1)) for w in (w0, w1)], last)
+    return _retyped(emit("bitcast_convert", pairs, out=ShapedArray(shape, dtypes.uint64)), dtypes.KEY)
+
+
 def _aligned(k: Any, x: Any) -> Shape:
     """The leading axes of `x`, which are those of `k`."""
     return tuple(range(k.ndim)) if k.shape == x.shape[: k.ndim] else tuple(range(x.ndim - k.ndim, x.ndim))
@@ -432,7 +450,7 @@ class RandomSplit(_OnKeys):
         num = product(shape)
         if partitionable:
             index = emit.iota((*keys.shape, num), dtypes.uint32, keys.ndim)
-            new = _emit_keys(emit, *_emit_threefry(emit, *_emit_words(emit, keys), emit.like(0, index), index))
+            new = _emit_block(emit, keys, index.shape, emit.like(0, index), index)
         else:
             words = emit.reshape(_emit_bits(emit, keys, 2 * num, 32, False), (*keys.shape, num, 2))
             bits = emit("bitcast_convert", words, out=ShapedArray((*keys.shape, num), dtypes.uint64))
@@ -456,9 +474,8 @@ class RandomFoldIn(_OnKeys):
 
     def lower(self, emit: Any, keys: Any, data: Any) -> Any:
         shape = emit.type.shape
-        k0, k1 = (emit.broadcast(w, shape) for w in _emit_words(emit, keys))
-        data = emit.broadcast(data, shape)
-        return _emit_keys(emit, *_emit_threefry(emit, k0, k1, emit.like(0, data), data))
+        keys, data = emit.broadcast(keys, shape), emit.broadcast(data, shape)
+        return _emit_block(emit, keys, shape, emit.like(0, data), data)
 
     def evaluate(self, keys: Any, data: Any) -> Any:
         words = np.asarray(keys)["fry"]

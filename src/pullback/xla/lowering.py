@@ -77,7 +77,8 @@ def lower(
     emit.calls_host = platform == "cpu" and not portable
     if portable:
         emit.scalar_arguments = None
-    emit.plans_fusion = cpu_fusion.value == "auto" and platform == "cpu" and not portable
+    emit.takes_fusions = platform == "cpu" and not portable
+    emit.plans_fusion = emit.takes_fusions and cpu_fusion.value == "auto"
     arguments = [*jaxpr.invars[:count], *(own[i] for i in kept)]
     border = (lambda dtype: dtype) if portable else physical_dtype
     take = (lambda name, t: Value(name, t.shape, t.dtype)) if portable else emit.argument
@@ -193,10 +194,7 @@ def _lower_group(emit: Emitter, group: Group, values: dict[Var, Value]) -> None:
             _lower_equation(emit, e, inside)
         return inside[group.result]
 
-    operands = [values[x] for x in group.inputs]
-    region = emit.region(operands, body, terminator="mhlo.return")
-    kind = "#mhlo<fusion_kind kLoop>"
-    values[group.result] = emit("mhlo.fusion", *operands, out=group.result.aval, regions=[region], fusion_kind=kind)
+    values[group.result] = emit.fusion([values[x] for x in group.inputs], body)
 
 
 def _is_small(value: Any) -> bool:

@@ -301,6 +301,8 @@ class Emitter:
         self._locations: dict[Any, str] = {}
         #: Whether groups of equations are fused by a plan of ours (see `xla.fusion`).
         self.plans_fusion = False
+        #: Whether the program may say what XLA is to fuse: modules for this machine's CPU may, portable ones may not.
+        self.takes_fusions = False
         #: Whether the program may call functions of this process.
         self.calls_host = True
         #: Functions that the program calls on the host, by index.
@@ -378,6 +380,19 @@ class Emitter:
         finally:
             self.lines, self._constants, self.types, self.token = outer
             self.scalar_arguments = outer_arguments
+
+    def fusion(self, operands: Sequence[Value], body: Callable[..., Value]) -> Value:
+        """What `body(*operands)` writes, as one fusion, which XLA leaves alone: the result is stored, and computed once."""
+        made: list[Value] = []
+
+        def noted(*arguments: Value) -> Value:
+            made.append(body(*arguments))
+            return made[0]
+
+        region = self.region(operands, noted, terminator="mhlo.return")
+        kind = "#mhlo<fusion_kind kLoop>"
+        out: Value = self("mhlo.fusion", *operands, out=made[0], regions=[region], fusion_kind=kind)
+        return out
 
     def argument(self, name: str, t: ShapedArray) -> Value:
         """The program's argument called `name`, of which the caller hands over the physical representation."""
