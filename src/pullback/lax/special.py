@@ -124,6 +124,12 @@ def _lgamma(x: Any) -> Any:
     return special.gammaln(np.where(np.isneginf(x), np.inf, x))  # C99 (F.9.5.3): +inf at both infinities
 
 
+def _lower_digamma(emit: Any, x: Any) -> Any:
+    # XLA's has infinities of one sign or the other at 0 (since jaxlib 0.11), where the sign depends on the side.
+    out = _wide("chlo.digamma")(emit, x)
+    return emit.select(emit.compare("EQ", x, emit.like(0, x)), emit.like(np.nan, out), out)
+
+
 def _lower_zeta(emit: Any, x: Any, q: Any) -> Any:
     # XLA's sum has no limit at q = inf.
     out = _wide("chlo.zeta")(emit, x, q)
@@ -135,7 +141,8 @@ def _lower_polygamma(emit: Any, m: Any, x: Any) -> Any:
     out = _wide("chlo.polygamma")(emit, m, x)
     whole = emit("and", emit.compare("GE", m, emit.like(1, m)), emit.compare("EQ", m, emit("floor", m)))
     vanishes = emit("and", emit.compare("EQ", x, emit.like(np.inf, x)), whole)
-    return emit.select(vanishes, emit.like(0, out), out)
+    pole = emit("and", emit.compare("EQ", x, emit.like(0, x)), emit.compare("EQ", m, emit.like(0, m)))  # that of digamma
+    return emit.select(pole, emit.like(np.nan, out), emit.select(vanishes, emit.like(0, out), out))
 
 
 def _zeta(x: Any, q: Any) -> Any:
@@ -277,7 +284,7 @@ erf_inv_p = Elementwise("erf_inv", FLOAT, _erf_inv,
                         hlo=_wide("chlo.erf_inv"))
 lgamma_p  = Elementwise("lgamma",  FLOAT, _in_own_precision(_lgamma), lambda x, out: digamma_p.bind(x), hlo=_wide("chlo.lgamma"))
 digamma_p = Elementwise("digamma", FLOAT, _in_own_precision(_digamma), lambda x, out: polygamma_p.bind(like(1, x), x),
-                        hlo=_wide("chlo.digamma"))
+                        hlo=_lower_digamma)
 polygamma_p = Elementwise("polygamma", FLOAT, _in_own_precision(_polygamma), _none("polygamma", "its order", _BY_ORDER), _polygamma_by_x,
                           hlo=_lower_polygamma)
 zeta_p    = Elementwise("zeta",    FLOAT, _in_own_precision(_zeta),
