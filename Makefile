@@ -8,12 +8,13 @@ BENCH := .venv-bench/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full lint format bench bench-smoke oracle clean
+.PHONY: help run test test-full lint format bench bench-smoke oracle interrupts clean
 
 help:
 	@echo "make run          a guided tour of the package"
 	@echo "make test         the test suite (about 10 minutes on 2 cores); WORKERS=n for more processes"
 	@echo "make test-full    the same with every sample"
+	@echo "make interrupts   an exception at every place at which a signal's handler may raise, and signals for SECONDS=60"
 	@echo "make lint         formatting, lint, types, import contracts"
 	@echo "make format       format the code"
 	@echo "make oracle       compare with JAX, which is installed beside the benchmarks"
@@ -41,6 +42,10 @@ test: $(VENV)/.made
 
 test-full: $(VENV)/.made
 	PULLBACK_TEST_SAMPLE=full $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+
+SECONDS ?= 60
+interrupts: $(VENV)/.made
+	$(BIN)/python -m tests.interrupts $(SECONDS)
 
 lint: $(VENV)/.made
 	$(BIN)/ruff check .

@@ -280,7 +280,7 @@ def test_empty_unknowns() -> None:
     ):
         x, info = solve(nothing, 2.0, full_output=True)
         assert x.shape == (0, 3) and bool(info.converged)
-        assert float(pb.grad(lambda a: solve(nothing, a).sum())(2.0)) == 0.0  # noqa: B023
+        assert float(pb.grad(lambda a: solve(nothing, a).sum())(2.0)) == 0.0
     assert pb.root(lambda x: x, {}) == {}
 
 

@@ -26,7 +26,7 @@ from pullback.core.array import ConcreteArray, as_array
 from pullback.core.config import enable_x64
 from pullback.core.jaxpr import check_jaxpr, eval_jaxpr
 from pullback.core.primitive import Primitive, registry
-from pullback.core.trace import EVAL, Trace, current, reset_current, set_current
+from pullback.core.trace import EVAL, Trace, current, set_current
 from pullback.core.tree import tree_leaves
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import real_p
@@ -185,12 +185,12 @@ class TypingTrace(Trace):
 
     def process(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         values = tuple(as_array(a) for a in args)
-        token = set_current(self.parent)
         try:
+            set_current(self.parent)
             out = self.parent.process(primitive, values, params)
             expected = primitive.type_of(*(v.aval for v in values), **params)
         finally:
-            reset_current(token)
+            set_current(self)
         self.seen.add(primitive.name)
         what = f"{primitive.name}({', '.join(str(v.aval) for v in values)}; {params})"
         if primitive.multiple_results:
@@ -212,11 +212,11 @@ def check_types(row: Row) -> None:
     for weak in (False, True):
         args = [ConcreteArray(a._value, weak and a.dtype != dtypes.bool_) for a in arrays(row)]
         trace = TypingTrace(current())
-        token = set_current(trace)
         try:
+            set_current(trace)
             recorded = outputs(row, *args)
         finally:
-            reset_current(token)
+            set_current(trace.parent)
         # A collective does not get here: the trace that maps its axis does it by other operations.
         used = row.primitive in trace.seen or registry[row.primitive].is_collective
         assert used, f"the row does not use {row.primitive!r}, only {sorted(trace.seen)}"

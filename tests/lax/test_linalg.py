@@ -287,7 +287,7 @@ def test_solving_for_many_right_sides_factors_once() -> None:
             vmap(lambda b: solve(as_array(a), b), in_axes=2, out_axes=1)(as_array(sample((3, 2, 4)))).shape, (3, 4, 2)
         )
         for left in (True, False):
-            f = lambda b: linalg.triangular_solve(a, b, left_side=left)  # noqa: B023
+            f = lambda b: linalg.triangular_solve(a, b, left_side=left)
             c = b if left else b.swapaxes(-1, -2)
             close(vmap(f)(as_array(c)), [f(x) for x in c])
 

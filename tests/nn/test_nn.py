@@ -246,10 +246,10 @@ def test_weights_of_attention_add_up_to_one(dtype: str, scale: float) -> None:
         {"key_value_seq_lengths": np.array([3, 0])}, {"mask": np.zeros((1, 1, 1, 5), bool), "is_causal": True},
         {"bias": np.full((1, 1, 5, 5), scale, np.float32), "mask": mask},
     ):  # fmt: skip
-        attend = lambda q, k, v: pb.nn.dot_product_attention(q, k[:, :, :2], v, **options)  # noqa: B023
+        attend = lambda q, k, v: pb.nn.dot_product_attention(q, k[:, :, :2], v, **options)
         for f in (attend, pb.jit(attend)):
             np.testing.assert_allclose(np.asarray(f(q, k, v), np.float32), 1, rtol=2e-2 if dtype != "float32" else 1e-5)
-        ct = pb.grad(lambda v: attend(q, k, v)[:, :, :, 0].astype("float32").sum())(v)  # noqa: B023
+        ct = pb.grad(lambda v: attend(q, k, v)[:, :, :, 0].astype("float32").sum())(v)
         np.testing.assert_allclose(np.asarray(ct, np.float32)[..., 0].sum(), 2 * 5 * 4, rtol=2e-2)
 
 

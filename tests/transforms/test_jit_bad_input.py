@@ -156,7 +156,7 @@ def test_names_of_several_arguments():
             return 1 if out else 0
 
         truth.__signature__ = __import__("inspect").signature(f)
-        check(lambda: call(pb.jit(truth, static_argnums=0)), BOOL, [what])  # noqa: B023
+        check(lambda: call(pb.jit(truth, static_argnums=0)), BOOL, [what])
 
 
 # ---- arguments ------------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_arguments_that_are_no_arrays(value, parts):
 
 def test_python_integers_that_do_not_fit():
     for f in (pb.jit(lambda x: x), pb.jit(lambda x: x + 2**40)):
-        check(lambda: f(2**40), OverflowError, [str(2**40), "int32", "enable_x64"])  # noqa: B023
+        check(lambda: f(2**40), OverflowError, [str(2**40), "int32", "enable_x64"])
     assert pb.jit(lambda x: x)(2) == 2
 
 
@@ -290,7 +290,7 @@ def test_compiled_programs_are_not_traced():
         if around is pb.checkpoint:
             assert around(compiled)(argument) == 3.0
         else:
-            check(lambda: around(compiled)(argument), TypeError, ["cannot be transformed", "Apply the transformation"])  # noqa: B023
+            check(lambda: around(compiled)(argument), TypeError, ["cannot be transformed", "Apply the transformation"])
     assert compiled(jnp.ones(3)) == 3.0
 
 
@@ -403,7 +403,7 @@ def test_memory_that_is_not_there_for_eager_operations_and_derivatives():
 def test_sizes_that_no_machine_has():
     for n in (1 << 62, 1 << 63, 10**30):
         with pytest.raises((ValueError, TypeError, OverflowError, MemoryError, errors.JaxRuntimeError)):
-            pb.block_until_ready(pb.jit(lambda x: jnp.zeros((n, 4)) + x)(1.0))  # noqa: B023
+            pb.block_until_ready(pb.jit(lambda x: jnp.zeros((n, 4)) + x)(1.0))
     assert pb.jit(lambda x: x + 1)(1.0) == 2.0
 
 

@@ -452,6 +452,8 @@ class _OfSecond(Wrapped):
 
     def __call__(self, _: Any, x: Any) -> Any:
         return self.f(x)
+
+
 class _OfArgumentsType(Wrapped):
     """A function of a scalar, as a branch that gives what has the scalar's type."""
 

@@ -31,7 +31,7 @@ from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.linear import Cotangents, Input, Node
 from pullback.core.passes import Quiet, without_effects
 from pullback.core.stage import stage_flat
-from pullback.core.trace import Params, current, using
+from pullback.core.trace import Params, current, under
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import broadcasted_iota, dynamic_index_in_dim, dynamic_update_index_in_dim
 from pullback.lax.elementwise import div_p
@@ -440,8 +440,8 @@ class CheckpointedLoop:
 
     def _jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Sequence[Any]:
         """The results' tangents alone: what the loop does has been done."""
-        with using(Quiet(current())):
-            t_outs: Sequence[Any] = self.operation.forward_mode(primals, tangents, self.params)[1]
+        forward_mode = self.operation.forward_mode
+        t_outs: Sequence[Any] = under(Quiet(current()), forward_mode, primals, tangents, self.params)[1]
         return t_outs
 
     def pull(self, values: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:

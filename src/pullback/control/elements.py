@@ -135,7 +135,7 @@ def _guarded(closed: ClosedJaxpr, present: Any, args: Sequence[Any], lazily: boo
             elif isinstance(p, BilinearPrimitive):
                 xs = [where_flagged(present, x) if m else x for x, m in zip(xs, mapped)]
                 return [own(bind_equation(e, xs)[0])]
-            elif (isinstance(p, CallPrimitive) and not p.has_own_derivative) or p.is_linear(
+            elif (isinstance(p, CallPrimitive) and p.is_closed) or p.is_linear(
                 [s or (m and dtypes.is_inexact(x.dtype)) for s, m, x in zip(shared, mapped, xs)]
             ):
                 return [own(x) for x in bind_equation(e, xs)]

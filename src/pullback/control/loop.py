@@ -12,7 +12,7 @@ from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, subjaxprs
 from pullback.core.linear import LinearTracer, Node, next_id, project, zeros
 from pullback.core.passes import drop_idle_barrier, drop_unused_consts, eliminate_dead_code, simplify
 from pullback.core.stage import stage_flat
-from pullback.core.trace import EVAL, Params, Trace, current, evaluable, reset_current, set_current
+from pullback.core.trace import EVAL, Params, Trace, current, evaluable, set_current
 from pullback.core.types import ShapedArray
 from pullback.lax.callbacks import io_callback_p
 from pullback.lax.shape import strong
@@ -51,11 +51,11 @@ class ControlPrimitive(ClosedCall):
         """The operation in a function of tangents that is linear in them: its own derivative, at any point."""
         nodes = [a.node if a.__class__ is LinearTracer and a._trace is trace else None for a in args]
         primals = [a if n is None else zeros(n.shape, n.dtype) for a, n in zip(args, nodes)]
-        token = set_current(trace.parent)
         try:
+            set_current(trace.parent)
             outs, out_nodes = self.linearized(primals, nodes, params)
         finally:
-            reset_current(token)
+            set_current(trace)
         return [o if n is None else LinearTracer(trace, n) for o, n in zip(outs, out_nodes)]
 
 

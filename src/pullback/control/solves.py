@@ -38,7 +38,7 @@ from pullback.core.interning import intern
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from pullback.core.linear import LinearTracer, Node, record_linear
 from pullback.core.stage import stage_flat
-from pullback.core.trace import EVAL, Params, Trace, current, reset_current, set_current
+from pullback.core.trace import EVAL, Params, Trace, current, set_current
 from pullback.core.tree import PyTreeDef, arrays_of, tree_flatten, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import neg_p, sub_p
@@ -175,12 +175,12 @@ class LinearSolve(Solve):
         count = len(args) - n
         if all(node is None for node in nodes[n:]) or len(params["solve"].out_avals) > count:
             return super()._recorded(trace, args, params)
-        token = set_current(trace.parent)
         try:
+            set_current(trace.parent)
             consts = [instantiate(None, v.aval) if node else a for a, node, v in zip(args, nodes, body.invars[:n])]
             found = self._solution_nodes(params, consts, nodes[n:], params["solve"].out_avals)
         finally:
-            reset_current(token)
+            set_current(trace)
         return [LinearTracer(trace, node) for node in found if node is not None]
 
 

@@ -398,7 +398,7 @@ def as_array(x: Any) -> Array:
     trace that is over.
     """
     if x.__class__ is ConcreteArray:
-        return x  # type: ignore[no-any-return]
+        return x
     if isinstance(x, Array):
         x.check_alive()
         return x

@@ -2,6 +2,8 @@
 
     config.update("jax_enable_x64", True)      # globally
     with pullback.enable_x64(True): ...        # here and in nothing else
+    @pullback.enable_x64(True)                 # while this function runs
+    def f(): ...
 
 Option names may carry the prefix `jax_`. Reading an option costs one attribute or one context-variable look-up;
 nothing on the hot path of an operation reads any.
@@ -10,34 +12,37 @@ nothing on the hot path of an operation reads any.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextvars import ContextVar, Token
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from typing import Any
 
-_UNSET: Any = object()
+from pullback.core.locks import new_lock
+from pullback.core.scopes import Entered, Scope
 
 
 class Option:
-    """One option. Call it with a value to get a context manager that holds for the current context."""
+    """One option. Call it with a value to get a context manager and decorator that holds for the current context."""
 
     def __init__(
         self, name: str, default: Any, doc: str, choices: tuple[Any, ...] | None = None, in_programs: bool = False
     ) -> None:
         self.name, self.__doc__, self.choices, self.in_programs = name, doc, choices, in_programs
         self.default = self._global = default
-        self._local: ContextVar[Any] = ContextVar(name, default=_UNSET)
-        self._read_local = self._local.get
         self.on_change: Callable[[], None] | None = None
 
     @property
     def value(self) -> Any:
-        local = self._read_local()
-        return self._global if local is _UNSET else local
+        here = _read_here()
+        return here.values.get(self, self._global) if here else self._global
 
     def set_global(self, value: Any) -> None:
-        self._global = self.check(value)
-        if self.in_programs:
-            _program_state.change()
+        value = self.check(value)
+        with _lock:
+            # No call between these, so that no signal comes between.
+            self._global = value
+            if self.in_programs:
+                _program_state.version += 1
+                _program_state.shared = None
         if self.on_change is not None:
             self.on_change()
 
@@ -62,27 +67,35 @@ class Option:
         return Setting(self, self.check(value))
 
 
-class Setting:
-    """A context manager giving an option a value until the block ends, however it ends."""
+class _Here(Entered):
+    """The settings in a context, and the values of their options."""
+
+    def __init__(self, settings: Iterable[Setting] = ()) -> None:
+        self.values = {s.option: s.new_value for s in self}
+        #: The version for which the program state was made, and that state.
+        self.state: tuple[int, tuple[Any, ...]] = (-1, ())
+
+
+_NOTHING = _Here()
+_here: ContextVar[_Here] = ContextVar("settings", default=_NOTHING)
+_read_here = _here.get
+
+
+class Setting(Scope):
+    """Gives an option a value until the block ends, however it ends."""
+
+    variable = _here
 
     def __init__(self, option: Option, value: Any) -> None:
-        self.option, self.new_value = option, value
-        self._tokens: list[Token[Any]] = []
-        self._state_tokens: list[Token[Any]] = []
+        self.option, self.new_value, self.entry = option, value, self
 
     def __enter__(self) -> None:
-        self._tokens.append(self.option._local.set(self.new_value))
-        if self.option.in_programs:
-            self._state_tokens.append(_program_state.local.set((-1, ())))
+        super().__enter__()
         if self.option.on_change is not None:
             self.option.on_change()
 
-    def __exit__(self, *exc: object) -> None:
-        self.option._local.reset(self._tokens.pop())
-        if self.option.in_programs:
-            _program_state.local.reset(self._state_tokens.pop())
-        if self.option.on_change is not None:
-            self.option.on_change()
+    def __repr__(self) -> str:
+        return f"{self.option.name}({self.new_value!r})"
 
 
 class _ProgramState:
@@ -91,26 +104,26 @@ class _ProgramState:
     def __init__(self) -> None:
         self.options: list[Option] = []
         self.version = 0
-        #: In a context with settings of its own: the version for which the tuple was made, and the tuple.
-        self.local: ContextVar[tuple[int, tuple[Any, ...]] | None] = ContextVar("program_state", default=None)
         self.shared: tuple[Any, ...] | None = None
 
-    def change(self) -> None:
-        self.version += 1
-        self.shared = None
-
     def read(self) -> tuple[Any, ...]:
-        local = self.local.get()
-        if local is None:
-            if self.shared is None:
-                self.shared = _same(tuple([o.value for o in self.options]))
-            return self.shared
-        if local[0] != self.version:
-            local = (self.version, _same(tuple([o.value for o in self.options])))
-            self.local.set(local)
-        return local[1]
+        here = _read_here()
+        if not here:
+            found = self.shared
+            if found is None:
+                with _lock:
+                    found = self.shared = _same(tuple([o._global for o in self.options]))
+            return found
+        version, state = here.state
+        if version != self.version:
+            with _lock:
+                state = _same(tuple([here.values.get(o, o._global) for o in self.options]))
+                here.state = self.version, state
+        return state
 
 
+#: Held while `_ProgramState.shared` is made, and while what it is made of changes.
+_lock = new_lock(globals(), "_lock")
 _states: dict[tuple[Any, ...], tuple[Any, ...]] = {}
 
 
@@ -144,7 +157,8 @@ class Config:
         option = self._options[name] = Option(name, default, doc, choices, in_programs)
         if in_programs:
             _program_state.options.append(option)
-            _program_state.change()
+            _program_state.version += 1
+            _program_state.shared = None
         text = os.environ.get("PULLBACK_" + name.upper())
         if text is not None:
             option.set_global(parse(option, text))

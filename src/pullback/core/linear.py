@@ -21,7 +21,7 @@ import numpy as np
 from pullback.core.array import ConcreteArray, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.trace import Params, Trace, Tracer, current, reset_current, set_current
+from pullback.core.trace import Params, Trace, Tracer, current, set_current, under
 from pullback.core.types import Shape, ShapedArray
 
 next_id: Callable[[], int] = count().__next__
@@ -336,21 +336,21 @@ class LinearTrace(Trace):
         operands = [a.node if a.__class__ is LinearTracer and a._trace is self else as_array(a) for a in args]
         active = [isinstance(x, Node) for x in operands]
         if True not in active:
-            token = set_current(self.parent)
             try:
+                set_current(self.parent)
                 return self.parent.process(primitive, args, params)
             finally:
-                reset_current(token)
+                set_current(self)
         if not primitive.is_linear(active):
             raise TypeError(
                 f"a function that must be linear in its tangents applies {primitive.name!r} to one, which is not linear, "
                 f"at {user_line()}"
             )
-        token = set_current(self.parent)
         try:
+            set_current(self.parent)
             recorded = primitive.record(operands, params)
         finally:
-            reset_current(token)
+            set_current(self)
         if primitive.multiple_results:
             return [LinearTracer(self, n) if isinstance(n, Node) else n for n in recorded]
         return LinearTracer(self, recorded)
@@ -358,11 +358,11 @@ class LinearTrace(Trace):
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
         if not any([a.__class__ is LinearTracer and a._trace is self for a in args]):
             # A coefficient, which the enclosing transformations differentiate by the call's own rule.
-            token = set_current(self.parent)
             try:
+                set_current(self.parent)
                 return self.parent.process_call(call, args, params)
             finally:
-                reset_current(token)
+                set_current(self)
         # Linear functions of tangents need no rule of their own: they are recorded as what they compute.
         return call.evaluate_call(args, params)
 
@@ -374,9 +374,5 @@ def record_linear(fun: Callable[..., Any], nodes: Sequence[Node | None]) -> Any:
     """
     trace = LinearTrace(current())
     tangents = [None if n is None else LinearTracer(trace, n) for n in nodes]
-    token = set_current(trace)
-    try:
-        outs = fun(*tangents)
-    finally:
-        reset_current(token)
+    outs = under(trace, fun, *tangents)
     return [o.node if o.__class__ is LinearTracer and o._trace is trace else o for o in outs]

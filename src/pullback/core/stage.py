@@ -15,25 +15,25 @@ from pullback.core import config, dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import source_location
 from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var, check_jaxpr
-from pullback.core.trace import EVAL, Params, Trace, Tracer, current, reset_current, set_current
+from pullback.core.scopes import NOTHING, Entered, Scope
+from pullback.core.trace import EVAL, Params, Trace, Tracer, current, set_current, under
 from pullback.core.types import ShapedArray
 
-_name_stack: ContextVar[tuple[str, ...]] = ContextVar("name_stack", default=())
+_name_stack: ContextVar[Entered] = ContextVar("name_stack", default=NOTHING)
 
 
-class named_scope:
-    """`with named_scope("encoder"): ...` names the operations staged inside, for reading programs and profiles."""
+class named_scope(Scope):
+    """`with named_scope("encoder"): ...` names the operations staged inside, for reading programs and profiles. Decorates functions, too."""
+
+    variable = _name_stack
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str):
             raise TypeError(f"named_scope takes a string, got {name!r}")
-        self.name = name
+        self.name = self.entry = name
 
-    def __enter__(self) -> None:
-        self._token = _name_stack.set((*_name_stack.get(), self.name))
-
-    def __exit__(self, *exc: object) -> None:
-        _name_stack.reset(self._token)
+    def __repr__(self) -> str:
+        return f"named_scope({self.name!r})"
 
 
 class StagedTracer(Tracer):
@@ -182,12 +182,14 @@ def stage_flat(
     `name_of(i)` is what messages call input `i`.
     """
     trace = JaxprTrace(current() if parent is None else parent, name_of)
-    token = set_current(trace)
-    try:
+
+    def program() -> ClosedJaxpr:
         outs = fun(*map(trace.new_input, in_types))
         return trace.finish([as_array(o) for o in outs])
+
+    try:
+        return under(trace, program)
     finally:
-        reset_current(token)
         trace.__class__ = Finished
 
 

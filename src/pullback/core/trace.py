@@ -5,12 +5,26 @@ transformation has installed a trace of its own whose `parent` was current befor
 apart, applies the primitive's rule *with the parent as current trace*, and wraps the results. Arguments that are not its tracers are
 constants to it, so closures over values of enclosing transformations never confuse perturbations.
 
-The current trace is a context variable: each thread and each asynchronous task has its own, and whoever sets it resets it.
+The current trace is a context variable: each thread and each asynchronous task has its own, and whoever sets it puts back what was
+there. A signal's handler may raise after any call of a C function and on entry to any Python function, so these are the ways to do it:
+
+    under(trace, fun, *args)    # for a new trace
+
+    try:                        # for the parent, while trace `self` is the current one
+        set_current(parent)
+        ...
+    finally:
+        set_current(self)
+
+What is to be put back is known before something is set, setting stands within `try`, and putting back is one call of a C function, the first
+that `finally` makes.
 """
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -159,40 +173,41 @@ class EvalTrace(Trace):
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         # The hot path of everything eager: one and two operands are written out, and the checks come after the call.
-        token = set_floating_point_errors(IGNORE)
-        try:
-            if len(args) == 2:
-                x, y = args
-                out = primitive.evaluate(x._value, y._value, **params)
-                weak = x.weak_type and y.weak_type
-            elif len(args) == 1:
-                (x,) = args
-                out = primitive.evaluate(x._value, **params)
-                weak = x.weak_type
+        for token in floating_point_errors_ignored:  # once
+            try:
+                if len(args) == 2:
+                    x, y = args
+                    out = primitive.evaluate(x._value, y._value, **params)
+                    weak = x.weak_type and y.weak_type
+                elif len(args) == 1:
+                    (x,) = args
+                    out = primitive.evaluate(x._value, **params)
+                    weak = x.weak_type
+                else:
+                    out = primitive.evaluate(*[a._value for a in args], **params)
+                    weak = bool(args) and all([a.weak_type for a in args])
+            except (AttributeError, ValueError, TypeError, IndexError) as error:
+                failure = error
             else:
-                out = primitive.evaluate(*[a._value for a in args], **params)
-                weak = bool(args) and all([a.weak_type for a in args])
-        except (AttributeError, ValueError, TypeError, IndexError) as error:
-            failure = error
-        else:
-            if self.checking:
-                _check_floats(primitive, out)
-            if primitive.plain:
+                if self.checking:
+                    _check_floats(primitive, out)
+                if primitive.plain:
+                    return ConcreteArray(out, weak)
+                if primitive.multiple_results:
+                    if primitive.weakness == "each":
+                        return [ConcreteArray(o, a.weak_type) for o, a in zip(out, args)]
+                    weak = weak and primitive.weakness == "all"
+                    return [ConcreteArray(o, weak) for o in out]
+                if primitive.weakness == "first":
+                    return ConcreteArray(out, args[0].weak_type)
+                if primitive.weakness == "cases":
+                    weak = all([a.weak_type for a in args[1:]])
+                else:
+                    weak = params["weak_type"] if primitive.weakness == "param" else False
                 return ConcreteArray(out, weak)
-            if primitive.multiple_results:
-                if primitive.weakness == "each":
-                    return [ConcreteArray(o, a.weak_type) for o, a in zip(out, args)]
-                weak = weak and primitive.weakness == "all"
-                return [ConcreteArray(o, weak) for o in out]
-            if primitive.weakness == "first":
-                return ConcreteArray(out, args[0].weak_type)
-            if primitive.weakness == "cases":
-                weak = all([a.weak_type for a in args[1:]])
-            else:
-                weak = params["weak_type"] if primitive.weakness == "param" else False
-            return ConcreteArray(out, weak)
-        finally:
-            reset_floating_point_errors(token)
+            finally:
+                reset_floating_point_errors(token)
+            break
         try:
             return self._process_others(failure, primitive, args, params)
         finally:
@@ -220,7 +235,6 @@ class EvalTrace(Trace):
 EVAL = EvalTrace()
 EVAL.parent, EVAL.checking = EVAL, False
 _current: ContextVar[Trace] = ContextVar("current_trace", default=EVAL)
-#: The current trace; `set_current(trace)` returns the token that `reset_current(token)` needs, in a `finally`.
 current = _current.get
 set_current = _current.set
 reset_current = _current.reset
@@ -235,34 +249,28 @@ class Through(Trace):
         self.parent = parent
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        token = set_current(self.parent)
         try:
+            set_current(self.parent)
             return self.parent.process(primitive, args, params)
         finally:
-            reset_current(token)
+            set_current(self)
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        token = set_current(self.parent)
         try:
+            set_current(self.parent)
             return self.parent.process_call(call, args, params)
         finally:
+            set_current(self)
+
+
+def under(trace: Trace, fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:  # noqa: RET503 - it returns in the loop
+    """`fun(*args, **kwargs)` with `trace` as the current one."""
+    # A loop, as for floating-point errors below. A variable that is reset leaves the context, in which others are then found sooner.
+    for token in map(set_current, (trace,)):
+        try:
+            return fun(*args, **kwargs)
+        finally:
             reset_current(token)
-
-
-class using:
-    """`with using(trace): ...` runs a block with `trace` as the current one."""
-
-    __slots__ = ("trace", "token")
-
-    def __init__(self, trace: Trace) -> None:
-        self.trace = trace
-
-    def __enter__(self) -> Trace:
-        self.token: Token[Trace] = set_current(self.trace)
-        return self.trace
-
-    def __exit__(self, *exc: object) -> None:
-        reset_current(self.token)
 
 
 def named_axes() -> tuple[Any, ...]:
@@ -318,20 +326,34 @@ def _explained(error: Exception, primitive: Any, args: tuple[Any, ...], params: 
 # ---- floating-point signals -------------------------------------------------------------------------------------
 # Infinities and NaNs are results here, not warnings, and the user's own `numpy.seterr` must neither change our results nor be
 # changed by us. `numpy.errstate` costs 0.66 µs an operation; setting the context variable behind it costs 0.08 µs.
+#
+#     for token in floating_point_errors_ignored:  # once
+#         try: ...
+#         finally:
+#             reset_floating_point_errors(token)
+#         break
+#
+# A loop, because its step calls a C function and stores what that returns with nothing in between at which a signal's handler could run.
+# `token = set(...)` has such a place before it stores; to ask for what is to be put back beforehand takes longer.
 try:
     from numpy._core.umath import _extobj_contextvar, _make_extobj
 
-    IGNORE: Any = _make_extobj(all="ignore")
-    set_floating_point_errors = _extobj_contextvar.set
-    reset_floating_point_errors = _extobj_contextvar.reset
+    floating_point_errors_ignored: Iterator[Any] = map(_extobj_contextvar.set, repeat(_make_extobj(all="ignore")))
+    reset_floating_point_errors: Callable[[Any], Any] = _extobj_contextvar.reset
 except ImportError:  # a NumPy that keeps it elsewhere: the same, by its public interface
-    IGNORE = None
-
-    def set_floating_point_errors(_: Any) -> Any:
-        return np.seterr(all="ignore")
+    floating_point_errors_ignored = iter(lambda: np.seterr(all="ignore"), None)
 
     def reset_floating_point_errors(token: Any) -> None:
         np.seterr(**token)
+
+
+def without_floating_point_errors(fun: Callable[..., Any], *args: Any) -> Any:  # noqa: RET503 - the loop does not end
+    """`fun(*args)`, where NumPy reports no overflow and the like."""
+    for token in floating_point_errors_ignored:
+        try:
+            return fun(*args)
+        finally:
+            reset_floating_point_errors(token)
 
 
 def _check_floats(primitive: Any, out: Any) -> None:

@@ -19,11 +19,10 @@ from pullback.core.errors import user_line
 from pullback.core.linear import Cotangents, Node, Tangents, is_unit, next_id
 from pullback.core.primitive import Primitive
 from pullback.core.trace import (
-    IGNORE,
     Params,
     current,
+    floating_point_errors_ignored,
     reset_floating_point_errors,
-    set_floating_point_errors,
 )
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes
 from pullback.lax.shape import broadcast_to, convert, move_axis, reshape_p, unbroadcast
@@ -210,29 +209,30 @@ class Elementwise(Primitive):
 
     def linearize_values(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
         """`linearize` of concrete operands, without a trip through the evaluating trace for every step."""
-        token = set_floating_point_errors(IGNORE)
-        try:
-            if len(primals) == 1:
-                (x,), (partial,) = primals, self.partials
-                value, weak = self.evaluate(x._value, **params), x.weak_type and self.weakness == "all"
-                out = ConcreteArray(value, weak)
-                if partial.__class__ is not Constant:
-                    partial = ConcreteArray(partial(x._value, value, **params), weak)  # type: ignore[operator, assignment]
-                elif partial is ZERO:
-                    return out, None
-                return out, Combination(((nodes[0], partial),), value.shape, value.dtype)  # type: ignore[arg-type]
-            values = [x._value for x in primals]
-            value = self.evaluate(*values, **params)
-            weak = self.weakness == "all" and all([x.weak_type for x in primals])
-            terms: list[tuple[Node, Any]] = []
-            for node, partial in zip(nodes, self.partials):
-                if node is not None:
+        for token in floating_point_errors_ignored:  # once
+            try:
+                if len(primals) == 1:
+                    (x,), (partial,) = primals, self.partials
+                    value, weak = self.evaluate(x._value, **params), x.weak_type and self.weakness == "all"
+                    out = ConcreteArray(value, weak)
                     if partial.__class__ is not Constant:
-                        terms.append((node, ConcreteArray(partial(*values, value, **params), weak)))  # type: ignore[operator]
-                    elif partial is not ZERO:
-                        terms.append((node, partial))
-        finally:
-            reset_floating_point_errors(token)
+                        partial = ConcreteArray(partial(x._value, value, **params), weak)  # type: ignore[operator, assignment]
+                    elif partial is ZERO:
+                        return out, None
+                    return out, Combination(((nodes[0], partial),), value.shape, value.dtype)  # type: ignore[arg-type]
+                values = [x._value for x in primals]
+                value = self.evaluate(*values, **params)
+                weak = self.weakness == "all" and all([x.weak_type for x in primals])
+                terms: list[tuple[Node, Any]] = []
+                for node, partial in zip(nodes, self.partials):
+                    if node is not None:
+                        if partial.__class__ is not Constant:
+                            terms.append((node, ConcreteArray(partial(*values, value, **params), weak)))  # type: ignore[operator]
+                        elif partial is not ZERO:
+                            terms.append((node, partial))
+            finally:
+                reset_floating_point_errors(token)
+            break
         return ConcreteArray(value, weak), (Combination(terms, value.shape, value.dtype) if terms else None)
 
     def record(self, operands: Sequence[Any], params: Params) -> Node:

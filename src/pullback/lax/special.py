@@ -141,7 +141,9 @@ def _lower_polygamma(emit: Any, m: Any, x: Any) -> Any:
     out = _wide("chlo.polygamma")(emit, m, x)
     whole = emit("and", emit.compare("GE", m, emit.like(1, m)), emit.compare("EQ", m, emit("floor", m)))
     vanishes = emit("and", emit.compare("EQ", x, emit.like(np.inf, x)), whole)
-    pole = emit("and", emit.compare("EQ", x, emit.like(0, x)), emit.compare("EQ", m, emit.like(0, m)))  # that of digamma
+    pole = emit(
+        "and", emit.compare("EQ", x, emit.like(0, x)), emit.compare("EQ", m, emit.like(0, m))
+    )  # that of digamma
     return emit.select(pole, emit.like(np.nan, out), emit.select(vanishes, emit.like(0, out), out))
 
 

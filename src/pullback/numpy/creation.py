@@ -17,7 +17,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, from_numpy, from_scalar
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.trace import EVAL, current
+from pullback.core.trace import EVAL, current, without_floating_point_errors
 from pullback.core.types import Shape, canonical_axes, canonical_axis
 from pullback.lax.arrangement import broadcasted_iota, iota
 from pullback.lax.arrangement import concatenate as lax_concatenate
@@ -112,8 +112,15 @@ def asarray(
 
 def _numbers(x: Any, dtype: DType) -> Any:
     """NumPy array of Python numbers, nested in lists or not. Floats too large for `dtype` become infinite, silently."""
-    with np.errstate(all="ignore"):
-        return np.array(x, dtype)
+    return without_floating_point_errors(np.array, x, dtype)
+
+
+def _fill(out: np.ndarray[Any, Any], arrays: Sequence[Any]) -> None:
+    for i, a in enumerate(arrays):
+        x = a._value
+        if x.dtype is not out.dtype:
+            x = convert_element_type_p.evaluate(x, new_dtype=out.dtype, weak_type=False)
+        out[i] = x
 
 
 def _from_sequence(sequence: Sequence[Any], target: DType | None) -> Array:
@@ -148,12 +155,7 @@ def _from_sequence(sequence: Sequence[Any], target: DType | None) -> Array:
     shape = (*shape, *inner)
     if all(a.__class__ is ConcreteArray for a in arrays):
         out = np.empty((len(arrays), *inner), target)
-        with np.errstate(all="ignore"):
-            for i, a in enumerate(arrays):
-                x = a._value
-                out[i] = (
-                    x if x.dtype is target else convert_element_type_p.evaluate(x, new_dtype=target, weak_type=False)
-                )
+        without_floating_point_errors(_fill, out, arrays)
         return ConcreteArray(out.reshape(shape))
     rows = [reshape_p.bind(convert(a, target), new_sizes=(1, *inner)) for a in arrays]
     out = lax_concatenate(rows, 0) if len(rows) > 1 else rows[0]

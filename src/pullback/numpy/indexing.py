@@ -22,11 +22,10 @@ from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import ConcretizationTypeError, NonConcreteBooleanIndexError, user_line
 from pullback.core.trace import (
     EVAL,
-    IGNORE,
     current,
+    floating_point_errors_ignored,
     known_value,
     reset_floating_point_errors,
-    set_floating_point_errors,
 )
 from pullback.core.types import Shape, broadcast_shapes, canonical_axis
 from pullback.lax.arrangement import StaticIndex, concatenate_p, static_index_p, static_update_p
@@ -422,21 +421,22 @@ class IndexUpdateRef:
         if plain is _NOT_PLAIN or values.size > _SMALL:
             return None
         out = np.array(x._value)
-        token = set_floating_point_errors(IGNORE)
-        try:
-            part = out[plain]
-            if values.ndim > part.ndim or part.size > _SMALL:
-                return None
-            if ufunc is None:
-                out[plain] = values._value
-            elif part.base is out or not part.ndim:  # a view (or an element): no position occurs twice
-                out[plain] = ufunc(part, values._value)
-            else:
-                ufunc.at(out, plain, values._value)
-        except (IndexError, TypeError, ValueError, OverflowError):
-            return None  # out of bounds, or a mistake that the long way explains
-        finally:
-            reset_floating_point_errors(token)
+        for token in floating_point_errors_ignored:  # once
+            try:
+                part = out[plain]
+                if values.ndim > part.ndim or part.size > _SMALL:
+                    return None
+                if ufunc is None:
+                    out[plain] = values._value
+                elif part.base is out or not part.ndim:  # a view (or an element): no position occurs twice
+                    out[plain] = ufunc(part, values._value)
+                else:
+                    ufunc.at(out, plain, values._value)
+            except (IndexError, TypeError, ValueError, OverflowError):
+                return None  # out of bounds, or a mistake that the long way explains
+            finally:
+                reset_floating_point_errors(token)
+            break
         return ConcreteArray(out, x.weak_type)
 
     def add(self, values: Any, **options: Any) -> Array:

@@ -16,7 +16,7 @@ from pullback.core.array import Array, ConcreteArray, as_array, from_scalar
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.stage import StagedTracer
-from pullback.core.trace import current
+from pullback.core.trace import current, without_floating_point_errors
 from pullback.core.types import broadcast_shapes
 from pullback.lax.shape import convert
 
@@ -56,8 +56,7 @@ def scalar_like(x: Any, y: Array) -> Array | None:
             return None
     elif cls is not complex or not dtypes.is_complex(dtype):
         return None
-    with np.errstate(over="ignore"):
-        return ConcreteArray(np.array(x, dtype), y.weak_type)
+    return ConcreteArray(without_floating_point_errors(np.array, x, dtype), y.weak_type)
 
 
 def promote(name: str, *args: Any) -> list[Array]:

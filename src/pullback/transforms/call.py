@@ -13,7 +13,7 @@ from typing import Any
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.linear import Node
 from pullback.core.primitive import Primitive
-from pullback.core.trace import Params, current, reset_current, set_current
+from pullback.core.trace import Params, current, set_current
 from pullback.lax.shape import batch_first, reduce_sum_p, strong
 
 
@@ -49,38 +49,38 @@ class CallPrimitive(Primitive):
     def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
         pairs = [trace.unwrap(a) for a in args]
         primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
-        token = set_current(trace.parent)
         try:
+            set_current(trace.parent)
             if not is_active(tangents):
                 return trace.parent.process_call(self, primals, params)
             tangents = [None if t is None else strong(t) for t in tangents]  # programs take types as they are
             outs, t_outs = self.forward_mode(primals, tangents, params)
         finally:
-            reset_current(token)
+            set_current(trace)
         return [trace.wrap(o, t) for o, t in zip(outs, t_outs)]
 
     def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
         pairs = [trace.unwrap(a) for a in args]
         primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
-        token = set_current(trace.parent)
         try:
+            set_current(trace.parent)
             if not is_active(nodes):
                 return trace.parent.process_call(self, primals, params)
             outs, out_nodes = self.linearized(primals, nodes, params)
         finally:
-            reset_current(token)
+            set_current(trace)
         return [trace.wrap(o, n) for o, n in zip(outs, out_nodes)]
 
     def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
         pairs = [trace.unwrap(a) for a in args]
         values, axes = [v for v, _ in pairs], [b for _, b in pairs]
-        token = set_current(trace.parent)
         try:
+            set_current(trace.parent)
             if not is_active(axes) and trace.axis_name is None:
                 return trace.parent.process_call(self, values, params)
             outs, out_axes = self.batched(trace.size, values, axes, trace.axis_name, params)
         finally:
-            reset_current(token)
+            set_current(trace)
         return [trace.wrap(o, b) for o, b in zip(outs, out_axes)]
 
     def step_program(self, params: Params) -> ClosedJaxpr | None:

@@ -32,7 +32,7 @@ from pullback.core.errors import (
 from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, bind_equation, eval_jaxpr, subjaxprs
 from pullback.core.primitive import Primitive
 from pullback.core.stage import stage_flat
-from pullback.core.trace import Params, Through, Tracer, current, using
+from pullback.core.trace import Params, Through, Tracer, current, under
 from pullback.core.tree import PyTreeDef, arrays_of, register_pytree_node, tree_flatten
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate_p, dynamic_slice_p, dynamic_update_slice_p
@@ -606,8 +606,7 @@ class _WithoutChecks(Through):
 
 def _without_checks(fun: Callable[..., Any]) -> Callable[..., Any]:
     def unchecked(*args: Any) -> Any:
-        with using(_WithoutChecks(current())):
-            return fun(*args)
+        return under(_WithoutChecks(current()), fun, *args)
 
     return unchecked
 

@@ -28,7 +28,7 @@ from pullback.core.linear import Node, zeros
 from pullback.core.passes import drop_unused_consts, eliminate_dead_code, without_effects
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.stage import stage_flat
-from pullback.core.trace import Params, Through, Trace, current, using
+from pullback.core.trace import Params, Through, Trace, current, under
 from pullback.core.tree import arrays_of, tree_flatten
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import OptimizationBarrier
@@ -115,8 +115,7 @@ class _Taking(_Asking):
             return values if primitive.multiple_results else values[0]
         stored = {"primitive": primitive, "params": tuple(params.items()), "count": count}
         outs = super().process(stored_p, (*values, *args), stored)
-        with using(self.parent):
-            outs = [convert(o, o.dtype, True) if v.weak_type else o for o, v in zip(outs, values)]
+        outs = [under(self.parent, convert, o, o.dtype, True) if v.weak_type else o for o, v in zip(outs, values)]
         return outs if primitive.multiple_results else outs[0]
 
     def steps(
@@ -137,8 +136,7 @@ class _StoringProgram:
 
         def storing(*xs: Any) -> list[Any]:
             trace = _Storing(current(), policy)
-            with using(trace):
-                return [*run(closed, *xs), *trace.saved]
+            return [*under(trace, run, closed, *xs), *trace.saved]
 
         self.program = stage_flat(storing, closed.in_avals, current())
         self.types = self.program.out_avals[len(closed.out_avals) :]
@@ -148,8 +146,7 @@ class _StoringProgram:
         count = len(closed.in_avals)
 
         def taking(*xs: Any) -> list[Any]:
-            with using(_Taking(current(), self.policy, xs[count:])):
-                return run(closed, *xs[:count])
+            return under(_Taking(current(), self.policy, xs[count:]), run, closed, *xs[:count])
 
         return stage_flat(taking, [*closed.in_avals, *self.types], current())
 
@@ -178,8 +175,8 @@ class Stored(Primitive):
         if all(t is None for t in ts):
             return outs, [None] * count
         several = primitive.multiple_results
-        with using(_Substitute(current(), primitive, outs if several else outs[0])):
-            _, t_out = primitive.jvp(args, ts, **dict(params))
+        trace = _Substitute(current(), primitive, outs if several else outs[0])
+        _, t_out = under(trace, partial(primitive.jvp, **dict(params)), args, ts)
         return outs, (t_out if several and t_out is not None else [t_out] * count)
 
     def batch(

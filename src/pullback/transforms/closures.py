@@ -13,7 +13,7 @@ from typing import Any
 
 from pullback.core.linear import Node
 from pullback.core.stage import StagedTracer
-from pullback.core.trace import Params, Through, Trace, Tracer, current, using
+from pullback.core.trace import Params, Through, Trace, Tracer, current, under
 from pullback.lax.shape import batch_first
 from pullback.transforms.jvp import JVPTrace, JVPTracer
 from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer
@@ -56,8 +56,7 @@ class _Adopting(Trace):
 
     def run(self, fun: Callable[..., Any], *args: Any) -> Any:
         """`fun(*args)` under this trace, whose results are adopted, too."""
-        with using(self):
-            return self.adopt_all(fun(*args))
+        return self.adopt_all(under(self, fun, *args))
 
 
 class _Standing(_Adopting):

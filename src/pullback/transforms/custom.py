@@ -23,7 +23,7 @@ from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_l
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
 from pullback.core.linear import Cotangents, Node, Sum, Tangents, next_id, project, record_linear, zeros
 from pullback.core.stage import close, stage_flat
-from pullback.core.trace import EVAL, Params, Tracer, current, reset_current, set_current, using
+from pullback.core.trace import EVAL, Params, Tracer, current, set_current
 from pullback.core.tree import (
     keystr,
     leaf_error,
@@ -169,7 +169,8 @@ class CustomCall(CallPrimitive):
         pairs = [trace.unwrap(a) for a in args]
         primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
         inner, met = primal_functions(params, trace)
-        with using(trace.parent):
+        try:
+            set_current(trace.parent)
             if is_active(tangents):
                 outs, t_outs = self.forward_mode(primals, tangents, inner)
             else:
@@ -177,6 +178,8 @@ class CustomCall(CallPrimitive):
             if met():
                 found = jvp_again(params["fun"], trace, primals)
                 t_outs = found if t_outs is None else list(map(_sum, t_outs, found))
+        finally:
+            set_current(trace)
         return outs if t_outs is None else [trace.wrap(o, t) for o, t in zip(outs, t_outs)]
 
     def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
@@ -184,7 +187,8 @@ class CustomCall(CallPrimitive):
         primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
         inner, met = primal_functions(params, trace)
         out_nodes: Sequence[Node | None] | None
-        with using(trace.parent):
+        try:
+            set_current(trace.parent)
             if is_active(nodes):
                 outs, out_nodes = self.linearized(primals, nodes, inner)
             else:
@@ -192,6 +196,8 @@ class CustomCall(CallPrimitive):
             if met():
                 found = linearize_again(params["fun"], trace, primals)
                 out_nodes = found if out_nodes is None else [_sum(n, m, Sum) for n, m in zip(out_nodes, found)]
+        finally:
+            set_current(trace)
         return outs if out_nodes is None else [trace.wrap(o, n) for o, n in zip(outs, out_nodes)]
 
 
@@ -272,13 +278,13 @@ class CustomJVPCall(CustomCall):
             rest = iter(both[count:])
             return outs, [next(rest) if dtypes.is_inexact(o.dtype) else None for o in outs]
 
-        token = set_current(trace.parent)
         try:
+            set_current(trace.parent)
             outs = trace.parent.process_call(
                 self, values, {**params, "fun": batched(fun, trace, axes), "rule": batched_rule}
             )
         finally:
-            reset_current(token)
+            set_current(trace)
         return [trace.wrap(o, 0) for o in outs]
 
 
@@ -701,15 +707,15 @@ class CustomVJPCall(CustomCall):
             full = [next(rest) if p else (None, None) for p in pattern]
             return sum_unbatched([c for c, _ in full], [b for _, b in full], axes, size)
 
-        token = set_current(trace.parent)
         try:
+            set_current(trace.parent)
             outs = trace.parent.process_call(
                 self,
                 values,
                 {**params, "fun": batched(params["fun"], trace, axes), "fwd": batched_fwd, "bwd": batched_bwd},
             )
         finally:
-            reset_current(token)
+            set_current(trace)
         return [trace.wrap(o, 0) for o in outs]
 
 

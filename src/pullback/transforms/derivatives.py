@@ -11,7 +11,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.linear import Cotangents, Node, is_unit, unit, zeros
-from pullback.core.trace import current, reset_current, set_current
+from pullback.core.trace import current, under
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, integer, integers
 from pullback.transforms.jvp import as_weak_as, jvp, split_auxiliary
@@ -146,11 +146,7 @@ def _value_and_grad(
             inputs.extend(tracers)
             trees.append((tree, len(leaves)))
             new_args[i] = tree.unflatten(tracers)
-    token = set_current(trace)
-    try:
-        out = fun(*new_args, **kwargs)
-    finally:
-        reset_current(token)
+    out = under(trace, fun, *new_args, **kwargs)
     del new_args
     aux: Any = None
     if has_aux:

@@ -14,7 +14,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback
 from pullback.core.linear import zeros
-from pullback.core.trace import EVAL, Params, Trace, Tracer, current, reset_current, set_current
+from pullback.core.trace import EVAL, Params, Trace, Tracer, current, set_current, under
 from pullback.core.tree import keystr, leaf_error, tree_flatten, tree_flatten_with_path, tree_structure
 
 
@@ -57,13 +57,13 @@ class JVPTrace(Trace):
                 primals.append(a if isinstance(a, Array) else as_array(a))
                 tangents.append(None)
         parent = self.parent
-        token = set_current(parent)
         try:
+            set_current(parent)
             if not active:
                 return parent.process(primitive, args, params)
             out, t_out = primitive.jvp(primals, tangents, **params)
         finally:
-            reset_current(token)
+            set_current(self)
         if primitive.multiple_results:
             return [self.wrap(o, t) for o, t in zip(out, t_out)]
         return out if t_out is None else JVPTracer(self, out, t_out)
@@ -86,11 +86,7 @@ class JVPTrace(Trace):
 def jvp_flat(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """Outputs and their tangents (None where zero) of `fun`, which takes and gives flat sequences of arrays."""
     trace = JVPTrace(current())
-    token = set_current(trace)
-    try:
-        outs = fun(*map(trace.wrap, primals, tangents))
-    finally:
-        reset_current(token)
+    outs = under(trace, fun, *map(trace.wrap, primals, tangents))
     pairs = [trace.unwrap(o) for o in outs]
     return [p for p, _ in pairs], [t for _, t in pairs]
 
@@ -124,11 +120,7 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
             for x in (*flat, *flat_t):
                 _check_leaf(primals, x)
             inputs = treedef.unflatten([_dual(trace, x, t) for x, t in zip(flat, flat_t)])
-        token = set_current(trace)
-        try:
-            out = fun(*inputs)
-        finally:
-            reset_current(token)
+        out = under(trace, fun, *inputs)
         aux: tuple[Any, ...] = ()
         if has_aux:
             out, auxiliary = split_auxiliary(trace, out, "jvp")

@@ -26,7 +26,7 @@ from pullback.core.linear import (
     record_linear,
     zeros,
 )
-from pullback.core.trace import EVAL, Params, Trace, Tracer, current, reset_current, set_current
+from pullback.core.trace import EVAL, Params, Trace, Tracer, current, set_current, under
 from pullback.core.tree import (
     keystr,
     leaf_error,
@@ -113,13 +113,13 @@ class LinearizeTrace(Trace):
                 return out if node is None else LinearizeTracer(self, out, node)
             except AttributeError:  # an operand that is no Array yet: the general way converts it
                 pass
-        token = set_current(parent)
         try:
+            set_current(parent)
             if not active:
                 return parent.process(primitive, args, params)
             out, node = primitive.linearize(primals, nodes, params)
         finally:
-            reset_current(token)
+            set_current(self)
         if primitive.multiple_results:
             return [self.wrap(o, n) for o, n in zip(out, node)]
         return out if node is None else LinearizeTracer(self, out, node)
@@ -151,11 +151,7 @@ def linearize_flat(
 ) -> tuple[list[Any], list[Node | None]]:
     """Outputs of `fun` (flat in, flat out) and the nodes of their tangents, given the nodes of the inputs' tangents."""
     trace = LinearizeTrace(current())
-    token = set_current(trace)
-    try:
-        outs = fun(*map(trace.wrap, primals, nodes))
-    finally:
-        reset_current(token)
+    outs = under(trace, fun, *map(trace.wrap, primals, nodes))
     pairs = [trace.unwrap(o) for o in outs]
     return [p for p, _ in pairs], [n for _, n in pairs]
 
@@ -505,11 +501,7 @@ def _linear_map_of(
         flat = [trace.new_input(_leaf(primals, x, what)) for x in leaves]
         args = in_tree.unflatten(flat)
     in_nodes = [trace.unwrap(x)[1] or ShapedArray(x.shape, dtypes.float0) for x in flat]
-    token = set_current(trace)
-    try:
-        out = fun(*args)
-    finally:
-        reset_current(token)
+    out = under(trace, fun, *args)
     aux = None
     if has_aux:
         out, aux = split_auxiliary(trace, out, what)
@@ -584,11 +576,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any, reduce_axes: Any = 
                 raise TypeError(f"linear_transpose only supports inputs of inexact dtype, got {t}")
         inputs = [Input(t.shape, t.dtype, t.weak_type) for t in types]
         trace = LinearTrace(current())
-        token = set_current(trace)
-        try:
-            out = fun(*in_tree.unflatten([LinearTracer(trace, n) for n in inputs]))
-        finally:
-            reset_current(token)
+        out = under(trace, fun, *in_tree.unflatten([LinearTracer(trace, n) for n in inputs]))
         flat, out_tree = tree_flatten(out)
         nodes, out_types = [], []
         for x in flat:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import filter_traceback
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
+from pullback.core.scopes import NOTHING, Entered, Scope
 from pullback.core.stage import named_scope, stage_flat
-from pullback.core.trace import EVAL, Tracer, current, reset_current, set_current
+from pullback.core.trace import EVAL, Tracer, current, set_current, under
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, typeof
 
@@ -69,17 +71,14 @@ def make_jaxpr(
     def jaxpr_maker(*args: Any, **kwargs: Any) -> Any:
         from pullback.transforms.vmap import BatchTrace
 
-        tokens = []
+        trace = current()
+        for name, size in axis_env or ():
+            trace = BatchTrace(trace, size, name)
         try:
-            for name, size in axis_env or ():
-                tokens.append(set_current(BatchTrace(current(), size, name)))
-            closed, _, out_tree = _trace(fun, args, kwargs, static_argnums, "make_jaxpr")
+            closed, _, out_tree = under(trace, _trace, fun, args, kwargs, static_argnums, "make_jaxpr")
         except Exception as error:
             filter_traceback(error)
             raise
-        finally:
-            for token in reversed(tokens):
-                reset_current(token)
         if return_shape:
             return closed, out_tree.unflatten([_struct(t) for t in closed.out_avals])
         return closed
@@ -146,14 +145,28 @@ def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[
     return named
 
 
-class ensure_compile_time_eval:
+#: The traces whose place `EVAL` has taken.
+_suspended: ContextVar[Entered] = ContextVar("suspended", default=NOTHING)
+
+
+class ensure_compile_time_eval(Scope):
     """`with ensure_compile_time_eval(): ...` evaluates at once what involves no traced value, even while staging."""
 
-    def __enter__(self) -> None:
-        self._token = set_current(EVAL)
+    variable = _suspended
 
-    def __exit__(self, *exc: object) -> None:
-        reset_current(self._token)
+    def depth(self, now: Entered) -> int:
+        return len(now)
+
+    def added(self, now: Entered) -> Entered:
+        return Entered((*now, current()))
+
+    def removed(self, now: Entered) -> Entered:
+        set_current(now[-1])
+        return Entered(now[:-1])
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        set_current(EVAL)
 
 
 __all__ = ["closure_convert", "eval_shape", "make_jaxpr", "named_call", "named_scope"]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback
-from pullback.core.trace import Params, Trace, Tracer, current, reset_current, set_current
+from pullback.core.trace import Params, Trace, Tracer, current, set_current, under
 from pullback.core.tree import flatten_up_to, keystr, leaf_error, tree_flatten, tree_flatten_with_path, tree_map
 from pullback.core.types import canonical_axis
 from pullback.lax.shape import add_batch_axis, move_axis
@@ -61,8 +61,8 @@ class BatchTrace(Trace):
                 axes.append(None)
         collective = primitive.is_collective and self._names(params["axis_name"])
         parent = self.parent
-        token = set_current(parent)
         try:
+            set_current(parent)
             if collective:
                 out, out_axis = primitive.batch_collective(self, values, axes, **params)
             elif not active:
@@ -70,7 +70,7 @@ class BatchTrace(Trace):
             else:
                 out, out_axis = primitive.batch(self.size, values, axes, **params)
         finally:
-            reset_current(token)
+            set_current(self)
         if primitive.multiple_results:
             return [self.wrap(o, b) for o, b in zip(out, out_axis)]
         return out if out_axis is None else BatchTracer(self, out, out_axis)
@@ -100,11 +100,7 @@ def batch_flat(
 ) -> tuple[list[Any], list[int | None]]:
     """Outputs and their batch axes (None where shared) of `fun`, which takes and gives flat sequences."""
     trace = BatchTrace(current(), size, axis_name)
-    token = set_current(trace)
-    try:
-        outs = fun(*map(trace.wrap, args, axes))
-    finally:
-        reset_current(token)
+    outs = under(trace, fun, *map(trace.wrap, args, axes))
     pairs = [trace.unwrap(o) for o in outs]
     return [v for v, _ in pairs], [b for _, b in pairs]
 
@@ -200,11 +196,7 @@ def _vmapped(
         size = _axis_size(arrays, normal, axis_size, args, kwargs)
         trace = BatchTrace(current(), size, axis_name)
         inputs, in_kwargs = treedef.unflatten([trace.wrap(x, b) for x, b in zip(arrays, normal)])
-    token = set_current(trace)
-    try:
-        out = fun(*inputs, **in_kwargs)
-    finally:
-        reset_current(token)
+    out = under(trace, fun, *inputs, **in_kwargs)
     if isinstance(out, Array) and isinstance(out_axes, int):
         return _out(trace, out, out_axes)
     out_flat, out_tree = tree_flatten(out)

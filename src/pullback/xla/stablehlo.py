@@ -27,6 +27,7 @@ from pullback.core import dtypes
 from pullback.core.dtypes import DType
 from pullback.core.errors import Location, OutOfMemoryError, line_of
 from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.trace import without_floating_point_errors
 from pullback.core.types import Shape, ShapedArray
 
 _ELEMENTS: dict[DType, str] = {
@@ -726,8 +727,7 @@ class Emitter:
         """The primitive, evaluated by NumPy in a callback."""
 
         def evaluate(*values: Any) -> Sequence[Any]:
-            with np.errstate(all="ignore"):
-                out = primitive.evaluate(*values, **params)
+            out = without_floating_point_errors(partial(primitive.evaluate, **params), *values)
             return out if primitive.multiple_results else [out]
 
         results = self.callback(evaluate, operands, self.types)
