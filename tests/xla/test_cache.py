@@ -223,3 +223,145 @@ def test_processes_share_it(tmp_path):
     assert numbers(third) == numbers(first[0])
     assert "hit for" in third and "compiled jit" not in third
     assert not [p for p in (tmp_path / "cache").iterdir() if p.suffix != ".xla"]
+
+
+def test_an_entry_under_another_name_is_a_miss(folder):
+    for factor in (2.0, 3.0):
+        assert float(pb.jit(lambda x: x * factor)(2.0)) == 2 * factor  # noqa: B023
+    first, second = (p.read_bytes() for p in entries(folder))
+    one, two = entries(folder)
+    one.write_bytes(second)
+    two.write_bytes(first)
+    for factor in (2.0, 3.0):
+        pb.clear_caches()
+        assert float(pb.jit(lambda x: x * factor)(2.0)) == 2 * factor  # noqa: B023
+
+
+def in_another_process(folder, code: str, **env: str) -> str:
+    env = {**os.environ, "PULLBACK_COMPILATION_CACHE_DIR": str(folder), "PULLBACK_ENABLE_COMPILATION_CACHE": "1", **env}
+    code = f"import os, pullback as pb\n{code}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+PLAIN = "print(float(pb.jit(lambda x: x * 7. + 1)(2.)))"
+
+
+def test_flags_count_as_xla_has_read_them(folder, tmp_path):
+    flags = tmp_path / "flags"
+    flags.write_text("--xla_backend_optimization_level=1\n")
+    in_another_process(folder, PLAIN)
+    late = "pb.jit(lambda x: x)(1.); os.environ['XLA_FLAGS'] = '--xla_backend_optimization_level=0'\n"
+    in_another_process(folder, late + PLAIN)
+    count = len(entries(folder))
+    assert count == 2  # the flag came too late to mean anything
+    for n, (text, setting) in enumerate(
+        [
+            (None, "--xla_backend_optimization_level=0"),
+            ("--xla_backend_optimization_level=1\n", str(flags)),
+            ("--xla_backend_optimization_level=2\n", str(flags)),
+        ]
+    ):
+        if text:
+            flags.write_text(text)
+        for _ in range(2):
+            assert in_another_process(folder, PLAIN, XLA_FLAGS=setting) == "15.0"
+            assert len(entries(folder)) == count + n + 1
+
+
+def pipe(path):
+    os.mkfifo(path, 0o600)
+
+
+def socket_at(path):
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(os.path.relpath(path))
+
+
+def sparse(path):
+    with open(path, "wb") as file:
+        file.write(cache._MAGIC)
+        file.truncate(1 << 40)
+
+
+def unreadable(path):
+    path.write_bytes(b"x")
+    path.chmod(0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pipe, socket_at, sparse, unreadable, Path.mkdir, lambda p: p.symlink_to("/dev/zero"), lambda p: p.symlink_to(p),
+        lambda p: (p.mkdir(), (p / "x").write_text("")), lambda p: p.symlink_to("/proc/self/mem"),
+    ],
+)  # fmt: skip
+def test_nothing_that_stands_for_an_entry_stops_a_program(folder, make, monkeypatch):
+    compute()
+    (entry,) = entries(folder)
+    entry.unlink()
+    monkeypatch.chdir(folder)  # names of sockets are short
+    make(entry)
+    assert np.isclose(compute(), EXPECTED)
+    assert np.isclose(compute(), EXPECTED)
+    cache.sweep(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["a\0b", "/dev/null/x", "\udcff\udc00", "\ud800", "x" * 300, "/proc/x", "a/" * 3000, "\u00e9 \n", "{0} %s"]
+)
+def test_no_name_of_the_directory_stops_a_program(tmp_path, monkeypatch, name, caplog):
+    monkeypatch.chdir(tmp_path)
+    with pb.config.option("enable_compilation_cache")(True), pb.config.option("compilation_cache_dir")(name):
+        assert np.isclose(compute(), EXPECTED)
+        assert np.isclose(compute(), EXPECTED)
+
+
+def test_without_a_home_directory_nothing_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setattr(os.path, "expanduser", lambda p: p)
+    with pb.config.option("enable_compilation_cache")(True), pb.config.option("compilation_cache_dir")(None):
+        assert cache.directory() is None
+        assert np.isclose(compute(), EXPECTED)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("call", ["mkstemp", "replace", "write", "lstat", "utime"])
+def test_failing_calls_of_the_system_are_misses(folder, monkeypatch, call):
+    def fail(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    compute()
+    if call == "write":
+        monkeypatch.setattr(os, "fdopen", lambda d, *_: os.close(d) or fail())
+    else:
+        monkeypatch.setattr(cache.tempfile if call == "mkstemp" else os, call, fail)
+    if call != "utime":
+        entries(folder)[0].unlink()
+    assert np.isclose(compute(), EXPECTED)
+    monkeypatch.undo()
+    assert len(list(folder.iterdir())) <= 1
+
+
+def test_entries_may_go_while_others_read_them(folder):
+    """Processes that read, write and sweep a directory of one entry's size at the same time."""
+    code = """
+pb.config.update("compilation_cache_max_size", 12_000)
+for n in range(12):
+    pb.clear_caches()
+    y = float(pb.jit(lambda x: x * (n % 3 + 2.))(2.))
+    assert y == 2 * (n % 3 + 2.), y
+    from pullback.xla import cache
+    cache.sweep(cache.directory())
+print("right")
+"""
+    env = {**os.environ, "PULLBACK_COMPILATION_CACHE_DIR": str(folder), "PULLBACK_ENABLE_COMPILATION_CACHE": "1"}
+    command = [sys.executable, "-c", f"import pullback as pb\n{code}"]
+    running = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [p.communicate(timeout=100)[0].strip() for p in running] == ["right"] * 3

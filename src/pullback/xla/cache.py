@@ -1,10 +1,12 @@
 """The persistent compilation cache: executables on disk, so that a second process need not compile what the first one did.
 
 It is on by default, in a private directory (`config.compilation_cache_dir`; the user's cache directory, if not set). An entry's name is the
-hash of everything that its contents depend on: the program without source locations, the options, XLA's flags, the versions of the compiler
-and of this format, and the processor with its features. Loading an executable runs code, so an entry is looked at only if it is a regular file of
-this user's that no one else may write to, in a directory of which the same holds, and if its checksum is right. Anything else is a
-miss; nothing here raises. Entries appear by renaming, so processes that share the directory never see half of one.
+hash of everything that its contents depend on: the program without source locations, the options, XLA's flags as XLA has read them, the versions
+of the compiler and of this format, and the processor with its features. The name is in the entry, too, under the checksum, so that a
+file that has come under another name is not taken for what it is not. Loading an executable runs code, so an entry is looked at only if it is a
+regular file of this user's that no one else may write to, in a directory of which the same holds, and if its checksum is right. Anything else is
+a miss; nothing here raises or waits, whatever stands in the directory. Entries appear by renaming, so processes that share the directory never see
+half of one.
 """
 
 from __future__ import annotations
@@ -16,24 +18,27 @@ import platform
 import re
 import stat
 import tempfile
-import threading
 from functools import lru_cache
 from pathlib import Path
 
 from pullback.core.config import compilation_cache_dir, compilation_cache_max_size, enable_compilation_cache
+from pullback.core.locks import new_lock
 from pullback.xla import pjrt
 from pullback.xla.devices import Device
 
 logger = logging.getLogger("pullback.compilation_cache")
 
-_MAGIC = b"pullback executable 2\n"
+_MAGIC = b"pullback executable 3\n"
 _SUFFIX = ".xla"
 #: Names of entries, and of what becomes one: of the files in the directory, these alone are ours to remove.
 _OURS = re.compile(r"[0-9a-f]{64}\.xla|\.[a-z0-9_]{8}\.xla")
 _DIGEST = hashlib.sha256().digest_size
+#: An entry begins with this, the checksum of the rest, the name and the length of the executable, which is the rest.
+_START = len(_MAGIC) + _DIGEST
+_HEADER = _START + 2 * _DIGEST + 8
 #: The directory is measured after the first write of a process, and then after every so many.
 _WRITES_BETWEEN_SWEEPS = 64
-_lock = threading.Lock()
+_lock = new_lock(globals(), "_lock")
 _writes = 0
 
 
@@ -47,11 +52,12 @@ def key(text: str, device: Device, options: tuple[tuple[str, object], ...]) -> s
         device.target.platform.version,
         _processor(),
         repr(options),
-        os.environ.get("XLA_FLAGS", ""),
+        os.environ.get("PJRT_NPROC", ""),
         text,
     ):
-        digest.update(part.encode())
+        digest.update(part.encode(errors="surrogatepass"))
         digest.update(b"\0")
+    digest.update(pjrt.settings(device.target))
     return digest.hexdigest()
 
 
@@ -59,7 +65,7 @@ def key(text: str, device: Device, options: tuple[tuple[str, object], ...]) -> s
 def _processor() -> str:
     """The processor's model and features: what code generated for this machine depends on."""
     try:
-        with open("/proc/cpuinfo") as file:
+        with open("/proc/cpuinfo", errors="replace") as file:
             lines = [
                 line
                 for line in file.read().split("\n\n")[0].splitlines()
@@ -75,9 +81,13 @@ def directory() -> Path | None:
     if not enable_compilation_cache.value:
         return None
     chosen = compilation_cache_dir.value
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    path = Path(chosen) if chosen else Path(base) / "pullback" / "xla"
-    return _private(path)
+    if chosen:
+        return _private(Path(chosen))
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):  # which is to be ignored then
+        base = os.path.join(os.path.expanduser("~"), ".cache")
+    path = Path(base) / "pullback" / "xla"
+    return _private(path) if path.is_absolute() else _refuse(path, "there is no home directory")
 
 
 _refused: set[Path] = set()
@@ -87,7 +97,7 @@ def _private(path: Path) -> Path | None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = os.lstat(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: no file can have that name
         return _refuse(path, str(error))
     if not stat.S_ISDIR(status.st_mode):
         return _refuse(path, "it is not a directory")
@@ -100,7 +110,7 @@ def _refuse(path: Path, why: str) -> None:
     if path not in _refused:
         _refused.add(path)
         logger.warning(
-            "The compilation cache %s is not used: %s. Programs are compiled anew in each process.", path, why
+            "The compilation cache %r is not used: %s. Programs are compiled anew in each process.", str(path), why
         )
 
 
@@ -116,29 +126,45 @@ def read(name: str) -> bytes | None:
         return None
     path = folder / (name + _SUFFIX)
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-    except OSError:
-        return None
-    try:
-        with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.lstat(path).st_mode):  # opening a pipe would wait for a writer
+            return None
+        with open(path, "rb", opener=_open_quickly) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or not _is_ours(status):
-                logger.warning("The compilation cache entry %s is not used: others own it or may write to it.", path)
+                logger.warning(
+                    "The compilation cache entry %r is not used: others own it or may write to it.", str(path)
+                )
                 return None
-            contents = file.read()
-    except OSError:
+            header = file.read(_HEADER)
+            # The length first: a file of any size may stand here.
+            contents = file.read() if header[-8:] == _length(status.st_size - _HEADER) else b""
+            payload = contents if header == _header(name, contents) else None
+            if payload is not None and os.utime in os.supports_fd:
+                os.utime(file.fileno())  # the time of the last use
+    except FileNotFoundError:
         return None
-    start = len(_MAGIC) + _DIGEST
-    payload = contents[start:]
-    if contents[: len(_MAGIC)] != _MAGIC or contents[len(_MAGIC) : start] != hashlib.sha256(payload).digest():
-        logger.warning("The compilation cache entry %s is damaged; it is removed.", path)
+    except (OSError, MemoryError) as error:
+        logger.debug("cannot read %r: %s", str(path), error)
+        return None
+    if payload is None:
+        logger.warning("The compilation cache entry %r is damaged; it is removed.", str(path))
         forget(name)
-        return None
-    try:
-        os.utime(path)  # the time of the last use
-    except OSError:
-        logger.debug("cannot update the time of %s", path)
     return payload
+
+
+def _open_quickly(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
+def _length(count: int) -> bytes:
+    return max(count, 0).to_bytes(8, "little")
+
+
+def _header(name: str, payload: bytes) -> bytes:
+    bound = name.encode() + _length(len(payload))
+    digest = hashlib.sha256(bound)
+    digest.update(payload)
+    return _MAGIC + digest.digest() + bound
 
 
 def write(name: str, payload: bytes) -> None:
@@ -152,13 +178,16 @@ def write(name: str, payload: bytes) -> None:
         # Readable and writable by this user only.
         descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=_SUFFIX, dir=folder)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(_MAGIC + hashlib.sha256(payload).digest() + payload)
+            file.write(_header(name, payload))
+            file.write(payload)
         os.replace(temporary, folder / (name + _SUFFIX))
+        temporary = None
     except OSError as error:
-        logger.warning("The compiled program could not be kept in %s: %s", folder, error)
-        if temporary is not None and os.path.exists(temporary):
-            _remove(Path(temporary))
+        logger.warning("The compiled program could not be kept in %r: %s", str(folder), error)
         return
+    finally:
+        if temporary is not None:
+            _remove(Path(temporary))
     with _lock:
         _writes += 1
         sweep_now = _writes % _WRITES_BETWEEN_SWEEPS == 1
@@ -188,6 +217,8 @@ def sweep(folder: Path) -> None:
                     status = entry.stat(follow_symlinks=False)
                 except OSError:  # another process was quicker
                     continue
+                if stat.S_ISDIR(status.st_mode):
+                    continue
                 entries.append((status.st_mtime, status.st_size, Path(entry.path)))
     except OSError:
         return
@@ -203,4 +234,4 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        logger.warning("%s cannot be removed: %s", path, error)
+        logger.warning("%r cannot be removed: %s", str(path), error)

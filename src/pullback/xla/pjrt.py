@@ -276,6 +276,12 @@ def compile_options(target: Target, options: tuple[tuple[str, Any], ...]) -> Any
     return compiled
 
 
+def settings(target: Target) -> bytes:
+    """All of XLA's options as they are in this process, whatever has set them: flags in the environment or in files, which XLA reads once."""
+    serialized: bytes = compile_options(target, ()).SerializeAsString()
+    return serialized
+
+
 #: XLA's passes for CPUs that know no optimization barriers: one takes them out before equal operations are merged, so that what is to be
 #: computed again (`checkpoint`) would be kept; one puts small loops into kernels of a kind that cannot have them.
 _AGAINST_BARRIERS = "cse_barrier_expander,small-while-loop-hoisting"
