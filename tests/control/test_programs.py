@@ -8,7 +8,7 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import lax
-from pullback.control import programs
+from pullback.core import kept
 from pullback.core.jaxpr import subjaxprs
 from pullback.experimental import io_callback
 
@@ -79,7 +79,7 @@ def test_repeated_calls_trace_nothing(name, mode):
 def test_functions_and_what_they_close_over_are_forgotten():
     def count():
         gc.collect()
-        return len(programs._kept), sum(len(kept) for _, kept in programs._kept.values())
+        return len(kept._all), sum(len(k.own) + len(k.shared) for k in kept._all)
 
     def use(i):
         w = jnp.ones(3) * i

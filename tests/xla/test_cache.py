@@ -227,14 +227,14 @@ def test_processes_share_it(tmp_path):
 
 def test_an_entry_under_another_name_is_a_miss(folder):
     for factor in (2.0, 3.0):
-        assert float(pb.jit(lambda x: x * factor)(2.0)) == 2 * factor  # noqa: B023
+        assert float(pb.jit(lambda x: x * factor)(2.0)) == 2 * factor
     first, second = (p.read_bytes() for p in entries(folder))
     one, two = entries(folder)
     one.write_bytes(second)
     two.write_bytes(first)
     for factor in (2.0, 3.0):
         pb.clear_caches()
-        assert float(pb.jit(lambda x: x * factor)(2.0)) == 2 * factor  # noqa: B023
+        assert float(pb.jit(lambda x: x * factor)(2.0)) == 2 * factor
 
 
 def in_another_process(folder, code: str, **env: str) -> str:

@@ -28,6 +28,7 @@ from pullback.control.while_loop import WhileBatched
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray
 from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.kept import carriers
 from pullback.core.linear import Cotangents, Input, Node
 from pullback.core.passes import Quiet, without_effects
 from pullback.core.stage import stage_flat
@@ -235,6 +236,9 @@ class StepLinearization:
 
 class Rule:
     """The derivative of a `LoopCall`, as two linear functions at `primals` (the operands) and `outs` (the results); None is zero."""
+
+    def __init_subclass__(cls) -> None:
+        carriers[cls] = "__dict__"
 
     def push(self, primals: Sequence[Any], outs: Sequence[Any], tangents: Sequence[Any]) -> Sequence[Any]:
         """Tangents of the results, given the operands'."""

@@ -7,15 +7,14 @@ are traced (`intern`): everything derived from a program (its linearization, its
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 from pullback.core.array import ConcreteArray
 from pullback.core.config import program_state
 from pullback.core.interning import intern, lift
-from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, program_caches
+from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from pullback.core.kept import kept_with
 from pullback.core.stage import stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current, named_axes
 from pullback.core.tree import PyTreeDef, arrays_of, tree_unflatten
@@ -55,29 +54,6 @@ class Wrapped:
         self.f = f
 
 
-_kept: dict[tuple[int, ...], tuple[Any, dict[Any, Any]]] = {}
-program_caches.append(_kept)
-
-
-def kept_with(*functions: Any) -> dict[Any, Any]:
-    """A dictionary of what has been made of functions together, which lives as long as all of them do."""
-    ids = tuple([id(f.f) if isinstance(f, Wrapped) else id(f) for f in functions])
-    found = _kept.get(ids)
-    if found is not None:
-        return found[1]
-    forget = partial(_forget, _kept, ids)
-    try:
-        references = [weakref.ref(f.f if isinstance(f, Wrapped) else f, forget) for f in functions]
-    except TypeError:  # nobody would say when one is gone
-        return {}
-    _kept[ids] = references, {}
-    return _kept[ids][1]
-
-
-def _forget(kept: dict[Any, Any], ids: Any, _: Any) -> None:
-    kept.pop(ids, None)
-
-
 def surroundings() -> Any:
     """What a traced program depends on besides functions and types: options, and the mapped axes around."""
     return id(program_state()), None if current() is EVAL else named_axes()
@@ -90,7 +66,7 @@ def stage(fun: Callable[..., Any], in_tree: PyTreeDef, types: Sequence[ShapedArr
     """
     types = [intern_type(t.shape, t.dtype, t.weak_type) for t in types]
     key = ("body", type(fun), in_tree, tuple([t.number for t in types]), surroundings())
-    cache = kept_with(fun)
+    cache = kept_with(fun.f if isinstance(fun, Wrapped) else fun)
     found: Body | None = cache.get(key)
     if found is not None:
         return found
@@ -163,7 +139,7 @@ def prepared(
     """What `prepare` makes of a call of control flow with these functions, for operands of these types: once, unless the values that they
     close over, which `prepare` also gives, are traced. `key` is what else the call depends on."""
     key = (key, *[f.__class__ for f in functions], *[x._type.number for x in operands], surroundings())
-    cache = kept_with(*functions)
+    cache = kept_with(*[f.f if isinstance(f, Wrapped) else f for f in functions])
     try:
         found: T | None = cache.get(key)
     except TypeError:  # an argument that is not hashable, and so is wrong

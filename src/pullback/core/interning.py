@@ -7,6 +7,7 @@ from typing import Any
 
 from pullback.core.config import program_state
 from pullback.core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, Literal, Var, program_caches
+from pullback.core.kept import by_identity, kept_with_owners
 
 
 def lift(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:
@@ -23,24 +24,34 @@ _KEPT = 1024
 
 
 def intern(closed: ClosedJaxpr) -> ClosedJaxpr:
-    """The program that stands for all programs equal to `closed`, which has no constants."""
+    """The program that stands for all programs equal to `closed`, which has no constants.
+
+    One that refers to functions and programs by identity (rules of custom derivatives, calls) is kept with these.
+    """
+    owners: list[Any] = []
     try:
-        key = structure(closed)
-        found = _interned.get(key)
+        key = structure(closed, owners)
+        if owners:
+            table = kept_with_owners(owners).setdefault("programs", OrderedDict())
+        else:
+            table = _interned
+        found: ClosedJaxpr | None = table.get(key)
     except TypeError:  # a parameter that is not hashable
         return closed
-    if found is not None:
-        _interned.move_to_end(key)
-        return found
-    _interned[key] = closed
-    while len(_interned) > _KEPT:
-        _interned.popitem(last=False)
-    return closed
+    if found is None:
+        found = table[key] = closed
+        while len(table) > _KEPT:
+            table.popitem(last=False)
+    else:
+        table.move_to_end(key)
+    return found
 
 
-def structure(closed: ClosedJaxpr) -> Any:
-    """What makes two programs without constants equal: everything but the names of variables. The places in the user's code, which errors
-    name, belong to it; code that is run again, or made anew of the same source, is the same place."""
+def structure(closed: ClosedJaxpr, owners: list[Any]) -> Any:
+    """What makes two programs without constants equal: everything but the names of variables. `owners` gets what is compared by identity.
+
+    The places in the user's code, which errors name, belong to it; code that is run again, or made anew of the same source, is the same place.
+    """
     numbers: dict[Var, int] = {}
 
     def atom(x: Any) -> Any:
@@ -54,10 +65,9 @@ def structure(closed: ClosedJaxpr) -> Any:
 
     parts: list[Any] = [program_state(), *map(new, closed.jaxpr.invars)]
     for e in closed.eqns:  # not in a comprehension: what an equation reads has been numbered
+        params = [(k, by_identity(v, owners)) for k, v in e.params.items()]
         location = e.location and (e.location[0].co_filename, *e.location)
-        parts.append(
-            (e.primitive, *map(atom, e.invars), *e.params.items(), *map(new, e.outvars), location, e.name_stack)
-        )
+        parts.append((e.primitive, *map(atom, e.invars), *params, *map(new, e.outvars), location, e.name_stack))
     parts.extend(map(atom, closed.jaxpr.outvars))
     key = tuple(parts)
     hash(key)

@@ -17,6 +17,7 @@ import numpy as np
 from pullback.core import dtypes, errors
 from pullback.core.array import ConcreteArray
 from pullback.core.errors import JaxprTypeError, Location, describe_location
+from pullback.core.kept import by_identity, carriers, kept_with_owners
 from pullback.core.types import ShapedArray
 
 
@@ -122,10 +123,16 @@ class ClosedJaxpr:
         self._derived: dict[Any, Any] = {}
 
     def derived(self, key: Any, make: Callable[..., Any], *args: Any) -> Any:
-        """What `make(self, *args)` gave the first time it was asked for under `key`."""
+        """What `make(self, *args)` gave the first time it was asked for under `key`. With other programs in the key, it is kept as long as
+        all of them live."""
         found = self._derived.get(key)
         if found is None:
-            found = self._derived[key] = make(self, *args)
+            owners: list[Any] = [self]
+            key = by_identity(key, owners)
+            table = self._derived if len(owners) == 1 else kept_with_owners(owners)
+            found = table.get(key)
+            if found is None:
+                found = table[key] = make(self, *args)
         return found
 
     in_avals = property(lambda self: self.jaxpr.in_avals, doc="The types of the arguments.")
@@ -139,6 +146,9 @@ class ClosedJaxpr:
 
     def __repr__(self) -> str:
         return print_jaxpr(self.jaxpr)
+
+
+carriers[ClosedJaxpr] = "_derived"
 
 
 _EFFECT, _NO_EFFECT = object(), object()

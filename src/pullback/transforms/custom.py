@@ -21,6 +21,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
+from pullback.core.kept import carriers
 from pullback.core.linear import Cotangents, Node, Sum, Tangents, next_id, project, record_linear, zeros
 from pullback.core.stage import close, stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current, set_current
@@ -814,6 +815,9 @@ class custom_vjp:
 
         outs = custom_vjp_call_p.call(flat_fun, *leaves, fwd=flat_fwd, bwd=flat_bwd, name=arguments.name)
         return out_tree.unflatten(outs)
+
+
+carriers[custom_jvp] = carriers[custom_vjp] = "__dict__"
 
 
 def _zero_of(t: ShapedArray) -> Any:

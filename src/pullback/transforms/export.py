@@ -24,6 +24,7 @@ from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.kept import carriers
 from pullback.core.primitive import Primitive
 from pullback.core.stage import stage_flat
 from pullback.core.trace import EVAL
@@ -244,6 +245,9 @@ class Exported:
     def __repr__(self) -> str:
         ins, outs = (", ".join([str(t) for t in types]) for types in (self.in_avals, self.out_avals))
         return f"Exported({self.fun_name}: ({ins}) -> ({outs}))"
+
+
+carriers[Exported] = "__dict__"
 
 
 def _zeros0(t: ShapedArray) -> np.ndarray[Any, Any]:

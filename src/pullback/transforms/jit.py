@@ -13,15 +13,16 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from operator import index
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 import numpy as np
 
-from pullback.core import dtypes
+from pullback.core import dtypes, kept
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.config import disable_jit, explain_cache_misses, program_state
 from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, program_caches
+from pullback.core.kept import by_identity, carriers, kept_with, kept_with_owners
 from pullback.core.stage import close, stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current, named_axes
 from pullback.core.tree import leaf_error, tree_flatten
@@ -190,7 +191,8 @@ class JitFunction:
         settings = (
             static_argnums, static_argnames, donate_argnums, donate_argnames, keep_unused, inline, device, compiler_options
         )  # fmt: skip
-        self._entries: dict[Any, Entry] = _entries_of(fun, settings)
+        #: What is known of calls; `jit(f)` made anew finds it with the function.
+        self._entries: dict[Any, Entry] = kept_with(fun).setdefault(("jit", settings), {})
         #: What was traced while `explain_cache_misses` was on.
         self._signatures: list[Any] = []
         _functions.add(self)
@@ -253,25 +255,29 @@ class JitFunction:
         if disable_jit.value:
             return self.__wrapped__(*args, **kwargs)
         static: tuple[Any, ...] = ()
+        entries = self._entries
+        owners: list[Any] = []
         if not kwargs and not self._has_static:
             leaves, parts, _ = self._take_apart(args)
         else:
             dynamic, static = self._split(args, kwargs)
             leaves, tree = tree_flatten(dynamic)
             leaves = [x if x.__class__ is ConcreteArray else self._leaf(args, kwargs, x) for x in leaves]
-            parts = [id(program_state()), tree, *static, *[x._type.number for x in leaves]]
+            parts = [id(program_state()), tree, *by_identity(static, owners), *[x._type.number for x in leaves]]
+            if owners:  # functions as static arguments: what is compiled for one goes with it
+                entries = kept_with_owners([self, *owners])
         types = [x._type for x in leaves]
         trace = current()
         # A function is traced once for its types, whatever is made of it: only collectives see what is around.
         axes = () if trace is EVAL else named_axes()
         key = (tuple(parts), axes) if axes else tuple(parts)
-        entry = self._entries.get(key)
+        entry = entries.get(key)
         if entry is None:
             if explain_cache_misses.value:
                 self._explain(args, kwargs, static, types)
             entry = self._trace(args, kwargs, types)
             if not entry.captured:
-                self._entries[key] = entry
+                entries[key] = entry
         if self._inline and trace is not EVAL:
             outs = run(entry.program, *entry.captured, *leaves)
         elif trace is EVAL and all([isinstance(x, ConcreteArray) for x in leaves]):
@@ -473,16 +479,8 @@ class JitFunction:
         return f"<jitted {self.__wrapped__!r}>"
 
 
-#: The programs of functions that are alive, by function and then by the settings of `jit`, so that `jit(f)` made anew finds them.
-_caches: WeakKeyDictionary[Any, dict[Any, dict[Any, Entry]]] = WeakKeyDictionary()
 _functions: WeakSet[JitFunction] = WeakSet()
-
-
-def _entries_of(fun: Any, settings: Any) -> dict[Any, Entry]:
-    try:
-        return _caches.setdefault(fun, {}).setdefault(settings, {})
-    except TypeError:  # a callable that is not hashable, or takes no weak references
-        return {}
+carriers[JitFunction] = "__dict__"
 
 
 class _OfFunctions:
@@ -490,11 +488,9 @@ class _OfFunctions:
 
     @staticmethod
     def clear() -> None:
-        for by_settings in list(_caches.values()):
-            for entries in by_settings.values():
-                entries.clear()
-        for function in list(_functions):  # those whose programs are kept by themselves
+        for function in list(_functions):
             function.clear_cache()
+        kept.clear()
 
 
 program_caches.append(_OfFunctions)

@@ -20,6 +20,7 @@ from pullback.core.array import ConcreteArray, as_array
 from pullback.core.config import enable_x64
 from pullback.core.errors import JaxRuntimeError, user_line
 from pullback.core.jaxpr import ClosedJaxpr, program_caches
+from pullback.core.kept import by_identity, kept_with_owners
 from pullback.core.types import intern
 from pullback.xla import cache, pjrt
 from pullback.xla.devices import HOST, Device, DeviceArray, buffer_on, common_device, on_host
@@ -369,9 +370,11 @@ def apply_primitive(
     """One primitive on Arrays, compiled: for operations that NumPy does not have, and arrays on other devices."""
     from pullback.core.stage import stage_flat
 
-    key = (primitive, tuple([x._type.number for x in operands]), tuple(params.items()))
+    owners: list[Any] = []
+    key: Any = (primitive, tuple([x._type.number for x in operands]), by_identity(tuple(params.items()), owners))
+    programs = kept_with_owners(owners) if owners else _primitives
     try:
-        program = _primitives.get(key)
+        program = programs.get(key)
     except TypeError:  # parameters that are not hashable
         key, program = None, None
     if program is None:
@@ -384,9 +387,9 @@ def apply_primitive(
 
         program = stage_flat(flat, [x.aval for x in operands], EVAL)
         if key is not None:
-            if len(_primitives) > 4096:
-                _primitives.clear()
-            _primitives[key] = program
+            if len(programs) > 4096:
+                programs.clear()
+            programs[key] = program
     device = device or common_device(operands, primitive.name)
     if device is HOST:
         operands = [on_host(x) for x in operands]
