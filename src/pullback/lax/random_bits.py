@@ -279,10 +279,9 @@ def _emit_block(emit: Any, keys: Any, shape: Shape, x0: Any, x1: Any) -> Any:
     """
     words = [emit.broadcast(w, shape, tuple(range(keys.ndim))) for w in _emit_words(emit, keys)]
     w0, w1 = _emit_threefry(emit, *words, x0, x1)
-    if emit.takes_fusions and 0 not in shape:
-        bits = _retyped(_emit_keys(emit, w0, w1), dtypes.uint64)
-        return _retyped(emit.fusion([bits], lambda x: emit("or", x, x)), dtypes.KEY)  # not empty: XLA refuses that
-    # Where fusions cannot be given: elements that are put together of several are a reduction to XLA, which it stores.
+    if emit.may_keep:
+        return _retyped(emit.keep(_retyped(_emit_keys(emit, w0, w1), dtypes.uint64)), dtypes.KEY)
+    # Where it cannot be said what is kept: elements that are put together of several are a reduction to XLA, which it stores.
     last = len(shape)
     pairs = emit.concatenate([emit.reshape(w, (*shape, 1)) for w in (w0, w1)], last)
     return _retyped(emit("bitcast_convert", pairs, out=ShapedArray(shape, dtypes.uint64)), dtypes.KEY)

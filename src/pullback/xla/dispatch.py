@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -350,8 +351,11 @@ def compile_module(module: Module, device: Device, options: tuple[tuple[str, Any
     try:
         executable = pjrt.compile_text(module.text, device.target, module.out_types, options, module.callbacks)
     except pjrt.XlaRuntimeError as error:
-        where = module.operations_at(str(error))
-        raise JaxRuntimeError(f"XLA could not compile jit({module.name}){where}: {error}") from None
+        unplanned = _compile_without_plan(module, device, options, error)
+        if unplanned is None:
+            where = module.operations_at(str(error))
+            raise JaxRuntimeError(f"XLA could not compile jit({module.name}){where}: {error}") from None
+        executable = unplanned
     logger.log(
         logging.WARNING if log else logging.DEBUG,
         "compiled jit(%s) in %.3f s",
@@ -362,6 +366,27 @@ def compile_module(module: Module, device: Device, options: tuple[tuple[str, Any
         cache.logger.log(logging.WARNING if log else logging.DEBUG, "miss for jit(%s): %s", module.name, name)
         cache.write(name, executable.loaded.serialize())
     return Compiled(module, executable, device)
+
+
+def _compile_without_plan(
+    module: Module, device: Device, options: tuple[tuple[str, Any], ...], error: Exception
+) -> pjrt.Executable | None:
+    """The executable of a module that XLA has refused, compiled under XLA's own fusion plan; None if that is not what it refuses."""
+    if not module.barriers:
+        return None
+    try:
+        executable = pjrt.compile_text(
+            module.without_plan(), device.target, module.out_types, options, module.callbacks
+        )
+    except pjrt.XlaRuntimeError:
+        return None
+    warnings.warn(
+        f"XLA refused jit({module.name}), called at {user_line()}, with Pullback's fusion plan, and took it without: the program is right, "
+        f"and may be slow. This is a fault of Pullback's: please report it, with the program. XLA said: {error}",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return executable
 
 
 def apply_primitive(

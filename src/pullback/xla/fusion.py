@@ -1,29 +1,37 @@
 """A fusion plan for XLA on CPUs: where computed values are to be kept instead of being computed again.
 
 XLA's own fusion pass merges a chain of elementwise operations into *each* of its consumers. For a value that flows into several of the
-loops that XLA makes, everything behind it is computed as many times; along a residual stream, quadratically often. The plan finds
-the elementwise values for which that is expensive, and has each of them computed by one fusion of its own, an `mhlo.fusion` in the
-program, which XLA leaves alone. Everything else is left to XLA.
+loops that XLA makes, everything behind it is computed as many times; along a residual stream, quadratically often. And it merges what is
+computed into the loop that puts it together with other things, whose code then has all of it.
+
+The plan finds the values for which that is expensive. Each is put behind an optimization barrier, through which XLA fuses nothing: what
+leads to it becomes a loop of its own, and its consumers read it. Everything else is left to XLA. A barrier is an operation like any other,
+valid for every type and wherever it stands, whatever XLA makes of its operand and of its consumers.
 
 The cost of a value is that of computing one element of it from what is kept, in units of an addition. A value is kept if it costs more
 than `THRESHOLD` and flows into more than one loop, where a loop is: an elementwise value that something other than an elementwise operation
-reads, a reduction, or a kept value. Positions of extrema count as several.
+reads, a reduction, or a kept value. Positions of extrema count as several. What a concatenation puts together is kept if its loop would
+have the code of more than `LARGEST_LOOP` operations. So are keys that are derived, before many numbers are drawn from them: in the loop
+that draws, LLVM takes very long over what is the same in each round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from pullback.core import dtypes
 from pullback.core.jaxpr import Atom, Jaxpr, JaxprEqn, Var
 
 #: A value that costs more than so many additions an element is kept.
 THRESHOLD = 28.0
 #: Arrays with fewer elements are not worth a plan.
 SMALL = 256
-#: Fusions with more equations take XLA long to compile, and gain nothing.
+#: Chains of more equations take XLA long to compile as one loop, and gain nothing.
 LARGEST_GROUP = 96
+#: Concatenations of pieces that take more operations in all take XLA long to compile, where each piece has its code in the one loop.
+LARGEST_LOOP = 384
+#: Pieces that take fewer operations are not worth a loop of their own.
+SMALLEST_PIECE = 32
 
 _COSTS = {
     "integer_pow": 2.0, "div": 4.0, "sqrt": 4.0, "rsqrt": 6.0, "rem": 8.0,
@@ -33,12 +41,15 @@ _COSTS = {
     ),
 }  # fmt: skip
 #: What has no elementwise class, and is elementwise all the same.
-_ELEMENTWISE = {"select_n", "clamp", "triangle"}
-#: Elementwise operations that are lowered to several of StableHLO's, none of which has three operands.
-_SIMPLE = {
-    "square", "integer_pow", "eq", "ne", "lt", "le", "gt", "ge", "broadcast_in_dim", "convert_element_type", "stop_gradient", "name", "copy",
-    "real", "imag", "complex", "conj",
+_ELEMENTWISE = {
+    "select_n", "clamp", "triangle", "square", "integer_pow", "eq", "ne", "lt", "le", "gt", "ge", "broadcast_in_dim", "convert_element_type",
+    "stop_gradient", "name", "copy", "real", "imag", "complex", "conj",
 }  # fmt: skip
+#: What XLA computes in the loop of its consumer, element by element, from other elements of its operands.
+_MOVES = {"reshape", "transpose", "rev", "pad", "slice", "split", "random_wrap", "random_unwrap"}
+#: Threefry is written out: so many operations on its words.
+_DRAWS = dict.fromkeys(("random_bits", "random_uniform", "random_normal"), 130)
+_RANDOM = {**_DRAWS, **dict.fromkeys(("random_fold_in", "random_split", "threefry2x32"), 130), "random_seed": 1}
 _REDUCTIONS = {"reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"}
 #: What reads its operand in several loops, or in one that XLA does not vectorize, where an expensive element takes far longer.
 _REREADING = {"argmax", "argmin"}
@@ -46,33 +57,21 @@ _MANY: Any = object()
 
 
 class _Kind:
-    """What the plan needs to know of a primitive: whether it is elementwise, whether XLA takes it in a fusion that the program gives, and
-    what an element of its result costs."""
+    """What the plan needs to know of a primitive: whether it is elementwise, what an element of its result costs, and of how many
+    operations the code for one consists (0: it has a loop of its own)."""
 
-    __slots__ = ("elementwise", "groupable", "cost", "reduces", "rereads", "repeats")
+    __slots__ = ("elementwise", "cost", "code", "reduces", "rereads", "repeats", "moves", "joins", "draws")
 
     def __init__(self, primitive: Any) -> None:
-        name, hlo = primitive.name, getattr(primitive, "hlo", None)
-        simple = name in _SIMPLE
+        name = primitive.name
         self.reduces, self.rereads = name in _REDUCTIONS, name in _REREADING
         self.repeats = name == "broadcast_in_dim"
+        self.moves, self.joins, self.draws = name in _MOVES, name == "concatenate", name in _DRAWS
         self.elementwise = not primitive.multiple_results and (
-            simple or name in _ELEMENTWISE or (primitive.broadcasts and hlo is not None)
-        )
-        # Its verifier dies on operations of three operands there (select, clamp), and CHLO's operations expand to such; what expands
-        # late, as the logistic function, is not expanded there.
-        self.groupable = simple or (
-            isinstance(hlo, str) and not hlo.startswith("chlo.") and hlo not in ("clamp", "logistic")
+            name in _ELEMENTWISE or (primitive.broadcasts and getattr(primitive, "hlo", None) is not None)
         )
         self.cost = _COSTS.get(name, 1.0)
-
-
-#: The types with which operations have been tried in given fusions (`tests/xla/test_fusion.py`).
-_TYPES = {dtypes.float32, dtypes.float64, dtypes.int32, dtypes.bool_}
-
-
-def _fits(e: JaxprEqn) -> bool:
-    return _kind(e).groupable and all([x.aval.dtype in _TYPES for x in (*e.invars, *e.outvars)])
+        self.code = 1 if self.elementwise or self.moves or self.joins else _RANDOM.get(name, 0)
 
 
 _kinds: dict[Any, _Kind] = {}
@@ -85,48 +84,21 @@ def _kind(e: JaxprEqn) -> _Kind:
     return found
 
 
-class Group:
-    """The equations that compute a kept value, in order, and the variables that they read."""
-
-    __slots__ = ("result", "eqns", "inputs")
-
-    def __init__(self, result: Atom, eqns: list[JaxprEqn]) -> None:
-        self.result, self.eqns = result, eqns
-        inside = {e.outvars[0] for e in eqns}
-        self.inputs = list(dict.fromkeys([x for e in eqns for x in e.invars if x not in inside and isinstance(x, Var)]))
-
-    def __len__(self) -> int:
-        return len(self.eqns)
-
-    def __iter__(self) -> Iterator[JaxprEqn]:
-        return iter(self.eqns)
-
-
-class Plan:
-    """What is to be written, in order: equations, and groups of them that compute a value that is kept."""
-
-    __slots__ = ("steps", "groups")
-
-    def __init__(self, steps: Sequence[JaxprEqn | Group], groups: dict[Atom, Group]) -> None:
-        self.steps = steps
-        #: The groups by the values that they compute.
-        self.groups = groups
-
-
-def plan(jaxpr: Jaxpr) -> Plan:
-    """The fusion plan of a program without calls."""
+def plan(jaxpr: Jaxpr) -> set[Var]:
+    """The values of a program that are to be kept."""
     kinds = [_kind(e) for e in jaxpr.eqns]
     flows = _flows(jaxpr, kinds)
-    # For each elementwise value: its equation and number, the cost of an element, and how many equations that takes.
-    producer: dict[Atom, tuple[int, JaxprEqn]] = {}
+    # For each elementwise value: the cost of an element, and how many equations that takes.
     cost: dict[Atom, float] = {}
     members: dict[Atom, int] = {}
-    kept: set[Atom] = set()
-    for i, (e, kind) in enumerate(zip(jaxpr.eqns, kinds)):
+    kept: set[Var] = set()
+    large = []  # what may become a loop with too much code
+    for e, kind in zip(jaxpr.eqns, kinds):
         if not kind.elementwise:
+            if kind.joins or (kind.draws and e.outvars[0].aval.size >= SMALL):
+                large.append((e, kind))
             continue
         v = e.outvars[0]
-        producer[v] = (i, e)
         c, m = kind.cost, 1
         if kind.repeats:
             # Computed before it is repeated: XLA knows not to compute an expensive element for each of its copies.
@@ -136,15 +108,20 @@ def plan(jaxpr: Jaxpr) -> Plan:
                 if x in cost:
                     c += cost[x]
                     m += members[x]
-        if (c > THRESHOLD or m > LARGEST_GROUP) and flows[v] is _MANY and v.aval.size >= SMALL and _fits(e):
+        if (c > THRESHOLD or m > LARGEST_GROUP) and flows[v] is _MANY and v.aval.size >= SMALL:
             kept.add(v)
         else:
             cost[v], members[v] = c, m
-    if not kept:
-        return Plan(jaxpr.eqns, {})
-    fits: dict[Atom, bool] = {}
-    groups = {v: Group(v, _members(v, producer, kept, fits)) for v in kept}
-    return Plan(_steps(jaxpr, groups), groups)
+    if large:
+        producer = {v: (e, kind) for e, kind in zip(jaxpr.eqns, kinds) if kind.code for v in e.outvars}
+        for e, kind in large:
+            if kind.joins:
+                _divide(e, producer, kept)
+            else:
+                key = _source(e.invars[0], producer, kept)
+                if key is not None:
+                    kept.add(key)
+    return kept
 
 
 def _flows(jaxpr: Jaxpr, kinds: Sequence[_Kind]) -> dict[Atom, Any]:
@@ -168,41 +145,45 @@ def _flows(jaxpr: Jaxpr, kinds: Sequence[_Kind]) -> dict[Atom, Any]:
     return flows
 
 
-def _members(
-    v: Atom, producer: dict[Atom, tuple[int, JaxprEqn]], kept: set[Atom], fits: dict[Atom, bool]
-) -> list[JaxprEqn]:
-    """The equations from kept values, and from what is not elementwise, to `v`, in order. `fits` remembers which equations may be inside."""
-    found: dict[int, JaxprEqn] = {}
-    todo = [v]
-    while todo:  # chains are as long as programs: no recursion
-        y = todo.pop()
-        if y not in producer or (y in kept and y is not v):
-            continue
-        i, e = producer[y]
-        if i in found:
-            continue
-        may_be_inside = fits.get(y)
-        if may_be_inside is None:
-            may_be_inside = fits[y] = _fits(e)
-        if may_be_inside:
-            found[i] = e
-            if not _kind(e).repeats or not e.invars[0].aval.shape:
-                todo += e.invars
-    return [e for _, e in sorted(found.items())]
+_Producers = dict[Atom, tuple[JaxprEqn, _Kind]]
 
 
-def _steps(jaxpr: Jaxpr, groups: dict[Atom, Group]) -> list[JaxprEqn | Group]:
-    """The program's equations, without those whose results nothing outside of the groups reads, and the groups in their places."""
-    grouped = {e.outvars[0] for group in groups.values() for e in group}
-    needed: set[Atom] = set(jaxpr.outvars)
-    steps: list[JaxprEqn | Group] = []
-    for e in reversed(jaxpr.eqns):
-        v = e.outvars[0] if e.outvars else None
-        if v in groups:
-            steps.append(groups[v])
-            needed.update(groups[v].inputs)
-        elif v not in grouped or v in needed:
-            steps.append(e)
-            needed.update(e.invars)
-    steps.reverse()
-    return steps
+def _source(x: Atom, producer: _Producers, kept: set[Var]) -> Var | None:
+    """The computed value of which `x` consists; None if that is kept, or is none that XLA would compute in a loop of its consumer."""
+    while x in producer and x not in kept:
+        e, kind = producer[x]
+        if not kind.moves:
+            return x
+        x = e.invars[0]
+    return None
+
+
+def _divide(join: JaxprEqn, producer: _Producers, kept: set[Var]) -> None:
+    """Add to `kept` what a concatenation puts together, if the code for all of it would be too much for one loop."""
+    sources: dict[Var, list[Var]] = {}  # what is computed, and the pieces of it
+    for piece in join.invars:
+        x = _source(piece, producer, kept)
+        if x is not None:
+            sources.setdefault(x, []).append(piece)
+    code = {x: _code(x, producer, kept) * len(pieces) for x, pieces in sources.items()}
+    if sum(code.values()) > LARGEST_LOOP:
+        for x, pieces in sources.items():
+            if code[x] >= SMALLEST_PIECE:
+                # If but a part of it is used, that part alone is to be computed.
+                whole = 2 * sum([piece.aval.size for piece in pieces]) >= x.aval.size
+                kept.update([x] if whole else pieces)
+
+
+def _code(v: Var, producer: _Producers, kept: set[Var]) -> int:
+    """How many operations XLA puts into a loop that computes `v`, up to `LARGEST_LOOP`."""
+    found: set[Any] = set()
+    todo: list[Any] = [v]
+    code = 0
+    while todo and code < LARGEST_LOOP:  # chains are as long as programs: no recursion
+        x = todo.pop()
+        if x in producer and x not in found and (x not in kept or x is v):
+            found.add(x)
+            e, kind = producer[x]
+            code += kind.code
+            todo += e.invars
+    return code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from pullback.core.jaxpr import Atom, ClosedJaxpr, JaxprEqn, Literal, Var
 from pullback.core.passes import hoist_constants, simplify
 from pullback.core.types import ShapedArray
 from pullback.xla.devices import DeviceArray, on_host
-from pullback.xla.fusion import Group, plan
+from pullback.xla.fusion import plan
 from pullback.xla.stablehlo import Emitter, Value, is_splat, physical_dtype, quoted, tensor_type
 
 #: Constants up to this many bytes are written into the program, where the compiler can fold them; larger ones are arguments.
@@ -26,18 +26,27 @@ class Module:
     """A program as StableHLO.
 
     Its arguments are `constants` (arrays that the program closes over), then those of the program's own arguments that are numbered in
-    `kept`. `callbacks` are the host functions it calls.
+    `kept`. `callbacks` are the host functions it calls; `barriers` are the names of the values that the fusion plan keeps.
     """
 
-    __slots__ = ("name", "text", "constants", "kept", "in_types", "out_types", "callbacks", "donated")
+    __slots__ = ("name", "text", "constants", "kept", "in_types", "out_types", "callbacks", "donated", "barriers")
 
     def __init__(
         self, name: str, text: str, constants: Sequence[Any], kept: Sequence[int], in_types: Sequence[ShapedArray],
         out_types: Sequence[ShapedArray], callbacks: Sequence[Callable[..., Any]], donated: Sequence[int],
+        barriers: Collection[str] = (),
     ) -> None:  # fmt: skip
         self.name, self.text, self.constants, self.kept = name, text, list(constants), list(kept)
         self.in_types, self.out_types = list(in_types), list(out_types)
-        self.callbacks, self.donated = list(callbacks), list(donated)
+        self.callbacks, self.donated, self.barriers = list(callbacks), list(donated), barriers
+
+    def without_plan(self) -> str:
+        """The text in which nothing is said about what is to be kept."""
+
+        def idle(barrier: re.Match[str]) -> str:
+            return f'{barrier[1]} = "stablehlo.reshape"' if barrier[1] in self.barriers else barrier[0]
+
+        return _BARRIER.sub(idle, self.text)
 
     def text_without_locations(self) -> str:
         """The module's text, in which nothing says where in the user's code an operation comes from."""
@@ -51,6 +60,7 @@ class Module:
         return f" (operation {', '.join(found)})" if found else ""
 
 
+_BARRIER = re.compile(r'^(%\d+) = "stablehlo.optimization_barrier"', re.MULTILINE)
 _LOCATION = re.compile(r" loc\(\".*$", re.MULTILINE)
 
 
@@ -77,8 +87,8 @@ def lower(
     emit.calls_host = platform == "cpu" and not portable
     if portable:
         emit.scalar_arguments = None
-    emit.takes_fusions = platform == "cpu" and not portable
-    emit.plans_fusion = emit.takes_fusions and cpu_fusion.value == "auto"
+    emit.may_keep = platform == "cpu" and not portable
+    emit.plans_fusion = emit.may_keep and cpu_fusion.value == "auto"
     arguments = [*jaxpr.invars[:count], *(own[i] for i in kept)]
     border = (lambda dtype: dtype) if portable else physical_dtype
     take = (lambda name, t: Value(name, t.shape, t.dtype)) if portable else emit.argument
@@ -115,6 +125,7 @@ def lower(
         closed.out_avals,
         emit.callbacks,
         [i for i in donated if i in kept],
+        emit.kept,
     )
 
 
@@ -125,11 +136,13 @@ def lower_equations(emit: Emitter, closed: ClosedJaxpr, operands: Sequence[Value
     for v, c in zip(jaxpr.constvars, closed.consts):
         values[v] = emit.constant_array(on_host(c)._value)
 
-    for step in plan(jaxpr).steps if emit.plans_fusion else jaxpr.eqns:
-        if step.__class__ is Group:
-            _lower_group(emit, step, values)
-        else:
-            _lower_equation(emit, step, values)
+    kept = plan(jaxpr) if emit.plans_fusion else ()
+    for e in jaxpr.eqns:
+        _lower_equation(emit, e, values)
+        if kept:
+            for v in e.outvars:
+                if v in kept:
+                    values[v] = emit.keep(values[v])
     return [_value(emit, x, values) for x in jaxpr.outvars]
 
 
@@ -183,18 +196,6 @@ def _refuse_beyond_memory(emit: Emitter, name: str, operands: Sequence[Value]) -
                 f"RESOURCE_EXHAUSTED: Out of memory: `{name}` of a constant of type {x.aval.str_short()}, which takes "
                 f"{x.size * x.dtype.itemsize} bytes"
             )
-
-
-def _lower_group(emit: Emitter, group: Group, values: dict[Var, Value]) -> None:
-    """Write a group as one fusion, and put its result into `values`."""
-
-    def body(*arguments: Value) -> Value:
-        inside = dict(zip(group.inputs, arguments))
-        for e in group.eqns:
-            _lower_equation(emit, e, inside)
-        return inside[group.result]
-
-    values[group.result] = emit.fusion([values[x] for x in group.inputs], body)
 
 
 def _is_small(value: Any) -> bool:

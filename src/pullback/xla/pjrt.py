@@ -282,9 +282,25 @@ def settings(target: Target) -> bytes:
     return serialized
 
 
-#: XLA's passes for CPUs that know no optimization barriers: one takes them out before equal operations are merged, so that what is to be
-#: computed again (`checkpoint`) would be kept; one puts small loops into kernels of a kind that cannot have them.
-_AGAINST_BARRIERS = "cse_barrier_expander,small-while-loop-hoisting"
+#: XLA's passes for CPUs that know no optimization barriers: one takes them out before operations are fused and equal ones merged, so that
+#: what is to be kept (`xla.fusion`) would be computed again, and what is to be computed again (`checkpoint`) would be kept; one puts small
+#: loops into kernels of a kind that cannot have them.
+_AGAINST_BARRIERS, _AGAINST_BARRIERS_IN_LOOPS = "cse_barrier_expander", "cse_barrier_expander,small-while-loop-hoisting"
+
+
+def _has_barrier_in_loop(text: str) -> bool:
+    """Whether an optimization barrier stands in a loop, or may stand in a function that a loop calls."""
+    if "func.func private" in text:
+        return True
+    in_loop = [False]  # for each region around the line
+    for line in text.splitlines():
+        if line.startswith("})"):
+            in_loop.pop()
+        elif line.endswith("({"):
+            in_loop.append(in_loop[-1] or '"stablehlo.while"' in line)
+        elif in_loop[-1] and '"stablehlo.optimization_barrier"' in line:
+            return True
+    return False
 
 
 def compile_text(
@@ -296,7 +312,8 @@ def compile_text(
     if any(name in text for name in _LAPACK_NAMES):
         register_lapack()
     if client.platform == "cpu" and "optimization_barrier" in text:
-        options = (("xla_disable_hlo_passes", _AGAINST_BARRIERS), *options)
+        against = _AGAINST_BARRIERS_IN_LOOPS if _has_barrier_in_loop(text) else _AGAINST_BARRIERS
+        options = (("xla_disable_hlo_passes", against), *options)
     settings = compile_options(target, options)
     with _as_expected():
         if callbacks:

@@ -300,10 +300,11 @@ class Emitter:
         #: The name of the equation's primitive.
         self.operation = ""
         self._locations: dict[Any, str] = {}
-        #: Whether groups of equations are fused by a plan of ours (see `xla.fusion`).
+        #: Whether a plan of ours says what is kept (see `xla.fusion`), and the names of the values that it keeps.
         self.plans_fusion = False
-        #: Whether the program may say what XLA is to fuse: modules for this machine's CPU may, portable ones may not.
-        self.takes_fusions = False
+        self.kept: set[str] = set()
+        #: Whether the program may say what is to be kept: modules for this machine's CPU may, portable ones may not.
+        self.may_keep = False
         #: Whether the program may call functions of this process.
         self.calls_host = True
         #: Functions that the program calls on the host, by index.
@@ -382,19 +383,6 @@ class Emitter:
             self.lines, self._constants, self.types, self.token = outer
             self.scalar_arguments = outer_arguments
 
-    def fusion(self, operands: Sequence[Value], body: Callable[..., Value]) -> Value:
-        """What `body(*operands)` writes, as one fusion, which XLA leaves alone: the result is stored, and computed once."""
-        made: list[Value] = []
-
-        def noted(*arguments: Value) -> Value:
-            made.append(body(*arguments))
-            return made[0]
-
-        region = self.region(operands, noted, terminator="mhlo.return")
-        kind = "#mhlo<fusion_kind kLoop>"
-        out: Value = self("mhlo.fusion", *operands, out=made[0], regions=[region], fusion_kind=kind)
-        return out
-
     def argument(self, name: str, t: ShapedArray) -> Value:
         """The program's argument called `name`, of which the caller hands over the physical representation."""
         return self._inside(Value(name, t.shape, physical_dtype(t.dtype)), t)
@@ -417,6 +405,12 @@ class Emitter:
         if dtypes.is_integer(x.dtype):
             return self.convert(x, outside.dtype)
         return self("bitcast_convert", x, out=outside)
+
+    def keep(self, x: Value) -> Value:
+        """`x`, which the compiler computes once, and does not compute again in the loops of its consumers."""
+        kept: Value = self("optimization_barrier", x, out=x)
+        self.kept.add(kept.name)
+        return kept
 
     # ---- what most rules need -----------------------------------------------------------------------------------
 
