@@ -8,13 +8,14 @@ BENCH := .venv-bench/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full lint format bench bench-smoke oracle interrupts clean
+.PHONY: help run test test-full test-fusion lint format bench bench-smoke oracle interrupts clean
 
 help:
 	@echo "make run          a guided tour of the package"
 	@echo "make test         the test suite (about 10 minutes on 2 cores); WORKERS=n for more processes"
 	@echo "make test-full    the same with every sample"
 	@echo "make interrupts   an exception at every place at which a signal's handler may raise, and signals for SECONDS=60"
+	@echo "make test-fusion  2,000 random programs compiled with both fusion plans"
 	@echo "make lint         formatting, lint, types, import contracts"
 	@echo "make format       format the code"
 	@echo "make oracle       compare with JAX, which is installed beside the benchmarks"
@@ -46,6 +47,9 @@ test-full: $(VENV)/.made
 SECONDS ?= 60
 interrupts: $(VENV)/.made
 	$(BIN)/python -m tests.interrupts $(SECONDS)
+
+test-fusion: $(VENV)/.made
+	$(BIN)/python -m tests.properties.fusion_programs 0 2000
 
 lint: $(VENV)/.made
 	$(BIN)/ruff check .
