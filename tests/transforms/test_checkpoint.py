@@ -491,3 +491,28 @@ def test_saved_residuals_name_the_lines_of_inner_functions() -> None:
 def test_bad_input(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("policy", [None, pb.checkpoint_policies.everything_saveable, pb.checkpoint_policies.dots_saveable])
+@pytest.mark.parametrize("outer", [lambda f: f, pb.jit])
+def test_linear_maps_of_checkpoints_are_transposed(policy, outer):
+    def f(x, y):
+        return pb.checkpoint(lambda x: jnp.sin(x) * x @ x * y, policy=policy)(x)
+
+    x = jnp.array([0.5, 1.0])
+
+    def transposed(x):
+        return pb.linear_transpose(pb.linearize(lambda x: f(x, 2.0), x)[1], x)(1.0)[0]
+
+    def twice(x):
+        return pb.linear_transpose(lambda t: pb.linearize(pb.jit(pb.checkpoint(lambda x: f(x, 2.0))), x)[1](t), x)(1.0)[0]
+
+    want = pb.grad(lambda x: f(x, 2.0))(x)
+    for g in (transposed, twice):
+        np.testing.assert_allclose(outer(g)(x), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("outer", [lambda f: f, pb.jit])
+def test_barriers_are_transposed(outer):
+    both = lambda t: pb.lax.optimization_barrier((t, jnp.float32(3)))
+    assert float(outer(lambda ct: pb.linear_transpose(lambda t: both(t)[0] * both(t)[1], 1.0)(ct)[0])(2.0)) == 6
