@@ -85,3 +85,16 @@ def test_gradients_through_a_convolution_theorem():
 def test_refusals(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("n", [4, 4.0, np.int32(4), np.float32(4), jnp.int32(4), jnp.float32(4)])
+def test_numbers_of_samples(n):
+    assert jnp.fft.fftfreq(n).tolist() == [0, 0.25, -0.5, -0.25]
+    assert jnp.fft.rfftfreq(n).tolist() == [0, 0.25, 0.5]
+
+
+@pytest.mark.parametrize("n", ["a", None, (4,), np.array([4]), 1.5, 0, -1, 1j])
+def test_what_is_no_number_of_samples(n):
+    for f in (jnp.fft.fftfreq, jnp.fft.rfftfreq):
+        with pytest.raises((TypeError, ValueError), match="n must be|n is a number of"):
+            f(n)

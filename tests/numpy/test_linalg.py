@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pullback as pb
 import pullback.numpy as jnp
 from pullback.core.array import as_array
 from pullback.core.config import enable_x64
@@ -305,3 +306,51 @@ def test_lists_and_wrong_shapes_are_refused() -> None:
         jnp.linalg.eigh(jnp.eye(2), UPLO="X")
     with pytest.raises(ValueError, match="method"):
         jnp.linalg.slogdet(jnp.eye(2), method="cholesky")
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, pb.jit])
+def test_only_one_axis_is_a_vector_to_solve(wrap):
+    eyes = jnp.stack([jnp.eye(3), 2 * jnp.eye(3), 4 * jnp.eye(3)])
+    b = jnp.arange(9.0).reshape(3, 3)
+    solved = wrap(jnp.linalg.solve)(eyes, b)
+    np.testing.assert_allclose(solved, np.stack([b, b / 2, b / 4]))
+    np.testing.assert_allclose(wrap(pb.vmap(jnp.linalg.solve, (0, None)))(eyes, b), solved)
+    np.testing.assert_allclose(wrap(pb.vmap(jnp.linalg.solve))(eyes, b), np.stack([b[0], b[1] / 2, b[2] / 4]))
+    np.testing.assert_allclose(wrap(jnp.linalg.solve)(eyes, b[0]), np.stack([b[0], b[0] / 2, b[0] / 4]))
+    g = wrap(pb.grad(lambda b: (jnp.linalg.solve(eyes, b) * jnp.arange(27.0).reshape(3, 3, 3)).sum()))(b)
+    want = np.arange(27.0).reshape(3, 3, 3)
+    np.testing.assert_allclose(g, want[0] + want[1] / 2 + want[2] / 4)
+    for a, wrong in [((2, 3, 3), (4, 3)), ((2, 3, 3), (4, 3, 1)), ((3, 3), ()), ((3,), (3,)), ((2, 3), (2,))]:
+        with pytest.raises(ValueError, match="solve"):
+            wrap(jnp.linalg.solve)(jnp.ones(a), jnp.ones(wrong))
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, pb.jit])
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 1), (3, 1), (2, 1), (2, 3)])
+def test_tolerances_broadcast_with_the_batch(wrap, shape):
+    a = jnp.stack([jnp.diag(jnp.array([1.0, 0.1 * s])) for s in (1, 2, 3)])
+    for batch in (a, a[0]):
+        rtol = np.full(shape, 0.15, np.float32)
+        want = np.broadcast_shapes(batch.shape[:-2], shape)
+        inverse = wrap(jnp.linalg.pinv)(batch, rtol)
+        rank = wrap(jnp.linalg.matrix_rank)(batch, rtol)
+        full, tolerances = np.broadcast_to(batch, (*want, 2, 2)), np.broadcast_to(rtol, want)
+        assert inverse.shape == (*want, 2, 2)
+        for i in np.ndindex(*want):
+            np.testing.assert_allclose(inverse[i], np.linalg.pinv(full[i], tolerances[i]), atol=1e-5)
+            assert int(rank[i]) == np.linalg.matrix_rank(full[i], rtol=tolerances[i])
+
+
+def test_tolerances_that_do_not_fit():
+    a = jnp.ones((3, 2, 2))
+    for f in (jnp.linalg.pinv, jnp.linalg.matrix_rank):
+        for g in (f, pb.jit(f)):
+            with pytest.raises(ValueError, match="does not broadcast to the batch"):
+                g(a, np.ones(2, np.float32))
+        with pytest.raises(TypeError, match="must be real"):
+            f(a, 1j)
+        with pytest.raises(TypeError):
+            f(a, "small")
+    for wrong in (jnp.ones(2), "a", 1j):
+        with pytest.raises(TypeError, match="rcond"):
+            jnp.linalg.lstsq(jnp.eye(2), jnp.ones(2), wrong)

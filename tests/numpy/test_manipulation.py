@@ -330,3 +330,17 @@ def test_vectorize() -> None:
 def test_errors(call: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_rolls_along_no_axis() -> None:
+    x = jnp.arange(3)
+    for shift in (1, (), (1,), jnp.int32(1)):
+        assert jnp.roll(x, shift, axis=()).tolist() == [0, 1, 2]
+    assert jnp.roll(x, (), axis=0).tolist() == jnp.roll(x, ()).tolist() == [0, 1, 2]
+    assert jnp.roll(x, 1, axis=(0, 0)).tolist() == [1, 2, 0]
+    for shift, axis in [((1, 2, 3), (0, 0)), ((1, 2), (0, 0, 0))]:
+        with pytest.raises(ValueError, match="roll"):
+            jnp.roll(x, shift, axis)
+    for shift in ("a", 1.5, None):
+        with pytest.raises(TypeError, match="shift must be an integer"):
+            jnp.roll(x, shift, 0)

@@ -493,7 +493,9 @@ def test_bad_input(call: Any, error: type[Exception], message: str) -> None:
         call()
 
 
-@pytest.mark.parametrize("policy", [None, pb.checkpoint_policies.everything_saveable, pb.checkpoint_policies.dots_saveable])
+@pytest.mark.parametrize(
+    "policy", [None, pb.checkpoint_policies.everything_saveable, pb.checkpoint_policies.dots_saveable]
+)
 @pytest.mark.parametrize("outer", [lambda f: f, pb.jit])
 def test_linear_maps_of_checkpoints_are_transposed(policy, outer):
     def f(x, y):
@@ -505,7 +507,9 @@ def test_linear_maps_of_checkpoints_are_transposed(policy, outer):
         return pb.linear_transpose(pb.linearize(lambda x: f(x, 2.0), x)[1], x)(1.0)[0]
 
     def twice(x):
-        return pb.linear_transpose(lambda t: pb.linearize(pb.jit(pb.checkpoint(lambda x: f(x, 2.0))), x)[1](t), x)(1.0)[0]
+        return pb.linear_transpose(lambda t: pb.linearize(pb.jit(pb.checkpoint(lambda x: f(x, 2.0))), x)[1](t), x)(1.0)[
+            0
+        ]
 
     want = pb.grad(lambda x: f(x, 2.0))(x)
     for g in (transposed, twice):

@@ -221,3 +221,23 @@ def test_stop_gradient():
     assert np.allclose(pb.grad(lambda x: x * lax.stop_gradient(x))(3.0), 3.0)
     assert np.allclose(pb.jvp(lambda x: x * lax.stop_gradient(x), (3.0,), (1.0,))[1], 3.0)
     assert np.allclose(pb.grad(lambda d: lax.stop_gradient(d)["a"] * d["a"])({"a": 3.0})["a"], 3.0)
+
+
+@pytest.mark.parametrize("transformation", [pb.grad, pb.value_and_grad, pb.jacfwd, pb.jacrev, pb.hessian])
+def test_argnums_that_are_none(transformation):
+    f = lambda x, y: x * y
+    for wrong in ("x", ("x",), 1.5, (0.0,), None, {"x": 0}, b"x"):
+        with pytest.raises(TypeError, match="argnums must be"):
+            transformation(f, argnums=wrong)(1.0, 2.0)
+    with pytest.raises(ValueError, match="nothing to differentiate"):
+        transformation(f, argnums=())(1.0, 2.0)
+    for twice in ((0, 0), (0, -2), [1, -1]):
+        with pytest.raises(TypeError, match="twice"):
+            transformation(f, argnums=twice)(1.0, 2.0)
+    for missing in (-3, (0, -3)):
+        with pytest.raises(ValueError, match="at least 3 positional"):
+            transformation(f, argnums=missing)(1.0, 2.0)
+    with pytest.raises(TypeError if transformation in (pb.grad, pb.value_and_grad) else ValueError, match="at least 3"):
+        transformation(f, argnums=2)(1.0, 2.0)
+    for same in (1, np.int64(1), True, -1):
+        np.testing.assert_array_equal(pb.grad(f, same)(3.0, 2.0), 3)
