@@ -239,7 +239,8 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
 
     if batch_size is None:
         return scan(_Mapped(f), (), xs)[1]
-    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+    batch_size = integer(batch_size, "map: batch_size")
+    if batch_size < 1:
         raise ValueError(f"map: batch_size must be a positive number, got {batch_size!r}")
     inputs, tree = arrays_of(xs, "the inputs of map")
     count = _length(xs, None)

@@ -28,7 +28,7 @@ from pullback.core.linear import Node
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_structure, tree_unflatten
-from pullback.core.types import Shape, ShapedArray, integers
+from pullback.core.types import Shape, ShapedArray, integers, pairs
 from pullback.lax.arrangement import concatenate_p, slice_p
 from pullback.lax.convolution import Pads, dilated, padtype_to_pads
 from pullback.lax.elementwise import and_p, max_p, min_p, or_p, xor_p
@@ -418,12 +418,20 @@ def _window_params(
     shape: Shape, window_dimensions: Any, window_strides: Any, padding: Any, base_dilation: Any, window_dilation: Any
 ) -> Params:
     ones = (1,) * len(shape)
-    window, strides = tuple(map(int, window_dimensions)), tuple(map(int, window_strides or ones))
-    base, dilation = tuple(map(int, base_dilation or ones)), tuple(map(int, window_dilation or ones))
+    given = {"strides": window_strides, "base_dilation": base_dilation, "window_dilation": window_dilation}
+    window = integers(window_dimensions, "reduce_window: window_dimensions")
+    strides, base, dilation = (
+        ones if x is None else integers(x, f"reduce_window: {name}") for name, x in given.items()
+    )
+    if not len(window) == len(strides) == len(base) == len(dilation) == len(shape):
+        raise TypeError(
+            f"reduce_window: windows, strides and dilations must have one entry for each axis of shape {shape}; got {window}, {strides}, {base} and "
+            f"{dilation}, at {user_line()}"
+        )
     if isinstance(padding, str):
         # "SAME" is about the operand as it is, before `base_dilation`.
         padding = padtype_to_pads(shape, [dilated(k, d) for k, d in zip(window, dilation)], strides, padding)
-    pads: Pads = tuple((int(a), int(b)) for a, b in padding)
+    pads: Pads = pairs(padding, "reduce_window: padding")
     return {
         "window_dimensions": window, "window_strides": strides, "padding": pads, "base_dilation": base, "window_dilation": dilation,
     }  # fmt: skip

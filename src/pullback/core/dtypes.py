@@ -309,9 +309,9 @@ def finfo(dtype: Any) -> Any:
     return ml_dtypes.finfo(dtype) if dtype in _ML_TYPES else np.finfo(dtype)
 
 
-def iinfo(dtype: Any) -> Any:
+def iinfo(int_type: Any) -> Any:
     """Machine limits of an integer type, int4 and kin included."""
-    dtype = np.dtype(dtype)
+    dtype = np.dtype(int_type)
     return ml_dtypes.iinfo(dtype) if dtype in _ML_TYPES else np.iinfo(dtype)
 
 

@@ -434,9 +434,9 @@ def is_leaf(x: Any) -> bool:
     return optree.tree_is_leaf(x, namespace=NAMESPACE)
 
 
-def is_tree_node(cls: type) -> bool:
-    """Whether instances of `cls` are containers."""
-    return optree.register_pytree_node.get(cls, namespace=NAMESPACE) is not None
+def is_tree_node(typ: type) -> bool:
+    """Whether instances of `typ` are containers."""
+    return optree.register_pytree_node.get(typ, namespace=NAMESPACE) is not None
 
 
 def unflatten_rule(cls: type) -> Callable[[Any, Any], Any] | None:

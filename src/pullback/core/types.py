@@ -212,13 +212,43 @@ def integer(x: Any, name: str) -> int:
     return int(x.__index__())
 
 
+def count(x: Any, name: str) -> int:
+    """`x`, the argument `name`, as an int that is not negative. Raises TypeError."""
+    n = integer(x, name)
+    if n < 0:
+        raise TypeError(f"{name} must not be negative, got {n}")
+    return n
+
+
 def integers(xs: Any, name: str) -> tuple[int, ...]:
     """A sequence of integers, or one, as a tuple. Raises TypeError for anything else."""
     if hasattr(type(xs), "__index__") and not getattr(xs, "shape", ()):
         return (integer(xs, name),)
     if isinstance(xs, (str, bytes, dict)) or not hasattr(type(xs), "__iter__"):
         raise TypeError(f"{name} must be a sequence of integers, got {xs!r:.100} of type {type(xs).__name__!r}")
-    return tuple([x if x.__class__ is int else integer(x, f"every element of {name}") for x in xs])
+    found = []
+    for x in xs:
+        if x.__class__ is not int:
+            if not hasattr(type(x), "__index__"):
+                raise TypeError(f"{name} must be integers, got {x!r:.100} of type {type(x).__name__!r}")
+            x = int(x.__index__())
+        found.append(x)
+    return tuple(found)
+
+
+def pairs(xs: Any, name: str) -> tuple[tuple[int, int], ...]:
+    """A sequence of pairs of integers. Raises TypeError for anything else."""
+    if isinstance(xs, (str, bytes, dict)) or not hasattr(type(xs), "__iter__"):
+        raise TypeError(
+            f"{name} must be a sequence of pairs of integers, got {xs!r:.100} of type {type(xs).__name__!r}"
+        )
+    found = []
+    for x in xs:
+        pair = integers(x, name)
+        if len(pair) != 2 or not hasattr(type(x), "__iter__"):
+            raise TypeError(f"{name} must be a sequence of pairs of integers, got {x!r:.100} among them")
+        found.append((pair[0], pair[1]))
+    return tuple(found)
 
 
 def canonical_axis(axis: Any, ndim: int, name: str = "axis") -> int:
@@ -230,11 +260,13 @@ def canonical_axis(axis: Any, ndim: int, name: str = "axis") -> int:
 
 
 def canonical_axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """`None` (all axes), a number or a sequence, as a tuple of distinct axes in [0, ndim)."""
+    """`None` (all axes), a number or several, as a tuple of distinct axes in [0, ndim). Raises TypeError, ValueError."""
     if axis is None:
         return tuple(range(ndim))
     if not isinstance(axis, (tuple, list)):
-        return (canonical_axis(axis, ndim),)
+        if axis.__class__ is int:
+            return (canonical_axis(axis, ndim),)
+        axis = integers(axis, "axis")
     axes = tuple(canonical_axis(a, ndim) for a in axis)
     if len(set(axes)) != len(axes):
         raise ValueError(f"duplicate value in 'axis': {tuple(axis)}")

@@ -45,6 +45,7 @@ from pullback.lax.shape import (
     broadcast_view,
     convert,
     expand_dims,
+    given_dtype,
     move_axis,
     reduce_sum_p,
     reshape,
@@ -886,7 +887,15 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
         and dtypes.promote_pair(x.dtype, False, value.dtype, True)[0] == x.dtype
     ):
         value = convert(value, x.dtype)
+    if not hasattr(type(padding_config), "__iter__"):
+        raise TypeError(
+            f"pad: padding_config must have (low, high, interior) for each axis, got {padding_config!r:.100}"
+        )
     config = tuple([integers(c, "pad: padding_config") for c in padding_config])
+    if any(len(c) != 3 for c in config):
+        raise ValueError(
+            f"pad: padding_config must have (low, high, interior) for each axis, got {padding_config!r:.100}"
+        )
     if x.ndim == len(config) and not any(any(c) for c in config) and x.dtype == value.dtype and not value.shape:
         return x
     return bind_checked(pad_p, x, value, padding_config=config)
@@ -1036,7 +1045,7 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sh
     if out_sharding is not None:
         no_sharding("broadcasted_iota", out_sharding)
     sizes, axis = integers(shape, "iota: shape"), integer(dimension, "iota: dimension")
-    return placed(bind_checked(iota_p, dtype=dtypes.canonicalize_dtype(dtype), shape=sizes, dimension=axis))
+    return placed(bind_checked(iota_p, dtype=given_dtype("iota", dtype), shape=sizes, dimension=axis))
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None) -> Array:
@@ -1108,7 +1117,9 @@ def bitcast_convert_type(operand: Any, new_dtype: Any) -> Array:
     >>> bitcast_convert_type(1.0, "int32")
     Array(1065353216, dtype=int32)
     """
-    return bind_checked(bitcast_convert_type_p, as_array(operand), new_dtype=dtypes.canonicalize_dtype(new_dtype))
+    return bind_checked(
+        bitcast_convert_type_p, as_array(operand), new_dtype=given_dtype("bitcast_convert_type", new_dtype)
+    )
 
 
 def optimization_barrier(operand: Any, /) -> Any:
@@ -1130,8 +1141,12 @@ def _starts(x: Array, start_indices: Any, allow_negative: Any) -> list[Array]:
         if vector.ndim != 1:
             raise ValueError(f"dynamic_slice: an array of start indices must be 1-d, got shape {vector.shape}")
         given: list[Any] = list(unstack(vector))
-    else:
+    elif hasattr(type(start_indices), "__iter__"):
         given = list(start_indices)
+    else:
+        raise TypeError(
+            f"dynamic_slice: start indices must be one for each axis of shape {x.shape}, got {start_indices!r:.100}"
+        )
     if len(given) != x.ndim:
         raise ValueError(f"Length of slice indices must match number of operand dimensions ({len(given)} vs {x.shape})")
     allow = [allow_negative] * x.ndim if isinstance(allow_negative, bool) else list(allow_negative)

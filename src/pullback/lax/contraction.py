@@ -275,7 +275,13 @@ def dot_general(
     if out_sharding is not None:
         no_sharding("dot_general", out_sharding)
     x, y = as_array(lhs), as_array(rhs)
-    (xc, yc), (xb, yb) = dimension_numbers
+    try:
+        (xc, yc), (xb, yb) = dimension_numbers
+    except (TypeError, ValueError):
+        raise TypeError(
+            "dot_general: dimension_numbers must be ((contracting axes of lhs, of rhs), (batch axes of lhs, of rhs)), got "
+            f"{dimension_numbers!r:.100}, at {user_line()}"
+        ) from None
     numbers = ((_axes(xc, x), _axes(yc, y)), (_axes(xb, x), _axes(yb, y)))
     (xc, yc), (xb, yb) = numbers
     if len(xc) != len(yc) or len(xb) != len(yb):

@@ -24,7 +24,7 @@ from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import BilinearPrimitive, is_node
-from pullback.core.types import Shape, ShapedArray
+from pullback.core.types import Shape, ShapedArray, integer, integers, pairs
 from pullback.lax.arrangement import rev_p
 from pullback.lax.contraction import dot_general
 from pullback.lax.shape import convert, move_axis, reshape_p, transpose_p
@@ -314,7 +314,7 @@ def padtype_to_pads(in_shape: Any, window_shape: Any, window_strides: Any, paddi
 def _pads(padding: Any, sizes: Shape, windows: Shape, strides: Shape) -> Pads:
     if isinstance(padding, str):
         return tuple(padtype_to_pads(sizes, windows, strides, padding))
-    return tuple((int(low), int(high)) for low, high in padding)
+    return pairs(padding, "conv: padding")
 
 
 def conv_general_dilated(
@@ -338,10 +338,10 @@ def conv_general_dilated(
     n = conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     n = ConvDimensionNumbers(*(tuple(spec) for spec in n))
     spatial = len(lhs.shape) - 2
-    strides = tuple(map(int, window_strides))
+    strides = integers(window_strides, "conv: window_strides")
     ones = (1,) * spatial
-    lhs_dilation = ones if lhs_dilation is None else tuple(map(int, lhs_dilation))
-    rhs_dilation = ones if rhs_dilation is None else tuple(map(int, rhs_dilation))
+    lhs_dilation = ones if lhs_dilation is None else integers(lhs_dilation, "conv: lhs_dilation")
+    rhs_dilation = ones if rhs_dilation is None else integers(rhs_dilation, "conv: rhs_dilation")
     if isinstance(padding, str) and any(d != 1 for d in lhs_dilation):
         raise ValueError(
             "String padding is not implemented for transposed convolution using this op. Please either exactly specify the required "
@@ -351,8 +351,8 @@ def conv_general_dilated(
     windows = tuple(dilated(rhs.shape[i], d) for i, d in zip(n.rhs_spec[2:], rhs_dilation))
     params = {
         "window_strides": strides, "padding": _pads(padding, sizes, windows, strides), "lhs_dilation": lhs_dilation,
-        "rhs_dilation": rhs_dilation, "dimension_numbers": n, "feature_group_count": int(feature_group_count),
-        "batch_group_count": int(batch_group_count), "precision": precision,
+        "rhs_dilation": rhs_dilation, "dimension_numbers": n, "feature_group_count": integer(feature_group_count, "conv: feature_group_count"),
+        "batch_group_count": integer(batch_group_count, "conv: batch_group_count"), "precision": precision,
         "preferred_element_type": None if preferred_element_type is None else dtypes.canonicalize_dtype(preferred_element_type),
     }  # fmt: skip
     conv_general_dilated_p.type_of(lhs.aval, rhs.aval, **params)

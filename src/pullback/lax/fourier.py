@@ -19,7 +19,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive
-from pullback.core.types import Shape, ShapedArray
+from pullback.core.types import Shape, ShapedArray, integers
 from pullback.lax.arrangement import pad_p
 from pullback.lax.elementwise import conj_p, real_p
 from pullback.lax.family import like, mul_p
@@ -132,7 +132,7 @@ def fft(x: Any, fft_type: FftType | str, fft_lengths: Sequence[int]) -> Array:
         x = convert(x, dtypes.to_inexact(x.dtype))
     else:
         x = convert(x, dtypes.to_complex(dtypes.to_inexact(x.dtype)))
-    lengths = tuple(int(n) for n in fft_lengths)
+    lengths = integers(fft_lengths, "fft: fft_lengths")
     fft_p.type_of(x.aval, fft_type=kind, fft_lengths=lengths)
     return fft_p.bind(x, fft_type=kind, fft_lengths=lengths)
 

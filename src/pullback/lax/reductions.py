@@ -678,7 +678,7 @@ def _reduce(primitive: Any, kinds: str, operand: Any, axes: Sequence[int]) -> Ar
     x = operand if isinstance(operand, Array) else as_array(operand)
     if dtypes.kind(x.dtype) not in kinds:
         _check_kind(primitive.name, kinds, x)
-    axes = tuple(axes)
+    axes = tuple(axes) if axes is not None else integers(axes, f"{primitive.name}: axes")
     ndim = x.ndim
     for a in axes:
         if a.__class__ is not int or not 0 <= a < ndim:

@@ -314,7 +314,14 @@ def transpose(operand: Any, permutation: Sequence[int]) -> Array:
 def convert_element_type(operand: Any, new_dtype: Any) -> Array:
     """`operand` converted to `new_dtype` (a dtype or Python scalar type, which gives a weakly typed result)."""
     weak = new_dtype in dtypes.PYTHON_SCALARS and new_dtype is not bool
-    return convert(as_array(operand), dtypes.canonicalize_dtype(new_dtype), weak)
+    return convert(as_array(operand), given_dtype("convert_element_type", new_dtype), weak)
+
+
+def given_dtype(name: str, dtype: Any) -> DType:
+    """A dtype that has to be given. Raises ValueError for None, TypeError for what is none."""
+    if dtype is None:
+        raise ValueError(f"{name}: dtype must be specified, at {user_line()}")
+    return dtypes.canonicalize_dtype(dtype)
 
 
 def convert(x: Array, dtype: DType, weak_type: bool = False) -> Array:
@@ -336,7 +343,7 @@ def strong(x: Array) -> Array:
 def squeeze(array: Any, dimensions: Sequence[int] | int) -> Array:
     """Without the axes `dimensions`, which must have length 1 (ValueError if not)."""
     x = as_array(array)
-    axes = canonical_axes(tuple(dimensions) if not isinstance(dimensions, int) else dimensions, x.ndim)
+    axes = canonical_axes(integers(dimensions, "squeeze: dimensions"), x.ndim)
     wrong = [a for a in axes if x.shape[a] != 1]
     if wrong:
         raise ValueError(
@@ -350,7 +357,7 @@ def squeeze(array: Any, dimensions: Sequence[int] | int) -> Array:
 def expand_dims(array: Any, dimensions: Sequence[int] | int) -> Array:
     """With new axes of length 1 at the positions `dimensions` of the result."""
     x = as_array(array)
-    dims = (dimensions,) if isinstance(dimensions, int) else tuple(dimensions)
+    dims = (dimensions,) if dimensions.__class__ is int else integers(dimensions, "expand_dims: dimensions")
     rank = x.ndim + len(dims)
     axes = {canonical_axis(d, rank) for d in dims}
     if len(axes) != len(dims):

@@ -11,7 +11,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.types import canonical_axes
+from pullback.core.types import canonical_axes, canonical_axis, integers
 from pullback.numpy import creation, linalg
 from pullback.numpy import ufuncs as u
 from pullback.numpy.manipulation import moveaxis
@@ -114,8 +114,12 @@ def _fans(shape: Sequence[int], in_axis: Any, out_axis: Any, batch_axis: Any) ->
         )
 
     def size(axes: Any) -> int:
-        return math.prod(shape[i] for i in canonical_axes(axes if isinstance(axes, int) else tuple(axes), len(shape)))
+        return math.prod(
+            shape[i] for i in canonical_axes(integers(axes, "in_axis, out_axis and batch_axis"), len(shape))
+        )
 
+    if not all(shape):
+        return 0.0, 0.0
     inputs, outputs, batch = size(in_axis), size(out_axis), size(batch_axis)
     field = math.prod(shape) / inputs / outputs / batch
     return inputs * field, outputs * field
@@ -155,7 +159,7 @@ def variance_scaling(
             n = math.sqrt(fan_in * fan_out)
         else:
             raise ValueError(f"invalid mode for variance scaling initializer: {mode}")
-        variance = creation.array(scale / n, dtypes.to_real(chosen))
+        variance = creation.array(scale / n if n else 0, dtypes.to_real(chosen))  # of weights that have no elements
         deviation = u.sqrt(variance).astype(chosen)
         is_complex = dtypes.is_complex(chosen)
         if distribution == "normal":
@@ -255,7 +259,7 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
         chosen = _dtype("orthogonal", dtype, default)
         if len(shape) < 2:
             raise ValueError(f"orthogonal initializer requires at least a 2D shape, got {shape}")
-        rows = shape[column_axis]
+        rows = shape[canonical_axis(column_axis, len(shape), "column_axis")]
         columns = math.prod(shape) // rows
         tall = (rows, columns) if rows > columns else (columns, rows)
         q, r = linalg.qr(random.normal(key, tall, chosen))

@@ -10,7 +10,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
-from pullback.core.types import Shape, canonical_axis, integer
+from pullback.core.types import Shape, canonical_axis, integer, integers
 from pullback.lax.arrangement import pad_p, slice_in_dim
 from pullback.lax.elementwise import conj_p
 from pullback.lax.family import like, mul_p
@@ -40,12 +40,15 @@ def _axes(name: str, x: Array, s: Any, axes: Any) -> tuple[Shape | None, Shape]:
     if len(set(axes)) != len(axes):
         raise ValueError(f"{name} does not support repeated axes. Got axes {axes}.")
     if s is not None:
-        s = tuple(int(n) for n in s)
+        s = integers(s, f"{name}: n" if name in _OF_ONE else f"{name}: s")
         if len(s) != len(axes):
             raise ValueError(f"{name} requires s and axes of one length; got {s} and {axes}")
         if any(n < 1 for n in s):
             raise ValueError(f"Shape should be non-negative and positive; got s={s}")
     return s, axes
+
+
+_OF_ONE = frozenset(["fft", "ifft", "rfft", "irfft", "hfft", "ihfft"])
 
 
 def _resized(x: Any, axis: int, n: int) -> Any:
@@ -235,11 +238,8 @@ def ifftshift(x: Any, axes: Any = None) -> Array:
 
 def _shifted(x: Any, axes: Any, by: Any) -> Array:
     x = as_array(x)
-    if axes is None:
-        axes = tuple(range(x.ndim))
-    elif not isinstance(axes, (tuple, list)):
-        axes = (axes,)
-    return roll(x, tuple(by(x.shape[a]) for a in axes), tuple(axes))
+    numbers = [canonical_axis(a, x.ndim, "axes") for a in (range(x.ndim) if axes is None else integers(axes, "axes"))]
+    return roll(x, tuple(by(x.shape[a]) for a in numbers), tuple(numbers))
 
 
 __all__ = [

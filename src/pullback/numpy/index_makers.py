@@ -10,9 +10,9 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
-from pullback.core.errors import ConcretizationTypeError
+from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import known_value
-from pullback.core.types import Shape
+from pullback.core.types import Shape, integer, integers
 from pullback.lax.elementwise import max_p, min_p
 from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.indexing import (
@@ -51,7 +51,7 @@ def ravel_multi_index(
     >>> ravel_multi_index((np.array([0, 1]), np.array([2, 0])), (2, 3))
     Array([2, 3], dtype=int32)
     """
-    sizes = tuple(map(operator.index, dims))
+    sizes = integers(dims, "ravel_multi_index: dims")
     arrays = [array_like(i, "ravel_multi_index") for i in multi_index]
     if len(arrays) != len(sizes):
         raise ValueError(f"ravel_multi_index: got {len(arrays)} index arrays for {len(sizes)} dims")
@@ -126,13 +126,19 @@ def diag_indices_from(arr: Any) -> tuple[Array, ...]:
 
 def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
     """The positions on and below diagonal `k` of an array of shape (n, m), row by row: (rows, columns)."""
-    rows, columns = np.tril_indices(n, k, m)
+    sizes = [None if s is None else integer(s, "tril_indices: n, k and m") for s in (n, k, m)]
+    if any(s is not None and s < 0 for s in (sizes[0], sizes[2])):
+        raise TypeError(f"tril_indices: sizes must not be negative, got {n} and {m}, at {user_line()}")
+    rows, columns = np.tril_indices(*sizes)
     return _index_array(rows), _index_array(columns)
 
 
 def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
     """The positions on and above diagonal `k` of an array of shape (n, m), row by row: (rows, columns)."""
-    rows, columns = np.triu_indices(n, k, m)
+    sizes = [None if s is None else integer(s, "triu_indices: n, k and m") for s in (n, k, m)]
+    if any(s is not None and s < 0 for s in (sizes[0], sizes[2])):
+        raise TypeError(f"triu_indices: sizes must not be negative, got {n} and {m}, at {user_line()}")
+    rows, columns = np.triu_indices(*sizes)
     return _index_array(rows), _index_array(columns)
 
 
@@ -179,6 +185,8 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False, *, inplace: bool = True)
     n = min(x.shape)
     if not n:
         return x
+    if not v.size:
+        raise ValueError(f"fill_diagonal: there are no values for {n} elements, at {user_line()}")
     return IndexUpdateRef(x, (np.arange(n),) * x.ndim).set(v if not v.ndim else cycled(v, n), unique_indices=True)
 
 

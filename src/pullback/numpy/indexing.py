@@ -27,7 +27,7 @@ from pullback.core.trace import (
     known_value,
     reset_floating_point_errors,
 )
-from pullback.core.types import Shape, broadcast_shapes, canonical_axis
+from pullback.core.types import Shape, broadcast_shapes, canonical_axis, integer
 from pullback.lax.arrangement import StaticIndex, concatenate_p, static_index_p, static_update_p
 from pullback.lax.elementwise import div_p, lt_p, max_p, min_p, ne_p, rem_p
 from pullback.lax.family import add_p, like, mul_p, sub_p
@@ -810,7 +810,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
     if len(fills) != x.ndim or any(getattr(f, "shape", ()) for f in fills):
         raise ValueError(f"fill_value must be a scalar or a tuple of length {x.ndim}; got {fill_value}")
     if size is not None:
-        size = operator.index(size)
+        size = integer(size, "nonzero: size")
     known = known_value(x)
     if known is not None:
         positions = np.nonzero(np.asarray(known))

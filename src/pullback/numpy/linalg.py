@@ -662,6 +662,8 @@ def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:
     >>> jnp.linalg.multi_dot([jnp.ones((2, 3)), jnp.ones((3, 4)), jnp.ones(4)])
     Array([12., 12.], dtype=float32)
     """
+    if not hasattr(type(arrays), "__iter__"):
+        raise TypeError(f"multi_dot takes a sequence of matrices, got {arrays!r:.100}, at {user_line()}")
     operands = [array_like(a, "numpy.linalg.multi_dot") for a in arrays]
     shapes = [x.shape for x in operands]
     if not operands:
@@ -706,7 +708,7 @@ def _chain_order(sizes: list[int]) -> dict[tuple[int, int], int]:
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
     """The vector product of arrays of 3-dimensional vectors along `axis`. Raises ValueError for other lengths."""
     x1, x2 = array_like(x1, "numpy.linalg.cross"), array_like(x2, "numpy.linalg.cross")
-    if x1.shape[axis] != 3 or x2.shape[axis] != 3:
+    if x1.shape[canonical_axis(axis, x1.ndim)] != 3 or x2.shape[canonical_axis(axis, x2.ndim)] != 3:
         raise ValueError(
             "both input arrays must be (arrays of) 3-dimensional vectors, but they have "
             f"x1.shape[axis]={x1.shape[axis]} and x2.shape[axis]={x2.shape[axis]}"

@@ -19,7 +19,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import Tracer
-from pullback.core.types import Shape, canonical_axes, canonical_axis, integer
+from pullback.core.types import Shape, canonical_axes, canonical_axis, count, integer, integers
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
 from pullback.lax import shape as lax_shape
 from pullback.lax.arrangement import concatenate as lax_concatenate
@@ -181,6 +181,8 @@ def transpose(a: Any, axes: Sequence[int] | None = None) -> Array:
 
 def permute_dims(a: Any, /, axes: Sequence[int]) -> Array:
     """`a` with its axes in the order `axes`."""
+    if axes is None:
+        raise TypeError(f"permute_dims needs axes, at {user_line()}")
     return transpose(a, axes)
 
 
@@ -206,8 +208,7 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Array:
 def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Array:
     """`a` with the axes `source` moved to the positions `destination`, the others in order."""
     x = array_like(a, "moveaxis")
-    sources = [source] if hasattr(source, "__index__") else list(source)
-    targets = [destination] if hasattr(destination, "__index__") else list(destination)
+    sources, targets = integers(source, "moveaxis: source"), integers(destination, "moveaxis: destination")
     if len(sources) != len(targets):
         raise ValueError(f"moveaxis: source and destination differ in length: {len(sources)} and {len(targets)}")
     from_axes, to_axes = canonical_axes(sources, x.ndim), canonical_axes(targets, x.ndim)
@@ -220,7 +221,7 @@ def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[in
 def rollaxis(a: Any, axis: int, start: int = 0) -> Array:
     """`a` with `axis` moved before the axis now at `start`."""
     x = array_like(a, "rollaxis")
-    i = canonical_axis(axis, x.ndim)
+    i, start = canonical_axis(axis, x.ndim), integer(start, "rollaxis: start")
     if not -x.ndim <= start <= x.ndim:
         raise ValueError(f"rollaxis: start={start} must be in [{-x.ndim}, {x.ndim}] for an array of shape {x.shape}")
     start = start + x.ndim if start < 0 else start
@@ -249,11 +250,13 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     x = array_like(m, "rot90")
     if x.ndim < 2:
         raise ValueError(f"rot90 takes an array of at least two dimensions, got shape {x.shape} at {user_line()}")
-    first, second = axes
-    i, j = canonical_axis(first, x.ndim), canonical_axis(second, x.ndim)
+    plane = integers(axes, "rot90: axes")
+    if len(plane) != 2:
+        raise ValueError(f"rot90: axes must be two, got {axes}, at {user_line()}")
+    i, j = (canonical_axis(a, x.ndim) for a in plane)
     if i == j:
         raise ValueError(f"rot90: the axes must be different, got {axes}")
-    turns = k % 4
+    turns = integer(k, "rot90: k") % 4
     if turns == 0:
         return x
     if turns == 2:
@@ -572,6 +575,8 @@ def repeat(
         raise ValueError(
             f"repeat: repeats of shape {counts.shape} do not fit axis {axis} of shape {x.shape}, at {user_line()}"
         )
+    if total_repeat_length is not None:
+        total_repeat_length = count(total_repeat_length, "repeat: total_repeat_length")
     known = counts.concrete() if isinstance(counts, Tracer) else counts
     if known is None:
         if total_repeat_length is None:
@@ -579,14 +584,14 @@ def repeat(
         return _repeat_traced(x, broadcast_to(counts, (n,)), axis, total_repeat_length)
     times = np.maximum(np.asarray(known), 0)
     if times.size == 1 and total_repeat_length is None:
-        (count,) = canonical_shape(int(np.asarray(known).reshape(())), "repeats")
+        (often,) = canonical_shape(int(np.asarray(known).reshape(())), "repeats")
         shape = tuple(x.shape)
         spread = broadcast_in_dim_p.bind(
             x,
-            shape=(*shape[: axis + 1], count, *shape[axis + 1 :]),
+            shape=(*shape[: axis + 1], often, *shape[axis + 1 :]),
             broadcast_dimensions=tuple(i + (i > axis) for i in range(x.ndim)),
         )
-        return reshape_p.bind(spread, new_sizes=(*shape[:axis], n * count, *shape[axis + 1 :]))
+        return reshape_p.bind(spread, new_sizes=(*shape[:axis], n * often, *shape[axis + 1 :]))
     chosen = np.repeat(np.arange(n), times.reshape(-1) if times.size == n else np.broadcast_to(times, (n,)))
     if total_repeat_length is not None:
         short = total_repeat_length - len(chosen)

@@ -15,7 +15,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import known_value
-from pullback.core.types import canonical_axis, integer
+from pullback.core.types import canonical_axis, count
 from pullback.lax.arrangement import iota
 from pullback.lax.reductions import cumsum_p
 from pullback.lax.selection import select
@@ -97,7 +97,7 @@ def unique(
             f"unique: for zero-sized input with nonzero size={size}, fill_value must be specified, at {user_line()}"
         )
     new, order = _sorted_rows(x, equal_nan)
-    length = _number_of("unique", new) if size is None else integer(size, "unique: size")
+    length = _number_of("unique", new) if size is None else count(size, "unique: size")
     (starts,) = nonzero(new, size=length + 1, fill_value=n)
     is_real = u.less(starts[:-1], n)
     # Padding is the smallest element, if not said otherwise: the first one.
@@ -204,7 +204,7 @@ def isin(
 def _selected(name: str, x: Array, mask: Array, size: int | None, fill: Any) -> tuple[Array, Array]:
     """The elements of `x` where `mask` is true, padded with `fill` to `size`, and their indices, padded with len(x)."""
     n = x.shape[0]
-    length = _number_of(name, mask) if size is None else integer(size, f"{name}: size")
+    length = _number_of(name, mask) if size is None else count(size, f"{name}: size")
     (index,) = nonzero(mask, size=length, fill_value=n)
     if not n:
         return _empty_values(x, length, fill), index

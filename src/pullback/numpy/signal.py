@@ -11,7 +11,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import user_line
-from pullback.core.types import canonical_axes, canonical_axis
+from pullback.core.types import canonical_axes, canonical_axis, count
 from pullback.lax.arrangement import pad, rev, slice_in_dim
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, move_axis, reshape_p
@@ -282,28 +282,36 @@ def _window(values: Any) -> Array:
     return ConcreteArray(np.asarray(values).astype(dtypes.default_dtype(float)))
 
 
+def _points(name: str, M: Any) -> int:
+    """How many points a window has. Raises TypeError for what is no number, or negative."""
+    if isinstance(M, (float, np.floating, np.bool_)) and abs(M) < 2**31:
+        M = int(M)
+    return count(M, f"{name}: M, the number of points,")
+
+
 def bartlett(M: int) -> Array:
     """The triangular window of `M` points that is zero at its ends."""
-    return _window(np.bartlett(M))
+    return _window(np.bartlett(_points("bartlett", M)))
 
 
 def blackman(M: int) -> Array:
     """The Blackman window of `M` points."""
-    return _window(np.blackman(M))
+    return _window(np.blackman(_points("blackman", M)))
 
 
 def hamming(M: int) -> Array:
     """The Hamming window of `M` points."""
-    return _window(np.hamming(M))
+    return _window(np.hamming(_points("hamming", M)))
 
 
 def hanning(M: int) -> Array:
     """The Hann window of `M` points."""
-    return _window(np.hanning(M))
+    return _window(np.hanning(_points("hanning", M)))
 
 
 def kaiser(M: int, beta: Any) -> Array:
     """The Kaiser window of `M` points with shape parameter `beta`, in which it is differentiable."""
+    M = _points("kaiser", M)
     if M <= 1:
         return _window(np.ones(M))
     half = (M - 1) / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from typing import Any
 
@@ -132,11 +133,20 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     a = inexact(a, "histogram")
     edges = array(bins)
     if len(edges.shape) == 1:
+        if edges.shape[0] < 2:
+            raise ValueError(f"histogram: bins must have two edges at least, got shape {edges.shape}, at {user_line()}")
         return convert(edges, a.dtype)
-    low, high = (min(a), max(a)) if range is None else (convert(array(b), a.dtype) for b in range)
+    ends = [min(a), max(a)] if range is None else [convert(array(b), a.dtype) for b in _pair(range)]
+    low, high = ends
     flat = u.equal(low, high)
     low, high = select(flat, low - 0.5, low), select(flat, high + 0.5, high)
     return linspace(low, high, integer(bins, "histogram: bins") + 1, dtype=a.dtype)
+
+
+def _pair(range: Any) -> Sequence[Any]:
+    if isinstance(range, (str, bytes, dict)) or not hasattr(type(range), "__len__") or len(range) != 2:
+        raise TypeError(f"histogram: range must be a pair (lowest, highest), got {range!r:.100}, at {user_line()}")
+    return range
 
 
 def histogram(
@@ -255,6 +265,8 @@ def bincount(
         )
     if len(x.shape) != 1:
         raise ValueError(f"bincount takes an array of one axis, got shape {x.shape}, at {user_line()}")
+    minlength = integer(minlength, "bincount: minlength")
+    length = None if length is None else builtins.max(integer(length, "bincount: length"), 0)
     if length is None:
         known = known_value(x)
         if known is None:
@@ -262,7 +274,7 @@ def bincount(
                 x, "The length of bincount's result is its largest value: give it by `length`."
             )
         largest = int(np.max(known)) if x.shape[0] else -1
-        length = largest + 1 if largest >= minlength else int(minlength)
+        length = largest + 1 if largest >= minlength else minlength
         length = length if length > 0 else 0
     dtype = dtypes.default_dtype(int)
     index = u.maximum(convert(x, dtype), 0)

@@ -7,7 +7,7 @@ from typing import Any
 from pullback.core import config
 from pullback.core.array import Array
 from pullback.core.errors import user_line
-from pullback.core.types import Shape, broadcast_shapes
+from pullback.core.types import Shape, broadcast_shapes, count
 from pullback.lax import functions as lax
 from pullback.lax.gradient import stop_gradient
 from pullback.lax.reductions import reduce_max, reduce_sum
@@ -138,7 +138,7 @@ def ball(key: Any, d: int, p: Any = 2, shape: Any = (), dtype: Any = None, *, ou
     """
     no_sharding("ball", out_sharding)
     key, dtype, shape = single_key("ball", key), float_dtype("ball", dtype), canonical_shape(shape)
-    (d,) = canonical_shape(d)
+    d = count(d, "ball: d")
     normal_key, exponential_key = split(key)
     _, p = parameters("ball", dtype, (), p)
     g = generalized_normal(normal_key, p, (*shape, d), dtype)

@@ -30,7 +30,7 @@ from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, Through, Trace, current, under
 from pullback.core.tree import arrays_of, tree_flatten
-from pullback.core.types import ShapedArray
+from pullback.core.types import ShapedArray, integers
 from pullback.lax.arrangement import OptimizationBarrier
 from pullback.lax.shape import convert, strong
 from pullback.transforms.linearize import linearize_flat
@@ -364,7 +364,7 @@ def checkpoint(
         raise NotImplementedError(
             f"checkpoint: `concrete` is not supported, at {user_line()}: say with static_argnums what the function's control flow is about"
         )
-    static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    static = integers(static_argnums, "checkpoint: static_argnums")
     names = {static_argnames} if isinstance(static_argnames, str) else set(static_argnames)
 
     name = getattr(fun, "__name__", type(fun).__name__)

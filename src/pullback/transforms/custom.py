@@ -35,7 +35,7 @@ from pullback.core.tree import (
     tree_map,
     tree_unflatten,
 )
-from pullback.core.types import ShapedArray, typeof
+from pullback.core.types import ShapedArray, integers, typeof
 from pullback.lax.shape import batch_first, convert
 from pullback.transforms.call import CallPrimitive, is_active, sum_unbatched
 from pullback.transforms.closures import (
@@ -80,11 +80,11 @@ class SymbolicZero:
         return f"SymbolicZero({self.aval.str_short()})"
 
 
-def zero_from_primal(x: Any, symbolic_zeros: bool = False) -> Any:
-    """A zero tangent of the value `x`: an array, or with `symbolic_zeros` a `SymbolicZero`."""
+def zero_from_primal(val: Any, symbolic_zeros: bool = False) -> Any:
+    """A zero tangent of the value `val`: an array, or with `symbolic_zeros` a `SymbolicZero`."""
     from pullback.core.types import typeof
 
-    t = typeof(x).to_tangent_aval()
+    t = typeof(val).to_tangent_aval()
     if symbolic_zeros:
         return SymbolicZero(t)
     return np.zeros(t.shape, dtypes.float0) if t.dtype == dtypes.float0 else zeros(t.shape, t.dtype)
@@ -304,7 +304,7 @@ class _Arguments:
             raise TypeError(f"expected a function to give a custom derivative, got {fun!r}")
         self.fun = fun
         self.name = getattr(fun, "__name__", type(fun).__name__)
-        argnums = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
+        argnums = integers(nondiff_argnums, "nondiff_argnums")
         names = (nondiff_argnames,) if isinstance(nondiff_argnames, str) else tuple(nondiff_argnames)
         self.signature: inspect.Signature | None
         try:

@@ -16,11 +16,11 @@ from pullback.core.scopes import NOTHING, Entered, Scope
 from pullback.core.stage import named_scope, stage_flat
 from pullback.core.trace import EVAL, Tracer, current, set_current, under
 from pullback.core.tree import leaf_error, tree_flatten
-from pullback.core.types import ShapedArray, ShapeDtypeStruct, typeof
+from pullback.core.types import ShapedArray, ShapeDtypeStruct, integers, typeof
 
 
 def _static_positions(static_argnums: Any, count: int) -> set[int]:
-    positions = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    positions = integers(static_argnums, "static_argnums")
     return {p % count if count else p for p in positions}
 
 

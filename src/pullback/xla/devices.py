@@ -181,9 +181,9 @@ def _first_that_starts(chosen: str | None) -> str:
     return "cpu"
 
 
-def devices(platform: str | None = None) -> list[Device]:
+def devices(backend: str | None = None) -> list[Device]:
     """The devices of a platform, the default one if none is named. Raises RuntimeError for platforms that are not there."""
-    return platform_devices(default_platform() if platform is None else platform)
+    return platform_devices(default_platform() if backend is None else backend)
 
 
 def default_device() -> Device:
