@@ -454,17 +454,22 @@ def _signs(z):
     return jnp.stack([jnp.copysign(1.0, w.real), jnp.copysign(1.0, w.imag), w.real, w.imag]), jnp.asarray(z)
 
 
+_static = pb.jit(lambda t: _signs(t[0][1]), static_argnums=0)
+_named = pb.jit(lambda *, z: _signs(z), static_argnames="z")
+_either = pb.jit(lambda p, z: pb.lax.cond(p, _signs, _signs, z))
+
+
 @pytest.mark.parametrize(
     "call",
     [
         pb.jit(_signs),
         pb.jit(_signs, static_argnums=0),
-        lambda z, f=pb.jit(lambda t: _signs(t[0][1]), static_argnums=0): f(((2, z),)),
-        lambda z, f=pb.jit(lambda *, z: _signs(z), static_argnames="z"): f(z=z),
+        lambda z: _static(((2, z),)),
+        lambda z: _named(z=z),
         lambda z: pb.jit(lambda: _signs(z))(),
         lambda z: _in_a_loop(z),
         lambda z: pb.lax.cond(True, _signs, _signs, z),
-        lambda z, f=pb.jit(lambda p, z: pb.lax.cond(p, _signs, _signs, z)): f(True, z),
+        lambda z: _either(True, z),
         lambda z: (pb.lax.scan(lambda c, _: (c, _signs(c)[0]), z, None, length=1)[1][0], jnp.asarray(z)),
     ],
 )
