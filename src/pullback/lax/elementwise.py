@@ -383,6 +383,21 @@ def _indicator(condition: Any, x: Any) -> Any:
     return select(condition, like(1, x), like(0, x))
 
 
+# Partials are written in powers of what they are rational in, not as quotients: the derivative of a quotient of infinities is NaN, even where
+# that of the function has a limit.
+
+
+def _cbrt_partial(x: Any, out: Any) -> Any:
+    return mul_p.bind(like(1 / 3, x), integer_pow_p.bind(out, y=-2))
+
+
+def _atanh_partial(x: Any, out: Any) -> Any:
+    one = like(1, x)
+    return mul_p.bind(
+        integer_pow_p.bind(add_p.bind(one, x), y=-1), integer_pow_p.bind(sub_p.bind(one, x), y=-1)
+    )
+
+
 def _one_minus_square(x: Any) -> Any:
     return sub_p.bind(like(1, x), mul_p.bind(x, x))
 
@@ -425,7 +440,7 @@ log_p    = Elementwise("log",    INEXACT, np.log,    direct(lambda x, out: div_p
 log1p_p  = Elementwise("log1p",  INEXACT, _log1p,    lambda x, out: div_p.bind(like(1, x), add_p.bind(x, like(1, x))), hlo="log_plus_one")
 sqrt_p   = Elementwise("sqrt",   INEXACT, np.sqrt,   direct(lambda x, out: div_p.on(constant(0.5, x), out)), hlo="sqrt")
 rsqrt_p  = Elementwise("rsqrt",  INEXACT, _rsqrt,    lambda x, out: mul_p.bind(like(-0.5, x), div_p.bind(out, x)), hlo="rsqrt")
-cbrt_p   = Elementwise("cbrt",   FLOAT,   np.cbrt,   lambda x, out: div_p.bind(like(1 / 3, x), mul_p.bind(out, out)), hlo="cbrt")
+cbrt_p   = Elementwise("cbrt",   FLOAT,   np.cbrt,   _cbrt_partial, hlo="cbrt")
 sin_p    = Elementwise("sin",    INEXACT, np.sin,    direct(lambda x, out: cos_p.on(x)), hlo="sine")
 cos_p    = Elementwise("cos",    INEXACT, np.cos,    direct(lambda x, out: neg_p.on(sin_p.on(x))), hlo="cosine")
 tan_p    = Elementwise("tan",    INEXACT, np.tan,    lambda x, out: _one_plus_square(out), hlo="tan")
@@ -439,7 +454,7 @@ asinh_p  = Elementwise("asinh",  INEXACT, np.arcsinh, lambda x, out: rsqrt_p.bin
 # Two roots, so that the branch is right for complex x: 1/√(x-1) · 1/√(x+1).
 acosh_p  = Elementwise("acosh",  INEXACT, np.arccosh, lambda x, out: mul_p.bind(rsqrt_p.bind(sub_p.bind(x, like(1, x))),
                                                                                rsqrt_p.bind(add_p.bind(x, like(1, x)))), hlo="chlo.acosh")
-atanh_p  = Elementwise("atanh",  INEXACT, np.arctanh, lambda x, out: div_p.bind(like(1, x), _one_minus_square(x)), hlo="chlo.atanh")
+atanh_p  = Elementwise("atanh",  INEXACT, np.arctanh, _atanh_partial, hlo="chlo.atanh")
 logistic_p = Elementwise("logistic", INEXACT, _logistic, direct(lambda x, out: mul_p.on(out, sub_p.on(constant(1, x), out))), hlo="logistic")
 
 div_p    = Elementwise("div",    NUMERIC, in_eight_bits(_div, 2), direct(lambda x, y, out: div_p.on(constant(1, y), y)),

@@ -471,8 +471,9 @@ def _float_divmod(x: Array, y: Array) -> tuple[Array, Array]:
     remainder = e.rem_p.bind(x, y)
     quotient = divide(subtract(x, remainder), y)
     wrong = logical_and(not_equal(remainder, 0), not_equal(sign(y), sign(remainder)))
-    quotient = e.round_p.bind(select(wrong, subtract(quotient, 1), quotient), rounding_method=0)
-    return select(equal(y, 0), divide(x, y), quotient), select(wrong, add(remainder, y), remainder)
+    quotient = select(equal(y, 0), divide(x, y), select(wrong, subtract(quotient, 1), quotient))
+    # Rounding comes last, so that all derivatives are 0, by zero and of infinity, too.
+    return e.round_p.bind(quotient, rounding_method=0), select(wrong, add(remainder, y), remainder)
 
 
 def mod(x1: Any, x2: Any, /) -> Array:
