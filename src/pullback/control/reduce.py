@@ -386,6 +386,11 @@ def _prepared(name: str, operands: Any, init_values: Any, computation: Any) -> t
     for x in initial:
         if x.shape:
             raise ValueError(f"{name}: initial values must be scalars, got shape {x.shape}, at {user_line()}")
+    for x, start in zip(arrays, initial):
+        if dtypes.is_complex(start.dtype) and not dtypes.is_complex(x.dtype):
+            raise TypeError(
+                f"{name}: the initial value is complex, and the operand is not: {start.aval} for {x.aval}, at {user_line()}"
+            )
     scalars = [ShapedArray((), x.dtype) for x in arrays]
     elements = tree_unflatten(tree, scalars)
     what = f"the computation of {name}"

@@ -46,6 +46,7 @@ from pullback.lax.shape import (
     convert,
     expand_dims,
     given_dtype,
+    keep_imaginary,
     move_axis,
     reduce_sum_p,
     reshape,
@@ -1063,6 +1064,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None
     if value.shape:
         raise TypeError(f"full must be called with scalar fill_value, got fill_value.shape {value.shape}.")
     if dtype is not None:
+        keep_imaginary("full", fill_value, dtypes.canonicalize_dtype(dtype))
         weak = dtype in dtypes.PYTHON_SCALARS and dtype is not bool and value.weak_type
         value = convert(
             value, dtypes.canonicalize_dtype(dtype), weak and value.dtype == dtypes.canonicalize_dtype(dtype)

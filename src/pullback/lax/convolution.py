@@ -96,6 +96,11 @@ class ConvGeneralDilated(BilinearPrimitive):
             size = dilated(lhs.shape[n.lhs_spec[2 + i]], lhs_dilation[i]) + sum(padding[i])
             window = dilated(rhs.shape[n.rhs_spec[2 + i]], rhs_dilation[i])
             shape[n.out_spec[2 + i]] = max(0, (size - window) // window_strides[i] + 1) if size >= window else 0
+        if preferred_element_type and dtypes.is_complex(lhs.dtype) and not dtypes.is_complex(preferred_element_type):
+            raise TypeError(
+                f"{self.name}: preferred_element_type {dtypes.name(preferred_element_type)} would drop the imaginary parts of {lhs} and {rhs}, "
+                f"at {user_line()}"
+            )
         return ShapedArray(tuple(shape), preferred_element_type or lhs.dtype, lhs.weak_type and rhs.weak_type)
 
     def evaluate(self, lhs: Any, rhs: Any, **params: Any) -> Any:

@@ -393,9 +393,7 @@ def _cbrt_partial(x: Any, out: Any) -> Any:
 
 def _atanh_partial(x: Any, out: Any) -> Any:
     one = like(1, x)
-    return mul_p.bind(
-        integer_pow_p.bind(add_p.bind(one, x), y=-1), integer_pow_p.bind(sub_p.bind(one, x), y=-1)
-    )
+    return mul_p.bind(integer_pow_p.bind(add_p.bind(one, x), y=-1), integer_pow_p.bind(sub_p.bind(one, x), y=-1))
 
 
 def _one_minus_square(x: Any) -> Any:

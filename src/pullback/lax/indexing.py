@@ -786,6 +786,13 @@ def _ints(values: Any) -> Shape:
     return integers(values, "dimension numbers and slice sizes")
 
 
+def checked_fill(fill_value: Any, x: Any) -> Any:
+    """`fill_value`, for reading `x` out of bounds. Raises TypeError if it is complex and `x` is not."""
+    if fill_value is not None and dtypes.is_complex(dtypes.typing_of(fill_value)[0]) and dtypes.kind(x.dtype) in "iuf":
+        raise TypeError(f"the fill value {fill_value} is complex, and what is read is not: {x.aval}, at {user_line()}")
+    return fill_value
+
+
 def gather(
     operand: Any,
     start_indices: Any,
@@ -813,7 +820,7 @@ def gather(
     params: Params = {
         "dimension_numbers": GatherDimensionNumbers(*map(_ints, dimension_numbers)), "slice_sizes": _ints(slice_sizes),
         "indices_are_sorted": bool(indices_are_sorted), "unique_indices": bool(unique_indices), "mode": mode,
-        "fill_value": fill_value if mode is FILL_OR_DROP else None,
+        "fill_value": checked_fill(fill_value, x) if mode is FILL_OR_DROP else None,
     }  # fmt: skip
     return bind_checked(gather_p, x, indices, **params)
 

@@ -6,6 +6,7 @@ here; the batching helpers that every family uses are at the end.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -312,9 +313,32 @@ def transpose(operand: Any, permutation: Sequence[int]) -> Array:
 
 
 def convert_element_type(operand: Any, new_dtype: Any) -> Array:
-    """`operand` converted to `new_dtype` (a dtype or Python scalar type, which gives a weakly typed result)."""
+    """`operand` converted to `new_dtype` (a dtype or Python scalar type, which gives a weakly typed result).
+
+    Raises TypeError for a Python complex number that is to be real, and warns of complex arrays that are (ComplexWarning).
+    """
     weak = new_dtype in dtypes.PYTHON_SCALARS and new_dtype is not bool
-    return convert(as_array(operand), given_dtype("convert_element_type", new_dtype), weak)
+    dtype = given_dtype("convert_element_type", new_dtype)
+    keep_imaginary("convert_element_type", operand, dtype)
+    return convert(as_array(operand), dtype, weak)
+
+
+def keep_imaginary(name: str, value: Any, dtype: DType) -> None:
+    """Says that the imaginary part of `value` is lost in a real `dtype`: TypeError for Python's numbers, a ComplexWarning for arrays."""
+    if dtypes.is_complex(dtype) or not (
+        isinstance(value, complex) or dtypes.is_complex(getattr(value, "dtype", dtype))
+    ):
+        return
+    if isinstance(value, (Array, np.ndarray, np.generic)):
+        warnings.warn(
+            f"{name}: casting complex values to {dtypes.name(dtype)} discards the imaginary part (take .real first)",
+            np.exceptions.ComplexWarning,
+            stacklevel=3,
+        )
+    elif dtype != dtypes.bool_:
+        raise TypeError(
+            f"{name}: the complex number {value} does not fit into {dtypes.name(dtype)}: its imaginary part would be lost, at {user_line()}"
+        )
 
 
 def given_dtype(name: str, dtype: Any) -> DType:

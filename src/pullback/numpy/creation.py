@@ -30,6 +30,7 @@ from pullback.lax.shape import (
     broadcast_to,
     convert,
     convert_element_type_p,
+    keep_imaginary,
     move_axis,
     reshape_p,
     transpose_p,
@@ -330,6 +331,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None, 
     shape = canonical_shape(shape)
     value = array_like(fill_value, "full")
     if dtype is not None:
+        keep_imaginary("full", fill_value, dtypes.canonicalize_dtype(dtype))
         value = convert(value, dtypes.canonicalize_dtype(dtype))
     return placed(_full(shape, value), device)
 
@@ -385,6 +387,7 @@ def full_like(
     if out_sharding is not None:
         no_sharding("full_like", out_sharding)
     shape, dtype, weak = _model("full_like", a, dtype, shape)
+    keep_imaginary("full_like", fill_value, dtype)
     return placed(_full(shape, convert(array_like(fill_value, "full_like"), dtype, weak)), device)
 
 
@@ -461,12 +464,10 @@ def linspace(
     elif span == 0:
         out = x.reshape((1, *shape))
     else:
-        # Convex combinations, so that both ends are exact and nothing overflows between them.
-        ratio = _filled_range(num, computed) / span
-        ratio = ratio.reshape(column)
-        out = x * (1 - ratio) + y * ratio
-        if endpoint:
-            out = lax_concatenate([lax_slice(out, (0,) * out.ndim, (num - 1, *shape)), y.reshape((1, *shape))], 0)
+        # Steps from the nearer end: both ends are exact, whole numbers stay so, and nothing overflows between them.
+        each = (y / 2 - x / 2) / (span / 2)
+        i = _filled_range(num, computed).reshape(column)
+        out = select(ufuncs.less(i, (span + 1) // 2), x + i * each, y - (span - i) * each)
     if dtypes.is_integer(target) and not dtypes.is_integer(out.dtype):
         out = floor_p.bind(out)
     out = placed(move_axis(convert(out, target), 0, canonical_axis(axis, out.ndim)), device)

@@ -36,6 +36,7 @@ from pullback.lax.indexing import (
     GatherScatterMode,
     ScatterDimensionNumbers,
     apply_windows,
+    checked_fill,
     gather_p,
     modulo,
     scatter_add_p,
@@ -344,7 +345,7 @@ def _get(
     index.need_elements()
     return gather_p.bind(
         x, index.indices(), dimension_numbers=index.numbers, slice_sizes=index.sizes, mode=mode,
-        fill_value=fill_value if mode is _FILL else None, indices_are_sorted=is_sorted or index.unique,
+        fill_value=checked_fill(fill_value, x) if mode is _FILL else None, indices_are_sorted=is_sorted or index.unique,
         unique_indices=unique or index.unique,
     )  # fmt: skip
 
@@ -624,7 +625,7 @@ def take(
     numbers = GatherDimensionNumbers((*range(axis), *range(axis + i.ndim, x.ndim - 1 + i.ndim)), (axis,), (axis,))
     sizes = tuple(min(1, m) if d == axis else m for d, m in enumerate(x.shape))
     return gather_p.bind(
-        x, rows, dimension_numbers=numbers, slice_sizes=sizes, mode=how, fill_value=fill_value if how is _FILL else None,
+        x, rows, dimension_numbers=numbers, slice_sizes=sizes, mode=how, fill_value=checked_fill(fill_value, x) if how is _FILL else None,
         indices_are_sorted=bool(indices_are_sorted), unique_indices=bool(unique_indices),
     )  # fmt: skip
 
@@ -695,7 +696,7 @@ def take_along_axis(
     )
     sizes = tuple(min(1, shape[d] if d != axis else n) if d not in windows else shape[d] for d in x_axes)
     return gather_p.bind(
-        x, i, dimension_numbers=numbers, slice_sizes=sizes, mode=how, fill_value=fill_value if how is _FILL else None,
+        x, i, dimension_numbers=numbers, slice_sizes=sizes, mode=how, fill_value=checked_fill(fill_value, x) if how is _FILL else None,
         indices_are_sorted=False, unique_indices=False,
     )  # fmt: skip
 

@@ -300,7 +300,9 @@ def _nan_position(
 
 
 def _mean_dtype(name: str, a: Array, dtype: Any) -> tuple[DType, DType]:
-    """Result dtype of a mean, and the dtype to compute in."""
+    """Result dtype of a mean, and the dtype to compute in. Raises TypeError for means that are to be booleans."""
+    if dtype is not None and dtypes.canonicalize_dtype(dtype) == dtypes.bool_:
+        raise TypeError(f"{name}: dtype must be a type of numbers, got bool, at {user_line()}")
     result = dtypes.to_inexact(a.dtype) if dtype is None else dtypes.canonicalize_dtype(dtype)
     compute = dtypes.to_inexact(result)
     if dtypes.is_complex(a.dtype):
@@ -561,10 +563,11 @@ def _cumulative(name: str, primitive: Any, a: Any, axis: Any, dtype: Any, out: A
         a, axis = _flat(a), 0
     axis = canonical_axis(axis, len(a.shape))
     target = a.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
-    if target == dtypes.bool_:
-        target = dtypes.default_dtype(int)
-    x = convert(a, target)
-    return primitive.bind(x, axis=axis, reverse=False)
+    if target != dtypes.bool_:
+        return primitive.bind(convert(a, target), axis=axis, reverse=False)
+    # Of booleans: how many are true, or, asked for as booleans, whether any is (or all are).
+    counts = primitive.bind(convert(convert(a, target), dtypes.default_dtype(int)), axis=axis, reverse=False)
+    return counts if dtype is None else convert(counts, target)
 
 
 def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:

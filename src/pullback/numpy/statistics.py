@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reshape_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.contraction import dot
-from pullback.numpy.creation import array, linspace, zeros
+from pullback.numpy.creation import array, full, linspace, zeros
 from pullback.numpy.manipulation import concatenate
 from pullback.numpy.promotion import array_like, inexact, promote_inexact
 from pullback.numpy.reductions import average, max, min, sum
@@ -61,6 +62,8 @@ def cov(
     x = variables[0] if len(variables) == 1 else concatenate(variables)
     if x.shape[0] == 0:
         return zeros((0, 0), x.dtype)
+    if x.shape[1] == 0:
+        return full((x.shape[0],) * 2 if x.shape[0] > 1 else (), math.nan, x.dtype)
     if ddof is None:
         ddof = 0 if bias else 1
     weights, total = _observation_weights(x, fweights, aweights)
