@@ -51,6 +51,7 @@ from pullback.lax.shape import (
     convert_element_type_p,
     reduce_sum_p,
     reshape_p,
+    strong,
     transpose_p,
 )
 from pullback.lax.windows import (
@@ -332,7 +333,7 @@ def _reduced(arrays: list[Any], initial: list[Any], body: Body, axes: Shape) -> 
         primitive, combine, neutral = known
         return [_after(initial[0], primitive.bind(arrays[0], axes=axes), combine, neutral)]
     outs: Sequence[Any] = reduce_p.bind(
-        *body.captured, *arrays, *initial, jaxpr=body.program, num_consts=len(body.captured), axes=axes
+        *body.captured, *arrays, *map(strong, initial), jaxpr=body.program, num_consts=len(body.captured), axes=axes
     )
     return outs
 
@@ -361,9 +362,12 @@ def reduce_window(
         known = _known(body, arrays, _WINDOWS)
         if known is not None:
             primitive, combine, neutral = known
-            return tree_unflatten(tree, [_after(initial[0], primitive.bind(arrays[0], **params), combine, neutral)])
+            out = _after(initial[0], primitive.bind(arrays[0], **params), combine, neutral)
+            return tree_unflatten(tree, [out])
         count = len(body.captured)
-        outs = reduce_window_p.bind(*body.captured, *arrays, *initial, jaxpr=body.program, num_consts=count, **params)
+        outs = reduce_window_p.bind(
+            *body.captured, *arrays, *map(strong, initial), jaxpr=body.program, num_consts=count, **params
+        )
         return tree_unflatten(tree, outs)
     except Exception as error:
         filter_traceback(error)
@@ -404,7 +408,7 @@ def _prepared(name: str, operands: Any, init_values: Any, computation: Any) -> t
             raise ValueError(
                 f"{what} must keep types; at out{keystr(path)} it gave {out.str_short()} for {t.str_short()}, at {user_line()}"
             )
-    return arrays, [convert(v, x.dtype) for v, x in zip(initial, arrays)], body, tree
+    return arrays, [convert(v, x.dtype, v.weak_type) for v, x in zip(initial, arrays)], body, tree
 
 
 def _axes(dimensions: Any, x: Any) -> Shape:
@@ -457,7 +461,7 @@ def _known(body: Body, arrays: Sequence[Any], table: dict[Any, Any]) -> tuple[An
 def _after(start: Any, out: Any, combine: Any, neutral: Any) -> Any:
     """What was reduced, combined with an initial value that may not be neutral."""
     if start.__class__ is ConcreteArray and bool(start._value == neutral):
-        return out
+        return convert(out, out.dtype, out.weak_type and start.weak_type)
     return combine.bind(start, out)
 
 

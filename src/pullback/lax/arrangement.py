@@ -590,7 +590,7 @@ class DynamicUpdateSlice(LinearPrimitive):
 
     name = "dynamic_update_slice"
     linear_in = (0, 1)
-    weakness = "first"
+    weakness = "never"
 
     def type_of(self, x: ShapedArray, update: ShapedArray, *starts: ShapedArray) -> ShapedArray:
         if x.dtype != update.dtype:
@@ -609,7 +609,7 @@ class DynamicUpdateSlice(LinearPrimitive):
                 f"{update.shape} for operand shape {x.shape}."
             )
         _check_starts(self.name, x, starts)
-        return x
+        return x.update(weak_type=False)
 
     def evaluate(self, x: Any, update: Any, *starts: Any) -> Any:
         out = np.array(x)
@@ -827,9 +827,11 @@ class UpdateStatic(LinearPrimitive):
         if reverse:
             update = rev_p.bind(update, dimensions=tuple(reverse))
         if all(s.step == 1 or m == 1 for s, m in zip(slices, block)):
-            return dynamic_update_slice_p.bind(x, update, *(ConcreteArray(np.int32(s.start)) for s in slices))
+            out = dynamic_update_slice_p.bind(x, update, *(ConcreteArray(np.int32(s.start)) for s in slices))
+            return convert(out, x.dtype, x.weak_type)
         config = tuple((s.start, n - s.stop if m else n, s.step - 1) for s, n, m in zip(slices, x.shape, block))
-        return select_n_p.bind(_inside(block, config), x, pad_p.bind(update, like(0, x), padding_config=config))
+        padded = pad_p.bind(convert(update, x.dtype, x.weak_type), like(0, x), padding_config=config)
+        return select_n_p.bind(_inside(block, config), x, padded)
 
 
 concatenate_p, pad_p, slice_p, rev_p, iota_p = Concatenate(), Pad(), Slice(), Rev(), Iota()
@@ -1065,11 +1067,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None
         raise TypeError(f"full must be called with scalar fill_value, got fill_value.shape {value.shape}.")
     if dtype is not None:
         keep_imaginary("full", fill_value, dtypes.canonicalize_dtype(dtype))
-        weak = dtype in dtypes.PYTHON_SCALARS and dtype is not bool and value.weak_type
-        value = convert(
-            value, dtypes.canonicalize_dtype(dtype), weak and value.dtype == dtypes.canonicalize_dtype(dtype)
-        )
-        value = convert(value, value.dtype, False)
+        value = convert(value, dtypes.canonicalize_dtype(dtype))
     return placed(value if not sizes else filled(value, sizes))
 
 

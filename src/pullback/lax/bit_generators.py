@@ -158,7 +158,6 @@ class RngUniform(Primitive):
     """An array of numbers between `a` and `b`, other ones whenever it is evaluated."""
 
     name = "rng_uniform"
-    weakness = "never"
     mergeable = False
 
     def type_of(self, a: ShapedArray, b: ShapedArray, *, shape: Shape) -> ShapedArray:
@@ -176,7 +175,7 @@ class RngUniform(Primitive):
                 f"rng_uniform does not make numbers of dtype {dtypes.name(a.dtype)}, at {user_line()}: it makes floating ones of "
                 "16 bits and more, and integers of 32 and 64"
             )
-        return ShapedArray(shape, a.dtype)
+        return ShapedArray(shape, a.dtype, a.weak_type and b.weak_type)
 
     def evaluate(self, a: Any, b: Any, *, shape: Shape) -> Any:
         from pullback.xla import dispatch

@@ -28,6 +28,7 @@ from pullback.lax.shape import (
     move_axis,
     reduce_sum_p,
     reshape_p,
+    strong,
 )
 
 AxisName = Any
@@ -228,7 +229,7 @@ class PPermute(_Collective, LinearPrimitive):
             matrix[destination, source] = True
         if not dtypes.is_inexact(x.dtype):
             out = dot_general_p.bind(
-                ConcreteArray(matrix.astype(x.dtype)), x, dimension_numbers=(((1,), (0,)), ((), ())), precision=None,
+                ConcreteArray(matrix.astype(x.dtype), x.weak_type), x, dimension_numbers=(((1,), (0,)), ((), ())), precision=None,
                 preferred_element_type=None,
             )  # fmt: skip
             return out, 0
@@ -300,7 +301,7 @@ def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
     if isinstance(x, dtypes.PYTHON_SCALARS):
         return x * _size(names)  # a constant: known without communication
     return _over_leaves(
-        x, lambda v: psum_p.bind(convert(v, dtypes.int32) if v.dtype == dtypes.bool_ else v, axis_name=names)
+        x, lambda v: psum_p.bind(convert(v, dtypes.int32) if v.dtype == dtypes.bool_ else strong(v), axis_name=names)
     )
 
 
@@ -312,7 +313,7 @@ def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
     def mean(v: Array) -> Any:
         from pullback.lax.elementwise import div_p
 
-        v = v if dtypes.is_inexact(v.dtype) else convert(v, dtypes.to_inexact(v.dtype))
+        v = convert(v, dtypes.to_inexact(v.dtype))
         total = psum_p.bind(v, axis_name=_names(axis_name))
         return div_p.bind(total, like(size, total))
 
@@ -323,14 +324,14 @@ def pmax(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
     """Maximum of a tree of arrays over the mapped axis `axis_name`."""
     _no_groups(axis_index_groups)
     names = _names(axis_name)
-    return _over_leaves(x, lambda v: pmax_p.bind(v, axis_name=names))
+    return _over_leaves(x, lambda v: pmax_p.bind(strong(v), axis_name=names))
 
 
 def pmin(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
     """Minimum of a tree of arrays over the mapped axis `axis_name`."""
     _no_groups(axis_index_groups)
     names = _names(axis_name)
-    return _over_leaves(x, lambda v: pmin_p.bind(v, axis_name=names))
+    return _over_leaves(x, lambda v: pmin_p.bind(strong(v), axis_name=names))
 
 
 def axis_index(axis_name: AxisName) -> Array:

@@ -296,8 +296,9 @@ def dot_general(
         from pullback.core.dtypes import promote_pair
 
         dtype, _ = promote_pair(x.dtype, x.weak_type, y.dtype, y.weak_type)
+        weak = x.weak_type and y.weak_type
         preferred_element_type = preferred_element_type or dtype
-        x, y = convert(x, dtype), convert(y, dtype)
+        x, y = convert(x, dtype, weak), convert(y, dtype, weak)
     preferred = None if preferred_element_type is None else dtypes.canonicalize_dtype(preferred_element_type)
     return dot_general_p.bind(x, y, dimension_numbers=numbers, precision=precision, preferred_element_type=preferred)
 

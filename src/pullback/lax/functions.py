@@ -292,9 +292,8 @@ def mul(x: Any, y: Any, *, out_dtype: Any = None) -> Array:
     if out_dtype is not None:
         dtype = dtypes.canonicalize_dtype(out_dtype)
         x, y = as_array(x), as_array(y)
-        if x.dtype != y.dtype:
-            raise different_dtypes(mul_p, x, y)
-        x, y = convert(x, dtype), convert(y, dtype)
+        weak = x.weak_type and y.weak_type
+        x, y = convert(x, dtype, weak), convert(y, dtype, weak)
     return binary(mul_p, x, y, NUMERIC)
 
 

@@ -982,11 +982,11 @@ def apply_windows(
     for step in steps:
         old = scatter_p.read(x, step, shape, params)
         new = as_array(func(old))
-        if new.shape != old.shape or new.dtype != x.dtype:
+        if new.shape != old.shape:
             raise TypeError(
-                f"the function applied to {old.aval} must keep shape and dtype, but gave {new.aval}, at {user_line()}"
+                f"the function applied to {old.aval} must keep the shape, but gave {new.aval}, at {user_line()}"
             )
-        x = scatter_p.bind(x, step, new, **params)
+        x = scatter_p.bind(x, step, convert(new, x.dtype), **params)
     return x
 
 

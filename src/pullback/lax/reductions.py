@@ -164,7 +164,11 @@ def _bound(dtype: DType, side: int) -> Any:
 class Bitwise(Reduction):
     """Bits of integers, or logic of booleans, combined along `axes`."""
 
+    weakness = "never"
     no_derivative = "its values are discrete"
+
+    def type_of(self, x: ShapedArray, *, axes: Shape) -> ShapedArray:
+        return super().type_of(x, axes=axes).update(weak_type=False)
 
     def evaluate(self, x: Any, *, axes: Shape) -> Any:
         return _as(x.dtype, self.ufunc.reduce(x, axes))

@@ -313,14 +313,13 @@ def transpose(operand: Any, permutation: Sequence[int]) -> Array:
 
 
 def convert_element_type(operand: Any, new_dtype: Any) -> Array:
-    """`operand` converted to `new_dtype` (a dtype or Python scalar type, which gives a weakly typed result).
+    """`operand` converted to `new_dtype`, a dtype or a Python scalar type; the result is strongly typed.
 
     Raises TypeError for a Python complex number that is to be real, and warns of complex arrays that are (ComplexWarning).
     """
-    weak = new_dtype in dtypes.PYTHON_SCALARS and new_dtype is not bool
     dtype = given_dtype("convert_element_type", new_dtype)
     keep_imaginary("convert_element_type", operand, dtype)
-    return convert(as_array(operand), dtype, weak)
+    return convert(as_array(operand), dtype)
 
 
 def keep_imaginary(name: str, value: Any, dtype: DType) -> None:

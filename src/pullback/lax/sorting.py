@@ -353,15 +353,15 @@ def _total_order(x: Any) -> Any:
     return x.astype(np.int8 if kind == "i" else np.uint8) if not dtypes.is_numpys(x.dtype) else x
 
 
-def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Array, Array]:
-    """The `k` largest elements along `axis`, in descending order, and their indices (int32).
+def top_k(operand: Any, k: int, *, axis: int = -1) -> list[Array]:
+    """The list of the `k` largest elements along `axis`, in descending order, and of their indices (int32).
 
     Of equal elements the first ones are taken; NaN is larger than infinity. Raises ValueError for complex operands, or if `k` is negative
     or larger than the axis.
 
     >>> import pullback.numpy as jnp
     >>> top_k(jnp.array([3.0, 1.0, 2.0]), 2)
-    (Array([3., 2.], dtype=float32), Array([0, 2], dtype=int32))
+    [Array([3., 2.], dtype=float32), Array([0, 2], dtype=int32)]
     """
     x = as_array(operand)
     if dtypes.is_complex(x.dtype):
@@ -374,8 +374,7 @@ def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Array, Array]:
         raise ValueError(
             f"k argument to top_k must be no larger than size along axis; got {k=} with shape={x.shape} and {axis=}"
         )
-    values, indices = top_k_p.bind(x, k=k, axis=axis)
-    return values, indices
+    return list(top_k_p.bind(x, k=k, axis=axis))
 
 
 def approx_max_k(
@@ -385,7 +384,7 @@ def approx_max_k(
     recall_target: float = 0.95,
     reduction_input_size_override: int = -1,
     aggregate_to_topk: bool = True,
-) -> tuple[Array, Array]:
+) -> list[Array]:
     """The `k` largest floats along `reduction_dimension` and their indices: exact, whatever recall is asked for.
 
     The remaining arguments tune approximate hardware implementations and have no effect. Raises ValueError as `top_k`.
@@ -401,11 +400,11 @@ def approx_min_k(
     recall_target: float = 0.95,
     reduction_input_size_override: int = -1,
     aggregate_to_topk: bool = True,
-) -> tuple[Array, Array]:
+) -> list[Array]:
     """The `k` smallest floats along `reduction_dimension`, ascending, and their indices. See `approx_max_k`."""
     del recall_target, reduction_input_size_override, aggregate_to_topk
     values, indices = top_k(neg_p.bind(_floating("approx_min_k", operand)), k, axis=reduction_dimension)
-    return neg_p.bind(values), indices
+    return [neg_p.bind(values), indices]
 
 
 def _floating(name: str, operand: Any) -> Array:

@@ -56,7 +56,7 @@ def leaky_relu(x: Any, negative_slope: Any = 1e-2) -> Array:
 
 def hard_tanh(x: Any) -> Array:
     """`x` limited to [-1, 1], with derivative 1 at both corners."""
-    x = array_like(x, "hard_tanh")
+    x = promote("hard_tanh", x, 1)[0]
     one = _constant(1, x)
     return select(u.greater(x, one), one, select(u.less(x, -1), u.negative(one), x))
 
@@ -68,7 +68,7 @@ def hard_sigmoid(x: Any) -> Array:
 
 def hard_silu(x: Any) -> Array:
     """x·hard_sigmoid(x), a piecewise quadratic silu (Howard et al. 2019, "hard swish")."""
-    x = inexact(x, "hard_silu")
+    x = array_like(x, "hard_silu")
     return u.multiply(x, hard_sigmoid(x))
 
 
@@ -100,7 +100,7 @@ def log_sigmoid(x: Any) -> Array:
 
 def softplus(x: Any) -> Array:
     """log(1 + exp(x)), a smooth relu, without overflow."""
-    x = inexact(x, "softplus")
+    x = promote_inexact("softplus", *promote("softplus", x, 0))[0]
     if dtypes.is_complex(x.dtype):
         return u.logaddexp(x, 0)
     # On either side of 0 a formula that is right everywhere: no derivative sees that there are two.
@@ -110,14 +110,14 @@ def softplus(x: Any) -> Array:
 
 def sparse_plus(x: Any) -> Array:
     """A relu smoothed by a parabola: 0 up to -1, (x + 1)²/4 up to 1, then x."""
-    x = inexact(x, "sparse_plus")
+    x = promote("sparse_plus", x, 1.0)[0]
     middle = u.divide(u.square(u.add(x, 1)), 4)
     return select(u.less_equal(x, -1), _constant(0, x), select(u.greater_equal(x, 1), x, middle))
 
 
 def sparse_sigmoid(x: Any) -> Array:
     """The derivative of `sparse_plus`: (x + 1)/2 limited to [0, 1]."""
-    return u.multiply(u.clip(u.add(inexact(x, "sparse_sigmoid"), 1.0), 0.0, 2.0), 0.5)
+    return u.multiply(u.clip(u.add(x, 1.0), 0.0, 2.0), 0.5)
 
 
 def soft_sign(x: Any) -> Array:
@@ -126,9 +126,14 @@ def soft_sign(x: Any) -> Array:
     return u.divide(x, u.add(u.absolute(x), 1))
 
 
+def _with_float(name: str, x: Any, y: Any) -> list[Array]:
+    """`x` and `y` as if a Python float took part, which makes integers weakly typed floats."""
+    return promote(name, x, y, 0.0)[:2]
+
+
 def elu(x: Any, alpha: Any = 1.0) -> Array:
     """x where positive, elsewhere alpha·(exp(x) - 1) (Clevert et al. 2015)."""
-    x, alpha = promote_inexact("elu", x, alpha)
+    x, alpha = _with_float("elu", x, alpha)
     positive = u.greater(x, 0)
     safe = select(positive, _constant(0, x), x)
     return select(positive, x, u.multiply(alpha, u.expm1(safe)))
@@ -141,7 +146,7 @@ def selu(x: Any) -> Array:
 
 def celu(x: Any, alpha: Any = 1.0) -> Array:
     """max(x, 0) + min(alpha·(exp(x/alpha) - 1), 0) (Barron 2017): elu with a continuous derivative for every alpha."""
-    x, alpha = promote_inexact("celu", x, alpha)
+    x, alpha = _with_float("celu", x, alpha)
     positive = u.greater(x, 0)
     safe = select(positive, _constant(0, x), x)
     return select(positive, x, u.multiply(alpha, u.expm1(u.divide(safe, alpha))))
@@ -178,13 +183,14 @@ def glu(x: Any, axis: int = -1) -> Array:
 
 def squareplus(x: Any, b: Any = 4) -> Array:
     """(x + √(x² + b))/2, a smooth relu without exponentials (Barron 2021)."""
-    x, b = promote_inexact("squareplus", x, b)
+    x = array_like(x, "squareplus")
+    x, b = promote_inexact("squareplus", convert(x, dtypes.int32) if x.dtype == dtypes.bool_ else x, b)
     return u.multiply(u.add(x, u.sqrt(u.add(u.square(x), b))), 0.5)
 
 
 def mish(x: Any) -> Array:
     """x·tanh(softplus(x)) (Misra 2019)."""
-    x = inexact(x, "mish")
+    x = array_like(x, "mish")
     return u.multiply(x, u.tanh(softplus(x)))
 
 

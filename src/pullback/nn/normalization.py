@@ -22,7 +22,7 @@ from pullback.lax.selection import select
 from pullback.lax.shape import convert, reduce_sum_p, reshape_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.creation import asarray
-from pullback.numpy.promotion import array_like, inexact, promote_inexact
+from pullback.numpy.promotion import array_like, inexact, promote, promote_inexact
 from pullback.numpy.reductions import mean as reduce_mean
 from pullback.numpy.reductions import sum as reduce_sum
 
@@ -54,7 +54,7 @@ def _largest_or_finite(x: Array, axes: Shape) -> Array:
 
 
 def _prepared(name: str, x: Any, axis: Any, where: Any) -> tuple[Array, Shape]:
-    x = inexact(x, name)
+    x = inexact(x if where is None else promote(name, x, -math.inf)[0], name, weak=False)
     axes = canonical_axes(axis, len(x.shape))
     return x if where is None else select(array_like(where, name), x, _fill(lowest(x.dtype), x)), axes
 
@@ -148,7 +148,9 @@ def standardize(
     """
     if algorithm not in ("fast", "stable"):
         raise ValueError(f"Unknown algorithm {algorithm!r}. Expected 'fast' or 'stable'.")
-    x = inexact(x, "standardize")
+    x = array_like(x, "standardize")
+    if mean is None or variance is None:
+        x = inexact(x, "standardize")
     # The squares of half of all float16 are infinite or 0, and differences from a mean of 8 bits are not those from the mean.
     wide = convert(x, dtypes.float32) if x.dtype.itemsize < 4 else x
     if variance is None:

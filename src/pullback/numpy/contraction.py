@@ -28,6 +28,7 @@ from pullback.lax.shape import (
     move_axis,
     reduce_sum_p,
     reshape_p,
+    strong,
     transpose_p,
 )
 from pullback.numpy import reductions
@@ -66,7 +67,10 @@ def _contract(
         if x.shape[i] != y.shape[j]:
             raise _mismatch(x.shape, y.shape, xc, yc)
     return dot_general_p.bind(
-        x, y, dimension_numbers=((xc, yc), (xb, yb)), precision=precision, preferred_element_type=preferred
+        *((x, y) if preferred is None else (strong(x), strong(y))),
+        dimension_numbers=((xc, yc), (xb, yb)),
+        precision=precision,
+        preferred_element_type=preferred,
     )
 
 
@@ -290,7 +294,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     """
     if axis is not None:
         axisa = axisb = axisc = axis
-    x, y = promote("cross", a, b)
+    x, y = (strong(v) for v in promote("cross", a, b))
     x, y = (
         move_axis(x, canonical_axis(axisa, x.ndim), x.ndim - 1),
         move_axis(y, canonical_axis(axisb, y.ndim), y.ndim - 1),
@@ -448,7 +452,7 @@ def _einsum(
     if preferred is not None and preferred != dtype:
         wide = dtypes.promote_pair(dtype, False, preferred, False)[0]
         arrays = [convert(a, wide) for a in arrays]
-        weak = False
+    weak = weak and preferred is None
     sizes: dict[Any, int] = {}
     for number, (a, labels) in enumerate(zip(arrays, inputs)):
         for label, n in zip(labels, a.shape):

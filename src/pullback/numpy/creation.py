@@ -33,6 +33,7 @@ from pullback.lax.shape import (
     keep_imaginary,
     move_axis,
     reshape_p,
+    strong,
     transpose_p,
 )
 from pullback.lax.triangles import triangle_p
@@ -383,12 +384,14 @@ def empty_like(
 def full_like(
     a: Any, fill_value: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None
 ) -> Array:
-    """`fill_value` in an array of the shape, dtype and weakness of `a`, save for what is given."""
+    """`fill_value` in an array of the shape and dtype of `a`, save for what is given; weakly typed if `a` is and `fill_value` is a
+    scalar."""
     if out_sharding is not None:
         no_sharding("full_like", out_sharding)
     shape, dtype, weak = _model("full_like", a, dtype, shape)
     keep_imaginary("full_like", fill_value, dtype)
-    return placed(_full(shape, convert(array_like(fill_value, "full_like"), dtype, weak)), device)
+    value = array_like(fill_value, "full_like")
+    return placed(_full(shape, convert(value, dtype, weak and not value.shape)), device)
 
 
 # ---- ranges -----------------------------------------------------------------------------------------------------
@@ -453,8 +456,13 @@ def linspace(
         raise ValueError(f"linspace: the number of samples, {num}, must not be negative")
     x, y = promote_inexact("linspace", start, stop)
     shape = np.broadcast_shapes(x.shape, y.shape)
-    computed = x.dtype
-    target = computed if dtype is None else dtypes.canonicalize_dtype(dtype)
+    computed = target = x.dtype
+    if dtype is not None:  # at least as precisely as was asked for
+        target = dtypes.canonicalize_dtype(dtype)
+        wide = dtypes.to_inexact(target)
+        if wide.itemsize > computed.itemsize:
+            computed = dtypes.to_complex(wide) if dtypes.is_complex(computed) else wide
+    of_step, computed = computed, dtypes.float32 if computed.itemsize < 4 else computed
     x, y = broadcast_to(convert(x, computed), shape), broadcast_to(convert(y, computed), shape)
     span = num - 1 if endpoint else num
     step = (y - x) / span if span > 0 else full(shape, np.nan, computed)
@@ -471,7 +479,7 @@ def linspace(
     if dtypes.is_integer(target) and not dtypes.is_integer(out.dtype):
         out = floor_p.bind(out)
     out = placed(move_axis(convert(out, target), 0, canonical_axis(axis, out.ndim)), device)
-    return (out, convert(step, computed)) if retstep else out
+    return (out, convert(step, of_step)) if retstep else out
 
 
 def _filled_range(n: int, dtype: DType) -> Array:
@@ -764,7 +772,7 @@ def diag(v: Any, k: int = 0) -> Array:
 
 def diagflat(v: Any, k: int = 0) -> Array:
     """The matrix with the elements of `v`, in row-major order, on its `k`-th diagonal."""
-    x = array_like(v, "diagflat")
+    x = strong(array_like(v, "diagflat"))
     return diag(x if x.ndim == 1 else reshape_p.bind(x, new_sizes=(x.size,)), k)
 
 
@@ -773,7 +781,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
 
     Element i is a[..., i, i + offset]. Raises ValueError if there are not two axes.
     """
-    x = array_like(a, "diagonal")
+    x = strong(array_like(a, "diagonal"))
     if x.ndim < 2:
         raise ValueError(f"diagonal takes an array of at least two dimensions, got shape {x.shape} at {user_line()}")
     k, i, j = operator.index(offset), canonical_axis(axis1, x.ndim), canonical_axis(axis2, x.ndim)

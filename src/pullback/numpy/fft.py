@@ -221,7 +221,7 @@ def _frequencies(name: str, n: Any, d: Any, dtype: Any, numbers: Any) -> Array:
     if isinstance(d, (list, tuple)):
         raise ValueError(f"The d argument of jax.numpy.fft.{name} only takes a single value. Got d = {d!r}.")
     step = as_array(d)
-    kind = dtypes.to_inexact(step.dtype) if dtype is None else dtypes.canonicalize_dtype(dtype)
+    kind = dtypes.default_dtype(float) if dtype is None else dtypes.canonicalize_dtype(dtype)
     whole = as_array((numbers(n) * n).astype(kind))  # times n: integers, exactly
     return whole / convert(step * n, kind)
 

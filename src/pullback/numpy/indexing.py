@@ -406,8 +406,8 @@ class IndexUpdateRef:
     def set(self, values: Any, **options: Any) -> Array:
         """`x` with `x[index] = values`."""
         x, values = self.array, update_values(values)
-        if values.dtype != x.dtype:
-            values = convert(values, x.dtype)
+        if values.dtype != x.dtype or values.weak_type is not x.weak_type:
+            values = convert(values, x.dtype, x.weak_type)
         if not options:
             out = self._at_once(x, values, None)
             if out is not None:
@@ -455,12 +455,13 @@ class IndexUpdateRef:
     mul = multiply
 
     def divide(self, values: Any, **options: Any) -> Array:
-        """`x` with `x[index] /= values`, for every occurrence of a position. Integers give floats."""
-        x, values = self.array, update_values(values)
-        dtype, weak = dtypes.promote_pair(x.dtype, x.weak_type, values.dtype, values.weak_type)
-        dtype, weak = dtypes.to_inexact(dtype), weak and dtype != dtypes.bool_
+        """`x` with `x[index] /= values`, for every occurrence of a position. `values` are converted to the dtype of `x`; integers give
+        floats."""
+        x = self.array
+        dtype, weak = dtypes.to_inexact(x.dtype), x.weak_type
+        values = convert(convert(update_values(values), x.dtype, weak), dtype, weak)
         ones = broadcast_to(ConcreteArray(dtype.type(1), weak), x.shape)
-        divisor = IndexUpdateRef(ones, self.index).multiply(convert(values, dtype, weak), **options)
+        divisor = IndexUpdateRef(ones, self.index).multiply(values, **options)
         return div_p.bind(convert(x, dtype, weak), divisor)
 
     div = divide
@@ -490,7 +491,7 @@ class IndexUpdateRef:
 
     def _combine(self, values: Any, primitive: Any, function: Any, options: dict[str, Any]) -> Array:
         x, values = self.array, update_values(values)
-        if x.dtype == dtypes.bool_ and primitive in (scatter_add_p, scatter_sub_p, scatter_mul_p):
+        if x.dtype == values.dtype == dtypes.bool_ and primitive in (scatter_add_p, scatter_sub_p, scatter_mul_p):
             raise TypeError(
                 f"{primitive.name} does not accept dtype bool: use .min (and) or .max (or), at {user_line()}"
             )
@@ -542,11 +543,11 @@ class IndexUpdateRef:
         def updated(part: Any) -> Any:
             if not index.arrays:
                 new = as_array(func(part))
-                if new.shape != part.shape or new.dtype != part.dtype:
+                if new.shape != part.shape:
                     raise TypeError(
-                        f"the function applied to {part.aval} must keep shape and dtype, but gave {new.aval}, at {user_line()}"
+                        f"the function applied to {part.aval} must keep the shape, but gave {new.aval}, at {user_line()}"
                     )
-                return new
+                return convert(new, part.dtype, part.weak_type)
             if index.nowhere is not None:
                 return part
             return apply_windows(
@@ -783,7 +784,7 @@ def place(arr: Any, mask: Any, vals: Any, *, inplace: bool = True) -> Array:
     m = reshape_p.bind(_truth(m), new_sizes=(m.size,))
     counts = cumsum(convert(m, dtypes.canonicalize(dtypes.int64)), 0)
     turn = rem_p.bind(sub_p.bind(counts, like(1, counts)), like(v.size, counts))
-    chosen = take(convert(v, x.dtype), turn, mode="clip")  # -1, before the first, is of no matter
+    chosen = take(convert(v, x.dtype, x.weak_type), turn, mode="clip")  # -1, before the first, is of no matter
     return select(reshape_p.bind(m, new_sizes=x.shape), reshape_p.bind(chosen, new_sizes=x.shape), x)
 
 
@@ -817,7 +818,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
         positions = np.nonzero(np.asarray(known))
         if size is not None and all(known_value(as_array(f)) is not None for f in fills):
             count = min(size, len(positions[0]))
-            padded = [np.full(size, known_value(convert(as_array(f), dtype)), dtype) for f in fills]
+            padded = [np.full(size, np.asarray(known_value(as_array(f))).astype(dtype)) for f in fills]
             for out, p in zip(padded, positions):
                 out[:count] = p[:count]
             return tuple(map(ConcreteArray, padded))

@@ -29,7 +29,7 @@ from pullback.lax.linalg.lu import solve as lax_solve
 from pullback.lax.linalg.matrices import LAPACK_TYPES
 from pullback.lax.reductions import reduce_max, reduce_min
 from pullback.lax.selection import select
-from pullback.lax.shape import broadcast_to, convert, move_axis, reduce_sum_p, reshape_p
+from pullback.lax.shape import broadcast_to, convert, move_axis, reduce_sum_p, reshape_p, strong
 from pullback.numpy import contraction, creation
 from pullback.numpy.contraction import tensordot, vecdot
 from pullback.numpy.promotion import array_like, promote_inexact
@@ -422,7 +422,7 @@ def slogdet(a: Any, *, method: str | None = None) -> SlogdetResult:
         raise ValueError(f"unknown slogdet method {method!r}: supported methods are 'lu' (None) and 'qr'")
     a = _square("slogdet", a)
     sign, logabsdet = lax_linalg.slogdet_p.bind(_wide(a))
-    return SlogdetResult(convert(sign, a.dtype), convert(logabsdet, dtypes.to_real(a.dtype)))
+    return SlogdetResult(convert(sign, a.dtype, a.weak_type), convert(logabsdet, dtypes.to_real(a.dtype), a.weak_type))
 
 
 def _wide(a: Array) -> Array:
@@ -535,13 +535,13 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any
     >>> jnp.linalg.vector_norm(jnp.array([3.0, 4.0]))
     Array(5., dtype=float32)
     """
-    x = array_like(x, "numpy.linalg.vector_norm")
+    x = strong(array_like(x, "numpy.linalg.vector_norm"))
     return _kept(_vector_norm(x, canonical_axes(axis, x.ndim), ord), x.shape, canonical_axes(axis, x.ndim), keepdims)
 
 
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
     """The norm of the matrices `x` of shape (..., m, n); see `norm` for the orders."""
-    x = _inexact("matrix_norm", x)
+    x = strong(_inexact("matrix_norm", x))
     if x.ndim < 2:
         raise ValueError(f"matrix_norm takes an array with at least two axes, got shape {x.shape}, at {user_line()}")
     axes = (x.ndim - 2, x.ndim - 1)
@@ -560,7 +560,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     >>> jnp.linalg.norm(jnp.array([[1.0, -7.0], [2.0, 3.0]]), ord=1)
     Array(10., dtype=float32)
     """
-    x = _inexact("norm", x)
+    x = strong(_inexact("norm", x))
     if axis is None and ord is None:
         axes = tuple(range(x.ndim))
         return _kept(sqrt_p.bind(_sum_of_squares(x, axes)), x.shape, axes, keepdims)

@@ -784,7 +784,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
     Array([1, 9, 2, 3], dtype=int32)
     """
     x = array_like(arr, "insert")
-    new = convert(array_like(values, "insert"), x.dtype)
+    new = convert(array_like(values, "insert"), x.dtype, x.weak_type)
     if axis is None:
         x, axis = ravel(x), 0
     axis = canonical_axis(axis, x.ndim)

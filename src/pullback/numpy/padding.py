@@ -15,7 +15,7 @@ from pullback.lax.arrangement import pad as lax_pad
 from pullback.lax.arrangement import slice_in_dim
 from pullback.lax.shape import convert
 from pullback.numpy import reductions, ufuncs
-from pullback.numpy.creation import linspace, zeros
+from pullback.numpy.creation import linspace, zeros_like
 from pullback.numpy.manipulation import broadcast_to, flip, join_arrays, squeeze, take_slice
 from pullback.numpy.promotion import array_like
 from pullback.numpy.vectorization import apply_along_axis
@@ -140,7 +140,7 @@ def _pad_ramp(x: Array, widths: list[tuple[int, int]], end_values: Any) -> Array
             edges = [
                 slice_in_dim(x, j, j + 1, 1, i)
                 if n
-                else zeros([1 if k == i else m for k, m in enumerate(x.shape)], x.dtype)
+                else zeros_like(x, shape=[1 if k == i else m for k, m in enumerate(x.shape)])
                 for j in (0, n - 1)
             ]
             edges = [squeeze(edge, i) for edge in edges]
@@ -157,7 +157,8 @@ def _pad_ramp(x: Array, widths: list[tuple[int, int]], end_values: Any) -> Array
                         i,
                     )
                 )
-        x = join_arrays("pad", parts, i, x.dtype) if len(parts) > 1 else x
+        if len(parts) > 1:
+            x = join_arrays("pad", [convert(part, x.dtype, x.weak_type) for part in parts], i, None)
     return x
 
 

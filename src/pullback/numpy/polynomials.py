@@ -13,7 +13,7 @@ from pullback.core.trace import known_value
 from pullback.core.types import integer
 from pullback.lax.arrangement import pad
 from pullback.lax.selection import select
-from pullback.lax.shape import convert, reshape_p
+from pullback.lax.shape import convert, reshape_p, strong
 from pullback.numpy import linalg, ufuncs
 from pullback.numpy.contraction import dot
 from pullback.numpy.creation import array, diag, ones, zeros
@@ -108,7 +108,7 @@ def polydiv(u: Any, v: Any, *, trim_leading_zeros: bool = False) -> tuple[Array,
             factor = rest[k] / v[0]
             quotients.append(reshape_p.bind(factor, new_sizes=(1,)))
             rest = rest - _padded(factor * v, k, m - n - k)
-        quotient, remainder = concatenate(quotients), rest
+        quotient, remainder = strong(concatenate(quotients)), rest
     if trim_leading_zeros:
         remainder = remainder[_leading_zeros("polydiv", remainder, "trim_leading_zeros=False") :]
     return quotient, remainder

@@ -7,7 +7,7 @@ must cost nothing but the look: it skips promotion altogether.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -66,21 +66,24 @@ def promote(name: str, *args: Any) -> list[Array]:
     return [convert(a, dtype, weak) for a in arrays]
 
 
-def promote_inexact(name: str, *args: Any) -> list[Array]:
-    """As `promote`, with integers and booleans made floating."""
+def promote_inexact(name: str, *args: Any, weak: bool | Literal["scalars"] = True) -> list[Array]:
+    """As `promote`, with integers and booleans made floating. `weak=False` makes the type a strong one, whatever the operands are;
+    "scalars" does so unless all are scalars: what functions do whose constants are arrays."""
     arrays = [array_like(a, name) for a in args]
-    dtype, weak = _common(arrays)
+    dtype, is_weak = _common(arrays)
     if not dtypes.is_inexact(dtype):
         # Straight from the operands' types: going through the common integer type would wrap negative numbers.
-        dtype, weak = dtypes.to_inexact(dtype), weak and dtype != dtypes.bool_
-    return [convert(a, dtype, weak) for a in arrays]
+        dtype, is_weak = dtypes.to_inexact(dtype), is_weak and dtype != dtypes.bool_
+    if weak == "scalars":
+        weak = not any(a.shape for a in arrays)
+    return [convert(a, dtype, weak and is_weak) for a in arrays]
 
 
-def inexact(x: Any, name: str) -> Array:
-    """`x` as an Array of floats or complex numbers: integers and booleans become floating."""
-    if isinstance(x, Array) and x.dtype.kind in "fc":
+def inexact(x: Any, name: str, weak: bool | Literal["scalars"] = True) -> Array:
+    """`x` as an Array of floats or complex numbers: integers and booleans become floating. `weak` is as for `promote_inexact`."""
+    if isinstance(x, Array) and x.dtype.kind in "fc" and (weak is True or not x.weak_type):
         return x
-    return promote_inexact(name, x)[0]
+    return promote_inexact(name, x, weak=weak)[0]
 
 
 def _common(arrays: Sequence[Array]) -> tuple[DType, bool]:
@@ -118,9 +121,11 @@ def check_ranks(name: str, *arrays: Array) -> None:
         warnings.warn(message, stacklevel=4)
 
 
-def broadcast_checked(name: str, *args: Any, inexact: bool = False) -> list[Array]:
+def broadcast_checked(
+    name: str, *args: Any, inexact: bool = False, weak: bool | Literal["scalars"] = True
+) -> list[Array]:
     """Operands of one dtype whose shapes are known to broadcast: what a function of several operands starts from."""
-    arrays = (promote_inexact if inexact else promote)(name, *args)
+    arrays = promote_inexact(name, *args, weak=weak) if inexact else promote(name, *args)
     check_ranks(name, *arrays)
     return arrays
 

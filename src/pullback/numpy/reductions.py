@@ -404,7 +404,8 @@ def _variance(
             f"{name} does not take a real dtype, {dtype}, for an array of complex values {a.aval}, at {user_line()}"
         )
     result, compute = _mean_dtype(name, a, dtype)
-    result = dtypes.to_real(result)
+    if dtype is None:
+        result = dtypes.to_real(result)
     x = convert(a, compute)
     center = _mean(x, axes, keepdims=True, where=where) if mean is None else convert(array_like(mean, name), compute)
     centered = u.subtract(x, center)
@@ -619,6 +620,8 @@ def _standard_cumulative(
             f"{name} of an array of shape {x.shape} needs an axis: it is optional for one axis only, at {user_line()}"
         )
     axis = canonical_axis(0 if axis is None else axis, len(x.shape))
+    if dtype is None and initial == 0 and dtypes.is_integer(x.dtype) and not x.weak_type:
+        dtype = dtypes.canonicalize(dtypes.int64 if dtypes.kind(x.dtype) == "i" else dtypes.uint64)
     out = _cumulative(name, primitive, x, axis, dtype, None)
     if not include_initial:
         return out

@@ -19,7 +19,7 @@ from pullback.core.types import canonical_axis, count
 from pullback.lax.arrangement import iota
 from pullback.lax.reductions import cumsum_p
 from pullback.lax.selection import select
-from pullback.lax.shape import convert, move_axis, reshape_p
+from pullback.lax.shape import convert, move_axis, reshape_p, strong
 from pullback.lax.sorting import sort_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.indexing import nonzero, take
@@ -89,6 +89,7 @@ def unique(
     """
     del sorted  # they always are
     ar = array_like(ar, "unique")
+    ar = strong(ar) if dtypes.is_complex(ar.dtype) else ar
     x = _flat(ar) if axis is None else move_axis(ar, canonical_axis(axis, len(ar.shape)), 0)
     n = x.shape[0]
     dtype = dtypes.default_dtype(int)
@@ -209,7 +210,7 @@ def _selected(name: str, x: Array, mask: Array, size: int | None, fill: Any) -> 
     if not n:
         return _empty_values(x, length, fill), index
     values = take(x, u.minimum(index, n - 1))
-    fill = convert(array_like(fill, name), x.dtype)
+    fill = convert(array_like(fill, name), x.dtype, x.weak_type)
     return select(u.less(index, n), values, fill), index
 
 
@@ -226,7 +227,7 @@ def intersect1d(
 
     Padding, with `size`, is `fill_value` (the smallest common element, if None) with indices out of bounds.
     """
-    a, b = (_flat(x) for x in promote("intersect1d", ar1, ar2))
+    a, b = (_flat(strong(x)) for x in promote("intersect1d", ar1, ar2))
     n = a.shape[0]
     (values_a, index_a, new_a), (values_b, index_b, new_b) = (_marked(x, assume_unique) for x in (a, b))
     # Among equal elements, the one from `ar1` comes first, then its twin from `ar2`, then repetitions.
@@ -280,8 +281,9 @@ def setdiff1d(
     ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None
 ) -> Array:
     """The distinct elements of `ar1` (with `assume_unique`, all, in their order) that are not in `ar2`. Padding is 0."""
-    a, b = (_flat(x) for x in promote("setdiff1d", ar1, ar2))
-    wanted = isin(a, b, invert=True)
+    a = _flat(array_like(ar1, "setdiff1d"))
+    a = strong(a) if dtypes.is_complex(a.dtype) else a
+    wanted = isin(a, array_like(ar2, "setdiff1d"), invert=True)
     if not assume_unique:
         new, order = _sorted_rows(a, True)
         a, wanted = (take(a, order), u.logical_and(take(wanted, order), new)) if a.shape[0] else (a, wanted)
@@ -292,7 +294,7 @@ def setxor1d(
     ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None
 ) -> Array:
     """The distinct elements of exactly one of the arrays, in ascending order."""
-    a, b = (_flat(x) for x in promote("setxor1d", ar1, ar2))
+    a, b = (_flat(strong(x)) for x in promote("setxor1d", ar1, ar2))
     x = concatenate([a, b])
     if not x.shape[0]:
         return x if not size else _empty_values(x, size, fill_value)

@@ -77,7 +77,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Array:
     4.0
     """
     if x is None:
-        y, dx = promote_inexact("trapezoid", y, dx)
+        y, dx = promote_inexact("trapezoid", inexact(y, "trapezoid"), dx)
         y = move_axis(y, canonical_axis(axis, len(y.shape)), len(y.shape) - 1)
     else:
         y, x = promote_inexact("trapezoid", y, x)
@@ -107,7 +107,7 @@ def gradient(f: Any, *varargs: Any, axis: int | Sequence[int] | None = None, edg
     if not axes and not isinstance(axis, tuple):
         return []
     if len(spacings) == 0:
-        spacings = [ConcreteArray(np.array(1, f.dtype))] * len(axes)
+        spacings = [ConcreteArray(np.array(1, f.dtype), f.weak_type)] * len(axes)
     elif len(spacings) == 1:
         spacings = spacings * len(axes)
     elif len(spacings) != len(axes):
@@ -187,6 +187,12 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     """
     x, xp = promote_inexact("interp", x, xp)
     fp = inexact(fp, "interp")
+    if dtypes.is_complex(fp.dtype):
+        fp = promote("interp", fp, x, xp)[0]
+        if not dtypes.is_complex(x.dtype):
+            x, xp = (convert(v, dtypes.to_real(fp.dtype), fp.weak_type) for v in (x, xp))
+    else:
+        x, xp, fp = promote("interp", x, xp, fp)
     if len(xp.shape) != 1 or xp.shape != fp.shape:
         raise ValueError(
             f"xp and fp must be one-dimensional arrays of equal size, got shapes {xp.shape} and {fp.shape}, at {user_line()}"
@@ -197,7 +203,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         if isinstance(side, str) and side != "extrapolate":
             raise ValueError(f"the only valid string value of `{name}` is 'extrapolate', but got: {side!r}")
     if period is not None:
-        period = u.absolute(convert(array_like(period, "interp"), x.dtype))
+        period = u.absolute(convert(array_like(period, "interp"), x.dtype, x.weak_type))
         x, xp = u.mod(x, period), u.mod(xp, period)
         order = argsort(xp)
         xp, fp = take(xp, order), take(fp, order)
@@ -210,13 +216,13 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     x0, f0 = take(xp, before), take(fp, before)
     dx, df = u.subtract(take(xp, i), x0), u.subtract(take(fp, i), f0)
     same = u.equal(dx, 0)
-    slope = u.divide(df, select(same, ConcreteArray(np.ones((), dx.dtype)), dx))
+    slope = u.divide(df, select(same, ConcreteArray(np.ones((), dx.dtype), dx.weak_type), dx))
     value = select(same, f0, u.add(f0, u.multiply(u.subtract(x, x0), slope)))
     for side, outside, end in ((left, u.less(x, xp[0]), 0), (right, u.greater(x, xp[-1]), -1)):
         if side is None:
             value = select(outside, fp[end], value)
         elif not isinstance(side, str):
-            value = select(outside, convert(array_like(side, "interp"), value.dtype), value)
+            value = select(outside, convert(array_like(side, "interp"), value.dtype, value.weak_type), value)
     return value
 
 
@@ -269,7 +275,7 @@ def _overlaps(a: Array, v: Array, mode: str, same_start: int) -> Array:
         a, v = v, a
     n, m = a.shape[0], v.shape[0]
     first, length = {"full": (0, n + m - 1), "same": (same_start, n), "valid": (m - 1, n - m + 1)}[mode]
-    padded = pad(a, ConcreteArray(np.zeros((), a.dtype)), [(m - 1 - first, first + length - n, 0)])
+    padded = pad(a, ConcreteArray(np.zeros((), a.dtype), a.weak_type), [(m - 1 - first, first + length - n, 0)])
     # Row k of the windows holds the samples under the reversed kernel at output k.
     windows = take(padded, ConcreteArray(np.arange(length, dtype=np.int32)[:, None] + np.arange(m, dtype=np.int32)))
     return matmul(windows, rev(v, (0,)))

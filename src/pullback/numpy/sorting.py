@@ -133,7 +133,7 @@ def argpartition(a: Any, kth: int, axis: int = -1) -> Array:
 def sort_complex(a: Any) -> Array:
     """`a` as complex numbers, sorted along its last axis by real, then imaginary part."""
     a = array_like(a, "sort_complex")
-    return sort(convert(a, dtypes.to_complex(a.dtype)))
+    return sort(convert(a, dtypes.to_complex(dtypes.to_inexact(a.dtype))))
 
 
 _METHODS = ("compare_all", "scan", "scan_unrolled", "sort")

@@ -133,7 +133,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
         raise TypeError(
             f"histogram_bin_edges: bins must be a number or an array of edges, not the name of a rule, {bins!r}"
         )
-    a = inexact(a, "histogram")
+    a = inexact(a, "histogram", weak=False)
     edges = array(bins)
     if len(edges.shape) == 1:
         if edges.shape[0] < 2:
@@ -163,9 +163,10 @@ def histogram(
     >>> counts.tolist(), edges.tolist()
     ([3.0, 1.0], [1.0, 3.0, 5.0])
     """
-    a = inexact(a, "histogram")
-    if weights is not None:
-        weights = inexact(weights, "histogram")
+    if weights is None:
+        a = inexact(a, "histogram", weak=False)
+    else:
+        a, weights = promote_inexact("histogram", a, weights, weak=False)
         if weights.shape != a.shape:
             raise ValueError(
                 f"weights should have the same shape as a: got {weights.shape} and {a.shape}, at {user_line()}"
@@ -213,7 +214,10 @@ def histogramdd(
 
     `bins` is a number for all axes, or one number or array of edges for each. Raises ValueError if their numbers do not match.
     """
-    sample = inexact(sample, "histogramdd")
+    if weights is None:
+        sample = inexact(sample, "histogramdd", weak=False)
+    else:
+        sample, weights = promote_inexact("histogramdd", sample, weights, weak=False)
     if len(sample.shape) != 2:
         raise ValueError(
             f"histogramdd: sample must have a row for each point, of shape (N, D); got {sample.shape}, at {user_line()}"
@@ -234,7 +238,7 @@ def histogramdd(
     if weights is None:
         amounts: Any = broadcast_to(ConcreteArray(np.array(1, dtypes.default_dtype(int))), (n,))
     else:
-        amounts = array_like(weights, "histogramdd")
+        amounts = weights
         if amounts.shape != (n,):
             raise ValueError(f"histogramdd: weights should have shape {(n,)}, got {amounts.shape}, at {user_line()}")
     counts = zeros(shape, amounts.dtype).at[numbers].add(amounts, mode="drop")

@@ -144,7 +144,7 @@ def square(x: Any, /) -> Array:
     if not isinstance(x, Array):
         x = array_like(x, "square")
     if x.dtype == dtypes.bool_:
-        x = convert(x, dtypes.default_dtype(int))
+        x = convert(x, dtypes.int32)
     return current().process(e.square_p, (x,), {})
 
 
@@ -180,11 +180,14 @@ def angle(z: Any, deg: bool = False) -> Array:
     >>> float(angle(1j, deg=True))
     90.0
     """
-    z = inexact(z, "angle")
-    if not _is_complex(z):
-        z = convert(z, dtypes.promote_pair(z.dtype, False, dtypes.float32, False)[0])
+    z = _in_default_float(array_like(z, "angle"))
     out = arctan2(imag(z), real(z))
     return rad2deg(out) if deg else out
+
+
+def _in_default_float(x: Array) -> Array:
+    """`x`, integers and booleans in the default floating type."""
+    return x if dtypes.is_inexact(x.dtype) else convert(x, dtypes.default_dtype(float))
 
 
 def _rounding(name: str, primitive: Any, doc: str) -> Callable[[Any], Array]:
@@ -210,7 +213,7 @@ def trunc(x: Any) -> Array:
 
 def rint(x: Any, /) -> Array:
     """The nearest integer as a float, ties to the even one; of complex numbers in both parts."""
-    x = inexact(x, "rint")
+    x = _in_default_float(array_like(x, "rint"))
     if _is_complex(x):
         return e.complex_p.bind(rint(real(x)), rint(imag(x)))
     return e.round_p.bind(x, rounding_method=1)
@@ -241,7 +244,7 @@ def round(a: Any, decimals: int = 0, out: None = None) -> Array:
     result = (
         divide(rint(multiply(wide, factor)), factor) if decimals > 0 else multiply(rint(divide(wide, factor)), factor)
     )
-    return convert(result, a.dtype, a.weak_type)
+    return convert(result, a.dtype, a.weak_type and not a.shape)
 
 
 around = round
@@ -297,6 +300,8 @@ def heaviside(x1: Any, x2: Any, /) -> Array:
     """0, x2 or 1 where x1 is negative, zero or positive; NaN where it is NaN."""
     x1, x2 = broadcast_checked("heaviside", x1, x2, inexact=True)
     _refuse_complex("heaviside", x1)
+    if x1.shape:
+        x1, x2 = convert(x1, x1.dtype), convert(x2, x2.dtype)
     step = _choose(greater(x1, 0), 1, math.nan, x1)
     return _choose(less(x1, 0), 0, select(equal(x1, 0), x2, step), x1)
 
@@ -524,13 +529,19 @@ def _integers(name: str, x1: Any, x2: Any) -> list[Array]:
     return operands
 
 
+def _positive_integers(name: str, x1: Any, x2: Any) -> list[Array]:
+    operands = _integers(name, x1, x2)
+    scalars = not any(x.shape for x in operands)
+    return [absolute(convert(x, x.dtype, scalars and x.weak_type)) for x in operands]
+
+
 def gcd(x1: Any, x2: Any) -> Array:
     """Greatest common divisor, elementwise, not negative. ValueError unless both are integers.
 
     >>> int(gcd(12, -18))
     6
     """
-    a, b = (absolute(x) for x in _integers("gcd", x1, x2))
+    a, b = _positive_integers("gcd", x1, x2)
     # Euclid's algorithm takes at most log_φ(2^bits) < 1.45·bits steps (Lamé 1844).
     for _ in range(math.ceil(1.45 * dtypes.itemsize_bits(a.dtype))):
         known = known_value(b)
@@ -543,7 +554,7 @@ def gcd(x1: Any, x2: Any) -> Array:
 
 def lcm(x1: Any, x2: Any) -> Array:
     """Least common multiple, elementwise, not negative; 0 where an operand is 0. ValueError unless both are integers."""
-    a, b = (absolute(x) for x in _integers("lcm", x1, x2))
+    a, b = _positive_integers("lcm", x1, x2)
     d = gcd(a, b)
     nothing = equal(d, 0)
     return _choose(nothing, 0, multiply(a, e.div_p.bind(b, _choose(nothing, 1, d, d))), a)
@@ -569,10 +580,11 @@ def power(x1: Any, x2: Any, /) -> Array:
             x1, x2 = array_like(x1, "power"), array_like(x2, "power")
             # Unlike a factor, an exponent that is an integer array makes the power of a weakly typed base strong.
             discrete = dtypes.is_integer(x2.dtype) or not dtypes.is_inexact(x1.dtype)
-            strengthens = discrete and not (x2.weak_type or is_bool_scalar or dtypes.is_inexact(x2.dtype))
-            base_is_weak = x1.weak_type
+            gives_way = is_bool_scalar or (x2.weak_type and (not x2.shape or dtypes.is_inexact(x1.dtype)))
+            strengthens = discrete and not (gives_way or dtypes.is_inexact(x2.dtype))
+            strengthens = strengthens and (x1.weak_type or x2.weak_type)
             x1, x2 = broadcast_checked("power", x1, x2)
-            weak = x1.weak_type and not (base_is_weak and strengthens)
+            weak = x1.weak_type and not strengthens
             dtype = dtypes.int32 if x1.dtype == dtypes.bool_ else x1.dtype
             return e.pow_p.bind(convert(x1, dtype, weak), convert(x2, dtype, weak))
         # A known exponent says how often to multiply, and nothing of a type.
@@ -606,7 +618,7 @@ def float_power(x: Any, y: Any, /) -> Array:
 
 def _scaled(name: str, function: Callable[[Any], Array], factor: float, doc: str) -> Callable[[Any], Array]:
     def scaled(x: Any, /) -> Array:
-        return multiply(function(inexact(x, name)), factor)
+        return multiply(function(inexact(x, name, weak="scalars")), factor)
 
     return named(scaled, name, doc)
 
@@ -627,8 +639,7 @@ def log10(x: Any, /) -> Array:
 
 
 def _logarithm(name: str, x: Any, base: int) -> Array:
-    x = inexact(x, name)
-    return divide(log(convert(x, x.dtype)), math.log(base))
+    return divide(log(inexact(x, name, weak=False)), math.log(base))
 
 
 def logaddexp(x1: Any, x2: Any, /) -> Array:
@@ -639,12 +650,12 @@ def logaddexp(x1: Any, x2: Any, /) -> Array:
     """
     big, difference = _largest("logaddexp", x1, x2)
     out = add(big, log1p(exp(difference)))
-    return _principal(out) if _is_complex(out) else out
+    return _principal(convert(out, out.dtype, out.weak_type and not out.shape)) if _is_complex(out) else out
 
 
 def logaddexp2(x1: Any, x2: Any, /) -> Array:
     """log2(2**x1 + 2**x2), elementwise, without overflow."""
-    big, difference = _largest("logaddexp2", x1, x2)
+    big, difference = _largest("logaddexp2", *promote_inexact("logaddexp2", x1, x2, weak="scalars"))
     return add(big, divide(log1p(exp2(difference)), math.log(2)))
 
 
@@ -665,7 +676,7 @@ def _principal(z: Array) -> Array:
 
 def hypot(x1: Any, x2: Any, /) -> Array:
     """√(x1² + x2²), elementwise, without overflow; infinite if either is. ValueError for complex numbers."""
-    x1, x2 = broadcast_checked("hypot", x1, x2, inexact=True)
+    x1, x2 = broadcast_checked("hypot", x1, x2, inexact=True, weak="scalars")
     _refuse_complex("hypot", x1, error=ValueError)
     x1, x2 = absolute(x1), absolute(x2)
     infinite = logical_or(equal(x1, math.inf), equal(x2, math.inf))
@@ -699,7 +710,7 @@ def sinc(x: Any, /) -> Array:
     >>> float(sinc(0.0))
     1.0
     """
-    t = multiply(inexact(x, "sinc"), math.pi)
+    t = multiply(inexact(x, "sinc", weak="scalars"), math.pi)
     near = less(absolute(t), _SINC_SERIES_LIMIT)
     safe = _choose(near, 1, t, t)
     squared = square(_choose(near, t, 0, t))
@@ -766,7 +777,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
 
 def _shift_operands(name: str, x: Any, y: Any) -> list[Array]:
     operands = broadcast_checked(name, x, y)
-    return [convert(a, dtypes.default_dtype(int)) for a in operands] if operands[0].dtype == dtypes.bool_ else operands
+    return [convert(a, dtypes.int32) for a in operands] if operands[0].dtype == dtypes.bool_ else operands
 
 
 def left_shift(x: Any, y: Any, /) -> Array:

@@ -328,7 +328,7 @@ solve_p = Solve()
 lu_pivots_to_permutation_p = LuPivotsToPermutation()
 
 
-def lu(x: Any) -> tuple[Array, Array, Array]:
+def lu(x: Any) -> list[Array]:
     """(lu, pivots, permutation) of matrices of shape (..., m, n): x[permutation] = L U, by partial pivoting.
 
     `lu` holds U in the upper triangle and L, whose diagonal is ones, below it. `pivots` has the row exchanged with row
@@ -340,7 +340,7 @@ def lu(x: Any) -> tuple[Array, Array, Array]:
     Array([[4.  , 4.  ],
            [0.25, 1.  ]], dtype=float32)
     """
-    return tuple(lu_p.bind(matrix("lu", x)))
+    return list(lu_p.bind(matrix("lu", x)))
 
 
 def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Array:

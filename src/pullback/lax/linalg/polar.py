@@ -34,7 +34,7 @@ from pullback.lax.linalg.matrices import (
 from pullback.lax.linalg.svd import svd_p
 from pullback.lax.reductions import reduce_and_p
 from pullback.lax.selection import select
-from pullback.lax.shape import broadcast_in_dim_p
+from pullback.lax.shape import broadcast_in_dim_p, convert
 
 
 class Polar(Decomposition):
@@ -118,6 +118,7 @@ def qdwh(
     """
     del is_hermitian, max_iterations, eps
     x = matrix("qdwh", x)
+    x = convert(x, x.dtype)
     if x.ndim != 2:
         raise ValueError(f"qdwh takes one matrix, got shape {x.shape}, at {user_line()}: use vmap for several")
     polar_p.type_of(x.aval)
