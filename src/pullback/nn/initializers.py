@@ -266,7 +266,7 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
         # Q is unique, and then uniformly distributed, if the diagonal of R is positive (Mezzadri 2007).
         diagonal = u.sign(creation.diagonal(r))
         q = u.multiply(q, diagonal[None, :])
-        if rows < columns:
+        if rows <= columns:  # square ones, too: JAX's draws of a key are transposed
             q = q.T
         rest = list(shape)
         del rest[column_axis]

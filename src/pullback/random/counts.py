@@ -11,7 +11,7 @@ from pullback.core.types import broadcast_shapes
 from pullback.lax import functions as lax
 from pullback.lax.arrangement import index_in_dim, stack
 from pullback.lax.reductions import cumsum
-from pullback.lax.shape import broadcast_to, convert
+from pullback.lax.shape import broadcast_to, convert, strong
 from pullback.random.arguments import (
     array_like,
     canonical_shape,
@@ -48,12 +48,13 @@ def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None, *, out_sha
 def binomial(key: Any, n: Any, p: Any, shape: Any = None, dtype: Any = None) -> Array:
     """Numbers of successes in `n` trials of probability `p`, of a floating dtype; NaN for invalid parameters.
 
-    `shape` defaults to what the parameters broadcast to.
+    `shape` defaults to what the parameters broadcast to. `n` is rounded down. Numbers are drawn in the type that the parameters promote to,
+    Python's counting as float32 and not as weak ones.
     """
     key, dtype = single_key("binomial", key), float_dtype("binomial", dtype)
-    own, _ = dtypes.promotion(array_like("binomial", n), array_like("binomial", p))
+    own, _ = dtypes.promotion(strong(array_like("binomial", n)), strong(array_like("binomial", p)))
     shape, n, p = parameters("binomial", dtypes.to_inexact(own), shape, n, p)
-    return convert(_binomials(key, broadcast_to(n, shape), broadcast_to(p, shape)), dtype)
+    return convert(_binomials(key, broadcast_to(lax.floor(n), shape), broadcast_to(p, shape)), dtype)
 
 
 def _binomials(key: Array, n: Array, p: Array) -> Array:
@@ -70,7 +71,7 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = Non
     key, dtype = single_key("multinomial", key), float_dtype("multinomial", dtype)
     n, p = array_like("multinomial", n), array_like("multinomial", p)
     own = dtypes.to_inexact(dtypes.promotion(n, p)[0])
-    n, p = convert(n, own), convert(p, own)
+    n, p = lax.floor(convert(n, own)), convert(p, own)
     if not p.ndim:
         raise ValueError(f"multinomial requires p.ndim >= 1, got p.ndim == 0, at {user_line()}")
     full = broadcast_shapes((*n.shape, 1), p.shape)
