@@ -194,7 +194,7 @@ def test_apply_repeats_for_repeated_positions() -> None:
         i[None]
     )
     np.testing.assert_array_equal(value(clipped), [[0, 9, 2, 27]])
-    with pytest.raises(TypeError, match="keep shape and dtype"):
+    with pytest.raises(TypeError, match="keep the shape"):
         lax.scatter_apply(x, i, lambda v: v.sum(), ELEMENTS, update_shape=(4,))
     with pytest.raises(NotImplementedError, match="unique_indices"):
         vmap(lambda i: lax.scatter_apply(x, i, lambda v: v * 3, ELEMENTS, update_shape=(40,)))(
