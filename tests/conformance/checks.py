@@ -29,8 +29,8 @@ from pullback.core.primitive import Primitive, registry
 from pullback.core.trace import EVAL, Trace, current, set_current
 from pullback.core.tree import tree_leaves
 from pullback.core.types import ShapedArray
-from pullback.lax.elementwise import real_p
-from pullback.lax.family import add_p, mul_p
+from pullback.lax.elementwise import and_p, or_p, real_p
+from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.shape import convert, reduce_sum_p
 from pullback.transforms.derivatives import grad
 from pullback.transforms.jit import jit
@@ -265,6 +265,28 @@ def check_compiled(row: Row) -> None:
 
     for i, got, e in zip(active, jit(pulled)(primals, cts), pull(cts), strict=True):
         close(got, e, 10 * tol, f"compiled cotangent of argument {i}")
+
+
+def check_constants(row: Row) -> None:
+    """So it is where all arguments are constants of the program, on which XLA computes as it compiles, with code of its own.
+
+    Integers and booleans are also such as become constants while XLA simplifies.
+    """
+    args = arrays(row)
+    expected = outputs(row, *args)
+    tol = max(10 * rounding(epsilon(*args, *expected)), row.compiled_tol)
+
+    def hidden(x: Any, c: Any) -> Any:
+        discrete = not dtypes.is_key(c.dtype) and not dtypes.is_inexact(c.dtype)
+        return or_p.bind(and_p.bind(x, like(0, x)), c) if discrete else c
+
+    programs = [jit(lambda: outputs(row, *args))]
+    if any(not dtypes.is_inexact(a.dtype) and not dtypes.is_key(a.dtype) for a in args):
+        programs.append(jit(lambda *xs: outputs(row, *map(hidden, xs, args))))
+    for program, given in zip(programs, ([], args)):
+        for i, (out, e) in enumerate(zip(program(*given), expected, strict=True)):
+            same_type(out, e, f"result {i} of constants")
+            close(out, e, tol, f"result {i} of constants")
 
 
 def check_purity(row: Row) -> None:
@@ -542,6 +564,7 @@ CHECKS: dict[str, tuple[Callable[[Row], None], int, bool]] = {
     "types": (check_types, 0, False),
     "staged": (check_staged, 0, False),
     "compiled": (check_compiled, 0, False),
+    "constants": (check_constants, 0, False),
     "purity": (check_purity, 0, False),
     "jvp": (check_jvp, 1, False),
     "vjp": (check_vjp, 1, False),
@@ -555,7 +578,9 @@ CHECKS: dict[str, tuple[Callable[[Row], None], int, bool]] = {
 def applies(check: str, row: Row) -> bool:
     """Whether the row is to pass the check."""
     _, order, needs_vmap = CHECKS[check]
-    return row.order >= order and (row.vmap or not needs_vmap) and (row.compiled or check != "compiled")
+    return (
+        row.order >= order and (row.vmap or not needs_vmap) and (row.compiled or check not in ("compiled", "constants"))
+    )
 
 
 def run(check: str, row: Row) -> None:

@@ -409,10 +409,49 @@ class BitcastConvertType(Primitive):
         return np.packbits(whole, axis=1, bitorder="little").reshape(-1).view(new_dtype).reshape(shape)
 
     def lower(self, emit: Any, x: Any, *, new_dtype: DType) -> Any:
-        return x if x.dtype == new_dtype else emit("bitcast_convert", x, out=emit.type)
+        if x.dtype == new_dtype:
+            return x
+        old_bits, new_bits = dtypes.itemsize_bits(x.dtype), dtypes.itemsize_bits(new_dtype)
+        narrow = x.dtype if old_bits < new_bits else new_dtype
+        if old_bits == new_bits or min(old_bits, new_bits) >= 8 or not dtypes.is_integer(narrow):
+            return emit("bitcast_convert", x, out=emit.type)
+        return self._lower_parts(emit, x, new_dtype, old_bits, new_bits)
+
+    def _lower_parts(self, emit: Any, x: Any, new_dtype: DType, old_bits: int, new_bits: int) -> Any:
+        # By shifts: XLA takes constants of less than a byte apart in another order than arrays.
+        word = np.dtype(f"uint{max(8, old_bits, new_bits)}")
+        shape = emit.type.shape if new_bits < old_bits else x.shape
+        last = len(shape) - 1
+        shift = emit("multiply", emit.iota(shape, word, last), emit.constant(min(old_bits, new_bits), word, shape))
+        if new_bits < old_bits:
+            bits = emit.broadcast(_as_word(emit, x, word), shape, tuple(range(last)))
+            return _from_word(emit, emit("shift_right_logical", bits, shift), new_dtype)
+        bits = emit("shift_left", _as_word(emit, x, word), shift)
+        return _from_word(emit, emit.reduce(bits, 0, "or", (last,)), new_dtype)
 
     def batch(self, size: int, args: Any, axes: Any, *, new_dtype: DType) -> Any:
         return self.bind(move_axis(args[0], axes[0], 0), new_dtype=new_dtype), 0
+
+
+def _as_word(emit: Any, x: Any, word: DType) -> Any:
+    """The bits of `x` as the lowest of unsigned integers of at least 8 bits."""
+    bits = dtypes.itemsize_bits(x.dtype)
+    if bits >= 8:
+        return x if x.dtype == word else emit("bitcast_convert", x, out=ShapedArray(x.shape, word))
+    wide = emit.convert(x, dtypes.int8 if dtypes.kind(x.dtype) == "i" else dtypes.uint8)
+    wide = emit("bitcast_convert", wide, out=ShapedArray(x.shape, dtypes.uint8)) if wide.dtype != dtypes.uint8 else wide
+    return emit.convert(emit("and", wide, emit.like((1 << bits) - 1, wide)), word)
+
+
+def _from_word(emit: Any, x: Any, dtype: DType) -> Any:
+    """The lowest bits of unsigned integers as `dtype`."""
+    bits = dtypes.itemsize_bits(dtype)
+    if bits >= 8:
+        return x if x.dtype == dtype else emit("bitcast_convert", x, out=ShapedArray(x.shape, dtype))
+    low = emit.convert(emit("and", x, emit.like((1 << bits) - 1, x)), dtypes.uint8)
+    if dtypes.kind(dtype) == "i":
+        low = emit("bitcast_convert", low, out=ShapedArray(x.shape, dtypes.int8))
+    return emit.convert(low, dtype)
 
 
 class Copy(LinearPrimitive):
