@@ -202,7 +202,18 @@ class Pad(LinearPrimitive):
 
     def transpose(self, ct: Any, x: Any, value: Any, *, padding_config: PaddingConfig) -> Sequence[Any]:
         ct_x = ct_value = None
-        if is_node(x):
+        if is_node(x) and any(max(map(abs, axis)) >= _PLAIN for axis in padding_config):
+            starts, limits, strides, back = [], [], [], []
+            for n, length, (low, _, interior) in zip(x.shape, ct.shape, padding_config):
+                step = interior + 1
+                first, stop = _landing(n, length, low, step)
+                starts.append(low + first * step if stop > first else 0)
+                limits.append(low + (stop - 1) * step + 1 if stop > first else 0)
+                strides.append(step)
+                back.append((first, n - stop, 0))
+            part = slice_p.bind(ct, start_indices=tuple(starts), limit_indices=tuple(limits), strides=tuple(strides))
+            ct_x = pad_p.bind(part, like(0, ct), padding_config=tuple(back))
+        elif is_node(x):
             ct_x = pad_p.bind(
                 ct, like(0, ct), padding_config=tuple((-low, -high, 0) for low, high, _ in padding_config)
             )

@@ -550,7 +550,7 @@ class Emitter:
         """A reduction over `axes` by the operation `op`, from the scalar `initial`."""
         start = self.constant(initial, x.dtype) if not isinstance(initial, Value) else initial
         shape = tuple([n for i, n in enumerate(x.shape) if i not in axes])
-        if isinstance(op, str) and dtypes.is_complex(x.dtype) and op in _MEANT:
+        if isinstance(op, str) and dtypes.kind(x.dtype) in "bc" and op in _MEANT:
             op = partial(self, op)
         if isinstance(op, str):
             result = Value(self.new_name(), shape, x.dtype)
@@ -814,7 +814,24 @@ def _complex_is_finite(emit: Emitter, op: str, x: Value) -> Value | None:
     return emit("and", *[emit("is_finite", part, out=ShapedArray(x.shape, dtypes.bool_)) for part in emit.parts(x)])
 
 
+def _logical(emit: Emitter, op: str, x: Value, y: Value) -> Value | None:
+    """Sums and products of booleans: XLA takes sums of constants modulo 2."""
+    return emit("or" if op == "add" else "and", x, y) if x.dtype == dtypes.bool_ else None
+
+
+def _count_of_bits(emit: Emitter, op: str, x: Value) -> Value | None:
+    """Of unsigned integers: XLA counts those of negative constants in a wider type."""
+    if dtypes.kind(x.dtype) != "i":
+        return None
+    unsigned = ShapedArray(x.shape, getattr(dtypes, f"uint{dtypes.itemsize_bits(x.dtype)}"))
+    return emit("bitcast_convert", emit(op, emit("bitcast_convert", x, out=unsigned)), out=x)
+
+
 _MEANT: dict[str, Callable[..., Value | None]] = {
+    "add": _logical,
+    "multiply": _logical,
+    "count_leading_zeros": _count_of_bits,
+    "popcnt": _count_of_bits,
     "divide": _integer_division,
     "remainder": _integer_division,
     "maximum": _complex_extremum,
