@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.control.elements import communicates, for_elements, substitute
+from pullback.control.elements import communicates, for_elements, surroundings
 from pullback.control.loop import (
     ControlPrimitive,
     LinearCallNode,
@@ -93,7 +93,7 @@ class Cond(ControlPrimitive):
         results = self.bind(index, *operands, branches=found.forward)
         outs, slots = results[: found.num_results], results[found.num_results :]
         values = [index, *(operands[i] for i in found.used_operands), *(outs[i] for i in found.used_results), *slots]
-        node = LinearCallNode(self.name, values, nodes, found.push, found.pull, id(found))
+        node = LinearCallNode(self.name, values, nodes, found.push, found.pull, found)
         return outs, results_of(node, outs, found.has_tangent)
 
     # ---- vectorization ------------------------------------------------------------------------------------------
@@ -115,42 +115,66 @@ class Cond(ControlPrimitive):
                 for b, p in zip(branches, parts)
             ]
             return self.bind(index, *operands, branches=tuple(programs)), [0 if m else None for m in mapped]
+        how = (size, axes, axis_name, *surroundings())
+        found: CondOverElements = branches[0].derived(
+            ("cond over elements", tuple(branches), *how), CondOverElements, branches, size, axes, axis_name
+        )
+        return found(move_axis(index, b_index, 0), operands)
+
+
+class CondOverElements:
+    """Branches over a batch whose elements take different ones."""
+
+    __slots__ = ("size", "parts", "whole", "types")
+
+    def __init__(
+        self, _: ClosedJaxpr, branches: Sequence[ClosedJaxpr], size: int, axes: Sequence[int | None], axis_name: Any
+    ) -> None:
         for b in branches:
             refuse_effects(b, "cond")
-        index = move_axis(index, b_index, 0)
-        known = known_value(index)
-        how = (size, tuple(a is not None for a in axes), axis_name)
+        mapped = tuple(b is not None for b in axes)
+        cheap = [_is_cheap(b) for b in branches]
+        self.size, self.types = size, branches[0].out_avals
+        self.parts = [(for_elements(b, size, mapped, axis_name, not c), c) for b, c in zip(branches, cheap)]
+        #: The branches if all elements take them; None if elements of others take part.
+        self.whole: list[Batched] | None = None
+        if not any(communicates(b, axis_name) for b in branches):
+            self.whole = [b.derived(("batch", size, axes, axis_name), Batched, size, axes, axis_name) for b in branches]
+
+    def __call__(self, index: Any, operands: Sequence[Any]) -> Any:
+        known = None if self.whole is None else known_value(index)
         results: list[Any] = []
-        for i, b in enumerate(branches):
-            if known is not None and not communicates(b, axis_name):
-                if (known == i).all():
-                    whole: Batched = b.derived(("batch", size, axes, axis_name), Batched, size, axes, axis_name)
+        for i in range(len(self.parts)):
+            if known is not None and self.whole is not None:
+                count = np.count_nonzero(known == i)
+                if count == self.size:
+                    whole = self.whole[i]
                     return run(whole.program, *operands), [0 if m else None for m in whole.mapped]
-                if not (known == i).any():
+                if not count:
                     results.append(None)
                     continue
-            results.append(self._where_taken(i, index, b, operands, how))
+            results.append(self._where_taken(i, index, operands))
         if None in results:
-            nothing = [_zeros(t.update(shape=(size, *t.shape))) for t in branches[0].out_avals]
+            nothing = [_zeros(t.update(shape=(self.size, *t.shape))) for t in self.types]
             results = [nothing if r is None else r for r in results]
         outs = [_choose(index, cases) for cases in zip(*results)]
         return outs, [0] * len(outs)
 
-    def _where_taken(self, i: int, index: Any, branch: ClosedJaxpr, operands: Sequence[Any], how: Any) -> list[Any]:
+    def _where_taken(self, i: int, index: Any, operands: Sequence[Any]) -> list[Any]:
         """The results of branch number `i` for all elements; of an expensive one anything, if no element takes it."""
-        size, mapped, axis_name = how
-        taken = eq_p.bind(index, like(i, index))
-        cheap = _is_cheap(branch)
-        found = for_elements(branch, size, mapped, axis_name, not cheap)
-        if found.substituted:
-            operands = [substitute(taken, x) if m else x for x, m in zip(operands, mapped)]
-        if cheap:
-            outs = run(found.program, taken, *operands)
+        found, cheap = self.parts[i]
+        if cheap and not found.guarded and not found.substituted:
+            outs = run(found.program, *operands)
         else:
-            anyone = convert(reduce_or_p.bind(taken, axes=(0,)), dtypes.int32)
-            nothing = found.program.derived("nothing", _nothing)
-            outs = self.bind(anyone, taken, *operands, branches=(nothing, found.program))
-        return [x if m else batch_first(x, None, size) for x, m in zip(outs, found.mapped)]
+            taken = eq_p.bind(index, like(i, index))
+            operands = found.operands(taken, operands)
+            if cheap:
+                outs = run(found.program, *operands)
+            else:
+                anyone = convert(reduce_or_p.bind(taken, axes=(0,)), dtypes.int32)
+                nothing = found.program.derived("nothing", _nothing)
+                outs = cond_p.bind(anyone, *operands, branches=(nothing, found.program))
+        return [x if m else batch_first(x, None, self.size) for x, m in zip(outs, found.mapped)]
 
 
 cond_p = Cond()

@@ -269,7 +269,7 @@ class LoopCall(JitCall):
         node = LinearCallNode(
             params["name"], [*primals, *outs], nodes,
             lambda values, ts: rule.push(values[:count], values[count:], ts),
-            lambda values, cts: rule.pull(values[:count], values[count:], cts), id(rule),
+            lambda values, cts: rule.pull(values[:count], values[count:], cts), rule,
         )  # fmt: skip
         return outs, results_of(node, outs, tuple(dtypes.is_inexact(o.dtype) for o in outs))
 
@@ -435,7 +435,7 @@ class CheckpointedLoop:
     def nodes(self, primals: Sequence[Any], outs: Sequence[Any], nodes: Sequence[Node | None]) -> list[Node | None]:
         """The nodes of the results' tangents, given all that `forward` gave."""
         count = len(self.has_tangent)
-        node = LinearCallNode(self.operation.name, [*primals, *outs[count:]], nodes, self.push, self.pull, id(self))
+        node = LinearCallNode(self.operation.name, [*primals, *outs[count:]], nodes, self.push, self.pull, self)
         return results_of(node, outs[:count], self.has_tangent)
 
     def push(self, values: Sequence[Any], tangents: Sequence[Any]) -> Any:

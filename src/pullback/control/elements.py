@@ -17,29 +17,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from pullback.core import dtypes
 from pullback.core.config import debug_infs, debug_nans
 from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, bind_equation, eval_jaxpr, subjaxprs
-from pullback.core.primitive import BilinearPrimitive
+from pullback.core.primitive import BilinearPrimitive, LinearPrimitive
 from pullback.core.stage import stage_flat
 from pullback.core.trace import EVAL, current
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import dynamic_index_in_dim
-from pullback.lax.family import Elementwise
+from pullback.lax.elementwise import div_p
+from pullback.lax.family import Constant, Elementwise, mul_p
 from pullback.lax.gradient import stop_gradient_p, stop_gradient_unless_p, where_flagged
 from pullback.lax.reductions import argmax_p
 from pullback.lax.selection import select_n_p
 from pullback.lax.shape import batch_first, broadcast_in_dim_p
 from pullback.transforms.call import CallPrimitive
 from pullback.transforms.jit import JitCall
-from pullback.transforms.program import Batched
+from pullback.transforms.program import Batched, Mask
 from pullback.transforms.vmap import BatchTracer, batch_flat
 
 
-def for_elements(closed: ClosedJaxpr, size: int, mapped: Sequence[bool], axis_name: Any, lazily: bool) -> SomeElements:
+def for_elements(closed: ClosedJaxpr, size: int, mapped: Mask, axis_name: Any, lazily: bool) -> SomeElements:
     """`closed` over a batch, of which some elements come to it. `mapped` says which operands have the batch axis, in front; `lazily`, that it is
     not run at all if none does."""
-    how = (size, tuple(mapped), axis_name, lazily, *surroundings())
+    how = (size, mapped, axis_name, lazily, *surroundings())
     found: SomeElements = closed.derived(("some elements", *how), SomeElements, *how)
     return found
 
@@ -51,34 +54,29 @@ def surroundings() -> tuple[bool, bool]:
 
 
 class SomeElements:
-    """See `for_elements`. `program` takes which elements there are, and the operands, and gives results, of which those in `mapped` have the
-    batch axis in front; `substituted` says whether `substitute` is to be applied to the operands first."""
+    """See `for_elements`. `program` takes the operands and, if it is `guarded`, before them which elements there are; it gives results, of which
+    those in `mapped` have the batch axis in front. `substituted` says whether `substitute` is to be applied to the operands first."""
 
-    __slots__ = ("program", "mapped", "substituted")
+    __slots__ = ("program", "mapped", "guarded", "substituted", "_own")
 
     def __init__(
         self,
         closed: ClosedJaxpr,
         size: int,
-        mapped: Sequence[bool],
+        mapped: Mask,
         axis_name: Any,
         lazily: bool,
         derivatives: bool,
         watched: bool,
     ) -> None:
-        axes = [0 if m else None for m in mapped]
+        self._own = mapped
+        axes = tuple(0 if m else None for m in mapped)
         apart = size > 0 and not communicates(closed, axis_name)
+        self.guarded = apart and derivatives and not _is_affine(closed)
         self.substituted = apart and (watched or _is_partial(closed))
-        flags = ShapedArray((size,), dtypes.bool_)
-        if not (apart and derivatives):
-            plain: Batched = closed.derived(
-                ("batch", size, tuple(axes), axis_name), Batched, size, tuple(axes), axis_name
-            )
-            types = plain.program.in_avals
-            self.program = stage_flat(
-                lambda _, *xs: eval_jaxpr(plain.program.jaxpr, plain.program.consts, *xs), [flags, *types], current()
-            )
-            self.mapped = tuple(plain.mapped)
+        if not self.guarded:
+            plain: Batched = closed.derived(("batch", size, axes, axis_name), Batched, size, axes, axis_name)
+            self.program, self.mapped = plain.program, tuple(plain.mapped)
             return
         found: list[bool] = []
 
@@ -89,8 +87,14 @@ class SomeElements:
             return [o if b is None else batch_first(o, b, size) for o, b in zip(outs, out_axes)]
 
         types = [t.update(shape=(size, *t.shape)) if m else t for t, m in zip(closed.in_avals, mapped)]
-        self.program = stage_flat(over_axis, [flags, *types], current())
+        self.program = stage_flat(over_axis, [ShapedArray((size,), dtypes.bool_), *types], current())
         self.mapped = tuple(found)
+
+    def operands(self, present: Any, xs: Sequence[Any]) -> Sequence[Any]:
+        """What the program takes, for the operands `xs` of the elements of which those in `present` are there."""
+        if self.substituted:
+            xs = [substitute(present, x) if m else x for x, m in zip(xs, self._own)]
+        return [present, *xs] if self.guarded else xs
 
 
 def substitute(present: Any, x: Any) -> Any:
@@ -153,6 +157,28 @@ def communicates(closed: ClosedJaxpr, axis_name: Any) -> bool:
     )
 
 
+def _is_affine(closed: ClosedJaxpr) -> bool:
+    """Whether the coefficients of a program's derivative are numbers that stand in it, and finite: zero times them is zero."""
+    return all(map(_has_finite_coefficients, closed.eqns))
+
+
+def _has_finite_coefficients(e: JaxprEqn) -> bool:
+    p = e.primitive
+    if p.__class__ is JitCall:
+        return _is_affine(e.params["jaxpr"])
+    if not any(dtypes.is_inexact(v.aval.dtype) for v in e.outvars):
+        return True
+    if isinstance(p, LinearPrimitive):
+        return p.is_linear([dtypes.is_inexact(x.aval.dtype) for x in e.invars])
+    if p is mul_p:
+        return any(x.__class__ is Literal and np.isfinite(x.val._value).all() for x in e.invars)
+    if p is div_p:
+        divisor = e.invars[1]
+        with np.errstate(all="ignore"):
+            return divisor.__class__ is Literal and bool(np.isfinite(1 / divisor.val._value).all())
+    return isinstance(p, Elementwise) and all(c.__class__ is Constant for c in p.partials)
+
+
 def _is_partial(closed: ClosedJaxpr) -> bool:
     """Whether a program may fail, warn or not end for values that it is not meant for."""
     return any(
@@ -163,4 +189,4 @@ def _is_partial(closed: ClosedJaxpr) -> bool:
     )
 
 
-__all__ = ["SomeElements", "communicates", "for_elements", "substitute", "surroundings"]
+__all__ = ["SomeElements", "communicates", "for_elements", "surroundings"]

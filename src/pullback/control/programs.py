@@ -1,8 +1,9 @@
 """Functions as programs: how control flow traces its bodies, and keeps what was traced.
 
 `stage(fun, ...)` gives a `Body`: a program without constants, the values that the function closes over (which become operands), and the
-structure of its result. The same function on the same types is traced once, and equal programs are one object however often they
-are traced (`intern`): everything derived from a program (its linearization, its executables) is then found again.
+structure of its result. The same function on the same types is traced once, as long as what it reads stays the same (`control.reads`). Equal
+programs are one object however often they are traced (`intern`): everything derived from a program (its linearization, its executables) is then
+found again.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from pullback.control.reads import Record
+from pullback.core import kept
 from pullback.core.array import ConcreteArray
 from pullback.core.config import program_state
 from pullback.core.interning import intern, lift
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
-from pullback.core.kept import kept_with
 from pullback.core.stage import stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current, named_axes
 from pullback.core.tree import PyTreeDef, arrays_of, tree_unflatten
@@ -52,6 +54,24 @@ class Wrapped:
 
     def __init__(self, f: Callable[..., Any]) -> None:
         self.f = f
+
+
+def kept_with(*functions: Any) -> dict[Any, Any]:
+    """A dictionary of what has been made of functions together, which lives as long as all of them do and read what they read now."""
+    functions = tuple([f.f if isinstance(f, Wrapped) else f for f in functions])
+    found = kept.kept_with(*functions)
+    entry: tuple[Record, dict[Any, Any]] | None = found.get("bodies")
+    if entry is not None:
+        seen = entry[0]
+        if seen.holds():
+            return entry[1]
+        if seen.unknown:
+            return {}
+    try:
+        entry = found["bodies"] = Record(functions), {}
+    except TypeError:  # nobody would say when one is gone
+        return {}
+    return entry[1]
 
 
 def surroundings() -> Any:

@@ -146,7 +146,7 @@ class Scan(ControlPrimitive):
             self.name, values, nodes,
             lambda residuals, ts: found.push(residuals, ts, params),
             lambda residuals, cts: found.pull(residuals, cts, params),
-            (id(found), params["length"], params["reverse"]),
+            (found, params["length"], params["reverse"]),
         )  # fmt: skip
         return outs, results_of(node, outs, found.has_tangent)
 

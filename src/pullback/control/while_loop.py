@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pullback.control.elements import for_elements, substitute, surroundings
+from pullback.control.elements import for_elements, surroundings
 from pullback.control.loop import ControlPrimitive, instantiate, pruned, refuse_effects, run, simplified
 from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr
@@ -210,10 +210,7 @@ class WhileBatched:
 
         def masked(*xs: Any) -> list[Any]:
             cond_consts, body_consts, flags, state = xs[:n], xs[n : n + m], xs[n + m], xs[n + m + 1 :]
-            operands = [*body_consts, *state]
-            if of_running.substituted:
-                operands = [substitute(flags, x) if b else x for x, b in zip(operands, which)]
-            outs = run(of_running.program, flags, *operands)
+            outs = run(of_running.program, *of_running.operands(flags, [*body_consts, *state]))
             new = [
                 select(reshape_p.bind(flags, new_sizes=(size, *(1,) * (len(x.shape) - 1))), y, x)
                 for x, y in zip(state, in_front(outs, of_running.mapped))

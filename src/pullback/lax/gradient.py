@@ -7,8 +7,9 @@ from typing import Any
 
 from pullback.core import dtypes
 from pullback.core.array import as_array
-from pullback.core.linear import zeros
+from pullback.core.linear import Equation, Node, zeros
 from pullback.core.primitive import LinearPrimitive, Primitive
+from pullback.core.trace import Params
 from pullback.core.tree import tree_flatten
 from pullback.core.types import ShapedArray
 from pullback.lax.selection import select_n_p
@@ -67,9 +68,13 @@ class StopGradientUnless(LinearPrimitive):
         t = tangents[0]
         return self.bind(x, flags), None if t is None else where_flagged(flags, t)
 
-    linearize = Primitive.linearize
+    def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+        x, flags = primals
+        node = nodes[0]
+        out = self.bind(x, flags)
+        return out, None if node is None else Equation(select_n_p, _masked(flags, node), {}, node.shape, node.dtype)
 
-    def record(self, operands: Sequence[Any], params: Any) -> Any:
+    def record(self, operands: Sequence[Any], params: Params) -> Any:
         x, flags = operands
         return select_n_p.record(_masked(flags, x), {})
 

@@ -245,7 +245,7 @@ class ProgramNode(Node):
     def structure(self, numbering: dict[int, int]) -> Any:
         return (
             self.call.name,
-            id(self.linearization),
+            self.linearization,
             tuple(None if n is None else numbering[n.id] for n in self.nodes),
         )
 
