@@ -15,7 +15,7 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import lax
-from pullback.control import programs
+from pullback.control.reads import Record
 
 NUMBER = 2.0
 LIST = [2.0]
@@ -147,17 +147,13 @@ def test_bodies_are_what_they_are_now(operation: str) -> None:
         assert values == [2, 2, 5], name
 
 
-def test_a_function_at_the_address_of_another() -> None:
-    """If nobody says that a function is gone (an error in the call that should have), its programs are not those of the next one there."""
+def test_a_record_of_a_function_that_is_gone() -> None:
     f = lambda i, c: c + 1.0
-    lax.fori_loop(0, 1, f, 0.0)
-    (ids,) = [ids for ids, (record, _) in programs._kept.items() if record.references[0]() is f]
-    record, kept = programs._kept[ids]
+    record = Record((f,))
+    assert record.holds()
     del f
     gc.collect()
-    programs._kept[ids] = record, kept  # as if it had not been forgotten
     assert not record.holds()
-    programs._kept.pop(ids)
 
 
 def test_a_condition_is_read_too() -> None:

@@ -344,3 +344,36 @@ def test_rolls_along_no_axis() -> None:
     for shift in ("a", 1.5, None):
         with pytest.raises(TypeError, match="shift must be an integer"):
             jnp.roll(x, shift, 0)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+@pytest.mark.parametrize("n", [5, 200])
+def test_roll_by_a_traced_shift_of_any_type(dtype: str, n: int) -> None:
+    """Neither the negative of an unsigned shift nor a length that the type does not hold may wrap around."""
+    with pullback.enable_x64(True):
+        for shift in (0, 1, 4, 100, 127, -1, -100):
+            if shift < 0 and dtype[0] == "u":
+                continue
+            s = np.array(shift, dtype)
+            expected = np.roll(np.arange(n), shift)
+            np.testing.assert_array_equal(pullback.jit(jnp.roll)(jnp.arange(n), s), expected)
+            np.testing.assert_array_equal(jnp.roll(jnp.arange(n), s[None], axis=(0,)), expected)
+            np.testing.assert_array_equal(pullback.vmap(jnp.roll)(jnp.arange(n)[None], s[None])[0], expected)
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # NumPy's matrices
+@pytest.mark.parametrize(
+    "directive", ["r", "c", "0", "-1", "0,2", "1,2,0", "0,3,1", "1,3,0", "0,3,-2", "1,2,-3", "2,3,0"]
+)
+def test_directives_of_index_tricks(directive: str) -> None:
+    given = ([[1, 2, 3]], [[1, 2, 3], [4, 5, 6]], [[[1, 2], [3, 4]], [[5, 6], [7, 8]]], [[[1, 2]], [3]])
+    for arrays in given:
+        for name in ("r_", "c_"):
+            try:
+                expected = np.asarray(getattr(np, name)[(directive, *map(np.array, arrays))])
+            except (ValueError, np.exceptions.AxisError):
+                with pytest.raises((ValueError, TypeError)):
+                    getattr(jnp, name)[(directive, *map(jnp.array, arrays))]
+                continue
+            found = getattr(jnp, name)[(directive, *map(jnp.array, arrays))]
+            assert found.tolist() == expected.tolist(), (name, arrays)

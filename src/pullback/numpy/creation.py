@@ -573,7 +573,7 @@ def _range_of(s: slice) -> Array:
     start = 0 if s.start is None else s.start
     step = 1 if s.step is None else s.step
     if s.stop is None:
-        raise TypeError(f"a range needs a stop, got {s}")
+        return arange(start)  # as NumPy reads it
     if isinstance(step, complex):
         return linspace(start, s.stop, int(abs(step)))
     return arange(start, s.stop, step)
@@ -600,7 +600,8 @@ ogrid = _Grid("ogrid", sparse=True)
 
 
 class _Concatenator:
-    """`r_[1:4, 0, x]`: ranges, scalars and arrays in a row. A leading string "axis,ndmin,trans1d" says where (see `numpy.r_`)."""
+    """`r_[1:4, 0, x]`: ranges, scalars and arrays in a row. A leading string "axis,ndmin,trans1d" says where (see `numpy.r_`); "r" and "c" make the
+    result a matrix, a row or a column if it has one axis."""
 
     def __init__(self, name: str, axis: int, ndmin: int, trans1d: int) -> None:
         self.name, self.defaults = name, (axis, ndmin, trans1d)
@@ -608,40 +609,47 @@ class _Concatenator:
     def __getitem__(self, key: Any) -> Array:
         items = list(key) if isinstance(key, tuple) else [key]
         axis, ndmin, trans1d = self.defaults
-        column: bool | None = None
+        letter = None
         if items and isinstance(items[0], str):
             directive = items.pop(0)
             if directive in ("r", "c"):
-                column = directive == "c"
-                axis, ndmin = 0 if column else -1, 2
-                trans1d = 0 if column else -1
+                letter = directive
             else:
                 try:
-                    axis, ndmin, trans1d = (
-                        *(int(n) for n in directive.split(",")),
-                        *(axis, ndmin, trans1d)[directive.count(",") + 1 :],
-                    )
+                    given = [int(n) for n in directive.split(",")][:3]
                 except ValueError:
                     raise ValueError(f"{self.name}: could not understand the directive {directive!r}") from None
+                axis, ndmin, trans1d = (*given, *(axis, ndmin, trans1d)[len(given) :])
         parts = []
         for item in items:
             if isinstance(item, str):
                 raise ValueError(f"{self.name}: a directive must come first, got {item!r} later")
             part = _range_of(item) if isinstance(item, slice) else array(item)
-            if part.ndim < ndmin or part.ndim == 0:
-                part = self._raised(part, max(ndmin, 1), trans1d)
+            if part.ndim == 0:
+                part = self._raised(part, max(ndmin, 1), -1)
+            elif part.ndim < ndmin:
+                part = self._raised(part, ndmin, trans1d)
             parts.append(part)
         if not parts:
             raise ValueError(f"{self.name}: nothing to concatenate")
         parts = promote(self.name, *parts)
-        return lax_concatenate(parts, canonical_axis(axis, parts[0].ndim)) if len(parts) > 1 else parts[0]
+        out = lax_concatenate(parts, canonical_axis(axis, parts[0].ndim))
+        if letter is not None and out.ndim < 2:
+            out = reshape_p.bind(out, new_sizes=(out.size, 1) if letter == "c" else (1, out.size))
+        return out
 
     @staticmethod
     def _raised(x: Array, ndmin: int, trans1d: int) -> Array:
         # New axes come first, but `trans1d` says where the old ones start in the result.
         new = ndmin - x.ndim
-        start = new if trans1d == -1 or x.ndim == 0 else min(trans1d if trans1d >= 0 else new + 1 + trans1d, new)
-        return reshape_p.bind(x, new_sizes=(1,) * start + tuple(x.shape) + (1,) * (new - start))
+        x = reshape_p.bind(x, new_sizes=(1,) * new + tuple(x.shape))
+        if trans1d == -1:
+            return x
+        start, axes = trans1d + new + 1 if trans1d < 0 else trans1d, list(range(ndmin))
+        order = axes[:start] + axes[new:] + axes[start:new]
+        if sorted(order) != axes:
+            raise ValueError(f"an array of {x.ndim - new} axes cannot start at axis {trans1d} of {ndmin}")
+        return transpose_p.bind(x, permutation=tuple(order))
 
     def __len__(self) -> int:
         return 0

@@ -741,7 +741,8 @@ def put_along_axis(
 def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = True) -> Array:
     """`a` with `a.flat[ind] = v`, repeating `v` as needed. Needs `inplace=False` (ValueError).
 
-    Positions out of bounds are dropped (mode None), clamped ("clip") or taken modulo the size ("wrap").
+    Positions out of bounds are clamped (None, with which negative ones count from the end, and "clip") or taken modulo the size ("wrap"). Without
+    values, or elements, nothing is put.
     """
     refuse_inplace("put", inplace)
     x, i, values = array_like(a, "put"), array_like(ind, "put"), array_like(v, "put")
@@ -749,17 +750,15 @@ def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = Tr
         if mode == "raise":
             raise NotImplementedError("The 'raise' mode to put is not supported: use None, 'clip' or 'wrap'")
         raise ValueError(f"mode should be one of 'wrap', 'clip' or None; got {mode!r}")
-    if not i.size:
+    if not (i.size and values.size and x.size):
         return x
-    if not values.size:
-        raise ValueError("put: cannot put values from an empty array")
     i = reshape_p.bind(i, new_sizes=(i.size,))
+    if i.dtype == dtypes.bool_:
+        i = convert(i, dtypes.int32)
     if mode == "wrap":
         i = modulo(i, x.size)
     flat = reshape_p.bind(x, new_sizes=(x.size,))
-    updated = IndexUpdateRef(flat, i).set(
-        cycled(values, i.size), mode="clip" if mode == "clip" else None, wrap_negative_indices=mode is None
-    )
+    updated = IndexUpdateRef(flat, i).set(cycled(values, i.size), mode="clip", wrap_negative_indices=mode is None)
     return reshape_p.bind(updated, new_sizes=x.shape)
 
 

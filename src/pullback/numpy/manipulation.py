@@ -25,7 +25,7 @@ from pullback.lax import shape as lax_shape
 from pullback.lax.arrangement import concatenate as lax_concatenate
 from pullback.lax.arrangement import concatenate_p, dynamic_slice_in_dim, iota, rev, slice_in_dim
 from pullback.lax.arrangement import pad as lax_pad
-from pullback.lax.elementwise import ge_p, ne_p
+from pullback.lax.elementwise import ge_p, lt_p, ne_p
 from pullback.lax.family import like
 from pullback.lax.reductions import cumsum
 from pullback.lax.selection import select as lax_select
@@ -631,6 +631,8 @@ def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
     Array([3, 1, 2], dtype=int32)
     """
     x = array_like(a, "roll")
+    if getattr(shift, "ndim", 0) > 1:
+        raise ValueError(f"roll: shifts must be scalars or in a vector, got shape {shift.shape}, at {user_line()}")
     if axis is None:
         shifts = (
             unstack(shift) if getattr(shift, "ndim", 0) == 1 else shift if isinstance(shift, (tuple, list)) else [shift]
@@ -641,6 +643,8 @@ def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
         return reshape_p.bind(flat, new_sizes=tuple(x.shape))
     axes = list(axis) if isinstance(axis, (tuple, list)) else [axis]
     axes = [canonical_axis(i, x.ndim) for i in axes]
+    if not axes:
+        return x
     shifts = (
         list(unstack(shift))
         if getattr(shift, "ndim", 0) == 1
@@ -668,12 +672,22 @@ def _roll(x: Array, shift: Any, axis: int) -> Array:
     if isinstance(shift, Tracer):
         known = shift.concrete()
         if known is None:
-            return dynamic_slice_in_dim(lax_concatenate([x, x], axis), (0 - shift) % n, n, axis)
+            return dynamic_slice_in_dim(lax_concatenate([x, x], axis), n - _remainder(shift, n), n, axis)
         shift = known
     places = int(shift) % n
     if places == 0:
         return x
     return lax_concatenate([slice_in_dim(x, n - places, n, 1, axis), slice_in_dim(x, 0, n - places, 1, axis)], axis)
+
+
+def _remainder(shift: Array, n: int) -> Array:
+    """`shift` modulo `n` as a signed integer that holds both, whatever the type of `shift` holds."""
+    if not dtypes.is_integer(shift.dtype):
+        shift = convert(shift, dtypes.int32)
+    if n <= dtypes.iinfo(shift.dtype).max:
+        shift = shift % n
+    wide = convert(shift, dtypes.int32 if n < 2**30 else dtypes.int64)
+    return select_n_p.bind(lt_p.bind(wide, like(0, wide)), wide, wide + like(n, wide))
 
 
 # ---- choosing ---------------------------------------------------------------------------------------------------
