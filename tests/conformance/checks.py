@@ -557,6 +557,40 @@ def check_vmap_of_grad(row: Row) -> None:
             close(g, expected, tol, f"grad of vmap with in_axes={axes}, argument {active[i]}")
 
 
+def check_small_batches(row: Row) -> None:
+    """Batches of no element and of one, of all arguments and of each, with the gradient: of the right type, and for one of the right value.
+
+    One row in eight is compiled, too.
+    """
+    args = arrays(row)
+    outs = outputs(row, *args)
+    active, which = inexact(args), inexact(outs)
+    function = lambda *xs: outputs(row, *xs)
+    compiled = row.compiled and (FULL or zlib.crc32(str(row).encode()) % 8 == 0)
+    every = tuple(0 for _ in args)
+    cases = [every, *(tuple(0 if i == j else None for i in range(len(args))) for j in range(len(args)))]
+    for axes in dict.fromkeys(cases if args else []):
+        for size in (0, 1):
+            batched = [
+                x if b is None else ConcreteArray(np.repeat(x._value[None], size, 0)) for x, b in zip(args, axes)
+            ]
+            mapped = vmap(function, in_axes=axes)
+            for run in (mapped, jit(mapped)) if compiled and axes == every else (mapped,):
+                for i, (g, o) in enumerate(zip(run(*batched), outs, strict=True)):
+                    what = f"vmap over {size} with in_axes={axes}, result {i}"
+                    assert g.shape == (size, *o.shape) and g.dtype == o.dtype, f"{what}: {g.aval}"
+                    if size:
+                        close(g, data(o)[None], rounding(epsilon(o)), what)
+            if row.order and active and which:
+                mapped = vmap(differentiable(row, active, which), in_axes=tuple(axes[i] for i in active))
+                if any(axes[i] is not None for i in active):
+                    primals = [batched[i] for i in active]
+                    total = lambda *xs, mapped=mapped: plain_sum(mapped(*xs))
+                    found = grad(total, tuple(range(len(active))))(*primals)
+                    for g, x in zip(found, primals):
+                        same_type(g, x, f"gradient over a batch of {size} with in_axes={axes}")
+
+
 # ---- all together -----------------------------------------------------------------------------------------------
 
 #: Check by name: the function, the order of derivatives it needs, and whether it needs `Row.vmap`.
@@ -571,6 +605,7 @@ CHECKS: dict[str, tuple[Callable[[Row], None], int, bool]] = {
     "second_order": (check_second_order, 2, False),
     "linear_transpose": (check_linear_transpose, 1, False),
     "vmap": (check_vmap, 0, True),
+    "small_batches": (check_small_batches, 0, True),
     "vmap_of_grad": (check_vmap_of_grad, 1, True),
 }
 

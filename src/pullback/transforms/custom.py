@@ -991,25 +991,6 @@ def _staged_pullback(pullback: Callable[[Any], tuple[Any, ...]], out: Any) -> _S
     return _StagedPullback(captured, program, out_tree)
 
 
-def linear_call(
-    fun: Callable[..., Any], fun_transpose: Callable[..., Any], residual_args: Any, linear_args: Any
-) -> Any:
-    """`fun(residual_args, linear_args)`, linear in the latter, with a transpose of the caller's choice.
-
-    `fun_transpose(residual_args, ct)` must be its transpose; it is used in reverse mode instead of transposing `fun`.
-    """
-
-    @custom_vjp
-    def call(residual: Any, linear: Any) -> Any:
-        return fun(residual, linear)
-
-    call.defvjp(
-        lambda residual, linear: (fun(residual, linear), residual),
-        lambda residual, ct: (None, fun_transpose(residual, ct)),
-    )
-    return call(residual_args, linear_args)
-
-
 __all__ = [
     "CustomVJPPrimal",
     "SymbolicZero",
@@ -1017,6 +998,5 @@ __all__ = [
     "custom_gradient",
     "custom_jvp",
     "custom_vjp",
-    "linear_call",
     "zero_from_primal",
 ]

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback
 from pullback.core.trace import Params, Trace, Tracer, current, set_current, under
 from pullback.core.tree import flatten_up_to, keystr, leaf_error, tree_flatten, tree_flatten_with_path, tree_map
 from pullback.core.types import canonical_axis
-from pullback.lax.shape import add_batch_axis, move_axis
+from pullback.lax.shape import add_batch_axis, broadcast_in_dim_p, move_axis
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,6 +69,8 @@ class BatchTrace(Trace):
                 out, out_axis = primitive.batch_collective(self, values, axes, **params)
             elif not active:
                 return parent.process(primitive, args, params)
+            elif not self.size:
+                return self._of_nothing(primitive, args, params)
             else:
                 out, out_axis = primitive.batch(self.size, values, axes, **params)
         finally:
@@ -74,6 +78,19 @@ class BatchTrace(Trace):
         if primitive.multiple_results:
             return [self.wrap(o, b) for o, b in zip(out, out_axis)]
         return out if out_axis is None else BatchTracer(self, out, out_axis)
+
+    def _of_nothing(self, primitive: Any, args: Sequence[Any], params: Params) -> Any:
+        """An operation on no elements at all: there is nothing to compute, and only the types of its results to be known. Rules that merge the
+        batch axis with others could not tell these apart again."""
+        types = primitive.type_of(*[a.aval for a in args], **params)
+        empty = lambda t: BatchTracer(
+            self,
+            broadcast_in_dim_p.bind(
+                ConcreteArray(np.zeros((), t.dtype), t.weak_type), shape=(0, *t.shape), broadcast_dimensions=()
+            ),
+            0,
+        )
+        return [empty(t) for t in types] if primitive.multiple_results else empty(types)
 
     def _names(self, axis_name: Any) -> bool:
         if self.axis_name is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pullback.control.linear_calls import linear_call
 from pullback.lax.elementwise import cos_p, mul_p, neg_p, sin_p
 from pullback.transforms.checkpoint import checkpoint, checkpoint_name
 from pullback.transforms.custom import custom_jvp, custom_vjp
@@ -42,4 +43,5 @@ ROWS = [
     Row("name", "plain", lambda x: checkpoint_name(x, "x"), PAIR[:1]),
     Row("custom_jvp_call", "plain", jvp_product, PAIR),
     Row("custom_vjp_call", "plain", vjp_product, PAIR),
+    Row("linear_call", "plain", lambda x, y: linear_call(mul_p.bind, mul_p.bind, x, y), PAIR),
 ]

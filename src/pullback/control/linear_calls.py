@@ -1,0 +1,176 @@
+"""linear_call: a linear function with a transpose of the caller's choice.
+
+The operation has operands (residuals, linear operands) and two programs, each the transpose of the other. Transposed, it is itself with the
+programs exchanged, in every mode: the transpose of the transpose is the function again. In the residuals it is differentiated as what it computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pullback.control.loop import LinearCallNode, instantiate, results_of, run
+from pullback.control.programs import stage
+from pullback.core import dtypes
+from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from pullback.core.linear import LinearTrace, LinearTracer, Node, record_linear
+from pullback.core.stage import stage_flat
+from pullback.core.trace import Params, current, reset_current, set_current
+from pullback.core.tree import arrays_of, tree_structure, tree_unflatten
+from pullback.core.types import ShapedArray
+from pullback.lax.shape import batch_first
+from pullback.transforms.call import ClosedCall, sum_unbatched
+from pullback.transforms.jvp import jvp_flat
+from pullback.transforms.vmap import batch_flat
+
+
+class LinearCall(ClosedCall):
+    """See the module's text. `count` is the number of residuals."""
+
+    name = "linear_call"
+    inlined = "jaxpr"
+    has_own_derivative = True
+
+    def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
+        return params["jaxpr"].out_avals
+
+    def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
+        trace = current()
+        if trace.__class__ is not LinearTrace:
+            return run(params["jaxpr"], *args)
+        n = params["count"]
+        nodes = [a.node if a.__class__ is LinearTracer and a._trace is trace else None for a in args]
+        if any(x is not None for x in nodes[:n]):  # linear in the residuals: as what it computes
+            return run(params["jaxpr"], *args)
+        token = set_current(trace.parent)
+        try:
+            found = self._nodes(args[:n], args[n:], nodes[n:], params)
+        finally:
+            reset_current(token)
+        return [LinearTracer(trace, x) for x in found]
+
+    def _nodes(
+        self, residuals: Sequence[Any], linear: Sequence[Any], nodes: Sequence[Node | None], params: Params
+    ) -> list[Any]:
+        """The results' tangents, for the tangents of the linear operands."""
+        count, types = len(residuals), params["jaxpr"].out_avals
+        exchanged = {"jaxpr": params["transposed"], "transposed": params["jaxpr"], "count": count}
+
+        def push(values: Sequence[Any], ts: Sequence[Any]) -> list[Any]:
+            return self.bind(*values, *map(instantiate, ts, linear_types), **params)
+
+        def pull(values: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+            return self.bind(*values, *map(instantiate, cts, types), **exchanged)
+
+        linear_types = [ShapedArray(x.shape, x.dtype) for x in linear]
+        key = (params["jaxpr"], params["transposed"])
+        node = LinearCallNode(self.name, residuals, nodes, push, pull, key)
+        return results_of(node, types, (True,) * len(types))
+
+    def forward_mode(self, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> Any:
+        n = params["count"]
+        outs = self.bind(*primals, **params)
+        total: list[Any] = [None] * len(outs)
+        if any(t is not None for t in tangents[n:]):
+            total = self.bind(*primals[:n], *map(instantiate, tangents[n:], primals[n:]), **params)
+        if any(t is not None for t in tangents[:n]):
+            only = [*tangents[:n], *[None] * (len(primals) - n)]
+            _, ts = jvp_flat(lambda *xs: run(params["jaxpr"], *xs), primals, only)
+            total = [b if a is None else a if b is None else a + b for a, b in zip(total, ts)]
+        return outs, total
+
+    def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+        outs: Any = None
+
+        def rule(*tangents: Any) -> Any:
+            nonlocal outs
+            outs, ts = self.forward_mode(primals, tangents, params)
+            return ts
+
+        found = record_linear(rule, nodes)
+        return outs, [x if isinstance(x, Node) else None for x in found]
+
+    def batched(
+        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
+    ) -> Any:
+        how = (params["transposed"], params["count"], size, tuple(axes), axis_name)
+        program, transposed = params["jaxpr"].derived(("linear call over a batch", *how), _over_batch, *how)
+        new = {"jaxpr": program, "transposed": transposed, "count": params["count"]}
+        return self.bind(*args, **new), [0] * len(program.out_avals)
+
+
+linear_call_p = LinearCall()
+
+
+def _over_batch(
+    closed: ClosedJaxpr, transposed: ClosedJaxpr, count: int, size: int, axes: Sequence[int | None], axis_name: Any
+) -> tuple[ClosedJaxpr, ClosedJaxpr]:
+    def with_axis(t: ShapedArray, b: int | None) -> ShapedArray:
+        return t if b is None else t.update(shape=(*t.shape[:b], size, *t.shape[b:]))
+
+    def forward(*xs: Any) -> list[Any]:
+        outs, out_axes = batch_flat(lambda *xs: run(closed, *xs), size, xs, axes, axis_name)
+        return [batch_first(o, b, size) for o, b in zip(outs, out_axes)]
+
+    def backward(*xs: Any) -> list[Any]:
+        in_axes = [*axes[:count], *[0] * (len(xs) - count)]
+        cts, ct_axes = batch_flat(lambda *xs: run(transposed, *xs), size, xs, in_axes, axis_name)
+        return sum_unbatched(cts, ct_axes, axes[count:], size)
+
+    program = stage_flat(forward, list(map(with_axis, closed.in_avals, axes)), current())
+    of_residuals = list(map(with_axis, closed.in_avals[:count], axes))
+    cts = [with_axis(t, 0) for t in transposed.in_avals[count:]]
+    return program, stage_flat(backward, [*of_residuals, *cts], current())
+
+
+def linear_call(
+    fun: Callable[..., Any], fun_transpose: Callable[..., Any], residual_args: Any, linear_args: Any
+) -> Any:
+    """`fun(residual_args, linear_args)`, linear in the latter, with a transpose of the caller's choice.
+
+    `fun_transpose(residual_args, ct)` is its transpose, and used wherever `fun` is transposed: in reverse mode, by `linear_transpose`, compiled and
+    over batches; it gives what has the structure and types of `linear_args` (TypeError). In `residual_args` the derivative is that of `fun`.
+
+    >>> from pullback.transforms.derivatives import linear_transpose
+    >>> linear_transpose(lambda x: linear_call(lambda r, x: r * x, lambda r, ct: r * ct, 2.0, x), 1.0)(3.0)
+    (Array(6., dtype=float32, weak_type=True),)
+    """
+    residuals, residual_tree = arrays_of(residual_args, "the residuals of linear_call")
+    linear, linear_tree = arrays_of(linear_args, "the linear arguments of linear_call")
+    both = tree_structure((tree_unflatten(residual_tree, residuals), tree_unflatten(linear_tree, linear)))
+    types = [x.aval for x in residuals]
+    body = stage(fun, both, [*types, *(x.aval for x in linear)], "linear_call")
+    outs = [t.update(dtype=dtypes.tangent_dtype(t.dtype)) for t in body.out_types]
+    of_transpose = tree_structure((tree_unflatten(residual_tree, residuals), tree_unflatten(body.out_tree, outs)))
+    back = stage(fun_transpose, of_transpose, [*types, *outs], "the transpose given to linear_call")
+    found = [(t.shape, t.dtype) for t in back.out_types]
+    if back.out_tree != linear_tree or found != [(x.shape, x.dtype) for x in linear]:
+        raise TypeError(
+            f"linear_call: fun_transpose must give what is like linear_args, {linear_tree} of types {[x.aval for x in linear]}; it gives "
+            f"{back.out_tree} of types {back.out_types}"
+        )
+    captured = [*body.captured, *back.captured]
+    n, m = len(body.captured), len(back.captured)
+    results = linear_call_p.bind(
+        *captured, *residuals, *linear,
+        jaxpr=_with_unused(body.program, n, [x.aval for x in back.captured]),
+        transposed=_with_unused(back.program, 0, [x.aval for x in body.captured]),
+        count=n + m + len(residuals),
+    )  # fmt: skip
+    return tree_unflatten(body.out_tree, results)
+
+
+def _with_unused(program: ClosedJaxpr, n: int, types: Sequence[ShapedArray]) -> ClosedJaxpr:
+    """The program with arguments more, behind its first `n`, that it does not use."""
+    if not types:
+        return program
+    return program.derived(("with unused", n, tuple(types)), _extended, n, types)
+
+
+def _extended(program: ClosedJaxpr, n: int, types: Sequence[ShapedArray]) -> ClosedJaxpr:
+    body = program.jaxpr
+    invars = [*body.invars[:n], *map(Var, types), *body.invars[n:]]
+    return ClosedJaxpr(Jaxpr(body.constvars, invars, body.outvars, body.eqns), program.consts)
+
+
+__all__ = ["linear_call", "linear_call_p"]
