@@ -6,16 +6,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-bench/bin
 WORKERS ?= 2
+# What test, test-oldest and test-newest run, if not everything: files, folders and options of pytest's.
+TESTS ?=
+
+OLDEST := .venv-oldest
+NEWEST := .venv-newest-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+PYTEST := -m pytest -q -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full test-fusion lint format bench bench-smoke oracle interrupts clean
+.PHONY: help run test test-full test-oldest test-newest test-fusion interrupts lint format bench bench-smoke oracle clean
 
 help:
 	@echo "make run          a guided tour of the package"
-	@echo "make test         the test suite (about 10 minutes on 2 cores); WORKERS=n for more processes"
+	@echo "make test         the test suite (about 10 minutes on 2 cores); WORKERS=n for more processes, TESTS=... for a part"
 	@echo "make test-full    the same with every sample"
 	@echo "make interrupts   an exception at every place at which a signal's handler may raise, and signals for SECONDS=60"
 	@echo "make test-fusion  2,000 random programs compiled with both fusion plans"
+	@echo "make test-oldest  the same with the oldest versions that pyproject.toml allows, on Python 3.11"
+	@echo "make test-newest  the same with the newest; PYTHON=python3.14 for another Python (see tools/newer-python.sh)"
 	@echo "make lint         formatting, lint, types, import contracts"
 	@echo "make format       format the code"
 	@echo "make oracle       compare with JAX, which is installed beside the benchmarks"
@@ -29,6 +37,17 @@ $(VENV)/.made: requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(OLDEST)/.made: requirements/oldest.txt pyproject.toml
+	$(PYTHON) -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --no-deps -r requirements/oldest.txt
+	$(OLDEST)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(NEWEST)/.made: pyproject.toml
+	$(PYTHON) -m venv --clear $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[test]'
+	@touch $@
+
 .venv-bench/.made: benchmarks/requirements.txt pyproject.toml
 	$(PYTHON) -m venv --clear .venv-bench
 	$(BENCH)/python -m pip install --quiet -r benchmarks/requirements.txt
@@ -39,10 +58,16 @@ run: $(VENV)/.made
 	$(BIN)/python -m pullback.tour
 
 test: $(VENV)/.made
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+	$(BIN)/python $(PYTEST) $(TESTS)
 
 test-full: $(VENV)/.made
-	PULLBACK_TEST_SAMPLE=full $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+	PULLBACK_TEST_SAMPLE=full $(BIN)/python $(PYTEST) $(TESTS)
+
+test-oldest: $(OLDEST)/.made
+	$(OLDEST)/bin/python $(PYTEST) $(TESTS)
+
+test-newest: $(NEWEST)/.made
+	$(NEWEST)/bin/python $(PYTEST) $(TESTS)
 
 SECONDS ?= 60
 interrupts: $(VENV)/.made
@@ -62,7 +87,7 @@ format: $(VENV)/.made
 	$(BIN)/ruff format .
 
 oracle: .venv-bench/.made
-	$(BENCH)/python -m pytest -q tests/oracle -n $(WORKERS) --dist worksteal
+	$(BENCH)/python $(PYTEST) tests/oracle
 
 bench: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.run
@@ -75,4 +100,4 @@ bench-smoke: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.loops --smoke
 
 clean:
-	rm -rf $(VENV) .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-bench $(OLDEST) .venv-newest-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
