@@ -14,9 +14,7 @@ packaging = pytest.importorskip("packaging.requirements")
 
 TOP = Path(__file__).parent.parent
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
-BOUNDS = [
-    packaging.Requirement(text) for text in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"])
-]
+BOUNDS = [packaging.Requirement(text) for text in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"])]
 REQUIREMENTS = pytest.mark.parametrize("bound", BOUNDS, ids=[b.name for b in BOUNDS])
 
 

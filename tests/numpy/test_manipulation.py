@@ -271,7 +271,7 @@ def test_vectorize() -> None:
     product = jnp.vectorize(jnp.dot, signature="(n,m),(m)->(n)")
     rng = np.random.default_rng(0)
     m, v = rng.normal(size=(5, 1, 2, 3)).astype(np.float32), rng.normal(size=(4, 3)).astype(np.float32)
-    np.testing.assert_allclose(product(jnp.asarray(m), jnp.asarray(v)), np.matvec(m, v), rtol=1e-5)
+    np.testing.assert_allclose(product(jnp.asarray(m), jnp.asarray(v)), np.einsum("...ij,...j->...i", m, v), rtol=1e-5)
     two = jnp.vectorize(lambda x, n: (x, x * n), excluded={1}, signature="(k)->(k),(k)")
     same(two(jnp.arange(4).reshape(2, 2), 3), (np.arange(4).reshape(2, 2), 3 * np.arange(4).reshape(2, 2)))
     assert jnp.vectorize(lambda x, *, by: x * by, excluded={"by"})(jnp.arange(2), by=3).tolist() == [0, 3]

@@ -167,6 +167,12 @@ _KINDS_BY_NAME = {
     "complex floating": "c", "numeric": "iufc",
 }  # fmt: skip
 
+#: NumPy's types of scalars that are no dtypes.
+_ABSTRACT = (
+    np.generic, np.number, np.integer, np.signedinteger, np.unsignedinteger, np.inexact, np.floating, np.complexfloating, np.flexible,
+    np.character,
+)  # fmt: skip
+
 
 def isdtype(dtype: Any, kind: Any) -> builtins.bool:
     """Whether `dtype` is of a kind named as in the array API standard, or one of a tuple of kinds and dtypes.
@@ -184,6 +190,10 @@ def isdtype(dtype: Any, kind: Any) -> builtins.bool:
             found = found or dtypes._KINDS.get(dtype, "") in tuple(_KINDS_BY_NAME[option])
             continue
         try:
+            if any(
+                option is t for t in _ABSTRACT
+            ):  # NumPy before 2.4 takes these for one of the types that they stand for
+                raise TypeError
             other = np.dtype(option)
         except TypeError:
             error = ValueError if isinstance(option, str) else TypeError
