@@ -11,7 +11,10 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import random
+from pullback.core import config
+from pullback.lax.random_bits import random_fold_in_p, random_split_p
 from pullback.random import rejection
+from tests.xla.paths import paths
 
 KEY = random.PRNGKey(3)
 RNG = np.random.default_rng(0)
@@ -95,3 +98,78 @@ def test_compiled_numbers_have_their_distribution() -> None:
     n = 1 << 15  # more than there are lanes
     sample = pb.jit(lambda k: random.gamma(k, 0.7, (n,)))(KEY)
     assert stats.kstest(np.asarray(sample), stats.gamma(0.7).cdf).pvalue > 1e-3
+
+
+A = np.full(20, 2.0, np.float32)
+SAMPLERS = {
+    "ball": lambda k: random.ball(k, 3, shape=(20,)),
+    "bernoulli": lambda k: random.bernoulli(k, 0.3, (20,)),
+    "beta": lambda k: random.beta(k, A, A),
+    "binomial": lambda k: random.binomial(k, A, A / 4),
+    "bits": lambda k: random.bits(k, (20,)),
+    "categorical": lambda k: random.categorical(k, A),
+    "cauchy": lambda k: random.cauchy(k, (20,)),
+    "chisquare": lambda k: random.chisquare(k, A),
+    "choice": lambda k: random.choice(k, 50, (20,)),
+    "dirichlet": lambda k: random.dirichlet(k, A),
+    "exponential": lambda k: random.exponential(k, (20,)),
+    "f": lambda k: random.f(k, A, A),
+    "fold_in": lambda k: random.normal(random.fold_in(random.fold_in(random.fold_in(k, 1), 2), 3), (20,)),
+    "gamma": lambda k: random.gamma(k, A),
+    "generalized_normal": lambda k: random.generalized_normal(k, 1.5, (20,)),
+    "geometric": lambda k: random.geometric(k, A / 4),
+    "gradient": lambda k: pb.grad(lambda a: random.gamma(k, a).sum())(A),
+    "gumbel": lambda k: random.gumbel(k, (20,)),
+    "laplace": lambda k: random.laplace(k, (20,)),
+    "loggamma": lambda k: random.loggamma(k, A),
+    "logistic": lambda k: random.logistic(k, (20,)),
+    "multinomial": lambda k: random.multinomial(k, 20, np.full(4, 0.25, np.float32)),
+    "multivariate_normal": lambda k: random.multivariate_normal(k, np.zeros(3), np.eye(3)),
+    "normal": lambda k: random.normal(k, (20,)),
+    "orthogonal": lambda k: random.orthogonal(k, 3),
+    "pareto": lambda k: random.pareto(k, A),
+    "permutation": lambda k: random.permutation(k, 50),
+    "poisson": lambda k: random.poisson(k, A),
+    "rademacher": lambda k: random.rademacher(k, (20,)),
+    "randint": lambda k: random.randint(k, (20,), 0, 17),
+    "rayleigh": lambda k: random.rayleigh(k, A),
+    "scan": lambda k: pb.lax.scan(lambda k, _: (random.split(k)[0], random.gamma(k, A)), k, None, 3),
+    "splits": lambda k: random.normal(random.split(random.split(random.split(k)[0])[1])[0], (20,)),
+    "t": lambda k: random.t(k, A),
+    "triangular": lambda k: random.triangular(k, 0.0, 0.5, 1.0, (20,)),
+    "truncated_normal": lambda k: random.truncated_normal(k, 0.0, 1.0, (20,)),
+    "uniform": lambda k: random.uniform(k, (20,)),
+    "vmap": lambda k: pb.vmap(lambda k: random.gamma(k, A))(random.split(k, 4)),
+    "wald": lambda k: random.wald(k, A),
+    "weibull_min": lambda k: random.weibull_min(k, 1.0, 2.0, (20,)),
+}
+
+
+@LAYOUTS
+@pytest.mark.parametrize("cpu_fusion", ["auto", "xla"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_loops_have_one_block_of_threefry(sampler: str, cpu_fusion: str, partitionable: bool) -> None:
+    with pb.threefry_partitionable(partitionable), config.cpu_fusion(cpu_fusion):
+        text = pb.jit(SAMPLERS[sampler]).lower(random.key(0)).as_text()
+    # One block has 2^20, and a few are made of several draws. Two in a row have 2^40.
+    assert paths(text) < 1 << 30
+
+
+def test_exported_samplers_have_one_block_of_threefry_a_loop() -> None:
+    with pb.threefry_partitionable(True):
+        exported = pb.export.export(pb.jit(SAMPLERS["gamma"]))(random.key(0))
+        assert paths(exported.mlir_module()) < 1 << 30
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (0,), (1, 1), (2, 3), (257,)])
+@pytest.mark.parametrize("lead", [(), (1,), (0,), (2, 1), (300,)])
+def test_derived_keys(lead: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    keys = random.wrap_key_data(RNG.integers(0, 1 << 32, (*lead, 2), dtype=np.uint32))
+    data = np.arange(lead[-1] if lead else 1, dtype=np.uint32).reshape(lead[-1:])
+    derived = (
+        lambda k: random_split_p.bind(k, shape=shape, partitionable=True),
+        lambda k: random_fold_in_p.bind(k, data),
+    )
+    for derive in derived:
+        new = pb.jit(lambda k, derive=derive: random.key_data(derive(k)))(keys)
+        np.testing.assert_array_equal(new, random.key_data(derive(keys)))
