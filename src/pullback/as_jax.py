@@ -24,6 +24,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import io
+import linecache
 import os
 import sys
 from collections.abc import Sequence
@@ -232,6 +233,8 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _code(source: str) -> _Program:
+    if sys.version_info >= (3, 13):  # from then on tracebacks show the lines of a command
+        linecache.cache["<string>"] = (len(source), None, source.splitlines(keepends=True), "<string>")
     return _Program(compile(source, "<string>", "exec"), "-c", "")
 
 
