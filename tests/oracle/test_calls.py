@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.differences import table
 from tests.oracle.systems import assert_equal, kind, leaves, namespace, require_oracle
 
 require_oracle()
@@ -86,10 +87,7 @@ def outcome(expression: str, system: str) -> list[Any] | str:
 
 
 #: Calls that differ on purpose, and why.
-DELIBERATE = {
-    "lax.pad(x, 0.0, ((1, 0, 1), (0, -1, 0)))": "a weakly typed padding value takes the operand's type in 64 bits as in 32",
-    "jax.grad(lambda a: abs(a) ** 2)(1 + 2j)": "the gradient is as weakly typed as the argument",
-}
+DELIBERATE = dict(table("values"))
 
 
 @pytest.mark.filterwarnings("ignore")  # both systems warn about types that 32-bit mode narrows

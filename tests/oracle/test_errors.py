@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.differences import table
 from tests.oracle.systems import namespace, require_oracle
 
 require_oracle()
@@ -111,9 +112,7 @@ MISUSES = [
 
 
 #: Where the type of the error differs on purpose, ours and the reason.
-DELIBERATE = {
-    "jax.linear_transpose(jnp.sin, 1.0)(1.0)": ("TypeError", "the argument is at fault, no rule is missing"),
-}
+DELIBERATE = {call: (ours, why) for call, ours, why in table("errors")}
 
 
 def outcome(expression: str, system: str) -> Any:

@@ -83,7 +83,7 @@ class BatchTrace(Trace):
         """An operation on no elements at all: there is nothing to compute, and only the types of its results to be known. Rules that merge the
         batch axis with others could not tell these apart again."""
         types = primitive.type_of(*[a.aval for a in args], **params)
-        empty = lambda t: BatchTracer(
+        empty: Any = lambda t: BatchTracer(
             self,
             broadcast_in_dim_p.bind(
                 ConcreteArray(np.zeros((), t.dtype), t.weak_type), shape=(0, *t.shape), broadcast_dimensions=()
