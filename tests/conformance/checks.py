@@ -208,9 +208,13 @@ class TypingTrace(Trace):
 
 
 def check_types(row: Row) -> None:
-    """Results have the types that the type rule says, for strongly and weakly typed arguments, and in derivatives too."""
-    for weak in (False, True):
-        args = [ConcreteArray(a._value, weak and a.dtype != dtypes.bool_) for a in arrays(row)]
+    """Results have the types that the type rule says, whichever arguments are weakly typed, and in derivatives too."""
+    given = arrays(row)
+    count = len(given)
+    # None, all, and each alone: a rule for weakness is a function of which operands are weak.
+    patterns = {(False,) * count, (True,) * count, *(tuple(i == j for j in range(count)) for i in range(count))}
+    for pattern in sorted(patterns):
+        args = [ConcreteArray(a._value, weak and a.dtype != dtypes.bool_) for a, weak in zip(given, pattern)]
         trace = TypingTrace(current())
         try:
             set_current(trace)

@@ -329,7 +329,9 @@ _SHORT = {"bfloat": "bf", "float": "f", "complex": "c", "uint": "u", "int": "i"}
 
 
 def short(dtype: Any) -> str:
-    """`f32` for float32 and so on."""
+    """`f32` for float32 and so on, `key<fry>` for typed keys however they print."""
+    if "fry" in str(dtype):
+        return "key<fry>"
     return re.sub(r"^(bfloat|float|complex|uint|int)(?=\d)", lambda m: _SHORT[m.group(1)], str(dtype))
 
 

@@ -39,6 +39,7 @@ class TakeAlong(LinearPrimitive):
     """out[.., i, ..] = x[.., indices[.., i, ..], ..] along `axis`. The indices along it are distinct and in bounds."""
 
     name = "take_along"
+    weakness = "first"
     linear_in = (0,)
 
     def type_of(self, x: ShapedArray, indices: ShapedArray, *, axis: int) -> ShapedArray:
@@ -66,6 +67,7 @@ class PutAlong(LinearPrimitive):
     """The transpose of `take_along`: zeros of length `length` along `axis`, with the operand's elements at `indices`."""
 
     name = "put_along"
+    weakness = "first"
     linear_in = (0,)
 
     def type_of(self, x: ShapedArray, indices: ShapedArray, *, axis: int, length: int) -> ShapedArray:

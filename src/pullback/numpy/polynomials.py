@@ -238,7 +238,7 @@ def polyfit(
     `y` may have several columns. With `full`, the result is (coefficients, residuals, rank, singular values, rcond); with `cov` (True
     or "unscaled"), (coefficients, covariance matrix).
     """
-    x, y = promote_inexact("polyfit", x, y)
+    x, y = promote_inexact("polyfit", inexact(x, "polyfit", weak=False), y)
     deg = integer(deg, "polyfit: deg")
     order = deg + 1
     if deg < 0:
