@@ -1,11 +1,14 @@
 """Callbacks from running programs: pure, with effects, for debugging; and what happens when they fail."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import pullback as pb
 import pullback.debug
 import pullback.numpy as jnp
+from pullback import lax
 from pullback.experimental import io_callback
 
 STRUCT = pb.ShapeDtypeStruct((3,), "float32")
@@ -134,3 +137,27 @@ def test_io_callbacks_are_not_called_where_the_program_does_not_come():
     # Where all elements go one way, they are called.
     outs = pb.vmap(lambda x, way: pb.lax.cond(way > 0, io, lambda x: 0.0, x), (0, None))(jnp.arange(2.0), 1.0)
     assert calls == [0.0, 1.0] and outs.shape == (2,)
+
+
+def test_breakpoints_stop_where_the_program_comes_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not where it is traced: a branch that is not taken does not stop, and variables have values."""
+    stops: list[tuple[int, dict[str, Any]]] = []
+    monkeypatch.setattr("pdb.Pdb.set_trace", lambda self, frame: stops.append((frame.f_lineno, dict(frame.f_locals))))
+
+    def f(x: Any) -> Any:
+        y = {"double": x * 2}
+        pb.debug.breakpoint()
+        return y["double"]
+
+    stop = pb.jit(lambda x: lax.cond(x > 5, f, lambda x: x, x))
+    assert float(stop(1.0)) == 1 and not stops
+    assert float(stop(6.0)) == 12
+    ((line, variables),) = stops
+    assert line == f.__code__.co_firstlineno + 2
+    assert float(variables["x"]) == 6 and float(variables["y"]["double"]) == 12
+    lax.switch(0, [lambda: 1.0, lambda: (pb.debug.breakpoint(), 2.0)[1]])
+    assert len(stops) == 1
+    lax.fori_loop(0, 3, lambda i, x: f(x), 1.0)
+    assert [float(v["x"]) for _, v in stops[1:]] == [1, 2, 4]
+    f(jnp.float32(1.0))
+    assert len(stops) == 5

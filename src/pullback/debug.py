@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pdb
 import string
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from pullback.core.errors import user_frame, user_line
+from pullback.core.stage import JaxprTrace
+from pullback.core.trace import EVAL, Tracer, current
+from pullback.core.tree import tree_flatten
 from pullback.lax.callbacks import debug_callback as _debug_callback
 
 
@@ -81,11 +85,32 @@ def breakpoint(
     *, backend: str | None = None, filter_frames: bool = True, num_frames: int | None = None, ordered: bool = False, token: Any = None,
     **kwargs: Any,
 ) -> None:  # fmt: skip
-    """Stop in pdb at the caller's line. While a function is being traced its values are tracers, which know their types only."""
-    del backend, filter_frames, num_frames, ordered, token, kwargs
-    import pdb
+    """Stop in pdb at the caller's line, when the program comes there.
 
-    pdb.Pdb().set_trace(user_frame())
+    In a function that is staged (by `jit`, as a loop's body or a branch) that is when it runs, and local variables have the values of that run; a
+    branch that is not taken does not stop. `ordered` is that of `callback`. Elsewhere it is at once.
+    """
+    del backend, filter_frames, num_frames, token, kwargs
+    frame = user_frame()
+    traces: list[Any] = [current()]
+    while traces[-1] is not EVAL:
+        traces.append(traces[-1].parent)
+    if frame is None or not any(isinstance(t, JaxprTrace) for t in traces):
+        pdb.Pdb().set_trace(frame)
+        return
+    leaves, tree = tree_flatten(dict(frame.f_locals))
+    known = [isinstance(x, Tracer) and any(x._trace is t for t in traces) for x in leaves]
+    names, file, line = frame.f_globals, frame.f_code.co_filename, frame.f_lineno
+    del frame
+
+    def stop(*values: Any) -> None:
+        rest = iter(values)
+        variables = tree.unflatten([next(rest) if k else x for x, k in zip(leaves, known)])
+        # A frame of its own that looks like the user's: that one is over.
+        here = compile("\n" * (line - 1) + "__pullback_stop__()", file, "exec")
+        exec(here, {**names, "__pullback_stop__": lambda: pdb.Pdb().set_trace(sys._getframe(1))}, variables)
+
+    _debug_callback(stop, [x for x, k in zip(leaves, known) if k], {}, ordered)
 
 
 __all__ = ["breakpoint", "callback", "print"]

@@ -1,6 +1,7 @@
 """What loops and branches become: traced once, with nothing carried or stored that does not change, in programs of bounded size."""
 
 import gc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -255,3 +256,39 @@ def test_ordered_effects_keep_their_order_through_loops_and_branches():
         seen.clear()
         g(1.0)
         assert seen == expected
+
+
+# ---- whose results are ------------------------------------------------------------------------------------------
+
+CLOSED_OVER = jnp.ones(3) * 2
+CONSTANTS: dict[str, Any] = {
+    "a number of a branch": lambda: lax.cond(True, lambda: 3.0, lambda: 4.0),
+    "a number of the only branch": lambda: lax.switch(0, [lambda: 3.0]),
+    "one number twice": lambda: lax.cond(False, lambda: (1.0, 2.0), lambda: (3.0, 3.0))[0],
+    "what a branch closes over": lambda: lax.cond(True, lambda: CLOSED_OVER, lambda: CLOSED_OVER * 2),
+    "a number of a mapped branch": lambda: pb.vmap(lambda p: lax.cond(p, lambda: 3.0, lambda: 4.0))(jnp.ones(2, bool)),
+    "a number of a compiled function": pb.jit(lambda: 3.0),
+    "an array of a compiled function": pb.jit(lambda: CLOSED_OVER),
+    "the gradient of a linear function": lambda: pb.grad(lambda x: 3.0 * x)(1.0),
+    "the gradient of the identity": lambda: pb.grad(lambda x: x)(1.0),
+    "the derivative of a constant": lambda: pb.jvp(lambda x: 3.0, (1.0,), (1.0,))[1],
+    "the carry of a loop without steps": lambda: lax.fori_loop(0, 0, lambda i, c: c + 1, 3.0),
+    "a carry that stays": lambda: lax.fori_loop(0, 3, lambda i, c: c, 3.0),
+    "outputs of a map": lambda: lax.map(lambda x: 3.0, jnp.ones(2)),
+    "a piece": lambda: jnp.piecewise(1.0, [True], [lambda v: 3.0]),
+}
+
+
+@pytest.mark.parametrize("how", ["donated", "deleted"])
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_results_are_the_callers(name: str, how: str) -> None:
+    """A result that has been donated or deleted comes again all the same."""
+    make = CONSTANTS[name]
+    expected = np.array(make())
+    result = make()
+    if how == "deleted":
+        result.delete()
+    else:
+        pb.jit(lambda x: x + 1, donate_argnums=0)(result)
+    np.testing.assert_array_equal(make(), expected)
+    np.testing.assert_array_equal(CLOSED_OVER, [2, 2, 2])

@@ -38,6 +38,7 @@ from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current, known_value
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_unflatten
 from pullback.core.types import ShapedArray
+from pullback.lax.arrangement import copy_p
 from pullback.lax.elementwise import clamp_p, eq_p, ne_p
 from pullback.lax.family import Elementwise, like
 from pullback.lax.reductions import reduce_or_p
@@ -520,7 +521,11 @@ class Branches:
 
     def take(self, i: int, operands: Sequence[Any]) -> Any:
         """The result of branch `i`."""
-        return tree_unflatten(self.out_tree, run(self.programs[i], *self.bodies[i].captured, *operands))
+        captured = self.bodies[i].captured
+        outs = run(self.programs[i], *captured, *operands)
+        if captured:  # whoever gets a result may delete it, and the branch is to find what it closes over again
+            outs = [copy_p.bind(x) if any([x is c for c in captured]) else x for x in outs]
+        return tree_unflatten(self.out_tree, outs)
 
     def choose(self, index: Any, operands: Sequence[Any]) -> Any:
         """The result of the branch of a traced number."""

@@ -206,7 +206,10 @@ def eval_jaxpr(
         for v in eqn.invars:
             if isinstance(v, Var) and last_use[v] == i:
                 values.pop(v, None)
-    return [read(v) for v in jaxpr.outvars]
+    # Whoever gets a result may delete or donate it: a literal stays the program's.
+    return [
+        ConcreteArray(v.val._value, v.val.weak_type) if isinstance(v, Literal) else values[v] for v in jaxpr.outvars
+    ]
 
 
 def jaxpr_as_fun(closed: ClosedJaxpr) -> Callable[..., list[Any]]:

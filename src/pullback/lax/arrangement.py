@@ -616,6 +616,7 @@ class DynamicSlice(LinearPrimitive):
         return x[_block(x.shape, starts, slice_sizes)]
 
     def lower(self, emit: Any, x: Any, *starts: Any, slice_sizes: Shape) -> Any:
+        starts = emit.clamped(starts, [n - m for n, m in zip(x.shape, slice_sizes)])
         return emit("dynamic_slice", x, *starts, out=emit.type, slice_sizes=slice_sizes)
 
     def transpose(self, ct: Any, x: Any, *starts: Any, slice_sizes: Shape) -> Sequence[Any]:
@@ -667,6 +668,7 @@ class DynamicUpdateSlice(LinearPrimitive):
         return out
 
     def lower(self, emit: Any, x: Any, update: Any, *starts: Any) -> Any:
+        starts = emit.clamped(starts, [n - m for n, m in zip(x.shape, update.shape)])
         return emit("dynamic_update_slice", x, update, *starts, out=emit.type)
 
     def transpose(self, ct: Any, x: Any, update: Any, *starts: Any) -> Sequence[Any]:

@@ -255,13 +255,18 @@ class Gather(Primitive):
             "start_indices_batching_dims": n.start_indices_batching_dims, "start_index_map": n.start_index_map,
         }  # fmt: skip
         numbers = _numbers_text("gather", fields, indices.ndim - 1)
+        bounds = tuple(x.shape[a] - slice_sizes[a] for a in n.start_index_map)
+        starts = indices
+        if bounds and indices.size == len(
+            bounds
+        ):  # one window, which XLA takes for a dynamic slice: see `Emitter.clamped`
+            starts = emit("clamp", emit.like(0, indices), indices, _bounds(emit, indices, bounds), out=indices)
         result = emit(
-            "gather", x, indices, out=out, dimension_numbers=numbers, slice_sizes=slice_sizes,
+            "gather", x, starts, out=out, dimension_numbers=numbers, slice_sizes=slice_sizes,
             indices_are_sorted=indices_are_sorted,
         )  # fmt: skip
         if mode is not FILL_OR_DROP or not n.start_index_map:
             return result
-        bounds = tuple(x.shape[a] - slice_sizes[a] for a in n.start_index_map)
         inside = _inside_bounds(emit, indices, bounds)
         rows = tuple(d for d in range(len(out.shape)) if d not in n.offset_dims)
         inside = emit.broadcast(inside, out.shape, rows)

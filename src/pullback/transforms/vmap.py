@@ -15,7 +15,7 @@ from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback
 from pullback.core.trace import Params, Trace, Tracer, current, set_current, under
 from pullback.core.tree import flatten_up_to, keystr, leaf_error, tree_flatten, tree_flatten_with_path, tree_map
-from pullback.core.types import canonical_axis
+from pullback.core.types import ShapedArray, canonical_axis
 from pullback.lax.shape import add_batch_axis, broadcast_in_dim_p, move_axis
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -83,13 +83,11 @@ class BatchTrace(Trace):
         """An operation on no elements at all: there is nothing to compute, and only the types of its results to be known. Rules that merge the
         batch axis with others could not tell these apart again."""
         types = primitive.type_of(*[a.aval for a in args], **params)
-        empty: Any = lambda t: BatchTracer(
-            self,
-            broadcast_in_dim_p.bind(
-                ConcreteArray(np.zeros((), t.dtype), t.weak_type), shape=(0, *t.shape), broadcast_dimensions=()
-            ),
-            0,
-        )
+
+        def empty(t: ShapedArray) -> BatchTracer:
+            zero = ConcreteArray(np.zeros((), t.dtype), t.weak_type)
+            return BatchTracer(self, broadcast_in_dim_p.bind(zero, shape=(0, *t.shape), broadcast_dimensions=()), 0)
+
         return [empty(t) for t in types] if primitive.multiple_results else empty(types)
 
     def _names(self, axis_name: Any) -> bool:

@@ -461,6 +461,22 @@ class Emitter:
         """A constant of the shape and dtype of `x`, all elements `value`."""
         return self.constant(value, x.dtype, x.shape)
 
+    def clamped(self, starts: Sequence[Value], bounds: Sequence[int]) -> list[Value]:
+        """Scalar starts of blocks, clamped between 0 and `bounds`.
+
+        StableHLO's operations clamp them, too; but XLA combines blocks of blocks by adding their starts, which it does not clamp before.
+        """
+        found = []
+        for start, bound in zip(starts, bounds):
+            known = self._scalars.get(start.name)
+            if not bound:
+                start = self.like(0, start)
+            elif known is None or not 0 <= known <= bound:
+                last = min(bound, int(dtypes.iinfo(start.dtype).max))
+                start = self("clamp", self.like(0, start), start, self.like(last, start), out=start)
+            found.append(start)
+        return found
+
     def broadcast(self, x: Value, shape: Shape, dimensions: Shape | None = None) -> Value:
         """`x` with axis `i` placed at axis `dimensions[i]` (aligned at the end, if not given), repeated along the others."""
         if x.shape == shape and (dimensions is None or dimensions == tuple(range(len(shape)))):
