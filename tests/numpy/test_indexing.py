@@ -14,6 +14,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import ConcretizationTypeError, NonConcreteBooleanIndexError
 from pullback.transforms.derivatives import grad
+from pullback.transforms.jit import jit
 from pullback.transforms.jvp import jvp
 from pullback.transforms.linearize import vjp
 from pullback.transforms.stage import make_jaxpr
@@ -490,3 +491,16 @@ def test_index_makers() -> None:
         jnp.diag_indices_from(X)
     with pytest.raises(ValueError, match="2-D"):
         jnp.triu_indices_from(np.zeros(3))
+
+
+def test_put_clips_and_takes_nothing() -> None:
+    """Without a mode positions are clipped, negative ones counting from the end; nothing is put where there are no values or elements."""
+    zero = np.zeros(3, np.float32)
+    for positions, expected in (([5], [0, 0, 1]), ([-1], [0, 0, 1]), ([-5], [1, 0, 0]), ([True], [0, 1, 0])):
+        for put in (jnp.put, jit(lambda *args, **kw: jnp.put(*args, inplace=False), static_argnames="inplace")):
+            same(put(zero, np.array(positions), 1.0, inplace=False), np.float32(expected))
+    for positions, values in (([], []), ([], [1.0]), ([1], [])):
+        same(jnp.put(zero, np.array(positions, int), np.array(values, np.float32), inplace=False), zero)
+    same(jnp.put(zero[:0], np.array([1]), 1.0, inplace=False), zero[:0])
+    far = jnp.put(np.zeros(300, np.float32), np.array([100, -1], np.int8), 1.0, inplace=False)
+    assert np.flatnonzero(np.asarray(far)).tolist() == [100, 299]
