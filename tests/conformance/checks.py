@@ -32,6 +32,7 @@ from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import and_p, or_p, real_p
 from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.shape import convert, reduce_sum_p
+from pullback.transforms.call import CallPrimitive
 from pullback.transforms.derivatives import grad
 from pullback.transforms.jit import jit
 from pullback.transforms.jvp import jvp
@@ -614,9 +615,16 @@ CHECKS: dict[str, tuple[Callable[[Row], None], int, bool]] = {
 }
 
 
+def _is_composed(primitive: Primitive) -> bool:
+    """Whether it compiles into operations that have rows of their own, and takes long to."""
+    return isinstance(primitive, (CallPrimitive, ControlPrimitive)) or primitive.name.startswith(("random_", "rng_"))
+
+
 def applies(check: str, row: Row) -> bool:
     """Whether the row is to pass the check."""
     _, order, needs_vmap = CHECKS[check]
+    if check == "constants" and not FULL and _is_composed(registry[row.primitive]):
+        return False
     return (
         row.order >= order and (row.vmap or not needs_vmap) and (row.compiled or check not in ("compiled", "constants"))
     )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pullback as pb
 import pullback.numpy as jnp
 from pullback.core.array import as_array
 from pullback.core.config import enable_x64
@@ -321,3 +322,68 @@ def test_completed_q_is_the_one_lapack_completes() -> None:
             steps = [np.linalg.qr(a + h * t, "complete")[0] for h in (1e-6, -1e-6)]
             close(t_q, (steps[0] - steps[1]) / 2e-6, 1e-7)
             close(adjoint(q) @ np.asarray(t_q) + adjoint(t_q) @ np.asarray(q), np.zeros((5, 5)))
+
+
+# ---- matrices that are not finite, or hardly ------------------------------------------------------------------------
+
+_A = np.array([[4.0, 1, 2], [1, 3, 0], [2, 0, 5]], np.float32)
+
+
+def _with(value, i, j):
+    a = _A.copy()
+    a[i, j] = a[j, i] = value
+    return a
+
+
+STRANGE = {
+    "an infinity": _with(np.inf, 2, 0),
+    "infinite": np.full((3, 3), np.inf, np.float32),
+    "a NaN": _with(np.nan, 1, 1),
+    "what gesdd does not end with": np.array([[-1, 1e9, 1e9], [3, 3, 2], [np.inf, 3, -1]], np.float32),
+    "huge": _A * np.float32(5e37),
+    "tiny": _A * np.float32(1e-38),
+    "one element": np.array([[np.inf]], np.float32),
+    "empty": np.zeros((0, 0), np.float32),
+    "a batch with bad members": np.stack([_A, _with(np.inf, 2, 0), _A, np.full((3, 3), np.nan, np.float32)]),
+    "complex": _with(np.inf, 2, 0).astype(np.complex64),
+}
+ITERATIONS = {
+    "svd": lambda a: jnp.linalg.svd(a, full_matrices=False),
+    "svdvals": jnp.linalg.svdvals,
+    "svd of Hermitian ones": lambda a: jnp.linalg.svd(a, hermitian=True),
+    "pinv": jnp.linalg.pinv,
+    "matrix_rank": lambda a: jnp.linalg.matrix_rank(a) if a.size else a,
+    "norm": lambda a: (jnp.linalg.norm(a, 2, axis=(-2, -1)) if a.size else a, jnp.linalg.norm(a, "nuc", axis=(-2, -1))),
+    "cond": lambda a: jnp.linalg.cond(a) if a.size else a,
+    "eig": jnp.linalg.eig,
+    "eigh": jnp.linalg.eigh,
+    "eigvalsh": jnp.linalg.eigvalsh,
+    "schur": linalg.schur,
+    "polar": lambda a: linalg.polar_p.bind(a),
+}
+
+
+@pytest.mark.parametrize("name", ITERATIONS)
+@pytest.mark.parametrize("matrix", STRANGE)
+def test_iterations_on_matrices_that_are_not_finite_end(matrix, name):
+    """In NaN, and without harm to other matrices of the batch."""
+    f, a = ITERATIONS[name], jnp.asarray(STRANGE[matrix])
+    eager, compiled = pb.tree.leaves(f(a)), pb.tree.leaves(pb.jit(f)(a))
+    finite = np.isfinite(STRANGE[matrix]).all(axis=(-1, -2))
+    for x, y in zip(eager, compiled, strict=True):
+        assert x.dtype == y.dtype and x.shape == y.shape
+        for out in (np.asarray(x), np.asarray(y)):
+            if "batch" in matrix:
+                assert np.isfinite(out[finite]).all()
+            if out.dtype.kind in "fc" and out.size:
+                assert np.isnan(out[~finite]).any() or finite.all()
+
+
+def test_the_other_triangle_may_hold_anything():
+    a = _A.copy()
+    a[0, 1:] = np.nan
+    for f in (
+        lambda a: linalg.eigh(a, lower=True, symmetrize_input=False),
+        pb.jit(lambda a: linalg.eigh(a, lower=True, symmetrize_input=False)),
+    ):
+        assert np.allclose(f(jnp.asarray(a))[1], np.linalg.eigvalsh(_A), rtol=1e-4)

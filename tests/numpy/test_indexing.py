@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pullback as pb
 import pullback.numpy as jnp
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
@@ -504,3 +505,25 @@ def test_put_clips_and_takes_nothing() -> None:
     same(jnp.put(zero[:0], np.array([1]), 1.0, inplace=False), zero[:0])
     far = jnp.put(np.zeros(300, np.float32), np.array([100, -1], np.int8), 1.0, inplace=False)
     assert np.flatnonzero(np.asarray(far)).tolist() == [100, 299]
+
+
+# ---- axes without elements ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["set", "add", "multiply", "min", "max", "subtract"])
+@pytest.mark.parametrize("options", [{}, {"mode": "drop"}, {"mode": "clip"}])
+def test_updates_of_axes_without_elements_are_dropped(method, options):
+    x, i = jnp.zeros((0, 3)), jnp.array([0, 1])
+    update = lambda x, i: getattr(x.at[i], method)(2.0, **options)
+    for f in (
+        update,
+        pb.jit(update),
+        pb.vmap(update, (None, None), axis_size=2, out_axes=None),
+        pb.jacfwd(lambda x, i: update(x, i).sum()),
+    ):
+        assert f(x, i).shape == (0, 3)
+    assert x.at[i].apply(jnp.sin).shape == (0, 3)
+    assert jnp.zeros((3, 0)).at[:, i].add(1.0).shape == (3, 0)
+    for f in (lambda x, i: x[i], lambda x, i: x.at[0].add(1.0), lambda x, i: x.at[i].get(mode="fill")):
+        with pytest.raises(IndexError, match="size 0"):
+            f(x, i)

@@ -92,12 +92,8 @@ class Tracer(Array):
         return intern(self.shape, self.dtype, self.weak_type)
 
     def check_alive(self) -> None:
-        trace = self._trace
-        while trace is not EVAL:
-            if trace.finished:
-                current().check_constant(self)  # unless it is something to a trace that stands for that one
-                return
-            trace = trace.parent
+        if self._trace.finished:
+            current().check_constant(self)  # unless it is something to a trace that stands for that one
 
     def concrete(self) -> ConcreteArray | None:
         """The value as it is without the transformation, where it is known."""

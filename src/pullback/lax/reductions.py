@@ -661,9 +661,11 @@ class ReducePrecision(LinearPrimitive):
         return np.where(np.isnan(x), x, np.asarray(bits, uint).view(x.dtype))
 
     def lower(self, emit: Any, x: Any, *, exponent_bits: int, mantissa_bits: int) -> Any:
-        return emit(
+        out = emit(
             "reduce_precision", x, exponent_bits=f"{exponent_bits} : i32", mantissa_bits=f"{mantissa_bits} : i32"
         )
+        # Without a mantissa there is no NaN, and constants become infinite.
+        return out if mantissa_bits else emit.select(emit.compare("NE", x, x), x, out)
 
     def transpose(self, ct: Any, x: Any, **params: Any) -> Sequence[Any]:
         return [self.bind(ct, **params)]
