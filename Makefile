@@ -14,7 +14,7 @@ NEWEST := .venv-newest-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.ver
 PYTEST := -m pytest -q -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full test-oldest test-newest test-fusion interrupts lint format bench bench-smoke oracle clean
+.PHONY: help run test test-full test-oldest test-newest test-fusion interrupts forks lint format bench bench-smoke oracle clean
 
 help:
 	@echo "make run          a guided tour of the package"
@@ -24,6 +24,7 @@ help:
 	@echo "make test-fusion  2,000 random programs compiled with both fusion plans"
 	@echo "make test-oldest  the same with the oldest versions that pyproject.toml allows, on Python 3.11"
 	@echo "make test-newest  the same with the newest; PYTHON=python3.14 for another Python (see tools/newer-python.sh)"
+	@echo "make forks        forks while other threads run, compile and import, for SECONDS=60"
 	@echo "make lint         formatting, lint, types, import contracts"
 	@echo "make format       format the code"
 	@echo "make oracle       compare with JAX, which is installed beside the benchmarks"
@@ -75,6 +76,9 @@ interrupts: $(VENV)/.made
 
 test-fusion: $(VENV)/.made
 	$(BIN)/python -m tests.properties.fusion_programs 0 2000
+
+forks: $(VENV)/.made
+	$(BIN)/python -m tests.forks $(SECONDS)
 
 lint: $(VENV)/.made
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests import forks
+
 SCRIPT = """
 import os, signal
 import numpy as np
@@ -41,4 +43,35 @@ raise SystemExit(status)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_child_is_told_that_compiled_programs_cannot_run_in_it():
     out = subprocess.run([sys.executable, "-c", SCRIPT], timeout=100, capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize("mode", forks.MODES)
+def test_children_of_busy_processes(mode):
+    assert not forks.forks(mode, 4, seed=1)
+
+
+POOL = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+import pullback as pb, pullback.numpy as jnp
+
+x = pb.jit(lambda: jnp.arange(5.0))()
+
+def work(n):
+    return float(pb.grad(lambda y: (y * x).sum())(jnp.ones(5)).sum()) + n
+
+with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
+    assert list(pool.map(work, range(6))) == [10.0 + n for n in range(6)]
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map(work, range(6)) == [10.0 + n for n in range(6)]
+assert float(pb.jit(lambda y: y.sum(), donate_argnums=0)(x)) == 10.0
+assert x.is_deleted()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_pools_of_forked_processes():
+    out = subprocess.run([sys.executable, "-c", POOL], timeout=100, capture_output=True, text=True, check=False)
     assert out.returncode == 0, out.stderr

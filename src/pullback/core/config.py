@@ -123,7 +123,7 @@ class _ProgramState:
 
 
 #: Held while `_ProgramState.shared` is made, and while what it is made of changes.
-_lock = new_lock(globals(), "_lock")
+_lock = new_lock(4, globals(), "_lock")
 _states: dict[tuple[Any, ...], tuple[Any, ...]] = {}
 
 

@@ -1,27 +1,70 @@
-"""Locks of modules, which forked processes make anew: the thread that held one in the parent is not in the child, and never lets go."""
+"""Locks of modules, and forks. The threads that held locks in the parent are not in a child, and would never let go there.
+
+Before this process forks, it waits until nobody holds one, and until what other threads import of this package and of those that it uses is
+there. The child makes the locks anew.
+"""
 
 from __future__ import annotations
 
+# Whose locks are taken for forks, too: after these, as it is loaded before.
+import logging  # noqa: F401
 import os
+import sys
+import time
 from threading import RLock
 from typing import Any
 
-_holders: list[tuple[dict[str, Any], str]] = []
+#: Where locks are, in the order in which they are taken.
+_holders: list[tuple[int, dict[str, Any], str]] = []
+_taken: list[Any] = []
+#: Packages whose imports are waited for (none of them waits for anything of the user's), and for how many seconds at most.
+_PACKAGES = sys.stdlib_module_names | {"pullback", "jaxlib", "optree", "numpy", "ml_dtypes", "scipy", "opt_einsum"}
+_PATIENCE = 30.0
 
 
-def new_lock(holder: dict[str, Any], name: str) -> Any:
+def new_lock(rank: int, holder: dict[str, Any], name: str) -> Any:
     """A lock, to be found under `name` in `holder` (a module's `globals()`) each time it is needed: `with _lock: ...`.
 
-    The thread that has it may enter again, as a signal's handler or an import within an import does.
+    Who has one takes only others of a higher rank. The thread that has it may enter again, as a signal's handler or an import within an import
+    does.
     """
-    _holders.append((holder, name))
+    _holders.append((rank, holder, name))
+    _holders.sort(key=lambda h: h[0])
     return RLock()
 
 
-def _renew() -> None:
-    for holder, name in _holders:
+def _before() -> None:
+    # Not for ever: an import may be waiting for what somebody else has taken for the fork.
+    end = time.monotonic() + _PATIENCE
+    while _is_importing() and time.monotonic() < end:
+        time.sleep(0.001)
+    for _, holder, name in _holders:
+        lock = holder[name]
+        lock.acquire()
+        _taken.append(lock)
+
+
+def _is_importing() -> bool:
+    """Whether another thread is importing something that children need."""
+    return len(sys._current_frames()) > 1 and any(
+        [
+            getattr(getattr(module, "__spec__", None), "_initializing", False)
+            for name, module in list(sys.modules.items())
+            if name.partition(".")[0] in _PACKAGES
+        ]
+    )
+
+
+def _in_parent() -> None:
+    while _taken:
+        _taken.pop().release()
+
+
+def _in_child() -> None:
+    _taken.clear()
+    for _, holder, name in _holders:
         holder[name] = RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

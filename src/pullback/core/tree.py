@@ -7,12 +7,12 @@ node without children; everything else is a leaf. Registrations live in a namesp
 from __future__ import annotations
 
 import functools
-from _thread import allocate_lock
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pullback.core.array import ConcreteArray, as_array
 from pullback.core.errors import UnexpectedTracerError
+from pullback.core.locks import new_lock
 from pullback.core.trace import current
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ NAMESPACE = "pullback"
 T = TypeVar("T")
 IsLeaf = Callable[[Any], bool] | None
 
-_loading = allocate_lock()
+_loading = new_lock(2, globals(), "_loading")
 _pending: list[tuple[Any, ...]] = []
 
 
@@ -38,9 +38,12 @@ class _Optree:
         with _loading:
             import optree as loaded
 
+            register: Any = loaded.register_pytree_node  # annotated for collections only
             while _pending:
-                register: Any = loaded.register_pytree_node  # annotated for collections only
-                register(*_pending.pop(), namespace=NAMESPACE)
+                # One that was interrupted in this place comes again.
+                if register.get(_pending[-1][0], namespace=NAMESPACE) is None:
+                    register(*_pending[-1], namespace=NAMESPACE)
+                _pending.pop()
             globals().update(optree=loaded, PyTreeDef=loaded.PyTreeSpec)
         return getattr(loaded, name)
 

@@ -38,7 +38,7 @@ _START = len(_MAGIC) + _DIGEST
 _HEADER = _START + 2 * _DIGEST + 8
 #: The directory is measured after the first write of a process, and then after every so many.
 _WRITES_BETWEEN_SWEEPS = 64
-_lock = new_lock(globals(), "_lock")
+_lock = new_lock(3, globals(), "_lock")
 _writes = 0
 
 

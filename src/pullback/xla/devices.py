@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pullback.core import config
 from pullback.core.array import Array, ConcreteArray, has_value
 from pullback.core.errors import user_line
+from pullback.core.locks import new_lock
 from pullback.core.stage import is_staging
 from pullback.core.types import ShapedArray, committed_to_host, numbered
 
@@ -81,7 +81,7 @@ HOST = Device("cpu", 0)
 
 #: Names that stand for whichever of several platforms is there.
 _ALIASES = {"gpu": ("cuda", "rocm")}
-_lock = threading.RLock()
+_lock = new_lock(0, globals(), "_lock")
 _started: dict[str, list[Device] | RuntimeError] = {}
 
 
@@ -150,8 +150,6 @@ def _start(name: str) -> list[Device]:
 
 def forget_started() -> None:
     """Forget the platforms that have been started."""
-    global _lock
-    _lock = threading.RLock()
     _started.clear()
     HOST._target = None
     _first_that_starts.cache_clear()

@@ -25,7 +25,7 @@ from pullback.core.kept import by_identity, kept_with_owners
 from pullback.core.types import intern
 from pullback.xla import cache, pjrt
 from pullback.xla.devices import HOST, Device, DeviceArray, buffer_on, common_device, on_host
-from pullback.xla.forks import leave
+from pullback.xla.forks import leave, prepare, resume
 from pullback.xla.lowering import Module, lower
 from pullback.xla.stablehlo import callback_failures
 
@@ -433,6 +433,6 @@ def evaluate(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> A
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=leave)
+    os.register_at_fork(before=prepare, after_in_parent=resume, after_in_child=leave)
 
 __all__ = ["Compiled", "apply_primitive", "compile_module", "compiled", "evaluate"]

@@ -10,7 +10,6 @@ missing.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.config import num_cpu_devices
+from pullback.core.locks import new_lock
 from pullback.core.types import ShapedArray
 from pullback.xla.stablehlo import physical_dtype
 
@@ -128,9 +128,11 @@ class Target:
         self.device_list = _jax.DeviceList((device,))
 
 
-_lock = threading.Lock()
+_lock = new_lock(1, globals(), "_lock")
 _cpu: Platform | None = None
-#: Whether this process was forked from one that has a client.
+#: All that have been made in this process.
+_running: list[Platform] = []
+#: Whether this process was forked from one that had a client.
 _left = False
 
 
@@ -141,15 +143,12 @@ def cpu() -> Platform:
     global _cpu
     if _cpu is None:
         with _lock:
-            if _left:
-                raise RuntimeError(
-                    "XLA was running when this process was forked, and its threads are not in the child: nothing compiled can run here. "
-                    "Start processes by 'spawn' or 'forkserver' (multiprocessing.set_start_method), or fork before anything is compiled"
-                )
+            _check_fork()
             if _cpu is None:
                 count = num_cpu_devices.value
                 options = {"num_devices": count} if count > 0 else {}
                 platform = Platform(xla_client.make_cpu_client(asynchronous=True, **options))
+                _running.append(platform)
                 _prove(platform.devices[0])
                 _cpu = platform
     return _cpu
@@ -166,22 +165,38 @@ def _prove(target: Target) -> None:
         compile_options(target, ())
 
 
-def leave_cpu() -> Platform | None:
-    """The CPU's client, if there is one, which has no threads in this process. From now on `cpu` raises RuntimeError."""
-    global _cpu, _lock, _left
-    left, _cpu, _lock = _cpu, None, threading.Lock()
-    _left = left is not None
+def _check_fork() -> None:
+    if _left:
+        raise RuntimeError(
+            "XLA was running when this process was forked, and its threads are not in the child: nothing compiled can run here. "
+            "Start processes by 'spawn' or 'forkserver' (multiprocessing.set_start_method), or fork before anything is compiled"
+        )
+
+
+def is_running() -> bool:
+    """Whether this process has a client."""
+    return bool(_running)
+
+
+def leave() -> list[Platform]:
+    """The clients, which have no threads in this process. From now on `cpu` and `plugin` raise RuntimeError, if there are any."""
+    global _cpu, _left, _running
+    left, _cpu, _running = _running, None, []
+    _left = _left or bool(left)
     return left
 
 
 def plugin(name: str, library: Path) -> Platform:
     """The client of a PJRT plugin. Raises XlaRuntimeError where it finds no device it can use."""
+    _check_fork()
     if not xla_client.pjrt_plugin_loaded(name):
         xla_client.load_pjrt_plugin_dynamically(name, str(library))
     if not xla_client.pjrt_plugin_initialized(name):
         xla_client.initialize_pjrt_plugin(name)
     options = xla_client.generate_pjrt_gpu_plugin_options() if name in ("cuda", "rocm") else {}
-    return Platform(xla_client.make_c_api_client(name, options, None))
+    with _lock:
+        _running.append(Platform(xla_client.make_c_api_client(name, options, None)))
+        return _running[-1]
 
 
 # ---- buffers ----------------------------------------------------------------------------------------------------
