@@ -113,11 +113,17 @@ def test_what_is_concatenated_is_computed_first_if_it_is_much():
     check(few, jnp.ones((1000, 4)))
 
 
-def test_keys_are_derived_before_many_numbers_are_drawn():
+def test_keys_are_computed_before_many_numbers_are_drawn():
     key = pb.random.key(0)
-    assert kept(lambda key: pb.random.uniform(pb.random.fold_in(key, 1), (1000,)), key) == ["random_fold_in"]
-    assert kept(lambda key: pb.random.uniform(pb.random.fold_in(key, 1)), key) == []
+    assert kept(lambda i: pb.random.uniform(pb.random.key(i), (1000,)), 1) == ["random_seed"]
+    assert kept(lambda i: pb.random.uniform(pb.random.key(i)), 1) == []
     assert kept(lambda key: pb.random.uniform(key, (1000,)), key) == []
+    # Keys that are derived are stored anyway.
+    derived = lambda key: pb.random.uniform(pb.random.fold_in(key, 1), (1000,))
+    assert kept(derived, key) == []
+    assert pb.jit(derived).lower(key).as_text().count("optimization_barrier") == 1
+    walk = lambda key: pb.lax.fori_loop(0, 9, lambda i, x: x + pb.random.normal(pb.random.fold_in(key, i)), 0.0)
+    assert "optimization_barrier" not in pb.jit(walk).lower(key).as_text()
 
 
 # ---- what XLA used to refuse, or died of, when the plan gave it fusions ----------------------------------------------

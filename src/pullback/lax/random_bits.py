@@ -39,6 +39,8 @@ _PARITY = 0x1BD11BDA
 _FEW_LANES = 128
 #: Lanes that are computed at a time: their temporaries fill about half a megabyte.
 _BLOCK = 32768
+#: Loops over fewer keys may be small to XLA: 1 KiB.
+_FEW_KEYS = 128
 
 
 def threefry(k0: Words, k1: Words, x0: Words, x1: Words) -> tuple[Words, Words]:
@@ -279,9 +281,10 @@ def _emit_block(emit: Any, keys: Any, shape: Shape, x0: Any, x1: Any) -> Any:
     """
     words = [emit.broadcast(w, shape, tuple(range(keys.ndim))) for w in _emit_words(emit, keys)]
     w0, w1 = _emit_threefry(emit, *words, x0, x1)
-    if emit.may_keep:
-        return _retyped(emit.keep(_retyped(_emit_keys(emit, w0, w1), dtypes.uint64)), dtypes.KEY)
-    # Where it cannot be said what is kept: elements that are put together of several are a reduction to XLA, which it stores.
+    if emit.keeps and (not emit.depth or product(shape) >= _FEW_KEYS):
+        return emit.keep(_emit_keys(emit, w0, w1))
+    # Elements that are put together of several are a reduction to XLA, which it stores: for portable programs, and for small loops, which XLA
+    # makes kernels of if there are no barriers in them.
     last = len(shape)
     pairs = emit.concatenate([emit.reshape(w, (*shape, 1)) for w in (w0, w1)], last)
     return _retyped(emit("bitcast_convert", pairs, out=ShapedArray(shape, dtypes.uint64)), dtypes.KEY)

@@ -11,7 +11,7 @@ valid for every type and wherever it stands, whatever XLA makes of its operand a
 The cost of a value is that of computing one element of it from what is kept, in units of an addition. A value is kept if it costs more
 than `THRESHOLD` and flows into more than one loop, where a loop is: an elementwise value that something other than an elementwise operation
 reads, a reduction, or a kept value. Positions of extrema count as several. What a concatenation puts together is kept if its loop would
-have the code of more than `LARGEST_LOOP` operations. So are keys that are derived, before many numbers are drawn from them: in the loop
+have the code of more than `LARGEST_LOOP` operations. So are keys that are computed, before many numbers are drawn from them: in the loop
 that draws, LLVM takes very long over what is the same in each round.
 """
 
@@ -47,9 +47,9 @@ _ELEMENTWISE = {
 }  # fmt: skip
 #: What XLA computes in the loop of its consumer, element by element, from other elements of its operands.
 _MOVES = {"reshape", "transpose", "rev", "pad", "slice", "split", "random_wrap", "random_unwrap"}
-#: Threefry is written out: so many operations on its words.
+#: Threefry is written out: so many operations on its words. (Keys that are derived from others are stored: `lax.random_bits`.)
 _DRAWS = dict.fromkeys(("random_bits", "random_uniform", "random_normal"), 130)
-_RANDOM = {**_DRAWS, **dict.fromkeys(("random_fold_in", "random_split", "threefry2x32"), 130), "random_seed": 1}
+_CODE = {**_DRAWS, "random_seed": 1}
 _REDUCTIONS = {"reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"}
 #: What reads its operand in several loops, or in one that XLA does not vectorize, where an expensive element takes far longer.
 _REREADING = {"argmax", "argmin"}
@@ -71,7 +71,7 @@ class _Kind:
             name in _ELEMENTWISE or (primitive.broadcasts and getattr(primitive, "hlo", None) is not None)
         )
         self.cost = _COSTS.get(name, 1.0)
-        self.code = 1 if self.elementwise or self.moves or self.joins else _RANDOM.get(name, 0)
+        self.code = 1 if self.elementwise or self.moves or self.joins else _CODE.get(name, 0)
 
 
 _kinds: dict[Any, _Kind] = {}

@@ -87,8 +87,8 @@ def lower(
     emit.calls_host = platform == "cpu" and not portable
     if portable:
         emit.scalar_arguments = None
-    emit.may_keep = platform == "cpu" and not portable
-    emit.plans_fusion = emit.may_keep and cpu_fusion.value == "auto"
+    emit.keeps = platform == "cpu" and not portable
+    emit.plans_fusion = emit.keeps and cpu_fusion.value == "auto"
     arguments = [*jaxpr.invars[:count], *(own[i] for i in kept)]
     border = (lambda dtype: dtype) if portable else physical_dtype
     take = (lambda name, t: Value(name, t.shape, t.dtype)) if portable else emit.argument

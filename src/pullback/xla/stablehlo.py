@@ -303,8 +303,10 @@ class Emitter:
         #: Whether a plan of ours says what is kept (see `xla.fusion`), and the names of the values that it keeps.
         self.plans_fusion = False
         self.kept: set[str] = set()
-        #: Whether the program may say what is to be kept: modules for this machine's CPU may, portable ones may not.
-        self.may_keep = False
+        #: Whether what is to be kept may be told to the compiler: to that of this machine's CPU, not to whatever compiles portable modules.
+        self.keeps = False
+        #: In how many regions of operations what is written now stands.
+        self.depth = 0
         #: Whether the program may call functions of this process.
         self.calls_host = True
         #: Functions that the program calls on the host, by index.
@@ -364,24 +366,23 @@ class Emitter:
         self.lines.append(f"{text} : ({in_types}) -> {out_types}{self.location}")
         return result
 
-    def region(self, types: Sequence[Any], body: Callable[..., Any], terminator: str = "stablehlo.return") -> Region:
+    def region(self, types: Sequence[Any], body: Callable[..., Any]) -> Region:
         """The block that `body(*arguments)` writes, for arguments of the given types; `body` returns a value or a list."""
         outer = self.lines, self._constants, self.types, self.token
-        outer_arguments = self.scalar_arguments
         self.lines, self._constants = [], {}
-        if terminator == "mhlo.return":  # a fusion sees nothing from outside
-            self.scalar_arguments = None
+        self.depth += 1
         arguments = [_value(self.new_name(), t) for t in types]
         try:
             results = body(*arguments)
             results = list(results) if isinstance(results, (list, tuple)) else [results]
             names, kinds = ", ".join([r.name for r in results]), ", ".join([_type_of(r) for r in results])
-            self.lines.append(f'"{terminator}"({names}) : ({kinds}) -> (){self.location}')
+            self.lines.append(f'"stablehlo.return"({names}) : ({kinds}) -> (){self.location}')
             head = ", ".join([f"{a.name}: {_type_of(a)}" for a in arguments])
             return Region(f"^bb0({head}):" if arguments else "^bb0:", self.lines, self.token)
         finally:
             self.lines, self._constants, self.types, self.token = outer
             self.scalar_arguments = outer_arguments
+            self.depth -= 1
 
     def argument(self, name: str, t: ShapedArray) -> Value:
         """The program's argument called `name`, of which the caller hands over the physical representation."""
