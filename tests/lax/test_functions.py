@@ -6,11 +6,15 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import pullback as pb
+import pullback.numpy as jnp
 from pullback.core.array import as_array
 from pullback.core.config import enable_x64
 from pullback.lax import functions as lax
 from pullback.transforms.derivatives import grad
+from pullback.transforms.jit import jit
 from pullback.transforms.jvp import jvp
+from pullback.transforms.vmap import vmap
 
 NAN, INF = np.nan, np.inf
 
@@ -213,3 +217,62 @@ def test_derivative_of_complex_acosh_left_of_the_cut():
     step = 1e-6
     differences = (np.arccosh(z + step) - np.arccosh(z - step)) / (2 * step)
     np.testing.assert_allclose(derivative(lax.acosh, z), differences, rtol=1e-8)
+
+
+#: Function, point, and what its derivatives of first and second order are there: limits, where the formula alone would give inf · 0.
+LIMITS = [
+    (lax.cbrt, np.inf, 0, 0), (lax.cbrt, -np.inf, 0, 0), (lax.cbrt, 0.0, np.inf, -np.inf),
+    (lax.atanh, np.inf, 0, 0), (lax.atanh, -np.inf, 0, 0), (lax.atanh, 0.0, 1, 0),
+    (lax.sqrt, np.inf, 0, 0), (lax.rsqrt, np.inf, 0, 0), (lax.log, np.inf, 0, 0), (lax.log1p, np.inf, 0, 0), (lax.tanh, np.inf, 0, 0),
+    (lax.tanh, -np.inf, 0, 0), (lax.logistic, np.inf, 0, 0), (lax.logistic, -np.inf, 0, 0), (lax.exp, -np.inf, 0, 0),
+    (lax.atan, 0.0, 1, 0), (lax.reciprocal, np.inf, 0, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("function", "x", "first", "second"), LIMITS)
+def test_derivatives_have_their_limits(function, x, first, second) -> None:
+    for f in (function, jit(function)):
+        assert float(grad(f)(x)) == first
+        assert float(grad(grad(f))(x)) == second
+
+
+SPECIAL = [np.inf, -np.inf, 0.0, -0.0, 1.0, -2.5, 1e30, 1e-30]
+
+
+@pytest.mark.parametrize(
+    "function", [lax.floor, lax.ceil, lax.round, lax.sign, jnp.trunc, jnp.rint, lambda x: jnp.modf(x)[1]]
+)
+def test_steps_have_the_derivative_zero_everywhere(function) -> None:
+    for x in SPECIAL:
+        for f in (function, jit(function)):
+            assert float(grad(f)(x)) == 0
+
+
+@pytest.mark.parametrize("function", [jnp.floor_divide, lambda x, y: jnp.divmod(x, y)[0], lambda x, y: x // y])
+def test_quotients_rounded_down_have_the_derivative_zero_everywhere(function) -> None:
+    x, y = np.meshgrid(np.float32(SPECIAL), np.float32(SPECIAL))
+    for f in (function, jit(function)):
+        for argnums in (0, 1):
+            assert not np.asarray(vmap(grad(f, argnums))(x.ravel(), y.ravel())).any()
+
+
+def test_imaginary_parts_are_not_dropped_unsaid() -> None:
+    for fill in (2j, 2 + 0j):
+        for dtype in ("float32", "int32"):
+            like = jnp.ones(3, dtype)
+            for f in (
+                lambda: pb.lax.full_like(like, fill), lambda: jnp.full_like(like, fill), lambda: pb.lax.full((2,), fill, dtype),
+                lambda: jnp.full(2, fill, dtype), lambda: pb.lax.convert_element_type(fill, dtype),
+                lambda: like.at[jnp.array([9])].get(mode="fill", fill_value=fill), lambda: jnp.take(like, jnp.array([9]), fill_value=fill),
+                lambda: pb.lax.reduce(like, fill, pb.lax.add, (0,)),
+                lambda: pb.lax.reduce_window(like, fill, pb.lax.add, (1,), (1,), "VALID"),
+            ):  # fmt: skip
+                with pytest.raises(TypeError):
+                    f()
+    z = jnp.full((1, 1, 3), 1j)
+    for dtype in ("float32", "int32", "bool"):
+        with pytest.raises(TypeError, match="imaginary"):
+            pb.lax.conv_general_dilated(z, z, (1,), "VALID", preferred_element_type=dtype)
+    for f in (pb.lax.convert_element_type, lambda z, dtype: jnp.full(3, z[0, 0, 0], dtype)):
+        with pytest.warns(np.exceptions.ComplexWarning):
+            f(z, jnp.float32)

@@ -9,6 +9,7 @@ import pytest
 
 import pullback.numpy as jnp
 from pullback import random
+from pullback.core.config import threefry_partitionable
 from pullback.nn import initializers
 
 KEY = random.key(0)
@@ -89,3 +90,9 @@ def test_errors() -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             make(KEY, shape)
+
+
+def test_orthogonal_matrices_are_those_of_the_key() -> None:
+    want = [[-0.349730, 0.321728, -0.879875], [-0.692503, 0.543768, 0.474084], [-0.630974, -0.775117, -0.032626]]
+    with threefry_partitionable(False):
+        np.testing.assert_allclose(initializers.orthogonal()(random.key(0), (3, 3)), want, rtol=1e-3)

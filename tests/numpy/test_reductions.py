@@ -246,3 +246,25 @@ def test_gradients(function: Any, x: Any, expected: Any) -> None:
 def test_vmap_is_a_loop(function: Any, axis: int) -> None:
     looped = np.stack([np.asarray(function(jnp.array(x))) for x in np.moveaxis(X, axis, 0)])
     np.testing.assert_allclose(np.asarray(pb.vmap(function, in_axes=axis)(jnp.array(X))), looped, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_cumulative_functions_as_booleans(jit: bool) -> None:
+    """Whether any, or all, so far: asked for as booleans, sums and products are booleans; sums of booleans count."""
+    x = jnp.array([[-1, 0, 1], [0, 0, 0.5]])
+    for f, want in (
+        (jnp.cumsum, np.logical_or),
+        (jnp.nancumsum, np.logical_or),
+        (jnp.cumprod, np.logical_and),
+        (jnp.nancumprod, np.logical_and),
+    ):
+        g = lambda x, f=f: f(x, 1, dtype=bool)
+        y = (pb.jit(g) if jit else g)(x)
+        assert y.dtype == bool
+        np.testing.assert_array_equal(y, want.accumulate(np.asarray(x) != 0, 1))
+        assert f(x > 0, 1).dtype == jnp.int32
+    assert jnp.cumulative_sum(x[0], dtype=bool, include_initial=True).tolist() == [False, True, True, True]
+    assert jnp.cumulative_prod(x[0], dtype=bool, include_initial=True).tolist() == [True, True, False, False]
+    for f in (jnp.mean, jnp.var):
+        with pytest.raises(TypeError, match="bool"):
+            f(x, dtype=bool)

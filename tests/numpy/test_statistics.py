@@ -137,3 +137,22 @@ def test_gradients() -> None:
     step[0, 3] = 1e-2
     difference = (np.cov(X + step)[0, 1] - np.cov(X - step)[0, 1]) / 2e-2
     assert float(value[0, 3]) == pytest.approx(difference, rel=1e-3)
+
+
+def test_covariances_of_nothing() -> None:
+    for shape in ((2, 0), (3, 0), (0,), (1, 0)):
+        got = jnp.cov(jnp.zeros(shape))
+        assert got.shape == np.cov(np.ones((*shape[:-1], 2))).shape and bool(jnp.isnan(got).all())
+    assert jnp.cov(jnp.zeros((0, 2)), rowvar=False).shape == (2, 2)
+    assert jnp.cov(jnp.zeros((0, 2))).shape == (0, 0)
+
+
+@pytest.mark.parametrize("n", range(1, 60))
+def test_edges_of_whole_numbers_are_whole(n: int) -> None:
+    """A value at an edge belongs to the bin above, as exact arithmetic has it."""
+    values = np.arange(3 * n + 1)
+    for bins in (n, 3 * n):
+        counts, edges = jnp.histogram(values, bins=bins, range=(0, 3 * n))
+        assert edges.tolist() == np.linspace(0, 3 * n, bins + 1).tolist()
+        assert counts.tolist() == np.histogram(values, bins=bins, range=(0, 3 * n))[0].tolist()
+        np.testing.assert_array_equal(jnp.histogram_bin_edges(values - n, bins), np.linspace(-n, 2 * n, bins + 1))

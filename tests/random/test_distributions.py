@@ -239,3 +239,15 @@ DIFFERENTIABLE: list[tuple[str, Any, tuple[Any, ...]]] = [
 def test_derivatives_with_respect_to_parameters(sampler: Any, args: tuple[Any, ...]) -> None:
     with pullback.enable_x64(True):
         check_grads(sampler, tuple(jnp.asarray(a, jnp.float64) for a in args), order=2, rtol=1e-5)
+
+
+def test_trials_are_whole_numbers() -> None:
+    key = random.PRNGKey(0)
+    for p in (0.3, 0.612):
+        assert float(random.binomial(key, 20.7, p)) == float(random.binomial(key, 20, p))
+    weights = np.array([0.2, 0.3, 0.5], np.float32)
+    np.testing.assert_array_equal(random.multinomial(key, 10.7, weights), random.multinomial(key, 10, weights))
+    # Python's numbers count as float32: the draws are those of float32, not of bfloat16.
+    for seed in range(6):
+        key = random.PRNGKey(seed)
+        assert float(random.binomial(key, jnp.bfloat16(20), 0.3)) == float(random.binomial(key, 20, 0.3))
