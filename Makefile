@@ -14,7 +14,7 @@ NEWEST := .venv-newest-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.ver
 PYTEST := -m pytest -q -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full test-oldest test-newest test-fusion interrupts forks lint format bench bench-smoke oracle clean
+.PHONY: help run test test-full test-oldest test-newest test-fusion test-constants interrupts forks lint format bench bench-smoke oracle clean
 
 help:
 	@echo "make run          a guided tour of the package"
@@ -25,6 +25,7 @@ help:
 	@echo "make test-oldest  the same with the oldest versions that pyproject.toml allows, on Python 3.11"
 	@echo "make test-newest  the same with the newest; PYTHON=python3.14 for another Python (see tools/newer-python.sh)"
 	@echo "make forks        forks while other threads run, compile and import, for SECONDS=60"
+	@echo "make test-constants  every primitive on constants of programs, each in a process of its own (an hour)"
 	@echo "make lint         formatting, lint, types, import contracts"
 	@echo "make format       format the code"
 	@echo "make oracle       compare with JAX, which is installed beside the benchmarks"
@@ -79,6 +80,10 @@ test-fusion: $(VENV)/.made
 
 forks: $(VENV)/.made
 	$(BIN)/python -m tests.forks $(SECONDS)
+
+# What XLA computes while it compiles, in a process for each row: some of it could end the process.
+test-constants: $(VENV)/.made
+	PULLBACK_TEST_SAMPLE=full $(BIN)/python -m tests.conformance constants --apart
 
 lint: $(VENV)/.made
 	$(BIN)/ruff check .

@@ -381,7 +381,6 @@ class Emitter:
             return Region(f"^bb0({head}):" if arguments else "^bb0:", self.lines, self.token)
         finally:
             self.lines, self._constants, self.types, self.token = outer
-            self.scalar_arguments = outer_arguments
             self.depth -= 1
 
     def argument(self, name: str, t: ShapedArray) -> Value:
