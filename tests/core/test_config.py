@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 from typing import Any
 
 import numpy as np
@@ -122,3 +123,38 @@ def test_environment_variables_that_are_no_numbers() -> None:
     with pytest.raises(ValueError, match="'compilation_cache_max_size': 'two' is not a number"):
         parse(pb.config.option("compilation_cache_max_size"), "two")
     assert parse(pb.config.option("compilation_cache_max_size"), "-1") == -1
+
+
+def test_options_of_jax_that_mean_nothing_are_accepted_with_one_warning(monkeypatch):
+    from pullback.core import config as module
+    from pullback.core.foreign_options import REASONS
+
+    monkeypatch.setattr(module, "_foreign_values", {})
+    with pytest.warns(UserWarning, match="'jax_transfer_guard' means nothing here: transfers are not guarded"):
+        pb.config.update("jax_transfer_guard", "allow")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pb.config.update("jax_transfer_guard", "disallow")
+    assert pb.config.jax_transfer_guard == "disallow"
+    assert pb.config.read("jax_traceback_filtering") == "auto"
+    assert not set(REASONS) & set(pb.config._options)
+
+
+def test_names_that_are_nobodys_are_refused_with_the_nearest():
+    with pytest.raises(AttributeError, match="unknown option 'enable_x46'; did you mean 'enable_x64'?"):
+        pb.config.update("enable_x46", True)
+    with pytest.raises(AttributeError, match="did you mean 'transfer_guard'?"):
+        pb.config.update("jax_transfer_gaurd", "allow")
+    with pytest.raises(AttributeError, match="unknown option 'zzzzzz'. Known: "):
+        pb.config.update("zzzzzz", 1)
+    with pytest.raises(AttributeError):
+        pb.config.update(3, 1)
+
+
+def test_the_older_name_of_platforms():
+    kept = pb.config.platforms
+    try:
+        pb.config.update("jax_platform_name", "cpu")
+        assert pb.config.platforms == "cpu"
+    finally:
+        pb.config.update("platforms", kept)

@@ -12,6 +12,7 @@ nothing on the hot path of an operation reads any.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any
@@ -142,6 +143,10 @@ def program_options() -> list[str]:
     return [o.name for o in _program_state.options]
 
 
+#: What options of JAX that mean nothing here have been set to.
+_foreign_values: dict[str, Any] = {}
+
+
 class Config:
     """`pullback.config`: attributes read and set options, `update` sets one by name; for every thread."""
 
@@ -165,17 +170,56 @@ class Config:
         return option
 
     def option(self, name: str) -> Option:
-        found = self._options.get(name.removeprefix("jax_"))
+        found = self._options.get(name.removeprefix("jax_")) if isinstance(name, str) else None
         if found is None:
-            raise AttributeError(f"unknown option {name!r}; known: {', '.join(sorted(self._options))}")
+            raise AttributeError(f"unknown option {name!r}{self._nearest(name)}")
         return found
 
+    def _nearest(self, name: Any) -> str:
+        from difflib import get_close_matches
+
+        from pullback.core.foreign_options import REASONS
+
+        plain = str(name).removeprefix("jax_")
+        near = get_close_matches(plain, self._options, 1) or get_close_matches(plain, REASONS, 1)
+        meant = f"; did you mean {near[0]!r}?" if near else "."
+        return f"{meant} Known: {', '.join(sorted(self._options))}"
+
     def update(self, name: str, value: Any) -> None:
-        """Set option `name` (with or without the prefix `jax_`) for every thread. Raises AttributeError if unknown."""
-        self.option(name).set_global(value)
+        """Set option `name` (with or without the prefix `jax_`) for every thread.
+
+        Options of JAX that mean nothing here are accepted, with a warning the first time. Raises AttributeError for names that are unknown.
+
+        >>> config.update("jax_debug_nans", False)
+        """
+        if name == "jax_platform_name":  # the older name
+            name, value = "platforms", value or None
+        if not self._is_foreign(name):
+            self.option(name).set_global(value)
+            return
+        from pullback.core.foreign_options import REASONS
+
+        plain = name.removeprefix("jax_")
+        first = plain not in _foreign_values
+        _foreign_values[plain] = value
+        if first:
+            warnings.warn(f"the option {name!r} means nothing here: {REASONS[plain]}", stacklevel=2)
 
     def read(self, name: str) -> Any:
+        """The value of option `name`; for options of JAX that mean nothing here, the one that was set, or JAX's default."""
+        if self._is_foreign(name):
+            from pullback.core.foreign_options import FOREIGN, REASONS
+
+            plain = name.removeprefix("jax_")
+            return _foreign_values.get(plain, FOREIGN[REASONS[plain]][plain])
         return self.option(name).value
+
+    def _is_foreign(self, name: Any) -> bool:
+        if not isinstance(name, str) or name.removeprefix("jax_") in self._options:
+            return False
+        from pullback.core.foreign_options import REASONS
+
+        return name.removeprefix("jax_") in REASONS
 
     @property
     def values(self) -> dict[str, Any]:
@@ -184,7 +228,7 @@ class Config:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self.option(name).value
+        return self.read(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.update(name, value)
