@@ -53,6 +53,10 @@ def is_node(x: Any) -> bool:
     return isinstance(x, Node)
 
 
+def _registered(name: str) -> Primitive:
+    return registry[name]
+
+
 class Primitive:
     """Base of all primitives; see the module's text for the rules."""
 
@@ -173,6 +177,10 @@ class Primitive:
 
     def __repr__(self) -> str:
         return self.name
+
+    def __reduce__(self) -> Any:
+        # There is one of each name, which copies and other processes have as well.
+        return _registered, (self.name,)
 
 
 class LinearPrimitive(Primitive):

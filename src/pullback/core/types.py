@@ -136,6 +136,8 @@ class ShapeDtypeStruct:
                 f"ShapeDtypeStruct: there are no shardings yet; sharding must be None, got {sharding!r:.100}"
             )
         self.shape = integers(shape, "ShapeDtypeStruct: shape")
+        if dtype is None:
+            raise ValueError("ShapeDtypeStruct: dtype must be specified")
         self.dtype = dtypes.canonicalize_dtype(dtype)
         self.sharding, self.weak_type = sharding, weak_type
 

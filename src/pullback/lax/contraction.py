@@ -274,6 +274,10 @@ def dot_general(
     """
     if out_sharding is not None:
         no_sharding("dot_general", out_sharding)
+    if precision is not None:
+        from pullback.lax.functions import check_precision
+
+        check_precision("dot_general", precision)
     x, y = as_array(lhs), as_array(rhs)
     try:
         (xc, yc), (xb, yb) = dimension_numbers

@@ -339,6 +339,10 @@ def conv_general_dilated(
     """
     if out_sharding is not None:
         no_sharding("conv_general_dilated", out_sharding)
+    if precision is not None:
+        from pullback.lax.functions import check_precision
+
+        check_precision("conv_general_dilated", precision)
     lhs, rhs = as_array(lhs), as_array(rhs)
     n = conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     n = ConvDimensionNumbers(*(tuple(spec) for spec in n))

@@ -58,6 +58,15 @@ _PRECISION_NAMES = {
 }  # fmt: skip
 
 
+def check_precision(name: str, precision: Any) -> None:
+    """Raises ValueError for what says nothing of the precision of a matrix product."""
+    for p in precision if isinstance(precision, (tuple, list)) and len(precision) == 2 else (precision,):
+        if not (p is None or isinstance(p, Precision) or (isinstance(p, str) and p.lower() in _PRECISION_NAMES)):
+            raise ValueError(
+                f"{name}: precision must be None, a lax.Precision or one of {sorted(_PRECISION_NAMES)}, or a pair of these; got {precision!r:.100}"
+            )
+
+
 class AccuracyMode(enum.Enum):
     """Whether compiled elementwise functions are the fast ones or the most accurate ones."""
 

@@ -21,6 +21,7 @@ from pullback.core.types import broadcast_shapes as core_broadcast_shapes
 from pullback.lax.arrangement import concatenate, slice_in_dim
 from pullback.lax.contraction import dot_general_p
 from pullback.lax.elementwise import conj_p, mul_p, sub_p
+from pullback.lax.functions import check_precision
 from pullback.lax.shape import (
     broadcast_in_dim_p,
     broadcast_to,
@@ -36,18 +37,6 @@ from pullback.numpy.creation import diagonal, zeros_like
 from pullback.numpy.promotion import array_like, promote
 from pullback.xla.devices import no_sharding
 
-_PRECISIONS = frozenset(
-    ("highest", "float32", "high", "bfloat16_3x", "tensorfloat32", "default", "bfloat16", "fastest")
-)
-
-
-def _check_precision(name: str, precision: Any) -> None:
-    for p in precision if isinstance(precision, tuple) else (precision,):
-        if isinstance(p, str) and p.lower() not in _PRECISIONS:
-            raise ValueError(
-                f"{name}: precision must be None, a lax.Precision or one of {sorted(_PRECISIONS)}, got {p!r}"
-            )
-
 
 def _preferred(dtype: Any) -> DType | None:
     return None if dtype is None else dtypes.canonicalize_dtype(dtype)
@@ -55,7 +44,7 @@ def _preferred(dtype: Any) -> DType | None:
 
 def _operands(name: str, a: Any, b: Any, precision: Any) -> tuple[Array, Array]:
     if precision is not None:
-        _check_precision(name, precision)
+        check_precision(name, precision)
     x, y = promote(name, a, b)
     return x, y
 
@@ -354,7 +343,7 @@ def einsum(
     if out is not None:
         raise NotImplementedError("einsum: Arrays are immutable, so there is no `out`")
     text, given = _parse_call(subscripts, operands)
-    _check_precision("einsum", precision)
+    check_precision("einsum", precision)
     arrays = promote("einsum", *given)
     inputs, output = _labels(text, tuple(a.ndim for a in arrays))
     return _einsum(

@@ -13,7 +13,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import known_value
-from pullback.core.types import integer
+from pullback.core.types import count, integer
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reshape_p
 from pullback.numpy import ufuncs as u
@@ -273,7 +273,7 @@ def bincount(
     if len(x.shape) != 1:
         raise ValueError(f"bincount takes an array of one axis, got shape {x.shape}, at {user_line()}")
     minlength = integer(minlength, "bincount: minlength")
-    length = None if length is None else builtins.max(integer(length, "bincount: length"), 0)
+    length = None if length is None else count(length, "bincount: length")
     if length is None:
         known = known_value(x)
         if known is None:

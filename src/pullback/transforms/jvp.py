@@ -205,7 +205,11 @@ def _dual(trace: JVPTrace, x: Any, t: Any) -> Any:
             f"jvp called with different primal and tangent shapes: got primal {x.shape} and tangent {t.shape}"
         )
     if t.dtype != x.dtype:
-        if not t.weak_type or not dtypes.is_inexact(t.dtype):
+        if (
+            not t.weak_type
+            or not dtypes.is_inexact(t.dtype)
+            or (dtypes.is_complex(t.dtype) and not dtypes.is_complex(x.dtype))
+        ):
             raise TypeError(
                 "primal and tangent arguments of jvp must have equal types; got primal dtype "
                 f"{dtypes.name(x.dtype)} with tangent dtype {dtypes.name(t.dtype)} (expected {dtypes.name(expected)})"

@@ -626,7 +626,8 @@ def _checked(x: Any, shape: Any, dtype: Any, role: str, what: str, path: Callabl
     if x.shape != shape:
         raise ValueError(f"{what}: {role}{path()} has shape {x.shape}, expected {shape}, at {user_line()}")
     if x.dtype != dtype:
-        if x.weak_type and (dtypes.is_inexact(x.dtype) or dtypes.is_integer(x.dtype)):
+        fits = dtypes.is_complex(dtype) or not dtypes.is_complex(x.dtype)
+        if x.weak_type and fits and (dtypes.is_inexact(x.dtype) or dtypes.is_integer(x.dtype)):
             from pullback.lax.shape import convert
 
             return convert(x, dtype)

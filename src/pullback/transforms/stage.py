@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.errors import filter_traceback
+from pullback.core.errors import filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
 from pullback.core.scopes import NOTHING, Entered, Scope
 from pullback.core.stage import named_scope, stage_flat
@@ -20,8 +20,12 @@ from pullback.core.types import ShapedArray, ShapeDtypeStruct, integers, typeof
 
 
 def _static_positions(static_argnums: Any, count: int) -> set[int]:
-    positions = integers(static_argnums, "static_argnums")
-    return {p % count if count else p for p in positions}
+    positions = () if static_argnums is None else integers(static_argnums, "static_argnums")
+    if not all(-count <= p < count for p in positions):
+        raise ValueError(
+            f"static_argnums {positions} must number some of the {count} positional arguments, at {user_line()}"
+        )
+    return {p % count for p in positions}
 
 
 def _trace(
