@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+
 import ml_dtypes
 import numpy as np
 import pytest
 
 import pullback as pb
+import pullback.numpy as jnp
 from pullback.core import dtypes, types
 from pullback.core.types import ShapedArray, broadcast_shapes, canonical_axes, canonical_axis, typeof
 
@@ -105,3 +108,16 @@ def test_types_that_nothing_has_are_forgotten() -> None:
     assert len({t.number for t in types._interned.values()}) == len(types._interned)
     again = types.intern((0, 3, 11), np.dtype("float32"), False)
     assert again.number > max(t.number for t in kept)
+
+
+def test_copies_of_numpys_types_are_numpys() -> None:
+    field = np.dtype([("x", np.uint32)])["x"]
+    assert field == np.uint32
+    for t in (field, np.dtype(np.uint32), field.newbyteorder("="), pickle.loads(pickle.dumps(field))):
+        assert dtypes.is_numpys(t)
+    assert not any(
+        dtypes.is_numpys(np.dtype(t)) for t in (ml_dtypes.bfloat16, ml_dtypes.float8_e5m2, dtypes.KEY, dtypes.float0)
+    )
+    bits = pb.random.bits(pb.random.PRNGKey(0), (50,))
+    np.testing.assert_array_equal(jnp.argsort(bits), np.argsort(np.asarray(bits)))
+    np.testing.assert_array_equal(jnp.sort(bits), np.sort(np.asarray(bits)))

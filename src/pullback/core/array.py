@@ -338,7 +338,7 @@ def shared(value: Any) -> np.ndarray[Any, Any]:
         view = array.view()
         view.flags.writeable = False
         return view
-    plain = array if array.dtype.isbuiltin == 1 else array.view(f"V{array.dtype.itemsize}")
+    plain = array if dtypes.is_numpys(array.dtype) else array.view(f"V{array.dtype.itemsize}")
     found = np.asarray(_Memory(plain))
     return found if plain is array else found.view(array.dtype)
 

@@ -70,10 +70,14 @@ def kind(dtype: DType) -> str:
         raise TypeError(f"dtype {dtype} is not a valid array type: only numeric and boolean types are") from None
 
 
+_NUMPYS = frozenset(np.dtype(t).num for t in "?bBhHiIlLqQefdgFDG")
+
+
 def is_numpys(dtype: DType) -> bool:
     """Whether NumPy itself has the type: the others are ml_dtypes', which `dtype.kind` does not tell apart (float8_e5m2 has the letter
     of floats, the other 8-bit floats, bfloat16 and the narrow integers that of void types), and `KEY` and `float0`."""
-    return dtype.isbuiltin == 1
+    # By number: `dtype.isbuiltin` is 0 for equal copies of a type, such as the type of a structured type's field.
+    return dtype.num in _NUMPYS
 
 
 def is_inexact(dtype: DType) -> bool:
