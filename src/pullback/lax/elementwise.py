@@ -678,7 +678,7 @@ _narrow_integer_pow = in_eight_bits(_integer_pow)
 
 def _any_integer_pow(x: Any, y: int) -> Any:
     # Squares are most of all integer powers: straight to NumPy.
-    return np.square(x) if y == 2 and x.dtype.isbuiltin == 1 else _narrow_integer_pow(x, y=y)
+    return np.square(x) if y == 2 and x.dtype.num < 256 else _narrow_integer_pow(x, y=y)
 
 
 integer_pow_p = Elementwise("integer_pow", NUMERIC, _any_integer_pow, _integer_pow_partial, hlo=_lower_integer_pow)

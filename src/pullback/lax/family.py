@@ -316,16 +316,16 @@ def in_eight_bits(function: Callable[..., Any], arity: int | None = None) -> Cal
 
     def narrow(x: Any, *rest: Any, **params: Any) -> Any:
         dtype = x.dtype
-        if dtype.isbuiltin == 1 or dtype not in _EIGHT_BITS:
+        if dtype.num < 256 or dtype not in _EIGHT_BITS:
             return function(x, *rest, **params)
         wide = _EIGHT_BITS[dtype]
         return function(x.astype(wide), *(y.astype(wide) for y in rest), **params).astype(dtype)
 
     def unary(x: Any) -> Any:
-        return function(x) if x.dtype.isbuiltin == 1 else narrow(x)
+        return function(x) if x.dtype.num < 256 else narrow(x)
 
     def binary(x: Any, y: Any) -> Any:
-        return function(x, y) if x.dtype.isbuiltin == 1 else narrow(x, y)
+        return function(x, y) if x.dtype.num < 256 else narrow(x, y)
 
     return {None: narrow, 1: unary, 2: binary}[arity]
 

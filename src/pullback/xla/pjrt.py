@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.config import num_cpu_devices
+from pullback.core.dtypes import is_numpys
 from pullback.core.locks import new_lock
 from pullback.core.types import ShapedArray
 from pullback.xla.stablehlo import physical_dtype
@@ -205,7 +206,7 @@ def plugin(name: str, library: Path) -> Platform:
 def put(value: Any, target: Target) -> Any:
     """A buffer with the contents of a NumPy value that nobody writes to; it shares memory if alignment permits."""
     dtype = value.dtype
-    if dtype.isbuiltin != 1:
+    if not is_numpys(dtype):
         value = np.ascontiguousarray(value).view(physical_dtype(dtype))
     elif value.__class__ is not np.ndarray:
         value = np.asarray(value)
@@ -240,7 +241,7 @@ def to_numpy(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
     value = np.asarray(buffer)
     if value.dtype.kind == "O":  # NumPy hides the protocol's error: another thread has donated the buffer in between
         raise XlaRuntimeError("INVALID_ARGUMENT: buffer has been deleted or donated")
-    return value if dtype.isbuiltin == 1 else value.view(dtype)
+    return value if is_numpys(dtype) else value.view(dtype)
 
 
 #: Wait until the contents of all of some buffers are there.

@@ -66,7 +66,7 @@ _PHYSICAL: dict[DType, DType] = {
 
 def physical_dtype(dtype: DType) -> DType:
     """The type in which a program's arguments and results of `dtype` cross its border: one that NumPy and XLA share."""
-    return _PHYSICAL.get(dtype, dtype) if dtype.isbuiltin != 1 else dtype
+    return _PHYSICAL.get(dtype, dtype) if not dtypes.is_numpys(dtype) else dtype
 
 
 @lru_cache(maxsize=1)
