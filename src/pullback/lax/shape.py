@@ -18,7 +18,7 @@ from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive
 from pullback.core.types import Shape, ShapedArray, canonical_axes, canonical_axis, integers
-from pullback.lax.summation import sum_over
+from pullback.lax.summation import FEW, sum_over
 from pullback.xla.devices import no_sharding
 
 
@@ -87,6 +87,8 @@ class ReduceSum(LinearPrimitive):
     def evaluate(self, x: Any, *, axes: Shape) -> Any:
         if x.dtype.itemsize < 4 and dtypes.is_float(x.dtype):  # 16- and 8-bit floats accumulate in float32
             return sum_over(np.asarray(x, np.float32), axes).astype(x.dtype)
+        if x.size <= FEW or (len(axes) == 1 < x.ndim and x.shape[axes[0]] <= FEW):  # as `sum_over`, without the call
+            return np.add.reduce(x, axes if len(axes) < x.ndim else None, x.dtype)
         return sum_over(x, axes)
 
     def lower(self, emit: Any, x: Any, *, axes: Shape) -> Any:

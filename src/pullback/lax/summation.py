@@ -38,10 +38,12 @@ def sum_over(x: Any, axes: Shape) -> Any:
     """The sum of a NumPy value over `axes`, in its own type."""
     shape, dtype = x.shape, x.dtype
     everything = len(axes) == len(shape)
+    if everything and x.flags.forc:
+        return np.add.reduce(x, None, dtype)
     n = 1
     for a in axes:
         n *= shape[a]
-    if n <= FEW or (everything and x.flags.forc) or dtype.kind not in "fciu" or not x.size:
+    if n <= FEW or dtype.kind not in "fciu" or not x.size:
         return np.add.reduce(x, None if everything else axes, dtype)
     if 0 in x.strides:
         return _sum_of_repeated(x, axes)
