@@ -58,7 +58,6 @@ class Wrapped:
 
 def kept_with(*functions: Any) -> dict[Any, Any]:
     """A dictionary of what has been made of functions together, which lives as long as all of them do and read what they read now."""
-    functions = tuple([f.f if isinstance(f, Wrapped) else f for f in functions])
     found = kept.kept_with(*functions)
     entry: tuple[Record, dict[Any, Any]] | None = found.get("bodies")
     if entry is not None:

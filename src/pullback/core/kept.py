@@ -89,18 +89,27 @@ def _forget(table: Any, key: Any, _: Any) -> None:
     table.pop(key, None)
 
 
+def _refers(reference: Callable[[], Any], x: Any) -> bool:
+    return reference() is x
+
+
 def kept_with(*objects: Any) -> dict[Any, Any]:
     """The dictionary of what has been made of these objects together. It lives as long as all of them do, at most."""
     if len(objects) == 1:
         kept = _kept(objects[0])
         return {} if kept is None else kept.own
-    all_kept = [kept for kept in map(_kept, objects) if kept is not None]
-    if len(all_kept) < max(len(objects), 1):
+    last: Kept | None = None
+    for x in objects:
+        kept = _kept(x)
+        if kept is None:
+            return {}
+        if last is None or kept.number > last.number:
+            last = kept
+    if last is None:
         return {}
-    last = max(all_kept, key=lambda kept: kept.number)
-    ids = tuple([id(x) for x in objects])
+    ids = tuple(map(id, objects))
     found = last.shared.get(ids)
-    if found is None or any([r() is not x for r, x in zip(found[0], objects)]):
+    if found is None or not all(map(_refers, found[0], objects)):
         forget = partial(_forget, last.shared, ids)
         found = last.shared[ids] = ([ref(x, forget) for x in objects], {})
     return found[1]
