@@ -75,3 +75,26 @@ assert x.is_deleted()
 def test_pools_of_forked_processes():
     out = subprocess.run([sys.executable, "-c", POOL], timeout=100, capture_output=True, text=True, check=False)
     assert out.returncode == 0, out.stderr
+
+
+EXIT = """
+import sys, threading, time
+import numpy as np
+import pullback as pb
+
+f = pb.jit(lambda x: pb.pure_callback(lambda y: (time.sleep(float(sys.argv[1])), np.float32(y + 1))[1], x, x))
+f(1.0)
+
+def work():
+    while True: f(2.0)
+
+for _ in range(2): threading.Thread(target=work, daemon=True).start()
+time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("seconds", ["0.001", "0.2"])
+def test_the_process_ends_while_daemon_threads_are_in_callbacks(seconds):
+    command = [sys.executable, "-c", EXIT, seconds]
+    out = subprocess.run(command, timeout=100, capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stderr

@@ -25,6 +25,7 @@ from pullback.core.kept import by_identity, kept_with_owners
 from pullback.core.types import intern
 from pullback.xla import cache, pjrt
 from pullback.xla.devices import HOST, Device, DeviceArray, buffer_on, common_device, on_host
+from pullback.xla.exits import waited_for
 from pullback.xla.forks import leave, prepare, resume
 from pullback.xla.lowering import Module, lower
 from pullback.xla.stablehlo import callback_failures
@@ -270,7 +271,7 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
         return [ConcreteArray.of_buffer(b, t) for b, t in zip(buffers, out_types)]
 
     if module.callbacks:  # Python might keep what it is given
-        return run_waiting
+        return waited_for(run_waiting)
     run_plain.lets_go = run.lets_go = True  # type: ignore[attr-defined]
     if len(out_types) == 1 and not constants and not donated and takes_all:
         ((only_type, only_weak),) = results_as
@@ -302,7 +303,7 @@ def _runner_elsewhere(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]],
         committed = any([a.__class__ is DeviceArray and a.committed for a in args])
         return [DeviceArray.made(b, t, device, committed) for b, t in zip(buffers, out_types)]
 
-    return run
+    return waited_for(run) if module.callbacks else run
 
 
 def compiled(

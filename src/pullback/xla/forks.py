@@ -19,7 +19,7 @@ from pullback.core import config
 from pullback.core.array import ConcreteArray, has_value
 from pullback.core.errors import JaxRuntimeError
 from pullback.core.jaxpr import program_caches
-from pullback.xla import devices, pjrt
+from pullback.xla import devices, exits, pjrt
 
 #: What belongs to the runtime. It is never freed: that would wait for its threads.
 _left: list[Any] = []
@@ -54,6 +54,7 @@ def leave() -> None:
     from pullback.xla import dispatch
 
     _shown.clear()
+    exits.forget()
     runtime = pjrt.leave()
     if not runtime:
         return
