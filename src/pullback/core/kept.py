@@ -3,7 +3,7 @@
 What is made of a function often refers to it: a program has the rules of custom derivatives among its parameters, and these are closures. In a
 dictionary with weak keys, such an entry would keep its own key alive for ever. So what is made of an object is kept *on* the object,
 where it is part of a cycle that the garbage collector sees; what is made of several, on the one that was met last, which is the
-one that dies first where functions are made anew in a loop.
+one that dies first where functions are made anew in a loop. (One that lives on and was met last, the first time, keeps what that first call made.)
 
 Functions, programs and objects of our own classes can carry something. Other callables are the user's objects, whose attributes may be looked at
 (trees, pickles): what is made of those is kept for the few that were used last.
@@ -41,7 +41,7 @@ class Kept:
         self.owner: Callable[[], Any] = _nobody if owner is None else ref(owner)
         self.number = next(_numbers)
         self.own: dict[Any, Any] = {}
-        self.shared: dict[tuple[int, ...], tuple[list[Any], dict[Any, Any]]] = {}
+        self.shared: dict[tuple[int, ...], _Group] = {}
         _all.add(self)
 
     def __reduce__(self) -> Any:
@@ -52,6 +52,16 @@ class Kept:
         self.shared.clear()
 
 
+class _Group:
+    """What is kept with several objects together."""
+
+    __slots__ = ("members", "table", "__weakref__")
+    members: list[Any]
+    table: dict[Any, Any]
+
+
+#: The groups there are, by the identities of their members.
+_groups: dict[tuple[int, ...], Any] = {}
 #: For other objects, by identity; the ones used last.
 _others: OrderedDict[int, Kept] = OrderedDict()
 _FEW = 64
@@ -98,21 +108,26 @@ def kept_with(*objects: Any) -> dict[Any, Any]:
     if len(objects) == 1:
         kept = _kept(objects[0])
         return {} if kept is None else kept.own
-    last: Kept | None = None
-    for x in objects:
-        kept = _kept(x)
-        if kept is None:
-            return {}
-        if last is None or kept.number > last.number:
-            last = kept
-    if last is None:
+    ids = tuple([id(x) for x in objects])
+    known = _groups.get(ids)
+    group = None if known is None else known()
+    # It goes as soon as one of them does, unless that is not said (an error in the call that should have).
+    if group is not None and all(map(_refers, group.members, objects)):
+        return group.table
+    all_kept = [kept for kept in map(_kept, objects) if kept is not None]
+    if len(all_kept) < max(len(objects), 1):
         return {}
-    ids = tuple(map(id, objects))
-    found = last.shared.get(ids)
-    if found is None or not all(map(_refers, found[0], objects)):
-        forget = partial(_forget, last.shared, ids)
-        found = last.shared[ids] = ([ref(x, forget) for x in objects], {})
-    return found[1]
+    last = max(all_kept, key=lambda kept: kept.number)
+    group = last.shared[ids] = _Group()
+    forget = partial(_forget, last.shared, ids)
+    group.members, group.table = [ref(x, forget) for x in objects], {}
+    _groups[ids] = ref(group, partial(_forget_group, ids))
+    return group.table
+
+
+def _forget_group(ids: Any, group: Any) -> None:
+    if _groups.get(ids) is group:
+        del _groups[ids]
 
 
 def by_identity(value: Any, owners: list[Any]) -> Any:
