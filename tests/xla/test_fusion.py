@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -257,3 +259,17 @@ def test_an_error_that_is_not_the_plans_is_the_first_one(monkeypatch, recwarn):
     with pb.config.option("enable_compilation_cache")(False), pytest.raises(JaxRuntimeError, match="barrier"):
         pb.jit(lambda x: two_loops(x))(X)
     assert not recwarn.list
+
+
+def test_no_loop_has_very_many_paths() -> None:
+    """LLVM follows each path through a loop from a conversion of types: of forty steps of x(1 - x) there are 2⁴⁰."""
+
+    def logistic(x: Any) -> Any:
+        x = x.astype("float32")
+        for _ in range(40):
+            x = x * (0.9 - x)
+        return jnp.log(jnp.abs(x) + 1)
+
+    x = jnp.arange(1000) % 2
+    assert plan(pb.make_jaxpr(logistic)(x).jaxpr)
+    np.testing.assert_allclose(pb.jit(logistic)(x), logistic(x), rtol=1e-5)

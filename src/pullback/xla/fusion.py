@@ -28,6 +28,9 @@ THRESHOLD = 28.0
 SMALL = 256
 #: Chains of more equations take XLA long to compile as one loop, and gain nothing.
 LARGEST_GROUP = 96
+#: Through more paths than this nothing is fused: LLVM's vectorizer (in jaxlib 0.11 and later) follows each of them from a conversion of types,
+#: and of x = x * (1 - x), done n times, there are 2ⁿ.
+MOST_PATHS = 1 << 16
 #: Concatenations of pieces that take more operations in all take XLA long to compile, where each piece has its code in the one loop.
 LARGEST_LOOP = 384
 #: Pieces that take fewer operations are not worth a loop of their own.
@@ -91,9 +94,18 @@ def plan(jaxpr: Jaxpr) -> set[Var]:
     # For each elementwise value: the cost of an element, and how many equations that takes.
     cost: dict[Atom, float] = {}
     members: dict[Atom, int] = {}
+    paths: dict[Atom, int] = {}  # from what is kept to a value, where there is more than one
     kept: set[Var] = set()
     large = []  # what may become a loop with too much code
     for e, kind in zip(jaxpr.eqns, kinds):
+        if kind.elementwise or kind.moves:
+            p = 0
+            for x in e.invars:
+                p += paths.get(x, 1)
+            if p > MOST_PATHS:
+                kept.add(e.outvars[0])
+            elif p > 1:
+                paths[e.outvars[0]] = p
         if not kind.elementwise:
             if kind.joins or (kind.draws and e.outvars[0].aval.size >= SMALL):
                 large.append((e, kind))
@@ -108,8 +120,11 @@ def plan(jaxpr: Jaxpr) -> set[Var]:
                 if x in cost:
                     c += cost[x]
                     m += members[x]
+        if v in kept:
+            continue
         if (c > THRESHOLD or m > LARGEST_GROUP) and flows[v] is _MANY and v.aval.size >= SMALL:
             kept.add(v)
+            paths.pop(v, None)
         else:
             cost[v], members[v] = c, m
     if large:
