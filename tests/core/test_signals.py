@@ -10,7 +10,7 @@ import pullback
 from tests import interrupts
 
 #: The file that has scopes, and those whose `numpy.errstate` stands within an operation, at whose end what was there is put back.
-WITHIN = {"bit_generators.py", "test_util.py", "scopes.py"}
+WITHIN = {"bit_generators.py", "test_util.py", "scopes.py", "pjrt.py"}
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,8 @@ from collections import defaultdict
 _OPERATION = re.compile(r'^(%\w+)(?::\d+)? = "?(?:stablehlo|chlo|mhlo)\.(\w+)"?\(([^)]*)\).*: \(([^)]*)\) -> (.*)$')
 #: What XLA makes loops or kernels of their own of.
 _STORED = {
-    "case", "custom_call", "convolution", "dot_general", "fft", "fusion", "if", "reduce", "reduce_window", "scatter", "sort", "while",
+    "case", "custom_call", "convolution", "dot_general", "fft", "fusion", "if", "optimization_barrier", "reduce", "reduce_window", "scatter",
+    "sort", "while",
 }  # fmt: skip
 #: The halves of a rotation, which is one operation to LLVM, and one of those that it does not look behind.
 _ROTATIONS = {"shift_left", "shift_right_logical"}

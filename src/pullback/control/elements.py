@@ -24,7 +24,7 @@ from pullback.core.config import debug_infs, debug_nans
 from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, bind_equation, eval_jaxpr, subjaxprs
 from pullback.core.primitive import BilinearPrimitive, LinearPrimitive
 from pullback.core.stage import stage_flat
-from pullback.core.trace import EVAL, current
+from pullback.core.trace import EVAL, current, without_floating_point_errors
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import dynamic_index_in_dim
 from pullback.lax.elementwise import div_p
@@ -174,8 +174,10 @@ def _has_finite_coefficients(e: JaxprEqn) -> bool:
         return any(x.__class__ is Literal and np.isfinite(x.val._value).all() for x in e.invars)
     if p is div_p:
         divisor = e.invars[1]
-        with np.errstate(all="ignore"):
-            return divisor.__class__ is Literal and bool(np.isfinite(1 / divisor.val._value).all())
+        if divisor.__class__ is not Literal:
+            return False
+        inverse = without_floating_point_errors(np.divide, 1, divisor.val._value)
+        return bool(np.isfinite(inverse).all())
     return isinstance(p, Elementwise) and all(c.__class__ is Constant for c in p.partials)
 
 

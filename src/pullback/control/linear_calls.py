@@ -15,7 +15,7 @@ from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from pullback.core.linear import LinearTrace, LinearTracer, Node, record_linear
 from pullback.core.stage import stage_flat
-from pullback.core.trace import Params, current, reset_current, set_current
+from pullback.core.trace import Params, current, set_current
 from pullback.core.tree import arrays_of, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.shape import batch_first
@@ -29,7 +29,6 @@ class LinearCall(ClosedCall):
 
     name = "linear_call"
     inlined = "jaxpr"
-    has_own_derivative = True
 
     def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
         return params["jaxpr"].out_avals
@@ -42,11 +41,11 @@ class LinearCall(ClosedCall):
         nodes = [a.node if a.__class__ is LinearTracer and a._trace is trace else None for a in args]
         if any(x is not None for x in nodes[:n]):  # linear in the residuals: as what it computes
             return run(params["jaxpr"], *args)
-        token = set_current(trace.parent)
         try:
+            set_current(trace.parent)
             found = self._nodes(args[:n], args[n:], nodes[n:], params)
         finally:
-            reset_current(token)
+            set_current(trace)
         return [LinearTracer(trace, x) for x in found]
 
     def _nodes(

@@ -161,8 +161,9 @@ class ConcreteArray(Array):
 
     @property
     def dtype(self) -> DType:
-        """Element type, a `numpy.dtype`."""
-        return self._value.dtype
+        """Element type, a `numpy.dtype`, or that of random keys."""
+        dtype = self._value.dtype
+        return dtype if dtype.__class__ is not dtypes.STRUCTURED else dtypes.KEY
 
     @property
     def ndim(self) -> int:

@@ -34,8 +34,6 @@ FLOAT8: tuple[DType, ...] = tuple(
 
 #: The tangent type of integers and booleans: there is one tangent, zero, and it takes no room.
 float0: DType = np.dtype([("float0", np.void, 0)])
-#: The element type of typed random keys: two words of Threefry-2x32 key data.
-KEY: DType = np.dtype([("fry", np.uint32, (2,))])
 
 
 class extended(np.generic):
@@ -44,6 +42,42 @@ class extended(np.generic):
 
 class prng_key(extended):
     """Scalar kind of typed random keys: `issubdtype(key.dtype, prng_key)` is true."""
+
+
+class KeyType:
+    """The element type of typed random keys. To NumPy it is the structured type in which keys are stored, which it equals."""
+
+    __slots__ = ("__numpy_dtype__", "name")
+    type = prng_key
+
+    def __init__(self, name: str, storage: np.dtype[Any]) -> None:
+        self.name, self.__numpy_dtype__ = name, storage
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What NumPy before 2.4 takes it for."""
+        return self.__numpy_dtype__
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__numpy_dtype__, name)
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or (isinstance(other, np.dtype) and other == self.__numpy_dtype__)
+
+    def __hash__(self) -> int:
+        return hash(self.__numpy_dtype__)
+
+    def __reduce__(self) -> str:
+        return "KEY"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+#: Of two words of Threefry-2x32 key data.
+KEY: Any = KeyType("key<fry>", np.dtype([("fry", np.uint32, (2,))]))
+#: The class of the types in which NumPy stores keys, and of none that is another array's.
+STRUCTURED: Any = type(KEY.dtype)
 
 
 SIGNED = (int8, int16, int32, int64, int2, int4)
@@ -120,6 +154,8 @@ def canonicalize_dtype(dtype: Any, allow_extended_dtype: bool = False) -> DType:
     if dtype in _DEFAULTS:
         return default_dtype(dtype)
     found = np.dtype(dtype)
+    if found.__class__ is STRUCTURED and found == KEY:
+        return KEY
     if found not in _KINDS:
         kind(found.newbyteorder("="))
         found = found.newbyteorder("=")
@@ -247,8 +283,8 @@ def typing_of(x: Any) -> tuple[DType, bool]:
     scalar = type(x)
     if scalar in _DEFAULTS:
         return default_dtype(scalar), scalar is not bool
-    dtype = getattr(x, "dtype", None)
-    if isinstance(dtype, np.dtype):
+    dtype: Any = getattr(x, "dtype", None)
+    if isinstance(dtype, (np.dtype, KeyType)):
         if dtype not in _KINDS:
             kind(dtype)
         return canonicalize(dtype), bool(getattr(x, "weak_type", False))
@@ -288,8 +324,8 @@ def result_type(*args: Any, return_weak_type_flag: bool = False) -> Any:
 def issubdtype(a: Any, b: Any) -> bool:
     """`numpy.issubdtype`, extended to bfloat16, float8, int4 and typed keys."""
     if b is extended or b is prng_key:
-        return (isinstance(a, np.dtype) and a == KEY) or a is prng_key or a is b
-    if isinstance(a, np.dtype) and a == KEY:
+        return (isinstance(a, (np.dtype, KeyType)) and a == KEY) or a is prng_key or a is b
+    if isinstance(a, (np.dtype, KeyType)) and a == KEY:
         return False
     if not (isinstance(a, type) and issubclass(a, np.generic) and a not in (t.type for t in _KINDS)):
         dtype = np.dtype(a) if a not in _DEFAULTS else _DEFAULTS[a][1]
@@ -337,7 +373,7 @@ def scalar_type_of(x: Any) -> type:
 
 def name(dtype: DType) -> str:
     """`float32`, `bfloat16`, ..., `key<fry>`."""
-    return "key<fry>" if dtype == KEY else "float0" if dtype == float0 else dtype.name
+    return KEY.name if dtype == KEY else "float0" if dtype == float0 else dtype.name
 
 
 _SHORT = {"b": "bool", "i": "i", "u": "u", "f": "f", "c": "c"}

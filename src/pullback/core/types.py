@@ -84,7 +84,7 @@ committed_to_host: set[int] = set()
 
 def numbered(shape: Shape, dtype: DType, weak_type: bool) -> ShapedArray:
     """A type with a number of its own."""
-    out = ShapedArray(shape, dtype, weak_type)
+    out = ShapedArray(shape, dtypes.KEY if dtype == dtypes.KEY else dtype, weak_type)
     out.number = next(_numbers)
     return out
 

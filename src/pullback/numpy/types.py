@@ -94,7 +94,11 @@ newaxis = None
 
 def _dtype_of(x: Any) -> np.dtype[Any]:
     found = getattr(x, "dtype", None)
-    return found if isinstance(found, np.dtype) else np.dtype(type(x) if isinstance(x, dtypes.PYTHON_SCALARS) else x)
+    return (
+        found
+        if isinstance(found, (np.dtype, dtypes.KeyType))
+        else np.dtype(type(x) if isinstance(x, dtypes.PYTHON_SCALARS) else x)
+    )
 
 
 def finfo(dtype: Any) -> Any:
