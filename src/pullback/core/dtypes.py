@@ -284,7 +284,9 @@ def typing_of(x: Any) -> tuple[DType, bool]:
     if scalar in _DEFAULTS:
         return default_dtype(scalar), scalar is not bool
     dtype: Any = getattr(x, "dtype", None)
-    if isinstance(dtype, (np.dtype, KeyType)):
+    if dtype.__class__ is KeyType:
+        return dtype, False
+    if isinstance(dtype, np.dtype):
         if dtype not in _KINDS:
             kind(dtype)
         return canonicalize(dtype), bool(getattr(x, "weak_type", False))
