@@ -173,7 +173,7 @@ def program(number: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
             jnp.max(last * 2),
             jnp.cumsum(last.ravel()) / last.size,
             other.ravel()[::-1],
-            (last + 1).mean(0),
+            (jnp.atleast_1d(last) + 1).mean(0),
             integers[-1],
         ]
         return objective, results[: int(rng.integers(1, len(results) + 1))]
