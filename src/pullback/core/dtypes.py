@@ -285,7 +285,7 @@ def typing_of(x: Any) -> tuple[DType, bool]:
         return default_dtype(scalar), scalar is not bool
     dtype: Any = getattr(x, "dtype", None)
     if dtype.__class__ is KeyType:
-        return dtype, False
+        return KEY, False
     if isinstance(dtype, np.dtype):
         if dtype not in _KINDS:
             kind(dtype)
