@@ -253,6 +253,16 @@ def test_weights_of_attention_add_up_to_one(dtype: str, scale: float) -> None:
         np.testing.assert_allclose(np.asarray(ct, np.float32)[..., 0].sum(), 2 * 5 * 4, rtol=2e-2)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+@pytest.mark.parametrize("epsilon", ["bfloat16", "float16", "float32", "int32"])
+def test_standardized_data_has_the_type_of_data_and_epsilon(dtype: str, epsilon: str) -> None:
+    x, small = jnp.arange(3, dtype=dtype), jnp.ones((), epsilon)
+    for f in (pb.nn.standardize, pb.jit(pb.nn.standardize)):
+        assert f(x, epsilon=small).dtype == jnp.promote_types(dtype, epsilon)
+        assert f(x, epsilon=np.ones(1, small.dtype)).dtype == jnp.promote_types(dtype, epsilon)
+        assert f(x, epsilon=1.0).dtype == dtype
+
+
 @pytest.mark.parametrize("algorithm", ["fast", "stable"])
 @pytest.mark.parametrize("offset", [0.0, 100.0, 1e4])
 def test_standardized_data_keeps_its_digits(algorithm: str, offset: float) -> None:

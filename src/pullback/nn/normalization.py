@@ -160,7 +160,7 @@ def standardize(
         variance = reduce_mean(_squared(deviation), axis, keepdims=True, where=where)
         if mean is None:
             out = u.multiply(deviation, rsqrt_p.bind(inexact(u.add(variance, epsilon), "standardize")))
-            return out if wide is x else convert(out, x.dtype)
+            return out if wide is x else convert(out, dtypes.promotion(x, epsilon)[0])
         if algorithm == "fast":
             variance = u.add(variance, u.real(u.multiply(u.subtract(own, mean), u.conj(u.add(own, mean)))))
             variance = max_p.bind(variance, _fill(0, variance))
