@@ -100,6 +100,18 @@ def test_functions_and_what_they_close_over_are_forgotten():
     assert count() == before
 
 
+def test_equal_bodies_are_one_program_however_warm_their_code_is():
+    # CPython specializes what is run often, and then names the same call by another offset.
+    w = jnp.ones(3)
+    programs = set()
+    for _ in range(30):
+        scans = list(
+            equations(pb.make_jaxpr(lambda: lax.scan(lambda c, _: (c + w[0], None), 1.0, length=3))().jaxpr, "scan")
+        )
+        programs.add(id(scans[0].params["jaxpr"]))
+    assert len(programs) == 1
+
+
 def test_a_function_of_another_call_is_not_mistaken():
     for limit in (3.0, 10.0, 100.0):  # one body, with conditions that differ in what they close over
         assert lax.while_loop(lambda x, limit=limit: x < limit, double, 1.0) == 2 ** np.ceil(np.log2(limit))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import lru_cache
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
@@ -80,8 +81,9 @@ def source_location() -> Location | None:
     return None
 
 
+@lru_cache(1 << 14)
 def line_of(location: Location) -> int:
-    """The line number of a place."""
+    """The line number of a place. (The offset itself is no name for it: CPython gives another one once it has specialized the instruction.)"""
     code, offset = location
     for start, end, line in code.co_lines():
         if start <= offset < end and line is not None:
