@@ -61,6 +61,20 @@ def with_keyword(x: Any, *, k: float = 2.0) -> Any:
     return x * k
 
 
+def with_attribute(x: Any) -> Any:
+    return x * with_attribute.k  # type: ignore[attr-defined]
+
+
+with_attribute.k = 2.0  # type: ignore[attr-defined]
+
+
+class Number(float):
+    k = 2.0
+
+
+OWN = Number(1.0)
+
+
 def with_cell() -> tuple[Callable[[Any], Any], Callable[[float], None]]:
     k = 2.0
 
@@ -90,6 +104,9 @@ BODIES: dict[str, Callable[[Any], Any]] = {
     "a comprehension": lambda x: sum(x * k for k in LIST),
     "a default": with_default,
     "a keyword's default": with_keyword,
+    "an attribute of its own": with_attribute,
+    "an attribute of a function": lambda x: x * with_attribute.k,  # type: ignore[attr-defined]
+    "a number that carries something": lambda x: x * OWN.k,
     "a partial application": PARTIAL,
     "a variable of the enclosing function": CELL,
     "a transformed function": pb.grad(lambda x: x * x * NUMBER / 2),
@@ -100,7 +117,7 @@ BODIES: dict[str, Callable[[Any], Any]] = {
 
 def change(value: float) -> None:
     global NUMBER
-    NUMBER = LIST[0] = DICT["k"] = MODULE.k = Settings.k = MODEL.k = DATA[0] = value  # type: ignore[attr-defined]
+    NUMBER = LIST[0] = DICT["k"] = MODULE.k = Settings.k = MODEL.k = DATA[0] = with_attribute.k = OWN.k = value  # type: ignore[attr-defined]
     LARGE[:] = value
     with_default.__defaults__ = (value,)
     with_keyword.__kwdefaults__["k"] = value

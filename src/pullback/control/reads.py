@@ -147,7 +147,8 @@ class _Seen:
         if self.count > _MOST:
             raise Unknown(x)
         cls = x.__class__
-        if cls in _ATOM_TYPES or isinstance(x, _ATOMS) or x is _MISSING:
+        # (A number of the user's own class may carry anything.)
+        if cls in _ATOM_TYPES or x is _MISSING or (isinstance(x, _ATOMS) and not hasattr(x, "__dict__")):
             return x
         if isinstance(x, Array):
             if isinstance(x, Tracer):  # not kept anyway
@@ -155,6 +156,7 @@ class _Seen:
             return x
         if cls is types.FunctionType:
             self.function(x)
+            self.attributes(x, attributes)
             return weakref.ref(x)
         if isinstance(x, types.ModuleType):
             self.module(x, attributes)
@@ -220,6 +222,13 @@ class _Seen:
         defaults = None if f.__defaults__ is None else self.value(f.__defaults__, attributes)
         keywords = None if f.__kwdefaults__ is None else self.value(f.__kwdefaults__, attributes)
         self.functions.append((weakref.ref(f), f.__code__, defaults, keywords, cells, found))
+
+    def attributes(self, f: Any, names: tuple[str, ...]) -> None:
+        """What a function carries, where code that has the function reads attributes of these names."""
+        for a in names if f.__dict__ else ():
+            if a in f.__dict__ and (id(f), a) not in self.ids:
+                self.ids.add((id(f), a))
+                self.names.append((weakref.ref(f), a, self.value(f.__dict__[a], names)))
 
     def module(self, m: types.ModuleType, attributes: tuple[str, ...]) -> None:
         name = m.__name__
