@@ -9,6 +9,7 @@ found again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any, TypeVar
 
 from pullback.control.reads import Record
@@ -58,13 +59,19 @@ class Wrapped:
 
 def kept_with(*functions: Any) -> dict[Any, Any]:
     """A dictionary of what has been made of functions together, which lives as long as all of them do and read what they read now."""
-    found = kept.kept_with(*functions)
-    entry: tuple[Record, dict[Any, Any]] | None = found.get("bodies")
-    if entry is not None:
-        seen = entry[0]
-        if seen.holds():
+    entry: tuple[Record, dict[Any, Any]] | None
+    reference = kept.groups.get(tuple(map(id, functions)))
+    group = None if reference is None else reference()
+    if group is not None:
+        entry = group.table.get("bodies")
+        if entry is not None and entry[0].holds():  # which asks whether the functions are there
             return entry[1]
-        if seen.unknown:
+    found = kept.kept_with(*functions)
+    entry = found.get("bodies")
+    if entry is not None:
+        if entry[0].holds():
+            return entry[1]
+        if entry[0].unknown:
             return {}
     try:
         entry = found["bodies"] = Record(functions), {}
@@ -158,7 +165,7 @@ def prepared(
     """What `prepare` makes of a call of control flow with these functions, for operands of these types: once, unless the values that they
     close over, which `prepare` also gives, are traced. `key` is what else the call depends on."""
     key = (key, *[f.__class__ for f in functions], *[x._type.number for x in operands], surroundings())
-    cache = kept_with(*[f.f if isinstance(f, Wrapped) else f for f in functions])
+    cache = kept_with(*[f if f.__class__ is FunctionType or not isinstance(f, Wrapped) else f.f for f in functions])
     try:
         found: T | None = cache.get(key)
     except TypeError:  # an argument that is not hashable, and so is wrong

@@ -60,8 +60,8 @@ class _Group:
     table: dict[Any, Any]
 
 
-#: The groups there are, by the identities of their members.
-_groups: dict[tuple[int, ...], Any] = {}
+#: The groups there are, by the identities of their members. Who looks here has to see that these are still the members.
+groups: dict[tuple[int, ...], Any] = {}
 #: For other objects, by identity; the ones used last.
 _others: OrderedDict[int, Kept] = OrderedDict()
 _FEW = 64
@@ -109,7 +109,7 @@ def kept_with(*objects: Any) -> dict[Any, Any]:
         kept = _kept(objects[0])
         return {} if kept is None else kept.own
     ids = tuple([id(x) for x in objects])
-    known = _groups.get(ids)
+    known = groups.get(ids)
     group = None if known is None else known()
     # It goes as soon as one of them does, unless that is not said (an error in the call that should have).
     if group is not None and all(map(_refers, group.members, objects)):
@@ -121,13 +121,13 @@ def kept_with(*objects: Any) -> dict[Any, Any]:
     group = last.shared[ids] = _Group()
     forget = partial(_forget, last.shared, ids)
     group.members, group.table = [ref(x, forget) for x in objects], {}
-    _groups[ids] = ref(group, partial(_forget_group, ids))
+    groups[ids] = ref(group, partial(_forget_group, ids))
     return group.table
 
 
 def _forget_group(ids: Any, group: Any) -> None:
-    if _groups.get(ids) is group:
-        del _groups[ids]
+    if groups.get(ids) is group:
+        del groups[ids]
 
 
 def by_identity(value: Any, owners: list[Any]) -> Any:
