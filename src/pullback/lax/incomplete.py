@@ -47,8 +47,8 @@ class Eager:
 
     @staticmethod
     def take(table: Any, index: Any) -> Any:
-        """Elements of a short table, for whole numbers; the first or last one for others."""
-        return table[np.clip(index, 0, len(table) - 1).astype(np.intp)]
+        """Elements of a short table, for whole numbers; the first or last one for others, the first one for NaN."""
+        return table[np.fmin(np.fmax(index, 0), len(table) - 1).astype(np.intp)]
 
     @staticmethod
     def within(region: Any, formula: Callable[..., Any], *operands: tuple[Any, float]) -> Any:
