@@ -276,3 +276,13 @@ def test_imaginary_parts_are_not_dropped_unsaid() -> None:
     for f in (pb.lax.convert_element_type, lambda z, dtype: jnp.full(3, z[0, 0, 0], dtype)):
         with pytest.warns(np.exceptions.ComplexWarning):
             f(z, jnp.float32)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "complex64"])
+def test_false_times_infinity_is_nan_in_compiled_code(dtype: str) -> None:
+    # XLA makes a selection of a converted boolean times something: of 0, whatever the other factor.
+    flags, y = jnp.array([False, True]), jnp.full(2, np.inf, dtype)
+    for f in (lambda b, y: b * y, lambda b, y: b.astype(dtype) * y, lambda b, y: b * jnp.inf, lambda b, y: b / (0 * b)):
+        np.testing.assert_array_equal(np.isnan(jit(f)(flags, y)), np.isnan(f(flags, y)))
+        np.testing.assert_array_equal(np.isnan(jit(lambda y: f(flags, y))(y)), np.isnan(f(flags, y)))
+    assert np.isnan(jit(lambda x, y: (x > 0) * y)(-1.0, y)).all()

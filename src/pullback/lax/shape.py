@@ -183,6 +183,9 @@ class ConvertElementType(LinearPrimitive):
             return emit.compare("NE", x, emit.like(0, x))
         if dtypes.is_complex(x.dtype) and not dtypes.is_complex(new_dtype):
             x = emit("real", x, out=ShapedArray(x.shape, dtypes.to_real(x.dtype)))
+        if x.dtype == dtypes.bool_ and dtypes.is_inexact(new_dtype):
+            # A conversion that is multiplied becomes the selection of 0 or the other factor, and 0 times infinity 0.
+            return emit.select(x, *(emit.constant(v, new_dtype, x.shape) for v in (1, 0)))
         return emit.convert(x, new_dtype)
 
     def is_linear(self, active: Sequence[bool]) -> bool:
