@@ -50,3 +50,16 @@ def test_what_is_no_polynomial():
         jnp.polydiv(p, jnp.zeros(0))
     with pytest.raises(TypeError, match="N must be an integer"):
         jnp.vander(p, 1.5)
+
+
+def test_sums_are_as_long_and_as_wide_as_the_longer_polynomial() -> None:
+    column, wide = np.arange(3.0).reshape(3, 1), np.arange(24.0).reshape(4, 2, 3)
+    np.testing.assert_array_equal(jnp.polyadd(column, np.ones(1)), [[0], [1], [3]])
+    np.testing.assert_array_equal(jnp.polysub(np.ones(1), column), [[0], [-1], [-1]])
+    out = jnp.polyadd(wide, np.float32([1, 2, 3])[:1])
+    np.testing.assert_array_equal(out, wide + np.array([0, 0, 0, 1])[:, None, None])
+    for a, b in ((column, np.ones(2)), (column, np.ones((2, 2))), (np.zeros((0, 2)), np.ones(1)), (wide, np.ones(2))):
+        for f in (jnp.polyadd, jnp.polysub):
+            for args in ((a, b), (b, a)):
+                with pytest.raises(ValueError, match="coefficients"):
+                    f(*args)

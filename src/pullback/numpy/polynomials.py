@@ -65,8 +65,18 @@ def _aligned(name: str, a: Any, b: Any) -> tuple[Array, Array]:
     a, b = promote(name, a, b)
     if not (a.ndim and b.ndim):
         raise TypeError(f"{name} takes arrays of coefficients, got shapes {a.shape} and {b.shape}, at {user_line()}")
-    length = max(a.shape[0], b.shape[0])
-    return _padded(a, length - a.shape[0], 0), _padded(b, length - b.shape[0], 0)
+    return (_lengthened(name, a, b.shape), b) if a.shape[0] < b.shape[0] else (a, _lengthened(name, b, a.shape))
+
+
+def _lengthened(name: str, p: Array, shape: tuple[int, ...]) -> Array:
+    # The coefficients take the shape of the last ones of the longer polynomial before zeros come in front of them.
+    try:
+        p = broadcast_to(p, (p.shape[0], *shape[1:]))
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: coefficients {p.shape} do not fit the last {p.shape[0]} of {shape}: {error}"
+        ) from None
+    return _padded(p, shape[0] - p.shape[0], 0)
 
 
 def polyadd(a1: Any, a2: Any) -> Array:
