@@ -15,6 +15,7 @@ import pytest
 
 import pullback as pb
 import pullback.numpy as jnp
+from pullback import lax
 from pullback.xla import devices as module
 
 X = np.arange(6.0, dtype=np.float32).reshape(2, 3)
@@ -273,6 +274,21 @@ def test_arrays_are_moved_to_the_device_asked_for(made: Any, there: Any) -> None
         assert made(x, device=there).device is there
         assert made(x).device is x.device
         assert made(x).tolist() == made(x, device=there).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "like", [jnp.zeros_like, jnp.ones_like, jnp.empty_like, lambda x, **k: jnp.full_like(x, 2, **k), lambda x, **k: lax.full_like(x, 2, **k)]
+)  # fmt: skip
+def test_arrays_in_the_likeness_of_others_are_where_these_were_put(like: Any, there: Any) -> None:
+    x = pb.device_put(np.ones(3, "float32"), there)
+    for made in (like(x), like(x, dtype="int32"), like(x, shape=(2,))):
+        assert made.device is there
+        assert made.committed
+    assert like(jnp.ones(3)).device is pb.devices("cpu")[0]
+    with pb.default_device(pb.devices("cpu")[2]):
+        assert like(x).device is there
+    assert pb.jit(like)(x).tolist() == like(x).tolist()
+    assert pb.vmap(like)(x).shape == (3,)
 
 
 def test_what_else_a_default_device_is_for(there: Any) -> None:

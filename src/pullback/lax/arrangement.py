@@ -53,7 +53,7 @@ from pullback.lax.shape import (
     reshape_p,
     squeeze,
 )
-from pullback.xla.devices import no_sharding, placed, put
+from pullback.xla.devices import no_sharding, placed, placed_like, put
 
 PaddingConfig = tuple[tuple[int, int, int], ...]
 _FULL = builtins.slice(None)
@@ -1128,7 +1128,7 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, sha
     weak = dtype is None and dtypes.typing_of(x)[1]
     kind = dtypes.typing_of(x)[0] if dtype is None else dtype
     sizes = getattr(x, "shape", ()) if shape is None else shape
-    out = full(sizes, fill_value, kind, sharding=sharding)
+    out = placed_like(full(sizes, fill_value, kind, sharding=sharding), x)
     return convert(out, out.dtype, True) if weak else out
 
 

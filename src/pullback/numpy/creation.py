@@ -40,7 +40,7 @@ from pullback.lax.triangles import triangle_p
 from pullback.numpy import ufuncs
 from pullback.numpy.promotion import array_like, promote, promote_inexact
 from pullback.transforms.vmap import vmap
-from pullback.xla.devices import no_sharding, placed
+from pullback.xla.devices import no_sharding, placed, placed_like
 
 # ---- from values ------------------------------------------------------------------------------------------------
 
@@ -363,7 +363,7 @@ def zeros_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = No
     if out_sharding is not None:
         no_sharding("zeros_like", out_sharding)
     shape, dtype, weak = _model("zeros_like", a, dtype, shape)
-    return placed(_filled(shape, 0, dtype, weak), device)
+    return placed_like(_filled(shape, 0, dtype, weak), a, device)
 
 
 def ones_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
@@ -371,7 +371,7 @@ def ones_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = Non
     if out_sharding is not None:
         no_sharding("ones_like", out_sharding)
     shape, dtype, weak = _model("ones_like", a, dtype, shape)
-    return placed(_filled(shape, 1, dtype, weak), device)
+    return placed_like(_filled(shape, 1, dtype, weak), a, device)
 
 
 def empty_like(
@@ -391,7 +391,7 @@ def full_like(
     shape, dtype, weak = _model("full_like", a, dtype, shape)
     keep_imaginary("full_like", fill_value, dtype)
     value = array_like(fill_value, "full_like")
-    return placed(_full(shape, convert(value, dtype, weak and not value.shape)), device)
+    return placed_like(_full(shape, convert(value, dtype, weak and not value.shape)), a, device)
 
 
 # ---- ranges -----------------------------------------------------------------------------------------------------

@@ -365,6 +365,13 @@ def placed(x: Any, device: Any = None) -> Any:
     return put(x, device) if isinstance(x, ConcreteArray) and not is_staging() else x
 
 
+def placed_like(x: Any, model: Any, device: Any = None) -> Any:
+    """An array that has just been made in the likeness of `model`: `placed`, and without `device` where `model` has been put."""
+    if device is None and model.__class__ is DeviceArray and model.committed:
+        device = model.on
+    return placed(x, device)
+
+
 def no_sharding(name: str, sharding: Any) -> None:
     """Raises TypeError unless the argument `sharding` or `out_sharding` of the function `name` is None."""
     if sharding is not None:
