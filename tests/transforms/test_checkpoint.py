@@ -8,6 +8,7 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import checkpoint_policies as policies
+from pullback import lax
 from pullback.ad_checkpoint import (
     Offloadable,
     Recompute,
@@ -520,3 +521,33 @@ def test_linear_maps_of_checkpoints_are_transposed(policy, outer):
 def test_barriers_are_transposed(outer):
     both = lambda t: pb.lax.optimization_barrier((t, jnp.float32(3)))
     assert float(outer(lambda ct: pb.linear_transpose(lambda t: both(t)[0] * both(t)[1], 1.0)(ct)[0])(2.0)) == 6
+
+
+SEVERAL = {
+    "sort": lambda x: lax.sort((jnp.sin(x), x * x), num_keys=1)[1] @ x,
+    "top_k": lambda x: lax.top_k(jnp.sin(x), 2)[0].sum() * x[0],
+    "cond": lambda x: lax.cond(x[0] > 0, lambda x: (jnp.sin(x) @ x, x), lambda x: (x @ x, x * 2), x)[0] * x[1],
+    "scan": lambda x: lax.scan(lambda c, v: (jnp.sin(c) * v, (c * v, jnp.cos(c))), x, x)[1][1].sum(),
+    "eigh": lambda x: jnp.linalg.eigh(jnp.outer(x, x) + jnp.diag(jnp.arange(3.0)))[0] @ x,
+    "qr": lambda x: (jnp.linalg.qr(jnp.outer(x, x) + jnp.eye(3))[0] ** 2)[0] @ x,
+}
+
+
+@pytest.mark.parametrize("policy", ["everything", "several results", "integers"])
+@pytest.mark.parametrize("name", SEVERAL)
+def test_stored_results_of_operations_that_have_several(name: str, policy: str) -> None:
+    f, x = SEVERAL[name], jnp.array([0.3, 0.5, 0.7])
+    chosen = {
+        "everything": policies.save_anything_except_these_names("nothing"),
+        "several results": lambda primitive, *_, **__: primitive.multiple_results,
+        "integers": lambda primitive, *_, **__: primitive.name in ("gt", "convert_element_type", "argmax", "argsort"),
+    }
+    c = pb.checkpoint(f, policy=chosen[policy])
+    want, curved = pb.grad(f)(x), pb.jacfwd(pb.grad(f))(x)
+    for g in (pb.grad(c), pb.jit(pb.grad(c)), pb.grad(pb.checkpoint(c))):
+        np.testing.assert_allclose(g(x), want, rtol=1e-3, atol=1e-4)
+    batch = jnp.stack([x, x])
+    np.testing.assert_allclose(pb.vmap(pb.grad(c))(batch), [want, want], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(pb.jit(pb.vmap(pb.vmap(pb.grad(c))))(batch[None]), [[want, want]], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(pb.jacfwd(pb.grad(c))(x), curved, rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(pb.jacrev(pb.grad(c))(x), curved, rtol=2e-3, atol=1e-3)

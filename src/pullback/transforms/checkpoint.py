@@ -13,6 +13,7 @@ have any are stored.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
@@ -32,10 +33,11 @@ from pullback.core.trace import Params, Through, Trace, current, under
 from pullback.core.tree import arrays_of, tree_flatten
 from pullback.core.types import ShapedArray, integers
 from pullback.lax.arrangement import OptimizationBarrier
-from pullback.lax.shape import convert, strong
+from pullback.lax.shape import batch_first, convert, strong
 from pullback.transforms.linearize import linearize_flat
 from pullback.transforms.policies import Policy, everything_saveable, nothing_saveable
 from pullback.transforms.program import Linearization, Mask, ProgramCall, run, used_arguments
+from pullback.transforms.vmap import batch_flat
 
 # ---- policies ---------------------------------------------------------------------------------------------------
 
@@ -50,7 +52,7 @@ class _Asking(Through):
     policy: Policy
 
     def is_stored(self, primitive: Any, args: Sequence[Any], params: Params) -> bool:
-        if primitive is stored_p or primitive is checkpoint_barrier_p:
+        if primitive is stored_p or primitive is checkpoint_barrier_p or primitive.is_collective:
             return False
         return bool(
             primitive.has_effect(params) or self.policy(primitive, *(a.aval for a in map(as_array, args)), **params)
@@ -113,7 +115,7 @@ class _Taking(_Asking):
         values = list(islice(self.saved, count))
         if primitive.has_effect(params):  # nothing is done again, or differentiated
             return values if primitive.multiple_results else values[0]
-        stored = {"primitive": primitive, "params": tuple(params.items()), "count": count}
+        stored = {"primitive": primitive, "params": tuple(params.items()), "count": count, "mapped": ()}
         outs = super().process(stored_p, (*values, *args), stored)
         outs = [under(self.parent, convert, o, o.dtype, True) if v.weak_type else o for o, v in zip(outs, values)]
         return outs if primitive.multiple_results else outs[0]
@@ -153,51 +155,83 @@ class _StoringProgram:
 
 class Stored(Primitive):
     """The results of `primitive` with `params` (as pairs), which are there: the first `count` operands. The other operands are the
-    primitive's own; the derivative is made of them."""
+    primitive's own; the derivative is made of them. (Where it needs none of them, they may be anything: the results are never computed.)
+
+    `mapped` has sizes and operands' axes of the batches around, the innermost first: all results have their axes in front.
+    """
 
     name = "stored"
     multiple_results = True
     weakness = "never"
     forwards = True
 
-    def type_of(self, *types: ShapedArray, primitive: Any, params: Any, count: int) -> list[ShapedArray]:
+    def type_of(self, *types: ShapedArray, count: int, **params: Any) -> list[ShapedArray]:
         return [ShapedArray(t.shape, t.dtype) for t in types[:count]]
 
-    def evaluate(self, *values: Any, primitive: Any, params: Any, count: int) -> list[Any]:
+    def evaluate(self, *values: Any, count: int, **params: Any) -> list[Any]:
         return list(values[:count])
 
-    def lower(self, emit: Any, *operands: Any, primitive: Any, params: Any, count: int) -> list[Any]:
+    def lower(self, emit: Any, *operands: Any, count: int, **params: Any) -> list[Any]:
         return list(operands[:count])
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, primitive: Any, params: Any, count: int) -> Any:
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+        outs = [strong(x) for x in primals[: params["count"]]]
+        if all(t is None for t in tangents[params["count"] :]):
+            return outs, [None] * len(outs)
+        return outs, self._tangents(outs, primals, tangents, **params)
+
+    def _tangents(
+        self, outs: list[Any], primals: Sequence[Any], tangents: Sequence[Any], primitive: Any, params: Any, count: int, mapped: Any
+    ) -> Sequence[Any]:  # fmt: skip
         args, ts = primals[count:], tangents[count:]
-        outs = [strong(x) for x in primals[:count]]
-        if all(t is None for t in ts):
-            return outs, [None] * count
-        several = primitive.multiple_results
-        trace = _Substitute(current(), primitive, outs if several else outs[0])
-        _, t_out = under(trace, partial(primitive.jvp, **dict(params)), args, ts)
-        return outs, (t_out if several and t_out is not None else [t_out] * count)
+        if not mapped:
+            several = primitive.multiple_results
+            trace = _Substitute(current(), primitive, args, dict(params), outs if several else outs[0])
+            _, t_out = under(trace, partial(primitive.jvp, **trace.params), args, ts)
+            return [None] * count if t_out is None else t_out if several else [t_out]
+        *inner, (size, axes) = mapped
+        found: list[Any] = []
+
+        def of_one(*xs: Any) -> list[Any]:
+            rest = iter(xs[len(primals) :])
+            t_one = [None if t is None else next(rest) for t in tangents]
+            found[:] = self._tangents(
+                list(xs[:count]), xs[: len(primals)], t_one, primitive, params, count, tuple(inner)
+            )
+            return [t for t in found if t is not None]
+
+        given = [(t, b) for t, b in zip(tangents, axes) if t is not None]
+        flat, flat_axes = batch_flat(
+            of_one, size, [*outs, *args, *(t for t, _ in given)], [*axes, *(b for _, b in given)], None
+        )
+        rest = iter([batch_first(t, b, size) for t, b in zip(flat, flat_axes)])
+        return [None if t is None else next(rest) for t in found]
 
     def batch(
-        self, size: int, args: Sequence[Any], axes: Sequence[int | None], *, primitive: Any, params: Any, count: int
+        self, size: int, args: Sequence[Any], axes: Sequence[int | None], *, count: int, mapped: Any, **params: Any
     ) -> Any:
-        # The result's axes are the primitive's, which only it knows: it is applied again.
-        out, axis = primitive.batch(size, args[count:], axes[count:], **dict(params))
-        return (out, axis) if primitive.multiple_results else ([out], [axis])
+        values = [batch_first(x, b, size) for x, b in zip(args[:count], axes)]
+        axes = (*[0] * count, *axes[count:])
+        outs = self.bind(*values, *args[count:], count=count, mapped=(*mapped, (size, axes)), **params)
+        return outs, [0] * count
 
 
 class _Substitute(Through):
-    """The parent, except that the next application of `primitive` gives the stored result."""
+    """The parent, except that the application of `primitive` with `params` to `args` gives the stored result. (A rule may apply it otherwise:
+    that of a sort takes the positions along.)"""
 
-    __slots__ = ("primitive", "value", "used")
+    __slots__ = ("primitive", "args", "params", "value")
 
-    def __init__(self, parent: Trace, primitive: Any, value: Any) -> None:
-        self.parent, self.primitive, self.value, self.used = parent, primitive, value, False
+    def __init__(self, parent: Trace, primitive: Any, args: Sequence[Any], params: Params, value: Any) -> None:
+        self.parent, self.primitive, self.args, self.params, self.value = parent, primitive, args, params, value
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        if primitive is self.primitive and not self.used:
-            self.used = True
+        if (
+            primitive is self.primitive
+            and len(args) == len(self.args)
+            and all(map(operator.is_, args, self.args))
+            and params == self.params
+        ):
             return self.value
         return super().process(primitive, args, params)
 
