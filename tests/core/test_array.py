@@ -295,3 +295,20 @@ MASKED = [
 def test_masked_arrays_are_refused(use, m):
     with pytest.raises((ValueError, TypeError)):
         use(m)
+
+
+@pytest.mark.parametrize(
+    "m", [np.ma.array([0, 1, 2], mask=[0, 0, 1]), np.ma.array([True, False, True]), np.ma.array(1)]
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x, m: x[m], lambda x, m: x[m, ...], lambda x, m: x[None, m],
+        lambda x, m: x.at[m].set(1.0), lambda x, m: x.at[m].add(1.0), lambda x, m: jnp.pad(x, 1, constant_values=m),
+    ],
+)  # fmt: skip
+def test_masked_arrays_are_no_indices(use, m):
+    f = lambda x: use(x, m)
+    for g in (f, pb.jit(f), pb.grad(lambda x: f(x).sum())):
+        with pytest.raises(ValueError, match="masked"):
+            g(jnp.ones(3))

@@ -27,7 +27,7 @@ from pullback.core.trace import (
     known_value,
     reset_floating_point_errors,
 )
-from pullback.core.types import Shape, broadcast_shapes, canonical_axis, integer
+from pullback.core.types import Shape, broadcast_shapes, canonical_axis, integer, refuse_masked
 from pullback.lax.arrangement import StaticIndex, concatenate_p, static_index_p, static_update_p
 from pullback.lax.elementwise import div_p, lt_p, max_p, min_p, ne_p, rem_p
 from pullback.lax.family import add_p, like, mul_p, sub_p
@@ -56,7 +56,7 @@ from pullback.xla.devices import no_sharding
 _FULL = slice(None)
 _LARGEST = 2**31 - 1  # position that 32 bits hold
 _BASIC = frozenset((int, slice, NoneType, EllipsisType))
-_READABLE = (np.ndarray, np.generic, bool, list)
+_READABLE = (np.generic, bool, list)  # beside arrays of NumPy's own class: subclasses may mean something else
 _SMALL = 4096  # elements up to which an update's time is mostly that of its dispatch
 _CLIP, _FILL, _PROMISE = GatherScatterMode.CLIP, GatherScatterMode.FILL_OR_DROP, GatherScatterMode.PROMISE_IN_BOUNDS
 
@@ -93,7 +93,7 @@ def _plain_index(index: Any) -> Any:
     if cls is ConcreteArray:
         return index._value
     if cls is not tuple:
-        return index if isinstance(index, _READABLE) and cls is not list else _NOT_PLAIN
+        return index if cls is np.ndarray or (isinstance(index, _READABLE) and cls is not list) else _NOT_PLAIN
     for i in index:
         if i.__class__ not in _BASIC:
             break
@@ -103,7 +103,7 @@ def _plain_index(index: Any) -> Any:
     for i in index:
         if i.__class__ is ConcreteArray:
             plain.append(i._value)
-        elif i.__class__ in _BASIC or isinstance(i, _READABLE):
+        elif i.__class__ in _BASIC or i.__class__ is np.ndarray or isinstance(i, _READABLE):
             plain.append(i)
         else:
             return _NOT_PLAIN
@@ -253,6 +253,7 @@ def _entry(i: Any, position: int) -> Any:
         elif i.dtype == dtypes.bool_:
             raise NonConcreteBooleanIndexError(i)
     elif isinstance(i, (np.ndarray, np.generic, bool)):
+        refuse_masked(i)
         i = np.asarray(i)
     elif isinstance(i, (list, tuple)):
         i = _array_of_sequence(i)

@@ -10,6 +10,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import user_line
+from pullback.core.types import refuse_masked
 from pullback.lax.arrangement import concatenate as lax_concatenate
 from pullback.lax.arrangement import pad as lax_pad
 from pullback.lax.arrangement import slice_in_dim
@@ -29,6 +30,7 @@ _PAD_OPTIONS: dict[str, tuple[str, ...]] = {
 
 def _pairs(name: str, value: Any, ndim: int) -> list[tuple[Any, Any]]:
     """A (before, after) pair for each axis from a scalar, a pair, or a sequence of one or `ndim` pairs."""
+    refuse_masked(value)
     try:
         table = np.asarray(value, dtype=object)
         return [tuple(row) for row in np.broadcast_to(_checked_pairs(name, table, ndim), (ndim, 2)).tolist()]
