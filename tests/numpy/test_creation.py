@@ -369,3 +369,14 @@ def test_looks() -> None:
 def test_errors(call: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("f", [jnp.linspace, jnp.logspace, jnp.geomspace])
+@pytest.mark.parametrize("narrow", ["bfloat16", "float16"])
+def test_spaced_numbers_are_computed_in_the_type_asked_for(f, narrow):
+    want = getattr(np, f.__name__)(1.0, 3.0, 7)
+    for g in (f, pullback.jit(f, static_argnums=(2,), static_argnames="dtype")):
+        out = g(jnp.ones((), narrow), jnp.full((), 3, narrow), 7, dtype="float32")
+        assert out.dtype == "float32"
+        np.testing.assert_allclose(out, want, rtol=2e-6)
+        assert g(jnp.ones((), narrow), 3, 7).dtype == narrow

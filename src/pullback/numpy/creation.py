@@ -456,13 +456,8 @@ def linspace(
         raise ValueError(f"linspace: the number of samples, {num}, must not be negative")
     x, y = promote_inexact("linspace", start, stop)
     shape = np.broadcast_shapes(x.shape, y.shape)
-    computed = target = x.dtype
-    if dtype is not None:  # at least as precisely as was asked for
-        target = dtypes.canonicalize_dtype(dtype)
-        wide = dtypes.to_inexact(target)
-        if wide.itemsize > computed.itemsize:
-            computed = dtypes.to_complex(wide) if dtypes.is_complex(computed) else wide
-    of_step, computed = computed, dtypes.float32 if computed.itemsize < 4 else computed
+    target = x.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
+    of_step, computed = _types_between(x.dtype, target)
     x, y = broadcast_to(convert(x, computed), shape), broadcast_to(convert(y, computed), shape)
     span = num - 1 if endpoint else num
     step = (y - x) / span if span > 0 else full(shape, np.nan, computed)
@@ -482,6 +477,14 @@ def linspace(
     return (out, convert(step, of_step)) if retstep else out
 
 
+def _types_between(ends: DType, target: DType) -> tuple[DType, DType]:
+    """The type of numbers between `ends` that are asked for as `target`, at least as precise as both; and that in which they are computed."""
+    wide = dtypes.to_inexact(target)
+    if wide.itemsize > ends.itemsize:
+        ends = dtypes.to_complex(wide) if dtypes.is_complex(ends) else wide
+    return ends, dtypes.float32 if ends.itemsize < 4 else ends
+
+
 def _filled_range(n: int, dtype: DType) -> Array:
     """0, 1, ..., n - 1."""
     return ConcreteArray(np.arange(n).astype(dtype)) if current() is EVAL else iota(dtype, n)
@@ -492,8 +495,10 @@ def logspace(
 ) -> Array:
     """base ** linspace(start, stop, num): numbers evenly spaced on a logarithmic scale, given by their exponents."""
     start, stop = promote_inexact("logspace", start, stop)
-    out = ufuncs.power(base, linspace(start, stop, num, endpoint, axis=axis))
-    return convert(out, out.dtype if dtype is None else dtypes.canonicalize_dtype(dtype))
+    target = dtypes.promotion(base, start.dtype)[0] if dtype is None else dtypes.canonicalize_dtype(dtype)
+    _, computed = _types_between(start.dtype, target if dtypes.is_complex(start.dtype) else dtypes.to_real(target))
+    exponents = linspace(start, stop, num, endpoint, dtype=computed, axis=axis)
+    return convert(ufuncs.power(base, exponents), target)
 
 
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Array:
@@ -507,7 +512,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     x, y = promote_inexact("geomspace", start, stop)
     shape = np.broadcast_shapes(x.shape, y.shape)
     target = x.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
-    computed = dtypes.to_complex(x.dtype) if dtypes.is_complex(target) else x.dtype
+    _, computed = _types_between(x.dtype, target)
     x, y = broadcast_to(convert(x, computed), shape), broadcast_to(convert(y, computed), shape)
     # Divided by the direction of the start, a logarithm exists wherever the two ends lie on one side (or one ray).
     direction = ufuncs.sign(x)
