@@ -268,3 +268,17 @@ def test_cumulative_functions_as_booleans(jit: bool) -> None:
     for f in (jnp.mean, jnp.var):
         with pytest.raises(TypeError, match="bool"):
             f(x, dtype=bool)
+
+
+def test_sums_and_products_of_booleans_are_booleans() -> None:
+    x = jnp.array([[-1, 0, 1], [1, 1, 0]])
+    for f, want in (
+        (lambda x: jnp.prod(x, axis=0, dtype=bool), [True, False, False]),
+        (lambda x: jnp.sum(x, axis=0, dtype=bool), [True, True, True]),
+        (lambda x: jnp.prod(x, axis=0, dtype=bool, where=x != 0), [True, True, True]),
+        (lambda x: jnp.prod(x, dtype=bool, initial=2), False),
+        (lambda x: jnp.nanprod(x, axis=0, dtype=bool), [True, False, False]),
+        (lambda x: jnp.prod(x[:0], axis=0, dtype=bool), [True, True, True]),
+    ):
+        for out in (f(x), pb.jit(f)(x)):
+            assert out.dtype == bool and out.tolist() == want

@@ -136,7 +136,9 @@ def prod(
     promote_integers: bool = True,
 ) -> Array:
     """The product of the elements along `axis`, in `dtype` if given. See `sum`."""
-    return _fold("prod", reduce_prod_p, u.multiply, 1, a, axis, dtype, out, keepdims, initial, where, promote_integers)
+    in_bools = dtype is not None and dtypes.canonicalize_dtype(dtype) == dtypes.bool_
+    primitive = reduce_and_p if in_bools else reduce_prod_p
+    return _fold("prod", primitive, u.multiply, 1, a, axis, dtype, out, keepdims, initial, where, promote_integers)
 
 
 def _fold(
