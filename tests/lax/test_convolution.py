@@ -104,3 +104,14 @@ def test_windows_by_definition():
 def test_refusals(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_padding_takes_no_more_away_than_there_is() -> None:
+    x, w = jnp.ones((1, 1, 4)), jnp.ones((1, 1, 1))
+    assert lax.conv_general_dilated(x, w, (1,), [(-2, -2)]).shape == (1, 1, 0)
+    np.testing.assert_array_equal(lax.conv_general_dilated(x, w, (1,), [(-5, 4)]), np.zeros((1, 1, 3)))
+    assert lax.conv_general_dilated(x, w, (1,), [(-2, -3)], lhs_dilation=(2,)).shape == (1, 1, 2)
+    for pads in ((-5, 0), (0, -5), (-2, -3)):
+        for f in (lax.conv_general_dilated, pb.jit(lax.conv_general_dilated, static_argnums=(2, 3))):
+            with pytest.raises(ValueError, match="takes away"):
+                f(x, w, (1,), (pads,))

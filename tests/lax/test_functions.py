@@ -286,3 +286,21 @@ def test_false_times_infinity_is_nan_in_compiled_code(dtype: str) -> None:
         np.testing.assert_array_equal(np.isnan(jit(f)(flags, y)), np.isnan(f(flags, y)))
         np.testing.assert_array_equal(np.isnan(jit(lambda y: f(flags, y))(y)), np.isnan(f(flags, y)))
     assert np.isnan(jit(lambda x, y: (x > 0) * y)(-1.0, y)).all()
+
+
+def test_cases_of_a_selection_have_one_shape() -> None:
+    x = jnp.ones(3)
+    np.testing.assert_array_equal(lax.select(True, x, 2 * x), x)
+    np.testing.assert_array_equal(lax.select(jnp.array([True, False, True]), x, 2 * x), [1, 2, 1])
+    for args in (
+        (True, x, 1.0),
+        (True, 1.0, x),
+        (x > 0, 1.0, x),
+        (x[:1] > 0, x, x),
+        (x > 0, 1.0, 2.0),
+        (True, x, x[:1]),
+    ):
+        for f in (lax.select, jit(lax.select)):
+            with pytest.raises(TypeError, match="shape"):
+                f(*args)
+    assert pb.lax.select is lax.select

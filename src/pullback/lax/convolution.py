@@ -365,6 +365,12 @@ def conv_general_dilated(
         "preferred_element_type": None if preferred_element_type is None else dtypes.canonicalize_dtype(preferred_element_type),
     }  # fmt: skip
     conv_general_dilated_p.type_of(lhs.aval, rhs.aval, **params)
+    for size, factor, pads in zip(sizes, lhs_dilation, params["padding"]):
+        if dilated(size, factor) + sum(pads) < 0:
+            raise ValueError(
+                f"conv_general_dilated: the padding {tuple(pads)} takes away more than the {dilated(size, factor)} elements of a spatial "
+                f"axis, at {user_line()}"
+            )
     return conv_general_dilated_p.bind(lhs, rhs, **params)
 
 

@@ -19,6 +19,7 @@ from pullback.core.trace import current
 from pullback.core.types import broadcast_shapes, integer
 from pullback.lax import elementwise as table
 from pullback.lax.family import BITS, FLOAT, INEXACT, INTEGER, NUMERIC, Elementwise, add_p, like, mul_p, neg_p, sub_p
+from pullback.lax.selection import select as selected
 from pullback.lax.shape import convert
 
 _ORDERED = "biuf"  # the kinds that `<` compares
@@ -396,6 +397,23 @@ def min(x: Any, y: Any) -> Array:
     return binary(table.min_p, x, y, table.min_p.kinds)
 
 
+def select(pred: Any, on_true: Any, on_false: Any) -> Array:
+    """`on_true` where the boolean `pred` is true, `on_false` elsewhere: two of one shape and dtype, whose shape `pred` has if it is no scalar.
+
+    >>> select(True, np.float32([1, 2]), np.float32([3, 4])).tolist()
+    [1.0, 2.0]
+
+    Raises TypeError if dtypes or shapes differ; `jnp.where` broadcasts.
+    """
+    pred, on_true, on_false = as_array(pred), as_array(on_true), as_array(on_false)
+    if on_true.shape != on_false.shape or pred.shape not in ((), on_true.shape):
+        raise TypeError(
+            f"lax.select: pred must be a scalar or have the one shape of both cases, got shapes {pred.shape}, {on_true.shape} and "
+            f"{on_false.shape}, at {user_line()}; jnp.where broadcasts"
+        )
+    return selected(pred, on_true, on_false)
+
+
 def clamp(min: Any, x: Any, max: Any) -> Array:
     """`x` kept between `min` and `max`, which are scalars or of the shape of `x`: min(max(x, min), max).
 
@@ -586,6 +604,6 @@ __all__ = [
     "atan", "atan2", "atanh", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "cbrt", "ceil", "clamp",
     "clz", "complex", "conj", "cos", "cosh", "div", "dtype", "eq", "exp", "exp2", "expm1", "floor", "ge", "gt",
     "imag", "integer_pow", "is_finite", "le", "log", "log1p", "logistic", "lt", "max", "min", "mul", "mulhi", "ne",
-    "neg", "nextafter", "population_count", "pow", "real", "reciprocal", "rem", "round", "rsqrt", "shift_left",
+    "neg", "nextafter", "population_count", "pow", "real", "reciprocal", "rem", "round", "rsqrt", "select", "shift_left",
     "shift_right_arithmetic", "shift_right_logical", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh",
 ]  # fmt: skip

@@ -82,7 +82,8 @@ hand_over(select_n_p)
 
 
 def select(pred: Any, on_true: Any, on_false: Any) -> Array:
-    """`on_true` where the boolean `pred` is true, `on_false` elsewhere; operands broadcast. TypeError if their dtypes differ."""
+    """`on_true` where the boolean `pred` is true, `on_false` elsewhere; operands broadcast (those of `lax.select` do not). TypeError if
+    their dtypes differ."""
     pred, on_true, on_false = as_array(pred), as_array(on_true), as_array(on_false)
     shape = broadcast_shapes(pred.shape, on_true.shape, on_false.shape)
     if on_true.dtype != on_false.dtype or pred.dtype != dtypes.bool_:
@@ -108,5 +109,5 @@ def select_n(which: Any, *cases: Any) -> Array:
 
 
 __all__ = [
-    "select", "select_n", "select_n_p",
+    "select_n", "select_n_p",
 ]  # fmt: skip
