@@ -152,8 +152,9 @@ def test_functions_are_compiled_and_no_exception_is_needless():
     used = set().union(*(n.used for n in notebooks))
     assert used == {*NOT_JITTED, *STATIC}
     jitted = [entry for n in notebooks for entry in n.jitted]
-    idle = {(section, name) for section, name, function in jitted if not function._entries}
-    assert idle == NEVER_CALLED
+    # (What is traced for static arguments that are functions is kept with these.)
+    idle = {(section, name) for section, name, function in jitted if not function._entries and name not in STATIC}
+    assert idle == {(section, name) for section, name in NEVER_CALLED if name not in STATIC}
     names = {name for _, name, _ in jitted}
     assert {"sigmoid", "predict", "loss", "loss2", "grad_tanh", "dfdx", "d4fdx", "f", "predict_dict", *STATIC} <= names
 

@@ -234,5 +234,5 @@ def test_broadcasts_that_do_not_fit():
             lax.broadcast_in_dim(x, (2, 4, 3), dims)
     with pytest.raises(TypeError, match="increasing"):
         pb.jit(lambda x: lax.broadcast_in_dim_p.bind(x, shape=(3, 2), broadcast_dimensions=(1, 0)))(x)
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(TypeError, match="negative"):
         lax.broadcast_in_dim(1.0, (-3, 2), ())

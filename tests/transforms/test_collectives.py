@@ -60,4 +60,4 @@ def test_unbound_names():
     with pytest.raises(NameError, match="unbound axis name: 'j'"):
         pb.vmap(lambda x: lax.psum(x, "j"), axis_name="i")(jnp.ones(2))
     closed = pb.make_jaxpr(lambda x: lax.psum(x, "i"), axis_env=[("i", 4)])(1.0)
-    assert [e.primitive.name for e in closed.eqns] == ["psum"]
+    assert [e.primitive.name for e in closed.eqns] == ["convert_element_type", "psum"]  # which is strongly typed

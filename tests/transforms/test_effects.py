@@ -10,11 +10,13 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import lax
+from pullback.experimental import io_callback
 
 SEEN: list[float] = []
 
@@ -132,3 +134,25 @@ def test_effects_happen_as_often_as_without_calls(call: str, place: str) -> None
         if found != expected:
             wrong[name] = f"{found} of {expected}"
     assert not wrong
+
+
+def test_results_of_effects_are_not_asked_for_again() -> None:
+    """What is computed again takes the results of effects that there were; where it cannot, it says so."""
+    calls: list[float] = []
+
+    def ask(x: Any) -> Any:
+        x = lax.stop_gradient(x)
+        return io_callback(
+            lambda _: (calls.append(0.0), np.float32(len(calls)))[1], pb.ShapeDtypeStruct((), "float32"), x
+        )
+
+    inside = lambda x: lax.cond(x > 0, lambda x: x * ask(x), lambda x: x, x)
+    loop = lambda x: lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] * ask(s[1])), (0, x))[1]
+    scanned = lambda x: lax.scan(lambda c, _: (c * ask(c), None), x, None, length=4, checkpoints=2)[0]
+    stored = pb.checkpoint(lambda x: lax.scan(lambda c, _: (c * ask(c), None), x, None, length=3)[0])
+    for f, value in ((lambda x: x * ask(x), 2), (pb.checkpoint(lambda x: x * ask(x)), 2), (stored, 12)):
+        calls.clear()
+        assert [float(v) for v in pb.value_and_grad(f)(2.0)] == [value, value / 2]
+    for f in (pb.checkpoint(inside), loop, scanned):
+        with pytest.raises(NotImplementedError, match=r"io_callback` from .*test_effects.py"):
+            pb.grad(f)(2.0)

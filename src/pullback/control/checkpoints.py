@@ -30,7 +30,7 @@ from pullback.core.array import ConcreteArray
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.kept import carriers
 from pullback.core.linear import Cotangents, Input, Node
-from pullback.core.passes import Quiet, without_effects
+from pullback.core.passes import Quiet, refuse_repeated_effects, without_effects
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current, under
 from pullback.core.types import ShapedArray
@@ -407,6 +407,7 @@ class CheckpointedLoop:
     operand_types: list[ShapedArray]
 
     def __init__(self) -> None:
+        refuse_repeated_effects(self.closed, f"reverse mode through {self.operation.name}")
         self._recording = stage_flat(self._store, self.operand_types, current())
         self._rule = Recording(self)
         self._transposes: dict[Mask, tuple[ClosedJaxpr, Transposition]] = {}

@@ -38,7 +38,7 @@ class Array:
         """The type: shape, dtype and weakness."""
         return ShapedArray(self.shape, self.dtype, self.weak_type)
 
-    def check_alive(self) -> None:
+    def _check_alive(self) -> None:
         """Raises UnexpectedTracerError if the array is a tracer of a trace that is over."""
 
     @property
@@ -163,7 +163,7 @@ class ConcreteArray(Array):
     def dtype(self) -> DType:
         """Element type, a `numpy.dtype`, or that of random keys."""
         dtype = self._value.dtype
-        return dtype if dtype.__class__ is not dtypes.STRUCTURED else dtypes.KEY
+        return dtype if dtype.__class__ is not dtypes.STRUCTURED or dtype != dtypes.KEY else dtypes.KEY
 
     @property
     def ndim(self) -> int:
@@ -401,7 +401,7 @@ def as_array(x: Any) -> Array:
     if x.__class__ is ConcreteArray:
         return x
     if isinstance(x, Array):
-        x.check_alive()
+        x._check_alive()
         return x
     if x.__class__ in _SCALARS:
         return from_scalar(x)

@@ -76,7 +76,7 @@ class KeyType:
 
 #: Of two words of Threefry-2x32 key data.
 KEY: Any = KeyType("key<fry>", np.dtype([("fry", np.uint32, (2,))]))
-#: The class of the types in which NumPy stores keys, and of none that is another array's.
+#: The class of the types in which NumPy stores keys, and `float0`; of no other array's type.
 STRUCTURED: Any = type(KEY.dtype)
 
 

@@ -98,6 +98,20 @@ def _without_effects(closed: ClosedJaxpr) -> ClosedJaxpr:
     return drop_unused_consts(closed, eliminate_dead_code(jaxpr))
 
 
+def refuse_repeated_effects(closed: ClosedJaxpr, what: str) -> None:
+    """Raise NotImplementedError if the results of something that has effects are needed in a program that is to be run again."""
+    repeated = without_effects(closed)
+    while repeated.has_effect:
+        e = next(e for e in repeated.eqns if e.primitive.has_effect(e.params))
+        inner = next((p for p in subjaxprs(e.params) if p.has_effect), None)
+        if inner is None:
+            raise NotImplementedError(
+                f"{what} computes again what its derivative needs, and would call `{e.primitive.name}` from {e.source} again, which may give "
+                "other results than before. Take it out of the branch or loop that it stands in, and pass its results in"
+            )
+        repeated = inner
+
+
 def _quiet_params(value: Any) -> Any:
     """An equation's parameters, with the programs among them `without_effects`."""
     if isinstance(value, dict):

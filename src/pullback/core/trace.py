@@ -91,7 +91,7 @@ class Tracer(Array):
         """The type, as the one object that stands for it."""
         return intern(self.shape, self.dtype, self.weak_type)
 
-    def check_alive(self) -> None:
+    def _check_alive(self) -> None:
         if self._trace.finished:
             current().check_constant(self)  # unless it is something to a trace that stands for that one
 
@@ -147,7 +147,7 @@ class Tracer(Array):
         return format(repr(self)) if value is None or not spec else format(value, spec)
 
     def __copy__(self) -> Tracer:
-        self.check_alive()
+        self._check_alive()
         return self
 
     def __deepcopy__(self, memo: Any) -> Tracer:

@@ -341,7 +341,7 @@ def _get(
     if index.basic is not None:
         x = static_index_p.bind(x, index=index.basic)
     if not index.arrays:
-        x.check_alive()
+        x._check_alive()
         return x
     index.need_elements()
     return gather_p.bind(

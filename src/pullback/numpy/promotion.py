@@ -25,7 +25,7 @@ def array_like(x: Any, name: str) -> Array:
     """`x` as an Array. Lists and tuples are refused, as they hide a slow conversion: TypeError naming the function."""
     if isinstance(x, Array):
         if x.__class__ is StagedTracer and x._trace.finished:
-            x.check_alive()
+            x._check_alive()
         return x
     try:
         return as_array(x)

@@ -26,7 +26,7 @@ from pullback.core.errors import filter_traceback, user_line
 from pullback.core.interning import intern, lift
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr
 from pullback.core.linear import Node, zeros
-from pullback.core.passes import drop_unused_consts, eliminate_dead_code, without_effects
+from pullback.core.passes import drop_unused_consts, eliminate_dead_code, refuse_repeated_effects, without_effects
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, Through, Trace, current, under
@@ -276,6 +276,7 @@ class Recomputation:
             policy = policy or nothing_saveable
             storing: _StoringProgram = closed.derived(("storing", policy), _StoringProgram, policy)
             self.forward, again = storing.program, closed.derived(("taking", policy), storing.taking)
+            refuse_repeated_effects(again, "checkpoint")
         outs, given = len(closed.out_avals), len(closed.in_avals)
         saved = len(again.in_avals) - given
         whole = (*active, *[False] * saved)
