@@ -17,7 +17,7 @@ def there(primitive: Any, **params: Any) -> Any:
     def fun(*xs: Any) -> Any:
         out = primitive.bind(*xs, **params)
         outs = out if primitive.multiple_results else [out]
-        return stored_p.bind(*outs, *xs, primitive=primitive, params=tuple(params.items()), count=len(outs))
+        return stored_p.bind(*outs, *xs, primitive=primitive, params=tuple(params.items()), count=len(outs), mapped=())
 
     return fun
 
