@@ -130,7 +130,7 @@ def linear_call(
     `fun_transpose(residual_args, ct)` is its transpose, and used wherever `fun` is transposed: in reverse mode, by `linear_transpose`, compiled and
     over batches; it gives what has the structure and types of `linear_args` (TypeError). In `residual_args` the derivative is that of `fun`.
 
-    >>> from pullback.transforms.derivatives import linear_transpose
+    >>> from pullback.transforms.linearize import linear_transpose
     >>> linear_transpose(lambda x: linear_call(lambda r, x: r * x, lambda r, ct: r * ct, 2.0, x), 1.0)(3.0)
     (Array(6., dtype=float32, weak_type=True),)
     """

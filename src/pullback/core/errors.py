@@ -58,21 +58,34 @@ def filter_traceback(error: BaseException) -> None:
 
 #: A place in a program: a code object and the offset of an instruction in it. Cheap to take, decoded when it is shown.
 Location = tuple[CodeType, int]
+
+
+class CallersLocation(tuple[Any, ...]):
+    """The `Location` of a call of something of ours that staged the operation: another call stages the same at another place."""
+
+    __slots__ = ()
+
+
 _is_internal: dict[str, bool] = {}
 #: The code of `core.jaxpr.bind_equation`, whose argument `eqn` knows where it comes from.
 replaying: CodeType | None = None
+#: The code of `core.stage.stage_flat`: what is beyond its frame has not been staged, but had something staged.
+staging: CodeType | None = None
 
 
 def source_location() -> Location | None:
     """The place in the user's code from which the current operation was asked for; of an equation that is applied again, its own."""
     frame: FrameType | None = sys._getframe(2)
+    outside = False
     while frame is not None:
         file = frame.f_code.co_filename
         internal = _is_internal.get(file)
         if internal is None:
             internal = _is_internal[file] = is_internal(file)
         if not internal:
-            return frame.f_code, frame.f_lasti
+            place = frame.f_code, frame.f_lasti
+            return CallersLocation(place) if outside else place
+        outside = outside or frame.f_code is staging
         if frame.f_code is replaying:
             location: Location | None = frame.f_locals["eqn"].location
             if location is not None:

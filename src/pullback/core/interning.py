@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import Any
 
 from pullback.core.config import program_state
-from pullback.core.errors import line_of
+from pullback.core.errors import CallersLocation, line_of
 from pullback.core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, Literal, Var, program_caches
 from pullback.core.kept import by_identity, kept_with_owners
 
@@ -51,7 +51,8 @@ def intern(closed: ClosedJaxpr) -> ClosedJaxpr:
 def structure(closed: ClosedJaxpr, owners: list[Any]) -> Any:
     """What makes two programs without constants equal: everything but the names of variables. `owners` gets what is compared by identity.
 
-    The lines of the user's code, which errors name, belong to it; code that is run again, or made anew of the same source, is the same.
+    The lines of the user's code, which errors name, belong to it; code that is run again, or made anew of the same source, is the same. Not so the
+    line from which something of ours was called (a solver) that staged a body of its own: that would be compiled for each call.
     """
     numbers: dict[Var, int] = {}
 
@@ -67,7 +68,10 @@ def structure(closed: ClosedJaxpr, owners: list[Any]) -> Any:
     parts: list[Any] = [program_state(), *map(new, closed.jaxpr.invars)]
     for e in closed.eqns:  # not in a comprehension: what an equation reads has been numbered
         params = [(k, by_identity(v, owners)) for k, v in e.params.items()]
-        location = e.location and (e.location[0].co_filename, e.location[0], line_of(e.location))
+        location = e.location
+        if location is not None:
+            here = location.__class__ is not CallersLocation
+            location = (location[0].co_filename, location[0], line_of(location)) if here else None
         parts.append((e.primitive, *map(atom, e.invars), *params, *map(new, e.outvars), location, e.name_stack))
     parts.extend(map(atom, closed.jaxpr.outvars))
     key = tuple(parts)

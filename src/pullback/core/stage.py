@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-from pullback.core import config, dtypes
+from pullback.core import config, dtypes, errors
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import source_location
 from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var, check_jaxpr
@@ -191,6 +191,9 @@ def stage_flat(
         return under(trace, program)
     finally:
         trace.__class__ = Finished
+
+
+errors.staging = stage_flat.__code__
 
 
 def close(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:

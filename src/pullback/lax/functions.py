@@ -400,6 +400,7 @@ def min(x: Any, y: Any) -> Array:
 def select(pred: Any, on_true: Any, on_false: Any) -> Array:
     """`on_true` where the boolean `pred` is true, `on_false` elsewhere: two of one shape and dtype, whose shape `pred` has if it is no scalar.
 
+    >>> import numpy as np
     >>> select(True, np.float32([1, 2]), np.float32([3, 4])).tolist()
     [1.0, 2.0]
 
