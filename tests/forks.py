@@ -49,7 +49,7 @@ def callbacks():
         f(1.0)
 
 def imports():
-    names = ["lax.linalg", "scipy.special", "nn", "numpy.fft", "numpy.linalg", "scipy.optimize", "experimental.checkify", "implicit"]
+    names = ["lax.linalg", "nn", "numpy.fft", "numpy.linalg", "scipy.optimize", "experimental.checkify", "implicit"]
     import importlib
     while not stop.is_set():
         for name in names:
@@ -102,6 +102,8 @@ stop.set()
 sys.stdout.flush(); os._exit(bad > 0)
 """
 MODES = ("compile", "run", "eager", "import", "start")
+#: Those of the suite: the others depend on how quickly libraries are imported and XLA starts beside other work (`make forks`).
+QUICK = ("compile", "run", "eager")
 
 
 def forks(mode: str, count: int, seed: int, timeout: float = 120) -> str:

@@ -219,6 +219,12 @@ def by_signals(seconds: float, seed: int = 0) -> tuple[int, list[str]]:
     repair()
     names = list(ACTIONS)
     wanted = {name: ACTIONS[name]() for name in names}
+
+    def attempt(name: str) -> None:  # a function, which is left by an exception wherever in it that is raised
+        signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 4e-3))
+        while not fired:  # destructors swallow what is raised in them
+            ACTIONS[name]()
+
     previous = signal.signal(signal.SIGALRM, handler)
     end = time.monotonic() + seconds
     try:
@@ -226,9 +232,7 @@ def by_signals(seconds: float, seed: int = 0) -> tuple[int, list[str]]:
             name = rng.choice(names)
             fired.clear()
             with suppress(Interrupt):
-                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 4e-3))
-                while not fired:  # destructors swallow what is raised in them
-                    ACTIONS[name]()
+                attempt(name)
             count += 1
             found = left_behind()
             repair()

@@ -47,7 +47,7 @@ def test_a_child_is_told_that_compiled_programs_cannot_run_in_it():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-@pytest.mark.parametrize("mode", forks.MODES)
+@pytest.mark.parametrize("mode", forks.QUICK)
 def test_children_of_busy_processes(mode):
     assert not forks.forks(mode, 4, seed=1)
 
