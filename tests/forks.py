@@ -72,7 +72,7 @@ for i in range(count):
     time.sleep(rng.uniform(0, .01))
     child = os.fork()
     if child == 0:
-        signal.alarm(20)
+        signal.alarm(50)
         status = 1
         try:
             y = float(pb.grad(lambda x: jnp.sum(jnp.sin(x) * x))(jnp.ones(3)).sum())

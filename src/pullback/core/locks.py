@@ -11,7 +11,7 @@ import logging  # noqa: F401
 import os
 import sys
 import time
-from threading import RLock
+from threading import RLock, get_ident
 from typing import Any
 
 #: Where locks are, in the order in which they are taken.
@@ -36,12 +36,16 @@ def new_lock(rank: int, holder: dict[str, Any], name: str) -> Any:
 def _before() -> None:
     # Not for ever: an import may be waiting for what somebody else has taken for the fork.
     end = time.monotonic() + _PATIENCE
-    while _is_importing() and time.monotonic() < end:
-        time.sleep(0.001)
-    for _, holder, name in _holders:
-        lock = holder[name]
-        lock.acquire()
-        _taken.append(lock)
+    while True:
+        while _is_importing() and time.monotonic() < end:
+            time.sleep(0.001)
+        for _, holder, name in _holders:
+            lock = holder[name]
+            lock.acquire()
+            _taken.append(lock)
+        if not _is_importing() or time.monotonic() >= end:
+            return
+        _in_parent()  # another import has begun in the meantime
 
 
 def _is_importing() -> bool:
@@ -62,6 +66,14 @@ def _in_parent() -> None:
 
 def _in_child() -> None:
     _taken.clear()
+    # Python's own locks of modules: a thread may have taken one for a module that was not there yet.
+    locks = getattr(sys.modules.get("_frozen_importlib"), "_module_locks", {})
+    for name, reference in list(locks.items()):
+        held = reference()
+        if held is not None and getattr(held, "owner", None) not in (None, get_ident()):
+            locks.pop(name, None)
+            if getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False):
+                del sys.modules[name]  # which would never be whole
     for _, holder, name in _holders:
         holder[name] = RLock()
 
