@@ -43,7 +43,7 @@ from pullback.lax.sorting import take_along_p
 from pullback.transforms.call import sum_unbatched
 from pullback.transforms.jit import JitCall
 from pullback.transforms.linearize import linearize_flat
-from pullback.transforms.program import Batched, Linearization, Mask
+from pullback.transforms.program import Batched, Linearization, Mask, with_axis
 from pullback.transforms.vmap import batch_flat
 
 #: Slots of a `while` for which no number is given.
@@ -744,7 +744,7 @@ class CheckpointedWhile(CheckpointedLoop):
             state = [x if m else batch_first(x, None, size) for x, m in zip(outs, batch.mapped_carry)]
             return [*state, *outs[len(state) :]]
 
-        types = [_with_axis(t, b, size) for t, b in zip(self.operand_types, axes)]
+        types = [with_axis(t, b, size) for t, b in zip(self.operand_types, axes)]
         out_axes = [*[0] * self.num_carry, *(1 if m else None for m in batch.mapped_carry), None, None, None]
         return stage_flat(program, types, current()), out_axes
 
@@ -774,12 +774,8 @@ class CheckpointedWhile(CheckpointedLoop):
         rows = [t.update(shape=(self.slots + 1, *t.shape)) for t in self.state_types]
         numbers = [ShapedArray((), dtypes.int32)] * 3
         ct_types = [t.to_tangent_aval().update(weak_type=False) for t, g in zip(self.types[self.count :], given) if g]
-        types = [_with_axis(t, b, size) for t, b in zip([*self.operand_types, *rows, *numbers, *ct_types], axes)]
+        types = [with_axis(t, b, size) for t, b in zip([*self.operand_types, *rows, *numbers, *ct_types], axes)]
         return without_effects(stage_flat(program, types, current())), [0] * sum(self._masks(given)[1])
-
-
-def _with_axis(t: ShapedArray, axis: int | None, size: int) -> ShapedArray:
-    return t if axis is None else t.update(shape=(*t.shape[:axis], size, *t.shape[axis:]))
 
 
 class Steps:
@@ -811,7 +807,7 @@ class LoopOverBatch:
         self.loop, self.size, self.axis_name = loop, size, axis_name
         self.body = WhileBatched.of(loop.closed, cond, n, m, size, tuple(mapped), axis_name)
         self.mapped_consts, self.mapped_carry = mapped[n : n + m], self.body.mapped_carry
-        self.state_types = [_with_axis(t, 0 if b else None, size) for t, b in zip(loop.state_types, self.mapped_carry)]
+        self.state_types = [with_axis(t, 0 if b else None, size) for t, b in zip(loop.state_types, self.mapped_carry)]
 
 
 class BatchedSteps(Steps):
@@ -820,7 +816,7 @@ class BatchedSteps(Steps):
     def __init__(self, batch: LoopOverBatch, cond_consts: Sequence[Any], consts: Sequence[Any]) -> None:
         super().__init__(batch.loop, cond_consts, consts)
         self.batch, self.body = batch, batch.body
-        self.cotangent_types = [_with_axis(t, 0, batch.size) for t in self.cotangent_types]
+        self.cotangent_types = [with_axis(t, 0, batch.size) for t in self.cotangent_types]
 
     def _running(self, state: Sequence[Any]) -> Any:
         """Which elements have not stopped; None if all stop together."""

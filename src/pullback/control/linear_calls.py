@@ -21,6 +21,7 @@ from pullback.core.types import ShapedArray
 from pullback.lax.shape import batch_first
 from pullback.transforms.call import ClosedCall, sum_unbatched
 from pullback.transforms.jvp import jvp_flat
+from pullback.transforms.program import with_axis
 from pullback.transforms.vmap import batch_flat
 
 
@@ -104,9 +105,6 @@ linear_call_p = LinearCall()
 def _over_batch(
     closed: ClosedJaxpr, transposed: ClosedJaxpr, count: int, size: int, axes: Sequence[int | None], axis_name: Any
 ) -> tuple[ClosedJaxpr, ClosedJaxpr]:
-    def with_axis(t: ShapedArray, b: int | None) -> ShapedArray:
-        return t if b is None else t.update(shape=(*t.shape[:b], size, *t.shape[b:]))
-
     def forward(*xs: Any) -> list[Any]:
         outs, out_axes = batch_flat(lambda *xs: run(closed, *xs), size, xs, axes, axis_name)
         return [batch_first(o, b, size) for o, b in zip(outs, out_axes)]
@@ -116,10 +114,9 @@ def _over_batch(
         cts, ct_axes = batch_flat(lambda *xs: run(transposed, *xs), size, xs, in_axes, axis_name)
         return sum_unbatched(cts, ct_axes, axes[count:], size)
 
-    program = stage_flat(forward, list(map(with_axis, closed.in_avals, axes)), current())
-    of_residuals = list(map(with_axis, closed.in_avals[:count], axes))
-    cts = [with_axis(t, 0) for t in transposed.in_avals[count:]]
-    return program, stage_flat(backward, [*of_residuals, *cts], current())
+    types = [with_axis(t, b, size) for t, b in zip(closed.in_avals, axes)]
+    cts = [with_axis(t, 0, size) for t in transposed.in_avals[count:]]
+    return stage_flat(forward, types, current()), stage_flat(backward, [*types[:count], *cts], current())
 
 
 def linear_call(

@@ -17,7 +17,6 @@ import sys
 import types
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -127,9 +126,6 @@ def _is_only_written(steps: list[dis.Instruction]) -> bool:
 
 
 # ---- values -----------------------------------------------------------------------------------------------------
-
-#: Whether a value is the one that was seen.
-Same = Callable[[Any], bool]
 
 
 class _Seen:

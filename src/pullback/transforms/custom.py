@@ -548,8 +548,8 @@ class _BoundMethod:
 
 
 class _Layout:
-    """The layout of a user's residual: its structure and the leaves that are no arrays (None in the place of arrays); the structure and
-    types of the output, and the static arguments, in which tracers are arrays of the residual, too."""
+    """The layout of a user's residual: its structure and the leaves that are no arrays (`_ARRAY` in the place of arrays); the structure
+    and types of the output."""
 
     __slots__ = ("tree", "others", "out_tree", "out_types")
 

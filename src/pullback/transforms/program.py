@@ -34,6 +34,11 @@ def run(closed: ClosedJaxpr, *args: Any) -> list[Any]:
     return eval_jaxpr(closed.jaxpr, closed.consts, *args)
 
 
+def with_axis(t: ShapedArray, axis: int | None, size: int) -> ShapedArray:
+    """The type of a batch of so many `t`, along `axis`; `t` itself, if that is None."""
+    return t if axis is None else t.update(shape=(*t.shape[:axis], size, *t.shape[axis:]))
+
+
 # ---- derived programs -------------------------------------------------------------------------------------------
 
 
@@ -72,10 +77,7 @@ class Batched:
             mapped[:] = [b is not None for b in out_axes]
             return [o if b is None else batch_first(o, b, size) for o, b in zip(map(as_array, outs), out_axes)]
 
-        types = [
-            t if b is None else t.update(shape=(*t.shape[:b], size, *t.shape[b:]))
-            for t, b in zip(closed.in_avals, axes)
-        ]
+        types = [with_axis(t, b, size) for t, b in zip(closed.in_avals, axes)]
         self.program = stage_flat(over_axis, types, current())
         self.mapped = mapped
 
@@ -301,4 +303,4 @@ class ProgramCall(ClosedCall):
         return outs, [0 if mapped else None for mapped in derived.mapped]
 
 
-__all__ = ["JVP", "Batched", "Linearization", "ProgramCall", "ProgramNode", "run", "used_arguments"]
+__all__ = ["JVP", "Batched", "Linearization", "ProgramCall", "ProgramNode", "run", "used_arguments", "with_axis"]
