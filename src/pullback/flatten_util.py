@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, as_array, concrete
 from pullback.core.tree import tree_flatten
 from pullback.lax.arrangement import concatenate
 from pullback.lax.shape import convert, reshape
@@ -24,7 +24,7 @@ def ravel_pytree(pytree: Any) -> tuple[Array, Callable[[Any], Any]]:
     leaves, tree = tree_flatten(pytree)
     arrays = [as_array(x) for x in leaves]
     if not arrays:
-        return ConcreteArray(np.zeros(0, dtypes.default_dtype(float))), lambda flat: tree.unflatten([])
+        return concrete(np.zeros(0, dtypes.default_dtype(float))), lambda flat: tree.unflatten([])
     dtype, _ = dtypes.promotion(*arrays)
     flat = concatenate([reshape(convert(x, dtype), (x.size,)) for x in arrays], 0)
     shapes, types, sizes = [x.shape for x in arrays], [x.dtype for x in arrays], [x.size for x in arrays]

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.tree import keystr, tree_flatten, tree_flatten_with_path, tree_leaves, tree_map
@@ -197,7 +197,7 @@ def _random_numbers(x: Array, rng: np.random.Generator) -> Any:
 
 def _random_like(x: Array, rng: np.random.Generator) -> ConcreteArray:
     """A random tangent or cotangent of `x`."""
-    return ConcreteArray(np.asarray(_random_numbers(x, rng)).astype(x.dtype), x.weak_type)
+    return concrete(np.asarray(_random_numbers(x, rng)).astype(x.dtype), x.weak_type)
 
 
 class _Step:
@@ -209,7 +209,7 @@ class _Step:
         move = eps / 2 * _random_numbers(x, rng)
         plus, minus = (np.asarray(_wide(x) + s * move).astype(x.dtype) for s in (1, -1))
         tangent = np.asarray((_wide(plus) - _wide(minus)) / eps).astype(x.dtype)
-        self.plus, self.tangent, self.minus = (ConcreteArray(v, x.weak_type) for v in (plus, tangent, minus))
+        self.plus, self.tangent, self.minus = (concrete(v, x.weak_type) for v in (plus, tangent, minus))
 
 
 def _steps(

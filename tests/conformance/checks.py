@@ -22,7 +22,7 @@ import numpy as np
 
 from pullback.control.loop import ControlPrimitive
 from pullback.core import dtypes
-from pullback.core.array import ConcreteArray, as_array
+from pullback.core.array import ConcreteArray, as_array, concrete
 from pullback.core.config import enable_x64
 from pullback.core.jaxpr import check_jaxpr, eval_jaxpr
 from pullback.core.primitive import Primitive, registry
@@ -61,7 +61,7 @@ def arrays(row: Row) -> list[ConcreteArray]:
 def _frozen(x: Any) -> ConcreteArray:
     value = np.array(x)
     value.flags.writeable = False
-    return ConcreteArray(value)
+    return concrete(value)
 
 
 def outputs(row: Row, *args: Any) -> Values:
@@ -105,7 +105,7 @@ def random_like(x: Any, rng: np.random.Generator) -> ConcreteArray:
     t = rng.normal(size=x.shape)
     if dtypes.is_complex(x.dtype):
         t = t + 1j * rng.normal(size=x.shape)
-    return ConcreteArray(np.asarray(t).astype(x.dtype))
+    return concrete(np.asarray(t).astype(x.dtype))
 
 
 def data(x: Any) -> np.ndarray[Any, Any]:
@@ -215,7 +215,7 @@ def check_types(row: Row) -> None:
     # None, all, and each alone: a rule for weakness is a function of which operands are weak.
     patterns = {(False,) * count, (True,) * count, *(tuple(i == j for j in range(count)) for i in range(count))}
     for pattern in sorted(patterns):
-        args = [ConcreteArray(a._value, weak and a.dtype != dtypes.bool_) for a, weak in zip(given, pattern)]
+        args = [concrete(a._value, weak and a.dtype != dtypes.bool_) for a, weak in zip(given, pattern)]
         trace = TypingTrace(current())
         try:
             set_current(trace)
@@ -315,7 +315,7 @@ def check_purity(row: Row) -> None:
 
 
 def _shifted(primals: Values, tangents: Values, h: float) -> Values:
-    return [ConcreteArray((wide(x) + h * wide(t)).astype(x.dtype)) for x, t in zip(primals, tangents)]
+    return [concrete((wide(x) + h * wide(t)).astype(x.dtype)) for x, t in zip(primals, tangents)]
 
 
 def differences(
@@ -397,7 +397,7 @@ def _check_uniform_cotangents(row: Row) -> None:
     function = differentiable(row, active, which)
     primals = [args[i] for i in active]
     y, pull = vjp(function, *primals)
-    expected = pull(tuple(ConcreteArray(np.ones(o.shape, o.dtype)) for o in y))
+    expected = pull(tuple(concrete(np.ones(o.shape, o.dtype)) for o in y))
     got = grad(lambda *xs: plain_sum(function(*xs)), tuple(range(len(primals))))(*primals)
     for i, g, e in zip(active, got, expected):
         close(g, e, rounding(epsilon(*args, *y)), f"gradient of the sum by argument {i}, against the pullback of ones")
@@ -453,12 +453,12 @@ def linear_subsets(row: Row) -> Iterator[tuple[int, ...]]:
         function = differentiable(row, subset, which)
         rng = generator(row, f"linear {subset}")
         x, y = ([random_like(args[i], rng) for i in subset] for _ in range(2))
-        total = [ConcreteArray(a._value + b._value) for a, b in zip(x, y)]
+        total = [concrete(a._value + b._value) for a, b in zip(x, y)]
         eps = epsilon(*args)
         images = (function(*x), function(*y), function(*total))
         try:
             for fx, fy, f_total in zip(*images):
-                close(f_total, ConcreteArray(data(fx) + data(fy)), 10 * rounding(eps), "")
+                close(f_total, concrete(data(fx) + data(fy)), 10 * rounding(eps), "")
         except AssertionError:
             continue
         yield subset
@@ -503,12 +503,12 @@ def axis_combinations(args: Sequence[Any], rng: np.random.Generator) -> list[tup
 
 def stacked(args: Values, variations: Sequence[Any], axes: Sequence[int | None]) -> Values:
     """The arguments with their variations stacked along `axes`, where these are not None."""
-    return [a if b is None else ConcreteArray(np.stack(v, axis=b)) for a, v, b in zip(args, variations, axes)]
+    return [a if b is None else concrete(np.stack(v, axis=b)) for a, v, b in zip(args, variations, axes)]
 
 
 def element(args: Values, variations: Sequence[Any], axes: Sequence[int | None], i: int) -> Values:
     """Element `i` of what `stacked` gives."""
-    return [a if b is None else ConcreteArray(v[i]) for a, v, b in zip(args, variations, axes)]
+    return [a if b is None else concrete(v[i]) for a, v, b in zip(args, variations, axes)]
 
 
 def check_vmap(row: Row) -> None:
@@ -576,9 +576,7 @@ def check_small_batches(row: Row) -> None:
     cases = [every, *(tuple(0 if i == j else None for i in range(len(args))) for j in range(len(args)))]
     for axes in dict.fromkeys(cases if args else []):
         for size in (0, 1):
-            batched = [
-                x if b is None else ConcreteArray(np.repeat(x._value[None], size, 0)) for x, b in zip(args, axes)
-            ]
+            batched = [x if b is None else concrete(np.repeat(x._value[None], size, 0)) for x, b in zip(args, axes)]
             mapped = vmap(function, in_axes=axes)
             for run in (mapped, jit(mapped)) if compiled and axes == every else (mapped,):
                 for i, (g, o) in enumerate(zip(run(*batched), outs, strict=True)):

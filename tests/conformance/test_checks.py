@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pullback.core.array import ConcreteArray
+from pullback.core.array import ConcreteArray, concrete
 from pullback.core.primitive import LinearPrimitive, Primitive, registry
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import cos_p
@@ -236,7 +236,7 @@ def test_sums_are_checked_over_all_axes() -> None:
             return x.update(shape=())
 
         def transpose(self, ct: Any, x: Any) -> Any:
-            return [mul_p.bind(ct, ConcreteArray(np.ones(x.shape) / np.prod(x.shape)))]
+            return [mul_p.bind(ct, concrete(np.ones(x.shape) / np.prod(x.shape)))]
 
         def batch(self, size: int, args: Any, axes: Any) -> Any:
             return reduce_sum_p.bind(move_axis(args[0], axes[0], 0), axes=(1, 2)), 0

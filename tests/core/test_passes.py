@@ -5,7 +5,7 @@ import pytest
 
 import pullback as pb
 import pullback.numpy as jnp
-from pullback.core.array import ConcreteArray
+from pullback.core.array import concrete
 from pullback.core.errors import JaxprTypeError
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, check_jaxpr, eval_jaxpr
 from pullback.core.passes import (
@@ -43,7 +43,7 @@ def test_dead_code_goes_and_unused_constants_with_it():
     assert len(closed.eqns) == 5 and closed.consts
     after = drop_unused_consts(closed, eliminate_dead_code(closed.jaxpr))
     assert names(after) == ["sin", "mul"] and not after.consts
-    same(closed, after, ConcreteArray(np.float32(1)))
+    same(closed, after, concrete(np.float32(1)))
     assert len(closed.eqns) == 5  # the original is as it was
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import pullback as pb
 import pullback.numpy as jnp
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, as_array, concrete
 from pullback.core.errors import ConcretizationTypeError, NonConcreteBooleanIndexError
 from pullback.transforms.derivatives import grad
 from pullback.transforms.jit import jit
@@ -242,9 +242,9 @@ def test_narrow_index_types_reach_all_of_a_long_axis() -> None:
 
 def test_weak_types_and_keys_survive() -> None:
     weak = jnp.full((3,), 1.0)
-    assert ConcreteArray(np.ones(3, np.float32), True)[0].weak_type
-    assert ConcreteArray(np.ones(3, np.float32), True)[np.array([0])].weak_type
-    assert ConcreteArray(np.ones(3, np.float32), True)[np.array([7])].weak_type
+    assert concrete(np.ones(3, np.float32), True)[0].weak_type
+    assert concrete(np.ones(3, np.float32), True)[np.array([0])].weak_type
+    assert concrete(np.ones(3, np.float32), True)[np.array([7])].weak_type
     assert weak.at[0].set(2.0).weak_type == weak.weak_type
     keys = np.zeros(3, dtypes.KEY)
     keys["fry"] = np.arange(6, dtype=np.uint32).reshape(3, 2)

@@ -26,7 +26,7 @@ from pullback.control.loop import LinearCallNode, instantiate, results_of, run, 
 from pullback.control.loops import scan, while_loop
 from pullback.control.while_loop import WhileBatched
 from pullback.core import dtypes
-from pullback.core.array import ConcreteArray
+from pullback.core.array import ConcreteArray, concrete
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.kept import carriers
 from pullback.core.linear import Cotangents, Input, Node
@@ -109,7 +109,7 @@ def places(steps: int, slots: int) -> list[int]:
 def _distance(steps: Any, slots: Any) -> Any:
     """`distance` of traced numbers."""
     steps, slots = convert(steps, dtypes.int64), convert(slots, dtypes.int64)
-    zero, one = (ConcreteArray(np.int64(n)) for n in (0, 1))
+    zero, one = (concrete(np.int64(n)) for n in (0, 1))
 
     def grow(state: Any) -> Any:
         r, _, last, now = state
@@ -122,7 +122,7 @@ def _distance(steps: Any, slots: Any) -> Any:
 
 
 def _number(n: int) -> ConcreteArray:
-    return ConcreteArray(np.int32(n))
+    return concrete(np.int32(n))
 
 
 def _row(x: Any, i: Any) -> Any:
@@ -481,7 +481,7 @@ class CheckpointedLoop:
 
 def _empty(types: Sequence[ShapedArray], rows: int) -> list[Any]:
     return [
-        broadcast_in_dim_p.bind(ConcreteArray(np.zeros((), t.dtype)), shape=(rows, *t.shape), broadcast_dimensions=())
+        broadcast_in_dim_p.bind(concrete(np.zeros((), t.dtype)), shape=(rows, *t.shape), broadcast_dimensions=())
         for t in types
     ]
 
@@ -540,7 +540,7 @@ class CheckpointedScan(CheckpointedLoop):
         rows = self.params["checkpoints"] + 1
         starts = np.array([*self.places, *[self.length] * (rows - len(self.places))], np.int32)
         steps = np.diff(starts, append=self.length).astype(np.int32)
-        (final, outs), slots = scan(segment, [init, outs], (ConcreteArray(starts), ConcreteArray(steps)))
+        (final, outs), slots = scan(segment, [init, outs], (concrete(starts), concrete(steps)))
         return [*final, *outs, *slots]
 
     def _transpose(self, values: Sequence[Any], given: Mask) -> tuple[ClosedJaxpr, Mask]:
@@ -577,7 +577,7 @@ class CheckpointedScan(CheckpointedLoop):
                 rows = [c for c in found[self.xs] if c is not None]
                 return [new, sums, [_with_row(x, c, position) for x, c in zip(stacks, rows)]]
 
-            at = ConcreteArray(
+            at = concrete(
                 np.array([*self.places, *[0] * (self.params["checkpoints"] + 1 - len(self.places))], np.int32)
             )
             length, used = _number(self.length), _number(len(self.places))
@@ -656,7 +656,7 @@ class CheckpointedWhile(CheckpointedLoop):
             # If the loop goes on, every other state makes room: those with odd numbers go behind those with even ones.
             as_they_are = np.arange(rows + 1, dtype=np.int32)
             even_first = np.array([*range(0, rows, 2), *range(1, rows, 2), rows], np.int32)
-            order = select(goes_on, ConcreteArray(even_first), ConcreteArray(as_they_are))
+            order = select(goes_on, concrete(even_first), concrete(as_they_are))
             slots = [_taken(slot, order) for slot in slots]
             used, stride = select(goes_on, _number(rows // 2), used), select(goes_on, stride * _number(2), stride)
             return used, stride, n, goes_on, state, slots

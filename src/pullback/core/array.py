@@ -93,14 +93,13 @@ class ConcreteArray(Array):
     _buffer: Any
     _type: ShapedArray
 
-    def __init__(self, value: Any, weak_type: bool = False) -> None:
-        self._value = value
-        self.weak_type = weak_type
+    # There is no __init__, which would double the time that making one takes: `concrete` makes one of a NumPy value, in a few places of
+    # the hot path written out.
 
     @classmethod
     def of_buffer(cls, buffer: Any, type: ShapedArray) -> ConcreteArray:
         """The array whose contents are a device buffer's, of an interned type."""
-        out = cls.__new__(cls)
+        out = cls()
         out._buffer, out._type, out.weak_type = buffer, type, type.weak_type
         return out
 
@@ -248,7 +247,7 @@ class ConcreteArray(Array):
         from pullback.core.trace import EVAL, current
 
         if current() is EVAL:
-            return iter([ConcreteArray(v, self.weak_type) for v in value])
+            return iter([concrete(v, self.weak_type) for v in value])
         return iter([self[i] for i in range(len(value))])  # type: ignore[index]
 
     # ---- text ---------------------------------------------------------------------------------------------------
@@ -280,7 +279,7 @@ class ConcreteArray(Array):
     # ---- copies and pickling ------------------------------------------------------------------------------------
 
     def __copy__(self) -> ConcreteArray:
-        out = ConcreteArray(self._value, self.weak_type)
+        out = concrete(self._value, self.weak_type)
         out._type = self._type
         return out
 
@@ -291,9 +290,16 @@ class ConcreteArray(Array):
         return _rebuild, (read_only(self._value), self.weak_type)
 
 
+def concrete(value: Any, weak_type: bool = False) -> ConcreteArray:
+    """The array whose contents are a NumPy array's or scalar's, which nobody writes to from now on."""
+    out = ConcreteArray()
+    out._value, out.weak_type = value, weak_type
+    return out
+
+
 def _rebuild(value: np.ndarray[Any, Any], weak_type: bool) -> ConcreteArray:
     # Buffers that were pickled apart are the user's.
-    return ConcreteArray(value if value.flags.owndata else value.copy(), weak_type)
+    return concrete(value if value.flags.owndata else value.copy(), weak_type)
 
 
 _value_slot = ConcreteArray.__dict__["_value"]
@@ -364,11 +370,11 @@ def from_numpy(x: Any, weak_type: bool = False) -> ConcreteArray:
     if dtype not in dtypes._KINDS:
         native = dtype.newbyteorder("=")
         dtypes.kind(native)
-        return ConcreteArray(np.array(x, dtypes.canonicalize(native)), weak_type)
+        return concrete(np.array(x, dtypes.canonicalize(native)), weak_type)
     if isinstance(x, np.generic):
         narrow = dtypes.canonicalize(dtype)
-        return ConcreteArray(x if narrow == dtype else np.asarray(x).astype(narrow), weak_type)
-    return ConcreteArray(np.array(x, dtypes.canonicalize(dtype), subok=False), weak_type)
+        return concrete(x if narrow == dtype else np.asarray(x).astype(narrow), weak_type)
+    return concrete(np.array(x, dtypes.canonicalize(dtype), subok=False), weak_type)
 
 
 _SCALARS: dict[type, tuple[Any, Any]] = {
@@ -385,7 +391,7 @@ def from_scalar(x: Any) -> ConcreteArray:
         kinds = _SCALARS[cls]
     kind = kinds[enable_x64.value]
     try:
-        return ConcreteArray(kind(x), cls is not bool)
+        return concrete(kind(x), cls is not bool)
     except OverflowError:
         raise OverflowError(
             f"Python integer {x} does not fit into {kind.__name__}; with enable_x64 the default is int64"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes, errors
-from pullback.core.array import ConcreteArray
+from pullback.core.array import ConcreteArray, concrete
 from pullback.core.errors import JaxprTypeError, Location, describe_location
 from pullback.core.kept import by_identity, carriers, kept_with_owners
 from pullback.core.types import ShapedArray
@@ -207,9 +207,7 @@ def eval_jaxpr(
             if isinstance(v, Var) and last_use[v] == i:
                 values.pop(v, None)
     # Whoever gets a result may delete or donate it: a literal stays the program's.
-    return [
-        ConcreteArray(v.val._value, v.val.weak_type) if isinstance(v, Literal) else values[v] for v in jaxpr.outvars
-    ]
+    return [concrete(v.val._value, v.val.weak_type) if isinstance(v, Literal) else values[v] for v in jaxpr.outvars]
 
 
 def jaxpr_as_fun(closed: ClosedJaxpr) -> Callable[..., list[Any]]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.array import ConcreteArray, as_array
+from pullback.core.array import ConcreteArray, as_array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import Params, Trace, Tracer, current, set_current, under
@@ -30,7 +30,7 @@ Tangents = dict[int, Any]
 
 def zeros(shape: Shape, dtype: DType, weak_type: bool = False) -> ConcreteArray:
     """A zero of a tangent space."""
-    return ConcreteArray(np.zeros(shape, dtype), weak_type)
+    return concrete(np.zeros(shape, dtype), weak_type)
 
 
 _units: dict[tuple[DType, bool], ConcreteArray] = {}
@@ -41,7 +41,7 @@ def unit(dtype: DType, weak_type: bool) -> ConcreteArray:
     """The cotangent 1 that a gradient starts from: always the same object, so that nothing is ever multiplied by it."""
     found = _units.get((dtype, weak_type))
     if found is None:
-        found = _units[dtype, weak_type] = ConcreteArray(np.ones((), dtype), weak_type)
+        found = _units[dtype, weak_type] = concrete(np.ones((), dtype), weak_type)
         _unit_ids.add(id(found))
     return found
 

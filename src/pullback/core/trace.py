@@ -8,7 +8,11 @@ constants to it, so closures over values of enclosing transformations never conf
 The current trace is a context variable: each thread and each asynchronous task has its own, and whoever sets it puts back what was
 there. A signal's handler may raise after any call of a C function and on entry to any Python function, so these are the ways to do it:
 
-    under(trace, fun, *args)    # for a new trace
+    token = entered[trace]      # for a new trace; `under` does this
+    try:
+        ...
+    finally:
+        reset_current(token)
 
     try:                        # for the parent, while trace `self` is the current one
         set_current(parent)
@@ -16,21 +20,22 @@ there. A signal's handler may raise after any call of a C function and on entry 
     finally:
         set_current(self)
 
-What is to be put back is known before something is set, setting stands within `try`, and putting back is one call of a C function, the first
-that `finally` makes.
+Either what is to be put back is known before something is set, and setting stands within `try`; or setting is a subscription, which calls a C
+function as well, but without a place behind it, before its result is stored, at which a handler could run. Putting back is one call of a C
+function, the first that `finally` makes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar
-from itertools import repeat
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from pullback.core import config, dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.errors import (
     ConcretizationTypeError,
     TracerArrayConversionError,
@@ -169,41 +174,42 @@ class EvalTrace(Trace):
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         # The hot path of everything eager: one and two operands are written out, and the checks come after the call.
-        for token in floating_point_errors_ignored:  # once
-            try:
-                if len(args) == 2:
-                    x, y = args
-                    out = primitive.evaluate(x._value, y._value, **params)
-                    weak = x.weak_type and y.weak_type
-                elif len(args) == 1:
-                    (x,) = args
-                    out = primitive.evaluate(x._value, **params)
-                    weak = x.weak_type
-                else:
-                    out = primitive.evaluate(*[a._value for a in args], **params)
-                    weak = bool(args) and all([a.weak_type for a in args])
-            except (AttributeError, ValueError, TypeError, IndexError) as error:
-                failure = error
+        token = floating_point_errors[IGNORED]
+        try:
+            if len(args) == 2:
+                x, y = args
+                value = primitive.evaluate(x._value, y._value, **params)
+                weak = x.weak_type and y.weak_type
+            elif len(args) == 1:
+                (x,) = args
+                value = primitive.evaluate(x._value, **params)
+                weak = x.weak_type
             else:
-                if self.checking:
-                    _check_floats(primitive, out)
-                if primitive.plain:
-                    return ConcreteArray(out, weak)
+                value = primitive.evaluate(*[a._value for a in args], **params)
+                weak = bool(args) and all([a.weak_type for a in args])
+        except (AttributeError, ValueError, TypeError, IndexError) as error:
+            failure = error
+        else:
+            if self.checking:
+                _check_floats(primitive, value)
+            if not primitive.plain:
+                weakness = primitive.weakness
                 if primitive.multiple_results:
-                    if primitive.weakness == "each":
-                        return [ConcreteArray(o, a.weak_type) for o, a in zip(out, args)]
-                    weak = weak and primitive.weakness == "all"
-                    return [ConcreteArray(o, weak) for o in out]
-                if primitive.weakness == "first":
-                    return ConcreteArray(out, args[0].weak_type)
-                if primitive.weakness == "cases":
+                    if weakness == "each":
+                        return [concrete(v, a.weak_type) for v, a in zip(value, args)]
+                    weak = weak and weakness == "all"
+                    return [concrete(v, weak) for v in value]
+                if weakness == "first":
+                    weak = args[0].weak_type
+                elif weakness == "cases":
                     weak = all([a.weak_type for a in args[1:]])
                 else:
-                    weak = params["weak_type"] if primitive.weakness == "param" else False
-                return ConcreteArray(out, weak)
-            finally:
-                reset_floating_point_errors(token)
-            break
+                    weak = params["weak_type"] if weakness == "param" else False
+            out = ConcreteArray()
+            out._value, out.weak_type = value, weak
+            return out
+        finally:
+            reset_floating_point_errors(token)
         try:
             return self._process_others(failure, primitive, args, params)
         finally:
@@ -259,14 +265,23 @@ class Through(Trace):
             set_current(self)
 
 
-def under(trace: Trace, fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:  # noqa: RET503 - it returns in the loop
+def _by_subscription(function: Callable[[Any], Any]) -> Any:
+    """An object `f` whose `f[x]` is `function(x)`, a function of C. See the module's text."""
+    return type("BySubscription", (), {"__slots__": (), "__getitem__": function})()
+
+
+#: `token = entered[trace]` makes `trace` the current one, until `reset_current(token)`.
+entered = _by_subscription(set_current)
+
+
+def under(trace: Trace, fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """`fun(*args, **kwargs)` with `trace` as the current one."""
-    # A loop, as for floating-point errors below. A variable that is reset leaves the context, in which others are then found sooner.
-    for token in map(set_current, (trace,)):
-        try:
-            return fun(*args, **kwargs)
-        finally:
-            reset_current(token)
+    # A variable that is reset leaves the context, in which others are then found sooner.
+    token = entered[trace]
+    try:
+        return fun(*args, **kwargs)
+    finally:
+        reset_current(token)
 
 
 def named_axes() -> tuple[Any, ...]:
@@ -323,33 +338,31 @@ def _explained(error: Exception, primitive: Any, args: tuple[Any, ...], params: 
 # Infinities and NaNs are results here, not warnings, and the user's own `numpy.seterr` must neither change our results nor be
 # changed by us. `numpy.errstate` costs 0.66 µs an operation; setting the context variable behind it costs 0.08 µs.
 #
-#     for token in floating_point_errors_ignored:  # once
-#         try: ...
-#         finally:
-#             reset_floating_point_errors(token)
-#         break
-#
-# A loop, because its step calls a C function and stores what that returns with nothing in between at which a signal's handler could run.
-# `token = set(...)` has such a place before it stores; to ask for what is to be put back beforehand takes longer.
+#     token = floating_point_errors[IGNORED]
+#     try: ...
+#     finally:
+#         reset_floating_point_errors(token)
 try:
     from numpy._core.umath import _extobj_contextvar, _make_extobj
 
-    floating_point_errors_ignored: Iterator[Any] = map(_extobj_contextvar.set, repeat(_make_extobj(all="ignore")))
+    IGNORED: Any = _make_extobj(all="ignore")
+    floating_point_errors = _by_subscription(_extobj_contextvar.set)
     reset_floating_point_errors: Callable[[Any], Any] = _extobj_contextvar.reset
 except ImportError:  # a NumPy that keeps it elsewhere: the same, by its public interface
-    floating_point_errors_ignored = iter(lambda: np.seterr(all="ignore"), None)
+    IGNORED = "ignore"
+    floating_point_errors = _by_subscription(partial(np.seterr))
 
     def reset_floating_point_errors(token: Any) -> None:
         np.seterr(**token)
 
 
-def without_floating_point_errors(fun: Callable[..., Any], *args: Any) -> Any:  # noqa: RET503 - the loop does not end
+def without_floating_point_errors(fun: Callable[..., Any], *args: Any) -> Any:
     """`fun(*args)`, where NumPy reports no overflow and the like."""
-    for token in floating_point_errors_ignored:
-        try:
-            return fun(*args)
-        finally:
-            reset_floating_point_errors(token)
+    token = floating_point_errors[IGNORED]
+    try:
+        return fun(*args)
+    finally:
+        reset_floating_point_errors(token)
 
 
 def _check_floats(primitive: Any, out: Any) -> None:

@@ -319,8 +319,10 @@ def tree_flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeDe
     [2, 1]
     """
     leaves, treedef = optree.tree_flatten(tree, is_leaf, namespace=NAMESPACE)
-    found = _sorted.get(treedef)
-    return leaves, found or _with_sorted_keys(treedef)
+    count = treedef.num_nodes
+    if count == 1 or (tree.__class__ is tuple and count == len(leaves) + 1):  # a leaf, or a tuple of leaves: no dict in it
+        return leaves, treedef
+    return leaves, _sorted.get(treedef) or _with_sorted_keys(treedef)
 
 
 def tree_unflatten(treedef: PyTreeDef, leaves: Iterable[Any]) -> Any:

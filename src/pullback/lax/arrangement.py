@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, as_array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive, is_node
@@ -244,7 +244,7 @@ def _padded_shape(shape: Shape, config: PaddingConfig) -> Shape:
 
 def _inside(shape: Shape, config: PaddingConfig) -> Any:
     """Where, in an array of `shape` padded by `config`, the elements of the array are."""
-    false, true = (ConcreteArray(np.bool_(v)) for v in (False, True))
+    false, true = (concrete(np.bool_(v)) for v in (False, True))
     return pad_p.bind(filled(true, shape), false, padding_config=config)
 
 
@@ -625,7 +625,7 @@ class DynamicSlice(LinearPrimitive):
     def batch(self, size: int, args: Any, axes: Any, *, slice_sizes: Shape) -> Any:
         (x, *starts), (b, *start_axes) = args, axes
         if all(s is None for s in start_axes):
-            zero = like(0, starts[0]) if starts else ConcreteArray(np.int32(0))
+            zero = like(0, starts[0]) if starts else concrete(np.int32(0))
             starts.insert(b, zero)
             return self.bind(x, *starts, slice_sizes=_insert(slice_sizes, b, size)), b
         rank = len(starts)
@@ -682,7 +682,7 @@ class DynamicUpdateSlice(LinearPrimitive):
     def batch(self, size: int, args: Any, axes: Any) -> Any:
         (x, update, *starts), (b, b_update, *start_axes) = args, axes
         if all(s is None for s in start_axes):
-            zero = like(0, starts[0]) if starts else ConcreteArray(np.int32(0))
+            zero = like(0, starts[0]) if starts else concrete(np.int32(0))
             return self.bind(batch_first(x, b, size), batch_first(update, b_update, size), zero, *starts), 0
         rank = len(starts)
         numbers = ScatterDimensionNumbers(tuple(range(rank)), (), tuple(range(rank)))
@@ -879,7 +879,7 @@ class UpdateStatic(LinearPrimitive):
         if reverse:
             update = rev_p.bind(update, dimensions=tuple(reverse))
         if all(s.step == 1 or m == 1 for s, m in zip(slices, block)):
-            out = dynamic_update_slice_p.bind(x, update, *(ConcreteArray(np.int32(s.start)) for s in slices))
+            out = dynamic_update_slice_p.bind(x, update, *(concrete(np.int32(s.start)) for s in slices))
             return convert(out, x.dtype, x.weak_type)
         config = tuple((s.start, n - s.stop if m else n, s.step - 1) for s, n, m in zip(slices, x.shape, block))
         padded = pad_p.bind(convert(update, x.dtype, x.weak_type), like(0, x), padding_config=config)

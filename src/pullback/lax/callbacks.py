@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.array import ConcreteArray, as_array
+from pullback.core.array import ConcreteArray, as_array, concrete
 from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
 from pullback.core.tree import tree_flatten
@@ -133,9 +133,7 @@ def _one_by_one(callback: Any, axes: Sequence[int | None], size: int, mapped: Se
     """`callback` on each element of a batch, whose axis is in front."""
 
     def each(*xs: Any) -> list[Any]:
-        rows = [
-            callback(*(x if b is None else ConcreteArray(x._value[i]) for x, b in zip(xs, axes))) for i in range(size)
-        ]
+        rows = [callback(*(x if b is None else concrete(x._value[i]) for x, b in zip(xs, axes))) for i in range(size)]
         return [
             np.stack([np.asarray(r[j]) for r in rows]) if rows else np.zeros(t.shape, t.dtype)
             for j, t in enumerate(mapped)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, as_array, concrete
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.trace import find_axis
@@ -143,7 +143,7 @@ class AxisIndex(_Collective):
         return ShapedArray((), dtypes.int32)
 
     def batch_collective(self, trace: Any, values: Any, axes: Any, *, axis_name: Any) -> Any:
-        return ConcreteArray(np.arange(trace.size, dtype=np.int32)), 0
+        return concrete(np.arange(trace.size, dtype=np.int32)), 0
 
 
 class AllGather(_Collective, LinearPrimitive):
@@ -229,12 +229,12 @@ class PPermute(_Collective, LinearPrimitive):
             matrix[destination, source] = True
         if not dtypes.is_inexact(x.dtype):
             out = dot_general_p.bind(
-                ConcreteArray(matrix.astype(x.dtype), x.weak_type), x, dimension_numbers=(((1,), (0,)), ((), ())), precision=None,
+                concrete(matrix.astype(x.dtype), x.weak_type), x, dimension_numbers=(((1,), (0,)), ((), ())), precision=None,
                 preferred_element_type=None,
             )  # fmt: skip
             return out, 0
         mask = broadcast_in_dim_p.bind(
-            ConcreteArray(matrix), shape=(trace.size, trace.size, *x.shape[1:]), broadcast_dimensions=(0, 1)
+            concrete(matrix), shape=(trace.size, trace.size, *x.shape[1:]), broadcast_dimensions=(0, 1)
         )
         spread = broadcast_in_dim_p.bind(
             x, shape=(trace.size, *x.shape), broadcast_dimensions=tuple(range(1, len(x.shape) + 1))
@@ -293,7 +293,7 @@ def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
 
     >>> from pullback.transforms.vmap import vmap
     >>> from pullback.core.array import ConcreteArray
-    >>> vmap(lambda x: psum(x, "i"), axis_name="i")(ConcreteArray(np.array([1.0, 2.0], np.float32)))
+    >>> vmap(lambda x: psum(x, "i"), axis_name="i")(concrete(np.array([1.0, 2.0], np.float32)))
     Array([3., 3.], dtype=float32)
     """
     _no_groups(axis_index_groups)

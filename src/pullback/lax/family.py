@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.linear import Cotangents, Node, Tangents, is_unit, next_id
 from pullback.core.primitive import Primitive
 from pullback.core.trace import (
+    IGNORED,
     Params,
     current,
-    floating_point_errors_ignored,
+    floating_point_errors,
     reset_floating_point_errors,
 )
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes
@@ -209,31 +210,33 @@ class Elementwise(Primitive):
 
     def linearize_values(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
         """`linearize` of concrete operands, without a trip through the evaluating trace for every step."""
-        for token in floating_point_errors_ignored:  # once
-            try:
-                if len(primals) == 1:
-                    (x,), (partial,) = primals, self.partials
-                    value, weak = self.evaluate(x._value, **params), x.weak_type and self.weakness == "all"
-                    out = ConcreteArray(value, weak)
+        token = floating_point_errors[IGNORED]
+        try:
+            if len(primals) == 1:
+                (x,), (partial,) = primals, self.partials
+                value, weak = self.evaluate(x._value, **params), x.weak_type and self.weakness == "all"
+                out = ConcreteArray()
+                out._value, out.weak_type = value, weak
+                if partial.__class__ is not Constant:
+                    partial = concrete(partial(x._value, value, **params), weak)  # type: ignore[operator, assignment]
+                elif partial is ZERO:
+                    return out, None
+                return out, Combination(((nodes[0], partial),), value.shape, value.dtype)  # type: ignore[arg-type]
+            values = [x._value for x in primals]
+            value = self.evaluate(*values, **params)
+            weak = self.weakness == "all" and all([x.weak_type for x in primals])
+            terms: list[tuple[Node, Any]] = []
+            for node, partial in zip(nodes, self.partials):
+                if node is not None:
                     if partial.__class__ is not Constant:
-                        partial = ConcreteArray(partial(x._value, value, **params), weak)  # type: ignore[operator, assignment]
-                    elif partial is ZERO:
-                        return out, None
-                    return out, Combination(((nodes[0], partial),), value.shape, value.dtype)  # type: ignore[arg-type]
-                values = [x._value for x in primals]
-                value = self.evaluate(*values, **params)
-                weak = self.weakness == "all" and all([x.weak_type for x in primals])
-                terms: list[tuple[Node, Any]] = []
-                for node, partial in zip(nodes, self.partials):
-                    if node is not None:
-                        if partial.__class__ is not Constant:
-                            terms.append((node, ConcreteArray(partial(*values, value, **params), weak)))  # type: ignore[operator]
-                        elif partial is not ZERO:
-                            terms.append((node, partial))
-            finally:
-                reset_floating_point_errors(token)
-            break
-        return ConcreteArray(value, weak), (Combination(terms, value.shape, value.dtype) if terms else None)
+                        terms.append((node, concrete(partial(*values, value, **params), weak)))  # type: ignore[operator]
+                    elif partial is not ZERO:
+                        terms.append((node, partial))
+        finally:
+            reset_floating_point_errors(token)
+        out = ConcreteArray()
+        out._value, out.weak_type = value, weak
+        return out, (Combination(terms, value.shape, value.dtype) if terms else None)
 
     def record(self, operands: Sequence[Any], params: Params) -> Node:
         # The partial of a linear function does not look at the operand it is linear in.
@@ -351,7 +354,7 @@ def like(value: float, x: Array) -> ConcreteArray:
     found = _constants.get(key)
     if found is None:
         # An array without axes: NumPy combines it with others faster than a NumPy scalar.
-        found = _constants[key] = ConcreteArray(np.array(value, x.dtype), x.weak_type)
+        found = _constants[key] = concrete(np.array(value, x.dtype), x.weak_type)
     return found
 
 
@@ -362,7 +365,7 @@ def constant(value: float, x: Any) -> Any:
     key = (value, x.dtype, False)
     found = _constants.get(key)
     if found is None:
-        found = _constants[key] = ConcreteArray(np.array(value, x.dtype))
+        found = _constants[key] = concrete(np.array(value, x.dtype))
     return found._value
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, as_array, concrete
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive
 from pullback.core.types import Shape, ShapedArray, integers
@@ -101,7 +101,7 @@ class Fft(LinearPrimitive):
         if n % 2 == 0:
             weights[-1] = 1.0 / size
         spectrum = conj_p.bind(self.bind(ct, fft_type=FftType.RFFT, fft_lengths=fft_lengths))
-        return [mul_p.bind(ConcreteArray(weights.astype(spectrum.dtype)), spectrum)]
+        return [mul_p.bind(concrete(weights.astype(spectrum.dtype)), spectrum)]
 
     def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
         return self.bind(move_axis(args[0], axes[0], 0), **params), 0

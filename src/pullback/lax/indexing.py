@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.linear import Equation
@@ -596,7 +596,7 @@ class Scatter(ScatterBase, LinearPrimitive):
                 size = 1
                 for m in updates.shape:
                     size *= m
-                number = ConcreteArray(np.arange(1, size + 1, dtype=np.int32).reshape(updates.shape))
+                number = concrete(np.arange(1, size + 1, dtype=np.int32).reshape(updates.shape))
                 numbers = self.bind(_zeros(number, x.shape), indices, number, **params)
                 stays = eq_p.bind(self.read(numbers, indices, updates.shape, params), number)
                 ct_updates = select(stays, ct_updates, _zeros(ct, updates.shape))
@@ -766,12 +766,12 @@ def rounds(indices: Any, numbers: Any, shape: Shape, updates_shape: Shape, mode:
         # Without an indexed axis no row can be moved away; but then rows that differ in the batching axes never meet.
         if count > 1:
             raise NotImplementedError(f"several updates of one window without an indexed axis, at {user_line()}")
-        return [ConcreteArray(indices)] * count
+        return [concrete(indices)] * count
     placed = np.stack([starts[axis] for axis in numbers[2]], -1)
     out = []
     for i in range(count):
         outside = np.where((turn == i).reshape((*rows, 1)), placed, -1)
-        out.append(ConcreteArray(outside.astype(dtypes.canonicalize(dtypes.int64))))
+        out.append(concrete(outside.astype(dtypes.canonicalize(dtypes.int64))))
     return out
 
 
@@ -973,7 +973,7 @@ def apply_windows(
             if mode is CLIP:
                 sizes = window_sizes(x.shape, shape, numbers)
                 last = [x.shape[a] - sizes[a] for a in numbers.scatter_dims_to_operand_dims]
-                upper = ConcreteArray(np.broadcast_to(np.asarray(last, indices.dtype), indices.shape))
+                upper = concrete(np.broadcast_to(np.asarray(last, indices.dtype), indices.shape))
                 indices = max_p.bind(min_p.bind(indices, upper), like(0, indices))
             steps = [_only(indices, i) for i in range(count)]
             params["mode"] = FILL_OR_DROP
@@ -999,7 +999,7 @@ def _only(indices: Array, row: int) -> Array:
     """`indices` with all rows but one moved out of bounds."""
     chosen = np.zeros(indices.shape[:-1], bool)
     chosen.reshape(-1)[row] = True
-    return select(ConcreteArray(np.broadcast_to(chosen[..., None], indices.shape)), indices, like(-1, indices))
+    return select(concrete(np.broadcast_to(chosen[..., None], indices.shape)), indices, like(-1, indices))
 
 
 # fmt: off

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, as_array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive
@@ -370,7 +370,7 @@ def _interleave(even: Any, odd: Any, axis: int) -> Any:
     n = even.shape[axis] + odd.shape[axis]
     keys = dtypes.is_key(even.dtype)
     # Adding -0.0 changes nothing, not even the sign of zero.
-    nothing = ConcreteArray(
+    nothing = concrete(
         np.zeros((), even.dtype) if keys or not dtypes.is_inexact(even.dtype) else -np.zeros((), even.dtype)
     )
 

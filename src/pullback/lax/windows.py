@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import ConcreteArray
+from pullback.core.array import concrete
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.types import Shape, ShapedArray
@@ -146,7 +146,7 @@ class WindowExtremum(Windows):
         out = self.bind(x, **params)
         if not out.size:
             return out, None
-        neutral = ConcreteArray(np.asarray(self.neutral(x.dtype), x.dtype))
+        neutral = concrete(np.asarray(self.neutral(x.dtype), x.dtype))
         values = windows(x, neutral, **params)
         position = (argmax_p if self.hlo == "maximum" else argmin_p).bind(values, axes=(0,), index_dtype=dtypes.int32)
         position = reshape_p.bind(position, new_sizes=(1, *out.shape))

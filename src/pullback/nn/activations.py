@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, ConcreteArray, concrete
 from pullback.core.errors import user_line
 from pullback.core.types import canonical_axis
 from pullback.lax.arrangement import slice_in_dim
@@ -21,7 +21,7 @@ from pullback.numpy.promotion import array_like, inexact, promote, promote_inexa
 
 
 def _constant(value: Any, x: Array) -> ConcreteArray:
-    return ConcreteArray(np.array(value, x.dtype), x.weak_type)
+    return concrete(np.array(value, x.dtype), x.weak_type)
 
 
 def identity(x: Any) -> Array:

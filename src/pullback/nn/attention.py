@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, concrete
 from pullback.core.errors import user_line
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, reshape_p, transpose_p
@@ -71,20 +71,20 @@ def dot_product_attention(
     grouped = reshape_p.bind(query, new_sizes=(b, t, k, n // k, h))
     logits = einsum("btkgh,bskh->bkgts", grouped, key, preferred_element_type=compute)
     logits = reshape_p.bind(logits, new_sizes=(b, n, t, s))
-    logits = u.multiply(logits, ConcreteArray(np.array(1 / math.sqrt(h) if scale is None else scale, compute)))
+    logits = u.multiply(logits, concrete(np.array(1 / math.sqrt(h) if scale is None else scale, compute)))
     if bias is not None:
         logits = u.add(logits, convert(_four_axes(bias), compute))
     visible = _visible(t, s, mask, is_causal, query_seq_lengths, key_value_seq_lengths, local_window_size)
     if visible is not None:
         # Large, not infinite: a row without any visible position is a mean over all, not NaN.
-        logits = select(visible, logits, ConcreteArray(np.array(-0.7 * float(dtypes.finfo(compute).max), compute)))
+        logits = select(visible, logits, concrete(np.array(-0.7 * float(dtypes.finfo(compute).max), compute)))
     # Not exp(logits - logsumexp(logits)): beside a large maximum, the logarithm of the sum is rounded away.
     weights = convert(softmax(logits), key.dtype)
     out = einsum("bkgts,bskh->btkgh", reshape_p.bind(weights, new_sizes=(b, k, n // k, t, s)), value)
     out = reshape_p.bind(out, new_sizes=(b, t, n, h))
     if query_seq_lengths is not None:
         inside = u.less(np.arange(t)[None, :, None, None], _lengths(query_seq_lengths))
-        out = select(inside, out, ConcreteArray(np.zeros((), out.dtype)))
+        out = select(inside, out, concrete(np.zeros((), out.dtype)))
     out = reshape_p.bind(out, new_sizes=shape)
     if not return_residual:
         return out
@@ -119,7 +119,7 @@ def _visible(
     if window is not None:
         before, after = (window, window) if isinstance(window, int) else window
         static &= (columns >= rows - before) & (columns <= rows + after)
-    conditions = [] if static.all() else [ConcreteArray(static[None, None])]
+    conditions = [] if static.all() else [concrete(static[None, None])]
     if mask is not None:
         conditions.append(_four_axes(mask))
     if query_lengths is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, ConcreteArray, concrete
 from pullback.core.errors import user_line
 from pullback.core.trace import current
 from pullback.core.types import Shape, canonical_axes, canonical_axis, integer
@@ -28,7 +28,7 @@ from pullback.numpy.reductions import sum as reduce_sum
 
 
 def _fill(value: Any, x: Array) -> ConcreteArray:
-    return ConcreteArray(np.array(value, x.dtype))
+    return concrete(np.array(value, x.dtype))
 
 
 def _reduced(primitive: Any, x: Array, axes: Shape) -> Array:
@@ -126,7 +126,7 @@ def logmeanexp(x: Any, axis: Any = None, where: Any = None, keepdims: bool = Fal
     if where is None:
         count: Any = math.prod(x.shape[i] for i in canonical_axes(axis, len(x.shape)))
         return u.subtract(total, u.log(_fill(count, total)))
-    ones = select(array_like(where, "logmeanexp"), ConcreteArray(np.ones(x.shape, total.dtype)), _fill(0, total))
+    ones = select(array_like(where, "logmeanexp"), concrete(np.ones(x.shape, total.dtype)), _fill(0, total))
     return u.subtract(total, u.log(reduce_sum(ones, axis, keepdims=keepdims)))
 
 
@@ -188,7 +188,7 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> A
     axis = canonical_axis(axis, len(x.shape) + 1)
     positions = reshape_p.bind(x, new_sizes=(*x.shape[:axis], 1, *x.shape[axis:]))
     classes = np.arange(num_classes).reshape((-1,) + (1,) * (len(x.shape) - axis))
-    return convert(u.equal(positions, ConcreteArray(classes.astype(dtypes.default_dtype(int)))), dtype)
+    return convert(u.equal(positions, concrete(classes.astype(dtypes.default_dtype(int)))), dtype)
 
 
 __all__ = ["log_softmax", "logmeanexp", "logsumexp", "one_hot", "softmax", "standardize"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array, from_numpy, from_scalar
+from pullback.core.array import Array, ConcreteArray, as_array, concrete, from_numpy, from_scalar
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import EVAL, current, without_floating_point_errors
@@ -76,7 +76,7 @@ def array(
     elif isinstance(object, (list, tuple)):
         out = _from_sequence(object, target)
     elif object.__class__ in _NUMBERS:
-        out = from_scalar(object) if target is None else ConcreteArray(_numbers(object, target))
+        out = from_scalar(object) if target is None else concrete(_numbers(object, target))
     else:
         out = _from_object(object)
     if target is not None and (out.dtype != target or out.weak_type):
@@ -129,7 +129,7 @@ def _from_sequence(sequence: Sequence[Any], target: DType | None) -> Array:
     if len(sequence) == 1 and isinstance(sequence[0], Array):
         (x,) = sequence
         if x.__class__ is ConcreteArray and (target is None or x.dtype is target):
-            return ConcreteArray(x._value[None])
+            return concrete(x._value[None])
         return convert(reshape_p.bind(x, new_sizes=(1, *x.shape)), x.dtype if target is None else target)
     shape: Shape = (len(sequence),)
     leaves: Any = sequence
@@ -144,7 +144,7 @@ def _from_sequence(sequence: Sequence[Any], target: DType | None) -> Array:
     if kinds <= _NUMBERS:
         if target is None:
             target = dtypes.promotion(*kinds)[0] if kinds else dtypes.default_dtype(float)
-        return ConcreteArray(_numbers(leaves, target).reshape(shape))
+        return concrete(_numbers(leaves, target).reshape(shape))
     arrays = [_from_sequence(x, None) if isinstance(x, (list, tuple)) else asarray(x) for x in leaves]
     inner = arrays[0].shape
     if any(a.shape != inner for a in arrays):
@@ -158,7 +158,7 @@ def _from_sequence(sequence: Sequence[Any], target: DType | None) -> Array:
     if all(a.__class__ is ConcreteArray for a in arrays):
         out = np.empty((len(arrays), *inner), target)
         without_floating_point_errors(_fill, out, arrays)
-        return ConcreteArray(out.reshape(shape))
+        return concrete(out.reshape(shape))
     rows = [reshape_p.bind(convert(a, target), new_sizes=(1, *inner)) for a in arrays]
     out = lax_concatenate(rows, 0) if len(rows) > 1 else rows[0]
     return out if out.shape == shape else reshape_p.bind(out, new_sizes=shape)
@@ -289,9 +289,9 @@ def canonical_shape(shape: Any, name: str = "shape") -> Shape:
 def _filled(shape: Shape, value: Any, dtype: DType, weak_type: bool = False) -> Array:
     """Every element the NumPy scalar `value`."""
     if current() is not EVAL:
-        scalar = ConcreteArray(dtype.type(value), weak_type)
+        scalar = concrete(dtype.type(value), weak_type)
         return broadcast_in_dim_p.bind(scalar, shape=shape, broadcast_dimensions=()) if shape else scalar
-    return ConcreteArray(
+    return concrete(
         np.zeros(shape, dtype) if value.__class__ is int and value == 0 else np.full(shape, value, dtype), weak_type
     )
 
@@ -432,7 +432,7 @@ def arange(
         # As i * step + start, in at least float32: XLA's values, which accumulate no rounding.
         wide = np.float64 if dtype in (dtypes.float64, dtypes.complex128) else np.float32
         values = np.arange(max(0, ceil((last - first) / by)), dtype=wide) * wide(by) + wide(first)
-    return placed(ConcreteArray(values if values.dtype == dtype else values.astype(dtype)), device)
+    return placed(concrete(values if values.dtype == dtype else values.astype(dtype)), device)
 
 
 def _number(x: Any) -> Any:
@@ -487,7 +487,7 @@ def _types_between(ends: DType, target: DType) -> tuple[DType, DType]:
 
 def _filled_range(n: int, dtype: DType) -> Array:
     """0, 1, ..., n - 1."""
-    return ConcreteArray(np.arange(n).astype(dtype)) if current() is EVAL else iota(dtype, n)
+    return concrete(np.arange(n).astype(dtype)) if current() is EVAL else iota(dtype, n)
 
 
 def logspace(
@@ -696,7 +696,7 @@ def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = None, *, device: Any = N
     m = n if M is None else _size("eye", M)
     dtype = dtypes.canonicalize_dtype(float if dtype is None else dtype)
     if current() is EVAL and not isinstance(k, Array):
-        return placed(ConcreteArray(np.eye(n, m, operator.index(k), dtype)), device)
+        return placed(concrete(np.eye(n, m, operator.index(k), dtype)), device)
     return placed(convert(_compare_indices(eq_p, n, m, k), dtype), device)
 
 
@@ -716,7 +716,7 @@ def _compare_indices(comparison: Any, n: int, m: int, k: Any) -> Array:
     if isinstance(k, Array):
         rows = add_p.bind(rows, convert(k, dtypes.int32))
     elif k:
-        rows = add_p.bind(rows, ConcreteArray(np.int32(k)))
+        rows = add_p.bind(rows, concrete(np.int32(k)))
     return comparison.bind(rows, columns)
 
 
@@ -734,7 +734,7 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Array:
 
 def _lower(n: int, m: int, k: Any) -> Array:
     if current() is EVAL and not isinstance(k, Array):
-        return ConcreteArray(np.tri(n, m, operator.index(k), bool))
+        return concrete(np.tri(n, m, operator.index(k), bool))
     return _compare_indices(ge_p, n, m, k)
 
 
@@ -755,7 +755,7 @@ def _triangle(name: str, m: Any, k: Any, lower: bool) -> Array:
     if not isinstance(k, Array):
         return triangle_p.bind(x, lower=lower, k=operator.index(k), halves=False)
     mask = _lower(x.shape[-2], x.shape[-1], k if lower else k - 1)
-    zero = broadcast_to(ConcreteArray(x.dtype.type(0), x.weak_type), x.shape)
+    zero = broadcast_to(concrete(x.dtype.type(0), x.weak_type), x.shape)
     return select(mask, x, zero) if lower else select(mask, zero, x)
 
 
@@ -776,7 +776,7 @@ def diag(v: Any, k: int = 0) -> Array:
     # The vector spread out: row i of an n by (n + 1) array starts with element i, so that of the same elements
     # in rows of n, element i stands at column i.
     (n,) = x.shape
-    zero = ConcreteArray(x.dtype.type(0), x.weak_type)
+    zero = concrete(x.dtype.type(0), x.weak_type)
     spread = lax_pad(reshape_p.bind(x, new_sizes=(n, 1)), zero, ((0, 0, 0), (0, n, 0)))
     flat = lax_slice(reshape_p.bind(spread, new_sizes=(n * (n + 1),)), (0,), (n * n,))
     square = reshape_p.bind(flat, new_sizes=(n, n))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, ConcreteArray, concrete
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import known_value
 from pullback.core.types import Shape, integer, integers
@@ -38,7 +38,7 @@ index_exp, s_ = IndexExpression(maketuple=True), IndexExpression(maketuple=False
 
 
 def _index_array(value: Any) -> ConcreteArray:
-    return ConcreteArray(value.astype(dtypes.canonicalize(dtypes.int64)))
+    return concrete(value.astype(dtypes.canonicalize(dtypes.int64)))
 
 
 def ravel_multi_index(
@@ -81,7 +81,7 @@ def ravel_multi_index(
     pairs = list(zip(checked, sizes))
     if order == "F":
         pairs.reverse()
-    flat: Any = ConcreteArray(target.type(0))
+    flat: Any = concrete(target.type(0))
     for i, n in pairs:
         flat = add_p.bind(mul_p.bind(flat, like(n, flat)), i)
     return flat
@@ -165,7 +165,7 @@ def mask_indices(
     n: int, mask_func: Callable[[Any, int], Any], k: int = 0, *, size: int | None = None
 ) -> tuple[Array, Array]:
     """The positions where `mask_func(ones((n, n)), k)` is nonzero: (rows, columns). See `nonzero` for `size`."""
-    rows, columns = nonzero(mask_func(ConcreteArray(np.ones((n, n), dtypes.canonicalize(dtypes.int64))), k), size=size)
+    rows, columns = nonzero(mask_func(concrete(np.ones((n, n), dtypes.canonicalize(dtypes.int64))), k), size=size)
     return rows, columns
 
 

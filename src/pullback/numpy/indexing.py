@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from pullback.core import config, dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.errors import ConcretizationTypeError, NonConcreteBooleanIndexError, user_line
 from pullback.core.trace import (
     EVAL,
+    IGNORED,
     current,
-    floating_point_errors_ignored,
+    floating_point_errors,
     known_value,
     reset_floating_point_errors,
 )
@@ -76,7 +77,7 @@ def getitem(x: Array, index: Any) -> Array:
         if plain is not _NOT_PLAIN:
             try:
                 out = x._value[plain]
-                return ConcreteArray(np.asarray(out) if out.__class__ is np.void else out, x.weak_type)
+                return concrete(np.asarray(out) if out.__class__ is np.void else out, x.weak_type)
             except (IndexError, TypeError, ValueError, OverflowError):
                 pass  # out of bounds, or a mistake: the long way clamps the one and explains the other
     return _get(x, Resolved(x.shape, index), _PROMISE)
@@ -215,7 +216,7 @@ class Resolved:
             out = np.empty((*self.rows, len(lengths)), dtype)
             for i, (a, n) in enumerate(zip(self.arrays, lengths)):
                 out[..., i] = _positions(a, n, self.wrap, dtype)
-            return ConcreteArray(out)
+            return concrete(out)
         columns = []
         for a, n in zip(self.arrays, lengths):
             column = _positions_traced(as_array(a), n, self.wrap, dtype)
@@ -423,23 +424,22 @@ class IndexUpdateRef:
         if plain is _NOT_PLAIN or values.size > _SMALL:
             return None
         out = np.array(x._value)
-        for token in floating_point_errors_ignored:  # once
-            try:
-                part = out[plain]
-                if values.ndim > part.ndim or part.size > _SMALL:
-                    return None
-                if ufunc is None:
-                    out[plain] = values._value
-                elif part.base is out or not part.ndim:  # a view (or an element): no position occurs twice
-                    out[plain] = ufunc(part, values._value)
-                else:
-                    ufunc.at(out, plain, values._value)
-            except (IndexError, TypeError, ValueError, OverflowError):
-                return None  # out of bounds, or a mistake that the long way explains
-            finally:
-                reset_floating_point_errors(token)
-            break
-        return ConcreteArray(out, x.weak_type)
+        token = floating_point_errors[IGNORED]
+        try:
+            part = out[plain]
+            if values.ndim > part.ndim or part.size > _SMALL:
+                return None
+            if ufunc is None:
+                out[plain] = values._value
+            elif part.base is out or not part.ndim:  # a view (or an element): no position occurs twice
+                out[plain] = ufunc(part, values._value)
+            else:
+                ufunc.at(out, plain, values._value)
+        except (IndexError, TypeError, ValueError, OverflowError):
+            return None  # out of bounds, or a mistake that the long way explains
+        finally:
+            reset_floating_point_errors(token)
+        return concrete(out, x.weak_type)
 
     def add(self, values: Any, **options: Any) -> Array:
         """`x` with `x[index] += values`, for every occurrence of a position."""
@@ -461,7 +461,7 @@ class IndexUpdateRef:
         x = self.array
         dtype, weak = dtypes.to_inexact(x.dtype), x.weak_type
         values = convert(convert(update_values(values), x.dtype, weak), dtype, weak)
-        ones = broadcast_to(ConcreteArray(dtype.type(1), weak), x.shape)
+        ones = broadcast_to(concrete(dtype.type(1), weak), x.shape)
         divisor = IndexUpdateRef(ones, self.index).multiply(values, **options)
         return div_p.bind(convert(x, dtype, weak), divisor)
 
@@ -616,7 +616,7 @@ def take(
     axis = canonical_axis(axis, x.ndim)
     if mode is None and x.__class__ is ConcreteArray and i.__class__ is ConcreteArray and current() is EVAL:
         try:
-            return ConcreteArray(x._value.take(i._value, axis), x.weak_type)
+            return concrete(x._value.take(i._value, axis), x.weak_type)
         except (IndexError, TypeError):
             pass  # out of bounds (to be filled), or unsigned 64-bit positions
     n = x.shape[axis]
@@ -823,7 +823,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
                 out[:count] = p[:count]
             return tuple(map(ConcreteArray, padded))
         if size is None:
-            return tuple(ConcreteArray(p.astype(dtype)) for p in positions)
+            return tuple(concrete(p.astype(dtype)) for p in positions)
     if size is None:
         raise ConcretizationTypeError(
             x, "The number of nonzero elements would be the size of the result: pass the argument `size` to `nonzero`."
@@ -842,11 +842,11 @@ def _traced_nonzero(x: Any, size: int, fills: tuple[Any, ...], dtype: dtypes.DTy
     place = select(mask, sub_p.bind(rank, like(1, rank)), broadcast_to(like(size, rank), rank.shape))
     numbers = ScatterDimensionNumbers((), (0,), (0,))
     flat = scatter_p.bind(
-        ConcreteArray(np.zeros(size, dtype)), reshape_p.bind(place, new_sizes=(x.size, 1)), ConcreteArray(np.arange(x.size, dtype=dtype)),
+        concrete(np.zeros(size, dtype)), reshape_p.bind(place, new_sizes=(x.size, 1)), concrete(np.arange(x.size, dtype=dtype)),
         dimension_numbers=numbers, mode=_FILL, indices_are_sorted=False, unique_indices=True,
     )  # fmt: skip
     total = getitem(rank, x.size - 1)
-    found = lt_p.bind(ConcreteArray(np.arange(size, dtype=dtype)), broadcast_to(total, (size,)))
+    found = lt_p.bind(concrete(np.arange(size, dtype=dtype)), broadcast_to(total, (size,)))
     return tuple(select(found, p, convert(as_array(f), dtype)) for p, f in zip(unravel_index(flat, x.shape), fills))
 
 
@@ -882,7 +882,7 @@ def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Arra
     x = array_like(a, "argwhere")
     if not x.ndim:
         (flat,) = nonzero(reshape_p.bind(x, new_sizes=(1,)), size=size)
-        return ConcreteArray(np.zeros((flat.shape[0], 0), flat.dtype))
+        return concrete(np.zeros((flat.shape[0], 0), flat.dtype))
     columns = nonzero(x, size=size, fill_value=fill_value)
     return concatenate_p.bind(*(reshape_p.bind(c, new_sizes=(*c.shape, 1)) for c in columns), dimension=1)
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.types import Shape, canonical_axes, canonical_axis
@@ -280,7 +280,7 @@ def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None
 def _pinv(a: Array, rtol: Any, factor: float) -> Array:
     dtype = dtypes.to_real(a.dtype)
     if rtol is None:
-        rtol = ConcreteArray(dtype.type(factor * max(a.shape[-2:]) * np.finfo(dtype).eps))
+        rtol = concrete(dtype.type(factor * max(a.shape[-2:]) * np.finfo(dtype).eps))
     a, tolerance = _with_tolerance("pinv", a, rtol, dtype)
     return lax_linalg.pinv_p.bind(a, tolerance)
 
@@ -341,10 +341,10 @@ def lstsq(
         cutoff = mul_p.bind(convert(array_like(rcond, "numpy.linalg.lstsq"), s.dtype), reduce_max(s, (0,)))
         rank = _count(gt_p.bind(s, cutoff), (0,))
     else:
-        rank = ConcreteArray(dtypes.default_dtype(int).type(0))
+        rank = concrete(dtypes.default_dtype(int).type(0))
     x = matrices.matmul(_pinv(a, rcond, 1.0), b)
     if numpy_resid and (m <= n or int(np.asarray(rank)) < n):
-        residuals: Array = ConcreteArray(np.zeros(0, s.dtype))
+        residuals: Array = concrete(np.zeros(0, s.dtype))
     else:
         residuals = _sum_of_squares(sub_p.bind(b, matrices.matmul(a, x)), (0,))
     return (reshape_p.bind(x, new_sizes=(n,)) if vector else x), residuals, rank, s
@@ -451,7 +451,7 @@ def matrix_rank(M: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any =
     dtype = dtypes.to_real(x.dtype)
     rtol = tol if rtol is None else rtol
     if rtol is None:
-        rtol = ConcreteArray(dtype.type(max(x.shape[-2:]) * np.finfo(dtype).eps))
+        rtol = concrete(dtype.type(max(x.shape[-2:]) * np.finfo(dtype).eps))
     s = svdvals(_symmetrized("matrix_rank", x) if hermitian else x)
     column, relative = _with_tolerance("matrix_rank", reshape_p.bind(s, new_sizes=(*s.shape, 1)), rtol, dtype)
     s = reshape_p.bind(column, new_sizes=column.shape[:-1])
@@ -509,7 +509,7 @@ def matrix_power(a: Any, n: int) -> Array:
     except TypeError:
         raise TypeError(f"exponent must be an integer, got {n}") from None
     if n == 0:
-        return broadcast_to(ConcreteArray(np.eye(a.shape[-1], dtype=a.dtype)), a.shape)
+        return broadcast_to(concrete(np.eye(a.shape[-1], dtype=a.dtype)), a.shape)
     if n < 0:
         a, n = inv(a), -n
     result: Array | None = None

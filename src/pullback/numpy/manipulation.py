@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, concrete
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import Tracer
 from pullback.core.types import Shape, canonical_axes, canonical_axis, count, integer, integers
@@ -619,7 +619,7 @@ def _number_true(table: Array) -> Array:
 
 def take_slice(x: Array, chosen: Any, axis: int) -> Array:
     """The elements numbered `chosen` (a NumPy array) along `axis`."""
-    return take(x, ConcreteArray(np.asarray(chosen, np.int32)), axis=axis, mode="clip")
+    return take(x, concrete(np.asarray(chosen, np.int32)), axis=axis, mode="clip")
 
 
 def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
@@ -912,7 +912,7 @@ def packbits(a: Any, axis: int | None = None, bitorder: str = "big") -> Array:
     if rest:
         bits = lax_pad(bits, like(0, bits), ((0, 0, 0),) * (bits.ndim - 1) + ((0, rest, 0),))
     bits = reshape_p.bind(bits, new_sizes=(*bits.shape[:-1], bits.shape[-1] // 8, 8))
-    packed = reduce_sum_p.bind(bits << ConcreteArray(places), axes=(bits.ndim - 1,))
+    packed = reduce_sum_p.bind(bits << concrete(places), axes=(bits.ndim - 1,))
     return move_axis(packed, x.ndim - 1, axis)
 
 
@@ -926,7 +926,7 @@ def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitord
         x, axis = ravel(x), 0
     axis = canonical_axis(axis, x.ndim)
     x = move_axis(x, axis, x.ndim - 1)
-    bits = (expand_dims(x, -1) >> ConcreteArray(places)) & like(1, x)
+    bits = (expand_dims(x, -1) >> concrete(places)) & like(1, x)
     bits = reshape_p.bind(bits, new_sizes=(*x.shape[:-1], 8 * x.shape[-1]))
     if count is not None:
         n = bits.shape[-1]

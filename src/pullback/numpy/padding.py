@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, concrete
 from pullback.core.errors import user_line
 from pullback.core.types import refuse_masked
 from pullback.lax.arrangement import concatenate as lax_concatenate
@@ -131,7 +131,7 @@ def _pad_by_index(x: Array, widths: list[tuple[int, int]], mode: str, reflect_ty
 
 def _along(values: Any, axis: int, x: Array) -> Array:
     """A vector of constants as an array that broadcasts along `axis` of `x`."""
-    return ConcreteArray(values.astype(x.dtype).reshape([-1 if i == axis else 1 for i in range(x.ndim)]), x.weak_type)
+    return concrete(values.astype(x.dtype).reshape([-1 if i == axis else 1 for i in range(x.ndim)]), x.weak_type)
 
 
 def _pad_ramp(x: Array, widths: list[tuple[int, int]], end_values: Any) -> Array:

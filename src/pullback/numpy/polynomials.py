@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, concrete
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import known_value
 from pullback.core.types import integer
@@ -27,7 +27,7 @@ from pullback.numpy.sorting import argsort
 
 def _padded(p: Array, before: int, after: int) -> Array:
     rest = [(0, 0, 0)] * (p.ndim - 1)
-    return pad(p, ConcreteArray(np.zeros((), p.dtype)), [(before, after, 0), *rest]) if before or after else p
+    return pad(p, concrete(np.zeros((), p.dtype)), [(before, after, 0), *rest]) if before or after else p
 
 
 def _coefficients(name: str, *ps: Array) -> None:
@@ -135,7 +135,7 @@ def polyder(p: Any, m: int = 1) -> Array:
         return p
     degrees = np.arange(p.shape[0] - 1, m - 1, -1, dtype=np.float64)
     factors = np.prod(degrees[:, None] - np.arange(m), axis=1)
-    return p[: max(p.shape[0] - m, 0)] * ConcreteArray(factors.astype(p.dtype))
+    return p[: max(p.shape[0] - m, 0)] * concrete(factors.astype(p.dtype))
 
 
 def polyint(p: Any, m: int = 1, k: Any = None) -> Array:
@@ -158,7 +158,7 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Array:
     degrees = np.concatenate([np.arange(n - 1, -1, -1) + m, np.arange(m - 1, -1, -1)]).astype(np.float64)
     times = np.concatenate([np.full(n, m), np.arange(m - 1, -1, -1)])
     divisors = np.array([np.prod(d - np.arange(t)) for d, t in zip(degrees, times)])
-    return coefficients / ConcreteArray(divisors.astype(p.dtype))
+    return coefficients / concrete(divisors.astype(p.dtype))
 
 
 def poly(seq_of_zeros: Any) -> Array:
@@ -208,10 +208,10 @@ def _traced_roots(p: Array) -> Array:
     if n < 2:
         return _companion_roots(p)
     front = sum(convert(cumsum(ufuncs.not_equal(p, 0)) == 0, dtypes.int32))
-    places = ConcreteArray(np.arange(n, dtype=np.int32))
+    places = concrete(np.arange(n, dtype=np.int32))
     found = _companion_roots(take(p, ufuncs.mod(ufuncs.add(places, front), n)))
     found = take(found, argsort(-ufuncs.absolute(found)))
-    missing = ConcreteArray(np.array(complex(np.nan, np.nan), found.dtype))
+    missing = concrete(np.array(complex(np.nan, np.nan), found.dtype))
     return select(ufuncs.less(places[: n - 1], ufuncs.subtract(n - 1, front)), found, missing)
 
 
@@ -237,7 +237,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:
     if n < 0:
         raise ValueError(f"N must be nonnegative, got {N}")
     exponents = np.arange(n) if increasing else np.arange(n - 1, -1, -1)
-    return ufuncs.power(x[:, None], ConcreteArray(exponents.astype(x.dtype)))
+    return ufuncs.power(x[:, None], concrete(exponents.astype(x.dtype)))
 
 
 def polyfit(

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pullback.core import config, dtypes
-from pullback.core.array import Array, ConcreteArray, as_array, from_scalar
+from pullback.core.array import Array, ConcreteArray, as_array, concrete, from_scalar
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.stage import StagedTracer
@@ -41,7 +41,7 @@ def scalar_like(x: Any, y: Array) -> Array | None:
     # 0-d arrays, not NumPy scalars: making and using one in a ufunc takes 0.37 µs, against 0.51 µs.
     dtype, cls = y.dtype, x.__class__
     if (cls is float or cls is int) and (dtype is dtypes.float32 or dtype is dtypes.float64) and -3e38 < x < 3e38:
-        return ConcreteArray(np.array(x, dtype), y.weak_type)
+        return concrete(np.array(x, dtype), y.weak_type)
     if cls is float:
         if not dtypes.is_inexact(dtype):
             return None
@@ -49,14 +49,14 @@ def scalar_like(x: Any, y: Array) -> Array | None:
         kind = dtypes.kind(dtype)
         if kind in "iu":
             try:
-                return ConcreteArray(np.array(x, dtype), y.weak_type)
+                return concrete(np.array(x, dtype), y.weak_type)
             except OverflowError:
                 return convert(from_scalar(x), dtype, y.weak_type)
         if kind not in "fc":
             return None
     elif cls is not complex or not dtypes.is_complex(dtype):
         return None
-    return ConcreteArray(without_floating_point_errors(np.array, x, dtype), y.weak_type)
+    return concrete(without_floating_point_errors(np.array, x, dtype), y.weak_type)
 
 
 def promote(name: str, *args: Any) -> list[Array]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import current
@@ -73,7 +73,7 @@ def _masked(a: Array, where: Any, fill: Any, name: str) -> Array:
     if where.dtype != dtypes.bool_:
         raise TypeError(f"{name}: `where` must be boolean, got dtype {dtypes.name(where.dtype)} at {user_line()}")
     try:
-        return select(where, a, ConcreteArray(np.array(fill, a.dtype)))
+        return select(where, a, concrete(np.array(fill, a.dtype)))
     except ValueError:
         raise ValueError(
             f"{name}: `where` of shape {where.shape} does not broadcast to {a.shape}, at {user_line()}"
@@ -295,7 +295,7 @@ def _nan_position(
     missing = u.isnan(a)
     found = position(_filled(a, missing, fill(a.dtype)), axis, out, keepdims)
     nothing = all(missing, axis, keepdims=bool(keepdims))
-    return select(nothing, ConcreteArray(np.array(-1, found.dtype)), found)
+    return select(nothing, concrete(np.array(-1, found.dtype)), found)
 
 
 # ---- moments ----------------------------------------------------------------------------------------------------
@@ -335,12 +335,12 @@ def mean(
     ):
         process = current().process
         total = process(reduce_sum_p, (a,), {"axes": axes})
-        return process(div_p, (total, ConcreteArray(np.array(_count(a, axes), a.dtype))), {})
+        return process(div_p, (total, concrete(np.array(_count(a, axes), a.dtype))), {})
     result, compute = _mean_dtype("mean", a, dtype)
     x = convert(a, compute)
     if where is None:
         total = reduce_sum_p.bind(x, axes=axes)
-        value = u.divide(total, ConcreteArray(np.array(_count(a, axes), compute)))
+        value = u.divide(total, concrete(np.array(_count(a, axes), compute)))
     else:
         total = sum(x, axes, where=where)
         value = u.divide(total, convert(_count_where(a, axes, where), compute))
@@ -416,7 +416,7 @@ def _variance(
     normalizer = u.subtract(convert(array_like(count, name), squares.dtype), ddof)
     total = sum(squares, axes, where=where)
     positive = u.greater(normalizer, 0)
-    value = u.divide(total, select(positive, normalizer, ConcreteArray(np.array(math.nan, normalizer.dtype))))
+    value = u.divide(total, select(positive, normalizer, concrete(np.array(math.nan, normalizer.dtype))))
     return _finish(convert(value, result), a.shape, axes, keepdims)
 
 
@@ -433,7 +433,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     axes = _axes(axis, a)
     if weights is None:
         value = mean(a, axes, keepdims=keepdims)
-        total = broadcast_to(ConcreteArray(np.array(_count(a, axes), value.dtype)), value.shape)
+        total = broadcast_to(concrete(np.array(_count(a, axes), value.dtype)), value.shape)
         return (value, total) if returned else value
     a, weights = promote_inexact("average", a, weights)
     if weights.shape != a.shape:
@@ -456,7 +456,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
 
 
 def _filled(a: Array, missing: Array, fill: Any) -> Array:
-    return select(missing, ConcreteArray(np.array(fill, a.dtype)), a)
+    return select(missing, concrete(np.array(fill, a.dtype)), a)
 
 
 def _without_nan(name: str, a: Any, fill: Any) -> Array:
@@ -627,7 +627,7 @@ def _standard_cumulative(
     out = _cumulative(name, primitive, x, axis, dtype, None)
     if not include_initial:
         return out
-    first = broadcast_to(ConcreteArray(np.array(initial, out.dtype)), (*x.shape[:axis], 1, *x.shape[axis + 1 :]))
+    first = broadcast_to(concrete(np.array(initial, out.dtype)), (*x.shape[:axis], 1, *x.shape[axis + 1 :]))
     return concatenate_p.bind(first, out, dimension=axis)
 
 
@@ -808,7 +808,7 @@ def _unweighted_quantile(rows: Array, missing: Array, q: Array, method: str, com
     if skip_nan:
         count = sum(u.logical_not(missing), -1, dtype=compute, keepdims=True)
     else:
-        count = ConcreteArray(np.full((1,) * len(rows.shape), rows.shape[-1], compute))
+        count = concrete(np.full((1,) * len(rows.shape), rows.shape[-1], compute))
     if method == "inverted_cdf":
         position = u.subtract(u.ceil(u.multiply(q, count)), 1)
         low = high = u.clip(position, 0, rows.shape[-1] - 1)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, concrete
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import known_value
 from pullback.core.types import canonical_axis, count
@@ -102,7 +102,7 @@ def unique(
     (starts,) = nonzero(new, size=length + 1, fill_value=n)
     is_real = u.less(starts[:-1], n)
     # Padding is the smallest element, if not said otherwise: the first one.
-    index = take(order, select(is_real, starts[:-1], ConcreteArray(np.zeros((), starts.dtype)))) if n else starts[:-1]
+    index = take(order, select(is_real, starts[:-1], concrete(np.zeros((), starts.dtype)))) if n else starts[:-1]
     values = take(x, index, axis=0) if n else _empty_values(x, length, fill_value)
     if fill_value is not None and n:
         fill = convert(array_like(fill_value, "unique"), x.dtype)
@@ -136,7 +136,7 @@ def _sorted_rows(x: Array, equal_nan: bool) -> tuple[Array, Array]:
         if equal_nan and dtypes.is_inexact(x.dtype):
             change = u.logical_and(change, u.logical_not(u.logical_and(u.isnan(here), u.isnan(before))))
         differs = change if differs is None else u.logical_or(differs, change)
-    return concatenate([ConcreteArray(np.ones(1, np.bool_)), differs]), order
+    return concatenate([concrete(np.ones(1, np.bool_)), differs]), order
 
 
 def _empty_values(x: Array, length: int, fill_value: Any) -> Array:
@@ -257,13 +257,13 @@ def intersect1d(
 
 
 def _ints(*values: int) -> list[Array]:
-    return [ConcreteArray(np.array(v, dtypes.default_dtype(int))) for v in values]
+    return [concrete(np.array(v, dtypes.default_dtype(int))) for v in values]
 
 
 def _marked(x: Array, assume_unique: bool) -> tuple[Array, Array, Array]:
     """The elements of `x`, the index of each, and whether it is the first of its kind."""
     if assume_unique:
-        return x, iota(dtypes.default_dtype(int), x.shape[0]), ConcreteArray(np.ones(x.shape, np.bool_))
+        return x, iota(dtypes.default_dtype(int), x.shape[0]), concrete(np.ones(x.shape, np.bool_))
     new, order = _sorted_rows(x, True)
     return take(x, order), order, new
 
@@ -273,7 +273,7 @@ def _first_true(mask: Array, values: Array) -> Any:
     if not mask.shape[0]:
         return 0
     (first,) = nonzero(mask, size=1, fill_value=0)
-    zero = ConcreteArray(np.zeros((), values.dtype))
+    zero = concrete(np.zeros((), values.dtype))
     return select(reduce_any(mask), take(values, first)[0], zero)
 
 
@@ -300,7 +300,7 @@ def setxor1d(
         return x if not size else _empty_values(x, size, fill_value)
     origin = u.greater_equal(iota(dtypes.default_dtype(int), x.shape[0]), a.shape[0])
     ordered, origin = sort_p.bind(x, convert(origin, dtypes.int32), dimension=0, is_stable=True, num_keys=1)
-    edge = ConcreteArray(np.ones(1, np.bool_))
+    edge = concrete(np.ones(1, np.bool_))
     change = u.not_equal(ordered[1:], ordered[:-1])
     first, last = concatenate([edge, change]), concatenate([change, edge])
     if assume_unique:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, concrete
 from pullback.core.errors import user_line
 from pullback.core.types import canonical_axes, canonical_axis, count
 from pullback.lax.arrangement import pad, rev, slice_in_dim
@@ -107,7 +107,7 @@ def gradient(f: Any, *varargs: Any, axis: int | Sequence[int] | None = None, edg
     if not axes and not isinstance(axis, tuple):
         return []
     if len(spacings) == 0:
-        spacings = [ConcreteArray(np.array(1, f.dtype), f.weak_type)] * len(axes)
+        spacings = [concrete(np.array(1, f.dtype), f.weak_type)] * len(axes)
     elif len(spacings) == 1:
         spacings = spacings * len(axes)
     elif len(spacings) != len(axes):
@@ -163,13 +163,13 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.p
         is_ambiguous = u.equal(odd, 0)
     else:
         half = u.divide(period, 2)
-        is_ambiguous = ConcreteArray(np.bool_(True))
+        is_ambiguous = concrete(np.bool_(True))
     wrapped = u.subtract(u.mod(u.add(steps, half), period), half)
     # A jump of exactly half a period keeps its direction.
     at_border = u.logical_and(u.logical_and(u.equal(wrapped, u.negative(half)), u.greater(steps, 0)), is_ambiguous)
     correction = u.subtract(select(at_border, half, wrapped), steps)
     small = u.less(u.absolute(steps), half if discont is None else discont)
-    correction = select(small, ConcreteArray(np.zeros((), correction.dtype)), correction)
+    correction = select(small, concrete(np.zeros((), correction.dtype)), correction)
     moved = u.add(slice_in_dim(p, 1, None, axis=axis), cumsum(correction, axis))
     return concatenate([slice_in_dim(p, 0, 1, axis=axis), moved], axis)
 
@@ -216,7 +216,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     x0, f0 = take(xp, before), take(fp, before)
     dx, df = u.subtract(take(xp, i), x0), u.subtract(take(fp, i), f0)
     same = u.equal(dx, 0)
-    slope = u.divide(df, select(same, ConcreteArray(np.ones((), dx.dtype), dx.weak_type), dx))
+    slope = u.divide(df, select(same, concrete(np.ones((), dx.dtype), dx.weak_type), dx))
     value = select(same, f0, u.add(f0, u.multiply(u.subtract(x, x0), slope)))
     for side, outside, end in ((left, u.less(x, xp[0]), 0), (right, u.greater(x, xp[-1]), -1)):
         if side is None:
@@ -275,9 +275,9 @@ def _overlaps(a: Array, v: Array, mode: str, same_start: int) -> Array:
         a, v = v, a
     n, m = a.shape[0], v.shape[0]
     first, length = {"full": (0, n + m - 1), "same": (same_start, n), "valid": (m - 1, n - m + 1)}[mode]
-    padded = pad(a, ConcreteArray(np.zeros((), a.dtype), a.weak_type), [(m - 1 - first, first + length - n, 0)])
+    padded = pad(a, concrete(np.zeros((), a.dtype), a.weak_type), [(m - 1 - first, first + length - n, 0)])
     # Row k of the windows holds the samples under the reversed kernel at output k.
-    windows = take(padded, ConcreteArray(np.arange(length, dtype=np.int32)[:, None] + np.arange(m, dtype=np.int32)))
+    windows = take(padded, concrete(np.arange(length, dtype=np.int32)[:, None] + np.arange(m, dtype=np.int32)))
     return matmul(windows, rev(v, (0,)))
 
 
@@ -285,7 +285,7 @@ def _overlaps(a: Array, v: Array, mode: str, same_start: int) -> Array:
 
 
 def _window(values: Any) -> Array:
-    return ConcreteArray(np.asarray(values).astype(dtypes.default_dtype(float)))
+    return concrete(np.asarray(values).astype(dtypes.default_dtype(float)))
 
 
 def _points(name: str, M: Any) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, concrete
 from pullback.core.errors import user_line
 from pullback.core.trace import known_value
 from pullback.core.types import canonical_axis
@@ -105,7 +105,7 @@ def lexsort(keys: Any, axis: int = -1) -> Array:
     if len({k.shape for k in arrays}) > 1:
         raise ValueError(f"lexsort: all keys need to be the same shape; got {', '.join(str(k.shape) for k in arrays)}")
     if not arrays[0].shape:
-        return ConcreteArray(np.zeros((), dtypes.default_dtype(int)))
+        return concrete(np.zeros((), dtypes.default_dtype(int)))
     axis = canonical_axis(axis, len(arrays[0].shape))
     indices = broadcasted_iota(dtypes.default_dtype(int), arrays[0].shape, axis)
     return sort_p.bind(*arrays[::-1], indices, dimension=axis, is_stable=True, num_keys=len(arrays))[-1]
@@ -162,7 +162,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, meth
     known_a, known_v = known_value(a), known_value(v)
     # NumPy orders complex NaNs its own way.
     if known_a is not None and known_v is not None and dtypes.is_numpys(a.dtype) and not dtypes.is_complex(a.dtype):
-        return ConcreteArray(np.asarray(np.searchsorted(known_a, known_v, side)).astype(dtype))
+        return concrete(np.asarray(np.searchsorted(known_a, known_v, side)).astype(dtype))
     if not a.shape[0]:
         return u.multiply(convert(u.isnan(v), dtype), 0)
     if method == "sort":

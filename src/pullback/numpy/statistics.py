@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, concrete
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import known_value
 from pullback.core.types import count, integer
@@ -174,7 +174,7 @@ def histogram(
     values = reshape_p.bind(a, new_sizes=(a.size,))
     n = edges.shape[0] - 1
     if weights is None:
-        amounts: Any = broadcast_to(ConcreteArray(np.array(1, a.dtype)), values.shape)
+        amounts: Any = broadcast_to(concrete(np.array(1, a.dtype)), values.shape)
     else:
         amounts = reshape_p.bind(weights, new_sizes=(a.size,))
     counts = zeros(n, amounts.dtype).at[_bin_numbers(values, edges)].add(amounts, mode="drop")
@@ -187,9 +187,9 @@ def _bin_numbers(values: Array, edges: Array) -> Array:
     """The bin of each value; out of bounds for values in none."""
     n = edges.shape[0] - 1
     number = u.subtract(searchsorted(edges, values, side="right"), 1)
-    number = select(u.equal(values, edges[-1]), ConcreteArray(np.array(n - 1, number.dtype)), number)
+    number = select(u.equal(values, edges[-1]), concrete(np.array(n - 1, number.dtype)), number)
     # A negative index would count from the end.
-    return select(u.less(number, 0), ConcreteArray(np.array(n, number.dtype)), number)
+    return select(u.less(number, 0), concrete(np.array(n, number.dtype)), number)
 
 
 def histogram2d(
@@ -235,7 +235,7 @@ def histogramdd(
     shape = tuple(e.shape[0] - 1 for e in edges)
     numbers = tuple(_bin_numbers(c, e) for c, e in zip(columns, edges))
     if weights is None:
-        amounts: Any = broadcast_to(ConcreteArray(np.array(1, dtypes.default_dtype(int))), (n,))
+        amounts: Any = broadcast_to(concrete(np.array(1, dtypes.default_dtype(int))), (n,))
     else:
         amounts = weights
         if amounts.shape != (n,):
@@ -284,7 +284,7 @@ def bincount(
         length = length if length > 0 else 0
     dtype = dtypes.default_dtype(int)
     index = u.maximum(convert(x, dtype), 0)
-    amounts = ConcreteArray(np.array(1, dtype)) if weights is None else array_like(weights, "bincount")
+    amounts = concrete(np.array(1, dtype)) if weights is None else array_like(weights, "bincount")
     return zeros(length, amounts.dtype).at[index].add(amounts, mode="drop")
 
 

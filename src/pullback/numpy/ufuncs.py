@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, ConcreteArray, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import current, known_value
@@ -83,7 +83,7 @@ bitwise_invert = invert = bitwise_not
 
 def _constant(value: Any, x: Array) -> ConcreteArray:
     """`value` as a scalar of the type of `x`, weakness included."""
-    return ConcreteArray(np.array(value, x.dtype), x.weak_type)
+    return concrete(np.array(value, x.dtype), x.weak_type)
 
 
 def _choose(condition: Array, if_true: Any, if_false: Any, x: Array) -> Array:
@@ -380,7 +380,7 @@ def _is_infinity(name: str, x: Any, value: float, out: None) -> Array:
 
 
 def _everywhere(value: bool, x: Array) -> Array:
-    return broadcast_to(ConcreteArray(np.bool_(value)), x.shape)
+    return broadcast_to(concrete(np.bool_(value)), x.shape)
 
 
 def iscomplex(x: Any) -> Array:
@@ -429,7 +429,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Array:
 
     a1, a2 = asarray(a1), asarray(a2)
     if a1.shape != a2.shape:
-        return ConcreteArray(np.bool_(False))
+        return concrete(np.bool_(False))
     same = equal(a1, a2)
     return _all(logical_or(same, logical_and(isnan(a1), isnan(a2))) if equal_nan else same)
 
@@ -442,7 +442,7 @@ def array_equiv(a1: Any, a2: Any) -> Array:
     try:
         broadcast_shapes(a1.shape, a2.shape)
     except ValueError:
-        return ConcreteArray(np.bool_(False))
+        return concrete(np.bool_(False))
     return _all(equal(a1, a2))
 
 

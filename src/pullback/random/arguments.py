@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import config, dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, as_array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.types import Shape, broadcast_shapes, integers
@@ -128,7 +128,7 @@ def parameters(name: str, dtype: DType, shape: Any, *values: Any) -> tuple[Any, 
 
 def scalar(value: float, dtype: DType) -> Array:
     """`value` as a scalar of `dtype`."""
-    return ConcreteArray(dtype.type(value))
+    return concrete(dtype.type(value))
 
 
 def unit_uniforms(key: Array, shape: Shape, dtype: DType) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, concrete
 from pullback.core.errors import user_line
 from pullback.core.types import broadcast_shapes, integer
 from pullback.lax import functions as lax
@@ -56,7 +56,7 @@ def normal(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = 
     real_key, imaginary_key = split(key)
     part = dtypes.to_real(found)
     real, imaginary = standard_normals(real_key, shape, part), standard_normals(imaginary_key, shape, part)
-    return lax.complex(real, imaginary) / ConcreteArray(found.type(math.sqrt(2)))
+    return lax.complex(real, imaginary) / concrete(found.type(math.sqrt(2)))
 
 
 def lognormal(key: Any, sigma: Any = 1.0, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:

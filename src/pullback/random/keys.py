@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import config, dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.lax.random_bits import random_fold_in_p, random_seed_p, random_split_p, random_unwrap_p, random_wrap_p
@@ -36,7 +36,7 @@ def _seeded(name: str, seed: Any, impl: Any) -> Array:
     if impl is not None:
         key_dtype(impl)
     if seed.__class__ is int:
-        seed = ConcreteArray(np.int64(seed) if config.enable_x64.value else np.int64(seed).astype(np.int32))
+        seed = concrete(np.int64(seed) if config.enable_x64.value else np.int64(seed).astype(np.int32))
     if not isinstance(seed, Array):
         seed = array_like(name, np.asarray(seed) if isinstance(seed, (list, tuple)) else seed)
     if seed.dtype == dtypes.KEY:
@@ -96,7 +96,7 @@ def fold_in(key: Any, data: Any) -> Array:
     if data.__class__ is int:
         if not 0 <= data < 2**32:
             raise OverflowError(f"fold_in: Python integer {data} out of bounds for uint32, at {user_line()}")
-        data = ConcreteArray(np.uint32(data))
+        data = concrete(np.uint32(data))
     else:
         data = array_like("fold_in", data)
         if data.shape:

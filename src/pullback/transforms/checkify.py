@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import (
     ConcretizationTypeError,
@@ -189,7 +189,7 @@ class Error:
 
     def _message(self, index: tuple[int, ...]) -> str:
         failure, kind = self._metadata[int(_known(self._code)[index])]
-        return failure.message([ConcreteArray(_known(x)[index]) for x in self._payload[kind]])
+        return failure.message([concrete(_known(x)[index]) for x in self._payload[kind]])
 
     # ---- for rules
 
@@ -211,7 +211,7 @@ class Error:
         def choose(mine: Any, other: Any) -> Any:
             return select_n_p.bind(self._pred, other, mine)
 
-        offset = ConcreteArray(np.int32(len(self._metadata)))
+        offset = concrete(np.int32(len(self._metadata)))
         with_same_kinds = {
             kind: [choose(a, b) for a, b in zip(values, later._payload[kind])] if kind in later._payload else values
             for kind, values in self._payload.items()
@@ -230,7 +230,7 @@ class Error:
             return self
         if not wanted.any():
             return init_error
-        wanted_one = _element(ConcreteArray(wanted), self._code)
+        wanted_one = _element(concrete(wanted), self._code)
         return Error(and_p.bind(self._pred, wanted_one), self._code, self._metadata, self._payload)
 
     def _of_first_element(self) -> Error:
@@ -280,9 +280,9 @@ def _rebuilt(structure: PyTreeDef, leaves: Iterable[Any]) -> Error:
     return error
 
 
-_FIRST = ConcreteArray(np.int32(0))
+_FIRST = concrete(np.int32(0))
 #: No error.
-init_error = Error(ConcreteArray(np.False_), _FIRST, (), {})
+init_error = Error(concrete(np.False_), _FIRST, (), {})
 
 
 def _known(x: Any) -> np.ndarray[Any, Any]:
@@ -297,7 +297,7 @@ def _known(x: Any) -> np.ndarray[Any, Any]:
 def _sum(code: Any, offset: ConcreteArray) -> Any:
     """The sum of two codes; of known ones at once, so that no program computes it."""
     if code.__class__ is ConcreteArray:
-        return ConcreteArray(np.int32(code._value + offset._value))
+        return concrete(np.int32(code._value + offset._value))
     return add_p.bind(code, offset)
 
 
@@ -535,12 +535,12 @@ def _access(
             indices = wide_index(indices)
             limit = dtypes.iinfo(indices.dtype).max
             last = np.array([min(shape[a] - sizes[a], limit) for a in axes], indices.dtype)
-            outside = gt_p.bind(indices, ConcreteArray(last))
+            outside = gt_p.bind(indices, concrete(last))
             if dtypes.kind(indices.dtype) == "i":
                 outside = or_p.bind(outside, lt_p.bind(indices, like(0, indices)))
             flat = (indices.size,) if indices.size > 1 else ()
             indices, outside = (reshape_p.bind(x, new_sizes=flat) for x in (indices, outside))
-            first = _first_true(outside) if flat else ConcreteArray(np.int32(0))
+            first = _first_true(outside) if flat else concrete(np.int32(0))
             values = [_element(indices, first) if flat else indices, first]
             error = error.then(Error.of(_any(outside), OOBError(eqn.location, shape, axes), values))
         return _operation(error, categories, eqn, args)

@@ -90,7 +90,7 @@ class _JVPAgain(_Standing, JVPTrace):
         self.alias = alias
 
     def own(self, x: JVPTracer) -> Any:
-        return JVPTracer(self, x.primal, x.tangent)
+        return self.wrap(x.primal, x.tangent)
 
 
 class _LinearizeAgain(_Standing, LinearizeTrace):
@@ -101,7 +101,7 @@ class _LinearizeAgain(_Standing, LinearizeTrace):
         self.alias = alias
 
     def own(self, x: LinearizeTracer) -> Any:
-        return LinearizeTracer(self, x.primal, x.node)
+        return self.wrap(x.primal, x.node)
 
 
 class _BatchAgain(_Standing, BatchTrace):
@@ -112,7 +112,7 @@ class _BatchAgain(_Standing, BatchTrace):
         self.alias = alias
 
     def own(self, x: BatchTracer) -> Any:
-        return BatchTracer(self, x.value, x.axis)
+        return self.wrap(x.value, x.axis)
 
 
 def jvp_again(fun: Flat, trace: JVPTrace, primals: Sequence[Any]) -> list[Any]:

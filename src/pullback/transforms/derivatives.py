@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, as_array, concrete
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.linear import Cotangents, Node, is_unit, unit, zeros
-from pullback.core.trace import current, under
+from pullback.core.trace import current, entered, reset_current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, integer, integers
 from pullback.transforms.jvp import as_weak_as, jvp, split_auxiliary
@@ -101,8 +101,10 @@ def _index(argnums: Any) -> int | tuple[int, ...]:
 
 def _check_index(argnums: Any, args: Sequence[Any], too_few: type[Exception] = ValueError) -> None:
     """Raises ValueError for numbers of arguments that are not there (`too_few` if there are too few), TypeError for one given twice."""
-    several = (argnums,) if argnums.__class__ is int else argnums
     n = len(args)
+    if argnums.__class__ is int and 0 <= argnums < n:
+        return
+    several = (argnums,) if argnums.__class__ is int else argnums
     for i in several:
         if not -n <= i < n:
             needed = i + 1 if i >= 0 else -i
@@ -131,8 +133,7 @@ def _value_and_grad(
     inputs: list[Any] = []  # the flat differentiated arguments
     trees: list[Any] = []
     new_args = list(args)
-    if not (single and 0 <= argnums < len(args)):
-        _check_index(argnums, args, TypeError)
+    _check_index(argnums, args, TypeError)
     for i in (argnums,) if single else argnums:
         x = args[i]
         if isinstance(x, Array) or x.__class__ is float:
@@ -146,7 +147,11 @@ def _value_and_grad(
             inputs.extend(tracers)
             trees.append((tree, len(leaves)))
             new_args[i] = tree.unflatten(tracers)
-    out = under(trace, fun, *new_args, **kwargs)
+    token = entered[trace]
+    try:
+        out = fun(*new_args, **kwargs)
+    finally:
+        reset_current(token)
     del new_args
     aux: Any = None
     if has_aux:
@@ -169,7 +174,7 @@ def _value_and_grad(
         else:
             g, weak = cotangents.get(n), n.weak_type  # type: ignore[attr-defined]
             if is_unit(g):  # which is the package's own, and the user may delete or donate what it gets
-                g = ConcreteArray(g._value, weak)
+                g = concrete(g._value, weak)
             elif g is None:
                 g = zeros(n.shape, n.dtype, weak)
             elif g.weak_type is not weak:
@@ -265,7 +270,7 @@ def _partial(
 
 def _check_jacobian_inputs(what: str, leaves: list[Any], holomorphic: bool, allow_int: bool = False) -> None:
     for x in leaves:
-        dtype = as_array(x).dtype
+        dtype = x.dtype
         if holomorphic and not dtypes.is_complex(dtype):
             raise TypeError(
                 f"{what} with holomorphic=True requires inputs with complex dtype, but got {dtypes.name(dtype)}"
@@ -287,12 +292,12 @@ def _basis(types: Sequence[Any]) -> list[Any]:
     total = sum(t.size for t in types)
     if len(types) == 1:
         (t,) = types
-        return [ConcreteArray(np.eye(total, dtype=t.dtype).reshape(total, *t.shape), t.weak_type)]
+        return [concrete(np.eye(total, dtype=t.dtype).reshape(total, *t.shape), t.weak_type)]
     out, start = [], 0
     for t in types:
         block = np.zeros((total, t.size), t.dtype)
         block[np.arange(start, start + t.size), np.arange(t.size)] = 1
-        out.append(ConcreteArray(block.reshape(total, *t.shape), t.weak_type))
+        out.append(concrete(block.reshape(total, *t.shape), t.weak_type))
         start += t.size
     return out
 
@@ -329,7 +334,7 @@ def jacfwd(
                 return out[1]
 
             columns = vmap(push, out_axes=-1)(*_basis(leaves))
-            aux = _shared_aux(aux_box)
+            aux = _shared_aux(aux_box) if has_aux else ()
             out_flat, out_tree = tree_flatten(columns)
             for y in out_flat:
                 if holomorphic and not dtypes.is_complex(y.dtype):

@@ -14,7 +14,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback
 from pullback.core.linear import zeros
-from pullback.core.trace import EVAL, Params, Trace, Tracer, current, set_current, under
+from pullback.core.trace import EVAL, Params, Trace, Tracer, current, entered, reset_current, set_current, under
 from pullback.core.tree import keystr, leaf_error, tree_flatten, tree_flatten_with_path, tree_structure
 
 
@@ -22,9 +22,8 @@ class JVPTracer(Tracer):
     """A value with its tangent, both of the parent trace."""
 
     __slots__ = ("primal", "tangent")
-
-    def __init__(self, trace: Trace, primal: Any, tangent: Any) -> None:
-        self._trace, self.primal, self.tangent = trace, primal, tangent
+    primal: Any
+    tangent: Any
 
     shape = property(lambda self: self.primal.shape)
     dtype = property(lambda self: self.primal.dtype)
@@ -54,7 +53,7 @@ class JVPTrace(Trace):
                 primals.append(a.primal)
                 tangents.append(a.tangent)
             else:
-                primals.append(a if isinstance(a, Array) else as_array(a))
+                primals.append(a if a.__class__ is ConcreteArray or isinstance(a, Array) else as_array(a))
                 tangents.append(None)
         parent = self.parent
         try:
@@ -66,10 +65,14 @@ class JVPTrace(Trace):
             set_current(self)
         if primitive.multiple_results:
             return [self.wrap(o, t) for o, t in zip(out, t_out)]
-        return out if t_out is None else JVPTracer(self, out, t_out)
+        return self.wrap(out, t_out)
 
     def wrap(self, primal: Any, tangent: Any) -> Any:
-        return primal if tangent is None else JVPTracer(self, primal, tangent)
+        if tangent is None:
+            return primal
+        tracer = JVPTracer()  # without an __init__, which would double its time
+        tracer._trace, tracer.primal, tracer.tangent = self, primal, tangent
+        return tracer
 
     def unwrap(self, x: Any) -> tuple[Any, Any]:
         """Primal and tangent (None where zero) of a value of this trace."""
@@ -120,7 +123,11 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
             for x in (*flat, *flat_t):
                 _check_leaf(primals, x)
             inputs = treedef.unflatten([_dual(trace, x, t) for x, t in zip(flat, flat_t)])
-        out = under(trace, fun, *inputs)
+        token = entered[trace]
+        try:
+            out = fun(*inputs)
+        finally:
+            reset_current(token)
         aux: tuple[Any, ...] = ()
         if has_aux:
             out, auxiliary = split_auxiliary(trace, out, "jvp")
@@ -217,7 +224,7 @@ def _dual(trace: JVPTrace, x: Any, t: Any) -> Any:
         from pullback.lax.shape import convert
 
         t = convert(t, x.dtype)
-    return JVPTracer(trace, x, t)
+    return trace.wrap(x, t)
 
 
 __all__ = ["EVAL", "JVPTrace", "JVPTracer", "jvp", "jvp_flat", "keystr", "tree_flatten_with_path", "tree_structure"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.linear import (
     Cotangents,
@@ -47,9 +47,8 @@ class LinearizeTracer(Tracer):
     """A value of the parent trace, with the node of its tangent."""
 
     __slots__ = ("primal", "node")
-
-    def __init__(self, trace: Trace, primal: Any, node: Node) -> None:
-        self._trace, self.primal, self.node = trace, primal, node
+    primal: Any
+    node: Node
 
     # The node knows both, and is nearer than an array at the bottom of a stack of transformations.
     @property
@@ -110,7 +109,7 @@ class LinearizeTrace(Trace):
         if active and parent is EVAL and primitive.direct and not EVAL.checking:
             try:
                 out, node = primitive.linearize_values(primals, nodes, params)
-                return out if node is None else LinearizeTracer(self, out, node)
+                return self.wrap(out, node)
             except AttributeError:  # an operand that is no Array yet: the general way converts it
                 pass
         try:
@@ -122,10 +121,14 @@ class LinearizeTrace(Trace):
             set_current(self)
         if primitive.multiple_results:
             return [self.wrap(o, n) for o, n in zip(out, node)]
-        return out if node is None else LinearizeTracer(self, out, node)
+        return self.wrap(out, node)
 
     def wrap(self, primal: Any, node: Node | None) -> Any:
-        return primal if node is None else LinearizeTracer(self, primal, node)
+        if node is None:
+            return primal
+        tracer = LinearizeTracer()  # without an __init__, which would double its time
+        tracer._trace, tracer.primal, tracer.node = self, primal, node
+        return tracer
 
     def unwrap(self, x: Any) -> tuple[Any, Node | None]:
         """Primal and node (None where the tangent is zero) of a value of this trace."""
@@ -140,7 +143,7 @@ class LinearizeTrace(Trace):
         x = as_array(x)
         if not dtypes.is_inexact(x.dtype):
             return x
-        return LinearizeTracer(self, x, Input(x.shape, x.dtype, x.weak_type))
+        return self.wrap(x, Input(x.shape, x.dtype, x.weak_type))
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
         return call.linearize_call(self, args, params)
@@ -441,7 +444,7 @@ def matrix_of(m: Any) -> Array:
         out = tree_leaves(m(*tree.unflatten(_split(v, in_types))))
         return _concatenate([o.reshape(-1) for o in out])
 
-    return vmap(flat, out_axes=1)(ConcreteArray(np.eye(n, dtype=in_types[0].dtype)))
+    return vmap(flat, out_axes=1)(concrete(np.eye(n, dtype=in_types[0].dtype)))
 
 
 def _split(v: Any, types: Sequence[ShapedArray]) -> list[Any]:

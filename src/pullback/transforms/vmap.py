@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.errors import filter_traceback
-from pullback.core.trace import Params, Trace, Tracer, current, set_current, under
+from pullback.core.trace import Params, Trace, Tracer, current, entered, reset_current, set_current, under
 from pullback.core.tree import flatten_up_to, keystr, leaf_error, tree_flatten, tree_flatten_with_path, tree_map
 from pullback.core.types import ShapedArray, canonical_axis
 from pullback.lax.shape import add_batch_axis, broadcast_in_dim_p, move_axis
@@ -25,9 +25,8 @@ class BatchTracer(Tracer):
     """One slice of `value`, which has the batch axis `axis`."""
 
     __slots__ = ("value", "axis")
-
-    def __init__(self, trace: Trace, value: Any, axis: int) -> None:
-        self._trace, self.value, self.axis = trace, value, axis
+    value: Any
+    axis: int
 
     @property
     def shape(self) -> Any:
@@ -59,7 +58,7 @@ class BatchTrace(Trace):
                 values.append(a.value)
                 axes.append(a.axis)
             else:
-                values.append(a if isinstance(a, Array) else as_array(a))
+                values.append(a if a.__class__ is ConcreteArray or isinstance(a, Array) else as_array(a))
                 axes.append(None)
         collective = primitive.is_collective and self._names(params["axis_name"])
         parent = self.parent
@@ -77,7 +76,7 @@ class BatchTrace(Trace):
             set_current(self)
         if primitive.multiple_results:
             return [self.wrap(o, b) for o, b in zip(out, out_axis)]
-        return out if out_axis is None else BatchTracer(self, out, out_axis)
+        return self.wrap(out, out_axis)
 
     def _of_nothing(self, primitive: Any, args: Sequence[Any], params: Params) -> Any:
         """An operation on no elements at all: there is nothing to compute, and only the types of its results to be known. Rules that merge the
@@ -85,8 +84,8 @@ class BatchTrace(Trace):
         types = primitive.type_of(*[a.aval for a in args], **params)
 
         def empty(t: ShapedArray) -> BatchTracer:
-            zero = ConcreteArray(np.zeros((), t.dtype), t.weak_type)
-            return BatchTracer(self, broadcast_in_dim_p.bind(zero, shape=(0, *t.shape), broadcast_dimensions=()), 0)
+            zero = concrete(np.zeros((), t.dtype), t.weak_type)
+            return self.wrap(broadcast_in_dim_p.bind(zero, shape=(0, *t.shape), broadcast_dimensions=()), 0)
 
         return [empty(t) for t in types] if primitive.multiple_results else empty(types)
 
@@ -96,7 +95,11 @@ class BatchTrace(Trace):
         return self.axis_name in axis_name if isinstance(axis_name, tuple) else self.axis_name == axis_name
 
     def wrap(self, value: Any, axis: int | None) -> Any:
-        return value if axis is None else BatchTracer(self, value, axis)
+        if axis is None:
+            return value
+        tracer = BatchTracer()  # without an __init__, which would double its time
+        tracer._trace, tracer.value, tracer.axis = self, value, axis
+        return tracer
 
     def unwrap(self, x: Any) -> tuple[Any, int | None]:
         """Value and batch axis (None where all slices share it) of a value of this trace."""
@@ -167,7 +170,7 @@ def vmap(
 
 
 def _check_axes(axes: Any, name: str) -> None:
-    for leaf in tree_flatten(axes)[0]:
+    for leaf in () if axes.__class__ is int else tree_flatten(axes)[0]:
         if not hasattr(leaf, "__index__"):
             raise TypeError(f"vmap {name} must be ints, None or trees of them; got {leaf!r} in {axes!r}")
 
@@ -196,7 +199,7 @@ def _vmapped(
                 f"vmap axis_size is {axis_size}, but the argument of shape {x.shape} has length {size} along axis 0"
             )
         trace = BatchTrace(current(), size, axis_name)
-        inputs: Any = (BatchTracer(trace, x, 0),)
+        inputs: Any = (trace.wrap(x, 0),)
         in_kwargs: Any = kwargs
     else:
         flat, treedef = tree_flatten((args, kwargs))
@@ -211,7 +214,11 @@ def _vmapped(
         size = _axis_size(arrays, normal, axis_size, args, kwargs)
         trace = BatchTrace(current(), size, axis_name)
         inputs, in_kwargs = treedef.unflatten([trace.wrap(x, b) for x, b in zip(arrays, normal)])
-    out = under(trace, fun, *inputs, **in_kwargs)
+    token = entered[trace]
+    try:
+        out = fun(*inputs, **in_kwargs)
+    finally:
+        reset_current(token)
     if isinstance(out, Array) and isinstance(out_axes, int):
         return _out(trace, out, out_axes)
     out_flat, out_tree = tree_flatten(out)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pullback.core import config
-from pullback.core.array import Array, ConcreteArray, has_value
+from pullback.core.array import Array, ConcreteArray, concrete, has_value
 from pullback.core.errors import user_line
 from pullback.core.locks import new_lock
 from pullback.core.stage import is_staging
@@ -222,7 +222,7 @@ class DeviceArray(ConcreteArray):
     @classmethod
     def made(cls, buffer: Any, type: ShapedArray, on: Device, committed: bool) -> DeviceArray:
         """The array of a buffer of the device `on`."""
-        out = cls.__new__(cls)
+        out = cls()
         out._buffer, out.weak_type, out.on, out.committed = buffer, type.weak_type, on, committed
         out._type = _placed(type, on, committed)
         return out
@@ -285,7 +285,7 @@ def on_host(x: ConcreteArray) -> ConcreteArray:
 
     if x._buffer is None:
         raise RuntimeError(f"Array has been deleted with shape={x._type.str_short()}; used at {user_line()}")
-    return ConcreteArray(view_of_buffer(x._buffer, x.dtype), x.weak_type)
+    return concrete(view_of_buffer(x._buffer, x.dtype), x.weak_type)
 
 
 def _by_copy(name: str) -> Callable[..., Any]:
@@ -322,7 +322,7 @@ def commit_to_host(x: ConcreteArray) -> ConcreteArray:
     """
     if sum(len(found) for found in _started.values() if isinstance(found, list)) < 2 or x.committed:
         return x
-    out = ConcreteArray.__new__(ConcreteArray)
+    out = ConcreteArray()
     out._buffer, out.weak_type, out._type = x._buffer, x.weak_type, _placed(x._type, HOST, True)
     if has_value(x):
         out._value = x._value

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import array, config, dtypes
-from pullback.core.array import ConcreteArray, as_array
+from pullback.core.array import ConcreteArray, as_array, concrete
 from pullback.core.config import enable_x64
 from pullback.core.errors import JaxRuntimeError, user_line
 from pullback.core.jaxpr import ClosedJaxpr, program_caches
@@ -116,7 +116,7 @@ def kept_scalar(x: ConcreteArray) -> ConcreteArray:
         return x
     key = (x._value.dtype, value)
     found = _scalars.get(key)
-    return _remember(key, ConcreteArray(x._value, True)) if found is None else found
+    return _remember(key, concrete(x._value, True)) if found is None else found
 
 
 def _remember(key: tuple[Any, ...], x: Any) -> Any:
@@ -220,7 +220,6 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
     takes_all = kept == list(range(len(module.in_types)))
     is_unary = len(kept) == 1
     results_as = [(t, t.weak_type) for t in out_types]
-    new = ConcreteArray.__new__
 
     def run(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
         taken = args if takes_all else [args[i] for i in kept]
@@ -237,7 +236,7 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
                 args[i].delete()
         outs = []
         for buffer, (t, weak) in zip(buffers, results_as):
-            out = new(ConcreteArray)
+            out = ConcreteArray()
             out._buffer, out._type, out.weak_type = buffer, t, weak
             outs.append(out)
         return outs
@@ -252,7 +251,7 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
                 (buffer,) = execute([buffer_of(a, target) for a in args]).consume_with_handlers(handlers)
         except pjrt.XlaRuntimeError as error:
             raise failure(f"jit({module.name}) failed", error)  # noqa: B904 - it says itself what caused it
-        out = new(ConcreteArray)
+        out = ConcreteArray()
         out._buffer, out._type, out.weak_type = buffer, only_type, only_weak
         return [out]
 
@@ -429,7 +428,7 @@ program_caches.append(_primitives)
 
 def evaluate(primitive: Any, values: Sequence[Any], params: dict[str, Any]) -> Any:
     """The rule `evaluate` of primitives that are evaluated by compiling them: NumPy values in and out."""
-    out = apply_primitive(primitive, [ConcreteArray(v) for v in values], params, HOST)
+    out = apply_primitive(primitive, [concrete(v) for v in values], params, HOST)
     return [o._value for o in out] if primitive.multiple_results else out._value
 
 

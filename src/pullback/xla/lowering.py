@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.array import ConcreteArray
+from pullback.core.array import concrete
 from pullback.core.config import cpu_fusion
 from pullback.core.errors import OutOfMemoryError, describe_location
 from pullback.core.jaxpr import Atom, ClosedJaxpr, JaxprEqn, Literal, Var
@@ -107,7 +107,7 @@ def lower(
     if emit.scalar_arguments:
         scalars = list(emit.scalar_arguments.values())
         heads[count:count] = [f"{name}: {tensor_type((), border(x.dtype))}" for name, x in scalars]
-        constants = [*constants, *[ConcreteArray(x) for _, x in scalars]]
+        constants = [*constants, *[concrete(x) for _, x in scalars]]
     out_types = ", ".join([tensor_type(r.shape, r.dtype) for r in results])
     body = "\n".join(emit.lines)
     functions = "".join([function + "\n" for _, function in emit.functions.values()])

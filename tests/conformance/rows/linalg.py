@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.array import ConcreteArray
+from pullback.core.array import concrete
 from pullback.lax import linalg
 from pullback.lax.elementwise import mul_p
 from pullback.lax.linalg import matrices
@@ -98,7 +98,7 @@ def factored_solve(transpose_a: bool) -> Any:
 
 
 def pinv(a: Any) -> Any:
-    tolerance = ConcreteArray(np.full(a.shape[:-2], 1e-6, np.dtype(a.dtype.char.lower())))
+    tolerance = concrete(np.full(a.shape[:-2], 1e-6, np.dtype(a.dtype.char.lower())))
     return linalg.pinv_p.bind(a, tolerance)
 
 

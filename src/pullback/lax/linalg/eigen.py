@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, concrete
 from pullback.core.primitive import weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import complex_p, div_p, eq_p, imag_p
@@ -170,7 +170,7 @@ def _normalized(v: Any, t: Any) -> Any:
     overlap = real(reduce_sum_p.bind(mul_p.bind(conj(v), t), axes=(axis,)))
     size = add_p.bind(mul_p.bind(real(v), real(v)), mul_p.bind(imag_p.bind(v), imag_p.bind(v)))
     largest = rows(argmax(size, axis, np.int32))
-    index = ConcreteArray(np.arange(v.shape[-2], dtype=np.int32)[:, None])
+    index = concrete(np.arange(v.shape[-2], dtype=np.int32)[:, None])
     turns = select(
         eq_p.bind(largest, index), div_p.bind(t, select(eq_p.bind(largest, index), v, like(1, v))), like(0, v)
     )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
@@ -78,7 +78,7 @@ def rows(v: Any) -> Any:
 @lru_cache(maxsize=256)
 def identity_mask(m: int, n: int) -> ConcreteArray:
     """True on the diagonal."""
-    return ConcreteArray(np.eye(m, n, dtype=bool))
+    return concrete(np.eye(m, n, dtype=bool))
 
 
 def from_triangle(x: Any, lower: bool = True) -> Any:
@@ -114,7 +114,7 @@ def off_diagonal(x: Any) -> Any:
 
 @lru_cache(maxsize=256)
 def _identity(n: int, dtype: DType) -> ConcreteArray:
-    return ConcreteArray(np.eye(n, dtype=dtype))
+    return concrete(np.eye(n, dtype=dtype))
 
 
 def identity(batch: Shape, n: int, dtype: DType) -> Any:
@@ -128,7 +128,7 @@ def identity(batch: Shape, n: int, dtype: DType) -> Any:
 def permutation_matrix(permutation: Any, dtype: DType) -> Any:
     """P with (P x)[i] = x[permutation[i]], for vectors of indices (..., n)."""
     n = permutation.shape[-1]
-    index = ConcreteArray(np.arange(n, dtype=permutation.dtype))
+    index = concrete(np.arange(n, dtype=permutation.dtype))
     return convert(eq_p.bind(columns(permutation), index), dtype)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import Array, as_array, concrete
 from pullback.core.errors import user_line
 from pullback.core.primitive import weak_as_operands
 from pullback.core.types import ShapedArray
@@ -136,7 +136,7 @@ def qdwh(
 
 def _below(size: Any, shape: tuple[int, ...], axis: int) -> Array:
     """Where the index along an axis is below `size`."""
-    index = ConcreteArray(np.arange(shape[axis], dtype=np.int32))
+    index = concrete(np.arange(shape[axis], dtype=np.int32))
     limit = like_dtype(as_array(size), dtypes.int32)
     mask = lt_p.bind(index, limit)
     return broadcast_in_dim_p.bind(mask, shape=shape, broadcast_dimensions=(axis,))
