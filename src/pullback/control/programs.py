@@ -58,7 +58,10 @@ class Wrapped:
 
 
 def kept_with(*functions: Any) -> dict[Any, Any]:
-    """A dictionary of what has been made of functions together, which lives as long as all of them do and read what they read now."""
+    """A dictionary of what has been made of functions together, which lives as long as all of them do and read what they read now.
+
+    One of nobody's for several functions of which one has not been met before: they may have been made for this one call.
+    """
     entry: tuple[Record, dict[Any, Any]] | None
     reference = kept.groups.get(tuple(map(id, functions)))
     group = None if reference is None else reference()
@@ -66,6 +69,8 @@ def kept_with(*functions: Any) -> dict[Any, Any]:
         entry = group.table.get("bodies")
         if entry is not None and entry[0].holds():  # which asks whether the functions are there
             return entry[1]
+    if len(functions) > 1 and not all(["bodies" in kept.kept_with(f) for f in functions]):
+        return {}
     found = kept.kept_with(*functions)
     entry = found.get("bodies")
     if entry is not None:

@@ -325,6 +325,14 @@ _CONTAINERS = frozenset({_Items, _Entries, _Parts, _Data})
 # ---- records ----------------------------------------------------------------------------------------------------
 
 
+def _reads_nothing(f: Any) -> bool:
+    """Whether a function is nothing but code that has been seen to read its arguments only, as small ones do that are made for one call."""
+    if f.__class__ is not types.FunctionType or f.__closure__ or f.__defaults__ or f.__kwdefaults__:
+        return False
+    names = _names.get(f.__code__)
+    return names is not None and not names[0]
+
+
 class Record:
     """What functions read, when it was seen. `unknown` if nobody could tell whether that has changed.
 
@@ -336,6 +344,9 @@ class Record:
     def __init__(self, functions: tuple[Any, ...]) -> None:
         self.references = [weakref.ref(f) for f in functions]
         self.unknown, self.plain, self.functions, self.names, self.others = False, [], [], [], []
+        if len(functions) == 1 and _reads_nothing(functions[0]):
+            self.plain.append((self.references[0], functions[0].__code__))
+            return
         seen = _Seen()
         try:
             for i, f in enumerate(functions):

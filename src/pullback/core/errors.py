@@ -78,15 +78,17 @@ def source_location() -> Location | None:
     frame: FrameType | None = sys._getframe(2)
     outside = False
     while frame is not None:
-        file = frame.f_code.co_filename
+        code = frame.f_code
+        file = code.co_filename
         internal = _is_internal.get(file)
         if internal is None:
             internal = _is_internal[file] = is_internal(file)
         if not internal:
-            place = frame.f_code, frame.f_lasti
+            place = code, frame.f_lasti
             return CallersLocation(place) if outside else place
-        outside = outside or frame.f_code is staging
-        if frame.f_code is replaying:
+        if code is staging:
+            outside = True
+        elif code is replaying:
             location: Location | None = frame.f_locals["eqn"].location
             if location is not None:
                 return location

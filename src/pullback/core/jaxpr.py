@@ -8,7 +8,7 @@ variables stand for. Printed it reads
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -240,13 +240,15 @@ def check_jaxpr(jaxpr: Jaxpr) -> None:
         check_known(v, "the results")
 
 
-def subjaxprs(params: dict[str, Any]) -> Iterator[ClosedJaxpr]:
+def subjaxprs(params: dict[str, Any]) -> list[ClosedJaxpr]:
     """The programs among an equation's parameters."""
+    found = []  # asked of every equation of every program: written for speed
     for value in params.values():
-        if isinstance(value, ClosedJaxpr):
-            yield value
+        if value.__class__ is ClosedJaxpr:
+            found.append(value)
         elif isinstance(value, (tuple, list)):
-            yield from (v for v in value if isinstance(v, ClosedJaxpr))
+            found += [v for v in value if v.__class__ is ClosedJaxpr]
+    return found
 
 
 # ---- printing ---------------------------------------------------------------------------------------------------

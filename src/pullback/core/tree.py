@@ -320,7 +320,9 @@ def tree_flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeDe
     """
     leaves, treedef = optree.tree_flatten(tree, is_leaf, namespace=NAMESPACE)
     count = treedef.num_nodes
-    if count == 1 or (tree.__class__ is tuple and count == len(leaves) + 1):  # a leaf, or a tuple of leaves: no dict in it
+    if count == 1 or (
+        tree.__class__ is tuple and count == len(leaves) + 1
+    ):  # a leaf, or a tuple of leaves: no dict in it
         return leaves, treedef
     return leaves, _sorted.get(treedef) or _with_sorted_keys(treedef)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.array import ConcreteArray, as_array, concrete
+from pullback.core.array import as_array, concrete
 from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
 from pullback.core.tree import tree_flatten
@@ -35,7 +35,7 @@ class PureCallback(Primitive):
         return list(result_types)
 
     def evaluate(self, *values: Any, callback: Any, result_types: Any, vmap_method: Any) -> Any:
-        outs = [np.asarray(o) for o in callback(*map(ConcreteArray, values))]
+        outs = [np.asarray(o) for o in callback(*map(concrete, values))]
         if len(outs) != len(result_types):
             raise ValueError(
                 f"the callback returned {len(outs)} arrays, result_shape_dtypes announces {len(result_types)}"

@@ -821,7 +821,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
             padded = [np.full(size, np.asarray(known_value(as_array(f))).astype(dtype)) for f in fills]
             for out, p in zip(padded, positions):
                 out[:count] = p[:count]
-            return tuple(map(ConcreteArray, padded))
+            return tuple(map(concrete, padded))
         if size is None:
             return tuple(concrete(p.astype(dtype)) for p in positions)
     if size is None:

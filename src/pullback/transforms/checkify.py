@@ -329,7 +329,7 @@ class Check(Primitive):
         return []
 
     def evaluate(self, *values: Any, error: PyTreeDef, debug: bool) -> list[Any]:
-        failure = None if debug else _rebuilt(error, map(ConcreteArray, values)).get_exception()
+        failure = None if debug else _rebuilt(error, map(concrete, values)).get_exception()
         if failure is not None:
             raise failure
         return []

@@ -93,11 +93,11 @@ class LinearizeTrace(Trace):
             n = m = None
             if x.__class__ is LinearizeTracer and x._trace is self:
                 n, x = x.node, x.primal
-            elif x.__class__ is not ConcreteArray:
+            elif not isinstance(x, Array):
                 x = as_array(x)
             if y.__class__ is LinearizeTracer and y._trace is self:
                 m, y = y.node, y.primal
-            elif y.__class__ is not ConcreteArray:
+            elif not isinstance(y, Array):
                 y = as_array(y)
             active = n is not None or m is not None
             primals, nodes = (x, y), (n, m)

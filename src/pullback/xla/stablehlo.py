@@ -158,6 +158,8 @@ class Enum:
 
 def quoted(text: str) -> str:
     """A string of anybody's as the program's text has it, between quotation marks and in ASCII."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     escaped = "".join(
         [chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:02X}" for b in text.encode(errors="replace")]
     )
