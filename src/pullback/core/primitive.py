@@ -167,7 +167,7 @@ class Primitive:
     def has_effect(self, params: Params) -> bool:
         """Whether an equation does something besides giving its results, so that it must not be dropped or merged: it, or an equation of
         the programs that it calls."""
-        return any([program.has_effect for program in subjaxprs(params)])
+        return bool(params) and any([program.has_effect for program in subjaxprs(params)])
 
     def missing(self, rule: str, purpose: str) -> NotImplementedError:
         return NotImplementedError(

@@ -41,16 +41,17 @@ class BroadcastInDim(LinearPrimitive):
     name = "broadcast_in_dim"
 
     def type_of(self, x: ShapedArray, *, shape: Shape, broadcast_dimensions: Shape) -> ShapedArray:
-        dims = broadcast_dimensions
-        if len(dims) != len(x.shape) or any(a >= b for a, b in zip(dims, dims[1:])):
-            raise TypeError(f"broadcast_in_dim: {dims} are not {len(x.shape)} increasing axes of {shape}")
-        if dims and not 0 <= dims[0] <= dims[-1] < len(shape):
-            raise TypeError(f"broadcast_in_dim: broadcast_dimensions {dims} are not axes of the result, {shape}")
-        for n, d in zip(x.shape, dims):
+        dims, sizes = broadcast_dimensions, x.shape
+        previous = -1
+        for d in dims:
+            if not previous < d < len(shape):
+                raise TypeError(f"broadcast_in_dim: {dims} are not increasing axes of the result, {shape}")
+            previous = d
+        if len(dims) != len(sizes):
+            raise TypeError(f"broadcast_in_dim: {dims} are not {len(sizes)} axes")
+        for n, d in zip(sizes, dims):
             if n != shape[d] and n != 1:
-                raise TypeError(
-                    f"broadcast_in_dim: an axis of length {n} of {x.shape} does not fit axis {d} of {shape}"
-                )
+                raise TypeError(f"broadcast_in_dim: an axis of length {n} of {sizes} does not fit axis {d} of {shape}")
         return x.update(shape=shape)
 
     def evaluate(self, x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Any:
@@ -85,10 +86,15 @@ class ReduceSum(LinearPrimitive):
         return x.update(shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
     def evaluate(self, x: Any, *, axes: Shape) -> Any:
-        if x.dtype.itemsize < 4 and dtypes.is_float(x.dtype):  # 16- and 8-bit floats accumulate in float32
-            return sum_over(np.asarray(x, np.float32), axes).astype(x.dtype)
-        if x.size <= FEW or (len(axes) == 1 < x.ndim and x.shape[axes[0]] <= FEW):  # as `sum_over`, without the call
-            return np.add.reduce(x, axes if len(axes) < x.ndim else None, x.dtype)
+        dtype = x.dtype
+        if dtype.itemsize < 4 and dtypes.is_float(dtype):  # 16- and 8-bit floats accumulate in float32
+            return sum_over(np.asarray(x, np.float32), axes).astype(dtype)
+        # As `sum_over`, without the call.
+        if len(axes) == x.ndim:
+            if x.size <= FEW or x.flags.forc:
+                return np.add.reduce(x, None, dtype)
+        elif len(axes) == 1 and x.shape[axes[0]] <= FEW:
+            return np.add.reduce(x, axes, dtype)
         return sum_over(x, axes)
 
     def lower(self, emit: Any, x: Any, *, axes: Shape) -> Any:

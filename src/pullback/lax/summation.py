@@ -15,7 +15,7 @@ import numpy as np
 from pullback.core.types import Shape
 
 #: So many numbers are added one after the other at most where more than that are to be added.
-_BLOCK = 64
+_BLOCK = 128
 #: Up to so many are added as NumPy does: the error is that of few roundings, and the time that of one call.
 FEW = 256
 #: Elements that one inner loop of NumPy's should have.
@@ -115,25 +115,21 @@ def _sum_in_order(x: Any, axes: Shape) -> Any:
 
 def _sum_of_rows(x: Any, axis: int) -> Any:
     """The sum over one axis in front of others, in which NumPy adds row to row."""
-    while True:
-        n, before, behind = x.shape[axis], x.shape[:axis], x.shape[axis + 1 :]
-        if n <= _BLOCK:
-            return np.add.reduce(x, axis, x.dtype)
-        width = 1
-        for m in behind:
-            width *= m
-        # Several rows are one if they lie together.
-        together = max(1, min(_WIDTH // max(1, width), n // _BLOCK)) if len(behind) == 1 else 1
-        size = min(_BLOCK, n // together) * together
-        blocks = n // size
-        head = x[(slice(None),) * axis + (slice(0, blocks * size),)]
-        rows = (size // together, together, *behind)
-        sums = np.add.reduce(head.reshape(*before, blocks, *rows), axis + 1, x.dtype)
-        sums = sums.reshape(*before, blocks * together, *behind)
-        if blocks * size < n:
-            rest = _sum_of_rows(x[(slice(None),) * axis + (slice(blocks * size, n),)], axis)
-            sums = np.concatenate([sums, np.expand_dims(rest, axis)], axis)
-        x = sums
+    n, before, behind = x.shape[axis], x.shape[:axis], x.shape[axis + 1 :]
+    if n <= _BLOCK:
+        return np.add.reduce(x, axis, x.dtype)
+    width = 1
+    for m in behind:
+        width *= m
+    # Several rows are one if they lie together.
+    together = max(1, min(_WIDTH // max(1, width), n // _BLOCK)) if len(behind) == 1 else 1
+    size = min(_BLOCK, n // together) * together
+    blocks = n // size
+    every = (slice(None),) * axis
+    head = x[(*every, slice(0, blocks * size))].reshape(*before, blocks, size // together, together, *behind)
+    sums = np.add.reduce(head, axis + 1, x.dtype).reshape(*before, blocks * together, *behind)
+    out = _sum_of_rows(sums, axis)
+    return out if blocks * size == n else out + _sum_of_rows(x[(*every, slice(blocks * size, n))], axis)
 
 
 def product_over(x: Any, axes: Shape) -> Any:
