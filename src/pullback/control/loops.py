@@ -362,13 +362,15 @@ def fori_loop(
         if not callable(body_fun):
             raise TypeError(f"fori_loop takes a function, got {body_fun!r:.100}")
         start, stop = (_bound(b, name) for b, name in ((lower, "lower"), (upper, "upper")))
-        common = dtypes.promotion(start, stop)
-        mixed = start.dtype != stop.dtype and not (start.weak_type or stop.weak_type)
-        if mixed or dtypes.is_integer(start.dtype) != dtypes.is_integer(stop.dtype):
-            raise TypeError(
-                f"fori_loop: lower and upper must have equal types, got {start.aval.str_short()} and {stop.aval.str_short()}, at {user_line()}"
-            )
-        start, stop = convert(start, *common), convert(stop, *common)
+        if start.dtype != stop.dtype or start.weak_type != stop.weak_type:
+            common = dtypes.promotion(start, stop)
+            mixed = start.dtype != stop.dtype and not (start.weak_type or stop.weak_type)
+            if mixed or dtypes.is_integer(start.dtype) != dtypes.is_integer(stop.dtype):
+                raise TypeError(
+                    f"fori_loop: lower and upper must have equal types, got {start.aval.str_short()} and {stop.aval.str_short()}, at "
+                    f"{user_line()}"
+                )
+            start, stop = convert(start, *common), convert(stop, *common)
         length = _count(known_value(start), known_value(stop))
         if length is not None:
             unroll = 1 if unroll is None else unroll

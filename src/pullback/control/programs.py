@@ -63,14 +63,15 @@ def kept_with(*functions: Any) -> dict[Any, Any]:
     One of nobody's for several functions of which one has not been met before: they may have been made for this one call.
     """
     entry: tuple[Record, dict[Any, Any]] | None
-    reference = kept.groups.get(tuple(map(id, functions)))
-    group = None if reference is None else reference()
-    if group is not None:
-        entry = group.table.get("bodies")
-        if entry is not None and entry[0].holds():  # which asks whether the functions are there
-            return entry[1]
-    if len(functions) > 1 and not all(["bodies" in kept.kept_with(f) for f in functions]):
-        return {}
+    if len(functions) > 1:
+        reference = kept.groups.get(tuple([id(f) for f in functions]))
+        group = None if reference is None else reference()
+        if group is not None:
+            entry = group.table.get("bodies")
+            if entry is not None and entry[0].holds():  # which asks whether the functions are there
+                return entry[1]
+        elif not all(["bodies" in kept.kept_with(f) for f in functions]):
+            return {}
     found = kept.kept_with(*functions)
     entry = found.get("bodies")
     if entry is not None:

@@ -16,7 +16,7 @@ from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import source_location
 from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var, check_jaxpr
 from pullback.core.scopes import NOTHING, Entered, Scope
-from pullback.core.trace import EVAL, Params, Trace, Tracer, current, set_current, under
+from pullback.core.trace import EVAL, Params, Trace, Tracer, current, entered, reset_current, set_current
 from pullback.core.types import ShapedArray
 
 _name_stack: ContextVar[Entered] = ContextVar("name_stack", default=NOTHING)
@@ -182,14 +182,12 @@ def stage_flat(
     `name_of(i)` is what messages call input `i`.
     """
     trace = JaxprTrace(current() if parent is None else parent, name_of)
-
-    def program() -> ClosedJaxpr:
+    token = entered[trace]
+    try:
         outs = fun(*map(trace.new_input, in_types))
         return trace.finish([as_array(o) for o in outs])
-
-    try:
-        return under(trace, program)
     finally:
+        reset_current(token)
         trace.__class__ = Finished
 
 

@@ -119,7 +119,7 @@ def runner(
     """What runs a program on arguments like these: its executable, watched if `debug_nans` or `debug_infs` is on."""
     global _from_user, _give_back
     from pullback.xla import checks, dispatch
-    from pullback.xla.devices import brought, common_device
+    from pullback.xla.devices import are_ordinary, brought, common_device
 
     _from_user, _give_back = dispatch.from_user, dispatch.give_back
     o = options or _DEFAULT
@@ -128,7 +128,7 @@ def runner(
     checking = checks.checking()
     donate = () if checking else o.donate
     run = dispatch.compiled(program, name, donate, o.keep_unused, device, o.compiler).run
-    if any([x.__class__ is not ConcreteArray or x.committed for x in args]):
+    if not are_ordinary(args) and any([x.__class__ is not ConcreteArray or x.committed for x in args]):
         run = brought(run, device, any([x.committed for x in args]))
     return checks.checked(program, name, run) if checking else run
 

@@ -397,11 +397,23 @@ def device_of(x: ConcreteArray) -> Device:
     return x.on if isinstance(x, DeviceArray) else HOST
 
 
+def are_ordinary(arrays: Sequence[ConcreteArray]) -> bool:
+    """Whether all are on the host, and nothing is known to be committed to it. (False is no statement.)"""
+    if committed_to_host:
+        return False
+    for x in arrays:  # noqa: SIM110 - a loop is faster
+        if x.__class__ is not ConcreteArray:
+            return False
+    return True
+
+
 def common_device(arrays: Sequence[ConcreteArray], name: str) -> Device:
     """Where a program runs on these arguments: where those are that are committed, where the others are, or the default device.
 
     Raises ValueError if arguments are committed to different devices.
     """
+    if are_ordinary(arrays):
+        return default_device()
     elsewhere = [x for x in arrays if x.__class__ is DeviceArray]
     committed = [x for x in arrays if x.committed]
     if not (elsewhere or committed):
