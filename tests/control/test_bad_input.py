@@ -75,6 +75,11 @@ BRANCHES = {
         lambda: lax.switch(0, [lambda: (1, jnp.int32(1)), lambda: (1, F32(2))]),
         r"switch: .*result\[1\]: int32\[\] and, of <lambda>, float32\[\]",
     ),
+    "numbers of two kinds": (
+        lambda: lax.cond(True, lambda: 1, lambda: 2.0),
+        r"result: float32\[\] and, of <lambda>, int32\[\]",
+    ),
+    "a number and another dtype": (lambda: lax.cond(True, lambda: 1.0, lambda: jnp.float16(2)), r"float16\[\]"),
     "boolean and number": (lambda: lax.cond(True, lambda: True, lambda: 1), r"bool\[\]"),
     "third": (lambda: lax.switch(0, [lambda: 1, lambda: 2, lambda: (3, 4)]), "PyTreeSpec"),
     "a key": (lambda: lax.cond(True, lambda: pb.random.key(0), lambda: 1.0), "key<fry>"),
@@ -204,9 +209,8 @@ def test_weak_types_give_way():
     assert lax.while_loop(lambda c: c < 10, lambda c: c + 1.5, 0) == 10.5
     assert lax.scan(lambda c, _: (c * np.float16(2), None), 1.0, length=2)[0].dtype == jnp.float16
     for i, expected in enumerate([1.0, 2.5]):  # the type does not depend on the branch
-        out = lax.switch(i, [lambda: 1, lambda: 2.5])
+        out = lax.switch(i, [lambda: 1.0, lambda: F32(2.5)])
         assert out == expected and out.dtype == jnp.float32 and not out.weak_type
-    assert lax.cond(True, lambda: 1, lambda: F32(2)).dtype == jnp.float32
     total = lax.fori_loop(0, 5, lambda i, t: t + i, 0)
     assert total == 10 and total.weak_type
 

@@ -217,3 +217,29 @@ def test_names_of_any_characters(name):
         scope = {"jnp": jnp}
         exec(compile("def f(x): return jnp.sin(x)", name, "exec"), scope)
         assert np.allclose(pb.jit(scope["f"])(x), np.sin(x))
+
+
+def convertible():
+    from pullback.core import dtypes
+
+    return [d for d in dtypes._KINDS if d not in (dtypes.KEY, dtypes.float0) and dtypes.itemsize_bits(d) <= 64]
+
+
+@pytest.mark.parametrize("source", convertible(), ids=str)
+def test_conversions_are_those_of_eager_code(source):
+    x = jnp.array([0.0, 1.0, -1.0, 2.0, 1.5, 3.0]).astype(source)
+    targets = [d for d in convertible() if not str(d).startswith("float6_")]
+    expected = [x.astype(d) for d in convertible()]
+    if str(source).startswith("float6_"):
+        with pytest.raises(TypeError, match="cannot compute with dtype float6"):
+            pb.jit(lambda x: x + x)(x)
+        return
+    found = pb.jit(lambda x: [x.astype(d) for d in targets])(x)
+    for d, y in zip(convertible(), expected):
+        if d in targets:
+            z = found[targets.index(d)]
+            assert z.dtype == y.dtype
+            assert np.array_equal(np.asarray(z, "c16"), np.asarray(y, "c16"), equal_nan=True), (d, z, y)
+        else:
+            with pytest.raises(TypeError, match="cannot compute with dtype float6"):
+                pb.jit(lambda x, d=d: x.astype(d))(x)

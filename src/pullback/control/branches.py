@@ -10,7 +10,6 @@ derivatives (`control.elements`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
 from math import prod
 from typing import Any
 
@@ -564,7 +563,7 @@ def _with_others_captured(program: ClosedJaxpr, own: int, before: int, others: S
 
 
 def _of_one_type(what: str, functions: Sequence[Any], bodies: Sequence[Body]) -> list[ClosedJaxpr]:
-    """The branches' programs, giving one type: weakly typed results take the type of the other branches'."""
+    """The branches' programs, giving one type: where the result of one is strongly typed, those of the others become so."""
     first = bodies[0]
     for f, body in zip(functions, bodies):
         if body.out_tree != first.out_tree:
@@ -578,17 +577,10 @@ def _of_one_type(what: str, functions: Sequence[Any], bodies: Sequence[Body]) ->
         tree_flatten_with_path(tree_unflatten(first.out_tree, range(len(first.out_types))))[0]
     ):
         types = [b.out_types[i] for b in bodies]
-        strong = [t for t in types if not t.weak_type]
-        target = strong[0] if strong else types[0]
-        if not strong and any(t.dtype != target.dtype for t in types):  # Python numbers of several kinds
-            target = target.update(dtype=reduce(_promoted, (t.dtype for t in types)), weak_type=False)
+        target = next((t for t in types if not t.weak_type), types[0])
         targets.append(target)
         for f, t in zip(functions, types):
-            fits = t.shape == target.shape and (
-                t.dtype == target.dtype
-                or (t.weak_type and dtypes.promote_pair(t.dtype, True, target.dtype, False)[0] == target.dtype)
-            )
-            if not fits:
+            if t.shape != target.shape or t.dtype != target.dtype:
                 wrong.append(f"  result{keystr(path)}: {target.str_short()} and, of {_name(f)}, {t.str_short()}")
     if wrong:
         raise TypeError(f"{what}: branches must return the same types, at {user_line()}:\n" + "\n".join(wrong))
@@ -600,17 +592,10 @@ def _of_one_type(what: str, functions: Sequence[Any], bodies: Sequence[Body]) ->
     ]
 
 
-def _promoted(a: dtypes.DType, b: dtypes.DType) -> dtypes.DType:
-    return dtypes.promote_pair(a, True, b, True)[0]
-
-
 def _converted(program: ClosedJaxpr, targets: Sequence[ShapedArray]) -> ClosedJaxpr:
     def fun(*xs: Any) -> list[Any]:
         outs = run(program, *xs)
-        return [
-            x if x.dtype == t.dtype and x.weak_type == t.weak_type else convert(x, t.dtype)
-            for x, t in zip(outs, targets)
-        ]
+        return [x if x.weak_type == t.weak_type else convert(x, t.dtype) for x, t in zip(outs, targets)]
 
     return stage_flat(fun, program.in_avals, current())
 

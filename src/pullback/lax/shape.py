@@ -180,6 +180,12 @@ class ConvertElementType(LinearPrimitive):
             inside = np.where(np.isnan(wide), 0, np.clip(wide, float(info.min), float(info.max)))
             # float64 has no exact 2**63 - 1: what rounded up to 2**63 is clipped by hand.
             return np.where(wide >= float(info.max), np.array(info.max, new_dtype), inside.astype(new_dtype))
+        if x.dtype.itemsize == new_dtype.itemsize == 1 and not (
+            dtypes.is_numpys(x.dtype) or dtypes.is_numpys(new_dtype)
+        ):
+            x = x.astype(
+                np.int8 if dtypes.is_integer(x.dtype) else np.float32
+            )  # ml_dtypes does not convert all of its types to each other
         return x.astype(new_dtype)
 
     def lower(self, emit: Any, x: Any, *, new_dtype: DType, weak_type: bool) -> Any:

@@ -13,6 +13,7 @@ from pullback.core.array import Array, concrete
 from pullback.core.errors import user_line
 from pullback.core.types import canonical_axes, canonical_axis, count
 from pullback.lax.arrangement import pad, rev, slice_in_dim
+from pullback.lax.functions import check_precision
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, move_axis, reshape_p
 from pullback.numpy import ufuncs as u
@@ -237,7 +238,7 @@ def convolve(a: Any, v: Any, mode: str = "full", *, precision: Any = None, prefe
     >>> convolve(np.array([1, 2, 3]), np.array([0.0, 1.0, 0.5])).tolist()
     [0.0, 1.0, 2.5, 4.0, 1.5]
     """
-    del precision
+    check_precision("convolve", precision)
     a, v = _sequences("convolve", a, v, mode, preferred_element_type)
     short = min(a.shape[0], v.shape[0])
     return _overlaps(a, v, mode, (short - 1) // 2)
@@ -247,7 +248,7 @@ def correlate(
     a: Any, v: Any, mode: str = "valid", *, precision: Any = None, preferred_element_type: Any = None
 ) -> Array:
     """The cross-correlation of two sequences, Σ_n a[n + k] conj(v[n]). See `convolve` for `mode`."""
-    del precision
+    check_precision("correlate", precision)
     a, v = _sequences("correlate", a, v, mode, preferred_element_type)
     short = min(a.shape[0], v.shape[0])
     start = short // 2 if a.shape[0] < v.shape[0] else (short - 1) // 2

@@ -578,9 +578,9 @@ def power(x1: Any, x2: Any, /) -> Array:
         if exponent is None:
             is_bool_scalar = x2.__class__ is bool
             x1, x2 = array_like(x1, "power"), array_like(x2, "power")
-            # Unlike a factor, an exponent that is an integer array makes the power of a weakly typed base strong.
+            # Unlike a factor, an integer exponent that is not known makes the power of a weakly typed base strong.
             discrete = dtypes.is_integer(x2.dtype) or not dtypes.is_inexact(x1.dtype)
-            gives_way = is_bool_scalar or (x2.weak_type and (not x2.shape or dtypes.is_inexact(x1.dtype)))
+            gives_way = is_bool_scalar or (x2.weak_type and dtypes.is_inexact(x1.dtype))
             strengthens = discrete and not (gives_way or dtypes.is_inexact(x2.dtype))
             strengthens = strengthens and (x1.weak_type or x2.weak_type)
             x1, x2 = broadcast_checked("power", x1, x2)
