@@ -294,6 +294,33 @@ def check_constants(row: Row) -> None:
             close(out, e, tol, f"result {i} of constants")
 
 
+def check_operands(row: Row) -> None:
+    """NumPy arrays are taken like Arrays: alone, and beside an operand of each transformation."""
+    args = arrays(row)
+    plain = [a if dtypes.is_key(a.dtype) else data(a) for a in args]
+    expected = outputs(row, *args)
+
+    def same(found: Sequence[Any], what: str) -> None:
+        for i, (out, e) in enumerate(zip(found, expected, strict=True)):
+            same_type(out, e, f"result {i} of {what}")
+            close(out, e, rounding(epsilon(*args, e)), f"result {i} of {what}")
+
+    same(outputs(row, *plain), "NumPy arrays")
+    for j, x in enumerate(args):
+        beside = lambda *xs, j=j: outputs(row, *[xs[0] if i == j else p for i, p in enumerate(plain)])
+        program = make_jaxpr(beside)(x)
+        same(eval_jaxpr(program.jaxpr, program.consts, x), f"NumPy arrays beside a staged argument {j}")
+        if row.vmap:
+            found = vmap(beside)(concrete(x._value[None]))
+            same([o[0] for o in found], f"NumPy arrays beside a mapped argument {j}")
+        if row.order and j in inexact(args):
+            same(linearize(beside, x)[0], f"NumPy arrays beside a linearized argument {j}")
+            same(
+                jvp(beside, (x,), (random_like(x, generator(row)),))[0],
+                f"NumPy arrays beside a tangent of argument {j}",
+            )
+
+
 def check_purity(row: Row) -> None:
     """Arguments keep their bytes; what users get of the results cannot be written to."""
     args = arrays(row)
@@ -602,6 +629,7 @@ CHECKS: dict[str, tuple[Callable[[Row], None], int, bool]] = {
     "staged": (check_staged, 0, False),
     "compiled": (check_compiled, 0, False),
     "constants": (check_constants, 0, False),
+    "operands": (check_operands, 0, False),
     "purity": (check_purity, 0, False),
     "jvp": (check_jvp, 1, False),
     "vjp": (check_vjp, 1, False),

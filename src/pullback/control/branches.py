@@ -59,7 +59,7 @@ class Cond(ControlPrimitive):
         chosen = known_value(args[0])
         if chosen is None:
             return super().evaluate_call(args, params)
-        return run(params["branches"][int(chosen)], *args[1:])
+        return run(params["branches"][int(chosen)], *map(as_array, args[1:]))
 
     def lower(self, emit: Any, index: Any, *operands: Any, branches: Sequence[ClosedJaxpr]) -> list[Any]:
         if not branches[0].out_avals and not any(b.has_effect for b in branches):

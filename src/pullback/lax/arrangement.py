@@ -532,7 +532,7 @@ class DevicePut(LinearPrimitive):
 
     def bind(self, *args: Any, **params: Any) -> Any:
         (x,) = args
-        return put(x, params["device"]) if current() is EVAL else super().bind(x, **params)
+        return put(as_array(x), params["device"]) if current() is EVAL else super().bind(x, **params)
 
     def type_of(self, x: ShapedArray, *, device: Any) -> ShapedArray:
         return x.update()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback import lax
 from pullback.core.types import ShapeDtypeStruct
 from pullback.lax.callbacks import debug_callback, io_callback, pure_callback
 from tests.conformance.table import Row, sample
@@ -20,7 +21,7 @@ def sine(method: str) -> Any:
 
 def watched(x: Any) -> Any:
     debug_callback(lambda value: None, (x,), {}, ordered=False)
-    return x
+    return lax.mul(x, 2.0)
 
 
 NOTE = "callbacks have no derivative: custom_jvp gives them one"

@@ -9,6 +9,7 @@ import numpy as np
 
 from pullback.control.branches import cond, switch
 from pullback.control.loops import fori_loop, map, scan, while_loop
+from pullback.core.array import as_array
 from pullback.core.tree import tree_leaves
 from pullback.lax import functions as lax
 from pullback.lax.reductions import reduce_max, reduce_sum
@@ -30,7 +31,7 @@ WEIGHTS = sample((3,), seed=5)
 
 def staged(fun: Any) -> Any:
     """The function as a program, in which bounds and branches are not known before it runs."""
-    return lambda *xs: run(make_jaxpr(fun)(*xs), *xs)
+    return lambda *xs: run(make_jaxpr(fun)(*xs), *[as_array(x) for x in xs])
 
 
 def recurrence(carry: Any, x: Any) -> Any:

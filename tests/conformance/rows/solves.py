@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pullback.numpy as jnp
+from pullback import lax
 from pullback.control.convergence import warn_unless
 from pullback.control.solves import custom_linear_solve, custom_root
 from pullback.transforms.derivatives import jacfwd
@@ -50,7 +51,7 @@ def cubic_root(a: Any) -> Any:
 
 def warned(x: Any) -> Any:
     warn_unless(jnp.all(x < 10.0), "x is large")
-    return x * 2.0
+    return lax.mul(x, 2.0)
 
 
 MATRIX, VECTOR = sample((3, 3)), sample((3,))
