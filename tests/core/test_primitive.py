@@ -120,3 +120,15 @@ def test_errors_of_evaluation_name_the_operation_and_the_types() -> None:
 
     with pytest.raises(ValueError, match=r"test_broken\(.*float32\[2\].*\): cannot be computed .*test_primitive.py"):
         Broken().bind(jnp.ones(2))
+
+
+def test_names_are_taken_once() -> None:
+    from pullback.core.primitive import registry
+    from pullback.lax.elementwise import sin_p
+
+    class Sine(Doubled):
+        name = "sin"
+
+    with pytest.raises(ValueError, match=r"primitive .sin. already, of pullback.*test_primitive.py.*mypackage"):
+        Sine()
+    assert registry["sin"] is sin_p

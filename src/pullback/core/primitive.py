@@ -97,7 +97,12 @@ class Primitive:
 
     def __init__(self) -> None:
         self.plain = not self.multiple_results and self.weakness == "all"
-        registry[self.name] = self
+        taken = registry.setdefault(self.name, self)
+        if taken is not self:
+            raise ValueError(
+                f"there is a primitive {self.name!r} already, of {type(taken).__module__}, at {user_line()}: names tell primitives apart in "
+                "exported programs and pickles. Put the name of your package in front (`mypackage.name`)"
+            )
 
     def bind(self, *args: Any, **params: Any) -> Any:
         """Apply the primitive to arrays, or what becomes one (NumPy arrays and scalars, Python's numbers), under the current trace."""
