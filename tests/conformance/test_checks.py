@@ -113,9 +113,7 @@ def test_slightly_wrong_derivative_is_caught() -> None:
 
 def test_slightly_wrong_second_derivative_is_caught() -> None:
     # A cosine whose own derivative is off: the first derivative of the sine is right, the second is not.
-    almost_cosine = Elementwise(
-        "test_cosine", FLOAT, np.cos, lambda x, out: mul_p.bind(like(-1.001, x), sin_p.bind(x))
-    )
+    almost_cosine = Elementwise("test_cosine", FLOAT, np.cos, lambda x, out: mul_p.bind(like(-1.001, x), sin_p.bind(x)))
     wrong = sine(partial=lambda x, out: almost_cosine.bind(x))
     run("jvp", row(wrong))
     run("vjp", row(wrong))

@@ -33,13 +33,14 @@ from pullback.core.config import disable_jit
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from pullback.core.linear import Node
+from pullback.core.primitive import Fusion
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current, known_value
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import copy_p
 from pullback.lax.elementwise import clamp_p, eq_p, ne_p
-from pullback.lax.family import Elementwise, like
+from pullback.lax.family import like
 from pullback.lax.reductions import reduce_or_p
 from pullback.lax.selection import select_n_p
 from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis, reshape_p, strong
@@ -192,15 +193,13 @@ def _choose(index: Any, cases: Sequence[Any]) -> Any:
     return select_n_p.bind(which, *cases)
 
 
+_CHEAP = (Fusion.ELEMENTWISE, Fusion.REPEATING, Fusion.MOVING)
+
+
 def _is_cheap(program: ClosedJaxpr) -> bool:
     """Whether computing the results for nothing costs less than asking whether they are needed."""
     eqns = simplified(program).eqns
-    return len(eqns) <= 64 and all(isinstance(e.primitive, Elementwise) or e.primitive.name in _MOVES for e in eqns)
-
-
-_MOVES = frozenset(
-    {"broadcast_in_dim", "reshape", "convert_element_type", "select_n", "slice", "squeeze", "expand_dims", "transpose"}
-)
+    return len(eqns) <= 64 and all(e.primitive.fusion in _CHEAP for e in eqns)
 
 
 def _nothing(program: ClosedJaxpr) -> ClosedJaxpr:

@@ -21,7 +21,8 @@ give lists of results in all rules. A rule that is absent says so by name when i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import Enum
 from functools import wraps
 from typing import Any
 
@@ -57,6 +58,27 @@ def _registered(name: str) -> Primitive:
     return registry[name]
 
 
+class Fusion(Enum):
+    """How a compiler computes an operation beside others: in one loop with its consumers, element by element, or in a loop of its own."""
+
+    #: A loop of its own, or several: a product of matrices.
+    ALONE = 0
+    #: An element from the elements at the same place: `exp`.
+    ELEMENTWISE = 1
+    #: The same, computed before it is repeated: `broadcast_in_dim`.
+    REPEATING = 2
+    #: An element from another element: `transpose`.
+    MOVING = 3
+    #: One of several pieces: `concatenate`.
+    JOINING = 4
+    #: Numbers from random keys: `random_bits`.
+    DRAWING = 5
+    #: Many elements to one, in a loop that the operand is computed in: `reduce_sum`.
+    REDUCING = 6
+    #: The same, but the operand is read in several loops, or in one that is not vectorized: `argmax`.
+    REREADING = 7
+
+
 class Primitive:
     """Base of all primitives; see the module's text for the rules."""
 
@@ -73,6 +95,18 @@ class Primitive:
 
     #: Whether there are values for which it fails, warns or takes very long: it is not computed for elements of a batch that do not come to it.
     is_partial = False
+
+    #: How it is fused with other operations, what an element of its result costs then, in additions, and of how many operations the code for
+    #: one consists (0: none in a loop of others). `xla.fusion` plans by these.
+    fusion = Fusion.ALONE
+    cost = 1.0
+    operations = 0
+    #: Whether a result may be NaN where no operand is; not so for what selects, moves or rounds.
+    makes_nan = True
+    #: Whether it contracts operands with each other: products of matrices and convolutions.
+    contracts = False
+    #: From how many elements on XLA evaluates it more quickly than NumPy, by the bytes of an element, as `benchmarks/large.py` measures.
+    xla_from: Mapping[int, int] = {}
 
     #: Whether staging writes down what `expand` does instead of the primitive.
     staged_expanded = False

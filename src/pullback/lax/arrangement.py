@@ -19,7 +19,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.primitive import LinearPrimitive, Primitive, is_node
+from pullback.core.primitive import Fusion, LinearPrimitive, Primitive, is_node
 from pullback.core.trace import EVAL, Params, current
 from pullback.core.tree import tree_flatten
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes, canonical_axis, integer, integers
@@ -77,6 +77,8 @@ class Concatenate(LinearPrimitive):
     """The operands one after the other along the axis `dimension`."""
 
     name = "concatenate"
+    fusion, operations = Fusion.JOINING, 1
+    makes_nan = False
 
     def type_of(self, *xs: ShapedArray, dimension: int) -> ShapedArray:
         first = xs[0]
@@ -134,6 +136,8 @@ class Pad(LinearPrimitive):
     """
 
     name = "pad"
+    fusion, operations = Fusion.MOVING, 1
+    makes_nan = False
 
     def type_of(self, x: ShapedArray, value: ShapedArray, *, padding_config: PaddingConfig) -> ShapedArray:
         if x.dtype != value.dtype:
@@ -252,6 +256,8 @@ class Slice(LinearPrimitive):
     """The elements from `start_indices` up to `limit_indices`, in steps of `strides` (all 1, if None)."""
 
     name = "slice"
+    fusion, operations = Fusion.MOVING, 1
+    makes_nan = False
 
     def type_of(
         self, x: ShapedArray, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None
@@ -315,6 +321,8 @@ class Rev(LinearPrimitive):
     """Reverse the order of elements along the axes `dimensions`."""
 
     name = "rev"
+    fusion, operations = Fusion.MOVING, 1
+    makes_nan = False
 
     def type_of(self, x: ShapedArray, *, dimensions: Shape) -> ShapedArray:
         if len(set(dimensions)) != len(dimensions):
@@ -379,6 +387,7 @@ class BitcastConvertType(Primitive):
     """The same bits as elements of `new_dtype`; the last axis is added or consumed where the widths differ."""
 
     name = "bitcast_convert_type"
+    makes_nan = False
     weakness = "never"
     no_derivative = "bits have no tangents"
 
@@ -469,6 +478,8 @@ class Copy(LinearPrimitive):
     """The operand. In a compiled program, a fresh buffer."""
 
     name = "copy"
+    fusion, operations = Fusion.ELEMENTWISE, 1
+    makes_nan = False
 
     def type_of(self, x: ShapedArray) -> ShapedArray:
         return x
@@ -490,6 +501,7 @@ class OptimizationBarrier(Primitive):
     """The operands, which the compiler may not reorder or merge computations across."""
 
     name = "optimization_barrier"
+    makes_nan = False
     mergeable = False
     multiple_results = True
     weakness = "each"
@@ -529,6 +541,7 @@ class DevicePut(LinearPrimitive):
     """The operand on `device`. In a program it stays where the program runs."""
 
     name = "device_put"
+    makes_nan = False
 
     def bind(self, *args: Any, **params: Any) -> Any:
         (x,) = args
@@ -554,6 +567,8 @@ class Split(LinearPrimitive):
     """Consecutive parts of lengths `sizes` along `axis`."""
 
     name = "split"
+    fusion, operations = Fusion.MOVING, 1
+    makes_nan = False
     multiple_results = True
 
     def type_of(self, x: ShapedArray, *, sizes: Shape, axis: int) -> list[ShapedArray]:
@@ -600,6 +615,7 @@ class DynamicSlice(LinearPrimitive):
     """The block of `slice_sizes` that begins at the scalar operands; starts are clamped so that it lies inside."""
 
     name = "dynamic_slice"
+    makes_nan = False
     linear_in = (0,)
     weakness = "first"
 
@@ -640,6 +656,7 @@ class DynamicUpdateSlice(LinearPrimitive):
     """Operand 0 with the block that begins at the scalar operands (clamped so that it lies inside) replaced by operand 1."""
 
     name = "dynamic_update_slice"
+    makes_nan = False
     linear_in = (0, 1)
     weakness = "never"
 
@@ -808,6 +825,7 @@ class IndexStatic(LinearPrimitive):
     """`x[index]` for a `StaticIndex`."""
 
     name = "static_index"
+    makes_nan = False
     staged_expanded = True
 
     def type_of(self, x: ShapedArray, *, index: StaticIndex) -> ShapedArray:
@@ -840,6 +858,7 @@ class UpdateStatic(LinearPrimitive):
     """Operand 0 with the elements at the `StaticIndex` replaced by operand 1."""
 
     name = "static_update"
+    makes_nan = False
     weakness = "first"
     staged_expanded = True
 

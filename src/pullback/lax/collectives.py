@@ -119,6 +119,7 @@ class PMax(_Extremum):
     """Maximum over the slices of a mapped axis."""
 
     name = "pmax"
+    makes_nan = False
 
     def reduce(self, x: Any, axis: int) -> Any:
         return reduce_max_p.bind(x, axes=(axis,))
@@ -128,6 +129,7 @@ class PMin(_Extremum):
     """Minimum over the slices of a mapped axis."""
 
     name = "pmin"
+    makes_nan = False
 
     def reduce(self, x: Any, axis: int) -> Any:
         return reduce_min_p.bind(x, axes=(axis,))
@@ -150,6 +152,7 @@ class AllGather(_Collective, LinearPrimitive):
     """All slices' values, stacked along a new axis `axis` (or joined along it, if `tiled`)."""
 
     name = "all_gather"
+    makes_nan = False
 
     def type_of(self, x: ShapedArray, *, axis_name: Any, axis: int, tiled: bool, size: int) -> ShapedArray:
         shape = list(x.shape)
@@ -212,6 +215,7 @@ class PPermute(_Collective, LinearPrimitive):
     """Send each slice's value to another slice, by (source, destination) pairs; slices that receive nothing get zeros."""
 
     name = "ppermute"
+    makes_nan = False
 
     def type_of(self, x: ShapedArray, *, axis_name: Any, perm: Any) -> ShapedArray:
         return x
@@ -246,6 +250,7 @@ class AllToAll(_Collective, LinearPrimitive):
     """Exchange: slice i's part j along `split_axis` goes to slice j, which concatenates along `concat_axis`."""
 
     name = "all_to_all"
+    makes_nan = False
 
     def type_of(self, x: ShapedArray, *, axis_name: Any, split_axis: int, concat_axis: int, size: int) -> ShapedArray:
         shape = list(x.shape)

@@ -45,6 +45,7 @@ class DotGeneral(BilinearPrimitive):
     """
 
     name = "dot_general"
+    contracts = True
 
     def type_of(
         self,

@@ -50,6 +50,7 @@ class ConvGeneralDilated(BilinearPrimitive):
     """See the module's text."""
 
     name = "conv_general_dilated"
+    contracts = True
 
     def type_of(
         self, lhs: ShapedArray, rhs: ShapedArray, *, window_strides: Shape, padding: Pads, lhs_dilation: Shape, rhs_dilation: Shape,

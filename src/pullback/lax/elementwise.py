@@ -15,7 +15,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.dtypes import DType
-from pullback.core.primitive import LinearPrimitive
+from pullback.core.primitive import Fusion, LinearPrimitive
 from pullback.core.types import ShapedArray, broadcast_shapes
 from pullback.lax.family import (
     ANY,
@@ -431,51 +431,53 @@ def _lower_integer_pow(emit: Any, x: Any, y: int) -> Any:
 # ---- the table --------------------------------------------------------------------------------------------------
 # fmt: off
 square_p = Elementwise("square", NUMERIC, in_eight_bits(np.square, 1), _scaled(2), hlo=lambda emit, x: emit("multiply", x, x))
-exp_p    = Elementwise("exp",    INEXACT, np.exp,    direct(lambda x, out: out), hlo="exponential")
-exp2_p   = Elementwise("exp2",   INEXACT, _exp2,     lambda x, out: mul_p.bind(like(np.log(2), x), out), hlo=_lower_exp2)
-expm1_p  = Elementwise("expm1",  INEXACT, _expm1,    lambda x, out: add_p.bind(out, like(1, x)), hlo="exponential_minus_one")
-log_p    = Elementwise("log",    INEXACT, np.log,    direct(lambda x, out: div_p.on(constant(1, x), x)), hlo="log")
-log1p_p  = Elementwise("log1p",  INEXACT, _log1p,    lambda x, out: div_p.bind(like(1, x), add_p.bind(x, like(1, x))), hlo="log_plus_one")
-sqrt_p   = Elementwise("sqrt",   INEXACT, np.sqrt,   direct(lambda x, out: div_p.on(constant(0.5, x), out)), hlo="sqrt")
-rsqrt_p  = Elementwise("rsqrt",  INEXACT, _rsqrt,    lambda x, out: mul_p.bind(like(-0.5, x), div_p.bind(out, x)), hlo="rsqrt")
-cbrt_p   = Elementwise("cbrt",   FLOAT,   np.cbrt,   _cbrt_partial, hlo="cbrt")
-sin_p    = Elementwise("sin",    INEXACT, np.sin,    direct(lambda x, out: cos_p.on(x)), hlo="sine")
-cos_p    = Elementwise("cos",    INEXACT, np.cos,    direct(lambda x, out: neg_p.on(sin_p.on(x))), hlo="cosine")
-tan_p    = Elementwise("tan",    INEXACT, np.tan,    lambda x, out: _one_plus_square(out), hlo="tan")
-asin_p   = Elementwise("asin",   INEXACT, np.arcsin, lambda x, out: rsqrt_p.bind(_one_minus_square(x)), hlo="chlo.asin")
-acos_p   = Elementwise("acos",   INEXACT, np.arccos, lambda x, out: neg_p.bind(rsqrt_p.bind(_one_minus_square(x))), hlo="chlo.acos")
-atan_p   = Elementwise("atan",   INEXACT, np.arctan, lambda x, out: div_p.bind(like(1, x), _one_plus_square(x)), hlo="chlo.atan")
-sinh_p   = Elementwise("sinh",   INEXACT, np.sinh,   lambda x, out: cosh_p.bind(x), hlo="chlo.sinh")
-cosh_p   = Elementwise("cosh",   INEXACT, np.cosh,   lambda x, out: sinh_p.bind(x), hlo="chlo.cosh")
-tanh_p   = Elementwise("tanh",   INEXACT, np.tanh,   _tanh_partial, hlo="tanh")
-asinh_p  = Elementwise("asinh",  INEXACT, np.arcsinh, lambda x, out: rsqrt_p.bind(_one_plus_square(x)), hlo="chlo.asinh")
+exp_p    = Elementwise("exp",    INEXACT, np.exp,    direct(lambda x, out: out), hlo="exponential", cost=20, xla_from={8: 1 << 21})
+exp2_p   = Elementwise("exp2",   INEXACT, _exp2,     lambda x, out: mul_p.bind(like(np.log(2), x), out), hlo=_lower_exp2, cost=20)
+expm1_p  = Elementwise("expm1",  INEXACT, _expm1,    lambda x, out: add_p.bind(out, like(1, x)), hlo="exponential_minus_one", cost=20)
+log_p    = Elementwise("log",    INEXACT, np.log,    direct(lambda x, out: div_p.on(constant(1, x), x)), hlo="log", cost=20)
+log1p_p  = Elementwise("log1p",  INEXACT, _log1p,    lambda x, out: div_p.bind(like(1, x), add_p.bind(x, like(1, x))), hlo="log_plus_one", cost=20)
+sqrt_p   = Elementwise("sqrt",   INEXACT, np.sqrt,   direct(lambda x, out: div_p.on(constant(0.5, x), out)), hlo="sqrt", cost=4,
+                       xla_from={8: 1 << 18})
+rsqrt_p  = Elementwise("rsqrt",  INEXACT, _rsqrt,    lambda x, out: mul_p.bind(like(-0.5, x), div_p.bind(out, x)), hlo="rsqrt", cost=6)
+cbrt_p   = Elementwise("cbrt",   FLOAT,   np.cbrt,   _cbrt_partial, hlo="cbrt", cost=20)
+sin_p    = Elementwise("sin",    INEXACT, np.sin,    direct(lambda x, out: cos_p.on(x)), hlo="sine", cost=20, xla_from={8: 1 << 18})
+cos_p    = Elementwise("cos",    INEXACT, np.cos,    direct(lambda x, out: neg_p.on(sin_p.on(x))), hlo="cosine", cost=20, xla_from={8: 1 << 18})
+tan_p    = Elementwise("tan",    INEXACT, np.tan,    lambda x, out: _one_plus_square(out), hlo="tan", cost=20)
+asin_p   = Elementwise("asin",   INEXACT, np.arcsin, lambda x, out: rsqrt_p.bind(_one_minus_square(x)), hlo="chlo.asin", cost=20)
+acos_p   = Elementwise("acos",   INEXACT, np.arccos, lambda x, out: neg_p.bind(rsqrt_p.bind(_one_minus_square(x))), hlo="chlo.acos", cost=20)
+atan_p   = Elementwise("atan",   INEXACT, np.arctan, lambda x, out: div_p.bind(like(1, x), _one_plus_square(x)), hlo="chlo.atan", cost=20)
+sinh_p   = Elementwise("sinh",   INEXACT, np.sinh,   lambda x, out: cosh_p.bind(x), hlo="chlo.sinh", cost=20)
+cosh_p   = Elementwise("cosh",   INEXACT, np.cosh,   lambda x, out: sinh_p.bind(x), hlo="chlo.cosh", cost=20)
+tanh_p   = Elementwise("tanh",   INEXACT, np.tanh,   _tanh_partial, hlo="tanh", cost=20, xla_from={8: 1 << 18})
+asinh_p  = Elementwise("asinh",  INEXACT, np.arcsinh, lambda x, out: rsqrt_p.bind(_one_plus_square(x)), hlo="chlo.asinh", cost=20)
 # Two roots, so that the branch is right for complex x: 1/√(x-1) · 1/√(x+1).
 acosh_p  = Elementwise("acosh",  INEXACT, np.arccosh, lambda x, out: mul_p.bind(rsqrt_p.bind(sub_p.bind(x, like(1, x))),
-                                                                               rsqrt_p.bind(add_p.bind(x, like(1, x)))), hlo="chlo.acosh")
-atanh_p  = Elementwise("atanh",  INEXACT, np.arctanh, _atanh_partial, hlo="chlo.atanh")
-logistic_p = Elementwise("logistic", INEXACT, _logistic, direct(lambda x, out: mul_p.on(out, sub_p.on(constant(1, x), out))), hlo="logistic")
+                                                                               rsqrt_p.bind(add_p.bind(x, like(1, x)))), hlo="chlo.acosh", cost=20)
+atanh_p  = Elementwise("atanh",  INEXACT, np.arctanh, _atanh_partial, hlo="chlo.atanh", cost=20)
+logistic_p = Elementwise("logistic", INEXACT, _logistic, direct(lambda x, out: mul_p.on(out, sub_p.on(constant(1, x), out))),
+                         hlo="logistic", cost=20, xla_from={4: 1 << 19, 8: 1 << 20})
 
 div_p    = Elementwise("div",    NUMERIC, in_eight_bits(_div, 2), direct(lambda x, y, out: div_p.on(constant(1, y), y)),
-                       direct(lambda x, y, out: neg_p.on(div_p.on(out, y))), linear=lambda active: not active[1], hlo="divide")
-rem_p    = Elementwise("rem",    REAL,    in_eight_bits(_rem, 2), ONE, lambda x, y, out: neg_p.bind(trunc_quotient(x, y)), hlo="remainder")
-pow_p    = Pow("pow",            NUMERIC, in_eight_bits(_pow), _pow_x, _pow_y, hlo="power")
+                       direct(lambda x, y, out: neg_p.on(div_p.on(out, y))), linear=lambda active: not active[1], hlo="divide", cost=4)
+rem_p    = Elementwise("rem",    REAL,    in_eight_bits(_rem, 2), ONE, lambda x, y, out: neg_p.bind(trunc_quotient(x, y)), hlo="remainder", cost=8)
+pow_p    = Pow("pow",            NUMERIC, in_eight_bits(_pow), _pow_x, _pow_y, hlo="power", cost=20)
 max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum, 2), _chosen, lambda x, y, out: _chosen(y, x, out),
-                       hlo=lambda emit, x, y: emit("maximum", x, y))
+                       hlo=lambda emit, x, y: emit("maximum", x, y), makes_nan=False)
 min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum, 2), _chosen, lambda x, y, out: _chosen(y, x, out),
-                       hlo=lambda emit, x, y: emit("minimum", x, y))
+                       hlo=lambda emit, x, y: emit("minimum", x, y), makes_nan=False)
 atan2_p  = Elementwise("atan2",  INEXACT, _atan2,
                        lambda x, y, out: div_p.bind(y, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y))),
-                       lambda x, y, out: neg_p.bind(div_p.bind(x, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y)))), hlo="atan2")
-nextafter_p = Elementwise("nextafter", FLOAT, np.nextafter, ZERO, ZERO, hlo="chlo.next_after")
+                       lambda x, y, out: neg_p.bind(div_p.bind(x, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y)))), hlo="atan2", cost=20)
+nextafter_p = Elementwise("nextafter", FLOAT, np.nextafter, ZERO, ZERO, hlo="chlo.next_after", makes_nan=False)
 
 # zero derivative wherever they have one
-floor_p  = Elementwise("floor",  FLOAT, np.floor, ZERO, hlo="floor")
-ceil_p   = Elementwise("ceil",   FLOAT, np.ceil,  ZERO, hlo="ceil")
+floor_p  = Elementwise("floor",  FLOAT, np.floor, ZERO, hlo="floor", makes_nan=False)
+ceil_p   = Elementwise("ceil",   FLOAT, np.ceil,  ZERO, hlo="ceil", makes_nan=False)
 
 clamp_p  = Elementwise("clamp",  ANY, in_eight_bits(lambda low, x, high: np.minimum(np.maximum(x, low), high)),
                        lambda low, x, high, out: _indicator(and_p.bind(gt_p.bind(low, x), lt_p.bind(low, high)), x),
                        lambda low, x, high, out: _indicator(and_p.bind(gt_p.bind(x, low), lt_p.bind(x, high)), x),
-                       lambda low, x, high, out: _indicator(lt_p.bind(high, x), x), hlo="clamp")
+                       lambda low, x, high, out: _indicator(lt_p.bind(high, x), x), hlo="clamp", makes_nan=False)
 
 # discrete
 eq_p     = Elementwise("eq", ANY + "k", _equal,                          result=_to_bool, arity=2, hlo=_compare("EQ"))
@@ -513,6 +515,8 @@ class Real(LinearPrimitive):
     """The real part of a complex array."""
 
     name = "real"
+    fusion, operations = Fusion.ELEMENTWISE, 1
+    makes_nan = False
 
     def evaluate(self, x: Any) -> Any:
         return x.real
@@ -534,6 +538,8 @@ class Imag(LinearPrimitive):
     """The imaginary part of a complex array."""
 
     name = "imag"
+    fusion, operations = Fusion.ELEMENTWISE, 1
+    makes_nan = False
 
     def evaluate(self, x: Any) -> Any:
         return x.imag
@@ -567,6 +573,8 @@ class Complex(LinearPrimitive):
     """x + y·1j of two float arrays."""
 
     name = "complex"
+    fusion, operations = Fusion.ELEMENTWISE, 1
+    makes_nan = False
 
     def evaluate(self, x: Any, y: Any) -> Any:
         return _complex(x, y)
@@ -596,6 +604,8 @@ class Conj(LinearPrimitive):
     """The complex conjugate."""
 
     name = "conj"
+    fusion, operations = Fusion.ELEMENTWISE, 1
+    makes_nan = False
 
     def evaluate(self, x: Any) -> Any:
         return np.conjugate(x)
@@ -657,13 +667,13 @@ def _abs_partial(x: Any, out: Any) -> Any:
     return select(ge_p.bind(x, like(0, x)), like(1, x), like(-1, x))
 
 
-abs_p = Abs("abs", NUMERIC, in_eight_bits(np.abs, 1), _abs_partial, result=dtypes.to_real, hlo="abs")
+abs_p = Abs("abs", NUMERIC, in_eight_bits(np.abs, 1), _abs_partial, result=dtypes.to_real, hlo="abs", makes_nan=False)
 abs_p.weakness, abs_p.plain = "all", True
-sign_p = Sign("sign", NUMERIC, in_eight_bits(_sign, 1), ZERO, hlo=_lower_sign)
+sign_p = Sign("sign", NUMERIC, in_eight_bits(_sign, 1), ZERO, hlo=_lower_sign, makes_nan=False)
 
 
 # To the nearest integer; ties away from zero (rounding_method 0) or to even (1).
-round_p = Elementwise("round", FLOAT, _round, ZERO, hlo=_lower_round)
+round_p = Elementwise("round", FLOAT, _round, ZERO, hlo=_lower_round, makes_nan=False)
 
 
 @direct
@@ -681,7 +691,9 @@ def _any_integer_pow(x: Any, y: int) -> Any:
     return np.square(x) if y == 2 and x.dtype.num < 256 else _narrow_integer_pow(x, y=y)
 
 
-integer_pow_p = Elementwise("integer_pow", NUMERIC, _any_integer_pow, _integer_pow_partial, hlo=_lower_integer_pow)
+integer_pow_p = Elementwise(
+    "integer_pow", NUMERIC, _any_integer_pow, _integer_pow_partial, hlo=_lower_integer_pow, cost=2
+)
 
 
 __all__ = [

@@ -7,7 +7,7 @@ times its partial; it is recorded as one `Combination`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.linear import Cotangents, Node, Tangents, is_unit, next_id
-from pullback.core.primitive import Primitive
+from pullback.core.primitive import Fusion, Primitive
 from pullback.core.trace import (
     IGNORED,
     Params,
@@ -27,7 +27,7 @@ from pullback.core.trace import (
 )
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes
 from pullback.lax.shape import broadcast_to, convert, move_axis, reshape_p, unbroadcast
-from pullback.xla.large import hand_over
+from pullback.xla.large import or_by_xla
 
 
 class Constant:
@@ -132,8 +132,14 @@ class Elementwise(Primitive):
         result: Callable[[DType], DType] | None = None,
         arity: int | None = None,
         hlo: str | Callable[..., Any] | None = None,
+        cost: float = 1.0,
+        makes_nan: bool = True,
+        xla_from: Mapping[int, int] | None = None,
     ) -> None:
         self.name, self.kinds, self.hlo = name, kinds, hlo
+        self.cost, self.makes_nan = cost, makes_nan
+        if hlo is not None:
+            self.fusion, self.operations = Fusion.ELEMENTWISE, 1
         self.evaluate = evaluate  # type: ignore[method-assign]
         self.arity = arity if arity is not None else len(partials)
         self.partials = partials or (ZERO,) * self.arity
@@ -147,8 +153,10 @@ class Elementwise(Primitive):
         self.direct = type(self).linearize is Elementwise.linearize and all(
             p.__class__ is Constant or hasattr(p, "direct") for p in self.partials
         )
+        if xla_from is not None:
+            self.xla_from = xla_from
+            self.evaluate = or_by_xla(self, evaluate)  # type: ignore[method-assign]
         super().__init__()
-        hand_over(self)
 
     def type_of(self, *types: ShapedArray, **params: Any) -> ShapedArray:
         dtype = types[0].dtype
@@ -334,7 +342,9 @@ def in_eight_bits(function: Callable[..., Any], arity: int | None = None) -> Cal
 
 
 # The vector-space operations that every linear action is made of; the rest of the table is in `lax.elementwise`.
-neg_p = Elementwise("neg", NUMERIC, in_eight_bits(np.negative, 1), MINUS_ONE, linear=_always, hlo="negate")
+neg_p = Elementwise(
+    "neg", NUMERIC, in_eight_bits(np.negative, 1), MINUS_ONE, linear=_always, hlo="negate", makes_nan=False
+)
 add_p = Elementwise("add", ANY, np.add, ONE, ONE, linear=_always, hlo="add")
 sub_p = Elementwise("sub", NUMERIC, np.subtract, ONE, MINUS_ONE, linear=_always, hlo="subtract")
 mul_p = Elementwise(

@@ -8,7 +8,7 @@ from typing import Any
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.linear import Equation, Node, zeros
-from pullback.core.primitive import LinearPrimitive, Primitive
+from pullback.core.primitive import Fusion, LinearPrimitive, Primitive
 from pullback.core.trace import Params
 from pullback.core.tree import tree_flatten
 from pullback.core.types import ShapedArray
@@ -20,6 +20,8 @@ class StopGradient(Primitive):
     """The identity, with derivative zero."""
 
     name = "stop_gradient"
+    fusion, operations = Fusion.ELEMENTWISE, 1
+    makes_nan = False
     no_derivative = "that is its purpose"
 
     def type_of(self, x: ShapedArray) -> ShapedArray:
@@ -46,6 +48,7 @@ class StopGradientUnless(LinearPrimitive):
     """
 
     name = "stop_gradient_unless"
+    makes_nan = False
     weakness = "first"
     linear_in = (0,)
     forwards = True

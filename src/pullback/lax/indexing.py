@@ -170,6 +170,7 @@ class Gather(Primitive):
     """Windows of operand 0, of shape `slice_sizes`, that start at the rows of operand 1."""
 
     name = "gather"
+    makes_nan = False
     weakness = "first"
 
     def type_of(
@@ -583,6 +584,7 @@ class Scatter(ScatterBase, LinearPrimitive):
     """Replaces windows; where several meet, the last one stays."""
 
     name = "scatter"
+    makes_nan = False
     linear_in = (0, 2)
 
     def transpose(self, ct: Any, x: Any, indices: Any, updates: Any, **params: Any) -> Sequence[Any]:
@@ -677,6 +679,8 @@ class ScatterMul(ScatterBase):
 
 class ScatterExtremum(ScatterBase):
     """The smaller or larger of old elements and updates. Equal ones share the derivative equally."""
+
+    makes_nan = False
 
     kinds = "biufc"
 

@@ -13,7 +13,7 @@ of one key come last. Long streams are computed block by block, so that temporar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,12 +22,12 @@ import numpy as np
 from pullback.core import config, dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
-from pullback.core.primitive import Primitive
+from pullback.core.primitive import Fusion, Primitive
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes
 from pullback.lax.family import Elementwise
 from pullback.lax.shape import move_axis
 from pullback.lax.special import erf_inv_p
-from pullback.xla.large import hand_over
+from pullback.xla.large import evaluate_by_xla, is_for_xla
 
 Words = np.ndarray[Any, np.dtype[np.uint32]]
 
@@ -378,6 +378,7 @@ class RandomSeed(_OnKeys):
     """Keys from integers: (upper word, lower word); the upper word is 0 for types of 32 bits and less."""
 
     name = "random_seed"
+    operations = 1
 
     def type_of(self, seeds: ShapedArray) -> ShapedArray:
         if dtypes.kind(seeds.dtype) not in "biu":
@@ -409,6 +410,7 @@ class RandomWrap(_OnKeys):
     """Typed keys from their words: uint32 of shape (..., 2) to keys of shape (...)."""
 
     name = "random_wrap"
+    fusion, operations = Fusion.MOVING, 1
 
     def type_of(self, words: ShapedArray) -> ShapedArray:
         if words.dtype != dtypes.uint32 or words.shape[-1:] != (2,):
@@ -427,6 +429,7 @@ class RandomUnwrap(_OnKeys):
     """The words of typed keys: keys of shape (...) to uint32 of shape (..., 2)."""
 
     name = "random_unwrap"
+    fusion, operations = Fusion.MOVING, 1
 
     def type_of(self, keys: ShapedArray) -> ShapedArray:
         check_keys(self.name, keys)
@@ -525,6 +528,7 @@ class RandomBits(_OnKeys):
     """Uniform unsigned integers of `bit_width` bits, an array of `shape` of them for each key."""
 
     name = "random_bits"
+    fusion, operations = Fusion.DRAWING, 130
 
     def type_of(self, keys: ShapedArray, *, bit_width: int, shape: Shape, partitionable: bool) -> ShapedArray:
         check_keys(self.name, keys)
@@ -542,10 +546,13 @@ class RandomBits(_OnKeys):
 class RandomNumbers(_OnKeys):
     """Standard floating-point numbers, an array of `shape` of them for each key: an elementwise function of random bits."""
 
+    fusion, operations = Fusion.DRAWING, 130
+
     def __init__(
-        self, name: str, transform: Callable[[DType], Callable[[Any], Any]], emit_transform: Callable[..., Any]
-    ) -> None:
-        self.name, self.transform, self.emit_transform = name, transform, emit_transform
+        self, name: str, transform: Callable[[DType], Callable[[Any], Any]], emit_transform: Callable[..., Any],
+        xla_from: Mapping[int, int],
+    ) -> None:  # fmt: skip
+        self.name, self.transform, self.emit_transform, self.xla_from = name, transform, emit_transform, xla_from
         super().__init__()
 
     def type_of(self, keys: ShapedArray, *, dtype: DType, shape: Shape, partitionable: bool) -> ShapedArray:
@@ -559,7 +566,10 @@ class RandomNumbers(_OnKeys):
         return emit.reshape(self.emit_transform(emit, bits, dtype), emit.type.shape)
 
     def evaluate(self, keys: Any, *, dtype: DType, shape: Shape, partitionable: bool) -> Any:
-        return self.numbers(key_words(keys), product(shape), dtype, partitionable).reshape((*keys.shape, *shape))
+        size = product(shape)
+        if is_for_xla(self, size * keys.size, dtype):
+            return evaluate_by_xla(self, (keys,), {"dtype": dtype, "shape": shape, "partitionable": partitionable})
+        return self.numbers(key_words(keys), size, dtype, partitionable).reshape((*keys.shape, *shape))
 
     def numbers(self, keys: Words, size: int, dtype: DType, partitionable: bool) -> Any:
         """The same on key words, of shape (n, 2), to an array of shape (n, size): for samplers that draw in loops."""
@@ -570,9 +580,8 @@ random_seed_p, random_wrap_p, random_unwrap_p = RandomSeed(), RandomWrap(), Rand
 random_split_p, random_fold_in_p, random_bits_p = RandomSplit(), RandomFoldIn(), RandomBits()
 threefry2x32_p = Threefry2x32()
 #: Uniform in [0, 1), and normal with mean 0 and variance 1.
-random_uniform_p = RandomNumbers("random_uniform", _unit_uniform, _emit_unit_uniform)
-random_normal_p = RandomNumbers("random_normal", _standard_normal, _emit_standard_normal)
-hand_over(random_uniform_p), hand_over(random_normal_p)
+random_uniform_p = RandomNumbers("random_uniform", _unit_uniform, _emit_unit_uniform, {4: 1 << 16, 8: 1 << 16})
+random_normal_p = RandomNumbers("random_normal", _standard_normal, _emit_standard_normal, {4: 1 << 17, 8: 1 << 17})
 
 
 def product(shape: Sequence[int]) -> int:

@@ -20,7 +20,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.primitive import LinearPrimitive, Primitive
+from pullback.core.primitive import Fusion, LinearPrimitive, Primitive
 from pullback.core.trace import current
 from pullback.core.types import Shape, ShapedArray, integer, integers
 from pullback.lax.arrangement import concatenate_p, iota_p, pad_p, rev_p, slice_p
@@ -61,6 +61,8 @@ def _check_kind(name: str, kinds: str, x: Any) -> None:
 
 class Reduction(Primitive):
     """Combine the elements along `axes` by an associative operation. Abstract; subclasses give the derivative."""
+
+    fusion = Fusion.REDUCING
 
     def __init__(self, name: str, kinds: str, ufunc: Any, hlo: str, identity: Callable[[DType], Any]) -> None:
         self.name, self.kinds, self.ufunc, self.hlo, self.identity = name, kinds, ufunc, hlo, identity
@@ -118,6 +120,8 @@ def _gather_axes(x: Any, axes: Shape) -> Any:
 
 class Extremum(Reduction):
     """The largest or smallest element along `axes`; complex numbers compare by their real, then imaginary parts."""
+
+    makes_nan = False
 
     def evaluate(self, x: Any, *, axes: Shape) -> Any:
         if x.size == 0:
@@ -189,6 +193,8 @@ class ArgExtremum(Primitive):
 
     The public functions refuse complex numbers; derivatives of extrema of these need their positions.
     """
+
+    fusion = Fusion.REREADING
 
     weakness = "never"
     no_derivative = "its values are discrete"
@@ -539,6 +545,8 @@ class CumulativeProduct(Cumulative):
 class CumulativeExtremum(Cumulative):
     """Extrema of prefixes. Where an extremum is attained several times, its tangent is the mean of theirs."""
 
+    makes_nan = False
+
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis: int, reverse: bool) -> Any:
         # Along a run of equal results, both the tangents at which they are attained and their number add up.
         (x,), (t,) = primals, tangents
@@ -629,6 +637,7 @@ class ReducePrecision(LinearPrimitive):
     """
 
     name = "reduce_precision"
+    makes_nan = False
 
     def type_of(self, x: ShapedArray, *, exponent_bits: int, mantissa_bits: int) -> ShapedArray:
         _check_kind(self.name, FLOAT, x)

@@ -9,17 +9,20 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.primitive import LinearPrimitive, is_node
+from pullback.core.primitive import Fusion, LinearPrimitive, is_node
 from pullback.core.types import ShapedArray, broadcast_shapes
 from pullback.lax.family import like
 from pullback.lax.shape import batch_first, broadcast_in_dim_p, broadcast_to
-from pullback.xla.large import hand_over
+from pullback.xla.large import evaluate_by_xla, is_for_xla
 
 
 class SelectN(LinearPrimitive):
     """Elementwise `cases[which]`. `which` is boolean (two cases) or int32, a scalar or of the cases' shape."""
 
     name = "select_n"
+    fusion, operations = Fusion.ELEMENTWISE, 1
+    makes_nan = False
+    xla_from = {4: 1 << 16, 8: 1 << 16}
     weakness = "cases"  # `which` has no say in it
 
     def is_linear(self, active: Sequence[bool]) -> bool:
@@ -40,6 +43,9 @@ class SelectN(LinearPrimitive):
         return first.update(weak_type=all(c.weak_type for c in cases))
 
     def evaluate(self, which: Any, *cases: Any) -> Any:
+        x = cases[0]
+        if x.size >= 1 << 16 and is_for_xla(self, x.size, x.dtype):
+            return evaluate_by_xla(self, (which, *cases), {})
         if which.dtype == np.bool_:
             return np.where(which, cases[1], cases[0]) if len(cases) == 2 else np.asarray(cases[0])
         out = cases[-1]  # out of range: the nearest case
@@ -78,7 +84,6 @@ class SelectN(LinearPrimitive):
 
 
 select_n_p = SelectN()
-hand_over(select_n_p)
 
 
 def select(pred: Any, on_true: Any, on_false: Any) -> Array:

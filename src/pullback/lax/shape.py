@@ -16,7 +16,7 @@ from pullback.core import dtypes, linear
 from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.primitive import LinearPrimitive
+from pullback.core.primitive import Fusion, LinearPrimitive
 from pullback.core.types import Shape, ShapedArray, canonical_axes, canonical_axis, integers
 from pullback.lax.summation import FEW, sum_over
 from pullback.xla.devices import no_sharding
@@ -39,6 +39,8 @@ class BroadcastInDim(LinearPrimitive):
     """
 
     name = "broadcast_in_dim"
+    fusion, operations = Fusion.REPEATING, 1
+    makes_nan = False
 
     def type_of(self, x: ShapedArray, *, shape: Shape, broadcast_dimensions: Shape) -> ShapedArray:
         dims, sizes = broadcast_dimensions, x.shape
@@ -81,6 +83,7 @@ class ReduceSum(LinearPrimitive):
     """Sum over `axes`."""
 
     name = "reduce_sum"
+    fusion = Fusion.REDUCING
 
     def type_of(self, x: ShapedArray, *, axes: Shape) -> ShapedArray:
         return x.update(shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
@@ -118,6 +121,8 @@ class Reshape(LinearPrimitive):
     """The same elements in row-major order, in the shape `new_sizes`."""
 
     name = "reshape"
+    fusion, operations = Fusion.MOVING, 1
+    makes_nan = False
 
     def type_of(self, x: ShapedArray, *, new_sizes: Shape) -> ShapedArray:
         return x.update(shape=new_sizes)
@@ -139,6 +144,8 @@ class Transpose(LinearPrimitive):
     """Reorder axes: axis `i` of the result is axis `permutation[i]` of the operand."""
 
     name = "transpose"
+    fusion, operations = Fusion.MOVING, 1
+    makes_nan = False
 
     def type_of(self, x: ShapedArray, *, permutation: Shape) -> ShapedArray:
         return x.update(shape=tuple(x.shape[i] for i in permutation))
@@ -164,6 +171,8 @@ class ConvertElementType(LinearPrimitive):
     """Convert to `new_dtype`. Complex to real drops the imaginary part; float to integer saturates and sends NaN to 0."""
 
     name = "convert_element_type"
+    fusion, operations = Fusion.ELEMENTWISE, 1
+    makes_nan = False
     weakness = "param"
 
     def type_of(self, x: ShapedArray, *, new_dtype: DType, weak_type: bool) -> ShapedArray:

@@ -39,6 +39,7 @@ class TakeAlong(LinearPrimitive):
     """out[.., i, ..] = x[.., indices[.., i, ..], ..] along `axis`. The indices along it are distinct and in bounds."""
 
     name = "take_along"
+    makes_nan = False
     weakness = "first"
     linear_in = (0,)
 
@@ -67,6 +68,7 @@ class PutAlong(LinearPrimitive):
     """The transpose of `take_along`: zeros of length `length` along `axis`, with the operand's elements at `indices`."""
 
     name = "put_along"
+    makes_nan = False
     weakness = "first"
     linear_in = (0,)
 
@@ -119,6 +121,7 @@ class Sort(Primitive):
     """Operands of one shape, all reordered along `dimension` so that the first `num_keys`, compared in turn, ascend."""
 
     name = "sort"
+    makes_nan = False
     multiple_results = True
     weakness = "each"
 
@@ -296,6 +299,7 @@ class TopK(Primitive):
     """The `k` largest elements along `axis`, descending, and their positions; the first of equal ones comes first."""
 
     name = "top_k"
+    makes_nan = False
     multiple_results = True
 
     def type_of(self, x: ShapedArray, *, k: int, axis: int) -> list[ShapedArray]:

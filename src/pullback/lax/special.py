@@ -279,19 +279,21 @@ _ROOT_PI = float(np.sqrt(np.pi))
 
 # ---- the table --------------------------------------------------------------------------------------------------
 # fmt: off
-erf_p     = Elementwise("erf",     FLOAT, _scipy("erf"),    _gaussian(2 / _ROOT_PI), hlo=_wide("chlo.erf"))
-erfc_p    = Elementwise("erfc",    FLOAT, _scipy("erfc"),   _gaussian(-2 / _ROOT_PI), hlo=_wide("chlo.erfc"))
+erf_p     = Elementwise("erf",     FLOAT, _scipy("erf"),    _gaussian(2 / _ROOT_PI), hlo=_wide("chlo.erf"), cost=20,
+                        xla_from={4: 1 << 16, 8: 1 << 18})
+erfc_p    = Elementwise("erfc",    FLOAT, _scipy("erfc"),   _gaussian(-2 / _ROOT_PI), hlo=_wide("chlo.erfc"), cost=20,
+                        xla_from={4: 1 << 16, 8: 1 << 16})
 erf_inv_p = Elementwise("erf_inv", FLOAT, _erf_inv,
                         lambda x, out: mul_p.bind(like(_ROOT_PI / 2, x), exp_p.bind(mul_p.bind(out, out))),
-                        hlo=_wide("chlo.erf_inv"))
-lgamma_p  = Elementwise("lgamma",  FLOAT, _in_own_precision(_lgamma), lambda x, out: digamma_p.bind(x), hlo=_wide("chlo.lgamma"))
+                        hlo=_wide("chlo.erf_inv"), cost=20, xla_from={4: 1 << 19})
+lgamma_p  = Elementwise("lgamma",  FLOAT, _in_own_precision(_lgamma), lambda x, out: digamma_p.bind(x), hlo=_wide("chlo.lgamma"), cost=20)
 digamma_p = Elementwise("digamma", FLOAT, _in_own_precision(_digamma), lambda x, out: polygamma_p.bind(like(1, x), x),
-                        hlo=_lower_digamma)
+                        hlo=_lower_digamma, cost=20)
 polygamma_p = Elementwise("polygamma", FLOAT, _in_own_precision(_polygamma), _none("polygamma", "its order", _BY_ORDER), _polygamma_by_x,
-                          hlo=_lower_polygamma)
+                          hlo=_lower_polygamma, cost=20)
 zeta_p    = Elementwise("zeta",    FLOAT, _in_own_precision(_zeta),
                         _none("zeta", "its exponent", "there is no closed form; it has one with respect to q"), _zeta_by_q,
-                        hlo=_lower_zeta)
+                        hlo=_lower_zeta, cost=20)
 igamma_p  = _iterated("igamma", _scipy("gammainc"), "gamma_below",
                       lambda a, x, out: igamma_grad_a_p.bind(a, x), _gamma_density)
 igammac_p = _iterated("igammac", _scipy("gammaincc"), "gamma_above",
@@ -306,8 +308,8 @@ regularized_incomplete_beta_p = _iterated(
     "regularized_incomplete_beta", _in_double(_scipy("betainc")), "beta_below",  # SciPy's in float32 has five digits
     _none("betainc", "a", "there is no closed form; it has one with respect to x"),
     _none("betainc", "b", "there is no closed form; it has one with respect to x"), _beta_density)
-bessel_i0e_p = Elementwise("bessel_i0e", FLOAT, _scipy("i0e"), _i0e_partial, hlo=_lower_bessel_i0e)
-bessel_i1e_p = Elementwise("bessel_i1e", FLOAT, _scipy("i1e"), _i1e_partial, hlo=_wide("chlo.bessel_i1e"))
+bessel_i0e_p = Elementwise("bessel_i0e", FLOAT, _scipy("i0e"), _i0e_partial, hlo=_lower_bessel_i0e, cost=20)
+bessel_i1e_p = Elementwise("bessel_i1e", FLOAT, _scipy("i1e"), _i1e_partial, hlo=_wide("chlo.bessel_i1e"), cost=20)
 # fmt: on
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.dtypes import DType
-from pullback.core.primitive import LinearPrimitive
+from pullback.core.primitive import Fusion, LinearPrimitive
 from pullback.core.types import ShapedArray
 from pullback.lax.shape import move_axis
 
@@ -22,6 +22,7 @@ class Triangle(LinearPrimitive):
     """
 
     name = "triangle"
+    fusion, operations = Fusion.ELEMENTWISE, 1
     weakness = "all"
 
     def type_of(self, x: ShapedArray, *, lower: bool, k: int, halves: bool) -> ShapedArray:

@@ -486,22 +486,12 @@ def _has_check(closed: ClosedJaxpr) -> bool:
 # ---- rules ------------------------------------------------------------------------------------------------------
 
 #: Operations whose results have no NaN where their operands have none: they move values, choose among them or change signs.
-MAKES_NO_NAN = frozenset({
-    "abs", "all_gather", "all_to_all", "bitcast_convert_type", "broadcast_in_dim", "ceil", "checkpoint_barrier", "clamp", "complex",
-    "device_put",
-    "concatenate", "conj", "convert_element_type", "copy", "cummax", "cummin", "dynamic_slice",
-    "dynamic_update_slice", "floor", "gather", "imag", "max", "min", "name", "neg", "nextafter",
-    "optimization_barrier", "pad", "pmax", "pmin", "ppermute", "put_along", "real", "reduce_max", "reduce_min",
-    "reduce_precision", "reshape", "rev", "round", "scatter", "scatter_max", "scatter_min", "select_n", "sign",
-    "slice", "sort", "split", "static_index", "static_update", "stop_gradient",
-    "stop_gradient_unless", "take_along", "top_k", "transpose",
-})  # fmt: skip
 
 
 def _operation(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Any]) -> tuple[Error, Sequence[Any]]:
     """Apply an operation and look for NaNs in its results."""
     results = bind_equation(eqn, args)
-    if NaNError in categories and eqn.primitive.name not in MAKES_NO_NAN:
+    if NaNError in categories and eqn.primitive.makes_nan:
         for x in results:
             if dtypes.is_inexact(x.dtype) and x.size:
                 error = error.then(Error.of(_any(ne_p.bind(x, x)), NaNError(eqn.location, eqn.primitive.name)))

@@ -27,7 +27,7 @@ from pullback.core.interning import intern, lift
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr
 from pullback.core.linear import Node, zeros
 from pullback.core.passes import drop_unused_consts, eliminate_dead_code, refuse_repeated_effects, without_effects
-from pullback.core.primitive import LinearPrimitive, Primitive
+from pullback.core.primitive import Fusion, LinearPrimitive, Primitive
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, Through, Trace, current, under
 from pullback.core.tree import arrays_of, tree_flatten
@@ -243,6 +243,7 @@ class CheckpointBarrier(OptimizationBarrier):
     """The operands, behind a barrier like `lax.optimization_barrier`'s, but without those whose results nobody uses."""
 
     name = "checkpoint_barrier"
+    makes_nan = False
     separable = True
 
 
@@ -448,6 +449,8 @@ class Name(LinearPrimitive):
     """The identity, marking a value with a name that policies can refer to."""
 
     name = "name"
+    fusion, operations = Fusion.ELEMENTWISE, 1
+    makes_nan = False
 
     def type_of(self, x: ShapedArray, *, label: str) -> ShapedArray:
         return x

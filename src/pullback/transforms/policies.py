@@ -62,7 +62,7 @@ def nothing_saveable(*_: Any, **__: Any) -> bool:
 
 def dots_saveable(prim: Any, *_: Any, **params: Any) -> bool:
     """Store the results of contractions and convolutions."""
-    return prim.name in ("dot_general", "conv_general_dilated")
+    return bool(prim.contracts)
 
 
 def dots_with_no_batch_dims_saveable(prim: Any, *_: Any, **params: Any) -> bool:

@@ -17,10 +17,10 @@ that draws, LLVM takes very long over what is the same in each round.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from pullback.core.jaxpr import Atom, Jaxpr, JaxprEqn, Var
+from pullback.core.primitive import Fusion
 
 #: A value that costs more than so many additions an element is kept.
 THRESHOLD = 28.0
@@ -36,69 +36,24 @@ LARGEST_LOOP = 384
 #: Pieces that take fewer operations are not worth a loop of their own.
 SMALLEST_PIECE = 32
 
-_COSTS = {
-    "integer_pow": 2.0, "div": 4.0, "sqrt": 4.0, "rsqrt": 6.0, "rem": 8.0,
-    **dict.fromkeys(
-        ("exp", "exp2", "expm1", "log", "log1p", "tanh", "logistic", "sin", "cos", "tan", "cbrt", "erf", "erf_inv", "asin", "acos",
-         "atan", "atan2", "sinh", "cosh", "asinh", "acosh", "atanh", "pow", "erfc", "lgamma", "digamma"), 20.0
-    ),
-}  # fmt: skip
-#: What has no elementwise class, and is elementwise all the same.
-_ELEMENTWISE = {
-    "select_n", "clamp", "triangle", "square", "integer_pow", "eq", "ne", "lt", "le", "gt", "ge", "broadcast_in_dim", "convert_element_type",
-    "stop_gradient", "name", "copy", "real", "imag", "complex", "conj",
-}  # fmt: skip
-#: What XLA computes in the loop of its consumer, element by element, from other elements of its operands.
-_MOVES = {"reshape", "transpose", "rev", "pad", "slice", "split", "random_wrap", "random_unwrap"}
-#: Threefry is written out: so many operations on its words. (Keys that are derived from others are stored: `lax.random_bits`.)
-_DRAWS = dict.fromkeys(("random_bits", "random_uniform", "random_normal"), 130)
-_CODE = {**_DRAWS, "random_seed": 1}
-_REDUCTIONS = {"reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"}
-#: What reads its operand in several loops, or in one that XLA does not vectorize, where an expensive element takes far longer.
-_REREADING = {"argmax", "argmin"}
 _MANY: Any = object()
-
-
-class _Kind:
-    """What the plan needs to know of a primitive: whether it is elementwise, what an element of its result costs, and of how many
-    operations the code for one consists (0: it has a loop of its own)."""
-
-    __slots__ = ("elementwise", "cost", "code", "reduces", "rereads", "repeats", "moves", "joins", "draws")
-
-    def __init__(self, primitive: Any) -> None:
-        name = primitive.name
-        self.reduces, self.rereads = name in _REDUCTIONS, name in _REREADING
-        self.repeats = name == "broadcast_in_dim"
-        self.moves, self.joins, self.draws = name in _MOVES, name == "concatenate", name in _DRAWS
-        self.elementwise = not primitive.multiple_results and (
-            name in _ELEMENTWISE or (primitive.broadcasts and getattr(primitive, "hlo", None) is not None)
-        )
-        self.cost = _COSTS.get(name, 1.0)
-        self.code = 1 if self.elementwise or self.moves or self.joins else _CODE.get(name, 0)
-
-
-_kinds: dict[Any, _Kind] = {}
-
-
-def _kind(e: JaxprEqn) -> _Kind:
-    found = _kinds.get(e.primitive)
-    if found is None:
-        found = _kinds[e.primitive] = _Kind(e.primitive)
-    return found
+#: Values of these are computed in the loops of their consumers, from values at the same place.
+_ELEMENTWISE = (Fusion.ELEMENTWISE, Fusion.REPEATING)
 
 
 def plan(jaxpr: Jaxpr) -> set[Var]:
     """The values of a program that are to be kept."""
-    kinds = [_kind(e) for e in jaxpr.eqns]
-    flows = _flows(jaxpr, kinds)
+    flows = _flows(jaxpr)
     # For each elementwise value: the cost of an element, and how many equations that takes.
     cost: dict[Atom, float] = {}
     members: dict[Atom, int] = {}
     paths: dict[Atom, int] = {}  # from what is kept to a value, where there is more than one
     kept: set[Var] = set()
     large = []  # what may become a loop with too much code
-    for e, kind in zip(jaxpr.eqns, kinds):
-        if kind.elementwise or kind.moves:
+    for e in jaxpr.eqns:
+        fusion = e.primitive.fusion
+        elementwise = fusion in _ELEMENTWISE
+        if elementwise or fusion is Fusion.MOVING:
             p = 0
             for x in e.invars:
                 p += paths.get(x, 1)
@@ -106,13 +61,13 @@ def plan(jaxpr: Jaxpr) -> set[Var]:
                 kept.add(e.outvars[0])
             elif p > 1:
                 paths[e.outvars[0]] = p
-        if not kind.elementwise:
-            if kind.joins or (kind.draws and e.outvars[0].aval.size >= SMALL):
-                large.append((e, kind))
+        if not elementwise:
+            if fusion is Fusion.JOINING or (fusion is Fusion.DRAWING and e.outvars[0].aval.size >= SMALL):
+                large.append(e)
             continue
         v = e.outvars[0]
-        c, m = kind.cost, 1
-        if kind.repeats:
+        c, m = e.primitive.cost, 1
+        if fusion is Fusion.REPEATING:
             # Computed before it is repeated: XLA knows not to compute an expensive element for each of its copies.
             c = 0.0
         else:
@@ -128,9 +83,9 @@ def plan(jaxpr: Jaxpr) -> set[Var]:
         else:
             cost[v], members[v] = c, m
     if large:
-        producer = {v: (e, kind) for e, kind in zip(jaxpr.eqns, kinds) if kind.code for v in e.outvars}
-        for e, kind in large:
-            if kind.joins:
+        producer: _Producers = {v: e for e in jaxpr.eqns if e.primitive.operations for v in e.outvars}
+        for e in large:
+            if e.primitive.fusion is Fusion.JOINING:
                 _divide(e, producer, kept)
             else:
                 key = _source(e.invars[0], producer, kept)
@@ -139,19 +94,20 @@ def plan(jaxpr: Jaxpr) -> set[Var]:
     return kept
 
 
-def _flows(jaxpr: Jaxpr, kinds: Sequence[_Kind]) -> dict[Atom, Any]:
+def _flows(jaxpr: Jaxpr) -> dict[Atom, Any]:
     """The loop into which each elementwise value flows, `_MANY` if into several, None if into none."""
-    flows: dict[Atom, Any] = {e.outvars[0]: None for e, kind in zip(jaxpr.eqns, kinds) if kind.elementwise}
+    flows: dict[Atom, Any] = {e.outvars[0]: None for e in jaxpr.eqns if e.primitive.fusion in _ELEMENTWISE}
     for x in jaxpr.outvars:
         if x in flows:
             flows[x] = x
-    for e, kind in zip(reversed(jaxpr.eqns), reversed(kinds)):
-        if kind.elementwise:
+    for e in reversed(jaxpr.eqns):
+        fusion = e.primitive.fusion
+        if fusion in _ELEMENTWISE:
             loop = flows[e.outvars[0]]
             if loop is None:
                 continue
         else:  # what is read by something other than a reduction is stored: it is a loop of its own
-            loop = e if kind.reduces else _MANY if kind.rereads else None
+            loop = e if fusion is Fusion.REDUCING else _MANY if fusion is Fusion.REREADING else None
         for x in e.invars:
             old = flows.get(x, _MANY)  # what is not elementwise does not matter
             if old is not _MANY:
@@ -160,14 +116,14 @@ def _flows(jaxpr: Jaxpr, kinds: Sequence[_Kind]) -> dict[Atom, Any]:
     return flows
 
 
-_Producers = dict[Atom, tuple[JaxprEqn, _Kind]]
+_Producers = dict[Atom, JaxprEqn]
 
 
 def _source(x: Atom, producer: _Producers, kept: set[Var]) -> Var | None:
     """The computed value of which `x` consists; None if that is kept, or is none that XLA would compute in a loop of its consumer."""
     while x in producer and x not in kept:
-        e, kind = producer[x]
-        if not kind.moves:
+        e = producer[x]
+        if e.primitive.fusion is not Fusion.MOVING:
             return x
         x = e.invars[0]
     return None
@@ -198,7 +154,7 @@ def _code(v: Var, producer: _Producers, kept: set[Var]) -> int:
         x = todo.pop()
         if x in producer and x not in found and (x not in kept or x is v):
             found.add(x)
-            e, kind = producer[x]
-            code += kind.code
+            e = producer[x]
+            code += e.primitive.operations
             todo += e.invars
     return code
