@@ -22,7 +22,7 @@ SOME = [
     v for v in VALUES if v not in {"2.0", "''", "('a',)", "-9", "{0}", "float('nan')", "np.array([1, 0])", "object()"}
 ]
 
-#: What is meant to differ, by what the expression is about; the reasons are those of `docs/architecture.md`, section 20.
+#: What is meant to differ, by what the expression is about; `docs/differences.md` has the larger differences.
 DELIBERATE = [
     (r"fftfreq", NUMBERS | FLOATS, "a negative number of samples has no frequencies; a complex distance has"),
     (r"unravel_index|\.take\(|repeat|delete|mask_indices|cumsum|cummax|cumlogsumexp", {"True", "[1.5]", "TRACED"}, "True is no position"),
@@ -42,6 +42,10 @@ DELIBERATE = [
     (r"full_like|linear_transpose|vjp|linearize", NUMBERS | FLOATS | {"TRACED"}, "weakly typed numbers take the type that is asked for"),
     (r"checkpoint", {"[0]"}, "a list of positions"),
     (r"lax\.fft", {"()"}, "a transform of no axes is the identity"),
+    (r"initializers", {"(0, 0)"}, "an axis is given once; what is empty has no scale"),
+    (r"random\.choice", {"jnp.int32(1)"}, "one integer for a shape of one axis"),
+    (r"categorical", {"True"}, "True is 1"),
+    (r"eval_shape", {"TRACED"}, "a program returns arrays, not their types"),
 ]  # fmt: skip
 
 

@@ -90,7 +90,7 @@ def split(key: Any, num: Any = 2) -> Array:
 def fold_in(key: Any, data: Any) -> Array:
     """A new key, made of a key and a 32-bit integer: one for each step of a loop, for instance.
 
-    Raises OverflowError for Python integers outside of [0, 2**32), TypeError if `data` is not a scalar.
+    Raises OverflowError for Python integers outside of [0, 2**32), TypeError if `data` is not a real scalar.
     """
     typed = single_key("fold_in", key)
     if data.__class__ is int:
@@ -99,6 +99,8 @@ def fold_in(key: Any, data: Any) -> Array:
         data = concrete(np.uint32(data))
     else:
         data = array_like("fold_in", data)
+        if dtypes.is_complex(data.dtype):
+            raise TypeError(f"fold_in accepts an integer, but was given {data.aval.str_short()}, at {user_line()}")
         if data.shape:
             raise TypeError(
                 f"fold_in accepts a scalar, but was given an array of shape {data.shape}, at {user_line()}. Use pullback.vmap for batching."
