@@ -13,7 +13,7 @@ from pullback.control.loop import LinearCallNode, instantiate, results_of, run
 from pullback.control.programs import stage
 from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
-from pullback.core.linear import LinearTrace, LinearTracer, Node, record_linear
+from pullback.core.linear import LinearTrace, LinearTracer, Node
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current, set_current
 from pullback.core.tree import arrays_of, tree_structure, tree_unflatten
@@ -78,17 +78,6 @@ class LinearCall(ClosedCall):
             _, ts = jvp_flat(lambda *xs: run(params["jaxpr"], *xs), primals, only)
             total = [b if a is None else a if b is None else a + b for a, b in zip(total, ts)]
         return outs, total
-
-    def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
-        outs: Any = None
-
-        def rule(*tangents: Any) -> Any:
-            nonlocal outs
-            outs, ts = self.forward_mode(primals, tangents, params)
-            return ts
-
-        found = record_linear(rule, nodes)
-        return outs, [x if isinstance(x, Node) else None for x in found]
 
     def batched(
         self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params

@@ -229,13 +229,6 @@ class Root(Solve):
         x = outs[: len(primals) - n]
         return outs, self._moved(params, primals[:n], x, tangents[:n], len(outs))
 
-    def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
-        n = params["num_consts"]
-        outs = self.bind(*primals, **params)
-        x = outs[: len(primals) - n]
-        moved = record_linear(lambda *ts: self._moved(params, primals[:n], x, ts, len(outs)), nodes[:n])
-        return outs, [m if isinstance(m, Node) else None for m in moved]
-
     def _moved(
         self, params: Params, consts: Sequence[Any], x: Sequence[Any], tangents: Sequence[Any], count: int
     ) -> list[Any]:

@@ -376,3 +376,18 @@ def record_linear(fun: Callable[..., Any], nodes: Sequence[Node | None]) -> Any:
     tangents = [None if n is None else LinearTracer(trace, n) for n in nodes]
     outs = under(trace, fun, *tangents)
     return [o.node if o.__class__ is LinearTracer and o._trace is trace else o for o in outs]
+
+
+def recorded(
+    forward_mode: Callable[[Sequence[Any]], tuple[Sequence[Any], Sequence[Any]]], nodes: Sequence[Node | None]
+) -> tuple[Sequence[Any], list[Node | None]]:
+    """Results, and the nodes of their tangents (None for zero), of what gives both of given tangents: reverse mode from forward mode."""
+    outs: Sequence[Any] = ()
+
+    def rule(*tangents: Any) -> Sequence[Any]:
+        nonlocal outs
+        outs, t_outs = forward_mode(tangents)
+        return t_outs
+
+    found = record_linear(rule, nodes)
+    return outs, [n if isinstance(n, Node) else None for n in found]

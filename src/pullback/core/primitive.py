@@ -29,7 +29,7 @@ from typing import Any
 from pullback.core.array import Array
 from pullback.core.errors import user_line
 from pullback.core.jaxpr import subjaxprs
-from pullback.core.linear import Equation, Node, Sum, project, record_linear, zeros
+from pullback.core.linear import Equation, Node, Sum, project, recorded, zeros
 from pullback.core.trace import Params, current
 from pullback.core.types import ShapedArray
 
@@ -184,16 +184,15 @@ class Primitive:
 
     def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
         """Output, and the node of its tangent (None if zero) given the nodes of the operands' tangents."""
-        out: Any = None
+        if self.multiple_results:
+            return recorded(lambda ts: self.jvp(primals, ts, **params), nodes)
 
-        def rule(*tangents: Any) -> Any:
-            nonlocal out
+        def forward_mode(tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
             out, t_out = self.jvp(primals, tangents, **params)
-            return t_out if self.multiple_results else [t_out]
+            return [out], [t_out]
 
-        results = record_linear(rule, nodes)
-        results = [n if isinstance(n, Node) else None for n in results]
-        return out, (results if self.multiple_results else results[0])
+        (out,), (node,) = recorded(forward_mode, nodes)
+        return out, node
 
     def record(self, operands: Sequence[Any], params: Params) -> Any:
         """The node (or nodes) of this primitive applied to nodes and constants, in which it `is_linear`."""
@@ -298,8 +297,3 @@ class BilinearPrimitive(Primitive):
             return out, Equation(self, (x, t_y), params, shape, dtype)
         first = Equation(self, (t_x, y), params, shape, dtype)
         return out, Sum(first, Equation(self, (x, t_y), params, shape, dtype))
-
-
-def types_of(args: Sequence[Array]) -> list[ShapedArray]:
-    """The types of several values."""
-    return [a.aval for a in args]

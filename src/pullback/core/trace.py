@@ -44,7 +44,7 @@ from pullback.core.errors import (
     UnexpectedTracerError,
     user_line,
 )
-from pullback.core.types import Shape, ShapedArray, intern
+from pullback.core.types import ShapedArray, intern
 
 Params = dict[str, Any]
 
@@ -382,8 +382,3 @@ def _update_checking() -> None:
 
 config.debug_nans.on_change = config.debug_infs.on_change = _update_checking
 _update_checking()
-
-
-def shape_of(x: Any) -> Shape:
-    """Shape of an Array, a NumPy value or a Python scalar."""
-    return getattr(x, "shape", ())

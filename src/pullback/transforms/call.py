@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pullback.core.jaxpr import ClosedJaxpr
-from pullback.core.linear import Node
+from pullback.core.linear import Node, recorded
 from pullback.core.primitive import Primitive
 from pullback.core.trace import Params, current, set_current
 from pullback.lax.shape import batch_first, reduce_sum_p, strong
@@ -35,8 +35,8 @@ class CallPrimitive(Primitive):
     def linearized(
         self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
     ) -> tuple[Sequence[Any], Sequence[Node | None]]:
-        """Results and the nodes of their tangents, given the operands' (not all None)."""
-        raise self.missing("linearized", "linearization")
+        """Results and the nodes of their tangents, given the operands' (not all None). By default recorded from `forward_mode`."""
+        return recorded(lambda tangents: self.forward_mode(primals, tangents, params), nodes)
 
     def batched(
         self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params

@@ -22,7 +22,7 @@ from pullback.core.array import Array, as_array
 from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
 from pullback.core.kept import carriers
-from pullback.core.linear import Cotangents, Node, Sum, Tangents, next_id, project, record_linear, zeros
+from pullback.core.linear import Cotangents, Node, Sum, Tangents, next_id, project, zeros
 from pullback.core.stage import close, stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current, set_current
 from pullback.core.tree import (
@@ -235,21 +235,7 @@ class CustomJVPCall(CustomCall):
     def forward_mode(
         self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
     ) -> tuple[Sequence[Any], Sequence[Any]]:
-        outs, t_outs = params["rule"](primals, tangents)
-        return outs, t_outs
-
-    def linearized(
-        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
-        outs: Sequence[Any] = ()
-
-        def rule(*tangents: Any) -> Any:
-            nonlocal outs
-            outs, t_outs = params["rule"](primals, tangents)
-            return t_outs
-
-        out_nodes = record_linear(rule, nodes)
-        return outs, [n if isinstance(n, Node) else None for n in out_nodes]
+        return params["rule"](primals, tangents)
 
     def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
         pairs = [trace.unwrap(a) for a in args]
