@@ -44,6 +44,8 @@ def _everything(x: Any) -> dict[str, Any]:
         "bits": (lax.bitcast_convert_type(x, jnp.uint8), x.view("uint8"), x.astype("float32"), x.astype("float32").astype(x.dtype)),
         "moved": (jnp.broadcast_to(x[0], (3,)), jnp.broadcast_to(x[:, None], (4, 2)), lax.scan(lambda c, v: (c, v * 2), 0, x)[1]),
         "called": pb.pure_callback(lambda v: v, x, x),
+        "gathered": pb.vmap(lambda x, i: x[i])(jnp.stack([x, x]), jnp.array([[1, 0], [2, 5]])), "taken": jnp.take(x, jnp.array([3, 0])),
+        "scattered": pb.vmap(lambda x, i: x.at[i].set(2))(jnp.stack([x, x]), jnp.array([1, 2])), "windows": jnp.stack([x, x])[:, ::2][1],
     }  # fmt: skip
 
 

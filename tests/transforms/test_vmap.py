@@ -69,6 +69,26 @@ def test_disagreements_are_named(call, message):
         call()
 
 
+def test_what_is_not_mapped_may_be_anything():
+    """A function, a text, a flag: it arrives as it is, and Python's numbers stay Python's."""
+    x = jnp.arange(3.0)
+    assert np.allclose(pb.vmap(lambda f, x: f(x), (None, 0))(jnp.sin, x), jnp.sin(x))
+    assert np.allclose(pb.vmap(pb.jvp, (None, 0, 0))(jnp.sin, (x,), (x,))[1], jnp.cos(x) * x)
+    assert np.allclose(
+        pb.vmap(lambda d, x: d["f"](x) * d["y"], ({"f": None, "y": 0}, 0))({"f": jnp.cos, "y": x}, x), jnp.cos(x) * x
+    )
+    assert np.allclose(pb.vmap(pb.vmap(lambda f, x: f(x), (None, 0)), (None, 0))(jnp.sin, X), jnp.sin(X))
+    assert np.allclose(
+        pb.jit(pb.vmap(lambda s, x: -x if s == "minus" else x, (None, 0)), static_argnums=0)("minus", x), -x
+    )
+    kinds = []
+    pb.vmap(lambda a, b, x: kinds.extend((type(a), type(b))), (None, None, 0), axis_size=3)(3, True, x)
+    assert kinds == [int, bool]
+    for call in (lambda: pb.vmap(lambda f, x: f(x))(jnp.sin, x), lambda: pb.vmap(lambda x, f: f(x))(x, f=jnp.sin)):
+        with pytest.raises(TypeError, match=r"vmap: leaf at path .* of type 'function'"):
+            call()
+
+
 def test_wrong_kinds_of_axes():
     for axes in ("0", 1.5, {"a": "b"}):
         with pytest.raises(TypeError, match="in_axes"):

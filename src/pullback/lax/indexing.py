@@ -31,7 +31,7 @@ from pullback.core.types import Shape, ShapedArray, integers
 from pullback.lax.elementwise import div_p, eq_p, lt_p, max_p, min_p, rem_p
 from pullback.lax.family import add_p, like, mul_p, neg_p
 from pullback.lax.selection import select
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis, strided_view
 
 
 class GatherScatterMode(enum.Enum):
@@ -148,7 +148,7 @@ def _windows(x: Any, sizes: Shape, axes: Sequence[int], writeable: bool = False)
     inner = [d for d, m in enumerate(sizes) if m != 1]
     shape = (*starts_shape, *(sizes[d] for d in inner))
     strides = (*starts_strides, *(x.strides[d] for d in inner))
-    return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=writeable)
+    return strided_view(x, shape, strides, writeable)
 
 
 def _window_index(starts: dict[int, Any], rows: Shape) -> tuple[Any, ...]:

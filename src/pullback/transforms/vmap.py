@@ -205,7 +205,12 @@ def _vmapped(
         flat, treedef = tree_flatten((args, kwargs))
         axes = _flat_axes(in_axes, args, kwargs)
         arrays: list[Any] = []
-        for x in flat:
+        for x, b in zip(flat, axes):
+            if b is None and not isinstance(
+                x, Array
+            ):  # what is not mapped may be anything: a function, a text, an axis
+                arrays.append(x)
+                continue
             try:
                 arrays.append(as_array(x))
             except TypeError:
