@@ -8,7 +8,6 @@ import numpy as np
 
 from pullback.core import array
 from pullback.core.array import Array, ConcreteArray, as_array
-from pullback.core.errors import UnexpectedTracerError
 from pullback.core.stage import is_staging
 from pullback.core.trace import Tracer, current
 from pullback.core.tree import leaf_error, tree_flatten
@@ -77,8 +76,6 @@ def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = Fal
     for leaf in leaves:
         try:
             arrays.append(as_array(leaf))
-        except UnexpectedTracerError:
-            raise
         except TypeError:
             raise leaf_error(x, leaf, "device_put") from None
         current().check_constant(arrays[-1])

@@ -30,7 +30,7 @@ from pullback.control.programs import Body, Wrapped, prepared, stage
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.config import disable_jit
-from pullback.core.errors import filter_traceback, user_line
+from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from pullback.core.linear import Node
 from pullback.core.primitive import Fusion
@@ -380,6 +380,8 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, o
             operands = (operand,)
         try:
             index = as_array(index)
+        except UnexpectedTracerError:
+            raise
         except TypeError:
             raise TypeError(f"switch: the index must be an integer scalar, got {index!r:.100}") from None
         if index.shape or not dtypes.is_integer(index.dtype):
@@ -436,6 +438,8 @@ def cond(
             raise TypeError("cond predicate is None")
         try:
             pred = as_array(pred)
+        except UnexpectedTracerError:
+            raise
         except TypeError:
             raise TypeError(f"Pred type must be either boolean or number, got {pred!r:.100}.") from None
         if pred.shape:

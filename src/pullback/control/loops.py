@@ -21,7 +21,7 @@ from pullback.control.while_loop import while_p
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.config import disable_jit
-from pullback.core.errors import ConcretizationTypeError, filter_traceback, user_line
+from pullback.core.errors import ConcretizationTypeError, UnexpectedTracerError, filter_traceback, user_line
 from pullback.core.trace import known_value
 from pullback.core.tree import (
     PyTreeDef,
@@ -393,6 +393,8 @@ def fori_loop(
 def _bound(x: Any, name: str) -> Any:
     try:
         bound = as_array(x)
+    except UnexpectedTracerError:
+        raise
     except TypeError:
         raise TypeError(f"fori_loop: {name} must be an integer scalar, got {x!r:.100}") from None
     if bound.shape or not (dtypes.is_integer(bound.dtype) or dtypes.is_float(bound.dtype)):

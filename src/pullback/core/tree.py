@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pullback.core.array import ConcreteArray, as_array
+from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import UnexpectedTracerError
 from pullback.core.locks import new_lock
 from pullback.core.trace import current
@@ -577,8 +577,6 @@ def arrays_of(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
         if x.__class__ is not ConcreteArray:
             try:
                 leaves[i] = as_array(x)
-            except UnexpectedTracerError:
-                raise
             except TypeError:
                 raise leaf_error(tree, x, what) from None
             current().check_constant(leaves[i])
@@ -586,7 +584,9 @@ def arrays_of(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
 
 
 def leaf_error(tree: Any, leaf: Any, what: str, argument: str = "") -> TypeError:
-    """The error for a leaf that is no array, naming its path in `tree`."""
+    """The error for a leaf that `as_array` refuses, naming its path in `tree`."""
+    if isinstance(leaf, Array):  # refused because its trace is over
+        return UnexpectedTracerError(leaf)
     for path, x in tree_leaves_with_path(tree):
         if x is leaf:
             where = f" at path {argument}{keystr(path)}" if path or argument else ""

@@ -24,6 +24,7 @@ from pullback.core.dtypes import DType
 from pullback.core.errors import (
     ConcretizationTypeError,
     Location,
+    UnexpectedTracerError,
     describe_location,
     filter_traceback,
     source_location,
@@ -367,6 +368,8 @@ def check(pred: Any, msg: str, *fmt_args: Any, debug: bool = False, **fmt_kwargs
         raise TypeError(f"check takes a message, got {msg!r:.200} of type {type(msg).__name__}, at {user_line()}")
     try:
         flag = as_array(pred)
+    except UnexpectedTracerError:
+        raise
     except TypeError:
         flag = None
     if flag is None or flag.shape or flag.dtype != dtypes.bool_:
@@ -378,6 +381,8 @@ def check(pred: Any, msg: str, *fmt_args: Any, debug: bool = False, **fmt_kwargs
     for x in leaves:
         try:
             values.append(as_array(x))
+        except UnexpectedTracerError:
+            raise
         except TypeError:
             raise TypeError(
                 f"Formatting arguments to checkify.check need to be PyTrees of arrays, but got {x!r:.200} of type {type(x)}, "

@@ -463,8 +463,8 @@ class custom_jvp:
         def flat_rule(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
             nonlocal out_tree
             if any([t is not None for t in tangents[:n]]):
-                raise UnexpectedTracerError(
-                    primals[0],
+                raise UnexpectedTracerError(  # of the tracer that was given: the rule has what is below it
+                    next(x for x, t in zip(held.tracers, tangents) if t is not None),
                     f"as an argument of the custom_jvp function {arguments.name} that nondiff_argnums {arguments.nondiff} says is not "
                     "differentiated, and is: the rule has no tangent for it. Take it out of nondiff_argnums, or wrap it in lax.stop_gradient.",
                 )
@@ -865,10 +865,11 @@ def _checked_cotangent(c: Any, t: ShapedArray, name: str, position: int) -> Any:
     if c is None or isinstance(c, SymbolicZero) or not dtypes.is_inexact(t.dtype):
         return None
     c = as_array(c)
-    if c.dtype != t.dtype and c.weak_type and dtypes.is_inexact(c.dtype):
+    if c.dtype != t.dtype and c.weak_type and (dtypes.is_complex(t.dtype) or not dtypes.is_complex(c.dtype)):
         c = convert(c, t.dtype)
     if c.shape != t.shape or c.dtype != t.dtype:
-        raise TypeError(
+        error = ValueError if c.shape != t.shape else TypeError
+        raise error(
             f"Custom VJP bwd rule for function {name} must produce cotangents of the shapes and dtypes of its arguments: for argument "
             f"{position} expected {t.str_short()}, got {c.aval.str_short()}, at {user_line()}"
         )
