@@ -147,6 +147,19 @@ def test_infinite_and_masked_elements() -> None:
     assert float(nn.logmeanexp(y, where=mask)) == pytest.approx(math.log((math.e + math.e**3) / 2))
 
 
+@pytest.mark.parametrize("axis", [None, -1, 0, 1])
+def test_masks_may_have_more_axes(axis: Any) -> None:
+    """Elements and mask broadcast, and the axes are those of what they broadcast to."""
+    x, mask = jnp.array([1.0, 2.0, 3.0]), jnp.array([[True, False, True], [True, True, True]])
+    whole = jnp.broadcast_to(x, mask.shape)
+    for f in (nn.softmax, nn.log_softmax, nn.logsumexp, nn.logmeanexp):
+        assert jnp.array_equal(f(x, axis, where=mask), f(whole, axis, where=mask))
+    assert float(nn.logsumexp(2.0, where=mask)) == pytest.approx(2 + math.log(5))
+    for f in (nn.softmax, nn.log_softmax, nn.logsumexp):
+        with pytest.raises(ValueError, match="must be boolean"):
+            f(x, where=jnp.ones(3))
+
+
 def test_derivatives_of_softmax() -> None:
     x = jnp.array([1.0, 2.0, 3.0])
     p = np.asarray(nn.softmax(x))

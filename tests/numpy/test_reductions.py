@@ -137,12 +137,38 @@ def test_errors_name_the_problem() -> None:
         jnp.mean(x, out=x)
     with pytest.raises(ValueError, match="initial"):
         jnp.max(x, where=MASK)
+    for where in (jnp.array([1, 0, 1, 1]), 1.0):
+        with pytest.raises(ValueError, match="must be boolean"):
+            jnp.sum(x, where=where)
+    with pytest.raises(IndexError, match="axis 5 is out of bounds"):  # AxisError, as in NumPy
+        jnp.var(x, axis=5)
     with pytest.raises(TypeError, match="order"):
         jnp.argmax(jnp.array([1j]))
     with pytest.raises(ValueError, match="axis"):
         jnp.cumulative_sum(x)
     with pytest.raises(ValueError, match="scalar"):
         jnp.cumulative_sum(1.0)
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "nansum", "nanprod", "nanmax", "nanmin"])
+def test_initial_values_are_scalars(name: str) -> None:
+    for initial in (jnp.ones(4), jnp.ones(1)):
+        with pytest.raises(ValueError, match="`initial` must be a scalar"):
+            getattr(jnp, name)(jnp.array(X), axis=(0, 1), initial=initial)
+
+
+@pytest.mark.parametrize("name", ["mean", "var", "std", "nanmean", "nanvar", "nanstd"])
+def test_what_is_counted_is_what_is_summed(name: str) -> None:
+    """A larger `where` would have the elements summed more often than they are counted."""
+    function = getattr(jnp, name)
+    for x, where in ((jnp.ones((1, 3)), jnp.ones((2, 3), bool)), (jnp.ones(3), jnp.ones((2, 3), bool))):
+        for f in (function, pb.jit(function, static_argnames="axis")):
+            with pytest.raises(ValueError, match="does not broadcast"):
+                f(x, axis=0, where=where)
+    half = jnp.array([[True], [False]])
+    np.testing.assert_allclose(
+        function(X[0, :2], where=half), getattr(np, name)(X[0, :2], where=np.array(half)), rtol=1e-5
+    )
 
 
 def test_nan_positions_and_extrema_of_nothing() -> None:
@@ -168,6 +194,11 @@ def test_average() -> None:
         jnp.average(jnp.array(X), weights=jnp.array(w))
     with pytest.raises(ValueError, match="consistent"):
         jnp.average(jnp.array(X), axis=0, weights=jnp.array(w))
+    # The axes of the weights come in the order in which they are named.
+    rows = np.arange(1, 9, dtype=np.float32).reshape(4, 2)
+    expected = np.average(X, axis=(0, 2), weights=rows.T)
+    for axis in ((2, 0), (-1, 0), [2, -3]):
+        np.testing.assert_allclose(jnp.average(jnp.array(X), axis, jnp.array(rows)), expected, rtol=1e-5)
 
 
 # ---- quantiles --------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from pullback.lax.shape import convert, reduce_sum_p, reshape_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.creation import asarray
 from pullback.numpy.promotion import array_like, inexact, promote, promote_inexact
+from pullback.numpy.reductions import mask
 from pullback.numpy.reductions import mean as reduce_mean
 from pullback.numpy.reductions import sum as reduce_sum
 
@@ -55,8 +56,9 @@ def _largest_or_finite(x: Array, axes: Shape) -> Array:
 
 def _prepared(name: str, x: Any, axis: Any, where: Any) -> tuple[Array, Shape]:
     x = inexact(x if where is None else promote(name, x, -math.inf)[0], name, weak=False)
-    axes = canonical_axes(axis, len(x.shape))
-    return x if where is None else select(array_like(where, name), x, _fill(lowest(x.dtype), x)), axes
+    if where is not None:
+        x = select(mask(where, name), x, _fill(lowest(x.dtype), x))
+    return x, canonical_axes(axis, len(x.shape))  # those of what `x` and `where` broadcast to
 
 
 def softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
@@ -100,9 +102,9 @@ def logsumexp(
         a, b = promote_inexact("logsumexp", a, b)
         # 0·exp(inf) would be NaN.
         a = select(u.not_equal(b, 0), a, _fill(lowest(a.dtype), a))
-    axes = canonical_axes(axis, len(a.shape))
     if where is not None:
-        a = select(array_like(where, "logsumexp"), a, _fill(lowest(a.dtype), a))
+        a = select(mask(where, "logsumexp"), a, _fill(lowest(a.dtype), a))
+    axes = canonical_axes(axis, len(a.shape))  # those of what the operands broadcast to
     # A finite number is subtracted: exp(inf - inf) would be NaN.
     size = u.real(a)
     shift = min_p.bind(_largest_or_finite(size, axes), _fill(float(dtypes.finfo(size.dtype).max), size))

@@ -7,6 +7,7 @@ accumulate in float32. Results are never weakly typed. `out` must be None, as ar
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Callable
 from typing import Any
@@ -67,11 +68,17 @@ def _finish(out: Array, shape: Shape, axes: Shape, keepdims: bool) -> Array:
     return reshape_p.bind(out, new_sizes=tuple(1 if i in axes else n for i, n in enumerate(shape)))
 
 
-def _masked(a: Array, where: Any, fill: Any, name: str) -> Array:
-    """`a` with `fill` where `where` is false."""
+def mask(where: Any, name: str) -> Array:
+    """The argument `where` of reductions as an Array. Raises ValueError unless it is boolean."""
     where = array_like(where, name)
     if where.dtype != dtypes.bool_:
-        raise TypeError(f"{name}: `where` must be boolean, got dtype {dtypes.name(where.dtype)} at {user_line()}")
+        raise ValueError(f"{name}: `where` must be boolean, got dtype {dtypes.name(where.dtype)} at {user_line()}")
+    return where
+
+
+def _masked(a: Array, where: Any, fill: Any, name: str) -> Array:
+    """`a` with `fill` where `where` is false."""
+    where = mask(where, name)
     try:
         return select(where, a, concrete(np.array(fill, a.dtype)))
     except ValueError:
@@ -159,8 +166,16 @@ def _fold(
         x = _masked(x, where, identity, name)
     result = primitive.bind(x, axes=axes)
     if initial is not None:
-        result = join(convert(array_like(initial, name), result.dtype), result)
+        result = join(_initial(initial, result.dtype, name), result)
     return _finish(result, a.shape, axes, keepdims)
+
+
+def _initial(initial: Any, dtype: DType, name: str) -> Array:
+    """The argument `initial` of reductions in `dtype`. Raises ValueError unless it is a scalar."""
+    value = array_like(initial, name)
+    if value.shape:
+        raise ValueError(f"{name}: `initial` must be a scalar, got an array of shape {value.shape} at {user_line()}")
+    return convert(value, dtype)
 
 
 def max(
@@ -206,7 +221,7 @@ def _extremum(
     x = a if where is None else _masked(a, where, identity(a.dtype), name)
     result = primitive.bind(x, axes=axes)
     if initial is not None:
-        result = join(convert(array_like(initial, name), a.dtype), result)
+        result = join(_initial(initial, a.dtype, name), result)
     return _finish(result, a.shape, axes, keepdims)
 
 
@@ -342,13 +357,23 @@ def mean(
         total = reduce_sum_p.bind(x, axes=axes)
         value = u.divide(total, concrete(np.array(_count(a, axes), compute)))
     else:
+        where = _mask_of("mean", a, where)
         total = sum(x, axes, where=where)
-        value = u.divide(total, convert(_count_where(a, axes, where), compute))
+        value = u.divide(total, convert(_count_where(axes, where), compute))
     return _finish(convert(value, result), a.shape, axes, keepdims)
 
 
-def _count_where(a: Array, axes: Shape, where: Any) -> Array:
-    return sum(broadcast_to(array_like(where, "mean"), a.shape), axes, dtypes.default_dtype(int))
+def _mask_of(name: str, a: Array, where: Any) -> Array:
+    """`where` in the shape of `a`, so that what is counted is what is summed. Raises ValueError if it has another one."""
+    where = mask(where, name)
+    sizes = zip(reversed(where.shape), reversed(a.shape))
+    if len(where.shape) > len(a.shape) or not builtins.all(n in (1, m) for n, m in sizes):
+        raise ValueError(f"{name}: `where` of shape {where.shape} does not broadcast to {a.shape}, at {user_line()}")
+    return broadcast_to(where, a.shape)
+
+
+def _count_where(axes: Shape, where: Array) -> Array:
+    return sum(where, axes, dtypes.default_dtype(int))
 
 
 def var(
@@ -409,10 +434,11 @@ def _variance(
     if dtype is None:
         result = dtypes.to_real(result)
     x = convert(a, compute)
+    where = None if where is None else _mask_of(name, a, where)
     center = _mean(x, axes, keepdims=True, where=where) if mean is None else convert(array_like(mean, name), compute)
     centered = u.subtract(x, center)
     squares = u.square(centered) if not dtypes.is_complex(compute) else _squared_size(centered)
-    count: Any = _count(a, axes) if where is None else _count_where(a, axes, where)
+    count: Any = _count(a, axes) if where is None else _count_where(axes, where)
     normalizer = u.subtract(convert(array_like(count, name), squares.dtype), ddof)
     total = sum(squares, axes, where=where)
     positive = u.greater(normalizer, 0)
@@ -441,11 +467,15 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
             raise ValueError(
                 f"Axis must be specified when shapes of a and weights differ: {a.shape}, {weights.shape}, at {user_line()}"
             )
-        if weights.shape != tuple(a.shape[i] for i in axes):
+        # The weights' axes come in the order of `axis`.
+        given = canonical_axes(tuple(axis) if axis.__class__ is list else axis, len(a.shape))
+        if weights.shape != tuple(a.shape[i] for i in given):
             raise ValueError(
                 f"Shape of weights must be consistent with shape of a along specified axis: got {weights.shape}, a {a.shape}, "
                 f"axis {axis}, at {user_line()}"
             )
+        if given != axes:
+            weights = transpose_p.bind(weights, permutation=tuple(given.index(i) for i in axes))
         weights = reshape_p.bind(weights, new_sizes=tuple(n if i in axes else 1 for i, n in enumerate(a.shape)))
     total = sum(broadcast_to(weights, a.shape), axes, keepdims=keepdims)
     value = u.divide(sum(u.multiply(a, weights), axes, keepdims=keepdims), total)
