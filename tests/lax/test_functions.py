@@ -177,6 +177,43 @@ def test_complex_functions_at_infinity():
 # ---- derivatives at special points ------------------------------------------------------------------------------
 
 
+CUTS = ["sqrt", "rsqrt", "log", "log1p", "asin", "acos", "atan", "asinh", "acosh", "atanh"]
+
+
+@pytest.mark.parametrize("name", CUTS)
+@pytest.mark.parametrize("wide", [False, True])
+def test_signs_of_zeros_choose_the_side_of_a_branch_cut(name: str, wide: bool) -> None:
+    """On a cut the values of the two sides are conjugate; eager, compiled and of constants they are those of C99."""
+    reals = [-INF, -1e30, -3.0, -1.0, -0.5, -0.0, 0.0, 0.5, 1.0, 3.0, 1e30, INF]
+    z = np.array([complex(a, b) for x in reals for zero in (0.0, -0.0) for a, b in ((x, zero), (zero, x))])
+    if name in ("rsqrt", "atanh", "log", "log1p", "atan"):  # poles
+        z = z[~np.isin(z, {"rsqrt": [0], "log": [0], "log1p": [-1], "atanh": [1, -1], "atan": [1j, -1j]}[name])]
+    reference = {"rsqrt": lambda z: 1 / np.sqrt(z), "log1p": lambda z: np.log(z + complex(1, -0.0))}
+    numpys = {
+        "asin": "arcsin",
+        "acos": "arccos",
+        "atan": "arctan",
+        "asinh": "arcsinh",
+        "acosh": "arccosh",
+        "atanh": "arctanh",
+    }
+    with np.errstate(all="ignore"), enable_x64(wide):
+        z = z.astype(np.complex128 if wide else np.complex64)
+        want = (reference.get(name) or getattr(np, numpys.get(name, name)))(z)
+        f, x = getattr(lax, name), as_array(z)
+        finite = np.isfinite(want) & np.isfinite(z)
+        for got in (f(x), jit(f)(x), jit(lambda: f(as_array(z)))(), jit(vmap(f))(x)):
+            np.testing.assert_allclose(np.asarray(got)[finite], want[finite], rtol=1e-5, atol=1e-6)
+            part = "real" if name in ("atan", "asinh") else "imag"  # of infinities, too
+            known = ~np.isnan(getattr(want, part)) & (np.abs(getattr(want, part)) > 1e-3)
+            assert (np.signbit(getattr(np.asarray(got), part)) == np.signbit(getattr(want, part)))[known].all()
+
+
+def test_compiled_powers_of_two_at_infinity() -> None:
+    z = as_array(np.array([complex(-INF, 0.0), complex(-INF, 1.0), complex(INF, 1.0)], np.complex64))
+    np.testing.assert_array_equal(jit(lax.exp2)(z), lax.exp2(z))
+
+
 def test_derivatives_of_powers_where_the_formula_divides_zero_by_zero():
     np.testing.assert_array_equal(derivative(lambda x: lax.pow(x, 0.0 * x + 0.0), [0.0, 2.0]), [0, 0])
     np.testing.assert_array_equal(

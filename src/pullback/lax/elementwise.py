@@ -243,7 +243,7 @@ def _log1p(x: Any) -> Any:
     # |1 + x|² = 1 + a (2 + a) + b²: near 0 its logarithm needs what rounding 1 + a would lose.
     a, b = x.real, x.imag
     small = np.log1p(a * (2 + a) + b * b) / 2
-    out = np.log(1 + x)
+    out = np.log(_complex(1 + a, b))  # 1 + x would make -0.0 in the imaginary part 0.0: the other side of the cut
     near = np.maximum(np.abs(a), np.abs(b)) < 0.5
     return np.where(near, _complex(small, out.imag), out)
 
@@ -335,7 +335,34 @@ def _lower_sign(emit: Any, x: Any) -> Any:
 def _lower_exp2(emit: Any, x: Any) -> Any:
     if not dtypes.is_complex(x.dtype):
         return emit("power", emit.like(2, x), x)
-    return emit("exponential", emit("multiply", x, emit.like(np.log(2), x)))
+    # By parts: a complex product makes NaN of an infinity times the zero of a real factor.
+    parts = ShapedArray(x.shape, dtypes.to_real(x.dtype))
+    real, imag = emit("real", x, out=parts), emit("imag", x, out=parts)
+    scaled = [emit("multiply", part, emit.like(np.log(2), part)) for part in (real, imag)]
+    return emit("exponential", emit("complex", *scaled, out=x))
+
+
+def _with_cut(operation: str, axis: str = "imag", flipped: bool = False) -> Any:
+    """The lowering of a function with branch cuts. XLA's expansions for complex numbers drop the sign of a zero, which tells the sides of
+    a cut apart. As f(z̄) is the conjugate of f(z), the imaginary part of f(z) has the sign of that of z (the opposite one, for `acos` and
+    1/√z); where the cuts are on the imaginary axis (`axis` "real"), f is odd besides, and this holds of the real parts."""
+
+    def lower(emit: Any, x: Any) -> Any:
+        out = emit(operation, x)
+        if not dtypes.is_complex(x.dtype):
+            return out
+        real = dtypes.to_real(x.dtype)
+        parts = ShapedArray(x.shape, real)
+        bits = ShapedArray(x.shape, dtypes.int32 if real == dtypes.float32 else dtypes.int64)
+        side = emit("bitcast_convert", emit(axis, x, out=parts), out=bits)
+        found = {name: emit(name, out, out=parts) for name in ("real", "imag")}
+        plus = emit("abs", found[axis])
+        minus = emit("negate", plus)
+        below = emit.compare("LT", side, emit.like(0, side))
+        found[axis] = emit.select(below, plus, minus) if flipped else emit.select(below, minus, plus)
+        return emit("complex", found["real"], found["imag"], out=out)
+
+    return lower
 
 
 def _lower_mulhi(emit: Any, x: Any, y: Any) -> Any:
@@ -436,24 +463,28 @@ exp2_p   = Elementwise("exp2",   INEXACT, _exp2,     lambda x, out: mul_p.bind(l
 expm1_p  = Elementwise("expm1",  INEXACT, _expm1,    lambda x, out: add_p.bind(out, like(1, x)), hlo="exponential_minus_one", cost=20)
 log_p    = Elementwise("log",    INEXACT, np.log,    direct(lambda x, out: div_p.on(constant(1, x), x)), hlo="log", cost=20)
 log1p_p  = Elementwise("log1p",  INEXACT, _log1p,    lambda x, out: div_p.bind(like(1, x), add_p.bind(x, like(1, x))), hlo="log_plus_one", cost=20)
-sqrt_p   = Elementwise("sqrt",   INEXACT, np.sqrt,   direct(lambda x, out: div_p.on(constant(0.5, x), out)), hlo="sqrt", cost=4,
-                       xla_from={8: 1 << 18})
-rsqrt_p  = Elementwise("rsqrt",  INEXACT, _rsqrt,    lambda x, out: mul_p.bind(like(-0.5, x), div_p.bind(out, x)), hlo="rsqrt", cost=6)
+sqrt_p   = Elementwise("sqrt",   INEXACT, np.sqrt,   direct(lambda x, out: div_p.on(constant(0.5, x), out)),
+                       hlo=_with_cut("sqrt"), cost=4, xla_from={8: 1 << 18})
+rsqrt_p  = Elementwise("rsqrt",  INEXACT, _rsqrt,    lambda x, out: mul_p.bind(like(-0.5, x), div_p.bind(out, x)),
+                       hlo=_with_cut("rsqrt", flipped=True), cost=6)
 cbrt_p   = Elementwise("cbrt",   FLOAT,   np.cbrt,   _cbrt_partial, hlo="cbrt", cost=20)
 sin_p    = Elementwise("sin",    INEXACT, np.sin,    direct(lambda x, out: cos_p.on(x)), hlo="sine", cost=20, xla_from={8: 1 << 18})
 cos_p    = Elementwise("cos",    INEXACT, np.cos,    direct(lambda x, out: neg_p.on(sin_p.on(x))), hlo="cosine", cost=20, xla_from={8: 1 << 18})
 tan_p    = Elementwise("tan",    INEXACT, np.tan,    lambda x, out: _one_plus_square(out), hlo="tan", cost=20)
-asin_p   = Elementwise("asin",   INEXACT, np.arcsin, lambda x, out: rsqrt_p.bind(_one_minus_square(x)), hlo="chlo.asin", cost=20)
-acos_p   = Elementwise("acos",   INEXACT, np.arccos, lambda x, out: neg_p.bind(rsqrt_p.bind(_one_minus_square(x))), hlo="chlo.acos", cost=20)
-atan_p   = Elementwise("atan",   INEXACT, np.arctan, lambda x, out: div_p.bind(like(1, x), _one_plus_square(x)), hlo="chlo.atan", cost=20)
+asin_p   = Elementwise("asin",   INEXACT, np.arcsin, lambda x, out: rsqrt_p.bind(_one_minus_square(x)), hlo=_with_cut("chlo.asin"), cost=20)
+acos_p   = Elementwise("acos",   INEXACT, np.arccos, lambda x, out: neg_p.bind(rsqrt_p.bind(_one_minus_square(x))),
+                       hlo=_with_cut("chlo.acos", flipped=True), cost=20)
+atan_p   = Elementwise("atan",   INEXACT, np.arctan, lambda x, out: div_p.bind(like(1, x), _one_plus_square(x)),
+                       hlo=_with_cut("chlo.atan", "real"), cost=20)
 sinh_p   = Elementwise("sinh",   INEXACT, np.sinh,   lambda x, out: cosh_p.bind(x), hlo="chlo.sinh", cost=20)
 cosh_p   = Elementwise("cosh",   INEXACT, np.cosh,   lambda x, out: sinh_p.bind(x), hlo="chlo.cosh", cost=20)
 tanh_p   = Elementwise("tanh",   INEXACT, np.tanh,   _tanh_partial, hlo="tanh", cost=20, xla_from={8: 1 << 18})
-asinh_p  = Elementwise("asinh",  INEXACT, np.arcsinh, lambda x, out: rsqrt_p.bind(_one_plus_square(x)), hlo="chlo.asinh", cost=20)
+asinh_p  = Elementwise("asinh",  INEXACT, np.arcsinh, lambda x, out: rsqrt_p.bind(_one_plus_square(x)), hlo=_with_cut("chlo.asinh", "real"), cost=20)
 # Two roots, so that the branch is right for complex x: 1/√(x-1) · 1/√(x+1).
 acosh_p  = Elementwise("acosh",  INEXACT, np.arccosh, lambda x, out: mul_p.bind(rsqrt_p.bind(sub_p.bind(x, like(1, x))),
-                                                                               rsqrt_p.bind(add_p.bind(x, like(1, x)))), hlo="chlo.acosh", cost=20)
-atanh_p  = Elementwise("atanh",  INEXACT, np.arctanh, _atanh_partial, hlo="chlo.atanh", cost=20)
+                                                                               rsqrt_p.bind(add_p.bind(x, like(1, x)))),
+                       hlo=_with_cut("chlo.acosh"), cost=20)
+atanh_p  = Elementwise("atanh",  INEXACT, np.arctanh, _atanh_partial, hlo=_with_cut("chlo.atanh"), cost=20)
 logistic_p = Elementwise("logistic", INEXACT, _logistic, direct(lambda x, out: mul_p.on(out, sub_p.on(constant(1, x), out))),
                          hlo="logistic", cost=20, xla_from={4: 1 << 19, 8: 1 << 20})
 
