@@ -76,6 +76,8 @@ def test_unwrap() -> None:
         close(signal.unwrap(phase, **options), np.unwrap(phase, **options), 1e-4)
     whole = np.array([0, 3, 7, 1, 3], np.int32)
     assert signal.unwrap(whole, period=4).tolist() == np.unwrap(whole, period=4).tolist()
+    with pytest.raises(ValueError, match="does not support complex inputs"):
+        jnp.unwrap(jnp.ones(3, "complex64"))
 
 
 # ---- interpolation ----------------------------------------------------------------------------------------------

@@ -110,6 +110,22 @@ def test_result_types_follow_the_promotion_lattice(function: Any, args: Any, dty
         assert bool(out.weak_type) == weak
 
 
+@pytest.mark.parametrize(
+    "base", [np.ones(3, bool), True, np.ones(3, np.int32), 2, 2.0, np.ones(3, np.float32), np.ones(3, np.uint8)]
+)
+def test_types_of_powers_are_the_same_for_known_and_traced_exponents(base: Any) -> None:
+    """A power of a bool or of a weakly typed integer is strong, whatever the exponent's weak type."""
+    base = jnp.asarray(base)
+    for power in (jnp.power, lambda x, y: x**y):
+        known, traced = power(base, jnp.asarray(2)), pb.jit(power)(base, 2)
+        mapped = pb.vmap(power, (None, 0))(base, jnp.broadcast_to(2, (2,)))
+        assert known.dtype == traced.dtype == mapped.dtype
+        if base.dtype == bool:
+            assert not (known.weak_type or traced.weak_type or mapped.weak_type)
+    if base.dtype == np.int32 and base.weak_type:
+        assert not pb.jit(jnp.power)(base, 2).weak_type
+
+
 def test_scalars_take_the_other_operands_type_and_wrap() -> None:
     assert int(jnp.add(jnp.array(1, jnp.uint8), -1)) == 0
     assert int(jnp.add(jnp.array(1, jnp.int8), 300)) == 45

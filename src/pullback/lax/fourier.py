@@ -49,7 +49,7 @@ class Fft(LinearPrimitive):
         batch, last = x.shape[: x.ndim - count], x.shape[x.ndim - count :]
         if fft_type == FftType.RFFT:
             if x.dtype not in (dtypes.float32, dtypes.float64):
-                raise TypeError(f"RFFT takes float32 or float64, got {x}, at {user_line()}")
+                raise ValueError(f"RFFT takes float32 or float64, got {x}, at {user_line()}")
             if last != fft_lengths:
                 raise ValueError(f"RFFT of lengths {fft_lengths} of an array of shape {x.shape}, at {user_line()}")
             return ShapedArray((*batch, *fft_lengths[:-1], fft_lengths[-1] // 2 + 1), dtypes.to_complex(x.dtype))

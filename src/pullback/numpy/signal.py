@@ -155,6 +155,8 @@ def _gradient_along(f: Array, h: Array, axis: int) -> Array:
 def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Array:
     """`p` with jumps along `axis` of at least `discont` (by default half a period) made smaller by adding multiples of `period`."""
     p, period = promote("unwrap", p, period)
+    if dtypes.is_complex(p.dtype):
+        raise ValueError(f"unwrap does not support complex inputs, got {p.aval.str_short()}, at {user_line()}")
     axis = canonical_axis(axis, len(p.shape))
     if p.shape[axis] == 0:
         return p
