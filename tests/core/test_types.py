@@ -52,6 +52,8 @@ def test_canonical_axis(axis: int, ndim: int, expected: int) -> None:
 def test_wrong_axes_are_named() -> None:
     with pytest.raises(ValueError, match="axis 2 is out of bounds for array of dimension 2"):
         canonical_axis(2, 2)
+    with pytest.raises(IndexError, match="out of bounds"):  # both, as in NumPy
+        canonical_axis(-3, 2)
     with pytest.raises(TypeError, match=r"must be an integer, got 1\.0"):
         canonical_axis(1.0, 2)
     with pytest.raises(ValueError, match="duplicate value in 'axis'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -193,6 +194,9 @@ def test_negative_positions_may_be_out_of_bounds() -> None:
     (np.array([1.0]), TypeError, "integer or boolean type"), (np.array([True, False]), IndexError, "did not match"),
     ((np.array([0, 1]), np.array([0, 1, 2])), ValueError, "broadcast"), (slice(1.0, None), TypeError, "slice indices must be integers"),
     (slice(None, None, 0), ValueError, "zero"), (np.array([None]), TypeError, "integer or boolean type"),
+    (object(), IndexError, "only integers"), ({}, IndexError, "only integers"), ({0}, IndexError, "only integers"),
+    (int, IndexError, "only integers"),    (np.int32, IndexError, "only integers"), ((0, len), IndexError, "only integers.*position 1"),
+    (1j, TypeError, "integer or boolean type"),
 ])  # fmt: skip
 def test_mistakes_are_named(index: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
@@ -423,6 +427,18 @@ def test_nonzero_of_scalars_tracers_and_nothing() -> None:
         jnp.nonzero(X, size=2, fill_value=(1, 2, 3))
     same(jnp.nonzero(np.zeros((0, 2)), size=2)[1], np.int32([0, 0]))
     same(jnp.flatnonzero(X > 9, size=3, fill_value=100), np.int32([10, 11, 100]))
+    # Positions and what fills up have their common type: nothing is cut off.
+    for f in (jnp.flatnonzero, jit(jnp.flatnonzero, static_argnames=("size", "fill_value"))):
+        for fill, dtype, weak in (
+            (2.5, "float32", True),
+            (math.inf, "float32", True),
+            (np.float32(0.5), "float32", False),
+            (-1, "int32", False),
+        ):
+            out = f(jnp.array([0, 1, 0]), size=2, fill_value=fill)
+            assert out.tolist() == [1, fill] and out.dtype == dtype and out.weak_type == weak
+    for f in (jnp.argwhere, jit(jnp.argwhere, static_argnames=("size", "fill_value"))):
+        assert f(jnp.eye(2), size=3, fill_value=(2.5, 1)).tolist() == [[0, 0], [1, 1], [2.5, 1]]
     assert jnp.argwhere(np.float32(1)).shape == (1, 0)
     assert jnp.argwhere(np.float32(0)).shape == (0, 0)
     same(grad(lambda x: x[jnp.nonzero(x)].sum())(X), np.float32(X != 0))

@@ -332,6 +332,14 @@ def test_errors(call: Callable[[], Any], error: type[Exception], message: str) -
         call()
 
 
+def test_cases_of_a_number_are_as_many_as_there_are_conditions() -> None:
+    assert jnp.piecewise(2.0, [jnp.array([True, False])], [jnp.square, 1]).tolist() == [4, 1]
+    assert jnp.piecewise(jnp.array([2.0, 3.0]), [jnp.array([[True], [False]])], [jnp.square, 1]).tolist() == [
+        [4, 9],
+        [1, 1],
+    ]
+
+
 def test_rolls_along_no_axis() -> None:
     x = jnp.arange(3)
     for shift in (1, (), (1,), jnp.int32(1)):

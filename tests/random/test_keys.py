@@ -9,7 +9,7 @@ import pytest
 
 import pullback
 import pullback.numpy as jnp
-from pullback import random
+from pullback import lax, random
 from pullback.core import config, dtypes
 
 BOTH = pytest.mark.parametrize("make_key", [random.PRNGKey, random.key])
@@ -120,6 +120,27 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
 def test_mistaken_keys(function: Any, key: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         function(key())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        bool, lax.sort, jnp.argsort, jnp.sum, jnp.where, jnp.nonzero, jnp.logical_not, jnp.any, lambda k: jnp.where(k, 1, 2),
+        lambda k: jnp.select([k], [1], 2), lambda k: jnp.piecewise(1.0, [k], [1, 2]), lambda k: jnp.compress(k, jnp.ones(1)),
+        lambda k: jnp.dot(k, k), lambda k: lax.top_k(k, 1), lambda k: lax.sort((k, jnp.ones(1))),
+        lambda k: lax.conv(k[None, None], k[None, None], (1,), "SAME"),
+    ],
+)  # fmt: skip
+def test_nothing_is_computed_with_keys(function: Any) -> None:
+    """Neither do they have an order, nor are they true or false."""
+    keys = random.split(random.key(0), 1)
+    for f in (function, pullback.jit(function)):
+        with pytest.raises(TypeError):
+            f(keys)
+    for f in (jnp.signbit, pullback.jit(jnp.signbit)):
+        with pytest.raises(ValueError, match="no sign"):
+            f(keys)
+    assert (lax.sort((jnp.array([1.0]), keys))[1] == keys).all()  # keys move along
 
 
 def test_numpy_keys_are_taken() -> None:

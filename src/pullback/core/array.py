@@ -207,6 +207,8 @@ class ConcreteArray(Array):
                 if self.size
                 else "The truth value of an empty array is ambiguous; use `array.size > 0` to check that it is not empty"
             )
+        if self._value.dtype.__class__ is dtypes.STRUCTURED and self.dtype == dtypes.KEY:
+            raise TypeError("a typed key is neither true nor false")
         return bool(self._value)
 
     def _scalar(self, what: str) -> Any:

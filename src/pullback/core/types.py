@@ -205,6 +205,17 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
     return tuple(out)
 
 
+def refuse_keys(name: str, *operands: Any) -> None:
+    """Raises TypeError if an operand has the type of keys, with which nothing is computed."""
+    for x in operands:
+        cls = x.dtype.__class__
+        if cls is dtypes.KeyType or (cls is dtypes.STRUCTURED and x.dtype == dtypes.KEY):
+            raise TypeError(
+                f"{name} does not accept dtype {dtypes.name(x.dtype)} (operand of shape {x.shape}), at {user_line()}: typed keys are "
+                "opaque (see random.key_data)"
+            )
+
+
 def integer(x: Any, name: str) -> int:
     """`x`, the argument `name`, as an int. Raises TypeError for what is no integer: floats and sequences among others."""
     if x.__class__ is int:
@@ -254,10 +265,13 @@ def pairs(xs: Any, name: str) -> tuple[tuple[int, int], ...]:
 
 
 def canonical_axis(axis: Any, ndim: int, name: str = "axis") -> int:
-    """`axis` as a number in [0, ndim). Raises ValueError naming it if it is out of range, TypeError if it is no integer."""
+    """`axis` as a number in [0, ndim). Raises AxisError naming it if it is out of range, TypeError if it is no integer.
+
+    NumPy's AxisError is a ValueError and an IndexError: JAX raises the one in some functions and the other in others.
+    """
     i = axis if axis.__class__ is int else integer(axis, name)
     if not -ndim <= i < ndim:
-        raise ValueError(f"{name} {i} is out of bounds for array of dimension {ndim}")
+        raise np.exceptions.AxisError(f"{name} {i} is out of bounds for array of dimension {ndim}")
     return int(i + ndim if i < 0 else i)
 
 

@@ -12,7 +12,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
 from pullback.core.primitive import BilinearPrimitive, is_node
-from pullback.core.types import Shape, ShapedArray
+from pullback.core.types import Shape, ShapedArray, integers, refuse_keys
 from pullback.lax.family import mul_p
 from pullback.lax.shape import convert, move_axis, transpose_p
 from pullback.lax.summation import wider
@@ -57,6 +57,7 @@ class DotGeneral(BilinearPrimitive):
         preferred_element_type: Any,
         **_: Any,
     ) -> ShapedArray:
+        refuse_keys(self.name, x, y)
         (xc, yc), (xb, yb) = dimension_numbers
         shape = (
             *(x.shape[i] for i in xb),
@@ -291,6 +292,11 @@ def dot_general(
     (xc, yc), (xb, yb) = numbers
     if len(xc) != len(yc) or len(xb) != len(yb):
         raise TypeError(f"dot_general: dimension numbers {numbers} do not pair up")
+    for which, used in (("lhs", (*xc, *xb)), ("rhs", (*yc, *yb))):
+        if len(set(used)) != len(used):
+            raise TypeError(
+                f"dot_general requires the contracting and batch dimensions of {which} to be distinct, got {numbers}, at {user_line()}"
+            )
     for what, a, b in (("contracting", xc, yc), ("batch", xb, yb)):
         if [x.shape[i] for i in a] != [y.shape[i] for i in b]:
             raise TypeError(
@@ -309,7 +315,7 @@ def dot_general(
 
 
 def _axes(axes: Sequence[int], x: Array) -> Shape:
-    out = tuple(int(a) for a in axes)
+    out = integers(axes, "dot_general: axes")
     if any(not 0 <= a < x.ndim for a in out):
         raise TypeError(f"dot_general: axes {out} are out of range for shape {x.shape}")
     return out

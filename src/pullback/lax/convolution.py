@@ -24,7 +24,7 @@ from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import BilinearPrimitive, is_node
-from pullback.core.types import Shape, ShapedArray, integer, integers, pairs
+from pullback.core.types import Shape, ShapedArray, integer, integers, pairs, refuse_keys
 from pullback.lax.arrangement import rev_p
 from pullback.lax.contraction import dot_general
 from pullback.lax.shape import convert, move_axis, reshape_p, transpose_p
@@ -60,20 +60,23 @@ class ConvGeneralDilated(BilinearPrimitive):
         n = dimension_numbers
         spatial = len(window_strides)
         what = f"conv_general_dilated of {lhs} and {rhs}"
+        refuse_keys(self.name, lhs, rhs)
         if lhs.dtype != rhs.dtype:
             raise TypeError(f"{what}: the operands must have the same dtypes, at {user_line()}")
         if lhs.ndim != spatial + 2 or rhs.ndim != spatial + 2:
             raise ValueError(
                 f"{what}: {spatial} window strides are for operands with {spatial + 2} axes, at {user_line()}"
             )
-        if not len(padding) == len(lhs_dilation) == len(rhs_dilation) == spatial:
+        if len(padding) != spatial:
+            raise TypeError(f"{what}: padding {padding} must have {spatial} entries, at {user_line()}")
+        if not len(lhs_dilation) == len(rhs_dilation) == spatial:
             raise ValueError(
-                f"{what}: padding {padding} and dilations {lhs_dilation} and {rhs_dilation} must have {spatial} entries, at {user_line()}"
+                f"{what}: dilations {lhs_dilation} and {rhs_dilation} must have {spatial} entries, at {user_line()}"
             )
-        if any(s < 1 for s in (*window_strides, *lhs_dilation, *rhs_dilation)):
-            raise ValueError(
-                f"{what}: strides and dilations must be positive, got {window_strides}, {lhs_dilation} and {rhs_dilation}"
-            )
+        if any(s < 1 for s in window_strides):
+            raise ValueError(f"{what}: strides must be positive, got {window_strides}")
+        if any(d < 1 for d in (*lhs_dilation, *rhs_dilation)):
+            raise TypeError(f"{what}: dilations must be positive, got {lhs_dilation} and {rhs_dilation}")
         if feature_group_count < 1 or batch_group_count < 1 or (feature_group_count > 1 and batch_group_count > 1):
             raise ValueError(
                 f"{what}: group counts must be positive, and at most one greater than 1; got feature_group_count={feature_group_count} "
@@ -270,7 +273,7 @@ def conv_dimension_numbers(lhs_shape: Any, rhs_shape: Any, dimension_numbers: An
         return dimension_numbers
     rank = len(lhs_shape)
     if len(rhs_shape) != rank:
-        raise ValueError(
+        raise TypeError(
             f"convolution requires lhs and rhs ndim to be equal, got {rank} and {len(rhs_shape)} (shapes {tuple(lhs_shape)} and "
             f"{tuple(rhs_shape)})"
         )
@@ -288,7 +291,7 @@ def conv_dimension_numbers(lhs_shape: Any, rhs_shape: Any, dimension_numbers: An
     lhs, rhs, out = dimension_numbers
     spatial = [c for c in rhs if c not in "OI"]
     if set(spatial) != set(lhs) - set("NC") or set(spatial) != set(out) - set("NC"):
-        raise ValueError(f"convolution dimension_numbers {dimension_numbers} must have the same spatial axes")
+        raise TypeError(f"convolution dimension_numbers {dimension_numbers} must have the same spatial axes")
     index = lambda spec, first: tuple(spec.index(c) for c in (*first, *spatial))
     return ConvDimensionNumbers(index(lhs, "NC"), index(rhs, "OI"), index(out, "NC"))
 
@@ -307,6 +310,8 @@ def padtype_to_pads(in_shape: Any, window_shape: Any, window_strides: Any, paddi
         if name == "VALID":
             return [(0, 0)] * len(tuple(in_shape))
         if name in ("SAME", "SAME_LOWER"):
+            if any(s < 1 for s in window_strides):
+                raise ValueError(f"window strides must be positive, got {tuple(window_strides)}, at {user_line()}")
             pads = []
             for n, k, s in zip(in_shape, window_shape, window_strides):
                 total = max(0, (-(-int(n) // int(s)) - 1) * int(s) + int(k) - int(n))

@@ -17,7 +17,7 @@ from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import Fusion, LinearPrimitive
-from pullback.core.types import Shape, ShapedArray, canonical_axes, canonical_axis, integers
+from pullback.core.types import Shape, ShapedArray, canonical_axes, canonical_axis, integers, refuse_keys
 from pullback.lax.summation import FEW, sum_over
 from pullback.xla.devices import no_sharding
 
@@ -91,6 +91,7 @@ class ReduceSum(LinearPrimitive):
     fusion = Fusion.REDUCING
 
     def type_of(self, x: ShapedArray, *, axes: Shape) -> ShapedArray:
+        refuse_keys(self.name, x)
         return x.update(shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
     def evaluate(self, x: Any, *, axes: Shape) -> Any:

@@ -18,7 +18,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive
-from pullback.core.types import Shape, ShapedArray, canonical_axis, integer
+from pullback.core.types import Shape, ShapedArray, canonical_axis, integer, refuse_keys
 from pullback.lax import elementwise as e
 from pullback.lax.arrangement import bitcast_convert_type, broadcasted_iota
 from pullback.lax.family import like, neg_p
@@ -128,6 +128,7 @@ class Sort(Primitive):
     def type_of(self, *operands: ShapedArray, dimension: int, is_stable: bool, num_keys: int) -> list[ShapedArray]:
         if len({x.shape for x in operands}) > 1:
             raise TypeError(f"sort takes operands of one shape, got {', '.join(map(str, operands))}")
+        refuse_keys(self.name, *operands[:num_keys])
         return list(operands)
 
     def evaluate(self, *operands: Any, dimension: int, is_stable: bool, num_keys: int) -> list[Any]:
@@ -241,6 +242,7 @@ def _keys(x: Any) -> list[Any]:
     """`x` as real arrays that NumPy sorts rightly when compared in turn."""
     if x.dtype.kind == "c":
         return [x.real, x.imag]  # NumPy has its own idea where complex NaNs go
+    refuse_keys("sort", x)
     if not dtypes.is_numpys(x.dtype):  # ml_dtypes do not sort NaNs last; wider types hold their values exactly
         return [x.astype(np.float32 if dtypes.is_float(x.dtype) else np.int8 if x.dtype in dtypes.SIGNED else np.uint8)]
     return [x]
@@ -303,10 +305,12 @@ class TopK(Primitive):
     multiple_results = True
 
     def type_of(self, x: ShapedArray, *, k: int, axis: int) -> list[ShapedArray]:
+        refuse_keys(self.name, x)
         shape = _with_length(x.shape, axis, k)
         return [x.update(shape=shape), ShapedArray(shape, dtypes.int32, x.weak_type)]
 
     def evaluate(self, x: Any, *, k: int, axis: int) -> list[Any]:
+        refuse_keys(self.name, x)
         order = np.argsort(~_total_order(x), axis, "stable")
         order = order[(slice(None),) * axis + (slice(k),)]
         return [take_along_p.evaluate(x, order, axis=axis), order.astype(np.int32)]

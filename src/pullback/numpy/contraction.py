@@ -217,6 +217,8 @@ def tensordot(
     xc, yc = (tuple(canonical_axis(i, v.ndim) for i in c) for v, c in zip((x, y), chosen))
     if len(xc) != len(yc):
         raise TypeError(f"tensordot: the sequences of axes must have one length, got {axes!r}")
+    if len(set(xc)) < len(xc) or len(set(yc)) < len(yc):
+        raise TypeError(f"tensordot: the axes of an operand must be distinct, got {axes!r} at {user_line()}")
     return _contract(x, y, xc, yc, (), (), precision, preferred)
 
 
@@ -362,6 +364,8 @@ def einsum_path(subscripts: Any, /, *operands: Any, optimize: Any = "auto") -> t
 def _parse_call(subscripts: Any, operands: tuple[Any, ...]) -> tuple[str, Sequence[Any]]:
     """Subscripts as a text, and the operands, from either way of calling."""
     if isinstance(subscripts, str):
+        if not operands:
+            raise ValueError(f"einsum: {subscripts!r} is for one operand at least, got none, at {user_line()}")
         return subscripts, operands
     parts = [subscripts, *operands]
     output = parts.pop() if len(parts) % 2 else None

@@ -28,9 +28,9 @@ from pullback.core.trace import (
     known_value,
     reset_floating_point_errors,
 )
-from pullback.core.types import Shape, broadcast_shapes, canonical_axis, integer, refuse_masked
+from pullback.core.types import Shape, broadcast_shapes, canonical_axis, integer, refuse_keys, refuse_masked
 from pullback.lax.arrangement import StaticIndex, concatenate_p, static_index_p, static_update_p
-from pullback.lax.elementwise import div_p, lt_p, max_p, min_p, ne_p, rem_p
+from pullback.lax.elementwise import div_p, lt_p, max_p, min_p, rem_p
 from pullback.lax.family import add_p, like, mul_p, sub_p
 from pullback.lax.indexing import (
     GatherDimensionNumbers,
@@ -51,7 +51,7 @@ from pullback.lax.indexing import (
 )
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reshape_p
-from pullback.numpy.promotion import array_like, promote
+from pullback.numpy.promotion import array_like, promote, truth
 from pullback.xla.devices import no_sharding
 
 _FULL = slice(None)
@@ -258,10 +258,15 @@ def _entry(i: Any, position: int) -> Any:
         i = np.asarray(i)
     elif isinstance(i, (list, tuple)):
         i = _array_of_sequence(i)
-    elif hasattr(i, "__index__"):
+    elif hasattr(type(i), "__index__"):
         return int(operator.index(i))
     elif hasattr(i, "__jax_array__"):
         return _entry(i.__jax_array__(), position)
+    if not isinstance(i, (np.ndarray, Array, *dtypes.PYTHON_SCALARS)):
+        raise IndexError(
+            "only integers, slices (`:`), ellipsis (`...`), newaxis (`None`) and integer or boolean arrays are valid indices; got "
+            f"{i!r:.100} at position {position}, at {user_line()}"
+        )
     dtype: Any = getattr(i, "dtype", type(i).__name__)
     if not isinstance(i, (np.ndarray, Array)) or not (dtype == dtypes.bool_ or dtypes.is_integer(dtype)):
         raise TypeError(
@@ -781,15 +786,11 @@ def place(arr: Any, mask: Any, vals: Any, *, inplace: bool = True) -> Array:
         raise ValueError("Cannot place values from an empty array")
     if not x.size:
         return x
-    m = reshape_p.bind(_truth(m), new_sizes=(m.size,))
+    m = reshape_p.bind(truth(m, "a mask"), new_sizes=(m.size,))
     counts = cumsum(convert(m, dtypes.canonicalize(dtypes.int64)), 0)
     turn = rem_p.bind(sub_p.bind(counts, like(1, counts)), like(v.size, counts))
     chosen = take(convert(v, x.dtype, x.weak_type), turn, mode="clip")  # -1, before the first, is of no matter
     return select(reshape_p.bind(m, new_sizes=x.shape), reshape_p.bind(chosen, new_sizes=x.shape), x)
-
-
-def _truth(x: Any) -> Any:
-    return x if x.dtype == dtypes.bool_ else ne_p.bind(x, like(0, x))
 
 
 # ---- choosing by conditions -------------------------------------------------------------------------------------
@@ -798,8 +799,8 @@ def _truth(x: Any) -> Any:
 def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple[Array, ...]:
     """The positions of the nonzero elements of `a`, in row-major order: one index array an axis.
 
-    With `size` there are so many positions: the surplus is cut off, and missing ones are `fill_value` (0; or one value an axis). Without,
-    `a` must be concrete (ConcretizationTypeError). Raises ValueError for scalars.
+    With `size` there are so many positions: the surplus is cut off, and missing ones are `fill_value` (0; or one value an axis), with
+    whose type the positions are promoted. Without, `a` must be concrete (ConcretizationTypeError). Raises ValueError for scalars.
 
     >>> nonzero(as_array(np.array([0, 3, 0, 4])))
     (Array([1, 3], dtype=int32),)
@@ -807,6 +808,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
     x = array_like(a, "nonzero")
     if not x.ndim:
         raise ValueError("Calling nonzero on 0d arrays is not allowed. Use atleast_1d(scalar).nonzero() instead.")
+    refuse_keys("nonzero", x)
     dtype = dtypes.canonicalize(dtypes.int64)
     fills = fill_value if isinstance(fill_value, tuple) else (0 if fill_value is None else fill_value,) * x.ndim
     if len(fills) != x.ndim or any(getattr(f, "shape", ()) for f in fills):
@@ -818,10 +820,13 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
         positions = np.nonzero(np.asarray(known))
         if size is not None and all(known_value(as_array(f)) is not None for f in fills):
             count = min(size, len(positions[0]))
-            padded = [np.full(size, np.asarray(known_value(as_array(f))).astype(dtype)) for f in fills]
-            for out, p in zip(padded, positions):
+            padded = []
+            for p, f in zip(positions, map(as_array, fills)):
+                kind, weak = dtypes.promotion(dtype, f)
+                out = np.full(size, np.asarray(known_value(f)).astype(kind))
                 out[:count] = p[:count]
-            return tuple(map(concrete, padded))
+                padded.append(concrete(out, weak))
+            return tuple(padded)
         if size is None:
             return tuple(concrete(p.astype(dtype)) for p in positions)
     if size is None:
@@ -834,9 +839,11 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
 def _traced_nonzero(x: Any, size: int, fills: tuple[Any, ...], dtype: dtypes.DType) -> tuple[Array, ...]:
     from pullback.lax.reductions import cumsum
 
+    given = [as_array(f) for f in fills]
+    kinds = [dtypes.promotion(dtype, f) for f in given]
     if not x.size:
-        return tuple(broadcast_to(convert(as_array(f), dtype), (size,)) for f in fills)
-    mask = reshape_p.bind(_truth(x), new_sizes=(x.size,))
+        return tuple(broadcast_to(convert(f, *kind), (size,)) for f, kind in zip(given, kinds))
+    mask = reshape_p.bind(truth(x, "nonzero"), new_sizes=(x.size,))
     rank = cumsum(convert(mask, dtype), 0)
     # The k-th nonzero element writes its position to place k; the others go out of bounds and are dropped.
     place = select(mask, sub_p.bind(rank, like(1, rank)), broadcast_to(like(size, rank), rank.shape))
@@ -847,7 +854,8 @@ def _traced_nonzero(x: Any, size: int, fills: tuple[Any, ...], dtype: dtypes.DTy
     )  # fmt: skip
     total = getitem(rank, x.size - 1)
     found = lt_p.bind(concrete(np.arange(size, dtype=dtype)), broadcast_to(total, (size,)))
-    return tuple(select(found, p, convert(as_array(f), dtype)) for p, f in zip(unravel_index(flat, x.shape), fills))
+    positions = unravel_index(flat, x.shape)
+    return tuple(select(found, convert(p, *kind), convert(f, *kind)) for p, f, kind in zip(positions, given, kinds))
 
 
 def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
@@ -883,7 +891,7 @@ def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Arra
     if not x.ndim:
         (flat,) = nonzero(reshape_p.bind(x, new_sizes=(1,)), size=size)
         return concrete(np.zeros((flat.shape[0], 0), flat.dtype))
-    columns = nonzero(x, size=size, fill_value=fill_value)
+    columns = promote("argwhere", *nonzero(x, size=size, fill_value=fill_value))
     return concatenate_p.bind(*(reshape_p.bind(c, new_sizes=(*c.shape, 1)) for c in columns), dimension=1)
 
 
@@ -907,7 +915,7 @@ def compress(
         x, axis = reshape_p.bind(x, new_sizes=(x.size,)), 0
     axis = canonical_axis(axis, x.ndim)
     n = x.shape[axis]
-    c = _truth(c)
+    c = truth(c, "compress")
     if c.shape[0] > n:
         extra = known_value(c)
         if extra is not None and extra[n:].any():

@@ -19,13 +19,13 @@ from pullback.core import dtypes
 from pullback.core.array import Array, concrete
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import Tracer
-from pullback.core.types import Shape, canonical_axes, canonical_axis, count, integer, integers
+from pullback.core.types import Shape, canonical_axes, canonical_axis, count, integer, integers, refuse_masked
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
 from pullback.lax import shape as lax_shape
 from pullback.lax.arrangement import concatenate as lax_concatenate
 from pullback.lax.arrangement import concatenate_p, dynamic_slice_in_dim, iota, rev, slice_in_dim
 from pullback.lax.arrangement import pad as lax_pad
-from pullback.lax.elementwise import ge_p, lt_p, ne_p
+from pullback.lax.elementwise import ge_p, lt_p
 from pullback.lax.family import like
 from pullback.lax.reductions import cumsum
 from pullback.lax.selection import select as lax_select
@@ -34,7 +34,7 @@ from pullback.lax.shape import broadcast_in_dim_p, convert, move_axis, reduce_su
 from pullback.lax.sorting import sort
 from pullback.numpy.creation import array, canonical_shape, zeros
 from pullback.numpy.indexing import nonzero, take
-from pullback.numpy.promotion import array_like, promote, scalar_like
+from pullback.numpy.promotion import array_like, promote, scalar_like, truth
 from pullback.xla.devices import no_sharding
 
 # ---- shape ------------------------------------------------------------------------------------------------------
@@ -309,6 +309,7 @@ def _joined(name: str, arrays: Any) -> list[Array]:
         if not arrays.ndim:
             raise TypeError(f"{name} takes a sequence of arrays, got an array of shape () at {user_line()}")
         return list(unstack(arrays))
+    refuse_masked(arrays)
     try:
         return [array_like(a, name) for a in arrays]
     except TypeError:
@@ -705,7 +706,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /, *, size: Any = None, 
         return nonzero(condition, size=size, fill_value=fill_value)
     if size is not None or fill_value is not None:
         raise ValueError("where: size and fill_value go with one argument only, not with three")
-    c = _truth(condition, "where")
+    c = truth(condition, "where")
     if isinstance(x, Array):
         if not isinstance(y, Array):
             y = y if (scalar := scalar_like(y, x)) is None else scalar
@@ -719,11 +720,6 @@ def where(condition: Any, x: Any = None, y: Any = None, /, *, size: Any = None, 
     if shape_x in ((), shape) and shape_y in ((), shape):
         return select_n_p.bind(c, lax_shape.broadcast_to(y, shape), lax_shape.broadcast_to(x, shape))
     return lax_select(c, x, y)
-
-
-def _truth(x: Any, name: str) -> Array:
-    x = array_like(x, name)
-    return x if x.dtype == dtypes.bool_ else ne_p.bind(x, like(0, x))
 
 
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Array:
@@ -753,7 +749,7 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Ar
     x = array_like(x, "piecewise")
     if isinstance(condlist, (Array, np.ndarray)):
         condlist = list(unstack(condlist)) if condlist.ndim else [condlist]
-    conditions = [_truth(c if not isinstance(c, (list, tuple)) else array(c), "piecewise") for c in condlist]
+    conditions = [truth(c if not isinstance(c, (list, tuple)) else array(c), "piecewise") for c in condlist]
     functions = list(funclist)
     if len(functions) == len(conditions):
         functions.append(0)
@@ -765,8 +761,9 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Ar
     case = array(0, np.int32)
     for i, condition in enumerate(conditions, 1):
         case = where(condition, like(i, case), case)
-    case = broadcast_to(case, x.shape)
-    out = zeros(x.shape, x.dtype)
+    shape = core_broadcast_shapes(x.shape, case.shape)
+    x, case = lax_shape.broadcast_to(x, shape), lax_shape.broadcast_to(case, shape)
+    out = zeros(shape, x.dtype)
     if any(map(callable, functions)):
         from pullback.control.branches import elementwise_switch
 
@@ -907,7 +904,7 @@ def packbits(a: Any, axis: int | None = None, bitorder: str = "big") -> Array:
     if axis is None:
         x, axis = ravel(x), 0
     axis = canonical_axis(axis, x.ndim)
-    bits = convert(move_axis(_truth(x, "packbits"), axis, x.ndim - 1), dtypes.uint8)
+    bits = convert(move_axis(truth(x, "packbits"), axis, x.ndim - 1), dtypes.uint8)
     rest = -bits.shape[-1] % 8
     if rest:
         bits = lax_pad(bits, like(0, bits), ((0, 0, 0),) * (bits.ndim - 1) + ((0, rest, 0),))

@@ -17,7 +17,9 @@ from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.stage import StagedTracer
 from pullback.core.trace import current, without_floating_point_errors
-from pullback.core.types import broadcast_shapes
+from pullback.core.types import broadcast_shapes, refuse_keys
+from pullback.lax.elementwise import ne_p
+from pullback.lax.family import like
 from pullback.lax.shape import convert
 
 
@@ -34,6 +36,15 @@ def array_like(x: Any, name: str) -> Array:
             f"{name} requires ndarray or scalar arguments, got {type(x)} at {user_line()}. Convert lists and tuples with "
             "pullback.numpy.array first."
         ) from None
+
+
+def truth(x: Any, name: str) -> Array:
+    """Which elements of `x` are true: those that are not zero. Raises TypeError for keys, which are neither."""
+    x = array_like(x, name)
+    if x.dtype == dtypes.bool_:
+        return x
+    refuse_keys(name, x)
+    return ne_p.bind(x, like(0, x))
 
 
 def scalar_like(x: Any, y: Array) -> Array | None:

@@ -30,6 +30,7 @@ from pullback.numpy.promotion import (
     inexact,
     named,
     promote_inexact,
+    truth,
     unary,
 )
 
@@ -284,9 +285,11 @@ def copysign(x1: Any, x2: Any, /) -> Array:
 
 
 def signbit(x: Any, /) -> Array:
-    """Whether the sign bit is set: negative numbers, -0.0 and negative NaNs. ValueError for complex numbers."""
+    """Whether the sign bit is set: negative numbers, -0.0 and negative NaNs. ValueError for complex numbers, and for keys."""
     x = array_like(x, "signbit")
     _refuse_complex("signbit", x, error=ValueError)
+    if dtypes.is_key(x.dtype):
+        raise ValueError(f"signbit: {x.aval} has no sign: typed keys are opaque, at {user_line()}")
     if not dtypes.is_float(x.dtype):
         return less(x, 0) if dtypes.is_integer(x.dtype) else not_equal(x, x)
     return less(bitcast_convert_type(x, _signed_bits(x.dtype)), 0)
@@ -318,16 +321,11 @@ def spacing(x: Any, /) -> Array:
 # ---- logic and classification -----------------------------------------------------------------------------------
 
 
-def _truth(x: Any, name: str) -> Array:
-    x = array_like(x, name)
-    return x if x.dtype == dtypes.bool_ else not_equal(x, 0)
-
-
 def _logical(name: str, primitive: Any, doc: str) -> Callable[[Any, Any], Array]:
     combined = binary(name, primitive, doc)
 
     def function(x: Any, y: Any, /) -> Array:
-        return combined(_truth(x, name), _truth(y, name))
+        return combined(truth(x, name), truth(y, name))
 
     return named(function, name, doc)
 
@@ -339,7 +337,7 @@ logical_xor = _logical("logical_xor", e.xor_p, "Whether exactly one is nonzero, 
 
 def logical_not(x: Any, /) -> Array:
     """Whether `x` is zero, elementwise."""
-    return e.not_p.bind(_truth(x, "logical_not"))
+    return e.not_p.bind(truth(x, "logical_not"))
 
 
 def isfinite(x: Any, /) -> Array:
