@@ -47,6 +47,17 @@ def test_an_exception_in_a_callback_reaches_the_caller():
         pb.block_until_ready(pb.jit(lambda x: pb.pure_callback(lambda a: a[:2], STRUCT, x))(jnp.ones(3)))
 
 
+@pytest.mark.parametrize("value", [1.5, True, 1j, np.int16(1)])
+def test_what_a_callback_returns_is_not_cut_off_to_what_is_announced(value):
+    call = lambda x: pb.pure_callback(lambda a: value, pb.ShapeDtypeStruct((), "int32"), x)
+    with pytest.raises(ValueError, match="announces int32"):
+        call(jnp.float32(1))
+    with pytest.raises(pb.errors.JaxRuntimeError, match="announces int32"):
+        pb.block_until_ready(pb.jit(call)(jnp.float32(1)))
+    for same in (2, np.int64(2), np.int32(2), jnp.int32(2)):
+        assert int(pb.jit(lambda x: pb.pure_callback(lambda a: same, pb.ShapeDtypeStruct((), "int32"), x))(1.0)) == 2
+
+
 def test_effects_happen_once_a_run_and_in_order():
     seen = []
 

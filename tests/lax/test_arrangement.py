@@ -127,6 +127,8 @@ def test_dynamic_slices_clamp(start: Any) -> None:
 
 def test_dynamic_positions_of_one_axis() -> None:
     same(lax.dynamic_slice_in_dim(X, 2, 2, 1), X[:, 2:])
+    same(lax.dynamic_slice_in_dim(X, -1, 1, 0, allow_negative_indices=np.True_), X[-1:])
+    same(lax.dynamic_index_in_dim(X, -1, allow_negative_indices=1), X[-1:])
     same(lax.dynamic_index_in_dim(X, -1, 1, False), X[:, -1])
     same(lax.dynamic_update_index_in_dim(X, np.zeros(4, np.float32), 1, 0), X * np.float32([[1], [0], [1]]))
     same(lax.dynamic_update_slice_in_dim(X, np.zeros((3, 1), np.float32), 9, 1), X * np.float32([1, 1, 1, 0]))

@@ -105,6 +105,16 @@ def test_ormqr_multiplies_by_the_unitary_factor(dtype: Any) -> None:
             close(function(packed, taus, adjoint(c), left=False, transpose=True), adjoint(c) @ adjoint(q), tol)
 
 
+def test_flags_are_booleans_of_any_kind_and_factors_are_numbers() -> None:
+    x, taus = jnp.array([[2.0, 1.0], [1.0, 3.0]]), jnp.array([1.0])
+    for f in (linalg.ormqr, jit(linalg.ormqr, static_argnames=("left", "transpose"))):
+        assert jnp.array_equal(f(x, taus, x, left=np.True_, transpose=1), f(x, taus, x, left=True, transpose=True))
+    assert jnp.array_equal(linalg.tridiagonal(x, lower=2)[0], linalg.tridiagonal(x, lower=True)[0])
+    for factor in ({"alpha": None}, {"beta": None}):
+        with pytest.raises(TypeError):
+            linalg.symmetric_product(x, x, **factor)
+
+
 def test_ormqr_takes_fewer_reflections_than_columns() -> None:
     with enable_x64(True):
         a, c = sample((4, 3)), sample((4, 2))

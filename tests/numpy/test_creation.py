@@ -364,6 +364,13 @@ def test_looks() -> None:
         (lambda: jnp.meshgrid(1, 2), ValueError, "one-dimensional"), (lambda: jnp.meshgrid(jnp.ones(1), indexing="zz"), ValueError, "zz"),
         (lambda: jnp.r_["a,b", 1], ValueError, "directive"),
         (lambda: jnp.copy([1]), TypeError, "copy requires"),
+        (lambda: jnp.tri(3, k=jnp.float32(1)), TypeError, "k must be an integer"), (lambda: jnp.eye(3, k=jnp.ones(1, int)), TypeError, "k must be"),
+        (lambda: jnp.triu(jnp.ones((2, 2)), jnp.float32(1)), TypeError, "k must be"),
+        (lambda: pullback.jit(lambda: jnp.eye(3, k=1.5))(), TypeError, "integer"),
+        (lambda: jnp.zeros(2, dtype=jnp.ones(2)), ValueError, r"array of shape \(2,\) was given as a dtype"),
+        (lambda: jnp.array(1, dtype=jnp.float32(1)), ValueError, "given as a dtype"),
+        (lambda: pullback.jit(lambda x: jnp.zeros(2, dtype=x))(1.0), ValueError, "given as a dtype"),
+        (lambda: jnp.stack(np.ma.array([1.0, 2.0])), ValueError, "masked"),
     ],
 )  # fmt: skip
 def test_errors(call: Callable[[], Any], error: type[Exception], message: str) -> None:

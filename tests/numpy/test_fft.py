@@ -80,11 +80,31 @@ def test_gradients_through_a_convolution_theorem():
         (lambda: jnp.fft.fft2(REAL, axes=(0, 1, 2)), "2 axes"),
         (lambda: pb.lax.fft(REAL, "FHT", (5,)), "unknown FFT type"),
         (lambda: pb.lax.fft(REAL, "RFFT", (4,)), "RFFT of lengths"),
+        (lambda: jnp.fft.rfft(jnp.ones(3, "bfloat16")), "float32 or float64"),
+        (lambda: jnp.fft.rfft(jnp.zeros(0)), "number of data points"),
     ],
 )
 def test_refusals(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("kind", [9, True, None, (0,)])
+def test_what_is_no_type_of_transforms(kind):
+    with pytest.raises(TypeError, match="unknown FFT type"):
+        pb.lax.fft(REAL, kind, (5,))
+
+
+@pytest.mark.parametrize("name", ["fft", "ifft", "irfft", "hfft", "fftn", "ifftn", "irfftn"])
+def test_transforms_of_nothing(name):
+    real = name in ("irfft", "hfft", "irfftn")
+    for f in (getattr(jnp.fft, name), pb.jit(getattr(jnp.fft, name))):
+        for shape in ((0,), (2, 0), (0, 0)):
+            out = f(jnp.zeros(shape))
+            assert out.shape == shape and out.dtype == ("float32" if real else "complex64")
+        if real:
+            assert f(jnp.zeros((3, 1))).shape == (3, 0)
+    assert pb.grad(lambda x: jnp.sum(jnp.abs(jnp.fft.fft(x))))(jnp.zeros((2, 0))).shape == (2, 0)
 
 
 @pytest.mark.parametrize("n", [4, 4.0, np.int32(4), np.float32(4), jnp.int32(4), jnp.float32(4)])

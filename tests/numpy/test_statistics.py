@@ -90,8 +90,15 @@ def test_histograms_of_points() -> None:
         np.histogramdd(points, (2, 3), [(-1, 1), (0, 2)]),
     )
     np.testing.assert_array_equal(np.asarray(ours[0]), theirs[0])
+    np.testing.assert_array_equal(statistics.histogramdd(points, range(2, 4))[0], np.histogramdd(points, (2, 3))[0])
+    np.testing.assert_array_equal(
+        statistics.histogram2d(X[0], X[1], range(2, 4))[0], np.histogram2d(X[0], X[1], (2, 3))[0]
+    )
     with pytest.raises(ValueError, match="dimension"):
         statistics.histogramdd(points, (2, 3, 4))
+    for wrong in (1, "ab", (1, 2, 3)):
+        with pytest.raises(ValueError, match="must be a pair"):
+            statistics.histogram(X[0], range=wrong)
 
 
 def test_bincount() -> None:

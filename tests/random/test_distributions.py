@@ -216,6 +216,14 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
 ]  # fmt: skip
 
 
+def test_double_sided_maxwell_numbers_are_so_many_for_each_of_the_parameters() -> None:
+    loc, scale = jnp.array([[0.0], [1.0]]), jnp.array([1.0, 2.0, 3.0])
+    drawn = random.double_sided_maxwell(KEY, 0.0, 1.0, (4, 2, 3))
+    out = random.double_sided_maxwell(KEY, loc, scale, (4,))
+    assert out.shape == (4, 2, 3) and jnp.allclose(out, loc + scale * drawn, atol=1e-5)
+    assert random.double_sided_maxwell(KEY, loc, scale).shape == (2, 3)
+
+
 @pytest.mark.parametrize("call, error, message", MISTAKES, ids=range(len(MISTAKES)))
 def test_mistakes(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):

@@ -151,8 +151,14 @@ def canonicalize_dtype(dtype: Any, allow_extended_dtype: bool = False) -> DType:
     (dtype('float32'), dtype('complex64'))
     """
     del allow_extended_dtype
-    if dtype in _DEFAULTS:
-        return default_dtype(dtype)
+    try:
+        if dtype in _DEFAULTS:
+            return default_dtype(dtype)
+    except TypeError:  # unhashable
+        if hasattr(dtype, "aval"):
+            raise ValueError(
+                f"an array of shape {dtype.shape} was given as a dtype, at {user_line()}: give its dtype, array.dtype"
+            ) from None
     found = np.dtype(dtype)
     if found.__class__ is STRUCTURED and found == KEY:
         return KEY
@@ -324,7 +330,9 @@ def result_type(*args: Any, return_weak_type_flag: bool = False) -> Any:
 
 
 def issubdtype(a: Any, b: Any) -> bool:
-    """`numpy.issubdtype`, extended to bfloat16, float8, int4 and typed keys."""
+    """`numpy.issubdtype`, extended to bfloat16, float8, int4 and typed keys. An array stands for its dtype."""
+    if hasattr(a, "aval"):
+        a = a.dtype
     if b is extended or b is prng_key:
         return (isinstance(a, (np.dtype, KeyType)) and a == KEY) or a is prng_key or a is b
     if isinstance(a, (np.dtype, KeyType)) and a == KEY:

@@ -573,7 +573,7 @@ class Split(LinearPrimitive):
 
     def type_of(self, x: ShapedArray, *, sizes: Shape, axis: int) -> list[ShapedArray]:
         if not 0 <= axis < x.ndim:
-            raise ValueError(f"split axis {axis} is out of bounds for array of dimension {x.ndim}")
+            raise np.exceptions.AxisError(f"split axis {axis} is out of bounds for array of dimension {x.ndim}")
         if any(n < 0 for n in sizes):
             raise ValueError(f"Sizes passed to split must be nonnegative, got {sizes}")
         if sum(sizes) != x.shape[axis]:
@@ -1220,7 +1220,8 @@ def _starts(x: Array, start_indices: Any, allow_negative: Any) -> list[Array]:
         )
     if len(given) != x.ndim:
         raise ValueError(f"Length of slice indices must match number of operand dimensions ({len(given)} vs {x.shape})")
-    allow = [allow_negative] * x.ndim if isinstance(allow_negative, bool) else list(allow_negative)
+    single = isinstance(allow_negative, (bool, np.bool_)) or not hasattr(type(allow_negative), "__iter__")
+    allow = [bool(allow_negative)] * x.ndim if single else list(allow_negative)
     if len(allow) != x.ndim:
         raise ValueError(
             f"allow_negative_indices must be a bool or have one entry an axis of shape {x.shape}, got {allow_negative}"

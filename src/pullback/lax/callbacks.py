@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core import dtypes
 from pullback.core.array import as_array, concrete
 from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
@@ -44,6 +45,11 @@ class PureCallback(Primitive):
             if o.shape != t.shape:
                 raise ValueError(
                     f"the callback returned an array of shape {o.shape}, result_shape_dtypes announces {t.shape}"
+                )
+            # Python's and NumPy's numbers have 64 bits, whatever is announced; another kind or width is a mistake that loses values.
+            if o.dtype != t.dtype and dtypes.narrow(o.dtype) != dtypes.narrow(t.dtype):
+                raise ValueError(
+                    f"the callback returned an array of dtype {dtypes.name(o.dtype)}, result_shape_dtypes announces {dtypes.name(t.dtype)}"
                 )
         return [o.astype(t.dtype) for o, t in zip(outs, result_types)]
 

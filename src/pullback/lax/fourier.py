@@ -113,8 +113,8 @@ fft_p = Fft()
 def fft(x: Any, fft_type: FftType | str, fft_lengths: Sequence[int]) -> Array:
     """The transform of the last axes of `x`; `fft_type` is an `FftType` or its name.
 
-    Real operands of FFT and IFFT become complex. Raises TypeError for types without transform, ValueError for lengths that are not those of
-    the axes.
+    Real operands of FFT and IFFT become complex. Raises TypeError for types that are none, ValueError for dtypes without a transform, and
+    for lengths that are not those of the axes.
 
     >>> import pullback.numpy as jnp
     >>> fft(jnp.array([1.0, 0.0]), "FFT", (2,))
@@ -124,6 +124,8 @@ def fft(x: Any, fft_type: FftType | str, fft_lengths: Sequence[int]) -> Array:
         if fft_type.upper() not in FftType.__members__:
             raise ValueError(f"unknown FFT type {fft_type!r}: {', '.join(FftType.__members__)} are there")
         fft_type = FftType[fft_type.upper()]
+    if fft_type.__class__ is bool or fft_type not in tuple(FftType):
+        raise TypeError(f"unknown FFT type {fft_type!r}: {', '.join(FftType.__members__)} are there")
     kind = FftType(fft_type)
     x = as_array(x)
     if kind == FftType.RFFT:

@@ -714,9 +714,11 @@ def _compare_indices(comparison: Any, n: int, m: int, k: Any) -> Array:
     """The n by m matrix of `comparison`(i + k, j) of row index i and column index j."""
     rows, columns = (broadcasted_iota(dtypes.int32, (n, m), axis) for axis in (0, 1))
     if isinstance(k, Array):
+        if k.shape or not dtypes.is_integer(k.dtype):
+            raise TypeError(f"k must be an integer, got {k.aval} at {user_line()}")
         rows = add_p.bind(rows, convert(k, dtypes.int32))
     elif k:
-        rows = add_p.bind(rows, concrete(np.int32(k)))
+        rows = add_p.bind(rows, concrete(np.int32(operator.index(k))))
     return comparison.bind(rows, columns)
 
 

@@ -16,6 +16,7 @@ from pullback.lax.elementwise import conj_p
 from pullback.lax.family import like, mul_p
 from pullback.lax.fourier import FftType, fft_p
 from pullback.lax.shape import convert, transpose_p
+from pullback.numpy.creation import zeros
 from pullback.numpy.manipulation import roll
 from pullback.xla.devices import placed
 
@@ -77,8 +78,12 @@ def _transform(name: str, kind: FftType, a: Any, s: Any, axes: Any, norm: str | 
             lengths = (*lengths[:-1], max(2 * (lengths[-1] - 1), 0))
     else:
         lengths = s
-    if any(n < 1 for n in lengths):
-        raise ValueError(f"{name}: invalid number of data points {lengths} for axes {axes} of shape {x.shape}")
+    if 0 in lengths:
+        if real:
+            raise ValueError(f"{name}: invalid number of data points {lengths} for axes {axes} of shape {x.shape}")
+        # Of nothing: there is nothing to transform, and no factor to scale it by.
+        sizes = tuple(lengths[axes.index(i)] if i in axes else n for i, n in enumerate(x.shape))
+        return zeros(sizes, dtypes.to_real(x.dtype) if kind == FftType.IRFFT else x.dtype)
     for i, (axis, n) in enumerate(zip(axes, lengths)):
         halved = kind == FftType.IRFFT and i == len(axes) - 1
         x = _resized(x, axis, n // 2 + 1 if halved else n)

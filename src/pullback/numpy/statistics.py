@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -147,7 +148,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
 
 def _pair(range: Any) -> Sequence[Any]:
     if isinstance(range, (str, bytes, dict)) or not hasattr(type(range), "__len__") or len(range) != 2:
-        raise TypeError(f"histogram: range must be a pair (lowest, highest), got {range!r:.100}, at {user_line()}")
+        raise ValueError(f"histogram: range must be a pair (lowest, highest), got {range!r:.100}, at {user_line()}")
     return range
 
 
@@ -201,7 +202,7 @@ def histogram2d(
     """
     x, y = array_like(x, "histogram2d"), array_like(y, "histogram2d")
     sample = concatenate([x[:, None], y[:, None]], 1)
-    is_shared = not isinstance(bins, (tuple, list)) and len(array(bins).shape) == 1
+    is_shared = not isinstance(bins, (tuple, list, builtins.range)) and len(array(bins).shape) == 1
     counts, edges = histogramdd(sample, [bins, bins] if is_shared else bins, range, weights, density)
     return counts, edges[0], edges[1]
 
@@ -222,7 +223,7 @@ def histogramdd(
             f"histogramdd: sample must have a row for each point, of shape (N, D); got {sample.shape}, at {user_line()}"
         )
     n, d = sample.shape
-    if not isinstance(bins, (tuple, list)):
+    if not isinstance(bins, (tuple, list, builtins.range)):
         bins = [bins] * d if not getattr(bins, "shape", ()) else list(bins)
     if len(bins) != d:
         raise ValueError(f"histogramdd: got {len(bins)} bins for points of dimension {d}, at {user_line()}")

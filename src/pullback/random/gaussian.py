@@ -158,9 +158,13 @@ def maxwell(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any =
 
 
 def double_sided_maxwell(key: Any, loc: Any, scale: Any, shape: Any = (), dtype: Any = None) -> Array:
-    """loc + scale × a Maxwell number with a random sign: density ((x - loc)² / scale³) exp(-(x - loc)² / 2 scale²) / √(2π)."""
+    """loc + scale × a Maxwell number with a random sign: density ((x - loc)² / scale³) exp(-(x - loc)² / 2 scale²) / √(2π).
+
+    `shape` comes before that of the parameters: there are so many numbers for each of them.
+    """
     key, dtype = single_key("double_sided_maxwell", key), float_dtype("double_sided_maxwell", dtype)
-    shape, loc, scale = parameters("double_sided_maxwell", dtype, shape, loc, scale)
+    own, loc, scale = parameters("double_sided_maxwell", dtype, None, loc, scale)
+    shape = (*canonical_shape(shape), *own)
     size_key, sign_key = split(key)
     return maxwell(size_key, shape, dtype) * rademacher(sign_key, shape, dtype) * scale + loc
 

@@ -425,4 +425,4 @@ def tridiagonal(a: Any, *, lower: bool = True) -> list[Array]:
     d is its diagonal and e the one beside it; the triangle given by `lower` is used. There is no derivative. Raises
     ValueError for matrices that are not square.
     """
-    return tridiagonal_p.bind(matrix("tridiagonal", a, square=True), lower=lower)
+    return tridiagonal_p.bind(matrix("tridiagonal", a, square=True), lower=bool(lower))

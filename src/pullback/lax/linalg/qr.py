@@ -422,5 +422,6 @@ def ormqr(a: Any, taus: Any, c: Any, *, left: bool = True, transpose: bool = Fal
            [-1.,  0.]], dtype=float32)
     """
     reflections, scalars, matrices = matrix("ormqr", a), as_array(taus), as_array(c)
+    left, transpose = bool(left), bool(transpose)
     ormqr_p.type_of(reflections.aval, scalars.aval, matrices.aval, left=left, transpose=transpose)
     return ormqr_p.bind(reflections, scalars, matrices, left=left, transpose=transpose)

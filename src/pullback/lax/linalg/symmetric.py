@@ -81,7 +81,7 @@ def symmetric_product(
     Array([[4., 2.],
            [2., 7.]], dtype=float32)
     """
-    a, c = as_array(a_matrix), as_array(c_matrix)
+    a, c, alpha, beta = as_array(a_matrix), as_array(c_matrix), float(alpha), float(beta)
     if a.ndim != c.ndim:
         raise TypeError(
             "all inputs to symmetric_product must have the same number of batch axes, got shapes "
