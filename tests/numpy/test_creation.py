@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -342,6 +343,21 @@ def test_triangles_keep_nan_out() -> None:
         [True, False],
         [False, True],
     ]
+
+
+def test_shapes_come_in_any_sequence() -> None:
+    for shape in (range(1, 3), [1, 2], np.array([1, 2]), jnp.array([1, 2]), deque([1, 2])):
+        assert jnp.zeros(shape).shape == jnp.full(shape, 1).shape == jnp.broadcast_to(1, shape).shape == (1, 2)
+        assert (
+            jnp.reshape(jnp.ones(2), shape).shape
+            == jnp.ones(2).reshape(shape).shape
+            == jnp.tile(1, shape).shape
+            == (1, 2)
+        )
+        assert [int(i) for i in jnp.unravel_index(1, shape)] == [0, 1]
+    for wrong in ("12", b"12", {1, 2}, {1: 2}):
+        with pytest.raises(TypeError, match="sequence of concrete integers"):
+            jnp.zeros(wrong)
 
 
 def test_looks() -> None:

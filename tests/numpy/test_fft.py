@@ -105,6 +105,8 @@ def test_transforms_of_nothing(name):
         if real:
             assert f(jnp.zeros((3, 1))).shape == (3, 0)
     assert pb.grad(lambda x: jnp.sum(jnp.abs(jnp.fft.fft(x))))(jnp.zeros((2, 0))).shape == (2, 0)
+    halves = jnp.fft.rfftn(jnp.zeros((0, 3)))
+    assert halves.shape == (0, 2) and halves.dtype == "complex64"
 
 
 @pytest.mark.parametrize("n", [4, 4.0, np.int32(4), np.float32(4), jnp.int32(4), jnp.float32(4)])

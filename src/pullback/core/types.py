@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -231,6 +232,15 @@ def count(x: Any, name: str) -> int:
     if n < 0:
         raise TypeError(f"{name} must not be negative, got {n}")
     return n
+
+
+def is_sequence(xs: Any) -> bool:
+    """Whether `xs` is a sequence that may hold sizes: a tuple, list, range or other sequence that is no text, or an array of one axis."""
+    if isinstance(xs, (tuple, list)):
+        return True
+    if isinstance(xs, Sequence):
+        return not isinstance(xs, (str, bytes, bytearray, memoryview))
+    return getattr(xs, "ndim", 0) == 1
 
 
 def integers(xs: Any, name: str) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from pullback.core.array import Array, ConcreteArray, as_array, concrete, from_n
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import EVAL, current, without_floating_point_errors
-from pullback.core.types import Shape, canonical_axes, canonical_axis
+from pullback.core.types import Shape, canonical_axes, canonical_axis, is_sequence
 from pullback.lax.arrangement import broadcasted_iota, iota
 from pullback.lax.arrangement import concatenate as lax_concatenate
 from pullback.lax.arrangement import pad as lax_pad
@@ -271,11 +271,7 @@ def canonical_shape(shape: Any, name: str = "shape") -> Shape:
     if shape.__class__ is int:
         shape = (shape,)
     try:
-        sizes = (
-            tuple([operator.index(n) for n in shape])
-            if isinstance(shape, (tuple, list)) or getattr(shape, "ndim", 0) == 1
-            else (operator.index(shape),)
-        )
+        sizes = tuple([operator.index(n) for n in shape]) if is_sequence(shape) else (operator.index(shape),)
     except TypeError as error:
         raise TypeError(
             f"{name} must be an integer or a sequence of concrete integers, got {shape!r} at {user_line()} ({error})"

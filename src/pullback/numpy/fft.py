@@ -78,12 +78,14 @@ def _transform(name: str, kind: FftType, a: Any, s: Any, axes: Any, norm: str | 
             lengths = (*lengths[:-1], max(2 * (lengths[-1] - 1), 0))
     else:
         lengths = s
+    if real and not lengths[-1]:  # the first half of nothing would still be one number
+        raise ValueError(f"{name}: invalid number of data points {lengths} for axes {axes} of shape {x.shape}")
     if 0 in lengths:
-        if real:
-            raise ValueError(f"{name}: invalid number of data points {lengths} for axes {axes} of shape {x.shape}")
         # Of nothing: there is nothing to transform, and no factor to scale it by.
-        sizes = tuple(lengths[axes.index(i)] if i in axes else n for i, n in enumerate(x.shape))
-        return zeros(sizes, dtypes.to_real(x.dtype) if kind == FftType.IRFFT else x.dtype)
+        sizes = list(x.shape)
+        for axis, n in zip(axes, lengths):
+            sizes[axis] = n // 2 + 1 if real and axis == axes[-1] else n
+        return zeros(sizes, dtypes.to_real(x.dtype) if kind == FftType.IRFFT else dtypes.to_complex(x.dtype))
     for i, (axis, n) in enumerate(zip(axes, lengths)):
         halved = kind == FftType.IRFFT and i == len(axes) - 1
         x = _resized(x, axis, n // 2 + 1 if halved else n)

@@ -28,7 +28,15 @@ from pullback.core.trace import (
     known_value,
     reset_floating_point_errors,
 )
-from pullback.core.types import Shape, broadcast_shapes, canonical_axis, integer, refuse_keys, refuse_masked
+from pullback.core.types import (
+    Shape,
+    broadcast_shapes,
+    canonical_axis,
+    integer,
+    is_sequence,
+    refuse_keys,
+    refuse_masked,
+)
 from pullback.lax.arrangement import StaticIndex, concatenate_p, static_index_p, static_update_p
 from pullback.lax.elementwise import div_p, lt_p, max_p, min_p, rem_p
 from pullback.lax.family import add_p, like, mul_p, sub_p
@@ -867,7 +875,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
     i = array_like(indices, "unravel_index")
     if not dtypes.is_integer(i.dtype):
         raise TypeError(f"unravel_index: indices must be of integer type, got {dtypes.name(i.dtype)}, at {user_line()}")
-    sizes = (operator.index(shape),) if not isinstance(shape, (tuple, list)) else tuple(map(operator.index, shape))
+    sizes = tuple(map(operator.index, shape)) if is_sequence(shape) else (operator.index(shape),)
     total = int(np.prod(sizes, dtype=object)) if sizes else 1
     i = wide_index(i)
     i = max_p.bind(wrap_negative(i, total), like(0, i))

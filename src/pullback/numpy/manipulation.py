@@ -19,7 +19,16 @@ from pullback.core import dtypes
 from pullback.core.array import Array, concrete
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import Tracer
-from pullback.core.types import Shape, canonical_axes, canonical_axis, count, integer, integers, refuse_masked
+from pullback.core.types import (
+    Shape,
+    canonical_axes,
+    canonical_axis,
+    count,
+    integer,
+    integers,
+    is_sequence,
+    refuse_masked,
+)
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
 from pullback.lax import shape as lax_shape
 from pullback.lax.arrangement import concatenate as lax_concatenate
@@ -68,7 +77,7 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None, o
 def _sizes(shape: Any) -> Shape:
     """A shape in which one size may be -1."""
     try:
-        if isinstance(shape, (tuple, list)) or getattr(shape, "ndim", 0) == 1:
+        if is_sequence(shape):
             return tuple([operator.index(n) for n in shape])
         return (operator.index(shape),)
     except TypeError as error:
