@@ -82,6 +82,8 @@ def test_gradients_through_a_convolution_theorem():
         (lambda: pb.lax.fft(REAL, "RFFT", (4,)), "RFFT of lengths"),
         (lambda: jnp.fft.rfft(jnp.ones(3, "bfloat16")), "float32 or float64"),
         (lambda: jnp.fft.rfft(jnp.zeros(0)), "number of data points"),
+        (lambda: jnp.fft.fft(REAL, axis=(0, 1)), "fft is along one axis.*fftn"),
+        (lambda: jnp.fft.irfft(REAL, axis=[0]), "irfft is along one axis.*irfftn"),
     ],
 )
 def test_refusals(make, message):

@@ -259,6 +259,19 @@ def test_weak_types_and_keys_survive() -> None:
     )
 
 
+def test_what_is_read_out_of_bounds_is_one_number() -> None:
+    x = jnp.arange(3.0)
+    for i in ([0, 1], [5, 6]):
+        for fill in (np.ones(2), jnp.ones(1)):
+            for read in (
+                lambda x: x.at[jnp.array(i)].get(mode="fill", fill_value=fill),
+                lambda x: jnp.take(x, jnp.array(i), fill_value=fill),
+            ):
+                for f in (read, jit(read)):
+                    with pytest.raises(ValueError, match="fill_value must be a scalar"):
+                        f(x)
+
+
 def test_updates_compute_in_the_common_type_and_keep_their_own() -> None:
     x = as_array(np.arange(3, dtype=np.int32))
     same(x.at[0].set(1.5), np.int32([1, 1, 2]))

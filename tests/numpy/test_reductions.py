@@ -165,6 +165,10 @@ def test_what_is_counted_is_what_is_summed(name: str) -> None:
         for f in (function, pb.jit(function, static_argnames="axis")):
             with pytest.raises(ValueError, match="does not broadcast"):
                 f(x, axis=0, where=where)
+    if name not in ("mean", "nanmean"):
+        for center in (jnp.zeros((2, 3)), jnp.zeros((0, 3)), jnp.zeros(2)):
+            with pytest.raises(TypeError, match="`mean` of shape"):
+                function(jnp.ones(3), mean=center)
     half = jnp.array([[True], [False]])
     np.testing.assert_allclose(
         function(X[0, :2], where=half), getattr(np, name)(X[0, :2], where=np.array(half)), rtol=1e-5

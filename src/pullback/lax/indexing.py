@@ -796,7 +796,9 @@ def _ints(values: Any) -> Shape:
 
 
 def checked_fill(fill_value: Any, x: Any) -> Any:
-    """`fill_value`, for reading `x` out of bounds. Raises TypeError if it is complex and `x` is not."""
+    """`fill_value`, for reading `x` out of bounds. Raises ValueError if it is no scalar, TypeError if it is complex and `x` is not."""
+    if getattr(fill_value, "shape", ()):
+        raise ValueError(f"fill_value must be a scalar, got an array of shape {fill_value.shape}, at {user_line()}")
     if fill_value is not None and dtypes.is_complex(dtypes.typing_of(fill_value)[0]) and dtypes.kind(x.dtype) in "iuf":
         raise TypeError(f"the fill value {fill_value} is complex, and what is read is not: {x.aval}, at {user_line()}")
     return fill_value

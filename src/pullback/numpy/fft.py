@@ -18,6 +18,7 @@ from pullback.lax.fourier import FftType, fft_p
 from pullback.lax.shape import convert, transpose_p
 from pullback.numpy.creation import zeros
 from pullback.numpy.manipulation import roll
+from pullback.numpy.promotion import array_like
 from pullback.xla.devices import placed
 
 _NORMS = (None, "backward", "ortho", "forward")
@@ -64,7 +65,7 @@ def _resized(x: Any, axis: int, n: int) -> Any:
 
 
 def _transform(name: str, kind: FftType, a: Any, s: Any, axes: Any, norm: str | None) -> Array:
-    x = as_array(a)
+    x = array_like(a, name)
     s, axes = _axes(name, x, s, axes)
     real = kind == FftType.RFFT
     if real and dtypes.is_complex(x.dtype):
@@ -135,6 +136,10 @@ def irfftn(a: Any, s: Any = None, axes: Sequence[int] | None = None, norm: str |
 
 
 def _one(name: str, kind: FftType, a: Any, n: int | None, axis: int, norm: str | None) -> Array:
+    if isinstance(axis, (tuple, list)):
+        raise ValueError(
+            f"{name} is along one axis, got {axis!r:.100} at {user_line()}: {name.lstrip('h')}n is along several"
+        )
     return _transform(name, kind, a, None if n is None else (n,), (axis,), norm)
 
 

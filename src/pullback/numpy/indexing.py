@@ -627,7 +627,12 @@ def take(
     if axis is None:
         x, axis = reshape_p.bind(x, new_sizes=(x.size,)), 0
     axis = canonical_axis(axis, x.ndim)
-    if mode is None and x.__class__ is ConcreteArray and i.__class__ is ConcreteArray and current() is EVAL:
+    if (
+        mode is fill_value is None
+        and x.__class__ is ConcreteArray
+        and i.__class__ is ConcreteArray
+        and current() is EVAL
+    ):
         try:
             return concrete(x._value.take(i._value, axis), x.weak_type)
         except (IndexError, TypeError):

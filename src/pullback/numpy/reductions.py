@@ -366,10 +366,14 @@ def mean(
 def _mask_of(name: str, a: Array, where: Any) -> Array:
     """`where` in the shape of `a`, so that what is counted is what is summed. Raises ValueError if it has another one."""
     where = mask(where, name)
-    sizes = zip(reversed(where.shape), reversed(a.shape))
-    if len(where.shape) > len(a.shape) or not builtins.all(n in (1, m) for n, m in sizes):
+    if not _fits(where.shape, a.shape):
         raise ValueError(f"{name}: `where` of shape {where.shape} does not broadcast to {a.shape}, at {user_line()}")
     return broadcast_to(where, a.shape)
+
+
+def _fits(shape: Shape, onto: Shape) -> bool:
+    """Whether `shape` broadcasts to `onto`, and makes it no larger."""
+    return len(shape) <= len(onto) and builtins.all(n in (1, m) for n, m in zip(reversed(shape), reversed(onto)))
 
 
 def _count_where(axes: Shape, where: Array) -> Array:
@@ -436,6 +440,8 @@ def _variance(
     x = convert(a, compute)
     where = None if where is None else _mask_of(name, a, where)
     center = _mean(x, axes, keepdims=True, where=where) if mean is None else convert(array_like(mean, name), compute)
+    if not _fits(center.shape, x.shape):
+        raise TypeError(f"{name}: `mean` of shape {center.shape} does not broadcast to {x.shape}, at {user_line()}")
     centered = u.subtract(x, center)
     squares = u.square(centered) if not dtypes.is_complex(compute) else _squared_size(centered)
     count: Any = _count(a, axes) if where is None else _count_where(axes, where)
