@@ -111,6 +111,7 @@ def test_setting_an_attribute_sets_the_option() -> None:
 @pytest.mark.parametrize("name, value", [
     ("compilation_cache_max_size", "large"), ("compilation_cache_max_size", -5), ("compilation_cache_max_size", True),
     ("num_cpu_devices", 1.5), ("compilation_cache_dir", 5), ("platforms", ["cpu"]), ("default_matmul_precision", 3),
+    ("default_matmul_precision", "nope"), ("default_matmul_precision", "HIGHEST"),
 ])  # fmt: skip
 def test_numbers_and_texts_are_checked(name: str, value: Any) -> None:
     before = pb.config.read(name)

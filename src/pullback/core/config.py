@@ -280,8 +280,19 @@ numpy_rank_promotion = config.define(
     ("allow", "warn", "raise"),
     in_programs=True,
 )
+# fmt: off
+_PRECISIONS = (
+    "default", "high", "highest", "bfloat16", "tensorfloat32", "float32", "ANY_F8_ANY_F8_F32", "ANY_F8_ANY_F8_F32_FAST_ACCUM",
+    "ANY_F8_ANY_F8_ANY", "ANY_F8_ANY_F8_ANY_FAST_ACCUM", "F16_F16_F16", "F16_F16_F32", "BF16_BF16_BF16", "BF16_BF16_F32", "BF16_BF16_F32_X3",
+    "BF16_BF16_F32_X6", "BF16_BF16_F32_X9", "TF32_TF32_F32", "TF32_TF32_F32_X3", "F32_F32_F32", "F64_F64_F64",
+)
+# fmt: on
 default_matmul_precision = config.define(
-    "default_matmul_precision", None, "Precision of contractions; CPUs ignore it.", in_programs=True
+    "default_matmul_precision",
+    None,
+    "Precision of contractions; CPUs ignore it.",
+    (None, *_PRECISIONS),
+    in_programs=True,
 )
 default_prng_impl = config.define(
     "default_prng_impl", "threefry2x32", "The generator behind `key`.", ("threefry2x32",), in_programs=True
