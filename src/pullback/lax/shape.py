@@ -32,9 +32,11 @@ def broadcast_view(value: Any, shape: Shape, strides: tuple[int, ...]) -> np.nda
 
 def strided_view(value: Any, shape: Shape, strides: Sequence[int], writeable: bool = False) -> np.ndarray[Any, Any]:
     """A view of `value`, of any layout, with the given shape and strides. The caller vouches that it stays inside."""
+    strided = np.lib.stride_tricks.as_strided
+    if dtypes.is_numpys(value.dtype):
+        return strided(value, shape, strides, writeable=writeable)
     # as_strided asks NumPy for the type by letter and width, and there is no "f1".
-    plain = value if dtypes.is_numpys(value.dtype) else value.view(f"V{value.dtype.itemsize}")
-    return np.lib.stride_tricks.as_strided(plain, shape, strides, writeable=writeable).view(value.dtype)
+    return strided(value.view(f"V{value.dtype.itemsize}"), shape, strides, writeable=writeable).view(value.dtype)
 
 
 class BroadcastInDim(LinearPrimitive):
