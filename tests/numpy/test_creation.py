@@ -387,6 +387,8 @@ def test_looks() -> None:
         (lambda: jnp.array(1, dtype=jnp.float32(1)), ValueError, "given as a dtype"),
         (lambda: pullback.jit(lambda x: jnp.zeros(2, dtype=x))(1.0), ValueError, "given as a dtype"),
         (lambda: jnp.stack(np.ma.array([1.0, 2.0])), ValueError, "masked"),
+        (lambda: jnp.zeros_like(np.array(["a"])), TypeError, "not a valid array type"),
+        (lambda: jnp.ones_like(np.array([None])), TypeError, "not a valid array type"),
     ],
 )  # fmt: skip
 def test_errors(call: Callable[[], Any], error: type[Exception], message: str) -> None:

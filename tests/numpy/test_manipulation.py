@@ -332,6 +332,23 @@ def test_errors(call: Callable[[], Any], error: type[Exception], message: str) -
         call()
 
 
+@pytest.mark.parametrize("at", [1, -1, 9, [2], [1, 3, 1], [4, -3, 7], []])
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_inserting_at_traced_positions_is_inserting_at_known_ones(at: Any, axis: int | None) -> None:
+    x, at = jnp.arange(8.0).reshape(2, 4), jnp.array(at, jnp.int32)
+    n = x.size if axis is None else x.shape[axis]
+    inside = np.clip(at, -n, n)  # NumPy refuses what is out of bounds
+    for values in (9.0, jnp.arange(10.0, 10.0 + max(at.size, 1)).reshape((-1, 1) if axis == 0 and at.ndim else (-1,))):
+        expected = np.insert(np.array(x), inside, np.array(values), axis)
+        for f in (jnp.insert, pullback.jit(jnp.insert, static_argnums=3)):
+            np.testing.assert_array_equal(f(x, at, values, axis), expected)
+    with pytest.raises(ValueError, match="integers"):
+        pullback.jit(jnp.insert)(x, 1.0, 2.0)
+    if at.size:
+        moved = pullback.vmap(lambda i: jnp.insert(x, i, 9.0, axis))(at.reshape(1, *at.shape))
+        np.testing.assert_array_equal(moved[0], np.insert(np.array(x), inside, 9.0, axis))
+
+
 def test_cases_of_a_number_are_as_many_as_there_are_conditions() -> None:
     assert jnp.piecewise(2.0, [jnp.array([True, False])], [jnp.square, 1]).tolist() == [4, 1]
     assert jnp.piecewise(jnp.array([2.0, 3.0]), [jnp.array([[True], [False]])], [jnp.square, 1]).tolist() == [

@@ -48,6 +48,10 @@ def test_cov_of_vectors_and_complex_numbers() -> None:
 
 
 def test_cov_errors() -> None:
+    for function in (jnp.cov, jnp.corrcoef):
+        for dtype in (int, bool, "uint8"):
+            with pytest.raises(ValueError, match="floating or complex"):
+                function(X, dtype=dtype)
     with pytest.raises(TypeError, match="integer"):
         statistics.cov(X, fweights=W)
     with pytest.raises(RuntimeError, match="incompatible"):

@@ -28,7 +28,6 @@ DELIBERATE = [
     (r"unravel_index|\.take\(|repeat|delete|mask_indices|cumsum|cummax|cumlogsumexp", {"True", "[1.5]", "TRACED"}, "True is no position"),
     (r"swapaxes|trapezoid\(x, axis|packbits|cross", {"(0,)", "True"}, "an axis is one integer"),
     (r"jnp\.tri|jnp\.trace|linalg\.trace|orthogonal\(", {"True", "TRACED"}, "True is 1; a traced diagonal has no static shape of indices"),
-    (r"insert", {"TRACED"}, "needs the values"),
     (r"histogram\(v, bins|fill_diagonal|matrix_rank", TEXTS_AND_SETS | {"(0,)", "[0]", "(0, 0)", "()"}, "lists are taken, as in NumPy"),
     (r"nan_to_num|trapezoid\(x, dx|vector_norm", {"(0,)", "[0]"}, "numbers are not given as lists"),
     (r"median|quantile|percentile|logsumexp|linalg\.norm", {"range(2)"}, "several axes may come in any sequence"),

@@ -350,7 +350,7 @@ def _model(name: str, a: Any, dtype: Any, shape: Any) -> tuple[Shape, DType, boo
     if not isinstance(a, Array) and not (hasattr(a, "shape") and hasattr(a, "dtype")):
         a = array_like(a, name)
     weak = dtype is None and bool(getattr(a, "weak_type", False))
-    dtype = dtypes.canonicalize(np.dtype(a.dtype)) if dtype is None else dtypes.canonicalize_dtype(dtype)
+    dtype = dtypes.canonicalize_dtype(a.dtype if dtype is None else dtype)
     return tuple(a.shape) if shape is None else canonical_shape(shape), dtype, weak
 
 

@@ -34,7 +34,7 @@ from pullback.lax import shape as lax_shape
 from pullback.lax.arrangement import concatenate as lax_concatenate
 from pullback.lax.arrangement import concatenate_p, dynamic_slice_in_dim, iota, rev, slice_in_dim
 from pullback.lax.arrangement import pad as lax_pad
-from pullback.lax.elementwise import ge_p, lt_p
+from pullback.lax.elementwise import ge_p, lt_p, max_p, min_p
 from pullback.lax.family import like
 from pullback.lax.reductions import cumsum
 from pullback.lax.selection import select as lax_select
@@ -798,7 +798,7 @@ def _concrete_indices(name: str, obj: Any) -> Any:
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
     """`arr` with `values` inserted before the indices `obj` (an integer, integers or a slice) along `axis`; flattened if it is None.
 
-    Indices are clipped to the array. Raises ValueError for indices that are not integers.
+    Indices are clipped to the array; they may be traced. Raises ValueError for indices that are not integers.
 
     >>> insert(array([1, 2, 3]), 1, 9)
     Array([1, 9, 2, 3], dtype=int32)
@@ -809,8 +809,9 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
         x, axis = ravel(x), 0
     axis = canonical_axis(axis, x.ndim)
     n = x.shape[axis]
-    at = np.arange(n)[obj] if isinstance(obj, slice) else _concrete_indices("insert", obj)
-    if at.dtype.kind not in "iu":
+    traced = isinstance(obj, Tracer) and obj.concrete() is None
+    at: Any = np.arange(n)[obj] if isinstance(obj, slice) else obj if traced else _concrete_indices("insert", obj)
+    if not dtypes.is_integer(at.dtype):
         raise ValueError(f"insert: indices must be integers, got {at.dtype} at {user_line()}")
     single = at.ndim == 0
     new = _raised_to_1(new) if new.ndim == 0 else new
@@ -823,14 +824,20 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
         )
     elif new.ndim < x.ndim:
         new = reshape_p.bind(new, new_sizes=(1,) * (x.ndim - new.ndim) + tuple(new.shape))
-    at = at.reshape(-1).astype(np.int64)
-    if at.size == 1:
-        at = np.repeat(at, new.shape[axis])
-    at = np.clip(np.where(at < 0, at + n, at), 0, n)
-    new = broadcast_to(new, tuple(len(at) if i == axis else m for i, m in enumerate(x.shape)))
+    count = new.shape[axis] if at.size == 1 else at.size
+    new = broadcast_to(new, tuple(count if i == axis else m for i, m in enumerate(x.shape)))
+    both = lax_concatenate([x, new], axis)
     # Of x and the new elements in a row, the stable order of their places: a new element goes before the one it is inserted at.
-    order = np.argsort(np.concatenate([2 * np.arange(n) + 1, 2 * at]), kind="stable")
-    return take_slice(lax_concatenate([x, new], axis), order, axis)
+    if traced:
+        at = convert(broadcast_to(ravel(at), (count,)), dtypes.default_dtype(int))
+        at = where(at < 0, at + n, at)
+        at = min_p.bind(max_p.bind(at, like(0, at)), like(n, at))
+        numbers = iota(at.dtype, n + count)
+        _, order = sort((lax_concatenate([2 * numbers[:n] + 1, 2 * at], 0), numbers), dimension=0)
+        return take(both, order, axis=axis, mode="clip")
+    at = np.broadcast_to(at.reshape(-1).astype(np.int64), (count,))
+    at = np.clip(np.where(at < 0, at + n, at), 0, n)
+    return take_slice(both, np.argsort(np.concatenate([2 * np.arange(n) + 1, 2 * at]), kind="stable"), axis)
 
 
 def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices: bool = False) -> Array:

@@ -47,7 +47,10 @@ def cov(
     """
     operands = promote_inexact("cov", m) if y is None else promote_inexact("cov", m, y)
     if dtype is not None:
-        operands = [convert(x, dtypes.canonicalize_dtype(dtype)) for x in operands]
+        dtype = dtypes.canonicalize_dtype(dtype)
+        if not dtypes.is_inexact(dtype):
+            raise ValueError(f"cov: dtype must be floating or complex, got {dtypes.name(dtype)} at {user_line()}")
+        operands = [convert(x, dtype) for x in operands]
     if y is not None and len(operands[1].shape) > 2:
         raise ValueError(f"cov: y has more than 2 dimensions: shape {operands[1].shape}, at {user_line()}")
     if len(operands[0].shape) > 2:
