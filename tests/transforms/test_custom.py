@@ -396,3 +396,18 @@ def test_rules_in_programs_keep_to_the_types_of_the_function():
     g.defjvp(lambda primals, tangents: (primals[0].astype("bfloat16"), tangents[0].astype("bfloat16")))
     with pytest.raises(TypeError, match="JVP rule"):
         pb.grad(lambda x: pb.jit(g)(x).sum())(1.0)
+
+
+def test_discrete_results_have_no_tangents_of_numbers():
+    @pb.custom_jvp
+    def rounded(x):
+        return x.astype(int)
+
+    rounded.defjvp(lambda primals, tangents: (rounded(*primals), tangents[0]))
+    for derivative in (
+        lambda: pb.jvp(rounded, (jnp.float32(1.5),), (jnp.float32(1.0),)),
+        lambda: pb.linearize(rounded, jnp.float32(1.5)),
+        lambda: pb.jit(lambda x: pb.jvp(rounded, (x,), (x,)))(jnp.float32(1.5)),
+    ):
+        with pytest.raises(TypeError, match=r"expected tangent float0\[\] for primal int32\[\], but got float32\[\]"):
+            derivative()

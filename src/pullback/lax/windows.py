@@ -46,6 +46,29 @@ def window_shape(
     return tuple(shape)
 
 
+def cropped(
+    x: Shape,
+    window_dimensions: Shape,
+    window_strides: Shape,
+    padding: Pads,
+    base_dilation: Shape,
+    window_dilation: Shape,
+) -> tuple[Shape, Pads]:
+    """Dimensions and padding of the same windows without what lies in the padding in all of their positions, of which there is at least one:
+    as many places as there are elements and steps, however large a window is."""
+    sizes, pads = [], []
+    for n, k, s, (low, high), b, d in zip(
+        x, window_dimensions, window_strides, padding, base_dilation, window_dilation
+    ):
+        size = dilated(n, b)
+        last = (size + low + high - dilated(k, d)) // s * s  # where the last window starts, in the padded axis
+        first = min(max(0, -((last - low) // d)), k - 1)  # place j is at start + d j - low
+        end = max(first + 1, min(k, (size - 1 + low) // d + 1))
+        sizes.append(end - first)
+        pads.append((low - d * first, last - size - low + d * first + dilated(end - first, d)))
+    return tuple(sizes), tuple(pads)
+
+
 def check_windows(name: str, x: Any, params: dict[str, Any]) -> None:
     """Raises TypeError for parameters of windows that do not fit the axes of `x`, an array or a type."""
     for what, value in params.items():
@@ -81,6 +104,9 @@ class Windows(Primitive):
         shape = window_shape(x.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation)
         if not all(shape):
             return np.zeros(shape, x.dtype)
+        window_dimensions, padding = cropped(
+            x.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation
+        )
         dtype = x.dtype
         if dtypes.is_float(dtype) and dtype.itemsize < 4:
             x = x.astype(np.float32)
@@ -103,6 +129,9 @@ class Windows(Primitive):
     ) -> Any:  # fmt: skip
         if not emit.type.size or not x.ndim:
             return x if not x.ndim else emit.constant(0, x.dtype, emit.type.shape)
+        window_dimensions, padding = cropped(
+            x.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation
+        )
         wide = emit.convert(x, dtypes.float32) if dtypes.is_float(x.dtype) and x.dtype.itemsize < 4 else x
         out = emit.reduce_window(
             wide, self.neutral(wide.dtype), self.hlo, window_dimensions, padding, window_strides=window_strides,

@@ -506,7 +506,7 @@ def _checked_tangent(out: Array, t: Any, name: str, path: str) -> Any:
     if isinstance(t, SymbolicZero):
         return None
     expected = out.aval.to_tangent_aval()
-    if expected.dtype == dtypes.float0:
+    if expected.dtype == dtypes.float0 and not dtypes.is_inexact(as_array(t).dtype):
         return None
     t = as_array(t)
     if t.weak_type and t.dtype != expected.dtype and dtypes.is_inexact(t.dtype):

@@ -91,15 +91,7 @@ def from_user(x: Any) -> ConcreteArray:
     found again.
     """
     if x.__class__ is np.ndarray:
-        shelf = _shelves.get((x.shape, x.dtype))
-        if not shelf:
-            return _from_numpy(x)
-        try:
-            lent = shelf.pop()
-        except IndexError:  # another thread has taken the last
-            return _from_numpy(x)
-        lent.memory[...] = x
-        return lent
+        return _lent_copy(x, _from_numpy)
     if x.__class__ not in _FOUND_AGAIN or x != x or x == 0:  # NaNs equal nothing, and zeros have signs
         return as_array(x)
     key = (x.__class__, x, enable_x64.value)
@@ -172,6 +164,40 @@ def _from_numpy(x: np.ndarray[Any, Any]) -> ConcreteArray:
     return lent
 
 
+def _lent_copy(x: Any, otherwise: Callable[[Any], ConcreteArray]) -> ConcreteArray:
+    """What is on a shelf for arrays like `x`, with its contents; `otherwise(x)` if nothing is."""
+    shelf = _shelves.get((x.shape, x.dtype))
+    if not shelf:
+        return otherwise(x)
+    try:
+        lent = shelf.pop()
+    except IndexError:  # another thread has taken the last
+        return otherwise(x)
+    lent.memory[...] = x
+    return lent
+
+
+_buffer_slot = ConcreteArray.__dict__["_buffer"]
+
+
+def _borrowed(args: Sequence[ConcreteArray], target: pjrt.Target) -> list[ConcreteArray]:
+    """The arrays with buffers for one call. A small one of the host's that comes for the first time gets lent memory: most do not come again,
+    and to make a buffer, and to use it for the first time, takes longer than to copy."""
+    taken = []
+    for x in args:
+        if x._buffer is None:
+            value = x._value
+            if value.nbytes <= _LENT and _NARROW.get(value.dtype) is value.dtype:
+                try:
+                    _buffer_slot.__get__(x)
+                except AttributeError:
+                    x._buffer = None  # known by now
+                    x = _lent_copy(value, _from_numpy)
+            buffer_of(x, target)
+        taken.append(x)
+    return taken
+
+
 def _new_lent(shape: Any, dtype: Any, shelf: list[Lent]) -> Lent:
     raw = np.empty(math.prod(shape) * dtype.itemsize + 64, np.uint8)
     start = -raw.ctypes.data % 64  # XLA shares memory that begins at a cache line
@@ -223,10 +249,13 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
 
     def run(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
         taken = args if takes_all else [args[i] for i in kept]
+        lent: Sequence[ConcreteArray] = ()
         try:
             try:
                 results = execute([*constants, *[a._buffer for a in taken]])
             except TypeError:  # an argument that is not on the device yet: its buffer is None
+                if not donated:
+                    taken = lent = _borrowed(taken, target)
                 results = execute([*constants, *[buffer_of(a, target) for a in taken]])
             buffers = results.consume_with_handlers(handlers)
         except pjrt.XlaRuntimeError as error:
@@ -239,20 +268,26 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
             out = ConcreteArray()
             out._buffer, out._type, out.weak_type = buffer, t, weak
             outs.append(out)
+        if lent:
+            give_back(lent, outs)
         return outs
 
     def run_plain(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
         # One result, and every argument used: what small functions are.
+        lent: Sequence[ConcreteArray] = ()
         try:
             try:
                 buffers = [args[0]._buffer] if is_unary else [a._buffer for a in args]
                 (buffer,) = execute(buffers).consume_with_handlers(handlers)
             except TypeError:
-                (buffer,) = execute([buffer_of(a, target) for a in args]).consume_with_handlers(handlers)
+                lent = _borrowed(args, target)
+                (buffer,) = execute([a._buffer for a in lent]).consume_with_handlers(handlers)
         except pjrt.XlaRuntimeError as error:
             raise failure(f"jit({module.name}) failed", error)  # noqa: B904 - it says itself what caused it
         out = ConcreteArray()
         out._buffer, out._type, out.weak_type = buffer, only_type, only_weak
+        if lent:
+            give_back(lent, [out])
         return [out]
 
     def run_waiting(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
