@@ -11,6 +11,7 @@ from scipy import stats
 import pullback
 import pullback.numpy as jnp
 from pullback import random
+from pullback.core.errors import TypePromotionError
 from pullback.test_util import check_grads
 
 KEY = random.key(2024)
@@ -213,6 +214,8 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
     (lambda: random.multivariate_normal(KEY, jnp.zeros(2), jnp.eye(3)), ValueError, r"\(3, 3\)"),
     (lambda: random.multivariate_normal(KEY, jnp.zeros(2), jnp.eye(2), method="foo"), ValueError, "'foo'"),
     (lambda: random.orthogonal(KEY, -1), ValueError, "negative"),
+    (lambda: random.gamma(KEY, 1j), TypePromotionError, "gamma takes real parameters, got"),
+    (lambda: random.t(KEY, jnp.ones(2, complex)), TypePromotionError, "real parameters"),
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from pullback.core import config, dtypes
 from pullback.core.array import Array, as_array, concrete
 from pullback.core.dtypes import DType
-from pullback.core.errors import user_line
+from pullback.core.errors import TypePromotionError, user_line
 from pullback.core.types import Shape, broadcast_shapes, integers
 from pullback.lax.family import add_p
 from pullback.lax.random_bits import random_normal_p, random_uniform_p, random_wrap_p
@@ -109,9 +109,13 @@ def array_like(name: str, x: Any) -> Array:
 def parameters(name: str, dtype: DType, shape: Any, *values: Any) -> tuple[Any, ...]:
     """(shape, *parameters): parameters as arrays of `dtype`, scalars or of the shape of the result.
 
-    That is `shape`, to which the parameters must broadcast (ValueError), or the one they broadcast to if `shape` is None.
+    That is `shape`, to which the parameters must broadcast (ValueError), or the one they broadcast to if `shape` is None. Complex numbers
+    are refused (TypePromotionError), as their imaginary parts would be dropped.
     """
     arrays = [array_like(name, v) for v in values]
+    for a in arrays:
+        if dtypes.is_complex(a.dtype):
+            raise TypePromotionError(f"{name} takes real parameters, got {a.aval}, at {user_line()}")
     shapes = [a.shape for a in arrays]
     if shape is None:
         out = broadcast_shapes(*shapes)
