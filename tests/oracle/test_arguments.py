@@ -41,7 +41,7 @@ DELIBERATE = [
     (r"full_like|linear_transpose|vjp|linearize", NUMBERS | FLOATS | {"TRACED"}, "weakly typed numbers take the type that is asked for"),
     (r"checkpoint", {"[0]"}, "a list of positions"),
     (r"lax\.fft", {"()"}, "a transform of no axes is the identity"),
-    (r"initializers", {"(0, 0)"}, "an axis is given once; what is empty has no scale"),
+    (r"initializers", {"(0, 0)", "range(2)"}, "an axis is given once; what is empty has no scale"),
     (r"random\.choice", {"jnp.int32(1)"}, "one integer for a shape of one axis"),
     (r"categorical", {"True"}, "True is 1"),
     (r"eval_shape", {"TRACED"}, "a program returns arrays, not their types"),
