@@ -8,6 +8,7 @@ import numpy as np
 
 import pullback as pb
 import pullback.numpy as jnp
+from pullback.xla import dispatch
 
 
 def test_results_stay_when_the_buffer_is_lent_again() -> None:
@@ -33,6 +34,16 @@ def test_types_stay_and_nothing_lent_is_donated() -> None:
         out = update(x)
         assert x.is_deleted()
         assert float(out[0]) == i + 1
+
+
+def test_nothing_is_lent_twice_at_once() -> None:
+    f = pb.jit(lambda x, y: x - y)
+    for i in range(20):
+        # A NumPy array is lent memory by the call, and what has just been computed by the program.
+        f(np.full(3, i, np.float32), jnp.ones(3) * i)
+        shelves = [lent for shelf in dispatch._shelves.values() for lent in shelf]
+        assert len(shelves) == len({id(lent) for lent in shelves})
+        assert np.array_equal(f(jnp.ones(3) * i, jnp.ones(3) + i), np.full(3, -1.0))
 
 
 def test_one_that_comes_again_gets_a_buffer_of_its_own() -> None:

@@ -180,10 +180,10 @@ def _lent_copy(x: Any, otherwise: Callable[[Any], ConcreteArray]) -> ConcreteArr
 _buffer_slot = ConcreteArray.__dict__["_buffer"]
 
 
-def _borrowed(args: Sequence[ConcreteArray], target: pjrt.Target) -> list[ConcreteArray]:
-    """The arrays with buffers for one call. A small one of the host's that comes for the first time gets lent memory: most do not come again,
-    and to make a buffer, and to use it for the first time, takes longer than to copy."""
-    taken = []
+def _borrowed(args: Sequence[ConcreteArray], target: pjrt.Target) -> tuple[list[Any], list[ConcreteArray]]:
+    """The arrays' buffers for one call, and what is lent for it: a small array that comes for the first time gets lent memory. Most do not
+    come again, and to make a buffer, and to use it for the first time, takes longer than to copy."""
+    buffers, lent = [], []
     for x in args:
         if x._buffer is None:
             value = x._value
@@ -193,9 +193,9 @@ def _borrowed(args: Sequence[ConcreteArray], target: pjrt.Target) -> list[Concre
                 except AttributeError:
                     x._buffer = None  # known by now
                     x = _lent_copy(value, _from_numpy)
-            buffer_of(x, target)
-        taken.append(x)
-    return taken
+                    lent.append(x)
+        buffers.append(buffer_of(x, target))
+    return buffers, lent
 
 
 def _new_lent(shape: Any, dtype: Any, shelf: list[Lent]) -> Lent:
@@ -254,9 +254,11 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
             try:
                 results = execute([*constants, *[a._buffer for a in taken]])
             except TypeError:  # an argument that is not on the device yet: its buffer is None
-                if not donated:
-                    taken = lent = _borrowed(taken, target)
-                results = execute([*constants, *[buffer_of(a, target) for a in taken]])
+                if donated:  # nothing that is lent
+                    results = execute([*constants, *[buffer_of(a, target) for a in taken]])
+                else:
+                    buffers, lent = _borrowed(taken, target)
+                    results = execute([*constants, *buffers])
             buffers = results.consume_with_handlers(handlers)
         except pjrt.XlaRuntimeError as error:
             raise failure(f"jit({module.name}) failed", error)  # noqa: B904 - it says itself what caused it
@@ -280,8 +282,8 @@ def _runner(compiled: Compiled) -> Callable[[Sequence[ConcreteArray]], list[Conc
                 buffers = [args[0]._buffer] if is_unary else [a._buffer for a in args]
                 (buffer,) = execute(buffers).consume_with_handlers(handlers)
             except TypeError:
-                lent = _borrowed(args, target)
-                (buffer,) = execute([a._buffer for a in lent]).consume_with_handlers(handlers)
+                buffers, lent = _borrowed(args, target)
+                (buffer,) = execute(buffers).consume_with_handlers(handlers)
         except pjrt.XlaRuntimeError as error:
             raise failure(f"jit({module.name}) failed", error)  # noqa: B904 - it says itself what caused it
         out = ConcreteArray()
