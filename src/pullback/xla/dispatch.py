@@ -154,7 +154,7 @@ def _from_numpy(x: np.ndarray[Any, Any]) -> ConcreteArray:
             else as_array(x)
         )
     if len(_shelves) > 256:
-        _shelves.clear()
+        _clear_shelves()
     shelf = _shelves.setdefault(key, [])
     try:
         lent = shelf.pop()
@@ -215,9 +215,15 @@ def give_back(args: Sequence[ConcreteArray], outs: Sequence[ConcreteArray]) -> N
                 x.shelf.append(x)
 
 
+def _clear_shelves() -> None:
+    for shelf in list(_shelves.values()):
+        shelf.clear()  # what lies on it knows it
+    _shelves.clear()
+
+
 def forget_lent() -> None:
     """Forget the memory that is lent to calls, and the scalars that come again."""
-    _shelves.clear()
+    _clear_shelves()
     _scalars.clear()
 
 
