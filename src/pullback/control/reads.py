@@ -250,6 +250,8 @@ class _Seen:
             dunder = name.startswith("__") and name.endswith("__")
             if isinstance(x, _SLOTS) or type(x).__name__ == "_tuplegetter" or (dunder and not callable(x)):
                 continue
+            if name.startswith("__annot"):  # what makes annotations, from Python 3.14 on, when somebody asks for them
+                continue
             self.names.append((weakref.ref(cls), name, self.value(x, ())))
 
 
