@@ -233,18 +233,25 @@ class Elementwise(Primitive):
             values = [x._value for x in primals]
             value = self.evaluate(*values, **params)
             weak = self.weakness == "all" and all([x.weak_type for x in primals])
-            terms: list[tuple[Node, Any]] = []
-            for node, partial in zip(nodes, self.partials):
-                if node is not None:
-                    if partial.__class__ is not Constant:
-                        terms.append((node, concrete(partial(*values, value, **params), weak)))  # type: ignore[operator]
-                    elif partial is not ZERO:
-                        terms.append((node, partial))
+            terms = self._terms(nodes, values, value, weak, params)
         finally:
             reset_floating_point_errors(token)
         out = ConcreteArray()
         out._value, out.weak_type = value, weak
         return out, (Combination(terms, value.shape, value.dtype) if terms else None)
+
+    def _terms(
+        self, nodes: Sequence[Node | None], values: Sequence[Any], value: Any, weak: bool, params: Params
+    ) -> list[tuple[Node, Any]]:
+        # A function of its own: from Python 3.12 on, `finally` does not see what a signal raises at a jump back in a loop that skips.
+        terms: list[tuple[Node, Any]] = []
+        for node, partial in zip(nodes, self.partials):
+            if node is not None:
+                if partial.__class__ is not Constant:
+                    terms.append((node, concrete(partial(*values, value, **params), weak)))  # type: ignore[operator]
+                elif partial is not ZERO:
+                    terms.append((node, partial))
+        return terms
 
     def record(self, operands: Sequence[Any], params: Params) -> Node:
         # The partial of a linear function does not look at the operand it is linear in.
