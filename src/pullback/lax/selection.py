@@ -15,6 +15,9 @@ from pullback.lax.family import like
 from pullback.lax.shape import batch_first, broadcast_in_dim_p, broadcast_to
 from pullback.xla.large import evaluate_by_xla, is_for_xla
 
+#: From so many elements on XLA selects more quickly than NumPy.
+_LARGE = 1 << 16
+
 
 class SelectN(LinearPrimitive):
     """Elementwise `cases[which]`. `which` is boolean (two cases) or int32, a scalar or of the cases' shape."""
@@ -22,7 +25,7 @@ class SelectN(LinearPrimitive):
     name = "select_n"
     fusion, operations = Fusion.ELEMENTWISE, 1
     makes_nan = False
-    xla_from = {4: 1 << 16, 8: 1 << 16}
+    xla_from = dict.fromkeys((4, 8), _LARGE)
     weakness = "cases"  # `which` has no say in it
 
     def is_linear(self, active: Sequence[bool]) -> bool:
@@ -44,7 +47,7 @@ class SelectN(LinearPrimitive):
 
     def evaluate(self, which: Any, *cases: Any) -> Any:
         x = cases[0]
-        if x.size >= 1 << 16 and is_for_xla(self, x.size, x.dtype):
+        if x.size >= _LARGE and is_for_xla(self, x.size, x.dtype):
             return evaluate_by_xla(self, (which, *cases), {})
         if which.dtype == np.bool_:
             return np.where(which, cases[1], cases[0]) if len(cases) == 2 else np.asarray(cases[0])

@@ -91,7 +91,7 @@ def from_user(x: Any) -> ConcreteArray:
     found again.
     """
     if x.__class__ is np.ndarray:
-        return _lent_copy(x, _from_numpy)
+        return _lent_copy(x)
     if x.__class__ not in _FOUND_AGAIN or x != x or x == 0:  # NaNs equal nothing, and zeros have signs
         return as_array(x)
     key = (x.__class__, x, enable_x64.value)
@@ -164,15 +164,15 @@ def _from_numpy(x: np.ndarray[Any, Any]) -> ConcreteArray:
     return lent
 
 
-def _lent_copy(x: Any, otherwise: Callable[[Any], ConcreteArray]) -> ConcreteArray:
-    """What is on a shelf for arrays like `x`, with its contents; `otherwise(x)` if nothing is."""
+def _lent_copy(x: Any) -> ConcreteArray:
+    """What is on a shelf for arrays like `x`, with its contents; something new if nothing is."""
     shelf = _shelves.get((x.shape, x.dtype))
     if not shelf:
-        return otherwise(x)
+        return _from_numpy(x)
     try:
         lent = shelf.pop()
     except IndexError:  # another thread has taken the last
-        return otherwise(x)
+        return _from_numpy(x)
     lent.memory[...] = x
     return lent
 
@@ -192,7 +192,7 @@ def _borrowed(args: Sequence[ConcreteArray], target: pjrt.Target) -> tuple[list[
                     _buffer_slot.__get__(x)
                 except AttributeError:
                     x._buffer = None  # known by now
-                    x = _lent_copy(value, _from_numpy)
+                    x = _lent_copy(value)
                     lent.append(x)
         buffers.append(buffer_of(x, target))
     return buffers, lent
