@@ -205,7 +205,7 @@ class TypingTrace(Trace):
 
     def process_call(self, call: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         self.seen.add(call.name)
-        return call.evaluate_call(args, params)
+        return call.apply(args, params)
 
 
 def check_types(row: Row) -> None:

@@ -129,3 +129,66 @@ def test_the_tape_is_freed_after_grad():
 
     pb.grad(g)(jnp.ones(3))
     assert alive[0]() is None
+
+
+# ---- a vector space ---------------------------------------------------------------------------------------------
+
+
+def test_sums_and_multiples():
+    _, f = pb.linearize(lambda x, y: (jnp.sin(x) * y, x.sum()), jnp.arange(3.0), jnp.ones(3))
+    _, g = pb.linearize(lambda x, y: (x * y, y.sum()), jnp.arange(3.0), jnp.ones(3))
+    F, G = f.to_matrix(), g.to_matrix()
+    for m, expected in (
+        (f + g, F + G), (f - g, F - G), (-f, -F), (2 * f, 2 * F), (f * 3 - g / 4, 3 * F - G / 4), (f + g + f, 2 * F + G)
+    ):  # fmt: skip
+        np.testing.assert_allclose(m.to_matrix(), expected, rtol=1e-6)
+        np.testing.assert_allclose(m.T.to_matrix(), expected.T, rtol=1e-6)
+        assert m.in_type == f.in_type and m.out_type == f.out_type
+        assert isinstance(m, pb.LinearMap)
+
+
+def test_the_adjoint_of_complex_and_of_real_maps():
+    a = jnp.array([[1 + 2j, 3.0], [0.5j, 1.0]])
+    _, f = pb.linearize(lambda x: a @ x, jnp.ones(2, jnp.complex64))
+    np.testing.assert_allclose(f.H.to_matrix(), jnp.conj(a).T, rtol=1e-6)
+    np.testing.assert_allclose(f.H.T.to_matrix(), jnp.conj(a), rtol=1e-6)
+    np.testing.assert_allclose((f.H @ f).H.to_matrix(), jnp.conj(a).T @ a, rtol=1e-5)
+    np.testing.assert_allclose((2j * f).H.to_matrix(), -2j * jnp.conj(a).T, rtol=1e-6)
+    _, g = pb.linearize(jnp.sin, 1.0)
+    assert type(g.H) is type(g)
+
+
+def test_what_is_made_of_maps_passes_through_transformations():
+    x = jnp.arange(3.0)
+    made = pb.jit(lambda x: 2 * pb.linearize(jnp.sin, x)[1] + pb.linearize(jnp.cos, x)[1])(x)
+    np.testing.assert_allclose(made(jnp.ones(3)), 2 * jnp.cos(x) - jnp.sin(x), rtol=1e-6)
+    slope = pb.grad(lambda s: (s * pb.linearize(jnp.sin, 1.0)[1])(1.0))(3.0)
+    np.testing.assert_allclose(slope, jnp.cos(1.0), rtol=1e-6)
+
+
+def test_maps_of_different_spaces_are_not_added_nor_multiplied_by_what_is_no_scalar():
+    _, f = pb.linearize(jnp.sin, jnp.ones(3))
+    _, g = pb.linearize(jnp.sum, jnp.ones(3))
+    with pytest.raises(TypeError, match="different spaces"):
+        f + g
+    with pytest.raises(TypeError, match="multiplied by scalars"):
+        f * jnp.ones(3)
+    with pytest.raises(TypeError, match="multiplied by scalars"):
+        1j * f
+    with pytest.raises(TypeError):
+        f + 1
+
+
+def test_integers_have_no_part_in_it():
+    _, f = pb.linearize(lambda x, n: (x * n, n), 2.0, 3)
+    (t, zero) = (f + f)(1.0, np.zeros((), pb.dtypes.float0))
+    assert float(t) == 6.0 and zero.dtype == pb.dtypes.float0
+    assert (2 * f).T((1.0, np.zeros((), pb.dtypes.float0)))[1].dtype == pb.dtypes.float0
+    assert len(f.program().in_avals) == 1
+
+
+def test_printing_shows_the_linear_program():
+    _, f = pb.linearize(lambda x: jnp.sin(x) * 2, jnp.ones(3))
+    text = repr(f)
+    assert "mul" in text and "lambda" in text and "f32[3]" in text
+    assert "mul" in repr(f.T) and "mul" in repr(f + f)

@@ -10,41 +10,46 @@ derivatives (`control.elements`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from pullback.control.elements import communicates, for_elements, surroundings
-from pullback.control.loop import (
-    ControlPrimitive,
-    LinearCallNode,
-    instantiate,
-    pruned,
-    refuse_effects,
-    results_of,
-    run,
-    simplified,
-)
+from pullback.control.elements import communicates, some_elements, surroundings
+from pullback.control.loop import ControlPrimitive, instantiate, pruned, refuse_effects, simplified
 from pullback.control.programs import Body, Wrapped, prepared, stage
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.config import disable_jit
 from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_line
-from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, run
 from pullback.core.linear import Node
 from pullback.core.primitive import Fusion
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current, known_value
-from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_unflatten
+from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import copy_p
 from pullback.lax.elementwise import clamp_p, eq_p, ne_p
 from pullback.lax.family import like
 from pullback.lax.reductions import reduce_or_p
 from pullback.lax.selection import select_n_p
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis, reshape_p, strong
-from pullback.transforms.program import JVP, Batched, Linearization, Mask
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, reshape_p, strong
+from pullback.transforms.call import LinearStep, Mask, results_of
+from pullback.transforms.lifting import (
+    Bundle,
+    Kind,
+    LiftedProgram,
+    Lifting,
+    Outcome,
+    account_leaves,
+    kinds_of,
+    leaves_of,
+    over_bundles,
+    wider,
+)
+from pullback.transforms.program import Linearization, spread
 from pullback.transforms.vmap import vmap
 
 
@@ -56,34 +61,31 @@ class Cond(ControlPrimitive):
     def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
         return params["branches"][0].out_avals
 
-    def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
+    def apply(self, args: Sequence[Any], params: Params) -> Any:
         chosen = known_value(args[0])
         if chosen is None:
-            return super().evaluate_call(args, params)
+            return super().apply(args, params)
         return run(params["branches"][int(chosen)], *map(as_array, args[1:]))
 
     def lower(self, emit: Any, index: Any, *operands: Any, branches: Sequence[ClosedJaxpr]) -> list[Any]:
-        if not branches[0].out_avals and not any(b.has_effect for b in branches):
+        if not branches[0].out_avals and not any(b.effects for b in branches):
             return []
         written = [lambda b=b: list(emit.program(simplified(b), operands)) for b in branches]
         results: list[Any] = emit.case(index, written, emit.types)
         return results
 
-    # ---- derivatives --------------------------------------------------------------------------------------------
+    # ---- transformations ----------------------------------------------------------------------------------------
 
-    def forward_mode(self, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> Any:
-        index, *operands = primals
-        active = tuple(t is not None for t in tangents[1:])
+    def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
+        index, *operands = map(how.settled, operands)
         branches: Sequence[ClosedJaxpr] = params["branches"]
-        if True not in active:
-            return self.bind(*primals, **params), [None] * len(branches[0].out_avals)
-        parts: list[JVP] = [b.derived(("jvp", active), JVP, active) for b in branches]
-        has = _any_of(p.has_tangent for p in parts)
-        programs = [b.derived(("cond jvp", active, has), _jvp_branch, p, has) for b, p in zip(branches, parts)]
-        ts = [t for t in tangents[1:] if t is not None]
-        results = self.bind(index, *operands, *ts, branches=tuple(programs))
-        rest = iter(results[len(has) :])
-        return results[: len(has)], [next(rest) if h else None for h in has]
+        if index.kind is not None:
+            found = CondOverElements.of(how, branches, kinds_of(operands))
+            return found(how, index, operands)
+        kinds = kinds_of(operands)
+        key = ("cond", tuple(branches), how.key, kinds)
+        branch: LiftedBranches = branches[0].derived(key, LiftedBranches, branches, how, kinds)
+        return how.outcome(branch, self.bind(*index.leaves, *leaves_of(operands), branches=branch.programs))
 
     def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
         index, *operands = primals
@@ -94,33 +96,36 @@ class Cond(ControlPrimitive):
         results = self.bind(index, *operands, branches=found.forward)
         outs, slots = results[: found.num_results], results[found.num_results :]
         values = [index, *(operands[i] for i in found.used_operands), *(outs[i] for i in found.used_results), *slots]
-        node = LinearCallNode(self.name, values, nodes, found.push, found.pull, found)
+        node = LinearStep(self.name, values, nodes, found.push, found.pull, found)
         return outs, results_of(node, outs, found.has_tangent)
 
-    # ---- vectorization ------------------------------------------------------------------------------------------
 
-    def batched(
-        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
-    ) -> Any:
-        (index, *operands), (b_index, *b_operands) = args, axes
-        operands = [x if b is None else move_axis(x, b, 0) for x, b in zip(operands, b_operands)]
-        axes = tuple(None if b is None else 0 for b in b_operands)
-        branches: Sequence[ClosedJaxpr] = params["branches"]
-        if b_index is None:
-            parts: list[Batched] = [
-                b.derived(("batch", size, axes, axis_name), Batched, size, axes, axis_name) for b in branches
-            ]
-            mapped = _any_of(p.mapped for p in parts)
-            programs = [
-                b.derived(("cond batch", size, axes, axis_name, mapped), _batched_branch, p, mapped, size)
-                for b, p in zip(branches, parts)
-            ]
-            return self.bind(index, *operands, branches=tuple(programs)), [0 if m else None for m in mapped]
-        how = (size, axes, axis_name, *surroundings())
-        found: CondOverElements = branches[0].derived(
-            ("cond over elements", tuple(branches), *how), CondOverElements, branches, size, axes, axis_name
-        )
-        return found(move_axis(index, b_index, 0), operands)
+class LiftedBranches:
+    """Branches, lifted such that all give results of the same `kinds`, and an account of things that may happen in any."""
+
+    __slots__ = ("programs", "kinds", "account")
+
+    def __init__(self, _: ClosedJaxpr, branches: Sequence[ClosedJaxpr], how: Lifting, kinds: tuple[Kind, ...]) -> None:
+        parts = [how.program(b, kinds) for b in branches]
+        self.kinds = tuple([reduce(how.join, each) for each in zip(*[p.kinds for p in parts])])
+        # Of all branches, one after the other; of equal ones, once.
+        accounts = list(dict.fromkeys([p.account for p in parts if p.account is not None]))
+        self.account = None
+        if accounts:
+            self.account = tree_structure(reduce(how.then, map(how.nothing, accounts)))
+
+        def branch(part: LiftedProgram) -> ClosedJaxpr:
+            if part.kinds == self.kinds and not accounts:
+                return part.program
+
+            def widened(operands: list[Bundle]) -> list[Any]:
+                own, outs = how.apply(part, operands)
+                of_each = [own if a == part.account else how.nothing(a) for a in accounts]
+                return [*account_leaves(reduce(how.then, of_each, None)), *leaves_of(wider(how, outs, self.kinds))]
+
+            return over_bundles(how, widened, (kinds, branches[0].in_avals))
+
+        self.programs = tuple(map(branch, parts))
 
 
 class CondOverElements:
@@ -128,54 +133,57 @@ class CondOverElements:
 
     __slots__ = ("size", "parts", "whole", "types")
 
-    def __init__(
-        self, _: ClosedJaxpr, branches: Sequence[ClosedJaxpr], size: int, axes: Sequence[int | None], axis_name: Any
-    ) -> None:
+    @staticmethod
+    def of(how: Any, branches: Sequence[ClosedJaxpr], kinds: tuple[Kind, ...]) -> CondOverElements:
+        """That for operands of these kinds."""
+        key = ("cond over elements", tuple(branches), how.key, kinds, *surroundings())
+        found: CondOverElements = branches[0].derived(key, CondOverElements, branches, how, kinds)
+        return found
+
+    def __init__(self, _: ClosedJaxpr, branches: Sequence[ClosedJaxpr], how: Any, kinds: tuple[Kind, ...]) -> None:
         for b in branches:
             refuse_effects(b, "cond")
-        mapped = tuple(b is not None for b in axes)
         cheap = [_is_cheap(b) for b in branches]
-        self.size, self.types = size, branches[0].out_avals
-        self.parts = [(for_elements(b, size, mapped, axis_name, not c), c) for b, c in zip(branches, cheap)]
+        self.size, self.types = how.size, branches[0].out_avals
+        self.parts = [(some_elements(how, b, kinds, not c), c) for b, c in zip(branches, cheap)]
         #: The branches if all elements take them; None if elements of others take part.
-        self.whole: list[Batched] | None = None
-        if not any(communicates(b, axis_name) for b in branches):
-            self.whole = [b.derived(("batch", size, axes, axis_name), Batched, size, axes, axis_name) for b in branches]
+        self.whole: list[LiftedProgram] | None = None
+        if not any(communicates(b, how.axis_name) for b in branches):
+            self.whole = [how.program(b, kinds) for b in branches]
 
-    def __call__(self, index: Any, operands: Sequence[Any]) -> Any:
-        known = None if self.whole is None else known_value(index)
+    def __call__(self, how: Any, index: Bundle, operands: Sequence[Bundle]) -> Outcome:
+        (number,) = index.leaves
+        known = None if self.whole is None else known_value(number)
         results: list[Any] = []
         for i in range(len(self.parts)):
             if known is not None and self.whole is not None:
                 count = np.count_nonzero(known == i)
                 if count == self.size:
-                    whole = self.whole[i]
-                    return run(whole.program, *operands), [0 if m else None for m in whole.mapped]
+                    return how.apply(self.whole[i], operands)
                 if not count:
                     results.append(None)
                     continue
-            results.append(self._where_taken(i, index, operands))
+            results.append(self._where_taken(i, number, operands))
         if None in results:
             nothing = [_zeros(t.update(shape=(self.size, *t.shape))) for t in self.types]
             results = [nothing if r is None else r for r in results]
-        outs = [_choose(index, cases) for cases in zip(*results)]
-        return outs, [0] * len(outs)
+        return None, [Bundle(0, (_choose(number, cases),)) for cases in zip(*results)]
 
-    def _where_taken(self, i: int, index: Any, operands: Sequence[Any]) -> list[Any]:
+    def _where_taken(self, i: int, index: Any, operands: Sequence[Bundle]) -> list[Any]:
         """The results of branch number `i` for all elements; of an expensive one anything, if no element takes it."""
         found, cheap = self.parts[i]
         if cheap and not found.guarded and not found.substituted:
-            outs = run(found.program, *operands)
+            outs = run(found.program, *leaves_of(operands))
         else:
             taken = eq_p.bind(index, like(i, index))
-            operands = found.operands(taken, operands)
+            values = found.operands(taken, operands)
             if cheap:
-                outs = run(found.program, *operands)
+                outs = run(found.program, *values)
             else:
                 anyone = convert(reduce_or_p.bind(taken, axes=(0,)), dtypes.int32)
                 nothing = found.program.derived("nothing", _nothing)
-                outs = cond_p.bind(anyone, *operands, branches=(nothing, found.program))
-        return [x if m else batch_first(x, None, self.size) for x, m in zip(outs, found.mapped)]
+                outs = cond_p.bind(anyone, *values, branches=(nothing, found.program))
+        return [batch_first(x, kind, self.size) for x, kind in zip(outs, found.kinds)]
 
 
 cond_p = Cond()
@@ -210,27 +218,6 @@ def _nothing(program: ClosedJaxpr) -> ClosedJaxpr:
 def _zeros(t: ShapedArray) -> Any:
     """Zeros that are written into a program as one number."""
     return broadcast_in_dim_p.bind(as_array(np.zeros((), t.dtype)), shape=t.shape, broadcast_dimensions=())
-
-
-def _jvp_branch(closed: ClosedJaxpr, jvp: JVP, has: Mask) -> ClosedJaxpr:
-    def branch(*args: Any) -> list[Any]:
-        results = iter(run(jvp.program, *args))
-        outs = [next(results) for _ in jvp.has_tangent]
-        ts = [next(results) if h else None for h in jvp.has_tangent]
-        return [*outs, *(instantiate(t, x) for t, x, h in zip(ts, outs, has) if h)]
-
-    return stage_flat(branch, jvp.program.in_avals, current())
-
-
-def _batched_branch(closed: ClosedJaxpr, found: Batched, mapped: Mask, size: int) -> ClosedJaxpr:
-    if tuple(found.mapped) == mapped:
-        return found.program
-
-    def branch(*args: Any) -> list[Any]:
-        outs = run(found.program, *args)
-        return [batch_first(x, None, size) if m and not has else x for x, has, m in zip(outs, found.mapped, mapped)]
-
-    return stage_flat(branch, found.program.in_avals, current())
 
 
 class CondLinearization:
@@ -296,14 +283,14 @@ class CondLinearization:
         given = tuple(t is not None and a for t, a in zip(tangents[1:], self._active))
         ts = [t for t, g in zip(tangents[1:], given) if g]
         branches, has = self._linear("push", given, values[1:], ts, self._types[1])
-        return _spread(cond_p.bind(*values, *ts, branches=branches), has)
+        return spread(cond_p.bind(*values, *ts, branches=branches), has)
 
     def pull(self, values: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """Cotangents of the operands, given the results' (None is zero)."""
         given = tuple(c is not None and h for c, h in zip(cotangents, self.has_tangent))
         cts = [c for c, g in zip(cotangents, given) if g]
         branches, has = self._linear("pull", given, values[1:], cts, self._types[0])
-        return [None, *_spread(cond_p.bind(*values, *cts, branches=branches), has)]
+        return [None, *spread(cond_p.bind(*values, *cts, branches=branches), has)]
 
     def _linear(
         self, kind: str, given: Mask, values: Sequence[Any], linear: Sequence[Any], out_types: Sequence[ShapedArray]
@@ -327,7 +314,7 @@ class CondLinearization:
                     every = iter(xs[count:])
                     of_all = [next(every) if g else None for g in given]
                     taken = [x for x, m in zip(of_all, mask) if m]
-                    results = _spread(run(program, *[xs[i] for i in places], *taken), own)
+                    results = spread(run(program, *[xs[i] for i in places], *taken), own)
                     return [instantiate(r, t) for r, t, h in zip(results, out_types, has) if h]
 
                 branches.append(pruned(stage_flat(branch, types, current())))
@@ -347,11 +334,6 @@ def _forward_branch(
         return [*results[:count], *(_zeros(t) if x is None else x for x, t in zip(filled, slots))]
 
     return pruned(stage_flat(branch, part.forward.in_avals, current()))
-
-
-def _spread(xs: Sequence[Any], mask: Mask) -> list[Any]:
-    rest = iter(xs)
-    return [next(rest) if m else None for m in mask]
 
 
 # ---- the functions ----------------------------------------------------------------------------------------------

@@ -18,16 +18,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from operator import and_, or_
 from typing import Any
 
 import numpy as np
 
-from pullback.control.loop import LinearCallNode, instantiate, results_of, run, selected
+from pullback.control.loop import instantiate, selected
 from pullback.control.loops import scan, while_loop
-from pullback.control.while_loop import WhileBatched
+from pullback.control.while_loop import LiftedLoop
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray, concrete
-from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.kept import carriers
 from pullback.core.linear import Cotangents, Input, Node
 from pullback.core.passes import Quiet, refuse_repeated_effects, without_effects
@@ -40,11 +41,23 @@ from pullback.lax.reductions import reduce_or_p
 from pullback.lax.selection import select
 from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, expand_dims, move_axis
 from pullback.lax.sorting import take_along_p
-from pullback.transforms.call import sum_unbatched
+from pullback.transforms.call import LinearStep, Mask, OwnDerivative, results_of, sum_unbatched
 from pullback.transforms.jit import JitCall
+from pullback.transforms.jvp import pushed
+from pullback.transforms.lifting import (
+    Bundle,
+    Lifting,
+    Outcome,
+    fixed_point,
+    kinds_of,
+    leaves_of,
+    over_bundles,
+    plain,
+    wider,
+)
 from pullback.transforms.linearize import linearize_flat
-from pullback.transforms.program import Batched, Linearization, Mask, with_axis
-from pullback.transforms.vmap import batch_flat
+from pullback.transforms.program import Linearization
+from pullback.transforms.vmap import Batch, batch_flat, mapped, with_axis
 
 #: Slots of a `while` for which no number is given.
 DEFAULT_SLOTS = 32
@@ -190,14 +203,16 @@ class StepLinearization:
     __slots__ = ("active", "body", "count", "num_carry", "types")
 
     def __init__(self, closed: ClosedJaxpr, count: int, num_carry: int, active: Mask) -> None:
-        while True:
-            body: Linearization = closed.derived(("linearize", active), Linearization, active)
-            carry = tuple(a or b for a, b in zip(active[count : count + num_carry], body.has_tangent))
-            wider = (*active[:count], *carry, *active[count + num_carry :])
-            if wider == active:
-                break
-            active = wider
-        self.active, self.body, self.count, self.num_carry, self.types = active, body, count, num_carry, closed.in_avals
+        of_consts, init, of_others = active[:count], active[count : count + num_carry], active[count + num_carry :]
+
+        def of_step(carry: Mask) -> Linearization:
+            every = (*of_consts, *carry, *of_others)
+            found: Linearization = closed.derived(("linearize", every), Linearization, every)
+            return found
+
+        carry = fixed_point(init, lambda carry: of_step(carry).has_tangent[:num_carry], or_)
+        self.active, self.body = (*of_consts, *carry, *of_others), of_step(carry)
+        self.count, self.num_carry, self.types = count, num_carry, closed.in_avals
 
     @property
     def carry_active(self) -> Mask:
@@ -207,13 +222,13 @@ class StepLinearization:
     def cotangent_masks(self, given: Mask) -> tuple[Mask, Mask]:
         """Which results and which operands have cotangents, if at the end of the loop those of the results marked in `given` have."""
         n, first = self.num_carry, self.count
-        while True:
-            taken = tuple(g and has for g, has in zip(given, self.body.has_tangent))
-            _, pulled = self.body.pullback(taken)
-            wider = (*(a or b for a, b in zip(given[:n], pulled[first : first + n])), *given[n:])
-            if wider == given:
-                return given, pulled
-            given = wider
+
+        def pulled(carry: Mask) -> Mask:
+            taken = tuple(map(and_, (*carry, *given[n:]), self.body.has_tangent))
+            return self.body.pullback(taken)[1]
+
+        carry = fixed_point(given[:n], lambda carry: pulled(carry)[first : first + n], or_)
+        return (*carry, *given[n:]), pulled(carry)
 
     def pull(self, primals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """Cotangents of a step's operands at `primals`, given those of its results (None is zero)."""
@@ -255,7 +270,7 @@ class Rule:
         return None
 
 
-class LoopCall(JitCall):
+class LoopCall(JitCall, OwnDerivative):
     """A call of a program of a checkpointed loop, whose derivative is given by the parameter `rule`."""
 
     name = "checkpointed_loop"
@@ -266,7 +281,7 @@ class LoopCall(JitCall):
         rule: Rule = params["rule"]
         count = len(primals)
         outs = self.bind(*primals, **params)
-        node = LinearCallNode(
+        node = LinearStep(
             params["name"], [*primals, *outs], nodes,
             lambda values, ts: rule.push(values[:count], values[count:], ts),
             lambda values, cts: rule.pull(values[:count], values[count:], cts), rule,
@@ -279,30 +294,37 @@ class LoopCall(JitCall):
         outs = self.bind(*primals, **params)
         return outs, params["rule"].push(primals, outs, tangents)
 
-    def batched(
-        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
-    ) -> tuple[Sequence[Any], Sequence[int | None]]:
-        how = (params["rule"], size, tuple(axes), axis_name)
-        program, rule = params["jaxpr"].derived(("batched loop call", *how), _batched_call, *how)
-        return self.bind(*args, **params | {"jaxpr": program, "rule": rule}), rule.out_axes
+    def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
+        """As what it computes, where a transformation makes more of that: the rule knows nothing of it."""
+        if how.program(params["jaxpr"], kinds_of(operands)).program is not params["jaxpr"]:
+            return how.run_program(params["jaxpr"], operands)
+        return None, list(map(plain, self.bind(*leaves_of(operands), **params)))
+
+
+@Batch.rules.of(LoopCall)
+def _over_batch(how: Batch, call: LoopCall, operands: Sequence[Bundle], params: Params) -> Outcome:
+    key = (params["rule"], how.size, kinds_of(operands), how.axis_name)
+    program, rule = params["jaxpr"].derived(("batched loop call", *key), _batched_call, how, *key)
+    outs = call.bind(*leaves_of(operands), **params | {"jaxpr": program, "rule": rule})
+    return None, list(map(mapped, outs, rule.out_axes))
 
 
 loop_call_p = LoopCall()
 
 
 def _batched_call(
-    closed: ClosedJaxpr, rule: Rule, size: int, axes: Sequence[int | None], axis_name: Any
+    closed: ClosedJaxpr, how: Batch, rule: Rule, size: int, axes: tuple[int | None, ...], axis_name: Any
 ) -> tuple[ClosedJaxpr, BatchedRule]:
     known = rule.over_batch(size, axes, axis_name)
     if known is not None:
         return known[0], BatchedRule(rule, size, axes, known[1], axis_name)
-    found: Batched = closed.derived(("batch", size, axes, axis_name), Batched, size, axes, axis_name)
-
-    def mapped(*xs: Any) -> list[Any]:
-        return [o if m else batch_first(o, None, size) for o, m in zip(run(found.program, *xs), found.mapped)]
-
-    program = found.program if all(found.mapped) else stage_flat(mapped, found.program.in_avals, current())
-    return program, BatchedRule(rule, size, axes, [0] * len(found.mapped), axis_name)
+    found = how.program(closed, axes)
+    in_front = [0] * len(found.kinds)
+    program = found.program
+    if found.kinds != tuple(in_front):
+        spread = lambda operands: leaves_of(wider(how, how.apply(found, operands)[1], in_front))
+        program = over_bundles(how, spread, (axes, closed.in_avals))
+    return program, BatchedRule(rule, size, axes, in_front, axis_name)
 
 
 class BatchedRule(Rule):
@@ -436,7 +458,7 @@ class CheckpointedLoop:
     def nodes(self, primals: Sequence[Any], outs: Sequence[Any], nodes: Sequence[Node | None]) -> list[Node | None]:
         """The nodes of the results' tangents, given all that `forward` gave."""
         count = len(self.has_tangent)
-        node = LinearCallNode(self.operation.name, [*primals, *outs[count:]], nodes, self.push, self.pull, self)
+        node = LinearStep(self.operation.name, [*primals, *outs[count:]], nodes, self.push, self.pull, self)
         return results_of(node, outs[:count], self.has_tangent)
 
     def push(self, values: Sequence[Any], tangents: Sequence[Any]) -> Any:
@@ -445,8 +467,7 @@ class CheckpointedLoop:
 
     def _jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Sequence[Any]:
         """The results' tangents alone: what the loop does has been done."""
-        forward_mode = self.operation.forward_mode
-        t_outs: Sequence[Any] = under(Quiet(current()), forward_mode, primals, tangents, self.params)[1]
+        t_outs: Sequence[Any] = under(Quiet(current()), pushed, self.operation, primals, tangents, self.params)[1]
         return t_outs
 
     def pull(self, values: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
@@ -800,13 +821,15 @@ class Steps:
 
 
 class LoopOverBatch:
-    """Condition and body of a while over a batch, for operands of which some are mapped: see `WhileBatched`."""
+    """Condition and body of a while over a batch, for operands of which some are mapped: see `LiftedLoop`."""
 
     def __init__(self, loop: CheckpointedWhile, size: int, mapped: Sequence[bool], axis_name: Any) -> None:
         n, m, cond = loop.cond_count, loop.count, loop.params["cond_jaxpr"]
         self.loop, self.size, self.axis_name = loop, size, axis_name
-        self.body = WhileBatched.of(loop.closed, cond, n, m, size, tuple(mapped), axis_name)
-        self.mapped_consts, self.mapped_carry = mapped[n : n + m], self.body.mapped_carry
+        kinds = tuple([0 if b else None for b in mapped])
+        how = Batch(size, axis_name)
+        self.body = LiftedLoop.of(loop.closed, cond, how, kinds[:n], kinds[n : n + m], kinds[n + m :])
+        self.mapped_consts, self.mapped_carry = mapped[n : n + m], [k is not None for k in self.body.kinds]
         self.state_types = [with_axis(t, 0 if b else None, size) for t, b in zip(loop.state_types, self.mapped_carry)]
 
 
@@ -821,7 +844,7 @@ class BatchedSteps(Steps):
     def _running(self, state: Sequence[Any]) -> Any:
         """Which elements have not stopped; None if all stop together."""
         predicate = self.body.predicate
-        return None if predicate is None else run(predicate, *self.cond_consts, *state)[0]
+        return None if predicate is None else run(predicate.program, *self.cond_consts, *state)[0]
 
     def go_on(self, state: Sequence[Any]) -> Any:
         running = self._running(state)

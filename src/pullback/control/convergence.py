@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pullback.core import dtypes
+from pullback.core.effects import Effect
 from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
-from pullback.core.trace import Params
 from pullback.core.types import ShapedArray
 from pullback.lax.reductions import reduce_and_p
 
@@ -27,9 +27,7 @@ class WarnUnless(Primitive):
     name = "warn_unless"
     multiple_results = True
     no_derivative = "it gives nothing"
-
-    def has_effect(self, params: Params) -> bool:
-        return True
+    effects = frozenset({Effect.SHOWS})
 
     def type_of(self, holds: ShapedArray, *, message: str) -> list[ShapedArray]:
         if holds.shape or holds.dtype != dtypes.bool_:

@@ -21,9 +21,8 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.config import debug_infs, debug_nans
-from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, bind_equation, eval_jaxpr, subjaxprs
+from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, bind_equation, eval_jaxpr, run, subjaxprs
 from pullback.core.primitive import BilinearPrimitive, LinearPrimitive
-from pullback.core.stage import stage_flat
 from pullback.core.trace import EVAL, current, without_floating_point_errors
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import dynamic_index_in_dim
@@ -32,18 +31,19 @@ from pullback.lax.family import Constant, Elementwise, mul_p
 from pullback.lax.gradient import stop_gradient_p, stop_gradient_unless_p, where_flagged
 from pullback.lax.reductions import argmax_p
 from pullback.lax.selection import select_n_p
-from pullback.lax.shape import batch_first, broadcast_in_dim_p
+from pullback.lax.shape import broadcast_in_dim_p
 from pullback.transforms.call import CallPrimitive
 from pullback.transforms.jit import JitCall
-from pullback.transforms.program import Batched, Mask
-from pullback.transforms.vmap import BatchTracer, batch_flat
+from pullback.transforms.lifting import Bundle, Kind, Outcome, kinds_of, leaves_of, over_bundles
+from pullback.transforms.vmap import BatchTracer
 
 
-def for_elements(closed: ClosedJaxpr, size: int, mapped: Mask, axis_name: Any, lazily: bool) -> SomeElements:
-    """`closed` over a batch, of which some elements come to it. `mapped` says which operands have the batch axis, in front; `lazily`, that it is
-    not run at all if none does."""
-    how = (size, mapped, axis_name, lazily, *surroundings())
-    found: SomeElements = closed.derived(("some elements", *how), SomeElements, *how)
+def some_elements(how: Any, closed: ClosedJaxpr, kinds: tuple[Kind, ...], lazily: bool) -> SomeElements:
+    """`closed` over a batch, of which some elements come to it; `kinds` are the operands', which have the batch axis in front where they have
+    one; `lazily` says that it is not run at all if none does."""
+    found: SomeElements = closed.derived(
+        ("some elements", how.key, kinds, lazily, *surroundings()), SomeElements, how, kinds, lazily, *surroundings()
+    )
     return found
 
 
@@ -54,47 +54,43 @@ def surroundings() -> tuple[bool, bool]:
 
 
 class SomeElements:
-    """See `for_elements`. `program` takes the operands and, if it is `guarded`, before them which elements there are; it gives results, of which
-    those in `mapped` have the batch axis in front. `substituted` says whether `substitute` is to be applied to the operands first."""
+    """See `some_elements`. `program` takes the operands and, if it is `guarded`, before them which elements there are. `substituted` says whether
+    `substitute` is to be applied to the operands first."""
 
-    __slots__ = ("program", "mapped", "guarded", "substituted", "_own")
+    __slots__ = ("program", "kinds", "account", "guarded", "substituted")
 
     def __init__(
-        self,
-        closed: ClosedJaxpr,
-        size: int,
-        mapped: Mask,
-        axis_name: Any,
-        lazily: bool,
-        derivatives: bool,
-        watched: bool,
+        self, closed: ClosedJaxpr, how: Any, kinds: tuple[Kind, ...], lazily: bool, derivatives: bool, watched: bool
     ) -> None:
-        self._own = mapped
-        axes = tuple(0 if m else None for m in mapped)
-        apart = size > 0 and not communicates(closed, axis_name)
+        apart = how.size > 0 and not communicates(closed, how.axis_name)
         self.guarded = apart and derivatives and not _is_affine(closed)
         self.substituted = apart and (watched or _is_partial(closed))
+        self.account = None
         if not self.guarded:
-            plain: Batched = closed.derived(("batch", size, axes, axis_name), Batched, size, axes, axis_name)
-            self.program, self.mapped = plain.program, tuple(plain.mapped)
+            whole = how.program(closed, kinds)
+            self.program, self.kinds = whole.program, whole.kinds
             return
-        found: list[bool] = []
 
-        def over_axis(present: Any, *xs: Any) -> list[Any]:
-            run = lambda present, *xs: _guarded(closed, present, xs, lazily)
-            outs, out_axes = batch_flat(run, size, [present, *xs], [0, *axes], axis_name)
-            found[:] = [b is not None for b in out_axes]
-            return [o if b is None else batch_first(o, b, size) for o, b in zip(outs, out_axes)]
+        def over_elements(operands: list[Bundle]) -> list[Any]:
+            _, outs = how.run(lambda present, *xs: _guarded(closed, present, xs, lazily), operands)
+            self.kinds = kinds_of(outs)
+            return leaves_of(outs)
 
-        types = [t.update(shape=(size, *t.shape)) if m else t for t, m in zip(closed.in_avals, mapped)]
-        self.program = stage_flat(over_axis, [ShapedArray((size,), dtypes.bool_), *types], current())
-        self.mapped = tuple(found)
+        types = [ShapedArray((), dtypes.bool_), *closed.in_avals]
+        self.program = over_bundles(how, over_elements, ((0, *kinds), types))
 
-    def operands(self, present: Any, xs: Sequence[Any]) -> Sequence[Any]:
+    def operands(self, present: Any, xs: Sequence[Bundle]) -> list[Any]:
         """What the program takes, for the operands `xs` of the elements of which those in `present` are there."""
         if self.substituted:
-            xs = [substitute(present, x) if m else x for x, m in zip(xs, self._own)]
-        return [present, *xs] if self.guarded else xs
+            values = [x.leaves[0] if x.kind is None else substitute(present, x.leaves[0]) for x in xs]
+        else:
+            values = leaves_of(xs)
+        return [present, *values] if self.guarded else values
+
+    def run(self, how: Any, present: Bundle, xs: Sequence[Bundle]) -> Outcome:
+        """Account and results for all elements, of which those that are not `present` may give anything."""
+        (flags,) = present.leaves
+        return how.outcome(self, run(self.program, *self.operands(flags, xs)))
 
 
 def substitute(present: Any, x: Any) -> Any:
@@ -191,4 +187,4 @@ def _is_partial(closed: ClosedJaxpr) -> bool:
     )
 
 
-__all__ = ["SomeElements", "communicates", "for_elements", "surroundings"]
+__all__ = ["SomeElements", "communicates", "some_elements", "surroundings"]

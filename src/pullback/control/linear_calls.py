@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pullback.control.loop import LinearCallNode, instantiate, results_of, run
+from pullback.control.loop import instantiate
 from pullback.control.programs import stage
 from pullback.core import dtypes
-from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, run
 from pullback.core.linear import LinearTrace, LinearTracer, Node
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current, set_current
 from pullback.core.tree import arrays_of, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.shape import batch_first
-from pullback.transforms.call import ClosedCall, sum_unbatched
+from pullback.transforms.call import ClosedCall, LinearStep, OwnDerivative, results_of, sum_unbatched
 from pullback.transforms.jvp import jvp_flat
-from pullback.transforms.program import with_axis
-from pullback.transforms.vmap import batch_flat
+from pullback.transforms.lifting import Bundle, Lifting, Outcome, kinds_of, leaves_of
+from pullback.transforms.vmap import Batch, batch_flat, mapped, with_axis
 
 
-class LinearCall(ClosedCall):
+class LinearCall(ClosedCall, OwnDerivative):
     """See the module's text. `count` is the number of residuals."""
 
     name = "linear_call"
@@ -34,7 +34,7 @@ class LinearCall(ClosedCall):
     def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
         return params["jaxpr"].out_avals
 
-    def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
+    def apply(self, args: Sequence[Any], params: Params) -> Any:
         trace = current()
         if trace.__class__ is not LinearTrace:
             return run(params["jaxpr"], *args)
@@ -64,7 +64,7 @@ class LinearCall(ClosedCall):
 
         linear_types = [ShapedArray(x.shape, x.dtype) for x in linear]
         key = (params["jaxpr"], params["transposed"])
-        node = LinearCallNode(self.name, residuals, nodes, push, pull, key)
+        node = LinearStep(self.name, residuals, nodes, push, pull, key)
         return results_of(node, types, (True,) * len(types))
 
     def forward_mode(self, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> Any:
@@ -79,19 +79,29 @@ class LinearCall(ClosedCall):
             total = [b if a is None else a if b is None else a + b for a, b in zip(total, ts)]
         return outs, total
 
-    def batched(
-        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
-    ) -> Any:
-        how = (params["transposed"], params["count"], size, tuple(axes), axis_name)
-        program, transposed = params["jaxpr"].derived(("linear call over a batch", *how), _over_batch, *how)
-        new = {"jaxpr": program, "transposed": transposed, "count": params["count"]}
-        return self.bind(*args, **new), [0] * len(program.out_avals)
+    def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
+        """Of liftings that leave values alone, and may have an account, on which the transpose does not depend."""
+        found = how.program(params["jaxpr"], kinds_of(operands))
+        count, types = params["count"], found.account_types
+        transposed = params["transposed"]
+        if types:
+            transposed = _with_unused(transposed, count, [t.to_tangent_aval() for t in types])
+        outs = self.bind(*leaves_of(operands), jaxpr=found.program, transposed=transposed, count=count)
+        return how.outcome(found, outs)
+
+
+@Batch.rules.of(LinearCall)
+def _over_batch(how: Batch, call: LinearCall, operands: Sequence[Bundle], params: Params) -> Outcome:
+    key = (params["transposed"], params["count"], kinds_of(operands), how.key)
+    programs = params["jaxpr"].derived(("linear call over a batch", *key), _batched, *key[:3], how.size, how.axis_name)
+    outs = call.bind(*leaves_of(operands), jaxpr=programs[0], transposed=programs[1], count=params["count"])
+    return None, [mapped(o, 0) for o in outs]
 
 
 linear_call_p = LinearCall()
 
 
-def _over_batch(
+def _batched(
     closed: ClosedJaxpr, transposed: ClosedJaxpr, count: int, size: int, axes: Sequence[int | None], axis_name: Any
 ) -> tuple[ClosedJaxpr, ClosedJaxpr]:
     def forward(*xs: Any) -> list[Any]:

@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 
 from pullback import lax
-from pullback.control.loop import ControlPrimitive, LinearCallNode, instantiate, results_of, run
+from pullback.control.loop import ControlPrimitive, instantiate
 from pullback.control.loops import scan, while_loop
 from pullback.control.programs import Wrapped, stage
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback, user_line
-from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.linear import Node
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current, known_value
@@ -38,10 +38,12 @@ from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate_p
 from pullback.lax.family import like
 from pullback.lax.selection import select
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis, reduce_sum_p, reshape_p, strong
-from pullback.transforms.call import sum_unbatched
-from pullback.transforms.program import JVP, Linearization, Mask
-from pullback.transforms.vmap import batch_flat
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, reduce_sum_p, reshape_p, strong
+from pullback.transforms.call import LinearStep, Mask, OwnDerivative, results_of, sum_unbatched
+from pullback.transforms.jvp import DUAL, Forward, dual, primal_and_tangent
+from pullback.transforms.lifting import Bundle, Lifting, Outcome, leaves_of, plain
+from pullback.transforms.program import Linearization, spread
+from pullback.transforms.vmap import Batch, batch_flat, mapped
 
 # ---- the method -------------------------------------------------------------------------------------------------
 
@@ -197,7 +199,7 @@ def _where(condition: Any, on_true: Any, on_false: Any) -> Any:
 # ---- the primitive ----------------------------------------------------------------------------------------------
 
 
-class Odeint(ControlPrimitive):
+class Odeint(ControlPrimitive, OwnDerivative):
     """See the module's text. `batch` says over which batch axes, innermost first: (size, which operands have it, the axis' name); it is
     in front."""
 
@@ -240,16 +242,12 @@ class Odeint(ControlPrimitive):
         outs, out_axes = batch_flat(rule(params | {"batch": tuple(inner)}), size, operands, axes, axis_name)
         return [batch_first(o, b, size) for o, b in zip(outs, out_axes)]
 
-    def batched(
-        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
-    ) -> Any:
-        mapped = tuple(b is not None for b in axes)
-        if not any(mapped):
-            outs = self.bind(*args, **params)
-            return outs, [None] * len(outs)
-        operands = [x if b is None else move_axis(x, b, 0) for x, b in zip(args, axes)]
-        outs = self.bind(*operands, **params | {"batch": (*params["batch"], (size, mapped, axis_name))})
-        return outs, [0] * len(outs)
+    def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
+        """As what it computes; as it is, if the transformation leaves the right-hand side alone."""
+        closed = params["jaxpr"]
+        if params["batch"] or how.program(closed, (None,) * len(closed.in_avals)).program is not closed:
+            return how.run(partial(self.expand, **params), operands)
+        return None, list(map(plain, self.bind(*leaves_of(operands), **params)))
 
     # ---- forward mode
 
@@ -303,7 +301,7 @@ class Odeint(ControlPrimitive):
             full = [instantiate(c, y) for c, y in zip(cts, values[count:])]
             return self._pulled([*values, *full], active, params)
 
-        node = LinearCallNode(self.name, [*primals, *outs], nodes, push, pull, (active, *params.values()))
+        node = LinearStep(self.name, [*primals, *outs], nodes, push, pull, (active, *params.values()))
         return outs, results_of(node, outs, (any(active),) * len(outs))
 
     def _pulled(self, operands: Sequence[Any], active: Mask, params: Params) -> list[Any]:
@@ -361,6 +359,16 @@ class Odeint(ControlPrimitive):
         ]
 
 
+@Batch.rules.of(Odeint)
+def _over_batch(how: Batch, call: Odeint, operands: Sequence[Bundle], params: Params) -> Outcome:
+    has_axis = tuple([x.kind is not None for x in operands])
+    if not any(has_axis):
+        return None, list(map(plain, call.bind(*leaves_of(operands), **params)))
+    values = leaves_of(map(how.settled, operands))
+    outs = call.bind(*values, **params | {"batch": (*params["batch"], (how.size, has_axis, how.axis_name))})
+    return None, [mapped(o, 0) for o in outs]
+
+
 odeint_p = Odeint()
 
 
@@ -405,17 +413,17 @@ def _sensitivity(closed: ClosedJaxpr, of_consts: Mask) -> ClosedJaxpr:
     *types, time = closed.in_avals
     n = len(of_consts)
     k = len(types) - n
-    active = (*of_consts, *[True] * k, False)
-    jvp: JVP = closed.derived(("jvp", active), JVP, active)
+    how = Forward()
+    lifted = how.program(closed, (*(DUAL if c else None for c in of_consts), *(DUAL,) * k, None))
     tangents = [t.to_tangent_aval().update(weak_type=False) for t in types]
     given = [t for t, a in zip(tangents, of_consts) if a]
 
     def equation(*xs: Any) -> list[Any]:
-        consts, ts_consts, rest = xs[:n], xs[n : n + len(given)], xs[n + len(given) :]
+        consts, ts_consts, rest = xs[:n], spread(xs[n : n + len(given)], of_consts), xs[n + len(given) :]
         y, t_y, t = rest[:k], rest[k : 2 * k], rest[2 * k]
-        results = iter(run(jvp.program, *consts, *y, t, *ts_consts, *t_y))
-        outs = [next(results) for _ in range(k)]
-        return [*outs, *(next(results) if has else instantiate(None, o) for has, o in zip(jvp.has_tangent, outs))]
+        operands = [*map(dual, consts, ts_consts), *map(dual, y, t_y), plain(t)]
+        pairs = [primal_and_tangent(x) for x in how.apply(lifted, operands)[1]]
+        return [*[d for d, _ in pairs], *[instantiate(moved, d) for d, moved in pairs]]
 
     return stage_flat(equation, [*types[:n], *given, *types[n:], *tangents[n:], time], current())
 

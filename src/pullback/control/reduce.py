@@ -18,15 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from pullback.control.loop import ControlPrimitive, instantiate, pruned, run, simplified
+from pullback.control.loop import ControlPrimitive, pruned, simplified
 from pullback.control.programs import Body, stage
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray
 from pullback.core.errors import filter_traceback, user_line
-from pullback.core.jaxpr import ClosedJaxpr
-from pullback.core.linear import Node
-from pullback.core.stage import stage_flat
-from pullback.core.trace import Params, current
+from pullback.core.jaxpr import ClosedJaxpr, run
+from pullback.core.trace import Params
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_structure, tree_unflatten
 from pullback.core.types import Shape, ShapedArray, integers, pairs
 from pullback.lax.arrangement import concatenate_p, slice_p
@@ -62,9 +60,20 @@ from pullback.lax.windows import (
     window_shape,
     windows,
 )
-from pullback.transforms.linearize import linearize_flat
-from pullback.transforms.program import JVP, Mask
-from pullback.transforms.vmap import batch_flat
+from pullback.transforms.lifting import (
+    Bundle,
+    Kind,
+    LiftedProgram,
+    Lifting,
+    Outcome,
+    fixed_point,
+    kinds_of,
+    leaves_of,
+    over_bundles,
+    plain,
+    wider,
+)
+from pullback.transforms.vmap import Batch, batch_flat, mapped
 from pullback.xla.devices import no_sharding
 
 
@@ -94,47 +103,37 @@ class ProgramReduction(ControlPrimitive):
         """The compiler's operation."""
         raise self.missing("write", "compilation")
 
-    # ---- derivatives --------------------------------------------------------------------------------------------
+    # ---- transformations ----------------------------------------------------------------------------------------
 
-    def forward_mode(self, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> Any:
-        consts, xs, initial = self.split(primals, params["num_consts"])
-        t_consts, t_xs, t_initial = self.split(tangents, params["num_consts"])
-        of_consts = tuple(t is not None for t in t_consts)
-        of_elements = tuple(t is not None or i is not None for t, i in zip(t_xs, t_initial))
-        found: PairJVP = params["jaxpr"].derived(
-            ("reduce jvp", of_consts, of_elements), PairJVP, of_consts, of_elements
+    def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
+        consts, xs, initial = self.split(operands, params["num_consts"])
+        of_elements = tuple(map(how.join, kinds_of(xs), kinds_of(initial)))
+        kinds = (kinds_of(consts), of_elements)
+        found: LiftedPair = params["jaxpr"].derived(("reduce", how.key, kinds), LiftedPair, how, *kinds)
+        if found.account is not None:  # of each pair that is combined
+            return how.run(partial(self.expand, **params), operands)
+        given = leaves_of(consts)
+        elements = [x for part in (xs, initial) for x in leaves_of(wider(how, part, found.kinds))]
+        return how.outcome(
+            found, self.bind(*given, *elements, **params | {"jaxpr": found.program, "num_consts": len(given)})
         )
-        active = found.active
-        given = [t for t in t_consts if t is not None]
-        operands = [
-            *consts, *given,
-            *xs, *(instantiate(t, x) for t, x, a in zip(t_xs, xs, active) if a),
-            *initial, *(instantiate(t, x) for t, x, a in zip(t_initial, initial, active) if a),
-        ]  # fmt: skip
-        outs = self.bind(*operands, **params | {"jaxpr": found.program, "num_consts": len(consts) + len(given)})
-        rest = iter(outs[len(xs) :])
-        return outs[: len(xs)], [next(rest) if a else None for a in active]
-
-    def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
-        return linearize_flat(partial(self.expand, **params), primals, nodes)
-
-    # ---- vectorization ------------------------------------------------------------------------------------------
-
-    def batched(
-        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
-    ) -> Any:
-        consts, xs, initial = self.split(args, params["num_consts"])
-        of_consts, of_xs, of_initial = self.split(axes, params["num_consts"])
-        if any(b is not None for b in (*of_consts, *of_initial)):
-            return batch_flat(partial(self.expand, **params), size, args, axes, axis_name)
-        if all(b is None for b in of_xs):
-            return self.bind(*args, **params), [None] * len(xs)
-        rows = [batch_first(x, b, size) for x, b in zip(xs, of_xs)]
-        return self.bind(*consts, *rows, *initial, **self.with_batch_axis(params)), [0] * len(xs)
 
     def with_batch_axis(self, params: Params) -> Params:
         """The parameters, for arrays with a batch axis in front."""
         raise self.missing("with_batch_axis", "vmap")
+
+
+@Batch.rules.of(ProgramReduction)
+def _over_batch(how: Batch, call: ProgramReduction, operands: Sequence[Bundle], params: Params) -> Outcome:
+    """One reduction of all elements: what it combines are scalars, still."""
+    consts, xs, initial = call.split(operands, params["num_consts"])
+    if any([x.kind is not None for x in (*consts, *initial)]):
+        return how.run(partial(call.expand, **params), operands)
+    if all([x.kind is None for x in xs]):
+        return None, list(map(plain, call.bind(*leaves_of(operands), **params)))
+    rows = leaves_of(wider(how, map(how.settled, xs), [0] * len(xs)))
+    outs = call.bind(*leaves_of(consts), *rows, *leaves_of(initial), **call.with_batch_axis(params))
+    return None, [mapped(o, 0) for o in outs]
 
 
 #: Operations on scalars besides elementwise ones that regions may have.
@@ -151,35 +150,21 @@ def _is_scalar(body: ClosedJaxpr) -> bool:
     )
 
 
-class PairJVP:
-    """The program that combines elements and, of those marked in `active`, tangents: (values, tangents of some; elements, tangents) twice."""
+class LiftedPair:
+    """The program that combines two elements, lifted: (values, elements, elements) → elements of `kinds`."""
 
-    __slots__ = ("active", "program")
+    __slots__ = ("kinds", "account", "program")
 
-    def __init__(self, closed: ClosedJaxpr, of_consts: Mask, active: Mask) -> None:
-        while True:
-            jvp: JVP = closed.derived(("jvp", (*of_consts, *active, *active)), JVP, (*of_consts, *active, *active))
-            wider = tuple(a or b for a, b in zip(active, jvp.has_tangent))
-            if wider == active:
-                break
-            active = wider
-        self.active = active
-        types, n, k = closed.in_avals, len(of_consts), len(active)
-        of_tangents = [t.to_tangent_aval().update(weak_type=False) for t in types]
-        t_consts = [t for t, a in zip(of_tangents, of_consts) if a]
-        t_elements = [t for t, a in zip(of_tangents[n:], active) if a]
-        sizes = (n, len(t_consts), k, len(t_elements), k, len(t_elements))
+    def __init__(self, closed: ClosedJaxpr, how: Lifting, of_consts: Sequence[Kind], kinds: Sequence[Kind]) -> None:
+        def pair(kinds: Sequence[Kind]) -> LiftedProgram:
+            return how.program(closed, (*of_consts, *kinds, *kinds))
 
-        def both(*args: Any) -> list[Any]:
-            rest = iter(args)
-            consts, ts_consts, a, t_a, b, t_b = ([next(rest) for _ in range(size)] for size in sizes)
-            results = iter(run(jvp.program, *consts, *a, *b, *ts_consts, *t_a, *t_b))
-            outs = [next(results) for _ in range(k)]
-            t_outs = [next(results) if has else None for has in jvp.has_tangent]
-            return [*outs, *(instantiate(t, x) for t, x, wanted in zip(t_outs, outs, active) if wanted)]
-
-        element = [*types[n : n + k], *t_elements]
-        self.program = pruned(stage_flat(both, [*types[:n], *t_consts, *element, *element], current()))
+        self.kinds = kinds = fixed_point(kinds, lambda kinds: pair(kinds).kinds, how.join)
+        found = pair(kinds)
+        self.program, self.account = pruned(found.program), found.account
+        if found.kinds != kinds:
+            combine = lambda operands: leaves_of(wider(how, how.apply(found, operands)[1], kinds))
+            self.program = pruned(over_bundles(how, combine, ((*of_consts, *kinds, *kinds), closed.in_avals)))
 
 
 # ---- reduce -----------------------------------------------------------------------------------------------------

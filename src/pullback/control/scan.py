@@ -8,27 +8,33 @@ and what is computed of them, inputs, outputs and carries that are there anyway 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from operator import and_, or_
 from typing import Any
 
-from pullback.control.loop import (
-    ControlPrimitive,
-    LinearCallNode,
-    depends_on,
-    instantiate,
-    pruned,
-    results_of,
-    run,
-    simplified,
-)
+from pullback.control.loop import ControlPrimitive, depends_on, instantiate, pruned, simplified
 from pullback.core import dtypes
-from pullback.core.jaxpr import ClosedJaxpr, Jaxpr
+from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, run
 from pullback.core.linear import Node
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current
+from pullback.core.tree import tree_unflatten
 from pullback.core.types import ShapedArray
-from pullback.lax.shape import batch_first, move_axis
-from pullback.transforms.program import JVP, Batched, Linearization, Mask
+from pullback.transforms.call import LinearStep, Mask, results_of
+from pullback.transforms.lifting import (
+    Bundle,
+    Kind,
+    LiftedProgram,
+    Lifting,
+    Outcome,
+    account_leaves,
+    fixed_point,
+    kinds_of,
+    leaves_of,
+    over_bundles,
+    wider,
+)
+from pullback.transforms.program import Linearization
 
 
 class Layout:
@@ -116,20 +122,6 @@ class Scan(ControlPrimitive):
 
     # ---- derivatives --------------------------------------------------------------------------------------------
 
-    def forward_mode(self, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> Any:
-        layout = Layout(params["num_consts"], params["num_carry"])
-        active = tuple(t is not None for t in tangents)
-        found: ScanJVP = params["jaxpr"].derived(
-            ("scan jvp", layout.carry.start, layout.carry.stop, active), ScanJVP, layout, active
-        )
-        consts, init, xs = layout.split(primals)
-        t_consts, t_init, t_xs = layout.split(tangents)
-        consts = [*consts, *_given(t_consts)]
-        init = [*init, *(instantiate(t, x) for t, x, a in zip(t_init, init, found.active[layout.carry]) if a)]
-        sizes = {"num_consts": len(consts), "num_carry": len(init)}
-        outs = self.bind(*consts, *init, *xs, *_given(t_xs), **params | {"jaxpr": found.program, **sizes})
-        return found.take_apart(outs)
-
     def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
         if params["checkpoints"] is not None and params["length"]:  # of no steps there is nothing to keep
             from pullback.control.checkpoints import linearized_scan
@@ -142,7 +134,7 @@ class Scan(ControlPrimitive):
         results = self.bind(*primals, **params | {"jaxpr": found.forward})
         outs, stacked = results[: found.num_results], results[found.num_results :]
         values = found.residuals(primals, outs, stacked)
-        node = LinearCallNode(
+        node = LinearStep(
             self.name, values, nodes,
             lambda residuals, ts: found.push(residuals, ts, params),
             lambda residuals, cts: found.pull(residuals, cts, params),
@@ -150,23 +142,19 @@ class Scan(ControlPrimitive):
         )  # fmt: skip
         return outs, results_of(node, outs, found.has_tangent)
 
-    # ---- vectorization ------------------------------------------------------------------------------------------
+    # ---- liftings
 
-    def batched(
-        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
-    ) -> Any:
+    def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
         layout = Layout(params["num_consts"], params["num_carry"])
-        mapped = tuple(b is not None for b in axes)
-        key = ("scan batch", layout.carry.start, layout.carry.stop, size, mapped, axis_name)
-        found: ScanBatched = params["jaxpr"].derived(key, ScanBatched, layout, size, mapped, axis_name)
-        (consts, init, xs), (b_consts, b_init, b_xs) = layout.split(args), layout.split(axes)
-        operands = [
-            *(x if b is None else move_axis(x, b, 0) for x, b in zip(consts, b_consts)),
-            *(batch_first(x, b, size) if m else x for x, b, m in zip(init, b_init, found.mapped_carry)),
-            *(x if b is None else move_axis(x, b, 1) for x, b in zip(xs, b_xs)),
-        ]
-        outs = self.bind(*operands, **params | {"jaxpr": found.program})
-        return outs, [*(0 if m else None for m in found.mapped_carry), *(1 if m else None for m in found.mapped_outs)]
+        consts, init, xs = layout.split(operands)
+        consts, init, xs = list(map(how.settled, consts)), list(map(how.settled, init)), list(map(how.stacked, xs))
+        kinds = (*kinds_of(consts), *kinds_of(init), *map(how.of_step, kinds_of(xs)))
+        key = ("scan", layout.carry.start, layout.carry.stop, how.key, kinds)
+        found: LiftedStep = params["jaxpr"].derived(key, LiftedStep, layout, how, kinds)
+        given = leaves_of(consts)
+        carry = [*account_leaves(how.nothing(found.account)), *leaves_of(wider(how, init, found.carry))]
+        new: Params = {"jaxpr": found.program, "num_consts": len(given), "num_carry": len(carry)}
+        return how.outcome(found, self.bind(*given, *carry, *leaves_of(xs), **params | new))
 
 
 scan_p = Scan()
@@ -176,98 +164,47 @@ def _given(xs: Sequence[Any]) -> list[Any]:
     return [x for x in xs if x is not None]
 
 
-def _either(a: Sequence[bool], b: Sequence[bool]) -> Mask:
-    return tuple(x or y for x, y in zip(a, b))
-
-
 def _chosen(xs: Sequence[Any], mask: Sequence[bool]) -> list[Any]:
     return [x for x, wanted in zip(xs, mask) if wanted]
 
 
-# ---- the body's JVP ---------------------------------------------------------------------------------------------
+# ---- the body, lifted -------------------------------------------------------------------------------------------
 
 
-def _derivative_of_step(
-    closed: ClosedJaxpr, layout: Layout, active: Mask, name: str, kind: Callable[..., Any]
-) -> tuple[Any, Mask]:
-    """The body's derivative of a `kind`, for carries that have tangents as soon as one step gives them some; and which operands have."""
-    while True:
-        found = closed.derived((name, active), kind, active)
-        wider = (*active[layout.consts], *_either(active[layout.carry], found.has_tangent), *active[layout.xs])
-        if wider == active:
-            return found, active
-        active = wider
+class LiftedStep:
+    """The body of a scan, lifted: (constants, account, carries, inputs) → (account, carries, outputs).
 
+    `carry` are the kinds of the carries, `kinds` those of the results of the scan.
+    """
 
-class ScanJVP:
-    """The body of a scan's JVP: (constants, tangents of some, carries, tangents of some, inputs, tangents of some)."""
+    __slots__ = ("program", "account", "carry", "kinds")
 
-    __slots__ = ("active", "program", "_num_carry", "_carry_active", "_outs_active")
+    def __init__(self, closed: ClosedJaxpr, layout: Layout, how: Lifting, kinds: Sequence[Kind]) -> None:
+        consts, init, xs = layout.split(kinds)
+        n = len(init)
 
-    def __init__(self, closed: ClosedJaxpr, layout: Layout, active: Mask) -> None:
-        n = self._num_carry = layout.carry.stop - layout.carry.start
-        jvp: JVP
-        jvp, active = _derivative_of_step(closed, layout, active, "jvp", JVP)
-        self.active, self._carry_active, self._outs_active = active, active[layout.carry], jvp.has_tangent[n:]
-        types = closed.in_avals
-        tangents = [t.to_tangent_aval() if a else None for t, a in zip(types, active)]
-        parts = [(list(p), _given(t)) for p, t in zip(layout.split(types), layout.split(tangents))]
+        def step(carry: Sequence[Kind]) -> LiftedProgram:
+            return how.program(closed, (*consts, *carry, *xs))
 
-        def body(*args: Any) -> list[Any]:
-            rest = iter(args)
-            primals, ts = [], []
-            for p, t in parts:
-                primals += [next(rest) for _ in p]
-                ts += [next(rest) for _ in t]
-            results = iter(run(jvp.program, *primals, *ts))
-            outs = [next(results) for _ in jvp.has_tangent]
-            t_outs = [next(results) if has else None for has in jvp.has_tangent]
-            t_carry = [instantiate(t, x) for t, x, a in zip(t_outs, outs, self._carry_active) if a]
-            return [*outs[:n], *t_carry, *outs[n:], *_given(t_outs[n:])]
-
-        self.program = pruned(stage_flat(body, [x for p, t in parts for x in (*p, *t)], current()))
-
-    def take_apart(self, results: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        """Results and tangents of the scan, in the order of its results."""
-        rest = iter(results)
-        carry = [next(rest) for _ in range(self._num_carry)]
-        t_carry = [next(rest) if a else None for a in self._carry_active]
-        outs = [next(rest) for _ in self._outs_active]
-        t_outs = [next(rest) if a else None for a in self._outs_active]
-        return [*carry, *outs], [*t_carry, *t_outs]
-
-
-# ---- the body over a batch --------------------------------------------------------------------------------------
-
-
-class ScanBatched:
-    """The body over a batch axis, in front of everything that has it."""
-
-    __slots__ = ("mapped_carry", "mapped_outs", "program")
-
-    def __init__(self, closed: ClosedJaxpr, layout: Layout, size: int, mapped: Mask, axis_name: Any) -> None:
-        n = layout.carry.stop - layout.carry.start
-        while True:
-            axes = tuple(0 if m else None for m in mapped)
-            found: Batched = closed.derived(("batch", size, axes, axis_name), Batched, size, axes, axis_name)
-            wider = (*mapped[layout.consts], *_either(mapped[layout.carry], found.mapped), *mapped[layout.xs])
-            if wider == mapped:
-                break
-            mapped = wider
-        self.mapped_carry, self.mapped_outs = mapped[layout.carry], tuple(found.mapped[n:])
-        if self.mapped_carry == tuple(found.mapped[:n]):
-            self.program = found.program
+        self.carry = carry = fixed_point(init, lambda carry: step(carry).kinds[:n], how.join)
+        found = step(carry)
+        of_step = (*carry, *found.kinds[n:])
+        self.kinds, self.account = (*carry, *map(how.of_loop, found.kinds[n:])), found.account
+        if found.account is None and found.kinds == of_step:
+            self.program = pruned(found.program)
             return
 
-        def body(*args: Any) -> list[Any]:
-            outs = run(found.program, *args)
-            carry = [
-                batch_first(x, None, size) if wanted and not has else x
-                for x, has, wanted in zip(outs, found.mapped, self.mapped_carry)
-            ]
-            return [*carry, *outs[n:]]
+        def body(consts: list[Bundle], before: list[Bundle], carry: list[Bundle], xs: list[Bundle]) -> list[Any]:
+            account, outs = how.apply(found, (*consts, *carry, *xs))
+            if found.account is not None:
+                account = how.then(tree_unflatten(found.account, leaves_of(before)), account)
+            return [*account_leaves(account), *leaves_of(wider(how, outs, of_step))]
 
-        self.program = stage_flat(body, found.program.in_avals, current())
+        in_types = layout.split(closed.in_avals)
+        account_types = found.account_types
+        self.program = pruned(over_bundles(
+            how, body, (consts, in_types[0]), ((None,) * len(account_types), account_types), (carry, in_types[1]), (xs, in_types[2])
+        ))  # fmt: skip
 
 
 # ---- the body's linearization -----------------------------------------------------------------------------------
@@ -295,8 +232,16 @@ class ScanLinearization:
 
     def __init__(self, closed: ClosedJaxpr, layout: Layout, active: Mask) -> None:
         n = layout.carry.stop - layout.carry.start
-        body: Linearization
-        body, active = _derivative_of_step(closed, layout, active, "linearize", Linearization)
+        of_consts, init, of_xs = layout.split(active)
+
+        def of_step(carry: Mask) -> Linearization:
+            every = (*of_consts, *carry, *of_xs)
+            found: Linearization = closed.derived(("linearize", every), Linearization, every)
+            return found
+
+        carry = fixed_point(init, lambda carry: of_step(carry).has_tangent[:n], or_)
+        body: Linearization = of_step(carry)
+        active = (*of_consts, *carry, *of_xs)
         self._layout, self._body, self._active = layout, body, active
         self.num_results = len(body.has_tangent)
         self.has_tangent = (*active[layout.carry], *body.has_tangent[n:])
@@ -327,13 +272,13 @@ class ScanLinearization:
         self.forward = pruned(
             ClosedJaxpr(Jaxpr(jaxpr.constvars, jaxpr.invars, outvars, jaxpr.eqns), body.forward.consts)
         )
-        without_effects = [e for e in jaxpr.eqns if not e.primitive.has_effect(e.params)]
-        of_consts = pruned(
+        without_effects = [e for e in jaxpr.eqns if not e.primitive.effects_of(e.params)]
+        from_consts = pruned(
             ClosedJaxpr(Jaxpr(jaxpr.constvars, jaxpr.invars, list(invariant), without_effects), body.forward.consts)
         )
         #: The program of the constants that gives the residuals made of them alone.
         self._invariants = ClosedJaxpr(
-            Jaxpr(of_consts.jaxpr.constvars, jaxpr.invars[: layout.carry.start], list(invariant), of_consts.eqns), of_consts.consts
+            Jaxpr(from_consts.jaxpr.constvars, jaxpr.invars[: layout.carry.start], list(invariant), from_consts.eqns), from_consts.consts
         )  # fmt: skip
 
     def residuals(self, primals: Sequence[Any], outs: Sequence[Any], stacked: Sequence[Any]) -> list[Any]:
@@ -377,12 +322,13 @@ class ScanLinearization:
 
     def _push_body(self, given: Mask) -> Any:
         layout, n = self._layout, self._layout.carry.stop - self._layout.carry.start
-        while True:
-            program, has = self._body.pushforward(given)
-            wider = (*given[layout.consts], *_either(given[layout.carry], has), *given[layout.xs])
-            if wider == given:
-                break
-            given = wider
+        of_consts, init, of_xs = layout.split(given)
+
+        def of_step(carry: Mask) -> tuple[ClosedJaxpr, Mask]:
+            return self._body.pushforward((*of_consts, *carry, *of_xs))
+
+        carry = fixed_point(init, lambda carry: of_step(carry)[1][:n], or_)
+        (program, has), given = of_step(carry), (*of_consts, *carry, *of_xs)
         tangents = [t.to_tangent_aval() if g else None for t, g in zip(self._types, given)]
         t_consts, t_carry, t_xs = (_given(part) for part in layout.split(tangents))
         constant, varying = self._residual_types()
@@ -423,31 +369,32 @@ class ScanLinearization:
 
     def _pull_body(self, given: Mask) -> Any:
         layout, n = self._layout, self._layout.carry.stop - self._layout.carry.start
-        while True:
-            taken = tuple(g and has for g, has in zip(given, self._body.has_tangent))
-            program, pulled = self._body.pullback(taken)
-            wider = (*_either(given[:n], pulled[layout.carry]), *given[n:])
-            if wider == given:
-                break
-            given = wider
+        of_outs = given[n:]
+
+        def taken(carry: Mask) -> Mask:
+            return tuple(map(and_, (*carry, *of_outs), self._body.has_tangent))
+
+        ct_carry = fixed_point(given[:n], lambda carry: self._body.pullback(taken(carry))[1][layout.carry], or_)
+        given, wanted = (*ct_carry, *of_outs), taken(ct_carry)
+        program, pulled = self._body.pullback(wanted)
         types = self._types
-        ct_carry = [t.to_tangent_aval() for t in _chosen(types[layout.carry], given[:n])]
+        carry_types = [t.to_tangent_aval() for t in _chosen(types[layout.carry], given[:n])]
         sums = [t.to_tangent_aval() for t in _chosen(types[layout.consts], pulled[layout.consts])]
         ct_outs = [t.to_tangent_aval() for t in _chosen(self._body.forward.out_avals[n : self.num_results], given[n:])]
         constant, varying = self._residual_types()
-        counts = [len(part) for part in (constant, ct_carry, sums, varying, ct_outs)]
+        counts = [len(part) for part in (constant, carry_types, sums, varying, ct_outs)]
 
         def body(*args: Any) -> list[Any]:
             fixed, cts, totals, moving, cts_outs = _parts(args, counts)
             of_results = iter([*cts, *cts_outs])
             every = [next(of_results) if g else None for g in given]
-            results = iter(run(program, *self._residuals_of_step(fixed, moving), *_chosen(every, taken)))
+            results = iter(run(program, *self._residuals_of_step(fixed, moving), *_chosen(every, wanted)))
             found = [next(results) if p else None for p in pulled]
             new = [instantiate(c, t) for c, t, g in zip(found[layout.carry], types[layout.carry], given) if g]
             added = [total + c for total, c in zip(totals, _given(found[layout.consts]))]
             return [*new, *added, *_given(found[layout.xs])]
 
-        staged = stage_flat(body, [*constant, *ct_carry, *sums, *varying, *ct_outs], current())
+        staged = stage_flat(body, [*constant, *carry_types, *sums, *varying, *ct_outs], current())
         return pruned(staged), given, pulled
 
     def _derive(self, key: Any, make: Any) -> Any:

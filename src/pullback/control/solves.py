@@ -20,35 +20,41 @@ mapped or traced by an enclosing transformation.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any, ClassVar
 
-from pullback.control.loop import (
-    ControlPrimitive,
-    LinearCallNode,
-    instantiate,
-    results_of,
-    run,
-    selected,
-)
+from pullback.control.loop import ControlPrimitive, instantiate, selected
 from pullback.control.programs import Body, stage
 from pullback.core import dtypes
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.interning import intern
-from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, run
 from pullback.core.linear import LinearTracer, Node, record_linear
 from pullback.core.stage import stage_flat
 from pullback.core.trace import EVAL, Params, Trace, current, set_current
 from pullback.core.tree import PyTreeDef, arrays_of, tree_flatten, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import neg_p, sub_p
-from pullback.lax.shape import batch_first, convert, move_axis, strong
+from pullback.lax.shape import convert, strong
+from pullback.transforms.call import LinearStep, OwnDerivative, results_of
 from pullback.transforms.jvp import jvp_flat
+from pullback.transforms.lifting import (
+    Bundle,
+    Kind,
+    LiftedProgram,
+    Lifting,
+    Outcome,
+    account_leaves,
+    fixed_point,
+    kinds_of,
+    leaves_of,
+    over_bundles,
+    wider,
+)
 from pullback.transforms.linearize import linearize, linearize_flat, transpose_flat
-from pullback.transforms.program import Batched
 
 
-class Solve(ControlPrimitive):
+class Solve(ControlPrimitive, OwnDerivative):
     """Base of the two operations. The parameter `solve` is the program (constants, given) → (solution, auxiliary results)."""
 
     inlined = "solve"
@@ -58,46 +64,66 @@ class Solve(ControlPrimitive):
     def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
         return params["solve"].out_avals
 
-    def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
+    def apply(self, args: Sequence[Any], params: Params) -> Any:
         trace = current()
         if any(a.__class__ is LinearTracer and a._trace is trace for a in args):
             return self._recorded(trace, args, params)
         # Equation by equation: a solver is a few operations (its loops are compiled), or one factorization.
         return run(params["solve"], *args)
 
-    def batched(
-        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
-    ) -> Any:
+    def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
         n = params["num_consts"]
-        unknowns = len(args) - n
-        mapped = tuple(b is not None for b in axes[:n])
-        consts = [x if b is None else move_axis(x, b, 0) for x, b in zip(args[:n], axes[:n])]
-        given = [batch_first(x, b, size) for x, b in zip(args[n:], axes[n:])]
-        new = dict(params)
-        for name in ("solve", *self.maps):
-            if params[name] is not None:
-                key = ("over a batch", size, mapped, unknowns, axis_name)
-                found = params[name].derived(key, _over_batch, size, mapped, unknowns, axis_name)
-                new[name] = found.program
-                if name == "solve":
-                    out_axes = [0 if m else None for m in found.mapped]
-        return self.bind(*consts, *given, **new), out_axes
+        consts, given = list(map(how.settled, operands[:n])), list(map(how.settled, operands[n:]))
+        programs = {name: params[name] for name in ("solve", *self.maps) if params[name] is not None}
+        key = ("solve", how.key, n, kinds_of(consts), kinds_of(given), *programs.items())
+        found: LiftedSolve = params["solve"].derived(key, LiftedSolve, programs, how, kinds_of(consts), kinds_of(given))
+        start = leaves_of(consts)
+        unknowns = leaves_of(wider(how, given, found.unknowns))
+        outs = self.bind(*start, *unknowns, **params | found.programs | {"num_consts": len(start)})
+        account = outs[len(outs) - found.count :]
+        return how.outcome(found, [*account, *outs])
 
 
-def _over_batch(closed: ClosedJaxpr, size: int, mapped: Sequence[bool], unknowns: int, axis_name: Any) -> Any:
-    """The program for mapped unknowns, and for those constants that are marked in `mapped`. It gives mapped unknowns."""
-    axes = [0 if m else None for m in mapped]
-    found = Batched(closed, size, [*axes, *[0] * (len(closed.in_avals) - len(axes))], axis_name)
-    if not all(found.mapped[:unknowns]):
-        wanted = [i < unknowns or has for i, has in enumerate(found.mapped)]
+class LiftedSolve:
+    """The programs of a solve, lifted: what is solved for has the same kinds in all, `unknowns`, and is all that maps give.
 
-        def spread(*xs: Any) -> list[Any]:
-            outs = run(program, *xs)
-            return [batch_first(x, None, size) if w and not has else x for x, w, has in zip(outs, wanted, had)]
+    The program `solve` gives what is solved for, auxiliary results (`kinds` are those of all), and the account, of `count` leaves.
+    """
 
-        program, had = found.program, found.mapped
-        found.program, found.mapped = stage_flat(spread, program.in_avals, current()), wanted
-    return found
+    __slots__ = ("programs", "unknowns", "kinds", "account", "count")
+
+    def __init__(
+        self, solve: ClosedJaxpr, programs: dict[str, ClosedJaxpr], how: Lifting, consts: Sequence[Kind], unknowns: Sequence[Kind]
+    ) -> None:  # fmt: skip
+        n = len(unknowns)
+
+        def part(closed: ClosedJaxpr, unknowns: Sequence[Kind]) -> LiftedProgram:
+            given = len(closed.in_avals) - len(consts)  # a root's `tangent_solve` takes the root, too
+            return how.program(closed, (*consts, *tuple(unknowns) * (given // n)))
+
+        def after(unknowns: Sequence[Kind]) -> Sequence[Kind]:
+            found = [part(p, unknowns).kinds[:n] for p in programs.values()]
+            return [reduce(how.join, each) for each in zip(*found)]
+
+        self.unknowns = unknowns = fixed_point(unknowns, after, how.join)
+        found = part(solve, unknowns)
+        self.kinds, self.account = (*unknowns, *found.kinds[n:]), found.account
+        self.count = len(found.account_types)
+
+        def widened(name: str, closed: ClosedJaxpr) -> ClosedJaxpr:
+            found = part(closed, unknowns)
+
+            def program(operands: list[Bundle]) -> list[Any]:
+                account, outs = how.apply(found, operands)
+                results = leaves_of(wider(how, outs, self.kinds))
+                return [*results, *account_leaves(account)] if name == "solve" else results
+
+            if found.account is None and found.kinds == self.kinds[: len(found.kinds)]:
+                return found.program
+            given = len(closed.in_avals) - len(consts)
+            return over_bundles(how, program, ((*consts, *unknowns * (given // n)), closed.in_avals))
+
+        self.programs = {name: widened(name, p) for name, p in programs.items()}
 
 
 # ---- linear solves ----------------------------------------------------------------------------------------------
@@ -139,7 +165,7 @@ class LinearSolve(Solve):
         if all(n is None for n in right):
             return [None] * len(right)
         push, pull = partial(self._solved, params), partial(self._solved_transpose, params)
-        node = LinearCallNode(self.name, consts, right, push, pull, tuple(params.items()))
+        node = LinearStep(self.name, consts, right, push, pull, tuple(params.items()))
         return results_of(node, like, (True,) * len(like))
 
     def _solved(self, params: Params, consts: Sequence[Any], right: Sequence[Any]) -> list[Any]:

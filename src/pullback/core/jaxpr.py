@@ -9,6 +9,7 @@ variables stand for. Printed it reads
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from pullback.core import dtypes, errors
 from pullback.core.array import ConcreteArray, concrete
+from pullback.core.effects import NO_EFFECTS, Effects
 from pullback.core.errors import JaxprTypeError, Location, describe_location
 from pullback.core.kept import by_identity, carriers, kept_with_owners
 from pullback.core.types import ShapedArray
@@ -140,9 +142,10 @@ class ClosedJaxpr:
     eqns = property(lambda self: self.jaxpr.eqns, doc="The equations.")
 
     @property
-    def has_effect(self) -> bool:
-        """Whether running the program does something besides giving its results (see `Primitive.has_effect`)."""
-        return self.derived("has_effect", _has_effect) is _EFFECT
+    def effects(self) -> Effects:
+        """What running the program does besides giving its results: the effects of all its equations."""
+        found: Effects = self.derived("effects", _effects)
+        return found
 
     def __repr__(self) -> str:
         return print_jaxpr(self.jaxpr)
@@ -151,11 +154,8 @@ class ClosedJaxpr:
 carriers[ClosedJaxpr] = "_derived"
 
 
-_EFFECT, _NO_EFFECT = object(), object()
-
-
-def _has_effect(closed: ClosedJaxpr) -> object:
-    return _EFFECT if any([e.primitive.has_effect(e.params) for e in closed.eqns]) else _NO_EFFECT
+def _effects(closed: ClosedJaxpr) -> Effects:
+    return NO_EFFECTS.union(*[e.primitive.effects_of(e.params) for e in closed.eqns])
 
 
 #: The caches of programs, by their method `clear`: `clear_caches` empties them.
@@ -210,9 +210,14 @@ def eval_jaxpr(
     return [concrete(v.val._value, v.val.weak_type) if isinstance(v, Literal) else values[v] for v in jaxpr.outvars]
 
 
+def run(closed: ClosedJaxpr, *args: Any) -> list[Any]:
+    """The program's results on `args`, equation by equation, under the current trace."""
+    return eval_jaxpr(closed.jaxpr, closed.consts, *args)
+
+
 def jaxpr_as_fun(closed: ClosedJaxpr) -> Callable[..., list[Any]]:
     """The program as a function of flat arguments."""
-    return lambda *args: eval_jaxpr(closed.jaxpr, closed.consts, *args)
+    return partial(run, closed)
 
 
 # ---- checking ---------------------------------------------------------------------------------------------------

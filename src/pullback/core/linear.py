@@ -355,7 +355,7 @@ class LinearTrace(Trace):
             return [LinearTracer(self, n) if isinstance(n, Node) else n for n in recorded]
         return LinearTracer(self, recorded)
 
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
         if not any([a.__class__ is LinearTracer and a._trace is self for a in args]):
             # A coefficient, which the enclosing transformations differentiate by the call's own rule.
             try:
@@ -364,7 +364,7 @@ class LinearTrace(Trace):
             finally:
                 set_current(self)
         # Linear functions of tangents need no rule of their own: they are recorded as what they compute.
-        return call.evaluate_call(args, params)
+        return call.apply(args, params)
 
 
 def record_linear(fun: Callable[..., Any], nodes: Sequence[Node | None]) -> Any:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback.core.array import ConcreteArray, as_array
@@ -58,7 +58,7 @@ def eliminate_dead_code(jaxpr: Jaxpr, used_outputs: Sequence[bool] | None = None
     live: set[Atom] = set(outvars)
     kept = []
     for e in reversed(jaxpr.eqns):
-        if not live.isdisjoint(e.outvars) or e.primitive.has_effect(e.params):
+        if not live.isdisjoint(e.outvars) or e.primitive.effects_of(e.params):
             if e.primitive.separable:
                 e = _live_part(e, live)
             live.update(e.invars)
@@ -83,17 +83,17 @@ def without_effects(closed: ClosedJaxpr) -> ClosedJaxpr:
 
 def _without_effects(closed: ClosedJaxpr) -> ClosedJaxpr:
     eqns = []
-    for e in closed.eqns if closed.has_effect else ():
-        if e.primitive.has_effect(e.params):
+    for e in closed.eqns if closed.effects else ():
+        if e.primitive.effects_of(e.params):
             called = any(True for _ in subjaxprs(e.params))
             if not called and not e.outvars:
                 continue
             if called:
-                params = _quiet_params(e.params)
+                params = with_programs(e.params, without_effects)
                 e = JaxprEqn(e.primitive, e.invars, e.outvars, params, e.location, e.name_stack)
         eqns.append(e)
     jaxpr = closed.jaxpr
-    if closed.has_effect:
+    if closed.effects:
         jaxpr = Jaxpr(jaxpr.constvars, jaxpr.invars, jaxpr.outvars, eqns)
     return drop_unused_consts(closed, eliminate_dead_code(jaxpr))
 
@@ -101,9 +101,9 @@ def _without_effects(closed: ClosedJaxpr) -> ClosedJaxpr:
 def refuse_repeated_effects(closed: ClosedJaxpr, what: str) -> None:
     """Raise NotImplementedError if the results of something that has effects are needed in a program that is to be run again."""
     repeated = without_effects(closed)
-    while repeated.has_effect:
-        e = next(e for e in repeated.eqns if e.primitive.has_effect(e.params))
-        inner = next((p for p in subjaxprs(e.params) if p.has_effect), None)
+    while repeated.effects:
+        e = next(e for e in repeated.eqns if e.primitive.effects_of(e.params))
+        inner = next((p for p in subjaxprs(e.params) if p.effects), None)
         if inner is None:
             raise NotImplementedError(
                 f"{what} computes again what its derivative needs, and would call `{e.primitive.name}` from {e.source} again, which may give "
@@ -112,15 +112,15 @@ def refuse_repeated_effects(closed: ClosedJaxpr, what: str) -> None:
         repeated = inner
 
 
-def _quiet_params(value: Any) -> Any:
-    """An equation's parameters, with the programs among them `without_effects`."""
-    if isinstance(value, dict):
-        return {k: _quiet_params(v) for k, v in value.items()}
-    if isinstance(value, ClosedJaxpr):
-        return without_effects(value)
-    if isinstance(value, (tuple, list)):
-        return type(value)(map(_quiet_params, value))
-    return value
+def with_programs(params: Params, change: Callable[[ClosedJaxpr], ClosedJaxpr]) -> Params:
+    """An equation's parameters, with the programs among them changed."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, ClosedJaxpr):
+            return change(value)
+        return type(value)(map(changed, value)) if isinstance(value, (tuple, list)) else value
+
+    return {k: changed(v) for k, v in params.items()}
 
 
 class Quiet(Through):
@@ -131,14 +131,16 @@ class Quiet(Through):
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         if (
             primitive.multiple_results
-            and primitive.has_effect(params)
+            and primitive.effects_of(params)
             and not primitive.type_of(*(as_array(a).aval for a in args), **params)
         ):
             return []
         return super().process(primitive, args, params)
 
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        return super().process_call(call, args, _quiet_params(params) if call.has_effect(params) else params)
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+        return super().process_call(
+            call, args, with_programs(params, without_effects) if call.effects_of(params) else params
+        )
 
 
 def drop_unused_consts(closed: ClosedJaxpr, jaxpr: Jaxpr) -> ClosedJaxpr:
@@ -157,7 +159,7 @@ def eliminate_common_subexpressions(jaxpr: Jaxpr) -> Jaxpr:
             invars = [replaced.get(x, x) for x in e.invars]
             e = JaxprEqn(e.primitive, invars, e.outvars, e.params, e.location, e.name_stack)
         primitive = e.primitive
-        if not primitive.mergeable or primitive.has_effect(e.params):
+        if not primitive.mergeable or primitive.effects_of(e.params):
             kept.append(e)
             continue
         atoms = [_literal_key(x) if x.__class__ is Literal else x for x in e.invars]

@@ -27,6 +27,7 @@ from functools import wraps
 from typing import Any
 
 from pullback.core.array import Array
+from pullback.core.effects import NO_EFFECTS, Effects
 from pullback.core.errors import user_line
 from pullback.core.jaxpr import subjaxprs
 from pullback.core.linear import Equation, Node, Sum, project, recorded, zeros
@@ -93,6 +94,8 @@ class Primitive:
     #: Why there is no derivative, for primitives whose results have none (integers, booleans, steps, random bits).
     no_derivative: str | None = None
 
+    #: What it does besides giving its results, itself.
+    effects: Effects = NO_EFFECTS
     #: Whether there are values for which it fails, warns or takes very long: it is not computed for elements of a batch that do not come to it.
     is_partial = False
 
@@ -202,10 +205,12 @@ class Primitive:
             return project(Equation(self, operands, params, (), out[0].dtype), out)
         return Equation(self, operands, params, out.shape, out.dtype)
 
-    def has_effect(self, params: Params) -> bool:
-        """Whether an equation does something besides giving its results, so that it must not be dropped or merged: it, or an equation of
-        the programs that it calls."""
-        return bool(params) and any([program.has_effect for program in subjaxprs(params)])
+    def effects_of(self, params: Params) -> Effects:
+        """What an equation does besides giving its results: the primitive's own effects, and those of the programs that it calls."""
+        found = self.effects
+        for program in subjaxprs(params) if params else ():
+            found |= program.effects
+        return found
 
     def missing(self, rule: str, purpose: str) -> NotImplementedError:
         return NotImplementedError(

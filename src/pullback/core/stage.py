@@ -118,8 +118,11 @@ class JaxprTrace(Trace):
         self.eqns.append(JaxprEqn(primitive, list(atoms), outvars, params, source_location(), _name_stack.get()))
         return [StagedTracer(self, v) for v in outvars]
 
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        return call.stage_call(self, args, params)
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+        atoms = [self.atom(a) for a in args]
+        captured, params = call.as_equation([a.aval for a in atoms], params)
+        atoms = [*map(self.atom, captured), *atoms]
+        return self.emit(call, atoms, params, call.type_of(*[a.aval for a in atoms], **params))
 
     def finish(self, outs: Sequence[Any]) -> ClosedJaxpr:
         """The program whose results are `outs`."""
@@ -149,7 +152,7 @@ class Finished(JaxprTrace):
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         return self._aside().process(primitive, args, params)
 
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
         return self._aside().process_call(call, args, params)
 
     def _aside(self) -> Trace:

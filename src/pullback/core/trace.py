@@ -27,7 +27,7 @@ function, the first that `finally` makes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -68,7 +68,7 @@ class Trace:
         """Apply `primitive` to `args`, of which some may be this trace's tracers."""
         raise NotImplementedError(f"{type(self).__name__} must define process")
 
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
         """Apply a call primitive: one whose parameters hold Python functions (custom rules, checkpoint)."""
         raise NotImplementedError(f"{type(self).__name__} must define process_call")
 
@@ -227,8 +227,8 @@ class EvalTrace(Trace):
             return elsewhere.process(primitive, arrays, params)
         return self.process(primitive, arrays, params)
 
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        return call.evaluate_call(args, params)
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+        return call.apply(args, params)
 
     def __repr__(self) -> str:
         return "EvalTrace"
@@ -257,7 +257,7 @@ class Through(Trace):
         finally:
             set_current(self)
 
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
         try:
             set_current(self.parent)
             return self.parent.process_call(call, args, params)

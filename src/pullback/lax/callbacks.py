@@ -14,6 +14,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import as_array, concrete
+from pullback.core.effects import Effect
 from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
 from pullback.core.tree import tree_flatten
@@ -93,7 +94,7 @@ class PureCallback(Primitive):
         return outs, [0] * len(outs)
 
 
-class Effect(Primitive):
+class Callback(Primitive):
     """A Python function called for what it does: `io_callback`, whose results are used, and `debug_callback`, which has none."""
 
     multiple_results = True
@@ -101,10 +102,8 @@ class Effect(Primitive):
 
     def __init__(self, name: str, differentiable: bool) -> None:
         self.name, self.differentiable = name, differentiable
+        self.effects = frozenset({Effect.SHOWS if differentiable else Effect.ACTS})
         super().__init__()
-
-    def has_effect(self, params: Any) -> bool:
-        return True
 
     def type_of(self, *types: ShapedArray, callback: Any, result_types: Any, ordered: bool) -> list[ShapedArray]:
         return list(result_types)
@@ -149,8 +148,8 @@ def _one_by_one(callback: Any, axes: Sequence[int | None], size: int, mapped: Se
 
 
 pure_callback_p = PureCallback()
-io_callback_p = Effect("io_callback", False)
-debug_callback_p = Effect("debug_callback", True)
+io_callback_p = Callback("io_callback", False)
+debug_callback_p = Callback("debug_callback", True)
 
 
 def pure_callback(

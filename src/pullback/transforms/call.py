@@ -1,20 +1,31 @@
 """Call primitives: operations whose parameters are programs, or (custom rules) Python functions of flat arrays.
 
-Each trace hands them to one of their methods: `evaluate_call`, `jvp_call`, `linearize_call`, `batch_call`, `stage_call`. Three of these are
-the same for all programs: what belongs to the trace is taken off, a rule is applied on the parent (`forward_mode`, `linearized`, `batched`),
-and its results are wrapped, so that the enclosing transformations still see the call.
+What becomes of a call is said in three ways. `lifted` says it for all transformations that are liftings (forward mode, vectorization,
+checks, ...; see `transforms.lifting`): a call of the same operation on lifted programs. `linearized` says it for reverse mode, which is
+none, and is by default recorded from forward mode. `apply` says what the call is where nothing is made of it, and
+`as_equation` what it is in a program.
+Rules of another sort for one transformation stand in that transformation's table: a derivative of its own (`OwnDerivative`), for example.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
+
 from pullback.core.jaxpr import ClosedJaxpr
-from pullback.core.linear import Node, recorded
+from pullback.core.linear import Cotangents, Node, Tangents, next_id, project, recorded
 from pullback.core.primitive import Primitive
-from pullback.core.trace import Params, current, set_current
-from pullback.lax.shape import batch_first, reduce_sum_p, strong
+from pullback.core.trace import Params, current
+from pullback.core.types import ShapedArray
+from pullback.lax.shape import add_batch_axis, batch_first, move_axis, reduce_sum_p, strong
+from pullback.transforms.jvp import Forward, dual, primal_and_tangent, pushed
+from pullback.transforms.lifting import Bundle, Lifting, Outcome
+from pullback.transforms.linearize import linearize_flat
+
+Mask = tuple[bool, ...]
 
 
 class CallPrimitive(Primitive):
@@ -24,64 +35,28 @@ class CallPrimitive(Primitive):
     #: Whether it calls a program, which closes over nothing that is traced.
     is_closed = True
 
-    # ---- rules --------------------------------------------------------------------------------------------------
-
-    def forward_mode(
-        self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Results and their tangents (None for zero), given the operands' (None for zero; not all of them)."""
-        raise self.missing("forward_mode", "differentiation")
+    def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
+        """Account and results of the call of lifted programs, given lifted operands. By default of what it `expand`s to."""
+        if not self.expands:
+            raise self.missing("lifted", type(how).__name__)
+        return how.run(partial(self.expand, **params), operands)
 
     def linearized(
         self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
     ) -> tuple[Sequence[Any], Sequence[Node | None]]:
-        """Results and the nodes of their tangents, given the operands' (not all None). By default recorded from `forward_mode`."""
-        return recorded(lambda tangents: self.forward_mode(primals, tangents, params), nodes)
+        """Results and the nodes of their tangents, given the operands' (not all None). By default those of what it `expand`s to, or
+        else recorded from forward mode."""
+        if self.expands:
+            return linearize_flat(partial(self.expand, **params), primals, nodes)
+        return recorded(lambda tangents: pushed(self, primals, tangents, params), nodes)
 
-    def batched(
-        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
-    ) -> tuple[Sequence[Any], Sequence[int | None]]:
-        """Results over a batch axis, and where they have it."""
-        raise self.missing("batched", "vmap")
+    def apply(self, args: Sequence[Any], params: Params) -> Any:
+        """The results, where no transformation makes anything of the call: evaluated, or recorded as a linear function of tangents."""
+        raise self.missing("apply", "evaluation")
 
-    # ---- what the traces do: the rules, on the parent --------------------------------------------------------------
-
-    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
-        try:
-            set_current(trace.parent)
-            if not is_active(tangents):
-                return trace.parent.process_call(self, primals, params)
-            tangents = [None if t is None else strong(t) for t in tangents]  # programs take types as they are
-            outs, t_outs = self.forward_mode(primals, tangents, params)
-        finally:
-            set_current(trace)
-        return [trace.wrap(o, t) for o, t in zip(outs, t_outs)]
-
-    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
-        try:
-            set_current(trace.parent)
-            if not is_active(nodes):
-                return trace.parent.process_call(self, primals, params)
-            outs, out_nodes = self.linearized(primals, nodes, params)
-        finally:
-            set_current(trace)
-        return [trace.wrap(o, n) for o, n in zip(outs, out_nodes)]
-
-    def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        values, axes = [v for v, _ in pairs], [b for _, b in pairs]
-        try:
-            set_current(trace.parent)
-            if not is_active(axes) and trace.axis_name is None:
-                return trace.parent.process_call(self, values, params)
-            outs, out_axes = self.batched(trace.size, values, axes, trace.axis_name, params)
-        finally:
-            set_current(trace)
-        return [trace.wrap(o, b) for o, b in zip(outs, out_axes)]
+    def as_equation(self, types: Sequence[ShapedArray], params: Params) -> tuple[Sequence[Any], Params]:
+        """What the operands of an equation begin with, and its parameters, for a call with operands of these types."""
+        return (), params
 
     def step_program(self, params: Params) -> ClosedJaxpr | None:
         """The parameter `jaxpr` of a call that runs it once, or of a loop that runs it once a step and stacks along axis 0 what is added
@@ -95,33 +70,93 @@ class ClosedCall(CallPrimitive):
     def bind(self, *args: Any, **params: Any) -> Any:
         return current().process_call(self, args, params)
 
-    def stage_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        atoms = [trace.atom(a) for a in args]
-        return trace.emit(self, atoms, params, self.type_of(*(a.aval for a in atoms), **params))
+
+class OwnDerivative(CallPrimitive):
+    """Base of the calls whose derivative is more than that of what they compute: solutions of equations, functions with rules."""
+
+    def forward_mode(
+        self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Results and their tangents (None for zero), given the operands' (None for zero; not all of them)."""
+        raise self.missing("forward_mode", "differentiation")
+
+
+@Forward.rules.of(OwnDerivative)
+def _own_derivative(how: Forward, call: OwnDerivative, operands: Sequence[Bundle], params: Params) -> Outcome:
+    pairs = [primal_and_tangent(x) for x in operands]
+    outs, tangents = call.forward_mode([p for p, _ in pairs], [t for _, t in pairs], params)
+    return None, list(map(dual, outs, tangents))
+
+
+# ---- the derivative of a call, recorded -------------------------------------------------------------------------
+
+
+class LinearStep(Node):
+    """The tangents of a call's results as linear functions of the operands', given by two functions of residuals.
+
+    `push(residuals, tangents)` gives the results' tangents and `pull(residuals, cotangents)` the operands' cotangents; None is zero,
+    both ways. `key` says what the functions are, comparably. What one rule has to tell another, it says in the residuals, and by making
+    functions of what is static in them; so a step can be applied, transposed, flattened and rebuilt by whoever meets it.
+
+    For `outs = solve(a, b)`, a linear system: `name` "solve", `values` [a], `nodes` those of b, `push` solves and `pull` solves with aᵀ.
+    """
+
+    __slots__ = ("name", "values", "nodes", "_push", "_pull", "key")
+    several = True
+
+    def __init__(
+        self, name: str, values: Sequence[Any], nodes: Sequence[Node | None], push: Callable[..., Any],
+        pull: Callable[..., Any], key: Any,
+    ) -> None:  # fmt: skip
+        self.id, self.shape, self.dtype = next_id(), (), np.dtype(np.float32)
+        self.name, self.values, self.nodes = name, list(values), nodes
+        self._push, self._pull, self.key = push, pull, key
+
+    def parents(self) -> list[Node]:
+        return [n for n in self.nodes if n is not None]
+
+    def push(self, tangents: Tangents) -> Any:
+        ts = [None if n is None else tangents.get(n.id) for n in self.nodes]
+        return self._push(self.values, [None if t is None else strong(t) for t in ts]) if is_active(ts) else None
+
+    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+        cts = self._pull(self.values, [None if c is None else strong(c) for c in ct])
+        for node, c in zip(self.nodes, cts):
+            if node is not None and c is not None:
+                cotangents.add(node, c)
+
+    def residuals(self) -> Sequence[Any]:
+        return self.values
+
+    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+        nodes = [None if n is None else parents[n.id] for n in self.nodes]
+        return LinearStep(self.name, residuals, nodes, self._push, self._pull, self.key)
+
+    def structure(self, numbering: dict[int, int]) -> Any:
+        return (self.name, self.key, tuple([None if n is None else numbering[n.id] for n in self.nodes]))
+
+
+def results_of(node: Node, outs: Sequence[Any], active: Mask) -> list[Node | None]:
+    """A node for each result of a call that has a tangent."""
+    types = [ShapedArray(o.shape, o.dtype) for o in outs]
+    return [n if has else None for n, has in zip(project(node, types), active)]
 
 
 def sum_unbatched(
     cts: Sequence[Any], ct_axes: Sequence[int | None], axes: Sequence[int | None], size: int
 ) -> list[Any]:
     """Cotangents of arguments with batch axes `axes`: what an unbatched argument gets is summed over the batch."""
-    out: list[Any] = []
-    for ct, b, axis in zip(cts, ct_axes, axes):
+
+    def of_one(ct: Any, b: int | None, axis: int | None) -> Any:
         if ct is None:
-            out.append(None)
-        elif axis is not None:
-            ct = batch_first(ct, b, size)
-            if axis:
-                from pullback.lax.shape import move_axis
+            return None
+        if axis is not None:
+            return move_axis(batch_first(ct, b, size), 0, axis)
+        if b is not None:
+            return reduce_sum_p.bind(ct, axes=(b,))
+        return reduce_sum_p.bind(add_batch_axis(ct, size), axes=(0,))
 
-                ct = move_axis(ct, 0, axis)
-            out.append(ct)
-        elif b is not None:
-            out.append(reduce_sum_p.bind(ct, axes=(b,)))
-        else:
-            from pullback.lax.shape import add_batch_axis
-
-            out.append(reduce_sum_p.bind(add_batch_axis(ct, size), axes=(0,)))
-    return out
+    return list(map(of_one, cts, ct_axes, axes))
 
 
 def is_active(xs: Sequence[Any]) -> bool:

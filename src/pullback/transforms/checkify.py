@@ -2,12 +2,12 @@
 
 `checkify(f)` stages `f` and interprets its program with an `Error` threaded through: whether something has failed, which of the known
 failures it was, and the values its message shows. These are arrays, so errors pass through `jit`, `vmap` and derivatives like
-any other result. A rule for each primitive says what can fail in its equations. The programs of calls become checked programs
-(`Checked`), derived once, which are called as the originals were. Without `checkify`, a `check` that fails raises at once in eager code,
-and compiling one is an error.
+any other result. A rule for each primitive says what can fail in its equations. Calls, loops and branches are lifted (`Check`): their programs
+become programs that give their error, too. Without `checkify`, a `check` that fails raises at once in eager code, and compiling one
+is an error.
 
-Whatever has programs of its own (a branch, a loop) brings a rule, given to `register_checkify_rule`: it calls `checked_program` for
-each of its programs, runs these, and adds their errors to its own by `Error.then`.
+A loop goes on after an error as it would without checks: results are those of the function, and what `checkify` gives beside them is the
+error of the first step that had one. Where nothing can fail, an operation stays what it was.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.dtypes import DType
+from pullback.core.effects import NO_EFFECTS, Effect, Effects
 from pullback.core.errors import (
     ConcretizationTypeError,
     Location,
@@ -30,11 +31,13 @@ from pullback.core.errors import (
     source_location,
     user_line,
 )
-from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, bind_equation, eval_jaxpr, subjaxprs
+from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, bind_equation, eval_jaxpr, run, subjaxprs
+from pullback.core.linear import zeros
+from pullback.core.passes import with_programs
 from pullback.core.primitive import Primitive
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, Through, Tracer, current, under
-from pullback.core.tree import PyTreeDef, arrays_of, register_pytree_node, tree_flatten
+from pullback.core.tree import PyTreeDef, arrays_of, register_pytree_node, tree_flatten, tree_map, tree_structure
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate_p, dynamic_slice_p, dynamic_update_slice_p
 from pullback.lax.elementwise import and_p, div_p, eq_p, gt_p, lt_p, ne_p, not_p, or_p
@@ -53,8 +56,9 @@ from pullback.lax.indexing import (
 from pullback.lax.reductions import argmax_p, reduce_or_p
 from pullback.lax.selection import select_n_p
 from pullback.lax.shape import batch_first, reshape_p, strong
+from pullback.transforms.call import CallPrimitive
 from pullback.transforms.custom import custom_jvp_call_p, custom_vjp_call_p
-from pullback.transforms.program import run
+from pullback.transforms.lifting import Bundle, Kind, LiftedProgram, Lifting, Outcome, Rules, leaves_of, plain
 
 # ---- what can fail ----------------------------------------------------------------------------------------------
 
@@ -142,7 +146,7 @@ all_checks: Categories = automatic_checks | user_checks
 # ---- errors -----------------------------------------------------------------------------------------------------
 
 #: The types of the values that a message shows; failures with values of the same types share their place in an `Error`.
-Kind = tuple[tuple[Shape, DType], ...]
+Payload = tuple[tuple[Shape, DType], ...]
 
 
 class Error:
@@ -158,7 +162,7 @@ class Error:
     __slots__ = ("_pred", "_code", "_metadata", "_payload")
 
     def __init__(
-        self, _pred: Any, _code: Any, _metadata: tuple[tuple[Failure, Kind], ...], _payload: dict[Kind, list[Any]]
+        self, _pred: Any, _code: Any, _metadata: tuple[tuple[Failure, Payload], ...], _payload: dict[Payload, list[Any]]
     ) -> None:
         # Whether there is an error; which, as a number in `_metadata`, in the order of the program; and for each kind of failure the
         # values that it shows. The code means something only if there is an error, and of the payload only its kind.
@@ -316,15 +320,15 @@ def _element(x: Any, i: Any) -> Any:
 # ---- check ------------------------------------------------------------------------------------------------------
 
 
-class Check(Primitive):
+class CheckPrimitive(Primitive):
     """Fails with the `Error` whose leaves, in the structure `error`, are the operands; with `debug` only inside `checkify`."""
 
     name = "check"
     multiple_results = True
     no_derivative = "it has no results"
 
-    def has_effect(self, params: Params) -> bool:
-        return not params["debug"]
+    def effects_of(self, params: Params) -> Effects:
+        return NO_EFFECTS if params["debug"] else frozenset({Effect.CHECKS})
 
     def type_of(self, *types: ShapedArray, error: PyTreeDef, debug: bool) -> list[ShapedArray]:
         return []
@@ -347,7 +351,7 @@ class Check(Primitive):
         return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes)), **params), []
 
 
-check_p = Check()
+check_p = CheckPrimitive()
 
 
 def check(pred: Any, msg: str, *fmt_args: Any, debug: bool = False, **fmt_kwargs: Any) -> None:
@@ -439,7 +443,7 @@ def run_checked(closed: ClosedJaxpr, categories: Categories, args: Sequence[Any]
 
     def apply(eqn: JaxprEqn, values: Sequence[Any]) -> Sequence[Any]:
         nonlocal error
-        rule = _rules.get(eqn.primitive, _call if eqn.primitive.inlined is not None else _operation)
+        rule = _rules.get(eqn.primitive, _call if isinstance(eqn.primitive, CallPrimitive) else _operation)
         error, results = rule(error, categories, eqn, values)
         return results
 
@@ -447,41 +451,44 @@ def run_checked(closed: ClosedJaxpr, categories: Categories, args: Sequence[Any]
     return error, outs
 
 
-class Checked:
-    """A program that gives its error before its results: `split` takes them apart. One in which nothing can fail gives the results alone."""
+class Check(Lifting):
+    """Checks as a lifting: values stay what they are, and the account is the first `Error`, None where nothing can fail."""
 
-    __slots__ = ("program", "_structure")
+    rules = Rules()
 
-    def __init__(self, closed: ClosedJaxpr, categories: Categories) -> None:
-        self._structure: PyTreeDef | None = None
+    def __init__(self, categories: Categories) -> None:
+        self.categories = categories
+        self.key = "checkify", categories
 
-        def flat(*args: Any) -> list[Any]:
-            error, outs = run_checked(closed, categories, args)
-            if not error._metadata:
-                return outs
-            leaves, self._structure = tree_flatten(error)
-            return [*leaves, *outs]
+    def run(self, fun: Callable[..., Any], operands: Sequence[Bundle]) -> Outcome:
+        values = leaves_of(operands)
+        return self.run_program(stage_flat(fun, [x.aval for x in values]), operands)
 
-        program = stage_flat(flat, closed.in_avals)
-        # A program without checks is called as it is: it may have been compiled already.
-        self.program = closed if self._structure is None and not _has_check(closed) else program
+    def run_program(self, closed: ClosedJaxpr, operands: Sequence[Bundle]) -> Outcome:
+        error, outs = run_checked(closed, self.categories, leaves_of(operands))
+        return error if error._metadata else None, list(map(plain, outs))
 
-    @property
-    def count(self) -> int:
-        """How many results belong to the error."""
-        return 0 if self._structure is None else self._structure.num_leaves
+    def program(self, closed: ClosedJaxpr, kinds: tuple[Kind, ...]) -> LiftedProgram:
+        found = super().program(closed, kinds)
+        if found.account is None and not _has_check(closed):
+            found.program = closed  # called as it is: it may have been compiled already
+        return found
 
-    def split(self, results: Sequence[Any]) -> tuple[Error, Sequence[Any]]:
-        """Error and results of a call of the program."""
-        if self._structure is None:
-            return init_error, results
-        return _rebuilt(self._structure, results[: self.count]), results[self.count :]
+    def nothing(self, structure: PyTreeDef | None) -> Error | None:
+        if structure is None:
+            return None
+        # Leaf by leaf of the types that the failures say.
+        error = _rebuilt(structure, [None] * structure.num_leaves)
+        payload = {kind: [zeros(*t) for t in kind] for kind in error._payload}
+        return Error(concrete(np.False_), _FIRST, error._metadata, payload)
 
-
-def checked_program(closed: ClosedJaxpr, categories: Categories) -> Checked:
-    """What `checkify` makes of a program that an equation calls, derived once."""
-    found: Checked = closed.derived(("checkify", categories), Checked, categories)
-    return found
+    def then(self, before: Error | None, later: Error | None) -> Error | None:
+        if before is None or later is None:
+            return later if before is None else before
+        if tree_structure(before) != tree_structure(later):
+            return before.then(later)
+        found: Error = tree_map(lambda mine, other: select_n_p.bind(before._pred, other, mine), before, later)
+        return found
 
 
 def _has_check(closed: ClosedJaxpr) -> bool:
@@ -489,8 +496,6 @@ def _has_check(closed: ClosedJaxpr) -> bool:
 
 
 # ---- rules ------------------------------------------------------------------------------------------------------
-
-#: Operations whose results have no NaN where their operands have none: they move values, choose among them or change signs.
 
 
 def _operation(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Any]) -> tuple[Error, Sequence[Any]]:
@@ -571,11 +576,9 @@ def _check(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[A
 
 
 def _call(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Any]) -> tuple[Error, Sequence[Any]]:
-    """Call the checked program in the same way."""
-    which = eqn.primitive.inlined
-    checked = checked_program(eqn.params[which], categories)
-    found, results = checked.split(eqn.primitive.bind(*args, **{**eqn.params, which: checked.program}))
-    return error.then(found), results
+    """The same call of checked programs."""
+    found, outs = Check(categories).call(eqn.primitive, list(map(plain, args)), eqn.params)
+    return error if found is None else error.then(found), leaves_of(outs)
 
 
 # ---- calls with derivatives of their own ------------------------------------------------------------------------
@@ -591,12 +594,18 @@ class _WithoutChecks(Through):
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         return [] if primitive is check_p else super().process(primitive, args, params)
 
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
         if call.is_closed:
-            params = {**params, call.inlined: checked_program(params[call.inlined], frozenset()).program}
+            params = with_programs(
+                params, lambda closed: _NO_CHECKS.program(closed, (None,) * len(closed.in_avals)).program
+            )
         else:
             params = {k: _without_checks(v) if k in ("fun", "rule", "fwd", "bwd") else v for k, v in params.items()}
         return super().process_call(call, args, params)
+
+
+#: Leaves out what checks are in a program.
+_NO_CHECKS = Check(frozenset())
 
 
 def _without_checks(fun: Callable[..., Any]) -> Callable[..., Any]:
@@ -609,7 +618,9 @@ def _without_checks(fun: Callable[..., Any]) -> Callable[..., Any]:
 def _custom_call(
     error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Any]
 ) -> tuple[Error, Sequence[Any]]:
-    checked = checked_program(eqn.params["call_jaxpr"], categories)
+    closed, how = eqn.params["call_jaxpr"], Check(categories)
+    checked = how.program(closed, (None,) * len(closed.in_avals))
+    count = len(checked.account_types)
     captured = args[: len(eqn.params["closure"] or ())]
     args, params = eqn.primitive.opened(args, eqn.params)
     del params["fun"]
@@ -618,14 +629,14 @@ def _custom_call(
         return run(checked.program, *captured, *xs)
 
     def errors(primals: Sequence[Any]) -> list[Any]:
-        return fun(*primals)[: checked.count]
+        return fun(*primals)[:count]
 
     if eqn.primitive is custom_jvp_call_p:
         rule = _without_checks(params["rule"])
 
         def checked_rule(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
             outs, t_outs = rule(primals, tangents)
-            return [*errors(primals), *outs], [*[None] * checked.count, *t_outs]
+            return [*errors(primals), *outs], [*[None] * count, *t_outs]
 
         params["rule"] = checked_rule
     else:
@@ -635,9 +646,9 @@ def _custom_call(
             outs, residual = fwd(primals, perturbed)
             return [*errors(primals), *outs], residual
 
-        params["fwd"], params["bwd"] = checked_fwd, lambda residual, cts: bwd(residual, cts[checked.count :])
-    found, results = checked.split(eqn.primitive.call(fun, *args, **params))
-    return error.then(found), results
+        params["fwd"], params["bwd"] = checked_fwd, lambda residual, cts: bwd(residual, cts[count:])
+    found, outs = how.outcome(checked, eqn.primitive.call(fun, *args, **params))
+    return error if found is None else error.then(found), leaves_of(outs)
 
 
 _RULES: dict[Primitive, Rule] = {
@@ -710,7 +721,7 @@ def _categories(errors: Any) -> Categories:
 
 
 __all__ = [
-    "Check", "Checked", "Error", "ErrorCategory", "JaxRuntimeError", "all_checks", "automatic_checks", "check", "check_error",
-    "check_p", "checked_program", "checkify", "debug_check", "div_checks", "float_checks", "index_checks", "init_error", "nan_checks",
+    "Check", "Error", "ErrorCategory", "JaxRuntimeError", "all_checks", "automatic_checks", "check", "check_error",
+    "check_p", "checkify", "debug_check", "div_checks", "float_checks", "index_checks", "init_error", "nan_checks",
     "register_checkify_rule", "run_checked", "user_checks",
 ]  # fmt: skip

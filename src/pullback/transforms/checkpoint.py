@@ -24,7 +24,7 @@ import numpy as np
 from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.interning import intern, lift
-from pullback.core.jaxpr import ClosedJaxpr, Jaxpr
+from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, run
 from pullback.core.linear import Node, zeros
 from pullback.core.passes import drop_unused_consts, eliminate_dead_code, refuse_repeated_effects, without_effects
 from pullback.core.primitive import Fusion, LinearPrimitive, Primitive
@@ -34,9 +34,10 @@ from pullback.core.tree import arrays_of, tree_flatten
 from pullback.core.types import ShapedArray, integers
 from pullback.lax.arrangement import OptimizationBarrier
 from pullback.lax.shape import batch_first, convert, strong
+from pullback.transforms.call import Mask
 from pullback.transforms.linearize import linearize_flat
 from pullback.transforms.policies import Policy, everything_saveable, nothing_saveable
-from pullback.transforms.program import Linearization, Mask, ProgramCall, run, used_arguments
+from pullback.transforms.program import Linearization, ProgramCall, used_arguments
 from pullback.transforms.vmap import batch_flat
 
 # ---- policies ---------------------------------------------------------------------------------------------------
@@ -55,10 +56,10 @@ class _Asking(Through):
         if primitive is stored_p or primitive is checkpoint_barrier_p or primitive.is_collective:
             return False
         return bool(
-            primitive.has_effect(params) or self.policy(primitive, *(a.aval for a in map(as_array, args)), **params)
+            primitive.effects_of(params) or self.policy(primitive, *(a.aval for a in map(as_array, args)), **params)
         )
 
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
         body = call.step_program(params)
         if body is None:
             if isinstance(call, ProgramCall) and call.inlined is not None:
@@ -67,9 +68,7 @@ class _Asking(Through):
         storing: _StoringProgram = body.derived(("storing", self.policy), _StoringProgram, self.policy)
         return self.steps(call, args, params, body, storing)
 
-    def steps(
-        self, call: Any, args: tuple[Any, ...], params: Params, body: ClosedJaxpr, storing: _StoringProgram
-    ) -> Any:
+    def steps(self, call: Any, args: Sequence[Any], params: Params, body: ClosedJaxpr, storing: _StoringProgram) -> Any:
         """The call, whose program `body` has a form that gives what is stored."""
         raise NotImplementedError(f"{type(self).__name__} must define steps")
 
@@ -89,9 +88,7 @@ class _Storing(_Asking):
             self.saved.extend(out if primitive.multiple_results else [out])
         return out
 
-    def steps(
-        self, call: Any, args: tuple[Any, ...], params: Params, body: ClosedJaxpr, storing: _StoringProgram
-    ) -> Any:
+    def steps(self, call: Any, args: Sequence[Any], params: Params, body: ClosedJaxpr, storing: _StoringProgram) -> Any:
         results = super(_Asking, self).process_call(call, args, params | {"jaxpr": storing.program})
         count = len(body.out_avals)
         self.saved += results[count:]
@@ -113,16 +110,14 @@ class _Taking(_Asking):
         if primitive.multiple_results:
             count = len(primitive.type_of(*(a.aval for a in map(as_array, args)), **params))
         values = list(islice(self.saved, count))
-        if primitive.has_effect(params):  # nothing is done again, or differentiated
+        if primitive.effects_of(params):  # nothing is done again, or differentiated
             return values if primitive.multiple_results else values[0]
         stored = {"primitive": primitive, "params": tuple(params.items()), "count": count, "mapped": ()}
         outs = super().process(stored_p, (*values, *args), stored)
         outs = [under(self.parent, convert, o, o.dtype, True) if v.weak_type else o for o, v in zip(outs, values)]
         return outs if primitive.multiple_results else outs[0]
 
-    def steps(
-        self, call: Any, args: tuple[Any, ...], params: Params, body: ClosedJaxpr, storing: _StoringProgram
-    ) -> Any:
+    def steps(self, call: Any, args: Sequence[Any], params: Params, body: ClosedJaxpr, storing: _StoringProgram) -> Any:
         program = body.derived(("taking", self.policy), storing.taking)
         taken = islice(self.saved, len(storing.types))
         return super(_Asking, self).process_call(call, (*args, *taken), params | {"jaxpr": program})
@@ -273,7 +268,7 @@ class Recomputation:
 
     def __init__(self, closed: ClosedJaxpr, active: Mask, policy: Policy | None, prevent_cse: bool) -> None:
         self.forward, again = closed, closed
-        if policy is not None or closed.has_effect:
+        if policy is not None or closed.effects:
             policy = policy or nothing_saveable
             storing: _StoringProgram = closed.derived(("storing", policy), _StoringProgram, policy)
             self.forward, again = storing.program, closed.derived(("taking", policy), storing.taking)
@@ -349,7 +344,7 @@ class CheckpointCall(ProgramCall):
     def bind_program(self, program: ClosedJaxpr, args: Sequence[Any], params: Params, prefix: str) -> list[Any]:
         return current().process_call(self, tuple(args), {**params, "jaxpr": program})
 
-    def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
+    def apply(self, args: Sequence[Any], params: Params) -> Any:
         return run(params["jaxpr"], *args)
 
     def step_program(self, params: Params) -> ClosedJaxpr:

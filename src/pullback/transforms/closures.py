@@ -51,7 +51,7 @@ class _Adopting(Trace):
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         return super().process(primitive, tuple(map(self.adopt, args)), params)
 
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
         return super().process_call(call, tuple(map(self.adopt, args)), params)
 
     def run(self, fun: Callable[..., Any], *args: Any) -> Any:
@@ -165,7 +165,7 @@ class Primal(_Standing, Through):
         self.met = True
         return x.primal
 
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
         if not call.is_closed:
             params = {k: _noting(f, self) if k in FUNCTIONS else f for k, f in params.items()}
         return super().process_call(call, args, params)
@@ -235,7 +235,7 @@ class Replay(_Adopting, Through):
             return x
         return self.values.get(id(x._var if isinstance(x, StagedTracer) else x), x)
 
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
         if not call.is_closed:
             params = {k: self._replayed(f) if k in FUNCTIONS else f for k, f in params.items()}
         return super().process_call(call, args, params)

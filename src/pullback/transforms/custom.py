@@ -20,11 +20,11 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_line
-from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
+from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr, run
 from pullback.core.kept import carriers
-from pullback.core.linear import Cotangents, Node, Sum, Tangents, next_id, project, zeros
+from pullback.core.linear import Node, Sum, recorded, zeros
 from pullback.core.stage import close, stage_flat
-from pullback.core.trace import EVAL, Params, Tracer, current, set_current
+from pullback.core.trace import EVAL, Params, Tracer, current
 from pullback.core.tree import (
     keystr,
     leaf_error,
@@ -37,7 +37,7 @@ from pullback.core.tree import (
 )
 from pullback.core.types import ShapedArray, integers, typeof
 from pullback.lax.shape import batch_first, convert
-from pullback.transforms.call import CallPrimitive, is_active, sum_unbatched
+from pullback.transforms.call import LinearStep, OwnDerivative, is_active, results_of, sum_unbatched
 from pullback.transforms.closures import (
     Closure,
     Flat,
@@ -49,8 +49,11 @@ from pullback.transforms.closures import (
     linearize_again,
     primal_functions,
 )
-from pullback.transforms.linearize import transpose_flat
-from pullback.transforms.program import run
+from pullback.transforms.jvp import Forward, dual, primal_and_tangent
+from pullback.transforms.lifting import Bundle, Lifting, Outcome, kinds_of, leaves_of
+from pullback.transforms.linearize import LinearizeTrace, linearization_rules, transpose_flat
+from pullback.transforms.program import spread
+from pullback.transforms.vmap import Batch, mapped
 
 if TYPE_CHECKING:
     from pullback.core.tree import PyTreeDef
@@ -110,7 +113,7 @@ def custom_vjp_primal_tree_values(tree: Any) -> Any:
 # ---- calls of Python functions ----------------------------------------------------------------------------------
 
 
-class CustomCall(CallPrimitive):
+class CustomCall(OwnDerivative):
     """Base of the calls of Python functions with rules, which may close over anything that is traced where they are called.
 
     The rule is about the arguments; derivatives in what the function closes over are those of the function. In programs, the
@@ -154,52 +157,58 @@ class CustomCall(CallPrimitive):
     def type_of(self, *types: ShapedArray, **params: Any) -> Any:
         return params["call_jaxpr"].out_avals
 
-    def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
+    def apply(self, args: Sequence[Any], params: Params) -> Any:
         """Without transformation, a call is just that."""
         return list(params["fun"](*args))
 
-    def stage_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        """Stage the function into a program of its own and emit one equation."""
+    def as_equation(self, types: Sequence[ShapedArray], params: Params) -> tuple[Sequence[Any], Params]:
+        """With the function staged into a program of its own."""
         params = dict(params)
-        atoms = [trace.atom(a) for a in args]
-        closed, captured = close(stage_flat(params.pop("fun"), [a.aval for a in atoms]))
-        params = {"call_jaxpr": closed, "closure": Closure(captured) if captured else None, **params}
-        return trace.emit(self, [*map(trace.atom, captured), *atoms], params, closed.out_avals)
+        closed, captured = close(stage_flat(params.pop("fun"), types))
+        return captured, {"call_jaxpr": closed, "closure": Closure(captured) if captured else None, **params}
 
-    def jvp_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
-        inner, met = primal_functions(params, trace)
-        try:
-            set_current(trace.parent)
-            if is_active(tangents):
-                outs, t_outs = self.forward_mode(primals, tangents, inner)
-            else:
-                outs, t_outs = trace.parent.process_call(self, primals, inner), None
-            if met():
-                found = jvp_again(params["fun"], trace, primals)
-                t_outs = found if t_outs is None else list(map(_sum, t_outs, found))
-        finally:
-            set_current(trace)
-        return outs if t_outs is None else [trace.wrap(o, t) for o, t in zip(outs, t_outs)]
+    def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
+        """As what it computes: transformations that know nothing of rules forget them."""
+        return how.run_program(params["call_jaxpr"], operands)
 
-    def linearize_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
-        inner, met = primal_functions(params, trace)
-        out_nodes: Sequence[Node | None] | None
-        try:
-            set_current(trace.parent)
-            if is_active(nodes):
-                outs, out_nodes = self.linearized(primals, nodes, inner)
-            else:
-                outs, out_nodes = trace.parent.process_call(self, primals, inner), None
-            if met():
-                found = linearize_again(params["fun"], trace, primals)
-                out_nodes = found if out_nodes is None else [_sum(n, m, Sum) for n, m in zip(out_nodes, found)]
-        finally:
-            set_current(trace)
-        return outs if out_nodes is None else [trace.wrap(o, n) for o, n in zip(outs, out_nodes)]
+    def linearized(
+        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
+        return recorded(lambda tangents: self.forward_mode(primals, tangents, params), nodes)
+
+
+@Forward.rules.of(CustomCall)
+def _forward(how: Forward, call: CustomCall, operands: Sequence[Bundle], params: Params) -> Outcome:
+    pairs = [primal_and_tangent(x) for x in operands]
+    primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
+    trace = how.within
+    inner, met = primal_functions(params, trace)
+    t_outs: Sequence[Any]
+    if is_active(tangents):
+        outs, t_outs = call.forward_mode(primals, tangents, inner)
+    else:
+        outs = current().process_call(call, primals, inner)
+        t_outs = [None] * len(outs)
+    if met():
+        t_outs = list(map(_sum, t_outs, jvp_again(params["fun"], trace, primals)))
+    return None, list(map(dual, outs, t_outs))
+
+
+@linearization_rules.of(CustomCall)
+def _linearized(
+    trace: LinearizeTrace, call: CustomCall, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
+) -> tuple[Sequence[Any], Sequence[Node | None]]:
+    inner, met = primal_functions(params, trace)
+    out_nodes: Sequence[Node | None]
+    if is_active(nodes):
+        outs, out_nodes = call.linearized(primals, nodes, inner)
+    else:
+        outs = current().process_call(call, primals, inner)
+        out_nodes = [None] * len(outs)
+    if met():
+        found = linearize_again(params["fun"], trace, primals)
+        out_nodes = [_sum(n, m, Sum) for n, m in zip(out_nodes, found)]
+    return outs, out_nodes
 
 
 def _sum(x: Any, y: Any, add: Callable[[Any, Any], Any] = operator.add) -> Any:
@@ -237,46 +246,33 @@ class CustomJVPCall(CustomCall):
     ) -> tuple[Sequence[Any], Sequence[Any]]:
         return params["rule"](primals, tangents)
 
-    def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        values, axes = [v for v, _ in pairs], [b for _, b in pairs]
-        fun, rule = params["fun"], params["rule"]
 
-        def batched_rule(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-            active = [t is not None for t in tangents]
-            count = 0
+@Batch.rules.of(CustomJVPCall)
+def _batched_custom_jvp(how: Batch, call: CustomJVPCall, operands: Sequence[Bundle], params: Params) -> Outcome:
+    values, axes, trace = leaves_of(operands), kinds_of(operands), how.within
+    fun, rule = params["fun"], params["rule"]
 
-            def flat(*xs: Any) -> Any:
-                nonlocal count
-                ts = iter(xs[len(primals) :])
-                outs, t_outs = rule(xs[: len(primals)], [next(ts) if a else None for a in active])
-                count = len(outs)
-                t_outs = [
-                    zeros(o.shape, o.dtype) if t is None and dtypes.is_inexact(o.dtype) else t
-                    for o, t in zip(outs, t_outs)
-                ]
-                return [*outs, *t_outs]
+    def batched_rule(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        active = [t is not None for t in tangents]
+        count = 0
 
-            t_axes = [b for b, a in zip(axes, active) if a]
-            both = batched(_without_none(flat), trace, [*axes, *t_axes])(
-                *primals, *(t for t in tangents if t is not None)
-            )
-            outs = both[:count]
-            rest = iter(both[count:])
-            return outs, [next(rest) if dtypes.is_inexact(o.dtype) else None for o in outs]
+        def flat(*xs: Any) -> Any:
+            nonlocal count
+            outs, t_outs = rule(xs[: len(primals)], spread(xs[len(primals) :], active))
+            count = len(outs)
+            inexact = [dtypes.is_inexact(o.dtype) for o in outs]
+            return [
+                *outs,
+                *[zeros(o.shape, o.dtype) if t is None else t for o, t, i in zip(outs, t_outs, inexact) if i],
+            ]
 
-        try:
-            set_current(trace.parent)
-            outs = trace.parent.process_call(
-                self, values, {**params, "fun": batched(fun, trace, axes), "rule": batched_rule}
-            )
-        finally:
-            set_current(trace)
-        return [trace.wrap(o, 0) for o in outs]
+        t_axes = [b for b, a in zip(axes, active) if a]
+        both = batched(flat, trace, [*axes, *t_axes])(*primals, *[t for t in tangents if t is not None])
+        outs = both[:count]
+        return outs, spread(both[count:], [dtypes.is_inexact(o.dtype) for o in outs])
 
-
-def _without_none(fun: Any) -> Any:
-    return lambda *xs: [x for x in fun(*xs) if x is not None]
+    inner = {**params, "fun": batched(fun, trace, axes), "rule": batched_rule}
+    return None, [mapped(o, 0) for o in current().process_call(call, values, inner)]
 
 
 custom_jvp_call_p = CustomJVPCall()
@@ -562,42 +558,6 @@ class _Layout:
 _ARRAY: Any = object()
 
 
-class CustomVJPNode(Node):
-    """The linear action given by a backward function: pull calls it, push transposes it."""
-
-    several = True
-
-    __slots__ = ("bwd", "residual", "in_types", "in_nodes", "out_types")
-
-    def __init__(self, bwd: Any, residual: Residual, in_types: Any, in_nodes: Any, out_types: Any) -> None:
-        self.id, self.shape, self.dtype = next_id(), (), np.dtype(bool)
-        self.bwd, self.residual, self.in_types = bwd, residual, in_types
-        self.in_nodes, self.out_types = in_nodes, out_types
-
-    def parents(self) -> Iterable[Node]:
-        return [n for n in self.in_nodes if n is not None]
-
-    def push(self, tangents: Tangents) -> Any:
-        ts = [None if n is None else tangents.get(n.id) for n in self.in_nodes]
-        return push_backward(self.bwd, self.residual, self.in_types, self.out_types, ts)
-
-    def pull(self, ct: Any, cotangents: Cotangents) -> None:
-        for node, ct_in in zip(self.in_nodes, self.bwd(self.residual, ct)):
-            if node is not None and ct_in is not None:
-                cotangents.add(node, ct_in)
-
-    def residuals(self) -> Sequence[Any]:
-        return self.residual.arrays
-
-    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
-        nodes = [None if n is None else parents[n.id] for n in self.in_nodes]
-        return CustomVJPNode(self.bwd, Residual(residuals, self.residual.layout), self.in_types, nodes, self.out_types)
-
-    def structure(self, numbering: dict[int, int]) -> Any:
-        nodes = tuple(None if n is None else numbering[n.id] for n in self.in_nodes)
-        return ("custom_vjp", id(self.bwd), self.residual.layout, nodes, tuple(self.out_types))
-
-
 def push_backward(bwd: Any, residual: Any, in_types: Any, out_types: Any, tangents: Sequence[Any]) -> list[Any]:
     """Tangents of the outputs of a function given by its backward function, which is linear: transpose it."""
     wanted = [i for i, t in enumerate(out_types) if dtypes.is_inexact(t.dtype)]
@@ -653,57 +613,54 @@ class CustomVJPCall(CustomCall):
         self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
     ) -> tuple[Sequence[Any], Sequence[Node | None]]:
         outs, residual = params["fwd"](primals, [n is not None for n in nodes])
-        types = [o.aval for o in outs]
-        node = CustomVJPNode(params["bwd"], residual, [p.aval for p in primals], nodes, types)
-        return outs, [n if dtypes.is_inexact(t.dtype) else None for n, t in zip(project(node, types), types)]
+        in_types, out_types = [p.aval for p in primals], tuple([o.aval for o in outs])
+        bwd, layout = params["bwd"], residual.layout
 
-    def batch_call(self, trace: Any, args: Sequence[Any], params: Params) -> Any:
-        pairs = [trace.unwrap(a) for a in args]
-        values, axes = [v for v, _ in pairs], [b for _, b in pairs]
-        fwd, bwd, size = params["fwd"], params["bwd"], trace.size
+        def push(values: Sequence[Any], ts: Sequence[Any]) -> list[Any]:
+            return push_backward(bwd, Residual(values, layout), in_types, out_types, ts)
 
-        def batched_fwd(primals: Sequence[Any], perturbed: Sequence[bool]) -> Any:
-            count, layout = 0, None
+        def pull(values: Sequence[Any], cts: Sequence[Any]) -> Sequence[Any]:
+            found: Sequence[Any] = bwd(Residual(values, layout), cts)
+            return found
 
-            def flat(*xs: Any) -> Any:
-                nonlocal count, layout
-                outs, residual = fwd(xs, perturbed)
-                count, layout = len(outs), residual.layout
-                return [*outs, *residual.arrays]
+        node = LinearStep(self.name, residual.arrays, nodes, push, pull, (bwd, layout, out_types))
+        return outs, results_of(node, outs, tuple([dtypes.is_inexact(t.dtype) for t in out_types]))
 
-            results, result_axes = batch_again(flat, trace, primals, axes)
-            outs = [batch_first(o, b, size) for o, b in zip(results[:count], result_axes[:count])]
-            return outs, Residual(results[count:], (layout, tuple(result_axes[count:])))
 
-        def batched_bwd(residual: Residual, cts: Sequence[Any]) -> Any:
-            layout, residual_axes = residual.layout
-            given = [ct for ct in cts if ct is not None]
-            count = len(residual_axes)
-            pattern: list[bool] = []
+@Batch.rules.of(CustomVJPCall)
+def _batched_custom_vjp(how: Batch, call: CustomVJPCall, operands: Sequence[Bundle], params: Params) -> Outcome:
+    values, axes, trace, size = leaves_of(operands), kinds_of(operands), how.within, how.size
+    fwd, bwd = params["fwd"], params["bwd"]
 
-            def flat(*xs: Any) -> Any:
-                rest_cts = iter(xs[count:])
-                ct_ins = bwd(Residual(xs[:count], layout), [None if ct is None else next(rest_cts) for ct in cts])
-                pattern[:] = [c is not None for c in ct_ins]
-                return [c for c in ct_ins if c is not None]
+    def batched_fwd(primals: Sequence[Any], perturbed: Sequence[bool]) -> Any:
+        count, layout = 0, None
 
-            found, found_axes = batch_again(
-                flat, trace, [*residual.arrays, *given], [*residual_axes, *(0 for _ in given)]
-            )
-            rest = iter(zip(found, found_axes))
-            full = [next(rest) if p else (None, None) for p in pattern]
-            return sum_unbatched([c for c, _ in full], [b for _, b in full], axes, size)
+        def flat(*xs: Any) -> Any:
+            nonlocal count, layout
+            outs, residual = fwd(xs, perturbed)
+            count, layout = len(outs), residual.layout
+            return [*outs, *residual.arrays]
 
-        try:
-            set_current(trace.parent)
-            outs = trace.parent.process_call(
-                self,
-                values,
-                {**params, "fun": batched(params["fun"], trace, axes), "fwd": batched_fwd, "bwd": batched_bwd},
-            )
-        finally:
-            set_current(trace)
-        return [trace.wrap(o, 0) for o in outs]
+        results, result_axes = batch_again(flat, trace, primals, axes)
+        outs = [batch_first(o, b, size) for o, b in zip(results[:count], result_axes[:count])]
+        return outs, Residual(results[count:], (layout, tuple(result_axes[count:])))
+
+    def batched_bwd(residual: Residual, cts: Sequence[Any]) -> Any:
+        layout, residual_axes = residual.layout
+        given = [ct for ct in cts if ct is not None]
+        count, pattern = len(residual_axes), [ct is not None for ct in cts]
+        present: list[bool] = []
+
+        def flat(*xs: Any) -> Any:
+            ct_ins = bwd(Residual(xs[:count], layout), spread(xs[count:], pattern))
+            present[:] = [c is not None for c in ct_ins]
+            return [c for c in ct_ins if c is not None]
+
+        found, found_axes = batch_again(flat, trace, [*residual.arrays, *given], [*residual_axes, *(0 for _ in given)])
+        return sum_unbatched(spread(found, present), spread(found_axes, present), axes, size)
+
+    inner = {**params, "fun": batched(params["fun"], trace, axes), "fwd": batched_fwd, "bwd": batched_bwd}
+    return None, [mapped(o, 0) for o in current().process_call(call, values, inner)]
 
 
 custom_vjp_call_p = CustomVJPCall()

@@ -23,7 +23,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback, user_line
-from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.kept import carriers
 from pullback.core.primitive import Primitive
 from pullback.core.stage import stage_flat
@@ -34,7 +34,6 @@ from pullback.transforms.artifact import Signature, pack, unpack
 from pullback.transforms.custom import custom_vjp
 from pullback.transforms.jit import jit
 from pullback.transforms.linearize import vjp
-from pullback.transforms.program import run
 from pullback.transforms.stages import Wrapped
 
 #: Platforms that functions are exported for.

@@ -21,13 +21,13 @@ from pullback.core import dtypes, kept
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.config import disable_jit, explain_cache_misses, program_state
 from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_line
-from pullback.core.jaxpr import ClosedJaxpr, program_caches
+from pullback.core.jaxpr import ClosedJaxpr, program_caches, run
 from pullback.core.kept import by_identity, carriers, kept_with, kept_with_owners
 from pullback.core.stage import close, stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current, named_axes
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, intern
-from pullback.transforms.program import ProgramCall, run
+from pullback.transforms.program import ProgramCall
 
 if TYPE_CHECKING:
     from pullback.transforms.stages import Lowered, Traced
@@ -103,7 +103,7 @@ class JitCall(ProgramCall):
         derived = {"jaxpr": program, "name": name, "options": options and options.without_donation()}
         return current().process_call(self, tuple(args), derived)
 
-    def evaluate_call(self, args: Sequence[Any], params: Params) -> Any:
+    def apply(self, args: Sequence[Any], params: Params) -> Any:
         if current() is not EVAL:  # a linear function being recorded as what it computes
             return run(params["jaxpr"], *args)
         arrays = [a if a.__class__ is ConcreteArray else as_array(a) for a in args]

@@ -16,6 +16,9 @@ from pullback.core.errors import filter_traceback
 from pullback.core.linear import zeros
 from pullback.core.trace import EVAL, Params, Trace, Tracer, current, entered, reset_current, set_current, under
 from pullback.core.tree import keystr, leaf_error, tree_flatten, tree_flatten_with_path, tree_structure
+from pullback.core.types import ShapedArray
+from pullback.lax.shape import convert, strong
+from pullback.transforms.lifting import Bundle, Kind, Lifting, Outcome, Rules, plain
 
 
 class JVPTracer(Tracer):
@@ -82,8 +85,73 @@ class JVPTrace(Trace):
             self.check_constant(x)
         return x, None
 
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        return call.jvp_call(self, args, params)
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [self.unwrap(a) for a in args]
+        parent = self.parent
+        try:
+            set_current(parent)
+            if call.is_closed and all([t is None for _, t in pairs]):
+                return parent.process_call(call, [p for p, _ in pairs], params)
+            _, outs = Forward(self).call(call, [dual(p, t) for p, t in pairs], params)
+        finally:
+            set_current(self)
+        return [self.wrap(*primal_and_tangent(o)) for o in outs]
+
+
+# ---- as a lifting -----------------------------------------------------------------------------------------------
+
+#: The kind of values with a tangent, which is their second leaf.
+DUAL = "dual"
+
+
+def dual(primal: Any, tangent: Any) -> Bundle:
+    """A primal and its tangent, None where it is zero."""
+    # Programs take types as they are.
+    return plain(primal) if tangent is None else Bundle(DUAL, (primal, strong(tangent)))
+
+
+def primal_and_tangent(x: Bundle) -> tuple[Any, Any]:
+    """What `dual` was made of."""
+    return x.leaves if x.kind is DUAL else (x.leaves[0], None)  # type: ignore[return-value]
+
+
+class Forward(Lifting):
+    """Forward mode: values are pairs of primal and tangent. `trace` is given where one transforms a call."""
+
+    key = name = "jvp"
+    rules = Rules()
+
+    def __init__(self, trace: JVPTrace | None = None) -> None:
+        self._trace = trace
+
+    @property
+    def within(self) -> JVPTrace:
+        """The trace in which the call is made that is being transformed: custom rules close over values of it."""
+        assert self._trace is not None, "calls of Python functions are made under a trace"
+        return self._trace
+
+    def run(self, fun: Callable[..., Any], operands: Sequence[Bundle]) -> Outcome:
+        pairs = [primal_and_tangent(x) for x in operands]
+        outs, tangents = jvp_flat(fun, [p for p, _ in pairs], [t for _, t in pairs])
+        return None, list(map(dual, outs, tangents))
+
+    def count(self, kind: Kind) -> int:
+        return 2 if kind is DUAL else 1
+
+    def types(self, kind: Kind, t: ShapedArray) -> list[ShapedArray]:
+        return [t, t.to_tangent_aval().update(weak_type=False)] if kind is DUAL else [t]
+
+    def widen(self, x: Bundle, kind: Kind) -> Bundle:
+        (primal,) = x.leaves
+        t = primal.aval.to_tangent_aval()
+        return Bundle(DUAL, (primal, zeros(t.shape, t.dtype)))
+
+
+def pushed(call: Any, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> tuple[list[Any], list[Any]]:
+    """Results of a call and their tangents (None for zero), given the operands' (None for zero)."""
+    _, outs = Forward().call(call, list(map(dual, primals, tangents)), params)
+    pairs = [primal_and_tangent(o) for o in outs]
+    return [p for p, _ in pairs], [t for _, t in pairs]
 
 
 def jvp_flat(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
@@ -190,8 +258,6 @@ def as_weak_as(derivative: Any, weak_type: bool) -> Any:
     """A derivative with the weakness of what it is the derivative of: its type is that of the value, whatever rules made it."""
     if getattr(derivative, "weak_type", weak_type) == weak_type:
         return derivative
-    from pullback.lax.shape import convert
-
     return convert(derivative, derivative.dtype, weak_type)
 
 
@@ -221,9 +287,7 @@ def _dual(trace: JVPTrace, x: Any, t: Any) -> Any:
                 "primal and tangent arguments of jvp must have equal types; got primal dtype "
                 f"{dtypes.name(x.dtype)} with tangent dtype {dtypes.name(t.dtype)} (expected {dtypes.name(expected)})"
             )
-        from pullback.lax.shape import convert
-
-        t = convert(t, x.dtype)
+            t = convert(t, x.dtype)
     return trace.wrap(x, t)
 
 

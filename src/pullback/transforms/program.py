@@ -1,7 +1,7 @@
 """Calls of programs, and what every transformation makes of a program: another program, derived once and kept with it.
 
 `ProgramCall` is the base of primitives whose parameter `jaxpr` is a closed program. A derivative of such a call is a call of the
-derived program: of its JVP, of its *forward* program (results, and the residuals of its linearization), of its *pushforward* and
+derived program: of a lifted one, of its *forward* program (results, and the residuals of its linearization), of its *pushforward* and
 *pullback* programs, which take the residuals. All are staged once for each set of operands that matter, and compiled once, so that
 `grad(jit(f))` in a loop neither traces nor transposes nor compiles anything again.
 """
@@ -12,74 +12,18 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from pullback.core import dtypes
 from pullback.core.array import as_array
-from pullback.core.jaxpr import ClosedJaxpr, Var, eval_jaxpr
-from pullback.core.linear import Cotangents, Input, Node, Tangents, next_id, project, push_nodes, reachable
+from pullback.core.jaxpr import ClosedJaxpr, Var, run
+from pullback.core.linear import Cotangents, Input, Node, Tangents, push_nodes, reachable
 from pullback.core.passes import eliminate_dead_code, inline_calls
 from pullback.core.stage import StagedTracer, stage_flat
 from pullback.core.trace import Params, current
 from pullback.core.types import ShapedArray
-from pullback.lax.shape import batch_first, strong
-from pullback.transforms.call import ClosedCall
-from pullback.transforms.jvp import jvp_flat
+from pullback.transforms.call import ClosedCall, LinearStep, Mask, results_of
+from pullback.transforms.lifting import Bundle, Lifting, Outcome, kinds_of, leaves_of
 from pullback.transforms.linearize import linearize_flat
-from pullback.transforms.vmap import batch_flat
 
-Mask = tuple[bool, ...]
-
-
-def run(closed: ClosedJaxpr, *args: Any) -> list[Any]:
-    """The program's results on `args`, equation by equation, under the current trace."""
-    return eval_jaxpr(closed.jaxpr, closed.consts, *args)
-
-
-def with_axis(t: ShapedArray, axis: int | None, size: int) -> ShapedArray:
-    """The type of a batch of so many `t`, along `axis`; `t` itself, if that is None."""
-    return t if axis is None else t.update(shape=(*t.shape[:axis], size, *t.shape[axis:]))
-
-
-# ---- derived programs -------------------------------------------------------------------------------------------
-
-
-class JVP:
-    """A program's JVP for tangents of the operands marked in `active`: `program(*primals, *tangents)` gives the results, then
-    the tangents of those marked in `has_tangent`."""
-
-    __slots__ = ("program", "has_tangent")
-
-    def __init__(self, closed: ClosedJaxpr, active: Mask) -> None:
-        count = len(active)
-        has_tangent: list[bool] = []
-
-        def pushed(*xs: Any) -> list[Any]:
-            rest = iter(xs[count:])
-            outs, ts = jvp_flat(partial(run, closed), xs[:count], [next(rest) if a else None for a in active])
-            has_tangent[:] = [t is not None for t in ts]
-            return [*outs, *(t for t in ts if t is not None)]
-
-        types = closed.in_avals
-        tangents = [t.to_tangent_aval() for t, a in zip(types, active) if a]
-        self.program = stage_flat(pushed, [*types, *tangents], current())
-        self.has_tangent = has_tangent
-
-
-class Batched:
-    """A program over a batch axis: results are marked in `mapped`, and have the axis in front."""
-
-    __slots__ = ("program", "mapped")
-
-    def __init__(self, closed: ClosedJaxpr, size: int, axes: Sequence[int | None], axis_name: Any) -> None:
-        mapped: list[bool] = []
-
-        def over_axis(*xs: Any) -> list[Any]:
-            outs, out_axes = batch_flat(partial(run, closed), size, xs, axes, axis_name)
-            mapped[:] = [b is not None for b in out_axes]
-            return [o if b is None else batch_first(o, b, size) for o, b in zip(map(as_array, outs), out_axes)]
-
-        types = [with_axis(t, b, size) for t, b in zip(closed.in_avals, axes)]
-        self.program = stage_flat(over_axis, types, current())
-        self.mapped = mapped
+# ---- linearizations ---------------------------------------------------------------------------------------------
 
 
 class Linearization:
@@ -194,64 +138,6 @@ def used_arguments(closed: ClosedJaxpr) -> list[bool]:
     return [v in used for v in jaxpr.invars]
 
 
-class ProgramNode(Node):
-    """The tangents of a call's results: the linear part of a `Linearization`, on residuals of one evaluation."""
-
-    __slots__ = ("call", "params", "linearization", "values", "nodes")
-    several = True
-
-    def __init__(
-        self,
-        call: ProgramCall,
-        params: Params,
-        linearization: Linearization,
-        values: Sequence[Any],
-        nodes: Sequence[Node | None],
-    ) -> None:
-        self.id, self.shape, self.dtype = next_id(), (), dtypes.float32
-        self.call, self.params, self.linearization = call, params, linearization
-        self.values, self.nodes = list(values), nodes
-
-    def parents(self) -> Iterable[Node]:
-        return [n for n in self.nodes if n is not None]
-
-    def push(self, tangents: Tangents) -> Any:
-        ts = [None if n is None else tangents.get(n.id) for n in self.nodes]
-        nonzero = tuple(t is not None for t in ts)
-        if True not in nonzero:
-            return None
-        program, mask = self.linearization.pushforward(nonzero)
-        outs = iter(
-            self.call.bind_program(program, [*self.values, *(t for t in ts if t is not None)], self.params, "jvp")
-        )
-        return [next(outs) if has else None for has in mask]
-
-    def pull(self, ct: Any, cotangents: Cotangents) -> None:
-        cts = [c if has else None for c, has in zip(ct, self.linearization.has_tangent)]
-        program, mask = self.linearization.pullback(tuple(c is not None for c in cts))
-        given = [strong(c) for c in cts if c is not None]
-        outs = iter(self.call.bind_program(program, [*self.values, *given], self.params, "transpose"))
-        for node, has in zip(self.nodes, mask):
-            if has:
-                out = next(outs)
-                if node is not None:
-                    cotangents.add(node, out)
-
-    def residuals(self) -> Sequence[Any]:
-        return self.values
-
-    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
-        nodes = [None if n is None else parents[n.id] for n in self.nodes]
-        return ProgramNode(self.call, self.params, self.linearization, residuals, nodes)
-
-    def structure(self, numbering: dict[int, int]) -> Any:
-        return (
-            self.call.name,
-            self.linearization,
-            tuple(None if n is None else numbering[n.id] for n in self.nodes),
-        )
-
-
 # ---- the primitives ---------------------------------------------------------------------------------------------
 
 
@@ -267,16 +153,9 @@ class ProgramCall(ClosedCall):
     def type_of(self, *types: ShapedArray, **params: Any) -> Any:
         return params["jaxpr"].out_avals
 
-    def forward_mode(
-        self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Any]]:
-        active = tuple([t is not None for t in tangents])
-        derived = params["jaxpr"].derived(("jvp", active), JVP, active)
-        given = [t for t in tangents if t is not None]
-        results = self.bind_program(derived.program, [*primals, *given], params, "jvp")
-        count = len(derived.has_tangent)
-        rest = iter(results[count:])
-        return results[:count], [next(rest) if has else None for has in derived.has_tangent]
+    def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
+        found = how.program(params["jaxpr"], kinds_of(operands))
+        return how.outcome(found, self.bind_program(found.program, leaves_of(operands), params, how.name))
 
     def linearization(self, params: Params, active: Mask) -> Linearization:
         """The derivative of the program of a call with `params`, in the operands marked in `active`."""
@@ -286,21 +165,31 @@ class ProgramCall(ClosedCall):
     def linearized(
         self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
     ) -> tuple[Sequence[Any], Sequence[Node | None]]:
-        derived = self.linearization(params, tuple([n is not None for n in nodes]))
-        results = self.bind_program(derived.forward, primals, params, "")
-        outs = results[: len(derived.has_tangent)]
+        found = self.linearization(params, tuple([n is not None for n in nodes]))
+        results = self.bind_program(found.forward, primals, params, "")
+        outs = results[: len(found.has_tangent)]
         every = [*primals, *results]
-        node = ProgramNode(self, params, derived, [every[i] for i in derived.passed], nodes)
-        projected = project(node, [ShapedArray(o.shape, o.dtype) for o in outs])
-        return outs, [n if has else None for n, has in zip(projected, derived.has_tangent)]
 
-    def batched(
-        self, size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any, params: Params
-    ) -> tuple[Sequence[Any], Sequence[int | None]]:
-        how = (size, tuple(axes), axis_name)
-        derived = params["jaxpr"].derived(("batch", *how), Batched, *how)
-        outs = self.bind_program(derived.program, args, params, "")
-        return outs, [0 if mapped else None for mapped in derived.mapped]
+        def push(values: Sequence[Any], ts: Sequence[Any]) -> list[Any]:
+            program, mask = found.pushforward(tuple([t is not None for t in ts]))
+            given = [*values, *[t for t in ts if t is not None]]
+            return spread(self.bind_program(program, given, params, "jvp"), mask)
+
+        def pull(values: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+            cts = [c if has else None for c, has in zip(cts, found.has_tangent)]
+            program, mask = found.pullback(tuple([c is not None for c in cts]))
+            given = [*values, *[c for c in cts if c is not None]]
+            return spread(self.bind_program(program, given, params, "transpose"), mask)
+
+        values = [every[i] for i in found.passed]
+        node = LinearStep(self.name, values, nodes, push, pull, found)
+        return outs, results_of(node, outs, found.has_tangent)
 
 
-__all__ = ["JVP", "Batched", "Linearization", "ProgramCall", "ProgramNode", "run", "used_arguments", "with_axis"]
+def spread(xs: Iterable[Any], mask: Iterable[bool]) -> list[Any]:
+    """What is there, at the places that `mask` marks, and None at the others."""
+    rest = iter(xs)
+    return [next(rest) if has else None for has in mask]
+
+
+__all__ = ["Linearization", "ProgramCall", "spread", "used_arguments"]

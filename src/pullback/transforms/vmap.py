@@ -16,7 +16,8 @@ from pullback.core.errors import filter_traceback
 from pullback.core.trace import Params, Trace, Tracer, current, entered, reset_current, set_current, under
 from pullback.core.tree import flatten_up_to, keystr, leaf_error, tree_flatten, tree_flatten_with_path, tree_map
 from pullback.core.types import ShapedArray, canonical_axis
-from pullback.lax.shape import add_batch_axis, broadcast_in_dim_p, move_axis
+from pullback.lax.shape import add_batch_axis, batch_first, broadcast_in_dim_p, move_axis
+from pullback.transforms.lifting import Bundle, Kind, Lifting, Outcome, Rules
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -109,8 +110,70 @@ class BatchTrace(Trace):
             self.check_constant(x)
         return x, None
 
-    def process_call(self, call: Any, args: tuple[Any, ...], params: Params) -> Any:
-        return call.batch_call(self, args, params)
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+        pairs = [self.unwrap(a) for a in args]
+        parent = self.parent
+        try:
+            set_current(parent)
+            if call.is_closed and self.axis_name is None and all([b is None for _, b in pairs]):
+                return parent.process_call(call, [v for v, _ in pairs], params)
+            _, outs = Batch(self.size, self.axis_name, self).call(call, [mapped(*p) for p in pairs], params)
+        finally:
+            set_current(self)
+        return [self.wrap(o.leaves[0], o.kind) for o in outs]
+
+
+# ---- as a lifting -----------------------------------------------------------------------------------------------
+
+
+def mapped(value: Any, axis: int | None) -> Bundle:
+    """An array with the batch axis `axis`, or None, which is its kind."""
+    return Bundle(axis, (value,))
+
+
+class Batch(Lifting):
+    """Vectorization: values are arrays, of the kind that says where they have the batch axis. `trace` is given where one transforms a
+    call."""
+
+    rules = Rules()
+
+    def __init__(self, size: int, axis_name: Any, trace: BatchTrace | None = None) -> None:
+        self.size, self.axis_name, self._trace = size, axis_name, trace
+        self.key = "batch", size, axis_name
+
+    @property
+    def within(self) -> BatchTrace:
+        """The trace in which the call is made that is being transformed: custom rules close over values of it."""
+        assert self._trace is not None, "calls of Python functions are made under a trace"
+        return self._trace
+
+    def run(self, fun: Callable[..., Any], operands: Sequence[Bundle]) -> Outcome:
+        values, axes = [x.leaves[0] for x in operands], [x.kind for x in operands]
+        outs, out_axes = batch_flat(fun, self.size, values, axes, self.axis_name)
+        return None, [self.settled(mapped(as_array(o), b)) for o, b in zip(outs, out_axes)]
+
+    def types(self, kind: Any, t: ShapedArray) -> list[ShapedArray]:
+        return [with_axis(t, kind, self.size)]
+
+    def widen(self, x: Bundle, kind: Kind) -> Bundle:
+        return mapped(batch_first(x.leaves[0], x.kind, self.size), 0)
+
+    def settled(self, x: Bundle) -> Bundle:
+        return x if not x.kind else self.widen(x, 0)
+
+    def stacked(self, x: Bundle) -> Bundle:
+        return x if x.kind is None else mapped(move_axis(x.leaves[0], x.kind, 1), 1)
+
+    def of_step(self, kind: Kind) -> Kind:
+        return None if kind is None else 0
+
+    def of_loop(self, kind: Kind) -> Kind:
+        return None if kind is None else 1
+
+
+def with_axis(t: ShapedArray, axis: int | None, size: int) -> ShapedArray:
+    """The type of a batch of so many `t`, along `axis`; `t` itself, if that is None."""
+    return t if axis is None else t.update(shape=(*t.shape[:axis], size, *t.shape[axis:]))
 
 
 def batch_flat(

@@ -10,6 +10,7 @@ import numpy as np
 from pullback.control.branches import cond, switch
 from pullback.control.loops import fori_loop, map, scan, while_loop
 from pullback.core.array import as_array
+from pullback.core.jaxpr import run
 from pullback.core.tree import tree_leaves
 from pullback.lax import functions as lax
 from pullback.lax.reductions import reduce_max, reduce_sum
@@ -17,7 +18,6 @@ from pullback.lax.shape import convert_element_type
 from pullback.random import split, uniform, wrap_key_data
 from pullback.transforms.custom import custom_jvp
 from pullback.transforms.derivatives import grad
-from pullback.transforms.program import run
 from pullback.transforms.stage import make_jaxpr
 from tests.conformance.table import Row, sample
 
