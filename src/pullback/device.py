@@ -11,7 +11,7 @@ from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.stage import is_staging
 from pullback.core.trace import Tracer, current
 from pullback.core.tree import leaf_error, tree_flatten
-from pullback.lax.arrangement import device_put_p
+from pullback.lax.creation import device_put_p
 from pullback.xla import devices as _devices
 from pullback.xla.devices import Device as Device
 from pullback.xla.devices import devices as devices

@@ -10,9 +10,9 @@ import pytest
 
 import pullback as pb
 import pullback.numpy as jnp
+from pullback import lax
 from pullback.core.array import as_array
-from pullback.lax import arrangement as lax
-from pullback.lax.arrangement import StaticIndex
+from pullback.lax.static_index import StaticIndex, static_index_p
 from pullback.transforms.derivatives import grad
 from pullback.transforms.stage import make_jaxpr
 from pullback.transforms.vmap import vmap
@@ -150,7 +150,7 @@ def test_typed_keys_are_moved_like_numbers() -> None:
     keys["fry"] = np.arange(6, dtype=np.uint32).reshape(3, 2)
     out = lax.concatenate([lax.rev(as_array(keys), (0,)), as_array(keys[:1])], 0)
     np.testing.assert_array_equal(np.asarray(out)["fry"], [[4, 5], [2, 3], [0, 1], [0, 1]])
-    assert lax.static_index_p.bind(as_array(keys), index=StaticIndex((1,))).shape == ()
+    assert static_index_p.bind(as_array(keys), index=StaticIndex((1,))).shape == ()
 
 
 def test_programs_show_static_indices_as_standard_operations() -> None:

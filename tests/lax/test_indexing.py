@@ -10,7 +10,7 @@ import pytest
 
 from pullback.core.array import Array, as_array
 from pullback.lax import indexing as lax
-from pullback.lax.indexing import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
+from pullback.lax.positions import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
 from pullback.transforms.derivatives import grad
 from pullback.transforms.linearize import vjp
 from pullback.transforms.vmap import vmap

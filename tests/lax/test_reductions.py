@@ -6,9 +6,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from pullback import lax
 from pullback.core.array import as_array, from_scalar
 from pullback.core.config import enable_x64
-from pullback.lax import reductions as lax
 from pullback.transforms.derivatives import grad, hessian, jacfwd
 from pullback.transforms.jit import jit
 from pullback.transforms.jvp import jvp

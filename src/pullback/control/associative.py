@@ -15,7 +15,7 @@ from pullback.core.errors import filter_traceback, user_line
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_unflatten
 from pullback.core.types import integer
 from pullback.lax.arrangement import rev_p
-from pullback.lax.reductions import prefixes
+from pullback.lax.cumulative import prefixes
 
 
 def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:

@@ -30,7 +30,7 @@ from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current, known_value
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
-from pullback.lax.arrangement import copy_p
+from pullback.lax.creation import copy_p
 from pullback.lax.elementwise import clamp_p, eq_p, ne_p
 from pullback.lax.family import like
 from pullback.lax.reductions import reduce_or_p

@@ -35,7 +35,8 @@ from pullback.core.passes import Quiet, refuse_repeated_effects, without_effects
 from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, current, under
 from pullback.core.types import ShapedArray
-from pullback.lax.arrangement import broadcasted_iota, dynamic_index_in_dim, dynamic_update_index_in_dim
+from pullback.lax.blocks import dynamic_index_in_dim, dynamic_update_index_in_dim
+from pullback.lax.creation import broadcasted_iota
 from pullback.lax.elementwise import div_p
 from pullback.lax.reductions import reduce_or_p
 from pullback.lax.selection import select

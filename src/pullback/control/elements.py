@@ -25,7 +25,7 @@ from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, bind_equation, e
 from pullback.core.primitive import BilinearPrimitive, LinearPrimitive
 from pullback.core.trace import EVAL, current, without_floating_point_errors
 from pullback.core.types import ShapedArray
-from pullback.lax.arrangement import dynamic_index_in_dim
+from pullback.lax.blocks import dynamic_index_in_dim
 from pullback.lax.elementwise import div_p
 from pullback.lax.family import Constant, Elementwise, mul_p
 from pullback.lax.gradient import stop_gradient_p, stop_gradient_unless_p, where_flagged

@@ -34,7 +34,8 @@ from pullback.core.tree import (
     tree_unflatten,
 )
 from pullback.core.types import ShapedArray, integer
-from pullback.lax.arrangement import concatenate, dynamic_index_in_dim
+from pullback.lax.arrangement import concatenate
+from pullback.lax.blocks import dynamic_index_in_dim
 from pullback.lax.shape import convert, expand_dims, reshape_p
 
 # ---- carries ----------------------------------------------------------------------------------------------------

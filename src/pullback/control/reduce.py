@@ -31,16 +31,7 @@ from pullback.lax.arrangement import concatenate_p, slice_p
 from pullback.lax.convolution import Pads, dilated, padtype_to_pads
 from pullback.lax.elementwise import and_p, max_p, min_p, or_p, xor_p
 from pullback.lax.family import ANY, BITS, NUMERIC, Elementwise, add_p, mul_p
-from pullback.lax.reductions import (
-    highest,
-    lowest,
-    reduce_and_p,
-    reduce_max_p,
-    reduce_min_p,
-    reduce_or_p,
-    reduce_prod_p,
-    reduce_xor_p,
-)
+from pullback.lax.reductions import reduce_and_p, reduce_max_p, reduce_min_p, reduce_or_p, reduce_prod_p, reduce_xor_p
 from pullback.lax.selection import select_n_p
 from pullback.lax.shape import (
     batch_first,
@@ -52,6 +43,7 @@ from pullback.lax.shape import (
     strong,
     transpose_p,
 )
+from pullback.lax.summation import highest, lowest
 from pullback.lax.windows import (
     check_windows,
     reduce_window_max_p,

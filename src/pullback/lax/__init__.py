@@ -9,11 +9,16 @@ import importlib as _importlib
 from typing import Any as _Any
 
 from pullback.lax.arrangement import *
+from pullback.lax.bits import *
+from pullback.lax.blocks import *
 from pullback.lax.callbacks import *
 from pullback.lax.contraction import *
+from pullback.lax.creation import *
+from pullback.lax.cumulative import *
 from pullback.lax.elementwise import *
 from pullback.lax.gradient import *
 from pullback.lax.indexing import *
+from pullback.lax.positions import *
 from pullback.lax.reductions import *
 from pullback.lax.selection import *
 from pullback.lax.shape import *

@@ -321,6 +321,45 @@ def _axes(axes: Sequence[int], x: Array) -> Shape:
     return out
 
 
+def dot(
+    lhs: Any,
+    rhs: Any,
+    *,
+    dimension_numbers: Any = None,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+    out_sharding: Any = None,
+) -> Array:
+    """Vector·vector, matrix·vector or matrix·matrix; with `dimension_numbers`, `dot_general`. Raises ValueError for other shapes."""
+    x, y = as_array(lhs), as_array(rhs)
+    if dimension_numbers is None:
+        if not (1 <= x.ndim <= 2 and 1 <= y.ndim <= 2 and x.shape[-1] == y.shape[0]):
+            raise ValueError(
+                "lax.dot: dimension_numbers must be specified when not performing simple un-batched matrix-matrix, matrix-vector, "
+                f"or vector-vector products; got lhs shape {x.shape} and rhs shape {y.shape}, at {user_line()}"
+            )
+        dimension_numbers = (((x.ndim - 1,), (0,)), ((), ()))
+    return dot_general(
+        x,
+        y,
+        dimension_numbers,
+        precision=precision,
+        preferred_element_type=preferred_element_type,
+        out_sharding=out_sharding,
+    )
+
+
+def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Array:
+    """Products of the matrices in the last two axes, over equal leading axes. Raises ValueError if the numbers of axes differ."""
+    x, y = as_array(lhs), as_array(rhs)
+    if min(x.ndim, y.ndim) < 2:
+        raise ValueError(f"Arguments to batch_matmul must be at least 2D, got {x.ndim}, {y.ndim}")
+    if x.ndim != y.ndim:
+        raise ValueError(f"Arguments to batch_matmul must have same ndim, got {x.ndim}, {y.ndim}")
+    leading = tuple(range(x.ndim - 2))
+    return dot_general(x, y, (((x.ndim - 1,), (x.ndim - 2,)), (leading, leading)), precision=precision)
+
+
 __all__ = [
-    "dot_general", "dot_general_p",
+    "batch_matmul", "dot", "dot_general", "dot_general_p",
 ]  # fmt: skip

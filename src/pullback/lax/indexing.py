@@ -14,77 +14,47 @@ each other. The rules for products and extrema are beside them.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array, concrete
-from pullback.core.dtypes import DType
+from pullback.core.array import Array, as_array, concrete
 from pullback.core.errors import user_line
 from pullback.core.linear import Equation
 from pullback.core.primitive import LinearPrimitive, Primitive, is_node
 from pullback.core.trace import Params, known_value
 from pullback.core.types import Shape, ShapedArray, integers
-from pullback.lax.elementwise import div_p, eq_p, lt_p, max_p, min_p, rem_p
-from pullback.lax.family import add_p, like, mul_p, neg_p
+from pullback.lax.elementwise import div_p, eq_p, max_p, min_p
+from pullback.lax.family import like, mul_p, neg_p
+from pullback.lax.positions import (
+    CLIP,
+    FILL_OR_DROP,
+    PROMISE_IN_BOUNDS,
+    GatherDimensionNumbers,
+    GatherScatterMode,
+    ScatterDimensionNumbers,
+    check_indices,
+    check_numbers,
+    clamped_starts,
+    default_fill,
+    rounds,
+    valid_windows,
+    wide_index,
+    window_index,
+    window_sizes,
+    window_starts,
+    windows_view,
+)
 from pullback.lax.selection import select
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, move_axis, strided_view
-
-
-class GatherScatterMode(enum.Enum):
-    """What happens to windows that are not inside the operand."""
-
-    CLIP = 1
-    FILL_OR_DROP = 2
-    PROMISE_IN_BOUNDS = 3
-    ONE_HOT = 4
-
-    @staticmethod
-    def from_any(s: Any) -> GatherScatterMode:
-        """The mode of a name ("clip", "fill", "drop", "promise_in_bounds", "one_hot"), a mode, or None: FILL_OR_DROP.
-
-        Raises ValueError for anything else.
-        """
-        if isinstance(s, GatherScatterMode):
-            return s
-        if s is None or s == "fill" or s == "drop":
-            return GatherScatterMode.FILL_OR_DROP
-        if s in ("clip", "promise_in_bounds", "one_hot"):
-            return GatherScatterMode[s.upper()]
-        raise ValueError(f'Unknown gather mode "{s}"')
-
-
-CLIP, FILL_OR_DROP, PROMISE_IN_BOUNDS = (
-    GatherScatterMode.CLIP, GatherScatterMode.FILL_OR_DROP, GatherScatterMode.PROMISE_IN_BOUNDS,
-)  # fmt: skip
-
-
-class GatherDimensionNumbers(NamedTuple):
-    """How a gather's axes correspond.
-
-    `offset_dims`: the result's axes that run through a window; the others run over the index rows. `collapsed_slice_dims`: operand axes of
-    window length 1 that the result does not have. `start_index_map`: the operand axis that each index column is for.
-    `operand_batching_dims` and `start_indices_batching_dims` pair axes of operand and indices that run together.
-    """
-
-    offset_dims: tuple[int, ...]
-    collapsed_slice_dims: tuple[int, ...]
-    start_index_map: tuple[int, ...]
-    operand_batching_dims: tuple[int, ...] = ()
-    start_indices_batching_dims: tuple[int, ...] = ()
-
-
-class ScatterDimensionNumbers(NamedTuple):
-    """How a scatter's axes correspond: as `GatherDimensionNumbers`, with the updates in the place of the result."""
-
-    update_window_dims: Sequence[int]
-    inserted_window_dims: Sequence[int]
-    scatter_dims_to_operand_dims: Sequence[int]
-    operand_batching_dims: Sequence[int] = ()
-    scatter_indices_batching_dims: Sequence[int] = ()
+from pullback.lax.shape import (
+    batch_first,
+    bind_checked,
+    broadcast_in_dim_p,
+    convert,
+    move_axis,
+)
 
 
 def _scatter_numbers(n: GatherDimensionNumbers) -> ScatterDimensionNumbers:
@@ -107,65 +77,6 @@ def _batched_numbers(n: Any, kept: bool) -> Any:
     return type(n)(_up(windows), _up(dropped), _up(index_map), (0, *_up(operand_batch)), (0, *_up(index_batch)))
 
 
-# ---- windows as NumPy sees them ---------------------------------------------------------------------------------
-
-
-def _starts(indices: Any, numbers: GatherDimensionNumbers) -> dict[int, Any]:
-    """For each indexed operand axis, the start of every window: arrays of the shape of the index rows."""
-    rows = indices.shape[:-1]
-    if indices.dtype == np.uint64:
-        indices = np.minimum(indices, np.uint64(np.iinfo(np.intp).max))
-    indices = indices.astype(np.intp, copy=False)
-    starts = {axis: indices[..., column] for column, axis in enumerate(numbers.start_index_map)}
-    for axis, d in zip(numbers.operand_batching_dims, numbers.start_indices_batching_dims):
-        along = [-1 if i == d else 1 for i in range(len(rows))]
-        starts[axis] = np.broadcast_to(np.arange(rows[d]).reshape(along), rows)
-    return starts
-
-
-def _valid(shape: Shape, sizes: Shape, starts: dict[int, Any], indexed: Sequence[int]) -> Any:
-    """Which windows lie inside: an array of the shape of the index rows, or None if all do. Batching axes never lead out."""
-    inside = None
-    for axis in indexed:
-        ok = (starts[axis] >= 0) & (starts[axis] <= shape[axis] - sizes[axis])
-        inside = ok if inside is None else inside & ok
-    return None if inside is None or inside.all() else inside
-
-
-def _clamped(shape: Shape, sizes: Shape, starts: dict[int, Any], indexed: Sequence[int]) -> dict[int, Any]:
-    inside = {axis: np.minimum(np.maximum(starts[axis], 0), shape[axis] - sizes[axis]) for axis in indexed}
-    return {**starts, **inside}
-
-
-def _windows(x: Any, sizes: Shape, axes: Sequence[int], writeable: bool = False) -> Any:
-    """A view of `x` indexed by window starts in `axes` and then by the position in the window, in its axes longer than 1."""
-    if not axes:  # one window: index it by a dummy axis
-        starts_shape, starts_strides = (1,), (0,)
-    else:
-        starts_shape = tuple(x.shape[a] - sizes[a] + 1 for a in axes)
-        starts_strides = tuple(x.strides[a] for a in axes)
-    # NumPy copies the elements of a window one by one through axes of length 1.
-    inner = [d for d, m in enumerate(sizes) if m != 1]
-    shape = (*starts_shape, *(sizes[d] for d in inner))
-    strides = (*starts_strides, *(x.strides[d] for d in inner))
-    return strided_view(x, shape, strides, writeable)
-
-
-def _window_index(starts: dict[int, Any], rows: Shape) -> tuple[Any, ...]:
-    return tuple(starts.values()) if starts else (np.zeros(rows, np.intp),)
-
-
-def default_fill(dtype: DType) -> Any:
-    """What a gather reads out of bounds: NaN, the smallest signed or largest unsigned integer, True; a zero key."""
-    kind = dtypes.kind(dtype)
-    if kind in "fc":
-        return dtype.type(np.nan)
-    if kind in "iu":
-        info = dtypes.iinfo(dtype)
-        return dtype.type(info.min if kind == "i" else info.max)
-    return np.zeros((), dtype) if kind == "k" else np.True_
-
-
 class Gather(Primitive):
     """Windows of operand 0, of shape `slice_sizes`, that start at the rows of operand 1."""
 
@@ -182,7 +93,7 @@ class Gather(Primitive):
         slice_sizes: Shape,
         **_: Any,
     ) -> ShapedArray:
-        _check_indices("gather", indices, dimension_numbers)
+        check_indices("gather", indices, dimension_numbers)
         n = dimension_numbers
         if len(slice_sizes) != x.ndim:
             raise TypeError(
@@ -200,7 +111,7 @@ class Gather(Primitive):
                     f"Gather op can only collapse slice dims with bound 1, but bound is {slice_sizes[i]} for index {i}."
                 )
         rank = indices.ndim - 1 + len(n.offset_dims)
-        _check_numbers("gather", n, x.ndim, rank)
+        check_numbers("gather", n, x.ndim, rank)
         window = iter(m for i, m in enumerate(slice_sizes) if i not in dropped)
         rows = iter(indices.shape[:-1])
         return x.update(shape=tuple(next(window) if d in n.offset_dims else next(rows) for d in range(rank)))
@@ -218,8 +129,8 @@ class Gather(Primitive):
     ) -> Any:
         n, x = dimension_numbers, np.asarray(x)
         rows = indices.shape[:-1]
-        starts = _starts(np.asarray(indices), n)
-        valid = _valid(x.shape, slice_sizes, starts, n.start_index_map) if mode is FILL_OR_DROP else None
+        starts = window_starts(np.asarray(indices), n)
+        valid = valid_windows(x.shape, slice_sizes, starts, n.start_index_map) if mode is FILL_OR_DROP else None
         if (
             len(starts) == 1
             and n.start_index_map == n.collapsed_slice_dims
@@ -230,8 +141,8 @@ class Gather(Primitive):
             out = x.take(start, axis, mode="clip")
             row_dims = range(axis, axis + len(rows))
         else:
-            starts = _clamped(x.shape, slice_sizes, starts, n.start_index_map)
-            out = _windows(x, slice_sizes, list(starts))[_window_index(starts, rows)]
+            starts = clamped_starts(x.shape, slice_sizes, starts, n.start_index_map)
+            out = windows_view(x, slice_sizes, list(starts))[window_index(starts, rows)]
             dropped = (*n.collapsed_slice_dims, *n.operand_batching_dims)
             out = out.reshape((*rows, *(m for i, m in enumerate(slice_sizes) if i not in dropped)))
             row_dims = range(len(rows))
@@ -380,35 +291,6 @@ def _zeros(x: Any, shape: Shape) -> Any:
     return broadcast_in_dim_p.bind(like(0, x), shape=shape, broadcast_dimensions=())
 
 
-def _check_indices(name: str, indices: ShapedArray, numbers: Any) -> None:
-    if not dtypes.is_integer(indices.dtype):
-        raise ValueError(f"{name}: indices must have an integer type, got {indices}")
-    if not indices.ndim or indices.shape[-1] != len(numbers[2]):
-        raise TypeError(
-            f"{name}: the last axis of the indices must have one entry for each of the operand axes {tuple(numbers[2])} that the "
-            f"dimension numbers map; got indices of shape {indices.shape}"
-        )
-
-
-def _check_numbers(name: str, numbers: Any, operand_rank: int, rank: int) -> None:
-    """The dimension numbers are consistent: `rank` is that of gather's result or of scatter's updates."""
-    windows, dropped, index_map, operand_batch, index_batch = map(tuple, numbers)
-    if list(windows) != sorted(set(windows)) or any(not 0 <= d < rank for d in windows):
-        raise TypeError(f"{name}: window axes {windows} must be increasing axes of an array with {rank} axes")
-    for what, axes in (("dropped", dropped), ("indexed", index_map), ("batching", operand_batch)):
-        if len(set(axes)) != len(axes) or any(not 0 <= a < operand_rank for a in axes):
-            raise TypeError(f"{name}: {what} axes {axes} must be distinct axes of an operand with {operand_rank} axes")
-    if set(operand_batch) & {*dropped, *index_map} or len(operand_batch) != len(index_batch):
-        raise TypeError(
-            f"{name}: batching axes {operand_batch} and {index_batch} must pair up and be neither dropped nor indexed"
-        )
-    if len(windows) + len(dropped) + len(operand_batch) != operand_rank:
-        raise TypeError(
-            f"All components of the offset index in a {name} op must either be a offset dimension or explicitly collapsed/batching: "
-            f"window axes {windows}, dropped axes {dropped}, batching axes {operand_batch} for an operand with {operand_rank} axes"
-        )
-
-
 # ---- scatter ----------------------------------------------------------------------------------------------------
 
 
@@ -441,13 +323,13 @@ class ScatterBase(Primitive):
             )
         if dtypes.kind(x.dtype) not in self.kinds:
             raise TypeError(f"{name} does not accept dtype {dtypes.name(x.dtype)}")
-        _check_indices(name, indices, n)
+        check_indices(name, indices, n)
         if updates.ndim != len(n.update_window_dims) + indices.ndim - 1:
             raise TypeError(
                 f"{name}: updates of shape {updates.shape} must have the {len(n.update_window_dims)} window axes and an axis for each of "
                 f"the leading axes of indices of shape {indices.shape}"
             )
-        _check_numbers(name, n, x.ndim, updates.ndim)
+        check_numbers(name, n, x.ndim, updates.ndim)
         dropped = (*n.inserted_window_dims, *n.operand_batching_dims)
         bounds = [m for i, m in enumerate(x.shape) if i not in dropped]
         if any(updates.shape[d] > m for d, m in zip(n.update_window_dims, bounds)):
@@ -483,24 +365,24 @@ class ScatterBase(Primitive):
         sizes = window_sizes(out.shape, updates.shape, n)
         row_dims = [d for d in range(updates.ndim) if d not in n.update_window_dims]
         updates = updates.transpose((*row_dims, *n.update_window_dims)).reshape((*rows, *sizes))
-        starts = _starts(indices, _gather_numbers(n))
+        starts = window_starts(indices, _gather_numbers(n))
         if mode is CLIP:
-            starts = _clamped(out.shape, sizes, starts, n.scatter_dims_to_operand_dims)
+            starts = clamped_starts(out.shape, sizes, starts, n.scatter_dims_to_operand_dims)
         else:
-            valid = _valid(out.shape, sizes, starts, n.scatter_dims_to_operand_dims)
+            valid = valid_windows(out.shape, sizes, starts, n.scatter_dims_to_operand_dims)
             if valid is not None:
                 starts = {axis: s[valid] for axis, s in starts.items()}
                 updates = updates[valid]
                 rows = updates.shape[:1]
         if not updates.size:
             return out
-        index = _window_index(starts, rows)
+        index = window_index(starts, rows)
         combine = self.combine
         count = updates.size
         for size in sizes:
             count //= size
         if combine is None or unique_indices or count == 1:
-            windows = _windows(out, sizes, list(starts), writeable=True)
+            windows = windows_view(out, sizes, list(starts), writeable=True)
             updates = updates.reshape((*rows, *(m for m in sizes if m != 1)))
             windows[index] = updates if combine is None else combine(windows[index], updates)
         else:
@@ -565,14 +447,7 @@ class ScatterBase(Primitive):
         )  # fmt: skip
 
 
-def window_sizes(shape: Shape, updates_shape: Shape, n: ScatterDimensionNumbers) -> Shape:
-    """The shape, in an operand of shape `shape`, of the windows that updates of `updates_shape` are for."""
-    window = iter(updates_shape[d] for d in n.update_window_dims)
-    dropped = (*n.inserted_window_dims, *n.operand_batching_dims)
-    return tuple(min(1, m) if i in dropped else next(window) for i, m in enumerate(shape))
-
-
-def _is_unique(indices: Any, params: Params) -> bool:
+def is_unique(indices: Any, params: Params) -> bool:
     """Whether no two windows can meet: promised, or there is only one."""
     count = 1
     for m in indices.shape[:-1]:
@@ -593,7 +468,7 @@ class Scatter(ScatterBase, LinearPrimitive):
             ct_x = self.bind(ct, indices, _zeros(ct, updates.shape), **params)
         if is_node(updates):
             ct_updates = self.read(ct, indices, updates.shape, params)
-            if not _is_unique(indices, params):
+            if not is_unique(indices, params):
                 # Only the update that stays has a cotangent: number the updates, and see which numbers stay.
                 size = 1
                 for m in updates.shape:
@@ -651,7 +526,7 @@ class ScatterMul(ScatterBase):
         out = self.bind(x, indices, updates, **params)
         t_out = None if t_x is None else self.bind(t_x, indices, updates, **params)
         if t_updates is not None:
-            if not _is_unique(indices, params):
+            if not is_unique(indices, params):
                 return self._jvp_by_rounds(primals, tangents, params)
             # No windows meet, so that out = x · u at them, and the derivative along u is x · t_u.
             products = mul_p.bind(self.read(x, indices, updates.shape, params), t_updates)
@@ -698,7 +573,7 @@ class ScatterExtremum(ScatterBase):
         # it, each contributes 1/k of its tangent.
         x_won = eq_p.bind(x, out)
         update_won = eq_p.bind(updates, self.read(out, indices, updates.shape, params))
-        once = {**params, "unique_indices": _is_unique(indices, params)}
+        once = {**params, "unique_indices": is_unique(indices, params)}
         count = scatter_add_p.bind(convert(x_won, x.dtype), indices, convert(update_won, x.dtype), **once)
         zeros, update_zeros = _zeros(x, x.shape), _zeros(x, updates.shape)
         t_x = zeros if t_x is None else select(x_won, t_x, zeros)
@@ -708,87 +583,15 @@ class ScatterExtremum(ScatterBase):
 
 
 gather_p = Gather()
+
+
 scatter_p, scatter_add_p, scatter_sub_p, scatter_mul_p = Scatter(), ScatterAdd(), ScatterSub(), ScatterMul()
+
+
 scatter_min_p = ScatterExtremum("scatter_min", np.minimum, "minimum")
+
+
 scatter_max_p = ScatterExtremum("scatter_max", np.maximum, "maximum")
-
-
-# ---- positions from the end, and modulo -------------------------------------------------------------------------
-
-
-def wide_index(i: Any) -> Any:
-    """`i` in a type that holds positions and their differences: at least 32 bits, and signed where the width allows."""
-    if i.dtype.itemsize < 4:
-        return convert(i, dtypes.int32)
-    return convert(i, dtypes.canonicalize(dtypes.int64)) if i.dtype == dtypes.uint32 else i
-
-
-def wrap_negative(i: Any, n: int) -> Any:
-    """Positions in an axis of length `n`, negative ones counted from its end."""
-    if dtypes.kind(i.dtype) == "u" or (i.__class__ is ConcreteArray and not i.shape and i._value >= 0):
-        return i
-    i = wide_index(i)
-    return select(lt_p.bind(i, like(0, i)), add_p.bind(i, like(n, i)), i)
-
-
-def modulo(i: Any, n: int) -> Any:
-    """Positions modulo `n`, in [0, n)."""
-    if dtypes.kind(i.dtype) == "u" and n <= dtypes.iinfo(i.dtype).max:
-        return rem_p.bind(i, like(n, i))
-    i = wide_index(i)
-    r = rem_p.bind(i, like(n, i))
-    return select(lt_p.bind(r, like(0, r)), add_p.bind(r, like(n, r)), r)
-
-
-# ---- positions that meet ----------------------------------------------------------------------------------------
-
-
-def rounds(indices: Any, numbers: Any, shape: Shape, updates_shape: Shape, mode: Any) -> list[ConcreteArray]:
-    """`indices` (a NumPy array) split into rounds in which no two windows meet.
-
-    Each round has the shape of `indices`, with rows of other rounds moved out of bounds, to be dropped. Windows that meet come in the
-    order of the rows. Clipped positions are clamped.
-    """
-    rows = indices.shape[:-1]
-    sizes = window_sizes(shape, updates_shape, ScatterDimensionNumbers(*numbers))
-    starts = _starts(np.asarray(indices), GatherDimensionNumbers(*numbers))
-    if mode is CLIP:
-        starts = _clamped(shape, sizes, starts, numbers[2])
-    table = np.stack([np.broadcast_to(s, rows).reshape(-1) for s in _window_index(starts, rows)], -1)
-    if all(sizes[axis] <= 1 for axis in starts):
-        _, place = np.unique(table, axis=0, return_inverse=True)
-        place = place.reshape(-1)
-        order = np.argsort(place, kind="stable")
-        first = np.r_[True, place[order][1:] != place[order][:-1]] if len(order) else np.zeros(0, bool)
-        begin = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0)) if len(order) else order
-        turn = np.empty(len(order), np.intp)
-        turn[order] = np.arange(len(order)) - begin
-    else:
-        turn = np.arange(len(table))  # windows may overlap in part: one after the other
-    count = int(turn.max()) + 1 if len(turn) else 0
-    if not numbers[2]:
-        # Without an indexed axis no row can be moved away; but then rows that differ in the batching axes never meet.
-        if count > 1:
-            raise NotImplementedError(f"several updates of one window without an indexed axis, at {user_line()}")
-        return [concrete(indices)] * count
-    placed = np.stack([starts[axis] for axis in numbers[2]], -1)
-    out = []
-    for i in range(count):
-        outside = np.where((turn == i).reshape((*rows, 1)), placed, -1)
-        out.append(concrete(outside.astype(dtypes.canonicalize(dtypes.int64))))
-    return out
-
-
-# ---- public functions -------------------------------------------------------------------------------------------
-
-
-def bind_checked(primitive: Primitive, *args: Array, **params: Any) -> Any:
-    """Bind after checking types, which evaluation does not; mistakes are reported with the user's line."""
-    try:
-        primitive.type_of(*(a.aval for a in args), **params)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{error} (at {user_line()})") from None
-    return primitive.bind(*args, **params)
 
 
 def _ints(values: Any) -> Shape:
@@ -967,7 +770,7 @@ def apply_windows(
         "dimension_numbers": numbers, "indices_are_sorted": bool(is_sorted), "unique_indices": bool(unique), "mode": mode,
     }  # fmt: skip
     scatter_p.type_of(x.aval, indices.aval, ShapedArray(shape, x.dtype), **params)
-    if not _is_unique(indices, params):
+    if not is_unique(indices, params):
         known = known_value(indices)
         count = indices.size // max(1, indices.shape[-1]) if indices.shape[-1] else 1
         params = {**params, "unique_indices": True, "indices_are_sorted": False}
@@ -1008,10 +811,8 @@ def _only(indices: Array, row: int) -> Array:
     return select(concrete(np.broadcast_to(chosen[..., None], indices.shape)), indices, like(-1, indices))
 
 
-# fmt: off
 __all__ = [
-    "GatherDimensionNumbers", "GatherScatterMode", "ScatterDimensionNumbers", "gather", "gather_p", "scatter", "scatter_add",
-    "scatter_add_p", "scatter_apply", "scatter_max", "scatter_max_p", "scatter_min", "scatter_min_p", "scatter_mul", "scatter_mul_p",
-    "scatter_p", "scatter_sub", "scatter_sub_p",
-]
-# fmt: on
+    "gather", "gather_p", "scatter", "scatter_add", "scatter_add_p", "scatter_apply", "scatter_max",
+    "scatter_max_p", "scatter_min", "scatter_min_p", "scatter_mul", "scatter_mul_p", "scatter_p", "scatter_sub",
+    "scatter_sub_p",
+]  # fmt: skip

@@ -16,7 +16,7 @@ from pullback.core import dtypes, linear
 from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.primitive import Fusion, LinearPrimitive
+from pullback.core.primitive import Fusion, LinearPrimitive, Primitive
 from pullback.core.types import Shape, ShapedArray, canonical_axes, canonical_axis, integers, refuse_keys
 from pullback.lax.summation import FEW, sum_over
 from pullback.xla.devices import no_sharding
@@ -420,6 +420,37 @@ def expand_dims(array: Any, dimensions: Sequence[int] | int) -> Array:
         raise ValueError(f"repeated axis in expand_dims: {dims}")
     rest = iter(x.shape)
     return reshape_p.bind(x, new_sizes=tuple(1 if i in axes else next(rest) for i in range(rank))) if axes else x
+
+
+def filled(value: Any, shape: Shape) -> Any:
+    """The scalar array `value` repeated over `shape`."""
+    return broadcast_in_dim_p.bind(value, shape=shape, broadcast_dimensions=())
+
+
+def bind_checked(primitive: Primitive, *args: Array, **params: Any) -> Any:
+    """Bind after checking types, which evaluation does not; mistakes are reported with the user's line."""
+    try:
+        primitive.type_of(*(a.aval for a in args), **params)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error} (at {user_line()})") from None
+    return primitive.bind(*args, **params)
+
+
+def check_kind(name: str, kinds: str, x: Any) -> None:
+    if dtypes.kind(x.dtype) not in kinds:
+        raise TypeError(
+            f"{name} does not accept dtype {dtypes.name(x.dtype)} (operand of shape {x.shape}), at {user_line()}"
+        )
+
+
+def checked_axes(name: str, axes: Sequence[Any], x: Array) -> Shape:
+    numbers = integers(axes, f"{name}: axes")
+    for a, n in zip(axes, numbers):
+        if isinstance(a, bool) or not 0 <= n < x.ndim:
+            raise ValueError(
+                f"{name}: axes {tuple(axes)} contain one out of bounds for an operand of shape {x.shape}; give axes from 0"
+            )
+    return numbers
 
 
 # ---- batching helpers -------------------------------------------------------------------------------------------

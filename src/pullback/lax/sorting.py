@@ -20,15 +20,11 @@ from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.types import Shape, ShapedArray, canonical_axis, integer, refuse_keys
 from pullback.lax import elementwise as e
-from pullback.lax.arrangement import bitcast_convert_type, broadcasted_iota
+from pullback.lax.bits import bitcast_convert_type
+from pullback.lax.creation import broadcasted_iota
 from pullback.lax.family import like, neg_p
-from pullback.lax.indexing import (
-    GatherDimensionNumbers,
-    GatherScatterMode,
-    ScatterDimensionNumbers,
-    gather_p,
-    scatter_p,
-)
+from pullback.lax.indexing import gather_p, scatter_p
+from pullback.lax.positions import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
 from pullback.lax.selection import select
 from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, reshape_p
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core import dtypes
+from pullback.core.dtypes import DType
 from pullback.core.types import Shape
 
 #: So many numbers are added one after the other at most where more than that are to be added.
@@ -32,6 +34,40 @@ _WIDER = {"f": np.dtype("d"), "F": np.dtype("D")}
 def wider(dtype: Any) -> Any:
     """The type in which few numbers of `dtype` are combined one by one: float64 for float32, complex128 for complex64, or the same."""
     return _WIDER.get(dtype.char, dtype)
+
+
+def is_narrow(dtype: DType) -> bool:
+    """Whether sums and products of `dtype` are computed in float32."""
+    return dtype.itemsize < 4 and dtypes.is_float(dtype)
+
+
+def as_dtype(dtype: DType, out: Any) -> Any:
+    """`out` as `dtype`: NumPy computes some operations on small ml_dtypes in wider types."""
+    return out if out.dtype is dtype else out.astype(dtype)
+
+
+def lowest(dtype: DType) -> Any:
+    """The identity of max: -inf, False, or the least integer."""
+    return _bound(dtype, -1)
+
+
+def highest(dtype: DType) -> Any:
+    """The identity of min: inf, True, or the greatest integer."""
+    return _bound(dtype, 1)
+
+
+def _bound(dtype: DType, side: int) -> Any:
+    kind = dtypes.kind(dtype)
+    if kind == "b":
+        return np.bool_(side > 0)
+    if kind == "c":
+        return dtype.type(complex(side * np.inf, 0))
+    if kind == "f":
+        infinity = dtype.type(side * np.inf)
+        if np.isinf(infinity):
+            return infinity
+    info = dtypes.finfo(dtype) if kind == "f" else dtypes.iinfo(dtype)
+    return dtype.type(info.max if side > 0 else info.min)  # some 8-bit floats have no infinity
 
 
 def sum_over(x: Any, axes: Shape) -> Any:

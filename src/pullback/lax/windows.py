@@ -22,10 +22,10 @@ from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate_p, pad_p, slice_p
 from pullback.lax.convolution import Pads, dilated
 from pullback.lax.family import like
-from pullback.lax.reductions import argmax_p, argmin_p, highest, lowest
+from pullback.lax.reductions import argmax_p, argmin_p
 from pullback.lax.shape import reshape_p
 from pullback.lax.sorting import take_along_p
-from pullback.lax.summation import sum_over
+from pullback.lax.summation import highest, lowest, sum_over
 
 
 def window_shape(

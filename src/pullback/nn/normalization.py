@@ -17,9 +17,10 @@ from pullback.core.trace import current
 from pullback.core.types import Shape, canonical_axes, canonical_axis, integer
 from pullback.lax.elementwise import max_p, min_p, rsqrt_p
 from pullback.lax.gradient import stop_gradient_p
-from pullback.lax.reductions import lowest, reduce_max_p
+from pullback.lax.reductions import reduce_max_p
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, reduce_sum_p, reshape_p
+from pullback.lax.summation import lowest
 from pullback.numpy import ufuncs as u
 from pullback.numpy.creation import asarray
 from pullback.numpy.promotion import array_like, inexact, promote, promote_inexact

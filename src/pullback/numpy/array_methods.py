@@ -17,7 +17,8 @@ from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import Tracer, current
 from pullback.lax import elementwise as e
-from pullback.lax.arrangement import bitcast_convert_type, rev
+from pullback.lax.arrangement import rev
+from pullback.lax.bits import bitcast_convert_type
 from pullback.lax.shape import convert, expand_dims, reshape_p
 from pullback.numpy import contraction, creation, indexing, manipulation, reductions, sorting, ufuncs
 from pullback.numpy.promotion import scalar_like

@@ -19,10 +19,10 @@ from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import EVAL, current, without_floating_point_errors
 from pullback.core.types import Shape, canonical_axes, canonical_axis, is_sequence
-from pullback.lax.arrangement import broadcasted_iota, iota
 from pullback.lax.arrangement import concatenate as lax_concatenate
 from pullback.lax.arrangement import pad as lax_pad
 from pullback.lax.arrangement import slice as lax_slice
+from pullback.lax.creation import broadcasted_iota, iota
 from pullback.lax.elementwise import add_p, eq_p, floor_p, ge_p
 from pullback.lax.selection import select
 from pullback.lax.shape import (

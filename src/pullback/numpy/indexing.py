@@ -37,28 +37,31 @@ from pullback.core.types import (
     refuse_keys,
     refuse_masked,
 )
-from pullback.lax.arrangement import StaticIndex, concatenate_p, static_index_p, static_update_p
+from pullback.lax.arrangement import concatenate_p
 from pullback.lax.elementwise import div_p, lt_p, max_p, min_p, rem_p
 from pullback.lax.family import add_p, like, mul_p, sub_p
 from pullback.lax.indexing import (
-    GatherDimensionNumbers,
-    GatherScatterMode,
-    ScatterDimensionNumbers,
     apply_windows,
     checked_fill,
     gather_p,
-    modulo,
     scatter_add_p,
     scatter_max_p,
     scatter_min_p,
     scatter_mul_p,
     scatter_p,
     scatter_sub_p,
+)
+from pullback.lax.positions import (
+    GatherDimensionNumbers,
+    GatherScatterMode,
+    ScatterDimensionNumbers,
+    modulo,
     wide_index,
     wrap_negative,
 )
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reshape_p
+from pullback.lax.static_index import StaticIndex, static_index_p, static_update_p
 from pullback.numpy.promotion import array_like, promote, truth
 from pullback.xla.devices import no_sharding
 
@@ -789,7 +792,7 @@ def cycled(values: Any, count: int) -> Any:
 
 def place(arr: Any, mask: Any, vals: Any, *, inplace: bool = True) -> Array:
     """`arr` with the elements where `mask` is true replaced by those of `vals` in order, over and over. Needs `inplace=False`."""
-    from pullback.lax.reductions import cumsum
+    from pullback.lax.cumulative import cumsum
 
     refuse_inplace("place", inplace)
     x, m, v = array_like(arr, "place"), array_like(mask, "place"), array_like(vals, "place")
@@ -850,7 +853,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
 
 
 def _traced_nonzero(x: Any, size: int, fills: tuple[Any, ...], dtype: dtypes.DType) -> tuple[Array, ...]:
-    from pullback.lax.reductions import cumsum
+    from pullback.lax.cumulative import cumsum
 
     given = [as_array(f) for f in fills]
     kinds = [dtypes.promotion(dtype, f) for f in given]

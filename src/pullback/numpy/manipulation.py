@@ -32,11 +32,13 @@ from pullback.core.types import (
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
 from pullback.lax import shape as lax_shape
 from pullback.lax.arrangement import concatenate as lax_concatenate
-from pullback.lax.arrangement import concatenate_p, dynamic_slice_in_dim, iota, rev, slice_in_dim
+from pullback.lax.arrangement import concatenate_p, rev, slice_in_dim
 from pullback.lax.arrangement import pad as lax_pad
+from pullback.lax.blocks import dynamic_slice_in_dim
+from pullback.lax.creation import iota
+from pullback.lax.cumulative import cumsum
 from pullback.lax.elementwise import ge_p, lt_p, max_p, min_p
 from pullback.lax.family import like
-from pullback.lax.reductions import cumsum
 from pullback.lax.selection import select as lax_select
 from pullback.lax.selection import select_n_p
 from pullback.lax.shape import broadcast_in_dim_p, convert, move_axis, reduce_sum_p, reshape_p, transpose_p

@@ -21,14 +21,11 @@ from pullback.core.errors import user_line
 from pullback.core.trace import current
 from pullback.core.types import Shape, canonical_axes, canonical_axis
 from pullback.lax.arrangement import concatenate_p
+from pullback.lax.cumulative import cumprod_p, cumsum_p
 from pullback.lax.elementwise import div_p
 from pullback.lax.reductions import (
     argmax_p,
     argmin_p,
-    cumprod_p,
-    cumsum_p,
-    highest,
-    lowest,
     reduce_and_p,
     reduce_max_p,
     reduce_min_p,
@@ -38,6 +35,7 @@ from pullback.lax.reductions import (
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p, strong, transpose_p
 from pullback.lax.sorting import sort_p
+from pullback.lax.summation import highest, lowest
 from pullback.numpy import ufuncs as u
 from pullback.numpy.indexing import take_along_axis
 from pullback.numpy.promotion import array_like, inexact, promote_inexact

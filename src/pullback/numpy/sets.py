@@ -16,8 +16,8 @@ from pullback.core.array import Array, concrete
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import known_value
 from pullback.core.types import canonical_axis, count
-from pullback.lax.arrangement import iota
-from pullback.lax.reductions import cumsum_p
+from pullback.lax.creation import iota
+from pullback.lax.cumulative import cumsum_p
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, move_axis, reshape_p, strong
 from pullback.lax.sorting import sort_p

@@ -15,8 +15,9 @@ from pullback.core.array import Array, concrete
 from pullback.core.errors import user_line
 from pullback.core.trace import known_value
 from pullback.core.types import canonical_axis
-from pullback.lax.arrangement import broadcasted_iota, concatenate, iota, rev
-from pullback.lax.reductions import cumsum_p
+from pullback.lax.arrangement import concatenate, rev
+from pullback.lax.creation import broadcasted_iota, iota
+from pullback.lax.cumulative import cumsum_p
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, reshape_p
 from pullback.lax.sorting import sort_p

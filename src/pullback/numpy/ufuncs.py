@@ -20,7 +20,7 @@ from pullback.core.errors import user_line
 from pullback.core.trace import current, known_value
 from pullback.core.types import broadcast_shapes, integer
 from pullback.lax import elementwise as e
-from pullback.lax.arrangement import bitcast_convert_type
+from pullback.lax.bits import bitcast_convert_type
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert
 from pullback.numpy.promotion import (

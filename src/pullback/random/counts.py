@@ -10,7 +10,7 @@ from pullback.core.errors import user_line
 from pullback.core.types import broadcast_shapes
 from pullback.lax import functions as lax
 from pullback.lax.arrangement import index_in_dim, stack
-from pullback.lax.reductions import cumsum
+from pullback.lax.cumulative import cumsum
 from pullback.lax.shape import broadcast_to, convert, strong
 from pullback.random.arguments import (
     array_like,

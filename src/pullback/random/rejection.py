@@ -25,16 +25,13 @@ from pullback.core.dtypes import DType
 from pullback.core.primitive import Primitive
 from pullback.core.types import ShapedArray
 from pullback.lax import functions as lax
-from pullback.lax.arrangement import index_in_dim, iota
+from pullback.lax.arrangement import index_in_dim
+from pullback.lax.creation import iota
 from pullback.lax.elementwise import div_p, exp_p, lt_p
 from pullback.lax.family import add_p, like, mul_p, sub_p
 from pullback.lax.incomplete import Eager
-from pullback.lax.indexing import (
-    GatherDimensionNumbers,
-    ScatterDimensionNumbers,
-    gather,
-    scatter,
-)
+from pullback.lax.indexing import gather, scatter
+from pullback.lax.positions import GatherDimensionNumbers, ScatterDimensionNumbers
 from pullback.lax.random_bits import (
     Words,
     check_keys,

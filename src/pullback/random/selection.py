@@ -10,9 +10,11 @@ from pullback.core.array import Array
 from pullback.core.errors import user_line
 from pullback.core.types import broadcast_shapes, canonical_axis
 from pullback.lax import functions as lax
-from pullback.lax.arrangement import index_in_dim, iota, slice_in_dim
+from pullback.lax.arrangement import index_in_dim, slice_in_dim
+from pullback.lax.creation import iota
+from pullback.lax.cumulative import cumsum
 from pullback.lax.random_bits import random_bits
-from pullback.lax.reductions import argmax, cumsum
+from pullback.lax.reductions import argmax
 from pullback.lax.shape import broadcast_to, convert, reshape, transpose
 from pullback.lax.sorting import sort_key_val, top_k
 from pullback.numpy.indexing import take

@@ -39,7 +39,8 @@ from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, Through, Tracer, current, under
 from pullback.core.tree import PyTreeDef, arrays_of, register_pytree_node, tree_flatten, tree_map, tree_structure
 from pullback.core.types import Shape, ShapedArray
-from pullback.lax.arrangement import concatenate_p, dynamic_slice_p, dynamic_update_slice_p
+from pullback.lax.arrangement import concatenate_p
+from pullback.lax.blocks import dynamic_slice_p, dynamic_update_slice_p
 from pullback.lax.elementwise import and_p, div_p, eq_p, gt_p, lt_p, ne_p, not_p, or_p
 from pullback.lax.family import add_p, like
 from pullback.lax.indexing import (
@@ -50,9 +51,8 @@ from pullback.lax.indexing import (
     scatter_mul_p,
     scatter_p,
     scatter_sub_p,
-    wide_index,
-    window_sizes,
 )
+from pullback.lax.positions import wide_index, window_sizes
 from pullback.lax.reductions import argmax_p, reduce_or_p
 from pullback.lax.selection import select_n_p
 from pullback.lax.shape import batch_first, reshape_p, strong

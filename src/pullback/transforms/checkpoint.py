@@ -32,7 +32,7 @@ from pullback.core.stage import stage_flat
 from pullback.core.trace import Params, Through, Trace, current, under
 from pullback.core.tree import arrays_of, tree_flatten
 from pullback.core.types import ShapedArray, integers
-from pullback.lax.arrangement import OptimizationBarrier
+from pullback.lax.creation import OptimizationBarrier
 from pullback.lax.shape import batch_first, convert, strong
 from pullback.transforms.call import Mask
 from pullback.transforms.linearize import linearize_flat

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pullback.lax import indexing as lax
-from pullback.lax.indexing import GatherDimensionNumbers, ScatterDimensionNumbers
+from pullback.lax.positions import GatherDimensionNumbers, ScatterDimensionNumbers
 from tests.conformance.table import Row, sample
 
 X = sample((4, 3))

@@ -6,7 +6,6 @@ import ml_dtypes
 import numpy as np
 
 from pullback.lax import reductions as lax
-from pullback.lax.reductions import linear_recurrence_p
 from tests.conformance.table import Row, sample
 
 X = sample((3, 4), low=-1.5, high=1.5)
@@ -63,55 +62,3 @@ for name in ("argmax", "argmin"):
         Row(name, "bool", lambda x, f=function: f(x, 0, np.int32), (FLAGS,), order=0),
         Row(name, "bfloat16", lambda x, f=function: f(x, 0, np.int32), (X.astype(ml_dtypes.bfloat16),), order=0),
     ]
-
-for name in ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"):
-    function = getattr(lax, name)
-    ROWS += [
-        Row(name, "rows", lambda x, f=function: f(x, 1), (X,)),
-        Row(name, "columns-reversed", lambda x, f=function: f(x, 0, reverse=True), (X,)),
-        Row(name, "wide", lambda x, f=function: f(x, 0), (sample((3, 11)),), order=1),
-        Row(name, "vector", lambda x, f=function: f(x, 0), (sample((6,)),)),
-        Row(name, "complex", lambda x, f=function: f(x, 1), (Z,)),
-        Row(name, "float32", lambda x, f=function: f(x, 0), (X.astype(np.float32),), tol=1e-2),
-        Row(name, "special", lambda x, f=function: f(x, 0), (SPECIAL,), order=0),
-        Row(name, "empty", lambda x, f=function: f(x, 0), (EMPTY,), order=1),
-        Row(name, "float16", lambda x, f=function: f(x, 1), (X.astype(np.float16),), order=0),
-    ]
-    if name != "cumlogsumexp":
-        ROWS += [
-            Row(name, "int32", lambda x, f=function: f(x, 1), (INTEGERS,), order=0),
-            Row(name, "uint8", lambda x, f=function: f(x, 1, reverse=True), (BYTES,), order=0),
-            Row(name, "int4", lambda x, f=function: f(x, 0), (INTEGERS.astype(ml_dtypes.int4),), order=0),
-        ]
-ROWS += [
-    Row("cumprod", "zeros", lambda x: lax.cumprod(x, 1), (ZEROS,), note="one, two and no zeros"),
-    Row("cumlogsumexp", "far-apart", lambda x: lax.cumlogsumexp(x), (np.array([-800.0, 0.0, 799.0, 800.0]),), order=1),
-]
-
-
-def recurrence(axis: int, reverse: bool) -> object:
-    return lambda a, b: linear_recurrence_p.bind(a, b, axis=axis, reverse=reverse)
-
-
-ROWS += [
-    Row("linear_recurrence", "rows", recurrence(1, False), (X, sample((3, 4), seed=5))),
-    Row("linear_recurrence", "columns-reversed", recurrence(0, True), (X, sample((3, 4), seed=5))),
-    Row("linear_recurrence", "wide", recurrence(0, False), (sample((3, 11)), sample((3, 11), seed=3)), order=1),
-    Row("linear_recurrence", "complex", recurrence(1, False), (Z, sample((3, 4), np.complex128, seed=6))),
-    Row("linear_recurrence", "zeros", recurrence(1, False), (ZEROS, ZEROS[::-1].copy())),
-    Row("linear_recurrence", "empty", recurrence(0, False), (EMPTY, EMPTY), order=0, note="linear in all by emptiness"),
-]
-
-ROWS += [
-    Row(
-        "reduce_precision", f"{x.dtype}-{exponent}-{mantissa}",
-        lambda x, e=exponent, m=mantissa: lax.reduce_precision(x, e, m), (x,), order=0,
-        note="tangents are rounded like values, so differences do not apply",
-    )
-    for x in (
-        np.array([1.1, -1e30, 1e-30, 65520.0, np.nan, np.inf, -0.0, 2.5]),
-        np.array([1.1, 3.0, -0.07], np.float32),
-        np.array([1.1, 3.0, -0.07], ml_dtypes.bfloat16),
-    )
-    for exponent, mantissa in ((5, 10), (4, 0), (11, 52))
-]  # fmt: skip

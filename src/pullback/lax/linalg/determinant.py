@@ -13,6 +13,7 @@ from pullback.core.array import concrete
 from pullback.core.primitive import Primitive, is_node, weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import pad_p
+from pullback.lax.cumulative import cumprod_p
 from pullback.lax.elementwise import abs_p, complex_p, eq_p, imag_p, log_p, sign_p
 from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.linalg.lu import inverse, lu_p
@@ -32,7 +33,7 @@ from pullback.lax.linalg.matrices import (
     transposed,
 )
 from pullback.lax.linalg.svd import svd_p
-from pullback.lax.reductions import cumprod_p, reduce_prod_p
+from pullback.lax.reductions import reduce_prod_p
 from pullback.lax.selection import select
 from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, reduce_sum_p
 

@@ -11,7 +11,8 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.primitive import Primitive, weak_as_operands
 from pullback.core.types import Shape, ShapedArray
-from pullback.lax.arrangement import concatenate, iota_p, slice_along
+from pullback.lax.arrangement import concatenate, slice_along
+from pullback.lax.creation import iota_p
 from pullback.lax.family import add_p, neg_p, sub_p
 from pullback.lax.gradient import stop_gradient_p
 from pullback.lax.linalg.matrices import (

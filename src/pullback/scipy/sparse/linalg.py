@@ -27,7 +27,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.tree import tree_leaves, tree_map, tree_structure
-from pullback.lax.arrangement import (
+from pullback.lax.blocks import (
     dynamic_index_in_dim,
     dynamic_slice_in_dim,
     dynamic_update_index_in_dim,

@@ -1,0 +1,242 @@
+"""Making arrays: counting, of one value, repeated, and copies of what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.dtypes import DType
+from pullback.core.primitive import Fusion, LinearPrimitive, Primitive, is_node
+from pullback.core.trace import EVAL, Params, current
+from pullback.core.tree import tree_flatten
+from pullback.core.types import Shape, ShapedArray, broadcast_shapes, integer, integers
+from pullback.lax.shape import (
+    bind_checked,
+    broadcast_in_dim,
+    broadcast_view,
+    convert,
+    expand_dims,
+    filled,
+    given_dtype,
+    keep_imaginary,
+)
+from pullback.xla.devices import no_sharding, placed, placed_like, put
+
+
+class Iota(Primitive):
+    """0, 1, 2, ... along the axis `dimension` of `shape`, the same along the others."""
+
+    name = "iota"
+    weakness = "never"
+    no_derivative = "it has no operands"
+
+    def type_of(self, *, dtype: DType, shape: Shape, dimension: int) -> ShapedArray:
+        if not (dtypes.is_integer(dtype) or dtypes.is_inexact(dtype)):
+            raise TypeError(
+                f"iota does not accept dtype {dtypes.name(dtype)}: it takes integer, floating and complex types"
+            )
+        if any(n < 0 for n in shape):
+            raise TypeError(f"iota shape must have every element be nonnegative, got {shape}.")
+        if not 0 <= dimension < len(shape):
+            raise ValueError(
+                f"iota dimension must be between 0 and len(shape), got dimension={dimension} for shape={shape}"
+            )
+        return ShapedArray(shape, dtype)
+
+    def evaluate(self, *, dtype: DType, shape: Shape, dimension: int) -> Any:
+        count = np.arange(shape[dimension]).astype(dtype)
+        if len(shape) == 1:
+            return count
+        return broadcast_view(count, shape, tuple(count.itemsize if i == dimension else 0 for i in range(len(shape))))
+
+    def lower(self, emit: Any, *, dtype: DType, shape: Shape, dimension: int) -> Any:
+        return emit.iota(shape, dtype, dimension)
+
+    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
+        return self.bind(**params), None  # the same for all slices
+
+
+class Copy(LinearPrimitive):
+    """The operand. In a compiled program, a fresh buffer."""
+
+    name = "copy"
+    fusion, operations = Fusion.ELEMENTWISE, 1
+    makes_nan = False
+
+    def type_of(self, x: ShapedArray) -> ShapedArray:
+        return x
+
+    def evaluate(self, x: Any) -> Any:
+        return x
+
+    def lower(self, emit: Any, x: Any) -> Any:
+        return x  # every result of a program has its own buffer
+
+    def transpose(self, ct: Any, x: Any) -> Sequence[Any]:
+        return [ct]
+
+    def batch(self, size: int, args: Any, axes: Any) -> Any:
+        return self.bind(*args), axes[0]
+
+
+class OptimizationBarrier(Primitive):
+    """The operands, which the compiler may not reorder or merge computations across."""
+
+    name = "optimization_barrier"
+    makes_nan = False
+    mergeable = False
+    multiple_results = True
+    weakness = "each"
+
+    def type_of(self, *xs: ShapedArray) -> list[ShapedArray]:
+        return list(xs)
+
+    def evaluate(self, *xs: Any) -> list[Any]:
+        return list(xs)
+
+    def lower(self, emit: Any, *xs: Any) -> Any:
+        return emit("optimization_barrier", *xs, out=[x.aval for x in xs])
+
+    def is_linear(self, active: Sequence[bool]) -> bool:
+        return True  # each result is an operand
+
+    def record(self, operands: Sequence[Any], params: Params) -> list[Any]:
+        constants = [x for x in operands if not is_node(x)]
+        kept = iter(self.bind(*constants) if constants else ())
+        recorded = iter(super().record([x for x in operands if is_node(x)], params))
+        return [next(recorded) if is_node(x) else next(kept) for x in operands]
+
+    def jvp(self, primals: Any, tangents: Any) -> Any:
+        out = self.bind(*primals)
+        results = iter(self.bind(*(t for t in tangents if t is not None)))
+        return out, [None if t is None else next(results) for t in tangents]
+
+    def transpose(self, cts: Any, *xs: Any) -> Sequence[Any]:
+        results = iter(self.bind(*(ct for ct in cts if ct is not None)))
+        return [None if ct is None else next(results) for ct in cts]
+
+    def batch(self, size: int, args: Any, axes: Any) -> Any:
+        return self.bind(*args), list(axes)
+
+
+class DevicePut(LinearPrimitive):
+    """The operand on `device`. In a program it stays where the program runs."""
+
+    name = "device_put"
+    makes_nan = False
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        (x,) = args
+        return put(as_array(x), params["device"]) if current() is EVAL else super().bind(x, **params)
+
+    def type_of(self, x: ShapedArray, *, device: Any) -> ShapedArray:
+        return x.update()
+
+    def evaluate(self, x: Any, *, device: Any) -> Any:
+        return x
+
+    def lower(self, emit: Any, x: Any, *, device: Any) -> Any:
+        return x
+
+    def transpose(self, ct: Any, x: Any, *, device: Any) -> Sequence[Any]:
+        return [ct]
+
+    def batch(self, size: int, args: Any, axes: Any, *, device: Any) -> Any:
+        return self.bind(args[0], device=device), axes[0]
+
+
+iota_p, copy_p, device_put_p, optimization_barrier_p = Iota(), Copy(), DevicePut(), OptimizationBarrier()
+
+
+def iota(dtype: Any, size: int) -> Array:
+    """0, 1, ..., `size` - 1.
+
+    >>> iota(float, 3)
+    Array([0., 1., 2.], dtype=float32)
+    """
+    return broadcasted_iota(dtype, (size,), 0)
+
+
+def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sharding: Any = None) -> Array:
+    """An array of `shape` that counts 0, 1, 2, ... along the axis `dimension`. Raises TypeError for booleans."""
+    if out_sharding is not None:
+        no_sharding("broadcasted_iota", out_sharding)
+    sizes, axis = integers(shape, "iota: shape"), integer(dimension, "iota: dimension")
+    return placed(bind_checked(iota_p, dtype=given_dtype("iota", dtype), shape=sizes, dimension=axis))
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None) -> Array:
+    """An array of `shape` with all elements `fill_value`, a scalar; of its dtype unless one is given.
+
+    >>> full((2,), 1.5)
+    Array([1.5, 1.5], dtype=float32, weak_type=True)
+    """
+    if sharding is not None:
+        no_sharding("full", sharding)
+    sizes = integers(shape, "full: shape")
+    if any(n < 0 for n in sizes):
+        raise TypeError(f"full: shape must have every element be nonnegative, got {sizes}")
+    value = as_array(fill_value)
+    if value.shape:
+        raise TypeError(f"full must be called with scalar fill_value, got fill_value.shape {value.shape}.")
+    if dtype is not None:
+        keep_imaginary("full", fill_value, dtypes.canonicalize_dtype(dtype))
+        value = convert(value, dtypes.canonicalize_dtype(dtype))
+    return placed(value if not sizes else filled(value, sizes))
+
+
+def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, sharding: Any = None) -> Array:
+    """An array like `x` (its shape, dtype and weakness, unless others are given) with all elements `fill_value`."""
+    weak = dtype is None and dtypes.typing_of(x)[1]
+    kind = dtypes.typing_of(x)[0] if dtype is None else dtype
+    sizes = getattr(x, "shape", ()) if shape is None else shape
+    out = placed_like(full(sizes, fill_value, kind, sharding=sharding), x)
+    return convert(out, out.dtype, True) if weak else out
+
+
+def empty(shape: Any, dtype: Any, *, out_sharding: Any = None) -> Array:
+    """An array of `shape` and `dtype` whose contents do not matter (they are zeros)."""
+    if out_sharding is not None:
+        no_sharding("empty", out_sharding)
+    return full(shape, 0, dtype)
+
+
+def broadcast(operand: Any, sizes: Sequence[int], *, out_sharding: Any = None) -> Array:
+    """`operand` repeated along new leading axes of lengths `sizes`."""
+    x, new = as_array(operand), integers(sizes, "broadcast: sizes")
+    shape = (*new, *x.shape)
+    return broadcast_in_dim(x, shape, tuple(range(len(new), len(shape))), out_sharding=out_sharding)
+
+
+def broadcast_to_rank(x: Any, rank: int) -> Array:
+    """`x` with leading axes of length 1 up to `rank` axes (as it is, if it has as many)."""
+    x = as_array(x)
+    return expand_dims(x, tuple(range(rank - x.ndim))) if x.ndim < rank else x
+
+
+def broadcast_like(arr: Any, like_arr: Any) -> Array:
+    """`arr` broadcast, by NumPy's rule, to the shape of `like_arr`. Raises ValueError if it cannot be."""
+    x, shape = as_array(arr), as_array(like_arr).shape
+    if broadcast_shapes(x.shape, shape) != shape:
+        raise ValueError(f"cannot broadcast shape {x.shape} to shape {shape}")
+    return broadcast_in_dim(x, shape, tuple(range(len(shape) - x.ndim, len(shape))))
+
+
+def optimization_barrier(operand: Any, /) -> Any:
+    """A pytree of arrays, unchanged; the compiler moves no computation across."""
+    leaves, tree = tree_flatten(operand)
+    if not leaves:
+        return operand
+    arrays = [as_array(x) for x in leaves]
+    return tree.unflatten(optimization_barrier_p.bind(*arrays))
+
+
+__all__ = [
+    "broadcast", "broadcast_like", "broadcast_shapes", "broadcast_to_rank", "broadcasted_iota", "copy_p",
+    "device_put_p", "empty", "full", "full_like", "iota", "iota_p", "optimization_barrier",
+    "optimization_barrier_p",
+]  # fmt: skip

@@ -1,0 +1,199 @@
+"""Reading and writing by a NumPy index made of integers, slices and `None`, in one NumPy call.
+
+Programs show the standard operations that the rules `expand` give.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core.array import concrete
+from pullback.core.primitive import LinearPrimitive, is_node
+from pullback.core.types import Shape, ShapedArray
+from pullback.lax.arrangement import inside_padding, pad_p, rev_p, slice_p, zeros_like_shape
+from pullback.lax.blocks import dynamic_update_slice_p
+from pullback.lax.family import like
+from pullback.lax.selection import select_n_p
+from pullback.lax.shape import (
+    add_batch_axis,
+    convert,
+    move_axis,
+    reshape_p,
+)
+
+_FULL = builtins.slice(None)
+
+
+class StaticIndex:
+    """A NumPy index of integers, slices and `None` for the leading axes of an array: hashable, and printed as it is written.
+
+    Integers must be in range and slices as `slice.indices` normalizes them. `numpy` is the index as NumPy takes it.
+    """
+
+    __slots__ = ("numpy",)
+
+    def __init__(self, numpy: tuple[Any, ...]) -> None:
+        self.numpy = numpy
+
+    def key(self) -> tuple[Any, ...]:
+        """The entries, hashable (slices are not before Python 3.12) and of a total order within one program."""
+        return tuple((i.start, i.stop, i.step) if i.__class__ is builtins.slice else i for i in self.numpy)
+
+    def shape(self, operand: Shape) -> Shape:
+        """The shape of an array of shape `operand` when indexed."""
+        out, axis = [], 0
+        for i in self.numpy:
+            if i is None:
+                out.append(1)
+                continue
+            if axis >= len(operand):
+                raise TypeError(f"index {self} has more entries than the shape {operand} has axes")
+            if i.__class__ is builtins.slice:
+                out.append(len(range(*i.indices(operand[axis]))))
+            axis += 1
+        return (*out, *operand[axis:])
+
+    def batched(self, axis: int) -> tuple[StaticIndex, int]:
+        """The index for operands with an additional axis at `axis`, and where that axis is in the result."""
+        position = operand_axis = out_axis = 0
+        for i in self.numpy:
+            if operand_axis == axis:
+                break
+            position += 1
+            operand_axis += i is not None
+            out_axis += i is None or i.__class__ is builtins.slice
+        missing = axis - operand_axis
+        entries = (*self.numpy[:position], *(_FULL,) * (missing + 1), *self.numpy[position:])
+        return StaticIndex(entries), out_axis + missing
+
+    def parts(self, operand: Shape) -> tuple[list[builtins.slice], list[int], Shape]:
+        """A slice with positive step for each axis, the axes to reverse after slicing, and the result's shape."""
+        slices: list[builtins.slice] = []
+        reverse: list[int] = []
+        for i in (e for e in self.numpy if e is not None):
+            n, axis = operand[len(slices)], len(slices)
+            if i.__class__ is not builtins.slice:
+                start = i + n if i < 0 else i
+                slices.append(builtins.slice(start, start + 1, 1))
+                continue
+            positions = range(*i.indices(n))
+            if positions.step < 0:
+                positions = positions[::-1]
+                reverse.append(axis)
+            if not positions:
+                slices.append(builtins.slice(0, 0, 1))
+            else:
+                slices.append(builtins.slice(positions[0], positions[-1] + 1, positions.step))
+        slices += [builtins.slice(0, n, 1) for n in operand[len(slices) :]]
+        return slices, reverse, self.shape(operand)
+
+    def __eq__(self, other: object) -> bool:
+        return other.__class__ is StaticIndex and self.numpy == other.numpy
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def __repr__(self) -> str:
+        def text(i: Any) -> str:
+            if i.__class__ is not builtins.slice:
+                return str(i)
+            start, stop = ("" if v is None else str(v) for v in (i.start, i.stop))
+            return f"{start}:{stop}" + ("" if i.step in (None, 1) else f":{i.step}")
+
+        return f"[{', '.join(map(text, self.numpy))}]"
+
+
+def _ndarray_of_void(x: Any) -> Any:
+    """Single elements of typed keys come out of NumPy as `void` scalars; make them 0-d arrays."""
+    return np.asarray(x) if x.__class__ is np.void else x
+
+
+class IndexStatic(LinearPrimitive):
+    """`x[index]` for a `StaticIndex`."""
+
+    name = "static_index"
+    makes_nan = False
+    staged_expanded = True
+
+    def type_of(self, x: ShapedArray, *, index: StaticIndex) -> ShapedArray:
+        return x.update(shape=index.shape(x.shape))
+
+    def evaluate(self, x: Any, *, index: StaticIndex) -> Any:
+        return _ndarray_of_void(x[index.numpy])
+
+    def transpose(self, ct: Any, x: Any, *, index: StaticIndex) -> Sequence[Any]:
+        return [static_update_p.bind(zeros_like_shape(ct, x.shape), ct, index=index)]
+
+    def batch(self, size: int, args: Any, axes: Any, *, index: StaticIndex) -> Any:
+        batched, out_axis = index.batched(axes[0])
+        return self.bind(args[0], index=batched), out_axis
+
+    def expand(self, x: Any, *, index: StaticIndex) -> Any:
+        """The same by slice, rev and reshape, which is what programs show."""
+        slices, reverse, shape = index.parts(x.shape)
+        strides = tuple(s.step for s in slices)
+        starts, limits = tuple(s.start for s in slices), tuple(s.stop for s in slices)
+        if any(starts) or limits != x.shape or any(s != 1 for s in strides):
+            one = all(s == 1 for s in strides)
+            x = slice_p.bind(x, start_indices=starts, limit_indices=limits, strides=None if one else strides)
+        if reverse:
+            x = rev_p.bind(x, dimensions=tuple(reverse))
+        return x if x.shape == shape else reshape_p.bind(x, new_sizes=shape)
+
+
+class UpdateStatic(LinearPrimitive):
+    """Operand 0 with the elements at the `StaticIndex` replaced by operand 1."""
+
+    name = "static_update"
+    makes_nan = False
+    weakness = "first"
+    staged_expanded = True
+
+    def type_of(self, x: ShapedArray, update: ShapedArray, *, index: StaticIndex) -> ShapedArray:
+        if update.shape != index.shape(x.shape) or update.dtype != x.dtype:
+            raise TypeError(
+                f"static_update of {x} at {index} takes an update of shape {index.shape(x.shape)} and that dtype, got {update}"
+            )
+        return x
+
+    def evaluate(self, x: Any, update: Any, *, index: StaticIndex) -> Any:
+        out = np.array(x)
+        out[index.numpy] = update
+        return out
+
+    def transpose(self, ct: Any, x: Any, update: Any, *, index: StaticIndex) -> Sequence[Any]:
+        return [
+            self.bind(ct, zeros_like_shape(ct, update.shape), index=index) if is_node(x) else None,
+            static_index_p.bind(ct, index=index) if is_node(update) else None,
+        ]
+
+    def batch(self, size: int, args: Any, axes: Any, *, index: StaticIndex) -> Any:
+        (x, update), (b, b_update) = args, axes
+        if b is None:
+            x, b = add_batch_axis(x, size), 0
+        batched, out_axis = index.batched(b)
+        update = add_batch_axis(update, size) if b_update is None else update
+        update = move_axis(update, b_update or 0, out_axis)
+        return self.bind(x, update, index=batched), b
+
+    def expand(self, x: Any, update: Any, *, index: StaticIndex) -> Any:
+        """The same by dynamic_update_slice, or pad and select_n, which is what programs show."""
+        slices, reverse, _ = index.parts(x.shape)
+        block = tuple(len(range(s.start, s.stop, s.step)) for s in slices)
+        if update.shape != block:
+            update = reshape_p.bind(update, new_sizes=block)
+        if reverse:
+            update = rev_p.bind(update, dimensions=tuple(reverse))
+        if all(s.step == 1 or m == 1 for s, m in zip(slices, block)):
+            out = dynamic_update_slice_p.bind(x, update, *(concrete(np.int32(s.start)) for s in slices))
+            return convert(out, x.dtype, x.weak_type)
+        config = tuple((s.start, n - s.stop if m else n, s.step - 1) for s, n, m in zip(slices, x.shape, block))
+        padded = pad_p.bind(convert(update, x.dtype, x.weak_type), like(0, x), padding_config=config)
+        return select_n_p.bind(inside_padding(block, config), x, padded)
+
+
+static_index_p, static_update_p = IndexStatic(), UpdateStatic()
