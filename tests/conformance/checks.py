@@ -26,11 +26,12 @@ from pullback.core.array import ConcreteArray, as_array, concrete
 from pullback.core.config import enable_x64
 from pullback.core.jaxpr import check_jaxpr, eval_jaxpr
 from pullback.core.primitive import Primitive, registry
-from pullback.core.trace import EVAL, Trace, current, set_current
+from pullback.core.trace import EVAL, Trace, current, set_current, under
 from pullback.core.tree import tree_leaves
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import and_p, or_p, real_p
 from pullback.lax.family import add_p, like, mul_p
+from pullback.lax.mover import Mover
 from pullback.lax.shape import convert, reduce_sum_p
 from pullback.transforms.call import CallPrimitive
 from pullback.transforms.derivatives import grad
@@ -621,6 +622,82 @@ def check_small_batches(row: Row) -> None:
                         same_type(g, x, f"gradient over a batch of {size} with in_axes={axes}")
 
 
+# ---- (j) movers -------------------------------------------------------------------------------------------------
+
+
+class Applications(Trace):
+    """Evaluates, and notes what one primitive is applied to."""
+
+    def __init__(self, parent: Trace, primitive: Primitive) -> None:
+        self.parent, self.primitive = parent, primitive
+        self.found: list[tuple[Values, dict[str, Any]]] = []
+
+    def process(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        if primitive is self.primitive:
+            self.found.append(([as_array(a) for a in args], params))
+        return under(self.parent, primitive.bind, *args, **params)
+
+
+def check_moves(row: Row) -> None:
+    """What a mover makes of the numbers of elements says where each element of its results comes from: exactly there its values come
+    from, and its Jacobian has a 1 there and zeros elsewhere."""
+    primitive = registry[row.primitive]
+    trace = Applications(current(), primitive)
+    under(trace, outputs, row, *arrays(row))
+    assert trace.found, f"the row does not apply {row.primitive!r} itself"
+    for operands, params in trace.found:
+        _check_moved(primitive, operands, params, generator(row, "moves"))
+
+
+def _check_moved(primitive: Primitive, operands: Values, params: dict[str, Any], rng: np.random.Generator) -> None:
+    each = range(len(operands))
+    moved = [i for i in each if primitive.is_linear([i == j for j in each])]
+    count = sum(operands[i].size for i in moved)
+    # Numbers far from everything that stands for nothing.
+    numbers = _spread((1 << 40) + np.arange(count), [operands[i] for i in moved])
+    merged = lambda xs: [xs[moved.index(i)] if i in moved else operands[i] for i in each]
+    listed = lambda out: list(out) if primitive.multiple_results else [out]
+    values = [operands[i]._value for i in each]
+    numbered = primitive.evaluate(*[numbers[moved.index(i)] if i in moved else values[i] for i in each], **params)
+    places = [np.asarray(n) - (1 << 40) for n in listed(numbered)]
+    inside = [(p >= 0) & (p < count) for p in places]
+    elements = _joined([values[i] for i in moved])
+    for k, out in enumerate(listed(primitive.evaluate(*values, **params))):
+        assert np.asarray(out).shape == places[k].shape, f"result {k} has another shape for numbers"
+        same = np.asarray(out)[inside[k]].tobytes() == elements[places[k][inside[k]]].tobytes()
+        assert same, f"result {k}: elements come from other places than their numbers"
+    if not all(dtypes.is_inexact(operands[i].dtype) for i in moved):
+        return
+    primals = [operands[i] for i in moved]
+    tangents = [random_like(x, rng) for x in primals]
+    y, f_lin = linearize(lambda *xs: tuple(listed(primitive.bind(*merged(xs), **params))), *primals)
+    for k, t in enumerate(f_lin(*tangents)):
+        expected = np.zeros(places[k].shape, t.dtype)
+        expected[inside[k]] = _joined([data(t) for t in tangents])[places[k][inside[k]]]
+        assert np.array_equal(data(t), expected), f"result {k}: tangents come from other places than elements"
+    cts = [random_like(o, rng) for o in y]
+    expected = np.zeros(count, elements.dtype)
+    for p, ok, ct in zip(places, inside, cts):
+        np.add.at(expected, p[ok], data(ct)[ok])
+    back = _joined([data(ct) for ct in f_lin.T(tuple(cts))])
+    close(
+        concrete(back),
+        concrete(expected),
+        rounding(epsilon(*primals)),
+        "cotangents go to other places than elements come from",
+    )
+
+
+def _joined(values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    return np.concatenate([np.asarray(v).reshape(-1) for v in values])
+
+
+def _spread(flat: np.ndarray[Any, Any], like: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
+    """Consecutive parts of `flat` in the shapes of `like`."""
+    ends = np.cumsum([x.size for x in like])
+    return [flat[end - x.size : end].reshape(x.shape) for x, end in zip(like, ends)]
+
+
 # ---- all together -----------------------------------------------------------------------------------------------
 
 #: Check by name: the function, the order of derivatives it needs, and whether it needs `Row.vmap`.
@@ -637,6 +714,7 @@ CHECKS: dict[str, tuple[Callable[[Row], None], int, bool]] = {
     "linear_transpose": (check_linear_transpose, 1, False),
     "vmap": (check_vmap, 0, True),
     "small_batches": (check_small_batches, 0, True),
+    "moves": (check_moves, 0, False),
     "vmap_of_grad": (check_vmap_of_grad, 1, True),
 }
 
@@ -649,6 +727,8 @@ def _is_composed(primitive: Primitive) -> bool:
 def applies(check: str, row: Row) -> bool:
     """Whether the row is to pass the check."""
     _, order, needs_vmap = CHECKS[check]
+    if check == "moves" and not isinstance(registry[row.primitive], Mover):
+        return False
     if check == "constants" and not FULL and _is_composed(registry[row.primitive]):
         return False
     return (

@@ -13,8 +13,9 @@ from pullback.core.primitive import LinearPrimitive, Primitive, registry
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import cos_p, sin_p
 from pullback.lax.family import FLOAT, ONE, Elementwise, like, mul_p, neg_p
+from pullback.lax.mover import Mover
 from pullback.lax.shape import move_axis, reduce_sum_p, transpose_p
-from tests.conformance.checks import CHECKS, run
+from tests.conformance.checks import CHECKS, applies, run
 from tests.conformance.table import Row, sample
 
 
@@ -39,7 +40,7 @@ def sine(**changes: Any) -> Elementwise:
     return primitive
 
 
-class Rotated(LinearPrimitive):
+class Rotated(Mover):
     """The transpose of a matrix, with all its rules."""
 
     name = "test_rotated"
@@ -60,7 +61,8 @@ class Rotated(LinearPrimitive):
 def test_right_primitives_pass_every_check() -> None:
     for primitive in (sine(), Rotated()):
         for check in CHECKS:
-            run(check, row(primitive))
+            if applies(check, row(primitive)):
+                run(check, row(primitive))
 
 
 def wrong_type_rules() -> list[Any]:
@@ -150,6 +152,24 @@ def test_linearity_that_is_declared_but_not_recorded_is_caught() -> None:
     run("vjp", row(primitive))
     with pytest.raises(AssertionError, match="linear_transpose"):
         run("linear_transpose", row(primitive))
+
+
+def test_mover_that_computes_is_caught() -> None:
+    class Wrong(Rotated):
+        def evaluate(self, x: Any) -> Any:
+            return np.transpose(-x)
+
+    with pytest.raises(AssertionError, match="come from other places"):
+        run("moves", row(Wrong()))
+
+
+def test_mover_whose_derivative_moves_otherwise_is_caught() -> None:
+    class Wrong(Rotated):
+        def linearize(self, primals: Any, nodes: Any, params: Any) -> Any:
+            return neg_p.linearize([self.bind(*primals)], [super().linearize(primals, nodes, params)[1]], {})
+
+    with pytest.raises(AssertionError, match="tangents come from other places"):
+        run("moves", row(Wrong()))
 
 
 def test_batch_rule_that_loses_its_axis_is_caught() -> None:

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import lax
-from pullback.lax.windows import cropped, dilated, window_shape
+from pullback.lax.windows import Window, cropped, dilated, window_shape
 
 small = st.integers(1, 3)
 
@@ -23,9 +23,10 @@ def sums(x: np.ndarray, k: int, s: int, low: int, high: int, d: int) -> list[flo
 
 @given(st.integers(0, 5), st.integers(1, 9), small, st.integers(-2, 8), st.integers(-2, 8), small, small)
 def test_cropped_windows_are_the_same(n: int, k: int, s: int, low: int, high: int, b: int, d: int) -> None:
-    (count,) = window_shape((n,), (k,), (s,), ((low, high),), (b,), (d,))
+    window = Window((k,), (s,), ((low, high),), (b,), (d,))._asdict()
+    (count,) = window_shape((n,), **window)
     assume(count)
-    (size,), ((before, behind),) = cropped((n,), (k,), (s,), ((low, high),), (b,), (d,))
+    (size,), _, ((before, behind),), *_ = cropped((n,), **window)
     x = np.zeros(dilated(n, b))
     x[::b] = np.arange(1.0, n + 1)
     assert size <= min(k, (x.size + (count - 1) * s) // d + 1)

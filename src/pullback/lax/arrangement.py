@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -11,44 +12,41 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array, concrete
 from pullback.core.errors import user_line
-from pullback.core.primitive import Fusion, LinearPrimitive, is_node
+from pullback.core.primitive import Fusion, is_node
 from pullback.core.types import Shape, ShapedArray, canonical_axis, integer, integers
 from pullback.lax.family import like
+from pullback.lax.mover import Mover
 from pullback.lax.selection import select, select_n_p
 from pullback.lax.shape import (
     batch_first,
+    beside,
     bind_checked,
     broadcast_in_dim_p,
-    convert,
     expand_dims,
     filled,
+    inserted,
+    past,
     reduce_sum_p,
     reshape,
     reshape_p,
     squeeze,
+    with_length,
+    zeros_like_shape,
 )
 
 PaddingConfig = tuple[tuple[int, int, int], ...]
-
-
 _FULL = builtins.slice(None)
-
-
-def zeros_like_shape(x: Any, shape: Shape) -> Any:
-    """Zeros of the dtype of `x`, for rules."""
-    return filled(like(0, x), shape)
 
 
 def shapes_of(arrays: Sequence[Any]) -> str:
     return ", ".join(str(tuple(a.shape)) for a in arrays)
 
 
-class Concatenate(LinearPrimitive):
+class Concatenate(Mover):
     """The operands one after the other along the axis `dimension`."""
 
     name = "concatenate"
-    fusion, operations = Fusion.JOINING, 1
-    makes_nan = False
+    fusion = Fusion.JOINING
 
     def type_of(self, *xs: ShapedArray, dimension: int) -> ShapedArray:
         first = xs[0]
@@ -61,14 +59,13 @@ class Concatenate(LinearPrimitive):
                 "lax.concatenate requires arguments to have the same dtypes, got "
                 f"{', '.join(dtypes.name(x.dtype) for x in xs)} (pullback.numpy.concatenate promotes)"
             )
-        rest = [(*x.shape[:dimension], *x.shape[dimension + 1 :]) for x in xs]
-        if any(r != rest[0] for r in rest):
+        total = sum(x.shape[dimension] for x in xs)
+        shape = with_length(first.shape, dimension, total)
+        if any(with_length(x.shape, dimension, total) != shape for x in xs):
             raise TypeError(
                 "Cannot concatenate arrays with shapes that differ in dimensions other than the one being concatenated: "
                 f"concatenating along dimension {dimension} for shapes {shapes_of(xs)}"
             )
-        total = sum(x.shape[dimension] for x in xs)
-        shape = (*first.shape[:dimension], total, *first.shape[dimension + 1 :])
         return ShapedArray(shape, first.dtype, all(x.weak_type for x in xs))
 
     def evaluate(self, *xs: Any, dimension: int) -> Any:
@@ -93,21 +90,33 @@ class Concatenate(LinearPrimitive):
 _PLAIN = 1 << 31
 
 
-def _landing(n: int, length: int, low: int, step: int) -> tuple[int, int]:
-    """The elements i with 0 <= low + i·step < length, of n: from the first up to, but without, the second number."""
-    first = min(n, max(0, -(low // step)))
-    return first, max(first, min(n, -((low - length) // step)))
+def _is_plain(config: PaddingConfig) -> bool:
+    return all(max(map(abs, axis)) < _PLAIN for axis in config)
 
 
-class Pad(LinearPrimitive):
+def _landings(shape: Shape, config: PaddingConfig) -> list[tuple[int, int, int, int, int]]:
+    """For each axis (first, stop, start, end, step): elements first, ..., stop - 1 of it land at start, start + step, ... < end."""
+    found = []
+    for n, length, (low, _, interior) in zip(shape, _padded_shape(shape, config), config):
+        step = interior + 1
+        first = min(n, max(0, -(low // step)))
+        stop = max(first, min(n, -((low - length) // step)))
+        start = low + first * step
+        found.append(
+            (first, stop, start, start + (stop - first - 1) * step + 1, step)
+            if stop > first
+            else (first, stop, 0, 0, step)
+        )
+    return found
+
+
+class Pad(Mover):
     """Pad with a scalar: `padding_config` has (low, high, interior) for each axis; negative low and high remove elements.
 
     Interior padding goes between neighbouring elements, before low and high are applied.
     """
 
     name = "pad"
-    fusion, operations = Fusion.MOVING, 1
-    makes_nan = False
 
     def type_of(self, x: ShapedArray, value: ShapedArray, *, padding_config: PaddingConfig) -> ShapedArray:
         if x.dtype != value.dtype:
@@ -134,63 +143,33 @@ class Pad(LinearPrimitive):
         return ShapedArray(shape, x.dtype, x.weak_type and value.weak_type)
 
     def evaluate(self, x: Any, value: Any, *, padding_config: PaddingConfig) -> Any:
-        shape = _padded_shape(x.shape, padding_config)
-        out = np.empty(shape, x.dtype)
+        out = np.empty(_padded_shape(x.shape, padding_config), x.dtype)
         out[...] = value
-        target, source = [], []
-        for n, length, (low, _, interior) in zip(x.shape, shape, padding_config):
-            step = interior + 1
-            first, stop = _landing(n, length, low, step)
-            source.append(builtins.slice(first, stop))
-            start = low + first * step
-            target.append(
-                builtins.slice(start, start + (stop - first - 1) * step + 1, step)
-                if stop > first
-                else builtins.slice(0, 0)
-            )
-        out[tuple(target)] = x[tuple(source)]
+        places = _landings(x.shape, padding_config)
+        target = tuple([builtins.slice(start, end, step) for _, _, start, end, step in places])
+        out[target] = x[tuple([builtins.slice(first, stop) for first, stop, *_ in places])]
         return out
 
     def lower(self, emit: Any, x: Any, value: Any, *, padding_config: PaddingConfig) -> Any:
-        # No number is larger than its axis needs: XLA adds them up in 64 bits.
-        kept, config = [], []
-        for n, length, (low, high, interior) in zip(x.shape, emit.type.shape, padding_config):
-            if max(abs(low), abs(high), interior) < _PLAIN:
-                kept.append((0, n))
-                config.append((low, high, interior))
-                continue
-            step = interior + 1
-            first, stop = _landing(n, length, low, step)
-            kept.append((first, stop))
-            if stop == first:
-                config.append((0, length, 0))
-            else:
-                start, last = low + first * step, low + (stop - 1) * step
-                config.append((start, length - 1 - last, interior if stop > first + 1 else 0))
-        if any(pair != (0, n) for pair, n in zip(kept, x.shape)):
-            x = emit.slice(x, *(tuple(pair[i] for pair in kept) for i in range(2)))
-        low, high, interior = (tuple(c[i] for c in config) for i in range(3))
+        if not _is_plain(padding_config):
+            # No number is to be larger than its axis needs: XLA adds them up in 64 bits.
+            firsts, stops, starts, ends, steps = zip(*_landings(x.shape, padding_config))
+            x = emit.slice(x, firsts, stops)
+            after = (n - end for n, end in zip(emit.type.shape, ends))
+            padding_config = tuple(zip(starts, after, (s - 1 if n > 1 else 0 for n, s in zip(x.shape, steps))))
+        low, high, interior = (tuple(c[i] for c in padding_config) for i in range(3))
         return emit(
             "pad", x, value, out=emit.type, edge_padding_low=low, edge_padding_high=high, interior_padding=interior
         )
 
     def transpose(self, ct: Any, x: Any, value: Any, *, padding_config: PaddingConfig) -> Sequence[Any]:
         ct_x = ct_value = None
-        if is_node(x) and any(max(map(abs, axis)) >= _PLAIN for axis in padding_config):
-            starts, limits, strides, back = [], [], [], []
-            for n, length, (low, _, interior) in zip(x.shape, ct.shape, padding_config):
-                step = interior + 1
-                first, stop = _landing(n, length, low, step)
-                starts.append(low + first * step if stop > first else 0)
-                limits.append(low + (stop - 1) * step + 1 if stop > first else 0)
-                strides.append(step)
-                back.append((first, n - stop, 0))
-            part = slice_p.bind(ct, start_indices=tuple(starts), limit_indices=tuple(limits), strides=tuple(strides))
-            ct_x = pad_p.bind(part, like(0, ct), padding_config=tuple(back))
+        if is_node(x) and not _is_plain(padding_config):
+            firsts, stops, starts, ends, steps = zip(*_landings(x.shape, padding_config))
+            part = slice_p.bind(ct, start_indices=starts, limit_indices=ends, strides=steps)
+            ct_x = pad_zeros(part, ((first, n - stop, 0) for first, stop, n in zip(firsts, stops, x.shape)))
         elif is_node(x):
-            ct_x = pad_p.bind(
-                ct, like(0, ct), padding_config=tuple((-low, -high, 0) for low, high, _ in padding_config)
-            )
+            ct_x = pad_zeros(ct, ((-low, -high, 0) for low, high, _ in padding_config))
             if any(interior for _, _, interior in padding_config):
                 strides = tuple(interior + 1 for _, _, interior in padding_config)
                 ct_x = slice_p.bind(ct_x, start_indices=(0,) * ct_x.ndim, limit_indices=ct_x.shape, strides=strides)
@@ -207,7 +186,7 @@ class Pad(LinearPrimitive):
         config = ((0, 0, 0), *padding_config)
         if value_axis is None:
             return self.bind(x, value, padding_config=config), 0
-        out = self.bind(x, like(0, x), padding_config=config)
+        out = pad_zeros(x, config)
         values = broadcast_in_dim_p.bind(value, shape=out.shape, broadcast_dimensions=(0,))
         return select_n_p.bind(inside_padding(x.shape, config), values, out), 0
 
@@ -216,18 +195,21 @@ def _padded_shape(shape: Shape, config: PaddingConfig) -> Shape:
     return tuple(low + high + n + max(n - 1, 0) * interior for n, (low, high, interior) in zip(shape, config))
 
 
+def pad_zeros(x: Any, config: Iterable[tuple[int, int, int]]) -> Any:
+    """`x` padded by zeros, for rules."""
+    return pad_p.bind(x, like(0, x), padding_config=tuple(config))
+
+
 def inside_padding(shape: Shape, config: PaddingConfig) -> Any:
     """Where, in an array of `shape` padded by `config`, the elements of the array are."""
     false, true = (concrete(np.bool_(v)) for v in (False, True))
     return pad_p.bind(filled(true, shape), false, padding_config=config)
 
 
-class Slice(LinearPrimitive):
+class Slice(Mover):
     """The elements from `start_indices` up to `limit_indices`, in steps of `strides` (all 1, if None)."""
 
     name = "slice"
-    fusion, operations = Fusion.MOVING, 1
-    makes_nan = False
 
     def type_of(
         self, x: ShapedArray, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None
@@ -266,33 +248,21 @@ class Slice(LinearPrimitive):
         for n, m, start, stride in zip(x.shape, ct.shape, start_indices, strides or (1,) * len(x.shape)):
             covered = (m - 1) * stride + 1 if m else 0
             config.append((start, n - start - covered, stride - 1))
-        return [pad_p.bind(ct, like(0, ct), padding_config=tuple(config))]
+        return [pad_zeros(ct, config)]
 
     def batch(
         self, size: int, args: Any, axes: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None
     ) -> Any:
         (x,), (b,) = args, axes
-        return (
-            self.bind(
-                x,
-                start_indices=inserted(start_indices, b, 0),
-                limit_indices=inserted(limit_indices, b, size),
-                strides=None if strides is None else inserted(strides, b, 1),
-            ),
-            b,
-        )
+        starts, limits = inserted(start_indices, b, 0), inserted(limit_indices, b, size)
+        strides = None if strides is None else inserted(strides, b, 1)
+        return self.bind(x, start_indices=starts, limit_indices=limits, strides=strides), b
 
 
-def inserted(sizes: Shape, axis: int, n: int) -> Shape:
-    return (*sizes[:axis], n, *sizes[axis:])
-
-
-class Rev(LinearPrimitive):
+class Rev(Mover):
     """Reverse the order of elements along the axes `dimensions`."""
 
     name = "rev"
-    fusion, operations = Fusion.MOVING, 1
-    makes_nan = False
 
     def type_of(self, x: ShapedArray, *, dimensions: Shape) -> ShapedArray:
         if len(set(dimensions)) != len(dimensions):
@@ -316,16 +286,13 @@ class Rev(LinearPrimitive):
         return [self.bind(ct, dimensions=dimensions)]
 
     def batch(self, size: int, args: Any, axes: Any, *, dimensions: Shape) -> Any:
-        (b,) = axes
-        return self.bind(args[0], dimensions=tuple(d + (d >= b) for d in dimensions)), b
+        return self.bind(args[0], dimensions=past(dimensions, *axes)), axes[0]
 
 
-class Split(LinearPrimitive):
+class Split(Mover):
     """Consecutive parts of lengths `sizes` along `axis`."""
 
     name = "split"
-    fusion, operations = Fusion.MOVING, 1
-    makes_nan = False
     multiple_results = True
 
     def type_of(self, x: ShapedArray, *, sizes: Shape, axis: int) -> list[ShapedArray]:
@@ -337,7 +304,7 @@ class Split(LinearPrimitive):
             raise ValueError(
                 f"Sum of sizes {sum(sizes)} must be equal to dimension {axis} of the operand shape {list(x.shape)}"
             )
-        return [x.update(shape=(*x.shape[:axis], n, *x.shape[axis + 1 :])) for n in sizes]
+        return [x.update(shape=with_length(x.shape, axis, n)) for n in sizes]
 
     def evaluate(self, x: Any, *, sizes: Shape, axis: int) -> list[Any]:
         parts, start, before = [], 0, (_FULL,) * axis
@@ -347,19 +314,17 @@ class Split(LinearPrimitive):
         return parts
 
     def lower(self, emit: Any, x: Any, *, sizes: Shape, axis: int) -> list[Any]:
-        parts, start = [], 0
-        for n in sizes:
-            starts, limits = [0] * x.ndim, list(x.shape)
-            starts[axis], limits[axis] = start, start + n
-            parts.append(emit.slice(x, tuple(starts), tuple(limits)))
-            start += n
-        return parts
+        whole = (0,) * x.ndim
+        stops = list(accumulate(sizes))
+        return [
+            emit.slice(x, with_length(whole, axis, stop - n), with_length(x.shape, axis, stop))
+            for n, stop in zip(sizes, stops)
+        ]
 
     def transpose(self, cts: Any, x: Any, *, sizes: Shape, axis: int) -> Sequence[Any]:
         known = next(ct for ct in cts if ct is not None)
         parts = [
-            zeros_like_shape(known, (*x.shape[:axis], n, *x.shape[axis + 1 :])) if ct is None else ct
-            for n, ct in zip(sizes, cts)
+            zeros_like_shape(known, with_length(x.shape, axis, n)) if ct is None else ct for n, ct in zip(sizes, cts)
         ]
         return [parts[0] if len(parts) == 1 else concatenate_p.bind(*parts, dimension=axis)]
 
@@ -373,9 +338,8 @@ concatenate_p, split_p, pad_p, slice_p, rev_p = Concatenate(), Split(), Pad(), S
 
 def slice_along(x: Any, start: int, stop: int, axis: int) -> Any:
     """`x[start:stop]` along one axis, for rules; bounds in range."""
-    starts, stops = [0] * len(x.shape), list(x.shape)
-    starts[axis], stops[axis] = start, stop
-    return slice_p.bind(x, start_indices=tuple(starts), limit_indices=tuple(stops), strides=None)
+    starts, stops = with_length((0,) * len(x.shape), axis, start), with_length(x.shape, axis, stop)
+    return slice_p.bind(x, start_indices=starts, limit_indices=stops, strides=None)
 
 
 # ---- public functions: joining and cutting ----------------------------------------------------------------------
@@ -408,13 +372,8 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
     >>> pad(np.arange(3), 9, [(1, -1, 1)])
     Array([9, 0, 9, 1, 9], dtype=int32)
     """
-    x, value = as_array(operand), as_array(padding_value)
-    if (
-        value.weak_type
-        and value.dtype != x.dtype
-        and dtypes.promote_pair(x.dtype, False, value.dtype, True)[0] == x.dtype
-    ):
-        value = convert(value, x.dtype)
+    x = as_array(operand)
+    value = beside(x, padding_value)
     if not hasattr(type(padding_config), "__iter__"):
         raise TypeError(
             f"pad: padding_config must have (low, high, interior) for each axis, got {padding_config!r:.100}"
@@ -461,11 +420,9 @@ def slice_in_dim(
     n = x.shape[axis]
     start = 0 if start_index is None else integer(start_index, "slice_in_dim: start_index")
     limit = n if limit_index is None else integer(limit_index, "slice_in_dim: limit_index")
-    starts, limits, strides = [0] * x.ndim, list(x.shape), [1] * x.ndim
-    starts[axis] = start + n if start < 0 else start
-    limits[axis] = limit + n if limit < 0 else limit
-    strides[axis] = integer(stride, "slice_in_dim: stride")
-    return slice(x, starts, limits, strides)
+    starts = with_length((0,) * x.ndim, axis, start + n if start < 0 else start)
+    limits = with_length(x.shape, axis, limit + n if limit < 0 else limit)
+    return slice(x, starts, limits, with_length((1,) * x.ndim, axis, integer(stride, "slice_in_dim: stride")))
 
 
 def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True) -> Array:
@@ -487,10 +444,7 @@ def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> Sequence[Array]:
     [[0, 1], [2, 3, 4]]
     """
     x = as_array(operand)
-    parts: Sequence[Array] = bind_checked(
-        split_p, x, sizes=integers(sizes, "split: sizes"), axis=canonical_axis(axis, x.ndim)
-    )
-    return parts
+    return bind_checked(split_p, x, sizes=integers(sizes, "split: sizes"), axis=canonical_axis(axis, x.ndim))
 
 
 def stack(operands: Sequence[Any], axis: int = 0) -> Array:

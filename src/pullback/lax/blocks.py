@@ -11,11 +11,12 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array, concrete
 from pullback.core.errors import user_line
-from pullback.core.primitive import LinearPrimitive, is_node
+from pullback.core.primitive import is_node
 from pullback.core.types import Shape, ShapedArray, canonical_axis, integers
 from pullback.lax.arrangement import concatenate, concatenate_p, inserted, shapes_of, unstack, zeros_like_shape
 from pullback.lax.family import like
 from pullback.lax.indexing import gather, gather_p, scatter_p
+from pullback.lax.mover import IndexedMover
 from pullback.lax.positions import (
     GatherDimensionNumbers,
     GatherScatterMode,
@@ -33,13 +34,10 @@ from pullback.lax.shape import (
 )
 
 
-class DynamicSlice(LinearPrimitive):
+class DynamicSlice(IndexedMover):
     """The block of `slice_sizes` that begins at the scalar operands; starts are clamped so that it lies inside."""
 
     name = "dynamic_slice"
-    makes_nan = False
-    linear_in = (0,)
-    weakness = "first"
 
     def type_of(self, x: ShapedArray, *starts: ShapedArray, slice_sizes: Shape) -> ShapedArray:
         _check_starts(self.name, x, starts)
@@ -74,11 +72,10 @@ class DynamicSlice(LinearPrimitive):
         )  # fmt: skip
 
 
-class DynamicUpdateSlice(LinearPrimitive):
+class DynamicUpdateSlice(IndexedMover):
     """Operand 0 with the block that begins at the scalar operands (clamped so that it lies inside) replaced by operand 1."""
 
     name = "dynamic_update_slice"
-    makes_nan = False
     linear_in = (0, 1)
     weakness = "never"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from pullback.core.errors import user_line
 from pullback.core.primitive import BilinearPrimitive, is_node
 from pullback.core.types import Shape, ShapedArray, integers, refuse_keys
 from pullback.lax.family import mul_p
-from pullback.lax.shape import convert, move_axis, transpose_p
+from pullback.lax.shape import convert, move_axis, past, transpose_p
 from pullback.lax.summation import wider
 from pullback.xla.devices import no_sharding
 
@@ -48,33 +49,15 @@ class DotGeneral(BilinearPrimitive):
     contracts = True
 
     def type_of(
-        self,
-        x: ShapedArray,
-        y: ShapedArray,
-        *,
-        dimension_numbers: DimensionNumbers,
-        precision: Any,
-        preferred_element_type: Any,
-        **_: Any,
+        self, x: ShapedArray, y: ShapedArray, *, dimension_numbers: Any, preferred_element_type: Any, **_: Any
     ) -> ShapedArray:
         refuse_keys(self.name, x, y)
         (xc, yc), (xb, yb) = dimension_numbers
-        shape = (
-            *(x.shape[i] for i in xb),
-            *(x.shape[i] for i in _rest(x.ndim, xc, xb)),
-            *(y.shape[i] for i in _rest(y.ndim, yc, yb)),
-        )
-        return ShapedArray(shape, preferred_element_type or x.dtype, x.weak_type and y.weak_type)
+        sizes = (*(x.shape[i] for i in (*xb, *_rest(x.ndim, xc, xb))), *(y.shape[i] for i in _rest(y.ndim, yc, yb)))
+        return ShapedArray(sizes, preferred_element_type or x.dtype, x.weak_type and y.weak_type)
 
     def evaluate(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        dimension_numbers: DimensionNumbers,
-        precision: Any,
-        preferred_element_type: Any,
-        **_: Any,
+        self, x: Any, y: Any, *, dimension_numbers: DimensionNumbers, preferred_element_type: Any, **_: Any
     ) -> Any:
         (xc, yc), (xb, yb) = dimension_numbers
         if (
@@ -101,10 +84,7 @@ class DotGeneral(BilinearPrimitive):
             out = _general_product(x, y, xc, yc, xb, yb)
         return out if out.dtype == out_dtype else out.astype(out_dtype)
 
-    def lower(
-        self, emit: Any, x: Any, y: Any, *, dimension_numbers: DimensionNumbers, precision: Any,
-        preferred_element_type: Any, **_: Any,
-    ) -> Any:  # fmt: skip
+    def lower(self, emit: Any, x: Any, y: Any, *, dimension_numbers: DimensionNumbers, **_: Any) -> Any:
         out = emit.type
         dtype = _accumulator(x.dtype, out.dtype)
         x, y = emit.convert(x, dtype), emit.convert(y, dtype)
@@ -113,18 +93,9 @@ class DotGeneral(BilinearPrimitive):
         return emit.convert(result, out.dtype)
 
     def transpose(
-        self,
-        ct: Any,
-        x: Any,
-        y: Any,
-        *,
-        dimension_numbers: DimensionNumbers,
-        precision: Any,
-        preferred_element_type: Any,
-        **others: Any,
+        self, ct: Any, x: Any, y: Any, *, dimension_numbers: Any, preferred_element_type: Any, **params: Any
     ) -> Sequence[Any]:
         (xc, yc), (xb, yb) = dimension_numbers
-        params = {"precision": precision, **others}
         if is_node(x):
             return [_contract_back(ct, x, y, xc, yc, xb, yb, True, params), None]
         return [None, _contract_back(ct, y, x, yc, xc, yb, xb, False, params)]
@@ -134,22 +105,18 @@ class DotGeneral(BilinearPrimitive):
         (xc, yc), (xb, yb) = dimension_numbers
         if bx is not None and by is not None:
             x, y = move_axis(x, bx, 0), move_axis(y, by, 0)
-            numbers = ((_up(xc, 0), _up(yc, 0)), ((0, *_up(xb, 0)), (0, *_up(yb, 0))))
+            numbers = ((past(xc, 0), past(yc, 0)), ((0, *past(xb, 0)), (0, *past(yb, 0))))
             return self.bind(x, y, dimension_numbers=numbers, **params), 0
         if bx is not None:
-            numbers = ((_up(xc, bx), yc), (_up(xb, bx), yb))
+            numbers = ((past(xc, bx), yc), (past(xb, bx), yb))
             out_axis = len(xb) + _rest(x.ndim, *(n[0] for n in numbers)).index(bx)
         else:
-            numbers = ((xc, _up(yc, by)), (xb, _up(yb, by)))
+            numbers = ((xc, past(yc, by)), (xb, past(yb, by)))
             out_axis = x.ndim - len(xc) + _rest(y.ndim, *(n[1] for n in numbers)).index(by)
         return self.bind(x, y, dimension_numbers=numbers, **params), out_axis
 
 
 dot_general_p = DotGeneral()
-
-
-def _up(axes: Shape, batch_axis: int) -> Shape:
-    return tuple(a + (a >= batch_axis) for a in axes)
 
 
 def _accumulator(dtype: dtypes.DType, out_dtype: dtypes.DType) -> dtypes.DType:
@@ -169,12 +136,9 @@ def _matrix_product(x: Any, y: Any, i: int, j: int) -> Any:
 
 def _general_product(x: Any, y: Any, xc: Shape, yc: Shape, xb: Shape, yb: Shape) -> Any:
     x_free, y_free = _rest(x.ndim, xc, xb), _rest(y.ndim, yc, yb)
-    batch = [x.shape[i] for i in xb]
-    m, n = [x.shape[i] for i in x_free], [y.shape[i] for i in y_free]
-    k = 1
-    for i in xc:
-        k *= x.shape[i]
-    rows, columns, count = _product(m), _product(n), _product(batch)
+    batch, m, k = ([x.shape[i] for i in axes] for axes in (xb, x_free, xc))
+    n = [y.shape[i] for i in y_free]
+    count, rows, k, columns = map(math.prod, (batch, m, k, n))
     a = x.transpose((*xb, *x_free, *xc)).reshape((count, rows, k) if batch else (rows, k))
     b = y.transpose((*yb, *yc, *y_free)).reshape((count, k, columns) if batch else (k, columns))
     return _long_product(np.matmul, a, b).reshape((*batch, *m, *n))
@@ -211,13 +175,6 @@ def _long_product(multiply: Any, x: Any, y: Any) -> Any:
 _LONG = 2048
 
 
-def _product(sizes: Sequence[int]) -> int:
-    out = 1
-    for n in sizes:
-        out *= n
-    return out
-
-
 def _contract_back(
     ct: Any, x: Any, y: Any, xc: Shape, yc: Shape, xb: Shape, yb: Shape, x_first: bool, params: Any
 ) -> Any:
@@ -225,17 +182,14 @@ def _contract_back(
     x_ndim, y_ndim = len(x.shape), len(y.shape)
     if not ct.shape and xc == yc and len(xc) == y_ndim:  # an inner product: the cotangent scales the other operand
         return mul_p.bind(convert(ct, y.dtype), y)
-    key = (xc, yc, xb, yb, x_ndim, y_ndim, x_first)
-    plan = _plans.get(key)
-    if plan is None:
-        plan = _plans[key] = _plan(*key)
-    numbers, ct_first, permutation = plan
+    numbers, ct_first, permutation = _plan(xc, yc, xb, yb, x_ndim, y_ndim, x_first)
     ct = convert(ct, x.dtype) if ct.dtype != x.dtype else ct
     operands = (ct, y) if ct_first else (y, ct)
     out = dot_general_p.bind(*operands, dimension_numbers=numbers, preferred_element_type=None, **params)
     return out if permutation is None else transpose_p.bind(out, permutation=permutation)
 
 
+@cache
 def _plan(
     xc: Shape, yc: Shape, xb: Shape, yb: Shape, x_ndim: int, y_ndim: int, x_first: bool
 ) -> tuple[DimensionNumbers, bool, Shape | None]:
@@ -257,25 +211,15 @@ def _plan(
     return (contracted, batch), True, tuple([order.index(i) for i in in_order])
 
 
-_plans: dict[Any, tuple[DimensionNumbers, bool, Shape | None]] = {}
-
-
 def dot_general(
-    lhs: Any,
-    rhs: Any,
-    dimension_numbers: Any,
-    precision: Any = None,
-    preferred_element_type: Any = None,
-    *,
-    out_sharding: Any = None,
-) -> Array:
+    lhs: Any, rhs: Any, dimension_numbers: Any, precision: Any = None, preferred_element_type: Any = None, *, out_sharding: Any = None,
+) -> Array:  # fmt: skip
     """Contract `lhs` with `rhs`; `dimension_numbers` is ((lhs_contract, rhs_contract), (lhs_batch, rhs_batch)).
 
     The result's axes are the batch axes, then the free ones of `lhs`, then of `rhs`. Products of 16-bit floats are summed in float32.
     Raises TypeError if the axes do not pair up or the lengths differ.
     """
-    if out_sharding is not None:
-        no_sharding("dot_general", out_sharding)
+    no_sharding("dot_general", out_sharding)
     if precision is not None:
         from pullback.lax.functions import check_precision
 
@@ -304,9 +248,7 @@ def dot_general(
                 f"{what} dimensions {a} and {b}, at {user_line()}"
             )
     if x.dtype != y.dtype:
-        from pullback.core.dtypes import promote_pair
-
-        dtype, _ = promote_pair(x.dtype, x.weak_type, y.dtype, y.weak_type)
+        dtype, _ = dtypes.promote_pair(x.dtype, x.weak_type, y.dtype, y.weak_type)
         weak = x.weak_type and y.weak_type
         preferred_element_type = preferred_element_type or dtype
         x, y = convert(x, dtype, weak), convert(y, dtype, weak)
@@ -322,14 +264,9 @@ def _axes(axes: Sequence[int], x: Array) -> Shape:
 
 
 def dot(
-    lhs: Any,
-    rhs: Any,
-    *,
-    dimension_numbers: Any = None,
-    precision: Any = None,
-    preferred_element_type: Any = None,
+    lhs: Any, rhs: Any, *, dimension_numbers: Any = None, precision: Any = None, preferred_element_type: Any = None,
     out_sharding: Any = None,
-) -> Array:
+) -> Array:  # fmt: skip
     """Vector·vector, matrix·vector or matrix·matrix; with `dimension_numbers`, `dot_general`. Raises ValueError for other shapes."""
     x, y = as_array(lhs), as_array(rhs)
     if dimension_numbers is None:
@@ -339,14 +276,7 @@ def dot(
                 f"or vector-vector products; got lhs shape {x.shape} and rhs shape {y.shape}, at {user_line()}"
             )
         dimension_numbers = (((x.ndim - 1,), (0,)), ((), ()))
-    return dot_general(
-        x,
-        y,
-        dimension_numbers,
-        precision=precision,
-        preferred_element_type=preferred_element_type,
-        out_sharding=out_sharding,
-    )
+    return dot_general(x, y, dimension_numbers, precision, preferred_element_type, out_sharding=out_sharding)
 
 
 def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Array:

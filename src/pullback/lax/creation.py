@@ -10,10 +10,11 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
-from pullback.core.primitive import Fusion, LinearPrimitive, Primitive, is_node
+from pullback.core.primitive import Fusion, Primitive, is_node
 from pullback.core.trace import EVAL, Params, current
 from pullback.core.tree import tree_flatten
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes, integer, integers
+from pullback.lax.mover import Mover
 from pullback.lax.shape import (
     bind_checked,
     broadcast_in_dim,
@@ -60,27 +61,37 @@ class Iota(Primitive):
         return self.bind(**params), None  # the same for all slices
 
 
-class Copy(LinearPrimitive):
+class Copy(Mover):
     """The operand. In a compiled program, a fresh buffer."""
 
     name = "copy"
-    fusion, operations = Fusion.ELEMENTWISE, 1
-    makes_nan = False
+    fusion = Fusion.ELEMENTWISE
 
-    def type_of(self, x: ShapedArray) -> ShapedArray:
+    def type_of(self, x: ShapedArray, **_: Any) -> ShapedArray:
         return x
 
-    def evaluate(self, x: Any) -> Any:
+    def evaluate(self, x: Any, **_: Any) -> Any:
         return x
 
-    def lower(self, emit: Any, x: Any) -> Any:
+    def lower(self, emit: Any, x: Any, **_: Any) -> Any:
         return x  # every result of a program has its own buffer
 
-    def transpose(self, ct: Any, x: Any) -> Sequence[Any]:
+    def transpose(self, ct: Any, x: Any, **_: Any) -> Sequence[Any]:
         return [ct]
 
-    def batch(self, size: int, args: Any, axes: Any) -> Any:
-        return self.bind(*args), axes[0]
+    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
+        return self.bind(*args, **params), axes[0]
+
+
+class DevicePut(Copy):
+    """The operand on `device`. In a program it stays where the program runs."""
+
+    name = "device_put"
+    fusion, operations = Fusion.ALONE, 0
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        (x,) = args
+        return put(as_array(x), params["device"]) if current() is EVAL else super().bind(x, **params)
 
 
 class OptimizationBarrier(Primitive):
@@ -123,32 +134,6 @@ class OptimizationBarrier(Primitive):
         return self.bind(*args), list(axes)
 
 
-class DevicePut(LinearPrimitive):
-    """The operand on `device`. In a program it stays where the program runs."""
-
-    name = "device_put"
-    makes_nan = False
-
-    def bind(self, *args: Any, **params: Any) -> Any:
-        (x,) = args
-        return put(as_array(x), params["device"]) if current() is EVAL else super().bind(x, **params)
-
-    def type_of(self, x: ShapedArray, *, device: Any) -> ShapedArray:
-        return x.update()
-
-    def evaluate(self, x: Any, *, device: Any) -> Any:
-        return x
-
-    def lower(self, emit: Any, x: Any, *, device: Any) -> Any:
-        return x
-
-    def transpose(self, ct: Any, x: Any, *, device: Any) -> Sequence[Any]:
-        return [ct]
-
-    def batch(self, size: int, args: Any, axes: Any, *, device: Any) -> Any:
-        return self.bind(args[0], device=device), axes[0]
-
-
 iota_p, copy_p, device_put_p, optimization_barrier_p = Iota(), Copy(), DevicePut(), OptimizationBarrier()
 
 
@@ -163,8 +148,7 @@ def iota(dtype: Any, size: int) -> Array:
 
 def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sharding: Any = None) -> Array:
     """An array of `shape` that counts 0, 1, 2, ... along the axis `dimension`. Raises TypeError for booleans."""
-    if out_sharding is not None:
-        no_sharding("broadcasted_iota", out_sharding)
+    no_sharding("broadcasted_iota", out_sharding)
     sizes, axis = integers(shape, "iota: shape"), integer(dimension, "iota: dimension")
     return placed(bind_checked(iota_p, dtype=given_dtype("iota", dtype), shape=sizes, dimension=axis))
 
@@ -175,8 +159,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None
     >>> full((2,), 1.5)
     Array([1.5, 1.5], dtype=float32, weak_type=True)
     """
-    if sharding is not None:
-        no_sharding("full", sharding)
+    no_sharding("full", sharding)
     sizes = integers(shape, "full: shape")
     if any(n < 0 for n in sizes):
         raise TypeError(f"full: shape must have every element be nonnegative, got {sizes}")
@@ -200,8 +183,7 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, sha
 
 def empty(shape: Any, dtype: Any, *, out_sharding: Any = None) -> Array:
     """An array of `shape` and `dtype` whose contents do not matter (they are zeros)."""
-    if out_sharding is not None:
-        no_sharding("empty", out_sharding)
+    no_sharding("empty", out_sharding)
     return full(shape, 0, dtype)
 
 

@@ -29,8 +29,19 @@ from pullback.lax.shape import (
     check_kind,
     checked_axes,
     convert,
+    with_length,
 )
-from pullback.lax.summation import FEW, as_dtype, highest, is_narrow, lowest, running_products, running_sums, wider
+from pullback.lax.summation import (
+    FEW,
+    accumulator,
+    as_dtype,
+    highest,
+    is_narrow,
+    lowest,
+    running_products,
+    running_sums,
+    wider,
+)
 
 
 class LinearRecurrence(LinearPrimitive):
@@ -50,8 +61,7 @@ class LinearRecurrence(LinearPrimitive):
 
     def evaluate(self, a: Any, b: Any, *, axis: int, reverse: bool) -> Any:
         dtype = b.dtype
-        if is_narrow(dtype):
-            a, b = a.astype(np.float32), b.astype(np.float32)
+        a, b = (np.asarray(v, accumulator(dtype)) for v in (a, b))
         out = np.empty(b.shape, b.dtype)
         rows_a, rows_b, rows = (_from_start(v, axis, reverse) for v in (a, b, out))
         if rows.size <= 8 * len(rows):
@@ -85,8 +95,7 @@ class LinearRecurrence(LinearPrimitive):
             return [mul_p.bind(a2, a1), add_p.bind(mul_p.bind(a2, b1), b2)]
 
         dtype = b.dtype
-        if is_narrow(dtype):
-            a, b = convert(a, dtypes.float32), convert(b, dtypes.float32)
+        a, b = (convert(x, accumulator(dtype), x.weak_type) for x in (a, b))
         if reverse:
             a, b = (rev_p.bind(x, dimensions=(axis,)) for x in (a, b))
         _, out = prefixes(compose, [a, b], axis)
@@ -123,9 +132,9 @@ def prefixes(
         return xs
 
     def part(x: Any, start: int, stop: int, step: int) -> Any:
-        starts, limits, strides = [0] * x.ndim, list(x.shape), [1] * x.ndim
-        starts[axis], limits[axis], strides[axis] = start, stop, step
-        return slice_p.bind(x, start_indices=tuple(starts), limit_indices=tuple(limits), strides=tuple(strides))
+        starts, limits = with_length((0,) * x.ndim, axis, start), with_length(x.shape, axis, stop)
+        strides = with_length((1,) * x.ndim, axis, step)
+        return slice_p.bind(x, start_indices=starts, limit_indices=limits, strides=strides)
 
     # Pairs first; the prefixes of the pairs are those that end at odd places, and each of the others is one step further.
     pairs = combine([part(x, 0, n - 1, 2) for x in xs], [part(x, 1, n, 2) for x in xs])
@@ -142,23 +151,18 @@ def _interleave(even: Any, odd: Any, axis: int) -> Any:
     """The elements of both along `axis`, in turn, beginning with `even`."""
     n = even.shape[axis] + odd.shape[axis]
     keys = dtypes.is_key(even.dtype)
-    # Adding -0.0 changes nothing, not even the sign of zero.
-    nothing = concrete(
-        np.zeros((), even.dtype) if keys or not dtypes.is_inexact(even.dtype) else -np.zeros((), even.dtype)
-    )
+    zero = np.zeros((), even.dtype)
+    nothing = concrete(-zero if dtypes.is_inexact(even.dtype) else zero)  # adding -0.0 leaves even the sign of zero
 
     def spread(x: Any, first: int) -> Any:
-        config = [(0, 0, 0)] * x.ndim
-        config[axis] = (first, n - first - (2 * x.shape[axis] - 1), 1)
-        return pad_p.bind(x, nothing, padding_config=tuple(config))
+        around = (first, n - first - (2 * x.shape[axis] - 1), 1)
+        return pad_p.bind(x, nothing, padding_config=with_length(((0, 0, 0),) * x.ndim, axis, around))
 
     if not keys:
         return add_p.bind(spread(even, 0), spread(odd, 1))
     position = iota_p.bind(dtype=dtypes.int32, shape=(n,), dimension=0)
     is_odd = eq_p.bind(and_p.bind(position, like(1, position)), like(1, position))
-    mask = broadcast_in_dim_p.bind(
-        is_odd, shape=(*even.shape[:axis], n, *even.shape[axis + 1 :]), broadcast_dimensions=(axis,)
-    )
+    mask = broadcast_in_dim_p.bind(is_odd, shape=with_length(even.shape, axis, n), broadcast_dimensions=(axis,))
     return select_n_p.bind(mask, spread(even, 0), spread(odd, 1))
 
 
@@ -237,9 +241,8 @@ def _recur(a: list[Any], b: list[Any]) -> list[Any]:
 
 def shift(x: Any, axis: int, reverse: bool, fill: float) -> Any:
     """`x` moved by one along `axis` in the running direction: each element's predecessor, `fill` for the first."""
-    config = [(0, 0, 0)] * len(x.shape)
-    config[axis] = (-1, 1, 0) if reverse else (1, -1, 0)
-    return pad_p.bind(x, like(fill, x), padding_config=tuple(config))
+    config = with_length(((0, 0, 0),) * len(x.shape), axis, (-1, 1, 0) if reverse else (1, -1, 0))
+    return pad_p.bind(x, like(fill, x), padding_config=config)
 
 
 class Cumulative(Primitive):
@@ -258,7 +261,7 @@ class Cumulative(Primitive):
         if _by_rows(emit, x, axis):
             step = lambda first, then: [self._combined(emit, *first, *then)]
             return _lower_prefixes(emit, step, [x], axis, reverse, rounds=self.combine in ("add", "multiply"))
-        wide = emit.convert(x, dtypes.float32) if is_narrow(x.dtype) else x
+        wide = emit.convert(x, accumulator(x.dtype))
         # Windows of full length, all but one element in the padding: XLA recognizes them as prefixes.
         window = tuple(n if i == axis else 1 for i in range(x.ndim))
         outside = (0, n - 1) if reverse else (n - 1, 0)
@@ -285,8 +288,7 @@ class Cumulative(Primitive):
         return as_dtype(dtype, np.flip(out, axis) if reverse else out)
 
     def batch(self, size: int, args: Any, axes: Any, *, axis: int, reverse: bool) -> Any:
-        (b,) = axes
-        return self.bind(args[0], axis=axis + (axis >= b), reverse=reverse), b
+        return self.bind(args[0], axis=axis + (axis >= axes[0]), reverse=reverse), axes[0]
 
 
 class CumulativeSum(Cumulative, LinearPrimitive):
@@ -347,8 +349,7 @@ class CumulativeLogSumExp(Cumulative):
             return select(eq_p.bind(a, b), like(1, a), exp_p.bind(sub_p.bind(a, b)))
 
         dtype = x.dtype
-        if is_narrow(dtype):
-            x = convert(x, dtypes.float32)
+        x = convert(x, accumulator(dtype), x.weak_type)
         params = {"axis": axis, "reverse": reverse}
         m = cummax_p.bind(x, **params)
         s = linear_recurrence_p.bind(ratio(shift(m, axis, reverse, 0), m), ratio(x, m), **params)

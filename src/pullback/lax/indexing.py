@@ -14,6 +14,7 @@ each other. The rules for products and extrema are beside them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from pullback.core.trace import Params, known_value
 from pullback.core.types import Shape, ShapedArray, integers
 from pullback.lax.elementwise import div_p, eq_p, max_p, min_p
 from pullback.lax.family import like, mul_p, neg_p
+from pullback.lax.mover import IndexedMover
 from pullback.lax.positions import (
     CLIP,
     FILL_OR_DROP,
@@ -38,7 +40,7 @@ from pullback.lax.positions import (
     check_indices,
     check_numbers,
     clamped_starts,
-    default_fill,
+    fill_of,
     rounds,
     valid_windows,
     wide_index,
@@ -50,10 +52,12 @@ from pullback.lax.positions import (
 from pullback.lax.selection import select
 from pullback.lax.shape import (
     batch_first,
+    beside,
     bind_checked,
-    broadcast_in_dim_p,
     convert,
     move_axis,
+    past,
+    zeros_like_shape,
 )
 
 
@@ -65,33 +69,22 @@ def _gather_numbers(n: ScatterDimensionNumbers) -> GatherDimensionNumbers:
     return GatherDimensionNumbers(*n)  # type: ignore[arg-type]
 
 
-def _up(axes: Sequence[int]) -> tuple[int, ...]:
-    return tuple(a + 1 for a in axes)
-
-
 def _batched_numbers(n: Any, kept: bool) -> Any:
     """The numbers with a new axis 0: of windows (`kept`: the indices are not batched), or of operand and indices together."""
     windows, dropped, index_map, operand_batch, index_batch = n
+    up = [past(axes, 0) for axes in n]
     if kept:
-        return type(n)((0, *_up(windows)), _up(dropped), _up(index_map), _up(operand_batch), index_batch)
-    return type(n)(_up(windows), _up(dropped), _up(index_map), (0, *_up(operand_batch)), (0, *_up(index_batch)))
+        return type(n)((0, *up[0]), *up[1:4], index_batch)
+    return type(n)(*up[:3], (0, *up[3]), (0, *up[4]))
 
 
-class Gather(Primitive):
+class Gather(IndexedMover):
     """Windows of operand 0, of shape `slice_sizes`, that start at the rows of operand 1."""
 
     name = "gather"
-    makes_nan = False
-    weakness = "first"
 
     def type_of(
-        self,
-        x: ShapedArray,
-        indices: ShapedArray,
-        *,
-        dimension_numbers: GatherDimensionNumbers,
-        slice_sizes: Shape,
-        **_: Any,
+        self, x: ShapedArray, indices: ShapedArray, *, dimension_numbers: Any, slice_sizes: Shape, **_: Any
     ) -> ShapedArray:
         check_indices("gather", indices, dimension_numbers)
         n = dimension_numbers
@@ -117,15 +110,7 @@ class Gather(Primitive):
         return x.update(shape=tuple(next(window) if d in n.offset_dims else next(rows) for d in range(rank)))
 
     def evaluate(
-        self,
-        x: Any,
-        indices: Any,
-        *,
-        dimension_numbers: GatherDimensionNumbers,
-        slice_sizes: Shape,
-        mode: Any,
-        fill_value: Any,
-        **_: Any,
+        self, x: Any, indices: Any, *, dimension_numbers: Any, slice_sizes: Shape, mode: Any, fill_value: Any, **_: Any
     ) -> Any:
         n, x = dimension_numbers, np.asarray(x)
         rows = indices.shape[:-1]
@@ -147,9 +132,9 @@ class Gather(Primitive):
             out = out.reshape((*rows, *(m for i, m in enumerate(slice_sizes) if i not in dropped)))
             row_dims = range(len(rows))
         if valid is not None:
-            fill = default_fill(x.dtype) if fill_value is None else np.asarray(fill_value).astype(x.dtype)
             before, after = row_dims.start, out.ndim - row_dims.stop
-            out = np.where(valid.reshape((*(1,) * before, *rows, *(1,) * after)), out, fill)
+            valid = valid.reshape((*(1,) * before, *rows, *(1,) * after))
+            out = np.where(valid, out, fill_of(x.dtype, fill_value))
         return _arranged(out, row_dims, n.offset_dims)
 
     def lower(
@@ -159,34 +144,22 @@ class Gather(Primitive):
         n, out = dimension_numbers, emit.type
         indices = _wide_indices(emit, indices)
         if not out.size or not x.size:
-            fill = default_fill(x.dtype) if fill_value is None or mode is not FILL_OR_DROP else fill_value
-            return emit.constant(np.asarray(fill).astype(x.dtype), x.dtype, out.shape)
-        fields = {
-            "offset_dims": n.offset_dims, "collapsed_slice_dims": n.collapsed_slice_dims,
-            "operand_batching_dims": n.operand_batching_dims,
-            "start_indices_batching_dims": n.start_indices_batching_dims, "start_index_map": n.start_index_map,
-        }  # fmt: skip
-        numbers = _numbers_text("gather", fields, indices.ndim - 1)
+            fill = fill_of(x.dtype, fill_value if mode is FILL_OR_DROP else None)
+            return emit.constant(np.asarray(fill), x.dtype, out.shape)
         bounds = tuple(x.shape[a] - slice_sizes[a] for a in n.start_index_map)
         starts = indices
-        if bounds and indices.size == len(
-            bounds
-        ):  # one window, which XLA takes for a dynamic slice: see `Emitter.clamped`
+        # One window is what XLA takes for a dynamic slice: see `Emitter.clamped`.
+        if bounds and indices.size == len(bounds):
             starts = emit("clamp", emit.like(0, indices), indices, _bounds(emit, indices, bounds), out=indices)
         result = emit(
-            "gather", x, starts, out=out, dimension_numbers=numbers, slice_sizes=slice_sizes,
-            indices_are_sorted=indices_are_sorted,
+            "gather", x, starts, out=out, dimension_numbers=_numbers_text("gather", _GATHER_FIELDS, n, indices),
+            slice_sizes=slice_sizes, indices_are_sorted=indices_are_sorted,
         )  # fmt: skip
         if mode is not FILL_OR_DROP or not n.start_index_map:
             return result
-        inside = _inside_bounds(emit, indices, bounds)
         rows = tuple(d for d in range(len(out.shape)) if d not in n.offset_dims)
-        inside = emit.broadcast(inside, out.shape, rows)
-        fill = default_fill(x.dtype) if fill_value is None else np.asarray(fill_value).astype(x.dtype)
-        return emit.select(inside, result, emit.like(fill, result))
-
-    def is_linear(self, active: Sequence[bool]) -> bool:
-        return active[0] and not active[1]
+        inside = emit.broadcast(_inside_bounds(emit, indices, bounds), out.shape, rows)
+        return emit.select(inside, result, emit.like(fill_of(x.dtype, fill_value), result))
 
     def jvp(self, primals: Any, tangents: Any, **params: Any) -> Any:
         out = self.bind(*primals, **params)
@@ -201,53 +174,30 @@ class Gather(Primitive):
         return out, Equation(self, (node, primals[1]), {**params, "fill_value": 0}, out.shape, out.dtype)
 
     def transpose(
-        self, ct: Any, x: Any, indices: Any, *, dimension_numbers: GatherDimensionNumbers, slice_sizes: Shape, mode: Any,
-        unique_indices: bool, indices_are_sorted: bool, **_: Any,
-    ) -> Sequence[Any]:  # fmt: skip
-        clamps = mode is not FILL_OR_DROP
-        return [
-            scatter_add_p.bind(
-                _zeros(ct, x.shape), indices, ct, dimension_numbers=_scatter_numbers(dimension_numbers),
-                mode=CLIP if clamps else mode, indices_are_sorted=indices_are_sorted,
-                unique_indices=unique_indices and mode is not CLIP,  # distinct positions may meet when clamped
-            ),
-            None,
-        ]  # fmt: skip
+        self, ct: Any, x: Any, indices: Any, *, dimension_numbers: Any, mode: Any, unique_indices: bool, **params: Any
+    ) -> Sequence[Any]:
+        ct_x = scatter_add_p.bind(
+            zeros_like_shape(ct, x.shape), indices, ct, dimension_numbers=ScatterDimensionNumbers(*dimension_numbers),
+            mode=mode if mode is FILL_OR_DROP else CLIP, indices_are_sorted=params["indices_are_sorted"],
+            unique_indices=unique_indices and mode is not CLIP,  # distinct positions may meet when clamped
+        )  # fmt: skip
+        return [ct_x, None]
 
     def batch(
-        self,
-        size: int,
-        args: Any,
-        axes: Any,
-        *,
-        dimension_numbers: GatherDimensionNumbers,
-        slice_sizes: Shape,
-        **params: Any,
+        self, size: int, args: Any, axes: Any, *, dimension_numbers: Any, slice_sizes: Shape, **params: Any
     ) -> Any:
-        (x, indices), (b, b_indices) = args, axes
-        n = dimension_numbers
-        if b is None:
-            numbers = n._replace(
-                offset_dims=_up(n.offset_dims), start_indices_batching_dims=_up(n.start_indices_batching_dims)
-            )
-            return self.bind(
-                x, move_axis(indices, b_indices, 0), dimension_numbers=numbers, slice_sizes=slice_sizes, **params
-            ), 0
-        x = move_axis(x, b, 0)
+        (x, indices), (b, b_indices), n = args, axes, dimension_numbers
         together = b_indices is not None
         if together:
             indices = move_axis(indices, b_indices, 0)
-        return (
-            self.bind(
-                x,
-                indices,
-                dimension_numbers=_batched_numbers(n, kept=not together),
-                # An axis of length 0 has no windows of length 1.
-                slice_sizes=(min(1, size) if together else size, *slice_sizes),
-                **params,
-            ),
-            0,
-        )
+        if b is None:
+            rows = past(n.start_indices_batching_dims, 0)
+            n = n._replace(offset_dims=past(n.offset_dims, 0), start_indices_batching_dims=rows)
+        else:
+            x, n = move_axis(x, b, 0), _batched_numbers(n, kept=not together)
+            # An axis of length 0 has no windows of length 1.
+            slice_sizes = (min(1, size) if together else size, *slice_sizes)
+        return self.bind(x, indices, dimension_numbers=n, slice_sizes=slice_sizes, **params), 0
 
 
 def _wide_indices(emit: Any, indices: Any) -> Any:
@@ -274,9 +224,16 @@ def _inside_bounds(emit: Any, indices: Any, bounds: Shape) -> Any:
     return emit.reduce(inside, True, "and", (indices.ndim - 1,))
 
 
-def _numbers_text(kind: str, fields: dict[str, Sequence[int]], index_vector_dim: int) -> str:
-    parts = [f"{k} = [{', '.join(map(str, v))}]" for k, v in fields.items() if len(v)]
-    return f"#stablehlo.{kind}<{', '.join([*parts, f'index_vector_dim = {index_vector_dim}'])}>"
+_GATHER_FIELDS = "offset_dims collapsed_slice_dims operand_batching_dims start_indices_batching_dims start_index_map"
+_SCATTER_FIELDS = "update_window_dims inserted_window_dims input_batching_dims scatter_indices_batching_dims scatter_dims_to_operand_dims"
+
+
+def _numbers_text(kind: str, fields: str, numbers: Any, indices: Any) -> str:
+    """Dimension numbers in StableHLO, which has the axes that the indices are for at the end."""
+    windows, dropped, index_map, operand_batch, index_batch = numbers
+    values = (windows, dropped, operand_batch, index_batch, index_map)
+    parts = [f"{k} = [{', '.join(map(str, v))}]" for k, v in zip(fields.split(), values) if len(v)]
+    return f"#stablehlo.{kind}<{', '.join([*parts, f'index_vector_dim = {indices.ndim - 1}'])}>"
 
 
 def _arranged(out: Any, row_dims: range, offset_dims: Sequence[int]) -> Any:
@@ -285,13 +242,6 @@ def _arranged(out: Any, row_dims: range, offset_dims: Sequence[int]) -> Any:
     rows = iter(row_dims)
     order = [next(windows) if d in offset_dims else next(rows) for d in range(out.ndim)]
     return out if order == list(range(out.ndim)) else out.transpose(order)
-
-
-def _zeros(x: Any, shape: Shape) -> Any:
-    return broadcast_in_dim_p.bind(like(0, x), shape=shape, broadcast_dimensions=())
-
-
-# ---- scatter ----------------------------------------------------------------------------------------------------
 
 
 class ScatterBase(Primitive):
@@ -308,13 +258,7 @@ class ScatterBase(Primitive):
     kinds = "biufck"
 
     def type_of(
-        self,
-        x: ShapedArray,
-        indices: ShapedArray,
-        updates: ShapedArray,
-        *,
-        dimension_numbers: ScatterDimensionNumbers,
-        **_: Any,
+        self, x: ShapedArray, indices: ShapedArray, updates: ShapedArray, *, dimension_numbers: Any, **_: Any
     ) -> ShapedArray:
         name, n = self.name, dimension_numbers
         if x.dtype != updates.dtype:
@@ -347,15 +291,7 @@ class ScatterBase(Primitive):
         return x
 
     def evaluate(
-        self,
-        x: Any,
-        indices: Any,
-        updates: Any,
-        *,
-        dimension_numbers: ScatterDimensionNumbers,
-        mode: Any,
-        unique_indices: bool,
-        **_: Any,
+        self, x: Any, indices: Any, updates: Any, *, dimension_numbers: Any, mode: Any, unique_indices: bool, **_: Any
     ) -> Any:
         n, indices, updates = dimension_numbers, np.asarray(indices), np.asarray(updates)
         out = np.array(x, order="C")
@@ -365,7 +301,7 @@ class ScatterBase(Primitive):
         sizes = window_sizes(out.shape, updates.shape, n)
         row_dims = [d for d in range(updates.ndim) if d not in n.update_window_dims]
         updates = updates.transpose((*row_dims, *n.update_window_dims)).reshape((*rows, *sizes))
-        starts = window_starts(indices, _gather_numbers(n))
+        starts = window_starts(indices, n)
         if mode is CLIP:
             starts = clamped_starts(out.shape, sizes, starts, n.scatter_dims_to_operand_dims)
         else:
@@ -410,17 +346,11 @@ class ScatterBase(Primitive):
             sizes = window_sizes(x.shape, updates.shape, n)
             bounds = tuple(x.shape[a] - sizes[a] for a in n.scatter_dims_to_operand_dims)
             indices = emit("clamp", emit.like(0, indices), indices, _bounds(emit, indices, bounds), out=indices)
-        fields = {
-            "update_window_dims": n.update_window_dims, "inserted_window_dims": n.inserted_window_dims,
-            "input_batching_dims": n.operand_batching_dims,
-            "scatter_indices_batching_dims": n.scatter_indices_batching_dims,
-            "scatter_dims_to_operand_dims": n.scatter_dims_to_operand_dims,
-        }  # fmt: skip
         scalar = ShapedArray((), x.dtype)
         body = lambda old, new: new if self.hlo is None else emit(self.hlo, old, new)
         return emit(
             "scatter", x, indices, updates, out=x,
-            scatter_dimension_numbers=_numbers_text("scatter", fields, indices.ndim - 1),
+            scatter_dimension_numbers=_numbers_text("scatter", _SCATTER_FIELDS, n, indices),
             indices_are_sorted=indices_are_sorted and mode is not CLIP, unique_indices=unique_indices and mode is not CLIP,
             regions=[emit.region([scalar, scalar], body)],
         )  # fmt: skip
@@ -441,7 +371,7 @@ class ScatterBase(Primitive):
         """The elements of `x` that updates of `updates_shape` go to; `fill_value` where they are dropped."""
         numbers, mode = params["dimension_numbers"], params["mode"]
         return gather_p.bind(
-            x, indices, dimension_numbers=_gather_numbers(numbers), slice_sizes=window_sizes(x.shape, updates_shape, numbers),
+            x, indices, dimension_numbers=GatherDimensionNumbers(*numbers), slice_sizes=window_sizes(x.shape, updates_shape, numbers),
             mode=CLIP if mode is CLIP else FILL_OR_DROP, fill_value=fill_value,
             indices_are_sorted=params["indices_are_sorted"], unique_indices=params["unique_indices"],
         )  # fmt: skip
@@ -449,34 +379,28 @@ class ScatterBase(Primitive):
 
 def is_unique(indices: Any, params: Params) -> bool:
     """Whether no two windows can meet: promised, or there is only one."""
-    count = 1
-    for m in indices.shape[:-1]:
-        count *= m
-    return params["unique_indices"] or count <= 1
+    return params["unique_indices"] or math.prod(indices.shape[:-1]) <= 1
 
 
-class Scatter(ScatterBase, LinearPrimitive):
+class Scatter(ScatterBase, IndexedMover):
     """Replaces windows; where several meet, the last one stays."""
 
     name = "scatter"
-    makes_nan = False
     linear_in = (0, 2)
 
     def transpose(self, ct: Any, x: Any, indices: Any, updates: Any, **params: Any) -> Sequence[Any]:
         ct_x = ct_updates = None
         if is_node(x):
-            ct_x = self.bind(ct, indices, _zeros(ct, updates.shape), **params)
+            ct_x = self.bind(ct, indices, zeros_like_shape(ct, updates.shape), **params)
         if is_node(updates):
             ct_updates = self.read(ct, indices, updates.shape, params)
             if not is_unique(indices, params):
                 # Only the update that stays has a cotangent: number the updates, and see which numbers stay.
-                size = 1
-                for m in updates.shape:
-                    size *= m
-                number = concrete(np.arange(1, size + 1, dtype=np.int32).reshape(updates.shape))
-                numbers = self.bind(_zeros(number, x.shape), indices, number, **params)
+                number = np.arange(1, math.prod(updates.shape) + 1, dtype=np.int32)
+                number = concrete(number.reshape(updates.shape))
+                numbers = self.bind(zeros_like_shape(number, x.shape), indices, number, **params)
                 stays = eq_p.bind(self.read(numbers, indices, updates.shape, params), number)
-                ct_updates = select(stays, ct_updates, _zeros(ct, updates.shape))
+                ct_updates = select(stays, ct_updates, zeros_like_shape(ct, updates.shape))
         return [ct_x, None, ct_updates]
 
 
@@ -490,11 +414,8 @@ class ScatterAdd(ScatterBase, LinearPrimitive):
     kinds = "iufc"
 
     def transpose(self, ct: Any, x: Any, indices: Any, updates: Any, **params: Any) -> Sequence[Any]:
-        return [
-            ct if is_node(x) else None,
-            None,
-            self.read(ct, indices, updates.shape, params) if is_node(updates) else None,
-        ]
+        ct_updates = self.read(ct, indices, updates.shape, params) if is_node(updates) else None
+        return [ct if is_node(x) else None, None, ct_updates]
 
 
 class ScatterSub(ScatterAdd):
@@ -530,7 +451,7 @@ class ScatterMul(ScatterBase):
                 return self._jvp_by_rounds(primals, tangents, params)
             # No windows meet, so that out = x · u at them, and the derivative along u is x · t_u.
             products = mul_p.bind(self.read(x, indices, updates.shape, params), t_updates)
-            base = _zeros(out, x.shape) if t_out is None else t_out
+            base = zeros_like_shape(out, x.shape) if t_out is None else t_out
             t_out = scatter_add_p.bind(base, indices, products, **params)
         return out, t_out
 
@@ -575,7 +496,7 @@ class ScatterExtremum(ScatterBase):
         update_won = eq_p.bind(updates, self.read(out, indices, updates.shape, params))
         once = {**params, "unique_indices": is_unique(indices, params)}
         count = scatter_add_p.bind(convert(x_won, x.dtype), indices, convert(update_won, x.dtype), **once)
-        zeros, update_zeros = _zeros(x, x.shape), _zeros(x, updates.shape)
+        zeros, update_zeros = zeros_like_shape(x, x.shape), zeros_like_shape(x, updates.shape)
         t_x = zeros if t_x is None else select(x_won, t_x, zeros)
         t_updates = update_zeros if t_updates is None else select(update_won, t_updates, update_zeros)
         total = scatter_add_p.bind(t_x, indices, t_updates, **once)
@@ -639,34 +560,28 @@ def gather(
     return bind_checked(gather_p, x, indices, **params)
 
 
-def _scatter(
-    primitive: ScatterBase,
-    operand: Any,
-    indices: Any,
-    updates: Any,
-    numbers: Any,
-    is_sorted: bool,
-    unique: bool,
-    mode: Any,
-) -> Array:
-    x, indices, updates = as_array(operand), as_array(indices), as_array(updates)
-    if (
-        updates.weak_type
-        and updates.dtype != x.dtype
-        and dtypes.promote_pair(x.dtype, False, updates.dtype, True)[0] == x.dtype
-    ):
-        updates = convert(updates, x.dtype)
-    params: Params = {
-        "dimension_numbers": ScatterDimensionNumbers(*map(_ints, numbers)), "indices_are_sorted": bool(is_sorted),
-        "unique_indices": bool(unique), "mode": GatherScatterMode.from_any(mode),
-    }  # fmt: skip
-    return bind_checked(primitive, x, indices, updates, **params)
+def _function(primitive: ScatterBase, text: str) -> Callable[..., Array]:
+    """The public function of a primitive."""
+
+    def scatter(
+        operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
+        unique_indices: bool = False, mode: Any = None,
+    ) -> Array:  # fmt: skip
+        x, indices = as_array(operand), as_array(scatter_indices)
+        params: Params = {
+            "dimension_numbers": ScatterDimensionNumbers(*map(_ints, dimension_numbers)),
+            "indices_are_sorted": bool(indices_are_sorted), "unique_indices": bool(unique_indices),
+            "mode": GatherScatterMode.from_any(mode),
+        }  # fmt: skip
+        return bind_checked(primitive, x, indices, beside(x, updates), **params)
+
+    scatter.__name__ = scatter.__qualname__ = primitive.name
+    scatter.__doc__ = text
+    return scatter
 
 
-def scatter(
-    operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-    unique_indices: bool = False, mode: Any = None,
-) -> Array:  # fmt: skip
+scatter = _function(
+    scatter_p,
     """`operand` with the windows that start at the rows of `scatter_indices` replaced by `updates` (XLA's Scatter).
 
     Windows out of bounds are dropped (clamped in mode "clip"); of several at one place the last stays. `unique_indices` promises that
@@ -675,63 +590,23 @@ def scatter(
     >>> x = as_array(np.zeros(4, np.float32))
     >>> scatter(x, np.array([[2], [0]]), np.float32([5, 6]), ScatterDimensionNumbers((), (0,), (0,)))
     Array([6., 0., 5., 0.], dtype=float32)
-    """
-    return _scatter(
-        scatter_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode
-    )
-
-
-def scatter_add(
-    operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-    unique_indices: bool = False, mode: Any = None,
-) -> Array:  # fmt: skip
-    """As `scatter`, adding `updates` to what is there."""
-    return _scatter(
-        scatter_add_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode
-    )
-
-
-def scatter_sub(
-    operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-    unique_indices: bool = False, mode: Any = None,
-) -> Array:  # fmt: skip
-    """As `scatter`, subtracting `updates` from what is there."""
-    return _scatter(
-        scatter_sub_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode
-    )
-
-
-def scatter_mul(
-    operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-    unique_indices: bool = False, mode: Any = None,
-) -> Array:  # fmt: skip
+    """,
+)
+scatter_add = _function(scatter_add_p, "As `scatter`, adding `updates` to what is there.")
+scatter_sub = _function(scatter_sub_p, "As `scatter`, subtracting `updates` from what is there.")
+scatter_min = _function(
+    scatter_min_p, "As `scatter`, keeping the smaller of what is there and `updates` (NaN if one is)."
+)
+scatter_max = _function(
+    scatter_max_p, "As `scatter`, keeping the larger of what is there and `updates` (NaN if one is)."
+)
+scatter_mul = _function(
+    scatter_mul_p,
     """As `scatter`, multiplying what is there by `updates`.
 
     Differentiating with respect to updates whose positions may repeat needs indices that are known while tracing.
-    """
-    return _scatter(
-        scatter_mul_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode
-    )
-
-
-def scatter_min(
-    operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-    unique_indices: bool = False, mode: Any = None,
-) -> Array:  # fmt: skip
-    """As `scatter`, keeping the smaller of what is there and `updates` (NaN if one is)."""
-    return _scatter(
-        scatter_min_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode
-    )
-
-
-def scatter_max(
-    operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
-    unique_indices: bool = False, mode: Any = None,
-) -> Array:  # fmt: skip
-    """As `scatter`, keeping the larger of what is there and `updates` (NaN if one is)."""
-    return _scatter(
-        scatter_max_p, operand, scatter_indices, updates, dimension_numbers, indices_are_sorted, unique_indices, mode
-    )
+    """,
+)
 
 
 #: With traced indices that may repeat, each window is updated for itself; more than this many would make programs too long.
@@ -748,22 +623,13 @@ def scatter_apply(
     TypeError if `func` changes shape or dtype, NotImplementedError for many traced indices that are not promised to be unique.
     """
     x, indices = as_array(operand), as_array(scatter_indices)
-    numbers = ScatterDimensionNumbers(*map(_ints, dimension_numbers))
-    shape = _ints(update_shape)
-    return apply_windows(
-        x, indices, func, numbers, shape, GatherScatterMode.from_any(mode), unique_indices, indices_are_sorted
-    )
+    numbers, shape = ScatterDimensionNumbers(*map(_ints, dimension_numbers)), _ints(update_shape)
+    mode = GatherScatterMode.from_any(mode)
+    return apply_windows(x, indices, func, numbers, shape, mode, unique_indices, indices_are_sorted)
 
 
 def apply_windows(
-    x: Array,
-    indices: Array,
-    func: Callable[[Any], Any],
-    numbers: ScatterDimensionNumbers,
-    shape: Shape,
-    mode: Any,
-    unique: bool,
-    is_sorted: bool,
+    x: Array, indices: Array, func: Any, numbers: Any, shape: Shape, mode: Any, unique: bool, is_sorted: bool
 ) -> Array:
     """`scatter_apply` with checked arguments."""
     params: Params = {

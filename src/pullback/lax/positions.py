@@ -45,9 +45,7 @@ class GatherScatterMode(enum.Enum):
         raise ValueError(f'Unknown gather mode "{s}"')
 
 
-CLIP, FILL_OR_DROP, PROMISE_IN_BOUNDS = (
-    GatherScatterMode.CLIP, GatherScatterMode.FILL_OR_DROP, GatherScatterMode.PROMISE_IN_BOUNDS,
-)  # fmt: skip
+CLIP, FILL_OR_DROP, PROMISE_IN_BOUNDS, _ = GatherScatterMode
 
 
 class GatherDimensionNumbers(NamedTuple):
@@ -75,14 +73,15 @@ class ScatterDimensionNumbers(NamedTuple):
     scatter_indices_batching_dims: Sequence[int] = ()
 
 
-def window_starts(indices: Any, numbers: GatherDimensionNumbers) -> dict[int, Any]:
+def window_starts(indices: Any, numbers: GatherDimensionNumbers | ScatterDimensionNumbers) -> dict[int, Any]:
     """For each indexed operand axis, the start of every window: arrays of the shape of the index rows."""
+    _, _, index_map, operand_batch, index_batch = numbers
     rows = indices.shape[:-1]
     if indices.dtype == np.uint64:
         indices = np.minimum(indices, np.uint64(np.iinfo(np.intp).max))
     indices = indices.astype(np.intp, copy=False)
-    starts = {axis: indices[..., column] for column, axis in enumerate(numbers.start_index_map)}
-    for axis, d in zip(numbers.operand_batching_dims, numbers.start_indices_batching_dims):
+    starts = {axis: indices[..., column] for column, axis in enumerate(index_map)}
+    for axis, d in zip(operand_batch, index_batch):
         along = [-1 if i == d else 1 for i in range(len(rows))]
         starts[axis] = np.broadcast_to(np.arange(rows[d]).reshape(along), rows)
     return starts
@@ -98,30 +97,30 @@ def valid_windows(shape: Shape, sizes: Shape, starts: dict[int, Any], indexed: S
 
 
 def clamped_starts(shape: Shape, sizes: Shape, starts: dict[int, Any], indexed: Sequence[int]) -> dict[int, Any]:
+    """The starts, those of the axes `indexed` moved to the nearest ones of windows that lie inside."""
     inside = {axis: np.minimum(np.maximum(starts[axis], 0), shape[axis] - sizes[axis]) for axis in indexed}
     return {**starts, **inside}
 
 
 def windows_view(x: Any, sizes: Shape, axes: Sequence[int], writeable: bool = False) -> Any:
     """A view of `x` indexed by window starts in `axes` and then by the position in the window, in its axes longer than 1."""
-    if not axes:  # one window: index it by a dummy axis
-        starts_shape, starts_strides = (1,), (0,)
-    else:
-        starts_shape = tuple(x.shape[a] - sizes[a] + 1 for a in axes)
-        starts_strides = tuple(x.strides[a] for a in axes)
+    # One window is indexed by a dummy axis.
+    starts = [(x.shape[a] - sizes[a] + 1, x.strides[a]) for a in axes] or [(1, 0)]
     # NumPy copies the elements of a window one by one through axes of length 1.
-    inner = [d for d, m in enumerate(sizes) if m != 1]
-    shape = (*starts_shape, *(sizes[d] for d in inner))
-    strides = (*starts_strides, *(x.strides[d] for d in inner))
+    inner = [(m, stride) for m, stride in zip(sizes, x.strides) if m != 1]
+    shape, strides = zip(*starts, *inner)
     return strided_view(x, shape, strides, writeable)
 
 
 def window_index(starts: dict[int, Any], rows: Shape) -> tuple[Any, ...]:
+    """What `windows_view` is to be indexed by."""
     return tuple(starts.values()) if starts else (np.zeros(rows, np.intp),)
 
 
-def default_fill(dtype: DType) -> Any:
-    """What a gather reads out of bounds: NaN, the smallest signed or largest unsigned integer, True; a zero key."""
+def fill_of(dtype: DType, value: Any = None) -> Any:
+    """What a gather reads out of bounds, if None is given: NaN, the smallest signed or largest unsigned integer, True; a zero key."""
+    if value is not None:
+        return np.asarray(value).astype(dtype)
     kind = dtypes.kind(dtype)
     if kind in "fc":
         return dtype.type(np.nan)
@@ -132,6 +131,7 @@ def default_fill(dtype: DType) -> Any:
 
 
 def check_indices(name: str, indices: ShapedArray, numbers: Any) -> None:
+    """The indices are integers, one for each of the axes that the dimension numbers map."""
     if not dtypes.is_integer(indices.dtype):
         raise ValueError(f"{name}: indices must have an integer type, got {indices}")
     if not indices.ndim or indices.shape[-1] != len(numbers[2]):
@@ -198,8 +198,8 @@ def rounds(indices: Any, numbers: Any, shape: Shape, updates_shape: Shape, mode:
     order of the rows. Clipped positions are clamped.
     """
     rows = indices.shape[:-1]
-    sizes = window_sizes(shape, updates_shape, ScatterDimensionNumbers(*numbers))
-    starts = window_starts(np.asarray(indices), GatherDimensionNumbers(*numbers))
+    sizes = window_sizes(shape, updates_shape, numbers)
+    starts = window_starts(np.asarray(indices), numbers)
     if mode is CLIP:
         starts = clamped_starts(shape, sizes, starts, numbers[2])
     table = np.stack([np.broadcast_to(s, rows).reshape(-1) for s in window_index(starts, rows)], -1)

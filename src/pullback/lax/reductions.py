@@ -8,6 +8,7 @@ Derivatives are exact where quotients of the results would not be (zeros in prod
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,61 +17,46 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
-from pullback.core.primitive import Fusion, Primitive
+from pullback.core.primitive import Fusion
 from pullback.core.trace import current
 from pullback.core.types import Shape, ShapedArray, integers
 from pullback.lax.cumulative import cumprod_p, shift
 from pullback.lax.elementwise import div_p, eq_p
 from pullback.lax.family import ANY, BITS, NUMERIC, mul_p
 from pullback.lax.shape import (
-    broadcast_in_dim_p,
+    Reduction,
     check_kind,
     checked_axes,
     convert,
     reduce_sum_p,
+    repeated,
     reshape_p,
     transpose_p,
 )
-from pullback.lax.summation import as_dtype, highest, is_narrow, lowest, product_over
+from pullback.lax.summation import accumulator, as_dtype, highest, lowest, product_over
 from pullback.xla.devices import no_sharding
 
 # ---- reductions -------------------------------------------------------------------------------------------------
 
 
-class Reduction(Primitive):
-    """Combine the elements along `axes` by an associative operation. Abstract; subclasses give the derivative."""
-
-    fusion = Fusion.REDUCING
+class TableReduction(Reduction):
+    """A reduction that is a line of the table below: by a ufunc of NumPy's. Abstract; subclasses give the derivative."""
 
     def __init__(self, name: str, kinds: str, ufunc: Any, hlo: str, identity: Callable[[DType], Any]) -> None:
         self.name, self.kinds, self.ufunc, self.hlo, self.identity = name, kinds, ufunc, hlo, identity
         super().__init__()
 
-    def lower(self, emit: Any, x: Any, *, axes: Shape) -> Any:
-        return emit.reduce(x, self.identity(x.dtype), self.hlo, axes)
-
-    def type_of(self, x: ShapedArray, *, axes: Shape) -> ShapedArray:
-        check_kind(self.name, self.kinds, x)
-        return x.update(shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
-
-    def batch(self, size: int, args: Any, batch_axes: Any, *, axes: Shape) -> Any:
-        (b,) = batch_axes
-        moved = tuple(a + (a >= b) for a in axes)
-        return self.bind(args[0], axes=moved), b - sum(a < b for a in moved)
+    def evaluate(self, x: Any, *, axes: Shape) -> Any:
+        return as_dtype(x.dtype, self.ufunc.reduce(x, axes))
 
 
-class Product(Reduction):
+class Product(TableReduction):
     """The product of the elements along `axes`."""
 
-    def evaluate(self, x: Any, *, axes: Shape) -> Any:
-        if is_narrow(x.dtype):
-            return product_over(np.asarray(x, np.float32), axes).astype(x.dtype)
-        return product_over(x, axes)
+    rounds = True
 
-    def lower(self, emit: Any, x: Any, *, axes: Shape) -> Any:
-        if is_narrow(x.dtype):
-            return emit.convert(emit.reduce(emit.convert(x, dtypes.float32), 1, "multiply", axes), x.dtype)
-        return super().lower(emit, x, axes=axes)
+    def evaluate(self, x: Any, *, axes: Shape) -> Any:
+        return as_dtype(x.dtype, product_over(np.asarray(x, accumulator(x.dtype)), axes))
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axes: Shape) -> Any:
         # d ∏x = Σ_i (∏_{j<i} x_j) (∏_{j>i} x_j) t_i: no quotients, so right where elements are zero, to any order.
@@ -89,14 +75,11 @@ def _gather_axes(x: Any, axes: Shape) -> Any:
     permutation = (*kept, *axes)
     if permutation != tuple(range(len(x.shape))):
         x = transpose_p.bind(x, permutation=permutation)
-    merged = 1
-    for n in x.shape[len(kept) :]:
-        merged *= n
-    shape = (*x.shape[: len(kept)], merged)
+    shape = (*x.shape[: len(kept)], math.prod(x.shape[len(kept) :]))
     return x if x.shape == shape else reshape_p.bind(x, new_sizes=shape)
 
 
-class Extremum(Reduction):
+class Extremum(TableReduction):
     """The largest or smallest element along `axes`; complex numbers compare by their real, then imaginary parts."""
 
     makes_nan = False
@@ -104,7 +87,7 @@ class Extremum(Reduction):
     def evaluate(self, x: Any, *, axes: Shape) -> Any:
         if x.size == 0:
             return as_dtype(x.dtype, self.ufunc.reduce(x, axes, initial=self.identity(x.dtype)))
-        return as_dtype(x.dtype, self.ufunc.reduce(x, axes))
+        return super().evaluate(x, axes=axes)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axes: Shape) -> Any:
         # The mean of the tangents over the places where the extremum is attained (nowhere, 0/0, if it is NaN).
@@ -112,14 +95,12 @@ class Extremum(Reduction):
         out = self.bind(x, axes=axes)
         if not all(x.shape[i] for i in axes):
             return out, None
-        kept = tuple(i for i in range(len(x.shape)) if i not in axes)
-        repeated = broadcast_in_dim_p.bind(out, shape=x.shape, broadcast_dimensions=kept)
-        attained = convert(eq_p.bind(x, repeated), x.dtype)
+        attained = convert(eq_p.bind(x, repeated(out, x.shape, axes)), x.dtype)
         count = reduce_sum_p.bind(attained, axes=axes)
         return out, div_p.bind(reduce_sum_p.bind(mul_p.bind(attained, t), axes=axes), count)
 
 
-class Bitwise(Reduction):
+class Bitwise(TableReduction):
     """Bits of integers, or logic of booleans, combined along `axes`."""
 
     weakness = "never"
@@ -127,9 +108,6 @@ class Bitwise(Reduction):
 
     def type_of(self, x: ShapedArray, *, axes: Shape) -> ShapedArray:
         return super().type_of(x, axes=axes).update(weak_type=False)
-
-    def evaluate(self, x: Any, *, axes: Shape) -> Any:
-        return as_dtype(x.dtype, self.ufunc.reduce(x, axes))
 
 
 # fmt: off
@@ -152,14 +130,13 @@ reduce_xor_p  = Bitwise("reduce_xor",  BITS, np.bitwise_xor, "xor",      lambda 
 # fmt: on
 
 
-class ArgExtremum(Primitive):
+class ArgExtremum(Reduction):
     """The position along `axes[0]` of the first extremum, as `index_dtype`; NaN counts as the extremum.
 
     The public functions refuse complex numbers; derivatives of extrema of these need their positions.
     """
 
     fusion = Fusion.REREADING
-
     weakness = "never"
     no_derivative = "its values are discrete"
 
@@ -168,19 +145,13 @@ class ArgExtremum(Primitive):
         super().__init__()
 
     def type_of(self, x: ShapedArray, *, axes: Shape, index_dtype: DType) -> ShapedArray:
-        check_kind(self.name, "biufc", x)
         (axis,) = axes
         if not x.shape[axis]:
             raise ValueError(f"{self.name} needs a non-empty axis: axis {axis} of shape {x.shape} is empty")
-        return ShapedArray(x.shape[:axis] + x.shape[axis + 1 :], index_dtype)
+        return super().type_of(x, axes=axes).update(dtype=index_dtype, weak_type=False)
 
     def evaluate(self, x: Any, *, axes: Shape, index_dtype: DType) -> Any:
         return self.position(x, axes[0]).astype(index_dtype)
-
-    def batch(self, size: int, args: Any, batch_axes: Any, *, axes: Shape, index_dtype: DType) -> Any:
-        (b,), (axis,) = batch_axes, axes
-        axis += axis >= b
-        return self.bind(args[0], axes=(axis,), index_dtype=index_dtype), b - (axis < b)
 
     def lower(self, emit: Any, x: Any, *, axes: Shape, index_dtype: DType) -> Any:
         (axis,) = axes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,30 +10,24 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.primitive import Fusion, LinearPrimitive, is_node
+from pullback.core.primitive import Fusion, is_node
 from pullback.core.types import ShapedArray, broadcast_shapes
-from pullback.lax.family import like
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, broadcast_to
+from pullback.lax.mover import Mover
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, broadcast_to, zeros_like_shape
 from pullback.xla.large import evaluate_by_xla, is_for_xla
 
 #: From so many elements on XLA selects more quickly than NumPy.
 _LARGE = 1 << 16
 
 
-class SelectN(LinearPrimitive):
+class SelectN(Mover):
     """Elementwise `cases[which]`. `which` is boolean (two cases) or int32, a scalar or of the cases' shape."""
 
     name = "select_n"
-    fusion, operations = Fusion.ELEMENTWISE, 1
-    makes_nan = False
+    fusion = Fusion.ELEMENTWISE
     xla_from = dict.fromkeys((4, 8), _LARGE)
+    linear_in = range(1, sys.maxsize)
     weakness = "cases"  # `which` has no say in it
-
-    def is_linear(self, active: Sequence[bool]) -> bool:
-        return not active[0]
-
-    def _linear(self, i: int) -> bool:
-        return i > 0
 
     def type_of(self, which: ShapedArray, *cases: ShapedArray) -> ShapedArray:
         first = cases[0]
@@ -67,7 +62,7 @@ class SelectN(LinearPrimitive):
         return out
 
     def transpose(self, ct: Any, which: Any, *cases: Any) -> Sequence[Any]:
-        zero = broadcast_in_dim_p.bind(like(0, ct), shape=ct.shape, broadcast_dimensions=())
+        zero = zeros_like_shape(ct, ct.shape)
         cts = [
             self.bind(which, *(ct if j == i else zero for j in range(len(cases)))) if is_node(c) else None
             for i, c in enumerate(cases)
@@ -76,13 +71,11 @@ class SelectN(LinearPrimitive):
 
     def batch(self, size: int, args: Any, axes: Any) -> Any:
         which, *cases = args
-        if axes[0] is None and not which.shape:
-            # A scalar `which` serves all elements: no need to repeat it.
-            return self.bind(which, *(batch_first(c, b, size) for c, b in zip(cases, axes[1:]))), 0
         cases = [batch_first(c, b, size) for c, b in zip(cases, axes[1:])]
-        which = batch_first(which, axes[0], size)
-        if which.ndim < cases[0].ndim:
-            which = broadcast_in_dim_p.bind(which, shape=cases[0].shape, broadcast_dimensions=(0,))
+        if axes[0] is not None or which.shape:  # a scalar serves all elements: no need to repeat it
+            which = batch_first(which, axes[0], size)
+            if which.ndim < cases[0].ndim:
+                which = broadcast_in_dim_p.bind(which, shape=cases[0].shape, broadcast_dimensions=(0,))
         return self.bind(which, *cases), 0
 
 

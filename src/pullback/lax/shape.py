@@ -7,7 +7,7 @@ here; the batching helpers that every family uses are at the end.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import Fusion, LinearPrimitive, Primitive
 from pullback.core.types import Shape, ShapedArray, canonical_axes, canonical_axis, integers, refuse_keys
-from pullback.lax.summation import FEW, sum_over
+from pullback.lax.mover import Mover
+from pullback.lax.summation import FEW, accumulator, is_narrow, sum_over
 from pullback.xla.devices import no_sharding
 
 
@@ -39,15 +40,14 @@ def strided_view(value: Any, shape: Shape, strides: Sequence[int], writeable: bo
     return strided(value.view(f"V{value.dtype.itemsize}"), shape, strides, writeable=writeable).view(value.dtype)
 
 
-class BroadcastInDim(LinearPrimitive):
+class BroadcastInDim(Mover):
     """Axis `i` of the operand becomes axis `broadcast_dimensions[i]` of the result; the other axes are new.
 
     The dimensions increase: what permutes axes is a transposition before. An operand axis of length 1 may be stretched.
     """
 
     name = "broadcast_in_dim"
-    fusion, operations = Fusion.REPEATING, 1
-    makes_nan = False
+    fusion = Fusion.REPEATING
 
     def type_of(self, x: ShapedArray, *, shape: Shape, broadcast_dimensions: Shape) -> ShapedArray:
         dims, sizes = broadcast_dimensions, x.shape
@@ -86,19 +86,45 @@ class BroadcastInDim(LinearPrimitive):
         return self.bind(x, shape=(size, *shape), broadcast_dimensions=dims), 0
 
 
-class ReduceSum(LinearPrimitive):
+class Reduction(Primitive):
+    """Combines the elements along `axes`, which the result does not have, by an associative operation. Abstract.
+
+    `kinds` are those of the dtypes it takes, `hlo` is the operation's name in StableHLO, `identity(dtype)` what nothing is reduced to. Where
+    combining `rounds`, 16- and 8-bit floats are combined in float32. Subclasses give `evaluate` and the derivative.
+
+    >>> from pullback.lax.reductions import reduce_and_p, reduce_prod_p
+    >>> reduce_prod_p.hlo, reduce_prod_p.identity(np.dtype("float32")), reduce_prod_p.rounds, reduce_and_p.rounds
+    ('multiply', np.float32(1.0), True, False)
+    """
+
+    fusion = Fusion.REDUCING
+    kinds = "biufc"
+    hlo: str
+    identity: Callable[[DType], Any]
+    rounds = False
+
+    def type_of(self, x: ShapedArray, *, axes: Shape, **_: Any) -> ShapedArray:
+        check_kind(self.name, self.kinds, x)
+        return x.update(shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+    def lower(self, emit: Any, x: Any, *, axes: Shape) -> Any:
+        wide = emit.convert(x, accumulator(x.dtype)) if self.rounds else x
+        return emit.convert(emit.reduce(wide, self.identity(wide.dtype), self.hlo, axes), x.dtype)
+
+    def batch(self, size: int, args: Any, batch_axes: Any, *, axes: Shape, **params: Any) -> Any:
+        (b,) = batch_axes
+        return self.bind(args[0], axes=past(axes, b), **params), b - sum(a < b for a in axes)
+
+
+class ReduceSum(Reduction, LinearPrimitive):
     """Sum over `axes`."""
 
-    name = "reduce_sum"
-    fusion = Fusion.REDUCING
-
-    def type_of(self, x: ShapedArray, *, axes: Shape) -> ShapedArray:
-        refuse_keys(self.name, x)
-        return x.update(shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
+    name, hlo, rounds = "reduce_sum", "add", True
+    identity = staticmethod(lambda dtype: dtype.type(0))
 
     def evaluate(self, x: Any, *, axes: Shape) -> Any:
         dtype = x.dtype
-        if dtype.itemsize < 4 and dtypes.is_float(dtype):  # 16- and 8-bit floats accumulate in float32
+        if dtype.itemsize < 4 and is_narrow(dtype):
             return sum_over(np.asarray(x, np.float32), axes).astype(dtype)
         # As `sum_over`, without the call.
         if len(axes) == x.ndim:
@@ -108,29 +134,16 @@ class ReduceSum(LinearPrimitive):
             return np.add.reduce(x, axes, dtype)
         return sum_over(x, axes)
 
-    def lower(self, emit: Any, x: Any, *, axes: Shape) -> Any:
-        if x.dtype.itemsize < 4 and dtypes.is_float(x.dtype):
-            return emit.convert(emit.reduce(emit.convert(x, dtypes.float32), 0, "add", axes), x.dtype)
-        return emit.reduce(x, 0, "add", axes)
-
     def transpose(self, ct: Any, x: Any, *, axes: Shape) -> Sequence[Any]:
         if len(axes) == len(x.shape):
             return [ct]  # uniform
-        kept = tuple(i for i in range(len(x.shape)) if i not in axes)
-        return [broadcast_in_dim_p.bind(ct, shape=x.shape, broadcast_dimensions=kept)]
-
-    def batch(self, size: int, args: Any, batch_axes: Any, *, axes: Shape) -> Any:
-        (b,) = batch_axes
-        moved = tuple(a + (a >= b) for a in axes)
-        return self.bind(args[0], axes=moved), b - sum(a < b for a in moved)
+        return [repeated(ct, x.shape, axes)]
 
 
-class Reshape(LinearPrimitive):
+class Reshape(Mover):
     """The same elements in row-major order, in the shape `new_sizes`."""
 
     name = "reshape"
-    fusion, operations = Fusion.MOVING, 1
-    makes_nan = False
 
     def type_of(self, x: ShapedArray, *, new_sizes: Shape) -> ShapedArray:
         return x.update(shape=new_sizes)
@@ -148,12 +161,10 @@ class Reshape(LinearPrimitive):
         return self.bind(move_axis(args[0], axes[0], 0), new_sizes=(size, *new_sizes)), 0
 
 
-class Transpose(LinearPrimitive):
+class Transpose(Mover):
     """Reorder axes: axis `i` of the result is axis `permutation[i]` of the operand."""
 
     name = "transpose"
-    fusion, operations = Fusion.MOVING, 1
-    makes_nan = False
 
     def type_of(self, x: ShapedArray, *, permutation: Shape) -> ShapedArray:
         return x.update(shape=tuple(x.shape[i] for i in permutation))
@@ -171,8 +182,7 @@ class Transpose(LinearPrimitive):
         return [self.bind(ct, permutation=tuple(inverse))]
 
     def batch(self, size: int, args: Any, axes: Any, *, permutation: Shape) -> Any:
-        (b,) = axes
-        return self.bind(args[0], permutation=(b, *(p + (p >= b) for p in permutation))), 0
+        return self.bind(args[0], permutation=(*axes, *past(permutation, *axes))), 0
 
 
 class ConvertElementType(LinearPrimitive):
@@ -260,8 +270,7 @@ def broadcast_in_dim(
     Array([[0, 0, 0],
            [1, 1, 1]], dtype=int32)
     """
-    if out_sharding is not None:
-        no_sharding("broadcast_in_dim", out_sharding)
+    no_sharding("broadcast_in_dim", out_sharding)
     x = as_array(operand)
     shape = integers(shape, "broadcast_in_dim: shape")
     dims = integers(broadcast_dimensions, "broadcast_in_dim: broadcast_dimensions")
@@ -298,7 +307,7 @@ def materialize(ct: Any, shape: Shape) -> Any:
     """A uniform cotangent as an array of `shape`."""
     if ct.shape:
         raise ValueError(f"a transposition rule gave a cotangent of shape {ct.shape} for an operand of shape {shape}")
-    return broadcast_in_dim_p.bind(ct, shape=shape, broadcast_dimensions=())
+    return filled(ct, shape)
 
 
 linear.materialize = materialize
@@ -427,6 +436,17 @@ def filled(value: Any, shape: Shape) -> Any:
     return broadcast_in_dim_p.bind(value, shape=shape, broadcast_dimensions=())
 
 
+def zeros_like_shape(x: Any, shape: Shape) -> Any:
+    """Zeros of `shape`, of the type of `x`."""
+    return filled(linear.zeros((), x.dtype, x.weak_type), shape)
+
+
+def repeated(x: Any, shape: Shape, axes: Shape) -> Any:
+    """`x` repeated along new `axes` of `shape`: what has been reduced over them, beside what it has been reduced from."""
+    kept = tuple([i for i in range(len(shape)) if i not in axes])
+    return broadcast_in_dim_p.bind(x, shape=shape, broadcast_dimensions=kept)
+
+
 def bind_checked(primitive: Primitive, *args: Array, **params: Any) -> Any:
     """Bind after checking types, which evaluation does not; mistakes are reported with the user's line."""
     try:
@@ -436,7 +456,21 @@ def bind_checked(primitive: Primitive, *args: Array, **params: Any) -> Any:
     return primitive.bind(*args, **params)
 
 
+def beside(x: Array, other: Any) -> Array:
+    """`other` as an array that may stand beside `x`: of its dtype, if it is weak and promotion to that changes nothing but itself."""
+    other = as_array(other)
+    if (
+        other.weak_type
+        and other.dtype != x.dtype
+        and dtypes.promote_pair(x.dtype, False, other.dtype, True)[0] == x.dtype
+    ):
+        return convert(other, x.dtype)
+    return other
+
+
 def check_kind(name: str, kinds: str, x: Any) -> None:
+    """Raises TypeError unless the kind of the dtype of `x` is one of `kinds`."""
+    refuse_keys(name, x)
     if dtypes.kind(x.dtype) not in kinds:
         raise TypeError(
             f"{name} does not accept dtype {dtypes.name(x.dtype)} (operand of shape {x.shape}), at {user_line()}"
@@ -444,6 +478,7 @@ def check_kind(name: str, kinds: str, x: Any) -> None:
 
 
 def checked_axes(name: str, axes: Sequence[Any], x: Array) -> Shape:
+    """`axes` of the operand `x` of the function `name`. Raises ValueError for what is out of bounds or negative."""
     numbers = integers(axes, f"{name}: axes")
     for a, n in zip(axes, numbers):
         if isinstance(a, bool) or not 0 <= n < x.ndim:
@@ -454,6 +489,25 @@ def checked_axes(name: str, axes: Sequence[Any], x: Array) -> Shape:
 
 
 # ---- batching helpers -------------------------------------------------------------------------------------------
+
+
+def with_length(shape: Shape, axis: int, n: int) -> Shape:
+    """`shape` with `n` at `axis`, in the place of what is there."""
+    return (*shape[:axis], n, *shape[axis + 1 :])
+
+
+def inserted(shape: Shape, axis: int, n: int) -> Shape:
+    """`shape` with `n` at `axis`, before what is there."""
+    return (*shape[:axis], n, *shape[axis:])
+
+
+def past(axes: Sequence[int], b: int) -> Shape:
+    """`axes` of an array in an array with one more axis, at position `b`.
+
+    >>> past((0, 1, 2), 1)
+    (0, 2, 3)
+    """
+    return tuple(a + (a >= b) for a in axes)
 
 
 def move_axis(x: Any, source: int, target: int) -> Any:

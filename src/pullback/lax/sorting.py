@@ -17,27 +17,25 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
-from pullback.core.primitive import LinearPrimitive, Primitive
+from pullback.core.primitive import Primitive
 from pullback.core.types import Shape, ShapedArray, canonical_axis, integer, refuse_keys
 from pullback.lax import elementwise as e
 from pullback.lax.bits import bitcast_convert_type
 from pullback.lax.creation import broadcasted_iota
 from pullback.lax.family import like, neg_p
 from pullback.lax.indexing import gather_p, scatter_p
+from pullback.lax.mover import IndexedMover
 from pullback.lax.positions import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
 from pullback.lax.selection import select
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, reshape_p
+from pullback.lax.shape import batch_first, convert, reshape_p, with_length, zeros_like_shape
 
 # ---- moving elements along an axis ------------------------------------------------------------------------------
 
 
-class TakeAlong(LinearPrimitive):
+class TakeAlong(IndexedMover):
     """out[.., i, ..] = x[.., indices[.., i, ..], ..] along `axis`. The indices along it are distinct and in bounds."""
 
     name = "take_along"
-    makes_nan = False
-    weakness = "first"
-    linear_in = (0,)
 
     def type_of(self, x: ShapedArray, indices: ShapedArray, *, axis: int) -> ShapedArray:
         return x.update(shape=indices.shape)
@@ -55,24 +53,20 @@ class TakeAlong(LinearPrimitive):
     def transpose(self, ct: Any, x: Any, indices: Any, *, axis: int) -> Sequence[Any]:
         return [put_along_p.bind(ct, indices, axis=axis, length=x.shape[axis]), None]
 
-    def batch(self, size: int, args: Any, axes: Any, *, axis: int) -> Any:
-        x, indices = (batch_first(a, b, size) for a, b in zip(args, axes))
-        return self.bind(x, indices, axis=axis + 1), 0
+    def batch(self, size: int, args: Any, axes: Any, *, axis: int, **params: Any) -> Any:
+        return self.bind(*(batch_first(a, b, size) for a, b in zip(args, axes)), axis=axis + 1, **params), 0
 
 
-class PutAlong(LinearPrimitive):
+class PutAlong(IndexedMover):
     """The transpose of `take_along`: zeros of length `length` along `axis`, with the operand's elements at `indices`."""
 
     name = "put_along"
-    makes_nan = False
-    weakness = "first"
-    linear_in = (0,)
 
     def type_of(self, x: ShapedArray, indices: ShapedArray, *, axis: int, length: int) -> ShapedArray:
-        return x.update(shape=_with_length(x.shape, axis, length))
+        return x.update(shape=with_length(x.shape, axis, length))
 
     def evaluate(self, x: Any, indices: Any, *, axis: int, length: int) -> Any:
-        out = np.zeros(_with_length(x.shape, axis, length), x.dtype)
+        out = np.zeros(with_length(x.shape, axis, length), x.dtype)
         if x.ndim == 1:
             out[indices] = x
         else:
@@ -80,7 +74,7 @@ class PutAlong(LinearPrimitive):
         return out
 
     def expand(self, x: Any, indices: Any, *, axis: int, length: int) -> Any:
-        zeros = broadcast_in_dim_p.bind(like(0, x), shape=_with_length(x.shape, axis, length), broadcast_dimensions=())
+        zeros = zeros_like_shape(x, with_length(x.shape, axis, length))
         numbers, indices, _ = _along(zeros, indices, axis)
         return scatter_p.bind(
             zeros, indices, x, dimension_numbers=ScatterDimensionNumbers((), *numbers),
@@ -90,13 +84,7 @@ class PutAlong(LinearPrimitive):
     def transpose(self, ct: Any, x: Any, indices: Any, *, axis: int, length: int) -> Sequence[Any]:
         return [take_along_p.bind(ct, indices, axis=axis), None]
 
-    def batch(self, size: int, args: Any, axes: Any, *, axis: int, length: int) -> Any:
-        x, indices = (batch_first(a, b, size) for a, b in zip(args, axes))
-        return self.bind(x, indices, axis=axis + 1, length=length), 0
-
-
-def _with_length(shape: Shape, axis: int, length: int) -> Shape:
-    return (*shape[:axis], length, *shape[axis + 1 :])
+    batch = TakeAlong.batch
 
 
 def _along(x: Any, indices: Any, axis: int) -> tuple[Any, Any, Shape]:
@@ -302,7 +290,7 @@ class TopK(Primitive):
 
     def type_of(self, x: ShapedArray, *, k: int, axis: int) -> list[ShapedArray]:
         refuse_keys(self.name, x)
-        shape = _with_length(x.shape, axis, k)
+        shape = with_length(x.shape, axis, k)
         return [x.update(shape=shape), ShapedArray(shape, dtypes.int32, x.weak_type)]
 
     def evaluate(self, x: Any, *, k: int, axis: int) -> list[Any]:
@@ -384,13 +372,9 @@ def top_k(operand: Any, k: int, *, axis: int = -1) -> list[Array]:
 
 
 def approx_max_k(
-    operand: Any,
-    k: int,
-    reduction_dimension: int = -1,
-    recall_target: float = 0.95,
-    reduction_input_size_override: int = -1,
+    operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95, reduction_input_size_override: int = -1,
     aggregate_to_topk: bool = True,
-) -> list[Array]:
+) -> list[Array]:  # fmt: skip
     """The `k` largest floats along `reduction_dimension` and their indices: exact, whatever recall is asked for.
 
     The remaining arguments tune approximate hardware implementations and have no effect. Raises ValueError as `top_k`.
@@ -400,13 +384,9 @@ def approx_max_k(
 
 
 def approx_min_k(
-    operand: Any,
-    k: int,
-    reduction_dimension: int = -1,
-    recall_target: float = 0.95,
-    reduction_input_size_override: int = -1,
+    operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95, reduction_input_size_override: int = -1,
     aggregate_to_topk: bool = True,
-) -> list[Array]:
+) -> list[Array]:  # fmt: skip
     """The `k` smallest floats along `reduction_dimension`, ascending, and their indices. See `approx_max_k`."""
     del recall_target, reduction_input_size_override, aggregate_to_topk
     values, indices = top_k(neg_p.bind(_floating("approx_min_k", operand)), k, axis=reduction_dimension)

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from pullback.core.array import concrete
-from pullback.core.primitive import LinearPrimitive, is_node
+from pullback.core.primitive import is_node
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import inside_padding, pad_p, rev_p, slice_p, zeros_like_shape
 from pullback.lax.blocks import dynamic_update_slice_p
 from pullback.lax.family import like
+from pullback.lax.mover import Mover
 from pullback.lax.selection import select_n_p
 from pullback.lax.shape import (
     add_batch_axis,
@@ -112,11 +113,10 @@ def _ndarray_of_void(x: Any) -> Any:
     return np.asarray(x) if x.__class__ is np.void else x
 
 
-class IndexStatic(LinearPrimitive):
+class IndexStatic(Mover):
     """`x[index]` for a `StaticIndex`."""
 
     name = "static_index"
-    makes_nan = False
     staged_expanded = True
 
     def type_of(self, x: ShapedArray, *, index: StaticIndex) -> ShapedArray:
@@ -145,11 +145,10 @@ class IndexStatic(LinearPrimitive):
         return x if x.shape == shape else reshape_p.bind(x, new_sizes=shape)
 
 
-class UpdateStatic(LinearPrimitive):
+class UpdateStatic(Mover):
     """Operand 0 with the elements at the `StaticIndex` replaced by operand 1."""
 
     name = "static_update"
-    makes_nan = False
     weakness = "first"
     staged_expanded = True
 

@@ -41,6 +41,15 @@ def is_narrow(dtype: DType) -> bool:
     return dtype.itemsize < 4 and dtypes.is_float(dtype)
 
 
+def accumulator(dtype: DType) -> DType:
+    """The type in which numbers of `dtype` are added and multiplied: float32 for 16- and 8-bit floats, else the same.
+
+    >>> accumulator(np.dtype("float16")), accumulator(np.dtype("int8"))
+    (dtype('float32'), dtype('int8'))
+    """
+    return dtypes.float32 if is_narrow(dtype) else dtype
+
+
 def as_dtype(dtype: DType, out: Any) -> Any:
     """`out` as `dtype`: NumPy computes some operations on small ml_dtypes in wider types."""
     return out if out.dtype is dtype else out.astype(dtype)

@@ -10,7 +10,7 @@ the windows themselves: of equal elements, the first one counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,48 +25,44 @@ from pullback.lax.family import like
 from pullback.lax.reductions import argmax_p, argmin_p
 from pullback.lax.shape import reshape_p
 from pullback.lax.sorting import take_along_p
-from pullback.lax.summation import highest, lowest, sum_over
+from pullback.lax.summation import accumulator, highest, lowest, sum_over
 
 
-def window_shape(
-    x: Shape,
-    window_dimensions: Shape,
-    window_strides: Shape,
-    padding: Pads,
-    base_dilation: Shape,
-    window_dilation: Shape,
-) -> Shape:
+class Window(NamedTuple):
+    """The parameters of a reduction over windows, one entry for each axis. See the module's text.
+
+    >>> Window((3,), (1,), ((1, 1),), (1,), (1,)).padding
+    ((1, 1),)
+    """
+
+    window_dimensions: Shape
+    window_strides: Shape
+    padding: Pads
+    base_dilation: Shape
+    window_dilation: Shape
+
+
+def window_shape(x: Shape, **window: Any) -> Shape:
     """The shape of a reduction over windows of an array of shape `x`."""
     shape = []
-    for n, k, s, (low, high), b, d in zip(
-        x, window_dimensions, window_strides, padding, base_dilation, window_dilation
-    ):
-        size, window = dilated(n, b) + low + high, dilated(k, d)
-        shape.append(max(0, (size - window) // s + 1) if size >= window else 0)
+    for n, k, s, (low, high), b, d in zip(x, *Window(**window)):
+        size, reach = dilated(n, b) + low + high, dilated(k, d)
+        shape.append(max(0, (size - reach) // s + 1) if size >= reach else 0)
     return tuple(shape)
 
 
-def cropped(
-    x: Shape,
-    window_dimensions: Shape,
-    window_strides: Shape,
-    padding: Pads,
-    base_dilation: Shape,
-    window_dilation: Shape,
-) -> tuple[Shape, Pads]:
-    """Dimensions and padding of the same windows without what lies in the padding in all of their positions, of which there is at least one:
-    as many places as there are elements and steps, however large a window is."""
-    sizes, pads = [], []
-    for n, k, s, (low, high), b, d in zip(
-        x, window_dimensions, window_strides, padding, base_dilation, window_dilation
-    ):
+def cropped(x: Shape, **window: Any) -> Window:
+    """The same windows without what lies in the padding in all of their positions, of which there is at least one: as many places as
+    there are elements and steps, however large a window is."""
+    w, sizes, pads = Window(**window), [], []
+    for n, k, s, (low, high), b, d in zip(x, *w):
         size = dilated(n, b)
         last = (size + low + high - dilated(k, d)) // s * s  # where the last window starts, in the padded axis
         first = min(max(0, -((last - low) // d)), k - 1)  # place j is at start + d j - low
         end = max(first + 1, min(k, (size - 1 + low) // d + 1))
         sizes.append(end - first)
         pads.append((low - d * first, last - size - low + d * first + dilated(end - first, d)))
-    return tuple(sizes), tuple(pads)
+    return w._replace(window_dimensions=tuple(sizes), padding=tuple(pads))
 
 
 def check_windows(name: str, x: Any, params: dict[str, Any]) -> None:
@@ -91,51 +87,31 @@ class Windows(Primitive):
         check_windows(self.name, x, params)
         return x.update(shape=window_shape(x.shape, **params))
 
-    def evaluate(
-        self,
-        x: Any,
-        *,
-        window_dimensions: Shape,
-        window_strides: Shape,
-        padding: Pads,
-        base_dilation: Shape,
-        window_dilation: Shape,
-    ) -> Any:
-        shape = window_shape(x.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation)
+    def evaluate(self, x: Any, **params: Any) -> Any:
+        shape, dtype = window_shape(x.shape, **params), x.dtype
         if not all(shape):
-            return np.zeros(shape, x.dtype)
-        window_dimensions, padding = cropped(
-            x.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation
-        )
-        dtype = x.dtype
-        if dtypes.is_float(dtype) and dtype.itemsize < 4:
-            x = x.astype(np.float32)
-        config = tuple((low, high, b - 1) for (low, high), b in zip(padding, base_dilation))
-        padded = np.ascontiguousarray(
-            pad_p.evaluate(x, np.asarray(self.neutral(x.dtype), x.dtype), padding_config=config)
-        )
-        strides = [s * t for s, t in zip(window_strides, padded.strides)]
-        inner = [d * t for d, t in zip(window_dilation, padded.strides)]
+            return np.zeros(shape, dtype)
+        w = cropped(x.shape, **params)
+        x = np.asarray(x, accumulator(dtype))
+        padded = pad_p.evaluate(x, np.asarray(self.neutral(x.dtype), x.dtype), padding_config=_padding(w))
+        padded = np.ascontiguousarray(padded)
+        strides = [s * t for s, t in zip(w.window_strides, padded.strides)]
+        inner = [d * t for d, t in zip(w.window_dilation, padded.strides)]
         view = np.lib.stride_tricks.as_strided(
-            padded, (*shape, *window_dimensions), (*strides, *inner), writeable=False
+            padded, (*shape, *w.window_dimensions), (*strides, *inner), writeable=False
         )
         axes = tuple(range(x.ndim, 2 * x.ndim))
         out = sum_over(view, axes) if self.ufunc is np.add else self.ufunc.reduce(view, axes, x.dtype)
         return out.astype(dtype, copy=False)
 
-    def lower(
-        self, emit: Any, x: Any, *, window_dimensions: Shape, window_strides: Shape, padding: Pads, base_dilation: Shape,
-        window_dilation: Shape,
-    ) -> Any:  # fmt: skip
+    def lower(self, emit: Any, x: Any, **params: Any) -> Any:
         if not emit.type.size or not x.ndim:
             return x if not x.ndim else emit.constant(0, x.dtype, emit.type.shape)
-        window_dimensions, padding = cropped(
-            x.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation
-        )
-        wide = emit.convert(x, dtypes.float32) if dtypes.is_float(x.dtype) and x.dtype.itemsize < 4 else x
+        w = cropped(x.shape, **params)
+        wide = emit.convert(x, accumulator(x.dtype))
         out = emit.reduce_window(
-            wide, self.neutral(wide.dtype), self.hlo, window_dimensions, padding, window_strides=window_strides,
-            base_dilations=base_dilation, window_dilations=window_dilation,
+            wide, self.neutral(wide.dtype), self.hlo, w.window_dimensions, w.padding, window_strides=w.window_strides,
+            base_dilations=w.base_dilation, window_dilations=w.window_dilation,
         )  # fmt: skip
         return emit.convert(out, x.dtype)
 
@@ -148,23 +124,14 @@ class Windows(Primitive):
 class WindowSum(Windows, LinearPrimitive):
     """Sums over windows."""
 
-    def transpose(
-        self, ct: Any, x: Any, *, window_dimensions: Shape, window_strides: Shape, padding: Pads, base_dilation: Shape,
-        window_dilation: Shape,
-    ) -> Sequence[Any]:  # fmt: skip
+    def transpose(self, ct: Any, x: Any, **params: Any) -> Sequence[Any]:
         # x̄[p] = Σ_k ct[y] over s y = b p + low - d k: windows over ct, dilated by s, of stride b.
-        pads = []
-        for n, m, k, s, (low, _), b, d in zip(
-            x.shape, ct.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation
-        ):
+        w, pads = Window(**params), []
+        for n, m, k, s, (low, _), b, d in zip(x.shape, ct.shape, *w):
             before = dilated(k, d) - 1 - low
             pads.append((before, dilated(n, b) - 1 + dilated(k, d) - dilated(m, s) - before))
-        return [
-            self.bind(
-                ct, window_dimensions=window_dimensions, window_strides=base_dilation, padding=tuple(pads),
-                base_dilation=window_strides, window_dilation=window_dilation,
-            )
-        ]  # fmt: skip
+        back = w._replace(window_strides=w.base_dilation, padding=tuple(pads), base_dilation=w.window_strides)
+        return [self.bind(ct, **back._asdict())]
 
 
 class WindowExtremum(Windows):
@@ -183,25 +150,20 @@ class WindowExtremum(Windows):
         return out, reshape_p.bind(chosen, new_sizes=out.shape)
 
 
-def windows(
-    x: Any,
-    fill: Any,
-    *,
-    window_dimensions: Shape,
-    window_strides: Shape,
-    padding: Pads,
-    base_dilation: Shape,
-    window_dilation: Shape,
-) -> Any:
+def _padding(w: Window) -> tuple[tuple[int, int, int], ...]:
+    """What `pad` takes to dilate the base of windows, and to pad it."""
+    return tuple((low, high, b - 1) for (low, high), b in zip(w.padding, w.base_dilation))
+
+
+def windows(x: Any, fill: Any, **window: Any) -> Any:
     """The windows' elements, one position in the window after the other along a new axis 0."""
-    shape = window_shape(x.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation)
-    config = tuple((low, high, b - 1) for (low, high), b in zip(padding, base_dilation))
-    padded = pad_p.bind(x, fill, padding_config=config)
+    shape, w = window_shape(x.shape, **window), Window(**window)
+    padded = pad_p.bind(x, fill, padding_config=_padding(w))
     parts = []
-    for offset in np.ndindex(*window_dimensions):
-        starts = tuple(int(o) * d for o, d in zip(offset, window_dilation))
-        limits = tuple(a + (m - 1) * s + 1 for a, m, s in zip(starts, shape, window_strides))
-        part = slice_p.bind(padded, start_indices=starts, limit_indices=limits, strides=tuple(window_strides))
+    for offset in np.ndindex(*w.window_dimensions):
+        starts = tuple(int(o) * d for o, d in zip(offset, w.window_dilation))
+        limits = tuple(a + (m - 1) * s + 1 for a, m, s in zip(starts, shape, w.window_strides))
+        part = slice_p.bind(padded, start_indices=starts, limit_indices=limits, strides=tuple(w.window_strides))
         parts.append(reshape_p.bind(part, new_sizes=(1, *shape)))
     return parts[0] if len(parts) == 1 else concatenate_p.bind(*parts, dimension=0)
 
@@ -214,19 +176,12 @@ reduce_window_min_p = WindowExtremum("reduce_window_min", np.minimum, "minimum",
 
 
 def reduce_window_shape_tuple(
-    operand_shape: Any,
-    window_dimensions: Any,
-    window_strides: Any,
-    padding: Any,
-    base_dilation: Any = None,
-    window_dilation: Any = None,
-) -> Shape:
+    operand_shape: Any, window_dimensions: Any, window_strides: Any, padding: Any, base_dilation: Any = None, window_dilation: Any = None,
+) -> Shape:  # fmt: skip
     """The shape of a reduction over windows; `padding` is (low, high) for each axis."""
     ones = (1,) * len(operand_shape)
-    return window_shape(
-        tuple(operand_shape), tuple(window_dimensions), tuple(window_strides), tuple(map(tuple, padding)), base_dilation or ones,
-        window_dilation or ones,
-    )  # fmt: skip
+    w = Window(window_dimensions, window_strides, padding, base_dilation or ones, window_dilation or ones)
+    return window_shape(operand_shape, **w._asdict())
 
 
 __all__ = ["reduce_window_max_p", "reduce_window_min_p", "reduce_window_shape_tuple", "reduce_window_sum_p"]

@@ -1,0 +1,45 @@
+"""The base of primitives that move elements and compute nothing."""
+
+from __future__ import annotations
+
+from pullback.core.primitive import Fusion, LinearPrimitive
+
+
+class Mover(LinearPrimitive):
+    """Each element of a result is an element of an operand in `linear_in` (all of them, if None), or comes from nowhere: a zero. Abstract.
+
+    Where it comes from depends on shapes, parameters and the operands that are not moved (positions), never on what is moved. Thus:
+
+    - `evaluate` takes arrays of any dtype, typed keys among them. Applied to the numbers of elements it says where each comes from, and so
+      gives the Jacobian, which has a 1 there and zeros elsewhere: a law that `tests/conformance` holds every row of a mover to;
+    - it is linear, makes no NaN, and the result is as weakly typed as what is moved;
+    - a compiler reads an element of the operand for each of the result, in the loop of whatever uses it, unless `fusion` says otherwise.
+
+    A subclass gives the rules `type_of`, `evaluate`, `transpose`, `batch`, and `lower` or `expand`.
+
+    >>> import numpy as np
+    >>> from pullback.lax.arrangement import rev_p
+    >>> rev_p.evaluate(np.array([b"any", b"thing"]), dimensions=(0,))
+    array([b'thing', b'any'], dtype='|S5')
+    >>> rev_p.evaluate(np.arange(3), dimensions=(0,))  # row i of the Jacobian has its 1 in column 2 - i
+    array([2, 1, 0])
+    """
+
+    fusion, operations = Fusion.MOVING, 1
+    makes_nan = False
+
+
+class IndexedMover(Mover):
+    """A mover from or to positions that are operands, too; a compiler has a loop of its own for it. Abstract.
+
+    Operand 0 is moved, unless `linear_in` says otherwise, and the others are positions.
+
+    >>> import numpy as np
+    >>> from pullback.lax.blocks import dynamic_slice_p
+    >>> dynamic_slice_p.evaluate(np.arange(5), np.int32(1), slice_sizes=(2,))
+    array([1, 2])
+    """
+
+    fusion, operations = Fusion.ALONE, 0
+    linear_in: tuple[int, ...] | None = (0,)
+    weakness = "first"
