@@ -75,12 +75,11 @@ class Concatenate(Mover):
         return emit.concatenate(xs, dimension)
 
     def transpose(self, ct: Any, *xs: Any, dimension: int) -> Sequence[Any]:
-        cts, start = [], 0
-        for x in xs:
-            stop = start + x.shape[dimension]
-            cts.append(slice_along(ct, start, stop, dimension) if is_node(x) else None)
-            start = stop
-        return cts
+        sizes = [x.shape[dimension] for x in xs]
+        return [
+            slice_along(ct, stop - n, stop, dimension) if is_node(x) else None
+            for x, n, stop in zip(xs, sizes, accumulate(sizes))
+        ]
 
     def batch(self, size: int, args: Any, axes: Any, *, dimension: int) -> Any:
         return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes)), dimension=dimension + 1), 0
@@ -211,9 +210,7 @@ class Slice(Mover):
 
     name = "slice"
 
-    def type_of(
-        self, x: ShapedArray, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None
-    ) -> ShapedArray:
+    def type_of(self, x: ShapedArray, *, start_indices: Shape, limit_indices: Shape, strides: Any) -> ShapedArray:
         if not len(start_indices) == len(limit_indices) == x.ndim or (strides is not None and len(strides) != x.ndim):
             raise ValueError(
                 f"slice needs one start, limit and stride for each axis of shape {x.shape}: got start_indices {start_indices}, "
@@ -235,28 +232,23 @@ class Slice(Mover):
             raise TypeError(f"slice strides must be positive, got strides {strides}")
         return x.update(shape=tuple(-((a - b) // s) for a, b, s in zip(start_indices, limit_indices, strides)))
 
-    def evaluate(self, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None) -> Any:
+    def evaluate(self, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Any) -> Any:
         return x[tuple(map(builtins.slice, start_indices, limit_indices, strides or (1,) * x.ndim))]
 
-    def lower(self, emit: Any, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None) -> Any:
+    def lower(self, emit: Any, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Any) -> Any:
         return emit.slice(x, start_indices, limit_indices, strides)
 
-    def transpose(
-        self, ct: Any, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None
-    ) -> Sequence[Any]:
+    def transpose(self, ct: Any, x: Any, *, start_indices: Shape, strides: Any, **_: Any) -> Sequence[Any]:
         config = []
         for n, m, start, stride in zip(x.shape, ct.shape, start_indices, strides or (1,) * len(x.shape)):
             covered = (m - 1) * stride + 1 if m else 0
             config.append((start, n - start - covered, stride - 1))
         return [pad_zeros(ct, config)]
 
-    def batch(
-        self, size: int, args: Any, axes: Any, *, start_indices: Shape, limit_indices: Shape, strides: Shape | None
-    ) -> Any:
+    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
         (x,), (b,) = args, axes
-        starts, limits = inserted(start_indices, b, 0), inserted(limit_indices, b, size)
-        strides = None if strides is None else inserted(strides, b, 1)
-        return self.bind(x, start_indices=starts, limit_indices=limits, strides=strides), b
+        new = {"start_indices": 0, "limit_indices": size, "strides": 1}
+        return self.bind(x, **{k: v if v is None else inserted(v, b, new[k]) for k, v in params.items()}), b
 
 
 class Rev(Mover):
@@ -307,18 +299,14 @@ class Split(Mover):
         return [x.update(shape=with_length(x.shape, axis, n)) for n in sizes]
 
     def evaluate(self, x: Any, *, sizes: Shape, axis: int) -> list[Any]:
-        parts, start, before = [], 0, (_FULL,) * axis
-        for n in sizes:
-            parts.append(x[(*before, builtins.slice(start, start + n))])
-            start += n
-        return parts
+        before = (_FULL,) * axis
+        return [x[(*before, builtins.slice(stop - n, stop))] for n, stop in zip(sizes, accumulate(sizes))]
 
     def lower(self, emit: Any, x: Any, *, sizes: Shape, axis: int) -> list[Any]:
         whole = (0,) * x.ndim
-        stops = list(accumulate(sizes))
         return [
             emit.slice(x, with_length(whole, axis, stop - n), with_length(x.shape, axis, stop))
-            for n, stop in zip(sizes, stops)
+            for n, stop in zip(sizes, accumulate(sizes))
         ]
 
     def transpose(self, cts: Any, x: Any, *, sizes: Shape, axis: int) -> Sequence[Any]:
@@ -374,15 +362,12 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
     """
     x = as_array(operand)
     value = beside(x, padding_value)
+    mistake = f"pad: padding_config must have (low, high, interior) for each axis, got {padding_config!r:.100}"
     if not hasattr(type(padding_config), "__iter__"):
-        raise TypeError(
-            f"pad: padding_config must have (low, high, interior) for each axis, got {padding_config!r:.100}"
-        )
+        raise TypeError(mistake)
     config = tuple([integers(c, "pad: padding_config") for c in padding_config])
     if any(len(c) != 3 for c in config):
-        raise ValueError(
-            f"pad: padding_config must have (low, high, interior) for each axis, got {padding_config!r:.100}"
-        )
+        raise ValueError(mistake)
     if x.ndim == len(config) and not any(any(c) for c in config) and x.dtype == value.dtype and not value.shape:
         return x
     return bind_checked(pad_p, x, value, padding_config=config)

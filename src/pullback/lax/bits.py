@@ -13,12 +13,7 @@ from pullback.core.dtypes import DType
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.types import ShapedArray, integer
 from pullback.lax.family import FLOAT
-from pullback.lax.shape import (
-    bind_checked,
-    check_kind,
-    given_dtype,
-    move_axis,
-)
+from pullback.lax.shape import bind_checked, check_kind, given_dtype, move_axis
 
 
 class BitcastConvertType(Primitive):
@@ -52,16 +47,15 @@ class BitcastConvertType(Primitive):
             return x
         x = np.asarray(x)
         old_bits, new_bits = dtypes.itemsize_bits(x.dtype), dtypes.itemsize_bits(new_dtype)
-        shape = self.type_of(ShapedArray(x.shape, x.dtype), new_dtype=new_dtype).shape
         if x.dtype.itemsize == new_dtype.itemsize and old_bits == new_bits:
             return x.view(new_dtype)
+        shape = self.type_of(ShapedArray(x.shape, x.dtype), new_dtype=new_dtype).shape
         if old_bits >= 8 and new_bits >= 8:
             return np.ascontiguousarray(x).reshape(-1).view(new_dtype).reshape(shape)
         # Types narrower than a byte are stored one a byte: go through their bits, least significant first.
         raw = np.ascontiguousarray(x).reshape(-1, 1).view(np.uint8)
-        bits = np.unpackbits(raw, axis=1, bitorder="little")[:, : old_bits if old_bits < 8 else None].reshape(
-            -1, new_bits
-        )
+        bits = np.unpackbits(raw, axis=1, bitorder="little")
+        bits = bits[:, : old_bits if old_bits < 8 else None].reshape(-1, new_bits)
         whole = np.zeros((len(bits), max(8, new_bits)), np.uint8)
         whole[:, :new_bits] = bits
         return np.packbits(whole, axis=1, bitorder="little").reshape(-1).view(new_dtype).reshape(shape)
@@ -95,9 +89,9 @@ def _as_word(emit: Any, x: Any, word: DType) -> Any:
     """The bits of `x` as the lowest of unsigned integers of at least 8 bits."""
     bits = dtypes.itemsize_bits(x.dtype)
     if bits >= 8:
-        return x if x.dtype == word else emit("bitcast_convert", x, out=ShapedArray(x.shape, word))
+        return _cast(emit, x, word)
     wide = emit.convert(x, dtypes.int8 if dtypes.kind(x.dtype) == "i" else dtypes.uint8)
-    wide = emit("bitcast_convert", wide, out=ShapedArray(x.shape, dtypes.uint8)) if wide.dtype != dtypes.uint8 else wide
+    wide = _cast(emit, wide, dtypes.uint8)
     return emit.convert(emit("and", wide, emit.like((1 << bits) - 1, wide)), word)
 
 
@@ -105,11 +99,13 @@ def _from_word(emit: Any, x: Any, dtype: DType) -> Any:
     """The lowest bits of unsigned integers as `dtype`."""
     bits = dtypes.itemsize_bits(dtype)
     if bits >= 8:
-        return x if x.dtype == dtype else emit("bitcast_convert", x, out=ShapedArray(x.shape, dtype))
+        return _cast(emit, x, dtype)
     low = emit.convert(emit("and", x, emit.like((1 << bits) - 1, x)), dtypes.uint8)
-    if dtypes.kind(dtype) == "i":
-        low = emit("bitcast_convert", low, out=ShapedArray(x.shape, dtypes.int8))
-    return emit.convert(low, dtype)
+    return emit.convert(_cast(emit, low, dtypes.int8) if dtypes.kind(dtype) == "i" else low, dtype)
+
+
+def _cast(emit: Any, x: Any, dtype: DType) -> Any:
+    return x if x.dtype == dtype else emit("bitcast_convert", x, out=ShapedArray(x.shape, dtype))
 
 
 def bitcast_convert_type(operand: Any, new_dtype: Any) -> Array:

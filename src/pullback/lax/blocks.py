@@ -12,8 +12,9 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array, concrete
 from pullback.core.errors import user_line
 from pullback.core.primitive import is_node
+from pullback.core.trace import Params
 from pullback.core.types import Shape, ShapedArray, canonical_axis, integers
-from pullback.lax.arrangement import concatenate, concatenate_p, inserted, shapes_of, unstack, zeros_like_shape
+from pullback.lax.arrangement import concatenate, concatenate_p, shapes_of, unstack
 from pullback.lax.family import like
 from pullback.lax.indexing import gather, gather_p, scatter_p
 from pullback.lax.mover import IndexedMover
@@ -26,11 +27,15 @@ from pullback.lax.positions import (
 )
 from pullback.lax.shape import (
     batch_first,
+    beside,
     bind_checked,
     convert,
     expand_dims,
+    inserted,
     reshape_p,
     squeeze,
+    with_length,
+    zeros_like_shape,
 )
 
 
@@ -61,14 +66,12 @@ class DynamicSlice(IndexedMover):
     def batch(self, size: int, args: Any, axes: Any, *, slice_sizes: Shape) -> Any:
         (x, *starts), (b, *start_axes) = args, axes
         if all(s is None for s in start_axes):
-            zero = like(0, starts[0]) if starts else concrete(np.int32(0))
-            starts.insert(b, zero)
+            starts.insert(b, _zero(starts))
             return self.bind(x, *starts, slice_sizes=inserted(slice_sizes, b, size)), b
-        rank = len(starts)
-        numbers = GatherDimensionNumbers(tuple(range(rank)), (), tuple(range(rank)))
+        numbers = GatherDimensionNumbers(every := tuple(range(len(starts))), (), every)
         return gather_p.batch(
             size, (x, _stacked_starts(starts, start_axes, size)), (b, 0), dimension_numbers=numbers, slice_sizes=slice_sizes,
-            indices_are_sorted=True, unique_indices=True, mode=GatherScatterMode.CLIP, fill_value=None,
+            fill_value=None, **_ONE_BLOCK,
         )  # fmt: skip
 
 
@@ -118,16 +121,15 @@ class DynamicUpdateSlice(IndexedMover):
     def batch(self, size: int, args: Any, axes: Any) -> Any:
         (x, update, *starts), (b, b_update, *start_axes) = args, axes
         if all(s is None for s in start_axes):
-            zero = like(0, starts[0]) if starts else concrete(np.int32(0))
-            return self.bind(batch_first(x, b, size), batch_first(update, b_update, size), zero, *starts), 0
-        rank = len(starts)
-        numbers = ScatterDimensionNumbers(tuple(range(rank)), (), tuple(range(rank)))
-        return scatter_p.batch(
-            size, (x, _stacked_starts(starts, start_axes, size), update), (b, 0, b_update), dimension_numbers=numbers,
-            indices_are_sorted=True, unique_indices=True, mode=GatherScatterMode.CLIP,
-        )  # fmt: skip
+            x, update = batch_first(x, b, size), batch_first(update, b_update, size)
+            return self.bind(x, update, _zero(starts), *starts), 0
+        numbers = ScatterDimensionNumbers(every := tuple(range(len(starts))), (), every)
+        args, axes = (x, _stacked_starts(starts, start_axes, size), update), (b, 0, b_update)
+        return scatter_p.batch(size, args, axes, dimension_numbers=numbers, **_ONE_BLOCK)
 
 
+#: What gather and scatter are told of the start of one block.
+_ONE_BLOCK: Params = {"indices_are_sorted": True, "unique_indices": True, "mode": GatherScatterMode.CLIP}
 dynamic_slice_p, dynamic_update_slice_p = DynamicSlice(), DynamicUpdateSlice()
 
 
@@ -148,6 +150,11 @@ def _block(shape: Shape, starts: Sequence[Any], sizes: Shape) -> tuple[builtins.
         first = min(max(int(start), 0), n - m)
         index.append(builtins.slice(first, first + m))
     return tuple(index)
+
+
+def _zero(starts: Sequence[Any]) -> Any:
+    """The start in one more axis."""
+    return like(0, starts[0]) if starts else concrete(np.int32(0))
 
 
 def _stacked_starts(starts: Sequence[Any], axes: Sequence[int | None], size: int) -> Any:
@@ -198,12 +205,8 @@ def _starts(x: Array, start_indices: Any, allow_negative: Any) -> list[Array]:
 
 
 def dynamic_slice(
-    operand: Any,
-    start_indices: Any,
-    slice_sizes: Sequence[int],
-    *,
-    allow_negative_indices: bool | Sequence[bool] = True,
-) -> Array:
+    operand: Any, start_indices: Any, slice_sizes: Sequence[int], *, allow_negative_indices: bool | Sequence[bool] = True,
+) -> Array:  # fmt: skip
     """The block of shape `slice_sizes` (static) that begins at `start_indices` (which may be traced), one an axis.
 
     Negative starts count from the end; then starts are clamped so that the block lies inside. Raises TypeError for sizes that do
@@ -213,12 +216,8 @@ def dynamic_slice(
     Array([3, 4], dtype=int32)
     """
     x = as_array(operand)
-    return bind_checked(
-        dynamic_slice_p,
-        x,
-        *_starts(x, start_indices, allow_negative_indices),
-        slice_sizes=integers(slice_sizes, "dynamic_slice: slice_sizes"),
-    )
+    starts = _starts(x, start_indices, allow_negative_indices)
+    return bind_checked(dynamic_slice_p, x, *starts, slice_sizes=integers(slice_sizes, "dynamic_slice: slice_sizes"))
 
 
 def dynamic_update_slice(
@@ -228,14 +227,9 @@ def dynamic_update_slice(
 
     Negative starts count from the end; then starts are clamped so that the block lies inside. Raises TypeError if `update` does not fit.
     """
-    x, update = as_array(operand), as_array(update)
-    if (
-        update.weak_type
-        and update.dtype != x.dtype
-        and dtypes.promote_pair(x.dtype, False, update.dtype, True)[0] == x.dtype
-    ):
-        update = convert(update, x.dtype)
-    return bind_checked(dynamic_update_slice_p, x, update, *_starts(x, start_indices, allow_negative_indices))
+    x = as_array(operand)
+    starts = _starts(x, start_indices, allow_negative_indices)
+    return bind_checked(dynamic_update_slice_p, x, beside(x, update), *starts)
 
 
 def dynamic_slice_in_dim(
@@ -244,9 +238,7 @@ def dynamic_slice_in_dim(
     """`slice_size` positions of one axis from `start_index`. See `dynamic_slice`."""
     x = as_array(operand)
     axis = canonical_axis(axis, x.ndim)
-    starts: list[Any] = [0] * x.ndim
-    sizes = list(x.shape)
-    starts[axis], sizes[axis] = start_index, slice_size
+    starts, sizes = with_length((0,) * x.ndim, axis, start_index), with_length(x.shape, axis, slice_size)
     return dynamic_slice(x, starts, sizes, allow_negative_indices=allow_negative_indices)
 
 
@@ -255,8 +247,7 @@ def dynamic_update_slice_in_dim(
 ) -> Array:
     """`operand` with the positions from `start_index` of one axis replaced by `update`. See `dynamic_update_slice`."""
     x = as_array(operand)
-    starts: list[Any] = [0] * x.ndim
-    starts[canonical_axis(axis, x.ndim)] = start_index
+    starts = with_length((0,) * x.ndim, canonical_axis(axis, x.ndim), start_index)
     return dynamic_update_slice(x, update, starts, allow_negative_indices=allow_negative_indices)
 
 

@@ -28,9 +28,9 @@ from pullback.core.types import Shape, ShapedArray, integer, integers, pairs, re
 from pullback.lax.arrangement import rev_p
 from pullback.lax.contraction import dot_general
 from pullback.lax.shape import convert, move_axis, reshape_p, transpose_p
+from pullback.lax.summation import accumulator
+from pullback.lax.windows import Pads, Window, dilated, pads_back, window_shape
 from pullback.xla.devices import no_sharding
-
-Pads = tuple[tuple[int, int], ...]
 
 
 class ConvDimensionNumbers(NamedTuple):
@@ -39,11 +39,6 @@ class ConvDimensionNumbers(NamedTuple):
     lhs_spec: Sequence[int]
     rhs_spec: Sequence[int]
     out_spec: Sequence[int]
-
-
-def dilated(n: int, dilation: int) -> int:
-    """The length of an axis of `n` elements that are `dilation` apart."""
-    return 0 if n == 0 else (n - 1) * dilation + 1
 
 
 class ConvGeneralDilated(BilinearPrimitive):
@@ -96,10 +91,9 @@ class ConvGeneralDilated(BilinearPrimitive):
             )
         shape = [0] * lhs.ndim
         shape[n.out_spec[0]], shape[n.out_spec[1]] = batch // batch_group_count, out_features
-        for i in range(spatial):
-            size = dilated(lhs.shape[n.lhs_spec[2 + i]], lhs_dilation[i]) + sum(padding[i])
-            window = dilated(rhs.shape[n.rhs_spec[2 + i]], rhs_dilation[i])
-            shape[n.out_spec[2 + i]] = max(0, (size - window) // window_strides[i] + 1) if size >= window else 0
+        sizes, w = _windows(lhs, rhs, n, window_strides, padding, lhs_dilation, rhs_dilation)
+        for i, m in zip(n.out_spec[2:], window_shape(sizes, **w._asdict())):
+            shape[i] = m
         if preferred_element_type and dtypes.is_complex(lhs.dtype) and not dtypes.is_complex(preferred_element_type):
             raise TypeError(
                 f"{self.name}: preferred_element_type {dtypes.name(preferred_element_type)} would drop the imaginary parts of {lhs} and {rhs}, "
@@ -115,26 +109,21 @@ class ConvGeneralDilated(BilinearPrimitive):
 
         return evaluate(self, (lhs, rhs), params)
 
-    def lower(
-        self, emit: Any, lhs: Any, rhs: Any, *, window_strides: Shape, padding: Pads, lhs_dilation: Shape, rhs_dilation: Shape,
-        dimension_numbers: ConvDimensionNumbers, feature_group_count: int, batch_group_count: int, precision: Any,
-        preferred_element_type: DType | None,
-    ) -> Any:  # fmt: skip
+    def lower(self, emit: Any, lhs: Any, rhs: Any, **params: Any) -> Any:
         out = emit.type
         if not out.size or not lhs.size or not rhs.size:
             return emit.constant(0, out.dtype, out.shape)
-        dtype = lhs.dtype
-        if dtypes.is_float(dtype) and dtype.itemsize < 4:  # 16- and 8-bit floats accumulate in float32
-            dtype = dtypes.float32
-        elif dtype == dtypes.bool_:
-            dtype = dtypes.int32
-        spatial = len(window_strides)
+        dtype = dtypes.int32 if lhs.dtype == dtypes.bool_ else accumulator(lhs.dtype)
+        strides, padding, counts = (
+            params["window_strides"],
+            params["padding"],
+            ("feature_group_count", "batch_group_count"),
+        )
         result = emit(
-            "convolution", emit.convert(lhs, dtype), emit.convert(rhs, dtype), out=out.update(dtype=dtype),
-            window_strides=window_strides, padding=emit.pads(padding),
-            lhs_dilation=lhs_dilation, rhs_dilation=rhs_dilation, window_reversal=(False,) * spatial if spatial else "array<i1>",
-            dimension_numbers=_numbers_text(dimension_numbers), feature_group_count=feature_group_count,
-            batch_group_count=batch_group_count,
+            "convolution", emit.convert(lhs, dtype), emit.convert(rhs, dtype), out=out.update(dtype=dtype), window_strides=strides,
+            padding=emit.pads(padding), lhs_dilation=params["lhs_dilation"], rhs_dilation=params["rhs_dilation"],
+            window_reversal=(False,) * len(strides) if strides else "array<i1>",
+            dimension_numbers=_numbers_text(params["dimension_numbers"]), **{k: params[k] for k in counts},
         )  # fmt: skip
         if out.dtype == dtypes.bool_:
             return emit.compare("NE", result, emit.like(0, result))
@@ -148,26 +137,19 @@ class ConvGeneralDilated(BilinearPrimitive):
         n = dimension_numbers
         known = rhs if is_node(lhs) else lhs
         ct = convert(ct, known.dtype)
-        sizes = [lhs.shape[i] for i in n.lhs_spec[2:]]
-        windows = [rhs.shape[i] for i in n.rhs_spec[2:]]
-        outs = [ct.shape[i] for i in n.out_spec[2:]]
+        sizes, w = _windows(lhs, rhs, n, window_strides, padding, lhs_dilation, rhs_dilation)
+        outs = tuple(ct.shape[i] for i in n.out_spec[2:])
         common = {"precision": precision, "preferred_element_type": None}
         if is_node(lhs):
             # lhs̄[x] = Σ_k ct[y] rhs[k] over s y = l x + low - r k. With k' = K - 1 - k that is a convolution of ct, dilated by s,
             # with the reversed rhs, of stride l and padding r (K - 1) - low before.
-            pads = []
-            for n_x, k, m, s, r, d, (low, _) in zip(
-                sizes, windows, outs, window_strides, rhs_dilation, lhs_dilation, padding
-            ):
-                before = dilated(k, r) - 1 - low
-                pads.append((before, dilated(n_x, d) - 1 + dilated(k, r) - dilated(m, s) - before))
             groups = max(feature_group_count, batch_group_count)
-            kernel = rev_p.bind(rhs, dimensions=tuple(n.rhs_spec[2:])) if windows else rhs
+            kernel = rev_p.bind(rhs, dimensions=tuple(n.rhs_spec[2:])) if sizes else rhs
             out_axis, in_axis = n.rhs_spec[:2]
             kernel = _split_axis(kernel, out_axis, groups, in_axis)  # the groups go over to what is the output now
             numbers = ConvDimensionNumbers(n.out_spec, (in_axis, out_axis, *n.rhs_spec[2:]), n.lhs_spec)
             out = self.bind(
-                ct, kernel, window_strides=tuple(lhs_dilation), padding=tuple(pads), lhs_dilation=tuple(window_strides),
+                ct, kernel, window_strides=tuple(lhs_dilation), padding=pads_back(sizes, outs, w), lhs_dilation=tuple(window_strides),
                 rhs_dilation=tuple(rhs_dilation), dimension_numbers=numbers, feature_group_count=groups, batch_group_count=1,
                 **common,
             )  # fmt: skip
@@ -175,11 +157,10 @@ class ConvGeneralDilated(BilinearPrimitive):
                 out = _split_axis(out, n.lhs_spec[1], batch_group_count, n.lhs_spec[0])
             return [out, None]
         # rhs̄[k] = Σ_y ct[y] lhs[s y + r k - low]: a convolution of lhs with ct, over the batch.
-        pads = []
-        for n_x, k, m, s, r, d, (low, _) in zip(
-            sizes, windows, outs, window_strides, rhs_dilation, lhs_dilation, padding
-        ):
-            pads.append((low, dilated(k, r) - 1 + dilated(m, s) - dilated(n_x, d) - low))
+        pads = [
+            (low, dilated(k, r) - 1 + dilated(m, s) - dilated(n_x, d) - low)
+            for n_x, m, k, s, (low, _), d, r in zip(sizes, outs, *w)
+        ]
         swap = lambda spec: (spec[1], spec[0], *spec[2:])
         numbers = ConvDimensionNumbers(swap(n.lhs_spec), swap(n.out_spec), swap(n.rhs_spec))
         out = self.bind(
@@ -189,32 +170,32 @@ class ConvGeneralDilated(BilinearPrimitive):
         )  # fmt: skip
         return [None, out]
 
-    def batch(
-        self, size: int, args: Any, axes: Any, *, dimension_numbers: ConvDimensionNumbers, feature_group_count: int,
-        batch_group_count: int, **params: Any,
-    ) -> Any:  # fmt: skip
-        (lhs, rhs), (b_lhs, b_rhs) = args, axes
-        n = dimension_numbers
-        groups = {"feature_group_count": feature_group_count, "batch_group_count": batch_group_count}
+    def batch(self, size: int, args: Any, axes: Any, *, dimension_numbers: Any, **params: Any) -> Any:
+        (lhs, rhs), (b_lhs, b_rhs), n = args, axes, dimension_numbers
+        out_axis, count = n.out_spec[1], 1
         if b_lhs is not None and b_rhs is not None:
             # Each element of the batch is a group of its own.
-            kind, axis = ("batch_group_count", 0) if batch_group_count > 1 else ("feature_group_count", 1)
-            groups[kind] *= size
+            kind, axis = ("batch_group_count", 0) if params["batch_group_count"] > 1 else ("feature_group_count", 1)
+            params[kind] *= size
             lhs = _merge_axis(lhs, b_lhs, n.lhs_spec[axis], 1)
             rhs = _merge_axis(rhs, b_rhs, n.rhs_spec[0], 1)
-            out = self.bind(lhs, rhs, dimension_numbers=n, **groups, **params)
-            return _unmerge_axis(out, n.out_spec[1], size, 1)
-        if b_lhs is not None:
-            lhs = _merge_axis(lhs, b_lhs, n.lhs_spec[0], batch_group_count)
-            out = self.bind(lhs, rhs, dimension_numbers=n, **groups, **params)
-            return _unmerge_axis(out, n.out_spec[0], size, 1)
-        count = max(feature_group_count, batch_group_count)
-        rhs = _merge_axis(rhs, b_rhs, n.rhs_spec[0], count)
-        out = self.bind(lhs, rhs, dimension_numbers=n, **groups, **params)
-        return _unmerge_axis(out, n.out_spec[1], size, count)
+        elif b_lhs is not None:
+            lhs, out_axis = _merge_axis(lhs, b_lhs, n.lhs_spec[0], params["batch_group_count"]), n.out_spec[0]
+        else:
+            count = max(params["feature_group_count"], params["batch_group_count"])
+            rhs = _merge_axis(rhs, b_rhs, n.rhs_spec[0], count)
+        return _unmerge_axis(self.bind(lhs, rhs, dimension_numbers=n, **params), out_axis, size, count)
 
 
 conv_general_dilated_p = ConvGeneralDilated()
+
+
+def _windows(
+    lhs: Any, rhs: Any, n: ConvDimensionNumbers, strides: Shape, padding: Pads, lhs_dilation: Shape, rhs_dilation: Shape
+) -> tuple[Shape, Window]:
+    """The lengths of the spatial axes of `lhs`, and the windows that `rhs` is laid over."""
+    sizes, windows = (tuple([x.shape[i] for i in spec[2:]]) for x, spec in ((lhs, n.lhs_spec), (rhs, n.rhs_spec)))
+    return sizes, Window(windows, strides, padding, lhs_dilation, rhs_dilation)
 
 
 def _split_axis(x: Any, source: int, groups: int, target: int) -> Any:
@@ -343,8 +324,7 @@ def conv_general_dilated(
     >>> conv_general_dilated(jnp.ones((1, 1, 4)), jnp.ones((1, 1, 3)), (1,), "VALID")
     Array([[[3., 3.]]], dtype=float32)
     """
-    if out_sharding is not None:
-        no_sharding("conv_general_dilated", out_sharding)
+    no_sharding("conv_general_dilated", out_sharding)
     if precision is not None:
         from pullback.lax.functions import check_precision
 
@@ -386,29 +366,15 @@ def conv_with_general_padding(
 ) -> Array:  # fmt: skip
     """`conv_general_dilated` with the axes in the order (N, C, ...), (O, I, ...)."""
     return conv_general_dilated(
-        lhs,
-        rhs,
-        window_strides,
-        padding,
-        lhs_dilation,
-        rhs_dilation,
-        precision=precision,
-        preferred_element_type=preferred_element_type,
+        lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, None, 1, 1, precision, preferred_element_type
     )
 
 
 def conv(
-    lhs: Any,
-    rhs: Any,
-    window_strides: Sequence[int],
-    padding: str,
-    precision: Any = None,
-    preferred_element_type: Any = None,
-) -> Array:
+    lhs: Any, rhs: Any, window_strides: Sequence[int], padding: str, precision: Any = None, preferred_element_type: Any = None,
+) -> Array:  # fmt: skip
     """`conv_general_dilated` without dilation, with the axes in the order (N, C, ...), (O, I, ...)."""
-    return conv_general_dilated(
-        lhs, rhs, window_strides, padding, precision=precision, preferred_element_type=preferred_element_type
-    )
+    return conv_with_general_padding(lhs, rhs, window_strides, padding, None, None, precision, preferred_element_type)
 
 
 def conv_transpose(
@@ -503,10 +469,9 @@ def conv_shape_tuple(lhs_shape: Any, rhs_shape: Any, strides: Any, pads: Any, ba
     """The shape of a convolution's result, axes in the order (N, C, ...), (O, I, ...)."""
     sizes = tuple(lhs_shape[2:])
     pads = _pads(pads, sizes, tuple(rhs_shape[2:]), tuple(strides))
-    spatial = [
-        max(0, (n + low + high - k) // s + 1) for n, k, s, (low, high) in zip(sizes, rhs_shape[2:], strides, pads)
-    ]
-    return (lhs_shape[0] // batch_group_count, rhs_shape[0], *spatial)
+    ones = (1,) * len(sizes)
+    w = Window(rhs_shape[2:], strides, pads, ones, ones)
+    return (lhs_shape[0] // batch_group_count, rhs_shape[0], *window_shape(sizes, **w._asdict()))
 
 
 def conv_general_shape_tuple(

@@ -23,20 +23,12 @@ from pullback.lax.creation import iota_p
 from pullback.lax.elementwise import and_p, div_p, eq_p, exp_p, log_p
 from pullback.lax.family import INEXACT, NUMERIC, add_p, like, mul_p, sub_p
 from pullback.lax.selection import select, select_n_p
-from pullback.lax.shape import (
-    batch_first,
-    broadcast_in_dim_p,
-    check_kind,
-    checked_axes,
-    convert,
-    with_length,
-)
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, check_kind, checked_axes, convert, with_length
 from pullback.lax.summation import (
     FEW,
     accumulator,
     as_dtype,
     highest,
-    is_narrow,
     lowest,
     running_products,
     running_sums,
@@ -204,7 +196,8 @@ def _lower_prefixes(
             "dynamic_slice", x, position, *[zero] * (len(shape) - 1), out=ShapedArray(shape, x.dtype), slice_sizes=shape
         )
         found = emit.reshape(found, shape[1:])
-        return emit.convert(found, dtypes.float32 if is_narrow(x.dtype) else widen(x.dtype))
+        wide = accumulator(x.dtype)
+        return emit.convert(found, widen(wide) if wide == x.dtype else wide)
 
     def write(stack: Any, y: Any, position: Any) -> Any:
         zeros = [emit.like(0, position)] * len(y.shape)
@@ -278,9 +271,8 @@ class Cumulative(Primitive):
 
     def evaluate(self, x: Any, *, axis: int, reverse: bool) -> Any:
         dtype = x.dtype
-        if is_narrow(dtype):
-            x = np.asarray(x, np.float32)
-        elif not dtypes.is_numpys(dtype):  # 2- and 4-bit integers: the low bits of 8
+        x = np.asarray(x, accumulator(dtype))
+        if not dtypes.is_numpys(x.dtype):  # 2- and 4-bit integers: the low bits of 8
             x = x.astype(np.int8 if dtype in dtypes.SIGNED else np.uint8)
         if reverse:
             x = np.flip(x, axis)
@@ -385,17 +377,9 @@ def _lower_logaddexp(emit: Any, p: Any, q: Any) -> Any:
 
 # fmt: off
 cumsum_p  = CumulativeSum("cumsum",      NUMERIC, running_sums,           "add",      lambda dtype: dtype.type(0))
-
-
 cumprod_p = CumulativeProduct("cumprod", NUMERIC, running_products,       "multiply", lambda dtype: dtype.type(1))
-
-
 cummax_p  = CumulativeExtremum("cummax", NUMERIC, np.maximum.accumulate,  "maximum",  lowest)
-
-
 cummin_p  = CumulativeExtremum("cummin", NUMERIC, np.minimum.accumulate,  "minimum",  highest)
-
-
 cumlogsumexp_p = CumulativeLogSumExp("cumlogsumexp", INEXACT, _accumulate_logaddexp, _lower_logaddexp, lowest)
 # fmt: on
 

@@ -27,38 +27,13 @@ from pullback.core.linear import Equation
 from pullback.core.primitive import LinearPrimitive, Primitive, is_node
 from pullback.core.trace import Params, known_value
 from pullback.core.types import Shape, ShapedArray, integers
+from pullback.lax import positions as at
 from pullback.lax.elementwise import div_p, eq_p, max_p, min_p
 from pullback.lax.family import like, mul_p, neg_p
 from pullback.lax.mover import IndexedMover
-from pullback.lax.positions import (
-    CLIP,
-    FILL_OR_DROP,
-    PROMISE_IN_BOUNDS,
-    GatherDimensionNumbers,
-    GatherScatterMode,
-    ScatterDimensionNumbers,
-    check_indices,
-    check_numbers,
-    clamped_starts,
-    fill_of,
-    rounds,
-    valid_windows,
-    wide_index,
-    window_index,
-    window_sizes,
-    window_starts,
-    windows_view,
-)
+from pullback.lax.positions import CLIP, FILL_OR_DROP, GatherDimensionNumbers, ScatterDimensionNumbers
 from pullback.lax.selection import select
-from pullback.lax.shape import (
-    batch_first,
-    beside,
-    bind_checked,
-    convert,
-    move_axis,
-    past,
-    zeros_like_shape,
-)
+from pullback.lax.shape import batch_first, beside, bind_checked, convert, move_axis, past, zeros_like_shape
 
 
 def _scatter_numbers(n: GatherDimensionNumbers) -> ScatterDimensionNumbers:
@@ -86,7 +61,7 @@ class Gather(IndexedMover):
     def type_of(
         self, x: ShapedArray, indices: ShapedArray, *, dimension_numbers: Any, slice_sizes: Shape, **_: Any
     ) -> ShapedArray:
-        check_indices("gather", indices, dimension_numbers)
+        at.check_indices("gather", indices, dimension_numbers)
         n = dimension_numbers
         if len(slice_sizes) != x.ndim:
             raise TypeError(
@@ -104,7 +79,7 @@ class Gather(IndexedMover):
                     f"Gather op can only collapse slice dims with bound 1, but bound is {slice_sizes[i]} for index {i}."
                 )
         rank = indices.ndim - 1 + len(n.offset_dims)
-        check_numbers("gather", n, x.ndim, rank)
+        at.check_numbers("gather", n, x.ndim, rank)
         window = iter(m for i, m in enumerate(slice_sizes) if i not in dropped)
         rows = iter(indices.shape[:-1])
         return x.update(shape=tuple(next(window) if d in n.offset_dims else next(rows) for d in range(rank)))
@@ -114,8 +89,8 @@ class Gather(IndexedMover):
     ) -> Any:
         n, x = dimension_numbers, np.asarray(x)
         rows = indices.shape[:-1]
-        starts = window_starts(np.asarray(indices), n)
-        valid = valid_windows(x.shape, slice_sizes, starts, n.start_index_map) if mode is FILL_OR_DROP else None
+        starts = at.window_starts(np.asarray(indices), n)
+        valid = at.valid_windows(x.shape, slice_sizes, starts, n.start_index_map) if mode is FILL_OR_DROP else None
         if (
             len(starts) == 1
             and n.start_index_map == n.collapsed_slice_dims
@@ -126,15 +101,15 @@ class Gather(IndexedMover):
             out = x.take(start, axis, mode="clip")
             row_dims = range(axis, axis + len(rows))
         else:
-            starts = clamped_starts(x.shape, slice_sizes, starts, n.start_index_map)
-            out = windows_view(x, slice_sizes, list(starts))[window_index(starts, rows)]
+            starts = at.clamped_starts(x.shape, slice_sizes, starts, n.start_index_map)
+            out = at.windows_view(x, slice_sizes, list(starts))[at.window_index(starts, rows)]
             dropped = (*n.collapsed_slice_dims, *n.operand_batching_dims)
             out = out.reshape((*rows, *(m for i, m in enumerate(slice_sizes) if i not in dropped)))
             row_dims = range(len(rows))
         if valid is not None:
             before, after = row_dims.start, out.ndim - row_dims.stop
             valid = valid.reshape((*(1,) * before, *rows, *(1,) * after))
-            out = np.where(valid, out, fill_of(x.dtype, fill_value))
+            out = np.where(valid, out, at.fill_of(x.dtype, fill_value))
         return _arranged(out, row_dims, n.offset_dims)
 
     def lower(
@@ -144,7 +119,7 @@ class Gather(IndexedMover):
         n, out = dimension_numbers, emit.type
         indices = _wide_indices(emit, indices)
         if not out.size or not x.size:
-            fill = fill_of(x.dtype, fill_value if mode is FILL_OR_DROP else None)
+            fill = at.fill_of(x.dtype, fill_value if mode is FILL_OR_DROP else None)
             return emit.constant(np.asarray(fill), x.dtype, out.shape)
         bounds = tuple(x.shape[a] - slice_sizes[a] for a in n.start_index_map)
         starts = indices
@@ -159,7 +134,7 @@ class Gather(IndexedMover):
             return result
         rows = tuple(d for d in range(len(out.shape)) if d not in n.offset_dims)
         inside = emit.broadcast(_inside_bounds(emit, indices, bounds), out.shape, rows)
-        return emit.select(inside, result, emit.like(fill_of(x.dtype, fill_value), result))
+        return emit.select(inside, result, emit.like(at.fill_of(x.dtype, fill_value), result))
 
     def jvp(self, primals: Any, tangents: Any, **params: Any) -> Any:
         out = self.bind(*primals, **params)
@@ -267,13 +242,13 @@ class ScatterBase(Primitive):
             )
         if dtypes.kind(x.dtype) not in self.kinds:
             raise TypeError(f"{name} does not accept dtype {dtypes.name(x.dtype)}")
-        check_indices(name, indices, n)
+        at.check_indices(name, indices, n)
         if updates.ndim != len(n.update_window_dims) + indices.ndim - 1:
             raise TypeError(
                 f"{name}: updates of shape {updates.shape} must have the {len(n.update_window_dims)} window axes and an axis for each of "
                 f"the leading axes of indices of shape {indices.shape}"
             )
-        check_numbers(name, n, x.ndim, updates.ndim)
+        at.check_numbers(name, n, x.ndim, updates.ndim)
         dropped = (*n.inserted_window_dims, *n.operand_batching_dims)
         bounds = [m for i, m in enumerate(x.shape) if i not in dropped]
         if any(updates.shape[d] > m for d, m in zip(n.update_window_dims, bounds)):
@@ -298,27 +273,27 @@ class ScatterBase(Primitive):
         if not out.size:
             return out
         rows = indices.shape[:-1]
-        sizes = window_sizes(out.shape, updates.shape, n)
+        sizes = at.window_sizes(out.shape, updates.shape, n)
         row_dims = [d for d in range(updates.ndim) if d not in n.update_window_dims]
         updates = updates.transpose((*row_dims, *n.update_window_dims)).reshape((*rows, *sizes))
-        starts = window_starts(indices, n)
+        starts = at.window_starts(indices, n)
         if mode is CLIP:
-            starts = clamped_starts(out.shape, sizes, starts, n.scatter_dims_to_operand_dims)
+            starts = at.clamped_starts(out.shape, sizes, starts, n.scatter_dims_to_operand_dims)
         else:
-            valid = valid_windows(out.shape, sizes, starts, n.scatter_dims_to_operand_dims)
+            valid = at.valid_windows(out.shape, sizes, starts, n.scatter_dims_to_operand_dims)
             if valid is not None:
                 starts = {axis: s[valid] for axis, s in starts.items()}
                 updates = updates[valid]
                 rows = updates.shape[:1]
         if not updates.size:
             return out
-        index = window_index(starts, rows)
+        index = at.window_index(starts, rows)
         combine = self.combine
         count = updates.size
         for size in sizes:
             count //= size
         if combine is None or unique_indices or count == 1:
-            windows = windows_view(out, sizes, list(starts), writeable=True)
+            windows = at.windows_view(out, sizes, list(starts), writeable=True)
             updates = updates.reshape((*rows, *(m for m in sizes if m != 1)))
             windows[index] = updates if combine is None else combine(windows[index], updates)
         else:
@@ -343,7 +318,7 @@ class ScatterBase(Primitive):
             return x
         indices = _wide_indices(emit, indices)
         if mode is CLIP and len(n.scatter_dims_to_operand_dims):
-            sizes = window_sizes(x.shape, updates.shape, n)
+            sizes = at.window_sizes(x.shape, updates.shape, n)
             bounds = tuple(x.shape[a] - sizes[a] for a in n.scatter_dims_to_operand_dims)
             indices = emit("clamp", emit.like(0, indices), indices, _bounds(emit, indices, bounds), out=indices)
         scalar = ShapedArray((), x.dtype)
@@ -355,29 +330,26 @@ class ScatterBase(Primitive):
             regions=[emit.region([scalar, scalar], body)],
         )  # fmt: skip
 
-    def batch(
-        self, size: int, args: Any, axes: Any, *, dimension_numbers: ScatterDimensionNumbers, **params: Any
-    ) -> Any:
+    def batch(self, size: int, args: Any, axes: Any, *, dimension_numbers: Any, **params: Any) -> Any:
         (x, indices, updates), (b, b_indices, b_updates) = args, axes
         x, updates = batch_first(x, b, size), batch_first(updates, b_updates, size)
         together = b_indices is not None
         if together:
             indices = move_axis(indices, b_indices, 0)
-        return self.bind(
-            x, indices, updates, dimension_numbers=_batched_numbers(dimension_numbers, kept=not together), **params
-        ), 0
+        numbers = _batched_numbers(dimension_numbers, kept=not together)
+        return self.bind(x, indices, updates, dimension_numbers=numbers, **params), 0
 
-    def read(self, x: Any, indices: Any, updates_shape: Shape, params: Params, fill_value: Any = 0) -> Any:
-        """The elements of `x` that updates of `updates_shape` go to; `fill_value` where they are dropped."""
+    def read(self, x: Any, indices: Any, updates_shape: Shape, params: Params) -> Any:
+        """The elements of `x` that updates of `updates_shape` go to; 0 where they are dropped."""
         numbers, mode = params["dimension_numbers"], params["mode"]
         return gather_p.bind(
-            x, indices, dimension_numbers=GatherDimensionNumbers(*numbers), slice_sizes=window_sizes(x.shape, updates_shape, numbers),
-            mode=CLIP if mode is CLIP else FILL_OR_DROP, fill_value=fill_value,
+            x, indices, dimension_numbers=GatherDimensionNumbers(*numbers), slice_sizes=at.window_sizes(x.shape, updates_shape, numbers),
+            mode=CLIP if mode is CLIP else FILL_OR_DROP, fill_value=0,
             indices_are_sorted=params["indices_are_sorted"], unique_indices=params["unique_indices"],
         )  # fmt: skip
 
 
-def is_unique(indices: Any, params: Params) -> bool:
+def _is_unique(indices: Any, params: Params) -> bool:
     """Whether no two windows can meet: promised, or there is only one."""
     return params["unique_indices"] or math.prod(indices.shape[:-1]) <= 1
 
@@ -394,7 +366,7 @@ class Scatter(ScatterBase, IndexedMover):
             ct_x = self.bind(ct, indices, zeros_like_shape(ct, updates.shape), **params)
         if is_node(updates):
             ct_updates = self.read(ct, indices, updates.shape, params)
-            if not is_unique(indices, params):
+            if not _is_unique(indices, params):
                 # Only the update that stays has a cotangent: number the updates, and see which numbers stay.
                 number = np.arange(1, math.prod(updates.shape) + 1, dtype=np.int32)
                 number = concrete(number.reshape(updates.shape))
@@ -447,7 +419,7 @@ class ScatterMul(ScatterBase):
         out = self.bind(x, indices, updates, **params)
         t_out = None if t_x is None else self.bind(t_x, indices, updates, **params)
         if t_updates is not None:
-            if not is_unique(indices, params):
+            if not _is_unique(indices, params):
                 return self._jvp_by_rounds(primals, tangents, params)
             # No windows meet, so that out = x · u at them, and the derivative along u is x · t_u.
             products = mul_p.bind(self.read(x, indices, updates.shape, params), t_updates)
@@ -464,7 +436,7 @@ class ScatterMul(ScatterBase):
                 "derivatives of scatter_mul with respect to the updates need unique positions or indices that are known while "
                 f"tracing, at {user_line()}: pass unique_indices=True if the positions are distinct"
             )
-        for masked in rounds(known, params["dimension_numbers"], x.shape, updates.shape, params["mode"]):
+        for masked in at.rounds(known, params["dimension_numbers"], x.shape, updates.shape, params["mode"]):
             once = {**params, "unique_indices": True, "mode": FILL_OR_DROP, "indices_are_sorted": False}
             x, t = self.jvp((x, masked, updates), (t, None, t_updates), **once)
         return x, t
@@ -494,7 +466,7 @@ class ScatterExtremum(ScatterBase):
         # it, each contributes 1/k of its tangent.
         x_won = eq_p.bind(x, out)
         update_won = eq_p.bind(updates, self.read(out, indices, updates.shape, params))
-        once = {**params, "unique_indices": is_unique(indices, params)}
+        once = {**params, "unique_indices": _is_unique(indices, params)}
         count = scatter_add_p.bind(convert(x_won, x.dtype), indices, convert(update_won, x.dtype), **once)
         zeros, update_zeros = zeros_like_shape(x, x.shape), zeros_like_shape(x, updates.shape)
         t_x = zeros if t_x is None else select(x_won, t_x, zeros)
@@ -504,14 +476,10 @@ class ScatterExtremum(ScatterBase):
 
 
 gather_p = Gather()
-
-
 scatter_p, scatter_add_p, scatter_sub_p, scatter_mul_p = Scatter(), ScatterAdd(), ScatterSub(), ScatterMul()
 
 
 scatter_min_p = ScatterExtremum("scatter_min", np.minimum, "minimum")
-
-
 scatter_max_p = ScatterExtremum("scatter_max", np.maximum, "maximum")
 
 
@@ -551,7 +519,7 @@ def gather(
            [2., 3., 4.]], dtype=float32)
     """
     x, indices = as_array(operand), as_array(start_indices)
-    mode = PROMISE_IN_BOUNDS if mode is None else GatherScatterMode.from_any(mode)
+    mode = at.PROMISE_IN_BOUNDS if mode is None else at.GatherScatterMode.from_any(mode)
     params: Params = {
         "dimension_numbers": GatherDimensionNumbers(*map(_ints, dimension_numbers)), "slice_sizes": _ints(slice_sizes),
         "indices_are_sorted": bool(indices_are_sorted), "unique_indices": bool(unique_indices), "mode": mode,
@@ -560,52 +528,51 @@ def gather(
     return bind_checked(gather_p, x, indices, **params)
 
 
-def _function(primitive: ScatterBase, text: str) -> Callable[..., Array]:
+def _function(primitive: ScatterBase, text: str | None = None) -> Callable[..., Array]:
     """The public function of a primitive."""
 
     def scatter(
         operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
         unique_indices: bool = False, mode: Any = None,
     ) -> Array:  # fmt: skip
+        """`operand` with the windows that start at the rows of `scatter_indices` replaced by `updates` (XLA's Scatter).
+
+        Windows out of bounds are dropped (clamped in mode "clip"); of several at one place the last stays. `unique_indices` promises that
+        none meet. Raises TypeError for inconsistent shapes or dtypes.
+
+        >>> x = as_array(np.zeros(4, np.float32))
+        >>> scatter(x, np.array([[2], [0]]), np.float32([5, 6]), ScatterDimensionNumbers((), (0,), (0,)))
+        Array([6., 0., 5., 0.], dtype=float32)
+        """
         x, indices = as_array(operand), as_array(scatter_indices)
-        params: Params = {
-            "dimension_numbers": ScatterDimensionNumbers(*map(_ints, dimension_numbers)),
-            "indices_are_sorted": bool(indices_are_sorted), "unique_indices": bool(unique_indices),
-            "mode": GatherScatterMode.from_any(mode),
-        }  # fmt: skip
+        params = _scatter_params(dimension_numbers, indices_are_sorted, unique_indices, mode)
         return bind_checked(primitive, x, indices, beside(x, updates), **params)
 
     scatter.__name__ = scatter.__qualname__ = primitive.name
-    scatter.__doc__ = text
+    scatter.__doc__ = text or scatter.__doc__
     return scatter
 
 
-scatter = _function(
-    scatter_p,
-    """`operand` with the windows that start at the rows of `scatter_indices` replaced by `updates` (XLA's Scatter).
+def _scatter_params(numbers: Any, is_sorted: Any, unique: Any, mode: Any) -> Params:
+    return {
+        "dimension_numbers": ScatterDimensionNumbers(*map(_ints, numbers)), "indices_are_sorted": bool(is_sorted),
+        "unique_indices": bool(unique), "mode": at.GatherScatterMode.from_any(mode),
+    }  # fmt: skip
 
-    Windows out of bounds are dropped (clamped in mode "clip"); of several at one place the last stays. `unique_indices` promises that
-    none meet. Raises TypeError for inconsistent shapes or dtypes.
 
-    >>> x = as_array(np.zeros(4, np.float32))
-    >>> scatter(x, np.array([[2], [0]]), np.float32([5, 6]), ScatterDimensionNumbers((), (0,), (0,)))
-    Array([6., 0., 5., 0.], dtype=float32)
-    """,
-)
+scatter = _function(scatter_p)
 scatter_add = _function(scatter_add_p, "As `scatter`, adding `updates` to what is there.")
 scatter_sub = _function(scatter_sub_p, "As `scatter`, subtracting `updates` from what is there.")
+scatter_mul = _function(
+    scatter_mul_p,
+    "As `scatter`, multiplying what is there by `updates`.\n\nDifferentiating with respect to updates whose positions may repeat needs "
+    "indices that are known while tracing.",
+)
 scatter_min = _function(
     scatter_min_p, "As `scatter`, keeping the smaller of what is there and `updates` (NaN if one is)."
 )
 scatter_max = _function(
     scatter_max_p, "As `scatter`, keeping the larger of what is there and `updates` (NaN if one is)."
-)
-scatter_mul = _function(
-    scatter_mul_p,
-    """As `scatter`, multiplying what is there by `updates`.
-
-    Differentiating with respect to updates whose positions may repeat needs indices that are known while tracing.
-    """,
 )
 
 
@@ -622,43 +589,36 @@ def scatter_apply(
     `update_shape` is the shape that updates would have. A position that occurs k times has `func` applied k times. Raises
     TypeError if `func` changes shape or dtype, NotImplementedError for many traced indices that are not promised to be unique.
     """
-    x, indices = as_array(operand), as_array(scatter_indices)
-    numbers, shape = ScatterDimensionNumbers(*map(_ints, dimension_numbers)), _ints(update_shape)
-    mode = GatherScatterMode.from_any(mode)
-    return apply_windows(x, indices, func, numbers, shape, mode, unique_indices, indices_are_sorted)
+    x, indices, shape = as_array(operand), as_array(scatter_indices), _ints(update_shape)
+    return apply_windows(x, indices, func, dimension_numbers, shape, mode, unique_indices, indices_are_sorted)
 
 
 def apply_windows(
     x: Array, indices: Array, func: Any, numbers: Any, shape: Shape, mode: Any, unique: bool, is_sorted: bool
 ) -> Array:
-    """`scatter_apply` with checked arguments."""
-    params: Params = {
-        "dimension_numbers": numbers, "indices_are_sorted": bool(is_sorted), "unique_indices": bool(unique), "mode": mode,
-    }  # fmt: skip
+    """`scatter_apply` of arrays."""
+    params = _scatter_params(numbers, is_sorted, unique, mode)
+    numbers, mode, steps = params["dimension_numbers"], params["mode"], [indices]
     scatter_p.type_of(x.aval, indices.aval, ShapedArray(shape, x.dtype), **params)
-    if not is_unique(indices, params):
+    if not _is_unique(indices, params):
         known = known_value(indices)
-        count = indices.size // max(1, indices.shape[-1]) if indices.shape[-1] else 1
-        params = {**params, "unique_indices": True, "indices_are_sorted": False}
-        if known is not None:
-            steps: list[Any] = rounds(known, numbers, x.shape, shape, mode)
-            params["mode"] = FILL_OR_DROP
-        elif count <= _LONGEST_UNROLLED:
-            indices = wide_index(indices)
-            if mode is CLIP:
-                sizes = window_sizes(x.shape, shape, numbers)
-                last = [x.shape[a] - sizes[a] for a in numbers.scatter_dims_to_operand_dims]
-                upper = concrete(np.broadcast_to(np.asarray(last, indices.dtype), indices.shape))
-                indices = max_p.bind(min_p.bind(indices, upper), like(0, indices))
-            steps = [_only(indices, i) for i in range(count)]
-            params["mode"] = FILL_OR_DROP
-        else:
+        count = math.prod(indices.shape[:-1]) if indices.shape[-1] else 1
+        if known is None and count > _LONGEST_UNROLLED:
             raise NotImplementedError(
                 f"applying a function at {count} traced positions that may repeat, at {user_line()}: pass unique_indices=True if they "
                 "are distinct"
             )
-    else:
-        steps = [indices]
+        params = {**params, "unique_indices": True, "indices_are_sorted": False, "mode": FILL_OR_DROP}
+        if known is None:
+            indices = at.wide_index(indices)
+            if mode is CLIP:
+                sizes = at.window_sizes(x.shape, shape, numbers)
+                last = [x.shape[a] - sizes[a] for a in numbers.scatter_dims_to_operand_dims]
+                upper = concrete(np.broadcast_to(np.asarray(last, indices.dtype), indices.shape))
+                indices = max_p.bind(min_p.bind(indices, upper), like(0, indices))
+            steps = [_only(indices, i) for i in range(count)]
+        else:
+            steps = at.rounds(known, numbers, x.shape, shape, mode)
     for step in steps:
         old = scatter_p.read(x, step, shape, params)
         new = as_array(func(old))

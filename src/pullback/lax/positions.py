@@ -16,10 +16,7 @@ from pullback.core.types import Shape, ShapedArray
 from pullback.lax.elementwise import lt_p, rem_p
 from pullback.lax.family import add_p, like
 from pullback.lax.selection import select
-from pullback.lax.shape import (
-    convert,
-    strided_view,
-)
+from pullback.lax.shape import convert, strided_view
 
 
 class GatherScatterMode(enum.Enum):

@@ -112,20 +112,10 @@ class Bitwise(TableReduction):
 
 # fmt: off
 reduce_prod_p = Product("reduce_prod",  NUMERIC, np.multiply,  "multiply", lambda dtype: dtype.type(1))
-
-
 reduce_max_p  = Extremum("reduce_max", ANY,  np.maximum,     "maximum",  lowest)
-
-
 reduce_min_p  = Extremum("reduce_min", ANY,  np.minimum,     "minimum",  highest)
-
-
 reduce_and_p  = Bitwise("reduce_and",  BITS, np.bitwise_and, "and",      lambda dtype: np.array(-1).astype(dtype))
-
-
 reduce_or_p   = Bitwise("reduce_or",   BITS, np.bitwise_or,  "or",       lambda dtype: np.zeros((), dtype))
-
-
 reduce_xor_p  = Bitwise("reduce_xor",  BITS, np.bitwise_xor, "xor",      lambda dtype: np.zeros((), dtype))
 # fmt: on
 
@@ -196,8 +186,6 @@ _SHORT = 20
 
 
 argmax_p = ArgExtremum("argmax", np.argmax, "GT")
-
-
 argmin_p = ArgExtremum("argmin", np.argmin, "LT")
 
 

@@ -6,6 +6,7 @@ here; the batching helpers that every family uses are at the end.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -327,15 +328,11 @@ def reshape(
         x = transpose(x, dimensions)
     sizes = integers(new_sizes, "reshape: new_sizes")
     if -1 in sizes:
-        known = 1
-        for n in sizes:
-            known *= 1 if n == -1 else n
+        known = math.prod([n for n in sizes if n != -1])
         if sizes.count(-1) > 1 or (known == 0 and x.size) or (known and x.size % known):
             raise TypeError(f"cannot reshape array of shape {x.shape} (size {x.size}) into shape {sizes}")
         sizes = tuple((x.size // known if known else 0) if n == -1 else n for n in sizes)
-    size = 1
-    for n in sizes:
-        size *= n
+    size = math.prod(sizes)
     if size != x.size or any(n < 0 for n in sizes):
         raise TypeError(f"cannot reshape array of shape {x.shape} (size {x.size}) into shape {sizes} (size {size})")
     if sizes == x.shape:

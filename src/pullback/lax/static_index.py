@@ -14,17 +14,12 @@ import numpy as np
 from pullback.core.array import concrete
 from pullback.core.primitive import is_node
 from pullback.core.types import Shape, ShapedArray
-from pullback.lax.arrangement import inside_padding, pad_p, rev_p, slice_p, zeros_like_shape
+from pullback.lax.arrangement import inside_padding, pad_p, rev_p, slice_p
 from pullback.lax.blocks import dynamic_update_slice_p
 from pullback.lax.family import like
 from pullback.lax.mover import Mover
 from pullback.lax.selection import select_n_p
-from pullback.lax.shape import (
-    add_batch_axis,
-    convert,
-    move_axis,
-    reshape_p,
-)
+from pullback.lax.shape import add_batch_axis, convert, move_axis, reshape_p, zeros_like_shape
 
 _FULL = builtins.slice(None)
 
@@ -108,11 +103,6 @@ class StaticIndex:
         return f"[{', '.join(map(text, self.numpy))}]"
 
 
-def _ndarray_of_void(x: Any) -> Any:
-    """Single elements of typed keys come out of NumPy as `void` scalars; make them 0-d arrays."""
-    return np.asarray(x) if x.__class__ is np.void else x
-
-
 class IndexStatic(Mover):
     """`x[index]` for a `StaticIndex`."""
 
@@ -123,7 +113,8 @@ class IndexStatic(Mover):
         return x.update(shape=index.shape(x.shape))
 
     def evaluate(self, x: Any, *, index: StaticIndex) -> Any:
-        return _ndarray_of_void(x[index.numpy])
+        out = x[index.numpy]
+        return np.asarray(out) if out.__class__ is np.void else out  # single elements of typed keys are `void` scalars
 
     def transpose(self, ct: Any, x: Any, *, index: StaticIndex) -> Sequence[Any]:
         return [static_update_p.bind(zeros_like_shape(ct, x.shape), ct, index=index)]

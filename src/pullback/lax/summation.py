@@ -8,6 +8,7 @@ rows are added, then the blocks' sums. Rows that are short are taken several at 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -136,10 +137,7 @@ def _sum_in_order(x: Any, axes: Shape) -> Any:
         while trailing < len(axes) and axes[-1 - trailing] == last - trailing and x.strides[last - trailing] == stride:
             stride *= shape[last - trailing]
             trailing += 1
-    one_by_one = 1
-    for a in axes[: len(axes) - trailing]:
-        one_by_one *= shape[a]
-    if one_by_one <= FEW:
+    if math.prod([shape[a] for a in axes[: len(axes) - trailing]]) <= FEW:  # so many are added one by one
         return np.add.reduce(x, axes, x.dtype)
     if trailing:
         if len(axes) == x.ndim and stride < _BLOCK * x.itemsize:
@@ -163,11 +161,8 @@ def _sum_of_rows(x: Any, axis: int) -> Any:
     n, before, behind = x.shape[axis], x.shape[:axis], x.shape[axis + 1 :]
     if n <= _BLOCK:
         return np.add.reduce(x, axis, x.dtype)
-    width = 1
-    for m in behind:
-        width *= m
     # Several rows are one if they lie together.
-    together = max(1, min(_WIDTH // max(1, width), n // _BLOCK)) if len(behind) == 1 else 1
+    together = max(1, min(_WIDTH // max(1, behind[0]), n // _BLOCK)) if len(behind) == 1 else 1
     size = min(_BLOCK, n // together) * together
     blocks = n // size
     every = (slice(None),) * axis
@@ -180,11 +175,8 @@ def _sum_of_rows(x: Any, axis: int) -> Any:
 def product_over(x: Any, axes: Shape) -> Any:
     """The product of a NumPy value over `axes`, in its own type: of many numbers, taken in a wider one, which does not overflow sooner."""
     dtype = x.dtype
-    n = 1
-    for a in axes:
-        n *= x.shape[a]
     wide = wider(dtype)
-    if n <= FEW or wide is dtype:
+    if math.prod(x.shape[a] for a in axes) <= FEW or wide is dtype:
         return np.multiply.reduce(x, axes, dtype)
     return np.multiply.reduce(x, axes, wide).astype(dtype)
 
@@ -222,12 +214,7 @@ def running_products(x: Any, axis: int) -> Any:
 
 def _three_axes(x: Any, axis: int) -> Any:
     """`x` with the axes before `axis`, and those behind it, as one each."""
-    before = behind = 1
-    for m in x.shape[:axis]:
-        before *= m
-    for m in x.shape[axis + 1 :]:
-        behind *= m
-    return x.reshape(before, x.shape[axis], behind)
+    return x.reshape(math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
 
 
 def _in_chunks(running: Any, x: Any, out: Any, wide: Any) -> None:

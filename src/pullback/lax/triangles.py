@@ -23,7 +23,6 @@ class Triangle(LinearPrimitive):
 
     name = "triangle"
     fusion, operations = Fusion.ELEMENTWISE, 1
-    weakness = "all"
 
     def type_of(self, x: ShapedArray, *, lower: bool, k: int, halves: bool) -> ShapedArray:
         if x.ndim < 2:
@@ -43,10 +42,8 @@ class Triangle(LinearPrimitive):
     def transpose(self, ct: Any, x: Any, **params: Any) -> Sequence[Any]:
         return [self.bind(ct, **params)]
 
-    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
-        (b,) = axes
-        assert b is not None
-        return self.bind(move_axis(args[0], b, 0), **params), 0
+    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
+        return self.bind(move_axis(args[0], axes[0], 0), **params), 0
 
 
 triangle_p = Triangle()

@@ -20,12 +20,13 @@ from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate_p, pad_p, slice_p
-from pullback.lax.convolution import Pads, dilated
 from pullback.lax.family import like
 from pullback.lax.reductions import argmax_p, argmin_p
 from pullback.lax.shape import reshape_p
 from pullback.lax.sorting import take_along_p
 from pullback.lax.summation import accumulator, highest, lowest, sum_over
+
+Pads = tuple[tuple[int, int], ...]
 
 
 class Window(NamedTuple):
@@ -42,13 +43,24 @@ class Window(NamedTuple):
     window_dilation: Shape
 
 
+def dilated(n: int, dilation: int) -> int:
+    """The length of an axis of `n` elements that are `dilation` apart."""
+    return 0 if n == 0 else (n - 1) * dilation + 1
+
+
 def window_shape(x: Shape, **window: Any) -> Shape:
     """The shape of a reduction over windows of an array of shape `x`."""
-    shape = []
-    for n, k, s, (low, high), b, d in zip(x, *Window(**window)):
-        size, reach = dilated(n, b) + low + high, dilated(k, d)
-        shape.append(max(0, (size - reach) // s + 1) if size >= reach else 0)
-    return tuple(shape)
+    axes = zip(x, *Window(**window))
+    return tuple([max(0, (dilated(n, b) + low + high - dilated(k, d)) // s + 1) for n, k, s, (low, high), b, d in axes])
+
+
+def pads_back(x: Shape, out: Shape, w: Window) -> Pads:
+    """The padding of windows over a result of shape `out`, dilated by the strides, that sum up what an element of `x` has come to."""
+    pads = []
+    for n, m, k, s, (low, _), b, d in zip(x, out, *w):
+        before = dilated(k, d) - 1 - low
+        pads.append((before, dilated(n, b) - 1 + dilated(k, d) - dilated(m, s) - before))
+    return tuple(pads)
 
 
 def cropped(x: Shape, **window: Any) -> Window:
@@ -126,11 +138,9 @@ class WindowSum(Windows, LinearPrimitive):
 
     def transpose(self, ct: Any, x: Any, **params: Any) -> Sequence[Any]:
         # x̄[p] = Σ_k ct[y] over s y = b p + low - d k: windows over ct, dilated by s, of stride b.
-        w, pads = Window(**params), []
-        for n, m, k, s, (low, _), b, d in zip(x.shape, ct.shape, *w):
-            before = dilated(k, d) - 1 - low
-            pads.append((before, dilated(n, b) - 1 + dilated(k, d) - dilated(m, s) - before))
-        back = w._replace(window_strides=w.base_dilation, padding=tuple(pads), base_dilation=w.window_strides)
+        w = Window(**params)
+        pads = pads_back(x.shape, ct.shape, w)
+        back = w._replace(window_strides=w.base_dilation, padding=pads, base_dilation=w.window_strides)
         return [self.bind(ct, **back._asdict())]
 
 
