@@ -93,19 +93,15 @@ def _is_plain(config: PaddingConfig) -> bool:
     return all(max(map(abs, axis)) < _PLAIN for axis in config)
 
 
-def _landings(shape: Shape, config: PaddingConfig) -> list[tuple[int, int, int, int, int]]:
+def _landings(shape: Shape, padded: Shape, config: PaddingConfig) -> list[tuple[int, int, int, int, int]]:
     """For each axis (first, stop, start, end, step): elements first, ..., stop - 1 of it land at start, start + step, ... < end."""
     found = []
-    for n, length, (low, _, interior) in zip(shape, _padded_shape(shape, config), config):
+    for n, length, (low, _, interior) in zip(shape, padded, config):
         step = interior + 1
         first = min(n, max(0, -(low // step)))
         stop = max(first, min(n, -((low - length) // step)))
-        start = low + first * step
-        found.append(
-            (first, stop, start, start + (stop - first - 1) * step + 1, step)
-            if stop > first
-            else (first, stop, 0, 0, step)
-        )
+        start, end = (low + first * step, low + (stop - 1) * step + 1) if stop > first else (0, 0)
+        found.append((first, stop, start, end, step))
     return found
 
 
@@ -144,15 +140,17 @@ class Pad(Mover):
     def evaluate(self, x: Any, value: Any, *, padding_config: PaddingConfig) -> Any:
         out = np.empty(_padded_shape(x.shape, padding_config), x.dtype)
         out[...] = value
-        places = _landings(x.shape, padding_config)
-        target = tuple([builtins.slice(start, end, step) for _, _, start, end, step in places])
-        out[target] = x[tuple([builtins.slice(first, stop) for first, stop, *_ in places])]
+        source, target = [], []
+        for first, stop, start, end, step in _landings(x.shape, out.shape, padding_config):
+            source.append(builtins.slice(first, stop))
+            target.append(builtins.slice(start, end, step))
+        out[tuple(target)] = x[tuple(source)]
         return out
 
     def lower(self, emit: Any, x: Any, value: Any, *, padding_config: PaddingConfig) -> Any:
         if not _is_plain(padding_config):
             # No number is to be larger than its axis needs: XLA adds them up in 64 bits.
-            firsts, stops, starts, ends, steps = zip(*_landings(x.shape, padding_config))
+            firsts, stops, starts, ends, steps = zip(*_landings(x.shape, emit.type.shape, padding_config))
             x = emit.slice(x, firsts, stops)
             after = (n - end for n, end in zip(emit.type.shape, ends))
             padding_config = tuple(zip(starts, after, (s - 1 if n > 1 else 0 for n, s in zip(x.shape, steps))))
@@ -164,7 +162,7 @@ class Pad(Mover):
     def transpose(self, ct: Any, x: Any, value: Any, *, padding_config: PaddingConfig) -> Sequence[Any]:
         ct_x = ct_value = None
         if is_node(x) and not _is_plain(padding_config):
-            firsts, stops, starts, ends, steps = zip(*_landings(x.shape, padding_config))
+            firsts, stops, starts, ends, steps = zip(*_landings(x.shape, ct.shape, padding_config))
             part = slice_p.bind(ct, start_indices=starts, limit_indices=ends, strides=steps)
             ct_x = pad_zeros(part, ((first, n - stop, 0) for first, stop, n in zip(firsts, stops, x.shape)))
         elif is_node(x):

@@ -14,6 +14,7 @@ from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.types import ShapedArray, integer
 from pullback.lax.family import FLOAT
 from pullback.lax.shape import bind_checked, check_kind, given_dtype, move_axis
+from pullback.lax.summation import as_dtype
 
 
 class BitcastConvertType(Primitive):
@@ -67,9 +68,6 @@ class BitcastConvertType(Primitive):
         narrow = x.dtype if old_bits < new_bits else new_dtype
         if old_bits == new_bits or min(old_bits, new_bits) >= 8 or not dtypes.is_integer(narrow):
             return emit("bitcast_convert", x, out=emit.type)
-        return self._lower_parts(emit, x, new_dtype, old_bits, new_bits)
-
-    def _lower_parts(self, emit: Any, x: Any, new_dtype: DType, old_bits: int, new_bits: int) -> Any:
         # By shifts: XLA takes constants of less than a byte apart in another order than arrays.
         word = np.dtype(f"uint{max(8, old_bits, new_bits)}")
         shape = emit.type.shape if new_bits < old_bits else x.shape
@@ -136,10 +134,9 @@ class ReducePrecision(LinearPrimitive):
         return x
 
     def evaluate(self, x: Any, *, exponent_bits: int, mantissa_bits: int) -> Any:
-        if x.dtype.itemsize == 1:  # no arithmetic on 8-bit patterns here: float32 holds every such number
-            return self.evaluate(x.astype(np.float32), exponent_bits=exponent_bits, mantissa_bits=mantissa_bits).astype(
-                x.dtype
-            )
+        dtype = x.dtype
+        if dtype.itemsize == 1:  # no arithmetic on 8-bit patterns here: float32 holds every such number
+            x = x.astype(np.float32)
         info = dtypes.finfo(x.dtype)
         uint = np.dtype(f"u{x.dtype.itemsize}").type
         bits = np.asarray(x).view(uint)
@@ -149,9 +146,7 @@ class ReducePrecision(LinearPrimitive):
             # Round to nearest, ties to even: add just under half of the last kept place, or half if that place is odd.
             dropped = mantissa - mantissa_bits
             last = (bits >> uint(dropped)) & uint(1)
-            bits = (bits + last + uint((1 << (dropped - 1)) - 1)) & uint(
-                ~((1 << dropped) - 1) & int(np.iinfo(uint).max)
-            )
+            bits = (bits + last + uint((1 << (dropped - 1)) - 1)) >> uint(dropped) << uint(dropped)
         if exponent_bits < exponent:
             # Too large becomes infinite; below the least normal number becomes zero.
             bias, kept = (1 << (exponent - 1)) - 1, (1 << (exponent_bits - 1)) - 1
@@ -159,7 +154,7 @@ class ReducePrecision(LinearPrimitive):
             infinity = uint(((1 << exponent) - 1) << mantissa)
             bits = np.where(field > uint((bias + kept) << mantissa), sign | infinity, bits)
             bits = np.where(field <= uint((bias - kept) << mantissa), sign, bits)
-        return np.where(np.isnan(x), x, np.asarray(bits, uint).view(x.dtype))
+        return as_dtype(dtype, np.where(np.isnan(x), x, np.asarray(bits, uint).view(x.dtype)))
 
     def lower(self, emit: Any, x: Any, *, exponent_bits: int, mantissa_bits: int) -> Any:
         out = emit(

@@ -56,9 +56,7 @@ class DotGeneral(BilinearPrimitive):
         sizes = (*(x.shape[i] for i in (*xb, *_rest(x.ndim, xc, xb))), *(y.shape[i] for i in _rest(y.ndim, yc, yb)))
         return ShapedArray(sizes, preferred_element_type or x.dtype, x.weak_type and y.weak_type)
 
-    def evaluate(
-        self, x: Any, y: Any, *, dimension_numbers: DimensionNumbers, preferred_element_type: Any, **_: Any
-    ) -> Any:
+    def evaluate(self, x: Any, y: Any, *, dimension_numbers: Any, preferred_element_type: Any, **_: Any) -> Any:
         (xc, yc), (xb, yb) = dimension_numbers
         if (
             preferred_element_type is None and x.dtype is y.dtype and x.dtype.char in "fdFD"
@@ -72,10 +70,7 @@ class DotGeneral(BilinearPrimitive):
             return np.dot(x, y) if x.shape[-1] <= _LONG else _long_product(np.dot, x, y)
         out_dtype = preferred_element_type or x.dtype
         dtype = _accumulator(x.dtype, out_dtype)
-        if x.dtype != dtype:
-            x = x.astype(dtype)
-        if y.dtype != dtype:
-            y = y.astype(dtype)
+        x, y = (v if v.dtype == dtype else v.astype(dtype) for v in (x, y))
         if not xb and len(xc) == 1 and x.ndim <= 2 and y.ndim <= 2:
             out = _matrix_product(x, y, xc[0], yc[0])
         elif xc == yc and len(xc) == x.ndim == y.ndim:
@@ -92,9 +87,7 @@ class DotGeneral(BilinearPrimitive):
         result = emit("dot_general", x, y, out=sums, dot_dimension_numbers=_attribute(dimension_numbers))
         return emit.convert(result, out.dtype)
 
-    def transpose(
-        self, ct: Any, x: Any, y: Any, *, dimension_numbers: Any, preferred_element_type: Any, **params: Any
-    ) -> Sequence[Any]:
+    def transpose(self, ct: Any, x: Any, y: Any, *, dimension_numbers: Any, **params: Any) -> Sequence[Any]:
         (xc, yc), (xb, yb) = dimension_numbers
         if is_node(x):
             return [_contract_back(ct, x, y, xc, yc, xb, yb, True, params), None]
@@ -185,7 +178,8 @@ def _contract_back(
     numbers, ct_first, permutation = _plan(xc, yc, xb, yb, x_ndim, y_ndim, x_first)
     ct = convert(ct, x.dtype) if ct.dtype != x.dtype else ct
     operands = (ct, y) if ct_first else (y, ct)
-    out = dot_general_p.bind(*operands, dimension_numbers=numbers, preferred_element_type=None, **params)
+    params["preferred_element_type"] = None
+    out = dot_general_p.bind(*operands, dimension_numbers=numbers, **params)
     return out if permutation is None else transpose_p.bind(out, permutation=permutation)
 
 

@@ -397,11 +397,10 @@ def conv_transpose(
         dimension_numbers = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
     n = conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     dilation = (1,) * (rank - 2) if rhs_dilation is None else tuple(rhs_dilation)
+    windows = [dilated(rhs.shape[i], d) for i, d in zip(n.rhs_spec[2:], dilation)]
     if isinstance(padding, str):
-        windows = [dilated(rhs.shape[i], d) for i, d in zip(n.rhs_spec[2:], dilation)]
         padding = [_transposed_pads(k, s, padding.upper()) for k, s in zip(windows, strides)]
     elif use_consistent_padding:
-        windows = [dilated(rhs.shape[i], d) for i, d in zip(n.rhs_spec[2:], dilation)]
         padding = [(k - 1 - low, k - 1 - high) for k, (low, high) in zip(windows, padding)]
     if transpose_kernel:
         rhs = rev_p.bind(rhs, dimensions=tuple(n.rhs_spec[2:]))

@@ -36,14 +36,6 @@ from pullback.lax.selection import select
 from pullback.lax.shape import batch_first, beside, bind_checked, convert, move_axis, past, zeros_like_shape
 
 
-def _scatter_numbers(n: GatherDimensionNumbers) -> ScatterDimensionNumbers:
-    return ScatterDimensionNumbers(*n)
-
-
-def _gather_numbers(n: ScatterDimensionNumbers) -> GatherDimensionNumbers:
-    return GatherDimensionNumbers(*n)  # type: ignore[arg-type]
-
-
 def _batched_numbers(n: Any, kept: bool) -> Any:
     """The numbers with a new axis 0: of windows (`kept`: the indices are not batched), or of operand and indices together."""
     windows, dropped, index_map, operand_batch, index_batch = n

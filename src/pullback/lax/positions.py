@@ -203,14 +203,11 @@ def rounds(indices: Any, numbers: Any, shape: Shape, updates_shape: Shape, mode:
     if all(sizes[axis] <= 1 for axis in starts):
         _, place = np.unique(table, axis=0, return_inverse=True)
         place = place.reshape(-1)
-        order = np.argsort(place, kind="stable")
-        first = np.r_[True, place[order][1:] != place[order][:-1]] if len(order) else np.zeros(0, bool)
-        begin = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0)) if len(order) else order
-        turn = np.empty(len(order), np.intp)
-        turn[order] = np.arange(len(order)) - begin
+        order, turn = np.argsort(place, kind="stable"), np.empty(len(place), np.intp)
+        turn[order] = np.arange(len(order)) - np.searchsorted(place[order], place[order])
     else:
         turn = np.arange(len(table))  # windows may overlap in part: one after the other
-    count = int(turn.max()) + 1 if len(turn) else 0
+    count = int(turn.max(initial=-1)) + 1
     if not numbers[2]:
         # Without an indexed axis no row can be moved away; but then rows that differ in the batching axes never meet.
         if count > 1:

@@ -33,7 +33,7 @@ from pullback.lax.shape import (
     reshape_p,
     transpose_p,
 )
-from pullback.lax.summation import accumulator, as_dtype, highest, lowest, product_over
+from pullback.lax.summation import as_dtype, highest, is_narrow, lowest, product_over
 from pullback.xla.devices import no_sharding
 
 # ---- reductions -------------------------------------------------------------------------------------------------
@@ -46,9 +46,6 @@ class TableReduction(Reduction):
         self.name, self.kinds, self.ufunc, self.hlo, self.identity = name, kinds, ufunc, hlo, identity
         super().__init__()
 
-    def evaluate(self, x: Any, *, axes: Shape) -> Any:
-        return as_dtype(x.dtype, self.ufunc.reduce(x, axes))
-
 
 class Product(TableReduction):
     """The product of the elements along `axes`."""
@@ -56,7 +53,9 @@ class Product(TableReduction):
     rounds = True
 
     def evaluate(self, x: Any, *, axes: Shape) -> Any:
-        return as_dtype(x.dtype, product_over(np.asarray(x, accumulator(x.dtype)), axes))
+        if is_narrow(x.dtype):
+            return product_over(np.asarray(x, np.float32), axes).astype(x.dtype)
+        return product_over(x, axes)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axes: Shape) -> Any:
         # d ∏x = Σ_i (∏_{j<i} x_j) (∏_{j>i} x_j) t_i: no quotients, so right where elements are zero, to any order.
@@ -87,7 +86,7 @@ class Extremum(TableReduction):
     def evaluate(self, x: Any, *, axes: Shape) -> Any:
         if x.size == 0:
             return as_dtype(x.dtype, self.ufunc.reduce(x, axes, initial=self.identity(x.dtype)))
-        return super().evaluate(x, axes=axes)
+        return as_dtype(x.dtype, self.ufunc.reduce(x, axes))
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axes: Shape) -> Any:
         # The mean of the tangents over the places where the extremum is attained (nowhere, 0/0, if it is NaN).
@@ -108,6 +107,9 @@ class Bitwise(TableReduction):
 
     def type_of(self, x: ShapedArray, *, axes: Shape) -> ShapedArray:
         return super().type_of(x, axes=axes).update(weak_type=False)
+
+    def evaluate(self, x: Any, *, axes: Shape) -> Any:
+        return as_dtype(x.dtype, self.ufunc.reduce(x, axes))
 
 
 # fmt: off

@@ -282,17 +282,12 @@ def broadcast_in_dim(
             f"broadcast_in_dim: broadcast_dimensions must be {x.ndim} distinct axes of the result {shape}, one for each axis of the operand, "
             f"of shape {x.shape}; got {dims}, at {user_line()}"
         )
-    for i, d in enumerate(dims):
-        if x.shape[i] not in (1, shape[d]):
-            raise TypeError(
-                f"broadcast_in_dim: operand axis {i} of shape {x.shape} does not fit axis {d} of {shape}, at {user_line()}"
-            )
     order = tuple(sorted(range(len(dims)), key=dims.__getitem__))
     if order != tuple(range(len(dims))):
         x, dims = transpose_p.bind(x, permutation=order), tuple(sorted(dims))
     if x.shape == shape:
         return x
-    return broadcast_in_dim_p.bind(x, shape=shape, broadcast_dimensions=dims)
+    return bind_checked(broadcast_in_dim_p, x, shape=shape, broadcast_dimensions=dims)
 
 
 def broadcast_to(x: Array, shape: Shape) -> Array:

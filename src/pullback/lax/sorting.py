@@ -16,10 +16,10 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
 from pullback.core.types import Shape, ShapedArray, canonical_axis, integer, refuse_keys
 from pullback.lax import elementwise as e
+from pullback.lax.arrangement import shapes_of
 from pullback.lax.bits import bitcast_convert_type
 from pullback.lax.creation import broadcasted_iota
 from pullback.lax.family import like, neg_p
@@ -27,7 +27,7 @@ from pullback.lax.indexing import gather_p, scatter_p
 from pullback.lax.mover import IndexedMover
 from pullback.lax.positions import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
 from pullback.lax.selection import select
-from pullback.lax.shape import batch_first, convert, reshape_p, with_length, zeros_like_shape
+from pullback.lax.shape import batch_first, bind_checked, convert, reshape_p, with_length, zeros_like_shape
 
 # ---- moving elements along an axis ------------------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class Sort(Primitive):
 
     def type_of(self, *operands: ShapedArray, dimension: int, is_stable: bool, num_keys: int) -> list[ShapedArray]:
         if len({x.shape for x in operands}) > 1:
-            raise TypeError(f"sort takes operands of one shape, got {', '.join(map(str, operands))}")
+            raise TypeError(f"sort takes operands of one shape, got {shapes_of(operands)}")
         refuse_keys(self.name, *operands[:num_keys])
         return list(operands)
 
@@ -259,12 +259,8 @@ def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: in
                 f"sort: num_keys must be between 1 and the number of operands, {len(operand)}; got {num_keys}"
             )
         arrays = [as_array(x) for x in operand]
-        if len({x.shape for x in arrays}) > 1:
-            raise TypeError(
-                f"sort takes operands of one shape, got {', '.join(str(x.shape) for x in arrays)}, at {user_line()}"
-            )
         axis = canonical_axis(dimension, len(arrays[0].shape), "dimension")
-        return tuple(sort_p.bind(*arrays, dimension=axis, is_stable=bool(is_stable), num_keys=num_keys))
+        return tuple(bind_checked(sort_p, *arrays, dimension=axis, is_stable=bool(is_stable), num_keys=num_keys))
     if num_keys != 1:
         raise ValueError(f"sort: num_keys must be 1 for a single operand, got {num_keys}")
     x = as_array(operand)
@@ -306,11 +302,9 @@ class TopK(Primitive):
         to_last = (*(i for i in range(x.ndim) if i != axis), axis)
         back = tuple(to_last.index(i) for i in range(x.ndim))
         keys = emit.transpose(x, to_last)
-        wide = {"f": dtypes.float32, "i": dtypes.int8, "u": dtypes.uint8}.get(dtypes.kind(x.dtype))
-        if x.dtype == dtypes.bool_:
-            keys = emit.convert(keys, dtypes.uint8)
-        elif x.dtype.itemsize == 1 and not dtypes.is_numpys(x.dtype):
-            keys = emit.convert(keys, wide)
+        if x.dtype.itemsize == 1 and (x.dtype == dtypes.bool_ or not dtypes.is_numpys(x.dtype)):
+            wide = {"f": dtypes.float32, "i": dtypes.int8, "u": dtypes.uint8, "b": dtypes.uint8}
+            keys = emit.convert(keys, wide[dtypes.kind(x.dtype)])
         shape = (*keys.shape[:last], k)
         values, indices = emit(
             "chlo.top_k", keys, out=[ShapedArray(shape, keys.dtype), ShapedArray(shape, dtypes.int32)], k=k

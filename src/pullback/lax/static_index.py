@@ -66,26 +66,18 @@ class StaticIndex:
         entries = (*self.numpy[:position], *(_FULL,) * (missing + 1), *self.numpy[position:])
         return StaticIndex(entries), out_axis + missing
 
-    def parts(self, operand: Shape) -> tuple[list[builtins.slice], list[int], Shape]:
-        """A slice with positive step for each axis, the axes to reverse after slicing, and the result's shape."""
-        slices: list[builtins.slice] = []
-        reverse: list[int] = []
+    def parts(self, operand: Shape) -> tuple[list[tuple[int, int, int]], tuple[int, ...]]:
+        """(start, stop, positive step) of a slice of each axis, and the axes to reverse after slicing."""
+        slices: list[tuple[int, int, int]] = []
+        reverse: tuple[int, ...] = ()
         for i in (e for e in self.numpy if e is not None):
             n, axis = operand[len(slices)], len(slices)
-            if i.__class__ is not builtins.slice:
-                start = i + n if i < 0 else i
-                slices.append(builtins.slice(start, start + 1, 1))
-                continue
-            positions = range(*i.indices(n))
+            positions = range(*i.indices(n)) if i.__class__ is builtins.slice else range(i % n, i % n + 1)
             if positions.step < 0:
                 positions = positions[::-1]
-                reverse.append(axis)
-            if not positions:
-                slices.append(builtins.slice(0, 0, 1))
-            else:
-                slices.append(builtins.slice(positions[0], positions[-1] + 1, positions.step))
-        slices += [builtins.slice(0, n, 1) for n in operand[len(slices) :]]
-        return slices, reverse, self.shape(operand)
+                reverse += (axis,)
+            slices.append((positions[0], positions[-1] + 1, positions.step) if positions else (0, 0, 1))
+        return [*slices, *((0, n, 1) for n in operand[len(slices) :])], reverse
 
     def __eq__(self, other: object) -> bool:
         return other.__class__ is StaticIndex and self.numpy == other.numpy
@@ -125,14 +117,13 @@ class IndexStatic(Mover):
 
     def expand(self, x: Any, *, index: StaticIndex) -> Any:
         """The same by slice, rev and reshape, which is what programs show."""
-        slices, reverse, shape = index.parts(x.shape)
-        strides = tuple(s.step for s in slices)
-        starts, limits = tuple(s.start for s in slices), tuple(s.stop for s in slices)
+        shape = index.shape(x.shape)
+        slices, reverse = index.parts(x.shape)
+        starts, limits, strides = zip(*slices) if slices else ((), (), ())
         if any(starts) or limits != x.shape or any(s != 1 for s in strides):
             one = all(s == 1 for s in strides)
             x = slice_p.bind(x, start_indices=starts, limit_indices=limits, strides=None if one else strides)
-        if reverse:
-            x = rev_p.bind(x, dimensions=tuple(reverse))
+        x = rev_p.bind(x, dimensions=reverse) if reverse else x
         return x if x.shape == shape else reshape_p.bind(x, new_sizes=shape)
 
 
@@ -172,16 +163,15 @@ class UpdateStatic(Mover):
 
     def expand(self, x: Any, update: Any, *, index: StaticIndex) -> Any:
         """The same by dynamic_update_slice, or pad and select_n, which is what programs show."""
-        slices, reverse, _ = index.parts(x.shape)
-        block = tuple(len(range(s.start, s.stop, s.step)) for s in slices)
+        slices, reverse = index.parts(x.shape)
+        block = tuple([len(range(*s)) for s in slices])
         if update.shape != block:
             update = reshape_p.bind(update, new_sizes=block)
-        if reverse:
-            update = rev_p.bind(update, dimensions=tuple(reverse))
-        if all(s.step == 1 or m == 1 for s, m in zip(slices, block)):
-            out = dynamic_update_slice_p.bind(x, update, *(concrete(np.int32(s.start)) for s in slices))
+        update = rev_p.bind(update, dimensions=reverse) if reverse else update
+        if all(step == 1 or m == 1 for (_, _, step), m in zip(slices, block)):
+            out = dynamic_update_slice_p.bind(x, update, *(concrete(np.int32(start)) for start, _, _ in slices))
             return convert(out, x.dtype, x.weak_type)
-        config = tuple((s.start, n - s.stop if m else n, s.step - 1) for s, n, m in zip(slices, x.shape, block))
+        config = tuple((a, n - b if m else n, step - 1) for (a, b, step), n, m in zip(slices, x.shape, block))
         padded = pad_p.bind(convert(update, x.dtype, x.weak_type), like(0, x), padding_config=config)
         return select_n_p.bind(inside_padding(block, config), x, padded)
 

@@ -175,8 +175,10 @@ def _sum_of_rows(x: Any, axis: int) -> Any:
 def product_over(x: Any, axes: Shape) -> Any:
     """The product of a NumPy value over `axes`, in its own type: of many numbers, taken in a wider one, which does not overflow sooner."""
     dtype = x.dtype
-    wide = wider(dtype)
-    if math.prod(x.shape[a] for a in axes) <= FEW or wide is dtype:
+    wide, n = wider(dtype), 1
+    for a in axes:
+        n *= x.shape[a]
+    if n <= FEW or wide is dtype:
         return np.multiply.reduce(x, axes, dtype)
     return np.multiply.reduce(x, axes, wide).astype(dtype)
 
