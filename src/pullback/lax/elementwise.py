@@ -20,6 +20,7 @@ from pullback.core.types import ShapedArray, broadcast_shapes
 from pullback.lax.family import (
     ANY,
     BITS,
+    COMPLEX,
     FLOAT,
     INEXACT,
     INTEGER,
@@ -545,7 +546,7 @@ def trunc_quotient(x: Any, y: Any) -> Any:
 class Real(LinearPrimitive):
     """The real part of a complex array."""
 
-    name = "real"
+    name, kinds = "real", COMPLEX
     fusion, operations = Fusion.ELEMENTWISE, 1
     makes_nan = False
 
@@ -568,7 +569,7 @@ class Real(LinearPrimitive):
 class Imag(LinearPrimitive):
     """The imaginary part of a complex array."""
 
-    name = "imag"
+    name, kinds = "imag", COMPLEX
     fusion, operations = Fusion.ELEMENTWISE, 1
     makes_nan = False
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, as_array, concrete
+from pullback.core.array import Array, ConcreteArray, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.linear import Cotangents, Node, Tangents, is_unit, next_id
@@ -26,7 +26,7 @@ from pullback.core.trace import (
     reset_floating_point_errors,
 )
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes
-from pullback.lax.shape import broadcast_to, convert, move_axis, reshape_p, unbroadcast
+from pullback.lax.shape import broadcast_to, move_axis, reshape_p, unbroadcast
 from pullback.xla.large import or_by_xla
 
 
@@ -277,40 +277,6 @@ class Elementwise(Primitive):
                     x = reshape_p.bind(x, new_sizes=(size, *(1,) * (rank - r), *x.shape[1:]))
             moved.append(x)
         return self.bind(*moved, **params), 0
-
-    def __call__(self, *args: Any, **params: Any) -> Array:
-        """Apply to arrays of one dtype and one shape (scalars broadcast), as `lax` functions do; checked."""
-        arrays = self.operands(args)
-        first = arrays[0]
-        dtype, shape = first.dtype, first.shape
-        for x in arrays:
-            if x.dtype != dtype:
-                raise TypeError(
-                    f"lax.{self.name} requires arguments of the same dtype, got "
-                    f"{', '.join(dtypes.name(a.dtype) for a in arrays)} at {user_line()} (pullback.numpy promotes)"
-                )
-            if x.shape != shape and x.shape and shape:
-                raise TypeError(
-                    f"lax.{self.name} requires arguments of equal shapes or scalars, got "
-                    f"{', '.join(str(a.shape) for a in arrays)} at {user_line()} (pullback.numpy broadcasts)"
-                )
-            shape = shape or x.shape
-        if dtypes.kind(dtype) not in self.kinds:
-            raise TypeError(f"{self.name} does not accept dtype {dtypes.name(dtype)}, at {user_line()}")
-        return current().process(self, tuple(arrays), params)
-
-    def operands(self, args: Sequence[Any]) -> list[Array]:
-        """Arrays from lax-style arguments: Python scalars take the dtype of the other operand."""
-        if len(args) != self.arity:
-            raise TypeError(f"lax.{self.name} takes {self.arity} operands, got {len(args)}")
-        arrays = [as_array(a) for a in args]
-        if len(arrays) > 1 and any(a.weak_type for a in arrays):
-            strong = next((a for a in arrays if not a.weak_type), None)
-            if strong is not None:
-                arrays = [convert(a, strong.dtype) if a.weak_type and a.ndim == 0 else a for a in arrays]
-        return arrays
-
-    __name__ = property(lambda self: self.name)  # type: ignore[assignment]
 
 
 def _exactly_one(active: Sequence[bool]) -> bool:

@@ -1,13 +1,14 @@
 """The elementwise functions of `pullback.lax`: one for each primitive of the elementwise table.
 
-They are strict where `pullback.numpy` is lenient: operands must have one dtype, which is never promoted, and one shape, up to scalars and
-axes of length 1 (of equal rank). They take Arrays, NumPy values and Python scalars, and raise TypeError for dtypes or shapes that do not fit.
-`accuracy` (an `AccuracyMode` or `Tolerance`) is accepted where compiled code has a choice; evaluation is as exact as NumPy's.
+They are strict where `pullback.numpy` is lenient: see `lax.public`. Most are made from their primitive's declaration, which says what
+kinds of dtypes they take; the others follow below. `accuracy` (an `AccuracyMode` or `Tolerance`) is accepted where compiled code has a
+choice; evaluation is as exact as NumPy's.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,10 @@ from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import current
-from pullback.core.types import broadcast_shapes, integer
+from pullback.core.types import integer
 from pullback.lax import elementwise as table
-from pullback.lax.family import BITS, FLOAT, INEXACT, INTEGER, NUMERIC, Elementwise, add_p, like, mul_p, neg_p, sub_p
+from pullback.lax.family import COMPLEX, FLOAT, INEXACT, NUMERIC, add_p, like, mul_p, neg_p, sub_p
+from pullback.lax.public import accepted, apply, binary, check_shapes, named, of_one_dtype, unary
 from pullback.lax.selection import select as selected
 from pullback.lax.shape import convert
 
@@ -88,198 +90,59 @@ class Tolerance:
             raise ValueError(f"tolerances must be non-negative, got {self}")
 
 
-# ---- operands ---------------------------------------------------------------------------------------------------
+# ---- functions that are primitives one to one ---------------------------------------------------------------------
 
 
-def unary(primitive: Elementwise, x: Any, kinds: str, accuracy: Any = None) -> Array:
-    """Apply to one operand, whose dtype must be of one of `kinds`."""
-    if not isinstance(x, Array):
-        x = as_array(x)
-    if dtypes.kind(x.dtype) not in kinds:
-        raise unaccepted(primitive, kinds, x)
-    if accuracy is not None and not isinstance(accuracy, (AccuracyMode, Tolerance)):
-        raise NotImplementedError(
-            f"lax.{primitive.name}: accuracy must be an AccuracyMode or a Tolerance, got {accuracy!r}"
-        )
-    return current().process(primitive, (x,), {})
+def accurate(primitive: Any, doc: str) -> Callable[..., Array]:
+    """As `unary`, of a primitive of whose compiled form there are faster and more accurate ones.
 
-
-def binary(primitive: Elementwise, x: Any, y: Any, kinds: str) -> Array:
-    """Apply to two operands of one dtype, of one of `kinds`, and one shape (up to scalars and axes of length 1)."""
-    if not isinstance(x, Array):
-        x = as_array(x)
-    if not isinstance(y, Array):
-        y = as_array(y)
-    dtype = x.dtype
-    if dtype is not y.dtype and dtype != y.dtype:
-        raise different_dtypes(primitive, x, y)
-    if dtypes.kind(dtype) not in kinds:
-        raise unaccepted(primitive, kinds, x)
-    if x.shape != y.shape and x.shape and y.shape:
-        check_shapes(primitive, x, y)
-    return current().process(primitive, (x, y), {})
-
-
-def check_shapes(primitive: Any, *arrays: Array) -> None:
-    """Raise TypeError unless the shapes are equal up to scalars and axes of length 1."""
-    shapes = [a.shape for a in arrays if a.shape]
-    if len({len(s) for s in shapes}) <= 1:
-        try:
-            broadcast_shapes(*shapes)
-            return
-        except ValueError:
-            reason = "equal shapes up to axes of length 1"
-    else:
-        reason = "the same number of dimensions"
-    raise TypeError(
-        f"lax.{primitive.name}: arrays must have {reason}, or be scalars; got shapes {', '.join(str(a.shape) for a in arrays)} at "
-        f"{user_line()} (pullback.numpy broadcasts)"
-    )
-
-
-def different_dtypes(primitive: Any, *arrays: Array) -> TypeError:
-    """The error of operands that do not have one dtype."""
-    return TypeError(
-        f"lax.{primitive.name} requires arguments to have the same dtypes, got {', '.join(dtypes.name(a.dtype) for a in arrays)} at "
-        f"{user_line()} (pullback.numpy promotes; pullback.lax does not)"
-    )
-
-
-_KIND_NAMES = {"b": "bool", "i": "signed integer", "u": "unsigned integer", "f": "floating", "c": "complex"}
-
-
-def unaccepted(primitive: Any, kinds: str, x: Array) -> TypeError:
-    """The error of an operand whose dtype is of none of `kinds`."""
-    return TypeError(
-        f"lax.{primitive.name} does not accept dtype {dtypes.name(x.dtype)}, at {user_line()}. It accepts "
-        f"{', '.join(_KIND_NAMES[k] for k in kinds)} dtypes"
-    )
-
-
-# ---- exponentials, logarithms and roots --------------------------------------------------------------------------------
-
-
-def exp(x: Any, *, accuracy: Any = None) -> Array:
-    """The exponential e^x, of floating or complex x."""
-    return unary(table.exp_p, x, INEXACT, accuracy)
-
-
-def exp2(x: Any, *, accuracy: Any = None) -> Array:
-    """2^x, of floating or complex x."""
-    return unary(table.exp2_p, x, INEXACT, accuracy)
-
-
-def expm1(x: Any, *, accuracy: Any = None) -> Array:
-    """e^x - 1, exact also for small x."""
-    return unary(table.expm1_p, x, INEXACT, accuracy)
-
-
-def log(x: Any, *, accuracy: Any = None) -> Array:
-    """The natural logarithm: NaN for negative reals, the principal branch for complex x."""
-    return unary(table.log_p, x, INEXACT, accuracy)
-
-
-def log1p(x: Any, *, accuracy: Any = None) -> Array:
-    """log(1 + x), exact also for small x."""
-    return unary(table.log1p_p, x, INEXACT, accuracy)
-
-
-def logistic(x: Any, *, accuracy: Any = None) -> Array:
-    """The logistic function 1 / (1 + e^-x)."""
-    return unary(table.logistic_p, x, INEXACT, accuracy)
-
-
-def sqrt(x: Any, *, accuracy: Any = None) -> Array:
-    """The square root: NaN for negative reals, the principal branch for complex x."""
-    return unary(table.sqrt_p, x, INEXACT, accuracy)
-
-
-def rsqrt(x: Any, *, accuracy: Any = None) -> Array:
-    """1 / √x."""
-    return unary(table.rsqrt_p, x, INEXACT, accuracy)
-
-
-def cbrt(x: Any, *, accuracy: Any = None) -> Array:
-    """The real cube root, negative for negative x."""
-    return unary(table.cbrt_p, x, FLOAT, accuracy)
-
-
-# ---- trigonometric and hyperbolic functions ----------------------------------------------------------------------------
-
-
-def sin(x: Any, *, accuracy: Any = None) -> Array:
-    """The sine, in radians.
-
-    >>> sin(0.0)
-    Array(0., dtype=float32, weak_type=True)
+    >>> accurate(table.exp_p, "The exponential e^x.")(0.0, accuracy=AccuracyMode.HIGHEST)
+    Array(1., dtype=float32, weak_type=True)
     """
-    return unary(table.sin_p, x, INEXACT, accuracy)
+    name, kinds = primitive.name, primitive.kinds
+
+    def function(x: Any, *, accuracy: Any = None) -> Array:
+        if not isinstance(x, Array) or dtypes.kind(x.dtype) not in kinds:
+            x = accepted(name, kinds, x)
+        if accuracy is not None and not isinstance(accuracy, (AccuracyMode, Tolerance)):
+            raise NotImplementedError(f"lax.{name}: accuracy must be an AccuracyMode or a Tolerance, got {accuracy!r}")
+        return current().process(primitive, (x,), {})
+
+    return named(function, name, doc)
 
 
-def cos(x: Any, *, accuracy: Any = None) -> Array:
-    """The cosine, in radians."""
-    return unary(table.cos_p, x, INEXACT, accuracy)
+# exponentials, logarithms and roots
+exp = accurate(table.exp_p, "The exponential e^x, of floating or complex x.")
+exp2 = accurate(table.exp2_p, "2^x, of floating or complex x.")
+expm1 = accurate(table.expm1_p, "e^x - 1, exact also for small x.")
+log = accurate(table.log_p, "The natural logarithm: NaN for negative reals, the principal branch for complex x.")
+log1p = accurate(table.log1p_p, "log(1 + x), exact also for small x.")
+logistic = accurate(table.logistic_p, "The logistic function 1 / (1 + e^-x).")
+sqrt = accurate(table.sqrt_p, "The square root: NaN for negative reals, the principal branch for complex x.")
+rsqrt = accurate(table.rsqrt_p, "1 / √x.")
+cbrt = accurate(table.cbrt_p, "The real cube root, negative for negative x.")
 
+# trigonometric and hyperbolic functions
+sin = accurate(table.sin_p, "The sine, in radians.\n\n>>> sin(0.0)\nArray(0., dtype=float32, weak_type=True)\n")
+cos = accurate(table.cos_p, "The cosine, in radians.")
+tan = accurate(table.tan_p, "The tangent, in radians.")
+asin = unary(table.asin_p, "The inverse sine, in [-π/2, π/2]; NaN for reals outside [-1, 1].")
+acos = unary(table.acos_p, "The inverse cosine, in [0, π]; NaN for reals outside [-1, 1].")
+atan = unary(table.atan_p, "The inverse tangent, in [-π/2, π/2].")
+atan2 = binary(
+    table.atan2_p,
+    "The angle in [-π, π] of the point (y, x), by the signs of both; note that `x` is the vertical coordinate.",
+)
+sinh = unary(table.sinh_p, "The hyperbolic sine.")
+cosh = unary(table.cosh_p, "The hyperbolic cosine.")
+tanh = accurate(table.tanh_p, "The hyperbolic tangent.")
+asinh = unary(table.asinh_p, "The inverse hyperbolic sine.")
+acosh = unary(table.acosh_p, "The inverse hyperbolic cosine; NaN for reals below 1.")
+atanh = unary(table.atanh_p, "The inverse hyperbolic tangent; NaN for reals outside [-1, 1].")
 
-def tan(x: Any, *, accuracy: Any = None) -> Array:
-    """The tangent, in radians."""
-    return unary(table.tan_p, x, INEXACT, accuracy)
-
-
-def asin(x: Any) -> Array:
-    """The inverse sine, in [-π/2, π/2]; NaN for reals outside [-1, 1]."""
-    return unary(table.asin_p, x, INEXACT)
-
-
-def acos(x: Any) -> Array:
-    """The inverse cosine, in [0, π]; NaN for reals outside [-1, 1]."""
-    return unary(table.acos_p, x, INEXACT)
-
-
-def atan(x: Any) -> Array:
-    """The inverse tangent, in [-π/2, π/2]."""
-    return unary(table.atan_p, x, INEXACT)
-
-
-def atan2(x: Any, y: Any) -> Array:
-    """The angle in [-π, π] of the point (y, x), by the signs of both; note that `x` is the vertical coordinate."""
-    return binary(table.atan2_p, x, y, INEXACT)
-
-
-def sinh(x: Any) -> Array:
-    """The hyperbolic sine."""
-    return unary(table.sinh_p, x, INEXACT)
-
-
-def cosh(x: Any) -> Array:
-    """The hyperbolic cosine."""
-    return unary(table.cosh_p, x, INEXACT)
-
-
-def tanh(x: Any, *, accuracy: Any = None) -> Array:
-    """The hyperbolic tangent."""
-    return unary(table.tanh_p, x, INEXACT, accuracy)
-
-
-def asinh(x: Any) -> Array:
-    """The inverse hyperbolic sine."""
-    return unary(table.asinh_p, x, INEXACT)
-
-
-def acosh(x: Any) -> Array:
-    """The inverse hyperbolic cosine; NaN for reals below 1."""
-    return unary(table.acosh_p, x, INEXACT)
-
-
-def atanh(x: Any) -> Array:
-    """The inverse hyperbolic tangent; NaN for reals outside [-1, 1]."""
-    return unary(table.atanh_p, x, INEXACT)
-
-
-# ---- arithmetic --------------------------------------------------------------------------------------------------------
-
-
-def add(x: Any, y: Any) -> Array:
+# arithmetic
+add = binary(
+    add_p,
     """x + y, of numbers of one dtype.
 
     >>> add(1.0, 2.0)
@@ -288,13 +151,69 @@ def add(x: Any, y: Any) -> Array:
     Traceback (most recent call last):
       ...
     TypeError: lax.add requires arguments to have the same dtypes, got int32, float32 ...
-    """
-    return binary(add_p, x, y, NUMERIC)
+    """,
+    NUMERIC,
+)
+sub = binary(sub_p, "x - y, of numbers of one dtype.")
+div = binary(
+    table.div_p, "x / y; integers truncate towards zero, and integer division by zero gives -1 (all bits set)."
+)
+rem = binary(table.rem_p, "The remainder of x / y truncated: of the sign of `x`. Integer x rem 0 is x.")
+neg = unary(neg_p, "-x; unsigned integers wrap around.")
+abs = unary(
+    table.abs_p,
+    "|x|, real also for complex x, of signed numbers. The absolute value of the least integer is itself.",
+    "ifc",
+)
+sign = unary(table.sign_p, "-1, 0 or 1 for reals (NaN, and zeros with their signs, stay), x / |x| for complex x.")
+square = unary(table.square_p, "x².")
+
+# extrema and rounding
+max = binary(
+    table.max_p, "The larger of `x` and `y`, NaN if one is; complex numbers compare by real, then imaginary parts."
+)
+min = binary(
+    table.min_p, "The smaller of `x` and `y`, NaN if one is; complex numbers compare by real, then imaginary parts."
+)
+floor = unary(table.floor_p, "The largest integer not above x, as a float.")
+ceil = unary(table.ceil_p, "The smallest integer not below x, as a float.")
+
+# comparison
+eq = binary(table.eq_p, "Whether x = y, as booleans.")
+ne = binary(table.ne_p, "Whether x ≠ y, as booleans.")
+lt = binary(table.lt_p, "Whether x < y, as booleans. Complex numbers have no order (TypeError).", _ORDERED)
+le = binary(table.le_p, "Whether x ≤ y, as booleans. Complex numbers have no order (TypeError).", _ORDERED)
+gt = binary(table.gt_p, "Whether x > y, as booleans. Complex numbers have no order (TypeError).", _ORDERED)
+ge = binary(table.ge_p, "Whether x ≥ y, as booleans. Complex numbers have no order (TypeError).", _ORDERED)
+is_finite = unary(table.is_finite_p, "Whether x is neither infinite nor NaN, as booleans.", FLOAT)
+
+# bits
+bitwise_and = binary(table.and_p, "The bits set in both integers, or the conjunction of booleans.", name="bitwise_and")
+bitwise_or = binary(
+    table.or_p, "The bits set in one of two integers, or the disjunction of booleans.", name="bitwise_or"
+)
+bitwise_xor = binary(
+    table.xor_p, "The bits that differ between two integers, or whether booleans differ.", name="bitwise_xor"
+)
+bitwise_not = unary(table.not_p, "All bits of an integer flipped, or the negation of booleans.", name="bitwise_not")
+shift_left = binary(table.shift_left_p, "x · 2^y modulo the width; 0 if `y` is negative or not below the width.")
+shift_right_logical = binary(
+    table.shift_right_logical_p,
+    "The bits of `x` moved right, filled with zeros; 0 if `y` is negative or not below the width.",
+)
+shift_right_arithmetic = binary(
+    table.shift_right_arithmetic_p,
+    "The bits of `x` moved right, filled with its sign; all sign if `y` is negative or not below the width.",
+)
+population_count = unary(table.population_count_p, "The number of bits set, in the operand's dtype.")
+clz = unary(table.clz_p, "The number of leading zero bits, in the operand's dtype.")
+
+# complex parts
+real = unary(table.real_p, "The real part of complex x. Raises TypeError for real dtypes.")
+imag = unary(table.imag_p, "The imaginary part of complex x. Raises TypeError for real dtypes.")
 
 
-def sub(x: Any, y: Any) -> Array:
-    """x - y, of numbers of one dtype."""
-    return binary(sub_p, x, y, NUMERIC)
+# ---- functions that take or give something besides ------------------------------------------------------------------
 
 
 def mul(x: Any, y: Any, *, out_dtype: Any = None) -> Array:
@@ -304,52 +223,20 @@ def mul(x: Any, y: Any, *, out_dtype: Any = None) -> Array:
         x, y = as_array(x), as_array(y)
         weak = x.weak_type and y.weak_type
         x, y = convert(x, dtype, weak), convert(y, dtype, weak)
-    return binary(mul_p, x, y, NUMERIC)
+    return _product(x, y)
 
 
-def div(x: Any, y: Any) -> Array:
-    """x / y; integers truncate towards zero, and integer division by zero gives -1 (all bits set)."""
-    return binary(table.div_p, x, y, NUMERIC)
-
-
-def rem(x: Any, y: Any) -> Array:
-    """The remainder of x / y truncated: of the sign of `x`. Integer x rem 0 is x."""
-    return binary(table.rem_p, x, y, "iuf")
-
-
-def neg(x: Any) -> Array:
-    """-x; unsigned integers wrap around."""
-    return unary(neg_p, x, NUMERIC)
-
-
-def abs(x: Any) -> Array:
-    """|x|, real also for complex x, of signed numbers. The absolute value of the least integer is itself."""
-    return unary(table.abs_p, x, "ifc")
-
-
-def sign(x: Any) -> Array:
-    """-1, 0 or 1 for reals (NaN, and zeros with their signs, stay), x / |x| for complex x."""
-    return unary(table.sign_p, x, NUMERIC)
-
-
-def square(x: Any) -> Array:
-    """x²."""
-    return unary(table.square_p, x, NUMERIC)
+_product = binary(mul_p, "", NUMERIC)
 
 
 def reciprocal(x: Any) -> Array:
     """1 / x, of floating or complex x."""
-    x = as_array(x)
-    if dtypes.kind(x.dtype) not in INEXACT:
-        raise unaccepted(table.integer_pow_p, INEXACT, x)
-    return table.integer_pow_p.bind(x, y=-1)
+    return table.integer_pow_p.bind(accepted("reciprocal", INEXACT, x), y=-1)
 
 
 def integer_pow(x: Any, y: int) -> Array:
     """x^y for a Python integer `y`. Raises TypeError for negative `y` and integers `x`, or if `y` is not an integer."""
-    x = as_array(x)
-    if dtypes.kind(x.dtype) not in NUMERIC:
-        raise unaccepted(table.integer_pow_p, NUMERIC, x)
+    x = accepted("integer_pow", NUMERIC, x)
     if not hasattr(y, "__index__"):
         raise TypeError(f"lax.integer_pow: the exponent must be an integer, got {y!r}; see lax.pow for other exponents")
     exponent = integer(y, "integer_pow: y")
@@ -366,35 +253,19 @@ def pow(x: Any, y: Any) -> Array:
     >>> pow(2.0, 3)
     Array(8., dtype=float32, weak_type=True)
     """
-    x, y = as_array(x), as_array(y)
-    if dtypes.kind(x.dtype) not in INEXACT:
-        raise unaccepted(table.pow_p, INEXACT, x)
+    x, y = accepted("pow", INEXACT, x), as_array(y)
     if x.dtype != y.dtype and not dtypes.is_integer(y.dtype):
         raise TypeError(
             f"lax.pow: the exponent must have the base's dtype or an integer one, got {dtypes.name(x.dtype)} and "
             f"{dtypes.name(y.dtype)}, at {user_line()}"
         )
-    if x.shape != y.shape and x.shape and y.shape:
-        check_shapes(table.pow_p, x, y)
+    check_shapes("pow", x, y)
     return current().process(table.pow_p, (x, y), {})
 
 
 def mulhi(x: Any, y: Any, /) -> Array:
     """The high half of the product of two integers: their product shifted right by the width of the dtype."""
-    return binary(table.mulhi_p, x, y, INTEGER)
-
-
-# ---- extrema and rounding ----------------------------------------------------------------------------------------------
-
-
-def max(x: Any, y: Any) -> Array:
-    """The larger of `x` and `y`, NaN if one is; complex numbers compare by real, then imaginary parts."""
-    return binary(table.max_p, x, y, table.max_p.kinds)
-
-
-def min(x: Any, y: Any) -> Array:
-    """The smaller of `x` and `y`, NaN if one is; complex numbers compare by real, then imaginary parts."""
-    return binary(table.min_p, x, y, table.min_p.kinds)
+    return apply(table.mulhi_p, x, y)
 
 
 def select(pred: Any, on_true: Any, on_false: Any) -> Array:
@@ -421,11 +292,7 @@ def clamp(min: Any, x: Any, max: Any) -> Array:
     >>> clamp(0.0, 3.0, 1.0)
     Array(1., dtype=float32, weak_type=True)
     """
-    low, x, high = as_array(min), as_array(x), as_array(max)
-    if not low.dtype == x.dtype == high.dtype:
-        raise different_dtypes(table.clamp_p, low, x, high)
-    if dtypes.kind(x.dtype) not in table.clamp_p.kinds:
-        raise unaccepted(table.clamp_p, table.clamp_p.kinds, x)
+    low, x, high = of_one_dtype("clamp", table.clamp_p.kinds, min, x, max)
     for name, bound in (("min", low), ("max", high)):
         if bound.shape not in ((), x.shape):
             raise TypeError(
@@ -434,120 +301,18 @@ def clamp(min: Any, x: Any, max: Any) -> Array:
     return current().process(table.clamp_p, (low, x, high), {})
 
 
-def floor(x: Any) -> Array:
-    """The largest integer not above x, as a float."""
-    return unary(table.floor_p, x, FLOAT)
-
-
-def ceil(x: Any) -> Array:
-    """The smallest integer not below x, as a float."""
-    return unary(table.ceil_p, x, FLOAT)
-
-
 def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZERO) -> Array:
     """The nearest integer, as a float; halves go away from zero, or to the even one with `RoundingMethod.TO_NEAREST_EVEN`.
 
     >>> round(2.5), round(2.5, RoundingMethod.TO_NEAREST_EVEN)
     (Array(3., dtype=float32, weak_type=True), Array(2., dtype=float32, weak_type=True))
     """
-    x = as_array(x)
-    if dtypes.kind(x.dtype) not in FLOAT:
-        raise unaccepted(table.round_p, FLOAT, x)
-    return current().process(table.round_p, (x,), {"rounding_method": RoundingMethod(rounding_method)})
+    return table.round_p.bind(accepted("round", FLOAT, x), rounding_method=RoundingMethod(rounding_method))
 
 
 def nextafter(x1: Any, x2: Any) -> Array:
     """The number next to `x1` in its dtype, in the direction of `x2`."""
-    return binary(table.nextafter_p, x1, x2, FLOAT)
-
-
-# ---- comparison --------------------------------------------------------------------------------------------------------
-
-
-def eq(x: Any, y: Any) -> Array:
-    """Whether x = y, as booleans."""
-    return binary(table.eq_p, x, y, table.eq_p.kinds)
-
-
-def ne(x: Any, y: Any) -> Array:
-    """Whether x ≠ y, as booleans."""
-    return binary(table.ne_p, x, y, table.ne_p.kinds)
-
-
-def lt(x: Any, y: Any) -> Array:
-    """Whether x < y, as booleans. Complex numbers have no order (TypeError)."""
-    return binary(table.lt_p, x, y, _ORDERED)
-
-
-def le(x: Any, y: Any) -> Array:
-    """Whether x ≤ y, as booleans. Complex numbers have no order (TypeError)."""
-    return binary(table.le_p, x, y, _ORDERED)
-
-
-def gt(x: Any, y: Any) -> Array:
-    """Whether x > y, as booleans. Complex numbers have no order (TypeError)."""
-    return binary(table.gt_p, x, y, _ORDERED)
-
-
-def ge(x: Any, y: Any) -> Array:
-    """Whether x ≥ y, as booleans. Complex numbers have no order (TypeError)."""
-    return binary(table.ge_p, x, y, _ORDERED)
-
-
-def is_finite(x: Any) -> Array:
-    """Whether x is neither infinite nor NaN, as booleans."""
-    return unary(table.is_finite_p, x, FLOAT)
-
-
-# ---- bits --------------------------------------------------------------------------------------------------------------
-
-
-def bitwise_and(x: Any, y: Any) -> Array:
-    """The bits set in both integers, or the conjunction of booleans."""
-    return binary(table.and_p, x, y, BITS)
-
-
-def bitwise_or(x: Any, y: Any) -> Array:
-    """The bits set in one of two integers, or the disjunction of booleans."""
-    return binary(table.or_p, x, y, BITS)
-
-
-def bitwise_xor(x: Any, y: Any) -> Array:
-    """The bits that differ between two integers, or whether booleans differ."""
-    return binary(table.xor_p, x, y, BITS)
-
-
-def bitwise_not(x: Any) -> Array:
-    """All bits of an integer flipped, or the negation of booleans."""
-    return unary(table.not_p, x, BITS)
-
-
-def shift_left(x: Any, y: Any) -> Array:
-    """x · 2^y modulo the width; 0 if `y` is negative or not below the width."""
-    return binary(table.shift_left_p, x, y, INTEGER)
-
-
-def shift_right_logical(x: Any, y: Any) -> Array:
-    """The bits of `x` moved right, filled with zeros; 0 if `y` is negative or not below the width."""
-    return binary(table.shift_right_logical_p, x, y, INTEGER)
-
-
-def shift_right_arithmetic(x: Any, y: Any) -> Array:
-    """The bits of `x` moved right, filled with its sign; all sign if `y` is negative or not below the width."""
-    return binary(table.shift_right_arithmetic_p, x, y, INTEGER)
-
-
-def population_count(x: Any) -> Array:
-    """The number of bits set, in the operand's dtype."""
-    return unary(table.population_count_p, x, INTEGER)
-
-
-def clz(x: Any) -> Array:
-    """The number of leading zero bits, in the operand's dtype."""
-    return unary(table.clz_p, x, INTEGER)
-
-
-# ---- complex parts -----------------------------------------------------------------------------------------------------
+    return apply(table.nextafter_p, x1, x2)
 
 
 def complex(x: Any, y: Any) -> Array:
@@ -558,9 +323,8 @@ def complex(x: Any, y: Any) -> Array:
     """
     x, y = as_array(x), as_array(y)
     table.complex_p.type_of(x.aval.update(shape=()), y.aval.update(shape=()))
-    if x.shape != y.shape and x.shape and y.shape:
-        check_shapes(table.complex_p, x, y)
-    return current().process(table.complex_p, (x, y), {})
+    check_shapes("complex", x, y)
+    return table.complex_p.bind(x, y)
 
 
 def conj(x: Any) -> Array:
@@ -568,25 +332,7 @@ def conj(x: Any) -> Array:
     x = as_array(x)
     if x.dtype in (dtypes.float32, dtypes.float64):
         return complex(x, like(0, x))
-    table.conj_p.type_of(x.aval)
-    return current().process(table.conj_p, (x,), {})
-
-
-def real(x: Any) -> Array:
-    """The real part of complex x. Raises TypeError for real dtypes."""
-    x = as_array(x)
-    table.real_p.type_of(x.aval)
-    return current().process(table.real_p, (x,), {})
-
-
-def imag(x: Any) -> Array:
-    """The imaginary part of complex x. Raises TypeError for real dtypes."""
-    x = as_array(x)
-    table.imag_p.type_of(x.aval)
-    return current().process(table.imag_p, (x,), {})
-
-
-# ---- types -------------------------------------------------------------------------------------------------------------
+    return table.conj_p.bind(accepted("conj", COMPLEX, x))
 
 
 def dtype(x: Any) -> DType:
@@ -599,6 +345,9 @@ def dtype(x: Any) -> DType:
         return dtypes.canonicalize_dtype(x)
     return dtypes.typing_of(x)[0]
 
+
+#: For doctest, which looks for functions where they are written.
+__test__ = {"add": add, "sin": sin}
 
 __all__ = [
     "AccuracyMode", "Precision", "RoundingMethod", "Tolerance", "abs", "acos", "acosh", "add", "asin", "asinh",

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, as_array
+from pullback.core.array import Array
 from pullback.core.errors import user_line
-from pullback.core.trace import current
 from pullback.lax.elementwise import div_p, eq_p, exp_p, log1p_p, log_p, sign_p
 from pullback.lax.family import FLOAT, Elementwise, add_p, like, mul_p, neg_p, sub_p
-from pullback.lax.functions import binary, check_shapes, different_dtypes, unaccepted, unary
+from pullback.lax.public import apply, unary
 from pullback.lax.selection import select
 
 # ---- evaluation -------------------------------------------------------------------------------------------------
@@ -314,60 +313,45 @@ bessel_i1e_p = Elementwise("bessel_i1e", FLOAT, _scipy("i1e"), _i1e_partial, hlo
 
 
 # ---- public functions -------------------------------------------------------------------------------------------
-
-
-def erf(x: Any) -> Array:
+erf = unary(
+    erf_p,
     """The error function 2/√π ∫₀ˣ exp(-t²) dt, of floating x (TypeError for other dtypes, as everywhere here).
 
     >>> erf(0.0)
     Array(0., dtype=float32, weak_type=True)
-    """
-    return unary(erf_p, x, FLOAT)
-
-
-def erfc(x: Any) -> Array:
-    """The complementary error function 1 - erf(x), exact also where it is tiny."""
-    return unary(erfc_p, x, FLOAT)
-
-
-def erf_inv(x: Any) -> Array:
-    """The inverse of `erf`: ±∞ at ±1, NaN outside [-1, 1]."""
-    return unary(erf_inv_p, x, FLOAT)
-
-
-def lgamma(x: Any) -> Array:
-    """log |Γ(x)|: infinite at 0 and the negative whole numbers."""
-    return unary(lgamma_p, x, FLOAT)
-
-
-def digamma(x: Any) -> Array:
-    """ψ(x), the derivative of `lgamma`: NaN at 0 and the negative whole numbers."""
-    return unary(digamma_p, x, FLOAT)
+    """,
+)
+erfc = unary(erfc_p, "The complementary error function 1 - erf(x), exact also where it is tiny.")
+erf_inv = unary(erf_inv_p, "The inverse of `erf`: ±∞ at ±1, NaN outside [-1, 1].")
+lgamma = unary(lgamma_p, "log |Γ(x)|: infinite at 0 and the negative whole numbers.")
+digamma = unary(digamma_p, "ψ(x), the derivative of `lgamma`: NaN at 0 and the negative whole numbers.")
+bessel_i0e = unary(bessel_i0e_p, "e^-|x| I₀(x), the exponentially scaled modified Bessel function of order 0.")
+bessel_i1e = unary(bessel_i1e_p, "e^-|x| I₁(x), the exponentially scaled modified Bessel function of order 1.")
 
 
 def polygamma(m: Any, x: Any) -> Array:
     """The derivative of order `m` of `digamma`. `m` has the dtype of `x` and whole values (NaN for others); no derivative in `m`."""
-    return binary(polygamma_p, m, x, FLOAT)
+    return apply(polygamma_p, m, x)
 
 
 def zeta(x: Any, q: Any) -> Array:
     """Hurwitz's zeta function Σ_n (n + q)^-x over n ≥ 0; NaN for x < 1. No derivative in `x`."""
-    return binary(zeta_p, x, q, FLOAT)
+    return apply(zeta_p, x, q)
 
 
 def igamma(a: Any, x: Any) -> Array:
     """The regularized lower incomplete gamma function P(a, x) = ∫₀ˣ t^(a-1) e^-t dt / Γ(a)."""
-    return binary(igamma_p, a, x, FLOAT)
+    return apply(igamma_p, a, x)
 
 
 def igammac(a: Any, x: Any) -> Array:
     """The regularized upper incomplete gamma function Q(a, x) = 1 - P(a, x), exact also where it is tiny."""
-    return binary(igammac_p, a, x, FLOAT)
+    return apply(igammac_p, a, x)
 
 
 def igamma_grad_a(a: Any, x: Any) -> Array:
     """The derivative of `igamma` with respect to `a`. Differentiable in `x` only."""
-    return binary(igamma_grad_a_p, a, x, FLOAT)
+    return apply(igamma_grad_a_p, a, x)
 
 
 def random_gamma_grad(a: Any, x: Any) -> Array:
@@ -375,29 +359,16 @@ def random_gamma_grad(a: Any, x: Any) -> Array:
 
     See M. Figurnov, S. Mohamed, A. Mnih, "Implicit reparameterization gradients", 2018. Differentiable in `x` only.
     """
-    return binary(random_gamma_grad_p, a, x, FLOAT)
+    return apply(random_gamma_grad_p, a, x)
 
 
 def betainc(a: Any, b: Any, x: Any) -> Array:
     """The regularized incomplete beta function ∫₀ˣ t^(a-1) (1-t)^(b-1) dt / B(a, b), for x in [0, 1]. Differentiable in `x` only."""
-    arrays = [as_array(v) for v in (a, b, x)]
-    if len({v.dtype for v in arrays}) > 1:
-        raise different_dtypes(regularized_incomplete_beta_p, *arrays)
-    if dtypes.kind(arrays[0].dtype) not in FLOAT:
-        raise unaccepted(regularized_incomplete_beta_p, FLOAT, arrays[0])
-    check_shapes(regularized_incomplete_beta_p, *arrays)
-    return current().process(regularized_incomplete_beta_p, tuple(arrays), {})
+    return apply(regularized_incomplete_beta_p, a, b, x, name="betainc")
 
 
-def bessel_i0e(x: Any) -> Array:
-    """e^-|x| I₀(x), the exponentially scaled modified Bessel function of order 0."""
-    return unary(bessel_i0e_p, x, FLOAT)
-
-
-def bessel_i1e(x: Any) -> Array:
-    """e^-|x| I₁(x), the exponentially scaled modified Bessel function of order 1."""
-    return unary(bessel_i1e_p, x, FLOAT)
-
+#: For doctest, which looks for functions where they are written.
+__test__ = {"erf": erf}
 
 __all__ = [
     "bessel_i0e", "bessel_i0e_p", "bessel_i1e", "bessel_i1e_p", "betainc", "digamma", "digamma_p", "erf", "erf_inv",
