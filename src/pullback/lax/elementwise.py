@@ -28,6 +28,7 @@ from pullback.lax.family import (
     ONE,
     REAL,
     ZERO,
+    Broadcasting,
     Elementwise,
     add_p,
     constant,
@@ -37,6 +38,7 @@ from pullback.lax.family import (
     mul_p,
     neg_p,
     sub_p,
+    to_bool,
 )
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, unbroadcast
@@ -261,10 +263,6 @@ def _equal(x: Any, y: Any) -> Any:
     return np.equal(x["fry"], y["fry"]).all(-1)  # both words of the key
 
 
-def _to_bool(dtype: DType) -> DType:
-    return dtypes.bool_
-
-
 def _scaled(factor: float) -> Any:
     return direct(lambda x, out: mul_p.on(constant(factor, x), x))
 
@@ -337,9 +335,7 @@ def _lower_exp2(emit: Any, x: Any) -> Any:
     if not dtypes.is_complex(x.dtype):
         return emit("power", emit.like(2, x), x)
     # By parts: a complex product makes NaN of an infinity times the zero of a real factor.
-    parts = ShapedArray(x.shape, dtypes.to_real(x.dtype))
-    real, imag = emit("real", x, out=parts), emit("imag", x, out=parts)
-    scaled = [emit("multiply", part, emit.like(np.log(2), part)) for part in (real, imag)]
+    scaled = [emit("multiply", part, emit.like(np.log(2), part)) for part in emit.parts(x)]
     return emit("exponential", emit("complex", *scaled, out=x))
 
 
@@ -512,13 +508,13 @@ clamp_p  = Elementwise("clamp",  ANY, in_eight_bits(lambda low, x, high: np.mini
                        lambda low, x, high, out: _indicator(lt_p.bind(high, x), x), hlo="clamp", makes_nan=False)
 
 # discrete
-eq_p     = Elementwise("eq", ANY + "k", _equal,                          result=_to_bool, arity=2, hlo=_compare("EQ"))
-ne_p     = Elementwise("ne", ANY + "k", lambda x, y: ~_equal(x, y),      result=_to_bool, arity=2, hlo=_compare("NE"))
-lt_p     = Elementwise("lt", ANY, np.less,          result=_to_bool, arity=2, hlo=_compare("LT"))
-le_p     = Elementwise("le", ANY, np.less_equal,    result=_to_bool, arity=2, hlo=_compare("LE"))
-gt_p     = Elementwise("gt", ANY, np.greater,       result=_to_bool, arity=2, hlo=_compare("GT"))
-ge_p     = Elementwise("ge", ANY, np.greater_equal, result=_to_bool, arity=2, hlo=_compare("GE"))
-is_finite_p = Elementwise("is_finite", INEXACT, np.isfinite, result=_to_bool, arity=1, hlo="is_finite")
+eq_p     = Elementwise("eq", ANY + "k", _equal,                          result=to_bool, arity=2, hlo=_compare("EQ"))
+ne_p     = Elementwise("ne", ANY + "k", lambda x, y: ~_equal(x, y),      result=to_bool, arity=2, hlo=_compare("NE"))
+lt_p     = Elementwise("lt", ANY, np.less,          result=to_bool, arity=2, hlo=_compare("LT"))
+le_p     = Elementwise("le", ANY, np.less_equal,    result=to_bool, arity=2, hlo=_compare("LE"))
+gt_p     = Elementwise("gt", ANY, np.greater,       result=to_bool, arity=2, hlo=_compare("GT"))
+ge_p     = Elementwise("ge", ANY, np.greater_equal, result=to_bool, arity=2, hlo=_compare("GE"))
+is_finite_p = Elementwise("is_finite", INEXACT, np.isfinite, result=to_bool, arity=1, hlo="is_finite")
 and_p    = Elementwise("and", BITS, in_eight_bits(np.bitwise_and, 2), arity=2, hlo="and")
 or_p     = Elementwise("or",  BITS, in_eight_bits(np.bitwise_or, 2),  arity=2, hlo="or")
 xor_p    = Elementwise("xor", BITS, in_eight_bits(np.bitwise_xor, 2), arity=2, hlo="xor")
@@ -543,65 +539,36 @@ def trunc_quotient(x: Any, y: Any) -> Any:
 # `conj` to itself (Autodiff Cookbook, "Complex numbers and differentiation").
 
 
-class Real(LinearPrimitive):
-    """The real part of a complex array."""
+class RealLinear(LinearPrimitive):
+    """A function of a complex array that is linear over the reals alone: not by a partial derivative, but with a transpose.
 
-    name, kinds = "real", COMPLEX
+    >>> from pullback.core.array import as_array
+    >>> imag_p.bind(as_array(1 + 2j)), imag_p.transpose(as_array(1.0), None)[0]
+    (Array(2., dtype=float32, weak_type=True), Array(0.-1.j, dtype=complex64, weak_type=True))
+    """
+
     fusion, operations = Fusion.ELEMENTWISE, 1
     makes_nan = False
+    kinds = COMPLEX
 
-    def evaluate(self, x: Any) -> Any:
-        return x.real
+    def __init__(
+        self, name: str, evaluate: Any, transposed: Any, result: Any = dtypes.to_real, hlo: Any = None
+    ) -> None:
+        self.name, self.evaluate, self.result = name, evaluate, result  # type: ignore[method-assign]
+        self.transpose = lambda ct, x: [(transposed or self.bind)(ct)]  # type: ignore[method-assign]
+        self.lower = hlo or (lambda emit, x: emit(name, x, out=emit.type))  # type: ignore[method-assign]
+        super().__init__()
 
     def type_of(self, x: ShapedArray) -> ShapedArray:
-        return _part_type("real", x)
-
-    def lower(self, emit: Any, x: Any) -> Any:
-        return emit("real", x, out=emit.type)
-
-    def transpose(self, ct: Any, x: Any) -> Sequence[Any]:
-        return [complex_p.bind(ct, like(0, ct))]
+        if not dtypes.is_complex(x.dtype):
+            raise TypeError(f"{self.name} does not accept dtype {dtypes.name(x.dtype)}: only complex ones")
+        return x.update(dtype=self.result(x.dtype))
 
     def batch(self, size: int, args: Any, axes: Any) -> Any:
         return self.bind(*args), axes[0]
 
 
-class Imag(LinearPrimitive):
-    """The imaginary part of a complex array."""
-
-    name, kinds = "imag", COMPLEX
-    fusion, operations = Fusion.ELEMENTWISE, 1
-    makes_nan = False
-
-    def evaluate(self, x: Any) -> Any:
-        return x.imag
-
-    def type_of(self, x: ShapedArray) -> ShapedArray:
-        return _part_type("imag", x)
-
-    def lower(self, emit: Any, x: Any) -> Any:
-        return emit("imag", x, out=emit.type)
-
-    def transpose(self, ct: Any, x: Any) -> Sequence[Any]:
-        return [complex_p.bind(like(0, ct), neg_p.bind(ct))]
-
-    def batch(self, size: int, args: Any, axes: Any) -> Any:
-        return self.bind(*args), axes[0]
-
-
-def _part_type(name: str, x: ShapedArray) -> ShapedArray:
-    if not dtypes.is_complex(x.dtype):
-        raise TypeError(f"{name} does not accept dtype {dtypes.name(x.dtype)}: only complex ones")
-    return x.update(dtype=dtypes.to_real(x.dtype))
-
-
-def _complex(x: Any, y: Any) -> Any:
-    out = np.empty(np.broadcast_shapes(x.shape, y.shape), dtypes.to_complex(x.dtype))
-    out.real, out.imag = x, y
-    return out
-
-
-class Complex(LinearPrimitive):
+class Complex(Broadcasting, LinearPrimitive):
     """x + y·1j of two float arrays."""
 
     name = "complex"
@@ -614,9 +581,8 @@ class Complex(LinearPrimitive):
     def type_of(self, x: ShapedArray, y: ShapedArray) -> ShapedArray:
         if x.dtype != y.dtype or x.dtype not in (dtypes.float32, dtypes.float64):
             raise TypeError(f"complex takes two arrays of one dtype, float32 or float64; got {x} and {y}")
-        return ShapedArray(
-            np.broadcast_shapes(x.shape, y.shape), dtypes.to_complex(x.dtype), x.weak_type and y.weak_type
-        )
+        shape = np.broadcast_shapes(x.shape, y.shape)
+        return ShapedArray(shape, dtypes.to_complex(x.dtype), x.weak_type and y.weak_type)
 
     def lower(self, emit: Any, x: Any, y: Any) -> Any:
         shape = emit.type.shape
@@ -625,73 +591,22 @@ class Complex(LinearPrimitive):
     def transpose(self, ct: Any, x: Any, y: Any) -> Sequence[Any]:
         return [unbroadcast(real_p.bind(ct), x.shape), unbroadcast(neg_p.bind(imag_p.bind(ct)), y.shape)]
 
-    broadcasts = True
-    canonical_operands = Elementwise.canonical_operands
 
-    def batch(self, size: int, args: Any, axes: Any) -> Any:
-        return Elementwise.batch(self, size, args, axes)  # type: ignore[arg-type]
-
-
-class Conj(LinearPrimitive):
-    """The complex conjugate."""
-
-    name = "conj"
-    fusion, operations = Fusion.ELEMENTWISE, 1
-    makes_nan = False
-
-    def evaluate(self, x: Any) -> Any:
-        return np.conjugate(x)
-
-    def type_of(self, x: ShapedArray) -> ShapedArray:
-        if not dtypes.is_complex(x.dtype):
-            raise TypeError(f"conj does not accept dtype {dtypes.name(x.dtype)}: only complex ones")
-        return x
-
-    def lower(self, emit: Any, x: Any) -> Any:
-        parts = ShapedArray(x.shape, dtypes.to_real(x.dtype))
-        return emit("complex", emit("real", x, out=parts), emit("negate", emit("imag", x, out=parts)), out=x)
-
-    def transpose(self, ct: Any, x: Any) -> Sequence[Any]:
-        return [self.bind(ct)]
-
-    def batch(self, size: int, args: Any, axes: Any) -> Any:
-        return self.bind(*args), axes[0]
+def _complex(x: Any, y: Any) -> Any:
+    out = np.empty(np.broadcast_shapes(x.shape, y.shape), dtypes.to_complex(x.dtype))
+    out.real, out.imag = x, y
+    return out
 
 
-real_p, imag_p, complex_p, conj_p = Real(), Imag(), Complex(), Conj()
+def _lower_conj(emit: Any, x: Any) -> Any:
+    real, imag = emit.parts(x)
+    return emit("complex", real, emit("negate", imag), out=x)
 
 
-class Abs(Elementwise):
-    """|x|: for complex x real, with d|x| = Re(conj(x/|x|) dx)."""
-
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
-        (x,), (t,) = primals, tangents
-        if not dtypes.is_complex(x.dtype):
-            return super().jvp(primals, tangents)
-        return self.bind(x), real_p.bind(mul_p.bind(conj_p.bind(sign_p.bind(x)), t))
-
-    def linearize(self, primals: Sequence[Any], nodes: Sequence[Any], params: Any) -> Any:
-        if dtypes.is_complex(primals[0].dtype):
-            return super(Elementwise, self).linearize(primals, nodes, params)
-        return super().linearize(primals, nodes, params)
-
-
-class Sign(Elementwise):
-    """x/|x|, 0 at 0. For complex x, d(x/|x|) = (dx - s Re(conj(s) dx)) / |x| with s = x/|x|."""
-
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
-        (x,), (t,) = primals, tangents
-        out = self.bind(x)
-        if not dtypes.is_complex(x.dtype):
-            return out, None
-        radial = complex_p.bind(real_p.bind(mul_p.bind(conj_p.bind(out), t)), like(0, real_p.bind(x)))
-        size = abs_p.bind(x)
-        # There is no derivative at 0: dividing by infinity makes the tangent 0.
-        size = select(eq_p.bind(size, like(0, size)), like(np.inf, size), size)
-        return out, div_p.bind(sub_p.bind(t, mul_p.bind(out, radial)), complex_p.bind(size, like(0, size)))
-
-    def linearize(self, primals: Sequence[Any], nodes: Sequence[Any], params: Any) -> Any:
-        return super(Elementwise, self).linearize(primals, nodes, params)
+complex_p = Complex()
+real_p = RealLinear("real", lambda x: x.real, lambda ct: complex_p.bind(ct, like(0, ct)))
+imag_p = RealLinear("imag", lambda x: x.imag, lambda ct: complex_p.bind(like(0, ct), neg_p.bind(ct)))
+conj_p = RealLinear("conj", np.conjugate, None, lambda dtype: dtype, _lower_conj)  # its own transpose
 
 
 def _abs_partial(x: Any, out: Any) -> Any:
@@ -699,9 +614,36 @@ def _abs_partial(x: Any, out: Any) -> Any:
     return select(ge_p.bind(x, like(0, x)), like(1, x), like(-1, x))
 
 
-abs_p = Abs("abs", NUMERIC, in_eight_bits(np.abs, 1), _abs_partial, result=dtypes.to_real, hlo="abs", makes_nan=False)
-abs_p.weakness, abs_p.plain = "all", True
-sign_p = Sign("sign", NUMERIC, in_eight_bits(_sign, 1), ZERO, hlo=_lower_sign, makes_nan=False)
+def _complex_abs_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    # d|x| = Re(conj(x/|x|) dx)
+    (x,), (t,) = primals, tangents
+    return abs_p.bind(x), real_p.bind(mul_p.bind(conj_p.bind(sign_p.bind(x)), t))
+
+
+def _complex_sign_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    # d(x/|x|) = (dx - s Re(conj(s) dx)) / |x| with s = x/|x|
+    (x,), (t,) = primals, tangents
+    out = sign_p.bind(x)
+    radial = complex_p.bind(real_p.bind(mul_p.bind(conj_p.bind(out), t)), like(0, real_p.bind(x)))
+    size = abs_p.bind(x)
+    # There is no derivative at 0: dividing by infinity makes the tangent 0.
+    size = select(eq_p.bind(size, like(0, size)), like(np.inf, size), size)
+    return out, div_p.bind(sub_p.bind(t, mul_p.bind(out, radial)), complex_p.bind(size, like(0, size)))
+
+
+abs_p = Elementwise(
+    "abs",
+    NUMERIC,
+    in_eight_bits(np.abs, 1),
+    _abs_partial,
+    complex_jvp=_complex_abs_jvp,
+    result=dtypes.to_real,
+    hlo="abs",
+    makes_nan=False,
+)
+sign_p = Elementwise(
+    "sign", NUMERIC, in_eight_bits(_sign, 1), ZERO, complex_jvp=_complex_sign_jvp, hlo=_lower_sign, makes_nan=False
+)
 
 
 # To the nearest integer; ties away from zero (rounding_method 0) or to even (1).

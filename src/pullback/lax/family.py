@@ -117,10 +117,42 @@ def combine(terms: Iterable[tuple[Any, Any]], shape: Shape) -> Any:
     return total if total.shape == shape else broadcast_to(total, shape)
 
 
-class Elementwise(Primitive):
-    """A function of corresponding elements of operands of one dtype. See the module's text."""
+class Broadcasting(Primitive):
+    """A function of operands whose shapes broadcast by NumPy's rule, which is the shape of its results.
+
+    >>> from pullback.lax.elementwise import complex_p  # which has two operands, but no partial derivatives
+    >>> isinstance(complex_p, Broadcasting), isinstance(add_p, Broadcasting)
+    (True, True)
+    """
 
     broadcasts = True
+
+    def canonical_operands(self, args: Sequence[Any]) -> list[Any]:
+        """Operands of one shape, or scalars: what is staged, so that programs show their broadcasts."""
+        shape = broadcast_shapes(*(a.shape for a in args))
+        return [a if a.shape in ((), shape) else broadcast_to(a, shape) for a in args]
+
+    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
+        if len(args) == 1:
+            return self.bind(*args, **params), axes[0]
+        ranks = [len(x.shape) - (b is not None) for x, b in zip(args, axes)]
+        rank = max(ranks)
+        moved = []
+        for x, b, r in zip(args, axes, ranks):
+            if b is not None:
+                x = move_axis(x, b, 0)
+                if r < rank:
+                    x = reshape_p.bind(x, new_sizes=(size, *(1,) * (rank - r), *x.shape[1:]))
+            moved.append(x)
+        out = self.bind(*moved, **params)
+        return (out, [0] * len(out)) if self.multiple_results else (out, 0)
+
+
+class Elementwise(Broadcasting):
+    """A function of corresponding elements of operands of one dtype. See the module's text.
+
+    `complex_jvp(primals, tangents)` is the rule `jvp` for complex operands of a function that is not holomorphic.
+    """
 
     def __init__(
         self,
@@ -134,10 +166,11 @@ class Elementwise(Primitive):
         hlo: str | Callable[..., Any] | None = None,
         cost: float = 1.0,
         makes_nan: bool = True,
+        complex_jvp: Callable[..., Any] | None = None,
         xla_from: Mapping[int, int] | None = None,
     ) -> None:
         self.name, self.kinds, self.hlo = name, kinds, hlo
-        self.cost, self.makes_nan = cost, makes_nan
+        self.cost, self.makes_nan, self.complex_jvp = cost, makes_nan, complex_jvp
         if hlo is not None:
             self.fusion, self.operations = Fusion.ELEMENTWISE, 1
         self.evaluate = evaluate  # type: ignore[method-assign]
@@ -146,11 +179,11 @@ class Elementwise(Primitive):
         self.result = result
         if linear is not None:
             self.is_linear = linear  # type: ignore[method-assign]
-        if result is not None:
+        if result is to_bool:
             self.weakness = "never"
         if not partials:
             self.no_derivative = "its values are discrete"
-        self.direct = type(self).linearize is Elementwise.linearize and all(
+        self.direct = complex_jvp is None and all(
             p.__class__ is Constant or hasattr(p, "direct") for p in self.partials
         )
         if xla_from is not None:
@@ -169,11 +202,6 @@ class Elementwise(Primitive):
         weak = self.weakness == "all" and all(t.weak_type for t in types)
         return ShapedArray(shape, dtype if self.result is None else self.result(dtype), weak)
 
-    def canonical_operands(self, args: Sequence[Any]) -> list[Any]:
-        """Operands of one shape, or scalars: what is staged, so that programs show their broadcasts."""
-        shape = broadcast_shapes(*(a.shape for a in args))
-        return [a if a.shape in ((), shape) else broadcast_to(a, shape) for a in args]
-
     def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
         hlo = self.hlo
         if hlo is None:
@@ -186,13 +214,26 @@ class Elementwise(Primitive):
                 break
         return emit(hlo, *operands, out=out, **params) if isinstance(hlo, str) else hlo(emit, *operands, **params)
 
+    def terms(self, tangents: Sequence[Any], values: Sequence[Any], out: Any, params: Params) -> list[tuple[Any, Any]]:
+        """The chain rule: each tangent (None is zero) that matters, and the coefficient it is multiplied by, in a sum.
+
+        >>> sub_p.terms([None, "the second tangent"], [3.0, 2.0], 1.0, {})
+        [('the second tangent', MINUS_ONE)]
+        """
+        terms = []
+        for t, partial in zip(tangents, self.partials):
+            if t is not None:
+                if partial.__class__ is not Constant:
+                    terms.append((t, partial(*values, out, **params)))  # type: ignore[operator]
+                elif partial is not ZERO:
+                    terms.append((t, partial))
+        return terms
+
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+        if self.complex_jvp is not None and dtypes.is_complex(primals[0].dtype):
+            return self.complex_jvp(primals, tangents)
         out = self.bind(*primals, **params)
-        terms = [
-            (t, p if p.__class__ is Constant else p(*primals, out, **params))
-            for t, p in zip(tangents, self.partials)
-            if t is not None and p is not ZERO
-        ]
+        terms = self.terms(tangents, primals, out, params)
         return out, (combine(terms, out.shape) if terms else None)
 
     def on(self, *operands: Any, **params: Any) -> Any:
@@ -202,18 +243,10 @@ class Elementwise(Primitive):
         return self.evaluate(*operands, **params)
 
     def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+        if self.complex_jvp is not None and dtypes.is_complex(primals[0].dtype):
+            return super().linearize(primals, nodes, params)
         out = current().process(self, primals, params)
-        partials = self.partials
-        terms = []
-        i = 0
-        for node in nodes:
-            if node is not None:
-                partial = partials[i]
-                if partial.__class__ is not Constant:
-                    terms.append((node, partial(*primals, out, **params)))  # type: ignore[operator]
-                elif partial is not ZERO:
-                    terms.append((node, partial))
-            i += 1
+        terms = self.terms(nodes, primals, out, params)
         return out, (Combination(terms, out.shape, out.dtype) if terms else None)
 
     def linearize_values(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
@@ -232,51 +265,27 @@ class Elementwise(Primitive):
                 return out, Combination(((nodes[0], partial),), value.shape, value.dtype)  # type: ignore[arg-type]
             values = [x._value for x in primals]
             value = self.evaluate(*values, **params)
-            weak = self.weakness == "all" and all([x.weak_type for x in primals])
-            terms = self._terms(nodes, values, value, weak, params)
+            terms = self.terms(nodes, values, value, params)
         finally:
             reset_floating_point_errors(token)
+        weak = self.weakness == "all" and all([x.weak_type for x in primals])
         out = ConcreteArray()
         out._value, out.weak_type = value, weak
-        return out, (Combination(terms, value.shape, value.dtype) if terms else None)
-
-    def _terms(
-        self, nodes: Sequence[Node | None], values: Sequence[Any], value: Any, weak: bool, params: Params
-    ) -> list[tuple[Node, Any]]:
-        # A function of its own: from Python 3.12 on, `finally` does not see what a signal raises at a jump back in a loop that skips.
-        terms: list[tuple[Node, Any]] = []
-        for node, partial in zip(nodes, self.partials):
-            if node is not None:
-                if partial.__class__ is not Constant:
-                    terms.append((node, concrete(partial(*values, value, **params), weak)))  # type: ignore[operator]
-                elif partial is not ZERO:
-                    terms.append((node, partial))
-        return terms
+        if not terms:
+            return out, None
+        terms = [(n, c if c.__class__ is Constant else concrete(c, weak)) for n, c in terms]
+        return out, Combination(terms, value.shape, value.dtype)
 
     def record(self, operands: Sequence[Any], params: Params) -> Node:
         # The partial of a linear function does not look at the operand it is linear in.
         shape = broadcast_shapes(*(x.shape for x in operands))
-        values = [None if isinstance(x, Node) else x for x in operands]
-        terms = [
-            (n, p if p.__class__ is Constant else p(*values, None, **params))
-            for n, p in zip(operands, self.partials)
-            if isinstance(n, Node)
-        ]
-        return Combination(terms, shape, operands[0].dtype)
+        nodes, values = zip(*[(x, None) if isinstance(x, Node) else (None, x) for x in operands])
+        return Combination(self.terms(nodes, values, None, params), shape, operands[0].dtype)
 
-    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
-        if len(args) == 1:
-            return self.bind(*args, **params), axes[0]
-        ranks = [len(x.shape) - (b is not None) for x, b in zip(args, axes)]
-        rank = max(ranks)
-        moved = []
-        for x, b, r in zip(args, axes, ranks):
-            if b is not None:
-                x = move_axis(x, b, 0)
-                if r < rank:
-                    x = reshape_p.bind(x, new_sizes=(size, *(1,) * (rank - r), *x.shape[1:]))
-            moved.append(x)
-        return self.bind(*moved, **params), 0
+
+def to_bool(dtype: DType) -> DType:
+    """The `result` of comparisons, which is never weak."""
+    return dtypes.bool_
 
 
 def _exactly_one(active: Sequence[bool]) -> bool:
