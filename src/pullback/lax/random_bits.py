@@ -24,7 +24,7 @@ from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
 from pullback.core.primitive import Fusion, Primitive
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes
-from pullback.lax.family import Elementwise
+from pullback.lax.family import Broadcasting
 from pullback.lax.shape import move_axis
 from pullback.lax.special import erf_inv_p
 from pullback.xla.large import evaluate_by_xla, is_for_xla
@@ -466,7 +466,7 @@ class RandomSplit(_OnKeys):
         return keys_of(split_keys(key_words(keys), product(shape), partitionable), (*keys.shape, *shape))
 
 
-class RandomFoldIn(_OnKeys):
+class RandomFoldIn(Broadcasting, _OnKeys):
     """A new key of each key and each 32-bit integer; keys and integers broadcast."""
 
     name = "random_fold_in"
@@ -488,14 +488,8 @@ class RandomFoldIn(_OnKeys):
         x1 = np.array(np.broadcast_to(data, shape))
         return keys_of(np.stack(threefry(words[..., 0], words[..., 1], np.zeros(shape, np.uint32), x1), axis=-1), shape)
 
-    broadcasts = True
-    canonical_operands = Elementwise.canonical_operands
 
-    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
-        return Elementwise.batch(self, size, args, axes)  # type: ignore[arg-type]
-
-
-class Threefry2x32(_OnKeys):
+class Threefry2x32(Broadcasting, _OnKeys):
     """The block function itself: two key words and two counter words, uint32 arrays that broadcast, to two words."""
 
     name = "threefry2x32"
@@ -515,13 +509,6 @@ class Threefry2x32(_OnKeys):
         shape = broadcast_shapes(k0.shape, k1.shape, x0.shape, x1.shape)
         k0, k1 = np.broadcast_arrays(k0, k1)
         return list(threefry(k0, k1, *(np.array(np.broadcast_to(x, shape)) for x in (x0, x1))))
-
-    broadcasts = True
-    canonical_operands = Elementwise.canonical_operands
-
-    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
-        out, axis = Elementwise.batch(self, size, args, axes)  # type: ignore[arg-type]
-        return out, [axis, axis]
 
 
 class RandomBits(_OnKeys):
