@@ -6,6 +6,7 @@ axis is named. `axis_name` is a tuple of names in the primitives; axes other tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,18 +19,12 @@ from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.trace import find_axis
 from pullback.core.tree import tree_flatten
 from pullback.core.types import ShapedArray
-from pullback.lax.elementwise import eq_p, select
+from pullback.lax.elementwise import div_p, eq_p
 from pullback.lax.family import add_p, like, mul_p
+from pullback.lax.indexing import GatherDimensionNumbers, gather
 from pullback.lax.reductions import reduce_max_p, reduce_min_p
-from pullback.lax.shape import (
-    batch_first,
-    broadcast_in_dim_p,
-    convert,
-    move_axis,
-    reduce_sum_p,
-    reshape_p,
-    strong,
-)
+from pullback.lax.selection import select
+from pullback.lax.shape import batch_first, convert, move_axis, reduce_sum_p, reshape_p, strong
 
 AxisName = Any
 
@@ -42,10 +37,7 @@ def _names(axis_name: AxisName) -> tuple[Any, ...]:
 
 
 def _size(names: Sequence[Any]) -> int:
-    size = 1
-    for name in names:
-        size *= find_axis(name).size  # type: ignore[attr-defined]
-    return size
+    return math.prod(find_axis(name).size for name in names)  # type: ignore[attr-defined]
 
 
 class _Collective(Primitive):
@@ -103,36 +95,30 @@ class PSum(_Reduction, LinearPrimitive):
         return [self.bind(ct, axis_name=axis_name)]
 
 
-class _Extremum(_Reduction):
+class PExtremum(_Reduction):
+    """Maximum or minimum over the slices of a mapped axis.
+
+    >>> from pullback.transforms.vmap import vmap
+    >>> vmap(lambda x: pmax_p.bind(x, axis_name=("i",)), axis_name="i")(concrete(np.array([1, 3], np.int32)))
+    Array([3, 3], dtype=int32)
+    """
+
+    makes_nan = False
+
+    def __init__(self, name: str, reduction: Primitive) -> None:
+        self.name, self.reduction = name, reduction
+        super().__init__()
+
+    def reduce(self, x: Any, axis: int) -> Any:
+        return self.reduction.bind(x, axes=(axis,))
+
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis_name: Any) -> Any:
         # The tangent is the mean of those of the slices that attain the extremum.
         (x,), (t,) = primals, tangents
         out = self.bind(x, axis_name=axis_name)
         attained = select(eq_p.bind(x, out), like(1, x), like(0, x))
         count = psum_p.bind(attained, axis_name=axis_name)
-        from pullback.lax.elementwise import div_p
-
         return out, psum_p.bind(mul_p.bind(div_p.bind(attained, count), t), axis_name=axis_name)
-
-
-class PMax(_Extremum):
-    """Maximum over the slices of a mapped axis."""
-
-    name = "pmax"
-    makes_nan = False
-
-    def reduce(self, x: Any, axis: int) -> Any:
-        return reduce_max_p.bind(x, axes=(axis,))
-
-
-class PMin(_Extremum):
-    """Minimum over the slices of a mapped axis."""
-
-    name = "pmin"
-    makes_nan = False
-
-    def reduce(self, x: Any, axis: int) -> Any:
-        return reduce_min_p.bind(x, axes=(axis,))
 
 
 class AxisIndex(_Collective):
@@ -148,7 +134,17 @@ class AxisIndex(_Collective):
         return concrete(np.arange(trace.size, dtype=np.int32)), 0
 
 
-class AllGather(_Collective, LinearPrimitive):
+class _Parts(_Collective, LinearPrimitive):
+    """Gathering, and the sum of which each slice keeps a part: transposes of each other, along an axis in front of which more may come."""
+
+    def shifted(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {**params, "axis": params["axis"] + 1}
+
+    def transpose(self, ct: Any, x: Any, **params: Any) -> Sequence[Any]:
+        return [(psum_scatter_p if self is all_gather_p else all_gather_p).bind(ct, **params)]
+
+
+class AllGather(_Parts):
     """All slices' values, stacked along a new axis `axis` (or joined along it, if `tiled`)."""
 
     name = "all_gather"
@@ -156,59 +152,42 @@ class AllGather(_Collective, LinearPrimitive):
 
     def type_of(self, x: ShapedArray, *, axis_name: Any, axis: int, tiled: bool, size: int) -> ShapedArray:
         shape = list(x.shape)
-        if tiled:
-            shape[axis] *= size
-        else:
-            shape.insert(axis, size)
+        shape[axis : axis + tiled] = [size * shape[axis] if tiled else size]
         return x.update(shape=tuple(shape))
-
-    def shifted(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {**params, "axis": params["axis"] + 1}
-
-    def transpose(self, ct: Any, x: Any, *, axis_name: Any, axis: int, tiled: bool, size: int) -> Sequence[Any]:
-        return [psum_scatter_p.bind(ct, axis_name=axis_name, axis=axis, tiled=tiled, size=size)]
 
     def batch_collective(
         self, trace: Any, values: Any, axes: Any, *, axis_name: Any, axis: int, tiled: bool, size: int
     ) -> Any:
-        x = batch_first(values[0], axes[0], trace.size)
-        out = move_axis(x, 0, axis)
-        if tiled:
-            shape = list(out.shape)
-            shape[axis : axis + 2] = [shape[axis] * shape[axis + 1]]
-            out = reshape_p.bind(out, new_sizes=tuple(shape))
-        return out, None
+        out = move_axis(batch_first(values[0], axes[0], trace.size), 0, axis)
+        return _joined(out, axis) if tiled else out, None
 
 
-class PSumScatter(_Collective, LinearPrimitive):
+class PSumScatter(_Parts):
     """Sum over the slices, of which each keeps its part along `axis`. The transpose of all_gather."""
 
     name = "psum_scatter"
 
     def type_of(self, x: ShapedArray, *, axis_name: Any, axis: int, tiled: bool, size: int) -> ShapedArray:
         shape = list(x.shape)
-        if tiled:
-            shape[axis] //= size
-        else:
-            del shape[axis]
+        shape[axis : axis + 1] = [shape[axis] // size] if tiled else []
         return x.update(shape=tuple(shape))
-
-    def shifted(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {**params, "axis": params["axis"] + 1}
-
-    def transpose(self, ct: Any, x: Any, *, axis_name: Any, axis: int, tiled: bool, size: int) -> Sequence[Any]:
-        return [all_gather_p.bind(ct, axis_name=axis_name, axis=axis, tiled=tiled, size=size)]
 
     def batch_collective(
         self, trace: Any, values: Any, axes: Any, *, axis_name: Any, axis: int, tiled: bool, size: int
     ) -> Any:
         (x,), (b,) = values, axes
         total = mul_p.bind(x, like(trace.size, x)) if b is None else reduce_sum_p.bind(x, axes=(b,))
-        if tiled:
-            shape = list(total.shape)
-            shape[axis : axis + 1] = [size, shape[axis] // size]
-            total = reshape_p.bind(total, new_sizes=tuple(shape))
-        return move_axis(total, axis, 0), 0
+        return move_axis(_split(total, axis, size) if tiled else total, axis, 0), 0
+
+
+def _split(x: Any, axis: int, count: int) -> Any:
+    """`x` with an axis of `count` parts in front of `axis`, which is as much shorter."""
+    return reshape_p.bind(x, new_sizes=(*x.shape[:axis], count, x.shape[axis] // count, *x.shape[axis + 1 :]))
+
+
+def _joined(x: Any, axis: int) -> Any:
+    """`x` with `axis` and the next one as one axis."""
+    return reshape_p.bind(x, new_sizes=(*x.shape[:axis], x.shape[axis] * x.shape[axis + 1], *x.shape[axis + 2 :]))
 
 
 class PPermute(_Collective, LinearPrimitive):
@@ -224,26 +203,15 @@ class PPermute(_Collective, LinearPrimitive):
         return [self.bind(ct, axis_name=axis_name, perm=tuple((d, s) for s, d in perm))]
 
     def batch_collective(self, trace: Any, values: Any, axes: Any, *, axis_name: Any, perm: Any) -> Any:
-        # A product with a 0/1 matrix would turn infinities into NaN: take rows, then mask those that receive nothing.
-        from pullback.lax.contraction import dot_general_p
-
-        x = batch_first(values[0], axes[0], trace.size)
-        matrix = np.zeros((trace.size, trace.size), bool)
+        # The row that each slice gets: one that is not there, which is filled with zeros, if it gets none.
+        x, n = batch_first(values[0], axes[0], trace.size), trace.size
+        sources = np.full((n, 1), n, np.int32)
         for source, destination in perm:
-            matrix[destination, source] = True
-        if not dtypes.is_inexact(x.dtype):
-            out = dot_general_p.bind(
-                concrete(matrix.astype(x.dtype), x.weak_type), x, dimension_numbers=(((1,), (0,)), ((), ())), precision=None,
-                preferred_element_type=None,
-            )  # fmt: skip
-            return out, 0
-        mask = broadcast_in_dim_p.bind(
-            concrete(matrix), shape=(trace.size, trace.size, *x.shape[1:]), broadcast_dimensions=(0, 1)
-        )
-        spread = broadcast_in_dim_p.bind(
-            x, shape=(trace.size, *x.shape), broadcast_dimensions=tuple(range(1, len(x.shape) + 1))
-        )
-        return reduce_sum_p.bind(select(mask, spread, like(0, x)), axes=(1,)), 0
+            sources[destination] = range(n)[source]
+        if not n:
+            return x, 0
+        numbers = GatherDimensionNumbers(tuple(range(1, x.ndim)), (0,), (0,))
+        return gather(x, concrete(sources), numbers, (1, *x.shape[1:]), mode="fill", fill_value=0), 0
 
 
 class AllToAll(_Collective, LinearPrimitive):
@@ -269,18 +237,12 @@ class AllToAll(_Collective, LinearPrimitive):
     def batch_collective(
         self, trace: Any, values: Any, axes: Any, *, axis_name: Any, split_axis: int, concat_axis: int, size: int
     ) -> Any:
-        x = batch_first(values[0], axes[0], trace.size)
-        shape = list(x.shape)
-        shape[split_axis + 1 : split_axis + 2] = [size, shape[split_axis + 1] // size]
-        x = reshape_p.bind(x, new_sizes=tuple(shape))
+        x = _split(batch_first(values[0], axes[0], trace.size), split_axis + 1, size)
         x = move_axis(x, split_axis + 1, 0)  # (receiver, sender, ...)
-        x = move_axis(x, 1, concat_axis + 1)
-        shape = list(x.shape)
-        shape[concat_axis + 1 : concat_axis + 3] = [shape[concat_axis + 1] * shape[concat_axis + 2]]
-        return reshape_p.bind(x, new_sizes=tuple(shape)), 0
+        return _joined(move_axis(x, 1, concat_axis + 1), concat_axis + 1), 0
 
 
-psum_p, pmax_p, pmin_p = PSum(), PMax(), PMin()
+psum_p, pmax_p, pmin_p = PSum(), PExtremum("pmax", reduce_max_p), PExtremum("pmin", reduce_min_p)
 axis_index_p, all_gather_p, psum_scatter_p = AxisIndex(), AllGather(), PSumScatter()
 ppermute_p, all_to_all_p = PPermute(), AllToAll()
 
@@ -313,14 +275,11 @@ def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
 def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
     """Mean of a tree of arrays over the mapped axis `axis_name`."""
     _no_groups(axis_index_groups)
-    size = _size(_names(axis_name))
+    names = _names(axis_name)
 
     def mean(v: Array) -> Any:
-        from pullback.lax.elementwise import div_p
-
-        v = convert(v, dtypes.to_inexact(v.dtype))
-        total = psum_p.bind(v, axis_name=_names(axis_name))
-        return div_p.bind(total, like(size, total))
+        total = psum_p.bind(convert(v, dtypes.to_inexact(v.dtype)), axis_name=names)
+        return div_p.bind(total, like(_size(names), total))
 
     return _over_leaves(x, mean)
 
@@ -432,11 +391,8 @@ def all_to_all(
             return all_to_all_p.bind(v, axis_name=names, split_axis=split_axis, concat_axis=concat_axis, size=size)
         if v.shape[split_axis] != size:
             raise ValueError(f"all_to_all: axis {split_axis} of shape {v.shape} must have length {size}, the axis size")
-        shape = [n for i, n in enumerate(v.shape) if i != split_axis]
         v = move_axis(v, split_axis, concat_axis)
-        out = all_to_all_p.bind(v, axis_name=names, split_axis=concat_axis, concat_axis=concat_axis, size=size)
-        del shape
-        return out
+        return all_to_all_p.bind(v, axis_name=names, split_axis=concat_axis, concat_axis=concat_axis, size=size)
 
     return _over_leaves(x, exchange)
 
