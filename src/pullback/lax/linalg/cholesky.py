@@ -10,12 +10,13 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
-from pullback.core.primitive import Primitive, weak_as_operands
+from pullback.core.primitive import weak_as_operands
 from pullback.core.stage import stage_flat
 from pullback.core.types import ShapedArray
 from pullback.lax.family import add_p
 from pullback.lax.linalg.matrices import (
     Decomposition,
+    OfBatches,
     check,
     columns,
     emit_triangle,
@@ -35,8 +36,7 @@ from pullback.lax.linalg.matrices import (
     transposed,
     triu,
 )
-from pullback.lax.linalg.triangular import triangular_solve_p
-from pullback.lax.shape import batch_first
+from pullback.lax.linalg.triangular import substitute
 
 
 class Cholesky(Decomposition):
@@ -75,22 +75,12 @@ class Cholesky(Decomposition):
         # da is what the lower triangle of the tangent says.
         (a,), (t,) = primals, tangents
         lower = self.bind(a, symmetrize_input=symmetrize_input)
-        inner = triangular_solve_p.bind(
-            lower,
-            symmetrize(t) if symmetrize_input else from_triangle(t),
-            left_side=True,
-            lower=True,
-            transpose_a=False,
-            conjugate_a=False,
-            unit_diagonal=False,
-        )
-        inner = triangular_solve_p.bind(
-            lower, inner, left_side=False, lower=True, transpose_a=True, conjugate_a=True, unit_diagonal=False
-        )
+        inner = substitute(lower, symmetrize(t) if symmetrize_input else from_triangle(t), lower=True)
+        inner = substitute(lower, inner, lower=True, left_side=False, transpose_a=True, conjugate_a=True)
         return lower, matmul(lower, half_triangle(inner))
 
 
-class CholeskyUpdate(Primitive):
+class CholeskyUpdate(OfBatches):
     """The upper triangular u with uᵀ u = rᵀ r + w wᵀ, from the upper triangle of `r`."""
 
     name = "cholesky_update"
@@ -169,13 +159,8 @@ class CholeskyUpdate(Primitive):
             change = outer if change is None else add_p.bind(change, outer)
         if change is None:
             return u, None
-        upper = {"lower": False, "conjugate_a": False, "unit_diagonal": False}
-        inner = triangular_solve_p.bind(u, change, left_side=True, transpose_a=True, **upper)
-        inner = triangular_solve_p.bind(u, inner, left_side=False, transpose_a=False, **upper)
+        inner = substitute(u, substitute(u, change, lower=False, transpose_a=True), lower=False, left_side=False)
         return u, matmul(half_triangle(add_p.bind(inner, transposed(inner)), lower=False), u)
-
-    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None]) -> Any:
-        return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes))), 0
 
 
 cholesky_p, cholesky_update_p = Cholesky(), CholeskyUpdate()

@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import concrete
-from pullback.core.primitive import Primitive, is_node, weak_as_operands
+from pullback.core.primitive import is_node, weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import pad_p
 from pullback.lax.cumulative import cumprod_p
@@ -19,6 +19,7 @@ from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.linalg.lu import inverse, lu_p
 from pullback.lax.linalg.matrices import (
     Decomposition,
+    OfBatches,
     check,
     conj,
     diagonal,
@@ -35,7 +36,7 @@ from pullback.lax.linalg.matrices import (
 from pullback.lax.linalg.svd import svd_p
 from pullback.lax.reductions import reduce_prod_p
 from pullback.lax.selection import select
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, reduce_sum_p
+from pullback.lax.shape import broadcast_in_dim_p, convert, reduce_sum_p
 
 
 class Det(Decomposition):
@@ -61,7 +62,7 @@ class Det(Decomposition):
         return self.bind(a), _sum_of_products(cofactor_p.bind(a), t)
 
 
-class Cofactor(Primitive):
+class Cofactor(OfBatches):
     """The gradient of det at `a`; or, with matrices x₁, ..., x_k, its k-th derivative in their directions.
 
     C(a, x₁, ..., x_k)_ij = ∂/∂a_ij ∂/∂t₁ ⋯ ∂/∂t_k det(a + t₁ x₁ + ⋯ + t_k x_k) at t = 0. The determinant is a
@@ -121,9 +122,6 @@ class Cofactor(Primitive):
     def transpose(self, ct: Any, a: Any, *xs: Any) -> Sequence[Any]:
         others = [x for x in xs if not is_node(x)]
         return [None, *(self.bind(a, *others, ct) if is_node(x) else None for x in xs)]
-
-    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None]) -> Any:
-        return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes))), 0
 
 
 def _cofactor_by_inverse(a: Any, xs: Sequence[Any]) -> Any:

@@ -79,8 +79,7 @@ class Eigh(Decomposition):
         v, w, info = lapack_call(
             emit, routine, [a], [*emit.types, info_of(a)], "mmvv", overwrites=(0,), mode="V", uplo="L" if lower else "U"
         )
-        info = emit.select(finite, info, emit.like(1, info))
-        return or_nan(emit, info, v, w)
+        return or_nan(emit, info, v, w, finite=finite)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, lower: bool, sort_eigenvalues: bool) -> Any:
         # a v = v w, so with Ω = vᴴ dv, skew-Hermitian, vᴴ da v = Ω w - w Ω + dw: on the diagonal dw = vᴴ da v, and off
@@ -126,8 +125,7 @@ class Eig(Decomposition):
                 emit, "geev", [a], [part, part, vectors, vectors, info_of(a)], "mvvmmv", **settings
             )
             w_out = emit("complex", re, im, out=w)
-        info = emit.select(finite, info, emit.like(1, info))
-        return or_nan(emit, info, w_out, *([u] if left else []), *([v] if right else []))
+        return or_nan(emit, info, w_out, *([u] if left else []), *([v] if right else []), finite=finite)
 
     def jvp(
         self, primals: Sequence[Any], tangents: Sequence[Any], *, left: bool, right: bool, enable_eigvec_derivs: bool
@@ -238,8 +236,7 @@ class Schur(_NoDerivative):
             emit, "gees", [a], [a.aval, a.aval, *eigenvalues, number, number], "mmm" + "v" * (len(eigenvalues) + 2),
             overwrites=(0,), mode="V" if params["compute_schur_vectors"] else "N", sort="N",
         )  # fmt: skip
-        info = emit.select(finite, info, emit.like(1, info))
-        return or_nan(emit, info, *([t, q] if params["compute_schur_vectors"] else [t]))
+        return or_nan(emit, info, *([t, q] if params["compute_schur_vectors"] else [t]), finite=finite)
 
 
 class Hessenberg(_NoDerivative):

@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.primitive import Primitive, weak_as_operands
+from pullback.core.primitive import weak_as_operands
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate, slice_along
 from pullback.lax.creation import iota_p
@@ -17,6 +17,7 @@ from pullback.lax.family import add_p, neg_p, sub_p
 from pullback.lax.gradient import stop_gradient_p
 from pullback.lax.linalg.matrices import (
     Decomposition,
+    OfBatches,
     check,
     column_major_copy,
     emit_evaluated,
@@ -34,8 +35,8 @@ from pullback.lax.linalg.matrices import (
     tril,
     triu,
 )
-from pullback.lax.linalg.triangular import many_right_sides, triangular_solve_p
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, move_axis, reshape_p, transpose_p
+from pullback.lax.linalg.triangular import many_right_sides, substitute
+from pullback.lax.shape import broadcast_in_dim_p, reshape_p, transpose_p
 from pullback.lax.sorting import put_along_p, take_along_p
 
 
@@ -111,19 +112,15 @@ def _unit_lower(lu: Any) -> Any:
 
 def _solve_left_unit(lu: Any, b: Any) -> Any:
     """L⁻¹ b."""
-    return triangular_solve_p.bind(
-        lu, b, left_side=True, lower=True, transpose_a=False, conjugate_a=False, unit_diagonal=True
-    )
+    return substitute(lu, b, lower=True, unit_diagonal=True)
 
 
 def _solve_right_upper(lu: Any, b: Any) -> Any:
     """b U⁻¹."""
-    return triangular_solve_p.bind(
-        lu, b, left_side=False, lower=False, transpose_a=False, conjugate_a=False, unit_diagonal=False
-    )
+    return substitute(lu, b, lower=False, left_side=False)
 
 
-class LuSolve(Primitive):
+class LuSolve(OfBatches):
     """The x with a x = b, or aᵀ x = b if `transpose_a`, from `lu` and `pivots` of `a`.
 
     `a` itself is an operand for the sake of the derivative: it solves again with the same factors, to any order.
@@ -157,17 +154,15 @@ class LuSolve(Primitive):
             index = broadcast_in_dim_p.bind(permutation, shape=b.shape, broadcast_dimensions=tuple(range(axis + 1)))
             return take_along_p.bind(b, index, axis=axis)
 
-        def substitute(b: Any, lower: bool) -> Any:
-            return triangular_solve_p.bind(
-                lu, b, left_side=True, lower=lower, transpose_a=transpose_a, conjugate_a=False, unit_diagonal=lower
-            )
+        def solved(b: Any, lower: bool) -> Any:
+            return substitute(lu, b, lower=lower, transpose_a=transpose_a, unit_diagonal=lower)
 
         # a[permutation] = L U
         if not transpose_a:
-            return substitute(substitute(permuted(b, permutation), True), False)
+            return solved(solved(permuted(b, permutation), True), False)
         order = iota_p.bind(dtype=permutation.dtype, shape=permutation.shape, dimension=axis)
         inverse = put_along_p.bind(order, permutation, axis=axis, length=n)
-        return permuted(substitute(substitute(b, False), True), inverse)
+        return permuted(solved(solved(b, False), True), inverse)
 
     def is_linear(self, active: Sequence[bool]) -> bool:
         return not (active[0] or active[1] or active[2])
@@ -191,10 +186,10 @@ class LuSolve(Primitive):
         if axes[:3] == [None, None, None]:
             assert axes[3] is not None
             return many_right_sides(lambda b: self.bind(a, lu, pivots, b, transpose_a=transpose_a), b, axes[3])
-        return self.bind(*(batch_first(x, i, size) for x, i in zip(args, axes)), transpose_a=transpose_a), 0
+        return super().batch(size, args, axes, transpose_a=transpose_a)
 
 
-class Solve(Primitive):
+class Solve(OfBatches):
     """The x with a x = b, by LU decomposition. The derivative keeps the factors: see `lu_solve`."""
 
     name = "solve"
@@ -236,10 +231,10 @@ class Solve(Primitive):
         if axis_a is None:
             assert axis_b is not None
             return many_right_sides(lambda b: self.bind(a, b), b, axis_b)
-        return self.bind(move_axis(a, axis_a, 0), batch_first(b, axis_b, size)), 0
+        return super().batch(size, args, axes)
 
 
-class LuPivotsToPermutation(Primitive):
+class LuPivotsToPermutation(OfBatches):
     """The permutation of `permutation_size` rows that successive interchanges of rows i and pivots[i] make."""
 
     name = "lu_pivots_to_permutation"
@@ -258,11 +253,6 @@ class LuPivotsToPermutation(Primitive):
 
     def lower(self, emit: Any, pivots: Any, *, permutation_size: int) -> Any:
         return _emit_permutation(emit, pivots, permutation_size)
-
-    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], *, permutation_size: int) -> Any:
-        (b,) = axes
-        assert b is not None
-        return self.bind(move_axis(args[0], b, 0), permutation_size=permutation_size), 0
 
 
 def _permutation(pivots: Any, size: int) -> Any:

@@ -22,7 +22,7 @@ from pullback.lax.contraction import dot_general_p
 from pullback.lax.elementwise import conj_p, eq_p, real_p
 from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.selection import select
-from pullback.lax.shape import broadcast_in_dim_p, convert, move_axis, reduce_sum_p, transpose_p
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, reduce_sum_p, transpose_p
 from pullback.lax.triangles import emit_triangle as emit_triangle
 from pullback.lax.triangles import half_triangle as half_triangle
 from pullback.lax.triangles import triangle_p as triangle_p
@@ -154,15 +154,24 @@ def check(name: str, x: Any, square: bool = False) -> None:
             raise NotImplementedError(
                 f"{name} of dtype {dtypes.name(x.dtype)} is not supported, at {user_line()}: convert it to float32"
             )
-        raise TypeError(
-            f"{name} does not accept dtype {dtypes.name(x.dtype)} at position 0, at {user_line()}. "
-            "Accepted are subtypes of floating and complexfloating"
-        )
+        raise refused(name, x)
     shape = x.shape
     if len(shape) < 2:
         raise TypeError(f"the input to {name} must have rank at least 2, but got shape {shape}, at {user_line()}")
     if square and shape[-1] != shape[-2]:
         raise ValueError(f"the input to {name} must be a square matrix, got shape {shape}, at {user_line()}")
+
+
+def refused(name: str, x: Any, position: int = 0, accepted: str = "floating and complexfloating") -> TypeError:
+    """The error of an operand of a dtype that is not `accepted`.
+
+    >>> refused("lu", as_array(1))
+    TypeError('lu does not accept dtype int32 at position 0, at ...')
+    """
+    return TypeError(
+        f"{name} does not accept dtype {dtypes.name(x.dtype)} at position {position}, at {user_line()}. "
+        f"Accepted are subtypes of {accepted}"
+    )
 
 
 def one_dtype(name: str, *operands: Any) -> None:
@@ -176,10 +185,7 @@ def real_operands(name: str, *operands: Any) -> None:
     """Check that operands are of one real floating type, 16-bit ones included. Raises TypeError."""
     for i, x in enumerate(operands):
         if not dtypes.is_float(x.dtype):
-            raise TypeError(
-                f"{name} does not accept dtype {dtypes.name(x.dtype)} at position {i}, at {user_line()}. "
-                "Accepted are subtypes of floating"
-            )
+            raise refused(name, x, i, "floating")
     one_dtype(name, *operands)
 
 
@@ -253,16 +259,23 @@ def indices(batch: Shape) -> Iterator[Any]:
     return iter(((),)) if not batch else np.ndindex(*batch)
 
 
-class Decomposition(Primitive):
-    """A function of one batch of matrices with no common structure but this: vmap adds a batch axis in front."""
+class OfBatches(Primitive):
+    """A function of batches, of matrices or vectors, with one shape of batch axes: vmap adds one in front.
 
-    is_partial = True
+    >>> from pullback.lax.linalg import cholesky_update_p
+    >>> cholesky_update_p.batch(2, [np.ones((3, 3, 2)), np.ones(3)], [2, None])[0].shape
+    (2, 3, 3)
+    """
 
     def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
-        (b,) = axes
-        assert b is not None
-        out = self.bind(move_axis(args[0], b, 0), **params)
+        out = self.bind(*[batch_first(x, b, size) for x, b in zip(args, axes)], **params)
         return (out, [0] * len(out)) if self.multiple_results else (out, 0)
+
+
+class Decomposition(OfBatches):
+    """A function of one batch of matrices with no common structure but this."""
+
+    is_partial = True
 
 
 # ---- compiled programs ------------------------------------------------------------------------------------------
@@ -333,8 +346,10 @@ def info_of(a: Any) -> ShapedArray:
     return ShapedArray(a.shape[:-2], dtypes.int32)
 
 
-def or_nan(emit: Any, info: Any, *results: Any) -> list[Any]:
-    """The results, all NaN for the matrices for which `info` is not 0."""
+def or_nan(emit: Any, info: Any, *results: Any, finite: Any = None) -> list[Any]:
+    """The results, all NaN for the matrices for which `info` is not 0, or that are not `finite`."""
+    if finite is not None:
+        info = emit.select(finite, info, emit.like(1, info))
     succeeded = emit.compare("EQ", info, emit.like(0, info))
     return [
         emit.select(emit.broadcast(succeeded, x.shape, tuple(range(succeeded.ndim))), x, emit.like(np.nan, x))

@@ -11,7 +11,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
-from pullback.core.primitive import Primitive, weak_as_operands
+from pullback.core.primitive import weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import concatenate, pad, slice_along
 from pullback.lax.elementwise import complex_p, imag_p
@@ -19,6 +19,7 @@ from pullback.lax.family import add_p, like, mul_p, neg_p, sub_p
 from pullback.lax.linalg.lu import solve
 from pullback.lax.linalg.matrices import (
     Decomposition,
+    OfBatches,
     adjoint,
     check,
     column_major_copy,
@@ -42,8 +43,8 @@ from pullback.lax.linalg.matrices import (
     tril,
     triu,
 )
-from pullback.lax.linalg.triangular import many_right_sides, triangular_solve_p
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert
+from pullback.lax.linalg.triangular import many_right_sides, substitute
+from pullback.lax.shape import broadcast_in_dim_p, convert
 
 
 class Qr(Decomposition):
@@ -110,15 +111,8 @@ class Qr(Decomposition):
         m, n = a.shape[-2:]
         k, last = min(m, n), len(a.shape) - 1
         q_first, r_first = slice_along(q, 0, k, last), slice_along(r, 0, k, last - 1)
-        scaled = triangular_solve_p.bind(
-            slice_along(r_first, 0, k, last),
-            slice_along(t, 0, k, last),
-            left_side=False,
-            lower=False,
-            transpose_a=False,
-            conjugate_a=False,
-            unit_diagonal=False,
-        )
+        r_square, t_square = slice_along(r_first, 0, k, last), slice_along(t, 0, k, last)
+        scaled = substitute(r_square, t_square, lower=False, left_side=False)
         q_adjoint = adjoint(q_first)
         c = matmul(q_adjoint, scaled)
         omega = _skew(c)
@@ -183,7 +177,7 @@ def _further_columns(q: Any, t: Any) -> Any:
     return sub_p.bind(matmul(t, g), matmul(concatenate([w_top, w_bottom], axis), t_g))
 
 
-class HouseholderProduct(Primitive):
+class HouseholderProduct(OfBatches):
     """The first n columns of the product of the reflections 1 - taus[i] v vᴴ, v being column i of `a` below a one."""
 
     name = "householder_product"
@@ -222,11 +216,8 @@ class HouseholderProduct(Primitive):
         eye = broadcast_in_dim_p.bind(eye, shape=a.shape, broadcast_dimensions=(len(a.shape) - 2, len(a.shape) - 1))
         return self.bind(a, taus), _reflections_tangent(a, taus, t_a, t_taus, eye, transpose=False)
 
-    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None]) -> Any:
-        return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes))), 0
 
-
-class Ormqr(Primitive):
+class Ormqr(OfBatches):
     """q c, or c q unless `left`, with qᴴ in the place of q if `transpose`; q is the product of reflections as above."""
 
     name = "ormqr"
@@ -299,7 +290,7 @@ class Ormqr(Primitive):
         if axes[0] is None and axes[1] is None:
             assert axes[2] is not None
             return many_right_sides(lambda c: self.bind(a, taus, c, **params), c, axes[2], params["left"])
-        return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes)), **params), 0
+        return super().batch(size, args, axes, **params)
 
 
 def _reflections_tangent(a: Any, taus: Any, t_a: Any, t_taus: Any, c: Any, transpose: bool) -> Any:
@@ -321,9 +312,7 @@ def _reflections_tangent(a: Any, taus: Any, t_a: Any, t_taus: Any, c: Any, trans
     m = add_p.bind(identity_k, mul_p.bind(d, gram))
 
     def solve_m(b: Any) -> Any:
-        return triangular_solve_p.bind(
-            m, b, left_side=True, lower=False, transpose_a=transpose, conjugate_a=transpose, unit_diagonal=True
-        )
+        return substitute(m, b, lower=False, transpose_a=transpose, conjugate_a=transpose, unit_diagonal=True)
 
     def total(*terms: Any) -> Any:
         found = [t for t in terms if t is not None]

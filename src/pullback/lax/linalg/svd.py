@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.primitive import Primitive, weak_as_operands
+from pullback.core.primitive import weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import complex_p, div_p, eq_p, imag_p, le_p
 from pullback.lax.family import add_p, like, mul_p, neg_p, sub_p
 from pullback.lax.linalg.matrices import (
     Decomposition,
+    OfBatches,
     adjoint,
     check,
     columns,
@@ -37,7 +38,7 @@ from pullback.lax.linalg.matrices import (
 )
 from pullback.lax.reductions import reduce_max_p
 from pullback.lax.selection import select
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert
+from pullback.lax.shape import broadcast_in_dim_p, convert
 
 
 class Svd(Decomposition):
@@ -71,8 +72,7 @@ class Svd(Decomposition):
         mode = "N" if not compute_uv else "A" if full_matrices else "S"
         outs = [a.aval, s, ShapedArray((*batch, *u), a.dtype), ShapedArray((*batch, *vh), a.dtype), info_of(a)]
         _, s_out, u_out, vh_out, info = lapack_call(emit, "gesdd", [a], outs, "mmvmmv", overwrites=(0,), mode=mode)
-        info = emit.select(finite, info, emit.like(1, info))
-        return or_nan(emit, info, s_out) if not compute_uv else or_nan(emit, info, u_out, s_out, vh_out)
+        return or_nan(emit, info, *([u_out, s_out, vh_out] if compute_uv else [s_out]), finite=finite)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, full_matrices: bool, compute_uv: bool) -> Any:
         # a = u s vᴴ, so with the skew-Hermitian Ωu = uᴴ du, Ωv = vᴴ dv and dp = uᴴ da v, dp = Ωu s + ds - s Ωv. On the
@@ -120,7 +120,7 @@ class Svd(Decomposition):
         return [u, s, vh], [du, t_s, adjoint(dv)]
 
 
-class Pinv(Primitive):
+class Pinv(OfBatches):
     """The Moore-Penrose inverse of `a`, singular values up to `rtol` times the largest taken as zero.
 
     `rtol` is taken as a constant by derivatives.
@@ -176,9 +176,6 @@ class Pinv(Primitive):
         right = matmul(matmul(t_adjoint, p_adjoint), p)
         out = add_p.bind(out, sub_p.bind(left, matmul(matmul(left, a), p)))
         return p, add_p.bind(out, sub_p.bind(right, matmul(p, matmul(a, right))))
-
-    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None]) -> Any:
-        return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes))), 0
 
 
 svd_p, pinv_p = Svd(), Pinv()

@@ -7,12 +7,11 @@ from typing import Any
 
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
-from pullback.core.primitive import Primitive, weak_as_operands
+from pullback.core.primitive import weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.contraction import dot_general_p
 from pullback.lax.family import add_p, like, mul_p
-from pullback.lax.linalg.matrices import real_operands, strong, transposed, tril
-from pullback.lax.shape import batch_first
+from pullback.lax.linalg.matrices import OfBatches, real_operands, strong, transposed, tril
 
 
 def _times_transposed(x: Any, y: Any) -> Any:
@@ -26,7 +25,7 @@ def _contraction(ndim: int) -> dict[str, Any]:
     return {"dimension_numbers": numbers, "precision": None, "preferred_element_type": None}
 
 
-class SymmetricProduct(Primitive):
+class SymmetricProduct(OfBatches):
     """alpha a aᵀ + beta c, for real matrices."""
 
     name = "symmetric_product"
@@ -60,9 +59,6 @@ class SymmetricProduct(Primitive):
         if t_c is not None:
             terms.append(mul_p.bind(like(beta, t_c), t_c))
         return out, add_p.bind(*terms) if len(terms) == 2 else terms[0]
-
-    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: float) -> Any:
-        return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes)), **params), 0
 
 
 symmetric_product_p = SymmetricProduct()

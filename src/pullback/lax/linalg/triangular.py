@@ -10,25 +10,28 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
-from pullback.core.primitive import Primitive, weak_as_operands
+from pullback.core.primitive import weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.family import neg_p, sub_p
 from pullback.lax.linalg.matrices import (
     ByColumns,
+    OfBatches,
     conj,
     indices,
     lapack,
     lapack_call,
     matmul,
+    one_dtype,
+    refused,
     strong,
     transposed,
     tril,
     triu,
 )
-from pullback.lax.shape import batch_first, broadcast_to, move_axis, reshape_p
+from pullback.lax.shape import broadcast_to, move_axis, reshape_p
 
 
-class TriangularSolve(Primitive):
+class TriangularSolve(OfBatches):
     """The x with op(a) x = b (`left_side`) or x op(a) = b, where op(a) is a, aᵀ, conj(a) or aᴴ.
 
     The other triangle of `a`, and its diagonal if it is a `unit_diagonal`, are not looked at.
@@ -123,11 +126,20 @@ class TriangularSolve(Primitive):
         if axis_a is None:
             assert axis_b is not None
             return many_right_sides(lambda b: self.bind(a, b, left_side=left_side, **params), b, axis_b, left_side)
-        a, b = move_axis(a, axis_a, 0), batch_first(b, axis_b, size)
-        return self.bind(a, b, left_side=left_side, **params), 0
+        return super().batch(size, args, axes, left_side=left_side, **params)
 
 
 triangular_solve_p = TriangularSolve()
+
+
+def substitute(a: Any, b: Any, *, lower: bool, **operation: bool) -> Any:
+    """`triangular_solve`, for rules: of matrices that are known to fit.
+
+    >>> substitute(as_array(np.float32([[2, 0], [1, 1]])), as_array(np.float32([[2], [3]])), lower=True).tolist()
+    [[1.0], [2.0]]
+    """
+    plain = {"left_side": True, "lower": lower, "transpose_a": False, "conjugate_a": False, "unit_diagonal": False}
+    return triangular_solve_p.bind(a, b, **{**plain, **operation})
 
 
 def many_right_sides(solve: Any, b: Any, axis: int, left_side: bool = True) -> Any:
@@ -142,16 +154,9 @@ def many_right_sides(solve: Any, b: Any, axis: int, left_side: bool = True) -> A
 
 
 def _check(a: Any, b: Any, left_side: bool) -> None:
-    if a.dtype != b.dtype:
-        raise TypeError(
-            f"lax.triangular_solve requires arguments to have the same dtypes, got {dtypes.name(a.dtype)} and "
-            f"{dtypes.name(b.dtype)}, at {user_line()}"
-        )
+    one_dtype("triangular_solve", a, b)
     if not dtypes.is_inexact(a.dtype):
-        raise TypeError(
-            f"triangular_solve does not accept dtype {dtypes.name(a.dtype)} at position 0, at {user_line()}. "
-            "Accepted are subtypes of floating and complexfloating"
-        )
+        raise refused("triangular_solve", a)
     if a.ndim < 2 or b.ndim < 2:
         raise TypeError(
             "the inputs to triangular_solve must have rank at least 2, "
@@ -196,13 +201,14 @@ def triangular_solve(
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         a, b = broadcast_to(a, (*batch, *a.shape[-2:])), broadcast_to(b, (*batch, *b.shape[-2:]))
     _check(a, b, left_side)
-    out = triangular_solve_p.bind(
+    conjugate_a = conjugate_a and dtypes.is_complex(a.dtype)
+    out = substitute(
         a,
         b,
         left_side=left_side,
         lower=lower,
         transpose_a=transpose_a,
-        conjugate_a=conjugate_a and dtypes.is_complex(a.dtype),
+        conjugate_a=conjugate_a,
         unit_diagonal=unit_diagonal,
     )
     if not vector:

@@ -10,25 +10,26 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
-from pullback.core.primitive import Primitive, weak_as_operands
+from pullback.core.primitive import weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import pad_p
 from pullback.lax.family import like, mul_p, neg_p, sub_p
 from pullback.lax.linalg.matrices import (
     LAPACK_TYPES,
+    OfBatches,
     columns,
     indices,
     lapack,
     lapack_call,
     one_dtype,
     or_nan,
+    refused,
     strong,
 )
 from pullback.lax.linalg.triangular import many_right_sides
-from pullback.lax.shape import batch_first
 
 
-class TridiagonalSolve(Primitive):
+class TridiagonalSolve(OfBatches):
     """The x with dl[i] x[i-1] + d[i] x[i] + du[i] x[i+1] = b[i], for matrices b; dl[0] and du[-1] are not looked at.
 
     Singular systems give NaN; or, with `perturb_singular`, the solution after tiny pivots have been moved away from zero.
@@ -43,10 +44,7 @@ class TridiagonalSolve(Primitive):
     ) -> ShapedArray:
         for i, x in enumerate((dl, d, du, b)):
             if not dtypes.is_inexact(x.dtype):
-                raise TypeError(
-                    f"tridiagonal_solve does not accept dtype {dtypes.name(x.dtype)} at position {i}, at {user_line()}. "
-                    "Accepted are subtypes of floating and complexfloating"
-                )
+                raise refused(self.name, x, i)
             if x.ndim < (rank := 2 if i == 3 else 1):
                 raise TypeError(
                     f"input {i} to tridiagonal_solve must have rank at least {rank}, got shape {x.shape}, at {user_line()}"
@@ -86,15 +84,8 @@ class TridiagonalSolve(Primitive):
         operands = [dl, d, du, b]
         if perturb_singular:
             return lapack_call(emit, "tridiagonal_solve_perturbed_ffi", operands, [b.aval], "vvvmm")[0]
-        outs = [x.aval for x in operands]
-        *_, x, info = lapack_call(
-            emit,
-            "gtsv",
-            operands,
-            [*outs, ShapedArray(b.shape[:-2], dtypes.int32)],
-            "vvvmvvvmv",
-            overwrites=(0, 1, 2, 3),
-        )
+        outs = [*(x.aval for x in operands), ShapedArray(b.shape[:-2], dtypes.int32)]
+        *_, x, info = lapack_call(emit, "gtsv", operands, outs, "vvvmvvvmv", overwrites=(0, 1, 2, 3))
         return or_nan(emit, info, x)[0]
 
     def is_linear(self, active: Sequence[bool]) -> bool:
@@ -121,7 +112,7 @@ class TridiagonalSolve(Primitive):
         if axes[:3] == [None, None, None]:
             assert axes[3] is not None
             return many_right_sides(lambda b: self.bind(*diagonals, b, **params), b, axes[3])
-        return self.bind(*(batch_first(x, i, size) for x, i in zip(args, axes)), **params), 0
+        return super().batch(size, args, axes, **params)
 
 
 def shifted(x: Any, by: int, axis: int) -> Any:
