@@ -113,18 +113,19 @@ def _integer_pow(x: Any, y: int) -> Any:
     if y == 1:
         return x
     if not dtypes.is_float(x.dtype):
-        return _power_by_squaring(x, y)
+        return _by_squaring(x, y, np.multiply, np.ones_like(x))  # integers wrap around
     # A float that does not hold the exponent would lose its parity.
     return _pow(x, np.asarray(y, x.dtype if y <= 1 << dtypes.finfo(x.dtype).nmant else np.int64))
 
 
-def _power_by_squaring(x: Any, y: int) -> Any:
-    """`x` to a power that is not negative; integers wrap around."""
-    out = np.ones_like(x)
+def _by_squaring(x: Any, y: int, times: Any, out: Any = None) -> Any:
+    """`out` (if there is any) times `x` to a power that is not negative, as NumPy, compilers and the derivative see it: x^(2k) = (x^k)²."""
     while y:
         if y & 1:
-            out = np.multiply(out, x)
-        x, y = np.multiply(x, x), y >> 1
+            out = x if out is None else times(out, x)
+        y >>= 1
+        if y:
+            x = times(x, x)
     return out
 
 
@@ -440,15 +441,7 @@ def _lower_round(emit: Any, x: Any, rounding_method: int) -> Any:
 
 
 def _lower_integer_pow(emit: Any, x: Any, y: int) -> Any:
-    # By repeated squaring, as NumPy and the derivative see it: x^(2k) = (x^k)².
-    out, power, left = None, x, abs(y)
-    while left:
-        if left & 1:
-            out = power if out is None else emit("multiply", out, power)
-        left >>= 1
-        if left:
-            power = emit("multiply", power, power)
-    out = emit.like(1, x) if out is None else out
+    out = _by_squaring(x, abs(y), lambda x, y: emit("multiply", x, y)) if y else emit.like(1, x)
     return emit("divide", emit.like(1, x), out) if y < 0 else out
 
 

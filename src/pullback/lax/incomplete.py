@@ -69,86 +69,53 @@ class Eager:
         return state
 
 
+def _operation(op: str) -> Callable[..., Value]:
+    return lambda x, *others: x.apply(op, *others)
+
+
+def _comparison(direction: str) -> Callable[[Value, Any], Value]:
+    return lambda x, y: Value(x.emit, x.emit.compare(direction, x.value, x.constant(y)))
+
+
 class Value:
-    """A value of a program being compiled, with operators; numbers stand for constants of its type."""
+    """A value of a program being compiled, with operators; numbers stand for constants of its type.
+
+    A formula such as `1 / (x + 2)` reads the same for it and for NumPy's arrays.
+    """
 
     __slots__ = ("emit", "value")
 
     def __init__(self, emit: Any, value: Any) -> None:
         self.emit, self.value = emit, value
 
-    def _apply(self, op: str, *others: Any) -> Value:
+    def apply(self, op: str, *others: Any) -> Value:
+        """The operation `op` on the value and others of its type."""
         return Value(self.emit, self.emit(op, self.value, *[self.constant(y) for y in others]))
-
-    def _compare(self, direction: str, other: Any) -> Value:
-        return Value(self.emit, self.emit.compare(direction, self.value, self.constant(other)))
 
     def constant(self, x: Any) -> Any:
         """`x`, as a value of the emitter."""
         return x.value if isinstance(x, Value) else self.emit.like(x, self.value)
 
-    def _like(self, x: Any) -> Value:
-        return Value(self.emit, self.emit.like(x, self.value))
-
-    def __add__(self, y: Any) -> Value:
-        return self._apply("add", y)
-
-    def __sub__(self, y: Any) -> Value:
-        return self._apply("subtract", y)
-
     def __rsub__(self, y: Any) -> Value:
-        return self._like(y) - self
-
-    def __mul__(self, y: Any) -> Value:
-        return self._apply("multiply", y)
-
-    def __truediv__(self, y: Any) -> Value:
-        return self._apply("divide", y)
+        return Value(self.emit, self.constant(y)) - self
 
     def __rtruediv__(self, y: Any) -> Value:
-        return self._like(y) / self
+        return Value(self.emit, self.constant(y)) / self
 
-    __radd__, __rmul__ = __add__, __mul__
-
-    def __neg__(self) -> Value:
-        return self._apply("negate")
-
-    def __invert__(self) -> Value:
-        return self._apply("not")
-
-    def __and__(self, y: Any) -> Value:
-        return self._apply("and", y)
-
-    def __or__(self, y: Any) -> Value:
-        return self._apply("or", y)
-
-    def __lt__(self, y: Any) -> Value:
-        return self._compare("LT", y)
-
-    def __le__(self, y: Any) -> Value:
-        return self._compare("LE", y)
-
-    def __gt__(self, y: Any) -> Value:
-        return self._compare("GT", y)
-
-    def __ge__(self, y: Any) -> Value:
-        return self._compare("GE", y)
-
-    def equals(self, y: Any) -> Value:
-        """Where the value is `y`."""
-        return self._compare("EQ", y)
-
-
-def _operation(op: str) -> Callable[[Any, Value], Value]:
-    return lambda self, x: x._apply(op)
+    __add__ = __radd__ = _operation("add")
+    __mul__ = __rmul__ = _operation("multiply")
+    __sub__, __truediv__ = _operation("subtract"), _operation("divide")
+    __neg__, __invert__ = _operation("negate"), _operation("not")
+    __and__, __or__ = _operation("and"), _operation("or")
+    __lt__, __le__, __gt__, __ge__ = (_comparison(d) for d in ("LT", "LE", "GT", "GE"))
 
 
 class Compiled:
     """The functions that formulas use, on `Value`s of a program being compiled."""
 
-    log, exp, expm1 = (_operation(op) for op in ("log", "exponential", "exponential_minus_one"))
-    sqrt, abs, erfc = _operation("sqrt"), _operation("abs"), _operation("chlo.erfc")
-    lgamma, digamma = _operation("chlo.lgamma"), _operation("chlo.digamma")
+    log, exp, expm1 = (staticmethod(_operation(op)) for op in ("log", "exponential", "exponential_minus_one"))
+    sqrt, abs, erfc = (staticmethod(_operation(op)) for op in ("sqrt", "abs", "chlo.erfc"))
+    lgamma, digamma = (staticmethod(_operation(op)) for op in ("chlo.lgamma", "chlo.digamma"))
 
     def __init__(self, emit: Any) -> None:
         self.emit = emit

@@ -167,35 +167,29 @@ def _polygamma(m: Any, x: Any) -> Any:
     return np.where(whole, out, np.nan).astype(x.dtype)
 
 
-def _in_float64(name: str) -> Callable[..., Any]:
-    """The formula `name` of `lax.incomplete`, evaluated by NumPy in float64."""
+class Iterated(Elementwise):
+    """A function that takes a loop to compute: `formula` names the one of `lax.incomplete`, which compiled programs use, and NumPy in
+    float64 if there is nothing quicker to `evaluate`.
 
-    def function(*operands: Any) -> Any:
+    >>> igamma_p.formula, igamma_grad_a_p.formula
+    ('gamma_below', 'gamma_below_by_a')
+    """
+
+    def __init__(self, name: str, formula: str, *partials: Any, evaluate: Callable[..., Any] | None = None) -> None:
+        self.formula = formula
+        super().__init__(name, FLOAT, evaluate or _in_own_precision(self._evaluate_in_float64), *partials)
+
+    def _evaluate_in_float64(self, *operands: Any) -> Any:
         from pullback.lax import incomplete
 
         wide = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in operands))
-        out = getattr(incomplete, name)(incomplete.Eager, 1e-17, *(x.ravel() for x in wide))
+        out = getattr(incomplete, self.formula)(incomplete.Eager, 1e-17, *(x.ravel() for x in wide))
         return out.reshape(wide[0].shape)
-
-    return _in_own_precision(function)
-
-
-class Iterated(Elementwise):
-    """A function that takes a loop to compute: `formula` names the one of `lax.incomplete` that compiled programs use."""
-
-    formula: str
 
     def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
         from pullback.lax import incomplete
 
         return incomplete.lower_in_float64(getattr(incomplete, self.formula))(emit, *operands)
-
-
-def _iterated(name: str, evaluate: Callable[..., Any] | None, formula: str, *partials: Any) -> Iterated:
-    """An `Iterated` primitive, evaluated by the formula itself if there is nothing quicker."""
-    primitive = Iterated(name, FLOAT, evaluate or _in_float64(formula), *partials)
-    primitive.formula = formula
-    return primitive
 
 
 def _lower_bessel_i0e(emit: Any, x: Any) -> Any:
@@ -293,20 +287,18 @@ polygamma_p = Elementwise("polygamma", FLOAT, _in_own_precision(_polygamma), _no
 zeta_p    = Elementwise("zeta",    FLOAT, _in_own_precision(_zeta),
                         _none("zeta", "its exponent", "there is no closed form; it has one with respect to q"), _zeta_by_q,
                         hlo=_lower_zeta, cost=20)
-igamma_p  = _iterated("igamma", _scipy("gammainc"), "gamma_below",
-                      lambda a, x, out: igamma_grad_a_p.bind(a, x), _gamma_density)
-igammac_p = _iterated("igammac", _scipy("gammaincc"), "gamma_above",
-                      lambda a, x, out: neg_p.bind(igamma_grad_a_p.bind(a, x)),
-                      lambda a, x, out: neg_p.bind(_gamma_density(a, x, out)))
-igamma_grad_a_p = _iterated("igamma_grad_a", None, "gamma_below_by_a",
-                            _none("igamma_grad_a", "a", _BY_SHAPE_TWICE),
-                            lambda a, x, out: mul_p.bind(_gamma_density(a, x, out), _score_by_a(a, x)))
-random_gamma_grad_p = _iterated("random_gamma_grad", None, "gamma_sample_by_a",
-                                _none("random_gamma_grad", "a", _BY_SHAPE_TWICE), _random_gamma_by_sample)
-regularized_incomplete_beta_p = _iterated(
-    "regularized_incomplete_beta", _in_double(_scipy("betainc")), "beta_below",  # SciPy's in float32 has five digits
+igamma_p  = Iterated("igamma", "gamma_below", lambda a, x, out: igamma_grad_a_p.bind(a, x), _gamma_density, evaluate=_scipy("gammainc"))
+igammac_p = Iterated("igammac", "gamma_above", lambda a, x, out: neg_p.bind(igamma_grad_a_p.bind(a, x)),
+                     lambda a, x, out: neg_p.bind(_gamma_density(a, x, out)), evaluate=_scipy("gammaincc"))
+igamma_grad_a_p = Iterated("igamma_grad_a", "gamma_below_by_a", _none("igamma_grad_a", "a", _BY_SHAPE_TWICE),
+                           lambda a, x, out: mul_p.bind(_gamma_density(a, x, out), _score_by_a(a, x)))
+random_gamma_grad_p = Iterated("random_gamma_grad", "gamma_sample_by_a", _none("random_gamma_grad", "a", _BY_SHAPE_TWICE),
+                               _random_gamma_by_sample)
+regularized_incomplete_beta_p = Iterated(
+    "regularized_incomplete_beta", "beta_below",
     _none("betainc", "a", "there is no closed form; it has one with respect to x"),
-    _none("betainc", "b", "there is no closed form; it has one with respect to x"), _beta_density)
+    _none("betainc", "b", "there is no closed form; it has one with respect to x"), _beta_density,
+    evaluate=_in_double(_scipy("betainc")))  # SciPy's in float32 has five digits
 bessel_i0e_p = Elementwise("bessel_i0e", FLOAT, _scipy("i0e"), _i0e_partial, hlo=_lower_bessel_i0e, cost=20)
 bessel_i1e_p = Elementwise("bessel_i1e", FLOAT, _scipy("i1e"), _i1e_partial, hlo=_wide("chlo.bessel_i1e"), cost=20)
 # fmt: on
