@@ -19,24 +19,26 @@ from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
 from pullback.core.tree import tree_flatten
 from pullback.core.types import ShapedArray, typeof
-from pullback.lax.shape import batch_first
+from pullback.lax.shape import batch_first, expand_dims
 from pullback.xla.devices import no_sharding
 
 _METHODS = ("sequential", "sequential_unrolled", "expand_dims", "broadcast_all")
 
 
-class PureCallback(Primitive):
-    """Results of a Python function without side effects; it is called with Arrays."""
+class Callback(Primitive):
+    """Results of a Python function, which is called with Arrays and gives those that `result_types` announces.
 
-    name = "pure_callback"
+    >>> io_callback_p.bind(1.0, callback=lambda x: [x], result_types=[ShapedArray((), np.dtype("float32"))], ordered=False)
+    [Array(1., dtype=float32)]
+    """
+
     multiple_results = True
     weakness = "never"
-    is_partial = True
 
-    def type_of(self, *types: ShapedArray, callback: Any, result_types: Any, vmap_method: Any) -> list[ShapedArray]:
+    def type_of(self, *types: ShapedArray, result_types: Any, **_: Any) -> list[ShapedArray]:
         return list(result_types)
 
-    def evaluate(self, *values: Any, callback: Any, result_types: Any, vmap_method: Any) -> Any:
+    def evaluate(self, *values: Any, callback: Any, result_types: Any, **_: Any) -> Any:
         outs = [np.asarray(o) for o in callback(*map(concrete, values))]
         if len(outs) != len(result_types):
             raise ValueError(
@@ -56,7 +58,44 @@ class PureCallback(Primitive):
 
     def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
         call = lambda *values: self.evaluate(*map(np.array, values), **params)
-        return emit.callback(call, operands, params["result_types"])
+        effect, ordered = self.has_effect(params), params.get("ordered", False)
+        return emit.callback(call, operands, params["result_types"], has_side_effect=effect, ordered=ordered)
+
+    def one_by_one(
+        self,
+        size: int,
+        args: Sequence[Any],
+        axes: Sequence[int | None],
+        callback: Any,
+        result_types: Any,
+        **params: Any,
+    ) -> Any:
+        """The rule `batch` that calls the function for each element."""
+
+        def each(*xs: Any) -> list[Any]:
+            rows = [
+                callback(*(x if b is None else concrete(x._value[i]) for x, b in zip(xs, axes))) for i in range(size)
+            ]
+            return [
+                np.stack([np.asarray(r[j]) for r in rows]) if rows else np.zeros(t.shape, t.dtype)
+                for j, t in enumerate(mapped)
+            ]
+
+        mapped = _mapped(result_types, size)
+        moved = [a if b is None else batch_first(a, b, size) for a, b in zip(args, axes)]
+        outs = self.bind(*moved, callback=each, result_types=mapped, **params)
+        return outs, [0] * len(outs)
+
+
+def _mapped(types: Sequence[ShapedArray], size: int) -> list[ShapedArray]:
+    return [t.update(shape=(size, *t.shape)) for t in types]
+
+
+class PureCallback(Callback):
+    """Results of a Python function without side effects."""
+
+    name = "pure_callback"
+    is_partial = True
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
         raise ValueError(
@@ -64,57 +103,30 @@ class PureCallback(Primitive):
         )
 
     def batch(
-        self,
-        size: int,
-        args: Sequence[Any],
-        axes: Sequence[int | None],
-        *,
-        callback: Any,
-        result_types: Any,
-        vmap_method: Any,
+        self, size: int, args: Any, axes: Sequence[int | None], *, callback: Any, result_types: Any, vmap_method: Any
     ) -> Any:
-        mapped = [t.update(shape=(size, *t.shape)) for t in result_types]
         if vmap_method is None:
             raise NotImplementedError(
                 f"vmap is only supported for pure_callback with vmap_method, at {user_line()}: pass vmap_method= one of {_METHODS}"
             )
         if vmap_method.startswith("sequential"):
-            moved = [a if b is None else batch_first(a, b, size) for a, b in zip(args, axes)]
-            outs = self.bind(
-                *moved, callback=_one_by_one(callback, axes, size, mapped), result_types=mapped, vmap_method=vmap_method
-            )
-            return outs, [0] * len(outs)
-        from pullback.lax.shape import expand_dims
-
-        if vmap_method == "broadcast_all":
-            moved = [batch_first(a, b, size) for a, b in zip(args, axes)]
-        else:
-            moved = [expand_dims(a, (0,)) if b is None else batch_first(a, b, size) for a, b in zip(args, axes)]
+            return self.one_by_one(size, args, axes, callback, result_types, vmap_method=vmap_method)
+        whole = vmap_method == "broadcast_all"
+        moved = [
+            expand_dims(a, (0,)) if b is None and not whole else batch_first(a, b, size) for a, b in zip(args, axes)
+        ]
+        mapped = _mapped(result_types, size)
         outs = self.bind(*moved, callback=callback, result_types=mapped, vmap_method=vmap_method)
         return outs, [0] * len(outs)
 
 
-class Callback(Primitive):
+class EffectfulCallback(Callback):
     """A Python function called for what it does: `io_callback`, whose results are used, and `debug_callback`, which has none."""
-
-    multiple_results = True
-    weakness = "never"
 
     def __init__(self, name: str, differentiable: bool) -> None:
         self.name, self.differentiable = name, differentiable
         self.effects = frozenset({Effect.SHOWS if differentiable else Effect.ACTS})
         super().__init__()
-
-    def type_of(self, *types: ShapedArray, callback: Any, result_types: Any, ordered: bool) -> list[ShapedArray]:
-        return list(result_types)
-
-    def evaluate(self, *values: Any, callback: Any, result_types: Any, ordered: bool) -> Any:
-        return pure_callback_p.evaluate(*values, callback=callback, result_types=result_types, vmap_method=None)
-
-    def lower(self, emit: Any, *operands: Any, callback: Any, result_types: Any, ordered: bool) -> Any:
-        params = {"callback": callback, "result_types": result_types, "ordered": ordered}
-        call = lambda *values: self.evaluate(*map(np.array, values), **params)
-        return emit.callback(call, operands, result_types, has_side_effect=True, ordered=ordered)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
         if not self.differentiable:
@@ -126,30 +138,12 @@ class Callback(Primitive):
             raise ValueError(
                 f"Cannot `vmap` ordered {'IO' if not self.differentiable else 'debug'} callback, at {user_line()}."
             )
-        mapped = [t.update(shape=(size, *t.shape)) for t in result_types]
-        moved = [a if b is None else batch_first(a, b, size) for a, b in zip(args, axes)]
-        outs = self.bind(
-            *moved, callback=_one_by_one(callback, axes, size, mapped), result_types=mapped, ordered=ordered
-        )
-        return outs, [0] * len(outs)
-
-
-def _one_by_one(callback: Any, axes: Sequence[int | None], size: int, mapped: Sequence[ShapedArray]) -> Any:
-    """`callback` on each element of a batch, whose axis is in front."""
-
-    def each(*xs: Any) -> list[Any]:
-        rows = [callback(*(x if b is None else concrete(x._value[i]) for x, b in zip(xs, axes))) for i in range(size)]
-        return [
-            np.stack([np.asarray(r[j]) for r in rows]) if rows else np.zeros(t.shape, t.dtype)
-            for j, t in enumerate(mapped)
-        ]
-
-    return each
+        return self.one_by_one(size, args, axes, callback, result_types, ordered=ordered)
 
 
 pure_callback_p = PureCallback()
-io_callback_p = Callback("io_callback", False)
-debug_callback_p = Callback("debug_callback", True)
+io_callback_p = EffectfulCallback("io_callback", False)
+debug_callback_p = EffectfulCallback("debug_callback", True)
 
 
 def pure_callback(
