@@ -150,18 +150,15 @@ def _signed(x: Any) -> Any:
     return (out << unused) >> unused if unused else out
 
 
-def _shift_left(x: Any, y: Any) -> Any:
-    """Shifts by more than the width give 0."""
-    count, bits = _bits(y), _bits(x)
-    inside = count < dtypes.itemsize_bits(x.dtype)
-    return _from_bits(np.where(inside, np.left_shift(bits, count), np.zeros((), bits.dtype)), x.dtype)
+def _shifted(shift: Any) -> Any:
+    """`shift`, of bits: by more than the width it gives 0."""
 
+    def evaluate(x: Any, y: Any) -> Any:
+        count, bits = _bits(y), _bits(x)
+        inside = count < dtypes.itemsize_bits(x.dtype)
+        return _from_bits(np.where(inside, shift(bits, count), np.zeros((), bits.dtype)), x.dtype)
 
-def _shift_right_logical(x: Any, y: Any) -> Any:
-    """Shifts by more than the width give 0."""
-    count, bits = _bits(y), _bits(x)
-    inside = count < dtypes.itemsize_bits(x.dtype)
-    return _from_bits(np.where(inside, np.right_shift(bits, count), np.zeros((), bits.dtype)), x.dtype)
+    return evaluate
 
 
 def _shift_right_arithmetic(x: Any, y: Any) -> Any:
@@ -325,11 +322,9 @@ def _lower_integer_power(emit: Any, x: Any, y: Any) -> Any:
 
 
 def _lower_sign(emit: Any, x: Any) -> Any:
-    return (
-        emit.convert(emit.compare("NE", x, emit.like(0, x)), x.dtype)
-        if dtypes.kind(x.dtype) == "u"
-        else emit("sign", x)
-    )
+    if dtypes.kind(x.dtype) == "u":
+        return emit.convert(emit.compare("NE", x, emit.like(0, x)), x.dtype)
+    return emit("sign", x)
 
 
 def _lower_exp2(emit: Any, x: Any) -> Any:
@@ -512,8 +507,8 @@ and_p    = Elementwise("and", BITS, in_eight_bits(np.bitwise_and, 2), arity=2, h
 or_p     = Elementwise("or",  BITS, in_eight_bits(np.bitwise_or, 2),  arity=2, hlo="or")
 xor_p    = Elementwise("xor", BITS, in_eight_bits(np.bitwise_xor, 2), arity=2, hlo="xor")
 not_p    = Elementwise("not", BITS, in_eight_bits(np.invert),      arity=1, hlo="not")
-shift_left_p = Elementwise("shift_left", INTEGER, _shift_left, arity=2, hlo="shift_left")
-shift_right_logical_p = Elementwise("shift_right_logical", INTEGER, _shift_right_logical, arity=2, hlo="shift_right_logical")
+shift_left_p = Elementwise("shift_left", INTEGER, _shifted(np.left_shift), arity=2, hlo="shift_left")
+shift_right_logical_p = Elementwise("shift_right_logical", INTEGER, _shifted(np.right_shift), arity=2, hlo="shift_right_logical")
 shift_right_arithmetic_p = Elementwise("shift_right_arithmetic", INTEGER, _shift_right_arithmetic, arity=2, hlo="shift_right_arithmetic")
 population_count_p = Elementwise("population_count", INTEGER, _population_count, arity=1, hlo="popcnt")
 clz_p    = Elementwise("clz", INTEGER, _clz, arity=1, hlo="count_leading_zeros")

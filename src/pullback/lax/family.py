@@ -18,13 +18,7 @@ from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.linear import Cotangents, Node, Tangents, is_unit, next_id
 from pullback.core.primitive import Fusion, Primitive
-from pullback.core.trace import (
-    IGNORED,
-    Params,
-    current,
-    floating_point_errors,
-    reset_floating_point_errors,
-)
+from pullback.core.trace import IGNORED, Params, current, floating_point_errors, reset_floating_point_errors
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes
 from pullback.lax.shape import broadcast_to, move_axis, reshape_p, unbroadcast
 from pullback.xla.large import or_by_xla
@@ -324,20 +318,11 @@ def in_eight_bits(function: Callable[..., Any], arity: int | None = None) -> Cal
 
 
 # The vector-space operations that every linear action is made of; the rest of the table is in `lax.elementwise`.
-neg_p = Elementwise(
-    "neg", NUMERIC, in_eight_bits(np.negative, 1), MINUS_ONE, linear=_always, hlo="negate", makes_nan=False
-)
+_negative, _x, _y = in_eight_bits(np.negative, 1), direct(lambda x, y, out: x), direct(lambda x, y, out: y)
+neg_p = Elementwise("neg", NUMERIC, _negative, MINUS_ONE, linear=_always, hlo="negate", makes_nan=False)
 add_p = Elementwise("add", ANY, np.add, ONE, ONE, linear=_always, hlo="add")
 sub_p = Elementwise("sub", NUMERIC, np.subtract, ONE, MINUS_ONE, linear=_always, hlo="subtract")
-mul_p = Elementwise(
-    "mul",
-    ANY,
-    np.multiply,
-    direct(lambda x, y, out: y),
-    direct(lambda x, y, out: x),
-    linear=_exactly_one,
-    hlo="multiply",
-)
+mul_p = Elementwise("mul", ANY, np.multiply, _y, _x, linear=_exactly_one, hlo="multiply")
 
 
 def like(value: float, x: Array) -> ConcreteArray:

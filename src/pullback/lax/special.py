@@ -99,10 +99,11 @@ def _erf_inv(x: Any) -> Any:
 _scipy_erf_inv = _scipy("erfinv")
 
 
-def _digamma(x: Any) -> Any:
-    from scipy import special
+_psi, _log_gamma, _gamma, _hurwitz = _scipy("psi"), _scipy("gammaln"), _scipy("gamma"), _scipy("zeta")
 
-    return np.where((x <= 0) & (x == np.floor(x)), np.nan, special.psi(x))  # poles of either sign, 0 included
+
+def _digamma(x: Any) -> Any:
+    return np.where((x <= 0) & (x == np.floor(x)), np.nan, _psi(x))  # poles of either sign, 0 included
 
 
 def _wide(op: str) -> Any:
@@ -118,9 +119,7 @@ def _wide(op: str) -> Any:
 
 
 def _lgamma(x: Any) -> Any:
-    from scipy import special
-
-    return special.gammaln(np.where(np.isneginf(x), np.inf, x))  # C99 (F.9.5.3): +inf at both infinities
+    return _log_gamma(np.where(np.isneginf(x), np.inf, x))  # C99 (F.9.5.3): +inf at both infinities
 
 
 def _lower_digamma(emit: Any, x: Any) -> Any:
@@ -148,22 +147,18 @@ def _lower_polygamma(emit: Any, m: Any, x: Any) -> Any:
 
 def _zeta(x: Any, q: Any) -> Any:
     """Hurwitz's Σ_n (n + q)^-x. At its poles in q infinite for even x, else NaN: there the sign depends on the side."""
-    from scipy import special
-
     pole = (q <= 0) & (q == np.floor(q))
-    out = np.where(np.isnan(x) | (pole & (np.mod(x, 2) != 0)), np.nan, special.zeta(x, q))
+    out = np.where(np.isnan(x) | (pole & (np.mod(x, 2) != 0)), np.nan, _hurwitz(x, q))
     return np.where((x == 1) & ~np.isnan(q), np.inf, out).astype(x.dtype)  # the harmonic series
 
 
 def _polygamma(m: Any, x: Any) -> Any:
     """The derivative of order `m` of digamma: ψ at 0, then (-1)^(m+1) m! ζ(m + 1, x). NaN unless `m` is a whole number ≥ 0."""
-    from scipy import special
-
     m, x = np.broadcast_arrays(m, x)
     whole = (m >= 0) & (m == np.floor(m))
     order = np.where(whole, m, 1)
     sign = np.where(np.mod(order, 2) == 0, -1, 1)
-    out = np.where(order == 0, _digamma(x), sign * special.gamma(order + 1) * _zeta(order + 1, x))
+    out = np.where(order == 0, _digamma(x), sign * _gamma(order + 1) * _zeta(order + 1, x))
     return np.where(whole, out, np.nan).astype(x.dtype)
 
 

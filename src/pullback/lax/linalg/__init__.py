@@ -21,14 +21,7 @@ from pullback.lax.linalg.eigen import (
     tridiagonal,
     tridiagonal_p,
 )
-from pullback.lax.linalg.lu import (
-    lu,
-    lu_p,
-    lu_pivots_to_permutation,
-    lu_pivots_to_permutation_p,
-    lu_solve_p,
-    solve_p,
-)
+from pullback.lax.linalg.lu import lu, lu_p, lu_pivots_to_permutation, lu_pivots_to_permutation_p, lu_solve_p, solve_p
 from pullback.lax.linalg.polar import polar_p, qdwh
 from pullback.lax.linalg.qr import geqrf_p, householder_product, householder_product_p, ormqr, ormqr_p, qr, qr_p
 from pullback.lax.linalg.svd import SvdAlgorithm, pinv_p, svd, svd_p

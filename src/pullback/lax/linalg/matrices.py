@@ -141,6 +141,7 @@ def like_dtype(x: Any, dtype: DType) -> Any:
 
 #: The types LAPACK computes in.
 LAPACK_TYPES = (dtypes.float32, dtypes.float64, dtypes.complex64, dtypes.complex128)
+_PREFIX = dict(zip(LAPACK_TYPES, "sdcz"))  # of its routines' names
 
 
 def check(name: str, x: Any, square: bool = False) -> None:
@@ -218,7 +219,7 @@ def lapack(name: str, dtype: DType) -> Any:
     if found is None:
         from scipy.linalg import blas, lapack
 
-        prefix = {dtypes.float32: "s", dtypes.float64: "d", dtypes.complex64: "c", dtypes.complex128: "z"}[dtype]
+        prefix = _PREFIX[dtype]
         found = getattr(lapack, prefix + name, None) or getattr(blas, prefix + name)
         _routines[name, dtype] = found
     return found
@@ -279,8 +280,6 @@ class Decomposition(OfBatches):
 
 
 # ---- compiled programs ------------------------------------------------------------------------------------------
-
-_PREFIX = {dtypes.float32: "s", dtypes.float64: "d", dtypes.complex64: "c", dtypes.complex128: "z"}
 
 
 class ByColumns(Value):
