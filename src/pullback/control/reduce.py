@@ -28,7 +28,7 @@ from pullback.core.trace import Params
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_structure, tree_unflatten
 from pullback.core.types import Shape, ShapedArray, integers, pairs
 from pullback.lax.arrangement import concatenate_p, slice_p
-from pullback.lax.convolution import Pads, dilated, padtype_to_pads
+from pullback.lax.convolution import padtype_to_pads
 from pullback.lax.elementwise import and_p, max_p, min_p, or_p, xor_p
 from pullback.lax.family import ANY, BITS, NUMERIC, Elementwise, add_p, mul_p
 from pullback.lax.reductions import reduce_and_p, reduce_max_p, reduce_min_p, reduce_or_p, reduce_prod_p, reduce_xor_p
@@ -45,7 +45,9 @@ from pullback.lax.shape import (
 )
 from pullback.lax.summation import highest, lowest
 from pullback.lax.windows import (
+    Pads,
     check_windows,
+    dilated,
     reduce_window_max_p,
     reduce_window_min_p,
     reduce_window_sum_p,

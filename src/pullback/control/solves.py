@@ -34,7 +34,7 @@ from pullback.core.stage import stage_flat
 from pullback.core.trace import EVAL, Params, Trace, current, set_current
 from pullback.core.tree import PyTreeDef, arrays_of, tree_flatten, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
-from pullback.lax.elementwise import neg_p, sub_p
+from pullback.lax.family import neg_p, sub_p
 from pullback.lax.shape import convert, strong
 from pullback.transforms.call import LinearStep, OwnDerivative, results_of
 from pullback.transforms.jvp import jvp_flat

@@ -21,7 +21,8 @@ from pullback.core.tree import tree_flatten
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import div_p, eq_p
 from pullback.lax.family import add_p, like, mul_p
-from pullback.lax.indexing import GatherDimensionNumbers, gather
+from pullback.lax.indexing import gather
+from pullback.lax.positions import GatherDimensionNumbers
 from pullback.lax.reductions import reduce_max_p, reduce_min_p
 from pullback.lax.selection import select
 from pullback.lax.shape import batch_first, convert, move_axis, reduce_sum_p, reshape_p, strong

@@ -17,6 +17,7 @@ from pullback.lax.selection import select
 from pullback.lax.shape import convert
 from pullback.lax.special import erfc
 from pullback.numpy import ufuncs as u
+from pullback.numpy.arithmetic import logaddexp
 from pullback.numpy.promotion import array_like, inexact, promote, promote_inexact, scalar_like
 
 
@@ -102,7 +103,7 @@ def softplus(x: Any) -> Array:
     """log(1 + exp(x)), a smooth relu, without overflow."""
     x = promote_inexact("softplus", *promote("softplus", x, 0))[0]
     if dtypes.is_complex(x.dtype):
-        return u.logaddexp(x, 0)
+        return logaddexp(x, 0)
     # On either side of 0 a formula that is right everywhere: no derivative sees that there are two.
     positive = u.greater(x, 0)
     return u.add(select(positive, x, _constant(0, x)), u.log1p(u.exp(select(positive, u.negative(x), x))))

@@ -14,6 +14,7 @@ from pullback.core.errors import user_line
 from pullback.core.types import canonical_axes, canonical_axis, integers
 from pullback.numpy import creation, linalg
 from pullback.numpy import ufuncs as u
+from pullback.numpy.conversion import array
 from pullback.numpy.manipulation import moveaxis
 from pullback.xla.devices import no_sharding
 
@@ -70,7 +71,7 @@ def uniform(scale: Any = 1e-2, dtype: Any = None) -> Initializer:
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
         no_sharding("uniform", out_sharding)
         chosen = _dtype("uniform", dtype, default)
-        return u.multiply(random.uniform(key, shape, chosen), creation.array(scale, chosen))
+        return u.multiply(random.uniform(key, shape, chosen), array(scale, chosen))
 
     return init
 
@@ -82,7 +83,7 @@ def normal(stddev: Any = 1e-2, dtype: Any = None) -> Initializer:
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
         no_sharding("normal", out_sharding)
         chosen = _dtype("normal", dtype, default)
-        return u.multiply(random.normal(key, shape, chosen), creation.array(stddev, chosen))
+        return u.multiply(random.normal(key, shape, chosen), array(stddev, chosen))
 
     return init
 
@@ -94,7 +95,7 @@ def truncated_normal(stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0, u
     def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
         no_sharding("truncated_normal", out_sharding)
         chosen = _dtype("truncated_normal", dtype, default)
-        return u.multiply(random.truncated_normal(key, lower, upper, shape, chosen), creation.array(stddev, chosen))
+        return u.multiply(random.truncated_normal(key, lower, upper, shape, chosen), array(stddev, chosen))
 
     return init
 
@@ -159,7 +160,7 @@ def variance_scaling(
             n = math.sqrt(fan_in * fan_out)
         else:
             raise ValueError(f"invalid mode for variance scaling initializer: {mode}")
-        variance = creation.array(scale / n if n else 0, dtypes.to_real(chosen))  # of weights that have no elements
+        variance = array(scale / n if n else 0, dtypes.to_real(chosen))  # of weights that have no elements
         deviation = u.sqrt(variance).astype(chosen)
         is_complex = dtypes.is_complex(chosen)
         if distribution == "normal":
@@ -167,9 +168,9 @@ def variance_scaling(
         if distribution == "truncated_normal":
             if is_complex:
                 sample = _complex_truncated_normal(key, 2.0, shape, chosen)
-                return u.multiply(sample, u.divide(deviation, creation.array(_COMPLEX_TRUNCATED_DEVIATION, chosen)))
+                return u.multiply(sample, u.divide(deviation, array(_COMPLEX_TRUNCATED_DEVIATION, chosen)))
             sample = random.truncated_normal(key, -2, 2, shape, chosen)
-            return u.multiply(sample, u.divide(deviation, creation.array(_TRUNCATED_DEVIATION, chosen)))
+            return u.multiply(sample, u.divide(deviation, array(_TRUNCATED_DEVIATION, chosen)))
         if distribution == "uniform":
             if is_complex:
                 # The mean of |z|² on the unit disk is 1/2.
@@ -271,7 +272,7 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
         rest = list(shape)
         del rest[column_axis]
         q = moveaxis(q.reshape((rows, *rest)), 0, column_axis)
-        return u.multiply(creation.array(scale, chosen), q)
+        return u.multiply(array(scale, chosen), q)
 
     return init
 

@@ -22,7 +22,7 @@ from pullback.lax.selection import select
 from pullback.lax.shape import convert, reduce_sum_p, reshape_p
 from pullback.lax.summation import lowest
 from pullback.numpy import ufuncs as u
-from pullback.numpy.creation import asarray
+from pullback.numpy.conversion import asarray
 from pullback.numpy.promotion import array_like, inexact, promote, promote_inexact
 from pullback.numpy.reductions import mask
 from pullback.numpy.reductions import mean as reduce_mean

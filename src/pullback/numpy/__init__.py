@@ -8,11 +8,17 @@ from typing import Any as _Any
 
 from pullback.core.array import Array as _Array
 from pullback.numpy import array_methods as _array_methods
+from pullback.numpy.arithmetic import *
 from pullback.numpy.contraction import *
+from pullback.numpy.conversion import *
 from pullback.numpy.creation import *
-from pullback.numpy.indexing import *
+from pullback.numpy.joining import *
 from pullback.numpy.manipulation import *
+from pullback.numpy.quantiles import *
+from pullback.numpy.ranges import *
+from pullback.numpy.rearranging import *
 from pullback.numpy.reductions import *
+from pullback.numpy.selecting import *
 from pullback.numpy.sorting import *
 from pullback.numpy.types import *
 from pullback.numpy.ufuncs import *

@@ -20,7 +20,20 @@ from pullback.lax import elementwise as e
 from pullback.lax.arrangement import rev
 from pullback.lax.bits import bitcast_convert_type
 from pullback.lax.shape import convert, expand_dims, reshape_p
-from pullback.numpy import contraction, creation, indexing, manipulation, reductions, sorting, ufuncs
+from pullback.numpy import (
+    arithmetic,
+    contraction,
+    conversion,
+    creation,
+    indexing,
+    joining,
+    manipulation,
+    rearranging,
+    reductions,
+    selecting,
+    sorting,
+    ufuncs,
+)
 from pullback.numpy.promotion import scalar_like
 from pullback.xla.devices import HOST, Device, device_of, put
 
@@ -89,11 +102,11 @@ def _unary(ufunc: Callable[..., Any], primitive: Any = None, kinds: str = "") ->
 def _pow(self: Any, other: Any) -> Any:
     if other.__class__ is int and self.dtype.kind in "fc":
         return current().process(e.integer_pow_p, (self,), {"y": other})
-    return ufuncs.power(self, other) if _known(other, "**", self, False) else NotImplemented
+    return arithmetic.power(self, other) if _known(other, "**", self, False) else NotImplemented
 
 
 def _rpow(self: Any, other: Any) -> Any:
-    return ufuncs.power(other, self) if _known(other, "**", self, True) else NotImplemented
+    return arithmetic.power(other, self) if _known(other, "**", self, True) else NotImplemented
 
 
 def _matmul(self: Any, other: Any) -> Any:
@@ -119,14 +132,14 @@ _BINARY: dict[str, tuple[Any, ...]] = {
     "sub":      ("-",  ufuncs.subtract, e.sub_p, "iufc"),
     "mul":      ("*",  ufuncs.multiply, e.mul_p, "biufc"),
     "truediv":  ("/",  ufuncs.divide,   e.div_p, "fc"),
-    "floordiv": ("//", ufuncs.floor_divide),
-    "mod":      ("%",  ufuncs.mod),
-    "divmod":   ("divmod", ufuncs.divmod),
+    "floordiv": ("//", arithmetic.floor_divide),
+    "mod":      ("%",  arithmetic.mod),
+    "divmod":   ("divmod", arithmetic.divmod),
     "and":      ("&",  ufuncs.bitwise_and, e.and_p, "biu"),
     "or":       ("|",  ufuncs.bitwise_or,  e.or_p,  "biu"),
     "xor":      ("^",  ufuncs.bitwise_xor, e.xor_p, "biu"),
-    "lshift":   ("<<", ufuncs.left_shift),
-    "rshift":   (">>", ufuncs.right_shift),
+    "lshift":   ("<<", arithmetic.left_shift),
+    "rshift":   (">>", arithmetic.right_shift),
 }
 _COMPARISONS: dict[str, tuple[Any, ...]] = {
     "eq": ("==", ufuncs.equal,         e.eq_p, "biufc"),
@@ -166,7 +179,7 @@ def _flatten(self: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
 
 def _astype(self: Any, dtype: Any, copy: bool = False, device: Any = None) -> Array:
     """Converted to `dtype`. See `pullback.numpy.astype`."""
-    return creation.astype(self, dtype, device=device)
+    return conversion.astype(self, dtype, device=device)
 
 
 def _clip(self: Any, min: Any = None, max: Any = None) -> Array:
@@ -178,7 +191,7 @@ def _compress(
     self: Any, condition: Any, axis: int | None = None, *, out: None = None, size: Any = None, fill_value: Any = 0
 ) -> Array:
     """The slices along `axis` where `condition` is true. See `pullback.numpy.compress`."""
-    return indexing.compress(condition, self, axis, out=out, size=size, fill_value=fill_value)
+    return selecting.compress(condition, self, axis, out=out, size=size, fill_value=fill_value)
 
 
 def _copy(self: Any) -> Array:
@@ -203,7 +216,7 @@ def _view(self: Any, dtype: Any = None, type: None = None) -> Array:
         return ufuncs.not_equal(_view(self, dtypes.uint8), 0)
     if dtypes.is_complex(self.dtype):
         parts = [expand_dims(ufuncs.real(self), -1), expand_dims(ufuncs.imag(self), -1)]
-        pairs = manipulation.concatenate(parts, axis=-1)
+        pairs = joining.concatenate(parts, axis=-1)
         if self.ndim == 0:
             if target == self.dtype:
                 return self
@@ -327,8 +340,9 @@ _METHODS: dict[str, Callable[..., Any]] = {
     # functions of the package, whose first argument is the array
     **{name: getattr(reductions, name) for name in ("all", "any", "cumprod", "cumsum", "max", "mean", "min", "prod", "ptp", "std", "sum", "var")},
     **{name: getattr(sorting, name) for name in ("argpartition", "argsort", "searchsorted", "sort")},
-    **{name: getattr(indexing, name) for name in ("choose", "nonzero", "take")},
-    **{name: getattr(manipulation, name) for name in ("ravel", "repeat", "squeeze", "swapaxes")},
+    **{name: getattr(selecting, name) for name in ("choose", "nonzero", "take")},
+    **{name: getattr(manipulation, name) for name in ("ravel", "squeeze", "swapaxes")},
+    "repeat": rearranging.repeat,
     **{name: getattr(contraction, name) for name in ("dot", "trace")},
     **{name: getattr(ufuncs, name) for name in ("conj", "conjugate", "round")},
     "argmax": reductions.argmax, "argmin": reductions.argmin, "diagonal": creation.diagonal,

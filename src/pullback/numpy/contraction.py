@@ -20,7 +20,8 @@ from pullback.core.types import Shape, canonical_axis
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
 from pullback.lax.arrangement import concatenate, slice_in_dim
 from pullback.lax.contraction import dot_general_p
-from pullback.lax.elementwise import conj_p, mul_p, sub_p
+from pullback.lax.elementwise import conj_p
+from pullback.lax.family import mul_p, sub_p
 from pullback.lax.functions import check_precision
 from pullback.lax.shape import (
     broadcast_in_dim_p,
@@ -98,7 +99,7 @@ def dot(
 
     A scalar multiplies. Raises TypeError if the lengths differ.
 
-    >>> from pullback.numpy.creation import array
+    >>> from pullback.numpy import array
     >>> dot(array([1.0, 2.0]), array([3.0, 4.0]))
     Array(11., dtype=float32)
     """
@@ -122,7 +123,7 @@ def matmul(
 
     Raises ValueError for scalars and leading axes that do not broadcast, TypeError if the contracted lengths differ.
 
-    >>> from pullback.numpy.creation import array
+    >>> from pullback.numpy import array
     >>> matmul(array([[1, 2], [3, 4]]), array([1, 1]))
     Array([3, 7], dtype=int32)
     """
@@ -335,7 +336,7 @@ def einsum(
     that occur once, in alphabetical order; or operands and lists of labels alternate. `optimize` chooses the order of
     contraction of three or more operands (see opt_einsum). Raises ValueError for malformed subscripts and lengths that do not fit.
 
-    >>> from pullback.numpy.creation import array
+    >>> from pullback.numpy import array
     >>> einsum("ij->j", array([[1, 2], [3, 4]]))
     Array([4, 6], dtype=int32)
     """

@@ -17,8 +17,8 @@ from pullback.lax.family import like, mul_p
 from pullback.lax.fourier import FftType, fft_p
 from pullback.lax.shape import convert, transpose_p
 from pullback.numpy.creation import zeros
-from pullback.numpy.manipulation import roll
 from pullback.numpy.promotion import array_like
+from pullback.numpy.rearranging import roll
 from pullback.xla.devices import placed
 
 _NORMS = (None, "backward", "ortho", "forward")

@@ -17,8 +17,9 @@ from pullback.lax.elementwise import max_p, min_p
 from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.positions import modulo, wide_index
 from pullback.lax.shape import convert, reshape_p
-from pullback.numpy.indexing import IndexUpdateRef, cycled, nonzero, refuse_inplace, update_values
+from pullback.numpy.indexing import IndexUpdateRef, update_values
 from pullback.numpy.promotion import array_like
+from pullback.numpy.selecting import cycled, nonzero, refuse_inplace
 
 
 class IndexExpression:

@@ -21,17 +21,18 @@ from pullback.core.errors import user_line
 from pullback.core.types import Shape, canonical_axes, canonical_axis
 from pullback.lax import linalg as lax_linalg
 from pullback.lax.arrangement import index_in_dim
-from pullback.lax.elementwise import abs_p, and_p, div_p, gt_p, max_p, ne_p, not_p, pow_p, sqrt_p
+from pullback.lax.elementwise import and_p, div_p, gt_p, ne_p, not_p
 from pullback.lax.family import like, mul_p, sub_p
 from pullback.lax.linalg import matrices
 from pullback.lax.linalg.lu import inverse
 from pullback.lax.linalg.lu import solve as lax_solve
 from pullback.lax.linalg.matrices import LAPACK_TYPES
-from pullback.lax.reductions import reduce_max, reduce_min
+from pullback.lax.reductions import reduce_max
 from pullback.lax.selection import select
-from pullback.lax.shape import broadcast_to, convert, move_axis, reduce_sum_p, reshape_p, strong
+from pullback.lax.shape import broadcast_to, convert, move_axis, reduce_sum_p, reshape_p
 from pullback.numpy import contraction, creation
 from pullback.numpy.contraction import tensordot, vecdot
+from pullback.numpy.norms import inexact_operand, matrix_norm, norm, sum_of_squares, vector_norm
 from pullback.numpy.promotion import array_like, promote_inexact
 
 
@@ -71,22 +72,15 @@ class SlogdetResult(NamedTuple):
     logabsdet: Array
 
 
-def _inexact(name: str, a: Any) -> Array:
-    """`a` as an Array of an inexact type."""
-    if isinstance(a, Array) and a.dtype in LAPACK_TYPES:
-        return a
-    return promote_inexact(f"numpy.linalg.{name}", a)[0]
-
-
 def _square(name: str, a: Any) -> Array:
     """`a` as a batch of square matrices of an inexact type; ValueError if it is none."""
-    a = _inexact(name, a)
+    a = inexact_operand(name, a)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise ValueError(f"argument to {name} must have shape [..., n, n], got {a.shape}, at {user_line()}")
     return a
 
 
-# ---- decompositions ---------------------------------------------------------------------------------------------
+# ---- decompositions ---------------------------------------------------------------------------------------------------
 
 
 def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> Array:
@@ -100,7 +94,7 @@ def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> A
     Array([[2., 0.],
            [1., 2.]], dtype=float32)
     """
-    out = lax_linalg.cholesky(_inexact("cholesky", a), symmetrize_input=symmetrize_input)
+    out = lax_linalg.cholesky(inexact_operand("cholesky", a), symmetrize_input=symmetrize_input)
     return matrices.adjoint(out) if upper else out
 
 
@@ -115,7 +109,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     >>> jnp.linalg.qr(jnp.ones((3, 2))).R.shape
     (2, 2)
     """
-    a = _inexact("qr", a)
+    a = inexact_operand("qr", a)
     if mode == "raw":
         packed, taus = lax_linalg.geqrf_p.bind(matrices.matrix("qr", a))
         return QRResult(matrices.transposed(packed), taus)
@@ -139,7 +133,7 @@ def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> Eigh
     """
     if UPLO not in (None, "L", "U"):
         raise ValueError(f"UPLO must be one of None, 'L', or 'U', got {UPLO}")
-    v, w = lax_linalg.eigh(_inexact("eigh", a), lower=UPLO != "U", symmetrize_input=symmetrize_input)
+    v, w = lax_linalg.eigh(inexact_operand("eigh", a), lower=UPLO != "U", symmetrize_input=symmetrize_input)
     return EighResult(w, v)
 
 
@@ -158,12 +152,14 @@ def eig(a: Any) -> EigResult:
     >>> jnp.linalg.eig(jnp.array([[0.0, 1.0], [-1.0, 0.0]])).eigenvalues
     Array([0.+1.j, 0.-1.j], dtype=complex64)
     """
-    return EigResult(*lax_linalg.eig(_inexact("eig", a), compute_left_eigenvectors=False))
+    return EigResult(*lax_linalg.eig(inexact_operand("eig", a), compute_left_eigenvectors=False))
 
 
 def eigvals(a: Any) -> Array:
     """The eigenvalues of `a` of shape (..., n, n), complex."""
-    (w,) = lax_linalg.eig(_inexact("eigvals", a), compute_left_eigenvectors=False, compute_right_eigenvectors=False)
+    (w,) = lax_linalg.eig(
+        inexact_operand("eigvals", a), compute_left_eigenvectors=False, compute_right_eigenvectors=False
+    )
     return w
 
 
@@ -183,7 +179,7 @@ def svd(
     >>> jnp.linalg.svd(jnp.array([[3.0, 0.0], [0.0, 4.0]])).S
     Array([4., 3.], dtype=float32)
     """
-    x = _inexact("svd", a)
+    x = inexact_operand("svd", a)
     if hermitian:
         x = _symmetrized("svd", x)
     out = lax_linalg.svd(x, full_matrices=full_matrices, compute_uv=compute_uv, subset_by_index=subset_by_index)
@@ -192,7 +188,7 @@ def svd(
 
 def svdvals(x: Any, /) -> Array:
     """The singular values of `x` of shape (..., m, n), decreasing."""
-    return lax_linalg.svd(_inexact("svdvals", x), compute_uv=False)
+    return lax_linalg.svd(inexact_operand("svdvals", x), compute_uv=False)
 
 
 def _symmetrized(name: str, x: Array) -> Array:
@@ -201,7 +197,7 @@ def _symmetrized(name: str, x: Array) -> Array:
     return matrices.symmetrize(x)
 
 
-# ---- solving ----------------------------------------------------------------------------------------------------
+# ---- solving ----------------------------------------------------------------------------------------------------------
 
 
 def solve(a: Any, b: Any) -> Array:
@@ -268,7 +264,7 @@ def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None
     """
     if rtol is not None and rcond is not None:
         raise ValueError("pinv: only one of rtol and rcond may be specified")
-    a = _inexact("pinv", a)
+    a = inexact_operand("pinv", a)
     if a.ndim < 2:
         raise ValueError(f"pinv takes matrices of shape (..., m, n), got shape {a.shape}, at {user_line()}")
     matrices.check("pinv", a)
@@ -346,7 +342,7 @@ def lstsq(
     if numpy_resid and (m <= n or int(np.asarray(rank)) < n):
         residuals: Array = concrete(np.zeros(0, s.dtype))
     else:
-        residuals = _sum_of_squares(sub_p.bind(b, matrices.matmul(a, x)), (0,))
+        residuals = sum_of_squares(sub_p.bind(b, matrices.matmul(a, x)), (0,))
     return (reshape_p.bind(x, new_sizes=(n,)) if vector else x), residuals, rank, s
 
 
@@ -383,7 +379,7 @@ def tensorinv(a: Any, ind: int = 2) -> Array:
     >>> jnp.linalg.tensorinv(jnp.eye(6).reshape(2, 3, 6)).shape
     (6, 2, 3)
     """
-    a = _inexact("tensorinv", a)
+    a = inexact_operand("tensorinv", a)
     ind = operator.index(ind)
     if ind <= 0:
         raise ValueError(f"ind must be a positive integer; got ind={ind}")
@@ -394,7 +390,7 @@ def tensorinv(a: Any, ind: int = 2) -> Array:
     return reshape_p.bind(inv(reshape_p.bind(a, new_sizes=(n, n))), new_sizes=(*last, *first))
 
 
-# ---- numbers ----------------------------------------------------------------------------------------------------
+# ---- numbers ----------------------------------------------------------------------------------------------------------
 
 
 def det(a: Any) -> Array:
@@ -442,7 +438,7 @@ def matrix_rank(M: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any =
     """
     if rtol is not None and tol is not None:
         raise ValueError("matrix_rank: only one of tol or rtol may be specified")
-    x = _inexact("matrix_rank", M)
+    x = inexact_operand("matrix_rank", M)
     if x.ndim < 2:
         nonzero = reduce_max(ne_p.bind(x, like(0, x)), tuple(range(x.ndim)))
         return convert(nonzero, dtypes.int32)
@@ -473,7 +469,7 @@ def cond(x: Any, p: Any = None) -> Array:
     >>> jnp.linalg.cond(jnp.array([[1.0, 0.0], [0.0, 4.0]]))
     Array(4., dtype=float32)
     """
-    x = _inexact("cond", x)
+    x = inexact_operand("cond", x)
     if x.ndim < 2:
         raise ValueError(f"cond: input array must be at least 2D; got shape {x.shape}")
     if 0 in x.shape[-2:]:
@@ -523,134 +519,7 @@ def matrix_power(a: Any, n: int) -> Array:
         a = contraction.matmul(a, a)
 
 
-# ---- norms ------------------------------------------------------------------------------------------------------
-
-
-def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Array:
-    """The norm of order `ord` over `axis` (one, several, or all): (Σ |x|^ord)^(1/ord).
-
-    It is max |x| for inf, min |x| for -inf, and for 0 the number of elements that are not zero. The derivative of the norm of order 2 at zero is NaN.
-
-    >>> import pullback.numpy as jnp
-    >>> jnp.linalg.vector_norm(jnp.array([3.0, 4.0]))
-    Array(5., dtype=float32)
-    """
-    x = strong(array_like(x, "numpy.linalg.vector_norm"))
-    return _kept(_vector_norm(x, canonical_axes(axis, x.ndim), ord), x.shape, canonical_axes(axis, x.ndim), keepdims)
-
-
-def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
-    """The norm of the matrices `x` of shape (..., m, n); see `norm` for the orders."""
-    x = strong(_inexact("matrix_norm", x))
-    if x.ndim < 2:
-        raise ValueError(f"matrix_norm takes an array with at least two axes, got shape {x.shape}, at {user_line()}")
-    axes = (x.ndim - 2, x.ndim - 1)
-    return _kept(_matrix_norm(x, *axes, ord), x.shape, axes, keepdims)
-
-
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
-    """The norm of vectors (one axis) or matrices (two) along `axis`; without `axis` and `ord`, of all elements.
-
-    Of vectors, `ord` may be any number, see `vector_norm`. Of matrices: None or "fro" (square root of the sum of
-    squares), "nuc" (sum of singular values), 2 and -2 (largest and smallest one), inf and -inf (largest and smallest
-    sum of absolute values of a row), 1 and -1 (of a column). Derivatives at zero are NaN for the orders 2 and "fro".
-    Raises ValueError for other orders and more axes.
-
-    >>> import pullback.numpy as jnp
-    >>> jnp.linalg.norm(jnp.array([[1.0, -7.0], [2.0, 3.0]]), ord=1)
-    Array(10., dtype=float32)
-    """
-    x = strong(_inexact("norm", x))
-    if axis is None and ord is None:
-        axes = tuple(range(x.ndim))
-        return _kept(sqrt_p.bind(_sum_of_squares(x, axes)), x.shape, axes, keepdims)
-    axes = canonical_axes(axis, x.ndim)
-    if len(axes) == 1:
-        return _kept(_vector_norm(x, axes, 2 if ord is None else ord), x.shape, axes, keepdims)
-    if len(axes) == 2:
-        return _kept(_matrix_norm(x, *axes, "fro" if ord is None else ord), x.shape, axes, keepdims)
-    raise ValueError(
-        f"improper number of axes for norm: axis={axes}. Pass one axis to compute a vector-norm, or two axes to compute a "
-        "matrix-norm"
-    )
-
-
-def _kept(out: Array, shape: Shape, axes: Shape, keepdims: bool) -> Array:
-    if not keepdims:
-        return out
-    return reshape_p.bind(out, new_sizes=tuple(1 if i in axes else n for i, n in enumerate(shape)))
-
-
-def _sum(x: Any, axes: Shape) -> Any:
-    """Σ along `axes`; integers in the default integer type, as `numpy.sum`."""
-    k = dtypes.kind(x.dtype)
-    if k in "biu":
-        wide = dtypes.canonicalize(dtypes.uint64) if k == "u" else dtypes.default_dtype(int)
-        x = convert(x, wide) if x.dtype.itemsize < wide.itemsize else x
-    return reduce_sum_p.bind(x, axes=axes)
-
-
-def _sum_of_squares(x: Any, axes: Shape) -> Any:
-    """Σ |x|², real."""
-    squares = matrices.real(mul_p.bind(x, matrices.conj(x))) if dtypes.kind(x.dtype) != "b" else x
-    return _sum(squares, axes)
-
-
-def _size(x: Any) -> Any:
-    return abs_p.bind(x) if dtypes.kind(x.dtype) in "ifc" else x
-
-
-def _largest(x: Any, axes: Shape) -> Any:
-    """The maximum of numbers that are not negative: of none it is 0."""
-    out = reduce_max(x, axes)
-    return max_p.bind(out, like(0, out)) if dtypes.kind(out.dtype) != "b" else out
-
-
-def _smallest(x: Any, axes: Shape) -> Any:
-    if any(x.shape[i] == 0 for i in axes):
-        raise ValueError(f"zero-size array to reduction operation min which has no identity, at {user_line()}")
-    return reduce_min(x, axes)
-
-
-def _vector_norm(x: Array, axes: Shape, ord: Any) -> Any:
-    if isinstance(ord, str):
-        raise ValueError(f"invalid order {ord!r} for vector norm")
-    if ord is None or ord == 2:
-        out = _sum_of_squares(x, axes)
-        return sqrt_p.bind(out if dtypes.is_inexact(out.dtype) else convert(out, dtypes.to_inexact(out.dtype)))
-    if ord == np.inf:
-        return _largest(_size(x), axes)
-    if ord == -np.inf:
-        return _smallest(_size(x), axes)
-    if ord == 0:
-        nonzero = convert(ne_p.bind(x, like(0, x)), dtypes.to_real(x.dtype))
-        return _sum(nonzero, axes)
-    if ord == 1:
-        return _sum(_size(x), axes)
-    sizes = _size(x)
-    if not dtypes.is_inexact(sizes.dtype):
-        sizes = convert(sizes, dtypes.to_inexact(sizes.dtype))
-    total = reduce_sum_p.bind(pow_p.bind(sizes, like(ord, sizes)), axes=axes)
-    return pow_p.bind(total, like(1 / ord, total))
-
-
-def _matrix_norm(x: Array, row: int, column: int, ord: Any) -> Any:
-    if ord in (None, "fro"):
-        return sqrt_p.bind(_sum_of_squares(x, (row, column)))
-    if ord in (1, -1, np.inf, -np.inf):
-        summed, other = (row, column) if ord in (1, -1) else (column, row)
-        sums = reduce_sum_p.bind(_size(x), axes=(summed,))
-        return (_largest if ord > 0 else _smallest)(sums, (other - (summed < other),))
-    if ord in (2, -2, "nuc"):
-        x = move_axis(x, row, x.ndim - 1)
-        x = move_axis(x, column - (row < column), x.ndim - 1)
-        s = svdvals(x)
-        axes = (s.ndim - 1,)
-        return reduce_sum_p.bind(s, axes=axes) if ord == "nuc" else (_largest if ord == 2 else _smallest)(s, axes)
-    raise ValueError(f"invalid order {ord!r} for matrix norm")
-
-
-# ---- products ---------------------------------------------------------------------------------------------------
+# ---- products ---------------------------------------------------------------------------------------------------------
 
 
 def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:
@@ -748,7 +617,39 @@ def matrix_transpose(x: Any, /) -> Array:
 
 
 __all__ = [
-    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matmul",
-    "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr",
-    "slogdet", "solve", "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
-]  # fmt: skip
+    "cholesky",
+    "cond",
+    "cross",
+    "det",
+    "diagonal",
+    "eig",
+    "eigh",
+    "eigvals",
+    "eigvalsh",
+    "inv",
+    "lstsq",
+    "matmul",
+]
+__all__ += [
+    "matrix_norm",
+    "matrix_power",
+    "matrix_rank",
+    "matrix_transpose",
+    "multi_dot",
+    "norm",
+    "outer",
+    "pinv",
+    "qr",
+]
+__all__ += [
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
+    "tensordot",
+    "tensorinv",
+    "tensorsolve",
+    "trace",
+    "vecdot",
+    "vector_norm",
+]

@@ -16,9 +16,13 @@ from pullback.lax.arrangement import pad as lax_pad
 from pullback.lax.arrangement import slice_in_dim
 from pullback.lax.shape import convert
 from pullback.numpy import reductions, ufuncs
-from pullback.numpy.creation import linspace, zeros_like
-from pullback.numpy.manipulation import broadcast_to, flip, join_arrays, squeeze, take_slice
+from pullback.numpy.creation import zeros_like
+from pullback.numpy.joining import join_arrays
+from pullback.numpy.manipulation import broadcast_to, flip, squeeze
 from pullback.numpy.promotion import array_like
+from pullback.numpy.quantiles import median
+from pullback.numpy.ranges import linspace
+from pullback.numpy.rearranging import take_slice
 from pullback.numpy.vectorization import apply_along_axis
 
 _PAD_OPTIONS: dict[str, tuple[str, ...]] = {
@@ -169,7 +173,7 @@ def _pad_statistic(x: Array, widths: list[tuple[int, int]], mode: str, stat_leng
         "maximum": reductions.max,
         "minimum": reductions.min,
         "mean": reductions.mean,
-        "median": reductions.median,
+        "median": median,
     }[mode]
     lengths = _pairs("stat_length", stat_length, x.ndim) if stat_length is not None else [(None, None)] * x.ndim
 

@@ -15,12 +15,15 @@ from pullback.lax.arrangement import pad
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, reshape_p, strong
 from pullback.numpy import linalg, ufuncs
+from pullback.numpy.arithmetic import mod, power
 from pullback.numpy.contraction import dot
-from pullback.numpy.creation import array, diag, ones, zeros
-from pullback.numpy.indexing import take
-from pullback.numpy.manipulation import broadcast_to, concatenate
+from pullback.numpy.conversion import array
+from pullback.numpy.creation import diag, ones, zeros
+from pullback.numpy.joining import concatenate
+from pullback.numpy.manipulation import broadcast_to
 from pullback.numpy.promotion import array_like, inexact, promote, promote_inexact
 from pullback.numpy.reductions import cumsum, sum
+from pullback.numpy.selecting import take
 from pullback.numpy.signal import convolve
 from pullback.numpy.sorting import argsort
 
@@ -209,7 +212,7 @@ def _traced_roots(p: Array) -> Array:
         return _companion_roots(p)
     front = sum(convert(cumsum(ufuncs.not_equal(p, 0)) == 0, dtypes.int32))
     places = concrete(np.arange(n, dtype=np.int32))
-    found = _companion_roots(take(p, ufuncs.mod(ufuncs.add(places, front), n)))
+    found = _companion_roots(take(p, mod(ufuncs.add(places, front), n)))
     found = take(found, argsort(-ufuncs.absolute(found)))
     missing = concrete(np.array(complex(np.nan, np.nan), found.dtype))
     return select(ufuncs.less(places[: n - 1], ufuncs.subtract(n - 1, front)), found, missing)
@@ -237,7 +240,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:
     if n < 0:
         raise ValueError(f"N must be nonnegative, got {N}")
     exponents = np.arange(n) if increasing else np.arange(n - 1, -1, -1)
-    return ufuncs.power(x[:, None], concrete(exponents.astype(x.dtype)))
+    return power(x[:, None], concrete(exponents.astype(x.dtype)))
 
 
 def polyfit(

@@ -1,4 +1,4 @@
-"""Reductions and cumulative functions with NumPy's arguments: sums, extrema, moments, quantiles, and their NaN-ignoring kin.
+"""Reductions and cumulative functions with NumPy's arguments: sums, extrema, moments, and their NaN-ignoring kin.
 
 `axis` is None (all axes), an int or a sequence of ints; `where` leaves elements out, `initial` joins in. Sums and products of
 booleans and of integers narrower than the default integer are taken in the default integer; means of integers are floats; 16-bit floats
@@ -19,7 +19,7 @@ from pullback.core.array import Array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import current
-from pullback.core.types import Shape, canonical_axes, canonical_axis
+from pullback.core.types import Shape, broadcast_shapes, canonical_axes, canonical_axis
 from pullback.lax.arrangement import concatenate_p
 from pullback.lax.cumulative import cumprod_p, cumsum_p
 from pullback.lax.elementwise import div_p
@@ -34,24 +34,22 @@ from pullback.lax.reductions import (
 )
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p, strong, transpose_p
-from pullback.lax.sorting import sort_p
 from pullback.lax.summation import highest, lowest
 from pullback.numpy import ufuncs as u
-from pullback.numpy.indexing import take_along_axis
-from pullback.numpy.promotion import array_like, inexact, promote_inexact
-from pullback.xla.devices import no_sharding
+from pullback.numpy.conversion import asarray
+from pullback.numpy.promotion import array_like, promote_inexact
+
+# ---- what all share ---------------------------------------------------------------------------------------------------
+
 
 _ALL_AXES = [tuple(range(n)) for n in range(33)]
-
-
-# ---- what all share ---------------------------------------------------------------------------------------------
 
 
 def _flat(a: Array) -> Array:
     return a if len(a.shape) == 1 else reshape_p.bind(a, new_sizes=(a.size,))
 
 
-def _axes(axis: Any, a: Array) -> Shape:
+def reduced_axes(axis: Any, a: Array) -> Shape:
     rank = len(a.shape)
     if axis.__class__ is int and -rank <= axis < rank:
         return (axis if axis >= 0 else axis + rank,)
@@ -101,7 +99,16 @@ def _count(a: Array, axes: Shape) -> int:
     return math.prod([shape[i] for i in axes])
 
 
-# ---- sums, products, extrema, logic -----------------------------------------------------------------------------
+def filled(a: Array, missing: Array, fill: Any) -> Array:
+    return select(missing, concrete(np.array(fill, a.dtype)), a)
+
+
+def _without_nan(name: str, a: Any, fill: Any) -> Array:
+    a = array_like(a, name)
+    return filled(a, u.isnan(a), fill) if dtypes.is_inexact(a.dtype) else a
+
+
+# ---- sums, products, extrema, logic -----------------------------------------------------------------------------------
 
 
 def sum(
@@ -125,7 +132,7 @@ def sum(
         and isinstance(a, Array) and a.dtype.kind in "fc" and not a.weak_type
     ):
         # fmt: on
-        axes = _ALL_AXES[len(a.shape)] if axis is None else _axes(axis, a)
+        axes = _ALL_AXES[len(a.shape)] if axis is None else reduced_axes(axis, a)
         return current().process(reduce_sum_p, (a,), {"axes": axes})
     return _fold("sum", reduce_sum_p, u.add, 0, a, axis, dtype, out, keepdims, initial, where, promote_integers)
 
@@ -152,7 +159,7 @@ def _fold(
 ) -> Array:  # fmt: skip
     u.no_out(name, out)
     a = array_like(a, name)
-    axes = _axes(axis, a)
+    axes = reduced_axes(axis, a)
     if dtype is not None:
         target = dtypes.canonicalize_dtype(dtype)
     elif promote_integers or a.dtype == dtypes.bool_:
@@ -202,7 +209,7 @@ def _extremum(
 ) -> Array:  # fmt: skip
     u.no_out(name, out)
     a = strong(array_like(a, name))
-    axes = _axes(axis, a)
+    axes = reduced_axes(axis, a)
     if initial is None:
         if where is not None:
             raise ValueError(
@@ -236,7 +243,7 @@ def all(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, w
 def _logic(name: str, primitive: Any, identity: bool, a: Any, axis: Any, out: Any, keepdims: bool, where: Any) -> Array:
     u.no_out(name, out)
     a = array_like(a, name)
-    axes = _axes(axis, a)
+    axes = reduced_axes(axis, a)
     x = a if a.dtype == dtypes.bool_ else u.not_equal(a, 0)
     if where is not None:
         x = _masked(x, where, identity, name)
@@ -253,7 +260,31 @@ def count_nonzero(a: Any, axis: Any = None, keepdims: bool = False) -> Array:
     return sum(u.not_equal(a, 0), axis, dtypes.default_dtype(int), keepdims=keepdims)
 
 
-# ---- positions --------------------------------------------------------------------------------------------------
+def allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Array:
+    """Whether all elements are close, as a boolean scalar Array. See `isclose`."""
+    return all(u.isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan))
+
+
+def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Array:
+    """Whether two arrays (or lists) have one shape and equal elements, as a boolean scalar Array."""
+    a1, a2 = asarray(a1), asarray(a2)
+    if a1.shape != a2.shape:
+        return concrete(np.bool_(False))
+    same = u.equal(a1, a2)
+    return all(u.logical_or(same, u.logical_and(u.isnan(a1), u.isnan(a2))) if equal_nan else same)
+
+
+def array_equiv(a1: Any, a2: Any) -> Array:
+    """Whether two arrays (or lists) broadcast to equal ones, as a boolean scalar Array."""
+    a1, a2 = asarray(a1), asarray(a2)
+    try:
+        broadcast_shapes(a1.shape, a2.shape)
+    except ValueError:
+        return concrete(np.bool_(False))
+    return all(u.equal(a1, a2))
+
+
+# ---- positions --------------------------------------------------------------------------------------------------------
 
 
 def argmax(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
@@ -306,12 +337,12 @@ def _nan_position(
     if not dtypes.is_inexact(a.dtype):
         return position(a, axis, out, keepdims)
     missing = u.isnan(a)
-    found = position(_filled(a, missing, fill(a.dtype)), axis, out, keepdims)
+    found = position(filled(a, missing, fill(a.dtype)), axis, out, keepdims)
     nothing = all(missing, axis, keepdims=bool(keepdims))
     return select(nothing, concrete(np.array(-1, found.dtype)), found)
 
 
-# ---- moments ----------------------------------------------------------------------------------------------------
+# ---- moments ----------------------------------------------------------------------------------------------------------
 
 
 def _mean_dtype(name: str, a: Array, dtype: Any) -> tuple[DType, DType]:
@@ -337,7 +368,7 @@ def mean(
     """
     u.no_out("mean", out)
     a = array_like(a, "mean")
-    axes = _axes(axis, a)
+    axes = reduced_axes(axis, a)
     if (
         dtype is None
         and where is None
@@ -427,7 +458,7 @@ def _variance(
         if not (ddof.__class__ is int and ddof == 0):
             raise ValueError("ddof and correction can't be provided simultaneously.")
         ddof = correction
-    axes = _axes(axis, a)
+    axes = reduced_axes(axis, a)
     if dtype is not None and dtypes.is_complex(a.dtype) and not dtypes.is_complex(dtypes.canonicalize_dtype(dtype)):
         raise ValueError(
             f"{name} does not take a real dtype, {dtype}, for an array of complex values {a.aval}, at {user_line()}"
@@ -460,7 +491,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     With `returned`, also the sum of the weights. Raises ValueError if shapes do not match.
     """
     a = array_like(a, "average")
-    axes = _axes(axis, a)
+    axes = reduced_axes(axis, a)
     if weights is None:
         value = mean(a, axes, keepdims=keepdims)
         total = broadcast_to(concrete(np.array(_count(a, axes), value.dtype)), value.shape)
@@ -486,16 +517,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     return (value, total) if returned else value
 
 
-# ---- ignoring NaN -----------------------------------------------------------------------------------------------
-
-
-def _filled(a: Array, missing: Array, fill: Any) -> Array:
-    return select(missing, concrete(np.array(fill, a.dtype)), a)
-
-
-def _without_nan(name: str, a: Any, fill: Any) -> Array:
-    a = array_like(a, name)
-    return _filled(a, u.isnan(a), fill) if dtypes.is_inexact(a.dtype) else a
+# ---- ignoring NaN -----------------------------------------------------------------------------------------------------
 
 
 def nansum(
@@ -553,10 +575,10 @@ def _nan_extremum(
     if not dtypes.is_inexact(a.dtype):
         return extremum(a, axis, out, keepdims, initial, where)
     missing = u.isnan(a)
-    value = extremum(_filled(a, missing, fill(a.dtype)), axis, out, keepdims, initial, where)
+    value = extremum(filled(a, missing, fill(a.dtype)), axis, out, keepdims, initial, where)
     if initial is not None:
         return value
-    return _filled(value, all(missing, axis, keepdims=keepdims), math.nan)
+    return filled(value, all(missing, axis, keepdims=keepdims), math.nan)
 
 
 def nanmean(
@@ -590,7 +612,7 @@ def nanstd(
     return u.sqrt(nanvar(a, axis, dtype, out, ddof, keepdims, where, mean))
 
 
-# ---- cumulative -------------------------------------------------------------------------------------------------
+# ---- cumulative -------------------------------------------------------------------------------------------------------
 
 
 def _cumulative(name: str, primitive: Any, a: Any, axis: Any, dtype: Any, out: Any) -> Array:
@@ -665,240 +687,8 @@ def _standard_cumulative(
     return concatenate_p.bind(first, out, dimension=axis)
 
 
-# ---- quantiles --------------------------------------------------------------------------------------------------
-
-_METHODS = ("linear", "lower", "higher", "midpoint", "nearest", "inverted_cdf")
-
-
-def quantile(
-    a: Any,
-    q: Any,
-    axis: int | tuple[int, ...] | None = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: Any = None,
-) -> Array:
-    """The quantiles `q` (in [0, 1], a scalar or of one axis, which comes first) along `axis`; NaN if there is a NaN.
-
-    `method` says what lies between two elements: "linear", "lower", "higher", "midpoint", "nearest", or "inverted_cdf" (the only one
-    that takes `weights`).
-
-    >>> float(quantile(np.array([1.0, 2.0, 3.0, 4.0]), 0.5))
-    2.5
-    """
-    return _quantile("quantile", a, q, axis, out, overwrite_input, method, keepdims, weights, False)
-
-
-def nanquantile(
-    a: Any,
-    q: Any,
-    axis: int | tuple[int, ...] | None = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: Any = None,
-) -> Array:
-    """The quantiles `q` of the elements along `axis` that are not NaN. See `quantile`."""
-    return _quantile("nanquantile", a, q, axis, out, overwrite_input, method, keepdims, weights, True)
-
-
-def percentile(
-    a: Any,
-    q: Any,
-    axis: int | tuple[int, ...] | None = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: Any = None,
-    out_sharding: Any = None,
-) -> Array:
-    """`quantile` for `q` in percent."""
-    if out_sharding is not None:
-        no_sharding("percentile", out_sharding)
-    return quantile(a, u.divide(q, 100), axis, out, overwrite_input, method, keepdims, weights=weights)
-
-
-def nanpercentile(
-    a: Any,
-    q: Any,
-    axis: int | tuple[int, ...] | None = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: Any = None,
-) -> Array:
-    """`nanquantile` for `q` in percent."""
-    return nanquantile(a, u.divide(q, 100), axis, out, overwrite_input, method, keepdims, weights=weights)
-
-
-def median(
-    a: Any,
-    axis: int | tuple[int, ...] | None = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    keepdims: bool = False,
-) -> Array:
-    """The middle element along `axis` when sorted, or the mean of the two middle ones; NaN if there is a NaN."""
-    return quantile(a, 0.5, axis, out, overwrite_input, "midpoint", keepdims)
-
-
-def nanmedian(
-    a: Any,
-    axis: int | tuple[int, ...] | None = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    keepdims: bool = False,
-) -> Array:
-    """The median of the elements along `axis` that are not NaN."""
-    return nanquantile(a, 0.5, axis, out, overwrite_input, "midpoint", keepdims)
-
-
-def _quantile(
-    name: str,
-    a: Any,
-    q: Any,
-    axis: Any,
-    out: Any,
-    overwrite_input: bool,
-    method: str,
-    keepdims: bool,
-    weights: Any,
-    skip_nan: bool,
-) -> Array:
-    u.no_out(name, out)
-    if overwrite_input:
-        raise ValueError(f"{name}: overwrite_input is not supported, as arrays are immutable, at {user_line()}")
-    if method not in _METHODS:
-        raise ValueError(
-            f"{name}: method must be one of {', '.join(map(repr, _METHODS))}; got {method!r}, at {user_line()}"
-        )
-    if weights is not None and method != "inverted_cdf":
-        raise NotImplementedError(
-            f"{name}: method {method!r} takes no weights, only 'inverted_cdf' does, at {user_line()}"
-        )
-    a, q = array_like(a, name), array_like(q, name)
-    if dtypes.is_complex(a.dtype) or dtypes.is_complex(q.dtype):
-        raise ValueError(
-            f"{name} does not support complex input, as complex numbers have no order; got {a.aval}, at {user_line()}"
-        )
-    if len(q.shape) > 1:
-        raise ValueError(f"{name}: q must have at most one axis, got shape {q.shape}, at {user_line()}")
-    if not dtypes.is_inexact(q.dtype):
-        raise TypeError(f"{name}: q must be floating, got {q.aval}, at {user_line()}")
-    axes = _axes(axis, a)
-    x = strong(inexact(a, name))
-    rows = _last_axis(x, axes)
-    n = rows.shape[-1]
-    if not n:
-        raise ValueError(f"{name}: nothing to choose from in shape {a.shape} along axis {axis}, at {user_line()}")
-    result_dtype = x.dtype
-    compute = result_dtype if result_dtype.itemsize >= 4 else dtypes.float32
-    fractions = reshape_p.bind(convert(q, compute), new_sizes=(q.size,))
-    missing = u.isnan(rows)
-    if weights is not None:
-        values = _weighted_quantile(name, a, rows, missing, array_like(weights, name), axes, fractions, skip_nan)
-    else:
-        values = _unweighted_quantile(rows, missing, fractions, method, compute, skip_nan)
-    if not skip_nan:
-        values = _filled(values, u.logical_not(all(u.logical_not(missing), -1, keepdims=True)), math.nan)
-    values = convert(values, result_dtype)
-    last = len(values.shape) - 1
-    values = transpose_p.bind(values, permutation=(last, *range(last))) if last else values
-    kept = tuple(m for i, m in enumerate(a.shape) if i not in axes)
-    if keepdims:
-        kept = tuple(1 if i in axes else m for i, m in enumerate(a.shape))
-    shape = (*q.shape, *kept)
-    return values if values.shape == shape else reshape_p.bind(values, new_sizes=shape)
-
-
-def _last_axis(x: Array, axes: Shape) -> Array:
-    """`x` with `axes` merged into one last axis."""
-    kept = tuple(i for i in range(len(x.shape)) if i not in axes)
-    permutation = (*kept, *axes)
-    if permutation != tuple(range(len(x.shape))):
-        x = transpose_p.bind(x, permutation=permutation)
-    return reshape_p.bind(x, new_sizes=(*x.shape[: len(kept)], math.prod(x.shape[len(kept) :])))
-
-
-def _pick(rows: Array, index: Array, compute: DType) -> Array:
-    """Elements of each row by (floating) index."""
-    index = broadcast_to(convert(index, dtypes.int32), (*rows.shape[:-1], index.shape[-1]))
-    return convert(take_along_axis(rows, index, axis=-1), compute)
-
-
-def _unweighted_quantile(rows: Array, missing: Array, q: Array, method: str, compute: DType, skip_nan: bool) -> Array:
-    """Quantiles `q` of each row: shape (*rows, len(q))."""
-    axis = len(rows.shape) - 1
-    (ordered,) = sort_p.bind(rows, dimension=axis, is_stable=True, num_keys=1)  # NaNs come last
-    if skip_nan:
-        count = sum(u.logical_not(missing), -1, dtype=compute, keepdims=True)
-    else:
-        count = concrete(np.full((1,) * len(rows.shape), rows.shape[-1], compute))
-    if method == "inverted_cdf":
-        position = u.subtract(u.ceil(u.multiply(q, count)), 1)
-        low = high = u.clip(position, 0, rows.shape[-1] - 1)
-    else:
-        position = u.multiply(q, u.subtract(count, 1))
-        top = u.maximum(u.subtract(count, 1), 0)
-        low = u.minimum(u.maximum(u.floor(position), 0), top)
-        high = u.minimum(u.maximum(u.ceil(position), 0), top)
-    if method in ("lower", "inverted_cdf"):
-        return _pick(ordered, low, compute)
-    if method == "higher":
-        return _pick(ordered, high, compute)
-    if method == "nearest":
-        # Ties go to the lower one.
-        nearest = select(u.less_equal(u.subtract(position, low), 0.5), low, high)
-        return _pick(ordered, nearest, compute)
-    below, above = _pick(ordered, low, compute), _pick(ordered, high, compute)
-    if method == "midpoint":
-        return u.multiply(u.add(below, above), 0.5)
-    weight = u.subtract(position, low)
-    # Not below + weight·(above - below): with infinities that would be NaN. A weight of 0 must not meet infinity either.
-    exact = u.equal(low, high)
-    mixed = u.add(u.multiply(below, u.subtract(1, weight)), u.multiply(above, weight))
-    return select(exact, below, mixed)
-
-
-def _weighted_quantile(
-    name: str, a: Array, rows: Array, missing: Array, weights: Array, axes: Shape, q: Array, skip_nan: bool
-) -> Array:
-    """The first elements at which the cumulative weight reaches the fractions `q` of the total."""
-    if weights.shape != a.shape:
-        if len(weights.shape) != len(axes) or weights.shape != tuple(a.shape[i] for i in axes):
-            raise ValueError(
-                f"{name}: weights of shape {weights.shape} do not match a of shape {a.shape}, at {user_line()}"
-            )
-        weights = reshape_p.bind(weights, new_sizes=tuple(n if i in axes else 1 for i, n in enumerate(a.shape)))
-    heavy = _last_axis(broadcast_to(convert(weights, q.dtype), a.shape), axes)
-    if skip_nan:
-        heavy = _filled(heavy, missing, 0)
-    axis = len(rows.shape) - 1
-    ordered, heavy = sort_p.bind(rows, heavy, dimension=axis, is_stable=True, num_keys=1)
-    reached = cumsum_p.bind(heavy, axis=axis, reverse=False)
-    total = sum(heavy, -1, keepdims=True)
-    target = u.multiply(q, total)
-    before = u.less(_new_axis(reached, axis), _new_axis(target, axis + 1))  # (*rows, len(q), n)
-    index = u.minimum(sum(before, -1, dtypes.int32), rows.shape[-1] - 1)
-    return _pick(ordered, index, q.dtype)
-
-
-def _new_axis(x: Array, position: int) -> Array:
-    return reshape_p.bind(x, new_sizes=(*x.shape[:position], 1, *x.shape[position:]))
-
-
-__all__ = [
-    "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod", "cumsum", "cumulative_prod",
-    "cumulative_sum", "max", "mean", "median", "min", "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean",
-    "nanmedian", "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "percentile", "prod", "ptp",
-    "quantile", "std", "sum", "var",
-]  # fmt: skip
+__all__ = ["all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod"]
+__all__ += ["cumsum", "cumulative_prod", "cumulative_sum", "max", "mean", "min", "nanargmax"]
+__all__ += ["nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod"]
+__all__ += ["nanstd", "nansum", "nanvar", "prod", "ptp", "std", "sum", "var", "allclose"]
+__all__ += ["array_equal", "array_equiv"]

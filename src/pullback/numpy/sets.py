@@ -22,10 +22,11 @@ from pullback.lax.selection import select
 from pullback.lax.shape import convert, move_axis, reshape_p, strong
 from pullback.lax.sorting import sort_p
 from pullback.numpy import ufuncs as u
-from pullback.numpy.indexing import nonzero, take
-from pullback.numpy.manipulation import concatenate
+from pullback.numpy.creation import full
+from pullback.numpy.joining import concatenate
 from pullback.numpy.promotion import array_like, promote
 from pullback.numpy.reductions import any as reduce_any
+from pullback.numpy.selecting import nonzero, take
 from pullback.numpy.sorting import searchsorted
 
 
@@ -140,8 +141,6 @@ def _sorted_rows(x: Array, equal_nan: bool) -> tuple[Array, Array]:
 
 
 def _empty_values(x: Array, length: int, fill_value: Any) -> Array:
-    from pullback.numpy.creation import full
-
     return full((length, *x.shape[1:]), 0 if fill_value is None else fill_value, x.dtype)
 
 

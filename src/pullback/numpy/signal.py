@@ -16,12 +16,13 @@ from pullback.lax.arrangement import pad, rev, slice_in_dim
 from pullback.lax.functions import check_precision
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, move_axis, reshape_p
+from pullback.numpy import arithmetic
 from pullback.numpy import ufuncs as u
 from pullback.numpy.contraction import matmul
-from pullback.numpy.indexing import take
-from pullback.numpy.manipulation import concatenate
+from pullback.numpy.joining import concatenate
 from pullback.numpy.promotion import array_like, inexact, promote, promote_inexact
 from pullback.numpy.reductions import cumsum, sum
+from pullback.numpy.selecting import take
 from pullback.numpy.sorting import argsort, searchsorted
 
 # ---- differences and integrals ----------------------------------------------------------------------------------
@@ -162,12 +163,12 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.p
         return p
     steps = diff(p, axis=axis)
     if dtypes.is_integer(p.dtype):
-        half, odd = u.divmod(period, 2)
+        half, odd = arithmetic.divmod(period, 2)
         is_ambiguous = u.equal(odd, 0)
     else:
         half = u.divide(period, 2)
         is_ambiguous = concrete(np.bool_(True))
-    wrapped = u.subtract(u.mod(u.add(steps, half), period), half)
+    wrapped = u.subtract(arithmetic.mod(u.add(steps, half), period), half)
     # A jump of exactly half a period keeps its direction.
     at_border = u.logical_and(u.logical_and(u.equal(wrapped, u.negative(half)), u.greater(steps, 0)), is_ambiguous)
     correction = u.subtract(select(at_border, half, wrapped), steps)
@@ -207,7 +208,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
             raise ValueError(f"the only valid string value of `{name}` is 'extrapolate', but got: {side!r}")
     if period is not None:
         period = u.absolute(convert(array_like(period, "interp"), x.dtype, x.weak_type))
-        x, xp = u.mod(x, period), u.mod(xp, period)
+        x, xp = arithmetic.mod(x, period), arithmetic.mod(xp, period)
         order = argsort(xp)
         xp, fp = take(xp, order), take(fp, order)
         xp = concatenate([xp[-1:] - period, xp, xp[:1] + period])
@@ -325,7 +326,7 @@ def kaiser(M: int, beta: Any) -> Array:
         return _window(np.ones(M))
     half = (M - 1) / 2
     profile = _window(np.sqrt(1 - ((np.arange(M) - half) / half) ** 2))
-    return u.divide(u.i0(u.multiply(profile, beta)), u.i0(beta))
+    return u.divide(arithmetic.i0(u.multiply(profile, beta)), arithmetic.i0(beta))
 
 
 __all__ = [

@@ -22,9 +22,10 @@ from pullback.lax.selection import select
 from pullback.lax.shape import convert, reshape_p
 from pullback.lax.sorting import sort_p
 from pullback.numpy import ufuncs as u
-from pullback.numpy.indexing import take
+from pullback.numpy.arithmetic import right_shift
 from pullback.numpy.promotion import array_like, promote
 from pullback.numpy.reductions import sum as reduce_sum
+from pullback.numpy.selecting import take
 
 
 def _along(name: str, a: Any, axis: Any) -> tuple[Array, int]:
@@ -196,7 +197,7 @@ def _bisect(a: Array, v: Array, side: str, dtype: Any) -> Array:
     low: Any = u.multiply(convert(u.isnan(v), dtype), 0)
     high: Any = u.add(low, a.shape[0])
     for _ in range(math.floor(math.log2(a.shape[0])) + 1):
-        middle = u.right_shift(u.add(low, high), 1)
+        middle = right_shift(u.add(low, high), 1)
         after = u.logical_and(u.less(low, high), _is_before(take(a, u.minimum(middle, a.shape[0] - 1)), v, side))
         low, high = select(after, u.add(middle, 1), low), select(after, high, middle)
     return low

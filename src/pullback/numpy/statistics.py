@@ -14,13 +14,16 @@ from pullback.core.array import Array, concrete
 from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.trace import known_value
 from pullback.core.types import count, integer
+from pullback.lax.elementwise import complex_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reshape_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.contraction import dot
-from pullback.numpy.creation import array, full, linspace, zeros
-from pullback.numpy.manipulation import concatenate
+from pullback.numpy.conversion import array
+from pullback.numpy.creation import full, zeros
+from pullback.numpy.joining import concatenate
 from pullback.numpy.promotion import array_like, inexact, promote_inexact
+from pullback.numpy.ranges import linspace
 from pullback.numpy.reductions import average, max, min, sum
 from pullback.numpy.signal import diff
 from pullback.numpy.sorting import searchsorted
@@ -116,8 +119,6 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> A
     deviation = u.sqrt(u.real(c.diagonal()))
     c = c / convert(deviation[:, None], c.dtype) / convert(deviation[None, :], c.dtype)
     if dtypes.is_complex(c.dtype):
-        from pullback.lax.elementwise import complex_p
-
         return complex_p.bind(u.clip(u.real(c), -1, 1), u.clip(u.imag(c), -1, 1))
     return u.clip(c, -1, 1)
 

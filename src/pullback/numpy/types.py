@@ -16,7 +16,7 @@ import numpy as np
 from pullback.core import config, dtypes
 from pullback.core.array import Array
 from pullback.core.dtypes import promote_pair
-from pullback.numpy.creation import array
+from pullback.numpy.conversion import array
 
 # ---- scalar types -----------------------------------------------------------------------------------------------
 

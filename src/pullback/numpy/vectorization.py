@@ -12,7 +12,7 @@ from pullback.core.array import Array
 from pullback.core.errors import user_line
 from pullback.core.types import Shape, canonical_axis
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
-from pullback.numpy.creation import array
+from pullback.numpy.conversion import array
 from pullback.numpy.manipulation import expand_dims, squeeze
 from pullback.numpy.promotion import array_like
 from pullback.transforms.vmap import vmap

@@ -17,7 +17,7 @@ from pullback.lax.random_bits import random_bits
 from pullback.lax.reductions import argmax
 from pullback.lax.shape import broadcast_to, convert, reshape, transpose
 from pullback.lax.sorting import sort_key_val, top_k
-from pullback.numpy.indexing import take
+from pullback.numpy.selecting import take
 from pullback.numpy.sorting import searchsorted
 from pullback.random.arguments import array_like, canonical_shape, single_key
 from pullback.random.basic import randint, uniform

@@ -12,7 +12,7 @@ import numpy as np
 
 from pullback.core.array import concrete
 from pullback.lax import linalg
-from pullback.lax.elementwise import mul_p
+from pullback.lax.family import mul_p
 from pullback.lax.linalg import matrices
 from tests.conformance.table import Row, sample
 

@@ -19,10 +19,8 @@ from pullback.lax.linalg.matrices import (
     OfBatches,
     check,
     columns,
-    emit_triangle,
     from_triangle,
     gufuncs,
-    half_triangle,
     inexact,
     info_of,
     lapack_call,
@@ -34,9 +32,9 @@ from pullback.lax.linalg.matrices import (
     strong,
     symmetrize,
     transposed,
-    triu,
 )
 from pullback.lax.linalg.triangular import substitute
+from pullback.lax.triangles import emit_triangle, half_triangle, triu
 
 
 class Cholesky(Decomposition):

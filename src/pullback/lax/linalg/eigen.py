@@ -24,7 +24,6 @@ from pullback.lax.linalg.matrices import (
     diagonal,
     emit_evaluated,
     emit_finite,
-    emit_triangle,
     from_triangle,
     gufuncs,
     identity_mask,
@@ -47,6 +46,7 @@ from pullback.lax.linalg.matrices import (
 from pullback.lax.reductions import argmax
 from pullback.lax.selection import select
 from pullback.lax.shape import reduce_sum_p
+from pullback.lax.triangles import emit_triangle
 
 
 def _differences_inverse(w: Any, dtype: Any) -> Any:

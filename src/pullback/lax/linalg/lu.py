@@ -32,12 +32,11 @@ from pullback.lax.linalg.matrices import (
     permutation_matrix,
     strong,
     transposed,
-    tril,
-    triu,
 )
 from pullback.lax.linalg.triangular import many_right_sides, substitute
 from pullback.lax.shape import broadcast_in_dim_p, reshape_p, transpose_p
 from pullback.lax.sorting import put_along_p, take_along_p
+from pullback.lax.triangles import tril, triu
 
 
 class Lu(Decomposition):

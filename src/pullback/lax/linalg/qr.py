@@ -28,7 +28,6 @@ from pullback.lax.linalg.matrices import (
     diagonal,
     diagonal_matrix,
     emit_evaluated,
-    emit_triangle,
     identity,
     identity_mask,
     indices,
@@ -40,11 +39,10 @@ from pullback.lax.linalg.matrices import (
     permutation_matrix,
     strong,
     transposed,
-    tril,
-    triu,
 )
 from pullback.lax.linalg.triangular import many_right_sides, substitute
 from pullback.lax.shape import broadcast_in_dim_p, convert
+from pullback.lax.triangles import emit_triangle, tril, triu
 
 
 class Qr(Decomposition):

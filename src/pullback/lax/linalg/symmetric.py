@@ -11,7 +11,8 @@ from pullback.core.primitive import weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.contraction import dot_general_p
 from pullback.lax.family import add_p, like, mul_p
-from pullback.lax.linalg.matrices import OfBatches, real_operands, strong, transposed, tril
+from pullback.lax.linalg.matrices import OfBatches, real_operands, strong, transposed
+from pullback.lax.triangles import tril
 
 
 def _times_transposed(x: Any, y: Any) -> Any:

@@ -25,10 +25,9 @@ from pullback.lax.linalg.matrices import (
     refused,
     strong,
     transposed,
-    tril,
-    triu,
 )
 from pullback.lax.shape import broadcast_to, move_axis, reshape_p
+from pullback.lax.triangles import tril, triu
 
 
 class TriangularSolve(OfBatches):

@@ -1,0 +1,448 @@
+"""Elementwise functions that NumPy defines by cases: division with remainder, powers and logarithms, the parts of floats, bits.
+
+They are written in terms of `numpy.ufuncs`. Derivatives stay finite at the points where a formula's branches would make NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray
+from pullback.core.errors import user_line
+from pullback.core.trace import current, known_value
+from pullback.lax import elementwise as e
+from pullback.lax.bits import bitcast_convert_type
+from pullback.lax.family import like
+from pullback.lax.selection import select
+from pullback.lax.shape import convert
+from pullback.numpy.promotion import array_like, broadcast_checked, inexact, promote_inexact
+from pullback.numpy.ufuncs import (
+    absolute,
+    add,
+    bitwise_and,
+    chosen,
+    divide,
+    equal,
+    exp,
+    exp2,
+    greater,
+    imag,
+    is_complex,
+    isfinite,
+    less,
+    log,
+    log1p,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    nextafter,
+    no_out,
+    not_equal,
+    real,
+    refuse_complex,
+    sign,
+    signbit,
+    sin,
+    sqrt,
+    square,
+    subtract,
+    trunc,
+)
+
+# ---- division ---------------------------------------------------------------------------------------------------------
+
+
+def _integral_operands(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
+    """Operands of a division with remainder: real, booleans as integers."""
+    x1, x2 = broadcast_checked(name, x1, x2)
+    refuse_complex(name, x1)
+    if x1.dtype == dtypes.bool_:
+        x1, x2 = (convert(x, dtypes.int32) for x in (x1, x2))
+    return x1, x2
+
+
+def floor_divide(x1: Any, x2: Any, /) -> Array:
+    """The quotient rounded down, elementwise. Integer division by zero gives what XLA's truncated one does, rounded down."""
+    x1, x2 = _integral_operands("floor_divide", x1, x2)
+    kind = dtypes.kind(x1.dtype)
+    if kind == "u":
+        return e.div_p.bind(x1, x2)
+    if kind == "i":
+        quotient = e.div_p.bind(x1, x2)
+        is_fraction = logical_and(not_equal(sign(x1), sign(x2)), not_equal(e.rem_p.bind(x1, x2), 0))
+        return select(is_fraction, subtract(quotient, 1), quotient)
+    return _float_divmod(x1, x2)[0]
+
+
+def _float_divmod(x: Array, y: Array) -> tuple[Array, Array]:
+    """Python's divmod: the remainder is exact and has the divisor's sign, and the quotient is built from it."""
+    remainder = e.rem_p.bind(x, y)
+    quotient = divide(subtract(x, remainder), y)
+    wrong = logical_and(not_equal(remainder, 0), not_equal(sign(y), sign(remainder)))
+    quotient = select(equal(y, 0), divide(x, y), select(wrong, subtract(quotient, 1), quotient))
+    # Rounding comes last, so that all derivatives are 0, by zero and of infinity, too.
+    return e.round_p.bind(quotient, rounding_method=0), select(wrong, add(remainder, y), remainder)
+
+
+def mod(x1: Any, x2: Any, /) -> Array:
+    """The remainder with the divisor's sign, elementwise, as Python's %. Integers modulo 0 give 0.
+
+    >>> int(mod(-7, 3))
+    2
+    """
+    x1, x2 = _integral_operands("mod", x1, x2)
+    if dtypes.is_integer(x1.dtype):
+        x2 = chosen(equal(x2, 0), 1, x2, x2)
+    remainder = e.rem_p.bind(x1, x2)
+    wrong = logical_and(not_equal(less(remainder, 0), less(x2, 0)), not_equal(remainder, 0))
+    return select(wrong, add(remainder, x2), remainder)
+
+
+remainder = mod
+
+
+def fmod(x1: Any, x2: Any, /) -> Array:
+    """The remainder with the dividend's sign, elementwise, as C's. Integers modulo 0 give 0."""
+    x1, x2 = _integral_operands("fmod", x1, x2)
+    if dtypes.is_integer(x1.dtype):
+        x2 = chosen(equal(x2, 0), 1, x2, x2)
+    return e.rem_p.bind(x1, x2)
+
+
+def divmod(x1: Any, x2: Any, /) -> tuple[Array, Array]:
+    """(floor_divide(x1, x2), mod(x1, x2)), elementwise."""
+    x1, x2 = _integral_operands("divmod", x1, x2)
+    if dtypes.is_integer(x1.dtype):
+        return floor_divide(x1, x2), mod(x1, x2)
+    return _float_divmod(x1, x2)
+
+
+def modf(x: Any, /, out: None = None) -> tuple[Array, Array]:
+    """The fractional and the whole part, both with the sign of `x`. TypeError for complex numbers."""
+    no_out("modf", out)
+    x = inexact(x, "modf")
+    whole = trunc(x)
+    return subtract(x, whole), whole
+
+
+def _integers(name: str, x1: Any, x2: Any) -> list[Array]:
+    operands = broadcast_checked(name, x1, x2)
+    if not dtypes.is_integer(operands[0].dtype):
+        raise ValueError(f"{name} takes integers, got dtype {dtypes.name(operands[0].dtype)} at {user_line()}")
+    return operands
+
+
+def _positive_integers(name: str, x1: Any, x2: Any) -> list[Array]:
+    operands = _integers(name, x1, x2)
+    scalars = not any(x.shape for x in operands)
+    return [absolute(convert(x, x.dtype, scalars and x.weak_type)) for x in operands]
+
+
+def gcd(x1: Any, x2: Any) -> Array:
+    """Greatest common divisor, elementwise, not negative. ValueError unless both are integers.
+
+    >>> int(gcd(12, -18))
+    6
+    """
+    a, b = _positive_integers("gcd", x1, x2)
+    # Euclid's algorithm takes at most log_φ(2^bits) < 1.45·bits steps (Lamé 1844).
+    for _ in range(math.ceil(1.45 * dtypes.itemsize_bits(a.dtype))):
+        known = known_value(b)
+        if known is not None and not np.any(known):
+            break
+        done = equal(b, 0)
+        a, b = select(done, a, b), select(done, b, e.rem_p.bind(a, chosen(done, 1, b, b)))
+    return a
+
+
+def lcm(x1: Any, x2: Any) -> Array:
+    """Least common multiple, elementwise, not negative; 0 where an operand is 0. ValueError unless both are integers."""
+    a, b = _positive_integers("lcm", x1, x2)
+    d = gcd(a, b)
+    nothing = equal(d, 0)
+    return chosen(nothing, 0, multiply(a, e.div_p.bind(b, chosen(nothing, 1, d, d))), a)
+
+
+# ---- powers and logarithms --------------------------------------------------------------------------------------------
+
+
+def power(x1: Any, x2: Any, /) -> Array:
+    """x1 to the x2, elementwise. A static integer exponent (an int or an integer scalar) is applied by multiplication.
+
+    Integers to a static negative power raise TypeError; to a traced one they give 1/x truncated.
+
+    >>> float(power(2.0, -1)), int(power(2, 3))
+    (0.5, 8)
+    """
+    if x2.__class__ is int and isinstance(x1, Array) and x1.dtype.kind in "fiu":
+        exponent = x2
+    else:
+        exponent = _static_exponent(x2)
+        if exponent is None:
+            is_bool_scalar = x2.__class__ is bool
+            x1, x2 = array_like(x1, "power"), array_like(x2, "power")
+            # Unlike a factor, an integer exponent that is not known makes the power of a weakly typed base strong.
+            discrete = dtypes.is_integer(x2.dtype) or not dtypes.is_inexact(x1.dtype)
+            gives_way = is_bool_scalar or (x2.weak_type and dtypes.is_inexact(x1.dtype))
+            strengthens = discrete and not (gives_way or dtypes.is_inexact(x2.dtype))
+            strengthens = strengthens and (x1.weak_type or x2.weak_type)
+            x1, x2 = broadcast_checked("power", x1, x2)
+            weak = x1.weak_type and not strengthens
+            dtype = dtypes.int32 if x1.dtype == dtypes.bool_ else x1.dtype
+            return e.pow_p.bind(convert(x1, dtype, weak), convert(x2, dtype, weak))
+        # A known exponent says how often to multiply, and nothing of a type.
+        x1 = array_like(x1, "power")
+        if x1.dtype == dtypes.bool_:
+            x1 = convert(x1, dtypes.int32)
+    if exponent < 0 and dtypes.is_integer(x1.dtype):
+        raise TypeError(
+            f"Integers cannot be raised to negative powers: got {x1.aval} to the power {exponent} at {user_line()}; convert to float"
+        )
+    return current().process(e.integer_pow_p, (x1,), {"y": exponent})
+
+
+pow = power
+
+
+def _static_exponent(y: Any) -> int | None:
+    if isinstance(y, ConcreteArray):
+        y = y._value if y.__class__ is ConcreteArray else None
+    if isinstance(y, (bool, np.bool_)):
+        return None
+    if isinstance(y, int) or (isinstance(y, (np.ndarray, np.generic)) and not y.shape and y.dtype.kind in "iu"):
+        return int(y)
+    return None
+
+
+def float_power(x: Any, y: Any, /) -> Array:
+    """x to the y, elementwise, in floating point."""
+    return power(*promote_inexact("float_power", x, y))
+
+
+def log2(x: Any, /) -> Array:
+    """Logarithm to base 2, elementwise; exact at powers of two."""
+    return _logarithm("log2", x, 2)
+
+
+def log10(x: Any, /) -> Array:
+    """Logarithm to base 10, elementwise."""
+    return _logarithm("log10", x, 10)
+
+
+def _logarithm(name: str, x: Any, base: int) -> Array:
+    return divide(log(inexact(x, name, weak=False)), math.log(base))
+
+
+def logaddexp(x1: Any, x2: Any, /) -> Array:
+    """log(exp(x1) + exp(x2)), elementwise, without overflow; the imaginary part of complex results is in (-π, π].
+
+    >>> float(logaddexp(1000.0, 1000.0)) == float(np.float32(1000 + np.log(2)))
+    True
+    """
+    big, difference = _largest("logaddexp", x1, x2)
+    out = add(big, log1p(exp(difference)))
+    return _principal(convert(out, out.dtype, out.weak_type and not out.shape)) if is_complex(out) else out
+
+
+def logaddexp2(x1: Any, x2: Any, /) -> Array:
+    """log2(2**x1 + 2**x2), elementwise, without overflow."""
+    big, difference = _largest("logaddexp2", *promote_inexact("logaddexp2", x1, x2, weak="scalars"))
+    return add(big, divide(log1p(exp2(difference)), math.log(2)))
+
+
+def _largest(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
+    # log(eˣ + eʸ) = x + log1p(e^(y-x)) is smooth, whichever operand is taken out. To take out the larger by `select` is only
+    # numerical care, which no derivative sees: they are right to any order, ties included.
+    x1, x2 = broadcast_checked(name, x1, x2, inexact=True)
+    swap = less(real(x1), real(x2))
+    big, small = select(swap, x2, x1), select(swap, x1, x2)
+    infinite = logical_and(equal(big, small), logical_not(isfinite(big)))  # inf - inf must not make NaN
+    return big, chosen(infinite, 0, subtract(small, big), big)
+
+
+def _principal(z: Array) -> Array:
+    turns = e.round_p.bind(divide(imag(z), 2 * math.pi), rounding_method=1)
+    return e.complex_p.bind(real(z), subtract(imag(z), multiply(turns, 2 * math.pi)))
+
+
+def hypot(x1: Any, x2: Any, /) -> Array:
+    """√(x1² + x2²), elementwise, without overflow; infinite if either is. ValueError for complex numbers."""
+    x1, x2 = broadcast_checked("hypot", x1, x2, inexact=True, weak="scalars")
+    refuse_complex("hypot", x1, error=ValueError)
+    x1, x2 = absolute(x1), absolute(x2)
+    infinite = logical_or(equal(x1, math.inf), equal(x2, math.inf))
+    big, small = maximum(x1, x2), minimum(x1, x2)
+    zero = equal(big, 0)
+    ratio = divide(small, chosen(zero, 1, big, big))
+    out = select(zero, big, multiply(big, sqrt(add(square(ratio), 1))))
+    return chosen(infinite, math.inf, out, out)
+
+
+# Where |πx| is smaller, sinc is its power series, so that derivatives of all orders are right at and near 0.
+_SINC_SERIES_LIMIT = 0.5
+
+_SINC_SERIES = [(-1) ** k / math.factorial(2 * k + 1) for k in range(10)]
+
+
+def sinc(x: Any, /) -> Array:
+    """sin(πx)/(πx), elementwise, and 1 at 0.
+
+    >>> float(sinc(0.0))
+    1.0
+    """
+    t = multiply(inexact(x, "sinc", weak="scalars"), math.pi)
+    near = less(absolute(t), _SINC_SERIES_LIMIT)
+    safe = chosen(near, 1, t, t)
+    squared = square(chosen(near, t, 0, t))
+    series: Any = _SINC_SERIES[-1]
+    for coefficient in reversed(_SINC_SERIES[:-1]):
+        series = add(multiply(series, squared), coefficient)
+    return select(near, series, divide(sin(safe), safe))
+
+
+def i0(x: Any) -> Array:
+    """Modified Bessel function of the first kind, order 0, elementwise. ValueError for complex numbers."""
+    x = inexact(x, "i0")
+    refuse_complex("i0", x, error=ValueError)
+    from pullback.lax.special import bessel_i0e  # the special functions are loaded when first needed
+
+    # |x| as x·sign(x), which has derivative 0 at 0, as the result has.
+    return multiply(exp(multiply(x, sign(x))), bessel_i0e(x))
+
+
+# ---- steps, and the parts of floats -----------------------------------------------------------------------------------
+
+
+def heaviside(x1: Any, x2: Any, /) -> Array:
+    """0, x2 or 1 where x1 is negative, zero or positive; NaN where it is NaN."""
+    x1, x2 = broadcast_checked("heaviside", x1, x2, inexact=True)
+    refuse_complex("heaviside", x1)
+    if x1.shape:
+        x1, x2 = convert(x1, x1.dtype), convert(x2, x2.dtype)
+    step = chosen(greater(x1, 0), 1, math.nan, x1)
+    return chosen(less(x1, 0), 0, select(equal(x1, 0), x2, step), x1)
+
+
+def copysign(x1: Any, x2: Any, /) -> Array:
+    """|x1| with the sign of x2 (signed zeros and NaNs count), elementwise; integers give floats."""
+    x1, x2 = broadcast_checked("copysign", x1, x2, inexact=True)
+    refuse_complex("copysign", x1)
+    size = absolute(x1)
+    return select(signbit(x2), negative(size), size)
+
+
+def spacing(x: Any, /) -> Array:
+    """The distance from `x` to the next float away from zero, with the sign of `x`; NaN if `x` is not finite."""
+    x = inexact(x, "spacing")
+    refuse_complex("spacing", x)
+    x = convert(x, x.dtype)
+    away = copysign(like(math.inf, x), x)
+    return subtract(nextafter(x, away), x)
+
+
+def ldexp(x1: Any, x2: Any, /) -> Array:
+    """x1·2**x2 for integers x2, elementwise, in floating point. ValueError for other exponents and complex x1."""
+    x1, x2 = array_like(x1, "ldexp"), array_like(x2, "ldexp")
+    if is_complex(x1) or dtypes.kind(x2.dtype) not in "iub":
+        raise ValueError(f"ldexp takes a float and an integer, got {x1.aval} and {x2.aval} at {user_line()}")
+    x1 = inexact(x1, "ldexp")
+    return _times_power_of_two(convert(x1, x1.dtype), convert(x2, dtypes.int32))
+
+
+def _times_power_of_two(x: Array, n: Array) -> Array:
+    """x·2**n, rounded once: in three factors, as 2**n itself may overflow."""
+    limits = dtypes.finfo(x.dtype)
+    largest = int(limits.maxexp) - 1
+    reach = 3 * largest - 3
+    n = minimum(maximum(n, -reach), reach)
+    third = e.div_p.bind(n, like(3, n))
+    # A small exponent is one factor; a large one leaves no subnormal before the last factor, unless the result is 0.
+    small = less(absolute(n), largest)
+    first = select(small, n, third)
+    second = chosen(small, 0, third, n)
+    last = subtract(subtract(n, first), second)
+    for part in (first, second, last):
+        x = multiply(x, exp2(convert(part, x.dtype)))
+    return x
+
+
+def frexp(x: Any, /) -> tuple[Array, Array]:
+    """The mantissa in [0.5, 1) and the int32 exponent with x = mantissa·2**exponent; (x, 0) for 0, infinities and NaN.
+
+    >>> [float(part) for part in frexp(6.0)]
+    [0.75, 3.0]
+    """
+    x = inexact(x, "frexp")
+    if is_complex(x):
+        raise TypeError(f"frexp is not defined for complex numbers, got {x.aval} at {user_line()}")
+    x = convert(x, x.dtype)
+    limits = dtypes.finfo(x.dtype)
+    width, fraction_bits, bias = x.dtype.itemsize * 8, int(limits.nmant), int(limits.maxexp) - 1
+    # Subnormals are scaled into the normal range, where the exponent is a field of the representation.
+    tiny = less(absolute(x), float(limits.smallest_normal))
+    scaled = select(tiny, multiply(x, 2.0**fraction_bits), x)
+    bits = bitcast_convert_type(scaled, np.dtype(f"u{x.dtype.itemsize}"))
+    field = bitwise_and(right_shift(bits, fraction_bits), 2 ** (width - 1 - fraction_bits) - 1)
+    exponent = subtract(convert(field, dtypes.int32), bias - 1)
+    exponent = chosen(tiny, subtract(exponent, fraction_bits), exponent, exponent)
+    plain = logical_or(equal(x, 0), logical_not(isfinite(x)))
+    exponent = chosen(plain, 0, exponent, exponent)
+    return _times_power_of_two(x, negative(exponent)), exponent
+
+
+# ---- bits -------------------------------------------------------------------------------------------------------------
+
+
+def _shift_operands(name: str, x: Any, y: Any) -> list[Array]:
+    operands = broadcast_checked(name, x, y)
+    return [convert(a, dtypes.int32) for a in operands] if operands[0].dtype == dtypes.bool_ else operands
+
+
+def left_shift(x: Any, y: Any, /) -> Array:
+    """`x` shifted left by `y` bits, elementwise; 0 once all bits are gone. Integers only."""
+    return _shifted(e.shift_left_p, _shift_operands("left_shift", x, y))
+
+
+def right_shift(x1: Any, x2: Any, /) -> Array:
+    """`x1` shifted right by `x2` bits, elementwise; signed integers keep their sign. Integers only."""
+    operands = _shift_operands("right_shift", x1, x2)
+    arithmetic = dtypes.kind(operands[0].dtype) != "u"
+    return _shifted(e.shift_right_arithmetic_p if arithmetic else e.shift_right_logical_p, operands)
+
+
+def _shifted(primitive: Any, operands: list[Array]) -> Array:
+    dtype = operands[0].dtype
+    if not dtypes.is_integer(dtype):
+        raise TypeError(
+            f"{primitive.name} does not accept dtype {dtypes.name(dtype)}, at {user_line()}: only integers have bits"
+        )
+    return primitive.bind(*operands)
+
+
+bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
+
+
+def bitwise_count(x: Any, /) -> Array:
+    """The number of one bits in |x|, elementwise, as uint8."""
+    x = array_like(x, "bitwise_count")
+    if x.dtype == dtypes.bool_:
+        return convert(x, dtypes.uint8)
+    if not dtypes.is_integer(x.dtype):
+        raise TypeError(
+            f"bitwise_count does not accept dtype {dtypes.name(x.dtype)}, at {user_line()}: only integers have bits"
+        )
+    return convert(e.population_count_p.bind(absolute(x)), dtypes.uint8)
+
+
+__all__ = ["bitwise_count", "bitwise_left_shift", "bitwise_right_shift", "copysign", "divmod"]
+__all__ += ["float_power", "floor_divide", "fmod", "frexp", "gcd", "heaviside", "hypot", "i0"]
+__all__ += ["lcm", "ldexp", "left_shift", "log10", "log2", "logaddexp", "logaddexp2", "mod", "modf"]
+__all__ += ["pow", "power", "remainder", "right_shift", "sinc", "spacing"]

@@ -1,0 +1,286 @@
+"""Arrays of what comes from outside: Python and NumPy values, buffers, texts, files.
+
+`ndim`, `shape` and `size` say what a value looks like as an array. Data is copied, so that later writes to it change nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, ConcreteArray, as_array, concrete, from_numpy, from_scalar
+from pullback.core.dtypes import DType
+from pullback.core.errors import user_line
+from pullback.core.trace import without_floating_point_errors
+from pullback.core.types import Shape, canonical_axes
+from pullback.lax.arrangement import concatenate as lax_concatenate
+from pullback.lax.shape import convert, convert_element_type_p, reshape_p
+from pullback.numpy.promotion import array_like
+from pullback.xla.devices import no_sharding, placed
+
+_NUMBERS = frozenset(dtypes.PYTHON_SCALARS)
+
+
+def array(
+    object: Any,
+    dtype: Any = None,
+    copy: bool = True,
+    order: str | None = "K",
+    ndmin: int = 0,
+    *,
+    device: Any = None,
+    out_sharding: Any = None,
+) -> Array:
+    """An Array of a scalar, a nested list or tuple, a NumPy array, or anything with `__array__`, `__jax_array__` or a buffer.
+
+    Lists may hold Arrays and traced values; their elements are promoted together. A Python scalar gives a weakly typed array unless
+    `dtype` is given; 64-bit types need `enable_x64`. At least `ndmin` axes. Raises TypeError for what is not numeric, ValueError
+    for None and ragged lists, OverflowError for Python integers that do not fit.
+
+    >>> array([1, 2.0])
+    Array([1., 2.], dtype=float32)
+    """
+    if out_sharding is not None:
+        no_sharding("array", out_sharding)
+    if order is not None and order != "K":
+        raise NotImplementedError(f"array supports only order='K', got {order!r}: Arrays have no memory order")
+    target = None if dtype is None else dtypes.canonicalize_dtype(dtype)
+    if isinstance(object, Array):
+        out = object.__copy__() if copy else object
+    elif isinstance(object, (list, tuple)):
+        out = _from_sequence(object, target)
+    elif object.__class__ in _NUMBERS:
+        out = from_scalar(object) if target is None else concrete(_numbers(object, target))
+    else:
+        out = _from_object(object)
+    if target is not None and (out.dtype != target or out.weak_type):
+        out = convert(out, target)
+    if ndmin > out.ndim:
+        out = reshape_p.bind(out, new_sizes=(1,) * (ndmin - out.ndim) + tuple(out.shape))
+    return out if device is None and isinstance(object, Array) else placed(out, device)
+
+
+def asarray(
+    a: Any,
+    dtype: Any = None,
+    order: str | None = None,
+    *,
+    copy: bool | None = None,
+    device: Any = None,
+    out_sharding: Any = None,
+) -> Array:
+    """`a` as an Array: as `array`, and Arrays of the right type come back as they are.
+
+    >>> asarray(np.arange(3.0))
+    Array([0., 1., 2.], dtype=float32)
+    """
+    if (
+        dtype is None
+        and order is None
+        and not copy
+        and isinstance(a, Array)
+        and device is None
+        and out_sharding is None
+    ):
+        return as_array(a)
+    return array(a, dtype, bool(copy), order, device=device, out_sharding=out_sharding)
+
+
+def _numbers(x: Any, dtype: DType) -> Any:
+    """NumPy array of Python numbers, nested in lists or not. Floats too large for `dtype` become infinite, silently."""
+    return without_floating_point_errors(np.array, x, dtype)
+
+
+def _fill(out: np.ndarray[Any, Any], arrays: Sequence[Any]) -> None:
+    for i, a in enumerate(arrays):
+        x = a._value
+        if x.dtype is not out.dtype:
+            x = convert_element_type_p.evaluate(x, new_dtype=out.dtype, weak_type=False)
+        out[i] = x
+
+
+def _from_sequence(sequence: Sequence[Any], target: DType | None) -> Array:
+    if len(sequence) == 1 and isinstance(sequence[0], Array):
+        (x,) = sequence
+        if x.__class__ is ConcreteArray and (target is None or x.dtype is target):
+            return concrete(x._value[None])
+        return convert(reshape_p.bind(x, new_sizes=(1, *x.shape)), x.dtype if target is None else target)
+    shape: Shape = (len(sequence),)
+    leaves: Any = sequence
+    kinds = set(map(type, leaves))
+    while kinds <= {list, tuple} and kinds:
+        lengths = set(map(len, leaves))
+        if len(lengths) > 1:
+            raise _ragged(shape)
+        shape = (*shape, *lengths)
+        leaves = [x for row in leaves for x in row]
+        kinds = set(map(type, leaves))
+    if kinds <= _NUMBERS:
+        if target is None:
+            target = dtypes.promotion(*kinds)[0] if kinds else dtypes.default_dtype(float)
+        return concrete(_numbers(leaves, target).reshape(shape))
+    arrays = [_from_sequence(x, None) if isinstance(x, (list, tuple)) else asarray(x) for x in leaves]
+    inner = arrays[0].shape
+    if any(a.shape != inner for a in arrays):
+        raise _ragged(shape)
+    if target is None:
+        target, weak = arrays[0].dtype, arrays[0].weak_type
+        for a in arrays[1:]:
+            target, weak = dtypes.promote_pair(target, weak, a.dtype, a.weak_type)
+        target = dtypes.canonicalize(target)
+    shape = (*shape, *inner)
+    if all(a.__class__ is ConcreteArray for a in arrays):
+        out = np.empty((len(arrays), *inner), target)
+        without_floating_point_errors(_fill, out, arrays)
+        return concrete(out.reshape(shape))
+    rows = [reshape_p.bind(convert(a, target), new_sizes=(1, *inner)) for a in arrays]
+    out = lax_concatenate(rows, 0) if len(rows) > 1 else rows[0]
+    return out if out.shape == shape else reshape_p.bind(out, new_sizes=shape)
+
+
+def _ragged(shape: Shape) -> ValueError:
+    return ValueError(
+        f"array needs nested sequences of one shape: after {len(shape)} dimensions, {shape}, the elements differ, at {user_line()}"
+    )
+
+
+def _from_object(x: Any) -> Array:
+    if x is None:
+        raise ValueError(f"None is not a valid value for array, at {user_line()}")
+    try:
+        return as_array(x)
+    except TypeError:
+        if isinstance(x, (np.ndarray, np.generic, str, bytes)):
+            raise TypeError(
+                f"{x!r:.100} is not numeric: only numeric and boolean arrays are supported, at {user_line()}"
+            ) from None
+    if hasattr(x, "__dlpack__") and not hasattr(x, "__array__"):
+        return from_dlpack(x)
+    value = np.asarray(x)
+    if value.dtype == object:
+        raise TypeError(f"{x!r:.100} of type {type(x).__name__} is not a valid array, at {user_line()}")
+    return from_numpy(value)
+
+
+def copy(a: Any, order: str | None = None) -> Array:
+    """A copy of `a`: an Array of its own, which stays when `a` is deleted or donated."""
+    return array(array_like(a, "copy"), order=order)
+
+
+def astype(x: Any, dtype: Any, /, *, copy: bool = False, device: Any = None) -> Array:
+    """`x` converted to `dtype` (None: the default float), strongly typed.
+
+    Complex to real drops the imaginary part; floats convert to integers towards zero, saturating, NaN to 0.
+
+    >>> astype(array([1.5, -2.5]), int)
+    Array([ 1, -2], dtype=int32)
+    """
+    del copy
+    x = array_like(x, "astype")
+    x = convert(x, dtypes.canonicalize_dtype(float if dtype is None else dtype))
+    return x if device is None else placed(x, device)
+
+
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Array:
+    """A copy of an array that supports DLPack on the CPU (a PyTorch tensor, for one), whatever `copy` says."""
+    del copy
+    if isinstance(x, Array):
+        return x if device is None else placed(x, device)
+    return placed(from_numpy(np.from_dlpack(x)), device)
+
+
+# ---- buffers, texts and files -----------------------------------------------------------------------------------------
+
+
+def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0) -> Array:
+    """A one-dimensional array of the numbers in a buffer of bytes. See `numpy.frombuffer`."""
+    return array(np.frombuffer(buffer, np.dtype(dtype), count, offset))
+
+
+def fromstring(string: str, dtype: Any = float, count: int = -1, *, sep: str) -> Array:
+    """A one-dimensional array of the numbers in a text, separated by `sep`."""
+    return array(np.fromstring(string, np.dtype(dtype), count, sep=sep))
+
+
+def fromfile(*args: Any, **kwargs: Any) -> Array:
+    """Not supported, because a file's contents may change: use `asarray(numpy.fromfile(...))`."""
+    raise NotImplementedError(
+        "fromfile depends on more than its arguments: use asarray(numpy.fromfile(...)), outside of transformations"
+    )
+
+
+def fromiter(*args: Any, **kwargs: Any) -> Array:
+    """Not supported, because an iterator has state: use `asarray(numpy.fromiter(...))`."""
+    raise NotImplementedError(
+        "fromiter consumes its argument: use asarray(numpy.fromiter(...)), outside of transformations"
+    )
+
+
+def save(file: Any, arr: Any, allow_pickle: bool = True) -> None:
+    """Write an array to a `.npy` file. See `numpy.save`."""
+    np.save(file, np.asarray(arr), allow_pickle=allow_pickle)
+
+
+def savez(file: Any, *args: Any, allow_pickle: bool = True, **kwds: Any) -> None:
+    """Write several arrays to an `.npz` file. See `numpy.savez`."""
+    np.savez(
+        file,
+        *map(np.asarray, args),
+        allow_pickle=allow_pickle,
+        **{name: np.asarray(value) for name, value in kwds.items()},
+    )
+
+
+def load(file: Any, *args: Any, **kwargs: Any) -> Any:
+    """Read what `save` (an Array) or `savez` (NumPy's mapping of names to arrays) wrote. See `numpy.load`."""
+    out = np.load(file, *args, **kwargs)
+    if not isinstance(out, np.ndarray):
+        return out
+    # The .npy format does not know bfloat16: it comes back as 2 opaque bytes an element.
+    return array(out.view(dtypes.bfloat16) if out.dtype == np.dtype("V2") else out)
+
+
+# ---- looks ------------------------------------------------------------------------------------------------------------
+
+
+def iterable(y: Any) -> bool:
+    """Whether `y` can be iterated over."""
+    try:
+        iter(y)
+    except TypeError:
+        return False
+    return True
+
+
+def isscalar(element: Any) -> bool:
+    """Whether `element` is a scalar: a number, a string, or an array without axes."""
+    if isinstance(element, (Array, np.ndarray)):
+        return len(element.shape) == 0
+    return np.isscalar(element)
+
+
+def ndim(a: Any) -> int:
+    """Number of axes of an array or nested list."""
+    return a.ndim if isinstance(a, Array) else np.ndim(a)
+
+
+def shape(a: Any) -> Shape:
+    """Length of each axis of an array or nested list."""
+    return tuple(a.shape) if isinstance(a, Array) else np.shape(a)
+
+
+def size(a: Any, axis: int | Sequence[int] | None = None) -> int:
+    """Number of elements of an array or nested list, or their number along `axis` (or several axes)."""
+    sizes = shape(a)
+    out = 1
+    for i in canonical_axes(axis, len(sizes)):
+        out *= sizes[i]
+    return out
+
+
+__all__ = ["array", "asarray", "astype", "copy", "from_dlpack", "frombuffer", "fromfile"]
+__all__ += ["fromiter", "fromstring", "isscalar", "iterable", "load", "ndim", "save", "savez"]
+__all__ += ["shape", "size"]

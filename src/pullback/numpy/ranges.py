@@ -1,0 +1,329 @@
+"""Evenly spaced numbers, and the grids and rows that they make: `arange`, `linspace`, `meshgrid`, `mgrid`, `r_`, ...
+
+Numbers are computed by NumPy; while a transformation is active, ranges are `iota`, so that programs hold no large constants.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, concrete
+from pullback.core.dtypes import DType
+from pullback.core.errors import user_line
+from pullback.core.trace import EVAL, current
+from pullback.core.types import canonical_axis
+from pullback.lax.arrangement import concatenate as lax_concatenate
+from pullback.lax.arrangement import slice as lax_slice
+from pullback.lax.creation import iota
+from pullback.lax.elementwise import floor_p
+from pullback.lax.selection import select
+from pullback.lax.shape import broadcast_in_dim_p, broadcast_to, convert, move_axis, reshape_p, transpose_p
+from pullback.numpy import ufuncs
+from pullback.numpy.arithmetic import power
+from pullback.numpy.conversion import array
+from pullback.numpy.creation import canonical_shape, full, zeros
+from pullback.numpy.promotion import array_like, promote, promote_inexact
+from pullback.transforms.vmap import vmap
+from pullback.xla.devices import no_sharding, placed
+
+# ---- ranges -----------------------------------------------------------------------------------------------------------
+
+
+def arange(
+    start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *, device: Any = None, out_sharding: Any = None
+) -> Array:
+    """start, start + step, ... below `stop` (or 0, 1, ... below the only argument): concrete real scalars.
+
+    The dtype is that of the arguments together. Raises TypeError for booleans, ValueError for complex numbers and arrays.
+
+    >>> arange(0, 1, 0.25)
+    Array([0.  , 0.25, 0.5 , 0.75], dtype=float32)
+    """
+    if out_sharding is not None:
+        no_sharding("arange", out_sharding)
+    if stop is None:
+        start, stop = 0, start
+        given = [stop] if step is None else [stop, step]
+    else:
+        given = [start, stop] if step is None else [start, stop, step]
+    for x in given:
+        if getattr(x, "ndim", 0):
+            raise ValueError(f"arange takes scalars, got an array of shape {x.shape} at {user_line()}")
+    found = dtypes.result_type(*given)
+    if dtypes.is_complex(found):
+        raise ValueError(f"arange takes no complex numbers, at {user_line()}")
+    dtype = found if dtype is None else dtypes.canonicalize_dtype(dtype)
+    if dtypes.kind(dtype) not in "iufc":
+        raise TypeError(f"arange does not accept dtype {dtypes.name(dtype)}, at {user_line()}")
+    first, last, by = (_number(x) for x in (start, stop, 1 if step is None else step))
+    if first == 0 and by == 1 and current() is not EVAL:
+        return placed(iota(dtype, max(0, ceil(last))), device)
+    if dtypes.is_integer(dtype):
+        values = np.arange(first, last, by, None if dtype in dtypes._ML_TYPES else dtype)
+    else:
+        # As i * step + start, in at least float32: XLA's values, which accumulate no rounding.
+        wide = np.float64 if dtype in (dtypes.float64, dtypes.complex128) else np.float32
+        values = np.arange(max(0, ceil((last - first) / by)), dtype=wide) * wide(by) + wide(first)
+    return placed(concrete(values if values.dtype == dtype else values.astype(dtype)), device)
+
+
+def _number(x: Any) -> Any:
+    """A concrete real scalar as a Python number."""
+    return x if x.__class__ is int or x.__class__ is float else x.item() if hasattr(x, "item") else x
+
+
+def linspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0,
+    *, device: Any = None,
+) -> Any:  # fmt: skip
+    """`num` evenly spaced numbers from `start` to `stop`, included unless `endpoint` is false; arrays give a new `axis`.
+
+    With `retstep`, the pair of them and the step. Integer dtypes round down. Raises ValueError for negative `num`.
+
+    >>> linspace(0, 1, 5)
+    Array([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
+    """
+    num = operator.index(num)
+    if num < 0:
+        raise ValueError(f"linspace: the number of samples, {num}, must not be negative")
+    x, y = promote_inexact("linspace", start, stop)
+    shape = np.broadcast_shapes(x.shape, y.shape)
+    target = x.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
+    of_step, computed = _types_between(x.dtype, target)
+    x, y = broadcast_to(convert(x, computed), shape), broadcast_to(convert(y, computed), shape)
+    span = num - 1 if endpoint else num
+    step = (y - x) / span if span > 0 else full(shape, np.nan, computed)
+    column = (num, *(1,) * len(shape))
+    if num == 0:
+        out = zeros((0, *shape), computed)
+    elif span == 0:
+        out = x.reshape((1, *shape))
+    else:
+        # Steps from the nearer end: both ends are exact, whole numbers stay so, and nothing overflows between them.
+        each = (y / 2 - x / 2) / (span / 2)
+        i = _filled_range(num, computed).reshape(column)
+        out = select(ufuncs.less(i, (span + 1) // 2), x + i * each, y - (span - i) * each)
+    if dtypes.is_integer(target) and not dtypes.is_integer(out.dtype):
+        out = floor_p.bind(out)
+    out = placed(move_axis(convert(out, target), 0, canonical_axis(axis, out.ndim)), device)
+    return (out, convert(step, of_step)) if retstep else out
+
+
+def _types_between(ends: DType, target: DType) -> tuple[DType, DType]:
+    """The type of numbers between `ends` that are asked for as `target`, at least as precise as both; and that in which they are computed."""
+    wide = dtypes.to_inexact(target)
+    if wide.itemsize > ends.itemsize:
+        ends = dtypes.to_complex(wide) if dtypes.is_complex(ends) else wide
+    return ends, dtypes.float32 if ends.itemsize < 4 else ends
+
+
+def _filled_range(n: int, dtype: DType) -> Array:
+    """0, 1, ..., n - 1."""
+    return concrete(np.arange(n).astype(dtype)) if current() is EVAL else iota(dtype, n)
+
+
+def logspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
+) -> Array:
+    """base ** linspace(start, stop, num): numbers evenly spaced on a logarithmic scale, given by their exponents."""
+    start, stop = promote_inexact("logspace", start, stop)
+    target = dtypes.promotion(base, start.dtype)[0] if dtype is None else dtypes.canonicalize_dtype(dtype)
+    _, computed = _types_between(start.dtype, target if dtypes.is_complex(start.dtype) else dtypes.to_real(target))
+    exponents = linspace(start, stop, num, endpoint, dtype=computed, axis=axis)
+    return convert(power(base, exponents), target)
+
+
+def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Array:
+    """`num` numbers from `start` to `stop` with a constant ratio; the ends are exact.
+
+    Real ends must have one sign (NaN otherwise); complex ones give a logarithmic spiral.
+
+    >>> geomspace(1, 1000, 4).round()
+    Array([   1.,   10.,  100., 1000.], dtype=float32)
+    """
+    x, y = promote_inexact("geomspace", start, stop)
+    shape = np.broadcast_shapes(x.shape, y.shape)
+    target = x.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
+    _, computed = _types_between(x.dtype, target)
+    x, y = broadcast_to(convert(x, computed), shape), broadcast_to(convert(y, computed), shape)
+    # Divided by the direction of the start, a logarithm exists wherever the two ends lie on one side (or one ray).
+    direction = ufuncs.sign(x)
+    logs = linspace(ufuncs.log(x / direction), ufuncs.log(y / direction), num, endpoint)
+    out = direction * ufuncs.exp(logs)
+    if num > 0:
+        ends = [x.reshape((1, *shape))]
+        if num > 1:
+            last = num - 1 if endpoint else num
+            ends.append(lax_slice(out, (1,) + (0,) * len(shape), (last, *shape)))
+            if endpoint:
+                ends.append(y.reshape((1, *shape)))
+        failed = convert(logs != logs, dtypes.bool_)
+        out = select(failed, logs, lax_concatenate(ends, 0) if len(ends) > 1 else ends[0])
+    if dtypes.is_integer(target):
+        # exp(log(8)) may fall just short of 8: what is an integer but for rounding counts as that integer.
+        out = floor_p.bind(out * (1 + 4 * float(dtypes.finfo(computed).eps)))
+    return move_axis(convert(out, target), 0, canonical_axis(axis, out.ndim))
+
+
+# ---- grids ------------------------------------------------------------------------------------------------------------
+
+
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> list[Array]:
+    """Coordinate arrays of the grid spanned by vectors: one array a vector, all of the grid's shape.
+
+    With `indexing="xy"` the first two axes are swapped, as plots have them; with "ij" axis i goes along vector i. `sparse` leaves the
+    other axes at length 1. Raises ValueError for arguments that are not one-dimensional.
+    """
+    if not copy:
+        raise ValueError("meshgrid supports only copy=True: Arrays are immutable")
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}")
+    vectors = [array_like(x, "meshgrid") for x in xi]
+    if any(v.ndim != 1 for v in vectors):
+        raise ValueError(f"meshgrid takes one-dimensional arguments, got shapes {[v.shape for v in vectors]}")
+    order = list(range(len(vectors)))
+    if indexing == "xy" and len(vectors) > 1:
+        order[:2] = 1, 0
+    sizes = tuple(vectors[i].shape[0] for i in order)
+    out = []
+    for i, v in enumerate(vectors):
+        axis = order.index(i)
+        shape = tuple(n if j == axis else 1 for j, n in enumerate(sizes)) if sparse else sizes
+        out.append(v if v.shape == shape else broadcast_in_dim_p.bind(v, shape=shape, broadcast_dimensions=(axis,)))
+    return out
+
+
+def indices(dimensions: Sequence[int], dtype: Any = None, sparse: bool = False) -> Any:
+    """The indices of a grid: array `i` of the result (stacked, or a tuple if `sparse`) holds each element's index along axis i."""
+    dtype = dtypes.canonicalize_dtype(int if dtype is None else dtype)
+    sizes = canonical_shape(dimensions)
+    grids = meshgrid(*(arange(n, dtype=dtype) for n in sizes), sparse=sparse, indexing="ij")
+    if sparse:
+        return tuple(grids)
+    if not grids:
+        return zeros((0,), dtype)
+    return lax_concatenate([reshape_p.bind(g, new_sizes=(1, *sizes)) for g in grids], 0)
+
+
+def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
+    """The values of `function` at the indices of an array of `shape`, which it gets one index an argument (see `vmap`).
+
+    >>> fromfunction(lambda i, j: i + j, (2, 2), dtype=int)
+    Array([[0, 1],
+           [1, 2]], dtype=int32)
+    """
+    sizes = canonical_shape(shape)
+    mapped: Callable[..., Any] = lambda *args: function(*args, **kwargs)
+    for i in range(len(sizes)):
+        in_axes = [0 if j == len(sizes) - 1 - i else None for j in range(len(sizes))]
+        mapped = vmap(mapped, in_axes=tuple(in_axes))
+    return mapped(*(arange(n, dtype=dtype) for n in sizes))
+
+
+# ---- by slices --------------------------------------------------------------------------------------------------------
+
+
+def _range_of(s: slice) -> Array:
+    """start:stop:step, where an imaginary step counts the points, both ends included."""
+    start = 0 if s.start is None else s.start
+    step = 1 if s.step is None else s.step
+    if s.stop is None:
+        return arange(start)  # as NumPy reads it
+    if isinstance(step, complex):
+        return linspace(start, s.stop, int(abs(step)))
+    return arange(start, s.stop, step)
+
+
+class _Grid:
+    """`mgrid[a:b, c:d:10j]`: a grid by slices; an imaginary step counts points. Dense (stacked) or open (a list)."""
+
+    def __init__(self, name: str, sparse: bool) -> None:
+        self.name, self.sparse = name, sparse
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            return _range_of(key)
+        grids = meshgrid(*promote(self.name, *map(_range_of, key)), sparse=self.sparse, indexing="ij")
+        return grids if self.sparse else lax_concatenate([reshape_p.bind(g, new_sizes=(1, *g.shape)) for g in grids], 0)
+
+    def __repr__(self) -> str:
+        return f"pullback.numpy.{self.name}"
+
+
+mgrid = _Grid("mgrid", sparse=False)
+
+ogrid = _Grid("ogrid", sparse=True)
+
+
+class _Concatenator:
+    """`r_[1:4, 0, x]`: ranges, scalars and arrays in a row. A leading string "axis,ndmin,trans1d" says where (see `numpy.r_`); "r" and "c" make the
+    result a matrix, a row or a column if it has one axis."""
+
+    def __init__(self, name: str, axis: int, ndmin: int, trans1d: int) -> None:
+        self.name, self.defaults = name, (axis, ndmin, trans1d)
+
+    def __getitem__(self, key: Any) -> Array:
+        items = list(key) if isinstance(key, tuple) else [key]
+        axis, ndmin, trans1d = self.defaults
+        letter = None
+        if items and isinstance(items[0], str):
+            directive = items.pop(0)
+            if directive in ("r", "c"):
+                letter = directive
+            else:
+                try:
+                    given = [int(n) for n in directive.split(",")][:3]
+                except ValueError:
+                    raise ValueError(f"{self.name}: could not understand the directive {directive!r}") from None
+                axis, ndmin, trans1d = (*given, *(axis, ndmin, trans1d)[len(given) :])
+        parts = []
+        for item in items:
+            if isinstance(item, str):
+                raise ValueError(f"{self.name}: a directive must come first, got {item!r} later")
+            part = _range_of(item) if isinstance(item, slice) else array(item)
+            if part.ndim == 0:
+                part = self._raised(part, max(ndmin, 1), -1)
+            elif part.ndim < ndmin:
+                part = self._raised(part, ndmin, trans1d)
+            parts.append(part)
+        if not parts:
+            raise ValueError(f"{self.name}: nothing to concatenate")
+        parts = promote(self.name, *parts)
+        out = lax_concatenate(parts, canonical_axis(axis, parts[0].ndim))
+        if letter is not None and out.ndim < 2:
+            out = reshape_p.bind(out, new_sizes=(out.size, 1) if letter == "c" else (1, out.size))
+        return out
+
+    @staticmethod
+    def _raised(x: Array, ndmin: int, trans1d: int) -> Array:
+        # New axes come first, but `trans1d` says where the old ones start in the result.
+        new = ndmin - x.ndim
+        x = reshape_p.bind(x, new_sizes=(1,) * new + tuple(x.shape))
+        if trans1d == -1:
+            return x
+        start, axes = trans1d + new + 1 if trans1d < 0 else trans1d, list(range(ndmin))
+        order = axes[:start] + axes[new:] + axes[start:new]
+        if sorted(order) != axes:
+            raise ValueError(f"an array of {x.ndim - new} axes cannot start at axis {trans1d} of {ndmin}")
+        return transpose_p.bind(x, permutation=tuple(order))
+
+    def __len__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return f"pullback.numpy.{self.name}"
+
+
+r_ = _Concatenator("r_", 0, 1, -1)
+
+c_ = _Concatenator("c_", -1, 2, 0)
+
+
+__all__ = ["arange", "c_", "fromfunction", "geomspace", "indices", "linspace", "logspace"]
+__all__ += ["meshgrid", "mgrid", "ogrid", "r_"]

@@ -1,0 +1,390 @@
+"""Elements repeated, moved along, inserted and deleted, and packed as bits.
+
+How many elements a result has must be known: counts are concrete, or the length is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, concrete
+from pullback.core.errors import ConcretizationTypeError, user_line
+from pullback.core.trace import Tracer
+from pullback.core.types import canonical_axes, canonical_axis, count, integer
+from pullback.lax.arrangement import concatenate as lax_concatenate
+from pullback.lax.arrangement import pad as lax_pad
+from pullback.lax.arrangement import slice_in_dim
+from pullback.lax.blocks import dynamic_slice_in_dim
+from pullback.lax.creation import iota
+from pullback.lax.cumulative import cumsum
+from pullback.lax.elementwise import ge_p, lt_p, max_p, min_p
+from pullback.lax.family import like
+from pullback.lax.selection import select_n_p
+from pullback.lax.shape import broadcast_in_dim_p, convert, move_axis, reduce_sum_p, reshape_p
+from pullback.lax.sorting import sort
+from pullback.numpy.creation import canonical_shape, zeros
+from pullback.numpy.joining import unstack
+from pullback.numpy.manipulation import _reshape, broadcast_arrays, broadcast_to, expand_dims, raised_to_1, ravel
+from pullback.numpy.promotion import array_like, truth
+from pullback.numpy.selecting import take, where
+from pullback.xla.devices import no_sharding
+
+# ---- repeating and moving ---------------------------------------------------------------------------------------------
+
+
+def resize(a: Any, new_shape: Any) -> Array:
+    """An array of `new_shape` filled with the elements of `a` in row-major order, over and over. Zeros if `a` is empty."""
+    x = ravel(array_like(a, "resize"))
+    try:
+        shape = canonical_shape(new_shape)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    size = prod(shape)
+    if x.size == 0 or size == 0:
+        return zeros(shape, x.dtype)
+    count = -(-size // x.size)
+    rows = lax_concatenate([x] * count, 0) if count > 1 else x
+    return _reshape(slice_in_dim(rows, 0, size, 1, 0), shape)
+
+
+def tile(A: Any, reps: Any) -> Array:
+    """`A` repeated as a whole, `reps[i]` times along axis i.
+
+    >>> from pullback.numpy import array
+    >>> tile(array([1, 2]), 2)
+    Array([1, 2, 1, 2], dtype=int32)
+    """
+    x = array_like(A, "tile")
+    counts = canonical_shape(reps, "reps")
+    rank = max(x.ndim, len(counts))
+    counts = (1,) * (rank - len(counts)) + counts
+    sizes = (1,) * (rank - x.ndim) + tuple(x.shape)
+    if all(c == 1 for c in counts):
+        return x if x.ndim == rank else reshape_p.bind(x, new_sizes=sizes)
+    # Each axis of length n becomes two, the first new, of length `count`.
+    doubled = tuple(n for pair in zip(counts, sizes) for n in pair)
+    spread = broadcast_in_dim_p.bind(
+        reshape_p.bind(x, new_sizes=sizes) if x.ndim < rank else x,
+        shape=doubled,
+        broadcast_dimensions=tuple(range(1, 2 * rank, 2)),
+    )
+    return reshape_p.bind(spread, new_sizes=tuple(c * n for c, n in zip(counts, sizes)))
+
+
+def repeat(
+    a: Any, repeats: Any, axis: int | None = None, *, total_repeat_length: int | None = None, out_sharding: Any = None
+) -> Array:
+    """Each element of `a` along `axis` (flattened if None) repeated `repeats` times, a number or one for each element.
+
+    With `total_repeat_length` the result has that length: cut off, or the last element goes on. It is needed where `repeats` is traced.
+
+    >>> from pullback.numpy import array
+    >>> repeat(array([1, 2]), array([1, 3]))
+    Array([1, 2, 2, 2], dtype=int32)
+    """
+    if out_sharding is not None:
+        no_sharding("repeat", out_sharding)
+    x = array_like(a, "repeat")
+    if axis is None:
+        x, axis = ravel(x), 0
+    x = raised_to_1(x)
+    axis = canonical_axis(axis, x.ndim)
+    n = x.shape[axis]
+    counts = array_like(repeats, "repeat")
+    if not dtypes.is_integer(counts.dtype):
+        raise TypeError(f"repeat: repeats must be integers, got {dtypes.name(counts.dtype)} at {user_line()}")
+    if counts.ndim > 1 or (counts.ndim == 1 and counts.shape[0] not in (1, n)):
+        raise ValueError(
+            f"repeat: repeats of shape {counts.shape} do not fit axis {axis} of shape {x.shape}, at {user_line()}"
+        )
+    if total_repeat_length is not None:
+        total_repeat_length = count(total_repeat_length, "repeat: total_repeat_length")
+    known = counts.concrete() if isinstance(counts, Tracer) else counts
+    if known is None:
+        if total_repeat_length is None:
+            raise _unknown_repeats(counts)
+        return _repeat_traced(x, broadcast_to(counts, (n,)), axis, total_repeat_length)
+    times = np.maximum(np.asarray(known), 0)
+    if times.size == 1 and total_repeat_length is None:
+        (often,) = canonical_shape(int(np.asarray(known).reshape(())), "repeats")
+        shape = tuple(x.shape)
+        spread = broadcast_in_dim_p.bind(
+            x,
+            shape=(*shape[: axis + 1], often, *shape[axis + 1 :]),
+            broadcast_dimensions=tuple(i + (i > axis) for i in range(x.ndim)),
+        )
+        return reshape_p.bind(spread, new_sizes=(*shape[:axis], n * often, *shape[axis + 1 :]))
+    chosen = np.repeat(np.arange(n), times.reshape(-1) if times.size == n else np.broadcast_to(times, (n,)))
+    if total_repeat_length is not None:
+        short = total_repeat_length - len(chosen)
+        chosen = chosen[:total_repeat_length] if short <= 0 else np.concatenate([chosen, np.full(short, n - 1)])
+    return take_slice(x, chosen, axis)
+
+
+def _unknown_repeats(counts: Array) -> Exception:
+    return ConcretizationTypeError(
+        counts, "`repeat` makes an array whose length depends on `repeats`: give `total_repeat_length`."
+    )
+
+
+def _repeat_traced(x: Array, counts: Array, axis: int, length: int) -> Array:
+    # Place j of the result holds element i where i is the number of elements whose repetitions end at or before j.
+    ends = cumsum(counts, 0)
+    places = broadcast_in_dim_p.bind(iota(ends.dtype, length), shape=(length, ends.shape[0]), broadcast_dimensions=(0,))
+    return take(x, _number_true(ge_p.bind(places, broadcast_to(ends, places.shape))), axis=axis, mode="clip")
+
+
+def _number_true(table: Array) -> Array:
+    """How many are true in each row."""
+    return reduce_sum_p.bind(convert(table, dtypes.int32), axes=(1,))
+
+
+def take_slice(x: Array, chosen: Any, axis: int) -> Array:
+    """The elements numbered `chosen` (a NumPy array) along `axis`."""
+    return take(x, concrete(np.asarray(chosen, np.int32)), axis=axis, mode="clip")
+
+
+def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
+    """`a` with elements moved `shift` places along `axis`, those pushed off the end coming back at the start.
+
+    Without `axis` the flattened array is rolled, and keeps its shape. Several shifts and axes are applied together.
+
+    >>> from pullback.numpy import array
+    >>> roll(array([1, 2, 3]), 1)
+    Array([3, 1, 2], dtype=int32)
+    """
+    x = array_like(a, "roll")
+    if getattr(shift, "ndim", 0) > 1:
+        raise ValueError(f"roll: shifts must be scalars or in a vector, got shape {shift.shape}, at {user_line()}")
+    if axis is None:
+        shifts = (
+            unstack(shift) if getattr(shift, "ndim", 0) == 1 else shift if isinstance(shift, (tuple, list)) else [shift]
+        )
+        flat = ravel(x)
+        for s in shifts:
+            flat = _roll(flat, s, 0)
+        return reshape_p.bind(flat, new_sizes=tuple(x.shape))
+    axes = list(axis) if isinstance(axis, (tuple, list)) else [axis]
+    axes = [canonical_axis(i, x.ndim) for i in axes]
+    if not axes:
+        return x
+    shifts = (
+        list(unstack(shift))
+        if getattr(shift, "ndim", 0) == 1
+        else list(shift)
+        if isinstance(shift, (tuple, list))
+        else [shift]
+    )
+    if len(shifts) == 1 != len(axes):
+        shifts = shifts * len(axes)
+    elif len(axes) == 1 != len(shifts):
+        axes = axes * len(shifts)
+    if len(shifts) != len(axes):
+        raise ValueError(f"roll: {len(shifts)} shifts for {len(axes)} axes, at {user_line()}")
+    for s, i in zip(shifts, axes):
+        x = _roll(x, s, i)
+    return x
+
+
+def _roll(x: Array, shift: Any, axis: int) -> Array:
+    n = x.shape[axis]
+    if n == 0:
+        return x
+    if not (isinstance(shift, Array) and not shift.ndim and dtypes.is_integer(shift.dtype)):
+        shift = integer(shift, "roll: shift")
+    if isinstance(shift, Tracer):
+        known = shift.concrete()
+        if known is None:
+            return dynamic_slice_in_dim(lax_concatenate([x, x], axis), n - _remainder(shift, n), n, axis)
+        shift = known
+    places = int(shift) % n
+    if places == 0:
+        return x
+    return lax_concatenate([slice_in_dim(x, n - places, n, 1, axis), slice_in_dim(x, 0, n - places, 1, axis)], axis)
+
+
+def _remainder(shift: Array, n: int) -> Array:
+    """`shift` modulo `n` as a signed integer that holds both, whatever the type of `shift` holds."""
+    if not dtypes.is_integer(shift.dtype):
+        shift = convert(shift, dtypes.int32)
+    if n <= dtypes.iinfo(shift.dtype).max:
+        shift = shift % n
+    wide = convert(shift, dtypes.int32 if n < 2**30 else dtypes.int64)
+    return select_n_p.bind(lt_p.bind(wide, like(0, wide)), wide, wide + like(n, wide))
+
+
+# ---- inserting and deleting -------------------------------------------------------------------------------------------
+
+
+def known_indices(name: str, obj: Any) -> Any:
+    obj = array_like(obj, name)
+    known = obj.concrete() if isinstance(obj, Tracer) else obj
+    if known is None:
+        raise ConcretizationTypeError(obj, f"`{name}` makes an array whose shape or order depends on its indices.")
+    return np.asarray(known)
+
+
+def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
+    """`arr` with `values` inserted before the indices `obj` (an integer, integers or a slice) along `axis`; flattened if it is None.
+
+    Indices are clipped to the array; they may be traced. Raises ValueError for indices that are not integers.
+
+    >>> from pullback.numpy import array
+    >>> insert(array([1, 2, 3]), 1, 9)
+    Array([1, 9, 2, 3], dtype=int32)
+    """
+    x = array_like(arr, "insert")
+    new = convert(array_like(values, "insert"), x.dtype, x.weak_type)
+    if axis is None:
+        x, axis = ravel(x), 0
+    axis = canonical_axis(axis, x.ndim)
+    n = x.shape[axis]
+    traced = isinstance(obj, Tracer) and obj.concrete() is None
+    at: Any = np.arange(n)[obj] if isinstance(obj, slice) else obj if traced else known_indices("insert", obj)
+    if not dtypes.is_integer(at.dtype):
+        raise ValueError(f"insert: indices must be integers, got {at.dtype} at {user_line()}")
+    single = at.ndim == 0
+    new = raised_to_1(new) if new.ndim == 0 else new
+    if single:
+        # As NumPy has it: `values` for one index has the inserted axis first.
+        new = move_axis(
+            new if new.ndim >= x.ndim else reshape_p.bind(new, new_sizes=(1,) * (x.ndim - new.ndim) + tuple(new.shape)),
+            0,
+            axis,
+        )
+    elif new.ndim < x.ndim:
+        new = reshape_p.bind(new, new_sizes=(1,) * (x.ndim - new.ndim) + tuple(new.shape))
+    count = new.shape[axis] if at.size == 1 else at.size
+    new = broadcast_to(new, tuple(count if i == axis else m for i, m in enumerate(x.shape)))
+    both = lax_concatenate([x, new], axis)
+    # Of x and the new elements in a row, the stable order of their places: a new element goes before the one it is inserted at.
+    if traced:
+        at = convert(broadcast_to(ravel(at), (count,)), dtypes.default_dtype(int))
+        at = where(at < 0, at + n, at)
+        at = min_p.bind(max_p.bind(at, like(0, at)), like(n, at))
+        numbers = iota(at.dtype, n + count)
+        _, order = sort((lax_concatenate([2 * numbers[:n] + 1, 2 * at], 0), numbers), dimension=0)
+        return take(both, order, axis=axis, mode="clip")
+    at = np.broadcast_to(at.reshape(-1).astype(np.int64), (count,))
+    at = np.clip(np.where(at < 0, at + n, at), 0, n)
+    return take_slice(both, np.argsort(np.concatenate([2 * np.arange(n) + 1, 2 * at]), kind="stable"), axis)
+
+
+def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices: bool = False) -> Array:
+    """`arr` without the elements at `obj` (an integer, integers, booleans or a slice) along `axis`; flattened if it is None.
+
+    Raises IndexError or ValueError for indices out of range.
+
+    >>> from pullback.numpy import array
+    >>> delete(array([1, 2, 3]), 1)
+    Array([1, 3], dtype=int32)
+    """
+    x = array_like(arr, "delete")
+    if axis is None:
+        x, axis = ravel(x), 0
+    axis = canonical_axis(axis, x.ndim)
+    n = x.shape[axis]
+    if not isinstance(obj, slice):
+        given = array_like(obj, "delete")
+        if assume_unique_indices and isinstance(given, Tracer) and given.concrete() is None:
+            return _delete_traced(x, given, axis)
+        obj = known_indices("delete", given)
+        if obj.dtype.kind == "b":
+            if obj.shape != (n,):
+                raise ValueError(f"delete: a boolean index must have shape ({n},), got {obj.shape} at {user_line()}")
+        elif obj.dtype.kind not in "iu":
+            raise ValueError(f"delete: indices must be integers or booleans, got {obj.dtype} at {user_line()}")
+        elif obj.size and not (-n <= obj.min() and obj.max() < n):
+            error = IndexError if obj.ndim else ValueError
+            raise error(
+                f"delete: index {obj.tolist()} is out of bounds for axis {axis} with size {n}, at {user_line()}"
+            )
+    kept = np.ones(n, bool)
+    kept[obj] = False
+    return take_slice(x, np.flatnonzero(kept), axis)
+
+
+def _delete_traced(x: Array, at: Array, axis: int) -> Array:
+    """`x` without as many elements as there are indices, which are distinct but not known."""
+    n = x.shape[axis]
+    at = ravel(at)
+    at = sort(where(at < 0, at + n, at), dimension=0)
+    kept = iota(at.dtype, n - at.shape[0])
+    # The j-th element kept is preceded by those deleted: the i-th (sorted) one is if at[i] - i <= j.
+    before = ge_p.bind(*broadcast_arrays(expand_dims(kept, 1), at - iota(at.dtype, at.shape[0])))
+    return take(x, kept + convert(_number_true(before), kept.dtype), axis=axis, mode="clip")
+
+
+def trim_zeros(filt: Any, trim: str = "fb", axis: int | Sequence[int] | None = None) -> Array:
+    """`filt` without the zeros at its front ("f") and back ("b"), along `axis` (all by default). The values must be concrete."""
+    x = array_like(filt, "trim_zeros")
+    present = np.nonzero(known_indices("trim_zeros", x))
+    for i in canonical_axes(axis, x.ndim):
+        places, n = present[i], x.shape[i]
+        start, stop = (int(places.min()), int(places.max()) + 1) if places.size else (n, n)
+        x = slice_in_dim(
+            x,
+            start if "f" in trim.lower() else 0,
+            stop if "b" in trim.lower() and places.size else (start if not places.size else n),
+            1,
+            i,
+        )
+    return x
+
+
+# ---- bits -------------------------------------------------------------------------------------------------------------
+
+
+def _bit_order(bitorder: str) -> np.ndarray[Any, Any]:
+    if bitorder not in ("big", "little"):
+        raise ValueError(f"bitorder must be 'big' or 'little', got {bitorder!r}")
+    places = np.arange(8, dtype=np.uint8)
+    return places if bitorder == "little" else places[::-1]
+
+
+def packbits(a: Any, axis: int | None = None, bitorder: str = "big") -> Array:
+    """Truth values (non-zero is 1) packed into bytes of 8 along `axis` (flattened if None), padded with zeros at the end."""
+    x = array_like(a, "packbits")
+    if dtypes.is_inexact(x.dtype):
+        raise TypeError(f"packbits takes integers or booleans, got {dtypes.name(x.dtype)} at {user_line()}")
+    places = _bit_order(bitorder)
+    if axis is None:
+        x, axis = ravel(x), 0
+    axis = canonical_axis(axis, x.ndim)
+    bits = convert(move_axis(truth(x, "packbits"), axis, x.ndim - 1), dtypes.uint8)
+    rest = -bits.shape[-1] % 8
+    if rest:
+        bits = lax_pad(bits, like(0, bits), ((0, 0, 0),) * (bits.ndim - 1) + ((0, rest, 0),))
+    bits = reshape_p.bind(bits, new_sizes=(*bits.shape[:-1], bits.shape[-1] // 8, 8))
+    packed = reduce_sum_p.bind(bits << concrete(places), axes=(bits.ndim - 1,))
+    return move_axis(packed, x.ndim - 1, axis)
+
+
+def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitorder: str = "big") -> Array:
+    """The bits of bytes along `axis` (flattened if None), as uint8 zeros and ones; the first `count`, or all but the last if negative."""
+    x = array_like(a, "unpackbits")
+    if x.dtype != dtypes.uint8:
+        raise TypeError(f"unpackbits takes bytes (uint8), got {dtypes.name(x.dtype)} at {user_line()}")
+    places = _bit_order(bitorder)
+    if axis is None:
+        x, axis = ravel(x), 0
+    axis = canonical_axis(axis, x.ndim)
+    x = move_axis(x, axis, x.ndim - 1)
+    bits = (expand_dims(x, -1) >> concrete(places)) & like(1, x)
+    bits = reshape_p.bind(bits, new_sizes=(*x.shape[:-1], 8 * x.shape[-1]))
+    if count is not None:
+        n = bits.shape[-1]
+        if count > n:
+            bits = lax_pad(bits, like(0, bits), ((0, 0, 0),) * (bits.ndim - 1) + ((0, count - n, 0),))
+        else:
+            bits = slice_in_dim(bits, 0, count if count >= 0 else max(n + count, 0), 1, bits.ndim - 1)
+    return move_axis(bits, x.ndim - 1, axis)
+
+
+__all__ = ["delete", "insert", "packbits", "repeat", "resize", "roll", "tile", "trim_zeros"]
+__all__ += ["unpackbits"]
