@@ -18,7 +18,7 @@ from pullback.lax.shape import convert
 from pullback.lax.special import erfc
 from pullback.numpy import ufuncs as u
 from pullback.numpy.arithmetic import logaddexp
-from pullback.numpy.promotion import array_like, inexact, promote, promote_inexact, scalar_like
+from pullback.numpy.promotion import array_like, here, inexact, promote, promote_inexact, scalar_like
 
 
 def _constant(value: Any, x: Array) -> ConcreteArray:
@@ -177,7 +177,7 @@ def glu(x: Any, axis: int = -1) -> Array:
     axis = canonical_axis(axis, len(x.shape))
     size = x.shape[axis]
     if size % 2:
-        raise ValueError(f"glu: axis size must be divisible by 2, got axis {axis} of shape {x.shape}, at {user_line()}")
+        raise here(ValueError, f"glu: axis size must be divisible by 2, got axis {axis} of shape {x.shape}")
     values, gates = slice_in_dim(x, 0, size // 2, axis=axis), slice_in_dim(x, size // 2, size, axis=axis)
     return u.multiply(values, sigmoid(gates))
 
@@ -204,8 +204,6 @@ def log1mexp(x: Any) -> Array:
     return select(small, u.log(u.negative(u.expm1(u.negative(near)))), u.log1p(u.negative(u.exp(u.negative(far)))))
 
 
-__all__ = [
-    "celu", "elu", "gelu", "glu", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "identity", "leaky_relu", "log1mexp",
-    "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "soft_sign", "softplus", "sparse_plus", "sparse_sigmoid",
-    "squareplus", "swish",
-]  # fmt: skip
+__all__ = ["celu", "elu", "gelu", "glu", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "identity"]
+__all__ += ["leaky_relu", "log1mexp", "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu"]
+__all__ += ["soft_sign", "softplus", "sparse_plus", "sparse_sigmoid", "squareplus", "swish"]

@@ -9,13 +9,12 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
-from pullback.core.errors import user_line
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, reshape_p, transpose_p
 from pullback.nn.normalization import logsumexp, softmax
 from pullback.numpy import ufuncs as u
 from pullback.numpy.contraction import einsum
-from pullback.numpy.promotion import array_like, promote
+from pullback.numpy.promotion import array_like, here, promote
 
 
 def dot_product_attention(
@@ -41,32 +40,29 @@ def dot_product_attention(
     denominators, of shape ([B,] T, N). `scale` is 1/√H by default. Raises ValueError for shapes that do not fit.
     """
     if implementation not in (None, "xla"):
-        raise ValueError(
-            f"Unsupported implementation option: {implementation}; only 'xla', the default, is there, at {user_line()}"
+        raise here(
+            ValueError, f"Unsupported implementation option: {implementation}; only 'xla', the default, is there"
         )
     query, key, value = promote("dot_product_attention", query, key, value)
     shape = query.shape
     if len(shape) not in (3, 4) or any(len(x.shape) != len(shape) for x in (key, value)):
-        raise ValueError(
-            f"dot_product_attention: query, key and value must have 3 or 4 axes each, got shapes {shape}, {key.shape}, {value.shape}, "
-            f"at {user_line()}"
+        raise here(
+            ValueError,
+            f"dot_product_attention: query, key and value must have 3 or 4 axes each, got shapes {shape}, {key.shape}, {value.shape}",
         )
     if len(shape) == 3:
         query, key, value = (reshape_p.bind(x, new_sizes=(1, *x.shape)) for x in (query, key, value))
     (b, t, n, h), (_, s, k, _) = query.shape, key.shape
     if key.shape != (b, s, k, h) or value.shape != (b, s, k, h):
-        raise ValueError(
+        raise here(
+            ValueError,
             f"dot_product_attention: for query of shape {query.shape}, key and value shape should be {(b, s, k, h)}, but got "
-            f"{key.shape} and {value.shape}, at {user_line()}"
+            f"{key.shape} and {value.shape}",
         )
     if not k or n % k:
-        raise ValueError(
-            f"The number of query heads must be a multiple of key/value heads, but got {n} vs {k}, at {user_line()}"
-        )
+        raise here(ValueError, f"The number of query heads must be a multiple of key/value heads, but got {n} vs {k}")
     if mask is not None and array_like(mask, "dot_product_attention").dtype != dtypes.bool_:
-        raise ValueError(
-            f"mask dtype should be bool, but got {array_like(mask, 'dot_product_attention').dtype}, at {user_line()}"
-        )
+        raise here(ValueError, f"mask dtype should be bool, but got {array_like(mask, 'dot_product_attention').dtype}")
     compute = query.dtype if query.dtype.itemsize >= 4 else dtypes.float32
     grouped = reshape_p.bind(query, new_sizes=(b, t, k, n // k, h))
     logits = einsum("btkgh,bskh->bkgts", grouped, key, preferred_element_type=compute)

@@ -10,12 +10,12 @@ from pullback import random
 from pullback.core import dtypes
 from pullback.core.array import Array
 from pullback.core.dtypes import DType
-from pullback.core.errors import user_line
 from pullback.core.types import canonical_axes, canonical_axis, integers
 from pullback.numpy import creation, linalg
 from pullback.numpy import ufuncs as u
 from pullback.numpy.conversion import array
 from pullback.numpy.manipulation import moveaxis
+from pullback.numpy.promotion import here
 from pullback.xla.devices import no_sharding
 
 
@@ -31,9 +31,7 @@ def _dtype(name: str, dtype: Any, default: Any) -> DType:
     chosen = dtype if dtype is not None else default if default is not None else float
     result = dtypes.canonicalize_dtype(chosen)
     if not dtypes.is_inexact(result):
-        raise ValueError(
-            f"{name}: the dtype must be a float or complex dtype, got {dtypes.name(result)}, at {user_line()}"
-        )
+        raise here(ValueError, f"{name}: the dtype must be a float or complex dtype, got {dtypes.name(result)}")
     return result
 
 
@@ -110,8 +108,9 @@ _COMPLEX_TRUNCATED_DEVIATION = 0.95311164380491208
 def _fans(shape: Sequence[int], in_axis: Any, out_axis: Any, batch_axis: Any) -> tuple[float, float]:
     """Sizes of input and output, both times the size of the receptive field, of weights of `shape`."""
     if len(shape) <= 1:
-        raise ValueError(
-            f"Can't compute input and output sizes of a {len(shape)}-dimensional weights tensor. Must be at least 2D, at {user_line()}"
+        raise here(
+            ValueError,
+            f"Can't compute input and output sizes of a {len(shape)}-dimensional weights tensor. Must be at least 2D",
         )
 
     def size(axes: Any) -> int:
@@ -298,8 +297,7 @@ def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None)
     return init
 
 
-__all__ = [
-    "Initializer", "constant", "delta_orthogonal", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "kaiming_normal",
-    "kaiming_uniform", "lecun_normal", "lecun_uniform", "normal", "ones", "orthogonal", "truncated_normal", "uniform",
-    "variance_scaling", "xavier_normal", "xavier_uniform", "zeros",
-]  # fmt: skip
+__all__ = ["Initializer", "constant", "delta_orthogonal", "glorot_normal", "glorot_uniform", "he_normal"]
+__all__ += ["he_uniform", "kaiming_normal", "kaiming_uniform", "lecun_normal", "lecun_uniform", "normal", "ones"]
+__all__ += ["orthogonal", "truncated_normal", "uniform", "variance_scaling", "xavier_normal", "xavier_uniform"]
+__all__ += ["zeros"]

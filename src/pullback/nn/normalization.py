@@ -12,7 +12,6 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, concrete
-from pullback.core.errors import user_line
 from pullback.core.trace import current
 from pullback.core.types import Shape, canonical_axes, canonical_axis, integer
 from pullback.lax.elementwise import max_p, min_p, rsqrt_p
@@ -23,7 +22,7 @@ from pullback.lax.shape import convert, reduce_sum_p, reshape_p
 from pullback.lax.summation import lowest
 from pullback.numpy import ufuncs as u
 from pullback.numpy.conversion import asarray
-from pullback.numpy.promotion import array_like, inexact, promote, promote_inexact
+from pullback.numpy.promotion import array_like, here, inexact, promote, promote_inexact
 from pullback.numpy.reductions import mask
 from pullback.numpy.reductions import mean as reduce_mean
 from pullback.numpy.reductions import sum as reduce_sum
@@ -186,7 +185,7 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> A
     x = asarray(x)
     num_classes = integer(num_classes, "one_hot: num_classes")
     if num_classes < 0:
-        raise TypeError(f"one_hot: num_classes must not be negative, got {num_classes}, at {user_line()}")
+        raise here(TypeError, f"one_hot: num_classes must not be negative, got {num_classes}")
     dtype = dtypes.default_dtype(float) if dtype is None else dtypes.canonicalize_dtype(dtype)
     axis = canonical_axis(axis, len(x.shape) + 1)
     positions = reshape_p.bind(x, new_sizes=(*x.shape[:axis], 1, *x.shape[axis:]))

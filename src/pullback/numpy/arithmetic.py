@@ -442,7 +442,7 @@ def bitwise_count(x: Any, /) -> Array:
     return convert(e.population_count_p.bind(absolute(x)), dtypes.uint8)
 
 
-__all__ = ["bitwise_count", "bitwise_left_shift", "bitwise_right_shift", "copysign", "divmod"]
-__all__ += ["float_power", "floor_divide", "fmod", "frexp", "gcd", "heaviside", "hypot", "i0"]
-__all__ += ["lcm", "ldexp", "left_shift", "log10", "log2", "logaddexp", "logaddexp2", "mod", "modf"]
-__all__ += ["pow", "power", "remainder", "right_shift", "sinc", "spacing"]
+__all__ = ["bitwise_count", "bitwise_left_shift", "bitwise_right_shift", "copysign", "divmod", "float_power"]
+__all__ += ["floor_divide", "fmod", "frexp", "gcd", "heaviside", "hypot", "i0", "lcm", "ldexp", "left_shift"]
+__all__ += ["log10", "log2", "logaddexp", "logaddexp2", "mod", "modf", "pow", "power", "remainder", "right_shift"]
+__all__ += ["sinc", "spacing"]

@@ -35,7 +35,7 @@ from pullback.lax.shape import (
 )
 from pullback.numpy import reductions
 from pullback.numpy.creation import diagonal, zeros_like
-from pullback.numpy.promotion import array_like, promote
+from pullback.numpy.promotion import array_like, here, promote
 from pullback.xla.devices import no_sharding
 
 
@@ -65,9 +65,10 @@ def _contract(
 
 
 def _mismatch(x: Shape, y: Shape, xc: Shape, yc: Shape) -> TypeError:
-    return TypeError(
+    return here(
+        TypeError,
         f"contracting dimensions must have one length: got shapes {tuple(x)} and {tuple(y)} with dimensions {xc} of the first and {yc} of "
-        f"the second, at {user_line()}"
+        "the second",
     )
 
 
@@ -149,9 +150,7 @@ def matmul(
     try:
         core_broadcast_shapes(x.shape[:-2], y.shape[:-2])
     except ValueError:
-        raise ValueError(
-            f"matmul: leading axes of shapes {x.shape} and {y.shape} do not broadcast, at {user_line()}"
-        ) from None
+        raise here(ValueError, f"matmul: leading axes of shapes {x.shape} and {y.shape} do not broadcast") from None
     output = [*range(-lead, 0), *(["i"] if x.ndim > 1 else []), "k"]
     return _einsum([x, y], [labels_x, labels_y], output, precision, preferred)
 
@@ -228,9 +227,7 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1, precision: Any = None, prefer
     x, y = _operands("vecdot", x1, x2, precision)
     i, j = canonical_axis(axis, x.ndim), canonical_axis(axis, y.ndim)
     if x.shape[i] != y.shape[j]:
-        raise ValueError(
-            f"vecdot: axis {axis} must have one length in shapes {x.shape} and {y.shape}, at {user_line()}"
-        )
+        raise here(ValueError, f"vecdot: axis {axis} must have one length in shapes {x.shape} and {y.shape}")
     x, y = move_axis(x, i, x.ndim - 1), move_axis(y, j, y.ndim - 1)
     return _broadcasting(_conjugate(x), y, "i", "i", "", precision, _preferred(preferred_element_type), "vecdot")
 
@@ -254,14 +251,10 @@ def _broadcasting(
     sizes: dict[str, int] = {}
     for v, core in ((x, core_x), (y, core_y)):
         if v.ndim < len(core):
-            raise ValueError(
-                f"{name}: an operand of shape {v.shape} needs at least {len(core)} dimensions, at {user_line()}"
-            )
+            raise here(ValueError, f"{name}: an operand of shape {v.shape} needs at least {len(core)} dimensions")
         for label, n in zip(core, v.shape[v.ndim - len(core) :]):
             if sizes.setdefault(label, n) != n:
-                raise ValueError(
-                    f"{name}: shapes {x.shape} and {y.shape} do not fit: {sizes[label]} and {n}, at {user_line()}"
-                )
+                raise here(ValueError, f"{name}: shapes {x.shape} and {y.shape} do not fit: {sizes[label]} and {n}")
     lead_x, lead_y = x.ndim - len(core_x), y.ndim - len(core_y)
     core_broadcast_shapes(x.shape[:lead_x], y.shape[:lead_y])
     labels = [[*range(-lead_x, 0), *core_x], [*range(-lead_y, 0), *core_y]]
@@ -366,7 +359,7 @@ def _parse_call(subscripts: Any, operands: tuple[Any, ...]) -> tuple[str, Sequen
     """Subscripts as a text, and the operands, from either way of calling."""
     if isinstance(subscripts, str):
         if not operands:
-            raise ValueError(f"einsum: {subscripts!r} is for one operand at least, got none, at {user_line()}")
+            raise here(ValueError, f"einsum: {subscripts!r} is for one operand at least, got none")
         return subscripts, operands
     parts = [subscripts, *operands]
     output = parts.pop() if len(parts) % 2 else None
@@ -391,18 +384,18 @@ def _labels(text: str, ranks: tuple[int, ...]) -> tuple[tuple[tuple[Any, ...], .
     left, arrow, right = spaceless.partition("->")
     terms = left.split(",")
     if len(terms) != len(ranks):
-        raise ValueError(f"einsum: {text!r} is for {len(terms)} operand(s), got {len(ranks)}, at {user_line()}")
+        raise here(ValueError, f"einsum: {text!r} is for {len(terms)} operand(s), got {len(ranks)}")
     inputs = []
     for number, (term, rank) in enumerate(zip(terms, ranks)):
         before, ellipsis, after = term.partition("...")
         if not all(c.isalpha() for c in before + after):
-            raise ValueError(
-                f"einsum: {term!r} in {text!r} has a character that is neither a letter nor an ellipsis, at {user_line()}"
+            raise here(
+                ValueError, f"einsum: {term!r} in {text!r} has a character that is neither a letter nor an ellipsis"
             )
         extra = rank - len(before) - len(after)
         if extra < 0 or (extra and not ellipsis):
-            raise ValueError(
-                f"einsum: {term!r} in {text!r} does not fit operand {number}, which has {rank} dimension(s), at {user_line()}"
+            raise here(
+                ValueError, f"einsum: {term!r} in {text!r} does not fit operand {number}, which has {rank} dimension(s)"
             )
         inputs.append((*before, *range(-extra, 0), *after))
     hidden = tuple(range(-max((-label for i in inputs for label in i if isinstance(label, int)), default=0), 0))
@@ -413,9 +406,9 @@ def _labels(text: str, ranks: tuple[int, ...]) -> tuple[tuple[tuple[Any, ...], .
     output = (*before, *(hidden if ellipsis else ()), *after)
     for label in (*before, *after):
         if output.count(label) > 1:
-            raise ValueError(f"einsum: output label {label!r} appears more than once in {text!r}, at {user_line()}")
+            raise here(ValueError, f"einsum: output label {label!r} appears more than once in {text!r}")
         if not any(label in i for i in inputs):
-            raise ValueError(f"einsum: output label {label!r} of {text!r} is in no input, at {user_line()}")
+            raise here(ValueError, f"einsum: output label {label!r} of {text!r} is in no input")
     return tuple(inputs), output
 
 
@@ -454,8 +447,8 @@ def _einsum(
             if known == 1:
                 sizes[label] = n
             elif n not in (1, known):
-                raise ValueError(
-                    f"einsum: label {label!r} of operand {number} has length {n}, before it had {known}, at {user_line()}"
+                raise here(
+                    ValueError, f"einsum: label {label!r} of operand {number} has length {n}, before it had {known}"
                 )
     work = [_without_stretched(a, labels, sizes) for a, labels in zip(arrays, inputs)]
     if len(work) > 2:
@@ -546,7 +539,5 @@ def _arranged(x: Array, labels: list[Any], output: list[Any], sizes: dict[Any, i
     return broadcast_in_dim_p.bind(x, shape=tuple(sizes[c] for c in output), broadcast_dimensions=places)
 
 
-__all__ = [
-    "cross", "dot", "einsum", "einsum_path", "inner", "kron", "matmul", "matvec", "outer", "tensordot", "trace", "vdot", "vecdot",
-    "vecmat",
-]  # fmt: skip
+__all__ = ["cross", "dot", "einsum", "einsum_path", "inner", "kron", "matmul", "matvec", "outer", "tensordot"]
+__all__ += ["trace", "vdot", "vecdot", "vecmat"]

@@ -13,12 +13,11 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, concrete, from_numpy, from_scalar
 from pullback.core.dtypes import DType
-from pullback.core.errors import user_line
 from pullback.core.trace import without_floating_point_errors
 from pullback.core.types import Shape, canonical_axes
 from pullback.lax.arrangement import concatenate as lax_concatenate
 from pullback.lax.shape import convert, convert_element_type_p, reshape_p
-from pullback.numpy.promotion import array_like
+from pullback.numpy.promotion import array_like, here
 from pullback.xla.devices import no_sharding, placed
 
 _NUMBERS = frozenset(dtypes.PYTHON_SCALARS)
@@ -142,26 +141,25 @@ def _from_sequence(sequence: Sequence[Any], target: DType | None) -> Array:
 
 
 def _ragged(shape: Shape) -> ValueError:
-    return ValueError(
-        f"array needs nested sequences of one shape: after {len(shape)} dimensions, {shape}, the elements differ, at {user_line()}"
+    return here(
+        ValueError,
+        f"array needs nested sequences of one shape: after {len(shape)} dimensions, {shape}, the elements differ",
     )
 
 
 def _from_object(x: Any) -> Array:
     if x is None:
-        raise ValueError(f"None is not a valid value for array, at {user_line()}")
+        raise here(ValueError, "None is not a valid value for array")
     try:
         return as_array(x)
     except TypeError:
         if isinstance(x, (np.ndarray, np.generic, str, bytes)):
-            raise TypeError(
-                f"{x!r:.100} is not numeric: only numeric and boolean arrays are supported, at {user_line()}"
-            ) from None
+            raise here(TypeError, f"{x!r:.100} is not numeric: only numeric and boolean arrays are supported") from None
     if hasattr(x, "__dlpack__") and not hasattr(x, "__array__"):
         return from_dlpack(x)
     value = np.asarray(x)
     if value.dtype == object:
-        raise TypeError(f"{x!r:.100} of type {type(x).__name__} is not a valid array, at {user_line()}")
+        raise here(TypeError, f"{x!r:.100} of type {type(x).__name__} is not a valid array")
     return from_numpy(value)
 
 
@@ -281,6 +279,5 @@ def size(a: Any, axis: int | Sequence[int] | None = None) -> int:
     return out
 
 
-__all__ = ["array", "asarray", "astype", "copy", "from_dlpack", "frombuffer", "fromfile"]
-__all__ += ["fromiter", "fromstring", "isscalar", "iterable", "load", "ndim", "save", "savez"]
-__all__ += ["shape", "size"]
+__all__ = ["array", "asarray", "astype", "copy", "from_dlpack", "frombuffer", "fromfile", "fromiter", "fromstring"]
+__all__ += ["isscalar", "iterable", "load", "ndim", "save", "savez", "shape", "size"]

@@ -25,7 +25,7 @@ from pullback.lax.family import add_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_in_dim_p, broadcast_to, convert, keep_imaginary, reshape_p, strong, transpose_p
 from pullback.lax.triangles import triangle_p
-from pullback.numpy.promotion import array_like
+from pullback.numpy.promotion import array_like, here
 from pullback.xla.devices import no_sharding, placed, placed_like
 
 # ---- filled -----------------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def _full(shape: Shape, value: Array) -> Array:
     except ValueError:
         fits = False
     if not fits:
-        raise ValueError(f"a fill value of shape {value.shape} does not broadcast to shape {shape}, at {user_line()}")
+        raise here(ValueError, f"a fill value of shape {value.shape} does not broadcast to shape {shape}")
     return broadcast_to(value, shape)
 
 
@@ -292,5 +292,5 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     return lax_slice(flat, (0,) * len(flat.shape), flat.shape, (1,) * len(lead) + (size + 1,))
 
 
-__all__ = ["diag", "diagflat", "diagonal", "empty", "empty_like", "eye", "full", "full_like"]
-__all__ += ["identity", "ones", "ones_like", "tri", "tril", "triu", "zeros", "zeros_like"]
+__all__ = ["diag", "diagflat", "diagonal", "empty", "empty_like", "eye", "full", "full_like", "identity", "ones"]
+__all__ += ["ones_like", "tri", "tril", "triu", "zeros", "zeros_like"]

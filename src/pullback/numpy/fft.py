@@ -17,7 +17,7 @@ from pullback.lax.family import like, mul_p
 from pullback.lax.fourier import FftType, fft_p
 from pullback.lax.shape import convert, transpose_p
 from pullback.numpy.creation import zeros
-from pullback.numpy.promotion import array_like
+from pullback.numpy.promotion import array_like, here
 from pullback.numpy.rearranging import roll
 from pullback.xla.devices import placed
 
@@ -222,14 +222,14 @@ def rfftfreq(n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> 
 
 def _frequencies(name: str, n: Any, d: Any, dtype: Any, numbers: Any) -> Array:
     if isinstance(n, (list, tuple)) or getattr(n, "shape", ()):
-        raise ValueError(f"{name}: n must be a number, got {n!r:.100}, at {user_line()}")
+        raise here(ValueError, f"{name}: n must be a number, got {n!r:.100}")
     if not isinstance(n, float) and not dtypes.is_float(getattr(n, "dtype", np.dtype(bool))):
         n = integer(n, f"{name}: n")
     elif float(n) != int(n):
-        raise ValueError(f"{name}: n is a number of samples, got {n!r}, at {user_line()}")
+        raise here(ValueError, f"{name}: n is a number of samples, got {n!r}")
     n = int(n)
     if n <= 0:
-        raise ValueError(f"{name}: n must be positive, got {n}, at {user_line()}")
+        raise here(ValueError, f"{name}: n must be positive, got {n}")
     if isinstance(d, (list, tuple)):
         raise ValueError(f"The d argument of jax.numpy.fft.{name} only takes a single value. Got d = {d!r}.")
     step = as_array(d)
@@ -254,7 +254,5 @@ def _shifted(x: Any, axes: Any, by: Any) -> Array:
     return roll(x, tuple(by(x.shape[a]) for a in numbers), tuple(numbers))
 
 
-__all__ = [
-    "fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifft2", "ifftn", "ifftshift", "ihfft", "irfft", "irfft2", "irfftn",
-    "rfft", "rfft2", "rfftfreq", "rfftn",
-]  # fmt: skip
+__all__ = ["fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifft2", "ifftn", "ifftshift", "ihfft"]
+__all__ += ["irfft", "irfft2", "irfftn", "rfft", "rfft2", "rfftfreq", "rfftn"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, concrete
-from pullback.core.errors import ConcretizationTypeError, user_line
+from pullback.core.errors import ConcretizationTypeError
 from pullback.core.trace import known_value
 from pullback.core.types import Shape, integer, integers
 from pullback.lax.elementwise import max_p, min_p
@@ -18,7 +18,7 @@ from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.positions import modulo, wide_index
 from pullback.lax.shape import convert, reshape_p
 from pullback.numpy.indexing import IndexUpdateRef, update_values
-from pullback.numpy.promotion import array_like
+from pullback.numpy.promotion import array_like, here
 from pullback.numpy.selecting import cycled, nonzero, refuse_inplace
 
 
@@ -126,7 +126,7 @@ def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array
     """The positions on and below diagonal `k` of an array of shape (n, m), row by row: (rows, columns)."""
     sizes = [None if s is None else integer(s, "tril_indices: n, k and m") for s in (n, k, m)]
     if any(s is not None and s < 0 for s in (sizes[0], sizes[2])):
-        raise TypeError(f"tril_indices: sizes must not be negative, got {n} and {m}, at {user_line()}")
+        raise here(TypeError, f"tril_indices: sizes must not be negative, got {n} and {m}")
     rows, columns = np.tril_indices(*sizes)
     return _index_array(rows), _index_array(columns)
 
@@ -135,7 +135,7 @@ def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array
     """The positions on and above diagonal `k` of an array of shape (n, m), row by row: (rows, columns)."""
     sizes = [None if s is None else integer(s, "triu_indices: n, k and m") for s in (n, k, m)]
     if any(s is not None and s < 0 for s in (sizes[0], sizes[2])):
-        raise TypeError(f"triu_indices: sizes must not be negative, got {n} and {m}, at {user_line()}")
+        raise here(TypeError, f"triu_indices: sizes must not be negative, got {n} and {m}")
     rows, columns = np.triu_indices(*sizes)
     return _index_array(rows), _index_array(columns)
 
@@ -184,24 +184,9 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False, *, inplace: bool = True)
     if not n:
         return x
     if not v.size:
-        raise ValueError(f"fill_diagonal: there are no values for {n} elements, at {user_line()}")
+        raise here(ValueError, f"fill_diagonal: there are no values for {n} elements")
     return IndexUpdateRef(x, (np.arange(n),) * x.ndim).set(v if not v.ndim else cycled(v, n), unique_indices=True)
 
 
-# fmt: off
-
-
-__all__ = [
-    "diag_indices",
-    "diag_indices_from",
-    "fill_diagonal",
-    "index_exp",
-    "ix_",
-    "mask_indices",
-    "ravel_multi_index",
-    "s_",
-    "tril_indices",
-    "tril_indices_from",
-    "triu_indices",
-    "triu_indices_from",
-]
+__all__ = ["diag_indices", "diag_indices_from", "fill_diagonal", "index_exp", "ix_", "mask_indices"]
+__all__ += ["ravel_multi_index", "s_", "tril_indices", "tril_indices_from", "triu_indices", "triu_indices_from"]

@@ -24,6 +24,7 @@ from pullback.lax.positions import GatherDimensionNumbers, wrap_negative
 from pullback.lax.shape import broadcast_to, convert, reshape_p
 from pullback.lax.static_index import StaticIndex
 from pullback.numpy.conversion import array
+from pullback.numpy.promotion import here
 
 _FULL = slice(None)
 
@@ -46,12 +47,10 @@ class Resolved:
     def __init__(self, operand: Shape, index: Any, wrap: bool = True) -> None:
         entries = _entries(index)
         if sum([e is Ellipsis for e in entries]) > 1:
-            raise IndexError(f"an index can only have a single ellipsis ('...'), at {user_line()}")
+            raise here(IndexError, "an index can only have a single ellipsis ('...')")
         used = sum([_axes_used(e) for e in entries])
         if used > len(operand):
-            raise IndexError(
-                f"Too many indices: array is {len(operand)}-dimensional, but {used} were indexed, at {user_line()}"
-            )
+            raise here(IndexError, f"Too many indices: array is {len(operand)}-dimensional, but {used} were indexed")
         basic: list[Any] = []
         axes: list[int] = []
         arrays: list[Any] = []
@@ -115,7 +114,7 @@ class Resolved:
     def need_elements(self) -> None:
         """Raises IndexError if there are positions in an axis without elements."""
         if self.nowhere is not None:
-            raise IndexError(f"index is out of bounds for axis {self.nowhere} with size 0, at {user_line()}")
+            raise here(IndexError, f"index is out of bounds for axis {self.nowhere} with size 0")
 
     @property
     def numbers(self) -> GatherDimensionNumbers:
@@ -149,9 +148,10 @@ def _entries(index: Any) -> list[Any]:
     """The parts of an index: None, Ellipsis, slices, Python integers, and integer or boolean arrays."""
     if not isinstance(index, tuple):
         if isinstance(index, Sequence) and not isinstance(index, str):
-            raise TypeError(
+            raise here(
+                TypeError,
                 "Using a non-tuple sequence for multidimensional indexing is not allowed; use `arr[array(seq)]` instead of "
-                f"`arr[seq]`, at {user_line()}"
+                "`arr[seq]`",
             )
         index = (index,)
     return [_entry(i, position) for position, i in enumerate(index)]
@@ -167,7 +167,7 @@ def _entry(i: Any, position: int) -> Any:
             )
         return i
     if isinstance(i, str):
-        raise TypeError(f"string indexing is not supported; got idx={i!r}, at {user_line()}")
+        raise here(TypeError, f"string indexing is not supported; got idx={i!r}")
     if isinstance(i, Array):
         value = known_value(i)
         if value is not None:
@@ -184,14 +184,16 @@ def _entry(i: Any, position: int) -> Any:
     elif hasattr(i, "__jax_array__"):
         return _entry(i.__jax_array__(), position)
     if not isinstance(i, (np.ndarray, Array, *dtypes.PYTHON_SCALARS)):
-        raise IndexError(
+        raise here(
+            IndexError,
             "only integers, slices (`:`), ellipsis (`...`), newaxis (`None`) and integer or boolean arrays are valid indices; got "
-            f"{i!r:.100} at position {position}, at {user_line()}"
+            f"{i!r:.100} at position {position}",
         )
     dtype: Any = getattr(i, "dtype", type(i).__name__)
     if not isinstance(i, (np.ndarray, Array)) or not (dtype == dtypes.bool_ or dtypes.is_integer(dtype)):
-        raise TypeError(
-            f"Indexer must have integer or boolean type, got indexer with type {dtype} at position {position}, at {user_line()}"
+        raise here(
+            TypeError,
+            f"Indexer must have integer or boolean type, got indexer with type {dtype} at position {position}",
         )
     if isinstance(i, np.ndarray) and not i.ndim and dtype != dtypes.bool_:
         return int(i)
@@ -231,8 +233,8 @@ def _mask_positions(mask: Any, shape: Shape) -> list[Any]:
     if mask.ndim == 0:
         return [np.zeros(int(mask), np.intp)]
     if mask.shape != shape:
-        raise IndexError(
-            f"boolean index did not match shape of indexed array: got {mask.shape}, expected {list(shape)}, at {user_line()}"
+        raise here(
+            IndexError, f"boolean index did not match shape of indexed array: got {mask.shape}, expected {list(shape)}"
         )
     return list(np.nonzero(mask))
 

@@ -17,7 +17,6 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, concrete
-from pullback.core.errors import user_line
 from pullback.core.trace import EVAL, IGNORED, current, floating_point_errors, reset_floating_point_errors
 from pullback.core.types import Shape, broadcast_shapes
 from pullback.lax.elementwise import div_p, max_p, min_p
@@ -39,6 +38,7 @@ from pullback.lax.static_index import static_index_p, static_update_p
 from pullback.numpy.arithmetic import power
 from pullback.numpy.conversion import asarray
 from pullback.numpy.index_plan import BASIC, Resolved
+from pullback.numpy.promotion import here
 from pullback.xla.devices import no_sharding
 
 # ---- reading ----------------------------------------------------------------------------------------------------------
@@ -272,9 +272,7 @@ class IndexUpdateRef:
     def _combine(self, values: Any, primitive: Any, function: Any, options: dict[str, Any]) -> Array:
         x, values = self.array, update_values(values)
         if x.dtype == values.dtype == dtypes.bool_ and primitive in (scatter_add_p, scatter_sub_p, scatter_mul_p):
-            raise TypeError(
-                f"{primitive.name} does not accept dtype bool: use .min (and) or .max (or), at {user_line()}"
-            )
+            raise here(TypeError, f"{primitive.name} does not accept dtype bool: use .min (and) or .max (or)")
         dtype, weak = x.dtype, x.weak_type
         if values.dtype != dtype:
             # In the promoted type, as for arrays; the result is of the type of `x`.
@@ -324,8 +322,8 @@ class IndexUpdateRef:
             if not index.arrays:
                 new = as_array(func(part))
                 if new.shape != part.shape:
-                    raise TypeError(
-                        f"the function applied to {part.aval} must keep the shape, but gave {new.aval}, at {user_line()}"
+                    raise here(
+                        TypeError, f"the function applied to {part.aval} must keep the shape, but gave {new.aval}"
                     )
                 return convert(new, part.dtype, part.weak_type)
             if index.nowhere is not None:
@@ -361,7 +359,8 @@ def _broadcast_values(values: Any, shape: Shape) -> Any:
     if values.shape == shape:
         return values
     if len(values.shape) > len(shape) or broadcast_shapes(values.shape, shape) != shape:
-        raise ValueError(
-            f"Incompatible shapes for broadcasting: values of shape {values.shape} to the indexed part, of shape {shape}, at {user_line()}"
+        raise here(
+            ValueError,
+            f"Incompatible shapes for broadcasting: values of shape {values.shape} to the indexed part, of shape {shape}",
         )
     return broadcast_to(values, shape)

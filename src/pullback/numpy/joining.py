@@ -17,7 +17,7 @@ from pullback.lax.arrangement import concatenate_p, slice_in_dim
 from pullback.lax.shape import convert, reshape_p
 from pullback.numpy.conversion import array
 from pullback.numpy.manipulation import raised_to_1, raised_to_2, raised_to_3, ravel
-from pullback.numpy.promotion import array_like, promote
+from pullback.numpy.promotion import array_like, here, promote
 
 # ---- joining ----------------------------------------------------------------------------------------------------------
 
@@ -46,13 +46,13 @@ def _stackable(name: str, arrays: Any) -> Any:
 
 def join_arrays(name: str, arrays: list[Array], axis: int | None, dtype: Any) -> Array:
     if not arrays:
-        raise ValueError(f"{name} needs at least one array, at {user_line()}")
+        raise here(ValueError, f"{name} needs at least one array")
     if axis is None:
         arrays = [ravel(a) for a in arrays]
         axis = 0
     first = arrays[0]
     if first.ndim == 0:
-        raise ValueError(f"{name}: zero-dimensional arrays cannot be concatenated, at {user_line()}")
+        raise here(ValueError, f"{name}: zero-dimensional arrays cannot be concatenated")
     axis = canonical_axis(axis, first.ndim)
     if dtype is not None:
         target = dtypes.canonicalize_dtype(dtype)
@@ -98,7 +98,7 @@ def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Ar
     _no_out("stack", out)
     rows = _joined("stack", arrays)
     if not rows:
-        raise ValueError(f"stack needs at least one array, at {user_line()}")
+        raise here(ValueError, "stack needs at least one array")
     shape = tuple(rows[0].shape)
     for r in rows:
         if r.shape != shape:
@@ -152,14 +152,14 @@ def block(arrays: Any) -> Array:
 
     def depth(x: Any) -> int:
         if isinstance(x, tuple):
-            raise ValueError(f"block takes nested lists, not tuples, at {user_line()}")
+            raise here(ValueError, "block takes nested lists, not tuples")
         if not isinstance(x, list):
             return 0
         if not x:
-            raise ValueError(f"block takes no empty lists, at {user_line()}")
+            raise here(ValueError, "block takes no empty lists")
         depths = {depth(item) for item in x}
         if len(depths) > 1:
-            raise ValueError(f"block: lists of different depths, at {user_line()}")
+            raise here(ValueError, "block: lists of different depths")
         return depths.pop() + 1
 
     def leaves(x: Any) -> list[Array]:
@@ -199,8 +199,9 @@ def _split(name: str, ary: Any, indices_or_sections: Any, axis: int, equal: bool
             raise ValueError(f"{name}: the number of sections must be positive, got {count} at {user_line()}")
         quotient, rest = divmod(n, count)
         if rest and equal:
-            raise ValueError(
-                f"{name}: {n} elements along axis {axis} do not divide equally into {count}; the rest is {rest}, at {user_line()}"
+            raise here(
+                ValueError,
+                f"{name}: {n} elements along axis {axis} do not divide equally into {count}; the rest is {rest}",
             )
         bounds = [i * quotient + min(i, rest) for i in range(count + 1)]
     return [slice_in_dim(x, a, b, 1, axis) for a, b in pairwise(bounds)]
@@ -244,5 +245,5 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Array, ...]:
     return tuple(reshape_p.bind(slice_in_dim(x, j, j + 1, 1, i), new_sizes=sizes) for j in range(x.shape[i]))
 
 
-__all__ = ["append", "array_split", "block", "column_stack", "concat", "concatenate", "dsplit"]
-__all__ += ["dstack", "hsplit", "hstack", "split", "stack", "unstack", "vsplit", "vstack"]
+__all__ = ["append", "array_split", "block", "column_stack", "concat", "concatenate", "dsplit", "dstack", "hsplit"]
+__all__ += ["hstack", "split", "stack", "unstack", "vsplit", "vstack"]

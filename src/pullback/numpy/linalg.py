@@ -33,7 +33,7 @@ from pullback.lax.shape import broadcast_to, convert, move_axis, reduce_sum_p, r
 from pullback.numpy import contraction, creation
 from pullback.numpy.contraction import tensordot, vecdot
 from pullback.numpy.norms import inexact_operand, matrix_norm, norm, sum_of_squares, vector_norm
-from pullback.numpy.promotion import array_like, promote_inexact
+from pullback.numpy.promotion import array_like, here, promote_inexact
 
 
 class EighResult(NamedTuple):
@@ -76,7 +76,7 @@ def _square(name: str, a: Any) -> Array:
     """`a` as a batch of square matrices of an inexact type; ValueError if it is none."""
     a = inexact_operand(name, a)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
-        raise ValueError(f"argument to {name} must have shape [..., n, n], got {a.shape}, at {user_line()}")
+        raise here(ValueError, f"argument to {name} must have shape [..., n, n], got {a.shape}")
     return a
 
 
@@ -114,9 +114,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
         packed, taus = lax_linalg.geqrf_p.bind(matrices.matrix("qr", a))
         return QRResult(matrices.transposed(packed), taus)
     if mode not in ("reduced", "r", "complete", "full"):
-        raise ValueError(
-            f"unsupported QR decomposition mode {mode!r}: use 'reduced', 'complete', 'r' or 'raw', at {user_line()}"
-        )
+        raise here(ValueError, f"unsupported QR decomposition mode {mode!r}: use 'reduced', 'complete', 'r' or 'raw'")
     q, r = lax_linalg.qr(a, full_matrices=mode in ("complete", "full"))
     return r if mode == "r" else QRResult(q, r)
 
@@ -193,7 +191,7 @@ def svdvals(x: Any, /) -> Array:
 
 def _symmetrized(name: str, x: Array) -> Array:
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
-        raise TypeError(f"{name} with hermitian=True takes square matrices, got shape {x.shape}, at {user_line()}")
+        raise here(TypeError, f"{name} with hermitian=True takes square matrices, got shape {x.shape}")
     return matrices.symmetrize(x)
 
 
@@ -227,9 +225,7 @@ def solve(a: Any, b: Any) -> Array:
         try:
             batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         except ValueError:
-            raise ValueError(
-                f"solve: batch axes of a {a.shape} and b {b.shape} do not broadcast, at {user_line()}"
-            ) from None
+            raise here(ValueError, f"solve: batch axes of a {a.shape} and b {b.shape} do not broadcast") from None
         a, b = broadcast_to(a, (*batch, n, n)), broadcast_to(b, (*batch, *b.shape[-2:]))
     x = lax_solve(a, b)
     return reshape_p.bind(x, new_sizes=x.shape[:-1]) if vector else x
@@ -266,7 +262,7 @@ def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None
         raise ValueError("pinv: only one of rtol and rcond may be specified")
     a = inexact_operand("pinv", a)
     if a.ndim < 2:
-        raise ValueError(f"pinv takes matrices of shape (..., m, n), got shape {a.shape}, at {user_line()}")
+        raise here(ValueError, f"pinv takes matrices of shape (..., m, n), got shape {a.shape}")
     matrices.check("pinv", a)
     if hermitian:
         a = _symmetrized("pinv", a)
@@ -285,13 +281,13 @@ def _with_tolerance(name: str, a: Array, rtol: Any, dtype: DType) -> tuple[Array
     """Matrices, and a tolerance for each, broadcast to one batch shape. Raises ValueError if they do not broadcast."""
     given = creation.array(rtol) if isinstance(rtol, (list, tuple)) else array_like(rtol, f"numpy.linalg.{name}")
     if dtypes.is_complex(given.dtype):
-        raise TypeError(f"{name}: rtol must be real, got {dtypes.name(given.dtype)}, at {user_line()}")
+        raise here(TypeError, f"{name}: rtol must be real, got {dtypes.name(given.dtype)}")
     tolerance = convert(given, dtype)
     try:
         batch = np.broadcast_shapes(tolerance.shape, a.shape[:-2])
     except ValueError:
-        raise ValueError(
-            f"{name}: rtol of shape {tolerance.shape} does not broadcast to the batch axes of a {a.shape}, at {user_line()}"
+        raise here(
+            ValueError, f"{name}: rtol of shape {tolerance.shape} does not broadcast to the batch axes of a {a.shape}"
         ) from None
     return broadcast_to(a, (*batch, *a.shape[-2:])), broadcast_to(tolerance, batch)
 
@@ -316,9 +312,7 @@ def lstsq(
         raise TypeError(f"{b.ndim}-dimensional array given. Array must be one or two-dimensional")
     m, n = a.shape
     if b.shape[0] != m:
-        raise ValueError(
-            f"leading dimensions of input arrays must match, got shapes {a.shape} and {b.shape}, at {user_line()}"
-        )
+        raise here(ValueError, f"leading dimensions of input arrays must match, got shapes {a.shape} and {b.shape}")
     matrices.check("lstsq", a)
     vector = b.ndim == 1
     if vector:
@@ -330,7 +324,7 @@ def lstsq(
     elif isinstance(rcond, (Array, np.ndarray)) and rcond.size == 1:
         rcond = reshape_p.bind(array_like(rcond, "numpy.linalg.lstsq"), new_sizes=()) if rcond.shape else rcond
     elif not isinstance(rcond, (int, float, np.number)):
-        raise TypeError(f"lstsq: rcond must be a number, got {rcond!r:.100}, at {user_line()}")
+        raise here(TypeError, f"lstsq: rcond must be a number, got {rcond!r:.100}")
     elif rcond < 0:
         rcond = precision
     if s.size:
@@ -532,7 +526,7 @@ def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:
     Array([12., 12.], dtype=float32)
     """
     if not hasattr(type(arrays), "__iter__"):
-        raise TypeError(f"multi_dot takes a sequence of matrices, got {arrays!r:.100}, at {user_line()}")
+        raise here(TypeError, f"multi_dot takes a sequence of matrices, got {arrays!r:.100}")
     operands = [array_like(a, "numpy.linalg.multi_dot") for a in arrays]
     shapes = [x.shape for x in operands]
     if not operands:
@@ -616,40 +610,7 @@ def matrix_transpose(x: Any, /) -> Array:
     return matrices.transposed(x)
 
 
-__all__ = [
-    "cholesky",
-    "cond",
-    "cross",
-    "det",
-    "diagonal",
-    "eig",
-    "eigh",
-    "eigvals",
-    "eigvalsh",
-    "inv",
-    "lstsq",
-    "matmul",
-]
-__all__ += [
-    "matrix_norm",
-    "matrix_power",
-    "matrix_rank",
-    "matrix_transpose",
-    "multi_dot",
-    "norm",
-    "outer",
-    "pinv",
-    "qr",
-]
-__all__ += [
-    "slogdet",
-    "solve",
-    "svd",
-    "svdvals",
-    "tensordot",
-    "tensorinv",
-    "tensorsolve",
-    "trace",
-    "vecdot",
-    "vector_norm",
-]
+__all__ = ["cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq"]
+__all__ += ["matmul", "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm"]
+__all__ += ["outer", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve"]
+__all__ += ["trace", "vecdot", "vector_norm"]

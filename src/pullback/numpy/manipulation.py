@@ -19,7 +19,7 @@ from pullback.lax import shape as lax_shape
 from pullback.lax.arrangement import rev
 from pullback.lax.shape import move_axis, reshape_p, transpose_p
 from pullback.numpy.creation import canonical_shape
-from pullback.numpy.promotion import array_like
+from pullback.numpy.promotion import array_like, here
 from pullback.xla.devices import no_sharding
 
 # ---- shape ------------------------------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def transpose(a: Any, axes: Sequence[int] | None = None) -> Array:
 def permute_dims(a: Any, /, axes: Sequence[int]) -> Array:
     """`a` with its axes in the order `axes`."""
     if axes is None:
-        raise TypeError(f"permute_dims needs axes, at {user_line()}")
+        raise here(TypeError, "permute_dims needs axes")
     return transpose(a, axes)
 
 
@@ -224,7 +224,7 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
         raise ValueError(f"rot90 takes an array of at least two dimensions, got shape {x.shape} at {user_line()}")
     plane = integers(axes, "rot90: axes")
     if len(plane) != 2:
-        raise ValueError(f"rot90: axes must be two, got {axes}, at {user_line()}")
+        raise here(ValueError, f"rot90: axes must be two, got {axes}")
     i, j = (canonical_axis(a, x.ndim) for a in plane)
     if i == j:
         raise ValueError(f"rot90: the axes must be different, got {axes}")
@@ -256,12 +256,12 @@ def broadcast_to(array: Any, shape: Any, *, out_sharding: Any = None) -> Array:
     sizes = canonical_shape(shape)
     new = len(sizes) - x.ndim
     if new < 0:
-        raise ValueError(
-            f"cannot broadcast an array of shape {x.shape} to a shape with fewer dimensions, {sizes}, at {user_line()}"
+        raise here(
+            ValueError, f"cannot broadcast an array of shape {x.shape} to a shape with fewer dimensions, {sizes}"
         )
     for n, m in zip(x.shape, sizes[new:]):
         if n != m and n != 1:
-            raise ValueError(f"an array of shape {x.shape} does not broadcast to shape {sizes}, at {user_line()}")
+            raise here(ValueError, f"an array of shape {x.shape} does not broadcast to shape {sizes}")
     return lax_shape.broadcast_to(x, sizes)
 
 
@@ -272,7 +272,6 @@ def broadcast_arrays(*args: Any) -> list[Array]:
     return [lax_shape.broadcast_to(a, shape) for a in arrays]
 
 
-__all__ = ["atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_shapes"]
-__all__ += ["broadcast_to", "expand_dims", "flip", "fliplr", "flipud", "matrix_transpose"]
-__all__ += ["moveaxis", "permute_dims", "ravel", "reshape", "rollaxis", "rot90", "squeeze"]
-__all__ += ["swapaxes", "transpose"]
+__all__ = ["atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_shapes", "broadcast_to"]
+__all__ += ["expand_dims", "flip", "fliplr", "flipud", "matrix_transpose", "moveaxis", "permute_dims", "ravel"]
+__all__ += ["reshape", "rollaxis", "rot90", "squeeze", "swapaxes", "transpose"]

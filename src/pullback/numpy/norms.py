@@ -8,7 +8,6 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array
-from pullback.core.errors import user_line
 from pullback.core.types import Shape, canonical_axes
 from pullback.lax import linalg as lax_linalg
 from pullback.lax.elementwise import abs_p, max_p, ne_p, pow_p, sqrt_p
@@ -17,7 +16,7 @@ from pullback.lax.linalg import matrices
 from pullback.lax.linalg.matrices import LAPACK_TYPES
 from pullback.lax.reductions import reduce_max, reduce_min
 from pullback.lax.shape import convert, move_axis, reduce_sum_p, reshape_p, strong
-from pullback.numpy.promotion import array_like, promote_inexact
+from pullback.numpy.promotion import array_like, here, promote_inexact
 
 
 def inexact_operand(name: str, a: Any) -> Array:
@@ -44,7 +43,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Array
     """The norm of the matrices `x` of shape (..., m, n); see `norm` for the orders."""
     x = strong(inexact_operand("matrix_norm", x))
     if x.ndim < 2:
-        raise ValueError(f"matrix_norm takes an array with at least two axes, got shape {x.shape}, at {user_line()}")
+        raise here(ValueError, f"matrix_norm takes an array with at least two axes, got shape {x.shape}")
     axes = (x.ndim - 2, x.ndim - 1)
     return _kept(_matrix_norm(x, *axes, ord), x.shape, axes, keepdims)
 
@@ -109,7 +108,7 @@ def _largest(x: Any, axes: Shape) -> Any:
 
 def _smallest(x: Any, axes: Shape) -> Any:
     if any(x.shape[i] == 0 for i in axes):
-        raise ValueError(f"zero-size array to reduction operation min which has no identity, at {user_line()}")
+        raise here(ValueError, "zero-size array to reduction operation min which has no identity")
     return reduce_min(x, axes)
 
 

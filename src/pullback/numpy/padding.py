@@ -19,7 +19,7 @@ from pullback.numpy import reductions, ufuncs
 from pullback.numpy.creation import zeros_like
 from pullback.numpy.joining import join_arrays
 from pullback.numpy.manipulation import broadcast_to, flip, squeeze
-from pullback.numpy.promotion import array_like
+from pullback.numpy.promotion import array_like, here
 from pullback.numpy.quantiles import median
 from pullback.numpy.ranges import linspace
 from pullback.numpy.rearranging import take_slice
@@ -114,7 +114,7 @@ def _pad_by_index(x: Array, widths: list[tuple[int, int]], mode: str, reflect_ty
         if lo == hi == 0:
             continue
         if n == 0:
-            raise ValueError(f"pad: mode {mode!r} cannot pad the empty axis {i} of shape {x.shape}, at {user_line()}")
+            raise here(ValueError, f"pad: mode {mode!r} cannot pad the empty axis {i} of shape {x.shape}")
         period = n - 1 if mode == "reflect" else n
         padded = take_slice(x, np.pad(np.arange(n), (lo, hi), mode=mode), i)
         if reflect_type == "odd" and mode in ("reflect", "symmetric") and period:
@@ -190,7 +190,7 @@ def _pad_statistic(x: Array, widths: list[tuple[int, int]], mode: str, stat_leng
         if before == 0 or after == 0:
             raise ValueError(f"pad: stat_length of 0 yields no value for mode {mode!r}")
         if n == 0:
-            raise ValueError(f"pad: mode {mode!r} cannot pad the empty axis {i} of shape {x.shape}, at {user_line()}")
+            raise here(ValueError, f"pad: mode {mode!r} cannot pad the empty axis {i} of shape {x.shape}")
         start = value(slice_in_dim(x, 0, n if before is None else min(before, n), 1, i), i)
         end = value(slice_in_dim(x, 0 if after is None else max(n - after, 0), n, 1, i), i)
         shape = tuple(x.shape)
@@ -210,6 +210,4 @@ def _pad_by_function(x: Array, widths: list[tuple[int, int]], function: Callable
     return x
 
 
-__all__ = [
-    "pad",
-]
+__all__ = ["pad"]

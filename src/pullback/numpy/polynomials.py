@@ -8,7 +8,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
-from pullback.core.errors import ConcretizationTypeError, user_line
+from pullback.core.errors import ConcretizationTypeError
 from pullback.core.trace import known_value
 from pullback.core.types import integer
 from pullback.lax.arrangement import pad
@@ -21,7 +21,7 @@ from pullback.numpy.conversion import array
 from pullback.numpy.creation import diag, ones, zeros
 from pullback.numpy.joining import concatenate
 from pullback.numpy.manipulation import broadcast_to
-from pullback.numpy.promotion import array_like, inexact, promote, promote_inexact
+from pullback.numpy.promotion import array_like, here, inexact, promote, promote_inexact
 from pullback.numpy.reductions import cumsum, sum
 from pullback.numpy.selecting import take
 from pullback.numpy.signal import convolve
@@ -38,7 +38,7 @@ def _coefficients(name: str, *ps: Array) -> None:
     if any(p.ndim != 1 for p in ps):
         shapes = ", ".join(str(p.shape) for p in ps)
         kind = ValueError if any(p.ndim > 1 for p in ps) else TypeError
-        raise kind(f"{name} takes 1-d arrays of coefficients, got shape {shapes}, at {user_line()}")
+        raise here(kind, f"{name} takes 1-d arrays of coefficients, got shape {shapes}")
 
 
 def _leading_zeros(name: str, p: Array, option: str) -> int:
@@ -67,7 +67,7 @@ def polyval(p: Any, x: Any, *, unroll: int = 16) -> Array:
 def _aligned(name: str, a: Any, b: Any) -> tuple[Array, Array]:
     a, b = promote(name, a, b)
     if not (a.ndim and b.ndim):
-        raise TypeError(f"{name} takes arrays of coefficients, got shapes {a.shape} and {b.shape}, at {user_line()}")
+        raise here(TypeError, f"{name} takes arrays of coefficients, got shapes {a.shape} and {b.shape}")
     return (_lengthened(name, a, b.shape), b) if a.shape[0] < b.shape[0] else (a, _lengthened(name, b, a.shape))
 
 
@@ -111,7 +111,7 @@ def polydiv(u: Any, v: Any, *, trim_leading_zeros: bool = False) -> tuple[Array,
     u, v = promote_inexact("polydiv", u, v)
     _coefficients("polydiv", u, v)
     if not v.shape[0]:
-        raise ValueError(f"polydiv: the divisor has no coefficients, at {user_line()}")
+        raise here(ValueError, "polydiv: the divisor has no coefficients")
     m, n = u.shape[0] - 1, v.shape[0] - 1
     if m < n:
         quotient, remainder = zeros(1, u.dtype), u
@@ -150,8 +150,8 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Array:
     if m < 0:
         raise ValueError("Order of integral must be positive (see polyder)")
     if constants.size not in (1, m) or len(constants.shape) > 1:
-        raise ValueError(
-            f"k must be a scalar or a rank-1 array of length 1 or m={m}; got shape {constants.shape}, at {user_line()}"
+        raise here(
+            ValueError, f"k must be a scalar or a rank-1 array of length 1 or m={m}; got shape {constants.shape}"
         )
     if m == 0:
         return p
@@ -175,7 +175,7 @@ def poly(seq_of_zeros: Any) -> Array:
     if len(shape) == 2 and shape[0] == shape[1] and shape[0]:
         zeros_ = linalg.eigvals(zeros_)
     elif len(shape) > 1:
-        raise ValueError(f"input must be 1d or non-empty square 2d array, got shape {shape}, at {user_line()}")
+        raise here(ValueError, f"input must be 1d or non-empty square 2d array, got shape {shape}")
     zeros_ = reshape_p.bind(zeros_, new_sizes=(zeros_.size,))
     if not zeros_.shape[0]:
         return ones((), zeros_.dtype)
@@ -193,7 +193,7 @@ def roots(p: Any, *, strip_zeros: bool = True) -> Array:
     """
     (p,) = promote_inexact("roots", array(p))
     if len(p.shape) > 1:
-        raise ValueError(f"Input must be a rank-1 array, got shape {p.shape}, at {user_line()}")
+        raise here(ValueError, f"Input must be a rank-1 array, got shape {p.shape}")
     p = reshape_p.bind(p, new_sizes=(p.size,))
     if not strip_zeros:
         return _traced_roots(p)
@@ -235,7 +235,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:
     """
     x = array_like(x, "vander")
     if len(x.shape) != 1:
-        raise ValueError(f"x must be a one-dimensional array, got shape {x.shape}, at {user_line()}")
+        raise here(ValueError, f"x must be a one-dimensional array, got shape {x.shape}")
     n = x.shape[0] if N is None else integer(N, "vander: N")
     if n < 0:
         raise ValueError(f"N must be nonnegative, got {N}")
@@ -293,6 +293,5 @@ def polyfit(
     return coefficients, base * factor if len(y.shape) == 1 else base[:, :, None] * factor
 
 
-__all__ = [
-    "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul", "polysub", "polyval", "roots", "vander",
-]  # fmt: skip
+__all__ = ["poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul", "polysub", "polyval", "roots"]
+__all__ += ["vander"]

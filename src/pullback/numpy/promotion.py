@@ -23,6 +23,15 @@ from pullback.lax.family import like
 from pullback.lax.shape import convert
 
 
+def here(error: type[Exception], message: str) -> Exception:
+    """An `error` that says at which line of the user's it came up: what `raise` takes.
+
+    >>> str(here(ValueError, "no axes")).startswith("no axes, at ")
+    True
+    """
+    return error(f"{message}, at {user_line()}")
+
+
 def array_like(x: Any, name: str) -> Array:
     """`x` as an Array. Lists and tuples are refused, as they hide a slow conversion: TypeError naming the function."""
     if isinstance(x, Array):
@@ -117,9 +126,7 @@ def check_ranks(name: str, *arrays: Array) -> None:
     except ValueError:
         # Shapes of one rank are refused as operands, those of different ranks as NumPy refuses to broadcast.
         error = TypeError if len({len(s) for s in shapes}) == 1 else ValueError
-        raise error(
-            f"{name} got incompatible shapes for broadcasting: {', '.join(map(str, shapes))}, at {user_line()}"
-        ) from None
+        raise here(error, f"{name} got incompatible shapes for broadcasting: {', '.join(map(str, shapes))}") from None
     if mode != "allow" and len({len(s) for s in shapes if s}) > 1:
         message = (
             f"Operands could not be broadcast together in {name} on shapes {', '.join(map(str, shapes))} and with the option "

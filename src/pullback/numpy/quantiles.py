@@ -10,14 +10,13 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
 from pullback.core.dtypes import DType
-from pullback.core.errors import user_line
 from pullback.core.types import Shape
 from pullback.lax.cumulative import cumsum_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reshape_p, strong, transpose_p
 from pullback.lax.sorting import sort_p
 from pullback.numpy import ufuncs as u
-from pullback.numpy.promotion import array_like, inexact
+from pullback.numpy.promotion import array_like, here, inexact
 from pullback.numpy.reductions import all, filled, reduced_axes, sum
 from pullback.numpy.selecting import take_along_axis
 from pullback.xla.devices import no_sharding
@@ -131,30 +130,24 @@ def _quantile(
 ) -> Array:
     u.no_out(name, out)
     if overwrite_input:
-        raise ValueError(f"{name}: overwrite_input is not supported, as arrays are immutable, at {user_line()}")
+        raise here(ValueError, f"{name}: overwrite_input is not supported, as arrays are immutable")
     if method not in _METHODS:
-        raise ValueError(
-            f"{name}: method must be one of {', '.join(map(repr, _METHODS))}; got {method!r}, at {user_line()}"
-        )
+        raise here(ValueError, f"{name}: method must be one of {', '.join(map(repr, _METHODS))}; got {method!r}")
     if weights is not None and method != "inverted_cdf":
-        raise NotImplementedError(
-            f"{name}: method {method!r} takes no weights, only 'inverted_cdf' does, at {user_line()}"
-        )
+        raise here(NotImplementedError, f"{name}: method {method!r} takes no weights, only 'inverted_cdf' does")
     a, q = array_like(a, name), array_like(q, name)
     if dtypes.is_complex(a.dtype) or dtypes.is_complex(q.dtype):
-        raise ValueError(
-            f"{name} does not support complex input, as complex numbers have no order; got {a.aval}, at {user_line()}"
-        )
+        raise here(ValueError, f"{name} does not support complex input, as complex numbers have no order; got {a.aval}")
     if len(q.shape) > 1:
-        raise ValueError(f"{name}: q must have at most one axis, got shape {q.shape}, at {user_line()}")
+        raise here(ValueError, f"{name}: q must have at most one axis, got shape {q.shape}")
     if not dtypes.is_inexact(q.dtype):
-        raise TypeError(f"{name}: q must be floating, got {q.aval}, at {user_line()}")
+        raise here(TypeError, f"{name}: q must be floating, got {q.aval}")
     axes = reduced_axes(axis, a)
     x = strong(inexact(a, name))
     rows = _last_axis(x, axes)
     n = rows.shape[-1]
     if not n:
-        raise ValueError(f"{name}: nothing to choose from in shape {a.shape} along axis {axis}, at {user_line()}")
+        raise here(ValueError, f"{name}: nothing to choose from in shape {a.shape} along axis {axis}")
     result_dtype = x.dtype
     compute = result_dtype if result_dtype.itemsize >= 4 else dtypes.float32
     fractions = reshape_p.bind(convert(q, compute), new_sizes=(q.size,))
@@ -230,9 +223,7 @@ def _weighted_quantile(
     """The first elements at which the cumulative weight reaches the fractions `q` of the total."""
     if weights.shape != a.shape:
         if len(weights.shape) != len(axes) or weights.shape != tuple(a.shape[i] for i in axes):
-            raise ValueError(
-                f"{name}: weights of shape {weights.shape} do not match a of shape {a.shape}, at {user_line()}"
-            )
+            raise here(ValueError, f"{name}: weights of shape {weights.shape} do not match a of shape {a.shape}")
         weights = reshape_p.bind(weights, new_sizes=tuple(n if i in axes else 1 for i, n in enumerate(a.shape)))
     heavy = _last_axis(broadcast_to(convert(weights, q.dtype), a.shape), axes)
     if skip_nan:

@@ -28,7 +28,7 @@ from pullback.numpy import ufuncs
 from pullback.numpy.arithmetic import power
 from pullback.numpy.conversion import array
 from pullback.numpy.creation import canonical_shape, full, zeros
-from pullback.numpy.promotion import array_like, promote, promote_inexact
+from pullback.numpy.promotion import array_like, here, promote, promote_inexact
 from pullback.transforms.vmap import vmap
 from pullback.xla.devices import no_sharding, placed
 
@@ -57,10 +57,10 @@ def arange(
             raise ValueError(f"arange takes scalars, got an array of shape {x.shape} at {user_line()}")
     found = dtypes.result_type(*given)
     if dtypes.is_complex(found):
-        raise ValueError(f"arange takes no complex numbers, at {user_line()}")
+        raise here(ValueError, "arange takes no complex numbers")
     dtype = found if dtype is None else dtypes.canonicalize_dtype(dtype)
     if dtypes.kind(dtype) not in "iufc":
-        raise TypeError(f"arange does not accept dtype {dtypes.name(dtype)}, at {user_line()}")
+        raise here(TypeError, f"arange does not accept dtype {dtypes.name(dtype)}")
     first, last, by = (_number(x) for x in (start, stop, 1 if step is None else step))
     if first == 0 and by == 1 and current() is not EVAL:
         return placed(iota(dtype, max(0, ceil(last))), device)
@@ -325,5 +325,5 @@ r_ = _Concatenator("r_", 0, 1, -1)
 c_ = _Concatenator("c_", -1, 2, 0)
 
 
-__all__ = ["arange", "c_", "fromfunction", "geomspace", "indices", "linspace", "logspace"]
-__all__ += ["meshgrid", "mgrid", "ogrid", "r_"]
+__all__ = ["arange", "c_", "fromfunction", "geomspace", "indices", "linspace", "logspace", "meshgrid", "mgrid"]
+__all__ += ["ogrid", "r_"]

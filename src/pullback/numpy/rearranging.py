@@ -30,7 +30,7 @@ from pullback.lax.sorting import sort
 from pullback.numpy.creation import canonical_shape, zeros
 from pullback.numpy.joining import unstack
 from pullback.numpy.manipulation import _reshape, broadcast_arrays, broadcast_to, expand_dims, raised_to_1, ravel
-from pullback.numpy.promotion import array_like, truth
+from pullback.numpy.promotion import array_like, here, truth
 from pullback.numpy.selecting import take, where
 from pullback.xla.devices import no_sharding
 
@@ -99,9 +99,7 @@ def repeat(
     if not dtypes.is_integer(counts.dtype):
         raise TypeError(f"repeat: repeats must be integers, got {dtypes.name(counts.dtype)} at {user_line()}")
     if counts.ndim > 1 or (counts.ndim == 1 and counts.shape[0] not in (1, n)):
-        raise ValueError(
-            f"repeat: repeats of shape {counts.shape} do not fit axis {axis} of shape {x.shape}, at {user_line()}"
-        )
+        raise here(ValueError, f"repeat: repeats of shape {counts.shape} do not fit axis {axis} of shape {x.shape}")
     if total_repeat_length is not None:
         total_repeat_length = count(total_repeat_length, "repeat: total_repeat_length")
     known = counts.concrete() if isinstance(counts, Tracer) else counts
@@ -160,7 +158,7 @@ def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
     """
     x = array_like(a, "roll")
     if getattr(shift, "ndim", 0) > 1:
-        raise ValueError(f"roll: shifts must be scalars or in a vector, got shape {shift.shape}, at {user_line()}")
+        raise here(ValueError, f"roll: shifts must be scalars or in a vector, got shape {shift.shape}")
     if axis is None:
         shifts = (
             unstack(shift) if getattr(shift, "ndim", 0) == 1 else shift if isinstance(shift, (tuple, list)) else [shift]
@@ -185,7 +183,7 @@ def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
     elif len(axes) == 1 != len(shifts):
         axes = axes * len(shifts)
     if len(shifts) != len(axes):
-        raise ValueError(f"roll: {len(shifts)} shifts for {len(axes)} axes, at {user_line()}")
+        raise here(ValueError, f"roll: {len(shifts)} shifts for {len(axes)} axes")
     for s, i in zip(shifts, axes):
         x = _roll(x, s, i)
     return x
@@ -301,9 +299,7 @@ def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices
             raise ValueError(f"delete: indices must be integers or booleans, got {obj.dtype} at {user_line()}")
         elif obj.size and not (-n <= obj.min() and obj.max() < n):
             error = IndexError if obj.ndim else ValueError
-            raise error(
-                f"delete: index {obj.tolist()} is out of bounds for axis {axis} with size {n}, at {user_line()}"
-            )
+            raise here(error, f"delete: index {obj.tolist()} is out of bounds for axis {axis} with size {n}")
     kept = np.ones(n, bool)
     kept[obj] = False
     return take_slice(x, np.flatnonzero(kept), axis)
@@ -386,5 +382,4 @@ def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitord
     return move_axis(bits, x.ndim - 1, axis)
 
 
-__all__ = ["delete", "insert", "packbits", "repeat", "resize", "roll", "tile", "trim_zeros"]
-__all__ += ["unpackbits"]
+__all__ = ["delete", "insert", "packbits", "repeat", "resize", "roll", "tile", "trim_zeros", "unpackbits"]

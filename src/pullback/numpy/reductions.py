@@ -37,7 +37,7 @@ from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p, s
 from pullback.lax.summation import highest, lowest
 from pullback.numpy import ufuncs as u
 from pullback.numpy.conversion import asarray
-from pullback.numpy.promotion import array_like, promote_inexact
+from pullback.numpy.promotion import array_like, here, promote_inexact
 
 # ---- what all share ---------------------------------------------------------------------------------------------------
 
@@ -78,9 +78,7 @@ def _masked(a: Array, where: Any, fill: Any, name: str) -> Array:
     try:
         return select(where, a, concrete(np.array(fill, a.dtype)))
     except ValueError:
-        raise ValueError(
-            f"{name}: `where` of shape {where.shape} does not broadcast to {a.shape}, at {user_line()}"
-        ) from None
+        raise here(ValueError, f"{name}: `where` of shape {where.shape} does not broadcast to {a.shape}") from None
 
 
 def _accumulator(dtype: DType) -> DType:
@@ -212,14 +210,14 @@ def _extremum(
     axes = reduced_axes(axis, a)
     if initial is None:
         if where is not None:
-            raise ValueError(
-                f"reduction operation {name} does not have an identity, so to use a where mask one has to specify 'initial', "
-                f"at {user_line()}"
+            raise here(
+                ValueError,
+                f"reduction operation {name} does not have an identity, so to use a where mask one has to specify 'initial'",
             )
         if not a.size and 0 in [a.shape[i] for i in axes]:
-            raise ValueError(
-                f"zero-size array to reduction operation {name} which has no identity: shape {a.shape}, axis {axis}, "
-                f"at {user_line()}"
+            raise here(
+                ValueError,
+                f"zero-size array to reduction operation {name} which has no identity: shape {a.shape}, axis {axis}",
             )
         if not keepdims and where is None:
             return current().process(primitive, (a,), {"axes": axes})
@@ -304,18 +302,14 @@ def _position(name: str, primitive: Any, a: Any, axis: Any, out: Any, keepdims: 
     u.no_out(name, out)
     a = array_like(a, name)
     if dtypes.is_complex(a.dtype):
-        raise TypeError(
-            f"{name} does not accept dtype {dtypes.name(a.dtype)}: complex numbers have no order, at {user_line()}"
-        )
+        raise here(TypeError, f"{name} does not accept dtype {dtypes.name(a.dtype)}: complex numbers have no order")
     if axis is None:
         x, i, axes = _flat(a), 0, tuple(range(len(a.shape)))
     else:
         i = canonical_axis(axis, len(a.shape))
         x, axes = a, (i,)
     if not x.shape[i]:
-        raise ValueError(
-            f"attempt to get {name} of an empty sequence: axis {axis} of shape {a.shape}, at {user_line()}"
-        )
+        raise here(ValueError, f"attempt to get {name} of an empty sequence: axis {axis} of shape {a.shape}")
     result = primitive.bind(x, axes=(i,), index_dtype=dtypes.default_dtype(int))
     return _finish(result, a.shape, axes, bool(keepdims))
 
@@ -348,7 +342,7 @@ def _nan_position(
 def _mean_dtype(name: str, a: Array, dtype: Any) -> tuple[DType, DType]:
     """Result dtype of a mean, and the dtype to compute in. Raises TypeError for means that are to be booleans."""
     if dtype is not None and dtypes.canonicalize_dtype(dtype) == dtypes.bool_:
-        raise TypeError(f"{name}: dtype must be a type of numbers, got bool, at {user_line()}")
+        raise here(TypeError, f"{name}: dtype must be a type of numbers, got bool")
     result = dtypes.to_inexact(a.dtype) if dtype is None else dtypes.canonicalize_dtype(dtype)
     compute = dtypes.to_inexact(result)
     if dtypes.is_complex(a.dtype):
@@ -396,7 +390,7 @@ def _mask_of(name: str, a: Array, where: Any) -> Array:
     """`where` in the shape of `a`, so that what is counted is what is summed. Raises ValueError if it has another one."""
     where = mask(where, name)
     if not _fits(where.shape, a.shape):
-        raise ValueError(f"{name}: `where` of shape {where.shape} does not broadcast to {a.shape}, at {user_line()}")
+        raise here(ValueError, f"{name}: `where` of shape {where.shape} does not broadcast to {a.shape}")
     return broadcast_to(where, a.shape)
 
 
@@ -444,7 +438,7 @@ def std(
     """The standard deviation of the elements along `axis`: the square root of `var`, whose arguments these are."""
     u.no_out("std", out)
     if dtype is not None and not dtypes.is_inexact(dtypes.canonicalize_dtype(dtype)):
-        raise ValueError(f"dtype argument to std must be inexact; got {dtype}, at {user_line()}")
+        raise here(ValueError, f"dtype argument to std must be inexact; got {dtype}")
     return u.sqrt(_variance("std", array_like(a, "std"), axis, dtype, ddof, keepdims, where, mean, correction))
 
 
@@ -460,9 +454,7 @@ def _variance(
         ddof = correction
     axes = reduced_axes(axis, a)
     if dtype is not None and dtypes.is_complex(a.dtype) and not dtypes.is_complex(dtypes.canonicalize_dtype(dtype)):
-        raise ValueError(
-            f"{name} does not take a real dtype, {dtype}, for an array of complex values {a.aval}, at {user_line()}"
-        )
+        raise here(ValueError, f"{name} does not take a real dtype, {dtype}, for an array of complex values {a.aval}")
     result, compute = _mean_dtype(name, a, dtype)
     if dtype is None:
         result = dtypes.to_real(result)
@@ -470,7 +462,7 @@ def _variance(
     where = None if where is None else _mask_of(name, a, where)
     center = _mean(x, axes, keepdims=True, where=where) if mean is None else convert(array_like(mean, name), compute)
     if not _fits(center.shape, x.shape):
-        raise TypeError(f"{name}: `mean` of shape {center.shape} does not broadcast to {x.shape}, at {user_line()}")
+        raise here(TypeError, f"{name}: `mean` of shape {center.shape} does not broadcast to {x.shape}")
     centered = u.subtract(x, center)
     squares = u.square(centered) if not dtypes.is_complex(compute) else _squared_size(centered)
     count: Any = _count(a, axes) if where is None else _count_where(axes, where)
@@ -499,15 +491,16 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     a, weights = promote_inexact("average", a, weights)
     if weights.shape != a.shape:
         if axis is None:
-            raise ValueError(
-                f"Axis must be specified when shapes of a and weights differ: {a.shape}, {weights.shape}, at {user_line()}"
+            raise here(
+                ValueError, f"Axis must be specified when shapes of a and weights differ: {a.shape}, {weights.shape}"
             )
         # The weights' axes come in the order of `axis`.
         given = canonical_axes(tuple(axis) if axis.__class__ is list else axis, len(a.shape))
         if weights.shape != tuple(a.shape[i] for i in given):
-            raise ValueError(
+            raise here(
+                ValueError,
                 f"Shape of weights must be consistent with shape of a along specified axis: got {weights.shape}, a {a.shape}, "
-                f"axis {axis}, at {user_line()}"
+                f"axis {axis}",
             )
         if given != axes:
             weights = transpose_p.bind(weights, permutation=tuple(given.index(i) for i in axes))
@@ -672,11 +665,9 @@ def _standard_cumulative(
 ) -> Array:
     x = array_like(x, name)
     if not x.shape:
-        raise ValueError(f"{name} takes arrays of at least one axis, got a scalar, at {user_line()}")
+        raise here(ValueError, f"{name} takes arrays of at least one axis, got a scalar")
     if axis is None and len(x.shape) > 1:
-        raise ValueError(
-            f"{name} of an array of shape {x.shape} needs an axis: it is optional for one axis only, at {user_line()}"
-        )
+        raise here(ValueError, f"{name} of an array of shape {x.shape} needs an axis: it is optional for one axis only")
     axis = canonical_axis(0 if axis is None else axis, len(x.shape))
     if dtype is None and initial == 0 and dtypes.is_integer(x.dtype) and not x.weak_type:
         dtype = dtypes.canonicalize(dtypes.int64 if dtypes.kind(x.dtype) == "i" else dtypes.uint64)
@@ -687,8 +678,7 @@ def _standard_cumulative(
     return concatenate_p.bind(first, out, dimension=axis)
 
 
-__all__ = ["all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod"]
-__all__ += ["cumsum", "cumulative_prod", "cumulative_sum", "max", "mean", "min", "nanargmax"]
-__all__ += ["nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod"]
-__all__ += ["nanstd", "nansum", "nanvar", "prod", "ptp", "std", "sum", "var", "allclose"]
-__all__ += ["array_equal", "array_equiv"]
+__all__ = ["all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod", "cumsum"]
+__all__ += ["cumulative_prod", "cumulative_sum", "max", "mean", "min", "nanargmax", "nanargmin", "nancumprod"]
+__all__ += ["nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum", "nanvar", "prod", "ptp"]
+__all__ += ["std", "sum", "var", "allclose", "array_equal", "array_equiv"]

@@ -12,7 +12,7 @@ import numpy as np
 from pullback.control.branches import elementwise_switch
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, concrete
-from pullback.core.errors import ConcretizationTypeError, user_line
+from pullback.core.errors import ConcretizationTypeError
 from pullback.core.trace import EVAL, current, known_value
 from pullback.core.types import broadcast_shapes, canonical_axis, integer, is_sequence, refuse_keys
 from pullback.lax.arrangement import concatenate_p
@@ -35,7 +35,7 @@ from pullback.numpy.conversion import array
 from pullback.numpy.creation import zeros
 from pullback.numpy.indexing import IndexUpdateRef, gathered, getitem
 from pullback.numpy.joining import unstack
-from pullback.numpy.promotion import array_like, promote, scalar_like, truth
+from pullback.numpy.promotion import array_like, here, promote, scalar_like, truth
 
 # ---- by position ------------------------------------------------------------------------------------------------------
 
@@ -57,7 +57,7 @@ def take(
         raise NotImplementedError("the argument out of take is not supported: arrays are immutable")
     x, i = array_like(a, "take"), array_like(indices, "take")
     if not dtypes.is_integer(i.dtype):
-        raise ValueError(f"take: indices must have an integer type, got {i.aval}, at {user_line()}")
+        raise here(ValueError, f"take: indices must have an integer type, got {i.aval}")
     if axis is None:
         x, axis = reshape_p.bind(x, new_sizes=(x.size,)), 0
     axis = canonical_axis(axis, x.ndim)
@@ -113,9 +113,7 @@ def take_along_axis(
     """
     x, i = array_like(arr, "take_along_axis"), array_like(indices, "take_along_axis")
     if not dtypes.is_integer(i.dtype):
-        raise TypeError(
-            f"take_along_axis indices must be of integer type, got {dtypes.name(i.dtype)}, at {user_line()}"
-        )
+        raise here(TypeError, f"take_along_axis indices must be of integer type, got {dtypes.name(i.dtype)}")
     if axis is None:
         if i.ndim != 1:
             raise ValueError(f"take_along_axis with axis=None takes 1-d indices, got shape {i.shape}")
@@ -127,7 +125,7 @@ def take_along_axis(
     n = x.shape[axis]
     how = GatherScatterMode.FILL_OR_DROP if mode is None else GatherScatterMode.from_any(mode)
     if not n and i.size:
-        raise IndexError(f"take_along_axis: axis {axis} of shape {x.shape} is empty, at {user_line()}")
+        raise here(IndexError, f"take_along_axis: axis {axis} of shape {x.shape} is empty")
     if wrap_negative_indices or wrap_negative_indices is None:
         i = wrap_negative(i, n)
     # An axis that both have pairs their elements; one that only `arr` has runs through windows; one that only the indices have, over rows.
@@ -171,7 +169,7 @@ def put_along_axis(
         array_like(values, "put_along_axis"),
     )
     if not dtypes.is_integer(i.dtype):
-        raise TypeError(f"put_along_axis indices must be of integer type, got {dtypes.name(i.dtype)}, at {user_line()}")
+        raise here(TypeError, f"put_along_axis indices must be of integer type, got {dtypes.name(i.dtype)}")
     if axis is None:
         flat = reshape_p.bind(x, new_sizes=(x.size,))
         return reshape_p.bind(put_along_axis(flat, i, v, 0, inplace=False, mode=mode), new_sizes=x.shape)
@@ -240,7 +238,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
     """
     i = array_like(indices, "unravel_index")
     if not dtypes.is_integer(i.dtype):
-        raise TypeError(f"unravel_index: indices must be of integer type, got {dtypes.name(i.dtype)}, at {user_line()}")
+        raise here(TypeError, f"unravel_index: indices must be of integer type, got {dtypes.name(i.dtype)}")
     sizes = tuple(map(operator.index, shape)) if is_sequence(shape) else (operator.index(shape),)
     total = int(np.prod(sizes, dtype=object)) if sizes else 1
     i = wide_index(i)
@@ -502,6 +500,5 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Ar
     return out
 
 
-__all__ = ["unravel_index", "argwhere", "choose", "compress", "extract", "flatnonzero", "nonzero"]
-__all__ += ["place", "put", "put_along_axis", "take", "take_along_axis", "piecewise", "select"]
-__all__ += ["where"]
+__all__ = ["unravel_index", "argwhere", "choose", "compress", "extract", "flatnonzero", "nonzero", "place", "put"]
+__all__ += ["put_along_axis", "take", "take_along_axis", "piecewise", "select", "where"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
-from pullback.core.errors import ConcretizationTypeError, user_line
+from pullback.core.errors import ConcretizationTypeError
 from pullback.core.trace import known_value
 from pullback.core.types import canonical_axis, count
 from pullback.lax.creation import iota
@@ -24,7 +24,7 @@ from pullback.lax.sorting import sort_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.creation import full
 from pullback.numpy.joining import concatenate
-from pullback.numpy.promotion import array_like, promote
+from pullback.numpy.promotion import array_like, here, promote
 from pullback.numpy.reductions import any as reduce_any
 from pullback.numpy.selecting import nonzero, take
 from pullback.numpy.sorting import searchsorted
@@ -95,9 +95,7 @@ def unique(
     n = x.shape[0]
     dtype = dtypes.default_dtype(int)
     if not n and size and fill_value is None:
-        raise ValueError(
-            f"unique: for zero-sized input with nonzero size={size}, fill_value must be specified, at {user_line()}"
-        )
+        raise here(ValueError, f"unique: for zero-sized input with nonzero size={size}, fill_value must be specified")
     new, order = _sorted_rows(x, equal_nan)
     length = _number_of("unique", new) if size is None else count(size, "unique: size")
     (starts,) = nonzero(new, size=length + 1, fill_value=n)
@@ -313,7 +311,5 @@ def setxor1d(
     return _selected("setxor1d", ordered, wanted, size, fill)[0]
 
 
-__all__ = [
-    "intersect1d", "isin", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all", "unique_counts", "unique_inverse",
-    "unique_values",
-]  # fmt: skip
+__all__ = ["intersect1d", "isin", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all", "unique_counts"]
+__all__ += ["unique_inverse", "unique_values"]

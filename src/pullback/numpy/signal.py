@@ -20,7 +20,7 @@ from pullback.numpy import arithmetic
 from pullback.numpy import ufuncs as u
 from pullback.numpy.contraction import matmul
 from pullback.numpy.joining import concatenate
-from pullback.numpy.promotion import array_like, inexact, promote, promote_inexact
+from pullback.numpy.promotion import array_like, here, inexact, promote, promote_inexact
 from pullback.numpy.reductions import cumsum, sum
 from pullback.numpy.selecting import take
 from pullback.numpy.sorting import argsort, searchsorted
@@ -41,7 +41,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     if n < 0:
         raise ValueError(f"order must be non-negative but got {n}")
     if not a.shape:
-        raise ValueError(f"diff requires input that is at least one dimensional; got {a.aval}, at {user_line()}")
+        raise here(ValueError, f"diff requires input that is at least one dimensional; got {a.aval}")
     axis = canonical_axis(axis, len(a.shape))
     parts = [part if part is a else _edge(part, a, axis) for part in (prepend, a, append) if part is not None]
     if len(parts) > 1 and n:
@@ -113,7 +113,7 @@ def gradient(f: Any, *varargs: Any, axis: int | Sequence[int] | None = None, edg
     elif len(spacings) == 1:
         spacings = spacings * len(axes)
     elif len(spacings) != len(axes):
-        raise TypeError(f"Invalid number of spacing arguments {len(spacings)} for {axis=}, at {user_line()}")
+        raise here(TypeError, f"Invalid number of spacing arguments {len(spacings)} for {axis=}")
     results = [_gradient_along(f, h, i) for h, i in zip(spacings, axes)]
     return results[0] if len(results) == 1 else results
 
@@ -121,14 +121,13 @@ def gradient(f: Any, *varargs: Any, axis: int | Sequence[int] | None = None, edg
 def _gradient_along(f: Array, h: Array, axis: int) -> Array:
     n = f.shape[axis]
     if n < 2:
-        raise ValueError(
+        raise here(
+            ValueError,
             f"Shape of array too small to calculate a numerical gradient, at least 2 elements are required: shape {f.shape}, axis "
-            f"{axis}, at {user_line()}"
+            f"{axis}",
         )
     if len(h.shape) > 1 or (h.shape and h.shape[0] != n):
-        raise ValueError(
-            f"gradient: the coordinates along axis {axis} must have shape ({n},), got {h.shape}, at {user_line()}"
-        )
+        raise here(ValueError, f"gradient: the coordinates along axis {axis} must have shape ({n},), got {h.shape}")
 
     def part(start: int, stop: int) -> Array:
         return slice_in_dim(f, start, stop, axis=axis)
@@ -157,7 +156,7 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.p
     """`p` with jumps along `axis` of at least `discont` (by default half a period) made smaller by adding multiples of `period`."""
     p, period = promote("unwrap", p, period)
     if dtypes.is_complex(p.dtype):
-        raise ValueError(f"unwrap does not support complex inputs, got {p.aval.str_short()}, at {user_line()}")
+        raise here(ValueError, f"unwrap does not support complex inputs, got {p.aval.str_short()}")
     axis = canonical_axis(axis, len(p.shape))
     if p.shape[axis] == 0:
         return p
@@ -198,11 +197,11 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     else:
         x, xp, fp = promote("interp", x, xp, fp)
     if len(xp.shape) != 1 or xp.shape != fp.shape:
-        raise ValueError(
-            f"xp and fp must be one-dimensional arrays of equal size, got shapes {xp.shape} and {fp.shape}, at {user_line()}"
+        raise here(
+            ValueError, f"xp and fp must be one-dimensional arrays of equal size, got shapes {xp.shape} and {fp.shape}"
         )
     if dtypes.is_complex(x.dtype):
-        raise ValueError(f"interp: complex points x and xp are not supported, got {x.aval}, at {user_line()}")
+        raise here(ValueError, f"interp: complex points x and xp are not supported, got {x.aval}")
     for name, side in (("left", left), ("right", right)):
         if isinstance(side, str) and side != "extrapolate":
             raise ValueError(f"the only valid string value of `{name}` is 'extrapolate', but got: {side!r}")
@@ -265,11 +264,9 @@ def _sequences(name: str, a: Any, v: Any, mode: str, element_type: Any) -> tuple
     if element_type is not None:
         a, v = (convert(x, dtypes.canonicalize_dtype(element_type)) for x in (a, v))
     if len(a.shape) != 1 or len(v.shape) != 1:
-        raise ValueError(
-            f"{name}() only support 1-dimensional inputs, got shapes {a.shape} and {v.shape}, at {user_line()}"
-        )
+        raise here(ValueError, f"{name}() only support 1-dimensional inputs, got shapes {a.shape} and {v.shape}")
     if not a.shape[0] or not v.shape[0]:
-        raise ValueError(f"{name}: inputs cannot be empty, got shapes {a.shape} and {v.shape}, at {user_line()}")
+        raise here(ValueError, f"{name}: inputs cannot be empty, got shapes {a.shape} and {v.shape}")
     return a, v
 
 
@@ -329,7 +326,5 @@ def kaiser(M: int, beta: Any) -> Array:
     return u.divide(arithmetic.i0(u.multiply(profile, beta)), arithmetic.i0(beta))
 
 
-__all__ = [
-    "bartlett", "blackman", "convolve", "correlate", "diff", "ediff1d", "gradient", "hamming", "hanning", "interp", "kaiser",
-    "trapezoid", "unwrap",
-]  # fmt: skip
+__all__ = ["bartlett", "blackman", "convolve", "correlate", "diff", "ediff1d", "gradient", "hamming", "hanning"]
+__all__ += ["interp", "kaiser", "trapezoid", "unwrap"]

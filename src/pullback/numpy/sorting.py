@@ -12,7 +12,6 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
-from pullback.core.errors import user_line
 from pullback.core.trace import known_value
 from pullback.core.types import canonical_axis
 from pullback.lax.arrangement import concatenate, rev
@@ -23,7 +22,7 @@ from pullback.lax.shape import convert, reshape_p
 from pullback.lax.sorting import sort_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.arithmetic import right_shift
-from pullback.numpy.promotion import array_like, promote
+from pullback.numpy.promotion import array_like, here, promote
 from pullback.numpy.reductions import sum as reduce_sum
 from pullback.numpy.selecting import take
 
@@ -157,7 +156,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, meth
         raise ValueError(f"invalid argument method={method!r}, expected one of {list(_METHODS)}")
     a, v = promote("searchsorted", a, v)
     if len(a.shape) != 1:
-        raise ValueError(f"searchsorted: a should be 1-dimensional, got shape {a.shape}, at {user_line()}")
+        raise here(ValueError, f"searchsorted: a should be 1-dimensional, got shape {a.shape}")
     if sorter is not None:
         a = take(a, array_like(sorter, "searchsorted"))
     dtype = dtypes.int32 if a.shape[0] < 2**31 else dtypes.int64

@@ -22,7 +22,7 @@ from pullback.numpy.contraction import dot
 from pullback.numpy.conversion import array
 from pullback.numpy.creation import full, zeros
 from pullback.numpy.joining import concatenate
-from pullback.numpy.promotion import array_like, inexact, promote_inexact
+from pullback.numpy.promotion import array_like, here, inexact, promote_inexact
 from pullback.numpy.ranges import linspace
 from pullback.numpy.reductions import average, max, min, sum
 from pullback.numpy.signal import diff
@@ -55,9 +55,9 @@ def cov(
             raise ValueError(f"cov: dtype must be floating or complex, got {dtypes.name(dtype)} at {user_line()}")
         operands = [convert(x, dtype) for x in operands]
     if y is not None and len(operands[1].shape) > 2:
-        raise ValueError(f"cov: y has more than 2 dimensions: shape {operands[1].shape}, at {user_line()}")
+        raise here(ValueError, f"cov: y has more than 2 dimensions: shape {operands[1].shape}")
     if len(operands[0].shape) > 2:
-        raise ValueError(f"cov: m has more than 2 dimensions: shape {operands[0].shape}, at {user_line()}")
+        raise here(ValueError, f"cov: m has more than 2 dimensions: shape {operands[0].shape}")
     variables = []
     for x in operands:
         if len(x.shape) < 2:
@@ -97,15 +97,13 @@ def _observation_weights(x: Array, fweights: Any, aweights: Any) -> tuple[Any, A
             continue
         w = array_like(given, "cov")
         if len(w.shape) > 1:
-            raise RuntimeError(f"cannot handle multidimensional {name}: got shape {w.shape}, at {user_line()}")
+            raise here(RuntimeError, f"cannot handle multidimensional {name}: got shape {w.shape}")
         if w.shape[:1] != x.shape[1:]:
-            raise RuntimeError(
-                f"incompatible numbers of samples and {name}: {x.shape[1]} and shape {w.shape}, at {user_line()}"
-            )
+            raise here(RuntimeError, f"incompatible numbers of samples and {name}: {x.shape[1]} and shape {w.shape}")
         if name == "fweights" and not dtypes.is_integer(w.dtype):
-            raise TypeError(f"fweights must be integer, got {w.aval}, at {user_line()}")
+            raise here(TypeError, f"fweights must be integer, got {w.aval}")
         if name == "aweights" and dtypes.is_complex(w.dtype):
-            raise TypeError(f"aweights must be real, got {w.aval}, at {user_line()}")
+            raise here(TypeError, f"aweights must be real, got {w.aval}")
         w = u.absolute(convert(w, dtypes.to_real(x.dtype)))
         weights = w if weights is None else weights * w
     return weights, None if weights is None else sum(weights)
@@ -141,7 +139,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     edges = array(bins)
     if len(edges.shape) == 1:
         if edges.shape[0] < 2:
-            raise ValueError(f"histogram: bins must have two edges at least, got shape {edges.shape}, at {user_line()}")
+            raise here(ValueError, f"histogram: bins must have two edges at least, got shape {edges.shape}")
         return convert(edges, a.dtype)
     ends = [min(a), max(a)] if range is None else [convert(array(b), a.dtype) for b in _pair(range)]
     low, high = ends
@@ -152,7 +150,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
 
 def _pair(range: Any) -> Sequence[Any]:
     if isinstance(range, (str, bytes, dict)) or not hasattr(type(range), "__len__") or len(range) != 2:
-        raise ValueError(f"histogram: range must be a pair (lowest, highest), got {range!r:.100}, at {user_line()}")
+        raise here(ValueError, f"histogram: range must be a pair (lowest, highest), got {range!r:.100}")
     return range
 
 
@@ -172,9 +170,7 @@ def histogram(
     else:
         a, weights = promote_inexact("histogram", a, weights, weak=False)
         if weights.shape != a.shape:
-            raise ValueError(
-                f"weights should have the same shape as a: got {weights.shape} and {a.shape}, at {user_line()}"
-            )
+            raise here(ValueError, f"weights should have the same shape as a: got {weights.shape} and {a.shape}")
     edges = histogram_bin_edges(a, bins, range)
     values = reshape_p.bind(a, new_sizes=(a.size,))
     n = edges.shape[0] - 1
@@ -223,18 +219,18 @@ def histogramdd(
     else:
         sample, weights = promote_inexact("histogramdd", sample, weights, weak=False)
     if len(sample.shape) != 2:
-        raise ValueError(
-            f"histogramdd: sample must have a row for each point, of shape (N, D); got {sample.shape}, at {user_line()}"
+        raise here(
+            ValueError, f"histogramdd: sample must have a row for each point, of shape (N, D); got {sample.shape}"
         )
     n, d = sample.shape
     if not isinstance(bins, (tuple, list, builtins.range)):
         bins = [bins] * d if not getattr(bins, "shape", ()) else list(bins)
     if len(bins) != d:
-        raise ValueError(f"histogramdd: got {len(bins)} bins for points of dimension {d}, at {user_line()}")
+        raise here(ValueError, f"histogramdd: got {len(bins)} bins for points of dimension {d}")
     if range is None:
         range = [None] * d
     elif len(range) != d:
-        raise ValueError(f"histogramdd: got {len(range)} ranges for points of dimension {d}, at {user_line()}")
+        raise here(ValueError, f"histogramdd: got {len(range)} ranges for points of dimension {d}")
     columns = [sample[:, i] for i in _indices(d)]
     edges = [histogram_bin_edges(c, b, r) for c, b, r in zip(columns, bins, range)]
     shape = tuple(e.shape[0] - 1 for e in edges)
@@ -244,7 +240,7 @@ def histogramdd(
     else:
         amounts = weights
         if amounts.shape != (n,):
-            raise ValueError(f"histogramdd: weights should have shape {(n,)}, got {amounts.shape}, at {user_line()}")
+            raise here(ValueError, f"histogramdd: weights should have shape {(n,)}, got {amounts.shape}")
     counts = zeros(shape, amounts.dtype).at[numbers].add(amounts, mode="drop")
     if density:
         counts = counts / sum(counts)
@@ -271,11 +267,9 @@ def bincount(
         no_sharding("bincount", out_sharding)
     x = array_like(x, "bincount")
     if dtypes.kind(x.dtype) not in "biu":
-        raise TypeError(
-            f"x argument to bincount must have an integer type; got {dtypes.name(x.dtype)}, at {user_line()}"
-        )
+        raise here(TypeError, f"x argument to bincount must have an integer type; got {dtypes.name(x.dtype)}")
     if len(x.shape) != 1:
-        raise ValueError(f"bincount takes an array of one axis, got shape {x.shape}, at {user_line()}")
+        raise here(ValueError, f"bincount takes an array of one axis, got shape {x.shape}")
     minlength = integer(minlength, "bincount: minlength")
     length = None if length is None else count(length, "bincount: length")
     if length is None:
@@ -301,7 +295,7 @@ def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = Non
     """
     x, bins = array_like(x, "digitize"), array_like(bins, "digitize")
     if len(bins.shape) != 1:
-        raise ValueError(f"digitize: bins must be a 1-dimensional array; got shape {bins.shape}, at {user_line()}")
+        raise here(ValueError, f"digitize: bins must be a 1-dimensional array; got shape {bins.shape}")
     n = bins.shape[0]
     options: Any = {} if method is None else {"method": method}
     side = "left" if right else "right"
@@ -312,4 +306,5 @@ def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = Non
     return select(u.greater_equal(bins[-1], bins[0]), ascending, descending)
 
 
-__all__ = ["bincount", "corrcoef", "cov", "digitize", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd"]
+__all__ = ["bincount", "corrcoef", "cov", "digitize", "histogram", "histogram2d", "histogram_bin_edges"]
+__all__ += ["histogramdd"]

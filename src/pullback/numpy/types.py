@@ -262,13 +262,13 @@ def array_str(a: Any, max_line_width: Any = None, precision: Any = None, suppres
         return str(a if isinstance(a, Array) else array(a))
 
 
-__all__ = [
-    "ComplexWarning", "array_repr", "array_str", "bfloat16", "bool", "bool_", "can_cast", "cdouble", "character", "complex128",
-    "complex64", "complex_", "complexfloating", "csingle", "double", "dtype", "e", "euler_gamma", "finfo", "flexible", "float16",
-    "float32", "float4_e2m1fn", "float64", "float6_e2m3fn", "float6_e3m2fn", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz",
-    "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "float_", "floating", "generic",
-    "get_printoptions", "iinfo", "inexact", "inf", "int1", "int16", "int2", "int32", "int4", "int64", "int8", "int_", "integer",
-    "iscomplexobj", "isdtype", "isrealobj", "issubdtype", "nan", "ndarray", "newaxis", "number", "object_", "pi", "printoptions",
-    "promote_types", "result_type", "set_printoptions", "signedinteger", "single", "uint", "uint1", "uint16", "uint2", "uint32",
-    "uint4", "uint64", "uint8", "unsignedinteger",
-]  # fmt: skip
+__all__ = ["ComplexWarning", "array_repr", "array_str", "bfloat16", "bool", "bool_", "can_cast", "cdouble"]
+__all__ += ["character", "complex128", "complex64", "complex_", "complexfloating", "csingle", "double", "dtype"]
+__all__ += ["e", "euler_gamma", "finfo", "flexible", "float16", "float32", "float4_e2m1fn", "float64"]
+__all__ += ["float6_e2m3fn", "float6_e3m2fn", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fn"]
+__all__ += ["float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "float_", "floating", "generic"]
+__all__ += ["get_printoptions", "iinfo", "inexact", "inf", "int1", "int16", "int2", "int32", "int4", "int64"]
+__all__ += ["int8", "int_", "integer", "iscomplexobj", "isdtype", "isrealobj", "issubdtype", "nan", "ndarray"]
+__all__ += ["newaxis", "number", "object_", "pi", "printoptions", "promote_types", "result_type"]
+__all__ += ["set_printoptions", "signedinteger", "single", "uint", "uint1", "uint16", "uint2", "uint32", "uint4"]
+__all__ += ["uint64", "uint8", "unsignedinteger"]

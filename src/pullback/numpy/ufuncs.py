@@ -29,6 +29,7 @@ from pullback.numpy.promotion import (
     array_like,
     binary,
     broadcast_checked,
+    here,
     inexact,
     named,
     promote_inexact,
@@ -136,7 +137,7 @@ def sign(x: Any, /) -> Array:
     """-1, 0 or 1 by the sign of `x` (NaN for NaN); x/|x| for complex `x`. TypeError for booleans."""
     x = array_like(x, "sign")
     if x.dtype == dtypes.bool_:
-        raise TypeError(f"sign does not accept dtype bool, at {user_line()}")
+        raise here(TypeError, "sign does not accept dtype bool")
     return e.sign_p.bind(x)
 
 
@@ -263,7 +264,7 @@ def round(a: Any, decimals: int = 0, out: None = None) -> Array:
             )
         return a
     if a.dtype == dtypes.bool_:
-        raise ValueError(f"round is not defined for booleans, at {user_line()}")
+        raise here(ValueError, "round is not defined for booleans")
     if decimals == 0:
         return rint(a)
     # 16-bit floats cannot hold the scaled values.
@@ -294,7 +295,7 @@ def clip(arr: Any = None, /, min: Any = None, max: Any = None) -> Array:
     [1, 1, 2, 3, 3]
     """
     if arr is None:
-        raise ValueError(f"clip: at least one argument, the array, is required, at {user_line()}")
+        raise here(ValueError, "clip: at least one argument, the array, is required")
     arr = array_like(arr, "clip")
     bounds = [array_like(b, "clip") for b in (min, max) if b is not None]
     refuse_complex("clip", arr, *bounds, error=ValueError)
@@ -308,7 +309,7 @@ def signbit(x: Any, /) -> Array:
     x = array_like(x, "signbit")
     refuse_complex("signbit", x, error=ValueError)
     if dtypes.is_key(x.dtype):
-        raise ValueError(f"signbit: {x.aval} has no sign: typed keys are opaque, at {user_line()}")
+        raise here(ValueError, f"signbit: {x.aval} has no sign: typed keys are opaque")
     if not dtypes.is_float(x.dtype):
         return less(x, 0) if dtypes.is_integer(x.dtype) else not_equal(x, x)
     return less(bitcast_convert_type(x, signed_bits(x.dtype)), 0)
@@ -453,14 +454,13 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
     return select(isneginf(x), neginf, out)
 
 
-__all__ = ["abs", "absolute", "acos", "acosh", "add", "angle", "arccos", "arccosh", "arcsin"]
-__all__ += ["arcsinh", "arctan", "arctan2", "arctanh", "around", "asin", "asinh", "atan", "atan2"]
-__all__ += ["atanh", "bitwise_and", "bitwise_invert", "bitwise_not", "bitwise_or", "bitwise_xor"]
-__all__ += ["cbrt", "ceil", "clip", "conj", "conjugate", "cos", "cosh", "deg2rad", "degrees"]
-__all__ += ["divide", "equal", "exp", "exp2", "expm1", "fabs", "floor", "fmax", "fmin", "greater"]
-__all__ += ["greater_equal", "imag", "invert", "isclose", "iscomplex", "isfinite", "isinf", "isnan"]
-__all__ += ["isneginf", "isposinf", "isreal", "less", "less_equal", "log", "log1p", "logical_and"]
-__all__ += ["logical_not", "logical_or", "logical_xor", "maximum", "minimum", "multiply"]
-__all__ += ["nan_to_num", "negative", "nextafter", "not_equal", "positive", "rad2deg", "radians"]
-__all__ += ["real", "reciprocal", "rint", "round", "sign", "signbit", "sin", "sinh", "sqrt"]
-__all__ += ["square", "subtract", "tan", "tanh", "true_divide", "trunc"]
+__all__ = ["abs", "absolute", "acos", "acosh", "add", "angle", "arccos", "arccosh", "arcsin", "arcsinh", "arctan"]
+__all__ += ["arctan2", "arctanh", "around", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and"]
+__all__ += ["bitwise_invert", "bitwise_not", "bitwise_or", "bitwise_xor", "cbrt", "ceil", "clip", "conj"]
+__all__ += ["conjugate", "cos", "cosh", "deg2rad", "degrees", "divide", "equal", "exp", "exp2", "expm1", "fabs"]
+__all__ += ["floor", "fmax", "fmin", "greater", "greater_equal", "imag", "invert", "isclose", "iscomplex"]
+__all__ += ["isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal", "less", "less_equal", "log", "log1p"]
+__all__ += ["logical_and", "logical_not", "logical_or", "logical_xor", "maximum", "minimum", "multiply"]
+__all__ += ["nan_to_num", "negative", "nextafter", "not_equal", "positive", "rad2deg", "radians", "real"]
+__all__ += ["reciprocal", "rint", "round", "sign", "signbit", "sin", "sinh", "sqrt", "square", "subtract", "tan"]
+__all__ += ["tanh", "true_divide", "trunc"]

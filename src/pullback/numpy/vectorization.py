@@ -159,8 +159,4 @@ def _check_outputs(out: Any, outputs: list[tuple[str, ...]], sizes: dict[str, in
         _check_core(core, tuple(np.shape(result) if not isinstance(result, Array) else result.shape), sizes, where_)
 
 
-__all__ = [
-    "apply_along_axis",
-    "apply_over_axes",
-    "vectorize",
-]
+__all__ = ["apply_along_axis", "apply_over_axes", "vectorize"]
