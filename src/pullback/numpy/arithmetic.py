@@ -19,43 +19,8 @@ from pullback.lax.bits import bitcast_convert_type
 from pullback.lax.family import like
 from pullback.lax.selection import select
 from pullback.lax.shape import convert
+from pullback.numpy import ufuncs as u
 from pullback.numpy.promotion import array_like, broadcast_checked, inexact, promote_inexact
-from pullback.numpy.ufuncs import (
-    absolute,
-    add,
-    bitwise_and,
-    chosen,
-    divide,
-    equal,
-    exp,
-    exp2,
-    greater,
-    imag,
-    is_complex,
-    isfinite,
-    less,
-    log,
-    log1p,
-    logical_and,
-    logical_not,
-    logical_or,
-    maximum,
-    minimum,
-    multiply,
-    negative,
-    nextafter,
-    no_out,
-    not_equal,
-    real,
-    refuse_complex,
-    sign,
-    signbit,
-    sin,
-    sqrt,
-    square,
-    subtract,
-    trunc,
-)
 
 # ---- division ---------------------------------------------------------------------------------------------------------
 
@@ -63,7 +28,7 @@ from pullback.numpy.ufuncs import (
 def _integral_operands(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
     """Operands of a division with remainder: real, booleans as integers."""
     x1, x2 = broadcast_checked(name, x1, x2)
-    refuse_complex(name, x1)
+    u.refuse_complex(name, x1)
     if x1.dtype == dtypes.bool_:
         x1, x2 = (convert(x, dtypes.int32) for x in (x1, x2))
     return x1, x2
@@ -77,19 +42,19 @@ def floor_divide(x1: Any, x2: Any, /) -> Array:
         return e.div_p.bind(x1, x2)
     if kind == "i":
         quotient = e.div_p.bind(x1, x2)
-        is_fraction = logical_and(not_equal(sign(x1), sign(x2)), not_equal(e.rem_p.bind(x1, x2), 0))
-        return select(is_fraction, subtract(quotient, 1), quotient)
+        is_fraction = u.logical_and(u.not_equal(u.sign(x1), u.sign(x2)), u.not_equal(e.rem_p.bind(x1, x2), 0))
+        return select(is_fraction, u.subtract(quotient, 1), quotient)
     return _float_divmod(x1, x2)[0]
 
 
 def _float_divmod(x: Array, y: Array) -> tuple[Array, Array]:
     """Python's divmod: the remainder is exact and has the divisor's sign, and the quotient is built from it."""
     remainder = e.rem_p.bind(x, y)
-    quotient = divide(subtract(x, remainder), y)
-    wrong = logical_and(not_equal(remainder, 0), not_equal(sign(y), sign(remainder)))
-    quotient = select(equal(y, 0), divide(x, y), select(wrong, subtract(quotient, 1), quotient))
+    quotient = u.divide(u.subtract(x, remainder), y)
+    wrong = u.logical_and(u.not_equal(remainder, 0), u.not_equal(u.sign(y), u.sign(remainder)))
+    quotient = select(u.equal(y, 0), u.divide(x, y), select(wrong, u.subtract(quotient, 1), quotient))
     # Rounding comes last, so that all derivatives are 0, by zero and of infinity, too.
-    return e.round_p.bind(quotient, rounding_method=0), select(wrong, add(remainder, y), remainder)
+    return e.round_p.bind(quotient, rounding_method=0), select(wrong, u.add(remainder, y), remainder)
 
 
 def mod(x1: Any, x2: Any, /) -> Array:
@@ -100,10 +65,10 @@ def mod(x1: Any, x2: Any, /) -> Array:
     """
     x1, x2 = _integral_operands("mod", x1, x2)
     if dtypes.is_integer(x1.dtype):
-        x2 = chosen(equal(x2, 0), 1, x2, x2)
+        x2 = u.chosen(u.equal(x2, 0), 1, x2, x2)
     remainder = e.rem_p.bind(x1, x2)
-    wrong = logical_and(not_equal(less(remainder, 0), less(x2, 0)), not_equal(remainder, 0))
-    return select(wrong, add(remainder, x2), remainder)
+    wrong = u.logical_and(u.not_equal(u.less(remainder, 0), u.less(x2, 0)), u.not_equal(remainder, 0))
+    return select(wrong, u.add(remainder, x2), remainder)
 
 
 remainder = mod
@@ -113,7 +78,7 @@ def fmod(x1: Any, x2: Any, /) -> Array:
     """The remainder with the dividend's sign, elementwise, as C's. Integers modulo 0 give 0."""
     x1, x2 = _integral_operands("fmod", x1, x2)
     if dtypes.is_integer(x1.dtype):
-        x2 = chosen(equal(x2, 0), 1, x2, x2)
+        x2 = u.chosen(u.equal(x2, 0), 1, x2, x2)
     return e.rem_p.bind(x1, x2)
 
 
@@ -127,10 +92,10 @@ def divmod(x1: Any, x2: Any, /) -> tuple[Array, Array]:
 
 def modf(x: Any, /, out: None = None) -> tuple[Array, Array]:
     """The fractional and the whole part, both with the sign of `x`. TypeError for complex numbers."""
-    no_out("modf", out)
+    u.no_out("modf", out)
     x = inexact(x, "modf")
-    whole = trunc(x)
-    return subtract(x, whole), whole
+    whole = u.trunc(x)
+    return u.subtract(x, whole), whole
 
 
 def _integers(name: str, x1: Any, x2: Any) -> list[Array]:
@@ -143,7 +108,7 @@ def _integers(name: str, x1: Any, x2: Any) -> list[Array]:
 def _positive_integers(name: str, x1: Any, x2: Any) -> list[Array]:
     operands = _integers(name, x1, x2)
     scalars = not any(x.shape for x in operands)
-    return [absolute(convert(x, x.dtype, scalars and x.weak_type)) for x in operands]
+    return [u.absolute(convert(x, x.dtype, scalars and x.weak_type)) for x in operands]
 
 
 def gcd(x1: Any, x2: Any) -> Array:
@@ -158,8 +123,8 @@ def gcd(x1: Any, x2: Any) -> Array:
         known = known_value(b)
         if known is not None and not np.any(known):
             break
-        done = equal(b, 0)
-        a, b = select(done, a, b), select(done, b, e.rem_p.bind(a, chosen(done, 1, b, b)))
+        done = u.equal(b, 0)
+        a, b = select(done, a, b), select(done, b, e.rem_p.bind(a, u.chosen(done, 1, b, b)))
     return a
 
 
@@ -167,8 +132,8 @@ def lcm(x1: Any, x2: Any) -> Array:
     """Least common multiple, elementwise, not negative; 0 where an operand is 0. ValueError unless both are integers."""
     a, b = _positive_integers("lcm", x1, x2)
     d = gcd(a, b)
-    nothing = equal(d, 0)
-    return chosen(nothing, 0, multiply(a, e.div_p.bind(b, chosen(nothing, 1, d, d))), a)
+    nothing = u.equal(d, 0)
+    return u.chosen(nothing, 0, u.multiply(a, e.div_p.bind(b, u.chosen(nothing, 1, d, d))), a)
 
 
 # ---- powers and logarithms --------------------------------------------------------------------------------------------
@@ -238,7 +203,7 @@ def log10(x: Any, /) -> Array:
 
 
 def _logarithm(name: str, x: Any, base: int) -> Array:
-    return divide(log(inexact(x, name, weak=False)), math.log(base))
+    return u.divide(u.log(inexact(x, name, weak=False)), math.log(base))
 
 
 def logaddexp(x1: Any, x2: Any, /) -> Array:
@@ -248,42 +213,42 @@ def logaddexp(x1: Any, x2: Any, /) -> Array:
     True
     """
     big, difference = _largest("logaddexp", x1, x2)
-    out = add(big, log1p(exp(difference)))
-    return _principal(convert(out, out.dtype, out.weak_type and not out.shape)) if is_complex(out) else out
+    out = u.add(big, u.log1p(u.exp(difference)))
+    return _principal(convert(out, out.dtype, out.weak_type and not out.shape)) if u.is_complex(out) else out
 
 
 def logaddexp2(x1: Any, x2: Any, /) -> Array:
     """log2(2**x1 + 2**x2), elementwise, without overflow."""
     big, difference = _largest("logaddexp2", *promote_inexact("logaddexp2", x1, x2, weak="scalars"))
-    return add(big, divide(log1p(exp2(difference)), math.log(2)))
+    return u.add(big, u.divide(u.log1p(u.exp2(difference)), math.log(2)))
 
 
 def _largest(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
     # log(eˣ + eʸ) = x + log1p(e^(y-x)) is smooth, whichever operand is taken out. To take out the larger by `select` is only
     # numerical care, which no derivative sees: they are right to any order, ties included.
     x1, x2 = broadcast_checked(name, x1, x2, inexact=True)
-    swap = less(real(x1), real(x2))
+    swap = u.less(u.real(x1), u.real(x2))
     big, small = select(swap, x2, x1), select(swap, x1, x2)
-    infinite = logical_and(equal(big, small), logical_not(isfinite(big)))  # inf - inf must not make NaN
-    return big, chosen(infinite, 0, subtract(small, big), big)
+    infinite = u.logical_and(u.equal(big, small), u.logical_not(u.isfinite(big)))  # inf - inf must not make NaN
+    return big, u.chosen(infinite, 0, u.subtract(small, big), big)
 
 
 def _principal(z: Array) -> Array:
-    turns = e.round_p.bind(divide(imag(z), 2 * math.pi), rounding_method=1)
-    return e.complex_p.bind(real(z), subtract(imag(z), multiply(turns, 2 * math.pi)))
+    turns = e.round_p.bind(u.divide(u.imag(z), 2 * math.pi), rounding_method=1)
+    return e.complex_p.bind(u.real(z), u.subtract(u.imag(z), u.multiply(turns, 2 * math.pi)))
 
 
 def hypot(x1: Any, x2: Any, /) -> Array:
     """√(x1² + x2²), elementwise, without overflow; infinite if either is. ValueError for complex numbers."""
     x1, x2 = broadcast_checked("hypot", x1, x2, inexact=True, weak="scalars")
-    refuse_complex("hypot", x1, error=ValueError)
-    x1, x2 = absolute(x1), absolute(x2)
-    infinite = logical_or(equal(x1, math.inf), equal(x2, math.inf))
-    big, small = maximum(x1, x2), minimum(x1, x2)
-    zero = equal(big, 0)
-    ratio = divide(small, chosen(zero, 1, big, big))
-    out = select(zero, big, multiply(big, sqrt(add(square(ratio), 1))))
-    return chosen(infinite, math.inf, out, out)
+    u.refuse_complex("hypot", x1, error=ValueError)
+    x1, x2 = u.absolute(x1), u.absolute(x2)
+    infinite = u.logical_or(u.equal(x1, math.inf), u.equal(x2, math.inf))
+    big, small = u.maximum(x1, x2), u.minimum(x1, x2)
+    zero = u.equal(big, 0)
+    ratio = u.divide(small, u.chosen(zero, 1, big, big))
+    out = select(zero, big, u.multiply(big, u.sqrt(u.add(u.square(ratio), 1))))
+    return u.chosen(infinite, math.inf, out, out)
 
 
 # Where |πx| is smaller, sinc is its power series, so that derivatives of all orders are right at and near 0.
@@ -298,24 +263,24 @@ def sinc(x: Any, /) -> Array:
     >>> float(sinc(0.0))
     1.0
     """
-    t = multiply(inexact(x, "sinc", weak="scalars"), math.pi)
-    near = less(absolute(t), _SINC_SERIES_LIMIT)
-    safe = chosen(near, 1, t, t)
-    squared = square(chosen(near, t, 0, t))
+    t = u.multiply(inexact(x, "sinc", weak="scalars"), math.pi)
+    near = u.less(u.absolute(t), _SINC_SERIES_LIMIT)
+    safe = u.chosen(near, 1, t, t)
+    squared = u.square(u.chosen(near, t, 0, t))
     series: Any = _SINC_SERIES[-1]
     for coefficient in reversed(_SINC_SERIES[:-1]):
-        series = add(multiply(series, squared), coefficient)
-    return select(near, series, divide(sin(safe), safe))
+        series = u.add(u.multiply(series, squared), coefficient)
+    return select(near, series, u.divide(u.sin(safe), safe))
 
 
 def i0(x: Any) -> Array:
     """Modified Bessel function of the first kind, order 0, elementwise. ValueError for complex numbers."""
     x = inexact(x, "i0")
-    refuse_complex("i0", x, error=ValueError)
+    u.refuse_complex("i0", x, error=ValueError)
     from pullback.lax.special import bessel_i0e  # the special functions are loaded when first needed
 
     # |x| as x·sign(x), which has derivative 0 at 0, as the result has.
-    return multiply(exp(multiply(x, sign(x))), bessel_i0e(x))
+    return u.multiply(u.exp(u.multiply(x, u.sign(x))), bessel_i0e(x))
 
 
 # ---- steps, and the parts of floats -----------------------------------------------------------------------------------
@@ -324,34 +289,34 @@ def i0(x: Any) -> Array:
 def heaviside(x1: Any, x2: Any, /) -> Array:
     """0, x2 or 1 where x1 is negative, zero or positive; NaN where it is NaN."""
     x1, x2 = broadcast_checked("heaviside", x1, x2, inexact=True)
-    refuse_complex("heaviside", x1)
+    u.refuse_complex("heaviside", x1)
     if x1.shape:
         x1, x2 = convert(x1, x1.dtype), convert(x2, x2.dtype)
-    step = chosen(greater(x1, 0), 1, math.nan, x1)
-    return chosen(less(x1, 0), 0, select(equal(x1, 0), x2, step), x1)
+    step = u.chosen(u.greater(x1, 0), 1, math.nan, x1)
+    return u.chosen(u.less(x1, 0), 0, select(u.equal(x1, 0), x2, step), x1)
 
 
 def copysign(x1: Any, x2: Any, /) -> Array:
     """|x1| with the sign of x2 (signed zeros and NaNs count), elementwise; integers give floats."""
     x1, x2 = broadcast_checked("copysign", x1, x2, inexact=True)
-    refuse_complex("copysign", x1)
-    size = absolute(x1)
-    return select(signbit(x2), negative(size), size)
+    u.refuse_complex("copysign", x1)
+    size = u.absolute(x1)
+    return select(u.signbit(x2), u.negative(size), size)
 
 
 def spacing(x: Any, /) -> Array:
     """The distance from `x` to the next float away from zero, with the sign of `x`; NaN if `x` is not finite."""
     x = inexact(x, "spacing")
-    refuse_complex("spacing", x)
+    u.refuse_complex("spacing", x)
     x = convert(x, x.dtype)
     away = copysign(like(math.inf, x), x)
-    return subtract(nextafter(x, away), x)
+    return u.subtract(u.nextafter(x, away), x)
 
 
 def ldexp(x1: Any, x2: Any, /) -> Array:
     """x1·2**x2 for integers x2, elementwise, in floating point. ValueError for other exponents and complex x1."""
     x1, x2 = array_like(x1, "ldexp"), array_like(x2, "ldexp")
-    if is_complex(x1) or dtypes.kind(x2.dtype) not in "iub":
+    if u.is_complex(x1) or dtypes.kind(x2.dtype) not in "iub":
         raise ValueError(f"ldexp takes a float and an integer, got {x1.aval} and {x2.aval} at {user_line()}")
     x1 = inexact(x1, "ldexp")
     return _times_power_of_two(convert(x1, x1.dtype), convert(x2, dtypes.int32))
@@ -362,15 +327,15 @@ def _times_power_of_two(x: Array, n: Array) -> Array:
     limits = dtypes.finfo(x.dtype)
     largest = int(limits.maxexp) - 1
     reach = 3 * largest - 3
-    n = minimum(maximum(n, -reach), reach)
+    n = u.minimum(u.maximum(n, -reach), reach)
     third = e.div_p.bind(n, like(3, n))
     # A small exponent is one factor; a large one leaves no subnormal before the last factor, unless the result is 0.
-    small = less(absolute(n), largest)
+    small = u.less(u.absolute(n), largest)
     first = select(small, n, third)
-    second = chosen(small, 0, third, n)
-    last = subtract(subtract(n, first), second)
+    second = u.chosen(small, 0, third, n)
+    last = u.subtract(u.subtract(n, first), second)
     for part in (first, second, last):
-        x = multiply(x, exp2(convert(part, x.dtype)))
+        x = u.multiply(x, u.exp2(convert(part, x.dtype)))
     return x
 
 
@@ -381,21 +346,21 @@ def frexp(x: Any, /) -> tuple[Array, Array]:
     [0.75, 3.0]
     """
     x = inexact(x, "frexp")
-    if is_complex(x):
+    if u.is_complex(x):
         raise TypeError(f"frexp is not defined for complex numbers, got {x.aval} at {user_line()}")
     x = convert(x, x.dtype)
     limits = dtypes.finfo(x.dtype)
     width, fraction_bits, bias = x.dtype.itemsize * 8, int(limits.nmant), int(limits.maxexp) - 1
     # Subnormals are scaled into the normal range, where the exponent is a field of the representation.
-    tiny = less(absolute(x), float(limits.smallest_normal))
-    scaled = select(tiny, multiply(x, 2.0**fraction_bits), x)
+    tiny = u.less(u.absolute(x), float(limits.smallest_normal))
+    scaled = select(tiny, u.multiply(x, 2.0**fraction_bits), x)
     bits = bitcast_convert_type(scaled, np.dtype(f"u{x.dtype.itemsize}"))
-    field = bitwise_and(right_shift(bits, fraction_bits), 2 ** (width - 1 - fraction_bits) - 1)
-    exponent = subtract(convert(field, dtypes.int32), bias - 1)
-    exponent = chosen(tiny, subtract(exponent, fraction_bits), exponent, exponent)
-    plain = logical_or(equal(x, 0), logical_not(isfinite(x)))
-    exponent = chosen(plain, 0, exponent, exponent)
-    return _times_power_of_two(x, negative(exponent)), exponent
+    field = u.bitwise_and(right_shift(bits, fraction_bits), 2 ** (width - 1 - fraction_bits) - 1)
+    exponent = u.subtract(convert(field, dtypes.int32), bias - 1)
+    exponent = u.chosen(tiny, u.subtract(exponent, fraction_bits), exponent, exponent)
+    plain = u.logical_or(u.equal(x, 0), u.logical_not(u.isfinite(x)))
+    exponent = u.chosen(plain, 0, exponent, exponent)
+    return _times_power_of_two(x, u.negative(exponent)), exponent
 
 
 # ---- bits -------------------------------------------------------------------------------------------------------------
@@ -439,7 +404,7 @@ def bitwise_count(x: Any, /) -> Array:
         raise TypeError(
             f"bitwise_count does not accept dtype {dtypes.name(x.dtype)}, at {user_line()}: only integers have bits"
         )
-    return convert(e.population_count_p.bind(absolute(x)), dtypes.uint8)
+    return convert(e.population_count_p.bind(u.absolute(x)), dtypes.uint8)
 
 
 __all__ = ["bitwise_count", "bitwise_left_shift", "bitwise_right_shift", "copysign", "divmod", "float_power"]

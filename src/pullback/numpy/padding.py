@@ -169,12 +169,7 @@ def _pad_ramp(x: Array, widths: list[tuple[int, int]], end_values: Any) -> Array
 
 
 def _pad_statistic(x: Array, widths: list[tuple[int, int]], mode: str, stat_length: Any) -> Array:
-    statistic = {
-        "maximum": reductions.max,
-        "minimum": reductions.min,
-        "mean": reductions.mean,
-        "median": median,
-    }[mode]
+    statistic = {"maximum": reductions.max, "minimum": reductions.min, "mean": reductions.mean, "median": median}[mode]
     lengths = _pairs("stat_length", stat_length, x.ndim) if stat_length is not None else [(None, None)] * x.ndim
 
     def value(part: Array, axis: int) -> Array:

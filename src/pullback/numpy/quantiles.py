@@ -25,16 +25,9 @@ _METHODS = ("linear", "lower", "higher", "midpoint", "nearest", "inverted_cdf")
 
 
 def quantile(
-    a: Any,
-    q: Any,
-    axis: int | tuple[int, ...] | None = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: Any = None,
-) -> Array:
+    a: Any, q: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False,
+    method: str = "linear", keepdims: bool = False, *, weights: Any = None,
+) -> Array:  # fmt: skip
     """The quantiles `q` (in [0, 1], a scalar or of one axis, which comes first) along `axis`; NaN if there is a NaN.
 
     `method` says what lies between two elements: "linear", "lower", "higher", "midpoint", "nearest", or "inverted_cdf" (the only one
@@ -43,53 +36,30 @@ def quantile(
     >>> float(quantile(np.array([1.0, 2.0, 3.0, 4.0]), 0.5))
     2.5
     """
-    return _quantile("quantile", a, q, axis, out, overwrite_input, method, keepdims, weights, False)
+    return _quantile("quantile", a, q, axis, out, overwrite_input, method, keepdims, weights)
 
 
 def nanquantile(
-    a: Any,
-    q: Any,
-    axis: int | tuple[int, ...] | None = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: Any = None,
-) -> Array:
+    a: Any, q: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False,
+    method: str = "linear", keepdims: bool = False, *, weights: Any = None,
+) -> Array:  # fmt: skip
     """The quantiles `q` of the elements along `axis` that are not NaN. See `quantile`."""
-    return _quantile("nanquantile", a, q, axis, out, overwrite_input, method, keepdims, weights, True)
+    return _quantile("nanquantile", a, q, axis, out, overwrite_input, method, keepdims, weights)
 
 
 def percentile(
-    a: Any,
-    q: Any,
-    axis: int | tuple[int, ...] | None = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: Any = None,
-    out_sharding: Any = None,
-) -> Array:
+    a: Any, q: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False,
+    method: str = "linear", keepdims: bool = False, *, weights: Any = None, out_sharding: Any = None,
+) -> Array:  # fmt: skip
     """`quantile` for `q` in percent."""
-    if out_sharding is not None:
-        no_sharding("percentile", out_sharding)
+    no_sharding("percentile", out_sharding)
     return quantile(a, u.divide(q, 100), axis, out, overwrite_input, method, keepdims, weights=weights)
 
 
 def nanpercentile(
-    a: Any,
-    q: Any,
-    axis: int | tuple[int, ...] | None = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    method: str = "linear",
-    keepdims: bool = False,
-    *,
-    weights: Any = None,
-) -> Array:
+    a: Any, q: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False,
+    method: str = "linear", keepdims: bool = False, *, weights: Any = None,
+) -> Array:  # fmt: skip
     """`nanquantile` for `q` in percent."""
     return nanquantile(a, u.divide(q, 100), axis, out, overwrite_input, method, keepdims, weights=weights)
 
@@ -117,16 +87,7 @@ def nanmedian(
 
 
 def _quantile(
-    name: str,
-    a: Any,
-    q: Any,
-    axis: Any,
-    out: Any,
-    overwrite_input: bool,
-    method: str,
-    keepdims: bool,
-    weights: Any,
-    skip_nan: bool,
+    name: str, a: Any, q: Any, axis: Any, out: Any, overwrite_input: bool, method: str, keepdims: bool, weights: Any
 ) -> Array:
     u.no_out(name, out)
     if overwrite_input:
@@ -145,13 +106,12 @@ def _quantile(
     axes = reduced_axes(axis, a)
     x = strong(inexact(a, name))
     rows = _last_axis(x, axes)
-    n = rows.shape[-1]
-    if not n:
+    if not rows.shape[-1]:
         raise here(ValueError, f"{name}: nothing to choose from in shape {a.shape} along axis {axis}")
     result_dtype = x.dtype
     compute = result_dtype if result_dtype.itemsize >= 4 else dtypes.float32
     fractions = reshape_p.bind(convert(q, compute), new_sizes=(q.size,))
-    missing = u.isnan(rows)
+    missing, skip_nan = u.isnan(rows), name == "nanquantile"
     if weights is not None:
         values = _weighted_quantile(name, a, rows, missing, array_like(weights, name), axes, fractions, skip_nan)
     else:
@@ -161,9 +121,7 @@ def _quantile(
     values = convert(values, result_dtype)
     last = len(values.shape) - 1
     values = transpose_p.bind(values, permutation=(last, *range(last))) if last else values
-    kept = tuple(m for i, m in enumerate(a.shape) if i not in axes)
-    if keepdims:
-        kept = tuple(1 if i in axes else m for i, m in enumerate(a.shape))
+    kept = [1 if i in axes else m for i, m in enumerate(a.shape) if keepdims or i not in axes]
     shape = (*q.shape, *kept)
     return values if values.shape == shape else reshape_p.bind(values, new_sizes=shape)
 

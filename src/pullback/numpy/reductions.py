@@ -20,18 +20,10 @@ from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import current
 from pullback.core.types import Shape, broadcast_shapes, canonical_axes, canonical_axis
+from pullback.lax import reductions as lax
 from pullback.lax.arrangement import concatenate_p
 from pullback.lax.cumulative import cumprod_p, cumsum_p
 from pullback.lax.elementwise import div_p
-from pullback.lax.reductions import (
-    argmax_p,
-    argmin_p,
-    reduce_and_p,
-    reduce_max_p,
-    reduce_min_p,
-    reduce_or_p,
-    reduce_prod_p,
-)
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p, strong, transpose_p
 from pullback.lax.summation import highest, lowest
@@ -50,6 +42,7 @@ def _flat(a: Array) -> Array:
 
 
 def reduced_axes(axis: Any, a: Array) -> Shape:
+    """The argument `axis` of reductions of `a` as increasing numbers."""
     rank = len(a.shape)
     if axis.__class__ is int and -rank <= axis < rank:
         return (axis if axis >= 0 else axis + rank,)
@@ -72,13 +65,27 @@ def mask(where: Any, name: str) -> Array:
     return where
 
 
-def _masked(a: Array, where: Any, fill: Any, name: str) -> Array:
-    """`a` with `fill` where `where` is false."""
-    where = mask(where, name)
-    try:
-        return select(where, a, concrete(np.array(fill, a.dtype)))
-    except ValueError:
-        raise here(ValueError, f"{name}: `where` of shape {where.shape} does not broadcast to {a.shape}") from None
+def _reduced(
+    name: str, primitive: Any, x: Array, axes: Shape, keepdims: bool, where: Any, identity: Any, initial: Any = None,
+    join: Any = None,
+) -> Array:  # fmt: skip
+    """`x` reduced over `axes`, with `identity` where `where` is false, and joined with `initial`."""
+    shape = x.shape
+    if where is not None:
+        where = mask(where, name)
+        try:
+            x = select(where, x, concrete(np.array(identity, x.dtype)))
+        except ValueError:
+            raise here(ValueError, f"{name}: `where` of shape {where.shape} does not broadcast to {shape}") from None
+    out = primitive.bind(x, axes=axes)
+    if initial is not None:
+        first = array_like(initial, name)
+        if first.shape:
+            raise ValueError(
+                f"{name}: `initial` must be a scalar, got an array of shape {first.shape} at {user_line()}"
+            )
+        out = join(convert(first, out.dtype), out)
+    return _finish(out, shape, axes, keepdims)
 
 
 def _accumulator(dtype: DType) -> DType:
@@ -98,56 +105,49 @@ def _count(a: Array, axes: Shape) -> int:
 
 
 def filled(a: Array, missing: Array, fill: Any) -> Array:
+    """`a` with the number `fill` where `missing`."""
     return select(missing, concrete(np.array(fill, a.dtype)), a)
 
 
-def _without_nan(name: str, a: Any, fill: Any) -> Array:
+def _ignoring_nan(name: str, plain: Any, fill: Any, nothing: Any, a: Any, *args: Any) -> Array:
+    """`plain(a, *args)` with NaNs as `fill` (a number, or its function of the dtype), which leaves them out.
+
+    Where there is nothing else, the result is `nothing`, if that is given: `args` then start with axis, out and keepdims.
+    """
     a = array_like(a, name)
-    return filled(a, u.isnan(a), fill) if dtypes.is_inexact(a.dtype) else a
+    if not dtypes.is_inexact(a.dtype):
+        return plain(a, *args)
+    missing = u.isnan(a)
+    found = plain(filled(a, missing, fill(a.dtype) if callable(fill) else fill), *args)
+    return found if nothing is None else filled(found, all(missing, args[0], keepdims=bool(args[2])), nothing)
 
 
 # ---- sums, products, extrema, logic -----------------------------------------------------------------------------------
 
 
 def sum(
-    a: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: None = None,
-    keepdims: bool = False,
-    initial: Any = None,
-    where: Any = None,
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None,
     promote_integers: bool = True,
-) -> Array:
+) -> Array:  # fmt: skip
     """The sum of the elements along `axis`, in `dtype` if given. `promote_integers=False` keeps narrow integer types.
 
     >>> int(sum(np.arange(5)))
     10
     """
-    # fmt: off
-    if (
-        dtype is None and initial is None and where is None and out is None and not keepdims
-        and isinstance(a, Array) and a.dtype.kind in "fc" and not a.weak_type
-    ):
-        # fmt: on
+    plain = dtype is initial is where is out is None and not keepdims
+    if plain and isinstance(a, Array) and a.dtype.kind in "fc" and not a.weak_type:
         axes = _ALL_AXES[len(a.shape)] if axis is None else reduced_axes(axis, a)
         return current().process(reduce_sum_p, (a,), {"axes": axes})
     return _fold("sum", reduce_sum_p, u.add, 0, a, axis, dtype, out, keepdims, initial, where, promote_integers)
 
 
 def prod(
-    a: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: None = None,
-    keepdims: bool = False,
-    initial: Any = None,
-    where: Any = None,
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None,
     promote_integers: bool = True,
-) -> Array:
+) -> Array:  # fmt: skip
     """The product of the elements along `axis`, in `dtype` if given. See `sum`."""
     in_bools = dtype is not None and dtypes.canonicalize_dtype(dtype) == dtypes.bool_
-    primitive = reduce_and_p if in_bools else reduce_prod_p
+    primitive = lax.reduce_and_p if in_bools else lax.reduce_prod_p
     return _fold("prod", primitive, u.multiply, 1, a, axis, dtype, out, keepdims, initial, where, promote_integers)
 
 
@@ -160,25 +160,9 @@ def _fold(
     axes = reduced_axes(axis, a)
     if dtype is not None:
         target = dtypes.canonicalize_dtype(dtype)
-    elif promote_integers or a.dtype == dtypes.bool_:
-        target = _accumulator(a.dtype)
     else:
-        target = a.dtype
-    x = convert(a, target)
-    if where is not None:
-        x = _masked(x, where, identity, name)
-    result = primitive.bind(x, axes=axes)
-    if initial is not None:
-        result = join(_initial(initial, result.dtype, name), result)
-    return _finish(result, a.shape, axes, keepdims)
-
-
-def _initial(initial: Any, dtype: DType, name: str) -> Array:
-    """The argument `initial` of reductions in `dtype`. Raises ValueError unless it is a scalar."""
-    value = array_like(initial, name)
-    if value.shape:
-        raise ValueError(f"{name}: `initial` must be a scalar, got an array of shape {value.shape} at {user_line()}")
-    return convert(value, dtype)
+        target = _accumulator(a.dtype) if promote_integers or a.dtype == dtypes.bool_ else a.dtype
+    return _reduced(name, primitive, convert(a, target), axes, keepdims, where, identity, initial, join)
 
 
 def max(
@@ -188,14 +172,14 @@ def max(
 
     Raises ValueError for nothing to choose from: an empty axis, or `where` without `initial`.
     """
-    return _extremum("max", reduce_max_p, u.maximum, lowest, a, axis, out, keepdims, initial, where)
+    return _extremum("max", lax.reduce_max_p, u.maximum, lax.lowest, a, axis, out, keepdims, initial, where)
 
 
 def min(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Array:
     """The smallest element along `axis`; NaN if there is one. See `max`."""
-    return _extremum("min", reduce_min_p, u.minimum, highest, a, axis, out, keepdims, initial, where)
+    return _extremum("min", lax.reduce_min_p, u.minimum, lax.highest, a, axis, out, keepdims, initial, where)
 
 
 amax, amin = max, min
@@ -221,21 +205,18 @@ def _extremum(
             )
         if not keepdims and where is None:
             return current().process(primitive, (a,), {"axes": axes})
-    x = a if where is None else _masked(a, where, identity(a.dtype), name)
-    result = primitive.bind(x, axes=axes)
-    if initial is not None:
-        result = join(_initial(initial, a.dtype, name), result)
-    return _finish(result, a.shape, axes, keepdims)
+    left_out = None if where is None else identity(a.dtype)
+    return _reduced(name, primitive, a, axes, keepdims, where, left_out, initial, join)
 
 
 def any(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Array:
     """Whether any element along `axis` is nonzero."""
-    return _logic("any", reduce_or_p, False, a, axis, out, keepdims, where)
+    return _logic("any", lax.reduce_or_p, False, a, axis, out, keepdims, where)
 
 
 def all(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Array:
     """Whether all elements along `axis` are nonzero."""
-    return _logic("all", reduce_and_p, True, a, axis, out, keepdims, where)
+    return _logic("all", lax.reduce_and_p, True, a, axis, out, keepdims, where)
 
 
 def _logic(name: str, primitive: Any, identity: bool, a: Any, axis: Any, out: Any, keepdims: bool, where: Any) -> Array:
@@ -243,9 +224,7 @@ def _logic(name: str, primitive: Any, identity: bool, a: Any, axis: Any, out: An
     a = array_like(a, name)
     axes = reduced_axes(axis, a)
     x = a if a.dtype == dtypes.bool_ else u.not_equal(a, 0)
-    if where is not None:
-        x = _masked(x, where, identity, name)
-    return _finish(primitive.bind(x, axes=axes), a.shape, axes, keepdims)
+    return _reduced(name, primitive, x, axes, keepdims, where, identity)
 
 
 def ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Array:
@@ -290,12 +269,12 @@ def argmax(a: Any, axis: int | None = None, out: None = None, keepdims: bool | N
 
     Raises ValueError for an empty axis, TypeError for complex numbers.
     """
-    return _position("argmax", argmax_p, a, axis, out, keepdims)
+    return _position("argmax", lax.argmax_p, a, axis, out, keepdims)
 
 
 def argmin(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
     """The index of the first smallest element along `axis`; NaN counts as smallest. See `argmax`."""
-    return _position("argmin", argmin_p, a, axis, out, keepdims)
+    return _position("argmin", lax.argmin_p, a, axis, out, keepdims)
 
 
 def _position(name: str, primitive: Any, a: Any, axis: Any, out: Any, keepdims: bool | None) -> Array:
@@ -316,24 +295,12 @@ def _position(name: str, primitive: Any, a: Any, axis: Any, out: Any, keepdims: 
 
 def nanargmax(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
     """The index of the largest element along `axis` that is not NaN; -1 if all are."""
-    return _nan_position("nanargmax", argmax, lowest, a, axis, out, keepdims)
+    return _ignoring_nan("nanargmax", argmax, lax.lowest, -1, a, axis, out, keepdims)
 
 
 def nanargmin(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
     """The index of the smallest element along `axis` that is not NaN; -1 if all are."""
-    return _nan_position("nanargmin", argmin, highest, a, axis, out, keepdims)
-
-
-def _nan_position(
-    name: str, position: Any, fill: Callable[[DType], Any], a: Any, axis: Any, out: Any, keepdims: bool | None
-) -> Array:
-    a = array_like(a, name)
-    if not dtypes.is_inexact(a.dtype):
-        return position(a, axis, out, keepdims)
-    missing = u.isnan(a)
-    found = position(filled(a, missing, fill(a.dtype)), axis, out, keepdims)
-    nothing = all(missing, axis, keepdims=bool(keepdims))
-    return select(nothing, concrete(np.array(-1, found.dtype)), found)
+    return _ignoring_nan("nanargmin", argmin, lax.highest, -1, a, axis, out, keepdims)
 
 
 # ---- moments ----------------------------------------------------------------------------------------------------------
@@ -363,26 +330,18 @@ def mean(
     u.no_out("mean", out)
     a = array_like(a, "mean")
     axes = reduced_axes(axis, a)
-    if (
-        dtype is None
-        and where is None
-        and not keepdims
-        and a.dtype.kind in "fc"
-        and a.dtype.itemsize >= 4
-        and not a.weak_type
-    ):
+    plain = dtype is where is None and not keepdims
+    if plain and a.dtype.kind in "fc" and a.dtype.itemsize >= 4 and not a.weak_type:
         process = current().process
         total = process(reduce_sum_p, (a,), {"axes": axes})
         return process(div_p, (total, concrete(np.array(_count(a, axes), a.dtype))), {})
     result, compute = _mean_dtype("mean", a, dtype)
     x = convert(a, compute)
     if where is None:
-        total = reduce_sum_p.bind(x, axes=axes)
-        value = u.divide(total, concrete(np.array(_count(a, axes), compute)))
+        value = u.divide(reduce_sum_p.bind(x, axes=axes), concrete(np.array(_count(a, axes), compute)))
     else:
         where = _mask_of("mean", a, where)
-        total = sum(x, axes, where=where)
-        value = u.divide(total, convert(_count_where(axes, where), compute))
+        value = u.divide(sum(x, axes, where=where), convert(_count_where(axes, where), compute))
     return _finish(convert(value, result), a.shape, axes, keepdims)
 
 
@@ -404,17 +363,9 @@ def _count_where(axes: Shape, where: Array) -> Array:
 
 
 def var(
-    a: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: None = None,
-    ddof: int = 0,
-    keepdims: bool = False,
-    *,
-    where: Any = None,
-    mean: Any = None,
-    correction: int | float | None = None,
-) -> Array:
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False, *, where: Any = None,
+    mean: Any = None, correction: int | float | None = None,
+) -> Array:  # fmt: skip
     """The variance of the elements along `axis`, normalized by their number less `ddof` (or `correction`); NaN if that is not positive.
 
     Of complex numbers the mean of |a - mean|². `mean`, if given, is taken for the mean (with `keepdims`).
@@ -424,17 +375,9 @@ def var(
 
 
 def std(
-    a: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: None = None,
-    ddof: int = 0,
-    keepdims: bool = False,
-    *,
-    where: Any = None,
-    mean: Any = None,
-    correction: int | float | None = None,
-) -> Array:
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False, *, where: Any = None,
+    mean: Any = None, correction: int | float | None = None,
+) -> Array:  # fmt: skip
     """The standard deviation of the elements along `axis`: the square root of `var`, whose arguments these are."""
     u.no_out("std", out)
     if dtype is not None and not dtypes.is_inexact(dtypes.canonicalize_dtype(dtype)):
@@ -514,64 +457,33 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
 
 
 def nansum(
-    a: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: None = None,
-    keepdims: bool = False,
-    initial: Any = None,
-    where: Any = None,
-) -> Array:
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None,
+) -> Array:  # fmt: skip
     """The sum of the elements along `axis` that are not NaN."""
-    return sum(_without_nan("nansum", a, 0), axis, dtype, out, keepdims, initial, where)
+    return _ignoring_nan("nansum", sum, 0, None, a, axis, dtype, out, keepdims, initial, where)
 
 
 def nanprod(
-    a: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: None = None,
-    keepdims: bool = False,
-    initial: Any = None,
-    where: Any = None,
-) -> Array:
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None,
+) -> Array:  # fmt: skip
     """The product of the elements along `axis` that are not NaN."""
-    return prod(_without_nan("nanprod", a, 1), axis, dtype, out, keepdims, initial, where)
+    return _ignoring_nan("nanprod", prod, 1, None, a, axis, dtype, out, keepdims, initial, where)
 
 
 def nanmax(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Array:
     """The largest element along `axis` that is not NaN; NaN if all are."""
-    return _nan_extremum("nanmax", max, lowest, a, axis, out, keepdims, initial, where)
+    nothing = math.nan if initial is None else None
+    return _ignoring_nan("nanmax", max, lax.lowest, nothing, a, axis, out, keepdims, initial, where)
 
 
 def nanmin(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Array:
     """The smallest element along `axis` that is not NaN; NaN if all are."""
-    return _nan_extremum("nanmin", min, highest, a, axis, out, keepdims, initial, where)
-
-
-def _nan_extremum(
-    name: str,
-    extremum: Any,
-    fill: Callable[[DType], Any],
-    a: Any,
-    axis: Any,
-    out: Any,
-    keepdims: bool,
-    initial: Any,
-    where: Any,
-) -> Array:
-    a = array_like(a, name)
-    if not dtypes.is_inexact(a.dtype):
-        return extremum(a, axis, out, keepdims, initial, where)
-    missing = u.isnan(a)
-    value = extremum(filled(a, missing, fill(a.dtype)), axis, out, keepdims, initial, where)
-    if initial is not None:
-        return value
-    return filled(value, all(missing, axis, keepdims=keepdims), math.nan)
+    nothing = math.nan if initial is None else None
+    return _ignoring_nan("nanmin", min, lax.highest, nothing, a, axis, out, keepdims, initial, where)
 
 
 def nanmean(
@@ -594,7 +506,7 @@ def nanvar(
     a = array_like(a, "nanvar")
     present = u.logical_not(u.isnan(a))
     where = present if where is None else u.logical_and(present, where)
-    return _variance("nanvar", _without_nan("nanvar", a, 0), axis, dtype, ddof, keepdims, where, mean, None)
+    return _variance("nanvar", _ignoring_nan("nanvar", u.positive, 0, None, a), axis, dtype, ddof, keepdims, where, mean, None)
 
 
 def nanstd(
@@ -629,22 +541,22 @@ def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None)
     >>> cumsum(jnp.array([1, 2, 3])).tolist()
     [1, 3, 6]
     """
-    return _cumulative("cumsum", cumsum_p, a, axis, dtype, out)
+    return _cumulative("cumsum", lax.cumsum_p, a, axis, dtype, out)
 
 
 def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
     """The products of all prefixes along `axis` (of the flattened array, if None)."""
-    return _cumulative("cumprod", cumprod_p, a, axis, dtype, out)
+    return _cumulative("cumprod", lax.cumprod_p, a, axis, dtype, out)
 
 
 def nancumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
     """`cumsum` with NaN as 0."""
-    return cumsum(_without_nan("nancumsum", a, 0), axis, dtype, out)
+    return _ignoring_nan("nancumsum", cumsum, 0, None, a, axis, dtype, out)
 
 
 def nancumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
     """`cumprod` with NaN as 1."""
-    return cumprod(_without_nan("nancumprod", a, 1), axis, dtype, out)
+    return _ignoring_nan("nancumprod", cumprod, 1, None, a, axis, dtype, out)
 
 
 def cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Array:
@@ -652,12 +564,12 @@ def cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None, inc
 
     With `include_initial`, that of the empty prefix, 0, comes first. Raises ValueError for scalars, or if an axis is needed.
     """
-    return _standard_cumulative("cumulative_sum", cumsum_p, 0, x, axis, dtype, include_initial)
+    return _standard_cumulative("cumulative_sum", lax.cumsum_p, 0, x, axis, dtype, include_initial)
 
 
 def cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Array:
     """The products of all prefixes along `axis`; with `include_initial`, 1 comes first. See `cumulative_sum`."""
-    return _standard_cumulative("cumulative_prod", cumprod_p, 1, x, axis, dtype, include_initial)
+    return _standard_cumulative("cumulative_prod", lax.cumprod_p, 1, x, axis, dtype, include_initial)
 
 
 def _standard_cumulative(
