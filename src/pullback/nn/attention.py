@@ -14,7 +14,7 @@ from pullback.lax.shape import convert, reshape_p, transpose_p
 from pullback.nn.normalization import logsumexp, softmax
 from pullback.numpy import ufuncs as u
 from pullback.numpy.contraction import einsum
-from pullback.numpy.promotion import array_like, here, promote
+from pullback.numpy.promotion import array_like, here, promote, raised_to
 
 
 def dot_product_attention(
@@ -89,8 +89,7 @@ def dot_product_attention(
 
 
 def _four_axes(x: Any) -> Array:
-    x = array_like(x, "dot_product_attention")
-    return x if len(x.shape) >= 4 else reshape_p.bind(x, new_sizes=(*(1,) * (4 - len(x.shape)), *x.shape))
+    return raised_to(array_like(x, "dot_product_attention"), 4)
 
 
 def _lengths(lengths: Any) -> Array:

@@ -200,8 +200,7 @@ def tensordot(
 
     Raises TypeError if the axes do not pair up.
     """
-    if out_sharding is not None:
-        no_sharding("tensordot", out_sharding)
+    no_sharding("tensordot", out_sharding)
     x, y = _operands("tensordot", a, b, precision)
     preferred = _preferred(preferred_element_type)
     if hasattr(axes, "__index__"):
@@ -334,8 +333,7 @@ def einsum(
     Array([4, 6], dtype=int32)
     """
     del _dot_general
-    if out_sharding is not None:
-        no_sharding("einsum", out_sharding)
+    no_sharding("einsum", out_sharding)
     if out is not None:
         raise NotImplementedError("einsum: Arrays are immutable, so there is no `out`")
     text, given = _parse_call(subscripts, operands)

@@ -17,7 +17,7 @@ from pullback.core.trace import without_floating_point_errors
 from pullback.core.types import Shape, canonical_axes
 from pullback.lax.arrangement import concatenate as lax_concatenate
 from pullback.lax.shape import convert, convert_element_type_p, reshape_p
-from pullback.numpy.promotion import array_like, here
+from pullback.numpy.promotion import array_like, here, raised_to
 from pullback.xla.devices import no_sharding, placed
 
 _NUMBERS = frozenset(dtypes.PYTHON_SCALARS)
@@ -57,8 +57,8 @@ def array(
         out = _from_object(object)
     if target is not None and (out.dtype != target or out.weak_type):
         out = convert(out, target)
-    if ndmin > out.ndim:
-        out = reshape_p.bind(out, new_sizes=(1,) * (ndmin - out.ndim) + tuple(out.shape))
+    if ndmin:
+        out = raised_to(out, ndmin)
     return out if device is None and isinstance(object, Array) else placed(out, device)
 
 

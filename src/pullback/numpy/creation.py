@@ -63,16 +63,14 @@ def zeros(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: An
     >>> zeros((2, 3)).shape
     (2, 3)
     """
-    if out_sharding is not None:
-        no_sharding("zeros", out_sharding)
+    no_sharding("zeros", out_sharding)
     dtype = dtypes.canonicalize_dtype(float if dtype is None else dtype)
     return placed(_filled(canonical_shape(shape), 0, dtype), device)
 
 
 def ones(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
     """An array of ones (float32 by default)."""
-    if out_sharding is not None:
-        no_sharding("ones", out_sharding)
+    no_sharding("ones", out_sharding)
     dtype = dtypes.canonicalize_dtype(float if dtype is None else dtype)
     return placed(_filled(canonical_shape(shape), 1, dtype), device)
 
@@ -88,8 +86,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None, 
     >>> full((2,), 7)
     Array([7, 7], dtype=int32, weak_type=True)
     """
-    if out_sharding is not None:
-        no_sharding("full", out_sharding)
+    no_sharding("full", out_sharding)
     shape = canonical_shape(shape)
     value = array_like(fill_value, "full")
     if dtype is not None:
@@ -121,16 +118,14 @@ def _model(name: str, a: Any, dtype: Any, shape: Any) -> tuple[Shape, DType, boo
 
 def zeros_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
     """Zeros of the shape, dtype and weakness of `a`, save for what is given."""
-    if out_sharding is not None:
-        no_sharding("zeros_like", out_sharding)
+    no_sharding("zeros_like", out_sharding)
     shape, dtype, weak = _model("zeros_like", a, dtype, shape)
     return placed_like(_filled(shape, 0, dtype, weak), a, device)
 
 
 def ones_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
     """Ones of the shape, dtype and weakness of `a`, save for what is given."""
-    if out_sharding is not None:
-        no_sharding("ones_like", out_sharding)
+    no_sharding("ones_like", out_sharding)
     shape, dtype, weak = _model("ones_like", a, dtype, shape)
     return placed_like(_filled(shape, 1, dtype, weak), a, device)
 
@@ -147,8 +142,7 @@ def full_like(
 ) -> Array:
     """`fill_value` in an array of the shape and dtype of `a`, save for what is given; weakly typed if `a` is and `fill_value` is a
     scalar."""
-    if out_sharding is not None:
-        no_sharding("full_like", out_sharding)
+    no_sharding("full_like", out_sharding)
     shape, dtype, weak = _model("full_like", a, dtype, shape)
     keep_imaginary("full_like", fill_value, dtype)
     value = array_like(fill_value, "full_like")

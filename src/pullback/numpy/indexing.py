@@ -180,8 +180,7 @@ class IndexUpdateRef:
     ) -> Array:  # fmt: skip
         """`x[index]`. Out of bounds: clamped; in mode "fill" (or "drop") `fill_value`, by default NaN, the smallest signed or the
         largest unsigned integer, or True."""
-        if out_sharding is not None:
-            no_sharding("get", out_sharding)
+        no_sharding("get", out_sharding)
         resolved = Resolved(self.array.shape, self.index, wrap_negative_indices)
         how = GatherScatterMode.PROMISE_IN_BOUNDS if mode is None else GatherScatterMode.from_any(mode)
         return _get(self.array, resolved, how, fill_value, unique_indices, indices_are_sorted)
@@ -285,8 +284,7 @@ class IndexUpdateRef:
         self, x: Any, values: Any, primitive: Any, function: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
         mode: Any = None, out_sharding: Any = None, wrap_negative_indices: bool = True,
     ) -> Array:  # fmt: skip
-        if out_sharding is not None:
-            no_sharding("at", out_sharding)
+        no_sharding("at", out_sharding)
         index = Resolved(x.shape, self.index, wrap_negative_indices)
         how = GatherScatterMode.from_any(mode)
         values = _broadcast_values(values, index.shape)

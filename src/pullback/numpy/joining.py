@@ -16,8 +16,8 @@ from pullback.lax.arrangement import concatenate as lax_concatenate
 from pullback.lax.arrangement import concatenate_p, slice_in_dim
 from pullback.lax.shape import convert, reshape_p
 from pullback.numpy.conversion import array
-from pullback.numpy.manipulation import raised_to_1, raised_to_2, raised_to_3, ravel
-from pullback.numpy.promotion import array_like, here, promote
+from pullback.numpy.manipulation import raised_to_3, ravel
+from pullback.numpy.promotion import array_like, here, promote, raised_to
 
 # ---- joining ----------------------------------------------------------------------------------------------------------
 
@@ -122,12 +122,12 @@ def vstack(tup: Any, dtype: Any = None) -> Array:
     Array([[1, 2],
            [3, 4]], dtype=int32)
     """
-    return join_arrays("vstack", [raised_to_2(a) for a in _joined("vstack", _stackable("vstack", tup))], 0, dtype)
+    return join_arrays("vstack", [raised_to(a, 2) for a in _joined("vstack", _stackable("vstack", tup))], 0, dtype)
 
 
 def hstack(tup: Any, dtype: Any = None) -> Array:
     """Arrays side by side, along axis 1; vectors end to end."""
-    arrays = [raised_to_1(a) for a in _joined("hstack", _stackable("hstack", tup))]
+    arrays = [raised_to(a, 1) for a in _joined("hstack", _stackable("hstack", tup))]
     return join_arrays("hstack", arrays, 0 if arrays and arrays[0].ndim == 1 else 1, dtype)
 
 
@@ -170,8 +170,7 @@ def block(arrays: Any) -> Array:
 
     def joined(x: Any, level: int) -> Array:
         if level == levels:
-            x = array_like(x, "block")
-            return x if x.ndim >= rank else reshape_p.bind(x, new_sizes=(1,) * (rank - x.ndim) + tuple(x.shape))
+            return raised_to(array_like(x, "block"), rank)
         return join_arrays("block", [joined(item, level + 1) for item in x], rank - levels + level, None)
 
     return joined(arrays, 0)

@@ -7,7 +7,7 @@ every dtype. Shapes and axes must be concrete.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -19,7 +19,7 @@ from pullback.lax import shape as lax_shape
 from pullback.lax.arrangement import rev
 from pullback.lax.shape import move_axis, reshape_p, transpose_p
 from pullback.numpy.creation import canonical_shape
-from pullback.numpy.promotion import array_like, here
+from pullback.numpy.promotion import array_like, here, raised_to
 from pullback.xla.devices import no_sharding
 
 # ---- shape ------------------------------------------------------------------------------------------------------------
@@ -36,8 +36,7 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None, o
            [2, 4]], dtype=int32)
     """
     del copy
-    if out_sharding is not None:
-        no_sharding("reshape", out_sharding)
+    no_sharding("reshape", out_sharding)
     x = array_like(a, "reshape")
     if order == "C":
         return _reshape(x, shape)
@@ -72,8 +71,7 @@ def _reshape(x: Array, shape: Any) -> Array:
 
 def ravel(a: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
     """The elements of `a` in one row, in row-major ("C") or column-major ("F") order."""
-    if out_sharding is not None:
-        no_sharding("ravel", out_sharding)
+    no_sharding("ravel", out_sharding)
     x = array_like(a, "ravel")
     if order == "K":
         raise NotImplementedError(
@@ -99,20 +97,13 @@ def squeeze(a: Any, axis: int | Sequence[int] | None = None) -> Array:
     return lax_shape.squeeze(x, axis)
 
 
-def _at_least(name: str, raised: Callable[[Array], Array], arys: tuple[Any, ...]) -> Any:
-    out = [raised(array_like(a, name)) for a in arys]
+def _at_least(name: str, ndim: int, arys: tuple[Any, ...]) -> Any:
+    out = [raised_to(array_like(a, name), ndim) for a in arys]
     return out[0] if len(out) == 1 else out
 
 
-def raised_to_1(x: Array) -> Array:
-    return x if x.ndim else reshape_p.bind(x, new_sizes=(1,))
-
-
-def raised_to_2(x: Array) -> Array:
-    return x if x.ndim >= 2 else reshape_p.bind(x, new_sizes=(1, x.size))
-
-
 def raised_to_3(x: Array) -> Array:
+    """`x` with at least three axes: (n,) becomes (1, n, 1) and (n, m) becomes (n, m, 1)."""
     if x.ndim >= 3:
         return x
     return reshape_p.bind(x, new_sizes=(*x.shape, 1) if x.ndim == 2 else (1, x.size, 1))
@@ -120,17 +111,18 @@ def raised_to_3(x: Array) -> Array:
 
 def atleast_1d(*arys: Any) -> Any:
     """Each argument with at least one axis; a list if there are several."""
-    return _at_least("atleast_1d", raised_to_1, arys)
+    return _at_least("atleast_1d", 1, arys)
 
 
 def atleast_2d(*arys: Any) -> Any:
     """Each argument with at least two axes, new ones first; a list if there are several."""
-    return _at_least("atleast_2d", raised_to_2, arys)
+    return _at_least("atleast_2d", 2, arys)
 
 
 def atleast_3d(*arys: Any) -> Any:
     """Each argument with at least three axes: (n,) becomes (1, n, 1) and (n, m) becomes (n, m, 1); a list if there are several."""
-    return _at_least("atleast_3d", raised_to_3, arys)
+    out = [raised_to_3(array_like(a, "atleast_3d")) for a in arys]
+    return out[0] if len(out) == 1 else out
 
 
 # ---- axes -------------------------------------------------------------------------------------------------------------
@@ -250,8 +242,7 @@ def broadcast_shapes(*shapes: Any) -> Shape:
 
 def broadcast_to(array: Any, shape: Any, *, out_sharding: Any = None) -> Array:
     """`array` repeated along new and length-1 axes to `shape`. Raises ValueError if it does not broadcast to it."""
-    if out_sharding is not None:
-        no_sharding("broadcast_to", out_sharding)
+    no_sharding("broadcast_to", out_sharding)
     x = array_like(array, "broadcast_to")
     sizes = canonical_shape(shape)
     new = len(sizes) - x.ndim

@@ -17,10 +17,10 @@ from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.stage import StagedTracer
 from pullback.core.trace import current, without_floating_point_errors
-from pullback.core.types import broadcast_shapes, refuse_keys
+from pullback.core.types import broadcast_shapes, canonical_axis, refuse_keys
 from pullback.lax.elementwise import ne_p
 from pullback.lax.family import like
-from pullback.lax.shape import convert
+from pullback.lax.shape import convert, reshape_p
 
 
 def here(error: type[Exception], message: str) -> Exception:
@@ -45,6 +45,19 @@ def array_like(x: Any, name: str) -> Array:
             f"{name} requires ndarray or scalar arguments, got {type(x)} at {user_line()}. Convert lists and tuples with "
             "pullback.numpy.array first."
         ) from None
+
+
+def raised_to(x: Array, ndim: int) -> Array:
+    """`x` with new axes of length 1 in front, if it has fewer than `ndim`."""
+    new = ndim - len(x.shape)
+    return x if new <= 0 else reshape_p.bind(x, new_sizes=(1,) * new + tuple(x.shape))
+
+
+def along(x: Array, axis: Any) -> tuple[Array, int]:
+    """`x` and the number of its axis `axis`; flattened, where that is None. Raises AxisError."""
+    if axis is None:
+        x, axis = x if len(x.shape) == 1 else reshape_p.bind(x, new_sizes=(x.size,)), 0
+    return x, canonical_axis(axis, len(x.shape))
 
 
 def truth(x: Any, name: str) -> Array:

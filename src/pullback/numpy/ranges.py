@@ -45,8 +45,7 @@ def arange(
     >>> arange(0, 1, 0.25)
     Array([0.  , 0.25, 0.5 , 0.75], dtype=float32)
     """
-    if out_sharding is not None:
-        no_sharding("arange", out_sharding)
+    no_sharding("arange", out_sharding)
     if stop is None:
         start, stop = 0, start
         given = [stop] if step is None else [stop, step]

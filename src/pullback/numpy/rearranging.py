@@ -29,8 +29,8 @@ from pullback.lax.shape import broadcast_in_dim_p, convert, move_axis, reduce_su
 from pullback.lax.sorting import sort
 from pullback.numpy.creation import canonical_shape, zeros
 from pullback.numpy.joining import unstack
-from pullback.numpy.manipulation import _reshape, broadcast_arrays, broadcast_to, expand_dims, raised_to_1, ravel
-from pullback.numpy.promotion import array_like, here, truth
+from pullback.numpy.manipulation import _reshape, broadcast_arrays, broadcast_to, expand_dims, ravel
+from pullback.numpy.promotion import along, array_like, here, raised_to, truth
 from pullback.numpy.selecting import take, where
 from pullback.xla.devices import no_sharding
 
@@ -63,17 +63,13 @@ def tile(A: Any, reps: Any) -> Array:
     counts = canonical_shape(reps, "reps")
     rank = max(x.ndim, len(counts))
     counts = (1,) * (rank - len(counts)) + counts
-    sizes = (1,) * (rank - x.ndim) + tuple(x.shape)
+    x = raised_to(x, rank)
     if all(c == 1 for c in counts):
-        return x if x.ndim == rank else reshape_p.bind(x, new_sizes=sizes)
+        return x
     # Each axis of length n becomes two, the first new, of length `count`.
-    doubled = tuple(n for pair in zip(counts, sizes) for n in pair)
-    spread = broadcast_in_dim_p.bind(
-        reshape_p.bind(x, new_sizes=sizes) if x.ndim < rank else x,
-        shape=doubled,
-        broadcast_dimensions=tuple(range(1, 2 * rank, 2)),
-    )
-    return reshape_p.bind(spread, new_sizes=tuple(c * n for c, n in zip(counts, sizes)))
+    doubled, odd = tuple(n for pair in zip(counts, x.shape) for n in pair), tuple(range(1, 2 * rank, 2))
+    spread = broadcast_in_dim_p.bind(x, shape=doubled, broadcast_dimensions=odd)
+    return reshape_p.bind(spread, new_sizes=tuple(c * n for c, n in zip(counts, x.shape)))
 
 
 def repeat(
@@ -87,13 +83,9 @@ def repeat(
     >>> repeat(array([1, 2]), array([1, 3]))
     Array([1, 2, 2, 2], dtype=int32)
     """
-    if out_sharding is not None:
-        no_sharding("repeat", out_sharding)
+    no_sharding("repeat", out_sharding)
     x = array_like(a, "repeat")
-    if axis is None:
-        x, axis = ravel(x), 0
-    x = raised_to_1(x)
-    axis = canonical_axis(axis, x.ndim)
+    x, axis = along(raised_to(x, 1), axis)
     n = x.shape[axis]
     counts = array_like(repeats, "repeat")
     if not dtypes.is_integer(counts.dtype):
@@ -105,16 +97,16 @@ def repeat(
     known = counts.concrete() if isinstance(counts, Tracer) else counts
     if known is None:
         if total_repeat_length is None:
-            raise _unknown_repeats(counts)
+            why = "`repeat` makes an array whose length depends on `repeats`: give `total_repeat_length`."
+            raise ConcretizationTypeError(counts, why)
         return _repeat_traced(x, broadcast_to(counts, (n,)), axis, total_repeat_length)
     times = np.maximum(np.asarray(known), 0)
     if times.size == 1 and total_repeat_length is None:
         (often,) = canonical_shape(int(np.asarray(known).reshape(())), "repeats")
         shape = tuple(x.shape)
+        dims = tuple(i + (i > axis) for i in range(x.ndim))
         spread = broadcast_in_dim_p.bind(
-            x,
-            shape=(*shape[: axis + 1], often, *shape[axis + 1 :]),
-            broadcast_dimensions=tuple(i + (i > axis) for i in range(x.ndim)),
+            x, shape=(*shape[: axis + 1], often, *shape[axis + 1 :]), broadcast_dimensions=dims
         )
         return reshape_p.bind(spread, new_sizes=(*shape[:axis], n * often, *shape[axis + 1 :]))
     chosen = np.repeat(np.arange(n), times.reshape(-1) if times.size == n else np.broadcast_to(times, (n,)))
@@ -122,12 +114,6 @@ def repeat(
         short = total_repeat_length - len(chosen)
         chosen = chosen[:total_repeat_length] if short <= 0 else np.concatenate([chosen, np.full(short, n - 1)])
     return take_slice(x, chosen, axis)
-
-
-def _unknown_repeats(counts: Array) -> Exception:
-    return ConcretizationTypeError(
-        counts, "`repeat` makes an array whose length depends on `repeats`: give `total_repeat_length`."
-    )
 
 
 def _repeat_traced(x: Array, counts: Array, axis: int, length: int) -> Array:
@@ -160,24 +146,15 @@ def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
     if getattr(shift, "ndim", 0) > 1:
         raise here(ValueError, f"roll: shifts must be scalars or in a vector, got shape {shift.shape}")
     if axis is None:
-        shifts = (
-            unstack(shift) if getattr(shift, "ndim", 0) == 1 else shift if isinstance(shift, (tuple, list)) else [shift]
-        )
+        shifts = _shifts(shift)
         flat = ravel(x)
         for s in shifts:
             flat = _roll(flat, s, 0)
         return reshape_p.bind(flat, new_sizes=tuple(x.shape))
-    axes = list(axis) if isinstance(axis, (tuple, list)) else [axis]
-    axes = [canonical_axis(i, x.ndim) for i in axes]
+    axes = [canonical_axis(i, x.ndim) for i in (axis if isinstance(axis, (tuple, list)) else [axis])]
     if not axes:
         return x
-    shifts = (
-        list(unstack(shift))
-        if getattr(shift, "ndim", 0) == 1
-        else list(shift)
-        if isinstance(shift, (tuple, list))
-        else [shift]
-    )
+    shifts = _shifts(shift)
     if len(shifts) == 1 != len(axes):
         shifts = shifts * len(axes)
     elif len(axes) == 1 != len(shifts):
@@ -187,6 +164,12 @@ def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
     for s, i in zip(shifts, axes):
         x = _roll(x, s, i)
     return x
+
+
+def _shifts(shift: Any) -> list[Any]:
+    if getattr(shift, "ndim", 0) == 1:
+        return list(unstack(shift))
+    return list(shift) if isinstance(shift, (tuple, list)) else [shift]
 
 
 def _roll(x: Array, shift: Any, axis: int) -> Array:
@@ -238,25 +221,15 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
     """
     x = array_like(arr, "insert")
     new = convert(array_like(values, "insert"), x.dtype, x.weak_type)
-    if axis is None:
-        x, axis = ravel(x), 0
-    axis = canonical_axis(axis, x.ndim)
+    x, axis = along(x, axis)
     n = x.shape[axis]
     traced = isinstance(obj, Tracer) and obj.concrete() is None
     at: Any = np.arange(n)[obj] if isinstance(obj, slice) else obj if traced else known_indices("insert", obj)
     if not dtypes.is_integer(at.dtype):
         raise ValueError(f"insert: indices must be integers, got {at.dtype} at {user_line()}")
-    single = at.ndim == 0
-    new = raised_to_1(new) if new.ndim == 0 else new
-    if single:
-        # As NumPy has it: `values` for one index has the inserted axis first.
-        new = move_axis(
-            new if new.ndim >= x.ndim else reshape_p.bind(new, new_sizes=(1,) * (x.ndim - new.ndim) + tuple(new.shape)),
-            0,
-            axis,
-        )
-    elif new.ndim < x.ndim:
-        new = reshape_p.bind(new, new_sizes=(1,) * (x.ndim - new.ndim) + tuple(new.shape))
+    new = raised_to(raised_to(new, 1), x.ndim)
+    if at.ndim == 0:
+        new = move_axis(new, 0, axis)  # as NumPy has it: `values` for one index has the inserted axis first
     count = new.shape[axis] if at.size == 1 else at.size
     new = broadcast_to(new, tuple(count if i == axis else m for i, m in enumerate(x.shape)))
     both = lax_concatenate([x, new], axis)
@@ -283,9 +256,7 @@ def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices
     Array([1, 3], dtype=int32)
     """
     x = array_like(arr, "delete")
-    if axis is None:
-        x, axis = ravel(x), 0
-    axis = canonical_axis(axis, x.ndim)
+    x, axis = along(x, axis)
     n = x.shape[axis]
     if not isinstance(obj, slice):
         given = array_like(obj, "delete")
@@ -323,13 +294,9 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: int | Sequence[int] | None = N
     for i in canonical_axes(axis, x.ndim):
         places, n = present[i], x.shape[i]
         start, stop = (int(places.min()), int(places.max()) + 1) if places.size else (n, n)
-        x = slice_in_dim(
-            x,
-            start if "f" in trim.lower() else 0,
-            stop if "b" in trim.lower() and places.size else (start if not places.size else n),
-            1,
-            i,
-        )
+        low = start if "f" in trim.lower() else 0
+        high = stop if places.size and "b" in trim.lower() else n if places.size else start
+        x = slice_in_dim(x, low, high, 1, i)
     return x
 
 
@@ -349,9 +316,7 @@ def packbits(a: Any, axis: int | None = None, bitorder: str = "big") -> Array:
     if dtypes.is_inexact(x.dtype):
         raise TypeError(f"packbits takes integers or booleans, got {dtypes.name(x.dtype)} at {user_line()}")
     places = _bit_order(bitorder)
-    if axis is None:
-        x, axis = ravel(x), 0
-    axis = canonical_axis(axis, x.ndim)
+    x, axis = along(x, axis)
     bits = convert(move_axis(truth(x, "packbits"), axis, x.ndim - 1), dtypes.uint8)
     rest = -bits.shape[-1] % 8
     if rest:
@@ -367,9 +332,7 @@ def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitord
     if x.dtype != dtypes.uint8:
         raise TypeError(f"unpackbits takes bytes (uint8), got {dtypes.name(x.dtype)} at {user_line()}")
     places = _bit_order(bitorder)
-    if axis is None:
-        x, axis = ravel(x), 0
-    axis = canonical_axis(axis, x.ndim)
+    x, axis = along(x, axis)
     x = move_axis(x, axis, x.ndim - 1)
     bits = (expand_dims(x, -1) >> concrete(places)) & like(1, x)
     bits = reshape_p.bind(bits, new_sizes=(*x.shape[:-1], 8 * x.shape[-1]))

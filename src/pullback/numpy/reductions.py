@@ -29,16 +29,12 @@ from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p, s
 from pullback.lax.summation import highest, lowest
 from pullback.numpy import ufuncs as u
 from pullback.numpy.conversion import asarray
-from pullback.numpy.promotion import array_like, here, promote_inexact
+from pullback.numpy.promotion import along, array_like, here, promote_inexact
 
 # ---- what all share ---------------------------------------------------------------------------------------------------
 
 
 _ALL_AXES = [tuple(range(n)) for n in range(33)]
-
-
-def _flat(a: Array) -> Array:
-    return a if len(a.shape) == 1 else reshape_p.bind(a, new_sizes=(a.size,))
 
 
 def reduced_axes(axis: Any, a: Array) -> Shape:
@@ -282,11 +278,8 @@ def _position(name: str, primitive: Any, a: Any, axis: Any, out: Any, keepdims: 
     a = array_like(a, name)
     if dtypes.is_complex(a.dtype):
         raise here(TypeError, f"{name} does not accept dtype {dtypes.name(a.dtype)}: complex numbers have no order")
-    if axis is None:
-        x, i, axes = _flat(a), 0, tuple(range(len(a.shape)))
-    else:
-        i = canonical_axis(axis, len(a.shape))
-        x, axes = a, (i,)
+    x, i = along(a, axis)
+    axes = tuple(range(len(a.shape))) if axis is None else (i,)
     if not x.shape[i]:
         raise here(ValueError, f"attempt to get {name} of an empty sequence: axis {axis} of shape {a.shape}")
     result = primitive.bind(x, axes=(i,), index_dtype=dtypes.default_dtype(int))
@@ -506,7 +499,9 @@ def nanvar(
     a = array_like(a, "nanvar")
     present = u.logical_not(u.isnan(a))
     where = present if where is None else u.logical_and(present, where)
-    return _variance("nanvar", _ignoring_nan("nanvar", u.positive, 0, None, a), axis, dtype, ddof, keepdims, where, mean, None)
+    return _variance(
+        "nanvar", _ignoring_nan("nanvar", u.positive, 0, None, a), axis, dtype, ddof, keepdims, where, mean, None
+    )
 
 
 def nanstd(
@@ -523,9 +518,7 @@ def nanstd(
 def _cumulative(name: str, primitive: Any, a: Any, axis: Any, dtype: Any, out: Any) -> Array:
     u.no_out(name, out)
     a = array_like(a, name)
-    if axis is None:
-        a, axis = _flat(a), 0
-    axis = canonical_axis(axis, len(a.shape))
+    a, axis = along(a, axis)
     target = a.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
     if target != dtypes.bool_:
         return primitive.bind(convert(a, target), axis=axis, reverse=False)

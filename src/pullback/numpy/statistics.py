@@ -263,8 +263,7 @@ def bincount(
     >>> bincount(np.array([1, 2, 2])).tolist()
     [0, 1, 2]
     """
-    if out_sharding is not None:
-        no_sharding("bincount", out_sharding)
+    no_sharding("bincount", out_sharding)
     x = array_like(x, "bincount")
     if dtypes.kind(x.dtype) not in "biu":
         raise here(TypeError, f"x argument to bincount must have an integer type; got {dtypes.name(x.dtype)}")
