@@ -9,7 +9,6 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, concrete
-from pullback.core.errors import user_line
 from pullback.core.types import canonical_axis
 from pullback.lax.arrangement import slice_in_dim
 from pullback.lax.elementwise import logistic_p
@@ -80,9 +79,7 @@ def sigmoid(x: Any) -> Array:
     """1 / (1 + exp(-x)). TypeError for integers."""
     x = array_like(x, "sigmoid")
     if not dtypes.is_inexact(x.dtype):
-        raise TypeError(
-            f"sigmoid does not accept dtype {dtypes.name(x.dtype)}, at {user_line()}: convert to float first"
-        )
+        raise here(TypeError, f"sigmoid does not accept dtype {dtypes.name(x.dtype)}", ": convert to float first")
     return logistic_p.bind(x)
 
 

@@ -20,7 +20,7 @@ from pullback.lax.family import like
 from pullback.lax.selection import select
 from pullback.lax.shape import convert
 from pullback.numpy import ufuncs as u
-from pullback.numpy.promotion import array_like, broadcast_checked, inexact, promote_inexact
+from pullback.numpy.promotion import array_like, broadcast_checked, here, inexact, promote_inexact
 
 # ---- division ---------------------------------------------------------------------------------------------------------
 
@@ -386,8 +386,8 @@ def right_shift(x1: Any, x2: Any, /) -> Array:
 def _shifted(primitive: Any, operands: list[Array]) -> Array:
     dtype = operands[0].dtype
     if not dtypes.is_integer(dtype):
-        raise TypeError(
-            f"{primitive.name} does not accept dtype {dtypes.name(dtype)}, at {user_line()}: only integers have bits"
+        raise here(
+            TypeError, f"{primitive.name} does not accept dtype {dtypes.name(dtype)}", ": only integers have bits"
         )
     return primitive.bind(*operands)
 
@@ -401,8 +401,8 @@ def bitwise_count(x: Any, /) -> Array:
     if x.dtype == dtypes.bool_:
         return convert(x, dtypes.uint8)
     if not dtypes.is_integer(x.dtype):
-        raise TypeError(
-            f"bitwise_count does not accept dtype {dtypes.name(x.dtype)}, at {user_line()}: only integers have bits"
+        raise here(
+            TypeError, f"bitwise_count does not accept dtype {dtypes.name(x.dtype)}", ": only integers have bits"
         )
     return convert(e.population_count_p.bind(u.absolute(x)), dtypes.uint8)
 

@@ -23,13 +23,13 @@ from pullback.lax.family import like
 from pullback.lax.shape import convert, reshape_p
 
 
-def here(error: type[Exception], message: str) -> Exception:
-    """An `error` that says at which line of the user's it came up: what `raise` takes.
+def here(error: type[Exception], message: str, advice: str = "") -> Exception:
+    """An `error` that says at which line of the user's it came up, before the advice, if any: what `raise` takes.
 
-    >>> str(here(ValueError, "no axes")).startswith("no axes, at ")
+    >>> str(here(ValueError, "no axes", "; give one")).startswith("no axes, at ")
     True
     """
-    return error(f"{message}, at {user_line()}")
+    return error(f"{message}, at {user_line()}{advice}")
 
 
 def array_like(x: Any, name: str) -> Array:

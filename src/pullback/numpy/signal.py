@@ -10,7 +10,6 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
-from pullback.core.errors import user_line
 from pullback.core.types import canonical_axes, canonical_axis, count
 from pullback.lax.arrangement import pad, rev, slice_in_dim
 from pullback.lax.functions import check_precision
@@ -101,9 +100,7 @@ def gradient(f: Any, *varargs: Any, axis: int | Sequence[int] | None = None, edg
     [1.0, 1.5, 2.5, 3.0]
     """
     if edge_order is not None:
-        raise NotImplementedError(
-            f"gradient: edge_order is not supported, at {user_line()}; the ends take first differences"
-        )
+        raise here(NotImplementedError, "gradient: edge_order is not supported", "; the ends take first differences")
     f, *spacings = promote_inexact("gradient", f, *varargs)
     axes = canonical_axes(axis, len(f.shape))
     if not axes and not isinstance(axis, tuple):

@@ -259,9 +259,7 @@ def round(a: Any, decimals: int = 0, out: None = None) -> Array:
     decimals = integer(decimals, "round: decimals")
     if dtypes.is_integer(a.dtype):
         if decimals < 0:
-            raise NotImplementedError(
-                f"round of integers to decimals={decimals} < 0, at {user_line()}: convert to float first"
-            )
+            raise here(NotImplementedError, f"round of integers to decimals={decimals} < 0", ": convert to float first")
         return a
     if a.dtype == dtypes.bool_:
         raise here(ValueError, "round is not defined for booleans")
