@@ -18,20 +18,10 @@ from pullback.numpy.promotion import array_like, here, promote, raised_to
 
 
 def dot_product_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    bias: Any = None,
-    mask: Any = None,
-    *,
-    scale: float | None = None,
-    is_causal: bool = False,
-    query_seq_lengths: Any = None,
-    key_value_seq_lengths: Any = None,
-    local_window_size: int | tuple[int, int] | None = None,
-    implementation: str | None = None,
-    return_residual: bool = False,
-) -> Any:
+    query: Any, key: Any, value: Any, bias: Any = None, mask: Any = None, *, scale: float | None = None,
+    is_causal: bool = False, query_seq_lengths: Any = None, key_value_seq_lengths: Any = None,
+    local_window_size: int | tuple[int, int] | None = None, implementation: str | None = None, return_residual: bool = False,
+) -> Any:  # fmt: skip
     """softmax(scale·query·keyᵀ + bias)·value for each head (Vaswani et al. 2017).
 
     `query` has shape ([B,] T, N, H), `key` and `value` ([B,] S, K, H): N query heads share K key-value heads, N a multiple of K. `bias` and

@@ -279,10 +279,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     if axis is not None:
         axisa = axisb = axisc = axis
     x, y = (strong(v) for v in promote("cross", a, b))
-    x, y = (
-        move_axis(x, canonical_axis(axisa, x.ndim), x.ndim - 1),
-        move_axis(y, canonical_axis(axisb, y.ndim), y.ndim - 1),
-    )
+    x, y = (move_axis(v, canonical_axis(i, v.ndim), v.ndim - 1) for v, i in ((x, axisa), (y, axisb)))
     if x.shape[-1] not in (2, 3) or y.shape[-1] not in (2, 3):
         raise ValueError(
             f"cross takes vectors of 2 or 3 elements, got {x.shape[-1]} and {y.shape[-1]} at {user_line()}"
@@ -310,9 +307,8 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
     if out is not None:
         raise NotImplementedError("trace: Arrays are immutable, so there is no `out`")
     x = array_like(a, "trace")
-    return reductions.sum(
-        diagonal(x, offset, canonical_axis(axis1, x.ndim), canonical_axis(axis2, x.ndim)), axis=-1, dtype=dtype
-    )
+    i, j = canonical_axis(axis1, x.ndim), canonical_axis(axis2, x.ndim)
+    return reductions.sum(diagonal(x, offset, i, j), axis=-1, dtype=dtype)
 
 
 # ---- einsum -----------------------------------------------------------------------------------------------------
@@ -428,7 +424,7 @@ def _einsum(
     inputs: list[list[Any]],
     output: list[Any],
     precision: Any,
-    preferred: DType | None,
+    preferred: Any,
     optimize: Any = "auto",
 ) -> Array:
     """Contract `arrays`, of one type, whose axes bear the labels `inputs`."""
@@ -452,12 +448,8 @@ def _einsum(
     if len(work) > 2:
         # The path is for the operands as given: stretched axes count as what they are.
         shapes = [tuple(sizes[x] for x in labels) for _, labels in work]
-        steps = _path(
-            [labels for _, labels in work],
-            [x for x in output if any(x in labels for _, labels in work)],
-            shapes,
-            optimize,
-        )[0]
+        kept = [x for x in output if any(x in labels for _, labels in work)]
+        steps, _ = _path([labels for _, labels in work], kept, shapes, optimize)
     else:
         steps = [tuple(range(len(work)))]
     for step in steps:

@@ -24,15 +24,9 @@ _NUMBERS = frozenset(dtypes.PYTHON_SCALARS)
 
 
 def array(
-    object: Any,
-    dtype: Any = None,
-    copy: bool = True,
-    order: str | None = "K",
-    ndmin: int = 0,
-    *,
-    device: Any = None,
+    object: Any, dtype: Any = None, copy: bool = True, order: str | None = "K", ndmin: int = 0, *, device: Any = None,
     out_sharding: Any = None,
-) -> Array:
+) -> Array:  # fmt: skip
     """An Array of a scalar, a nested list or tuple, a NumPy array, or anything with `__array__`, `__jax_array__` or a buffer.
 
     Lists may hold Arrays and traced values; their elements are promoted together. A Python scalar gives a weakly typed array unless
@@ -76,14 +70,7 @@ def asarray(
     >>> asarray(np.arange(3.0))
     Array([0., 1., 2.], dtype=float32)
     """
-    if (
-        dtype is None
-        and order is None
-        and not copy
-        and isinstance(a, Array)
-        and device is None
-        and out_sharding is None
-    ):
+    if isinstance(a, Array) and not copy and dtype is order is device is out_sharding is None:
         return as_array(a)
     return array(a, dtype, bool(copy), order, device=device, out_sharding=out_sharding)
 
@@ -224,12 +211,8 @@ def save(file: Any, arr: Any, allow_pickle: bool = True) -> None:
 
 def savez(file: Any, *args: Any, allow_pickle: bool = True, **kwds: Any) -> None:
     """Write several arrays to an `.npz` file. See `numpy.savez`."""
-    np.savez(
-        file,
-        *map(np.asarray, args),
-        allow_pickle=allow_pickle,
-        **{name: np.asarray(value) for name, value in kwds.items()},
-    )
+    arrays = {name: np.asarray(value) for name, value in kwds.items()}
+    np.savez(file, *map(np.asarray, args), allow_pickle=allow_pickle, **arrays)
 
 
 def load(file: Any, *args: Any, **kwargs: Any) -> Any:

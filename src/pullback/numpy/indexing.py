@@ -96,12 +96,7 @@ def _plain_index(index: Any) -> Any:
 
 
 def _get(
-    x: Array,
-    index: Resolved,
-    mode: GatherScatterMode,
-    fill_value: Any = None,
-    unique: bool = False,
-    is_sorted: bool = False,
+    x: Array, index: Resolved, mode: GatherScatterMode, fill: Any = None, unique: bool = False, is_sorted: bool = False
 ) -> Array:
     if index.basic is not None:
         x = static_index_p.bind(x, index=index.basic)
@@ -109,28 +104,18 @@ def _get(
         x._check_alive()
         return x
     index.need_elements()
-    return gathered(
-        x,
-        index.indices(),
-        index.numbers,
-        index.sizes,
-        mode,
-        fill_value,
-        is_sorted or index.unique,
-        unique or index.unique,
-    )
+    unique, is_sorted = unique or index.unique, is_sorted or index.unique
+    return gathered(x, index.indices(), index.numbers, index.sizes, mode, fill, unique, is_sorted)
 
 
 def gathered(
-    x: Array, rows: Array, numbers: GatherDimensionNumbers, sizes: Shape, mode: GatherScatterMode, fill_value: Any = None,
-    is_sorted: bool = False, unique: bool = False,
+    x: Array, rows: Array, numbers: GatherDimensionNumbers, sizes: Shape, mode: GatherScatterMode, fill_value: Any,
+    unique: bool = False, is_sorted: bool = False,
 ) -> Array:  # fmt: skip
     """The windows of `x` at the positions `rows`; `fill_value`, or its default, counts in the mode that fills alone."""
     fill = checked_fill(fill_value, x) if mode is GatherScatterMode.FILL_OR_DROP else None
-    return gather_p.bind(
-        x, rows, dimension_numbers=numbers, slice_sizes=sizes, mode=mode, fill_value=fill, indices_are_sorted=is_sorted,
-        unique_indices=unique,
-    )  # fmt: skip
+    promises = {"indices_are_sorted": is_sorted, "unique_indices": unique}
+    return gather_p.bind(x, rows, dimension_numbers=numbers, slice_sizes=sizes, mode=mode, fill_value=fill, **promises)
 
 
 # ---- updating ---------------------------------------------------------------------------------------------------------

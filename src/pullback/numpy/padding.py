@@ -85,23 +85,21 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Ar
 
 
 def _pad_constant(x: Array, widths: list[tuple[int, int]], values: Any) -> Array:
-    if isinstance(values, Array) or not isinstance(values, (list, tuple, np.ndarray)):
-        fill = (
-            broadcast_to(convert(array_like(values, "pad"), x.dtype, x.weak_type), (x.ndim, 2))
-            if getattr(values, "ndim", 0)
-            else None
-        )
-        if fill is None:
-            value = convert(array_like(values, "pad"), x.dtype, x.weak_type)
-            return lax_pad(x, value, tuple((lo, hi, 0) for lo, hi in widths)) if x.ndim else x
+    def fitting(value: Any) -> Array:
+        return convert(array_like(value, "pad"), x.dtype, x.weak_type)
+
+    if not isinstance(values, Array) and isinstance(values, (list, tuple, np.ndarray)):
+        pairs = _pairs("constant_values", values, x.ndim)
+    elif getattr(values, "ndim", 0):
+        fill = broadcast_to(fitting(values), (x.ndim, 2))
         pairs = [(fill[i, 0], fill[i, 1]) for i in range(x.ndim)]
     else:
-        pairs = _pairs("constant_values", values, x.ndim)
+        value = fitting(values)
+        return lax_pad(x, value, tuple((lo, hi, 0) for lo, hi in widths)) if x.ndim else x
     for i, ((lo, hi), (before, after)) in enumerate(zip(widths, pairs)):
         for amount, value in (((lo, 0, 0), before), ((0, hi, 0), after)):
             if amount != (0, 0, 0):
-                fill = convert(array_like(value, "pad"), x.dtype, x.weak_type)
-                x = lax_pad(x, fill, tuple(amount if j == i else (0, 0, 0) for j in range(x.ndim)))
+                x = lax_pad(x, fitting(value), tuple(amount if j == i else (0, 0, 0) for j in range(x.ndim)))
     return x
 
 
@@ -125,10 +123,7 @@ def _pad_by_index(x: Array, widths: list[tuple[int, int]], mode: str, reflect_ty
             q[lo : lo + n], odd[lo : lo + n] = 0, False
             first, last = slice_in_dim(x, 0, 1, 1, i), slice_in_dim(x, n - 1, n, 1, i)
             sign, of_last, of_first = np.where(odd, -1, 1), np.where(odd, q + 1, q), np.where(odd, 1 - q, -q)
-            padded = sum(
-                (part * _along(coefficient, i, x) for part, coefficient in ((last, of_last), (first, of_first))),
-                start=padded * _along(sign, i, x),
-            )
+            padded = padded * _along(sign, i, x) + last * _along(of_last, i, x) + first * _along(of_first, i, x)
         x = padded
     return x
 
@@ -140,31 +135,19 @@ def _along(values: Any, axis: int, x: Array) -> Array:
 
 def _pad_ramp(x: Array, widths: list[tuple[int, int]], end_values: Any) -> Array:
     for i, ((lo, hi), (before, after)) in enumerate(zip(widths, _pairs("end_values", end_values, x.ndim))):
-        n = x.shape[i]
+        if lo == hi == 0:
+            continue
+        n, none = x.shape[i], [1 if k == i else m for k, m in enumerate(x.shape)]
+        edges = [slice_in_dim(x, j, j + 1, 1, i) if n else zeros_like(x, shape=none) for j in (0, n - 1)]
+        first, last = [squeeze(edge, i) for edge in edges]
         parts = [x]
-        if lo or hi:
-            edges = [
-                slice_in_dim(x, j, j + 1, 1, i)
-                if n
-                else zeros_like(x, shape=[1 if k == i else m for k, m in enumerate(x.shape)])
-                for j in (0, n - 1)
-            ]
-            edges = [squeeze(edge, i) for edge in edges]
-            if lo:
-                parts.insert(
-                    0, linspace(convert(array_like(before, "pad"), x.dtype), edges[0], lo, False, dtype=x.dtype, axis=i)
-                )
-            if hi:
-                parts.append(
-                    flip(
-                        linspace(
-                            convert(array_like(after, "pad"), x.dtype), edges[1], hi, False, dtype=x.dtype, axis=i
-                        ),
-                        i,
-                    )
-                )
-        if len(parts) > 1:
-            x = join_arrays("pad", [convert(part, x.dtype, x.weak_type) for part in parts], i, None)
+        if lo:
+            outer = convert(array_like(before, "pad"), x.dtype)
+            parts.insert(0, linspace(outer, first, lo, False, dtype=x.dtype, axis=i))
+        if hi:
+            outer = convert(array_like(after, "pad"), x.dtype)
+            parts.append(flip(linspace(outer, last, hi, False, dtype=x.dtype, axis=i), i))
+        x = join_arrays("pad", [convert(part, x.dtype, x.weak_type) for part in parts], i, None)
     return x
 
 
@@ -188,13 +171,8 @@ def _pad_statistic(x: Array, widths: list[tuple[int, int]], mode: str, stat_leng
             raise here(ValueError, f"pad: mode {mode!r} cannot pad the empty axis {i} of shape {x.shape}")
         start = value(slice_in_dim(x, 0, n if before is None else min(before, n), 1, i), i)
         end = value(slice_in_dim(x, 0 if after is None else max(n - after, 0), n, 1, i), i)
-        shape = tuple(x.shape)
-        parts = [
-            broadcast_to(start, (*shape[:i], lo, *shape[i + 1 :])),
-            x,
-            broadcast_to(end, (*shape[:i], hi, *shape[i + 1 :])),
-        ]
-        x = lax_concatenate(parts, i)
+        sizes = [(*x.shape[:i], m, *x.shape[i + 1 :]) for m in (lo, hi)]
+        x = lax_concatenate([broadcast_to(start, sizes[0]), x, broadcast_to(end, sizes[1])], i)
     return x
 
 

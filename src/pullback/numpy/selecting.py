@@ -61,12 +61,8 @@ def take(
     if axis is None:
         x, axis = reshape_p.bind(x, new_sizes=(x.size,)), 0
     axis = canonical_axis(axis, x.ndim)
-    if (
-        mode is fill_value is None
-        and x.__class__ is ConcreteArray
-        and i.__class__ is ConcreteArray
-        and current() is EVAL
-    ):
+    plain = mode is fill_value is None and x.__class__ is i.__class__ is ConcreteArray
+    if plain and current() is EVAL:
         try:
             return concrete(x._value.take(i._value, axis), x.weak_type)
         except (IndexError, TypeError):
@@ -78,7 +74,7 @@ def take(
     rows = reshape_p.bind(i, new_sizes=(*i.shape, 1))
     numbers = GatherDimensionNumbers((*range(axis), *range(axis + i.ndim, x.ndim - 1 + i.ndim)), (axis,), (axis,))
     sizes = tuple(min(1, m) if d == axis else m for d, m in enumerate(x.shape))
-    return gathered(x, rows, numbers, sizes, how, fill_value, bool(indices_are_sorted), bool(unique_indices))
+    return gathered(x, rows, numbers, sizes, how, fill_value, bool(unique_indices), bool(indices_are_sorted))
 
 
 def _by_mode(i: Any, n: int, mode: str, name: str) -> tuple[Any, GatherScatterMode]:
@@ -136,13 +132,9 @@ def take_along_axis(
     x_axes = [d for d in range(x.ndim) if d not in rows_only]
     x = reshape_p.bind(x, new_sizes=tuple(x.shape[d] for d in x_axes))
     i = reshape_p.bind(i, new_sizes=(*(i.shape[d] for d in row_axes), 1))
-    numbers = GatherDimensionNumbers(
-        tuple(windows),
-        (x_axes.index(axis),),
-        (x_axes.index(axis),),
-        tuple(x_axes.index(d) for d in both),
-        tuple(row_axes.index(d) for d in both),
-    )
+    along = (x_axes.index(axis),)
+    pairs = tuple(x_axes.index(d) for d in both), tuple(row_axes.index(d) for d in both)
+    numbers = GatherDimensionNumbers(tuple(windows), along, along, *pairs)
     sizes = tuple(min(1, shape[d] if d != axis else n) if d not in windows else shape[d] for d in x_axes)
     return gathered(x, i, numbers, sizes, how, fill_value)
 
@@ -163,11 +155,7 @@ def put_along_axis(
     Positions out of bounds are dropped, or clamped with `mode="clip"`. With axis None, positions are those of the flattened `arr`.
     """
     refuse_inplace("put_along_axis", inplace)
-    x, i, v = (
-        array_like(arr, "put_along_axis"),
-        array_like(indices, "put_along_axis"),
-        array_like(values, "put_along_axis"),
-    )
+    x, i, v = (array_like(a, "put_along_axis") for a in (arr, indices, values))
     if not dtypes.is_integer(i.dtype):
         raise here(TypeError, f"put_along_axis indices must be of integer type, got {dtypes.name(i.dtype)}")
     if axis is None:
@@ -176,9 +164,7 @@ def put_along_axis(
     if x.ndim != i.ndim:
         raise ValueError(f"indices and arr must have the same number of dimensions; {i.ndim} vs. {x.ndim}")
     axis = canonical_axis(axis, x.ndim)
-    index: list[Any] = [
-        np.arange(n).reshape([-1 if e == d else 1 for e in range(x.ndim)]) for d, n in enumerate(x.shape)
-    ]
+    index: list[Any] = list(np.ogrid[tuple(slice(n) for n in x.shape)])
     index[axis] = i
     return IndexUpdateRef(x, tuple(index)).set(v, mode=mode)
 
@@ -374,12 +360,11 @@ def _only_fill(x: Any, axis: int, size: int, fill_value: Any) -> Array:
 def extract(condition: Any, arr: Any, *, size: int | None = None, fill_value: Any = 0) -> Array:
     """The elements of `arr` where `condition` is true, both flattened. See `compress`."""
     c, x = array_like(condition, "extract"), array_like(arr, "extract")
-    return compress(
-        reshape_p.bind(c, new_sizes=(c.size,)), reshape_p.bind(x, new_sizes=(x.size,)), size=size, fill_value=fill_value
-    )
+    c, x = (reshape_p.bind(v, new_sizes=(v.size,)) for v in (c, x))
+    return compress(c, x, size=size, fill_value=fill_value)
 
 
-# ---- among arrays -----------------------------------------------------------------------------------------------------
+# ---- among arrays -----------------------------------------------------------------------------------------------
 
 
 def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array:
@@ -415,10 +400,8 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array
     shape = broadcast_shapes(i.shape, *(c.shape for c in arrays))
     rows = [reshape_p.bind(broadcast_to(c, shape), new_sizes=(1, *shape)) for c in arrays]
     i = reshape_p.bind(broadcast_to(i, shape), new_sizes=(1, *shape))
-    return reshape_p.bind(
-        take_along_axis(concatenate_p.bind(*rows, dimension=0), i, 0, mode="clip", wrap_negative_indices=False),
-        new_sizes=shape,
-    )
+    chosen = take_along_axis(concatenate_p.bind(*rows, dimension=0), i, 0, mode="clip", wrap_negative_indices=False)
+    return reshape_p.bind(chosen, new_sizes=shape)
 
 
 def where(condition: Any, x: Any = None, y: Any = None, /, *, size: Any = None, fill_value: Any = None) -> Any:

@@ -68,17 +68,9 @@ def _number_of(name: str, mask: Array) -> int:
 
 
 def unique(
-    ar: Any,
-    return_index: bool = False,
-    return_inverse: bool = False,
-    return_counts: bool = False,
-    axis: int | None = None,
-    *,
-    equal_nan: bool = True,
-    size: int | None = None,
-    fill_value: Any = None,
-    sorted: bool = True,
-) -> Any:
+    ar: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False, axis: int | None = None,
+    *, equal_nan: bool = True, size: int | None = None, fill_value: Any = None, sorted: bool = True,
+) -> Any:  # fmt: skip
     """The distinct elements of `ar`, or subarrays along `axis`, in ascending order; with `size`, exactly so many.
 
     Asked for, there follow the index of each one's first occurrence, the indices that rebuild `ar` from them, and how often each
@@ -229,14 +221,8 @@ def intersect1d(
     (values_a, index_a, new_a), (values_b, index_b, new_b) = (_marked(x, assume_unique) for x in (a, b))
     # Among equal elements, the one from `ar1` comes first, then its twin from `ar2`, then repetitions.
     order = concatenate([select(new_a, *_ints(0, 2)), select(new_b, *_ints(1, 2))])
-    union, order, positions = sort_p.bind(
-        concatenate([values_a, values_b]),
-        order,
-        concatenate([index_a, index_b]),
-        dimension=0,
-        is_stable=True,
-        num_keys=2,
-    )
+    keys = concatenate([values_a, values_b]), order, concatenate([index_a, index_b])
+    union, order, positions = sort_p.bind(*keys, dimension=0, is_stable=True, num_keys=2)
     is_pair = u.logical_and(u.equal(order[:-1], 0), u.equal(order[1:], 1))
     twins = u.logical_and(u.equal(union[1:], union[:-1]), is_pair)
     fill = _first_true(twins, union) if fill_value is None else fill_value

@@ -48,9 +48,11 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     subtract = u.not_equal if a.dtype == dtypes.bool_ else u.subtract
     for _ in range(n):
         length = a.shape[axis]
-        a = subtract(
-            slice_in_dim(a, min(1, length), None, axis=axis), slice_in_dim(a, 0, max(length - 1, 0), axis=axis)
+        after, before = (
+            slice_in_dim(a, min(1, length), None, axis=axis),
+            slice_in_dim(a, 0, max(length - 1, 0), axis=axis),
         )
+        a = subtract(after, before)
     return a
 
 
@@ -130,12 +132,10 @@ def _gradient_along(f: Array, h: Array, axis: int) -> Array:
         return slice_in_dim(f, start, stop, axis=axis)
 
     if not h.shape:
-        ends = (
-            u.divide(u.subtract(part(1, 2), part(0, 1)), h),
-            u.divide(u.subtract(part(n - 1, n), part(n - 2, n - 1)), h),
-        )
+        first = u.divide(u.subtract(part(1, 2), part(0, 1)), h)
+        last = u.divide(u.subtract(part(n - 1, n), part(n - 2, n - 1)), h)
         inner = u.divide(u.subtract(part(2, n), part(0, n - 2)), u.multiply(h, 2))
-        return concatenate([ends[0], inner, ends[1]], axis)
+        return concatenate([first, inner, last], axis)
     # Unequal steps a and b before and after a sample: the derivative of the parabola through it and its neighbours is the mean of
     # the slopes on both sides, each weighted by the step on the other side.
     shape = tuple(n - 1 if i == axis else 1 for i in range(len(f.shape)))
@@ -144,9 +144,8 @@ def _gradient_along(f: Array, h: Array, axis: int) -> Array:
     before, after = slice_in_dim(steps, 0, n - 2, axis=axis), slice_in_dim(steps, 1, n - 1, axis=axis)
     left, right = slice_in_dim(slopes, 0, n - 2, axis=axis), slice_in_dim(slopes, 1, n - 1, axis=axis)
     inner = u.divide(u.add(u.multiply(after, left), u.multiply(before, right)), u.add(before, after))
-    return concatenate(
-        [slice_in_dim(slopes, 0, 1, axis=axis), inner, slice_in_dim(slopes, n - 2, n - 1, axis=axis)], axis
-    )
+    first, last = slice_in_dim(slopes, 0, 1, axis=axis), slice_in_dim(slopes, n - 2, n - 1, axis=axis)
+    return concatenate([first, inner, last], axis)
 
 
 def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Array:

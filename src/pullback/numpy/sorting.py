@@ -45,14 +45,8 @@ def _refuse_numpy_options(name: str, kind: Any, order: Any) -> None:
 
 
 def sort(
-    a: Any,
-    axis: int | None = -1,
-    *,
-    kind: None = None,
-    order: None = None,
-    stable: bool = True,
-    descending: bool = False,
-) -> Array:
+    a: Any, axis: int | None = -1, *, kind: None = None, order: None = None, stable: bool = True, descending: bool = False
+) -> Array:  # fmt: skip
     """`a` sorted along `axis` (flattened, if None); NaNs come last, or first if `descending`.
 
     >>> import pullback.numpy as jnp
@@ -66,15 +60,9 @@ def sort(
 
 
 def argsort(
-    a: Any,
-    axis: int | None = -1,
-    *,
-    kind: None = None,
-    order: None = None,
-    stable: bool = True,
-    descending: bool = False,
+    a: Any, axis: int | None = -1, *, kind: None = None, order: None = None, stable: bool = True, descending: bool = False,
     dtype: Any = None,
-) -> Array:
+) -> Array:  # fmt: skip
     """The indices that sort `a` along `axis` (flattened, if None). With `stable`, equal elements keep their order.
 
     >>> import pullback.numpy as jnp
@@ -182,11 +170,9 @@ def _is_before(x: Array, v: Array, side: str) -> Array:
         return u.logical_or(_is_before(a, c, "left"), u.logical_and(same, _is_before(b, d, side)))
     if side == "left":
         before = u.less(x, v)
-        return (
-            u.logical_or(before, u.logical_and(u.isnan(v), u.logical_not(u.isnan(x))))
-            if dtypes.is_inexact(x.dtype)
-            else before
-        )
+        if dtypes.is_inexact(x.dtype):
+            before = u.logical_or(before, u.logical_and(u.isnan(v), u.logical_not(u.isnan(x))))
+        return before
     before = u.less_equal(x, v)
     return u.logical_or(before, u.isnan(v)) if dtypes.is_inexact(x.dtype) else before
 
@@ -214,9 +200,8 @@ def _search_by_sorting(a: Array, v: Array, side: str, dtype: Any) -> Array:
     passed = cumsum_p.bind(convert(of_a, dtype), axis=0, reverse=False)
     _, in_place = sort_p.bind(order, passed, dimension=0, is_stable=False, num_keys=1)
     start = 0 if side == "left" else n
-    return reshape_p.bind(
-        take(in_place, iota(dtype, m) if not start else u.add(iota(dtype, m), start)), new_sizes=v.shape
-    )
+    places = u.add(iota(dtype, m), start) if start else iota(dtype, m)
+    return reshape_p.bind(take(in_place, places), new_sizes=v.shape)
 
 
 __all__ = ["argpartition", "argsort", "lexsort", "partition", "searchsorted", "sort", "sort_complex"]

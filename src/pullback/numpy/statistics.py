@@ -31,15 +31,9 @@ from pullback.xla.devices import no_sharding
 
 
 def cov(
-    m: Any,
-    y: Any = None,
-    rowvar: bool = True,
-    bias: bool = False,
-    ddof: int | None = None,
-    fweights: Any = None,
-    aweights: Any = None,
-    dtype: Any = None,
-) -> Array:
+    m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, fweights: Any = None,
+    aweights: Any = None, dtype: Any = None,
+) -> Array:  # fmt: skip
     """The covariance matrix of the variables in the rows of `m` (columns, without `rowvar`) and of `y`, if given.
 
     Sums are divided by the number of observations less `ddof` (1, or 0 with `bias`). `fweights` are integer repeat counts of the

@@ -94,11 +94,9 @@ newaxis = None
 
 def _dtype_of(x: Any) -> np.dtype[Any]:
     found = getattr(x, "dtype", None)
-    return (
-        found
-        if isinstance(found, (np.dtype, dtypes.KeyType))
-        else np.dtype(type(x) if isinstance(x, dtypes.PYTHON_SCALARS) else x)
-    )
+    if isinstance(found, (np.dtype, dtypes.KeyType)):
+        return found
+    return np.dtype(type(x) if isinstance(x, dtypes.PYTHON_SCALARS) else x)
 
 
 def finfo(dtype: Any) -> Any:
@@ -194,9 +192,8 @@ def isdtype(dtype: Any, kind: Any) -> builtins.bool:
             found = found or dtypes._KINDS.get(dtype, "") in tuple(_KINDS_BY_NAME[option])
             continue
         try:
-            if any(
-                option is t for t in _ABSTRACT
-            ):  # NumPy before 2.4 takes these for one of the types that they stand for
+            # NumPy before 2.4 takes these for one of the types that they stand for.
+            if any(option is t for t in _ABSTRACT):
                 raise TypeError
             other = np.dtype(option)
         except TypeError:

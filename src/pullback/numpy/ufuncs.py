@@ -434,9 +434,8 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
     del copy  # there is always a new array
     x = array_like(x, "nan_to_num")
     if is_complex(x):
-        return e.complex_p.bind(
-            *(nan_to_num(part, nan=nan, posinf=posinf, neginf=neginf) for part in (real(x), imag(x)))
-        )
+        parts = (nan_to_num(part, nan=nan, posinf=posinf, neginf=neginf) for part in (real(x), imag(x)))
+        return e.complex_p.bind(*parts)
     if not dtypes.is_float(x.dtype):
         return x
     limits = dtypes.finfo(x.dtype)

@@ -86,12 +86,7 @@ def vectorize(
 
 
 def _vectorized(
-    pyfunc: Callable[..., Any],
-    excluded: Any,
-    parsed: Any,
-    signature: str | None,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    pyfunc: Callable[..., Any], excluded: Any, parsed: Any, signature: str | None, args: tuple[Any, ...], kwargs: Any
 ) -> Any:
     where_ = f"in vectorize with signature {signature!r}, at {user_line()}"
     by_name = [name for name in kwargs if name not in excluded]
