@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from pullback import random
@@ -49,6 +49,16 @@ def ones(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> A
     return creation.ones(shape, float if dtype is None else dtype)
 
 
+def _initializer(name: str, default: Any, draw: Callable[[Any, Any, DType], Array]) -> Initializer:
+    """The initializer `draw(key, shape, dtype)`, for the dtype that is given, or `default`."""
+
+    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
+        no_sharding(name, out_sharding)
+        return draw(key, shape, _dtype(name, dtype, default))
+
+    return init
+
+
 def constant(value: Any, dtype: Any = None) -> Initializer:
     """An initializer that gives `value` everywhere."""
     default = dtype
@@ -64,38 +74,21 @@ def constant(value: Any, dtype: Any = None) -> Initializer:
 
 def uniform(scale: Any = 1e-2, dtype: Any = None) -> Initializer:
     """An initializer that draws uniformly from [0, scale)."""
-    default = dtype
-
-    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
-        no_sharding("uniform", out_sharding)
-        chosen = _dtype("uniform", dtype, default)
-        return u.multiply(random.uniform(key, shape, chosen), array(scale, chosen))
-
-    return init
+    draw = lambda key, shape, dtype: u.multiply(random.uniform(key, shape, dtype), array(scale, dtype))
+    return _initializer("uniform", dtype, draw)
 
 
 def normal(stddev: Any = 1e-2, dtype: Any = None) -> Initializer:
     """An initializer that draws from the normal distribution with standard deviation `stddev`."""
-    default = dtype
-
-    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
-        no_sharding("normal", out_sharding)
-        chosen = _dtype("normal", dtype, default)
-        return u.multiply(random.normal(key, shape, chosen), array(stddev, chosen))
-
-    return init
+    draw = lambda key, shape, dtype: u.multiply(random.normal(key, shape, dtype), array(stddev, dtype))
+    return _initializer("normal", dtype, draw)
 
 
 def truncated_normal(stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0, upper: Any = 2.0) -> Initializer:
     """An initializer that draws from the standard normal distribution restricted to [lower, upper], times `stddev`."""
-    default = dtype
-
-    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
-        no_sharding("truncated_normal", out_sharding)
-        chosen = _dtype("truncated_normal", dtype, default)
-        return u.multiply(random.truncated_normal(key, lower, upper, shape, chosen), array(stddev, chosen))
-
-    return init
+    sample = lambda key, shape, dtype: random.truncated_normal(key, lower, upper, shape, dtype)
+    draw = lambda key, shape, dtype: u.multiply(sample(key, shape, dtype), array(stddev, dtype))
+    return _initializer("truncated_normal", dtype, draw)
 
 
 # ---- scaled by the sizes of the layer ---------------------------------------------------------------------------
@@ -142,23 +135,14 @@ def variance_scaling(
     >>> variance_scaling(2.0, "fan_in", "uniform")(random.key(0), (4, 3)).shape
     (4, 3)
     """
-    default = dtype
 
-    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
-        no_sharding("variance_scaling", out_sharding)
+    def draw(key: Any, shape: Any, chosen: DType) -> Array:
         shape = creation.canonical_shape(shape)
-        chosen = _dtype("variance_scaling", dtype, default)
         fan_in, fan_out = _fans(shape, in_axis, out_axis, batch_axis)
-        if mode == "fan_in":
-            n = fan_in
-        elif mode == "fan_out":
-            n = fan_out
-        elif mode == "fan_avg":
-            n = (fan_in + fan_out) / 2
-        elif mode == "fan_geo_avg":
-            n = math.sqrt(fan_in * fan_out)
-        else:
+        means = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
+        if mode not in means and mode != "fan_geo_avg":
             raise ValueError(f"invalid mode for variance scaling initializer: {mode}")
+        n = means[mode] if mode in means else math.sqrt(fan_in * fan_out)
         variance = array(scale / n if n else 0, dtypes.to_real(chosen))  # of weights that have no elements
         deviation = u.sqrt(variance).astype(chosen)
         is_complex = dtypes.is_complex(chosen)
@@ -178,7 +162,7 @@ def variance_scaling(
             return u.multiply(random.uniform(key, shape, chosen, -1), width)
         raise ValueError(f"invalid distribution for variance scaling initializer: {distribution}")
 
-    return init
+    return _initializer("variance_scaling", dtype, draw)
 
 
 def _on_circles(key: Any, radius_of: Any, shape: Any, dtype: DType) -> Array:
@@ -202,43 +186,22 @@ def _complex_truncated_normal(key: Any, upper: float, shape: Any, dtype: DType) 
     return _on_circles(key, lambda p: u.sqrt(u.negative(u.log(u.subtract(1, u.multiply(mass, p))))), shape, dtype)
 
 
-def _scaled(scale: float, mode: str, distribution: str) -> Any:
+def _scaled(name: str, scale: float, mode: str, distribution: str, variance: str) -> Any:
     def make(in_axis: Any = -2, out_axis: Any = -1, batch_axis: Any = (), dtype: Any = None) -> Initializer:
         return variance_scaling(scale, mode, distribution, in_axis, out_axis, batch_axis, dtype)
 
-    return make
-
-
-def _documented(make: Any, name: str, doc: str) -> Any:
     make.__name__ = make.__qualname__ = name
-    make.__doc__ = doc
+    make.__doc__ = f"{distribution.replace('_', ' ').capitalize()}, of variance {variance}."
     return make
 
 
-glorot_uniform = _documented(
-    _scaled(1.0, "fan_avg", "uniform"),
-    "glorot_uniform",
-    "Uniform, of variance 2/(inputs + outputs) (Glorot and Bengio 2010).",
-)
-glorot_normal = _documented(
-    _scaled(1.0, "fan_avg", "truncated_normal"),
-    "glorot_normal",
-    "Truncated normal, of variance 2/(inputs + outputs) (Glorot and Bengio 2010).",
-)
-lecun_uniform = _documented(
-    _scaled(1.0, "fan_in", "uniform"), "lecun_uniform", "Uniform, of variance 1/inputs (LeCun et al. 1998)."
-)
-lecun_normal = _documented(
-    _scaled(1.0, "fan_in", "truncated_normal"),
-    "lecun_normal",
-    "Truncated normal, of variance 1/inputs (LeCun et al. 1998).",
-)
-he_uniform = _documented(
-    _scaled(2.0, "fan_in", "uniform"), "he_uniform", "Uniform, of variance 2/inputs (He et al. 2015)."
-)
-he_normal = _documented(
-    _scaled(2.0, "fan_in", "truncated_normal"), "he_normal", "Truncated normal, of variance 2/inputs (He et al. 2015)."
-)
+_GLOROT = "2/(inputs + outputs) (Glorot and Bengio 2010)"
+glorot_uniform = _scaled("glorot_uniform", 1.0, "fan_avg", "uniform", _GLOROT)
+glorot_normal = _scaled("glorot_normal", 1.0, "fan_avg", "truncated_normal", _GLOROT)
+lecun_uniform = _scaled("lecun_uniform", 1.0, "fan_in", "uniform", "1/inputs (LeCun et al. 1998)")
+lecun_normal = _scaled("lecun_normal", 1.0, "fan_in", "truncated_normal", "1/inputs (LeCun et al. 1998)")
+he_uniform = _scaled("he_uniform", 2.0, "fan_in", "uniform", "2/inputs (He et al. 2015)")
+he_normal = _scaled("he_normal", 2.0, "fan_in", "truncated_normal", "2/inputs (He et al. 2015)")
 xavier_uniform, xavier_normal = glorot_uniform, glorot_normal
 kaiming_uniform, kaiming_normal = he_uniform, he_normal
 
@@ -251,12 +214,9 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
 
     Weights of more axes are matrices with the rows `column_axis` and all other axes as columns.
     """
-    default = dtype
 
-    def init(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
-        no_sharding("orthogonal", out_sharding)
+    def draw(key: Any, shape: Any, chosen: DType) -> Array:
         shape = creation.canonical_shape(shape)
-        chosen = _dtype("orthogonal", dtype, default)
         if len(shape) < 2:
             raise ValueError(f"orthogonal initializer requires at least a 2D shape, got {shape}")
         rows = shape[canonical_axis(column_axis, len(shape), "column_axis")]
@@ -273,7 +233,7 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
         q = moveaxis(q.reshape((rows, *rest)), 0, column_axis)
         return u.multiply(array(scale, chosen), q)
 
-    return init
+    return _initializer("orthogonal", dtype, draw)
 
 
 def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:

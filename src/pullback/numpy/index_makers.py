@@ -124,19 +124,19 @@ def diag_indices_from(arr: Any) -> tuple[Array, ...]:
 
 def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
     """The positions on and below diagonal `k` of an array of shape (n, m), row by row: (rows, columns)."""
-    sizes = [None if s is None else integer(s, "tril_indices: n, k and m") for s in (n, k, m)]
-    if any(s is not None and s < 0 for s in (sizes[0], sizes[2])):
-        raise here(TypeError, f"tril_indices: sizes must not be negative, got {n} and {m}")
-    rows, columns = np.tril_indices(*sizes)
-    return _index_array(rows), _index_array(columns)
+    return _triangle("tril_indices", np.tril_indices, n, k, m)
 
 
 def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
     """The positions on and above diagonal `k` of an array of shape (n, m), row by row: (rows, columns)."""
-    sizes = [None if s is None else integer(s, "triu_indices: n, k and m") for s in (n, k, m)]
+    return _triangle("triu_indices", np.triu_indices, n, k, m)
+
+
+def _triangle(name: str, positions: Callable[..., Any], n: int, k: int, m: int | None) -> tuple[Array, Array]:
+    sizes = [None if s is None else integer(s, f"{name}: n, k and m") for s in (n, k, m)]
     if any(s is not None and s < 0 for s in (sizes[0], sizes[2])):
-        raise here(TypeError, f"triu_indices: sizes must not be negative, got {n} and {m}")
-    rows, columns = np.triu_indices(*sizes)
+        raise here(TypeError, f"{name}: sizes must not be negative, got {n} and {m}")
+    rows, columns = positions(*sizes)
     return _index_array(rows), _index_array(columns)
 
 

@@ -22,6 +22,8 @@ from pullback.core.types import Shape, broadcast_shapes
 from pullback.lax.elementwise import div_p, max_p, min_p
 from pullback.lax.family import add_p, mul_p, sub_p
 from pullback.lax.indexing import (
+    GatherScatterMode,
+    ScatterDimensionNumbers,
     apply_windows,
     checked_fill,
     gather_p,
@@ -109,11 +111,17 @@ def _get(
 
 
 def gathered(
-    x: Array, rows: Array, numbers: GatherDimensionNumbers, sizes: Shape, mode: GatherScatterMode, fill_value: Any,
-    unique: bool = False, is_sorted: bool = False,
-) -> Array:  # fmt: skip
-    """The windows of `x` at the positions `rows`; `fill_value`, or its default, counts in the mode that fills alone."""
-    fill = checked_fill(fill_value, x) if mode is GatherScatterMode.FILL_OR_DROP else None
+    x: Array,
+    rows: Array,
+    numbers: Any,
+    sizes: Shape,
+    mode: Any,
+    fill: Any,
+    unique: bool = False,
+    is_sorted: bool = False,
+) -> Array:
+    """The windows of `x` at the positions `rows`; `fill`, or its default, counts in the mode that fills alone."""
+    fill = checked_fill(fill, x) if mode is GatherScatterMode.FILL_OR_DROP else None
     promises = {"indices_are_sorted": is_sorted, "unique_indices": unique}
     return gather_p.bind(x, rows, dimension_numbers=numbers, slice_sizes=sizes, mode=mode, fill_value=fill, **promises)
 

@@ -17,6 +17,7 @@ from pullback.lax.linalg.matrices import LAPACK_TYPES
 from pullback.lax.reductions import reduce_max, reduce_min
 from pullback.lax.shape import convert, move_axis, reduce_sum_p, reshape_p, strong
 from pullback.numpy.promotion import array_like, here, promote_inexact
+from pullback.numpy.reductions import accumulator
 
 
 def inexact_operand(name: str, a: Any) -> Array:
@@ -83,10 +84,7 @@ def _kept(out: Array, shape: Shape, axes: Shape, keepdims: bool) -> Array:
 
 def _sum(x: Any, axes: Shape) -> Any:
     """Σ along `axes`; integers in the default integer type, as `numpy.sum`."""
-    k = dtypes.kind(x.dtype)
-    if k in "biu":
-        wide = dtypes.canonicalize(dtypes.uint64) if k == "u" else dtypes.default_dtype(int)
-        x = convert(x, wide) if x.dtype.itemsize < wide.itemsize else x
+    x = convert(x, accumulator(x.dtype))
     return reduce_sum_p.bind(x, axes=axes)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -84,7 +83,7 @@ def _reduced(
     return _finish(out, shape, axes, keepdims)
 
 
-def _accumulator(dtype: DType) -> DType:
+def accumulator(dtype: DType) -> DType:
     """The dtype in which sums of `dtype` are taken: at least the default integer of its signedness."""
     kind = dtypes.kind(dtype)
     if kind not in "biu":
@@ -157,7 +156,7 @@ def _fold(
     if dtype is not None:
         target = dtypes.canonicalize_dtype(dtype)
     else:
-        target = _accumulator(a.dtype) if promote_integers or a.dtype == dtypes.bool_ else a.dtype
+        target = accumulator(a.dtype) if promote_integers or a.dtype == dtypes.bool_ else a.dtype
     return _reduced(name, primitive, convert(a, target), axes, keepdims, where, identity, initial, join)
 
 
@@ -182,9 +181,17 @@ amax, amin = max, min
 
 
 def _extremum(
-    name: str, primitive: Any, join: Any, identity: Callable[[DType], Any], a: Any, axis: Any, out: Any, keepdims: bool,
-    initial: Any, where: Any,
-) -> Array:  # fmt: skip
+    name: str,
+    primitive: Any,
+    join: Any,
+    identity: Any,
+    a: Any,
+    axis: Any,
+    out: Any,
+    keepdims: bool,
+    initial: Any,
+    where: Any,
+) -> Array:
     u.no_out(name, out)
     a = strong(array_like(a, name))
     axes = reduced_axes(axis, a)

@@ -45,7 +45,7 @@ def _refuse_numpy_options(name: str, kind: Any, order: Any) -> None:
 
 
 def sort(
-    a: Any, axis: int | None = -1, *, kind: None = None, order: None = None, stable: bool = True, descending: bool = False
+    a: Any, axis: int | None = -1, *, kind: None = None, order: None = None, stable: bool = True, descending: bool = False,
 ) -> Array:  # fmt: skip
     """`a` sorted along `axis` (flattened, if None); NaNs come last, or first if `descending`.
 
