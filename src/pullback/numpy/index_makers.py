@@ -15,7 +15,7 @@ from pullback.core.trace import known_value
 from pullback.core.types import Shape, integer, integers
 from pullback.lax.elementwise import max_p, min_p
 from pullback.lax.family import add_p, like, mul_p
-from pullback.lax.indexing import modulo, wide_index
+from pullback.lax.positions import modulo, wide_index
 from pullback.lax.shape import convert, reshape_p
 from pullback.numpy.indexing import IndexUpdateRef, update_values
 from pullback.numpy.promotion import array_like, here

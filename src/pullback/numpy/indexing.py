@@ -22,8 +22,6 @@ from pullback.core.types import Shape, broadcast_shapes
 from pullback.lax.elementwise import div_p, max_p, min_p
 from pullback.lax.family import add_p, mul_p, sub_p
 from pullback.lax.indexing import (
-    GatherScatterMode,
-    ScatterDimensionNumbers,
     apply_windows,
     checked_fill,
     gather_p,
@@ -34,7 +32,7 @@ from pullback.lax.indexing import (
     scatter_p,
     scatter_sub_p,
 )
-from pullback.lax.positions import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
+from pullback.lax.positions import GatherScatterMode, ScatterDimensionNumbers
 from pullback.lax.shape import broadcast_to, convert
 from pullback.lax.static_index import static_index_p, static_update_p
 from pullback.numpy.arithmetic import power

@@ -21,11 +21,9 @@ from pullback.core.trace import current
 from pullback.core.types import Shape, broadcast_shapes, canonical_axes, canonical_axis
 from pullback.lax import reductions as lax
 from pullback.lax.arrangement import concatenate_p
-from pullback.lax.cumulative import cumprod_p, cumsum_p
 from pullback.lax.elementwise import div_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p, strong, transpose_p
-from pullback.lax.summation import highest, lowest
 from pullback.numpy import ufuncs as u
 from pullback.numpy.conversion import asarray
 from pullback.numpy.promotion import along, array_like, here, promote_inexact
