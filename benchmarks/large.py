@@ -1,4 +1,4 @@
-"""From which size on does XLA evaluate an operation on one large array quicker than NumPy? Settles the table of `pullback.xla.large`.
+"""From which size on does XLA evaluate an operation on one large array quicker than NumPy? Settles the table of `pullback.xla.eager`.
 
     python -m benchmarks.large          every operation, float32 and float64, sizes from 2**15 to 2**21
 

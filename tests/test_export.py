@@ -22,7 +22,7 @@ import pullback.numpy as jnp
 from pullback import export as ex
 from pullback import grad, jit, value_and_grad, vmap
 from pullback.transforms import artifact
-from pullback.xla.devices import Device
+from pullback.xla.placement import Device
 
 
 def model(params: Any, x: Any, *, scale: Any) -> Any:

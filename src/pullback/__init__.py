@@ -47,7 +47,7 @@ from pullback.transforms.derivatives import value_and_grad as value_and_grad
 from pullback.transforms.jit import clear_caches as clear_caches
 from pullback.transforms.jit import jit as jit
 from pullback.transforms.jvp import jvp as jvp
-from pullback.transforms.linearize import LinearMap as LinearMap
+from pullback.transforms.linear_maps import LinearMap as LinearMap
 from pullback.transforms.linearize import linear_transpose as linear_transpose
 from pullback.transforms.linearize import linearize as linearize
 from pullback.transforms.linearize import vjp as vjp

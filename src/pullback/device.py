@@ -12,10 +12,11 @@ from pullback.core.stage import is_staging
 from pullback.core.trace import Tracer, current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.lax.creation import device_put_p
-from pullback.xla import devices as _devices
-from pullback.xla.devices import Device as Device
-from pullback.xla.devices import devices as devices
+from pullback.xla import devices as _arrays
 from pullback.xla.devices import live_arrays as live_arrays
+from pullback.xla.placement import Device as Device
+from pullback.xla.placement import default_platform
+from pullback.xla.placement import devices as devices
 
 
 def local_devices(
@@ -41,7 +42,7 @@ def local_device_count(backend: str | None = None) -> int:
 
 def default_backend() -> str:
     """The platform that is used where none is named: "cpu", or that of a plugin."""
-    return _devices.default_platform()
+    return default_platform()
 
 
 def process_index(backend: str | None = None) -> int:
@@ -85,7 +86,7 @@ def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = Fal
 def _put(x: Array, device: Device | None) -> Array:
     if isinstance(x, Tracer) or is_staging():
         return x if device is None else device_put_p.bind(x, device=device)
-    return _devices.put(x, device)  # type: ignore[arg-type]
+    return _arrays.put(x, device)  # type: ignore[arg-type]
 
 
 def _per_leaf(device: Any, x: Any, count: int) -> list[Device | None]:

@@ -6,7 +6,7 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import stages
-from pullback.xla.devices import Device
+from pullback.xla.placement import Device
 
 STRUCT = pb.ShapeDtypeStruct((3,), "float32")
 

@@ -8,7 +8,7 @@ import numpy as np
 
 import pullback as pb
 import pullback.numpy as jnp
-from pullback.xla import dispatch
+from pullback.xla import lending
 
 
 def test_results_stay_when_the_buffer_is_lent_again() -> None:
@@ -41,7 +41,7 @@ def test_nothing_is_lent_twice_at_once() -> None:
     for i in range(20):
         # A NumPy array is lent memory by the call, and what has just been computed by the program.
         f(np.full(3, i, np.float32), jnp.ones(3) * i)
-        shelves = [lent for shelf in dispatch._shelves.values() for lent in shelf]
+        shelves = [lent for shelf in lending._shelves.values() for lent in shelf]
         assert len(shelves) == len({id(lent) for lent in shelves})
         assert np.array_equal(f(jnp.ones(3) * i, jnp.ones(3) + i), np.full(3, -1.0))
 

@@ -12,7 +12,7 @@ import pytest
 
 import pullback as pb
 import pullback.numpy as jnp
-from pullback.xla import dispatch, pjrt
+from pullback.xla import lending, pjrt
 
 X = np.ones(4, np.float32)
 
@@ -25,7 +25,7 @@ def executables() -> int:
 
 def buffers() -> int:
     """How many arrays XLA holds, but for the memory that is lent to calls, of which there are a few for each type."""
-    dispatch.forget_lent()
+    lending.forget()
     return len(pjrt.cpu().client.live_buffers())
 
 

@@ -54,6 +54,6 @@ def test_a_jaxlib_without_what_is_needed(change: str, what: str) -> None:
 
 
 def test_a_program_that_is_wrong_is_not_blamed_on_jaxlib() -> None:
-    target: Any = pjrt.cpu().devices[0]
+    target: Any = pjrt.cpu().targets[0]
     with pytest.raises(pjrt.XlaRuntimeError):
         pjrt.compile_text("module { func.func @main() -> tensor<f32> { return } }", target, ())

@@ -1,1 +1,3 @@
 """Structured control flow: loops and branches as operations on programs, with every transformation."""
+
+from pullback.control import checkpoints as checkpoints

@@ -147,7 +147,7 @@ class Call:
             args = [args[i] for i in self.order]
         if current() is EVAL and all([a.__class__ is ConcreteArray for a in args]):
             if self._run is None:
-                from pullback.xla.dispatch import kept_scalar
+                from pullback.xla.lending import kept_scalar
 
                 self._kept = kept_scalar
                 self._scalars = [i for i, a in enumerate(args) if a.weak_type and not a.shape]

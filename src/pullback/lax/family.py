@@ -21,7 +21,7 @@ from pullback.core.primitive import Fusion, Primitive
 from pullback.core.trace import IGNORED, Params, current, floating_point_errors, reset_floating_point_errors
 from pullback.core.types import Shape, ShapedArray, broadcast_shapes
 from pullback.lax.shape import broadcast_to, move_axis, reshape_p, unbroadcast
-from pullback.xla.large import or_by_xla
+from pullback.xla.eager import or_by_xla
 
 
 class Constant:

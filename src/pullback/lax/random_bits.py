@@ -27,7 +27,7 @@ from pullback.core.types import Shape, ShapedArray, broadcast_shapes
 from pullback.lax.family import Broadcasting
 from pullback.lax.shape import move_axis
 from pullback.lax.special import erf_inv_p
-from pullback.xla.large import evaluate_by_xla, is_for_xla
+from pullback.xla.eager import evaluate_by_xla, is_for_xla
 
 Words = np.ndarray[Any, np.dtype[np.uint32]]
 

@@ -14,7 +14,7 @@ from pullback.core.primitive import Fusion, is_node
 from pullback.core.types import ShapedArray, broadcast_shapes
 from pullback.lax.mover import Mover
 from pullback.lax.shape import batch_first, broadcast_in_dim_p, broadcast_to, zeros_like_shape
-from pullback.xla.large import evaluate_by_xla, is_for_xla
+from pullback.xla.eager import evaluate_by_xla, is_for_xla
 
 #: From so many elements on XLA selects more quickly than NumPy.
 _LARGE = 1 << 16

@@ -35,7 +35,8 @@ from pullback.numpy import (
     ufuncs,
 )
 from pullback.numpy.promotion import scalar_like
-from pullback.xla.devices import HOST, Device, device_of, put
+from pullback.xla.devices import device_of, put
+from pullback.xla.placement import HOST, Device
 
 _OPERANDS = (Array, np.ndarray, np.generic, *dtypes.PYTHON_SCALARS)
 

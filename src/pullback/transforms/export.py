@@ -35,6 +35,7 @@ from pullback.transforms.custom import custom_vjp
 from pullback.transforms.jit import jit
 from pullback.transforms.linearize import vjp
 from pullback.transforms.stages import Wrapped
+from pullback.xla.eager import evaluate_by_xla
 
 #: Platforms that functions are exported for.
 _PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -75,9 +76,9 @@ class DisabledSafetyCheck:
 
 def default_export_platform() -> str:
     """The platform for which functions are exported if none is named: that of the default device."""
-    from pullback.xla.devices import default_device
+    from pullback.xla.placement import default_placement
 
-    return default_device().platform
+    return default_placement().platform
 
 
 class CallExported(Primitive):
@@ -92,9 +93,7 @@ class CallExported(Primitive):
         return [exported.out_avals[i] for i in exported._given]
 
     def evaluate(self, *values: Any, **params: Any) -> list[Any]:
-        from pullback.xla import dispatch
-
-        return dispatch.evaluate(self, values, params)
+        return evaluate_by_xla(self, values, params)
 
     def lower(self, emit: Any, *operands: Any, **params: Any) -> list[Any]:
         exported: Exported = params["exported"]

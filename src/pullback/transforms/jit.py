@@ -28,19 +28,17 @@ from pullback.core.trace import EVAL, Params, Tracer, current, named_axes
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, intern
 from pullback.transforms.program import ProgramCall
+from pullback.xla.lending import from_user, give_back
 
 if TYPE_CHECKING:
     from pullback.transforms.stages import Lowered, Traced
+    from pullback.xla.dispatch import Runner
 
 _Argnums = int | Sequence[int] | None
 
 
 #: Classes of arguments that are leaves by themselves.
 _BARE = {np.ndarray, float, int, bool, complex}
-#: Makes an Array that is on its way to a compiled program of a NumPy value or a Python scalar, once there are compiled programs.
-_from_user: Callable[[Any], Array] = as_array
-#: Takes back what these Arrays borrowed.
-_give_back: Callable[[Sequence[Any], Sequence[Any]], None]
 
 
 def exactly(x: Any) -> Any:
@@ -113,24 +111,16 @@ class JitCall(ProgramCall):
 jit_p = JitCall()
 
 
-def runner(
-    program: ClosedJaxpr, name: str, options: Options | None, args: Sequence[Any]
-) -> Callable[[Sequence[Any]], list[Any]]:
+def runner(program: ClosedJaxpr, name: str, options: Options | None, args: Sequence[Any]) -> Runner:
     """What runs a program on arguments like these: its executable, watched if `debug_nans` or `debug_infs` is on."""
-    global _from_user, _give_back
     from pullback.xla import checks, dispatch
-    from pullback.xla.devices import are_ordinary, brought, common_device
 
-    _from_user, _give_back = dispatch.from_user, dispatch.give_back
     o = options or _DEFAULT
-    device = o.device or common_device(args, f"jitted computation {name}")
     # What is wrong is looked for by running the program again: its arguments must still be there.
     checking = checks.checking()
     donate = () if checking else o.donate
-    run = dispatch.compiled(program, name, donate, o.keep_unused, device, o.compiler).run
-    if not are_ordinary(args) and any([x.__class__ is not ConcreteArray or x.committed for x in args]):
-        run = brought(run, device, any([x.committed for x in args]))
-    return checks.checked(program, name, run) if checking else run
+    found = dispatch.runner(program, name, args, o.device, donate, o.keep_unused, o.compiler)
+    return dispatch.Runner(checks.checked(program, name, found.run), False) if checking else found
 
 
 def _are_arrays(xs: Sequence[Any]) -> bool:
@@ -215,7 +205,7 @@ class JitFunction:
                 if entry is not None and entry.run is not None and current() is EVAL:
                     outs = entry.run(leaves)
                     if lent and entry.lets_go:
-                        _give_back(lent, outs)
+                        give_back(lent, outs)
                     return outs[0] if entry.build is None else entry.build(outs)
             return self._call(args, kwargs)
         except Exception as error:
@@ -231,7 +221,7 @@ class JitFunction:
             kind = a.__class__
             if kind in _BARE and not self._donates and current() is EVAL:
                 try:
-                    a = _from_user(a)
+                    a = from_user(a)
                 except TypeError:  # of a type that arrays do not have
                     a = self._leaf(args, {}, a)  # which says whose it is
                 if a.__class__ is not ConcreteArray:
@@ -282,8 +272,8 @@ class JitFunction:
             outs = run(entry.program, *entry.captured, *leaves)
         elif trace is EVAL and all([isinstance(x, ConcreteArray) for x in leaves]):
             if entry.run is None:
-                entry.run = runner(entry.program, entry.name, entry.options, leaves)
-                entry.lets_go = hasattr(entry.run, "lets_go")
+                found = runner(entry.program, entry.name, entry.options, leaves)
+                entry.run, entry.lets_go = found.run, found.lets_go
             outs = entry.run(leaves)
         else:
             params = {"jaxpr": entry.program, "name": entry.name, "options": entry.options}
@@ -326,8 +316,8 @@ class JitFunction:
                 raise UnexpectedTracerError(x)
             return x
         try:
-            # What `_from_user` keeps for the next call must not be given away.
-            return _from_user(x) if current() is EVAL and not self._donates else as_array(x)
+            # What `from_user` keeps for the next call must not be given away.
+            return from_user(x) if current() is EVAL and not self._donates else as_array(x)
         except TypeError:
             positions = self._static_positions(args)
             named = [
@@ -636,14 +626,14 @@ def _device(device: Any, backend: str | None) -> Any:
     """The device to run on; None where the arguments, or the default, decide."""
     if device is None and backend is None:
         return None
-    from pullback.xla.devices import Device, devices
+    from pullback.xla.placement import Device, devices
 
     if device is None:
-        return devices(backend)[0]
+        return devices(backend)[0].placement
     if backend is not None:
         raise ValueError(
             f"can't specify both a device and a backend for jit, got device={device} and backend={backend}"
         )
     if not isinstance(device, Device):
         raise ValueError(f"jit: {device!r} is not a device; `devices()` gives those there are")
-    return device
+    return device.placement

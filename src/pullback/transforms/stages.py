@@ -17,11 +17,12 @@ from pullback.core.errors import filter_traceback
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.tree import keystr, tree_flatten, tree_flatten_with_path, tree_unflatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, typeof
+from pullback.xla.devices import DeviceArray, put
+from pullback.xla.placement import Placement, default_placement
 
 if TYPE_CHECKING:
     from pullback.core.tree import PyTreeDef
     from pullback.transforms.jit import Entry
-    from pullback.xla.devices import Device
     from pullback.xla.dispatch import Compiled as Executable
     from pullback.xla.lowering import Module
 
@@ -73,11 +74,9 @@ class _Stage:
         return structs[0] if self._entry.build is None else self._entry.build(structs)
 
 
-def _device(entry: Entry) -> Device:
+def _placement(entry: Entry) -> Placement:
     """Where a program made ahead of time runs: on the device it was jitted for, or the default one."""
-    from pullback.xla.devices import default_device
-
-    return (entry.options.device if entry.options is not None else None) or default_device()
+    return (entry.options.device if entry.options is not None else None) or default_placement()
 
 
 class Traced(_Stage):
@@ -100,7 +99,7 @@ class Traced(_Stage):
         """
         from pullback.xla.lowering import lower
 
-        platforms = (_device(self._entry).platform,) if lowering_platforms is None else tuple(lowering_platforms)
+        platforms = (_placement(self._entry).platform,) if lowering_platforms is None else tuple(lowering_platforms)
         if len(platforms) != 1:
             raise NotImplementedError(f"lowering for platforms {platforms}: a module is for one platform")
         options = self._entry.options
@@ -146,15 +145,15 @@ class Lowered(_Stage):
         from pullback.transforms.jit import compiler_settings
         from pullback.xla.dispatch import compile_module
 
-        options, device = self._entry.options, _device(self._entry)
-        if device.platform != self._platform:
+        options, placement = self._entry.options, _placement(self._entry)
+        if placement.platform != self._platform:
             raise ValueError(
-                f"jit({self._entry.name}) was lowered for platform {self._platform!r}, and is to run on device {device}: lower it for "
-                f"{device.platform!r}"
+                f"jit({self._entry.name}) was lowered for platform {self._platform!r}, and is to run on device {placement}: lower it for "
+                f"{placement.platform!r}"
             )
         settings = dict(options.compiler if options is not None else ())
         settings.update(compiler_settings(compiler_options))
-        executable = compile_module(self._module, device, tuple(sorted(settings.items())))
+        executable = compile_module(self._module, placement, tuple(sorted(settings.items())))
         return Compiled(self._entry, self.in_tree, self._in_types, self.out_tree, executable)
 
     def cost_analysis(self) -> dict[str, Any]:
@@ -213,17 +212,15 @@ class Compiled(_Stage):
         """The argument, from where it is free to go to the executable's device."""
         if x.__class__ is ConcreteArray:
             return x
-        from pullback.xla.devices import DeviceArray, put
-
-        device = self._executable.device
-        if not isinstance(x, DeviceArray) or x.on is device:
+        placement = self._executable.placement
+        if not isinstance(x, DeviceArray) or x.on is placement:
             return x
         if x.committed:
             raise ValueError(
-                f"the compiled function {self._entry.name} runs on device {device}, and was called with an argument of type "
+                f"the compiled function {self._entry.name} runs on device {placement}, and was called with an argument of type "
                 f"{x.aval.str_short()} on device {x.on}: move it with device_put"
             )
-        return put(x, device)
+        return put(x, placement.device)
 
     def _mismatch(self, args: Any, kwargs: Any, wrong: Sequence[int]) -> str:
         leaves = tree_flatten((args, kwargs))[0]

@@ -24,7 +24,7 @@ from pathlib import Path
 from pullback.core.config import compilation_cache_dir, compilation_cache_max_size, enable_compilation_cache
 from pullback.core.locks import new_lock
 from pullback.xla import pjrt
-from pullback.xla.devices import Device
+from pullback.xla.placement import Placement
 
 logger = logging.getLogger("pullback.compilation_cache")
 
@@ -42,14 +42,14 @@ _lock = new_lock(3, globals(), "_lock")
 _writes = 0
 
 
-def key(text: str, device: Device, options: tuple[tuple[str, object], ...]) -> str:
+def key(text: str, on: Placement, options: tuple[tuple[str, object], ...]) -> str:
     """The name under which the executable of a module (its text without locations) is kept."""
     digest = hashlib.sha256()
     for part in (
         _MAGIC.decode(),
         pjrt.VERSION,
-        str(device),
-        device.target.platform.version,
+        str(on),
+        on.target.platform.version,
         _processor(),
         repr(options),
         os.environ.get("PJRT_NPROC", ""),
@@ -57,7 +57,7 @@ def key(text: str, device: Device, options: tuple[tuple[str, object], ...]) -> s
     ):
         digest.update(part.encode(errors="surrogatepass"))
         digest.update(b"\0")
-    digest.update(pjrt.settings(device.target))
+    digest.update(pjrt.settings(on.target))
     return digest.hexdigest()
 
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from pullback.xla.forks import in_child
+
 #: Calls of programs with callbacks that are under way.
 _inside: dict[object, None] = {}
 #: How many seconds are waited for them.
@@ -43,7 +45,8 @@ def _wait() -> None:
         time.sleep(0.001)
 
 
-def forget() -> None:
+@in_child
+def _forget() -> None:
     """Forget the calls of the process from which this one was forked."""
     _inside.clear()
 

@@ -22,6 +22,7 @@ from pullback.core.config import num_cpu_devices
 from pullback.core.dtypes import is_numpys
 from pullback.core.locks import new_lock
 from pullback.core.types import ShapedArray
+from pullback.xla import forks
 from pullback.xla.stablehlo import physical_dtype
 
 # XLA's C++ side logs to stderr from the moment it is loaded.
@@ -115,26 +116,26 @@ class Platform:
     def __init__(self, client: Any) -> None:
         self.client = client
         self.version: str = client.platform_version
-        self.devices = [Target(self, d) for d in client.local_devices()]
+        #: One for each device.
+        self.targets = [Target(self, [d]) for d in client.local_devices()]
 
 
 class Target:
-    """A device: where buffers are put and programs run."""
+    """Where buffers are put and programs run: devices of one platform, of which the programs are partitions; today,
+    one. It is what `placement.Placement` is to the runtime."""
 
-    __slots__ = ("platform", "device", "sharding", "device_list", "id")
+    __slots__ = ("platform", "devices", "sharding", "device_list", "ids")
 
-    def __init__(self, platform: Platform, device: Any) -> None:
-        self.platform, self.device, self.id = platform, device, device.id
+    def __init__(self, platform: Platform, devices: list[Any]) -> None:
+        self.platform, self.devices = platform, devices
+        self.ids = [d.id for d in devices]
+        (device,) = devices
         self.sharding = OnDevice(device)
-        self.device_list = _jax.DeviceList((device,))
+        self.device_list = _jax.DeviceList(tuple(devices))
 
 
 _lock = new_lock(1, globals(), "_lock")
 _cpu: Platform | None = None
-#: All that have been made in this process.
-_running: list[Platform] = []
-#: Whether this process was forked from one that had a client.
-_left = False
 
 
 def cpu() -> Platform:
@@ -144,13 +145,13 @@ def cpu() -> Platform:
     global _cpu
     if _cpu is None:
         with _lock:
-            _check_fork()
+            forks.check()
             if _cpu is None:
                 count = num_cpu_devices.value
                 options = {"num_devices": count} if count > 0 else {}
                 platform = Platform(xla_client.make_cpu_client(asynchronous=True, **options))
-                _running.append(platform)
-                _prove(platform.devices[0])
+                forks.running.append(platform)
+                _prove(platform.targets[0])
                 _cpu = platform
     return _cpu
 
@@ -166,38 +167,24 @@ def _prove(target: Target) -> None:
         compile_options(target, ())
 
 
-def _check_fork() -> None:
-    if _left:
-        raise RuntimeError(
-            "XLA was running when this process was forked, and its threads are not in the child: nothing compiled can run here. "
-            "Start processes by 'spawn' or 'forkserver' (multiprocessing.set_start_method), or fork before anything is compiled"
-        )
-
-
-def is_running() -> bool:
-    """Whether this process has a client."""
-    return bool(_running)
-
-
-def leave() -> list[Platform]:
-    """The clients, which have no threads in this process. From now on `cpu` and `plugin` raise RuntimeError, if there are any."""
-    global _cpu, _left, _running
-    left, _cpu, _running = _running, None, []
-    _left = _left or bool(left)
+@forks.in_child
+def _forget() -> Platform | None:
+    global _cpu
+    left, _cpu = _cpu, None
     return left
 
 
 def plugin(name: str, library: Path) -> Platform:
     """The client of a PJRT plugin. Raises XlaRuntimeError where it finds no device it can use."""
-    _check_fork()
+    forks.check()
     if not xla_client.pjrt_plugin_loaded(name):
         xla_client.load_pjrt_plugin_dynamically(name, str(library))
     if not xla_client.pjrt_plugin_initialized(name):
         xla_client.initialize_pjrt_plugin(name)
     options = xla_client.generate_pjrt_gpu_plugin_options() if name in ("cuda", "rocm") else {}
-    with _lock:
-        _running.append(Platform(xla_client.make_c_api_client(name, options, None)))
-        return _running[-1]
+    platform = Platform(xla_client.make_c_api_client(name, options, None))
+    forks.running.append(platform)
+    return platform
 
 
 # ---- buffers ----------------------------------------------------------------------------------------------------
@@ -210,12 +197,12 @@ def put(value: Any, target: Target) -> Any:
         value = np.ascontiguousarray(value).view(physical_dtype(dtype))
     elif value.__class__ is not np.ndarray:
         value = np.asarray(value)
-    return _put(_Type(value.shape, value.dtype), target.sharding, [value], [target.device], True, False, _SHARE, True)
+    return _put(_Type(value.shape, value.dtype), target.sharding, [value], target.devices, True, False, _SHARE, True)
 
 
 def put_copy(value: Any, target: Target) -> Any:
     """A buffer with a copy of the contents of a NumPy array of plain type, made before this returns."""
-    return _put(_Type(value.shape, value.dtype), target.sharding, [value], [target.device], True, False, _COPY, True)
+    return _put(_Type(value.shape, value.dtype), target.sharding, [value], target.devices, True, False, _COPY, True)
 
 
 class _Type:
@@ -252,7 +239,7 @@ wait: Callable[[Sequence[Any]], None] = _jax.batched_block_until_ready
 
 
 class Executable:
-    """A compiled program on a device.
+    """A compiled program for a target.
 
     `loaded.execute_sharded(buffers).consume_with_handlers(handlers)` runs it: buffers in, buffers out, which may not be there yet.
     """
@@ -274,11 +261,11 @@ def result_handler(t: ShapedArray, target: Target) -> Any:
 
 
 def compile_options(target: Target, options: tuple[tuple[str, Any], ...]) -> Any:
-    """XLA's options: one replica on `target`, and debug options by name."""
+    """XLA's options: one replica, of which `target`'s devices have a partition each, and debug options by name."""
     compiled = _jax.CompileOptions()
     build = compiled.executable_build_options
-    build.num_replicas = build.num_partitions = 1
-    build.device_assignment = xla_client.DeviceAssignment.create(np.array([[target.id]]))
+    build.num_replicas, build.num_partitions = 1, len(target.ids)
+    build.device_assignment = xla_client.DeviceAssignment.create(np.array([target.ids]))
     build.debug_options.xla_cpu_enable_fast_math = False
     overrides = []
     for name, value in options:

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 
 from pullback.lax import creation as lax
-from pullback.xla.devices import HOST
+from pullback.xla.placement import HOST
 from tests.conformance.table import Row, sample
 
 X = sample((3, 4))

@@ -27,6 +27,7 @@ from pullback.lax.linalg.matrices import (
     strong,
 )
 from pullback.lax.linalg.triangular import many_right_sides
+from pullback.xla.eager import evaluate_by_xla
 
 
 class TridiagonalSolve(OfBatches):
@@ -66,9 +67,7 @@ class TridiagonalSolve(OfBatches):
         if not out.size:
             return out
         if perturb_singular:
-            from pullback.xla import dispatch
-
-            return dispatch.evaluate(self, (dl, d, du, b), {"perturb_singular": True})
+            return evaluate_by_xla(self, (dl, d, du, b), {"perturb_singular": True})
         gtsv = lapack("gtsv", b.dtype)
         if d.shape[-1] == 1:  # SciPy's wrapper wants the other diagonals to have elements
             dl = du = np.zeros((*d.shape[:-1], 2), d.dtype)

@@ -12,7 +12,7 @@ import pullback as pb
 import pullback.numpy as jnp
 from pullback import lax
 from pullback.core.primitive import registry
-from pullback.xla import dispatch, large
+from pullback.xla import eager
 
 N = 1 << 21
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
@@ -27,10 +27,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the operations that XLA has evaluated."""
     names: list[str] = []
-    evaluate = dispatch.evaluate
-    monkeypatch.setattr(
-        dispatch, "evaluate", lambda p, values, params: names.append(p.name) or evaluate(p, values, params)
-    )
+    apply = eager.apply_primitive
+    monkeypatch.setattr(eager, "apply_primitive", lambda p, *operands: names.append(p.name) or apply(p, *operands))
     return names
 
 
@@ -47,7 +45,7 @@ def test_same_values_as_by_numpy(name: str, dtype: Any, handed_over: list[str]) 
         got = f(x)
         assert (name in handed_over) is (least <= N)
         handed_over.clear()
-        with large.xla_for_large_arrays(False):
+        with eager.xla_for_large_arrays(False):
             expected = f(x)
         assert not handed_over
         f(x[: int(min(least, N)) - 1])
@@ -65,7 +63,7 @@ def test_special_values(handed_over: list[str]) -> None:
     with pb.enable_x64(True):
         for f in (jnp.tanh, jnp.sin, jnp.sqrt, lax.erf, lambda x: jnp.where(x > 0, x, -x)):
             got = f(x)
-            with large.xla_for_large_arrays(False):
+            with eager.xla_for_large_arrays(False):
                 expected = f(x)
             np.testing.assert_allclose(got[:8], expected[:8], rtol=1e-14)
             np.testing.assert_array_equal(np.signbit(got[3:5]), np.signbit(expected[3:5]))
