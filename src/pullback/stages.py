@@ -1,7 +1,7 @@
-"""The steps of `jit` (see `pullback.transforms.stages`)."""
+"""The steps of `jit` (see `pullback.transforms.ahead_of_time`)."""
 
-from pullback.transforms.stages import ArgInfo as ArgInfo
-from pullback.transforms.stages import Compiled as Compiled
-from pullback.transforms.stages import Lowered as Lowered
-from pullback.transforms.stages import Traced as Traced
-from pullback.transforms.stages import Wrapped as Wrapped
+from pullback.transforms.ahead_of_time import ArgInfo as ArgInfo
+from pullback.transforms.ahead_of_time import Compiled as Compiled
+from pullback.transforms.ahead_of_time import Lowered as Lowered
+from pullback.transforms.ahead_of_time import Traced as Traced
+from pullback.transforms.ahead_of_time import Wrapped as Wrapped

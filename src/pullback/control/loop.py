@@ -33,7 +33,7 @@ class ControlPrimitive(ClosedCall):
 
     def runner(self, arrays: Sequence[Any], params: Params) -> Callable[[Sequence[Any]], list[Any]]:
         """What runs the operation on arrays like these: its executable."""
-        from pullback.transforms.jit import runner
+        from pullback.transforms.entries import runner
 
         key = (self, "evaluate", *[a._type.number for a in arrays], *params.values())
         body = subjaxprs(params)[0]

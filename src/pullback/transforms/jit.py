@@ -12,82 +12,38 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 import numpy as np
 
 from pullback.core import dtypes, kept
-from pullback.core.array import Array, ConcreteArray, as_array
+from pullback.core.array import ConcreteArray, as_array
 from pullback.core.config import disable_jit, explain_cache_misses, program_state
-from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_line
+from pullback.core.errors import UnexpectedTracerError, filter_traceback
 from pullback.core.jaxpr import ClosedJaxpr, program_caches, run
 from pullback.core.kept import by_identity, carriers, kept_with, kept_with_owners
 from pullback.core.stage import close, stage_flat
-from pullback.core.trace import EVAL, Params, Tracer, current, named_axes
+from pullback.core.trace import EVAL, Params, current, named_axes
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, intern
+from pullback.transforms.ahead_of_time import Lowered, Traced
+from pullback.transforms.cache_misses import explain, leaf_names, signature
+from pullback.transforms.entries import (
+    Entry,
+    NoArray,
+    Options,
+    array_of,
+    compiler_settings,
+    exactly,
+    runner,
+    take_apart,
+)
 from pullback.transforms.program import ProgramCall
-from pullback.xla.lending import from_user, give_back
-
-if TYPE_CHECKING:
-    from pullback.transforms.stages import Lowered, Traced
-    from pullback.xla.dispatch import Runner
+from pullback.xla.lending import give_back
+from pullback.xla.placement import Device, Placement, devices
 
 _Argnums = int | Sequence[int] | None
-
-
-#: Classes of arguments that are leaves by themselves.
-_BARE = {np.ndarray, float, int, bool, complex}
-
-
-def exactly(x: Any) -> Any:
-    """What tells a static value from others that it equals: its class, the signs of its zeros, and those of its elements."""
-    cls = x.__class__
-    if cls is float:
-        return cls, x.hex()
-    if cls is complex:
-        return cls, x.real.hex(), x.imag.hex()
-    if isinstance(x, np.generic):
-        return cls, x.tobytes()
-    if isinstance(x, tuple):
-        return cls, *map(exactly, x)
-    return cls
-
-
-class Options:
-    """How a program is to be compiled and run. Equal options are compared by their contents."""
-
-    __slots__ = ("donate", "keep_unused", "device", "compiler")
-
-    def __init__(
-        self, donate: tuple[int, ...] = (), keep_unused: bool = False, device: Any = None,
-        compiler: tuple[tuple[str, Any], ...] = (),
-    ) -> None:  # fmt: skip
-        #: Numbers of the flat arguments whose memory may be used for the results.
-        self.donate, self.keep_unused, self.device, self.compiler = donate, keep_unused, device, compiler
-
-    def _key(self) -> tuple[Any, ...]:
-        return (self.donate, self.keep_unused, self.device, self.compiler)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Options) and self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
-
-    def without_donation(self) -> Options | None:
-        """The same for a program derived from this one, whose arguments are not the user's; None if nothing is special."""
-        if self.device is None and not self.compiler:
-            return None
-        return Options((), False, self.device, self.compiler)
-
-    def __repr__(self) -> str:
-        parts = zip(("donate", "keep_unused", "device", "compiler"), self._key())
-        return f"({', '.join(f'{k}={v!r}' for k, v in parts if v)})"
-
-
-_DEFAULT = Options()
 
 
 class JitCall(ProgramCall):
@@ -111,60 +67,12 @@ class JitCall(ProgramCall):
 jit_p = JitCall()
 
 
-def runner(program: ClosedJaxpr, name: str, options: Options | None, args: Sequence[Any]) -> Runner:
-    """What runs a program on arguments like these: its executable, watched if `debug_nans` or `debug_infs` is on."""
-    from pullback.xla import checks, dispatch
-
-    o = options or _DEFAULT
-    # What is wrong is looked for by running the program again: its arguments must still be there.
-    checking = checks.checking()
-    donate = () if checking else o.donate
-    found = dispatch.runner(program, name, args, o.device, donate, o.keep_unused, o.compiler)
-    return dispatch.Runner(checks.checked(program, name, found.run), False) if checking else found
-
-
-def _are_arrays(xs: Sequence[Any]) -> bool:
-    for x in xs:  # noqa: SIM110 - a loop is faster
-        if x.__class__ is not ConcreteArray:
-            return False
-    return True
-
-
-class Entry:
-    """What is known about calls of one kind: the program, and how its flat results make the function's result."""
-
-    __slots__ = ("program", "build", "name", "options", "captured", "run", "lets_go")
-
-    def __init__(
-        self,
-        program: ClosedJaxpr,
-        build: Callable[[list[Any]], Any] | None,
-        name: str,
-        options: Options | None,
-        captured: list[Any],
-    ) -> None:
-        self.program, self.name, self.options = program, name, options
-        #: Makes the function's result of the program's; None if there is one bare array.
-        self.build = build
-        #: Values of enclosing transformations that the function closes over: leading arguments of the program.
-        self.captured = captured
-        #: Runs the executable, once there is one.
-        self.run: Callable[[Sequence[Any]], list[Any]] | None = None
-        #: Whether nothing holds on to its arguments when its results are there.
-        self.lets_go = False
-
-    def example(self) -> Any:
-        """A tree of the structure of the function's result."""
-        leaves: list[Any] = [0] * len(self.program.out_avals)
-        return leaves[0] if self.build is None else self.build(leaves)
-
-
 class JitFunction:
     """A compiled function; call it like the original."""
 
     def __init__(
         self, fun: Callable[..., Any], static_argnums: tuple[int, ...], static_argnames: frozenset[str],
-        donate_argnums: tuple[int, ...], donate_argnames: frozenset[str], keep_unused: bool, inline: bool, device: Any,
+        donate_argnums: tuple[int, ...], donate_argnames: frozenset[str], keep_unused: bool, inline: bool, placement: Any,
         compiler_options: tuple[tuple[str, Any], ...],
     ) -> None:  # fmt: skip
         self.__wrapped__ = fun
@@ -174,12 +82,13 @@ class JitFunction:
         self.__module__ = getattr(fun, "__module__", __name__)
         self._static_argnums, self._static_argnames = static_argnums, static_argnames
         self._donate_argnums, self._donate_argnames = donate_argnums, donate_argnames
-        self._keep_unused, self._inline, self._device = keep_unused, inline, device
+        self._keep_unused, self._inline, self._placement = keep_unused, inline, placement
         self._compiler_options = compiler_options
         self._has_static = bool(static_argnums or static_argnames)
         self._donates = bool(donate_argnums or donate_argnames)
+        self._positions: dict[int, list[int]] = {}
         settings = (
-            static_argnums, static_argnames, donate_argnums, donate_argnames, keep_unused, inline, device, compiler_options
+            static_argnums, static_argnames, donate_argnums, donate_argnames, keep_unused, inline, placement, compiler_options
         )  # fmt: skip
         #: What is known of calls; `jit(f)` made anew finds it with the function.
         self._entries: dict[Any, Entry] = kept_with(fun).setdefault(("jit", settings), {})
@@ -191,90 +100,73 @@ class JitFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            # What is compiled is found by the numbers of the types, which equal types share.
-            if not kwargs and not self._has_static:
-                key = [id(program_state())]
+            entries = self._entries
+            lent: Sequence[Any] = ()
+            leaves: Sequence[Any] = args
+            key: Any = [id(program_state())]
+            if kwargs or self._has_static:
+                if disable_jit.value:
+                    return self.__wrapped__(*args, **kwargs)
+                dynamic, named = args, kwargs
+                if self._has_static:
+                    (dynamic, named), static = self._split(args, kwargs)
+                    owners: list[Any] = []
+                    key.append(by_identity(static, owners))
+                    if owners:  # functions as static arguments: what is compiled for one goes with it
+                        entries = kept_with_owners([self, *owners])
+                leaves, lent = self._take_apart(args, kwargs, dynamic, named, key)
+            else:
                 for a in args:
                     if a.__class__ is not ConcreteArray:
-                        leaves, key, lent = self._take_apart(args)
+                        del key[1:]
+                        leaves, lent = self._take_apart(args, kwargs, args, kwargs, key)
                         break
                     key.append(a._type.number)
-                else:  # arrays alone: nothing to take apart
-                    leaves, lent = args, ()
-                entry = self._entries.get(tuple(key))
-                if entry is not None and entry.run is not None and current() is EVAL:
-                    outs = entry.run(leaves)
-                    if lent and entry.lets_go:
-                        give_back(lent, outs)
-                    return outs[0] if entry.build is None else entry.build(outs)
-            return self._call(args, kwargs)
+            key = tuple(key)
+            entry = entries.get(key)
+            if entry is not None and entry.run is not None and current() is EVAL:
+                outs = entry.run(leaves)
+                if lent and entry.lets_go:
+                    give_back(lent, outs)
+                return outs[0] if entry.build is None else entry.build(outs)
+            return self._call(args, kwargs, leaves, key, entries)
         except Exception as error:
             filter_traceback(error)
             raise
 
-    def _take_apart(self, args: tuple[Any, ...]) -> tuple[Sequence[Any], list[Any], Sequence[Any]]:
-        """The arrays in the arguments; the key of what is known about calls with such arguments; and arrays some of which are lent."""
-        leaves: list[Any] = []
-        key: list[Any] = [id(program_state())]
-        lent: list[Any] = []
-        for a in args:
-            kind = a.__class__
-            if kind in _BARE and not self._donates and current() is EVAL:
-                try:
-                    a = from_user(a)
-                except TypeError:  # of a type that arrays do not have
-                    a = self._leaf(args, {}, a)  # which says whose it is
-                if a.__class__ is not ConcreteArray:
-                    lent.append(a)
-            elif kind in _BARE or isinstance(a, Array):
-                a = self._leaf(args, {}, a)
-            elif (kind is list or kind is tuple) and _are_arrays(a):
-                key += (kind, len(a), *[x._type.number for x in a])
-                leaves += a
-                continue
-            else:
-                leaves, tree = tree_flatten((args, {}))
-                if not _are_arrays(leaves):
-                    lent = leaves = [x if x.__class__ is ConcreteArray else self._leaf(args, {}, x) for x in leaves]
-                return leaves, [key[0], tree, *[x._type.number for x in leaves]], lent
-            leaves.append(a)
-            key.append(a._type.number)
-        return leaves, key, lent
+    def _take_apart(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic: Sequence[Any], named: dict[str, Any], key: list[Any]
+    ) -> tuple[list[Any], Sequence[Any]]:  # fmt: skip
+        # What is kept for the next call must not be given away.
+        lend = not self._donates and current() is EVAL
+        try:
+            return take_apart(dynamic, named, key, lend)
+        except NoArray as found:
+            raise self._no_array(args, kwargs, found.leaf) from None
 
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: Sequence[Any], key: tuple[Any, ...],
+        entries: dict[Any, Entry],
+    ) -> Any:  # fmt: skip
+        """The call of a kind that comes for the first time, or under a transformation."""
         if disable_jit.value:
             return self.__wrapped__(*args, **kwargs)
-        static: tuple[Any, ...] = ()
-        entries = self._entries
-        owners: list[Any] = []
-        if not kwargs and not self._has_static:
-            leaves, parts, _ = self._take_apart(args)
-        else:
-            dynamic, static = self._split(args, kwargs)
-            leaves, tree = tree_flatten(dynamic)
-            leaves = [x if x.__class__ is ConcreteArray else self._leaf(args, kwargs, x) for x in leaves]
-            parts = [id(program_state()), tree, *by_identity(static, owners), *[x._type.number for x in leaves]]
-            if owners:  # functions as static arguments: what is compiled for one goes with it
-                entries = kept_with_owners([self, *owners])
         types = [x._type for x in leaves]
         trace = current()
         # A function is traced once for its types, whatever is made of it: only collectives see what is around.
         axes = () if trace is EVAL else named_axes()
-        key = (tuple(parts), axes) if axes else tuple(parts)
-        entry = entries.get(key)
+        place: Any = (key, axes) if axes else key
+        entry = entries.get(place)
         if entry is None:
             if explain_cache_misses.value:
-                self._explain(args, kwargs, static, types)
+                self._explain(args, kwargs, types)
             entry = self._trace(args, kwargs, types)
             if not entry.captured:
-                entries[key] = entry
+                entries[place] = entry
         if self._inline and trace is not EVAL:
             outs = run(entry.program, *entry.captured, *leaves)
         elif trace is EVAL and all([isinstance(x, ConcreteArray) for x in leaves]):
-            if entry.run is None:
-                found = runner(entry.program, entry.name, entry.options, leaves)
-                entry.run, entry.lets_go = found.run, found.lets_go
-            outs = entry.run(leaves)
+            outs = entry.runner(leaves)(leaves)
         else:
             params = {"jaxpr": entry.program, "name": entry.name, "options": entry.options}
             outs = trace.process_call(jit_p, (*entry.captured, *leaves), params)
@@ -285,49 +177,41 @@ class JitFunction:
         if not self._has_static:
             return (args, kwargs), ()
         positions = self._static_positions(args)
-        dynamic = tuple(a for i, a in enumerate(args) if i not in positions)
-        named = {k: v for k, v in kwargs.items() if k not in self._static_argnames}
-        static = [
-            *((i, exactly(args[i]), self._hashable(args[i], f"argument {i}")) for i in sorted(positions)),
-            *(
-                (k, exactly(v), self._hashable(v, f"argument {k!r}"))
-                for k, v in sorted(kwargs.items())
-                if k not in named
-            ),
-        ]
+        dynamic, named = tuple([a for i, a in enumerate(args) if i not in positions]), kwargs
+        static: list[Any] = [(i, exactly(args[i]), args[i]) for i in positions]
+        if kwargs:
+            named = {k: v for k, v in kwargs.items() if k not in self._static_argnames}
+            static += [(k, exactly(v), v) for k, v in sorted(kwargs.items()) if k not in named]
+        for where, _, x in static:
+            try:
+                hash(x)
+            except TypeError:
+                raise ValueError(
+                    f"Non-hashable static arguments are not supported: argument {where!r} of {self.__name__} has type {type(x).__name__}, "
+                    f"value {x!r:.100}"
+                ) from None
         return (dynamic, named), tuple(static)
 
-    def _static_positions(self, args: tuple[Any, ...]) -> set[int]:
-        return {p % len(args) for p in self._static_argnums if -len(args) <= p < len(args)}
+    def _static_positions(self, args: tuple[Any, ...]) -> Sequence[int]:
+        """Where static arguments are among so many, in ascending order."""
+        count = len(args)
+        found = self._positions.get(count)
+        if found is None:
+            found = sorted({p % count for p in self._static_argnums if -count <= p < count})
+            self._positions[count] = found
+        return found
 
-    def _hashable(self, x: Any, which: str) -> Any:
-        try:
-            hash(x)
-        except TypeError:
-            raise ValueError(
-                f"Non-hashable static arguments are not supported: {which} of {self.__name__} has type {type(x).__name__}, value "
-                f"{x!r:.100}"
-            ) from None
-        return x
-
-    def _leaf(self, args: tuple[Any, ...], kwargs: dict[str, Any], x: Any) -> Any:
-        if isinstance(x, Array):
-            if current() is EVAL and isinstance(x, Tracer):
-                raise UnexpectedTracerError(x)
-            return x
-        try:
-            # What `from_user` keeps for the next call must not be given away.
-            return from_user(x) if current() is EVAL and not self._donates else as_array(x)
-        except TypeError:
-            positions = self._static_positions(args)
-            named = [
-                *((f"argument {i}", a) for i, a in enumerate(args) if i not in positions),
-                *((f"argument {k!r}", v) for k, v in kwargs.items() if k not in self._static_argnames),
-            ]
-            which, tree = next((which, a) for which, a in named if any(leaf is x for leaf in tree_flatten(a)[0]))
-            raise leaf_error(
-                tree, x, f"{which} of jitted {self.__name__} (mark it static with static_argnums or static_argnames)"
-            ) from None
+    def _no_array(self, args: tuple[Any, ...], kwargs: dict[str, Any], x: Any) -> Exception:
+        """The error for the leaf `x` of the arguments, which is no array."""
+        positions = self._static_positions(args)
+        named = [
+            *((f"argument {i}", a) for i, a in enumerate(args) if i not in positions),
+            *((f"argument {k!r}", v) for k, v in kwargs.items() if k not in self._static_argnames),
+        ]
+        which, tree = next((which, a) for which, a in named if any(leaf is x for leaf in tree_flatten(a)[0]))
+        return leaf_error(
+            tree, x, f"{which} of jitted {self.__name__} (mark it static with static_argnums or static_argnames)"
+        )
 
     # ---- tracing ------------------------------------------------------------------------------------------------
 
@@ -356,8 +240,6 @@ class JitFunction:
             return [x for i, x in enumerate(leaves) if i not in without_tangents]
 
         def name_of(i: int) -> str:
-            from pullback.transforms.cache_misses import leaf_names
-
             names, _ = leaf_names(fun, dynamic, named, [p for p in range(len(args)) if p not in positions])
             return f"{names[i].rstrip(',')} of jitted {self.__name__}"
 
@@ -393,16 +275,12 @@ class JitFunction:
                 if k in self._donate_argnames:
                     donate += range(count, count + size)
                 count += size
-        if not donate and not self._keep_unused and self._device is None and not self._compiler_options:
+        if not donate and not self._keep_unused and self._placement is None and not self._compiler_options:
             return None
-        return Options(tuple(donate), self._keep_unused, self._device, self._compiler_options)
+        return Options(tuple(donate), self._keep_unused, self._placement, self._compiler_options)
 
-    def _explain(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], static: tuple[Any, ...], types: Sequence[ShapedArray]
-    ) -> None:
-        from pullback.transforms.cache_misses import explain, signature
-
-        (dynamic, named), _ = self._split(args, kwargs)
+    def _explain(self, args: tuple[Any, ...], kwargs: dict[str, Any], types: Sequence[ShapedArray]) -> None:
+        (dynamic, named), static = self._split(args, kwargs)
         fixed = self._static_positions(args)
         positions = [i for i in range(len(args)) if i not in fixed]
         new = signature(self.__wrapped__, program_state(), static, dynamic, named, positions, types)
@@ -413,18 +291,20 @@ class JitFunction:
 
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
         """The program for arguments of these types (arrays, or `ShapeDtypeStruct`s): the first step of `jit`."""
-        from pullback.transforms.stages import Traced
-
         try:
             dynamic, _ = self._split(args, kwargs)
             leaves, in_tree = tree_flatten(dynamic)
             types = [
                 intern(x.shape, x.dtype, x.weak_type)
                 if isinstance(x, ShapeDtypeStruct)
-                else self._leaf(args, kwargs, x)._type
+                else array_of(x, lend=False)._type
                 for x in leaves
             ]
             entry = self._trace(args, kwargs, types)
+        except NoArray as found:
+            error = self._no_array(args, kwargs, found.leaf)
+            filter_traceback(error)
+            raise error from None
         except Exception as error:
             filter_traceback(error)
             raise
@@ -458,7 +338,7 @@ class JitFunction:
         # What has been traced and compiled stays here. The function of a decorator is found by its name, under which pickle finds this.
         settings = (
             self._static_argnums, self._static_argnames, self._donate_argnums, self._donate_argnames, self._keep_unused, self._inline,
-            self._device, self._compiler_options,
+            self._placement, self._compiler_options,
         )  # fmt: skip
         found: Any = sys.modules.get(self.__module__)
         for name in self.__qualname__.split("."):
@@ -568,21 +448,7 @@ def jit(
             f"jitted function has static_argnums={static[0]} and donate_argnums={donate[0]} in common: only arrays can be donated"
         )
     options = compiler_settings(compiler_options)
-    return JitFunction(fun, *static, *donate, keep_unused, inline, _device(device, backend), options)
-
-
-def compiler_settings(options: dict[str, Any] | None) -> tuple[tuple[str, Any], ...]:
-    """XLA's options by name, sorted. Raises TypeError for what are none; which names there are, XLA knows."""
-    if options is None:
-        return ()
-    if not isinstance(options, dict):
-        raise TypeError(f"compiler_options must be a dict of XLA's options by name, got {options!r}")
-    for name, value in options.items():
-        if not isinstance(name, str) or not isinstance(value, (bool, int, float, str)):
-            raise TypeError(
-                f"compiler_options are names with a bool, a number or a text each, got {name!r}: {value!r}, at {user_line()}"
-            )
-    return tuple(sorted(options.items()))
+    return JitFunction(fun, *static, *donate, keep_unused, inline, _placement(device, backend), options)
 
 
 def _resolve(
@@ -622,12 +488,10 @@ def _resolve(
     return tuple(sorted(set(nums))), names
 
 
-def _device(device: Any, backend: str | None) -> Any:
-    """The device to run on; None where the arguments, or the default, decide."""
+def _placement(device: Any, backend: str | None) -> Placement | None:
+    """Where to run; None where the arguments, or the default, decide."""
     if device is None and backend is None:
         return None
-    from pullback.xla.placement import Device, devices
-
     if device is None:
         return devices(backend)[0].placement
     if backend is not None:

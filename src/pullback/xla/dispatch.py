@@ -87,8 +87,8 @@ def _run_of(compiled: Compiled) -> Run:
         compiled.executable.handlers,
     )
     name, kept, donated, calls_host = module.name, module.kept, module.donated, bool(module.callbacks)
-    takes_all = kept == list(range(len(module.in_types)))
-    results_as = [(t, t.weak_type) for t in compiled.out_types]
+    is_unary, takes_all = len(kept) == 1, kept == list(range(len(module.in_types)))
+    out_types, only = compiled.out_types, compiled.out_types[0] if len(compiled.out_types) == 1 else None
     away = placement is not ON_HOST
 
     def own(x: ConcreteArray, lent: list[ConcreteArray]) -> Any:
@@ -105,14 +105,16 @@ def _run_of(compiled: Compiled) -> Run:
     constants = [own(c if away else on_host(c), []) for c in module.constants]
 
     def run(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
-        lent: list[ConcreteArray] = []
-        buffers = constants.copy()
+        lent: Any = ()
         try:
-            for x in args if takes_all else [args[i] for i in kept]:
-                buffer = x._buffer
-                if buffer is None or away:
-                    buffer = bring(x, lent)
-                buffers.append(buffer)
+            taken = args if takes_all else [args[i] for i in kept]
+            # Most small functions have one argument.
+            buffers = [taken[0]._buffer] if is_unary else [x._buffer for x in taken]
+            if away or None in buffers:
+                lent = []
+                buffers = [bring(x, lent) if away or b is None else b for x, b in zip(taken, buffers)]
+            if constants:
+                buffers = constants + buffers
             if calls_host:  # what is called there has been called when this returns
                 results = execute(buffers, with_tokens=True)
                 token = results.consume_token()
@@ -123,16 +125,23 @@ def _run_of(compiled: Compiled) -> Run:
                 buffers = execute(buffers).consume_with_handlers(handlers)
         except pjrt.XlaRuntimeError as error:
             raise failure(f"jit({name}) failed", error)  # noqa: B904 - it says itself what caused it
-        for i in donated:
-            args[i].delete()
+        if donated:
+            for i in donated:
+                args[i].delete()
         if away:
             committed = any([x.__class__ is DeviceArray and x.committed for x in args])
-            return [DeviceArray.made(b, t, placement, committed) for b, (t, _) in zip(buffers, results_as)]
-        outs = []
-        for buffer, (t, weak) in zip(buffers, results_as):
+            return [DeviceArray.made(b, t, placement, committed) for b, t in zip(buffers, out_types)]
+        # `ConcreteArray.of_buffer`, written out; most functions have one result.
+        if only is not None:
             out = ConcreteArray()
-            out._buffer, out._type, out.weak_type = buffer, t, weak
-            outs.append(out)
+            out._buffer, out._type, out.weak_type = buffers[0], only, only.weak_type
+            outs = [out]
+        else:
+            outs = []
+            for buffer, t in zip(buffers, out_types):
+                out = ConcreteArray()
+                out._buffer, out._type, out.weak_type = buffer, t, t.weak_type
+                outs.append(out)
         if lent:
             give_back(lent, outs)
         return outs

@@ -20,7 +20,7 @@ def test_the_steps():
     lowered = traced.lower()
     text = lowered.as_text()
     assert "stablehlo.sine" in text and "loc(" not in text
-    assert "test_stages.py" in lowered.as_text(debug_info=True)
+    assert "test_ahead_of_time.py" in lowered.as_text(debug_info=True)
     assert "HloModule" in lowered.as_text("hlo")
     assert "stablehlo.sine" in str(lowered.compiler_ir())
     assert "func.func" in str(lowered.compiler_ir("stablehlo"))
@@ -73,7 +73,7 @@ def test_no_array_is_needed_to_know_the_results_type():
 def test_a_failure_of_the_compiler_names_operation_and_line(impossible):
     from pullback.core.trace import current
 
-    with pytest.raises(pb.errors.JaxRuntimeError, match=r"operation impossible.*test_stages\.py:\d+"):
+    with pytest.raises(pb.errors.JaxRuntimeError, match=r"operation impossible.*test_ahead_of_time\.py:\d+"):
         pb.jit(lambda x: current().process(impossible, (x,), {}))(1.0)
 
 

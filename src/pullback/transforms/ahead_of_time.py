@@ -17,12 +17,12 @@ from pullback.core.errors import filter_traceback
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.tree import keystr, tree_flatten, tree_flatten_with_path, tree_unflatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, typeof
+from pullback.transforms.entries import Entry, compiler_settings
 from pullback.xla.devices import DeviceArray, put
 from pullback.xla.placement import Placement, default_placement
 
 if TYPE_CHECKING:
     from pullback.core.tree import PyTreeDef
-    from pullback.transforms.jit import Entry
     from pullback.xla.dispatch import Compiled as Executable
     from pullback.xla.lowering import Module
 
@@ -76,7 +76,7 @@ class _Stage:
 
 def _placement(entry: Entry) -> Placement:
     """Where a program made ahead of time runs: on the device it was jitted for, or the default one."""
-    return (entry.options.device if entry.options is not None else None) or default_placement()
+    return (entry.options.placement if entry.options is not None else None) or default_placement()
 
 
 class Traced(_Stage):
@@ -142,7 +142,6 @@ class Lowered(_Stage):
 
         Raises ValueError if the module is for another platform than that of the device it is to run on.
         """
-        from pullback.transforms.jit import compiler_settings
         from pullback.xla.dispatch import compile_module
 
         options, placement = self._entry.options, _placement(self._entry)
