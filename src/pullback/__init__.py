@@ -58,21 +58,21 @@ from pullback.transforms.stage import make_jaxpr as make_jaxpr
 from pullback.transforms.stage import named_call as named_call
 from pullback.transforms.stage import named_scope as named_scope
 from pullback.transforms.vmap import vmap as vmap
-from pullback.device import Device as Device
-from pullback.device import block_until_ready as block_until_ready
-from pullback.device import copy_to_host_async as copy_to_host_async
-from pullback.device import default_backend as default_backend
-from pullback.device import device_count as device_count
-from pullback.device import device_get as device_get
-from pullback.device import device_put as device_put
-from pullback.device import devices as devices
-from pullback.device import effects_barrier as effects_barrier
-from pullback.device import live_arrays as live_arrays
-from pullback.device import local_device_count as local_device_count
-from pullback.device import local_devices as local_devices
-from pullback.device import process_count as process_count
-from pullback.device import process_index as process_index
-from pullback.device import process_indices as process_indices
+from pullback.transfers import Device as Device
+from pullback.transfers import block_until_ready as block_until_ready
+from pullback.transfers import copy_to_host_async as copy_to_host_async
+from pullback.transfers import default_backend as default_backend
+from pullback.transfers import device_count as device_count
+from pullback.transfers import device_get as device_get
+from pullback.transfers import device_put as device_put
+from pullback.transfers import devices as devices
+from pullback.transfers import effects_barrier as effects_barrier
+from pullback.transfers import live_arrays as live_arrays
+from pullback.transfers import local_device_count as local_device_count
+from pullback.transfers import local_devices as local_devices
+from pullback.transfers import process_count as process_count
+from pullback.transfers import process_index as process_index
+from pullback.transfers import process_indices as process_indices
 from pullback import numpy as numpy
 
 __version__ = "0.1.0"

@@ -25,7 +25,7 @@ from pullback.lax.arrangement import concatenate, slice_along
 from pullback.lax.random_bits import product, threefry
 from pullback.lax.shape import move_axis, reshape_p
 from pullback.xla.eager import evaluate_by_xla
-from pullback.xla.stablehlo import Enum
+from pullback.xla.text import Enum
 
 
 class RandomAlgorithm(enum.IntEnum):

@@ -166,7 +166,7 @@ def _by_rows(emit: Any, x: Any, axis: int) -> bool:
     """Whether prefixes of `x` are to be found row by row."""
     length = x.shape[axis]
     return (
-        emit.platform == "cpu"
+        emit.capabilities.loops_over_rows
         and dtypes.is_numpys(x.dtype)
         and x.dtype.kind != "c"
         and length >= 32

@@ -141,7 +141,7 @@ class Sort(Primitive):
             return list(operands)
         if len(operands) == 1 and dtypes.is_float(x.dtype):
             return [self._lower_floats(emit, x, dimension)]
-        if len(operands) > 1 and num_keys == 1 and _fits_32_bits(x.dtype):
+        if len(operands) > 1 and num_keys == 1 and _fits_32_bits(x.dtype) and emit.capabilities.packs_sort_keys:
             return emit.expand(self, operands, {"dimension": dimension})  # type: ignore[no-any-return]
         types = [ShapedArray((), x.dtype) for x in operands for _ in range(2)]
         return emit(

@@ -35,8 +35,6 @@ from pullback.transforms.artifact import Signature, pack, unpack
 from pullback.transforms.custom import custom_vjp
 from pullback.transforms.jit import jit
 from pullback.transforms.linearize import vjp
-from pullback.transforms.program import run
-from pullback.transforms.stages import Wrapped
 from pullback.xla.eager import evaluate_by_xla
 
 #: Platforms that functions are exported for.
@@ -361,7 +359,7 @@ def _export_vjp(exported: Exported, program: ClosedJaxpr) -> Exported:
 def _check_module(signature: Signature) -> None:
     """Raises ValueError unless the module can be read, and its function `main` takes and gives arrays of the types that it should."""
     from pullback.xla import pjrt
-    from pullback.xla.stablehlo import tensor_type
+    from pullback.xla.text import tensor_type
 
     try:
         found = pjrt.main_types(signature.text)

@@ -8,15 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core import dtypes
 from pullback.core.array import concrete
 from pullback.core.config import cpu_fusion
-from pullback.core.errors import OutOfMemoryError, describe_location
+from pullback.core.errors import OutOfMemoryError, describe_location, user_line
 from pullback.core.jaxpr import Atom, ClosedJaxpr, JaxprEqn, Literal, Var
 from pullback.core.passes import hoist_constants, simplify
+from pullback.core.primitive import Primitive
 from pullback.core.types import ShapedArray
+from pullback.xla.capabilities import CPU, capabilities_of
 from pullback.xla.devices import DeviceArray, on_host
 from pullback.xla.fusion import plan
-from pullback.xla.stablehlo import Emitter, Value, is_splat, physical_dtype, quoted, tensor_type
+from pullback.xla.stablehlo import Emitter
+from pullback.xla.text import Value, is_splat, physical_dtype, quoted, tensor_type
 
 #: Constants up to this many bytes are written into the program, where the compiler can fold them; larger ones are arguments.
 SMALL_CONSTANT = 8192
@@ -70,7 +74,7 @@ def lower(
     donated: Sequence[int] = (),
     keep_unused: bool = False,
     portable: bool = False,
-    platform: str = "cpu",
+    platform: str = CPU.platform,
 ) -> Module:
     """The module of a program. `donated` numbers the arguments whose memory may be used for results.
 
@@ -83,11 +87,7 @@ def lower(
     count = len(constants)
     own = jaxpr.invars[count:]
     kept = [i for i, v in enumerate(own) if keep_unused or v in used]
-    emit = Emitter(lower_equations, platform)
-    emit.calls_host = platform == "cpu" and not portable
-    if portable:
-        emit.scalar_arguments = None
-    emit.keeps = platform == "cpu" and not portable
+    emit = Emitter(lower_equations, capabilities_of(platform), portable)
     emit.plans_fusion = emit.keeps and cpu_fusion.value == "auto"
     arguments = [*jaxpr.invars[:count], *(own[i] for i in kept)]
     border = (lambda dtype: dtype) if portable else physical_dtype
@@ -165,7 +165,10 @@ def _lower_equation(emit: Emitter, e: JaxprEqn, values: dict[Var, Value]) -> Non
         operands = [emit.constant(x.val._value, None, shape) if x.__class__ is Literal else values[x] for x in e.invars]
         if emit.beyond_memory and not (primitive.broadcasts or primitive.name in _NEED_NO_MEMORY):
             _refuse_beyond_memory(emit, primitive.name, operands)
-        results = primitive.lower(emit, *operands, **e.params)
+        if not emit.capabilities.has_float64 and any([t.dtype in _OF_FLOAT64 for t in types]):
+            emit.need("has_float64", "its result has 64-bit floating numbers")
+        rule = _rules.get((primitive, emit.capabilities.platform), primitive.lower)
+        results = rule(emit, *operands, **e.params)
     except Exception as error:
         error.add_note(f"while compiling `{primitive.name}` from {describe_location(e.location)}")
         raise
@@ -175,6 +178,28 @@ def _lower_equation(emit: Emitter, e: JaxprEqn, values: dict[Var, Value]) -> Non
         values[e.outvars[0]] = results
 
 
+Rule = Callable[..., Any]
+_rules: dict[tuple[Primitive, str], Rule] = {}
+
+
+def register_lowering(primitive: Primitive, rule: Rule, platform: str) -> None:
+    """Lower a primitive by `rule(emit, *operands, **params)` on one platform, instead of by its own rule `lower`.
+
+    That is for what only this platform has: a kernel under a name of its own, an operation that is quicker there. The
+    rule gives what `Primitive.lower` gives; it may call that for cases that are nothing special. Raises ValueError if
+    the primitive has another rule for the platform. Programs that have been compiled already stay as they are.
+
+    >>> from pullback.core.primitive import registry
+    >>> sine = registry["sin"]
+    >>> def by_table(emit, x, **params):
+    ...     return emit.custom_call("abacus_sine", x, out=emit.type)
+    >>> register_lowering(sine, by_table, "abacus")
+    """
+    if _rules.setdefault((primitive, platform), rule) is not rule:
+        raise ValueError(f"there is a lowering of {primitive.name!r} for {platform!r} already, at {user_line()}")
+
+
+_OF_FLOAT64 = (dtypes.float64, dtypes.complex128)
 #: What does not need its operand in memory, besides elementwise operations.
 _NEED_NO_MEMORY = {
     "select_n",

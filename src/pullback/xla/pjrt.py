@@ -23,7 +23,8 @@ from pullback.core.dtypes import is_numpys
 from pullback.core.locks import new_lock
 from pullback.core.types import ShapedArray
 from pullback.xla import forks
-from pullback.xla.stablehlo import physical_dtype
+from pullback.xla.capabilities import capabilities_of
+from pullback.xla.text import physical_dtype
 
 # XLA's C++ side logs to stderr from the moment it is loaded.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -314,7 +315,7 @@ def compile_text(
     client = target.platform.client
     if any(name in text for name in _LAPACK_NAMES):
         register_lapack()
-    if client.platform == "cpu" and "optimization_barrier" in text:
+    if "optimization_barrier" in text and capabilities_of(client.platform).keeps_barriers:
         against = _AGAINST_BARRIERS_IN_LOOPS if _has_barrier_in_loop(text) else _AGAINST_BARRIERS
         options = (("xla_disable_hlo_passes", against), *options)
     settings = compile_options(target, options)

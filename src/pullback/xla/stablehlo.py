@@ -1,4 +1,4 @@
-"""StableHLO as text: values, types, constants, operations.
+"""Writing StableHLO: what the lowering rules of primitives write their operations with.
 
 `Emitter` is what a primitive's rule `lower(emit, *operands, **params)` writes with:
 
@@ -6,256 +6,49 @@
     emit("transpose", x, out=emit.type, permutation=p)  of another type; `emit.type` is that of the primitive's result
     emit("reduce", x, zero, out=t, dimensions=axes, regions=[emit.region([s, s], body)])
 
-Attributes are given as Python values: bool, int (i64), float, str (text as it is), tuples of ints (dense i64 arrays), `Enum`.
-Operations of other dialects are written with a dot (`"chlo.erf"`). The names are those of the StableHLO specification
-(https://openxla.org/stablehlo/spec).
+Attributes are given as Python values: bool, int (i64), float, str (text as it is), tuples of ints (dense i64 arrays),
+`Enum`. Operations of other dialects are written with a dot (`"chlo.erf"`). The names are those of the StableHLO
+specification (https://openxla.org/stablehlo/spec). What the platform can do, a rule asks `emit.capabilities`, never
+the platform's name.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.dtypes import DType
-from pullback.core.errors import Location, OutOfMemoryError, line_of
+from pullback.core.errors import Location
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.trace import without_floating_point_errors
 from pullback.core.types import Shape, ShapedArray
+from pullback.xla.capabilities import CPU, Capabilities, known
+from pullback.xla.meaning import MEANT
+from pullback.xla.text import (
+    Enum,
+    Token,
+    Value,
+    attribute,
+    dense,
+    is_splat,
+    location_text,
+    memory,
+    physical_dtype,
+    quoted,
+    tensor_type,
+    type_text,
+    value_of,
+)
 
-_ELEMENTS: dict[DType, str] = {
-    np.dtype(np.bool_): "i1",
-    **{np.dtype(f"int{n}"): f"i{n}" for n in (8, 16, 32, 64)},
-    **{np.dtype(f"uint{n}"): f"ui{n}" for n in (8, 16, 32, 64)},
-    np.dtype(np.float16): "f16", np.dtype(np.float32): "f32", np.dtype(np.float64): "f64",
-    np.dtype(np.complex64): "complex<f32>", np.dtype(np.complex128): "complex<f64>",
-    dtypes.bfloat16: "bf16",
-    dtypes.int4: "i4", dtypes.uint4: "ui4", dtypes.int2: "i2", dtypes.uint2: "ui2",
-    # A typed key is its two words: moved about, it is one element.
-    dtypes.KEY: "ui64",
-}  # fmt: skip
-
-
-def element_type(dtype: DType) -> str:
-    """`f32`, `ui8`, `complex<f64>`, `f8E4M3FN`, ..."""
-    found = _ELEMENTS.get(dtype)
-    if found is None:
-        name = dtypes.name(dtype)
-        if not name.startswith("float") or name.startswith("float6_"):  # which XLA has, but compiles nothing of
-            raise TypeError(f"the compiler cannot compute with dtype {name}; eager code can")
-        # float8_e4m3fn, float8_e8m0fnu, float4_e2m1fn: the specification writes f8E4M3FN, f8E8M0FNU, f4E2M1FN.
-        found = _ELEMENTS[dtype] = "f" + name.removeprefix("float").replace("_", "").upper()
-    return found
-
-
-_PHYSICAL: dict[DType, DType] = {
-    dtypes.KEY: np.dtype(np.uint64),
-    dtypes.bfloat16: np.dtype(np.uint16),
-    dtypes.int2: np.dtype(np.int8), dtypes.int4: np.dtype(np.int8),
-    dtypes.uint2: np.dtype(np.uint8), dtypes.uint4: np.dtype(np.uint8),
-    **dict.fromkeys(dtypes.FLOAT8, np.dtype(np.uint8)),
-}  # fmt: skip
-
-
-def physical_dtype(dtype: DType) -> DType:
-    """The type in which a program's arguments and results of `dtype` cross its border: one that NumPy and XLA share."""
-    return _PHYSICAL.get(dtype, dtype) if not dtypes.is_numpys(dtype) else dtype
-
-
-@lru_cache(maxsize=1)
-def _memory() -> int:
-    """The bytes of memory that this machine has, as far as it says."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return _TOO_LARGE
-
-
-_types: dict[tuple[Shape, DType], str] = {}
-#: Bytes: sizes below this one do not overflow in XLA, sums of a few included.
-_TOO_LARGE = 1 << 60
 #: Elements: larger arrays of one scalar are not constants to the compiler, which would make them to fold what follows from them.
 _FOLDED = 1 << 25
-
-
-def tensor_type(shape: Shape, dtype: DType) -> str:
-    """`tensor<3x4xf32>`. Raises OutOfMemoryError for arrays larger than any memory, ValueError for negative sizes: XLA would end the
-    process."""
-    key = (shape, dtype)
-    found = _types.get(key)
-    if found is None:
-        if any([n < 0 for n in shape]):
-            raise ValueError(f"array shapes must not be negative, got {shape}")
-        # Without the axes of length 0: XLA multiplies the others all the same.
-        if math.prod([n or 1 for n in shape]) * dtype.itemsize >= _TOO_LARGE:
-            raise OutOfMemoryError(
-                f"RESOURCE_EXHAUSTED: Out of memory: an array of shape {shape} and dtype {dtypes.name(dtype)} is larger than the "
-                "compiler can count"
-                if 0 in shape
-                else f"RESOURCE_EXHAUSTED: Out of memory: an array of shape {shape} and dtype {dtypes.name(dtype)} takes "
-                f"{math.prod(shape) * dtype.itemsize} bytes"
-            )
-        found = f"tensor<{''.join([f'{n}x' for n in shape])}{element_type(dtype)}>"
-        if len(_types) < 100_000:
-            _types[key] = found
-    return found
-
-
-class Value:
-    """A value of the program being written: its name and its type, also as text."""
-
-    __slots__ = ("name", "shape", "dtype", "type_text")
-
-    def __init__(self, name: str, shape: Shape, dtype: DType) -> None:
-        self.name, self.shape, self.dtype = name, shape, dtype
-        self.type_text = _types.get((shape, dtype)) or tensor_type(shape, dtype)
-
-    @property
-    def aval(self) -> ShapedArray:
-        """The type."""
-        return ShapedArray(self.shape, self.dtype)
-
-    ndim = property(lambda self: len(self.shape))
-    size = property(lambda self: self.aval.size)
-
-    def __repr__(self) -> str:
-        return f"{self.name}: {self.type_text}"
-
-
-class Token:
-    """A value that stands for the order of side effects."""
-
-    __slots__ = ("name",)
-    type_text = "!stablehlo.token"
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-def _value(name: str, t: Any) -> Value | Token:
-    return Token(name) if t.__class__ is Token else Value(name, t.shape, t.dtype)
-
-
-def _type_of(x: Any) -> str:
-    return x.type_text if x.__class__ in (Value, Token) else tensor_type(x.shape, x.dtype)
-
-
-class Enum:
-    """An attribute of one of StableHLO's enumerations: `Enum("comparison_direction", "EQ")`."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, kind: str, value: str) -> None:
-        self.text = f"#stablehlo<{kind} {value}>"
-
-
-def quoted(text: str) -> str:
-    """A string of anybody's as the program's text has it, between quotation marks and in ASCII."""
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
-        return f'"{text}"'
-    escaped = "".join(
-        [chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:02X}" for b in text.encode(errors="replace")]
-    )
-    return f'"{escaped}"'
-
-
-def attribute(value: Any) -> str:
-    """A Python value as an attribute's text."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, tuple):
-        if any([v > _TOO_LARGE or v < -_TOO_LARGE for v in value]):
-            raise OutOfMemoryError(
-                f"RESOURCE_EXHAUSTED: Out of memory: the compiler cannot count to {max(map(abs, value))}"
-            )
-        if value and all([v.__class__ is bool for v in value]):
-            return f"array<i1: {', '.join(['true' if v else 'false' for v in value])}>"
-        return f"array<i64: {', '.join(map(str, value))}>" if value else "array<i64>"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return f"{value} : i64"
-    if isinstance(value, float):
-        return f"{_float(value, np.dtype(np.float32))} : f32"
-    if isinstance(value, Enum):
-        return value.text
-    if isinstance(value, np.ndarray):
-        return f"{dense(value)} : {tensor_type(value.shape, value.dtype)}"
-    raise TypeError(f"no attribute text for {value!r}")
-
-
-# ---- constants --------------------------------------------------------------------------------------------------
-
-
-def _float(x: Any, dtype: DType) -> str:
-    value = float(x)
-    if not np.isfinite(value):
-        bits = np.asarray(x, dtype).view(f"u{dtype.itemsize}")
-        return f"0x{int(bits):0{2 * dtype.itemsize}X}"
-    text = repr(value)  # exact: every narrower float is a float64
-    if "." in text:
-        return text
-    mantissa, e, exponent = text.partition("e")
-    return f"{mantissa}.0{e}{exponent}"
-
-
-def _element(x: Any, dtype: DType) -> str:
-    if dtype == dtypes.KEY:
-        return str(int(np.asarray(x).view(np.uint64).reshape(())))
-    kind = dtypes.kind(dtype)
-    if kind == "b":
-        return "true" if x else "false"
-    if kind in "iu":
-        return str(int(x))
-    if kind == "c":
-        real = np.dtype(np.float32 if dtype.itemsize == 8 else np.float64)
-        return f"({_float(x.real, real)}, {_float(x.imag, real)})"
-    return _float(x, dtype)
-
-
-def dense(value: Any) -> str:
-    """`dense<...>`, the elements of an array."""
-    value = np.asarray(value)
-    dtype = value.dtype
-    if value.size == 0:
-        return "dense<>"
-    if is_splat(value):
-        return f"dense<{_element(value[(0,) * value.ndim], dtype)}>"
-    if dtypes.is_numpys(dtype) and dtype != dtypes.bool_ and value.size > 8:
-        return f'dense<"0x{np.ascontiguousarray(value).tobytes().hex().upper()}">'
-
-    def text(x: Any) -> str:
-        return f"[{', '.join(map(text, x))}]" if x.ndim else _element(x[()], dtype)
-
-    return f"dense<{text(value)}>"
-
-
-def is_splat(value: Any) -> bool:
-    """Whether all elements have the same bits (there is at least one)."""
-    if value.size == 1 or not any(value.strides):
-        return True
-    flat = np.ascontiguousarray(value).reshape(-1)
-    flat = (
-        flat.view(f"V{value.dtype.itemsize}")
-        if not dtypes.is_numpys(value.dtype)
-        else flat.view(f"u{value.dtype.itemsize}")
-        if value.dtype.itemsize in (1, 2, 4, 8)
-        else flat.view(np.uint64)
-    )
-    if value.dtype.itemsize == 16:
-        pairs = flat.reshape(-1, 2)
-        return bool((pairs == pairs[0]).all())
-    return bool((flat[1:] == flat[0]).all()) if flat[0] == flat[-1] else False
-
-
-# ---- emission ---------------------------------------------------------------------------------------------------
 
 
 class Region:
@@ -279,20 +72,21 @@ class Emitter:
     """Writes one module. See the module's text."""
 
     def __init__(
-        self, inline: Callable[[Emitter, ClosedJaxpr, Sequence[Value]], list[Value]], platform: str = "cpu"
-    ) -> None:
+        self, inline: Callable[[Emitter, ClosedJaxpr, Sequence[Value]], list[Value]], capabilities: Capabilities = CPU,
+        portable: bool = False,
+    ) -> None:  # fmt: skip
         self._inline = inline
-        #: What the module is for; callbacks and LAPACK's functions are there on CPUs only.
-        self.platform = platform
+        #: What the platform that the module is for can do.
+        self.capabilities = capabilities
         self.lines: list[str] = []
         self._count = 0
         self._constants: dict[Any, Value] = {}
         self._scalars: dict[str, Any] = {}
         #: Names of constants that have no element 0.
-        self._without_zeros: set[str] = set()
+        self.without_zeros: set[str] = set()
         #: Scalars that repeated fill arrays so large that the compiler must not take them for constants, by their bits: name and value.
         #: They become arguments of the program. None where it cannot have any.
-        self.scalar_arguments: dict[Any, tuple[str, Any]] | None = {}
+        self.scalar_arguments: dict[Any, tuple[str, Any]] | None = None if portable else {}
         #: Names of the arrays of one scalar that are larger than this machine's memory.
         self.beyond_memory: set[str] = set()
         #: The types of the results of the equation that is being lowered.
@@ -305,12 +99,12 @@ class Emitter:
         #: Whether a plan of ours says what is kept (see `xla.fusion`), and the names of the values that it keeps.
         self.plans_fusion = False
         self.kept: set[str] = set()
-        #: Whether what is to be kept may be told to the compiler: to that of this machine's CPU, not to whatever compiles portable modules.
-        self.keeps = False
+        #: Whether what is to be kept may be told to the compiler, which is not known of whatever compiles portable modules.
+        self.keeps = capabilities.keeps_barriers and not portable
         #: In how many regions of operations what is written now stands.
         self.depth = 0
         #: Whether the program may call functions of this process.
-        self.calls_host = True
+        self.calls_host = capabilities.calls_host and not portable
         #: Functions that the program calls on the host, by index.
         self.callbacks: list[Callable[..., Any]] = []
         #: The last token of the ordered side effects so far.
@@ -331,7 +125,7 @@ class Emitter:
         self, op: str, *operands: Any, out: Any = None, regions: Sequence[Region] = (), **attributes: Any
     ) -> Any:
         """Write one operation. `out` is the type of the result, or a list of types; the result is a value or a list."""
-        if op in _MEANT and (meant := _MEANT[op](self, op, *operands)) is not None:
+        if op in MEANT and (meant := MEANT[op](self, op, *operands)) is not None:
             return meant
         if "." not in op:
             op = "stablehlo." + op
@@ -343,10 +137,10 @@ class Emitter:
             result: Any = Value(name, t.shape, t.dtype)
             head, out_types = f"{name} = ", result.type_text
         elif len(out) == 1:
-            result = [_value(name, out[0])]
+            result = [value_of(name, out[0])]
             head, out_types = f"{name} = ", result[0].type_text
         else:
-            result = [_value(f"{name}#{i}", t) for i, t in enumerate(out)]
+            result = [value_of(f"{name}#{i}", t) for i, t in enumerate(out)]
             head = f"{name}:{len(out)} = " if out else ""
             out_types = f"({', '.join([r.type_text for r in result])})"
         if len(operands) == 2:  # as most are
@@ -373,13 +167,13 @@ class Emitter:
         outer = self.lines, self._constants, self.types, self.token
         self.lines, self._constants = [], {}
         self.depth += 1
-        arguments = [_value(self.new_name(), t) for t in types]
+        arguments = [value_of(self.new_name(), t) for t in types]
         try:
             results = body(*arguments)
             results = list(results) if isinstance(results, (list, tuple)) else [results]
-            names, kinds = ", ".join([r.name for r in results]), ", ".join([_type_of(r) for r in results])
+            names, kinds = ", ".join([r.name for r in results]), ", ".join([type_text(r) for r in results])
             self.lines.append(f'"stablehlo.return"({names}) : ({kinds}) -> (){self.location}')
-            head = ", ".join([f"{a.name}: {_type_of(a)}" for a in arguments])
+            head = ", ".join([f"{a.name}: {type_text(a)}" for a in arguments])
             return Region(f"^bb0({head}):" if arguments else "^bb0:", self.lines, self.token)
         finally:
             self.lines, self._constants, self.types, self.token = outer
@@ -426,7 +220,7 @@ class Emitter:
             shape = array.shape
         elif self.scalar_arguments is not None and math.prod(shape) > _FOLDED:
             found = self.broadcast(self._scalar_argument(array.reshape(())), shape)
-            if math.prod(shape) * array.itemsize > _memory():
+            if math.prod(shape) * array.itemsize > memory():
                 self.beyond_memory.add(found.name)
             return found
         dtype = array.dtype
@@ -441,7 +235,7 @@ class Emitter:
             if not shape:
                 self._scalars[found.name] = array
             if key is not None and array.all() and 0 not in shape:
-                self._without_zeros.add(found.name)
+                self.without_zeros.add(found.name)
         return found
 
     def _scalar_argument(self, value: Any) -> Value:
@@ -569,7 +363,7 @@ class Emitter:
         """A reduction over `axes` by the operation `op`, from the scalar `initial`."""
         start = self.constant(initial, x.dtype) if not isinstance(initial, Value) else initial
         shape = tuple([n for i, n in enumerate(x.shape) if i not in axes])
-        if isinstance(op, str) and dtypes.kind(x.dtype) in "bc" and op in _MEANT:
+        if isinstance(op, str) and dtypes.kind(x.dtype) in "bc" and op in MEANT:
             op = partial(self, op)
         if isinstance(op, str):
             result = Value(self.new_name(), shape, x.dtype)
@@ -662,11 +456,7 @@ class Emitter:
         layouts: tuple[Sequence[str], Sequence[str]] | None = None, aliases: Sequence[tuple[int, int]] = (),
         has_side_effect: bool = False,
     ) -> Any:  # fmt: skip
-        """A call of a function that XLA knows by name, on CPUs. `aliases` are (result, operand) pairs that share memory.
-
-        Raises NotImplementedError for other platforms.
-        """
-        self._need_cpu(f"it calls LAPACK ({target})" if target.startswith("lapack_") else f"it calls {target}")
+        """A call of a function that XLA knows by name. `aliases` are (result, operand) pairs that share memory."""
         attributes: dict[str, Any] = {"call_target_name": quoted(target), "api_version": f"{api_version} : i32"}
         if backend_config is not None:
             attributes["backend_config"] = backend_config
@@ -692,9 +482,9 @@ class Emitter:
         """The results of a Python function on the host, called with NumPy arrays whenever the program runs.
 
         Calls that are `ordered` happen one after the other, in the order in which they are written. Raises NotImplementedError for
-        other platforms than CPUs.
+        platforms that cannot.
         """
-        self._need_cpu("it calls a Python function of this process")
+        self.need("calls_host", "it calls a Python function of this process")
         in_dtypes = [x.dtype for x in operands]
 
         def on_host(*values: Any) -> tuple[Any, ...]:
@@ -729,11 +519,13 @@ class Emitter:
             self.token, *results = results
         return [self._inside(r, t) for r, t in zip(results, out)]
 
-    def _need_cpu(self, why: str) -> None:
-        if self.platform != "cpu":
+    def need(self, capability: str, why: str) -> None:
+        """Raise NotImplementedError for the operation that is being lowered, unless the platform has a capability."""
+        if not getattr(self.capabilities, capability):
+            there = ", ".join([repr(c.platform) for c in known() if getattr(c, capability)])
             raise NotImplementedError(
-                f"{self.operation!r} cannot be compiled for platform {self.platform!r}: {why}, which is there on 'cpu' only. Run it on "
-                "a CPU: device_put its operands to devices('cpu')[0], outside of the jitted function"
+                f"{self.operation!r} cannot be compiled for platform {self.capabilities.platform!r}: {why}, which is there on {there} "
+                "only. Run it on a CPU: device_put its operands to devices('cpu')[0], outside of the jitted function"
             )
 
     def evaluate_on_host(self, primitive: Any, operands: Sequence[Value], params: dict[str, Any]) -> Any:
@@ -777,7 +569,7 @@ class Emitter:
             )
             body = _FUNCTION.sub(rf"\1@{prefix}", body)
             found = self.functions[text] = (f"{prefix}main", body)
-        ins, outs = (", ".join(map(_type_of, types)) for types in (operands, out))
+        ins, outs = (", ".join(map(type_text, types)) for types in (operands, out))
         name = self.new_name()
         head = f"{name}:{len(out)} = " if out else ""
         self.lines.append(
@@ -791,76 +583,5 @@ class Emitter:
         key = (id(location[0]), location[1], name, scopes) if location is not None else (name, scopes)
         found = self._locations.get(key)
         if found is None:
-            found = self._locations[key] = _location_text(location, "/".join([*scopes, name]))
+            found = self._locations[key] = location_text(location, "/".join([*scopes, name]))
         self.location, self.operation = found, name
-
-
-# ---- what XLA's operations do not mean, or mean only while the program runs ---------------------------------------
-#
-# XLA evaluates operations on what it finds to be constant itself, at any stage of its simplification, with code of its own. What that code
-# does not survive (a division of integers by zero, an order of complex numbers) must not be written, whatever the operands are.
-
-
-def _integer_division(emit: Emitter, op: str, x: Value, y: Value) -> Value | None:
-    """By zero: the quotient is -1 (all bits set), the remainder the dividend. Without `select`, which given fusions cannot have."""
-    if y.name in emit._without_zeros or not dtypes.is_integer(x.dtype):
-        return None
-    is_zero = emit.convert(emit.compare("EQ", y, emit.like(0, y)), y.dtype)
-    safe, mask = emit("or", y, is_zero), emit("negate", is_zero)
-    emit._without_zeros.add(safe.name)
-    return emit("or", emit(op, x, safe), mask if op == "divide" else emit("and", x, mask))
-
-
-def _complex_extremum(emit: Emitter, op: str, x: Value, y: Value) -> Value | None:
-    """By real, then imaginary parts; an operand with a NaN wins, the first of two."""
-    if not dtypes.is_complex(x.dtype):
-        return None
-    x_nan, y_nan = emit.compare("NE", x, x), emit.compare("NE", y, y)
-    first = emit.compare("GE" if op == "maximum" else "LE", x, y)
-    return emit.select(emit("or", x_nan, emit("and", first, emit("not", y_nan))), x, y)
-
-
-def _complex_clamp(emit: Emitter, op: str, low: Value, x: Value, high: Value) -> Value | None:
-    if not dtypes.is_complex(x.dtype):
-        return None
-    low, high = emit.broadcast(low, x.shape), emit.broadcast(high, x.shape)
-    return emit("minimum", emit("maximum", x, low), high)
-
-
-def _complex_is_finite(emit: Emitter, op: str, x: Value) -> Value | None:
-    if not dtypes.is_complex(x.dtype):
-        return None
-    return emit("and", *[emit("is_finite", part, out=ShapedArray(x.shape, dtypes.bool_)) for part in emit.parts(x)])
-
-
-def _logical(emit: Emitter, op: str, x: Value, y: Value) -> Value | None:
-    """Sums and products of booleans: XLA takes sums of constants modulo 2."""
-    return emit("or" if op == "add" else "and", x, y) if x.dtype == dtypes.bool_ else None
-
-
-def _count_of_bits(emit: Emitter, op: str, x: Value) -> Value | None:
-    """Of unsigned integers: XLA counts those of negative constants in a wider type."""
-    if dtypes.kind(x.dtype) != "i":
-        return None
-    unsigned = ShapedArray(x.shape, getattr(dtypes, f"uint{dtypes.itemsize_bits(x.dtype)}"))
-    return emit("bitcast_convert", emit(op, emit("bitcast_convert", x, out=unsigned)), out=x)
-
-
-_MEANT: dict[str, Callable[..., Value | None]] = {
-    "add": _logical,
-    "multiply": _logical,
-    "count_leading_zeros": _count_of_bits,
-    "popcnt": _count_of_bits,
-    "divide": _integer_division,
-    "remainder": _integer_division,
-    "maximum": _complex_extremum,
-    "minimum": _complex_extremum,
-    "clamp": _complex_clamp,
-    "is_finite": _complex_is_finite,
-}
-
-
-def _location_text(location: Location | None, name: str) -> str:
-    if location is None:
-        return f" loc({quoted(name)})"
-    return f" loc({quoted(name)}({quoted(location[0].co_filename)}:{line_of(location)}:0))"

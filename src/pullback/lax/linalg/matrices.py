@@ -28,7 +28,7 @@ from pullback.lax.triangles import half_triangle as half_triangle
 from pullback.lax.triangles import triangle_p as triangle_p
 from pullback.lax.triangles import tril as tril
 from pullback.lax.triangles import triu as triu
-from pullback.xla.stablehlo import Value
+from pullback.xla.text import Value
 
 # ---- algebra ----------------------------------------------------------------------------------------------------
 
@@ -309,6 +309,7 @@ def lapack_call(
     config = ", ".join(f"{k} = {_setting(v)}" for k, v in settings.items())
     count = len(operands)
     target = routine if routine.endswith("_ffi") else f"lapack_{_PREFIX[operands[0].dtype]}{routine}_ffi"
+    emit.need("has_lapack", f"it calls LAPACK ({target})" if target.startswith("lapack_") else f"it calls {target}")
     results = emit.custom_call(
         target, *operands, out=list(outs), backend_config=f"{{{config}}}",
         layouts=([*map(layout, operands, kinds[:count])], [*map(layout, outs, kinds[count:])]),

@@ -1,4 +1,4 @@
-"""Devices, and moving trees of arrays between them and the host (see `pullback.xla.devices`)."""
+"""Which devices there are, and moving trees of arrays between them and the host (see `pullback.xla.placement`)."""
 
 from __future__ import annotations
 
