@@ -30,7 +30,7 @@ from pullback.lax.linalg.matrices import LAPACK_TYPES
 from pullback.lax.reductions import reduce_max
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, move_axis, reduce_sum_p, reshape_p
-from pullback.numpy import contraction, creation
+from pullback.numpy import contraction, conversion, creation
 from pullback.numpy.contraction import tensordot, vecdot
 from pullback.numpy.norms import inexact_operand, matrix_norm, norm, sum_of_squares, vector_norm
 from pullback.numpy.promotion import array_like, here, promote_inexact
@@ -279,7 +279,7 @@ def _pinv(a: Array, rtol: Any, factor: float) -> Array:
 
 def _with_tolerance(name: str, a: Array, rtol: Any, dtype: DType) -> tuple[Array, Array]:
     """Matrices, and a tolerance for each, broadcast to one batch shape. Raises ValueError if they do not broadcast."""
-    given = creation.array(rtol) if isinstance(rtol, (list, tuple)) else array_like(rtol, f"numpy.linalg.{name}")
+    given = conversion.array(rtol) if isinstance(rtol, (list, tuple)) else array_like(rtol, f"numpy.linalg.{name}")
     if dtypes.is_complex(given.dtype):
         raise here(TypeError, f"{name}: rtol must be real, got {dtypes.name(given.dtype)}")
     tolerance = convert(given, dtype)

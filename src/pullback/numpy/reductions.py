@@ -21,6 +21,7 @@ from pullback.core.trace import current
 from pullback.core.types import Shape, broadcast_shapes, canonical_axes, canonical_axis
 from pullback.lax import reductions as lax
 from pullback.lax.arrangement import concatenate_p
+from pullback.lax.cumulative import cumprod_p, cumsum_p
 from pullback.lax.elementwise import div_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p, strong, transpose_p
@@ -539,12 +540,12 @@ def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None)
     >>> cumsum(jnp.array([1, 2, 3])).tolist()
     [1, 3, 6]
     """
-    return _cumulative("cumsum", lax.cumsum_p, a, axis, dtype, out)
+    return _cumulative("cumsum", cumsum_p, a, axis, dtype, out)
 
 
 def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
     """The products of all prefixes along `axis` (of the flattened array, if None)."""
-    return _cumulative("cumprod", lax.cumprod_p, a, axis, dtype, out)
+    return _cumulative("cumprod", cumprod_p, a, axis, dtype, out)
 
 
 def nancumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
@@ -562,12 +563,12 @@ def cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None, inc
 
     With `include_initial`, that of the empty prefix, 0, comes first. Raises ValueError for scalars, or if an axis is needed.
     """
-    return _standard_cumulative("cumulative_sum", lax.cumsum_p, 0, x, axis, dtype, include_initial)
+    return _standard_cumulative("cumulative_sum", cumsum_p, 0, x, axis, dtype, include_initial)
 
 
 def cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Array:
     """The products of all prefixes along `axis`; with `include_initial`, 1 comes first. See `cumulative_sum`."""
-    return _standard_cumulative("cumulative_prod", lax.cumprod_p, 1, x, axis, dtype, include_initial)
+    return _standard_cumulative("cumulative_prod", cumprod_p, 1, x, axis, dtype, include_initial)
 
 
 def _standard_cumulative(
