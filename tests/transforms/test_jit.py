@@ -484,3 +484,52 @@ def _in_a_loop(z):
     carry = (jnp.asarray(z), jnp.zeros(4))
     out = pb.lax.fori_loop(0, 1, lambda _, c: (c[0], _signs(c[0])[0]), carry)
     return out[1], out[0]
+
+
+# ---- what tells calls apart -------------------------------------------------------------------------------------
+
+
+def test_dicts_are_told_apart_by_their_keys_and_not_by_the_order_of_insertion():
+    traces = []
+    f = pb.jit(lambda t: traces.append(list(t)) or {k: v + i for i, (k, v) in enumerate(t.items())})
+    x, y = jnp.ones(2), jnp.zeros(2)
+    for t in ({"a": x, "b": y}, {"b": y, "a": x}):
+        out = f(t)
+        assert list(out) == ["a", "b"] and out["a"].tolist() == [1, 1] and out["b"].tolist() == [1, 1]
+    assert traces == [["a", "b"]]
+    assert f({"a": x, "c": y})["c"].tolist() == [1, 1] and f({1: x, 0: y})[0].tolist() == [0, 0]
+    assert f({"a": x})["a"].tolist() == [1, 1] and f({"a": 2.0, "b": y})["a"] == 2
+    assert len(traces) == 5
+
+
+def test_keywords_are_told_apart_from_positions_dicts_and_other_keywords():
+    f = pb.jit(lambda *args, **named: (len(args), *named))
+    x = jnp.ones(2)
+    calls = [((x,), {}), ((), {"a": x}), (({"a": x},), {}), ((), {"b": x}), ((x,), {"a": x}), ((), {"b": x, "a": x}),
+             (([x],), {}), (((x,),), {}), ((x,), {"a": [x]}), ((x,), {"a": 1.0})]  # fmt: skip
+    g = pb.jit(lambda *args, **named: jnp.asarray(len(args) * 100 + sum(map(ord, named))))
+    for _ in range(2):
+        for args, named in calls:
+            assert g(*args, **named) == len(args) * 100 + sum(map(ord, named))
+    assert len(g._entries) == len(calls)
+    del f
+
+
+def test_static_arguments_by_keyword_and_position_are_one():
+    traces = []
+    f = pb.jit(lambda x, n, y=0.0: traces.append(n) or x * n + y, static_argnames="n")
+    x = jnp.ones(2)
+    for _ in range(2):
+        assert f(x, n=3).tolist() == [3, 3] and f(x, n=3, y=x).tolist() == [4, 4] and f(x, 2, y=1.0).tolist() == [3, 3]
+        assert f(np.ones(2, np.float32), n=3).tolist() == [3, 3]
+    assert traces == [3, 3, 2]
+    with pytest.raises(ValueError, match=r"Non-hashable static arguments are not supported: argument 'n'"):
+        f(x, n=[1])
+    with pytest.raises(TypeError, match=r"argument 'y' of jitted <lambda> .*: leaf at path \['a'\] of type 'object'"):
+        f(x, n=3, y={"a": object()})
+
+
+def test_what_is_lent_for_keyword_and_static_arguments_comes_back():
+    f = pb.jit(lambda x, n, y: x * n + y, static_argnames="n")
+    outs = [f(np.full(3, i, np.float32), n=2, y=np.full(3, i, np.float32)) for i in range(50)]
+    assert [o.tolist() for o in outs] == [[3.0 * i] * 3 for i in range(50)]

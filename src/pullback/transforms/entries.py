@@ -152,9 +152,8 @@ def _are_arrays(xs: Sequence[Any]) -> bool:
     return True
 
 
-#: The keys of dicts, in the order in which somebody has inserted them, to those in order; None if they are not all
-#: texts. Bounded.
-_in_order: dict[tuple[Any, ...], tuple[str, ...] | None] = {}
+#: From texts in the order in which they have been inserted into a dict to the same in order. Bounded.
+_in_order: dict[tuple[str, ...], tuple[str, ...]] = {}
 
 
 def in_order(names: Iterable[Any]) -> tuple[str, ...] | None:
@@ -167,10 +166,11 @@ def in_order(names: Iterable[Any]) -> tuple[str, ...] | None:
     try:
         return _in_order[given]
     except KeyError:
+        if not all([n.__class__ is str for n in given]):
+            return None
         if len(_in_order) > 1024:
             _in_order.clear()
-        found = tuple(sorted(given)) if all([n.__class__ is str for n in given]) else None
-        _in_order[given] = found
+        _in_order[given] = found = tuple(sorted(given))
         return found
 
 
@@ -184,14 +184,14 @@ class NoArray(Exception):
 
 def array_of(x: Any, lend: bool) -> Any:
     """The array of a leaf of the arguments; if `lend`, with memory that is lent for a call. Raises NoArray."""
-    if isinstance(x, Array):
-        if isinstance(x, Tracer) and current() is EVAL:
-            raise UnexpectedTracerError(x)
-        return x
-    try:
-        return from_user(x) if lend else as_array(x)
-    except TypeError:
-        raise NoArray(x) from None
+    if x.__class__ in _BARE or not isinstance(x, Array):
+        try:
+            return from_user(x) if lend else as_array(x)
+        except TypeError:
+            raise NoArray(x) from None
+    if isinstance(x, Tracer) and current() is EVAL:
+        raise UnexpectedTracerError(x)
+    return x
 
 
 def take_apart(
@@ -214,10 +214,15 @@ def take_apart(
         kind = a.__class__
         if kind is ConcreteArray:
             pass
-        elif kind in _BARE or isinstance(a, Array):
-            a = array_of(a, lend)
+        elif kind in _BARE and lend:
+            try:
+                a = from_user(a)
+            except TypeError:
+                raise NoArray(a) from None
             if a.__class__ is not ConcreteArray:
                 lent.append(a)
+        elif kind in _BARE or isinstance(a, Array):
+            a = array_of(a, lend)
         else:
             xs: Any = a
             if kind is list or kind is tuple:

@@ -100,28 +100,19 @@ class JitFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            entries = self._entries
-            lent: Sequence[Any] = ()
-            leaves: Sequence[Any] = args
-            key: Any = [id(program_state())]
-            if kwargs or self._has_static:
-                if disable_jit.value:
-                    return self.__wrapped__(*args, **kwargs)
-                dynamic, named = args, kwargs
-                if self._has_static:
-                    (dynamic, named), static = self._split(args, kwargs)
-                    owners: list[Any] = []
-                    key.append(by_identity(static, owners))
-                    if owners:  # functions as static arguments: what is compiled for one goes with it
-                        entries = kept_with_owners([self, *owners])
-                leaves, lent = self._take_apart(args, kwargs, dynamic, named, key)
-            else:
+            if not kwargs and not self._has_static:
+                key: Any = [id(program_state())]
                 for a in args:
                     if a.__class__ is not ConcreteArray:
-                        del key[1:]
-                        leaves, lent = self._take_apart(args, kwargs, args, kwargs, key)
+                        entries, key, leaves, lent = self._take_apart(args, kwargs)
                         break
                     key.append(a._type.number)
+                else:  # arrays alone: nothing to take apart
+                    entries, leaves, lent = self._entries, args, ()
+            elif disable_jit.value:
+                return self.__wrapped__(*args, **kwargs)
+            else:
+                entries, key, leaves, lent = self._take_apart(args, kwargs)
             key = tuple(key)
             entry = entries.get(key)
             if entry is not None and entry.run is not None and current() is EVAL:
@@ -135,14 +126,25 @@ class JitFunction:
             raise
 
     def _take_apart(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic: Sequence[Any], named: dict[str, Any], key: list[Any]
-    ) -> tuple[list[Any], Sequence[Any]]:  # fmt: skip
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[dict[Any, Entry], list[Any], Sequence[Any], Sequence[Any]]:
+        """What is known of calls with such static arguments, the key under which it is, the arrays in the arguments,
+        and arrays some of which are lent."""
+        entries, key = self._entries, [id(program_state())]
+        dynamic, named = args, kwargs
+        if self._has_static:
+            (dynamic, named), static = self._split(args, kwargs)
+            owners: list[Any] = []
+            key.append(by_identity(static, owners))
+            if owners:  # functions as static arguments: what is compiled for one goes with it
+                entries = kept_with_owners([self, *owners])
         # What is kept for the next call must not be given away.
         lend = not self._donates and current() is EVAL
         try:
-            return take_apart(dynamic, named, key, lend)
+            leaves, lent = take_apart(dynamic, named, key, lend)
         except NoArray as found:
             raise self._no_array(args, kwargs, found.leaf) from None
+        return entries, key, leaves, lent
 
     def _call(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: Sequence[Any], key: tuple[Any, ...],

@@ -79,42 +79,60 @@ def _refuse(args: Any) -> Any:
 
 
 def _run_of(compiled: Compiled) -> Run:
-    # A closure: what is looked up once is not looked up again on the way of every call.
-    module, placement = compiled.module, compiled.placement
-    target, execute, handlers = (
-        placement.target,
-        compiled.executable.loaded.execute_sharded,
-        compiled.executable.handlers,
-    )
-    name, kept, donated, calls_host = module.name, module.kept, module.donated, bool(module.callbacks)
-    is_unary, takes_all = len(kept) == 1, kept == list(range(len(module.in_types)))
-    out_types, only = compiled.out_types, compiled.out_types[0] if len(compiled.out_types) == 1 else None
-    away = placement is not ON_HOST
+    # Closures: what is looked up once is not looked up again on the way of every call. Comprehensions that use variables
+    # of `run` would make those slower, so they are in functions of their own; and the case of one argument and one
+    # result, which most small functions have, is written out.
+    module, placement, out_types = compiled.module, compiled.placement, compiled.out_types
+    target, loaded, handlers = placement.target, compiled.executable.loaded, compiled.executable.handlers
+    execute, name, kept, donated, calls_host = (
+        loaded.execute_sharded, module.name, module.kept, module.donated, bool(module.callbacks)
+    )  # fmt: skip
+    away, takes_all = placement is not ON_HOST, kept == list(range(len(module.in_types)))
+    borrows = not (away or donated or calls_host)
 
-    def own(x: ConcreteArray, lent: list[ConcreteArray]) -> Any:
+    def buffer_there(x: ConcreteArray) -> Any:
         return buffer_on(x, placement) if away else buffer_of(x, target)
 
-    def lend(x: ConcreteArray, lent: list[ConcreteArray]) -> Any:
-        found = borrowed(x)
-        if found is None:
-            return buffer_of(x, target)
-        lent.append(found)
-        return found._buffer
+    constants = [buffer_there(c if away else on_host(c)) for c in module.constants]
+    is_unary = takes_all and len(kept) == 1 and not (away or constants)
+    only = out_types[0] if len(out_types) == 1 and not (away or donated) else None
 
-    bring = own if away or donated or calls_host else lend
-    constants = [own(c if away else on_host(c), []) for c in module.constants]
+    def used(args: Sequence[ConcreteArray]) -> Sequence[ConcreteArray]:
+        return args if takes_all else [args[i] for i in kept]
+
+    def brought(args: Sequence[ConcreteArray]) -> tuple[list[Any], list[ConcreteArray]]:
+        """The buffers for one call, and what is lent for it."""
+        buffers, lent = constants.copy(), []
+        for x in used(args):
+            if borrows and (found := borrowed(x)) is not None:
+                lent.append(found)
+                buffers.append(found._buffer)
+            else:
+                buffers.append(buffer_there(x))
+        return buffers, lent
+
+    def wrapped(buffers: Sequence[Any], args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
+        if not away:
+            outs = []
+            for buffer, t in zip(buffers, out_types):  # `of_buffer`, written out
+                out = ConcreteArray()
+                out._buffer, out._type, out.weak_type = buffer, t, t.weak_type
+                outs.append(out)
+            return outs
+        committed = any([x.__class__ is DeviceArray and x.committed for x in args])
+        return [DeviceArray.made(b, t, placement, committed) for b, t in zip(buffers, out_types)]
 
     def run(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
         lent: Any = ()
         try:
-            taken = args if takes_all else [args[i] for i in kept]
-            # Most small functions have one argument.
-            buffers = [taken[0]._buffer] if is_unary else [x._buffer for x in taken]
-            if away or None in buffers:
-                lent = []
-                buffers = [bring(x, lent) if away or b is None else b for x, b in zip(taken, buffers)]
-            if constants:
-                buffers = constants + buffers
+            if is_unary:
+                buffers = [args[0]._buffer]
+                if buffers[0] is None:
+                    buffers, lent = brought(args)
+            else:
+                buffers = [*constants, *[x._buffer for x in used(args)]]
+                if away or None in buffers:
+                    buffers, lent = brought(args)
             if calls_host:  # what is called there has been called when this returns
                 results = execute(buffers, with_tokens=True)
                 token = results.consume_token()
@@ -125,23 +143,14 @@ def _run_of(compiled: Compiled) -> Run:
                 buffers = execute(buffers).consume_with_handlers(handlers)
         except pjrt.XlaRuntimeError as error:
             raise failure(f"jit({name}) failed", error)  # noqa: B904 - it says itself what caused it
-        if donated:
-            for i in donated:
-                args[i].delete()
-        if away:
-            committed = any([x.__class__ is DeviceArray and x.committed for x in args])
-            return [DeviceArray.made(b, t, placement, committed) for b, t in zip(buffers, out_types)]
-        # `ConcreteArray.of_buffer`, written out; most functions have one result.
-        if only is not None:
+        if only is not None:  # `of_buffer`, written out
             out = ConcreteArray()
             out._buffer, out._type, out.weak_type = buffers[0], only, only.weak_type
             outs = [out]
         else:
-            outs = []
-            for buffer, t in zip(buffers, out_types):
-                out = ConcreteArray()
-                out._buffer, out._type, out.weak_type = buffer, t, t.weak_type
-                outs.append(out)
+            for i in donated:
+                args[i].delete()
+            outs = wrapped(buffers, args)
         if lent:
             give_back(lent, outs)
         return outs

@@ -133,27 +133,21 @@ _buffer_slot = ConcreteArray.__dict__["_buffer"]
 
 
 def borrowed(x: ConcreteArray) -> Lent | None:
-    """Lent memory with the contents of an Array that has no buffer, if it is small and comes for the first time: most
-    do not come again, and to make a buffer, and to use it for the first time, takes longer than to copy."""
+    """Lent memory with the contents of an Array, if it is small and comes for the first time: most do not come again,
+    and to make a buffer, and to use it for the first time, takes longer than to copy. None for others."""
     try:
         _buffer_slot.__get__(x)
+        return None
     except AttributeError:
         x._buffer = None  # known by now
-    else:
-        return None
-    value = x._value
-    number = x._type.number
-    shelf = _by_number.get(number)
-    if shelf is None:
-        if number in _by_number:
-            return None
+    value, number = x._value, x._type.number
+    try:
+        shelf = _by_number[number]
+    except KeyError:
         dtype = value.dtype
         is_lent = value.nbytes <= _LENT and _NARROW.get(dtype) is dtype
-        shelf = _shelf((value.shape, dtype)) if is_lent else None
-        _by_number[number] = shelf
-        if shelf is None:
-            return None
-    return _lent_copy(value, shelf)
+        shelf = _by_number[number] = _shelf((value.shape, dtype)) if is_lent else None
+    return None if shelf is None else _lent_copy(value, shelf)
 
 
 def give_back(args: Sequence[ConcreteArray], outs: Sequence[ConcreteArray]) -> None:
