@@ -233,16 +233,16 @@ def test_threefry_gives_the_known_answers(counter: Any, key: Any, result: Any, l
 def test_blocks_join_without_a_seam(
     width: int, size: int, partitionable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pullback.lax import random_bits
+    from pullback.lax import threefry
 
     keys = np.array([[1, 2], [3, 4], [5, 6]], np.uint32)
-    blocked = random_bits.draw(keys, size, width, partitionable)
-    monkeypatch.setattr(random_bits, "_BLOCK", 10**9)
-    np.testing.assert_array_equal(blocked, random_bits.draw(keys, size, width, partitionable))
-    monkeypatch.setattr(random_bits, "_BLOCK", 100)
-    np.testing.assert_array_equal(blocked, random_bits.draw(keys, size, width, partitionable))
-    monkeypatch.setattr(random_bits, "_FEW_LANES", 0)
-    np.testing.assert_array_equal(blocked[:, :50], random_bits.draw(keys, size, width, partitionable)[:, :50])
+    blocked = threefry.draw(keys, size, width, partitionable)
+    monkeypatch.setattr(threefry, "_BLOCK", 10**9)
+    np.testing.assert_array_equal(blocked, threefry.draw(keys, size, width, partitionable))
+    monkeypatch.setattr(threefry, "_BLOCK", 100)
+    np.testing.assert_array_equal(blocked, threefry.draw(keys, size, width, partitionable))
+    monkeypatch.setattr(threefry, "_FEW_LANES", 0)
+    np.testing.assert_array_equal(blocked[:, :50], threefry.draw(keys, size, width, partitionable)[:, :50])
 
 
 def test_partitionable_streams_are_prefixes_of_each_other() -> None:

@@ -3,7 +3,7 @@
 A state is a key of 64 bits and a counter. Each generator is a function of the key and a counter to a block of words, and its stream
 are the blocks of successive counters: those of Philox-4x32 with 10 rounds have four words, those of Threefry-2x32 two (Salmon, Moraes,
 Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011). NumPy computes here what XLA's CPU compiler does, bit for bit;
-other platforms may have other streams. The generator behind `pullback.random` is in `pullback.lax.random_bits`.
+other platforms may have other streams. The generator behind `pullback.random` is in `pullback.lax.threefry`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate, slice_along
-from pullback.lax.random_bits import product, threefry
 from pullback.lax.shape import move_axis, reshape_p
+from pullback.lax.threefry import product, threefry
 from pullback.xla.eager import evaluate_by_xla
 from pullback.xla.text import Enum
 
@@ -89,10 +89,8 @@ def _threefry(key: np.uint64, start: np.uint64, shape: Shape, wide: bool) -> tup
         halves[axis] = -(-shape[axis] // 2)
     count = product(halves)
     counters = _counters(start, count)
-    k0, k1, x0, x1 = (
-        np.atleast_1d(x & _WORD).astype(np.uint32) for x in (key, key >> _HALF, counters, counters >> _HALF)
-    )
-    x0, x1 = (x.reshape(halves) for x in threefry(k0, k1, x0, x1))
+    x0, x1 = ((x & _WORD).astype(np.uint32).reshape(halves) for x in (counters, counters >> _HALF))
+    threefry(int(key & _WORD), int(key >> _HALF), x0, x1)
     if wide:
         return count, x0 | x1.astype(np.uint64) << _HALF
     halves[axis] *= 2

@@ -32,19 +32,12 @@ from pullback.lax.family import add_p, like, mul_p, sub_p
 from pullback.lax.incomplete import Eager
 from pullback.lax.indexing import gather, scatter
 from pullback.lax.positions import GatherDimensionNumbers, ScatterDimensionNumbers
-from pullback.lax.random_bits import (
-    Words,
-    check_keys,
-    key_words,
-    random_normal_p,
-    random_split_p,
-    random_uniform_p,
-    split_keys,
-)
+from pullback.lax.random_bits import check_keys, key_words, random_normal_p, random_split_p, random_uniform_p
 from pullback.lax.reductions import reduce_or
 from pullback.lax.selection import select
 from pullback.lax.shape import batch_first, broadcast_to, convert_element_type_p, expand_dims, reshape
 from pullback.lax.special import digamma_p, random_gamma_grad_p
+from pullback.lax.threefry import Words, split_keys
 
 Values = np.ndarray[Any, Any]
 
