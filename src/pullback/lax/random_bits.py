@@ -203,13 +203,6 @@ class RandomFoldIn(Broadcasting, _OnKeys):
 
 
 class Threefry2x32(Broadcasting, _OnKeys):
-    """The block function itself: two key words and two counter words, uint32 arrays that broadcast, to two words."""
-
-    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
-        return Elementwise.batch(self, size, args, axes)  # type: ignore[arg-type]
-
-
-class Threefry2x32(_OnKeys):
     """The block function itself: two key words and two counter words, uint32 arrays that broadcast,
     to two words."""
 
