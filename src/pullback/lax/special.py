@@ -53,12 +53,14 @@ def _scipy(name: str) -> Callable[..., Any]:
 
 
 # Polynomials of Giles ("Approximating the erfinv function", GPU Computing Gems 2, 2011) in w - 5/2 for w < 5, in √w - 3 beyond.
-_ERF_INV_CENTER = np.array(
-    [2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727,
-     1.50140941], np.float32)  # fmt: skip
-_ERF_INV_TAIL = np.array(
-    [-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406,
-     2.83297682], np.float32)  # fmt: skip
+# Numbers are arrays without axes, which are the quickest operands.
+_ERF_INV_MIDDLE, _ERF_INV_EDGE, _ERF_INV_TAIL_MIDDLE = (np.array(x, np.float32) for x in (2.5, 5, 3))
+_ERF_INV_CENTER, _ERF_INV_TAIL = ([np.array(x, np.float32) for x in coefficients] for coefficients in (
+    (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727,
+     1.50140941),
+    (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406,
+     2.83297682),
+))  # fmt: skip
 
 
 def _horner(coefficients: Any, x: Any) -> Any:
@@ -84,15 +86,17 @@ def _erf_inv(x: Any) -> Any:
     if x.dtype == np.float64:
         return _scipy_erf_inv(x)
     single = np.asarray(x, np.float32)
-    w = -np.log1p(-single * single)
-    out = np.asarray(_horner(_ERF_INV_CENTER, w - np.float32(2.5)))
-    tail = ~(w < 5)
-    if tail.any():
-        out[tail] = _horner(_ERF_INV_TAIL, np.sqrt(w[tail]) - np.float32(3))
+    w = np.negative(single, np.empty_like(single))
+    w *= single
+    np.log1p(w, w)
+    np.negative(w, w)
+    out = np.asarray(_horner(_ERF_INV_CENTER, w - _ERF_INV_MIDDLE))
+    center = w < _ERF_INV_EDGE
+    if np.count_nonzero(center) < w.size:
+        # At the ends, where w is infinite, the polynomial has the wrong sign.
+        tail = ~center
+        out[tail] = np.abs(_horner(_ERF_INV_TAIL, np.sqrt(w[tail]) - _ERF_INV_TAIL_MIDDLE))
     out *= single
-    ends = np.isinf(w)
-    if ends.any():
-        out[ends] = np.copysign(np.float32(np.inf), single[ends])
     return out.astype(x.dtype, copy=False)
 
 
