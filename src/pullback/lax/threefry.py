@@ -171,6 +171,8 @@ def _words(keys: Words, start: int, stop: int, lanes: int, padded: bool, partiti
         return _few(k0, k1, *_packed_counters(lanes, padded, partitionable), lanes).reshape(2, 1, lanes)
     x = np.empty((2, len(keys), stop - start), np.uint32)
     x[:] = _counters(start, stop, lanes, padded, partitionable)
+    if len(keys) > 1 and stop - start < 16 and x[0].size > _FEW_LANES:  # NumPy repeats short rows slowly
+        k0, k1 = (np.repeat(k, stop - start).reshape(x[0].shape) for k in keys.T)
     threefry(k0, k1, x[0], x[1])
     return x
 
