@@ -1,20 +1,22 @@
 """Primitives that sample by rejection: gamma, Poisson and binomial numbers.
 
-Operands are typed keys of shape K and parameters of shape (*K, *S): each key serves an array of shape S. A loop draws candidates for all
-elements and stops, for each key, when each of its elements has accepted one. How many numbers are drawn from which keys
-is part of the definition of the streams; so are candidates of accepted elements of the Poisson and binomial samplers,
-which replace the ones accepted before until the whole array is done (they have the same distribution).
+Operands are typed keys of shape K and parameters of shape (*K, *S): each key serves an array of
+shape S. A loop draws candidates for all elements and stops, for each key, when each of its elements
+has accepted one. How many numbers are drawn from which keys is part of the definition of the
+streams; so are candidates of accepted elements of the Poisson and binomial samplers, which replace
+the ones accepted before until the whole array is done (they have the same distribution).
 
-What decides about integers (counts, candidates, acceptance tests of the Poisson and binomial samplers) is evaluated in float64 whatever
-the type of the parameters, so that rounding neither distorts the distribution at large rates nor makes a difference between
-NumPy and compiled programs. The formulas are written once, for both (see `pullback.lax.incomplete`): NumPy goes on with
-the elements that have not accepted, a compiled program with all of them.
+What decides about integers (counts, candidates, acceptance tests of the Poisson and binomial
+samplers) is evaluated in float64 whatever the type of the parameters, so that rounding neither
+distorts the distribution at large rates nor makes a difference between NumPy and compiled programs.
+Samplers are written once, for both, with a namespace `xp`, which is `OnNumPy` or `Staged`: NumPy
+goes on with the keys that have elements left, a compiled program with all of them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,25 +27,30 @@ from pullback.core.dtypes import DType
 from pullback.core.primitive import Primitive
 from pullback.core.types import ShapedArray
 from pullback.lax import functions as lax
-from pullback.lax.arrangement import index_in_dim
 from pullback.lax.creation import iota
 from pullback.lax.elementwise import div_p, exp_p, lt_p
 from pullback.lax.family import add_p, like, mul_p, sub_p
 from pullback.lax.incomplete import Eager
 from pullback.lax.indexing import gather, scatter
 from pullback.lax.positions import GatherDimensionNumbers, ScatterDimensionNumbers
-from pullback.lax.random_bits import check_keys, key_words, random_normal_p, random_split_p, random_uniform_p
+from pullback.lax.random_bits import (
+    RandomNumbers,
+    check_keys,
+    key_words,
+    random_normal_p,
+    random_split_p,
+    random_uniform_p,
+)
 from pullback.lax.reductions import reduce_or
 from pullback.lax.selection import select
 from pullback.lax.shape import batch_first, broadcast_to, convert_element_type_p, expand_dims, reshape
 from pullback.lax.special import digamma_p, random_gamma_grad_p
-from pullback.lax.threefry import Words, split_keys
 
 Values = np.ndarray[Any, Any]
 
 
 class _Rejection(Primitive):
-    """Samples for keys of shape K and parameters of shape (*K, *S)."""
+    """Samples for keys of shape K and parameters of shape (*K, *S), made by the rule `sample`."""
 
     weakness = "never"
 
@@ -66,17 +73,100 @@ class _Rejection(Primitive):
     def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
         return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes)), **params), 0
 
+    def evaluate(self, *operands: Any, partitionable: bool, **params: Any) -> Any:
+        return self._sampled(OnNumPy(partitionable), *operands, **params)
 
-def _rows(keys: Any, *parameters: Any) -> tuple[Any, ...]:
-    """Key words of shape (m, 2), and parameters with one row for each key."""
-    words = key_words(keys)
-    return words, *(np.asarray(p).reshape(len(words), p.size // max(len(words), 1)) for p in parameters)
+    def expand(self, *operands: Any, partitionable: bool, **params: Any) -> Any:
+        return self._sampled(Staged(partitionable), *operands, **params)
+
+    def _sampled(self, xp: Any, keys: Any, *parameters: Any, **params: Any) -> Any:
+        m = keys.size
+        rows = (xp.reshape(p, (m, p.size // max(m, 1))) for p in parameters)
+        return xp.reshape(self.sample(xp, xp.reshape(keys, (m,)), *rows, **params), parameters[0].shape)
+
+    def sample(self, xp: Any, keys: Any, *parameters: Any, **params: Any) -> Any:
+        """Numbers for keys of shape (m,) and parameters with one row for each, computed by the
+        namespace `xp`."""
+        raise self.missing("sample", "evaluation")
+
+
+# ---- NumPy and programs --------------------------------------------------------------------------
+
+
+class OnNumPy(Eager):
+    """What samplers use, on NumPy values: `OnNumPy(False).filled(x, 0)` are zeros of the shape and
+    type of `x`."""
+
+    log1p, reshape, where = np.log1p, staticmethod(np.reshape), staticmethod(np.where)
+
+    def __init__(self, partitionable: bool) -> None:
+        self.partitionable = partitionable
+
+    @staticmethod
+    def apply(primitive: Primitive, *operands: Any, **params: Any) -> Any:
+        """A primitive of operands."""
+        return primitive.evaluate(*operands, **params)
+
+    def draw(self, numbers: RandomNumbers, keys: Any, like: Any) -> Any:
+        """Standard numbers of the shape and type of `like`, whose leading axis is that of the
+        keys."""
+        size = like.size // max(len(keys), 1)
+        return numbers.numbers(key_words(keys), size, like.dtype, self.partitionable).reshape(like.shape)
+
+    @staticmethod
+    def filled(like: Any, value: Any) -> Any:
+        """`value` in the shape and type of `like`."""
+        return np.full_like(like, value)
+
+    @staticmethod
+    def in_row(flags: Any) -> Any:
+        """Where a flag of the same row is set."""
+        return np.broadcast_to(flags.any(axis=1, keepdims=True), flags.shape)
+
+    @staticmethod
+    def replaced(region: Any, formula: Any, *operands: Any) -> Any:
+        """The last operand, in a region `formula(*operands)`."""
+        out = operands[-1]
+        if region.any():
+            out = out.copy()
+            out[region] = formula(*[x[region] for x in operands])
+        return out
+
+    @staticmethod
+    def replaced_by(region: Any, values: Callable[[], Any], x: Any) -> Any:
+        """`x`, in a region `values()`, which is not called if the region is empty."""
+        return np.where(region, values(), x) if region.any() else x
+
+    @staticmethod
+    def repeat(going: Any, body: Any, state: Sequence[Any], *constants: Any) -> Sequence[Any]:
+        """The state after `body(*state, *constants)` has replaced it as long as `going(*state)` is
+        true of an element.
+
+        Rows of which it is true of no element rest.
+        """
+        state = [np.array(x) for x in state]
+        while True:
+            flags = going(*state)
+            rows: Any = np.nonzero(flags if flags.ndim == 1 else flags.any(axis=1))[0]
+            if not rows.size:
+                return state
+            if rows.size == len(flags):
+                rows = slice(None)
+            for x, new in zip(state, body(*[x[rows] for x in (*state, *constants)])):
+                x[rows] = new
 
 
 class Staged:
-    """The functions that formulas use (those of `pullback.lax.incomplete.Eager`), on Arrays."""
+    """What samplers use, on Arrays: as `OnNumPy`, but everything is computed for all elements.
 
-    log, log1p, sqrt, abs, floor, ceil = lax.log, lax.log1p, lax.sqrt, lax.abs, lax.floor, lax.ceil
+    `Staged(False).filled(x, 0)` are zeros of the shape and type of `x`.
+    """
+
+    log, log1p, sqrt, abs = map(staticmethod, (lax.log, lax.log1p, lax.sqrt, lax.abs))
+    floor, ceil, reshape = map(staticmethod, (lax.floor, lax.ceil, reshape))
+
+    def __init__(self, partitionable: bool) -> None:
+        self.partitionable = partitionable
 
     @staticmethod
     def where(condition: Array, x: Any, y: Any) -> Array:
@@ -87,32 +177,76 @@ class Staged:
     @staticmethod
     def take(table: Values, index: Array) -> Array:
         """Elements of a short table."""
-        out: Any = None
-        for i, x in enumerate(table):
-            out = broadcast_to(like(x, index), index.shape) if out is None else Staged.where(index >= i, x, out)
+        out = Staged.filled(index, table[0])
+        for i, x in enumerate(table[1:], 1):
+            out = Staged.where(index >= i, x, out)
         return out
 
+    @staticmethod
+    def apply(primitive: Primitive, *operands: Any, **params: Any) -> Any:
+        """As `OnNumPy.apply`."""
+        return primitive.bind(*operands, **params)
 
-def _doubled(x: Array) -> Array:
-    return convert_element_type_p.bind(x, new_dtype=dtypes.float64, weak_type=False)
+    def draw(self, numbers: RandomNumbers, keys: Array, like: Array) -> Array:
+        """As `OnNumPy.draw`."""
+        shape = like.shape[keys.ndim :]
+        return numbers.bind(keys, dtype=like.dtype, shape=shape, partitionable=self.partitionable)
+
+    @staticmethod
+    def filled(like_this: Array, value: Any) -> Array:
+        """As `OnNumPy.filled`."""
+        return broadcast_to(like(value, like_this), like_this.shape)
+
+    @staticmethod
+    def in_row(flags: Array) -> Array:
+        """As `OnNumPy.in_row`."""
+        return broadcast_to(expand_dims(reduce_or(flags, (1,)), 1), flags.shape)
+
+    @staticmethod
+    def replaced(region: Array, formula: Any, *operands: Array) -> Array:
+        """As `OnNumPy.replaced`."""
+        return select(region, formula(*operands), operands[-1])
+
+    @staticmethod
+    def replaced_by(region: Array, values: Callable[[], Array], x: Array) -> Array:
+        """As `OnNumPy.replaced_by`."""
+        return select(region, values(), x)
+
+    @staticmethod
+    def repeat(going: Any, body: Any, state: Sequence[Array], *constants: Array) -> Sequence[Array]:
+        """As `OnNumPy.repeat`, without rest."""
+        from pullback.control.loops import while_loop
+
+        def any_going(state: Sequence[Array]) -> Array:
+            flags = going(*state)
+            return reduce_or(flags, tuple(range(flags.ndim)))
+
+        return while_loop(any_going, lambda state: tuple(body(*state, *constants)), tuple(state))  # type: ignore[no-any-return]
 
 
-def _staged_rows(keys: Array, *parameters: Array) -> tuple[Array, ...]:
-    """Keys of shape (m,), and parameters with one row for each key."""
-    m = keys.size
-    return reshape(keys, (m,)), *(reshape(p, (m, p.size // max(m, 1))) for p in parameters)
+def _new_keys(xp: Any, keys: Any, num: int) -> Any:
+    """`num` new keys for each key: shape (m, num)."""
+    return xp.apply(random_split_p, keys, shape=(num,), partitionable=xp.partitionable)
 
 
-def _split(keys: Array, num: int, partitionable: bool) -> list[Array]:
+def _split(xp: Any, keys: Any, num: int) -> list[Any]:
     """`num` arrays of new keys, of the shape of `keys`."""
-    new = random_split_p.bind(keys, shape=(num,), partitionable=partitionable)
-    return [index_in_dim(new, i, keys.ndim, keepdims=False) for i in range(num)]
+    new = _new_keys(xp, keys, num)
+    return [new[:, i] for i in range(num)]
 
 
-def _uniforms(keys: Array, like: Array, partitionable: bool) -> Array:
-    """Uniform numbers in [0, 1): of the type of `like`, whose leading axes are those of the keys."""
-    shape = like.shape[keys.ndim :]
-    return random_uniform_p.bind(keys, dtype=like.dtype, shape=shape, partitionable=partitionable)
+def _converted(xp: Any, x: Any, dtype: DType) -> Any:
+    return xp.apply(convert_element_type_p, x, new_dtype=dtype, weak_type=False)
+
+
+def _doubled(xp: Any, x: Any) -> Any:
+    return _converted(xp, x, dtypes.float64)
+
+
+def _uniforms(xp: Any, keys: Any, like: Any) -> Any:
+    """Uniform numbers in [0, 1), as float64, of the shape of `like`, and with the precision of its
+    type."""
+    return _doubled(xp, xp.draw(random_uniform_p, keys, like))
 
 
 def _take(x: Array, index: Array) -> Array:
@@ -122,37 +256,24 @@ def _take(x: Array, index: Array) -> Array:
 
 
 def _put(x: Array, index: Array, values: Array) -> Array:
-    """The vector `x` with `values` at different indices; those that it does not have are dropped."""
+    """The vector `x` with `values` at different indices; those that it does not have are
+    dropped."""
     numbers = ScatterDimensionNumbers(
         update_window_dims=(), inserted_window_dims=(0,), scatter_dims_to_operand_dims=(0,)
     )
     return scatter(x, expand_dims(index, 1), values, numbers, mode="drop")
 
 
-def _zeros(like_this: Array) -> Array:
-    return broadcast_to(like(0, like_this), like_this.shape)
-
-
-def _any(flags: Array) -> Array:
-    return reduce_or(flags, tuple(range(flags.ndim)))
-
-
-def _repeat(going: Any, body: Any, state: Sequence[Array]) -> Sequence[Array]:
-    """The state after `body` has been applied as long as `going` holds."""
-    from pullback.control.loops import while_loop
-
-    return while_loop(lambda state: going(*state), lambda state: body(*state), tuple(state))  # type: ignore[no-any-return]
-
-
-# ---- gamma ------------------------------------------------------------------------------------------------------
+# ---- gamma ---------------------------------------------------------------------------------------
 
 
 class RandomGamma(_Rejection):
     """Gamma numbers of shape parameter `a` and scale 1, or their logarithms with `log_space`.
 
-    By rejection from a transformed normal number (Marsaglia and Tsang, "A simple method for generating gamma variables", ACM TOMS 2000);
-    for a < 1, a number of parameter a + 1 times U^(1/a). The derivative in `a` is implicit: the sample moves so that
-    the distribution function keeps its value (Figurnov, Mohamed and Mnih, NeurIPS 2018).
+    By rejection from a transformed normal number (Marsaglia and Tsang, "A simple method for
+    generating gamma variables", ACM TOMS 2000); for a < 1, a number of parameter a + 1 times
+    U^(1/a). The derivative in `a` is implicit: the sample moves so that the distribution function
+    keeps its value (Figurnov, Mohamed and Mnih, NeurIPS 2018).
     """
 
     name = "random_gamma"
@@ -160,17 +281,11 @@ class RandomGamma(_Rejection):
     def type_of(self, keys: ShapedArray, a: ShapedArray, *, log_space: bool, partitionable: bool) -> ShapedArray:
         return ShapedArray(a.shape, self.check(keys, a).dtype)
 
-    def evaluate(self, keys: Any, a: Any, *, log_space: bool, partitionable: bool) -> Any:
-        words, rows = _rows(keys, a)
-        each = split_keys(words, rows.shape[1], partitionable).reshape(-1, 2)
-        return _gamma(each, rows.reshape(-1), log_space, partitionable).reshape(a.shape)
-
-    def expand(self, keys: Any, a: Any, *, log_space: bool, partitionable: bool) -> Any:
+    def sample(self, xp: Any, keys: Any, a: Any, *, log_space: bool) -> Any:
         if not a.size:
             return a
-        each = random_split_p.bind(keys, shape=a.shape[keys.ndim :], partitionable=partitionable)
-        out = _staged_gamma(reshape(each, (a.size,)), reshape(a, (a.size,)), log_space, partitionable)
-        return reshape(out, a.shape)
+        each = xp.reshape(_new_keys(xp, keys, a.shape[1]), (a.size,))
+        return xp.reshape(_gamma(xp, each, xp.reshape(a, (a.size,)), log_space), a.shape)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
         out, (_, a), t = self.bind(*primals, **params), primals, tangents[1]
@@ -178,7 +293,8 @@ class RandomGamma(_Rejection):
             return out, None
         if not params["log_space"]:
             return out, mul_p.bind(random_gamma_grad_p.bind(a, out), t)
-        # d log x = dx/x. Where x underflows, F(x) = xᵃ/Γ(a+1) to leading order, which gives d log x/da = (ψ(a+1) - log x)/a.
+        # d log x = dx/x. Where x underflows, F(x) = xᵃ/Γ(a+1) to leading order, which gives d log
+        # x/da = (ψ(a+1) - log x)/a.
         x = exp_p.bind(out)
         underflows = lt_p.bind(x, like(dtypes.finfo(x.dtype).tiny, x))
         safe = select(underflows, like(1, x), x)
@@ -206,87 +322,51 @@ def _gamma_rejected(xp: Any, x: Any, v: Any, u: Any, d: Any) -> Any:
     )
 
 
-def _gamma(keys: Words, a: Values, log_space: bool, partitionable: bool) -> Values:
-    """One number for each key and each element of `a`."""
-    dtype = a.dtype
-    one = dtype.type(1)
-    small, d = _gamma_scale(Eager, a)
-    c = _gamma_slope(Eager, d)
-    pairs = split_keys(keys, 2, partitionable)
-    keys, boost_keys = pairs[:, 0], pairs[:, 1]
-    out = np.empty(a.shape, dtype)
-    left = np.arange(a.size)
-    while left.size:
-        triples = split_keys(keys, 3, partitionable)
-        x, v = _normal_above(triples[:, 1], c, partitionable)
-        u = random_uniform_p.numbers(triples[:, 2], 1, dtype, partitionable)[:, 0]
-        v = v * v * v
-        rejected = _gamma_rejected(Eager, x, v, u, d)
-        accepted = ~rejected
-        out[left[accepted]] = (np.log(d) + np.log(v) if log_space else d * v)[accepted]
-        left, keys, c, d = left[rejected], triples[rejected, 0], c[rejected], d[rejected]
-    if small.any():
-        u = one - random_uniform_p.numbers(boost_keys[small], 1, dtype, partitionable)[:, 0]
-        if log_space:
-            out[small] += np.log(u) / a[small]
-        else:
-            out[small] *= u ** (one / a[small])
-    return out
-
-
-def _normal_above(keys: Words, c: Values, partitionable: bool) -> tuple[Values, Values]:
-    """For each key, the first normal number x in its sequence with v = 1 + c x > 0, and v."""
-    x, v = np.empty_like(c), np.empty_like(c)
-    left = np.arange(c.size)
-    while left.size:
-        pairs = split_keys(keys, 2, partitionable)
-        x[left] = random_normal_p.numbers(pairs[:, 1], 1, c.dtype, partitionable)[:, 0]
-        v[left] = c.dtype.type(1) + x[left] * c[left]
-        again = v[left] <= 0
-        left, keys = left[again], pairs[again, 0]
-    return x, v
-
-
-#: Elements that a compiled program works on at a time: few enough for caches, enough for many cores.
+#: Elements that a compiled program works on at a time: few enough for caches, enough for many
+#: cores.
 _LANES = 1 << 14
 
 
-def _staged_gamma(keys: Array, a: Array, log_space: bool, partitionable: bool) -> Array:
-    """`_gamma` in compiled programs, for keys and parameters of shape (n,).
+def _gamma(xp: Any, keys: Any, a: Any, log_space: bool) -> Any:
+    """One number for each key and each element of `a`, both of shape (n,).
 
-    Each lane works on the elements i, i + lanes, ...: when it has a number for one, it goes on to the next.
+    In programs each lane works on the elements i, i + lanes, ...: when it has a number for one, it
+    goes on to the next.
     """
     (n,), dtype = a.shape, a.dtype
-    small, d = _gamma_scale(Staged, a)
-    keys, boost_keys = _split(keys, 2, partitionable)
-    lanes = min(n, _LANES)
+    one = dtype.type(1)
+    small, d = _gamma_scale(xp, a)
+    keys, boost_keys = _split(xp, keys, 2)
+    lanes = min(n, _LANES) if xp.__class__ is Staged else n
 
-    def candidates(keys: Array, again: Array, inner: Array, d: Array) -> tuple[Array, ...]:
-        """Candidates and whether they are accepted; what to draw the next ones from: the state for an element that is not done.
+    def candidates(keys: Any, again: Any, inner: Any, d: Any) -> tuple[Any, ...]:
+        """Candidates and whether they are accepted; what to draw the next ones from: the state for
+        an element that is not done.
 
-        `again` says that the last normal number gave no candidate, and that the next one of its sequence comes from the key `inner`.
+        `again` says that the last normal number gave no candidate, and that the next one of its
+        sequence comes from the key `inner`.
         """
-        next_keys, first, uniform = _split(keys, 3, partitionable)
-        next_inner, normal = _split(select(again, inner, first), 2, partitionable)
-        x = random_normal_p.bind(normal, dtype=dtype, shape=(), partitionable=partitionable)
-        v = dtype.type(1) + x * _gamma_slope(Staged, d)
+        next_keys, first, uniform = _split(xp, keys, 3)
+        next_inner, normal = _split(xp, xp.where(again, inner, first), 2)
+        x = xp.draw(random_normal_p, normal, d)
+        v = one + x * _gamma_slope(xp, d)
         none = v <= 0
         v = v * v * v
-        rejected = _gamma_rejected(Staged, x, v, _uniforms(uniform, d, partitionable), d)
-        found = lax.log(d) + lax.log(v) if log_space else d * v
-        return found, ~(none | rejected), select(none, keys, next_keys), none, next_inner
+        rejected = _gamma_rejected(xp, x, v, xp.draw(random_uniform_p, uniform, d), d)
+        found = xp.log(d) + xp.log(v) if log_space else d * v
+        return found, ~(none | rejected), xp.where(none, keys, next_keys), none, next_inner
 
     if lanes == n:
 
-        def in_place(left: Array, keys: Array, again: Array, inner: Array, out: Array) -> tuple[Array, ...]:
+        def in_place(left: Any, keys: Any, again: Any, inner: Any, out: Any, d: Any) -> tuple[Any, ...]:
             found, accepted, *state = candidates(keys, again, inner, d)
-            return left & ~accepted, *state, select(left & accepted, found, out)
+            return left & ~accepted, *state, xp.where(left & accepted, found, out)
 
-        every = broadcast_to(like(True, small), (n,))
-        *_, out = _repeat(lambda left, *_: _any(left), in_place, (every, keys, ~every, keys, a))
+        every, none = (xp.filled(small, value) for value in (True, False))
+        *_, out = xp.repeat(lambda left, *_: left, in_place, (every, keys, none, keys, a), d)
     else:
 
-        def in_turn(index: Array, keys: Array, again: Array, inner: Array, d: Array, out: Array) -> tuple[Array, ...]:
+        def in_turn(index: Any, keys: Any, again: Any, inner: Any, d: Any, out: Any) -> tuple[Any, ...]:
             found, accepted, keys, again, inner = candidates(keys, again, inner, d)
             out = _put(out, select(accepted, index, like(n, index)), found)
             index = index + select(accepted, like(lanes, index), like(0, index))
@@ -296,14 +376,16 @@ def _staged_gamma(keys: Array, a: Array, log_space: bool, partitionable: bool) -
         all_keys, all_d = keys, d
         index = iota(dtypes.int32 if n < 1 << 31 else dtypes.int64, lanes)
         state = (index, keys[:lanes], small[:lanes] & False, keys[:lanes], d[:lanes], a)
-        *_, out = _repeat(lambda index, *_: _any(index < n), in_turn, state)
-    u = dtype.type(1) - _uniforms(boost_keys, a, partitionable)
-    if log_space:
-        return select(small, out + lax.log(u) / a, out)
-    return select(small, out * u ** (dtype.type(1) / a), out)
+        *_, out = xp.repeat(lambda index, *_: index < n, in_turn, state)
+
+    def boosted(keys: Any, a: Any, out: Any) -> Any:
+        u = one - xp.draw(random_uniform_p, keys, a)
+        return out + xp.log(u) / a if log_space else out * u ** (one / a)
+
+    return xp.replaced(small, boosted, boost_keys, a, out)
 
 
-# ---- factorials --------------------------------------------------------------------------------------------------
+# ---- factorials ----------------------------------------------------------------------------------
 
 _LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
 _STIRLING_TAILS = np.array(
@@ -321,19 +403,21 @@ def _stirling_tail(xp: Any, k: Any) -> Any:
     return xp.where(k <= 9, xp.take(_STIRLING_TAILS, k), series)
 
 
-# ---- Poisson ----------------------------------------------------------------------------------------------------
+# ---- Poisson -------------------------------------------------------------------------------------
 
 #: Below this mean, products of uniform numbers are counted; above, numbers are rejected.
 _SMALL_MEAN = 10
-#: The rate at which elements below it take part in the rejection loop of their key (their results are dropped).
+#: The rate at which elements below it take part in the rejection loop of their key (their results
+#: are dropped).
 _IDLE_RATE = 1e5
 
 
 class RandomPoisson(_Rejection):
     """Poisson numbers of a given rate, of the integer type `dtype`. NaN and negative rates give -1.
 
-    For rates below 10 by counting uniform numbers whose product stays above exp(-rate) (Knuth, TAOCP 2, 3.4.1), else by
-    the transformed rejection PTRS (Hörmann, "The transformed rejection method for generating Poisson random variables", 1993).
+    For rates below 10 by counting uniform numbers whose product stays above exp(-rate) (Knuth,
+    TAOCP 2, 3.4.1), else by the transformed rejection PTRS (Hörmann, "The transformed rejection
+    method for generating Poisson random variables", 1993).
     """
 
     name = "random_poisson"
@@ -344,51 +428,27 @@ class RandomPoisson(_Rejection):
             raise TypeError(f"random_poisson gives integers; dtype is {dtypes.name(dtype)}")
         return ShapedArray(self.check(keys, rate).shape, dtype)
 
-    def evaluate(self, keys: Any, rate: Any, *, dtype: DType, partitionable: bool) -> Any:
-        words, rates = _rows(keys, rate)
+    def sample(self, xp: Any, keys: Any, rates: Any, *, dtype: DType) -> Any:
         small = ~(rates >= _SMALL_MEAN)
-        out = np.full(rates.shape, -1, np.float64)
-        if small.any():
-            out = _poisson_by_products(words, np.where(small, rates, 0), rates.dtype, partitionable)
-        if not small.all():
-            constants = _poisson_constants(Eager, np.where(small, _IDLE_RATE, rates).astype(np.float64))
-            rejected = _reject(words, rates.dtype, constants, _poisson_candidates, partitionable)
-            out = np.where(small, out, rejected)
-        out = np.where(rates == 0, 0.0, out)
-        return convert_element_type_p.evaluate(out, new_dtype=dtype, weak_type=False).reshape(rate.shape)
+        few = _doubled(xp, xp.where(small, rates, 0))
 
-    def expand(self, keys: Any, rate: Any, *, dtype: DType, partitionable: bool) -> Any:
-        keys, rates = _staged_rows(keys, rate)
-        small = ~(rates >= _SMALL_MEAN)
-        few = _doubled(Staged.where(small, rates, 0))
-
-        def count(keys: Array, log_product: Array, count: Array) -> tuple[Array, ...]:
-            keys, uniform = _split(keys, 2, partitionable)
+        def multiply(keys: Any, log_product: Any, count: Any, rates: Any, few: Any) -> tuple[Any, ...]:
+            keys, uniform = _split(xp, keys, 2)
             going = log_product > -few
-            log_u = lax.log(_doubled(_uniforms(uniform, rates, partitionable)))
-            return keys, log_product + log_u, count + _doubled(going)
+            log_u = xp.log(_uniforms(xp, uniform, rates))
+            return keys, log_product + log_u, count + _doubled(xp, going)
 
-        state = (keys, _zeros(few), _zeros(few))
-        *_, counted = _repeat(lambda _, log_product, __: _any(log_product > -few), count, state)
-        constants = _poisson_constants(Staged, _doubled(Staged.where(small, _IDLE_RATE, rates)))
-        rejected = _staged_reject(keys, rates, ~small, constants, _poisson_candidates, partitionable)
-        out = Staged.where(rates == 0, 0.0, select(small, counted - 1, rejected))
-        return reshape(convert_element_type_p.bind(out, new_dtype=dtype, weak_type=False), rate.shape)
+        zeros = xp.filled(few, 0)
+        *_, counted = xp.repeat(
+            lambda _, log_product, __: log_product > -few, multiply, (keys, zeros, zeros), rates, few
+        )
 
+        def rejected() -> Any:
+            constants = _poisson_constants(xp, _doubled(xp, xp.where(small, _IDLE_RATE, rates)))
+            return _reject(xp, keys, rates, ~small, constants, _poisson_candidates)
 
-def _poisson_by_products(keys: Words, rates: Values, dtype: DType, partitionable: bool) -> Values:
-    keys, rates = keys.copy(), rates.astype(np.float64)
-    log_product, count = np.zeros(rates.shape), np.zeros(rates.shape)
-    while True:
-        going = log_product > -rates
-        rows = np.nonzero(going.any(axis=1))[0]
-        if not rows.size:
-            return count - 1
-        pairs = split_keys(keys[rows], 2, partitionable)
-        keys[rows] = pairs[:, 0]
-        count[rows] += going[rows]
-        u = random_uniform_p.numbers(pairs[:, 1], rates.shape[1], dtype, partitionable)
-        log_product[rows] += np.log(u, dtype=np.float64)
+        out = xp.replaced_by(~small, rejected, counted - 1)
+        return _converted(xp, xp.where(rates == 0, 0.0, out), dtype)
 
 
 def _poisson_constants(xp: Any, rates: Any) -> tuple[Any, ...]:
@@ -411,56 +471,38 @@ def _poisson_candidates(
     return k, surely | ~never & (proposal <= log_ratio)
 
 
-def _reject(keys: Words, dtype: DType, constants: Sequence[Values], candidates: Any, partitionable: bool) -> Values:
-    """Candidates from pairs of uniform numbers, u in [-1/2, 1/2) and v in [0, 1), until each element has accepted one.
+def _reject(xp: Any, keys: Any, rates: Any, wanted: Any, constants: Sequence[Any], candidates: Any) -> Any:
+    """Candidates from pairs of uniform numbers, u in [-1/2, 1/2) and v in [0, 1), until each
+    element has accepted one.
 
-    `candidates(xp, u, v, *constants)` gives them, and whether they are accepted; the numbers have the precision of `dtype`.
+    `candidates(xp, u, v, *constants)` gives them, and whether they are accepted; the numbers have
+    the precision of `rates`. Rows in which nothing is `wanted` do not count.
     """
-    shape = constants[0].shape
-    keys, accepted, out = keys.copy(), np.zeros(shape, bool), np.zeros(shape)
-    while True:
-        rows = np.nonzero(~accepted.all(axis=1))[0]
-        if not rows.size:
-            return out
-        triples = split_keys(keys[rows], 3, partitionable)
-        keys[rows] = triples[:, 0]
-        u, v = (
-            random_uniform_p.numbers(triples[:, i], shape[1], dtype, partitionable).astype(np.float64) for i in (1, 2)
-        )
-        k, accept = candidates(Eager, u - 0.5, v, *(c[rows] for c in constants))
-        out[rows] = np.where(accept, k, out[rows])
-        accepted[rows] |= accept
+
+    def draw(keys: Any, left: Any, out: Any, rates: Any, *constants: Any) -> tuple[Any, ...]:
+        keys, *uniforms = _split(xp, keys, 3)
+        u, v = (_uniforms(xp, k, rates) for k in uniforms)
+        k, accept = candidates(xp, u - 0.5, v, *constants)
+        return keys, left & ~accept, xp.where(xp.in_row(left) & accept, k, out)
+
+    state = (keys, xp.in_row(wanted), xp.filled(constants[0], 0))
+    return xp.repeat(lambda _, left, __: left, draw, state, rates, *constants)[2]
 
 
-def _staged_reject(
-    keys: Array, parameters: Array, wanted: Array, constants: Sequence[Array], candidates: Any, partitionable: bool
-) -> Array:
-    """`_reject` in compiled programs; rows in which nothing is `wanted` do not count."""
+# ---- binomial ------------------------------------------------------------------------------------
 
-    def in_row(flags: Array) -> Array:
-        return broadcast_to(expand_dims(reduce_or(flags, (1,)), 1), flags.shape)
-
-    def body(keys: Array, left: Array, out: Array) -> tuple[Array, ...]:
-        keys, *uniforms = _split(keys, 3, partitionable)
-        u, v = (_doubled(_uniforms(k, parameters, partitionable)) for k in uniforms)
-        k, accept = candidates(Staged, u - 0.5, v, *constants)
-        return keys, left & ~accept, select(in_row(left) & accept, k, out)
-
-    state = (keys, in_row(wanted), _zeros(constants[0]))
-    return _repeat(lambda _, left, __: _any(left), body, state)[2]
-
-
-# ---- binomial ---------------------------------------------------------------------------------------------------
-
-#: Count and probability with which elements that need no rejection take part in the loop of their key.
+#: Count and probability with which elements that need no rejection take part in the loop of their
+#: key.
 _IDLE_COUNT, _IDLE_PROBABILITY = 1e4, 0.5
 
 
 class RandomBinomial(_Rejection):
-    """Binomial numbers of `count` trials with a given success probability, of the parameters' type; NaN for invalid parameters.
+    """Binomial numbers of `count` trials with a given success probability, of the parameters' type;
+    NaN for invalid parameters.
 
-    For means up to 10 by counting geometric numbers (Devroye, "Generating the maximum of independent identically distributed random
-    variables", 1980), else by the transformed rejection BTRS (Hörmann, "The generation of binomial random variates", 1993).
+    For means up to 10 by counting geometric numbers (Devroye, "Generating the maximum of
+    independent identically distributed random variables", 1980), else by the transformed rejection
+    BTRS (Hörmann, "The generation of binomial random variates", 1993).
     """
 
     name = "random_binomial"
@@ -471,51 +513,33 @@ class RandomBinomial(_Rejection):
     ) -> ShapedArray:
         return ShapedArray(count.shape, self.check(keys, count, probability).dtype)
 
-    def evaluate(self, keys: Any, count: Any, probability: Any, *, partitionable: bool) -> Any:
-        words, counts, probabilities = _rows(keys, count, probability)
-        flipped, rare, invalid, regular, small = _binomial_cases(Eager, counts, probabilities)
-        large = regular & ~small
-        out = np.zeros(counts.shape)
-        if small.any():
-            n, p = np.where(small, counts, 0), np.where(small, rare, counts.dtype.type(0.5))
-            out = _binomial_by_waiting(words, n, p, counts.dtype, partitionable)
-        if large.any():
-            n, p = np.where(large, counts, _IDLE_COUNT), np.where(large, rare, _IDLE_PROBABILITY)
-            constants = _binomial_constants(Eager, n.astype(np.float64), p.astype(np.float64))
-            rejected = _reject(words, counts.dtype, constants, _binomial_candidates, partitionable)
-            out = np.where(large, rejected, out)
-        out = out.astype(counts.dtype)
-        return _binomial_result(Eager, counts, out, flipped, invalid, regular).reshape(count.shape)
+    def sample(self, xp: Any, keys: Any, counts: Any, probabilities: Any) -> Any:
+        flipped, rare, invalid, regular, small = _binomial_cases(xp, counts, probabilities)
+        n, p = (_doubled(xp, xp.where(small, x, y)) for x, y in ((counts, 0), (rare, 0.5)))
 
-    def expand(self, keys: Any, count: Any, probability: Any, *, partitionable: bool) -> Any:
-        keys, counts, probabilities = _staged_rows(keys, count, probability)
-        flipped, rare, invalid, regular, small = _binomial_cases(Staged, counts, probabilities)
-        n, p = _doubled(Staged.where(small, counts, 0)), _doubled(Staged.where(small, rare, 0.5))
-        log_failure = lax.log1p(-p)
-
-        def wait(keys: Array, waited: Array, successes: Array) -> tuple[Array, ...]:
-            uniform, keys = _split(keys, 2, partitionable)
+        def wait(keys: Any, waited: Any, successes: Any, counts: Any, n: Any, log_failure: Any) -> tuple[Any, ...]:
+            uniform, keys = _split(xp, keys, 2)
             going = waited <= n
-            log_u = lax.log(_doubled(_uniforms(uniform, counts, partitionable)))
-            return (
-                keys,
-                waited + lax.ceil(log_u / log_failure),
-                successes + _doubled(going),
-            )
+            log_u = xp.log(_uniforms(xp, uniform, counts))
+            return keys, waited + xp.ceil(log_u / log_failure), successes + _doubled(xp, going)
 
-        state = (keys, _zeros(n), _zeros(n))
-        *_, successes = _repeat(lambda _, waited, __: _any(waited <= n), wait, state)
+        zeros = xp.filled(n, 0)
+        state, constants = (keys, zeros, zeros), (counts, n, xp.log1p(-p))
+        *_, successes = xp.repeat(lambda _, waited, __: waited <= n, wait, state, *constants)
         large = regular & ~small
-        n, p = Staged.where(large, counts, _IDLE_COUNT), Staged.where(large, rare, _IDLE_PROBABILITY)
-        constants = _binomial_constants(Staged, _doubled(n), _doubled(p))
-        rejected = _staged_reject(keys, counts, large, constants, _binomial_candidates, partitionable)
-        out = select(large, rejected, successes - 1)
-        out = convert_element_type_p.bind(out, new_dtype=counts.dtype, weak_type=False)
-        return reshape(_binomial_result(Staged, counts, out, flipped, invalid, regular), count.shape)
+
+        def rejected() -> Any:
+            n, p = xp.where(large, counts, _IDLE_COUNT), xp.where(large, rare, _IDLE_PROBABILITY)
+            constants = _binomial_constants(xp, *(_doubled(xp, x) for x in (n, p)))
+            return _reject(xp, keys, counts, large, constants, _binomial_candidates)
+
+        out = _converted(xp, xp.replaced_by(large, rejected, successes - 1), counts.dtype)
+        return _binomial_result(xp, counts, out, flipped, invalid, regular)
 
 
 def _binomial_cases(xp: Any, counts: Any, probabilities: Any) -> tuple[Any, ...]:
-    """Where failures are counted, the probability of what is counted, and where parameters are invalid, call for sampling, for waiting."""
+    """Where failures are counted, the probability of what is counted, and where parameters are
+    invalid, call for sampling, for waiting."""
     flipped = probabilities >= 0.5
     rare = xp.where(flipped, counts.dtype.type(1) - probabilities, probabilities)
     invalid = ~((counts >= 0) & (rare >= 0))
@@ -528,23 +552,6 @@ def _binomial_result(xp: Any, counts: Any, out: Any, flipped: Any, invalid: Any,
     zero = counts.dtype.type(0)
     out = xp.where(regular, out, xp.where(invalid, zero + np.nan, xp.where(endless, counts, zero)))
     return xp.where(flipped & ~endless, counts - out, out)
-
-
-def _binomial_by_waiting(
-    keys: Words, counts: Values, probabilities: Values, dtype: DType, partitionable: bool
-) -> Values:
-    keys, waited, successes = keys.copy(), np.zeros(counts.shape), np.zeros(counts.shape)
-    log_failure = np.log1p(-probabilities, dtype=np.float64)
-    while True:
-        going = waited <= counts
-        rows = np.nonzero(going.any(axis=1))[0]
-        if not rows.size:
-            return successes - 1
-        pairs = split_keys(keys[rows], 2, partitionable)
-        keys[rows] = pairs[:, 1]
-        successes[rows] += going[rows]
-        u = random_uniform_p.numbers(pairs[:, 0], counts.shape[1], dtype, partitionable)
-        waited[rows] += np.ceil(np.log(u, dtype=np.float64) / log_failure[rows])
 
 
 def _binomial_constants(xp: Any, n: Any, p: Any) -> tuple[Any, ...]:
