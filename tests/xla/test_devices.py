@@ -16,6 +16,8 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import lax
+from pullback.experimental import checkify
+from pullback.xla import devices as module
 from pullback.xla import placement as module
 
 X = np.arange(6.0, dtype=np.float32).reshape(2, 3)
@@ -344,6 +346,54 @@ def test_programs_that_close_over_arrays_on_devices(x: Any) -> None:
     scalar = pb.device_put(2.0, x.device)
     for f in (lambda a: a * x * scalar, pb.grad(lambda a: (a * x * scalar).sum())):
         np.testing.assert_array_equal(pb.jit(f)(X), f(X))
+
+
+CONSTANT = {
+    "gradient of a sum": lambda x: pb.grad(jnp.sum)(x),
+    "gradient of a constant": lambda x: pb.grad(lambda x: 1.0)(x),
+    "gradient of a tree": lambda x: pb.grad(lambda t: t["a"].sum())({"a": x, "b": x}),
+    "gradients of integers": lambda x: pb.grad(lambda x, i: 2 * x.sum(), argnums=(0, 1), allow_int=True)(x, x.astype(int))[0],
+    "jvp": lambda x: pb.jvp(jnp.floor, (x,), (x,)),
+    "linearize": lambda x: pb.linearize(jnp.floor, x)[1](x),
+    "vjp": lambda x: pb.vjp(lambda x, y: jnp.floor(x) + y, x, x)[1](x),
+    "jacfwd": lambda x: pb.jacfwd(lambda x: 2 * x)(x),
+    "jacrev": lambda x: pb.jacrev(lambda x: {"a": 2 * x, "b": x[0]})(x),
+    "to_matrix": lambda x: pb.linearize(jnp.square, x)[1].to_matrix(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("derivative", CONSTANT.values(), ids=CONSTANT)
+def test_constant_derivatives_are_where_the_argument_is(derivative: Any, x: Any, there: Any) -> None:
+    for out, host in zip(pb.tree.leaves(derivative(x)), pb.tree.leaves(derivative(jnp.asarray(X))), strict=True):
+        assert out.device is there
+        assert out.committed
+        assert host.device is pb.devices("cpu")[0]
+        np.testing.assert_array_equal(out, host)
+    free = pb.jit(lambda: jnp.asarray(X), device=there)()
+    assert not free.committed
+    assert not pb.grad(jnp.sum)(free).committed
+
+
+def test_python_control_flow_on_values_of_a_device(x: Any, there: Any) -> None:
+    def f(x: Any) -> Any:
+        return x * float(x) * int(x) if x > 0 and f"{x:.1f}" == "2.0" else x
+
+    for value in (pb.grad(f)(x[0, 2]), pb.jvp(f, (x[0, 2],), (x[0, 1],))[1]):
+        assert value == 4
+        assert value.device is there
+
+
+def test_checks_of_values_on_a_device(x: Any) -> None:
+    check = checkify.check
+    check(x[0, 0] == 0, "not {}", x)
+    check_all = pb.vmap(lambda row: check(row[0] < 2, "{} is too much", row[0]))
+    for fail in (
+        lambda x: check(x[0, 1] > 1, "{} is too much", x[0, 0] + 3),
+        check_all,
+        pb.grad(lambda x: (check_all(x), x.sum())[1]),
+    ):
+        with pytest.raises(checkify.JaxRuntimeError, match="3.* is too much"):
+            fail(x)
 
 
 def test_no_device_and_no_sharding_is_ignored() -> None:

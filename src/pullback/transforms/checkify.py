@@ -59,6 +59,7 @@ from pullback.lax.shape import batch_first, reshape_p, strong
 from pullback.transforms.call import CallPrimitive
 from pullback.transforms.custom import custom_jvp_call_p, custom_vjp_call_p
 from pullback.transforms.lifting import Bundle, Kind, LiftedProgram, Lifting, Outcome, Rules, leaves_of, plain
+from pullback.xla.devices import on_host
 
 # ---- what can fail ----------------------------------------------------------------------------------------------
 
@@ -329,6 +330,9 @@ class CheckPrimitive(Primitive):
 
     def effects_of(self, params: Params) -> Effects:
         return NO_EFFECTS if params["debug"] else frozenset({Effect.CHECKS})
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        return super().bind(*map(on_host, args), **params)  # no device can raise
 
     def type_of(self, *types: ShapedArray, error: PyTreeDef, debug: bool) -> list[ShapedArray]:
         return []

@@ -17,6 +17,7 @@ from pullback.core.types import ShapedArray, integer, integers
 from pullback.transforms.jvp import as_weak_as, jvp, split_auxiliary
 from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer, linearize, vjp
 from pullback.transforms.vmap import vmap
+from pullback.xla.devices import DeviceArray, beside
 
 Argnums = int | Sequence[int]
 
@@ -131,6 +132,7 @@ def _value_and_grad(
     trace = LinearizeTrace(current())
     single = argnums.__class__ is int
     inputs: list[Any] = []  # the flat differentiated arguments
+    given: list[Any] = []
     trees: list[Any] = []
     new_args = list(args)
     _check_index(argnums, args, TypeError)
@@ -139,12 +141,14 @@ def _value_and_grad(
         if isinstance(x, Array) or x.__class__ is float:
             tracer = _input(trace, x, holomorphic, allow_int)
             inputs.append(tracer)
+            given.append(x)
             trees.append(None)
             new_args[i] = tracer
         else:
             leaves, tree = tree_flatten(x)
             tracers = [_input(trace, _leaf(x, leaf), holomorphic, allow_int) for leaf in leaves]
             inputs.extend(tracers)
+            given.extend(leaves)
             trees.append((tree, len(leaves)))
             new_args[i] = tree.unflatten(tracers)
     token = entered[trace]
@@ -161,16 +165,15 @@ def _value_and_grad(
     value = _check_output(value, holomorphic)
     cotangents = Cotangents()
     in_nodes = [trace.unwrap(x)[1] for x in inputs]
-    primals = [trace.unwrap(x)[0] for x in inputs] if None in in_nodes else ()
     del inputs
     if node is not None:
         cotangents.add(node, unit(value.dtype, value.weak_type))
         del node  # the pass frees each node when it has been used
         cotangents.pull()
     grads: list[Any] = []
-    for i, n in enumerate(in_nodes):
+    for x, n in zip(given, in_nodes):
         if n is None:
-            grads.append(np.zeros(primals[i].shape, dtypes.float0))
+            grads.append(np.zeros(as_array(x).shape, dtypes.float0))
         else:
             g, weak = cotangents.get(n), n.weak_type  # type: ignore[attr-defined]
             if is_unit(g):  # which is the package's own, and the user may delete or donate what it gets
@@ -179,7 +182,7 @@ def _value_and_grad(
                 g = zeros(n.shape, n.dtype, weak)
             elif g.weak_type is not weak:
                 g = as_weak_as(g, weak)
-            grads.append(g)
+            grads.append(beside(g, x) if x.__class__ is DeviceArray else g)
     result: list[Any] = []
     start = 0
     for tree in trees:
@@ -292,12 +295,12 @@ def _basis(types: Sequence[Any]) -> list[Any]:
     total = sum(t.size for t in types)
     if len(types) == 1:
         (t,) = types
-        return [concrete(np.eye(total, dtype=t.dtype).reshape(total, *t.shape), t.weak_type)]
+        return [beside(concrete(np.eye(total, dtype=t.dtype).reshape(total, *t.shape), t.weak_type), t)]
     out, start = [], 0
     for t in types:
         block = np.zeros((total, t.size), t.dtype)
         block[np.arange(start, start + t.size), np.arange(t.size)] = 1
-        out.append(concrete(block.reshape(total, *t.shape), t.weak_type))
+        out.append(beside(concrete(block.reshape(total, *t.shape), t.weak_type), t))
         start += t.size
     return out
 

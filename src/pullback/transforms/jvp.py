@@ -19,6 +19,7 @@ from pullback.core.tree import keystr, leaf_error, tree_flatten, tree_flatten_wi
 from pullback.core.types import ShapedArray
 from pullback.lax.shape import convert, strong
 from pullback.transforms.lifting import Bundle, Kind, Lifting, Outcome, Rules, plain
+from pullback.xla.devices import beside
 
 
 class JVPTracer(Tracer):
@@ -34,7 +35,7 @@ class JVPTracer(Tracer):
 
     def concrete(self) -> ConcreteArray | None:
         primal = self.primal
-        return primal if primal.__class__ is ConcreteArray else primal.concrete()
+        return primal.concrete() if isinstance(primal, Tracer) else primal
 
     def __repr__(self) -> str:
         return f"Traced<{self.aval.str_short()}>with<JVPTrace> primal={self.primal!r} tangent={self.tangent!r}"
@@ -251,7 +252,9 @@ def _instantiate(primal: Any, tangent: Any) -> Any:
     if tangent is not None:
         return tangent if tangent.weak_type is primal.weak_type else as_weak_as(tangent, primal.weak_type)
     dtype = dtypes.tangent_dtype(primal.dtype)
-    return np.zeros(primal.shape, dtype) if dtype == dtypes.float0 else zeros(primal.shape, dtype, primal.weak_type)
+    if dtype == dtypes.float0:
+        return np.zeros(primal.shape, dtype)
+    return beside(zeros(primal.shape, dtype, primal.weak_type), primal)
 
 
 def as_weak_as(derivative: Any, weak_type: bool) -> Any:

@@ -30,6 +30,7 @@ from pullback.core.tree import (
 from pullback.core.types import ShapedArray
 from pullback.lax.shape import convert
 from pullback.transforms.jvp import as_weak_as
+from pullback.xla.devices import beside
 
 if TYPE_CHECKING:
     from pullback.core.tree import PyTreeDef
@@ -194,7 +195,7 @@ class RecordedMap(LinearMap):
         outs = []
         for node, t in zip(self._outputs, self._out_types):
             out = None if node is None else tangents.get(node.id)
-            outs.append(_zero(t) if out is None else as_weak_as(out, t.weak_type))
+            outs.append(_zero(t, flat) if out is None else as_weak_as(out, t.weak_type))
         return outs[0] if self._out_tree is None else self._out_tree.unflatten(outs)
 
     def _pull(self, *args: Any) -> Any:
@@ -226,7 +227,7 @@ class RecordedMap(LinearMap):
         outs = []
         for x in self._inputs:
             found = cotangents.get(x) if isinstance(x, Node) else None
-            outs.append(_zero(x) if found is None else as_weak_as(found, x.weak_type))
+            outs.append(_zero(x, flat) if found is None else as_weak_as(found, x.weak_type))
         return tuple(outs) if self._in_tree is None else self._in_tree.unflatten(outs)
 
     def _out_path(self, i: int) -> str:
@@ -500,10 +501,11 @@ def scipy_operator(m: Any) -> Any:
 # ---- checks -----------------------------------------------------------------------------------------------------
 
 
-def _zero(t: ShapedArray | Input) -> Any:
+def _zero(t: ShapedArray | Input, given: Sequence[Any] = ()) -> Any:
+    """A zero of a type, where the tangents or cotangents are that were given."""
     if t.dtype == dtypes.float0:
         return np.zeros(t.shape, dtypes.float0)
-    return zeros(t.shape, t.dtype, t.weak_type)
+    return beside(zeros(t.shape, t.dtype, t.weak_type), *given)
 
 
 def _checked(x: Any, shape: Any, dtype: Any, role: str, what: str, path: Callable[[], str] = str) -> Any:

@@ -56,7 +56,7 @@ class LinearizeTracer(Tracer):
 
     def concrete(self) -> ConcreteArray | None:
         primal = self.primal
-        return primal if primal.__class__ is ConcreteArray else primal.concrete()
+        return primal.concrete() if isinstance(primal, Tracer) else primal
 
     def __repr__(self) -> str:
         return f"Traced<{self.aval.str_short()}>with<LinearizeTrace> primal={self.primal!r}"
