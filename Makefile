@@ -14,7 +14,7 @@ NEWEST := .venv-newest-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.ver
 PYTEST := -m pytest -q -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full test-oldest test-newest test-fusion test-constants interrupts forks lint format bench bench-smoke oracle clean
+.PHONY: help run test test-full test-oldest test-newest test-fusion test-constants test-elsewhere interrupts forks lint format bench bench-smoke oracle clean
 
 help:
 	@echo "make run          a guided tour of the package"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-newest  the same with the newest; PYTHON=python3.14 for another Python (see tools/newer-python.sh)"
 	@echo "make forks        forks while other threads run, compile and import, for SECONDS=60"
 	@echo "make test-constants  every primitive on constants of programs, each in a process of its own (an hour)"
+	@echo "make test-elsewhere  every primitive, its derivatives and its vmap on a second device (20 minutes)"
 	@echo "make lint         formatting, lint, types, import contracts"
 	@echo "make format       format the code"
 	@echo "make oracle       compare with JAX, which is installed beside the benchmarks"
@@ -84,6 +85,9 @@ forks: $(VENV)/.made
 # What XLA computes while it compiles, in a process for each row: some of it could end the process.
 test-constants: $(VENV)/.made
 	PULLBACK_TEST_SAMPLE=full $(BIN)/python -m tests.conformance constants --apart
+
+test-elsewhere: $(VENV)/.made
+	PULLBACK_TEST_SAMPLE=full $(BIN)/python -m tests.conformance elsewhere
 
 lint: $(VENV)/.made
 	$(BIN)/ruff check .

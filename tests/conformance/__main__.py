@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
-from tests.conformance.checks import CHECKS, applies, run
+os.environ.setdefault("PULLBACK_NUM_CPU_DEVICES", "2")  # before the package is imported: for the check `elsewhere`
+
+from tests.conformance.suite import CHECKS, applies, run
 from tests.conformance.table import all_rows
 
 

@@ -23,17 +23,14 @@ import numpy as np
 from pullback.control.loop import ControlPrimitive
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray, as_array, concrete
-from pullback.core.config import enable_x64
 from pullback.core.jaxpr import check_jaxpr, eval_jaxpr
 from pullback.core.primitive import Primitive, registry
-from pullback.core.trace import EVAL, Trace, current, set_current, under
+from pullback.core.trace import Trace, current, set_current, under
 from pullback.core.tree import tree_leaves
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import and_p, or_p, real_p
 from pullback.lax.family import add_p, like, mul_p
-from pullback.lax.mover import Mover
 from pullback.lax.shape import convert, reduce_sum_p
-from pullback.transforms.call import CallPrimitive
 from pullback.transforms.derivatives import grad
 from pullback.transforms.jit import jit
 from pullback.transforms.jvp import jvp
@@ -696,53 +693,3 @@ def _spread(flat: np.ndarray[Any, Any], like: Sequence[Any]) -> list[np.ndarray[
     """Consecutive parts of `flat` in the shapes of `like`."""
     ends = np.cumsum([x.size for x in like])
     return [flat[end - x.size : end].reshape(x.shape) for x, end in zip(like, ends)]
-
-
-# ---- all together -----------------------------------------------------------------------------------------------
-
-#: Check by name: the function, the order of derivatives it needs, and whether it needs `Row.vmap`.
-CHECKS: dict[str, tuple[Callable[[Row], None], int, bool]] = {
-    "types": (check_types, 0, False),
-    "staged": (check_staged, 0, False),
-    "compiled": (check_compiled, 0, False),
-    "constants": (check_constants, 0, False),
-    "operands": (check_operands, 0, False),
-    "purity": (check_purity, 0, False),
-    "jvp": (check_jvp, 1, False),
-    "vjp": (check_vjp, 1, False),
-    "second_order": (check_second_order, 2, False),
-    "linear_transpose": (check_linear_transpose, 1, False),
-    "vmap": (check_vmap, 0, True),
-    "small_batches": (check_small_batches, 0, True),
-    "moves": (check_moves, 0, False),
-    "vmap_of_grad": (check_vmap_of_grad, 1, True),
-}
-
-
-def _is_composed(primitive: Primitive) -> bool:
-    """Whether it compiles into operations that have rows of their own, and takes long to."""
-    return isinstance(primitive, (CallPrimitive, ControlPrimitive)) or primitive.name.startswith(("random_", "rng_"))
-
-
-def applies(check: str, row: Row) -> bool:
-    """Whether the row is to pass the check."""
-    _, order, needs_vmap = CHECKS[check]
-    if check == "moves" and not isinstance(registry[row.primitive], Mover):
-        return False
-    if check == "constants" and not FULL and _is_composed(registry[row.primitive]):
-        return False
-    return (
-        row.order >= order and (row.vmap or not needs_vmap) and (row.compiled or check not in ("compiled", "constants"))
-    )
-
-
-def run(check: str, row: Row) -> None:
-    """Check a row in 64-bit mode. A failure carries the line that reproduces it."""
-    assert current() is EVAL, f"a trace was left installed before this check: {current()!r}"
-    try:
-        with enable_x64(True):
-            CHECKS[check][0](row)
-    except BaseException as error:
-        error.add_note(f"To reproduce: python -m tests.conformance {check} {str(row)!r}")
-        raise
-    assert current() is EVAL, f"the check left a trace installed: {current()!r}"

@@ -15,7 +15,7 @@ from pullback.lax.elementwise import cos_p, sin_p
 from pullback.lax.family import FLOAT, ONE, Elementwise, like, mul_p, neg_p
 from pullback.lax.mover import Mover
 from pullback.lax.shape import move_axis, reduce_sum_p, transpose_p
-from tests.conformance.checks import CHECKS, applies, run
+from tests.conformance.suite import CHECKS, applies, run
 from tests.conformance.table import Row, sample
 
 
@@ -97,6 +97,28 @@ def test_value_that_differs_when_staged_is_caught() -> None:
 
     with pytest.raises(AssertionError, match="staged result 0: off by"):
         run("staged", row(primitive, fun))
+
+
+def test_result_that_leaves_its_device_is_caught() -> None:
+    primitive = sine()
+    with pytest.raises(AssertionError, match="result 0 of the function on a device is on cpu:0"):
+        run("elsewhere", row(primitive, lambda x: primitive.bind(np.asarray(x))))
+
+
+def test_derivative_that_leaves_its_device_is_caught() -> None:
+    class Wrong(Rotated):
+        expand = staticmethod(lambda x: transpose_p.bind(x, permutation=(1, 0)))
+
+        def transpose(self, ct: Any, x: Any) -> Any:
+            return [concrete(np.transpose(ct))]
+
+    with pytest.raises(AssertionError, match="result 0 of vjp on a device is on cpu:0"):
+        run("elsewhere", row(Wrong()))
+
+
+def test_value_that_differs_elsewhere_is_caught() -> None:
+    with pytest.raises(AssertionError, match="result 0 of the function on a device: off by"):
+        run("elsewhere", row(sine(hlo="cosine")))
 
 
 def test_evaluation_that_writes_into_its_argument_is_caught() -> None:

@@ -13,7 +13,7 @@ from pullback.core.primitive import BilinearPrimitive, LinearPrimitive, Primitiv
 from pullback.transforms.call import CallPrimitive
 from pullback.transforms.jvp import Forward
 from pullback.transforms.vmap import Batch
-from tests.conformance.checks import CHECKS, applies, run
+from tests.conformance.suite import CHECKS, applies, run
 from tests.conformance.table import Row, all_rows
 
 ROWS = all_rows()

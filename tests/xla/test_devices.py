@@ -17,7 +17,6 @@ import pullback as pb
 import pullback.numpy as jnp
 from pullback import lax
 from pullback.experimental import checkify
-from pullback.xla import devices as module
 from pullback.xla import placement as module
 
 X = np.arange(6.0, dtype=np.float32).reshape(2, 3)
