@@ -24,6 +24,7 @@ from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import concatenate, slice_along
 from pullback.lax.shape import move_axis, reshape_p
 from pullback.lax.threefry import product, threefry
+from pullback.xla.devices import no_sharding
 from pullback.xla.eager import evaluate_by_xla
 from pullback.xla.text import Enum
 
@@ -226,8 +227,7 @@ def rng_bit_generator(
     >>> key, bits
     (Array([1, 2, 4, 4], dtype=uint32), Array([ 512747620, 1298009047], dtype=uint32))
     """
-    if out_sharding is not None:
-        raise NotImplementedError("rng_bit_generator: arrays have one device, so out_sharding must be None")
+    no_sharding("rng_bit_generator", out_sharding)
     key = as_array(key)
     params: dict[str, Any] = {
         "shape": _shape(shape), "dtype": dtypes.canonicalize_dtype(dtype), "algorithm": RandomAlgorithm(algorithm),

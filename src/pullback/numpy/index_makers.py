@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray, concrete
+from pullback.core.array import Array, concrete
 from pullback.core.errors import ConcretizationTypeError
 from pullback.core.trace import known_value
 from pullback.core.types import Shape, integer, integers
@@ -20,6 +20,7 @@ from pullback.lax.shape import convert, reshape_p
 from pullback.numpy.indexing import IndexUpdateRef, update_values
 from pullback.numpy.promotion import array_like, here
 from pullback.numpy.selecting import cycled, nonzero, refuse_inplace
+from pullback.xla.devices import placed
 
 
 class IndexExpression:
@@ -35,8 +36,8 @@ class IndexExpression:
 index_exp, s_ = IndexExpression(maketuple=True), IndexExpression(maketuple=False)
 
 
-def _index_array(value: Any) -> ConcreteArray:
-    return concrete(value.astype(dtypes.canonicalize(dtypes.int64)))
+def _index_array(value: Any) -> Array:
+    return placed(concrete(value.astype(dtypes.canonicalize(dtypes.int64))))
 
 
 def ravel_multi_index(
@@ -163,7 +164,7 @@ def mask_indices(
     n: int, mask_func: Callable[[Any, int], Any], k: int = 0, *, size: int | None = None
 ) -> tuple[Array, Array]:
     """The positions where `mask_func(ones((n, n)), k)` is nonzero: (rows, columns). See `nonzero` for `size`."""
-    rows, columns = nonzero(mask_func(concrete(np.ones((n, n), dtypes.canonicalize(dtypes.int64))), k), size=size)
+    rows, columns = nonzero(mask_func(_index_array(np.ones((n, n))), k), size=size)
     return rows, columns
 
 

@@ -39,7 +39,7 @@ from pullback.numpy.arithmetic import power
 from pullback.numpy.conversion import asarray
 from pullback.numpy.index_plan import BASIC, Resolved
 from pullback.numpy.promotion import here
-from pullback.xla.devices import no_sharding
+from pullback.xla.devices import beside, no_sharding
 
 # ---- reading ----------------------------------------------------------------------------------------------------------
 
@@ -64,7 +64,12 @@ def getitem(x: Array, index: Any) -> Array:
                 return concrete(np.asarray(out) if out.__class__ is np.void else out, x.weak_type)
             except (IndexError, TypeError, ValueError, OverflowError):
                 pass  # out of bounds, or a mistake: the long way clamps the one and explains the other
-    return _get(x, Resolved(x.shape, index), GatherScatterMode.PROMISE_IN_BOUNDS)
+    return _get(_joining(x, index), Resolved(x.shape, index), GatherScatterMode.PROMISE_IN_BOUNDS)
+
+
+def _joining(x: Any, index: Any) -> Any:
+    """The indexed array, on the device of index arrays: they are read, and so do not bring it there."""
+    return beside(x, *(index if index.__class__ is tuple else (index,)))
 
 
 _NOT_PLAIN: Any = object()
@@ -174,7 +179,7 @@ class IndexUpdateRef:
         no_sharding("get", out_sharding)
         resolved = Resolved(self.array.shape, self.index, wrap_negative_indices)
         how = GatherScatterMode.PROMISE_IN_BOUNDS if mode is None else GatherScatterMode.from_any(mode)
-        return _get(self.array, resolved, how, fill_value, unique_indices, indices_are_sorted)
+        return _get(_joining(self.array, self.index), resolved, how, fill_value, unique_indices, indices_are_sorted)
 
     def set(self, values: Any, **options: Any) -> Array:
         """`x` with `x[index] = values`."""
@@ -276,7 +281,7 @@ class IndexUpdateRef:
         mode: Any = None, out_sharding: Any = None, wrap_negative_indices: bool = True,
     ) -> Array:  # fmt: skip
         no_sharding("at", out_sharding)
-        index = Resolved(x.shape, self.index, wrap_negative_indices)
+        x, index = _joining(x, self.index), Resolved(x.shape, self.index, wrap_negative_indices)
         how = GatherScatterMode.from_any(mode)
         values = _broadcast_values(values, index.shape)
 
@@ -299,7 +304,8 @@ class IndexUpdateRef:
         options = {**_DEFAULTS, **options}
         if len(options) > len(_DEFAULTS):
             raise TypeError(f"unknown keyword arguments {sorted(set(options) - set(_DEFAULTS))} of an index update")
-        x = self.array
+        no_sharding("at", options["out_sharding"])
+        x = _joining(self.array, self.index)
         index = Resolved(x.shape, self.index, options["wrap_negative_indices"])
         how = GatherScatterMode.from_any(options["mode"])
         if broadcast_shapes(values_shape, index.shape) != index.shape:

@@ -36,6 +36,7 @@ from pullback.numpy.creation import zeros
 from pullback.numpy.indexing import IndexUpdateRef, gathered, getitem
 from pullback.numpy.joining import unstack
 from pullback.numpy.promotion import array_like, here, promote, scalar_like, truth
+from pullback.xla.devices import beside
 
 # ---- by position ------------------------------------------------------------------------------------------------------
 
@@ -269,10 +270,10 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
                 kind, weak = dtypes.promotion(dtype, f)
                 out = np.full(size, np.asarray(known_value(f)).astype(kind))
                 out[:count] = p[:count]
-                padded.append(concrete(out, weak))
+                padded.append(beside(concrete(out, weak), x))
             return tuple(padded)
         if size is None:
-            return tuple(concrete(p.astype(dtype)) for p in positions)
+            return tuple(beside(concrete(p.astype(dtype)), x) for p in positions)
     if size is None:
         raise ConcretizationTypeError(
             x, "The number of nonzero elements would be the size of the result: pass the argument `size` to `nonzero`."

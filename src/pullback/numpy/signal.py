@@ -23,6 +23,7 @@ from pullback.numpy.promotion import array_like, here, inexact, promote, promote
 from pullback.numpy.reductions import cumsum, sum
 from pullback.numpy.selecting import take
 from pullback.numpy.sorting import argsort, searchsorted
+from pullback.xla.devices import placed
 
 # ---- differences and integrals ----------------------------------------------------------------------------------
 
@@ -282,7 +283,7 @@ def _overlaps(a: Array, v: Array, mode: str, same_start: int) -> Array:
 
 
 def _window(values: Any) -> Array:
-    return concrete(np.asarray(values).astype(dtypes.default_dtype(float)))
+    return placed(concrete(np.asarray(values).astype(dtypes.default_dtype(float))))
 
 
 def _points(name: str, M: Any) -> int:

@@ -25,6 +25,7 @@ from pullback.numpy.arithmetic import right_shift
 from pullback.numpy.promotion import array_like, here, promote
 from pullback.numpy.reductions import sum as reduce_sum
 from pullback.numpy.selecting import take
+from pullback.xla.devices import beside
 
 
 def _along(name: str, a: Any, axis: Any) -> tuple[Array, int]:
@@ -151,7 +152,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, meth
     known_a, known_v = known_value(a), known_value(v)
     # NumPy orders complex NaNs its own way.
     if known_a is not None and known_v is not None and dtypes.is_numpys(a.dtype) and not dtypes.is_complex(a.dtype):
-        return concrete(np.asarray(np.searchsorted(known_a, known_v, side)).astype(dtype))
+        return beside(concrete(np.asarray(np.searchsorted(known_a, known_v, side)).astype(dtype)), a, v)
     if not a.shape[0]:
         return u.multiply(convert(u.isnan(v), dtype), 0)
     if method == "sort":

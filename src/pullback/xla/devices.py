@@ -14,6 +14,7 @@ from pullback.core import array, config
 from pullback.core.array import Array, ConcreteArray, concrete, has_value
 from pullback.core.errors import user_line
 from pullback.core.stage import is_staging
+from pullback.core.trace import Tracer
 from pullback.core.types import ShapedArray, committed_to_host, numbered
 from pullback.xla.placement import (
     ON_HOST,
@@ -195,16 +196,20 @@ def placed_like(x: Any, model: Any, device: Any = None) -> Any:
 
 
 def beside(x: Any, *models: Any) -> Any:
-    """An array of the host's that has just been made, beside the first of `models` that is elsewhere.
+    """An array of the host's, if it is free to move, beside the first of `models` that is elsewhere.
 
-    It is as committed as that. Constant derivatives go to the argument's device by this.
+    It is as committed as that. What is not computed on the device of an argument goes there by this:
+    constant derivatives, and what the host finds by looking at values (`nonzero`).
 
     >>> beside(concrete(1.0), 2.0).device
     CpuDevice(id=0)
     """
+    if x.__class__ is not ConcreteArray:
+        return x
     for model in models:
-        if model.__class__ is DeviceArray and x.__class__ is ConcreteArray and not is_staging():
-            return DeviceArray.made(buffer_on(x, model.on), x.aval, model.on, model.committed)
+        known = model.concrete() if isinstance(model, Tracer) else model
+        if known.__class__ is DeviceArray and not x.committed and not is_staging():
+            return DeviceArray.made(buffer_on(x, known.on), x.aval, known.on, known.committed)
     return x
 
 

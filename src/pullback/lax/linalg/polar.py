@@ -35,6 +35,7 @@ from pullback.lax.linalg.svd import svd_p
 from pullback.lax.reductions import reduce_and_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_in_dim_p, convert
+from pullback.xla.devices import beside
 
 
 class Polar(Decomposition):
@@ -131,7 +132,7 @@ def qdwh(
         u = select(inside, u, like(0, u))
     h = symmetrize(matmul(adjoint(u), x))
     converged = reduce_and_p.bind(is_finite_p.bind(real(u)), axes=(0, 1))
-    return u, h, as_array(0), converged
+    return u, h, beside(as_array(0), x), converged
 
 
 def _below(size: Any, shape: tuple[int, ...], axis: int) -> Array:
