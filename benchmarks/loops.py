@@ -109,7 +109,7 @@ def checkpoint_table(length: int, width: int, slots: list[int | None], seconds: 
     import pullback as pb
     import pullback.numpy as jnp
     from pullback import lax
-    from pullback.control.checkpoints import repeated_steps
+    from pullback.control.schedule import repeated_steps
 
     x, w = jnp.ones(width), jnp.asarray(normal(width, scale=0.1))
     calls, rows = {}, []

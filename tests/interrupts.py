@@ -25,9 +25,9 @@ import pullback.numpy as jnp
 from pullback import lax
 from pullback.core import config
 from pullback.core.scopes import Entered
-from pullback.core.stage import _name_stack
+from pullback.core.staging import _name_stack
 from pullback.core.trace import EVAL, current
-from pullback.transforms.stage import _suspended
+from pullback.transforms.tracing import _suspended
 
 
 class Interrupt(BaseException):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pullback.core.errors import user_frame, user_line
-from pullback.core.stage import JaxprTrace
+from pullback.core.staging import JaxprTrace
 from pullback.core.trace import EVAL, Tracer, current
 from pullback.core.tree import tree_flatten
 from pullback.lax.callbacks import debug_callback as _debug_callback

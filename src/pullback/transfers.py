@@ -8,7 +8,7 @@ import numpy as np
 
 from pullback.core import array
 from pullback.core.array import Array, ConcreteArray, as_array
-from pullback.core.stage import is_staging
+from pullback.core.staging import is_staging
 from pullback.core.trace import Tracer, current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.lax.creation import device_put_p

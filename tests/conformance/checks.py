@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.control.loop import ControlPrimitive
+from pullback.control.base import ControlPrimitive
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray, as_array, concrete
 from pullback.core.jaxpr import check_jaxpr, eval_jaxpr
@@ -35,7 +35,7 @@ from pullback.transforms.derivatives import grad
 from pullback.transforms.jit import jit
 from pullback.transforms.jvp import jvp
 from pullback.transforms.linearize import linear_transpose, linearize, vjp
-from pullback.transforms.stage import make_jaxpr
+from pullback.transforms.tracing import make_jaxpr
 from pullback.transforms.vmap import vmap
 from tests.conformance.table import Row
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
-from pullback.control.loop import ControlPrimitive
+from pullback.control.base import ControlPrimitive
 from pullback.core.config import enable_x64
 from pullback.core.primitive import Primitive, registry
 from pullback.core.trace import EVAL, current

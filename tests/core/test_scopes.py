@@ -9,7 +9,7 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback.core import config
-from pullback.core.stage import _name_stack
+from pullback.core.staging import _name_stack
 
 
 def width() -> int:

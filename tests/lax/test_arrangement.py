@@ -14,7 +14,7 @@ from pullback import lax
 from pullback.core.array import as_array
 from pullback.lax.static_index import StaticIndex, static_index_p
 from pullback.transforms.derivatives import grad
-from pullback.transforms.stage import make_jaxpr
+from pullback.transforms.tracing import make_jaxpr
 from pullback.transforms.vmap import vmap
 
 X = np.arange(12, dtype=np.float32).reshape(3, 4)

@@ -19,7 +19,7 @@ from pullback.transforms.derivatives import grad
 from pullback.transforms.jit import jit
 from pullback.transforms.jvp import jvp
 from pullback.transforms.linearize import vjp
-from pullback.transforms.stage import make_jaxpr
+from pullback.transforms.tracing import make_jaxpr
 from pullback.transforms.vmap import vmap
 
 X = np.arange(12, dtype=np.float32).reshape(3, 4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pullback.control.loop import ControlPrimitive, simplified
+from pullback.control.base import ControlPrimitive, simplified
 from pullback.control.programs import stage
 from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr, run

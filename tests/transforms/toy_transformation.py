@@ -12,7 +12,7 @@ import numpy as np
 
 from pullback.core.array import as_array
 from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, bind_equation, eval_jaxpr
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.tree import arrays_of, tree_unflatten
 from pullback.lax.family import mul_p
 from pullback.transforms.call import CallPrimitive

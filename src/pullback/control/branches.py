@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from pullback.control.base import ControlPrimitive, instantiate, pruned, refuse_effects, simplified
 from pullback.control.elements import communicates, some_elements, surroundings
-from pullback.control.loop import ControlPrimitive, instantiate, pruned, refuse_effects, simplified
 from pullback.control.programs import Body, Wrapped, prepared, stage
 from pullback.core import dtypes
 from pullback.core.array import as_array
@@ -26,7 +26,7 @@ from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_l
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, run
 from pullback.core.linear import Node
 from pullback.core.primitive import Fusion
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.trace import Params, current, known_value
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray

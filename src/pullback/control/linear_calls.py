@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pullback.control.loop import instantiate
+from pullback.control.base import instantiate
 from pullback.control.programs import stage
 from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, run
 from pullback.core.linear import LinearTrace, LinearTracer, Node
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.trace import Params, current, set_current
 from pullback.core.tree import arrays_of, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray

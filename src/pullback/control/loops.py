@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -119,7 +120,7 @@ def scan(
     `carry`, `x` and `y` are trees of arrays; the carry keeps its types. Without `xs`, `f` gets None, `length` times. With `reverse` the
     loop runs from the end (the ys stay in place). `unroll` is the number of steps written out in each pass of the compiled loop (all of
     them, if True). Reverse mode keeps what each step needs; with `checkpoints=n` it keeps n states and computes the others again
-    (`"sqrt"`, `"binomial"`: see `pullback.control.checkpoints`). Raises ValueError for lengths that differ or are missing, TypeError for
+    (`"sqrt"`, `"binomial"`: see `pullback.control.schedule`). Raises ValueError for lengths that differ or are missing, TypeError for
     a carry that changes its type.
 
     >>> import pullback.numpy as jnp
@@ -151,8 +152,6 @@ def _scan(
         body, targets = stage_with_carry(f, [x.aval for x in carry], in_tree, each, "scan", _first_of_pair, carry_tree)
         slots = checkpoints
         if slots is not None:
-            from pullback.control.checkpoints import check_slots
-
             slots = check_slots(slots, steps)
         program, num_consts, order = body.program, len(body.captured), None
         unchanged = unchanged_carries(body, len(carry))
@@ -294,8 +293,6 @@ def while_loop(
             _check_condition(condition)
             slots = checkpoints
             if slots is not None:
-                from pullback.control.checkpoints import check_slots
-
                 slots = check_slots(slots, None)
             captured = [*condition.captured, *body.captured]
             of_cond, of_body, order = condition.program, body.program, None
@@ -463,6 +460,20 @@ class _Counting(Wrapped):
     def __call__(self, state: Any) -> Any:
         i, stop, val = state
         return i + 1, stop, self.f(i, val)
+
+
+def check_slots(checkpoints: Any, length: int | None) -> int:
+    """The number of slots that `checkpoints` asks for. Raises ValueError for what is neither a positive number nor a known name."""
+    if isinstance(checkpoints, str):
+        if checkpoints == "sqrt" and length is not None:
+            return max(1, math.isqrt(max(0, length - 1)) + 1)
+        if checkpoints == "binomial" and length is not None:
+            return max(1, length.bit_length())
+        known = "a positive number, 'sqrt' or 'binomial'" if length is not None else "a positive number"
+        raise ValueError(f"checkpoints must be {known}, got {checkpoints!r}")
+    if isinstance(checkpoints, bool) or not isinstance(checkpoints, (int, np.integer)) or checkpoints < 1:
+        raise ValueError(f"checkpoints must be a positive number, got {checkpoints!r}")
+    return int(checkpoints) if length is None else min(int(checkpoints), max(1, length))
 
 
 __all__ = ["fori_loop", "map", "scan", "scan_p", "while_loop", "while_p"]

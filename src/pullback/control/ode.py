@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from pullback import lax
-from pullback.control.loop import ControlPrimitive, instantiate
+from pullback.control.base import ControlPrimitive, instantiate
 from pullback.control.loops import scan, while_loop
 from pullback.control.programs import Wrapped, stage
 from pullback.core import dtypes
@@ -31,7 +31,7 @@ from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.linear import Node
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.trace import Params, current, known_value
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_structure, tree_unflatten
 from pullback.core.types import Shape, ShapedArray

@@ -18,7 +18,7 @@ from pullback.core.array import ConcreteArray
 from pullback.core.config import program_state
 from pullback.core.interning import intern, lift
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.trace import EVAL, Params, Tracer, current, named_axes
 from pullback.core.tree import PyTreeDef, arrays_of, tree_unflatten
 from pullback.core.types import ShapedArray

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.control.loop import ControlPrimitive, pruned, simplified
+from pullback.control.base import ControlPrimitive, pruned, simplified
 from pullback.control.programs import Body, stage
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from operator import and_, or_
 from typing import Any
 
-from pullback.control.loop import ControlPrimitive, depends_on, instantiate, pruned, simplified
+from pullback.control.base import ControlPrimitive, depends_on, in_bounded_memory, instantiate, pruned, simplified
 from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, run
 from pullback.core.linear import Node
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.trace import Params, current
 from pullback.core.tree import tree_unflatten
 from pullback.core.types import ShapedArray
@@ -53,7 +53,7 @@ class Layout:
 
 
 class Scan(ControlPrimitive):
-    """See the module's text. `checkpoints` says how reverse mode keeps the carries (see `control.checkpoints`); None keeps all."""
+    """See the module's text. `checkpoints` says how reverse mode keeps the carries (see `control.schedule`); None keeps all."""
 
     name = "scan"
 
@@ -124,9 +124,7 @@ class Scan(ControlPrimitive):
 
     def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
         if params["checkpoints"] is not None and params["length"]:  # of no steps there is nothing to keep
-            from pullback.control.checkpoints import linearized_scan
-
-            return linearized_scan(self, primals, nodes, params)
+            return in_bounded_memory[self](self, primals, nodes, params)
         layout = Layout(params["num_consts"], params["num_carry"])
         active = tuple(n is not None for n in nodes)
         key = ("scan linearization", layout.carry.start, layout.carry.stop, active)

@@ -23,14 +23,14 @@ from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from typing import Any, ClassVar
 
-from pullback.control.loop import ControlPrimitive, instantiate, selected
+from pullback.control.base import ControlPrimitive, instantiate, selected
 from pullback.control.programs import Body, stage
 from pullback.core import dtypes
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.interning import intern
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, run
 from pullback.core.linear import LinearTracer, Node, record_linear
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.trace import EVAL, Params, Trace, current, set_current
 from pullback.core.tree import PyTreeDef, arrays_of, tree_flatten, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray

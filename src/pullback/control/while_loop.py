@@ -2,7 +2,7 @@
 
 The operation `while` has operands (constants of the condition, constants of the body, initial state), and two programs: the
 condition (constants, state) → boolean, and the body (constants, state) → state. The number of iterations is not known before it has run, so
-reverse mode keeps a bounded number of states (see `control.checkpoints`). Over a batch whose elements stop at different times, the
+reverse mode keeps a bounded number of states (see `control.schedule`). Over a batch whose elements stop at different times, the
 loop runs until all have, and those that have stopped keep their state: what the body would give for them reaches neither values nor
 derivatives (`control.elements`).
 """
@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pullback.control.base import ControlPrimitive, in_bounded_memory, pruned, refuse_effects, simplified
 from pullback.control.elements import some_elements, surroundings
-from pullback.control.loop import ControlPrimitive, pruned, refuse_effects, simplified
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.linear import Node
 from pullback.core.trace import Params
@@ -95,9 +95,7 @@ class While(ControlPrimitive):
         return how.then(at_first, account), results
 
     def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
-        from pullback.control.checkpoints import linearized_while
-
-        return linearized_while(self, primals, nodes, params)
+        return in_bounded_memory[self](self, primals, nodes, params)
 
 
 while_p = While()

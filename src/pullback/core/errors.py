@@ -69,7 +69,7 @@ class CallersLocation(tuple[Any, ...]):
 _is_internal: dict[str, bool] = {}
 #: The code of `core.jaxpr.bind_equation`, whose argument `eqn` knows where it comes from.
 replaying: CodeType | None = None
-#: The code of `core.stage.stage_flat`: what is beyond its frame has not been staged, but had something staged.
+#: The code of `core.staging.stage_flat`: what is beyond its frame has not been staged, but had something staged.
 staging: CodeType | None = None
 
 

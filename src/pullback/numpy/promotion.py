@@ -15,7 +15,7 @@ from pullback.core import config, dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, concrete, from_scalar
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.stage import StagedTracer
+from pullback.core.staging import StagedTracer
 from pullback.core.trace import current, without_floating_point_errors
 from pullback.core.types import broadcast_shapes, canonical_axis, refuse_keys
 from pullback.lax.elementwise import ne_p

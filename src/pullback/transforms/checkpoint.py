@@ -28,7 +28,7 @@ from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, run
 from pullback.core.linear import Node, zeros
 from pullback.core.passes import drop_unused_consts, eliminate_dead_code, refuse_repeated_effects, without_effects
 from pullback.core.primitive import Fusion, LinearPrimitive, Primitive
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.trace import Params, Through, Trace, current, under
 from pullback.core.tree import arrays_of, tree_flatten
 from pullback.core.types import ShapedArray, integers

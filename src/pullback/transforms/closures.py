@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback.core.linear import Node
-from pullback.core.stage import StagedTracer
+from pullback.core.staging import StagedTracer
 from pullback.core.trace import Params, Through, Trace, Tracer, current, under
 from pullback.lax.shape import batch_first
 from pullback.transforms.jvp import JVPTrace, JVPTracer

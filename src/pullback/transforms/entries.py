@@ -17,7 +17,7 @@ from pullback.core.errors import UnexpectedTracerError, user_line
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.trace import EVAL, Tracer, current
 from pullback.core.tree import tree_flatten
-from pullback.xla import checks
+from pullback.xla import nan_checks
 from pullback.xla.lending import from_user
 from pullback.xla.placement import Placement
 
@@ -85,10 +85,10 @@ def runner(program: ClosedJaxpr, name: str, options: Options | None, args: Seque
 
     o = options or _DEFAULT
     # What is wrong is looked for by running the program again: its arguments must still be there.
-    checking = checks.checking()
+    checking = nan_checks.checking()
     donate = () if checking else o.donate
     found = dispatch.runner(program, name, args, o.placement, donate, o.keep_unused, o.compiler)
-    return dispatch.Runner(checks.checked(program, name, found.run), False) if checking else found
+    return dispatch.Runner(nan_checks.checked(program, name, found.run), False) if checking else found
 
 
 class Entry:

@@ -26,13 +26,13 @@ from pullback.core.errors import filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.kept import carriers
 from pullback.core.primitive import Primitive
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.trace import EVAL
 from pullback.core.tree import keystr, tree_flatten, tree_flatten_with_path, tree_leaves, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray, typeof
 from pullback.transforms.ahead_of_time import Wrapped
 from pullback.transforms.artifact import Signature, pack, unpack
-from pullback.transforms.custom import custom_vjp
+from pullback.transforms.custom_vjp import custom_vjp
 from pullback.transforms.jit import jit
 from pullback.transforms.linearize import vjp
 from pullback.xla.eager import evaluate_by_xla

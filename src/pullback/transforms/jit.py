@@ -23,7 +23,7 @@ from pullback.core.config import disable_jit, explain_cache_misses, program_stat
 from pullback.core.errors import UnexpectedTracerError, filter_traceback
 from pullback.core.jaxpr import ClosedJaxpr, program_caches, run
 from pullback.core.kept import by_identity, carriers, kept_with, kept_with_owners
-from pullback.core.stage import close, stage_flat
+from pullback.core.staging import close, stage_flat
 from pullback.core.trace import EVAL, Params, current, named_axes
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, intern

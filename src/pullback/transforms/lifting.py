@@ -26,7 +26,7 @@ from itertools import islice
 from typing import Any, ClassVar, NamedTuple
 
 from pullback.core.jaxpr import ClosedJaxpr, run
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.trace import Params, current
 from pullback.core.tree import PyTreeDef, tree_flatten, tree_unflatten
 from pullback.core.types import ShapedArray

@@ -17,7 +17,7 @@ from pullback.core.array import Array, as_array, concrete
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.linear import Cotangents, Input, Node, push_nodes, reachable, zeros
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.tree import (
     keystr,
     register_pytree_node,

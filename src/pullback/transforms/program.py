@@ -16,7 +16,7 @@ from pullback.core.array import as_array
 from pullback.core.jaxpr import ClosedJaxpr, Var, run
 from pullback.core.linear import Cotangents, Input, Node, Tangents, push_nodes, reachable
 from pullback.core.passes import eliminate_dead_code, inline_calls
-from pullback.core.stage import StagedTracer, stage_flat
+from pullback.core.staging import StagedTracer, stage_flat
 from pullback.core.trace import Params, current
 from pullback.core.types import ShapedArray
 from pullback.transforms.call import ClosedCall, LinearStep, Mask, results_of

@@ -11,7 +11,7 @@ from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback
 from pullback.core.jaxpr import JaxprEqn, Literal, Var
 from pullback.core.passes import inline_calls
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.tree import keystr, leaf_error, tree_flatten, tree_flatten_with_path
 from pullback.core.types import ShapedArray
 from pullback.transforms.program import Linearization

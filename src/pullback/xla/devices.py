@@ -13,7 +13,7 @@ from typing import Any
 from pullback.core import array, config
 from pullback.core.array import Array, ConcreteArray, concrete, has_value
 from pullback.core.errors import user_line
-from pullback.core.stage import is_staging
+from pullback.core.staging import is_staging
 from pullback.core.trace import Tracer
 from pullback.core.types import ShapedArray, committed_to_host, numbered
 from pullback.xla.placement import (

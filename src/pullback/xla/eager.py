@@ -22,9 +22,9 @@ from pullback.core.config import config
 from pullback.core.jaxpr import ClosedJaxpr, program_caches
 from pullback.core.kept import by_identity, kept_with_owners
 from pullback.core.primitive import Primitive
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.trace import EVAL
-from pullback.xla import checks, forks
+from pullback.xla import forks, nan_checks
 from pullback.xla.devices import DeviceArray, common_placement, on_host
 from pullback.xla.placement import ON_HOST, Placement
 
@@ -82,8 +82,8 @@ def apply_primitive(
 def _process(x: DeviceArray, primitive: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """An operation one of whose operands is on another device."""
     out = apply_primitive(primitive, args, params)
-    if checks.checking():
-        checks.check_results(primitive.name, out if primitive.multiple_results else [out])
+    if nan_checks.checking():
+        nan_checks.check_results(primitive.name, out if primitive.multiple_results else [out])
     return out
 
 

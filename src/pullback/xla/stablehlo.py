@@ -540,7 +540,7 @@ class Emitter:
 
     def expand(self, primitive: Any, operands: Sequence[Value], params: dict[str, Any]) -> Any:
         """What the primitive's `expand` does, inlined."""
-        from pullback.core.stage import stage_flat
+        from pullback.core.staging import stage_flat
 
         def flat(*xs: Any) -> Any:
             out = primitive.expand(*xs, **params)

@@ -8,7 +8,8 @@ from pullback.control.linear_calls import linear_call
 from pullback.lax.elementwise import cos_p, sin_p
 from pullback.lax.family import mul_p, neg_p
 from pullback.transforms.checkpoint import checkpoint, checkpoint_name
-from pullback.transforms.custom import custom_jvp, custom_vjp
+from pullback.transforms.custom_jvp import custom_jvp
+from pullback.transforms.custom_vjp import custom_vjp
 from pullback.transforms.policies import dots_saveable, everything_saveable
 from tests.conformance.table import Row, sample
 

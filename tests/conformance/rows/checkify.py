@@ -6,7 +6,7 @@ from typing import Any
 
 from pullback.lax import functions as lax
 from pullback.lax.reductions import reduce_max
-from pullback.transforms.checkify import check, debug_check
+from pullback.transforms.failures import check, debug_check
 from tests.conformance.table import Row, sample
 
 

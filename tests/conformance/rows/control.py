@@ -16,9 +16,9 @@ from pullback.lax import functions as lax
 from pullback.lax.reductions import reduce_max, reduce_sum
 from pullback.lax.shape import convert_element_type
 from pullback.random import split, uniform, wrap_key_data
-from pullback.transforms.custom import custom_jvp
+from pullback.transforms.custom_jvp import custom_jvp
 from pullback.transforms.derivatives import grad
-from pullback.transforms.stage import make_jaxpr
+from pullback.transforms.tracing import make_jaxpr
 from tests.conformance.table import Row, sample
 
 VECTOR, MATRIX, OTHER = sample((3,)), sample((4, 3), seed=1), sample((3,), seed=2)

@@ -11,7 +11,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
 from pullback.core.primitive import weak_as_operands
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.types import ShapedArray
 from pullback.lax.family import add_p
 from pullback.lax.linalg.matrices import (

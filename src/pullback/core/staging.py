@@ -1,7 +1,7 @@
 """Staging: run a function on abstract values and write down what it does, as a jaxpr.
 
 Every operation under a `JaxprTrace` is staged, those on constants included; arrays from outside become constants of the program.
-The transformations that show or compile programs (`transforms.stage`, `transforms.jit`) and the compiler, which stages the operations
+The transformations that show or compile programs (`transforms.tracing`, `transforms.jit`) and the compiler, which stages the operations
 a primitive `expand`s to, are built on `stage_flat`.
 """
 

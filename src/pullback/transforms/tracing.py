@@ -1,4 +1,4 @@
-"""Programs as users ask for them: make_jaxpr, eval_shape, closure_convert. The trace that stages them is in `core.stage`."""
+"""Programs as users ask for them: make_jaxpr, eval_shape, closure_convert. The trace that stages them is in `core.staging`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pullback.core.array import Array, as_array
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
 from pullback.core.scopes import NOTHING, Entered, Scope
-from pullback.core.stage import named_scope, stage_flat
+from pullback.core.staging import named_scope, stage_flat
 from pullback.core.trace import EVAL, Tracer, current, set_current, under
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, integers, typeof

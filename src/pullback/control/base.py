@@ -10,10 +10,15 @@ from pullback.core.effects import Effect
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, subjaxprs
 from pullback.core.linear import LinearTracer, zeros
 from pullback.core.passes import drop_idle_barrier, drop_unused_consts, eliminate_dead_code, simplify
-from pullback.core.stage import stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.trace import EVAL, Params, Trace, current, evaluable, set_current
 from pullback.core.types import ShapedArray
 from pullback.transforms.call import ClosedCall
+from pullback.transforms.lifting import Rules
+
+#: What reverse mode makes of loops that keep a bounded number of states: `rule(call, primals, nodes, params)`, by loop. The rules are made of
+#: loops themselves: `control.reversed_scan` and `control.reversed_while` supply them.
+in_bounded_memory = Rules()
 
 
 class ControlPrimitive(ClosedCall):
@@ -103,5 +108,5 @@ def depends_on(closed: ClosedJaxpr, inputs: Sequence[int]) -> set[Var]:
 
 
 __all__ = [
-    "ControlPrimitive", "depends_on", "instantiate", "pruned", "refuse_effects", "selected", "simplified",
+    "ControlPrimitive", "depends_on", "in_bounded_memory", "instantiate", "pruned", "refuse_effects", "selected", "simplified",
 ]  # fmt: skip

@@ -1,0 +1,293 @@
+"""What custom_jvp and custom_vjp have in common: calls of Python functions with rules, and their arguments.
+
+A function with a rule of its own is a call primitive. `custom_jvp`'s rule is linear in the tangents, so it serves forward mode
+at once and reverse mode by being recorded. `custom_vjp`'s backward function is linear in the cotangents, so reverse mode calls it, and forward
+mode transposes it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.errors import UnexpectedTracerError
+from pullback.core.jaxpr import run
+from pullback.core.linear import Node, Sum, recorded, zeros
+from pullback.core.staging import close, stage_flat
+from pullback.core.trace import Params, Tracer, current
+from pullback.core.tree import (
+    leaf_error,
+    tree_leaves,
+)
+from pullback.core.types import ShapedArray, integers, typeof
+from pullback.lax.shape import convert
+from pullback.transforms.call import OwnDerivative, is_active
+from pullback.transforms.closures import (
+    Closure,
+    Flat,
+    jvp_again,
+    linearize_again,
+    primal_functions,
+)
+from pullback.transforms.jvp import Forward, dual, primal_and_tangent
+from pullback.transforms.lifting import Bundle, Lifting, Outcome
+from pullback.transforms.linearize import LinearizeTrace, linearization_rules
+
+
+class SymbolicZero:
+    """A tangent or cotangent known to be zero, of type `aval`, given to rules that ask for `symbolic_zeros`."""
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: ShapedArray) -> None:
+        self.aval = aval
+
+    shape = property(lambda self: self.aval.shape)
+    dtype = property(lambda self: self.aval.dtype)
+    ndim = property(lambda self: self.aval.ndim)
+    size = property(lambda self: self.aval.size)
+    weak_type = property(lambda self: self.aval.weak_type)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SymbolicZero) and self.aval == other.aval
+
+    def __hash__(self) -> int:
+        return hash(self.aval)
+
+    def __repr__(self) -> str:
+        return f"SymbolicZero({self.aval.str_short()})"
+
+
+def zero_from_primal(val: Any, symbolic_zeros: bool = False) -> Any:
+    """A zero tangent of the value `val`: an array, or with `symbolic_zeros` a `SymbolicZero`."""
+
+    t = typeof(val).to_tangent_aval()
+    if symbolic_zeros:
+        return SymbolicZero(t)
+    return np.zeros(t.shape, dtypes.float0) if t.dtype == dtypes.float0 else zeros(t.shape, t.dtype)
+
+
+# ---- calls of Python functions ----------------------------------------------------------------------------------
+
+
+class CustomCall(OwnDerivative):
+    """Base of the calls of Python functions with rules, which may close over anything that is traced where they are called.
+
+    The rule is about the arguments; derivatives in what the function closes over are those of the function. In programs, the
+    parameter `call_jaxpr` is the function as it was traced, and `closure` what it closes over: the first operands.
+    """
+
+    inlined: str | None = "call_jaxpr"
+    is_closed = False
+
+    def call(self, fun: Flat, *args: Any, **params: Any) -> list[Any]:
+        """Apply to a Python function under the current trace."""
+        return current().process_call(self, args, {"fun": fun, **params})
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        """Apply as an equation of a program."""
+        args, params = self.opened(args, params)
+        return current().process_call(self, args, params)
+
+    def opened(self, args: Sequence[Any], params: Params) -> tuple[tuple[Any, ...], Params]:
+        """Operands and parameters of an equation, as those of a call of Python functions."""
+        own = dict(params)
+        closed, closure = own.pop("call_jaxpr"), own.pop("closure")
+        count = len(closure or ())
+        captured, args = args[:count], tuple(args[count:])
+
+        def fun(*xs: Any) -> list[Any]:
+            return run(closed, *captured, *xs)
+
+        if closure is not None:
+            own = self.replayed(own, closure, captured)
+        return args, {"fun": fun, **self.promising(own, closed.out_avals)}
+
+    def replayed(self, params: Params, closure: Closure, captured: Sequence[Any]) -> Params:
+        """The parameters with rules to which the tracers of `closure` are the values `captured`."""
+        raise NotImplementedError(f"{type(self).__name__} must define replayed")
+
+    def promising(self, params: Params, types: Sequence[ShapedArray]) -> Params:
+        """The parameters with rules that are held to what a program says: that the results are of `types`."""
+        raise NotImplementedError(f"{type(self).__name__} must define promising")
+
+    def type_of(self, *types: ShapedArray, **params: Any) -> Any:
+        return params["call_jaxpr"].out_avals
+
+    def apply(self, args: Sequence[Any], params: Params) -> Any:
+        """Without transformation, a call is just that."""
+        return list(params["fun"](*args))
+
+    def as_equation(self, types: Sequence[ShapedArray], params: Params) -> tuple[Sequence[Any], Params]:
+        """With the function staged into a program of its own."""
+        params = dict(params)
+        closed, captured = close(stage_flat(params.pop("fun"), types))
+        return captured, {"call_jaxpr": closed, "closure": Closure(captured) if captured else None, **params}
+
+    def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
+        """As what it computes: transformations that know nothing of rules forget them."""
+        return how.run_program(params["call_jaxpr"], operands)
+
+    def linearized(
+        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
+    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
+        return recorded(lambda tangents: self.forward_mode(primals, tangents, params), nodes)
+
+
+@Forward.rules.of(CustomCall)
+def _forward(how: Forward, call: CustomCall, operands: Sequence[Bundle], params: Params) -> Outcome:
+    pairs = [primal_and_tangent(x) for x in operands]
+    primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
+    trace = how.within
+    inner, met = primal_functions(params, trace)
+    t_outs: Sequence[Any]
+    if is_active(tangents):
+        outs, t_outs = call.forward_mode(primals, tangents, inner)
+    else:
+        outs = current().process_call(call, primals, inner)
+        t_outs = [None] * len(outs)
+    if met():
+        t_outs = list(map(_sum, t_outs, jvp_again(params["fun"], trace, primals)))
+    return None, list(map(dual, outs, t_outs))
+
+
+@linearization_rules.of(CustomCall)
+def _linearized(
+    trace: LinearizeTrace, call: CustomCall, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
+) -> tuple[Sequence[Any], Sequence[Node | None]]:
+    inner, met = primal_functions(params, trace)
+    out_nodes: Sequence[Node | None]
+    if is_active(nodes):
+        outs, out_nodes = call.linearized(primals, nodes, inner)
+    else:
+        outs = current().process_call(call, primals, inner)
+        out_nodes = [None] * len(outs)
+    if met():
+        found = linearize_again(params["fun"], trace, primals)
+        out_nodes = [_sum(n, m, Sum) for n, m in zip(out_nodes, found)]
+    return outs, out_nodes
+
+
+def _sum(x: Any, y: Any, add: Callable[[Any, Any], Any] = operator.add) -> Any:
+    """The sum of two tangents, or nodes; None is zero."""
+    return y if x is None else x if y is None else add(x, y)
+
+
+def running(trace: Callable[[], Any], fun: Callable[..., Any]) -> Callable[..., Any]:
+    """`fun`, run under a trace made when it is called."""
+    return lambda *args: trace().run(fun, *args)
+
+
+class Arguments:
+    """How a custom-rule function's arguments split into static (`nondiff`) and flat differentiable ones."""
+
+    def __init__(self, fun: Callable[..., Any], nondiff_argnums: Any, nondiff_argnames: Any) -> None:
+        if not callable(fun):
+            raise TypeError(f"expected a function to give a custom derivative, got {fun!r}")
+        self.fun = fun
+        self.name = getattr(fun, "__name__", type(fun).__name__)
+        argnums = integers(nondiff_argnums, "nondiff_argnums")
+        names = (nondiff_argnames,) if isinstance(nondiff_argnames, str) else tuple(nondiff_argnames)
+        self.signature: inspect.Signature | None
+        try:
+            self.signature = inspect.signature(fun)
+        except (TypeError, ValueError):  # builtins without a signature: positional arguments only
+            self.signature = None
+        if names:
+            if self.signature is None:
+                raise ValueError(f"{self.name}: nondiff_argnames needs a function with a signature")
+            parameters = list(self.signature.parameters)
+            unknown = [n for n in names if n not in parameters]
+            if unknown:
+                raise ValueError(f"{self.name}: nondiff_argnames {unknown} are not among its arguments {parameters}")
+            argnums = (*argnums, *(parameters.index(n) for n in names))
+        self.nondiff = tuple(sorted(set(argnums)))
+
+    def positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """All arguments by position, defaults filled in."""
+        if not kwargs and (self.signature is None or not _has_defaults(self.signature)):
+            return args
+        if self.signature is None:
+            raise TypeError(f"{self.name}: keyword arguments need a function with a signature")
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        if bound.kwargs:
+            raise TypeError(
+                f"{self.name}: keyword-only arguments {sorted(bound.kwargs)} could not be resolved to positions; custom rules take "
+                "positional arguments"
+            )
+        return bound.args
+
+    def split(self, args: tuple[Any, ...]) -> tuple[list[Any], tuple[Any, ...]]:
+        """Static arguments, and the differentiable ones."""
+        if not self.nondiff:
+            return [], args
+        positions = {p % len(args) if p < 0 else p for p in self.nondiff}
+        if any(p >= len(args) for p in positions):
+            raise TypeError(f"{self.name}: nondiff_argnums {self.nondiff} out of range for {len(args)} arguments")
+        return [args[p] for p in sorted(positions)], tuple(a for i, a in enumerate(args) if i not in positions)
+
+    def refuse_tracers(self, static: list[Any]) -> None:
+        """Raise UnexpectedTracerError for tracers among the static arguments, which a backward rule would have beyond their lives."""
+        for leaf in tree_leaves(static):
+            if isinstance(leaf, Tracer):
+                raise UnexpectedTracerError(
+                    leaf,
+                    f"as an argument of the custom_vjp function {self.name} that nondiff_argnums {self.nondiff} says is not differentiated. "
+                    "These must be known when the function is called: make it an argument like others, with a cotangent of None.",
+                )
+
+    def merge(self, static: Sequence[Any], dynamic: Any) -> list[Any]:
+        """The inverse of `split`."""
+        if not self.nondiff:
+            return list(dynamic)
+        total = len(static) + len(dynamic)
+        positions = sorted({p % total if p < 0 else p for p in self.nondiff})
+        rest, fixed = iter(dynamic), dict(zip(positions, static))
+        return [fixed[i] if i in fixed else next(rest) for i in range(total)]
+
+    def arrays(self, tree: Any, leaves: Iterable[Any]) -> list[Array]:
+        out = []
+        for x in leaves:
+            try:
+                out.append(as_array(x))
+            except TypeError:
+                raise leaf_error(
+                    tree, x, f"argument of {self.name} (use nondiff_argnums for arguments that are not arrays)"
+                ) from None
+        return out
+
+
+def _has_defaults(signature: inspect.Signature) -> bool:
+    return any(p.default is not p.empty for p in signature.parameters.values())
+
+
+class BoundMethod:
+    """A custom-rule function accessed through an instance: the instance is the first argument."""
+
+    def __init__(self, function: Any, instance: Any) -> None:
+        self.function, self.instance = function, instance
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(self.instance, *args, **kwargs)
+
+
+def as_promised(outs: Sequence[Any], types: Sequence[ShapedArray], rule: str) -> list[Any]:
+    """The results of a rule in a program, where they are of the function's types. Raises TypeError naming what does not fit."""
+    if len(outs) != len(types):
+        raise TypeError(f"{rule} must produce the function's {len(types)} outputs, but got {len(outs)}")
+    checked = []
+    for o, t in zip(outs, types):
+        if o.shape != t.shape or o.dtype != t.dtype:
+            raise TypeError(
+                f"{rule} must produce outputs of the shapes and dtypes of the function's: expected {t.str_short()}, got "
+                f"{o.aval.str_short()}"
+            )
+        checked.append(o if o.weak_type == t.weak_type else convert(o, t.dtype, t.weak_type))
+    return checked
