@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import pickle
+import sys
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -69,6 +73,20 @@ def test_scalars_give_weak_types_and_mixed_dtypes_are_refused():
 def test_what_does_not_fit_is_refused(call, message):
     with pytest.raises(TypeError, match=message):
         call()
+
+
+def test_functions_that_are_made_are_functions_like_others():
+    names = [n for n in (*lax.__all__, "erf", "igamma") if not isinstance(getattr(pb.lax, n), type)]
+    for name in names:
+        function = getattr(pb.lax, name)
+        assert pickle.loads(pickle.dumps(function)) is function
+        assert (function.__name__, function.__qualname__) == (name, name)
+        assert function.__doc__ and vars(sys.modules[function.__module__])[name] is function
+    assert str(inspect.signature(lax.sin)) == "(x: 'Any', *, accuracy: 'Any' = None) -> 'Array'"
+    assert str(inspect.signature(lax.add)) == "(x: 'Any', y: 'Any') -> 'Array'"
+    assert lax.sub(y=1.0, x=3.0).item() == 2.0
+    with pytest.raises(TypeError, match=r"atan2\(\) missing 1 required positional argument: 'y'"):
+        lax.atan2(1.0)
 
 
 def test_accuracy_is_checked():

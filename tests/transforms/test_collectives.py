@@ -36,6 +36,20 @@ def test_exchanges():
     assert np.allclose(over(lambda x: lax.all_to_all(x, "i", 0, 0, tiled=True), square), square.T)
 
 
+def test_ppermute_moves_values_as_they_are():
+    x = np.array([np.inf, -0.0, np.nan, 2.0], np.float32)
+    send = pb.vmap(lambda x: lax.ppermute(x, "i", [(0, 3), (1, 0), (2, 1)]), axis_name="i")
+    for f in (send, pb.jit(send)):
+        out = np.asarray(f(x))
+        np.testing.assert_array_equal(out, np.array([-0.0, np.nan, 0, np.inf], np.float32))
+        assert np.signbit(out).tolist() == [True, False, False, False]
+    assert pb.vjp(send, jnp.asarray(x))[1](jnp.arange(4.0))[0].tolist() == [3, 0, 1, 0]
+    many = 1 << 15  # a mask of all pairs would not fit
+    ring = [(i, (i + 1) % many) for i in range(many)]
+    out = pb.vmap(lambda x: lax.ppermute(x, "i", ring), axis_name="i")(jnp.arange(many))
+    assert out[:3].tolist() == [many - 1, 0, 1]
+
+
 def test_nested_axes():
     f = pb.vmap(pb.vmap(lambda x: lax.psum(x, ("i", "j")), axis_name="j"), axis_name="i")
     assert np.allclose(f(jnp.asarray(X)), X.sum())

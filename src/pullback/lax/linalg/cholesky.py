@@ -57,9 +57,7 @@ class Cholesky(Decomposition):
         # A matrix that is not positive definite comes as NaNs all over.
         return np.tril(out) if out.shape[-1] > 1 and np.isnan(out[..., 0, -1]).any() else out
 
-    def lower(self, emit: Any, a: Any, *, symmetrize_input: bool = False) -> Any:
-        if not a.size:
-            return a
+    def lower_elements(self, emit: Any, a: Any, *, symmetrize_input: bool = False) -> Any:
         if symmetrize_input:
             (a,) = emit.program(stage_flat(lambda x: [symmetrize(x)], [a.aval]), [a])
         # Stored by rows, a matrix is its transpose to LAPACK; its lower triangle is the upper one, and Lᵀ takes its place.

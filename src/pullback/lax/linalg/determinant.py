@@ -19,11 +19,9 @@ from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.linalg.lu import inverse, lu_p
 from pullback.lax.linalg.matrices import (
     Decomposition,
-    OfBatches,
     check,
     conj,
     diagonal,
-    emit_evaluated,
     gufuncs,
     like_dtype,
     matmul,
@@ -62,7 +60,7 @@ class Det(Decomposition):
         return self.bind(a), _sum_of_products(cofactor_p.bind(a), t)
 
 
-class Cofactor(OfBatches):
+class Cofactor(Decomposition):
     """The gradient of det at `a`; or, with matrices x₁, ..., x_k, its k-th derivative in their directions.
 
     C(a, x₁, ..., x_k)_ij = ∂/∂a_ij ∂/∂t₁ ⋯ ∂/∂t_k det(a + t₁ x₁ + ⋯ + t_k x_k) at t = 0. The determinant is a
@@ -72,7 +70,6 @@ class Cofactor(OfBatches):
     """
 
     name = "cofactor"
-    is_partial = True
 
     @weak_as_operands
     def type_of(self, a: ShapedArray, *xs: ShapedArray) -> ShapedArray:
@@ -87,9 +84,7 @@ class Cofactor(OfBatches):
         out = _cofactor_by_inverse(a, xs) if len(xs) < 2 else None
         return _cofactor_by_svd(a, xs) if out is None else out
 
-    def lower(self, emit: Any, a: Any, *xs: Any) -> Any:
-        if not a.size:
-            return emit_evaluated(emit, self, a, *xs)
+    def lower_elements(self, emit: Any, a: Any, *xs: Any) -> Any:
         return emit.evaluate_on_host(self, (a, *xs), {}) if xs else emit.expand(self, (a,), {})
 
     def expand(self, a: Any) -> Any:

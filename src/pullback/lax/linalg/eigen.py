@@ -22,7 +22,6 @@ from pullback.lax.linalg.matrices import (
     columns,
     conj,
     diagonal,
-    emit_evaluated,
     emit_finite,
     from_triangle,
     gufuncs,
@@ -71,9 +70,7 @@ class Eigh(Decomposition):
         w, v = of_finite(gufuncs.eigh_lo if lower else gufuncs.eigh_up, a, np.tril if lower else np.triu)
         return [v, w]
 
-    def lower(self, emit: Any, a: Any, *, lower: bool, sort_eigenvalues: bool) -> Any:
-        if not a.size:
-            return emit_evaluated(emit, self, a, lower=lower, sort_eigenvalues=sort_eigenvalues)
+    def lower_elements(self, emit: Any, a: Any, *, lower: bool, sort_eigenvalues: bool) -> Any:
         routine = "heevd" if dtypes.is_complex(a.dtype) else "syevd"
         finite, a = emit_finite(emit, a, emit_triangle(emit, a, lower))
         v, w, info = lapack_call(
@@ -110,9 +107,7 @@ class Eig(Decomposition):
             return of_finite(lambda a: _eig_with_left(a, dtype, right), a)
         return [x.astype(dtype, copy=False) for x in of_finite(gufuncs.eig if right else gufuncs.eigvals, a)]
 
-    def lower(self, emit: Any, a: Any, *, left: bool, right: bool, enable_eigvec_derivs: bool) -> Any:
-        if not a.size:
-            return emit_evaluated(emit, self, a, left=left, right=right, enable_eigvec_derivs=enable_eigvec_derivs)
+    def lower_elements(self, emit: Any, a: Any, *, left: bool, right: bool, enable_eigvec_derivs: bool) -> Any:
         dtype = dtypes.to_complex(a.dtype)
         finite, a = emit_finite(emit, a)
         w, vectors = ShapedArray(a.shape[:-1], dtype), ShapedArray(a.shape, dtype)
@@ -224,9 +219,7 @@ class Schur(_NoDerivative):
                             out[i] = x
         return outs
 
-    def lower(self, emit: Any, a: Any, **params: Any) -> Any:
-        if not a.size:
-            return emit_evaluated(emit, self, a, **params)
+    def lower_elements(self, emit: Any, a: Any, **params: Any) -> Any:
         if params["sort_eig_vals"]:  # LAPACK calls a function of the user's
             return emit.evaluate_on_host(self, (a,), params)
         finite, a = emit_finite(emit, a)
@@ -295,9 +288,7 @@ class Tridiagonal(_NoDerivative):
                 packed[i], d[i], e[i], taus[i], _ = reduce(a[i], lower=lower)
         return [packed, d, e, taus]
 
-    def lower(self, emit: Any, a: Any, *, lower: bool) -> Any:
-        if not a.size:
-            return emit_evaluated(emit, self, a, lower=lower)
+    def lower_elements(self, emit: Any, a: Any, *, lower: bool) -> Any:
         routine = "hetrd" if dtypes.is_complex(a.dtype) else "sytrd"
         return lapack_call(
             emit, routine, [a], [*emit.types, info_of(a)], "mmvvvv", overwrites=(0,), uplo="L" if lower else "U"

@@ -20,7 +20,6 @@ from pullback.lax.linalg.matrices import (
     OfBatches,
     check,
     column_major_copy,
-    emit_evaluated,
     gufuncs,
     identity,
     indices,
@@ -65,9 +64,7 @@ class Lu(Decomposition):
                 _, pivots[i], _ = getrf(lu[i], overwrite_a=True)
         return [lu, pivots, _permutation(pivots, m)]
 
-    def lower(self, emit: Any, a: Any) -> Any:
-        if not a.size:
-            return emit_evaluated(emit, self, a)
+    def lower_elements(self, emit: Any, a: Any) -> Any:
         lu, pivots, _ = lapack_call(
             emit, "getrf", [a], [emit.types[0], emit.types[1], info_of(a)], "mmvv", overwrites=(0,)
         )

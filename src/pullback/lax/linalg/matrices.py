@@ -274,9 +274,20 @@ class OfBatches(Primitive):
 
 
 class Decomposition(OfBatches):
-    """A function of one batch of matrices with no common structure but this."""
+    """A function of batches of matrices of one shape, with no common structure but this.
+
+    Subclasses give the rule `lower` for matrices with elements, as `lower_elements`, or `expand`.
+    """
 
     is_partial = True
+
+    def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
+        if not operands[0].size:
+            return emit_evaluated(emit, self, *operands, **params)
+        return self.lower_elements(emit, *operands, **params)
+
+    def lower_elements(self, emit: Any, *operands: Any, **params: Any) -> Any:
+        return super().lower(emit, *operands, **params)
 
 
 # ---- compiled programs ------------------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ from pullback.lax.linalg.matrices import (
     adjoint,
     check,
     columns,
-    emit_evaluated,
     gufuncs,
     like_dtype,
     matmul,
@@ -56,9 +55,6 @@ class Polar(Decomposition):
     def evaluate(self, a: Any) -> Any:
         u, _, vh = of_finite(gufuncs.svd_s, a)
         return u @ vh
-
-    def lower(self, emit: Any, a: Any) -> Any:
-        return emit.expand(self, (a,), {}) if a.size else emit_evaluated(emit, self, a)
 
     def expand(self, a: Any) -> Any:
         u, _, vh = svd_p.bind(a, full_matrices=False, compute_uv=True)

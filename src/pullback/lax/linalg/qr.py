@@ -27,7 +27,6 @@ from pullback.lax.linalg.matrices import (
     conj,
     diagonal,
     diagonal_matrix,
-    emit_evaluated,
     identity,
     identity_mask,
     indices,
@@ -76,9 +75,7 @@ class Qr(Decomposition):
             )
         return [q, r, p]
 
-    def lower(self, emit: Any, a: Any, *, pivoting: bool, full_matrices: bool) -> Any:
-        if not a.size:
-            return emit_evaluated(emit, self, a, pivoting=pivoting, full_matrices=full_matrices)
+    def lower_elements(self, emit: Any, a: Any, *, pivoting: bool, full_matrices: bool) -> Any:
         *batch, m, n = a.shape
         packed, *permutation, taus = _emit_geqp3(emit, a) if pivoting else _emit_geqrf(emit, a)
         width = emit.types[0].shape[-1]
@@ -355,8 +352,8 @@ class Geqrf(Decomposition):
         packed, taus = np.linalg.qr(a, "raw")
         return [packed.swapaxes(-1, -2), taus]
 
-    def lower(self, emit: Any, a: Any) -> Any:
-        return _emit_geqrf(emit, a) if a.size else emit_evaluated(emit, self, a)
+    def lower_elements(self, emit: Any, a: Any) -> Any:
+        return _emit_geqrf(emit, a)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         raise NotImplementedError(

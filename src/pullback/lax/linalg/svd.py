@@ -21,7 +21,6 @@ from pullback.lax.linalg.matrices import (
     columns,
     diagonal,
     diagonal_matrix,
-    emit_evaluated,
     emit_finite,
     gufuncs,
     info_of,
@@ -61,9 +60,7 @@ class Svd(Decomposition):
     def evaluate(self, a: Any, *, full_matrices: bool, compute_uv: bool) -> Any:
         return of_finite(gufuncs.svd if not compute_uv else gufuncs.svd_f if full_matrices else gufuncs.svd_s, a)
 
-    def lower(self, emit: Any, a: Any, *, full_matrices: bool, compute_uv: bool) -> Any:
-        if not a.size:
-            return emit_evaluated(emit, self, a, full_matrices=full_matrices, compute_uv=compute_uv)
+    def lower_elements(self, emit: Any, a: Any, *, full_matrices: bool, compute_uv: bool) -> Any:
         *batch, m, n = a.shape
         k = min(m, n)
         finite, a = emit_finite(emit, a)
