@@ -35,6 +35,10 @@ class FftType(enum.IntEnum):
     IRFFT = 3
 
 
+#: The dtypes that transforms take: of complex signals, and of real ones.
+_TAKEN = ((dtypes.complex64, dtypes.complex128), (dtypes.float32, dtypes.float64))
+
+
 class Fft(LinearPrimitive):
     """The transform `fft_type` over the last axes, of lengths `fft_lengths` (those of the real signal, for RFFT and IRFFT)."""
 
@@ -47,26 +51,20 @@ class Fft(LinearPrimitive):
         if x.ndim < count:
             raise ValueError(f"fft over {count} axes of an array of shape {x.shape}, at {user_line()}")
         batch, last = x.shape[: x.ndim - count], x.shape[x.ndim - count :]
-        if fft_type == FftType.RFFT:
-            if x.dtype not in (dtypes.float32, dtypes.float64):
-                raise ValueError(f"RFFT takes float32 or float64, got {x}, at {user_line()}")
-            if last != fft_lengths:
-                raise ValueError(f"RFFT of lengths {fft_lengths} of an array of shape {x.shape}, at {user_line()}")
-            return ShapedArray((*batch, *fft_lengths[:-1], fft_lengths[-1] // 2 + 1), dtypes.to_complex(x.dtype))
-        if x.dtype not in (dtypes.complex64, dtypes.complex128):
-            raise TypeError(f"{fft_type.name} takes complex64 or complex128, got {x}, at {user_line()}")
-        if fft_type == FftType.IRFFT:
-            expected = (*fft_lengths[:-1], fft_lengths[-1] // 2 + 1 if fft_lengths[-1] else 0)
-            if last != expected:
-                raise ValueError(
-                    f"IRFFT of lengths {fft_lengths} takes last axes of lengths {expected}, got shape {x.shape}, at {user_line()}"
-                )
-            return ShapedArray((*batch, *fft_lengths), dtypes.to_real(x.dtype))
-        if last != fft_lengths:
+        to_complex = fft_type == FftType.RFFT
+        if x.dtype not in _TAKEN[to_complex]:
+            taken = " or ".join(map(dtypes.name, _TAKEN[to_complex]))
+            raise (ValueError if to_complex else TypeError)(f"{fft_type.name} takes {taken}, got {x}, at {user_line()}")
+        n = fft_lengths[-1]
+        expected = (*fft_lengths[:-1], n // 2 + 1 if n else 0) if fft_type == FftType.IRFFT else fft_lengths
+        if last != expected:
             raise ValueError(
-                f"{fft_type.name} of lengths {fft_lengths} of an array of shape {x.shape}, at {user_line()}"
+                f"{fft_type.name} of lengths {fft_lengths} takes last axes of lengths {expected}, got shape {x.shape}, at {user_line()}"
             )
-        return ShapedArray(x.shape, x.dtype)
+        if to_complex:
+            return ShapedArray((*batch, *fft_lengths[:-1], n // 2 + 1), dtypes.to_complex(x.dtype))
+        dtype = dtypes.to_real(x.dtype) if fft_type == FftType.IRFFT else x.dtype
+        return ShapedArray((*batch, *fft_lengths), dtype)
 
     weakness = "never"
 

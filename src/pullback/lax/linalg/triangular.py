@@ -12,6 +12,7 @@ from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
 from pullback.core.primitive import weak_as_operands
 from pullback.core.types import ShapedArray
+from pullback.lax.elementwise import conj_p
 from pullback.lax.family import neg_p, sub_p
 from pullback.lax.linalg.matrices import (
     ByColumns,
@@ -80,8 +81,7 @@ class TriangularSolve(OfBatches):
         if dtype.itemsize < 4:
             a, b = emit.convert(a, dtypes.float32), emit.convert(b, dtypes.float32)
         if conjugate_a and not transpose_a and dtypes.is_complex(dtype):
-            parts = ShapedArray(a.shape, dtypes.to_real(dtype))
-            a = emit("complex", emit("real", a, out=parts), emit("negate", emit("imag", a, out=parts)), out=a)
+            a = conj_p.lower(emit, a)
         # Stored by rows, as arrays are unless LAPACK made them, a matrix is its transpose to LAPACK: it solves xᵀ op(a)ᵀ = bᵀ,
         # and the transpositions that are written here move nothing.
         order = (*range(b.ndim - 2), b.ndim - 1, b.ndim - 2)
@@ -200,16 +200,8 @@ def triangular_solve(
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         a, b = broadcast_to(a, (*batch, *a.shape[-2:])), broadcast_to(b, (*batch, *b.shape[-2:]))
     _check(a, b, left_side)
-    conjugate_a = conjugate_a and dtypes.is_complex(a.dtype)
-    out = substitute(
-        a,
-        b,
-        left_side=left_side,
-        lower=lower,
-        transpose_a=transpose_a,
-        conjugate_a=conjugate_a,
-        unit_diagonal=unit_diagonal,
-    )
+    operation = {"transpose_a": transpose_a, "conjugate_a": conjugate_a and dtypes.is_complex(a.dtype)}
+    out = substitute(a, b, left_side=left_side, lower=lower, unit_diagonal=unit_diagonal, **operation)
     if not vector:
         return out
     return reshape_p.bind(out, new_sizes=out.shape[:-1] if left_side else (*out.shape[:-2], out.shape[-1]))
