@@ -13,7 +13,7 @@ from pullback.core.trace import Params
 from pullback.core.tree import tree_flatten
 from pullback.core.types import ShapedArray
 from pullback.lax.selection import select_n_p
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, move_axis
+from pullback.lax.shape import batch_first, broadcast_in_dim_p
 
 
 class StopGradient(Primitive):
@@ -88,11 +88,7 @@ class StopGradientUnless(LinearPrimitive):
         (x, flags), (b_x, b_flags) = args, axes
         if b_flags is None and not flags.shape:
             return self.bind(x, flags), b_x
-        if b_flags is not None:
-            flags = move_axis(flags, b_flags, 0)
-        else:
-            flags = batch_first(flags, None, size)
-        return self.bind(batch_first(x, b_x, size), flags), 0
+        return self.bind(batch_first(x, b_x, size), batch_first(flags, b_flags, size)), 0
 
 
 stop_gradient_unless_p = StopGradientUnless()

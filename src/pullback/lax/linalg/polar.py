@@ -33,7 +33,7 @@ from pullback.lax.linalg.matrices import (
 from pullback.lax.linalg.svd import svd_p
 from pullback.lax.reductions import reduce_and_p
 from pullback.lax.selection import select
-from pullback.lax.shape import broadcast_in_dim_p, convert
+from pullback.lax.shape import broadcast_in_dim_p, broadcast_to, convert
 from pullback.xla.devices import beside
 
 
@@ -82,10 +82,7 @@ def _divided(x: Any, by: Any) -> Any:
     """`x` divided by real numbers; zero where they are, as there u is not determined."""
     zero = eq_p.bind(by, like(0, by))
     inverse = select(zero, like(0, by), div_p.bind(like(1, by), select(zero, like(1, by), by)))
-    shape = x.shape
-    if inverse.shape != shape:
-        inverse = broadcast_in_dim_p.bind(inverse, shape=shape, broadcast_dimensions=tuple(range(len(shape))))
-    return mul_p.bind(like_dtype(inverse, x.dtype), x)
+    return mul_p.bind(like_dtype(broadcast_to(inverse, x.shape), x.dtype), x)
 
 
 polar_p = Polar()

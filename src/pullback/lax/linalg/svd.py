@@ -15,7 +15,6 @@ from pullback.lax.elementwise import complex_p, div_p, eq_p, imag_p, le_p
 from pullback.lax.family import add_p, like, mul_p, neg_p, sub_p
 from pullback.lax.linalg.matrices import (
     Decomposition,
-    OfBatches,
     adjoint,
     check,
     columns,
@@ -37,7 +36,7 @@ from pullback.lax.linalg.matrices import (
 )
 from pullback.lax.reductions import reduce_max_p
 from pullback.lax.selection import select
-from pullback.lax.shape import broadcast_in_dim_p, convert
+from pullback.lax.shape import broadcast_in_dim_p
 
 
 class Svd(Decomposition):
@@ -117,14 +116,13 @@ class Svd(Decomposition):
         return [u, s, vh], [du, t_s, adjoint(dv)]
 
 
-class Pinv(OfBatches):
+class Pinv(Decomposition):
     """The Moore-Penrose inverse of `a`, singular values up to `rtol` times the largest taken as zero.
 
     `rtol` is taken as a constant by derivatives.
     """
 
     name = "pinv"
-    is_partial = True
 
     @weak_as_operands
     def type_of(self, a: ShapedArray, rtol: ShapedArray) -> ShapedArray:
@@ -145,13 +143,6 @@ class Pinv(OfBatches):
         return (vh.conj().swapaxes(-1, -2) * inverse[..., None, :]) @ u.conj().swapaxes(-1, -2)
 
     def expand(self, a: Any, rtol: Any) -> Any:
-        if not a.size:
-            return convert(
-                broadcast_in_dim_p.bind(
-                    like(0, a), shape=(*a.shape[:-2], a.shape[-1], a.shape[-2]), broadcast_dimensions=()
-                ),
-                a.dtype,
-            )
         u, s, vh = svd_p.bind(a, full_matrices=False, compute_uv=True)
         limit = mul_p.bind(rtol, reduce_max_p.bind(s, axes=(len(s.shape) - 1,)))
         limit = broadcast_in_dim_p.bind(limit, shape=s.shape, broadcast_dimensions=tuple(range(len(limit.shape))))
