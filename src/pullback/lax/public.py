@@ -119,7 +119,8 @@ def binary(primitive: Any, doc: str, kinds: str = "", name: str = "") -> Callabl
             x = as_array(x)
         if not isinstance(y, Array):
             y = as_array(y)
-        if x.dtype is not y.dtype or dtypes.kind(x.dtype) not in kinds:
+        dtype = x.dtype
+        if dtype is not y.dtype or dtypes.kind(dtype) not in kinds:
             x, y = of_one_dtype(name, kinds, x, y)
         if x.shape != y.shape and x.shape and y.shape:
             check_shapes(name, x, y)
