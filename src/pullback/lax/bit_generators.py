@@ -52,8 +52,7 @@ _PHILOX_KEY_STEPS = (np.uint64(0x9E3779B9), np.uint64(0xBB67AE85))
 
 
 def _counters(start: np.uint64, count: int) -> np.ndarray[Any, Any]:
-    with np.errstate(over="ignore"):
-        return start + np.arange(count, dtype=np.uint64)
+    return start + np.arange(count, dtype=np.uint64)
 
 
 def philox(key: np.uint64, start: np.uint64, size: int, wide: bool) -> tuple[int, np.ndarray[Any, Any]]:
@@ -63,8 +62,7 @@ def philox(key: np.uint64, start: np.uint64, size: int, wide: bool) -> tuple[int
     """
     count = -(-size // (2 if wide else 4))  # rounded up
     low = _counters(start, count)
-    with np.errstate(over="ignore"):
-        high = key + (low < start).astype(np.uint64)
+    high = key + (low < start).astype(np.uint64)
     k = [key & _WORD, key >> _HALF]
     x = [low & _WORD, low >> _HALF, high & _WORD, high >> _HALF]
     for _ in range(10):
@@ -122,7 +120,7 @@ class RngBitGenerator(Primitive):
             count, bits = _threefry(state[0], state[1], shape, wide)
         else:
             count, bits = philox(state[0], state[1], product(shape), wide)
-        state[1:] = _counters(state[1], count + 1)[-1]
+        state[1:] += np.uint64(count)
         return [state.view(key.dtype), bits.astype(dtype, copy=False).reshape(shape)]
 
     def lower(self, emit: Any, key: Any, *, shape: Shape, dtype: DType, algorithm: RandomAlgorithm) -> list[Any]:

@@ -65,7 +65,12 @@ def _standard_normal(bits: Any, dtype: DType) -> Any:
     u = _unit_uniform(bits, dtype)
     u *= span
     u += low
-    u = Emitted(u.emit, erf_inv_p.hlo(u.emit, u.value)) if u.__class__ is Emitted else erf_inv_p.evaluate(u)
+    if u.__class__ is Emitted:
+        # No number is below `low`, but the compiler's code is quicker where that is said.
+        bounded = u.emit("maximum", u.value, u.emit.like(low, u.value))
+        u = Emitted(u.emit, erf_inv_p.hlo(u.emit, bounded))
+    else:
+        u = erf_inv_p.evaluate(u)
     u *= root
     return u
 
@@ -112,15 +117,12 @@ class RandomSeed(_OnKeys):
         return ShapedArray(seeds.shape, dtypes.KEY)
 
     def lower(self, emit: Any, seeds: Any) -> Any:
-        kind, size = dtypes.kind(seeds.dtype), seeds.dtype.itemsize
-        if size == 8:
-            bits = Emitted(emit, seeds) if kind == "u" else Emitted(emit, seeds).view(dtypes.uint64)
-            return emit_keys((bits >> 32).astype(dtypes.uint32), bits.astype(dtypes.uint32))
-        bits = Emitted(emit, seeds)
-        if kind == "i":  # negative seeds count by their bits
-            bits = bits.astype(dtypes.int32).view(dtypes.uint32)
+        bits, wide = Emitted(emit, seeds), seeds.dtype.itemsize == 8
+        if dtypes.kind(seeds.dtype) == "i":  # negative seeds count by their bits
+            signed, unsigned = (dtypes.int64, dtypes.uint64) if wide else (dtypes.int32, dtypes.uint32)
+            bits = bits.astype(signed).view(unsigned)
         low = bits.astype(dtypes.uint32)
-        return emit_keys(Emitted(emit, emit.like(0, low.value)), low)
+        return emit_keys((bits >> 32).astype(dtypes.uint32) if wide else Emitted(emit, emit.like(0, low.value)), low)
 
     def evaluate(self, seeds: Any) -> Any:
         words = np.zeros((*seeds.shape, 2), np.uint32)
@@ -208,7 +210,6 @@ class Threefry2x32(Broadcasting, _OnKeys):
 
     name = "threefry2x32"
     multiple_results = True
-    weakness = "never"
 
     def type_of(self, *operands: ShapedArray) -> list[ShapedArray]:
         if len(operands) != 4 or any(x.dtype != dtypes.uint32 for x in operands):
