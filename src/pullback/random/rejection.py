@@ -31,8 +31,6 @@ from pullback.lax.creation import iota
 from pullback.lax.elementwise import div_p, exp_p, lt_p
 from pullback.lax.family import add_p, like, mul_p, sub_p
 from pullback.lax.incomplete import Eager
-from pullback.lax.indexing import gather, scatter
-from pullback.lax.positions import GatherDimensionNumbers, ScatterDimensionNumbers
 from pullback.lax.random_bits import (
     RandomNumbers,
     check_keys,
@@ -124,16 +122,7 @@ class OnNumPy(Eager):
         return np.broadcast_to(flags.any(axis=1, keepdims=True), flags.shape)
 
     @staticmethod
-    def replaced(region: Any, formula: Any, *operands: Any) -> Any:
-        """The last operand, in a region `formula(*operands)`."""
-        out = operands[-1]
-        if region.any():
-            out = out.copy()
-            out[region] = formula(*[x[region] for x in operands])
-        return out
-
-    @staticmethod
-    def replaced_by(region: Any, values: Callable[[], Any], x: Any) -> Any:
+    def replaced(region: Any, values: Callable[[], Any], x: Any) -> Any:
         """`x`, in a region `values()`, which is not called if the region is empty."""
         return np.where(region, values(), x) if region.any() else x
 
@@ -203,13 +192,8 @@ class Staged:
         return broadcast_to(expand_dims(reduce_or(flags, (1,)), 1), flags.shape)
 
     @staticmethod
-    def replaced(region: Array, formula: Any, *operands: Array) -> Array:
+    def replaced(region: Array, values: Callable[[], Array], x: Array) -> Array:
         """As `OnNumPy.replaced`."""
-        return select(region, formula(*operands), operands[-1])
-
-    @staticmethod
-    def replaced_by(region: Array, values: Callable[[], Array], x: Array) -> Array:
-        """As `OnNumPy.replaced_by`."""
         return select(region, values(), x)
 
     @staticmethod
@@ -247,21 +231,6 @@ def _uniforms(xp: Any, keys: Any, like: Any) -> Any:
     """Uniform numbers in [0, 1), as float64, of the shape of `like`, and with the precision of its
     type."""
     return _doubled(xp, xp.draw(random_uniform_p, keys, like))
-
-
-def _take(x: Array, index: Array) -> Array:
-    """Elements of the vector `x`, the last one for larger indices."""
-    numbers = GatherDimensionNumbers(offset_dims=(), collapsed_slice_dims=(0,), start_index_map=(0,))
-    return gather(x, expand_dims(index, 1), numbers, (1,), mode="clip")
-
-
-def _put(x: Array, index: Array, values: Array) -> Array:
-    """The vector `x` with `values` at different indices; those that it does not have are
-    dropped."""
-    numbers = ScatterDimensionNumbers(
-        update_window_dims=(), inserted_window_dims=(0,), scatter_dims_to_operand_dims=(0,)
-    )
-    return scatter(x, expand_dims(index, 1), values, numbers, mode="drop")
 
 
 # ---- gamma ---------------------------------------------------------------------------------------
@@ -303,25 +272,6 @@ class RandomGamma(_Rejection):
         return out, mul_p.bind(select(underflows, limit, regular), t)
 
 
-def _gamma_scale(xp: Any, a: Any) -> tuple[Any, Any]:
-    """Whether `a` is small (or NaN), and d = a - 1/3 of the numbers that are drawn for it."""
-    small = ~(a >= 1)
-    return small, xp.where(small, a + a.dtype.type(1), a) - a.dtype.type(1 / 3)
-
-
-def _gamma_slope(xp: Any, d: Any) -> Any:
-    return d.dtype.type(1 / 3) / xp.sqrt(d)
-
-
-def _gamma_rejected(xp: Any, x: Any, v: Any, u: Any, d: Any) -> Any:
-    """Whether the candidate d v of the normal number x is rejected by the uniform number u."""
-    # NaN parameters must not loop: rejection, not acceptance, is what has to be true.
-    one, squared = d.dtype.type(1), x * x
-    return (u >= one - d.dtype.type(0.0331) * squared * squared) & (
-        xp.log(u) >= squared * d.dtype.type(0.5) + d * (one - v + xp.log(v))
-    )
-
-
 #: Elements that a compiled program works on at a time: few enough for caches, enough for many
 #: cores.
 _LANES = 1 << 14
@@ -334,8 +284,9 @@ def _gamma(xp: Any, keys: Any, a: Any, log_space: bool) -> Any:
     goes on to the next.
     """
     (n,), dtype = a.shape, a.dtype
-    one = dtype.type(1)
-    small, d = _gamma_scale(xp, a)
+    one, third, half, squeeze = (dtype.type(x) for x in (1, 1 / 3, 0.5, 0.0331))
+    small = ~(a >= 1)  # or NaN
+    d = xp.where(small, a + one, a) - third
     keys, boost_keys = _split(xp, keys, 2)
     lanes = min(n, _LANES) if xp.__class__ is Staged else n
 
@@ -349,10 +300,12 @@ def _gamma(xp: Any, keys: Any, a: Any, log_space: bool) -> Any:
         next_keys, first, uniform = _split(xp, keys, 3)
         next_inner, normal = _split(xp, xp.where(again, inner, first), 2)
         x = xp.draw(random_normal_p, normal, d)
-        v = one + x * _gamma_slope(xp, d)
+        v = one + x * (third / xp.sqrt(d))
         none = v <= 0
-        v = v * v * v
-        rejected = _gamma_rejected(xp, x, v, xp.draw(random_uniform_p, uniform, d), d)
+        v, u, squared = v * v * v, xp.draw(random_uniform_p, uniform, d), x * x
+        # NaN parameters must not loop: rejection, not acceptance, is what has to be true.
+        rejected = u >= one - squeeze * squared * squared
+        rejected &= xp.log(u) >= squared * half + d * (one - v + xp.log(v))
         found = xp.log(d) + xp.log(v) if log_space else d * v
         return found, ~(none | rejected), xp.where(none, keys, next_keys), none, next_inner
 
@@ -368,9 +321,11 @@ def _gamma(xp: Any, keys: Any, a: Any, log_space: bool) -> Any:
 
         def in_turn(index: Any, keys: Any, again: Any, inner: Any, d: Any, out: Any) -> tuple[Any, ...]:
             found, accepted, keys, again, inner = candidates(keys, again, inner, d)
-            out = _put(out, select(accepted, index, like(n, index)), found)
+            out = out.at[select(accepted, index, like(n, index))].set(found, mode="drop", unique_indices=True)
             index = index + select(accepted, like(lanes, index), like(0, index))
-            keys, d = (select(accepted, _take(new, index), old) for new, old in ((all_keys, keys), (all_d, d)))
+            keys, d = (
+                select(accepted, new.at[index].get(mode="clip"), old) for new, old in ((all_keys, keys), (all_d, d))
+            )
             return index, keys, again & ~accepted, inner, d, out
 
         all_keys, all_d = keys, d
@@ -378,11 +333,11 @@ def _gamma(xp: Any, keys: Any, a: Any, log_space: bool) -> Any:
         state = (index, keys[:lanes], small[:lanes] & False, keys[:lanes], d[:lanes], a)
         *_, out = xp.repeat(lambda index, *_: index < n, in_turn, state)
 
-    def boosted(keys: Any, a: Any, out: Any) -> Any:
-        u = one - xp.draw(random_uniform_p, keys, a)
+    def boosted() -> Any:
+        u = one - xp.draw(random_uniform_p, boost_keys, a)
         return out + xp.log(u) / a if log_space else out * u ** (one / a)
 
-    return xp.replaced(small, boosted, boost_keys, a, out)
+    return xp.replaced(small, boosted, out)
 
 
 # ---- factorials ----------------------------------------------------------------------------------
@@ -447,7 +402,7 @@ class RandomPoisson(_Rejection):
             constants = _poisson_constants(xp, _doubled(xp, xp.where(small, _IDLE_RATE, rates)))
             return _reject(xp, keys, rates, ~small, constants, _poisson_candidates)
 
-        out = xp.replaced_by(~small, rejected, counted - 1)
+        out = xp.replaced(~small, rejected, counted - 1)
         return _converted(xp, xp.where(rates == 0, 0.0, out), dtype)
 
 
@@ -514,7 +469,11 @@ class RandomBinomial(_Rejection):
         return ShapedArray(count.shape, self.check(keys, count, probability).dtype)
 
     def sample(self, xp: Any, keys: Any, counts: Any, probabilities: Any) -> Any:
-        flipped, rare, invalid, regular, small = _binomial_cases(xp, counts, probabilities)
+        zero, flipped, endless = counts.dtype.type(0), probabilities >= 0.5, counts == np.inf
+        rare = xp.where(flipped, counts.dtype.type(1) - probabilities, probabilities)
+        invalid = ~((counts >= 0) & (rare >= 0))
+        regular = ~(invalid | endless | (rare == 0))
+        small = regular & (counts * rare <= _SMALL_MEAN)
         n, p = (_doubled(xp, xp.where(small, x, y)) for x, y in ((counts, 0), (rare, 0.5)))
 
         def wait(keys: Any, waited: Any, successes: Any, counts: Any, n: Any, log_failure: Any) -> tuple[Any, ...]:
@@ -533,25 +492,10 @@ class RandomBinomial(_Rejection):
             constants = _binomial_constants(xp, *(_doubled(xp, x) for x in (n, p)))
             return _reject(xp, keys, counts, large, constants, _binomial_candidates)
 
-        out = _converted(xp, xp.replaced_by(large, rejected, successes - 1), counts.dtype)
-        return _binomial_result(xp, counts, out, flipped, invalid, regular)
-
-
-def _binomial_cases(xp: Any, counts: Any, probabilities: Any) -> tuple[Any, ...]:
-    """Where failures are counted, the probability of what is counted, and where parameters are
-    invalid, call for sampling, for waiting."""
-    flipped = probabilities >= 0.5
-    rare = xp.where(flipped, counts.dtype.type(1) - probabilities, probabilities)
-    invalid = ~((counts >= 0) & (rare >= 0))
-    regular = ~(invalid | (counts == np.inf) | (rare == 0))
-    return flipped, rare, invalid, regular, regular & (counts * rare <= _SMALL_MEAN)
-
-
-def _binomial_result(xp: Any, counts: Any, out: Any, flipped: Any, invalid: Any, regular: Any) -> Any:
-    endless = ~invalid & (counts == np.inf)
-    zero = counts.dtype.type(0)
-    out = xp.where(regular, out, xp.where(invalid, zero + np.nan, xp.where(endless, counts, zero)))
-    return xp.where(flipped & ~endless, counts - out, out)
+        out = _converted(xp, xp.replaced(large, rejected, successes - 1), counts.dtype)
+        endless &= ~invalid
+        out = xp.where(regular, out, xp.where(invalid, zero + np.nan, xp.where(endless, counts, zero)))
+        return xp.where(flipped & ~endless, counts - out, out)
 
 
 def _binomial_constants(xp: Any, n: Any, p: Any) -> tuple[Any, ...]:
