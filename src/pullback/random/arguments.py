@@ -1,4 +1,5 @@
-"""What the samplers' arguments become: one typed key, a shape, a dtype, and parameters as arrays of that dtype.
+"""What the samplers' arguments become: one typed key, a shape, a dtype, and parameters as arrays of
+that dtype.
 
 Every check names the sampler that was called, so its name is the first argument throughout.
 """
@@ -6,6 +7,7 @@ Every check names the sampler that was called, so its name is the first argument
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,12 +20,14 @@ from pullback.core.types import Shape, broadcast_shapes, integers
 from pullback.lax.family import add_p
 from pullback.lax.random_bits import random_normal_p, random_uniform_p, random_wrap_p
 from pullback.lax.shape import broadcast_to, convert
+from pullback.xla.devices import no_sharding
 
 _WHAT_A_KEY_IS = "a key is a scalar of dtype key<fry> (pullback.random.key), or a uint32 array of shape (2,) (pullback.random.PRNGKey)"
 
 
 def typed_keys(name: str, keys: Any) -> Array:
-    """`keys`, typed or raw (uint32 of shape (..., 2)), as an array of typed keys. Raises TypeError for anything else."""
+    """`keys`, typed or raw (uint32 of shape (..., 2)), as an array of typed keys. Raises TypeError
+    for anything else."""
     if isinstance(keys, np.ndarray):
         keys = as_array(keys)
     if not isinstance(keys, Array):
@@ -56,7 +60,8 @@ def _discourage_raw_key(name: str) -> None:
 
 
 def single_key(name: str, key: Any) -> Array:
-    """`key` as one typed key. Raises TypeError if it is no key, ValueError if it is an array of keys."""
+    """`key` as one typed key. Raises TypeError if it is no key, ValueError if it is an array of
+    keys."""
     typed = typed_keys(name, key)
     if typed.shape:
         raise ValueError(
@@ -67,7 +72,8 @@ def single_key(name: str, key: Any) -> Array:
 
 
 def canonical_shape(shape: Any) -> Shape:
-    """A shape given as a sequence of integers, or as one. Raises TypeError for anything else, and for negative sizes."""
+    """A shape given as a sequence of integers, or as one. Raises TypeError for anything else, and
+    for negative sizes."""
     sizes = integers(shape, "shape")
     for n in sizes:
         if n < 0:
@@ -75,24 +81,29 @@ def canonical_shape(shape: Any) -> Shape:
     return sizes
 
 
+def _dtype_of(name: str, dtype: Any, default: type, belongs: Callable[[DType], bool], what: str) -> DType:
+    if dtype is None:
+        return dtypes.default_dtype(default)
+    found = dtypes.canonicalize_dtype(dtype)
+    if not belongs(found):
+        raise ValueError(f"dtype argument to `{name}` must be {what} dtype, got {dtypes.name(found)} at {user_line()}")
+    return found
+
+
 def float_dtype(name: str, dtype: Any) -> DType:
     """The floating type asked for, by default float32 or float64. Raises ValueError for others."""
-    if dtype is None:
-        return dtypes.default_dtype(float)
-    found = dtypes.canonicalize_dtype(dtype)
-    if not dtypes.is_float(found):
-        raise ValueError(f"dtype argument to `{name}` must be a float dtype, got {dtypes.name(found)} at {user_line()}")
-    return found
+    return _dtype_of(name, dtype, float, dtypes.is_float, "a float")
+
+
+def inexact_dtype(name: str, dtype: Any) -> DType:
+    """The floating or complex type asked for, by default float32 or float64. Raises ValueError for
+    others."""
+    return _dtype_of(name, dtype, float, dtypes.is_inexact, "a float or complex")
 
 
 def int_dtype(name: str, dtype: Any) -> DType:
     """The integer type asked for, by default int32 or int64. Raises ValueError for others."""
-    if dtype is None:
-        return dtypes.default_dtype(int)
-    found = dtypes.canonicalize_dtype(dtype)
-    if not dtypes.is_integer(found):
-        raise ValueError(f"dtype argument to `{name}` must be an int dtype, got {dtypes.name(found)} at {user_line()}")
-    return found
+    return _dtype_of(name, dtype, int, dtypes.is_integer, "an int")
 
 
 def array_like(name: str, x: Any) -> Array:
@@ -106,18 +117,28 @@ def array_like(name: str, x: Any) -> Array:
         ) from None
 
 
+def fitting_shape(what: str, shape: Any, default: Shape) -> Shape:
+    """`shape`, or `default` if it is None. Raises ValueError, about `what` has the shape `default`,
+    unless that broadcasts to it."""
+    out = default if shape is None else canonical_shape(shape)
+    if broadcast_shapes(out, default) != out:
+        raise ValueError(f"{what} must broadcast to shape={out}, at {user_line()}")
+    return out
+
+
 def parameters(name: str, dtype: DType, shape: Any, *values: Any) -> tuple[Any, ...]:
     """(shape, *parameters): parameters as arrays of `dtype`, scalars or of the shape of the result.
 
-    That is `shape`, to which the parameters must broadcast (ValueError), or the one they broadcast to if `shape` is None. Complex numbers
-    are refused (TypePromotionError), as their imaginary parts would be dropped.
+    That is `shape`, to which the parameters must broadcast (ValueError), or the one they broadcast
+    to if `shape` is None. Complex numbers are refused (TypePromotionError), as their imaginary
+    parts would be dropped.
     """
     arrays = [array_like(name, v) for v in values]
     for a in arrays:
         if dtypes.is_complex(a.dtype):
             raise TypePromotionError(f"{name} takes real parameters, got {a.aval}, at {user_line()}")
     shapes = [a.shape for a in arrays]
-    if shape is None:
+    if shape is None and shapes:
         out = broadcast_shapes(*shapes)
     else:
         out = canonical_shape(shape)
@@ -128,6 +149,21 @@ def parameters(name: str, dtype: DType, shape: Any, *values: Any) -> tuple[Any, 
             )
     arrays = [convert(a, dtype) for a in arrays]
     return (out, *(broadcast_to(a, out) if a.shape else a for a in arrays))
+
+
+def sampling(name: str, out_sharding: Any, key: Any, dtype: Any, shape: Any, *values: Any) -> tuple[Any, ...]:
+    """(key, dtype, shape, *parameters) of a sampler of floats: what `single_key`, `float_dtype` and
+    `parameters` give.
+
+    Raises the errors of these functions, and TypeError for an `out_sharding`.
+
+    >>> from pullback.random.keys import key
+    >>> sampling("pareto", None, key(0), None, (2,), 3.0)[1:]
+    (dtype('float32'), (2,), Array(3., dtype=float32))
+    """
+    no_sharding(name, out_sharding)
+    key, dtype = single_key(name, key), float_dtype(name, dtype)
+    return (key, dtype, *parameters(name, dtype, shape, *values))
 
 
 def scalar(value: float, dtype: DType) -> Array:
@@ -141,7 +177,8 @@ def unit_uniforms(key: Array, shape: Shape, dtype: DType) -> Array:
 
 
 def positive_uniforms(key: Array, shape: Shape, dtype: DType) -> Array:
-    """Uniform numbers in (0, 1), by adding the smallest normal number, so that their logarithms are finite."""
+    """Uniform numbers in (0, 1), by adding the smallest normal number, so that their logarithms are
+    finite."""
     return add_p.bind(scalar(float(dtypes.finfo(dtype).tiny), dtype), unit_uniforms(key, shape, dtype))
 
 

@@ -15,17 +15,8 @@ from pullback.core.types import Shape
 from pullback.lax import functions as lax
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to
-from pullback.random.arguments import (
-    canonical_shape,
-    float_dtype,
-    parameters,
-    positive_uniforms,
-    scalar,
-    single_key,
-    unit_uniforms,
-)
+from pullback.random.arguments import positive_uniforms, sampling, scalar, unit_uniforms
 from pullback.random.basic import fine_uniforms, uniform_between
-from pullback.xla.devices import no_sharding
 
 
 def exponential(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
@@ -35,9 +26,8 @@ def exponential(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: A
     >>> random.exponential(random.PRNGKey(0), (2,))
     Array([0.24372306, 1.630274  ], dtype=float32)
     """
-    no_sharding("exponential", out_sharding)
-    key, dtype = single_key("exponential", key), float_dtype("exponential", dtype)
-    return standard_exponentials(key, canonical_shape(shape), dtype)
+    key, dtype, shape = sampling("exponential", out_sharding, key, dtype, shape)
+    return standard_exponentials(key, shape, dtype)
 
 
 def standard_exponentials(key: Array, shape: Shape, dtype: dtypes.DType) -> Array:
@@ -62,10 +52,8 @@ def gumbel(key: Any, shape: Any = (), dtype: Any = None, mode: str | None = None
     >>> random.gumbel(random.PRNGKey(0), (2,))
     Array([-0.42599323,  1.5232526 ], dtype=float32)
     """
-    no_sharding("gumbel", out_sharding)
-    key, dtype, high = single_key("gumbel", key), float_dtype("gumbel", dtype), check_mode("gumbel", mode)
-    shape = canonical_shape(shape)
-    if high:
+    key, dtype, shape = sampling("gumbel", out_sharding, key, dtype, shape)
+    if check_mode("gumbel", mode):
         coarse, fine = fine_uniforms(key, shape, dtype)
         # With 1 - u for u, the upper tail of the result belongs to small u, which are resolved finely.
         u = select(lax.lt(coarse, scalar(0.5, dtype)), coarse + fine, coarse)
@@ -75,8 +63,7 @@ def gumbel(key: Any, shape: Any = (), dtype: Any = None, mode: str | None = None
 
 def laplace(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Numbers of the Laplace distribution with mean 0 and scale 1."""
-    no_sharding("laplace", out_sharding)
-    key, dtype, shape = single_key("laplace", key), float_dtype("laplace", dtype), canonical_shape(shape)
+    key, dtype, shape = sampling("laplace", out_sharding, key, dtype, shape)
     epsilon = float(dtypes.finfo(dtype).epsneg)
     u = uniform_between(key, shape, scalar(-1 + epsilon, dtype), scalar(1, dtype))
     return lax.mul(lax.sign(u), lax.log1p(lax.neg(lax.abs(u))))
@@ -84,16 +71,14 @@ def laplace(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any =
 
 def logistic(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Numbers of the standard logistic distribution, log(u / (1 - u))."""
-    no_sharding("logistic", out_sharding)
-    key, dtype, shape = single_key("logistic", key), float_dtype("logistic", dtype), canonical_shape(shape)
+    key, dtype, shape = sampling("logistic", out_sharding, key, dtype, shape)
     u = lax.max(unit_uniforms(key, shape, dtype), scalar(float(dtypes.finfo(dtype).tiny), dtype))
     return lax.log(u) - lax.log1p(lax.neg(u))
 
 
 def cauchy(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Numbers of the standard Cauchy distribution, tan(π (u - 1/2))."""
-    no_sharding("cauchy", out_sharding)
-    key, dtype, shape = single_key("cauchy", key), float_dtype("cauchy", dtype), canonical_shape(shape)
+    key, dtype, shape = sampling("cauchy", out_sharding, key, dtype, shape)
     epsilon = float(dtypes.finfo(dtype).eps)
     u = uniform_between(key, shape, scalar(epsilon, dtype), scalar(1, dtype))
     return lax.tan(math.pi * (u - 0.5))
@@ -101,17 +86,13 @@ def cauchy(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = 
 
 def pareto(key: Any, b: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Pareto numbers with density b / x**(b + 1) for x ≥ 1. `shape` defaults to that of `b`."""
-    no_sharding("pareto", out_sharding)
-    key, dtype = single_key("pareto", key), float_dtype("pareto", dtype)
-    shape, b = parameters("pareto", dtype, shape, b)
+    key, dtype, shape, b = sampling("pareto", out_sharding, key, dtype, shape, b)
     return lax.exp(standard_exponentials(key, shape, dtype) / b)
 
 
 def rayleigh(key: Any, scale: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Rayleigh numbers with density (x / scale²) exp(-x² / 2 scale²). `shape` defaults to that of `scale`."""
-    no_sharding("rayleigh", out_sharding)
-    key, dtype = single_key("rayleigh", key), float_dtype("rayleigh", dtype)
-    shape, scale = parameters("rayleigh", dtype, shape, scale)
+    key, dtype, shape, scale = sampling("rayleigh", out_sharding, key, dtype, shape, scale)
     return lax.sqrt(lax.log(positive_uniforms(key, shape, dtype)) * -2) * scale
 
 
@@ -120,8 +101,7 @@ def weibull_min(key: Any, scale: Any, concentration: Any, shape: Any = None, dty
 
     `shape` defaults to what the parameters broadcast to.
     """
-    key, dtype = single_key("weibull_min", key), float_dtype("weibull_min", dtype)
-    shape, scale, concentration = parameters("weibull_min", dtype, shape, scale, concentration)
+    key, dtype, shape, scale, concentration = sampling("weibull_min", None, key, dtype, shape, scale, concentration)
     return lax.exp(lax.log(standard_exponentials(key, shape, dtype)) / concentration) * scale
 
 
@@ -132,9 +112,7 @@ def triangular(
 
     `shape` defaults to what the parameters broadcast to.
     """
-    no_sharding("triangular", out_sharding)
-    key, dtype = single_key("triangular", key), float_dtype("triangular", dtype)
-    shape, left, mode, right = parameters("triangular", dtype, shape, left, mode, right)
+    key, dtype, shape, left, mode, right = sampling("triangular", out_sharding, key, dtype, shape, left, mode, right)
     width = right - left
     u = unit_uniforms(key, shape, dtype)
     rising = left + lax.sqrt(u * width * (mode - left))

@@ -14,7 +14,7 @@ from pullback.lax.cumulative import cumsum
 from pullback.lax.shape import broadcast_to, convert, strong
 from pullback.random.arguments import (
     array_like,
-    canonical_shape,
+    fitting_shape,
     float_dtype,
     int_dtype,
     parameters,
@@ -75,11 +75,7 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = Non
     if not p.ndim:
         raise ValueError(f"multinomial requires p.ndim >= 1, got p.ndim == 0, at {user_line()}")
     full = broadcast_shapes((*n.shape, 1), p.shape)
-    shape = full if shape is None else canonical_shape(shape)
-    if broadcast_shapes(shape, full) != shape:
-        raise ValueError(
-            f"multinomial: n of shape {n.shape} and p of shape {p.shape} must broadcast to shape={shape}, at {user_line()}"
-        )
+    shape = fitting_shape(f"multinomial: n of shape {n.shape} and p of shape {p.shape}", shape, full)
     axis = len(shape) - 1
     p = broadcast_to(p, shape)
     left = broadcast_to(n, shape[:-1])

@@ -21,8 +21,11 @@ from pullback.lax.special import erf, erf_inv
 from pullback.random.arguments import (
     array_like,
     canonical_shape,
+    fitting_shape,
     float_dtype,
+    inexact_dtype,
     parameters,
+    sampling,
     scalar,
     single_key,
     standard_normals,
@@ -45,14 +48,10 @@ def normal(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = 
     """
     no_sharding("normal", out_sharding)
     key = single_key("normal", key)
-    found = dtypes.default_dtype(float) if dtype is None else dtypes.canonicalize_dtype(dtype)
+    found = inexact_dtype("normal", dtype)
     shape = canonical_shape(shape)
     if dtypes.is_float(found):
         return standard_normals(key, shape, found)
-    if not dtypes.is_complex(found):
-        raise ValueError(
-            f"dtype argument to `normal` must be a float or complex dtype, got {dtypes.name(found)} at {user_line()}"
-        )
     real_key, imaginary_key = split(key)
     part = dtypes.to_real(found)
     real, imaginary = standard_normals(real_key, shape, part), standard_normals(imaginary_key, shape, part)
@@ -61,9 +60,7 @@ def normal(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = 
 
 def lognormal(key: Any, sigma: Any = 1.0, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Exponentials of normal numbers with mean 0 and standard deviation `sigma`, whose shape is the default of `shape`."""
-    no_sharding("lognormal", out_sharding)
-    key, dtype = single_key("lognormal", key), float_dtype("lognormal", dtype)
-    shape, sigma = parameters("lognormal", dtype, shape, sigma)
+    key, dtype, shape, sigma = sampling("lognormal", out_sharding, key, dtype, shape, sigma)
     return lax.exp(standard_normals(key, shape, dtype) * sigma)
 
 
@@ -78,9 +75,7 @@ def truncated_normal(
     >>> random.truncated_normal(random.PRNGKey(0), 1.0, 2.0, (2,))
     Array([1.129898 , 1.6509861], dtype=float32)
     """
-    no_sharding("truncated_normal", out_sharding)
-    key, dtype = single_key("truncated_normal", key), float_dtype("truncated_normal", dtype)
-    shape, lower, upper = parameters("truncated_normal", dtype, shape, lower, upper)
+    key, dtype, shape, lower, upper = sampling("truncated_normal", out_sharding, key, dtype, shape, lower, upper)
     root = math.sqrt(2)
     u = uniform_between(key, shape, erf(lower / root), erf(upper / root))
     out = erf_inv(u) * root
@@ -124,19 +119,13 @@ def multivariate_normal(
         dtype = dtypes.canonicalize(dtypes.to_inexact(promoted))
     dtype = float_dtype("multivariate_normal", dtype)
     lead = broadcast_shapes(mean.shape[:-1], cov.shape[:-2])
-    shape = lead if shape is None else canonical_shape(shape)
-    if broadcast_shapes(shape, lead) != shape:
-        raise ValueError(
-            f"multivariate_normal: mean of shape {mean.shape} and cov of shape {cov.shape} must broadcast to shape={shape}, at {user_line()}"
-        )
+    what = f"multivariate_normal: mean of shape {mean.shape} and cov of shape {cov.shape}"
+    shape = fitting_shape(what, shape, lead)
     mean, cov = convert(mean, dtype), convert(cov, dtype)
     if method == "cholesky":
         factor = cholesky(cov)
-    elif method == "svd":
-        vectors, values, _ = svd(cov)
-        factor = vectors * expand_last_but_one(lax.sqrt(values))
     else:
-        vectors, values = eigh(cov)
+        vectors, values = svd(cov)[:2] if method == "svd" else eigh(cov)
         factor = vectors * expand_last_but_one(lax.sqrt(values))
     z = standard_normals(key, (*shape, n), dtype)
     # factor @ z, with the leading axes broadcast
@@ -151,8 +140,7 @@ def expand_last_but_one(x: Array) -> Array:
 
 def maxwell(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Numbers of the Maxwell distribution: lengths of vectors of three standard normal numbers."""
-    no_sharding("maxwell", out_sharding)
-    key, dtype, shape = single_key("maxwell", key), float_dtype("maxwell", dtype), canonical_shape(shape)
+    key, dtype, shape = sampling("maxwell", out_sharding, key, dtype, shape)
     vectors = standard_normals(key, (*shape, 3), dtype)
     return lax.sqrt(reduce_sum(vectors * vectors, (len(shape),)))
 
@@ -174,9 +162,7 @@ def wald(key: Any, mean: Any, shape: Any = None, dtype: Any = None, *, out_shard
 
     By the transformation of Michael, Schucany and Haas ("Generating random variates using transformations with multiple roots", 1976).
     """
-    no_sharding("wald", out_sharding)
-    key, dtype = single_key("wald", key), float_dtype("wald", dtype)
-    shape, mean = parameters("wald", dtype, shape, mean)
+    key, dtype, shape, mean = sampling("wald", out_sharding, key, dtype, shape, mean)
     normal_key, uniform_key = split(key)
     v, u = standard_normals(normal_key, shape, dtype), unit_uniforms(uniform_key, shape, dtype)
     # The smaller root x of (x - mean)² = x mean² v², without the cancellation of the textbook formula; the other is mean²/x.
@@ -194,11 +180,7 @@ def orthogonal(
     """
     no_sharding("orthogonal", out_sharding)
     key = single_key("orthogonal", key)
-    found = dtypes.default_dtype(float) if dtype is None else dtypes.canonicalize_dtype(dtype)
-    if not dtypes.is_inexact(found):
-        raise ValueError(
-            f"dtype argument to `orthogonal` must be a float or complex dtype, got {dtypes.name(found)} at {user_line()}"
-        )
+    found = inexact_dtype("orthogonal", dtype)
     shape = canonical_shape(shape)
     rows = integer(n, "orthogonal: n")
     columns = rows if m is None else integer(m, "orthogonal: m")

@@ -8,7 +8,7 @@ from typing import Any
 from pullback.core import dtypes
 from pullback.core.array import Array
 from pullback.core.errors import user_line
-from pullback.core.types import broadcast_shapes, canonical_axis
+from pullback.core.types import canonical_axis
 from pullback.lax import functions as lax
 from pullback.lax.arrangement import index_in_dim, slice_in_dim
 from pullback.lax.creation import iota
@@ -19,7 +19,7 @@ from pullback.lax.shape import broadcast_to, convert, reshape, transpose
 from pullback.lax.sorting import sort_key_val, top_k
 from pullback.numpy.selecting import take
 from pullback.numpy.sorting import searchsorted
-from pullback.random.arguments import array_like, canonical_shape, single_key
+from pullback.random.arguments import array_like, canonical_shape, fitting_shape, single_key
 from pullback.random.basic import randint, uniform
 from pullback.random.continuous import gumbel
 from pullback.random.keys import split
@@ -154,11 +154,8 @@ def categorical(
     axis = canonical_axis(axis, logits.ndim)
     n = logits.shape[axis]
     batch_shape = logits.shape[:axis] + logits.shape[axis + 1 :]
-    shape = batch_shape if shape is None else canonical_shape(shape)
-    if broadcast_shapes(shape, batch_shape) != shape:
-        raise ValueError(
-            f"categorical: the shape {batch_shape} of logits without axis {axis} must broadcast to shape={shape}, at {user_line()}"
-        )
+    what = f"categorical: the shape {batch_shape} of logits without axis {axis}"
+    shape = fitting_shape(what, shape, batch_shape)
     prefix = shape[: len(shape) - len(batch_shape)]
     if replace:
         full = (*shape[len(prefix) :][:axis], n, *shape[len(prefix) :][axis:])
