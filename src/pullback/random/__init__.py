@@ -4,7 +4,8 @@
     key, subkey = random.split(key)
     x = random.normal(subkey, (3,))
 
-Streams are those of Threefry-2x32; the option `threefry_partitionable` chooses between their two layouts (see `lax.threefry`).
+Streams are those of Threefry-2x32; the option `threefry_partitionable` chooses between their two
+layouts (see `lax.threefry`).
 """
 
 from pullback.random.basic import bernoulli, bits, rademacher, randint, uniform
