@@ -636,8 +636,10 @@ class Applications(Trace):
 
 
 def check_moves(row: Row) -> None:
-    """What a mover makes of the numbers of elements says where each element of its results comes from: exactly there its values come
-    from, and its Jacobian has a 1 there and zeros elsewhere."""
+    """A mover, applied to the numbers of elements, says where each one of its results comes from.
+
+    Just there its values come from; its Jacobian has a 1 there and zeros elsewhere.
+    """
     primitive = registry[row.primitive]
     trace = Applications(current(), primitive)
     under(trace, outputs, row, *arrays(row))

@@ -1,8 +1,13 @@
-"""Joining and cutting: concatenate and split, slice and pad, rev. Each is (up to zeros) the transpose of another."""
+"""Joining and cutting: concatenate and split, slice and pad, rev.
+
+Each is, up to zeros, the transpose of another: `concatenate` of `split`, `slice` of `pad`, `rev`
+of itself.
+"""
 
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
@@ -94,7 +99,10 @@ def _is_plain(config: PaddingConfig) -> bool:
 
 
 def _landings(shape: Shape, padded: Shape, config: PaddingConfig) -> list[tuple[int, int, int, int, int]]:
-    """For each axis (first, stop, start, end, step): elements first, ..., stop - 1 of it land at start, start + step, ... < end."""
+    """Where elements land that are padded: for each axis (first, stop, start, end, step).
+
+    Elements first, ..., stop - 1 of the axis land at start, start + step, ... < end.
+    """
     found = []
     for n, length, (low, _, interior) in zip(shape, padded, config):
         step = interior + 1
@@ -487,10 +495,7 @@ def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = No
     first, stop, _ = builtins.slice(start_dimension, stop_dimension).indices(x.ndim)
     if stop < first:
         raise ValueError(f"Invalid dimension range passed to collapse: {x.shape}[{start_dimension}:{stop_dimension}]")
-    size = 1
-    for n in x.shape[first:stop]:
-        size *= n
-    return reshape(x, (*x.shape[:first], size, *x.shape[stop:]))
+    return reshape(x, (*x.shape[:first], math.prod(x.shape[first:stop]), *x.shape[stop:]))
 
 
 __all__ = [

@@ -115,9 +115,8 @@ def bitcast_convert_type(operand: Any, new_dtype: Any) -> Array:
     >>> bitcast_convert_type(1.0, "int32")
     Array(1065353216, dtype=int32)
     """
-    return bind_checked(
-        bitcast_convert_type_p, as_array(operand), new_dtype=given_dtype("bitcast_convert_type", new_dtype)
-    )
+    x = as_array(operand)
+    return bind_checked(bitcast_convert_type_p, x, new_dtype=given_dtype("bitcast_convert_type", new_dtype))
 
 
 class ReducePrecision(LinearPrimitive):

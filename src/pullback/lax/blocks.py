@@ -1,4 +1,4 @@
-"""Blocks at computed positions: dynamic slices, read and replaced, and slices at several positions at once."""
+"""Blocks at computed positions: dynamic slices, read and replaced; slices at several positions."""
 
 from __future__ import annotations
 
@@ -145,11 +145,8 @@ def _check_starts(name: str, x: ShapedArray, starts: Sequence[ShapedArray]) -> N
 
 
 def _block(shape: Shape, starts: Sequence[Any], sizes: Shape) -> tuple[builtins.slice, ...]:
-    index = []
-    for n, start, m in zip(shape, starts, sizes):
-        first = min(max(int(start), 0), n - m)
-        index.append(builtins.slice(first, first + m))
-    return tuple(index)
+    firsts = [min(max(int(start), 0), n - m) for n, start, m in zip(shape, starts, sizes)]
+    return tuple([builtins.slice(first, first + m) for first, m in zip(firsts, sizes)])
 
 
 def _zero(starts: Sequence[Any]) -> Any:
@@ -205,7 +202,8 @@ def _starts(x: Array, start_indices: Any, allow_negative: Any) -> list[Array]:
 
 
 def dynamic_slice(
-    operand: Any, start_indices: Any, slice_sizes: Sequence[int], *, allow_negative_indices: bool | Sequence[bool] = True,
+    operand: Any, start_indices: Any, slice_sizes: Sequence[int], *,
+    allow_negative_indices: bool | Sequence[bool] = True,
 ) -> Array:  # fmt: skip
     """The block of shape `slice_sizes` (static) that begins at `start_indices` (which may be traced), one an axis.
 

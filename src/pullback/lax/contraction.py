@@ -58,10 +58,8 @@ class DotGeneral(BilinearPrimitive):
 
     def evaluate(self, x: Any, y: Any, *, dimension_numbers: Any, preferred_element_type: Any, **_: Any) -> Any:
         (xc, yc), (xb, yb) = dimension_numbers
-        if (
-            preferred_element_type is None and x.dtype is y.dtype and x.dtype.char in "fdFD"
-            and not xb and len(xc) == 1 and x.ndim <= 2 and y.ndim <= 2
-        ):  # fmt: skip
+        is_plain = not xb and len(xc) == 1 and x.ndim <= 2 and y.ndim <= 2
+        if is_plain and preferred_element_type is None and x.dtype is y.dtype and x.dtype.char in "fdFD":
             # Vectors and matrices of BLAS's types, the common case: numpy.dot calls BLAS at half the overhead of numpy.matmul.
             if x.ndim == 2 and not xc[0]:
                 x = x.T
@@ -71,7 +69,7 @@ class DotGeneral(BilinearPrimitive):
         out_dtype = preferred_element_type or x.dtype
         dtype = _accumulator(x.dtype, out_dtype)
         x, y = (v if v.dtype == dtype else v.astype(dtype) for v in (x, y))
-        if not xb and len(xc) == 1 and x.ndim <= 2 and y.ndim <= 2:
+        if is_plain:
             out = _matrix_product(x, y, xc[0], yc[0])
         elif xc == yc and len(xc) == x.ndim == y.ndim:
             out = _long_product(np.dot, x.reshape(-1), y.reshape(-1))
@@ -206,7 +204,8 @@ def _plan(
 
 
 def dot_general(
-    lhs: Any, rhs: Any, dimension_numbers: Any, precision: Any = None, preferred_element_type: Any = None, *, out_sharding: Any = None,
+    lhs: Any, rhs: Any, dimension_numbers: Any, precision: Any = None, preferred_element_type: Any = None, *,
+    out_sharding: Any = None,
 ) -> Array:  # fmt: skip
     """Contract `lhs` with `rhs`; `dimension_numbers` is ((lhs_contract, rhs_contract), (lhs_batch, rhs_batch)).
 

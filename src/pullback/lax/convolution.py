@@ -119,9 +119,9 @@ class ConvGeneralDilated(BilinearPrimitive):
             ("feature_group_count", "batch_group_count"),
         )
         result = emit(
-            "convolution", emit.convert(lhs, dtype), emit.convert(rhs, dtype), out=out.update(dtype=dtype), window_strides=strides,
-            padding=emit.pads(padding), lhs_dilation=params["lhs_dilation"], rhs_dilation=params["rhs_dilation"],
-            window_reversal=(False,) * len(strides) if strides else "array<i1>",
+            "convolution", emit.convert(lhs, dtype), emit.convert(rhs, dtype), out=out.update(dtype=dtype),
+            window_strides=strides, padding=emit.pads(padding), lhs_dilation=params["lhs_dilation"],
+            rhs_dilation=params["rhs_dilation"], window_reversal=(False,) * len(strides) if strides else "array<i1>",
             dimension_numbers=_numbers_text(params["dimension_numbers"]), **{k: params[k] for k in counts},
         )  # fmt: skip
         if out.dtype == dtypes.bool_:
@@ -148,9 +148,9 @@ class ConvGeneralDilated(BilinearPrimitive):
             kernel = _split_axis(kernel, out_axis, groups, in_axis)  # the groups go over to what is the output now
             numbers = ConvDimensionNumbers(n.out_spec, (in_axis, out_axis, *n.rhs_spec[2:]), n.lhs_spec)
             out = self.bind(
-                ct, kernel, window_strides=tuple(lhs_dilation), padding=pads_back(sizes, outs, w), lhs_dilation=tuple(window_strides),
-                rhs_dilation=tuple(rhs_dilation), dimension_numbers=numbers, feature_group_count=groups, batch_group_count=1,
-                **common,
+                ct, kernel, window_strides=tuple(lhs_dilation), padding=pads_back(sizes, outs, w),
+                lhs_dilation=tuple(window_strides), rhs_dilation=tuple(rhs_dilation), dimension_numbers=numbers,
+                feature_group_count=groups, batch_group_count=1, **common,
             )  # fmt: skip
             if batch_group_count > 1:
                 out = _split_axis(out, n.lhs_spec[1], batch_group_count, n.lhs_spec[0])
@@ -370,7 +370,8 @@ def conv_with_general_padding(
 
 
 def conv(
-    lhs: Any, rhs: Any, window_strides: Sequence[int], padding: str, precision: Any = None, preferred_element_type: Any = None,
+    lhs: Any, rhs: Any, window_strides: Sequence[int], padding: str, precision: Any = None,
+    preferred_element_type: Any = None,
 ) -> Array:  # fmt: skip
     """`conv_general_dilated` without dilation, with the axes in the order (N, C, ...), (O, I, ...)."""
     return conv_with_general_padding(lhs, rhs, window_strides, padding, None, None, precision, preferred_element_type)

@@ -13,18 +13,9 @@ from pullback.core.dtypes import DType
 from pullback.core.primitive import Fusion, Primitive, is_node
 from pullback.core.trace import EVAL, Params, current
 from pullback.core.tree import tree_flatten
-from pullback.core.types import Shape, ShapedArray, broadcast_shapes, integer, integers
+from pullback.core.types import Shape, ShapedArray, integer, integers
 from pullback.lax.mover import Mover
-from pullback.lax.shape import (
-    bind_checked,
-    broadcast_in_dim,
-    broadcast_view,
-    convert,
-    expand_dims,
-    filled,
-    given_dtype,
-    keep_imaginary,
-)
+from pullback.lax.shape import bind_checked, broadcast_view, convert, filled, given_dtype, keep_imaginary
 from pullback.xla.devices import no_sharding, placed, placed_like, put
 
 
@@ -187,27 +178,6 @@ def empty(shape: Any, dtype: Any, *, out_sharding: Any = None) -> Array:
     return full(shape, 0, dtype)
 
 
-def broadcast(operand: Any, sizes: Sequence[int], *, out_sharding: Any = None) -> Array:
-    """`operand` repeated along new leading axes of lengths `sizes`."""
-    x, new = as_array(operand), integers(sizes, "broadcast: sizes")
-    shape = (*new, *x.shape)
-    return broadcast_in_dim(x, shape, tuple(range(len(new), len(shape))), out_sharding=out_sharding)
-
-
-def broadcast_to_rank(x: Any, rank: int) -> Array:
-    """`x` with leading axes of length 1 up to `rank` axes (as it is, if it has as many)."""
-    x = as_array(x)
-    return expand_dims(x, tuple(range(rank - x.ndim))) if x.ndim < rank else x
-
-
-def broadcast_like(arr: Any, like_arr: Any) -> Array:
-    """`arr` broadcast, by NumPy's rule, to the shape of `like_arr`. Raises ValueError if it cannot be."""
-    x, shape = as_array(arr), as_array(like_arr).shape
-    if broadcast_shapes(x.shape, shape) != shape:
-        raise ValueError(f"cannot broadcast shape {x.shape} to shape {shape}")
-    return broadcast_in_dim(x, shape, tuple(range(len(shape) - x.ndim, len(shape))))
-
-
 def optimization_barrier(operand: Any, /) -> Any:
     """A pytree of arrays, unchanged; the compiler moves no computation across."""
     leaves, tree = tree_flatten(operand)
@@ -218,7 +188,6 @@ def optimization_barrier(operand: Any, /) -> Any:
 
 
 __all__ = [
-    "broadcast", "broadcast_like", "broadcast_shapes", "broadcast_to_rank", "broadcasted_iota", "copy_p",
-    "device_put_p", "empty", "full", "full_like", "iota", "iota_p", "optimization_barrier",
-    "optimization_barrier_p",
+    "broadcasted_iota", "copy_p", "device_put_p", "empty", "full", "full_like", "iota", "iota_p",
+    "optimization_barrier", "optimization_barrier_p",
 ]  # fmt: skip

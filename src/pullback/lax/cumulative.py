@@ -1,7 +1,7 @@
 """Cumulative reductions along an axis: sums, products, extrema and log-sum-exps of all prefixes.
 
-They run from the end of the axis if `reverse`. Derivatives are all one linear primitive, the recurrence s_i = a_i s_(i-1) + b_i, whose own
-derivative and transpose are recurrences again.
+They run from the end of the axis if `reverse`. Derivatives are all one linear primitive, the
+recurrence s_i = a_i s_(i-1) + b_i, whose own derivative and transpose are recurrences again.
 """
 
 from __future__ import annotations
@@ -24,16 +24,7 @@ from pullback.lax.elementwise import and_p, div_p, eq_p, exp_p, log_p
 from pullback.lax.family import INEXACT, NUMERIC, add_p, like, mul_p, sub_p
 from pullback.lax.selection import select, select_n_p
 from pullback.lax.shape import batch_first, broadcast_in_dim_p, check_kind, checked_axes, convert, with_length
-from pullback.lax.summation import (
-    FEW,
-    accumulator,
-    as_dtype,
-    highest,
-    lowest,
-    running_products,
-    running_sums,
-    wider,
-)
+from pullback.lax.summation import FEW, accumulator, as_dtype, highest, lowest, running_products, running_sums, wider
 
 
 class LinearRecurrence(LinearPrimitive):
@@ -164,14 +155,9 @@ _WIDE = 64
 
 def _by_rows(emit: Any, x: Any, axis: int) -> bool:
     """Whether prefixes of `x` are to be found row by row."""
-    length = x.shape[axis]
-    return (
-        emit.capabilities.loops_over_rows
-        and dtypes.is_numpys(x.dtype)
-        and x.dtype.kind != "c"
-        and length >= 32
-        and x.size >= _WIDE * length
-    )
+    if not emit.capabilities.loops_over_rows or not dtypes.is_numpys(x.dtype) or x.dtype.kind == "c":
+        return False
+    return x.shape[axis] >= 32 and x.size >= _WIDE * x.shape[axis]
 
 
 def _lower_prefixes(
@@ -241,9 +227,7 @@ def shift(x: Any, axis: int, reverse: bool, fill: float) -> Any:
 class Cumulative(Primitive):
     """The reductions of all prefixes along `axis` (suffixes if `reverse`). Abstract; subclasses give the derivative."""
 
-    def __init__(
-        self, name: str, kinds: str, accumulate: Callable[..., Any], combine: Any, identity: Callable[[DType], Any]
-    ) -> None:
+    def __init__(self, name: str, kinds: str, accumulate: Any, combine: Any, identity: Callable[[DType], Any]) -> None:
         self.name, self.kinds, self.accumulate, self.combine, self.identity = name, kinds, accumulate, combine, identity
         super().__init__()
 
@@ -251,19 +235,18 @@ class Cumulative(Primitive):
         n = x.shape[axis]
         if not x.size:
             return x
+        named = isinstance(self.combine, str)
         if _by_rows(emit, x, axis):
-            step = lambda first, then: [self._combined(emit, *first, *then)]
+            combine = partial(emit, self.combine) if named else partial(self.combine, emit)
+            step = lambda first, then: [combine(*first, *then)]
             return _lower_prefixes(emit, step, [x], axis, reverse, rounds=self.combine in ("add", "multiply"))
         wide = emit.convert(x, accumulator(x.dtype))
         # Windows of full length, all but one element in the padding: XLA recognizes them as prefixes.
         window = tuple(n if i == axis else 1 for i in range(x.ndim))
         outside = (0, n - 1) if reverse else (n - 1, 0)
         padding = [outside if i == axis else (0, 0) for i in range(x.ndim)]
-        combine = self.combine if isinstance(self.combine, str) else partial(self.combine, emit)
+        combine = self.combine if named else partial(self.combine, emit)
         return emit.convert(emit.reduce_window(wide, self.identity(wide.dtype), combine, window, padding), x.dtype)
-
-    def _combined(self, emit: Any, a: Any, b: Any) -> Any:
-        return emit(self.combine, a, b) if isinstance(self.combine, str) else self.combine(emit, a, b)
 
     def type_of(self, x: ShapedArray, *, axis: int, reverse: bool) -> ShapedArray:
         check_kind(self.name, self.kinds, x)

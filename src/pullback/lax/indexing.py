@@ -83,11 +83,8 @@ class Gather(IndexedMover):
         rows = indices.shape[:-1]
         starts = at.window_starts(np.asarray(indices), n)
         valid = at.valid_windows(x.shape, slice_sizes, starts, n.start_index_map) if mode is FILL_OR_DROP else None
-        if (
-            len(starts) == 1
-            and n.start_index_map == n.collapsed_slice_dims
-            and all(m == size for i, (m, size) in enumerate(zip(slice_sizes, x.shape)) if i not in starts)
-        ):
+        along_one = len(starts) == 1 and n.start_index_map == n.collapsed_slice_dims
+        if along_one and all(m == size for i, (m, size) in enumerate(zip(slice_sizes, x.shape)) if i not in starts):
             # Plain take along one axis.
             ((axis, start),) = starts.items()
             out = x.take(start, axis, mode="clip")
@@ -119,7 +116,7 @@ class Gather(IndexedMover):
         if bounds and indices.size == len(bounds):
             starts = emit("clamp", emit.like(0, indices), indices, _bounds(emit, indices, bounds), out=indices)
         result = emit(
-            "gather", x, starts, out=out, dimension_numbers=_numbers_text("gather", _GATHER_FIELDS, n, indices),
+            "gather", x, starts, out=out, dimension_numbers=_numbers_text("gather", n, indices),
             slice_sizes=slice_sizes, indices_are_sorted=indices_are_sorted,
         )  # fmt: skip
         if mode is not FILL_OR_DROP or not n.start_index_map:
@@ -191,15 +188,10 @@ def _inside_bounds(emit: Any, indices: Any, bounds: Shape) -> Any:
     return emit.reduce(inside, True, "and", (indices.ndim - 1,))
 
 
-_GATHER_FIELDS = "offset_dims collapsed_slice_dims operand_batching_dims start_indices_batching_dims start_index_map"
-_SCATTER_FIELDS = "update_window_dims inserted_window_dims input_batching_dims scatter_indices_batching_dims scatter_dims_to_operand_dims"
-
-
-def _numbers_text(kind: str, fields: str, numbers: Any, indices: Any) -> str:
-    """Dimension numbers in StableHLO, which has the axes that the indices are for at the end."""
-    windows, dropped, index_map, operand_batch, index_batch = numbers
-    values = (windows, dropped, operand_batch, index_batch, index_map)
-    parts = [f"{k} = [{', '.join(map(str, v))}]" for k, v in zip(fields.split(), values) if len(v)]
+def _numbers_text(kind: str, numbers: Any, indices: Any) -> str:
+    """Dimension numbers in StableHLO, where the axes that the indices are for come last."""
+    names = [name.replace("operand_b", "input_b") if kind == "scatter" else name for name in numbers._fields]
+    parts = [f"{names[i]} = [{', '.join(map(str, numbers[i]))}]" for i in (0, 1, 3, 4, 2) if len(numbers[i])]
     return f"#stablehlo.{kind}<{', '.join([*parts, f'index_vector_dim = {indices.ndim - 1}'])}>"
 
 
@@ -317,7 +309,7 @@ class ScatterBase(Primitive):
         body = lambda old, new: new if self.hlo is None else emit(self.hlo, old, new)
         return emit(
             "scatter", x, indices, updates, out=x,
-            scatter_dimension_numbers=_numbers_text("scatter", _SCATTER_FIELDS, n, indices),
+            scatter_dimension_numbers=_numbers_text("scatter", n, indices),
             indices_are_sorted=indices_are_sorted and mode is not CLIP, unique_indices=unique_indices and mode is not CLIP,
             regions=[emit.region([scalar, scalar], body)],
         )  # fmt: skip
@@ -334,8 +326,9 @@ class ScatterBase(Primitive):
     def read(self, x: Any, indices: Any, updates_shape: Shape, params: Params) -> Any:
         """The elements of `x` that updates of `updates_shape` go to; 0 where they are dropped."""
         numbers, mode = params["dimension_numbers"], params["mode"]
+        sizes = at.window_sizes(x.shape, updates_shape, numbers)
         return gather_p.bind(
-            x, indices, dimension_numbers=GatherDimensionNumbers(*numbers), slice_sizes=at.window_sizes(x.shape, updates_shape, numbers),
+            x, indices, dimension_numbers=GatherDimensionNumbers(*numbers), slice_sizes=sizes,
             mode=CLIP if mode is CLIP else FILL_OR_DROP, fill_value=0,
             indices_are_sorted=params["indices_are_sorted"], unique_indices=params["unique_indices"],
         )  # fmt: skip
@@ -489,16 +482,9 @@ def checked_fill(fill_value: Any, x: Any) -> Any:
 
 
 def gather(
-    operand: Any,
-    start_indices: Any,
-    dimension_numbers: GatherDimensionNumbers,
-    slice_sizes: Sequence[int],
-    *,
-    unique_indices: bool = False,
-    indices_are_sorted: bool = False,
-    mode: Any = None,
-    fill_value: Any = None,
-) -> Array:
+    operand: Any, start_indices: Any, dimension_numbers: GatherDimensionNumbers, slice_sizes: Sequence[int], *,
+    unique_indices: bool = False, indices_are_sorted: bool = False, mode: Any = None, fill_value: Any = None,
+) -> Array:  # fmt: skip
     """Windows of `operand`, of shape `slice_sizes`, starting at the rows of `start_indices` (XLA's Gather).
 
     `start_indices` has shape (*rows, number of indexed axes); the result has the rows' axes and, at `offset_dims`, the windows'. With mode
@@ -557,8 +543,8 @@ scatter_add = _function(scatter_add_p, "As `scatter`, adding `updates` to what i
 scatter_sub = _function(scatter_sub_p, "As `scatter`, subtracting `updates` from what is there.")
 scatter_mul = _function(
     scatter_mul_p,
-    "As `scatter`, multiplying what is there by `updates`.\n\nDifferentiating with respect to updates whose positions may repeat needs "
-    "indices that are known while tracing.",
+    "As `scatter`, multiplying what is there by `updates`.\n\nDifferentiating with respect to updates "
+    "whose positions may repeat needs indices that are known while tracing.",
 )
 scatter_min = _function(
     scatter_min_p, "As `scatter`, keeping the smaller of what is there and `updates` (NaN if one is)."

@@ -6,14 +6,18 @@ from pullback.core.primitive import Fusion, LinearPrimitive
 
 
 class Mover(LinearPrimitive):
-    """Each element of a result is an element of an operand in `linear_in` (all of them, if None), or comes from nowhere: a zero. Abstract.
+    """Each element of a result is an element of an operand, or comes from nowhere. Abstract.
 
-    Where it comes from depends on shapes, parameters and the operands that are not moved (positions), never on what is moved. Thus:
+    The operands that are moved are those in `linear_in` (all, if it is None); the others are
+    positions. Where an element comes from depends on shapes, parameters and positions, never on
+    what is moved. From this follows what a mover need not say:
 
-    - `evaluate` takes arrays of any dtype, typed keys among them. Applied to the numbers of elements it says where each comes from, and so
-      gives the Jacobian, which has a 1 there and zeros elsewhere: a law that `tests/conformance` holds every row of a mover to;
-    - it is linear, makes no NaN, and the result is as weakly typed as what is moved;
-    - a compiler reads an element of the operand for each of the result, in the loop of whatever uses it, unless `fusion` says otherwise.
+    - `evaluate` takes arrays of any dtype, typed keys among them. Applied to the numbers of
+      elements it says where each comes from, and so gives the Jacobian, which has a 1 there and
+      zeros elsewhere: a law to which `tests/conformance` holds every row of a mover.
+    - It is linear and makes no NaN.
+    - A compiler reads an element of the operand for each of the result, in the loop of whatever
+      uses the result, unless `fusion` says otherwise.
 
     A subclass gives the rules `type_of`, `evaluate`, `transpose`, `batch`, and `lower` or `expand`.
 
@@ -21,7 +25,7 @@ class Mover(LinearPrimitive):
     >>> from pullback.lax.arrangement import rev_p
     >>> rev_p.evaluate(np.array([b"any", b"thing"]), dimensions=(0,))
     array([b'thing', b'any'], dtype='|S5')
-    >>> rev_p.evaluate(np.arange(3), dimensions=(0,))  # row i of the Jacobian has its 1 in column 2 - i
+    >>> rev_p.evaluate(np.arange(3), dimensions=(0,))  # row i of the Jacobian: 1 in column 2 - i
     array([2, 1, 0])
     """
 
@@ -30,9 +34,10 @@ class Mover(LinearPrimitive):
 
 
 class IndexedMover(Mover):
-    """A mover from or to positions that are operands, too; a compiler has a loop of its own for it. Abstract.
+    """A mover from or to positions that are operands, too. Abstract.
 
-    Operand 0 is moved, unless `linear_in` says otherwise, and the others are positions.
+    Operand 0 is moved, unless `linear_in` says otherwise, and the result is as weak as that, unless
+    `weakness` does. A compiler has a loop of its own for it.
 
     >>> import numpy as np
     >>> from pullback.lax.blocks import dynamic_slice_p

@@ -1,4 +1,7 @@
-"""Positions of windows in an array, for gather and scatter: how axes correspond, what is out of bounds, what meets."""
+"""Positions of windows in an array, for gather and scatter.
+
+How axes correspond, which windows are out of bounds and what is read there, and which meet.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,7 @@ def valid_windows(shape: Shape, sizes: Shape, starts: dict[int, Any], indexed: S
 
 
 def clamped_starts(shape: Shape, sizes: Shape, starts: dict[int, Any], indexed: Sequence[int]) -> dict[int, Any]:
-    """The starts, those of the axes `indexed` moved to the nearest ones of windows that lie inside."""
+    """The starts, in the axes `indexed` moved to the nearest ones of windows that lie inside."""
     inside = {axis: np.minimum(np.maximum(starts[axis], 0), shape[axis] - sizes[axis]) for axis in indexed}
     return {**starts, **inside}
 
@@ -115,7 +118,10 @@ def window_index(starts: dict[int, Any], rows: Shape) -> tuple[Any, ...]:
 
 
 def fill_of(dtype: DType, value: Any = None) -> Any:
-    """What a gather reads out of bounds, if None is given: NaN, the smallest signed or largest unsigned integer, True; a zero key."""
+    """What a gather reads out of bounds: `value`, in that dtype.
+
+    If it is None: NaN, the smallest signed or the largest unsigned integer, True, or a zero key.
+    """
     if value is not None:
         return np.asarray(value).astype(dtype)
     kind = dtypes.kind(dtype)

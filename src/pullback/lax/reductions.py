@@ -1,9 +1,10 @@
 """Reductions over axes: sums, products, extrema, bits, and positions of extrema.
 
-They take `axes` and drop them; the reduction of nothing is the identity of the operation. NaN wins every extremum. 16- and 8-bit floats
-accumulate in float32.
+They take `axes` and drop them; the reduction of nothing is the identity of the operation. NaN wins
+every extremum. 16- and 8-bit floats accumulate in float32.
 
-Derivatives are exact where quotients of the results would not be (zeros in products), and ties of extrema share the tangent equally.
+Derivatives are exact where quotients of the results would not be (zeros in products), and ties of
+extrema share the tangent equally.
 """
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ from pullback.xla.devices import no_sharding
 
 
 class TableReduction(Reduction):
-    """A reduction that is a line of the table below: by a ufunc of NumPy's. Abstract; subclasses give the derivative."""
+    """A reduction by a ufunc of NumPy's: a line of the table below. Abstract.
+
+    >>> reduce_max_p.ufunc, reduce_max_p.kinds
+    (<ufunc 'maximum'>, 'biufc')
+    """
 
     def __init__(self, name: str, kinds: str, ufunc: Any, hlo: str, identity: Callable[[DType], Any]) -> None:
         self.name, self.kinds, self.ufunc, self.hlo, self.identity = name, kinds, ufunc, hlo, identity

@@ -18,7 +18,15 @@ from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import Fusion, LinearPrimitive, Primitive
-from pullback.core.types import Shape, ShapedArray, canonical_axes, canonical_axis, integers, refuse_keys
+from pullback.core.types import (
+    Shape,
+    ShapedArray,
+    broadcast_shapes,
+    canonical_axes,
+    canonical_axis,
+    integers,
+    refuse_keys,
+)
 from pullback.lax.mover import Mover
 from pullback.lax.summation import FEW, accumulator, is_narrow, sum_over
 from pullback.xla.devices import no_sharding
@@ -88,14 +96,17 @@ class BroadcastInDim(Mover):
 
 
 class Reduction(Primitive):
-    """Combines the elements along `axes`, which the result does not have, by an associative operation. Abstract.
+    """Combines the elements along `axes`, which the result does not have. Abstract.
 
-    `kinds` are those of the dtypes it takes, `hlo` is the operation's name in StableHLO, `identity(dtype)` what nothing is reduced to. Where
-    combining `rounds`, 16- and 8-bit floats are combined in float32. Subclasses give `evaluate` and the derivative.
+    The operation is associative; `hlo` is its name in StableHLO, `identity(dtype)` what nothing is
+    reduced to, `kinds` are those of the dtypes it takes. Where combining `rounds`, 16- and 8-bit
+    floats are combined in float32. Subclasses give `evaluate` and the derivative.
 
     >>> from pullback.lax.reductions import reduce_and_p, reduce_prod_p
-    >>> reduce_prod_p.hlo, reduce_prod_p.identity(np.dtype("float32")), reduce_prod_p.rounds, reduce_and_p.rounds
-    ('multiply', np.float32(1.0), True, False)
+    >>> reduce_prod_p.hlo, reduce_prod_p.identity(np.dtype("float32"))
+    ('multiply', np.float32(1.0))
+    >>> reduce_prod_p.rounds, reduce_and_p.rounds
+    (True, False)
     """
 
     fusion = Fusion.REDUCING
@@ -208,12 +219,9 @@ class ConvertElementType(LinearPrimitive):
             inside = np.where(np.isnan(wide), 0, np.clip(wide, float(info.min), float(info.max)))
             # float64 has no exact 2**63 - 1: what rounded up to 2**63 is clipped by hand.
             return np.where(wide >= float(info.max), np.array(info.max, new_dtype), inside.astype(new_dtype))
-        if x.dtype.itemsize == new_dtype.itemsize == 1 and not (
-            dtypes.is_numpys(x.dtype) or dtypes.is_numpys(new_dtype)
-        ):
-            x = x.astype(
-                np.int8 if dtypes.is_integer(x.dtype) else np.float32
-            )  # ml_dtypes does not convert all of its types to each other
+        if x.dtype.itemsize == new_dtype.itemsize == 1 and not any(map(dtypes.is_numpys, (x.dtype, new_dtype))):
+            # ml_dtypes does not convert all of its types to each other.
+            x = x.astype(np.int8 if dtypes.is_integer(x.dtype) else np.float32)
         return x.astype(new_dtype)
 
     def lower(self, emit: Any, x: Any, *, new_dtype: DType, weak_type: bool) -> Any:
@@ -299,6 +307,27 @@ def broadcast_to(x: Array, shape: Shape) -> Array:
     )
 
 
+def broadcast(operand: Any, sizes: Sequence[int], *, out_sharding: Any = None) -> Array:
+    """`operand` repeated along new leading axes of lengths `sizes`."""
+    x, new = as_array(operand), integers(sizes, "broadcast: sizes")
+    shape = (*new, *x.shape)
+    return broadcast_in_dim(x, shape, tuple(range(len(new), len(shape))), out_sharding=out_sharding)
+
+
+def broadcast_to_rank(x: Any, rank: int) -> Array:
+    """`x` with leading axes of length 1 up to `rank` axes (as it is, if it has as many)."""
+    x = as_array(x)
+    return expand_dims(x, tuple(range(rank - x.ndim))) if x.ndim < rank else x
+
+
+def broadcast_like(arr: Any, like_arr: Any) -> Array:
+    """`arr` broadcast, by NumPy's rule, to the shape of `like_arr`. Raises ValueError if it cannot be."""
+    x, shape = as_array(arr), as_array(like_arr).shape
+    if broadcast_shapes(x.shape, shape) != shape:
+        raise ValueError(f"cannot broadcast shape {x.shape} to shape {shape}")
+    return broadcast_in_dim(x, shape, tuple(range(len(shape) - x.ndim, len(shape))))
+
+
 def materialize(ct: Any, shape: Shape) -> Any:
     """A uniform cotangent as an array of `shape`."""
     if ct.shape:
@@ -358,9 +387,8 @@ def convert_element_type(operand: Any, new_dtype: Any) -> Array:
 
 def keep_imaginary(name: str, value: Any, dtype: DType) -> None:
     """Says that the imaginary part of `value` is lost in a real `dtype`: TypeError for Python's numbers, a ComplexWarning for arrays."""
-    if dtypes.is_complex(dtype) or not (
-        isinstance(value, complex) or dtypes.is_complex(getattr(value, "dtype", dtype))
-    ):
+    is_complex = isinstance(value, complex) or dtypes.is_complex(getattr(value, "dtype", dtype))
+    if dtypes.is_complex(dtype) or not is_complex:
         return
     if isinstance(value, (Array, np.ndarray, np.generic)):
         warnings.warn(
@@ -434,7 +462,7 @@ def zeros_like_shape(x: Any, shape: Shape) -> Any:
 
 
 def repeated(x: Any, shape: Shape, axes: Shape) -> Any:
-    """`x` repeated along new `axes` of `shape`: what has been reduced over them, beside what it has been reduced from."""
+    """`x` repeated along new `axes` of `shape`: a reduction over them beside what was reduced."""
     kept = tuple([i for i in range(len(shape)) if i not in axes])
     return broadcast_in_dim_p.bind(x, shape=shape, broadcast_dimensions=kept)
 
@@ -449,15 +477,17 @@ def bind_checked(primitive: Primitive, *args: Array, **params: Any) -> Any:
 
 
 def beside(x: Array, other: Any) -> Array:
-    """`other` as an array that may stand beside `x`: of its dtype, if it is weak and promotion to that changes nothing but itself."""
+    """`other` as an array that is to stand beside `x`: if it is weak, of the dtype of `x`.
+
+    As it is, if promotion of the two would change `x`.
+
+    >>> x = as_array(np.zeros(2, np.int8))
+    >>> beside(x, 7).dtype, beside(x, 0.5).dtype
+    (dtype('int8'), dtype('float32'))
+    """
     other = as_array(other)
-    if (
-        other.weak_type
-        and other.dtype != x.dtype
-        and dtypes.promote_pair(x.dtype, False, other.dtype, True)[0] == x.dtype
-    ):
-        return convert(other, x.dtype)
-    return other
+    fits = other.weak_type and dtypes.promote_pair(x.dtype, False, other.dtype, True)[0] == x.dtype
+    return convert(other, x.dtype) if fits and other.dtype != x.dtype else other
 
 
 def check_kind(name: str, kinds: str, x: Any) -> None:
@@ -470,7 +500,7 @@ def check_kind(name: str, kinds: str, x: Any) -> None:
 
 
 def checked_axes(name: str, axes: Sequence[Any], x: Array) -> Shape:
-    """`axes` of the operand `x` of the function `name`. Raises ValueError for what is out of bounds or negative."""
+    """`axes` of the operand `x` of the function `name`, from 0. Raises ValueError for others."""
     numbers = integers(axes, f"{name}: axes")
     for a, n in zip(axes, numbers):
         if isinstance(a, bool) or not 0 <= n < x.ndim:
@@ -531,6 +561,7 @@ def unbroadcast(ct: Any, shape: Shape) -> Any:
 
 
 __all__ = [
-    "broadcast_in_dim", "broadcast_in_dim_p", "convert_element_type", "convert_element_type_p", "expand_dims",
-    "reduce_sum_p", "reshape", "reshape_p", "squeeze", "transpose", "transpose_p",
+    "broadcast", "broadcast_in_dim", "broadcast_in_dim_p", "broadcast_like", "broadcast_shapes", "broadcast_to_rank",
+    "convert_element_type", "convert_element_type_p", "expand_dims", "reduce_sum_p", "reshape", "reshape_p", "squeeze",
+    "transpose", "transpose_p",
 ]  # fmt: skip

@@ -366,8 +366,8 @@ def top_k(operand: Any, k: int, *, axis: int = -1) -> list[Array]:
 
 
 def approx_max_k(
-    operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95, reduction_input_size_override: int = -1,
-    aggregate_to_topk: bool = True,
+    operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95,
+    reduction_input_size_override: int = -1, aggregate_to_topk: bool = True,
 ) -> list[Array]:  # fmt: skip
     """The `k` largest floats along `reduction_dimension` and their indices: exact, whatever recall is asked for.
 
@@ -378,8 +378,8 @@ def approx_max_k(
 
 
 def approx_min_k(
-    operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95, reduction_input_size_override: int = -1,
-    aggregate_to_topk: bool = True,
+    operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95,
+    reduction_input_size_override: int = -1, aggregate_to_topk: bool = True,
 ) -> list[Array]:  # fmt: skip
     """The `k` smallest floats along `reduction_dimension`, ascending, and their indices. See `approx_max_k`."""
     del recall_target, reduction_input_size_override, aggregate_to_topk

@@ -67,7 +67,7 @@ class StaticIndex:
         return StaticIndex(entries), out_axis + missing
 
     def parts(self, operand: Shape) -> tuple[list[tuple[int, int, int]], tuple[int, ...]]:
-        """(start, stop, positive step) of a slice of each axis, and the axes to reverse after slicing."""
+        """A slice (start, stop, positive step) of each axis, and the axes to reverse after it."""
         slices: list[tuple[int, int, int]] = []
         reverse: tuple[int, ...] = ()
         for i in (e for e in self.numpy if e is not None):

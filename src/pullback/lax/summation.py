@@ -43,7 +43,9 @@ def is_narrow(dtype: DType) -> bool:
 
 
 def accumulator(dtype: DType) -> DType:
-    """The type in which numbers of `dtype` are added and multiplied: float32 for 16- and 8-bit floats, else the same.
+    """The type in which numbers of `dtype` are added and multiplied.
+
+    That is float32 for 16- and 8-bit floats, else the same.
 
     >>> accumulator(np.dtype("float16")), accumulator(np.dtype("int8"))
     (dtype('float32'), dtype('int8'))

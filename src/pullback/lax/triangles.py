@@ -80,7 +80,6 @@ def emit_triangle(emit: Any, x: Any, lower: bool, k: int = 0, halves: bool = Fal
     row, column = (emit.iota(x.shape, dtypes.int32, n - 2 + i) for i in range(2))
     if k:
         row = emit("add", row, emit.like(k, row))
-    kept = x
-    if halves:
-        kept = emit.select(emit.compare("EQ", row, column), emit("multiply", x, emit.like(0.5, x)), x)
+    half = lambda: emit.select(emit.compare("EQ", row, column), emit("multiply", x, emit.like(0.5, x)), x)
+    kept = half() if halves else x
     return emit.select(emit.compare("GE" if lower else "LE", row, column), kept, emit.like(0, x))

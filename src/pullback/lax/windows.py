@@ -55,7 +55,10 @@ def window_shape(x: Shape, **window: Any) -> Shape:
 
 
 def pads_back(x: Shape, out: Shape, w: Window) -> Pads:
-    """The padding of windows over a result of shape `out`, dilated by the strides, that sum up what an element of `x` has come to."""
+    """The padding of the transposed windows, over a result of shape `out`, for a sum of shape `x`.
+
+    Strides and base dilation have changed places in them.
+    """
     pads = []
     for n, m, k, s, (low, _), b, d in zip(x, out, *w):
         before = dilated(k, d) - 1 - low
@@ -64,8 +67,11 @@ def pads_back(x: Shape, out: Shape, w: Window) -> Pads:
 
 
 def cropped(x: Shape, **window: Any) -> Window:
-    """The same windows without what lies in the padding in all of their positions, of which there is at least one: as many places as
-    there are elements and steps, however large a window is."""
+    """The same windows without what lies in the padding in all of their positions.
+
+    There is at least one position. As many places are left as there are elements and steps, however
+    large a window is.
+    """
     w, sizes, pads = Window(**window), [], []
     for n, k, s, (low, high), b, d in zip(x, *w):
         size = dilated(n, b)
@@ -186,7 +192,8 @@ reduce_window_min_p = WindowExtremum("reduce_window_min", np.minimum, "minimum",
 
 
 def reduce_window_shape_tuple(
-    operand_shape: Any, window_dimensions: Any, window_strides: Any, padding: Any, base_dilation: Any = None, window_dilation: Any = None,
+    operand_shape: Any, window_dimensions: Any, window_strides: Any, padding: Any, base_dilation: Any = None,
+    window_dilation: Any = None,
 ) -> Shape:  # fmt: skip
     """The shape of a reduction over windows; `padding` is (low, high) for each axis."""
     ones = (1,) * len(operand_shape)
