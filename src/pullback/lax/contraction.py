@@ -68,7 +68,8 @@ class DotGeneral(BilinearPrimitive):
             return np.dot(x, y) if x.shape[-1] <= _LONG else _long_product(np.dot, x, y)
         out_dtype = preferred_element_type or x.dtype
         dtype = _accumulator(x.dtype, out_dtype)
-        x, y = (v if v.dtype == dtype else v.astype(dtype) for v in (x, y))
+        if x.dtype != dtype or y.dtype != dtype:
+            x, y = x.astype(dtype, copy=False), y.astype(dtype, copy=False)
         if is_plain:
             out = _matrix_product(x, y, xc[0], yc[0])
         elif xc == yc and len(xc) == x.ndim == y.ndim:

@@ -293,9 +293,9 @@ def broadcast_in_dim(
     order = tuple(sorted(range(len(dims)), key=dims.__getitem__))
     if order != tuple(range(len(dims))):
         x, dims = transpose_p.bind(x, permutation=order), tuple(sorted(dims))
-    if x.shape == shape:
-        return x
-    return bind_checked(broadcast_in_dim_p, x, shape=shape, broadcast_dimensions=dims)
+    if any([n not in (1, shape[d]) for n, d in zip(x.shape, dims)]):
+        raise TypeError(f"broadcast_in_dim: axes of {x.shape} do not fit axes {dims} of {shape}, at {user_line()}")
+    return x if x.shape == shape else broadcast_in_dim_p.bind(x, shape=shape, broadcast_dimensions=dims)
 
 
 def broadcast_to(x: Array, shape: Shape) -> Array:
@@ -486,8 +486,10 @@ def beside(x: Array, other: Any) -> Array:
     (dtype('int8'), dtype('float32'))
     """
     other = as_array(other)
-    fits = other.weak_type and dtypes.promote_pair(x.dtype, False, other.dtype, True)[0] == x.dtype
-    return convert(other, x.dtype) if fits and other.dtype != x.dtype else other
+    if other.weak_type and other.dtype != x.dtype:
+        fits = dtypes.promote_pair(x.dtype, False, other.dtype, True)[0] == x.dtype
+        return convert(other, x.dtype) if fits else other
+    return other
 
 
 def check_kind(name: str, kinds: str, x: Any) -> None:
