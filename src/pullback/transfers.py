@@ -1,4 +1,5 @@
-"""Which devices there are, and moving trees of arrays between them and the host (see `pullback.xla.placement`)."""
+"""Which devices there are, and moving trees of arrays between them and the host (see
+`pullback.xla.placement`)."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ from pullback.xla.placement import devices as devices
 def local_devices(
     process_index: int | None = None, backend: str | None = None, host_id: int | None = None
 ) -> list[Device]:
-    """The devices of this process. Raises ValueError for other processes, RuntimeError for platforms that are not there."""
+    """The devices of this process. Raises ValueError for other processes, RuntimeError for
+    platforms that are not there."""
     number = host_id if process_index is None else process_index
     found = devices(backend)
     if number is not None and number not in {d.process_index for d in found}:
@@ -61,11 +63,13 @@ def process_indices(backend: str | None = None) -> list[int]:
 
 
 def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = False, may_alias: Any = None) -> Any:
-    """`x` (a tree of arrays, NumPy arrays and scalars) as Arrays on `device`, a device or a tree of devices for parts of `x`.
+    """`x` (a tree of arrays, NumPy arrays and scalars) as Arrays on `device`, a device or a tree of
+    devices for parts of `x`.
 
-    Without a device, arrays that are on one stay there, and the others go to the default one. Traced values are put where a
-    transformation traces them, and stay where the program runs in one that is compiled. Raises ValueError
-    for what is no device, TypeError for leaves that are no arrays.
+    Without a device, arrays that are on one stay there, and the others go to the default one.
+    Traced values are put where a transformation traces them, and stay where the program runs in one
+    that is compiled. Raises ValueError for what is no device, TypeError for leaves that are no
+    arrays.
 
     >>> device_put([1.0, np.arange(3)], devices("cpu")[0])
     [Array(1., dtype=float32, weak_type=True), Array([0, 1, 2], dtype=int32)]
@@ -129,7 +133,8 @@ def block_until_ready(x: Any) -> Any:
 
 
 def effects_barrier() -> None:
-    """Wait until side effects of everything dispatched so far have happened: they have when a program's results are returned."""
+    """Wait until side effects of everything dispatched so far have happened: they have when a
+    program's results are returned."""
 
 
 __all__ = [

@@ -429,7 +429,7 @@ def test_copies_and_pickles_leave_what_is_compiled_behind():
     other = pb.jit(jnp.sin, keep_unused=True)
     other(1.0)
     again = pickle.loads(pickle.dumps(other))
-    assert again.__wrapped__ is jnp.sin and again._keep_unused and again(1.0) == other(1.0)
+    assert again.__wrapped__ is jnp.sin and again._settings.keep_unused and again(1.0) == other(1.0)
     model = Model()
     model.apply(1.0)
     assert copy.deepcopy(model).apply(2.0) == 3.0

@@ -10,6 +10,7 @@ Arguments may be `ShapeDtypeStruct`s: only types matter until `compiled` is call
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pullback.core.array import ConcreteArray, as_array
@@ -50,11 +51,19 @@ class ArgInfo:
         return f"ArgInfo(shape={self.shape}, dtype={self.dtype}, donated={self.donated})"
 
 
+@dataclass(eq=False, repr=False)
 class _Stage:
     """The arguments and results of a call, by structure and type."""
 
-    def __init__(self, entry: Entry, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], out_tree: PyTreeDef) -> None:
-        self._entry, self.in_tree, self._in_types, self.out_tree = entry, in_tree, list(in_types), out_tree
+    _entry: Entry
+    in_tree: PyTreeDef
+    _in_types: Sequence[ShapedArray]
+    out_tree: PyTreeDef
+
+    @property
+    def _call(self) -> tuple[Entry, PyTreeDef, Sequence[ShapedArray], PyTreeDef]:
+        """What all stages have."""
+        return self._entry, self.in_tree, self._in_types, self.out_tree
 
     @property
     def args_info(self) -> Any:
@@ -105,18 +114,15 @@ class Traced(_Stage):
         options = self._entry.options
         donate, keep = (options.donate, options.keep_unused) if options is not None else ((), False)
         module = lower(self._entry.program, self._entry.name, donate, keep, platform=platforms[0])
-        return Lowered(self._entry, self.in_tree, self._in_types, self.out_tree, module, platforms[0])
+        return Lowered(*self._call, module, platforms[0])
 
 
+@dataclass(eq=False, repr=False)
 class Lowered(_Stage):
     """A program as a StableHLO module, to be read or compiled."""
 
-    def __init__(
-        self, entry: Entry, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], out_tree: PyTreeDef, module: Module,
-        platform: str,
-    ) -> None:  # fmt: skip
-        super().__init__(entry, in_tree, in_types, out_tree)
-        self._module, self._platform = module, platform
+    _module: Module
+    _platform: str
 
     def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
         """The module's text, with the places in the user's code if `debug_info`. `dialect` is "stablehlo" or "hlo"."""
@@ -153,7 +159,7 @@ class Lowered(_Stage):
         settings = dict(options.compiler if options is not None else ())
         settings.update(compiler_settings(compiler_options))
         executable = compile_module(self._module, placement, tuple(sorted(settings.items())))
-        return Compiled(self._entry, self.in_tree, self._in_types, self.out_tree, executable)
+        return Compiled(*self._call, executable)
 
     def cost_analysis(self) -> dict[str, Any]:
         """XLA's estimates ("flops", "bytes accessed", ...), of the compiled program."""
@@ -165,19 +171,11 @@ def _check_dialect(dialect: Any) -> None:
         raise ValueError(f"unknown dialect {dialect!r}: 'stablehlo' and 'hlo' are there")
 
 
+@dataclass(eq=False, repr=False)
 class Compiled(_Stage):
     """An executable. Call it with the traced arguments (without the static ones), of exactly the types it was compiled for."""
 
-    def __init__(
-        self,
-        entry: Entry,
-        in_tree: PyTreeDef,
-        in_types: Sequence[ShapedArray],
-        out_tree: PyTreeDef,
-        executable: Executable,
-    ) -> None:
-        super().__init__(entry, in_tree, in_types, out_tree)
-        self._executable = executable
+    _executable: Executable
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -1,13 +1,14 @@
 """What jit knows of the calls of one kind: how it tells them apart, the program, and what runs it.
 
-An `Entry` is found by a key (`take_apart`) of identities and small numbers: the options on which tracing depends, the
-static arguments, the structure of the others, and the numbers of their types, which equal types share. So no call
-compares shapes or reads options.
+An `Entry` is found by a key (`take_apart`) of identities and small numbers: the options on which
+tracing depends, the static arguments, the structure of the others, and the numbers of their types,
+which equal types share. So no call compares shapes or reads options.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pullback.xla.dispatch import Runner
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class Options:
     """How a program is to be compiled and run. Equal options are compared by their contents.
 
@@ -32,38 +34,30 @@ class Options:
     ((donate=(0,)), True, None)
     """
 
-    __slots__ = ("donate", "keep_unused", "placement", "compiler")
-
-    def __init__(
-        self, donate: tuple[int, ...] = (), keep_unused: bool = False, placement: Placement | None = None,
-        compiler: tuple[tuple[str, Any], ...] = (),
-    ) -> None:  # fmt: skip
-        #: Numbers of the flat arguments whose memory may be used for the results; where to run, if arguments and the
-        #: default do not decide; XLA's options by name.
-        self.donate, self.keep_unused, self.placement, self.compiler = donate, keep_unused, placement, compiler
-
-    def _key(self) -> tuple[Any, ...]:
-        return (self.donate, self.keep_unused, self.placement, self.compiler)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Options) and self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
+    #: Numbers of the flat arguments whose memory may be used for the results.
+    donate: tuple[int, ...] = ()
+    keep_unused: bool = False
+    #: Where to run; None if the arguments, or the default, decide.
+    placement: Placement | None = None
+    #: XLA's options by name.
+    compiler: tuple[tuple[str, Any], ...] = ()
 
     def without_donation(self) -> Options | None:
-        """The same for a program derived from this one, whose arguments are not the user's; None if nothing is special."""
+        """The same for a program derived from this one, whose arguments are not the user's; None if
+        nothing is special."""
         if self.placement is None and not self.compiler:
             return None
         return Options((), False, self.placement, self.compiler)
 
     def __repr__(self) -> str:
-        parts = zip(("donate", "keep_unused", "device", "compiler"), self._key())
+        values = self.donate, self.keep_unused, self.placement, self.compiler
+        parts = zip(("donate", "keep_unused", "device", "compiler"), values)
         return f"({', '.join(f'{k}={v!r}' for k, v in parts if v)})"
 
 
 def compiler_settings(options: dict[str, Any] | None) -> tuple[tuple[str, Any], ...]:
-    """XLA's options by name, sorted. Raises TypeError for what are none; which names there are, XLA knows."""
+    """XLA's options by name, sorted. Raises TypeError for what are none; which names there are, XLA
+    knows."""
     if options is None:
         return ()
     if not isinstance(options, dict):
@@ -80,7 +74,8 @@ _DEFAULT = Options()
 
 
 def runner(program: ClosedJaxpr, name: str, options: Options | None, args: Sequence[Any]) -> Runner:
-    """What runs a program on arguments like these: its executable, watched if `debug_nans` or `debug_infs` is on."""
+    """What runs a program on arguments like these: its executable, watched if `debug_nans` or
+    `debug_infs` is on."""
     from pullback.xla import dispatch
 
     o = options or _DEFAULT
@@ -92,10 +87,12 @@ def runner(program: ClosedJaxpr, name: str, options: Options | None, args: Seque
 
 
 class Entry:
-    """What is known about calls of one kind: the program, and how its flat results make the function's result.
+    """What is known about calls of one kind: the program, and how its flat results make the
+    function's result.
 
-    `Entry(program, build, "f", None, [])` is that of a function `f` with ordinary settings which closes over nothing
-    that is traced; `build` makes its result of the program's, and is None if there is one bare array.
+    `Entry(program, build, "f", None, [])` is that of a function `f` with ordinary settings which
+    closes over nothing that is traced; `build` makes its result of the program's, and is None if
+    there is one bare array.
     """
 
     __slots__ = ("program", "build", "name", "options", "captured", "run", "lets_go")
@@ -105,7 +102,8 @@ class Entry:
         captured: list[Any],
     ) -> None:  # fmt: skip
         self.program, self.build, self.name, self.options = program, build, name, options
-        #: Values of enclosing transformations that the function closes over: leading arguments of the program.
+        #: Values of enclosing transformations that the function closes over: leading arguments of
+        #: the program.
         self.captured = captured
         #: Runs the executable, once there is one.
         self.run: Callable[[Sequence[Any]], list[Any]] | None = None
@@ -132,7 +130,8 @@ _BARE = {np.ndarray, float, int, bool, complex}
 
 
 def exactly(x: Any) -> Any:
-    """What tells a static value from others that it equals: its class, the signs of its zeros, and those of its elements."""
+    """What tells a static value from others that it equals: its class, the signs of its zeros, and
+    those of its elements."""
     cls = x.__class__
     if cls is float:
         return cls, x.hex()
@@ -152,12 +151,14 @@ def _are_arrays(xs: Sequence[Any]) -> bool:
     return True
 
 
-#: From texts in the order in which they have been inserted into a dict to the same in order. Bounded.
+#: From texts in the order in which they have been inserted into a dict to the same in order.
+#: Bounded.
 _in_order: dict[tuple[str, ...], tuple[str, ...]] = {}
 
 
 def in_order(names: Iterable[Any]) -> tuple[str, ...] | None:
-    """The keys of a dict in the order in which trees have its children; None if they are not all texts.
+    """The keys of a dict in the order in which trees have its children; None if they are not all
+    texts.
 
     >>> in_order({"b": 1, "a": 2}), in_order({1: 2})
     (('a', 'b'), None)
@@ -175,7 +176,8 @@ def in_order(names: Iterable[Any]) -> tuple[str, ...] | None:
 
 
 class NoArray(Exception):
-    """A leaf of the arguments is none that arrays are made of: `NoArray(leaf)`. Who has the arguments says whose it is."""
+    """A leaf of the arguments is none that arrays are made of: `NoArray(leaf)`. Who has the
+    arguments says whose it is."""
 
     @property
     def leaf(self) -> Any:
@@ -183,7 +185,8 @@ class NoArray(Exception):
 
 
 def array_of(x: Any, lend: bool) -> Any:
-    """The array of a leaf of the arguments; if `lend`, with memory that is lent for a call. Raises NoArray."""
+    """The array of a leaf of the arguments; if `lend`, with memory that is lent for a call. Raises
+    NoArray."""
     if x.__class__ in _BARE or not isinstance(x, Array):
         try:
             return from_user(x) if lend else as_array(x)
@@ -197,8 +200,8 @@ def array_of(x: Any, lend: bool) -> Any:
 def take_apart(
     args: Sequence[Any], named: dict[str, Any], key: list[Any], lend: bool
 ) -> tuple[list[Any], Sequence[Any]]:
-    """The arrays in the arguments `args` and `named`, to whose `key` is added what tells their structure and types;
-    and arrays some of which are lent, which only happens if `lend`.
+    """The arrays in the arguments `args` and `named`, to whose `key` is added what tells their
+    structure and types; and arrays some of which are lent, which only happens if `lend`.
 
     Raises NoArray for leaves that are no arrays.
     """
@@ -243,16 +246,3 @@ def take_apart(
         leaves.append(a)
         key.append(a._type.number)
     return leaves, lent
-
-
-__all__ = [
-    "Entry",
-    "NoArray",
-    "Options",
-    "array_of",
-    "compiler_settings",
-    "exactly",
-    "in_order",
-    "runner",
-    "take_apart",
-]

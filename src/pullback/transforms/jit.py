@@ -12,7 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import numpy as np
@@ -67,29 +67,36 @@ class JitCall(ProgramCall):
 jit_p = JitCall()
 
 
+class Settings(NamedTuple):
+    """What `jit` was told about a function: which arguments are static and which are donated, by position and by name,
+    and how it is to be compiled. `jit(f)`, made anew with equal settings, is one to what has been compiled.
+
+    >>> jit(abs, static_argnums=0)._settings.static_argnums
+    (0,)
+    """
+
+    static_argnums: tuple[int, ...]
+    static_argnames: frozenset[str]
+    donate_argnums: tuple[int, ...]
+    donate_argnames: frozenset[str]
+    keep_unused: bool
+    inline: bool
+    placement: Placement | None
+    compiler_options: tuple[tuple[str, Any], ...]
+
+
 class JitFunction:
     """A compiled function; call it like the original."""
 
-    def __init__(
-        self, fun: Callable[..., Any], static_argnums: tuple[int, ...], static_argnames: frozenset[str],
-        donate_argnums: tuple[int, ...], donate_argnames: frozenset[str], keep_unused: bool, inline: bool, placement: Any,
-        compiler_options: tuple[tuple[str, Any], ...],
-    ) -> None:  # fmt: skip
+    def __init__(self, fun: Callable[..., Any], settings: Settings) -> None:
         self.__wrapped__ = fun
         self.__name__ = getattr(fun, "__name__", type(fun).__name__)
         self.__qualname__ = getattr(fun, "__qualname__", self.__name__)
         self.__doc__ = fun.__doc__
         self.__module__ = getattr(fun, "__module__", __name__)
-        self._static_argnums, self._static_argnames = static_argnums, static_argnames
-        self._donate_argnums, self._donate_argnames = donate_argnums, donate_argnames
-        self._keep_unused, self._inline, self._placement = keep_unused, inline, placement
-        self._compiler_options = compiler_options
-        self._has_static = bool(static_argnums or static_argnames)
-        self._donates = bool(donate_argnums or donate_argnames)
-        self._positions: dict[int, list[int]] = {}
-        settings = (
-            static_argnums, static_argnames, donate_argnums, donate_argnames, keep_unused, inline, placement, compiler_options
-        )  # fmt: skip
+        self._settings = settings
+        self._has_static = bool(settings.static_argnums or settings.static_argnames)
+        self._donates = bool(settings.donate_argnums or settings.donate_argnames)
         #: What is known of calls; `jit(f)` made anew finds it with the function.
         self._entries: dict[Any, Entry] = kept_with(fun).setdefault(("jit", settings), {})
         #: What was traced while `explain_cache_misses` was on.
@@ -165,7 +172,7 @@ class JitFunction:
             entry = self._trace(args, kwargs, types)
             if not entry.captured:
                 entries[place] = entry
-        if self._inline and trace is not EVAL:
+        if self._settings.inline and trace is not EVAL:
             outs = run(entry.program, *entry.captured, *leaves)
         elif trace is EVAL and all([isinstance(x, ConcreteArray) for x in leaves]):
             outs = entry.runner(leaves)(leaves)
@@ -182,7 +189,7 @@ class JitFunction:
         dynamic, named = tuple([a for i, a in enumerate(args) if i not in positions]), kwargs
         static: list[Any] = [(i, exactly(args[i]), args[i]) for i in positions]
         if kwargs:
-            named = {k: v for k, v in kwargs.items() if k not in self._static_argnames}
+            named = {k: v for k, v in kwargs.items() if k not in self._settings.static_argnames}
             static += [(k, exactly(v), v) for k, v in sorted(kwargs.items()) if k not in named]
         for where, _, x in static:
             try:
@@ -195,20 +202,17 @@ class JitFunction:
         return (dynamic, named), tuple(static)
 
     def _static_positions(self, args: tuple[Any, ...]) -> Sequence[int]:
-        """Where static arguments are among so many, in ascending order."""
-        count = len(args)
-        found = self._positions.get(count)
-        if found is None:
-            found = sorted({p % count for p in self._static_argnums if -count <= p < count})
-            self._positions[count] = found
-        return found
+        return _positions(self._settings.static_argnums, len(args))
+
+    def _traced_positions(self, args: tuple[Any, ...]) -> list[int]:
+        static = self._static_positions(args)
+        return [i for i in range(len(args)) if i not in static]
 
     def _no_array(self, args: tuple[Any, ...], kwargs: dict[str, Any], x: Any) -> Exception:
         """The error for the leaf `x` of the arguments, which is no array."""
-        positions = self._static_positions(args)
         named = [
-            *((f"argument {i}", a) for i, a in enumerate(args) if i not in positions),
-            *((f"argument {k!r}", v) for k, v in kwargs.items() if k not in self._static_argnames),
+            *((f"argument {i}", args[i]) for i in self._traced_positions(args)),
+            *((f"argument {k!r}", v) for k, v in kwargs.items() if k not in self._settings.static_argnames),
         ]
         which, tree = next((which, a) for which, a in named if any(leaf is x for leaf in tree_flatten(a)[0]))
         return leaf_error(
@@ -242,7 +246,7 @@ class JitFunction:
             return [x for i, x in enumerate(leaves) if i not in without_tangents]
 
         def name_of(i: int) -> str:
-            names, _ = leaf_names(fun, dynamic, named, [p for p in range(len(args)) if p not in positions])
+            names, _ = leaf_names(fun, dynamic, named, self._traced_positions(args))
             return f"{names[i].rstrip(',')} of jitted {self.__name__}"
 
         program, captured = close(stage_flat(flat, types, name_of=name_of))
@@ -260,31 +264,21 @@ class JitFunction:
         return Entry(program, build, self.__name__, self._options(args, kwargs, len(captured)), captured)
 
     def _options(self, args: tuple[Any, ...], kwargs: dict[str, Any], offset: int) -> Options | None:
-        donate: list[int] = []
-        if self._donate_argnums or self._donate_argnames:
-            (dynamic, named), _ = self._split(args, kwargs)
-            positions = self._static_positions(args)
-            numbers = [i for i in range(len(args)) if i not in positions]
-            donated = {p % len(args) for p in self._donate_argnums if -len(args) <= p < len(args)}
-            count = offset
-            for i, a in zip(numbers, dynamic):
-                size = len(tree_flatten(a)[0])
-                if i in donated:
-                    donate += range(count, count + size)
+        settings, donate, count = self._settings, list[int](), offset
+        if self._donates:
+            (_, named), _ = self._split(args, kwargs)
+            donated = _positions(settings.donate_argnums, len(args))
+            parts = [(i in donated, args[i]) for i in self._traced_positions(args)]
+            for is_donated, part in [*parts, *((k in settings.donate_argnames, named[k]) for k in sorted(named))]:
+                size = len(tree_flatten(part)[0])
+                donate += range(count, count + size) if is_donated else ()
                 count += size
-            for k in sorted(named):
-                size = len(tree_flatten(named[k])[0])
-                if k in self._donate_argnames:
-                    donate += range(count, count + size)
-                count += size
-        if not donate and not self._keep_unused and self._placement is None and not self._compiler_options:
-            return None
-        return Options(tuple(donate), self._keep_unused, self._placement, self._compiler_options)
+        options = Options(tuple(donate), settings.keep_unused, settings.placement, settings.compiler_options)
+        return None if options == Options() else options
 
     def _explain(self, args: tuple[Any, ...], kwargs: dict[str, Any], types: Sequence[ShapedArray]) -> None:
         (dynamic, named), static = self._split(args, kwargs)
-        fixed = self._static_positions(args)
-        positions = [i for i in range(len(args)) if i not in fixed]
+        positions = self._traced_positions(args)
         new = signature(self.__wrapped__, program_state(), static, dynamic, named, positions, types)
         explain(self.__wrapped__, self.__name__, new, self._signatures)
         self._signatures.append(new)
@@ -338,17 +332,19 @@ class JitFunction:
 
     def __reduce__(self) -> Any:
         # What has been traced and compiled stays here. The function of a decorator is found by its name, under which pickle finds this.
-        settings = (
-            self._static_argnums, self._static_argnames, self._donate_argnums, self._donate_argnames, self._keep_unused, self._inline,
-            self._placement, self._compiler_options,
-        )  # fmt: skip
         found: Any = sys.modules.get(self.__module__)
         for name in self.__qualname__.split("."):
             found = getattr(found, name, None)
-        return self.__qualname__ if found is self else (JitFunction, (self.__wrapped__, *settings))
+        return self.__qualname__ if found is self else (JitFunction, (self.__wrapped__, self._settings))
 
     def __repr__(self) -> str:
         return f"<jitted {self.__wrapped__!r}>"
+
+
+@functools.lru_cache
+def _positions(numbers: tuple[int, ...], count: int) -> Sequence[int]:
+    """The positions that are meant among `count` arguments, in ascending order; negative ones count from the end."""
+    return sorted({n % count for n in numbers if -count <= n < count})
 
 
 _functions: WeakSet[JitFunction] = WeakSet()
@@ -428,12 +424,8 @@ def jit(
     >>> float(jit(lambda x: x + 1)(2.0))
     3.0
     """
-    settings = {
-        "in_shardings": in_shardings, "out_shardings": out_shardings, "static_argnums": static_argnums,
-        "static_argnames": static_argnames, "donate_argnums": donate_argnums, "donate_argnames": donate_argnames,
-        "keep_unused": keep_unused, "device": device, "backend": backend, "inline": inline, "compiler_options": compiler_options,
-    }  # fmt: skip
     if fun is None:
+        settings = {name: value for name, value in locals().items() if name != "fun"}
         return lambda f: jit(f, **settings)
     if not callable(fun):
         raise TypeError(f"Expected a callable value, got {fun!r}")
@@ -450,7 +442,7 @@ def jit(
             f"jitted function has static_argnums={static[0]} and donate_argnums={donate[0]} in common: only arrays can be donated"
         )
     options = compiler_settings(compiler_options)
-    return JitFunction(fun, *static, *donate, keep_unused, inline, _placement(device, backend), options)
+    return JitFunction(fun, Settings(*static, *donate, keep_unused, inline, _placement(device, backend), options))
 
 
 def _resolve(

@@ -1,4 +1,5 @@
-"""Buffers: the contents of Arrays as XLA has them, and the errors of computations that were to fill them."""
+"""Buffers: the contents of Arrays as XLA has them, and the errors of computations that were to fill
+them."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from pullback.core.errors import JaxRuntimeError, user_line
 from pullback.xla import pjrt
 from pullback.xla.stablehlo import callback_failures
 
-#: Arrays larger than this are held once: the NumPy value of one that has been handed to XLA is a view of XLA's buffer.
+#: Arrays larger than this are held once: the NumPy value of one that has been handed to XLA is a
+#: view of XLA's buffer.
 _HELD_ONCE = 1 << 16
 put = pjrt.put
 
@@ -27,7 +29,8 @@ def failure(what: str, error: Exception) -> JaxRuntimeError:
 
 
 def view_of_buffer(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
-    """The contents of a buffer as a NumPy value; an error of the computation that was to fill it is raised here."""
+    """The contents of a buffer as a NumPy value; an error of the computation that was to fill it is
+    raised here."""
     try:
         return pjrt.to_numpy(buffer, dtype)
     except pjrt.XlaRuntimeError as error:
@@ -39,7 +42,8 @@ def view_of_buffer(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
 
 
 def wait(buffers: Sequence[Any]) -> None:
-    """Wait until the contents of buffers are there; an error of the computation that was to fill one is raised here."""
+    """Wait until the contents of buffers are there; an error of the computation that was to fill
+    one is raised here."""
     try:
         pjrt.wait(buffers)
     except pjrt.XlaRuntimeError as error:
@@ -59,6 +63,3 @@ def buffer_of(x: ConcreteArray, target: pjrt.Target) -> Any:
             x._type  # noqa: B018 - taken before the value goes
             x._value = pjrt.to_numpy(buffer, value.dtype)
     return buffer
-
-
-__all__ = ["buffer_of", "failure", "put", "view_of_buffer", "wait"]

@@ -4,7 +4,8 @@ There is one table (`known`), to which the package of a plug-in adds its platfor
 
     register(Capabilities("abacus", has_float64=False))
 
-A platform that is not in the table has what `Capabilities` has by default: all that StableHLO has, and nothing beside.
+A platform that is not in the table has what `Capabilities` has by default: all that StableHLO has,
+and nothing beside.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a platform's compiler and runtime can do, and which way of computing is the quick one there.
+    """What a platform's compiler and runtime can do, and which way of computing is the quick one
+    there.
 
     >>> capabilities_of("cpu").has_lapack, capabilities_of("abacus").has_lapack
     (True, False)
@@ -28,13 +30,14 @@ class Capabilities:
     calls_host: bool = False
     #: There are 64-bit floating numbers, and complex numbers of two.
     has_float64: bool = True
-    #: XLA fuses nothing through an optimization barrier, if the passes that take them out are switched off
-    #: (`pjrt.compile_text`): a plan of ours says what is kept (`xla.fusion`).
+    #: XLA fuses nothing through an optimization barrier, if the passes that take them out are
+    #: switched off (`pjrt.compile_text`): a plan of ours says what is kept (`xla.fusion`).
     keeps_barriers: bool = False
-    #: One operand is sorted by its plain order much more quickly than several by a comparator: a key of at most 32
-    #: bits is packed with its position.
+    #: One operand is sorted by its plain order much more quickly than several by a comparator: a
+    #: key of at most 32 bits is packed with its position.
     packs_sort_keys: bool = True
-    #: Passes over memory count, and not the depth: prefixes are found by a loop over rows, if these are long.
+    #: Passes over memory count, and not the depth: prefixes are found by a loop over rows, if these
+    #: are long.
     loops_over_rows: bool = False
 
 
@@ -55,6 +58,3 @@ def known() -> Collection[Capabilities]:
 def capabilities_of(platform: str) -> Capabilities:
     """What a platform can do."""
     return _known.get(platform) or Capabilities(platform)
-
-
-__all__ = ["CPU", "Capabilities", "capabilities_of", "known", "register"]

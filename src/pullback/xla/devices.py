@@ -1,7 +1,9 @@
-"""Arrays on devices: those that live elsewhere than in the host's memory, and where arrays and programs go.
+"""Arrays on devices: those that live elsewhere than in the host's memory, and where arrays and
+programs go.
 
-The host's arrays are `ConcreteArray`s, and go wherever the arrays are with which they are combined. An array on any
-other device is a `DeviceArray`: operations on it are compiled one by one and run there.
+The host's arrays are `ConcreteArray`s, and go wherever the arrays are with which they are combined.
+An array on any other device is a `DeviceArray`: operations on it are compiled one by one and run
+there.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ from pullback.xla.placement import (
 class DeviceArray(ConcreteArray):
     """An array on a device other than the host.
 
-    It has no NumPy value: operations find that out and are compiled (`process`); what the host needs, it copies.
-    `committed` arrays were put where they are, the others computed there.
+    It has no NumPy value: operations find that out and are compiled (`process`); what the host
+    needs, it copies. `committed` arrays were put where they are, the others computed there.
     """
 
     __slots__ = ("on", "committed")
@@ -73,7 +75,8 @@ class DeviceArray(ConcreteArray):
         self._buffer._copy_single_device_array_to_host_async()
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        """An operation one of whose operands is this array. `xla.eager`, which compiles it, supplies it."""
+        """An operation one of whose operands is this array. `xla.eager`, which compiles it,
+        supplies it."""
         raise NotImplementedError("pullback.xla.eager has not been imported")
 
     def __copy__(self) -> DeviceArray:
@@ -114,20 +117,16 @@ for _name in (
 
 
 @lru_cache(maxsize=1 << 14)
-def _placed_type(type: ShapedArray, weak: bool, on: Placement, committed: bool) -> ShapedArray:
-    return numbered(type.shape, type.dtype, weak)
-
-
 def _placed(type: ShapedArray, on: Placement, committed: bool) -> ShapedArray:
     """The one object that stands for a type at a place, by which compiled programs are found."""
-    return _placed_type(type, type.weak_type, on, committed)
+    return numbered(type.shape, type.dtype, type.weak_type)
 
 
 def commit_to_host(x: ConcreteArray) -> ConcreteArray:
     """An array of the host, committed to it.
 
-    It is an ordinary one with a type of its own, which only those look at who decide where a program runs. Where there are no other
-    devices, nothing has to be decided, and it is `x` itself.
+    It is an ordinary one with a type of its own, which only those look at who decide where a
+    program runs. Where there are no other devices, nothing has to be decided, and it is `x` itself.
     """
     if number_of_devices() < 2 or x.committed:
         return x
@@ -155,7 +154,8 @@ def put(x: ConcreteArray, device: Device | None) -> ConcreteArray:
     return DeviceArray.made(buffer_on(x, on), x.aval, on, committed)
 
 
-#: Whether somebody has set the option `default_device`: until then, arrays are made without asking for it.
+#: Whether somebody has set the option `default_device`: until then, arrays are made without asking
+#: for it.
 _chosen = config.default_device.value is not None
 
 
@@ -171,10 +171,11 @@ config.default_device.check = _check_device  # type: ignore[method-assign]
 
 
 def placed(x: Any, device: Any = None) -> Any:
-    """An array that has just been made, on `device` and committed to it, or on the one that the option
-    `default_device` names.
+    """An array that has just been made, on `device` and committed to it, or on the one that the
+    option `default_device` names.
 
-    In programs that are being traced it stays where the program runs. Raises ValueError for what is no device.
+    In programs that are being traced it stays where the program runs. Raises ValueError for what is
+    no device.
     """
     if device is None:
         if not _chosen or x.__class__ is not ConcreteArray or (on := default_placement()) is ON_HOST or is_staging():
@@ -189,7 +190,8 @@ def placed(x: Any, device: Any = None) -> Any:
 
 
 def placed_like(x: Any, model: Any, device: Any = None) -> Any:
-    """An array that has just been made in the likeness of `model`: `placed`, and without `device` where `model` has been put."""
+    """An array that has just been made in the likeness of `model`: `placed`, and without `device`
+    where `model` has been put."""
     if device is None and model.__class__ is DeviceArray and model.committed:
         device = model.on.device
     return placed(x, device)
@@ -214,7 +216,8 @@ def beside(x: Any, *models: Any) -> Any:
 
 
 def no_sharding(name: str, sharding: Any) -> None:
-    """Raises TypeError unless the argument `sharding` or `out_sharding` of the function `name` is None."""
+    """Raises TypeError unless the argument `sharding` or `out_sharding` of the function `name` is
+    None."""
     if sharding is not None:
         raise TypeError(
             f"{name}: an array is on one device, and there are no shardings yet: sharding must be None, got {sharding!r:.100} of type "
@@ -248,7 +251,8 @@ def device_of(x: ConcreteArray) -> Device:
 
 
 def are_ordinary(arrays: Sequence[ConcreteArray]) -> bool:
-    """Whether all are on the host, and nothing is known to be committed to it. (False is no statement.)"""
+    """Whether all are on the host, and nothing is known to be committed to it. (False is no
+    statement.)"""
     if committed_to_host:
         return False
     for x in arrays:  # noqa: SIM110 - a loop is faster
@@ -258,8 +262,8 @@ def are_ordinary(arrays: Sequence[ConcreteArray]) -> bool:
 
 
 def common_placement(arrays: Sequence[ConcreteArray], name: str) -> Placement:
-    """Where a program runs on these arguments: where those are that are committed, where the others are, or on the
-    default device.
+    """Where a program runs on these arguments: where those are that are committed, where the others
+    are, or on the default device.
 
     Raises ValueError if arguments are committed to different devices.
     """
@@ -281,7 +285,8 @@ def common_placement(arrays: Sequence[ConcreteArray], name: str) -> Placement:
 
 
 def live_arrays(platform: str | None = None) -> list[ConcreteArray]:
-    """All Arrays that are alive, have not been deleted and are on a platform (the default one if it is None)."""
+    """All Arrays that are alive, have not been deleted and are on a platform (the default one if it
+    is None)."""
     import gc
 
     name = default_platform() if platform is None else platform
@@ -289,19 +294,3 @@ def live_arrays(platform: str | None = None) -> list[ConcreteArray]:
         platform_devices(platform)
     arrays = [x for x in gc.get_objects() if isinstance(x, ConcreteArray)]
     return [x for x in arrays if device_of(x).platform == name and not x.is_deleted()]
-
-
-__all__ = [
-    "DeviceArray",
-    "buffer_on",
-    "commit_to_host",
-    "common_placement",
-    "device_of",
-    "live_arrays",
-    "no_sharding",
-    "on_host",
-    "placed",
-    "placed_like",
-    "placement_of",
-    "put",
-]

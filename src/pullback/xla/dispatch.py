@@ -1,8 +1,8 @@
 """Compiled programs in use: Arrays in, Arrays out.
 
-`compiled(program)` is the program's executable at a placement, made on first use and kept with the program. Calling it
-costs what PJRT costs, and about a microsecond for each array that changes hands; nothing is copied where memory can be
-shared.
+`compiled(program)` is the program's executable at a placement, made on first use and kept with the
+program. Calling it costs what PJRT costs, and about a microsecond for each array that changes
+hands; nothing is copied where memory can be shared.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ from pullback.xla.placement import ON_HOST, Placement
 logger = logging.getLogger("pullback.jit")
 
 Run = Callable[[Sequence[ConcreteArray]], list[ConcreteArray]]
+XlaOptions = tuple[tuple[str, Any], ...]
 
 
 class Runner:
-    """What runs a program: `run(args)` takes all its arguments as ConcreteArrays and gives a list of them; it may
-    return before they have been computed. `lets_go` says whether nothing holds on to the arguments when the results
-    are there, so that memory that was lent for the call can be given back.
+    """What runs a program: `run(args)` takes all its arguments as ConcreteArrays and gives a list
+    of them; it may return before they have been computed. `lets_go` says whether nothing holds on
+    to the arguments when the results are there, so that memory that was lent for the call can be
+    given back.
 
     >>> Runner(list, lets_go=True)([])
     []
@@ -79,14 +81,14 @@ def _refuse(args: Any) -> Any:
 
 
 def _run_of(compiled: Compiled) -> Run:
-    # Closures: what is looked up once is not looked up again on the way of every call. Comprehensions that use variables
-    # of `run` would make those slower, so they are in functions of their own; and the case of one argument and one
-    # result, which most small functions have, is written out.
+    # Closures: what is looked up once is not looked up again on the way of every call.
+    # Comprehensions that use variables of `run` would make those slower, so they are in functions
+    # of their own; and the case of one argument and one result, which most small functions have, is
+    # written out.
     module, placement, out_types = compiled.module, compiled.placement, compiled.out_types
-    target, loaded, handlers = placement.target, compiled.executable.loaded, compiled.executable.handlers
-    execute, name, kept, donated, calls_host = (
-        loaded.execute_sharded, module.name, module.kept, module.donated, bool(module.callbacks)
-    )  # fmt: skip
+    executable, target, name = compiled.executable, placement.target, module.name
+    execute, handlers = executable.loaded.execute_sharded, executable.handlers
+    kept, donated, calls_host = module.kept, module.donated, bool(module.callbacks)
     away, takes_all = placement is not ON_HOST, kept == list(range(len(module.in_types)))
     borrows = not (away or donated or calls_host)
 
@@ -160,10 +162,11 @@ def _run_of(compiled: Compiled) -> Run:
 
 def runner(
     program: ClosedJaxpr, name: str, args: Sequence[ConcreteArray], placement: Placement | None = None,
-    donated: Sequence[int] = (), keep_unused: bool = False, options: tuple[tuple[str, Any], ...] = (),
+    donated: Sequence[int] = (), keep_unused: bool = False, options: XlaOptions = (),
 ) -> Runner:  # fmt: skip
-    """What runs a program on arguments like these, at `placement` or where they are: those that are free to move are
-    brought to the host, if it runs there, and its results are committed if an argument is.
+    """What runs a program on arguments like these, at `placement` or where they are: those that are
+    free to move are brought to the host, if it runs there, and its results are committed if an
+    argument is.
 
     Raises ValueError if arguments are committed to different devices.
     """
@@ -185,36 +188,32 @@ def runner(
 
 def compiled(
     program: ClosedJaxpr, name: str = "main", donated: Sequence[int] = (), keep_unused: bool = False,
-    placement: Placement = ON_HOST, options: tuple[tuple[str, Any], ...] = (),
+    placement: Placement = ON_HOST, options: XlaOptions = (),
 ) -> Compiled:  # fmt: skip
     """The executable of a program, compiled the first time it is asked for."""
-    return program.derived(
-        ("compiled", tuple(donated), keep_unused, placement, options),
-        compile_program,
-        name,
-        donated,
-        keep_unused,
-        placement,
-        options,
-    )
+    how = tuple(donated), keep_unused, placement, options
+    return program.derived(("compiled", *how), _lower_and_compile, name, *how)
 
 
-def compile_program(
-    program: ClosedJaxpr, name: str, donated: Sequence[int], keep_unused: bool, placement: Placement,
-    options: tuple[tuple[str, Any], ...],
-) -> Compiled:  # fmt: skip
-    """Lower and compile."""
+def _lower_and_compile(
+    program: ClosedJaxpr,
+    name: str,
+    donated: Sequence[int],
+    keep_unused: bool,
+    placement: Placement,
+    options: XlaOptions,
+) -> Compiled:
     return compile_module(lower(program, name, donated, keep_unused, platform=placement.platform), placement, options)
 
 
-def compile_module(module: Module, placement: Placement, options: tuple[tuple[str, Any], ...]) -> Compiled:
+def compile_module(module: Module, placement: Placement, options: XlaOptions) -> Compiled:
     """The executable of a module: from the persistent cache, or compiled and kept there.
 
     Raises JaxRuntimeError, with the operation and the user's line, where XLA cannot compile it.
     """
     # Host functions are this process's own: programs that call them are compiled anew.
     name = cache.key(module.text_without_locations(), placement, options) if not module.callbacks else None
-    log = config.log_compiles.value
+    level = logging.WARNING if config.log_compiles.value else logging.DEBUG
     payload = cache.read(name) if name is not None else None
     if payload is not None:
         try:
@@ -223,7 +222,7 @@ def compile_module(module: Module, placement: Placement, options: tuple[tuple[st
             cache.logger.warning("The compiled program %s cannot be loaded: %s", name, error)
             cache.forget(name)
         else:
-            cache.logger.log(logging.WARNING if log else logging.DEBUG, "hit for jit(%s): %s", module.name, name)
+            cache.logger.log(level, "hit for jit(%s): %s", module.name, name)
             return Compiled(module, executable, placement)
     start = time.perf_counter()
     try:
@@ -234,22 +233,18 @@ def compile_module(module: Module, placement: Placement, options: tuple[tuple[st
             where = module.operations_at(str(error))
             raise JaxRuntimeError(f"XLA could not compile jit({module.name}){where}: {error}") from None
         executable = unplanned
-    logger.log(
-        logging.WARNING if log else logging.DEBUG,
-        "compiled jit(%s) in %.3f s",
-        module.name,
-        time.perf_counter() - start,
-    )
+    logger.log(level, "compiled jit(%s) in %.3f s", module.name, time.perf_counter() - start)
     if name is not None:
-        cache.logger.log(logging.WARNING if log else logging.DEBUG, "miss for jit(%s): %s", module.name, name)
+        cache.logger.log(level, "miss for jit(%s): %s", module.name, name)
         cache.write(name, executable.loaded.serialize())
     return Compiled(module, executable, placement)
 
 
 def _compile_without_plan(
-    module: Module, placement: Placement, options: tuple[tuple[str, Any], ...], error: Exception
+    module: Module, placement: Placement, options: XlaOptions, error: Exception
 ) -> pjrt.Executable | None:
-    """The executable of a module that XLA has refused, compiled under XLA's own fusion plan; None if that is not what it refuses."""
+    """The executable of a module that XLA has refused, compiled under XLA's own fusion plan; None
+    if that is not what it refuses."""
     if not module.barriers:
         return None
     try:
@@ -265,6 +260,3 @@ def _compile_without_plan(
         stacklevel=2,
     )
     return executable
-
-
-__all__ = ["Compiled", "Runner", "compile_module", "compiled", "runner"]

@@ -1,14 +1,15 @@
 """XLA in eager code: operations that are compiled one by one.
 
-Those are what NumPy does not have, operations on arrays of other devices, and operations on large arrays, which XLA
-does on all cores, where that is quicker than NumPy. Which ones, and from which size on (`Primitive.xla_from`), is
-measured by `benchmarks/large.py`: XLA takes about half of NumPy's time or less there on two cores, and the time that
-compiling takes is soon won back. The choice depends on type and size alone, so equal calls give equal bits. XLA
-flushes subnormal numbers to zero, as it does under `jit`. The option `xla_for_large_arrays` switches all this off.
+Those are what NumPy does not have, operations on arrays of other devices, and operations on large
+arrays, which XLA does on all cores, where that is quicker than NumPy. Which ones, and from which
+size on (`Primitive.xla_from`), is measured by `benchmarks/large.py`: XLA takes about half of
+NumPy's time or less there on two cores, and the time that compiling takes is soon won back. The
+choice depends on type and size alone, so equal calls give equal bits. XLA flushes subnormal numbers
+to zero, as it does under `jit`. The option `xla_for_large_arrays` switches all this off.
 
-Never: arithmetic and comparisons, float32 transcendental functions, logarithms, powers, sorting, cumulative sums and
-products of matrices, because NumPy is as quick or quicker; sums and float64 `erf_inv`, because NumPy's and SciPy's are
-more accurate.
+Never: arithmetic and comparisons, float32 transcendental functions, logarithms, powers, sorting,
+cumulative sums and products of matrices, because NumPy is as quick or quicker; sums and float64
+`erf_inv`, because NumPy's and SciPy's are more accurate.
 """
 
 from __future__ import annotations
@@ -106,6 +107,3 @@ def or_by_xla(primitive: Primitive, evaluate: Callable[..., Any]) -> Callable[..
         return evaluate_by_xla(primitive, (x,), params)
 
     return chosen
-
-
-__all__ = ["apply_primitive", "evaluate_by_xla", "is_for_xla", "or_by_xla", "xla_for_large_arrays"]

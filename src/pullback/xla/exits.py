@@ -1,7 +1,8 @@
 """The end of the process while daemon threads are in compiled programs that call Python.
 
-XLA calls Python from threads of its own, and aborts the process if that fails, as it does when the interpreter is going. So the interpreter waits
-until calls that have begun are over, and no thread begins another.
+XLA calls Python from threads of its own, and aborts the process if that fails, as it does when the
+interpreter is going. So the interpreter waits until calls that have begun are over, and no thread
+begins another.
 """
 
 from __future__ import annotations

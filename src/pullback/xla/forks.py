@@ -1,11 +1,13 @@
-"""Forked processes: the threads of XLA's runtime are not in them, so that a program given to it would wait for ever.
+"""Forked processes: the threads of XLA's runtime are not in them, so that a program given to it
+would wait for ever.
 
-The child is told so when it tries. Everything that NumPy evaluates works there: Arrays on the host keep their
-contents. Those on other devices, and those that had not been computed, are gone.
+The child is told so when it tries. Everything that NumPy evaluates works there: Arrays on the host
+keep their contents. Those on other devices, and those that had not been computed, are gone.
 
-A lost thread may hold any of the runtime's locks, so the child calls nothing of it, not even to ask or to free: what
-is needed of it is taken before the fork, and what belongs to it is never freed. Whoever keeps something of the
-runtime's says here how it is let go of (`in_child`); this file knows nobody, and everybody may know it.
+A lost thread may hold any of the runtime's locks, so the child calls nothing of it, not even to ask
+or to free: what is needed of it is taken before the fork, and what belongs to it is never freed.
+Whoever keeps something of the runtime's says here how it is let go of (`in_child`); this file knows
+nobody, and everybody may know it.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ _resets: list[Callable[[], Any]] = []
 
 
 def in_child(reset: Callable[[], Any]) -> Callable[[], Any]:
-    """Decorator: `reset()` is called in a forked child whose parent had a client. It forgets what is of the runtime,
-    and returns it, without touching it: that is never freed.
+    """Decorator: `reset()` is called in a forked child whose parent had a client. It forgets what
+    is of the runtime, and returns it, without touching it: that is never freed.
 
     >>> @in_child
     ... def forget_scratch():
@@ -58,7 +60,8 @@ def check() -> None:
 
 
 def _prepare() -> None:
-    """Take what the child needs of the runtime, before the fork: the contents of the Arrays that have been computed."""
+    """Take what the child needs of the runtime, before the fork: the contents of the Arrays that
+    have been computed."""
     if not running:
         return
     shown = _shown[get_ident()] = []
@@ -81,7 +84,8 @@ def _resume() -> None:
 
 
 def _leave() -> None:
-    """Leave the runtime that this process has from its parent. To be called in the child, where one thread runs."""
+    """Leave the runtime that this process has from its parent. To be called in the child, where one
+    thread runs."""
     global _left
     _shown.clear()
     if not running:
@@ -105,5 +109,3 @@ def _leave() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_prepare, after_in_parent=_resume, after_in_child=_leave)
-
-__all__ = ["check", "in_child", "running"]

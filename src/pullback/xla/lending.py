@@ -1,9 +1,9 @@
 """What users hand to compiled programs, as Arrays that have buffers already.
 
-Small NumPy arrays, and small results of eager operations that come for the first time, are written into memory that
-XLA knows already, which is lent out for one call of a compiled program: making a buffer takes longer than a small
-program. Who calls gives back what was lent (`give_back`), if the program holds on to nothing (`Runner.lets_go`).
-Python scalars that come again are found again.
+Small NumPy arrays, and small results of eager operations that come for the first time, are written
+into memory that XLA knows already, which is lent out for one call of a compiled program: making a
+buffer takes longer than a small program. Who calls gives back what was lent (`give_back`), if the
+program holds on to nothing (`Runner.lets_go`). Python scalars that come again are found again.
 
 Nothing here starts XLA: until it runs, there is nothing to lend.
 """
@@ -24,7 +24,8 @@ from pullback.xla import forks
 from pullback.xla.placement import ON_HOST
 
 _scalars: dict[tuple[Any, ...], ConcreteArray] = {}
-#: Scalars that are what they equal, except NaN and zero: complex ones are not, whose parts may be zeros of either sign.
+#: Scalars that are what they equal, except NaN and zero: complex ones are not, whose parts may be
+#: zeros of either sign.
 _FOUND_AGAIN = frozenset((bool, int, float))
 #: NumPy's types that XLA shares, and what they are where 64-bit types are not enabled.
 _NARROW = {d: dtypes.narrow(d) for d in map(np.dtype, "?bhilBHILefdFD")}
@@ -45,16 +46,19 @@ class Lent(ConcreteArray):
     shelf: list[Lent]
 
 
-#: By shape and dtype; what users hand over in a wider type than arrays have, by its own type and whether it stays.
+#: By shape and dtype; what users hand over in a wider type than arrays have, by its own type and
+#: whether it stays.
 _shelves: dict[Any, list[Lent]] = {}
 #: The same ones by the number of an array's type; None for types of which nothing is lent.
 _by_number: dict[int, list[Lent] | None] = {}
 
 
 def from_user(x: Any) -> ConcreteArray:
-    """A user's NumPy array or Python scalar as an Array. Raises TypeError for types that arrays do not have.
+    """A user's NumPy array or Python scalar as an Array. Raises TypeError for types that arrays do
+    not have.
 
-    NumPy arrays are copied, once, by XLA's side: what the user writes into them later changes nothing here.
+    NumPy arrays are copied, once, by XLA's side: what the user writes into them later changes
+    nothing here.
     """
     if x.__class__ is np.ndarray:
         shelf = _shelves.get((x.shape, x.dtype))
@@ -67,7 +71,8 @@ def from_user(x: Any) -> ConcreteArray:
 
 
 def kept_scalar(x: ConcreteArray) -> ConcreteArray:
-    """`x`, a weakly typed scalar, or an Array like it that has a buffer already: for calls, and not to be handed out."""
+    """`x`, a weakly typed scalar, or an Array like it that has a buffer already: for calls, and not
+    to be handed out."""
     if x._buffer is not None:
         return x
     value = x._value.item()
@@ -133,8 +138,9 @@ _buffer_slot = ConcreteArray.__dict__["_buffer"]
 
 
 def borrowed(x: ConcreteArray) -> Lent | None:
-    """Lent memory with the contents of an Array, if it is small and comes for the first time: most do not come again,
-    and to make a buffer, and to use it for the first time, takes longer than to copy. None for others."""
+    """Lent memory with the contents of an Array, if it is small and comes for the first time: most
+    do not come again, and to make a buffer, and to use it for the first time, takes longer than to
+    copy. None for others."""
     try:
         _buffer_slot.__get__(x)
         return None
@@ -170,6 +176,3 @@ def forget() -> None:
     """Forget the memory that is lent to calls, and the scalars that come again."""
     _clear()
     _scalars.clear()
-
-
-__all__ = ["Lent", "borrowed", "forget", "from_user", "give_back", "kept_scalar"]

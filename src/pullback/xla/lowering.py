@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from pullback.xla.text import Value, is_splat, physical_dtype, quoted, tensor_ty
 SMALL_CONSTANT = 8192
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Module:
     """A program as StableHLO.
 
@@ -33,16 +35,15 @@ class Module:
     `kept`. `callbacks` are the host functions it calls; `barriers` are the names of the values that the fusion plan keeps.
     """
 
-    __slots__ = ("name", "text", "constants", "kept", "in_types", "out_types", "callbacks", "donated", "barriers")
-
-    def __init__(
-        self, name: str, text: str, constants: Sequence[Any], kept: Sequence[int], in_types: Sequence[ShapedArray],
-        out_types: Sequence[ShapedArray], callbacks: Sequence[Callable[..., Any]], donated: Sequence[int],
-        barriers: Collection[str] = (),
-    ) -> None:  # fmt: skip
-        self.name, self.text, self.constants, self.kept = name, text, list(constants), list(kept)
-        self.in_types, self.out_types = list(in_types), list(out_types)
-        self.callbacks, self.donated, self.barriers = list(callbacks), list(donated), barriers
+    name: str
+    text: str
+    constants: list[Any]
+    kept: list[int]
+    in_types: Sequence[ShapedArray]
+    out_types: Sequence[ShapedArray]
+    callbacks: Sequence[Callable[..., Any]]
+    donated: list[int]
+    barriers: Collection[str]
 
     def without_plan(self) -> str:
         """The text in which nothing is said about what is to be kept."""
@@ -69,13 +70,9 @@ _LOCATION = re.compile(r" loc\(\".*$", re.MULTILINE)
 
 
 def lower(
-    closed: ClosedJaxpr,
-    name: str = "main",
-    donated: Sequence[int] = (),
-    keep_unused: bool = False,
-    portable: bool = False,
-    platform: str = CPU.platform,
-) -> Module:
+    closed: ClosedJaxpr, name: str = "main", donated: Sequence[int] = (), keep_unused: bool = False,
+    portable: bool = False, platform: str = CPU.platform,
+) -> Module:  # fmt: skip
     """The module of a program. `donated` numbers the arguments whose memory may be used for results.
 
     A `portable` module is complete and made for no machine: it holds its constants, whatever their size, its arguments and results are of
@@ -116,17 +113,8 @@ def lower(
         f'"func.return"({", ".join([r.name for r in results])}) : ({out_types}) -> ()\n}}\n'
         f"{functions}}}\n"
     )
-    return Module(
-        name,
-        text,
-        constants,
-        kept,
-        closed.in_avals,
-        closed.out_avals,
-        emit.callbacks,
-        [i for i in donated if i in kept],
-        emit.kept,
-    )
+    donors = [i for i in donated if i in kept]
+    return Module(name, text, constants, kept, closed.in_avals, closed.out_avals, emit.callbacks, donors, emit.kept)
 
 
 def lower_equations(emit: Emitter, closed: ClosedJaxpr, operands: Sequence[Value | None]) -> list[Value]:
@@ -202,15 +190,8 @@ def register_lowering(primitive: Primitive, rule: Rule, platform: str) -> None:
 _OF_FLOAT64 = (dtypes.float64, dtypes.complex128)
 #: What does not need its operand in memory, besides elementwise operations.
 _NEED_NO_MEMORY = {
-    "select_n",
-    "convert_element_type",
-    "broadcast_in_dim",
-    "reshape",
-    "squeeze",
-    "expand_dims",
-    "slice",
-    "transpose",
-}
+    "select_n", "convert_element_type", "broadcast_in_dim", "reshape", "squeeze", "expand_dims", "slice", "transpose"
+}  # fmt: skip
 
 
 def _refuse_beyond_memory(emit: Emitter, name: str, operands: Sequence[Value]) -> None:

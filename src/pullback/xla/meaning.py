@@ -1,8 +1,9 @@
 """What XLA's operations do not mean, or mean only while the program runs.
 
-XLA evaluates operations on what it finds to be constant itself, at any stage of its simplification, with code of its
-own. What that code does not survive (a division of integers by zero, an order of complex numbers) must not be written,
-whatever the operands are. `Emitter` asks `MEANT` before it writes an operation.
+XLA evaluates operations on what it finds to be constant itself, at any stage of its simplification,
+with code of its own. What that code does not survive (a division of integers by zero, an order of
+complex numbers) must not be written, whatever the operands are. `Emitter` asks `MEANT` before it
+writes an operation.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pullback.xla.text import Value
 
 
 def _integer_division(emit: Any, op: str, x: Value, y: Value) -> Value | None:
-    """By zero: the quotient is -1 (all bits set), the remainder the dividend. Without `select`, which given fusions cannot have."""
+    """By zero: the quotient is -1 (all bits set), the remainder the dividend. Without `select`,
+    which given fusions cannot have."""
     if y.name in emit.without_zeros or not dtypes.is_integer(x.dtype):
         return None
     is_zero = emit.convert(emit.compare("EQ", y, emit.like(0, y)), y.dtype)

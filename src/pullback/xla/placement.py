@@ -1,12 +1,13 @@
 """Where programs run and arrays live: devices, the platforms that have them, and placements.
 
-`HOST`, the first CPU device, is where NumPy evaluates. Platforms other than the CPU are PJRT plugins: libraries that
-the wheels made for JAX bring along (their entry points are in the group `jax_plugins`), and those named by
-`PJRT_NAMES_AND_LIBRARY_PATHS`. They are looked for when the first program is compiled or somebody asks for devices,
-never on import.
+`HOST`, the first CPU device, is where NumPy evaluates. Platforms other than the CPU are PJRT
+plugins: libraries that the wheels made for JAX bring along (their entry points are in the group
+`jax_plugins`), and those named by `PJRT_NAMES_AND_LIBRARY_PATHS`. They are looked for when the
+first program is compiled or somebody asks for devices, never on import.
 
-Users name devices. Everything below them that is compiled, kept or put somewhere asks for a `Placement`, which has
-one device today: arrays know theirs, the caches have it in their keys, and the runtime's side of it is its `target`.
+Users name devices. Everything below them that is compiled, kept or put somewhere asks for a
+`Placement`, which has one device today: arrays know theirs, the caches have it in their keys, and
+the runtime's side of it is its `target`.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ class Device:
 class Placement:
     """Where an array lies or a program runs: devices of one platform, in order; today, one.
 
-    There is one object for equal placements, so that `is` compares them and keys have them by identity.
+    There is one object for equal placements, so that `is` compares them and keys have them by
+    identity.
 
     >>> HOST.placement.devices, HOST.placement is ON_HOST
     ((CpuDevice(id=0),), True)
@@ -149,7 +151,8 @@ def plugins() -> dict[str, Path]:
 
 
 def platform_devices(name: str) -> list[Device]:
-    """The devices of a platform, which is started first if it is not running. Raises RuntimeError saying why there are none."""
+    """The devices of a platform, which is started first if it is not running. Raises RuntimeError
+    saying why there are none."""
     with _lock:
         found = _started.get(name)
         if found is None:
@@ -207,8 +210,9 @@ def _forget_started() -> Any:
 def default_platform() -> str:
     """The platform that is used where none is named: the first that starts.
 
-    They are tried in the order of the option `platforms`, which `PULLBACK_PLATFORMS` or `JAX_PLATFORMS` sets; plugins before the CPU if
-    it is not set. A platform that does not start is reported in one line.
+    They are tried in the order of the option `platforms`, which `PULLBACK_PLATFORMS` or
+    `JAX_PLATFORMS` sets; plugins before the CPU if it is not set. A platform that does not start is
+    reported in one line.
     """
     chosen = config.platforms.value or os.environ.get("JAX_PLATFORMS")
     return _first_that_starts(chosen)
@@ -229,30 +233,16 @@ def _first_that_starts(chosen: str | None) -> str:
 
 
 def devices(backend: str | None = None) -> list[Device]:
-    """The devices of a platform, the default one if none is named. Raises RuntimeError for platforms that are not there."""
+    """The devices of a platform, the default one if none is named. Raises RuntimeError for
+    platforms that are not there."""
     return platform_devices(default_platform() if backend is None else backend)
 
 
 def default_placement() -> Placement:
-    """Where compiled programs run if nothing else says where: on the device that the option `default_device` names, or
-    on the first one."""
+    """Where compiled programs run if nothing else says where: on the device that the option
+    `default_device` names, or on the first one."""
     chosen = config.default_device.value
     if isinstance(chosen, Device):
         return chosen.placement
     name = default_platform() if chosen is None else chosen
     return ON_HOST if name == HOST.platform else platform_devices(name)[0].placement
-
-
-__all__ = [
-    "HOST",
-    "ON_HOST",
-    "Device",
-    "Placement",
-    "default_placement",
-    "default_platform",
-    "devices",
-    "is_platform",
-    "number_of_devices",
-    "platform_devices",
-    "plugins",
-]

@@ -1,4 +1,5 @@
-"""StableHLO's text: element types, types, attributes, constants, names of places; and the values of a program, by name.
+"""StableHLO's text: element types, types, attributes, constants, names of places; and the values of
+a program, by name.
 
 The names are those of the StableHLO specification (https://openxla.org/stablehlo/spec).
 """
@@ -37,7 +38,8 @@ def element_type(dtype: DType) -> str:
         name = dtypes.name(dtype)
         if not name.startswith("float") or name.startswith("float6_"):  # which XLA has, but compiles nothing of
             raise TypeError(f"the compiler cannot compute with dtype {name}; eager code can")
-        # float8_e4m3fn, float8_e8m0fnu, float4_e2m1fn: the specification writes f8E4M3FN, f8E8M0FNU, f4E2M1FN.
+        # float8_e4m3fn, float8_e8m0fnu, float4_e2m1fn: the specification writes f8E4M3FN,
+        # f8E8M0FNU, f4E2M1FN.
         found = _ELEMENTS[dtype] = "f" + name.removeprefix("float").replace("_", "").upper()
     return found
 
@@ -52,7 +54,8 @@ _PHYSICAL: dict[DType, DType] = {
 
 
 def physical_dtype(dtype: DType) -> DType:
-    """The type in which a program's arguments and results of `dtype` cross its border: one that NumPy and XLA share."""
+    """The type in which a program's arguments and results of `dtype` cross its border: one that
+    NumPy and XLA share."""
     return _PHYSICAL.get(dtype, dtype) if not dtypes.is_numpys(dtype) else dtype
 
 
@@ -71,8 +74,8 @@ _TOO_LARGE = 1 << 60
 
 
 def tensor_type(shape: Shape, dtype: DType) -> str:
-    """`tensor<3x4xf32>`. Raises OutOfMemoryError for arrays larger than any memory, ValueError for negative sizes: XLA would end the
-    process."""
+    """`tensor<3x4xf32>`. Raises OutOfMemoryError for arrays larger than any memory, ValueError for
+    negative sizes: XLA would end the process."""
     key = (shape, dtype)
     found = _types.get(key)
     if found is None:
@@ -246,7 +249,8 @@ def is_splat(value: Any) -> bool:
 
 
 def location_text(location: Location | None, name: str) -> str:
-    """What is appended to the operations of the operation called `name` at a place in the user's code."""
+    """What is appended to the operations of the operation called `name` at a place in the user's
+    code."""
     if location is None:
         return f" loc({quoted(name)})"
     return f" loc({quoted(name)}({quoted(location[0].co_filename)}:{line_of(location)}:0))"
