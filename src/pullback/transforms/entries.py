@@ -210,9 +210,9 @@ def take_apart(
     start = len(key)
     parts = args
     if named:
-        names = in_order(named)
+        names = in_order(named) or tuple(sorted(named))  # of subclasses of str, too
         key.append(names)
-        parts = [*args, *[named[n] for n in names]]  # type: ignore[union-attr]
+        parts = [*args, *[named[n] for n in names]]
     for a in parts:
         kind = a.__class__
         if kind is ConcreteArray:
