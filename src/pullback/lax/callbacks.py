@@ -58,7 +58,7 @@ class Callback(Primitive):
 
     def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
         call = lambda *values: self.evaluate(*map(np.array, values), **params)
-        effect, ordered = self.has_effect(params), params.get("ordered", False)
+        effect, ordered = bool(self.effects_of(params)), params.get("ordered", False)
         return emit.callback(call, operands, params["result_types"], has_side_effect=effect, ordered=ordered)
 
     def one_by_one(
