@@ -503,7 +503,6 @@ def test_dicts_are_told_apart_by_their_keys_and_not_by_the_order_of_insertion():
 
 
 def test_keywords_are_told_apart_from_positions_dicts_and_other_keywords():
-    f = pb.jit(lambda *args, **named: (len(args), *named))
     x = jnp.ones(2)
     calls = [((x,), {}), ((), {"a": x}), (({"a": x},), {}), ((), {"b": x}), ((x,), {"a": x}), ((), {"b": x, "a": x}),
              (([x],), {}), (((x,),), {}), ((x,), {"a": [x]}), ((x,), {"a": 1.0})]  # fmt: skip
@@ -512,7 +511,8 @@ def test_keywords_are_told_apart_from_positions_dicts_and_other_keywords():
         for args, named in calls:
             assert g(*args, **named) == len(args) * 100 + sum(map(ord, named))
     assert len(g._entries) == len(calls)
-    del f
+    name = type("Name", (str,), {})("a")
+    assert g(**{name: x}) == 97
 
 
 def test_static_arguments_by_keyword_and_position_are_one():
