@@ -1,6 +1,5 @@
 """Data types and their promotion."""
 
-from pullback.core.dtypes import TypePromotionError as TypePromotionError
 from pullback.core.dtypes import bfloat16 as bfloat16
 from pullback.core.dtypes import canonicalize_dtype as canonicalize_dtype
 from pullback.core.dtypes import extended as extended
@@ -12,3 +11,4 @@ from pullback.core.dtypes import itemsize_bits as itemsize_bits
 from pullback.core.dtypes import prng_key as prng_key
 from pullback.core.dtypes import result_type as result_type
 from pullback.core.dtypes import scalar_type_of as scalar_type_of
+from pullback.core.errors import TypePromotionError as TypePromotionError

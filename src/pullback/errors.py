@@ -1,6 +1,5 @@
 """The errors of tracing, for `except` clauses."""
 
-from pullback.core.dtypes import TypePromotionError as TypePromotionError
 from pullback.core.errors import ConcretizationTypeError as ConcretizationTypeError
 from pullback.core.errors import InconclusiveDimensionOperation as InconclusiveDimensionOperation
 from pullback.core.errors import JAXIndexError as JAXIndexError
@@ -12,4 +11,5 @@ from pullback.core.errors import NonConcreteBooleanIndexError as NonConcreteBool
 from pullback.core.errors import TracerArrayConversionError as TracerArrayConversionError
 from pullback.core.errors import TracerBoolConversionError as TracerBoolConversionError
 from pullback.core.errors import TracerIntegerConversionError as TracerIntegerConversionError
+from pullback.core.errors import TypePromotionError as TypePromotionError
 from pullback.core.errors import UnexpectedTracerError as UnexpectedTracerError

@@ -6,6 +6,7 @@ They are written in terms of `numpy.ufuncs`. Derivatives stay finite at the poin
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -57,15 +58,19 @@ def _float_divmod(x: Array, y: Array) -> tuple[Array, Array]:
     return e.round_p.bind(quotient, rounding_method=0), select(wrong, u.add(remainder, y), remainder)
 
 
+def _remainder_operands(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
+    """The same, where an integer 0 to divide by is 1: the remainder is 0."""
+    x1, x2 = _integral_operands(name, x1, x2)
+    return x1, u.chosen(u.equal(x2, 0), 1, x2, x2) if dtypes.is_integer(x1.dtype) else x2
+
+
 def mod(x1: Any, x2: Any, /) -> Array:
     """The remainder with the divisor's sign, elementwise, as Python's %. Integers modulo 0 give 0.
 
     >>> int(mod(-7, 3))
     2
     """
-    x1, x2 = _integral_operands("mod", x1, x2)
-    if dtypes.is_integer(x1.dtype):
-        x2 = u.chosen(u.equal(x2, 0), 1, x2, x2)
+    x1, x2 = _remainder_operands("mod", x1, x2)
     remainder = e.rem_p.bind(x1, x2)
     wrong = u.logical_and(u.not_equal(u.less(remainder, 0), u.less(x2, 0)), u.not_equal(remainder, 0))
     return select(wrong, u.add(remainder, x2), remainder)
@@ -76,10 +81,7 @@ remainder = mod
 
 def fmod(x1: Any, x2: Any, /) -> Array:
     """The remainder with the dividend's sign, elementwise, as C's. Integers modulo 0 give 0."""
-    x1, x2 = _integral_operands("fmod", x1, x2)
-    if dtypes.is_integer(x1.dtype):
-        x2 = u.chosen(u.equal(x2, 0), 1, x2, x2)
-    return e.rem_p.bind(x1, x2)
+    return e.rem_p.bind(*_remainder_operands("fmod", x1, x2))
 
 
 def divmod(x1: Any, x2: Any, /) -> tuple[Array, Array]:
@@ -98,15 +100,10 @@ def modf(x: Any, /, out: None = None) -> tuple[Array, Array]:
     return u.subtract(x, whole), whole
 
 
-def _integers(name: str, x1: Any, x2: Any) -> list[Array]:
+def _positive_integers(name: str, x1: Any, x2: Any) -> list[Array]:
     operands = broadcast_checked(name, x1, x2)
     if not dtypes.is_integer(operands[0].dtype):
         raise ValueError(f"{name} takes integers, got dtype {dtypes.name(operands[0].dtype)} at {user_line()}")
-    return operands
-
-
-def _positive_integers(name: str, x1: Any, x2: Any) -> list[Array]:
-    operands = _integers(name, x1, x2)
     scalars = not any(x.shape for x in operands)
     return [u.absolute(convert(x, x.dtype, scalars and x.weak_type)) for x in operands]
 
@@ -371,25 +368,25 @@ def _shift_operands(name: str, x: Any, y: Any) -> list[Array]:
     return [convert(a, dtypes.int32) for a in operands] if operands[0].dtype == dtypes.bool_ else operands
 
 
+def _with_bits(name: str, *operands: Array) -> Sequence[Array]:
+    """The operands. Raises TypeError unless they are integers."""
+    if not dtypes.is_integer(operands[0].dtype):
+        problem = f"{name} does not accept dtype {dtypes.name(operands[0].dtype)}"
+        raise here(TypeError, problem, ": only integers have bits")
+    return operands
+
+
 def left_shift(x: Any, y: Any, /) -> Array:
     """`x` shifted left by `y` bits, elementwise; 0 once all bits are gone. Integers only."""
-    return _shifted(e.shift_left_p, _shift_operands("left_shift", x, y))
+    return e.shift_left_p.bind(*_with_bits("shift_left", *_shift_operands("left_shift", x, y)))
 
 
 def right_shift(x1: Any, x2: Any, /) -> Array:
     """`x1` shifted right by `x2` bits, elementwise; signed integers keep their sign. Integers only."""
     operands = _shift_operands("right_shift", x1, x2)
-    arithmetic = dtypes.kind(operands[0].dtype) != "u"
-    return _shifted(e.shift_right_arithmetic_p if arithmetic else e.shift_right_logical_p, operands)
-
-
-def _shifted(primitive: Any, operands: list[Array]) -> Array:
-    dtype = operands[0].dtype
-    if not dtypes.is_integer(dtype):
-        raise here(
-            TypeError, f"{primitive.name} does not accept dtype {dtypes.name(dtype)}", ": only integers have bits"
-        )
-    return primitive.bind(*operands)
+    unsigned = dtypes.kind(operands[0].dtype) == "u"
+    primitive = e.shift_right_logical_p if unsigned else e.shift_right_arithmetic_p
+    return primitive.bind(*_with_bits(primitive.name, *operands))
 
 
 bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
@@ -400,11 +397,7 @@ def bitwise_count(x: Any, /) -> Array:
     x = array_like(x, "bitwise_count")
     if x.dtype == dtypes.bool_:
         return convert(x, dtypes.uint8)
-    if not dtypes.is_integer(x.dtype):
-        raise here(
-            TypeError, f"bitwise_count does not accept dtype {dtypes.name(x.dtype)}", ": only integers have bits"
-        )
-    return convert(e.population_count_p.bind(u.absolute(x)), dtypes.uint8)
+    return convert(e.population_count_p.bind(u.absolute(*_with_bits("bitwise_count", x))), dtypes.uint8)
 
 
 __all__ = ["bitwise_count", "bitwise_left_shift", "bitwise_right_shift", "copysign", "divmod", "float_power"]

@@ -63,19 +63,12 @@ def _binary(symbol: str, ufunc: Callable[..., Any], primitive: Any = None, kinds
     def operator(self: Any, other: Any) -> Any:
         if self.__class__ is ConcreteArray and other.__class__ is ConcreteArray:
             x, y = self._value, other._value
-            if (
-                x.dtype is y.dtype
-                and x.shape == y.shape
-                and self.weak_type is other.weak_type
-                and x.dtype.kind in kinds
-            ):
+            same = x.dtype is y.dtype and x.shape == y.shape and self.weak_type is other.weak_type
+            if same and x.dtype.kind in kinds:
                 return current().process(primitive, (self, other), {})
         elif isinstance(other, Array):
-            dtype = self.dtype
-            if (
-                dtype is other.dtype and self.shape == other.shape and self.weak_type is other.weak_type
-                and dtype.kind in kinds
-            ):  # fmt: skip
+            x, y = self.dtype, other.dtype
+            if x is y and self.shape == other.shape and self.weak_type is other.weak_type and x.kind in kinds:
                 return current().process(primitive, (self, other), {})
         elif self.dtype.kind in kinds and (scalar := scalar_like(other, self)) is not None:
             return current().process(primitive, (self, scalar), {})
@@ -339,14 +332,11 @@ def _flat(self: Any) -> Any:
 
 _METHODS: dict[str, Callable[..., Any]] = {
     # functions of the package, whose first argument is the array
-    **{name: getattr(reductions, name) for name in ("all", "any", "cumprod", "cumsum", "max", "mean", "min", "prod", "ptp", "std", "sum", "var")},
-    **{name: getattr(sorting, name) for name in ("argpartition", "argsort", "searchsorted", "sort")},
-    **{name: getattr(selecting, name) for name in ("choose", "nonzero", "take")},
-    **{name: getattr(manipulation, name) for name in ("ravel", "squeeze", "swapaxes")},
-    "repeat": rearranging.repeat,
-    **{name: getattr(contraction, name) for name in ("dot", "trace")},
-    **{name: getattr(ufuncs, name) for name in ("conj", "conjugate", "round")},
-    "argmax": reductions.argmax, "argmin": reductions.argmin, "diagonal": creation.diagonal,
+    **{name: getattr(module, name) for module, names in {
+        reductions: "all any argmax argmin cumprod cumsum max mean min prod ptp std sum var", creation: "diagonal",
+        sorting: "argpartition argsort searchsorted sort", selecting: "choose nonzero take", rearranging: "repeat",
+        manipulation: "ravel squeeze swapaxes", contraction: "dot trace", ufuncs: "conj conjugate round",
+    }.items() for name in names.split()},
     # with other arguments
     "astype": _astype, "byteswap": _byteswap, "clip": _clip, "clone": _copy, "compress": _compress, "copy": _copy,
     "flatten": _flatten, "reshape": _reshape, "transpose": _transpose, "view": _view,

@@ -10,15 +10,13 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
-from pullback.core.errors import ConcretizationTypeError
-from pullback.core.trace import known_value
 from pullback.core.types import Shape, integer, integers
 from pullback.lax.elementwise import max_p, min_p
 from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.positions import modulo, wide_index
 from pullback.lax.shape import convert, reshape_p
 from pullback.numpy.indexing import IndexUpdateRef, update_values
-from pullback.numpy.promotion import array_like, here
+from pullback.numpy.promotion import array_like, here, value_of
 from pullback.numpy.selecting import cycled, nonzero, refuse_inplace
 from pullback.xla.devices import placed
 
@@ -60,11 +58,7 @@ def ravel_multi_index(
     checked = []
     for i, n in zip(arrays, sizes):
         if mode == "raise":
-            known = known_value(i)
-            if known is None:
-                raise ConcretizationTypeError(
-                    i, "ravel_multi_index needs the values for mode='raise': use 'wrap' or 'clip'."
-                )
+            known = value_of(i, "ravel_multi_index needs the values for mode='raise': use 'wrap' or 'clip'.")
             if ((known < 0) | (known >= n)).any():
                 raise ValueError("invalid entry in coordinates array")
         elif mode == "wrap":

@@ -8,8 +8,6 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
-from pullback.core.errors import ConcretizationTypeError
-from pullback.core.trace import known_value
 from pullback.core.types import integer
 from pullback.lax.arrangement import pad
 from pullback.lax.selection import select
@@ -21,7 +19,7 @@ from pullback.numpy.conversion import array
 from pullback.numpy.creation import diag, ones, zeros
 from pullback.numpy.joining import concatenate
 from pullback.numpy.manipulation import broadcast_to
-from pullback.numpy.promotion import array_like, here, inexact, promote, promote_inexact
+from pullback.numpy.promotion import array_like, here, inexact, promote, promote_inexact, value_of
 from pullback.numpy.reductions import cumsum, sum
 from pullback.numpy.selecting import take
 from pullback.numpy.signal import convolve
@@ -43,10 +41,7 @@ def _coefficients(name: str, *ps: Array) -> None:
 
 def _leading_zeros(name: str, p: Array, option: str) -> int:
     """How many of the first coefficients are zero; they must be known."""
-    known = known_value(p)
-    if known is None:
-        raise ConcretizationTypeError(p, f"{name} leaves out zero coefficients, which must be known: use {option}.")
-    nonzero = np.flatnonzero(known)
+    nonzero = np.flatnonzero(value_of(p, f"{name} leaves out zero coefficients, which must be known: use {option}."))
     return int(nonzero[0]) if nonzero.size else p.shape[0]
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from pullback.core import config, dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, concrete, from_scalar
 from pullback.core.dtypes import DType
-from pullback.core.errors import user_line
+from pullback.core.errors import ConcretizationTypeError, user_line
 from pullback.core.staging import StagedTracer
-from pullback.core.trace import current, without_floating_point_errors
+from pullback.core.trace import current, known_value, without_floating_point_errors
 from pullback.core.types import broadcast_shapes, canonical_axis, refuse_keys
 from pullback.lax.elementwise import ne_p
 from pullback.lax.family import like
@@ -45,6 +45,14 @@ def array_like(x: Any, name: str) -> Array:
             f"{name} requires ndarray or scalar arguments, got {type(x)} at {user_line()}. Convert lists and tuples with "
             "pullback.numpy.array first."
         ) from None
+
+
+def value_of(x: Array, why: str) -> Any:
+    """The value of `x` as NumPy has it. Raises ConcretizationTypeError, which says `why` it is needed, if it is traced."""
+    value = known_value(x)
+    if value is None:
+        raise ConcretizationTypeError(x, why)
+    return value
 
 
 def raised_to(x: Array, ndim: int) -> Array:

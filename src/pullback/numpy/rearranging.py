@@ -13,8 +13,8 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
-from pullback.core.errors import ConcretizationTypeError, user_line
-from pullback.core.trace import Tracer
+from pullback.core.errors import user_line
+from pullback.core.trace import Tracer, known_value
 from pullback.core.types import canonical_axes, canonical_axis, count, integer
 from pullback.lax.arrangement import concatenate as lax_concatenate
 from pullback.lax.arrangement import pad as lax_pad
@@ -30,7 +30,7 @@ from pullback.lax.sorting import sort
 from pullback.numpy.creation import canonical_shape, zeros
 from pullback.numpy.joining import unstack
 from pullback.numpy.manipulation import _reshape, broadcast_arrays, broadcast_to, expand_dims, ravel
-from pullback.numpy.promotion import along, array_like, here, raised_to, truth
+from pullback.numpy.promotion import along, array_like, here, raised_to, truth, value_of
 from pullback.numpy.selecting import take, where
 from pullback.xla.devices import no_sharding
 
@@ -94,12 +94,10 @@ def repeat(
         raise here(ValueError, f"repeat: repeats of shape {counts.shape} do not fit axis {axis} of shape {x.shape}")
     if total_repeat_length is not None:
         total_repeat_length = count(total_repeat_length, "repeat: total_repeat_length")
-    known = counts.concrete() if isinstance(counts, Tracer) else counts
-    if known is None:
-        if total_repeat_length is None:
-            why = "`repeat` makes an array whose length depends on `repeats`: give `total_repeat_length`."
-            raise ConcretizationTypeError(counts, why)
+    if total_repeat_length is not None and known_value(counts) is None:
         return _repeat_traced(x, broadcast_to(counts, (n,)), axis, total_repeat_length)
+    why = "`repeat` makes an array whose length depends on `repeats`: give `total_repeat_length`."
+    known = value_of(counts, why)
     times = np.maximum(np.asarray(known), 0)
     if times.size == 1 and total_repeat_length is None:
         (often,) = canonical_shape(int(np.asarray(known).reshape(())), "repeats")
@@ -203,11 +201,8 @@ def _remainder(shift: Array, n: int) -> Array:
 
 
 def known_indices(name: str, obj: Any) -> Any:
-    obj = array_like(obj, name)
-    known = obj.concrete() if isinstance(obj, Tracer) else obj
-    if known is None:
-        raise ConcretizationTypeError(obj, f"`{name}` makes an array whose shape or order depends on its indices.")
-    return np.asarray(known)
+    why = f"`{name}` makes an array whose shape or order depends on its indices."
+    return np.asarray(value_of(array_like(obj, name), why))
 
 
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:

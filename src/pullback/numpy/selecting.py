@@ -35,7 +35,7 @@ from pullback.numpy.conversion import array
 from pullback.numpy.creation import zeros
 from pullback.numpy.indexing import IndexUpdateRef, gathered, getitem
 from pullback.numpy.joining import unstack
-from pullback.numpy.promotion import array_like, here, promote, scalar_like, truth
+from pullback.numpy.promotion import array_like, here, promote, scalar_like, truth, value_of
 from pullback.xla.devices import beside
 
 # ---- by position ------------------------------------------------------------------------------------------------------
@@ -346,16 +346,14 @@ def compress(
             )
         c = getitem(c, slice(n))
     (positions,) = nonzero(c, size=size, fill_value=n)
-    if size is None or not n:
-        return take(x, positions, axis, mode="clip") if n or size is None else _only_fill(x, axis, size, fill_value)
+    if size is None:
+        return take(x, positions, axis, mode="clip")
+    if not n:
+        return broadcast_to(convert(as_array(fill_value), x.dtype), (*x.shape[:axis], size, *x.shape[axis + 1 :]))
     kept = take(x, positions, axis, mode="fill")
     along = tuple(size if d == axis else 1 for d in range(x.ndim))
     found = reshape_p.bind(lt_p.bind(positions, like(n, positions)), new_sizes=along)
     return lax_select(found, kept, convert(as_array(fill_value), x.dtype))
-
-
-def _only_fill(x: Any, axis: int, size: int, fill_value: Any) -> Array:
-    return broadcast_to(convert(as_array(fill_value), x.dtype), (*x.shape[:axis], size, *x.shape[axis + 1 :]))
 
 
 def extract(condition: Any, arr: Any, *, size: int | None = None, fill_value: Any = 0) -> Array:
@@ -387,11 +385,7 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array
     arrays = promote("choose", *arrays)
     n = len(arrays)
     if mode == "raise":
-        known = known_value(i)
-        if known is None:
-            raise ConcretizationTypeError(
-                i, "choose needs the values for mode='raise': use mode='wrap' or mode='clip'."
-            )
+        known = value_of(i, "choose needs the values for mode='raise': use mode='wrap' or mode='clip'.")
         if ((known < 0) | (known >= n)).any():
             raise ValueError("invalid entry in choice array")
     elif mode == "wrap":

@@ -13,8 +13,6 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
-from pullback.core.errors import ConcretizationTypeError
-from pullback.core.trace import known_value
 from pullback.core.types import canonical_axis, count
 from pullback.lax.creation import iota
 from pullback.lax.cumulative import cumsum_p
@@ -24,7 +22,7 @@ from pullback.lax.sorting import sort_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.creation import full
 from pullback.numpy.joining import concatenate
-from pullback.numpy.promotion import array_like, here, promote
+from pullback.numpy.promotion import array_like, here, promote, value_of
 from pullback.numpy.reductions import any as reduce_any
 from pullback.numpy.selecting import nonzero, take
 from pullback.numpy.sorting import searchsorted
@@ -59,12 +57,8 @@ def _flat(x: Array) -> Array:
 
 def _number_of(name: str, mask: Array) -> int:
     """How many are true: what the length of a result depends on."""
-    known = known_value(mask)
-    if known is None:
-        raise ConcretizationTypeError(
-            mask, f"The length of the result of {name} depends on the values; give it the length by `size`."
-        )
-    return int(np.count_nonzero(known))
+    why = f"The length of the result of {name} depends on the values; give it the length by `size`."
+    return int(np.count_nonzero(value_of(mask, why)))
 
 
 def unique(

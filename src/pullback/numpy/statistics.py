@@ -11,8 +11,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
-from pullback.core.errors import ConcretizationTypeError, user_line
-from pullback.core.trace import known_value
+from pullback.core.errors import user_line
 from pullback.core.types import count, integer
 from pullback.lax.elementwise import complex_p
 from pullback.lax.selection import select
@@ -22,7 +21,7 @@ from pullback.numpy.contraction import dot
 from pullback.numpy.conversion import array
 from pullback.numpy.creation import full, zeros
 from pullback.numpy.joining import concatenate
-from pullback.numpy.promotion import array_like, here, inexact, promote_inexact
+from pullback.numpy.promotion import array_like, here, inexact, promote_inexact, value_of
 from pullback.numpy.ranges import linspace
 from pullback.numpy.reductions import average, max, min, sum
 from pullback.numpy.signal import diff
@@ -266,11 +265,7 @@ def bincount(
     minlength = integer(minlength, "bincount: minlength")
     length = None if length is None else count(length, "bincount: length")
     if length is None:
-        known = known_value(x)
-        if known is None:
-            raise ConcretizationTypeError(
-                x, "The length of bincount's result is its largest value: give it by `length`."
-            )
+        known = value_of(x, "The length of bincount's result is its largest value: give it by `length`.")
         largest = int(np.max(known)) if x.shape[0] else -1
         length = largest + 1 if largest >= minlength else minlength
         length = length if length > 0 else 0

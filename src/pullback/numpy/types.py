@@ -49,25 +49,22 @@ def _scalar_type(dtype: Any) -> Any:
     return ScalarType(dtype.name, (), {"dtype": dtype, "__module__": "pullback.numpy", "__doc__": doc})
 
 
+def _scalar_types(names: str) -> list[Any]:
+    """The types of ml_dtypes that bear `names`."""
+    return [_scalar_type(getattr(ml_dtypes, name)) for name in names.split()]
+
+
 bool_ = _scalar_type(np.bool_)
 int8, int16, int32, int64 = (_scalar_type(t) for t in (np.int8, np.int16, np.int32, np.int64))
 uint8, uint16, uint32, uint64 = (_scalar_type(t) for t in (np.uint8, np.uint16, np.uint32, np.uint64))
 float16, float32, float64 = (_scalar_type(t) for t in (np.float16, np.float32, np.float64))
 complex64, complex128 = (_scalar_type(t) for t in (np.complex64, np.complex128))
-bfloat16 = _scalar_type(ml_dtypes.bfloat16)
-int1, int2, int4 = (_scalar_type(t) for t in (ml_dtypes.int1, ml_dtypes.int2, ml_dtypes.int4))
-uint1, uint2, uint4 = (_scalar_type(t) for t in (ml_dtypes.uint1, ml_dtypes.uint2, ml_dtypes.uint4))
-float8_e3m4 = _scalar_type(ml_dtypes.float8_e3m4)
-float8_e4m3 = _scalar_type(ml_dtypes.float8_e4m3)
-float8_e4m3b11fnuz = _scalar_type(ml_dtypes.float8_e4m3b11fnuz)
-float8_e4m3fn = _scalar_type(ml_dtypes.float8_e4m3fn)
-float8_e4m3fnuz = _scalar_type(ml_dtypes.float8_e4m3fnuz)
-float8_e5m2 = _scalar_type(ml_dtypes.float8_e5m2)
-float8_e5m2fnuz = _scalar_type(ml_dtypes.float8_e5m2fnuz)
-float8_e8m0fnu = _scalar_type(ml_dtypes.float8_e8m0fnu)
-float4_e2m1fn = _scalar_type(ml_dtypes.float4_e2m1fn)
-float6_e2m3fn = _scalar_type(ml_dtypes.float6_e2m3fn)
-float6_e3m2fn = _scalar_type(ml_dtypes.float6_e3m2fn)
+bfloat16, int1, int2, int4 = _scalar_types("bfloat16 int1 int2 int4")
+uint1, uint2, uint4, float4_e2m1fn = _scalar_types("uint1 uint2 uint4 float4_e2m1fn")
+float6_e2m3fn, float6_e3m2fn, float8_e3m4 = _scalar_types("float6_e2m3fn float6_e3m2fn float8_e3m4")
+float8_e4m3, float8_e4m3fn, float8_e4m3fnuz = _scalar_types("float8_e4m3 float8_e4m3fn float8_e4m3fnuz")
+float8_e4m3b11fnuz, float8_e5m2 = _scalar_types("float8_e4m3b11fnuz float8_e5m2")
+float8_e5m2fnuz, float8_e8m0fnu = _scalar_types("float8_e5m2fnuz float8_e8m0fnu")
 
 bool = bool_
 int_, uint = int64, uint64
