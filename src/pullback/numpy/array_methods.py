@@ -20,21 +20,12 @@ from pullback.lax import elementwise as e
 from pullback.lax.arrangement import rev
 from pullback.lax.bits import bitcast_convert_type
 from pullback.lax.shape import convert, expand_dims, reshape_p
-from pullback.numpy import (
-    arithmetic,
-    contraction,
-    conversion,
-    creation,
-    indexing,
-    joining,
-    manipulation,
-    rearranging,
-    reductions,
-    selecting,
-    sorting,
-    ufuncs,
-)
+from pullback.numpy import arithmetic, contraction, creation, manipulation, reductions, selecting, sorting, ufuncs
+from pullback.numpy.conversion import astype
+from pullback.numpy.indexing import IndexUpdateHelper, getitem
+from pullback.numpy.joining import concatenate
 from pullback.numpy.promotion import scalar_like
+from pullback.numpy.rearranging import repeat
 from pullback.xla.devices import device_of, put
 from pullback.xla.placement import HOST, Device
 
@@ -173,7 +164,7 @@ def _flatten(self: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
 
 def _astype(self: Any, dtype: Any, copy: bool = False, device: Any = None) -> Array:
     """Converted to `dtype`. See `pullback.numpy.astype`."""
-    return conversion.astype(self, dtype, device=device)
+    return astype(self, dtype, device=device)
 
 
 def _clip(self: Any, min: Any = None, max: Any = None) -> Array:
@@ -210,7 +201,7 @@ def _view(self: Any, dtype: Any = None, type: None = None) -> Array:
         return ufuncs.not_equal(_view(self, dtypes.uint8), 0)
     if dtypes.is_complex(self.dtype):
         parts = [expand_dims(ufuncs.real(self), -1), expand_dims(ufuncs.imag(self), -1)]
-        pairs = joining.concatenate(parts, axis=-1)
+        pairs = concatenate(parts, axis=-1)
         if self.ndim == 0:
             if target == self.dtype:
                 return self
@@ -334,12 +325,12 @@ _METHODS: dict[str, Callable[..., Any]] = {
     # functions of the package, whose first argument is the array
     **{name: getattr(module, name) for module, names in {
         reductions: "all any argmax argmin cumprod cumsum max mean min prod ptp std sum var", creation: "diagonal",
-        sorting: "argpartition argsort searchsorted sort", selecting: "choose nonzero take", rearranging: "repeat",
+        sorting: "argpartition argsort searchsorted sort", selecting: "choose nonzero take",
         manipulation: "ravel squeeze swapaxes", contraction: "dot trace", ufuncs: "conj conjugate round",
     }.items() for name in names.split()},
     # with other arguments
     "astype": _astype, "byteswap": _byteswap, "clip": _clip, "clone": _copy, "compress": _compress, "copy": _copy,
-    "flatten": _flatten, "reshape": _reshape, "transpose": _transpose, "view": _view,
+    "flatten": _flatten, "repeat": repeat, "reshape": _reshape, "transpose": _transpose, "view": _view,
     # where it lives
     "addressable_data": _addressable_data, "devices": lambda self: {_device(self)},
     "on_device_size_in_bytes": lambda self: self.nbytes, "platform": lambda self: _device(self).platform, "to_device": _to_device,
@@ -355,7 +346,7 @@ _PROPERTIES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "imag": (ufuncs.imag, "The imaginary part."),
     "flat": (_flat, "Not supported."),
     "at": (
-        indexing.IndexUpdateHelper,
+        IndexUpdateHelper,
         "Updated copies: `x.at[idx].set(y)`, `.add(y)`, `.mul(y)`, `.min(y)`, `.max(y)`, `.get()`, ...",
     ),
     "device": (_device, "Where the array lives."),
@@ -378,7 +369,7 @@ def install(array_class: type) -> None:
         operators[f"__{name}__"] = _unary(*spec)
     operators |= {
         "__pow__": _pow, "__rpow__": _rpow, "__matmul__": _matmul, "__rmatmul__": _rmatmul, "__round__": _round,
-        "__getitem__": indexing.getitem,
+        "__getitem__": getitem,
     }  # fmt: skip
     for name, function in operators.items():
         setattr(array_class, name, function)

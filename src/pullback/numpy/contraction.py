@@ -18,21 +18,13 @@ from pullback.core.errors import user_line
 from pullback.core.trace import current
 from pullback.core.types import Shape, canonical_axis
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
+from pullback.lax import shape as lax_shape
 from pullback.lax.arrangement import concatenate, slice_in_dim
 from pullback.lax.contraction import dot_general_p
 from pullback.lax.elementwise import conj_p
 from pullback.lax.family import mul_p, sub_p
 from pullback.lax.functions import check_precision
-from pullback.lax.shape import (
-    broadcast_in_dim_p,
-    broadcast_to,
-    convert,
-    move_axis,
-    reduce_sum_p,
-    reshape_p,
-    strong,
-    transpose_p,
-)
+from pullback.lax.shape import broadcast_to, convert, move_axis, reduce_sum_p, reshape_p, strong
 from pullback.numpy import reductions
 from pullback.numpy.creation import diagonal, zeros_like
 from pullback.numpy.promotion import array_like, here, promote
@@ -513,7 +505,7 @@ def _pair(
 def _spread(x: Array, labels: list[Any], out: list[Any], sizes: dict[Any, int]) -> Array:
     """`x` with its axes in the order of `out`, and axes of length 1 for the labels it lacks."""
     order = tuple(labels.index(c) for c in out if c in labels)
-    x = x if order == tuple(range(len(order))) else transpose_p.bind(x, permutation=order)
+    x = x if order == tuple(range(len(order))) else lax_shape.transpose_p.bind(x, permutation=order)
     shape = tuple(sizes[c] if c in labels else 1 for c in out)
     return x if x.shape == shape else reshape_p.bind(x, new_sizes=shape)
 
@@ -522,11 +514,11 @@ def _arranged(x: Array, labels: list[Any], output: list[Any], sizes: dict[Any, i
     """The axes in the order of `output`."""
     order = tuple(labels.index(c) for c in output if c in labels)
     if order != tuple(range(len(order))):
-        x = transpose_p.bind(x, permutation=order)
+        x = lax_shape.transpose_p.bind(x, permutation=order)
     if len(order) == len(output):
         return x
     places = tuple(i for i, c in enumerate(output) if c in labels)
-    return broadcast_in_dim_p.bind(x, shape=tuple(sizes[c] for c in output), broadcast_dimensions=places)
+    return lax_shape.broadcast_in_dim_p.bind(x, shape=tuple(sizes[c] for c in output), broadcast_dimensions=places)
 
 
 __all__ = ["cross", "dot", "einsum", "einsum_path", "inner", "kron", "matmul", "matvec", "outer", "tensordot"]

@@ -19,18 +19,12 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.trace import EVAL, IGNORED, current, floating_point_errors, reset_floating_point_errors
 from pullback.core.types import Shape, broadcast_shapes
+from pullback.lax import indexing as lax_indexing
 from pullback.lax.elementwise import div_p, max_p, min_p
 from pullback.lax.family import add_p, mul_p, sub_p
 from pullback.lax.indexing import (
-    apply_windows,
     checked_fill,
     gather_p,
-    scatter_add_p,
-    scatter_max_p,
-    scatter_min_p,
-    scatter_mul_p,
-    scatter_p,
-    scatter_sub_p,
 )
 from pullback.lax.positions import GatherScatterMode, ScatterDimensionNumbers
 from pullback.lax.shape import broadcast_to, convert
@@ -190,7 +184,7 @@ class IndexUpdateRef:
             out = self._at_once(x, values, None)
             if out is not None:
                 return out
-        return self._update(x, values, scatter_p, None, **options)
+        return self._update(x, values, lax_indexing.scatter_p, None, **options)
 
     def _at_once(self, x: Any, values: Any, ufunc: Any) -> Array | None:
         """A small update of a concrete array by NumPy, or None: in bounds, and where NumPy's rules are ours."""
@@ -219,15 +213,15 @@ class IndexUpdateRef:
 
     def add(self, values: Any, **options: Any) -> Array:
         """`x` with `x[index] += values`, for every occurrence of a position."""
-        return self._combine(values, scatter_add_p, add_p.bind, options)
+        return self._combine(values, lax_indexing.scatter_add_p, add_p.bind, options)
 
     def subtract(self, values: Any, **options: Any) -> Array:
         """`x` with `x[index] -= values`, for every occurrence of a position."""
-        return self._combine(values, scatter_sub_p, sub_p.bind, options)
+        return self._combine(values, lax_indexing.scatter_sub_p, sub_p.bind, options)
 
     def multiply(self, values: Any, **options: Any) -> Array:
         """`x` with `x[index] *= values`, for every occurrence of a position."""
-        return self._combine(values, scatter_mul_p, mul_p.bind, options)
+        return self._combine(values, lax_indexing.scatter_mul_p, mul_p.bind, options)
 
     mul = multiply
 
@@ -251,11 +245,11 @@ class IndexUpdateRef:
 
     def min(self, values: Any, **options: Any) -> Array:
         """`x` with `x[index] = minimum(x[index], values)`."""
-        return self._combine(values, scatter_min_p, min_p.bind, options)
+        return self._combine(values, lax_indexing.scatter_min_p, min_p.bind, options)
 
     def max(self, values: Any, **options: Any) -> Array:
         """`x` with `x[index] = maximum(x[index], values)`."""
-        return self._combine(values, scatter_max_p, max_p.bind, options)
+        return self._combine(values, lax_indexing.scatter_max_p, max_p.bind, options)
 
     def apply(self, func: Callable[[Any], Any], **options: Any) -> Array:
         """`x` with `x[index] = func(x[index])`: an elementwise function that keeps the dtype, once for every occurrence of a position.
@@ -266,7 +260,11 @@ class IndexUpdateRef:
 
     def _combine(self, values: Any, primitive: Any, function: Any, options: dict[str, Any]) -> Array:
         x, values = self.array, update_values(values)
-        if x.dtype == values.dtype == dtypes.bool_ and primitive in (scatter_add_p, scatter_sub_p, scatter_mul_p):
+        if x.dtype == values.dtype == dtypes.bool_ and primitive in (
+            lax_indexing.scatter_add_p,
+            lax_indexing.scatter_sub_p,
+            lax_indexing.scatter_mul_p,
+        ):
             raise here(TypeError, f"{primitive.name} does not accept dtype bool: use .min (and) or .max (or)")
         dtype, weak = x.dtype, x.weak_type
         if values.dtype != dtype:
@@ -323,7 +321,7 @@ class IndexUpdateRef:
                 return convert(new, part.dtype, part.weak_type)
             if index.nowhere is not None:
                 return part
-            return apply_windows(
+            return lax_indexing.apply_windows(
                 part, index.indices(), func, ScatterDimensionNumbers(*index.numbers), index.shape, how,
                 options["unique_indices"] or index.unique, options["indices_are_sorted"] or index.unique,
             )  # fmt: skip

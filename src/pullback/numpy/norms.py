@@ -62,18 +62,19 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     Array(10., dtype=float32)
     """
     x = strong(inexact_operand("norm", x))
-    if axis is None and ord is None:
-        axes = tuple(range(x.ndim))
-        return _kept(sqrt_p.bind(sum_of_squares(x, axes)), x.shape, axes, keepdims)
     axes = canonical_axes(axis, x.ndim)
-    if len(axes) == 1:
-        return _kept(_vector_norm(x, axes, 2 if ord is None else ord), x.shape, axes, keepdims)
-    if len(axes) == 2:
-        return _kept(_matrix_norm(x, *axes, "fro" if ord is None else ord), x.shape, axes, keepdims)
-    raise ValueError(
-        f"improper number of axes for norm: axis={axes}. Pass one axis to compute a vector-norm, or two axes to compute a "
-        "matrix-norm"
-    )
+    if axis is None and ord is None:
+        out = sqrt_p.bind(sum_of_squares(x, axes))
+    elif len(axes) == 1:
+        out = _vector_norm(x, axes, 2 if ord is None else ord)
+    elif len(axes) == 2:
+        out = _matrix_norm(x, *axes, "fro" if ord is None else ord)
+    else:
+        raise ValueError(
+            f"improper number of axes for norm: axis={axes}. Pass one axis to compute a vector-norm, or two axes to compute a "
+            "matrix-norm"
+        )
+    return _kept(out, x.shape, axes, keepdims)
 
 
 def _kept(out: Array, shape: Shape, axes: Shape, keepdims: bool) -> Array:

@@ -15,17 +15,15 @@ from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.errors import ConcretizationTypeError
 from pullback.core.trace import EVAL, current, known_value
 from pullback.core.types import broadcast_shapes, canonical_axis, integer, is_sequence, refuse_keys
+from pullback.lax import indexing as lax_indexing
 from pullback.lax.arrangement import concatenate_p
 from pullback.lax.cumulative import cumsum
 from pullback.lax.elementwise import div_p, lt_p, max_p, min_p, rem_p
 from pullback.lax.family import like, sub_p
-from pullback.lax.indexing import scatter_p
 from pullback.lax.positions import (
     GatherDimensionNumbers,
     GatherScatterMode,
     ScatterDimensionNumbers,
-    modulo,
-    wide_index,
     wrap_negative,
 )
 from pullback.lax.selection import select as lax_select
@@ -87,7 +85,7 @@ def _by_mode(i: Any, n: int, mode: str, name: str) -> tuple[Any, GatherScatterMo
     if mode == "clip":
         return i, GatherScatterMode.CLIP
     if mode == "wrap":
-        return modulo(i, n), GatherScatterMode.PROMISE_IN_BOUNDS
+        return lax_indexing.modulo(i, n), GatherScatterMode.PROMISE_IN_BOUNDS
     raise ValueError(f"Invalid mode {mode!r} for {name}: it must be 'fill', 'clip' or 'wrap'")
 
 
@@ -188,7 +186,7 @@ def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = Tr
     if i.dtype == dtypes.bool_:
         i = convert(i, dtypes.int32)
     if mode == "wrap":
-        i = modulo(i, x.size)
+        i = lax_indexing.modulo(i, x.size)
     flat = reshape_p.bind(x, new_sizes=(x.size,))
     updated = IndexUpdateRef(flat, i).set(cycled(values, i.size), mode="clip", wrap_negative_indices=mode is None)
     return reshape_p.bind(updated, new_sizes=x.shape)
@@ -228,7 +226,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
         raise here(TypeError, f"unravel_index: indices must be of integer type, got {dtypes.name(i.dtype)}")
     sizes = tuple(map(operator.index, shape)) if is_sequence(shape) else (operator.index(shape),)
     total = int(np.prod(sizes, dtype=object)) if sizes else 1
-    i = wide_index(i)
+    i = lax_indexing.wide_index(i)
     i = max_p.bind(wrap_negative(i, total), like(0, i))
     i = min_p.bind(i, like(max(total - 1, 0), i))
     out: list[Any] = []
@@ -291,7 +289,7 @@ def _traced_nonzero(x: Any, size: int, fills: tuple[Any, ...], dtype: dtypes.DTy
     # The k-th nonzero element writes its position to place k; the others go out of bounds and are dropped.
     place = lax_select(mask, sub_p.bind(rank, like(1, rank)), broadcast_to(like(size, rank), rank.shape))
     numbers = ScatterDimensionNumbers((), (0,), (0,))
-    flat = scatter_p.bind(
+    flat = lax_indexing.scatter_p.bind(
         concrete(np.zeros(size, dtype)), reshape_p.bind(place, new_sizes=(x.size, 1)), concrete(np.arange(x.size, dtype=dtype)),
         dimension_numbers=numbers, mode=GatherScatterMode.FILL_OR_DROP, indices_are_sorted=False, unique_indices=True,
     )  # fmt: skip
@@ -389,7 +387,7 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array
         if ((known < 0) | (known >= n)).any():
             raise ValueError("invalid entry in choice array")
     elif mode == "wrap":
-        i = modulo(i, n)
+        i = lax_indexing.modulo(i, n)
     elif mode != "clip":
         raise ValueError(f"mode={mode!r} not understood: choose takes 'raise', 'wrap' or 'clip'")
     shape = broadcast_shapes(i.shape, *(c.shape for c in arrays))

@@ -25,17 +25,8 @@ from pullback.lax.bits import bitcast_convert_type
 from pullback.lax.family import like
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert
-from pullback.numpy.promotion import (
-    array_like,
-    binary,
-    broadcast_checked,
-    here,
-    inexact,
-    named,
-    promote_inexact,
-    truth,
-    unary,
-)
+from pullback.numpy import promotion
+from pullback.numpy.promotion import array_like, binary, broadcast_checked, here, inexact, promote_inexact, unary
 
 # ---- the table --------------------------------------------------------------------------------------------------------
 
@@ -203,7 +194,7 @@ def _scaled(name: str, function: Callable[[Any], Array], factor: float, doc: str
     def scaled(x: Any, /) -> Array:
         return multiply(function(inexact(x, name, weak="scalars")), factor)
 
-    return named(scaled, name, doc)
+    return promotion.named(scaled, name, doc)
 
 
 degrees = _scaled("degrees", positive, 180 / math.pi, "Angles in degrees from radians.")
@@ -223,7 +214,7 @@ def _rounding(name: str, primitive: Any, doc: str) -> Callable[[Any], Array]:
         x = array_like(x, name)
         return primitive.bind(x) if dtypes.kind(x.dtype) not in "iub" else x
 
-    return named(function, name, doc)
+    return promotion.named(function, name, doc)
 
 
 floor = _rounding("floor", e.floor_p, "The largest integer not above x, elementwise; integers are their own.")
@@ -324,9 +315,9 @@ def _logical(name: str, primitive: Any, doc: str) -> Callable[[Any, Any], Array]
     combined = binary(name, primitive, doc)
 
     def function(x: Any, y: Any, /) -> Array:
-        return combined(truth(x, name), truth(y, name))
+        return combined(promotion.truth(x, name), promotion.truth(y, name))
 
-    return named(function, name, doc)
+    return promotion.named(function, name, doc)
 
 
 logical_and = _logical("logical_and", e.and_p, "Whether both are nonzero, elementwise.")
@@ -338,7 +329,7 @@ logical_xor = _logical("logical_xor", e.xor_p, "Whether exactly one is nonzero, 
 
 def logical_not(x: Any, /) -> Array:
     """Whether `x` is zero, elementwise."""
-    return e.not_p.bind(truth(x, "logical_not"))
+    return e.not_p.bind(promotion.truth(x, "logical_not"))
 
 
 def isfinite(x: Any, /) -> Array:
