@@ -260,11 +260,8 @@ class IndexUpdateRef:
 
     def _combine(self, values: Any, primitive: Any, function: Any, options: dict[str, Any]) -> Array:
         x, values = self.array, update_values(values)
-        if x.dtype == values.dtype == dtypes.bool_ and primitive in (
-            lax_indexing.scatter_add_p,
-            lax_indexing.scatter_sub_p,
-            lax_indexing.scatter_mul_p,
-        ):
+        of_numbers = lax_indexing.scatter_add_p, lax_indexing.scatter_sub_p, lax_indexing.scatter_mul_p
+        if x.dtype == values.dtype == dtypes.bool_ and primitive in of_numbers:
             raise here(TypeError, f"{primitive.name} does not accept dtype bool: use .min (and) or .max (or)")
         dtype, weak = x.dtype, x.weak_type
         if values.dtype != dtype:

@@ -95,7 +95,8 @@ def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Ar
     Array([[1, 3],
            [2, 4]], dtype=int32)
     """
-    _no_out("stack", out)
+    if out is not None:
+        raise NotImplementedError("stack: Arrays are immutable, so there is no `out`")
     rows = _joined("stack", arrays)
     if not rows:
         raise here(ValueError, "stack needs at least one array")
@@ -108,11 +109,6 @@ def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Ar
     i = canonical_axis(axis, len(shape) + 1)
     raised = (*shape[:i], 1, *shape[i:])
     return join_arrays("stack", [reshape_p.bind(r, new_sizes=raised) for r in rows], i, dtype)
-
-
-def _no_out(name: str, out: None) -> None:
-    if out is not None:
-        raise NotImplementedError(f"{name}: Arrays are immutable, so there is no `out`")
 
 
 def vstack(tup: Any, dtype: Any = None) -> Array:

@@ -183,13 +183,9 @@ def binary(name: str, primitive: Any, doc: str, inexact: bool = False) -> Callab
                 return current().process(primitive, (x, y), {})
         if isinstance(x, Array):
             if not isinstance(y, Array) and (not inexact or x.dtype.kind in "fc"):
-                scalar = scalar_like(y, x)
-                if scalar is not None:
-                    y = scalar
+                y = y if (scalar := scalar_like(y, x)) is None else scalar
         elif isinstance(y, Array) and (not inexact or y.dtype.kind in "fc"):
-            scalar = scalar_like(x, y)
-            if scalar is not None:
-                x = scalar
+            x = x if (scalar := scalar_like(x, y)) is None else scalar
         if not (
             isinstance(x, Array) and isinstance(y, Array) and x.dtype is y.dtype and x.weak_type is y.weak_type
             and (not inexact or x.dtype.kind in "fc")

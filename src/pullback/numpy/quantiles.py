@@ -65,12 +65,8 @@ def nanpercentile(
 
 
 def median(
-    a: Any,
-    axis: int | tuple[int, ...] | None = None,
-    out: None = None,
-    overwrite_input: bool = False,
-    keepdims: bool = False,
-) -> Array:
+    a: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False,
+) -> Array:  # fmt: skip
     """The middle element along `axis` when sorted, or the mean of the two middle ones; NaN if there is a NaN."""
     return quantile(a, 0.5, axis, out, overwrite_input, "midpoint", keepdims)
 

@@ -91,11 +91,8 @@ def linspace(
     num = operator.index(num)
     if num < 0:
         raise ValueError(f"linspace: the number of samples, {num}, must not be negative")
-    x, y = promote_inexact("linspace", start, stop)
-    shape = np.broadcast_shapes(x.shape, y.shape)
-    target = x.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
-    of_step, computed = _types_between(x.dtype, target)
-    x, y = broadcast_to(convert(x, computed), shape), broadcast_to(convert(y, computed), shape)
+    x, y, target, of_step = _ends("linspace", start, stop, dtype)
+    shape, computed = x.shape, x.dtype
     span = num - 1 if endpoint else num
     step = (y - x) / span if span > 0 else full(shape, np.nan, computed)
     column = (num, *(1,) * len(shape))
@@ -112,6 +109,15 @@ def linspace(
         out = floor_p.bind(out)
     out = placed(move_axis(convert(out, target), 0, canonical_axis(axis, out.ndim)), device)
     return (out, convert(step, of_step)) if retstep else out
+
+
+def _ends(name: str, start: Any, stop: Any, dtype: Any) -> tuple[Array, Array, DType, DType]:
+    """The ends of a range, of one shape, in the type in which it is computed; the type asked for; and that of its step."""
+    x, y = promote_inexact(name, start, stop)
+    shape = np.broadcast_shapes(x.shape, y.shape)
+    target = x.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
+    of_step, computed = _types_between(x.dtype, target)
+    return broadcast_to(convert(x, computed), shape), broadcast_to(convert(y, computed), shape), target, of_step
 
 
 def _types_between(ends: DType, target: DType) -> tuple[DType, DType]:
@@ -146,11 +152,8 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     >>> geomspace(1, 1000, 4).round()
     Array([   1.,   10.,  100., 1000.], dtype=float32)
     """
-    x, y = promote_inexact("geomspace", start, stop)
-    shape = np.broadcast_shapes(x.shape, y.shape)
-    target = x.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
-    _, computed = _types_between(x.dtype, target)
-    x, y = broadcast_to(convert(x, computed), shape), broadcast_to(convert(y, computed), shape)
+    x, y, target, _ = _ends("geomspace", start, stop, dtype)
+    shape, computed = x.shape, x.dtype
     # Divided by the direction of the start, a logarithm exists wherever the two ends lie on one side (or one ray).
     direction = ufuncs.sign(x)
     logs = linspace(ufuncs.log(x / direction), ufuncs.log(y / direction), num, endpoint)

@@ -406,17 +406,17 @@ def _variance(
     if not _fits(center.shape, x.shape):
         raise here(TypeError, f"{name}: `mean` of shape {center.shape} does not broadcast to {x.shape}")
     centered = u.subtract(x, center)
-    squares = u.square(centered) if not dtypes.is_complex(compute) else _squared_size(centered)
+    squares = (
+        u.square(centered)
+        if not dtypes.is_complex(compute)
+        else u.add(u.square(u.real(centered)), u.square(u.imag(centered)))
+    )
     count: Any = _count(a, axes) if where is None else _count_where(axes, where)
     normalizer = u.subtract(convert(array_like(count, name), squares.dtype), ddof)
     total = sum(squares, axes, where=where)
     positive = u.greater(normalizer, 0)
     value = u.divide(total, select(positive, normalizer, concrete(np.array(math.nan, normalizer.dtype))))
     return _finish(convert(value, result), a.shape, axes, keepdims)
-
-
-def _squared_size(z: Array) -> Array:
-    return u.add(u.square(u.real(z)), u.square(u.imag(z)))
 
 
 def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
