@@ -1,6 +1,7 @@
-"""Elementwise functions that NumPy defines by cases: division with remainder, powers and logarithms, the parts of floats, bits.
+"""Elementwise functions by cases: division with remainder, powers, logarithms, bits of floats.
 
-They are written in terms of `numpy.ufuncs`. Derivatives stay finite at the points where a formula's branches would make NaN.
+They are written in terms of `numpy.ufuncs`. Derivatives stay finite at the points where a
+formula's branches would make NaN.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pullback.lax.shape import convert
 from pullback.numpy import ufuncs as u
 from pullback.numpy.promotion import array_like, broadcast_checked, here, inexact, promote_inexact
 
-# ---- division ---------------------------------------------------------------------------------------------------------
+# ---- division ---------------------------------------------------------------------------------------------------
 
 
 def _integral_operands(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
@@ -133,7 +134,7 @@ def lcm(x1: Any, x2: Any) -> Array:
     return u.chosen(nothing, 0, u.multiply(a, e.div_p.bind(b, u.chosen(nothing, 1, d, d))), a)
 
 
-# ---- powers and logarithms --------------------------------------------------------------------------------------------
+# ---- powers and logarithms --------------------------------------------------------------------------------------
 
 
 def power(x1: Any, x2: Any, /) -> Array:
@@ -280,7 +281,7 @@ def i0(x: Any) -> Array:
     return u.multiply(u.exp(u.multiply(x, u.sign(x))), bessel_i0e(x))
 
 
-# ---- steps, and the parts of floats -----------------------------------------------------------------------------------
+# ---- steps, and the parts of floats -----------------------------------------------------------------------------
 
 
 def heaviside(x1: Any, x2: Any, /) -> Array:
@@ -360,7 +361,7 @@ def frexp(x: Any, /) -> tuple[Array, Array]:
     return _times_power_of_two(x, u.negative(exponent)), exponent
 
 
-# ---- bits -------------------------------------------------------------------------------------------------------------
+# ---- bits -------------------------------------------------------------------------------------------------------
 
 
 def _shift_operands(name: str, x: Any, y: Any) -> list[Array]:

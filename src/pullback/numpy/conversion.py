@@ -1,6 +1,7 @@
 """Arrays of what comes from outside: Python and NumPy values, buffers, texts, files.
 
-`ndim`, `shape` and `size` say what a value looks like as an array. Data is copied, so that later writes to it change nothing here.
+`ndim`, `shape` and `size` say what a value looks like as an array. Data is copied, so that later
+writes to it change nothing here.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     return placed(from_numpy(np.from_dlpack(x)), device)
 
 
-# ---- buffers, texts and files -----------------------------------------------------------------------------------------
+# ---- buffers, texts and files -----------------------------------------------------------------------------------
 
 
 def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0) -> Array:
@@ -224,7 +225,7 @@ def load(file: Any, *args: Any, **kwargs: Any) -> Any:
     return array(out.view(dtypes.bfloat16) if out.dtype == np.dtype("V2") else out)
 
 
-# ---- looks ------------------------------------------------------------------------------------------------------------
+# ---- looks ------------------------------------------------------------------------------------------------------
 
 
 def iterable(y: Any) -> bool:

@@ -1,7 +1,7 @@
 """Arrays made from nothing but a shape: filled, and with ones or values on triangles and diagonals.
 
-Constants are computed by NumPy; while a transformation is active, fills are broadcasts of a scalar and masks comparisons of
-`iota`s, so that programs hold no large constants.
+Constants are computed by NumPy; while a transformation is active, fills are broadcasts of a
+scalar and masks comparisons of `iota`s, so that programs hold no large constants.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pullback.lax.triangles import triangle_p
 from pullback.numpy.promotion import array_like, here
 from pullback.xla.devices import no_sharding, placed, placed_like
 
-# ---- filled -----------------------------------------------------------------------------------------------------------
+# ---- filled -----------------------------------------------------------------------------------------------------
 
 
 def canonical_shape(shape: Any, name: str = "shape") -> Shape:
@@ -149,7 +149,7 @@ def full_like(
     return placed_like(_full(shape, convert(value, dtype, weak and not value.shape)), a, device)
 
 
-# ---- triangles and diagonals ------------------------------------------------------------------------------------------
+# ---- triangles and diagonals ------------------------------------------------------------------------------------
 
 
 def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = None, *, device: Any = None) -> Array:

@@ -191,10 +191,8 @@ def _entry(i: Any, position: int) -> Any:
         )
     dtype: Any = getattr(i, "dtype", type(i).__name__)
     if not isinstance(i, (np.ndarray, Array)) or not (dtype == dtypes.bool_ or dtypes.is_integer(dtype)):
-        raise here(
-            TypeError,
-            f"Indexer must have integer or boolean type, got indexer with type {dtype} at position {position}",
-        )
+        problem = f"Indexer must have integer or boolean type, got indexer with type {dtype} at position {position}"
+        raise here(TypeError, problem)
     if isinstance(i, np.ndarray) and not i.ndim and dtype != dtypes.bool_:
         return int(i)
     return i

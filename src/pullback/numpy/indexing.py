@@ -1,11 +1,13 @@
 """Reading and updating elements by NumPy's index expressions: `x[index]` and `x.at[index]`.
 
-An index is resolved in two steps (`numpy.index_plan`). Its integers, slices and `None` make a `StaticIndex`: one NumPy call, no
-data movement; its index arrays (masks become those, by their nonzero positions) make one gather or scatter on what is left. Both
-steps are differentiable, and negative positions count from the end.
+An index is resolved in two steps (`numpy.index_plan`). Its integers, slices and `None` make a
+`StaticIndex`: one NumPy call, no data movement; its index arrays (masks become those, by their
+nonzero positions) make one gather or scatter on what is left. Both steps are differentiable, and
+negative positions count from the end.
 
-Out of bounds, reading clamps and updating drops, unless `mode` says otherwise; integers that are out of bounds behave as index
-arrays do. Concrete arrays outside transformations take a short way: NumPy's own indexing, whose IndexError sends them the long one.
+Out of bounds, reading clamps and updating drops, unless `mode` says otherwise; integers that are
+out of bounds behave as index arrays do. Concrete arrays outside transformations take a short way:
+NumPy's own indexing, whose IndexError sends them the long one.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from pullback.numpy.index_plan import BASIC, Resolved
 from pullback.numpy.promotion import here
 from pullback.xla.devices import beside, no_sharding
 
-# ---- reading ----------------------------------------------------------------------------------------------------------
+# ---- reading ----------------------------------------------------------------------------------------------------
 
 
 _READABLE = (np.generic, bool, list)  # beside arrays of NumPy's own class: subclasses may mean something else
@@ -117,13 +119,13 @@ def gathered(
     unique: bool = False,
     is_sorted: bool = False,
 ) -> Array:
-    """The windows of `x` at the positions `rows`; `fill`, or its default, counts in the mode that fills alone."""
+    """The windows of `x` at the positions `rows`; `fill`, or its default, where the mode fills."""
     fill = checked_fill(fill, x) if mode is GatherScatterMode.FILL_OR_DROP else None
     promises = {"indices_are_sorted": is_sorted, "unique_indices": unique}
     return gather_p.bind(x, rows, dimension_numbers=numbers, slice_sizes=sizes, mode=mode, fill_value=fill, **promises)
 
 
-# ---- updating ---------------------------------------------------------------------------------------------------------
+# ---- updating ---------------------------------------------------------------------------------------------------
 
 
 class IndexUpdateHelper:

@@ -19,7 +19,7 @@ from pullback.numpy.conversion import array
 from pullback.numpy.manipulation import raised_to_3, ravel
 from pullback.numpy.promotion import array_like, here, promote, raised_to
 
-# ---- joining ----------------------------------------------------------------------------------------------------------
+# ---- joining ----------------------------------------------------------------------------------------------------
 
 
 def _joined(name: str, arrays: Any) -> list[Array]:
@@ -177,7 +177,7 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Array:
     return join_arrays("append", [array_like(arr, "append"), array_like(values, "append")], axis, None)
 
 
-# ---- splitting --------------------------------------------------------------------------------------------------------
+# ---- splitting --------------------------------------------------------------------------------------------------
 
 
 def _split(name: str, ary: Any, indices_or_sections: Any, axis: int, equal: bool) -> list[Array]:
@@ -194,10 +194,8 @@ def _split(name: str, ary: Any, indices_or_sections: Any, axis: int, equal: bool
             raise ValueError(f"{name}: the number of sections must be positive, got {count} at {user_line()}")
         quotient, rest = divmod(n, count)
         if rest and equal:
-            raise here(
-                ValueError,
-                f"{name}: {n} elements along axis {axis} do not divide equally into {count}; the rest is {rest}",
-            )
+            problem = f"{name}: {n} elements along axis {axis} do not divide equally into {count}; the rest is {rest}"
+            raise here(ValueError, problem)
         bounds = [i * quotient + min(i, rest) for i in range(count + 1)]
     return [slice_in_dim(x, a, b, 1, axis) for a, b in pairwise(bounds)]
 

@@ -22,7 +22,7 @@ from pullback.numpy.creation import canonical_shape
 from pullback.numpy.promotion import array_like, here, raised_to
 from pullback.xla.devices import no_sharding
 
-# ---- shape ------------------------------------------------------------------------------------------------------------
+# ---- shape ------------------------------------------------------------------------------------------------------
 
 
 def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None, out_sharding: Any = None) -> Array:
@@ -125,7 +125,7 @@ def atleast_3d(*arys: Any) -> Any:
     return out[0] if len(out) == 1 else out
 
 
-# ---- axes -------------------------------------------------------------------------------------------------------------
+# ---- axes -------------------------------------------------------------------------------------------------------
 
 
 def transpose(a: Any, axes: Sequence[int] | None = None) -> Array:
@@ -228,7 +228,7 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     return swapaxes(flip(x, j), i, j) if turns == 1 else flip(swapaxes(x, i, j), j)
 
 
-# ---- broadcasting -----------------------------------------------------------------------------------------------------
+# ---- broadcasting -----------------------------------------------------------------------------------------------
 
 
 def broadcast_shapes(*shapes: Any) -> Shape:

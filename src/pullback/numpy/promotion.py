@@ -24,7 +24,7 @@ from pullback.lax.shape import convert, reshape_p
 
 
 def here(error: type[Exception], message: str, advice: str = "") -> Exception:
-    """An `error` that says at which line of the user's it came up, before the advice, if any: what `raise` takes.
+    """An `error` that says at which line of the user's it came up, and then gives the advice.
 
     >>> str(here(ValueError, "no axes", "; give one")).startswith("no axes, at ")
     True
@@ -48,7 +48,7 @@ def array_like(x: Any, name: str) -> Array:
 
 
 def value_of(x: Array, why: str) -> Any:
-    """The value of `x` as NumPy has it. Raises ConcretizationTypeError, which says `why` it is needed, if it is traced."""
+    """The value of `x` as NumPy has it. Raises ConcretizationTypeError, which says `why`, if traced."""
     value = known_value(x)
     if value is None:
         raise ConcretizationTypeError(x, why)

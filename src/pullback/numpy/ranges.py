@@ -1,6 +1,7 @@
-"""Evenly spaced numbers, and the grids and rows that they make: `arange`, `linspace`, `meshgrid`, `mgrid`, `r_`, ...
+"""Evenly spaced numbers, and what they make: `arange`, `linspace`, `meshgrid`, `mgrid`, `r_`, ...
 
-Numbers are computed by NumPy; while a transformation is active, ranges are `iota`, so that programs hold no large constants.
+Numbers are computed by NumPy; while a transformation is active, ranges are `iota`, so that
+programs hold no large constants.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from pullback.numpy.promotion import array_like, here, promote, promote_inexact
 from pullback.transforms.vmap import vmap
 from pullback.xla.devices import no_sharding, placed
 
-# ---- ranges -----------------------------------------------------------------------------------------------------------
+# ---- ranges -----------------------------------------------------------------------------------------------------
 
 
 def arange(
@@ -112,7 +113,7 @@ def linspace(
 
 
 def _ends(name: str, start: Any, stop: Any, dtype: Any) -> tuple[Array, Array, DType, DType]:
-    """The ends of a range, of one shape, in the type in which it is computed; the type asked for; and that of its step."""
+    """The ends of a range, in one shape and the type to compute in; the types asked for and of steps."""
     x, y = promote_inexact(name, start, stop)
     shape = np.broadcast_shapes(x.shape, y.shape)
     target = x.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
@@ -173,7 +174,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     return move_axis(convert(out, target), 0, canonical_axis(axis, out.ndim))
 
 
-# ---- grids ------------------------------------------------------------------------------------------------------------
+# ---- grids ------------------------------------------------------------------------------------------------------
 
 
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> list[Array]:
@@ -228,7 +229,7 @@ def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float
     return mapped(*(arange(n, dtype=dtype) for n in sizes))
 
 
-# ---- by slices --------------------------------------------------------------------------------------------------------
+# ---- by slices --------------------------------------------------------------------------------------------------
 
 
 def _range_of(s: slice) -> Array:

@@ -34,7 +34,7 @@ from pullback.numpy.promotion import along, array_like, here, raised_to, truth, 
 from pullback.numpy.selecting import take, where
 from pullback.xla.devices import no_sharding
 
-# ---- repeating and moving ---------------------------------------------------------------------------------------------
+# ---- repeating and moving ---------------------------------------------------------------------------------------
 
 
 def resize(a: Any, new_shape: Any) -> Array:
@@ -197,7 +197,7 @@ def _remainder(shift: Array, n: int) -> Array:
     return select_n_p.bind(lt_p.bind(wide, like(0, wide)), wide, wide + like(n, wide))
 
 
-# ---- inserting and deleting -------------------------------------------------------------------------------------------
+# ---- inserting and deleting -------------------------------------------------------------------------------------
 
 
 def known_indices(name: str, obj: Any) -> Any:
@@ -295,7 +295,7 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: int | Sequence[int] | None = N
     return x
 
 
-# ---- bits -------------------------------------------------------------------------------------------------------------
+# ---- bits -------------------------------------------------------------------------------------------------------
 
 
 def _bit_order(bitorder: str) -> np.ndarray[Any, Any]:

@@ -1,8 +1,9 @@
-"""Reductions and cumulative functions with NumPy's arguments: sums, extrema, moments, and their NaN-ignoring kin.
+"""Reductions and cumulative functions: sums, extrema, moments, and their NaN-ignoring kin.
 
-`axis` is None (all axes), an int or a sequence of ints; `where` leaves elements out, `initial` joins in. Sums and products of
-booleans and of integers narrower than the default integer are taken in the default integer; means of integers are floats; 16-bit floats
-accumulate in float32. Results are never weakly typed. `out` must be None, as arrays are immutable.
+`axis` is None (all axes), an int or a sequence of ints; `where` leaves elements out, `initial`
+joins in. Sums and products of booleans and of integers narrower than the default integer are
+taken in the default integer; means of integers are floats; 16-bit floats accumulate in float32.
+Results are never weakly typed. `out` must be None, as arrays are immutable.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from pullback.numpy import ufuncs as u
 from pullback.numpy.conversion import asarray
 from pullback.numpy.promotion import along, array_like, here, promote_inexact
 
-# ---- what all share ---------------------------------------------------------------------------------------------------
+# ---- what all share ---------------------------------------------------------------------------------------------
 
 
 _ALL_AXES = [tuple(range(n)) for n in range(33)]
@@ -104,9 +105,10 @@ def filled(a: Array, missing: Array, fill: Any) -> Array:
 
 
 def _ignoring_nan(name: str, plain: Any, fill: Any, nothing: Any, a: Any, *args: Any) -> Array:
-    """`plain(a, *args)` with NaNs as `fill` (a number, or its function of the dtype), which leaves them out.
+    """`plain(a, *args)` with `fill` (or `fill(dtype)`) for NaNs, which leaves them out.
 
-    Where there is nothing else, the result is `nothing`, if that is given: `args` then start with axis, out and keepdims.
+    Where there is nothing else, the result is `nothing`, if that is given: `args` then start with
+    axis, out and keepdims.
     """
     a = array_like(a, name)
     if not dtypes.is_inexact(a.dtype):
@@ -116,7 +118,7 @@ def _ignoring_nan(name: str, plain: Any, fill: Any, nothing: Any, a: Any, *args:
     return found if nothing is None else filled(found, all(missing, args[0], keepdims=bool(args[2])), nothing)
 
 
-# ---- sums, products, extrema, logic -----------------------------------------------------------------------------------
+# ---- sums, products, extrema, logic -----------------------------------------------------------------------------
 
 
 def sum(
@@ -263,7 +265,7 @@ def array_equiv(a1: Any, a2: Any) -> Array:
     return all(u.equal(a1, a2))
 
 
-# ---- positions --------------------------------------------------------------------------------------------------------
+# ---- positions --------------------------------------------------------------------------------------------------
 
 
 def argmax(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
@@ -302,7 +304,7 @@ def nanargmin(a: Any, axis: int | None = None, out: None = None, keepdims: bool 
     return _ignoring_nan("nanargmin", argmin, lax.highest, -1, a, axis, out, keepdims)
 
 
-# ---- moments ----------------------------------------------------------------------------------------------------------
+# ---- moments ----------------------------------------------------------------------------------------------------
 
 
 def _mean_dtype(name: str, a: Array, dtype: Any) -> tuple[DType, DType]:
@@ -452,7 +454,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     return (value, total) if returned else value
 
 
-# ---- ignoring NaN -----------------------------------------------------------------------------------------------------
+# ---- ignoring NaN -----------------------------------------------------------------------------------------------
 
 
 def nansum(
@@ -518,7 +520,7 @@ def nanstd(
     return u.sqrt(nanvar(a, axis, dtype, out, ddof, keepdims, where, mean))
 
 
-# ---- cumulative -------------------------------------------------------------------------------------------------------
+# ---- cumulative -------------------------------------------------------------------------------------------------
 
 
 def _cumulative(name: str, primitive: Any, a: Any, axis: Any, dtype: Any, out: Any) -> Array:

@@ -1,4 +1,4 @@
-"""Elements chosen by position or by condition: `take`, `put`, `nonzero`, `compress`, `where`, ..."""
+"""Elements chosen by position or by condition: `take`, `put`, `nonzero`, `where`, ..."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from pullback.numpy.joining import unstack
 from pullback.numpy.promotion import array_like, here, promote, scalar_like, truth, value_of
 from pullback.xla.devices import beside
 
-# ---- by position ------------------------------------------------------------------------------------------------------
+# ---- by position ------------------------------------------------------------------------------------------------
 
 
 def take(
@@ -236,7 +236,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
     return tuple(reversed(out))
 
 
-# ---- by condition -----------------------------------------------------------------------------------------------------
+# ---- by condition -----------------------------------------------------------------------------------------------
 
 
 def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple[Array, ...]:

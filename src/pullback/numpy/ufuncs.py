@@ -1,9 +1,10 @@
-"""Elementwise functions with NumPy's names, promotion and broadcasting: the regular ones, and what a few lines say.
+"""Elementwise functions with NumPy's names, promotion and broadcasting: the regular ones.
 
-The regular ones are lines of a table: a primitive, its name, one sentence, and `inexact=True` if integers give floats. Below the
-table stand parts, signs, rounding, logic and classification, in terms of these; what NumPy defines by cases is in
-`numpy.arithmetic`. Operands are Arrays, NumPy values or Python scalars; lists are refused with TypeError. Derivatives stay finite at
-the points where a formula's branches would make NaN.
+The regular ones are lines of a table: a primitive, its name, one sentence, and `inexact=True` if
+integers give floats. Below the table stand parts, signs, rounding, logic and classification, in
+terms of these; what NumPy defines by cases is in `numpy.arithmetic`. Operands are Arrays, NumPy
+values or Python scalars; lists are refused with TypeError. Derivatives stay finite at the points
+where a formula's branches would make NaN.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pullback.lax.shape import broadcast_to, convert
 from pullback.numpy import promotion
 from pullback.numpy.promotion import array_like, binary, broadcast_checked, here, inexact, promote_inexact, unary
 
-# ---- the table --------------------------------------------------------------------------------------------------------
+# ---- the table --------------------------------------------------------------------------------------------------
 
 
 # fmt: off
@@ -100,7 +101,7 @@ def is_complex(x: Array) -> bool:
     return dtypes.is_complex(x.dtype)
 
 
-# ---- parts, signs, rounding -------------------------------------------------------------------------------------------
+# ---- parts, signs, rounding -------------------------------------------------------------------------------------
 
 
 def absolute(x: Any, /) -> Array:
@@ -308,7 +309,7 @@ def signed_bits(dtype: DType) -> DType:
     return np.dtype(f"i{dtype.itemsize}")
 
 
-# ---- logic and classification -----------------------------------------------------------------------------------------
+# ---- logic and classification -----------------------------------------------------------------------------------
 
 
 def _logical(name: str, primitive: Any, doc: str) -> Callable[[Any, Any], Array]:
@@ -401,7 +402,7 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
     return logical_or(close, logical_and(isnan(a), isnan(b))) if equal_nan else close
 
 
-# ---- extrema that ignore NaN ------------------------------------------------------------------------------------------
+# ---- extrema that ignore NaN ------------------------------------------------------------------------------------
 
 
 def fmax(x1: Any, x2: Any) -> Array:
