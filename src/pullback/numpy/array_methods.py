@@ -54,9 +54,9 @@ def _binary(symbol: str, ufunc: Callable[..., Any], primitive: Any = None, kinds
     def operator(self: Any, other: Any) -> Any:
         if self.__class__ is ConcreteArray and other.__class__ is ConcreteArray:
             x, y = self._value, other._value
-            same = x.dtype is y.dtype and x.shape == y.shape and self.weak_type is other.weak_type
-            if same and x.dtype.kind in kinds:
-                return current().process(primitive, (self, other), {})
+            if x.dtype is y.dtype and x.shape == y.shape and self.weak_type is other.weak_type:
+                if x.dtype.kind in kinds:
+                    return current().process(primitive, (self, other), {})
         elif isinstance(other, Array):
             x, y = self.dtype, other.dtype
             if x is y and self.shape == other.shape and self.weak_type is other.weak_type and x.kind in kinds:

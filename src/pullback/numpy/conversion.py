@@ -71,7 +71,14 @@ def asarray(
     >>> asarray(np.arange(3.0))
     Array([0., 1., 2.], dtype=float32)
     """
-    if isinstance(a, Array) and not copy and dtype is order is device is out_sharding is None:
+    if (
+        dtype is None
+        and order is None
+        and device is None
+        and out_sharding is None
+        and not copy
+        and isinstance(a, Array)
+    ):
         return as_array(a)
     return array(a, dtype, bool(copy), order, device=device, out_sharding=out_sharding)
 

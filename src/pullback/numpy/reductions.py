@@ -130,10 +130,10 @@ def sum(
     >>> int(sum(np.arange(5)))
     10
     """
-    plain = dtype is initial is where is out is None and not keepdims
-    if plain and isinstance(a, Array) and a.dtype.kind in "fc" and not a.weak_type:
-        axes = _ALL_AXES[len(a.shape)] if axis is None else reduced_axes(axis, a)
-        return current().process(reduce_sum_p, (a,), {"axes": axes})
+    if dtype is None and initial is None and where is None and out is None and not keepdims:
+        if isinstance(a, Array) and a.dtype.kind in "fc" and not a.weak_type:
+            axes = _ALL_AXES[len(a.shape)] if axis is None else reduced_axes(axis, a)
+            return current().process(reduce_sum_p, (a,), {"axes": axes})
     return _fold("sum", reduce_sum_p, u.add, 0, a, axis, dtype, out, keepdims, initial, where, promote_integers)
 
 
@@ -331,11 +331,11 @@ def mean(
     u.no_out("mean", out)
     a = array_like(a, "mean")
     axes = reduced_axes(axis, a)
-    plain = dtype is where is None and not keepdims
-    if plain and a.dtype.kind in "fc" and a.dtype.itemsize >= 4 and not a.weak_type:
-        process = current().process
-        total = process(reduce_sum_p, (a,), {"axes": axes})
-        return process(div_p, (total, concrete(np.array(_count(a, axes), a.dtype))), {})
+    if dtype is None and where is None and not keepdims:
+        if a.dtype.kind in "fc" and a.dtype.itemsize >= 4 and not a.weak_type:
+            process = current().process
+            total = process(reduce_sum_p, (a,), {"axes": axes})
+            return process(div_p, (total, concrete(np.array(_count(a, axes), a.dtype))), {})
     result, compute = _mean_dtype("mean", a, dtype)
     x = convert(a, compute)
     if where is None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from pullback.control.branches import elementwise_switch
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.errors import ConcretizationTypeError
@@ -60,8 +59,12 @@ def take(
     if axis is None:
         x, axis = reshape_p.bind(x, new_sizes=(x.size,)), 0
     axis = canonical_axis(axis, x.ndim)
-    plain = mode is fill_value is None and x.__class__ is i.__class__ is ConcreteArray
-    if plain and current() is EVAL:
+    if (
+        mode is fill_value is None
+        and x.__class__ is ConcreteArray
+        and i.__class__ is ConcreteArray
+        and current() is EVAL
+    ):
         try:
             return concrete(x._value.take(i._value, axis), x.weak_type)
         except (IndexError, TypeError):
@@ -468,6 +471,8 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Ar
     x, case = broadcast_to(x, shape), broadcast_to(case, shape)
     out = zeros(shape, x.dtype)
     if any(map(callable, functions)):
+        from pullback.control.branches import elementwise_switch  # control flow is loaded when first needed
+
         given = [(partial(f, *args, **kw) if args or kw else f) if callable(f) else None for f in functions]
         out = elementwise_switch(case, given, x)
     for i, value in enumerate(functions):
