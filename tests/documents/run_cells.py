@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import sys
 
-from pullback.tour.documents import documents
+from pullback.tour.contents import documents
 
 
 def run(document: int) -> None:

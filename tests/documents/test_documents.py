@@ -15,7 +15,8 @@ import pytest
 
 from pullback.tour import __main__ as tour
 from pullback.tour import notebook
-from pullback.tour.documents import Cell, Document, Section, Value, compare, documents, printed_numbers
+from pullback.tour.contents import documents
+from pullback.tour.documents import Cell, Document, Section, Value, compare, printed_numbers
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = [(d, s) for d, document in enumerate(documents()) for s in range(len(document.sections))]

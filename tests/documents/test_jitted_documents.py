@@ -20,8 +20,9 @@ import pytest
 import pullback as pb
 from pullback import as_jax
 from pullback.core import config
+from pullback.tour.contents import documents
 from pullback.tour.cookbook import CANCELLATION
-from pullback.tour.documents import Cell, Value, compare, documents, printed_numbers
+from pullback.tour.documents import Cell, Value, compare, printed_numbers
 from pullback.tour.notebook import Notebook, Result
 
 SECTIONS = [(d.title, s.title) for d in documents() for s in d.sections]

@@ -8,7 +8,7 @@ scalar) that nothing ever writes to.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -241,16 +241,6 @@ class ConcreteArray(Array):
     def tobytes(self, order: Any = "C") -> bytes:
         """The elements' bytes."""
         return bytes(np.asarray(self._value).tobytes(order))
-
-    def __iter__(self) -> Iterator[Any]:
-        value = self._value
-        if value.ndim == 0:
-            raise TypeError("iteration over a 0-d array")
-        from pullback.core.trace import EVAL, current
-
-        if current() is EVAL:
-            return iter([concrete(v, self.weak_type) for v in value])
-        return iter([self[i] for i in range(len(value))])  # type: ignore[index]
 
     # ---- text ---------------------------------------------------------------------------------------------------
 

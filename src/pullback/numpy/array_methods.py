@@ -7,15 +7,15 @@ operand's class, and refuse lists and tuples, which hide a slow conversion (and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, ConcreteArray
+from pullback.core.array import Array, ConcreteArray, concrete
 from pullback.core.errors import ConcretizationTypeError, user_line
-from pullback.core.trace import Tracer, current
+from pullback.core.trace import EVAL, Tracer, current
 from pullback.lax import elementwise as e
 from pullback.lax.arrangement import rev
 from pullback.lax.bits import bitcast_convert_type
@@ -378,5 +378,16 @@ def install(array_class: type) -> None:
     for name, (getter, doc) in _PROPERTIES.items():
         setattr(array_class, name, property(getter, doc=doc))
 
+
+def _iterate(self: ConcreteArray) -> Iterator[Any]:
+    """The arrays along axis 0."""
+    if not self.ndim:
+        raise TypeError("iteration over a 0-d array")
+    if current() is EVAL:
+        return iter([concrete(v, self.weak_type) for v in self._value])
+    return iter([self[i] for i in range(len(self._value))])  # type: ignore[index]
+
+
+ConcreteArray.__iter__ = _iterate  # type: ignore[attr-defined, method-assign, unused-ignore]
 
 __all__: Sequence[str] = ()

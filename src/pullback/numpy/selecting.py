@@ -23,6 +23,8 @@ from pullback.lax.positions import (
     GatherDimensionNumbers,
     GatherScatterMode,
     ScatterDimensionNumbers,
+    modulo,
+    wide_index,
     wrap_negative,
 )
 from pullback.lax.selection import select as lax_select
@@ -88,7 +90,7 @@ def _by_mode(i: Any, n: int, mode: str, name: str) -> tuple[Any, GatherScatterMo
     if mode == "clip":
         return i, GatherScatterMode.CLIP
     if mode == "wrap":
-        return lax_indexing.modulo(i, n), GatherScatterMode.PROMISE_IN_BOUNDS
+        return modulo(i, n), GatherScatterMode.PROMISE_IN_BOUNDS
     raise ValueError(f"Invalid mode {mode!r} for {name}: it must be 'fill', 'clip' or 'wrap'")
 
 
@@ -189,7 +191,7 @@ def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = Tr
     if i.dtype == dtypes.bool_:
         i = convert(i, dtypes.int32)
     if mode == "wrap":
-        i = lax_indexing.modulo(i, x.size)
+        i = modulo(i, x.size)
     flat = reshape_p.bind(x, new_sizes=(x.size,))
     updated = IndexUpdateRef(flat, i).set(cycled(values, i.size), mode="clip", wrap_negative_indices=mode is None)
     return reshape_p.bind(updated, new_sizes=x.shape)
@@ -229,7 +231,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
         raise here(TypeError, f"unravel_index: indices must be of integer type, got {dtypes.name(i.dtype)}")
     sizes = tuple(map(operator.index, shape)) if is_sequence(shape) else (operator.index(shape),)
     total = int(np.prod(sizes, dtype=object)) if sizes else 1
-    i = lax_indexing.wide_index(i)
+    i = wide_index(i)
     i = max_p.bind(wrap_negative(i, total), like(0, i))
     i = min_p.bind(i, like(max(total - 1, 0), i))
     out: list[Any] = []
@@ -390,7 +392,7 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array
         if ((known < 0) | (known >= n)).any():
             raise ValueError("invalid entry in choice array")
     elif mode == "wrap":
-        i = lax_indexing.modulo(i, n)
+        i = modulo(i, n)
     elif mode != "clip":
         raise ValueError(f"mode={mode!r} not understood: choose takes 'raise', 'wrap' or 'clip'")
     shape = broadcast_shapes(i.shape, *(c.shape for c in arrays))

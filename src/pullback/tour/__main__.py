@@ -14,8 +14,9 @@ import numpy as np
 
 from pullback import as_jax
 from pullback.core import config
+from pullback.tour.contents import documents
 from pullback.tour.display import Display, PlainDisplay, RichDisplay
-from pullback.tour.documents import Section, documents
+from pullback.tour.documents import Section
 from pullback.tour.notebook import Measurement, Notebook, Result
 
 INTRODUCTION = """\

@@ -94,13 +94,6 @@ class Document:
     sections: tuple[Section, ...]
 
 
-def documents() -> tuple[Document, ...]:
-    """The documents of the tour, in order."""
-    from pullback.tour import cookbook, tutorial
-
-    return tutorial.DOCUMENT, cookbook.DOCUMENT
-
-
 # ---- numbers ----------------------------------------------------------------------------------------------------
 
 
