@@ -29,7 +29,7 @@ from pullback.lax.shape import broadcast_in_dim_p, convert, move_axis, reduce_su
 from pullback.lax.sorting import sort
 from pullback.numpy.creation import canonical_shape, zeros
 from pullback.numpy.joining import unstack
-from pullback.numpy.manipulation import _reshape, broadcast_arrays, broadcast_to, expand_dims, ravel
+from pullback.numpy.manipulation import broadcast_arrays, broadcast_to, expand_dims, ravel, reshape
 from pullback.numpy.promotion import along, array_like, here, raised_to, truth, value_of
 from pullback.numpy.selecting import take, where
 from pullback.xla.devices import no_sharding
@@ -49,7 +49,7 @@ def resize(a: Any, new_shape: Any) -> Array:
         return zeros(shape, x.dtype)
     count = -(-size // x.size)
     rows = lax_concatenate([x] * count, 0) if count > 1 else x
-    return _reshape(slice_in_dim(rows, 0, size, 1, 0), shape)
+    return reshape(slice_in_dim(rows, 0, size, 1, 0), shape)
 
 
 def tile(A: Any, reps: Any) -> Array:
