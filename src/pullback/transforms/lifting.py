@@ -23,13 +23,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.staging import stage_flat
 from pullback.core.trace import Params, current
-from pullback.core.tree import PyTreeDef, tree_flatten, tree_unflatten
+from pullback.core.tree import tree_flatten, tree_unflatten
 from pullback.core.types import ShapedArray
+
+if TYPE_CHECKING:
+    from pullback.core.tree import PyTreeDef
 
 #: What tells bundles of different structure apart: None for values that are left alone, or something hashable.
 Kind = Any
