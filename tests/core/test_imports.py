@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,33 @@ def test_the_layers_below_do_not_import_the_public_namespace(path: Path) -> None
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             assert "pullback" not in [a.name for a in node.names], f"{path}:{node.lineno}"
+
+
+def _imports(file: Path, modules: set[str]) -> set[str]:
+    """The package's modules that a file imports, also within functions, but not for types alone."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for_types = {
+        id(x)
+        for n in ast.walk(tree)
+        if isinstance(n, ast.If) and isinstance(n.test, ast.Name) and n.test.id == "TYPE_CHECKING"
+        for x in ast.walk(n)
+    }
+    found: set[str] = set()
+    for n in ast.walk(tree):
+        if isinstance(n, ast.ImportFrom) and n.module and id(n) not in for_types:
+            found |= {x for a in n.names for x in (n.module, f"{n.module}.{a.name}")}
+    return found & modules
+
+
+def test_there_is_no_import_circle() -> None:
+    root = Path(pullback.__file__).parent
+    files = {".".join(("pullback", *f.relative_to(root).with_suffix("").parts)): f for f in root.rglob("*.py")}
+    # A package's own module only lists names; who imports a module of it imports the module.
+    files = {name: f for name, f in files.items() if f.name != "__init__.py"}
+    sorter = TopologicalSorter({name: _imports(f, set(files)) - {name} for name, f in files.items()})
+    sorter.prepare()  # raises CycleError, which names the circle
+
+
+def test_no_two_files_have_names_that_differ_by_an_s() -> None:
+    names = {f.stem for f in Path(pullback.__file__).parent.rglob("*.py")}
+    assert not {n for n in names if f"{n}s" in names}

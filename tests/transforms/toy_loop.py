@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback.control.base import ControlPrimitive, simplified
-from pullback.control.programs import stage
+from pullback.control.bodies import stage
 from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.trace import Params

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from pullback.control.base import ControlPrimitive, instantiate, pruned, refuse_effects, simplified
+from pullback.control.bodies import Body, Wrapped, prepared, stage
 from pullback.control.elements import communicates, some_elements, surroundings
-from pullback.control.programs import Body, Wrapped, prepared, stage
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.config import disable_jit

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback.control.base import instantiate
-from pullback.control.programs import stage
+from pullback.control.bodies import stage
 from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, run
 from pullback.core.linear import LinearTrace, LinearTracer, Node

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.control.programs import (
+from pullback.control.bodies import (
     Body,
     Call,
     Wrapped,

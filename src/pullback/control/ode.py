@@ -24,8 +24,8 @@ import numpy as np
 
 from pullback import lax
 from pullback.control.base import ControlPrimitive, instantiate
+from pullback.control.bodies import Wrapped, stage
 from pullback.control.loops import scan, while_loop
-from pullback.control.programs import Wrapped, stage
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback, user_line

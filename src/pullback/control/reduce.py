@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from pullback.control.base import ControlPrimitive, pruned, simplified
-from pullback.control.programs import Body, stage
+from pullback.control.bodies import Body, stage
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray
 from pullback.core.errors import filter_traceback, user_line

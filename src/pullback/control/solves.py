@@ -24,7 +24,7 @@ from functools import partial, reduce
 from typing import Any, ClassVar
 
 from pullback.control.base import ControlPrimitive, instantiate, selected
-from pullback.control.programs import Body, stage
+from pullback.control.bodies import Body, stage
 from pullback.core import dtypes
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.interning import intern

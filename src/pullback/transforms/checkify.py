@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, concrete
+from pullback.core.array import concrete
 from pullback.core.errors import (
     filter_traceback,
 )
@@ -66,6 +66,7 @@ from pullback.transforms.failures import (
     rebuilt,
     user_checks,
 )
+from pullback.transforms.flat_function import FlatFunction
 from pullback.transforms.lifting import Bundle, Kind, LiftedProgram, Lifting, Outcome, Rules, leaves_of, plain
 
 # ---- checked programs -------------------------------------------------------------------------------------------
@@ -329,21 +330,13 @@ def checkify(f: Callable[..., Any], errors: Collection[ErrorCategory] = user_che
 
     def checkified(*args: Any, **kwargs: Any) -> Any:
         try:
-            arrays, in_tree = arrays_of((args, kwargs), f"argument of checkified {name}")
-            out_tree: Any = None
-
-            def flat(*xs: Any) -> list[Array]:
-                nonlocal out_tree
-                new_args, new_kwargs = in_tree.unflatten(list(xs))
-                out = f(*new_args, **new_kwargs)
-                outs, out_tree = arrays_of(out, f"the output of checkified {name}")
-                return outs
-
+            flat = FlatFunction(f, args, kwargs, f"checkified {name}")
+            arrays, _ = arrays_of(flat.dynamic, f"argument of checkified {name}")
             program = stage_flat(flat, [x.aval for x in arrays])
             error, outs = run_checked(program, categories, arrays)
             # Gradients of integers are NumPy arrays of nothing, not Arrays.
             outs = [np.asarray(x) if x.dtype == dtypes.float0 else x for x in outs]
-            return error, out_tree.unflatten(outs)
+            return error, flat.out_tree.unflatten(outs)
         except Exception as error:
             filter_traceback(error)
             raise

@@ -35,6 +35,7 @@ from pullback.core.types import ShapedArray, integers
 from pullback.lax.creation import OptimizationBarrier
 from pullback.lax.shape import batch_first, convert, strong
 from pullback.transforms.call import Mask
+from pullback.transforms.flat_function import FlatFunction
 from pullback.transforms.linearize import linearize_flat
 from pullback.transforms.policies import Policy, everything_saveable, nothing_saveable
 from pullback.transforms.program import Linearization, ProgramCall, used_arguments
@@ -410,23 +411,11 @@ def checkpoint(
                     f"checkpoint: static_argnums {static} must number some of the {len(args)} positional arguments, at {user_line()}"
                 )
             positions = {p % len(args) for p in static}
-            dynamic = tuple(a for i, a in enumerate(args) if i not in positions)
-            dynamic_kwargs = {k: v for k, v in kwargs.items() if k not in names}
-            arrays, in_tree = arrays_of((dynamic, dynamic_kwargs), "checkpoint (use static_argnums for it)")
-            out_tree: Any = None
-
-            def flat(*xs: Any) -> list[Any]:
-                nonlocal out_tree
-                new_args, new_kwargs = in_tree.unflatten(list(xs))
-                rest = iter(new_args)
-                merged = [a if i in positions else next(rest) for i, a in enumerate(args)]
-                out = fun(*merged, **new_kwargs, **{k: v for k, v in kwargs.items() if k in names})
-                outs, out_tree = arrays_of(out, f"the output of checkpointed {name}")
-                return outs
-
+            flat = FlatFunction(fun, args, kwargs, f"checkpointed {name}", positions, names)
+            arrays, _ = arrays_of(flat.dynamic, "checkpoint (use static_argnums for it)")
             program, captured = lift(stage_flat(flat, [x._type for x in arrays], name_of=argument))
             params = {"jaxpr": intern(program), "policy": policy, "prevent_cse": bool(np.any(prevent_cse))}
-            return out_tree.unflatten(checkpoint_p.bind(*captured, *arrays, **params))
+            return flat.out_tree.unflatten(checkpoint_p.bind(*captured, *arrays, **params))
         except Exception as error:
             filter_traceback(error)
             raise

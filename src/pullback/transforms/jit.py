@@ -39,6 +39,7 @@ from pullback.transforms.entries import (
     runner,
     take_apart,
 )
+from pullback.transforms.flat_function import FlatFunction
 from pullback.transforms.program import ProgramCall
 from pullback.xla.lending import give_back
 from pullback.xla.placement import Device, Placement, devices
@@ -222,35 +223,23 @@ class JitFunction:
     # ---- tracing ------------------------------------------------------------------------------------------------
 
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any], types: Sequence[ShapedArray]) -> Entry:
-        fun = self.__wrapped__
-        positions = self._static_positions(args)
-        (dynamic, named), _ = self._split(args, kwargs)
-        in_tree = tree_flatten((dynamic, named))[1]
-        fixed = {k: v for k, v in kwargs.items() if k not in named}
-        out_tree: Any = None
+        what, static = f"jitted {self.__name__}", self._static_positions(args)
+        fun = FlatFunction(self.__wrapped__, args, kwargs, what, static, self._settings.static_argnames)
         without_tangents: dict[int, Any] = {}
 
         def flat(*xs: Any) -> list[Any]:
-            nonlocal out_tree
-            new, new_named = in_tree.unflatten(list(xs))
-            rest = iter(new)
-            out = fun(*[a if i in positions else next(rest) for i, a in enumerate(args)], **new_named, **fixed)
-            leaves, out_tree = tree_flatten(out)
-            for i, x in enumerate(leaves):
-                try:
-                    leaves[i] = as_array(x)
-                except TypeError:
-                    raise leaf_error(out, x, f"the output of jitted {self.__name__}") from None
-                if leaves[i].dtype == dtypes.float0:
-                    without_tangents[i] = np.zeros(leaves[i].shape, dtypes.float0)
+            leaves = fun(*xs)
+            without_tangents.update(
+                (i, np.zeros(x.shape, dtypes.float0)) for i, x in enumerate(leaves) if x.dtype == dtypes.float0
+            )
             return [x for i, x in enumerate(leaves) if i not in without_tangents]
 
         def name_of(i: int) -> str:
-            names, _ = leaf_names(fun, dynamic, named, self._traced_positions(args))
-            return f"{names[i].rstrip(',')} of jitted {self.__name__}"
+            names, _ = leaf_names(self.__wrapped__, *fun.dynamic, self._traced_positions(args))
+            return f"{names[i].rstrip(',')} of {what}"
 
         program, captured = close(stage_flat(flat, types, name_of=name_of))
-        build = out_tree.unflatten
+        build = fun.out_tree.unflatten
         if without_tangents:
             unflatten, missing = build, sorted(without_tangents.items())
 
@@ -259,7 +248,7 @@ class JitFunction:
                     outs.insert(i, zero)
                 return unflatten(outs)
 
-        elif out_tree.is_leaf():
+        elif fun.out_tree.is_leaf():
             build = None
         return Entry(program, build, self.__name__, self._options(args, kwargs, len(captured)), captured)
 

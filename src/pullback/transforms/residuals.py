@@ -12,8 +12,9 @@ from pullback.core.errors import filter_traceback
 from pullback.core.jaxpr import JaxprEqn, Literal, Var
 from pullback.core.passes import inline_calls
 from pullback.core.staging import stage_flat
-from pullback.core.tree import keystr, leaf_error, tree_flatten, tree_flatten_with_path
+from pullback.core.tree import keystr, leaf_error, tree_flatten_with_path
 from pullback.core.types import ShapedArray
+from pullback.transforms.flat_function import FlatFunction
 from pullback.transforms.program import Linearization
 
 
@@ -61,14 +62,9 @@ def print_saved_residuals(f: Callable[..., Any], *args: Any, **kwargs: Any) -> N
 def _saved_residuals(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Residual]:
     if not callable(f):
         raise TypeError(f"saved_residuals takes a function, got {f!r:.100}")
-    leaves, in_tree = tree_flatten((args, kwargs))
-    types = [_type_of(x, (args, kwargs)) for x in leaves]
+    flat = FlatFunction(f, args, kwargs, "the function given to saved_residuals")
+    types = [_type_of(x, (args, kwargs)) for x in flat.leaves]
     names = [_argument_name(f, path) for path, _ in tree_flatten_with_path((args, kwargs))[0]]
-
-    def flat(*xs: Any) -> list[Any]:
-        new_args, new_kwargs = in_tree.unflatten(list(xs))
-        return [as_array(y) for y in tree_flatten(f(*new_args, **new_kwargs))[0]]
-
     active = tuple(dtypes.is_inexact(t.dtype) for t in types)
     found = Linearization(stage_flat(flat, types), active)
     forward = inline_calls(found.forward)

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-import numpy as np
-
 from pullback.core import dtypes
-from pullback.core.array import Array, as_array
+from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
 from pullback.core.scopes import NOTHING, Entered, Scope
@@ -17,6 +15,7 @@ from pullback.core.staging import named_scope, stage_flat
 from pullback.core.trace import EVAL, Tracer, current, set_current, under
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, integers, typeof
+from pullback.transforms.flat_function import FlatFunction
 
 
 def _static_positions(static_argnums: Any, count: int) -> set[int]:
@@ -30,31 +29,17 @@ def _static_positions(static_argnums: Any, count: int) -> set[int]:
 
 def _trace(
     fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], static_argnums: Any, what: str
-) -> tuple[ClosedJaxpr, Any, Any]:
+) -> tuple[ClosedJaxpr, FlatFunction]:
     static = _static_positions(static_argnums, len(args))
-    dynamic = tuple(a for i, a in enumerate(args) if i not in static)
-    leaves, in_tree = tree_flatten((dynamic, kwargs))
-    types = []
-    for x in leaves:
-        try:
-            types.append(typeof(x))
-        except TypeError:
-            raise leaf_error((dynamic, kwargs), x, what) from None
-    out_tree: Any = None
+    flat = FlatFunction(fun, args, kwargs, f"the function given to {what}", static)
+    return stage_flat(flat, [_type_of(flat, x, what) for x in flat.leaves]), flat
 
-    def flat(*xs: Any) -> Any:
-        nonlocal out_tree
-        new, new_kwargs = in_tree.unflatten(list(xs))
-        rest = iter(new)
-        out = fun(*(a if i in static else next(rest) for i, a in enumerate(args)), **new_kwargs)
-        out_leaves, out_tree = tree_flatten(out)
-        for x in out_leaves:
-            if not isinstance(x, (Array, np.ndarray, np.generic, *dtypes.PYTHON_SCALARS)):
-                raise leaf_error(out, x, f"the output of the function given to {what}")
-        return out_leaves
 
-    closed = stage_flat(flat, types)
-    return closed, in_tree, out_tree
+def _type_of(flat: FlatFunction, x: Any, what: str) -> ShapedArray:
+    try:
+        return typeof(x)
+    except TypeError:
+        raise leaf_error(flat.dynamic, x, what) from None
 
 
 def make_jaxpr(
@@ -79,12 +64,12 @@ def make_jaxpr(
         for name, size in axis_env or ():
             trace = BatchTrace(trace, size, name)
         try:
-            closed, _, out_tree = under(trace, _trace, fun, args, kwargs, static_argnums, "make_jaxpr")
+            closed, flat = under(trace, _trace, fun, args, kwargs, static_argnums, "make_jaxpr")
         except Exception as error:
             filter_traceback(error)
             raise
         if return_shape:
-            return closed, out_tree.unflatten([_struct(t) for t in closed.out_avals])
+            return closed, flat.out_tree.unflatten([_struct(t) for t in closed.out_avals])
         return closed
 
     jaxpr_maker.__name__ = f"make_jaxpr({getattr(fun, '__name__', type(fun).__name__)})"
@@ -98,11 +83,11 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     ShapeDtypeStruct(shape=(3, 3), dtype=float32)
     """
     try:
-        closed, _, out_tree = _trace(fun, args, kwargs, (), "eval_shape")
+        closed, flat = _trace(fun, args, kwargs, (), "eval_shape")
     except Exception as error:
         filter_traceback(error)
         raise
-    return out_tree.unflatten([_struct(t) for t in closed.out_avals])
+    return flat.out_tree.unflatten([_struct(t) for t in closed.out_avals])
 
 
 def _struct(t: ShapedArray) -> ShapeDtypeStruct:
@@ -119,7 +104,7 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
     >>> float(converted(3.0, *consts))
     6.0
     """
-    closed, in_tree, out_tree = _trace(fun, example_args, {}, (), "closure_convert")
+    closed, flat = _trace(fun, example_args, {}, (), "closure_convert")
     hoisted = [i for i, c in enumerate(closed.consts) if isinstance(c, Tracer) and dtypes.is_inexact(c.dtype)]
     consts = [closed.consts[i] for i in hoisted]
 
@@ -127,12 +112,12 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
         count = len(args_and_consts) - len(consts)
         args, values = args_and_consts[:count], args_and_consts[count:]
         leaves, tree = tree_flatten((args, {}))
-        if tree != in_tree:
-            raise TypeError(f"the converted function takes arguments of structure {in_tree}, got {tree}")
+        if tree != flat.in_tree:
+            raise TypeError(f"the converted function takes arguments of structure {flat.in_tree}, got {tree}")
         all_consts = list(closed.consts)
         for i, v in zip(hoisted, values):
             all_consts[i] = v
-        return out_tree.unflatten(eval_jaxpr(closed.jaxpr, all_consts, *map(as_array, leaves)))
+        return flat.out_tree.unflatten(eval_jaxpr(closed.jaxpr, all_consts, *map(as_array, leaves)))
 
     return converted, consts
 

@@ -1,0 +1,51 @@
+"""From a Python function to a program: a function of trees, with what is static bound, as one of flat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from pullback.core.array import Array
+from pullback.core.tree import arrays_of, tree_flatten
+
+
+class FlatFunction:
+    """A call of a function `fun(*args, **kwargs)`, as a function of the arrays in its arguments, called `what` in messages.
+
+    Arguments numbered in `static`, and keyword arguments in `static_names`, are passed as they are. `leaves` are the others' leaves, in the
+    structure `in_tree` of a pair (positional, keyword). Each call leaves the structure of its result in `out_tree`.
+
+    >>> f = FlatFunction(lambda x, n: {"power": x**n}, (2.0, 3), {}, "f", static={1})
+    >>> f.leaves
+    [2.0]
+    >>> f.out_tree.unflatten(f(*f.leaves))
+    {'power': Array(8., dtype=float32, weak_type=True)}
+    """
+
+    __slots__ = ("fun", "args", "static", "fixed", "dynamic", "leaves", "in_tree", "out_tree", "what")
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        what: str,
+        static: Collection[int] = (),
+        static_names: Collection[str] = (),
+    ) -> None:
+        self.fun, self.args, self.static, self.what = fun, args, static, what
+        self.fixed = {k: v for k, v in kwargs.items() if k in static_names}
+        named = {k: v for k, v in kwargs.items() if k not in static_names}
+        self.dynamic = tuple([a for i, a in enumerate(args) if i not in static]), named
+        self.leaves, self.in_tree = tree_flatten(self.dynamic)
+        self.out_tree: Any = None
+
+    def __call__(self, *xs: Any) -> list[Array]:
+        new, named = self.in_tree.unflatten(list(xs))
+        rest = iter(new)
+        args = [a if i in self.static else next(rest) for i, a in enumerate(self.args)]
+        leaves, self.out_tree = arrays_of(self.fun(*args, **named, **self.fixed), f"the output of {self.what}")
+        return leaves
+
+
+__all__ = ["FlatFunction"]
