@@ -11,7 +11,7 @@ from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.kept import carriers
 from pullback.core.linear import Cotangents, Input, Node
-from pullback.core.passes import Quiet, refuse_repeated_effects
+from pullback.core.passes import Quiet, refuse_repeated_effects, without_effects
 from pullback.core.staging import stage_flat
 from pullback.core.trace import Params, current, under
 from pullback.core.types import ShapedArray
@@ -159,8 +159,9 @@ def _batched_call(
     closed: ClosedJaxpr, how: Batch, rule: Rule, size: int, axes: tuple[int | None, ...], axis_name: Any
 ) -> tuple[ClosedJaxpr, BatchedRule]:
     known = rule.over_batch(size, axes, axis_name)
-    if known is not None:
-        return known[0], BatchedRule(rule, size, axes, known[1], axis_name)
+    if known is not None:  # of the loop itself, whose effects a program that runs again has no more
+        program = known[0] if closed.effects else without_effects(known[0])
+        return program, BatchedRule(rule, size, axes, known[1], axis_name)
     found = how.program(closed, axes)
     in_front = [0] * len(found.kinds)
     program = found.program
