@@ -1,12 +1,17 @@
-"""Effects happen as often as they would without the calls, loops and transformations around them, whether or not results are used.
+"""Effects happen as often as without the calls, loops and transformations around them, used or not.
 
-A function that notes that it was called stands in each kind of call, in each kind of control flow, under each transformation; eagerly and
-compiled. Derivatives do not repeat what the function did: what is computed again is computed without its effects.
+A function that notes that it was called stands in each kind of control flow, each kind of call in or around
+that, each transformation around both; eagerly and compiled. Derivatives do not repeat what the
+function did: what is computed again is computed without its effects.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
+import itertools
 import os
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -16,13 +21,17 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import lax
-from pullback.experimental import io_callback
+from pullback.experimental import checkify, io_callback
 
+FULL = os.environ.get("PULLBACK_TEST_SAMPLE") == "full"
 SEEN: list[float] = []
 
-
-def note(x: Any) -> None:
-    pb.debug.callback(lambda v: SEEN.append(float(v)), x)
+#: How a function notes that it was called with a number.
+EFFECTS: dict[str, Callable[[Any], None]] = {
+    "debug.callback": lambda x: pb.debug.callback(lambda v: SEEN.append(float(v)), x),
+    "debug.print": lambda x: pb.debug.print("noted {}", x),
+    "io_callback": lambda x: io_callback(lambda v: SEEN.append(float(v)), None, lax.stop_gradient(x)),
+}
 
 
 def custom_jvp(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,9 +52,12 @@ def custom_vjp(f: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
-def noting(x: Any) -> Any:
-    note(x)
-    return x * 1.0
+def noting(effect: str) -> Callable[..., Any]:
+    def f(x: Any) -> Any:
+        EFFECTS[effect](x)
+        return x * 1.0
+
+    return f
 
 
 #: How the function that has the effect is called.
@@ -58,6 +70,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "custom_vjp": custom_vjp,
     "jit of checkpoint": lambda f: pb.jit(pb.checkpoint(f)),
     "checkpoint of jit": lambda f: pb.checkpoint(pb.jit(f)),
+    "vmap": lambda f: lambda x: pb.vmap(f)(x[None])[0],
 }
 
 #: Functions of a number that call `f` so many times.
@@ -101,6 +114,9 @@ TRANSFORMATIONS: dict[str, Callable[..., Any]] = {
     "vjp, used twice": lambda f: lambda x: _twice(pb.vjp(f, x)[1]),
     "second derivative": lambda f: pb.grad(pb.grad(f)),
     "hessian": lambda f: pb.jit(pb.hessian(f)),
+    "linearize": lambda f: lambda x: pb.linearize(f, x),
+    "vmap": lambda f: lambda x: pb.vmap(f)(x[None]),
+    "jit of vmap of grad": lambda f: lambda x: pb.jit(pb.vmap(pb.grad(f)))(x[None]),
 }
 
 
@@ -108,32 +124,108 @@ def _twice(pullback: Any) -> Any:
     return pullback(1.0), pullback(1.0)
 
 
+def newton(f: Callable[..., Any], x: Any) -> Any:
+    return lax.fori_loop(0, 3, lambda _, z: z - f(z) / 2, x)
+
+
+#: In solvers, once for each time that they look; derivatives look again, and solve another equation.
+SOLVES: dict[str, tuple[int, Callable[..., Any]]] = {
+    "custom_root": (
+        3, lambda f, x: lax.custom_root(lambda z: z - f(x) * 2 + z**3 / 9, 0 * x, newton, lambda g, b: b / g(jnp.ones_like(b))),
+    ),
+    "solver of custom_root": (
+        3, lambda f, x: lax.custom_root(
+            lambda z: z - 2 * x, 0 * x, lambda g, z: newton(lambda z: g(f(z)), z), lambda g, b: b / g(jnp.ones_like(b))
+        ),
+    ),
+    "custom_linear_solve": (
+        1, lambda f, x: lax.custom_linear_solve(lambda z: f(x) * z, x * x, lambda g, b: b / g(jnp.ones_like(b)), symmetric=True),
+    ),
+    "solver of custom_linear_solve": (
+        1, lambda f, x: lax.custom_linear_solve(lambda z: x * z, x * x, lambda g, b: f(b) / g(jnp.ones_like(b)), symmetric=True),
+    ),
+}  # fmt: skip
+
+
 def count(f: Callable[..., Any], *args: Any) -> int:
     SEEN.clear()
-    f(*args)
-    pb.effects_barrier()
-    return len(SEEN)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        f(*args)
+        pb.effects_barrier()
+    return len(SEEN) + printed.getvalue().count("noted")
 
 
-#: A third of the pairs: each call in several places, each place with several calls.
-PAIRS = [
-    (call, place)
-    for i, call in enumerate(CALLS)
-    for j, place in enumerate(PLACES)
-    if os.environ.get("PULLBACK_TEST_SAMPLE") == "full" or (i + j) % 3 == 0
-]
+def composed(call: str, place: str, position: str, f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of a number that calls `f` in a place, with a call in the place or around it."""
+    enclosing = (PLACES | SOLVES)[place][1]
+    if position == "inside":
+        return lambda x: enclosing(CALLS[call](f), x)
+    return CALLS[call](lambda x: enclosing(f, x))
 
 
-@pytest.mark.parametrize(("call", "place"), PAIRS)
-def test_effects_happen_as_often_as_without_calls(call: str, place: str) -> None:
-    expected, enclosing = PLACES[place]
-    f = CALLS[call](noting)
+CASES = list(itertools.product(CALLS, [*PLACES, *SOLVES], ("inside", "around")))
+
+
+def _sampled(case: tuple[str, ...], one_in: int) -> bool:
+    return FULL or zlib.crc32(" ".join(case).encode()) % one_in == 0
+
+
+@pytest.mark.parametrize(("call", "place", "position"), [c for c in CASES if _sampled(c, 8)])
+def test_effects_happen_as_often_as_without_calls(call: str, place: str, position: str) -> None:
+    expected = (PLACES | SOLVES)[place][0]
     wrong = {}
-    for name, transformation in TRANSFORMATIONS.items():
-        found = count(transformation(lambda x: enclosing(f, x)), 1.0)
-        if found != expected:
-            wrong[name] = f"{found} of {expected}"
+    for number, name in enumerate(TRANSFORMATIONS):
+        effect = list(EFFECTS)[(number + len(call) + len(place)) % len(EFFECTS)]
+        if not _sampled((call, place, position, name), 3):
+            continue
+        most = expected
+        if place in SOLVES:  # derivatives look again, unless what is computed again has no effects
+            plain = composed("plain", place, "inside", noting(effect))
+            most = count(TRANSFORMATIONS[name](plain), jnp.float32(1.0))
+        try:
+            found = count(TRANSFORMATIONS[name](composed(call, place, position, noting(effect))), jnp.float32(1.0))
+        except NotImplementedError as error:
+            if (
+                effect != "io_callback"
+                or "vmap" not in f"{call} {name}"
+                or "IO effect not supported in vmap" not in str(error)
+            ):
+                wrong[name, effect] = str(error)
+        else:
+            if not expected <= found <= most:
+                wrong[name, effect] = f"{found}, not {expected} to {most}"
     assert not wrong
+
+
+def test_solves_look_again_where_they_are_differentiated() -> None:
+    """As JAX's do: at the equation's solution, and at another equation for each derivative."""
+    looks = {
+        name: [
+            count(TRANSFORMATIONS[t](lambda x, f=f: f(noting("debug.callback"), x)), jnp.float32(1.0))
+            for t in ("value", "grad", "jvp", "linearize", "vjp, used twice")
+        ]
+        for name, (_, f) in SOLVES.items()
+    }
+    assert looks == {
+        "custom_root": [3, 5, 5, 5, 5],
+        "solver of custom_root": [3, 3, 3, 3, 3],
+        "custom_linear_solve": [1, 3, 3, 2, 4],
+        "solver of custom_linear_solve": [1, 2, 2, 1, 3],
+    }
+
+
+@pytest.mark.parametrize(("call", "place", "position"), [c for c in CASES if _sampled(c, 10)])
+def test_checks_fail_wherever_they_stand(call: str, place: str, position: str) -> None:
+    def checking(limit: float) -> Callable[..., Any]:
+        def f(x: Any) -> Any:
+            checkify.check(x < limit, "too large")
+            return x * 1.0
+
+        return composed(call, place, position, f)
+
+    for transformation in (lambda f: f, pb.jit, pb.grad, lambda f: lambda x: pb.vmap(f)(x[None])):
+        assert checkify.checkify(transformation(checking(1e9)))(jnp.float32(1.0))[0].get() is None
+        assert "too large" in checkify.checkify(transformation(checking(-1e9)))(jnp.float32(1.0))[0].get()
 
 
 def test_results_of_effects_are_not_asked_for_again() -> None:
@@ -156,3 +248,10 @@ def test_results_of_effects_are_not_asked_for_again() -> None:
     for f in (pb.checkpoint(inside), loop, scanned):
         with pytest.raises(NotImplementedError, match=r"io_callback` from .*test_effects.py"):
             pb.grad(f)(2.0)
+
+
+@pytest.mark.parametrize("transformation", [lambda f: f, pb.jit])
+def test_a_loop_over_a_batch_that_runs_again_has_no_effects(transformation: Any) -> None:
+    loop = PLACES["while_loop"][1]
+    f = pb.vmap(pb.grad(pb.checkpoint(lambda x: loop(noting("debug.callback"), x))))
+    assert count(transformation(f), jnp.array([1.0, 1.0, 4.0])) == 3 * 3  # until all have stopped

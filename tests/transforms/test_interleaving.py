@@ -1,4 +1,4 @@
-"""Linearizations of one program live side by side: each gives what it gives alone, whatever is used in between.
+"""Linearizations of one program live side by side: each gives what it gives alone.
 
 One function of each kind of call is linearized in one argument, in the other, in both and at another point, and then all are
 pushed and pulled, the latest first and again as they were made. What each gives alone comes from a function that is made anew.
@@ -61,7 +61,7 @@ def custom_vjp(symbolic_zeros: bool) -> Function:
 
 
 def forgetful() -> Function:
-    """Its backward rule uses what the forward rule that ran last has left: right alone, and wrong beside others."""
+    """Its backward rule uses what the last forward rule has left: right alone, wrong beside others."""
     f, last = pb.custom_vjp(plain), []
 
     def forward(x: Any, y: Any) -> Any:
@@ -143,7 +143,7 @@ def used(linear: Any, how: str, t: Any) -> Any:
     return linear(t) if how == "push" else linear.T(t)[0]
 
 
-#: What is done, with which linearization: the later before the earlier, pulls and pushes mixed, and some again.
+#: What is done, with which linearization: later ones first, pulls and pushes mixed, some again.
 USES = [(i, how) for i in (3, 1, 2, 0) for how in ("pull", "push")] + [(0, "push"), (3, "pull"), (1, "pull")]
 
 
