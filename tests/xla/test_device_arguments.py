@@ -111,8 +111,10 @@ def functions(module: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield f"{path}.{name}", value
         elif path != "pb" and value.__name__.startswith(f"{module.__name__}."):
             within.append((value, f"{path}.{name}"))
-    for value, name in within:
-        yield from functions(value, name)
+    for value, name in within:  # whose helpers, which they import from elsewhere, are not public
+        for n, f in functions(value, name):
+            if str(getattr(f, "__module__", None)).startswith(module.__name__):
+                yield n, f
 
 
 def found() -> dict[str, list[str]]:
