@@ -45,7 +45,7 @@ from pullback.control.loops import while_loop
 from pullback.control.solves import custom_root
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
-from pullback.core.errors import filter_traceback, user_line
+from pullback.core.errors import user_api, user_line
 from pullback.core.tree import arrays_of, tree_flatten, tree_map, tree_structure, tree_unflatten
 from pullback.lax.shape import convert, reshape
 from pullback.scipy.optimize import minimum
@@ -78,6 +78,7 @@ class _Problem(NamedTuple):
 _Method = Callable[[_Problem], tuple[Any, Any]]
 
 
+@user_api
 def fixed_point(
     f: Callable[..., Any],
     x0: Any,
@@ -103,27 +104,24 @@ def fixed_point(
     >>> round(float(grad(lambda a: fixed_point(lambda x, a: jnp.cos(a * x), 1.0, a))(1.0)), 4)
     -0.2975
     """
-    try:
-        value = _with(f, params)
-        methods = {"iteration": _iteration, "anderson": _anderson, "newton": _newton(linear_solve)}
+    value = _with(f, params)
+    methods = {"iteration": _iteration, "anderson": _anderson, "newton": _newton(linear_solve)}
 
-        def condition(x: Any) -> Any:
-            y = value(x)
-            if tree_structure(y) != tree_structure(x):
-                raise TypeError(
-                    f"fixed_point: f(x) must have the structure of x0, at {user_line()}: expected {tree_structure(x)}, got {tree_structure(y)}"
-                )
-            return tree_map(lambda y, x: y - x, y, x)
+    def condition(x: Any) -> Any:
+        y = value(x)
+        if tree_structure(y) != tree_structure(x):
+            raise TypeError(
+                f"fixed_point: f(x) must have the structure of x0, at {user_line()}: expected {tree_structure(x)}, got {tree_structure(y)}"
+            )
+        return tree_map(lambda y, x: y - x, y, x)
 
-        scale = lambda x, _: x
-        return _solved(
-            "fixed_point", condition, value, x0, solver, methods, scale, linear_solve, tol, maxiter, full_output, warn
-        )
-    except Exception as error:
-        filter_traceback(error)
-        raise
+    scale = lambda x, _: x
+    return _solved(
+        "fixed_point", condition, value, x0, solver, methods, scale, linear_solve, tol, maxiter, full_output, warn
+    )
 
 
+@user_api
 def root(
     f: Callable[..., Any],
     x0: Any,
@@ -146,17 +144,14 @@ def root(
     >>> float(square_root(4.0)), float(grad(square_root)(4.0)), float(grad(grad(square_root))(4.0))
     (2.0, 0.25, -0.03125)
     """
-    try:
-        methods = {"newton": _newton(linear_solve)}
-        condition = _with(f, params)
-        return _solved(
-            "root", condition, condition, x0, solver, methods, _first, linear_solve, tol, maxiter, full_output, warn
-        )
-    except Exception as error:
-        filter_traceback(error)
-        raise
+    methods = {"newton": _newton(linear_solve)}
+    condition = _with(f, params)
+    return _solved(
+        "root", condition, condition, x0, solver, methods, _first, linear_solve, tol, maxiter, full_output, warn
+    )
 
 
+@user_api
 def argmin(
     f: Callable[..., Any],
     x0: Any,
@@ -182,22 +177,18 @@ def argmin(
     >>> round(float(w(1.0)), 4), round(float(grad(w)(1.0)), 4)
     (0.5, -0.0833)
     """
-    try:
-        value = _with(f, params)
-        methods = {
-            "bfgs": _quasi_newton(value, False),
-            "l-bfgs": _quasi_newton(value, True),
-            "newton": _newton(linear_solve),
-        }
-        # The gradient with respect to real and imaginary parts: its derivative is symmetric.
-        gradient = grad(value)
-        condition = lambda x: tree_map(jnp.conj, gradient(x))
-        return _solved(
-            "argmin", condition, value, x0, solver, methods, _first, linear_solve, tol, maxiter, full_output, warn
-        )
-    except Exception as error:
-        filter_traceback(error)
-        raise
+    value = _with(f, params)
+    methods = {
+        "bfgs": _quasi_newton(value, False),
+        "l-bfgs": _quasi_newton(value, True),
+        "newton": _newton(linear_solve),
+    }
+    # The gradient with respect to real and imaginary parts: its derivative is symmetric.
+    gradient = grad(value)
+    condition = lambda x: tree_map(jnp.conj, gradient(x))
+    return _solved(
+        "argmin", condition, value, x0, solver, methods, _first, linear_solve, tol, maxiter, full_output, warn
+    )
 
 
 def _with(f: Callable[..., Any], params: Any) -> Callable[[Any], Any]:

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pullback.core.errors import filter_traceback, user_line
+from pullback.core.errors import user_api, user_line
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_unflatten
 from pullback.core.types import integer
 from pullback.lax.arrangement import rev_p
 from pullback.lax.cumulative import prefixes
 
 
+@user_api
 def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
     """All prefixes of `elems` along `axis` combined by `fn`: x0, fn(x0, x1), fn(fn(x0, x1), x2), ...
 
@@ -36,11 +37,7 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
     >>> associative_scan(lambda f, g: (g[0] * f[0], g[0] * f[1] + g[1]), (a, b))[1]
     Array([1. , 2.5, 8. ], dtype=float32)
     """
-    try:
-        return _associative_scan(fn, elems, bool(reverse), axis)
-    except Exception as error:
-        filter_traceback(error)
-        raise
+    return _associative_scan(fn, elems, bool(reverse), axis)
 
 
 def _associative_scan(fn: Any, elems: Any, reverse: bool, axis: int) -> Any:

@@ -28,7 +28,7 @@ from pullback.control.bodies import Wrapped, stage
 from pullback.control.loops import scan, while_loop
 from pullback.core import dtypes
 from pullback.core.array import as_array
-from pullback.core.errors import filter_traceback, user_line
+from pullback.core.errors import user_api, user_line
 from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.linear import Node
 from pullback.core.staging import stage_flat
@@ -457,6 +457,7 @@ def _adjoint_equation(closed: ClosedJaxpr, of_consts: Mask) -> ClosedJaxpr:
 # ---- the function -----------------------------------------------------------------------------------------------
 
 
+@user_api
 def odeint(
     func: Callable[..., Any], y0: Any, t: Any, *args: Any, rtol: float = 1.4e-8, atol: float = 1.4e-8, mxstep: float = inf,
     hmax: float = inf,
@@ -478,11 +479,7 @@ def odeint(
     >>> jnp.round(ys, 4)
     Array([1.    , 0.6065, 0.3679], dtype=float32)
     """
-    try:
-        return _odeint(func, y0, t, args, rtol, atol, mxstep, hmax)
-    except Exception as error:
-        filter_traceback(error)
-        raise
+    return _odeint(func, y0, t, args, rtol, atol, mxstep, hmax)
 
 
 def _odeint(func: Any, y0: Any, t: Any, args: tuple[Any, ...], rtol: Any, atol: Any, mxstep: Any, hmax: Any) -> Any:

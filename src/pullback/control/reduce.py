@@ -22,7 +22,7 @@ from pullback.control.base import ControlPrimitive, pruned, simplified
 from pullback.control.bodies import Body, stage
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray
-from pullback.core.errors import filter_traceback, user_line
+from pullback.core.errors import filter_traceback, user_api, user_line
 from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.trace import Params
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_structure, tree_unflatten
@@ -317,6 +317,7 @@ def _reduced(arrays: list[Any], initial: list[Any], body: Body, axes: Shape) -> 
     return outs
 
 
+@user_api
 def reduce_window(
     operand: Any, init_value: Any, computation: Callable[..., Any], window_dimensions: Sequence[int],
     window_strides: Sequence[int] | None = None, padding: Any = "VALID", base_dilation: Sequence[int] | None = None,
@@ -333,24 +334,20 @@ def reduce_window(
     >>> reduce_window(jnp.array([1.0, 3.0, 2.0]), -jnp.inf, lax.max, (2,))
     Array([3., 3.], dtype=float32)
     """
-    try:
-        arrays, initial, body, tree = _prepared("reduce_window", operand, init_value, computation)
-        shape = arrays[0].shape
-        params = _window_params(shape, window_dimensions, window_strides, padding, base_dilation, window_dilation)
-        check_windows("reduce_window", arrays[0], params)
-        known = _known(body, arrays, _WINDOWS)
-        if known is not None:
-            primitive, combine, neutral = known
-            out = _after(initial[0], primitive.bind(arrays[0], **params), combine, neutral)
-            return tree_unflatten(tree, [out])
-        count = len(body.captured)
-        outs = reduce_window_p.bind(
-            *body.captured, *arrays, *map(strong, initial), jaxpr=body.program, num_consts=count, **params
-        )
-        return tree_unflatten(tree, outs)
-    except Exception as error:
-        filter_traceback(error)
-        raise
+    arrays, initial, body, tree = _prepared("reduce_window", operand, init_value, computation)
+    shape = arrays[0].shape
+    params = _window_params(shape, window_dimensions, window_strides, padding, base_dilation, window_dilation)
+    check_windows("reduce_window", arrays[0], params)
+    known = _known(body, arrays, _WINDOWS)
+    if known is not None:
+        primitive, combine, neutral = known
+        out = _after(initial[0], primitive.bind(arrays[0], **params), combine, neutral)
+        return tree_unflatten(tree, [out])
+    count = len(body.captured)
+    outs = reduce_window_p.bind(
+        *body.captured, *arrays, *map(strong, initial), jaxpr=body.program, num_consts=count, **params
+    )
+    return tree_unflatten(tree, outs)
 
 
 def _prepared(name: str, operands: Any, init_values: Any, computation: Any) -> tuple[list[Any], list[Any], Body, Any]:

@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 from pullback.control.base import ControlPrimitive, instantiate, selected
 from pullback.control.bodies import Body, stage
 from pullback.core import dtypes
-from pullback.core.errors import filter_traceback, user_line
+from pullback.core.errors import user_api, user_line
 from pullback.core.interning import intern
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, run
 from pullback.core.linear import LinearTracer, Node, record_linear
@@ -278,6 +278,7 @@ custom_root_p = Root()
 # ---- the functions ----------------------------------------------------------------------------------------------
 
 
+@user_api
 def custom_linear_solve(
     matvec: Callable[[Any], Any],
     b: Any,
@@ -306,16 +307,12 @@ def custom_linear_solve(
     >>> grad(lambda b: f(b)[0])(jnp.array([9.0, 5.0])).round(4)
     Array([ 0.2727, -0.0909], dtype=float32)
     """
-    try:
-        if transpose_solve is None and symmetric:
-            transpose_solve = solve
-        for g, what in ((matvec, "matvec"), (solve, "solve"), (transpose_solve, "transpose_solve")):
-            if not (callable(g) or (g is None and what == "transpose_solve")):
-                raise TypeError(f"custom_linear_solve takes functions, got {g!r:.100} as {what}")
-        return linear_solve(matvec, b, solve, transpose_solve, symmetric, has_aux)
-    except Exception as error:
-        filter_traceback(error)
-        raise
+    if transpose_solve is None and symmetric:
+        transpose_solve = solve
+    for g, what in ((matvec, "matvec"), (solve, "solve"), (transpose_solve, "transpose_solve")):
+        if not (callable(g) or (g is None and what == "transpose_solve")):
+            raise TypeError(f"custom_linear_solve takes functions, got {g!r:.100} as {what}")
+    return linear_solve(matvec, b, solve, transpose_solve, symmetric, has_aux)
 
 
 def linear_solve(
@@ -351,6 +348,7 @@ def linear_solve(
     return tree_unflatten(bodies["solve"].out_tree, outs)
 
 
+@user_api
 def custom_root(
     f: Callable[[Any], Any],
     initial_guess: Any,
@@ -375,34 +373,30 @@ def custom_root(
     >>> float(root(4.0)), float(grad(root)(4.0))
     (2.0, 0.25)
     """
-    try:
-        for g, what in ((f, "f"), (solve, "solve"), (tangent_solve, "tangent_solve")):
-            if not callable(g):
-                raise TypeError(f"custom_root takes functions, got {g!r:.100} as {what}")
-        leaves, tree = _inexact(initial_guess, "the initial guess of custom_root")
-        unknown = _Unknown("custom_root", "initial_guess", TypeError, tree, [x.aval for x in leaves])
-        if current() is EVAL:
-            return unknown.solution(solve(unknown.map(f, "f"), tree_unflatten(tree, leaves)), "solve", has_aux)
-        bodies = _Bodies()
-        body = bodies.add("f", unknown.staged(unknown.map(f, "f"), "f"))
-        bodies.add("solve", unknown.staged_solve(solve, unknown.map_of(body), "solve", has_aux))
+    for g, what in ((f, "f"), (solve, "solve"), (tangent_solve, "tangent_solve")):
+        if not callable(g):
+            raise TypeError(f"custom_root takes functions, got {g!r:.100} as {what}")
+    leaves, tree = _inexact(initial_guess, "the initial guess of custom_root")
+    unknown = _Unknown("custom_root", "initial_guess", TypeError, tree, [x.aval for x in leaves])
+    if current() is EVAL:
+        return unknown.solution(solve(unknown.map(f, "f"), tree_unflatten(tree, leaves)), "solve", has_aux)
+    bodies = _Bodies()
+    body = bodies.add("f", unknown.staged(unknown.map(f, "f"), "f"))
+    bodies.add("solve", unknown.staged_solve(solve, unknown.map_of(body), "solve", has_aux))
 
-        def tangent(x: Any, y: Any) -> Any:
-            _, derivative = linearize(unknown.map_of(body), x)
-            return linear_solve(
-                derivative, y, tangent_solve, tangent_solve, symmetric=False, has_aux=False, name="custom_root", error=TypeError,
-                solver="tangent_solve",
-            )  # fmt: skip
+    def tangent(x: Any, y: Any) -> Any:
+        _, derivative = linearize(unknown.map_of(body), x)
+        return linear_solve(
+            derivative, y, tangent_solve, tangent_solve, symmetric=False, has_aux=False, name="custom_root", error=TypeError,
+            solver="tangent_solve",
+        )  # fmt: skip
 
-        bodies.add(
-            "tangent_solve", stage(tangent, tree_structure((initial_guess,) * 2), unknown.types * 2, "tangent_solve")
-        )
-        consts, programs = bodies.shared()
-        outs = custom_root_p.bind(*consts, *leaves, num_consts=len(consts), **programs)
-        return tree_unflatten(bodies["solve"].out_tree, outs)
-    except Exception as error:
-        filter_traceback(error)
-        raise
+    bodies.add(
+        "tangent_solve", stage(tangent, tree_structure((initial_guess,) * 2), unknown.types * 2, "tangent_solve")
+    )
+    consts, programs = bodies.shared()
+    outs = custom_root_p.bind(*consts, *leaves, num_consts=len(consts), **programs)
+    return tree_unflatten(bodies["solve"].out_tree, outs)
 
 
 def _inexact(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:

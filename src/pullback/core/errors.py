@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from types import CodeType, FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -54,6 +55,27 @@ def filter_traceback(error: BaseException) -> None:
     for tb in reversed(kept):
         rebuilt = TracebackType(rebuilt, tb.tb_frame, tb.tb_lasti, tb.tb_lineno)
     error.__traceback__ = rebuilt
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def user_api(fun: F) -> F:
+    """`fun`, a function that users call: tracebacks of its errors are without this package's frames.
+
+    >>> user_api(len)("abc")
+    3
+    """
+
+    @wraps(fun)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return fun(*args, **kwargs)
+        except Exception as error:
+            filter_traceback(error)
+            raise
+
+    return called  # type: ignore[return-value]
 
 
 #: A place in a program: a code object and the offset of an instruction in it. Cheap to take, decoded when it is shown.

@@ -21,7 +21,7 @@ from pullback.control.loops import fori_loop, while_loop
 from pullback.control.solves import custom_root
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.errors import filter_traceback, user_line
+from pullback.core.errors import user_api, user_line
 from pullback.lax.shape import convert
 from pullback.scipy.sparse.solvers import linear_solver
 from pullback.transforms.derivatives import grad, value_and_grad
@@ -59,6 +59,7 @@ _LBFGS: dict[str, Any] = {
 _METHODS = {"bfgs": _BFGS, "l-bfgs": _LBFGS, "l-bfgs-experimental-do-not-rely-on-this": _LBFGS}
 
 
+@user_api
 def minimize(
     fun: Callable[..., Any],
     x0: Any,
@@ -86,11 +87,7 @@ def minimize(
     >>> round(float(grad(lambda a: solution(a)[1])(1.0)), 2)
     2.0
     """
-    try:
-        return _minimize(fun, x0, args, method, tol, dict(options or {}))
-    except Exception as error:
-        filter_traceback(error)
-        raise
+    return _minimize(fun, x0, args, method, tol, dict(options or {}))
 
 
 def _minimize(fun: Any, x0: Any, args: Any, method: str, tol: Any, options: dict[str, Any]) -> OptimizeResults:

@@ -14,7 +14,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.errors import filter_traceback, user_line
+from pullback.core.errors import user_api, user_line
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
 from pullback.core.kept import carriers
 from pullback.core.linear import Node, zeros
@@ -387,16 +387,13 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
     wrapped = custom_vjp(primal)
     wrapped.defvjp(fwd, bwd)
 
+    @user_api
     def with_gradient(*args: Any, **kwargs: Any) -> Any:
-        try:
-            if kwargs:
-                bound = inspect.signature(fun).bind(*args, **kwargs)
-                bound.apply_defaults()
-                args = bound.args
-            return wrapped(*args)
-        except Exception as error:
-            filter_traceback(error)
-            raise
+        if kwargs:
+            bound = inspect.signature(fun).bind(*args, **kwargs)
+            bound.apply_defaults()
+            args = bound.args
+        return wrapped(*args)
 
     with_gradient.__name__ = getattr(fun, "__name__", "custom_gradient")
     with_gradient.__doc__ = fun.__doc__

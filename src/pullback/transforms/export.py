@@ -22,7 +22,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import as_array
-from pullback.core.errors import filter_traceback, user_line
+from pullback.core.errors import user_api, user_line
 from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.kept import carriers
 from pullback.core.primitive import Primitive
@@ -161,30 +161,27 @@ class Exported:
             levels.append(levels[-1].vjp())
         return pack([level._signature for level in levels])
 
+    @user_api
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The function's result. Arguments have the structure and types of those it was exported for (static ones left out).
 
         It may be called in other jitted functions, and in differentiated ones as often as it has a VJP. Raises ValueError naming the argument
         for a wrong structure, shape or dtype, for another platform and where there is no VJP; NotImplementedError under `vmap`.
         """
-        try:
-            leaves, tree = tree_flatten((args, kwargs))
-            if tree != self.in_tree:
-                raise ValueError(
-                    "The invocation args and kwargs must have the same pytree structure as when the function "
-                    f"{self.fun_name!r} was exported, which is {self.in_tree} for (args, kwargs); called with {tree}"
-                )
-            arrays = list(map(as_array, leaves))
-            for i, (x, t) in enumerate(zip(arrays, self.in_avals)):
-                if x.shape != t.shape or x.dtype != t.dtype:
-                    raise self._mismatch(args, kwargs, i)
-            self._check_platform()
-            results = iter(self._apply(*[arrays[i] for i in self._taken]))
-            outs = [next(results) if t.dtype != dtypes.float0 else _zeros0(t) for t in self.out_avals]
-            return tree_unflatten(self.out_tree, outs)
-        except Exception as error:
-            filter_traceback(error)
-            raise
+        leaves, tree = tree_flatten((args, kwargs))
+        if tree != self.in_tree:
+            raise ValueError(
+                "The invocation args and kwargs must have the same pytree structure as when the function "
+                f"{self.fun_name!r} was exported, which is {self.in_tree} for (args, kwargs); called with {tree}"
+            )
+        arrays = list(map(as_array, leaves))
+        for i, (x, t) in enumerate(zip(arrays, self.in_avals)):
+            if x.shape != t.shape or x.dtype != t.dtype:
+                raise self._mismatch(args, kwargs, i)
+        self._check_platform()
+        results = iter(self._apply(*[arrays[i] for i in self._taken]))
+        outs = [next(results) if t.dtype != dtypes.float0 else _zeros0(t) for t in self.out_avals]
+        return tree_unflatten(self.out_tree, outs)
 
     def _mismatch(self, args: Any, kwargs: Any, i: int) -> ValueError:
         (top, *path), leaf = tree_flatten_with_path((args, kwargs))[0][i]
@@ -376,22 +373,19 @@ def _check_module(signature: Signature) -> None:
         )
 
 
+@user_api
 def deserialize(blob: bytes | bytearray) -> Exported:
     """The exported function that `Exported.serialize` wrote.
 
     Raises TypeError for what is not bytes; ValueError for bytes that are no artifact, are damaged or of another version of the format, and for
     containers that are not registered in this process.
     """
-    try:
-        exported: Exported | None = None
-        for signature in reversed(unpack(blob)):
-            _check_module(signature)
-            exported = Exported(signature, vjp=exported)
-        assert exported is not None
-        return exported
-    except Exception as error:
-        filter_traceback(error)
-        raise
+    exported: Exported | None = None
+    for signature in reversed(unpack(blob)):
+        _check_module(signature)
+        exported = Exported(signature, vjp=exported)
+    assert exported is not None
+    return exported
 
 
 __all__ = [

@@ -18,8 +18,10 @@ class FlatFunction:
     >>> f = FlatFunction(lambda x, n: {"power": x**n}, (2.0, 3), {}, "f", static={1})
     >>> f.leaves
     [2.0]
-    >>> f.out_tree.unflatten(f(*f.leaves))
-    {'power': Array(8., dtype=float32, weak_type=True)}
+    >>> f(*f.leaves)
+    [Array(8., dtype=float32, weak_type=True)]
+    >>> f.out_tree.unflatten(["a leaf"])
+    {'power': 'a leaf'}
     """
 
     __slots__ = ("fun", "args", "static", "fixed", "dynamic", "leaves", "in_tree", "out_tree", "what")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pullback.core import dtypes
 from pullback.core.array import as_array
-from pullback.core.errors import filter_traceback
+from pullback.core.errors import user_api
 from pullback.core.jaxpr import JaxprEqn, Literal, Var
 from pullback.core.passes import inline_calls
 from pullback.core.staging import stage_flat
@@ -32,6 +32,7 @@ class Residual(NamedTuple):
         return f"{self.aval.str_short(True)} {self.source} ({self.nbytes:,} bytes)"
 
 
+@user_api
 def saved_residuals(f: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Residual]:
     """The arrays that differentiating `f(*args, **kwargs)` keeps from the forward pass to the backward pass, each once.
 
@@ -45,11 +46,7 @@ def saved_residuals(f: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Re
     >>> [str(r) for r in saved_residuals(checkpoint(f), jnp.ones(3))]
     ['f32[3] from the argument x (12 bytes)']
     """
-    try:
-        return _saved_residuals(f, args, kwargs)
-    except Exception as error:
-        filter_traceback(error)
-        raise
+    return _saved_residuals(f, args, kwargs)
 
 
 def print_saved_residuals(f: Callable[..., Any], *args: Any, **kwargs: Any) -> None:

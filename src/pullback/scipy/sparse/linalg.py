@@ -25,7 +25,7 @@ from pullback.control.loops import fori_loop, while_loop
 from pullback.control.solves import linear_solve
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.errors import filter_traceback, user_line
+from pullback.core.errors import user_api, user_line
 from pullback.core.tree import tree_leaves, tree_map, tree_structure
 from pullback.lax.blocks import (
     dynamic_index_in_dim,
@@ -112,33 +112,30 @@ def gmres(
 # ---- what the methods share -------------------------------------------------------------------------------------
 
 
+@user_api
 def _solve(name: str, method: Method, A: Any, b: Any, x0: Any, tol: Any, atol: Any, maxiter: Any, M: Any) -> Any:
-    try:
-        b = _inexact(b, f"the right-hand side of {name}")
-        guess = None if x0 is None else _guess(name, x0, b)
-        matvec = _operator(name, A, "A", b)
-        precondition = None if M is None else _operator(name, M, "M", b)
-        size = sum(x.size for x in tree_leaves(b))
-        if maxiter is None:
-            maxiter = 10 * size
-        symmetric = method is _cg and not any(dtypes.is_complex(x.dtype) for x in tree_leaves(b))
+    b = _inexact(b, f"the right-hand side of {name}")
+    guess = None if x0 is None else _guess(name, x0, b)
+    matvec = _operator(name, A, "A", b)
+    precondition = None if M is None else _operator(name, M, "M", b)
+    size = sum(x.size for x in tree_leaves(b))
+    if maxiter is None:
+        maxiter = 10 * size
+    symmetric = method is _cg and not any(dtypes.is_complex(x.dtype) for x in tree_leaves(b))
 
-        def solve(A: Matvec, b: Any, guess: Any = guess, M: Matvec | None = precondition) -> tuple[Any, Array]:
-            x, info = of_trees(method, A, b, guess, M, tol, atol, maxiter)
-            warn_unless(info == 0, f"{name} did not converge")
-            return x, info
+    def solve(A: Matvec, b: Any, guess: Any = guess, M: Matvec | None = precondition) -> tuple[Any, Array]:
+        x, info = of_trees(method, A, b, guess, M, tol, atol, maxiter)
+        warn_unless(info == 0, f"{name} did not converge")
+        return x, info
 
-        def inverse(A: Matvec, b: Any) -> Any:
-            return solve(A, b, None)[0]
+    def inverse(A: Matvec, b: Any) -> Any:
+        return solve(A, b, None)[0]
 
-        def transpose(A: Matvec, b: Any) -> Any:
-            return solve(A, b, None, None if precondition is None else _transposed(precondition))[0]
+    def transpose(A: Matvec, b: Any) -> Any:
+        return solve(A, b, None, None if precondition is None else _transposed(precondition))[0]
 
-        back = inverse if symmetric else transpose
-        return linear_solve(matvec, b, solve, back, symmetric, has_aux=True, inverse=inverse, name=name)
-    except Exception as error:
-        filter_traceback(error)
-        raise
+    back = inverse if symmetric else transpose
+    return linear_solve(matvec, b, solve, back, symmetric, has_aux=True, inverse=inverse, name=name)
 
 
 def _inexact(tree: Any, what: str) -> Any:
