@@ -152,9 +152,6 @@ class Smooth(Primitive):
 
     name = "tests.smooth"
 
-    def evaluate(self, x: Any) -> Any:
-        return np.logaddexp(x, np.zeros((), x.dtype))
-
     def type_of(self, x: ShapedArray) -> ShapedArray:
         return x
 

@@ -2,7 +2,8 @@
 
 A primitive is a final class (or an instance of a family) whose methods are its rules:
 
-- `evaluate(*values, **params)`: the result by NumPy, on NumPy values;
+- `evaluate(*values, **params)`: the result by NumPy, on NumPy values; by default what `expand` makes of them, one operation after
+  the other;
 - `type_of(*types, **params)`: the result's `ShapedArray`;
 - `jvp(primals, tangents, **params)`: the output and its tangent, *linear* in the tangents (None where zero), written with
   other operations; it is applied at once by `jvp` and recorded by `linearize`, so there is no second rule for reverse mode;
@@ -26,7 +27,7 @@ from enum import Enum
 from functools import wraps
 from typing import Any
 
-from pullback.core.array import Array
+from pullback.core.array import Array, as_array, concrete
 from pullback.core.effects import NO_EFFECTS, Effects
 from pullback.core.errors import user_line
 from pullback.core.jaxpr import subjaxprs
@@ -148,7 +149,10 @@ class Primitive:
     # ---- rules --------------------------------------------------------------------------------------------------
 
     def evaluate(self, *values: Any, **params: Any) -> Any:
-        raise self.missing("evaluate", "evaluation")
+        if not self.expands:
+            raise self.missing("evaluate", "evaluation")
+        out = self.expand(*map(concrete, values), **params)
+        return [as_array(o)._value for o in out] if self.multiple_results else as_array(out)._value
 
     def type_of(self, *types: ShapedArray, **params: Any) -> Any:
         raise self.missing("type_of", "typing")

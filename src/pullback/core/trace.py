@@ -27,7 +27,7 @@ function, the first that `finally` makes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -55,8 +55,8 @@ class Trace:
     __slots__ = ("parent",)
     parent: Trace
 
-    #: Name and size of the mapped axis this trace adds, if any.
-    axis_name: Any = None
+    #: Names and sizes of the mapped axes that this trace adds, of which collectives speak: `{"batch": 8}`.
+    axes: Mapping[Any, int] = {}
     #: Whether it is over, so that its tracers stand for nothing any more.
     finished = False
 
@@ -286,11 +286,10 @@ def under(trace: Trace, fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -
 
 def named_axes() -> tuple[Any, ...]:
     """Names and sizes of the mapped axes around: what collectives in a program refer to."""
-    axes = []
+    axes: list[Any] = []
     trace = current()
     while trace is not EVAL:
-        if trace.axis_name is not None:
-            axes.append((trace.axis_name, trace.size))  # type: ignore[attr-defined]
+        axes += trace.axes.items()
         trace = trace.parent
     return tuple(axes)
 
@@ -299,7 +298,7 @@ def find_axis(name: Any) -> Trace:
     """The innermost active trace that maps an axis called `name`. Raises NameError if there is none."""
     trace = current()
     while trace is not EVAL:
-        if trace.axis_name is not None and trace.axis_name == name:
+        if name in trace.axes:
             return trace
         trace = trace.parent
     raise NameError(f"unbound axis name: {name!r}, at {user_line()}. It must be the axis_name of an enclosing vmap")

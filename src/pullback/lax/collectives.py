@@ -38,7 +38,7 @@ def _names(axis_name: AxisName) -> tuple[Any, ...]:
 
 
 def _size(names: Sequence[Any]) -> int:
-    return math.prod(find_axis(name).size for name in names)  # type: ignore[attr-defined]
+    return math.prod(find_axis(name).axes[name] for name in names)
 
 
 class _Collective(Primitive):

@@ -44,10 +44,11 @@ class BatchTracer(Tracer):
 class BatchTrace(Trace):
     """Applies batching rules. `size` is the length of the mapped axis, `axis_name` its name, if any."""
 
-    __slots__ = ("size", "axis_name")
+    __slots__ = ("size", "axis_name", "axes")
 
     def __init__(self, parent: Trace, size: int, axis_name: Any = None) -> None:
         self.parent, self.size, self.axis_name = parent, size, axis_name
+        self.axes = {} if axis_name is None else {axis_name: size}
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         values: list[Any] = []
