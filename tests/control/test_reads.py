@@ -15,7 +15,7 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import lax
-from pullback.control.reads import Record
+from pullback.transforms.reads import Record
 
 NUMBER = 2.0
 LIST = [2.0]

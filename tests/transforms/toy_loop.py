@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback.control.base import ControlPrimitive, simplified
-from pullback.control.bodies import stage
 from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.trace import Params
 from pullback.core.tree import arrays_of, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
+from pullback.transforms.bodies import stage
 from pullback.transforms.lifting import (
     Bundle,
     Kind,

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from pullback.control.base import ControlPrimitive, instantiate, pruned, refuse_effects, simplified
-from pullback.control.bodies import Body, Wrapped, prepared, stage
 from pullback.control.elements import communicates, some_elements, surroundings
 from pullback.core import dtypes
 from pullback.core.array import as_array
@@ -36,6 +35,7 @@ from pullback.lax.family import like
 from pullback.lax.reductions import reduce_or_p
 from pullback.lax.selection import select_n_p
 from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, reshape_p, strong
+from pullback.transforms.bodies import Body, Wrapped, prepared, stage
 from pullback.transforms.call import LinearStep, Mask, results_of
 from pullback.transforms.lifting import (
     Bundle,

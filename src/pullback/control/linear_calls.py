@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback.control.base import instantiate
-from pullback.control.bodies import stage
 from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, run
 from pullback.core.linear import LinearTrace, LinearTracer, Node
@@ -19,6 +18,7 @@ from pullback.core.trace import Params, current, set_current
 from pullback.core.tree import arrays_of, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.shape import batch_first
+from pullback.transforms.bodies import stage
 from pullback.transforms.call import ClosedCall, LinearStep, OwnDerivative, results_of, sum_unbatched
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.lifting import Bundle, Lifting, Outcome, kinds_of, leaves_of

@@ -8,15 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from pullback.control.bodies import (
-    Body,
-    Call,
-    Wrapped,
-    prepared,
-    stage,
-    unchanged_carries,
-    with_carries_constant,
-)
 from pullback.control.scan import scan_p
 from pullback.control.while_loop import while_p
 from pullback.core import dtypes
@@ -38,6 +29,15 @@ from pullback.core.types import ShapedArray, integer
 from pullback.lax.arrangement import concatenate
 from pullback.lax.blocks import dynamic_index_in_dim
 from pullback.lax.shape import convert, expand_dims, reshape_p
+from pullback.transforms.bodies import (
+    Body,
+    Call,
+    Wrapped,
+    prepared,
+    stage,
+    unchanged_carries,
+    with_carries_constant,
+)
 
 # ---- carries ----------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,6 @@ import numpy as np
 
 from pullback import lax
 from pullback.control.base import ControlPrimitive, instantiate
-from pullback.control.bodies import Wrapped, stage
 from pullback.control.loops import scan, while_loop
 from pullback.core import dtypes
 from pullback.core.array import as_array
@@ -39,6 +38,7 @@ from pullback.lax.arrangement import concatenate_p
 from pullback.lax.family import like
 from pullback.lax.selection import select
 from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, reduce_sum_p, reshape_p, strong
+from pullback.transforms.bodies import Wrapped, stage
 from pullback.transforms.call import LinearStep, Mask, OwnDerivative, results_of, sum_unbatched
 from pullback.transforms.jvp import DUAL, Forward, dual, primal_and_tangent
 from pullback.transforms.lifting import Bundle, Lifting, Outcome, leaves_of, plain

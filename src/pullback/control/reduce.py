@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from pullback.control.base import ControlPrimitive, pruned, simplified
-from pullback.control.bodies import Body, stage
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray
 from pullback.core.errors import filter_traceback, user_api, user_line
@@ -54,6 +53,7 @@ from pullback.lax.windows import (
     window_shape,
     windows,
 )
+from pullback.transforms.bodies import Body, stage
 from pullback.transforms.lifting import (
     Bundle,
     Kind,

@@ -24,7 +24,6 @@ from functools import partial, reduce
 from typing import Any, ClassVar
 
 from pullback.control.base import ControlPrimitive, instantiate, selected
-from pullback.control.bodies import Body, stage
 from pullback.core import dtypes
 from pullback.core.errors import user_api, user_line
 from pullback.core.interning import intern
@@ -36,6 +35,7 @@ from pullback.core.tree import PyTreeDef, arrays_of, tree_flatten, tree_structur
 from pullback.core.types import ShapedArray
 from pullback.lax.family import neg_p, sub_p
 from pullback.lax.shape import convert, strong
+from pullback.transforms.bodies import Body, stage
 from pullback.transforms.call import LinearStep, OwnDerivative, results_of
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.lifting import (

@@ -151,8 +151,10 @@ class Primitive:
     def evaluate(self, *values: Any, **params: Any) -> Any:
         if not self.expands:
             raise self.missing("evaluate", "evaluation")
-        out = self.expand(*map(concrete, values), **params)
-        return [as_array(o)._value for o in out] if self.multiple_results else as_array(out)._value
+        out: Any = self.expand(*map(concrete, values), **params)
+        results: Any = map(as_array, out if self.multiple_results else (out,))
+        values = [x._value for x in results]
+        return values if self.multiple_results else values[0]
 
     def type_of(self, *types: ShapedArray, **params: Any) -> Any:
         raise self.missing("type_of", "typing")

@@ -401,21 +401,31 @@ def checkpoint(
 
     name = getattr(fun, "__name__", type(fun).__name__)
 
+    prevents_cse, what = bool(np.any(prevent_cse)), "checkpoint (use static_argnums for it)"
+
     def argument(i: int) -> str:
         return f"argument {i} of checkpointed {name}"
 
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
+        from pullback.transforms.bodies import Body, Called, stage  # loaded when first needed
+
         try:
-            if not all(-len(args) <= p < len(args) for p in static):
-                raise ValueError(
-                    f"checkpoint: static_argnums {static} must number some of the {len(args)} positional arguments, at {user_line()}"
-                )
-            positions = {p % len(args) for p in static}
-            flat = FlatFunction(fun, args, kwargs, f"checkpointed {name}", positions, names)
-            arrays, _ = arrays_of(flat.dynamic, "checkpoint (use static_argnums for it)")
-            program, captured = lift(stage_flat(flat, [x._type for x in arrays], name_of=argument))
-            params = {"jaxpr": intern(program), "policy": policy, "prevent_cse": bool(np.any(prevent_cse))}
-            return flat.out_tree.unflatten(checkpoint_p.bind(*captured, *arrays, **params))
+            if static or names:
+                if not all(-len(args) <= p < len(args) for p in static):
+                    raise ValueError(
+                        f"checkpoint: static_argnums {static} must number some of the {len(args)} positional arguments, at {user_line()}"
+                    )
+                positions = {p % len(args) for p in static}
+                flat = FlatFunction(fun, args, kwargs, f"checkpointed {name}", positions, names)
+                arrays, _ = arrays_of(flat.dynamic, what)
+                program, captured = lift(stage_flat(flat, [x._type for x in arrays], name_of=argument))
+                body = Body(intern(program), captured, flat.out_tree)
+            else:
+                # The same function on the same types is traced once, as long as what it reads stays the same.
+                arrays, in_tree = arrays_of((args, kwargs), what)
+                body = stage(Called(fun), in_tree, [x._type for x in arrays], f"checkpointed {name}", argument)
+            params = {"jaxpr": body.program, "policy": policy, "prevent_cse": prevents_cse}
+            return body.out_tree.unflatten(checkpoint_p.bind(*body.captured, *arrays, **params))
         except Exception as error:
             filter_traceback(error)
             raise

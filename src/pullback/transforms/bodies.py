@@ -1,7 +1,7 @@
 """Functions as programs: how control flow traces its bodies, and keeps what was traced.
 
 `stage(fun, ...)` gives a `Body`: a program without constants, the values that the function closes over (which become operands), and the
-structure of its result. The same function on the same types is traced once, as long as what it reads stays the same (`control.reads`). Equal
+structure of its result. The same function on the same types is traced once, as long as what it reads stays the same (`transforms.reads`). Equal
 programs are one object however often they are traced (`intern`): everything derived from a program (its linearization, its executables) is then
 found again.
 """
@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any, TypeVar
 
-from pullback.control.reads import Record
 from pullback.core import kept
 from pullback.core.array import ConcreteArray
 from pullback.core.config import program_state
@@ -24,6 +23,7 @@ from pullback.core.tree import PyTreeDef, arrays_of, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.core.types import intern as intern_type
 from pullback.lax.shape import convert
+from pullback.transforms.reads import Record
 
 
 class Body:
@@ -55,6 +55,15 @@ class Wrapped:
 
     def __init__(self, f: Callable[..., Any]) -> None:
         self.f = f
+
+
+class Called(Wrapped):
+    """A function as a body that takes the tuple of its arguments, and the dictionary of its keyword arguments."""
+
+    __slots__ = ()
+
+    def __call__(self, args: Any, kwargs: Any) -> Any:
+        return self.f(*args, **kwargs)
 
 
 def kept_with(*functions: Any) -> dict[Any, Any]:
@@ -91,8 +100,11 @@ def surroundings() -> Any:
     return id(program_state()), None if current() is EVAL else named_axes()
 
 
-def stage(fun: Callable[..., Any], in_tree: PyTreeDef, types: Sequence[ShapedArray], what: str) -> Body:
-    """The body that `fun` is on arguments (a tree of the structure `in_tree`, a tuple) of flat `types`; `what` names it in messages.
+def stage(
+    fun: Callable[..., Any], in_tree: PyTreeDef, types: Sequence[ShapedArray], what: str, name_of: Callable[[int], str] = str
+) -> Body:  # fmt: skip
+    """The body that `fun` is on arguments (a tree of the structure `in_tree`, a tuple) of flat `types`. In messages, `what` names
+    it, and `name_of` its arguments by number.
 
     Raises TypeError for results that are no arrays.
     """
@@ -110,7 +122,7 @@ def stage(fun: Callable[..., Any], in_tree: PyTreeDef, types: Sequence[ShapedArr
         leaves, out_tree = arrays_of(out, f"the output of {what}")
         return leaves
 
-    program, captured = lift(stage_flat(flat, types))
+    program, captured = lift(stage_flat(flat, types, name_of=name_of))
     body = Body(intern(program), captured, out_tree)
     if not body.is_traced:
         cache[key] = body
