@@ -153,8 +153,8 @@ class Primitive:
             raise self.missing("evaluate", "evaluation")
         out: Any = self.expand(*map(concrete, values), **params)
         results: Any = map(as_array, out if self.multiple_results else (out,))
-        values = [x._value for x in results]
-        return values if self.multiple_results else values[0]
+        evaluated = [x._value for x in results]
+        return evaluated if self.multiple_results else evaluated[0]
 
     def type_of(self, *types: ShapedArray, **params: Any) -> Any:
         raise self.missing("type_of", "typing")
