@@ -117,10 +117,10 @@ class LinearStep(Node):
 
     def push(self, tangents: Tangents) -> Any:
         ts = [None if n is None else tangents.get(n.id) for n in self.nodes]
-        return self._push(self.values, [None if t is None else strong(t) for t in ts]) if is_active(ts) else None
+        return self._push(self.values, list(map(_strong, ts))) if is_active(ts) else None
 
     def pull(self, ct: Any, cotangents: Cotangents) -> None:
-        cts = self._pull(self.values, [None if c is None else strong(c) for c in ct])
+        cts = self._pull(self.values, list(map(_strong, ct)))
         for node, c in zip(self.nodes, cts):
             if node is not None and c is not None:
                 cotangents.add(node, c)
@@ -136,10 +136,14 @@ class LinearStep(Node):
         return (self.name, self.key, tuple([None if n is None else numbering[n.id] for n in self.nodes]))
 
 
+def _strong(x: Any) -> Any:
+    """A tangent or cotangent (None is zero), not weakly typed: programs take types as they are."""
+    return x if x is None or not x.weak_type else strong(x)
+
+
 def results_of(node: Node, outs: Sequence[Any], active: Mask) -> list[Node | None]:
     """A node for each result of a call that has a tangent."""
-    types = [ShapedArray(o.shape, o.dtype) for o in outs]
-    return [n if has else None for n, has in zip(project(node, types), active)]
+    return [n if has else None for n, has in zip(project(node, outs), active)]
 
 
 def sum_unbatched(
