@@ -208,8 +208,11 @@ class Elementwise(Broadcasting):
                 break
         return emit(hlo, *operands, out=out, **params) if isinstance(hlo, str) else hlo(emit, *operands, **params)
 
-    def terms(self, tangents: Sequence[Any], values: Sequence[Any], out: Any, params: Params) -> list[tuple[Any, Any]]:
+    def terms(
+        self, tangents: Sequence[Any], values: Sequence[Any], out: Any, params: Params, weak: bool | None = None
+    ) -> list[tuple[Any, Any]]:
         """The chain rule: each tangent (None is zero) that matters, and the coefficient it is multiplied by, in a sum.
+        Of NumPy values, coefficients become Arrays, which `weak` says more about.
 
         >>> sub_p.terms([None, "the second tangent"], [3.0, 2.0], 1.0, {})
         [('the second tangent', MINUS_ONE)]
@@ -218,7 +221,8 @@ class Elementwise(Broadcasting):
         for t, partial in zip(tangents, self.partials):
             if t is not None:
                 if partial.__class__ is not Constant:
-                    terms.append((t, partial(*values, out, **params)))  # type: ignore[operator]
+                    c = partial(*values, out, **params)  # type: ignore[operator]
+                    terms.append((t, c if weak is None else concrete(c, weak)))
                 elif partial is not ZERO:
                     terms.append((t, partial))
         return terms
@@ -259,16 +263,13 @@ class Elementwise(Broadcasting):
                 return out, Combination(((nodes[0], partial),), value.shape, value.dtype)  # type: ignore[arg-type]
             values = [x._value for x in primals]
             value = self.evaluate(*values, **params)
-            terms = self.terms(nodes, values, value, params)
+            weak = self.weakness == "all" and all([x.weak_type for x in primals])
+            terms = self.terms(nodes, values, value, params, weak)
         finally:
             reset_floating_point_errors(token)
-        weak = self.weakness == "all" and all([x.weak_type for x in primals])
         out = ConcreteArray()
         out._value, out.weak_type = value, weak
-        if not terms:
-            return out, None
-        terms = [(n, c if c.__class__ is Constant else concrete(c, weak)) for n, c in terms]
-        return out, Combination(terms, value.shape, value.dtype)
+        return out, (Combination(terms, value.shape, value.dtype) if terms else None)
 
     def record(self, operands: Sequence[Any], params: Params) -> Node:
         # The partial of a linear function does not look at the operand it is linear in.
