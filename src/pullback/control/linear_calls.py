@@ -92,8 +92,8 @@ class LinearCall(ClosedCall, OwnDerivative):
 
 @Batch.rules.of(LinearCall)
 def _over_batch(how: Batch, call: LinearCall, operands: Sequence[Bundle], params: Params) -> Outcome:
-    key = (params["transposed"], params["count"], kinds_of(operands), how.key)
-    programs = params["jaxpr"].derived(("linear call over a batch", *key), _batched, *key[:3], how.size, how.axis_name)
+    key = (params["transposed"], params["count"], how.size, kinds_of(operands), how.axis_name)
+    programs = params["jaxpr"].derived(("linear call over a batch", *key), _batched, *key)
     outs = call.bind(*leaves_of(operands), jaxpr=programs[0], transposed=programs[1], count=params["count"])
     return None, [mapped(o, 0) for o in outs]
 
