@@ -5,7 +5,8 @@
 
     g = pb.grad(lambda x: jnp.sum(jnp.tanh(x) ** 2))
 
-This page is the public namespace, name by name; it holds no code but the lazy import of the larger sub-packages.
+This page is the public namespace, name by name; it holds no code but the lazy import of the larger
+sub-packages.
 """
 
 from __future__ import annotations

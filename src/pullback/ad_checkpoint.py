@@ -1,4 +1,5 @@
-"""Rematerialization: `checkpoint`, names and decisions for its policies, and what derivatives store."""
+"""Rematerialization: `checkpoint`, names and decisions for its policies, and what derivatives
+store."""
 
 from pullback import checkpoint_policies as checkpoint_policies
 from pullback.transforms.checkpoint import checkpoint as checkpoint

@@ -9,14 +9,18 @@ or, in a program of your own, before anything imports jax:
     from pullback import as_jax
     as_jax.install()
 
-`import jax.X` then imports `pullback.X` and gives an alias of it: a module named `jax.X` whose names are looked up in `pullback.X`. What
-Pullback lacks is missing under its JAX name (`AttributeError: module 'jax.numpy' has no attribute 'foo'`), and Pullback's internal
-packages do not show. An installed `jax` is hidden until `uninstall()`; one that is already imported is an error.
+`import jax.X` then imports `pullback.X` and gives an alias of it: a module named `jax.X` whose
+names are looked up in `pullback.X`. What Pullback lacks is missing under its JAX name
+(`AttributeError: module 'jax.numpy' has no attribute 'foo'`), and Pullback's internal packages do
+not show. An installed `jax` is hidden until `uninstall()`; one that is already imported is an
+error.
 
-Environment variables with JAX's names, such as JAX_ENABLE_X64, JAX_THREEFRY_PARTITIONABLE, JAX_DEBUG_NANS and JAX_DISABLE_JIT, set the options
-of those names on installation, unless the option's own variable, PULLBACK_..., is set too.
+Environment variables with JAX's names, such as JAX_ENABLE_X64, JAX_THREEFRY_PARTITIONABLE,
+JAX_DEBUG_NANS and JAX_DISABLE_JIT, set the options of those names on installation, unless the
+option's own variable, PULLBACK_..., is set too.
 
-Child processes that `multiprocessing` starts by spawning are new processes: they need `install()` of their own.
+Child processes that `multiprocessing` starts by spawning are new processes: they need `install()`
+of their own.
 """
 
 from __future__ import annotations
@@ -37,13 +41,15 @@ from pullback.core import config
 
 #: The release of JAX whose public API Pullback follows: what `jax.__version__` says.
 JAX_VERSION = "0.10.2"
-#: The modules of that API that Pullback has, below `jax`. Others are no modules of the alias, whatever else there is in the package.
+#: The modules of that API that Pullback has, below `jax`. Others are no modules of the alias,
+#: whatever else there is in the package.
 MODULES = frozenset([
     "ad_checkpoint", "checkpoint_policies", "custom_derivatives", "debug", "dtypes", "errors", "experimental", "experimental.checkify",
     "experimental.ode", "export", "flatten_util", "lax", "lax.linalg", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg",
     "random", "scipy", "scipy.optimize", "scipy.sparse", "scipy.sparse.linalg", "stages", "test_util", "tree", "tree_util", "typing",
 ])  # fmt: skip
-#: The names of `jax` itself, but for its modules. Those of a module are in its `__all__`, or are all that it has.
+#: The names of `jax` itself, but for its modules. Those of a module are in its `__all__`, or are
+#: all that it has.
 NAMES = frozenset([
     "Array", "Device", "ShapeDtypeStruct", "block_until_ready", "check_tracer_leaks", "checkpoint", "clear_caches", "closure_convert",
     "config", "copy_to_host_async", "custom_gradient", "custom_jvp", "custom_vjp", "debug_infs", "debug_nans", "default_backend",
@@ -56,7 +62,7 @@ NAMES = frozenset([
 ])  # fmt: skip
 _MISSING: Any = object()
 
-# ---- the alias --------------------------------------------------------------------------------------------------
+# ---- the alias -----------------------------------------------------------------------------------
 
 
 class AliasModule(ModuleType):
@@ -113,7 +119,8 @@ def is_public(module: ModuleType, name: str) -> bool:
 
 
 def target_of(name: str) -> ModuleType | None:
-    """Pullback's module for the JAX module `name` ("jax" or "jax.X.Y"), imported; None if there is no such module."""
+    """Pullback's module for the JAX module `name` ("jax" or "jax.X.Y"), imported; None if there is
+    no such module."""
     _, _, inside = name.partition(".")
     if inside and inside not in MODULES:
         return None
@@ -152,9 +159,11 @@ def _is_jax(name: str) -> bool:
 
 
 def install() -> None:
-    """Make `jax` mean Pullback for every import from now on, in this process. Calling it again changes nothing.
+    """Make `jax` mean Pullback for every import from now on, in this process. Calling it again
+    changes nothing.
 
-    Options named in the environment (JAX_ENABLE_X64, ...) are set. Raises RuntimeError if the real jax is already imported.
+    Options named in the environment (JAX_ENABLE_X64, ...) are set. Raises RuntimeError if the real
+    jax is already imported.
 
     >>> install()
     >>> import jax.numpy
@@ -174,7 +183,8 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Undo `install`: forget the alias modules, so that `import jax` finds what is installed. Options keep their values."""
+    """Undo `install`: forget the alias modules, so that `import jax` finds what is installed.
+    Options keep their values."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
     for name in [n for n, module in sys.modules.items() if isinstance(module, AliasModule)]:
@@ -189,7 +199,7 @@ def _options_from_environment() -> None:
             option.set_global(config.parse(option, text))
 
 
-# ---- the command ------------------------------------------------------------------------------------------------
+# ---- the command ---------------------------------------------------------------------------------
 
 
 class _Program(NamedTuple):
@@ -203,7 +213,8 @@ class _Program(NamedTuple):
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`python -m pullback.as_jax arguments`: install the alias and run a script, a module (-m) or code (-c) as Python does."""
+    """`python -m pullback.as_jax arguments`: install the alias and run a script, a module (-m) or
+    code (-c) as Python does."""
     if not arguments or arguments[0] in ("-h", "--help"):
         (sys.stdout if arguments else sys.stderr).write(f"{__doc__}")
         sys.exit(0 if arguments else 2)
@@ -289,7 +300,8 @@ def _refusal(message: str, status: int) -> int:
 
 
 def _excepthook(kind: type[BaseException], error: BaseException, tb: TracebackType | None) -> None:
-    """Python's own report of an uncaught error, starting at the program instead of at the frames that started it."""
+    """Python's own report of an uncaught error, starting at the program instead of at the frames
+    that started it."""
     here = main.__code__.co_filename
     while tb is not None and (
         tb.tb_frame.f_code.co_filename == here or tb.tb_frame.f_globals.get("__name__") == "runpy"

@@ -1,4 +1,5 @@
-"""Looking into running programs: print, callback, breakpoint. They work in eager code, under every transformation and in compiled code."""
+"""Looking into running programs: print, callback, breakpoint. They work in eager code, under every
+transformation and in compiled code."""
 
 from __future__ import annotations
 
@@ -50,10 +51,12 @@ def print(
     fmt: str, *args: Any, ordered: bool = False, partitioned: bool = False, skip_format_check: bool = False, _use_logging: bool = False,
     **kwargs: Any,
 ) -> None:  # fmt: skip
-    """Print `fmt.format(*args, **kwargs)` with the values that the arguments have when the program runs.
+    """Print `fmt.format(*args, **kwargs)` with the values that the arguments have when the program
+    runs.
 
-    Derivatives print the primal values; under vmap each element is printed. With `ordered`, lines come in program order. Raises KeyError
-    or IndexError if the format string asks for an argument that is not given, ValueError if it leaves one out.
+    Derivatives print the primal values; under vmap each element is printed. With `ordered`, lines
+    come in program order. Raises KeyError or IndexError if the format string asks for an argument
+    that is not given, ValueError if it leaves one out.
 
     >>> import pullback as pb
     >>> import pullback.debug
@@ -76,7 +79,8 @@ def print(
 def callback(
     callback: Callable[..., Any], *args: Any, ordered: bool = False, partitioned: bool = False, **kwargs: Any
 ) -> None:
-    """Call `callback(*args, **kwargs)` with the values that the arguments have when the program runs. Its result is dropped."""
+    """Call `callback(*args, **kwargs)` with the values that the arguments have when the program
+    runs. Its result is dropped."""
     del partitioned
     _debug_callback(callback, args, kwargs, ordered)
 
@@ -87,8 +91,9 @@ def breakpoint(
 ) -> None:  # fmt: skip
     """Stop in pdb at the caller's line, when the program comes there.
 
-    In a function that is staged (by `jit`, as a loop's body or a branch) that is when it runs, and local variables have the values of that run; a
-    branch that is not taken does not stop. `ordered` is that of `callback`. Elsewhere it is at once.
+    In a function that is staged (by `jit`, as a loop's body or a branch) that is when it runs, and
+    local variables have the values of that run; a branch that is not taken does not stop. `ordered`
+    is that of `callback`. Elsewhere it is at once.
     """
     del backend, filter_frames, num_frames, token, kwargs
     frame = user_frame()

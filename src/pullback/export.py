@@ -1,4 +1,5 @@
-"""Compiled functions as artifacts that other processes load and call (see `pullback.transforms.export`)."""
+"""Compiled functions as artifacts that other processes load and call (see
+`pullback.transforms.export`)."""
 
 from typing import Any as _Any
 

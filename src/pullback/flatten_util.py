@@ -15,7 +15,8 @@ from pullback.lax.shape import convert, reshape
 
 
 def ravel_pytree(pytree: Any) -> tuple[Array, Callable[[Any], Any]]:
-    """All leaves in one vector (of their common dtype), and the function that makes the tree of such a vector.
+    """All leaves in one vector (of their common dtype), and the function that makes the tree of
+    such a vector.
 
     >>> flat, unravel = ravel_pytree({"a": 1.0, "b": (2.0, 3.0)})
     >>> flat

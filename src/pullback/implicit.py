@@ -1,34 +1,41 @@
-"""Fixed points, roots and minima as functions of parameters, differentiated by the implicit function theorem.
+"""Fixed points, roots and minima as functions of parameters, differentiated by the implicit
+function theorem.
 
     fixed_point(f, x0, *params)     x with x = f(x, *params)
     root(f, x0, *params)            x with f(x, *params) = 0
     argmin(f, x0, *params)          x with f(x, *params) minimal
 
-Here x is a tree of arrays, of the structure and types of the initial guess `x0`. All three are conditions F(x, θ) = 0, with
-F = f − x, f, ∇f; by the implicit function theorem their solution has the derivative
+Here x is a tree of arrays, of the structure and types of the initial guess `x0`. All three are
+conditions F(x, θ) = 0, with F = f − x, f, ∇f; by the implicit function theorem their solution has
+the derivative
 
     dx = −(∂F/∂x)⁻¹ (∂F/∂θ) dθ
 
-(S. G. Krantz, H. R. Parks, *The Implicit Function Theorem*, 2002; M. Blondel et al., "Efficient and modular implicit differentiation",
-NeurIPS 2022). So the solver is not differentiated, and need not be differentiable: a derivative costs one linear solve and no memory that
-grows with the number of iterations. That holds in both modes, of any order, under `jit` and `vmap`, with respect to the parameters and to
-everything that `f` closes over; with respect to `x0` the derivative is zero.
+(S. G. Krantz, H. R. Parks, *The Implicit Function Theorem*, 2002; M. Blondel et al., "Efficient and
+modular implicit differentiation", NeurIPS 2022). So the solver is not differentiated, and need not
+be differentiable: a derivative costs one linear solve and no memory that grows with the number of
+iterations. That holds in both modes, of any order, under `jit` and `vmap`, with respect to the
+parameters and to everything that `f` closes over; with respect to `x0` the derivative is zero.
 
 What the functions have in common:
 
-- `params`: trees. Arrays and floating-point numbers in them are traced, so that a function solved again with others is not compiled
-  again; integers and what is no number are not. (A number that `f` closes over is part of its program.)
-- Complex numbers in x are pairs of real ones to the solvers that have names, so `f` need not be holomorphic; 16-bit numbers are
-  calculated with in 32 bits.
-- `solver`: a name (see each function) or a function `solver(f, x0)` of x ↦ f(x, *params), which gives x.
-- `linear_solve`: how derivatives solve linear systems, and Newton's method too. "dense" makes the matrix, from as many products as it
-  has rows; "cg" (symmetric matrices: minima), "gmres" and "bicgstab" need products only; or a function `linear_solve(map, b)` that gives x
-  with map(x) = b, where `map` is a `LinearMap` (`map.to_matrix()`, `map.T`).
-- `tol`: the solution counts as converged when |F(x)| ≤ tol · (1 + s), in Euclidean norm, where s is |x| for fixed points and |F(x0)| for
-  the others. The default is u^(3/4), with u the machine precision: 6e-6 for float32, 2e-12 for float64.
+- `params`: trees. Arrays and floating-point numbers in them are traced, so that a function solved
+  again with others is not compiled again; integers and what is no number are not. (A number that
+  `f` closes over is part of its program.)
+- Complex numbers in x are pairs of real ones to the solvers that have names, so `f` need not be
+  holomorphic; 16-bit numbers are calculated with in 32 bits.
+- `solver`: a name (see each function) or a function `solver(f, x0)` of x ↦ f(x, *params), which
+  gives x.
+- `linear_solve`: how derivatives solve linear systems, and Newton's method too. "dense" makes the
+  matrix, from as many products as it has rows; "cg" (symmetric matrices: minima), "gmres" and
+  "bicgstab" need products only; or a function `linear_solve(map, b)` that gives x with map(x) = b,
+  where `map` is a `LinearMap` (`map.to_matrix()`, `map.T`).
+- `tol`: the solution counts as converged when |F(x)| ≤ tol · (1 + s), in Euclidean norm, where s is
+  |x| for fixed points and |F(x0)| for the others. The default is u^(3/4), with u the machine
+  precision: 6e-6 for float32, 2e-12 for float64.
 - `maxiter`: the largest number of iterations. Values that are not finite end an iteration at once.
-- `full_output`: give (x, info) with a `SolveInfo`. Whatever did not converge, a linear solve of a derivative too, gives a
-  `ConvergenceWarning` when the program runs, unless `warn` is False.
+- `full_output`: give (x, info) with a `SolveInfo`. Whatever did not converge, a linear solve of a
+  derivative too, gives a `ConvergenceWarning` when the program runs, unless `warn` is False.
 """
 
 from __future__ import annotations
@@ -56,7 +63,8 @@ from pullback.transforms.linearize import linearize
 
 
 class SolveInfo(NamedTuple):
-    """How a solver ended: whether it has `converged`, after how many `iterations` (−1 if it does not say), and |F(x)|, the `residual`."""
+    """How a solver ended: whether it has `converged`, after how many `iterations` (−1 if it does
+    not say), and |F(x)|, the `residual`."""
 
     converged: Array
     iterations: Array
@@ -64,8 +72,8 @@ class SolveInfo(NamedTuple):
 
 
 class _Problem(NamedTuple):
-    """What a solver is given: F as a function of real vectors, the initial vector, the threshold of |F(x)| at x, the largest number of
-    iterations; and what makes a tree of a vector."""
+    """What a solver is given: F as a function of real vectors, the initial vector, the threshold of
+    |F(x)| at x, the largest number of iterations; and what makes a tree of a vector."""
 
     residual_of: Callable[[Any], Any]
     start: Any
@@ -92,11 +100,13 @@ def fixed_point(
 ) -> Any:
     """x with x = f(x, *params), starting from `x0`; with `full_output` (x, `SolveInfo`).
 
-    `solver`: "iteration" applies `f` again and again, which converges where `f` contracts; "anderson" combines the last five values so
-    that the residual becomes small (D. G. Anderson, J. ACM 12 (1965); H. F. Walker, P. Ni, SIAM J. Numer. Anal. 49 (2011)); "newton"
-    takes the root of f(x) − x. The other arguments are explained in the module's text.
+    `solver`: "iteration" applies `f` again and again, which converges where `f` contracts;
+    "anderson" combines the last five values so that the residual becomes small (D. G. Anderson, J.
+    ACM 12 (1965); H. F. Walker, P. Ni, SIAM J. Numer. Anal. 49 (2011)); "newton" takes the root of
+    f(x) − x. The other arguments are explained in the module's text.
 
-    Raises TypeError if f(x) differs from `x0` in structure, shape or dtype, ValueError for unknown names.
+    Raises TypeError if f(x) differs from `x0` in structure, shape or dtype, ValueError for unknown
+    names.
 
     >>> x = fixed_point(lambda x, a: jnp.cos(a * x), 1.0, 1.0)
     >>> round(float(x), 4)
@@ -135,10 +145,12 @@ def root(
 ) -> Any:
     """x with f(x, *params) = 0, starting from `x0`; with `full_output` (x, `SolveInfo`).
 
-    `f` gives a tree of the structure and types of x. `solver`: "newton" is Newton's method, with steps halved until |f| shrinks (Nocedal &
-    Wright, *Numerical Optimization*, 2006, chapter 11). The other arguments are explained in the module's text.
+    `f` gives a tree of the structure and types of x. `solver`: "newton" is Newton's method, with
+    steps halved until |f| shrinks (Nocedal & Wright, *Numerical Optimization*, 2006, chapter 11).
+    The other arguments are explained in the module's text.
 
-    Raises TypeError if f(x) differs from `x0` in structure, shape or dtype, ValueError for unknown names.
+    Raises TypeError if f(x) differs from `x0` in structure, shape or dtype, ValueError for unknown
+    names.
 
     >>> square_root = lambda a: root(lambda x, a: x**2 - a, 1.0, a)
     >>> float(square_root(4.0)), float(grad(square_root)(4.0)), float(grad(grad(square_root))(4.0))
@@ -163,12 +175,14 @@ def argmin(
     full_output: bool = False,
     warn: bool = True,
 ) -> Any:
-    """x where the scalar f(x, *params) has a local minimum, starting from `x0`; with `full_output` (x, `SolveInfo`).
+    """x where the scalar f(x, *params) has a local minimum, starting from `x0`; with `full_output`
+    (x, `SolveInfo`).
 
-    `solver`: "bfgs" and "l-bfgs" are quasi-Newton methods (see `pullback.scipy.optimize`); "newton" takes the root of the gradient, which
-    may be any stationary point. A solver that is a function gets f itself. The linear systems are those of the Hessian, which is positive
-    definite at a minimum that has derivatives; `residual` is the length of the gradient. The other arguments are explained in the
-    module's text.
+    `solver`: "bfgs" and "l-bfgs" are quasi-Newton methods (see `pullback.scipy.optimize`); "newton"
+    takes the root of the gradient, which may be any stationary point. A solver that is a function
+    gets f itself. The linear systems are those of the Hessian, which is positive definite at a
+    minimum that has derivatives; `residual` is the length of the gradient. The other arguments are
+    explained in the module's text.
 
     Raises TypeError if `f` does not give a real scalar, ValueError for unknown names.
 
@@ -194,8 +208,8 @@ def argmin(
 def _with(f: Callable[..., Any], params: Any) -> Callable[[Any], Any]:
     """x ↦ f(x, *params).
 
-    Programs hold the scalars that they close over as constants. Those in `params` are made vectors of length 1, of which the program
-    makes scalars, so that it serves for other parameters too.
+    Programs hold the scalars that they close over as constants. Those in `params` are made vectors
+    of length 1, of which the program makes scalars, so that it serves for other parameters too.
     """
     leaves, tree = tree_flatten(params)
     leaves = [as_array(x) if isinstance(x, (float, complex, np.ndarray, np.generic)) else x for x in leaves]
@@ -219,7 +233,8 @@ def _solved(
     name: str, condition: Callable[[Any], Any], f: Callable[[Any], Any], x0: Any, solver: Any, methods: dict[str, _Method],
     scale: Callable[[Any, Any], Any], linear_solve: Any, tol: Any, maxiter: int, full_output: bool, warn: bool,
 ) -> Any:  # fmt: skip
-    """x with condition(x) = 0, found by `solver`: a name of one of `methods`, or a function of `f` and the initial guess."""
+    """x with condition(x) = 0, found by `solver`: a name of one of `methods`, or a function of `f`
+    and the initial guess."""
     if not callable(solver) and solver not in methods:
         raise ValueError(f"{name}: solver must be a function or one of {', '.join(map(repr, methods))}; got {solver!r}")
     leaves, tree = arrays_of(x0, f"the initial guess of {name}")
@@ -258,7 +273,7 @@ def _norm(v: Any) -> Any:
     return jnp.linalg.norm(v)
 
 
-# ---- the solvers ------------------------------------------------------------------------------------------------
+# ---- the solvers ---------------------------------------------------------------------------------
 
 
 def _iteration(problem: _Problem) -> tuple[Any, Any]:
@@ -295,7 +310,8 @@ def _anderson(problem: _Problem, memory: int = 5) -> tuple[Any, Any]:
 
     def step(state: Any) -> Any:
         x, r, steps, changes, k = state
-        # Columns that are not there yet are zero; what keeps the system regular also keeps their coefficients zero.
+        # Columns that are not there yet are zero; what keeps the system regular also keeps their
+        # coefficients zero.
         gram = changes @ changes.T
         weight = eps * jnp.trace(gram)
         regular = gram + jnp.where(weight > 0, weight, 1) * jnp.eye(memory, dtype=gram.dtype)

@@ -1,16 +1,19 @@
 """Checks of derivatives against numerical differentiation.
 
-`check_grads` is what tests call; `check_jvp` and `check_vjp` check a pushforward or a pullback that is given. Derivatives are compared
-along one random direction, so a check costs a few evaluations whatever the sizes: the central difference
+`check_grads` is what tests call; `check_jvp` and `check_vjp` check a pushforward or a pullback that
+is given. Derivatives are compared along one random direction, so a check costs a few evaluations
+whatever the sizes: the central difference
 
     (f(x + ε/2 · t) − f(x − ε/2 · t)) / ε  =  ∂f(x)·t + O(ε²)
 
-must equal the pushforward of t, and its pairing Re Σ ct·(…) with a random cotangent that of the pulled-back cotangent with t. Directions
-are complex for complex inputs, so functions that are not holomorphic are checked as well. Higher orders are the same check of the
-pushforward and the pullback themselves, as functions of the point and of the tangent or cotangent.
+must equal the pushforward of t, and its pairing Re Σ ct·(…) with a random cotangent that of the
+pulled-back cotangent with t. Directions are complex for complex inputs, so functions that are not
+holomorphic are checked as well. Higher orders are the same check of the pushforward and the
+pullback themselves, as functions of the point and of the tangent or cotangent.
 
-Two errors limit a difference: truncation, about ε², and rounding in `f`, about u/ε for machine precision u. They balance at ε = ∛u,
-the default step. The third error, that x ± ε/2 · t rounds, is avoided altogether: t is taken to be what the rounded points differ by.
+Two errors limit a difference: truncation, about ε², and rounding in `f`, about u/ε for machine
+precision u. They balance at ε = ∛u, the default step. The third error, that x ± ε/2 · t rounds, is
+avoided altogether: t is taken to be what the rounded points differ by.
 """
 
 from __future__ import annotations
@@ -51,10 +54,12 @@ def check_grads(
 ) -> None:
     """Check the derivatives of `f` at `f(*args)` up to `order` against numerical differentiation.
 
-    `args` is a tuple of arrays or pytrees, complex ones too; integer leaves are constants. `modes` says which derivatives are checked: "fwd"
-    (`jvp`), "rev" (`vjp`) or both; with both, orders above the first check every combination. `atol` and `rtol` are the
-    tolerances and `eps` the step; by default they follow the least precise dtype (float64: 1e-5, float32: 2e-3, float16: 0.05,
-    bfloat16: 0.2). Directions are random and reproducible. Raises AssertionError with the numbers where derivatives differ.
+    `args` is a tuple of arrays or pytrees, complex ones too; integer leaves are constants. `modes`
+    says which derivatives are checked: "fwd" (`jvp`), "rev" (`vjp`) or both; with both, orders
+    above the first check every combination. `atol` and `rtol` are the tolerances and `eps` the
+    step; by default they follow the least precise dtype (float64: 1e-5, float32: 2e-3, float16:
+    0.05, bfloat16: 0.2). Directions are random and reproducible. Raises AssertionError with the
+    numbers where derivatives differ.
 
     >>> import pullback.numpy as jnp
     >>> check_grads(jnp.sin, (0.5,), order=2)
@@ -117,10 +122,12 @@ def check_jvp(
     eps: float | None = 1e-4,
     err_msg: str = "",
 ) -> None:
-    """Check `f_jvp(args, tangents)`, typically `partial(jvp, f)`, against differences of `f`, in one random direction.
+    """Check `f_jvp(args, tangents)`, typically `partial(jvp, f)`, against differences of `f`, in
+    one random direction.
 
-    Both the value and the tangent it gives are checked. `eps` is the step (None: suited to the dtypes; a float32
-    computation loses half its digits to 1e-4), tolerances are as in `check_grads`. Raises AssertionError, with `err_msg`.
+    Both the value and the tangent it gives are checked. `eps` is the step (None: suited to the
+    dtypes; a float32 computation loses half its digits to 1e-4), tolerances are as in
+    `check_grads`. Raises AssertionError, with `err_msg`.
 
     >>> import pullback.numpy as jnp
     >>> check_jvp(jnp.sin, partial(jvp, jnp.sin), (0.5,))
@@ -150,10 +157,12 @@ def check_vjp(
     eps: float | None = 1e-4,
     err_msg: str = "",
 ) -> None:
-    """Check `f_vjp(*args)`, typically `partial(vjp, f)`, against differences of `f`, in one random direction.
+    """Check `f_vjp(*args)`, typically `partial(vjp, f)`, against differences of `f`, in one random
+    direction.
 
-    The value it gives is checked, and that Re Σ ct·∂f·t is the same numerically and by the pulled-back cotangents; these must have
-    the structure, shapes and dtypes of `args`. Otherwise as `check_jvp`.
+    The value it gives is checked, and that Re Σ ct·∂f·t is the same numerically and by the
+    pulled-back cotangents; these must have the structure, shapes and dtypes of `args`. Otherwise as
+    `check_jvp`.
 
     >>> import pullback.numpy as jnp
     >>> check_vjp(jnp.sin, partial(vjp, jnp.sin), (0.5,))
@@ -182,13 +191,14 @@ def _check_vjp(
     )  # fmt: skip
 
 
-# ---- steps and numbers ------------------------------------------------------------------------------------------
+# ---- steps and numbers ---------------------------------------------------------------------------
 
 
 def _random_numbers(x: Array, rng: np.random.Generator) -> Any:
     """Random numbers of the shape of `x`, complex if it is, in the widest type.
 
-    Their parts are of either sign and between 1 and 2 in size: a direction that hardly moves some element would hardly see its derivative.
+    Their parts are of either sign and between 1 and 2 in size: a direction that hardly moves some
+    element would hardly see its derivative.
     """
     shape = (2, *x.shape) if dtypes.is_complex(x.dtype) else x.shape
     numbers = rng.choice([-1.0, 1.0], shape) * rng.uniform(1.0, 2.0, shape)
@@ -201,7 +211,8 @@ def _random_like(x: Array, rng: np.random.Generator) -> ConcreteArray:
 
 
 class _Step:
-    """Two points around `x` and the direction `tangent`, such that `plus − minus` is `eps · tangent`, as exactly as can be."""
+    """Two points around `x` and the direction `tangent`, such that `plus − minus` is `eps ·
+    tangent`, as exactly as can be."""
 
     __slots__ = ("minus", "plus", "tangent")
 
@@ -215,7 +226,8 @@ class _Step:
 def _steps(
     f: Any, args: tuple[Any, ...], settings: _Settings, what: str
 ) -> tuple[Any, Any, Any, Any, float, float, float]:
-    """f(*args), the arguments moved forwards, the direction, the arguments moved backwards, the step, atol and rtol."""
+    """f(*args), the arguments moved forwards, the direction, the arguments moved backwards, the
+    step, atol and rtol."""
     leaves, tree = tree_flatten(args)
     if not any(dtypes.is_inexact(x.dtype) for x in leaves):
         types = ", ".join(str(x.aval) for x in leaves)
@@ -267,7 +279,7 @@ def _with_float0(tree: Any, inexact: Sequence[Any]) -> Any:
     return tree_map(lambda x: next(rest) if dtypes.is_inexact(as_array(x).dtype) else _float0(x), tree)
 
 
-# ---- comparison -------------------------------------------------------------------------------------------------
+# ---- comparison ----------------------------------------------------------------------------------
 
 
 def _check_cotangent_types(pulled: tuple[Any, ...], args: tuple[Any, ...], what: str) -> None:
@@ -298,7 +310,8 @@ def _compare_trees(got: Any, wanted: Any, atol: float, rtol: float, what: str, r
 
 
 def _compare(got: Any, wanted: Any, atol: float, rtol: float, what: str, reference: str) -> None:
-    """Raise AssertionError unless |got − wanted| ≤ atol + rtol·|wanted|, elementwise; NaN equals NaN."""
+    """Raise AssertionError unless |got − wanted| ≤ atol + rtol·|wanted|, elementwise; NaN equals
+    NaN."""
     if got.shape != wanted.shape:
         raise AssertionError(f"{what} has shape {got.shape}, expected {wanted.shape}")
     if not dtypes.is_inexact(got.dtype):  # integers, booleans and random keys

@@ -1,8 +1,10 @@
-"""`associative_scan`: all prefixes of a sequence combined by an associative function, in logarithmic depth.
+"""`associative_scan`: all prefixes of a sequence combined by an associative function, in
+logarithmic depth.
 
-Neighbours are combined in pairs; the prefixes of the pairs, found in the same way, are those of the sequence that end at odd
-places; one more step gives the others. That is about 2 log n applications to whole arrays and 2 n combinations of elements, where a loop
-has depth n (Blelloch 1990, "Prefix sums and their applications"). There is nothing in it but slices, interleavings and the function, so
+Neighbours are combined in pairs; the prefixes of the pairs, found in the same way, are those of the
+sequence that end at odd places; one more step gives the others. That is about 2 log n applications
+to whole arrays and 2 n combinations of elements, where a loop has depth n (Blelloch 1990, "Prefix
+sums and their applications"). There is nothing in it but slices, interleavings and the function, so
 it has the derivatives, batches and programs that these have.
 """
 
@@ -20,12 +22,14 @@ from pullback.lax.cumulative import prefixes
 
 @user_api
 def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
-    """All prefixes of `elems` along `axis` combined by `fn`: x0, fn(x0, x1), fn(fn(x0, x1), x2), ...
+    """All prefixes of `elems` along `axis` combined by `fn`: x0, fn(x0, x1), fn(fn(x0, x1), x2),
+    ...
 
-    `elems` is an array, or a tree of arrays of one length along `axis`. `fn(a, b)` is associative and works on batches: it takes and gives
-    trees like `elems`, of any length along `axis`, and combines corresponding elements. With `reverse` the scan runs from the end (the
-    results stay in place). Raises TypeError for what is no function or gives arrays of other types, ValueError for lengths that differ, an
-    `axis` out of bounds, results of another structure.
+    `elems` is an array, or a tree of arrays of one length along `axis`. `fn(a, b)` is associative
+    and works on batches: it takes and gives trees like `elems`, of any length along `axis`, and
+    combines corresponding elements. With `reverse` the scan runs from the end (the results stay in
+    place). Raises TypeError for what is no function or gives arrays of other types, ValueError for
+    lengths that differ, an `axis` out of bounds, results of another structure.
 
     >>> import pullback.numpy as jnp
     >>> associative_scan(jnp.add, jnp.arange(1, 5))

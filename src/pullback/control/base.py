@@ -1,4 +1,5 @@
-"""What loops and branches have in common: calls of programs that are neither inlined nor closed over anything."""
+"""What loops and branches have in common: calls of programs that are neither inlined nor closed
+over anything."""
 
 from __future__ import annotations
 
@@ -16,15 +17,18 @@ from pullback.core.types import ShapedArray
 from pullback.transforms.call import ClosedCall
 from pullback.transforms.lifting import Rules
 
-#: What reverse mode makes of loops that keep a bounded number of states: `rule(call, primals, nodes, params)`, by loop. The rules are made of
-#: loops themselves: `control.reversed_scan` and `control.reversed_while` supply them.
+#: What reverse mode makes of loops that keep a bounded number of states: `rule(call, primals,
+#: nodes, params)`, by loop. The rules are made of loops themselves: `control.reversed_scan` and
+#: `control.reversed_while` supply them.
 in_bounded_memory = Rules()
 
 
 class ControlPrimitive(ClosedCall):
-    """Base of loops and branches: primitives whose parameters hold closed programs without constants.
+    """Base of loops and branches: primitives whose parameters hold closed programs without
+    constants.
 
-    Subclasses define `type_of`, `lower`, `lifted`, and `linearized` if reverse mode has a better way than to record forward mode.
+    Subclasses define `type_of`, `lower`, `lifted`, and `linearized` if reverse mode has a better
+    way than to record forward mode.
     """
 
     inlined: str | None = None
@@ -49,7 +53,8 @@ class ControlPrimitive(ClosedCall):
         return stage_flat(lambda *xs: self.bind(*xs, **params), types, EVAL)
 
     def _recorded(self, trace: Trace, args: Sequence[Any], params: Params) -> Any:
-        """The operation in a function of tangents that is linear in them: its own derivative, at any point."""
+        """The operation in a function of tangents that is linear in them: its own derivative, at
+        any point."""
         nodes = [a.node if a.__class__ is LinearTracer and a._trace is trace else None for a in args]
         primals = [a if n is None else zeros(n.shape, n.dtype) for a, n in zip(args, nodes)]
         try:
@@ -69,7 +74,8 @@ def instantiate(t: Any, like: Any) -> Any:
 
 
 def selected(closed: ClosedJaxpr, outputs: Sequence[int]) -> ClosedJaxpr:
-    """The program that gives some of the results of `closed`, in this order, and computes nothing else."""
+    """The program that gives some of the results of `closed`, in this order, and computes nothing
+    else."""
     body = closed.jaxpr
     return pruned(
         ClosedJaxpr(Jaxpr(body.constvars, body.invars, [body.outvars[i] for i in outputs], body.eqns), closed.consts)
@@ -77,7 +83,8 @@ def selected(closed: ClosedJaxpr, outputs: Sequence[int]) -> ClosedJaxpr:
 
 
 def refuse_effects(closed: ClosedJaxpr, what: str) -> None:
-    """Raise NotImplementedError if a program has IO callbacks: they would be called for elements that do not come to them."""
+    """Raise NotImplementedError if a program has IO callbacks: they would be called for elements
+    that do not come to them."""
     for e in closed.eqns if Effect.ACTS in closed.effects else ():
         if Effect.ACTS in e.primitive.effects:
             raise NotImplementedError(
@@ -99,7 +106,8 @@ def simplified(closed: ClosedJaxpr) -> ClosedJaxpr:
 
 
 def depends_on(closed: ClosedJaxpr, inputs: Sequence[int]) -> set[Var]:
-    """The variables of a program that depend on any of its arguments numbered in `inputs`, or on effects."""
+    """The variables of a program that depend on any of its arguments numbered in `inputs`, or on
+    effects."""
     found = {closed.jaxpr.invars[i] for i in inputs}
     for e in closed.eqns:
         if any(x in found for x in e.invars if isinstance(x, Var)) or e.primitive.effects_of(e.params):

@@ -1,10 +1,11 @@
 """cond and switch: one of several programs, chosen when the program runs.
 
-The operation `cond` has operands (number of the branch, operands of the branches) and branches of one type. Where the number is known, the
-branch is simply run, under whatever transformation; rules are needed only where it is traced. Derivatives are conditionals
-on the branches' derivatives, with the residuals of each branch in slots that branches share by type. Over a batch of numbers, all branches are
-computed and selected from; one that is expensive is left out when no element takes it. Elements that take another branch reach neither values nor
-derivatives (`control.elements`).
+The operation `cond` has operands (number of the branch, operands of the branches) and branches of
+one type. Where the number is known, the branch is simply run, under whatever transformation; rules
+are needed only where it is traced. Derivatives are conditionals on the branches' derivatives, with
+the residuals of each branch in slots that branches share by type. Over a batch of numbers, all
+branches are computed and selected from; one that is expensive is left out when no element takes it.
+Elements that take another branch reach neither values nor derivatives (`control.elements`).
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Cond(ControlPrimitive):
         results: list[Any] = emit.case(index, written, emit.types)
         return results
 
-    # ---- transformations ----------------------------------------------------------------------------------------
+    # ---- transformations -------------------------------------------------------------------------
 
     def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
         index, *operands = map(how.settled, operands)
@@ -101,7 +102,8 @@ class Cond(ControlPrimitive):
 
 
 class LiftedBranches:
-    """Branches, lifted such that all give results of the same `kinds`, and an account of things that may happen in any."""
+    """Branches, lifted such that all give results of the same `kinds`, and an account of things
+    that may happen in any."""
 
     __slots__ = ("programs", "kinds", "account")
 
@@ -170,7 +172,8 @@ class CondOverElements:
         return None, [Bundle(0, (_choose(number, cases),)) for cases in zip(*results)]
 
     def _where_taken(self, i: int, index: Any, operands: Sequence[Bundle]) -> list[Any]:
-        """The results of branch number `i` for all elements; of an expensive one anything, if no element takes it."""
+        """The results of branch number `i` for all elements; of an expensive one anything, if no
+        element takes it."""
         found, cheap = self.parts[i]
         if cheap and not found.guarded and not found.substituted:
             outs = run(found.program, *leaves_of(operands))
@@ -223,8 +226,9 @@ def _zeros(t: ShapedArray) -> Any:
 class CondLinearization:
     """The derivative of a conditional in the operands marked in `active`.
 
-    `forward` are branches that give the results and then residuals in `slots`, which branches share by type; the linear programs take the
-    number of the branch, the operands and results that are residuals of some branch, and the slots.
+    `forward` are branches that give the results and then residuals in `slots`, which branches share
+    by type; the linear programs take the number of the branch, the operands and results that are
+    residuals of some branch, and the slots.
     """
 
     __slots__ = (
@@ -336,15 +340,17 @@ def _forward_branch(
     return pruned(stage_flat(branch, part.forward.in_avals, current()))
 
 
-# ---- the functions ----------------------------------------------------------------------------------------------
+# ---- the functions -------------------------------------------------------------------------------
 
 _NO_OPERAND: Any = object()
 
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, operand: Any = _NO_OPERAND) -> Any:
-    """`branches[index](*operands)`, with the index clamped to those there are. Only that branch runs.
+    """`branches[index](*operands)`, with the index clamped to those there are. Only that branch
+    runs.
 
-    The branches give trees of one structure and type. Raises TypeError if they do not, or if the index is no integer scalar.
+    The branches give trees of one structure and type. Raises TypeError if they do not, or if the
+    index is no integer scalar.
 
     >>> import pullback.numpy as jnp
     >>> switch(1, [jnp.sin, jnp.exp], 0.0)
@@ -390,11 +396,14 @@ def cond(
     *operands: Any,
     operand: Any = _NO_OPERAND,
 ) -> Any:
-    """`true_fun(*operands)` if the scalar `pred` is true, else `false_fun(*operands)`. Only that function runs.
+    """`true_fun(*operands)` if the scalar `pred` is true, else `false_fun(*operands)`. Only that
+    function runs.
 
-    `pred` is a boolean, or a number that is compared with 0. The functions give trees of one structure and type. Raises TypeError if
-    they do not, or if `pred` is no scalar. The older form `cond(pred, true_operand, true_fun, false_operand, false_fun)`, in which each
-    function has an operand of its own, is taken too: where the second and fourth of these are callable and the first is not, or the third.
+    `pred` is a boolean, or a number that is compared with 0. The functions give trees of one
+    structure and type. Raises TypeError if they do not, or if `pred` is no scalar. The older form
+    `cond(pred, true_operand, true_fun, false_operand, false_fun)`, in which each function has an
+    operand of its own, is taken too: where the second and fourth of these are callable and the
+    first is not, or the third.
 
     >>> cond(True, lambda x: x + 1, lambda x: x - 1, 1.0)
     Array(2., dtype=float32, weak_type=True)
@@ -478,8 +487,8 @@ def _zero(x: Any) -> Any:
 
 
 def elementwise_switch(case: Any, functions: Sequence[Callable[[Any], Any] | None], x: Any) -> Any:
-    """For each element of `x` the value of the function whose number stands in `case`, an array of the same shape, in the type of `x`. None is
-    zero."""
+    """For each element of `x` the value of the function whose number stands in `case`, an array of
+    the same shape, in the type of `x`. None is zero."""
     branches = [_zero if f is None else _OfArgumentsType(f) for f in functions]
     if not x.shape:
         return switch(case, branches, x)
@@ -540,7 +549,8 @@ def _branch(what: str, index: Any, functions: tuple[Callable[..., Any], ...], op
 
 
 def _with_others_captured(program: ClosedJaxpr, own: int, before: int, others: Sequence[ShapedArray]) -> ClosedJaxpr:
-    """The program with arguments for what the other branches close over, `before` of them in front of its own."""
+    """The program with arguments for what the other branches close over, `before` of them in front
+    of its own."""
     body = program.jaxpr
     unused = [Var(t) for t in others]
     invars = [*unused[:before], *body.invars[:own], *unused[before:], *body.invars[own:]]
@@ -548,7 +558,8 @@ def _with_others_captured(program: ClosedJaxpr, own: int, before: int, others: S
 
 
 def _of_one_type(what: str, functions: Sequence[Any], bodies: Sequence[Body]) -> list[ClosedJaxpr]:
-    """The branches' programs, giving one type: where the result of one is strongly typed, those of the others become so."""
+    """The branches' programs, giving one type: where the result of one is strongly typed, those of
+    the others become so."""
     first = bodies[0]
     for f, body in zip(functions, bodies):
         if body.out_tree != first.out_tree:

@@ -15,13 +15,15 @@ from pullback.lax.reductions import reduce_and_p
 
 
 class ConvergenceWarning(RuntimeWarning):
-    """An iteration ended before it had converged: what it gave, or a derivative that it was needed for, is inaccurate."""
+    """An iteration ended before it had converged: what it gave, or a derivative that it was needed
+    for, is inaccurate."""
 
 
 class WarnUnless(Primitive):
     """A `ConvergenceWarning` with the text `message`, if a boolean scalar is false.
 
-    Of a batch there is one warning for all elements. Programs on devices other than CPUs, and exported ones, do not warn.
+    Of a batch there is one warning for all elements. Programs on devices other than CPUs, and
+    exported ones, do not warn.
     """
 
     name = "warn_unless"
@@ -58,7 +60,8 @@ warn_unless_p = WarnUnless()
 
 
 def warn_unless(holds: Any, message: str) -> None:
-    """Give the message, with the user's line, as a `ConvergenceWarning` when the program runs, unless the boolean scalar is true."""
+    """Give the message, with the user's line, as a `ConvergenceWarning` when the program runs,
+    unless the boolean scalar is true."""
     warn_unless_p.bind(holds, message=f"{message}, at {user_line()}")
 
 

@@ -1,15 +1,19 @@
-"""Programs over a batch of which some elements do not come to them: these reach neither values nor derivatives.
+"""Programs over a batch of which some elements do not come to them: these reach neither values nor
+derivatives.
 
-Over a batch of predicates a branch is computed for all elements, and a loop goes on for those that have stopped; what that gives for
-elements that should not be there is not selected. Selecting does not do for derivatives: the cotangent that such an element gets is zero,
-and zero times a derivative that is infinite, or NaN, is NaN. So everything differentiable that enters the program passes
-`stop_gradient_unless`, which is no operation to the compiler and whose derivative is a selection, too: nothing comes back for such an element.
-What enters is `shared` by all elements or has a batch axis. What is shared is made the elements' own where an elementwise operation combines it with
-theirs, which repeats it anyway; a contraction of shared and own values (a matrix of weights) stays one for all, and so the values of
-elements that are not there are zeros in it. In higher derivatives the same holds of the derivatives' programs, which are made of these.
+Over a batch of predicates a branch is computed for all elements, and a loop goes on for those that
+have stopped; what that gives for elements that should not be there is not selected. Selecting does
+not do for derivatives: the cotangent that such an element gets is zero, and zero times a derivative
+that is infinite, or NaN, is NaN. So everything differentiable that enters the program passes
+`stop_gradient_unless`, which is no operation to the compiler and whose derivative is a selection,
+too: nothing comes back for such an element. What enters is `shared` by all elements or has a batch
+axis. What is shared is made the elements' own where an elementwise operation combines it with
+theirs, which repeats it anyway; a contraction of shared and own values (a matrix of weights) stays
+one for all, and so the values of elements that are not there are zeros in it. In higher derivatives
+the same holds of the derivatives' programs, which are made of these.
 
-What cannot be computed for any values (it may not end, fail, or warn) is computed, for elements that are not there, on the values of one that
-is: loops, decompositions, functions of the user's.
+What cannot be computed for any values (it may not end, fail, or warn) is computed, for elements
+that are not there, on the values of one that is: loops, decompositions, functions of the user's.
 """
 
 from __future__ import annotations
@@ -39,8 +43,9 @@ from pullback.transforms.vmap import BatchTracer
 
 
 def some_elements(how: Any, closed: ClosedJaxpr, kinds: tuple[Kind, ...], lazily: bool) -> SomeElements:
-    """`closed` over a batch, of which some elements come to it; `kinds` are the operands', which have the batch axis in front where they have
-    one; `lazily` says that it is not run at all if none does."""
+    """`closed` over a batch, of which some elements come to it; `kinds` are the operands', which
+    have the batch axis in front where they have one; `lazily` says that it is not run at all if
+    none does."""
     found: SomeElements = closed.derived(
         ("some elements", how.key, kinds, lazily, *surroundings()), SomeElements, how, kinds, lazily, *surroundings()
     )
@@ -48,14 +53,15 @@ def some_elements(how: Any, closed: ClosedJaxpr, kinds: tuple[Kind, ...], lazily
 
 
 def surroundings() -> tuple[bool, bool]:
-    """What the program depends on besides: whether there is a transformation around (else there are no derivatives), and whether every
-    operation is looked at for NaNs."""
+    """What the program depends on besides: whether there is a transformation around (else there are
+    no derivatives), and whether every operation is looked at for NaNs."""
     return current() is not EVAL, debug_nans.value or debug_infs.value
 
 
 class SomeElements:
-    """See `some_elements`. `program` takes the operands and, if it is `guarded`, before them which elements there are. `substituted` says whether
-    `substitute` is to be applied to the operands first."""
+    """See `some_elements`. `program` takes the operands and, if it is `guarded`, before them which
+    elements there are. `substituted` says whether `substitute` is to be applied to the operands
+    first."""
 
     __slots__ = ("program", "kinds", "account", "guarded", "substituted")
 
@@ -80,7 +86,8 @@ class SomeElements:
         self.program = over_bundles(how, over_elements, ((0, *kinds), types))
 
     def operands(self, present: Any, xs: Sequence[Bundle]) -> list[Any]:
-        """What the program takes, for the operands `xs` of the elements of which those in `present` are there."""
+        """What the program takes, for the operands `xs` of the elements of which those in `present`
+        are there."""
         if self.substituted:
             values = [x.leaves[0] if x.kind is None else substitute(present, x.leaves[0]) for x in xs]
         else:
@@ -88,7 +95,8 @@ class SomeElements:
         return [present, *values] if self.guarded else values
 
     def run(self, how: Any, present: Bundle, xs: Sequence[Bundle]) -> Outcome:
-        """Account and results for all elements, of which those that are not `present` may give anything."""
+        """Account and results for all elements, of which those that are not `present` may give
+        anything."""
         (flags,) = present.leaves
         return how.outcome(self, run(self.program, *self.operands(flags, xs)))
 
@@ -102,7 +110,8 @@ def substitute(present: Any, x: Any) -> Any:
 
 
 def _guarded(closed: ClosedJaxpr, present: Any, args: Sequence[Any], lazily: bool) -> list[Any]:
-    """The results of a program for one element, which there is if `present`, under the trace that maps elements."""
+    """The results of a program for one element, which there is if `present`, under the trace that
+    maps elements."""
     trace = current()
 
     def has_axis(x: Any) -> bool:
@@ -127,7 +136,8 @@ def _guarded(closed: ClosedJaxpr, present: Any, args: Sequence[Any], lazily: boo
             if True not in shared:
                 return bind_equation(e, xs)
             if isinstance(p, Elementwise):
-                # A function of what is shared alone need not be repeated, unless nobody might be there whose cotangent it gets.
+                # A function of what is shared alone need not be repeated, unless nobody might be
+                # there whose cotangent it gets.
                 if lazily and True not in mapped:
                     return bind_equation(e, xs)
             elif True not in mapped:
@@ -154,7 +164,8 @@ def communicates(closed: ClosedJaxpr, axis_name: Any) -> bool:
 
 
 def _is_affine(closed: ClosedJaxpr) -> bool:
-    """Whether the coefficients of a program's derivative are numbers that stand in it, and finite: zero times them is zero."""
+    """Whether the coefficients of a program's derivative are numbers that stand in it, and finite:
+    zero times them is zero."""
     return all(map(_has_finite_coefficients, closed.eqns))
 
 

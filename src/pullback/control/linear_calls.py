@@ -1,7 +1,8 @@
 """linear_call: a linear function with a transpose of the caller's choice.
 
-The operation has operands (residuals, linear operands) and two programs, each the transpose of the other. Transposed, it is itself with the
-programs exchanged, in every mode: the transpose of the transpose is the function again. In the residuals it is differentiated as what it computes.
+The operation has operands (residuals, linear operands) and two programs, each the transpose of the
+other. Transposed, it is itself with the programs exchanged, in every mode: the transpose of the
+transpose is the function again. In the residuals it is differentiated as what it computes.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ class LinearCall(ClosedCall, OwnDerivative):
         return outs, total
 
     def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
-        """Of liftings that leave values alone, and may have an account, on which the transpose does not depend."""
+        """Of liftings that leave values alone, and may have an account, on which the transpose does
+        not depend."""
         found = how.program(params["jaxpr"], kinds_of(operands))
         count, types = params["count"], found.account_types
         transposed = params["transposed"]
@@ -121,10 +123,12 @@ def _batched(
 def linear_call(
     fun: Callable[..., Any], fun_transpose: Callable[..., Any], residual_args: Any, linear_args: Any
 ) -> Any:
-    """`fun(residual_args, linear_args)`, linear in the latter, with a transpose of the caller's choice.
+    """`fun(residual_args, linear_args)`, linear in the latter, with a transpose of the caller's
+    choice.
 
-    `fun_transpose(residual_args, ct)` is its transpose, and used wherever `fun` is transposed: in reverse mode, by `linear_transpose`, compiled and
-    over batches; it gives what has the structure and types of `linear_args` (TypeError). In `residual_args` the derivative is that of `fun`.
+    `fun_transpose(residual_args, ct)` is its transpose, and used wherever `fun` is transposed: in
+    reverse mode, by `linear_transpose`, compiled and over batches; it gives what has the structure
+    and types of `linear_args` (TypeError). In `residual_args` the derivative is that of `fun`.
 
     >>> from pullback.transforms.linearize import linear_transpose
     >>> linear_transpose(lambda x: linear_call(lambda r, x: r * x, lambda r, ct: r * ct, 2.0, x), 1.0)(3.0)

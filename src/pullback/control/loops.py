@@ -39,17 +39,18 @@ from pullback.transforms.bodies import (
     with_carries_constant,
 )
 
-# ---- carries ----------------------------------------------------------------------------------------------------
+# ---- carries -------------------------------------------------------------------------------------
 
 
 def stage_with_carry(
     fun: Callable[..., Any], types: list[ShapedArray], in_tree: PyTreeDef, others: Sequence[ShapedArray], what: str,
     carry_of: Callable[[Any], Any], carry_tree: PyTreeDef,
 ) -> tuple[Body, list[tuple[int, Any]]]:  # fmt: skip
-    """The body of a loop whose initial carry has `types`, and the dtypes that some of the initial carry must be converted to.
+    """The body of a loop whose initial carry has `types`, and the dtypes that some of the initial
+    carry must be converted to.
 
-    A weakly typed carry takes the type that the body returns. Raises TypeError if the carry that the body returns differs in structure,
-    shape or dtype.
+    A weakly typed carry takes the type that the body returns. Raises TypeError if the carry that
+    the body returns differs in structure, shape or dtype.
     """
     converted: dict[int, Any] = {}
     what, part = (fun.what, fun.part) if isinstance(fun, Wrapped) else (what, 0)
@@ -101,7 +102,7 @@ def _check_carry(what: str, part: int, given: Any, returned: Any, in_tree: PyTre
         )
 
 
-# ---- scan -------------------------------------------------------------------------------------------------------
+# ---- scan ----------------------------------------------------------------------------------------
 
 
 def scan(
@@ -115,13 +116,15 @@ def scan(
     *,
     checkpoints: int | str | None = None,
 ) -> tuple[Any, Any]:
-    """Loop over the leading axis of `xs`, carrying a state: `carry, y = f(carry, x)` for each x. Gives the last carry and the stacked ys.
+    """Loop over the leading axis of `xs`, carrying a state: `carry, y = f(carry, x)` for each x.
+    Gives the last carry and the stacked ys.
 
-    `carry`, `x` and `y` are trees of arrays; the carry keeps its types. Without `xs`, `f` gets None, `length` times. With `reverse` the
-    loop runs from the end (the ys stay in place). `unroll` is the number of steps written out in each pass of the compiled loop (all of
-    them, if True). Reverse mode keeps what each step needs; with `checkpoints=n` it keeps n states and computes the others again
-    (`"sqrt"`, `"binomial"`: see `pullback.control.schedule`). Raises ValueError for lengths that differ or are missing, TypeError for
-    a carry that changes its type.
+    `carry`, `x` and `y` are trees of arrays; the carry keeps its types. Without `xs`, `f` gets
+    None, `length` times. With `reverse` the loop runs from the end (the ys stay in place). `unroll`
+    is the number of steps written out in each pass of the compiled loop (all of them, if True).
+    Reverse mode keeps what each step needs; with `checkpoints=n` it keeps n states and computes the
+    others again (`"sqrt"`, `"binomial"`: see `pullback.control.schedule`). Raises ValueError for
+    lengths that differ or are missing, TypeError for a carry that changes its type.
 
     >>> import pullback.numpy as jnp
     >>> scan(lambda total, x: (total + x, total * x), 0.0, jnp.array([1.0, 2.0, 3.0]))
@@ -228,9 +231,11 @@ def _length(xs: Any, length: Any) -> int:
 
 
 def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
-    """`f` on each element of `xs` along axis 0, one after the other, results stacked: like `vmap`, in the memory of one element.
+    """`f` on each element of `xs` along axis 0, one after the other, results stacked: like `vmap`,
+    in the memory of one element.
 
-    With `batch_size`, that many elements at a time are mapped by `vmap`. Raises ValueError for a batch size that is not positive.
+    With `batch_size`, that many elements at a time are mapped by `vmap`. Raises ValueError for a
+    batch size that is not positive.
 
     >>> import pullback.numpy as jnp
     >>> map(lambda x: x**2, jnp.arange(3.0))
@@ -259,16 +264,18 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
     return tree_unflatten(out_tree, [ys[0] if len(ys) == 1 else concatenate(list(ys), 0) for ys in zip(*parts)])
 
 
-# ---- while ------------------------------------------------------------------------------------------------------
+# ---- while ---------------------------------------------------------------------------------------
 
 
 def while_loop(
     cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any, *, checkpoints: int | None = None
 ) -> Any:
-    """`while cond_fun(val): val = body_fun(val)`, from `init_val`: the last `val`, a tree of arrays that keeps its types.
+    """`while cond_fun(val): val = body_fun(val)`, from `init_val`: the last `val`, a tree of arrays
+    that keeps its types.
 
-    Reverse mode works for any number of iterations, in bounded memory: it keeps `checkpoints` states (by default a number that suits
-    most loops) and computes the others again. Raises TypeError for a condition that is no boolean scalar and for a state that changes its type.
+    Reverse mode works for any number of iterations, in bounded memory: it keeps `checkpoints`
+    states (by default a number that suits most loops) and computes the others again. Raises
+    TypeError for a condition that is no boolean scalar and for a state that changes its type.
 
     >>> while_loop(lambda x: x < 10.0, lambda x: 2 * x, 1.0)
     Array(16., dtype=float32, weak_type=True)
@@ -349,8 +356,9 @@ def fori_loop(
 ) -> Any:  # fmt: skip
     """`for i in range(lower, upper): val = body_fun(i, val)`, from `init_val`.
 
-    The bounds may be traced: the loop is then a `while_loop`, and `unroll` is refused (ValueError). With known bounds it is a `scan`. Both are
-    differentiable in both modes; `checkpoints` is theirs. The bounds are integers, or floats, both of one dtype: i is `lower`, `lower + 1`, ...
+    The bounds may be traced: the loop is then a `while_loop`, and `unroll` is refused (ValueError).
+    With known bounds it is a `scan`. Both are differentiable in both modes; `checkpoints` is
+    theirs. The bounds are integers, or floats, both of one dtype: i is `lower`, `lower + 1`, ...
     while it is less than `upper`.
 
     >>> fori_loop(0, 5, lambda i, total: total + i, 0)
@@ -403,7 +411,8 @@ def _bound(x: Any, name: str) -> Any:
 
 
 def _count(start: Any, stop: Any) -> int | None:
-    """How many steps a loop between known bounds has; None where that depends on how its counter is rounded."""
+    """How many steps a loop between known bounds has; None where that depends on how its counter is
+    rounded."""
     if start is None or stop is None:
         return None
     if not dtypes.is_integer(start.dtype):
@@ -463,7 +472,8 @@ class _Counting(Wrapped):
 
 
 def check_slots(checkpoints: Any, length: int | None) -> int:
-    """The number of slots that `checkpoints` asks for. Raises ValueError for what is neither a positive number nor a known name."""
+    """The number of slots that `checkpoints` asks for. Raises ValueError for what is neither a
+    positive number nor a known name."""
     if isinstance(checkpoints, str):
         if checkpoints == "sqrt" and length is not None:
             return max(1, math.isqrt(max(0, length - 1)) + 1)

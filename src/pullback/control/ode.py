@@ -1,15 +1,20 @@
-"""`odeint`: initial value problems of ordinary differential equations, by an adaptive Runge–Kutta method, with their derivatives.
+"""`odeint`: initial value problems of ordinary differential equations, by an adaptive Runge–Kutta
+method, with their derivatives.
 
-The method is Dormand and Prince's of order 5 with its embedded estimate of order 4 (J. Comp. Appl. Math. 6, 1980); the first derivative of
-a step is the last of the one before. Between the ends of a step the solution is the polynomial of degree 4 that has values and
-derivatives of both ends and Shampine's value in the middle (Math. Comp. 46, 1986), so that the times asked for do not limit the
-steps. The error of a step is the root mean square of its estimate over `atol + rtol·|y|`; steps and the first of them are chosen as in
-Hairer, Nørsett and Wanner, "Solving Ordinary Differential Equations I", section II.4.
+The method is Dormand and Prince's of order 5 with its embedded estimate of order 4 (J. Comp. Appl.
+Math. 6, 1980); the first derivative of a step is the last of the one before. Between the ends of a
+step the solution is the polynomial of degree 4 that has values and derivatives of both ends and
+Shampine's value in the middle (Math. Comp. 46, 1986), so that the times asked for do not limit the
+steps. The error of a step is the root mean square of its estimate over `atol + rtol·|y|`; steps and
+the first of them are chosen as in Hairer, Nørsett and Wanner, "Solving Ordinary Differential
+Equations I", section II.4.
 
-The operation `odeint` has operands (values that the equation's right-hand side takes besides the state and the time, times, initial state) and
-a program (values, state, time) → derivative. Its derivatives are equations, too: forward mode solves for the state and its tangent
-together; reverse mode solves the adjoint equation, from the last time to the first, and takes the states at the times asked for from
-the forward solution (Chen, Rubanova, Bettencourt and Duvenaud, 2018). So both are available again of each, to any order, and none stores steps.
+The operation `odeint` has operands (values that the equation's right-hand side takes besides the
+state and the time, times, initial state) and a program (values, state, time) → derivative. Its
+derivatives are equations, too: forward mode solves for the state and its tangent together; reverse
+mode solves the adjoint equation, from the last time to the first, and takes the states at the times
+asked for from the forward solution (Chen, Rubanova, Bettencourt and Duvenaud, 2018). So both are
+available again of each, to any order, and none stores steps.
 """
 
 from __future__ import annotations
@@ -45,9 +50,10 @@ from pullback.transforms.lifting import Bundle, Lifting, Outcome, leaves_of, pla
 from pullback.transforms.program import Linearization, spread
 from pullback.transforms.vmap import Batch, batch_flat, mapped
 
-# ---- the method -------------------------------------------------------------------------------------------------
+# ---- the method ----------------------------------------------------------------------------------
 
-#: Times of the stages, and what each stage adds to the state of the derivatives before it; the last stage is the end of the step.
+#: Times of the stages, and what each stage adds to the state of the derivatives before it; the last
+#: stage is the end of the step.
 _TIMES = (1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
 _STAGES = (
     (1 / 5,),
@@ -128,7 +134,8 @@ def _first_step(f: Derivative, t: Any, y: State, dy: State, rtol: float, atol: f
 
 
 def _next_step(dt: Any, error: Any) -> Any:
-    """The step after one of `dt` whose error was `error` times what is tolerated: a fifth of it to ten times as long."""
+    """The step after one of `dt` whose error was `error` times what is tolerated: a fifth of it to
+    ten times as long."""
     factor = like(0.9, dt) * lax.pow(error, like(-1 / 5, dt))
     factor = lax.clamp(like(0.2, dt), factor, like(10, dt))
     # Where the right-hand side is not a number, the step has left its domain.
@@ -136,7 +143,8 @@ def _next_step(dt: Any, error: Any) -> Any:
 
 
 def _between(x: Any, dt: Any, first: State, middle: State, last: State, dfirst: State, dlast: State) -> State:
-    """The polynomial of degree 4 through three points, with derivatives at both ends, at `x` in [0, 1]."""
+    """The polynomial of degree 4 through three points, with derivatives at both ends, at `x` in [0,
+    1]."""
     out = []
     for y0, ym, y1, d0, d1 in zip(first, middle, last, dfirst, dlast):
         h, s = convert(dt, y0.dtype), convert(x, y0.dtype)
@@ -150,7 +158,8 @@ def _between(x: Any, dt: Any, first: State, middle: State, last: State, dfirst: 
 
 
 def solve(f: Derivative, ts: Any, y0: State, rtol: float, atol: float, mxstep: float, hmax: float) -> State:
-    """The states at the times `ts`, stacked, of the equation y' = f(y, t) with y(ts[0]) = y0; NaN at times that are not reached."""
+    """The states at the times `ts`, stacked, of the equation y' = f(y, t) with y(ts[0]) = y0; NaN
+    at times that are not reached."""
     t0, dtype = ts[0], ts.dtype
     dy0 = f(y0, t0)
     limit = None if hmax == inf else like(hmax, t0)
@@ -196,12 +205,12 @@ def _where(condition: Any, on_true: Any, on_false: Any) -> Any:
     return select(lax.broadcast(condition, on_true.shape), on_true, on_false)
 
 
-# ---- the primitive ----------------------------------------------------------------------------------------------
+# ---- the primitive -------------------------------------------------------------------------------
 
 
 class Odeint(ControlPrimitive, OwnDerivative):
-    """See the module's text. `batch` says over which batch axes, innermost first: (size, which operands have it, the axis' name); it is
-    in front."""
+    """See the module's text. `batch` says over which batch axes, innermost first: (size, which
+    operands have it, the axis' name); it is in front."""
 
     name = "odeint"
 
@@ -305,7 +314,8 @@ class Odeint(ControlPrimitive, OwnDerivative):
         return outs, results_of(node, outs, (any(active),) * len(outs))
 
     def _pulled(self, operands: Sequence[Any], active: Mask, params: Params) -> list[Any]:
-        """Cotangents of the operands marked in `active` (None for the others), of operands, results and these' cotangents."""
+        """Cotangents of the operands marked in `active` (None for the others), of operands, results
+        and these' cotangents."""
         if not params["batch"]:
             return self._adjoint(operands, active, params)
         *inner, (size, mapped, axis_name) = params["batch"]
@@ -372,7 +382,8 @@ def _over_batch(how: Batch, call: Odeint, operands: Sequence[Bundle], params: Pa
 odeint_p = Odeint()
 
 
-#: States up to this many numbers are one vector: a few operations on it cost less than those on each of their arrays.
+#: States up to this many numbers are one vector: a few operations on it cost less than those on
+#: each of their arrays.
 _SMALL = 4096
 
 
@@ -409,7 +420,8 @@ def _along(ts: Any, like: Any) -> Any:
 
 
 def _sensitivity(closed: ClosedJaxpr, of_consts: Mask) -> ClosedJaxpr:
-    """(values, tangents of some, state, its tangent, time) → derivatives of the state and of its tangent."""
+    """(values, tangents of some, state, its tangent, time) → derivatives of the state and of its
+    tangent."""
     *types, time = closed.in_avals
     n = len(of_consts)
     k = len(types) - n
@@ -429,7 +441,8 @@ def _sensitivity(closed: ClosedJaxpr, of_consts: Mask) -> ClosedJaxpr:
 
 
 def _adjoint_equation(closed: ClosedJaxpr, of_consts: Mask) -> ClosedJaxpr:
-    """(values, state, adjoint, sums for the values of `of_consts`, minus the time) → their derivatives by minus the time."""
+    """(values, state, adjoint, sums for the values of `of_consts`, minus the time) → their
+    derivatives by minus the time."""
     *types, time = closed.in_avals
     n = len(of_consts)
     k = len(types) - n
@@ -454,7 +467,7 @@ def _adjoint_equation(closed: ClosedJaxpr, of_consts: Mask) -> ClosedJaxpr:
     return stage_flat(equation, [*types[:n], *types[n:], *tangents[n:], *sums, time], current())
 
 
-# ---- the function -----------------------------------------------------------------------------------------------
+# ---- the function --------------------------------------------------------------------------------
 
 
 @user_api
@@ -462,17 +475,21 @@ def odeint(
     func: Callable[..., Any], y0: Any, t: Any, *args: Any, rtol: float = 1.4e-8, atol: float = 1.4e-8, mxstep: float = inf,
     hmax: float = inf,
 ) -> Any:  # fmt: skip
-    """The solution of dy/dt = func(y, t, *args) with y(t[0]) = y0 at the times `t`: a tree like `y0`, whose arrays have the times in front.
+    """The solution of dy/dt = func(y, t, *args) with y(t[0]) = y0 at the times `t`: a tree like
+    `y0`, whose arrays have the times in front.
 
-    `y0` is a tree of floating or complex arrays, and `func` gives its derivative, a tree alike. `t` is a floating array of one
-    axis, with increasing times. `args` are trees of arrays; `func` may also close over arrays. Steps are chosen such that the error
-    of each is about `atol + rtol·|y|`; they are at most `hmax` long, and at most `mxstep` between two of the times. Solutions that do
-    not get to a time (too many steps; a singularity, where steps would become too small to be seen) are NaN from there on.
+    `y0` is a tree of floating or complex arrays, and `func` gives its derivative, a tree alike. `t`
+    is a floating array of one axis, with increasing times. `args` are trees of arrays; `func` may
+    also close over arrays. Steps are chosen such that the error of each is about `atol + rtol·|y|`;
+    they are at most `hmax` long, and at most `mxstep` between two of the times. Solutions that do
+    not get to a time (too many steps; a singularity, where steps would become too small to be seen)
+    are NaN from there on.
 
-    It is differentiable in `y0`, `t`, `args` and what `func` closes over, in both modes and to any order: the equations of the tangents, or of the
-    adjoint, are solved in the same way, with the same tolerances, in memory that does not grow with the number of steps. Raises TypeError for a
-    state or times that are not inexact and for a `func` that gives other types, ValueError for another structure, an empty state and times
-    that do not increase.
+    It is differentiable in `y0`, `t`, `args` and what `func` closes over, in both modes and to any
+    order: the equations of the tangents, or of the adjoint, are solved in the same way, with the
+    same tolerances, in memory that does not grow with the number of steps. Raises TypeError for a
+    state or times that are not inexact and for a `func` that gives other types, ValueError for
+    another structure, an empty state and times that do not increase.
 
     >>> import pullback.numpy as jnp
     >>> ys = odeint(lambda y, t, rate: -rate * y, jnp.float32(1.0), jnp.array([0.0, 1.0, 2.0]), 0.5)

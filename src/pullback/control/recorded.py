@@ -1,4 +1,5 @@
-"""Checkpointed loops as operations: a program that records a loop, one that reverses it, and derivatives of any order of both."""
+"""Checkpointed loops as operations: a program that records a loop, one that reverses it, and
+derivatives of any order of both."""
 
 from __future__ import annotations
 
@@ -34,11 +35,12 @@ from pullback.transforms.linearize import linearize_flat
 from pullback.transforms.program import Linearization
 from pullback.transforms.vmap import Batch, batch_flat, mapped
 
-# ---- the linearization of a body, for one step ------------------------------------------------------------------
+# ---- the linearization of a body, for one step ---------------------------------------------------
 
 
 class StepLinearization:
-    """The derivative of a loop's body (constants, carries, others) → (carries, outputs), one step at a time.
+    """The derivative of a loop's body (constants, carries, others) → (carries, outputs), one step
+    at a time.
 
     `active` marks the operands with tangents, carries that get one from a step included.
     """
@@ -63,7 +65,8 @@ class StepLinearization:
         return self.active[self.count : self.count + self.num_carry]
 
     def cotangent_masks(self, given: Mask) -> tuple[Mask, Mask]:
-        """Which results and which operands have cotangents, if at the end of the loop those of the results marked in `given` have."""
+        """Which results and which operands have cotangents, if at the end of the loop those of the
+        results marked in `given` have."""
         n, first = self.num_carry, self.count
 
         def pulled(carry: Mask) -> Mask:
@@ -83,17 +86,20 @@ class StepLinearization:
         return [next(outs) if p else None for p in pulled]
 
 
-# ---- recorded loops and their transposes ------------------------------------------------------------------------
-# Derivatives of a loop's derivatives are not derivatives of the schedule. With L the loop as a function of its operands x, and the residuals r
-# made by its recording, the transpose P(x, r, c) = L'(x)ᵀ c does not depend on r, and Hessians are symmetric: with
+# ---- recorded loops and their transposes ---------------------------------------------------------
+# Derivatives of a loop's derivatives are not derivatives of the schedule. With L the loop as a
+# function of its operands x, and the residuals r made by its recording, the transpose P(x, r, c) =
+# L'(x)ᵀ c does not depend on r, and Hessians are symmetric: with
 #
 #     Q(x, u, c) = ∂/∂x ⟨c, L'(x) u⟩,    the reverse-mode derivative of the loop's JVP, which is a loop like L,
 #
-# its derivative in the direction (dx, dc) is Q(x, dx, c) + P(x, r, dc), and the transpose of that takes u to (Q(x, u, c), L'(x) u).
+# its derivative in the direction (dx, dc) is Q(x, dx, c) + P(x, r, dc), and the transpose of that
+# takes u to (Q(x, u, c), L'(x) u).
 
 
 class Rule:
-    """The derivative of a `LoopCall`, as two linear functions at `primals` (the operands) and `outs` (the results); None is zero."""
+    """The derivative of a `LoopCall`, as two linear functions at `primals` (the operands) and
+    `outs` (the results); None is zero."""
 
     def __init_subclass__(cls) -> None:
         carriers[cls] = "__dict__"
@@ -109,12 +115,14 @@ class Rule:
     def over_batch(
         self, size: int, axes: Sequence[int | None], axis_name: Any
     ) -> tuple[ClosedJaxpr, Sequence[int | None]] | None:
-        """The program over a batch axis, and where the results have it; None if nothing better is known than to batch the program."""
+        """The program over a batch axis, and where the results have it; None if nothing better is
+        known than to batch the program."""
         return None
 
 
 class LoopCall(JitCall, OwnDerivative):
-    """A call of a program of a checkpointed loop, whose derivative is given by the parameter `rule`."""
+    """A call of a program of a checkpointed loop, whose derivative is given by the parameter
+    `rule`."""
 
     name = "checkpointed_loop"
 
@@ -138,7 +146,8 @@ class LoopCall(JitCall, OwnDerivative):
         return outs, params["rule"].push(primals, outs, tangents)
 
     def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
-        """As what it computes, where a transformation makes more of that: the rule knows nothing of it."""
+        """As what it computes, where a transformation makes more of that: the rule knows nothing of
+        it."""
         if how.program(params["jaxpr"], kinds_of(operands)).program is not params["jaxpr"]:
             return how.run_program(params["jaxpr"], operands)
         return None, list(map(plain, self.bind(*leaves_of(operands), **params)))
@@ -172,7 +181,8 @@ def _batched_call(
 
 
 class BatchedRule(Rule):
-    """The derivative over a batch axis: that of each element. Results that have derivatives have the axis in front."""
+    """The derivative over a batch axis: that of each element. Results that have derivatives have
+    the axis in front."""
 
     def __init__(
         self, rule: Rule, size: int, axes: Sequence[int | None], out_axes: Sequence[int | None], axis_name: Any
@@ -209,7 +219,8 @@ class BatchedRule(Rule):
 
 
 class Recording(Rule):
-    """Of operands → results, residuals of a loop. Residuals have no derivative: no transpose depends on them."""
+    """Of operands → results, residuals of a loop. Residuals have no derivative: no transpose
+    depends on them."""
 
     def __init__(self, loop: CheckpointedLoop) -> None:
         self.loop = loop
@@ -226,7 +237,8 @@ class Recording(Rule):
 
 
 class Transposition(Rule):
-    """Of operands, residuals, cotangents of the results marked in `given` → cotangents of the operands marked in `masks`."""
+    """Of operands, residuals, cotangents of the results marked in `given` → cotangents of the
+    operands marked in `masks`."""
 
     def __init__(self, loop: CheckpointedLoop, given: Mask, masks: Mask) -> None:
         self.loop, self.given, self.masks = loop, given, masks
@@ -260,9 +272,11 @@ class Transposition(Rule):
 
 
 class CheckpointedLoop:
-    """The derivative of a loop in the operands marked in `active`, with a bounded number of states kept.
+    """The derivative of a loop in the operands marked in `active`, with a bounded number of states
+    kept.
 
-    Subclasses stage `_store` (operands → results, residuals) and `_transpose` (operands, residuals, cotangents → cotangents).
+    Subclasses stage `_store` (operands → results, residuals) and `_transpose` (operands, residuals,
+    cotangents → cotangents).
     """
 
     operation: Any

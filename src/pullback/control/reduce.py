@@ -1,12 +1,15 @@
 """`reduce` and `reduce_window`: reductions by any associative function of several arrays.
 
-A reduction has operands (values that the function closes over, arrays, initial values: one for each array) and a program (values, elements,
-elements) → elements, which is associative and need not be commutative: elements are combined in their order. Sums, products, extrema, and
-bits are recognized, and left to the primitives that there are for them.
+A reduction has operands (values that the function closes over, arrays, initial values: one for each
+array) and a program (values, elements, elements) → elements, which is associative and need not be
+commutative: elements are combined in their order. Sums, products, extrema, and bits are recognized,
+and left to the primitives that there are for them.
 
-Compiled, a reduction is the compiler's own if the program consists of operations on scalars. Forward mode reduces pairs of elements and their
-tangents, which is an associative function again. In reverse mode, and wherever the compiler's own does not apply, neighbours are combined, all
-pairs at once, until one is left: log n applications of the program to whole arrays, with the derivatives that these have.
+Compiled, a reduction is the compiler's own if the program consists of operations on scalars.
+Forward mode reduces pairs of elements and their tangents, which is an associative function again.
+In reverse mode, and wherever the compiler's own does not apply, neighbours are combined, all pairs
+at once, until one is left: log n applications of the program to whole arrays, with the derivatives
+that these have.
 """
 
 from __future__ import annotations
@@ -72,14 +75,15 @@ from pullback.xla.devices import no_sharding
 
 
 class ProgramReduction(ControlPrimitive):
-    """Base of the two. The parameter `jaxpr` is the program, `num_consts` the number of values that it closes over."""
+    """Base of the two. The parameter `jaxpr` is the program, `num_consts` the number of values that
+    it closes over."""
 
     def split(self, operands: Sequence[Any], num_consts: int) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
         """(values, arrays, initial values)."""
         count = (len(operands) - num_consts) // 2
         return operands[:num_consts], operands[num_consts : num_consts + count], operands[num_consts + count :]
 
-    # ---- compilation --------------------------------------------------------------------------------------------
+    # ---- compilation -----------------------------------------------------------------------------
 
     def lower(self, emit: Any, *operands: Any, **params: Any) -> list[Any]:
         consts, xs, initial = self.split(operands, params["num_consts"])
@@ -97,7 +101,7 @@ class ProgramReduction(ControlPrimitive):
         """The compiler's operation."""
         raise self.missing("write", "compilation")
 
-    # ---- transformations ----------------------------------------------------------------------------------------
+    # ---- transformations -------------------------------------------------------------------------
 
     def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
         consts, xs, initial = self.split(operands, params["num_consts"])
@@ -145,7 +149,8 @@ def _is_scalar(body: ClosedJaxpr) -> bool:
 
 
 class LiftedPair:
-    """The program that combines two elements, lifted: (values, elements, elements) → elements of `kinds`."""
+    """The program that combines two elements, lifted: (values, elements, elements) → elements of
+    `kinds`."""
 
     __slots__ = ("kinds", "account", "program")
 
@@ -161,7 +166,7 @@ class LiftedPair:
             self.program = pruned(over_bundles(how, combine, ((*of_consts, *kinds, *kinds), closed.in_avals)))
 
 
-# ---- reduce -----------------------------------------------------------------------------------------------------
+# ---- reduce --------------------------------------------------------------------------------------
 
 
 class Reduce(ProgramReduction):
@@ -219,11 +224,12 @@ class Reduce(ProgramReduction):
 reduce_p = Reduce()
 
 
-# ---- reduce_window ----------------------------------------------------------------------------------------------
+# ---- reduce_window -------------------------------------------------------------------------------
 
 
 class ReduceWindow(ProgramReduction):
-    """The elements of each window combined, in their order, after the initial values, which padding consists of, too."""
+    """The elements of each window combined, in their order, after the initial values, which padding
+    consists of, too."""
 
     name = "reduce_window"
 
@@ -258,10 +264,11 @@ class ReduceWindow(ProgramReduction):
 reduce_window_p = ReduceWindow()
 
 
-# ---- the functions ----------------------------------------------------------------------------------------------
+# ---- the functions -------------------------------------------------------------------------------
 
 
-#: Operations with reductions of their own: the reduction, what is neutral, and the kinds of numbers that it takes.
+#: Operations with reductions of their own: the reduction, what is neutral, and the kinds of numbers
+#: that it takes.
 _REDUCTIONS: dict[Any, tuple[Any, Callable[[Any], Any], str]] = {
     add_p: (reduce_sum_p, lambda dtype: np.zeros((), dtype), NUMERIC),
     mul_p: (reduce_prod_p, reduce_prod_p.identity, NUMERIC),
@@ -281,12 +288,15 @@ _WINDOWS: dict[Any, tuple[Any, Callable[[Any], Any], str]] = {
 def reduce(
     operands: Any, init_values: Any, computation: Callable[[Any, Any], Any], dimensions: Sequence[int], out_sharding: Any = None
 ) -> Any:  # fmt: skip
-    """The elements of `operands` along `dimensions` combined by `computation`, starting from `init_values`.
+    """The elements of `operands` along `dimensions` combined by `computation`, starting from
+    `init_values`.
 
-    `operands` is an array, or a tree of arrays of one shape, `init_values` a scalar or a tree of scalars alike, converted to the operands'
-    dtypes. `computation` takes two elements (trees of scalars), gives one, and is associative with `init_values` as its neutral element. It
-    may close over arrays, and has the derivatives of what it is made of. Raises ValueError for dimensions out of bounds or
-    repeated, for trees that differ, for initial values that are no scalars and a computation that changes types.
+    `operands` is an array, or a tree of arrays of one shape, `init_values` a scalar or a tree of
+    scalars alike, converted to the operands' dtypes. `computation` takes two elements (trees of
+    scalars), gives one, and is associative with `init_values` as its neutral element. It may close
+    over arrays, and has the derivatives of what it is made of. Raises ValueError for dimensions out
+    of bounds or repeated, for trees that differ, for initial values that are no scalars and a
+    computation that changes types.
 
     >>> import pullback.numpy as jnp
     >>> import pullback.lax as lax
@@ -323,11 +333,14 @@ def reduce_window(
     window_strides: Sequence[int] | None = None, padding: Any = "VALID", base_dilation: Sequence[int] | None = None,
     window_dilation: Sequence[int] | None = None,
 ) -> Any:  # fmt: skip
-    """The elements of each window of `operand` combined by `computation`, starting from `init_value`.
+    """The elements of each window of `operand` combined by `computation`, starting from
+    `init_value`.
 
-    `operand` and `init_value` are arrays and scalars, or trees of them alike, as for `reduce`; so is `computation`. `padding` is "VALID", "SAME", or
-    (low, high) for each axis. Sums, maxima and minima, by `lax.add`, `lax.max` and `lax.min`, have quicker derivatives than
-    other computations, which are differentiated through the windows themselves. Raises TypeError for windows that do not fit the axes.
+    `operand` and `init_value` are arrays and scalars, or trees of them alike, as for `reduce`; so
+    is `computation`. `padding` is "VALID", "SAME", or (low, high) for each axis. Sums, maxima and
+    minima, by `lax.add`, `lax.max` and `lax.min`, have quicker derivatives than other computations,
+    which are differentiated through the windows themselves. Raises TypeError for windows that do
+    not fit the axes.
 
     >>> import pullback.numpy as jnp
     >>> import pullback.lax as lax
@@ -423,7 +436,8 @@ def _window_params(
 
 
 def _known(body: Body, arrays: Sequence[Any], table: dict[Any, Any]) -> tuple[Any, Any, Any] | None:
-    """The reduction, the operation and its neutral element, if a computation is one operation that has a reduction of its own."""
+    """The reduction, the operation and its neutral element, if a computation is one operation that
+    has a reduction of its own."""
     program = simplified(body.program)
     if body.captured or len(arrays) != 1 or len(program.eqns) != 1:
         return None

@@ -1,4 +1,5 @@
-"""Reverse mode through a scan in bounded memory. Its length is known: the states at the places of the schedule are stored on the way forward."""
+"""Reverse mode through a scan in bounded memory. Its length is known: the states at the places of
+the schedule are stored on the way forward."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from pullback.core.staging import stage_flat
 from pullback.core.trace import Params, current
 from pullback.transforms.call import Mask
 
-# ---- scan -------------------------------------------------------------------------------------------------------
+# ---- scan ----------------------------------------------------------------------------------------
 
 
 @in_bounded_memory.of(scan_p)

@@ -1,6 +1,8 @@
-"""Reverse mode through a while in bounded memory, and over a batch whose elements stop at different times.
+"""Reverse mode through a while in bounded memory, and over a batch whose elements stop at different
+times.
 
-The forward pass stores every state, and whenever the slots are full drops every other one and doubles the stride (see `control.schedule`).
+The forward pass stores every state, and whenever the slots are full drops every other one and
+doubles the stride (see `control.schedule`).
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ DEFAULT_SLOTS = 32
 _SEGMENT_BYTES = 1 << 16
 
 
-# ---- while ------------------------------------------------------------------------------------------------------
+# ---- while ---------------------------------------------------------------------------------------
 
 
 @in_bounded_memory.of(while_p)
@@ -55,10 +57,11 @@ def linearized_while(call: Any, primals: Sequence[Any], nodes: Sequence[Node | N
 
 
 class CheckpointedWhile(CheckpointedLoop):
-    """Of a while. The residuals are the slots, and the numbers of steps, of segments between two slots, and of slots used.
+    """Of a while. The residuals are the slots, and the numbers of steps, of segments between two
+    slots, and of slots used.
 
-    The schedule is one of segments of steps: the states within one segment are all kept while it is reversed, so that what the schedule
-    itself costs is spread over its steps.
+    The schedule is one of segments of steps: the states within one segment are all kept while it is
+    reversed, so that what the schedule itself costs is spread over its steps.
     """
 
     def __init__(self, closed: ClosedJaxpr, operation: Any, active: Mask, params: Params) -> None:
@@ -88,7 +91,8 @@ class CheckpointedWhile(CheckpointedLoop):
         return self._recorded(Steps(self, cond_consts, consts), init, self.state_types)
 
     def _recorded(self, steps: Steps, init: list[Any], state_types: Sequence[ShapedArray]) -> list[Any]:
-        """Results; slots with the states after 0, stride, 2 stride, ... segments, and a scrap row; number of steps; stride; slots used."""
+        """Results; slots with the states after 0, stride, 2 stride, ... segments, and a scrap row;
+        number of steps; stride; slots used."""
         rows, one, zero = self.slots, number(1), number(0)
 
         def one_step(s: Any) -> Any:
@@ -104,7 +108,8 @@ class CheckpointedWhile(CheckpointedLoop):
 
         def fill_all(s: Any) -> Any:
             used, stride, n, goes_on, state, slots = while_loop(lambda s: s[3] & (s[0] < number(rows)), fill_slot, s)
-            # If the loop goes on, every other state makes room: those with odd numbers go behind those with even ones.
+            # If the loop goes on, every other state makes room: those with odd numbers go behind
+            # those with even ones.
             as_they_are = np.arange(rows + 1, dtype=np.int32)
             even_first = np.array([*range(0, rows, 2), *range(1, rows, 2), rows], np.int32)
             order = select(goes_on, concrete(even_first), concrete(as_they_are))
@@ -130,7 +135,8 @@ class CheckpointedWhile(CheckpointedLoop):
         return without_effects(stage_flat(program, [*value_types, *ct_types], current())), masks
 
     def _masks(self, given: Mask) -> tuple[Mask, Mask]:
-        """Which carries, and which operands, get cotangents if the results marked in `given` have some."""
+        """Which carries, and which operands, get cotangents if the results marked in `given` have
+        some."""
         has_carry, pulled = self.step.cotangent_masks(given)
         return has_carry, (*[False] * self.cond_count, *pulled[: self.count], *has_carry)
 
@@ -142,7 +148,8 @@ class CheckpointedWhile(CheckpointedLoop):
     def _reversed(
         self, steps: Steps, residuals: Sequence[Any], cotangents: Sequence[Any], given: Mask, state_types: Sequence[ShapedArray]
     ) -> list[Any]:  # fmt: skip
-        """Cotangents of the operands that `_masks` marks, given those of the results marked in `given`."""
+        """Cotangents of the operands that `_masks` marks, given those of the results marked in
+        `given`."""
         has_carry, masks = self._masks(given)
         of_consts = masks[self.cond_count : self.cond_count + self.count]
         *slots, length, stride, used = residuals
@@ -230,7 +237,8 @@ class CheckpointedWhile(CheckpointedLoop):
 
 
 class Steps:
-    """What a while does with a state: whether there is another step, the state after it, and cotangents before from those after it."""
+    """What a while does with a state: whether there is another step, the state after it, and
+    cotangents before from those after it."""
 
     def __init__(self, loop: CheckpointedWhile, cond_consts: Sequence[Any], consts: Sequence[Any]) -> None:
         self.loop, self.cond_consts, self.consts = loop, cond_consts, consts
@@ -251,7 +259,8 @@ class Steps:
 
 
 class LoopOverBatch:
-    """Condition and body of a while over a batch, for operands of which some are mapped: see `LiftedLoop`."""
+    """Condition and body of a while over a batch, for operands of which some are mapped: see
+    `LiftedLoop`."""
 
     def __init__(self, loop: CheckpointedWhile, size: int, mapped: Sequence[bool], axis_name: Any) -> None:
         n, m, cond = loop.cond_count, loop.count, loop.params["cond_jaxpr"]
@@ -264,7 +273,8 @@ class LoopOverBatch:
 
 
 class BatchedSteps(Steps):
-    """Of all elements of a batch: an element that has stopped keeps its state. All cotangents have the batch axis in front."""
+    """Of all elements of a batch: an element that has stopped keeps its state. All cotangents have
+    the batch axis in front."""
 
     def __init__(self, batch: LoopOverBatch, cond_consts: Sequence[Any], consts: Sequence[Any]) -> None:
         super().__init__(batch.loop, cond_consts, consts)

@@ -1,9 +1,11 @@
 """scan: a loop whose length is known, with a carried state, consumed inputs and stacked outputs.
 
-The operation `scan` has operands (constants, initial carry, inputs stacked along axis 0) and a body (constants, carry, one input) →
-(carry, one output). Every transformation of it is a scan of the transformed body, in which a carry has a tangent, or a batch axis, as soon as
-one step gives it one (a fixed point). In reverse mode, the residuals of a step are stacked only if they differ from step to step: constants
-and what is computed of them, inputs, outputs and carries that are there anyway are not stored again.
+The operation `scan` has operands (constants, initial carry, inputs stacked along axis 0) and a body
+(constants, carry, one input) → (carry, one output). Every transformation of it is a scan of the
+transformed body, in which a carry has a tangent, or a batch axis, as soon as one step gives it one
+(a fixed point). In reverse mode, the residuals of a step are stacked only if they differ from step
+to step: constants and what is computed of them, inputs, outputs and carries that are there anyway
+are not stored again.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ from pullback.transforms.program import Linearization
 
 
 class Layout:
-    """How the flat operands of a scan divide: constants, carries, inputs; and its results: carries, outputs."""
+    """How the flat operands of a scan divide: constants, carries, inputs; and its results: carries,
+    outputs."""
 
     __slots__ = ("consts", "carry", "xs")
 
@@ -53,7 +56,8 @@ class Layout:
 
 
 class Scan(ControlPrimitive):
-    """See the module's text. `checkpoints` says how reverse mode keeps the carries (see `control.schedule`); None keeps all."""
+    """See the module's text. `checkpoints` says how reverse mode keeps the carries (see
+    `control.schedule`); None keeps all."""
 
     name = "scan"
 
@@ -65,7 +69,7 @@ class Scan(ControlPrimitive):
     def step_program(self, params: Params) -> ClosedJaxpr | None:
         return params["jaxpr"] if params["checkpoints"] is None else None
 
-    # ---- compilation --------------------------------------------------------------------------------------------
+    # ---- compilation -----------------------------------------------------------------------------
 
     def lower(self, emit: Any, *operands: Any, jaxpr: ClosedJaxpr, num_consts: int, num_carry: int, length: int, reverse: bool,
               unroll: int, checkpoints: Any) -> list[Any]:  # fmt: skip
@@ -120,7 +124,7 @@ class Scan(ControlPrimitive):
             state = step(emit.constant(passes * per_pass + k, dtypes.int32), state)
         return list(state)
 
-    # ---- derivatives --------------------------------------------------------------------------------------------
+    # ---- derivatives -----------------------------------------------------------------------------
 
     def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
         if params["checkpoints"] is not None and params["length"]:  # of no steps there is nothing to keep
@@ -166,11 +170,12 @@ def _chosen(xs: Sequence[Any], mask: Sequence[bool]) -> list[Any]:
     return [x for x, wanted in zip(xs, mask) if wanted]
 
 
-# ---- the body, lifted -------------------------------------------------------------------------------------------
+# ---- the body, lifted ----------------------------------------------------------------------------
 
 
 class LiftedStep:
-    """The body of a scan, lifted: (constants, account, carries, inputs) → (account, carries, outputs).
+    """The body of a scan, lifted: (constants, account, carries, inputs) → (account, carries,
+    outputs).
 
     `carry` are the kinds of the carries, `kinds` those of the results of the scan.
     """
@@ -205,14 +210,14 @@ class LiftedStep:
         ))  # fmt: skip
 
 
-# ---- the body's linearization -----------------------------------------------------------------------------------
+# ---- the body's linearization --------------------------------------------------------------------
 
 
 class ScanLinearization:
     """The derivative of a scan in the operands marked in `active`, in two parts.
 
-    `forward` is the body of a scan that gives the results and the residuals that differ from step to step; `push` and `pull` are scans of
-    the body's linear programs over residuals.
+    `forward` is the body of a scan that gives the results and the residuals that differ from step
+    to step; `push` and `pull` are scans of the body's linear programs over residuals.
     """
 
     __slots__ = (
@@ -280,7 +285,8 @@ class ScanLinearization:
         )  # fmt: skip
 
     def residuals(self, primals: Sequence[Any], outs: Sequence[Any], stacked: Sequence[Any]) -> list[Any]:
-        """The body's residuals, those that differ from step to step stacked, given the scan's operands and results."""
+        """The body's residuals, those that differ from step to step stacked, given the scan's
+        operands and results."""
         invariants = run(self._invariants, *primals[self._layout.consts])
         places = {"const": primals, "input": primals, "result": outs, "invariant": invariants, "stacked": stacked}
         return [places[what][i] for what, i in self._sources]

@@ -1,17 +1,21 @@
-"""The schedule of checkpoints: which states of a loop reverse mode keeps, and when the others are computed again.
+"""The schedule of checkpoints: which states of a loop reverse mode keeps, and when the others are
+computed again.
 
-The backward pass of a loop needs the state before every step, last step first. With c slots for states, those that are not stored are computed
-again from the nearest one before. What that costs is known (Griewank and Walther, "Algorithm 799: revolve", ACM TOMS 26, 2000): with
-β(c, r) = binomial(c + r, c), a loop of β(c, r-1) < l <= β(c, r) steps repeats at least r·l − β(c+1, r-1) of them, and as many if from a
-state with l steps to reverse and c slots (its own counted) the next one is stored
+The backward pass of a loop needs the state before every step, last step first. With c slots for
+states, those that are not stored are computed again from the nearest one before. What that costs is
+known (Griewank and Walther, "Algorithm 799: revolve", ACM TOMS 26, 2000): with β(c, r) = binomial(c
++ r, c), a loop of β(c, r-1) < l <= β(c, r) steps repeats at least r·l − β(c+1, r-1) of them, and as
+many if from a state with l steps to reverse and c slots (its own counted) the next one is stored
 
     m = min(β(c, r-1), l − β(c-1, r-1))
 
-steps on (`distance`). Of a `scan` the length is known: the states at these places are stored on the way forward. Of a `while` it is not:
-the forward pass stores every state, and whenever the slots are full drops every other one and doubles the stride; the backward pass goes
-on with the formula from there (online checkpointing, in the manner of Stumm and Walther, SIAM J. Sci. Comput. 32, 2010).
+steps on (`distance`). Of a `scan` the length is known: the states at these places are stored on the
+way forward. Of a `while` it is not: the forward pass stores every state, and whenever the slots are
+full drops every other one and doubles the stride; the backward pass goes on with the formula from
+there (online checkpointing, in the manner of Stumm and Walther, SIAM J. Sci. Comput. 32, 2010).
 
-The schedule is run by loops in the program (`sweep`): neither the length nor the number of slots makes the program longer.
+The schedule is run by loops in the program (`sweep`): neither the length nor the number of slots
+makes the program longer.
 """
 
 from __future__ import annotations
@@ -31,11 +35,12 @@ from pullback.lax.elementwise import div_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_in_dim_p, convert
 
-# ---- the schedule -----------------------------------------------------------------------------------------------
+# ---- the schedule --------------------------------------------------------------------------------
 
 
 def distance(steps: int, slots: int) -> int:
-    """How many steps on the next state is stored, with `steps` >= 2 to reverse and `slots` >= 1, that of this state counted.
+    """How many steps on the next state is stored, with `steps` >= 2 to reverse and `slots` >= 1,
+    that of this state counted.
 
     >>> distance(10, 3)
     4
@@ -49,7 +54,8 @@ def distance(steps: int, slots: int) -> int:
 
 
 def repeated_steps(steps: int, slots: int) -> int:
-    """The least number of forward steps with which `steps` are reversed, the first pass counted and each reversed step itself not.
+    """The least number of forward steps with which `steps` are reversed, the first pass counted and
+    each reversed step itself not.
 
     >>> repeated_steps(10, 3)
     15
@@ -113,7 +119,8 @@ def sweep(
 ) -> list[Any]:  # fmt: skip
     """The adjoint after `back(j, state before step j, adjoint)` for j = length-1, ..., 0.
 
-    `slots` hold states as rows, the last row being scrap; the first `used` rows are states before the steps `at`, ascending from 0.
+    `slots` hold states as rows, the last row being scrap; the first `used` rows are states before
+    the steps `at`, ascending from 0.
     """
     count = slots[0].shape[0] - 1 if slots else 0
     one = number(1)

@@ -1,6 +1,8 @@
-"""custom_linear_solve and custom_root: solutions of equations, differentiated by the implicit function theorem.
+"""custom_linear_solve and custom_root: solutions of equations, differentiated by the implicit
+function theorem.
 
-What a solver does on its way is not differentiated; what it has found is. The solution of A x = b has
+What a solver does on its way is not differentiated; what it has found is. The solution of A x = b
+has
 
     dx = A⁻¹ (db − dA x)        and the transpose        b̄ = A⁻ᵀ x̄,
 
@@ -8,13 +10,16 @@ and a root of f(x, θ) = 0 has
 
     dx = −(∂f/∂x)⁻¹ (∂f/∂θ) dθ
 
-(implicit function theorem: S. G. Krantz, H. R. Parks, *The Implicit Function Theorem*, Birkhäuser 2002; for automatic differentiation
-see M. Blondel et al., "Efficient and modular implicit differentiation", NeurIPS 2022). So a derivative, in either mode, costs one more
-linear solve, whatever the number of iterations was; as it is made of the same operations, it has derivatives itself, to any order.
+(implicit function theorem: S. G. Krantz, H. R. Parks, *The Implicit Function Theorem*, Birkhäuser
+2002; for automatic differentiation see M. Blondel et al., "Efficient and modular implicit
+differentiation", NeurIPS 2022). So a derivative, in either mode, costs one more linear solve,
+whatever the number of iterations was; as it is made of the same operations, it has derivatives
+itself, to any order.
 
-The operations `custom_linear_solve` and `custom_root` have operands (constants, right-hand side or initial guess). Their programs
-take all of the constants, that is, everything that matvec, f and the solvers close over, so that any of it may be differentiated,
-mapped or traced by an enclosing transformation.
+The operations `custom_linear_solve` and `custom_root` have operands (constants, right-hand side or
+initial guess). Their programs take all of the constants, that is, everything that matvec, f and the
+solvers close over, so that any of it may be differentiated, mapped or traced by an enclosing
+transformation.
 """
 
 from __future__ import annotations
@@ -55,10 +60,12 @@ from pullback.transforms.linearize import linearize, linearize_flat, transpose_f
 
 
 class Solve(ControlPrimitive, OwnDerivative):
-    """Base of the two operations. The parameter `solve` is the program (constants, given) → (solution, auxiliary results)."""
+    """Base of the two operations. The parameter `solve` is the program (constants, given) →
+    (solution, auxiliary results)."""
 
     inlined = "solve"
-    #: The parameters that are programs (constants, solutions or right-hand sides) → one of these; None stands for what is not there.
+    #: The parameters that are programs (constants, solutions or right-hand sides) → one of these;
+    #: None stands for what is not there.
     maps: ClassVar[tuple[str, ...]]
 
     def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
@@ -68,7 +75,8 @@ class Solve(ControlPrimitive, OwnDerivative):
         trace = current()
         if any(a.__class__ is LinearTracer and a._trace is trace for a in args):
             return self._recorded(trace, args, params)
-        # Equation by equation: a solver is a few operations (its loops are compiled), or one factorization.
+        # Equation by equation: a solver is a few operations (its loops are compiled), or one
+        # factorization.
         return run(params["solve"], *args)
 
     def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
@@ -85,9 +93,11 @@ class Solve(ControlPrimitive, OwnDerivative):
 
 
 class LiftedSolve:
-    """The programs of a solve, lifted: what is solved for has the same kinds in all, `unknowns`, and is all that maps give.
+    """The programs of a solve, lifted: what is solved for has the same kinds in all, `unknowns`,
+    and is all that maps give.
 
-    The program `solve` gives what is solved for, auxiliary results (`kinds` are those of all), and the account, of `count` leaves.
+    The program `solve` gives what is solved for, auxiliary results (`kinds` are those of all), and
+    the account, of `count` leaves.
     """
 
     __slots__ = ("programs", "unknowns", "kinds", "account", "count")
@@ -126,14 +136,15 @@ class LiftedSolve:
         self.programs = {name: widened(name, p) for name, p in programs.items()}
 
 
-# ---- linear solves ----------------------------------------------------------------------------------------------
+# ---- linear solves -------------------------------------------------------------------------------
 
 
 class LinearSolve(Solve):
     """x with matvec(x) = b, and what `solve` gives beside it. Operands are (constants, b).
 
-    Derivatives use the program `inverse`, which gives a solution and nothing beside it. `vecmat` is the transpose of `matvec` and
-    `transpose_inverse` solves with it; both are None where there is no reverse mode.
+    Derivatives use the program `inverse`, which gives a solution and nothing beside it. `vecmat` is
+    the transpose of `matvec` and `transpose_inverse` solves with it; both are None where there is
+    no reverse mode.
     """
 
     name = "custom_linear_solve"
@@ -226,7 +237,8 @@ def _without_aux(solve: ClosedJaxpr, count: int) -> ClosedJaxpr:
 
 
 def _transposed(matvec: ClosedJaxpr, num_consts: int) -> ClosedJaxpr:
-    """The program (constants, cotangents) → cotangents of a program that is linear in the rest of its arguments."""
+    """The program (constants, cotangents) → cotangents of a program that is linear in the rest of
+    its arguments."""
     types = matvec.in_avals[num_consts:]
 
     def vecmat(*xs: Any) -> list[Any]:
@@ -237,7 +249,7 @@ def _transposed(matvec: ClosedJaxpr, num_consts: int) -> ClosedJaxpr:
     return stage_flat(vecmat, [*matvec.in_avals[:num_consts], *matvec.out_avals], current())
 
 
-# ---- roots ------------------------------------------------------------------------------------------------------
+# ---- roots ---------------------------------------------------------------------------------------
 
 
 class Root(Solve):
@@ -275,7 +287,7 @@ class Root(Solve):
 custom_root_p = Root()
 
 
-# ---- the functions ----------------------------------------------------------------------------------------------
+# ---- the functions -------------------------------------------------------------------------------
 
 
 @user_api
@@ -287,15 +299,19 @@ def custom_linear_solve(
     symmetric: bool = False,
     has_aux: bool = False,
 ) -> Any:
-    """The solution x of matvec(x) = b that `solve(matvec, b)` finds, with derivatives that cost one linear solve each.
+    """The solution x of matvec(x) = b that `solve(matvec, b)` finds, with derivatives that cost one
+    linear solve each.
 
-    `matvec` is a linear function from trees of the structure and types of `b` to such trees; it may close over anything, and the
-    derivative is with respect to `b` and to what it closes over. `solve` is not differentiated, so it may be anything; reverse mode
-    uses `transpose_solve(vecmat, b)`, where `vecmat` is the transpose of `matvec`, or `solve` itself if the map is `symmetric`. With
-    `has_aux`, `solve` and `transpose_solve` return (x, aux), and so does this function; `aux` has no derivative.
+    `matvec` is a linear function from trees of the structure and types of `b` to such trees; it may
+    close over anything, and the derivative is with respect to `b` and to what it closes over.
+    `solve` is not differentiated, so it may be anything; reverse mode uses `transpose_solve(vecmat,
+    b)`, where `vecmat` is the transpose of `matvec`, or `solve` itself if the map is `symmetric`.
+    With `has_aux`, `solve` and `transpose_solve` return (x, aux), and so does this function; `aux`
+    has no derivative.
 
-    Integers in `b` become floats. Raises ValueError if x or matvec(x) differ from `b` in shape or dtype (TypeError if matvec(x) does in
-    structure), or if there is no pair with `has_aux`; TypeError in reverse mode if there is no `transpose_solve`.
+    Integers in `b` become floats. Raises ValueError if x or matvec(x) differ from `b` in shape or
+    dtype (TypeError if matvec(x) does in structure), or if there is no pair with `has_aux`;
+    TypeError in reverse mode if there is no `transpose_solve`.
 
     >>> import pullback.numpy as jnp
     >>> from pullback.transforms.derivatives import grad
@@ -320,9 +336,11 @@ def linear_solve(
     symmetric: bool, has_aux: bool, inverse: Callable[..., Any] | None = None, name: str = "custom_linear_solve",
     error: type[Exception] = ValueError, solver: str = "solve",
 ) -> Any:  # fmt: skip
-    """`custom_linear_solve`, where derivatives may use another solver, `inverse`: then neither that nor `transpose_solve` gives aux.
+    """`custom_linear_solve`, where derivatives may use another solver, `inverse`: then neither that
+    nor `transpose_solve` gives aux.
 
-    For messages: the function that is called, the error raised for solutions that do not fit, and what its user calls `solve`.
+    For messages: the function that is called, the error raised for solutions that do not fit, and
+    what its user calls `solve`.
     """
     leaves, tree = _inexact(b, f"the right-hand side of {name}")
     unknown = _Unknown(name, "b", error, tree, [x.aval for x in leaves])
@@ -356,15 +374,17 @@ def custom_root(
     tangent_solve: Callable[[Callable[[Any], Any], Any], Any],
     has_aux: bool = False,
 ) -> Any:
-    """The root x of f(x) = 0 that `solve(f, initial_guess)` finds, with derivatives that cost one linear solve each.
+    """The root x of f(x) = 0 that `solve(f, initial_guess)` finds, with derivatives that cost one
+    linear solve each.
 
-    `f` takes and gives trees of the structure and types of `initial_guess`; it may close over anything, and the derivative is with
-    respect to that, by the implicit function theorem. The root does not depend on the guess. `tangent_solve(g, y)` solves the linear
-    system g(x) = y, of which g may be the derivative of `f` or its transpose. With `has_aux`, `solve` returns (x, aux), and so does this
-    function; `aux` has no derivative.
+    `f` takes and gives trees of the structure and types of `initial_guess`; it may close over
+    anything, and the derivative is with respect to that, by the implicit function theorem. The root
+    does not depend on the guess. `tangent_solve(g, y)` solves the linear system g(x) = y, of which
+    g may be the derivative of `f` or its transpose. With `has_aux`, `solve` returns (x, aux), and
+    so does this function; `aux` has no derivative.
 
-    Integers in the guess become floats. Raises TypeError if x or f(x) differ from the guess in structure, shape or dtype, ValueError if
-    there is no pair with `has_aux`.
+    Integers in the guess become floats. Raises TypeError if x or f(x) differ from the guess in
+    structure, shape or dtype, ValueError if there is no pair with `has_aux`.
 
     >>> from pullback.transforms.derivatives import grad
     >>> from pullback.control.loops import while_loop
@@ -408,9 +428,11 @@ def _inexact(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
 
 
 class _Unknown:
-    """What is solved for: its structure and types, which `given` of the function `name` has; and the functions of it, checked.
+    """What is solved for: its structure and types, which `given` of the function `name` has; and
+    the functions of it, checked.
 
-    `error` is raised for what differs in type, and for solutions that differ in structure; maps that do raise TypeError.
+    `error` is raised for what differs in type, and for solutions that differ in structure; maps
+    that do raise TypeError.
     """
 
     def __init__(
@@ -420,7 +442,8 @@ class _Unknown:
         self.in_tree = tree_structure((tree_unflatten(tree, types),))
 
     def _checked(self, value: Any, what: str, structure_error: type[Exception]) -> list[Any]:
-        """The leaves of a value of the unknown's structure and types. Raises an error for what is not."""
+        """The leaves of a value of the unknown's structure and types. Raises an error for what is
+        not."""
         leaves, tree = arrays_of(value, f"the output of {what}")
         if tree != self.tree:
             raise structure_error(
@@ -484,7 +507,8 @@ class _Bodies(dict[str, Body]):
         return body
 
     def shared(self) -> tuple[list[Any], dict[str, ClosedJaxpr]]:
-        """Everything that some body closes over, and the bodies as programs that take all of it first."""
+        """Everything that some body closes over, and the bodies as programs that take all of it
+        first."""
         consts = {id(c): c for body in self.values() for c in body.captured}
 
         def program_of(body: Body) -> ClosedJaxpr:

@@ -1,10 +1,11 @@
 """while: a loop that runs as long as a condition on its state holds.
 
-The operation `while` has operands (constants of the condition, constants of the body, initial state), and two programs: the
-condition (constants, state) → boolean, and the body (constants, state) → state. The number of iterations is not known before it has run, so
-reverse mode keeps a bounded number of states (see `control.schedule`). Over a batch whose elements stop at different times, the
-loop runs until all have, and those that have stopped keep their state: what the body would give for them reaches neither values nor
-derivatives (`control.elements`).
+The operation `while` has operands (constants of the condition, constants of the body, initial
+state), and two programs: the condition (constants, state) → boolean, and the body (constants,
+state) → state. The number of iterations is not known before it has run, so reverse mode keeps a
+bounded number of states (see `control.schedule`). Over a batch whose elements stop at different
+times, the loop runs until all have, and those that have stopped keep their state: what the body
+would give for them reaches neither values nor derivatives (`control.elements`).
 """
 
 from __future__ import annotations
@@ -44,14 +45,15 @@ def split(operands: Sequence[Any], params: Params) -> tuple[Sequence[Any], Seque
 
 
 class While(ControlPrimitive):
-    """See the module's text. `checkpoints` is the number of states that reverse mode keeps; None is a number that suits most loops."""
+    """See the module's text. `checkpoints` is the number of states that reverse mode keeps; None is
+    a number that suits most loops."""
 
     name = "while"
 
     def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
         return params["body_jaxpr"].out_avals
 
-    # ---- compilation --------------------------------------------------------------------------------------------
+    # ---- compilation -----------------------------------------------------------------------------
 
     def lower(
         self, emit: Any, *operands: Any, cond_jaxpr: ClosedJaxpr, body_jaxpr: ClosedJaxpr, **params: Any
@@ -72,10 +74,11 @@ class While(ControlPrimitive):
             new = body(*state)
             return [condition(*new), *new]
 
-        # Effects belong into the body: a condition of which the compiler knows how often it holds is left out, with its effects.
+        # Effects belong into the body: a condition of which the compiler knows how often it holds
+        # is left out, with its effects.
         return list(emit.while_loop(lambda holds, *_: holds, step, [condition(*init), *init]))[1:]
 
-    # ---- transformations ----------------------------------------------------------------------------------------
+    # ---- transformations -------------------------------------------------------------------------
 
     def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
         cond_consts, body_consts, init = split(list(map(how.settled, operands)), params)
@@ -104,9 +107,11 @@ while_p = While()
 class LiftedLoop:
     """Condition and body of a while, lifted; `kinds` are those of the state.
 
-    If all that the condition gives is whether the loop goes on, the loop is one of lifted condition and body, and `predicate` is None. Else
-    (elements of a batch stop one by one; there is an account) the body evaluates the condition, too, and the state begins with what that gave
-    and the account: the constants of the condition come first among the body's, and `predicate` is the lifted condition for the first time.
+    If all that the condition gives is whether the loop goes on, the loop is one of lifted condition
+    and body, and `predicate` is None. Else (elements of a batch stop one by one; there is an
+    account) the body evaluates the condition, too, and the state begins with what that gave and the
+    account: the constants of the condition come first among the body's, and `predicate` is the
+    lifted condition for the first time.
     """
 
     __slots__ = ("kinds", "account", "condition", "program", "predicate")

@@ -1,8 +1,9 @@
-"""`Array`, the interface of everything that operations take, and `ConcreteArray`, an array with data.
+"""`Array`, the interface of everything that operations take, and `ConcreteArray`, an array with
+data.
 
-`Array` carries NumPy's operators and methods for concrete arrays and tracers alike; they are installed by
-`pullback.numpy.array_methods`, because the core knows no operation. A `ConcreteArray` holds a NumPy value (an ndarray or a NumPy
-scalar) that nothing ever writes to.
+`Array` carries NumPy's operators and methods for concrete arrays and tracers alike; they are
+installed by `pullback.numpy.array_methods`, because the core knows no operation. A `ConcreteArray`
+holds a NumPy value (an ndarray or a NumPy scalar) that nothing ever writes to.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from pullback.core.types import Shape, ShapedArray, committed_to_host, intern, r
 
 
 class Array:
-    """An immutable n-dimensional array, or a tracer standing for one: `isinstance(x, Array)` holds for both.
+    """An immutable n-dimensional array, or a tracer standing for one: `isinstance(x, Array)` holds
+    for both.
 
     Make one with `pullback.numpy.array`, not by calling this class.
     """
@@ -83,9 +85,10 @@ class Array:
 class ConcreteArray(Array):
     """An array with data: a NumPy value, owned or shared with other Arrays, never written to.
 
-    A compiled program's result is a `_buffer` first, perhaps still being computed; `_value`, a view of it, is taken when someone asks.
-    An array that has been handed to a compiled program has both. `_type` is the type as the one object that stands for it
-    (`types.intern`), by which compiled programs are found.
+    A compiled program's result is a `_buffer` first, perhaps still being computed; `_value`, a view
+    of it, is taken when someone asks. An array that has been handed to a compiled program has both.
+    `_type` is the type as the one object that stands for it (`types.intern`), by which compiled
+    programs are found.
     """
 
     __slots__ = ("_value", "weak_type", "_buffer", "_type")
@@ -93,8 +96,8 @@ class ConcreteArray(Array):
     _buffer: Any
     _type: ShapedArray
 
-    # There is no __init__, which would double the time that making one takes: `concrete` makes one of a NumPy value, in a few places of
-    # the hot path written out.
+    # There is no __init__, which would double the time that making one takes: `concrete` makes one
+    # of a NumPy value, in a few places of the hot path written out.
 
     @classmethod
     def of_buffer(cls, buffer: Any, type: ShapedArray) -> ConcreteArray:
@@ -122,9 +125,11 @@ class ConcreteArray(Array):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def delete(self) -> None:
-        """Let go of the memory: it is free as soon as nobody reads it any more. Using the array afterwards raises RuntimeError."""
+        """Let go of the memory: it is free as soon as nobody reads it any more. Using the array
+        afterwards raises RuntimeError."""
         self._type  # noqa: B018 - it must be known for the message
-        # The buffer is not told: another thread may be reading it just now, without the interpreter lock.
+        # The buffer is not told: another thread may be reading it just now, without the interpreter
+        # lock.
         self._buffer = None
         with contextlib.suppress(AttributeError):
             del self._value
@@ -145,7 +150,8 @@ class ConcreteArray(Array):
 
     @property
     def committed(self) -> bool:
-        """Whether the array was put on a device explicitly, so that it is not moved to others' devices."""
+        """Whether the array was put on a device explicitly, so that it is not moved to others'
+        devices."""
         return bool(committed_to_host) and self._type.number in committed_to_host
 
     def is_ready(self) -> bool:
@@ -172,7 +178,7 @@ class ConcreteArray(Array):
     def size(self) -> int:
         return self._value.size
 
-    # ---- data out -----------------------------------------------------------------------------------------------
+    # ---- data out --------------------------------------------------------------------------------
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         value = self._value
@@ -187,7 +193,8 @@ class ConcreteArray(Array):
     def __dlpack__(
         self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
     ) -> Any:
-        # Consumers may write to what they get, unless it is flagged, and some to what is: they get the memory itself only if they insist.
+        # Consumers may write to what they get, unless it is flagged, and some to what is: they get
+        # the memory itself only if they insist.
         options: dict[str, Any] = {"stream": stream, "max_version": max_version, "dl_device": dl_device}
         if copy is None or copy:
             return np.array(self._value).__dlpack__(**options)
@@ -242,7 +249,7 @@ class ConcreteArray(Array):
         """The elements' bytes."""
         return bytes(np.asarray(self._value).tobytes(order))
 
-    # ---- text ---------------------------------------------------------------------------------------------------
+    # ---- text ------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
         weak = ", weak_type=True" if self.weak_type else ""
@@ -268,7 +275,7 @@ class ConcreteArray(Array):
             return format(self._value[()], spec)
         return format(np.asarray(self._value), spec)
 
-    # ---- copies and pickling ------------------------------------------------------------------------------------
+    # ---- copies and pickling ---------------------------------------------------------------------
 
     def __copy__(self) -> ConcreteArray:
         out = concrete(self._value, self.weak_type)
@@ -307,7 +314,8 @@ def has_value(x: ConcreteArray) -> bool:
 
 
 def view_of_buffer(buffer: Any, dtype: DType) -> np.ndarray[Any, Any]:
-    """The contents of a device buffer as a NumPy value. `xla.dispatch`, which makes the buffers, supplies it."""
+    """The contents of a device buffer as a NumPy value. `xla.dispatch`, which makes the buffers,
+    supplies it."""
     raise NotImplementedError("pullback.xla.dispatch has not been imported")
 
 
@@ -328,7 +336,8 @@ class _Memory:
 
 
 def shared(value: Any) -> np.ndarray[Any, Any]:
-    """A view of a NumPy value that cannot be written to, whatever is done to its flags or to those of its base."""
+    """A view of a NumPy value that cannot be written to, whatever is done to its flags or to those
+    of its base."""
     array = np.asarray(value)
     owner: Any = array
     while owner.base.__class__ is np.ndarray:
@@ -343,7 +352,8 @@ def shared(value: Any) -> np.ndarray[Any, Any]:
 
 
 def read_only(value: Any) -> np.ndarray[Any, Any]:
-    """A NumPy array with the contents of a NumPy value, which is not changed by what is done to the array: small ones are copied."""
+    """A NumPy array with the contents of a NumPy value, which is not changed by what is done to the
+    array: small ones are copied."""
     if value.nbytes <= 4096:
         array = np.array(value)
         array.flags.writeable = False
@@ -352,7 +362,8 @@ def read_only(value: Any) -> np.ndarray[Any, Any]:
 
 
 def from_numpy(x: Any, weak_type: bool = False) -> ConcreteArray:
-    """An Array with the contents of a NumPy value, copied so that later writes to it change nothing here.
+    """An Array with the contents of a NumPy value, copied so that later writes to it change nothing
+    here.
 
     Raises ValueError for masked arrays: what is masked would count.
     """
@@ -391,10 +402,11 @@ def from_scalar(x: Any) -> ConcreteArray:
 
 
 def as_array(x: Any) -> Array:
-    """`x` as something operations take: Arrays as they are, NumPy values copied, scalars weakly typed.
+    """`x` as something operations take: Arrays as they are, NumPy values copied, scalars weakly
+    typed.
 
-    Raises TypeError for anything else (lists included: convert those with `pullback.numpy.array`), UnexpectedTracerError for tracers of a
-    trace that is over.
+    Raises TypeError for anything else (lists included: convert those with `pullback.numpy.array`),
+    UnexpectedTracerError for tracers of a trace that is over.
     """
     if x.__class__ is ConcreteArray:
         return x

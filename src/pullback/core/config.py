@@ -1,12 +1,13 @@
-"""Configuration: named options with a global value, and a value per context while a `with` block is active.
+"""Configuration: named options with a global value, and a value per context while a `with` block is
+active.
 
     config.update("jax_enable_x64", True)      # globally
     with pullback.enable_x64(True): ...        # here and in nothing else
     @pullback.enable_x64(True)                 # while this function runs
     def f(): ...
 
-Option names may carry the prefix `jax_`. Reading an option costs one attribute or one context-variable look-up;
-nothing on the hot path of an operation reads any.
+Option names may carry the prefix `jax_`. Reading an option costs one attribute or one
+context-variable look-up; nothing on the hot path of an operation reads any.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from pullback.core.scopes import Entered, Scope
 
 
 class Option:
-    """One option. Call it with a value to get a context manager and decorator that holds for the current context."""
+    """One option. Call it with a value to get a context manager and decorator that holds for the
+    current context."""
 
     def __init__(
         self, name: str, default: Any, doc: str, choices: tuple[Any, ...] | None = None, in_programs: bool = False
@@ -100,7 +102,8 @@ class Setting(Scope):
 
 
 class _ProgramState:
-    """The values of the options on which traced programs depend, as one tuple that is made only when one changes."""
+    """The values of the options on which traced programs depend, as one tuple that is made only
+    when one changes."""
 
     def __init__(self) -> None:
         self.options: list[Option] = []
@@ -134,7 +137,8 @@ def _same(state: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 _program_state = _ProgramState()
-#: The values of the options on which traced programs depend: equal states are identical, and never die.
+#: The values of the options on which traced programs depend: equal states are identical, and never
+#: die.
 program_state = _program_state.read
 
 
@@ -148,7 +152,8 @@ _foreign_values: dict[str, Any] = {}
 
 
 class Config:
-    """`pullback.config`: attributes read and set options, `update` sets one by name; for every thread."""
+    """`pullback.config`: attributes read and set options, `update` sets one by name; for every
+    thread."""
 
     _options: dict[str, Option]
 
@@ -188,7 +193,8 @@ class Config:
     def update(self, name: str, value: Any) -> None:
         """Set option `name` (with or without the prefix `jax_`) for every thread.
 
-        Options of JAX that mean nothing here are accepted, with a warning the first time. Raises AttributeError for names that are unknown.
+        Options of JAX that mean nothing here are accepted, with a warning the first time. Raises
+        AttributeError for names that are unknown.
 
         >>> config.update("jax_debug_nans", False)
         """
@@ -206,7 +212,8 @@ class Config:
             warnings.warn(f"the option {name!r} means nothing here: {REASONS[plain]}", stacklevel=2)
 
     def read(self, name: str) -> Any:
-        """The value of option `name`; for options of JAX that mean nothing here, the one that was set, or JAX's default."""
+        """The value of option `name`; for options of JAX that mean nothing here, the one that was
+        set, or JAX's default."""
         if self._is_foreign(name):
             from pullback.core.foreign_options import FOREIGN, REASONS
 

@@ -1,8 +1,9 @@
 """Data types: which exist, how they promote, and how 64-bit ones shrink while `enable_x64` is off.
 
-A *dtype* is always a `numpy.dtype` here. The bfloat16, float8 and sub-byte integer types are those of `ml_dtypes`;
-random keys have the structured type `KEY` (8 opaque bytes an element), so that every operation that only moves elements works on them
-unchanged. *Weak* types are those of Python scalars: they give way to the other operand's type.
+A *dtype* is always a `numpy.dtype` here. The bfloat16, float8 and sub-byte integer types are those
+of `ml_dtypes`; random keys have the structured type `KEY` (8 opaque bytes an element), so that
+every operation that only moves elements works on them unchanged. *Weak* types are those of Python
+scalars: they give way to the other operand's type.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class prng_key(extended):
 
 
 class KeyType:
-    """The element type of typed random keys. To NumPy it is the structured type in which keys are stored, which it equals."""
+    """The element type of typed random keys. To NumPy it is the structured type in which keys are
+    stored, which it equals."""
 
     __slots__ = ("__numpy_dtype__", "name")
     type = prng_key
@@ -97,7 +99,8 @@ PYTHON_SCALARS = (bool, int, float, complex)
 
 
 def kind(dtype: DType) -> str:
-    """`b`ool, `i`nteger, `u`nsigned, `f`loat, `c`omplex, `k`ey or float`0`. Raises TypeError for any other type."""
+    """`b`ool, `i`nteger, `u`nsigned, `f`loat, `c`omplex, `k`ey or float`0`. Raises TypeError for
+    any other type."""
     try:
         return _KINDS[dtype]
     except KeyError:
@@ -108,9 +111,11 @@ _NUMPYS = frozenset(np.dtype(t).num for t in "?bBhHiIlLqQefdgFDG")
 
 
 def is_numpys(dtype: DType) -> bool:
-    """Whether NumPy itself has the type: the others are ml_dtypes', which `dtype.kind` does not tell apart (float8_e5m2 has the letter
-    of floats, the other 8-bit floats, bfloat16 and the narrow integers that of void types), and `KEY` and `float0`."""
-    # By number: `dtype.isbuiltin` is 0 for equal copies of a type, such as the type of a structured type's field.
+    """Whether NumPy itself has the type: the others are ml_dtypes', which `dtype.kind` does not
+    tell apart (float8_e5m2 has the letter of floats, the other 8-bit floats, bfloat16 and the
+    narrow integers that of void types), and `KEY` and `float0`."""
+    # By number: `dtype.isbuiltin` is 0 for equal copies of a type, such as the type of a structured
+    # type's field.
     return dtype.num in _NUMPYS
 
 
@@ -145,7 +150,8 @@ def narrow(dtype: DType) -> DType:
 
 
 def canonicalize_dtype(dtype: Any, allow_extended_dtype: bool = False) -> DType:
-    """The dtype an array gets when `dtype` is asked for: any spelling NumPy knows, or a Python scalar type.
+    """The dtype an array gets when `dtype` is asked for: any spelling NumPy knows, or a Python
+    scalar type.
 
     >>> canonicalize_dtype(float), canonicalize_dtype("complex128")
     (dtype('float32'), dtype('complex64'))
@@ -174,7 +180,8 @@ def default_dtype(scalar_type: type) -> DType:
 
 
 def to_inexact(dtype: DType) -> DType:
-    """The floating type in which functions of an integer or boolean are computed: float64 for 64 bits; inexact types stay."""
+    """The floating type in which functions of an integer or boolean are computed: float64 for 64
+    bits; inexact types stay."""
     if is_inexact(dtype):
         return dtype
     return float64 if dtype.itemsize == 8 else float32
@@ -199,7 +206,7 @@ def tangent_dtype(dtype: DType) -> DType:
     return dtype if is_inexact(dtype) else float0
 
 
-# ---- promotion: the least upper bound in a lattice of types -----------------------------------------------------
+# ---- promotion: the least upper bound in a lattice of types --------------------------------------
 
 _WEAK_INT, _WEAK_FLOAT, _WEAK_COMPLEX = "i*", "f*", "c*"
 _UP: dict[Any, tuple[Any, ...]] = {
@@ -233,7 +240,8 @@ _LATTICE_CACHE: dict[tuple[DType, bool, DType, bool], tuple[DType, bool]] = {}
 
 
 def promote_pair(a: DType, weak_a: bool, b: DType, weak_b: bool) -> tuple[DType, bool]:
-    """The (dtype, weak) of an operation on operands of two (dtype, weak) pairs. Raises TypePromotionError."""
+    """The (dtype, weak) of an operation on operands of two (dtype, weak) pairs. Raises
+    TypePromotionError."""
     key = (a, weak_a, b, weak_b)
     found = _LATTICE_CACHE.get(key)
     if found is None:
@@ -248,7 +256,8 @@ def promote_pair(a: DType, weak_a: bool, b: DType, weak_b: bool) -> tuple[DType,
 
 
 def _strictly(result: DType, a: DType, weak_a: bool, b: DType, weak_b: bool) -> bool:
-    """Whether strict promotion allows `result`: only Python scalars give way, to types of their kind or a wider one."""
+    """Whether strict promotion allows `result`: only Python scalars give way, to types of their
+    kind or a wider one."""
     strong = [t for t, weak in ((a, weak_a), (b, weak_b)) if not weak or t == bool_]
     return not strong or strong == [result]
 
@@ -285,7 +294,8 @@ def _node(dtype: DType, weak: bool) -> Any:
 
 
 def typing_of(x: Any) -> tuple[DType, bool]:
-    """(dtype, weak) of an array, a NumPy value, a Python scalar or anything that has `dtype`. Raises TypeError."""
+    """(dtype, weak) of an array, a NumPy value, a Python scalar or anything that has `dtype`.
+    Raises TypeError."""
     scalar = type(x)
     if scalar in _DEFAULTS:
         return default_dtype(scalar), scalar is not bool
@@ -330,7 +340,8 @@ def result_type(*args: Any, return_weak_type_flag: bool = False) -> Any:
 
 
 def issubdtype(a: Any, b: Any) -> bool:
-    """`numpy.issubdtype`, extended to bfloat16, float8, int4 and typed keys. An array stands for its dtype."""
+    """`numpy.issubdtype`, extended to bfloat16, float8, int4 and typed keys. An array stands for
+    its dtype."""
     if hasattr(a, "aval"):
         a = a.dtype
     if b is extended or b is prng_key:

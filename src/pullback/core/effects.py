@@ -1,4 +1,5 @@
-"""What programs do besides giving results. A program has a set of effects, that of all of its equations, calls included."""
+"""What programs do besides giving results. A program has a set of effects, that of all of its
+equations, calls included."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from enum import Enum
 class Effect(Enum):
     """A kind of effect. What has one is not dropped, merged with its like, or done again.
 
-    `lax.cond(x > 0, lambda: debug.print("positive"), lambda: None)` has `Effect.SHOWS`, inherited from its branch.
+    `lax.cond(x > 0, lambda: debug.print("positive"), lambda: None)` has `Effect.SHOWS`, inherited
+    from its branch.
     """
 
     #: Something is done in the world, and its answer may be used: `io_callback`.

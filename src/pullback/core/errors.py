@@ -1,6 +1,7 @@
 """The errors users meet, and the two helpers that point them at their own line.
 
-Every error of a tracer names what the value is, where the operation was asked for and what to do instead.
+Every error of a tracer names what the value is, where the operation was asked for and what to do
+instead.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def user_api(fun: F) -> F:
-    """`fun`, a function that users call: tracebacks of its errors are without this package's frames.
+    """`fun`, a function that users call: tracebacks of its errors are without this package's
+    frames.
 
     >>> user_api(len)("abc")
     3
@@ -78,12 +80,14 @@ def user_api(fun: F) -> F:
     return called  # type: ignore[return-value]
 
 
-#: A place in a program: a code object and the offset of an instruction in it. Cheap to take, decoded when it is shown.
+#: A place in a program: a code object and the offset of an instruction in it. Cheap to take,
+#: decoded when it is shown.
 Location = tuple[CodeType, int]
 
 
 class CallersLocation(tuple[Any, ...]):
-    """The `Location` of a call of something of ours that staged the operation: another call stages the same at another place."""
+    """The `Location` of a call of something of ours that staged the operation: another call stages
+    the same at another place."""
 
     __slots__ = ()
 
@@ -91,12 +95,14 @@ class CallersLocation(tuple[Any, ...]):
 _is_internal: dict[str, bool] = {}
 #: The code of `core.jaxpr.bind_equation`, whose argument `eqn` knows where it comes from.
 replaying: CodeType | None = None
-#: The code of `core.staging.stage_flat`: what is beyond its frame has not been staged, but had something staged.
+#: The code of `core.staging.stage_flat`: what is beyond its frame has not been staged, but had
+#: something staged.
 staging: CodeType | None = None
 
 
 def source_location() -> Location | None:
-    """The place in the user's code from which the current operation was asked for; of an equation that is applied again, its own."""
+    """The place in the user's code from which the current operation was asked for; of an equation
+    that is applied again, its own."""
     frame: FrameType | None = sys._getframe(2)
     outside = False
     while frame is not None:
@@ -120,7 +126,8 @@ def source_location() -> Location | None:
 
 @lru_cache(1 << 14)
 def line_of(location: Location) -> int:
-    """The line number of a place. (The offset itself is no name for it: CPython gives another one once it has specialized the instruction.)"""
+    """The line number of a place. (The offset itself is no name for it: CPython gives another one
+    once it has specialized the instruction.)"""
     code, offset = location
     for start, end, line in code.co_lines():
         if start <= offset < end and line is not None:

@@ -1,4 +1,5 @@
-"""Equal programs as one object: everything derived from a program (its linearization, its executables) is then found again."""
+"""Equal programs as one object: everything derived from a program (its linearization, its
+executables) is then found again."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ _KEPT = 1024
 def intern(closed: ClosedJaxpr) -> ClosedJaxpr:
     """The program that stands for all programs equal to `closed`, which has no constants.
 
-    One that refers to functions and programs by identity (rules of custom derivatives, calls) is kept with these.
+    One that refers to functions and programs by identity (rules of custom derivatives, calls) is
+    kept with these.
     """
     owners: list[Any] = []
     try:
@@ -49,10 +51,12 @@ def intern(closed: ClosedJaxpr) -> ClosedJaxpr:
 
 
 def structure(closed: ClosedJaxpr, owners: list[Any]) -> Any:
-    """What makes two programs without constants equal: everything but the names of variables. `owners` gets what is compared by identity.
+    """What makes two programs without constants equal: everything but the names of variables.
+    `owners` gets what is compared by identity.
 
-    The lines of the user's code, which errors name, belong to it; code that is run again, or made anew of the same source, is the same. Not so the
-    line from which something of ours was called (a solver) that staged a body of its own: that would be compiled for each call.
+    The lines of the user's code, which errors name, belong to it; code that is run again, or made
+    anew of the same source, is the same. Not so the line from which something of ours was called (a
+    solver) that staged a body of its own: that would be compiled for each call.
     """
     numbers: dict[Var, int] = {}
 

@@ -1,7 +1,7 @@
 """Programs: jaxprs, their printed form, their evaluation and their type check.
 
-A jaxpr is a list of equations, each one primitive applied to variables and literals. It is closed by the arrays its constant
-variables stand for. Printed it reads
+A jaxpr is a list of equations, each one primitive applied to variables and literals. It is closed
+by the arrays its constant variables stand for. Printed it reads
 
     { lambda ; a:f32[3] b:f32[]. let c:f32[3] = mul a b; d:f32[3] = sin c in (d,) }
 """
@@ -57,7 +57,8 @@ Atom = Var | Literal
 
 
 class JaxprEqn:
-    """`outvars = primitive[params] invars`; `location` is the place in the user's code, `name_stack` the enclosing named scopes."""
+    """`outvars = primitive[params] invars`; `location` is the place in the user's code,
+    `name_stack` the enclosing named scopes."""
 
     __slots__ = ("primitive", "invars", "outvars", "params", "location", "name_stack")
 
@@ -115,7 +116,8 @@ class Jaxpr:
 class ClosedJaxpr:
     """A program with the values of its constants, and everything that has been derived from it.
 
-    A program's executables, its linearization, its transpose, its vectorizations are made once and live as long as it does.
+    A program's executables, its linearization, its transpose, its vectorizations are made once and
+    live as long as it does.
     """
 
     __slots__ = ("jaxpr", "consts", "_derived", "__weakref__")
@@ -125,8 +127,8 @@ class ClosedJaxpr:
         self._derived: dict[Any, Any] = {}
 
     def derived(self, key: Any, make: Callable[..., Any], *args: Any) -> Any:
-        """What `make(self, *args)` gave the first time it was asked for under `key`. With other programs in the key, it is kept as long as
-        all of them live."""
+        """What `make(self, *args)` gave the first time it was asked for under `key`. With other
+        programs in the key, it is kept as long as all of them live."""
         found = self._derived.get(key)
         if found is None:
             owners: list[Any] = [self]
@@ -143,7 +145,8 @@ class ClosedJaxpr:
 
     @property
     def effects(self) -> Effects:
-        """What running the program does besides giving its results: the effects of all its equations."""
+        """What running the program does besides giving its results: the effects of all its
+        equations."""
         found: Effects = self.derived("effects", _effects)
         return found
 
@@ -162,7 +165,7 @@ def _effects(closed: ClosedJaxpr) -> Effects:
 program_caches: list[Any] = []
 
 
-# ---- evaluation -------------------------------------------------------------------------------------------------
+# ---- evaluation ----------------------------------------------------------------------------------
 
 
 def bind_equation(eqn: JaxprEqn, args: Sequence[Any]) -> Sequence[Any]:
@@ -180,9 +183,11 @@ def eval_jaxpr(
     *args: Any,
     apply: Callable[[JaxprEqn, Sequence[Any]], Sequence[Any]] = bind_equation,
 ) -> list[Any]:
-    """Run a program, equation by equation, under the current trace. Values are dropped after their last use.
+    """Run a program, equation by equation, under the current trace. Values are dropped after their
+    last use.
 
-    `apply(eqn, args)` gives an equation's results, for those who make something else of equations than what they say.
+    `apply(eqn, args)` gives an equation's results, for those who make something else of equations
+    than what they say.
     """
     values: dict[Var, Any] = {}
 
@@ -220,11 +225,12 @@ def jaxpr_as_fun(closed: ClosedJaxpr) -> Callable[..., list[Any]]:
     return partial(run, closed)
 
 
-# ---- checking ---------------------------------------------------------------------------------------------------
+# ---- checking ------------------------------------------------------------------------------------
 
 
 def check_jaxpr(jaxpr: Jaxpr) -> None:
-    """Check scoping and types of every equation. Raises JaxprTypeError naming the equation and the user's line."""
+    """Check scoping and types of every equation. Raises JaxprTypeError naming the equation and the
+    user's line."""
     known = {*jaxpr.constvars, *jaxpr.invars}
 
     def check_known(atom: Atom, where: str) -> None:
@@ -256,7 +262,7 @@ def subjaxprs(params: dict[str, Any]) -> list[ClosedJaxpr]:
     return found
 
 
-# ---- printing ---------------------------------------------------------------------------------------------------
+# ---- printing ------------------------------------------------------------------------------------
 
 
 class _Names:

@@ -1,12 +1,16 @@
-"""What is kept with objects: made of functions and programs, found again as long as these live, and gone with them.
+"""What is kept with objects: made of functions and programs, found again as long as these live, and
+gone with them.
 
-What is made of a function often refers to it: a program has the rules of custom derivatives among its parameters, and these are closures. In a
-dictionary with weak keys, such an entry would keep its own key alive for ever. So what is made of an object is kept *on* the object,
-where it is part of a cycle that the garbage collector sees; what is made of several, on the one that was met last, which is the
-one that dies first where functions are made anew in a loop. (One that lives on and was met last, the first time, keeps what that first call made.)
+What is made of a function often refers to it: a program has the rules of custom derivatives among
+its parameters, and these are closures. In a dictionary with weak keys, such an entry would keep its
+own key alive for ever. So what is made of an object is kept *on* the object, where it is part of a
+cycle that the garbage collector sees; what is made of several, on the one that was met last, which
+is the one that dies first where functions are made anew in a loop. (One that lives on and was met
+last, the first time, keeps what that first call made.)
 
-Functions, programs and objects of our own classes can carry something. Other callables are the user's objects, whose attributes may be looked at
-(trees, pickles): what is made of those is kept for the few that were used last.
+Functions, programs and objects of our own classes can carry something. Other callables are the
+user's objects, whose attributes may be looked at (trees, pickles): what is made of those is kept
+for the few that were used last.
 """
 
 from __future__ import annotations
@@ -23,7 +27,8 @@ from weakref import WeakSet, ref
 _ATTRIBUTE = "__pullback_kept__"
 _numbers = count()
 _all: WeakSet[Kept] = WeakSet()
-#: Classes whose objects carry what is kept with them, and the dictionary in which they do; they compare by identity.
+#: Classes whose objects carry what is kept with them, and the dictionary in which they do; they
+#: compare by identity.
 carriers: dict[type, str] = {FunctionType: "__dict__", partial: "__dict__"}
 
 
@@ -32,12 +37,14 @@ def _nobody() -> None:
 
 
 class Kept:
-    """What is kept with one object: a dictionary for itself, and one for each group of which it was met last."""
+    """What is kept with one object: a dictionary for itself, and one for each group of which it was
+    met last."""
 
     __slots__ = ("owner", "number", "own", "shared", "__weakref__")
 
     def __init__(self, owner: Any = None) -> None:
-        # `functools.wraps`, copies and pickles pass attributes on to others, to which this does not belong.
+        # `functools.wraps`, copies and pickles pass attributes on to others, to which this does not
+        # belong.
         self.owner: Callable[[], Any] = _nobody if owner is None else ref(owner)
         self.number = next(_numbers)
         self.own: dict[Any, Any] = {}
@@ -60,7 +67,8 @@ class _Group:
     table: dict[Any, Any]
 
 
-#: The groups there are, by the identities of their members. Who looks here has to see that these are still the members.
+#: The groups there are, by the identities of their members. Who looks here has to see that these
+#: are still the members.
 groups: dict[tuple[int, ...], Any] = {}
 #: For other objects, by identity; the ones used last.
 _others: OrderedDict[int, Kept] = OrderedDict()
@@ -104,14 +112,16 @@ def _refers(reference: Callable[[], Any], x: Any) -> bool:
 
 
 def kept_with(*objects: Any) -> dict[Any, Any]:
-    """The dictionary of what has been made of these objects together. It lives as long as all of them do, at most."""
+    """The dictionary of what has been made of these objects together. It lives as long as all of
+    them do, at most."""
     if len(objects) == 1:
         kept = _kept(objects[0])
         return {} if kept is None else kept.own
     ids = tuple([id(x) for x in objects])
     known = groups.get(ids)
     group = None if known is None else known()
-    # It goes as soon as one of them does, unless that is not said (an error in the call that should have).
+    # It goes as soon as one of them does, unless that is not said (an error in the call that should
+    # have).
     if group is not None and all(map(_refers, group.members, objects)):
         return group.table
     all_kept = [kept for kept in map(_kept, objects) if kept is not None]
@@ -131,8 +141,9 @@ def _forget_group(ids: Any, group: Any) -> None:
 
 
 def by_identity(value: Any, owners: list[Any]) -> Any:
-    """`value` for a key, in which functions, programs and other objects that carry what is made of them are named by their identity; they
-    are added to `owners`, with which the entry is to be kept: while it is there, so are they."""
+    """`value` for a key, in which functions, programs and other objects that carry what is made of
+    them are named by their identity; they are added to `owners`, with which the entry is to be
+    kept: while it is there, so are they."""
     if value.__class__ is tuple:
         return tuple([by_identity(v, owners) for v in value])
     if value.__class__ is FunctionType and value.__closure__ is None:  # which holds nothing

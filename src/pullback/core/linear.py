@@ -1,12 +1,14 @@
 """The tape: linear maps recorded as nodes, applied forwards (push) or transposed (pull).
 
-A derivative rule gives a primal output and a *linear* action on tangents. Linearization records that action as a `Node`: an
-output tangent as a linear function of its parents' tangents, with the residual arrays it needs. Nodes point to their parents only, so
-whatever the output does not need is freed by reference counting while the function still runs. Parents have smaller
-`id`s than children: ascending `id` is an evaluation order, descending `id` the order of the backward pass.
+A derivative rule gives a primal output and a *linear* action on tangents. Linearization records
+that action as a `Node`: an output tangent as a linear function of its parents' tangents, with the
+residual arrays it needs. Nodes point to their parents only, so whatever the output does not need is
+freed by reference counting while the function still runs. Parents have smaller `id`s than children:
+ascending `id` is an evaluation order, descending `id` the order of the backward pass.
 
-There are few kinds of node: `Input`; `Equation`, one linear primitive applied to parents and constants; `Sum`; `Projection`, one result
-of an equation with several; and the kinds that families add (`lax.elementwise.Combination`, the custom rules' and checkpoint's nodes).
+There are few kinds of node: `Input`; `Equation`, one linear primitive applied to parents and
+constants; `Sum`; `Projection`, one result of an equation with several; and the kinds that families
+add (`lax.elementwise.Combination`, the custom rules' and checkpoint's nodes).
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ _unit_ids: set[int] = set()
 
 
 def unit(dtype: DType, weak_type: bool) -> ConcreteArray:
-    """The cotangent 1 that a gradient starts from: always the same object, so that nothing is ever multiplied by it."""
+    """The cotangent 1 that a gradient starts from: always the same object, so that nothing is ever
+    multiplied by it."""
     found = _units.get((dtype, weak_type))
     if found is None:
         found = _units[dtype, weak_type] = concrete(np.ones((), dtype), weak_type)
@@ -52,7 +55,8 @@ def is_unit(ct: Any) -> bool:
 
 
 def materialize(ct: Any, shape: Shape) -> Any:
-    """A uniform cotangent (a scalar standing for a constant array) as an array of `shape`. `lax.shape` supplies it."""
+    """A uniform cotangent (a scalar standing for a constant array) as an array of `shape`.
+    `lax.shape` supplies it."""
     raise NotImplementedError("pullback.lax.shape has not been imported")
 
 
@@ -63,8 +67,8 @@ class Node:
     id: int
     shape: Shape
     dtype: DType
-    #: Whether `pull` also takes a *uniform* cotangent: a scalar that stands for the constant array of the node's shape.
-    #: Summations make them; they save the array, and multiplications by it.
+    #: Whether `pull` also takes a *uniform* cotangent: a scalar that stands for the constant array
+    #: of the node's shape. Summations make them; they save the array, and multiplications by it.
     takes_uniform = False
     #: Whether the node has several results; its cotangent is a list, with None for zero.
     several = False
@@ -74,7 +78,8 @@ class Node:
         raise NotImplementedError
 
     def push(self, tangents: Tangents) -> Any:
-        """This node's tangent, from the parents' in `tangents` (absent: zero). None stands for zero."""
+        """This node's tangent, from the parents' in `tangents` (absent: zero). None stands for
+        zero."""
         raise NotImplementedError
 
     def pull(self, ct: Any, cotangents: Cotangents) -> None:
@@ -86,7 +91,8 @@ class Node:
         raise NotImplementedError
 
     def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
-        """The same action with other residuals, on the nodes that `parents` gives for the old parents' ids."""
+        """The same action with other residuals, on the nodes that `parents` gives for the old
+        parents' ids."""
         raise NotImplementedError
 
     def structure(self, numbering: dict[int, int]) -> Any:
@@ -97,7 +103,8 @@ class Node:
 class Cotangents:
     """The backward pass: cotangents of nodes, and the nodes still to be pulled, latest first.
 
-    A node leaves as it is pulled, so that its residuals are freed at once unless someone else holds it.
+    A node leaves as it is pulled, so that its residuals are freed at once unless someone else holds
+    it.
     """
 
     __slots__ = ("_values", "_pending")
@@ -143,7 +150,8 @@ class Cotangents:
 
 
 class Input(Node):
-    """A tangent that is given; `weak_type` is that of the value it is a tangent of, and so that of the cotangent."""
+    """A tangent that is given; `weak_type` is that of the value it is a tangent of, and so that of
+    the cotangent."""
 
     __slots__ = ("weak_type",)
 
@@ -281,7 +289,7 @@ def project(source: Node, types: Sequence[ShapedArray]) -> list[Node]:
     return [Projection(source, i, len(types), t.shape, t.dtype) for i, t in enumerate(types)]
 
 
-# ---- programs: all nodes some outputs need ----------------------------------------------------------------------
+# ---- programs: all nodes some outputs need -------------------------------------------------------
 
 
 def reachable(outputs: Iterable[Node | None]) -> list[Node]:
@@ -297,7 +305,8 @@ def reachable(outputs: Iterable[Node | None]) -> list[Node]:
 
 
 def push_nodes(nodes: Iterable[Node], tangents: Tangents) -> None:
-    """Compute the tangents of `nodes` (in evaluation order) into `tangents`, which holds the inputs'."""
+    """Compute the tangents of `nodes` (in evaluation order) into `tangents`, which holds the
+    inputs'."""
     for node in nodes:
         if node.__class__ is not Input:
             t = node.push(tangents)
@@ -305,11 +314,12 @@ def push_nodes(nodes: Iterable[Node], tangents: Tangents) -> None:
                 tangents[node.id] = t
 
 
-# ---- recording a rule's action on tangents ----------------------------------------------------------------------
+# ---- recording a rule's action on tangents -------------------------------------------------------
 
 
 class LinearTracer(Tracer):
-    """A tangent while a derivative rule (or a function to be transposed) is being recorded: a node, and no value."""
+    """A tangent while a derivative rule (or a function to be transposed) is being recorded: a node,
+    and no value."""
 
     __slots__ = ("node",)
 
@@ -357,18 +367,21 @@ class LinearTrace(Trace):
 
     def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
         if not any([a.__class__ is LinearTracer and a._trace is self for a in args]):
-            # A coefficient, which the enclosing transformations differentiate by the call's own rule.
+            # A coefficient, which the enclosing transformations differentiate by the call's own
+            # rule.
             try:
                 set_current(self.parent)
                 return self.parent.process_call(call, args, params)
             finally:
                 set_current(self)
-        # Linear functions of tangents need no rule of their own: they are recorded as what they compute.
+        # Linear functions of tangents need no rule of their own: they are recorded as what they
+        # compute.
         return call.apply(args, params)
 
 
 def record_linear(fun: Callable[..., Any], nodes: Sequence[Node | None]) -> Any:
-    """Call `fun` with a tangent tracer for each node (None for None); the results, tracers replaced by nodes.
+    """Call `fun` with a tangent tracer for each node (None for None); the results, tracers replaced
+    by nodes.
 
     `fun` returns a flat sequence; a result that depends on no tangent comes back as it is.
     """
@@ -381,7 +394,8 @@ def record_linear(fun: Callable[..., Any], nodes: Sequence[Node | None]) -> Any:
 def recorded(
     forward_mode: Callable[[Sequence[Any]], tuple[Sequence[Any], Sequence[Any]]], nodes: Sequence[Node | None]
 ) -> tuple[Sequence[Any], list[Node | None]]:
-    """Results, and the nodes of their tangents (None for zero), of what gives both of given tangents: reverse mode from forward mode."""
+    """Results, and the nodes of their tangents (None for zero), of what gives both of given
+    tangents: reverse mode from forward mode."""
     outs: Sequence[Any] = ()
 
     def rule(*tangents: Any) -> Sequence[Any]:

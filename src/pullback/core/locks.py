@@ -1,7 +1,8 @@
-"""Locks of modules, and forks. The threads that held locks in the parent are not in a child, and would never let go there.
+"""Locks of modules, and forks. The threads that held locks in the parent are not in a child, and
+would never let go there.
 
-Before this process forks, it waits until nobody holds one, and until what other threads import of this package and of those that it uses is
-there. The child makes the locks anew.
+Before this process forks, it waits until nobody holds one, and until what other threads import of
+this package and of those that it uses is there. The child makes the locks anew.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ from typing import Any
 #: Where locks are, in the order in which they are taken.
 _holders: list[tuple[int, dict[str, Any], str]] = []
 _taken: list[Any] = []
-#: Packages whose imports are waited for (none of them waits for anything of the user's), and for how many seconds at most.
+#: Packages whose imports are waited for (none of them waits for anything of the user's), and for
+#: how many seconds at most.
 _PACKAGES = sys.stdlib_module_names | {"pullback", "jaxlib", "optree", "numpy", "ml_dtypes", "scipy", "opt_einsum"}
 _PATIENCE = 30.0
 
 
 def new_lock(rank: int, holder: dict[str, Any], name: str) -> Any:
-    """A lock, to be found under `name` in `holder` (a module's `globals()`) each time it is needed: `with _lock: ...`.
+    """A lock, to be found under `name` in `holder` (a module's `globals()`) each time it is needed:
+    `with _lock: ...`.
 
-    Who has one takes only others of a higher rank. The thread that has it may enter again, as a signal's handler or an import within an import
-    does.
+    Who has one takes only others of a higher rank. The thread that has it may enter again, as a
+    signal's handler or an import within an import does.
     """
     _holders.append((rank, holder, name))
     _holders.sort(key=lambda h: h[0])
@@ -66,7 +69,8 @@ def _in_parent() -> None:
 
 def _in_child() -> None:
     _taken.clear()
-    # Python's own locks of modules: a thread may have taken one for a module that was not there yet.
+    # Python's own locks of modules: a thread may have taken one for a module that was not there
+    # yet.
     locks = getattr(sys.modules.get("_frozen_importlib"), "_module_locks", {})
     for name, reference in list(locks.items()):
         held = reference()

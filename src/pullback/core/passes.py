@@ -1,4 +1,5 @@
-"""Passes over programs, each a function from a jaxpr to an equivalent one: inlining, dead-code and common-subexpression elimination.
+"""Passes over programs, each a function from a jaxpr to an equivalent one: inlining, dead-code and
+common-subexpression elimination.
 
 `simplify` is what the compiler applies. Passes never change a jaxpr in place: programs are shared.
 """
@@ -14,7 +15,8 @@ from pullback.core.trace import Params, Through
 
 
 def inline_calls(closed: ClosedJaxpr) -> ClosedJaxpr:
-    """The program with the programs of its calls (jit, custom rules, checkpoint) in their place, and what is only forwarded."""
+    """The program with the programs of its calls (jit, custom rules, checkpoint) in their place,
+    and what is only forwarded."""
     if not any(e.primitive.inlined is not None or e.primitive.forwards for e in closed.eqns):
         return closed
     consts: dict[int, tuple[Var, Any]] = {id(c): (v, c) for v, c in zip(closed.jaxpr.constvars, closed.consts)}
@@ -53,7 +55,8 @@ def inline_calls(closed: ClosedJaxpr) -> ClosedJaxpr:
 
 
 def eliminate_dead_code(jaxpr: Jaxpr, used_outputs: Sequence[bool] | None = None) -> Jaxpr:
-    """Without equations whose results nobody uses, unless they have effects; with `used_outputs`, for those results only."""
+    """Without equations whose results nobody uses, unless they have effects; with `used_outputs`,
+    for those results only."""
     outvars = jaxpr.outvars if used_outputs is None else [v for v, used in zip(jaxpr.outvars, used_outputs) if used]
     live: set[Atom] = set(outvars)
     kept = []
@@ -76,8 +79,8 @@ def _live_part(e: JaxprEqn, live: set[Atom]) -> JaxprEqn:
 
 
 def without_effects(closed: ClosedJaxpr) -> ClosedJaxpr:
-    """The program to be run again: without what does something and gives nothing, and without dead code. Operations with effects whose
-    results are used are still there."""
+    """The program to be run again: without what does something and gives nothing, and without dead
+    code. Operations with effects whose results are used are still there."""
     return closed.derived("without effects", _without_effects)
 
 
@@ -99,7 +102,8 @@ def _without_effects(closed: ClosedJaxpr) -> ClosedJaxpr:
 
 
 def refuse_repeated_effects(closed: ClosedJaxpr, what: str) -> None:
-    """Raise NotImplementedError if the results of something that has effects are needed in a program that is to be run again."""
+    """Raise NotImplementedError if the results of something that has effects are needed in a
+    program that is to be run again."""
     repeated = without_effects(closed)
     while repeated.effects:
         e = next(e for e in repeated.eqns if e.primitive.effects_of(e.params))
@@ -124,7 +128,8 @@ def with_programs(params: Params, change: Callable[[ClosedJaxpr], ClosedJaxpr]) 
 
 
 class Quiet(Through):
-    """Has everything done by the parent, but what does something and gives nothing: for what has been done before."""
+    """Has everything done by the parent, but what does something and gives nothing: for what has
+    been done before."""
 
     __slots__ = ()
 
@@ -150,7 +155,8 @@ def drop_unused_consts(closed: ClosedJaxpr, jaxpr: Jaxpr) -> ClosedJaxpr:
 
 
 def eliminate_common_subexpressions(jaxpr: Jaxpr) -> Jaxpr:
-    """With each equation that repeats an earlier one (same primitive, operands and parameters) replaced by its results."""
+    """With each equation that repeats an earlier one (same primitive, operands and parameters)
+    replaced by its results."""
     seen: dict[Any, list[Var]] = {}
     replaced: dict[Atom, Atom] = {}
     kept = []
@@ -180,10 +186,12 @@ def eliminate_common_subexpressions(jaxpr: Jaxpr) -> Jaxpr:
 
 
 def drop_idle_barrier(closed: ClosedJaxpr) -> ClosedJaxpr:
-    """Without the barrier before what is computed again (a separable equation), if there is one only, and it has nothing to do.
+    """Without the barrier before what is computed again (a separable equation), if there is one
+    only, and it has nothing to do.
 
-    That is so if it passes on arguments that no other equation uses: nothing could be merged with what comes behind it. So it is in the
-    bodies of backward loops, of which XLA makes much better code without barriers.
+    That is so if it passes on arguments that no other equation uses: nothing could be merged with
+    what comes behind it. So it is in the bodies of backward loops, of which XLA makes much better
+    code without barriers.
     """
     jaxpr = closed.jaxpr
     barriers = [e for e in jaxpr.eqns if e.primitive.separable]
@@ -208,9 +216,11 @@ def _literal_key(x: Literal) -> Any:
 
 
 def hoist_constants(closed: ClosedJaxpr, is_small: Any) -> tuple[ClosedJaxpr, list[ConcreteArray]]:
-    """The program with the constants that are not small made its first arguments, and these constants, each once.
+    """The program with the constants that are not small made its first arguments, and these
+    constants, each once.
 
-    Compilers choke on large constants in program text, and copies of one array need not be held for each program that uses it.
+    Compilers choke on large constants in program text, and copies of one array need not be held for
+    each program that uses it.
     """
     kept: list[tuple[Var, Any]] = []
     hoisted: dict[int, tuple[Var, Any]] = {}

@@ -2,22 +2,24 @@
 
 A primitive is a final class (or an instance of a family) whose methods are its rules:
 
-- `evaluate(*values, **params)`: the result by NumPy, on NumPy values; by default what `expand` makes of them, one operation after
-  the other;
+- `evaluate(*values, **params)`: the result by NumPy, on NumPy values; by default what `expand`
+  makes of them, one operation after the other;
 - `type_of(*types, **params)`: the result's `ShapedArray`;
-- `jvp(primals, tangents, **params)`: the output and its tangent, *linear* in the tangents (None where zero), written with
-  other operations; it is applied at once by `jvp` and recorded by `linearize`, so there is no second rule for reverse mode;
-- `transpose(ct, *operands, **params)`: for primitives linear in some operands, the cotangents of those operands (which come as
-  nodes: `is_node(x)`), None for the others;
-- `batch(size, args, axes, **params)`: the operation on batched arguments; `axes[i]` is None where `args[i]` is not batched; gives
-  result and its batch axis;
-- `lower(emit, *operands, **params)`: the operation in StableHLO, on the values of a program being compiled (see
-  `pullback.xla.stablehlo.Emitter`); or, where the compiler has no such operation,
-- `expand(*operands, **params)`: the operation written with others. A primitive with neither is evaluated by NumPy in compiled programs
-  too, on the host.
+- `jvp(primals, tangents, **params)`: the output and its tangent, *linear* in the tangents (None
+  where zero), written with other operations; it is applied at once by `jvp` and recorded by
+  `linearize`, so there is no second rule for reverse mode;
+- `transpose(ct, *operands, **params)`: for primitives linear in some operands, the cotangents of
+  those operands (which come as nodes: `is_node(x)`), None for the others;
+- `batch(size, args, axes, **params)`: the operation on batched arguments; `axes[i]` is None where
+  `args[i]` is not batched; gives result and its batch axis;
+- `lower(emit, *operands, **params)`: the operation in StableHLO, on the values of a program being
+  compiled (see `pullback.xla.stablehlo.Emitter`); or, where the compiler has no such operation,
+- `expand(*operands, **params)`: the operation written with others. A primitive with neither is
+  evaluated by NumPy in compiled programs too, on the host.
 
-What may be traced is positional, what is static is a keyword. Primitives with several results (`multiple_results`) take and
-give lists of results in all rules. A rule that is absent says so by name when it is asked for.
+What may be traced is positional, what is static is a keyword. Primitives with several results
+(`multiple_results`) take and give lists of results in all rules. A rule that is absent says so by
+name when it is asked for.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ registry: dict[str, Primitive] = {}
 
 
 def weak_as_operands(type_of: Any) -> Any:
-    """A rule `type_of` written for shapes and dtypes, with results that are weak if all operands are."""
+    """A rule `type_of` written for shapes and dtypes, with results that are weak if all operands
+    are."""
 
     @wraps(type_of)
     def of_weak(self: Any, *types: ShapedArray, **params: Any) -> Any:
@@ -61,7 +64,8 @@ def _registered(name: str) -> Primitive:
 
 
 class Fusion(Enum):
-    """How a compiler computes an operation beside others: in one loop with its consumers, element by element, or in a loop of its own."""
+    """How a compiler computes an operation beside others: in one loop with its consumers, element
+    by element, or in a loop of its own."""
 
     #: A loop of its own, or several: a product of matrices.
     ALONE = 0
@@ -77,7 +81,8 @@ class Fusion(Enum):
     DRAWING = 5
     #: Many elements to one, in a loop that the operand is computed in: `reduce_sum`.
     REDUCING = 6
-    #: The same, but the operand is read in several loops, or in one that is not vectorized: `argmax`.
+    #: The same, but the operand is read in several loops, or in one that is not vectorized:
+    #: `argmax`.
     REREADING = 7
 
 
@@ -87,21 +92,26 @@ class Primitive:
     name: str
     multiple_results = False
     #: Weakness of the result's type: "all" (weak if every operand is), "first" (if the first one is), "cases" (if all but the
-    #: first are), "never", or "param" (the parameter `weak_type`). Of several results: "all", "each" (if the operand of the same number
-    #: is), or "never". `type_of` says the same of the types of operands.
+    #: first are), "never", or "param" (the parameter `weak_type`). Of several results: "all",
+    #: "each" (if the operand of the same number is), or "never". `type_of` says the same of the
+    #: types of operands.
     weakness = "all"
-    #: Whether the parameter `axis_name` names mapped axes it communicates over, by the rule `batch_collective`.
+    #: Whether the parameter `axis_name` names mapped axes it communicates over, by the rule
+    #: `batch_collective`.
     is_collective = False
-    #: Why there is no derivative, for primitives whose results have none (integers, booleans, steps, random bits).
+    #: Why there is no derivative, for primitives whose results have none (integers, booleans,
+    #: steps, random bits).
     no_derivative: str | None = None
 
     #: What it does besides giving its results, itself.
     effects: Effects = NO_EFFECTS
-    #: Whether there are values for which it fails, warns or takes very long: it is not computed for elements of a batch that do not come to it.
+    #: Whether there are values for which it fails, warns or takes very long: it is not computed for
+    #: elements of a batch that do not come to it.
     is_partial = False
 
-    #: How it is fused with other operations, what an element of its result costs then, in additions, and of how many operations the code for
-    #: one consists (0: none in a loop of others). `xla.fusion` plans by these.
+    #: How it is fused with other operations, what an element of its result costs then, in
+    #: additions, and of how many operations the code for one consists (0: none in a loop of
+    #: others). `xla.fusion` plans by these.
     fusion = Fusion.ALONE
     cost = 1.0
     operations = 0
@@ -109,28 +119,35 @@ class Primitive:
     makes_nan = True
     #: Whether it contracts operands with each other: products of matrices and convolutions.
     contracts = False
-    #: From how many elements on XLA evaluates it more quickly than NumPy, by the bytes of an element, as `benchmarks/large.py` measures.
+    #: From how many elements on XLA evaluates it more quickly than NumPy, by the bytes of an
+    #: element, as `benchmarks/large.py` measures.
     xla_from: Mapping[int, int] = {}
 
     #: Whether staging writes down what `expand` does instead of the primitive.
     staged_expanded = False
-    #: Whether operands of different shapes broadcast; staging then makes them alike by `canonical_operands`.
+    #: Whether operands of different shapes broadcast; staging then makes them alike by
+    #: `canonical_operands`.
     broadcasts = False
 
     #: For calls: the parameter that holds the program, which compilation puts in the call's place.
     inlined: str | None = None
     #: Whether two equal equations are one: False for what is there to keep things apart.
     mergeable = True
-    #: Whether result number i is operand number i, and an unused one is left out together with its operand.
+    #: Whether result number i is operand number i, and an unused one is left out together with its
+    #: operand.
     separable = False
-    #: Whether compiled programs have its first operands in the place of its results: the others are there for its derivative.
+    #: Whether compiled programs have its first operands in the place of its results: the others are
+    #: there for its derivative.
     forwards = False
 
-    #: Whether there is also `linearize_values`, the rule `linearize` for concrete operands that applies no other primitive.
+    #: Whether there is also `linearize_values`, the rule `linearize` for concrete operands that
+    #: applies no other primitive.
     direct = False
-    #: Whether `transpose` also takes a scalar cotangent that stands for a constant array (see `core.linear.Node`).
+    #: Whether `transpose` also takes a scalar cotangent that stands for a constant array (see
+    #: `core.linear.Node`).
     takes_uniform = False
-    #: One result, weak if all operands are: what the evaluating trace treats first. Derived from the above.
+    #: One result, weak if all operands are: what the evaluating trace treats first. Derived from
+    #: the above.
     plain = True
 
     def __init__(self) -> None:
@@ -143,10 +160,11 @@ class Primitive:
             )
 
     def bind(self, *args: Any, **params: Any) -> Any:
-        """Apply the primitive to arrays, or what becomes one (NumPy arrays and scalars, Python's numbers), under the current trace."""
+        """Apply the primitive to arrays, or what becomes one (NumPy arrays and scalars, Python's
+        numbers), under the current trace."""
         return current().process(self, args, params)
 
-    # ---- rules --------------------------------------------------------------------------------------------------
+    # ---- rules -----------------------------------------------------------------------------------
 
     def evaluate(self, *values: Any, **params: Any) -> Any:
         if not self.expands:
@@ -185,14 +203,15 @@ class Primitive:
     def expand(self, *operands: Any, **params: Any) -> Any:
         raise self.missing("expand", "compilation")
 
-    # ---- what follows from the rules ----------------------------------------------------------------------------
+    # ---- what follows from the rules -------------------------------------------------------------
 
     def is_linear(self, active: Sequence[bool]) -> bool:
         """Whether the primitive is linear in the operands marked in `active`, taken together."""
         return False
 
     def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
-        """Output, and the node of its tangent (None if zero) given the nodes of the operands' tangents."""
+        """Output, and the node of its tangent (None if zero) given the nodes of the operands'
+        tangents."""
         if self.multiple_results:
             return recorded(lambda ts: self.jvp(primals, ts, **params), nodes)
 
@@ -204,7 +223,8 @@ class Primitive:
         return out, node
 
     def record(self, operands: Sequence[Any], params: Params) -> Any:
-        """The node (or nodes) of this primitive applied to nodes and constants, in which it `is_linear`."""
+        """The node (or nodes) of this primitive applied to nodes and constants, in which it
+        `is_linear`."""
         types = [x.aval if isinstance(x, Array) else ShapedArray(x.shape, x.dtype) for x in operands]
         out = self.type_of(*types, **params)
         if self.multiple_results:
@@ -212,7 +232,8 @@ class Primitive:
         return Equation(self, operands, params, out.shape, out.dtype)
 
     def effects_of(self, params: Params) -> Effects:
-        """What an equation does besides giving its results: the primitive's own effects, and those of the programs that it calls."""
+        """What an equation does besides giving its results: the primitive's own effects, and those
+        of the programs that it calls."""
         found = self.effects
         for program in subjaxprs(params) if params else ():
             found |= program.effects
@@ -233,7 +254,8 @@ class Primitive:
 
 
 class LinearPrimitive(Primitive):
-    """Linear in the operands numbered in `linear_in` taken together (all, if None); the others are constants.
+    """Linear in the operands numbered in `linear_in` taken together (all, if None); the others are
+    constants.
 
     The derivative is the primitive itself; subclasses supply `transpose`.
     """
@@ -282,7 +304,8 @@ class LinearPrimitive(Primitive):
 
 
 class BilinearPrimitive(Primitive):
-    """Linear in each of the operands 0 and 1 while the other is constant. Subclasses supply `transpose`."""
+    """Linear in each of the operands 0 and 1 while the other is constant. Subclasses supply
+    `transpose`."""
 
     def is_linear(self, active: Sequence[bool]) -> bool:
         return sum(active) == 1

@@ -1,11 +1,14 @@
-"""Scopes: what holds in a context until a block ends, however it ends. `with scope: ...`, or `@scope` above a function.
+"""Scopes: what holds in a context until a block ends, however it ends. `with scope: ...`, or
+`@scope` above a function.
 
-A scope is a value: the same object may be entered again while it is entered, and by several threads, tasks and generators at once, because
-what has been entered stands in a context variable and nothing in the object. Blocks may end in another order than that in which they began
+A scope is a value: the same object may be entered again while it is entered, and by several
+threads, tasks and generators at once, because what has been entered stands in a context variable
+and nothing in the object. Blocks may end in another order than that in which they began
 (generators): each takes away what it added.
 
-A signal's handler may raise on entry to any Python function, so to `__exit__` too, before it has done anything. What `with` keeps is therefore
-not a method, but a function to which a guard is attached: when `with` lets go of it, what has not been taken away is.
+A signal's handler may raise on entry to any Python function, so to `__exit__` too, before it has
+done anything. What `with` keeps is therefore not a method, but a function to which a guard is
+attached: when `with` lets go of it, what has not been taken away is.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Exit:
-    """`__exit__` of scopes: as `with` asks for it before it enters, and as `contextlib.ExitStack` and others call it afterwards."""
+    """`__exit__` of scopes: as `with` asks for it before it enters, and as `contextlib.ExitStack`
+    and others call it afterwards."""
 
     def __get__(self, scope: Scope | None, owner: Any = None) -> Any:
         if scope is None:

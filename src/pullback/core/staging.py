@@ -1,8 +1,9 @@
 """Staging: run a function on abstract values and write down what it does, as a jaxpr.
 
-Every operation under a `JaxprTrace` is staged, those on constants included; arrays from outside become constants of the program.
-The transformations that show or compile programs (`transforms.tracing`, `transforms.jit`) and the compiler, which stages the operations
-a primitive `expand`s to, are built on `stage_flat`.
+Every operation under a `JaxprTrace` is staged, those on constants included; arrays from outside
+become constants of the program. The transformations that show or compile programs
+(`transforms.tracing`, `transforms.jit`) and the compiler, which stages the operations a primitive
+`expand`s to, are built on `stage_flat`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _name_stack: ContextVar[Entered] = ContextVar("name_stack", default=NOTHING)
 
 
 class named_scope(Scope):
-    """`with named_scope("encoder"): ...` names the operations staged inside, for reading programs and profiles. Decorates functions, too."""
+    """`with named_scope("encoder"): ...` names the operations staged inside, for reading programs
+    and profiles. Decorates functions, too."""
 
     variable = _name_stack
 
@@ -67,7 +69,8 @@ class JaxprTrace(Trace):
         #: What the input of some number is called in messages.
         self.name_of = name_of or (lambda i: f"argument {i} of what is being traced")
         self.eqns: list[JaxprEqn] = []
-        # Arrays from outside, and tracers of enclosing transformations that the function closes over.
+        # Arrays from outside, and tracers of enclosing transformations that the function closes
+        # over.
         self.consts: dict[int, tuple[Var, Any]] = {}  # by identity; the value is kept alive with its id
         self.invars: list[Var] = []
 
@@ -143,7 +146,8 @@ class JaxprTrace(Trace):
 class Finished(JaxprTrace):
     """A trace that is over: what `JaxprTrace`s become.
 
-    A task or a thread that was made while it was current, with a copy of the context, still has it as its own: there it steps aside.
+    A task or a thread that was made while it was current, with a copy of the context, still has it
+    as its own: there it steps aside.
     """
 
     __slots__ = ()
@@ -181,8 +185,8 @@ def stage_flat(
 ) -> ClosedJaxpr:
     """The program of `fun`, which takes and gives flat sequences of arrays.
 
-    It may close over tracers of `parent` (the current trace, if not given) and of what encloses that; they become constants.
-    `name_of(i)` is what messages call input `i`.
+    It may close over tracers of `parent` (the current trace, if not given) and of what encloses
+    that; they become constants. `name_of(i)` is what messages call input `i`.
     """
     trace = JaxprTrace(current() if parent is None else parent, name_of)
     token = entered[trace]

@@ -1,12 +1,14 @@
 """The current trace: who is asked when an operation is bound.
 
-`Primitive.bind` hands every operation to the current trace. At the base is `EVAL`, which computes with NumPy; each active
-transformation has installed a trace of its own whose `parent` was current before. A trace's `process` takes its own tracers
-apart, applies the primitive's rule *with the parent as current trace*, and wraps the results. Arguments that are not its tracers are
-constants to it, so closures over values of enclosing transformations never confuse perturbations.
+`Primitive.bind` hands every operation to the current trace. At the base is `EVAL`, which computes
+with NumPy; each active transformation has installed a trace of its own whose `parent` was current
+before. A trace's `process` takes its own tracers apart, applies the primitive's rule *with the
+parent as current trace*, and wraps the results. Arguments that are not its tracers are constants to
+it, so closures over values of enclosing transformations never confuse perturbations.
 
-The current trace is a context variable: each thread and each asynchronous task has its own, and whoever sets it puts back what was
-there. A signal's handler may raise after any call of a C function and on entry to any Python function, so these are the ways to do it:
+The current trace is a context variable: each thread and each asynchronous task has its own, and
+whoever sets it puts back what was there. A signal's handler may raise after any call of a C
+function and on entry to any Python function, so these are the ways to do it:
 
     token = entered[trace]      # for a new trace; `under` does this
     try:
@@ -20,9 +22,10 @@ there. A signal's handler may raise after any call of a C function and on entry 
     finally:
         set_current(self)
 
-Either what is to be put back is known before something is set, and setting stands within `try`; or setting is a subscription, which calls a C
-function as well, but without a place behind it, before its result is stored, at which a handler could run. Putting back is one call of a C
-function, the first that `finally` makes.
+Either what is to be put back is known before something is set, and setting stands within `try`; or
+setting is a subscription, which calls a C function as well, but without a place behind it, before
+its result is stored, at which a handler could run. Putting back is one call of a C function, the
+first that `finally` makes.
 """
 
 from __future__ import annotations
@@ -55,7 +58,8 @@ class Trace:
     __slots__ = ("parent",)
     parent: Trace
 
-    #: Names and sizes of the mapped axes that this trace adds, of which collectives speak: `{"batch": 8}`.
+    #: Names and sizes of the mapped axes that this trace adds, of which collectives speak:
+    #: `{"batch": 8}`.
     axes: Mapping[Any, int] = {}
     #: Whether it is over, so that its tracers stand for nothing any more.
     finished = False
@@ -69,11 +73,13 @@ class Trace:
         raise NotImplementedError(f"{type(self).__name__} must define process")
 
     def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
-        """Apply a call primitive: one whose parameters hold Python functions (custom rules, checkpoint)."""
+        """Apply a call primitive: one whose parameters hold Python functions (custom rules,
+        checkpoint)."""
         raise NotImplementedError(f"{type(self).__name__} must define process_call")
 
     def check_constant(self, x: Any) -> None:
-        """Raises UnexpectedTracerError if `x` is a tracer that belongs neither to this trace nor to one around it: it has leaked."""
+        """Raises UnexpectedTracerError if `x` is a tracer that belongs neither to this trace nor to
+        one around it: it has leaked."""
         if not isinstance(x, Tracer):
             return
         trace = self
@@ -85,9 +91,11 @@ class Trace:
 
 
 class Tracer(Array):
-    """An array as a transformation sees it. Abstract: subclasses know shape and dtype, and maybe a concrete value."""
+    """An array as a transformation sees it. Abstract: subclasses know shape and dtype, and maybe a
+    concrete value."""
 
-    # Underscored, like the slots of subclasses whose names NumPy has for methods: `x.trace()` is the sum of the diagonal.
+    # Underscored, like the slots of subclasses whose names NumPy has for methods: `x.trace()` is
+    # the sum of the diagonal.
     __slots__ = ("_trace",)
     _trace: Trace
 
@@ -105,7 +113,8 @@ class Tracer(Array):
         return None
 
     def origin(self) -> str:
-        """Where the value comes from, for messages: an argument, or the result of an operation. Empty where nobody knows."""
+        """Where the value comes from, for messages: an argument, or the result of an operation.
+        Empty where nobody knows."""
         primal = getattr(self, "primal", None)
         return primal.origin() if isinstance(primal, Tracer) else ""
 
@@ -169,11 +178,13 @@ class EvalTrace(Trace):
     """The base: operations are computed by NumPy at once."""
 
     __slots__ = ("checking",)
-    #: Whether `debug_nans` or `debug_infs` may be on somewhere, so that every result must be looked at.
+    #: Whether `debug_nans` or `debug_infs` may be on somewhere, so that every result must be looked
+    #: at.
     checking: bool
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        # The hot path of everything eager: one and two operands are written out, and the checks come after the call.
+        # The hot path of everything eager: one and two operands are written out, and the checks
+        # come after the call.
         token = floating_point_errors[IGNORED]
         try:
             if len(args) == 2:
@@ -216,7 +227,8 @@ class EvalTrace(Trace):
             del failure  # which holds this frame, and so every operand
 
     def _process_others(self, error: Exception, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
-        """The operation on operands that are not all Arrays of NumPy values; if they are, the error is the user's."""
+        """The operation on operands that are not all Arrays of NumPy values; if they are, the error
+        is the user's."""
         if all(a.__class__ is ConcreteArray for a in args):
             if isinstance(error, AttributeError) or not _is_of_numpy(error):
                 raise error
@@ -295,7 +307,8 @@ def named_axes() -> tuple[Any, ...]:
 
 
 def find_axis(name: Any) -> Trace:
-    """The innermost active trace that maps an axis called `name`. Raises NameError if there is none."""
+    """The innermost active trace that maps an axis called `name`. Raises NameError if there is
+    none."""
     trace = current()
     while trace is not EVAL:
         if name in trace.axes:
@@ -313,7 +326,8 @@ def known_value(x: Array) -> Any:
 
 
 def evaluable(x: Any) -> ConcreteArray:
-    """`x` as an array with data. Raises UnexpectedTracerError for tracers, TypeError for what is no array."""
+    """`x` as an array with data. Raises UnexpectedTracerError for tracers, TypeError for what is no
+    array."""
     x = as_array(x)
     if isinstance(x, ConcreteArray):
         return x
@@ -321,7 +335,8 @@ def evaluable(x: Any) -> ConcreteArray:
 
 
 def _is_of_numpy(error: Exception) -> bool:
-    """Whether NumPy or Python itself raised an error, and not somebody who has error classes of his own (a callback, a check)."""
+    """Whether NumPy or Python itself raised an error, and not somebody who has error classes of his
+    own (a callback, a check)."""
     return type(error).__module__.partition(".")[0] in ("builtins", "numpy")
 
 
@@ -333,9 +348,10 @@ def _explained(error: Exception, primitive: Any, args: tuple[Any, ...], params: 
     return kind(f"{primitive.name}({types}): {error} (called at {user_line()})")
 
 
-# ---- floating-point signals -------------------------------------------------------------------------------------
-# Infinities and NaNs are results here, not warnings, and the user's own `numpy.seterr` must neither change our results nor be
-# changed by us. `numpy.errstate` costs 0.66 µs an operation; setting the context variable behind it costs 0.08 µs.
+# ---- floating-point signals ----------------------------------------------------------------------
+# Infinities and NaNs are results here, not warnings, and the user's own `numpy.seterr` must neither
+# change our results nor be changed by us. `numpy.errstate` costs 0.66 µs an operation; setting the
+# context variable behind it costs 0.08 µs.
 #
 #     token = floating_point_errors[IGNORED]
 #     try: ...

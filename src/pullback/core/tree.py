@@ -1,7 +1,8 @@
 """Pytrees, by optree: containers of leaves that every transformation looks through.
 
-Tuples, lists, dicts (by sorted key), named tuples, `OrderedDict`, `defaultdict`, `deque` and registered types are nodes; None is a
-node without children; everything else is a leaf. Registrations live in a namespace of our own.
+Tuples, lists, dicts (by sorted key), named tuples, `OrderedDict`, `defaultdict`, `deque` and
+registered types are nodes; None is a node without children; everything else is a leaf.
+Registrations live in a namespace of our own.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ _pending: list[tuple[Any, ...]] = []
 
 
 class _Optree:
-    """optree, imported when a tree is first taken apart (6 ms that `import pullback` need not spend).
+    """optree, imported when a tree is first taken apart (6 ms that `import pullback` need not
+    spend).
 
     The package's own node types are registered then; it replaces this object.
     """
@@ -57,11 +59,12 @@ if not TYPE_CHECKING:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-# ---- key paths --------------------------------------------------------------------------------------------------
+# ---- key paths -----------------------------------------------------------------------------------
 
 
 class _Key:
-    """One step from a container to a child. Equal keys are equal, hash alike and print as Python writes the step."""
+    """One step from a container to a child. Equal keys are equal, hash alike and print as Python
+    writes the step."""
 
     __slots__ = ("_value",)
 
@@ -154,7 +157,7 @@ def keystr(keys: KeyPath, *, simple: bool = False, separator: str = "") -> str:
     return separator.join(map(str, keys))
 
 
-# ---- registration -----------------------------------------------------------------------------------------------
+# ---- registration --------------------------------------------------------------------------------
 
 _child_keys: dict[type, Callable[[Any], Sequence[Any]]] = {}
 
@@ -167,8 +170,9 @@ def register_pytree_node(
 ) -> None:
     """Make instances of `nodetype` containers.
 
-    `flatten_func(x)` gives (children, auxiliary data), `unflatten_func(auxiliary, children)` the node back; the auxiliary data must be
-    hashable and comparable. Raises ValueError if the type is registered already.
+    `flatten_func(x)` gives (children, auxiliary data), `unflatten_func(auxiliary, children)` the
+    node back; the auxiliary data must be hashable and comparable. Raises ValueError if the type is
+    registered already.
     """
     if not isinstance(nodetype, type):
         raise TypeError(f"register_pytree_node takes a type, got {nodetype!r}")
@@ -192,7 +196,8 @@ def register_pytree_with_keys(
     unflatten_func: Callable[[Hashable, Iterable[Any]], T],
     flatten_func: Callable[[T], tuple[Iterable[Any], Hashable]] | None = None,
 ) -> None:
-    """`register_pytree_node` for types that say the key of each child: `flatten_with_keys` gives ((key, child), ...)."""
+    """`register_pytree_node` for types that say the key of each child: `flatten_with_keys` gives
+    ((key, child), ...)."""
 
     def flatten(x: T) -> tuple[Iterable[Any], Hashable]:
         pairs, auxiliary = flatten_with_keys(x)
@@ -202,7 +207,8 @@ def register_pytree_with_keys(
 
 
 def register_pytree_node_class(cls: type[T]) -> type[T]:
-    """Class decorator: the class has `tree_flatten(self)` and a class method `tree_unflatten(cls, auxiliary, children)`."""
+    """Class decorator: the class has `tree_flatten(self)` and a class method `tree_unflatten(cls,
+    auxiliary, children)`."""
     register_pytree_node(cls, lambda x: x.tree_flatten(), cls.tree_unflatten)  # type: ignore[attr-defined]
     return cls
 
@@ -222,9 +228,11 @@ def register_dataclass(
 ) -> type[T]:
     """Make a dataclass a container: `data_fields` are its children, `meta_fields` static.
 
-    Without lists, fields marked `field(metadata=dict(static=True))` are static and the others data. `drop_fields` are neither: they have
-    their defaults in what transformations make. Works as a decorator. Raises ValueError if a field is in two lists, or if the lists do not
-    name the fields of `__init__` exactly: what is `field(init=False)` would be lost, and has to be dropped in so many words.
+    Without lists, fields marked `field(metadata=dict(static=True))` are static and the others data.
+    `drop_fields` are neither: they have their defaults in what transformations make. Works as a
+    decorator. Raises ValueError if a field is in two lists, or if the lists do not name the fields
+    of `__init__` exactly: what is `field(init=False)` would be lost, and has to be dropped in so
+    many words.
 
     >>> import dataclasses
     >>> @register_dataclass
@@ -271,22 +279,25 @@ def register_dataclass(
 
 
 def register_static(cls: type[T]) -> type[T]:
-    """Class decorator: instances are containers without children, kept as static (hashable, comparable) structure."""
+    """Class decorator: instances are containers without children, kept as static (hashable,
+    comparable) structure."""
     register_pytree_node(cls, lambda x: ((), x), lambda x, _: x)  # type: ignore[arg-type, return-value]
     return cls
 
 
-# ---- the functions ----------------------------------------------------------------------------------------------
+# ---- the functions -------------------------------------------------------------------------------
 
-#: For structures without registered types: the equal structure whose dicts have their keys in order. Bounded.
+#: For structures without registered types: the equal structure whose dicts have their keys in
+#: order. Bounded.
 _sorted: dict[PyTreeDef, PyTreeDef] = {}
 
 
 def _with_sorted_keys(treedef: PyTreeDef) -> PyTreeDef:
     """The structure `treedef`, which makes dicts whose keys are in order.
 
-    optree compares structures without regard to the order in which keys were inserted, and remembers it: what a dict that is rebuilt looks
-    like would depend on which of several equal structures was met first.
+    optree compares structures without regard to the order in which keys were inserted, and
+    remembers it: what a dict that is rebuilt looks like would depend on which of several equal
+    structures was met first.
     """
     own = False
 
@@ -328,7 +339,8 @@ def tree_flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeDe
 
 
 def tree_unflatten(treedef: PyTreeDef, leaves: Iterable[Any]) -> Any:
-    """The tree of structure `treedef` with the given leaves. Raises ValueError if their number is wrong."""
+    """The tree of structure `treedef` with the given leaves. Raises ValueError if their number is
+    wrong."""
     return optree.tree_unflatten(treedef, leaves)
 
 
@@ -343,7 +355,8 @@ def tree_structure(tree: Any, is_leaf: IsLeaf = None) -> PyTreeDef:
 
 
 def tree_map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:
-    """`f` applied to corresponding leaves of trees; `rest` may have deeper structure. Raises ValueError on a mismatch.
+    """`f` applied to corresponding leaves of trees; `rest` may have deeper structure. Raises
+    ValueError on a mismatch.
 
     >>> tree_map(lambda x, y: x + y, [1, 2], [10, 20])
     [11, 22]
@@ -354,7 +367,8 @@ def tree_map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = Non
 
 
 def flatten_up_to(treedef: PyTreeDef, tree: Any) -> list[Any]:
-    """The subtrees of `tree` at the leaves of `treedef`. Raises ValueError if `tree` does not have that structure."""
+    """The subtrees of `tree` at the leaves of `treedef`. Raises ValueError if `tree` does not have
+    that structure."""
     return treedef.flatten_up_to(tree)
 
 
@@ -381,7 +395,8 @@ def tree_reduce(
 def tree_reduce_associative(
     operation: Callable[[Any, Any], Any], tree: Any, *, identity: Any = _NOTHING, is_leaf: IsLeaf = None
 ) -> Any:
-    """Reduce the leaves by an associative operation, pairing neighbours (log-depth). ValueError for an empty tree without identity."""
+    """Reduce the leaves by an associative operation, pairing neighbours (log-depth). ValueError for
+    an empty tree without identity."""
     leaves = tree_leaves(tree, is_leaf)
     if not leaves:
         if identity is _NOTHING:
@@ -394,7 +409,8 @@ def tree_reduce_associative(
 
 
 def tree_transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, pytree_to_transpose: Any) -> Any:
-    """A tree of structure outer∘inner as one of structure inner∘outer. TypeError if it does not have that structure."""
+    """A tree of structure outer∘inner as one of structure inner∘outer. TypeError if it does not
+    have that structure."""
     flat, treedef = tree_flatten(pytree_to_transpose)
     if inner_treedef is None:
         subtrees = flatten_up_to(outer_treedef, pytree_to_transpose)
@@ -407,7 +423,8 @@ def tree_transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, py
 
 
 def tree_broadcast(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> Any:
-    """`prefix_tree`, each leaf repeated over the subtree of `full_tree` it stands for. ValueError if it is no prefix."""
+    """`prefix_tree`, each leaf repeated over the subtree of `full_tree` it stands for. ValueError
+    if it is no prefix."""
     return tree_unflatten(tree_structure(full_tree, is_leaf), broadcast_prefix(prefix_tree, full_tree, is_leaf))
 
 
@@ -447,7 +464,8 @@ def is_tree_node(typ: type) -> bool:
 
 
 def unflatten_rule(cls: type) -> Callable[[Any, Any], Any] | None:
-    """What makes an instance of the container type `cls` of auxiliary data and children; None if it is no container."""
+    """What makes an instance of the container type `cls` of auxiliary data and children; None if it
+    is no container."""
     entry = optree.register_pytree_node.get(cls, namespace=NAMESPACE)
     return None if entry is None else entry.unflatten_func
 
@@ -472,7 +490,7 @@ def treedef_tuple(treedefs: Iterable[PyTreeDef]) -> PyTreeDef:
     return optree.treespec_tuple(treedefs, namespace=NAMESPACE)
 
 
-# ---- with paths -------------------------------------------------------------------------------------------------
+# ---- with paths ----------------------------------------------------------------------------------
 
 
 def child_keys(node: Any, count: int) -> Sequence[Any]:
@@ -534,13 +552,15 @@ def tree_map_with_path(
     return treedef.unflatten([f(path, leaf, *xs) for (path, leaf), *xs in zip(pairs, *others)])
 
 
-# ---- partial application ----------------------------------------------------------------------------------------
+# ---- partial application -------------------------------------------------------------------------
 
 
 class Partial(functools.partial):  # type: ignore[type-arg]
-    """`functools.partial` whose function is structure and whose arguments are children: it passes through transformations.
+    """`functools.partial` whose function is structure and whose arguments are children: it passes
+    through transformations.
 
-    Of a `Partial` of a `Partial`, all arguments are children; those of a plain `functools.partial` stay part of the function.
+    Of a `Partial` of a `Partial`, all arguments are children; those of a plain `functools.partial`
+    stay part of the function.
 
     >>> import math
     >>> scaled = Partial(math.ldexp, 1.5)
@@ -571,7 +591,8 @@ register_pytree_with_keys(
 
 
 def arrays_of(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
-    """The leaves as Arrays, and the structure. Raises TypeError naming the leaf for what is no array; `what` says whose it is."""
+    """The leaves as Arrays, and the structure. Raises TypeError naming the leaf for what is no
+    array; `what` says whose it is."""
     leaves, treedef = tree_flatten(tree)
     for i, x in enumerate(leaves):
         if x.__class__ is not ConcreteArray:

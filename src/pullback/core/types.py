@@ -17,9 +17,11 @@ Shape = tuple[int, ...]
 
 
 class ShapedArray:
-    """The type of an array: `shape`, `dtype`, and whether the dtype is weak (stems from Python scalars).
+    """The type of an array: `shape`, `dtype`, and whether the dtype is weak (stems from Python
+    scalars).
 
-    Types that `intern` gives have a `number`, by which they are looked up: no other type ever has it.
+    Types that `intern` gives have a `number`, by which they are looked up: no other type ever has
+    it.
     """
 
     __slots__ = ("shape", "dtype", "weak_type", "number")
@@ -79,7 +81,8 @@ _numbers = itertools.count()
 _limit = 1 << 14
 
 
-#: The numbers of the types of arrays that have been put on the host explicitly (`xla.devices.commit_to_host`).
+#: The numbers of the types of arrays that have been put on the host explicitly
+#: (`xla.devices.commit_to_host`).
 committed_to_host: set[int] = set()
 
 
@@ -91,7 +94,8 @@ def numbered(shape: Shape, dtype: DType, weak_type: bool) -> ShapedArray:
 
 
 def intern(shape: Shape, dtype: DType, weak_type: bool) -> ShapedArray:
-    """The one object that stands for a type, as long as anything has it: equal types have equal numbers."""
+    """The one object that stands for a type, as long as anything has it: equal types have equal
+    numbers."""
     key = (shape, dtype, weak_type)
     found = _interned.get(key)
     if found is None:
@@ -102,7 +106,8 @@ def intern(shape: Shape, dtype: DType, weak_type: bool) -> ShapedArray:
 
 
 def _forget() -> None:
-    """Forget the types that nothing has but the table: those that come again get new numbers, and programs for them are traced anew."""
+    """Forget the types that nothing has but the table: those that come again get new numbers, and
+    programs for them are traced anew."""
     global _limit
     for key in list(_interned):
         if sys.getrefcount(_interned.get(key)) <= 2:  # the table's, and the call's
@@ -164,7 +169,8 @@ class ShapeDtypeStruct:
 
 
 def typeof(x: Any) -> ShapedArray:
-    """The type of a value: an Array or tracer, a NumPy value, a Python scalar or a `ShapeDtypeStruct`.
+    """The type of a value: an Array or tracer, a NumPy value, a Python scalar or a
+    `ShapeDtypeStruct`.
 
     >>> typeof(2.0)
     ShapedArray(float32[], weak_type=True)
@@ -218,7 +224,8 @@ def refuse_keys(name: str, *operands: Any) -> None:
 
 
 def integer(x: Any, name: str) -> int:
-    """`x`, the argument `name`, as an int. Raises TypeError for what is no integer: floats and sequences among others."""
+    """`x`, the argument `name`, as an int. Raises TypeError for what is no integer: floats and
+    sequences among others."""
     if x.__class__ is int:
         return int(x)
     if not hasattr(type(x), "__index__"):
@@ -235,7 +242,8 @@ def count(x: Any, name: str) -> int:
 
 
 def is_sequence(xs: Any) -> bool:
-    """Whether `xs` is a sequence that may hold sizes: a tuple, list, range or other sequence that is no text, or an array of one axis."""
+    """Whether `xs` is a sequence that may hold sizes: a tuple, list, range or other sequence that
+    is no text, or an array of one axis."""
     if isinstance(xs, (tuple, list)):
         return True
     if isinstance(xs, Sequence):
@@ -275,9 +283,11 @@ def pairs(xs: Any, name: str) -> tuple[tuple[int, int], ...]:
 
 
 def canonical_axis(axis: Any, ndim: int, name: str = "axis") -> int:
-    """`axis` as a number in [0, ndim). Raises AxisError naming it if it is out of range, TypeError if it is no integer.
+    """`axis` as a number in [0, ndim). Raises AxisError naming it if it is out of range, TypeError
+    if it is no integer.
 
-    NumPy's AxisError is a ValueError and an IndexError: JAX raises the one in some functions and the other in others.
+    NumPy's AxisError is a ValueError and an IndexError: JAX raises the one in some functions and
+    the other in others.
     """
     i = axis if axis.__class__ is int else integer(axis, name)
     if not -ndim <= i < ndim:
@@ -286,7 +296,8 @@ def canonical_axis(axis: Any, ndim: int, name: str = "axis") -> int:
 
 
 def canonical_axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """`None` (all axes), a number or several, as a tuple of distinct axes in [0, ndim). Raises TypeError, ValueError."""
+    """`None` (all axes), a number or several, as a tuple of distinct axes in [0, ndim). Raises
+    TypeError, ValueError."""
     if axis is None:
         return tuple(range(ndim))
     if not isinstance(axis, (tuple, list)):

@@ -1,4 +1,5 @@
-"""Run-time checks in functions of any kind: jitted, mapped, differentiated (see `pullback.transforms.checkify`)."""
+"""Run-time checks in functions of any kind: jitted, mapped, differentiated (see
+`pullback.transforms.checkify`)."""
 
 from pullback.transforms.checkify import checkify as checkify
 from pullback.transforms.failures import Error as Error

@@ -114,7 +114,8 @@ def _landings(shape: Shape, padded: Shape, config: PaddingConfig) -> list[tuple[
 
 
 class Pad(Mover):
-    """Pad with a scalar: `padding_config` has (low, high, interior) for each axis; negative low and high remove elements.
+    """Pad with a scalar: `padding_config` has (low, high, interior) for each axis; negative low and
+    high remove elements.
 
     Interior padding goes between neighbouring elements, before low and high are applied.
     """
@@ -179,7 +180,8 @@ class Pad(Mover):
                 strides = tuple(interior + 1 for _, _, interior in padding_config)
                 ct_x = slice_p.bind(ct_x, start_indices=(0,) * ct_x.ndim, limit_indices=ct_x.shape, strides=strides)
         if is_node(value):
-            # Not sum(ct) - sum(ct_x): that would cancel, and spread infinities of one part into the other.
+            # Not sum(ct) - sum(ct_x): that would cancel, and spread infinities of one part into the
+            # other.
             inside = inside_padding(x.shape, padding_config)
             outside = select(inside, zeros_like_shape(ct, ct.shape), ct)
             ct_value = reduce_sum_p.bind(outside, axes=tuple(range(ct.ndim)))
@@ -212,7 +214,8 @@ def inside_padding(shape: Shape, config: PaddingConfig) -> Any:
 
 
 class Slice(Mover):
-    """The elements from `start_indices` up to `limit_indices`, in steps of `strides` (all 1, if None)."""
+    """The elements from `start_indices` up to `limit_indices`, in steps of `strides` (all 1, if
+    None)."""
 
     name = "slice"
 
@@ -336,7 +339,7 @@ def slice_along(x: Any, start: int, stop: int, axis: int) -> Any:
     return slice_p.bind(x, start_indices=starts, limit_indices=stops, strides=None)
 
 
-# ---- public functions: joining and cutting ----------------------------------------------------------------------
+# ---- public functions: joining and cutting -------------------------------------------------------
 
 
 def concatenate(operands: Any, dimension: int) -> Array:
@@ -360,8 +363,9 @@ def concatenate(operands: Any, dimension: int) -> Array:
 def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, int, int]]) -> Array:
     """`operand` with the scalar `padding_value` around and between its elements.
 
-    `padding_config` has (low, high, interior) for each axis: how many go before, after, and between neighbours. Negative low and high
-    remove elements, of the interior padding included. Raises TypeError if the dtypes differ, ValueError for impossible sizes.
+    `padding_config` has (low, high, interior) for each axis: how many go before, after, and between
+    neighbours. Negative low and high remove elements, of the interior padding included. Raises
+    TypeError if the dtypes differ, ValueError for impossible sizes.
 
     >>> pad(np.arange(3), 9, [(1, -1, 1)])
     Array([9, 0, 9, 1, 9], dtype=int32)
@@ -382,7 +386,8 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
 def slice(
     operand: Any, start_indices: Sequence[int], limit_indices: Sequence[int], strides: Sequence[int] | None = None
 ) -> Array:
-    """The elements of `operand` from `start_indices` up to `limit_indices`, in steps of `strides`: one entry an axis, not negative.
+    """The elements of `operand` from `start_indices` up to `limit_indices`, in steps of `strides`:
+    one entry an axis, not negative.
 
     Raises TypeError for bounds that are out of range.
 
@@ -402,7 +407,8 @@ def slice(
 def slice_in_dim(
     operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0
 ) -> Array:
-    """`operand[start_index:limit_index:stride]` along one axis. Negative indices count from the end; None is the end.
+    """`operand[start_index:limit_index:stride]` along one axis. Negative indices count from the
+    end; None is the end.
 
     Raises TypeError for bounds that are out of range.
     """
@@ -417,7 +423,8 @@ def slice_in_dim(
 
 
 def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True) -> Array:
-    """The slice of `operand` at position `index` of an axis, which is dropped unless `keepdims`. Raises IndexError."""
+    """The slice of `operand` at position `index` of an axis, which is dropped unless `keepdims`.
+    Raises IndexError."""
     x = as_array(operand)
     axis = canonical_axis(axis, x.ndim)
     n, i = x.shape[axis], integer(index, "index_in_dim: index")
@@ -429,7 +436,8 @@ def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True)
 
 
 def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> Sequence[Array]:
-    """Consecutive parts of `operand`, of lengths `sizes`, along `axis`. Raises ValueError if they do not add up to its length.
+    """Consecutive parts of `operand`, of lengths `sizes`, along `axis`. Raises ValueError if they
+    do not add up to its length.
 
     >>> [part.tolist() for part in split(np.arange(5), (2, 3))]
     [[0, 1], [2, 3, 4]]
@@ -439,7 +447,8 @@ def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> Sequence[Array]:
 
 
 def stack(operands: Sequence[Any], axis: int = 0) -> Array:
-    """Arrays of one shape along a new axis at position `axis` of the result. Raises ValueError if shapes differ."""
+    """Arrays of one shape along a new axis at position `axis` of the result. Raises ValueError if
+    shapes differ."""
     arrays = [as_array(x) for x in operands]
     if not arrays:
         raise ValueError("stack requires a non-empty sequence of arrays")
@@ -461,7 +470,8 @@ def unstack(x: Any, axis: int = 0) -> tuple[Array, ...]:
 
 
 def tile(operand: Any, reps: Sequence[int]) -> Array:
-    """`operand` repeated as a whole `reps[i]` times along axis `i`. Raises TypeError unless there is one number an axis.
+    """`operand` repeated as a whole `reps[i]` times along axis `i`. Raises TypeError unless there
+    is one number an axis.
 
     >>> tile(np.arange(2), (3,))
     Array([0, 1, 0, 1, 0, 1], dtype=int32)
@@ -480,7 +490,8 @@ def tile(operand: Any, reps: Sequence[int]) -> Array:
 
 
 def rev(operand: Any, dimensions: Sequence[int]) -> Array:
-    """`operand` with the order of elements reversed along the axes `dimensions`. Raises TypeError unless distinct axes, not negative."""
+    """`operand` with the order of elements reversed along the axes `dimensions`. Raises TypeError
+    unless distinct axes, not negative."""
     x, dims = as_array(operand), integers(dimensions, "rev: dimensions")
     return bind_checked(rev_p, x, dimensions=dims) if dims else x
 

@@ -1,9 +1,12 @@
-"""XLA's generators of random bits: with a state that the caller keeps (`rng_bit_generator`), and with one of XLA's (`rng_uniform`).
+"""XLA's generators of random bits: with a state that the caller keeps (`rng_bit_generator`), and
+with one of XLA's (`rng_uniform`).
 
-A state is a key of 64 bits and a counter. Each generator is a function of the key and a counter to a block of words, and its stream
-are the blocks of successive counters: those of Philox-4x32 with 10 rounds have four words, those of Threefry-2x32 two (Salmon, Moraes,
-Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011). NumPy computes here what XLA's CPU compiler does, bit for bit;
-other platforms may have other streams. The generator behind `pullback.random` is in `pullback.lax.threefry`.
+A state is a key of 64 bits and a counter. Each generator is a function of the key and a counter to
+a block of words, and its stream are the blocks of successive counters: those of Philox-4x32 with 10
+rounds have four words, those of Threefry-2x32 two (Salmon, Moraes, Dror and Shaw, "Parallel random
+numbers: as easy as 1, 2, 3", SC 2011). NumPy computes here what XLA's CPU compiler does, bit for
+bit; other platforms may have other streams. The generator behind `pullback.random` is in
+`pullback.lax.threefry`.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ from pullback.xla.text import Enum
 
 
 class RandomAlgorithm(enum.IntEnum):
-    """Which generator `rng_bit_generator` uses. The default one is the platform's choice; on CPUs it is Philox."""
+    """Which generator `rng_bit_generator` uses. The default one is the platform's choice; on CPUs
+    it is Philox."""
 
     RNG_DEFAULT = 0
     RNG_THREE_FRY = 1
@@ -42,7 +46,7 @@ class RandomAlgorithm(enum.IntEnum):
         return self.name.removeprefix("RNG_")
 
 
-# ---- streams ----------------------------------------------------------------------------------------------------
+# ---- streams -------------------------------------------------------------------------------------
 
 _WORD = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -76,10 +80,11 @@ def philox(key: np.uint64, start: np.uint64, size: int, wide: bool) -> tuple[int
 
 
 def _threefry(key: np.uint64, start: np.uint64, shape: Shape, wide: bool) -> tuple[int, np.ndarray[Any, Any]]:
-    """How many blocks of Threefry-2x32 an array of elements of 32 bits (64, if `wide`) takes, and the array.
+    """How many blocks of Threefry-2x32 an array of elements of 32 bits (64, if `wide`) takes, and
+    the array.
 
-    Without `wide`, the two words of a block are neighbours along the first axis of even length; or else along the longest,
-    whose last words have none.
+    Without `wide`, the two words of a block are neighbours along the first axis of even length; or
+    else along the longest, whose last words have none.
     """
     shape = shape or (1,)
     halves = list(shape)
@@ -97,7 +102,8 @@ def _threefry(key: np.uint64, start: np.uint64, shape: Shape, wide: bool) -> tup
 
 
 class RngBitGenerator(Primitive):
-    """(new key, bits): as many blocks of the stream of `key` as make an array of `shape`, and the key of what comes next."""
+    """(new key, bits): as many blocks of the stream of `key` as make an array of `shape`, and the
+    key of what comes next."""
 
     name = "rng_bit_generator"
     multiple_results = True
@@ -136,7 +142,8 @@ class RngBitGenerator(Primitive):
         return [state, bits]
 
     def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], *, shape: Shape, **params: Any) -> Any:
-        # All bits come from the stream of the first key, as many as all of them need: one stream is one operation.
+        # All bits come from the stream of the first key, as many as all of them need: one stream is
+        # one operation.
         (axis,) = axes
         assert axis is not None
         keys = move_axis(args[0], axis, 0)
@@ -196,7 +203,7 @@ class RngUniform(Primitive):
 rng_bit_generator_p, rng_uniform_p = RngBitGenerator(), RngUniform()
 
 
-# ---- public functions -------------------------------------------------------------------------------------------
+# ---- public functions ----------------------------------------------------------------------------
 
 
 def _shape(shape: Any) -> Shape:
@@ -214,11 +221,13 @@ def rng_bit_generator(
     *,
     out_sharding: Any = None,
 ) -> tuple[Array, Array]:
-    """(new key, bits): random unsigned integers of `shape` and `dtype`, and the key that continues the stream.
+    """(new key, bits): random unsigned integers of `shape` and `dtype`, and the key that continues
+    the stream.
 
-    `key` is four words of dtype uint32 (or two of dtype uint64). Its bits depend on `algorithm` and on the platform, unlike those of
-    `pullback.random`. Under `vmap` all bits come from the stream of the first key, and only that key is new; so results differ from those
-    of a loop. There is no derivative. Raises TypeError for keys and dtypes of other kinds.
+    `key` is four words of dtype uint32 (or two of dtype uint64). Its bits depend on `algorithm` and
+    on the platform, unlike those of `pullback.random`. Under `vmap` all bits come from the stream
+    of the first key, and only that key is new; so results differ from those of a loop. There is no
+    derivative. Raises TypeError for keys and dtypes of other kinds.
 
     >>> import pullback.numpy as jnp
     >>> key, bits = rng_bit_generator(jnp.array([1, 2, 3, 4], jnp.uint32), (2,))
@@ -238,8 +247,9 @@ def rng_bit_generator(
 def rng_uniform(a: Any, b: Any, shape: Any) -> Array:
     """Random numbers, uniform between the scalars `a` and `b` (excluded), from XLA's own generator.
 
-    They are other ones in each call, and whenever a compiled program runs: nothing reproduces them. Use `pullback.random` for anything else.
-    Raises ValueError unless `a` and `b` are scalars of one dtype, TypeError if that is not a floating type or an integer of 32 or 64 bits.
+    They are other ones in each call, and whenever a compiled program runs: nothing reproduces them.
+    Use `pullback.random` for anything else. Raises ValueError unless `a` and `b` are scalars of one
+    dtype, TypeError if that is not a floating type or an integer of 32 or 64 bits.
 
     >>> rng_uniform(0.0, 1.0, (2, 3)).shape
     (2, 3)

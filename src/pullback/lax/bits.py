@@ -18,7 +18,8 @@ from pullback.lax.summation import as_dtype
 
 
 class BitcastConvertType(Primitive):
-    """The same bits as elements of `new_dtype`; the last axis is added or consumed where the widths differ."""
+    """The same bits as elements of `new_dtype`; the last axis is added or consumed where the widths
+    differ."""
 
     name = "bitcast_convert_type"
     makes_nan = False
@@ -53,7 +54,8 @@ class BitcastConvertType(Primitive):
         shape = self.type_of(ShapedArray(x.shape, x.dtype), new_dtype=new_dtype).shape
         if old_bits >= 8 and new_bits >= 8:
             return np.ascontiguousarray(x).reshape(-1).view(new_dtype).reshape(shape)
-        # Types narrower than a byte are stored one a byte: go through their bits, least significant first.
+        # Types narrower than a byte are stored one a byte: go through their bits, least significant
+        # first.
         raw = np.ascontiguousarray(x).reshape(-1, 1).view(np.uint8)
         bits = np.unpackbits(raw, axis=1, bitorder="little")
         bits = bits[:, : old_bits if old_bits < 8 else None].reshape(-1, new_bits)
@@ -109,8 +111,9 @@ def _cast(emit: Any, x: Any, dtype: DType) -> Any:
 def bitcast_convert_type(operand: Any, new_dtype: Any) -> Array:
     """The bits of `operand` as elements of `new_dtype`.
 
-    A narrower type adds a last axis of the parts (least significant first), a wider one consumes the last axis. Raises TypeError for
-    booleans and complex numbers, ValueError if the last axis does not make whole elements.
+    A narrower type adds a last axis of the parts (least significant first), a wider one consumes
+    the last axis. Raises TypeError for booleans and complex numbers, ValueError if the last axis
+    does not make whole elements.
 
     >>> bitcast_convert_type(1.0, "int32")
     Array(1065353216, dtype=int32)
@@ -142,7 +145,8 @@ class ReducePrecision(LinearPrimitive):
         mantissa, exponent = info.nmant, x.dtype.itemsize * 8 - info.nmant - 1
         sign = bits & uint(1 << (mantissa + exponent))
         if mantissa_bits < mantissa:
-            # Round to nearest, ties to even: add just under half of the last kept place, or half if that place is odd.
+            # Round to nearest, ties to even: add just under half of the last kept place, or half if
+            # that place is odd.
             dropped = mantissa - mantissa_bits
             last = (bits >> uint(dropped)) & uint(1)
             bits = (bits + last + uint((1 << (dropped - 1)) - 1)) >> uint(dropped) << uint(dropped)
@@ -176,10 +180,12 @@ reduce_precision_p = ReducePrecision()
 
 
 def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> Array:
-    """`operand` rounded to what a float of `exponent_bits` and `mantissa_bits` can hold, in the operand's dtype.
+    """`operand` rounded to what a float of `exponent_bits` and `mantissa_bits` can hold, in the
+    operand's dtype.
 
-    Rounds to nearest, ties to even; overflow gives infinities, subnormal results zeros. Raises TypeError for other than
-    floating operands, ValueError if `exponent_bits` < 1 or `mantissa_bits` < 0.
+    Rounds to nearest, ties to even; overflow gives infinities, subnormal results zeros. Raises
+    TypeError for other than floating operands, ValueError if `exponent_bits` < 1 or `mantissa_bits`
+    < 0.
 
     >>> float(reduce_precision(1.1, exponent_bits=5, mantissa_bits=3))
     1.125

@@ -40,7 +40,8 @@ from pullback.lax.shape import (
 
 
 class DynamicSlice(IndexedMover):
-    """The block of `slice_sizes` that begins at the scalar operands; starts are clamped so that it lies inside."""
+    """The block of `slice_sizes` that begins at the scalar operands; starts are clamped so that it
+    lies inside."""
 
     name = "dynamic_slice"
 
@@ -76,7 +77,8 @@ class DynamicSlice(IndexedMover):
 
 
 class DynamicUpdateSlice(IndexedMover):
-    """Operand 0 with the block that begins at the scalar operands (clamped so that it lies inside) replaced by operand 1."""
+    """Operand 0 with the block that begins at the scalar operands (clamped so that it lies inside)
+    replaced by operand 1."""
 
     name = "dynamic_update_slice"
     linear_in = (0, 1)
@@ -161,7 +163,8 @@ def _stacked_starts(starts: Sequence[Any], axes: Sequence[int | None], size: int
 
 
 def _starts(x: Array, start_indices: Any, allow_negative: Any) -> list[Array]:
-    """One integer scalar an axis, all of one dtype; negative ones count from the end where that is allowed."""
+    """One integer scalar an axis, all of one dtype; negative ones count from the end where that is
+    allowed."""
     if isinstance(start_indices, (Array, np.ndarray)):
         vector = as_array(start_indices)
         if vector.ndim != 1:
@@ -205,10 +208,11 @@ def dynamic_slice(
     operand: Any, start_indices: Any, slice_sizes: Sequence[int], *,
     allow_negative_indices: bool | Sequence[bool] = True,
 ) -> Array:  # fmt: skip
-    """The block of shape `slice_sizes` (static) that begins at `start_indices` (which may be traced), one an axis.
+    """The block of shape `slice_sizes` (static) that begins at `start_indices` (which may be
+    traced), one an axis.
 
-    Negative starts count from the end; then starts are clamped so that the block lies inside. Raises TypeError for sizes that do
-    not fit and for indices that are not integers.
+    Negative starts count from the end; then starts are clamped so that the block lies inside.
+    Raises TypeError for sizes that do not fit and for indices that are not integers.
 
     >>> dynamic_slice(np.arange(5), (4,), (2,))
     Array([3, 4], dtype=int32)
@@ -221,9 +225,11 @@ def dynamic_slice(
 def dynamic_update_slice(
     operand: Any, update: Any, start_indices: Any, *, allow_negative_indices: bool | Sequence[bool] = True
 ) -> Array:
-    """`operand` with the block that begins at `start_indices` replaced by `update`, an array of as many axes.
+    """`operand` with the block that begins at `start_indices` replaced by `update`, an array of as
+    many axes.
 
-    Negative starts count from the end; then starts are clamped so that the block lies inside. Raises TypeError if `update` does not fit.
+    Negative starts count from the end; then starts are clamped so that the block lies inside.
+    Raises TypeError if `update` does not fit.
     """
     x = as_array(operand)
     starts = _starts(x, start_indices, allow_negative_indices)
@@ -243,7 +249,8 @@ def dynamic_slice_in_dim(
 def dynamic_update_slice_in_dim(
     operand: Any, update: Any, start_index: Any, axis: int, *, allow_negative_indices: bool = True
 ) -> Array:
-    """`operand` with the positions from `start_index` of one axis replaced by `update`. See `dynamic_update_slice`."""
+    """`operand` with the positions from `start_index` of one axis replaced by `update`. See
+    `dynamic_update_slice`."""
     x = as_array(operand)
     starts = with_length((0,) * x.ndim, canonical_axis(axis, x.ndim), start_index)
     return dynamic_update_slice(x, update, starts, allow_negative_indices=allow_negative_indices)
@@ -260,7 +267,8 @@ def dynamic_index_in_dim(
 def dynamic_update_index_in_dim(
     operand: Any, update: Any, index: Any, axis: int, *, allow_negative_indices: bool = True
 ) -> Array:
-    """`operand` with the slice at position `index` (clamped) of one axis replaced by `update`, with or without that axis."""
+    """`operand` with the slice at position `index` (clamped) of one axis replaced by `update`, with
+    or without that axis."""
     x, update = as_array(operand), as_array(update)
     axis = canonical_axis(axis, x.ndim)
     if update.ndim == x.ndim - 1:
@@ -269,7 +277,8 @@ def dynamic_update_index_in_dim(
 
 
 def index_take(src: Any, idxs: Any, axes: Sequence[int]) -> Array:
-    """The slices of `src` at the positions `idxs` (a 1-d integer array for each of `axes`) along a new leading axis.
+    """The slices of `src` at the positions `idxs` (a 1-d integer array for each of `axes`) along a
+    new leading axis.
 
     Positions are taken modulo the lengths of the axes.
     """

@@ -1,8 +1,10 @@
-"""Calls from traced programs back to Python: pure_callback, io_callback, and those of `pullback.debug`.
+"""Calls from traced programs back to Python: pure_callback, io_callback, and those of
+`pullback.debug`.
 
-The functions get Arrays. They run when the program runs: at once in eager code, on the host when a compiled program comes to them. A
-pure one may be called any number of times, or never; the others are called once for each run of the program, and once for each element
-under vmap. `ordered` ones keep their order within a program.
+The functions get Arrays. They run when the program runs: at once in eager code, on the host when a
+compiled program comes to them. A pure one may be called any number of times, or never; the others
+are called once for each run of the program, and once for each element under vmap. `ordered` ones
+keep their order within a program.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ _METHODS = ("sequential", "sequential_unrolled", "expand_dims", "broadcast_all")
 
 
 class Callback(Primitive):
-    """Results of a Python function, which is called with Arrays and gives those that `result_types` announces.
+    """Results of a Python function, which is called with Arrays and gives those that `result_types`
+    announces.
 
     >>> io_callback_p.bind(1.0, callback=lambda x: [x], result_types=[ShapedArray((), np.dtype("float32"))], ordered=False)
     [Array(1., dtype=float32)]
@@ -49,7 +52,8 @@ class Callback(Primitive):
                 raise ValueError(
                     f"the callback returned an array of shape {o.shape}, result_shape_dtypes announces {t.shape}"
                 )
-            # Python's and NumPy's numbers have 64 bits, whatever is announced; another kind or width is a mistake that loses values.
+            # Python's and NumPy's numbers have 64 bits, whatever is announced; another kind or
+            # width is a mistake that loses values.
             if o.dtype != t.dtype and dtypes.narrow(o.dtype) != dtypes.narrow(t.dtype):
                 raise ValueError(
                     f"the callback returned an array of dtype {dtypes.name(o.dtype)}, result_shape_dtypes announces {dtypes.name(t.dtype)}"
@@ -121,7 +125,8 @@ class PureCallback(Callback):
 
 
 class EffectfulCallback(Callback):
-    """A Python function called for what it does: `io_callback`, whose results are used, and `debug_callback`, which has none."""
+    """A Python function called for what it does: `io_callback`, whose results are used, and
+    `debug_callback`, which has none."""
 
     def __init__(self, name: str, differentiable: bool) -> None:
         self.name, self.differentiable = name, differentiable
@@ -156,9 +161,10 @@ def pure_callback(
 ) -> Any:
     """`callback(*args, **kwargs)`, computed by Python whenever the program runs.
 
-    The callback gets Arrays and must return arrays of the tree, shapes and dtypes of `result_shape_dtypes`. It must have no side
-    effects: it may be called any number of times, or never. `vmap_method` says how it is vectorized: "sequential" (called for each
-    slice), "expand_dims" or "broadcast_all" (called once with a leading axis on its arguments).
+    The callback gets Arrays and must return arrays of the tree, shapes and dtypes of
+    `result_shape_dtypes`. It must have no side effects: it may be called any number of times, or
+    never. `vmap_method` says how it is vectorized: "sequential" (called for each slice),
+    "expand_dims" or "broadcast_all" (called once with a leading axis on its arguments).
 
     >>> from pullback.core.types import ShapeDtypeStruct
     >>> pure_callback(np.sin, ShapeDtypeStruct((), "float32"), 0.0)
@@ -176,7 +182,8 @@ def pure_callback(
 def _flattened(
     callback: Callable[..., Any], result_shape_dtypes: Any, args: Any, kwargs: Any
 ) -> tuple[Any, list[Any], list[ShapedArray], Any]:
-    """`callback` as a function of flat arrays, its arguments, the types of its results, and their structure."""
+    """`callback` as a function of flat arrays, its arguments, the types of its results, and their
+    structure."""
     if not callable(callback):
         raise TypeError(f"the callback must be callable, got {callback!r}")
     leaves, in_tree = tree_flatten((args, kwargs))
@@ -202,10 +209,12 @@ def io_callback(
     ordered: bool = False,
     **kwargs: Any,
 ) -> Any:
-    """`callback(*args, **kwargs)`, called for its side effects (and its results) once for each run of the program.
+    """`callback(*args, **kwargs)`, called for its side effects (and its results) once for each run
+    of the program.
 
-    The callback gets Arrays and must return arrays of the tree, shapes and dtypes of `result_shape_dtypes` (None, if there are none).
-    `ordered` calls happen in program order. Under vmap it is called for each element; ordered ones cannot be mapped (ValueError).
+    The callback gets Arrays and must return arrays of the tree, shapes and dtypes of
+    `result_shape_dtypes` (None, if there are none). `ordered` calls happen in program order. Under
+    vmap it is called for each element; ordered ones cannot be mapped (ValueError).
 
     >>> seen = []
     >>> io_callback(lambda x: seen.append(float(x)), None, 2.0)

@@ -1,7 +1,9 @@
-"""Collectives over named mapped axes: psum, pmax, pmin, all_gather, ppermute, all_to_all, axis_index.
+"""Collectives over named mapped axes: psum, pmax, pmin, all_gather, ppermute, all_to_all,
+axis_index.
 
-They see the axis through the trace that maps it: `BatchTrace` calls `batch_collective(trace, values, axes, **params)` of the primitive when its
-axis is named. `axis_name` is a tuple of names in the primitives; axes other than the trace's are left to enclosing traces.
+They see the axis through the trace that maps it: `BatchTrace` calls `batch_collective(trace,
+values, axes, **params)` of the primitive when its axis is named. `axis_name` is a tuple of names in
+the primitives; axes other than the trace's are left to enclosing traces.
 """
 
 from __future__ import annotations
@@ -82,7 +84,8 @@ class _Reduction(_Collective):
 
 
 class PSum(_Reduction, LinearPrimitive):
-    """Sum over the slices of a mapped axis. Its own transpose: every slice's cotangent reaches every slice."""
+    """Sum over the slices of a mapped axis. Its own transpose: every slice's cotangent reaches
+    every slice."""
 
     name = "psum"
 
@@ -136,7 +139,8 @@ class AxisIndex(_Collective):
 
 
 class _Parts(_Collective, LinearPrimitive):
-    """Gathering, and the sum of which each slice keeps a part: transposes of each other, along an axis in front of which more may come."""
+    """Gathering, and the sum of which each slice keeps a part: transposes of each other, along an
+    axis in front of which more may come."""
 
     def shifted(self, params: dict[str, Any]) -> dict[str, Any]:
         return {**params, "axis": params["axis"] + 1}
@@ -192,7 +196,8 @@ def _joined(x: Any, axis: int) -> Any:
 
 
 class PPermute(_Collective, LinearPrimitive):
-    """Send each slice's value to another slice, by (source, destination) pairs; slices that receive nothing get zeros."""
+    """Send each slice's value to another slice, by (source, destination) pairs; slices that receive
+    nothing get zeros."""
 
     name = "ppermute"
     makes_nan = False
@@ -204,7 +209,8 @@ class PPermute(_Collective, LinearPrimitive):
         return [self.bind(ct, axis_name=axis_name, perm=tuple((d, s) for s, d in perm))]
 
     def batch_collective(self, trace: Any, values: Any, axes: Any, *, axis_name: Any, perm: Any) -> Any:
-        # The row that each slice gets: one that is not there, which is filled with zeros, if it gets none.
+        # The row that each slice gets: one that is not there, which is filled with zeros, if it
+        # gets none.
         x, n = batch_first(values[0], axes[0], trace.size), trace.size
         sources = np.full((n, 1), n, np.int32)
         for source, destination in perm:
@@ -216,7 +222,8 @@ class PPermute(_Collective, LinearPrimitive):
 
 
 class AllToAll(_Collective, LinearPrimitive):
-    """Exchange: slice i's part j along `split_axis` goes to slice j, which concatenates along `concat_axis`."""
+    """Exchange: slice i's part j along `split_axis` goes to slice j, which concatenates along
+    `concat_axis`."""
 
     name = "all_to_all"
     makes_nan = False
@@ -248,7 +255,7 @@ axis_index_p, all_gather_p, psum_scatter_p = AxisIndex(), AllGather(), PSumScatt
 ppermute_p, all_to_all_p = PPermute(), AllToAll()
 
 
-# ---- public functions -------------------------------------------------------------------------------------------
+# ---- public functions ----------------------------------------------------------------------------
 
 
 def _over_leaves(x: Any, operation: Callable[[Array], Any]) -> Any:
@@ -257,7 +264,8 @@ def _over_leaves(x: Any, operation: Callable[[Array], Any]) -> Any:
 
 
 def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
-    """Sum of a tree of arrays over the mapped axis (or axes) `axis_name`. Raises NameError if it is not mapped.
+    """Sum of a tree of arrays over the mapped axis (or axes) `axis_name`. Raises NameError if it is
+    not mapped.
 
     >>> from pullback.transforms.vmap import vmap
     >>> from pullback.core.array import ConcreteArray
@@ -300,7 +308,8 @@ def pmin(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
 
 
 def axis_index(axis_name: AxisName) -> Array:
-    """The number of the current slice along the mapped axis `axis_name`, an int32 (row-major for a tuple of names)."""
+    """The number of the current slice along the mapped axis `axis_name`, an int32 (row-major for a
+    tuple of names)."""
     names = _names(axis_name)
     index = axis_index_p.bind(axis_name=names[:1])
     for name in names[1:]:
@@ -316,7 +325,8 @@ def axis_size(axis_name: AxisName) -> int:
 def all_gather(
     x: Any, axis_name: AxisName, *, axis_index_groups: Any = None, axis: int = 0, tiled: bool = False
 ) -> Any:
-    """The values of all slices along `axis_name`, stacked along a new axis `axis`, or joined along it if `tiled`."""
+    """The values of all slices along `axis_name`, stacked along a new axis `axis`, or joined along
+    it if `tiled`."""
     _no_groups(axis_index_groups)
     names = _names(axis_name)
     if len(names) > 1:
@@ -351,7 +361,8 @@ def psum_scatter(
 
 
 def ppermute(x: Any, axis_name: AxisName, perm: Any) -> Any:
-    """Send values between slices by (source, destination) pairs; a slice that receives nothing gets zeros.
+    """Send values between slices by (source, destination) pairs; a slice that receives nothing gets
+    zeros.
 
     Raises ValueError if a source or destination occurs twice.
     """
@@ -378,7 +389,8 @@ def all_to_all(
     axis_index_groups: Any = None,
     tiled: bool = False,
 ) -> Any:
-    """Exchange between slices: part j of `split_axis` goes to slice j. Not `tiled`, that axis disappears and `concat_axis` is new."""
+    """Exchange between slices: part j of `split_axis` goes to slice j. Not `tiled`, that axis
+    disappears and `concat_axis` is new."""
     _no_groups(axis_index_groups)
     names = _names(axis_name)
     size = _size(names)

@@ -40,7 +40,8 @@ def _rest(ndim: int, *used: Sequence[int]) -> list[int]:
 
 
 class DotGeneral(BilinearPrimitive):
-    """Σ over contracted axes of the products; the result's axes are batch, then x's free ones, then y's.
+    """Σ over contracted axes of the products; the result's axes are batch, then x's free ones, then
+    y's.
 
     `dimension_numbers` is ((x_contract, y_contract), (x_batch, y_batch)).
     """
@@ -60,7 +61,8 @@ class DotGeneral(BilinearPrimitive):
         (xc, yc), (xb, yb) = dimension_numbers
         is_plain = not xb and len(xc) == 1 and x.ndim <= 2 and y.ndim <= 2
         if is_plain and preferred_element_type is None and x.dtype is y.dtype and x.dtype.char in "fdFD":
-            # Vectors and matrices of BLAS's types, the common case: numpy.dot calls BLAS at half the overhead of numpy.matmul.
+            # Vectors and matrices of BLAS's types, the common case: numpy.dot calls BLAS at half
+            # the overhead of numpy.matmul.
             if x.ndim == 2 and not xc[0]:
                 x = x.T
             if yc[0]:
@@ -112,7 +114,8 @@ dot_general_p = DotGeneral()
 
 
 def _accumulator(dtype: dtypes.DType, out_dtype: dtypes.DType) -> dtypes.DType:
-    """The type products are summed in: 16- and 8-bit floats in float32, the rest in the wider of in and out."""
+    """The type products are summed in: 16- and 8-bit floats in float32, the rest in the wider of in
+    and out."""
     if dtypes.is_float(dtype) and dtype.itemsize < 4:
         return out_dtype if out_dtype == dtypes.float64 else dtypes.float32
     return np.promote_types(dtype, out_dtype) if dtype != out_dtype else dtype
@@ -139,8 +142,9 @@ def _general_product(x: Any, y: Any, xc: Shape, yc: Shape, xb: Shape, yb: Shape)
 def _long_product(multiply: Any, x: Any, y: Any) -> Any:
     """`multiply(x, y)`, `numpy.dot` or `numpy.matmul`, by parts of a long contracted axis.
 
-    BLAS has few partial sums and adds one product after the other to them: of a million products of float32, two or three digits would
-    be right. That of two matrices takes the contracted axis by parts itself, if large ones.
+    BLAS has few partial sums and adds one product after the other to them: of a million products of
+    float32, two or three digits would be right. That of two matrices takes the contracted axis by
+    parts itself, if large ones.
     """
     k = x.shape[-1]
     if k <= _LONG or x.dtype.kind not in "fc":
@@ -170,7 +174,8 @@ _LONG = 2048
 def _contract_back(
     ct: Any, x: Any, y: Any, xc: Shape, yc: Shape, xb: Shape, yb: Shape, x_first: bool, params: Any
 ) -> Any:
-    """The cotangent of operand `x` of a contraction with `y`: contract the cotangent with `y` over y's free axes."""
+    """The cotangent of operand `x` of a contraction with `y`: contract the cotangent with `y` over
+    y's free axes."""
     x_ndim, y_ndim = len(x.shape), len(y.shape)
     if not ct.shape and xc == yc and len(xc) == y_ndim:  # an inner product: the cotangent scales the other operand
         return mul_p.bind(convert(ct, y.dtype), y)
@@ -186,15 +191,16 @@ def _contract_back(
 def _plan(
     xc: Shape, yc: Shape, xb: Shape, yb: Shape, x_ndim: int, y_ndim: int, x_first: bool
 ) -> tuple[DimensionNumbers, bool, Shape | None]:
-    """How `_contract_back` contracts, whether the cotangent comes first in that, and how it transposes then; the same for every call
-    with these axes."""
+    """How `_contract_back` contracts, whether the cotangent comes first in that, and how it
+    transposes then; the same for every call with these axes."""
     x_free, y_free = _rest(x_ndim, xc, xb), _rest(y_ndim, yc, yb)
     first, second = (x_free, y_free) if x_first else (y_free, x_free)
     ct_first = tuple(range(len(xb), len(xb) + len(first)))
     ct_second = tuple(range(len(xb) + len(first), len(xb) + len(first) + len(second)))
     contracted = (ct_second if x_first else ct_first, tuple(y_free))
     batch = (tuple(range(len(xb))), tuple(yb))
-    # The result's axes: batch, x_free, then y's contracted axes in their order in y; the latter two exchanged, if y comes first.
+    # The result's axes: batch, x_free, then y's contracted axes in their order in y; the latter two
+    # exchanged, if y comes first.
     from_y = [xc[yc.index(i)] for i in sorted(yc)]
     order, in_order = [*xb, *x_free, *from_y], list(range(x_ndim))
     if order == in_order:
@@ -208,10 +214,12 @@ def dot_general(
     lhs: Any, rhs: Any, dimension_numbers: Any, precision: Any = None, preferred_element_type: Any = None, *,
     out_sharding: Any = None,
 ) -> Array:  # fmt: skip
-    """Contract `lhs` with `rhs`; `dimension_numbers` is ((lhs_contract, rhs_contract), (lhs_batch, rhs_batch)).
+    """Contract `lhs` with `rhs`; `dimension_numbers` is ((lhs_contract, rhs_contract), (lhs_batch,
+    rhs_batch)).
 
-    The result's axes are the batch axes, then the free ones of `lhs`, then of `rhs`. Products of 16-bit floats are summed in float32.
-    Raises TypeError if the axes do not pair up or the lengths differ.
+    The result's axes are the batch axes, then the free ones of `lhs`, then of `rhs`. Products of
+    16-bit floats are summed in float32. Raises TypeError if the axes do not pair up or the lengths
+    differ.
     """
     no_sharding("dot_general", out_sharding)
     if precision is not None:
@@ -261,7 +269,8 @@ def dot(
     lhs: Any, rhs: Any, *, dimension_numbers: Any = None, precision: Any = None, preferred_element_type: Any = None,
     out_sharding: Any = None,
 ) -> Array:  # fmt: skip
-    """Vector·vector, matrix·vector or matrix·matrix; with `dimension_numbers`, `dot_general`. Raises ValueError for other shapes."""
+    """Vector·vector, matrix·vector or matrix·matrix; with `dimension_numbers`, `dot_general`.
+    Raises ValueError for other shapes."""
     x, y = as_array(lhs), as_array(rhs)
     if dimension_numbers is None:
         if not (1 <= x.ndim <= 2 and 1 <= y.ndim <= 2 and x.shape[-1] == y.shape[0]):
@@ -274,7 +283,8 @@ def dot(
 
 
 def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Array:
-    """Products of the matrices in the last two axes, over equal leading axes. Raises ValueError if the numbers of axes differ."""
+    """Products of the matrices in the last two axes, over equal leading axes. Raises ValueError if
+    the numbers of axes differ."""
     x, y = as_array(lhs), as_array(rhs)
     if min(x.ndim, y.ndim) < 2:
         raise ValueError(f"Arguments to batch_matmul must be at least 2D, got {x.ndim}, {y.ndim}")

@@ -1,15 +1,18 @@
-"""Convolutions over any number of spatial axes, with strides, dilations, padding, groups of features and groups of batches.
+"""Convolutions over any number of spatial axes, with strides, dilations, padding, groups of
+features and groups of batches.
 
 With the axes in the order (batch, feature, spatial...) and (out feature, in feature, spatial...),
 
     out[b, o, y] = Σ_i Σ_k lhs[b, i, s y + r k - low] rhs[o, i, k],
 
-where s are the window strides, r the dilation of `rhs`, low the padding before, and `lhs` has l - 1 zeros between neighbours (l its
-dilation). With `feature_group_count` G, output features of group g see the input features of group g only; with `batch_group_count` G,
-output features of group g see the g-th part of the batch, and the batch shrinks to one part.
+where s are the window strides, r the dilation of `rhs`, low the padding before, and `lhs` has l - 1
+zeros between neighbours (l its dilation). With `feature_group_count` G, output features of group g
+see the input features of group g only; with `batch_group_count` G, output features of group g see
+the g-th part of the batch, and the batch shrinks to one part.
 
-A convolution is linear in each operand. Both its transposes are convolutions, in which strides and dilations have changed places; grouped
-features transpose to grouped batches. NumPy has no convolution of this kind: eager ones are compiled, one executable a shape.
+A convolution is linear in each operand. Both its transposes are convolutions, in which strides and
+dilations have changed places; grouped features transpose to grouped batches. NumPy has no
+convolution of this kind: eager ones are compiled, one executable a shape.
 """
 
 from __future__ import annotations
@@ -35,7 +38,8 @@ from pullback.xla.eager import evaluate_by_xla
 
 
 class ConvDimensionNumbers(NamedTuple):
-    """Where the axes are: of `lhs` (batch, feature, spatial...), `rhs` (out feature, in feature, spatial...), and the result, as `lhs`."""
+    """Where the axes are: of `lhs` (batch, feature, spatial...), `rhs` (out feature, in feature,
+    spatial...), and the result, as `lhs`."""
 
     lhs_spec: Sequence[int]
     rhs_spec: Sequence[int]
@@ -140,8 +144,9 @@ class ConvGeneralDilated(BilinearPrimitive):
         outs = tuple(ct.shape[i] for i in n.out_spec[2:])
         common = {"precision": precision, "preferred_element_type": None}
         if is_node(lhs):
-            # lhs̄[x] = Σ_k ct[y] rhs[k] over s y = l x + low - r k. With k' = K - 1 - k that is a convolution of ct, dilated by s,
-            # with the reversed rhs, of stride l and padding r (K - 1) - low before.
+            # lhs̄[x] = Σ_k ct[y] rhs[k] over s y = l x + low - r k. With k' = K - 1 - k that is a
+            # convolution of ct, dilated by s, with the reversed rhs, of stride l and padding r (K -
+            # 1) - low before.
             groups = max(feature_group_count, batch_group_count)
             kernel = rev_p.bind(rhs, dimensions=tuple(n.rhs_spec[2:])) if sizes else rhs
             out_axis, in_axis = n.rhs_spec[:2]
@@ -198,7 +203,8 @@ def _windows(
 
 
 def _split_axis(x: Any, source: int, groups: int, target: int) -> Any:
-    """`x` with axis `source`, of `groups` parts, divided by `groups`, and the parts put in front of axis `target`."""
+    """`x` with axis `source`, of `groups` parts, divided by `groups`, and the parts put in front of
+    axis `target`."""
     if groups == 1:
         return x
     shape = x.shape
@@ -211,7 +217,8 @@ def _split_axis(x: Any, source: int, groups: int, target: int) -> Any:
 
 
 def _merge_axis(x: Any, batch_axis: int, axis: int, groups: int) -> Any:
-    """`x` with its batch axis merged into what is axis `axis` without it, which has `groups` parts, after these."""
+    """`x` with its batch axis merged into what is axis `axis` without it, which has `groups` parts,
+    after these."""
     x = move_axis(x, batch_axis, axis)
     size, n = x.shape[axis], x.shape[axis + 1]
     if groups > 1:
@@ -241,11 +248,12 @@ def _numbers_text(n: ConvDimensionNumbers) -> str:
     return f"#stablehlo.conv<{axes(n.lhs_spec, 'b', 'f')}x{axes(n.rhs_spec, 'o', 'i')}->{axes(n.out_spec, 'b', 'f')}>"
 
 
-# ---- public functions -------------------------------------------------------------------------------------------
+# ---- public functions ----------------------------------------------------------------------------
 
 
 def conv_dimension_numbers(lhs_shape: Any, rhs_shape: Any, dimension_numbers: Any) -> ConvDimensionNumbers:
-    """Dimension numbers from strings such as ("NHWC", "HWIO", "NHWC"), or None for ("NCHW", "OIHW", "NCHW").
+    """Dimension numbers from strings such as ("NHWC", "HWIO", "NHWC"), or None for ("NCHW", "OIHW",
+    "NCHW").
 
     Raises TypeError or ValueError for strings that do not name each axis of the shapes once.
     """
@@ -277,14 +285,16 @@ def conv_dimension_numbers(lhs_shape: Any, rhs_shape: Any, dimension_numbers: An
 
 
 def conv_general_permutations(dimension_numbers: Any) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """The permutations of lhs, rhs and result, given by strings, to the orders (N, C, ...), (O, I, ...) and (N, C, ...)."""
+    """The permutations of lhs, rhs and result, given by strings, to the orders (N, C, ...), (O, I,
+    ...) and (N, C, ...)."""
     lhs, rhs, out = dimension_numbers
     n = conv_dimension_numbers((0,) * len(lhs), (0,) * len(rhs), dimension_numbers)
     return tuple(n.lhs_spec), tuple(n.rhs_spec), tuple(n.out_spec)
 
 
 def padtype_to_pads(in_shape: Any, window_shape: Any, window_strides: Any, padding: Any) -> list[tuple[int, int]]:
-    """The padding of each axis for "SAME" (as many outputs as strides fit, odd padding after), "SAME_LOWER" (before) or "VALID"."""
+    """The padding of each axis for "SAME" (as many outputs as strides fit, odd padding after),
+    "SAME_LOWER" (before) or "VALID"."""
     if isinstance(padding, str):
         name = padding.upper()
         if name == "VALID":
@@ -315,9 +325,10 @@ def conv_general_dilated(
 ) -> Array:  # fmt: skip
     """The convolution of `lhs` with `rhs` (see the module's text), over any number of spatial axes.
 
-    `padding` is "SAME", "SAME_LOWER", "VALID", or (low, high) for each spatial axis, which may be negative. `dimension_numbers` says where
-    the axes are: three strings such as ("NHWC", "HWIO", "NHWC"), a `ConvDimensionNumbers`, or None for ("NCHW", "OIHW", "NCHW"). Raises
-    TypeError for operands of different dtypes, ValueError for shapes and counts that do not fit.
+    `padding` is "SAME", "SAME_LOWER", "VALID", or (low, high) for each spatial axis, which may be
+    negative. `dimension_numbers` says where the axes are: three strings such as ("NHWC", "HWIO",
+    "NHWC"), a `ConvDimensionNumbers`, or None for ("NCHW", "OIHW", "NCHW"). Raises TypeError for
+    operands of different dtypes, ValueError for shapes and counts that do not fit.
 
     >>> import pullback.numpy as jnp
     >>> conv_general_dilated(jnp.ones((1, 1, 4)), jnp.ones((1, 1, 3)), (1,), "VALID")
@@ -382,11 +393,13 @@ def conv_transpose(
     dimension_numbers: Any = None, transpose_kernel: bool = False, precision: Any = None, preferred_element_type: Any = None,
     use_consistent_padding: bool = False,
 ) -> Array:  # fmt: skip
-    """The transposed ("fractionally strided") convolution: `lhs` dilated by `strides`, convolved with `rhs`.
+    """The transposed ("fractionally strided") convolution: `lhs` dilated by `strides`, convolved
+    with `rhs`.
 
-    "SAME" gives `strides` times the size, "VALID" what a "VALID" convolution of that size came from. With `transpose_kernel` it is
-    the transpose of the convolution with `rhs`: spatial axes reversed, input and output features exchanged. Axes are in the
-    order (N, ..., C), (..., I, O) by default.
+    "SAME" gives `strides` times the size, "VALID" what a "VALID" convolution of that size came
+    from. With `transpose_kernel` it is the transpose of the convolution with `rhs`: spatial axes
+    reversed, input and output features exchanged. Axes are in the order (N, ..., C), (..., I, O) by
+    default.
     """
     lhs, rhs = as_array(lhs), as_array(rhs)
     rank = len(lhs.shape)
@@ -427,7 +440,8 @@ def conv_general_dilated_patches(
     lhs: Any, filter_shape: Sequence[int], window_strides: Sequence[int], padding: Any, lhs_dilation: Sequence[int] | None = None,
     rhs_dilation: Sequence[int] | None = None, dimension_numbers: Any = None, precision: Any = None, preferred_element_type: Any = None,
 ) -> Array:  # fmt: skip
-    """The windows that a convolution sees, as features: input feature c and window position k at feature c · K + k."""
+    """The windows that a convolution sees, as features: input feature c and window position k at
+    feature c · K + k."""
     lhs = as_array(lhs)
     filter_shape = tuple(filter_shape)
     n = conv_dimension_numbers(lhs.shape, (1, 1, *filter_shape), dimension_numbers)
@@ -447,7 +461,8 @@ def conv_general_dilated_local(
     lhs_dilation: Sequence[int] | None = None, rhs_dilation: Sequence[int] | None = None, dimension_numbers: Any = None,
     precision: Any = None,
 ) -> Array:  # fmt: skip
-    """A convolution whose filter differs from place to place: `rhs` has the result's spatial axes, and C · K input features."""
+    """A convolution whose filter differs from place to place: `rhs` has the result's spatial axes,
+    and C · K input features."""
     lhs, rhs = as_array(lhs), as_array(rhs)
     n = conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     patches = conv_general_dilated_patches(

@@ -138,14 +138,16 @@ def iota(dtype: Any, size: int) -> Array:
 
 
 def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sharding: Any = None) -> Array:
-    """An array of `shape` that counts 0, 1, 2, ... along the axis `dimension`. Raises TypeError for booleans."""
+    """An array of `shape` that counts 0, 1, 2, ... along the axis `dimension`. Raises TypeError for
+    booleans."""
     no_sharding("broadcasted_iota", out_sharding)
     sizes, axis = integers(shape, "iota: shape"), integer(dimension, "iota: dimension")
     return placed(bind_checked(iota_p, dtype=given_dtype("iota", dtype), shape=sizes, dimension=axis))
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None) -> Array:
-    """An array of `shape` with all elements `fill_value`, a scalar; of its dtype unless one is given.
+    """An array of `shape` with all elements `fill_value`, a scalar; of its dtype unless one is
+    given.
 
     >>> full((2,), 1.5)
     Array([1.5, 1.5], dtype=float32, weak_type=True)
@@ -164,7 +166,8 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, sharding: Any = None) -> Array:
-    """An array like `x` (its shape, dtype and weakness, unless others are given) with all elements `fill_value`."""
+    """An array like `x` (its shape, dtype and weakness, unless others are given) with all elements
+    `fill_value`."""
     weak = dtype is None and dtypes.typing_of(x)[1]
     kind = dtypes.typing_of(x)[0] if dtype is None else dtype
     sizes = getattr(x, "shape", ()) if shape is None else shape

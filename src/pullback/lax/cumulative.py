@@ -28,10 +28,12 @@ from pullback.lax.summation import FEW, accumulator, as_dtype, highest, lowest, 
 
 
 class LinearRecurrence(LinearPrimitive):
-    """s_i = a_i s_(i-1) + b_i along `axis` (from its end if `reverse`), starting with s_0 = b_0: linear in b.
+    """s_i = a_i s_(i-1) + b_i along `axis` (from its end if `reverse`), starting with s_0 = b_0:
+    linear in b.
 
-    `a[0]` is not used. With out = s, ds_i = a_i ds_(i-1) + (db_i + da_i s_(i-1)): the same recurrence. The transpose in b
-    solves b̄_i = s̄_i + a_(i+1) b̄_(i+1), the recurrence run the other way with `a` moved by one.
+    `a[0]` is not used. With out = s, ds_i = a_i ds_(i-1) + (db_i + da_i s_(i-1)): the same
+    recurrence. The transpose in b solves b̄_i = s̄_i + a_(i+1) b̄_(i+1), the recurrence run the
+    other way with `a` moved by one.
     """
 
     name = "linear_recurrence"
@@ -72,7 +74,8 @@ class LinearRecurrence(LinearPrimitive):
         return _lower_prefixes(emit, compose, [a, b], axis, reverse, wanted=1)
 
     def expand(self, a: Any, b: Any, *, axis: int, reverse: bool) -> Any:
-        # Steps compose: (a, b) after (a', b') is (a a', a b' + b). That is associative, so prefixes take log n rounds.
+        # Steps compose: (a, b) after (a', b') is (a a', a b' + b). That is associative, so prefixes
+        # take log n rounds.
         def compose(first: Sequence[Any], then: Sequence[Any]) -> list[Any]:
             (a1, b1), (a2, b2) = first, then
             return [mul_p.bind(a2, a1), add_p.bind(mul_p.bind(a2, b1), b2)]
@@ -109,7 +112,8 @@ linear_recurrence_p = LinearRecurrence()
 def prefixes(
     combine: Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]], xs: Sequence[Any], axis: int
 ) -> Sequence[Any]:
-    """All prefixes of `xs` along `axis` combined by an associative operation, in log n rounds (Blelloch 1990)."""
+    """All prefixes of `xs` along `axis` combined by an associative operation, in log n rounds
+    (Blelloch 1990)."""
     n = xs[0].shape[axis]
     if n < 2:
         return xs
@@ -119,7 +123,8 @@ def prefixes(
         strides = with_length((1,) * x.ndim, axis, step)
         return slice_p.bind(x, start_indices=starts, limit_indices=limits, strides=strides)
 
-    # Pairs first; the prefixes of the pairs are those that end at odd places, and each of the others is one step further.
+    # Pairs first; the prefixes of the pairs are those that end at odd places, and each of the
+    # others is one step further.
     pairs = combine([part(x, 0, n - 1, 2) for x in xs], [part(x, 1, n, 2) for x in xs])
     odd = prefixes(combine, pairs, axis)
     rest = (n - 1) // 2
@@ -149,7 +154,8 @@ def _interleave(even: Any, odd: Any, axis: int) -> Any:
     return select_n_p.bind(mask, spread(even, 0), spread(odd, 1))
 
 
-#: On CPUs, where the passes over memory count and not the depth, prefixes are found by a loop over rows, if these are that long.
+#: On CPUs, where the passes over memory count and not the depth, prefixes are found by a loop over
+#: rows, if these are that long.
 _WIDE = 64
 
 
@@ -164,10 +170,11 @@ def _lower_prefixes(
     emit: Any, combine: Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]], xs: Sequence[Any], axis: int, reverse: bool,
     wanted: int = 0, rounds: bool = True,
 ) -> Any:  # fmt: skip
-    """The prefixes of `xs` along `axis` (suffixes if `reverse`) combined, row by row; of several, number `wanted`.
+    """The prefixes of `xs` along `axis` (suffixes if `reverse`) combined, row by row; of several,
+    number `wanted`.
 
-    If combining rounds, what has been combined so far of many rows is held in a wider type: after a million roundings, two digits would be
-    left.
+    If combining rounds, what has been combined so far of many rows is held in a wider type: after a
+    million roundings, two digits would be left.
     """
     order = (axis, *(i for i in range(len(xs[0].shape)) if i != axis))
     xs = [emit.transpose(x, order) for x in xs]
@@ -219,13 +226,15 @@ def _recur(a: list[Any], b: list[Any]) -> list[Any]:
 
 
 def shift(x: Any, axis: int, reverse: bool, fill: float) -> Any:
-    """`x` moved by one along `axis` in the running direction: each element's predecessor, `fill` for the first."""
+    """`x` moved by one along `axis` in the running direction: each element's predecessor, `fill`
+    for the first."""
     config = with_length(((0, 0, 0),) * len(x.shape), axis, (-1, 1, 0) if reverse else (1, -1, 0))
     return pad_p.bind(x, like(fill, x), padding_config=config)
 
 
 class Cumulative(Primitive):
-    """The reductions of all prefixes along `axis` (suffixes if `reverse`). Abstract; subclasses give the derivative."""
+    """The reductions of all prefixes along `axis` (suffixes if `reverse`). Abstract; subclasses
+    give the derivative."""
 
     def __init__(self, name: str, kinds: str, accumulate: Any, combine: Any, identity: Callable[[DType], Any]) -> None:
         self.name, self.kinds, self.accumulate, self.combine, self.identity = name, kinds, accumulate, combine, identity
@@ -241,7 +250,8 @@ class Cumulative(Primitive):
             step = lambda first, then: [combine(*first, *then)]
             return _lower_prefixes(emit, step, [x], axis, reverse, rounds=self.combine in ("add", "multiply"))
         wide = emit.convert(x, accumulator(x.dtype))
-        # Windows of full length, all but one element in the padding: XLA recognizes them as prefixes.
+        # Windows of full length, all but one element in the padding: XLA recognizes them as
+        # prefixes.
         window = tuple(n if i == axis else 1 for i in range(x.ndim))
         outside = (0, n - 1) if reverse else (n - 1, 0)
         padding = [outside if i == axis else (0, 0) for i in range(x.ndim)]
@@ -284,12 +294,14 @@ class CumulativeProduct(Cumulative):
 
 
 class CumulativeExtremum(Cumulative):
-    """Extrema of prefixes. Where an extremum is attained several times, its tangent is the mean of theirs."""
+    """Extrema of prefixes. Where an extremum is attained several times, its tangent is the mean of
+    theirs."""
 
     makes_nan = False
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis: int, reverse: bool) -> Any:
-        # Along a run of equal results, both the tangents at which they are attained and their number add up.
+        # Along a run of equal results, both the tangents at which they are attained and their
+        # number add up.
         (x,), (t,) = primals, tangents
         params = {"axis": axis, "reverse": reverse}
         out = self.bind(x, **params)
@@ -300,7 +312,8 @@ class CumulativeExtremum(Cumulative):
 
 
 class CumulativeLogSumExp(Cumulative):
-    """Logarithms of the sums of exponentials of prefixes: dy_i = exp(y_(i-1) - y_i) dy_(i-1) + exp(x_i - y_i) t_i."""
+    """Logarithms of the sums of exponentials of prefixes: dy_i = exp(y_(i-1) - y_i) dy_(i-1) +
+    exp(x_i - y_i) t_i."""
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axis: int, reverse: bool) -> Any:
         (x,), (t,) = primals, tangents
@@ -318,8 +331,9 @@ class CumulativeLogSumExp(Cumulative):
         return emit.expand(self, (x,), {"axis": axis, "reverse": reverse})
 
     def expand(self, x: Any, *, axis: int, reverse: bool) -> Any:
-        # Relative to the maxima m of the prefixes, sums follow the recurrence s_i = exp(m_(i-1) - m_i) s_(i-1) + exp(x_i - m_i): two exponentials
-        # and a logarithm for an element, where a combination of sums has three of them. What is equal is so if it is infinite, too.
+        # Relative to the maxima m of the prefixes, sums follow the recurrence s_i = exp(m_(i-1) -
+        # m_i) s_(i-1) + exp(x_i - m_i): two exponentials and a logarithm for an element, where a
+        # combination of sums has three of them. What is equal is so if it is infinite, too.
         def ratio(a: Any, b: Any) -> Any:
             return select(eq_p.bind(a, b), like(1, a), exp_p.bind(sub_p.bind(a, b)))
 
@@ -377,7 +391,8 @@ def _cumulate(primitive: Cumulative, operand: Any, axis: int, reverse: bool) -> 
 
 
 def cumsum(operand: Any, axis: int = 0, reverse: bool = False) -> Array:
-    """The sums of all prefixes along `axis` (of all suffixes if `reverse`), of the operand's shape and dtype.
+    """The sums of all prefixes along `axis` (of all suffixes if `reverse`), of the operand's shape
+    and dtype.
 
     Raises TypeError for booleans, ValueError if the axis is negative or out of bounds.
 
@@ -394,12 +409,14 @@ def cumprod(operand: Any, axis: int = 0, reverse: bool = False) -> Array:
 
 
 def cummax(operand: Any, axis: int = 0, reverse: bool = False) -> Array:
-    """The maxima of all prefixes along `axis` (of all suffixes if `reverse`). NaN stays; raises as `cumsum`."""
+    """The maxima of all prefixes along `axis` (of all suffixes if `reverse`). NaN stays; raises as
+    `cumsum`."""
     return _cumulate(cummax_p, operand, axis, reverse)
 
 
 def cummin(operand: Any, axis: int = 0, reverse: bool = False) -> Array:
-    """The minima of all prefixes along `axis` (of all suffixes if `reverse`). NaN stays; raises as `cumsum`."""
+    """The minima of all prefixes along `axis` (of all suffixes if `reverse`). NaN stays; raises as
+    `cumsum`."""
     return _cumulate(cummin_p, operand, axis, reverse)
 
 

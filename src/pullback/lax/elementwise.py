@@ -1,9 +1,10 @@
 """The elementwise table: mathematics, comparison, bits and complex parts, one primitive a line.
 
-A line gives the name, the kinds of types (`i`nteger, `u`nsigned, `f`loat, `c`omplex, `b`ool), the NumPy evaluation, and for each
-operand its partial derivative as a function of the operands and the result. What has no partials is discrete. Functions that are not
-holomorphic (`abs`, `sign`, `real`, ...) or not regular have classes of their own below the table; `lax.special` has
-the special functions.
+A line gives the name, the kinds of types (`i`nteger, `u`nsigned, `f`loat, `c`omplex, `b`ool), the
+NumPy evaluation, and for each operand its partial derivative as a function of the operands and the
+result. What has no partials is discrete. Functions that are not holomorphic (`abs`, `sign`, `real`,
+...) or not regular have classes of their own below the table; `lax.special` has the special
+functions.
 """
 
 from __future__ import annotations
@@ -43,11 +44,12 @@ from pullback.lax.family import (
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, unbroadcast
 
-# ---- evaluation where NumPy and XLA differ ----------------------------------------------------------------------
+# ---- evaluation where NumPy and XLA differ -------------------------------------------------------
 
 
 def _div(x: Any, y: Any) -> Any:
-    """Integers truncate towards zero; division by zero gives -1 (all ones), overflow wraps, as in XLA."""
+    """Integers truncate towards zero; division by zero gives -1 (all ones), overflow wraps, as in
+    XLA."""
     kind = x.dtype.kind
     if kind == "c":
         out = np.true_divide(x, y)
@@ -76,13 +78,15 @@ def _pow(x: Any, y: Any) -> Any:
         return _integer_power(x, y)
     if not dtypes.is_integer(y.dtype):
         if y.ndim == 0 and y == 0.5 and x.dtype.kind == "f":
-            # NumPy takes the square root, which differs from the power (C99, F.10.4.4) at -0 and -inf.
+            # NumPy takes the square root, which differs from the power (C99, F.10.4.4) at -0 and
+            # -inf.
             return np.where(np.isneginf(x), np.inf, np.sqrt(x) + 0).astype(x.dtype)
         return np.power(x, y)
     if dtypes.is_complex(x.dtype):
         out = np.power(x, np.abs(y).astype(x.dtype))
         return np.where(y < 0, _div(np.ones((), x.dtype), out), out)
-    # float64 holds every 32-bit exponent, float32 only small ones: others would lose their parity, the sign of the result.
+    # float64 holds every 32-bit exponent, float32 only small ones: others would lose their parity,
+    # the sign of the result.
     if y.dtype.itemsize < x.dtype.itemsize:
         return np.power(x, y.astype(x.dtype))
     out = np.power(np.abs(x.astype(np.float64)), y.astype(np.float64))
@@ -91,7 +95,8 @@ def _pow(x: Any, y: Any) -> Any:
 
 
 def _integer_power(x: Any, y: Any) -> Any:
-    # Repeated squaring with wrap-around; negative exponents give 1/x truncated: 0 unless |x| is 1 (0 for 0, too).
+    # Repeated squaring with wrap-around; negative exponents give 1/x truncated: 0 unless |x| is 1
+    # (0 for 0, too).
     x, y = np.broadcast_arrays(x, y)
     out, base, left = np.ones_like(x), x, np.where(y < 0, 0, y)
     while (left > 0).any():
@@ -119,7 +124,8 @@ def _integer_pow(x: Any, y: int) -> Any:
 
 
 def _by_squaring(x: Any, y: int, times: Any, out: Any = None) -> Any:
-    """`out` (if there is any) times `x` to a power that is not negative, as NumPy, compilers and the derivative see it: x^(2k) = (x^k)²."""
+    """`out` (if there is any) times `x` to a power that is not negative, as NumPy, compilers and
+    the derivative see it: x^(2k) = (x^k)²."""
     while y:
         if y & 1:
             out = x if out is None else times(out, x)
@@ -138,7 +144,8 @@ def _sign(x: Any) -> Any:
 
 
 def _bits(x: Any) -> Any:
-    """The elements as unsigned integers of at least 8 bits, of which those beyond the width of the dtype are 0."""
+    """The elements as unsigned integers of at least 8 bits, of which those beyond the width of the
+    dtype are 0."""
     out = np.asarray(x).view(f"u{x.dtype.itemsize}")
     return out & np.uint8((1 << dtypes.itemsize_bits(x.dtype)) - 1) if not dtypes.is_numpys(x.dtype) else out
 
@@ -162,7 +169,8 @@ def _shifted(shift: Any) -> Any:
 
 
 def _shift_right_arithmetic(x: Any, y: Any) -> Any:
-    """Shifts by more than the width give the sign; the highest bit is the sign, of unsigned types too."""
+    """Shifts by more than the width give the sign; the highest bit is the sign, of unsigned types
+    too."""
     value, last = _signed(x), dtypes.itemsize_bits(x.dtype) - 1
     return _from_bits(np.right_shift(value, np.minimum(_bits(y), last).astype(value.dtype)), x.dtype)
 
@@ -290,7 +298,8 @@ class Pow(Elementwise):
             size = emit("abs", y) if negative is not None else y
             out = emit("power", x, emit.convert(size, x.dtype))
             return out if negative is None else emit.select(negative, emit("divide", emit.like(1, x), out), out)
-        # float64 holds every 32-bit exponent; the sign, which is the exponent's parity, is for those that it rounds.
+        # float64 holds every 32-bit exponent; the sign, which is the exponent's parity, is for
+        # those that it rounds.
         exponent = emit.convert(y, dtypes.float64)
         out = emit.convert(emit("power", emit.convert(emit("abs", x), dtypes.float64), exponent), x.dtype)
         odd = emit.compare("EQ", emit("and", y, emit.like(1, y)), emit.like(1, y))
@@ -299,7 +308,8 @@ class Pow(Elementwise):
 
 
 def _lower_integer_power(emit: Any, x: Any, y: Any) -> Any:
-    # Repeated squaring with wrap-around; negative exponents give 1/x truncated: 0 unless |x| is 1 (0 for 0, too).
+    # Repeated squaring with wrap-around; negative exponents give 1/x truncated: 0 unless |x| is 1
+    # (0 for 0, too).
     zero, one = emit.like(0, x), emit.like(1, x)
     signed = dtypes.kind(y.dtype) == "i"
 
@@ -336,9 +346,11 @@ def _lower_exp2(emit: Any, x: Any) -> Any:
 
 
 def _with_cut(operation: str, axis: str = "imag", flipped: bool = False) -> Any:
-    """The lowering of a function with branch cuts. XLA's expansions for complex numbers drop the sign of a zero, which tells the sides of
-    a cut apart. As f(z̄) is the conjugate of f(z), the imaginary part of f(z) has the sign of that of z (the opposite one, for `acos` and
-    1/√z); where the cuts are on the imaginary axis (`axis` "real"), f is odd besides, and this holds of the real parts."""
+    """The lowering of a function with branch cuts. XLA's expansions for complex numbers drop the
+    sign of a zero, which tells the sides of a cut apart. As f(z̄) is the conjugate of f(z), the
+    imaginary part of f(z) has the sign of that of z (the opposite one, for `acos` and 1/√z); where
+    the cuts are on the imaginary axis (`axis` "real"), f is odd besides, and this holds of the real
+    parts."""
 
     def lower(emit: Any, x: Any) -> Any:
         out = emit(operation, x)
@@ -380,8 +392,8 @@ def _pow_x(x: Any, y: Any, out: Any) -> Any:
     if dtypes.is_integer(y.dtype):
         power = pow_p.bind(x, select(zero, like(1, y), sub_p.bind(y, like(1, y))))
         return select(zero, like(0, x), mul_p.bind(convert(y, x.dtype), power))
-    # y x^(y-1) is right at y = 0 as well, its derivative 1/x by y included. At 0^0 alone the factor y = 0 must decide:
-    # there the exponent 1 stands for -1.
+    # y x^(y-1) is right at y = 0 as well, its derivative 1/x by y included. At 0^0 alone the factor
+    # y = 0 must decide: there the exponent 1 stands for -1.
     zero = and_p.bind(eq_p.bind(x, like(0, x)), zero)
     return mul_p.bind(y, pow_p.bind(x, select(zero, like(1, y), sub_p.bind(y, like(1, y)))))
 
@@ -403,8 +415,8 @@ def _indicator(condition: Any, x: Any) -> Any:
     return select(condition, like(1, x), like(0, x))
 
 
-# Partials are written in powers of what they are rational in, not as quotients: the derivative of a quotient of infinities is NaN, even where
-# that of the function has a limit.
+# Partials are written in powers of what they are rational in, not as quotients: the derivative of a
+# quotient of infinities is NaN, even where that of the function has a limit.
 
 
 def _cbrt_partial(x: Any, out: Any) -> Any:
@@ -424,7 +436,7 @@ def _one_plus_square(x: Any) -> Any:
     return add_p.bind(like(1, x), mul_p.bind(x, x))
 
 
-# ---- lowering where StableHLO has no operation of the same meaning ----------------------------------------------
+# ---- lowering where StableHLO has no operation of the same meaning -------------------------------
 
 
 def _compare(direction: str) -> Any:
@@ -440,7 +452,7 @@ def _lower_integer_pow(emit: Any, x: Any, y: int) -> Any:
     return emit("divide", emit.like(1, x), out) if y < 0 else out
 
 
-# ---- the table --------------------------------------------------------------------------------------------------
+# ---- the table -----------------------------------------------------------------------------------
 # fmt: off
 square_p = Elementwise("square", NUMERIC, in_eight_bits(np.square, 1), _scaled(2), hlo=lambda emit, x: emit("multiply", x, x))
 exp_p    = Elementwise("exp",    INEXACT, np.exp,    direct(lambda x, out: out), hlo="exponential", cost=20, xla_from={8: 1 << 21})
@@ -522,13 +534,14 @@ def trunc_quotient(x: Any, y: Any) -> Any:
     return mul_p.bind(sign_p.bind(quotient), floor_p.bind(abs_p.bind(quotient)))
 
 
-# ---- irregular: complex parts and non-holomorphic functions -----------------------------------------------------
-# Cotangents pair with tangents by Re(ct · t), without conjugation: `real` transposes to c ↦ c + 0j, `imag` to c ↦ -c·1j,
-# `conj` to itself (Autodiff Cookbook, "Complex numbers and differentiation").
+# ---- irregular: complex parts and non-holomorphic functions --------------------------------------
+# Cotangents pair with tangents by Re(ct · t), without conjugation: `real` transposes to c ↦ c + 0j,
+# `imag` to c ↦ -c·1j, `conj` to itself (Autodiff Cookbook, "Complex numbers and differentiation").
 
 
 class RealLinear(LinearPrimitive):
-    """A function of a complex array that is linear over the reals alone: not by a partial derivative, but with a transpose.
+    """A function of a complex array that is linear over the reals alone: not by a partial
+    derivative, but with a transpose.
 
     >>> from pullback.core.array import as_array
     >>> imag_p.bind(as_array(1 + 2j)), imag_p.transpose(as_array(1.0), None)[0]

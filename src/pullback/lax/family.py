@@ -1,8 +1,9 @@
 """The elementwise family: what one line of a table needs to become a primitive.
 
-An elementwise primitive is its NumPy function, the kinds of types it takes and its partial derivatives. Operands have one dtype; their
-shapes broadcast by NumPy's rule (while staging, broadcasts are made explicit). The linear action on tangents is the sum of each tangent
-times its partial; it is recorded as one `Combination`.
+An elementwise primitive is its NumPy function, the kinds of types it takes and its partial
+derivatives. Operands have one dtype; their shapes broadcast by NumPy's rule (while staging,
+broadcasts are made explicit). The linear action on tangents is the sum of each tangent times its
+partial; it is recorded as one `Combination`.
 """
 
 from __future__ import annotations
@@ -45,14 +46,16 @@ REAL, INEXACT, FLOAT, COMPLEX, NUMERIC, ANY, INTEGER, BITS = "iuf", "fc", "f", "
 def direct(partial: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a partial derivative written with `Elementwise.on` and `constant` alone.
 
-    It is the same formula on Arrays and on NumPy values; where nothing but one linearization looks on, NumPy computes it directly.
+    It is the same formula on Arrays and on NumPy values; where nothing but one linearization looks
+    on, NumPy computes it directly.
     """
     partial.direct = True  # type: ignore[attr-defined]
     return partial
 
 
 class Combination(Node):
-    """Σ coefficient × tangent, elementwise, broadcast to one shape. A coefficient is ONE, MINUS_ONE or a residual array."""
+    """Σ coefficient × tangent, elementwise, broadcast to one shape. A coefficient is ONE, MINUS_ONE
+    or a residual array."""
 
     __slots__ = ("terms",)
     takes_uniform = True
@@ -112,7 +115,8 @@ def combine(terms: Iterable[tuple[Any, Any]], shape: Shape) -> Any:
 
 
 class Broadcasting(Primitive):
-    """A function of operands whose shapes broadcast by NumPy's rule, which is the shape of its results.
+    """A function of operands whose shapes broadcast by NumPy's rule, which is the shape of its
+    results.
 
     >>> from pullback.lax.elementwise import complex_p  # which has two operands, but no partial derivatives
     >>> isinstance(complex_p, Broadcasting), isinstance(add_p, Broadcasting)
@@ -122,7 +126,8 @@ class Broadcasting(Primitive):
     broadcasts = True
 
     def canonical_operands(self, args: Sequence[Any]) -> list[Any]:
-        """Operands of one shape, or scalars: what is staged, so that programs show their broadcasts."""
+        """Operands of one shape, or scalars: what is staged, so that programs show their
+        broadcasts."""
         shape = broadcast_shapes(*(a.shape for a in args))
         return [a if a.shape in ((), shape) else broadcast_to(a, shape) for a in args]
 
@@ -145,7 +150,8 @@ class Broadcasting(Primitive):
 class Elementwise(Broadcasting):
     """A function of corresponding elements of operands of one dtype. See the module's text.
 
-    `complex_jvp(primals, tangents)` is the rule `jvp` for complex operands of a function that is not holomorphic.
+    `complex_jvp(primals, tangents)` is the rule `jvp` for complex operands of a function that is
+    not holomorphic.
     """
 
     def __init__(
@@ -211,8 +217,9 @@ class Elementwise(Broadcasting):
     def terms(
         self, tangents: Sequence[Any], values: Sequence[Any], out: Any, params: Params, weak: bool | None = None
     ) -> list[tuple[Any, Any]]:
-        """The chain rule: each tangent (None is zero) that matters, and the coefficient it is multiplied by, in a sum.
-        Of NumPy values, coefficients become Arrays, which `weak` says more about.
+        """The chain rule: each tangent (None is zero) that matters, and the coefficient it is
+        multiplied by, in a sum. Of NumPy values, coefficients become Arrays, which `weak` says more
+        about.
 
         >>> sub_p.terms([None, "the second tangent"], [3.0, 2.0], 1.0, {})
         [('the second tangent', MINUS_ONE)]
@@ -248,7 +255,8 @@ class Elementwise(Broadcasting):
         return out, (Combination(terms, out.shape, out.dtype) if terms else None)
 
     def linearize_values(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
-        """`linearize` of concrete operands, without a trip through the evaluating trace for every step."""
+        """`linearize` of concrete operands, without a trip through the evaluating trace for every
+        step."""
         token = floating_point_errors[IGNORED]
         try:
             if len(primals) == 1:
@@ -297,7 +305,8 @@ _EIGHT_BITS: dict[DType, DType] = {
 
 
 def in_eight_bits(function: Callable[..., Any], arity: int | None = None) -> Callable[..., Any]:
-    """`function`, computed in 8 bits, of which the low ones are kept, on 2- and 4-bit integers: ml_dtypes has it for no others.
+    """`function`, computed in 8 bits, of which the low ones are kept, on 2- and 4-bit integers:
+    ml_dtypes has it for no others.
 
     Functions that are often called give their `arity`, which makes the detour cost less.
     """
@@ -318,7 +327,8 @@ def in_eight_bits(function: Callable[..., Any], arity: int | None = None) -> Cal
     return {None: narrow, 1: unary, 2: binary}[arity]
 
 
-# The vector-space operations that every linear action is made of; the rest of the table is in `lax.elementwise`.
+# The vector-space operations that every linear action is made of; the rest of the table is in
+# `lax.elementwise`.
 _negative, _x, _y = in_eight_bits(np.negative, 1), direct(lambda x, y, out: x), direct(lambda x, y, out: y)
 neg_p = Elementwise("neg", NUMERIC, _negative, MINUS_ONE, linear=_always, hlo="negate", makes_nan=False)
 add_p = Elementwise("add", ANY, np.add, ONE, ONE, linear=_always, hlo="add")

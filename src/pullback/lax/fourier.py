@@ -2,9 +2,10 @@
 
     y[k] = Σ_j x[j] e^(-2πi jk/n),   x[j] = (1/n) Σ_k y[k] e^(2πi jk/n)
 
-RFFT gives the first n // 2 + 1 of the y of a real x; IRFFT takes these back. Cotangents pair by Re(ct · t) without conjugation, so
-FFT and IFFT, symmetric matrices, are their own transposes. RFFT transposes to the real part of the FFT of the cotangent padded to n;
-IRFFT to conj(RFFT(ct)) / n, twice that where a coefficient stands for its mirror image, too.
+RFFT gives the first n // 2 + 1 of the y of a real x; IRFFT takes these back. Cotangents pair by
+Re(ct · t) without conjugation, so FFT and IFFT, symmetric matrices, are their own transposes. RFFT
+transposes to the real part of the FFT of the cotangent padded to n; IRFFT to conj(RFFT(ct)) / n,
+twice that where a coefficient stands for its mirror image, too.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ _TAKEN = ((dtypes.complex64, dtypes.complex128), (dtypes.float32, dtypes.float64
 
 
 class Fft(LinearPrimitive):
-    """The transform `fft_type` over the last axes, of lengths `fft_lengths` (those of the real signal, for RFFT and IRFFT)."""
+    """The transform `fft_type` over the last axes, of lengths `fft_lengths` (those of the real
+    signal, for RFFT and IRFFT)."""
 
     name = "fft"
 
@@ -111,8 +113,8 @@ fft_p = Fft()
 def fft(x: Any, fft_type: FftType | str, fft_lengths: Sequence[int]) -> Array:
     """The transform of the last axes of `x`; `fft_type` is an `FftType` or its name.
 
-    Real operands of FFT and IFFT become complex. Raises TypeError for types that are none, ValueError for dtypes without a transform, and
-    for lengths that are not those of the axes.
+    Real operands of FFT and IFFT become complex. Raises TypeError for types that are none,
+    ValueError for dtypes without a transform, and for lengths that are not those of the axes.
 
     >>> import pullback.numpy as jnp
     >>> fft(jnp.array([1.0, 0.0]), "FFT", (2,))

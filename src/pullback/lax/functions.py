@@ -1,8 +1,9 @@
 """The elementwise functions of `pullback.lax`: one for each primitive of the elementwise table.
 
-They are strict where `pullback.numpy` is lenient: see `lax.public`. Most are made from their primitive's declaration, which says what
-kinds of dtypes they take; the others follow below. `accuracy` (an `AccuracyMode` or `Tolerance`) is accepted where compiled code has a
-choice; evaluation is as exact as NumPy's.
+They are strict where `pullback.numpy` is lenient: see `lax.public`. Most are made from their
+primitive's declaration, which says what kinds of dtypes they take; the others follow below.
+`accuracy` (an `AccuracyMode` or `Tolerance`) is accepted where compiled code has a choice;
+evaluation is as exact as NumPy's.
 """
 
 from __future__ import annotations
@@ -35,9 +36,11 @@ class RoundingMethod(enum.IntEnum):
 
 
 class Precision(enum.Enum):
-    """How much precision compiled matrix products may give up for speed. Evaluation by NumPy is always in full precision.
+    """How much precision compiled matrix products may give up for speed. Evaluation by NumPy is
+    always in full precision.
 
-    Strings name them too: `Precision("highest")`, `Precision("bfloat16_3x")`, `Precision("tensorfloat32")`, ...
+    Strings name them too: `Precision("highest")`, `Precision("bfloat16_3x")`,
+    `Precision("tensorfloat32")`, ...
     """
 
     DEFAULT = 0
@@ -79,7 +82,8 @@ class AccuracyMode(enum.Enum):
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Errors within which a compiled elementwise function must stay: absolute, relative, in units of the last place."""
+    """Errors within which a compiled elementwise function must stay: absolute, relative, in units
+    of the last place."""
 
     atol: float = 0.0
     rtol: float = 0.0
@@ -90,7 +94,7 @@ class Tolerance:
             raise ValueError(f"tolerances must be non-negative, got {self}")
 
 
-# ---- functions that are primitives one to one ---------------------------------------------------------------------
+# ---- functions that are primitives one to one ----------------------------------------------------
 
 
 def accurate(primitive: Any, doc: str) -> Callable[..., Array]:
@@ -213,7 +217,7 @@ real = unary(table.real_p, "The real part of complex x. Raises TypeError for rea
 imag = unary(table.imag_p, "The imaginary part of complex x. Raises TypeError for real dtypes.")
 
 
-# ---- functions that take or give something besides ------------------------------------------------------------------
+# ---- functions that take or give something besides -----------------------------------------------
 
 
 def mul(x: Any, y: Any, *, out_dtype: Any = None) -> Array:
@@ -235,7 +239,8 @@ def reciprocal(x: Any) -> Array:
 
 
 def integer_pow(x: Any, y: int) -> Array:
-    """x^y for a Python integer `y`. Raises TypeError for negative `y` and integers `x`, or if `y` is not an integer."""
+    """x^y for a Python integer `y`. Raises TypeError for negative `y` and integers `x`, or if `y`
+    is not an integer."""
     x = accepted("integer_pow", NUMERIC, x)
     if not hasattr(y, "__index__"):
         raise TypeError(f"lax.integer_pow: the exponent must be an integer, got {y!r}; see lax.pow for other exponents")
@@ -248,7 +253,8 @@ def integer_pow(x: Any, y: int) -> Array:
 def pow(x: Any, y: Any) -> Array:
     """x^y for floating or complex `x`, and `y` of the same dtype or of any integer dtype; 0^0 is 1.
 
-    Integer exponents give real results for negative `x`; x^0 then has derivative 0 everywhere. Raises TypeError for other dtypes.
+    Integer exponents give real results for negative `x`; x^0 then has derivative 0 everywhere.
+    Raises TypeError for other dtypes.
 
     >>> pow(2.0, 3)
     Array(8., dtype=float32, weak_type=True)
@@ -264,12 +270,14 @@ def pow(x: Any, y: Any) -> Array:
 
 
 def mulhi(x: Any, y: Any, /) -> Array:
-    """The high half of the product of two integers: their product shifted right by the width of the dtype."""
+    """The high half of the product of two integers: their product shifted right by the width of the
+    dtype."""
     return apply(table.mulhi_p, x, y)
 
 
 def select(pred: Any, on_true: Any, on_false: Any) -> Array:
-    """`on_true` where the boolean `pred` is true, `on_false` elsewhere: two of one shape and dtype, whose shape `pred` has if it is no scalar.
+    """`on_true` where the boolean `pred` is true, `on_false` elsewhere: two of one shape and dtype,
+    whose shape `pred` has if it is no scalar.
 
     >>> import numpy as np
     >>> select(True, np.float32([1, 2]), np.float32([3, 4])).tolist()
@@ -287,7 +295,8 @@ def select(pred: Any, on_true: Any, on_false: Any) -> Array:
 
 
 def clamp(min: Any, x: Any, max: Any) -> Array:
-    """`x` kept between `min` and `max`, which are scalars or of the shape of `x`: min(max(x, min), max).
+    """`x` kept between `min` and `max`, which are scalars or of the shape of `x`: min(max(x, min),
+    max).
 
     >>> clamp(0.0, 3.0, 1.0)
     Array(1., dtype=float32, weak_type=True)
@@ -302,7 +311,8 @@ def clamp(min: Any, x: Any, max: Any) -> Array:
 
 
 def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZERO) -> Array:
-    """The nearest integer, as a float; halves go away from zero, or to the even one with `RoundingMethod.TO_NEAREST_EVEN`.
+    """The nearest integer, as a float; halves go away from zero, or to the even one with
+    `RoundingMethod.TO_NEAREST_EVEN`.
 
     >>> round(2.5), round(2.5, RoundingMethod.TO_NEAREST_EVEN)
     (Array(3., dtype=float32, weak_type=True), Array(2., dtype=float32, weak_type=True))

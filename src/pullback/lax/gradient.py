@@ -1,4 +1,5 @@
-"""Values as constants to differentiation: `stop_gradient` everywhere, `stop_gradient_unless` for some elements of a batch."""
+"""Values as constants to differentiation: `stop_gradient` everywhere, `stop_gradient_unless` for
+some elements of a batch."""
 
 from __future__ import annotations
 
@@ -41,10 +42,12 @@ stop_gradient_p = StopGradient()
 
 
 class StopGradientUnless(LinearPrimitive):
-    """The identity on `x`, whose derivative is the identity where the boolean `flags` is true, and zero elsewhere.
+    """The identity on `x`, whose derivative is the identity where the boolean `flags` is true, and
+    zero elsewhere.
 
-    The axes of `flags` are the first of `x`. Tangents and cotangents are *selected*, not multiplied: of an element whose flag is false, none
-    comes through, NaN neither, in any mode and order.
+    The axes of `flags` are the first of `x`. Tangents and cotangents are *selected*, not
+    multiplied: of an element whose flag is false, none comes through, NaN neither, in any mode and
+    order.
     """
 
     name = "stop_gradient_unless"

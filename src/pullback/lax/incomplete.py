@@ -1,11 +1,14 @@
-"""Algorithms of special functions that the compiler has no operations for: incomplete gamma and beta functions, I₀.
+"""Algorithms of special functions that the compiler has no operations for: incomplete gamma and
+beta functions, I₀.
 
-They are formulas, for NumPy values and for values of programs being compiled alike: functions of a namespace `xp` (`Eager`, or
-`Compiled(emit)`), which has the functions they need and `iterate`, and of values with operators. All are computed in float64, so that
-float32 results are exact to rounding, except the Bessel function, which is computed in its own type.
+They are formulas, for NumPy values and for values of programs being compiled alike: functions of a
+namespace `xp` (`Eager`, or `Compiled(emit)`), which has the functions they need and `iterate`, and
+of values with operators. All are computed in float64, so that float32 results are exact to
+rounding, except the Bessel function, which is computed in its own type.
 
-Sources: the NIST Digital Library of Mathematical Functions (DLMF); W. Press et al., Numerical Recipes, 6.2 and 6.4; N. Temme, "The
-asymptotic expansion of the incomplete gamma functions", SIAM J. Math. Anal. 10 (1979).
+Sources: the NIST Digital Library of Mathematical Functions (DLMF); W. Press et al., Numerical
+Recipes, 6.2 and 6.4; N. Temme, "The asymptotic expansion of the incomplete gamma functions", SIAM
+J. Math. Anal. 10 (1979).
 """
 
 from __future__ import annotations
@@ -19,12 +22,13 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.dtypes import DType
 
-#: Terms of a series or continued fraction until the rest must be negligible; it takes some multiples of the root of the parameters.
+#: Terms of a series or continued fraction until the rest must be negligible; it takes some
+#: multiples of the root of the parameters.
 _MOST_TERMS = 20000
 #: Terms that a compiled loop adds before it looks whether they were enough.
 _AT_A_TIME = 8
 
-# ---- NumPy, and programs being compiled ------------------------------------------------------------------------
+# ---- NumPy, and programs being compiled ----------------------------------------------------------
 
 
 class Eager:
@@ -47,12 +51,14 @@ class Eager:
 
     @staticmethod
     def take(table: Any, index: Any) -> Any:
-        """Elements of a short table, for whole numbers; the first or last one for others, the first one for NaN."""
+        """Elements of a short table, for whole numbers; the first or last one for others, the first
+        one for NaN."""
         return table[np.fmin(np.fmax(index, 0), len(table) - 1).astype(np.intp)]
 
     @staticmethod
     def within(region: Any, formula: Callable[..., Any], *operands: tuple[Any, float]) -> Any:
-        """`formula(region, *operands)` in a region, something else outside; each operand comes with a value that does no harm there."""
+        """`formula(region, *operands)` in a region, something else outside; each operand comes with
+        a value that does no harm there."""
         out = np.full(region.shape, np.nan)
         if region.any():
             inside = [x[region] for x, _ in operands]
@@ -61,7 +67,8 @@ class Eager:
 
     @staticmethod
     def iterate(step: Callable[..., Any], state: Sequence[Any], pending: Any) -> Sequence[Any]:
-        """The state after `state, pending = step(n, *state)` for n = 1, 2, ... until no element is pending."""
+        """The state after `state, pending = step(n, *state)` for n = 1, 2, ... until no element is
+        pending."""
         n = 1
         while n < _MOST_TERMS and pending.any():
             state, pending = step(float(n), *state)
@@ -151,7 +158,8 @@ class Compiled:
 
 
 def lower_in_float64(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """The rule `lower` of an elementwise function: `formula(xp, epsilon, *operands)`, computed in float64.
+    """The rule `lower` of an elementwise function: `formula(xp, epsilon, *operands)`, computed in
+    float64.
 
     `epsilon` is what may be neglected, relative to the result.
     """
@@ -165,10 +173,10 @@ def lower_in_float64(formula: Callable[..., Any]) -> Callable[..., Any]:
     return lower
 
 
-# ---- tables -----------------------------------------------------------------------------------------------------
+# ---- tables --------------------------------------------------------------------------------------
 
-#: Temme's functions c₀, c₁, ... of η: coefficients of their powers, as many as matter for |η| ≤ 0.34 and a ≥ 100 (DLMF 8.12.10,
-#: computed with rational numbers).
+#: Temme's functions c₀, c₁, ... of η: coefficients of their powers, as many as matter for |η| ≤
+#: 0.34 and a ≥ 100 (DLMF 8.12.10, computed with rational numbers).
 _TEMME = (
     (
         -0.3333333333333333, 0.08333333333333333, -0.014814814814814815, 0.0011574074074074073, 0.0003527336860670194,
@@ -222,7 +230,8 @@ _LOG_GAMMA = (
 _ONE_MINUS_EULER = 0.42278433509846713
 #: log Γ*(a), Stirling's correction: coefficients of a^-1, a^-3, ... (DLMF 5.11.1).
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
-#: Chebyshev coefficients of e^-x I₀(x) on [0, 8], of x/4 - 1, and of √x e^-x I₀(x) on [8, ∞), of 16/x - 1 (computed with 40 digits).
+#: Chebyshev coefficients of e^-x I₀(x) on [0, 8], of x/4 - 1, and of √x e^-x I₀(x) on [8, ∞), of
+#: 16/x - 1 (computed with 40 digits).
 _BESSEL_NEAR = (
     0.6767952744094761, -0.3046826723431984, 0.17162090152220877, -0.09490109704804764, 0.04930528423967071,
     -0.02373741480589947, 0.010546460394594998, -0.004324309995050576, 0.0016394756169413357, -0.0005763755745385824,
@@ -241,7 +250,7 @@ _BESSEL_FAR = (
     3.461222867697461e-17, 4.46562142029676e-17, -4.830504485944182e-18, -7.233180487874754e-18,
 )  # fmt: skip
 
-# ---- what the formulas share -------------------------------------------------------------------------------------
+# ---- what the formulas share ---------------------------------------------------------------------
 
 #: From here on Stirling's series is exact to rounding.
 _STIRLING_FROM = 16.0
@@ -290,7 +299,7 @@ def _log1p(xp: Any, x: Any) -> Any:
     return xp.where(small, near - near * near * _log1p_curvature(near) * 0.5, xp.log(x + 1))
 
 
-# ---- incomplete gamma functions ----------------------------------------------------------------------------------
+# ---- incomplete gamma functions ------------------------------------------------------------------
 
 
 def _log_power(xp: Any, a: Any, x: Any) -> Any:
@@ -328,13 +337,15 @@ def _series_by_a(xp: Any, a: Any, x: Any, active: Any, epsilon: float) -> Any:
 
 
 def _times(xp: Any, h: Any, change: Any, epsilon: float) -> tuple[Any, Any]:
-    """`h` times `change`, and whether that differs from 1; if not, `h` itself: other elements may need thousands of steps more."""
+    """`h` times `change`, and whether that differs from 1; if not, `h` itself: other elements may
+    need thousands of steps more."""
     unfinished = xp.abs(change - 1) > max(epsilon, 5e-16)
     return xp.where(unfinished, h * change, h), unfinished
 
 
 def _fraction(xp: Any, a: Any, x: Any, active: Any, epsilon: float) -> Any:
-    """1/(x + 1 - a - 1(1 - a)/(x + 3 - a - 2(2 - a)/(x + 5 - a - ...))), which is Q(a, x) Γ(a) / (x^a e^-x): by Lentz's method."""
+    """1/(x + 1 - a - 1(1 - a)/(x + 3 - a - 2(2 - a)/(x + 5 - a - ...))), which is Q(a, x) Γ(a) /
+    (x^a e^-x): by Lentz's method."""
     b = x + 1 - a
     d = 1 / b
 
@@ -375,7 +386,8 @@ def _fraction_by_a(xp: Any, a: Any, x: Any, active: Any, epsilon: float) -> Any:
 
 
 def _temme(xp: Any, a: Any, mu: Any) -> tuple[Any, Any, Any, Any]:
-    """For large a and x = (1 + μ) a: η with ½η² = μ - log(1 + μ), μ/η, the sum S = Σ c_k(η) a^-k, and dS/da at fixed x (DLMF 8.12)."""
+    """For large a and x = (1 + μ) a: η with ½η² = μ - log(1 + μ), μ/η, the sum S = Σ c_k(η) a^-k,
+    and dS/da at fixed x (DLMF 8.12)."""
     root = xp.sqrt(_log1p_curvature(mu))
     eta, inverse = mu * root, 1 / a
     total = by_a = a * 0.0
@@ -388,7 +400,8 @@ def _temme(xp: Any, a: Any, mu: Any) -> tuple[Any, Any, Any, Any]:
 
 
 def _regions(a: Any, x: Any, xp: Any) -> tuple[Any, Any, Any, Any]:
-    """Where the arguments are positive and finite: Temme's region, and elsewhere whether x ≤ a + 1 or not."""
+    """Where the arguments are positive and finite: Temme's region, and elsewhere whether x ≤ a + 1
+    or not."""
     regular = (a > 0) & (x > 0) & (a < math.inf) & (x < math.inf)
     temme = regular & (a >= _TEMME_FROM) & (xp.abs(x - a) < a * _TEMME_WIDTH)
     near = regular & ~temme & (x <= a + 1)
@@ -410,7 +423,8 @@ def _gammas(xp: Any, epsilon: float, a: Any, x: Any) -> tuple[Any, Any]:
     a_far, x_far = xp.where(far, a_, 1.0), xp.where(far, x_, 2.0)
     above = power * a_ * _fraction(xp, a_far, x_far, far, epsilon)
 
-    # Q for small a, where it is not simply 1 - P: P = u (1 + a Σ (-x)ⁿ/((a + n) n!)), u = x^a / Γ(1 + a).
+    # Q for small a, where it is not simply 1 - P: P = u (1 + a Σ (-x)ⁿ/((a + n) n!)), u = x^a / Γ(1
+    # + a).
     little = near & (a_ < 0.5)
     a_little, x_little = xp.where(little, a_, 0.25), xp.where(little, x_, 1.0)
 
@@ -451,10 +465,12 @@ def gamma_above(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
 
 
 def _sensitivity(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
-    """∂P(a, x)/∂a divided by the density x^(a-1) e^-x / Γ(a), for positive and finite arguments; elsewhere NaN.
+    """∂P(a, x)/∂a divided by the density x^(a-1) e^-x / Γ(a), for positive and finite arguments;
+    elsewhere NaN.
 
-    The series and the fraction are differentiated term by term; in either, the term with log x - ψ and the differentiated one have
-    one sign, so that nothing cancels. In Temme's region the exponential factors are divided out.
+    The series and the fraction are differentiated term by term; in either, the term with log x - ψ
+    and the differentiated one have one sign, so that nothing cancels. In Temme's region the
+    exponential factors are divided out.
     """
     regular, temme, near, far = _regions(a, x, xp)
 
@@ -500,7 +516,7 @@ def gamma_sample_by_a(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
     return xp.where(at_zero, 0.0, -_sensitivity(xp, epsilon, a, x))
 
 
-# ---- incomplete beta function ------------------------------------------------------------------------------------
+# ---- incomplete beta function --------------------------------------------------------------------
 
 
 def _log_beta_power(xp: Any, a: Any, b: Any, x: Any) -> Any:
@@ -528,9 +544,11 @@ def _log_beta_power(xp: Any, a: Any, b: Any, x: Any) -> Any:
 
 
 def beta_below(xp: Any, epsilon: float, a: Any, b: Any, x: Any) -> Any:
-    """I_x(a, b), the regularized incomplete beta function: by a continued fraction, on the side of the mean where it converges.
+    """I_x(a, b), the regularized incomplete beta function: by a continued fraction, on the side of
+    the mean where it converges.
 
-    The fraction is that of A. DiDonato and A. Morris, "Algorithm 708", ACM TOMS 18 (1992): its terms do not cancel.
+    The fraction is that of A. DiDonato and A. Morris, "Algorithm 708", ACM TOMS 18 (1992): its
+    terms do not cancel.
     """
     regular = (a > 0) & (b > 0) & (x > 0) & (x < 1) & (a < math.inf) & (b < math.inf)
     a_, b_, x_ = (xp.where(regular, v, w) for v, w in ((a, 1.0), (b, 1.0), (x, 0.25)))
@@ -562,7 +580,7 @@ def beta_below(xp: Any, epsilon: float, a: Any, b: Any, x: Any) -> Any:
     return xp.where(defined, out, math.nan)
 
 
-# ---- Bessel ------------------------------------------------------------------------------------------------------
+# ---- Bessel --------------------------------------------------------------------------------------
 
 
 def _chebyshev(coefficients: Sequence[float], x: Any) -> Any:

@@ -1,15 +1,18 @@
-"""Reading and writing windows of an array at computed positions: gather and scatter, with XLA's semantics.
+"""Reading and writing windows of an array at computed positions: gather and scatter, with XLA's
+semantics.
 
-`gather` reads one window a row of its index array; the scatters write them, or combine them with what is there. An index row gives the
-start of a window in the axes named by the dimension numbers; its other coordinates are 0. The last axis of the indices holds the rows;
-batching axes pair an axis of the operand with one of the indices.
+`gather` reads one window a row of its index array; the scatters write them, or combine them with
+what is there. An index row gives the start of a window in the axes named by the dimension numbers;
+its other coordinates are 0. The last axis of the indices holds the rows; batching axes pair an axis
+of the operand with one of the indices.
 
-Positions out of bounds are clamped so that the window lies inside (CLIP), or the whole window is filled or dropped (FILL_OR_DROP).
-PROMISE_IN_BOUNDS is the caller's promise; a broken one clamps in gather, and drops in the scatters. The transpose of a clamping
-gather adds to the clamped positions.
+Positions out of bounds are clamped so that the window lies inside (CLIP), or the whole window is
+filled or dropped (FILL_OR_DROP). PROMISE_IN_BOUNDS is the caller's promise; a broken one clamps in
+gather, and drops in the scatters. The transpose of a clamping gather adds to the clamped positions.
 
-Gather is linear in its operand; scatter, scatter_add and scatter_sub are linear in operand and updates together; their transposes are
-each other. The rules for products and extrema are beside them.
+Gather is linear in its operand; scatter, scatter_add and scatter_sub are linear in operand and
+updates together; their transposes are each other. The rules for products and extrema are beside
+them.
 """
 
 from __future__ import annotations
@@ -37,7 +40,8 @@ from pullback.lax.shape import batch_first, beside, bind_checked, convert, move_
 
 
 def _batched_numbers(n: Any, kept: bool) -> Any:
-    """The numbers with a new axis 0: of windows (`kept`: the indices are not batched), or of operand and indices together."""
+    """The numbers with a new axis 0: of windows (`kept`: the indices are not batched), or of
+    operand and indices together."""
     windows, dropped, index_map, operand_batch, index_batch = n
     up = [past(axes, 0) for axes in n]
     if kept:
@@ -196,7 +200,8 @@ def _numbers_text(kind: str, numbers: Any, indices: Any) -> str:
 
 
 def _arranged(out: Any, row_dims: range, offset_dims: Sequence[int]) -> Any:
-    """`out`, whose axes `row_dims` run over index rows and the others through windows, with the latter at `offset_dims`."""
+    """`out`, whose axes `row_dims` run over index rows and the others through windows, with the
+    latter at `offset_dims`."""
     windows = iter(i for i in range(out.ndim) if i not in row_dims)
     rows = iter(row_dims)
     order = [next(windows) if d in offset_dims else next(rows) for d in range(out.ndim)]
@@ -204,7 +209,8 @@ def _arranged(out: Any, row_dims: range, offset_dims: Sequence[int]) -> Any:
 
 
 class ScatterBase(Primitive):
-    """Operand 0 with windows, which start at the rows of operand 1, combined with those of operand 2 by `combine`.
+    """Operand 0 with windows, which start at the rows of operand 1, combined with those of operand
+    2 by `combine`.
 
     Windows that meet are combined one after the other, in the order of the rows.
     """
@@ -352,7 +358,8 @@ class Scatter(ScatterBase, IndexedMover):
         if is_node(updates):
             ct_updates = self.read(ct, indices, updates.shape, params)
             if not _is_unique(indices, params):
-                # Only the update that stays has a cotangent: number the updates, and see which numbers stay.
+                # Only the update that stays has a cotangent: number the updates, and see which
+                # numbers stay.
                 number = np.arange(1, math.prod(updates.shape) + 1, dtype=np.int32)
                 number = concrete(number.reshape(updates.shape))
                 numbers = self.bind(zeros_like_shape(number, x.shape), indices, number, **params)
@@ -413,7 +420,8 @@ class ScatterMul(ScatterBase):
         return out, t_out
 
     def _jvp_by_rounds(self, primals: Any, tangents: Any, params: Params) -> Any:
-        # Where factors meet, x·Πu is a product of as many multiplications with unique positions, each differentiated for itself.
+        # Where factors meet, x·Πu is a product of as many multiplications with unique positions,
+        # each differentiated for itself.
         (x, indices, updates), (t, _, t_updates) = primals, tangents
         known = known_value(indices)
         if known is None:
@@ -447,8 +455,8 @@ class ScatterExtremum(ScatterBase):
         out = self.bind(x, indices, updates, **params)
         if t_x is None and t_updates is None:
             return out, None
-        # out at an element is the extremum of the old element and of all updates that went there. With k of these equal to
-        # it, each contributes 1/k of its tangent.
+        # out at an element is the extremum of the old element and of all updates that went there.
+        # With k of these equal to it, each contributes 1/k of its tangent.
         x_won = eq_p.bind(x, out)
         update_won = eq_p.bind(updates, self.read(out, indices, updates.shape, params))
         once = {**params, "unique_indices": _is_unique(indices, params)}
@@ -473,7 +481,8 @@ def _ints(values: Any) -> Shape:
 
 
 def checked_fill(fill_value: Any, x: Any) -> Any:
-    """`fill_value`, for reading `x` out of bounds. Raises ValueError if it is no scalar, TypeError if it is complex and `x` is not."""
+    """`fill_value`, for reading `x` out of bounds. Raises ValueError if it is no scalar, TypeError
+    if it is complex and `x` is not."""
     if getattr(fill_value, "shape", ()):
         raise ValueError(f"fill_value must be a scalar, got an array of shape {fill_value.shape}, at {user_line()}")
     if fill_value is not None and dtypes.is_complex(dtypes.typing_of(fill_value)[0]) and dtypes.kind(x.dtype) in "iuf":
@@ -485,11 +494,13 @@ def gather(
     operand: Any, start_indices: Any, dimension_numbers: GatherDimensionNumbers, slice_sizes: Sequence[int], *,
     unique_indices: bool = False, indices_are_sorted: bool = False, mode: Any = None, fill_value: Any = None,
 ) -> Array:  # fmt: skip
-    """Windows of `operand`, of shape `slice_sizes`, starting at the rows of `start_indices` (XLA's Gather).
+    """Windows of `operand`, of shape `slice_sizes`, starting at the rows of `start_indices` (XLA's
+    Gather).
 
-    `start_indices` has shape (*rows, number of indexed axes); the result has the rows' axes and, at `offset_dims`, the windows'. With mode
-    None the positions are taken to be in bounds (and clamped). In mode "fill" windows out of bounds read `fill_value` (by default
-    NaN, the smallest signed or the largest unsigned integer, True). Raises TypeError for inconsistent shapes.
+    `start_indices` has shape (*rows, number of indexed axes); the result has the rows' axes and, at
+    `offset_dims`, the windows'. With mode None the positions are taken to be in bounds (and
+    clamped). In mode "fill" windows out of bounds read `fill_value` (by default NaN, the smallest
+    signed or the largest unsigned integer, True). Raises TypeError for inconsistent shapes.
 
     >>> x = as_array(np.arange(10, dtype=np.float32))
     >>> gather(x, np.array([[7], [2]]), GatherDimensionNumbers((1,), (), (0,)), (3,))
@@ -513,10 +524,12 @@ def _function(primitive: ScatterBase, text: str | None = None) -> Callable[..., 
         operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: ScatterDimensionNumbers, *, indices_are_sorted: bool = False,
         unique_indices: bool = False, mode: Any = None,
     ) -> Array:  # fmt: skip
-        """`operand` with the windows that start at the rows of `scatter_indices` replaced by `updates` (XLA's Scatter).
+        """`operand` with the windows that start at the rows of `scatter_indices` replaced by
+        `updates` (XLA's Scatter).
 
-        Windows out of bounds are dropped (clamped in mode "clip"); of several at one place the last stays. `unique_indices` promises that
-        none meet. Raises TypeError for inconsistent shapes or dtypes.
+        Windows out of bounds are dropped (clamped in mode "clip"); of several at one place the last
+        stays. `unique_indices` promises that none meet. Raises TypeError for inconsistent shapes or
+        dtypes.
 
         >>> x = as_array(np.zeros(4, np.float32))
         >>> scatter(x, np.array([[2], [0]]), np.float32([5, 6]), ScatterDimensionNumbers((), (0,), (0,)))
@@ -554,7 +567,8 @@ scatter_max = _function(
 )
 
 
-#: With traced indices that may repeat, each window is updated for itself; more than this many would make programs too long.
+#: With traced indices that may repeat, each window is updated for itself; more than this many would
+#: make programs too long.
 _LONGEST_UNROLLED = 16
 
 
@@ -562,10 +576,12 @@ def scatter_apply(
     operand: Any, scatter_indices: Any, func: Callable[[Any], Any], dimension_numbers: ScatterDimensionNumbers, *,
     update_shape: Sequence[int] = (), indices_are_sorted: bool = False, unique_indices: bool = False, mode: Any = None,
 ) -> Array:  # fmt: skip
-    """`operand` with the elementwise function `func` applied to the windows that start at the rows of `scatter_indices`.
+    """`operand` with the elementwise function `func` applied to the windows that start at the rows
+    of `scatter_indices`.
 
-    `update_shape` is the shape that updates would have. A position that occurs k times has `func` applied k times. Raises
-    TypeError if `func` changes shape or dtype, NotImplementedError for many traced indices that are not promised to be unique.
+    `update_shape` is the shape that updates would have. A position that occurs k times has `func`
+    applied k times. Raises TypeError if `func` changes shape or dtype, NotImplementedError for many
+    traced indices that are not promised to be unique.
     """
     x, indices, shape = as_array(operand), as_array(scatter_indices), _ints(update_shape)
     return apply_windows(x, indices, func, dimension_numbers, shape, mode, unique_indices, indices_are_sorted)

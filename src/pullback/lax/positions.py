@@ -32,7 +32,8 @@ class GatherScatterMode(enum.Enum):
 
     @staticmethod
     def from_any(s: Any) -> GatherScatterMode:
-        """The mode of a name ("clip", "fill", "drop", "promise_in_bounds", "one_hot"), a mode, or None: FILL_OR_DROP.
+        """The mode of a name ("clip", "fill", "drop", "promise_in_bounds", "one_hot"), a mode, or
+        None: FILL_OR_DROP.
 
         Raises ValueError for anything else.
         """
@@ -51,9 +52,10 @@ CLIP, FILL_OR_DROP, PROMISE_IN_BOUNDS, _ = GatherScatterMode
 class GatherDimensionNumbers(NamedTuple):
     """How a gather's axes correspond.
 
-    `offset_dims`: the result's axes that run through a window; the others run over the index rows. `collapsed_slice_dims`: operand axes of
-    window length 1 that the result does not have. `start_index_map`: the operand axis that each index column is for.
-    `operand_batching_dims` and `start_indices_batching_dims` pair axes of operand and indices that run together.
+    `offset_dims`: the result's axes that run through a window; the others run over the index rows.
+    `collapsed_slice_dims`: operand axes of window length 1 that the result does not have.
+    `start_index_map`: the operand axis that each index column is for. `operand_batching_dims` and
+    `start_indices_batching_dims` pair axes of operand and indices that run together.
     """
 
     offset_dims: tuple[int, ...]
@@ -64,7 +66,8 @@ class GatherDimensionNumbers(NamedTuple):
 
 
 class ScatterDimensionNumbers(NamedTuple):
-    """How a scatter's axes correspond: as `GatherDimensionNumbers`, with the updates in the place of the result."""
+    """How a scatter's axes correspond: as `GatherDimensionNumbers`, with the updates in the place
+    of the result."""
 
     update_window_dims: Sequence[int]
     inserted_window_dims: Sequence[int]
@@ -74,7 +77,8 @@ class ScatterDimensionNumbers(NamedTuple):
 
 
 def window_starts(indices: Any, numbers: GatherDimensionNumbers | ScatterDimensionNumbers) -> dict[int, Any]:
-    """For each indexed operand axis, the start of every window: arrays of the shape of the index rows."""
+    """For each indexed operand axis, the start of every window: arrays of the shape of the index
+    rows."""
     _, _, index_map, operand_batch, index_batch = numbers
     rows = indices.shape[:-1]
     if indices.dtype == np.uint64:
@@ -88,7 +92,8 @@ def window_starts(indices: Any, numbers: GatherDimensionNumbers | ScatterDimensi
 
 
 def valid_windows(shape: Shape, sizes: Shape, starts: dict[int, Any], indexed: Sequence[int]) -> Any:
-    """Which windows lie inside: an array of the shape of the index rows, or None if all do. Batching axes never lead out."""
+    """Which windows lie inside: an array of the shape of the index rows, or None if all do.
+    Batching axes never lead out."""
     inside = None
     for axis in indexed:
         ok = (starts[axis] >= 0) & (starts[axis] <= shape[axis] - sizes[axis])
@@ -103,7 +108,8 @@ def clamped_starts(shape: Shape, sizes: Shape, starts: dict[int, Any], indexed: 
 
 
 def windows_view(x: Any, sizes: Shape, axes: Sequence[int], writeable: bool = False) -> Any:
-    """A view of `x` indexed by window starts in `axes` and then by the position in the window, in its axes longer than 1."""
+    """A view of `x` indexed by window starts in `axes` and then by the position in the window, in
+    its axes longer than 1."""
     # One window is indexed by a dummy axis.
     starts = [(x.shape[a] - sizes[a] + 1, x.strides[a]) for a in axes] or [(1, 0)]
     # NumPy copies the elements of a window one by one through axes of length 1.
@@ -145,7 +151,8 @@ def check_indices(name: str, indices: ShapedArray, numbers: Any) -> None:
 
 
 def check_numbers(name: str, numbers: Any, operand_rank: int, rank: int) -> None:
-    """The dimension numbers are consistent: `rank` is that of gather's result or of scatter's updates."""
+    """The dimension numbers are consistent: `rank` is that of gather's result or of scatter's
+    updates."""
     windows, dropped, index_map, operand_batch, index_batch = map(tuple, numbers)
     if list(windows) != sorted(set(windows)) or any(not 0 <= d < rank for d in windows):
         raise TypeError(f"{name}: window axes {windows} must be increasing axes of an array with {rank} axes")
@@ -164,14 +171,16 @@ def check_numbers(name: str, numbers: Any, operand_rank: int, rank: int) -> None
 
 
 def window_sizes(shape: Shape, updates_shape: Shape, n: ScatterDimensionNumbers) -> Shape:
-    """The shape, in an operand of shape `shape`, of the windows that updates of `updates_shape` are for."""
+    """The shape, in an operand of shape `shape`, of the windows that updates of `updates_shape` are
+    for."""
     window = iter(updates_shape[d] for d in n.update_window_dims)
     dropped = (*n.inserted_window_dims, *n.operand_batching_dims)
     return tuple(min(1, m) if i in dropped else next(window) for i, m in enumerate(shape))
 
 
 def wide_index(i: Any) -> Any:
-    """`i` in a type that holds positions and their differences: at least 32 bits, and signed where the width allows."""
+    """`i` in a type that holds positions and their differences: at least 32 bits, and signed where
+    the width allows."""
     if i.dtype.itemsize < 4:
         return convert(i, dtypes.int32)
     return convert(i, dtypes.canonicalize(dtypes.int64)) if i.dtype == dtypes.uint32 else i
@@ -197,8 +206,8 @@ def modulo(i: Any, n: int) -> Any:
 def rounds(indices: Any, numbers: Any, shape: Shape, updates_shape: Shape, mode: Any) -> list[ConcreteArray]:
     """`indices` (a NumPy array) split into rounds in which no two windows meet.
 
-    Each round has the shape of `indices`, with rows of other rounds moved out of bounds, to be dropped. Windows that meet come in the
-    order of the rows. Clipped positions are clamped.
+    Each round has the shape of `indices`, with rows of other rounds moved out of bounds, to be
+    dropped. Windows that meet come in the order of the rows. Clipped positions are clamped.
     """
     rows = indices.shape[:-1]
     sizes = window_sizes(shape, updates_shape, numbers)
@@ -215,7 +224,8 @@ def rounds(indices: Any, numbers: Any, shape: Shape, updates_shape: Shape, mode:
         turn = np.arange(len(table))  # windows may overlap in part: one after the other
     count = int(turn.max(initial=-1)) + 1
     if not numbers[2]:
-        # Without an indexed axis no row can be moved away; but then rows that differ in the batching axes never meet.
+        # Without an indexed axis no row can be moved away; but then rows that differ in the
+        # batching axes never meet.
         if count > 1:
             raise NotImplementedError(f"several updates of one window without an indexed axis, at {user_line()}")
         return [concrete(indices)] * count

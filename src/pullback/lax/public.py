@@ -1,7 +1,8 @@
-"""Public functions over elementwise primitives: checks of their operands, and the functions that are primitives one to one.
+"""Public functions over elementwise primitives: checks of their operands, and the functions that
+are primitives one to one.
 
-Operands are Arrays, NumPy values and Python scalars of one dtype, which is never promoted, and of one shape, up to scalars and axes of
-length 1 (of equal rank). What does not fit raises TypeError.
+Operands are Arrays, NumPy values and Python scalars of one dtype, which is never promoted, and of
+one shape, up to scalars and axes of length 1 (of equal rank). What does not fit raises TypeError.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def check_shapes(name: str, *arrays: Array) -> None:
 
 
 def apply(primitive: Any, *operands: Any, name: str = "") -> Array:
-    """Apply to operands, of the kinds of dtypes that the primitive takes, that have been checked; errors speak of `lax.NAME`.
+    """Apply to operands, of the kinds of dtypes that the primitive takes, that have been checked;
+    errors speak of `lax.NAME`.
 
     >>> from pullback.lax.elementwise import nextafter_p
     >>> apply(nextafter_p, 0.0, 1.0)
@@ -88,7 +90,8 @@ def apply(primitive: Any, *operands: Any, name: str = "") -> Array:
 
 
 def unary(primitive: Any, doc: str, kinds: str = "", name: str = "") -> Callable[[Any], Array]:
-    """The public function of a primitive of one operand, of the kinds of dtypes that the primitive takes unless `kinds` says fewer.
+    """The public function of a primitive of one operand, of the kinds of dtypes that the primitive
+    takes unless `kinds` says fewer.
 
     >>> from pullback.lax.elementwise import floor_p
     >>> floor = unary(floor_p, "The largest integer not above x, as a float.")
@@ -130,7 +133,8 @@ def binary(primitive: Any, doc: str, kinds: str = "", name: str = "") -> Callabl
 
 
 def named(function: Any, name: str, doc: str) -> Any:
-    """A made function with the name and docstring that it has in the module that makes it: there `help` and pickles find it."""
+    """A made function with the name and docstring that it has in the module that makes it: there
+    `help` and pickles find it."""
     function.__name__ = function.__qualname__ = name
     function.__module__ = sys._getframe(2).f_globals["__name__"]
     function.__doc__ = doc

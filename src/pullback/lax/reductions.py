@@ -37,7 +37,7 @@ from pullback.lax.shape import (
 from pullback.lax.summation import as_dtype, highest, is_narrow, lowest, product_over
 from pullback.xla.devices import no_sharding
 
-# ---- reductions -------------------------------------------------------------------------------------------------
+# ---- reductions ----------------------------------------------------------------------------------
 
 
 class TableReduction(Reduction):
@@ -63,7 +63,8 @@ class Product(TableReduction):
         return product_over(x, axes)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axes: Shape) -> Any:
-        # d ∏x = Σ_i (∏_{j<i} x_j) (∏_{j>i} x_j) t_i: no quotients, so right where elements are zero, to any order.
+        # d ∏x = Σ_i (∏_{j<i} x_j) (∏_{j>i} x_j) t_i: no quotients, so right where elements are
+        # zero, to any order.
         (x,), (t,) = primals, tangents
         out = self.bind(x, axes=axes)
         x, t = _gather_axes(x, axes), _gather_axes(t, axes)
@@ -84,7 +85,8 @@ def _gather_axes(x: Any, axes: Shape) -> Any:
 
 
 class Extremum(TableReduction):
-    """The largest or smallest element along `axes`; complex numbers compare by their real, then imaginary parts."""
+    """The largest or smallest element along `axes`; complex numbers compare by their real, then
+    imaginary parts."""
 
     makes_nan = False
 
@@ -94,7 +96,8 @@ class Extremum(TableReduction):
         return as_dtype(x.dtype, self.ufunc.reduce(x, axes))
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, axes: Shape) -> Any:
-        # The mean of the tangents over the places where the extremum is attained (nowhere, 0/0, if it is NaN).
+        # The mean of the tangents over the places where the extremum is attained (nowhere, 0/0, if
+        # it is NaN).
         (x,), (t,) = primals, tangents
         out = self.bind(x, axes=axes)
         if not all(x.shape[i] for i in axes):
@@ -128,9 +131,11 @@ reduce_xor_p  = Bitwise("reduce_xor",  BITS, np.bitwise_xor, "xor",      lambda 
 
 
 class ArgExtremum(Reduction):
-    """The position along `axes[0]` of the first extremum, as `index_dtype`; NaN counts as the extremum.
+    """The position along `axes[0]` of the first extremum, as `index_dtype`; NaN counts as the
+    extremum.
 
-    The public functions refuse complex numbers; derivatives of extrema of these need their positions.
+    The public functions refuse complex numbers; derivatives of extrema of these need their
+    positions.
     """
 
     fusion = Fusion.REREADING
@@ -154,7 +159,8 @@ class ArgExtremum(Reduction):
         (axis,) = axes
         if dtypes.is_float(x.dtype) and x.shape[axis] > _SHORT:
             return self._lower_long(emit, x, axis, index_dtype)
-        # A reduction of pairs (value, position): NaN beats everything, and of equal values the first one wins.
+        # A reduction of pairs (value, position): NaN beats everything, and of equal values the
+        # first one wins.
         index = emit.iota(x.shape, index_dtype, axis)
         scalars = [ShapedArray((), x.dtype), ShapedArray((), index_dtype)]
 
@@ -178,8 +184,9 @@ class ArgExtremum(Reduction):
         return emit.constant((lowest if self.direction == "GT" else highest)(x.dtype), x.dtype)
 
     def _lower_long(self, emit: Any, x: Any, axis: int, index_dtype: DType) -> Any:
-        # The extremum, then the first position that has it: two reductions that XLA vectorizes, where one of pairs that have to look
-        # for NaNs takes up to seven times as long. A NaN makes the extremum NaN, which equals nothing.
+        # The extremum, then the first position that has it: two reductions that XLA vectorizes,
+        # where one of pairs that have to look for NaNs takes up to seven times as long. A NaN makes
+        # the extremum NaN, which equals nothing.
         extremum = emit.reduce(x, self._start(emit, x), "maximum" if self.direction == "GT" else "minimum", (axis,))
         extremum = emit.broadcast(extremum, x.shape, tuple(i for i in range(x.ndim) if i != axis))
         has_it = emit("or", emit.compare("EQ", x, extremum), emit.compare("NE", x, x))
@@ -196,7 +203,7 @@ argmax_p = ArgExtremum("argmax", np.argmax, "GT")
 argmin_p = ArgExtremum("argmin", np.argmin, "LT")
 
 
-# ---- public functions ---------------------------------------------------------------------------------------------
+# ---- public functions ----------------------------------------------------------------------------
 
 
 def _reduce(primitive: Any, kinds: str, operand: Any, axes: Sequence[int]) -> Array:
@@ -217,7 +224,8 @@ def _reduce(primitive: Any, kinds: str, operand: Any, axes: Sequence[int]) -> Ar
 def reduce_sum(operand: Any, axes: Sequence[int], *, out_sharding: Any = None) -> Array:
     """The sum over `axes` (non-negative, distinct) of numbers, in their dtype.
 
-    Raises TypeError for booleans, ValueError for axes out of bounds or repeated. The sum of nothing is 0.
+    Raises TypeError for booleans, ValueError for axes out of bounds or repeated. The sum of nothing
+    is 0.
 
     >>> import pullback.numpy as jnp
     >>> reduce_sum(jnp.array([[1.0, 2.0], [3.0, 4.0]]), (0,))
@@ -234,9 +242,11 @@ def reduce_prod(operand: Any, axes: Sequence[int]) -> Array:
 
 
 def reduce_max(operand: Any, axes: Sequence[int]) -> Array:
-    """The largest element along `axes`: NaN if there is one; of nothing, -inf, False or the least integer.
+    """The largest element along `axes`: NaN if there is one; of nothing, -inf, False or the least
+    integer.
 
-    Complex numbers compare by real parts, then imaginary ones. The derivative is shared equally among ties.
+    Complex numbers compare by real parts, then imaginary ones. The derivative is shared equally
+    among ties.
 
     >>> import pullback.numpy as jnp
     >>> reduce_max(jnp.array([[1, 5], [3, 4]]), (0, 1))
@@ -246,12 +256,14 @@ def reduce_max(operand: Any, axes: Sequence[int]) -> Array:
 
 
 def reduce_min(operand: Any, axes: Sequence[int]) -> Array:
-    """The smallest element along `axes`: NaN if there is one; of nothing, inf, True or the greatest integer."""
+    """The smallest element along `axes`: NaN if there is one; of nothing, inf, True or the greatest
+    integer."""
     return _reduce(reduce_min_p, ANY, operand, axes)
 
 
 def reduce_and(operand: Any, axes: Sequence[int]) -> Array:
-    """The bitwise and (of booleans: whether all are true) along `axes`. Raises TypeError for floats."""
+    """The bitwise and (of booleans: whether all are true) along `axes`. Raises TypeError for
+    floats."""
     return _reduce(reduce_and_p, BITS, operand, axes)
 
 
@@ -261,7 +273,8 @@ def reduce_or(operand: Any, axes: Sequence[int]) -> Array:
 
 
 def reduce_xor(operand: Any, axes: Sequence[int]) -> Array:
-    """The bitwise exclusive or (of booleans: whether an odd number is true) along `axes`. Raises TypeError for floats."""
+    """The bitwise exclusive or (of booleans: whether an odd number is true) along `axes`. Raises
+    TypeError for floats."""
     return _reduce(reduce_xor_p, BITS, operand, axes)
 
 
@@ -279,9 +292,11 @@ def _position(primitive: Any, operand: Any, axis: int, index_dtype: Any) -> Arra
 
 
 def argmax(operand: Any, axis: int, index_dtype: Any) -> Array:
-    """The index along `axis` of the largest element, the first if there are several, as `index_dtype`.
+    """The index along `axis` of the largest element, the first if there are several, as
+    `index_dtype`.
 
-    NaN counts as the largest. Raises TypeError for complex operands, ValueError if the axis is empty or out of bounds.
+    NaN counts as the largest. Raises TypeError for complex operands, ValueError if the axis is
+    empty or out of bounds.
 
     >>> import pullback.numpy as jnp
     >>> argmax(jnp.array([1.0, 3.0, 3.0]), 0, jnp.int32)
@@ -291,7 +306,8 @@ def argmax(operand: Any, axis: int, index_dtype: Any) -> Array:
 
 
 def argmin(operand: Any, axis: int, index_dtype: Any) -> Array:
-    """The index along `axis` of the smallest element, the first if there are several; NaN counts as the smallest."""
+    """The index along `axis` of the smallest element, the first if there are several; NaN counts as
+    the smallest."""
     return _position(argmin_p, operand, axis, index_dtype)
 
 

@@ -21,7 +21,8 @@ _LARGE = 1 << 16
 
 
 class SelectN(Mover):
-    """Elementwise `cases[which]`. `which` is boolean (two cases) or int32, a scalar or of the cases' shape."""
+    """Elementwise `cases[which]`. `which` is boolean (two cases) or int32, a scalar or of the
+    cases' shape."""
 
     name = "select_n"
     fusion = Fusion.ELEMENTWISE
@@ -83,8 +84,8 @@ select_n_p = SelectN()
 
 
 def select(pred: Any, on_true: Any, on_false: Any) -> Array:
-    """`on_true` where the boolean `pred` is true, `on_false` elsewhere; operands broadcast (those of `lax.select` do not). TypeError if
-    their dtypes differ."""
+    """`on_true` where the boolean `pred` is true, `on_false` elsewhere; operands broadcast (those
+    of `lax.select` do not). TypeError if their dtypes differ."""
     pred, on_true, on_false = as_array(pred), as_array(on_true), as_array(on_false)
     shape = broadcast_shapes(pred.shape, on_true.shape, on_false.shape)
     if on_true.dtype != on_false.dtype or pred.dtype != dtypes.bool_:
@@ -95,7 +96,8 @@ def select(pred: Any, on_true: Any, on_false: Any) -> Array:
 
 
 def select_n(which: Any, *cases: Any) -> Array:
-    """Elementwise `cases[which]`: for boolean `which`, the second case where it is true, the first where false.
+    """Elementwise `cases[which]`: for boolean `which`, the second case where it is true, the first
+    where false.
 
     Raises TypeError if the cases' types differ, or `which` is neither boolean nor int32.
     """

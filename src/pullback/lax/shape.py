@@ -1,7 +1,8 @@
 """Primitives that move, copy and convert elements: linear, with structural rules.
 
-reshape, transpose, broadcast_in_dim, reduce_sum (the transpose of broadcasting), convert_element_type, squeeze and expand_dims are
-here; the batching helpers that every family uses are at the end.
+reshape, transpose, broadcast_in_dim, reduce_sum (the transpose of broadcasting),
+convert_element_type, squeeze and expand_dims are here; the batching helpers that every family uses
+are at the end.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from pullback.xla.devices import no_sharding
 
 
 def broadcast_view(value: Any, shape: Shape, strides: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """A read-only view of `value` with the given shape and strides. The caller vouches that it stays inside."""
+    """A read-only view of `value` with the given shape and strides. The caller vouches that it
+    stays inside."""
     # numpy.broadcast_to takes 2 µs, the constructor 0.2 µs; it needs an exported contiguous buffer.
     if value.flags.c_contiguous and (number := value.dtype.num) < 256 and number != 20:  # `is_numpys`, without the call
         return np.ndarray(shape, value.dtype, value, 0, strides)
@@ -41,7 +43,8 @@ def broadcast_view(value: Any, shape: Shape, strides: tuple[int, ...]) -> np.nda
 
 
 def strided_view(value: Any, shape: Shape, strides: Sequence[int], writeable: bool = False) -> np.ndarray[Any, Any]:
-    """A view of `value`, of any layout, with the given shape and strides. The caller vouches that it stays inside."""
+    """A view of `value`, of any layout, with the given shape and strides. The caller vouches that
+    it stays inside."""
     strided = np.lib.stride_tricks.as_strided
     if dtypes.is_numpys(value.dtype):
         return strided(value, shape, strides, writeable=writeable)
@@ -50,9 +53,11 @@ def strided_view(value: Any, shape: Shape, strides: Sequence[int], writeable: bo
 
 
 class BroadcastInDim(Mover):
-    """Axis `i` of the operand becomes axis `broadcast_dimensions[i]` of the result; the other axes are new.
+    """Axis `i` of the operand becomes axis `broadcast_dimensions[i]` of the result; the other axes
+    are new.
 
-    The dimensions increase: what permutes axes is a transposition before. An operand axis of length 1 may be stretched.
+    The dimensions increase: what permutes axes is a transposition before. An operand axis of length
+    1 may be stretched.
     """
 
     name = "broadcast_in_dim"
@@ -198,7 +203,8 @@ class Transpose(Mover):
 
 
 class ConvertElementType(LinearPrimitive):
-    """Convert to `new_dtype`. Complex to real drops the imaginary part; float to integer saturates and sends NaN to 0."""
+    """Convert to `new_dtype`. Complex to real drops the imaginary part; float to integer saturates
+    and sends NaN to 0."""
 
     name = "convert_element_type"
     fusion, operations = Fusion.ELEMENTWISE, 1
@@ -232,7 +238,8 @@ class ConvertElementType(LinearPrimitive):
         if dtypes.is_complex(x.dtype) and not dtypes.is_complex(new_dtype):
             x = emit("real", x, out=ShapedArray(x.shape, dtypes.to_real(x.dtype)))
         if x.dtype == dtypes.bool_ and dtypes.is_inexact(new_dtype):
-            # A conversion that is multiplied becomes the selection of 0 or the other factor, and 0 times infinity 0.
+            # A conversion that is multiplied becomes the selection of 0 or the other factor, and 0
+            # times infinity 0.
             return emit.select(x, *(emit.constant(v, new_dtype, x.shape) for v in (1, 0)))
         return emit.convert(x, new_dtype)
 
@@ -250,7 +257,8 @@ class ConvertElementType(LinearPrimitive):
         return super().linearize(primals, nodes, params)
 
     def transpose(self, ct: Any, x: Any, *, new_dtype: DType, weak_type: bool) -> Sequence[Any]:
-        # Complex to real keeps Re t, whose transpose is c ↦ c + 0j; real to complex is t ↦ t + 0j, whose transpose is Re.
+        # Complex to real keeps Re t, whose transpose is c ↦ c + 0j; real to complex is t ↦ t + 0j,
+        # whose transpose is Re.
         return [self.bind(ct, new_dtype=x.dtype, weak_type=False)]
 
     def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
@@ -264,16 +272,18 @@ transpose_p = Transpose()
 convert_element_type_p = ConvertElementType()
 
 
-# ---- public functions -------------------------------------------------------------------------------------------
+# ---- public functions ----------------------------------------------------------------------------
 
 
 def broadcast_in_dim(
     operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int], *, out_sharding: Any = None
 ) -> Array:
-    """Place axis `i` of `operand` at axis `broadcast_dimensions[i]` of an array of `shape`, repeating it along the rest.
+    """Place axis `i` of `operand` at axis `broadcast_dimensions[i]` of an array of `shape`,
+    repeating it along the rest.
 
-    The dimensions may be in any order. Raises TypeError if they are not distinct axes of the result, one for each of the operand's, or if
-    an operand axis is neither 1 nor the length of its target, and for negative lengths.
+    The dimensions may be in any order. Raises TypeError if they are not distinct axes of the
+    result, one for each of the operand's, or if an operand axis is neither 1 nor the length of its
+    target, and for negative lengths.
 
     >>> broadcast_in_dim(np.arange(2), (2, 3), (0,))
     Array([[0, 0, 0],
@@ -321,7 +331,8 @@ def broadcast_to_rank(x: Any, rank: int) -> Array:
 
 
 def broadcast_like(arr: Any, like_arr: Any) -> Array:
-    """`arr` broadcast, by NumPy's rule, to the shape of `like_arr`. Raises ValueError if it cannot be."""
+    """`arr` broadcast, by NumPy's rule, to the shape of `like_arr`. Raises ValueError if it cannot
+    be."""
     x, shape = as_array(arr), as_array(like_arr).shape
     if broadcast_shapes(x.shape, shape) != shape:
         raise ValueError(f"cannot broadcast shape {x.shape} to shape {shape}")
@@ -341,7 +352,8 @@ linear.materialize = materialize
 def reshape(
     operand: Any, new_sizes: Any, dimensions: Sequence[int] | None = None, *, out_sharding: Any = None
 ) -> Array:
-    """The elements of `operand` (in row-major order, or after transposing by `dimensions`) in another shape.
+    """The elements of `operand` (in row-major order, or after transposing by `dimensions`) in
+    another shape.
 
     One size may be -1. Raises TypeError if the number of elements differs.
     """
@@ -365,7 +377,8 @@ def reshape(
 
 
 def transpose(operand: Any, permutation: Sequence[int]) -> Array:
-    """Reorder axes: axis `i` of the result is axis `permutation[i]` of `operand`. Raises TypeError if not a permutation."""
+    """Reorder axes: axis `i` of the result is axis `permutation[i]` of `operand`. Raises TypeError
+    if not a permutation."""
     x = as_array(operand)
     perm = integers(permutation, "transpose: permutation")
     if sorted(perm) != list(range(x.ndim)):
@@ -376,9 +389,11 @@ def transpose(operand: Any, permutation: Sequence[int]) -> Array:
 
 
 def convert_element_type(operand: Any, new_dtype: Any) -> Array:
-    """`operand` converted to `new_dtype`, a dtype or a Python scalar type; the result is strongly typed.
+    """`operand` converted to `new_dtype`, a dtype or a Python scalar type; the result is strongly
+    typed.
 
-    Raises TypeError for a Python complex number that is to be real, and warns of complex arrays that are (ComplexWarning).
+    Raises TypeError for a Python complex number that is to be real, and warns of complex arrays
+    that are (ComplexWarning).
     """
     dtype = given_dtype("convert_element_type", new_dtype)
     keep_imaginary("convert_element_type", operand, dtype)
@@ -386,7 +401,8 @@ def convert_element_type(operand: Any, new_dtype: Any) -> Array:
 
 
 def keep_imaginary(name: str, value: Any, dtype: DType) -> None:
-    """Says that the imaginary part of `value` is lost in a real `dtype`: TypeError for Python's numbers, a ComplexWarning for arrays."""
+    """Says that the imaginary part of `value` is lost in a real `dtype`: TypeError for Python's
+    numbers, a ComplexWarning for arrays."""
     is_complex = isinstance(value, complex) or dtypes.is_complex(getattr(value, "dtype", dtype))
     if dtypes.is_complex(dtype) or not is_complex:
         return
@@ -468,7 +484,8 @@ def repeated(x: Any, shape: Shape, axes: Shape) -> Any:
 
 
 def bind_checked(primitive: Primitive, *args: Array, **params: Any) -> Any:
-    """Bind after checking types, which evaluation does not; mistakes are reported with the user's line."""
+    """Bind after checking types, which evaluation does not; mistakes are reported with the user's
+    line."""
     try:
         primitive.type_of(*(a.aval for a in args), **params)
     except (TypeError, ValueError) as error:
@@ -512,7 +529,7 @@ def checked_axes(name: str, axes: Sequence[Any], x: Array) -> Shape:
     return numbers
 
 
-# ---- batching helpers -------------------------------------------------------------------------------------------
+# ---- batching helpers ----------------------------------------------------------------------------
 
 
 def with_length(shape: Shape, axis: int, n: int) -> Shape:
@@ -555,7 +572,8 @@ def batch_first(x: Any, axis: int | None, size: int) -> Any:
 
 
 def unbroadcast(ct: Any, shape: Shape) -> Any:
-    """The transpose of broadcasting `shape` to the shape of `ct`: sum over the axes that were new or stretched."""
+    """The transpose of broadcasting `shape` to the shape of `ct`: sum over the axes that were new
+    or stretched."""
     extra = len(ct.shape) - len(shape)
     axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and ct.shape[i + extra] != 1)
     ct = reduce_sum_p.bind(ct, axes=axes) if axes else ct

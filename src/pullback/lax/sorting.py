@@ -1,10 +1,12 @@
 """Sorting along an axis, and the k largest elements.
 
-`sort` orders by IEEE values: NaNs come last, 0.0 and -0.0 are equal (and keep their order), complex numbers compare by their real, then
-imaginary parts. `top_k` orders by IEEE's total order, as XLA does: NaN above infinity, -0.0 below 0.0.
+`sort` orders by IEEE values: NaNs come last, 0.0 and -0.0 are equal (and keep their order), complex
+numbers compare by their real, then imaginary parts. `top_k` orders by IEEE's total order, as XLA
+does: NaN above infinity, -0.0 below 0.0.
 
-Both move elements by positions that are themselves a result, so their derivatives move tangents by the same positions: `take_along`
-picks elements, and `put_along`, its transpose, puts them back among zeros.
+Both move elements by positions that are themselves a result, so their derivatives move tangents by
+the same positions: `take_along` picks elements, and `put_along`, its transpose, puts them back
+among zeros.
 """
 
 from __future__ import annotations
@@ -29,11 +31,12 @@ from pullback.lax.positions import GatherDimensionNumbers, GatherScatterMode, Sc
 from pullback.lax.selection import select
 from pullback.lax.shape import batch_first, bind_checked, convert, reshape_p, with_length, zeros_like_shape
 
-# ---- moving elements along an axis ------------------------------------------------------------------------------
+# ---- moving elements along an axis ---------------------------------------------------------------
 
 
 class TakeAlong(IndexedMover):
-    """out[.., i, ..] = x[.., indices[.., i, ..], ..] along `axis`. The indices along it are distinct and in bounds."""
+    """out[.., i, ..] = x[.., indices[.., i, ..], ..] along `axis`. The indices along it are
+    distinct and in bounds."""
 
     name = "take_along"
 
@@ -58,7 +61,8 @@ class TakeAlong(IndexedMover):
 
 
 class PutAlong(IndexedMover):
-    """The transpose of `take_along`: zeros of length `length` along `axis`, with the operand's elements at `indices`."""
+    """The transpose of `take_along`: zeros of length `length` along `axis`, with the operand's
+    elements at `indices`."""
 
     name = "put_along"
 
@@ -88,7 +92,8 @@ class PutAlong(IndexedMover):
 
 
 def _along(x: Any, indices: Any, axis: int) -> tuple[Any, Any, Shape]:
-    """Dimension numbers (without those of windows), index rows and window sizes for single elements along `axis`."""
+    """Dimension numbers (without those of windows), index rows and window sizes for single elements
+    along `axis`."""
     others = tuple(i for i in range(x.ndim) if i != axis)
     rows = reshape_p.bind(indices, new_sizes=(*indices.shape, 1))
     return ((axis,), (axis,), others, others), rows, tuple(min(1, n) for n in x.shape)
@@ -98,11 +103,12 @@ take_along_p = TakeAlong()
 put_along_p = PutAlong()
 
 
-# ---- sort -------------------------------------------------------------------------------------------------------
+# ---- sort ----------------------------------------------------------------------------------------
 
 
 class Sort(Primitive):
-    """Operands of one shape, all reordered along `dimension` so that the first `num_keys`, compared in turn, ascend."""
+    """Operands of one shape, all reordered along `dimension` so that the first `num_keys`, compared
+    in turn, ascend."""
 
     name = "sort"
     makes_nan = False
@@ -149,8 +155,9 @@ class Sort(Primitive):
             regions=[emit.region(types, before)],
         )  # fmt: skip
 
-    # XLA:CPU sorts one operand by the plain `<` with the standard library's code, and everything else by calls of the comparator, which
-    # takes four times as long. So floats are sorted without their NaNs, and one key of at most 32 bits together with its position.
+    # XLA:CPU sorts one operand by the plain `<` with the standard library's code, and everything
+    # else by calls of the comparator, which takes four times as long. So floats are sorted without
+    # their NaNs, and one key of at most 32 bits together with its position.
 
     def _lower_floats(self, emit: Any, x: Any, dimension: int) -> Any:
         dtype, wide = x.dtype, x if x.dtype.itemsize >= 4 else emit.convert(x, dtypes.float32)
@@ -210,7 +217,8 @@ def _ordered_integers(x: Any) -> Any:
 
 
 def _key_parts(emit: Any, x: Any) -> list[Any]:
-    """A scalar as real scalars to be compared in turn by IEEE's total order, in which zeros are one and NaNs are last."""
+    """A scalar as real scalars to be compared in turn by IEEE's total order, in which zeros are one
+    and NaNs are last."""
     if dtypes.is_complex(x.dtype):
         real = ShapedArray((), dtypes.to_real(x.dtype))
         return [part for name in ("real", "imag") for part in _key_parts(emit, emit(name, x, out=real))]
@@ -233,17 +241,20 @@ def _keys(x: Any) -> list[Any]:
 
 
 def _order_of_equals_shows(x: Any, is_stable: bool) -> bool:
-    """Whether a stable sort of `x` can differ from the much faster unstable one: 0.0 and -0.0 are equal, yet distinct."""
+    """Whether a stable sort of `x` can differ from the much faster unstable one: 0.0 and -0.0 are
+    equal, yet distinct."""
     if not is_stable or x.dtype.kind != "f":
         return False
     return x.size < 500 or bool((np.signbit(x) & (x == 0)).any())
 
 
 def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
-    """`operand` sorted along `dimension`, ascending; a sequence of arrays is sorted by the first `num_keys` of them.
+    """`operand` sorted along `dimension`, ascending; a sequence of arrays is sorted by the first
+    `num_keys` of them.
 
-    NaNs come last, 0.0 equals -0.0, complex numbers compare by real, then imaginary parts. With `is_stable`, equal elements keep
-    their order. A sequence gives a tuple. Raises TypeError if shapes differ, ValueError for a dimension or `num_keys` out of bounds.
+    NaNs come last, 0.0 equals -0.0, complex numbers compare by real, then imaginary parts. With
+    `is_stable`, equal elements keep their order. A sequence gives a tuple. Raises TypeError if
+    shapes differ, ValueError for a dimension or `num_keys` out of bounds.
 
     >>> import pullback.numpy as jnp
     >>> sort(jnp.array([3, 1, 2]))
@@ -269,16 +280,18 @@ def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: in
 
 
 def sort_key_val(keys: Any, values: Any, dimension: int = -1, is_stable: bool = True) -> tuple[Array, Array]:
-    """`keys` sorted along `dimension`, and `values`, of the same shape, reordered alike. See `sort`."""
+    """`keys` sorted along `dimension`, and `values`, of the same shape, reordered alike. See
+    `sort`."""
     k, v = sort((keys, values), dimension, is_stable, 1)
     return k, v
 
 
-# ---- top_k ------------------------------------------------------------------------------------------------------
+# ---- top_k ---------------------------------------------------------------------------------------
 
 
 class TopK(Primitive):
-    """The `k` largest elements along `axis`, descending, and their positions; the first of equal ones comes first."""
+    """The `k` largest elements along `axis`, descending, and their positions; the first of equal
+    ones comes first."""
 
     name = "top_k"
     makes_nan = False
@@ -327,7 +340,8 @@ top_k_p = TopK()
 
 
 def _total_order(x: Any) -> Any:
-    """Integers in the order of `x`: for floats IEEE 754's totalOrder (-NaN < -inf < -0.0 < 0.0 < inf < NaN)."""
+    """Integers in the order of `x`: for floats IEEE 754's totalOrder (-NaN < -inf < -0.0 < 0.0 <
+    inf < NaN)."""
     x = np.asarray(x)
     kind = dtypes.kind(x.dtype)
     if kind == "f":
@@ -342,10 +356,11 @@ def _total_order(x: Any) -> Any:
 
 
 def top_k(operand: Any, k: int, *, axis: int = -1) -> list[Array]:
-    """The list of the `k` largest elements along `axis`, in descending order, and of their indices (int32).
+    """The list of the `k` largest elements along `axis`, in descending order, and of their indices
+    (int32).
 
-    Of equal elements the first ones are taken; NaN is larger than infinity. Raises ValueError for complex operands, or if `k` is negative
-    or larger than the axis.
+    Of equal elements the first ones are taken; NaN is larger than infinity. Raises ValueError for
+    complex operands, or if `k` is negative or larger than the axis.
 
     >>> import pullback.numpy as jnp
     >>> top_k(jnp.array([3.0, 1.0, 2.0]), 2)
@@ -369,9 +384,11 @@ def approx_max_k(
     operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95,
     reduction_input_size_override: int = -1, aggregate_to_topk: bool = True,
 ) -> list[Array]:  # fmt: skip
-    """The `k` largest floats along `reduction_dimension` and their indices: exact, whatever recall is asked for.
+    """The `k` largest floats along `reduction_dimension` and their indices: exact, whatever recall
+    is asked for.
 
-    The remaining arguments tune approximate hardware implementations and have no effect. Raises ValueError as `top_k`.
+    The remaining arguments tune approximate hardware implementations and have no effect. Raises
+    ValueError as `top_k`.
     """
     del recall_target, reduction_input_size_override, aggregate_to_topk
     return top_k(_floating("approx_max_k", operand), k, axis=reduction_dimension)
@@ -381,7 +398,8 @@ def approx_min_k(
     operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95,
     reduction_input_size_override: int = -1, aggregate_to_topk: bool = True,
 ) -> list[Array]:  # fmt: skip
-    """The `k` smallest floats along `reduction_dimension`, ascending, and their indices. See `approx_max_k`."""
+    """The `k` smallest floats along `reduction_dimension`, ascending, and their indices. See
+    `approx_max_k`."""
     del recall_target, reduction_input_size_override, aggregate_to_topk
     values, indices = top_k(neg_p.bind(_floating("approx_min_k", operand)), k, axis=reduction_dimension)
     return [neg_p.bind(values), indices]

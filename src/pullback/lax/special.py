@@ -1,9 +1,11 @@
-"""Special functions: error functions, the gamma family, incomplete gamma and beta functions, Bessel functions.
+"""Special functions: error functions, the gamma family, incomplete gamma and beta functions, Bessel
+functions.
 
-Elementwise on floating operands of one dtype. Values are SciPy's, computed in the operands' precision (in float32 for narrower types);
-SciPy is imported when the first one is asked for. What neither SciPy nor the compiler has is computed by the formulas in `lax.incomplete`.
-Derivatives are other functions of the family wherever these are closed, so they exist to any order; where there is no formula,
-differentiating says so.
+Elementwise on floating operands of one dtype. Values are SciPy's, computed in the operands'
+precision (in float32 for narrower types); SciPy is imported when the first one is asked for. What
+neither SciPy nor the compiler has is computed by the formulas in `lax.incomplete`. Derivatives are
+other functions of the family wherever these are closed, so they exist to any order; where there is
+no formula, differentiating says so.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from pullback.lax.family import FLOAT, Elementwise, add_p, like, mul_p, neg_p, s
 from pullback.lax.public import apply, unary
 from pullback.lax.selection import select
 
-# ---- evaluation -------------------------------------------------------------------------------------------------
+# ---- evaluation ----------------------------------------------------------------------------------
 
 
 def _in_own_precision(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` of float32 or float64 values, made to take every floating type and give back the same."""
+    """`function` of float32 or float64 values, made to take every floating type and give back the
+    same."""
 
     def evaluate(*operands: Any) -> Any:
         dtype = operands[0].dtype
@@ -52,8 +55,8 @@ def _scipy(name: str) -> Callable[..., Any]:
     return _in_own_precision(function)
 
 
-# Polynomials of Giles ("Approximating the erfinv function", GPU Computing Gems 2, 2011) in w - 5/2 for w < 5, in √w - 3 beyond.
-# Numbers are arrays without axes, which are the quickest operands.
+# Polynomials of Giles ("Approximating the erfinv function", GPU Computing Gems 2, 2011) in w - 5/2
+# for w < 5, in √w - 3 beyond. Numbers are arrays without axes, which are the quickest operands.
 _ERF_INV_MIDDLE, _ERF_INV_EDGE, _ERF_INV_TAIL_MIDDLE = (np.array(x, np.float32) for x in (2.5, 5, 3))
 _ERF_INV_CENTER, _ERF_INV_TAIL = ([np.array(x, np.float32) for x in coefficients] for coefficients in (
     (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727,
@@ -82,7 +85,8 @@ def _in_double(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _erf_inv(x: Any) -> Any:
-    """SciPy's in float64; in float32 XLA's approximation, so that normal random numbers are the same as in compiled programs."""
+    """SciPy's in float64; in float32 XLA's approximation, so that normal random numbers are the
+    same as in compiled programs."""
     if x.dtype == np.float64:
         return _scipy_erf_inv(x)
     single = np.asarray(x, np.float32)
@@ -111,7 +115,8 @@ def _digamma(x: Any) -> Any:
 
 
 def _wide(op: str) -> Any:
-    """The operation `op`, in float32 for narrower types: the rounding of a polynomial in 8 bits is no function."""
+    """The operation `op`, in float32 for narrower types: the rounding of a polynomial in 8 bits is
+    no function."""
 
     def lower(emit: Any, *xs: Any) -> Any:
         dtype = xs[0].dtype
@@ -127,7 +132,8 @@ def _lgamma(x: Any) -> Any:
 
 
 def _lower_digamma(emit: Any, x: Any) -> Any:
-    # XLA's has infinities of one sign or the other at 0 (since jaxlib 0.11), where the sign depends on the side.
+    # XLA's has infinities of one sign or the other at 0 (since jaxlib 0.11), where the sign depends
+    # on the side.
     out = _wide("chlo.digamma")(emit, x)
     return emit.select(emit.compare("EQ", x, emit.like(0, x)), emit.like(np.nan, out), out)
 
@@ -150,14 +156,16 @@ def _lower_polygamma(emit: Any, m: Any, x: Any) -> Any:
 
 
 def _zeta(x: Any, q: Any) -> Any:
-    """Hurwitz's Σ_n (n + q)^-x. At its poles in q infinite for even x, else NaN: there the sign depends on the side."""
+    """Hurwitz's Σ_n (n + q)^-x. At its poles in q infinite for even x, else NaN: there the sign
+    depends on the side."""
     pole = (q <= 0) & (q == np.floor(q))
     out = np.where(np.isnan(x) | (pole & (np.mod(x, 2) != 0)), np.nan, _hurwitz(x, q))
     return np.where((x == 1) & ~np.isnan(q), np.inf, out).astype(x.dtype)  # the harmonic series
 
 
 def _polygamma(m: Any, x: Any) -> Any:
-    """The derivative of order `m` of digamma: ψ at 0, then (-1)^(m+1) m! ζ(m + 1, x). NaN unless `m` is a whole number ≥ 0."""
+    """The derivative of order `m` of digamma: ψ at 0, then (-1)^(m+1) m! ζ(m + 1, x). NaN unless
+    `m` is a whole number ≥ 0."""
     m, x = np.broadcast_arrays(m, x)
     whole = (m >= 0) & (m == np.floor(m))
     order = np.where(whole, m, 1)
@@ -167,8 +175,8 @@ def _polygamma(m: Any, x: Any) -> Any:
 
 
 class Iterated(Elementwise):
-    """A function that takes a loop to compute: `formula` names the one of `lax.incomplete`, which compiled programs use, and NumPy in
-    float64 if there is nothing quicker to `evaluate`.
+    """A function that takes a loop to compute: `formula` names the one of `lax.incomplete`, which
+    compiled programs use, and NumPy in float64 if there is nothing quicker to `evaluate`.
 
     >>> igamma_p.formula, igamma_grad_a_p.formula
     ('gamma_below', 'gamma_below_by_a')
@@ -198,7 +206,7 @@ def _lower_bessel_i0e(emit: Any, x: Any) -> Any:
     return emit.convert(lower_bessel_i0e(emit, wide), x.dtype)
 
 
-# ---- partial derivatives ----------------------------------------------------------------------------------------
+# ---- partial derivatives -------------------------------------------------------------------------
 
 
 def _none(name: str, operand: str, why: str) -> Any:
@@ -231,7 +239,8 @@ def _score_by_a(a: Any, x: Any) -> Any:
 
 
 def _random_gamma_by_sample(a: Any, x: Any, out: Any) -> Any:
-    # out = -G/p, where G = ∂P/∂a and p is the density: the derivative by x is -(log x - ψ(a)) - out (log p)'.
+    # out = -G/p, where G = ∂P/∂a and p is the density: the derivative by x is -(log x - ψ(a)) - out
+    # (log p)'.
     slope = sub_p.bind(div_p.bind(sub_p.bind(a, like(1, a)), x), like(1, x))
     return neg_p.bind(add_p.bind(_score_by_a(a, x), mul_p.bind(out, slope)))
 
@@ -269,7 +278,7 @@ _BY_ORDER = "the order is a whole number"
 _BY_SHAPE_TWICE = "its second derivative in the shape parameter has no closed form"
 _ROOT_PI = float(np.sqrt(np.pi))
 
-# ---- the table --------------------------------------------------------------------------------------------------
+# ---- the table -----------------------------------------------------------------------------------
 # fmt: off
 erf_p     = Elementwise("erf",     FLOAT, _scipy("erf"),    _gaussian(2 / _ROOT_PI), hlo=_wide("chlo.erf"), cost=20,
                         xla_from={4: 1 << 16, 8: 1 << 18})
@@ -303,7 +312,7 @@ bessel_i1e_p = Elementwise("bessel_i1e", FLOAT, _scipy("i1e"), _i1e_partial, hlo
 # fmt: on
 
 
-# ---- public functions -------------------------------------------------------------------------------------------
+# ---- public functions ----------------------------------------------------------------------------
 erf = unary(
     erf_p,
     """The error function 2/√π ∫₀ˣ exp(-t²) dt, of floating x (TypeError for other dtypes, as everywhere here).
@@ -321,7 +330,8 @@ bessel_i1e = unary(bessel_i1e_p, "e^-|x| I₁(x), the exponentially scaled modif
 
 
 def polygamma(m: Any, x: Any) -> Array:
-    """The derivative of order `m` of `digamma`. `m` has the dtype of `x` and whole values (NaN for others); no derivative in `m`."""
+    """The derivative of order `m` of `digamma`. `m` has the dtype of `x` and whole values (NaN for
+    others); no derivative in `m`."""
     return apply(polygamma_p, m, x)
 
 
@@ -336,7 +346,8 @@ def igamma(a: Any, x: Any) -> Array:
 
 
 def igammac(a: Any, x: Any) -> Array:
-    """The regularized upper incomplete gamma function Q(a, x) = 1 - P(a, x), exact also where it is tiny."""
+    """The regularized upper incomplete gamma function Q(a, x) = 1 - P(a, x), exact also where it is
+    tiny."""
     return apply(igammac_p, a, x)
 
 
@@ -346,15 +357,18 @@ def igamma_grad_a(a: Any, x: Any) -> Array:
 
 
 def random_gamma_grad(a: Any, x: Any) -> Array:
-    """The derivative by the shape `a` of a sample `x` from the gamma distribution, at fixed P(a, x).
+    """The derivative by the shape `a` of a sample `x` from the gamma distribution, at fixed P(a,
+    x).
 
-    See M. Figurnov, S. Mohamed, A. Mnih, "Implicit reparameterization gradients", 2018. Differentiable in `x` only.
+    See M. Figurnov, S. Mohamed, A. Mnih, "Implicit reparameterization gradients", 2018.
+    Differentiable in `x` only.
     """
     return apply(random_gamma_grad_p, a, x)
 
 
 def betainc(a: Any, b: Any, x: Any) -> Array:
-    """The regularized incomplete beta function ∫₀ˣ t^(a-1) (1-t)^(b-1) dt / B(a, b), for x in [0, 1]. Differentiable in `x` only."""
+    """The regularized incomplete beta function ∫₀ˣ t^(a-1) (1-t)^(b-1) dt / B(a, b), for x in [0,
+    1]. Differentiable in `x` only."""
     return apply(regularized_incomplete_beta_p, a, b, x, name="betainc")
 
 

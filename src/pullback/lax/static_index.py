@@ -25,9 +25,11 @@ _FULL = builtins.slice(None)
 
 
 class StaticIndex:
-    """A NumPy index of integers, slices and `None` for the leading axes of an array: hashable, and printed as it is written.
+    """A NumPy index of integers, slices and `None` for the leading axes of an array: hashable, and
+    printed as it is written.
 
-    Integers must be in range and slices as `slice.indices` normalizes them. `numpy` is the index as NumPy takes it.
+    Integers must be in range and slices as `slice.indices` normalizes them. `numpy` is the index as
+    NumPy takes it.
     """
 
     __slots__ = ("numpy",)
@@ -36,7 +38,8 @@ class StaticIndex:
         self.numpy = numpy
 
     def key(self) -> tuple[Any, ...]:
-        """The entries, hashable (slices are not before Python 3.12) and of a total order within one program."""
+        """The entries, hashable (slices are not before Python 3.12) and of a total order within one
+        program."""
         return tuple((i.start, i.stop, i.step) if i.__class__ is builtins.slice else i for i in self.numpy)
 
     def shape(self, operand: Shape) -> Shape:
@@ -54,7 +57,8 @@ class StaticIndex:
         return (*out, *operand[axis:])
 
     def batched(self, axis: int) -> tuple[StaticIndex, int]:
-        """The index for operands with an additional axis at `axis`, and where that axis is in the result."""
+        """The index for operands with an additional axis at `axis`, and where that axis is in the
+        result."""
         position = operand_axis = out_axis = 0
         for i in self.numpy:
             if operand_axis == axis:

@@ -1,9 +1,12 @@
-"""Sums by NumPy whose rounding errors grow like log n, along whichever axes and in whichever layout.
+"""Sums by NumPy whose rounding errors grow like log n, along whichever axes and in whichever
+layout.
 
-`numpy.add.reduce` adds pairwise only along the axis that is contiguous in memory; along all others, and from one row to the next, it adds one
-element after the other, as `numpy.add.accumulate` always does: of a million float32 numbers, two or three digits are right. Here, blocks of
-rows are added, then the blocks' sums. Rows that are short are taken several at once, which makes sums over leading axes quicker than NumPy's
-(of an array of shape (1000000, 4), twenty times), as do cumulative sums of blocks side by side.
+`numpy.add.reduce` adds pairwise only along the axis that is contiguous in memory; along all others,
+and from one row to the next, it adds one element after the other, as `numpy.add.accumulate` always
+does: of a million float32 numbers, two or three digits are right. Here, blocks of rows are added,
+then the blocks' sums. Rows that are short are taken several at once, which makes sums over leading
+axes quicker than NumPy's (of an array of shape (1000000, 4), twenty times), as do cumulative sums
+of blocks side by side.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from pullback.core.types import Shape
 
 #: So many numbers are added one after the other at most where more than that are to be added.
 _BLOCK = 128
-#: Up to so many are added as NumPy does: the error is that of few roundings, and the time that of one call.
+#: Up to so many are added as NumPy does: the error is that of few roundings, and the time that of
+#: one call.
 FEW = 256
 #: Elements that one inner loop of NumPy's should have.
 _WIDTH = 1024
@@ -33,7 +37,8 @@ _WIDER = {"f": np.dtype("d"), "F": np.dtype("D")}
 
 
 def wider(dtype: Any) -> Any:
-    """The type in which few numbers of `dtype` are combined one by one: float64 for float32, complex128 for complex64, or the same."""
+    """The type in which few numbers of `dtype` are combined one by one: float64 for float32,
+    complex128 for complex64, or the same."""
     return _WIDER.get(dtype.char, dtype)
 
 
@@ -101,7 +106,8 @@ def sum_over(x: Any, axes: Shape) -> Any:
 
 
 def _sum_of_repeated(x: Any, axes: Shape) -> Any:
-    """The same of an array that has been broadcast: what is repeated along summed axes is multiplied, along others added once."""
+    """The same of an array that has been broadcast: what is repeated along summed axes is
+    multiplied, along others added once."""
     index, times, kept = [slice(None)] * x.ndim, 1, []
     for i, (m, stride) in enumerate(zip(x.shape, x.strides)):
         if i not in axes:
@@ -175,7 +181,8 @@ def _sum_of_rows(x: Any, axis: int) -> Any:
 
 
 def product_over(x: Any, axes: Shape) -> Any:
-    """The product of a NumPy value over `axes`, in its own type: of many numbers, taken in a wider one, which does not overflow sooner."""
+    """The product of a NumPy value over `axes`, in its own type: of many numbers, taken in a wider
+    one, which does not overflow sooner."""
     dtype = x.dtype
     wide, n = wider(dtype), 1
     for a in axes:
@@ -205,7 +212,8 @@ def running_sums(x: Any, axis: int) -> Any:
 
 
 def running_products(x: Any, axis: int) -> Any:
-    """The products of all prefixes along `axis`, in the type of `x`, a NumPy value; of many numbers, taken in a wider one."""
+    """The products of all prefixes along `axis`, in the type of `x`, a NumPy value; of many
+    numbers, taken in a wider one."""
     shape, dtype = x.shape, x.dtype
     wide = wider(dtype)
     if shape[axis] <= FEW or wide is dtype or not x.size:
@@ -222,7 +230,8 @@ def _three_axes(x: Any, axis: int) -> Any:
 
 
 def _in_chunks(running: Any, x: Any, out: Any, wide: Any) -> None:
-    """Apply `running(before, x, out, wide)` to chunks along the second axis that the cache holds; it returns what comes before the next."""
+    """Apply `running(before, x, out, wide)` to chunks along the second axis that the cache holds;
+    it returns what comes before the next."""
     rows, n = x.shape[:2]
     behind = x[:1, :1].size
     length = min(n, max(_BLOCK, _CHUNK // behind))
@@ -244,9 +253,11 @@ def _running_products(before: Any, x: Any, out: Any, wide: Any) -> Any:
 
 
 def _running_sums(before: Any, x: Any, out: Any, wide: Any, levels: int = 2) -> Any:
-    """The sums of all prefixes along the second of two axes, after `before`; returns the last ones, in the type `wide`.
+    """The sums of all prefixes along the second of two axes, after `before`; returns the last ones,
+    in the type `wide`.
 
-    The sums of pairs have running sums, too: those at odd places. One further step gives the others (Blelloch 1990).
+    The sums of pairs have running sums, too: those at odd places. One further step gives the others
+    (Blelloch 1990).
     """
     n = x.shape[1]
     if n <= FEW or (wide is not x.dtype and not levels):
@@ -266,7 +277,8 @@ def _running_sums(before: Any, x: Any, out: Any, wide: Any, levels: int = 2) -> 
 
 
 def _running_sums_of_rows(x: Any, out: Any) -> None:
-    """The sums of all prefixes along the second of three axes, of which the last is long: blocks side by side, step by step."""
+    """The sums of all prefixes along the second of three axes, of which the last is long: blocks
+    side by side, step by step."""
     before, n, behind = x.shape
     if n <= _BLOCK:
         out[:, 0] = x[:, 0]

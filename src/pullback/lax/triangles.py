@@ -16,7 +16,8 @@ from pullback.lax.shape import move_axis
 
 
 class Triangle(LinearPrimitive):
-    """The elements of each matrix on and below diagonal `k` (on and above it, unless `lower`), zero elsewhere.
+    """The elements of each matrix on and below diagonal `k` (on and above it, unless `lower`), zero
+    elsewhere.
 
     Those on that diagonal come halved, if it `halves` it.
     """
@@ -70,7 +71,8 @@ def triu(x: Any, k: int = 0) -> Any:
 
 
 def half_triangle(x: Any, lower: bool = True) -> Any:
-    """Φ(x): the lower (upper) triangle with half the diagonal, so that Φ(x) + Φ(x)ᴴ = x for Hermitian x."""
+    """Φ(x): the lower (upper) triangle with half the diagonal, so that Φ(x) + Φ(x)ᴴ = x for
+    Hermitian x."""
     return triangle_p.bind(x, lower=lower, k=0, halves=True)
 
 

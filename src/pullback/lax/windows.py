@@ -1,10 +1,13 @@
-"""Reductions over sliding windows: sums, maxima and minima. Those by other functions are in `control.reduce`.
+"""Reductions over sliding windows: sums, maxima and minima. Those by other functions are in
+`control.reduce`.
 
-Element y of the result combines the elements x[s y + d k - low] for k in the window, where s are the window strides, d the window's dilation
-and low the padding before; `base_dilation` puts neutral elements between neighbours first, and padding is neutral, too.
+Element y of the result combines the elements x[s y + d k - low] for k in the window, where s are
+the window strides, d the window's dilation and low the padding before; `base_dilation` puts neutral
+elements between neighbours first, and padding is neutral, too.
 
-The sum is linear, and its transpose a sum over windows again, with strides and base dilation exchanged. Extrema are differentiated through
-the windows themselves: of equal elements, the first one counts.
+The sum is linear, and its transpose a sum over windows again, with strides and base dilation
+exchanged. Extrema are differentiated through the windows themselves: of equal elements, the first
+one counts.
 """
 
 from __future__ import annotations
@@ -84,7 +87,8 @@ def cropped(x: Shape, **window: Any) -> Window:
 
 
 def check_windows(name: str, x: Any, params: dict[str, Any]) -> None:
-    """Raises TypeError for parameters of windows that do not fit the axes of `x`, an array or a type."""
+    """Raises TypeError for parameters of windows that do not fit the axes of `x`, an array or a
+    type."""
     for what, value in params.items():
         if len(value) != x.ndim:
             raise TypeError(
@@ -95,7 +99,8 @@ def check_windows(name: str, x: Any, params: dict[str, Any]) -> None:
 
 
 class Windows(Primitive):
-    """A reduction over windows by a commutative operation with a neutral element. Abstract; subclasses give the derivative."""
+    """A reduction over windows by a commutative operation with a neutral element. Abstract;
+    subclasses give the derivative."""
 
     def __init__(self, name: str, ufunc: Any, hlo: str, neutral: Callable[[Any], Any]) -> None:
         self.name, self.ufunc, self.hlo, self.neutral = name, ufunc, hlo, neutral

@@ -1,4 +1,5 @@
-"""Activation functions, elementwise. At corners their derivatives are one-sided: that of relu is 0 at 0."""
+"""Activation functions, elementwise. At corners their derivatives are one-sided: that of relu is 0
+at 0."""
 
 from __future__ import annotations
 
@@ -84,7 +85,8 @@ def sigmoid(x: Any) -> Array:
 
 
 def silu(x: Any) -> Array:
-    """x·sigmoid(x) (Hendrycks and Gimpel 2016; Ramachandran et al. 2017, "swish"). TypeError for integers."""
+    """x·sigmoid(x) (Hendrycks and Gimpel 2016; Ramachandran et al. 2017, "swish"). TypeError for
+    integers."""
     return u.multiply(x, sigmoid(x))
 
 
@@ -138,12 +140,14 @@ def elu(x: Any, alpha: Any = 1.0) -> Array:
 
 
 def selu(x: Any) -> Array:
-    """scale·elu(x, alpha) with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017)."""
+    """scale·elu(x, alpha) with the constants that keep mean 0 and variance 1 (Klambauer et al.
+    2017)."""
     return u.multiply(1.0507009873554804934193349852946, elu(x, 1.6732632423543772848170429916717))
 
 
 def celu(x: Any, alpha: Any = 1.0) -> Array:
-    """max(x, 0) + min(alpha·(exp(x/alpha) - 1), 0) (Barron 2017): elu with a continuous derivative for every alpha."""
+    """max(x, 0) + min(alpha·(exp(x/alpha) - 1), 0) (Barron 2017): elu with a continuous derivative
+    for every alpha."""
     x, alpha = _with_float("celu", x, alpha)
     positive = u.greater(x, 0)
     safe = select(positive, _constant(0, x), x)
@@ -151,7 +155,8 @@ def celu(x: Any, alpha: Any = 1.0) -> Array:
 
 
 def gelu(x: Any, approximate: bool = True) -> Array:
-    """x·Φ(x), with the normal distribution function Φ (Hendrycks and Gimpel 2016), or its approximation by tanh.
+    """x·Φ(x), with the normal distribution function Φ (Hendrycks and Gimpel 2016), or its
+    approximation by tanh.
 
     >>> round(float(gelu(1.0, approximate=False)), 4)
     0.8413
@@ -166,7 +171,8 @@ def gelu(x: Any, approximate: bool = True) -> Array:
 
 
 def glu(x: Any, axis: int = -1) -> Array:
-    """The first half of `x` along `axis`, gated by the sigmoid of the second half (Dauphin et al. 2017).
+    """The first half of `x` along `axis`, gated by the sigmoid of the second half (Dauphin et al.
+    2017).
 
     Raises ValueError if the axis has odd length.
     """
@@ -193,7 +199,8 @@ def mish(x: Any) -> Array:
 
 
 def log1mexp(x: Any) -> Array:
-    """log(1 - exp(-x)) for x >= 0, accurate for small and large x (Mächler 2012); -inf at 0, NaN below."""
+    """log(1 - exp(-x)) for x >= 0, accurate for small and large x (Mächler 2012); -inf at 0, NaN
+    below."""
     x = inexact(x, "log1mexp")
     small = u.less(x, math.log(2))
     half = _constant(math.log(2), x)

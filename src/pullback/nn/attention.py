@@ -24,10 +24,12 @@ def dot_product_attention(
 ) -> Any:  # fmt: skip
     """softmax(scale·query·keyᵀ + bias)·value for each head (Vaswani et al. 2017).
 
-    `query` has shape ([B,] T, N, H), `key` and `value` ([B,] S, K, H): N query heads share K key-value heads, N a multiple of K. `bias` and
-    the boolean `mask` (true where attended) broadcast to (B, N, T, S). `is_causal` masks later positions, `local_window_size` all but
-    so many (before, after), the sequence lengths of shape (B,) what is padding. With `return_residual`, also the logarithms of the softmax's
-    denominators, of shape ([B,] T, N). `scale` is 1/√H by default. Raises ValueError for shapes that do not fit.
+    `query` has shape ([B,] T, N, H), `key` and `value` ([B,] S, K, H): N query heads share K
+    key-value heads, N a multiple of K. `bias` and the boolean `mask` (true where attended)
+    broadcast to (B, N, T, S). `is_causal` masks later positions, `local_window_size` all but so
+    many (before, after), the sequence lengths of shape (B,) what is padding. With
+    `return_residual`, also the logarithms of the softmax's denominators, of shape ([B,] T, N).
+    `scale` is 1/√H by default. Raises ValueError for shapes that do not fit.
     """
     if implementation not in (None, "xla"):
         raise here(
@@ -64,7 +66,8 @@ def dot_product_attention(
     if visible is not None:
         # Large, not infinite: a row without any visible position is a mean over all, not NaN.
         logits = select(visible, logits, concrete(np.array(-0.7 * float(dtypes.finfo(compute).max), compute)))
-    # Not exp(logits - logsumexp(logits)): beside a large maximum, the logarithm of the sum is rounded away.
+    # Not exp(logits - logsumexp(logits)): beside a large maximum, the logarithm of the sum is
+    # rounded away.
     weights = convert(softmax(logits), key.dtype)
     out = einsum("bkgts,bskh->btkgh", reshape_p.bind(weights, new_sizes=(b, k, n // k, t, s)), value)
     out = reshape_p.bind(out, new_sizes=(b, t, n, h))
@@ -96,7 +99,8 @@ def _visible(
     key_lengths: Any,
     window: int | tuple[int, int] | None,
 ) -> Any:
-    """Which positions (columns) each query (row) attends to, broadcasting to (B, N, T, S); None for all."""
+    """Which positions (columns) each query (row) attends to, broadcasting to (B, N, T, S); None for
+    all."""
     rows, columns = np.arange(t)[:, None], np.arange(s)[None, :]
     static = np.ones((t, s), np.bool_)
     if is_causal:

@@ -1,4 +1,5 @@
-"""Initializers: functions `(key, shape, dtype=...) -> Array` that make the parameters of a network, and makers of such functions."""
+"""Initializers: functions `(key, shape, dtype=...) -> Array` that make the parameters of a network,
+and makers of such functions."""
 
 from __future__ import annotations
 
@@ -85,15 +86,17 @@ def normal(stddev: Any = 1e-2, dtype: Any = None) -> Initializer:
 
 
 def truncated_normal(stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0, upper: Any = 2.0) -> Initializer:
-    """An initializer that draws from the standard normal distribution restricted to [lower, upper], times `stddev`."""
+    """An initializer that draws from the standard normal distribution restricted to [lower, upper],
+    times `stddev`."""
     sample = lambda key, shape, dtype: random.truncated_normal(key, lower, upper, shape, dtype)
     draw = lambda key, shape, dtype: u.multiply(sample(key, shape, dtype), array(stddev, dtype))
     return _initializer("truncated_normal", dtype, draw)
 
 
-# ---- scaled by the sizes of the layer ---------------------------------------------------------------------------
+# ---- scaled by the sizes of the layer ------------------------------------------------------------
 
-# Standard deviations of the standard normal distributions restricted to |x| <= 2, on the line and in the complex plane.
+# Standard deviations of the standard normal distributions restricted to |x| <= 2, on the line and
+# in the complex plane.
 _TRUNCATED_DEVIATION = 0.87962566103423978
 _COMPLEX_TRUNCATED_DEVIATION = 0.95311164380491208
 
@@ -129,8 +132,9 @@ def variance_scaling(
 ) -> Initializer:
     """An initializer with mean 0 and variance scale/n (Glorot and Bengio 2010; He et al. 2015).
 
-    n is the number of inputs ("fan_in"), outputs ("fan_out"), their mean ("fan_avg") or geometric mean ("fan_geo_avg"), by the axes of the
-    weights. `distribution` is "truncated_normal", "normal" or "uniform". Raises ValueError for other names.
+    n is the number of inputs ("fan_in"), outputs ("fan_out"), their mean ("fan_avg") or geometric
+    mean ("fan_geo_avg"), by the axes of the weights. `distribution` is "truncated_normal", "normal"
+    or "uniform". Raises ValueError for other names.
 
     >>> variance_scaling(2.0, "fan_in", "uniform")(random.key(0), (4, 3)).shape
     (4, 3)
@@ -206,11 +210,12 @@ xavier_uniform, xavier_normal = glorot_uniform, glorot_normal
 kaiming_uniform, kaiming_normal = he_uniform, he_normal
 
 
-# ---- orthogonal -------------------------------------------------------------------------------------------------
+# ---- orthogonal ----------------------------------------------------------------------------------
 
 
 def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
-    """An initializer of uniformly distributed (semi-)orthogonal matrices, times `scale` (Saxe et al. 2013).
+    """An initializer of uniformly distributed (semi-)orthogonal matrices, times `scale` (Saxe et
+    al. 2013).
 
     Weights of more axes are matrices with the rows `column_axis` and all other axes as columns.
     """
@@ -223,7 +228,8 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
         columns = math.prod(shape) // rows
         tall = (rows, columns) if rows > columns else (columns, rows)
         q, r = linalg.qr(random.normal(key, tall, chosen))
-        # Q is unique, and then uniformly distributed, if the diagonal of R is positive (Mezzadri 2007).
+        # Q is unique, and then uniformly distributed, if the diagonal of R is positive (Mezzadri
+        # 2007).
         diagonal = u.sign(creation.diagonal(r))
         q = u.multiply(q, diagonal[None, :])
         if rows <= columns:  # square ones, too: JAX's draws of a key are transposed
@@ -237,9 +243,11 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
 
 
 def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
-    """An initializer of convolution kernels that are zero but for an orthogonal matrix at their center (Xiao et al. 2018).
+    """An initializer of convolution kernels that are zero but for an orthogonal matrix at their
+    center (Xiao et al. 2018).
 
-    Shapes are (spatial axes, inputs, outputs), with one to three spatial axes and no more inputs than outputs; ValueError otherwise.
+    Shapes are (spatial axes, inputs, outputs), with one to three spatial axes and no more inputs
+    than outputs; ValueError otherwise.
     """
     default = dtype
 

@@ -1,6 +1,7 @@
 """Functions of whole axes: softmax, sums of exponentials, standardization, one-hot encoding.
 
-Exponentials are taken after subtracting the largest element, which no derivative sees: the results do not depend on what is subtracted.
+Exponentials are taken after subtracting the largest element, which no derivative sees: the results
+do not depend on what is subtracted.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def _shifted(x: Array, axes: Shape, where: Any) -> Array:
 
 
 def _largest_or_finite(x: Array, axes: Shape) -> Array:
-    """The largest elements, but at least the lowest finite number: where nothing counts, all are -inf."""
+    """The largest elements, but at least the lowest finite number: where nothing counts, all are
+    -inf."""
     return max_p.bind(_largest(x, axes), _fill(float(dtypes.finfo(x.dtype).min), x))
 
 
@@ -62,7 +64,8 @@ def _prepared(name: str, x: Any, axis: Any, where: Any) -> tuple[Array, Shape]:
 
 
 def softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
-    """exp(x) normalized so that its sum along `axis` (an int, several, or None for all) is 1; 0 where `where` is false.
+    """exp(x) normalized so that its sum along `axis` (an int, several, or None for all) is 1; 0
+    where `where` is false.
 
     >>> softmax(np.array([0.0, 0.0])).tolist()
     [0.5, 0.5]
@@ -88,10 +91,11 @@ def log_softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
 def logsumexp(
     a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False, where: Any = None
 ) -> Any:
-    """log(sum(b·exp(a))) along `axis`, without overflow; elements where `where` is false or `b` is 0 do not count.
+    """log(sum(b·exp(a))) along `axis`, without overflow; elements where `where` is false or `b` is
+    0 do not count.
 
-    With `return_sign`, (log|sum|, its sign), which makes negative sums possible (they are NaN without it); the sign of a complex sum is
-    a complex number of size 1.
+    With `return_sign`, (log|sum|, its sign), which makes negative sums possible (they are NaN
+    without it); the sign of a complex sum is a complex number of size 1.
 
     >>> round(float(logsumexp(np.array([1000.0, 1000.0]))), 3)
     1000.693
@@ -142,18 +146,20 @@ def standardize(
     *,
     algorithm: str = "fast",
 ) -> Array:
-    """(x - mean) / √(variance + epsilon), with mean and variance along `axis` if they are not given.
+    """(x - mean) / √(variance + epsilon), with mean and variance along `axis` if they are not
+    given.
 
-    The variance of what has a given mean is mean(x²) - mean² by the algorithm "fast", but not less than 0, and mean((x - mean)²) by "stable".
-    For the mean of `x` itself both are the same, and taken from the deviations: a difference of squares has no right digit if the mean is
-    large.
+    The variance of what has a given mean is mean(x²) - mean² by the algorithm "fast", but not less
+    than 0, and mean((x - mean)²) by "stable". For the mean of `x` itself both are the same, and
+    taken from the deviations: a difference of squares has no right digit if the mean is large.
     """
     if algorithm not in ("fast", "stable"):
         raise ValueError(f"Unknown algorithm {algorithm!r}. Expected 'fast' or 'stable'.")
     x = array_like(x, "standardize")
     if mean is None or variance is None:
         x = inexact(x, "standardize")
-    # The squares of half of all float16 are infinite or 0, and differences from a mean of 8 bits are not those from the mean.
+    # The squares of half of all float16 are infinite or 0, and differences from a mean of 8 bits
+    # are not those from the mean.
     wide = convert(x, dtypes.float32) if x.dtype.itemsize < 4 else x
     if variance is None:
         own = reduce_mean(wide, axis, keepdims=True, where=where)
@@ -177,7 +183,8 @@ def _squared(x: Array) -> Array:
 
 
 def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> Array:
-    """Vectors along a new `axis` of length `num_classes`, 1 at the positions `x` and 0 elsewhere (everywhere, if out of range).
+    """Vectors along a new `axis` of length `num_classes`, 1 at the positions `x` and 0 elsewhere
+    (everywhere, if out of range).
 
     >>> one_hot(np.array([0, 2]), 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]

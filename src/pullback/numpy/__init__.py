@@ -1,6 +1,7 @@
 """The NumPy API, differentiable: NumPy's functions with JAX's types, on Arrays and tracers.
 
-Each subject has its own module; this page only gathers them, and gives `Array` its operators and methods.
+Each subject has its own module; this page only gathers them, and gives `Array` its operators and
+methods.
 """
 
 import importlib as _importlib

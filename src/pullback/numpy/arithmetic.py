@@ -24,7 +24,7 @@ from pullback.lax.shape import convert
 from pullback.numpy import ufuncs as u
 from pullback.numpy.promotion import array_like, broadcast_checked, here, inexact, promote_inexact
 
-# ---- division ---------------------------------------------------------------------------------------------------
+# ---- division ------------------------------------------------------------------------------------
 
 
 def _integral_operands(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
@@ -37,7 +37,8 @@ def _integral_operands(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
 
 
 def floor_divide(x1: Any, x2: Any, /) -> Array:
-    """The quotient rounded down, elementwise. Integer division by zero gives what XLA's truncated one does, rounded down."""
+    """The quotient rounded down, elementwise. Integer division by zero gives what XLA's truncated
+    one does, rounded down."""
     x1, x2 = _integral_operands("floor_divide", x1, x2)
     kind = dtypes.kind(x1.dtype)
     if kind == "u":
@@ -50,7 +51,8 @@ def floor_divide(x1: Any, x2: Any, /) -> Array:
 
 
 def _float_divmod(x: Array, y: Array) -> tuple[Array, Array]:
-    """Python's divmod: the remainder is exact and has the divisor's sign, and the quotient is built from it."""
+    """Python's divmod: the remainder is exact and has the divisor's sign, and the quotient is built
+    from it."""
     remainder = e.rem_p.bind(x, y)
     quotient = u.divide(u.subtract(x, remainder), y)
     wrong = u.logical_and(u.not_equal(remainder, 0), u.not_equal(u.sign(y), u.sign(remainder)))
@@ -127,18 +129,20 @@ def gcd(x1: Any, x2: Any) -> Array:
 
 
 def lcm(x1: Any, x2: Any) -> Array:
-    """Least common multiple, elementwise, not negative; 0 where an operand is 0. ValueError unless both are integers."""
+    """Least common multiple, elementwise, not negative; 0 where an operand is 0. ValueError unless
+    both are integers."""
     a, b = _positive_integers("lcm", x1, x2)
     d = gcd(a, b)
     nothing = u.equal(d, 0)
     return u.chosen(nothing, 0, u.multiply(a, e.div_p.bind(b, u.chosen(nothing, 1, d, d))), a)
 
 
-# ---- powers and logarithms --------------------------------------------------------------------------------------
+# ---- powers and logarithms -----------------------------------------------------------------------
 
 
 def power(x1: Any, x2: Any, /) -> Array:
-    """x1 to the x2, elementwise. A static integer exponent (an int or an integer scalar) is applied by multiplication.
+    """x1 to the x2, elementwise. A static integer exponent (an int or an integer scalar) is applied
+    by multiplication.
 
     Integers to a static negative power raise TypeError; to a traced one they give 1/x truncated.
 
@@ -152,7 +156,8 @@ def power(x1: Any, x2: Any, /) -> Array:
         if exponent is None:
             is_bool_scalar = x2.__class__ is bool
             x1, x2 = array_like(x1, "power"), array_like(x2, "power")
-            # Unlike a factor, an integer exponent that is not known makes the power of a weakly typed base strong.
+            # Unlike a factor, an integer exponent that is not known makes the power of a weakly
+            # typed base strong.
             discrete = dtypes.is_integer(x2.dtype) or not dtypes.is_inexact(x1.dtype)
             gives_way = is_bool_scalar or (x2.weak_type and dtypes.is_inexact(x1.dtype))
             strengthens = discrete and not (gives_way or dtypes.is_inexact(x2.dtype))
@@ -205,7 +210,8 @@ def _logarithm(name: str, x: Any, base: int) -> Array:
 
 
 def logaddexp(x1: Any, x2: Any, /) -> Array:
-    """log(exp(x1) + exp(x2)), elementwise, without overflow; the imaginary part of complex results is in (-π, π].
+    """log(exp(x1) + exp(x2)), elementwise, without overflow; the imaginary part of complex results
+    is in (-π, π].
 
     >>> float(logaddexp(1000.0, 1000.0)) == float(np.float32(1000 + np.log(2)))
     True
@@ -222,8 +228,9 @@ def logaddexp2(x1: Any, x2: Any, /) -> Array:
 
 
 def _largest(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
-    # log(eˣ + eʸ) = x + log1p(e^(y-x)) is smooth, whichever operand is taken out. To take out the larger by `select` is only
-    # numerical care, which no derivative sees: they are right to any order, ties included.
+    # log(eˣ + eʸ) = x + log1p(e^(y-x)) is smooth, whichever operand is taken out. To take out the
+    # larger by `select` is only numerical care, which no derivative sees: they are right to any
+    # order, ties included.
     x1, x2 = broadcast_checked(name, x1, x2, inexact=True)
     swap = u.less(u.real(x1), u.real(x2))
     big, small = select(swap, x2, x1), select(swap, x1, x2)
@@ -237,7 +244,8 @@ def _principal(z: Array) -> Array:
 
 
 def hypot(x1: Any, x2: Any, /) -> Array:
-    """√(x1² + x2²), elementwise, without overflow; infinite if either is. ValueError for complex numbers."""
+    """√(x1² + x2²), elementwise, without overflow; infinite if either is. ValueError for complex
+    numbers."""
     x1, x2 = broadcast_checked("hypot", x1, x2, inexact=True, weak="scalars")
     u.refuse_complex("hypot", x1, error=ValueError)
     x1, x2 = u.absolute(x1), u.absolute(x2)
@@ -249,7 +257,8 @@ def hypot(x1: Any, x2: Any, /) -> Array:
     return u.chosen(infinite, math.inf, out, out)
 
 
-# Where |πx| is smaller, sinc is its power series, so that derivatives of all orders are right at and near 0.
+# Where |πx| is smaller, sinc is its power series, so that derivatives of all orders are right at
+# and near 0.
 _SINC_SERIES_LIMIT = 0.5
 
 _SINC_SERIES = [(-1) ** k / math.factorial(2 * k + 1) for k in range(10)]
@@ -272,7 +281,8 @@ def sinc(x: Any, /) -> Array:
 
 
 def i0(x: Any) -> Array:
-    """Modified Bessel function of the first kind, order 0, elementwise. ValueError for complex numbers."""
+    """Modified Bessel function of the first kind, order 0, elementwise. ValueError for complex
+    numbers."""
     x = inexact(x, "i0")
     u.refuse_complex("i0", x, error=ValueError)
     from pullback.lax.special import bessel_i0e  # the special functions are loaded when first needed
@@ -281,7 +291,7 @@ def i0(x: Any) -> Array:
     return u.multiply(u.exp(u.multiply(x, u.sign(x))), bessel_i0e(x))
 
 
-# ---- steps, and the parts of floats -----------------------------------------------------------------------------
+# ---- steps, and the parts of floats --------------------------------------------------------------
 
 
 def heaviside(x1: Any, x2: Any, /) -> Array:
@@ -303,7 +313,8 @@ def copysign(x1: Any, x2: Any, /) -> Array:
 
 
 def spacing(x: Any, /) -> Array:
-    """The distance from `x` to the next float away from zero, with the sign of `x`; NaN if `x` is not finite."""
+    """The distance from `x` to the next float away from zero, with the sign of `x`; NaN if `x` is
+    not finite."""
     x = inexact(x, "spacing")
     u.refuse_complex("spacing", x)
     x = convert(x, x.dtype)
@@ -312,7 +323,8 @@ def spacing(x: Any, /) -> Array:
 
 
 def ldexp(x1: Any, x2: Any, /) -> Array:
-    """x1·2**x2 for integers x2, elementwise, in floating point. ValueError for other exponents and complex x1."""
+    """x1·2**x2 for integers x2, elementwise, in floating point. ValueError for other exponents and
+    complex x1."""
     x1, x2 = array_like(x1, "ldexp"), array_like(x2, "ldexp")
     if u.is_complex(x1) or dtypes.kind(x2.dtype) not in "iub":
         raise ValueError(f"ldexp takes a float and an integer, got {x1.aval} and {x2.aval} at {user_line()}")
@@ -327,7 +339,8 @@ def _times_power_of_two(x: Array, n: Array) -> Array:
     reach = 3 * largest - 3
     n = u.minimum(u.maximum(n, -reach), reach)
     third = e.div_p.bind(n, like(3, n))
-    # A small exponent is one factor; a large one leaves no subnormal before the last factor, unless the result is 0.
+    # A small exponent is one factor; a large one leaves no subnormal before the last factor, unless
+    # the result is 0.
     small = u.less(u.absolute(n), largest)
     first = select(small, n, third)
     second = u.chosen(small, 0, third, n)
@@ -338,7 +351,8 @@ def _times_power_of_two(x: Array, n: Array) -> Array:
 
 
 def frexp(x: Any, /) -> tuple[Array, Array]:
-    """The mantissa in [0.5, 1) and the int32 exponent with x = mantissa·2**exponent; (x, 0) for 0, infinities and NaN.
+    """The mantissa in [0.5, 1) and the int32 exponent with x = mantissa·2**exponent; (x, 0) for 0,
+    infinities and NaN.
 
     >>> [float(part) for part in frexp(6.0)]
     [0.75, 3.0]
@@ -349,7 +363,8 @@ def frexp(x: Any, /) -> tuple[Array, Array]:
     x = convert(x, x.dtype)
     limits = dtypes.finfo(x.dtype)
     width, fraction_bits, bias = x.dtype.itemsize * 8, int(limits.nmant), int(limits.maxexp) - 1
-    # Subnormals are scaled into the normal range, where the exponent is a field of the representation.
+    # Subnormals are scaled into the normal range, where the exponent is a field of the
+    # representation.
     tiny = u.less(u.absolute(x), float(limits.smallest_normal))
     scaled = select(tiny, u.multiply(x, 2.0**fraction_bits), x)
     bits = bitcast_convert_type(scaled, np.dtype(f"u{x.dtype.itemsize}"))
@@ -361,7 +376,7 @@ def frexp(x: Any, /) -> tuple[Array, Array]:
     return _times_power_of_two(x, u.negative(exponent)), exponent
 
 
-# ---- bits -------------------------------------------------------------------------------------------------------
+# ---- bits ----------------------------------------------------------------------------------------
 
 
 def _shift_operands(name: str, x: Any, y: Any) -> list[Array]:

@@ -1,8 +1,9 @@
 """Operators, methods and properties of `Array`, for concrete arrays and tracers alike.
 
-The core's `Array` knows no operation; `install` gives it NumPy's. Methods are the functions of this package, which take the array as
-their first argument; only those whose arguments differ are written here. Operators leave operands they do not know to the other
-operand's class, and refuse lists and tuples, which hide a slow conversion (and would otherwise be repeated by `*`).
+The core's `Array` knows no operation; `install` gives it NumPy's. Methods are the functions of this
+package, which take the array as their first argument; only those whose arguments differ are written
+here. Operators leave operands they do not know to the other operand's class, and refuse lists and
+tuples, which hide a slow conversion (and would otherwise be repeated by `*`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pullback.xla.placement import HOST, Device
 
 _OPERANDS = (Array, np.ndarray, np.generic, *dtypes.PYTHON_SCALARS)
 
-# ---- operators --------------------------------------------------------------------------------------------------
+# ---- operators -----------------------------------------------------------------------------------
 
 
 def _known(other: Any, symbol: str, self: Any, reflected: bool) -> bool:
@@ -49,7 +50,8 @@ def _known(other: Any, symbol: str, self: Any, reflected: bool) -> bool:
 
 
 def _binary(symbol: str, ufunc: Callable[..., Any], primitive: Any = None, kinds: str = "") -> tuple[Any, Any]:
-    """An operator and its reflection: `ufunc`, but straight to `primitive` for operands of one dtype of `kinds` and fitting shapes."""
+    """An operator and its reflection: `ufunc`, but straight to `primitive` for operands of one
+    dtype of `kinds` and fitting shapes."""
 
     def operator(self: Any, other: Any) -> Any:
         if self.__class__ is ConcreteArray and other.__class__ is ConcreteArray:
@@ -142,16 +144,18 @@ _UNARY: dict[str, tuple[Any, ...]] = {
 }
 # fmt: on
 
-# ---- methods whose arguments differ from the functions' ---------------------------------------------------------
+# ---- methods whose arguments differ from the functions' ------------------------------------------
 
 
 def _reshape(self: Any, *args: Any, order: str = "C", copy: bool | None = None, out_sharding: Any = None) -> Array:
-    """The elements in another shape, given as a tuple or as several sizes. See `pullback.numpy.reshape`."""
+    """The elements in another shape, given as a tuple or as several sizes. See
+    `pullback.numpy.reshape`."""
     return manipulation.reshape(self, args[0] if len(args) == 1 else args, order, copy=copy, out_sharding=out_sharding)
 
 
 def _transpose(self: Any, *args: Any) -> Array:
-    """With the axes reversed, or in the order given as a tuple or as several numbers. See `pullback.numpy.transpose`."""
+    """With the axes reversed, or in the order given as a tuple or as several numbers. See
+    `pullback.numpy.transpose`."""
     if not args:
         return manipulation.transpose(self)
     return manipulation.transpose(self, args[0] if len(args) == 1 and not hasattr(args[0], "__index__") else args)
@@ -246,7 +250,7 @@ def _byteswap(self: Any) -> Array:
     return bitcast_convert_type(rev(octets, (octets.ndim - 1,)), self.dtype)
 
 
-# ---- where an array lives ---------------------------------------------------------------------------------------
+# ---- where an array lives ------------------------------------------------------------------------
 
 
 def _device(self: Any) -> Device:
@@ -307,7 +311,8 @@ def _buffer_pointer(self: Any) -> int:
 
 
 def _array_namespace(self: Any, /, *, api_version: str | None = None) -> Any:
-    """The module of functions for this array, by the array API standard. Raises ValueError for other versions of it."""
+    """The module of functions for this array, by the array API standard. Raises ValueError for
+    other versions of it."""
     if api_version is not None and api_version != "2024.12":
         raise ValueError(f"api_version={api_version!r} is not available; there is '2024.12'")
     import pullback.numpy
@@ -319,7 +324,7 @@ def _flat(self: Any) -> Any:
     raise NotImplementedError("Arrays have no `flat`, which would be an iterator that writes: use `x.ravel()`")
 
 
-# ---- installation -----------------------------------------------------------------------------------------------
+# ---- installation --------------------------------------------------------------------------------
 
 _METHODS: dict[str, Callable[..., Any]] = {
     # functions of the package, whose first argument is the array

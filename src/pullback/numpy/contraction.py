@@ -1,7 +1,9 @@
-"""Products of vectors, matrices and tensors, all made of `dot_general` (and, without contraction, of elementwise products).
+"""Products of vectors, matrices and tensors, all made of `dot_general` (and, without contraction,
+of elementwise products).
 
-Every function takes `precision` (checked; CPUs have one precision) and `preferred_element_type`, the dtype to accumulate and return
-in, where NumPy's counterpart has such a thing. Products of 16-bit floats are summed in float32.
+Every function takes `precision` (checked; CPUs have one precision) and `preferred_element_type`,
+the dtype to accumulate and return in, where NumPy's counterpart has such a thing. Products of
+16-bit floats are summed in float32.
 """
 
 from __future__ import annotations
@@ -64,12 +66,14 @@ def _mismatch(x: Shape, y: Shape, xc: Shape, yc: Shape) -> TypeError:
     )
 
 
-#: dimension_numbers of the products of vectors and matrices, by rank: the last axis of the one with the first axis of the other.
+#: dimension_numbers of the products of vectors and matrices, by rank: the last axis of the one with
+#: the first axis of the other.
 _MATRIX_NUMBERS: dict[tuple[int, int], Any] = {(n, m): (((n - 1,), (0,)), ((), ())) for n in (1, 2) for m in (1, 2)}
 
 
 def _matrix_product(x: Any, y: Any) -> Array | None:
-    """The product of two Arrays of one type that are vectors or matrices; None if they are anything else."""
+    """The product of two Arrays of one type that are vectors or matrices; None if they are anything
+    else."""
     if not (isinstance(x, Array) and isinstance(y, Array)):
         return None
     if x.dtype is not y.dtype or x.weak_type is not y.weak_type:
@@ -88,7 +92,8 @@ def _matrix_product(x: Any, y: Any) -> Array | None:
 def dot(
     a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None
 ) -> Array:
-    """Σ over the last axis of `a` and the last but one of `b` (its only axis, for a vector); the other axes side by side.
+    """Σ over the last axis of `a` and the last but one of `b` (its only axis, for a vector); the
+    other axes side by side.
 
     A scalar multiplies. Raises TypeError if the lengths differ.
 
@@ -112,9 +117,11 @@ def dot(
 def matmul(
     a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None
 ) -> Array:
-    """Products of the matrices in the last two axes; the leading axes broadcast. A vector is a row on the left, a column on the right.
+    """Products of the matrices in the last two axes; the leading axes broadcast. A vector is a row
+    on the left, a column on the right.
 
-    Raises ValueError for scalars and leading axes that do not broadcast, TypeError if the contracted lengths differ.
+    Raises ValueError for scalars and leading axes that do not broadcast, TypeError if the
+    contracted lengths differ.
 
     >>> from pullback.numpy import array
     >>> matmul(array([[1, 2], [3, 4]]), array([1, 1]))
@@ -133,7 +140,8 @@ def matmul(
             raise ValueError(f"matmul: operand {i} must have at least one dimension, got a scalar at {user_line()}")
     if y.ndim <= 2:
         return _contract(x, y, (x.ndim - 1,), (0,), (), (), precision, preferred)
-    # Labels as in einsum: leading axes are negative and aligned at the right, i and k are free, j is contracted.
+    # Labels as in einsum: leading axes are negative and aligned at the right, i and k are free, j
+    # is contracted.
     lead = max(x.ndim, y.ndim) - 2
     labels_x = [*range(-max(0, x.ndim - 2), 0), "i", "j"][-x.ndim :] if x.ndim > 1 else ["j"]
     labels_y = [*range(-(y.ndim - 2), 0), "j", "k"]
@@ -188,7 +196,8 @@ def tensordot(
     preferred_element_type: Any = None,
     out_sharding: Any = None,
 ) -> Array:
-    """Σ over `axes`: a number of last axes of `a` with as many first ones of `b`, or a pair of axes (or sequences of axes).
+    """Σ over `axes`: a number of last axes of `a` with as many first ones of `b`, or a pair of axes
+    (or sequences of axes).
 
     Raises TypeError if the axes do not pair up.
     """
@@ -214,7 +223,8 @@ def tensordot(
 
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1, precision: Any = None, preferred_element_type: Any = None) -> Array:
-    """Σ conj(x1)·x2 along `axis`; the other axes broadcast. Raises ValueError if the lengths differ."""
+    """Σ conj(x1)·x2 along `axis`; the other axes broadcast. Raises ValueError if the lengths
+    differ."""
     x, y = _operands("vecdot", x1, x2, precision)
     i, j = canonical_axis(axis, x.ndim), canonical_axis(axis, y.ndim)
     if x.shape[i] != y.shape[j]:
@@ -224,13 +234,15 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1, precision: Any = None, prefer
 
 
 def vecmat(x1: Any, x2: Any, /) -> Array:
-    """Row vectors conj(x1) times matrices x2; the other axes broadcast. Raises ValueError if the lengths differ."""
+    """Row vectors conj(x1) times matrices x2; the other axes broadcast. Raises ValueError if the
+    lengths differ."""
     x, y = _operands("vecmat", x1, x2, None)
     return _broadcasting(_conjugate(x), y, "i", "ij", "j", None, None, "vecmat")
 
 
 def matvec(x1: Any, x2: Any, /) -> Array:
-    """Matrices x1 times column vectors x2; the other axes broadcast. Raises ValueError if the lengths differ."""
+    """Matrices x1 times column vectors x2; the other axes broadcast. Raises ValueError if the
+    lengths differ."""
     x, y = _operands("matvec", x1, x2, None)
     return _broadcasting(x, y, "ij", "j", "i", None, None, "matvec")
 
@@ -263,10 +275,11 @@ def kron(a: Any, b: Any) -> Array:
 
 
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Array:
-    """Cross products of the vectors, of 2 or 3 elements, along `axisa` and `axisb`; along `axisc` of the result.
+    """Cross products of the vectors, of 2 or 3 elements, along `axisa` and `axisb`; along `axisc`
+    of the result.
 
-    The third element of vectors of 2 is 0; of two such only the third element of the product is given, without an axis. `axis` stands for
-    all three. Raises ValueError for other lengths.
+    The third element of vectors of 2 is 0; of two such only the third element of the product is
+    given, without an axis. `axis` stands for all three. Raises ValueError for other lengths.
     """
     if axis is not None:
         axisa = axisb = axisc = axis
@@ -295,7 +308,8 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 
 
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> Array:
-    """The sum of the diagonal of the matrices in axes `axis1` and `axis2`; small integers and booleans are summed as int32 or uint32."""
+    """The sum of the diagonal of the matrices in axes `axis1` and `axis2`; small integers and
+    booleans are summed as int32 or uint32."""
     if out is not None:
         raise NotImplementedError("trace: Arrays are immutable, so there is no `out`")
     x = array_like(a, "trace")
@@ -303,7 +317,7 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
     return reductions.sum(diagonal(x, offset, i, j), axis=-1, dtype=dtype)
 
 
-# ---- einsum -----------------------------------------------------------------------------------------------------
+# ---- einsum --------------------------------------------------------------------------------------
 
 
 def einsum(
@@ -312,9 +326,10 @@ def einsum(
 ) -> Array:  # fmt: skip
     """Einstein summation: products of `operands`, summed over the labels that the output lacks.
 
-    `subscripts` is as in `numpy.einsum`: "ij,jk->ik", repeated labels for diagonals, "..." for axes that broadcast, no arrow for the labels
-    that occur once, in alphabetical order; or operands and lists of labels alternate. `optimize` chooses the order of
-    contraction of three or more operands (see opt_einsum). Raises ValueError for malformed subscripts and lengths that do not fit.
+    `subscripts` is as in `numpy.einsum`: "ij,jk->ik", repeated labels for diagonals, "..." for axes
+    that broadcast, no arrow for the labels that occur once, in alphabetical order; or operands and
+    lists of labels alternate. `optimize` chooses the order of contraction of three or more operands
+    (see opt_einsum). Raises ValueError for malformed subscripts and lengths that do not fit.
 
     >>> from pullback.numpy import array
     >>> einsum("ij->j", array([[1, 2], [3, 4]]))
@@ -334,7 +349,8 @@ def einsum(
 
 
 def einsum_path(subscripts: Any, /, *operands: Any, optimize: Any = "auto") -> tuple[list[tuple[int, ...]], Any]:
-    """The order in which `einsum` contracts (positions of operands, step by step) and opt_einsum's account of its cost."""
+    """The order in which `einsum` contracts (positions of operands, step by step) and opt_einsum's
+    account of its cost."""
     text, given = _parse_call(subscripts, operands)
     arrays = [array_like(a, "einsum_path") for a in given]
     inputs, output = _labels(text, tuple(a.ndim for a in arrays))
@@ -365,7 +381,8 @@ def _parse_call(subscripts: Any, operands: tuple[Any, ...]) -> tuple[str, Sequen
 
 @lru_cache(maxsize=1024)
 def _labels(text: str, ranks: tuple[int, ...]) -> tuple[tuple[tuple[Any, ...], ...], tuple[Any, ...]]:
-    """Labels of each operand and of the output. The axes of an ellipsis are labelled -1, -2, ... from the right."""
+    """Labels of each operand and of the output. The axes of an ellipsis are labelled -1, -2, ...
+    from the right."""
     spaceless = text.replace(" ", "")
     left, arrow, right = spaceless.partition("->")
     terms = left.split(",")
@@ -460,7 +477,8 @@ def _einsum(
 
 
 def _without_stretched(x: Array, labels: list[Any], sizes: dict[Any, int]) -> tuple[Array, list[Any]]:
-    """Without axes of length 1 that broadcast against longer ones, and with the diagonal where a label is repeated."""
+    """Without axes of length 1 that broadcast against longer ones, and with the diagonal where a
+    label is repeated."""
     kept = [i for i, (label, n) in enumerate(zip(labels, x.shape)) if n == sizes[label]]
     if len(kept) < len(labels):
         x = reshape_p.bind(x, new_sizes=tuple(x.shape[i] for i in kept))

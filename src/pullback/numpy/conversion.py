@@ -28,11 +28,13 @@ def array(
     object: Any, dtype: Any = None, copy: bool = True, order: str | None = "K", ndmin: int = 0, *, device: Any = None,
     out_sharding: Any = None,
 ) -> Array:  # fmt: skip
-    """An Array of a scalar, a nested list or tuple, a NumPy array, or anything with `__array__`, `__jax_array__` or a buffer.
+    """An Array of a scalar, a nested list or tuple, a NumPy array, or anything with `__array__`,
+    `__jax_array__` or a buffer.
 
-    Lists may hold Arrays and traced values; their elements are promoted together. A Python scalar gives a weakly typed array unless
-    `dtype` is given; 64-bit types need `enable_x64`. At least `ndmin` axes. Raises TypeError for what is not numeric, ValueError
-    for None and ragged lists, OverflowError for Python integers that do not fit.
+    Lists may hold Arrays and traced values; their elements are promoted together. A Python scalar
+    gives a weakly typed array unless `dtype` is given; 64-bit types need `enable_x64`. At least
+    `ndmin` axes. Raises TypeError for what is not numeric, ValueError for None and ragged lists,
+    OverflowError for Python integers that do not fit.
 
     >>> array([1, 2.0])
     Array([1., 2.], dtype=float32)
@@ -84,7 +86,8 @@ def asarray(
 
 
 def _numbers(x: Any, dtype: DType) -> Any:
-    """NumPy array of Python numbers, nested in lists or not. Floats too large for `dtype` become infinite, silently."""
+    """NumPy array of Python numbers, nested in lists or not. Floats too large for `dtype` become
+    infinite, silently."""
     return without_floating_point_errors(np.array, x, dtype)
 
 
@@ -166,7 +169,8 @@ def copy(a: Any, order: str | None = None) -> Array:
 def astype(x: Any, dtype: Any, /, *, copy: bool = False, device: Any = None) -> Array:
     """`x` converted to `dtype` (None: the default float), strongly typed.
 
-    Complex to real drops the imaginary part; floats convert to integers towards zero, saturating, NaN to 0.
+    Complex to real drops the imaginary part; floats convert to integers towards zero, saturating,
+    NaN to 0.
 
     >>> astype(array([1.5, -2.5]), int)
     Array([ 1, -2], dtype=int32)
@@ -178,14 +182,15 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = False, device: Any = None) -> 
 
 
 def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Array:
-    """A copy of an array that supports DLPack on the CPU (a PyTorch tensor, for one), whatever `copy` says."""
+    """A copy of an array that supports DLPack on the CPU (a PyTorch tensor, for one), whatever
+    `copy` says."""
     del copy
     if isinstance(x, Array):
         return x if device is None else placed(x, device)
     return placed(from_numpy(np.from_dlpack(x)), device)
 
 
-# ---- buffers, texts and files -----------------------------------------------------------------------------------
+# ---- buffers, texts and files --------------------------------------------------------------------
 
 
 def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0) -> Array:
@@ -224,7 +229,8 @@ def savez(file: Any, *args: Any, allow_pickle: bool = True, **kwds: Any) -> None
 
 
 def load(file: Any, *args: Any, **kwargs: Any) -> Any:
-    """Read what `save` (an Array) or `savez` (NumPy's mapping of names to arrays) wrote. See `numpy.load`."""
+    """Read what `save` (an Array) or `savez` (NumPy's mapping of names to arrays) wrote. See
+    `numpy.load`."""
     out = np.load(file, *args, **kwargs)
     if not isinstance(out, np.ndarray):
         return out
@@ -232,7 +238,7 @@ def load(file: Any, *args: Any, **kwargs: Any) -> Any:
     return array(out.view(dtypes.bfloat16) if out.dtype == np.dtype("V2") else out)
 
 
-# ---- looks ------------------------------------------------------------------------------------------------------
+# ---- looks ---------------------------------------------------------------------------------------
 
 
 def iterable(y: Any) -> bool:
@@ -262,7 +268,8 @@ def shape(a: Any) -> Shape:
 
 
 def size(a: Any, axis: int | Sequence[int] | None = None) -> int:
-    """Number of elements of an array or nested list, or their number along `axis` (or several axes)."""
+    """Number of elements of an array or nested list, or their number along `axis` (or several
+    axes)."""
     sizes = shape(a)
     out = 1
     for i in canonical_axes(axis, len(sizes)):

@@ -28,11 +28,12 @@ from pullback.lax.triangles import triangle_p
 from pullback.numpy.promotion import array_like, here
 from pullback.xla.devices import no_sharding, placed, placed_like
 
-# ---- filled -----------------------------------------------------------------------------------------------------
+# ---- filled --------------------------------------------------------------------------------------
 
 
 def canonical_shape(shape: Any, name: str = "shape") -> Shape:
-    """A shape from an integer or a sequence of integers. Raises TypeError for anything else and for negative sizes."""
+    """A shape from an integer or a sequence of integers. Raises TypeError for anything else and for
+    negative sizes."""
     if shape.__class__ is int:
         shape = (shape,)
     try:
@@ -108,7 +109,8 @@ def _full(shape: Shape, value: Array) -> Array:
 
 
 def _model(name: str, a: Any, dtype: Any, shape: Any) -> tuple[Shape, DType, bool]:
-    """Shape, dtype and weakness of an array like `a`, which may be anything with a shape and a dtype."""
+    """Shape, dtype and weakness of an array like `a`, which may be anything with a shape and a
+    dtype."""
     if not isinstance(a, Array) and not (hasattr(a, "shape") and hasattr(a, "dtype")):
         a = array_like(a, name)
     weak = dtype is None and bool(getattr(a, "weak_type", False))
@@ -140,8 +142,8 @@ def empty_like(
 def full_like(
     a: Any, fill_value: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None
 ) -> Array:
-    """`fill_value` in an array of the shape and dtype of `a`, save for what is given; weakly typed if `a` is and `fill_value` is a
-    scalar."""
+    """`fill_value` in an array of the shape and dtype of `a`, save for what is given; weakly typed
+    if `a` is and `fill_value` is a scalar."""
     no_sharding("full_like", out_sharding)
     shape, dtype, weak = _model("full_like", a, dtype, shape)
     keep_imaginary("full_like", fill_value, dtype)
@@ -149,7 +151,7 @@ def full_like(
     return placed_like(_full(shape, convert(value, dtype, weak and not value.shape)), a, device)
 
 
-# ---- triangles and diagonals ------------------------------------------------------------------------------------
+# ---- triangles and diagonals ---------------------------------------------------------------------
 
 
 def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = None, *, device: Any = None) -> Array:
@@ -195,7 +197,8 @@ def identity(n: Any, dtype: Any = None) -> Array:
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Array:
-    """An `N` by `M` matrix (float32 by default) with ones on and below the `k`-th diagonal and zeros above."""
+    """An `N` by `M` matrix (float32 by default) with ones on and below the `k`-th diagonal and
+    zeros above."""
     n = _size("tri", N)
     m = n if M is None else _size("tri", M)
     return placed(convert(_lower(n, m, k), dtypes.canonicalize_dtype(np.float32 if dtype is None else dtype)))
@@ -243,8 +246,8 @@ def diag(v: Any, k: int = 0) -> Array:
         return diagonal(x, k)
     if x.ndim != 1:
         raise ValueError(f"diag takes a vector or a matrix, got an array of shape {x.shape} at {user_line()}")
-    # The vector spread out: row i of an n by (n + 1) array starts with element i, so that of the same elements
-    # in rows of n, element i stands at column i.
+    # The vector spread out: row i of an n by (n + 1) array starts with element i, so that of the
+    # same elements in rows of n, element i stands at column i.
     (n,) = x.shape
     zero = concrete(x.dtype.type(0), x.weak_type)
     spread = lax_pad(reshape_p.bind(x, new_sizes=(n, 1)), zero, ((0, 0, 0), (0, n, 0)))

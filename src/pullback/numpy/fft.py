@@ -25,7 +25,8 @@ _NORMS = (None, "backward", "ortho", "forward")
 
 
 def _scaled(out: Any, norm: str | None, size: int, inverse: bool, name: str) -> Any:
-    """`out` of a transform without (forward) or with (inverse) the factor 1/n, in the normalization asked for."""
+    """`out` of a transform without (forward) or with (inverse) the factor 1/n, in the normalization
+    asked for."""
     if norm not in _NORMS:
         raise ValueError(f'{name}: norm must be "backward", "ortho" or "forward", got {norm!r}')
     if norm in (None, "backward"):
@@ -100,7 +101,8 @@ def _transform(name: str, kind: FftType, a: Any, s: Any, axes: Any, norm: str | 
 
 
 def _over_last(x: Any, kind: FftType, lengths: Shape) -> Any:
-    """The transform over the last axes, three at a time, which is what the compiler's operation takes."""
+    """The transform over the last axes, three at a time, which is what the compiler's operation
+    takes."""
     if len(lengths) <= 3:
         return fft_p.bind(x, fft_type=kind, fft_lengths=lengths)
     rest, last = lengths[:-3], lengths[-3:]
@@ -116,7 +118,8 @@ def _over_last(x: Any, kind: FftType, lengths: Shape) -> Any:
 
 
 def fftn(a: Any, s: Any = None, axes: Sequence[int] | None = None, norm: str | None = None) -> Array:
-    """The transform over `axes` (all), each cut or padded to the length in `s`. `norm`: where the factor 1/n goes."""
+    """The transform over `axes` (all), each cut or padded to the length in `s`. `norm`: where the
+    factor 1/n goes."""
     return _transform("fftn", FftType.FFT, a, s, axes, norm)
 
 
@@ -211,7 +214,8 @@ def _two(name: str, kind: FftType, a: Any, s: Any, axes: Sequence[int], norm: st
 
 
 def fftfreq(n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
-    """The frequencies of `fft` of `n` samples that are `d` apart: 0, 1, ..., and then the negative ones, over n d."""
+    """The frequencies of `fft` of `n` samples that are `d` apart: 0, 1, ..., and then the negative
+    ones, over n d."""
     return placed(_frequencies("fftfreq", n, d, dtype, np.fft.fftfreq), device)
 
 

@@ -22,7 +22,8 @@ from pullback.xla.devices import placed
 
 
 class IndexExpression:
-    """Indexing it gives the index: `s_[1:2, ...]` is `(slice(1, 2), Ellipsis)`; `index_exp` always gives a tuple."""
+    """Indexing it gives the index: `s_[1:2, ...]` is `(slice(1, 2), Ellipsis)`; `index_exp` always
+    gives a tuple."""
 
     def __init__(self, maketuple: bool) -> None:
         self.maketuple = maketuple
@@ -41,9 +42,11 @@ def _index_array(value: Any) -> Array:
 def ravel_multi_index(
     multi_index: Sequence[Any], dims: Sequence[int], mode: str = "raise", order: str = "C", *, dtype: Any = None
 ) -> Array:
-    """Positions along the axes of an array of shape `dims` as flat positions, in row-major ("C") or column-major ("F") order.
+    """Positions along the axes of an array of shape `dims` as flat positions, in row-major ("C") or
+    column-major ("F") order.
 
-    `mode` is for positions out of bounds: "raise" (ValueError; they must be concrete), "wrap" or "clip".
+    `mode` is for positions out of bounds: "raise" (ValueError; they must be concrete), "wrap" or
+    "clip".
 
     >>> ravel_multi_index((np.array([0, 1]), np.array([2, 0])), (2, 3))
     Array([2, 3], dtype=int32)
@@ -81,7 +84,8 @@ def ravel_multi_index(
 
 
 def ix_(*args: Any) -> tuple[Array, ...]:
-    """1-d arrays as an open grid: array k along axis k, for `x[ix_(rows, columns)]`. Concrete masks become positions.
+    """1-d arrays as an open grid: array k along axis k, for `x[ix_(rows, columns)]`. Concrete masks
+    become positions.
 
     >>> [i.shape for i in ix_(np.array([0, 1]), np.array([2, 3, 4]))]
     [(2, 1), (1, 3)]
@@ -100,7 +104,8 @@ def ix_(*args: Any) -> tuple[Array, ...]:
 
 
 def diag_indices(n: int, ndim: int = 2) -> tuple[Array, ...]:
-    """The positions of the main diagonal of an array with `ndim` axes of length `n`: one index array an axis."""
+    """The positions of the main diagonal of an array with `ndim` axes of length `n`: one index
+    array an axis."""
     n, ndim = operator.index(n), operator.index(ndim)
     if n < 0 or ndim < 0:
         raise ValueError(f"diag_indices: n and ndim must be nonnegative, got n={n}, ndim={ndim}")
@@ -118,12 +123,14 @@ def diag_indices_from(arr: Any) -> tuple[Array, ...]:
 
 
 def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
-    """The positions on and below diagonal `k` of an array of shape (n, m), row by row: (rows, columns)."""
+    """The positions on and below diagonal `k` of an array of shape (n, m), row by row: (rows,
+    columns)."""
     return _triangle("tril_indices", np.tril_indices, n, k, m)
 
 
 def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
-    """The positions on and above diagonal `k` of an array of shape (n, m), row by row: (rows, columns)."""
+    """The positions on and above diagonal `k` of an array of shape (n, m), row by row: (rows,
+    columns)."""
     return _triangle("triu_indices", np.triu_indices, n, k, m)
 
 
@@ -157,13 +164,15 @@ def triu_indices_from(arr: Any, k: int = 0) -> tuple[Array, Array]:
 def mask_indices(
     n: int, mask_func: Callable[[Any, int], Any], k: int = 0, *, size: int | None = None
 ) -> tuple[Array, Array]:
-    """The positions where `mask_func(ones((n, n)), k)` is nonzero: (rows, columns). See `nonzero` for `size`."""
+    """The positions where `mask_func(ones((n, n)), k)` is nonzero: (rows, columns). See `nonzero`
+    for `size`."""
     rows, columns = nonzero(mask_func(_index_array(np.ones((n, n))), k), size=size)
     return rows, columns
 
 
 def fill_diagonal(a: Any, val: Any, wrap: bool = False, *, inplace: bool = True) -> Array:
-    """`a` with its main diagonal replaced by `val`: a scalar, or elements to be repeated as needed. Needs `inplace=False`.
+    """`a` with its main diagonal replaced by `val`: a scalar, or elements to be repeated as needed.
+    Needs `inplace=False`.
 
     `a` is a matrix, or has axes of one length (ValueError if not).
     """

@@ -36,10 +36,11 @@ BASIC = frozenset((int, slice, NoneType, EllipsisType))
 class Resolved:
     """An index for arrays of one shape, resolved.
 
-    `basic` is its static part (None if that changes nothing), to be applied first. `arrays` are the index arrays, for the axes `axes` of
-    what `basic` gives, whose shape is `rest`; they broadcast to `rows`, whose axes come at `position` in the result, of shape `shape`.
-    `unique` says that no two positions are the same. `nowhere` is an axis without elements to which there are positions, if there is
-    one: updates there are dropped, and there is nothing to read.
+    `basic` is its static part (None if that changes nothing), to be applied first. `arrays` are the
+    index arrays, for the axes `axes` of what `basic` gives, whose shape is `rest`; they broadcast
+    to `rows`, whose axes come at `position` in the result, of shape `shape`. `unique` says that no
+    two positions are the same. `nowhere` is an axis without elements to which there are positions,
+    if there is one: updates there are dropped, and there is nothing to read.
     """
 
     __slots__ = ("arrays", "axes", "basic", "nowhere", "position", "rest", "rows", "shape", "unique", "wrap")
@@ -145,7 +146,8 @@ class Resolved:
 
 
 def _entries(index: Any) -> list[Any]:
-    """The parts of an index: None, Ellipsis, slices, Python integers, and integer or boolean arrays."""
+    """The parts of an index: None, Ellipsis, slices, Python integers, and integer or boolean
+    arrays."""
     if not isinstance(index, tuple):
         if isinstance(index, Sequence) and not isinstance(index, str):
             raise here(
@@ -238,7 +240,8 @@ def _mask_positions(mask: Any, shape: Shape) -> list[Any]:
 
 
 def _positions(a: Any, n: int, wrap: bool, dtype: dtypes.DType) -> Any:
-    """Index values for an axis of length `n` as `dtype`, negative ones wrapped; whatever is out of bounds stays so."""
+    """Index values for an axis of length `n` as `dtype`, negative ones wrapped; whatever is out of
+    bounds stays so."""
     if dtypes.kind(a.dtype) == "u":
         return np.minimum(a, n) if a.itemsize >= dtype.itemsize else a
     if a.itemsize > dtype.itemsize:

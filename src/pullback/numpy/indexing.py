@@ -37,7 +37,7 @@ from pullback.numpy.index_plan import BASIC, Resolved
 from pullback.numpy.promotion import here
 from pullback.xla.devices import beside, no_sharding
 
-# ---- reading ----------------------------------------------------------------------------------------------------
+# ---- reading -------------------------------------------------------------------------------------
 
 
 _READABLE = (np.generic, bool, list)  # beside arrays of NumPy's own class: subclasses may mean something else
@@ -48,9 +48,10 @@ _SMALL = 4096  # elements up to which an update's time is mostly that of its dis
 def getitem(x: Array, index: Any) -> Array:
     """`x[index]` with NumPy's meaning, for arrays and tracers.
 
-    `index` is an integer, slice, `None`, `...`, integer or boolean array, or a tuple of these; integer arrays may be traced, masks and the
-    bounds of slices may not (NonConcreteBooleanIndexError, IndexError). Positions out of bounds are clamped. Raises IndexError for too
-    many indices, TypeError for lists and for anything else that is no index.
+    `index` is an integer, slice, `None`, `...`, integer or boolean array, or a tuple of these;
+    integer arrays may be traced, masks and the bounds of slices may not
+    (NonConcreteBooleanIndexError, IndexError). Positions out of bounds are clamped. Raises
+    IndexError for too many indices, TypeError for lists and for anything else that is no index.
     """
     if x.__class__ is ConcreteArray and current() is EVAL:
         plain = _plain_index(index)
@@ -64,7 +65,8 @@ def getitem(x: Array, index: Any) -> Array:
 
 
 def _joining(x: Any, index: Any) -> Any:
-    """The indexed array, on the device of index arrays: they are read, and so do not bring it there."""
+    """The indexed array, on the device of index arrays: they are read, and so do not bring it
+    there."""
     return beside(x, *(index if index.__class__ is tuple else (index,)))
 
 
@@ -72,7 +74,8 @@ _NOT_PLAIN: Any = object()
 
 
 def _plain_index(index: Any) -> Any:
-    """`index` as NumPy takes it, or `_NOT_PLAIN` if it holds tracers or what NumPy understands differently."""
+    """`index` as NumPy takes it, or `_NOT_PLAIN` if it holds tracers or what NumPy understands
+    differently."""
     cls = index.__class__
     if cls in BASIC:
         return index
@@ -125,7 +128,7 @@ def gathered(
     return gather_p.bind(x, rows, dimension_numbers=numbers, slice_sizes=sizes, mode=mode, fill_value=fill, **promises)
 
 
-# ---- updating ---------------------------------------------------------------------------------------------------
+# ---- updating ------------------------------------------------------------------------------------
 
 
 class IndexUpdateHelper:
@@ -146,10 +149,12 @@ class IndexUpdateHelper:
 class IndexUpdateRef:
     """`x.at[index]`: the elements of `x` at an index, to be read or updated out of place.
 
-    The methods return a new array of the type of `x` (`divide`: promoted to floating point). Values broadcast to the shape of `x[index]`.
-    Where positions repeat, updates are applied one after the other. Keyword arguments of all methods:
+    The methods return a new array of the type of `x` (`divide`: promoted to floating point). Values
+    broadcast to the shape of `x[index]`. Where positions repeat, updates are applied one after the
+    other. Keyword arguments of all methods:
 
-    - `mode`: for positions out of bounds, "drop" (the default; "fill" for reading), "clip" or "promise_in_bounds";
+    - `mode`: for positions out of bounds, "drop" (the default; "fill" for reading), "clip" or
+      "promise_in_bounds";
     - `indices_are_sorted`, `unique_indices`: promises about the index;
     - `wrap_negative_indices`: whether negative positions count from the end.
 
@@ -170,8 +175,8 @@ class IndexUpdateRef:
         self, *, indices_are_sorted: bool = False, unique_indices: bool = False, mode: Any = None, fill_value: Any = None,
         out_sharding: Any = None, wrap_negative_indices: bool = True,
     ) -> Array:  # fmt: skip
-        """`x[index]`. Out of bounds: clamped; in mode "fill" (or "drop") `fill_value`, by default NaN, the smallest signed or the
-        largest unsigned integer, or True."""
+        """`x[index]`. Out of bounds: clamped; in mode "fill" (or "drop") `fill_value`, by default
+        NaN, the smallest signed or the largest unsigned integer, or True."""
         no_sharding("get", out_sharding)
         resolved = Resolved(self.array.shape, self.index, wrap_negative_indices)
         how = GatherScatterMode.PROMISE_IN_BOUNDS if mode is None else GatherScatterMode.from_any(mode)
@@ -189,7 +194,8 @@ class IndexUpdateRef:
         return self._update(x, values, lax_indexing.scatter_p, None, **options)
 
     def _at_once(self, x: Any, values: Any, ufunc: Any) -> Array | None:
-        """A small update of a concrete array by NumPy, or None: in bounds, and where NumPy's rules are ours."""
+        """A small update of a concrete array by NumPy, or None: in bounds, and where NumPy's rules
+        are ours."""
         if x.__class__ is not ConcreteArray or values.__class__ is not ConcreteArray or current() is not EVAL:
             return None
         plain = _plain_index(self.index)
@@ -228,8 +234,8 @@ class IndexUpdateRef:
     mul = multiply
 
     def divide(self, values: Any, **options: Any) -> Array:
-        """`x` with `x[index] /= values`, for every occurrence of a position. `values` are converted to the dtype of `x`; integers give
-        floats."""
+        """`x` with `x[index] /= values`, for every occurrence of a position. `values` are converted
+        to the dtype of `x`; integers give floats."""
         x = self.array
         dtype, weak = dtypes.to_inexact(x.dtype), x.weak_type
         values = convert(convert(update_values(values), x.dtype, weak), dtype, weak)
@@ -240,7 +246,8 @@ class IndexUpdateRef:
     div = divide
 
     def power(self, values: Any, **options: Any) -> Array:
-        """`x` with `x[index] **= values`, for every occurrence of a position. `values` are converted to the dtype of `x`."""
+        """`x` with `x[index] **= values`, for every occurrence of a position. `values` are
+        converted to the dtype of `x`."""
         x = self.array
         exponent = convert(update_values(values), x.dtype, x.weak_type)
         return self._apply(lambda old: power(old, exponent), options, exponent.shape)
@@ -254,9 +261,11 @@ class IndexUpdateRef:
         return self._combine(values, lax_indexing.scatter_max_p, max_p.bind, options)
 
     def apply(self, func: Callable[[Any], Any], **options: Any) -> Array:
-        """`x` with `x[index] = func(x[index])`: an elementwise function that keeps the dtype, once for every occurrence of a position.
+        """`x` with `x[index] = func(x[index])`: an elementwise function that keeps the dtype, once
+        for every occurrence of a position.
 
-        Traced positions that may repeat are limited in number: promise `unique_indices` if they do not.
+        Traced positions that may repeat are limited in number: promise `unique_indices` if they do
+        not.
         """
         return self._apply(func, options, ())
 

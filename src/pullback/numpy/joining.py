@@ -19,7 +19,7 @@ from pullback.numpy.conversion import array
 from pullback.numpy.manipulation import raised_to_3, ravel
 from pullback.numpy.promotion import array_like, here, promote, raised_to
 
-# ---- joining ----------------------------------------------------------------------------------------------------
+# ---- joining -------------------------------------------------------------------------------------
 
 
 def _joined(name: str, arrays: Any) -> list[Array]:
@@ -38,7 +38,8 @@ def _joined(name: str, arrays: Any) -> list[Array]:
 
 
 def _stackable(name: str, arrays: Any) -> Any:
-    # The stacks along fixed axes take what `array` takes, such as the one-tuples that pullbacks return.
+    # The stacks along fixed axes take what `array` takes, such as the one-tuples that pullbacks
+    # return.
     return arrays if isinstance(arrays, (Array, np.ndarray)) or not hasattr(arrays, "__iter__") else [
         a if isinstance(a, Array) else array(a) if isinstance(a, (list, tuple)) else array_like(a, name) for a in arrays
     ]  # fmt: skip
@@ -73,7 +74,8 @@ def join_arrays(name: str, arrays: list[Array], axis: int | None, dtype: Any) ->
 
 
 def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Array:
-    """Arrays (or the rows of one) joined along `axis`; flattened first if it is None. Dtypes are promoted unless given.
+    """Arrays (or the rows of one) joined along `axis`; flattened first if it is None. Dtypes are
+    promoted unless given.
 
     Raises TypeError if shapes differ on another axis.
 
@@ -141,7 +143,8 @@ def column_stack(tup: Any) -> Array:
 
 
 def block(arrays: Any) -> Array:
-    """An array assembled from nested lists of blocks: the innermost lists join along the last axis, the next along the one before, ...
+    """An array assembled from nested lists of blocks: the innermost lists join along the last axis,
+    the next along the one before, ...
 
     Raises ValueError for tuples, empty lists and lists of mixed depths.
     """
@@ -177,7 +180,7 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Array:
     return join_arrays("append", [array_like(arr, "append"), array_like(values, "append")], axis, None)
 
 
-# ---- splitting --------------------------------------------------------------------------------------------------
+# ---- splitting -----------------------------------------------------------------------------------
 
 
 def _split(name: str, ary: Any, indices_or_sections: Any, axis: int, equal: bool) -> list[Array]:
@@ -201,7 +204,8 @@ def _split(name: str, ary: Any, indices_or_sections: Any, axis: int, equal: bool
 
 
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
-    """`ary` cut along `axis` into equal sections, or at the given indices. Raises ValueError if it does not divide.
+    """`ary` cut along `axis` into equal sections, or at the given indices. Raises ValueError if it
+    does not divide.
 
     >>> [part.tolist() for part in split(array([1, 2, 3, 4]), [1, 3])]
     [[1], [2, 3], [4]]
@@ -210,7 +214,8 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
 
 
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
-    """`ary` cut along `axis` into sections as equal as can be, the longer ones first, or at the given indices."""
+    """`ary` cut along `axis` into sections as equal as can be, the longer ones first, or at the
+    given indices."""
     return _split("array_split", ary, indices_or_sections, axis, equal=False)
 
 

@@ -1,9 +1,9 @@
 """Linear algebra with NumPy's names: `numpy.linalg`, on batches of matrices, with derivatives.
 
-A matrix is the last two axes of an array, all axes before are batch axes. Integers and booleans are converted to
-floats. Where NumPy raises `LinAlgError` (singular matrices, matrices that are not positive definite), results are NaN
-or infinite. Results with several parts are named tuples. Floats of 16 bits raise NotImplementedError, except in
-determinants, norms and products.
+A matrix is the last two axes of an array, all axes before are batch axes. Integers and booleans are
+converted to floats. Where NumPy raises `LinAlgError` (singular matrices, matrices that are not
+positive definite), results are NaN or infinite. Results with several parts are named tuples. Floats
+of 16 bits raise NotImplementedError, except in determinants, norms and products.
 """
 
 from __future__ import annotations
@@ -80,14 +80,16 @@ def _square(name: str, a: Any) -> Array:
     return a
 
 
-# ---- decompositions ---------------------------------------------------------------------------------------------
+# ---- decompositions ------------------------------------------------------------------------------
 
 
 def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> Array:
-    """The lower triangular L with L Lᴴ = a, for Hermitian positive definite `a` of shape (..., n, n); Lᴴ if `upper`.
+    """The lower triangular L with L Lᴴ = a, for Hermitian positive definite `a` of shape (..., n,
+    n); Lᴴ if `upper`.
 
-    With `symmetrize_input`, (a + aᴴ)/2 is decomposed; otherwise only the lower triangle of `a` is used. Matrices that
-    are not positive definite give NaN. Raises TypeError for axes of different length.
+    With `symmetrize_input`, (a + aᴴ)/2 is decomposed; otherwise only the lower triangle of `a` is
+    used. Matrices that are not positive definite give NaN. Raises TypeError for axes of different
+    length.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.cholesky(jnp.array([[4.0, 2.0], [2.0, 5.0]]))
@@ -101,9 +103,9 @@ def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> A
 def qr(a: Any, mode: str = "reduced") -> Any:
     """Q with orthonormal columns and upper triangular R with a = Q R, for `a` of shape (..., m, n).
 
-    With k = min(m, n), `mode` "reduced" gives shapes (..., m, k) and (..., k, n), "complete" (..., m, m) and (..., m,
-    n); "r" gives R of "reduced" alone, and "raw" the transposed packed factor and the scales of its reflections, which
-    have no derivative.
+    With k = min(m, n), `mode` "reduced" gives shapes (..., m, k) and (..., k, n), "complete" (...,
+    m, m) and (..., m, n); "r" gives R of "reduced" alone, and "raw" the transposed packed factor
+    and the scales of its reflections, which have no derivative.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.qr(jnp.ones((3, 2))).R.shape
@@ -122,8 +124,8 @@ def qr(a: Any, mode: str = "reduced") -> Any:
 def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> EighResult:
     """Eigenvalues (increasing) and eigenvectors (columns) of Hermitian `a` of shape (..., n, n).
 
-    With `symmetrize_input`, (a + aᴴ)/2 is decomposed; otherwise only the triangle `UPLO` ("L" or "U") of `a` is used.
-    Derivatives of eigenvectors are infinite or NaN where eigenvalues coincide.
+    With `symmetrize_input`, (a + aᴴ)/2 is decomposed; otherwise only the triangle `UPLO` ("L" or
+    "U") of `a` is used. Derivatives of eigenvectors are infinite or NaN where eigenvalues coincide.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.eigh(jnp.array([[2.0, 0.0], [0.0, 1.0]])).eigenvalues
@@ -141,10 +143,11 @@ def eigvalsh(a: Any, UPLO: str | None = "L", *, symmetrize_input: bool = True) -
 
 
 def eig(a: Any) -> EigResult:
-    """Eigenvalues and eigenvectors (columns, of norm one) of `a` of shape (..., n, n), both complex.
+    """Eigenvalues and eigenvectors (columns, of norm one) of `a` of shape (..., n, n), both
+    complex.
 
-    They are not differentiable together: eigenvectors are determined up to scaling only. Differentiate `eigvals`, or
-    see `lax.linalg.eig`.
+    They are not differentiable together: eigenvectors are determined up to scaling only.
+    Differentiate `eigvals`, or see `lax.linalg.eig`.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.eig(jnp.array([[0.0, 1.0], [-1.0, 0.0]])).eigenvalues
@@ -168,10 +171,12 @@ def svd(
     hermitian: bool = False,
     subset_by_index: tuple[int, int] | None = None,
 ) -> Any:
-    """U, S and Vh with a = U diag(S) Vh, for `a` of shape (..., m, n), or S alone without `compute_uv`.
+    """U, S and Vh with a = U diag(S) Vh, for `a` of shape (..., m, n), or S alone without
+    `compute_uv`.
 
-    S is real and decreasing. U is (..., m, m) and Vh (..., n, n) with `full_matrices`; else (..., m, k) and (..., k,
-    n), k = min(m, n). `hermitian` says that `a` is, and has it symmetrized. See `lax.linalg.svd` for derivatives.
+    S is real and decreasing. U is (..., m, m) and Vh (..., n, n) with `full_matrices`; else (...,
+    m, k) and (..., k, n), k = min(m, n). `hermitian` says that `a` is, and has it symmetrized. See
+    `lax.linalg.svd` for derivatives.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.svd(jnp.array([[3.0, 0.0], [0.0, 4.0]])).S
@@ -195,14 +200,15 @@ def _symmetrized(name: str, x: Array) -> Array:
     return matrices.symmetrize(x)
 
 
-# ---- solving ----------------------------------------------------------------------------------------------------
+# ---- solving -------------------------------------------------------------------------------------
 
 
 def solve(a: Any, b: Any) -> Array:
     """The x with a x = b, for `a` of shape (..., n, n) and `b` of shape (n,) or (..., n, k).
 
-    Only a `b` of one axis is a vector, as in NumPy 2. Batch axes broadcast. Singular matrices give infinities or NaN. The
-    derivative solves once more with the same factorization. Raises ValueError if shapes do not fit.
+    Only a `b` of one axis is a vector, as in NumPy 2. Batch axes broadcast. Singular matrices give
+    infinities or NaN. The derivative solves once more with the same factorization. Raises
+    ValueError if shapes do not fit.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.solve(jnp.array([[2.0, 0.0], [0.0, 4.0]]), jnp.array([2.0, 8.0]))
@@ -249,10 +255,11 @@ def inv(a: Any) -> Array:
 
 
 def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None) -> Array:
-    """The Moore-Penrose inverse of `a` of shape (..., m, n); singular values up to `rtol` times the largest are zero.
+    """The Moore-Penrose inverse of `a` of shape (..., m, n); singular values up to `rtol` times the
+    largest are zero.
 
-    `rtol` (or `rcond`, not both) broadcasts to the batch shape and is 10 max(m, n) times the machine precision if not
-    given. The derivative is that at constant rank.
+    `rtol` (or `rcond`, not both) broadcasts to the batch shape and is 10 max(m, n) times the
+    machine precision if not given. The derivative is that at constant rank.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.pinv(jnp.array([[2.0], [0.0]]))
@@ -278,7 +285,8 @@ def _pinv(a: Array, rtol: Any, factor: float) -> Array:
 
 
 def _with_tolerance(name: str, a: Array, rtol: Any, dtype: DType) -> tuple[Array, Array]:
-    """Matrices, and a tolerance for each, broadcast to one batch shape. Raises ValueError if they do not broadcast."""
+    """Matrices, and a tolerance for each, broadcast to one batch shape. Raises ValueError if they
+    do not broadcast."""
     given = conversion.array(rtol) if isinstance(rtol, (list, tuple)) else array_like(rtol, f"numpy.linalg.{name}")
     if dtypes.is_complex(given.dtype):
         raise here(TypeError, f"{name}: rtol must be real, got {dtypes.name(given.dtype)}")
@@ -295,11 +303,12 @@ def _with_tolerance(name: str, a: Array, rtol: Any, dtype: DType) -> tuple[Array
 def lstsq(
     a: Any, b: Any, rcond: float | None = None, *, numpy_resid: bool = False
 ) -> tuple[Array, Array, Array, Array]:
-    """(x, residuals, rank, s): the least x that minimises |a x - b|, for `a` of shape (m, n), `b` of (m,) or (m, k).
+    """(x, residuals, rank, s): the least x that minimises |a x - b|, for `a` of shape (m, n), `b`
+    of (m,) or (m, k).
 
-    `residuals` are the squared norms of the columns of b - a x, always, or with `numpy_resid` none unless m > n and `a`
-    has rank n. Singular values up to `rcond` (by default max(m, n) times the machine precision) times the largest are
-    taken as zero; `s` has them all.
+    `residuals` are the squared norms of the columns of b - a x, always, or with `numpy_resid` none
+    unless m > n and `a` has rank n. Singular values up to `rcond` (by default max(m, n) times the
+    machine precision) times the largest are taken as zero; `s` has them all.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.lstsq(jnp.array([[1.0], [1.0]]), jnp.array([1.0, 3.0]))[0].round(4)
@@ -384,11 +393,12 @@ def tensorinv(a: Any, ind: int = 2) -> Array:
     return reshape_p.bind(inv(reshape_p.bind(a, new_sizes=(n, n))), new_sizes=(*last, *first))
 
 
-# ---- numbers ----------------------------------------------------------------------------------------------------
+# ---- numbers -------------------------------------------------------------------------------------
 
 
 def det(a: Any) -> Array:
-    """The determinant of `a` of shape (..., n, n). Derivatives of any order are right for singular matrices too.
+    """The determinant of `a` of shape (..., n, n). Derivatives of any order are right for singular
+    matrices too.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.det(jnp.array([[1.0, 2.0], [3.0, 4.0]])).round(4)
@@ -399,10 +409,11 @@ def det(a: Any) -> Array:
 
 
 def slogdet(a: Any, *, method: str | None = None) -> SlogdetResult:
-    """The sign (phase, if complex) of the determinant of `a` of shape (..., n, n), and the logarithm of its size.
+    """The sign (phase, if complex) of the determinant of `a` of shape (..., n, n), and the
+    logarithm of its size.
 
-    Singular matrices have sign 0 and logarithm -inf. `method` may be "lu" (None) or "qr", a hint that is not needed
-    here.
+    Singular matrices have sign 0 and logarithm -inf. `method` may be "lu" (None) or "qr", a hint
+    that is not needed here.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.slogdet(jnp.array([[0.0, 1.0], [1.0, 0.0]])).sign
@@ -423,8 +434,9 @@ def _wide(a: Array) -> Array:
 def matrix_rank(M: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any = None) -> Array:
     """The number of singular values of `M` of shape (..., m, n) above `rtol` times the largest.
 
-    `rtol` broadcasts to the batch shape and is max(m, n) times the machine precision if not given; `tol` is another
-    name for it. Arrays of fewer than two axes have rank 1, or 0 if all elements are zero. `hermitian` symmetrizes `M`.
+    `rtol` broadcasts to the batch shape and is max(m, n) times the machine precision if not given;
+    `tol` is another name for it. Arrays of fewer than two axes have rank 1, or 0 if all elements
+    are zero. `hermitian` symmetrizes `M`.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.matrix_rank(jnp.ones((3, 3)))
@@ -454,10 +466,11 @@ def _count(condition: Any, axes: Shape) -> Array:
 
 
 def cond(x: Any, p: Any = None) -> Array:
-    """The condition number of `x` of shape (..., m, n): the ratio of its extreme singular values (`p` None, 2; -2 inverse).
+    """The condition number of `x` of shape (..., m, n): the ratio of its extreme singular values
+    (`p` None, 2; -2 inverse).
 
-    For other `p`, the norm of order `p` of `x` times that of its inverse; infinite for singular matrices. Raises
-    ValueError for empty matrices.
+    For other `p`, the norm of order `p` of `x` times that of its inverse; infinite for singular
+    matrices. Raises ValueError for empty matrices.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.cond(jnp.array([[1.0, 0.0], [0.0, 4.0]]))
@@ -475,14 +488,15 @@ def cond(x: Any, p: Any = None) -> Array:
     if x.shape[-1] != x.shape[-2]:
         raise ValueError(f"cond: for p={p}, array must be square; got shape {x.shape}")
     out = mul_p.bind(matrix_norm(x, ord=p), matrix_norm(inv(x), ord=p))
-    # A singular matrix may have an inverse with NaNs in it: its condition number is infinite, unless it had NaNs
-    # itself.
+    # A singular matrix may have an inverse with NaNs in it: its condition number is infinite,
+    # unless it had NaNs itself.
     clean = not_p.bind(reduce_max(ne_p.bind(x, x), (x.ndim - 2, x.ndim - 1)))
     return select(and_p.bind(clean, ne_p.bind(out, out)), like(np.inf, out), out)
 
 
 def matrix_power(a: Any, n: int) -> Array:
-    """The power `n` of `a` of shape (..., m, m), by repeated squaring; for negative `n`, of the inverse.
+    """The power `n` of `a` of shape (..., m, m), by repeated squaring; for negative `n`, of the
+    inverse.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.matrix_power(jnp.array([[1, 1], [0, 1]]), 5)
@@ -513,13 +527,14 @@ def matrix_power(a: Any, n: int) -> Array:
         a = contraction.matmul(a, a)
 
 
-# ---- products ---------------------------------------------------------------------------------------------------
+# ---- products ------------------------------------------------------------------------------------
 
 
 def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:
     """The product of two or more matrices, in the order that takes the fewest multiplications.
 
-    The first may be a row vector and the last a column vector, of shape (n,). Raises ValueError for other shapes.
+    The first may be a row vector and the last a column vector, of shape (n,). Raises ValueError for
+    other shapes.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.multi_dot([jnp.ones((2, 3)), jnp.ones((3, 4)), jnp.ones(4)])
@@ -555,7 +570,8 @@ def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:
 def _chain_order(sizes: list[int]) -> dict[tuple[int, int], int]:
     """Where to split each product of matrices i..j for the fewest multiplications.
 
-    Matrix i has sizes[i] rows and sizes[i + 1] columns (Cormen et al., "Introduction to Algorithms", matrix-chain multiplication).
+    Matrix i has sizes[i] rows and sizes[i + 1] columns (Cormen et al., "Introduction to
+    Algorithms", matrix-chain multiplication).
     """
     n = len(sizes) - 1
     cost = {(i, i): 0 for i in range(n)}
@@ -569,7 +585,8 @@ def _chain_order(sizes: list[int]) -> dict[tuple[int, int], int]:
 
 
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
-    """The vector product of arrays of 3-dimensional vectors along `axis`. Raises ValueError for other lengths."""
+    """The vector product of arrays of 3-dimensional vectors along `axis`. Raises ValueError for
+    other lengths."""
     x1, x2 = array_like(x1, "numpy.linalg.cross"), array_like(x2, "numpy.linalg.cross")
     if x1.shape[canonical_axis(axis, x1.ndim)] != 3 or x2.shape[canonical_axis(axis, x2.ndim)] != 3:
         raise ValueError(
@@ -580,7 +597,8 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
 
 
 def outer(x1: Any, x2: Any, /) -> Array:
-    """The products of each element of vector `x1` with each of `x2`. Raises ValueError unless both have one axis."""
+    """The products of each element of vector `x1` with each of `x2`. Raises ValueError unless both
+    have one axis."""
     x1, x2 = array_like(x1, "numpy.linalg.outer"), array_like(x2, "numpy.linalg.outer")
     if x1.ndim != 1 or x2.ndim != 1:
         raise ValueError(f"input arrays must be one-dimensional, but they are x1.ndim={x1.ndim} x2.ndim={x2.ndim}")

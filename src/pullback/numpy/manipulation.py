@@ -1,7 +1,7 @@
 """Shapes and axes of arrays: reshaping, reordering, reversing, broadcasting.
 
-Everything here moves elements by the primitives of `lax`, so it is differentiable, works under every transformation and on
-every dtype. Shapes and axes must be concrete.
+Everything here moves elements by the primitives of `lax`, so it is differentiable, works under
+every transformation and on every dtype. Shapes and axes must be concrete.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from pullback.numpy.creation import canonical_shape
 from pullback.numpy.promotion import array_like, here, raised_to
 from pullback.xla.devices import no_sharding
 
-# ---- shape ------------------------------------------------------------------------------------------------------
+# ---- shape ---------------------------------------------------------------------------------------
 
 
 def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None, out_sharding: Any = None) -> Array:
-    """The elements of `a` in another shape, of which one size may be -1; read and filled in row-major ("C") or column-major ("F") order.
+    """The elements of `a` in another shape, of which one size may be -1; read and filled in
+    row-major ("C") or column-major ("F") order.
 
     Raises TypeError if the number of elements differs.
 
@@ -89,7 +90,8 @@ def expand_dims(a: Any, axis: int | Sequence[int]) -> Array:
 
 
 def squeeze(a: Any, axis: int | Sequence[int] | None = None) -> Array:
-    """`a` without the axes `axis`, which must have length 1 (ValueError if not); by default without all that have."""
+    """`a` without the axes `axis`, which must have length 1 (ValueError if not); by default without
+    all that have."""
     x = array_like(a, "squeeze")
     if axis is None:
         sizes = tuple(n for n in x.shape if n != 1)
@@ -120,16 +122,18 @@ def atleast_2d(*arys: Any) -> Any:
 
 
 def atleast_3d(*arys: Any) -> Any:
-    """Each argument with at least three axes: (n,) becomes (1, n, 1) and (n, m) becomes (n, m, 1); a list if there are several."""
+    """Each argument with at least three axes: (n,) becomes (1, n, 1) and (n, m) becomes (n, m, 1);
+    a list if there are several."""
     out = [raised_to_3(array_like(a, "atleast_3d")) for a in arys]
     return out[0] if len(out) == 1 else out
 
 
-# ---- axes -------------------------------------------------------------------------------------------------------
+# ---- axes ----------------------------------------------------------------------------------------
 
 
 def transpose(a: Any, axes: Sequence[int] | None = None) -> Array:
-    """`a` with its axes in the order `axes`; reversed by default. Raises TypeError if `axes` is not a permutation.
+    """`a` with its axes in the order `axes`; reversed by default. Raises TypeError if `axes` is not
+    a permutation.
 
     >>> from pullback.numpy import zeros
     >>> transpose(zeros((2, 3, 4)), (1, 2, 0)).shape
@@ -151,7 +155,8 @@ def permute_dims(a: Any, /, axes: Sequence[int]) -> Array:
 
 
 def matrix_transpose(x: Any, /) -> Array:
-    """The transposes of the matrices in the last two axes. Raises ValueError if there are not two axes."""
+    """The transposes of the matrices in the last two axes. Raises ValueError if there are not two
+    axes."""
     x = array_like(x, "matrix_transpose")
     if x.ndim < 2:
         raise ValueError(
@@ -228,7 +233,7 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     return swapaxes(flip(x, j), i, j) if turns == 1 else flip(swapaxes(x, i, j), j)
 
 
-# ---- broadcasting -----------------------------------------------------------------------------------------------
+# ---- broadcasting --------------------------------------------------------------------------------
 
 
 def broadcast_shapes(*shapes: Any) -> Shape:
@@ -241,7 +246,8 @@ def broadcast_shapes(*shapes: Any) -> Shape:
 
 
 def broadcast_to(array: Any, shape: Any, *, out_sharding: Any = None) -> Array:
-    """`array` repeated along new and length-1 axes to `shape`. Raises ValueError if it does not broadcast to it."""
+    """`array` repeated along new and length-1 axes to `shape`. Raises ValueError if it does not
+    broadcast to it."""
     no_sharding("broadcast_to", out_sharding)
     x = array_like(array, "broadcast_to")
     sizes = canonical_shape(shape)

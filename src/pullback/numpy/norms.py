@@ -30,7 +30,8 @@ def inexact_operand(name: str, a: Any) -> Array:
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Array:
     """The norm of order `ord` over `axis` (one, several, or all): (Σ |x|^ord)^(1/ord).
 
-    It is max |x| for inf, min |x| for -inf, and for 0 the number of elements that are not zero. The derivative of the norm of order 2 at zero is NaN.
+    It is max |x| for inf, min |x| for -inf, and for 0 the number of elements that are not zero. The
+    derivative of the norm of order 2 at zero is NaN.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.vector_norm(jnp.array([3.0, 4.0]))
@@ -50,12 +51,14 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Array
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
-    """The norm of vectors (one axis) or matrices (two) along `axis`; without `axis` and `ord`, of all elements.
+    """The norm of vectors (one axis) or matrices (two) along `axis`; without `axis` and `ord`, of
+    all elements.
 
-    Of vectors, `ord` may be any number, see `vector_norm`. Of matrices: None or "fro" (square root of the sum of
-    squares), "nuc" (sum of singular values), 2 and -2 (largest and smallest one), inf and -inf (largest and smallest
-    sum of absolute values of a row), 1 and -1 (of a column). Derivatives at zero are NaN for the orders 2 and "fro".
-    Raises ValueError for other orders and more axes.
+    Of vectors, `ord` may be any number, see `vector_norm`. Of matrices: None or "fro" (square root
+    of the sum of squares), "nuc" (sum of singular values), 2 and -2 (largest and smallest one), inf
+    and -inf (largest and smallest sum of absolute values of a row), 1 and -1 (of a column).
+    Derivatives at zero are NaN for the orders 2 and "fro". Raises ValueError for other orders and
+    more axes.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.norm(jnp.array([[1.0, -7.0], [2.0, 3.0]]), ord=1)

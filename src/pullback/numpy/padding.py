@@ -33,7 +33,8 @@ _PAD_OPTIONS: dict[str, tuple[str, ...]] = {
 
 
 def _pairs(name: str, value: Any, ndim: int) -> list[tuple[Any, Any]]:
-    """A (before, after) pair for each axis from a scalar, a pair, or a sequence of one or `ndim` pairs."""
+    """A (before, after) pair for each axis from a scalar, a pair, or a sequence of one or `ndim`
+    pairs."""
     refuse_masked(value)
     try:
         table = np.asarray(value, dtype=object)
@@ -51,11 +52,13 @@ def _checked_pairs(name: str, table: Any, ndim: int) -> Any:
 
 
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Array:
-    """`array` with `pad_width` elements more at both ends of each axis: a number, a pair (before, after), or one pair for each axis.
+    """`array` with `pad_width` elements more at both ends of each axis: a number, a pair (before,
+    after), or one pair for each axis.
 
-    `mode` says what they are: "constant" (`constant_values`, 0), "edge", "linear_ramp" (to `end_values`), "maximum", "mean", "median",
-    "minimum" (of `stat_length` elements), "reflect" and "symmetric" (`reflect_type` "even" or "odd"), "wrap", "empty", or a
-    function as in `numpy.pad` that returns the padded row. Raises ValueError for negative widths and unknown options.
+    `mode` says what they are: "constant" (`constant_values`, 0), "edge", "linear_ramp" (to
+    `end_values`), "maximum", "mean", "median", "minimum" (of `stat_length` elements), "reflect" and
+    "symmetric" (`reflect_type` "even" or "odd"), "wrap", "empty", or a function as in `numpy.pad`
+    that returns the padded row. Raises ValueError for negative widths and unknown options.
 
     >>> import pullback.numpy as jnp
     >>> jnp.pad(jnp.array([0, 1, 2]), (1, 2), mode="reflect")
@@ -104,7 +107,8 @@ def _pad_constant(x: Array, widths: list[tuple[int, int]], values: Any) -> Array
 
 
 def _pad_by_index(x: Array, widths: list[tuple[int, int]], mode: str, reflect_type: str) -> Array:
-    """Modes in which each new element is an old one, or (odd reflections) two ends and an old one combined."""
+    """Modes in which each new element is an old one, or (odd reflections) two ends and an old one
+    combined."""
     if reflect_type not in ("even", "odd"):
         raise ValueError(f"pad: reflect_type must be 'even' or 'odd', got {reflect_type!r}")
     for i, (lo, hi) in enumerate(widths):
@@ -116,8 +120,9 @@ def _pad_by_index(x: Array, widths: list[tuple[int, int]], mode: str, reflect_ty
         period = n - 1 if mode == "reflect" else n
         padded = take_slice(x, np.pad(np.arange(n), (lo, hi), mode=mode), i)
         if reflect_type == "odd" and mode in ("reflect", "symmetric") and period:
-            # Each reflection is in a point (an end of the row), so that with every block of `period` places the row goes on rising by
-            # last - first: blocks of even number q are x + q (last - first), the others 2 last - x + (q - 1) (last - first).
+            # Each reflection is in a point (an end of the row), so that with every block of
+            # `period` places the row goes on rising by last - first: blocks of even number q are x
+            # + q (last - first), the others 2 last - x + (q - 1) (last - first).
             q = np.arange(-lo, n + hi) // period
             odd = q % 2 == 1
             q[lo : lo + n], odd[lo : lo + n] = 0, False

@@ -67,7 +67,8 @@ def _aligned(name: str, a: Any, b: Any) -> tuple[Array, Array]:
 
 
 def _lengthened(name: str, p: Array, shape: tuple[int, ...]) -> Array:
-    # The coefficients take the shape of the last ones of the longer polynomial before zeros come in front of them.
+    # The coefficients take the shape of the last ones of the longer polynomial before zeros come in
+    # front of them.
     try:
         p = broadcast_to(p, (p.shape[0], *shape[1:]))
     except ValueError as error:
@@ -88,7 +89,8 @@ def polysub(a1: Any, a2: Any) -> Array:
 
 
 def polymul(a1: Any, a2: Any, *, trim_leading_zeros: bool = False) -> Array:
-    """The product of two polynomials, in floating point; with `trim_leading_zeros`, those of the factors are left out.
+    """The product of two polynomials, in floating point; with `trim_leading_zeros`, those of the
+    factors are left out.
 
     >>> polymul(np.array([1.0, 2.0]), np.array([1.0, 3.0])).tolist()
     [1.0, 5.0, 6.0]
@@ -102,7 +104,8 @@ def polymul(a1: Any, a2: Any, *, trim_leading_zeros: bool = False) -> Array:
 
 
 def polydiv(u: Any, v: Any, *, trim_leading_zeros: bool = False) -> tuple[Array, Array]:
-    """Quotient and remainder of polynomials; the remainder is as long as `u`, unless `trim_leading_zeros`."""
+    """Quotient and remainder of polynomials; the remainder is as long as `u`, unless
+    `trim_leading_zeros`."""
     u, v = promote_inexact("polydiv", u, v)
     _coefficients("polydiv", u, v)
     if not v.shape[0]:
@@ -137,7 +140,8 @@ def polyder(p: Any, m: int = 1) -> Array:
 
 
 def polyint(p: Any, m: int = 1, k: Any = None) -> Array:
-    """The `m`-th antiderivative of a polynomial, with the constants of integration `k` (one for all, or one each; 0 by default)."""
+    """The `m`-th antiderivative of a polynomial, with the constants of integration `k` (one for
+    all, or one each; 0 by default)."""
     p, constants = promote_inexact("polyint", p, 0 if k is None else k)
     m = integer(m, "polyint: m")
     if not p.ndim:
@@ -151,7 +155,8 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Array:
     if m == 0:
         return p
     coefficients = concatenate([p, broadcast_to(constants, (m,))])
-    # The coefficient of x^d is integrated until it has degree d + m; the constants start in the places they end in.
+    # The coefficient of x^d is integrated until it has degree d + m; the constants start in the
+    # places they end in.
     n = p.shape[0]
     degrees = np.concatenate([np.arange(n - 1, -1, -1) + m, np.arange(m - 1, -1, -1)]).astype(np.float64)
     times = np.concatenate([np.full(n, m), np.arange(m - 1, -1, -1)])
@@ -160,7 +165,8 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Array:
 
 
 def poly(seq_of_zeros: Any) -> Array:
-    """The monic polynomial with the given zeros, or the characteristic polynomial of a square matrix.
+    """The monic polynomial with the given zeros, or the characteristic polynomial of a square
+    matrix.
 
     >>> poly(np.array([1.0, 2.0])).tolist()
     [1.0, -3.0, 2.0]
@@ -183,8 +189,8 @@ def poly(seq_of_zeros: Any) -> Array:
 def roots(p: Any, *, strip_zeros: bool = True) -> Array:
     """The complex roots of a polynomial: the eigenvalues of its companion matrix.
 
-    Zero coefficients at the ends are left out first, which needs their values; traced polynomials need `strip_zeros=False`, and get NaN
-    roots for each zero at the front.
+    Zero coefficients at the ends are left out first, which needs their values; traced polynomials
+    need `strip_zeros=False`, and get NaN roots for each zero at the front.
     """
     (p,) = promote_inexact("roots", array(p))
     if len(p.shape) > 1:
@@ -201,7 +207,8 @@ def roots(p: Any, *, strip_zeros: bool = True) -> Array:
 
 
 def _traced_roots(p: Array) -> Array:
-    # Leading zeros go to the end, where each adds a root 0. Those, the last ones by size, are then made NaN.
+    # Leading zeros go to the end, where each adds a root 0. Those, the last ones by size, are then
+    # made NaN.
     n = p.shape[0]
     if n < 2:
         return _companion_roots(p)
@@ -223,7 +230,8 @@ def _companion_roots(p: Array) -> Array:
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:
-    """The Vandermonde matrix of `x`: the columns are its powers, from N - 1 (by default its length) down to 0, or up, if `increasing`.
+    """The Vandermonde matrix of `x`: the columns are its powers, from N - 1 (by default its length)
+    down to 0, or up, if `increasing`.
 
     >>> vander(np.array([2.0, 3.0])).tolist()
     [[2.0, 1.0], [3.0, 1.0]]
@@ -241,10 +249,11 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:
 def polyfit(
     x: Any, y: Any, deg: int, rcond: float | None = None, full: bool = False, w: Any = None, cov: Any = False
 ) -> Any:
-    """The polynomial of degree `deg` that fits the points (x, y) best in the least squares sense, weighted by `w`.
+    """The polynomial of degree `deg` that fits the points (x, y) best in the least squares sense,
+    weighted by `w`.
 
-    `y` may have several columns. With `full`, the result is (coefficients, residuals, rank, singular values, rcond); with `cov` (True
-    or "unscaled"), (coefficients, covariance matrix).
+    `y` may have several columns. With `full`, the result is (coefficients, residuals, rank,
+    singular values, rcond); with `cov` (True or "unscaled"), (coefficients, covariance matrix).
     """
     x, y = promote_inexact("polyfit", inexact(x, "polyfit", weak=False), y)
     deg = integer(deg, "polyfit: deg")

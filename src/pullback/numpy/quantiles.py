@@ -28,10 +28,11 @@ def quantile(
     a: Any, q: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: bool = False, *, weights: Any = None,
 ) -> Array:  # fmt: skip
-    """The quantiles `q` (in [0, 1], a scalar or of one axis, which comes first) along `axis`; NaN if there is a NaN.
+    """The quantiles `q` (in [0, 1], a scalar or of one axis, which comes first) along `axis`; NaN
+    if there is a NaN.
 
-    `method` says what lies between two elements: "linear", "lower", "higher", "midpoint", "nearest", or "inverted_cdf" (the only one
-    that takes `weights`).
+    `method` says what lies between two elements: "linear", "lower", "higher", "midpoint",
+    "nearest", or "inverted_cdf" (the only one that takes `weights`).
 
     >>> float(quantile(np.array([1.0, 2.0, 3.0, 4.0]), 0.5))
     2.5
@@ -67,7 +68,8 @@ def nanpercentile(
 def median(
     a: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False,
 ) -> Array:  # fmt: skip
-    """The middle element along `axis` when sorted, or the mean of the two middle ones; NaN if there is a NaN."""
+    """The middle element along `axis` when sorted, or the mean of the two middle ones; NaN if there
+    is a NaN."""
     return quantile(a, 0.5, axis, out, overwrite_input, "midpoint", keepdims)
 
 
@@ -165,7 +167,8 @@ def _unweighted_quantile(rows: Array, missing: Array, q: Array, method: str, com
     if method == "midpoint":
         return u.multiply(u.add(below, above), 0.5)
     weight = u.subtract(position, low)
-    # Not below + weight·(above - below): with infinities that would be NaN. A weight of 0 must not meet infinity either.
+    # Not below + weight·(above - below): with infinities that would be NaN. A weight of 0 must not
+    # meet infinity either.
     exact = u.equal(low, high)
     mixed = u.add(u.multiply(below, u.subtract(1, weight)), u.multiply(above, weight))
     return select(exact, below, mixed)

@@ -33,15 +33,17 @@ from pullback.numpy.promotion import array_like, here, promote, promote_inexact
 from pullback.transforms.vmap import vmap
 from pullback.xla.devices import no_sharding, placed
 
-# ---- ranges -----------------------------------------------------------------------------------------------------
+# ---- ranges --------------------------------------------------------------------------------------
 
 
 def arange(
     start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *, device: Any = None, out_sharding: Any = None
 ) -> Array:
-    """start, start + step, ... below `stop` (or 0, 1, ... below the only argument): concrete real scalars.
+    """start, start + step, ... below `stop` (or 0, 1, ... below the only argument): concrete real
+    scalars.
 
-    The dtype is that of the arguments together. Raises TypeError for booleans, ValueError for complex numbers and arrays.
+    The dtype is that of the arguments together. Raises TypeError for booleans, ValueError for
+    complex numbers and arrays.
 
     >>> arange(0, 1, 0.25)
     Array([0.  , 0.25, 0.5 , 0.75], dtype=float32)
@@ -82,9 +84,11 @@ def linspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0,
     *, device: Any = None,
 ) -> Any:  # fmt: skip
-    """`num` evenly spaced numbers from `start` to `stop`, included unless `endpoint` is false; arrays give a new `axis`.
+    """`num` evenly spaced numbers from `start` to `stop`, included unless `endpoint` is false;
+    arrays give a new `axis`.
 
-    With `retstep`, the pair of them and the step. Integer dtypes round down. Raises ValueError for negative `num`.
+    With `retstep`, the pair of them and the step. Integer dtypes round down. Raises ValueError for
+    negative `num`.
 
     >>> linspace(0, 1, 5)
     Array([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
@@ -102,7 +106,8 @@ def linspace(
     elif span == 0:
         out = x.reshape((1, *shape))
     else:
-        # Steps from the nearer end: both ends are exact, whole numbers stay so, and nothing overflows between them.
+        # Steps from the nearer end: both ends are exact, whole numbers stay so, and nothing
+        # overflows between them.
         each = (y / 2 - x / 2) / (span / 2)
         i = _filled_range(num, computed).reshape(column)
         out = select(ufuncs.less(i, (span + 1) // 2), x + i * each, y - (span - i) * each)
@@ -113,7 +118,8 @@ def linspace(
 
 
 def _ends(name: str, start: Any, stop: Any, dtype: Any) -> tuple[Array, Array, DType, DType]:
-    """The ends of a range, in one shape and the type to compute in; the types asked for and of steps."""
+    """The ends of a range, in one shape and the type to compute in; the types asked for and of
+    steps."""
     x, y = promote_inexact(name, start, stop)
     shape = np.broadcast_shapes(x.shape, y.shape)
     target = x.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
@@ -122,7 +128,8 @@ def _ends(name: str, start: Any, stop: Any, dtype: Any) -> tuple[Array, Array, D
 
 
 def _types_between(ends: DType, target: DType) -> tuple[DType, DType]:
-    """The type of numbers between `ends` that are asked for as `target`, at least as precise as both; and that in which they are computed."""
+    """The type of numbers between `ends` that are asked for as `target`, at least as precise as
+    both; and that in which they are computed."""
     wide = dtypes.to_inexact(target)
     if wide.itemsize > ends.itemsize:
         ends = dtypes.to_complex(wide) if dtypes.is_complex(ends) else wide
@@ -137,7 +144,8 @@ def _filled_range(n: int, dtype: DType) -> Array:
 def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
 ) -> Array:
-    """base ** linspace(start, stop, num): numbers evenly spaced on a logarithmic scale, given by their exponents."""
+    """base ** linspace(start, stop, num): numbers evenly spaced on a logarithmic scale, given by
+    their exponents."""
     start, stop = promote_inexact("logspace", start, stop)
     target = dtypes.promotion(base, start.dtype)[0] if dtype is None else dtypes.canonicalize_dtype(dtype)
     _, computed = _types_between(start.dtype, target if dtypes.is_complex(start.dtype) else dtypes.to_real(target))
@@ -155,7 +163,8 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     """
     x, y, target, _ = _ends("geomspace", start, stop, dtype)
     shape, computed = x.shape, x.dtype
-    # Divided by the direction of the start, a logarithm exists wherever the two ends lie on one side (or one ray).
+    # Divided by the direction of the start, a logarithm exists wherever the two ends lie on one
+    # side (or one ray).
     direction = ufuncs.sign(x)
     logs = linspace(ufuncs.log(x / direction), ufuncs.log(y / direction), num, endpoint)
     out = direction * ufuncs.exp(logs)
@@ -169,19 +178,22 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
         failed = convert(logs != logs, dtypes.bool_)
         out = select(failed, logs, lax_concatenate(ends, 0) if len(ends) > 1 else ends[0])
     if dtypes.is_integer(target):
-        # exp(log(8)) may fall just short of 8: what is an integer but for rounding counts as that integer.
+        # exp(log(8)) may fall just short of 8: what is an integer but for rounding counts as that
+        # integer.
         out = floor_p.bind(out * (1 + 4 * float(dtypes.finfo(computed).eps)))
     return move_axis(convert(out, target), 0, canonical_axis(axis, out.ndim))
 
 
-# ---- grids ------------------------------------------------------------------------------------------------------
+# ---- grids ---------------------------------------------------------------------------------------
 
 
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> list[Array]:
-    """Coordinate arrays of the grid spanned by vectors: one array a vector, all of the grid's shape.
+    """Coordinate arrays of the grid spanned by vectors: one array a vector, all of the grid's
+    shape.
 
-    With `indexing="xy"` the first two axes are swapped, as plots have them; with "ij" axis i goes along vector i. `sparse` leaves the
-    other axes at length 1. Raises ValueError for arguments that are not one-dimensional.
+    With `indexing="xy"` the first two axes are swapped, as plots have them; with "ij" axis i goes
+    along vector i. `sparse` leaves the other axes at length 1. Raises ValueError for arguments that
+    are not one-dimensional.
     """
     if not copy:
         raise ValueError("meshgrid supports only copy=True: Arrays are immutable")
@@ -203,7 +215,8 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 
 
 def indices(dimensions: Sequence[int], dtype: Any = None, sparse: bool = False) -> Any:
-    """The indices of a grid: array `i` of the result (stacked, or a tuple if `sparse`) holds each element's index along axis i."""
+    """The indices of a grid: array `i` of the result (stacked, or a tuple if `sparse`) holds each
+    element's index along axis i."""
     dtype = dtypes.canonicalize_dtype(int if dtype is None else dtype)
     sizes = canonical_shape(dimensions)
     grids = meshgrid(*(arange(n, dtype=dtype) for n in sizes), sparse=sparse, indexing="ij")
@@ -215,7 +228,8 @@ def indices(dimensions: Sequence[int], dtype: Any = None, sparse: bool = False) 
 
 
 def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
-    """The values of `function` at the indices of an array of `shape`, which it gets one index an argument (see `vmap`).
+    """The values of `function` at the indices of an array of `shape`, which it gets one index an
+    argument (see `vmap`).
 
     >>> fromfunction(lambda i, j: i + j, (2, 2), dtype=int)
     Array([[0, 1],
@@ -229,7 +243,7 @@ def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float
     return mapped(*(arange(n, dtype=dtype) for n in sizes))
 
 
-# ---- by slices --------------------------------------------------------------------------------------------------
+# ---- by slices -----------------------------------------------------------------------------------
 
 
 def _range_of(s: slice) -> Array:
@@ -244,7 +258,8 @@ def _range_of(s: slice) -> Array:
 
 
 class _Grid:
-    """`mgrid[a:b, c:d:10j]`: a grid by slices; an imaginary step counts points. Dense (stacked) or open (a list)."""
+    """`mgrid[a:b, c:d:10j]`: a grid by slices; an imaginary step counts points. Dense (stacked) or
+    open (a list)."""
 
     def __init__(self, name: str, sparse: bool) -> None:
         self.name, self.sparse = name, sparse
@@ -265,8 +280,9 @@ ogrid = _Grid("ogrid", sparse=True)
 
 
 class _Concatenator:
-    """`r_[1:4, 0, x]`: ranges, scalars and arrays in a row. A leading string "axis,ndmin,trans1d" says where (see `numpy.r_`); "r" and "c" make the
-    result a matrix, a row or a column if it has one axis."""
+    """`r_[1:4, 0, x]`: ranges, scalars and arrays in a row. A leading string "axis,ndmin,trans1d"
+    says where (see `numpy.r_`); "r" and "c" make the result a matrix, a row or a column if it has
+    one axis."""
 
     def __init__(self, name: str, axis: int, ndmin: int, trans1d: int) -> None:
         self.name, self.defaults = name, (axis, ndmin, trans1d)

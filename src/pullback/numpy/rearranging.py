@@ -34,11 +34,12 @@ from pullback.numpy.promotion import along, array_like, here, raised_to, truth, 
 from pullback.numpy.selecting import take, where
 from pullback.xla.devices import no_sharding
 
-# ---- repeating and moving ---------------------------------------------------------------------------------------
+# ---- repeating and moving ------------------------------------------------------------------------
 
 
 def resize(a: Any, new_shape: Any) -> Array:
-    """An array of `new_shape` filled with the elements of `a` in row-major order, over and over. Zeros if `a` is empty."""
+    """An array of `new_shape` filled with the elements of `a` in row-major order, over and over.
+    Zeros if `a` is empty."""
     x = ravel(array_like(a, "resize"))
     try:
         shape = canonical_shape(new_shape)
@@ -75,9 +76,11 @@ def tile(A: Any, reps: Any) -> Array:
 def repeat(
     a: Any, repeats: Any, axis: int | None = None, *, total_repeat_length: int | None = None, out_sharding: Any = None
 ) -> Array:
-    """Each element of `a` along `axis` (flattened if None) repeated `repeats` times, a number or one for each element.
+    """Each element of `a` along `axis` (flattened if None) repeated `repeats` times, a number or
+    one for each element.
 
-    With `total_repeat_length` the result has that length: cut off, or the last element goes on. It is needed where `repeats` is traced.
+    With `total_repeat_length` the result has that length: cut off, or the last element goes on. It
+    is needed where `repeats` is traced.
 
     >>> from pullback.numpy import array
     >>> repeat(array([1, 2]), array([1, 3]))
@@ -115,7 +118,8 @@ def repeat(
 
 
 def _repeat_traced(x: Array, counts: Array, axis: int, length: int) -> Array:
-    # Place j of the result holds element i where i is the number of elements whose repetitions end at or before j.
+    # Place j of the result holds element i where i is the number of elements whose repetitions end
+    # at or before j.
     ends = cumsum(counts, 0)
     places = broadcast_in_dim_p.bind(iota(ends.dtype, length), shape=(length, ends.shape[0]), broadcast_dimensions=(0,))
     return take(x, _number_true(ge_p.bind(places, broadcast_to(ends, places.shape))), axis=axis, mode="clip")
@@ -132,9 +136,11 @@ def take_slice(x: Array, chosen: Any, axis: int) -> Array:
 
 
 def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
-    """`a` with elements moved `shift` places along `axis`, those pushed off the end coming back at the start.
+    """`a` with elements moved `shift` places along `axis`, those pushed off the end coming back at
+    the start.
 
-    Without `axis` the flattened array is rolled, and keeps its shape. Several shifts and axes are applied together.
+    Without `axis` the flattened array is rolled, and keeps its shape. Several shifts and axes are
+    applied together.
 
     >>> from pullback.numpy import array
     >>> roll(array([1, 2, 3]), 1)
@@ -197,7 +203,7 @@ def _remainder(shift: Array, n: int) -> Array:
     return select_n_p.bind(lt_p.bind(wide, like(0, wide)), wide, wide + like(n, wide))
 
 
-# ---- inserting and deleting -------------------------------------------------------------------------------------
+# ---- inserting and deleting ----------------------------------------------------------------------
 
 
 def known_indices(name: str, obj: Any) -> Any:
@@ -206,9 +212,11 @@ def known_indices(name: str, obj: Any) -> Any:
 
 
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
-    """`arr` with `values` inserted before the indices `obj` (an integer, integers or a slice) along `axis`; flattened if it is None.
+    """`arr` with `values` inserted before the indices `obj` (an integer, integers or a slice) along
+    `axis`; flattened if it is None.
 
-    Indices are clipped to the array; they may be traced. Raises ValueError for indices that are not integers.
+    Indices are clipped to the array; they may be traced. Raises ValueError for indices that are not
+    integers.
 
     >>> from pullback.numpy import array
     >>> insert(array([1, 2, 3]), 1, 9)
@@ -228,7 +236,8 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
     count = new.shape[axis] if at.size == 1 else at.size
     new = broadcast_to(new, tuple(count if i == axis else m for i, m in enumerate(x.shape)))
     both = lax_concatenate([x, new], axis)
-    # Of x and the new elements in a row, the stable order of their places: a new element goes before the one it is inserted at.
+    # Of x and the new elements in a row, the stable order of their places: a new element goes
+    # before the one it is inserted at.
     if traced:
         at = convert(broadcast_to(ravel(at), (count,)), dtypes.default_dtype(int))
         at = where(at < 0, at + n, at)
@@ -242,7 +251,8 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
 
 
 def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices: bool = False) -> Array:
-    """`arr` without the elements at `obj` (an integer, integers, booleans or a slice) along `axis`; flattened if it is None.
+    """`arr` without the elements at `obj` (an integer, integers, booleans or a slice) along `axis`;
+    flattened if it is None.
 
     Raises IndexError or ValueError for indices out of range.
 
@@ -277,13 +287,15 @@ def _delete_traced(x: Array, at: Array, axis: int) -> Array:
     at = ravel(at)
     at = sort(where(at < 0, at + n, at), dimension=0)
     kept = iota(at.dtype, n - at.shape[0])
-    # The j-th element kept is preceded by those deleted: the i-th (sorted) one is if at[i] - i <= j.
+    # The j-th element kept is preceded by those deleted: the i-th (sorted) one is if at[i] - i <=
+    # j.
     before = ge_p.bind(*broadcast_arrays(expand_dims(kept, 1), at - iota(at.dtype, at.shape[0])))
     return take(x, kept + convert(_number_true(before), kept.dtype), axis=axis, mode="clip")
 
 
 def trim_zeros(filt: Any, trim: str = "fb", axis: int | Sequence[int] | None = None) -> Array:
-    """`filt` without the zeros at its front ("f") and back ("b"), along `axis` (all by default). The values must be concrete."""
+    """`filt` without the zeros at its front ("f") and back ("b"), along `axis` (all by default).
+    The values must be concrete."""
     x = array_like(filt, "trim_zeros")
     present = np.nonzero(known_indices("trim_zeros", x))
     for i in canonical_axes(axis, x.ndim):
@@ -295,7 +307,7 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: int | Sequence[int] | None = N
     return x
 
 
-# ---- bits -------------------------------------------------------------------------------------------------------
+# ---- bits ----------------------------------------------------------------------------------------
 
 
 def _bit_order(bitorder: str) -> np.ndarray[Any, Any]:
@@ -306,7 +318,8 @@ def _bit_order(bitorder: str) -> np.ndarray[Any, Any]:
 
 
 def packbits(a: Any, axis: int | None = None, bitorder: str = "big") -> Array:
-    """Truth values (non-zero is 1) packed into bytes of 8 along `axis` (flattened if None), padded with zeros at the end."""
+    """Truth values (non-zero is 1) packed into bytes of 8 along `axis` (flattened if None), padded
+    with zeros at the end."""
     x = array_like(a, "packbits")
     if dtypes.is_inexact(x.dtype):
         raise TypeError(f"packbits takes integers or booleans, got {dtypes.name(x.dtype)} at {user_line()}")
@@ -322,7 +335,8 @@ def packbits(a: Any, axis: int | None = None, bitorder: str = "big") -> Array:
 
 
 def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitorder: str = "big") -> Array:
-    """The bits of bytes along `axis` (flattened if None), as uint8 zeros and ones; the first `count`, or all but the last if negative."""
+    """The bits of bytes along `axis` (flattened if None), as uint8 zeros and ones; the first
+    `count`, or all but the last if negative."""
     x = array_like(a, "unpackbits")
     if x.dtype != dtypes.uint8:
         raise TypeError(f"unpackbits takes bytes (uint8), got {dtypes.name(x.dtype)} at {user_line()}")

@@ -30,7 +30,7 @@ from pullback.numpy import ufuncs as u
 from pullback.numpy.conversion import asarray
 from pullback.numpy.promotion import along, array_like, here, promote_inexact
 
-# ---- what all share ---------------------------------------------------------------------------------------------
+# ---- what all share ------------------------------------------------------------------------------
 
 
 _ALL_AXES = [tuple(range(n)) for n in range(33)]
@@ -118,14 +118,15 @@ def _ignoring_nan(name: str, plain: Any, fill: Any, nothing: Any, a: Any, *args:
     return found if nothing is None else filled(found, all(missing, args[0], keepdims=bool(args[2])), nothing)
 
 
-# ---- sums, products, extrema, logic -----------------------------------------------------------------------------
+# ---- sums, products, extrema, logic --------------------------------------------------------------
 
 
 def sum(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None,
     promote_integers: bool = True,
 ) -> Array:  # fmt: skip
-    """The sum of the elements along `axis`, in `dtype` if given. `promote_integers=False` keeps narrow integer types.
+    """The sum of the elements along `axis`, in `dtype` if given. `promote_integers=False` keeps
+    narrow integer types.
 
     >>> int(sum(np.arange(5)))
     10
@@ -265,11 +266,12 @@ def array_equiv(a1: Any, a2: Any) -> Array:
     return all(u.equal(a1, a2))
 
 
-# ---- positions --------------------------------------------------------------------------------------------------
+# ---- positions -----------------------------------------------------------------------------------
 
 
 def argmax(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
-    """The index of the first largest element along `axis` (of the flattened array, if None); NaN counts as largest.
+    """The index of the first largest element along `axis` (of the flattened array, if None); NaN
+    counts as largest.
 
     Raises ValueError for an empty axis, TypeError for complex numbers.
     """
@@ -304,11 +306,12 @@ def nanargmin(a: Any, axis: int | None = None, out: None = None, keepdims: bool 
     return _ignoring_nan("nanargmin", argmin, lax.highest, -1, a, axis, out, keepdims)
 
 
-# ---- moments ----------------------------------------------------------------------------------------------------
+# ---- moments -------------------------------------------------------------------------------------
 
 
 def _mean_dtype(name: str, a: Array, dtype: Any) -> tuple[DType, DType]:
-    """Result dtype of a mean, and the dtype to compute in. Raises TypeError for means that are to be booleans."""
+    """Result dtype of a mean, and the dtype to compute in. Raises TypeError for means that are to
+    be booleans."""
     if dtype is not None and dtypes.canonicalize_dtype(dtype) == dtypes.bool_:
         raise here(TypeError, f"{name}: dtype must be a type of numbers, got bool")
     result = dtypes.to_inexact(a.dtype) if dtype is None else dtypes.canonicalize_dtype(dtype)
@@ -323,7 +326,8 @@ def _mean_dtype(name: str, a: Array, dtype: Any) -> tuple[DType, DType]:
 def mean(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None
 ) -> Array:
-    """The mean of the elements along `axis`; NaN of nothing. Integers give floats unless `dtype` says otherwise.
+    """The mean of the elements along `axis`; NaN of nothing. Integers give floats unless `dtype`
+    says otherwise.
 
     >>> float(mean(np.array([1, 2])))
     1.5
@@ -347,7 +351,8 @@ def mean(
 
 
 def _mask_of(name: str, a: Array, where: Any) -> Array:
-    """`where` in the shape of `a`, so that what is counted is what is summed. Raises ValueError if it has another one."""
+    """`where` in the shape of `a`, so that what is counted is what is summed. Raises ValueError if
+    it has another one."""
     where = mask(where, name)
     if not _fits(where.shape, a.shape):
         raise here(ValueError, f"{name}: `where` of shape {where.shape} does not broadcast to {a.shape}")
@@ -367,9 +372,11 @@ def var(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False, *, where: Any = None,
     mean: Any = None, correction: int | float | None = None,
 ) -> Array:  # fmt: skip
-    """The variance of the elements along `axis`, normalized by their number less `ddof` (or `correction`); NaN if that is not positive.
+    """The variance of the elements along `axis`, normalized by their number less `ddof` (or
+    `correction`); NaN if that is not positive.
 
-    Of complex numbers the mean of |a - mean|². `mean`, if given, is taken for the mean (with `keepdims`).
+    Of complex numbers the mean of |a - mean|². `mean`, if given, is taken for the mean (with
+    `keepdims`).
     """
     u.no_out("var", out)
     return _variance("var", array_like(a, "var"), axis, dtype, ddof, keepdims, where, mean, correction)
@@ -379,7 +386,8 @@ def std(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False, *, where: Any = None,
     mean: Any = None, correction: int | float | None = None,
 ) -> Array:  # fmt: skip
-    """The standard deviation of the elements along `axis`: the square root of `var`, whose arguments these are."""
+    """The standard deviation of the elements along `axis`: the square root of `var`, whose
+    arguments these are."""
     u.no_out("std", out)
     if dtype is not None and not dtypes.is_inexact(dtypes.canonicalize_dtype(dtype)):
         raise here(ValueError, f"dtype argument to std must be inexact; got {dtype}")
@@ -422,7 +430,8 @@ def _variance(
 
 
 def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
-    """The mean of `a` along `axis`, weighted by `weights` (of the shape of `a`, or of its axes `axis`).
+    """The mean of `a` along `axis`, weighted by `weights` (of the shape of `a`, or of its axes
+    `axis`).
 
     With `returned`, also the sum of the weights. Raises ValueError if shapes do not match.
     """
@@ -454,7 +463,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     return (value, total) if returned else value
 
 
-# ---- ignoring NaN -----------------------------------------------------------------------------------------------
+# ---- ignoring NaN --------------------------------------------------------------------------------
 
 
 def nansum(
@@ -520,7 +529,7 @@ def nanstd(
     return u.sqrt(nanvar(a, axis, dtype, out, ddof, keepdims, where, mean))
 
 
-# ---- cumulative -------------------------------------------------------------------------------------------------
+# ---- cumulative ----------------------------------------------------------------------------------
 
 
 def _cumulative(name: str, primitive: Any, a: Any, axis: Any, dtype: Any, out: Any) -> Array:
@@ -536,7 +545,8 @@ def _cumulative(name: str, primitive: Any, a: Any, axis: Any, dtype: Any, out: A
 
 
 def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
-    """The sums of all prefixes along `axis` (of the flattened array, if None). Booleans count as integers.
+    """The sums of all prefixes along `axis` (of the flattened array, if None). Booleans count as
+    integers.
 
     >>> import pullback.numpy as jnp
     >>> cumsum(jnp.array([1, 2, 3])).tolist()
@@ -563,13 +573,15 @@ def nancumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = N
 def cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Array:
     """The sums of all prefixes along `axis`, which may be left out for one-dimensional arrays only.
 
-    With `include_initial`, that of the empty prefix, 0, comes first. Raises ValueError for scalars, or if an axis is needed.
+    With `include_initial`, that of the empty prefix, 0, comes first. Raises ValueError for scalars,
+    or if an axis is needed.
     """
     return _standard_cumulative("cumulative_sum", cumsum_p, 0, x, axis, dtype, include_initial)
 
 
 def cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Array:
-    """The products of all prefixes along `axis`; with `include_initial`, 1 comes first. See `cumulative_sum`."""
+    """The products of all prefixes along `axis`; with `include_initial`, 1 comes first. See
+    `cumulative_sum`."""
     return _standard_cumulative("cumulative_prod", cumprod_p, 1, x, axis, dtype, include_initial)
 
 

@@ -37,17 +37,19 @@ from pullback.numpy.joining import unstack
 from pullback.numpy.promotion import array_like, here, promote, scalar_like, truth, value_of
 from pullback.xla.devices import beside
 
-# ---- by position ------------------------------------------------------------------------------------------------
+# ---- by position ---------------------------------------------------------------------------------
 
 
 def take(
     a: Any, indices: Any, axis: int | None = None, out: None = None, mode: str | None = None, unique_indices: bool = False,
     indices_are_sorted: bool = False, fill_value: Any = None,
 ) -> Array:  # fmt: skip
-    """The slices of `a` at `indices` along `axis` (elements of the flattened `a`, if None): axis `axis` becomes the axes of `indices`.
+    """The slices of `a` at `indices` along `axis` (elements of the flattened `a`, if None): axis
+    `axis` becomes the axes of `indices`.
 
-    `mode` is for positions out of bounds: "fill" (the default; negative positions count from the end, others read `fill_value`, by default
-    NaN, the smallest signed or largest unsigned integer, True), "clip" or "wrap". Raises IndexError for elements of an empty axis.
+    `mode` is for positions out of bounds: "fill" (the default; negative positions count from the
+    end, others read `fill_value`, by default NaN, the smallest signed or largest unsigned integer,
+    True), "clip" or "wrap". Raises IndexError for elements of an empty axis.
 
     >>> take(as_array(np.arange(6).reshape(2, 3)), np.array([0, 2]), axis=1)
     Array([[0, 2],
@@ -103,9 +105,11 @@ def take_along_axis(
     *,
     wrap_negative_indices: bool | None = None,
 ) -> Array:
-    """`out[..., i, ...] = arr[..., indices[..., i, ...], ...]` along `axis`; the other axes broadcast. With axis None, `arr` is flattened.
+    """`out[..., i, ...] = arr[..., indices[..., i, ...], ...]` along `axis`; the other axes
+    broadcast. With axis None, `arr` is flattened.
 
-    `mode` is "fill" by default, see `take`. Raises TypeError unless the indices are integers, ValueError for shapes that do not fit.
+    `mode` is "fill" by default, see `take`. Raises TypeError unless the indices are integers,
+    ValueError for shapes that do not fit.
 
     >>> take_along_axis(as_array(np.array([[1, 2], [3, 4]])), np.array([[1], [0]]), axis=1)
     Array([[2],
@@ -128,7 +132,8 @@ def take_along_axis(
         raise here(IndexError, f"take_along_axis: axis {axis} of shape {x.shape} is empty")
     if wrap_negative_indices or wrap_negative_indices is None:
         i = wrap_negative(i, n)
-    # An axis that both have pairs their elements; one that only `arr` has runs through windows; one that only the indices have, over rows.
+    # An axis that both have pairs their elements; one that only `arr` has runs through windows; one
+    # that only the indices have, over rows.
     both = [d for d in range(x.ndim) if d != axis and x.shape[d] == i.shape[d]]
     windows = [d for d in range(x.ndim) if d != axis and d not in both and i.shape[d] == 1]
     rows_only = [d for d in range(x.ndim) if d != axis and d not in both and d not in windows]
@@ -154,9 +159,11 @@ def refuse_inplace(name: str, inplace: bool, error: type[Exception] = ValueError
 def put_along_axis(
     arr: Any, indices: Any, values: Any, axis: int | None, inplace: bool = True, *, mode: str | None = None
 ) -> Array:
-    """`arr` with `arr[..., indices[..., i, ...], ...] = values[..., i, ...]` along `axis`. Needs `inplace=False` (ValueError).
+    """`arr` with `arr[..., indices[..., i, ...], ...] = values[..., i, ...]` along `axis`. Needs
+    `inplace=False` (ValueError).
 
-    Positions out of bounds are dropped, or clamped with `mode="clip"`. With axis None, positions are those of the flattened `arr`.
+    Positions out of bounds are dropped, or clamped with `mode="clip"`. With axis None, positions
+    are those of the flattened `arr`.
     """
     refuse_inplace("put_along_axis", inplace)
     x, i, v = (array_like(a, "put_along_axis") for a in (arr, indices, values))
@@ -176,8 +183,8 @@ def put_along_axis(
 def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = True) -> Array:
     """`a` with `a.flat[ind] = v`, repeating `v` as needed. Needs `inplace=False` (ValueError).
 
-    Positions out of bounds are clamped (None, with which negative ones count from the end, and "clip") or taken modulo the size ("wrap"). Without
-    values, or elements, nothing is put.
+    Positions out of bounds are clamped (None, with which negative ones count from the end, and
+    "clip") or taken modulo the size ("wrap"). Without values, or elements, nothing is put.
     """
     refuse_inplace("put", inplace)
     x, i, values = array_like(a, "put"), array_like(ind, "put"), array_like(v, "put")
@@ -204,7 +211,8 @@ def cycled(values: Any, count: int) -> Any:
 
 
 def place(arr: Any, mask: Any, vals: Any, *, inplace: bool = True) -> Array:
-    """`arr` with the elements where `mask` is true replaced by those of `vals` in order, over and over. Needs `inplace=False`."""
+    """`arr` with the elements where `mask` is true replaced by those of `vals` in order, over and
+    over. Needs `inplace=False`."""
     refuse_inplace("place", inplace)
     x, m, v = array_like(arr, "place"), array_like(mask, "place"), array_like(vals, "place")
     if x.size != m.size:
@@ -221,7 +229,8 @@ def place(arr: Any, mask: Any, vals: Any, *, inplace: bool = True) -> Array:
 
 
 def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
-    """Flat positions in an array of `shape` as positions along its axes: one array an axis. Clamped; negative ones count from the end.
+    """Flat positions in an array of `shape` as positions along its axes: one array an axis.
+    Clamped; negative ones count from the end.
 
     >>> [int(i) for i in unravel_index(5, (2, 3))]
     [1, 2]
@@ -241,14 +250,15 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
     return tuple(reversed(out))
 
 
-# ---- by condition -----------------------------------------------------------------------------------------------
+# ---- by condition --------------------------------------------------------------------------------
 
 
 def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple[Array, ...]:
     """The positions of the nonzero elements of `a`, in row-major order: one index array an axis.
 
-    With `size` there are so many positions: the surplus is cut off, and missing ones are `fill_value` (0; or one value an axis), with
-    whose type the positions are promoted. Without, `a` must be concrete (ConcretizationTypeError). Raises ValueError for scalars.
+    With `size` there are so many positions: the surplus is cut off, and missing ones are
+    `fill_value` (0; or one value an axis), with whose type the positions are promoted. Without, `a`
+    must be concrete (ConcretizationTypeError). Raises ValueError for scalars.
 
     >>> nonzero(as_array(np.array([0, 3, 0, 4])))
     (Array([1, 3], dtype=int32),)
@@ -291,7 +301,8 @@ def _traced_nonzero(x: Any, size: int, fills: tuple[Any, ...], dtype: dtypes.DTy
         return tuple(broadcast_to(convert(f, *kind), (size,)) for f, kind in zip(given, kinds))
     mask = reshape_p.bind(truth(x, "nonzero"), new_sizes=(x.size,))
     rank = cumsum(convert(mask, dtype), 0)
-    # The k-th nonzero element writes its position to place k; the others go out of bounds and are dropped.
+    # The k-th nonzero element writes its position to place k; the others go out of bounds and are
+    # dropped.
     place = lax_select(mask, sub_p.bind(rank, like(1, rank)), broadcast_to(like(size, rank), rank.shape))
     numbers = ScatterDimensionNumbers((), (0,), (0,))
     flat = lax_indexing.scatter_p.bind(
@@ -311,7 +322,8 @@ def flatnonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> A
 
 
 def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Array:
-    """The positions of the nonzero elements of `a`, one a row: shape (number, a.ndim). See `nonzero`."""
+    """The positions of the nonzero elements of `a`, one a row: shape (number, a.ndim). See
+    `nonzero`."""
     x = array_like(a, "argwhere")
     if not x.ndim:
         (flat,) = nonzero(reshape_p.bind(x, new_sizes=(1,)), size=size)
@@ -323,10 +335,11 @@ def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Arra
 def compress(
     condition: Any, a: Any, axis: int | None = None, *, size: int | None = None, fill_value: Any = 0, out: None = None
 ) -> Array:
-    """The slices of `a` along `axis` (elements of the flattened `a`, if None) where the 1-d `condition` is true.
+    """The slices of `a` along `axis` (elements of the flattened `a`, if None) where the 1-d
+    `condition` is true.
 
-    With `size` there are so many slices: the surplus is cut off, and missing ones are `fill_value`. Raises ValueError if the condition is
-    true beyond the end of the axis.
+    With `size` there are so many slices: the surplus is cut off, and missing ones are `fill_value`.
+    Raises ValueError if the condition is true beyond the end of the axis.
 
     >>> compress(np.array([True, False, True]), as_array(np.array([5, 6, 7])))
     Array([5, 7], dtype=int32)
@@ -366,13 +379,14 @@ def extract(condition: Any, arr: Any, *, size: int | None = None, fill_value: An
     return compress(c, x, size=size, fill_value=fill_value)
 
 
-# ---- among arrays -----------------------------------------------------------------------------------------------
+# ---- among arrays --------------------------------------------------------------------------------
 
 
 def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array:
     """Elementwise `choices[a]`; `a` and the choices broadcast.
 
-    `mode` is for values of `a` out of bounds: "raise" (ValueError; `a` must be concrete), "wrap" or "clip".
+    `mode` is for values of `a` out of bounds: "raise" (ValueError; `a` must be concrete), "wrap" or
+    "clip".
 
     >>> choose(np.array([1, 0]), [np.array([1, 2]), np.array([3, 4])])
     Array([3, 2], dtype=int32)
@@ -403,9 +417,11 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array
 
 
 def where(condition: Any, x: Any = None, y: Any = None, /, *, size: Any = None, fill_value: Any = None) -> Any:
-    """Elements of `x` where `condition` is true and of `y` elsewhere, broadcast; with one argument, `nonzero(condition)`.
+    """Elements of `x` where `condition` is true and of `y` elsewhere, broadcast; with one argument,
+    `nonzero(condition)`.
 
-    The derivative flows only to the chosen elements. Raises ValueError for shapes that do not broadcast.
+    The derivative flows only to the chosen elements. Raises ValueError for shapes that do not
+    broadcast.
 
     >>> where(array([True, False]), 1.0, array([2.0, 3.0]))
     Array([1., 3.], dtype=float32)
@@ -431,7 +447,8 @@ def where(condition: Any, x: Any = None, y: Any = None, /, *, size: Any = None, 
 
 
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Array:
-    """Of each place, the element of the choice whose condition is the first that is true, or of `default`."""
+    """Of each place, the element of the choice whose condition is the first that is true, or of
+    `default`."""
     if len(condlist) != len(choicelist):
         raise ValueError(
             f"select: as many choices as conditions are needed, got {len(condlist)} conditions and {len(choicelist)} choices"
@@ -445,10 +462,12 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
 
 
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Array:
-    """A function given by cases: for each condition the value of its function (or constant); one more is for the rest, which else is 0.
+    """A function given by cases: for each condition the value of its function (or constant); one
+    more is for the rest, which else is 0.
 
-    Where several conditions hold, the last counts. The result has the dtype of `x`. Functions get elements, and each element reaches the
-    value and the derivative of its own function only. Raises ValueError for another number of functions than there are cases.
+    Where several conditions hold, the last counts. The result has the dtype of `x`. Functions get
+    elements, and each element reaches the value and the derivative of its own function only. Raises
+    ValueError for another number of functions than there are cases.
 
     >>> x = array([-4.0, 0.0, 9.0])
     >>> piecewise(x, [x < 0, x > 0], [lambda v: (-v) ** 0.5, lambda v: v**0.5, 0.0])

@@ -1,7 +1,8 @@
 """Set operations on arrays: distinct elements, unions, intersections, differences, membership.
 
-How many elements a result has depends on values, so the arrays must be concrete, unless `size` fixes the length: results are then
-cut or padded with `fill_value` (by default the smallest element, where it says no other), and everything works on traced arrays.
+How many elements a result has depends on values, so the arrays must be concrete, unless `size`
+fixes the length: results are then cut or padded with `fill_value` (by default the smallest element,
+where it says no other), and everything works on traced arrays.
 """
 
 from __future__ import annotations
@@ -65,10 +66,12 @@ def unique(
     ar: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False, axis: int | None = None,
     *, equal_nan: bool = True, size: int | None = None, fill_value: Any = None, sorted: bool = True,
 ) -> Any:  # fmt: skip
-    """The distinct elements of `ar`, or subarrays along `axis`, in ascending order; with `size`, exactly so many.
+    """The distinct elements of `ar`, or subarrays along `axis`, in ascending order; with `size`,
+    exactly so many.
 
-    Asked for, there follow the index of each one's first occurrence, the indices that rebuild `ar` from them, and how often each
-    occurs (0 for padding). `fill_value` pads; by default the smallest element does.
+    Asked for, there follow the index of each one's first occurrence, the indices that rebuild `ar`
+    from them, and how often each occurs (0 for padding). `fill_value` pads; by default the smallest
+    element does.
 
     >>> import pullback.numpy as jnp
     >>> unique(jnp.array([3, 1, 2, 1], np.int32), return_counts=True)
@@ -105,7 +108,8 @@ def unique(
 
 
 def _sorted_rows(x: Array, equal_nan: bool) -> tuple[Array, Array]:
-    """For the rows of `x` in ascending order: whether each differs from the one before, and its index."""
+    """For the rows of `x` in ascending order: whether each differs from the one before, and its
+    index."""
     n = x.shape[0]
     index = iota(dtypes.default_dtype(int), n)
     width = math.prod(x.shape[1:])
@@ -129,7 +133,8 @@ def _empty_values(x: Array, length: int, fill_value: Any) -> Array:
 
 
 def unique_all(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> UniqueAllResult:
-    """The distinct elements of `x`, their first indices, the inverse and their counts; NaNs are all distinct."""
+    """The distinct elements of `x`, their first indices, the inverse and their counts; NaNs are all
+    distinct."""
     found = unique(x, True, True, True, equal_nan=False, size=size, fill_value=fill_value)
     return UniqueAllResult(*found)
 
@@ -186,7 +191,8 @@ def isin(
 
 
 def _selected(name: str, x: Array, mask: Array, size: int | None, fill: Any) -> tuple[Array, Array]:
-    """The elements of `x` where `mask` is true, padded with `fill` to `size`, and their indices, padded with len(x)."""
+    """The elements of `x` where `mask` is true, padded with `fill` to `size`, and their indices,
+    padded with len(x)."""
     n = x.shape[0]
     length = _number_of(name, mask) if size is None else count(size, f"{name}: size")
     (index,) = nonzero(mask, size=length, fill_value=n)
@@ -206,14 +212,17 @@ def intersect1d(
     size: int | None = None,
     fill_value: Any = None,
 ) -> Any:
-    """The distinct elements of both arrays, in ascending order; with `return_indices`, also where they first occur in each.
+    """The distinct elements of both arrays, in ascending order; with `return_indices`, also where
+    they first occur in each.
 
-    Padding, with `size`, is `fill_value` (the smallest common element, if None) with indices out of bounds.
+    Padding, with `size`, is `fill_value` (the smallest common element, if None) with indices out of
+    bounds.
     """
     a, b = (_flat(strong(x)) for x in promote("intersect1d", ar1, ar2))
     n = a.shape[0]
     (values_a, index_a, new_a), (values_b, index_b, new_b) = (_marked(x, assume_unique) for x in (a, b))
-    # Among equal elements, the one from `ar1` comes first, then its twin from `ar2`, then repetitions.
+    # Among equal elements, the one from `ar1` comes first, then its twin from `ar2`, then
+    # repetitions.
     order = concatenate([select(new_a, *_ints(0, 2)), select(new_b, *_ints(1, 2))])
     keys = concatenate([values_a, values_b]), order, concatenate([index_a, index_b])
     union, order, positions = sort_p.bind(*keys, dimension=0, is_stable=True, num_keys=2)
@@ -257,7 +266,8 @@ def _first_true(mask: Array, values: Array) -> Any:
 def setdiff1d(
     ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None
 ) -> Array:
-    """The distinct elements of `ar1` (with `assume_unique`, all, in their order) that are not in `ar2`. Padding is 0."""
+    """The distinct elements of `ar1` (with `assume_unique`, all, in their order) that are not in
+    `ar2`. Padding is 0."""
     a = _flat(array_like(ar1, "setdiff1d"))
     a = strong(a) if dtypes.is_complex(a.dtype) else a
     wanted = isin(a, array_like(ar2, "setdiff1d"), invert=True)
@@ -283,7 +293,8 @@ def setxor1d(
     if assume_unique:
         wanted = u.logical_and(first, last)
     else:
-        # A run of equal elements counts if both its ends are from the same array (the first array's come first).
+        # A run of equal elements counts if both its ends are from the same array (the first array's
+        # come first).
         run = u.subtract(cumsum_p.bind(convert(first, dtypes.int32), axis=0, reverse=False), 1)
         (ends,) = nonzero(last, size=x.shape[0], fill_value=0)
         wanted = u.logical_and(first, u.equal(origin, take(origin, take(ends, run))))

@@ -1,4 +1,5 @@
-"""Sequences of samples: differences, integrals, interpolation, convolution, phase unwrapping, windows."""
+"""Sequences of samples: differences, integrals, interpolation, convolution, phase unwrapping,
+windows."""
 
 from __future__ import annotations
 
@@ -25,13 +26,14 @@ from pullback.numpy.selecting import take
 from pullback.numpy.sorting import argsort, searchsorted
 from pullback.xla.devices import placed
 
-# ---- differences and integrals ----------------------------------------------------------------------------------
+# ---- differences and integrals -------------------------------------------------------------------
 
 
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Array:
     """The `n`-th differences of neighbours along `axis`; for booleans, whether they differ.
 
-    `prepend` and `append` are values put at the ends first. Raises ValueError for scalars and negative `n`.
+    `prepend` and `append` are values put at the ends first. Raises ValueError for scalars and
+    negative `n`.
 
     >>> import pullback.numpy as jnp
     >>> diff(jnp.array([1, 3, 6])).tolist()
@@ -63,7 +65,8 @@ def _edge(part: Any, a: Array, axis: int) -> Array:
 
 
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Array:
-    """The differences of neighbours in the flattened array, between `to_begin` and `to_end` (taken in its dtype)."""
+    """The differences of neighbours in the flattened array, between `to_begin` and `to_end` (taken
+    in its dtype)."""
     ary = array_like(ary, "ediff1d")
     flat = reshape_p.bind(ary, new_sizes=(ary.size,))
     parts = [diff(flat)]
@@ -94,10 +97,12 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Array:
 
 
 def gradient(f: Any, *varargs: Any, axis: int | Sequence[int] | None = None, edge_order: int | None = None) -> Any:
-    """Central differences of samples `f` along each axis (or `axis`), one-sided at the ends: an array, or a list of them.
+    """Central differences of samples `f` along each axis (or `axis`), one-sided at the ends: an
+    array, or a list of them.
 
-    `varargs` are the distances of the samples: one number for all axes, or one for each, or arrays of coordinates. Raises ValueError
-    for fewer than two samples, TypeError for a wrong number of distances.
+    `varargs` are the distances of the samples: one number for all axes, or one for each, or arrays
+    of coordinates. Raises ValueError for fewer than two samples, TypeError for a wrong number of
+    distances.
 
     >>> gradient(np.array([1.0, 2.0, 4.0, 7.0])).tolist()
     [1.0, 1.5, 2.5, 3.0]
@@ -137,8 +142,9 @@ def _gradient_along(f: Array, h: Array, axis: int) -> Array:
         last = u.divide(u.subtract(part(n - 1, n), part(n - 2, n - 1)), h)
         inner = u.divide(u.subtract(part(2, n), part(0, n - 2)), u.multiply(h, 2))
         return concatenate([first, inner, last], axis)
-    # Unequal steps a and b before and after a sample: the derivative of the parabola through it and its neighbours is the mean of
-    # the slopes on both sides, each weighted by the step on the other side.
+    # Unequal steps a and b before and after a sample: the derivative of the parabola through it and
+    # its neighbours is the mean of the slopes on both sides, each weighted by the step on the other
+    # side.
     shape = tuple(n - 1 if i == axis else 1 for i in range(len(f.shape)))
     steps = reshape_p.bind(diff(h), new_sizes=shape)
     slopes = u.divide(diff(f, axis=axis), steps)
@@ -150,7 +156,8 @@ def _gradient_along(f: Array, h: Array, axis: int) -> Array:
 
 
 def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Array:
-    """`p` with jumps along `axis` of at least `discont` (by default half a period) made smaller by adding multiples of `period`."""
+    """`p` with jumps along `axis` of at least `discont` (by default half a period) made smaller by
+    adding multiples of `period`."""
     p, period = promote("unwrap", p, period)
     if dtypes.is_complex(p.dtype):
         raise here(ValueError, f"unwrap does not support complex inputs, got {p.aval.str_short()}")
@@ -174,13 +181,14 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.p
     return concatenate([slice_in_dim(p, 0, 1, axis=axis), moved], axis)
 
 
-# ---- interpolation ----------------------------------------------------------------------------------------------
+# ---- interpolation -------------------------------------------------------------------------------
 
 
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Array:
     """The piecewise linear function with values `fp` at the increasing points `xp`, at `x`.
 
-    Outside it is fp[0] and fp[-1], or `left` and `right` (values, or "extrapolate"). With `period`, it repeats.
+    Outside it is fp[0] and fp[-1], or `left` and `right` (values, or "extrapolate"). With `period`,
+    it repeats.
 
     >>> float(interp(0.5, np.array([0.0, 1.0]), np.array([0.0, 10.0])))
     5.0
@@ -226,13 +234,15 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     return value
 
 
-# ---- convolution ------------------------------------------------------------------------------------------------
+# ---- convolution ---------------------------------------------------------------------------------
 
 
 def convolve(a: Any, v: Any, mode: str = "full", *, precision: Any = None, preferred_element_type: Any = None) -> Array:
-    """The discrete convolution of two sequences; integers give floats, unless `preferred_element_type` says otherwise.
+    """The discrete convolution of two sequences; integers give floats, unless
+    `preferred_element_type` says otherwise.
 
-    `mode` is "full" (all overlaps), "same" (as long as the longer one) or "valid" (complete overlaps).
+    `mode` is "full" (all overlaps), "same" (as long as the longer one) or "valid" (complete
+    overlaps).
 
     >>> convolve(np.array([1, 2, 3]), np.array([0.0, 1.0, 0.5])).tolist()
     [0.0, 1.0, 2.5, 4.0, 1.5]
@@ -279,7 +289,7 @@ def _overlaps(a: Array, v: Array, mode: str, same_start: int) -> Array:
     return matmul(windows, rev(v, (0,)))
 
 
-# ---- windows ----------------------------------------------------------------------------------------------------
+# ---- windows -------------------------------------------------------------------------------------
 
 
 def _window(values: Any) -> Array:

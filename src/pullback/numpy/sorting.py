@@ -1,6 +1,7 @@
 """Sorting, selecting by rank, and searching in sorted arrays.
 
-NaNs sort last, and complex numbers by real, then imaginary part. Sorting is differentiable: it moves elements.
+NaNs sort last, and complex numbers by real, then imaginary part. Sorting is differentiable: it
+moves elements.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def argsort(
     a: Any, axis: int | None = -1, *, kind: None = None, order: None = None, stable: bool = True, descending: bool = False,
     dtype: Any = None,
 ) -> Array:  # fmt: skip
-    """The indices that sort `a` along `axis` (flattened, if None). With `stable`, equal elements keep their order.
+    """The indices that sort `a` along `axis` (flattened, if None). With `stable`, equal elements
+    keep their order.
 
     >>> import pullback.numpy as jnp
     >>> argsort(jnp.array([3, 1, 2])).tolist()
@@ -73,7 +75,8 @@ def argsort(
     _refuse_numpy_options("argsort", kind, order)
     a, axis = _along("argsort", a, axis)
     index_dtype = dtypes.default_dtype(int) if dtype is None else dtypes.canonicalize_dtype(dtype)
-    # Descending and stable: sort the reversed array with the reversed indices, and reverse the result.
+    # Descending and stable: sort the reversed array with the reversed indices, and reverse the
+    # result.
     keys = rev(a, (axis,)) if descending else a
     indices = broadcasted_iota(index_dtype, a.shape, axis)
     if descending:
@@ -83,7 +86,8 @@ def argsort(
 
 
 def lexsort(keys: Any, axis: int = -1) -> Array:
-    """The indices that sort by several keys, of which the last is the most important; `keys` is a sequence or an array of them.
+    """The indices that sort by several keys, of which the last is the most important; `keys` is a
+    sequence or an array of them.
 
     >>> import pullback.numpy as jnp
     >>> lexsort((jnp.array([1, 0, 1]), jnp.array([0, 1, 0]))).tolist()
@@ -108,9 +112,11 @@ def _check_rank(name: str, a: Any, kth: Any, axis: int) -> Array:
 
 
 def partition(a: Any, kth: int, axis: int = -1) -> Array:
-    """`a` rearranged along `axis` so that element `kth` is where sorting would put it, the smaller ones before, the others after.
+    """`a` rearranged along `axis` so that element `kth` is where sorting would put it, the smaller
+    ones before, the others after.
 
-    The order on either side is unspecified (it is the sorted one). Raises ValueError if `kth` is out of bounds.
+    The order on either side is unspecified (it is the sorted one). Raises ValueError if `kth` is
+    out of bounds.
     """
     return sort(_check_rank("partition", a, kth, axis), axis)
 
@@ -130,10 +136,12 @@ _METHODS = ("compare_all", "scan", "scan_unrolled", "sort")
 
 
 def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, method: str = "scan") -> Array:
-    """Where to insert `v` into the sorted array `a` of one axis: before equal elements ("left") or after them ("right").
+    """Where to insert `v` into the sorted array `a` of one axis: before equal elements ("left") or
+    after them ("right").
 
-    `sorter` gives the order that sorts `a`. `method` chooses how to look in traced arrays: "scan" (or "scan_unrolled") bisects, "sort"
-    sorts both arrays together, "compare_all" compares each with each.
+    `sorter` gives the order that sorts `a`. `method` chooses how to look in traced arrays: "scan"
+    (or "scan_unrolled") bisects, "sort" sorts both arrays together, "compare_all" compares each
+    with each.
 
     >>> import pullback.numpy as jnp
     >>> searchsorted(jnp.array([1, 2, 2, 3]), 2, side="right").tolist()
@@ -164,7 +172,8 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, meth
 
 
 def _is_before(x: Array, v: Array, side: str) -> Array:
-    """Whether `v` is to be inserted after `x`: x < v ("left") or x <= v ("right"), NaN being the largest."""
+    """Whether `v` is to be inserted after `x`: x < v ("left") or x <= v ("right"), NaN being the
+    largest."""
     if dtypes.is_complex(x.dtype):  # by real, then imaginary parts
         (a, b), (c, d) = ((u.real(z), u.imag(z)) for z in (x, v))
         same = u.logical_or(u.equal(a, c), u.logical_and(u.isnan(a), u.isnan(c)))
@@ -190,8 +199,8 @@ def _bisect(a: Array, v: Array, side: str, dtype: Any) -> Array:
 
 
 def _search_by_sorting(a: Array, v: Array, side: str, dtype: Any) -> Array:
-    # In the sorted union, the insertion point of a query is the number of elements of `a` before it. The sort is stable, so queries
-    # come before equal elements if they stand first.
+    # In the sorted union, the insertion point of a query is the number of elements of `a` before
+    # it. The sort is stable, so queries come before equal elements if they stand first.
     n, m = a.shape[0], v.size
     queries = reshape_p.bind(v, new_sizes=(m,))
     first = m if side == "left" else n

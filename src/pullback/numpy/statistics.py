@@ -33,10 +33,11 @@ def cov(
     m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, fweights: Any = None,
     aweights: Any = None, dtype: Any = None,
 ) -> Array:  # fmt: skip
-    """The covariance matrix of the variables in the rows of `m` (columns, without `rowvar`) and of `y`, if given.
+    """The covariance matrix of the variables in the rows of `m` (columns, without `rowvar`) and of
+    `y`, if given.
 
-    Sums are divided by the number of observations less `ddof` (1, or 0 with `bias`). `fweights` are integer repeat counts of the
-    observations, `aweights` relative importances.
+    Sums are divided by the number of observations less `ddof` (1, or 0 with `bias`). `fweights` are
+    integer repeat counts of the observations, `aweights` relative importances.
 
     >>> cov(np.array([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]])).tolist()
     [[1.0, -1.0], [-1.0, 1.0]]
@@ -103,7 +104,8 @@ def _observation_weights(x: Array, fweights: Any, aweights: Any) -> tuple[Any, A
 
 
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> Array:
-    """The matrix of Pearson correlation coefficients of the variables in the rows of `x` (and `y`); see `cov`."""
+    """The matrix of Pearson correlation coefficients of the variables in the rows of `x` (and `y`);
+    see `cov`."""
     c = cov(x, y, rowvar, dtype=dtype)
     if not c.shape:
         return u.divide(c, c)
@@ -114,14 +116,15 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> A
     return u.clip(c, -1, 1)
 
 
-# ---- histograms -------------------------------------------------------------------------------------------------
+# ---- histograms ----------------------------------------------------------------------------------
 
 
 def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Array:
-    """The edges of the bins of a histogram of `a`: `bins` itself if it is an array, else so many equal bins over `range`.
+    """The edges of the bins of a histogram of `a`: `bins` itself if it is an array, else so many
+    equal bins over `range`.
 
-    The default range is that of the values, widened by 1/2 on both sides if it has no width. Raises TypeError for NumPy's named
-    rules.
+    The default range is that of the values, widened by 1/2 on both sides if it has no width. Raises
+    TypeError for NumPy's named rules.
     """
     del weights
     if isinstance(bins, str):
@@ -150,9 +153,11 @@ def _pair(range: Any) -> Sequence[Any]:
 def histogram(
     a: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool | None = None
 ) -> tuple[Array, Array]:
-    """The number of values (or the sum of their weights) in each bin, and the bins' edges; the last bin includes its right edge.
+    """The number of values (or the sum of their weights) in each bin, and the bins' edges; the last
+    bin includes its right edge.
 
-    With `density`, the counts are normalized so that the integral is 1. See `histogram_bin_edges` for `bins` and `range`.
+    With `density`, the counts are normalized so that the integral is 1. See `histogram_bin_edges`
+    for `bins` and `range`.
 
     >>> counts, edges = histogram(np.array([1.0, 2.0, 2.0, 5.0]), bins=2)
     >>> counts.tolist(), edges.tolist()
@@ -189,7 +194,8 @@ def _bin_numbers(values: Array, edges: Array) -> Array:
 def histogram2d(
     x: Any, y: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool | None = None
 ) -> tuple[Array, Array, Array]:
-    """The histogram of points (x, y): counts of shape (bins of x, bins of y), and the edges of both.
+    """The histogram of points (x, y): counts of shape (bins of x, bins of y), and the edges of
+    both.
 
     `bins` is a number or array of edges for both axes, or a pair of those.
     """
@@ -203,9 +209,11 @@ def histogram2d(
 def histogramdd(
     sample: Any, bins: Any = 10, range: Sequence[Any] | None = None, weights: Any = None, density: bool | None = None
 ) -> tuple[Array, list[Array]]:
-    """The histogram of points, the rows of `sample`: counts with an axis for each coordinate, and the edges of each.
+    """The histogram of points, the rows of `sample`: counts with an axis for each coordinate, and
+    the edges of each.
 
-    `bins` is a number for all axes, or one number or array of edges for each. Raises ValueError if their numbers do not match.
+    `bins` is a number for all axes, or one number or array of edges for each. Raises ValueError if
+    their numbers do not match.
     """
     if weights is None:
         sample = inexact(sample, "histogramdd", weak=False)
@@ -248,10 +256,11 @@ _indices = range
 def bincount(
     x: Any, weights: Any = None, minlength: int = 0, *, length: int | None = None, out_sharding: Any = None
 ) -> Array:
-    """How often each number from 0 occurs in `x`, an integer array of one axis (or the sums of their weights).
+    """How often each number from 0 occurs in `x`, an integer array of one axis (or the sums of
+    their weights).
 
-    The result has length max(x) + 1, at least `minlength`, or `length` if given, which traced arrays need. Negative numbers
-    count as 0, those beyond the length not at all.
+    The result has length max(x) + 1, at least `minlength`, or `length` if given, which traced
+    arrays need. Negative numbers count as 0, those beyond the length not at all.
 
     >>> bincount(np.array([1, 2, 2])).tolist()
     [0, 1, 2]
@@ -276,7 +285,8 @@ def bincount(
 
 
 def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = None) -> Array:
-    """The number of the bin each value is in: i if bins[i-1] <= x < bins[i] (or < and <=, if `right`); for descending bins, the reverse.
+    """The number of the bin each value is in: i if bins[i-1] <= x < bins[i] (or < and <=, if
+    `right`); for descending bins, the reverse.
 
     >>> digitize(np.array([0.5, 1.0, 2.5]), np.array([0.0, 1.0, 2.0])).tolist()
     [1, 2, 3]

@@ -1,7 +1,9 @@
-"""Data types as `pullback.numpy` names them: scalar types that make arrays, abstract kinds, limits, promotion, constants.
+"""Data types as `pullback.numpy` names them: scalar types that make arrays, abstract kinds, limits,
+promotion, constants.
 
-`float32` and its kin are classes that work wherever NumPy takes a dtype (`numpy.dtype(float32)`, `x.dtype == float32`); called,
-they make an Array: `float32(3)` is a strongly typed scalar. The abstract kinds (`floating`, `integer`, ...) are NumPy's.
+`float32` and its kin are classes that work wherever NumPy takes a dtype (`numpy.dtype(float32)`,
+`x.dtype == float32`); called, they make an Array: `float32(3)` is a strongly typed scalar. The
+abstract kinds (`floating`, `integer`, ...) are NumPy's.
 """
 
 from __future__ import annotations
@@ -18,16 +20,18 @@ from pullback.core.array import Array
 from pullback.core.dtypes import promote_pair
 from pullback.numpy.conversion import array
 
-# ---- scalar types -----------------------------------------------------------------------------------------------
+# ---- scalar types --------------------------------------------------------------------------------
 
 
 class ScalarType(type):
-    """Class of the scalar types. Equal (and hashing alike) to NumPy's scalar type of the same name, and to its dtype."""
+    """Class of the scalar types. Equal (and hashing alike) to NumPy's scalar type of the same name,
+    and to its dtype."""
 
     dtype: np.dtype[Any]
 
     def __call__(cls, x: Any) -> Array:
-        """`x`, a scalar or a nested list, as an Array of this dtype (64-bit types need `enable_x64`)."""
+        """`x`, a scalar or a nested list, as an Array of this dtype (64-bit types need
+        `enable_x64`)."""
         return array(x, dtype=cls.dtype)
 
     def __hash__(cls) -> int:
@@ -80,13 +84,13 @@ dtype = np.dtype
 ndarray = Array
 ComplexWarning = np.exceptions.ComplexWarning
 
-# ---- constants --------------------------------------------------------------------------------------------------
+# ---- constants -----------------------------------------------------------------------------------
 
 pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
 euler_gamma = 0.5772156649015329
 newaxis = None
 
-# ---- questions about types --------------------------------------------------------------------------------------
+# ---- questions about types -----------------------------------------------------------------------
 
 
 def _dtype_of(x: Any) -> np.dtype[Any]:
@@ -97,7 +101,8 @@ def _dtype_of(x: Any) -> np.dtype[Any]:
 
 
 def finfo(dtype: Any) -> Any:
-    """Limits of a floating or complex type (or of an array's type): `eps`, `max`, `tiny`, `bits`, ...
+    """Limits of a floating or complex type (or of an array's type): `eps`, `max`, `tiny`, `bits`,
+    ...
 
     Raises ValueError for other types.
 
@@ -108,7 +113,8 @@ def finfo(dtype: Any) -> Any:
 
 
 def iinfo(int_type: Any) -> Any:
-    """Limits of an integer type (or of an array's type): `min`, `max`, `bits`. Raises ValueError for other types.
+    """Limits of an integer type (or of an array's type): `min`, `max`, `bits`. Raises ValueError
+    for other types.
 
     >>> iinfo(int4).max
     7
@@ -131,7 +137,8 @@ def promote_types(a: Any, b: Any) -> np.dtype[Any]:
     >>> promote_types("int32", "float16")
     dtype('float16')
     """
-    # The types as they are named, 64-bit ones too; but narrower ones do not widen to 64 bits by being combined.
+    # The types as they are named, 64-bit ones too; but narrower ones do not widen to 64 bits by
+    # being combined.
     with config.enable_x64(True):
         (dtype_a, weak_a), (dtype_b, weak_b) = _typing(a), _typing(b)
         dtype = promote_pair(dtype_a, weak_a, dtype_b, weak_b)[0]
@@ -153,7 +160,8 @@ def can_cast(from_: Any, to: Any, casting: Any = "safe") -> builtins.bool:
 
 
 def issubdtype(arg1: Any, arg2: Any) -> builtins.bool:
-    """Whether the type `arg1` is `arg2` or of the kind `arg2`, as `floating`; bfloat16, float8 and int4 are of theirs.
+    """Whether the type `arg1` is `arg2` or of the kind `arg2`, as `floating`; bfloat16, float8 and
+    int4 are of theirs.
 
     >>> issubdtype(bfloat16, floating)
     True
@@ -174,7 +182,8 @@ _ABSTRACT = (
 
 
 def isdtype(dtype: Any, kind: Any) -> builtins.bool:
-    """Whether `dtype` is of a kind named as in the array API standard, or one of a tuple of kinds and dtypes.
+    """Whether `dtype` is of a kind named as in the array API standard, or one of a tuple of kinds
+    and dtypes.
 
     Raises ValueError for an unknown name.
 
@@ -217,7 +226,7 @@ def isrealobj(x: Any) -> builtins.bool:
     return not iscomplexobj(x)
 
 
-# ---- text -------------------------------------------------------------------------------------------------------
+# ---- text ----------------------------------------------------------------------------------------
 
 
 def set_printoptions(*args: Any, **kwargs: Any) -> None:

@@ -29,7 +29,7 @@ from pullback.lax.shape import broadcast_to, convert
 from pullback.numpy import promotion
 from pullback.numpy.promotion import array_like, binary, broadcast_checked, here, inexact, promote_inexact, unary
 
-# ---- the table --------------------------------------------------------------------------------------------------
+# ---- the table -----------------------------------------------------------------------------------
 
 
 # fmt: off
@@ -81,7 +81,8 @@ bitwise_invert = invert = bitwise_not
 
 
 def chosen(condition: Array, if_true: Any, if_false: Any, x: Array) -> Array:
-    """Elementwise choice between Arrays, or numbers taken in the type of `x`; dead branches pass no derivative."""
+    """Elementwise choice between Arrays, or numbers taken in the type of `x`; dead branches pass no
+    derivative."""
     if not isinstance(if_true, Array):
         if_true = like(if_true, x)
     if not isinstance(if_false, Array):
@@ -101,7 +102,7 @@ def is_complex(x: Array) -> bool:
     return dtypes.is_complex(x.dtype)
 
 
-# ---- parts, signs, rounding -------------------------------------------------------------------------------------
+# ---- parts, signs, rounding ----------------------------------------------------------------------
 
 
 def absolute(x: Any, /) -> Array:
@@ -180,7 +181,8 @@ def angle(z: Any, deg: bool = False) -> Array:
 
 
 def arctan2(x1: Any, x2: Any, /) -> Array:
-    """The angle of the point (x2, x1), elementwise, in [-π, π]. Complex: -i·log((x2 + i·x1)/√(x1² + x2²))."""
+    """The angle of the point (x2, x1), elementwise, in [-π, π]. Complex: -i·log((x2 + i·x1)/√(x1² +
+    x2²))."""
     y, x = broadcast_checked("arctan2", x1, x2, inexact=True)
     if not is_complex(y):
         return e.atan2_p.bind(y, x)
@@ -241,7 +243,8 @@ def rint(x: Any, /) -> Array:
 
 
 def round(a: Any, decimals: int = 0, out: None = None) -> Array:
-    """`a` to the given number of decimals, ties to even. Integers are their own (NotImplementedError for negative decimals).
+    """`a` to the given number of decimals, ties to even. Integers are their own
+    (NotImplementedError for negative decimals).
 
     >>> float(round(-2.5))
     -2.0
@@ -278,7 +281,8 @@ def no_out(name: str, out: Any) -> None:
 
 
 def clip(arr: Any = None, /, min: Any = None, max: Any = None) -> Array:
-    """`arr` limited to [min, max], elementwise; a bound that is None is none. ValueError for complex numbers.
+    """`arr` limited to [min, max], elementwise; a bound that is None is none. ValueError for
+    complex numbers.
 
     >>> import pullback.numpy as jnp
     >>> clip(jnp.arange(5), 1, 3).tolist()
@@ -295,7 +299,8 @@ def clip(arr: Any = None, /, min: Any = None, max: Any = None) -> Array:
 
 
 def signbit(x: Any, /) -> Array:
-    """Whether the sign bit is set: negative numbers, -0.0 and negative NaNs. ValueError for complex numbers, and for keys."""
+    """Whether the sign bit is set: negative numbers, -0.0 and negative NaNs. ValueError for complex
+    numbers, and for keys."""
     x = array_like(x, "signbit")
     refuse_complex("signbit", x, error=ValueError)
     if dtypes.is_key(x.dtype):
@@ -309,7 +314,7 @@ def signed_bits(dtype: DType) -> DType:
     return np.dtype(f"i{dtype.itemsize}")
 
 
-# ---- logic and classification -----------------------------------------------------------------------------------
+# ---- logic and classification --------------------------------------------------------------------
 
 
 def _logical(name: str, primitive: Any, doc: str) -> Callable[[Any, Any], Array]:
@@ -385,8 +390,8 @@ def isreal(x: Any) -> Array:
 
 
 def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Array:
-    """Whether |a - b| <= atol + rtol·|b|, elementwise; infinities are close to themselves alone, NaNs to nothing
-    (with `equal_nan`, to each other).
+    """Whether |a - b| <= atol + rtol·|b|, elementwise; infinities are close to themselves alone,
+    NaNs to nothing (with `equal_nan`, to each other).
 
     >>> bool(isclose(1.0, 1.0 + 1e-7))
     True
@@ -402,7 +407,7 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
     return logical_or(close, logical_and(isnan(a), isnan(b))) if equal_nan else close
 
 
-# ---- extrema that ignore NaN ------------------------------------------------------------------------------------
+# ---- extrema that ignore NaN ---------------------------------------------------------------------
 
 
 def fmax(x1: Any, x2: Any) -> Array:
@@ -418,7 +423,8 @@ def fmin(x1: Any, x2: Any) -> Array:
 
 
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Array:
-    """`x` with NaN replaced by `nan`, and infinities by `posinf` and `neginf` (the dtype's extremes, by default).
+    """`x` with NaN replaced by `nan`, and infinities by `posinf` and `neginf` (the dtype's
+    extremes, by default).
 
     >>> float(nan_to_num(np.float32("nan"), nan=5.0))
     5.0

@@ -1,4 +1,5 @@
-"""Functions of rows applied to whole arrays: `vectorize`, `apply_along_axis`, `apply_over_axes`, by vmap."""
+"""Functions of rows applied to whole arrays: `vectorize`, `apply_along_axis`, `apply_over_axes`, by
+vmap."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from pullback.transforms.vmap import vmap
 
 
 def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> Array:
-    """`func1d(row, *args, **kwargs)` for each row of `arr` along `axis`; the results' axes take the place of `axis`."""
+    """`func1d(row, *args, **kwargs)` for each row of `arr` along `axis`; the results' axes take the
+    place of `axis`."""
     x = array_like(arr, "apply_along_axis")
     i = canonical_axis(axis, x.ndim)
     mapped: Callable[..., Any] = lambda row: func1d(row, *args, **kwargs)
@@ -48,7 +50,8 @@ _SIGNATURE = re.compile(rf"^\s*({_ARGUMENT}\s*(?:,\s*{_ARGUMENT}\s*)*)?->\s*{_AR
 
 
 def _parse_signature(signature: str) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """Names of the core dimensions of each input and output of a signature such as "(n,m),(m)->(n)"."""
+    """Names of the core dimensions of each input and output of a signature such as
+    "(n,m),(m)->(n)"."""
     if not _SIGNATURE.match(signature):
         raise ValueError(f"vectorize: not a valid signature: {signature!r} (an example: '(n,m),(m)->(n)')")
     inputs, outputs = (
@@ -63,8 +66,9 @@ def vectorize(
 ) -> Callable[..., Any]:
     """A function of arrays that applies `pyfunc` over leading axes, which broadcast, by `vmap`.
 
-    `signature` gives the core dimensions that `pyfunc` sees, as in "(n,m),(m)->(n)"; scalars by default. Arguments whose number or name is
-    `excluded` are passed on as they are. Raises ValueError where a core dimension has two sizes.
+    `signature` gives the core dimensions that `pyfunc` sees, as in "(n,m),(m)->(n)"; scalars by
+    default. Arguments whose number or name is `excluded` are passed on as they are. Raises
+    ValueError where a core dimension has two sizes.
 
     >>> import pullback.numpy as jnp
     >>> jnp.vectorize(jnp.dot, signature="(n),(n)->()")(jnp.zeros((3, 2)), jnp.zeros(2)).shape
@@ -117,7 +121,8 @@ def _vectorized(
             _check_outputs(out, outputs, sizes, where_)
         return out
 
-    # One vmap for each leading axis, innermost last; arguments without the axis are shared. Axes of length 1 that broadcast are dropped.
+    # One vmap for each leading axis, innermost last; arguments without the axis are shared. Axes of
+    # length 1 that broadcast are dropped.
     rank = len(lead_shape)
     squeezed, in_axes = [], []
     for x, lead in zip(arrays, leads):

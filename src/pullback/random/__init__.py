@@ -1,4 +1,5 @@
-"""Random numbers as pure functions of a key: the same key, shape and parameters always give the same numbers.
+"""Random numbers as pure functions of a key: the same key, shape and parameters always give the
+same numbers.
 
     key = random.key(0)
     key, subkey = random.split(key)

@@ -29,7 +29,8 @@ from pullback.xla.devices import no_sharding
 
 
 def bits(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Uniform random bits as unsigned integers of `dtype`, by default uint32 (uint64 with `enable_x64`).
+    """Uniform random bits as unsigned integers of `dtype`, by default uint32 (uint64 with
+    `enable_x64`).
 
     >>> from pullback import random
     >>> random.bits(random.PRNGKey(0), (2,), "uint8")
@@ -48,7 +49,8 @@ def bits(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = No
 def uniform(
     key: Any, shape: Any = (), dtype: Any = None, minval: Any = 0.0, maxval: Any = 1.0, *, out_sharding: Any = None
 ) -> Array:
-    """Uniform numbers in [minval, maxval), which broadcast to `shape`; differentiable with respect to both.
+    """Uniform numbers in [minval, maxval), which broadcast to `shape`; differentiable with respect
+    to both.
 
     >>> from pullback import random
     >>> random.uniform(random.PRNGKey(0), (2,))
@@ -71,10 +73,12 @@ def uniform_between(key: Array, shape: Any, low: Array, high: Array) -> Array:
 
 
 def randint(key: Any, shape: Any, minval: Any, maxval: Any, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Integers in [minval, maxval), which broadcast to `shape`; `minval` where the interval is empty.
+    """Integers in [minval, maxval), which broadcast to `shape`; `minval` where the interval is
+    empty.
 
-    Bounds beyond the range of `dtype` are clipped to it (and then the largest value is included). The distribution is uniform
-    up to a bias of the order of (maxval - minval) / 2**(2 * width of dtype).
+    Bounds beyond the range of `dtype` are clipped to it (and then the largest value is included).
+    The distribution is uniform up to a bias of the order of (maxval - minval) / 2**(2 * width of
+    dtype).
 
     >>> from pullback import random
     >>> random.randint(random.PRNGKey(0), (4,), 0, 10)
@@ -100,7 +104,8 @@ def randint(key: Any, shape: Any, minval: Any, maxval: Any, dtype: Any = None, *
     if beyond is not None:
         span = select(and_p.bind(beyond, gt_p.bind(high, low)), add_p.bind(span, one), span)
     first, second = split(key)
-    # (upper word * 2**width + lower word) mod span, with 2**width mod span computed in pieces that do not overflow.
+    # (upper word * 2**width + lower word) mod span, with 2**width mod span computed in pieces that
+    # do not overflow.
     factor = rem_p.bind(like(2 ** (width // 2), span), span)
     factor = rem_p.bind(mul_p.bind(factor, factor), span)
     upper = mul_p.bind(rem_p.bind(random_bits(first, width, shape), span), factor)
@@ -110,7 +115,8 @@ def randint(key: Any, shape: Any, minval: Any, maxval: Any, dtype: Any = None, *
 
 
 def _bound(value: Any, dtype: dtypes.DType, work_dtype: dtypes.DType) -> tuple[Array, Array | None]:
-    """A bound clipped to the range of `dtype`, as `work_dtype`, and where it was above (None if nowhere)."""
+    """A bound clipped to the range of `dtype`, as `work_dtype`, and where it was above (None if
+    nowhere)."""
     x = array_like("randint", value)
     if not dtypes.is_integer(x.dtype):
         x = convert(x, dtypes.default_dtype(int))
@@ -126,8 +132,8 @@ def _bound(value: Any, dtype: dtypes.DType, work_dtype: dtypes.DType) -> tuple[A
 def bernoulli(key: Any, p: Any = 0.5, shape: Any = None, mode: str = "low", *, out_sharding: Any = None) -> Array:
     """Booleans that are true with probability `p`.
 
-    `shape` defaults to that of `p`. Mode "low" resolves p to the precision of one uniform number, "high" to that of two. Raises TypeError
-    if `p` is not floating, ValueError for other modes.
+    `shape` defaults to that of `p`. Mode "low" resolves p to the precision of one uniform number,
+    "high" to that of two. Raises TypeError if `p` is not floating, ValueError for other modes.
 
     >>> from pullback import random
     >>> random.bernoulli(random.PRNGKey(0), 0.25, (4,))
@@ -150,7 +156,8 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None, mode: str = "low", *, o
 
 
 def fine_uniforms(key: Array, shape: Any, dtype: dtypes.DType) -> tuple[Array, Array]:
-    """Two arrays whose sum is uniform in (0, 1) and resolves small numbers twice as finely as `unit_uniforms` does."""
+    """Two arrays whose sum is uniform in (0, 1) and resolves small numbers twice as finely as
+    `unit_uniforms` does."""
     pair = positive_uniforms(key, (2, *shape), dtype)
     scale = like(2.0 ** -int(dtypes.finfo(dtype).nmant), pair)
     return index_in_dim(pair, 0, keepdims=False), mul_p.bind(index_in_dim(pair, 1, keepdims=False), scale)

@@ -1,4 +1,5 @@
-"""Continuous distributions sampled by inversion: a closed-form function of one uniform number an element.
+"""Continuous distributions sampled by inversion: a closed-form function of one uniform number an
+element.
 
 All are differentiable with respect to their parameters, the uniform number being held fixed.
 """
@@ -36,7 +37,8 @@ def standard_exponentials(key: Array, shape: Shape, dtype: dtypes.DType) -> Arra
 
 
 def check_mode(name: str, mode: str | None) -> bool:
-    """Whether `mode` is "high" rather than "low" (or None, the default). Raises ValueError for anything else."""
+    """Whether `mode` is "high" rather than "low" (or None, the default). Raises ValueError for
+    anything else."""
     if mode not in (None, "low", "high"):
         raise ValueError(f"{name}: got mode={mode!r}, expected 'high' or 'low', at {user_line()}")
     return mode == "high"
@@ -45,8 +47,8 @@ def check_mode(name: str, mode: str | None) -> bool:
 def gumbel(key: Any, shape: Any = (), dtype: Any = None, mode: str | None = None, *, out_sharding: Any = None) -> Array:
     """Numbers of the standard Gumbel distribution, -log(-log u).
 
-    Mode "low" (the default) takes one uniform number for each, and cannot reach far into the right tail; "high" takes two.
-    Raises ValueError for other modes.
+    Mode "low" (the default) takes one uniform number for each, and cannot reach far into the right
+    tail; "high" takes two. Raises ValueError for other modes.
 
     >>> from pullback import random
     >>> random.gumbel(random.PRNGKey(0), (2,))
@@ -55,7 +57,8 @@ def gumbel(key: Any, shape: Any = (), dtype: Any = None, mode: str | None = None
     key, dtype, shape = sampling("gumbel", out_sharding, key, dtype, shape)
     if check_mode("gumbel", mode):
         coarse, fine = fine_uniforms(key, shape, dtype)
-        # With 1 - u for u, the upper tail of the result belongs to small u, which are resolved finely.
+        # With 1 - u for u, the upper tail of the result belongs to small u, which are resolved
+        # finely.
         u = select(lax.lt(coarse, scalar(0.5, dtype)), coarse + fine, coarse)
         return lax.neg(lax.log(lax.neg(lax.log1p(lax.neg(u)))))
     return lax.neg(lax.log(lax.neg(lax.log(positive_uniforms(key, shape, dtype)))))
@@ -91,13 +94,15 @@ def pareto(key: Any, b: Any, shape: Any = None, dtype: Any = None, *, out_shardi
 
 
 def rayleigh(key: Any, scale: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Rayleigh numbers with density (x / scale²) exp(-x² / 2 scale²). `shape` defaults to that of `scale`."""
+    """Rayleigh numbers with density (x / scale²) exp(-x² / 2 scale²). `shape` defaults to that of
+    `scale`."""
     key, dtype, shape, scale = sampling("rayleigh", out_sharding, key, dtype, shape, scale)
     return lax.sqrt(lax.log(positive_uniforms(key, shape, dtype)) * -2) * scale
 
 
 def weibull_min(key: Any, scale: Any, concentration: Any, shape: Any = None, dtype: Any = None) -> Array:
-    """Weibull numbers with density (c / s) (x / s)**(c - 1) exp(-(x / s)**c), for scale s and concentration c.
+    """Weibull numbers with density (c / s) (x / s)**(c - 1) exp(-(x / s)**c), for scale s and
+    concentration c.
 
     `shape` defaults to what the parameters broadcast to.
     """

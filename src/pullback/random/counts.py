@@ -28,10 +28,11 @@ from pullback.xla.devices import no_sharding
 
 
 def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Poisson numbers of rate `lam`, whose shape is the default of `shape`. NaN and negative rates give -1.
+    """Poisson numbers of rate `lam`, whose shape is the default of `shape`. NaN and negative rates
+    give -1.
 
-    The numbers are those of the published algorithms (Knuth's below 10, Hörmann's PTRS above) in a fixed order of draws; the acceptance
-    test of the latter is evaluated in float64.
+    The numbers are those of the published algorithms (Knuth's below 10, Hörmann's PTRS above) in a
+    fixed order of draws; the acceptance test of the latter is evaluated in float64.
 
     >>> from pullback import random
     >>> random.poisson(random.PRNGKey(0), 4.0, (3,))
@@ -46,10 +47,11 @@ def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None, *, out_sha
 
 
 def binomial(key: Any, n: Any, p: Any, shape: Any = None, dtype: Any = None) -> Array:
-    """Numbers of successes in `n` trials of probability `p`, of a floating dtype; NaN for invalid parameters.
+    """Numbers of successes in `n` trials of probability `p`, of a floating dtype; NaN for invalid
+    parameters.
 
-    `shape` defaults to what the parameters broadcast to. `n` is rounded down. Numbers are drawn in the type that the parameters promote to,
-    Python's counting as float32 and not as weak ones.
+    `shape` defaults to what the parameters broadcast to. `n` is rounded down. Numbers are drawn in
+    the type that the parameters promote to, Python's counting as float32 and not as weak ones.
     """
     key, dtype = single_key("binomial", key), float_dtype("binomial", dtype)
     own, _ = dtypes.promotion(strong(array_like("binomial", n)), strong(array_like("binomial", p)))
@@ -62,10 +64,12 @@ def _binomials(key: Array, n: Array, p: Array) -> Array:
 
 
 def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = None, unroll: int | bool = 1) -> Array:
-    """Numbers of outcomes of each kind in `n` trials with outcome probabilities `p`, along the last axis.
+    """Numbers of outcomes of each kind in `n` trials with outcome probabilities `p`, along the last
+    axis.
 
-    `shape`, by default what (*n.shape, 1) and `p` broadcast to, is that of the result, last axis included. By binomial numbers conditioned
-    on what is left. Raises ValueError if shapes do not fit.
+    `shape`, by default what (*n.shape, 1) and `p` broadcast to, is that of the result, last axis
+    included. By binomial numbers conditioned on what is left. Raises ValueError if shapes do not
+    fit.
     """
     del unroll
     key, dtype = single_key("multinomial", key), float_dtype("multinomial", dtype)
@@ -94,7 +98,8 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = Non
 
 
 def geometric(key: Any, p: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Numbers of trials of probability `p` up to the first success: 1, 2, ... `shape` defaults to that of `p`."""
+    """Numbers of trials of probability `p` up to the first success: 1, 2, ... `shape` defaults to
+    that of `p`."""
     no_sharding("geometric", out_sharding)
     key, dtype = single_key("geometric", key), int_dtype("geometric", dtype)
     p = array_like("geometric", p)

@@ -1,4 +1,5 @@
-"""The gamma distribution, and what is made of gamma numbers. All are differentiable with respect to their parameters."""
+"""The gamma distribution, and what is made of gamma numbers. All are differentiable with respect to
+their parameters."""
 
 from __future__ import annotations
 
@@ -26,9 +27,11 @@ def _gammas(key: Array, a: Array, shape: Shape, log_space: bool) -> Array:
 
 
 def gamma(key: Any, a: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Gamma numbers of shape parameter `a` and scale 1: density x**(a - 1) exp(-x) / Γ(a). `shape` defaults to that of `a`.
+    """Gamma numbers of shape parameter `a` and scale 1: density x**(a - 1) exp(-x) / Γ(a). `shape`
+    defaults to that of `a`.
 
-    For small `a` they underflow: see `loggamma`. The derivative with respect to `a` is that of the quantile function.
+    For small `a` they underflow: see `loggamma`. The derivative with respect to `a` is that of the
+    quantile function.
 
     >>> from pullback import random
     >>> random.gamma(random.PRNGKey(0), 2.0)
@@ -39,13 +42,15 @@ def gamma(key: Any, a: Any, shape: Any = None, dtype: Any = None, *, out_shardin
 
 
 def loggamma(key: Any, a: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Logarithms of gamma numbers of shape parameter `a`: exact where those underflow. `shape` defaults to that of `a`."""
+    """Logarithms of gamma numbers of shape parameter `a`: exact where those underflow. `shape`
+    defaults to that of `a`."""
     key, dtype, shape, a = sampling("loggamma", out_sharding, key, dtype, shape, a)
     return _gammas(key, a, shape, log_space=True)
 
 
 def beta(key: Any, a: Any, b: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Beta numbers: density ∝ x**(a - 1) (1 - x)**(b - 1). `shape` defaults to what the parameters broadcast to.
+    """Beta numbers: density ∝ x**(a - 1) (1 - x)**(b - 1). `shape` defaults to what the parameters
+    broadcast to.
 
     As the quotient X / (X + Y) of gamma numbers, from their logarithms.
     """
@@ -60,8 +65,8 @@ def beta(key: Any, a: Any, b: Any, shape: Any = None, dtype: Any = None, *, out_
 def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Probability vectors with density ∝ Π xᵢ**(αᵢ - 1), for `alpha` of shape (..., n).
 
-    `shape`, by default that of `alpha` without its last axis, is that of the result without its last axis. Raises ValueError if `alpha` is
-    a scalar, or its shape does not fit.
+    `shape`, by default that of `alpha` without its last axis, is that of the result without its
+    last axis. Raises ValueError if `alpha` is a scalar, or its shape does not fit.
     """
     key, dtype, _ = sampling("dirichlet", out_sharding, key, dtype, ())
     alpha = array_like("dirichlet", alpha)
@@ -87,7 +92,8 @@ def _chisquares(key: Array, df: Array, shape: Shape) -> Array:
 
 
 def t(key: Any, df: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Numbers of Student's t distribution with `df` degrees of freedom. `shape` defaults to that of `df`."""
+    """Numbers of Student's t distribution with `df` degrees of freedom. `shape` defaults to that of
+    `df`."""
     key, dtype, shape, df = sampling("t", out_sharding, key, dtype, shape, df)
     normal_key, gamma_key = split(key)
     half = df / 2
@@ -97,14 +103,16 @@ def t(key: Any, df: Any, shape: Any = None, dtype: Any = None, *, out_sharding: 
 
 
 def f(key: Any, dfnum: Any, dfden: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Numbers of Fisher's F distribution: quotients of χ² numbers divided by their degrees of freedom."""
+    """Numbers of Fisher's F distribution: quotients of χ² numbers divided by their degrees of
+    freedom."""
     key, dtype, shape, dfnum, dfden = sampling("f", out_sharding, key, dtype, shape, dfnum, dfden)
     below, above = split(key)
     return (_chisquares(above, dfnum, shape) / dfnum) / (_chisquares(below, dfden, shape) / dfden)
 
 
 def generalized_normal(key: Any, p: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Numbers with density ∝ exp(-|x|**p): p = 2 gives normal numbers of variance 1/2, p = 1 Laplace's."""
+    """Numbers with density ∝ exp(-|x|**p): p = 2 gives normal numbers of variance 1/2, p = 1
+    Laplace's."""
     key, dtype, shape, p = sampling("generalized_normal", out_sharding, key, dtype, shape, p)
     gamma_key, sign_key = split(key)
     inverse = 1 / p
@@ -112,9 +120,11 @@ def generalized_normal(key: Any, p: Any, shape: Any = (), dtype: Any = None, *, 
 
 
 def ball(key: Any, d: int, p: Any = 2, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Points of the unit ball Σ|xᵢ|**p ≤ 1 of `d` dimensions, uniformly distributed: shape (*shape, d).
+    """Points of the unit ball Σ|xᵢ|**p ≤ 1 of `d` dimensions, uniformly distributed: shape (*shape,
+    d).
 
-    By Barthe, Guédon, Mendelson and Naor ("A probabilistic approach to the geometry of the ℓₚⁿ-ball", 2005).
+    By Barthe, Guédon, Mendelson and Naor ("A probabilistic approach to the geometry of the
+    ℓₚⁿ-ball", 2005).
     """
     key, dtype, shape = sampling("ball", out_sharding, key, dtype, shape)
     d = count(d, "ball: d")

@@ -39,8 +39,8 @@ from pullback.xla.devices import no_sharding
 def normal(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Standard normal numbers, √2 erf⁻¹(u) for u uniform in (-1, 1).
 
-    Complex types give independent real and imaginary parts of variance 1/2. Raises ValueError for dtypes that are neither floating nor
-    complex.
+    Complex types give independent real and imaginary parts of variance 1/2. Raises ValueError for
+    dtypes that are neither floating nor complex.
 
     >>> from pullback import random
     >>> random.normal(random.PRNGKey(0), (2,))
@@ -59,7 +59,8 @@ def normal(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = 
 
 
 def lognormal(key: Any, sigma: Any = 1.0, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Exponentials of normal numbers with mean 0 and standard deviation `sigma`, whose shape is the default of `shape`."""
+    """Exponentials of normal numbers with mean 0 and standard deviation `sigma`, whose shape is the
+    default of `shape`."""
     key, dtype, shape, sigma = sampling("lognormal", out_sharding, key, dtype, shape, sigma)
     return lax.exp(standard_normals(key, shape, dtype) * sigma)
 
@@ -67,7 +68,8 @@ def lognormal(key: Any, sigma: Any = 1.0, shape: Any = None, dtype: Any = None, 
 def truncated_normal(
     key: Any, lower: Any, upper: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None
 ) -> Array:
-    """Standard normal numbers conditioned to lie in (lower, upper), differentiable with respect to both.
+    """Standard normal numbers conditioned to lie in (lower, upper), differentiable with respect to
+    both.
 
     `shape` defaults to what the bounds broadcast to. By inversion of the distribution function.
 
@@ -94,11 +96,13 @@ def multivariate_normal(
     *,
     out_sharding: Any = None,
 ) -> Array:
-    """Vectors of normal numbers with a given mean, of shape (..., n), and covariance, of shape (..., n, n).
+    """Vectors of normal numbers with a given mean, of shape (..., n), and covariance, of shape
+    (..., n, n).
 
-    `shape`, by default what the leading axes of both broadcast to, is that of the result without its last axis. `method` says how the
-    covariance is factored: "cholesky" (fastest), "eigh" or "svd" (which allow singular ones). Differentiable with respect to
-    mean and covariance. Raises ValueError for shapes that do not fit and unknown methods.
+    `shape`, by default what the leading axes of both broadcast to, is that of the result without
+    its last axis. `method` says how the covariance is factored: "cholesky" (fastest), "eigh" or
+    "svd" (which allow singular ones). Differentiable with respect to mean and covariance. Raises
+    ValueError for shapes that do not fit and unknown methods.
     """
     no_sharding("multivariate_normal", out_sharding)
     key = single_key("multivariate_normal", key)
@@ -146,7 +150,8 @@ def maxwell(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any =
 
 
 def double_sided_maxwell(key: Any, loc: Any, scale: Any, shape: Any = (), dtype: Any = None) -> Array:
-    """loc + scale × a Maxwell number with a random sign: density ((x - loc)² / scale³) exp(-(x - loc)² / 2 scale²) / √(2π).
+    """loc + scale × a Maxwell number with a random sign: density ((x - loc)² / scale³) exp(-(x -
+    loc)² / 2 scale²) / √(2π).
 
     `shape` comes before that of the parameters: there are so many numbers for each of them.
     """
@@ -158,14 +163,17 @@ def double_sided_maxwell(key: Any, loc: Any, scale: Any, shape: Any = (), dtype:
 
 
 def wald(key: Any, mean: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Numbers of the Wald (inverse Gaussian) distribution with a given mean and scale 1. `shape` defaults to that of `mean`.
+    """Numbers of the Wald (inverse Gaussian) distribution with a given mean and scale 1. `shape`
+    defaults to that of `mean`.
 
-    By the transformation of Michael, Schucany and Haas ("Generating random variates using transformations with multiple roots", 1976).
+    By the transformation of Michael, Schucany and Haas ("Generating random variates using
+    transformations with multiple roots", 1976).
     """
     key, dtype, shape, mean = sampling("wald", out_sharding, key, dtype, shape, mean)
     normal_key, uniform_key = split(key)
     v, u = standard_normals(normal_key, shape, dtype), unit_uniforms(uniform_key, shape, dtype)
-    # The smaller root x of (x - mean)² = x mean² v², without the cancellation of the textbook formula; the other is mean²/x.
+    # The smaller root x of (x - mean)² = x mean² v², without the cancellation of the textbook
+    # formula; the other is mean²/x.
     w = mean * (v * v)
     x = broadcast_to(2 * mean, shape) / (2 + w + lax.sqrt(w * (4 + w)))
     return select(lax.le(u, mean / (mean + x)), x, mean * mean / x)
@@ -174,9 +182,11 @@ def wald(key: Any, mean: Any, shape: Any = None, dtype: Any = None, *, out_shard
 def orthogonal(
     key: Any, n: int, shape: Any = (), dtype: Any = None, m: int | None = None, *, out_sharding: Any = None
 ) -> Array:
-    """Orthogonal matrices (unitary ones, for complex types), uniform by Haar's measure: shape (*shape, n, m), m = n by default.
+    """Orthogonal matrices (unitary ones, for complex types), uniform by Haar's measure: shape
+    (*shape, n, m), m = n by default.
 
-    With m ≠ n their rows or columns, whichever are fewer, are orthonormal. Raises ValueError for negative sizes.
+    With m ≠ n their rows or columns, whichever are fewer, are orthonormal. Raises ValueError for
+    negative sizes.
     """
     no_sharding("orthogonal", out_sharding)
     key = single_key("orthogonal", key)
@@ -187,7 +197,8 @@ def orthogonal(
     if rows < 0 or columns < 0:
         raise ValueError(f"orthogonal: negative dimensions are not allowed, got n={n} and m={m}, at {user_line()}")
     q, r = qr(normal(key, (*shape, max(rows, columns), min(rows, columns)), found), full_matrices=False)
-    # The decomposition is unique, and q thus uniform, once the diagonal of r is made positive (Mezzadri 2007).
+    # The decomposition is unique, and q thus uniform, once the diagonal of r is made positive
+    # (Mezzadri 2007).
     q = q * expand_last_but_one(lax.sign(diagonal(r)))
     return q if rows >= columns else adjoint(q)
 

@@ -1,8 +1,9 @@
 """Random keys: making, splitting and inspecting them.
 
-A key is a value from which samplers compute: the same key gives the same numbers, and independent numbers take independent keys, got by
-`split` or `fold_in`. Keys are typed (scalars of dtype `key<fry>`, which nothing but this module looks into) or raw (uint32 arrays of shape
-(2,)); every function takes both kinds, and gives the kind it took.
+A key is a value from which samplers compute: the same key gives the same numbers, and independent
+numbers take independent keys, got by `split` or `fold_in`. Keys are typed (scalars of dtype
+`key<fry>`, which nothing but this module looks into) or raw (uint32 arrays of shape (2,)); every
+function takes both kinds, and gives the kind it took.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ def _seeded(name: str, seed: Any, impl: Any) -> Array:
 def key(seed: Any, *, impl: Any = None, dtype: Any = None) -> Array:
     """A typed key made of an integer.
 
-    The seed counts modulo 2**64, or modulo 2**32 while `enable_x64` is off. Raises TypeError if it is not an integer scalar,
-    OverflowError for Python integers outside of 64 bits, ValueError for generators (`impl`, `dtype`) other than "threefry2x32".
+    The seed counts modulo 2**64, or modulo 2**32 while `enable_x64` is off. Raises TypeError if it
+    is not an integer scalar, OverflowError for Python integers outside of 64 bits, ValueError for
+    generators (`impl`, `dtype`) other than "threefry2x32".
 
     >>> key(0)
     Array((), dtype=key<fry>) overlaying:
@@ -75,7 +77,8 @@ def PRNGKey(seed: Any, *, impl: Any = None) -> Array:
 
 
 def split(key: Any, num: Any = 2) -> Array:
-    """Independent new keys, an array of `num` of them (an integer or a shape). `key` itself should not be used again.
+    """Independent new keys, an array of `num` of them (an integer or a shape). `key` itself should
+    not be used again.
 
     >>> first, second = split(PRNGKey(0))
     >>> first
@@ -90,7 +93,8 @@ def split(key: Any, num: Any = 2) -> Array:
 def fold_in(key: Any, data: Any) -> Array:
     """A new key, made of a key and a 32-bit integer: one for each step of a loop, for instance.
 
-    Raises OverflowError for Python integers outside of [0, 2**32), TypeError if `data` is not a real scalar.
+    Raises OverflowError for Python integers outside of [0, 2**32), TypeError if `data` is not a
+    real scalar.
     """
     typed = single_key("fold_in", key)
     if data.__class__ is int:
@@ -111,7 +115,8 @@ def fold_in(key: Any, data: Any) -> Array:
 
 
 def wrap_key_data(key_bits_array: Any, *, impl: Any = None, dtype: Any = None) -> Array:
-    """Typed keys, of shape (...), from raw ones, uint32 of shape (..., 2). Raises TypeError for any other array.
+    """Typed keys, of shape (...), from raw ones, uint32 of shape (..., 2). Raises TypeError for any
+    other array.
 
     >>> wrap_key_data(PRNGKey(1)).shape
     ()

@@ -27,7 +27,8 @@ from pullback.xla.devices import no_sharding
 
 
 def _integer_or_array(name: str, x: Any) -> Array:
-    """`x` as an Array: of one axis and more, or an integer scalar with a known value. Raises TypeError."""
+    """`x` as an Array: of one axis and more, or an integer scalar with a known value. Raises
+    TypeError."""
     x = array_like(name, x)
     if not x.ndim and not dtypes.is_integer(x.dtype):
         raise TypeError(f"{name} takes an integer or an array of at least one axis, got {x.aval} at {user_line()}")
@@ -37,7 +38,8 @@ def _integer_or_array(name: str, x: Any) -> Array:
 def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False, *, out_sharding: Any = None) -> Array:
     """The slices of `x` along `axis` in random order; for an integer `x`, those of `arange(x)`.
 
-    With `independent`, each vector along the axis is permuted by itself. Raises TypeError for scalars that are not integers.
+    With `independent`, each vector along the axis is permuted by itself. Raises TypeError for
+    scalars that are not integers.
 
     >>> from pullback import random
     >>> random.permutation(random.PRNGKey(0), 5)
@@ -56,8 +58,8 @@ def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False, *, o
 
 
 def _shuffled(key: Array, x: Array, axis: int) -> Array:
-    # Sorting by random 32-bit words; ties, which keep their order, are made harmless by repeating it: with words**rounds > n**3,
-    # the probability of a tie in every round is less than 1/n.
+    # Sorting by random 32-bit words; ties, which keep their order, are made harmless by repeating
+    # it: with words**rounds > n**3, the probability of a tie in every round is less than 1/n.
     rounds = math.ceil(3 * math.log(max(1, x.size)) / math.log(2**32 - 1))
     for _ in range(rounds):
         key, sort_key = split(key)
@@ -68,10 +70,12 @@ def _shuffled(key: Array, x: Array, axis: int) -> Array:
 def choice(
     key: Any, a: Any, shape: Any = (), replace: bool = True, p: Any = None, axis: int = 0, mode: str | None = None
 ) -> Array:
-    """Random slices of `a` along `axis`, an array of `shape` of them; of `arange(a)` for an integer.
+    """Random slices of `a` along `axis`, an array of `shape` of them; of `arange(a)` for an
+    integer.
 
-    `p` gives their probabilities (uniform if None). `replace=False` draws without replacement. `mode` is that of `gumbel`,
-    which draws without replacement by `p` use. Raises ValueError if there is nothing to draw from, not enough, or `p` does not fit.
+    `p` gives their probabilities (uniform if None). `replace=False` draws without replacement.
+    `mode` is that of `gumbel`, which draws without replacement by `p` use. Raises ValueError if
+    there is nothing to draw from, not enough, or `p` does not fit.
 
     >>> from pullback import random
     >>> random.choice(random.PRNGKey(0), 5, (3,), replace=False)
@@ -119,7 +123,8 @@ def _by_probability(key: Array, n: int, shape: Any, replace: bool, p: Array, mod
     if not n:
         return reshape(iota(dtype, 0), shape)
     if not replace:
-        # The largest of log p + Gumbel numbers are a sample without replacement (Yellott 1977; Efraimidis and Spirakis 2006).
+        # The largest of log p + Gumbel numbers are a sample without replacement (Yellott 1977;
+        # Efraimidis and Spirakis 2006).
         scores = gumbel(key, (n,), p.dtype, mode) + lax.log(p)
         return convert(reshape(top_k(scores, math.prod(shape))[1], shape), dtype)
     cumulative = cumsum(p)
@@ -140,9 +145,10 @@ def categorical(
 ) -> Array:
     """Categories, numbers along `axis` of `logits`, with probabilities proportional to exp(logits).
 
-    `shape`, by default the shape of `logits` without `axis`, must be one that that broadcasts to. `replace=False` draws the samples along
-    the leading axes of `shape` without replacement. `mode` is that of `gumbel`.
-    Raises ValueError if shapes do not fit or there are fewer categories than samples without replacement.
+    `shape`, by default the shape of `logits` without `axis`, must be one that that broadcasts to.
+    `replace=False` draws the samples along the leading axes of `shape` without replacement. `mode`
+    is that of `gumbel`. Raises ValueError if shapes do not fit or there are fewer categories than
+    samples without replacement.
 
     >>> import pullback.numpy as jnp
     >>> from pullback import random

@@ -1,12 +1,14 @@
 """minimize: minima of functions of many variables, by BFGS and L-BFGS.
 
-The iterations are loops in programs. What is differentiated is the minimum that they find, by the implicit function theorem (see
-`control.solves`): with respect to `args` and to everything that the function closes over, in both modes, to any order, at the cost of one
-linear solve with the Hessian. The initial guess has derivative zero.
+The iterations are loops in programs. What is differentiated is the minimum that they find, by the
+implicit function theorem (see `control.solves`): with respect to `args` and to everything that the
+function closes over, in both modes, to any order, at the cost of one linear solve with the Hessian.
+The initial guess has derivative zero.
 
-Sources: J. Nocedal, S. J. Wright, *Numerical Optimization*, 2nd ed., 2006, algorithms 6.1 (BFGS), 7.4 (L-BFGS's two loops), 3.5 and 3.6
-(line search); W. W. Hager, H. Zhang, "A new conjugate gradient method with guaranteed descent and an efficient line search", SIAM
-J. Optim. 16 (2005), for the condition that still works where differences of function values are rounding.
+Sources: J. Nocedal, S. J. Wright, *Numerical Optimization*, 2nd ed., 2006, algorithms 6.1 (BFGS),
+7.4 (L-BFGS's two loops), 3.5 and 3.6 (line search); W. W. Hager, H. Zhang, "A new conjugate
+gradient method with guaranteed descent and an efficient line search", SIAM J. Optim. 16 (2005), for
+the condition that still works where differences of function values are rounding.
 """
 
 from __future__ import annotations
@@ -33,10 +35,12 @@ _RUNNING = -1
 class OptimizeResults(NamedTuple):
     """What an optimization gives.
 
-    `x` is the solution and `fun` the value there; these have derivatives. `jac` is the gradient, `hess_inv` BFGS's approximation of the
-    inverse Hessian (None for L-BFGS). `success` says whether it converged, and `status` how it ended: 0, the gradient is at most `gtol`;
-    4, the value changed by less than `ftol` (L-BFGS); 1, `maxiter` iterations; 2, `maxfun` evaluations; 3, the line search found no
-    lower value, or values that are not finite. `nfev`, `njev`, `nit`: numbers of values, gradients and iterations.
+    `x` is the solution and `fun` the value there; these have derivatives. `jac` is the gradient,
+    `hess_inv` BFGS's approximation of the inverse Hessian (None for L-BFGS). `success` says whether
+    it converged, and `status` how it ended: 0, the gradient is at most `gtol`; 4, the value changed
+    by less than `ftol` (L-BFGS); 1, `maxiter` iterations; 2, `maxfun` evaluations; 3, the line
+    search found no lower value, or values that are not finite. `nfev`, `njev`, `nit`: numbers of
+    values, gradients and iterations.
     """
 
     x: Array
@@ -71,13 +75,15 @@ def minimize(
 ) -> OptimizeResults:
     """A local minimum of `fun(x, *args)` over vectors x, from the initial guess `x0` of shape (n,).
 
-    `method`: "BFGS", or "L-BFGS" (also called "l-bfgs-experimental-do-not-rely-on-this"), which needs no n × n matrix. `tol`: the largest
-    entry that the gradient of a minimum may have, the option `gtol`. `options`: `maxiter` (200 n if not given), `norm` (that of the
-    gradient), `gtol`, for BFGS `line_search_maxiter`, for L-BFGS `ftol`, `maxcor`, `maxfun`, `maxgrad` and `maxls`. Derivatives of the
-    solution solve with the Hessian: densely after BFGS, by conjugate gradients after L-BFGS.
+    `method`: "BFGS", or "L-BFGS" (also called "l-bfgs-experimental-do-not-rely-on-this"), which
+    needs no n × n matrix. `tol`: the largest entry that the gradient of a minimum may have, the
+    option `gtol`. `options`: `maxiter` (200 n if not given), `norm` (that of the gradient), `gtol`,
+    for BFGS `line_search_maxiter`, for L-BFGS `ftol`, `maxcor`, `maxfun`, `maxgrad` and `maxls`.
+    Derivatives of the solution solve with the Hessian: densely after BFGS, by conjugate gradients
+    after L-BFGS.
 
-    Raises ValueError for unknown methods and for an `x0` that is no vector, TypeError for unknown options, `args` that are no tuple and
-    functions that give no real scalar.
+    Raises ValueError for unknown methods and for an `x0` that is no vector, TypeError for unknown
+    options, `args` that are no tuple and functions that give no real scalar.
 
     >>> rosenbrock = lambda x, a: (a - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
     >>> result = minimize(rosenbrock, jnp.zeros(2), (1.0,), method="BFGS")
@@ -132,8 +138,9 @@ def _minimize(fun: Any, x0: Any, args: Any, method: str, tol: Any, options: dict
 
 
 class _State(NamedTuple):
-    """Point, value, gradient; the method's memory; numbers of evaluations and iterations; how it ended; and the length that a gradient
-    may have (as part of the state, other tolerances need no other program)."""
+    """Point, value, gradient; the method's memory; numbers of evaluations and iterations; how it
+    ended; and the length that a gradient may have (as part of the state, other tolerances need no
+    other program)."""
 
     x: Any
     f: Any
@@ -146,7 +153,8 @@ class _State(NamedTuple):
 
 
 def minimum(fun: Callable[[Any], Any], x0: Any, lbfgs: bool, options: Mapping[str, Any]) -> tuple[Any, Any]:
-    """A minimum of `fun` from the vector `x0`, and (status, gradient, inverse Hessian or None, evaluations, iterations)."""
+    """A minimum of `fun` from the vector `x0`, and (status, gradient, inverse Hessian or None,
+    evaluations, iterations)."""
     evaluate = value_and_grad(fun)
     n = x0.size
     maxiter = 200 * n if options["maxiter"] is None else options["maxiter"]
@@ -195,7 +203,8 @@ def minimum(fun: Callable[[Any], Any], x0: Any, lbfgs: bool, options: Mapping[st
 
 
 def _dense(n: int, dtype: Any) -> Any:
-    """BFGS: its memory is the approximation H of the inverse Hessian, and whether it has seen a step."""
+    """BFGS: its memory is the approximation H of the inverse Hessian, and whether it has seen a
+    step."""
 
     def direction(memory: Any, g: Any) -> Any:
         return -(memory[0] @ g)
@@ -215,7 +224,8 @@ def _dense(n: int, dtype: Any) -> Any:
 
 
 def _limited(n: int, dtype: Any, size: int) -> Any:
-    """L-BFGS: its memory are the last steps s, the gradients' changes y, 1/(s·y) (0 where there is none yet), and a scale."""
+    """L-BFGS: its memory are the last steps s, the gradients' changes y, 1/(s·y) (0 where there is
+    none yet), and a scale."""
     if size < 1:
         raise ValueError(f"minimize: maxcor must be positive, got {size}")
 
@@ -261,9 +271,11 @@ class _Trial(NamedTuple):
 def line_search(
     evaluate: Callable[[Any], tuple[Any, Any]], x: Any, p: Any, f0: Any, g0: Any, d0: Any, first: Any, maxiter: int
 ) -> tuple[Any, Any, Any, Any]:
-    """(a, value, gradient, number of evaluations) at x + a p, where a fulfils the strong Wolfe conditions, or else is the best found.
+    """(a, value, gradient, number of evaluations) at x + a p, where a fulfils the strong Wolfe
+    conditions, or else is the best found.
 
-    `evaluate` gives value and gradient, `d0` is the slope at a = 0, `first` the length to try first. A step of length 0 has failed.
+    `evaluate` gives value and gradient, `d0` is the slope at a = 0, `first` the length to try
+    first. A step of length 0 has failed.
     """
     c1, c2 = 1e-4, 0.9
     noise = 10 * dtypes.finfo(x.dtype).eps * jnp.abs(f0)
@@ -299,7 +311,8 @@ def _where(condition: Any, x: _Trial, y: _Trial) -> _Trial:
 
 
 def _next_length(low: _Trial, high: _Trial) -> Any:
-    """The minimum of the cubic through both (3.59), away from the ends; or the middle; or twice as far where there is no end yet."""
+    """The minimum of the cubic through both (3.59), away from the ends; or the middle; or twice as
+    far where there is no end yet."""
     width = high.a - low.a
     t = low.d + high.d - 3 * (low.f - high.f) / (low.a - high.a)
     square = t * t - low.d * high.d

@@ -1,7 +1,8 @@
-"""A guided tour: two documents of JAX on automatic differentiation, run on Pullback and compared value by value.
+"""A guided tour: two documents of JAX on automatic differentiation, run on Pullback and compared
+value by value.
 
     python -m pullback.tour [--section N] [--plain]
 
-`tutorial` and `cookbook` hold the documents' code and printed values as data; `documents` says what they consist of and when values
-agree, `notebook` runs them, `display` shows them.
+`tutorial` and `cookbook` hold the documents' code and printed values as data; `documents` says what
+they consist of and when values agree, `notebook` runs them, `display` shows them.
 """

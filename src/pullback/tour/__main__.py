@@ -77,7 +77,8 @@ def _tour(display: Display, only: int | None, show_code: bool) -> int:
 
 
 def _section(notebook: Notebook, section: Section) -> tuple[list[Result], list[Measurement]]:
-    """Run a section's cells, and compare and measure after each. A cell that fails gives its error for each of its values."""
+    """Run a section's cells, and compare and measure after each. A cell that fails gives its error
+    for each of its values."""
     results, measurements = [], []
     for cell in section.cells:
         try:

@@ -1,7 +1,8 @@
-"""The Autodiff Cookbook of JAX's documentation, by Alex Wiltschko and Matthew Johnson: its code, verbatim, and the values it prints.
+"""The Autodiff Cookbook of JAX's documentation, by Alex Wiltschko and Matthew Johnson: its code,
+verbatim, and the values it prints.
 
-The copy of the document lost some characters: `jnp.dot(inputs` in `predict`, `print(...)` and other last lines of cells, and the `try:` and
-`else:` of one function. They are restored by sense.
+The copy of the document lost some characters: `jnp.dot(inputs` in `predict`, `print(...)` and other
+last lines of cells, and the `try:` and `else:` of one function. They are restored by sense.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 from pullback.tour.documents import ASSERTED, EXACT, STATED, Cell, Document, Section, Value
 from pullback.tour.tutorial import DIFFERENCE_QUOTIENT, LAST_BITS
 
-#: σ(z) = (1 + t)/2 with t = tanh(z/2), so σ' = (1 − t²)/4: near t = 1 a last bit of t, 2⁻²⁴, moves σ' by 2⁻²⁵. The Jacobian is
-#: that times the inputs, which are below 2.5; the Hessian σ'' = −tσ' times products of two.
+#: σ(z) = (1 + t)/2 with t = tanh(z/2), so σ' = (1 − t²)/4: near t = 1 a last bit of t, 2⁻²⁴, moves
+#: σ' by 2⁻²⁵. The Jacobian is that times the inputs, which are below 2.5; the Hessian σ'' = −tσ'
+#: times products of two.
 LAST_BIT_OF_TANH = 2.0**-25 * 2.5
 LAST_BIT_OF_TANH_SQUARED = 2.0**-25 * 2.5**2
 CANCELLATION = "near t = 1 a last bit of t = tanh(z/2) is more than 5e-6 of σ' = (1 − t²)/4"

@@ -34,7 +34,7 @@ class Display(Protocol):
     def conclusion(self, text: str, success: bool) -> None: ...
 
 
-# ---- what both displays say -------------------------------------------------------------------------------------
+# ---- what both displays say ----------------------------------------------------------------------
 
 
 def duration(seconds: float) -> str:
@@ -51,7 +51,8 @@ def duration(seconds: float) -> str:
 
 
 def one_line(text: str, width: int) -> str:
-    """A printed value without types, on one line of at most `width` characters: cut after as many numbers as fit."""
+    """A printed value without types, on one line of at most `width` characters: cut after as many
+    numbers as fit."""
     text = re.sub(r"(?:Device)?Array\((.*?)(?:, (?:dtype|weak_type)=\w+)+\)", r"\1", " ".join(text.split()))
     if "[" in text:
         text = re.sub(r"\s*,\s*", " ", text)
@@ -98,7 +99,7 @@ def spread(measurement: Measurement) -> str:
     return f"{duration(measurement.mean)} ± {duration(measurement.deviation)}"
 
 
-# ---- plain text -------------------------------------------------------------------------------------------------
+# ---- plain text ----------------------------------------------------------------------------------
 
 
 class PlainDisplay:
@@ -157,7 +158,7 @@ class PlainDisplay:
         sys.stdout.flush()
 
 
-# ---- a terminal -------------------------------------------------------------------------------------------------
+# ---- a terminal ----------------------------------------------------------------------------------
 
 
 class RichDisplay:

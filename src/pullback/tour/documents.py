@@ -1,10 +1,12 @@
 """What a document consists of, and when a value agrees with the one it prints.
 
-A `Document` has `Section`s of `Cell`s: code as published (IPython's `%timeit` lines included), and the values that it prints.
+A `Document` has `Section`s of `Cell`s: code as published (IPython's `%timeit` lines included), and
+the values that it prints.
 
-Values are compared number by number. The documents come from several releases of JAX, which differ in the last digits:
-two numbers agree if they are within 5e-6 of each other, relatively, besides what rounding to the printed digits hides.
-Values that rounding inside the computation moves by more have an absolute tolerance derived from it.
+Values are compared number by number. The documents come from several releases of JAX, which differ
+in the last digits: two numbers agree if they are within 5e-6 of each other, relatively, besides
+what rounding to the printed digits hides. Values that rounding inside the computation moves by more
+have an absolute tolerance derived from it.
 """
 
 from __future__ import annotations
@@ -32,12 +34,14 @@ ASSERTED = "asserted by the cell, which prints nothing"
 
 @dataclass(frozen=True)
 class Value:
-    """A value of a cell: `expression` gives it once the cell has run, `documented` is the document's text for it."""
+    """A value of a cell: `expression` gives it once the cell has run, `documented` is the
+    document's text for it."""
 
     expression: str
     documented: str
     origin: str = OUTPUT
-    #: Absolute tolerance for values that rounding moves by more than the relative one, and why it does.
+    #: Absolute tolerance for values that rounding moves by more than the relative one, and why it
+    #: does.
     tolerance: float = 0.0
     note: str = ""
 
@@ -49,7 +53,8 @@ class Value:
 
 @dataclass(frozen=True)
 class Timing:
-    """A `%timeit` line: the statement, its numbers of loops and runs, and what the document's machine took."""
+    """A `%timeit` line: the statement, its numbers of loops and runs, and what the document's
+    machine took."""
 
     statement: str
     loops: int
@@ -58,7 +63,8 @@ class Timing:
 
 
 class Cell:
-    """Code as published, the values it prints or asserts, in order, and what its `%timeit` lines print."""
+    """Code as published, the values it prints or asserts, in order, and what its `%timeit` lines
+    print."""
 
     def __init__(self, code: str, *values: Value, timings: tuple[str, ...] = ()) -> None:
         lines = dedent(code).strip("\n").split("\n")
@@ -94,12 +100,13 @@ class Document:
     sections: tuple[Section, ...]
 
 
-# ---- numbers ----------------------------------------------------------------------------------------------------
+# ---- numbers -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number and how far it may be from what was meant: half a unit of its last printed digit, 0 if it is exact."""
+    """A number and how far it may be from what was meant: half a unit of its last printed digit, 0
+    if it is exact."""
 
     value: float
     uncertainty: float = 0.0
@@ -132,7 +139,8 @@ def _number(match: re.Match[str]) -> Number:
 
 
 def numbers(value: Any) -> list[Number]:
-    """The numbers of a value: of the leaves of a pytree of arrays and scalars, or those printed in a string."""
+    """The numbers of a value: of the leaves of a pytree of arrays and scalars, or those printed in
+    a string."""
     found: list[Number] = []
     for leaf in tree_leaves(value):
         if isinstance(leaf, str):
@@ -145,7 +153,8 @@ def numbers(value: Any) -> list[Number]:
 
 
 def compare(ours: list[Number], documented: list[Number], tolerance: float = 0.0) -> tuple[bool, float]:
-    """Whether two sequences of numbers agree, within the relative tolerance or `tolerance`, and their largest relative difference."""
+    """Whether two sequences of numbers agree, within the relative tolerance or `tolerance`, and
+    their largest relative difference."""
     if len(ours) != len(documented):
         return False, float("inf")
     agree, worst = True, 0.0
@@ -164,5 +173,6 @@ def number_spans(text: str) -> list[int]:
 
 
 def text_of(value: Any) -> str:
-    """A value as a document would print it: arrays as `print` does, containers and other things by repr."""
+    """A value as a document would print it: arrays as `print` does, containers and other things by
+    repr."""
     return value if isinstance(value, str) else str(value) if isinstance(value, Array) else repr(value)

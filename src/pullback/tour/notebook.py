@@ -21,7 +21,8 @@ BUDGET_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Result:
-    """What evaluating a value's expression gave: its text, whether and how nearly it agrees, and seconds for one evaluation."""
+    """What evaluating a value's expression gave: its text, whether and how nearly it agrees, and
+    seconds for one evaluation."""
 
     value: Value
     text: str
@@ -32,7 +33,8 @@ class Result:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Mean and standard deviation, in seconds, of one execution of a `%timeit` statement; None if it failed."""
+    """Mean and standard deviation, in seconds, of one execution of a `%timeit` statement; None if
+    it failed."""
 
     timing: Timing
     mean: float | None
@@ -41,7 +43,8 @@ class Measurement:
 
 
 class Notebook:
-    """The namespace of a document. Cells run in order, under the name `__main__`; the names they import are whatever is installed."""
+    """The namespace of a document. Cells run in order, under the name `__main__`; the names they
+    import are whatever is installed."""
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -68,7 +71,8 @@ class Notebook:
         return out.getvalue()
 
     def evaluate(self, value: Value, measure: bool = True) -> Result:
-        """Evaluate and compare a value of the cell that has just run, and measure how long one evaluation takes."""
+        """Evaluate and compare a value of the cell that has just run, and measure how long one
+        evaluation takes."""
         code = compile(value.expression, f"<{value.expression}>", "eval")
         try:
             with contextlib.redirect_stdout(io.StringIO()) as out:

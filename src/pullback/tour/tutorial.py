@@ -1,14 +1,17 @@
-"""The tutorial "Automatic differentiation" of JAX's documentation (2024): its code, verbatim, and the values it prints.
+"""The tutorial "Automatic differentiation" of JAX's documentation (2024): its code, verbatim, and
+the values it prints.
 
-Where the copies of the document lost a cell's output, the value is the one that its text states, or the exact one.
+Where the copies of the document lost a cell's output, the value is the one that its text states, or
+the exact one.
 """
 
 from __future__ import annotations
 
 from pullback.tour.documents import ASSERTED, EXACT, STATED, Cell, Document, Section, Value
 
-#: The loss is about 3.05, where float32 numbers are 2⁻²² apart. If each of the two losses in a difference quotient of step 1e-4 comes
-#: out one last bit apart from the document's, the quotient is off by 2 · 2⁻²² / 1e-4. (The two documents differ by one bit.)
+#: The loss is about 3.05, where float32 numbers are 2⁻²² apart. If each of the two losses in a
+#: difference quotient of step 1e-4 comes out one last bit apart from the document's, the quotient
+#: is off by 2 · 2⁻²² / 1e-4. (The two documents differ by one bit.)
 DIFFERENCE_QUOTIENT = 2 * 2.0**-22 / 1e-4
 LAST_BITS = "a difference quotient in float32: one last bit of each of two losses, 2·2⁻²²/1e-4"
 

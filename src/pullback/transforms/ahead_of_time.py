@@ -102,9 +102,11 @@ class Traced(_Stage):
         return self._entry.name
 
     def lower(self, *, lowering_platforms: Sequence[str] | None = None) -> Lowered:
-        """The program as a StableHLO module for one platform: that of the device it is to run on, if none is named.
+        """The program as a StableHLO module for one platform: that of the device it is to run on,
+        if none is named.
 
-        Raises NotImplementedError for several platforms, and for operations that are not there on the platform.
+        Raises NotImplementedError for several platforms, and for operations that are not there on
+        the platform.
         """
         from pullback.xla.lowering import lower
 
@@ -125,14 +127,16 @@ class Lowered(_Stage):
     _platform: str
 
     def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
-        """The module's text, with the places in the user's code if `debug_info`. `dialect` is "stablehlo" or "hlo"."""
+        """The module's text, with the places in the user's code if `debug_info`. `dialect` is
+        "stablehlo" or "hlo"."""
         if dialect == "hlo":
             return str(self.compiler_ir("hlo").as_hlo_text())
         _check_dialect(dialect)
         return self._module.text if debug_info else self._module.text_without_locations()
 
     def compiler_ir(self, dialect: str | None = None) -> Any:
-        """The module as the compiler's object: an MLIR module, or for the dialect "hlo" an XLA computation (see its `as_hlo_text()`).
+        """The module as the compiler's object: an MLIR module, or for the dialect "hlo" an XLA
+        computation (see its `as_hlo_text()`).
 
         Raises ValueError for other dialects than "stablehlo" and "hlo".
         """
@@ -146,7 +150,8 @@ class Lowered(_Stage):
     def compile(self, compiler_options: dict[str, Any] | None = None) -> Compiled:
         """The executable. `compiler_options` are XLA's debug options by name.
 
-        Raises ValueError if the module is for another platform than that of the device it is to run on.
+        Raises ValueError if the module is for another platform than that of the device it is to run
+        on.
         """
         from pullback.xla.dispatch import compile_module
 
@@ -173,7 +178,8 @@ def _check_dialect(dialect: Any) -> None:
 
 @dataclass(eq=False, repr=False)
 class Compiled(_Stage):
-    """An executable. Call it with the traced arguments (without the static ones), of exactly the types it was compiled for."""
+    """An executable. Call it with the traced arguments (without the static ones), of exactly the
+    types it was compiled for."""
 
     _executable: Executable
 
@@ -245,7 +251,8 @@ class Compiled(_Stage):
         return dict(self._executable.executable.loaded.cost_analysis())
 
     def memory_analysis(self) -> Any:
-        """XLA's account of memory, in bytes: `argument_size_in_bytes`, `output_size_in_bytes`, `temp_size_in_bytes`, ..."""
+        """XLA's account of memory, in bytes: `argument_size_in_bytes`, `output_size_in_bytes`,
+        `temp_size_in_bytes`, ..."""
         return self._executable.executable.loaded.get_compiled_memory_stats()
 
     def runtime_executable(self) -> Any:

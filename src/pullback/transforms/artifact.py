@@ -8,18 +8,19 @@ An artifact is a stretch of bytes, the same on every machine:
     the description            JSON, in UTF-8: a list, of the function first, then of its VJP, the VJP of that, ...
     the modules                StableHLO text compressed by zlib, one after the other, each as long as the description says
 
-Each entry of the description is an object: the function's name, the structure of its arguments and results, their types, and how its
-module is called. Structures are written as
+Each entry of the description is an object: the function's name, the structure of its arguments and
+results, their types, and how its module is called. Structures are written as
 
     null                                              None
     "*"                                               an array
     {"node": "tuple", "children": [...]}              also "list", and "dict" and "OrderedDict" with "keys", which must be strings
     {"node": "registered", "name": ..., "data": ..., "children": [...]}
 
-where the last is for types known under a name by `register_namedtuple_serialization` or `register_pytree_node_serialization`; "data" is their
-static data in hexadecimal digits. Types are lists: shape, dtype, whether the dtype is weak. A module's function `main` takes the arguments
-numbered in "kept" and gives the results, in order, each as a tensor of its type; typed random keys are `ui64`, arrays of dtype
-float0 (cotangents of integers) are neither taken nor given.
+where the last is for types known under a name by `register_namedtuple_serialization` or
+`register_pytree_node_serialization`; "data" is their static data in hexadecimal digits. Types are
+lists: shape, dtype, whether the dtype is weak. A module's function `main` takes the arguments
+numbered in "kept" and gives the results, in order, each as a tensor of its type; typed random keys
+are `ui64`, arrays of dtype float0 (cotangents of integers) are neither taken nor given.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _DIGEST = hashlib.sha256().digest_size
 _HEADER = len(_MAGIC) + len(_VERSION) + _DIGEST
 
 
-# ---- types of containers ----------------------------------------------------------------------------------------
+# ---- types of containers -------------------------------------------------------------------------
 
 
 class _Registration:
@@ -83,10 +84,11 @@ def _register(registration: _Registration) -> None:
 
 
 def register_namedtuple_serialization(nodetype: type[T], *, serialized_name: str) -> type[T]:
-    """Give a named tuple's type a name for exported functions that take or give it. Returns the type.
+    """Give a named tuple's type a name for exported functions that take or give it. Returns the
+    type.
 
-    The process that loads the artifact registers its own type under the same name. Raises ValueError for other types, and if type or name
-    are registered already.
+    The process that loads the artifact registers its own type under the same name. Raises
+    ValueError for other types, and if type or name are registered already.
 
     >>> import collections
     >>> Point = collections.namedtuple("Point", "x y")
@@ -112,11 +114,13 @@ def register_pytree_node_serialization(
     deserialize_auxdata: Callable[[bytearray], Any],
     from_children: Callable[[Any, Sequence[Any]], Any] | None = None,
 ) -> type[T]:
-    """Give a registered container a name for exported functions that take or give it. Returns the type.
+    """Give a registered container a name for exported functions that take or give it. Returns the
+    type.
 
-    `serialize_auxdata` writes its auxiliary data as bytes, `deserialize_auxdata` reads them; `from_children(auxiliary, children)` makes the
-    container, the function given to `register_pytree_node` if it is None. Raises ValueError if the type is not registered as a container,
-    and if type or name are registered here already.
+    `serialize_auxdata` writes its auxiliary data as bytes, `deserialize_auxdata` reads them;
+    `from_children(auxiliary, children)` makes the container, the function given to
+    `register_pytree_node` if it is None. Raises ValueError if the type is not registered as a
+    container, and if type or name are registered here already.
     """
     build = from_children or unflatten_rule(nodetype)
     if build is None:
@@ -128,7 +132,7 @@ def register_pytree_node_serialization(
     return nodetype
 
 
-# ---- structures and types ---------------------------------------------------------------------------------------
+# ---- structures and types ------------------------------------------------------------------------
 
 
 class _Unknown(ValueError):
@@ -209,14 +213,15 @@ def _read_type(written: Any) -> ShapedArray:
     return ShapedArray(tuple(shape), _DTYPES[dtype], weak)
 
 
-# ---- artifacts --------------------------------------------------------------------------------------------------
+# ---- artifacts -----------------------------------------------------------------------------------
 
 
 class Signature:
     """What an artifact says of one function, and its module.
 
-    `in_tree` is the structure of (args, kwargs), `kept` numbers the arrays among them that the module takes; `platforms` are those for which it was
-    exported, `disabled_checks` the safety checks that are off.
+    `in_tree` is the structure of (args, kwargs), `kept` numbers the arrays among them that the
+    module takes; `platforms` are those for which it was exported, `disabled_checks` the safety
+    checks that are off.
     """
 
     FIELDS = ("fun_name", "in_tree", "in_avals", "out_tree", "out_avals", "kept", "platforms", "disabled_checks")
@@ -241,7 +246,8 @@ class Signature:
 
 
 def pack(signatures: Sequence[Signature]) -> bytearray:
-    """The artifact of a function and its VJPs. Raises ValueError for containers that have no name, TypeError for keys that are no strings."""
+    """The artifact of a function and its VJPs. Raises ValueError for containers that have no name,
+    TypeError for keys that are no strings."""
     description, modules = [], []
     for s in signatures:
         modules.append(_compressed(s.text.encode()))
@@ -263,7 +269,8 @@ def pack(signatures: Sequence[Signature]) -> bytearray:
     return bytearray(_MAGIC + _VERSION + hashlib.sha256(body).digest() + body)
 
 
-#: How much longer than its compressed form a text may be, so that a short artifact cannot fill the memory.
+#: How much longer than its compressed form a text may be, so that a short artifact cannot fill the
+#: memory.
 _EXPANSION, _FREE = 100, 1 << 20
 
 
@@ -299,8 +306,8 @@ def _check_signature(s: Signature) -> None:
 def unpack(blob: bytes | bytearray | memoryview) -> list[Signature]:
     """What `pack` was given.
 
-    Raises TypeError for what is not bytes; ValueError for bytes that are no artifact, are damaged or of another version, and for containers
-    that are not registered here.
+    Raises TypeError for what is not bytes; ValueError for bytes that are no artifact, are damaged
+    or of another version, and for containers that are not registered here.
     """
     data = bytes(memoryview(blob))
     if not data.startswith(_MAGIC):

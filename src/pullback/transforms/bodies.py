@@ -1,9 +1,10 @@
 """Functions as programs: how control flow traces its bodies, and keeps what was traced.
 
-`stage(fun, ...)` gives a `Body`: a program without constants, the values that the function closes over (which become operands), and the
-structure of its result. The same function on the same types is traced once, as long as what it reads stays the same (`transforms.reads`). Equal
-programs are one object however often they are traced (`intern`): everything derived from a program (its linearization, its executables) is then
-found again.
+`stage(fun, ...)` gives a `Body`: a program without constants, the values that the function closes
+over (which become operands), and the structure of its result. The same function on the same types
+is traced once, as long as what it reads stays the same (`transforms.reads`). Equal programs are one
+object however often they are traced (`intern`): everything derived from a program (its
+linearization, its executables) is then found again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from pullback.transforms.reads import Record
 
 
 class Body:
-    """A traced function: its program, whose first arguments are what it closes over, these values, and its result's structure."""
+    """A traced function: its program, whose first arguments are what it closes over, these values,
+    and its result's structure."""
 
     __slots__ = ("program", "captured", "out_tree")
 
@@ -36,7 +38,8 @@ class Body:
 
     @property
     def is_traced(self) -> bool:
-        """Whether the function closes over values of a transformation, which another call would not have."""
+        """Whether the function closes over values of a transformation, which another call would not
+        have."""
         return any(isinstance(c, Tracer) for c in self.captured)
 
     @property
@@ -46,8 +49,8 @@ class Body:
 
 
 class Wrapped:
-    """A body made of a user's function `f`, called by the loop `what`. The user's carry is the last of `part` in the state, or all of it
-    (0)."""
+    """A body made of a user's function `f`, called by the loop `what`. The user's carry is the last
+    of `part` in the state, or all of it (0)."""
 
     __slots__ = ("f",)
     what = "scan"
@@ -58,7 +61,8 @@ class Wrapped:
 
 
 class Called(Wrapped):
-    """A function as a body that takes the tuple of its arguments, and the dictionary of its keyword arguments."""
+    """A function as a body that takes the tuple of its arguments, and the dictionary of its keyword
+    arguments."""
 
     __slots__ = ()
 
@@ -67,9 +71,11 @@ class Called(Wrapped):
 
 
 def kept_with(*functions: Any) -> dict[Any, Any]:
-    """A dictionary of what has been made of functions together, which lives as long as all of them do and read what they read now.
+    """A dictionary of what has been made of functions together, which lives as long as all of them
+    do and read what they read now.
 
-    One of nobody's for several functions of which one has not been met before: they may have been made for this one call.
+    One of nobody's for several functions of which one has not been met before: they may have been
+    made for this one call.
     """
     entry: tuple[Record, dict[Any, Any]] | None
     if len(functions) > 1:
@@ -96,15 +102,16 @@ def kept_with(*functions: Any) -> dict[Any, Any]:
 
 
 def surroundings() -> Any:
-    """What a traced program depends on besides functions and types: options, and the mapped axes around."""
+    """What a traced program depends on besides functions and types: options, and the mapped axes
+    around."""
     return id(program_state()), None if current() is EVAL else named_axes()
 
 
 def stage(
     fun: Callable[..., Any], in_tree: PyTreeDef, types: Sequence[ShapedArray], what: str, name_of: Callable[[int], str] = str
 ) -> Body:  # fmt: skip
-    """The body that `fun` is on arguments (a tree of the structure `in_tree`, a tuple) of flat `types`. In messages, `what` names
-    it, and `name_of` its arguments by number.
+    """The body that `fun` is on arguments (a tree of the structure `in_tree`, a tuple) of flat
+    `types`. In messages, `what` names it, and `name_of` its arguments by number.
 
     Raises TypeError for results that are no arrays.
     """
@@ -130,11 +137,12 @@ def stage(
 
 
 class Call:
-    """A call of control flow, ready for arguments of known types: the operation, its parameters, what its functions close over, the
-    dtypes that some arguments are converted to, and the structure of the result.
+    """A call of control flow, ready for arguments of known types: the operation, its parameters,
+    what its functions close over, the dtypes that some arguments are converted to, and the
+    structure of the result.
 
-    `unchanged` numbers the arguments that are results as they are; `order` says which of what is closed over and the arguments the
-    operation takes (None: all of them).
+    `unchanged` numbers the arguments that are results as they are; `order` says which of what is
+    closed over and the arguments the operation takes (None: all of them).
     """
 
     __slots__ = (
@@ -180,8 +188,9 @@ T = TypeVar("T")
 def prepared(
     functions: Sequence[Any], key: Any, operands: Sequence[Any], prepare: Callable[[], tuple[T, Sequence[Any]]]
 ) -> T:
-    """What `prepare` makes of a call of control flow with these functions, for operands of these types: once, unless the values that they
-    close over, which `prepare` also gives, are traced. `key` is what else the call depends on."""
+    """What `prepare` makes of a call of control flow with these functions, for operands of these
+    types: once, unless the values that they close over, which `prepare` also gives, are traced.
+    `key` is what else the call depends on."""
     key = (key, *[f.__class__ for f in functions], *[x._type.number for x in operands], surroundings())
     cache = kept_with(*[f if f.__class__ is FunctionType or not isinstance(f, Wrapped) else f.f for f in functions])
     try:
@@ -196,7 +205,8 @@ def prepared(
 
 
 def unchanged_carries(body: Body, num_carry: int) -> list[int]:
-    """The carries that a loop's body gives back as it gets them: constants of the loop, whatever transforms it."""
+    """The carries that a loop's body gives back as it gets them: constants of the loop, whatever
+    transforms it."""
     n, jaxpr = len(body.captured), body.program.jaxpr
     return [i for i in range(num_carry) if jaxpr.outvars[i] is jaxpr.invars[n + i]]
 
@@ -204,8 +214,8 @@ def unchanged_carries(body: Body, num_carry: int) -> list[int]:
 def with_carries_constant(
     closed: ClosedJaxpr, num_consts: int, carries: Sequence[int], results: Sequence[int]
 ) -> tuple[ClosedJaxpr, list[int]]:
-    """The program with some of its carries made constants, behind the others, if it uses them, and only the results numbered in
-    `results`; and the carries that it uses."""
+    """The program with some of its carries made constants, behind the others, if it uses them, and
+    only the results numbered in `results`; and the carries that it uses."""
     body = closed.jaxpr
     outvars = [body.outvars[i] for i in results]
     read = {x for x in (*outvars, *(x for e in body.eqns for x in e.invars)) if isinstance(x, Var)}

@@ -1,7 +1,8 @@
 """Why a jitted function is traced again: `config.explain_cache_misses`.
 
-A miss is compared with the call most like it that was traced before, and what differs is logged: an argument's type, the tree
-structure, a static value, an option. A function that was made anew (a lambda in a loop) is recognized by its code.
+A miss is compared with the call most like it that was traced before, and what differs is logged: an
+argument's type, the tree structure, a static value, an option. A function that was made anew (a
+lambda in a loop) is recognized by its code.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _seen_code: WeakSet[Any] = WeakSet()
 
 
 class Signature:
-    """What a call looked like to the cache: options, structure, static values, and the types of the leaves by path."""
+    """What a call looked like to the cache: options, structure, static values, and the types of the
+    leaves by path."""
 
     __slots__ = ("options", "structure", "static", "types")
 
@@ -72,7 +74,8 @@ def signature(
     fun: Callable[..., Any], options: tuple[Any, ...], static: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any],
     positions: Sequence[int], types: Sequence[ShapedArray],
 ) -> Signature:  # fmt: skip
-    """The signature of a call whose traced arguments are `args` (at `positions`) and `kwargs`, with leaves of `types`."""
+    """The signature of a call whose traced arguments are `args` (at `positions`) and `kwargs`, with
+    leaves of `types`."""
     paths, structure = leaf_names(fun, args, kwargs, positions)
     return Signature(options, structure, static, dict(zip(paths, types)))
 
@@ -80,7 +83,8 @@ def signature(
 def leaf_names(
     fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], positions: Sequence[int]
 ) -> tuple[list[str], Any]:
-    """What messages call the leaves of `args` (which `fun` has at `positions`) and `kwargs`, and the structure of these."""
+    """What messages call the leaves of `args` (which `fun` has at `positions`) and `kwargs`, and
+    the structure of these."""
     flat, structure = tree_flatten_with_path((args, kwargs))
     names = _parameter_names(fun)
     paths = []

@@ -1,10 +1,12 @@
-"""Call primitives: operations whose parameters are programs, or (custom rules) Python functions of flat arrays.
+"""Call primitives: operations whose parameters are programs, or (custom rules) Python functions of
+flat arrays.
 
-What becomes of a call is said in three ways. `lifted` says it for all transformations that are liftings (forward mode, vectorization,
-checks, ...; see `transforms.lifting`): a call of the same operation on lifted programs. `linearized` says it for reverse mode, which is
-none, and is by default recorded from forward mode. `apply` says what the call is where nothing is made of it, and
-`as_equation` what it is in a program.
-Rules of another sort for one transformation stand in that transformation's table: a derivative of its own (`OwnDerivative`), for example.
+What becomes of a call is said in three ways. `lifted` says it for all transformations that are
+liftings (forward mode, vectorization, checks, ...; see `transforms.lifting`): a call of the same
+operation on lifted programs. `linearized` says it for reverse mode, which is none, and is by
+default recorded from forward mode. `apply` says what the call is where nothing is made of it, and
+`as_equation` what it is in a program. Rules of another sort for one transformation stand in that
+transformation's table: a derivative of its own (`OwnDerivative`), for example.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class CallPrimitive(Primitive):
     is_closed = True
 
     def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
-        """Account and results of the call of lifted programs, given lifted operands. By default of what it `expand`s to."""
+        """Account and results of the call of lifted programs, given lifted operands. By default of
+        what it `expand`s to."""
         if not self.expands:
             raise self.missing("lifted", type(how).__name__)
         return how.run(partial(self.expand, **params), operands)
@@ -44,23 +47,26 @@ class CallPrimitive(Primitive):
     def linearized(
         self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
     ) -> tuple[Sequence[Any], Sequence[Node | None]]:
-        """Results and the nodes of their tangents, given the operands' (not all None). By default those of what it `expand`s to, or
-        else recorded from forward mode."""
+        """Results and the nodes of their tangents, given the operands' (not all None). By default
+        those of what it `expand`s to, or else recorded from forward mode."""
         if self.expands:
             return linearize_flat(partial(self.expand, **params), primals, nodes)
         return recorded(lambda tangents: pushed(self, primals, tangents, params), nodes)
 
     def apply(self, args: Sequence[Any], params: Params) -> Any:
-        """The results, where no transformation makes anything of the call: evaluated, or recorded as a linear function of tangents."""
+        """The results, where no transformation makes anything of the call: evaluated, or recorded
+        as a linear function of tangents."""
         raise self.missing("apply", "evaluation")
 
     def as_equation(self, types: Sequence[ShapedArray], params: Params) -> tuple[Sequence[Any], Params]:
-        """What the operands of an equation begin with, and its parameters, for a call with operands of these types."""
+        """What the operands of an equation begin with, and its parameters, for a call with operands
+        of these types."""
         return (), params
 
     def step_program(self, params: Params) -> ClosedJaxpr | None:
-        """The parameter `jaxpr` of a call that runs it once, or of a loop that runs it once a step and stacks along axis 0 what is added
-        after its operands and results; None for everything else."""
+        """The parameter `jaxpr` of a call that runs it once, or of a loop that runs it once a step
+        and stacks along axis 0 what is added after its operands and results; None for everything
+        else."""
         return None
 
 
@@ -72,12 +78,14 @@ class ClosedCall(CallPrimitive):
 
 
 class OwnDerivative(CallPrimitive):
-    """Base of the calls whose derivative is more than that of what they compute: solutions of equations, functions with rules."""
+    """Base of the calls whose derivative is more than that of what they compute: solutions of
+    equations, functions with rules."""
 
     def forward_mode(
         self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
     ) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Results and their tangents (None for zero), given the operands' (None for zero; not all of them)."""
+        """Results and their tangents (None for zero), given the operands' (None for zero; not all
+        of them)."""
         raise self.missing("forward_mode", "differentiation")
 
 
@@ -88,17 +96,20 @@ def _own_derivative(how: Forward, call: OwnDerivative, operands: Sequence[Bundle
     return None, list(map(dual, outs, tangents))
 
 
-# ---- the derivative of a call, recorded -------------------------------------------------------------------------
+# ---- the derivative of a call, recorded ----------------------------------------------------------
 
 
 class LinearStep(Node):
-    """The tangents of a call's results as linear functions of the operands', given by two functions of residuals.
+    """The tangents of a call's results as linear functions of the operands', given by two functions
+    of residuals.
 
-    `push(residuals, tangents)` gives the results' tangents and `pull(residuals, cotangents)` the operands' cotangents; None is zero,
-    both ways. `key` says what the functions are, comparably. What one rule has to tell another, it says in the residuals, and by making
-    functions of what is static in them; so a step can be applied, transposed, flattened and rebuilt by whoever meets it.
+    `push(residuals, tangents)` gives the results' tangents and `pull(residuals, cotangents)` the
+    operands' cotangents; None is zero, both ways. `key` says what the functions are, comparably.
+    What one rule has to tell another, it says in the residuals, and by making functions of what is
+    static in them; so a step can be applied, transposed, flattened and rebuilt by whoever meets it.
 
-    For `outs = solve(a, b)`, a linear system: `name` "solve", `values` [a], `nodes` those of b, `push` solves and `pull` solves with aᵀ.
+    For `outs = solve(a, b)`, a linear system: `name` "solve", `values` [a], `nodes` those of b,
+    `push` solves and `pull` solves with aᵀ.
     """
 
     __slots__ = ("name", "values", "nodes", "_push", "_pull", "key")
@@ -149,7 +160,8 @@ def results_of(node: Node, outs: Sequence[Any], active: Mask) -> list[Node | Non
 def sum_unbatched(
     cts: Sequence[Any], ct_axes: Sequence[int | None], axes: Sequence[int | None], size: int
 ) -> list[Any]:
-    """Cotangents of arguments with batch axes `axes`: what an unbatched argument gets is summed over the batch."""
+    """Cotangents of arguments with batch axes `axes`: what an unbatched argument gets is summed
+    over the batch."""
 
     def of_one(ct: Any, b: int | None, axis: int | None) -> Any:
         if ct is None:

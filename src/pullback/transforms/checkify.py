@@ -1,13 +1,16 @@
-"""Checkify: run-time checks as values. A function with checks becomes one that also gives the first error that occurred.
+"""Checkify: run-time checks as values. A function with checks becomes one that also gives the first
+error that occurred.
 
-`checkify(f)` stages `f` and interprets its program with an `Error` threaded through: whether something has failed, which of the known
-failures it was, and the values its message shows. These are arrays, so errors pass through `jit`, `vmap` and derivatives like
-any other result. A rule for each primitive says what can fail in its equations. Calls, loops and branches are lifted (`Check`): their programs
-become programs that give their error, too. Without `checkify`, a `check` that fails raises at once in eager code, and compiling one
-is an error.
+`checkify(f)` stages `f` and interprets its program with an `Error` threaded through: whether
+something has failed, which of the known failures it was, and the values its message shows. These
+are arrays, so errors pass through `jit`, `vmap` and derivatives like any other result. A rule for
+each primitive says what can fail in its equations. Calls, loops and branches are lifted (`Check`):
+their programs become programs that give their error, too. Without `checkify`, a `check` that fails
+raises at once in eager code, and compiling one is an error.
 
-A loop goes on after an error as it would without checks: results are those of the function, and what `checkify` gives beside them is the
-error of the first step that had one. Where nothing can fail, an operation stays what it was.
+A loop goes on after an error as it would without checks: results are those of the function, and
+what `checkify` gives beside them is the error of the first step that had one. Where nothing can
+fail, an operation stays what it was.
 """
 
 from __future__ import annotations
@@ -69,16 +72,18 @@ from pullback.transforms.failures import (
 from pullback.transforms.flat_function import FlatFunction
 from pullback.transforms.lifting import Bundle, Kind, LiftedProgram, Lifting, Outcome, Rules, leaves_of, plain
 
-# ---- checked programs -------------------------------------------------------------------------------------------
+# ---- checked programs ----------------------------------------------------------------------------
 
-#: A rule: the error so far, the categories looked for, an equation and its operands → the error after it, and its results.
+#: A rule: the error so far, the categories looked for, an equation and its operands → the error
+#: after it, and its results.
 Rule = Callable[[Error, Categories, JaxprEqn, Sequence[Any]], tuple[Error, Sequence[Any]]]
 
 _rules: dict[Primitive, Rule] = {}
 
 
 def register_checkify_rule(primitive: Primitive, rule: Rule) -> None:
-    """Make `rule` what `checkify` does with the equations of a primitive. Others are applied, and their results checked for NaNs."""
+    """Make `rule` what `checkify` does with the equations of a primitive. Others are applied, and
+    their results checked for NaNs."""
     _rules[primitive] = rule
 
 
@@ -97,7 +102,8 @@ def run_checked(closed: ClosedJaxpr, categories: Categories, args: Sequence[Any]
 
 
 class Check(Lifting):
-    """Checks as a lifting: values stay what they are, and the account is the first `Error`, None where nothing can fail."""
+    """Checks as a lifting: values stay what they are, and the account is the first `Error`, None
+    where nothing can fail."""
 
     rules = Rules()
 
@@ -140,7 +146,7 @@ def _has_check(closed: ClosedJaxpr) -> bool:
     return any(e.primitive is check_p or any(map(_has_check, subjaxprs(e.params))) for e in closed.eqns)
 
 
-# ---- rules ------------------------------------------------------------------------------------------------------
+# ---- rules ---------------------------------------------------------------------------------------
 
 
 def _operation(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Any]) -> tuple[Error, Sequence[Any]]:
@@ -169,8 +175,9 @@ def _division(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequenc
 def _access(
     starts: Callable[[JaxprEqn, Sequence[Any]], tuple[Any, tuple[int, ...], Shape] | None],
 ) -> Rule:
-    """The rule of an operation on windows of its first operand. `starts` gives where they start, along the last axis for each of some
-    axes of the operand; these axes; and the windows' shape; or None if all are known to be in bounds."""
+    """The rule of an operation on windows of its first operand. `starts` gives where they start,
+    along the last axis for each of some axes of the operand; these axes; and the windows' shape; or
+    None if all are known to be in bounds."""
 
     def rule(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Any]) -> tuple[Error, Sequence[Any]]:
         found = starts(eqn, args) if OOBError in categories else None
@@ -226,9 +233,10 @@ def _call(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[An
     return error if found is None else error.then(found), leaves_of(outs)
 
 
-# ---- calls with derivatives of their own ------------------------------------------------------------------------
-# The error is that of the function. Its rules run as they are, but for the checks that they make: what those would find in values
-# that the function has too is found there, and a linear rule could not check a tangent.
+# ---- calls with derivatives of their own ---------------------------------------------------------
+# The error is that of the function. Its rules run as they are, but for the checks that they make:
+# what those would find in values that the function has too is found there, and a linear rule could
+# not check a tangent.
 
 
 class _WithoutChecks(Through):
@@ -308,15 +316,18 @@ for _primitive, _rule in _RULES.items():
     register_checkify_rule(_primitive, _rule)
 
 
-# ---- checkify ---------------------------------------------------------------------------------------------------
+# ---- checkify ------------------------------------------------------------------------------------
 
 
 def checkify(f: Callable[..., Any], errors: Collection[ErrorCategory] = user_checks) -> Callable[..., Any]:
-    """`f` as a function that returns (error, output): the first failure among its checks, as an `Error`, beside what `f` returns.
+    """`f` as a function that returns (error, output): the first failure among its checks, as an
+    `Error`, beside what `f` returns.
 
-    `errors` is the set of categories to look for: `user_checks` (calls of `check`), `nan_checks`, `div_checks`, `index_checks`, or unions of
-    these (`float_checks`, `automatic_checks`, `all_checks`). The checkified function is pure: it can be jitted, mapped and
-    differentiated (with `has_aux`), and so can `f` before. Raises TypeError if `f` is no function or `errors` no set of categories.
+    `errors` is the set of categories to look for: `user_checks` (calls of `check`), `nan_checks`,
+    `div_checks`, `index_checks`, or unions of these (`float_checks`, `automatic_checks`,
+    `all_checks`). The checkified function is pure: it can be jitted, mapped and differentiated
+    (with `has_aux`), and so can `f` before. Raises TypeError if `f` is no function or `errors` no
+    set of categories.
 
     >>> import pullback.numpy as jnp
     >>> from pullback.transforms.failures import nan_checks

@@ -1,14 +1,17 @@
-"""checkpoint (remat): store a function's inputs instead of its residuals, and recompute them when the backward pass needs them.
+"""checkpoint (remat): store a function's inputs instead of its residuals, and recompute them when
+the backward pass needs them.
 
-The function is staged before anything is made of it, as `jit` does, so that it runs once: what it closes over becomes an operand, and what is
-computed again is what was computed first. The call is then one of a program (`transforms.program`), but for its linearization: the forward
-program gives no residuals, the linear programs compute them again (`Recomputation`). Both are checkpointed calls themselves, so derivatives of
-higher order store no more than the first.
+The function is staged before anything is made of it, as `jit` does, so that it runs once: what it
+closes over becomes an operand, and what is computed again is what was computed first. The call is
+then one of a program (`transforms.program`), but for its linearization: the forward program gives
+no residuals, the linear programs compute them again (`Recomputation`). Both are checkpointed calls
+themselves, so derivatives of higher order store no more than the first.
 
-A policy (`transforms.policies`) says which operations' results are stored all the same: the first run collects them (`_Storing`), the second
-takes them instead of computing them (`_Taking`, `Stored`). A scan whose steps have such operations, or a checkpointed function within, gives
-them beside its results in the first run, and takes them in the second. Effects happen in the first run only; the results of operations that
-have any are stored.
+A policy (`transforms.policies`) says which operations' results are stored all the same: the first
+run collects them (`_Storing`), the second takes them instead of computing them (`_Taking`,
+`Stored`). A scan whose steps have such operations, or a checkpointed function within, gives them
+beside its results in the first run, and takes them in the second. Effects happen in the first run
+only; the results of operations that have any are stored.
 """
 
 from __future__ import annotations
@@ -41,11 +44,12 @@ from pullback.transforms.policies import Policy, everything_saveable, nothing_sa
 from pullback.transforms.program import Linearization, ProgramCall, used_arguments
 from pullback.transforms.vmap import batch_flat
 
-# ---- policies ---------------------------------------------------------------------------------------------------
+# ---- policies ------------------------------------------------------------------------------------
 
 
 class _Asking(Through):
-    """Asks the policy about each operation, those of inlined calls, of checkpointed functions and of a scan's steps included.
+    """Asks the policy about each operation, those of inlined calls, of checkpointed functions and
+    of a scan's steps included.
 
     What is stored is a flat list, in the order of the operations.
     """
@@ -150,10 +154,12 @@ class _StoringProgram:
 
 
 class Stored(Primitive):
-    """The results of `primitive` with `params` (as pairs), which are there: the first `count` operands. The other operands are the
-    primitive's own; the derivative is made of them. (Where it needs none of them, they may be anything: the results are never computed.)
+    """The results of `primitive` with `params` (as pairs), which are there: the first `count`
+    operands. The other operands are the primitive's own; the derivative is made of them. (Where it
+    needs none of them, they may be anything: the results are never computed.)
 
-    `mapped` has sizes and operands' axes of the batches around, the innermost first: all results have their axes in front.
+    `mapped` has sizes and operands' axes of the batches around, the innermost first: all results
+    have their axes in front.
     """
 
     name = "stored"
@@ -213,8 +219,8 @@ class Stored(Primitive):
 
 
 class _Substitute(Through):
-    """The parent, except that the application of `primitive` with `params` to `args` gives the stored result. (A rule may apply it otherwise:
-    that of a sort takes the positions along.)"""
+    """The parent, except that the application of `primitive` with `params` to `args` gives the
+    stored result. (A rule may apply it otherwise: that of a sort takes the positions along.)"""
 
     __slots__ = ("primitive", "args", "params", "value")
 
@@ -236,7 +242,8 @@ stored_p = Stored()
 
 
 class CheckpointBarrier(OptimizationBarrier):
-    """The operands, behind a barrier like `lax.optimization_barrier`'s, but without those whose results nobody uses."""
+    """The operands, behind a barrier like `lax.optimization_barrier`'s, but without those whose
+    results nobody uses."""
 
     name = "checkpoint_barrier"
     makes_nan = False
@@ -251,16 +258,18 @@ def _behind_barrier(values: Sequence[Any]) -> list[Any]:
     return [convert(y, y.dtype, True) if x.weak_type else y for x, y in zip(values, outs)]
 
 
-# ---- the call ---------------------------------------------------------------------------------------------------
+# ---- the call ------------------------------------------------------------------------------------
 
 
 class Recomputation:
-    """A checkpointed program's derivative in the operands marked in `active`: a `Linearization` whose residuals are the operands, and what
-    the policy stores (numbered in `passed` through operands, results and what `forward` gives beyond them). The linear programs compute the
-    others again, without effects.
+    """A checkpointed program's derivative in the operands marked in `active`: a `Linearization`
+    whose residuals are the operands, and what the policy stores (numbered in `passed` through
+    operands, results and what `forward` gives beyond them). The linear programs compute the others
+    again, without effects.
 
-    In compiled programs a barrier (`prevent_cse`) holds that apart from the first computation, and back until there are the tangents or
-    cotangents: or else the compiler would find that it has everything already, and keep it.
+    In compiled programs a barrier (`prevent_cse`) holds that apart from the first computation, and
+    back until there are the tangents or cotangents: or else the compiler would find that it has
+    everything already, and keep it.
     """
 
     __slots__ = (
@@ -284,7 +293,8 @@ class Recomputation:
         self._active = active
         self._kept = list(range(len(self._types)))
         if saved:
-            # What is made of stored values alone needs no operands, and not all that is stored is needed.
+            # What is made of stored values alone needs no operands, and not all that is stored is
+            # needed.
             programs = [self.pushforward(active)[0], self.pullback(self.has_tangent)[0]]
             needed = [any(flags) for flags in zip(*(used_arguments(p)[: len(self._types)] for p in programs))]
             self._kept = [i for i in self._kept if needed[i]]
@@ -297,11 +307,13 @@ class Recomputation:
         self.passed = [*operands, *range(given + outs, given + outs + len(self._kept) - len(operands))]
 
     def pushforward(self, nonzero: Mask) -> tuple[ClosedJaxpr, Mask]:
-        """The program (residuals, tangents of the operands marked in `nonzero`) → tangents of the results that the mask marks."""
+        """The program (residuals, tangents of the operands marked in `nonzero`) → tangents of the
+        results that the mask marks."""
         return self._again("push", nonzero, self._active)
 
     def pullback(self, nonzero: Mask) -> tuple[ClosedJaxpr, Mask]:
-        """The program (residuals, cotangents of the results marked in `nonzero`) → cotangents of the operands that the mask marks."""
+        """The program (residuals, cotangents of the results marked in `nonzero`) → cotangents of
+        the operands that the mask marks."""
         return self._again("pull", nonzero, self.has_tangent)
 
     def _again(self, kind: str, nonzero: Mask, most: Mask) -> tuple[ClosedJaxpr, Mask]:
@@ -312,7 +324,8 @@ class Recomputation:
 
     def _program(self, kind: str, nonzero: Mask, most: Mask) -> tuple[ClosedJaxpr, Mask]:
         linearization, types, kept = self._linearization, self._types, self._kept
-        # Where something is not kept, that nobody needs it is known of the program for everything that may be nonzero.
+        # Where something is not kept, that nobody needs it is known of the program for everything
+        # that may be nonzero.
         given = most if len(kept) < len(types) else nonzero
         if kind == "push":
             padding = (False,) * (len(types) - len(self._active))
@@ -377,13 +390,15 @@ def checkpoint(
 ) -> Callable[..., Any]:
     """`fun`, whose intermediate values are recomputed in the backward pass instead of stored.
 
-    The function is traced, as by `jit`, and so runs once: its control flow must not depend on values. `policy` (see `checkpoint_policies`)
-    decides which results are stored all the same. Arguments in `static_argnums` and `static_argnames` are passed as they are. In compiled
-    programs a barrier keeps the compiler from finding that it has everything already (`prevent_cse`); in the body of a loop it can be left
-    out. Values and derivatives are those of `fun`. `ad_checkpoint.print_saved_residuals` shows what is stored.
+    The function is traced, as by `jit`, and so runs once: its control flow must not depend on
+    values. `policy` (see `checkpoint_policies`) decides which results are stored all the same.
+    Arguments in `static_argnums` and `static_argnames` are passed as they are. In compiled programs
+    a barrier keeps the compiler from finding that it has everything already (`prevent_cse`); in the
+    body of a loop it can be left out. Values and derivatives are those of `fun`.
+    `ad_checkpoint.print_saved_residuals` shows what is stored.
 
-    Raises ValueError for static arguments that are not there, TypeError for arguments that are no arrays, ConcretizationTypeError where
-    the function asks for values.
+    Raises ValueError for static arguments that are not there, TypeError for arguments that are no
+    arrays, ConcretizationTypeError where the function asks for values.
 
     >>> import pullback.numpy as jnp
     >>> from pullback.transforms.derivatives import grad
@@ -421,7 +436,8 @@ def checkpoint(
                 program, captured = lift(stage_flat(flat, [x._type for x in arrays], name_of=argument))
                 body = Body(intern(program), captured, flat.out_tree)
             else:
-                # The same function on the same types is traced once, as long as what it reads stays the same.
+                # The same function on the same types is traced once, as long as what it reads stays
+                # the same.
                 arrays, in_tree = arrays_of((args, kwargs), what)
                 body = stage(Called(fun), in_tree, [x._type for x in arrays], f"checkpointed {name}", argument)
             params = {"jaxpr": body.program, "policy": policy, "prevent_cse": prevents_cse}
@@ -436,7 +452,7 @@ def checkpoint(
     return checkpointed
 
 
-# ---- names -----------------------------------------------------------------------------------------
+# ---- names ---------------------------------------------------------------------------------------
 
 
 class Name(LinearPrimitive):
@@ -466,7 +482,8 @@ name_p = Name()
 
 
 def checkpoint_name(x: Any, name: str) -> Any:
-    """`x` (a tree of arrays), its leaves marked with `name` for policies such as `save_only_these_names`.
+    """`x` (a tree of arrays), its leaves marked with `name` for policies such as
+    `save_only_these_names`.
 
     Everywhere else, it is `x`. Raises TypeError for a name that is no string.
 

@@ -1,9 +1,11 @@
-"""Functions that close over traced values, run again: what the rules of a custom-rule function are to the traces.
+"""Functions that close over traced values, run again: what the rules of a custom-rule function are
+to the traces.
 
-A trace hands a call of Python functions to its parent, which does not know the trace's own tracers; but the functions may close over some. So
-they are run under a trace that stands for the first one: as its tracers' primals (`Primal`), or as what they were to it (`Again`). A
-function in a program is run long after the program was traced, and closes over tracers of that time; under a `Replay` they are the
-values that the program's operands have now.
+A trace hands a call of Python functions to its parent, which does not know the trace's own tracers;
+but the functions may close over some. So they are run under a trace that stands for the first one:
+as its tracers' primals (`Primal`), or as what they were to it (`Again`). A function in a program is
+run long after the program was traced, and closes over tracers of that time; under a `Replay` they
+are the values that the program's operands have now.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ Flat = Callable[..., Sequence[Any]]
 
 
 class Residual:
-    """What a forward rule tells its backward rule: arrays, and a static `layout`, comparable, that says what they are."""
+    """What a forward rule tells its backward rule: arrays, and a static `layout`, comparable, that
+    says what they are."""
 
     __slots__ = ("arrays", "layout")
 
@@ -79,7 +82,7 @@ class _Standing(_Adopting):
         return self.own(x) if isinstance(x, Tracer) and x._trace is self.alias else x
 
 
-# ---- the three transformations, entered again -------------------------------------------------------------------
+# ---- the three transformations, entered again ----------------------------------------------------
 
 
 class _JVPAgain(_Standing, JVPTrace):
@@ -116,13 +119,15 @@ class _BatchAgain(_Standing, BatchTrace):
 
 
 def jvp_again(fun: Flat, trace: JVPTrace, primals: Sequence[Any]) -> list[Any]:
-    """The tangents of `fun(*primals)`, a function that was called under `trace`, in what it closes over."""
+    """The tangents of `fun(*primals)`, a function that was called under `trace`, in what it closes
+    over."""
     again = _JVPAgain(current(), trace)
     return [again.unwrap(o)[1] for o in again.run(fun, *primals)]
 
 
 def linearize_again(fun: Flat, trace: LinearizeTrace, primals: Sequence[Any]) -> list[Node | None]:
-    """The nodes of the tangents of `fun(*primals)`, a function that was called under `trace`, in what it closes over."""
+    """The nodes of the tangents of `fun(*primals)`, a function that was called under `trace`, in
+    what it closes over."""
     again = _LinearizeAgain(current(), trace)
     return [again.unwrap(o)[1] for o in again.run(fun, *primals)]
 
@@ -146,7 +151,7 @@ def batched(fun: Flat, trace: BatchTrace, axes: Sequence[int | None]) -> Flat:
     return batched_fun
 
 
-# ---- a transformation, left -------------------------------------------------------------------------------------
+# ---- a transformation, left ----------------------------------------------------------------------
 
 #: The parameters of calls that are functions.
 FUNCTIONS = ("fun", "rule", "fwd", "bwd")
@@ -182,8 +187,9 @@ def _noting(fun: Callable[..., Any], outer: Primal) -> Callable[..., Any]:
 
 
 def primal_functions(params: Params, trace: Trace) -> tuple[Params, Callable[[], bool]]:
-    """The parameters of a call under `trace` for its parent: in their functions, `trace`'s tracers are their primals. And whether the
-    function itself, or the rule that was run instead of it, has met any."""
+    """The parameters of a call under `trace` for its parent: in their functions, `trace`'s tracers
+    are their primals. And whether the function itself, or the rule that was run instead of it, has
+    met any."""
     met = False
 
     def wrapped(fun: Callable[..., Any]) -> Callable[..., Any]:
@@ -199,11 +205,12 @@ def primal_functions(params: Params, trace: Trace) -> tuple[Params, Callable[[],
     return {k: wrapped(f) if k in FUNCTIONS else f for k, f in params.items()}, lambda: met
 
 
-# ---- a program, replayed ----------------------------------------------------------------------------------------
+# ---- a program, replayed -------------------------------------------------------------------------
 
 
 class Closure:
-    """The tracers that a function in a program closes over, which are leading operands of its equation."""
+    """The tracers that a function in a program closes over, which are leading operands of its
+    equation."""
 
     __slots__ = ("tracers",)
 

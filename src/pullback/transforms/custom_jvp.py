@@ -1,4 +1,5 @@
-"""custom_jvp: functions with a derivative of their own in forward mode, which is linear in the tangents, and so serves reverse mode, too."""
+"""custom_jvp: functions with a derivative of their own in forward mode, which is linear in the
+tangents, and so serves reverse mode, too."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ from pullback.transforms.vmap import Batch, mapped
 if TYPE_CHECKING:
     from pullback.core.tree import PyTreeDef
 
-# ---- custom_jvp -------------------------------------------------------------------------------------------------
+# ---- custom_jvp ----------------------------------------------------------------------------------
 
 
 class CustomJVPCall(CustomCall):
@@ -98,8 +99,8 @@ custom_jvp_call_p = CustomJVPCall()
 
 
 class _Held:
-    """Arguments that are passed as they are, of which the tracers are operands of the call all the same: so they are known wherever and
-    whenever the function or its rule is run."""
+    """Arguments that are passed as they are, of which the tracers are operands of the call all the
+    same: so they are known wherever and whenever the function or its rule is run."""
 
     __slots__ = ("values", "leaves", "tree", "tracers")
 
@@ -121,10 +122,12 @@ class _Held:
 
 
 class custom_jvp:
-    """A function with a custom derivative, given by a forward-mode rule that is linear in the tangents.
+    """A function with a custom derivative, given by a forward-mode rule that is linear in the
+    tangents.
 
-    The rule, registered with `defjvp`, takes (*nondiff arguments, primals, tangents) and returns (primal out, tangent out). It serves
-    forward and reverse mode, to any order. Arguments numbered in `nondiff_argnums` (or named in `nondiff_argnames`) are passed as they are.
+    The rule, registered with `defjvp`, takes (*nondiff arguments, primals, tangents) and returns
+    (primal out, tangent out). It serves forward and reverse mode, to any order. Arguments numbered
+    in `nondiff_argnums` (or named in `nondiff_argnames`) are passed as they are.
 
     >>> @custom_jvp
     ... def f(x):
@@ -152,12 +155,14 @@ class custom_jvp:
         return self if instance is None else BoundMethod(self, instance)
 
     def defjvp(self, jvp: Callable[..., Any], symbolic_zeros: bool = False) -> Callable[..., Any]:
-        """Register the rule; works as a decorator. With `symbolic_zeros`, zero tangents come as `SymbolicZero`."""
+        """Register the rule; works as a decorator. With `symbolic_zeros`, zero tangents come as
+        `SymbolicZero`."""
         self.jvp, self.symbolic_zeros = jvp, symbolic_zeros
         return jvp
 
     def defjvps(self, *jvps: Callable[..., Any] | None) -> None:
-        """Register one rule for each argument, `jvps[i](t, out, *primals)`: its contribution to the tangent; None for zero."""
+        """Register one rule for each argument, `jvps[i](t, out, *primals)`: its contribution to the
+        tangent; None for zero."""
         if self._arguments.nondiff:
             raise TypeError("defjvps cannot be used with nondiff_argnums: use defjvp")
 

@@ -1,8 +1,10 @@
-"""What custom_jvp and custom_vjp have in common: calls of Python functions with rules, and their arguments.
+"""What custom_jvp and custom_vjp have in common: calls of Python functions with rules, and their
+arguments.
 
-A function with a rule of its own is a call primitive. `custom_jvp`'s rule is linear in the tangents, so it serves forward mode
-at once and reverse mode by being recorded. `custom_vjp`'s backward function is linear in the cotangents, so reverse mode calls it, and forward
-mode transposes it.
+A function with a rule of its own is a call primitive. `custom_jvp`'s rule is linear in the
+tangents, so it serves forward mode at once and reverse mode by being recorded. `custom_vjp`'s
+backward function is linear in the cotangents, so reverse mode calls it, and forward mode transposes
+it.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ from pullback.transforms.linearize import LinearizeTrace, linearization_rules
 
 
 class SymbolicZero:
-    """A tangent or cotangent known to be zero, of type `aval`, given to rules that ask for `symbolic_zeros`."""
+    """A tangent or cotangent known to be zero, of type `aval`, given to rules that ask for
+    `symbolic_zeros`."""
 
     __slots__ = ("aval",)
 
@@ -73,14 +76,16 @@ def zero_from_primal(val: Any, symbolic_zeros: bool = False) -> Any:
     return np.zeros(t.shape, dtypes.float0) if t.dtype == dtypes.float0 else zeros(t.shape, t.dtype)
 
 
-# ---- calls of Python functions ----------------------------------------------------------------------------------
+# ---- calls of Python functions -------------------------------------------------------------------
 
 
 class CustomCall(OwnDerivative):
-    """Base of the calls of Python functions with rules, which may close over anything that is traced where they are called.
+    """Base of the calls of Python functions with rules, which may close over anything that is
+    traced where they are called.
 
-    The rule is about the arguments; derivatives in what the function closes over are those of the function. In programs, the
-    parameter `call_jaxpr` is the function as it was traced, and `closure` what it closes over: the first operands.
+    The rule is about the arguments; derivatives in what the function closes over are those of the
+    function. In programs, the parameter `call_jaxpr` is the function as it was traced, and
+    `closure` what it closes over: the first operands.
     """
 
     inlined: str | None = "call_jaxpr"
@@ -114,7 +119,8 @@ class CustomCall(OwnDerivative):
         raise NotImplementedError(f"{type(self).__name__} must define replayed")
 
     def promising(self, params: Params, types: Sequence[ShapedArray]) -> Params:
-        """The parameters with rules that are held to what a program says: that the results are of `types`."""
+        """The parameters with rules that are held to what a program says: that the results are of
+        `types`."""
         raise NotImplementedError(f"{type(self).__name__} must define promising")
 
     def type_of(self, *types: ShapedArray, **params: Any) -> Any:
@@ -185,7 +191,8 @@ def running(trace: Callable[[], Any], fun: Callable[..., Any]) -> Callable[..., 
 
 
 class Arguments:
-    """How a custom-rule function's arguments split into static (`nondiff`) and flat differentiable ones."""
+    """How a custom-rule function's arguments split into static (`nondiff`) and flat differentiable
+    ones."""
 
     def __init__(self, fun: Callable[..., Any], nondiff_argnums: Any, nondiff_argnames: Any) -> None:
         if not callable(fun):
@@ -234,7 +241,8 @@ class Arguments:
         return [args[p] for p in sorted(positions)], tuple(a for i, a in enumerate(args) if i not in positions)
 
     def refuse_tracers(self, static: list[Any]) -> None:
-        """Raise UnexpectedTracerError for tracers among the static arguments, which a backward rule would have beyond their lives."""
+        """Raise UnexpectedTracerError for tracers among the static arguments, which a backward rule
+        would have beyond their lives."""
         for leaf in tree_leaves(static):
             if isinstance(leaf, Tracer):
                 raise UnexpectedTracerError(
@@ -279,7 +287,8 @@ class BoundMethod:
 
 
 def as_promised(outs: Sequence[Any], types: Sequence[ShapedArray], rule: str) -> list[Any]:
-    """The results of a rule in a program, where they are of the function's types. Raises TypeError naming what does not fit."""
+    """The results of a rule in a program, where they are of the function's types. Raises TypeError
+    naming what does not fit."""
     if len(outs) != len(types):
         raise TypeError(f"{rule} must produce the function's {len(types)} outputs, but got {len(outs)}")
     checked = []

@@ -1,7 +1,9 @@
-"""custom_vjp and custom_gradient: functions with a derivative of their own in reverse mode. Forward mode transposes it.
+"""custom_vjp and custom_gradient: functions with a derivative of their own in reverse mode. Forward
+mode transposes it.
 
-What a forward rule tells its backward rule travels in the `Residual`, beside the arrays: trees, types, batch axes. Nothing is written into
-closures, which a program shares among all of its linearizations.
+What a forward rule tells its backward rule travels in the `Residual`, beside the arrays: trees,
+types, batch axes. Nothing is written into closures, which a program shares among all of its
+linearizations.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ if TYPE_CHECKING:
 
 
 class CustomVJPPrimal:
-    """An argument of a forward rule under `symbolic_zeros`: its `value`, and whether it is `perturbed` (being differentiated)."""
+    """An argument of a forward rule under `symbolic_zeros`: its `value`, and whether it is
+    `perturbed` (being differentiated)."""
 
     __slots__ = ("value", "perturbed")
 
@@ -64,12 +67,12 @@ def custom_vjp_primal_tree_values(tree: Any) -> Any:
     return tree_map(lambda leaf: leaf.value if isinstance(leaf, CustomVJPPrimal) else leaf, tree)
 
 
-# ---- custom_vjp -------------------------------------------------------------------------------------------------
+# ---- custom_vjp ----------------------------------------------------------------------------------
 
 
 class _Layout:
-    """The layout of a user's residual: its structure and the leaves that are no arrays (`_ARRAY` in the place of arrays); the structure
-    and types of the output."""
+    """The layout of a user's residual: its structure and the leaves that are no arrays (`_ARRAY` in
+    the place of arrays); the structure and types of the output."""
 
     __slots__ = ("tree", "others", "out_tree", "out_types")
 
@@ -97,7 +100,8 @@ _ARRAY: Any = object()
 
 
 def push_backward(bwd: Any, residual: Any, in_types: Any, out_types: Any, tangents: Sequence[Any]) -> list[Any]:
-    """Tangents of the outputs of a function given by its backward function, which is linear: transpose it."""
+    """Tangents of the outputs of a function given by its backward function, which is linear:
+    transpose it."""
     wanted = [i for i, t in enumerate(out_types) if dtypes.is_inexact(t.dtype)]
 
     def linear(*cts: Any) -> Any:
@@ -114,7 +118,8 @@ def push_backward(bwd: Any, residual: Any, in_types: Any, out_types: Any, tangen
 
 
 class CustomVJPCall(CustomCall):
-    """`fun` with `fwd(primals, perturbed) -> (outs, Residual)` and `bwd(residual, cts) -> ct_ins`, all flat."""
+    """`fun` with `fwd(primals, perturbed) -> (outs, Residual)` and `bwd(residual, cts) -> ct_ins`,
+    all flat."""
 
     name = "custom_vjp_call"
 
@@ -207,8 +212,9 @@ custom_vjp_call_p = CustomVJPCall()
 class custom_vjp:
     """A function with a custom reverse-mode derivative: `f.defvjp(fwd, bwd)`.
 
-    `fwd(*args)` returns (output, residual); `bwd(*nondiff arguments, residual, ct)` returns a tuple with a cotangent for each
-    differentiable argument (None for zero), linear in `ct`. Forward mode works too: it transposes `bwd`.
+    `fwd(*args)` returns (output, residual); `bwd(*nondiff arguments, residual, ct)` returns a tuple
+    with a cotangent for each differentiable argument (None for zero), linear in `ct`. Forward mode
+    works too: it transposes `bwd`.
 
     >>> @custom_vjp
     ... def f(x):
@@ -241,7 +247,8 @@ class custom_vjp:
     ) -> None:
         """Register the forward and backward rules.
 
-        With `symbolic_zeros`, `fwd` gets `CustomVJPPrimal`s (value, perturbed) and `bwd` gets `SymbolicZero` for zero cotangents.
+        With `symbolic_zeros`, `fwd` gets `CustomVJPPrimal`s (value, perturbed) and `bwd` gets
+        `SymbolicZero` for zero cotangents.
         """
         del optimize_remat
         self.fwd, self.bwd, self.symbolic_zeros = fwd, bwd, symbolic_zeros
@@ -307,7 +314,8 @@ def _zero_of(t: ShapedArray) -> Any:
 
 
 def _checked_cotangents(ct_ins: Any, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], name: str) -> list[Any]:
-    """The backward rule's result, flat, with None for zeros. Raises TypeError naming what does not fit."""
+    """The backward rule's result, flat, with None for zeros. Raises TypeError naming what does not
+    fit."""
     structures = in_tree.children()
     if not isinstance(ct_ins, (tuple, list)):
         raise TypeError(
@@ -357,7 +365,8 @@ def _checked_cotangent(c: Any, t: ShapedArray, name: str, position: int) -> Any:
 
 
 def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
-    """A function with a custom gradient: `fun(*args)` returns (output, vjp_fun), and `vjp_fun(ct)` the arguments' cotangents.
+    """A function with a custom gradient: `fun(*args)` returns (output, vjp_fun), and `vjp_fun(ct)`
+    the arguments' cotangents.
 
     For one argument `vjp_fun` may return its cotangent itself, for several a tuple.
 

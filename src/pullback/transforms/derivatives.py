@@ -32,9 +32,10 @@ def value_and_grad(
 ) -> Callable[..., Any]:
     """A function returning (fun(...), gradient), or ((fun(...), aux), gradient) with `has_aux`.
 
-    The gradient is with respect to the positional argument(s) `argnums`, and has their structure (a tuple for a sequence of argnums).
-    `fun` must return a real scalar; with `holomorphic` a complex one, of complex arguments. For complex arguments of
-    a real function, the gradient is ∂f/∂x − i ∂f/∂y. With `allow_int`, gradients of integer arguments are `float0` zeros.
+    The gradient is with respect to the positional argument(s) `argnums`, and has their structure (a
+    tuple for a sequence of argnums). `fun` must return a real scalar; with `holomorphic` a complex
+    one, of complex arguments. For complex arguments of a real function, the gradient is ∂f/∂x − i
+    ∂f/∂y. With `allow_int`, gradients of integer arguments are `float0` zeros.
 
     >>> value, g = value_and_grad(lambda x: x**2)(3.0)
     >>> float(value), float(g)
@@ -63,7 +64,8 @@ def grad(
     allow_int: bool = False,
     reduce_axes: Any = (),
 ) -> Callable[..., Any]:
-    """A function returning the gradient of `fun`, or (gradient, aux) with `has_aux`. See `value_and_grad`.
+    """A function returning the gradient of `fun`, or (gradient, aux) with `has_aux`. See
+    `value_and_grad`.
 
     >>> float(grad(lambda x: x**3)(2.0))
     12.0
@@ -101,7 +103,8 @@ def _index(argnums: Any) -> int | tuple[int, ...]:
 
 
 def _check_index(argnums: Any, args: Sequence[Any], too_few: type[Exception] = ValueError) -> None:
-    """Raises ValueError for numbers of arguments that are not there (`too_few` if there are too few), TypeError for one given twice."""
+    """Raises ValueError for numbers of arguments that are not there (`too_few` if there are too
+    few), TypeError for one given twice."""
     n = len(args)
     if argnums.__class__ is int and 0 <= argnums < n:
         return
@@ -252,7 +255,7 @@ def _check_output(value: Any, holomorphic: bool) -> Any:
     return value
 
 
-# ---- dense Jacobians --------------------------------------------------------------------------------------------
+# ---- dense Jacobians -----------------------------------------------------------------------------
 
 
 def _partial(
@@ -291,7 +294,8 @@ def _check_jacobian_inputs(what: str, leaves: list[Any], holomorphic: bool, allo
 
 
 def _basis(types: Sequence[Any]) -> list[Any]:
-    """For each array type, the standard basis of the product space, one basis vector a row: shapes (n, *shape)."""
+    """For each array type, the standard basis of the product space, one basis vector a row: shapes
+    (n, *shape)."""
     total = sum(t.size for t in types)
     if len(types) == 1:
         (t,) = types
@@ -308,10 +312,12 @@ def _basis(types: Sequence[Any]) -> list[Any]:
 def jacfwd(
     fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[..., Any]:
-    """A function returning the Jacobian of `fun`, column by column in forward mode: best for tall ones.
+    """A function returning the Jacobian of `fun`, column by column in forward mode: best for tall
+    ones.
 
-    The result has the structure of the output, each leaf replaced by the structure of the differentiated argument(s), with leaves of
-    shape (*output shape, *input shape). With `has_aux` it returns (jacobian, aux).
+    The result has the structure of the output, each leaf replaced by the structure of the
+    differentiated argument(s), with leaves of shape (*output shape, *input shape). With `has_aux`
+    it returns (jacobian, aux).
 
     >>> import pullback.numpy as jnp
     >>> jacfwd(lambda x: x**2)(jnp.array([1.0, 2.0]))
@@ -386,7 +392,8 @@ def jacrev(
     holomorphic: bool = False,
     allow_int: bool = False,
 ) -> Callable[..., Any]:
-    """A function returning the Jacobian of `fun`, row by row in reverse mode: best for wide ones. See `jacfwd`.
+    """A function returning the Jacobian of `fun`, row by row in reverse mode: best for wide ones.
+    See `jacfwd`.
 
     >>> import pullback.numpy as jnp
     >>> jacrev(lambda x: x.sum())(jnp.array([1.0, 2.0]))
@@ -446,7 +453,8 @@ def hessian(
 ) -> Callable[..., Any]:
     """A function returning the Hessian of `fun`, forward over reverse.
 
-    Leaves have shape (*output shape, *input shape, *input shape). With `has_aux` it returns (hessian, aux).
+    Leaves have shape (*output shape, *input shape, *input shape). With `has_aux` it returns
+    (hessian, aux).
 
     >>> hessian(lambda x: x**3)(2.0)
     Array(12., dtype=float32, weak_type=True)

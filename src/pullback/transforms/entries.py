@@ -123,7 +123,7 @@ class Entry:
         return leaves[0] if self.build is None else self.build(leaves)
 
 
-# ---- keys -------------------------------------------------------------------------------------------------------
+# ---- keys ----------------------------------------------------------------------------------------
 
 #: Classes of arguments that are leaves by themselves.
 _BARE = {np.ndarray, float, int, bool, complex}

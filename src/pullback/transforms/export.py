@@ -4,8 +4,9 @@
     blob = exported.serialize(vjp_order=1)     bytes (see `transforms.artifact`), with what `grad` needs
     deserialize(blob).call(x)                  f(x), in any process
 
-The function of an artifact is a StableHLO module, for arguments of these types and no others. A call of it is the operation `call_exported`,
-which puts the module into the program that calls; its derivative is that of the artifact's VJP, an exported function like it.
+The function of an artifact is a StableHLO module, for arguments of these types and no others. A
+call of it is the operation `call_exported`, which puts the module into the program that calls; its
+derivative is that of the artifact's VJP, an exported function like it.
 
 An artifact is a program: load those of people whose programs you would run.
 """
@@ -43,7 +44,8 @@ _VERSION = 1
 
 
 class DisabledSafetyCheck:
-    """A check that `export` and `Exported.call` leave out: that of the platform, or that of the calls of one custom function."""
+    """A check that `export` and `Exported.call` leave out: that of the platform, or that of the
+    calls of one custom function."""
 
     __slots__ = ("_text",)
 
@@ -116,11 +118,13 @@ call_exported_p = CallExported()
 
 
 class Exported:
-    """A function as a StableHLO module, with its calling convention; `export` and `deserialize` make them.
+    """A function as a StableHLO module, with its calling convention; `export` and `deserialize`
+    make them.
 
-    `fun_name` is its name; `in_tree` the structure of (args, kwargs), `in_avals` the types of the arrays among them; `out_tree` and `out_avals`
-    those of its results; `platforms` what it was exported for; `disabled_safety_checks` what is not checked. The module takes those
-    arguments whose numbers are in `module_kept_var_idx`; the others do not matter.
+    `fun_name` is its name; `in_tree` the structure of (args, kwargs), `in_avals` the types of the
+    arrays among them; `out_tree` and `out_avals` those of its results; `platforms` what it was
+    exported for; `disabled_safety_checks` what is not checked. The module takes those arguments
+    whose numbers are in `module_kept_var_idx`; the others do not matter.
     """
 
     nr_devices = 1
@@ -149,10 +153,11 @@ class Exported:
         return self._signature.text.encode()
 
     def serialize(self, vjp_order: int = 0) -> bytearray:
-        """The artifact; `deserialize` reads it. The function it gives can be differentiated `vjp_order` times.
+        """The artifact; `deserialize` reads it. The function it gives can be differentiated
+        `vjp_order` times.
 
-        Raises ValueError for structures with unregistered containers and if there is no VJP of that order, TypeError for dicts whose keys are not
-        strings.
+        Raises ValueError for structures with unregistered containers and if there is no VJP of that
+        order, TypeError for dicts whose keys are not strings.
         """
         if not isinstance(vjp_order, int) or vjp_order < 0:
             raise ValueError(f"Exported.serialize: vjp_order must be an integer of at least 0, got {vjp_order!r}")
@@ -163,10 +168,12 @@ class Exported:
 
     @user_api
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """The function's result. Arguments have the structure and types of those it was exported for (static ones left out).
+        """The function's result. Arguments have the structure and types of those it was exported
+        for (static ones left out).
 
-        It may be called in other jitted functions, and in differentiated ones as often as it has a VJP. Raises ValueError naming the argument
-        for a wrong structure, shape or dtype, for another platform and where there is no VJP; NotImplementedError under `vmap`.
+        It may be called in other jitted functions, and in differentiated ones as often as it has a
+        VJP. Raises ValueError naming the argument for a wrong structure, shape or dtype, for
+        another platform and where there is no VJP; NotImplementedError under `vmap`.
         """
         leaves, tree = tree_flatten((args, kwargs))
         if tree != self.in_tree:
@@ -225,9 +232,11 @@ class Exported:
         return self._vjp is not None or self._program is not None
 
     def vjp(self) -> Exported:
-        """The exported VJP: it takes the arguments' arrays and cotangents of the results' arrays, and gives cotangents of the arguments' arrays.
+        """The exported VJP: it takes the arguments' arrays and cotangents of the results' arrays,
+        and gives cotangents of the arguments' arrays.
 
-        Cotangents of integers are of dtype float0. Raises ValueError if the artifact was made without it.
+        Cotangents of integers are of dtype float0. Raises ValueError if the artifact was made
+        without it.
         """
         if self._vjp is None:
             if self._program is None:
@@ -252,11 +261,14 @@ def _zeros0(t: ShapedArray) -> np.ndarray[Any, Any]:
 def export(
     fun_jit: Any, *, platforms: Sequence[str] | None = None, disabled_checks: Sequence[DisabledSafetyCheck] = ()
 ) -> Callable[..., Exported]:
-    """A function that takes the arguments of `fun_jit` (arrays, or `ShapeDtypeStruct`s) and gives it as `Exported` for these types.
+    """A function that takes the arguments of `fun_jit` (arrays, or `ShapeDtypeStruct`s) and gives
+    it as `Exported` for these types.
 
-    `fun_jit` is what `jit` returns, or a public function of this package, whose texts, and keyword arguments without arrays,
-    are static. Donation is not part of it. Raises ValueError for other functions, for unknown platforms and for custom calls without a
-    stable meaning; NotImplementedError for functions that call Python on the host, and for LAPACK on other platforms than CPUs.
+    `fun_jit` is what `jit` returns, or a public function of this package, whose texts, and keyword
+    arguments without arrays, are static. Donation is not part of it. Raises ValueError for other
+    functions, for unknown platforms and for custom calls without a stable meaning;
+    NotImplementedError for functions that call Python on the host, and for LAPACK on other
+    platforms than CPUs.
 
     >>> import pullback.numpy as jnp
     >>> blob = export(jit(jnp.sin))(1.0).serialize(vjp_order=1)
@@ -302,7 +314,8 @@ def _exported(
     program: ClosedJaxpr, name: str, in_tree: Any, in_avals: Sequence[ShapedArray], out_tree: Any,
     out_avals: Sequence[ShapedArray], platforms: Sequence[str], checks: Sequence[str],
 ) -> Exported:  # fmt: skip
-    """The exported function of a program, which takes and gives the arrays of dtypes other than float0."""
+    """The exported function of a program, which takes and gives the arrays of dtypes other than
+    float0."""
     from pullback.xla.lowering import lower
 
     module = lower(program, name, portable=True, platform=platforms[0] if len(platforms) == 1 else "cpu")
@@ -354,7 +367,8 @@ def _export_vjp(exported: Exported, program: ClosedJaxpr) -> Exported:
 
 
 def _check_module(signature: Signature) -> None:
-    """Raises ValueError unless the module can be read, and its function `main` takes and gives arrays of the types that it should."""
+    """Raises ValueError unless the module can be read, and its function `main` takes and gives
+    arrays of the types that it should."""
     from pullback.xla import pjrt
     from pullback.xla.text import tensor_type
 
@@ -377,8 +391,8 @@ def _check_module(signature: Signature) -> None:
 def deserialize(blob: bytes | bytearray) -> Exported:
     """The exported function that `Exported.serialize` wrote.
 
-    Raises TypeError for what is not bytes; ValueError for bytes that are no artifact, are damaged or of another version of the format, and for
-    containers that are not registered in this process.
+    Raises TypeError for what is not bytes; ValueError for bytes that are no artifact, are damaged
+    or of another version of the format, and for containers that are not registered in this process.
     """
     exported: Exported | None = None
     for signature in reversed(unpack(blob)):

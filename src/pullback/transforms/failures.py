@@ -1,4 +1,5 @@
-"""What `checkify` finds: kinds of failures, and the `Error` that a program gives beside its results: the first failure, as arrays."""
+"""What `checkify` finds: kinds of failures, and the `Error` that a program gives beside its
+results: the first failure, as arrays."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ from pullback.lax.selection import select_n_p
 from pullback.lax.shape import batch_first, reshape_p, strong
 from pullback.xla.devices import on_host
 
-# ---- what can fail ----------------------------------------------------------------------------------------------
+# ---- what can fail -------------------------------------------------------------------------------
 
 
 class JaxRuntimeError(ValueError):
@@ -41,7 +42,8 @@ class JaxRuntimeError(ValueError):
 
 @dataclass(frozen=True)
 class Failure:
-    """What may fail at one place of a program. Abstract: each subclass is a category that `checkify` looks for, or does not."""
+    """What may fail at one place of a program. Abstract: each subclass is a category that
+    `checkify` looks for, or does not."""
 
     location: Location | None
 
@@ -89,7 +91,8 @@ class DivisionByZeroError(Failure):
 
 @dataclass(frozen=True)
 class OOBError(Failure):
-    """An access out of bounds. Its values: the index, and its position among indices that go through `axes` again and again."""
+    """An access out of bounds. Its values: the index, and its position among indices that go
+    through `axes` again and again."""
 
     shape: Shape
     axes: tuple[int, ...]
@@ -115,9 +118,10 @@ automatic_checks: Categories = float_checks | index_checks
 all_checks: Categories = automatic_checks | user_checks
 
 
-# ---- errors -----------------------------------------------------------------------------------------------------
+# ---- errors --------------------------------------------------------------------------------------
 
-#: The types of the values that a message shows; failures with values of the same types share their place in an `Error`.
+#: The types of the values that a message shows; failures with values of the same types share their
+#: place in an `Error`.
 Payload = tuple[tuple[Shape, DType], ...]
 
 
@@ -137,16 +141,19 @@ class Error:
     def __init__(
         self, _pred: Any, _code: Any, _metadata: tuple[tuple[Failure, Payload], ...], _payload: dict[Payload, list[Any]]
     ) -> None:
-        # Whether there is an error; which, as a number in `_metadata`, in the order of the program; and for each kind of failure the
-        # values that it shows. The code means something only if there is an error, and of the payload only its kind.
+        # Whether there is an error; which, as a number in `_metadata`, in the order of the program;
+        # and for each kind of failure the values that it shows. The code means something only if
+        # there is an error, and of the payload only its kind.
         self._pred, self._code, self._metadata, self._payload = _pred, _code, _metadata, _payload
 
     # ---- for users
 
     def get(self) -> str | None:
-        """The message of the error, or None if there is none. Under vmap: a line for each element that has one.
+        """The message of the error, or None if there is none. Under vmap: a line for each element
+        that has one.
 
-        Raises ConcretizationTypeError where the error is traced: return it from the compiled function and look at it outside.
+        Raises ConcretizationTypeError where the error is traced: return it from the compiled
+        function and look at it outside.
         """
         if not np.shape(self._pred):
             return self._message(()) if bool(self._pred) else None
@@ -162,7 +169,8 @@ class Error:
         return None if message is None else JaxRuntimeError(message)
 
     def throw(self) -> None:
-        """Raise JaxRuntimeError if there is an error. Inside another checkified function, it becomes that function's error."""
+        """Raise JaxRuntimeError if there is an error. Inside another checkified function, it
+        becomes that function's error."""
         check_error(self)
 
     def _message(self, index: tuple[int, ...]) -> str:
@@ -179,7 +187,8 @@ class Error:
         return cls(failed, FIRST, ((failure, kind),), {kind: values})
 
     def then(self, later: Error) -> Error:
-        """This error, or if there is none the one that comes `later`. Of a later one from `vmap` it is that of the first element."""
+        """This error, or if there is none the one that comes `later`. Of a later one from `vmap` it
+        is that of the first element."""
         later = later._of_first_element()
         if not later._metadata:
             return self
@@ -290,11 +299,12 @@ def element(x: Any, i: Any) -> Any:
     return reshape_p.bind(dynamic_slice_p.bind(x, *starts, slice_sizes=(1, *x.shape[1:])), new_sizes=x.shape[1:])
 
 
-# ---- check ------------------------------------------------------------------------------------------------------
+# ---- check ---------------------------------------------------------------------------------------
 
 
 class CheckPrimitive(Primitive):
-    """Fails with the `Error` whose leaves, in the structure `error`, are the operands; with `debug` only inside `checkify`."""
+    """Fails with the `Error` whose leaves, in the structure `error`, are the operands; with `debug`
+    only inside `checkify`."""
 
     name = "check"
     multiple_results = True
@@ -331,12 +341,14 @@ check_p = CheckPrimitive()
 
 
 def check(pred: Any, msg: str, *fmt_args: Any, debug: bool = False, **fmt_kwargs: Any) -> None:
-    """Check that the boolean scalar `pred` is true; if not, fail with `msg.format(*fmt_args, **fmt_kwargs)`.
+    """Check that the boolean scalar `pred` is true; if not, fail with `msg.format(*fmt_args,
+    **fmt_kwargs)`.
 
-    The formatting arguments are trees of arrays, formatted with the values that they have when the program runs. In a function given to
-    `checkify` a failure is its error; in eager code it raises JaxRuntimeError; in a compiled function it is refused (ValueError).
-    A `debug` check does nothing outside `checkify`. Raises TypeError for a predicate that is no boolean scalar and for formatting
-    arguments that are no arrays.
+    The formatting arguments are trees of arrays, formatted with the values that they have when the
+    program runs. In a function given to `checkify` a failure is its error; in eager code it raises
+    JaxRuntimeError; in a compiled function it is refused (ValueError). A `debug` check does nothing
+    outside `checkify`. Raises TypeError for a predicate that is no boolean scalar and for
+    formatting arguments that are no arrays.
 
     >>> check(True, "never seen")
     >>> check(False, "{} is too much", 3)
@@ -378,7 +390,8 @@ def check(pred: Any, msg: str, *fmt_args: Any, debug: bool = False, **fmt_kwargs
 
 
 def debug_check(pred: Any, msg: str, *fmt_args: Any, **fmt_kwargs: Any) -> None:
-    """`check` in functions given to `checkify`, and nothing elsewhere: for checks that production code leaves out.
+    """`check` in functions given to `checkify`, and nothing elsewhere: for checks that production
+    code leaves out.
 
     >>> debug_check(False, "not looked at")
     """
@@ -386,7 +399,8 @@ def debug_check(pred: Any, msg: str, *fmt_args: Any, **fmt_kwargs: Any) -> None:
 
 
 def check_error(error: Error) -> None:
-    """Fail with `error` if it is one: raise JaxRuntimeError, or in a function given to `checkify` make it the error of that function.
+    """Fail with `error` if it is one: raise JaxRuntimeError, or in a function given to `checkify`
+    make it the error of that function.
 
     Raises TypeError for anything but an `Error`.
     """

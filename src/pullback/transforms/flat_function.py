@@ -1,4 +1,5 @@
-"""From a Python function to a program: a function of trees, with what is static bound, as one of flat arrays."""
+"""From a Python function to a program: a function of trees, with what is static bound, as one of
+flat arrays."""
 
 from __future__ import annotations
 
@@ -10,10 +11,12 @@ from pullback.core.tree import arrays_of, tree_flatten
 
 
 class FlatFunction:
-    """A call of a function `fun(*args, **kwargs)`, as a function of the arrays in its arguments, called `what` in messages.
+    """A call of a function `fun(*args, **kwargs)`, as a function of the arrays in its arguments,
+    called `what` in messages.
 
-    Arguments numbered in `static`, and keyword arguments in `static_names`, are passed as they are. `leaves` are the others' leaves, in the
-    structure `in_tree` of a pair (positional, keyword). Each call leaves the structure of its result in `out_tree`.
+    Arguments numbered in `static`, and keyword arguments in `static_names`, are passed as they are.
+    `leaves` are the others' leaves, in the structure `in_tree` of a pair (positional, keyword).
+    Each call leaves the structure of its result in `out_tree`.
 
     >>> f = FlatFunction(lambda x, n: {"power": x**n}, (2.0, 3), {}, "f", static={1})
     >>> f.leaves

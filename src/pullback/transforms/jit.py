@@ -1,8 +1,10 @@
-"""jit: functions traced once for each type of their arguments, compiled by XLA, and dispatched in microseconds.
+"""jit: functions traced once for each type of their arguments, compiled by XLA, and dispatched in
+microseconds.
 
-A `JitFunction` finds the program for a call by the static arguments, the tree structure and types of the others, and the options on which
-tracing depends. Arrays go straight to the executable; under other transformations, the call is an operation (`jit_p`) on the
-program, from which its derivatives and vectorizations are derived once (see `transforms.program`).
+A `JitFunction` finds the program for a call by the static arguments, the tree structure and types
+of the others, and the options on which tracing depends. Arrays go straight to the executable; under
+other transformations, the call is an operation (`jit_p`) on the program, from which its derivatives
+and vectorizations are derived once (see `transforms.program`).
 """
 
 from __future__ import annotations
@@ -69,8 +71,9 @@ jit_p = JitCall()
 
 
 class Settings(NamedTuple):
-    """What `jit` was told about a function: which arguments are static and which are donated, by position and by name,
-    and how it is to be compiled. `jit(f)`, made anew with equal settings, is one to what has been compiled.
+    """What `jit` was told about a function: which arguments are static and which are donated, by
+    position and by name, and how it is to be compiled. `jit(f)`, made anew with equal settings, is
+    one to what has been compiled.
 
     >>> jit(abs, static_argnums=0)._settings.static_argnums
     (0,)
@@ -104,7 +107,7 @@ class JitFunction:
         self._signatures: list[Any] = []
         _functions.add(self)
 
-    # ---- calls --------------------------------------------------------------------------------------------------
+    # ---- calls -----------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -136,8 +139,8 @@ class JitFunction:
     def _take_apart(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[dict[Any, Entry], list[Any], Sequence[Any], Sequence[Any]]:
-        """What is known of calls with such static arguments, the key under which it is, the arrays in the arguments,
-        and arrays some of which are lent."""
+        """What is known of calls with such static arguments, the key under which it is, the arrays
+        in the arguments, and arrays some of which are lent."""
         entries, key = self._entries, [id(program_state())]
         dynamic, named = args, kwargs
         if self._has_static:
@@ -163,7 +166,8 @@ class JitFunction:
             return self.__wrapped__(*args, **kwargs)
         types = [x._type for x in leaves]
         trace = current()
-        # A function is traced once for its types, whatever is made of it: only collectives see what is around.
+        # A function is traced once for its types, whatever is made of it: only collectives see what
+        # is around.
         axes = () if trace is EVAL else named_axes()
         place: Any = (key, axes) if axes else key
         entry = entries.get(place)
@@ -220,7 +224,7 @@ class JitFunction:
             tree, x, f"{which} of jitted {self.__name__} (mark it static with static_argnums or static_argnames)"
         )
 
-    # ---- tracing ------------------------------------------------------------------------------------------------
+    # ---- tracing ---------------------------------------------------------------------------------
 
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any], types: Sequence[ShapedArray]) -> Entry:
         what, static = f"jitted {self.__name__}", self._static_positions(args)
@@ -272,10 +276,11 @@ class JitFunction:
         explain(self.__wrapped__, self.__name__, new, self._signatures)
         self._signatures.append(new)
 
-    # ---- the rest -----------------------------------------------------------------------------------------------
+    # ---- the rest --------------------------------------------------------------------------------
 
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
-        """The program for arguments of these types (arrays, or `ShapeDtypeStruct`s): the first step of `jit`."""
+        """The program for arguments of these types (arrays, or `ShapeDtypeStruct`s): the first step
+        of `jit`."""
         try:
             dynamic, _ = self._split(args, kwargs)
             leaves, in_tree = tree_flatten(dynamic)
@@ -320,7 +325,8 @@ class JitFunction:
         self._entries.clear()
 
     def __reduce__(self) -> Any:
-        # What has been traced and compiled stays here. The function of a decorator is found by its name, under which pickle finds this.
+        # What has been traced and compiled stays here. The function of a decorator is found by its
+        # name, under which pickle finds this.
         found: Any = sys.modules.get(self.__module__)
         for name in self.__qualname__.split("."):
             found = getattr(found, name, None)
@@ -332,7 +338,8 @@ class JitFunction:
 
 @functools.lru_cache
 def _positions(numbers: tuple[int, ...], count: int) -> Sequence[int]:
-    """The positions that are meant among `count` arguments, in ascending order; negative ones count from the end."""
+    """The positions that are meant among `count` arguments, in ascending order; negative ones count
+    from the end."""
     return sorted({n % count for n in numbers if -count <= n < count})
 
 
@@ -407,8 +414,9 @@ def jit(
 ) -> Any:
     """`fun`, to be compiled. Works as a decorator, with or without arguments.
 
-    Arguments in `static_argnums` / `static_argnames` must be hashable and are passed as they are; every other argument is a tree of arrays.
-    Raises ValueError for static arguments that are not hashable, TypeError for others that are no arrays.
+    Arguments in `static_argnums` / `static_argnames` must be hashable and are passed as they are;
+    every other argument is a tree of arrays. Raises ValueError for static arguments that are not
+    hashable, TypeError for others that are no arrays.
 
     >>> float(jit(lambda x: x + 1)(2.0))
     3.0

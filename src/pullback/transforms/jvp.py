@@ -1,6 +1,7 @@
 """Forward mode: push tangents along with the values.
 
-A `JVPTracer` is a primal with a tangent that is not (symbolically) zero; results whose tangent is zero leave the trace untraced.
+A `JVPTracer` is a primal with a tangent that is not (symbolically) zero; results whose tangent is
+zero leave the trace untraced.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class JVPTrace(Trace):
         return [self.wrap(*primal_and_tangent(o)) for o in outs]
 
 
-# ---- as a lifting -----------------------------------------------------------------------------------------------
+# ---- as a lifting --------------------------------------------------------------------------------
 
 #: The kind of values with a tangent, which is their second leaf.
 DUAL = "dual"
@@ -117,7 +118,8 @@ def primal_and_tangent(x: Bundle) -> tuple[Any, Any]:
 
 
 class Forward(Lifting):
-    """Forward mode: values are pairs of primal and tangent. `trace` is given where one transforms a call."""
+    """Forward mode: values are pairs of primal and tangent. `trace` is given where one transforms a
+    call."""
 
     key = name = "jvp"
     rules = Rules()
@@ -127,7 +129,8 @@ class Forward(Lifting):
 
     @property
     def within(self) -> JVPTrace:
-        """The trace in which the call is made that is being transformed: custom rules close over values of it."""
+        """The trace in which the call is made that is being transformed: custom rules close over
+        values of it."""
         assert self._trace is not None, "calls of Python functions are made under a trace"
         return self._trace
 
@@ -156,7 +159,8 @@ def pushed(call: Any, primals: Sequence[Any], tangents: Sequence[Any], params: P
 
 
 def jvp_flat(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """Outputs and their tangents (None where zero) of `fun`, which takes and gives flat sequences of arrays."""
+    """Outputs and their tangents (None where zero) of `fun`, which takes and gives flat sequences
+    of arrays."""
     trace = JVPTrace(current())
     outs = under(trace, fun, *map(trace.wrap, primals, tangents))
     pairs = [trace.unwrap(o) for o in outs]
@@ -164,10 +168,12 @@ def jvp_flat(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
 
 
 def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False) -> tuple[Any, ...]:
-    """The value of `fun(*primals)` and its derivative along `tangents`: (y, ∂f(x)·t), or (y, ∂f(x)·t, aux) with `has_aux`.
+    """The value of `fun(*primals)` and its derivative along `tangents`: (y, ∂f(x)·t), or (y,
+    ∂f(x)·t, aux) with `has_aux`.
 
-    `primals` and `tangents` are tuples (or lists) of arguments of one structure, shapes and dtypes; tangents of integer arguments have
-    dtype `float0`. Raises TypeError for tangents that do not match.
+    `primals` and `tangents` are tuples (or lists) of arguments of one structure, shapes and dtypes;
+    tangents of integer arguments have dtype `float0`. Raises TypeError for tangents that do not
+    match.
 
     >>> import pullback.numpy as jnp
     >>> y, t = jvp(jnp.sin, (0.0,), (2.0,))
@@ -214,7 +220,8 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
 
 
 def split_auxiliary(trace: Any, out: Any, what: str) -> tuple[Any, Any]:
-    """The output of a function that also returns auxiliary data, and that data with the tracers of `trace` taken out.
+    """The output of a function that also returns auxiliary data, and that data with the tracers of
+    `trace` taken out.
 
     Raises TypeError if `out` is no pair.
     """
@@ -258,7 +265,8 @@ def _instantiate(primal: Any, tangent: Any) -> Any:
 
 
 def as_weak_as(derivative: Any, weak_type: bool) -> Any:
-    """A derivative with the weakness of what it is the derivative of: its type is that of the value, whatever rules made it."""
+    """A derivative with the weakness of what it is the derivative of: its type is that of the
+    value, whatever rules made it."""
     if getattr(derivative, "weak_type", weak_type) == weak_type:
         return derivative
     return convert(derivative, derivative.dtype, weak_type)

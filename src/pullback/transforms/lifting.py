@@ -1,14 +1,17 @@
 """Lifting: what a transformation makes of programs, whatever it is that calls them.
 
-A transformation makes a `Bundle` of a value: arrays, its leaves, of some *kind*. Forward mode makes a primal with or without a
-tangent, `vmap` an array with or without a batch axis. A value that the transformation has no business with is of kind None, and
-its own only leaf. What a transformation finds out on the way (the first error, a number of multiplications) is its *account*: a
-tree of arrays, None for most transformations.
+A transformation makes a `Bundle` of a value: arrays, its leaves, of some *kind*. Forward mode makes
+a primal with or without a tangent, `vmap` an array with or without a batch axis. A value that the
+transformation has no business with is of kind None, and its own only leaf. What a transformation
+finds out on the way (the first error, a number of multiplications) is its *account*: a tree of
+arrays, None for most transformations.
 
-A `Lifting` says how functions are run on bundles, how two kinds join, and how a bundle is widened to a kind. That is all that calls,
-loops and branches need of a transformation: each of them has one rule, `lifted`, for all transformations, and what a transformation
-makes of a call is again a call of the same operation, on lifted programs. So a new transformation touches no call, and a new call
-touches no transformation. A rule of another sort for some call (a derivative of its own) goes into the transformation's table `rules`.
+A `Lifting` says how functions are run on bundles, how two kinds join, and how a bundle is widened
+to a kind. That is all that calls, loops and branches need of a transformation: each of them has one
+rule, `lifted`, for all transformations, and what a transformation makes of a call is again a call
+of the same operation, on lifted programs. So a new transformation touches no call, and a new call
+touches no transformation. A rule of another sort for some call (a derivative of its own) goes into
+the transformation's table `rules`.
 
     class Doubled(Lifting):                       # a transformation that doubles everything that is computed
         key = "doubled"
@@ -34,7 +37,8 @@ from pullback.core.types import ShapedArray
 if TYPE_CHECKING:
     from pullback.core.tree import PyTreeDef
 
-#: What tells bundles of different structure apart: None for values that are left alone, or something hashable.
+#: What tells bundles of different structure apart: None for values that are left alone, or
+#: something hashable.
 Kind = Any
 
 
@@ -69,7 +73,8 @@ def leaves_of(bundles: Iterable[Bundle]) -> list[Any]:
 
 
 class Rules(dict[Any, Callable[..., Any]]):
-    """Rules by operation, or by class of operations: that of the nearest class counts. `@rules.of(some_class)` adds one.
+    """Rules by operation, or by class of operations: that of the nearest class counts.
+    `@rules.of(some_class)` adds one.
 
     >>> rules = Rules()
     >>> @rules.of(object)
@@ -104,13 +109,15 @@ class Rules(dict[Any, Callable[..., Any]]):
 
 
 class Lifting:
-    """A transformation, as calls see it. Subclasses define `key` and `run`, and what of the rest is not as simple as it is here."""
+    """A transformation, as calls see it. Subclasses define `key` and `run`, and what of the rest is
+    not as simple as it is here."""
 
     #: What distinguishes it from others of which there are derived programs: hashable.
     key: Kind
     #: What the names of programs that it makes begin with.
     name = ""
-    #: What it makes of calls that it does not lift: `rule(lifting, call, operands, params)` → account, results.
+    #: What it makes of calls that it does not lift: `rule(lifting, call, operands, params)` →
+    #: account, results.
     rules: ClassVar[Rules]
 
     # ---- values
@@ -178,7 +185,8 @@ class Lifting:
         return [Bundle(k, tuple(islice(rest, self.count(k)))) for k in kinds]
 
     def outcome(self, found: Any, leaves: Iterable[Any]) -> Outcome:
-        """Account and results, of leaves in this order: of an account of structure `found.account`, and of results of `found.kinds`."""
+        """Account and results, of leaves in this order: of an account of structure `found.account`,
+        and of results of `found.kinds`."""
         rest = iter(leaves)
         structure = found.account
         account = None if structure is None else tree_unflatten(structure, list(islice(rest, structure.num_leaves)))
@@ -189,14 +197,16 @@ class Lifting:
         return self.outcome(lifted, run(lifted.program, *leaves_of(operands)))
 
     def call(self, call: Any, operands: Sequence[Bundle], params: Params) -> Outcome:
-        """What the transformation makes of a call: what its table of rules says, or else what `lifted` does."""
+        """What the transformation makes of a call: what its table of rules says, or else what
+        `lifted` does."""
         rule = self.rules.find(call)
         outcome: Outcome = call.lifted(self, operands, params) if rule is None else rule(self, call, operands, params)
         return outcome
 
 
 class LiftedProgram:
-    """A program over bundles: it takes their leaves, one operand after the other, and gives those of the account and of the results.
+    """A program over bundles: it takes their leaves, one operand after the other, and gives those
+    of the account and of the results.
 
     `account` is the account's structure, None where there is none, and `kinds` are the results'.
     """
@@ -221,7 +231,8 @@ class LiftedProgram:
 def over_bundles(
     how: Lifting, fun: Callable[..., Sequence[Any]], *groups: tuple[Sequence[Kind], Sequence[ShapedArray]]
 ) -> ClosedJaxpr:
-    """The program of a function from lists of bundles to leaves; each group says of which kinds, and of values of which types."""
+    """The program of a function from lists of bundles to leaves; each group says of which kinds,
+    and of values of which types."""
     types = [t for kinds, of_values in groups for kind, x in zip(kinds, of_values) for t in how.types(kind, x)]
 
     def flat(*xs: Any) -> Sequence[Any]:
@@ -234,7 +245,8 @@ def over_bundles(
 def fixed_point(
     kinds: Sequence[Any], after: Callable[[tuple[Any, ...]], Sequence[Any]], join: Callable[[Any, Any], Any]
 ) -> tuple[Any, ...]:
-    """The least kinds, from those given on, that a step keeps; `after` says which kinds a step makes of some.
+    """The least kinds, from those given on, that a step keeps; `after` says which kinds a step
+    makes of some.
 
     >>> fixed_point((1, 2, 3), lambda kinds: (kinds[-1], *kinds[:-1]), max)
     (3, 3, 3)

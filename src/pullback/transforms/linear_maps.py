@@ -1,7 +1,9 @@
-"""Linear maps as values: what `linearize`, `vjp` and `linear_transpose` give, and what can be made of such maps.
+"""Linear maps as values: what `linearize`, `vjp` and `linear_transpose` give, and what can be made
+of such maps.
 
-A map that was recorded is a tape of nodes (`core.linear`), which are pushed forwards or pulled back. Products, sums, multiples and conjugates
-of maps apply their parts one after the other. All are functions of pytrees, pytrees themselves, and a vector space.
+A map that was recorded is a tape of nodes (`core.linear`), which are pushed forwards or pulled
+back. Products, sums, multiples and conjugates of maps apply their parts one after the other. All
+are functions of pytrees, pytrees themselves, and a vector space.
 """
 
 from __future__ import annotations
@@ -39,9 +41,10 @@ if TYPE_CHECKING:
 class LinearMap:
     """A linear function between spaces of pytrees, recorded once and applied many times.
 
-    Call it with one argument for each input. `.T` is the transpose (plain, not conjugated) and `.H` the conjugate transpose; `@` composes
-    maps; maps of the same spaces are added and subtracted, and multiplied by scalars. `.in_type` and `.out_type` are trees of `ShapedArray`,
-    `.program()` is the linear program, which printing shows, `.to_matrix()` the dense matrix and `.to_scipy()` a
+    Call it with one argument for each input. `.T` is the transpose (plain, not conjugated) and `.H`
+    the conjugate transpose; `@` composes maps; maps of the same spaces are added and subtracted,
+    and multiplied by scalars. `.in_type` and `.out_type` are trees of `ShapedArray`, `.program()`
+    is the linear program, which printing shows, `.to_matrix()` the dense matrix and `.to_scipy()` a
     `scipy.sparse.linalg.LinearOperator`. It is a pytree whose leaves are the residual arrays.
 
     >>> from pullback.transforms.linearize import linearize
@@ -113,7 +116,8 @@ class LinearMap:
         return self * (1 / reciprocal)
 
     def program(self) -> ClosedJaxpr:
-        """The linear program, of the leaves of the arguments (but those of dtype float0, which are zero)."""
+        """The linear program, of the leaves of the arguments (but those of dtype float0, which are
+        zero)."""
         leaves, tree = tree_flatten(self.in_type, is_leaf=_is_type)
 
         def flat(*xs: Any) -> list[Any]:
@@ -124,14 +128,16 @@ class LinearMap:
         return stage_flat(flat, [t for t in leaves if t.dtype != dtypes.float0])
 
     def to_matrix(self) -> Array:
-        """The dense matrix, shape (total output size, total input size): columns are images of the basis vectors.
+        """The dense matrix, shape (total output size, total input size): columns are images of the
+        basis vectors.
 
         Raises TypeError if inputs and outputs do not all have one dtype.
         """
         return matrix_of(self)
 
     def to_scipy(self) -> Any:
-        """A `scipy.sparse.linalg.LinearOperator` that applies the map (and, as `rmatvec`, its adjoint) to flat vectors."""
+        """A `scipy.sparse.linalg.LinearOperator` that applies the map (and, as `rmatvec`, its
+        adjoint) to flat vectors."""
         return scipy_operator(self)
 
     def __repr__(self) -> str:
@@ -139,11 +145,12 @@ class LinearMap:
         return f"LinearMap(({inputs}) → ({outputs}))\n{self.program()}"
 
 
-# ---- recorded maps ----------------------------------------------------------------------------------------------
+# ---- recorded maps -------------------------------------------------------------------------------
 
 
 class RecordedMap(LinearMap):
-    """A map that was recorded: `nodes` are its steps (see `core.linear.Node`), for `f_lin` of `linearize(jnp.sin, x)` an input and its multiple."""
+    """A map that was recorded: `nodes` are its steps (see `core.linear.Node`), for `f_lin` of
+    `linearize(jnp.sin, x)` an input and its multiple."""
 
     __slots__ = ("_order", "_inputs", "_outputs", "_in_tree", "_out_tree", "_out_types", "_transposed", "_what")
 
@@ -157,8 +164,8 @@ class RecordedMap(LinearMap):
         transposed: bool = False,
         what: str = "linear map",
     ) -> None:
-        # `inputs`: an Input node each, or the ShapedArray of an input without tangents. A tree None stands for one bare
-        # array: the tuple of one argument, or one output.
+        # `inputs`: an Input node each, or the ShapedArray of an input without tangents. A tree None
+        # stands for one bare array: the tuple of one argument, or one output.
         self._inputs, self._outputs = inputs, outputs
         self._in_tree, self._out_tree, self._out_types = in_tree, out_tree, out_types
         self._transposed, self._what = transposed, what
@@ -171,7 +178,7 @@ class RecordedMap(LinearMap):
             self._order = reachable(self._outputs)
         return self._order
 
-    # ---- application --------------------------------------------------------------------------------------------
+    # ---- application -----------------------------------------------------------------------------
 
     def __call__(self, *args: Any) -> Any:
         try:
@@ -263,7 +270,8 @@ class RecordedMap(LinearMap):
 
 
 class _Structure:
-    """All of a RecordedMap but its residuals: comparable and hashable, as a pytree's auxiliary data must be."""
+    """All of a RecordedMap but its residuals: comparable and hashable, as a pytree's auxiliary data
+    must be."""
 
     __slots__ = ("map", "counts", "key")
 
@@ -313,7 +321,7 @@ def _unflatten_map(structure: Any, leaves: Any) -> RecordedMap:
 register_pytree_node(RecordedMap, _flatten_map, _unflatten_map)
 
 
-# ---- what is made of maps ---------------------------------------------------------------------------------------
+# ---- what is made of maps ------------------------------------------------------------------------
 
 
 class _Made(LinearMap):
@@ -434,7 +442,7 @@ def _takes_tuple(factor: Any, out: Any) -> bool:
     )
 
 
-# ---- matrices ---------------------------------------------------------------------------------------------------
+# ---- matrices ------------------------------------------------------------------------------------
 
 
 def _sizes(tree: Any) -> list[ShapedArray]:
@@ -498,7 +506,7 @@ def scipy_operator(m: Any) -> Any:
     return LinearOperator(shape, matvec=lambda v: apply(m, in_types, v), rmatvec=adjoint, dtype=dtype)
 
 
-# ---- checks -----------------------------------------------------------------------------------------------------
+# ---- checks --------------------------------------------------------------------------------------
 
 
 def _zero(t: ShapedArray | Input, given: Sequence[Any] = ()) -> Any:

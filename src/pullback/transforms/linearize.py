@@ -1,7 +1,8 @@
 """Linearization and transposition: the derivative of a function at a point, as a linear map.
 
-A `LinearizeTracer` is a primal and the node (see `core.linear`) of its tangent. Running a function on such tracers records
-its derivative; what comes out is a `LinearMap`, whose transpose is the pullback. `grad` and `vjp` are built on it.
+A `LinearizeTracer` is a primal and the node (see `core.linear`) of its tangent. Running a function
+on such tracers records its derivative; what comes out is a `LinearMap`, whose transpose is the
+pullback. `grad` and `vjp` are built on it.
 """
 
 from __future__ import annotations
@@ -154,22 +155,23 @@ class LinearizeTrace(Trace):
         return [self.wrap(o, n) for o, n in zip(outs, out_nodes)]
 
 
-#: What reverse mode makes of calls, if not what their method `linearized` does: `rule(trace, call, primals, nodes, params)` → results,
-#: the nodes of their tangents (None for zero).
+#: What reverse mode makes of calls, if not what their method `linearized` does: `rule(trace, call,
+#: primals, nodes, params)` → results, the nodes of their tangents (None for zero).
 linearization_rules = Rules()
 
 
 def linearize_flat(
     fun: Callable[..., Any], primals: Sequence[Any], nodes: Sequence[Node | None]
 ) -> tuple[list[Any], list[Node | None]]:
-    """Outputs of `fun` (flat in, flat out) and the nodes of their tangents, given the nodes of the inputs' tangents."""
+    """Outputs of `fun` (flat in, flat out) and the nodes of their tangents, given the nodes of the
+    inputs' tangents."""
     trace = LinearizeTrace(current())
     outs = under(trace, fun, *map(trace.wrap, primals, nodes))
     pairs = [trace.unwrap(o) for o in outs]
     return [p for p, _ in pairs], [n for _, n in pairs]
 
 
-# ---- the transformations ----------------------------------------------------------------------------------------
+# ---- the transformations -------------------------------------------------------------------------
 
 
 def _linear_map_of(
@@ -205,7 +207,8 @@ def _linear_map_of(
 
 
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
-    """The value of `fun(*primals)` and its derivative there, as a `LinearMap`: (y, f_lin), or (y, f_lin, aux).
+    """The value of `fun(*primals)` and its derivative there, as a `LinearMap`: (y, f_lin), or (y,
+    f_lin, aux).
 
     `f_lin(*tangents)` costs no evaluation of `fun`; `f_lin.T` is its pullback.
 
@@ -225,8 +228,9 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False, reduce_axes: Any = ()) -> Any:
     """The value of `fun(*primals)` and its pullback: (y, f_vjp), or (y, f_vjp, aux) with `has_aux`.
 
-    `f_vjp(ct)` takes a cotangent of the structure and types of `y` and returns a tuple with a cotangent for each argument. It may be
-    called any number of times. Cotangents of integer arguments have dtype `float0`.
+    `f_vjp(ct)` takes a cotangent of the structure and types of `y` and returns a tuple with a
+    cotangent for each argument. It may be called any number of times. Cotangents of integer
+    arguments have dtype `float0`.
 
     >>> import pullback.numpy as jnp
     >>> y, f_vjp = vjp(lambda x, z: x * z, 2.0, 3.0)
@@ -246,8 +250,9 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False, reduce_ax
 def linear_transpose(fun: Callable[..., Any], *primals: Any, reduce_axes: Any = ()) -> Callable[..., Any]:
     """The transpose of a function that is linear (nothing is checked but its operations).
 
-    `primals` are examples of the arguments: only their shapes and dtypes matter, `ShapeDtypeStruct` will do. The result takes
-    a cotangent of the output and returns a tuple with one of each argument. Raises TypeError where `fun` is not linear.
+    `primals` are examples of the arguments: only their shapes and dtypes matter, `ShapeDtypeStruct`
+    will do. The result takes a cotangent of the output and returns a tuple with one of each
+    argument. Raises TypeError where `fun` is not linear.
 
     >>> t = linear_transpose(lambda x: 2 * x, 1.0)
     >>> float(t(3.0)[0])
@@ -280,7 +285,8 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any, reduce_axes: Any = 
 
 
 def transpose_flat(fun: Callable[..., Any], in_types: Sequence[ShapedArray], cts: Sequence[Any]) -> list[Any]:
-    """Cotangents of the inputs of a linear `fun` (flat in, flat out) given those of its outputs (None where zero)."""
+    """Cotangents of the inputs of a linear `fun` (flat in, flat out) given those of its outputs
+    (None where zero)."""
     inputs = [Input(t.shape, t.dtype) for t in in_types]
     outs = record_linear(fun, inputs)
     cotangents = Cotangents()

@@ -1,11 +1,13 @@
 """What a checkpointed function stores although it could compute it again.
 
-A policy is a function `policy(primitive, *types, **params)` that is asked about each operation of the function: True, `Saveable` or an
-`Offloadable` store its result, False and `Recompute` do not. It is asked about the operations in jitted functions and in the bodies of
-scans, too (whose results are then stored for each step). Other loops and branches are one operation each, about which nobody asks: what
-they need is computed again.
+A policy is a function `policy(primitive, *types, **params)` that is asked about each operation of
+the function: True, `Saveable` or an `Offloadable` store its result, False and `Recompute` do not.
+It is asked about the operations in jitted functions and in the bodies of scans, too (whose results
+are then stored for each step). Other loops and branches are one operation each, about which nobody
+asks: what they need is computed again.
 
-Equal calls of the functions that make policies give the same policy: what is derived for one is found again.
+Equal calls of the functions that make policies give the same policy: what is derived for one is
+found again.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ Recompute = Decision("Recompute", False)
 class Offloadable(NamedTuple):
     """Store the result in the memory called `dst`, until the backward pass brings it back to `src`.
 
-    On the host there is one memory, and so on devices, as far as programs can choose: the result is stored where it is.
+    On the host there is one memory, and so on devices, as far as programs can choose: the result is
+    stored where it is.
     """
 
     src: str
@@ -66,7 +69,8 @@ def dots_saveable(prim: Any, *_: Any, **params: Any) -> bool:
 
 
 def dots_with_no_batch_dims_saveable(prim: Any, *_: Any, **params: Any) -> bool:
-    """Store the results of contractions without batch axes: of weights with activations, not of activations with each other."""
+    """Store the results of contractions without batch axes: of weights with activations, not of
+    activations with each other."""
     return bool(prim.name == "dot_general" and not params["dimension_numbers"][1][0])
 
 
@@ -116,7 +120,8 @@ def save_from_both_policies(policy_1: Policy, policy_2: Policy) -> Policy:
 
 @cache
 def offload_dot_with_no_batch_dims(offload_src: str, offload_dst: str) -> Policy:
-    """Move the results of contractions without batch axes from the memory `offload_src` to `offload_dst` (see `Offloadable`)."""
+    """Move the results of contractions without batch axes from the memory `offload_src` to
+    `offload_dst` (see `Offloadable`)."""
 
     def policy(prim: Any, *args: Any, **params: Any) -> Any:
         saved = dots_with_no_batch_dims_saveable(prim, *args, **params)
@@ -128,7 +133,8 @@ def offload_dot_with_no_batch_dims(offload_src: str, offload_dst: str) -> Policy
 def save_and_offload_only_these_names(
     *, names_which_can_be_saved: Iterable[str], names_which_can_be_offloaded: Iterable[str], offload_src: str, offload_dst: str
 ) -> Policy:  # fmt: skip
-    """Store the values marked by `checkpoint_name` with a name of the first kind, and move those of the second to another memory.
+    """Store the values marked by `checkpoint_name` with a name of the first kind, and move those of
+    the second to another memory.
 
     See `Offloadable`. Raises ValueError for a name that is of both kinds.
     """

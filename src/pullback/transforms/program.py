@@ -1,8 +1,10 @@
-"""Calls of programs, and what every transformation makes of a program: another program, derived once and kept with it.
+"""Calls of programs, and what every transformation makes of a program: another program, derived
+once and kept with it.
 
-`ProgramCall` is the base of primitives whose parameter `jaxpr` is a closed program. A derivative of such a call is a call of the
-derived program: of a lifted one, of its *forward* program (results, and the residuals of its linearization), of its *pushforward* and
-*pullback* programs, which take the residuals. All are staged once for each set of operands that matter, and compiled once, so that
+`ProgramCall` is the base of primitives whose parameter `jaxpr` is a closed program. A derivative of
+such a call is a call of the derived program: of a lifted one, of its *forward* program (results,
+and the residuals of its linearization), of its *pushforward* and *pullback* programs, which take
+the residuals. All are staged once for each set of operands that matter, and compiled once, so that
 `grad(jit(f))` in a loop neither traces nor transposes nor compiles anything again.
 """
 
@@ -23,15 +25,16 @@ from pullback.transforms.call import ClosedCall, LinearStep, Mask, results_of
 from pullback.transforms.lifting import Bundle, Lifting, Outcome, kinds_of, leaves_of
 from pullback.transforms.linearize import linearize_flat
 
-# ---- linearizations ---------------------------------------------------------------------------------------------
+# ---- linearizations ------------------------------------------------------------------------------
 
 
 class Linearization:
     """A program's derivative in the operands marked in `active`, in two parts.
 
-    `forward(*primals)` gives the results and then residuals. `pushforward` and `pullback` are programs of the residuals and the tangents,
-    or cotangents, that are not zero. `passed` says what the residuals are: numbers that count through the primals, the results and what
-    `forward` gives beyond them; `constants` are those that the linear programs have in themselves.
+    `forward(*primals)` gives the results and then residuals. `pushforward` and `pullback` are
+    programs of the residuals and the tangents, or cotangents, that are not zero. `passed` says what
+    the residuals are: numbers that count through the primals, the results and what `forward` gives
+    beyond them; `constants` are those that the linear programs have in themselves.
     """
 
     __slots__ = (
@@ -90,11 +93,13 @@ class Linearization:
         return inputs, outputs, nodes
 
     def pushforward(self, nonzero: Mask) -> tuple[ClosedJaxpr, Mask]:
-        """The program (residuals, tangents of the operands marked in `nonzero`) → tangents of the results that the mask marks."""
+        """The program (residuals, tangents of the operands marked in `nonzero`) → tangents of the
+        results that the mask marks."""
         return self._program("push", nonzero, self._push)
 
     def pullback(self, nonzero: Mask) -> tuple[ClosedJaxpr, Mask]:
-        """The program (residuals, cotangents of the results marked in `nonzero`) → cotangents of the operands that the mask marks."""
+        """The program (residuals, cotangents of the results marked in `nonzero`) → cotangents of
+        the operands that the mask marks."""
         return self._program("pull", nonzero, self._pull)
 
     def _program(self, kind: str, nonzero: Mask, apply: Any) -> tuple[ClosedJaxpr, Mask]:
@@ -138,7 +143,7 @@ def used_arguments(closed: ClosedJaxpr) -> list[bool]:
     return [v in used for v in jaxpr.invars]
 
 
-# ---- the primitives ---------------------------------------------------------------------------------------------
+# ---- the primitives ------------------------------------------------------------------------------
 
 
 class ProgramCall(ClosedCall):
@@ -158,7 +163,8 @@ class ProgramCall(ClosedCall):
         return how.outcome(found, self.bind_program(found.program, leaves_of(operands), params, how.name))
 
     def linearization(self, params: Params, active: Mask) -> Linearization:
-        """The derivative of the program of a call with `params`, in the operands marked in `active`."""
+        """The derivative of the program of a call with `params`, in the operands marked in
+        `active`."""
         found: Linearization = params["jaxpr"].derived(("linearize", active), Linearization, active)
         return found
 

@@ -1,11 +1,15 @@
-"""What a function reads besides its arguments, and whether it is still the same: programs traced from functions are kept only while it is.
+"""What a function reads besides its arguments, and whether it is still the same: programs traced
+from functions are kept only while it is.
 
-A `Record` says what functions are made of: code, defaults, the cells that they close over, the global names in their code and the attributes of
-modules that these stand for, and the same of the functions and classes found there. Two objects are the same if they are one object that
-cannot change (numbers, strings, Arrays, functions), or containers of such. For everything else (objects with attributes, large NumPy arrays,
-iterators, clocks, files) nobody can tell whether it has changed: the record is `unknown`, and the function is traced again each time.
+A `Record` says what functions are made of: code, defaults, the cells that they close over, the
+global names in their code and the attributes of modules that these stand for, and the same of the
+functions and classes found there. Two objects are the same if they are one object that cannot
+change (numbers, strings, Arrays, functions), or containers of such. For everything else (objects
+with attributes, large NumPy arrays, iterators, clocks, files) nobody can tell whether it has
+changed: the record is `unknown`, and the function is traced again each time.
 
-Records hold no function, class or module, but weak references: they must not keep alive what they are kept with.
+Records hold no function, class or module, but weak references: they must not keep alive what they
+are kept with.
 """
 
 from __future__ import annotations
@@ -68,7 +72,7 @@ def _library(name: Any) -> bool:
     return isinstance(name, str) and name.partition(".")[0] in _LIBRARIES and name not in _CHANGING
 
 
-# ---- names in code ----------------------------------------------------------------------------------------------
+# ---- names in code -------------------------------------------------------------------------------
 
 #: For code: global names, attributes and variables of enclosing functions that it reads.
 _Names = tuple[tuple[str, ...], tuple[str, ...], frozenset[str]]
@@ -81,9 +85,11 @@ _FILLERS = ("CACHE", "NOP", "EXTENDED_ARG", "PUSH_NULL")
 
 
 def _names_in(code: types.CodeType) -> _Names:
-    """The names that a function's code reads, functions within it included. Raises Unknown if it imports what is no library.
+    """The names that a function's code reads, functions within it included. Raises Unknown if it
+    imports what is no library.
 
-    A list that it only appends to, or a number that it only counts up, it does not read: so do functions that say how often they are traced.
+    A list that it only appends to, or a number that it only counts up, it does not read: so do
+    functions that say how often they are traced.
     """
     found = _names.get(code)
     if found is None:
@@ -125,7 +131,7 @@ def _is_only_written(steps: list[dis.Instruction]) -> bool:
     )  # fmt: skip
 
 
-# ---- values -----------------------------------------------------------------------------------------------------
+# ---- values --------------------------------------------------------------------------------------
 
 
 class _Seen:
@@ -220,7 +226,8 @@ class _Seen:
         self.functions.append((weakref.ref(f), f.__code__, defaults, keywords, cells, found))
 
     def attributes(self, f: Any, names: tuple[str, ...]) -> None:
-        """What a function carries, where code that has the function reads attributes of these names."""
+        """What a function carries, where code that has the function reads attributes of these
+        names."""
         for a in names if f.__dict__ else ():
             if a in f.__dict__ and (id(f), a) not in self.ids:
                 self.ids.add((id(f), a))
@@ -324,11 +331,12 @@ class _Data:
 _CONTAINERS = frozenset({_Items, _Entries, _Parts, _Data})
 
 
-# ---- records ----------------------------------------------------------------------------------------------------
+# ---- records -------------------------------------------------------------------------------------
 
 
 def _reads_nothing(f: Any) -> bool:
-    """Whether a function is nothing but code that has been seen to read its arguments only, as small ones do that are made for one call."""
+    """Whether a function is nothing but code that has been seen to read its arguments only, as
+    small ones do that are made for one call."""
     if f.__class__ is not types.FunctionType or f.__closure__ or f.__defaults__ or f.__kwdefaults__:
         return False
     names = _names.get(f.__code__)
@@ -336,7 +344,8 @@ def _reads_nothing(f: Any) -> bool:
 
 
 class Record:
-    """What functions read, when it was seen. `unknown` if nobody could tell whether that has changed.
+    """What functions read, when it was seen. `unknown` if nobody could tell whether that has
+    changed.
 
     Raises TypeError for functions of which nobody would know that they are gone.
     """

@@ -1,4 +1,5 @@
-"""What a function's derivative stores for the backward pass: how large it is, and where it comes from."""
+"""What a function's derivative stores for the backward pass: how large it is, and where it comes
+from."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class Residual(NamedTuple):
     aval: ShapedArray
     #: How large it is.
     nbytes: int
-    #: Where it comes from: an argument, a constant, or an operation, with the line of the user's code.
+    #: Where it comes from: an argument, a constant, or an operation, with the line of the user's
+    #: code.
     source: str
 
     def __str__(self) -> str:
@@ -34,9 +36,11 @@ class Residual(NamedTuple):
 
 @user_api
 def saved_residuals(f: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Residual]:
-    """The arrays that differentiating `f(*args, **kwargs)` keeps from the forward pass to the backward pass, each once.
+    """The arrays that differentiating `f(*args, **kwargs)` keeps from the forward pass to the
+    backward pass, each once.
 
-    Arguments among them are there anyway, if somebody else holds them. Arguments may be arrays or `ShapeDtypeStruct`s; nothing is computed.
+    Arguments among them are there anyway, if somebody else holds them. Arguments may be arrays or
+    `ShapeDtypeStruct`s; nothing is computed.
 
     >>> import pullback.numpy as jnp
     >>> from pullback.transforms.checkpoint import checkpoint

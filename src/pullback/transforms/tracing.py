@@ -1,4 +1,5 @@
-"""Programs as users ask for them: make_jaxpr, eval_shape, closure_convert. The trace that stages them is in `core.staging`."""
+"""Programs as users ask for them: make_jaxpr, eval_shape, closure_convert. The trace that stages
+them is in `core.staging`."""
 
 from __future__ import annotations
 
@@ -47,8 +48,8 @@ def make_jaxpr(
 ) -> Callable[..., Any]:
     """A function giving the jaxpr of `fun` for arguments of given types (values do not matter).
 
-    With `return_shape` it returns (jaxpr, output shapes as `ShapeDtypeStruct`s). `axis_env` is a sequence of (axis name, size) that
-    collectives inside may refer to.
+    With `return_shape` it returns (jaxpr, output shapes as `ShapeDtypeStruct`s). `axis_env` is a
+    sequence of (axis name, size) that collectives inside may refer to.
 
     >>> import pullback.numpy as jnp
     >>> make_jaxpr(jnp.sin)(1.0)
@@ -77,7 +78,8 @@ def make_jaxpr(
 
 
 def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """The shapes and dtypes of `fun(*args, **kwargs)` as a tree of `ShapeDtypeStruct`, without computing anything.
+    """The shapes and dtypes of `fun(*args, **kwargs)` as a tree of `ShapeDtypeStruct`, without
+    computing anything.
 
     >>> eval_shape(lambda x: x @ x.T, ShapeDtypeStruct((3, 2), "float32"))
     ShapeDtypeStruct(shape=(3, 3), dtype=float32)
@@ -95,10 +97,11 @@ def _struct(t: ShapedArray) -> ShapeDtypeStruct:
 
 
 def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callable[..., Any], list[Any]]:
-    """`fun` with the traced values it closes over made arguments: (converted, consts), called `converted(*args, *consts)`.
+    """`fun` with the traced values it closes over made arguments: (converted, consts), called
+    `converted(*args, *consts)`.
 
-    Needed where a function passes through a custom rule and must be differentiated with respect to what it captured. The function is
-    traced once, for arguments of the types of `example_args`.
+    Needed where a function passes through a custom rule and must be differentiated with respect to
+    what it captured. The function is traced once, for arguments of the types of `example_args`.
 
     >>> converted, consts = closure_convert(lambda x: 2 * x, 1.0)
     >>> float(converted(3.0, *consts))
@@ -139,7 +142,8 @@ _suspended: ContextVar[Entered] = ContextVar("suspended", default=NOTHING)
 
 
 class ensure_compile_time_eval(Scope):
-    """`with ensure_compile_time_eval(): ...` evaluates at once what involves no traced value, even while staging."""
+    """`with ensure_compile_time_eval(): ...` evaluates at once what involves no traced value, even
+    while staging."""
 
     variable = _suspended
 

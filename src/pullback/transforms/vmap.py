@@ -1,7 +1,8 @@
 """Vectorization: evaluate a function on every slice of its arguments at once.
 
-A `BatchTracer` is a value of the parent trace with one axis more than the function sees. Each primitive's batching rule says how to do
-many of it at once; values without the batch axis are shared by all slices and stay as they are.
+A `BatchTracer` is a value of the parent trace with one axis more than the function sees. Each
+primitive's batching rule says how to do many of it at once; values without the batch axis are
+shared by all slices and stay as they are.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class BatchTracer(Tracer):
 
 
 class BatchTrace(Trace):
-    """Applies batching rules. `size` is the length of the mapped axis, `axis_name` its name, if any."""
+    """Applies batching rules. `size` is the length of the mapped axis, `axis_name` its name, if
+    any."""
 
     __slots__ = ("size", "axis_name", "axes")
 
@@ -81,8 +83,9 @@ class BatchTrace(Trace):
         return self.wrap(out, out_axis)
 
     def _of_nothing(self, primitive: Any, args: Sequence[Any], params: Params) -> Any:
-        """An operation on no elements at all: there is nothing to compute, and only the types of its results to be known. Rules that merge the
-        batch axis with others could not tell these apart again."""
+        """An operation on no elements at all: there is nothing to compute, and only the types of
+        its results to be known. Rules that merge the batch axis with others could not tell these
+        apart again."""
         types = primitive.type_of(*[a.aval for a in args], **params)
 
         def empty(t: ShapedArray) -> BatchTracer:
@@ -124,7 +127,7 @@ class BatchTrace(Trace):
         return [self.wrap(o.leaves[0], o.kind) for o in outs]
 
 
-# ---- as a lifting -----------------------------------------------------------------------------------------------
+# ---- as a lifting --------------------------------------------------------------------------------
 
 
 def mapped(value: Any, axis: int | None) -> Bundle:
@@ -133,8 +136,8 @@ def mapped(value: Any, axis: int | None) -> Bundle:
 
 
 class Batch(Lifting):
-    """Vectorization: values are arrays, of the kind that says where they have the batch axis. `trace` is given where one transforms a
-    call."""
+    """Vectorization: values are arrays, of the kind that says where they have the batch axis.
+    `trace` is given where one transforms a call."""
 
     rules = Rules()
 
@@ -144,7 +147,8 @@ class Batch(Lifting):
 
     @property
     def within(self) -> BatchTrace:
-        """The trace in which the call is made that is being transformed: custom rules close over values of it."""
+        """The trace in which the call is made that is being transformed: custom rules close over
+        values of it."""
         assert self._trace is not None, "calls of Python functions are made under a trace"
         return self._trace
 
@@ -180,7 +184,8 @@ def with_axis(t: ShapedArray, axis: int | None, size: int) -> ShapedArray:
 def batch_flat(
     fun: Callable[..., Any], size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any = None
 ) -> tuple[list[Any], list[int | None]]:
-    """Outputs and their batch axes (None where shared) of `fun`, which takes and gives flat sequences."""
+    """Outputs and their batch axes (None where shared) of `fun`, which takes and gives flat
+    sequences."""
     trace = BatchTrace(current(), size, axis_name)
     outs = under(trace, fun, *map(trace.wrap, args, axes))
     pairs = [trace.unwrap(o) for o in outs]
@@ -196,12 +201,14 @@ def vmap(
     spmd_axis_name: Any = None,
     sum_match: bool = False,
 ) -> F:
-    """`fun` over a new axis of its arguments: maps slices along `in_axes` to slices along `out_axes`.
+    """`fun` over a new axis of its arguments: maps slices along `in_axes` to slices along
+    `out_axes`.
 
-    `in_axes` is an axis for all positional arguments, or a sequence with one entry an argument; an entry is an axis, None (not mapped) or
-    a tree of these that is a prefix of the argument. Keyword arguments are mapped along axis 0. `out_axes` likewise is a
-    prefix of the output. `axis_name` names the axis for collectives (`lax.psum`, ...); `axis_size` is its length where no
-    argument is mapped. Raises ValueError if mapped lengths differ, naming the arguments.
+    `in_axes` is an axis for all positional arguments, or a sequence with one entry an argument; an
+    entry is an axis, None (not mapped) or a tree of these that is a prefix of the argument. Keyword
+    arguments are mapped along axis 0. `out_axes` likewise is a prefix of the output. `axis_name`
+    names the axis for collectives (`lax.psum`, ...); `axis_size` is its length where no argument is
+    mapped. Raises ValueError if mapped lengths differ, naming the arguments.
 
     >>> import pullback.numpy as jnp
     >>> vmap(jnp.dot, in_axes=(0, None))(jnp.eye(2), jnp.array([3.0, 4.0]))

@@ -1,1 +1,2 @@
-"""The compiler back end: programs to StableHLO text, executables by XLA, their cache and their dispatch."""
+"""The compiler back end: programs to StableHLO text, executables by XLA, their cache and their
+dispatch."""

@@ -1,12 +1,15 @@
-"""The persistent compilation cache: executables on disk, so that a second process need not compile what the first one did.
+"""The persistent compilation cache: executables on disk, so that a second process need not compile
+what the first one did.
 
-It is on by default, in a private directory (`config.compilation_cache_dir`; the user's cache directory, if not set). An entry's name is the
-hash of everything that its contents depend on: the program without source locations, the options, XLA's flags as XLA has read them, the versions
-of the compiler and of this format, and the processor with its features. The name is in the entry, too, under the checksum, so that a
-file that has come under another name is not taken for what it is not. Loading an executable runs code, so an entry is looked at only if it is a
-regular file of this user's that no one else may write to, in a directory of which the same holds, and if its checksum is right. Anything else is
-a miss; nothing here raises or waits, whatever stands in the directory. Entries appear by renaming, so processes that share the directory never see
-half of one.
+It is on by default, in a private directory (`config.compilation_cache_dir`; the user's cache
+directory, if not set). An entry's name is the hash of everything that its contents depend on: the
+program without source locations, the options, XLA's flags as XLA has read them, the versions of the
+compiler and of this format, and the processor with its features. The name is in the entry, too,
+under the checksum, so that a file that has come under another name is not taken for what it is not.
+Loading an executable runs code, so an entry is looked at only if it is a regular file of this
+user's that no one else may write to, in a directory of which the same holds, and if its checksum is
+right. Anything else is a miss; nothing here raises or waits, whatever stands in the directory.
+Entries appear by renaming, so processes that share the directory never see half of one.
 """
 
 from __future__ import annotations
@@ -30,10 +33,12 @@ logger = logging.getLogger("pullback.compilation_cache")
 
 _MAGIC = b"pullback executable 3\n"
 _SUFFIX = ".xla"
-#: Names of entries, and of what becomes one: of the files in the directory, these alone are ours to remove.
+#: Names of entries, and of what becomes one: of the files in the directory, these alone are ours to
+#: remove.
 _OURS = re.compile(r"[0-9a-f]{64}\.xla|\.[a-z0-9_]{8}\.xla")
 _DIGEST = hashlib.sha256().digest_size
-#: An entry begins with this, the checksum of the rest, the name and the length of the executable, which is the rest.
+#: An entry begins with this, the checksum of the rest, the name and the length of the executable,
+#: which is the rest.
 _START = len(_MAGIC) + _DIGEST
 _HEADER = _START + 2 * _DIGEST + 8
 #: The directory is measured after the first write of a process, and then after every so many.
@@ -77,7 +82,8 @@ def _processor() -> str:
 
 
 def directory() -> Path | None:
-    """The cache's directory, made if it is not there; None if there is none that is private to this user."""
+    """The cache's directory, made if it is not there; None if there is none that is private to this
+    user."""
     if not enable_compilation_cache.value:
         return None
     chosen = compilation_cache_dir.value
@@ -203,7 +209,8 @@ def forget(name: str) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the least recently used entries until the others fit into `config.compilation_cache_max_size`."""
+    """Remove the least recently used entries until the others fit into
+    `config.compilation_cache_max_size`."""
     limit = compilation_cache_max_size.value
     if limit < 0:
         return

@@ -198,10 +198,11 @@ def placed_like(x: Any, model: Any, device: Any = None) -> Any:
 
 
 def beside(x: Any, *models: Any) -> Any:
-    """An array of the host's, if it is free to move, beside the first of `models` that is elsewhere.
+    """An array of the host's, if it is free to move, beside the first of `models` that is
+    elsewhere.
 
-    It is as committed as that. What is not computed on the device of an argument goes there by this:
-    constant derivatives, and what the host finds by looking at values (`nonzero`).
+    It is as committed as that. What is not computed on the device of an argument goes there by
+    this: constant derivatives, and what the host finds by looking at values (`nonzero`).
 
     >>> beside(concrete(1.0), 2.0).device
     CpuDevice(id=0)

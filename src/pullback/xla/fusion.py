@@ -1,18 +1,23 @@
-"""A fusion plan for XLA on CPUs: where computed values are to be kept instead of being computed again.
+"""A fusion plan for XLA on CPUs: where computed values are to be kept instead of being computed
+again.
 
-XLA's own fusion pass merges a chain of elementwise operations into *each* of its consumers. For a value that flows into several of the
-loops that XLA makes, everything behind it is computed as many times; along a residual stream, quadratically often. And it merges what is
-computed into the loop that puts it together with other things, whose code then has all of it.
+XLA's own fusion pass merges a chain of elementwise operations into *each* of its consumers. For a
+value that flows into several of the loops that XLA makes, everything behind it is computed as many
+times; along a residual stream, quadratically often. And it merges what is computed into the loop
+that puts it together with other things, whose code then has all of it.
 
-The plan finds the values for which that is expensive. Each is put behind an optimization barrier, through which XLA fuses nothing: what
-leads to it becomes a loop of its own, and its consumers read it. Everything else is left to XLA. A barrier is an operation like any other,
-valid for every type and wherever it stands, whatever XLA makes of its operand and of its consumers.
+The plan finds the values for which that is expensive. Each is put behind an optimization barrier,
+through which XLA fuses nothing: what leads to it becomes a loop of its own, and its consumers read
+it. Everything else is left to XLA. A barrier is an operation like any other, valid for every type
+and wherever it stands, whatever XLA makes of its operand and of its consumers.
 
-The cost of a value is that of computing one element of it from what is kept, in units of an addition. A value is kept if it costs more
-than `THRESHOLD` and flows into more than one loop, where a loop is: an elementwise value that something other than an elementwise operation
-reads, a reduction, or a kept value. Positions of extrema count as several. What a concatenation puts together is kept if its loop would
-have the code of more than `LARGEST_LOOP` operations. So are keys that are computed, before many numbers are drawn from them: in the loop
-that draws, LLVM takes very long over what is the same in each round.
+The cost of a value is that of computing one element of it from what is kept, in units of an
+addition. A value is kept if it costs more than `THRESHOLD` and flows into more than one loop, where
+a loop is: an elementwise value that something other than an elementwise operation reads, a
+reduction, or a kept value. Positions of extrema count as several. What a concatenation puts
+together is kept if its loop would have the code of more than `LARGEST_LOOP` operations. So are keys
+that are computed, before many numbers are drawn from them: in the loop that draws, LLVM takes very
+long over what is the same in each round.
 """
 
 from __future__ import annotations
@@ -28,10 +33,12 @@ THRESHOLD = 28.0
 SMALL = 256
 #: Chains of more equations take XLA long to compile as one loop, and gain nothing.
 LARGEST_GROUP = 96
-#: Through more paths than this nothing is fused: LLVM's vectorizer (in jaxlib 0.11 and later) follows each of them from a conversion of types,
-#: and of x = x * (1 - x), done n times, there are 2ⁿ.
+#: Through more paths than this nothing is fused: LLVM's vectorizer (in jaxlib 0.11 and later)
+#: follows each of them from a conversion of types, and of x = x * (1 - x), done n times, there are
+#: 2ⁿ.
 MOST_PATHS = 1 << 16
-#: Concatenations of pieces that take more operations in all take XLA long to compile, where each piece has its code in the one loop.
+#: Concatenations of pieces that take more operations in all take XLA long to compile, where each
+#: piece has its code in the one loop.
 LARGEST_LOOP = 384
 #: Pieces that take fewer operations are not worth a loop of their own.
 SMALLEST_PIECE = 32
@@ -68,7 +75,8 @@ def plan(jaxpr: Jaxpr) -> set[Var]:
         v = e.outvars[0]
         c, m = e.primitive.cost, 1
         if fusion is Fusion.REPEATING:
-            # Computed before it is repeated: XLA knows not to compute an expensive element for each of its copies.
+            # Computed before it is repeated: XLA knows not to compute an expensive element for each
+            # of its copies.
             c = 0.0
         else:
             for x in e.invars:
@@ -120,7 +128,8 @@ _Producers = dict[Atom, JaxprEqn]
 
 
 def _source(x: Atom, producer: _Producers, kept: set[Var]) -> Var | None:
-    """The computed value of which `x` consists; None if that is kept, or is none that XLA would compute in a loop of its consumer."""
+    """The computed value of which `x` consists; None if that is kept, or is none that XLA would
+    compute in a loop of its consumer."""
     while x in producer and x not in kept:
         e = producer[x]
         if e.primitive.fusion is not Fusion.MOVING:
@@ -130,7 +139,8 @@ def _source(x: Atom, producer: _Producers, kept: set[Var]) -> Var | None:
 
 
 def _divide(join: JaxprEqn, producer: _Producers, kept: set[Var]) -> None:
-    """Add to `kept` what a concatenation puts together, if the code for all of it would be too much for one loop."""
+    """Add to `kept` what a concatenation puts together, if the code for all of it would be too much
+    for one loop."""
     sources: dict[Var, list[Var]] = {}  # what is computed, and the pieces of it
     for piece in join.invars:
         x = _source(piece, producer, kept)

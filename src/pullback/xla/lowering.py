@@ -1,4 +1,5 @@
-"""From a program to a StableHLO module: the passes, the constants, the arguments, one equation after the other."""
+"""From a program to a StableHLO module: the passes, the constants, the arguments, one equation
+after the other."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ from pullback.xla.fusion import plan
 from pullback.xla.stablehlo import Emitter
 from pullback.xla.text import Value, is_splat, physical_dtype, quoted, tensor_type
 
-#: Constants up to this many bytes are written into the program, where the compiler can fold them; larger ones are arguments.
+#: Constants up to this many bytes are written into the program, where the compiler can fold them;
+#: larger ones are arguments.
 SMALL_CONSTANT = 8192
 
 
@@ -31,8 +33,9 @@ SMALL_CONSTANT = 8192
 class Module:
     """A program as StableHLO.
 
-    Its arguments are `constants` (arrays that the program closes over), then those of the program's own arguments that are numbered in
-    `kept`. `callbacks` are the host functions it calls; `barriers` are the names of the values that the fusion plan keeps.
+    Its arguments are `constants` (arrays that the program closes over), then those of the program's
+    own arguments that are numbered in `kept`. `callbacks` are the host functions it calls;
+    `barriers` are the names of the values that the fusion plan keeps.
     """
 
     name: str
@@ -54,11 +57,13 @@ class Module:
         return _BARRIER.sub(idle, self.text)
 
     def text_without_locations(self) -> str:
-        """The module's text, in which nothing says where in the user's code an operation comes from."""
+        """The module's text, in which nothing says where in the user's code an operation comes
+        from."""
         return _LOCATION.sub("", self.text)
 
     def operations_at(self, message: str) -> str:
-        """The operations that an error message of XLA's is about, by the places in the user's code that it names."""
+        """The operations that an error message of XLA's is about, by the places in the user's code
+        that it names."""
         found: dict[str, None] = {}
         for file, line in re.findall(r"(\S+):(\d+):0: error", message):
             found.update(dict.fromkeys(re.findall(rf'loc\("([^"]*)"\({re.escape(quoted(file))}:{line}:0\)', self.text)))
@@ -73,10 +78,12 @@ def lower(
     closed: ClosedJaxpr, name: str = "main", donated: Sequence[int] = (), keep_unused: bool = False,
     portable: bool = False, platform: str = CPU.platform,
 ) -> Module:  # fmt: skip
-    """The module of a program. `donated` numbers the arguments whose memory may be used for results.
+    """The module of a program. `donated` numbers the arguments whose memory may be used for
+    results.
 
-    A `portable` module is complete and made for no machine: it holds its constants, whatever their size, its arguments and results are of
-    their own types, and nothing is fused. Raises NotImplementedError, naming the operation, for what is not there on `platform`.
+    A `portable` module is complete and made for no machine: it holds its constants, whatever their
+    size, its arguments and results are of their own types, and nothing is fused. Raises
+    NotImplementedError, naming the operation, for what is not there on `platform`.
     """
     program, constants = hoist_constants(simplify(closed), (lambda value: True) if portable else _is_small)
     jaxpr = program.jaxpr
@@ -118,7 +125,8 @@ def lower(
 
 
 def lower_equations(emit: Emitter, closed: ClosedJaxpr, operands: Sequence[Value | None]) -> list[Value]:
-    """Write the equations of a program, given the values of its arguments (None for one that is not used)."""
+    """Write the equations of a program, given the values of its arguments (None for one that is not
+    used)."""
     jaxpr = closed.jaxpr
     values: dict[Var, Value] = {v: x for v, x in zip(jaxpr.invars, operands) if x is not None}
     for v, c in zip(jaxpr.constvars, closed.consts):
@@ -171,11 +179,13 @@ _rules: dict[tuple[Primitive, str], Rule] = {}
 
 
 def register_lowering(primitive: Primitive, rule: Rule, platform: str) -> None:
-    """Lower a primitive by `rule(emit, *operands, **params)` on one platform, instead of by its own rule `lower`.
+    """Lower a primitive by `rule(emit, *operands, **params)` on one platform, instead of by its own
+    rule `lower`.
 
-    That is for what only this platform has: a kernel under a name of its own, an operation that is quicker there. The
-    rule gives what `Primitive.lower` gives; it may call that for cases that are nothing special. Raises ValueError if
-    the primitive has another rule for the platform. Programs that have been compiled already stay as they are.
+    That is for what only this platform has: a kernel under a name of its own, an operation that is
+    quicker there. The rule gives what `Primitive.lower` gives; it may call that for cases that are
+    nothing special. Raises ValueError if the primitive has another rule for the platform. Programs
+    that have been compiled already stay as they are.
 
     >>> from pullback.core.primitive import registry
     >>> sine = registry["sin"]
@@ -195,7 +205,8 @@ _NEED_NO_MEMORY = {
 
 
 def _refuse_beyond_memory(emit: Emitter, name: str, operands: Sequence[Value]) -> None:
-    # A constant that no machine like this could hold, eagerly or compiled, and over which a loop would run for a very long time.
+    # A constant that no machine like this could hold, eagerly or compiled, and over which a loop
+    # would run for a very long time.
     for x in operands:
         if x.name in emit.beyond_memory:
             raise OutOfMemoryError(

@@ -1,4 +1,5 @@
-"""debug_nans and debug_infs in compiled programs: results are looked at, and the guilty operation found by running it again, step by step."""
+"""debug_nans and debug_infs in compiled programs: results are looked at, and the guilty operation
+found by running it again, step by step."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def checking() -> bool:
 
 
 def checked(program: ClosedJaxpr, name: str, run: Runner) -> Runner:
-    """`run`, the program's executable, raising FloatingPointError that names operation and line if a result is not what it should be."""
+    """`run`, the program's executable, raising FloatingPointError that names operation and line if
+    a result is not what it should be."""
 
     def run_checked(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
         outs = run(args)

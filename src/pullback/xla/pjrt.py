@@ -1,10 +1,11 @@
 """XLA and PJRT as `jaxlib` has them: the one file that imports it.
 
-Buffers here are jaxlib's arrays of one device; everything above sees them as opaque handles, and makes `Array`s of them.
+Buffers here are jaxlib's arrays of one device; everything above sees them as opaque handles, and
+makes `Array`s of them.
 
-What Pullback needs of a jaxlib is looked for when this file is imported (`_NEEDED`) and when the first client is there (`_prove`). What
-differs between the jaxlibs that work is found out here, by what is there and not by versions. Raises ImportError where something is
-missing.
+What Pullback needs of a jaxlib is looked for when this file is imported (`_NEEDED`) and when the
+first client is there (`_prove`). What differs between the jaxlibs that work is found out here, by
+what is there and not by versions. Raises ImportError where something is missing.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ try:
 except ImportError as error:
     raise _unusable(str(error)) from error
 
-#: What is used of jaxlib without being asked for by name first. `_prove` sees whether the functions take what they are given.
+#: What is used of jaxlib without being asked for by name first. `_prove` sees whether the functions
+#: take what they are given.
 _NEEDED = (
     (_jax, """ArrayImpl.block_until_ready ArrayImpl.delete ArrayImpl.is_deleted ArrayImpl.is_ready ArrayImpl.unsafe_buffer_pointer
         Client.compile_and_load Client.deserialize_executable Client.local_devices CompileOptions DeviceList
@@ -74,7 +76,8 @@ def _missing(module: Any, path: str) -> bool:
 
 @contextmanager
 def _as_expected() -> Iterator[None]:
-    """What is done in the context uses jaxlib in a way that not all versions of it allow: its refusal becomes the error for that."""
+    """What is done in the context uses jaxlib in a way that not all versions of it allow: its
+    refusal becomes the error for that."""
     try:
         yield
     except (AttributeError, ImportError, TypeError) as error:
@@ -122,8 +125,8 @@ class Platform:
 
 
 class Target:
-    """Where buffers are put and programs run: devices of one platform, of which the programs are partitions; today,
-    one. It is what `placement.Placement` is to the runtime."""
+    """Where buffers are put and programs run: devices of one platform, of which the programs are
+    partitions; today, one. It is what `placement.Placement` is to the runtime."""
 
     __slots__ = ("platform", "devices", "sharding", "device_list", "ids")
 
@@ -141,8 +144,8 @@ _cpu: Platform | None = None
 
 def cpu() -> Platform:
     """The CPU's client, made on first use; the option `num_cpu_devices`, or
-    `XLA_FLAGS=--xla_force_host_platform_device_count=n`, gives it several devices. Raises RuntimeError in a process that was forked
-    from one that has it."""
+    `XLA_FLAGS=--xla_force_host_platform_device_count=n`, gives it several devices. Raises
+    RuntimeError in a process that was forked from one that has it."""
     global _cpu
     if _cpu is None:
         with _lock:
@@ -158,7 +161,8 @@ def cpu() -> Platform:
 
 
 def _prove(target: Target) -> None:
-    """Raise ImportError unless jaxlib takes what it is given here: arguments and methods change between versions of it."""
+    """Raise ImportError unless jaxlib takes what it is given here: arguments and methods change
+    between versions of it."""
     value = np.zeros((), np.float32)
     with _as_expected():
         buffer = put(value, target)
@@ -188,11 +192,12 @@ def plugin(name: str, library: Path) -> Platform:
     return platform
 
 
-# ---- buffers ----------------------------------------------------------------------------------------------------
+# ---- buffers -------------------------------------------------------------------------------------
 
 
 def put(value: Any, target: Target) -> Any:
-    """A buffer with the contents of a NumPy value that nobody writes to; it shares memory if alignment permits."""
+    """A buffer with the contents of a NumPy value that nobody writes to; it shares memory if
+    alignment permits."""
     dtype = value.dtype
     if not is_numpys(dtype):
         value = np.ascontiguousarray(value).view(physical_dtype(dtype))
@@ -202,7 +207,8 @@ def put(value: Any, target: Target) -> Any:
 
 
 def put_copy(value: Any, target: Target) -> Any:
-    """A buffer with a copy of the contents of a NumPy array of plain type, made before this returns."""
+    """A buffer with a copy of the contents of a NumPy array of plain type, made before this
+    returns."""
     return _put(_Type(value.shape, value.dtype), target.sharding, [value], target.devices, True, False, _COPY, True)
 
 
@@ -217,13 +223,15 @@ class _Type:
 
 
 _put = _jax.batched_device_put
-# With the last argument True, 64-bit arrays stay 64-bit arrays, whatever another user of jaxlib in this process has set.
+# With the last argument True, 64-bit arrays stay 64-bit arrays, whatever another user of jaxlib in
+# this process has set.
 _SHARE = _jax.HostBufferSemantics.ZERO_COPY
 _COPY = _jax.HostBufferSemantics.IMMUTABLE_ONLY_DURING_CALL
 
 
 def to_numpy(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
-    """The contents as a NumPy array nobody may write to: a view of the same memory on the CPU. Waits until they are there."""
+    """The contents as a NumPy array nobody may write to: a view of the same memory on the CPU.
+    Waits until they are there."""
     buffer.block_until_ready()  # raises if it could not be computed; the buffer protocol would end the process
     # By the buffer protocol: jaxlib's own methods for this look for the `jax` package each time.
     value = np.asarray(buffer)
@@ -236,13 +244,14 @@ def to_numpy(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
 wait: Callable[[Sequence[Any]], None] = _jax.batched_block_until_ready
 
 
-# ---- executables ------------------------------------------------------------------------------------------------
+# ---- executables ---------------------------------------------------------------------------------
 
 
 class Executable:
     """A compiled program for a target.
 
-    `loaded.execute_sharded(buffers).consume_with_handlers(handlers)` runs it: buffers in, buffers out, which may not be there yet.
+    `loaded.execute_sharded(buffers).consume_with_handlers(handlers)` runs it: buffers in, buffers
+    out, which may not be there yet.
     """
 
     __slots__ = ("loaded", "target", "handlers")
@@ -252,7 +261,8 @@ class Executable:
         self.handlers = [result_handler(t, target) for t in out_types]
 
 
-#: jaxlib up to 0.10 checks by methods of JAX's arrays, which ours have not, how results are put together unless it is told not to.
+#: jaxlib up to 0.10 checks by methods of JAX's arrays, which ours have not, how results are put
+#: together unless it is told not to.
 _UNCHECKED = {"_skip_checks": True} if "_skip_checks" in (_jax.array_result_handler.__doc__ or "") else {}
 
 
@@ -262,7 +272,8 @@ def result_handler(t: ShapedArray, target: Target) -> Any:
 
 
 def compile_options(target: Target, options: tuple[tuple[str, Any], ...]) -> Any:
-    """XLA's options: one replica, of which `target`'s devices have a partition each, and debug options by name."""
+    """XLA's options: one replica, of which `target`'s devices have a partition each, and debug
+    options by name."""
     compiled = _jax.CompileOptions()
     build = compiled.executable_build_options
     build.num_replicas, build.num_partitions = 1, len(target.ids)
@@ -281,19 +292,22 @@ def compile_options(target: Target, options: tuple[tuple[str, Any], ...]) -> Any
 
 
 def settings(target: Target) -> bytes:
-    """All of XLA's options as they are in this process, whatever has set them: flags in the environment or in files, which XLA reads once."""
+    """All of XLA's options as they are in this process, whatever has set them: flags in the
+    environment or in files, which XLA reads once."""
     serialized: bytes = compile_options(target, ()).SerializeAsString()
     return serialized
 
 
-#: XLA's passes for CPUs that know no optimization barriers: one takes them out before operations are fused and equal ones merged, so that
-#: what is to be kept (`xla.fusion`) would be computed again, and what is to be computed again (`checkpoint`) would be kept; one puts small
-#: loops into kernels of a kind that cannot have them.
+#: XLA's passes for CPUs that know no optimization barriers: one takes them out before operations
+#: are fused and equal ones merged, so that what is to be kept (`xla.fusion`) would be computed
+#: again, and what is to be computed again (`checkpoint`) would be kept; one puts small loops into
+#: kernels of a kind that cannot have them.
 _AGAINST_BARRIERS, _AGAINST_BARRIERS_IN_LOOPS = "cse_barrier_expander", "cse_barrier_expander,small-while-loop-hoisting"
 
 
 def _has_barrier_in_loop(text: str) -> bool:
-    """Whether an optimization barrier stands in a loop, or may stand in a function that a loop calls."""
+    """Whether an optimization barrier stands in a loop, or may stand in a function that a loop
+    calls."""
     if "func.func private" in text:
         return True
     in_loop = [False]  # for each region around the line
@@ -345,7 +359,8 @@ def parse(text: str) -> Any:
 
 
 def main_types(text: str) -> list[str]:
-    """The types of the arguments and then of the results of a module's function `main`. Raises ValueError for what is no module."""
+    """The types of the arguments and then of the results of a module's function `main`. Raises
+    ValueError for what is no module."""
     from jaxlib.mlir import ir
 
     try:

@@ -116,7 +116,7 @@ HOST = Device("cpu", 0)
 #: Where ordinary arrays are.
 ON_HOST = HOST.placement
 
-# ---- platforms --------------------------------------------------------------------------------------------------
+# ---- platforms -----------------------------------------------------------------------------------
 
 #: Names that stand for whichever of several platforms is there.
 _ALIASES = {"gpu": ("cuda", "rocm")}

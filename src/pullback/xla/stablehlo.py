@@ -6,10 +6,10 @@
     emit("transpose", x, out=emit.type, permutation=p)  of another type; `emit.type` is that of the primitive's result
     emit("reduce", x, zero, out=t, dimensions=axes, regions=[emit.region([s, s], body)])
 
-Attributes are given as Python values: bool, int (i64), float, str (text as it is), tuples of ints (dense i64 arrays),
-`Enum`. Operations of other dialects are written with a dot (`"chlo.erf"`). The names are those of the StableHLO
-specification (https://openxla.org/stablehlo/spec). What the platform can do, a rule asks `emit.capabilities`, never
-the platform's name.
+Attributes are given as Python values: bool, int (i64), float, str (text as it is), tuples of ints
+(dense i64 arrays), `Enum`. Operations of other dialects are written with a dot (`"chlo.erf"`). The
+names are those of the StableHLO specification (https://openxla.org/stablehlo/spec). What the
+platform can do, a rule asks `emit.capabilities`, never the platform's name.
 """
 
 from __future__ import annotations
@@ -47,13 +47,14 @@ from pullback.xla.text import (
     value_of,
 )
 
-#: Elements: larger arrays of one scalar are not constants to the compiler, which would make them to fold what follows from them.
+#: Elements: larger arrays of one scalar are not constants to the compiler, which would make them to
+#: fold what follows from them.
 _FOLDED = 1 << 25
 
 
 class Region:
-    """A block of operations that belongs to one: the body of a reduction, of a loop, ...; `token` is the last one of its ordered effects,
-    or of those before it."""
+    """A block of operations that belongs to one: the body of a reduction, of a loop, ...; `token`
+    is the last one of its ordered effects, or of those before it."""
 
     __slots__ = ("arguments", "lines", "token")
 
@@ -64,7 +65,8 @@ class Region:
 #: Where a function's name stands in a module's text, in its definition and in calls.
 _FUNCTION = re.compile(r"(func\.func private |func\.call )@")
 
-#: Exceptions of Python functions that running programs have called, until the failure of the program is reported.
+#: Exceptions of Python functions that running programs have called, until the failure of the
+#: program is reported.
 callback_failures: deque[BaseException] = deque(maxlen=8)
 
 
@@ -84,22 +86,26 @@ class Emitter:
         self._scalars: dict[str, Any] = {}
         #: Names of constants that have no element 0.
         self.without_zeros: set[str] = set()
-        #: Scalars that repeated fill arrays so large that the compiler must not take them for constants, by their bits: name and value.
-        #: They become arguments of the program. None where it cannot have any.
+        #: Scalars that repeated fill arrays so large that the compiler must not take them for
+        #: constants, by their bits: name and value. They become arguments of the program. None
+        #: where it cannot have any.
         self.scalar_arguments: dict[Any, tuple[str, Any]] | None = None if portable else {}
         #: Names of the arrays of one scalar that are larger than this machine's memory.
         self.beyond_memory: set[str] = set()
         #: The types of the results of the equation that is being lowered.
         self.types: Sequence[ShapedArray] = ()
-        #: The place in the user's code of the equation that is being lowered, as text to append to its operations.
+        #: The place in the user's code of the equation that is being lowered, as text to append to
+        #: its operations.
         self.location = ""
         #: The name of the equation's primitive.
         self.operation = ""
         self._locations: dict[Any, str] = {}
-        #: Whether a plan of ours says what is kept (see `xla.fusion`), and the names of the values that it keeps.
+        #: Whether a plan of ours says what is kept (see `xla.fusion`), and the names of the values
+        #: that it keeps.
         self.plans_fusion = False
         self.kept: set[str] = set()
-        #: Whether what is to be kept may be told to the compiler, which is not known of whatever compiles portable modules.
+        #: Whether what is to be kept may be told to the compiler, which is not known of whatever
+        #: compiles portable modules.
         self.keeps = capabilities.keeps_barriers and not portable
         #: In how many regions of operations what is written now stands.
         self.depth = 0
@@ -124,7 +130,8 @@ class Emitter:
     def __call__(
         self, op: str, *operands: Any, out: Any = None, regions: Sequence[Region] = (), **attributes: Any
     ) -> Any:
-        """Write one operation. `out` is the type of the result, or a list of types; the result is a value or a list."""
+        """Write one operation. `out` is the type of the result, or a list of types; the result is a
+        value or a list."""
         if op in MEANT and (meant := MEANT[op](self, op, *operands)) is not None:
             return meant
         if "." not in op:
@@ -163,7 +170,8 @@ class Emitter:
         return result
 
     def region(self, types: Sequence[Any], body: Callable[..., Any]) -> Region:
-        """The block that `body(*arguments)` writes, for arguments of the given types; `body` returns a value or a list."""
+        """The block that `body(*arguments)` writes, for arguments of the given types; `body`
+        returns a value or a list."""
         outer = self.lines, self._constants, self.types, self.token
         self.lines, self._constants = [], {}
         self.depth += 1
@@ -180,7 +188,8 @@ class Emitter:
             self.depth -= 1
 
     def argument(self, name: str, t: ShapedArray) -> Value:
-        """The program's argument called `name`, of which the caller hands over the physical representation."""
+        """The program's argument called `name`, of which the caller hands over the physical
+        representation."""
         return self._inside(Value(name, t.shape, physical_dtype(t.dtype)), t)
 
     def _inside(self, outside: Value, t: ShapedArray) -> Value:
@@ -204,12 +213,13 @@ class Emitter:
         return self("bitcast_convert", x, out=outside)
 
     def keep(self, x: Value) -> Value:
-        """`x`, which the compiler computes once, and does not compute again in the loops of its consumers."""
+        """`x`, which the compiler computes once, and does not compute again in the loops of its
+        consumers."""
         kept: Value = self("optimization_barrier", x, out=x)
         self.kept.add(kept.name)
         return kept
 
-    # ---- what most rules need -----------------------------------------------------------------------------------
+    # ---- what most rules need --------------------------------------------------------------------
 
     def constant(self, value: Any, dtype: DType | None = None, shape: Shape | None = None) -> Value:
         """A constant; with `shape`, a scalar repeated. The same constant is written once a block."""
@@ -239,7 +249,8 @@ class Emitter:
         return found
 
     def _scalar_argument(self, value: Any) -> Value:
-        # Where the compiler does not know the scalar, it does not compute what follows from an array of it.
+        # Where the compiler does not know the scalar, it does not compute what follows from an
+        # array of it.
         dtype = value.dtype
         key = (value.tobytes(), dtype)
         found = self.scalar_arguments.get(key)
@@ -261,7 +272,8 @@ class Emitter:
     def clamped(self, starts: Sequence[Value], bounds: Sequence[int]) -> list[Value]:
         """Scalar starts of blocks, clamped between 0 and `bounds`.
 
-        StableHLO's operations clamp them, too; but XLA combines blocks of blocks by adding their starts, which it does not clamp before.
+        StableHLO's operations clamp them, too; but XLA combines blocks of blocks by adding their
+        starts, which it does not clamp before.
         """
         found = []
         for start, bound in zip(starts, bounds):
@@ -275,7 +287,8 @@ class Emitter:
         return found
 
     def broadcast(self, x: Value, shape: Shape, dimensions: Shape | None = None) -> Value:
-        """`x` with axis `i` placed at axis `dimensions[i]` (aligned at the end, if not given), repeated along the others."""
+        """`x` with axis `i` placed at axis `dimensions[i]` (aligned at the end, if not given),
+        repeated along the others."""
         if x.shape == shape and (dimensions is None or dimensions == tuple(range(len(shape)))):
             return x
         scalar = self._scalars.get(x.name)
@@ -307,7 +320,8 @@ class Emitter:
         )  # fmt: skip
 
     def _compare_complex(self, direction: str, x: Value, y: Value) -> Value:
-        # By real, then by imaginary parts, as NumPy does; nothing is smaller or larger than what has a NaN.
+        # By real, then by imaginary parts, as NumPy does; nothing is smaller or larger than what
+        # has a NaN.
         (a, b), (c, d) = self.parts(x), self.parts(y)
         strict = direction[0] + "T"
         ordered = self("and", self.compare("EQ", b, b), self.compare("EQ", d, d))
@@ -320,7 +334,8 @@ class Emitter:
         return self("real", x, out=real), self("imag", x, out=real)
 
     def compare_total(self, x: Value, y: Value, direction: str = "LT") -> Value:
-        """`x` compared with `y`; floats by IEEE 754's totalOrder (-NaN < -inf < -0.0 < 0.0 < inf < NaN)."""
+        """`x` compared with `y`; floats by IEEE 754's totalOrder (-NaN < -inf < -0.0 < 0.0 < inf <
+        NaN)."""
         if dtypes.kind(x.dtype) != "f":
             return self.compare(direction, x, y)
         return self(
@@ -382,7 +397,8 @@ class Emitter:
         self, x: Value, initial: Any, op: str | Callable[..., Value], window: Shape, padding: Sequence[tuple[int, int]],
         **strides_and_dilations: Shape,
     ) -> Value:  # fmt: skip
-        """A reduction by `op`, from the scalar `initial`, of the windows of `x` (`self.type` is that of the result)."""
+        """A reduction by `op`, from the scalar `initial`, of the windows of `x` (`self.type` is
+        that of the result)."""
         start = self.constant(initial, x.dtype) if not isinstance(initial, Value) else initial
         scalar = ShapedArray((), x.dtype)
         body = op if callable(op) else lambda a, b: self(op, a, b)
@@ -400,7 +416,8 @@ class Emitter:
     def while_loop(
         self, condition: Callable[..., Value], body: Callable[..., Sequence[Value]], initial: Sequence[Value]
     ) -> list[Value]:
-        """The values after `body` has been applied as long as `condition` holds. Both may use values from outside."""
+        """The values after `body` has been applied as long as `condition` holds. Both may use
+        values from outside."""
         types: list[Any] = [x.aval for x in initial]
 
         def goes_on(token: Token, *state: Value) -> Value:
@@ -431,10 +448,12 @@ class Emitter:
         self.token, *results = self("case", index, out=[token, *out], regions=regions)
         return results
 
-    # Ordered effects in a region: their token goes in and out of it beside the values. Whether there are any is known when it is written.
+    # Ordered effects in a region: their token goes in and out of it beside the values. Whether
+    # there are any is known when it is written.
 
     def _unordered(self, write: Callable[[], list[Region]]) -> list[Region] | None:
-        """The regions that `write` writes, if there are no ordered effects in them; else nothing has been written."""
+        """The regions that `write` writes, if there are no ordered effects in them; else nothing
+        has been written."""
         count = len(self.callbacks)
         regions = write()
         if all(r.token is self.token for r in regions):
@@ -456,7 +475,8 @@ class Emitter:
         layouts: tuple[Sequence[str], Sequence[str]] | None = None, aliases: Sequence[tuple[int, int]] = (),
         has_side_effect: bool = False,
     ) -> Any:  # fmt: skip
-        """A call of a function that XLA knows by name. `aliases` are (result, operand) pairs that share memory."""
+        """A call of a function that XLA knows by name. `aliases` are (result, operand) pairs that
+        share memory."""
         attributes: dict[str, Any] = {"call_target_name": quoted(target), "api_version": f"{api_version} : i32"}
         if backend_config is not None:
             attributes["backend_config"] = backend_config
@@ -479,10 +499,11 @@ class Emitter:
         self, function: Callable[..., Sequence[Any]], operands: Sequence[Value], out: Sequence[ShapedArray],
         has_side_effect: bool = False, ordered: bool = False,
     ) -> list[Value]:  # fmt: skip
-        """The results of a Python function on the host, called with NumPy arrays whenever the program runs.
+        """The results of a Python function on the host, called with NumPy arrays whenever the
+        program runs.
 
-        Calls that are `ordered` happen one after the other, in the order in which they are written. Raises NotImplementedError for
-        platforms that cannot.
+        Calls that are `ordered` happen one after the other, in the order in which they are written.
+        Raises NotImplementedError for platforms that cannot.
         """
         self.need("calls_host", "it calls a Python function of this process")
         in_dtypes = [x.dtype for x in operands]
@@ -520,7 +541,8 @@ class Emitter:
         return [self._inside(r, t) for r, t in zip(results, out)]
 
     def need(self, capability: str, why: str) -> None:
-        """Raise NotImplementedError for the operation that is being lowered, unless the platform has a capability."""
+        """Raise NotImplementedError for the operation that is being lowered, unless the platform
+        has a capability."""
         if not getattr(self.capabilities, capability):
             there = ", ".join([repr(c.platform) for c in known() if getattr(c, capability)])
             raise NotImplementedError(
@@ -558,7 +580,8 @@ class Emitter:
             self.types, self.location, self.operation = types, location, operation
 
     def call_module(self, text: str, operands: Sequence[Value], out: Sequence[ShapedArray]) -> list[Value]:
-        """The results of the function `main` of another module, which becomes a private function of this one."""
+        """The results of the function `main` of another module, which becomes a private function of
+        this one."""
         found = self.functions.get(text)
         if found is None:
             prefix = f"module{len(self.functions)}_"
@@ -578,7 +601,8 @@ class Emitter:
         return [Value(f"{name}#{i}", t.shape, t.dtype) for i, t in enumerate(out)]
 
     def at(self, location: Location | None, name: str, scopes: Sequence[str] = ()) -> None:
-        """Say that the operations to come belong to the operation called `name`, at a place in the user's code, in `scopes`."""
+        """Say that the operations to come belong to the operation called `name`, at a place in the
+        user's code, in `scopes`."""
         # By identity: code objects hash by all that is in them.
         key = (id(location[0]), location[1], name, scopes) if location is not None else (name, scopes)
         found = self._locations.get(key)

@@ -181,7 +181,7 @@ def attribute(value: Any) -> str:
     raise TypeError(f"no attribute text for {value!r}")
 
 
-# ---- constants --------------------------------------------------------------------------------------------------
+# ---- constants -----------------------------------------------------------------------------------
 
 
 def float_text(x: Any, dtype: DType) -> str:
@@ -245,7 +245,7 @@ def is_splat(value: Any) -> bool:
     return bool((flat[1:] == flat[0]).all()) if flat[0] == flat[-1] else False
 
 
-# ---- places -----------------------------------------------------------------------------------------------------
+# ---- places --------------------------------------------------------------------------------------
 
 
 def location_text(location: Location | None, name: str) -> str:

@@ -1,8 +1,9 @@
 """Linear algebra: matrix decompositions and solvers as primitives, evaluated by LAPACK.
 
-Each module holds one decomposition with all its rules. All work on batches: a matrix is the last two axes. Derivatives
-exist to any order, for real and complex matrices; where there is none, the rule says why. Floats of 16 bits and less
-raise NotImplementedError, as LAPACK has no such type (`triangular_solve` computes them in float32).
+Each module holds one decomposition with all its rules. All work on batches: a matrix is the last
+two axes. Derivatives exist to any order, for real and complex matrices; where there is none, the
+rule says why. Floats of 16 bits and less raise NotImplementedError, as LAPACK has no such type
+(`triangular_solve` computes them in float32).
 """
 
 from pullback.lax.linalg.cholesky import cholesky, cholesky_p, cholesky_update, cholesky_update_p

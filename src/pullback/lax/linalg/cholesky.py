@@ -1,4 +1,5 @@
-"""Cholesky decomposition of Hermitian positive definite matrices, and its update when one changes by w wᵀ."""
+"""Cholesky decomposition of Hermitian positive definite matrices, and its update when one changes
+by w wᵀ."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ from pullback.lax.triangles import emit_triangle, half_triangle, triu
 
 
 class Cholesky(Decomposition):
-    """The lower triangular L with L Lᴴ = a, from the lower triangle of `a`; NaN where it is not positive definite.
+    """The lower triangular L with L Lᴴ = a, from the lower triangle of `a`; NaN where it is not
+    positive definite.
 
     With `symmetrize_input`, (a + aᴴ)/2 takes the place of `a`.
     """
@@ -60,15 +62,17 @@ class Cholesky(Decomposition):
     def lower_elements(self, emit: Any, a: Any, *, symmetrize_input: bool = False) -> Any:
         if symmetrize_input:
             (a,) = emit.program(stage_flat(lambda x: [symmetrize(x)], [a.aval]), [a])
-        # Stored by rows, a matrix is its transpose to LAPACK; its lower triangle is the upper one, and Lᵀ takes its place.
+        # Stored by rows, a matrix is its transpose to LAPACK; its lower triangle is the upper one,
+        # and Lᵀ takes its place.
         out, info = lapack_call(emit, "potrf", [a], [a.aval, info_of(a)], "vvv", overwrites=(0,), uplo="U")
         return emit_triangle(emit, or_nan(emit, info, out)[0], lower=True)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, symmetrize_input: bool = False) -> Any:
-        # a = L Lᴴ, so da = dL Lᴴ + L dLᴴ. Multiplying by L⁻¹ from the left and by L⁻ᴴ from the right, L⁻¹ da L⁻ᴴ = L⁻¹
-        # dL + (L⁻¹ dL)ᴴ. L⁻¹ dL is lower triangular with real diagonal, hence dL = L Φ(L⁻¹ da L⁻ᴴ), where Φ keeps the
-        # lower triangle and halves the diagonal (Murray, "Differentiation of the Cholesky decomposition", 2016, eq. 8).
-        # da is what the lower triangle of the tangent says.
+        # a = L Lᴴ, so da = dL Lᴴ + L dLᴴ. Multiplying by L⁻¹ from the left and by L⁻ᴴ from the
+        # right, L⁻¹ da L⁻ᴴ = L⁻¹ dL + (L⁻¹ dL)ᴴ. L⁻¹ dL is lower triangular with real diagonal,
+        # hence dL = L Φ(L⁻¹ da L⁻ᴴ), where Φ keeps the lower triangle and halves the diagonal
+        # (Murray, "Differentiation of the Cholesky decomposition", 2016, eq. 8). da is what the
+        # lower triangle of the tangent says.
         (a,), (t,) = primals, tangents
         lower = self.bind(a, symmetrize_input=symmetrize_input)
         inner = substitute(lower, symmetrize(t) if symmetrize_input else from_triangle(t), lower=True)
@@ -97,7 +101,8 @@ class CholeskyUpdate(OfBatches):
         wide = np.float32 if dtype.itemsize < 4 else dtype
         r, w = np.triu(r).astype(wide, copy=False), w.astype(wide)
         for k in range(r.shape[-1]):
-            # A rotation of row k and w makes w[k] zero. Where it is zero already the diagonal keeps its sign.
+            # A rotation of row k and w makes w[k] zero. Where it is zero already the diagonal keeps
+            # its sign.
             x, y = r[..., k, k, None], w[..., k, None]
             length = np.where(y == 0, x, np.hypot(x, y))
             safe = np.where(length == 0, length.dtype.type(1), length)
@@ -145,8 +150,9 @@ class CholeskyUpdate(OfBatches):
         return emit.convert(emit_triangle(emit, out, lower=False), dtype)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        # uᵀ u = rᵀ r + w wᵀ, so duᵀ u + uᵀ du = m + mᵀ, m = drᵀ r + dw wᵀ, and as for the decomposition itself
-        # du = Φ(n + nᵀ) u, n = u⁻ᵀ m u⁻¹, where Φ keeps the upper triangle and halves the diagonal.
+        # uᵀ u = rᵀ r + w wᵀ, so duᵀ u + uᵀ du = m + mᵀ, m = drᵀ r + dw wᵀ, and as for the
+        # decomposition itself du = Φ(n + nᵀ) u, n = u⁻ᵀ m u⁻¹, where Φ keeps the upper triangle and
+        # halves the diagonal.
         (r, w), (t_r, t_w) = primals, tangents
         u = self.bind(r, w)
         change = None if t_r is None else matmul(transposed(triu(t_r)), triu(r))
@@ -163,11 +169,12 @@ cholesky_p, cholesky_update_p = Cholesky(), CholeskyUpdate()
 
 
 def cholesky(x: Any, *, symmetrize_input: bool = True) -> Array:
-    """The lower triangular L with L Lᴴ = x, for Hermitian positive definite matrices `x` of shape (..., n, n).
+    """The lower triangular L with L Lᴴ = x, for Hermitian positive definite matrices `x` of shape
+    (..., n, n).
 
-    With `symmetrize_input`, (x + xᴴ)/2 is decomposed; otherwise only the lower triangle of `x` is used. Matrices that
-    are not positive definite give NaN. Integers are converted to floats. Raises TypeError for fewer than two axes or
-    axes of different length.
+    With `symmetrize_input`, (x + xᴴ)/2 is decomposed; otherwise only the lower triangle of `x` is
+    used. Matrices that are not positive definite give NaN. Integers are converted to floats. Raises
+    TypeError for fewer than two axes or axes of different length.
 
     >>> import pullback.numpy as jnp
     >>> cholesky(jnp.array([[4.0, 2.0], [2.0, 5.0]]))
@@ -181,10 +188,11 @@ def cholesky(x: Any, *, symmetrize_input: bool = True) -> Array:
 
 
 def cholesky_update(r_matrix: Any, w_vector: Any) -> Array:
-    """The upper triangular u with uᵀ u = rᵀ r + w wᵀ, for an upper triangular matrix r and a vector w, in O(n²) time.
+    """The upper triangular u with uᵀ u = rᵀ r + w wᵀ, for an upper triangular matrix r and a vector
+    w, in O(n²) time.
 
-    Only the upper triangle of `r_matrix` is used. Raises TypeError unless they are a matrix and a vector of one real
-    floating type, ValueError if they do not fit.
+    Only the upper triangle of `r_matrix` is used. Raises TypeError unless they are a matrix and a
+    vector of one real floating type, ValueError if they do not fit.
 
     >>> import pullback.numpy as jnp
     >>> cholesky_update(jnp.array([[3.0, 0.0], [0.0, 2.0]]), jnp.array([4.0, 0.0]))

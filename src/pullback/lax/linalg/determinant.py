@@ -61,10 +61,12 @@ class Det(Decomposition):
 
 
 class Cofactor(Decomposition):
-    """The gradient of det at `a`; or, with matrices x₁, ..., x_k, its k-th derivative in their directions.
+    """The gradient of det at `a`; or, with matrices x₁, ..., x_k, its k-th derivative in their
+    directions.
 
-    C(a, x₁, ..., x_k)_ij = ∂/∂a_ij ∂/∂t₁ ⋯ ∂/∂t_k det(a + t₁ x₁ + ⋯ + t_k x_k) at t = 0. The determinant is a
-    polynomial, so this is right for every matrix, singular or not. It is linear in each x, and symmetric in all of x₁,
+    C(a, x₁, ..., x_k)_ij = ∂/∂a_ij ∂/∂t₁ ⋯ ∂/∂t_k det(a + t₁ x₁ + ⋯ + t_k x_k) at t = 0. The
+    determinant is a polynomial, so this is right for every matrix, singular or not. It is linear in
+    each x, and symmetric in all of x₁,
     ..., x_k and the matrix that it is contracted with; so its derivatives are of the same kind, and its transpose in an
     x is itself.
     """
@@ -88,7 +90,8 @@ class Cofactor(Decomposition):
         return emit.evaluate_on_host(self, (a, *xs), {}) if xs else emit.expand(self, (a,), {})
 
     def expand(self, a: Any) -> Any:
-        # By the singular values, which is right whether or not `a` has an inverse: see `_cofactor_by_svd`.
+        # By the singular values, which is right whether or not `a` has an inverse: see
+        # `_cofactor_by_svd`.
         u, s, vh = svd_p.bind(a, full_matrices=True, compute_uv=True)
         axis = len(s.shape) - 1
         before = cumprod_p.bind(_shifted(s, axis, 1), axis=axis, reverse=False)
@@ -120,7 +123,8 @@ class Cofactor(Decomposition):
 
 
 def _cofactor_by_inverse(a: Any, xs: Sequence[Any]) -> Any:
-    """det(a) a⁻ᵀ, or its derivative in one direction; None if a matrix is too close to a singular one for that."""
+    """det(a) a⁻ᵀ, or its derivative in one direction; None if a matrix is too close to a singular
+    one for that."""
     inv = gufuncs.inv(a)
     condition = np.abs(a).sum(-1).max(-1) * np.abs(inv).sum(-1).max(-1)
     if not (condition < np.finfo(a.dtype).eps ** -0.5).all():
@@ -133,8 +137,9 @@ def _cofactor_by_inverse(a: Any, xs: Sequence[Any]) -> Any:
 
 
 def _cofactor_by_svd(a: Any, xs: Sequence[Any]) -> Any:
-    # With a = u s vᴴ, det(a + Σ t x) = det(u) det(vᴴ) det(s + Σ t y), y = uᴴ x v; and as s is diagonal, the coefficient
-    # of t₁ ⋯ t_r (r = k + 1) is a sum over r different indices and over their permutations σ,
+    # With a = u s vᴴ, det(a + Σ t x) = det(u) det(vᴴ) det(s + Σ t y), y = uᴴ x v; and as s is
+    # diagonal, the coefficient of t₁ ⋯ t_r (r = k + 1) is a sum over r different indices and over
+    # their permutations σ,
     #   Σ_(i₁, ..., i_r) (Π s over all other indices) Σ_σ sign(σ) Π_j y_j[i_j, i_σ(j)].
     # Its derivative by y_r leaves out that factor.
     u, s, vh = of_finite(gufuncs.svd_f, a)
@@ -173,7 +178,8 @@ def _products_of_others(s: Any, r: int) -> Any:
 
 
 class Slogdet(Decomposition):
-    """The sign (the phase, if complex) of the determinant of each matrix, and the logarithm of its absolute value."""
+    """The sign (the phase, if complex) of the determinant of each matrix, and the logarithm of its
+    absolute value."""
 
     name = "slogdet"
     multiple_results = True
@@ -197,8 +203,8 @@ class Slogdet(Decomposition):
         return [sign, logabsdet]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        # d log det(a) = tr(a⁻¹ da) (Jacobi's formula); its real part is that of log |det|, its imaginary part turns the
-        # phase.
+        # d log det(a) = tr(a⁻¹ da) (Jacobi's formula); its real part is that of log |det|, its
+        # imaginary part turns the phase.
         (a,), (t,) = primals, tangents
         sign, logabsdet = self.bind(a)
         ratio = _sum_of_products(transposed(inverse(a)), t)

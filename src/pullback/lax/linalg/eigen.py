@@ -56,7 +56,8 @@ def _differences_inverse(w: Any, dtype: Any) -> Any:
 
 
 class Eigh(Decomposition):
-    """(v, w) with a v = v diag(w) for Hermitian `a`, from one of its triangles. w is real and increasing."""
+    """(v, w) with a v = v diag(w) for Hermitian `a`, from one of its triangles. w is real and
+    increasing."""
 
     name = "eigh"
     multiple_results = True
@@ -79,9 +80,10 @@ class Eigh(Decomposition):
         return or_nan(emit, info, v, w, finite=finite)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, lower: bool, sort_eigenvalues: bool) -> Any:
-        # a v = v w, so with Ω = vᴴ dv, skew-Hermitian, vᴴ da v = Ω w - w Ω + dw: on the diagonal dw = vᴴ da v, and off
-        # it Ω_ij = (vᴴ da v)_ij / (w_j - w_i). The phases of v are free; Ω_ii = 0 is chosen (Giles, "Collected matrix
-        # derivative results", 2008, section 3.1). da is what the triangle of the tangent says.
+        # a v = v w, so with Ω = vᴴ dv, skew-Hermitian, vᴴ da v = Ω w - w Ω + dw: on the diagonal dw
+        # = vᴴ da v, and off it Ω_ij = (vᴴ da v)_ij / (w_j - w_i). The phases of v are free; Ω_ii =
+        # 0 is chosen (Giles, "Collected matrix derivative results", 2008, section 3.1). da is what
+        # the triangle of the tangent says.
         (a,), (t,) = primals, tangents
         v, w = self.bind(a, lower=lower, sort_eigenvalues=sort_eigenvalues)
         inner = matmul(adjoint(v), matmul(from_triangle(t, lower), v))
@@ -90,7 +92,8 @@ class Eigh(Decomposition):
 
 
 class Eig(Decomposition):
-    """w, and if asked for left and right eigenvectors, of norm one: uᴴ a = diag(w) uᴴ, a v = v diag(w). All complex."""
+    """w, and if asked for left and right eigenvectors, of norm one: uᴴ a = diag(w) uᴴ, a v = v
+    diag(w). All complex."""
 
     name = "eig"
     multiple_results = True
@@ -125,10 +128,11 @@ class Eig(Decomposition):
     def jvp(
         self, primals: Sequence[Any], tangents: Sequence[Any], *, left: bool, right: bool, enable_eigvec_derivs: bool
     ) -> Any:
-        # a v = v w, so with C = v⁻¹ dv, v⁻¹ da v = C w - w C + dw: on the diagonal dw, and off it C_ij = (v⁻¹ da v)_ij
-        # / (w_j - w_i) (Boeddeker et al., "On the computation of complex-valued gradients with application to
-        # statistically optimum beamforming", 2017, section 4). The diagonal of C is what keeps v as LAPACK scales it:
-        # see `_normalized`. The left eigenvectors are the right ones of aᴴ, with eigenvalues conj(w).
+        # a v = v w, so with C = v⁻¹ dv, v⁻¹ da v = C w - w C + dw: on the diagonal dw, and off it
+        # C_ij = (v⁻¹ da v)_ij / (w_j - w_i) (Boeddeker et al., "On the computation of
+        # complex-valued gradients with application to statistically optimum beamforming", 2017,
+        # section 4). The diagonal of C is what keeps v as LAPACK scales it: see `_normalized`. The
+        # left eigenvectors are the right ones of aᴴ, with eigenvalues conj(w).
         if (left or right) and not enable_eigvec_derivs:
             raise NotImplementedError(
                 "derivatives of eigenvectors of non-symmetric matrices are right only if the eigenvalues are distinct and "
@@ -139,7 +143,8 @@ class Eig(Decomposition):
         (a,), (t,) = primals, tangents
         dtype = dtypes.to_complex(a.dtype)
         t = like_dtype(t, dtype)
-        # What follows does not depend on how eigenvectors are scaled, so theirs are fine for higher orders.
+        # What follows does not depend on how eigenvectors are scaled, so theirs are fine for higher
+        # orders.
         w, *vectors = self.bind(a, left=left, right=True, enable_eigvec_derivs=True)
         v = vectors[-1]
         inner = solve(v, matmul(t, v))
@@ -156,7 +161,8 @@ class Eig(Decomposition):
 
 
 def _normalized(v: Any, t: Any) -> Any:
-    """The tangent of eigenvectors that keeps their norms, and their largest elements real, as LAPACK scales them."""
+    """The tangent of eigenvectors that keeps their norms, and their largest elements real, as
+    LAPACK scales them."""
     if not v.shape[-1]:
         return t
     axis = len(v.shape) - 2
@@ -194,7 +200,8 @@ class _NoDerivative(Decomposition):
 
 
 class Schur(_NoDerivative):
-    """(t,) or (t, q) with a = q t qᴴ, q unitary and t upper triangular (block triangular for real `a`)."""
+    """(t,) or (t, q) with a = q t qᴴ, q unitary and t upper triangular (block triangular for real
+    `a`)."""
 
     name = "schur"
     why = "q is not unique, and the order of the eigenvalues depends on the algorithm"
@@ -233,7 +240,8 @@ class Schur(_NoDerivative):
 
 
 class Hessenberg(_NoDerivative):
-    """(h, taus): the Hessenberg form qᴴ a q from the first subdiagonal upwards, below it the reflections of q."""
+    """(h, taus): the Hessenberg form qᴴ a q from the first subdiagonal upwards, below it the
+    reflections of q."""
 
     name = "hessenberg"
     why = "it is defined by the reflections that LAPACK chooses"
@@ -261,7 +269,8 @@ class Hessenberg(_NoDerivative):
 
 
 class Tridiagonal(_NoDerivative):
-    """(packed, d, e, taus): diagonal and off-diagonal of qᴴ a q for Hermitian `a`, and the reflections of q."""
+    """(packed, d, e, taus): diagonal and off-diagonal of qᴴ a q for Hermitian `a`, and the
+    reflections of q."""
 
     name = "tridiagonal"
     why = "it is defined by the reflections that LAPACK chooses"
@@ -300,7 +309,8 @@ schur_p, hessenberg_p, tridiagonal_p = Schur(), Hessenberg(), Tridiagonal()
 
 
 class EighImplementation(enum.Enum):
-    """Which algorithm decomposes a Hermitian matrix. A hint: here it is always LAPACK's divide and conquer."""
+    """Which algorithm decomposes a Hermitian matrix. A hint: here it is always LAPACK's divide and
+    conquer."""
 
     QR = "QR"
     JACOBI = "Jacobi"
@@ -324,11 +334,13 @@ def eigh(
     subset_by_index: tuple[int, int] | None = None,
     implementation: EighImplementation | None = None,
 ) -> tuple[Array, Array]:
-    """(v, w): eigenvectors (columns) and increasing eigenvalues of Hermitian matrices `x` of shape (..., n, n).
+    """(v, w): eigenvectors (columns) and increasing eigenvalues of Hermitian matrices `x` of shape
+    (..., n, n).
 
-    With `symmetrize_input`, (x + xᴴ)/2 is decomposed; otherwise the lower triangle of `x` (the upper, if not `lower`)
-    is all that is used. Integers are converted to floats; matrices with NaN give NaN. Derivatives of v are infinite or
-    NaN where eigenvalues coincide. Raises TypeError for fewer than two axes or axes of different length.
+    With `symmetrize_input`, (x + xᴴ)/2 is decomposed; otherwise the lower triangle of `x` (the
+    upper, if not `lower`) is all that is used. Integers are converted to floats; matrices with NaN
+    give NaN. Derivatives of v are infinite or NaN where eigenvalues coincide. Raises TypeError for
+    fewer than two axes or axes of different length.
 
     >>> import pullback.numpy as jnp
     >>> eigh(jnp.array([[2.0, 0.0], [0.0, 1.0]]))[1]
@@ -356,12 +368,13 @@ def eig(
     implementation: EigImplementation | None = None,
     use_magma: bool | None = None,
 ) -> list[Array]:
-    """[w, u, v]: eigenvalues and, if asked for, left and right eigenvectors (columns) of `x` of shape (..., n, n).
+    """[w, u, v]: eigenvalues and, if asked for, left and right eigenvectors (columns) of `x` of
+    shape (..., n, n).
 
-    x v = v diag(w) and uᴴ x = diag(w) uᴴ. All are complex; each eigenvector has norm one and its largest element is
-    real. Matrices with infinities or NaN give NaN. Derivatives with eigenvectors need `enable_eigvec_derivs`, and
-    distinct eigenvalues. Raises TypeError unless `x` is floating with two axes or more, ValueError for matrices that
-    are not square.
+    x v = v diag(w) and uᴴ x = diag(w) uᴴ. All are complex; each eigenvector has norm one and its
+    largest element is real. Matrices with infinities or NaN give NaN. Derivatives with eigenvectors
+    need `enable_eigvec_derivs`, and distinct eigenvalues. Raises TypeError unless `x` is floating
+    with two axes or more, ValueError for matrices that are not square.
 
     >>> import pullback.numpy as jnp
     >>> eig(jnp.array([[0.0, 1.0], [-1.0, 0.0]]), compute_left_eigenvectors=False)[0]
@@ -383,10 +396,12 @@ def schur(
     sort_eig_vals: bool = False,
     select_callable: Callable[..., Any] | None = None,
 ) -> list[Array]:
-    """[t, q] with x = q t qᴴ (or [t]) for matrices `x` of shape (..., n, n): q is unitary and t upper triangular.
+    """[t, q] with x = q t qᴴ (or [t]) for matrices `x` of shape (..., n, n): q is unitary and t
+    upper triangular.
 
-    For real `x`, t has a 2x2 block for each pair of complex eigenvalues. With `sort_eig_vals`, those for which
-    `select_callable` is true come first. There is no derivative. Raises ValueError for matrices that are not square.
+    For real `x`, t has a 2x2 block for each pair of complex eigenvalues. With `sort_eig_vals`,
+    those for which `select_callable` is true come first. There is no derivative. Raises ValueError
+    for matrices that are not square.
     """
     if sort_eig_vals and select_callable is None:
         raise ValueError("schur with sort_eig_vals=True needs select_callable, which says what eigenvalues come first")
@@ -399,18 +414,21 @@ def schur(
 
 
 def hessenberg(a: Any) -> list[Array]:
-    """[h, taus]: the reduction qᴴ a q of matrices (..., n, n) to Hessenberg form, as LAPACK's `gehrd` packs it.
+    """[h, taus]: the reduction qᴴ a q of matrices (..., n, n) to Hessenberg form, as LAPACK's
+    `gehrd` packs it.
 
-    Below its first subdiagonal h holds the reflections whose product (`householder_product` of h[1:, :-1]) is q's lower
-    right block. There is no derivative. Raises ValueError for matrices that are not square.
+    Below its first subdiagonal h holds the reflections whose product (`householder_product` of
+    h[1:, :-1]) is q's lower right block. There is no derivative. Raises ValueError for matrices
+    that are not square.
     """
     return hessenberg_p.bind(matrix("hessenberg", a, square=True))
 
 
 def tridiagonal(a: Any, *, lower: bool = True) -> list[Array]:
-    """[packed, d, e, taus]: Hermitian matrices (..., n, n) reduced to real tridiagonal ones, as LAPACK packs them.
+    """[packed, d, e, taus]: Hermitian matrices (..., n, n) reduced to real tridiagonal ones, as
+    LAPACK packs them.
 
-    d is its diagonal and e the one beside it; the triangle given by `lower` is used. There is no derivative. Raises
-    ValueError for matrices that are not square.
+    d is its diagonal and e the one beside it; the triangle given by `lower` is used. There is no
+    derivative. Raises ValueError for matrices that are not square.
     """
     return tridiagonal_p.bind(matrix("tridiagonal", a, square=True), lower=bool(lower))

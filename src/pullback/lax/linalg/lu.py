@@ -39,7 +39,8 @@ from pullback.lax.triangles import tril, triu
 
 
 class Lu(Decomposition):
-    """L and U in one matrix, the row interchanges (`pivots`), and the permutation they make: a[permutation] = L U."""
+    """L and U in one matrix, the row interchanges (`pivots`), and the permutation they make:
+    a[permutation] = L U."""
 
     name = "lu"
     multiple_results = True
@@ -72,12 +73,13 @@ class Lu(Decomposition):
         return [lu, pivots, _emit_permutation(emit, pivots, a.shape[-2])]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        # P a = L U is linear in a while P stays as it is: P da = dL U + L dU, and with F = L⁻¹ P da U⁻¹ = L⁻¹ dL + dU
-        # U⁻¹, of which the first is strictly lower and the second upper triangular, dL = L tril(F, -1) and dU = triu(F)
-        # U (de Hoog, Anderssen & Lukas, "Differentiation of matrix functionals using triangular factorization", 2011).
-        # If a is not square that holds for its leading square block; from the rest of P da = dL U + L dU, the further
-        # rows of L (tall a) have dL₂ = (P da₂ - L₂ dU) U⁻¹, the further columns of U (wide a) dU₂ = L⁻¹ (P da₂ - dL
-        # U₂).
+        # P a = L U is linear in a while P stays as it is: P da = dL U + L dU, and with F = L⁻¹ P da
+        # U⁻¹ = L⁻¹ dL + dU U⁻¹, of which the first is strictly lower and the second upper
+        # triangular, dL = L tril(F, -1) and dU = triu(F) U (de Hoog, Anderssen & Lukas,
+        # "Differentiation of matrix functionals using triangular factorization", 2011). If a is not
+        # square that holds for its leading square block; from the rest of P da = dL U + L dU, the
+        # further rows of L (tall a) have dL₂ = (P da₂ - L₂ dU) U⁻¹, the further columns of U (wide
+        # a) dU₂ = L⁻¹ (P da₂ - dL U₂).
         (a,), (t,) = primals, tangents
         lu, pivots, permutation = self.bind(a)
         m, n = a.shape[-2:]
@@ -119,7 +121,8 @@ def _solve_right_upper(lu: Any, b: Any) -> Any:
 class LuSolve(OfBatches):
     """The x with a x = b, or aᵀ x = b if `transpose_a`, from `lu` and `pivots` of `a`.
 
-    `a` itself is an operand for the sake of the derivative: it solves again with the same factors, to any order.
+    `a` itself is an operand for the sake of the derivative: it solves again with the same factors,
+    to any order.
     """
 
     name = "lu_solve"
@@ -164,8 +167,8 @@ class LuSolve(OfBatches):
         return not (active[0] or active[1] or active[2])
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, transpose_a: bool) -> Any:
-        # a x = b: da x + a dx = db, so dx = a⁻¹ (db - da x) (Giles, "Collected matrix derivative results", 2008).
-        # The factors are functions of `a` whose change is already accounted for.
+        # a x = b: da x + a dx = db, so dx = a⁻¹ (db - da x) (Giles, "Collected matrix derivative
+        # results", 2008). The factors are functions of `a` whose change is already accounted for.
         (a, lu, pivots, b), (t_a, _, _, t_b) = primals, tangents
         x = self.bind(a, lu, pivots, b, transpose_a=transpose_a)
         rhs = t_b
@@ -201,7 +204,8 @@ class Solve(OfBatches):
     def evaluate(self, a: Any, b: Any) -> Any:
         x = gufuncs.solve(a, b)
         if x.size and np.isnan(x[..., 0, 0]).any():
-            # Matrices that are exactly singular come as NaNs all over; substitution puts infinities where they belong.
+            # Matrices that are exactly singular come as NaNs all over; substitution puts infinities
+            # where they belong.
             factors, pivots, _ = lu_p.evaluate(a)
             x = lu_solve_p.evaluate(a, factors, pivots, b, transpose_a=False)
         return x
@@ -231,7 +235,8 @@ class Solve(OfBatches):
 
 
 class LuPivotsToPermutation(OfBatches):
-    """The permutation of `permutation_size` rows that successive interchanges of rows i and pivots[i] make."""
+    """The permutation of `permutation_size` rows that successive interchanges of rows i and
+    pivots[i] make."""
 
     name = "lu_pivots_to_permutation"
     no_derivative = "permutations are integers"
@@ -316,11 +321,12 @@ lu_pivots_to_permutation_p = LuPivotsToPermutation()
 
 
 def lu(x: Any) -> list[Array]:
-    """(lu, pivots, permutation) of matrices of shape (..., m, n): x[permutation] = L U, by partial pivoting.
+    """(lu, pivots, permutation) of matrices of shape (..., m, n): x[permutation] = L U, by partial
+    pivoting.
 
-    `lu` holds U in the upper triangle and L, whose diagonal is ones, below it. `pivots` has the row exchanged with row
-    i at step i, `permutation` their product; both are int32 and count from 0. Raises TypeError unless `x` is floating
-    with two axes or more.
+    `lu` holds U in the upper triangle and L, whose diagonal is ones, below it. `pivots` has the row
+    exchanged with row i at step i, `permutation` their product; both are int32 and count from 0.
+    Raises TypeError unless `x` is floating with two axes or more.
 
     >>> import pullback.numpy as jnp
     >>> lu(jnp.array([[1.0, 2.0], [4.0, 4.0]]))[0]
@@ -331,7 +337,8 @@ def lu(x: Any) -> list[Array]:
 
 
 def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Array:
-    """The permutation (..., permutation_size) made by exchanging row i with row pivots[..., i], for each i in order.
+    """The permutation (..., permutation_size) made by exchanging row i with row pivots[..., i], for
+    each i in order.
 
     >>> import pullback.numpy as jnp
     >>> lu_pivots_to_permutation(jnp.array([1, 2]), 3)
@@ -343,10 +350,11 @@ def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Array:
 
 
 def solve(a: Array, b: Array) -> Array:
-    """The x with a x = b, for `a` of shape (..., n, n) and `b` of (..., n, k), of one LAPACK type and batch shape.
+    """The x with a x = b, for `a` of shape (..., n, n) and `b` of (..., n, k), of one LAPACK type
+    and batch shape.
 
-    If `a` is one matrix it is factored once, whatever the batch of `b`. Derivatives of any order solve with the same
-    factors.
+    If `a` is one matrix it is factored once, whatever the batch of `b`. Derivatives of any order
+    solve with the same factors.
     """
     if a.ndim == 2 and b.ndim > 2:
         order = (b.ndim - 2, *range(b.ndim - 2), b.ndim - 1)

@@ -1,7 +1,9 @@
-"""What the rules of all decompositions share: matrix algebra in `lax` terms, checks of operands, batching.
+"""What the rules of all decompositions share: matrix algebra in `lax` terms, checks of operands,
+batching.
 
-A *matrix* is the last two axes of an array; every axis before them is a batch axis, and a decomposition is done for
-each matrix of the batch. Nothing here looks at values, so that operands may be tracers or tangents.
+A *matrix* is the last two axes of an array; every axis before them is a batch axis, and a
+decomposition is done for each matrix of the batch. Nothing here looks at values, so that operands
+may be tracers or tangents.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from pullback.lax.triangles import tril as tril
 from pullback.lax.triangles import triu as triu
 from pullback.xla.text import Value
 
-# ---- algebra ----------------------------------------------------------------------------------------------------
+# ---- algebra -------------------------------------------------------------------------------------
 
 
 def transposed(x: Any) -> Any:
@@ -82,7 +84,8 @@ def identity_mask(m: int, n: int) -> ConcreteArray:
 
 
 def from_triangle(x: Any, lower: bool = True) -> Any:
-    """The Hermitian matrix that has the lower (upper) triangle of `x`; the diagonal's imaginary part is dropped."""
+    """The Hermitian matrix that has the lower (upper) triangle of `x`; the diagonal's imaginary
+    part is dropped."""
     half = half_triangle(x, lower)
     return add_p.bind(half, adjoint(half))
 
@@ -137,7 +140,7 @@ def like_dtype(x: Any, dtype: DType) -> Any:
     return x if x.dtype == dtype else convert(x, dtype)
 
 
-# ---- operands ---------------------------------------------------------------------------------------------------
+# ---- operands ------------------------------------------------------------------------------------
 
 #: The types LAPACK computes in.
 LAPACK_TYPES = (dtypes.float32, dtypes.float64, dtypes.complex64, dtypes.complex128)
@@ -147,8 +150,8 @@ _PREFIX = dict(zip(LAPACK_TYPES, "sdcz"))  # of its routines' names
 def check(name: str, x: Any, square: bool = False) -> None:
     """Check that `x` (an array or a type) is a batch of matrices LAPACK can take.
 
-    Raises TypeError for fewer than two axes and types that are not floating, ValueError for matrices that must be
-    square and are not, and NotImplementedError for 8- and 16-bit floats.
+    Raises TypeError for fewer than two axes and types that are not floating, ValueError for
+    matrices that must be square and are not, and NotImplementedError for 8- and 16-bit floats.
     """
     if x.dtype not in LAPACK_TYPES:
         if dtypes.is_inexact(x.dtype):
@@ -207,9 +210,10 @@ def strong(shape: Shape, dtype: DType) -> ShapedArray:
     return ShapedArray(shape, dtype, False)
 
 
-# ---- evaluation -------------------------------------------------------------------------------------------------
+# ---- evaluation ----------------------------------------------------------------------------------
 
-#: NumPy's batched LAPACK calls. Used directly because the public functions raise where XLA gives NaN.
+#: NumPy's batched LAPACK calls. Used directly because the public functions raise where XLA gives
+#: NaN.
 gufuncs: Any = np.linalg._umath_linalg
 
 
@@ -229,7 +233,8 @@ _routines: dict[tuple[str, DType], Any] = {}
 
 
 def of_finite(function: Callable[[Any], Any], a: Any, among: Callable[[Any], Any] = lambda a: a) -> list[Any]:
-    """The results of an iteration on a batch of matrices, NaN for those of which not all elements `among` theirs are finite.
+    """The results of an iteration on a batch of matrices, NaN for those of which not all elements
+    `among` theirs are finite.
 
     Iterations on infinities and NaNs may not terminate. See `emit_finite`.
     """
@@ -244,7 +249,8 @@ def of_finite(function: Callable[[Any], Any], a: Any, among: Callable[[Any], Any
 
 
 def column_major(shape: Shape, dtype: DType) -> np.ndarray[Any, Any]:
-    """An uninitialised array whose matrices are stored by columns, as LAPACK wants them to work in place."""
+    """An uninitialised array whose matrices are stored by columns, as LAPACK wants them to work in
+    place."""
     return np.empty((*shape[:-2], shape[-1], shape[-2]), dtype).swapaxes(-1, -2)
 
 
@@ -261,7 +267,8 @@ def indices(batch: Shape) -> Iterator[Any]:
 
 
 class OfBatches(Primitive):
-    """A function of batches, of matrices or vectors, with one shape of batch axes: vmap adds one in front.
+    """A function of batches, of matrices or vectors, with one shape of batch axes: vmap adds one in
+    front.
 
     >>> from pullback.lax.linalg import cholesky_update_p
     >>> cholesky_update_p.batch(2, [np.ones((3, 3, 2)), np.ones(3)], [2, None])[0].shape
@@ -290,11 +297,12 @@ class Decomposition(OfBatches):
         return super().lower(emit, *operands, **params)
 
 
-# ---- compiled programs ------------------------------------------------------------------------------------------
+# ---- compiled programs ---------------------------------------------------------------------------
 
 
 class ByColumns(Value):
-    """A value whose matrices a LAPACK routine has left stored by columns, unlike those that other operations make."""
+    """A value whose matrices a LAPACK routine has left stored by columns, unlike those that other
+    operations make."""
 
     __slots__ = ()
 
@@ -303,11 +311,13 @@ def lapack_call(
     emit: Any, routine: str, operands: Sequence[Any], outs: Sequence[ShapedArray], matrices: str,
     overwrites: Sequence[int] = (), **settings: str | bool | int,
 ) -> list[Any]:  # fmt: skip
-    """The results of a LAPACK routine on a batch of matrices: jaxlib's kernels, which XLA knows by name.
+    """The results of a LAPACK routine on a batch of matrices: jaxlib's kernels, which XLA knows by
+    name.
 
-    `matrices` has an "m" for each operand and each result that is a matrix, to be stored by columns, and a "v" for the others;
-    `overwrites` are the operands whose memory the first results take. Settings that are characters are LAPACK's. A `routine`
-    whose name ends in "_ffi" is one kernel for all types.
+    `matrices` has an "m" for each operand and each result that is a matrix, to be stored by
+    columns, and a "v" for the others; `overwrites` are the operands whose memory the first results
+    take. Settings that are characters are LAPACK's. A `routine` whose name ends in "_ffi" is one
+    kernel for all types.
     """
 
     def layout(x: Any, kind: str) -> str:
@@ -342,7 +352,8 @@ def emit_evaluated(emit: Any, primitive: Primitive, *operands: Any, **params: An
 
 
 def emit_finite(emit: Any, a: Any, among: Any = None) -> tuple[Any, Any]:
-    """For each matrix whether all its elements (those of `among`, a matrix like it) are finite, and the matrices, zero if they are not.
+    """For each matrix whether all its elements (those of `among`, a matrix like it) are finite, and
+    the matrices, zero if they are not.
 
     Iterations on infinities and NaNs may not terminate.
     """

@@ -38,7 +38,8 @@ from pullback.xla.devices import beside
 
 
 class Polar(Decomposition):
-    """The u with orthonormal columns of a = u h, h Hermitian positive semidefinite, for `a` with at least as many rows as columns."""
+    """The u with orthonormal columns of a = u h, h Hermitian positive semidefinite, for `a` with at
+    least as many rows as columns."""
 
     name = "polar"
 
@@ -61,9 +62,10 @@ class Polar(Decomposition):
         return matmul(u, vh)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        # With Ω = uᴴ du, skew-Hermitian, da = du h + u dh gives uᴴ da = Ω h + dh, and minus its adjoint, uᴴ da - daᴴ u =
-        # Ω h + h Ω: a Sylvester equation, which the eigenvectors v of h make diagonal, (vᴴ Ω v)_ij (w_i + w_j) = ... . What
-        # leaves the range of u is (1 - u uᴴ) da h⁻¹ (Higham, "Functions of Matrices", 2008, chapter 8).
+        # With Ω = uᴴ du, skew-Hermitian, da = du h + u dh gives uᴴ da = Ω h + dh, and minus its
+        # adjoint, uᴴ da - daᴴ u = Ω h + h Ω: a Sylvester equation, which the eigenvectors v of h
+        # make diagonal, (vᴴ Ω v)_ij (w_i + w_j) = ... . What leaves the range of u is (1 - u uᴴ) da
+        # h⁻¹ (Higham, "Functions of Matrices", 2008, chapter 8).
         (a,), (t,) = primals, tangents
         u = self.bind(a)
         projected = matmul(adjoint(u), t)
@@ -96,14 +98,16 @@ def qdwh(
     eps: float | None = None,
     dynamic_shape: tuple[int, int] | None = None,
 ) -> tuple[Array, Array, Array, Array]:
-    """(u, h, num_iters, is_converged): the polar decomposition x = u h of a matrix of shape (m, n), m ≥ n.
+    """(u, h, num_iters, is_converged): the polar decomposition x = u h of a matrix of shape (m, n),
+    m ≥ n.
 
-    u has orthonormal columns and h is Hermitian positive semidefinite. The name is that of an iteration (Nakatsukasa, Bai &
-    Gygi, "Optimizing Halley's iteration for computing the matrix polar decomposition", 2010); here both come from singular
-    values, in no iterations: num_iters is 0, `is_hermitian`, `max_iterations` and `eps` change nothing, and is_converged
-    says that u is finite. With a `dynamic_shape`, which may be traced, only the leading block of that shape is
-    decomposed; the results are zero outside. Derivatives of u are those of matrices of full rank. Raises TypeError
-    unless `x` is a floating matrix, ValueError for more columns than rows.
+    u has orthonormal columns and h is Hermitian positive semidefinite. The name is that of an
+    iteration (Nakatsukasa, Bai & Gygi, "Optimizing Halley's iteration for computing the matrix
+    polar decomposition", 2010); here both come from singular values, in no iterations: num_iters is
+    0, `is_hermitian`, `max_iterations` and `eps` change nothing, and is_converged says that u is
+    finite. With a `dynamic_shape`, which may be traced, only the leading block of that shape is
+    decomposed; the results are zero outside. Derivatives of u are those of matrices of full rank.
+    Raises TypeError unless `x` is a floating matrix, ValueError for more columns than rows.
 
     >>> import pullback.numpy as jnp
     >>> qdwh(jnp.array([[0.0, -2.0], [3.0, 0.0]]))[1]

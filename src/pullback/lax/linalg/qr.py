@@ -45,7 +45,8 @@ from pullback.lax.triangles import emit_triangle, tril, triu
 
 
 class Qr(Decomposition):
-    """Unitary q and upper triangular r with a = q r, or a[:, p] = q r and p as third result if `pivoting`."""
+    """Unitary q and upper triangular r with a = q r, or a[:, p] = q r and p as third result if
+    `pivoting`."""
 
     name = "qr"
     multiple_results = True
@@ -93,12 +94,14 @@ class Qr(Decomposition):
         return [q, emit_triangle(emit, r, lower=False), *permutation]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
-        # With k = min(m, n), q₁ the first k columns of q, r₁ the leading square block of r and a₁ of a: a = q₁ r, so da
-        # = dq₁ r + q₁ dr. Ω = q₁ᴴ dq₁ is skew-Hermitian and C = q₁ᴴ da₁ r₁⁻¹ = Ω + dr₁ r₁⁻¹, where the last is upper
-        # triangular with real diagonal, as LAPACK makes r's diagonal real. So Ω is the strictly lower triangle of C,
-        # minus its adjoint, and i Im C on the diagonal; then dr = q₁ᴴ da - Ω r, and dq₁ = q₁ Ω + (1 - q₁ q₁ᴴ) da₁ r₁⁻¹
-        # (Walter & Lehmann, "Algorithmic differentiation of linear algebra functions", 2010; Roberts & Roberts, "QR and
-        # LQ decomposition matrix backpropagation algorithms for square, wide, and deep matrices", 2020).
+        # With k = min(m, n), q₁ the first k columns of q, r₁ the leading square block of r and a₁
+        # of a: a = q₁ r, so da = dq₁ r + q₁ dr. Ω = q₁ᴴ dq₁ is skew-Hermitian and C = q₁ᴴ da₁ r₁⁻¹
+        # = Ω + dr₁ r₁⁻¹, where the last is upper triangular with real diagonal, as LAPACK makes r's
+        # diagonal real. So Ω is the strictly lower triangle of C, minus its adjoint, and i Im C on
+        # the diagonal; then dr = q₁ᴴ da - Ω r, and dq₁ = q₁ Ω + (1 - q₁ q₁ᴴ) da₁ r₁⁻¹ (Walter &
+        # Lehmann, "Algorithmic differentiation of linear algebra functions", 2010; Roberts &
+        # Roberts, "QR and LQ decomposition matrix backpropagation algorithms for square, wide, and
+        # deep matrices", 2020).
         (a,), (t,) = primals, tangents
         q, r, *p = self.bind(a, **params)
         if p:
@@ -144,7 +147,8 @@ def _emit_product(emit: Any, a: Any, taus: Any) -> Any:
 
 
 def _skew(c: Any) -> Any:
-    """The skew-Hermitian matrix with the strictly lower triangle, and the diagonal's imaginary part, of `c`."""
+    """The skew-Hermitian matrix with the strictly lower triangle, and the diagonal's imaginary
+    part, of `c`."""
     lower = tril(c, -1)
     out = sub_p.bind(lower, adjoint(lower))
     if not dtypes.is_complex(c.dtype):
@@ -154,12 +158,14 @@ def _skew(c: Any) -> Any:
 
 
 def _further_columns(q: Any, t: Any) -> Any:
-    """The tangent of the columns of a complete q beyond its first k, from those and their tangent `t`."""
-    # A product of k reflections is q = 1 - V T Vᴴ, V unit lower trapezoidal and T upper triangular (Schreiber & Van
-    # Loan, "A storage-efficient WY representation for products of Householder transformations", 1989). Let w = e₁ - q₁
-    # = V T V₁ᴴ be made of its first k columns, w₁ its first k rows and w₂ the others: w₁ = V₁ (T V₁ᴴ) and w₂ = V₂ (T
-    # V₁ᴴ), so V₂ V₁⁻¹ = w₂ w₁⁻¹, and the further columns are e₂ - V T V₂ᴴ = e₂ - w g with g = w₁⁻ᴴ w₂ᴴ. From w₁ᴴ g =
-    # w₂ᴴ, dg = w₁⁻ᴴ (dw₂ᴴ - dw₁ᴴ g), and dw = -dq₁.
+    """The tangent of the columns of a complete q beyond its first k, from those and their tangent
+    `t`."""
+    # A product of k reflections is q = 1 - V T Vᴴ, V unit lower trapezoidal and T upper triangular
+    # (Schreiber & Van Loan, "A storage-efficient WY representation for products of Householder
+    # transformations", 1989). Let w = e₁ - q₁ = V T V₁ᴴ be made of its first k columns, w₁ its
+    # first k rows and w₂ the others: w₁ = V₁ (T V₁ᴴ) and w₂ = V₂ (T V₁ᴴ), so V₂ V₁⁻¹ = w₂ w₁⁻¹, and
+    # the further columns are e₂ - V T V₂ᴴ = e₂ - w g with g = w₁⁻ᴴ w₂ᴴ. From w₁ᴴ g = w₂ᴴ, dg = w₁⁻ᴴ
+    # (dw₂ᴴ - dw₁ᴴ g), and dw = -dq₁.
     m, k = q.shape[-2:]
     axis = len(q.shape) - 2
     q_top, q_bottom = slice_along(q, 0, k, axis), slice_along(q, k, m, axis)
@@ -173,7 +179,8 @@ def _further_columns(q: Any, t: Any) -> Any:
 
 
 class HouseholderProduct(OfBatches):
-    """The first n columns of the product of the reflections 1 - taus[i] v vᴴ, v being column i of `a` below a one."""
+    """The first n columns of the product of the reflections 1 - taus[i] v vᴴ, v being column i of
+    `a` below a one."""
 
     name = "householder_product"
 
@@ -213,7 +220,8 @@ class HouseholderProduct(OfBatches):
 
 
 class Ormqr(OfBatches):
-    """q c, or c q unless `left`, with qᴴ in the place of q if `transpose`; q is the product of reflections as above."""
+    """q c, or c q unless `left`, with qᴴ in the place of q if `transpose`; q is the product of
+    reflections as above."""
 
     name = "ormqr"
 
@@ -290,10 +298,11 @@ class Ormqr(OfBatches):
 
 def _reflections_tangent(a: Any, taus: Any, t_a: Any, t_taus: Any, c: Any, transpose: bool) -> Any:
     """The tangent of q c, or qᴴ c, when the reflections that q is the product of change."""
-    # q = 1 - V T Vᴴ with V unit lower trapezoidal and T = M⁻¹ D, M = 1 + D S, where D = diag(taus) and S is the strictly
-    # upper triangle of Vᴴ V: the inverse of T has 1/taus on the diagonal and S above it (Puglisi, "Modification of the
-    # Householder method based on the compact WY representation", 1992), and in this form taus may be zero.
-    # So q c = c - V x with M x = D Vᴴ c, and qᴴ c = c - V Dᴴ y with Mᴴ y = Vᴴ c.
+    # q = 1 - V T Vᴴ with V unit lower trapezoidal and T = M⁻¹ D, M = 1 + D S, where D = diag(taus)
+    # and S is the strictly upper triangle of Vᴴ V: the inverse of T has 1/taus on the diagonal and
+    # S above it (Puglisi, "Modification of the Householder method based on the compact WY
+    # representation", 1992), and in this form taus may be zero. So q c = c - V x with M x = D Vᴴ c,
+    # and qᴴ c = c - V Dᴴ y with Mᴴ y = Vᴴ c.
     k, axis = taus.shape[-1], len(a.shape) - 1
     identity_k = identity(tuple(a.shape[:-2]), k, a.dtype)
     top = convert(identity_mask(a.shape[-2], k), a.dtype)
@@ -338,7 +347,8 @@ def _reflections_tangent(a: Any, taus: Any, t_a: Any, t_taus: Any, c: Any, trans
 
 
 class Geqrf(Decomposition):
-    """(packed, taus): r in the upper triangle, and below it and in taus the reflections whose product is q."""
+    """(packed, taus): r in the upper triangle, and below it and in taus the reflections whose
+    product is q."""
 
     name = "geqrf"
     multiple_results = True
@@ -368,11 +378,12 @@ householder_product_p, ormqr_p = HouseholderProduct(), Ormqr()
 def qr(
     x: Any, *, pivoting: bool = False, full_matrices: bool = True, use_magma: bool | None = None
 ) -> tuple[Array, ...]:
-    """(q, r) with x = q r, for matrices `x` of shape (..., m, n): q has orthonormal columns, r is upper triangular.
+    """(q, r) with x = q r, for matrices `x` of shape (..., m, n): q has orthonormal columns, r is
+    upper triangular.
 
-    q has shape (..., m, m) and r (..., m, n) with `full_matrices`; else (..., m, k) and (..., k, n), where k = min(m,
-    n). With `pivoting`, (q, r, p) with x[:, p] = q r and decreasing |diag r|. Raises TypeError unless `x` is floating
-    with two axes or more.
+    q has shape (..., m, m) and r (..., m, n) with `full_matrices`; else (..., m, k) and (..., k,
+    n), where k = min(m, n). With `pivoting`, (q, r, p) with x[:, p] = q r and decreasing |diag r|.
+    Raises TypeError unless `x` is floating with two axes or more.
 
     >>> import pullback.numpy as jnp
     >>> q, r = qr(jnp.array([[3.0, 1.0], [4.0, 2.0]]))
@@ -384,9 +395,11 @@ def qr(
 
 
 def householder_product(a: Any, taus: Any) -> Array:
-    """The first n columns of H₀ H₁ ⋯, where Hᵢ = 1 - taus[i] v vᴴ and v = (0, ..., 0, 1, a[i+1:, i]).
+    """The first n columns of H₀ H₁ ⋯, where Hᵢ = 1 - taus[i] v vᴴ and v = (0, ..., 0, 1, a[i+1:,
+    i]).
 
-    `a` has shape (..., m, n) with m ≥ n, `taus` (..., k) with k ≤ n. Raises ValueError if they do not fit.
+    `a` has shape (..., m, n) with m ≥ n, `taus` (..., k) with k ≤ n. Raises ValueError if they do
+    not fit.
     """
     array, scalars = matrix("householder_product", a), as_array(taus)
     householder_product_p.type_of(array.aval, scalars.aval)
@@ -394,11 +407,12 @@ def householder_product(a: Any, taus: Any) -> Array:
 
 
 def ormqr(a: Any, taus: Any, c: Any, *, left: bool = True, transpose: bool = False) -> Array:
-    """q c, or c q unless `left`, where q = H₀ H₁ ⋯ is the product of reflections that `householder_product` describes.
+    """q c, or c q unless `left`, where q = H₀ H₁ ⋯ is the product of reflections that
+    `householder_product` describes.
 
-    With `transpose`, qᴴ takes the place of q. `a` has shape (..., m, n), `taus` (..., k) with k ≤ min(m, n), and `c` has m
-    rows (m columns, unless `left`); q itself is not computed. Raises TypeError if dtypes differ or are not
-    floating, ValueError if shapes do not fit.
+    With `transpose`, qᴴ takes the place of q. `a` has shape (..., m, n), `taus` (..., k) with k ≤
+    min(m, n), and `c` has m rows (m columns, unless `left`); q itself is not computed. Raises
+    TypeError if dtypes differ or are not floating, ValueError if shapes do not fit.
 
     >>> import pullback.numpy as jnp
     >>> ormqr(jnp.array([[0.0], [1.0]]), jnp.array([1.0]), jnp.eye(2))

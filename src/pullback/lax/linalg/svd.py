@@ -40,7 +40,8 @@ from pullback.lax.shape import broadcast_in_dim_p
 
 
 class Svd(Decomposition):
-    """(s,) or (u, s, vᴴ) with a = u diag(s) vᴴ; s is real and decreasing, the columns of u and v are orthonormal."""
+    """(s,) or (u, s, vᴴ) with a = u diag(s) vᴴ; s is real and decreasing, the columns of u and v
+    are orthonormal."""
 
     name = "svd"
     multiple_results = True
@@ -71,13 +72,15 @@ class Svd(Decomposition):
         return or_nan(emit, info, *([u_out, s_out, vh_out] if compute_uv else [s_out]), finite=finite)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, full_matrices: bool, compute_uv: bool) -> Any:
-        # a = u s vᴴ, so with the skew-Hermitian Ωu = uᴴ du, Ωv = vᴴ dv and dp = uᴴ da v, dp = Ωu s + ds - s Ωv. On the
-        # diagonal, ds = Re dp. Off it, eliminating one of Ωu and Ωv with the adjoint equation,
+        # a = u s vᴴ, so with the skew-Hermitian Ωu = uᴴ du, Ωv = vᴴ dv and dp = uᴴ da v, dp = Ωu s
+        # + ds - s Ωv. On the diagonal, ds = Re dp. Off it, eliminating one of Ωu and Ωv with the
+        # adjoint equation,
         #   Ωu = F ∘ (dp s + s dpᴴ),  Ωv = F ∘ (s dp + dpᴴ s),  F_ij = 1 / (s_j² - s_i²).
-        # The phases of a pair (u_i, v_i) are free: LAPACK's choice is not known, so all of Im dp_ii = s_i Im(Ωu -
-        # Ωv)_ii is given to u. What leaves the range of u or v: du has (1 - u uᴴ) da v s⁻¹, dv has (1 - v vᴴ) daᴴ u s⁻¹
-        # (Townsend, "Differentiating the singular value decomposition", 2016; Wan & Zhang, "Automatic differentiation
-        # for complex valued SVD", 2019). Equal singular values make F infinite: only functions of s are differentiable
+        # The phases of a pair (u_i, v_i) are free: LAPACK's choice is not known, so all of Im dp_ii
+        # = s_i Im(Ωu - Ωv)_ii is given to u. What leaves the range of u or v: du has (1 - u uᴴ) da
+        # v s⁻¹, dv has (1 - v vᴴ) daᴴ u s⁻¹ (Townsend, "Differentiating the singular value
+        # decomposition", 2016; Wan & Zhang, "Automatic differentiation for complex valued SVD",
+        # 2019). Equal singular values make F infinite: only functions of s are differentiable
         # there.
         (a,), (t,) = primals, tangents
         m, n = a.shape[-2:]
@@ -117,7 +120,8 @@ class Svd(Decomposition):
 
 
 class Pinv(Decomposition):
-    """The Moore-Penrose inverse of `a`, singular values up to `rtol` times the largest taken as zero.
+    """The Moore-Penrose inverse of `a`, singular values up to `rtol` times the largest taken as
+    zero.
 
     `rtol` is taken as a constant by derivatives.
     """
@@ -151,9 +155,9 @@ class Pinv(Decomposition):
         return matmul(mul_p.bind(adjoint(vh), rows(like_dtype(inverse, a.dtype))), adjoint(u))
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        # At constant rank, with p the result, dp = -p da p + p pᴴ daᴴ (1 - a p) + (1 - p a) daᴴ pᴴ p (Golub & Pereyra,
-        # "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate", 1973,
-        # eq. 4.12).
+        # At constant rank, with p the result, dp = -p da p + p pᴴ daᴴ (1 - a p) + (1 - p a) daᴴ pᴴ
+        # p (Golub & Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares
+        # problems whose variables separate", 1973, eq. 4.12).
         (a, rtol), (t, _) = primals, tangents
         p = self.bind(a, rtol)
         if t is None:
@@ -170,7 +174,8 @@ svd_p, pinv_p = Svd(), Pinv()
 
 
 class SvdAlgorithm(enum.Enum):
-    """Which algorithm computes singular values. A hint: here it is always LAPACK's divide and conquer."""
+    """Which algorithm computes singular values. A hint: here it is always LAPACK's divide and
+    conquer."""
 
     DEFAULT = "default"
     QR = "QR"
@@ -186,12 +191,14 @@ def svd(
     subset_by_index: tuple[int, int] | None = None,
     algorithm: SvdAlgorithm | None = None,
 ) -> Any:
-    """(u, s, vᴴ) with x = u diag(s) vᴴ for matrices `x` of shape (..., m, n), or s alone without `compute_uv`.
+    """(u, s, vᴴ) with x = u diag(s) vᴴ for matrices `x` of shape (..., m, n), or s alone without
+    `compute_uv`.
 
-    s has shape (..., k), k = min(m, n), decreasing and real; u has shape (..., m, m) and vᴴ (..., n, n) with
-    `full_matrices`, else (..., m, k) and (..., k, n). Matrices with NaN give NaN. Derivatives exist for
-    `full_matrices=False` and square matrices; those of u and v are infinite or NaN where singular values coincide.
-    Raises TypeError unless `x` is floating with two axes or more.
+    s has shape (..., k), k = min(m, n), decreasing and real; u has shape (..., m, m) and vᴴ (...,
+    n, n) with `full_matrices`, else (..., m, k) and (..., k, n). Matrices with NaN give NaN.
+    Derivatives exist for `full_matrices=False` and square matrices; those of u and v are infinite
+    or NaN where singular values coincide. Raises TypeError unless `x` is floating with two axes or
+    more.
 
     >>> import pullback.numpy as jnp
     >>> svd(jnp.array([[3.0, 0.0], [0.0, 4.0]]), compute_uv=False)

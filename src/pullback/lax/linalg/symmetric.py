@@ -68,10 +68,12 @@ symmetric_product_p = SymmetricProduct()
 def symmetric_product(
     a_matrix: Any, c_matrix: Any, *, alpha: float = 1.0, beta: float = 0.0, symmetrize_output: bool = False
 ) -> Array:
-    """alpha a aᵀ + beta c, for real `a_matrix` of shape (..., m, n) and symmetric `c_matrix` of shape (..., m, m).
+    """alpha a aᵀ + beta c, for real `a_matrix` of shape (..., m, n) and symmetric `c_matrix` of
+    shape (..., m, m).
 
-    With `symmetrize_output`, the upper triangle is the lower one's mirror image. Raises TypeError if the dtypes differ
-    or are not real floating ones, or if the numbers of batch axes differ, ValueError if shapes do not fit.
+    With `symmetrize_output`, the upper triangle is the lower one's mirror image. Raises TypeError
+    if the dtypes differ or are not real floating ones, or if the numbers of batch axes differ,
+    ValueError if shapes do not fit.
 
     >>> import pullback.numpy as jnp
     >>> symmetric_product(jnp.array([[1.0], [2.0]]), jnp.eye(2), beta=3.0)

@@ -57,8 +57,8 @@ class TriangularSolve(OfBatches):
         out = np.array(b, order="C")
         if out.size:
             trsm = lapack("trsm", b.dtype)
-            # BLAS stores by columns, so it sees our matrices transposed: it solves xᵀ op(a)ᵀ = bᵀ, with aᵀ in the place
-            # of a.
+            # BLAS stores by columns, so it sees our matrices transposed: it solves xᵀ op(a)ᵀ = bᵀ,
+            # with aᵀ in the place of a.
             for i in indices(b.shape[:-2]):
                 trsm(1, a[i].T, out[i].T, left_side, not lower, operation, unit_diagonal, overwrite_b=True)
         return out if out.dtype == dtype else out.astype(dtype)
@@ -82,8 +82,9 @@ class TriangularSolve(OfBatches):
             a, b = emit.convert(a, dtypes.float32), emit.convert(b, dtypes.float32)
         if conjugate_a and not transpose_a and dtypes.is_complex(dtype):
             a = conj_p.lower(emit, a)
-        # Stored by rows, as arrays are unless LAPACK made them, a matrix is its transpose to LAPACK: it solves xᵀ op(a)ᵀ = bᵀ,
-        # and the transpositions that are written here move nothing.
+        # Stored by rows, as arrays are unless LAPACK made them, a matrix is its transpose to
+        # LAPACK: it solves xᵀ op(a)ᵀ = bᵀ, and the transpositions that are written here move
+        # nothing.
         order = (*range(b.ndim - 2), b.ndim - 1, b.ndim - 2)
         by_rows = not isinstance(a, ByColumns)
         if by_rows:
@@ -99,9 +100,9 @@ class TriangularSolve(OfBatches):
         return not active[0]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
-        # op(a) x = b: op(da) x + op(a) dx = db, so dx = op(a)⁻¹ (db - op(da) x), with da the triangle of the tangent
-        # that is used; likewise dx = (db - x op(da)) op(a)⁻¹ on the right (Giles, "Collected matrix derivative
-        # results", 2008).
+        # op(a) x = b: op(da) x + op(a) dx = db, so dx = op(a)⁻¹ (db - op(da) x), with da the
+        # triangle of the tangent that is used; likewise dx = (db - x op(da)) op(a)⁻¹ on the right
+        # (Giles, "Collected matrix derivative results", 2008).
         (a, b), (t_a, t_b) = primals, tangents
         x = self.bind(a, b, **params)
         rhs = t_b
@@ -115,7 +116,8 @@ class TriangularSolve(OfBatches):
         return x, None if rhs is None else self.bind(a, rhs, **params)
 
     def transpose(self, ct: Any, a: Any, b: Any, *, transpose_a: bool, **params: Any) -> Sequence[Any]:
-        # The transpose of op(a)⁻¹ is that of op(a)ᵀ; conjugation stays, as cotangents pair without it.
+        # The transpose of op(a)⁻¹ is that of op(a)ᵀ; conjugation stays, as cotangents pair without
+        # it.
         return [None, self.bind(a, ct, transpose_a=not transpose_a, **params)]
 
     def batch(
@@ -142,7 +144,8 @@ def substitute(a: Any, b: Any, *, lower: bool, **operation: bool) -> Any:
 
 
 def many_right_sides(solve: Any, b: Any, axis: int, left_side: bool = True) -> Any:
-    """Solve for a batch of right-hand sides with one matrix: as columns (rows, if the unknown is on the left) of one."""
+    """Solve for a batch of right-hand sides with one matrix: as columns (rows, if the unknown is on
+    the left) of one."""
     if left_side:
         b = move_axis(b, axis, len(b.shape) - 1)
         x = solve(reshape_p.bind(b, new_sizes=(*b.shape[:-2], b.shape[-2] * b.shape[-1])))
@@ -182,11 +185,13 @@ def triangular_solve(
     conjugate_a: bool = False,
     unit_diagonal: bool = False,
 ) -> Array:
-    """The x with op(a) x = b if `left_side`, else with x op(a) = b, for triangular matrices `a` of shape (..., n, n).
+    """The x with op(a) x = b if `left_side`, else with x op(a) = b, for triangular matrices `a` of
+    shape (..., n, n).
 
-    op(a) is a, transposed if `transpose_a` and conjugated if `conjugate_a`. `lower` says which triangle of `a` to use;
-    with `unit_diagonal` its diagonal is taken to be ones. `b` has shape (..., n, k), or (..., k, n) on the right, or
-    (..., n) for one vector. Raises TypeError if dtypes differ or are not floating, ValueError if shapes do not fit.
+    op(a) is a, transposed if `transpose_a` and conjugated if `conjugate_a`. `lower` says which
+    triangle of `a` to use; with `unit_diagonal` its diagonal is taken to be ones. `b` has shape
+    (..., n, k), or (..., k, n) on the right, or (..., n) for one vector. Raises TypeError if dtypes
+    differ or are not floating, ValueError if shapes do not fit.
 
     >>> import pullback.numpy as jnp
     >>> triangular_solve(jnp.array([[2.0, 0.0], [1.0, 4.0]]), jnp.array([2.0, 9.0]), left_side=True, lower=True)

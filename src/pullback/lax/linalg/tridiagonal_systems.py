@@ -31,9 +31,11 @@ from pullback.xla.eager import evaluate_by_xla
 
 
 class TridiagonalSolve(OfBatches):
-    """The x with dl[i] x[i-1] + d[i] x[i] + du[i] x[i+1] = b[i], for matrices b; dl[0] and du[-1] are not looked at.
+    """The x with dl[i] x[i-1] + d[i] x[i] + du[i] x[i+1] = b[i], for matrices b; dl[0] and du[-1]
+    are not looked at.
 
-    Singular systems give NaN; or, with `perturb_singular`, the solution after tiny pivots have been moved away from zero.
+    Singular systems give NaN; or, with `perturb_singular`, the solution after tiny pivots have been
+    moved away from zero.
     """
 
     name = "tridiagonal_solve"
@@ -127,11 +129,13 @@ tridiagonal_solve_p = TridiagonalSolve()
 
 
 def tridiagonal_solve(dl: Any, d: Any, du: Any, b: Any, *, perturb_singular: bool = False) -> Array:
-    """The x with a x = b, for tridiagonal matrices a given by their diagonals, of shape (..., n), and `b` (..., n, k).
+    """The x with a x = b, for tridiagonal matrices a given by their diagonals, of shape (..., n),
+    and `b` (..., n, k).
 
-    a[i, i-1] is dl[i], a[i, i] is d[i] and a[i, i+1] is du[i]; dl[0] and du[n-1] are not used. Singular systems give NaN;
-    with `perturb_singular`, tiny pivots are moved away from zero and the result is finite. Raises TypeError if
-    dtypes differ or are not floating, or if shapes do not fit.
+    a[i, i-1] is dl[i], a[i, i] is d[i] and a[i, i+1] is du[i]; dl[0] and du[n-1] are not used.
+    Singular systems give NaN; with `perturb_singular`, tiny pivots are moved away from zero and the
+    result is finite. Raises TypeError if dtypes differ or are not floating, or if shapes do not
+    fit.
 
     >>> import pullback.numpy as jnp
     >>> dl, d, du = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0]), jnp.array([1.0, 0.0])

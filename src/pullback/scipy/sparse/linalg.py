@@ -1,14 +1,16 @@
 """Linear systems of operators: cg, gmres and bicgstab.
 
-The operator A is a square matrix or a linear function of trees; the tree b may hold arrays of any shapes. Iterations are loops in
-programs, and what is differentiated is the solution, not the iteration: a derivative, in either mode and of any order, is another solve,
-with the same method and tolerances (see `control.solves`). It is taken with respect to `b` and everything that A closes over; the initial
-guess and the preconditioner have derivative zero.
+The operator A is a square matrix or a linear function of trees; the tree b may hold arrays of any
+shapes. Iterations are loops in programs, and what is differentiated is the solution, not the
+iteration: a derivative, in either mode and of any order, is another solve, with the same method and
+tolerances (see `control.solves`). It is taken with respect to `b` and everything that A closes
+over; the initial guess and the preconditioner have derivative zero.
 
-Each function gives (x, info). The integer scalar `info` is 0 if |b − A x| ≤ max(tol |b|, atol) has been reached; the number of iterations
-(for gmres: of restarts) if `maxiter` was reached first; −1 if the method broke down: the residual was not finite, was orthogonal to
-what it is projected on, or no longer shrank. A solve that has not converged gives a `ConvergenceWarning` as well, and so does one that a
-derivative needs. No number of NaNs makes a loop endless.
+Each function gives (x, info). The integer scalar `info` is 0 if |b − A x| ≤ max(tol |b|, atol) has
+been reached; the number of iterations (for gmres: of restarts) if `maxiter` was reached first; −1
+if the method broke down: the residual was not finite, was orthogonal to what it is projected on, or
+no longer shrank. A solve that has not converged gives a `ConvergenceWarning` as well, and so does
+one that a derivative needs. No number of NaNs makes a loop endless.
 """
 
 from __future__ import annotations
@@ -40,19 +42,23 @@ from pullback.transforms.linearize import linear_transpose
 
 Vector = Any
 Matvec = Callable[[Any], Any]
-#: A method: (A, b, M, threshold of |b − A x|, maxiter) → (x with zero as initial guess, info), for vectors.
+#: A method: (A, b, M, threshold of |b − A x|, maxiter) → (x with zero as initial guess, info), for
+#: vectors.
 Method = Callable[[Matvec, Vector, Matvec | None, Any, int], tuple[Vector, Any]]
 
 
 def cg(
     A: Any, b: Any, x0: Any = None, *, tol: float = 1e-5, atol: float = 0.0, maxiter: int | None = None, M: Any = None
 ) -> tuple[Any, Array]:
-    """(x, info) with A x = b, by the method of conjugate gradients, for A and M symmetric (Hermitian) and positive definite.
+    """(x, info) with A x = b, by the method of conjugate gradients, for A and M symmetric
+    (Hermitian) and positive definite.
 
-    `tol`, `atol`: relative and absolute tolerance of the residual. `maxiter`: 10 times the size of b, if not given. `M`: a preconditioner,
-    that is, an approximate inverse of A; like A a matrix or a function. `info`: see the module's text.
+    `tol`, `atol`: relative and absolute tolerance of the residual. `maxiter`: 10 times the size of
+    b, if not given. `M`: a preconditioner, that is, an approximate inverse of A; like A a matrix or
+    a function. `info`: see the module's text.
 
-    Source: M. R. Hestenes, E. Stiefel, "Methods of conjugate gradients for solving linear systems", J. Res. NBS 49 (1952).
+    Source: M. R. Hestenes, E. Stiefel, "Methods of conjugate gradients for solving linear systems",
+    J. Res. NBS 49 (1952).
 
     >>> x, info = cg(jnp.array([[4.0, 1.0], [1.0, 3.0]]), jnp.array([9.0, 5.0]))
     >>> x.round(3), int(info)
@@ -64,9 +70,11 @@ def cg(
 def bicgstab(
     A: Any, b: Any, x0: Any = None, *, tol: float = 1e-5, atol: float = 0.0, maxiter: int | None = None, M: Any = None
 ) -> tuple[Any, Array]:
-    """(x, info) with A x = b, by the stabilized method of biconjugate gradients, for any square A. Arguments are those of `cg`.
+    """(x, info) with A x = b, by the stabilized method of biconjugate gradients, for any square A.
+    Arguments are those of `cg`.
 
-    Source: H. A. van der Vorst, "Bi-CGSTAB: a fast and smoothly converging variant of Bi-CG", SIAM J. Sci. Stat. Comput. 13 (1992).
+    Source: H. A. van der Vorst, "Bi-CGSTAB: a fast and smoothly converging variant of Bi-CG", SIAM
+    J. Sci. Stat. Comput. 13 (1992).
 
     >>> x, info = bicgstab(lambda x: {"a": 2.0 * x["a"]}, {"a": jnp.array([2.0, 4.0])})
     >>> x["a"]
@@ -89,13 +97,15 @@ def gmres(
 ) -> tuple[Any, Array]:
     """(x, info) with A x = b, by the method of generalized minimal residuals, for any square A.
 
-    After `restart` steps it starts again from what it has found; `maxiter` counts these restarts. With `solve_method` "batched" all
-    steps are made before the least-squares problem is solved; with "incremental" it is solved step by step, which costs more each, and
-    the steps end as soon as the tolerance is reached. The other arguments are those of `cg`; the preconditioner is applied from the
-    right, so that the tolerance is that of the residual itself.
+    After `restart` steps it starts again from what it has found; `maxiter` counts these restarts.
+    With `solve_method` "batched" all steps are made before the least-squares problem is solved;
+    with "incremental" it is solved step by step, which costs more each, and the steps end as soon
+    as the tolerance is reached. The other arguments are those of `cg`; the preconditioner is
+    applied from the right, so that the tolerance is that of the residual itself.
 
-    Source: Y. Saad, M. H. Schultz, "GMRES: a generalized minimal residual algorithm for solving nonsymmetric linear systems", SIAM J.
-    Sci. Stat. Comput. 7 (1986); the basis is orthogonalized twice.
+    Source: Y. Saad, M. H. Schultz, "GMRES: a generalized minimal residual algorithm for solving
+    nonsymmetric linear systems", SIAM J. Sci. Stat. Comput. 7 (1986); the basis is orthogonalized
+    twice.
 
     >>> x, info = gmres(jnp.array([[1.0, 2.0], [0.0, 4.0]]), jnp.array([5.0, 8.0]))
     >>> x.round(3)
@@ -109,7 +119,7 @@ def gmres(
     return _solve("gmres", method, A, b, x0, tol, atol, maxiter, M)
 
 
-# ---- what the methods share -------------------------------------------------------------------------------------
+# ---- what the methods share ----------------------------------------------------------------------
 
 
 @user_api
@@ -192,7 +202,8 @@ def of_trees(
     if vector.size == 0:
         return b, as_array(np.int32(0))
     apply = on_vectors(A, unravel)
-    # Lengths are squared: scaled by its largest entry, no right-hand side is too small or too large for that.
+    # Lengths are squared: scaled by its largest entry, no right-hand side is too small or too large
+    # for that.
     largest = jnp.max(jnp.abs(vector))
     scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, jnp.ones_like(largest))
     right = vector / scale
@@ -224,10 +235,10 @@ def _info(residual: Any, threshold: Any, count: Any, maxiter: int) -> Any:
     return jnp.where(finite & (residual <= threshold), 0, failed).astype(np.int32)
 
 
-# ---- the methods ------------------------------------------------------------------------------------------------
+# ---- the methods ---------------------------------------------------------------------------------
 #
-# The threshold is in the state of their loops, because scalars that a loop closes over are constants of its program: other right-hand
-# sides would have to be compiled.
+# The threshold is in the state of their loops, because scalars that a loop closes over are
+# constants of its program: other right-hand sides would have to be compiled.
 
 
 def _cg(A: Matvec, b: Vector, M: Matvec | None, threshold: Any, maxiter: int) -> tuple[Vector, Any]:
@@ -317,7 +328,8 @@ def _gmres(
 
 
 def _extended(A: Matvec, basis: Any, k: Any) -> tuple[Any, Any]:
-    """Arnoldi's step: the orthonormal basis (rows, those from k + 1 on zero) with one more vector, and A's column in it."""
+    """Arnoldi's step: the orthonormal basis (rows, those from k + 1 on zero) with one more vector,
+    and A's column in it."""
     v = A(dynamic_index_in_dim(basis, k, keepdims=False))
     before = _norm(v)
     h = basis.conj() @ v
@@ -343,7 +355,8 @@ def _first(r: Vector, size: Any, restart: int) -> Any:
 
 
 def _batched(A: Matvec, r: Vector, size: Any, threshold: Any, restart: int) -> tuple[Any, Any]:
-    """The basis after `restart` steps, and the coefficients in it of what leaves the least residual of `r`, which has length `size`."""
+    """The basis after `restart` steps, and the coefficients in it of what leaves the least residual
+    of `r`, which has length `size`."""
 
     def step(k: Any, state: Any) -> Any:
         basis, columns = state
@@ -387,7 +400,8 @@ def _incremental(A: Matvec, r: Vector, size: Any, threshold: Any, restart: int) 
 
 
 def _back_substituted(upper: Any, right: Any) -> Any:
-    """y with upper · y = right, zero in the columns that are zero on the diagonal: the steps that were not needed."""
+    """y with upper · y = right, zero in the columns that are zero on the diagonal: the steps that
+    were not needed."""
     diagonal = jnp.abs(jnp.diagonal(upper))
     used = diagonal > dtypes.finfo(diagonal.dtype).eps * jnp.max(diagonal)
     upper = jnp.where(used[:, None] & used[None, :], upper, jnp.eye(len(used), dtype=upper.dtype))

@@ -17,10 +17,12 @@ LinearSolver = Callable[[Callable[[Any], Any], Any], Any]
 
 
 def linear_solver(choice: Any, warns: bool = True) -> LinearSolver:
-    """The solver (matvec, b) → x that `choice` names: "dense", "cg", "gmres" or "bicgstab"; or `choice` itself, a function of a LinearMap.
+    """The solver (matvec, b) → x that `choice` names: "dense", "cg", "gmres" or "bicgstab"; or
+    `choice` itself, a function of a LinearMap.
 
-    Iterations end when the residual is about as small as rounding permits. Solvers with names give a `ConvergenceWarning` where they
-    fail, if `warns`. Raises ValueError for other names, TypeError for what is neither.
+    Iterations end when the residual is about as small as rounding permits. Solvers with names give
+    a `ConvergenceWarning` where they fail, if `warns`. Raises ValueError for other names, TypeError
+    for what is neither.
     """
     if callable(choice):
         return lambda matvec, b: choice(linearize(matvec, b)[1], b)
@@ -39,7 +41,8 @@ def _dense(matvec: Callable[[Any], Any], b: Any, warns: bool) -> Any:
     vector, unravel = vector_of(b, as_real=True)
     apply = on_vectors(matvec, unravel, as_real=True)
     x = jnp.linalg.solve(vmap(apply, out_axes=1)(jnp.eye(vector.size, dtype=vector.dtype)), vector)
-    # Zero solves every system without a right-hand side. (One of a batch that is masked may have no matrix either.)
+    # Zero solves every system without a right-hand side. (One of a batch that is masked may have no
+    # matrix either.)
     x = jnp.where(jnp.any(vector != 0), x, 0)
     if warns:
         solved = jnp.all(jnp.isfinite(x)) | ~jnp.all(jnp.isfinite(vector))

@@ -17,11 +17,12 @@ from pullback.lax.shape import convert
 
 
 def vector_of(tree: Any, as_real: bool = False) -> tuple[Array, Callable[[Any], Any]]:
-    """All leaves in one vector of at least 32 bits a number, and the function that makes the tree of such a vector.
+    """All leaves in one vector of at least 32 bits a number, and the function that makes the tree
+    of such a vector.
 
-    Complex numbers are pairs of real ones, if `as_real` or if other leaves are real: functions of the tree that are linear over the reals
-    alone (they conjugate, say, or take real parts) are then linear functions of the vector, and no number without an imaginary part
-    gets one.
+    Complex numbers are pairs of real ones, if `as_real` or if other leaves are real: functions of
+    the tree that are linear over the reals alone (they conjugate, say, or take real parts) are then
+    linear functions of the vector, and no number without an imaginary part gets one.
     """
     leaves, treedef = tree_flatten(tree)
     arrays = [as_array(x) for x in leaves]
@@ -44,7 +45,8 @@ def on_vectors(f: Callable[[Any], Any], unravel: Callable[[Any], Any], as_real: 
 
 
 def precision_of(tree: Any) -> float:
-    """The largest distance from 1 to the next number of the leaves' dtypes, to the power of 3/4: how small residuals can well become."""
+    """The largest distance from 1 to the next number of the leaves' dtypes, to the power of 3/4:
+    how small residuals can well become."""
     return max((float(dtypes.finfo(as_array(x).dtype).eps) for x in tree_leaves(tree)), default=1.0) ** 0.75
 
 
