@@ -237,8 +237,10 @@ def rng_bit_generator(
     no_sharding("rng_bit_generator", out_sharding)
     key = as_array(key)
     params: dict[str, Any] = {
-        "shape": _shape(shape), "dtype": dtypes.canonicalize_dtype(dtype), "algorithm": RandomAlgorithm(algorithm),
-    }  # fmt: skip
+        "shape": _shape(shape),
+        "dtype": dtypes.canonicalize_dtype(dtype),
+        "algorithm": RandomAlgorithm(algorithm),
+    }
     rng_bit_generator_p.type_of(key.aval, **params)
     new, bits = rng_bit_generator_p.bind(key, **params)
     return new, bits

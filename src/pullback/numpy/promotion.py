@@ -187,9 +187,11 @@ def binary(name: str, primitive: Any, doc: str, inexact: bool = False) -> Callab
         if x.__class__ is ConcreteArray and y.__class__ is ConcreteArray:
             a, b = x._value, y._value
             if (
-                a.dtype is b.dtype and a.shape == b.shape and x.weak_type is y.weak_type
+                a.dtype is b.dtype
+                and a.shape == b.shape
+                and x.weak_type is y.weak_type
                 and (not inexact or a.dtype.kind in "fc")
-            ):  # fmt: skip
+            ):
                 return current().process(primitive, (x, y), {})
         if isinstance(x, Array):
             if not isinstance(y, Array) and (not inexact or x.dtype.kind in "fc"):

@@ -521,8 +521,9 @@ def _binomial_candidates(
         at_mode
         + (n + 1) * xp.log((n - mode + 1) / (n - safe + 1))
         + (safe + 0.5) * xp.log(odds * (n - safe + 1) / (safe + 1))
-        - _stirling_tail(xp, safe) - _stirling_tail(xp, n - safe)
-    )  # fmt: skip
+        - _stirling_tail(xp, safe)
+        - _stirling_tail(xp, n - safe)
+    )
     proposal = xp.log(v * alpha / (a / (distance * distance) + b))
     return k, ((distance >= 0.07) & (v <= v_r)) | inside & (proposal <= log_ratio)
 

@@ -56,10 +56,12 @@ class Signature:
             what = [
                 part
                 for part, a, b in (
-                    ("shape", new.shape, old.shape), ("dtype", new.dtype, old.dtype), ("weak type", new.weak_type, old.weak_type)
+                    ("shape", new.shape, old.shape),
+                    ("dtype", new.dtype, old.dtype),
+                    ("weak type", new.weak_type, old.weak_type),
                 )
                 if a != b
-            ]  # fmt: skip
+            ]
             found.append(f"{path} has type {new}, had {old} ({' and '.join(what)} changed{_hint(what)})")
         return found
 
@@ -115,8 +117,10 @@ def explain(fun: Callable[..., Any], name: str, new: Signature, earlier: Sequenc
             logger.warning(
                 "%sa function with this code (%s:%d) was traced before, but this is another function object; define it once, outside of "
                 "the loop or function that calls it, to keep what was compiled",
-                where, code.co_filename, code.co_firstlineno,
-            )  # fmt: skip
+                where,
+                code.co_filename,
+                code.co_firstlineno,
+            )
         else:
             logger.warning("%snever traced before", where)
     else:
