@@ -28,6 +28,7 @@ from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.interning import intern, lift
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, run
+from pullback.core.kept import kept_with
 from pullback.core.linear import Node, zeros
 from pullback.core.passes import drop_unused_consts, eliminate_dead_code, refuse_repeated_effects, without_effects
 from pullback.core.primitive import Fusion, LinearPrimitive, Primitive
@@ -425,7 +426,7 @@ def checkpoint(
         from pullback.transforms.bodies import Body, Called, stage  # loaded when first needed
 
         try:
-            if static or names:
+            if static or names or _is_met_first(fun):
                 if not all(-len(args) <= p < len(args) for p in static):
                     raise ValueError(
                         f"checkpoint: static_argnums {static} must number some of the {len(args)} positional arguments, at {user_line()}"
@@ -436,8 +437,8 @@ def checkpoint(
                 program, captured = lift(stage_flat(flat, [x._type for x in arrays], name_of=argument))
                 body = Body(intern(program), captured, flat.out_tree)
             else:
-                # The same function on the same types is traced once, as long as what it reads stays
-                # the same.
+                # A function that comes again is traced once for its types, as long as what it reads
+                # stays the same. To find out what it reads takes longer than to trace it once.
                 arrays, in_tree = arrays_of((args, kwargs), what)
                 body = stage(Called(fun), in_tree, [x._type for x in arrays], f"checkpointed {name}", argument)
             params = {"jaxpr": body.program, "policy": policy, "prevent_cse": prevents_cse}
@@ -450,6 +451,14 @@ def checkpoint(
     checkpointed.__doc__ = fun.__doc__
     checkpointed.__wrapped__ = fun  # type: ignore[attr-defined]
     return checkpointed
+
+
+def _is_met_first(fun: Any) -> bool:
+    """Whether a function is met for the first time: it may have been made for this one call."""
+    table = kept_with(fun)
+    met = "checkpointed" in table
+    table["checkpointed"] = True
+    return not met
 
 
 # ---- names ---------------------------------------------------------------------------------------
