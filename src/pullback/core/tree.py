@@ -594,6 +594,11 @@ def arrays_of(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
     """The leaves as Arrays, and the structure. Raises TypeError naming the leaf for what is no
     array; `what` says whose it is."""
     leaves, treedef = tree_flatten(tree)
+    return as_arrays(leaves, tree, what), treedef
+
+
+def as_arrays(leaves: list[Any], tree: Any, what: str) -> list[Any]:
+    """The same of the leaves of a tree, which may be changed."""
     for i, x in enumerate(leaves):
         if x.__class__ is not ConcreteArray:
             try:
@@ -601,7 +606,7 @@ def arrays_of(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
             except TypeError:
                 raise leaf_error(tree, x, what) from None
             current().check_constant(leaves[i])
-    return leaves, treedef
+    return leaves
 
 
 def leaf_error(tree: Any, leaf: Any, what: str, argument: str = "") -> TypeError:

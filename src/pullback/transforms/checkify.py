@@ -31,7 +31,7 @@ from pullback.core.passes import with_programs
 from pullback.core.primitive import Primitive
 from pullback.core.staging import stage_flat
 from pullback.core.trace import Params, Through, current, under
-from pullback.core.tree import PyTreeDef, arrays_of, tree_map, tree_structure
+from pullback.core.tree import PyTreeDef, tree_map, tree_structure
 from pullback.core.types import Shape
 from pullback.lax.arrangement import concatenate_p
 from pullback.lax.blocks import dynamic_slice_p, dynamic_update_slice_p
@@ -343,7 +343,7 @@ def checkify(f: Callable[..., Any], errors: Collection[ErrorCategory] = user_che
     @user_api
     def checkified(*args: Any, **kwargs: Any) -> Any:
         flat = FlatFunction(f, args, kwargs, f"checkified {name}")
-        arrays, _ = arrays_of(flat.dynamic, f"argument of checkified {name}")
+        arrays = flat.arrays(f"argument of checkified {name}")
         program = stage_flat(flat, [x.aval for x in arrays])
         error, outs = run_checked(program, categories, arrays)
         # Gradients of integers are NumPy arrays of nothing, not Arrays.

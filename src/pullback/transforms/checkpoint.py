@@ -433,7 +433,7 @@ def checkpoint(
                     )
                 positions = {p % len(args) for p in static}
                 flat = FlatFunction(fun, args, kwargs, f"checkpointed {name}", positions, names)
-                arrays, _ = arrays_of(flat.dynamic, what)
+                arrays = flat.arrays(what)
                 program, captured = lift(stage_flat(flat, [x._type for x in arrays], name_of=argument))
                 body = Body(intern(program), captured, flat.out_tree)
             else:

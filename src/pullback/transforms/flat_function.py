@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from pullback.core.array import Array
-from pullback.core.tree import arrays_of, tree_flatten
+from pullback.core.tree import arrays_of, as_arrays, tree_flatten
 
 
 class FlatFunction:
@@ -44,6 +44,10 @@ class FlatFunction:
         self.dynamic = tuple([a for i, a in enumerate(args) if i not in static]), named
         self.leaves, self.in_tree = tree_flatten(self.dynamic)
         self.out_tree: Any = None
+
+    def arrays(self, what: str) -> list[Any]:
+        """The leaves as Arrays. Raises TypeError for one that is none, which is of `what`."""
+        return as_arrays(self.leaves, self.dynamic, what)
 
     def __call__(self, *xs: Any) -> list[Array]:
         new, named = self.in_tree.unflatten(list(xs))
