@@ -97,7 +97,8 @@ def test_functions_and_what_they_close_over_are_forgotten():
     before = count()
     for i in range(8):
         use(i)
-    assert count() == before
+    after = count()  # fewer, if something of another test has gone meanwhile
+    assert after[0] <= before[0] and after[1] <= before[1]
 
 
 def test_equal_bodies_are_one_program_however_warm_their_code_is():
