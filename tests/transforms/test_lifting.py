@@ -73,7 +73,7 @@ def test_a_transformation_goes_through_everything(name: str) -> None:
         np.testing.assert_allclose(y, f(X), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [n for n in COUNTED if n not in ("while", "while with a costly condition")])
+@pytest.mark.parametrize("name", COUNTED)
 def test_it_goes_around_and_inside_of_derivatives(name: str) -> None:
     f, expected = COUNTED[name]
     count, slope = count_multiplications(pb.grad(f))(X)

@@ -12,17 +12,7 @@ from pullback.core.trace import Params
 from pullback.core.tree import arrays_of, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.transforms.bodies import stage
-from pullback.transforms.lifting import (
-    Bundle,
-    Kind,
-    LiftedProgram,
-    Lifting,
-    Outcome,
-    fixed_point,
-    kinds_of,
-    leaves_of,
-    wider,
-)
+from pullback.transforms.lifting import Bundle, Kind, LiftedProgram, Lifting, Outcome, fixed_point, kinds_of, leaves_of
 
 
 class Iterate(ControlPrimitive):
@@ -65,7 +55,7 @@ class Iterate(ControlPrimitive):
             return how.run(lambda *xs: self.expand(*xs, **params), operands)
         given = leaves_of(consts)
         new = params | {"jaxpr": found.program, "num_consts": len(given)}
-        return how.outcome(found, self.bind(*given, *leaves_of(wider(how, state, kinds)), **new))
+        return how.outcome(found, self.bind(*given, *leaves_of(how.wider(state, kinds)), **new))
 
 
 iterate_p = Iterate()

@@ -28,7 +28,7 @@ from pullback.core.linear import Node
 from pullback.core.primitive import Fusion
 from pullback.core.staging import stage_flat
 from pullback.core.trace import Params, current, known_value
-from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_structure, tree_unflatten
+from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_leaves, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.creation import copy_p
 from pullback.lax.elementwise import clamp_p, eq_p, ne_p
@@ -38,18 +38,7 @@ from pullback.lax.selection import select_n_p
 from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, reshape_p, strong
 from pullback.transforms.bodies import Body, Wrapped, prepared, stage
 from pullback.transforms.call import LinearStep, Mask, results_of
-from pullback.transforms.lifting import (
-    Bundle,
-    Kind,
-    LiftedProgram,
-    Lifting,
-    Outcome,
-    account_leaves,
-    kinds_of,
-    leaves_of,
-    over_bundles,
-    wider,
-)
+from pullback.transforms.lifting import Bundle, Kind, LiftedProgram, Lifting, Outcome, kinds_of, leaves_of
 from pullback.transforms.program import Linearization, spread
 from pullback.transforms.vmap import vmap
 
@@ -123,9 +112,9 @@ class LiftedBranches:
             def widened(operands: list[Bundle]) -> list[Any]:
                 own, outs = how.apply(part, operands)
                 of_each = [own if a == part.account else how.nothing(a) for a in accounts]
-                return [*account_leaves(reduce(how.then, of_each, None)), *leaves_of(wider(how, outs, self.kinds))]
+                return [*tree_leaves(reduce(how.then, of_each, None)), *leaves_of(how.wider(outs, self.kinds))]
 
-            return over_bundles(how, widened, (kinds, branches[0].in_avals))
+            return how.over_bundles(widened, (kinds, branches[0].in_avals))
 
         self.programs = tuple(map(branch, parts))
 

@@ -38,7 +38,7 @@ from pullback.lax.selection import select_n_p
 from pullback.lax.shape import broadcast_in_dim_p
 from pullback.transforms.call import CallPrimitive
 from pullback.transforms.jit import JitCall
-from pullback.transforms.lifting import Bundle, Kind, Outcome, kinds_of, leaves_of, over_bundles
+from pullback.transforms.lifting import Bundle, Kind, Outcome, kinds_of, leaves_of
 from pullback.transforms.vmap import BatchTracer
 
 
@@ -83,7 +83,7 @@ class SomeElements:
             return leaves_of(outs)
 
         types = [ShapedArray((), dtypes.bool_), *closed.in_avals]
-        self.program = over_bundles(how, over_elements, ((0, *kinds), types))
+        self.program = how.over_bundles(over_elements, ((0, *kinds), types))
 
     def operands(self, present: Any, xs: Sequence[Bundle]) -> list[Any]:
         """What the program takes, for the operands `xs` of the elements of which those in `present`

@@ -20,17 +20,7 @@ from pullback.lax.shape import batch_first, convert
 from pullback.transforms.call import LinearStep, Mask, OwnDerivative, results_of, sum_unbatched
 from pullback.transforms.jit import JitCall
 from pullback.transforms.jvp import pushed
-from pullback.transforms.lifting import (
-    Bundle,
-    Lifting,
-    Outcome,
-    fixed_point,
-    kinds_of,
-    leaves_of,
-    over_bundles,
-    plain,
-    wider,
-)
+from pullback.transforms.lifting import Bundle, Lifting, Outcome, fixed_point, kinds_of, leaves_of, plain
 from pullback.transforms.linearize import linearize_flat
 from pullback.transforms.program import Linearization
 from pullback.transforms.vmap import Batch, batch_flat, mapped
@@ -175,8 +165,8 @@ def _batched_call(
     in_front = [0] * len(found.kinds)
     program = found.program
     if found.kinds != tuple(in_front):
-        spread = lambda operands: leaves_of(wider(how, how.apply(found, operands)[1], in_front))
-        program = over_bundles(how, spread, (axes, closed.in_avals))
+        spread = lambda operands: leaves_of(how.wider(how.apply(found, operands)[1], in_front))
+        program = how.over_bundles(spread, (axes, closed.in_avals))
     return program, BatchedRule(rule, size, axes, in_front, axis_name)
 
 

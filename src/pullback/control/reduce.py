@@ -66,9 +66,7 @@ from pullback.transforms.lifting import (
     fixed_point,
     kinds_of,
     leaves_of,
-    over_bundles,
     plain,
-    wider,
 )
 from pullback.transforms.vmap import Batch, batch_flat, mapped
 from pullback.xla.devices import no_sharding
@@ -111,7 +109,7 @@ class ProgramReduction(ControlPrimitive):
         if found.account is not None:  # of each pair that is combined
             return how.run(partial(self.expand, **params), operands)
         given = leaves_of(consts)
-        elements = [x for part in (xs, initial) for x in leaves_of(wider(how, part, found.kinds))]
+        elements = [x for part in (xs, initial) for x in leaves_of(how.wider(part, found.kinds))]
         return how.outcome(
             found, self.bind(*given, *elements, **params | {"jaxpr": found.program, "num_consts": len(given)})
         )
@@ -129,7 +127,7 @@ def _over_batch(how: Batch, call: ProgramReduction, operands: Sequence[Bundle], 
         return how.run(partial(call.expand, **params), operands)
     if all([x.kind is None for x in xs]):
         return None, list(map(plain, call.bind(*leaves_of(operands), **params)))
-    rows = leaves_of(wider(how, map(how.settled, xs), [0] * len(xs)))
+    rows = leaves_of(how.wider(map(how.settled, xs), [0] * len(xs)))
     outs = call.bind(*leaves_of(consts), *rows, *leaves_of(initial), **call.with_batch_axis(params))
     return None, [mapped(o, 0) for o in outs]
 
@@ -162,8 +160,8 @@ class LiftedPair:
         found = pair(kinds)
         self.program, self.account = pruned(found.program), found.account
         if found.kinds != kinds:
-            combine = lambda operands: leaves_of(wider(how, how.apply(found, operands)[1], kinds))
-            self.program = pruned(over_bundles(how, combine, ((*of_consts, *kinds, *kinds), closed.in_avals)))
+            combine = lambda operands: leaves_of(how.wider(how.apply(found, operands)[1], kinds))
+            self.program = pruned(how.over_bundles(combine, ((*of_consts, *kinds, *kinds), closed.in_avals)))
 
 
 # ---- reduce --------------------------------------------------------------------------------------

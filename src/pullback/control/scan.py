@@ -20,22 +20,10 @@ from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, run
 from pullback.core.linear import Node
 from pullback.core.staging import stage_flat
 from pullback.core.trace import Params, current
-from pullback.core.tree import tree_unflatten
+from pullback.core.tree import tree_leaves, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.transforms.call import LinearStep, Mask, results_of
-from pullback.transforms.lifting import (
-    Bundle,
-    Kind,
-    LiftedProgram,
-    Lifting,
-    Outcome,
-    account_leaves,
-    fixed_point,
-    kinds_of,
-    leaves_of,
-    over_bundles,
-    wider,
-)
+from pullback.transforms.lifting import Bundle, Kind, LiftedProgram, Lifting, Outcome, fixed_point, kinds_of, leaves_of
 from pullback.transforms.program import Linearization
 
 
@@ -154,7 +142,7 @@ class Scan(ControlPrimitive):
         key = ("scan", layout.carry.start, layout.carry.stop, how.key, kinds)
         found: LiftedStep = params["jaxpr"].derived(key, LiftedStep, layout, how, kinds)
         given = leaves_of(consts)
-        carry = [*account_leaves(how.nothing(found.account)), *leaves_of(wider(how, init, found.carry))]
+        carry = [*tree_leaves(how.nothing(found.account)), *leaves_of(how.wider(init, found.carry))]
         new: Params = {"jaxpr": found.program, "num_consts": len(given), "num_carry": len(carry)}
         return how.outcome(found, self.bind(*given, *carry, *leaves_of(xs), **params | new))
 
@@ -201,13 +189,13 @@ class LiftedStep:
             account, outs = how.apply(found, (*consts, *carry, *xs))
             if found.account is not None:
                 account = how.then(tree_unflatten(found.account, leaves_of(before)), account)
-            return [*account_leaves(account), *leaves_of(wider(how, outs, of_step))]
+            return [*tree_leaves(account), *leaves_of(how.wider(outs, of_step))]
 
         in_types = layout.split(closed.in_avals)
         account_types = found.account_types
-        self.program = pruned(over_bundles(
-            how, body, (consts, in_types[0]), ((None,) * len(account_types), account_types), (carry, in_types[1]), (xs, in_types[2])
-        ))  # fmt: skip
+        of_account = (None,) * len(account_types), account_types
+        groups = (consts, in_types[0]), of_account, (carry, in_types[1]), (xs, in_types[2])
+        self.program = pruned(how.over_bundles(body, *groups))
 
 
 # ---- the body's linearization --------------------------------------------------------------------

@@ -36,26 +36,14 @@ from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, run
 from pullback.core.linear import LinearTracer, Node, record_linear
 from pullback.core.staging import stage_flat
 from pullback.core.trace import EVAL, Params, Trace, current, set_current
-from pullback.core.tree import PyTreeDef, arrays_of, tree_flatten, tree_structure, tree_unflatten
+from pullback.core.tree import PyTreeDef, arrays_of, tree_flatten, tree_leaves, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.family import neg_p, sub_p
 from pullback.lax.shape import convert, strong
 from pullback.transforms.bodies import Body, stage
 from pullback.transforms.call import LinearStep, OwnDerivative, results_of
 from pullback.transforms.jvp import jvp_flat
-from pullback.transforms.lifting import (
-    Bundle,
-    Kind,
-    LiftedProgram,
-    Lifting,
-    Outcome,
-    account_leaves,
-    fixed_point,
-    kinds_of,
-    leaves_of,
-    over_bundles,
-    wider,
-)
+from pullback.transforms.lifting import Bundle, Kind, LiftedProgram, Lifting, Outcome, fixed_point, kinds_of, leaves_of
 from pullback.transforms.linearize import linearize, linearize_flat, transpose_flat
 
 
@@ -86,7 +74,7 @@ class Solve(ControlPrimitive, OwnDerivative):
         key = ("solve", how.key, n, kinds_of(consts), kinds_of(given), *programs.items())
         found: LiftedSolve = params["solve"].derived(key, LiftedSolve, programs, how, kinds_of(consts), kinds_of(given))
         start = leaves_of(consts)
-        unknowns = leaves_of(wider(how, given, found.unknowns))
+        unknowns = leaves_of(how.wider(given, found.unknowns))
         outs = self.bind(*start, *unknowns, **params | found.programs | {"num_consts": len(start)})
         account = outs[len(outs) - found.count :]
         return how.outcome(found, [*account, *outs])
@@ -125,13 +113,13 @@ class LiftedSolve:
 
             def program(operands: list[Bundle]) -> list[Any]:
                 account, outs = how.apply(found, operands)
-                results = leaves_of(wider(how, outs, self.kinds))
-                return [*results, *account_leaves(account)] if name == "solve" else results
+                results = leaves_of(how.wider(outs, self.kinds))
+                return [*results, *tree_leaves(account)] if name == "solve" else results
 
             if found.account is None and found.kinds == self.kinds[: len(found.kinds)]:
                 return found.program
             given = len(closed.in_avals) - len(consts)
-            return over_bundles(how, program, ((*consts, *unknowns * (given // n)), closed.in_avals))
+            return how.over_bundles(program, ((*consts, *unknowns * (given // n)), closed.in_avals))
 
         self.programs = {name: widened(name, p) for name, p in programs.items()}
 

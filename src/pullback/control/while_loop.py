@@ -18,24 +18,12 @@ from pullback.control.elements import some_elements, surroundings
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.linear import Node
 from pullback.core.trace import Params
-from pullback.core.tree import tree_structure, tree_unflatten
+from pullback.core.tree import tree_leaves, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
 from pullback.lax.reductions import reduce_or_p
 from pullback.lax.selection import select
 from pullback.lax.shape import reshape_p
-from pullback.transforms.lifting import (
-    Bundle,
-    Kind,
-    LiftedProgram,
-    Lifting,
-    Outcome,
-    account_leaves,
-    fixed_point,
-    kinds_of,
-    leaves_of,
-    over_bundles,
-    wider,
-)
+from pullback.transforms.lifting import Bundle, Kind, LiftedProgram, Lifting, Outcome, fixed_point, kinds_of, leaves_of
 
 
 def split(operands: Sequence[Any], params: Params) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
@@ -84,14 +72,14 @@ class While(ControlPrimitive):
         cond_consts, body_consts, init = split(list(map(how.settled, operands)), params)
         of_cond, of_body, carry = map(kinds_of, (cond_consts, body_consts, init))
         found = LiftedLoop.of(params["body_jaxpr"], params["cond_jaxpr"], how, of_cond, of_body, carry)
-        init = wider(how, init, found.kinds)
+        init = how.wider(init, found.kinds)
         of_condition, of_step, state = map(leaves_of, (cond_consts, body_consts, init))
         new: Params = {"cond_jaxpr": found.condition, "body_jaxpr": found.program}
         if found.predicate is None:
             new |= {"cond_nconsts": len(of_condition), "body_nconsts": len(of_step)}
             return how.outcome(found, self.bind(*of_condition, *of_step, *state, **params | new))
         at_first, holds = how.apply(found.predicate, [*cond_consts, *init])
-        account = account_leaves(how.nothing(found.account))
+        account = tree_leaves(how.nothing(found.account))
         new |= {"cond_nconsts": 0, "body_nconsts": len(of_condition) + len(of_step)}
         _, *outs = self.bind(*of_condition, *of_step, *leaves_of(holds), *account, *state, **params | new)
         account, results = how.outcome(found, outs)
@@ -146,13 +134,13 @@ class LiftedLoop:
         if condition.kinds == (None,) and condition.account is None and step.account is None:
             self.condition, self.program = condition.program, pruned(step.program)
             if step.kinds != carry:
-                advance = lambda consts, state: leaves_of(wider(how, how.apply(step, consts + state)[1], carry))
-                self.program = pruned(over_bundles(how, advance, in_body, in_state))
+                advance = lambda consts, state: leaves_of(how.wider(how.apply(step, consts + state)[1], carry))
+                self.program = pruned(how.over_bundles(advance, in_body, in_state))
             return
 
         self.predicate = condition
         nothing = how.then(how.nothing(step.account), how.nothing(condition.account))
-        account_types, structure = [x.aval for x in account_leaves(nothing)], tree_structure(nothing)
+        account_types, structure = [x.aval for x in tree_leaves(nothing)], tree_structure(nothing)
         self.account = structure if account_types else None
         of_holds, of_account = (condition.kinds, cond.out_avals), ((None,) * len(account_types), account_types)
         some = None
@@ -165,22 +153,22 @@ class LiftedLoop:
             cond_consts: list[Bundle], consts: list[Bundle], holds: list[Bundle], before: list[Bundle], state: list[Bundle]
         ) -> list[Any]:  # fmt: skip
             account, outs = how.apply(step, consts + state) if some is None else some.run(how, holds[0], consts + state)
-            new = wider(how, outs, carry)
+            new = how.wider(outs, carry)
             if some is not None:
                 (flags,) = holds[0].leaves
                 new = [_where(flags, y, x) for x, y in zip(state, new)]
             later, goes_on = how.apply(condition, cond_consts + new)
             if self.account is not None:
                 account = how.then(tree_unflatten(self.account, leaves_of(before)), how.then(account, later))
-            return [*leaves_of(goes_on), *account_leaves(account), *leaves_of(new)]
+            return [*leaves_of(goes_on), *tree_leaves(account), *leaves_of(new)]
 
         def goes_on(holds: list[Bundle], *_: list[Bundle]) -> list[Any]:
             (flags,) = holds[0].leaves
             return [reduce_or_p.bind(flags, axes=(0,)) if flags.shape else flags]
 
         groups = (of_holds, of_account, in_state)
-        self.program = over_bundles(how, step_and_ask, (of_cond, cond.in_avals[:n]), in_body, *groups)
-        self.condition = over_bundles(how, goes_on, *groups)
+        self.program = how.over_bundles(step_and_ask, (of_cond, cond.in_avals[:n]), in_body, *groups)
+        self.condition = how.over_bundles(goes_on, *groups)
 
 
 def _where(flags: Any, new: Bundle, old: Bundle) -> Bundle:

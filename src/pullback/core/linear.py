@@ -8,7 +8,7 @@ ascending `id` is an evaluation order, descending `id` the order of the backward
 
 There are few kinds of node: `Input`; `Equation`, one linear primitive applied to parents and
 constants; `Sum`; `Projection`, one result of an equation with several; and the kinds that families
-add (`lax.elementwise.Combination`, the custom rules' and checkpoint's nodes).
+add (`lax.family.Combination`; `transforms.call.LinearStep`, whatever a call does).
 """
 
 from __future__ import annotations
@@ -75,29 +75,29 @@ class Node:
 
     def parents(self) -> Iterable[Node]:
         """The nodes whose tangents this one depends on."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define parents")
 
     def push(self, tangents: Tangents) -> Any:
         """This node's tangent, from the parents' in `tangents` (absent: zero). None stands for
         zero."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define push")
 
     def pull(self, ct: Any, cotangents: Cotangents) -> None:
         """Add to `cotangents` of the parents what the cotangent `ct` of this node contributes."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define pull")
 
     def residuals(self) -> Sequence[Any]:
         """The arrays that push and pull need."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define residuals")
 
     def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
         """The same action with other residuals, on the nodes that `parents` gives for the old
         parents' ids."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define rebuild")
 
     def structure(self, numbering: dict[int, int]) -> Any:
         """What, besides the residuals, determines the action: comparable and hashable."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define structure")
 
 
 class Cotangents:

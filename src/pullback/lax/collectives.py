@@ -70,7 +70,7 @@ class _Reduction(_Collective):
         return x
 
     def reduce(self, x: Any, axis: int) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define reduce")
 
     def unmapped(self, x: Any, size: int) -> Any:
         """The reduction of `size` equal values."""

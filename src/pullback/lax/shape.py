@@ -438,7 +438,7 @@ def convert(x: Array, dtype: DType, weak_type: bool = False) -> Array:
 
 def strong(x: Array) -> Array:
     """`x`, not weakly typed."""
-    return convert(x, x.dtype)
+    return convert(x, x.dtype) if x.weak_type else x
 
 
 def squeeze(array: Any, dimensions: Sequence[int] | int) -> Array:

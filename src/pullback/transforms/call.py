@@ -149,7 +149,7 @@ class LinearStep(Node):
 
 def _strong(x: Any) -> Any:
     """A tangent or cotangent (None is zero), not weakly typed: programs take types as they are."""
-    return x if x is None or not x.weak_type else strong(x)
+    return x if x is None else strong(x)
 
 
 def results_of(node: Node, outs: Sequence[Any], active: Mask) -> list[Node | None]:

@@ -10,10 +10,10 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array, concrete
 from pullback.core.errors import filter_traceback, user_line
-from pullback.core.linear import Cotangents, Node, is_unit, unit, zeros
+from pullback.core.linear import Cotangents, is_unit, unit, zeros
 from pullback.core.trace import current, entered, reset_current
 from pullback.core.tree import leaf_error, tree_flatten
-from pullback.core.types import ShapedArray, integer, integers
+from pullback.core.types import integer, integers
 from pullback.transforms.jvp import as_weak_as, jvp, split_auxiliary
 from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer, linearize, vjp
 from pullback.transforms.vmap import vmap
@@ -467,4 +467,4 @@ def hessian(
     )
 
 
-__all__ = ["Node", "ShapedArray", "grad", "hessian", "jacfwd", "jacobian", "jacrev", "linearize", "value_and_grad"]
+__all__ = ["grad", "hessian", "jacfwd", "jacobian", "jacrev", "linearize", "value_and_grad"]

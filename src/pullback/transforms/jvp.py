@@ -15,8 +15,8 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback
 from pullback.core.linear import zeros
-from pullback.core.trace import EVAL, Params, Trace, Tracer, current, entered, reset_current, set_current, under
-from pullback.core.tree import keystr, leaf_error, tree_flatten, tree_flatten_with_path, tree_structure
+from pullback.core.trace import Params, Trace, Tracer, current, entered, reset_current, set_current, under
+from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray
 from pullback.lax.shape import convert, strong
 from pullback.transforms.lifting import Bundle, Kind, Lifting, Outcome, Rules, plain
@@ -302,4 +302,4 @@ def _dual(trace: JVPTrace, x: Any, t: Any) -> Any:
     return trace.wrap(x, t)
 
 
-__all__ = ["EVAL", "JVPTrace", "JVPTracer", "jvp", "jvp_flat", "keystr", "tree_flatten_with_path", "tree_structure"]
+__all__ = ["JVPTrace", "JVPTracer", "jvp", "jvp_flat"]

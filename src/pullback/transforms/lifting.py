@@ -142,6 +142,10 @@ class Lifting:
         """A bundle as one of a kind that its own joins to."""
         return x
 
+    def wider(self, bundles: Iterable[Bundle], kinds: Iterable[Kind]) -> list[Bundle]:
+        """Bundles, widened to these kinds."""
+        return [x if x.kind == k else self.widen(x, k) for x, k in zip(bundles, kinds)]
+
     def settled(self, x: Bundle) -> Bundle:
         """A bundle in the form that results have (a batch axis in front)."""
         return x
@@ -184,6 +188,19 @@ class Lifting:
         rest = iter(leaves)
         return [Bundle(k, tuple(islice(rest, self.count(k)))) for k in kinds]
 
+    def over_bundles(
+        self, fun: Callable[..., Sequence[Any]], *groups: tuple[Sequence[Kind], Sequence[ShapedArray]]
+    ) -> ClosedJaxpr:
+        """The program of a function from lists of bundles to leaves; each group says of which
+        kinds, and of values of which types."""
+        types = [t for kinds, of in groups for kind, x in zip(kinds, of) for t in self.types(kind, x)]
+
+        def flat(*xs: Any) -> Sequence[Any]:
+            rest = iter(xs)
+            return fun(*[self.bundles(kinds, rest) for kinds, _ in groups])
+
+        return stage_flat(flat, types, current())
+
     def outcome(self, found: Any, leaves: Iterable[Any]) -> Outcome:
         """Account and results, of leaves in this order: of an account of structure `found.account`,
         and of results of `found.kinds`."""
@@ -220,26 +237,12 @@ class LiftedProgram:
             self.account, self.kinds = structure if leaves else None, kinds_of(outs)
             return [*leaves, *leaves_of(outs)]
 
-        self.program = over_bundles(how, lifted, (kinds, closed.in_avals))
+        self.program = how.over_bundles(lifted, (kinds, closed.in_avals))
 
     @property
     def account_types(self) -> list[ShapedArray]:
         """The types of the account's leaves."""
         return [] if self.account is None else self.program.out_avals[: self.account.num_leaves]
-
-
-def over_bundles(
-    how: Lifting, fun: Callable[..., Sequence[Any]], *groups: tuple[Sequence[Kind], Sequence[ShapedArray]]
-) -> ClosedJaxpr:
-    """The program of a function from lists of bundles to leaves; each group says of which kinds,
-    and of values of which types."""
-    types = [t for kinds, of_values in groups for kind, x in zip(kinds, of_values) for t in how.types(kind, x)]
-
-    def flat(*xs: Any) -> Sequence[Any]:
-        rest = iter(xs)
-        return fun(*[how.bundles(kinds, rest) for kinds, _ in groups])
-
-    return stage_flat(flat, types, current())
 
 
 def fixed_point(
@@ -259,17 +262,6 @@ def fixed_point(
         kinds = wider
 
 
-def wider(how: Lifting, bundles: Iterable[Bundle], kinds: Iterable[Kind]) -> list[Bundle]:
-    """Bundles, widened to these kinds."""
-    return [x if x.kind == k else how.widen(x, k) for x, k in zip(bundles, kinds)]
-
-
-def account_leaves(account: Any) -> list[Any]:
-    """The arrays of an account."""
-    return [] if account is None else tree_flatten(account)[0]
-
-
 __all__ = [
-    "Bundle", "Kind", "LiftedProgram", "Lifting", "Outcome", "Rules", "account_leaves", "fixed_point", "kinds_of", "leaves_of",
-    "over_bundles", "plain", "wider",
+    "Bundle", "Kind", "LiftedProgram", "Lifting", "Outcome", "Rules", "fixed_point", "kinds_of", "leaves_of", "plain",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.errors import filter_traceback
 from pullback.core.trace import Params, Trace, Tracer, current, entered, reset_current, set_current, under
-from pullback.core.tree import flatten_up_to, keystr, leaf_error, tree_flatten, tree_flatten_with_path, tree_map
+from pullback.core.tree import flatten_up_to, keystr, leaf_error, tree_flatten, tree_flatten_with_path
 from pullback.core.types import ShapedArray, canonical_axis
 from pullback.lax.shape import add_batch_axis, batch_first, broadcast_in_dim_p, move_axis
 from pullback.transforms.lifting import Bundle, Kind, Lifting, Outcome, Rules
@@ -391,4 +391,4 @@ def _out(trace: BatchTrace, x: Any, target: int | None) -> Any:
     return move_axis(value, axis, target)
 
 
-__all__ = ["BatchTrace", "BatchTracer", "batch_flat", "tree_map", "vmap"]
+__all__ = ["BatchTrace", "BatchTracer", "batch_flat", "vmap"]
