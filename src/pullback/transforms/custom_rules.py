@@ -70,7 +70,12 @@ class SymbolicZero:
 def zero_from_primal(val: Any, symbolic_zeros: bool = False) -> Any:
     """A zero tangent of the value `val`: an array, or with `symbolic_zeros` a `SymbolicZero`."""
 
-    t = typeof(val).to_tangent_aval()
+    return zero_of_type(typeof(val), symbolic_zeros)
+
+
+def zero_of_type(t: ShapedArray, symbolic_zeros: bool) -> Any:
+    """The same for a value of type `t`."""
+    t = t.to_tangent_aval()
     if symbolic_zeros:
         return SymbolicZero(t)
     return np.zeros(t.shape, dtypes.float0) if t.dtype == dtypes.float0 else zeros(t.shape, t.dtype)

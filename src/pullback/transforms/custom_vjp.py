@@ -12,14 +12,12 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_api, user_line
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
 from pullback.core.kept import carriers
-from pullback.core.linear import Node, zeros
+from pullback.core.linear import Node
 from pullback.core.staging import close, stage_flat
 from pullback.core.trace import EVAL, Params, current
 from pullback.core.tree import (
@@ -39,7 +37,7 @@ from pullback.transforms.closures import (
     batch_again,
     batched,
 )
-from pullback.transforms.custom_rules import Arguments, BoundMethod, CustomCall, SymbolicZero, as_promised
+from pullback.transforms.custom_rules import Arguments, BoundMethod, CustomCall, SymbolicZero, as_promised, zero_of_type
 from pullback.transforms.lifting import Bundle, Outcome, kinds_of, leaves_of
 from pullback.transforms.linearize import transpose_flat
 from pullback.transforms.program import spread
@@ -294,10 +292,7 @@ class custom_vjp:
         def flat_bwd(residual: Residual, cts: Sequence[Any]) -> list[Any]:
             assert self.bwd is not None
             layout: _Layout = residual.layout
-            full = [
-                (SymbolicZero(t.to_tangent_aval()) if self.symbolic_zeros else _zero_of(t)) if ct is None else ct
-                for ct, t in zip(cts, layout.out_types)
-            ]
+            full = [zero_of_type(t, self.symbolic_zeros) if ct is None else ct for ct, t in zip(cts, layout.out_types)]
             ct_ins = self.bwd(*static, layout.residual(residual.arrays), layout.out_tree.unflatten(full))
             return _checked_cotangents(ct_ins, in_tree, in_types, arguments.name)
 
@@ -306,11 +301,6 @@ class custom_vjp:
 
 
 carriers[custom_vjp] = "__dict__"
-
-
-def _zero_of(t: ShapedArray) -> Any:
-    tangent = t.to_tangent_aval()
-    return np.zeros(t.shape, dtypes.float0) if tangent.dtype == dtypes.float0 else zeros(t.shape, t.dtype)
 
 
 def _checked_cotangents(ct_ins: Any, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], name: str) -> list[Any]:
