@@ -5,7 +5,22 @@ from __future__ import annotations
 import importlib as _importlib
 from typing import Any as _Any
 
-_SUBMODULES = frozenset(["optimize", "sparse"])
+_SUBMODULES = frozenset(
+    [
+        "cluster",
+        "fft",
+        "integrate",
+        "interpolate",
+        "linalg",
+        "ndimage",
+        "optimize",
+        "signal",
+        "sparse",
+        "spatial",
+        "special",
+        "stats",
+    ]
+)
 
 
 def __getattr__(name: str) -> _Any:
