@@ -16,10 +16,16 @@ import os
 import warnings
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pullback.core.locks import new_lock
 from pullback.core.scopes import Entered, Scope
+
+if TYPE_CHECKING:
+    from pullback.core.names import Argument
+
+    #: What an option can be: a bool, a number, a string or None.
+    OptionValue = Any
 
 
 class Option:
@@ -27,18 +33,23 @@ class Option:
     current context."""
 
     def __init__(
-        self, name: str, default: Any, doc: str, choices: tuple[Any, ...] | None = None, in_programs: bool = False
+        self,
+        name: str,
+        default: OptionValue,
+        doc: str,
+        choices: tuple[OptionValue, ...] | None = None,
+        in_programs: bool = False,
     ) -> None:
         self.name, self.__doc__, self.choices, self.in_programs = name, doc, choices, in_programs
         self.default = self._global = default
         self.on_change: Callable[[], None] | None = None
 
     @property
-    def value(self) -> Any:
+    def value(self) -> OptionValue:
         here = _read_here()
         return here.values.get(self, self._global) if here else self._global
 
-    def set_global(self, value: Any) -> None:
+    def set_global(self, value: OptionValue) -> None:
         value = self.check(value)
         with _lock:
             # No call between these, so that no signal comes between.
@@ -49,7 +60,7 @@ class Option:
         if self.on_change is not None:
             self.on_change()
 
-    def check(self, value: Any) -> Any:
+    def check(self, value: OptionValue) -> OptionValue:
         if isinstance(self.default, bool):
             if not isinstance(value, bool) and value not in (0, 1):
                 raise TypeError(f"option {self.name!r} takes a bool, got {value!r}")
@@ -66,7 +77,7 @@ class Option:
             raise ValueError(f"option {self.name!r} takes a text or None, got {value!r}")
         return value
 
-    def __call__(self, value: Any = True) -> Setting:
+    def __call__(self, value: OptionValue = True) -> Setting:
         return Setting(self, self.check(value))
 
 
@@ -89,7 +100,7 @@ class Setting(Scope):
 
     variable = _here
 
-    def __init__(self, option: Option, value: Any) -> None:
+    def __init__(self, option: Option, value: OptionValue) -> None:
         self.option, self.new_value, self.entry = option, value, self
 
     def __enter__(self) -> None:
@@ -110,7 +121,7 @@ class _ProgramState:
         self.version = 0
         self.shared: tuple[Any, ...] | None = None
 
-    def read(self) -> tuple[Any, ...]:
+    def read(self) -> tuple[OptionValue, ...]:
         here = _read_here()
         if not here:
             found = self.shared
@@ -131,7 +142,7 @@ _lock = new_lock(4, globals(), "_lock")
 _states: dict[tuple[Any, ...], tuple[Any, ...]] = {}
 
 
-def _same(state: tuple[Any, ...]) -> tuple[Any, ...]:
+def _same(state: tuple[OptionValue, ...]) -> tuple[OptionValue, ...]:
     """The one object for equal states, so that states are compared by identity."""
     return _states.setdefault(state, state)
 
@@ -161,7 +172,12 @@ class Config:
         object.__setattr__(self, "_options", {})
 
     def define(
-        self, name: str, default: Any, doc: str, choices: tuple[Any, ...] | None = None, in_programs: bool = False
+        self,
+        name: str,
+        default: OptionValue,
+        doc: str,
+        choices: tuple[OptionValue, ...] | None = None,
+        in_programs: bool = False,
     ) -> Option:
         """A new option; `in_programs` if what a function does when it is traced may depend on it."""
         option = self._options[name] = Option(name, default, doc, choices, in_programs)
@@ -180,7 +196,7 @@ class Config:
             raise AttributeError(f"unknown option {name!r}{self._nearest(name)}")
         return found
 
-    def _nearest(self, name: Any) -> str:
+    def _nearest(self, name: Argument) -> str:
         from difflib import get_close_matches
 
         from pullback.core.foreign_options import REASONS
@@ -190,7 +206,7 @@ class Config:
         meant = f"; did you mean {near[0]!r}?" if near else "."
         return f"{meant} Known: {', '.join(sorted(self._options))}"
 
-    def update(self, name: str, value: Any) -> None:
+    def update(self, name: str, value: OptionValue) -> None:
         """Set option `name` (with or without the prefix `jax_`) for every thread.
 
         Options of JAX that mean nothing here are accepted, with a warning the first time. Raises
@@ -211,7 +227,7 @@ class Config:
         if first:
             warnings.warn(f"the option {name!r} means nothing here: {REASONS[plain]}", stacklevel=2)
 
-    def read(self, name: str) -> Any:
+    def read(self, name: str) -> OptionValue:
         """The value of option `name`; for options of JAX that mean nothing here, the one that was
         set, or JAX's default."""
         if self._is_foreign(name):
@@ -221,7 +237,7 @@ class Config:
             return _foreign_values.get(plain, FOREIGN[REASONS[plain]][plain])
         return self.option(name).value
 
-    def _is_foreign(self, name: Any) -> bool:
+    def _is_foreign(self, name: Argument) -> bool:
         if not isinstance(name, str) or name.removeprefix("jax_") in self._options:
             return False
         from pullback.core.foreign_options import REASONS
@@ -229,19 +245,19 @@ class Config:
         return name.removeprefix("jax_") in REASONS
 
     @property
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, OptionValue]:
         return {"jax_" + name: option.value for name, option in self._options.items()}
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> OptionValue:
         if name.startswith("__"):
             raise AttributeError(name)
         return self.read(name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: OptionValue) -> None:
         self.update(name, value)
 
 
-def parse(option: Option, text: str) -> Any:
+def parse(option: Option, text: str) -> OptionValue:
     """The value that an environment variable's text means for `option`."""
     if isinstance(option.default, bool):
         lowered = text.lower()

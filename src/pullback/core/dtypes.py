@@ -8,13 +8,19 @@ scalars: they give way to the other operand's type.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
 
 from pullback.core import config
 from pullback.core.errors import TypePromotionError, user_line
+
+if TYPE_CHECKING:
+    from pullback.core.names import Argument, Attribute, Operand
+
+    #: A node of the lattice of promotion: a dtype, or the name of a weak kind (`"f*"`).
+    LatticeNode = Any
 
 DType = np.dtype[Any]
 
@@ -52,15 +58,15 @@ class KeyType:
     __slots__ = ("__numpy_dtype__", "name")
     type = prng_key
 
-    def __init__(self, name: str, storage: np.dtype[Any]) -> None:
+    def __init__(self, name: str, storage: DType) -> None:
         self.name, self.__numpy_dtype__ = name, storage
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> DType:
         """What NumPy before 2.4 takes it for."""
         return self.__numpy_dtype__
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Attribute:
         return getattr(self.__numpy_dtype__, name)
 
     def __eq__(self, other: object) -> bool:
@@ -135,7 +141,7 @@ def is_integer(dtype: DType) -> bool:
     return _KINDS.get(dtype, "") in ("i", "u")
 
 
-def is_key(dtype: Any) -> bool:
+def is_key(dtype: Argument) -> bool:
     return bool(dtype == KEY)
 
 
@@ -149,7 +155,7 @@ def narrow(dtype: DType) -> DType:
     return _NARROW.get(dtype, dtype)
 
 
-def canonicalize_dtype(dtype: Any, allow_extended_dtype: bool = False) -> DType:
+def canonicalize_dtype(dtype: Argument, allow_extended_dtype: bool = False) -> DType:
     """The dtype an array gets when `dtype` is asked for: any spelling NumPy knows, or a Python
     scalar type.
 
@@ -222,10 +228,10 @@ _UP: dict[Any, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
-def _upper_bounds() -> dict[Any, frozenset[Any]]:
+def _upper_bounds() -> dict[LatticeNode, frozenset[LatticeNode]]:
     bounds: dict[Any, frozenset[Any]] = {}
 
-    def above(node: Any) -> frozenset[Any]:
+    def above(node: LatticeNode) -> frozenset[LatticeNode]:
         if node not in bounds:
             bounds[node] = frozenset([node]).union(*(above(n) for n in _UP[node]))
         return bounds[node]
@@ -289,11 +295,11 @@ def _promote(a: DType, weak_a: bool, b: DType, weak_b: bool) -> tuple[DType, boo
 _WEAK_NODES = {"i": _WEAK_INT, "u": _WEAK_INT, "f": _WEAK_FLOAT, "c": _WEAK_COMPLEX}
 
 
-def _node(dtype: DType, weak: bool) -> Any:
+def _node(dtype: DType, weak: bool) -> LatticeNode:
     return _WEAK_NODES[kind(dtype)] if weak and dtype != bool_ else dtype
 
 
-def typing_of(x: Any) -> tuple[DType, bool]:
+def typing_of(x: Operand) -> tuple[DType, bool]:
     """(dtype, weak) of an array, a NumPy value, a Python scalar or anything that has `dtype`.
     Raises TypeError."""
     scalar = type(x)
@@ -312,7 +318,7 @@ def typing_of(x: Any) -> tuple[DType, bool]:
     raise TypeError(f"value of type {scalar.__name__!r} is not a valid array type: {x!r:.100}")
 
 
-def promotion(*values: Any) -> tuple[DType, bool]:
+def promotion(*values: Operand) -> tuple[DType, bool]:
     """The common (dtype, weak) of values, dtypes and Python scalar types."""
     if not values:
         raise ValueError("at least one array or dtype is required")
@@ -329,7 +335,7 @@ def promotion(*values: Any) -> tuple[DType, bool]:
     return found
 
 
-def result_type(*args: Any, return_weak_type_flag: bool = False) -> Any:
+def result_type(*args: Argument, return_weak_type_flag: bool = False) -> DType | tuple[DType, bool]:
     """The dtype of an operation on `args` (arrays, scalars, dtypes), by JAX's promotion lattice.
 
     >>> result_type(np.int32(1), 2.0)
@@ -339,7 +345,7 @@ def result_type(*args: Any, return_weak_type_flag: bool = False) -> Any:
     return (dtype, weak) if return_weak_type_flag else dtype
 
 
-def issubdtype(a: Any, b: Any) -> bool:
+def issubdtype(a: Argument, b: Argument) -> bool:
     """`numpy.issubdtype`, extended to bfloat16, float8, int4 and typed keys. An array stands for
     its dtype."""
     if hasattr(a, "aval"):
@@ -364,19 +370,19 @@ _ABSTRACT: dict[type, str] = {
 _ML_TYPES = frozenset((bfloat16, *FLOAT8, int2, int4, uint2, uint4))
 
 
-def finfo(dtype: Any) -> Any:
+def finfo(dtype: Argument) -> ml_dtypes.finfo:
     """Machine limits of a floating type, ml_dtypes' included."""
     dtype = np.dtype(dtype)
     return ml_dtypes.finfo(dtype) if dtype in _ML_TYPES else np.finfo(dtype)
 
 
-def iinfo(int_type: Any) -> Any:
+def iinfo(int_type: Argument) -> ml_dtypes.iinfo:
     """Machine limits of an integer type, int4 and kin included."""
     dtype = np.dtype(int_type)
     return ml_dtypes.iinfo(dtype) if dtype in _ML_TYPES else np.iinfo(dtype)
 
 
-def itemsize_bits(dtype: Any) -> int:
+def itemsize_bits(dtype: Argument) -> int:
     """Width of one element in bits (4 for int4, though NumPy stores it in a byte)."""
     dtype = np.dtype(dtype)
     if dtype in (int4, uint4, FLOAT8[8]):
@@ -386,7 +392,7 @@ def itemsize_bits(dtype: Any) -> int:
     return dtype.itemsize * 8
 
 
-def scalar_type_of(x: Any) -> type:
+def scalar_type_of(x: Operand) -> type:
     """The Python scalar type (bool, int, float, complex) that a value or dtype corresponds to."""
     k = kind(typing_of(x)[0])
     return {"b": bool, "i": int, "u": int, "f": float, "c": complex}[k]

@@ -11,7 +11,11 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from types import CodeType, FrameType, TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from pullback.core.names import Tree, Value
+    from pullback.core.trace import Tracer
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -70,7 +74,7 @@ def user_api(fun: F) -> F:
     """
 
     @wraps(fun)
-    def called(*args: Any, **kwargs: Any) -> Any:
+    def called(*args: Tree, **kwargs: Tree) -> Tree:
         try:
             return fun(*args, **kwargs)
         except Exception as error:
@@ -166,7 +170,7 @@ class JaxprTypeError(TypeError):
 class ConcretizationTypeError(JAXTypeError):
     """A concrete value was needed where only an abstract one (a tracer) exists."""
 
-    def __init__(self, tracer: Any, context: str = "") -> None:
+    def __init__(self, tracer: Tracer, context: str = "") -> None:
         context = context or (
             "Python asked for the number itself. Convert to another type with `x.astype`, compute with `pullback.numpy`, or keep the value "
             "out of the transformation (`static_argnums`)."
@@ -177,7 +181,7 @@ class ConcretizationTypeError(JAXTypeError):
 class TracerBoolConversionError(ConcretizationTypeError):
     """`bool()` of an abstract tracer: `if`, `while`, `and`, `or`, `assert` on a traced value."""
 
-    def __init__(self, tracer: Any) -> None:
+    def __init__(self, tracer: Tracer) -> None:
         super().__init__(
             tracer,
             "A Python `if`, `while`, `and`, `or` or `not` asked for its truth value. Use `pullback.numpy.where` or "
@@ -188,7 +192,7 @@ class TracerBoolConversionError(ConcretizationTypeError):
 class TracerIntegerConversionError(JAXTypeError):
     """A traced value used where Python needs an integer (an index, a size, a range)."""
 
-    def __init__(self, tracer: Any) -> None:
+    def __init__(self, tracer: Tracer) -> None:
         super().__init__(
             f"{_describe(tracer)} was used as a Python integer at {user_line()}. Shapes, ranges and list indices must "
             "be known while tracing: index an Array instead of a list, or pass the value as a static argument."
@@ -198,7 +202,7 @@ class TracerIntegerConversionError(JAXTypeError):
 class TracerArrayConversionError(JAXTypeError):
     """A traced value handed to NumPy."""
 
-    def __init__(self, tracer: Any) -> None:
+    def __init__(self, tracer: Tracer) -> None:
         super().__init__(
             f"{_describe(tracer)} cannot become a NumPy array, at {user_line()}. A NumPy function was called on a "
             "traced value: use its counterpart in `pullback.numpy`, or `pullback.pure_callback`."
@@ -208,7 +212,7 @@ class TracerArrayConversionError(JAXTypeError):
 class NonConcreteBooleanIndexError(JAXIndexError):
     """A traced boolean mask used as an index: the shape of the result would depend on its values."""
 
-    def __init__(self, tracer: Any) -> None:
+    def __init__(self, tracer: Tracer) -> None:
         super().__init__(
             f"The boolean index {_describe(tracer)} at {user_line()} would give a result whose shape depends on traced "
             "values. Use `pullback.numpy.where(mask, x, fill)` or pass `size=` to `nonzero`."
@@ -218,7 +222,7 @@ class NonConcreteBooleanIndexError(JAXIndexError):
 class UnexpectedTracerError(JAXTypeError):
     """A tracer used after the transformation that made it has returned."""
 
-    def __init__(self, tracer: Any, context: str = "") -> None:
+    def __init__(self, tracer: Value, context: str = "") -> None:
         context = context or (
             "outside the transformation that made it: it leaked, by a global, an attribute or a closure. Return such values from the "
             "transformed function instead of storing them."
@@ -238,7 +242,7 @@ class TypePromotionError(ValueError):
     """Data types without an implicit common type."""
 
 
-def _describe(tracer: Any) -> str:
+def _describe(tracer: Value) -> str:
     try:
         origin = tracer.origin()
         return f"the traced value {tracer!r}" + (f" ({origin})" if origin else "")

@@ -4,15 +4,19 @@ executables) is then found again."""
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pullback.core.config import program_state
 from pullback.core.errors import CallersLocation, line_of
 from pullback.core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, Literal, Var, program_caches
 from pullback.core.kept import by_identity, kept_with_owners
 
+if TYPE_CHECKING:
+    from pullback.core.jaxpr import Atom
+    from pullback.core.names import Key, Value
 
-def lift(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:
+
+def lift(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Value]]:
     """The program with all of its constants made its first arguments, and these constants."""
     body = closed.jaxpr
     if not body.constvars:
@@ -50,7 +54,7 @@ def intern(closed: ClosedJaxpr) -> ClosedJaxpr:
     return found
 
 
-def structure(closed: ClosedJaxpr, owners: list[Any]) -> Any:
+def structure(closed: ClosedJaxpr, owners: list[object]) -> Key:
     """What makes two programs without constants equal: everything but the names of variables.
     `owners` gets what is compared by identity.
 
@@ -60,12 +64,12 @@ def structure(closed: ClosedJaxpr, owners: list[Any]) -> Any:
     """
     numbers: dict[Var, int] = {}
 
-    def atom(x: Any) -> Any:
-        if x.__class__ is Literal:
+    def atom(x: Atom) -> Key:
+        if isinstance(x, Literal):
             return x.val._value.tobytes(), x.aval.dtype, x.aval.weak_type
         return numbers[x]
 
-    def new(v: Var) -> Any:
+    def new(v: Var) -> Key:
         numbers[v] = len(numbers)
         return v.aval, v.aval.weak_type, v.__class__ is DropVar
 

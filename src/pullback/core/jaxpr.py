@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,12 @@ from pullback.core.effects import NO_EFFECTS, Effects
 from pullback.core.errors import JaxprTypeError, Location, describe_location
 from pullback.core.kept import by_identity, carriers, kept_with_owners
 from pullback.core.types import ShapedArray
+
+if TYPE_CHECKING:
+    from pullback.core.names import Key, Param, Value
+    from pullback.core.primitive import Primitive
+
+    T = TypeVar("T")
 
 
 class Var:
@@ -46,7 +52,7 @@ class Literal:
 
     __slots__ = ("val", "aval")
 
-    def __init__(self, val: Any, aval: ShapedArray) -> None:
+    def __init__(self, val: Value, aval: ShapedArray) -> None:
         self.val, self.aval = val, aval
 
     def __repr__(self) -> str:
@@ -64,10 +70,10 @@ class JaxprEqn:
 
     def __init__(
         self,
-        primitive: Any,
+        primitive: Primitive,
         invars: list[Atom],
         outvars: list[Var],
-        params: dict[str, Any],
+        params: dict[str, Param],
         location: Location | None = None,
         name_stack: tuple[str, ...] = (),
     ) -> None:
@@ -122,11 +128,11 @@ class ClosedJaxpr:
 
     __slots__ = ("jaxpr", "consts", "_derived", "__weakref__")
 
-    def __init__(self, jaxpr: Jaxpr, consts: Sequence[Any]) -> None:
+    def __init__(self, jaxpr: Jaxpr, consts: Sequence[Value]) -> None:
         self.jaxpr, self.consts = jaxpr, list(consts)
         self._derived: dict[Any, Any] = {}
 
-    def derived(self, key: Any, make: Callable[..., Any], *args: Any) -> Any:
+    def derived(self, key: Key, make: Callable[..., T], *args: object) -> T:
         """What `make(self, *args)` gave the first time it was asked for under `key`. With other
         programs in the key, it is kept as long as all of them live."""
         found = self._derived.get(key)
@@ -168,7 +174,7 @@ program_caches: list[Any] = []
 # ---- evaluation ----------------------------------------------------------------------------------
 
 
-def bind_equation(eqn: JaxprEqn, args: Sequence[Any]) -> Sequence[Any]:
+def bind_equation(eqn: JaxprEqn, args: Sequence[Value]) -> Sequence[Value]:
     """The results of an equation's primitive on `args`, under the current trace."""
     out = eqn.primitive.bind(*args, **eqn.params)
     return out if eqn.primitive.multiple_results else [out]
@@ -179,10 +185,10 @@ errors.replaying = bind_equation.__code__
 
 def eval_jaxpr(
     jaxpr: Jaxpr,
-    consts: Sequence[Any],
-    *args: Any,
-    apply: Callable[[JaxprEqn, Sequence[Any]], Sequence[Any]] = bind_equation,
-) -> list[Any]:
+    consts: Sequence[Value],
+    *args: Value,
+    apply: Callable[[JaxprEqn, Sequence[Value]], Sequence[Value]] = bind_equation,
+) -> list[Value]:
     """Run a program, equation by equation, under the current trace. Values are dropped after their
     last use.
 
@@ -191,7 +197,7 @@ def eval_jaxpr(
     """
     values: dict[Var, Any] = {}
 
-    def read(atom: Atom) -> Any:
+    def read(atom: Atom) -> Value:
         return atom.val if isinstance(atom, Literal) else values[atom]
 
     if len(args) != len(jaxpr.invars):
@@ -215,12 +221,12 @@ def eval_jaxpr(
     return [concrete(v.val._value, v.val.weak_type) if isinstance(v, Literal) else values[v] for v in jaxpr.outvars]
 
 
-def run(closed: ClosedJaxpr, *args: Any) -> list[Any]:
+def run(closed: ClosedJaxpr, *args: Value) -> list[Value]:
     """The program's results on `args`, equation by equation, under the current trace."""
     return eval_jaxpr(closed.jaxpr, closed.consts, *args)
 
 
-def jaxpr_as_fun(closed: ClosedJaxpr) -> Callable[..., list[Any]]:
+def jaxpr_as_fun(closed: ClosedJaxpr) -> Callable[..., list[Value]]:
     """The program as a function of flat arguments."""
     return partial(run, closed)
 
@@ -251,7 +257,7 @@ def check_jaxpr(jaxpr: Jaxpr) -> None:
         check_known(v, "the results")
 
 
-def subjaxprs(params: dict[str, Any]) -> list[ClosedJaxpr]:
+def subjaxprs(params: dict[str, Param]) -> list[ClosedJaxpr]:
     """The programs among an equation's parameters."""
     found = []  # asked of every equation of every program: written for speed
     for value in params.values():
@@ -325,7 +331,7 @@ def _print_equation(eqn: JaxprEqn, names: _Names, indent: int = 0) -> str:
     return f"{outs} = {eqn.primitive.name}{text} {ins}".rstrip()
 
 
-def _print_param(value: Any, indent: int) -> str:
+def _print_param(value: Param, indent: int) -> str:
     if isinstance(value, ClosedJaxpr):
         return print_jaxpr(value.jaxpr, indent=indent)
     if isinstance(value, Jaxpr):

@@ -16,13 +16,16 @@ for the few that were used last.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import count
 from types import FunctionType, MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
+
+if TYPE_CHECKING:
+    from pullback.core.names import Key, Table
 
 _ATTRIBUTE = "__pullback_kept__"
 _numbers = count()
@@ -42,7 +45,7 @@ class Kept:
 
     __slots__ = ("owner", "number", "own", "shared", "__weakref__")
 
-    def __init__(self, owner: Any = None) -> None:
+    def __init__(self, owner: object = None) -> None:
         # `functools.wraps`, copies and pickles pass attributes on to others, to which this does not
         # belong.
         self.owner: Callable[[], Any] = _nobody if owner is None else ref(owner)
@@ -51,7 +54,7 @@ class Kept:
         self.shared: dict[tuple[int, ...], _Group] = {}
         _all.add(self)
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> str | tuple[object, ...]:
         return Kept, ()
 
     def clear(self) -> None:
@@ -75,7 +78,7 @@ _others: OrderedDict[int, Kept] = OrderedDict()
 _FEW = 64
 
 
-def _kept(x: Any) -> Kept | None:
+def _kept(x: object) -> Kept | None:
     """What is kept with `x`; None if nobody would say when it is gone."""
     found: Kept | None
     attribute = carriers.get(x.__class__)
@@ -103,15 +106,15 @@ def _kept(x: Any) -> Kept | None:
     return found
 
 
-def _forget(table: Any, key: Any, _: Any) -> None:
+def _forget(table: Table, key: Key, _: Key) -> None:
     table.pop(key, None)
 
 
-def _refers(reference: Callable[[], Any], x: Any) -> bool:
+def _refers(reference: Callable[[], object], x: object) -> bool:
     return reference() is x
 
 
-def kept_with(*objects: Any) -> dict[Any, Any]:
+def kept_with(*objects: object) -> Table:
     """The dictionary of what has been made of these objects together. It lives as long as all of
     them do, at most."""
     if len(objects) == 1:
@@ -135,12 +138,12 @@ def kept_with(*objects: Any) -> dict[Any, Any]:
     return group.table
 
 
-def _forget_group(ids: Any, group: Any) -> None:
+def _forget_group(ids: tuple[int, ...], group: object) -> None:
     if groups.get(ids) is group:
         del groups[ids]
 
 
-def by_identity(value: Any, owners: list[Any]) -> Any:
+def by_identity(value: object, owners: list[object]) -> Key:
     """`value` for a key, in which functions, programs and other objects that carry what is made of
     them are named by their identity; they are added to `owners`, with which the entry is to be
     kept: while it is there, so are they."""
@@ -165,7 +168,7 @@ class _ById(int):
     __hash__ = int.__hash__
 
 
-def kept_with_owners(owners: Iterable[Any]) -> dict[Any, Any]:
+def kept_with_owners(owners: list[object]) -> Table:
     """`kept_with` the objects that `by_identity` has found, each once."""
     return kept_with(*{id(x): x for x in owners}.values())
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,21 @@ from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import Params, Trace, Tracer, current, set_current, under
 from pullback.core.types import Shape, ShapedArray
+
+if TYPE_CHECKING:
+    from pullback.core.names import (
+        Call,
+        Cotangent,
+        Function,
+        Key,
+        Operand,
+        Residual,
+        Result,
+        Tangent,
+        Value,
+        WithTangents,
+    )
+    from pullback.core.primitive import Primitive
 
 next_id: Callable[[], int] = count().__next__
 Tangents = dict[int, Any]
@@ -49,12 +64,12 @@ def unit(dtype: DType, weak_type: bool) -> ConcreteArray:
     return found
 
 
-def is_unit(ct: Any) -> bool:
+def is_unit(ct: Cotangent) -> bool:
     """Whether `ct` is a `unit`: a 1, perhaps a uniform one."""
     return id(ct) in _unit_ids
 
 
-def materialize(ct: Any, shape: Shape) -> Any:
+def materialize(ct: Cotangent, shape: Shape) -> Cotangent:
     """A uniform cotangent (a scalar standing for a constant array) as an array of `shape`.
     `lax.shape` supplies it."""
     raise NotImplementedError("pullback.lax.shape has not been imported")
@@ -77,25 +92,25 @@ class Node:
         """The nodes whose tangents this one depends on."""
         raise NotImplementedError(f"{type(self).__name__} must define parents")
 
-    def push(self, tangents: Tangents) -> Any:
+    def push(self, tangents: Tangents) -> Tangent:
         """This node's tangent, from the parents' in `tangents` (absent: zero). None stands for
         zero."""
         raise NotImplementedError(f"{type(self).__name__} must define push")
 
-    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+    def pull(self, ct: Cotangent, cotangents: Cotangents) -> None:
         """Add to `cotangents` of the parents what the cotangent `ct` of this node contributes."""
         raise NotImplementedError(f"{type(self).__name__} must define pull")
 
-    def residuals(self) -> Sequence[Any]:
+    def residuals(self) -> Sequence[Residual]:
         """The arrays that push and pull need."""
         raise NotImplementedError(f"{type(self).__name__} must define residuals")
 
-    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+    def rebuild(self, residuals: Sequence[Residual], parents: dict[int, Node]) -> Node:
         """The same action with other residuals, on the nodes that `parents` gives for the old
         parents' ids."""
         raise NotImplementedError(f"{type(self).__name__} must define rebuild")
 
-    def structure(self, numbering: dict[int, int]) -> Any:
+    def structure(self, numbering: dict[int, int]) -> Key:
         """What, besides the residuals, determines the action: comparable and hashable."""
         raise NotImplementedError(f"{type(self).__name__} must define structure")
 
@@ -113,7 +128,7 @@ class Cotangents:
         self._values: dict[int, Any] = {}
         self._pending: list[tuple[int, Node]] = []
 
-    def add(self, node: Node, ct: Any) -> None:
+    def add(self, node: Node, ct: Cotangent) -> None:
         """Add `ct` to the cotangent of `node`."""
         i = node.id
         old = self._values.get(i)
@@ -124,7 +139,7 @@ class Cotangents:
             if node.__class__ is not Input:
                 heappush(self._pending, (-i, node))
 
-    def add_result(self, node: Node, index: int, count: int, ct: Any) -> None:
+    def add_result(self, node: Node, index: int, count: int, ct: Cotangent) -> None:
         """Set the cotangent of result `index` of a node with `count` results."""
         i = node.id
         results = self._values.get(i)
@@ -143,7 +158,7 @@ class Cotangents:
                 ct = materialize(ct, node.shape)
             node.pull(ct, self)
 
-    def get(self, node: Node) -> Any:
+    def get(self, node: Node) -> Cotangent:
         """The cotangent of an input; None is zero."""
         ct = self._values.get(node.id)
         return ct if ct is None or ct.shape == node.shape else materialize(ct, node.shape)
@@ -161,13 +176,13 @@ class Input(Node):
     def parents(self) -> Iterable[Node]:
         return ()
 
-    def residuals(self) -> Sequence[Any]:
+    def residuals(self) -> Sequence[Residual]:
         return ()
 
-    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+    def rebuild(self, residuals: Sequence[Residual], parents: dict[int, Node]) -> Node:
         return Input(self.shape, self.dtype, self.weak_type)
 
-    def structure(self, numbering: dict[int, int]) -> Any:
+    def structure(self, numbering: dict[int, int]) -> Key:
         return ("input", self.shape, self.dtype, self.weak_type)
 
 
@@ -176,7 +191,9 @@ class Equation(Node):
 
     __slots__ = ("primitive", "operands", "params")
 
-    def __init__(self, primitive: Any, operands: Sequence[Any], params: Params, shape: Shape, dtype: DType) -> None:
+    def __init__(
+        self, primitive: Primitive, operands: Sequence[Node | Value], params: Params, shape: Shape, dtype: DType
+    ) -> None:
         self.id = next_id()
         self.primitive, self.operands, self.params = primitive, operands, params
         self.shape, self.dtype = shape, dtype
@@ -192,7 +209,7 @@ class Equation(Node):
     def parents(self) -> Iterable[Node]:
         return [x for x in self.operands if isinstance(x, Node)]
 
-    def push(self, tangents: Tangents) -> Any:
+    def push(self, tangents: Tangents) -> Tangent:
         args, active = [], False
         for x in self.operands:
             if isinstance(x, Node):
@@ -203,22 +220,22 @@ class Equation(Node):
                 args.append(x)
         return self.primitive.bind(*args, **self.params) if active else None
 
-    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+    def pull(self, ct: Cotangent, cotangents: Cotangents) -> None:
         if self.primitive.multiple_results:
             ct = list(ct)
         for x, ct_x in zip(self.operands, self.primitive.transpose(ct, *self.operands, **self.params)):
             if ct_x is not None and isinstance(x, Node):
                 cotangents.add(x, ct_x)
 
-    def residuals(self) -> Sequence[Any]:
+    def residuals(self) -> Sequence[Residual]:
         return [x for x in self.operands if not isinstance(x, Node)]
 
-    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+    def rebuild(self, residuals: Sequence[Residual], parents: dict[int, Node]) -> Node:
         rest = iter(residuals)
         operands = [parents[x.id] if isinstance(x, Node) else next(rest) for x in self.operands]
         return Equation(self.primitive, operands, self.params, self.shape, self.dtype)
 
-    def structure(self, numbering: dict[int, int]) -> Any:
+    def structure(self, numbering: dict[int, int]) -> Key:
         operands = tuple(numbering[x.id] if isinstance(x, Node) else None for x in self.operands)
         return (self.primitive, operands, tuple(sorted(self.params.items())), self.shape, self.dtype)
 
@@ -236,21 +253,21 @@ class Sum(Node):
     def parents(self) -> Iterable[Node]:
         return self.terms
 
-    def push(self, tangents: Tangents) -> Any:
+    def push(self, tangents: Tangents) -> Tangent:
         first, second = (tangents.get(n.id) for n in self.terms)
         return second if first is None else first if second is None else first + second
 
-    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+    def pull(self, ct: Cotangent, cotangents: Cotangents) -> None:
         for node in self.terms:
             cotangents.add(node, ct)
 
-    def residuals(self) -> Sequence[Any]:
+    def residuals(self) -> Sequence[Residual]:
         return ()
 
-    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+    def rebuild(self, residuals: Sequence[Residual], parents: dict[int, Node]) -> Node:
         return Sum(*(parents[n.id] for n in self.terms))
 
-    def structure(self, numbering: dict[int, int]) -> Any:
+    def structure(self, numbering: dict[int, int]) -> Key:
         return ("sum", *(numbering[n.id] for n in self.terms))
 
 
@@ -267,20 +284,20 @@ class Projection(Node):
     def parents(self) -> Iterable[Node]:
         return (self.source,)
 
-    def push(self, tangents: Tangents) -> Any:
+    def push(self, tangents: Tangents) -> Tangent:
         results = tangents.get(self.source.id)
         return None if results is None else results[self.index]
 
-    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+    def pull(self, ct: Cotangent, cotangents: Cotangents) -> None:
         cotangents.add_result(self.source, self.index, self.count, ct)
 
-    def residuals(self) -> Sequence[Any]:
+    def residuals(self) -> Sequence[Residual]:
         return ()
 
-    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+    def rebuild(self, residuals: Sequence[Residual], parents: dict[int, Node]) -> Node:
         return Projection(parents[self.source.id], self.index, self.count, self.shape, self.dtype)
 
-    def structure(self, numbering: dict[int, int]) -> Any:
+    def structure(self, numbering: dict[int, int]) -> Key:
         return ("projection", numbering[self.source.id], self.index)
 
 
@@ -342,7 +359,7 @@ class LinearTrace(Trace):
     def __init__(self, parent: Trace) -> None:
         self.parent = parent
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         operands = [a.node if a.__class__ is LinearTracer and a._trace is self else as_array(a) for a in args]
         active = [isinstance(x, Node) for x in operands]
         if True not in active:
@@ -365,7 +382,7 @@ class LinearTrace(Trace):
             return [LinearTracer(self, n) if isinstance(n, Node) else n for n in recorded]
         return LinearTracer(self, recorded)
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: Call, args: Sequence[Operand], params: Params) -> Result:
         if not any([a.__class__ is LinearTracer and a._trace is self for a in args]):
             # A coefficient, which the enclosing transformations differentiate by the call's own
             # rule.
@@ -379,7 +396,7 @@ class LinearTrace(Trace):
         return call.apply(args, params)
 
 
-def record_linear(fun: Callable[..., Any], nodes: Sequence[Node | None]) -> Any:
+def record_linear(fun: Function, nodes: Sequence[Node | None]) -> list[Node | Value]:
     """Call `fun` with a tangent tracer for each node (None for None); the results, tracers replaced
     by nodes.
 
@@ -392,13 +409,13 @@ def record_linear(fun: Callable[..., Any], nodes: Sequence[Node | None]) -> Any:
 
 
 def recorded(
-    forward_mode: Callable[[Sequence[Any]], tuple[Sequence[Any], Sequence[Any]]], nodes: Sequence[Node | None]
-) -> tuple[Sequence[Any], list[Node | None]]:
+    forward_mode: Callable[[Sequence[Tangent]], WithTangents], nodes: Sequence[Node | None]
+) -> tuple[Sequence[Value], list[Node | None]]:
     """Results, and the nodes of their tangents (None for zero), of what gives both of given
     tangents: reverse mode from forward mode."""
     outs: Sequence[Any] = ()
 
-    def rule(*tangents: Any) -> Sequence[Any]:
+    def rule(*tangents: Tangent) -> Sequence[Tangent]:
         nonlocal outs
         outs, t_outs = forward_mode(tangents)
         return t_outs

@@ -13,7 +13,10 @@ import os
 import sys
 import time
 from threading import RLock, get_ident
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 #: Where locks are, in the order in which they are taken.
 _holders: list[tuple[int, dict[str, Any], str]] = []
@@ -24,7 +27,7 @@ _PACKAGES = sys.stdlib_module_names | {"pullback", "jaxlib", "optree", "numpy", 
 _PATIENCE = 30.0
 
 
-def new_lock(rank: int, holder: dict[str, Any], name: str) -> Any:
+def new_lock(rank: int, holder: dict[str, object], name: str) -> AbstractContextManager[object]:
     """A lock, to be found under `name` in `holder` (a module's `globals()`) each time it is needed:
     `with _lock: ...`.
 

@@ -7,11 +7,15 @@ common-subexpression elimination.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pullback.core.array import ConcreteArray, as_array
 from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var, subjaxprs
 from pullback.core.trace import Params, Through
+
+if TYPE_CHECKING:
+    from pullback.core.names import Call, Key, Operand, Param, Result, Value
+    from pullback.core.primitive import Primitive
 
 
 def inline_calls(closed: ClosedJaxpr) -> ClosedJaxpr:
@@ -23,7 +27,7 @@ def inline_calls(closed: ClosedJaxpr) -> ClosedJaxpr:
     eqns: list[JaxprEqn] = []
     values: dict[Var, Atom] = {}
 
-    def const(var: Var, value: Any) -> Var:
+    def const(var: Var, value: Value) -> Var:
         return consts.setdefault(id(value), (Var(var.aval), value))[0]
 
     def expand(body: Jaxpr, read: dict[Var, Atom]) -> list[Atom]:
@@ -119,7 +123,7 @@ def refuse_repeated_effects(closed: ClosedJaxpr, what: str) -> None:
 def with_programs(params: Params, change: Callable[[ClosedJaxpr], ClosedJaxpr]) -> Params:
     """An equation's parameters, with the programs among them changed."""
 
-    def changed(value: Any) -> Any:
+    def changed(value: Param) -> Param:
         if isinstance(value, ClosedJaxpr):
             return change(value)
         return type(value)(map(changed, value)) if isinstance(value, (tuple, list)) else value
@@ -133,7 +137,7 @@ class Quiet(Through):
 
     __slots__ = ()
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         if (
             primitive.multiple_results
             and primitive.effects_of(params)
@@ -142,7 +146,7 @@ class Quiet(Through):
             return []
         return super().process(primitive, args, params)
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: Call, args: Sequence[Operand], params: Params) -> Result:
         return super().process_call(
             call, args, with_programs(params, without_effects) if call.effects_of(params) else params
         )
@@ -211,11 +215,11 @@ def drop_idle_barrier(closed: ClosedJaxpr) -> ClosedJaxpr:
     return ClosedJaxpr(Jaxpr(jaxpr.constvars, jaxpr.invars, outvars, eqns), closed.consts)
 
 
-def _literal_key(x: Literal) -> Any:
+def _literal_key(x: Literal) -> Key:
     return x.val._value.tobytes(), x.aval.dtype, x.aval.weak_type
 
 
-def hoist_constants(closed: ClosedJaxpr, is_small: Any) -> tuple[ClosedJaxpr, list[ConcreteArray]]:
+def hoist_constants(closed: ClosedJaxpr, is_small: Callable[[Value], bool]) -> tuple[ClosedJaxpr, list[ConcreteArray]]:
     """The program with the constants that are not small made its first arguments, and these
     constants, each once.
 

@@ -27,26 +27,46 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pullback.core.array import Array, as_array, concrete
 from pullback.core.effects import NO_EFFECTS, Effects
 from pullback.core.errors import user_line
 from pullback.core.jaxpr import subjaxprs
 from pullback.core.linear import Equation, Node, Sum, project, recorded, zeros
-from pullback.core.trace import Params, current
+from pullback.core.trace import Params, Trace, current
 from pullback.core.types import ShapedArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pullback.core.names import (
+        Cotangent,
+        Emitted,
+        Emitter,
+        NumPyValue,
+        Operand,
+        Param,
+        Result,
+        ResultNode,
+        ResultType,
+        Tangent,
+        Value,
+        WithAxis,
+        WithNode,
+        WithTangent,
+    )
 
 #: Every primitive by name, for the conformance suite and for readers of serialized programs.
 registry: dict[str, Primitive] = {}
 
 
-def weak_as_operands(type_of: Any) -> Any:
+def weak_as_operands(type_of: Callable[..., ResultType]) -> Callable[..., ResultType]:
     """A rule `type_of` written for shapes and dtypes, with results that are weak if all operands
     are."""
 
     @wraps(type_of)
-    def of_weak(self: Any, *types: ShapedArray, **params: Any) -> Any:
+    def of_weak(self: Primitive, *types: ShapedArray, **params: Param) -> ResultType:
         out = type_of(self, *types, **params)
         weak = bool(types) and all([t.weak_type for t in types])
         return [t.update(weak_type=weak) for t in out] if self.multiple_results else out.update(weak_type=weak)
@@ -54,7 +74,7 @@ def weak_as_operands(type_of: Any) -> Any:
     return of_weak
 
 
-def is_node(x: Any) -> bool:
+def is_node(x: object) -> bool:
     """Whether an operand of `transpose` is one whose cotangent is wanted."""
     return isinstance(x, Node)
 
@@ -159,14 +179,14 @@ class Primitive:
                 "exported programs and pickles. Put the name of your package in front (`mypackage.name`)"
             )
 
-    def bind(self, *args: Any, **params: Any) -> Any:
+    def bind(self, *args: Operand, **params: Param) -> Result:
         """Apply the primitive to arrays, or what becomes one (NumPy arrays and scalars, Python's
         numbers), under the current trace."""
         return current().process(self, args, params)
 
     # ---- rules -----------------------------------------------------------------------------------
 
-    def evaluate(self, *values: Any, **params: Any) -> Any:
+    def evaluate(self, *values: NumPyValue, **params: Param) -> NumPyValue:
         if not self.expands:
             raise self.missing("evaluate", "evaluation")
         out: Any = self.expand(*map(concrete, values), **params)
@@ -174,22 +194,22 @@ class Primitive:
         evaluated = [x._value for x in results]
         return evaluated if self.multiple_results else evaluated[0]
 
-    def type_of(self, *types: ShapedArray, **params: Any) -> Any:
+    def type_of(self, *types: ShapedArray, **params: Param) -> ResultType:
         raise self.missing("type_of", "typing")
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+    def jvp(self, primals: Sequence[Value], tangents: Sequence[Tangent], **params: Param) -> WithTangent:
         if self.no_derivative is not None:
             out = self.bind(*primals, **params)
             return out, ([None] * len(out) if self.multiple_results else None)
         raise self.missing("jvp", "differentiation")
 
-    def transpose(self, ct: Any, *operands: Any, **params: Any) -> Sequence[Any]:
+    def transpose(self, ct: Cotangent, *operands: Node | Value, **params: Param) -> Sequence[Cotangent]:
         raise self.missing("transpose", "transposition")
 
-    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
+    def batch(self, size: int, args: Sequence[Value], axes: Sequence[int | None], **params: Param) -> WithAxis:
         raise self.missing("batch", "vmap")
 
-    def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
+    def lower(self, emit: Emitter, *operands: Emitted, **params: Param) -> Emitted:
         if self.expands:
             return emit.expand(self, operands, params)
         # The compiler has nothing like it: the program calls back to NumPy.
@@ -200,8 +220,19 @@ class Primitive:
         """Whether the rule `expand` is there."""
         return type(self).expand is not Primitive.expand
 
-    def expand(self, *operands: Any, **params: Any) -> Any:
+    def expand(self, *operands: Value, **params: Param) -> Result:
         raise self.missing("expand", "compilation")
+
+    def canonical_operands(self, args: Sequence[Value]) -> Result:
+        raise self.missing("canonical_operands", "staging")
+
+    def batch_collective(
+        self, trace: Trace, values: Sequence[Value], axes: Sequence[int | None], **params: Param
+    ) -> WithAxis:
+        raise self.missing("batch_collective", "communication over mapped axes")
+
+    def linearize_values(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNode:
+        raise self.missing("linearize_values", "linearization of concrete operands")
 
     # ---- what follows from the rules -------------------------------------------------------------
 
@@ -209,20 +240,20 @@ class Primitive:
         """Whether the primitive is linear in the operands marked in `active`, taken together."""
         return False
 
-    def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+    def linearize(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNode:
         """Output, and the node of its tangent (None if zero) given the nodes of the operands'
         tangents."""
         if self.multiple_results:
             return recorded(lambda ts: self.jvp(primals, ts, **params), nodes)
 
-        def forward_mode(tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        def forward_mode(tangents: Sequence[Tangent]) -> tuple[list[Value], list[Tangent]]:
             out, t_out = self.jvp(primals, tangents, **params)
             return [out], [t_out]
 
         (out,), (node,) = recorded(forward_mode, nodes)
         return out, node
 
-    def record(self, operands: Sequence[Any], params: Params) -> Any:
+    def record(self, operands: Sequence[Node | Value], params: Params) -> ResultNode:
         """The node (or nodes) of this primitive applied to nodes and constants, in which it
         `is_linear`."""
         types = [x.aval if isinstance(x, Array) else ShapedArray(x.shape, x.dtype) for x in operands]
@@ -248,7 +279,7 @@ class Primitive:
     def __repr__(self) -> str:
         return self.name
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> str | tuple[object, ...]:
         # There is one of each name, which copies and other processes have as well.
         return _registered, (self.name,)
 
@@ -270,7 +301,7 @@ class LinearPrimitive(Primitive):
     def _linear(self, i: int) -> bool:
         return self.linear_in is None or i in self.linear_in
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+    def jvp(self, primals: Sequence[Value], tangents: Sequence[Tangent], **params: Param) -> WithTangent:
         out = self.bind(*primals, **params)
         operands, active = [], False
         for i, (x, t) in enumerate(zip(primals, tangents)):
@@ -283,7 +314,7 @@ class LinearPrimitive(Primitive):
             return out, None
         return out, self.bind(*operands, **params)
 
-    def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+    def linearize(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNode:
         out = self.bind(*primals, **params)
         operands: list[Any] = []
         active = False
@@ -310,7 +341,7 @@ class BilinearPrimitive(Primitive):
     def is_linear(self, active: Sequence[bool]) -> bool:
         return sum(active) == 1
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+    def jvp(self, primals: Sequence[Value], tangents: Sequence[Tangent], **params: Param) -> WithTangent:
         x, y = primals
         t_x, t_y = tangents
         out = self.bind(x, y, **params)
@@ -320,7 +351,7 @@ class BilinearPrimitive(Primitive):
             return out, self.bind(x, t_y, **params)
         return out, self.bind(t_x, y, **params) + self.bind(x, t_y, **params)
 
-    def linearize(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+    def linearize(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNode:
         x, y = primals
         t_x, t_y = nodes
         out = self.bind(x, y, **params)

@@ -18,7 +18,10 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from functools import partial, wraps
 from threading import get_ident
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from pullback.core.names import Attribute, Tree
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,7 +30,7 @@ class _Exit:
     """`__exit__` of scopes: as `with` asks for it before it enters, and as `contextlib.ExitStack`
     and others call it afterwards."""
 
-    def __get__(self, scope: Scope | None, owner: Any = None) -> Any:
+    def __get__(self, scope: Scope | None, owner: type | None = None) -> Attribute:
         if scope is None:
             return _leave_innermost
         depth = scope.depth(scope.variable.get())
@@ -124,26 +127,26 @@ class Scope:
         within: Any
         if inspect.iscoroutinefunction(fun):
 
-            async def within(*args: Any, **kwargs: Any) -> Any:
+            async def within(*args: Tree, **kwargs: Tree) -> Tree:
                 with self:
                     return await fun(*args, **kwargs)
 
         elif inspect.isgeneratorfunction(fun):
 
-            def within(*args: Any, **kwargs: Any) -> Any:
+            def within(*args: Tree, **kwargs: Tree) -> Tree:
                 with self:
                     return (yield from fun(*args, **kwargs))
 
         elif inspect.isasyncgenfunction(fun):
 
-            async def within(*args: Any, **kwargs: Any) -> Any:
+            async def within(*args: Tree, **kwargs: Tree) -> Tree:
                 with self:
                     async for x in fun(*args, **kwargs):
                         yield x
 
         else:
 
-            def within(*args: Any, **kwargs: Any) -> Any:
+            def within(*args: Tree, **kwargs: Tree) -> Tree:
                 with self:
                     return fun(*args, **kwargs)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pullback.core import config, dtypes, errors
 from pullback.core.array import Array, ConcreteArray, as_array
@@ -19,6 +19,10 @@ from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Lit
 from pullback.core.scopes import NOTHING, Entered, Scope
 from pullback.core.trace import EVAL, Params, Trace, Tracer, current, entered, reset_current, set_current
 from pullback.core.types import ShapedArray
+
+if TYPE_CHECKING:
+    from pullback.core.names import Call, Function, Operand, Result, Value
+    from pullback.core.primitive import Primitive
 
 _name_stack: ContextVar[Entered] = ContextVar("name_stack", default=NOTHING)
 
@@ -86,7 +90,7 @@ class JaxprTrace(Trace):
                 return f"the result of `{eqn.primitive.name}` at {eqn.source}"
         return next((self.name_of(i) for i, v in enumerate(self.invars) if v is var), "")
 
-    def atom(self, x: Any) -> Atom:
+    def atom(self, x: Operand) -> Atom:
         """The variable or literal that stands for `x`: one of our tracers, or a constant."""
         if x.__class__ is StagedTracer and x._trace is self:
             return x._var
@@ -100,7 +104,7 @@ class JaxprTrace(Trace):
             found = self.consts[id(x)] = (Var(x.aval), x)
         return found[0]
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         if primitive.staged_expanded:  # shown as the standard operations that it is made of
             return primitive.expand(*(a if isinstance(a, Array) else as_array(a) for a in args), **params)
         if primitive.broadcasts and len(args) > 1:
@@ -114,20 +118,20 @@ class JaxprTrace(Trace):
         return StagedTracer(self, var)
 
     def emit(
-        self, primitive: Any, atoms: Sequence[Atom], params: Params, out_types: Sequence[ShapedArray]
+        self, primitive: Primitive, atoms: Sequence[Atom], params: Params, out_types: Sequence[ShapedArray]
     ) -> list[StagedTracer]:
         """Append an equation with several results; these, as tracers."""
         outvars = [Var(t) for t in out_types]
         self.eqns.append(JaxprEqn(primitive, list(atoms), outvars, params, source_location(), _name_stack.get()))
         return [StagedTracer(self, v) for v in outvars]
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: Call, args: Sequence[Operand], params: Params) -> Result:
         atoms = [self.atom(a) for a in args]
         captured, params = call.as_equation([a.aval for a in atoms], params)
         atoms = [*map(self.atom, captured), *atoms]
         return self.emit(call, atoms, params, call.type_of(*[a.aval for a in atoms], **params))
 
-    def finish(self, outs: Sequence[Any]) -> ClosedJaxpr:
+    def finish(self, outs: Sequence[Operand]) -> ClosedJaxpr:
         """The program whose results are `outs`."""
         outvars = [self.atom(o) for o in outs]
         used = {v for e in self.eqns for v in e.invars if isinstance(v, Var)} | {
@@ -153,10 +157,10 @@ class Finished(JaxprTrace):
     __slots__ = ()
     finished = True
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         return self._aside().process(primitive, args, params)
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: Call, args: Sequence[Operand], params: Params) -> Result:
         return self._aside().process_call(call, args, params)
 
     def _aside(self) -> Trace:
@@ -178,7 +182,7 @@ def is_staging() -> bool:
 
 
 def stage_flat(
-    fun: Callable[..., Any],
+    fun: Function,
     in_types: Sequence[ShapedArray],
     parent: Trace | None = None,
     name_of: Callable[[int], str] | None = None,
@@ -201,7 +205,7 @@ def stage_flat(
 errors.staging = stage_flat.__code__
 
 
-def close(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:
+def close(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Value]]:
     """The program with the tracers among its constants made its first arguments, and these tracers."""
     if not any(isinstance(c, Tracer) for c in closed.consts):
         return closed, []

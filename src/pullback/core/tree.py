@@ -19,6 +19,8 @@ from pullback.core.trace import current
 if TYPE_CHECKING:
     import optree
 
+    from pullback.core.names import Attribute, Auxiliary, Function, Leaf, Tree, Value
+
     PyTreeDef = optree.PyTreeSpec
 
 NAMESPACE = "pullback"
@@ -36,7 +38,7 @@ class _Optree:
     The package's own node types are registered then; it replaces this object.
     """
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Attribute:
         with _loading:
             import optree as loaded
 
@@ -53,7 +55,7 @@ class _Optree:
 if not TYPE_CHECKING:
     optree = _Optree()
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> Attribute:
         if name == "PyTreeDef":
             return optree.PyTreeSpec
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -68,7 +70,7 @@ class _Key:
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Hashable) -> None:
         self._value = value
 
     def __eq__(self, other: object) -> bool:
@@ -164,9 +166,9 @@ _child_keys: dict[type, Callable[[Any], Sequence[Any]]] = {}
 
 def register_pytree_node(
     nodetype: type[T],
-    flatten_func: Callable[[T], tuple[Iterable[Any], Hashable]],
-    unflatten_func: Callable[[Hashable, Iterable[Any]], T],
-    flatten_with_keys_func: Callable[[T], tuple[Iterable[tuple[Any, Any]], Hashable]] | None = None,
+    flatten_func: Callable[[T], tuple[Iterable[Tree], Hashable]],
+    unflatten_func: Callable[[Hashable, Iterable[Tree]], T],
+    flatten_with_keys_func: Callable[[T], tuple[Iterable[tuple[object, Tree]], Hashable]] | None = None,
 ) -> None:
     """Make instances of `nodetype` containers.
 
@@ -177,7 +179,7 @@ def register_pytree_node(
     if not isinstance(nodetype, type):
         raise TypeError(f"register_pytree_node takes a type, got {nodetype!r}")
 
-    def flatten(x: T) -> tuple[tuple[Any, ...], Hashable]:
+    def flatten(x: T) -> tuple[tuple[Tree, ...], Hashable]:
         children, auxiliary = flatten_func(x)
         return tuple(children), auxiliary
 
@@ -192,14 +194,14 @@ def register_pytree_node(
 
 def register_pytree_with_keys(
     nodetype: type[T],
-    flatten_with_keys: Callable[[T], tuple[Iterable[tuple[Any, Any]], Hashable]],
-    unflatten_func: Callable[[Hashable, Iterable[Any]], T],
-    flatten_func: Callable[[T], tuple[Iterable[Any], Hashable]] | None = None,
+    flatten_with_keys: Callable[[T], tuple[Iterable[tuple[object, Tree]], Hashable]],
+    unflatten_func: Callable[[Hashable, Iterable[Tree]], T],
+    flatten_func: Callable[[T], tuple[Iterable[Tree], Hashable]] | None = None,
 ) -> None:
     """`register_pytree_node` for types that say the key of each child: `flatten_with_keys` gives
     ((key, child), ...)."""
 
-    def flatten(x: T) -> tuple[Iterable[Any], Hashable]:
+    def flatten(x: T) -> tuple[Iterable[Tree], Hashable]:
         pairs, auxiliary = flatten_with_keys(x)
         return tuple(child for _, child in pairs), auxiliary
 
@@ -265,13 +267,13 @@ def register_dataclass(
                 f"missing {sorted(missing)}, unexpected {sorted(extra)}"
             )
 
-    def flatten(x: T) -> tuple[tuple[Any, ...], Hashable]:
+    def flatten(x: T) -> tuple[tuple[Tree, ...], Hashable]:
         return tuple(getattr(x, f) for f in data), tuple(getattr(x, f) for f in meta)
 
-    def flatten_with_keys(x: T) -> tuple[Iterable[tuple[Any, Any]], Hashable]:
+    def flatten_with_keys(x: T) -> tuple[Iterable[tuple[object, Tree]], Hashable]:
         return tuple((GetAttrKey(f), getattr(x, f)) for f in data), tuple(getattr(x, f) for f in meta)
 
-    def unflatten(auxiliary: Any, children: Iterable[Any]) -> T:
+    def unflatten(auxiliary: Auxiliary, children: Iterable[Tree]) -> T:
         return nodetype(**dict(zip(data, children)), **dict(zip(meta, auxiliary)))
 
     register_pytree_node(nodetype, flatten, unflatten, flatten_with_keys)
@@ -323,7 +325,7 @@ def _with_sorted_keys(treedef: PyTreeDef) -> PyTreeDef:
     return result
 
 
-def tree_flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeDef]:
+def tree_flatten(tree: Tree, is_leaf: IsLeaf = None) -> tuple[list[Leaf], PyTreeDef]:
     """The leaves of `tree`, left to right, and its structure.
 
     >>> tree_flatten({"b": 1, "a": (2, None)})[0]
@@ -338,23 +340,23 @@ def tree_flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeDe
     return leaves, _sorted.get(treedef) or _with_sorted_keys(treedef)
 
 
-def tree_unflatten(treedef: PyTreeDef, leaves: Iterable[Any]) -> Any:
+def tree_unflatten(treedef: PyTreeDef, leaves: Iterable[Leaf]) -> Tree:
     """The tree of structure `treedef` with the given leaves. Raises ValueError if their number is
     wrong."""
     return optree.tree_unflatten(treedef, leaves)
 
 
-def tree_leaves(tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
+def tree_leaves(tree: Tree, is_leaf: IsLeaf = None) -> list[Leaf]:
     """The leaves of `tree`, left to right."""
     return optree.tree_leaves(tree, is_leaf, namespace=NAMESPACE)
 
 
-def tree_structure(tree: Any, is_leaf: IsLeaf = None) -> PyTreeDef:
+def tree_structure(tree: Tree, is_leaf: IsLeaf = None) -> PyTreeDef:
     """The structure of `tree`."""
     return tree_flatten(tree, is_leaf)[1]
 
 
-def tree_map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:
+def tree_map(f: Function, tree: Tree, *rest: Tree, is_leaf: IsLeaf = None) -> Tree:
     """`f` applied to corresponding leaves of trees; `rest` may have deeper structure. Raises
     ValueError on a mismatch.
 
@@ -366,13 +368,13 @@ def tree_map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = Non
     return treedef.unflatten([f(*xs) for xs in zip(leaves, *others)])
 
 
-def flatten_up_to(treedef: PyTreeDef, tree: Any) -> list[Any]:
+def flatten_up_to(treedef: PyTreeDef, tree: Tree) -> list[Tree]:
     """The subtrees of `tree` at the leaves of `treedef`. Raises ValueError if `tree` does not have
     that structure."""
     return treedef.flatten_up_to(tree)
 
 
-def tree_all(tree: Any, *, is_leaf: IsLeaf = None) -> bool:
+def tree_all(tree: Tree, *, is_leaf: IsLeaf = None) -> bool:
     """Whether all leaves are true."""
     return all(tree_leaves(tree, is_leaf))
 
@@ -381,8 +383,8 @@ _NOTHING: Any = object()
 
 
 def tree_reduce(
-    function: Callable[[Any, Any], Any], tree: Any, initializer: Any = _NOTHING, is_leaf: IsLeaf = None
-) -> Any:
+    function: Callable[[Tree, Tree], Tree], tree: Tree, initializer: Tree = _NOTHING, is_leaf: IsLeaf = None
+) -> Tree:
     """`functools.reduce` over the leaves."""
     leaves = tree_leaves(tree, is_leaf)
     return (
@@ -393,8 +395,8 @@ def tree_reduce(
 
 
 def tree_reduce_associative(
-    operation: Callable[[Any, Any], Any], tree: Any, *, identity: Any = _NOTHING, is_leaf: IsLeaf = None
-) -> Any:
+    operation: Callable[[Tree, Tree], Tree], tree: Tree, *, identity: Tree = _NOTHING, is_leaf: IsLeaf = None
+) -> Tree:
     """Reduce the leaves by an associative operation, pairing neighbours (log-depth). ValueError for
     an empty tree without identity."""
     leaves = tree_leaves(tree, is_leaf)
@@ -408,7 +410,7 @@ def tree_reduce_associative(
     return leaves[0]
 
 
-def tree_transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, pytree_to_transpose: Any) -> Any:
+def tree_transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, pytree_to_transpose: Tree) -> Tree:
     """A tree of structure outer∘inner as one of structure inner∘outer. TypeError if it does not
     have that structure."""
     flat, treedef = tree_flatten(pytree_to_transpose)
@@ -422,20 +424,20 @@ def tree_transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, py
     return inner_treedef.unflatten([outer_treedef.unflatten(c) for c in columns])
 
 
-def tree_broadcast(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> Any:
+def tree_broadcast(prefix_tree: Tree, full_tree: Tree, is_leaf: IsLeaf = None) -> Tree:
     """`prefix_tree`, each leaf repeated over the subtree of `full_tree` it stands for. ValueError
     if it is no prefix."""
     return tree_unflatten(tree_structure(full_tree, is_leaf), broadcast_prefix(prefix_tree, full_tree, is_leaf))
 
 
-def broadcast_prefix(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
+def broadcast_prefix(prefix_tree: Tree, full_tree: Tree, is_leaf: IsLeaf = None) -> list[Tree]:
     """The leaves of `prefix_tree`, each as often as `full_tree` has leaves in its place."""
     leaves, treedef = tree_flatten(prefix_tree, is_leaf)
     subtrees = flatten_up_to(treedef, full_tree)
     return [leaf for leaf, t in zip(leaves, subtrees) for _ in range(tree_structure(t).num_leaves)]
 
 
-def flatten_one_level(tree: Any) -> tuple[list[Any], Any] | None:
+def flatten_one_level(tree: Tree) -> tuple[list[Tree], Auxiliary] | None:
     """The children of one node and its auxiliary data; None for a leaf."""
     if is_leaf(tree):
         return None
@@ -445,7 +447,7 @@ def flatten_one_level(tree: Any) -> tuple[list[Any], Any] | None:
     return list(children), metadata
 
 
-def flatten_one_level_with_keys(tree: Any) -> tuple[list[tuple[Any, Any]], Any] | None:
+def flatten_one_level_with_keys(tree: Tree) -> tuple[list[tuple[object, Tree]], Auxiliary] | None:
     """As `flatten_one_level`, each child with its key."""
     flat = flatten_one_level(tree)
     if flat is None:
@@ -453,7 +455,7 @@ def flatten_one_level_with_keys(tree: Any) -> tuple[list[tuple[Any, Any]], Any] 
     return list(zip(child_keys(tree, len(flat[0])), flat[0])), flat[1]
 
 
-def is_leaf(x: Any) -> bool:
+def is_leaf(x: Tree) -> bool:
     """Whether `x` is a leaf (None is a node)."""
     return optree.tree_is_leaf(x, namespace=NAMESPACE)
 
@@ -463,14 +465,14 @@ def is_tree_node(typ: type) -> bool:
     return optree.register_pytree_node.get(typ, namespace=NAMESPACE) is not None
 
 
-def unflatten_rule(cls: type) -> Callable[[Any, Any], Any] | None:
+def unflatten_rule(cls: type) -> Callable[[Auxiliary, Iterable[Tree]], Tree] | None:
     """What makes an instance of the container type `cls` of auxiliary data and children; None if it
     is no container."""
     entry = optree.register_pytree_node.get(cls, namespace=NAMESPACE)
     return None if entry is None else entry.unflatten_func
 
 
-def all_leaves(iterable: Iterable[Any], is_leaf: IsLeaf = None) -> bool:
+def all_leaves(iterable: Iterable[Leaf], is_leaf: IsLeaf = None) -> bool:
     """Whether every element is a leaf."""
     return optree.all_leaves(iterable, is_leaf, namespace=NAMESPACE)
 
@@ -493,7 +495,7 @@ def treedef_tuple(treedefs: Iterable[PyTreeDef]) -> PyTreeDef:
 # ---- with paths ----------------------------------------------------------------------------------
 
 
-def child_keys(node: Any, count: int) -> Sequence[Any]:
+def child_keys(node: Tree, count: int) -> Sequence[object]:
     """The keys of a container's `count` children."""
     cls = type(node)
     if cls in _child_keys:
@@ -509,8 +511,8 @@ def child_keys(node: Any, count: int) -> Sequence[Any]:
 
 
 def tree_flatten_with_path(
-    tree: Any, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
-) -> tuple[list[tuple[KeyPath, Any]], PyTreeDef]:
+    tree: Tree, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
+) -> tuple[list[tuple[KeyPath, Leaf]], PyTreeDef]:
     """Leaves with the path to each, and the structure.
 
     >>> [(keystr(path), leaf) for path, leaf in tree_flatten_with_path({"a": [1, 2]})[0]]
@@ -519,7 +521,7 @@ def tree_flatten_with_path(
     found: list[tuple[KeyPath, Any]] = []
     stop: set[int] = set()
 
-    def visit(node: Any, path: KeyPath) -> None:
+    def visit(node: Tree, path: KeyPath) -> None:
         if is_leaf is not None and (is_leaf(path, node) if is_leaf_takes_path else is_leaf(node)):  # type: ignore[call-arg]
             stop.add(id(node))
             found.append((path, node))
@@ -537,15 +539,15 @@ def tree_flatten_with_path(
 
 
 def tree_leaves_with_path(
-    tree: Any, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
-) -> list[tuple[KeyPath, Any]]:
+    tree: Tree, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
+) -> list[tuple[KeyPath, Leaf]]:
     """Leaves with the path to each."""
     return tree_flatten_with_path(tree, is_leaf, is_leaf_takes_path)[0]
 
 
 def tree_map_with_path(
-    f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
-) -> Any:
+    f: Function, tree: Tree, *rest: Tree, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
+) -> Tree:
     """`f(path, *leaves)` over corresponding leaves."""
     pairs, treedef = tree_flatten_with_path(tree, is_leaf, is_leaf_takes_path)
     others = [flatten_up_to(treedef, r) for r in rest]
@@ -568,7 +570,7 @@ class Partial(functools.partial):  # type: ignore[type-arg]
     (12.0, [1.5])
     """
 
-    def __new__(cls, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Partial:
+    def __new__(cls, func: Function, *args: Tree, **kwargs: Tree) -> Partial:
         if isinstance(func, Partial):
             args, kwargs, func = func.args + args, {**func.keywords, **kwargs}, func.func
         if not callable(func):
@@ -590,14 +592,14 @@ register_pytree_with_keys(
 )
 
 
-def arrays_of(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
+def arrays_of(tree: Tree, what: str) -> tuple[list[Value], PyTreeDef]:
     """The leaves as Arrays, and the structure. Raises TypeError naming the leaf for what is no
     array; `what` says whose it is."""
     leaves, treedef = tree_flatten(tree)
     return as_arrays(leaves, tree, what), treedef
 
 
-def as_arrays(leaves: list[Any], tree: Any, what: str) -> list[Any]:
+def as_arrays(leaves: list[Leaf], tree: Tree, what: str) -> list[Value]:
     """The same of the leaves of a tree, which may be changed."""
     for i, x in enumerate(leaves):
         if x.__class__ is not ConcreteArray:
@@ -609,7 +611,7 @@ def as_arrays(leaves: list[Any], tree: Any, what: str) -> list[Any]:
     return leaves
 
 
-def leaf_error(tree: Any, leaf: Any, what: str, argument: str = "") -> TypeError:
+def leaf_error(tree: Tree, leaf: Leaf, what: str, argument: str = "") -> TypeError:
     """The error for a leaf that `as_array` refuses, naming its path in `tree`."""
     if isinstance(leaf, Array):  # refused because its trace is over
         return UnexpectedTracerError(leaf)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
+
+if TYPE_CHECKING:
+    from pullback.core.names import Argument, Operand, Value
 
 Shape = tuple[int, ...]
 
@@ -41,7 +44,7 @@ class ShapedArray:
             size *= n
         return size
 
-    def update(self, **changes: Any) -> ShapedArray:
+    def update(self, **changes: Argument) -> ShapedArray:
         """A copy with some fields changed."""
         return ShapedArray(
             changes.get("shape", self.shape), changes.get("dtype", self.dtype), changes.get("weak_type", self.weak_type)
@@ -126,12 +129,12 @@ class ShapeDtypeStruct:
 
     def __init__(
         self,
-        shape: Any,
-        dtype: Any,
+        shape: Argument,
+        dtype: Argument,
         *,
-        sharding: Any = None,
+        sharding: Argument = None,
         weak_type: bool = False,
-        manual_axis_type: Any = None,
+        manual_axis_type: Argument = None,
         is_ref: bool = False,
     ) -> None:
         del manual_axis_type
@@ -168,7 +171,7 @@ class ShapeDtypeStruct:
         return f"ShapeDtypeStruct(shape={self.shape}, dtype={dtypes.name(self.dtype)}{weak})"
 
 
-def typeof(x: Any) -> ShapedArray:
+def typeof(x: Operand) -> ShapedArray:
     """The type of a value: an Array or tracer, a NumPy value, a Python scalar or a
     `ShapeDtypeStruct`.
 
@@ -180,7 +183,7 @@ def typeof(x: Any) -> ShapedArray:
     return ShapedArray(tuple(getattr(x, "shape", ())), dtype, weak)
 
 
-def refuse_masked(x: Any) -> None:
+def refuse_masked(x: Operand) -> None:
     """Raises ValueError for NumPy's masked arrays, whose masked elements would count."""
     if isinstance(x, np.ndarray) and x.__class__ is not np.ndarray and np.ma.isMaskedArray(x):
         raise ValueError(
@@ -212,7 +215,7 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
     return tuple(out)
 
 
-def refuse_keys(name: str, *operands: Any) -> None:
+def refuse_keys(name: str, *operands: Value) -> None:
     """Raises TypeError if an operand has the type of keys, with which nothing is computed."""
     for x in operands:
         cls = x.dtype.__class__
@@ -223,7 +226,7 @@ def refuse_keys(name: str, *operands: Any) -> None:
             )
 
 
-def integer(x: Any, name: str) -> int:
+def integer(x: Argument, name: str) -> int:
     """`x`, the argument `name`, as an int. Raises TypeError for what is no integer: floats and
     sequences among others."""
     if x.__class__ is int:
@@ -233,7 +236,7 @@ def integer(x: Any, name: str) -> int:
     return int(x.__index__())
 
 
-def count(x: Any, name: str) -> int:
+def count(x: Argument, name: str) -> int:
     """`x`, the argument `name`, as an int that is not negative. Raises TypeError."""
     n = integer(x, name)
     if n < 0:
@@ -241,7 +244,7 @@ def count(x: Any, name: str) -> int:
     return n
 
 
-def is_sequence(xs: Any) -> bool:
+def is_sequence(xs: Argument) -> bool:
     """Whether `xs` is a sequence that may hold sizes: a tuple, list, range or other sequence that
     is no text, or an array of one axis."""
     if isinstance(xs, (tuple, list)):
@@ -251,7 +254,7 @@ def is_sequence(xs: Any) -> bool:
     return getattr(xs, "ndim", 0) == 1
 
 
-def integers(xs: Any, name: str) -> tuple[int, ...]:
+def integers(xs: Argument, name: str) -> tuple[int, ...]:
     """A sequence of integers, or one, as a tuple. Raises TypeError for anything else."""
     if hasattr(type(xs), "__index__") and not getattr(xs, "shape", ()):
         return (integer(xs, name),)
@@ -267,7 +270,7 @@ def integers(xs: Any, name: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def pairs(xs: Any, name: str) -> tuple[tuple[int, int], ...]:
+def pairs(xs: Argument, name: str) -> tuple[tuple[int, int], ...]:
     """A sequence of pairs of integers. Raises TypeError for anything else."""
     if isinstance(xs, (str, bytes, dict)) or not hasattr(type(xs), "__iter__"):
         raise TypeError(
@@ -282,7 +285,7 @@ def pairs(xs: Any, name: str) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def canonical_axis(axis: Any, ndim: int, name: str = "axis") -> int:
+def canonical_axis(axis: Argument, ndim: int, name: str = "axis") -> int:
     """`axis` as a number in [0, ndim). Raises AxisError naming it if it is out of range, TypeError
     if it is no integer.
 
@@ -295,7 +298,7 @@ def canonical_axis(axis: Any, ndim: int, name: str = "axis") -> int:
     return int(i + ndim if i < 0 else i)
 
 
-def canonical_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+def canonical_axes(axis: Argument, ndim: int) -> tuple[int, ...]:
     """`None` (all axes), a number or several, as a tuple of distinct axes in [0, ndim). Raises
     TypeError, ValueError."""
     if axis is None:

@@ -16,7 +16,7 @@ fail, an operation stays what it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -72,6 +72,13 @@ from pullback.transforms.failures import (
 from pullback.transforms.flat_function import FlatFunction
 from pullback.transforms.lifting import Bundle, Kind, LiftedProgram, Lifting, Outcome, Rules, leaves_of, plain
 
+if TYPE_CHECKING:
+    from pullback.core.names import Argument, Function, Operand, Residual, Result, Tangent, Tree, Value, WithTangents
+    from pullback.transforms.custom_rules import CustomCall
+
+    #: Starts, axes and sizes of the blocks that an access reads; None if it cannot leave the array.
+    Starts = tuple[Any, tuple[int, ...], Shape] | None
+
 # ---- checked programs ----------------------------------------------------------------------------
 
 #: A rule: the error so far, the categories looked for, an equation and its operands → the error
@@ -87,11 +94,11 @@ def register_checkify_rule(primitive: Primitive, rule: Rule) -> None:
     _rules[primitive] = rule
 
 
-def run_checked(closed: ClosedJaxpr, categories: Categories, args: Sequence[Any]) -> tuple[Error, list[Any]]:
+def run_checked(closed: ClosedJaxpr, categories: Categories, args: Sequence[Value]) -> tuple[Error, list[Value]]:
     """The first error of a program, and its results, under the current trace."""
     error = init_error
 
-    def apply(eqn: JaxprEqn, values: Sequence[Any]) -> Sequence[Any]:
+    def apply(eqn: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
         nonlocal error
         rule = _rules.get(eqn.primitive, _call if isinstance(eqn.primitive, CallPrimitive) else _operation)
         error, results = rule(error, categories, eqn, values)
@@ -111,7 +118,7 @@ class Check(Lifting):
         self.categories = categories
         self.key = "checkify", categories
 
-    def run(self, fun: Callable[..., Any], operands: Sequence[Bundle]) -> Outcome:
+    def run(self, fun: Function, operands: Sequence[Bundle]) -> Outcome:
         values = leaves_of(operands)
         return self.run_program(stage_flat(fun, [x.aval for x in values]), operands)
 
@@ -149,7 +156,9 @@ def _has_check(closed: ClosedJaxpr) -> bool:
 # ---- rules ---------------------------------------------------------------------------------------
 
 
-def _operation(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Any]) -> tuple[Error, Sequence[Any]]:
+def _operation(
+    error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Value]
+) -> tuple[Error, Sequence[Value]]:
     """Apply an operation and look for NaNs in its results."""
     results = bind_equation(eqn, args)
     if NaNError in categories and eqn.primitive.makes_nan:
@@ -159,11 +168,13 @@ def _operation(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequen
     return error, results
 
 
-def _any(flags: Any) -> Any:
+def _any(flags: Value) -> Value:
     return reduce_or_p.bind(flags, axes=tuple(range(len(flags.shape)))) if flags.shape else flags
 
 
-def _division(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Any]) -> tuple[Error, Sequence[Any]]:
+def _division(
+    error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Value]
+) -> tuple[Error, Sequence[Value]]:
     divisor = args[1]
     is_nonzero = isinstance(eqn.invars[1], Literal) and bool(divisor._value != 0)
     if DivisionByZeroError in categories and not is_nonzero and divisor.size and eqn.outvars[0].aval.size:
@@ -173,13 +184,15 @@ def _division(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequenc
 
 
 def _access(
-    starts: Callable[[JaxprEqn, Sequence[Any]], tuple[Any, tuple[int, ...], Shape] | None],
+    starts: Callable[[JaxprEqn, Sequence[Value]], Starts],
 ) -> Rule:
     """The rule of an operation on windows of its first operand. `starts` gives where they start,
     along the last axis for each of some axes of the operand; these axes; and the windows' shape; or
     None if all are known to be in bounds."""
 
-    def rule(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Any]) -> tuple[Error, Sequence[Any]]:
+    def rule(
+        error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Value]
+    ) -> tuple[Error, Sequence[Value]]:
         found = starts(eqn, args) if OOBError in categories else None
         if found is not None and found[0].size:
             indices, axes, sizes = found
@@ -200,17 +213,17 @@ def _access(
     return rule
 
 
-def _starts_of_gather(eqn: JaxprEqn, args: Sequence[Any]) -> Any:
+def _starts_of_gather(eqn: JaxprEqn, args: Sequence[Value]) -> Starts:
     return args[1], tuple(eqn.params["dimension_numbers"].start_index_map), eqn.params["slice_sizes"]
 
 
-def _starts_of_scatter(eqn: JaxprEqn, args: Sequence[Any]) -> Any:
+def _starts_of_scatter(eqn: JaxprEqn, args: Sequence[Value]) -> Starts:
     numbers = eqn.params["dimension_numbers"]
     sizes = window_sizes(args[0].shape, args[2].shape, numbers)
     return args[1], tuple(numbers.scatter_dims_to_operand_dims), sizes
 
 
-def _starts_of_block(eqn: JaxprEqn, args: Sequence[Any]) -> Any:
+def _starts_of_block(eqn: JaxprEqn, args: Sequence[Value]) -> Starts:
     count = len(args) - len(args[0].shape)
     sizes = eqn.params["slice_sizes"] if count == 1 else args[1].shape
     axes = []
@@ -223,13 +236,13 @@ def _starts_of_block(eqn: JaxprEqn, args: Sequence[Any]) -> Any:
     return columns[0] if len(axes) == 1 else concatenate_p.bind(*columns, dimension=0), tuple(axes), sizes
 
 
-def _check(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Any]) -> tuple[Error, Sequence[Any]]:
+def _check(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Value]) -> tuple[Error, Sequence[Value]]:
     return error.then(rebuilt(eqn.params["error"], args).only(categories)), []
 
 
-def _call(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Any]) -> tuple[Error, Sequence[Any]]:
+def _call(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Value]) -> tuple[Error, Sequence[Value]]:
     """The same call of checked programs."""
-    found, outs = Check(categories).call(eqn.primitive, list(map(plain, args)), eqn.params)
+    found, outs = Check(categories).call(cast("CallPrimitive", eqn.primitive), list(map(plain, args)), eqn.params)
     return error if found is None else error.then(found), leaves_of(outs)
 
 
@@ -244,10 +257,10 @@ class _WithoutChecks(Through):
 
     __slots__ = ()
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         return [] if primitive is check_p else super().process(primitive, args, params)
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: CallPrimitive, args: Sequence[Operand], params: Params) -> Result:
         if call.is_closed:
             params = with_programs(
                 params, lambda closed: _NO_CHECKS.program(closed, (None,) * len(closed.in_avals)).program
@@ -261,33 +274,34 @@ class _WithoutChecks(Through):
 _NO_CHECKS = Check(frozenset())
 
 
-def _without_checks(fun: Callable[..., Any]) -> Callable[..., Any]:
-    def unchecked(*args: Any) -> Any:
+def _without_checks(fun: Function) -> Function:
+    def unchecked(*args: Value) -> Value:
         return under(_WithoutChecks(current()), fun, *args)
 
     return unchecked
 
 
 def _custom_call(
-    error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Any]
-) -> tuple[Error, Sequence[Any]]:
+    error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Value]
+) -> tuple[Error, Sequence[Value]]:
     closed, how = eqn.params["call_jaxpr"], Check(categories)
     checked = how.program(closed, (None,) * len(closed.in_avals))
     count = len(checked.account_types)
     captured = args[: len(eqn.params["closure"] or ())]
-    args, params = eqn.primitive.opened(args, eqn.params)
+    call = cast("CustomCall", eqn.primitive)
+    args, params = call.opened(args, eqn.params)
     del params["fun"]
 
-    def fun(*xs: Any) -> list[Any]:
+    def fun(*xs: Value) -> list[Value]:
         return run(checked.program, *captured, *xs)
 
-    def errors(primals: Sequence[Any]) -> list[Any]:
+    def errors(primals: Sequence[Value]) -> list[Value]:
         return fun(*primals)[:count]
 
     if eqn.primitive is custom_jvp_call_p:
         rule = _without_checks(params["rule"])
 
-        def checked_rule(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        def checked_rule(primals: Sequence[Value], tangents: Sequence[Tangent]) -> WithTangents:
             outs, t_outs = rule(primals, tangents)
             return [*errors(primals), *outs], [*[None] * count, *t_outs]
 
@@ -295,12 +309,12 @@ def _custom_call(
     else:
         fwd, bwd = _without_checks(params["fwd"]), _without_checks(params["bwd"])
 
-        def checked_fwd(primals: Sequence[Any], perturbed: Sequence[bool]) -> Any:
+        def checked_fwd(primals: Sequence[Value], perturbed: Sequence[bool]) -> tuple[Sequence[Value], Residual]:
             outs, residual = fwd(primals, perturbed)
             return [*errors(primals), *outs], residual
 
         params["fwd"], params["bwd"] = checked_fwd, lambda residual, cts: bwd(residual, cts[count:])
-    found, outs = how.outcome(checked, eqn.primitive.call(fun, *args, **params))
+    found, outs = how.outcome(checked, call.call(fun, *args, **params))
     return error if found is None else error.then(found), leaves_of(outs)
 
 
@@ -319,7 +333,7 @@ for _primitive, _rule in _RULES.items():
 # ---- checkify ------------------------------------------------------------------------------------
 
 
-def checkify(f: Callable[..., Any], errors: Collection[ErrorCategory] = user_checks) -> Callable[..., Any]:
+def checkify(f: Function, errors: Collection[ErrorCategory] = user_checks) -> Function:
     """`f` as a function that returns (error, output): the first failure among its checks, as an
     `Error`, beside what `f` returns.
 
@@ -341,7 +355,7 @@ def checkify(f: Callable[..., Any], errors: Collection[ErrorCategory] = user_che
     name = getattr(f, "__name__", type(f).__name__)
 
     @user_api
-    def checkified(*args: Any, **kwargs: Any) -> Any:
+    def checkified(*args: Tree, **kwargs: Tree) -> Tree:
         flat = FlatFunction(f, args, kwargs, f"checkified {name}")
         arrays = flat.arrays(f"argument of checkified {name}")
         program = stage_flat(flat, [x.aval for x in arrays])
@@ -356,7 +370,7 @@ def checkify(f: Callable[..., Any], errors: Collection[ErrorCategory] = user_che
     return checkified
 
 
-def _categories(errors: Any) -> Categories:
+def _categories(errors: Argument) -> Categories:
     members = list(errors) if isinstance(errors, Collection) and not isinstance(errors, str) else [errors]
     for e in members:
         if not (isinstance(e, type) and issubclass(e, Failure)):
