@@ -11,7 +11,7 @@ it has the derivatives, batches and programs that these have.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pullback.core.errors import user_api, user_line
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_unflatten
@@ -19,9 +19,12 @@ from pullback.core.types import integer
 from pullback.lax.arrangement import rev_p
 from pullback.lax.cumulative import prefixes
 
+if TYPE_CHECKING:
+    from pullback.core.names import Argument, Function, Tree, Value
+
 
 @user_api
-def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+def associative_scan(fn: Callable[[Tree, Tree], Tree], elems: Tree, reverse: bool = False, axis: int = 0) -> Tree:
     """All prefixes of `elems` along `axis` combined by `fn`: x0, fn(x0, x1), fn(fn(x0, x1), x2),
     ...
 
@@ -44,7 +47,7 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
     return _associative_scan(fn, elems, bool(reverse), axis)
 
 
-def _associative_scan(fn: Any, elems: Any, reverse: bool, axis: int) -> Any:
+def _associative_scan(fn: Function, elems: Tree, reverse: bool, axis: int) -> Tree:
     if not callable(fn):
         raise TypeError(f"associative_scan takes a function, got {fn!r:.100} as fn, at {user_line()}")
     xs, tree = arrays_of(elems, "the elements of associative_scan")
@@ -52,7 +55,7 @@ def _associative_scan(fn: Any, elems: Any, reverse: bool, axis: int) -> Any:
         raise ValueError(f"associative_scan needs at least one array, got {elems!r:.100}, at {user_line()}")
     axis = _axis(xs, elems, axis)
 
-    def combine(first: Sequence[Any], then: Sequence[Any]) -> list[Any]:
+    def combine(first: Sequence[Value], then: Sequence[Value]) -> list[Value]:
         out = fn(tree_unflatten(tree, list(first)), tree_unflatten(tree, list(then)))
         ys, out_tree = arrays_of(out, "the result of associative_scan's fn")
         if out_tree != tree:
@@ -76,7 +79,7 @@ def _associative_scan(fn: Any, elems: Any, reverse: bool, axis: int) -> Any:
     return tree_unflatten(tree, list(ys))
 
 
-def _axis(xs: Sequence[Any], elems: Any, axis: Any) -> int:
+def _axis(xs: Sequence[Value], elems: Tree, axis: Argument) -> int:
     """`axis`, counted from the front, which all arrays have, of one length."""
     position = integer(axis, "associative_scan: axis")
     rank = xs[0].ndim

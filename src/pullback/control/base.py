@@ -4,7 +4,7 @@ over anything."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pullback.core.array import ConcreteArray
 from pullback.core.effects import Effect
@@ -16,6 +16,9 @@ from pullback.core.trace import EVAL, Params, Trace, current, evaluable, set_cur
 from pullback.core.types import ShapedArray
 from pullback.transforms.call import ClosedCall
 from pullback.transforms.lifting import Rules
+
+if TYPE_CHECKING:
+    from pullback.core.names import Result, Tangent, Value
 
 #: What reverse mode makes of loops that keep a bounded number of states: `rule(call, primals,
 #: nodes, params)`, by loop. The rules are made of loops themselves: `control.reversed_scan` and
@@ -33,14 +36,14 @@ class ControlPrimitive(ClosedCall):
 
     inlined: str | None = None
 
-    def apply(self, args: Sequence[Any], params: Params) -> Any:
+    def apply(self, args: Sequence[Value], params: Params) -> Result:
         trace = current()
         if trace is not EVAL:
             return self._recorded(trace, args, params)
         arrays = [a if a.__class__ is ConcreteArray else evaluable(a) for a in args]
         return self.runner(arrays, params)(arrays)
 
-    def runner(self, arrays: Sequence[Any], params: Params) -> Callable[[Sequence[Any]], list[Any]]:
+    def runner(self, arrays: Sequence[Value], params: Params) -> Callable[[Sequence[Value]], list[Value]]:
         """What runs the operation on arrays like these: its executable."""
         from pullback.transforms.entries import runner
 
@@ -49,10 +52,10 @@ class ControlPrimitive(ClosedCall):
         program = body.derived(key, self._as_program, [a._type for a in arrays], params)
         return runner(program, self.name, None, arrays)
 
-    def _as_program(self, _: ClosedJaxpr, types: Sequence[ShapedArray], params: Params) -> Any:
+    def _as_program(self, _: ClosedJaxpr, types: Sequence[ShapedArray], params: Params) -> Result:
         return stage_flat(lambda *xs: self.bind(*xs, **params), types, EVAL)
 
-    def _recorded(self, trace: Trace, args: Sequence[Any], params: Params) -> Any:
+    def _recorded(self, trace: Trace, args: Sequence[Value], params: Params) -> Result:
         """The operation in a function of tangents that is linear in them: its own derivative, at
         any point."""
         nodes = [a.node if a.__class__ is LinearTracer and a._trace is trace else None for a in args]
@@ -65,7 +68,7 @@ class ControlPrimitive(ClosedCall):
         return [o if n is None else LinearTracer(trace, n) for o, n in zip(outs, out_nodes)]
 
 
-def instantiate(t: Any, like: Any) -> Any:
+def instantiate(t: Tangent, like: Value) -> Result:
     """A tangent or cotangent of `like`: zeros if it is None."""
     if t is not None:
         return t

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import reduce
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,22 +42,32 @@ from pullback.transforms.lifting import Bundle, Kind, LiftedProgram, Lifting, Ou
 from pullback.transforms.program import Linearization, spread
 from pullback.transforms.vmap import vmap
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pullback.control.elements import Batching
+    from pullback.core.names import Cotangent, Emitted, Function, Operand, Param, Tangent, Tree, Value, WithNodes
+    from pullback.core.tree import PyTreeDef
+    from pullback.xla.stablehlo import Emitter
+
 
 class Cond(ControlPrimitive):
     """See the module's text."""
 
     name = "cond"
 
-    def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
+    def type_of(self, *types: ShapedArray, **params: Param) -> list[ShapedArray]:
         return params["branches"][0].out_avals
 
-    def apply(self, args: Sequence[Any], params: Params) -> Any:
+    def apply(self, args: Sequence[Value], params: Params) -> Value:
         chosen = known_value(args[0])
         if chosen is None:
             return super().apply(args, params)
         return run(params["branches"][int(chosen)], *map(as_array, args[1:]))
 
-    def lower(self, emit: Any, index: Any, *operands: Any, branches: Sequence[ClosedJaxpr]) -> list[Any]:
+    def lower(
+        self, emit: Emitter, index: Emitted, *operands: Emitted, branches: Sequence[ClosedJaxpr]
+    ) -> list[Emitted]:
         if not branches[0].out_avals and not any(b.effects for b in branches):
             return []
         written = [lambda b=b: list(emit.program(simplified(b), operands)) for b in branches]
@@ -77,7 +87,7 @@ class Cond(ControlPrimitive):
         branch: LiftedBranches = branches[0].derived(key, LiftedBranches, branches, how, kinds)
         return how.outcome(branch, self.bind(*index.leaves, *leaves_of(operands), branches=branch.programs))
 
-    def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+    def linearized(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNodes:
         index, *operands = primals
         active = tuple(n is not None for n in nodes[1:])
         branches: Sequence[ClosedJaxpr] = params["branches"]
@@ -109,7 +119,7 @@ class LiftedBranches:
             if part.kinds == self.kinds and not accounts:
                 return part.program
 
-            def widened(operands: list[Bundle]) -> list[Any]:
+            def widened(operands: list[Bundle]) -> list[Value]:
                 own, outs = how.apply(part, operands)
                 of_each = [own if a == part.account else how.nothing(a) for a in accounts]
                 return [*tree_leaves(reduce(how.then, of_each, None)), *leaves_of(how.wider(outs, self.kinds))]
@@ -125,13 +135,13 @@ class CondOverElements:
     __slots__ = ("size", "parts", "whole", "types")
 
     @staticmethod
-    def of(how: Any, branches: Sequence[ClosedJaxpr], kinds: tuple[Kind, ...]) -> CondOverElements:
+    def of(how: Batching, branches: Sequence[ClosedJaxpr], kinds: tuple[Kind, ...]) -> CondOverElements:
         """That for operands of these kinds."""
         key = ("cond over elements", tuple(branches), how.key, kinds, *surroundings())
         found: CondOverElements = branches[0].derived(key, CondOverElements, branches, how, kinds)
         return found
 
-    def __init__(self, _: ClosedJaxpr, branches: Sequence[ClosedJaxpr], how: Any, kinds: tuple[Kind, ...]) -> None:
+    def __init__(self, _: ClosedJaxpr, branches: Sequence[ClosedJaxpr], how: Batching, kinds: tuple[Kind, ...]) -> None:
         for b in branches:
             refuse_effects(b, "cond")
         cheap = [_is_cheap(b) for b in branches]
@@ -142,7 +152,7 @@ class CondOverElements:
         if not any(communicates(b, how.axis_name) for b in branches):
             self.whole = [how.program(b, kinds) for b in branches]
 
-    def __call__(self, how: Any, index: Bundle, operands: Sequence[Bundle]) -> Outcome:
+    def __call__(self, how: Batching, index: Bundle, operands: Sequence[Bundle]) -> Outcome:
         (number,) = index.leaves
         known = None if self.whole is None else known_value(number)
         results: list[Any] = []
@@ -160,7 +170,7 @@ class CondOverElements:
             results = [nothing if r is None else r for r in results]
         return None, [Bundle(0, (_choose(number, cases),)) for cases in zip(*results)]
 
-    def _where_taken(self, i: int, index: Any, operands: Sequence[Bundle]) -> list[Any]:
+    def _where_taken(self, i: int, index: Value, operands: Sequence[Bundle]) -> list[Value]:
         """The results of branch number `i` for all elements; of an expensive one anything, if no
         element takes it."""
         found, cheap = self.parts[i]
@@ -181,11 +191,11 @@ class CondOverElements:
 cond_p = Cond()
 
 
-def _any_of(masks: Any) -> Mask:
+def _any_of(masks: Iterable[Mask]) -> Mask:
     return tuple(map(any, zip(*masks)))
 
 
-def _choose(index: Any, cases: Sequence[Any]) -> Any:
+def _choose(index: Value, cases: Sequence[Value]) -> Value:
     shape = cases[0].shape
     which = broadcast_in_dim_p.bind(index, shape=shape, broadcast_dimensions=(0,))
     if len(cases) == 2:
@@ -207,7 +217,7 @@ def _nothing(program: ClosedJaxpr) -> ClosedJaxpr:
     return stage_flat(lambda *_: list(map(_zeros, program.out_avals)), program.in_avals, current())
 
 
-def _zeros(t: ShapedArray) -> Any:
+def _zeros(t: ShapedArray) -> Value:
     """Zeros that are written into a program as one number."""
     return broadcast_in_dim_p.bind(as_array(np.zeros((), t.dtype)), shape=t.shape, broadcast_dimensions=())
 
@@ -271,14 +281,14 @@ class CondLinearization:
         ]
         self.forward = tuple(_forward_branch(p, count, inputs, slots, taken) for p, taken in zip(parts, chosen))
 
-    def push(self, values: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
+    def push(self, values: Sequence[Value], tangents: Sequence[Tangent]) -> list[Tangent]:
         """Tangents of the results, given the operands' (None is zero)."""
         given = tuple(t is not None and a for t, a in zip(tangents[1:], self._active))
         ts = [t for t, g in zip(tangents[1:], given) if g]
         branches, has = self._linear("push", given, values[1:], ts, self._types[1])
         return spread(cond_p.bind(*values, *ts, branches=branches), has)
 
-    def pull(self, values: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+    def pull(self, values: Sequence[Value], cotangents: Sequence[Cotangent]) -> list[Cotangent]:
         """Cotangents of the operands, given the results' (None is zero)."""
         given = tuple(c is not None and h for c, h in zip(cotangents, self.has_tangent))
         cts = [c for c, g in zip(cotangents, given) if g]
@@ -286,8 +296,8 @@ class CondLinearization:
         return [None, *spread(cond_p.bind(*values, *cts, branches=branches), has)]
 
     def _linear(
-        self, kind: str, given: Mask, values: Sequence[Any], linear: Sequence[Any], out_types: Sequence[ShapedArray]
-    ) -> Any:
+        self, kind: str, given: Mask, values: Sequence[Value], linear: Sequence[Value], out_types: Sequence[ShapedArray]
+    ) -> Value:
         """Branches (values, linear operands) → linear results, and which of these there are."""
         found = self._derived.get((kind, given))
         if found is None:
@@ -302,8 +312,12 @@ class CondLinearization:
             for places, (mask, program, own) in zip(self._places, programs):
 
                 def branch(
-                    *xs: Any, places: Any = places, mask: Any = mask, program: Any = program, own: Any = own
-                ) -> list[Any]:
+                    *xs: Value,
+                    places: Sequence[int] = places,
+                    mask: Mask = mask,
+                    program: ClosedJaxpr = program,
+                    own: Mask = own,
+                ) -> list[Value]:
                     every = iter(xs[count:])
                     of_all = [next(every) if g else None for g in given]
                     taken = [x for x, m in zip(of_all, mask) if m]
@@ -318,7 +332,7 @@ class CondLinearization:
 def _forward_branch(
     part: Linearization, count: int, inputs: int, slots: Sequence[ShapedArray], taken: dict[int, int]
 ) -> ClosedJaxpr:
-    def branch(*xs: Any) -> list[Any]:
+    def branch(*xs: Value) -> list[Value]:
         results = run(part.forward, *xs)
         filled: list[Any] = [None] * len(slots)
         for r, slot in taken.items():
@@ -334,7 +348,7 @@ def _forward_branch(
 _NO_OPERAND: Any = object()
 
 
-def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, operand: Any = _NO_OPERAND) -> Any:
+def switch(index: Operand, branches: Sequence[Function], *operands: Tree, operand: Tree = _NO_OPERAND) -> Tree:
     """`branches[index](*operands)`, with the index clamped to those there are. Only that branch
     runs.
 
@@ -379,12 +393,12 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, o
 
 
 def cond(
-    pred: Any,
-    true_fun: Callable[..., Any],
-    false_fun: Callable[..., Any],
-    *operands: Any,
-    operand: Any = _NO_OPERAND,
-) -> Any:
+    pred: Operand,
+    true_fun: Function,
+    false_fun: Function,
+    *operands: Tree,
+    operand: Tree = _NO_OPERAND,
+) -> Tree:
     """`true_fun(*operands)` if the scalar `pred` is true, else `false_fun(*operands)`. Only that
     function runs.
 
@@ -447,7 +461,7 @@ class _OfFirst(Wrapped):
     __slots__ = ()
     what = "cond"
 
-    def __call__(self, x: Any, _: Any) -> Any:
+    def __call__(self, x: Value, _: object) -> Value:
         return self.f(x)
 
 
@@ -457,7 +471,7 @@ class _OfSecond(Wrapped):
     __slots__ = ()
     what = "cond"
 
-    def __call__(self, _: Any, x: Any) -> Any:
+    def __call__(self, _: object, x: Value) -> Value:
         return self.f(x)
 
 
@@ -467,15 +481,15 @@ class _OfArgumentsType(Wrapped):
     __slots__ = ()
     what = "piecewise"
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Value) -> Value:
         return convert(as_array(self.f(x)), x.dtype)
 
 
-def _zero(x: Any) -> Any:
+def _zero(x: Value) -> Value:
     return strong(like(0, x))
 
 
-def elementwise_switch(case: Any, functions: Sequence[Callable[[Any], Any] | None], x: Any) -> Any:
+def elementwise_switch(case: Value, functions: Sequence[Callable[[Value], Value] | None], x: Value) -> Value:
     """For each element of `x` the value of the function whose number stands in `case`, an array of
     the same shape, in the type of `x`. None is zero."""
     branches = [_zero if f is None else _OfArgumentsType(f) for f in functions]
@@ -492,7 +506,7 @@ class Branches:
     __slots__ = ("bodies", "programs", "joined", "captured", "out_tree")
 
     def __init__(
-        self, what: str, functions: Sequence[Callable[..., Any]], in_tree: Any, types: Sequence[ShapedArray]
+        self, what: str, functions: Sequence[Function], in_tree: PyTreeDef, types: Sequence[ShapedArray]
     ) -> None:
         self.bodies = [stage(f, in_tree, types, f"a branch of {what}") for f in functions]
         self.programs = _of_one_type(what, functions, self.bodies)
@@ -501,7 +515,7 @@ class Branches:
         #: The programs as branches of one operation: each takes what all close over.
         self.joined: tuple[ClosedJaxpr, ...] | None = None
 
-    def take(self, i: int, operands: Sequence[Any]) -> Any:
+    def take(self, i: int, operands: Sequence[Tree]) -> Tree:
         """The result of branch `i`."""
         captured = self.bodies[i].captured
         outs = run(self.programs[i], *captured, *operands)
@@ -509,7 +523,7 @@ class Branches:
             outs = [copy_p.bind(x) if any([x is c for c in captured]) else x for x in outs]
         return tree_unflatten(self.out_tree, outs)
 
-    def choose(self, index: Any, operands: Sequence[Any]) -> Any:
+    def choose(self, index: Value, operands: Sequence[Tree]) -> Tree:
         """The result of the branch of a traced number."""
         if self.joined is None:
             branches, before = [], 0
@@ -522,14 +536,14 @@ class Branches:
         return tree_unflatten(self.out_tree, cond_p.bind(index, *self.captured, *operands, branches=self.joined))
 
 
-def _branch(what: str, index: Any, functions: tuple[Callable[..., Any], ...], operands: tuple[Any, ...]) -> Any:
+def _branch(what: str, index: Operand, functions: tuple[Function, ...], operands: tuple[Tree, ...]) -> Tree:
     """The result of function number `index`: an int where that is known, else a traced array."""
     leaves, in_tree = arrays_of(operands, f"the operands of {what}")
     is_known = index.__class__ is int
     if is_known and disable_jit.value:
         return functions[index](*operands)
 
-    def prepare() -> tuple[Branches, Sequence[Any]]:
+    def prepare() -> tuple[Branches, Sequence[Tree]]:
         branches = Branches(what, functions, in_tree, [x.aval for x in leaves])
         return branches, branches.captured
 
@@ -546,7 +560,7 @@ def _with_others_captured(program: ClosedJaxpr, own: int, before: int, others: S
     return ClosedJaxpr(Jaxpr(body.constvars, invars, body.outvars, body.eqns), program.consts)
 
 
-def _of_one_type(what: str, functions: Sequence[Any], bodies: Sequence[Body]) -> list[ClosedJaxpr]:
+def _of_one_type(what: str, functions: Sequence[Function], bodies: Sequence[Body]) -> list[ClosedJaxpr]:
     """The branches' programs, giving one type: where the result of one is strongly typed, those of
     the others become so."""
     first = bodies[0]
@@ -578,14 +592,14 @@ def _of_one_type(what: str, functions: Sequence[Any], bodies: Sequence[Body]) ->
 
 
 def _converted(program: ClosedJaxpr, targets: Sequence[ShapedArray]) -> ClosedJaxpr:
-    def fun(*xs: Any) -> list[Any]:
+    def fun(*xs: Value) -> list[Value]:
         outs = run(program, *xs)
         return [x if x.weak_type == t.weak_type else convert(x, t.dtype) for x, t in zip(outs, targets)]
 
     return stage_flat(fun, program.in_avals, current())
 
 
-def _name(f: Any) -> str:
+def _name(f: Function) -> str:
     f = f.f if isinstance(f, Wrapped) else f
     return str(getattr(f, "__name__", type(f).__name__))
 

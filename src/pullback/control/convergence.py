@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pullback.core import dtypes
 from pullback.core.effects import Effect
@@ -12,6 +12,10 @@ from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
 from pullback.core.types import ShapedArray
 from pullback.lax.reductions import reduce_and_p
+
+if TYPE_CHECKING:
+    from pullback.core.names import Emitted, NumPyValue, Value, WithAxis
+    from pullback.xla.stablehlo import Emitter
 
 
 class ConvergenceWarning(RuntimeWarning):
@@ -36,15 +40,15 @@ class WarnUnless(Primitive):
             raise TypeError(f"warn_unless takes a boolean scalar, got {holds.str_short()}")
         return []
 
-    def evaluate(self, holds: Any, *, message: str) -> list[Any]:
+    def evaluate(self, holds: NumPyValue, *, message: str) -> list[NumPyValue]:
         if not holds:
             warnings.warn(message, ConvergenceWarning, stacklevel=2)
         return []
 
-    def lower(self, emit: Any, holds: Any, *, message: str) -> list[Any]:
+    def lower(self, emit: Emitter, holds: Emitted, *, message: str) -> list[Emitted]:
         if emit.calls_host:
 
-            def warn() -> list[Any]:
+            def warn() -> list[Emitted]:
                 emit.callback(lambda: self.evaluate(False, message=message), [], [], has_side_effect=True)
                 return []
 
@@ -52,14 +56,14 @@ class WarnUnless(Primitive):
             emit("case", failed, out=[], regions=[emit.region([], list), emit.region([], warn)])
         return []
 
-    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], *, message: str) -> Any:
+    def batch(self, size: int, args: Sequence[Value], axes: Sequence[int | None], *, message: str) -> WithAxis:
         return self.bind(reduce_and_p.bind(args[0], axes=(axes[0],)), message=message), []
 
 
 warn_unless_p = WarnUnless()
 
 
-def warn_unless(holds: Any, message: str) -> None:
+def warn_unless(holds: Value, message: str) -> None:
     """Give the message, with the user's line, as a `ConvergenceWarning` when the program runs,
     unless the boolean scalar is true."""
     warn_unless_p.bind(holds, message=f"{message}, at {user_line()}")

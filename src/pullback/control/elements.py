@@ -19,7 +19,7 @@ that are not there, on the values of one that is: loops, decompositions, functio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,8 +41,14 @@ from pullback.transforms.jit import JitCall
 from pullback.transforms.lifting import Bundle, Kind, Outcome, kinds_of, leaves_of
 from pullback.transforms.vmap import BatchTracer
 
+if TYPE_CHECKING:
+    from pullback.core.names import AxisName, Value
 
-def some_elements(how: Any, closed: ClosedJaxpr, kinds: tuple[Kind, ...], lazily: bool) -> SomeElements:
+    #: The lifting of `vmap`: `transforms.vmap.Batch`.
+    Batching = Any
+
+
+def some_elements(how: Batching, closed: ClosedJaxpr, kinds: tuple[Kind, ...], lazily: bool) -> SomeElements:
     """`closed` over a batch, of which some elements come to it; `kinds` are the operands', which
     have the batch axis in front where they have one; `lazily` says that it is not run at all if
     none does."""
@@ -66,7 +72,13 @@ class SomeElements:
     __slots__ = ("program", "kinds", "account", "guarded", "substituted")
 
     def __init__(
-        self, closed: ClosedJaxpr, how: Any, kinds: tuple[Kind, ...], lazily: bool, derivatives: bool, watched: bool
+        self,
+        closed: ClosedJaxpr,
+        how: Batching,
+        kinds: tuple[Kind, ...],
+        lazily: bool,
+        derivatives: bool,
+        watched: bool,
     ) -> None:
         apart = how.size > 0 and not communicates(closed, how.axis_name)
         self.guarded = apart and derivatives and not _is_affine(closed)
@@ -77,7 +89,7 @@ class SomeElements:
             self.program, self.kinds = whole.program, whole.kinds
             return
 
-        def over_elements(operands: list[Bundle]) -> list[Any]:
+        def over_elements(operands: list[Bundle]) -> list[Value]:
             _, outs = how.run(lambda present, *xs: _guarded(closed, present, xs, lazily), operands)
             self.kinds = kinds_of(outs)
             return leaves_of(outs)
@@ -85,7 +97,7 @@ class SomeElements:
         types = [ShapedArray((), dtypes.bool_), *closed.in_avals]
         self.program = how.over_bundles(over_elements, ((0, *kinds), types))
 
-    def operands(self, present: Any, xs: Sequence[Bundle]) -> list[Any]:
+    def operands(self, present: Value, xs: Sequence[Bundle]) -> list[Value]:
         """What the program takes, for the operands `xs` of the elements of which those in `present`
         are there."""
         if self.substituted:
@@ -94,14 +106,14 @@ class SomeElements:
             values = leaves_of(xs)
         return [present, *values] if self.guarded else values
 
-    def run(self, how: Any, present: Bundle, xs: Sequence[Bundle]) -> Outcome:
+    def run(self, how: Batching, present: Bundle, xs: Sequence[Bundle]) -> Outcome:
         """Account and results for all elements, of which those that are not `present` may give
         anything."""
         (flags,) = present.leaves
         return how.outcome(self, run(self.program, *self.operands(flags, xs)))
 
 
-def substitute(present: Any, x: Any) -> Any:
+def substitute(present: Value, x: Value) -> Value:
     """`x` with the values of the first element there is, in the place of those that are not."""
     row = stop_gradient_p.bind(dynamic_index_in_dim(x, argmax_p.bind(present, axes=(0,), index_dtype=dtypes.int32), 0))
     row = broadcast_in_dim_p.bind(row, shape=x.shape, broadcast_dimensions=tuple(range(x.ndim)))
@@ -109,21 +121,21 @@ def substitute(present: Any, x: Any) -> Any:
     return select_n_p.bind(flags, row, x)
 
 
-def _guarded(closed: ClosedJaxpr, present: Any, args: Sequence[Any], lazily: bool) -> list[Any]:
+def _guarded(closed: ClosedJaxpr, present: Value, args: Sequence[Value], lazily: bool) -> list[Value]:
     """The results of a program for one element, which there is if `present`, under the trace that
     maps elements."""
     trace = current()
 
-    def has_axis(x: Any) -> bool:
+    def has_axis(x: Value) -> bool:
         return x.__class__ is BatchTracer and x._trace is trace
 
-    def own(x: Any) -> Any:
+    def own(x: Value) -> Value:
         return stop_gradient_unless_p.bind(x, present) if dtypes.is_inexact(x.dtype) else x
 
-    def program(closed: ClosedJaxpr, args: Sequence[Any], depends: Sequence[bool]) -> list[Any]:
+    def program(closed: ClosedJaxpr, args: Sequence[Value], depends: Sequence[bool]) -> list[Value]:
         variables = {v for v, d in zip(closed.jaxpr.invars, depends) if d}
 
-        def equation(e: JaxprEqn, xs: Sequence[Any]) -> Sequence[Any]:
+        def equation(e: JaxprEqn, xs: Sequence[Value]) -> Sequence[Value]:
             depends = [v.__class__ is not Literal and v in variables for v in e.invars]
             if True not in depends:
                 return bind_equation(e, xs)
@@ -156,7 +168,7 @@ def _guarded(closed: ClosedJaxpr, present: Any, args: Sequence[Any], lazily: boo
     return program(closed, [own(x) if has_axis(x) else x for x in args], [True] * len(args))
 
 
-def communicates(closed: ClosedJaxpr, axis_name: Any) -> bool:
+def communicates(closed: ClosedJaxpr, axis_name: AxisName) -> bool:
     """Whether elements learn of each other: then all take part with the values that they have."""
     return axis_name is not None and any(
         e.primitive.is_collective or any(communicates(p, axis_name) for p in subjaxprs(e.params)) for e in closed.eqns

@@ -7,8 +7,8 @@ transpose is the function again. In the residuals it is differentiated as what i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from pullback.control.base import instantiate
 from pullback.core import dtypes
@@ -25,6 +25,20 @@ from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.lifting import Bundle, Lifting, Outcome, kinds_of, leaves_of
 from pullback.transforms.vmap import Batch, batch_flat, mapped, with_axis
 
+if TYPE_CHECKING:
+    from pullback.core.names import (
+        AxisName,
+        Cotangent,
+        Function,
+        Param,
+        Residual,
+        ResultNode,
+        Tangent,
+        Tree,
+        Value,
+        WithTangents,
+    )
+
 
 class LinearCall(ClosedCall, OwnDerivative):
     """See the module's text. `count` is the number of residuals."""
@@ -32,10 +46,10 @@ class LinearCall(ClosedCall, OwnDerivative):
     name = "linear_call"
     inlined = "jaxpr"
 
-    def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
+    def type_of(self, *types: ShapedArray, **params: Param) -> list[ShapedArray]:
         return params["jaxpr"].out_avals
 
-    def apply(self, args: Sequence[Any], params: Params) -> Any:
+    def apply(self, args: Sequence[Value], params: Params) -> Value:
         trace = current()
         if trace.__class__ is not LinearTrace:
             return run(params["jaxpr"], *args)
@@ -51,16 +65,16 @@ class LinearCall(ClosedCall, OwnDerivative):
         return [LinearTracer(trace, x) for x in found]
 
     def _nodes(
-        self, residuals: Sequence[Any], linear: Sequence[Any], nodes: Sequence[Node | None], params: Params
-    ) -> list[Any]:
+        self, residuals: Sequence[Residual], linear: Sequence[Value], nodes: Sequence[Node | None], params: Params
+    ) -> list[ResultNode]:
         """The results' tangents, for the tangents of the linear operands."""
         count, types = len(residuals), params["jaxpr"].out_avals
         exchanged = {"jaxpr": params["transposed"], "transposed": params["jaxpr"], "count": count}
 
-        def push(values: Sequence[Any], ts: Sequence[Any]) -> list[Any]:
+        def push(values: Sequence[Value], ts: Sequence[Tangent]) -> list[Tangent]:
             return self.bind(*values, *map(instantiate, ts, linear_types), **params)
 
-        def pull(values: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+        def pull(values: Sequence[Value], cts: Sequence[Cotangent]) -> list[Cotangent]:
             return self.bind(*values, *map(instantiate, cts, types), **exchanged)
 
         linear_types = [ShapedArray(x.shape, x.dtype) for x in linear]
@@ -68,7 +82,7 @@ class LinearCall(ClosedCall, OwnDerivative):
         node = LinearStep(self.name, residuals, nodes, push, pull, key)
         return results_of(node, types, (True,) * len(types))
 
-    def forward_mode(self, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> Any:
+    def forward_mode(self, primals: Sequence[Value], tangents: Sequence[Tangent], params: Params) -> WithTangents:
         n = params["count"]
         outs = self.bind(*primals, **params)
         total: list[Any] = [None] * len(outs)
@@ -104,13 +118,13 @@ linear_call_p = LinearCall()
 
 
 def _batched(
-    closed: ClosedJaxpr, transposed: ClosedJaxpr, count: int, size: int, axes: Sequence[int | None], axis_name: Any
+    closed: ClosedJaxpr, transposed: ClosedJaxpr, count: int, size: int, axes: Sequence[int | None], axis_name: AxisName
 ) -> tuple[ClosedJaxpr, ClosedJaxpr]:
-    def forward(*xs: Any) -> list[Any]:
+    def forward(*xs: Value) -> list[Value]:
         outs, out_axes = batch_flat(lambda *xs: run(closed, *xs), size, xs, axes, axis_name)
         return [batch_first(o, b, size) for o, b in zip(outs, out_axes)]
 
-    def backward(*xs: Any) -> list[Any]:
+    def backward(*xs: Value) -> list[Value]:
         in_axes = [*axes[:count], *[0] * (len(xs) - count)]
         cts, ct_axes = batch_flat(lambda *xs: run(transposed, *xs), size, xs, in_axes, axis_name)
         return sum_unbatched(cts, ct_axes, axes[count:], size)
@@ -120,9 +134,7 @@ def _batched(
     return stage_flat(forward, types, current()), stage_flat(backward, [*types[:count], *cts], current())
 
 
-def linear_call(
-    fun: Callable[..., Any], fun_transpose: Callable[..., Any], residual_args: Any, linear_args: Any
-) -> Any:
+def linear_call(fun: Function, fun_transpose: Function, residual_args: Tree, linear_args: Tree) -> Tree:
     """`fun(residual_args, linear_args)`, linear in the latter, with a transpose of the caller's
     choice.
 

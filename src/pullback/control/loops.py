@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,13 +39,17 @@ from pullback.transforms.bodies import (
     with_carries_constant,
 )
 
+if TYPE_CHECKING:
+    from pullback.core.dtypes import DType
+    from pullback.core.names import Argument, Function, Operand, Tree, Value
+
 # ---- carries -------------------------------------------------------------------------------------
 
 
 def stage_with_carry(
-    fun: Callable[..., Any], types: list[ShapedArray], in_tree: PyTreeDef, others: Sequence[ShapedArray], what: str,
-    carry_of: Callable[[Any], Any], carry_tree: PyTreeDef,
-) -> tuple[Body, list[tuple[int, Any]]]:  # fmt: skip
+    fun: Function, types: list[ShapedArray], in_tree: PyTreeDef, others: Sequence[ShapedArray], what: str,
+    carry_of: Callable[[Tree], Tree], carry_tree: PyTreeDef,
+) -> tuple[Body, list[tuple[int, DType]]]:  # fmt: skip
     """The body of a loop whose initial carry has `types`, and the dtypes that some of the initial
     carry must be converted to.
 
@@ -77,7 +81,7 @@ def _promotes(weak: ShapedArray, other: ShapedArray) -> bool:
     return dtypes.promote_pair(weak.dtype, True, other.dtype, other.weak_type)[0] == other.dtype
 
 
-def _check_carry(what: str, part: int, given: Any, returned: Any, in_tree: PyTreeDef, out_tree: PyTreeDef) -> None:
+def _check_carry(what: str, part: int, given: Tree, returned: Tree, in_tree: PyTreeDef, out_tree: PyTreeDef) -> None:
     if part:  # the user's is the last in a state of so many
         given, returned = given[-1], returned[-1]
         in_tree, out_tree = tree_structure(given), tree_structure(returned)
@@ -106,16 +110,16 @@ def _check_carry(what: str, part: int, given: Any, returned: Any, in_tree: PyTre
 
 
 def scan(
-    f: Callable[[Any, Any], tuple[Any, Any]],
-    init: Any,
-    xs: Any = None,
+    f: Callable[[Tree, Tree], tuple[Tree, Tree]],
+    init: Tree,
+    xs: Tree = None,
     length: int | None = None,
     reverse: bool = False,
     unroll: int | bool = 1,
     _split_transpose: bool = False,
     *,
     checkpoints: int | str | None = None,
-) -> tuple[Any, Any]:
+) -> tuple[Tree, Tree]:
     """Loop over the leading axis of `xs`, carrying a state: `carry, y = f(carry, x)` for each x.
     Gives the last carry and the stacked ys.
 
@@ -139,14 +143,14 @@ def scan(
 
 
 def _scan(
-    f: Any, init: Any, xs: Any, length: int | None, reverse: bool, unroll: int | bool, checkpoints: Any
-) -> tuple[Any, Any]:
+    f: Function, init: Tree, xs: Tree, length: int | None, reverse: bool, unroll: int | bool, checkpoints: Argument
+) -> tuple[Tree, Tree]:
     carry, carry_tree = arrays_of(init, "the initial carry of scan")
     inputs, xs_tree = arrays_of(xs, "the inputs of scan")
     if disable_jit.value:
         return _scan_in_python(f, tree_unflatten(carry_tree, carry), inputs, xs_tree, _length(xs, length), reverse)
 
-    def prepare() -> tuple[Call, Sequence[Any]]:
+    def prepare() -> tuple[Call, Sequence[Tree]]:
         if not callable(f):
             raise TypeError(f"scan takes a function, got {f!r}")
         steps = _length(xs, length)
@@ -175,7 +179,9 @@ def _scan(
     return final, ys
 
 
-def _scan_in_python(f: Any, carry: Any, inputs: Sequence[Any], xs_tree: PyTreeDef, length: int, reverse: bool) -> Any:
+def _scan_in_python(
+    f: Function, carry: Tree, inputs: Sequence[Value], xs_tree: PyTreeDef, length: int, reverse: bool
+) -> Tree:
     """What `scan` does, step by step: for `disable_jit`."""
     if not length:
         raise ValueError(
@@ -189,7 +195,7 @@ def _scan_in_python(f: Any, carry: Any, inputs: Sequence[Any], xs_tree: PyTreeDe
     return carry, tree_unflatten(out_tree, [stack(ys) for ys in zip(*rows)])
 
 
-def _first_of_pair(result: Any) -> Any:
+def _first_of_pair(result: Tree) -> Tree:
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise TypeError(
             f"scan: the body must return a pair (carry, y), at {user_line()}; it returned {tree_structure(result)}"
@@ -197,7 +203,7 @@ def _first_of_pair(result: Any) -> Any:
     return result[0]
 
 
-def _unroll(unroll: Any, length: int) -> int:
+def _unroll(unroll: Argument, length: int) -> int:
     if unroll is True:
         return max(1, length)
     if unroll is False:
@@ -208,7 +214,7 @@ def _unroll(unroll: Any, length: int) -> int:
     return max(1, times)
 
 
-def _length(xs: Any, length: Any) -> int:
+def _length(xs: Tree, length: Argument) -> int:
     lengths = {}
     for path, x in tree_flatten_with_path(xs)[0]:
         shape = np.shape(x)
@@ -230,7 +236,7 @@ def _length(xs: Any, length: Any) -> int:
     return next(iter(lengths.values()))
 
 
-def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
+def map(f: Callable[[Tree], Tree], xs: Tree, *, batch_size: int | None = None) -> Tree:
     """`f` on each element of `xs` along axis 0, one after the other, results stacked: like `vmap`,
     in the memory of one element.
 
@@ -268,8 +274,12 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
 
 
 def while_loop(
-    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any, *, checkpoints: int | None = None
-) -> Any:
+    cond_fun: Callable[[Tree], Tree],
+    body_fun: Callable[[Tree], Tree],
+    init_val: Tree,
+    *,
+    checkpoints: int | None = None,
+) -> Tree:
     """`while cond_fun(val): val = body_fun(val)`, from `init_val`: the last `val`, a tree of arrays
     that keeps its types.
 
@@ -290,7 +300,7 @@ def while_loop(
             except ConcretizationTypeError:  # a transformation traces the condition: it needs the loop in one piece
                 pass
 
-        def prepare() -> tuple[Call, Sequence[Any]]:
+        def prepare() -> tuple[Call, Sequence[Tree]]:
             in_tree = tree_structure((tree_unflatten(tree, init),))
             types = [x.aval for x in init]
             body, targets = stage_with_carry(body_fun, types, in_tree, (), "while_loop", _itself, tree)
@@ -327,14 +337,14 @@ def while_loop(
         raise
 
 
-def _while_in_python(cond_fun: Any, body_fun: Any, val: Any) -> Any:
+def _while_in_python(cond_fun: Tree, body_fun: Tree, val: Tree) -> Tree:
     """What `while_loop` does, step by step: for `disable_jit`."""
     while cond_fun(val):
         val = body_fun(val)
     return val
 
 
-def _itself(result: Any) -> Any:
+def _itself(result: Tree) -> Tree:
     return result
 
 
@@ -351,9 +361,9 @@ def _check_condition(condition: Body) -> None:
 
 
 def fori_loop(
-    lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *, unroll: int | bool | None = None,
+    lower: Operand, upper: Operand, body_fun: Callable[[Tree, Tree], Tree], init_val: Tree, *, unroll: int | bool | None = None,
     checkpoints: int | str | None = None,
-) -> Any:  # fmt: skip
+) -> Tree:  # fmt: skip
     """`for i in range(lower, upper): val = body_fun(i, val)`, from `init_val`.
 
     The bounds may be traced: the loop is then a `while_loop`, and `unroll` is refused (ValueError).
@@ -396,7 +406,7 @@ def fori_loop(
         raise
 
 
-def _bound(x: Any, name: str) -> Any:
+def _bound(x: Operand, name: str) -> Value:
     try:
         bound = as_array(x)
     except UnexpectedTracerError:
@@ -410,7 +420,7 @@ def _bound(x: Any, name: str) -> Any:
     return bound
 
 
-def _count(start: Any, stop: Any) -> int | None:
+def _count(start: Operand, stop: Operand) -> int | None:
     """How many steps a loop between known bounds has; None where that depends on how its counter is
     rounded."""
     if start is None or stop is None:
@@ -422,7 +432,7 @@ def _count(start: Any, stop: Any) -> int | None:
     return max(0, int(stop) - int(start))
 
 
-def _below(state: Any) -> Any:
+def _below(state: tuple[Value, ...]) -> Value:
     i, stop, _ = state
     return i < stop
 
@@ -433,7 +443,7 @@ class _Mapped(Wrapped):
     __slots__ = ()
     what = "map"
 
-    def __call__(self, carry: Any, x: Any) -> Any:
+    def __call__(self, carry: Tree, x: Tree) -> Tree:
         return carry, self.f(x)
 
 
@@ -443,7 +453,7 @@ class _MappedInBatches(Wrapped):
     __slots__ = ()
     what = "map"
 
-    def __call__(self, carry: Any, xs: Any) -> Any:
+    def __call__(self, carry: Tree, xs: Tree) -> Tree:
         from pullback.transforms.vmap import vmap
 
         return carry, vmap(self.f)(xs)
@@ -455,7 +465,7 @@ class _Numbered(Wrapped):
     __slots__ = ()
     what, part = "fori_loop", 2
 
-    def __call__(self, state: Any, _: Any) -> Any:
+    def __call__(self, state: Tree, _: object) -> Tree:
         i, val = state
         return (i + 1, self.f(i, val)), None
 
@@ -466,12 +476,12 @@ class _Counting(Wrapped):
     __slots__ = ()
     what, part = "fori_loop", 3
 
-    def __call__(self, state: Any) -> Any:
+    def __call__(self, state: tuple[Value, ...]) -> Tree:
         i, stop, val = state
         return i + 1, stop, self.f(i, val)
 
 
-def check_slots(checkpoints: Any, length: int | None) -> int:
+def check_slots(checkpoints: Argument, length: int | None) -> int:
     """The number of slots that `checkpoints` asks for. Raises ValueError for what is neither a
     positive number nor a known name."""
     if isinstance(checkpoints, str):

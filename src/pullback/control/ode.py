@@ -23,7 +23,7 @@ import operator
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from math import inf, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,6 +50,9 @@ from pullback.transforms.lifting import Bundle, Lifting, Outcome, leaves_of, pla
 from pullback.transforms.program import Linearization, spread
 from pullback.transforms.vmap import Batch, batch_flat, mapped
 
+if TYPE_CHECKING:
+    from pullback.core.names import Argument, Cotangent, Function, Param, Tangent, Tree, Value, WithNodes, WithTangents
+
 # ---- the method ----------------------------------------------------------------------------------
 
 #: Times of the stages, and what each stage adds to the state of the derivatives before it; the last
@@ -75,7 +78,7 @@ State = list[Any]
 Derivative = Callable[[State, Any], State]
 
 
-def _combined(ks: Sequence[State], weights: Sequence[float], dt: Any) -> State:
+def _combined(ks: Sequence[State], weights: Sequence[float], dt: Value) -> State:
     """dt Σ weight·k."""
     out = []
     for each in zip(*ks):
@@ -85,27 +88,27 @@ def _combined(ks: Sequence[State], weights: Sequence[float], dt: Any) -> State:
     return out
 
 
-def _advanced(y: State, ks: Sequence[State], weights: Sequence[float], dt: Any) -> State:
+def _advanced(y: State, ks: Sequence[State], weights: Sequence[float], dt: Value) -> State:
     """y + dt Σ weight·k."""
     return [x + d for x, d in zip(y, _combined(ks, weights, dt))]
 
 
-def _norm(errors: State, scales: State, dtype: Any) -> Any:
+def _norm(errors: State, scales: State, dtype: Value) -> Value:
     """The root mean square of errors over scales."""
     count = sum(e.size for e in errors)
     total = _sum([convert(_total(_squared(e / convert(s, e.dtype))), dtype) for e, s in zip(errors, scales)])
     return lax.sqrt(total * like(1 / max(count, 1), total))
 
 
-def _sum(xs: Sequence[Any]) -> Any:
+def _sum(xs: Sequence[Value]) -> Value:
     return reduce(operator.add, xs)
 
 
-def _total(x: Any) -> Any:
+def _total(x: Value) -> Value:
     return reduce_sum_p.bind(x, axes=tuple(range(x.ndim)))
 
 
-def _squared(x: Any) -> Any:
+def _squared(x: Value) -> Value:
     """|x|²."""
     if not dtypes.is_complex(x.dtype):
         return x * x
@@ -119,7 +122,7 @@ def _scale(*states: State, rtol: float, atol: float) -> State:
     return [like(atol, x) + like(rtol, x) * x for x in (reduce(lax.max, each) for each in zip(*sizes))]
 
 
-def _first_step(f: Derivative, t: Any, y: State, dy: State, rtol: float, atol: float) -> Any:
+def _first_step(f: Derivative, t: Tangent, y: State, dy: State, rtol: float, atol: float) -> Value:
     """A step whose error is about what is tolerated, from the size of the first two derivatives."""
     dtype = t.dtype
     scale = _scale(y, rtol=rtol, atol=atol)
@@ -133,7 +136,7 @@ def _first_step(f: Derivative, t: Any, y: State, dy: State, rtol: float, atol: f
     return lax.min(100 * guess, select(largest <= like(1e-15, t), flat, lax.pow(0.01 / largest, like(1 / 5, t))))
 
 
-def _next_step(dt: Any, error: Any) -> Any:
+def _next_step(dt: Value, error: Value) -> Value:
     """The step after one of `dt` whose error was `error` times what is tolerated: a fifth of it to
     ten times as long."""
     factor = like(0.9, dt) * lax.pow(error, like(-1 / 5, dt))
@@ -142,7 +145,7 @@ def _next_step(dt: Any, error: Any) -> Any:
     return dt * select(error == error, factor, like(0.2, dt))
 
 
-def _between(x: Any, dt: Any, first: State, middle: State, last: State, dfirst: State, dlast: State) -> State:
+def _between(x: Value, dt: Value, first: State, middle: State, last: State, dfirst: State, dlast: State) -> State:
     """The polynomial of degree 4 through three points, with derivatives at both ends, at `x` in [0,
     1]."""
     out = []
@@ -157,17 +160,17 @@ def _between(x: Any, dt: Any, first: State, middle: State, last: State, dfirst: 
     return out
 
 
-def solve(f: Derivative, ts: Any, y0: State, rtol: float, atol: float, mxstep: float, hmax: float) -> State:
+def solve(f: Derivative, ts: Value, y0: State, rtol: float, atol: float, mxstep: float, hmax: float) -> State:
     """The states at the times `ts`, stacked, of the equation y' = f(y, t) with y(ts[0]) = y0; NaN
     at times that are not reached."""
     t0, dtype = ts[0], ts.dtype
     dy0 = f(y0, t0)
     limit = None if hmax == inf else like(hmax, t0)
 
-    def limited(dt: Any) -> Any:
+    def limited(dt: Value) -> Value:
         return dt if limit is None else lax.min(dt, limit)
 
-    def step(state: Any) -> Any:
+    def step(state: Value) -> Value:
         count, t, dt, y, dy, before = state
         ks = [dy]
         for c, weights in zip(_TIMES, _STAGES):
@@ -179,8 +182,8 @@ def solve(f: Derivative, ts: Any, y0: State, rtol: float, atol: float, mxstep: f
         t, y, dy, before = _where(good, after, (t, y, dy, before))
         return count + 1, t, limited(_next_step(dt, error)), y, dy, before
 
-    def to_time(state: Any, target: Any) -> Any:
-        def running(loop: Any) -> Any:
+    def to_time(state: Value, target: Value) -> Value:
+        def running(loop: Value) -> Value:
             count, t, dt, *_ = loop
             ready = lax.bitwise_and(t < target, t + dt > t)
             return ready if mxstep == inf else lax.bitwise_and(ready, count < int(mxstep))
@@ -198,7 +201,7 @@ def solve(f: Derivative, ts: Any, y0: State, rtol: float, atol: float, mxstep: f
     return [concatenate_p.bind(reshape_p.bind(x, new_sizes=(1, *x.shape)), y, dimension=0) for x, y in zip(y0, ys)]
 
 
-def _where(condition: Any, on_true: Any, on_false: Any) -> Any:
+def _where(condition: Value, on_true: Value, on_false: Value) -> Value:
     """Of two nested tuples and lists of arrays, the elements of one."""
     if isinstance(on_true, (tuple, list)):
         return type(on_true)(_where(condition, a, b) for a, b in zip(on_true, on_false))
@@ -214,23 +217,23 @@ class Odeint(ControlPrimitive, OwnDerivative):
 
     name = "odeint"
 
-    def split(self, operands: Sequence[Any], params: Params) -> tuple[Sequence[Any], Any, Sequence[Any]]:
+    def split(self, operands: Sequence[Value], params: Params) -> tuple[Sequence[Value], Value, Sequence[Value]]:
         """(values, times, initial state)."""
         n = params["num_consts"]
         return operands[:n], operands[n], operands[n + 1 :]
 
-    def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
+    def type_of(self, *types: ShapedArray, **params: Param) -> list[ShapedArray]:
         leading = tuple(size for size, _, _ in reversed(params["batch"]))
         states = params["jaxpr"].in_avals[params["num_consts"] : -1]
         length = types[params["num_consts"]].shape[-1]
         return [ShapedArray((*leading, length, *t.shape), t.dtype) for t in states]
 
-    def expand(self, *operands: Any, **params: Any) -> list[Any]:
+    def expand(self, *operands: Value, **params: Param) -> list[Value]:
         if params["batch"]:
             return self._over_batch(lambda inner: partial(self.expand, **inner), operands, params)
         consts, ts, y0 = self.split(operands, params)
 
-        def f(y: State, t: Any) -> State:
+        def f(y: State, t: Tangent) -> State:
             return run(params["jaxpr"], *consts, *y, t)
 
         how = (params["rtol"], params["atol"], params["mxstep"], params["hmax"])
@@ -238,13 +241,13 @@ class Odeint(ControlPrimitive, OwnDerivative):
             return solve(f, ts, list(y0), *how)
         shapes = [x.shape for x in y0]
 
-        def joined(y: State, t: Any) -> State:
+        def joined(y: State, t: Tangent) -> State:
             return [_join(f(_part(y[0], shapes), t))]
 
         (ys,) = solve(joined, ts, [_join(y0)], *how)
         return _part(ys, shapes)
 
-    def _over_batch(self, rule: Callable[[Params], Any], operands: Sequence[Any], params: Params) -> list[Any]:
+    def _over_batch(self, rule: Callable[[Params], Function], operands: Sequence[Value], params: Params) -> list[Value]:
         """A rule of flat operands, over the outermost batch axis; results have it in front."""
         *inner, (size, mapped, axis_name) = params["batch"]
         axes = [0 if m else None for m in mapped]
@@ -260,13 +263,13 @@ class Odeint(ControlPrimitive, OwnDerivative):
 
     # ---- forward mode
 
-    def forward_mode(self, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> Any:
+    def forward_mode(self, primals: Sequence[Value], tangents: Sequence[Tangent], params: Params) -> WithTangents:
         active = tuple(t is not None for t in tangents)
         outs = self._pushed([*primals, *(t for t in tangents if t is not None)], active, params)
         count = len(outs) // 2
         return outs[:count], outs[count:]
 
-    def _pushed(self, operands: Sequence[Any], active: Mask, params: Params) -> list[Any]:
+    def _pushed(self, operands: Sequence[Value], active: Mask, params: Params) -> list[Tangent]:
         """Results and all of their tangents, of operands and the tangents of those in `active`."""
         if params["batch"]:
             *inner, (size, mapped, axis_name) = params["batch"]
@@ -297,23 +300,23 @@ class Odeint(ControlPrimitive, OwnDerivative):
 
     # ---- reverse mode
 
-    def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+    def linearized(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNodes:
         outs = self.bind(*primals, **params)
         active = tuple(n is not None for n in nodes)
         count = len(primals)
 
-        def push(values: Sequence[Any], ts: Sequence[Any]) -> list[Any]:
+        def push(values: Sequence[Value], ts: Sequence[Tangent]) -> list[Tangent]:
             given = tuple(t is not None for t in ts)
             return self._pushed([*values[:count], *(t for t in ts if t is not None)], given, params)[len(outs) :]
 
-        def pull(values: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+        def pull(values: Sequence[Value], cts: Sequence[Cotangent]) -> list[Cotangent]:
             full = [instantiate(c, y) for c, y in zip(cts, values[count:])]
             return self._pulled([*values, *full], active, params)
 
         node = LinearStep(self.name, [*primals, *outs], nodes, push, pull, (active, *params.values()))
         return outs, results_of(node, outs, (any(active),) * len(outs))
 
-    def _pulled(self, operands: Sequence[Any], active: Mask, params: Params) -> list[Any]:
+    def _pulled(self, operands: Sequence[Value], active: Mask, params: Params) -> list[Cotangent]:
         """Cotangents of the operands marked in `active` (None for the others), of operands, results
         and these' cotangents."""
         if not params["batch"]:
@@ -322,7 +325,7 @@ class Odeint(ControlPrimitive, OwnDerivative):
         axes = [0 if m else None for m in mapped]
         results = len(operands) - len(axes)
 
-        def each(*xs: Any) -> list[Any]:
+        def each(*xs: Value) -> list[Value]:
             return [c for c in self._pulled(xs, active, params | {"batch": tuple(inner)}) if c is not None]
 
         found, where = batch_flat(each, size, operands, [*axes, *[0] * results], axis_name)
@@ -330,7 +333,7 @@ class Odeint(ControlPrimitive, OwnDerivative):
         pairs = [next(rest) if a else (None, None) for a in active]
         return sum_unbatched([c for c, _ in pairs], [b for _, b in pairs], axes, size)
 
-    def _adjoint(self, operands: Sequence[Any], active: Mask, params: Params) -> list[Any]:
+    def _adjoint(self, operands: Sequence[Value], active: Mask, params: Params) -> list[Cotangent]:
         n = len(active)
         consts, ts, y0 = self.split(operands[:n], params)
         of_consts, of_ts, _ = self.split(active, params)
@@ -340,7 +343,7 @@ class Odeint(ControlPrimitive, OwnDerivative):
         program = closed.derived(("adjoint", of_consts), _adjoint_equation, of_consts)
         wanted = [x for x, a in zip(consts, of_consts) if a]
 
-        def interval(carry: Any, x: Any) -> Any:
+        def interval(carry: Value, x: Value) -> Value:
             """From one time back to the one before."""
             adjoint, sums = carry
             y, ct, t, before = x
@@ -387,12 +390,12 @@ odeint_p = Odeint()
 _SMALL = 4096
 
 
-def _join(xs: Sequence[Any]) -> Any:
+def _join(xs: Sequence[Value]) -> Value:
     """Arrays as one vector."""
     return concatenate_p.bind(*(reshape_p.bind(x, new_sizes=(x.size,)) for x in xs), dimension=0)
 
 
-def _part(vector: Any, shapes: Sequence[Shape]) -> State:
+def _part(vector: Value, shapes: Sequence[Shape]) -> State:
     """The arrays of these shapes of which a vector is made, along its last axis."""
     leading, out, start = vector.shape[:-1], [], 0
     for shape in shapes:
@@ -402,7 +405,7 @@ def _part(vector: Any, shapes: Sequence[Shape]) -> State:
     return out
 
 
-def _at_each_time(closed: ClosedJaxpr, consts: Sequence[Any], ys: Sequence[Any], ts: Any) -> list[Any]:
+def _at_each_time(closed: ClosedJaxpr, consts: Sequence[Value], ys: Sequence[Value], ts: Value) -> list[Value]:
     """The right-hand side at each time of a solution."""
     count = ts.shape[0]
     axes = [*[None] * len(consts), *[0] * (len(ys) + 1)]
@@ -410,11 +413,11 @@ def _at_each_time(closed: ClosedJaxpr, consts: Sequence[Any], ys: Sequence[Any],
     return [batch_first(o, b, count) for o, b in zip(outs, where)]
 
 
-def _real(x: Any) -> Any:
+def _real(x: Value) -> Value:
     return lax.real(x) if dtypes.is_complex(x.dtype) else x
 
 
-def _along(ts: Any, like: Any) -> Any:
+def _along(ts: Value, like: Value) -> Value:
     """Numbers for each time, in the shape and dtype of something stacked."""
     return broadcast_in_dim_p.bind(convert(ts, like.dtype), shape=like.shape, broadcast_dimensions=(0,))
 
@@ -430,7 +433,7 @@ def _sensitivity(closed: ClosedJaxpr, of_consts: Mask) -> ClosedJaxpr:
     tangents = [t.to_tangent_aval().update(weak_type=False) for t in types]
     given = [t for t, a in zip(tangents, of_consts) if a]
 
-    def equation(*xs: Any) -> list[Any]:
+    def equation(*xs: Value) -> list[Value]:
         consts, ts_consts, rest = xs[:n], spread(xs[n : n + len(given)], of_consts), xs[n + len(given) :]
         y, t_y, t = rest[:k], rest[k : 2 * k], rest[2 * k]
         operands = [*map(dual, consts, ts_consts), *map(dual, y, t_y), plain(t)]
@@ -452,7 +455,7 @@ def _adjoint_equation(closed: ClosedJaxpr, of_consts: Mask) -> ClosedJaxpr:
     tangents = [t.to_tangent_aval().update(weak_type=False) for t in types]
     sums = [t for t, a in zip(tangents, of_consts) if a]
 
-    def equation(*xs: Any) -> list[Any]:
+    def equation(*xs: Value) -> list[Value]:
         consts, y, adjoint, t = xs[:n], xs[n : n + k], xs[n + k : n + 2 * k], -xs[-1]
         primals = [*consts, *y, t]
         results = run(found.forward, *primals)
@@ -472,9 +475,9 @@ def _adjoint_equation(closed: ClosedJaxpr, of_consts: Mask) -> ClosedJaxpr:
 
 @user_api
 def odeint(
-    func: Callable[..., Any], y0: Any, t: Any, *args: Any, rtol: float = 1.4e-8, atol: float = 1.4e-8, mxstep: float = inf,
+    func: Function, y0: Tree, t: Tangent, *args: Tree, rtol: float = 1.4e-8, atol: float = 1.4e-8, mxstep: float = inf,
     hmax: float = inf,
-) -> Any:  # fmt: skip
+) -> Tree:  # fmt: skip
     """The solution of dy/dt = func(y, t, *args) with y(t[0]) = y0 at the times `t`: a tree like
     `y0`, whose arrays have the times in front.
 
@@ -499,7 +502,16 @@ def odeint(
     return _odeint(func, y0, t, args, rtol, atol, mxstep, hmax)
 
 
-def _odeint(func: Any, y0: Any, t: Any, args: tuple[Any, ...], rtol: Any, atol: Any, mxstep: Any, hmax: Any) -> Any:
+def _odeint(
+    func: Function,
+    y0: Tree,
+    t: Tangent,
+    args: tuple[Tree, ...],
+    rtol: Argument,
+    atol: Argument,
+    mxstep: Argument,
+    hmax: Argument,
+) -> Tree:
     if not callable(func):
         raise TypeError(f"odeint takes a function, got {func!r:.100} as func, at {user_line()}")
     state, tree = arrays_of(y0, "the initial state of odeint")
@@ -537,7 +549,7 @@ def _odeint(func: Any, y0: Any, t: Any, args: tuple[Any, ...], rtol: Any, atol: 
             )
     n, k, m = len(body.captured), len(state), len(consts)
 
-    def values_first(*xs: Any) -> list[Any]:
+    def values_first(*xs: Value) -> list[Value]:
         """The right-hand side with its operands in the order of the primitive."""
         captured, given, y, time = xs[:n], xs[n : n + m], xs[n + m : n + m + k], xs[-1]
         return [convert(o, want.dtype) for o, want in zip(run(body.program, *captured, *y, time, *given), types)]
@@ -557,7 +569,7 @@ def _odeint(func: Any, y0: Any, t: Any, args: tuple[Any, ...], rtol: Any, atol: 
 class _Equation(Wrapped):
     """The right-hand side as a function of a state, a time and the tuple of the other arguments."""
 
-    def __call__(self, y: Any, t: Any, args: tuple[Any, ...]) -> Any:
+    def __call__(self, y: Tree, t: Tangent, args: tuple[Tree, ...]) -> Tree:
         return self.f(y, t, *args)
 
 

@@ -3,9 +3,9 @@ derivatives of any order of both."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import and_, or_
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pullback.control.base import instantiate
 from pullback.core import dtypes
@@ -24,6 +24,9 @@ from pullback.transforms.lifting import Bundle, Lifting, Outcome, fixed_point, k
 from pullback.transforms.linearize import linearize_flat
 from pullback.transforms.program import Linearization
 from pullback.transforms.vmap import Batch, batch_flat, mapped
+
+if TYPE_CHECKING:
+    from pullback.core.names import AxisName, Cotangent, Function, Residual, Tangent, Value, WithNodes, WithTangents
 
 # ---- the linearization of a body, for one step ---------------------------------------------------
 
@@ -66,7 +69,7 @@ class StepLinearization:
         carry = fixed_point(given[:n], lambda carry: pulled(carry)[first : first + n], or_)
         return (*carry, *given[n:]), pulled(carry)
 
-    def pull(self, primals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+    def pull(self, primals: Sequence[Value], cotangents: Sequence[Cotangent]) -> list[Cotangent]:
         """Cotangents of a step's operands at `primals`, given those of its results (None is zero)."""
         results = run(self.body.forward, *primals)
         every = [*primals, *results]
@@ -94,16 +97,18 @@ class Rule:
     def __init_subclass__(cls) -> None:
         carriers[cls] = "__dict__"
 
-    def push(self, primals: Sequence[Any], outs: Sequence[Any], tangents: Sequence[Any]) -> Sequence[Any]:
+    def push(self, primals: Sequence[Value], outs: Sequence[Value], tangents: Sequence[Tangent]) -> Sequence[Tangent]:
         """Tangents of the results, given the operands'."""
         raise NotImplementedError(f"{type(self).__name__} must define push")
 
-    def pull(self, primals: Sequence[Any], outs: Sequence[Any], cotangents: Sequence[Any]) -> Sequence[Any]:
+    def pull(
+        self, primals: Sequence[Value], outs: Sequence[Value], cotangents: Sequence[Cotangent]
+    ) -> Sequence[Cotangent]:
         """Cotangents of the operands, given the results'."""
         raise NotImplementedError(f"{type(self).__name__} must define pull")
 
     def over_batch(
-        self, size: int, axes: Sequence[int | None], axis_name: Any
+        self, size: int, axes: Sequence[int | None], axis_name: AxisName
     ) -> tuple[ClosedJaxpr, Sequence[int | None]] | None:
         """The program over a batch axis, and where the results have it; None if nothing better is
         known than to batch the program."""
@@ -116,9 +121,7 @@ class LoopCall(JitCall, OwnDerivative):
 
     name = "checkpointed_loop"
 
-    def linearized(
-        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
+    def linearized(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNodes:
         rule: Rule = params["rule"]
         count = len(primals)
         outs = self.bind(*primals, **params)
@@ -129,9 +132,7 @@ class LoopCall(JitCall, OwnDerivative):
         )  # fmt: skip
         return outs, results_of(node, outs, tuple(dtypes.is_inexact(o.dtype) for o in outs))
 
-    def forward_mode(
-        self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Any]]:
+    def forward_mode(self, primals: Sequence[Value], tangents: Sequence[Tangent], params: Params) -> WithTangents:
         outs = self.bind(*primals, **params)
         return outs, params["rule"].push(primals, outs, tangents)
 
@@ -155,7 +156,7 @@ loop_call_p = LoopCall()
 
 
 def _batched_call(
-    closed: ClosedJaxpr, how: Batch, rule: Rule, size: int, axes: tuple[int | None, ...], axis_name: Any
+    closed: ClosedJaxpr, how: Batch, rule: Rule, size: int, axes: tuple[int | None, ...], axis_name: AxisName
 ) -> tuple[ClosedJaxpr, BatchedRule]:
     known = rule.over_batch(size, axes, axis_name)
     if known is not None:  # of the loop itself, whose effects a program that runs again has no more
@@ -175,18 +176,18 @@ class BatchedRule(Rule):
     the axis in front."""
 
     def __init__(
-        self, rule: Rule, size: int, axes: Sequence[int | None], out_axes: Sequence[int | None], axis_name: Any
+        self, rule: Rule, size: int, axes: Sequence[int | None], out_axes: Sequence[int | None], axis_name: AxisName
     ) -> None:
         self.rule, self.size, self.axes, self.out_axes, self.axis_name = rule, size, axes, out_axes, axis_name
 
     def _apply(
-        self, fun: Callable[..., Any], primals: Sequence[Any], outs: Sequence[Any], linear: Sequence[Any], axes: Sequence[int | None]
-    ) -> tuple[list[Any], list[int | None]]:  # fmt: skip
+        self, fun: Function, primals: Sequence[Value], outs: Sequence[Value], linear: Sequence[Tangent], axes: Sequence[int | None]
+    ) -> tuple[list[Value], list[int | None]]:  # fmt: skip
         n, m = len(primals), len(primals) + len(outs)
         given = [i for i, x in enumerate(linear) if x is not None]
         present: list[bool] = []
 
-        def flat(*xs: Any) -> list[Any]:
+        def flat(*xs: Value) -> list[Value]:
             rest = iter(xs[m:])
             results = fun(xs[:n], xs[n:m], [next(rest) if x is not None else None for x in linear])
             present[:] = [r is not None for r in results]
@@ -199,11 +200,13 @@ class BatchedRule(Rule):
         results, result_axes = iter(found), iter(found_axes)
         return [next(results) if p else None for p in present], [next(result_axes) if p else None for p in present]
 
-    def push(self, primals: Sequence[Any], outs: Sequence[Any], tangents: Sequence[Any]) -> Sequence[Any]:
+    def push(self, primals: Sequence[Value], outs: Sequence[Value], tangents: Sequence[Tangent]) -> Sequence[Tangent]:
         found, axes = self._apply(self.rule.push, primals, outs, tangents, self.axes)
         return [None if t is None else batch_first(t, b, self.size) for t, b in zip(found, axes)]
 
-    def pull(self, primals: Sequence[Any], outs: Sequence[Any], cotangents: Sequence[Any]) -> Sequence[Any]:
+    def pull(
+        self, primals: Sequence[Value], outs: Sequence[Value], cotangents: Sequence[Cotangent]
+    ) -> Sequence[Cotangent]:
         found, axes = self._apply(self.rule.pull, primals, outs, cotangents, [0] * len(outs))
         return sum_unbatched(found, axes, self.axes, self.size)
 
@@ -215,14 +218,18 @@ class Recording(Rule):
     def __init__(self, loop: CheckpointedLoop) -> None:
         self.loop = loop
 
-    def push(self, primals: Sequence[Any], outs: Sequence[Any], tangents: Sequence[Any]) -> Sequence[Any]:
+    def push(self, primals: Sequence[Value], outs: Sequence[Value], tangents: Sequence[Tangent]) -> Sequence[Tangent]:
         return [*self.loop.push(primals, tangents), *[None] * (len(outs) - len(self.loop.has_tangent))]
 
-    def pull(self, primals: Sequence[Any], outs: Sequence[Any], cotangents: Sequence[Any]) -> Sequence[Any]:
+    def pull(
+        self, primals: Sequence[Value], outs: Sequence[Value], cotangents: Sequence[Cotangent]
+    ) -> Sequence[Cotangent]:
         count = len(self.loop.has_tangent)
         return self.loop.pull([*primals, *outs[count:]], cotangents[:count])
 
-    def over_batch(self, size: int, axes: Sequence[int | None], axis_name: Any) -> Any:
+    def over_batch(
+        self, size: int, axes: Sequence[int | None], axis_name: AxisName
+    ) -> tuple[ClosedJaxpr, Sequence[int | None]] | None:
         return self.loop.recording_over_batch(size, axes, axis_name)
 
 
@@ -233,13 +240,13 @@ class Transposition(Rule):
     def __init__(self, loop: CheckpointedLoop, given: Mask, masks: Mask) -> None:
         self.loop, self.given, self.masks = loop, given, masks
 
-    def _split(self, xs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], list[Any]]:
+    def _split(self, xs: Sequence[Value]) -> tuple[Sequence[Value], Sequence[Value], list[Value]]:
         """What belongs to the operands, to the residuals, and to all the loop's results."""
         n, m = self.loop.inputs, len(xs) - sum(self.given)
         rest = iter(xs[m:])
         return xs[:n], xs[n:m], [next(rest) if g else None for g in self.given]
 
-    def push(self, primals: Sequence[Any], outs: Sequence[Any], tangents: Sequence[Any]) -> Sequence[Any]:
+    def push(self, primals: Sequence[Value], outs: Sequence[Value], tangents: Sequence[Tangent]) -> Sequence[Tangent]:
         (x, residuals, cts), (t_x, _, t_cts) = self._split(primals), self._split(tangents)
         total: Sequence[Any] = [None] * self.loop.inputs
         if any(t is not None for t in t_cts):
@@ -250,14 +257,18 @@ class Transposition(Rule):
             ]
         return [t for t, wanted in zip(total, self.masks) if wanted]
 
-    def pull(self, primals: Sequence[Any], outs: Sequence[Any], cotangents: Sequence[Any]) -> Sequence[Any]:
+    def pull(
+        self, primals: Sequence[Value], outs: Sequence[Value], cotangents: Sequence[Cotangent]
+    ) -> Sequence[Cotangent]:
         x, residuals, cts = self._split(primals)
         rest = iter(cotangents)
         u = [next(rest) if wanted else None for wanted in self.masks]
         along = self.loop.push(x, u)
         return [*self.loop.second(x, u, cts), *[None] * len(residuals), *(t for t, g in zip(along, self.given) if g)]
 
-    def over_batch(self, size: int, axes: Sequence[int | None], axis_name: Any) -> Any:
+    def over_batch(
+        self, size: int, axes: Sequence[int | None], axis_name: AxisName
+    ) -> tuple[ClosedJaxpr, Sequence[int | None]] | None:
         return self.loop.transpose_over_batch(self.given, size, axes, axis_name)
 
 
@@ -282,43 +293,47 @@ class CheckpointedLoop:
         self._rule = Recording(self)
         self._transposes: dict[Mask, tuple[ClosedJaxpr, Transposition]] = {}
 
-    def _store(self, *operands: Any) -> list[Any]:
+    def _store(self, *operands: Value) -> list[Value]:
         raise NotImplementedError(f"{type(self).__name__} must define _store")
 
-    def _transpose(self, values: Sequence[Any], given: Mask) -> tuple[ClosedJaxpr, Mask]:
+    def _transpose(self, values: Sequence[Value], given: Mask) -> tuple[ClosedJaxpr, Mask]:
         raise NotImplementedError(f"{type(self).__name__} must define _transpose")
 
-    def recording_over_batch(self, size: int, axes: Sequence[int | None], axis_name: Any) -> Any:
+    def recording_over_batch(
+        self, size: int, axes: Sequence[int | None], axis_name: AxisName
+    ) -> tuple[ClosedJaxpr, Sequence[int | None]] | None:
         """See `Rule.over_batch`, of what `_store` does."""
         return None
 
-    def transpose_over_batch(self, given: Mask, size: int, axes: Sequence[int | None], axis_name: Any) -> Any:
+    def transpose_over_batch(
+        self, given: Mask, size: int, axes: Sequence[int | None], axis_name: AxisName
+    ) -> tuple[ClosedJaxpr, Sequence[int | None]] | None:
         """See `Rule.over_batch`, of what `_transpose` does."""
         return None
 
-    def forward(self, primals: Sequence[Any]) -> list[Any]:
+    def forward(self, primals: Sequence[Value]) -> list[Value]:
         """Results and residuals."""
         name = f"recorded_{self.operation.name}"
         outs: list[Any] = loop_call_p.bind(*primals, jaxpr=self._recording, name=name, options=None, rule=self._rule)
         types = self.closed.out_avals
         return [*(convert(o, o.dtype, t.weak_type) for o, t in zip(outs, types)), *outs[len(types) :]]
 
-    def nodes(self, primals: Sequence[Any], outs: Sequence[Any], nodes: Sequence[Node | None]) -> list[Node | None]:
+    def nodes(self, primals: Sequence[Value], outs: Sequence[Value], nodes: Sequence[Node | None]) -> list[Node | None]:
         """The nodes of the results' tangents, given all that `forward` gave."""
         count = len(self.has_tangent)
         node = LinearStep(self.operation.name, [*primals, *outs[count:]], nodes, self.push, self.pull, self)
         return results_of(node, outs[:count], self.has_tangent)
 
-    def push(self, values: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    def push(self, values: Sequence[Residual], tangents: Sequence[Tangent]) -> Tangent:
         """Tangents of the results: of the loop's JVP, run again."""
         return self._jvp(values[: self.inputs], tangents)
 
-    def _jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Sequence[Any]:
+    def _jvp(self, primals: Sequence[Value], tangents: Sequence[Tangent]) -> Sequence[Tangent]:
         """The results' tangents alone: what the loop does has been done."""
         t_outs: Sequence[Any] = under(Quiet(current()), pushed, self.operation, primals, tangents, self.params)[1]
         return t_outs
 
-    def pull(self, values: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+    def pull(self, values: Sequence[Residual], cotangents: Sequence[Cotangent]) -> list[Cotangent]:
         """Cotangents of the operands."""
         given = tuple(c is not None and has for c, has in zip(cotangents, self.has_tangent))
         found = self._transposes.get(given)
@@ -331,11 +346,11 @@ class CheckpointedLoop:
         outs = iter(loop_call_p.bind(*values, *cts, jaxpr=program, name=name, options=None, rule=rule))
         return [next(outs) if m else None for m in rule.masks]
 
-    def second(self, x: Sequence[Any], u: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+    def second(self, x: Sequence[Value], u: Sequence[Value], cotangents: Sequence[Cotangent]) -> list[Cotangent]:
         """Q(x, u, c): the derivative in x of ⟨c, L'(x) u⟩ (None is zero)."""
         inputs = [Input(v.shape, v.dtype) if dtypes.is_inexact(v.dtype) else None for v in x]
 
-        def along(*xs: Any) -> list[Any]:
+        def along(*xs: Value) -> list[Value]:
             ts = self._jvp(xs, u)
             return [instantiate(t, c) for t, c in zip(ts, cotangents) if c is not None]
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -71,19 +71,26 @@ from pullback.transforms.lifting import (
 from pullback.transforms.vmap import Batch, batch_flat, mapped
 from pullback.xla.devices import no_sharding
 
+if TYPE_CHECKING:
+    from pullback.core.names import Argument, Emitted, Function, Param, Tree, Value
+    from pullback.core.tree import PyTreeDef
+    from pullback.xla.stablehlo import Emitter, Region
+
 
 class ProgramReduction(ControlPrimitive):
     """Base of the two. The parameter `jaxpr` is the program, `num_consts` the number of values that
     it closes over."""
 
-    def split(self, operands: Sequence[Any], num_consts: int) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    def split(
+        self, operands: Sequence[Value], num_consts: int
+    ) -> tuple[Sequence[Value], Sequence[Value], Sequence[Value]]:
         """(values, arrays, initial values)."""
         count = (len(operands) - num_consts) // 2
         return operands[:num_consts], operands[num_consts : num_consts + count], operands[num_consts + count :]
 
     # ---- compilation -----------------------------------------------------------------------------
 
-    def lower(self, emit: Any, *operands: Any, **params: Any) -> list[Any]:
+    def lower(self, emit: Emitter, *operands: Emitted, **params: Param) -> list[Emitted]:
         consts, xs, initial = self.split(operands, params["num_consts"])
         body = simplified(params["jaxpr"])
         if consts or not _is_scalar(body):  # regions see nothing from outside
@@ -94,8 +101,14 @@ class ProgramReduction(ControlPrimitive):
         return list(self.write(emit, xs, initial, types, region, params))
 
     def write(
-        self, emit: Any, xs: Sequence[Any], initial: Sequence[Any], types: Sequence[Any], region: Any, params: Params
-    ) -> Sequence[Any]:
+        self,
+        emit: Emitter,
+        xs: Sequence[Emitted],
+        initial: Sequence[Emitted],
+        types: Sequence[ShapedArray],
+        region: Region,
+        params: Params,
+    ) -> Sequence[Emitted]:
         """The compiler's operation."""
         raise self.missing("write", "compilation")
 
@@ -177,19 +190,25 @@ class Reduce(ProgramReduction):
         return [ShapedArray(tuple(n for i, n in enumerate(x.shape) if i not in axes), x.dtype) for x in xs]
 
     def write(
-        self, emit: Any, xs: Sequence[Any], initial: Sequence[Any], types: Sequence[Any], region: Any, params: Params
-    ) -> Sequence[Any]:
+        self,
+        emit: Emitter,
+        xs: Sequence[Emitted],
+        initial: Sequence[Emitted],
+        types: Sequence[ShapedArray],
+        region: Region,
+        params: Params,
+    ) -> Sequence[Emitted]:
         out: Sequence[Any] = emit("reduce", *xs, *initial, out=types, dimensions=params["axes"], regions=[region])
         return out
 
-    def expand(self, *operands: Any, jaxpr: ClosedJaxpr, num_consts: int, axes: Shape) -> list[Any]:
+    def expand(self, *operands: Value, jaxpr: ClosedJaxpr, num_consts: int, axes: Shape) -> list[Value]:
         consts, xs, initial = self.split(operands, num_consts)
         shape = xs[0].shape
         kept = tuple(i for i in range(len(shape)) if i not in axes)
         length, rest = prod(shape[i] for i in axes), tuple(shape[i] for i in kept)
         count = prod(rest)
 
-        def combine(first: Sequence[Any], then: Sequence[Any]) -> list[Any]:
+        def combine(first: Sequence[Value], then: Sequence[Value]) -> list[Value]:
             """The elements of arrays (n, count) combined with the corresponding ones of others."""
             n = first[0].shape[0] * count
             flat = [reshape_p.bind(x, new_sizes=(n,)) for x in (*first, *then)]
@@ -197,10 +216,10 @@ class Reduce(ProgramReduction):
             outs = [batch_first(y, b, n) for y, b in zip(outs, mapped)]
             return [reshape_p.bind(y, new_sizes=x.shape) for y, x in zip(outs, first)]
 
-        def rows(x: Any, start: int, stop: int, step: int) -> Any:
+        def rows(x: Value, start: int, stop: int, step: int) -> Value:
             return slice_p.bind(x, start_indices=(start, 0), limit_indices=(stop, count), strides=(step, 1))
 
-        def broadcast(x: Any, shape: Shape) -> Any:
+        def broadcast(x: Value, shape: Shape) -> Value:
             return broadcast_in_dim_p.bind(x, shape=shape, broadcast_dimensions=())
 
         if not length or not count:
@@ -231,14 +250,20 @@ class ReduceWindow(ProgramReduction):
 
     name = "reduce_window"
 
-    def type_of(self, *types: ShapedArray, jaxpr: ClosedJaxpr, num_consts: int, **params: Any) -> list[ShapedArray]:
+    def type_of(self, *types: ShapedArray, jaxpr: ClosedJaxpr, num_consts: int, **params: Param) -> list[ShapedArray]:
         _, xs, _ = self.split(types, num_consts)
         check_windows(self.name, xs[0], params)
         return [ShapedArray(window_shape(x.shape, **params), x.dtype) for x in xs]
 
     def write(
-        self, emit: Any, xs: Sequence[Any], initial: Sequence[Any], types: Sequence[Any], region: Any, params: Params
-    ) -> Sequence[Any]:
+        self,
+        emit: Emitter,
+        xs: Sequence[Emitted],
+        initial: Sequence[Emitted],
+        types: Sequence[ShapedArray],
+        region: Region,
+        params: Params,
+    ) -> Sequence[Emitted]:
         padding = params["padding"]
         out: Sequence[Any] = emit(
             "reduce_window", *xs, *initial, out=types, window_dimensions=params["window_dimensions"],
@@ -248,7 +273,7 @@ class ReduceWindow(ProgramReduction):
         )  # fmt: skip
         return out
 
-    def expand(self, *operands: Any, jaxpr: ClosedJaxpr, num_consts: int, **params: Any) -> list[Any]:
+    def expand(self, *operands: Value, jaxpr: ClosedJaxpr, num_consts: int, **params: Param) -> list[Value]:
         consts, xs, initial = self.split(operands, num_consts)
         stacked = [windows(x, start, **params) for x, start in zip(xs, initial)]
         outs: list[Any] = reduce_p.bind(*consts, *stacked, *initial, jaxpr=jaxpr, num_consts=num_consts, axes=(0,))
@@ -284,8 +309,8 @@ _WINDOWS: dict[Any, tuple[Any, Callable[[Any], Any], str]] = {
 
 
 def reduce(
-    operands: Any, init_values: Any, computation: Callable[[Any, Any], Any], dimensions: Sequence[int], out_sharding: Any = None
-) -> Any:  # fmt: skip
+    operands: Tree, init_values: Tree, computation: Callable[[Tree, Tree], Tree], dimensions: Sequence[int], out_sharding: Argument = None
+) -> Tree:  # fmt: skip
     """The elements of `operands` along `dimensions` combined by `computation`, starting from
     `init_values`.
 
@@ -314,7 +339,7 @@ def reduce(
         raise
 
 
-def _reduced(arrays: list[Any], initial: list[Any], body: Body, axes: Shape) -> Sequence[Any]:
+def _reduced(arrays: list[Value], initial: list[Value], body: Body, axes: Shape) -> Sequence[Value]:
     known = _known(body, arrays, _REDUCTIONS)
     if known is not None:
         primitive, combine, neutral = known
@@ -327,10 +352,10 @@ def _reduced(arrays: list[Any], initial: list[Any], body: Body, axes: Shape) -> 
 
 @user_api
 def reduce_window(
-    operand: Any, init_value: Any, computation: Callable[..., Any], window_dimensions: Sequence[int],
-    window_strides: Sequence[int] | None = None, padding: Any = "VALID", base_dilation: Sequence[int] | None = None,
+    operand: Tree, init_value: Tree, computation: Function, window_dimensions: Sequence[int],
+    window_strides: Sequence[int] | None = None, padding: Argument = "VALID", base_dilation: Sequence[int] | None = None,
     window_dilation: Sequence[int] | None = None,
-) -> Any:  # fmt: skip
+) -> Tree:  # fmt: skip
     """The elements of each window of `operand` combined by `computation`, starting from
     `init_value`.
 
@@ -361,7 +386,9 @@ def reduce_window(
     return tree_unflatten(tree, outs)
 
 
-def _prepared(name: str, operands: Any, init_values: Any, computation: Any) -> tuple[list[Any], list[Any], Body, Any]:
+def _prepared(
+    name: str, operands: Tree, init_values: Tree, computation: Tree
+) -> tuple[list[Value], list[Value], Body, PyTreeDef]:
     """Arrays, initial values, the computation's body and the structure of the result."""
     if not callable(computation):
         raise TypeError(f"{name} takes a function, got {computation!r:.100} as computation, at {user_line()}")
@@ -398,7 +425,7 @@ def _prepared(name: str, operands: Any, init_values: Any, computation: Any) -> t
     return arrays, [convert(v, x.dtype, v.weak_type) for v, x in zip(initial, arrays)], body, tree
 
 
-def _axes(dimensions: Any, x: Any) -> Shape:
+def _axes(dimensions: Argument, x: Value) -> Shape:
     axes = integers(dimensions, "reduce: dimensions")
     for a in axes:
         if not 0 <= a < x.ndim:
@@ -411,7 +438,12 @@ def _axes(dimensions: Any, x: Any) -> Shape:
 
 
 def _window_params(
-    shape: Shape, window_dimensions: Any, window_strides: Any, padding: Any, base_dilation: Any, window_dilation: Any
+    shape: Shape,
+    window_dimensions: Argument,
+    window_strides: Argument,
+    padding: Argument,
+    base_dilation: Argument,
+    window_dilation: Argument,
 ) -> Params:
     ones = (1,) * len(shape)
     given = {"strides": window_strides, "base_dilation": base_dilation, "window_dilation": window_dilation}
@@ -433,7 +465,7 @@ def _window_params(
     }  # fmt: skip
 
 
-def _known(body: Body, arrays: Sequence[Any], table: dict[Any, Any]) -> tuple[Any, Any, Any] | None:
+def _known(body: Body, arrays: Sequence[Value], table: dict[Any, Any]) -> tuple[Any, Any, Any] | None:
     """The reduction, the operation and its neutral element, if a computation is one operation that
     has a reduction of its own."""
     program = simplified(body.program)
@@ -446,7 +478,7 @@ def _known(body: Body, arrays: Sequence[Any], table: dict[Any, Any]) -> tuple[An
     return (primitive, e.primitive, neutral(dtype)) if dtypes.kind(dtype) in kinds else None
 
 
-def _after(start: Any, out: Any, combine: Any, neutral: Any) -> Any:
+def _after(start: Value, out: Value, combine: Any, neutral: Value) -> Any:
     """What was reduced, combined with an initial value that may not be neutral."""
     if start.__class__ is ConcreteArray and bool(start._value == neutral):
         return convert(out, out.dtype, out.weak_type and start.weak_type)

@@ -4,7 +4,7 @@ the schedule are stored on the way forward."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,11 +21,18 @@ from pullback.core.staging import stage_flat
 from pullback.core.trace import Params, current
 from pullback.transforms.call import Mask
 
+if TYPE_CHECKING:
+    from pullback.core.names import Cotangent, Value
+    from pullback.core.primitive import Primitive
+    from pullback.transforms.call import CallPrimitive
+
 # ---- scan ----------------------------------------------------------------------------------------
 
 
 @in_bounded_memory.of(scan_p)
-def linearized_scan(call: Any, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+def linearized_scan(
+    call: CallPrimitive, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params
+) -> Value:
     """Results of a scan with checkpoints, and the nodes of their tangents."""
     active = tuple(n is not None for n in nodes)
     key = ("checkpointed scan", active, *[v for k, v in params.items() if k != "jaxpr"])
@@ -37,7 +44,7 @@ def linearized_scan(call: Any, primals: Sequence[Any], nodes: Sequence[Node | No
 class CheckpointedScan(CheckpointedLoop):
     """Of a scan, whose length is known. The residuals are the slots."""
 
-    def __init__(self, closed: ClosedJaxpr, operation: Any, active: Mask, params: Params) -> None:
+    def __init__(self, closed: ClosedJaxpr, operation: Primitive, active: Mask, params: Params) -> None:
         self.operation, self.params = operation, params
         self.count, self.num_carry, self.length = params["num_consts"], params["num_carry"], params["length"]
         n = self.count + self.num_carry
@@ -52,24 +59,24 @@ class CheckpointedScan(CheckpointedLoop):
         self._only_carry = selected(closed, range(self.num_carry))
         super().__init__()
 
-    def _position(self, i: Any) -> Any:
+    def _position(self, i: Value) -> Value:
         return number(self.length - 1) - i if self.params["reverse"] else i
 
-    def _primals(self, consts: Sequence[Any], xs: Sequence[Any], i: Any, state: Sequence[Any]) -> list[Any]:
+    def _primals(self, consts: Sequence[Value], xs: Sequence[Value], i: Value, state: Sequence[Value]) -> list[Value]:
         return [*consts, *state, *(row_of(x, self._position(i)) for x in xs)]
 
-    def _store(self, *operands: Any) -> list[Any]:
+    def _store(self, *operands: Value) -> list[Value]:
         """Results, and the states at `places` and in one scrap row more."""
         consts, init, xs = operands[: self.count], list(operands[self.count : self.xs.start]), operands[self.xs]
         outs = empty_rows(self.closed.out_avals[self.num_carry :], self.length)
 
-        def step(i: Any, both: list[Any]) -> list[Any]:
+        def step(i: Value, both: list[Value]) -> list[Value]:
             state, outs = both
             results = run(self.closed, *self._primals(consts, xs, i, state))
             new = [with_row(o, y, self._position(i)) for o, y in zip(outs, results[self.num_carry :])]
             return [results[: self.num_carry], new]
 
-        def segment(both: Any, bounds: Any) -> Any:
+        def segment(both: Value, bounds: Value) -> Value:
             start, steps = bounds
             return advance(step, start, steps, both), both[0]
 
@@ -79,7 +86,7 @@ class CheckpointedScan(CheckpointedLoop):
         (final, outs), slots = scan(segment, [init, outs], (concrete(starts), concrete(steps)))
         return [*final, *outs, *slots]
 
-    def _transpose(self, values: Sequence[Any], given: Mask) -> tuple[ClosedJaxpr, Mask]:
+    def _transpose(self, values: Sequence[Value], given: Mask) -> tuple[ClosedJaxpr, Mask]:
         n, first = self.num_carry, self.count
         wanted, pulled = self.step.cotangent_masks(given)
         types, closed = self.types, self.closed
@@ -90,7 +97,7 @@ class CheckpointedScan(CheckpointedLoop):
             t if i < sum(given[:n]) else t.update(shape=(self.length, *t.shape)) for i, t in enumerate(ct_types)
         ]
 
-        def program(*xs: Any) -> list[Any]:
+        def program(*xs: Value) -> list[Value]:
             operands, slots, cts = xs[: len(types)], list(xs[len(types) : len(types) + n]), iter(xs[len(types) + n :])
             consts, inputs = operands[:first], operands[self.xs]
             of_results = [next(cts) if g else None for g in given]
@@ -100,10 +107,10 @@ class CheckpointedScan(CheckpointedLoop):
                 [t.to_tangent_aval() for t, p in zip(types[self.xs], pulled[self.xs]) if p], self.length
             )
 
-            def step(i: Any, state: list[Any]) -> list[Any]:
+            def step(i: Value, state: list[Value]) -> list[Value]:
                 return run(self._only_carry, *self._primals(consts, inputs, i, state))
 
-            def back(i: Any, state: list[Any], adjoint: list[Any]) -> list[Any]:
+            def back(i: Value, state: list[Value], adjoint: list[Cotangent]) -> list[Cotangent]:
                 ct_carry, sums, stacks = adjoint
                 position = self._position(i)
                 rest = iter(ct_carry)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,11 @@ from pullback.lax.sorting import take_along_p
 from pullback.transforms.call import Mask
 from pullback.transforms.vmap import Batch, batch_flat, with_axis
 
+if TYPE_CHECKING:
+    from pullback.core.names import AxisName, Cotangent, Residual, Value
+    from pullback.core.primitive import Primitive
+    from pullback.transforms.call import CallPrimitive
+
 #: Slots of a `while` for which no number is given.
 DEFAULT_SLOTS = 32
 #: Bytes that the states of one segment of a `while` should take.
@@ -45,7 +50,9 @@ _SEGMENT_BYTES = 1 << 16
 
 
 @in_bounded_memory.of(while_p)
-def linearized_while(call: Any, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+def linearized_while(
+    call: CallPrimitive, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params
+) -> Value:
     """Results of a while, and the nodes of their tangents."""
     active = tuple(n is not None for n in nodes)
     if True not in active[params["cond_nconsts"] :]:
@@ -64,7 +71,7 @@ class CheckpointedWhile(CheckpointedLoop):
     reversed, so that what the schedule itself costs is spread over its steps.
     """
 
-    def __init__(self, closed: ClosedJaxpr, operation: Any, active: Mask, params: Params) -> None:
+    def __init__(self, closed: ClosedJaxpr, operation: Primitive, active: Mask, params: Params) -> None:
         self.operation, self.params = operation, params
         self.cond_count, self.count = params["cond_nconsts"], params["body_nconsts"]
         self.closed, self.types = closed, closed.in_avals
@@ -82,31 +89,31 @@ class CheckpointedWhile(CheckpointedLoop):
         self.segment = min(256, max(8, _SEGMENT_BYTES // max(1, size)))
         super().__init__()
 
-    def _split(self, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], list[Any]]:
+    def _split(self, operands: Sequence[Value]) -> tuple[Sequence[Value], Sequence[Value], list[Value]]:
         n, m = self.cond_count, self.cond_count + self.count
         return operands[:n], operands[n:m], list(operands[m:])
 
-    def _store(self, *operands: Any) -> list[Any]:
+    def _store(self, *operands: Value) -> list[Value]:
         cond_consts, consts, init = self._split(operands)
         return self._recorded(Steps(self, cond_consts, consts), init, self.state_types)
 
-    def _recorded(self, steps: Steps, init: list[Any], state_types: Sequence[ShapedArray]) -> list[Any]:
+    def _recorded(self, steps: Steps, init: list[Value], state_types: Sequence[ShapedArray]) -> list[Value]:
         """Results; slots with the states after 0, stride, 2 stride, ... segments, and a scrap row;
         number of steps; stride; slots used."""
         rows, one, zero = self.slots, number(1), number(0)
 
-        def one_step(s: Any) -> Any:
+        def one_step(s: Value) -> Value:
             state = steps.advance(s[2])
             return s[0] + one, steps.go_on(state), state
 
-        def fill_slot(s: Any) -> Any:
+        def fill_slot(s: Value) -> Value:
             used, stride, n, goes_on, state, slots = s
             slots = [with_row(slot, x, used) for slot, x in zip(slots, state)]
             count = stride * number(self.segment)
             k, goes_on, state = while_loop(lambda s: (s[0] < count) & s[1], one_step, (zero, goes_on, state))
             return used + one, stride, n + k, goes_on, state, slots
 
-        def fill_all(s: Any) -> Any:
+        def fill_all(s: Value) -> Value:
             used, stride, n, goes_on, state, slots = while_loop(lambda s: s[3] & (s[0] < number(rows)), fill_slot, s)
             # If the loop goes on, every other state makes room: those with odd numbers go behind
             # those with even ones.
@@ -121,11 +128,11 @@ class CheckpointedWhile(CheckpointedLoop):
         used, stride, n, _, state, slots = while_loop(lambda s: s[3], fill_all, start)
         return [*state, *slots, n, stride, used]
 
-    def _transpose(self, values: Sequence[Any], given: Mask) -> tuple[ClosedJaxpr, Mask]:
+    def _transpose(self, values: Sequence[Value], given: Mask) -> tuple[ClosedJaxpr, Mask]:
         masks = self._masks(given)[1]
         types = self.types[self.count :]
 
-        def program(*xs: Any) -> list[Any]:
+        def program(*xs: Value) -> list[Value]:
             operands, residuals, cts = self._parts(xs)
             cond_consts, consts, _ = self._split(operands)
             return self._reversed(Steps(self, cond_consts, consts), residuals, cts, given, self.state_types)
@@ -140,14 +147,14 @@ class CheckpointedWhile(CheckpointedLoop):
         has_carry, pulled = self.step.cotangent_masks(given)
         return has_carry, (*[False] * self.cond_count, *pulled[: self.count], *has_carry)
 
-    def _parts(self, xs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    def _parts(self, xs: Sequence[Value]) -> tuple[Sequence[Value], Sequence[Value], Sequence[Value]]:
         """Of what the transpose takes: operands, residuals (slots, and three numbers), cotangents."""
         n, m = self.inputs, self.inputs + self.num_carry + 3
         return xs[:n], xs[n:m], xs[m:]
 
     def _reversed(
-        self, steps: Steps, residuals: Sequence[Any], cotangents: Sequence[Any], given: Mask, state_types: Sequence[ShapedArray]
-    ) -> list[Any]:  # fmt: skip
+        self, steps: Steps, residuals: Sequence[Residual], cotangents: Sequence[Cotangent], given: Mask, state_types: Sequence[ShapedArray]
+    ) -> list[Value]:  # fmt: skip
         """Cotangents of the operands that `_masks` marks, given those of the results marked in
         `given`."""
         has_carry, masks = self._masks(given)
@@ -160,20 +167,20 @@ class CheckpointedWhile(CheckpointedLoop):
         ct_carry = [instantiate(c, t) for c, t, h in zip(of_results, carry_types, has_carry) if h]
         sums = [instantiate(None, t) for t, p in zip(const_types, of_consts) if p]
 
-        def cross(i: Any, state: list[Any]) -> list[Any]:
+        def cross(i: Value, state: list[Value]) -> list[Value]:
             return advance(lambda _, state: steps.advance(state), zero, segment, state)
 
-        def back(i: Any, state: list[Any], adjoint: list[Any]) -> list[Any]:
+        def back(i: Value, state: list[Value], adjoint: list[Cotangent]) -> list[Cotangent]:
             done = i * segment
             count: Any = select(length - done < segment, length - done, segment)
 
-            def keep(s: Any) -> Any:
+            def keep(s: Value) -> Cotangent:
                 k, state, kept = s
                 return k + one, steps.advance(state), [with_row(x, y, k) for x, y in zip(kept, state)]
 
             states = while_loop(lambda s: s[0] < count, keep, (zero, state, empty_rows(state_types, self.segment)))[2]
 
-            def reverse_one(s: Any) -> Any:
+            def reverse_one(s: Value) -> Cotangent:
                 k, ct_carry, sums = s
                 rest = iter(ct_carry)
                 found = steps.pull([row_of(x, k) for x in states], [next(rest) if h else None for h in has_carry])
@@ -189,10 +196,12 @@ class CheckpointedWhile(CheckpointedLoop):
 
     # ---- over a batch: one schedule for all elements, as long as the loop of the one that takes most steps
 
-    def recording_over_batch(self, size: int, axes: Sequence[int | None], axis_name: Any) -> Any:
+    def recording_over_batch(
+        self, size: int, axes: Sequence[int | None], axis_name: AxisName
+    ) -> tuple[ClosedJaxpr, Sequence[int | None]] | None:
         batch = LoopOverBatch(self, size, [b is not None for b in axes], axis_name)
 
-        def program(*xs: Any) -> list[Any]:
+        def program(*xs: Value) -> list[Value]:
             cond_consts, consts, init = self._split([x if b is None else move_axis(x, b, 0) for x, b in zip(xs, axes)])
             init = [
                 batch_first(x, None, size) if b is None and m else x
@@ -206,7 +215,9 @@ class CheckpointedWhile(CheckpointedLoop):
         out_axes = [*[0] * self.num_carry, *(1 if m else None for m in batch.mapped_carry), None, None, None]
         return stage_flat(program, types, current()), out_axes
 
-    def transpose_over_batch(self, given: Mask, size: int, axes: Sequence[int | None], axis_name: Any) -> Any:
+    def transpose_over_batch(
+        self, given: Mask, size: int, axes: Sequence[int | None], axis_name: AxisName
+    ) -> tuple[ClosedJaxpr, Sequence[int | None]] | None:
         of_operands, of_residuals, of_cts = self._parts(axes)
         of_slots = of_residuals[: self.num_carry]
         if any(b is not None for b in of_residuals[self.num_carry :]):  # recorded one by one: schedules differ
@@ -216,7 +227,7 @@ class CheckpointedWhile(CheckpointedLoop):
         mapped[first:] = [m or b is not None for m, b in zip(mapped[first:], of_slots)]
         batch = LoopOverBatch(self, size, mapped, axis_name)
 
-        def program(*xs: Any) -> list[Any]:
+        def program(*xs: Value) -> list[Value]:
             operands, residuals, cts = self._parts(xs)
             cond_consts, consts, _ = self._split(
                 [x if b is None else move_axis(x, b, 0) for x, b in zip(operands, of_operands)]
@@ -240,20 +251,20 @@ class Steps:
     """What a while does with a state: whether there is another step, the state after it, and
     cotangents before from those after it."""
 
-    def __init__(self, loop: CheckpointedWhile, cond_consts: Sequence[Any], consts: Sequence[Any]) -> None:
+    def __init__(self, loop: CheckpointedWhile, cond_consts: Sequence[Value], consts: Sequence[Value]) -> None:
         self.loop, self.cond_consts, self.consts = loop, cond_consts, consts
         #: Types of the cotangents of the body's operands.
         self.cotangent_types: Sequence[ShapedArray] = [t.to_tangent_aval() for t in loop.types]
 
-    def go_on(self, state: Sequence[Any]) -> Any:
+    def go_on(self, state: Sequence[Value]) -> Value:
         """Whether the condition holds."""
         return run(self.loop.params["cond_jaxpr"], *self.cond_consts, *state)[0]
 
-    def advance(self, state: Sequence[Any]) -> list[Any]:
+    def advance(self, state: Sequence[Value]) -> list[Value]:
         """The next state."""
         return run(self.loop.closed, *self.consts, *state)
 
-    def pull(self, state: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+    def pull(self, state: Sequence[Value], cotangents: Sequence[Cotangent]) -> list[Cotangent]:
         """Cotangents of the body's operands, given those of the next state (None is zero)."""
         return self.loop.step.pull([*self.consts, *state], cotangents)
 
@@ -262,7 +273,7 @@ class LoopOverBatch:
     """Condition and body of a while over a batch, for operands of which some are mapped: see
     `LiftedLoop`."""
 
-    def __init__(self, loop: CheckpointedWhile, size: int, mapped: Sequence[bool], axis_name: Any) -> None:
+    def __init__(self, loop: CheckpointedWhile, size: int, mapped: Sequence[bool], axis_name: AxisName) -> None:
         n, m, cond = loop.cond_count, loop.count, loop.params["cond_jaxpr"]
         self.loop, self.size, self.axis_name = loop, size, axis_name
         kinds = tuple([0 if b else None for b in mapped])
@@ -276,29 +287,29 @@ class BatchedSteps(Steps):
     """Of all elements of a batch: an element that has stopped keeps its state. All cotangents have
     the batch axis in front."""
 
-    def __init__(self, batch: LoopOverBatch, cond_consts: Sequence[Any], consts: Sequence[Any]) -> None:
+    def __init__(self, batch: LoopOverBatch, cond_consts: Sequence[Value], consts: Sequence[Value]) -> None:
         super().__init__(batch.loop, cond_consts, consts)
         self.batch, self.body = batch, batch.body
         self.cotangent_types = [with_axis(t, 0, batch.size) for t in self.cotangent_types]
 
-    def _running(self, state: Sequence[Any]) -> Any:
+    def _running(self, state: Sequence[Value]) -> Value:
         """Which elements have not stopped; None if all stop together."""
         predicate = self.body.predicate
         return None if predicate is None else run(predicate.program, *self.cond_consts, *state)[0]
 
-    def go_on(self, state: Sequence[Any]) -> Any:
+    def go_on(self, state: Sequence[Value]) -> Value:
         running = self._running(state)
         if running is None:
             return run(self.body.condition, *self.cond_consts, *state)[0]
         return reduce_or_p.bind(running, axes=(0,))
 
-    def advance(self, state: Sequence[Any]) -> list[Any]:
+    def advance(self, state: Sequence[Value]) -> list[Value]:
         running = self._running(state)
         if running is None:
             return run(self.body.program, *self.consts, *state)
         return run(self.body.program, *self.cond_consts, *self.consts, running, *state)[1:]
 
-    def pull(self, state: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+    def pull(self, state: Sequence[Value], cotangents: Sequence[Cotangent]) -> list[Cotangent]:
         batch, count = self.batch, self.loop.count
         running = self._running(state)
         entering, staying = list(cotangents), list(cotangents)
@@ -309,7 +320,7 @@ class BatchedSteps(Steps):
         primals = [*self.consts, *state]
         present: list[bool] = []
 
-        def pull(*xs: Any) -> list[Any]:
+        def pull(*xs: Value) -> list[Value]:
             rest = iter(xs[len(primals) :])
             found = self.loop.step.pull(xs[: len(primals)], [None if c is None else next(rest) for c in entering])
             present[:] = [c is not None for c in found]
@@ -329,7 +340,7 @@ class BatchedSteps(Steps):
         return [new if old is None else old if new is None else new + old for new, old in zip(found, before)]
 
 
-def _where(flags: Any, on_true: Any, on_false: Any) -> Any:
+def _where(flags: Value, on_true: Value, on_false: Value) -> Value:
     """The cotangents of elements whose flag is true, or of the others; None is zero."""
     like = on_true if on_true is not None else on_false
     if like is None:
@@ -337,7 +348,7 @@ def _where(flags: Any, on_true: Any, on_false: Any) -> Any:
     return select(expand_dims(flags, range(1, like.ndim)), *(instantiate(x, like) for x in (on_true, on_false)))
 
 
-def _taken(x: Any, order: Any) -> Any:
+def _taken(x: Value, order: Value) -> Value:
     """Rows of `x` in another order."""
     shape = x.shape
     return take_along_p.bind(x, broadcast_in_dim_p.bind(order, shape=shape, broadcast_dimensions=(0,)), axis=0)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import and_, or_
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pullback.control.base import ControlPrimitive, depends_on, in_bounded_memory, instantiate, pruned, simplified
 from pullback.core import dtypes
@@ -26,6 +26,12 @@ from pullback.transforms.call import LinearStep, Mask, results_of
 from pullback.transforms.lifting import Bundle, Kind, LiftedProgram, Lifting, Outcome, fixed_point, kinds_of, leaves_of
 from pullback.transforms.program import Linearization
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pullback.core.names import Cotangent, Emitted, Key, Param, Residual, Tangent, Value, WithNodes
+    from pullback.xla.stablehlo import Emitter
+
 
 class Layout:
     """How the flat operands of a scan divide: constants, carries, inputs; and its results: carries,
@@ -38,7 +44,7 @@ class Layout:
         self.carry = slice(num_consts, num_consts + num_carry)
         self.xs = slice(num_consts + num_carry, None)
 
-    def split(self, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    def split(self, operands: Sequence[Value]) -> tuple[Sequence[Value], Sequence[Value], Sequence[Value]]:
         """(constants, carries, inputs)."""
         return operands[self.consts], operands[self.carry], operands[self.xs]
 
@@ -49,7 +55,7 @@ class Scan(ControlPrimitive):
 
     name = "scan"
 
-    def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
+    def type_of(self, *types: ShapedArray, **params: Param) -> list[ShapedArray]:
         outs = params["jaxpr"].out_avals
         n, length = params["num_carry"], params["length"]
         return [*outs[:n], *(t.update(shape=(length, *t.shape)) for t in outs[n:])]
@@ -59,15 +65,15 @@ class Scan(ControlPrimitive):
 
     # ---- compilation -----------------------------------------------------------------------------
 
-    def lower(self, emit: Any, *operands: Any, jaxpr: ClosedJaxpr, num_consts: int, num_carry: int, length: int, reverse: bool,
-              unroll: int, checkpoints: Any) -> list[Any]:  # fmt: skip
+    def lower(self, emit: Emitter, *operands: Emitted, jaxpr: ClosedJaxpr, num_consts: int, num_carry: int, length: int, reverse: bool,
+              unroll: int, checkpoints: int | None) -> list[Emitted]:  # fmt: skip
         body = simplified(jaxpr)
         consts, init, xs = Layout(num_consts, num_carry).split(operands)
         out_types = body.out_avals[num_carry:]
         stacks = [emit.constant(0, t.dtype, (length, *t.shape)) for t in out_types]
         int32 = ShapedArray((), dtypes.int32)
 
-        def step(i: Any, state: Sequence[Any]) -> list[Any]:
+        def step(i: Emitted, state: Sequence[Emitted]) -> list[Emitted]:
             """The state (carries, stacks) after step number `i`."""
             position = emit("subtract", emit.like(length - 1, i), i, out=int32) if reverse else i
             zero = emit.like(0, i)
@@ -97,10 +103,10 @@ class Scan(ControlPrimitive):
         done = emit.constant(0, dtypes.int32)
         if passes:
 
-            def condition(i: Any, *_: Any) -> Any:
+            def condition(i: Emitted, *_: Emitted) -> Emitted:
                 return emit.compare("LT", i, emit.like(passes * per_pass, i))
 
-            def advance(i: Any, *before: Any) -> list[Any]:
+            def advance(i: Emitted, *before: Emitted) -> list[Emitted]:
                 state = list(before)
                 for _ in range(per_pass):
                     state = step(i, state)
@@ -114,7 +120,7 @@ class Scan(ControlPrimitive):
 
     # ---- derivatives -----------------------------------------------------------------------------
 
-    def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+    def linearized(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNodes:
         if params["checkpoints"] is not None and params["length"]:  # of no steps there is nothing to keep
             return in_bounded_memory[self](self, primals, nodes, params)
         layout = Layout(params["num_consts"], params["num_carry"])
@@ -150,11 +156,11 @@ class Scan(ControlPrimitive):
 scan_p = Scan()
 
 
-def _given(xs: Sequence[Any]) -> list[Any]:
+def _given(xs: Sequence[Value]) -> list[Value]:
     return [x for x in xs if x is not None]
 
 
-def _chosen(xs: Sequence[Any], mask: Sequence[bool]) -> list[Any]:
+def _chosen(xs: Sequence[Value], mask: Sequence[bool]) -> list[Value]:
     return [x for x, wanted in zip(xs, mask) if wanted]
 
 
@@ -185,7 +191,7 @@ class LiftedStep:
             self.program = pruned(found.program)
             return
 
-        def body(consts: list[Bundle], before: list[Bundle], carry: list[Bundle], xs: list[Bundle]) -> list[Any]:
+        def body(consts: list[Bundle], before: list[Bundle], carry: list[Bundle], xs: list[Bundle]) -> list[Value]:
             account, outs = how.apply(found, (*consts, *carry, *xs))
             if found.account is not None:
                 account = how.then(tree_unflatten(found.account, leaves_of(before)), account)
@@ -272,7 +278,7 @@ class ScanLinearization:
             Jaxpr(from_consts.jaxpr.constvars, jaxpr.invars[: layout.carry.start], list(invariant), from_consts.eqns), from_consts.consts
         )  # fmt: skip
 
-    def residuals(self, primals: Sequence[Any], outs: Sequence[Any], stacked: Sequence[Any]) -> list[Any]:
+    def residuals(self, primals: Sequence[Value], outs: Sequence[Value], stacked: Sequence[Residual]) -> list[Residual]:
         """The body's residuals, those that differ from step to step stacked, given the scan's
         operands and results."""
         invariants = run(self._invariants, *primals[self._layout.consts])
@@ -288,13 +294,13 @@ class ScanLinearization:
         types = self._body.residual_types
         return _chosen(types, [not v for v in self._varies]), _chosen(types, self._varies)
 
-    def _residuals_of_step(self, constant: Sequence[Any], varying: Sequence[Any]) -> list[Any]:
+    def _residuals_of_step(self, constant: Sequence[Residual], varying: Sequence[Residual]) -> list[Residual]:
         fixed, moving = iter(constant), iter(varying)
         return [next(moving) if v else next(fixed) for v in self._varies]
 
     # ---- tangents
 
-    def push(self, values: Sequence[Any], tangents: Sequence[Any], params: Params) -> list[Any]:
+    def push(self, values: Sequence[Value], tangents: Sequence[Tangent], params: Params) -> list[Tangent]:
         """Tangents of the results, given the operands' (None is zero)."""
         layout = self._layout
         n = layout.carry.stop - layout.carry.start
@@ -312,7 +318,7 @@ class ScanLinearization:
         t_carry = [next(results) if g else None for g in given[layout.carry]]
         return [*t_carry, *(next(results) if a else None for a in outs_active)] if n or outs_active else []
 
-    def _push_body(self, given: Mask) -> Any:
+    def _push_body(self, given: Mask) -> tuple[ClosedJaxpr, Mask, Mask]:
         layout, n = self._layout, self._layout.carry.stop - self._layout.carry.start
         of_consts, init, of_xs = layout.split(given)
 
@@ -326,7 +332,7 @@ class ScanLinearization:
         constant, varying = self._residual_types()
         counts = [len(part) for part in (constant, t_consts, t_carry, varying, t_xs)]
 
-        def body(*args: Any) -> list[Any]:
+        def body(*args: Value) -> list[Value]:
             fixed, ts_consts, ts_carry, moving, ts_xs = _parts(args, counts)
             results = iter(run(program, *self._residuals_of_step(fixed, moving), *ts_consts, *ts_carry, *ts_xs))
             outs = [next(results) if h else None for h in has]
@@ -338,7 +344,7 @@ class ScanLinearization:
 
     # ---- cotangents
 
-    def pull(self, values: Sequence[Any], cotangents: Sequence[Any], params: Params) -> list[Any]:
+    def pull(self, values: Sequence[Value], cotangents: Sequence[Cotangent], params: Params) -> list[Cotangent]:
         """Cotangents of the operands, given the results' (None is zero)."""
         layout = self._layout
         n = layout.carry.stop - layout.carry.start
@@ -359,7 +365,7 @@ class ScanLinearization:
         ct_xs = [next(results) if p else None for p in pulled[layout.xs]]
         return [*ct_consts, *ct_init, *ct_xs]
 
-    def _pull_body(self, given: Mask) -> Any:
+    def _pull_body(self, given: Mask) -> tuple[ClosedJaxpr, Mask, Mask]:
         layout, n = self._layout, self._layout.carry.stop - self._layout.carry.start
         of_outs = given[n:]
 
@@ -376,7 +382,7 @@ class ScanLinearization:
         constant, varying = self._residual_types()
         counts = [len(part) for part in (constant, carry_types, sums, varying, ct_outs)]
 
-        def body(*args: Any) -> list[Any]:
+        def body(*args: Value) -> list[Value]:
             fixed, cts, totals, moving, cts_outs = _parts(args, counts)
             of_results = iter([*cts, *cts_outs])
             every = [next(of_results) if g else None for g in given]
@@ -389,14 +395,14 @@ class ScanLinearization:
         staged = stage_flat(body, [*constant, *carry_types, *sums, *varying, *ct_outs], current())
         return pruned(staged), given, pulled
 
-    def _derive(self, key: Any, make: Any) -> Any:
+    def _derive(self, key: Key, make: Callable[[], tuple[ClosedJaxpr, Mask, Mask]]) -> tuple[ClosedJaxpr, Mask, Mask]:
         found = self._derived.get(key)
         if found is None:
             found = self._derived[key] = make()
         return found
 
 
-def _parts(xs: Sequence[Any], counts: Sequence[int]) -> list[Sequence[Any]]:
+def _parts(xs: Sequence[Value], counts: Sequence[int]) -> list[Sequence[Value]]:
     """`xs` in consecutive parts of these lengths."""
     out, start = [], 0
     for n in counts:

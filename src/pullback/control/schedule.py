@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +34,9 @@ from pullback.lax.blocks import dynamic_index_in_dim, dynamic_update_index_in_di
 from pullback.lax.elementwise import div_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_in_dim_p, convert
+
+if TYPE_CHECKING:
+    from pullback.core.names import Cotangent, Value
 
 # ---- the schedule --------------------------------------------------------------------------------
 
@@ -77,12 +80,12 @@ def places(steps: int, slots: int) -> list[int]:
     return found
 
 
-def _distance(steps: Any, slots: Any) -> Any:
+def _distance(steps: Value, slots: Value) -> Value:
     """`distance` of traced numbers."""
     steps, slots = convert(steps, dtypes.int64), convert(slots, dtypes.int64)
     zero, one = (concrete(np.int64(n)) for n in (0, 1))
 
-    def grow(state: Any) -> Any:
+    def grow(state: Value) -> Value:
         r, _, last, now = state
         r = r + one
         return r, last, now, div_p.bind(now * (slots + r), r)  # exact; `//` is floor division, in the default types
@@ -96,18 +99,18 @@ def number(n: int) -> ConcreteArray:
     return concrete(np.int32(n))
 
 
-def row_of(x: Any, i: Any) -> Any:
+def row_of(x: Value, i: Value) -> Value:
     return dynamic_index_in_dim(x, i, 0, keepdims=False)
 
 
-def with_row(x: Any, row: Any, i: Any) -> Any:
+def with_row(x: Value, row: Value, i: Value) -> Value:
     return dynamic_update_index_in_dim(x, row, i, 0)
 
 
 Step = Callable[[Any, list[Any]], list[Any]]
 
 
-def advance(step: Step, at: Any, steps: Any, state: list[Any]) -> list[Any]:
+def advance(step: Step, at: Value, steps: Value, state: list[Value]) -> list[Value]:
     """The state `steps` steps on from the one before step number `at`."""
     stop = at + steps
     _, state = while_loop(lambda s: s[0] < stop, lambda s: (s[0] + number(1), step(s[0], s[1])), (at, state))
@@ -115,8 +118,9 @@ def advance(step: Step, at: Any, steps: Any, state: list[Any]) -> list[Any]:
 
 
 def sweep(
-    step: Step, back: Callable[[Any, list[Any], list[Any]], list[Any]], slots: list[Any], at: Any, used: Any, length: Any, adjoint: list[Any]
-) -> list[Any]:  # fmt: skip
+    step: Step, back: Callable[[Value, list[Value], list[Value]], list[Value]], slots: list[Value], at: Value, used: Value, length: Value,
+    adjoint: list[Cotangent]
+) -> list[Value]:  # fmt: skip
     """The adjoint after `back(j, state before step j, adjoint)` for j = length-1, ..., 0.
 
     `slots` hold states as rows, the last row being scrap; the first `used` rows are states before
@@ -125,8 +129,8 @@ def sweep(
     count = slots[0].shape[0] - 1 if slots else 0
     one = number(1)
 
-    def reach(j: Any) -> Callable[[Any], Any]:
-        def towards(s: Any) -> Any:
+    def reach(j: Value) -> Callable[[Value], Value]:
+        def towards(s: Value) -> Value:
             p, top, slots, at, state = s
             steps, free = j - p, number(count - 1) - top
             m = select(free > number(0), _distance(steps + one, free + one), steps)
@@ -139,7 +143,7 @@ def sweep(
 
         return towards
 
-    def reverse_one(s: Any) -> Any:
+    def reverse_one(s: Value) -> Value:
         j, top, slots, at, adjoint = s
         p, state = row_of(at, top), [row_of(slot, top) for slot in slots]
         _, top, slots, at, state = while_loop(lambda s: s[0] < j, reach(j), (p, top, slots, at, state))
@@ -150,7 +154,7 @@ def sweep(
     return while_loop(lambda s: s[0] >= number(0), reverse_one, start)[4]
 
 
-def empty_rows(types: Sequence[ShapedArray], rows: int) -> list[Any]:
+def empty_rows(types: Sequence[ShapedArray], rows: int) -> list[Value]:
     return [
         broadcast_in_dim_p.bind(concrete(np.zeros((), t.dtype)), shape=(rows, *t.shape), broadcast_dimensions=())
         for t in types

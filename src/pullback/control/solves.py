@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pullback.control.base import ControlPrimitive, instantiate, selected
 from pullback.core import dtypes
@@ -46,6 +46,9 @@ from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.lifting import Bundle, Kind, LiftedProgram, Lifting, Outcome, fixed_point, kinds_of, leaves_of
 from pullback.transforms.linearize import linearize, linearize_flat, transpose_flat
 
+if TYPE_CHECKING:
+    from pullback.core.names import Cotangent, Function, Param, Tangent, Tree, Value, WithNodes, WithTangents
+
 
 class Solve(ControlPrimitive, OwnDerivative):
     """Base of the two operations. The parameter `solve` is the program (constants, given) →
@@ -56,10 +59,10 @@ class Solve(ControlPrimitive, OwnDerivative):
     #: None stands for what is not there.
     maps: ClassVar[tuple[str, ...]]
 
-    def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
+    def type_of(self, *types: ShapedArray, **params: Param) -> list[ShapedArray]:
         return params["solve"].out_avals
 
-    def apply(self, args: Sequence[Any], params: Params) -> Any:
+    def apply(self, args: Sequence[Value], params: Params) -> Value:
         trace = current()
         if any(a.__class__ is LinearTracer and a._trace is trace for a in args):
             return self._recorded(trace, args, params)
@@ -111,7 +114,7 @@ class LiftedSolve:
         def widened(name: str, closed: ClosedJaxpr) -> ClosedJaxpr:
             found = part(closed, unknowns)
 
-            def program(operands: list[Bundle]) -> list[Any]:
+            def program(operands: list[Bundle]) -> list[Value]:
                 account, outs = how.apply(found, operands)
                 results = leaves_of(how.wider(outs, self.kinds))
                 return [*results, *tree_leaves(account)] if name == "solve" else results
@@ -138,7 +141,7 @@ class LinearSolve(Solve):
     name = "custom_linear_solve"
     maps = ("matvec", "inverse", "vecmat", "transpose_inverse")
 
-    def forward_mode(self, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> Any:
+    def forward_mode(self, primals: Sequence[Value], tangents: Sequence[Tangent], params: Params) -> WithTangents:
         n = params["num_consts"]
         consts, t_consts, t_b = primals[:n], tangents[:n], tangents[n:]
         outs = self.bind(*primals, **params)
@@ -147,7 +150,7 @@ class LinearSolve(Solve):
         right = [_minus(t, m) for t, m in zip(t_b, moved)]
         return outs, [*self._solved(params, consts, right), *[None] * (len(outs) - len(x))]
 
-    def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+    def linearized(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNodes:
         n = params["num_consts"]
         consts, n_consts, n_b = primals[:n], nodes[:n], nodes[n:]
         outs = self.bind(*primals, **params)
@@ -158,7 +161,7 @@ class LinearSolve(Solve):
         return outs, [*self._solution_nodes(params, consts, right, x), *[None] * (len(outs) - count)]
 
     def _solution_nodes(
-        self, params: Params, consts: Sequence[Any], right: Sequence[Node | None], like: Sequence[Any]
+        self, params: Params, consts: Sequence[Value], right: Sequence[Node | None], like: Sequence[Value]
     ) -> list[Node | None]:
         """The nodes of A⁻¹ applied to the tangents `right`."""
         if all(n is None for n in right):
@@ -167,14 +170,14 @@ class LinearSolve(Solve):
         node = LinearStep(self.name, consts, right, push, pull, tuple(params.items()))
         return results_of(node, like, (True,) * len(like))
 
-    def _solved(self, params: Params, consts: Sequence[Any], right: Sequence[Any]) -> list[Any]:
+    def _solved(self, params: Params, consts: Sequence[Value], right: Sequence[Value]) -> list[Value]:
         """A⁻¹ applied to tangents (None for zero)."""
         if all(r is None for r in right):
             return [None] * len(right)
         right = [instantiate(r, t) for r, t in zip(right, params["inverse"].out_avals)]
         return self.bind(*consts, *right, **{**params, "solve": params["inverse"]})
 
-    def _solved_transpose(self, params: Params, consts: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+    def _solved_transpose(self, params: Params, consts: Sequence[Value], cts: Sequence[Cotangent]) -> list[Value]:
         """A⁻ᵀ applied to cotangents (None for zero)."""
         inverse = params["transpose_inverse"]
         if inverse is None:
@@ -188,7 +191,7 @@ class LinearSolve(Solve):
         }  # fmt: skip
         return self._solved(swapped, consts, cts)
 
-    def _recorded(self, trace: Trace, args: Sequence[Any], params: Params) -> Any:
+    def _recorded(self, trace: Trace, args: Sequence[Value], params: Params) -> Value:
         n = params["num_consts"]
         nodes = [a.node if a.__class__ is LinearTracer and a._trace is trace else None for a in args]
         body = params["matvec"].jaxpr
@@ -212,7 +215,7 @@ class LinearSolve(Solve):
 linear_solve_p = LinearSolve()
 
 
-def _minus(a: Any, b: Any) -> Any:
+def _minus(a: Value, b: Value) -> Value:
     """The difference of two tangents, of which None is zero."""
     return a if b is None else neg_p.bind(b) if a is None else sub_p.bind(a, b)
 
@@ -229,7 +232,7 @@ def _transposed(matvec: ClosedJaxpr, num_consts: int) -> ClosedJaxpr:
     its arguments."""
     types = matvec.in_avals[num_consts:]
 
-    def vecmat(*xs: Any) -> list[Any]:
+    def vecmat(*xs: Value) -> list[Value]:
         consts, cts = xs[:num_consts], xs[num_consts:]
         found = transpose_flat(lambda *x: run(matvec, *consts, *x), types, cts)
         return [instantiate(c, t) for c, t in zip(found, types)]
@@ -249,15 +252,15 @@ class Root(Solve):
     name = "custom_root"
     maps = ("f", "tangent_solve")
 
-    def forward_mode(self, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> Any:
+    def forward_mode(self, primals: Sequence[Value], tangents: Sequence[Tangent], params: Params) -> WithTangents:
         n = params["num_consts"]
         outs = self.bind(*primals, **params)
         x = outs[: len(primals) - n]
         return outs, self._moved(params, primals[:n], x, tangents[:n], len(outs))
 
     def _moved(
-        self, params: Params, consts: Sequence[Any], x: Sequence[Any], tangents: Sequence[Any], count: int
-    ) -> list[Any]:
+        self, params: Params, consts: Sequence[Value], x: Sequence[Value], tangents: Sequence[Tangent], count: int
+    ) -> list[Tangent]:
         """The tangents of the results, of which there are `count`, for tangents of the constants."""
         _, ts = jvp_flat(partial(run, params["f"]), [*consts, *x], [*tangents, *[None] * len(x)])
         if all(t is None for t in ts):
@@ -266,7 +269,7 @@ class Root(Solve):
         moved = run(params["tangent_solve"], *consts, *x, *right)
         return [*map(neg_p.bind, moved), *[None] * (count - len(x))]
 
-    def _recorded(self, trace: Trace, args: Sequence[Any], params: Params) -> Any:
+    def _recorded(self, trace: Trace, args: Sequence[Value], params: Params) -> Value:
         raise TypeError(
             f"a function that must be linear in its tangents takes the root of a function that depends on one, at {user_line()}"
         )
@@ -280,13 +283,13 @@ custom_root_p = Root()
 
 @user_api
 def custom_linear_solve(
-    matvec: Callable[[Any], Any],
-    b: Any,
-    solve: Callable[[Callable[[Any], Any], Any], Any],
-    transpose_solve: Callable[[Callable[[Any], Any], Any], Any] | None = None,
+    matvec: Callable[[Tree], Tree],
+    b: Tree,
+    solve: Callable[[Callable[[Tree], Tree], Tree], Tree],
+    transpose_solve: Callable[[Callable[[Tree], Tree], Tree], Tree] | None = None,
     symmetric: bool = False,
     has_aux: bool = False,
-) -> Any:
+) -> Tree:
     """The solution x of matvec(x) = b that `solve(matvec, b)` finds, with derivatives that cost one
     linear solve each.
 
@@ -320,10 +323,10 @@ def custom_linear_solve(
 
 
 def linear_solve(
-    matvec: Callable[[Any], Any], b: Any, solve: Callable[..., Any], transpose_solve: Callable[..., Any] | None,
-    symmetric: bool, has_aux: bool, inverse: Callable[..., Any] | None = None, name: str = "custom_linear_solve",
+    matvec: Callable[[Tree], Tree], b: Tree, solve: Function, transpose_solve: Function | None,
+    symmetric: bool, has_aux: bool, inverse: Function | None = None, name: str = "custom_linear_solve",
     error: type[Exception] = ValueError, solver: str = "solve",
-) -> Any:  # fmt: skip
+) -> Tree:  # fmt: skip
     """`custom_linear_solve`, where derivatives may use another solver, `inverse`: then neither that
     nor `transpose_solve` gives aux.
 
@@ -356,12 +359,12 @@ def linear_solve(
 
 @user_api
 def custom_root(
-    f: Callable[[Any], Any],
-    initial_guess: Any,
-    solve: Callable[[Callable[[Any], Any], Any], Any],
-    tangent_solve: Callable[[Callable[[Any], Any], Any], Any],
+    f: Callable[[Tree], Tree],
+    initial_guess: Tree,
+    solve: Callable[[Callable[[Tree], Tree], Tree], Tree],
+    tangent_solve: Callable[[Callable[[Tree], Tree], Tree], Tree],
     has_aux: bool = False,
-) -> Any:
+) -> Tree:
     """The root x of f(x) = 0 that `solve(f, initial_guess)` finds, with derivatives that cost one
     linear solve each.
 
@@ -392,7 +395,7 @@ def custom_root(
     body = bodies.add("f", unknown.staged(unknown.map(f, "f"), "f"))
     bodies.add("solve", unknown.staged_solve(solve, unknown.map_of(body), "solve", has_aux))
 
-    def tangent(x: Any, y: Any) -> Any:
+    def tangent(x: Tree, y: Tree) -> Tree:
         _, derivative = linearize(unknown.map_of(body), x)
         return linear_solve(
             derivative, y, tangent_solve, tangent_solve, symmetric=False, has_aux=False, name="custom_root", error=TypeError,
@@ -407,7 +410,7 @@ def custom_root(
     return tree_unflatten(bodies["solve"].out_tree, outs)
 
 
-def _inexact(tree: Any, what: str) -> tuple[list[Any], PyTreeDef]:
+def _inexact(tree: Tree, what: str) -> tuple[list[Value], PyTreeDef]:
     """The leaves, of strong types in which there are solutions, and the structure."""
     leaves, treedef = arrays_of(tree, what)
     return [
@@ -429,7 +432,7 @@ class _Unknown:
         self.name, self.given, self.error, self.tree, self.types = name, given, error, tree, types
         self.in_tree = tree_structure((tree_unflatten(tree, types),))
 
-    def _checked(self, value: Any, what: str, structure_error: type[Exception]) -> list[Any]:
+    def _checked(self, value: Tree, what: str, structure_error: type[Exception]) -> list[Tree]:
         """The leaves of a value of the unknown's structure and types. Raises an error for what is
         not."""
         leaves, tree = arrays_of(value, f"the output of {what}")
@@ -447,7 +450,7 @@ class _Unknown:
                 )
         return leaves
 
-    def solution(self, result: Any, what: str, has_aux: bool) -> Any:
+    def solution(self, result: Tree, what: str, has_aux: bool) -> Tree:
         """The result of a solver, checked: a solution, or that and auxiliary results."""
         if not has_aux:
             return tree_unflatten(self.tree, self._checked(result, what, self.error))
@@ -459,18 +462,18 @@ class _Unknown:
         leaves, tree = arrays_of(aux, f"the auxiliary output of {what}")
         return tree_unflatten(self.tree, self._checked(x, what, self.error)), tree_unflatten(tree, leaves)
 
-    def map(self, f: Callable[[Any], Any], what: str) -> Callable[[Any], Any]:
+    def map(self, f: Callable[[Tree], Tree], what: str) -> Callable[[Tree], Tree]:
         """`f`, checked."""
         return lambda x: tree_unflatten(self.tree, self._checked(f(x), what, TypeError))
 
-    def staged(self, f: Callable[[Any], Any], what: str) -> Body:
+    def staged(self, f: Callable[[Tree], Tree], what: str) -> Body:
         """The body of a map from the unknown's type to itself."""
         return stage(f, self.in_tree, self.types, f"{what} of {self.name}")
 
-    def map_of(self, body: Body) -> Callable[[Any], Any]:
+    def map_of(self, body: Body) -> Callable[[Tree], Tree]:
         """The map that has been staged, as the solvers get it."""
 
-        def apply(x: Any) -> Any:
+        def apply(x: Tree) -> Tree:
             leaves, tree = tree_flatten(x)
             if tree != self.tree:
                 raise TypeError(
@@ -480,7 +483,7 @@ class _Unknown:
 
         return apply
 
-    def staged_solve(self, solve: Callable[..., Any], f: Callable[[Any], Any], what: str, has_aux: bool) -> Body:
+    def staged_solve(self, solve: Function, f: Callable[[Tree], Tree], what: str, has_aux: bool) -> Body:
         """The body of a solver, which is given the map `f`."""
         solver = lambda given: self.solution(solve(f, given), what, has_aux)
         return stage(solver, self.in_tree, self.types, f"{what} of {self.name}")
@@ -494,7 +497,7 @@ class _Bodies(dict[str, Body]):
         self[name] = body
         return body
 
-    def shared(self) -> tuple[list[Any], dict[str, ClosedJaxpr]]:
+    def shared(self) -> tuple[list[Value], dict[str, ClosedJaxpr]]:
         """Everything that some body closes over, and the bodies as programs that take all of it
         first."""
         consts = {id(c): c for body in self.values() for c in body.captured}

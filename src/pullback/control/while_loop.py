@@ -11,7 +11,7 @@ would give for them reaches neither values nor derivatives (`control.elements`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pullback.control.base import ControlPrimitive, in_bounded_memory, pruned, refuse_effects, simplified
 from pullback.control.elements import some_elements, surroundings
@@ -25,8 +25,12 @@ from pullback.lax.selection import select
 from pullback.lax.shape import reshape_p
 from pullback.transforms.lifting import Bundle, Kind, LiftedProgram, Lifting, Outcome, fixed_point, kinds_of, leaves_of
 
+if TYPE_CHECKING:
+    from pullback.core.names import Emitted, Param, Value, WithNodes
+    from pullback.xla.stablehlo import Emitter
 
-def split(operands: Sequence[Any], params: Params) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+
+def split(operands: Sequence[Value], params: Params) -> tuple[Sequence[Value], Sequence[Value], Sequence[Value]]:
     """(constants of the condition, constants of the body, state)."""
     n, m = params["cond_nconsts"], params["body_nconsts"]
     return operands[:n], operands[n : n + m], operands[n + m :]
@@ -38,27 +42,27 @@ class While(ControlPrimitive):
 
     name = "while"
 
-    def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
+    def type_of(self, *types: ShapedArray, **params: Param) -> list[ShapedArray]:
         return params["body_jaxpr"].out_avals
 
     # ---- compilation -----------------------------------------------------------------------------
 
     def lower(
-        self, emit: Any, *operands: Any, cond_jaxpr: ClosedJaxpr, body_jaxpr: ClosedJaxpr, **params: Any
-    ) -> list[Any]:
+        self, emit: Emitter, *operands: Emitted, cond_jaxpr: ClosedJaxpr, body_jaxpr: ClosedJaxpr, **params: Param
+    ) -> list[Emitted]:
         cond_consts, body_consts, init = split(operands, params)
 
-        def condition(*state: Any) -> Any:
+        def condition(*state: Emitted) -> Emitted:
             (holds,) = emit.program(simplified(cond_jaxpr), [*cond_consts, *state])
             return holds
 
-        def body(*state: Any) -> list[Any]:
+        def body(*state: Emitted) -> list[Emitted]:
             return list(emit.program(simplified(body_jaxpr), [*body_consts, *state]))
 
         if not cond_jaxpr.effects:
             return list(emit.while_loop(condition, body, init))
 
-        def step(_: Any, *state: Any) -> list[Any]:
+        def step(_: Emitted, *state: Emitted) -> list[Emitted]:
             new = body(*state)
             return [condition(*new), *new]
 
@@ -85,7 +89,7 @@ class While(ControlPrimitive):
         account, results = how.outcome(found, outs)
         return how.then(at_first, account), results
 
-    def linearized(self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params) -> Any:
+    def linearized(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNodes:
         return in_bounded_memory[self](self, primals, nodes, params)
 
 
@@ -151,7 +155,7 @@ class LiftedLoop:
 
         def step_and_ask(
             cond_consts: list[Bundle], consts: list[Bundle], holds: list[Bundle], before: list[Bundle], state: list[Bundle]
-        ) -> list[Any]:  # fmt: skip
+        ) -> list[Value]:  # fmt: skip
             account, outs = how.apply(step, consts + state) if some is None else some.run(how, holds[0], consts + state)
             new = how.wider(outs, carry)
             if some is not None:
@@ -162,7 +166,7 @@ class LiftedLoop:
                 account = how.then(tree_unflatten(self.account, leaves_of(before)), how.then(account, later))
             return [*leaves_of(goes_on), *tree_leaves(account), *leaves_of(new)]
 
-        def goes_on(holds: list[Bundle], *_: list[Bundle]) -> list[Any]:
+        def goes_on(holds: list[Bundle], *_: list[Bundle]) -> list[Value]:
             (flags,) = holds[0].leaves
             return [reduce_or_p.bind(flags, axes=(0,)) if flags.shape else flags]
 
@@ -171,7 +175,7 @@ class LiftedLoop:
         self.condition = how.over_bundles(goes_on, *groups)
 
 
-def _where(flags: Any, new: Bundle, old: Bundle) -> Bundle:
+def _where(flags: Value, new: Bundle, old: Bundle) -> Bundle:
     """The new values of the elements whose flag is true, the old ones of the others."""
     (y,), (x,) = new.leaves, old.leaves
     return Bundle(new.kind, (select(reshape_p.bind(flags, new_sizes=(*flags.shape, *(1,) * (x.ndim - 1))), y, x),))

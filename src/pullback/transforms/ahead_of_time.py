@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pullback.core.array import ConcreteArray, as_array
 from pullback.core.errors import filter_traceback
@@ -23,6 +23,7 @@ from pullback.xla.devices import DeviceArray, put
 from pullback.xla.placement import Placement, default_placement
 
 if TYPE_CHECKING:
+    from pullback.core.names import Argument, Attribute, Leaf, Tree, TypeTree
     from pullback.core.tree import PyTreeDef
     from pullback.xla.dispatch import Compiled as Executable
     from pullback.xla.lowering import Module
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 class Wrapped(Protocol):
     """What `jit` returns: callable, and traced, lowered and compiled step by step."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def __call__(self, *args: Tree, **kwargs: Tree) -> Tree: ...
 
-    def trace(self, *args: Any, **kwargs: Any) -> Traced: ...
+    def trace(self, *args: Tree, **kwargs: Tree) -> Traced: ...
 
-    def lower(self, *args: Any, **kwargs: Any) -> Lowered: ...
+    def lower(self, *args: Tree, **kwargs: Tree) -> Lowered: ...
 
 
 class ArgInfo:
@@ -66,18 +67,18 @@ class _Stage:
         return self._entry, self.in_tree, self._in_types, self.out_tree
 
     @property
-    def args_info(self) -> Any:
+    def args_info(self) -> TypeTree:
         """The tree (args, kwargs) of the traced arguments, an `ArgInfo` for each array."""
         donated = self._entry.options.donate if self._entry.options is not None else ()
         return tree_unflatten(self.in_tree, [ArgInfo(t, i in donated) for i, t in enumerate(self._in_types)])
 
     @property
-    def in_avals(self) -> Any:
+    def in_avals(self) -> TypeTree:
         """The tree (args, kwargs) of the types of the traced arguments."""
         return tree_unflatten(self.in_tree, self._in_types)
 
     @property
-    def out_info(self) -> Any:
+    def out_info(self) -> TypeTree:
         """The tree of the results, a `ShapeDtypeStruct` for each array."""
         structs = [ShapeDtypeStruct(t.shape, t.dtype, weak_type=t.weak_type) for t in self._entry.program.out_avals]
         return structs[0] if self._entry.build is None else self._entry.build(structs)
@@ -134,7 +135,7 @@ class Lowered(_Stage):
         _check_dialect(dialect)
         return self._module.text if debug_info else self._module.text_without_locations()
 
-    def compiler_ir(self, dialect: str | None = None) -> Any:
+    def compiler_ir(self, dialect: str | None = None) -> Attribute:
         """The module as the compiler's object: an MLIR module, or for the dialect "hlo" an XLA
         computation (see its `as_hlo_text()`).
 
@@ -147,7 +148,7 @@ class Lowered(_Stage):
         _check_dialect(dialect)
         return pjrt.parse(self._module.text)
 
-    def compile(self, compiler_options: dict[str, Any] | None = None) -> Compiled:
+    def compile(self, compiler_options: dict[str, Argument] | None = None) -> Compiled:
         """The executable. `compiler_options` are XLA's debug options by name.
 
         Raises ValueError if the module is for another platform than that of the device it is to run
@@ -166,12 +167,12 @@ class Lowered(_Stage):
         executable = compile_module(self._module, placement, tuple(sorted(settings.items())))
         return Compiled(*self._call, executable)
 
-    def cost_analysis(self) -> dict[str, Any]:
+    def cost_analysis(self) -> dict[str, float]:
         """XLA's estimates ("flops", "bytes accessed", ...), of the compiled program."""
         return self.compile().cost_analysis()
 
 
-def _check_dialect(dialect: Any) -> None:
+def _check_dialect(dialect: Argument) -> None:
     if dialect not in (None, "stablehlo"):
         raise ValueError(f"unknown dialect {dialect!r}: 'stablehlo' and 'hlo' are there")
 
@@ -183,7 +184,7 @@ class Compiled(_Stage):
 
     _executable: Executable
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Tree, **kwargs: Tree) -> Tree:
         try:
             leaves, tree = tree_flatten((args, kwargs))
             if tree != self.in_tree:
@@ -225,12 +226,12 @@ class Compiled(_Stage):
             )
         return put(x, placement.device)
 
-    def _mismatch(self, args: Any, kwargs: Any, wrong: Sequence[int]) -> str:
+    def _mismatch(self, args: Tree, kwargs: Tree, wrong: Sequence[int]) -> str:
         leaves = tree_flatten((args, kwargs))[0]
         lines = [f"  {self._expected(args, kwargs, i)}, called with {typeof(leaves[i]).str_short()}" for i in wrong]
         return "Argument types differ from the types for which this computation was compiled:\n" + "\n".join(lines)
 
-    def _no_array(self, args: Any, kwargs: Any, leaves: Sequence[Any]) -> str:
+    def _no_array(self, args: Tree, kwargs: Tree, leaves: Sequence[Leaf]) -> str:
         for i, x in enumerate(leaves):
             try:
                 as_array(x)
@@ -238,7 +239,7 @@ class Compiled(_Stage):
                 return f"{self._expected(args, kwargs, i)}, called with {error}"
         raise AssertionError("every argument is an array")
 
-    def _expected(self, args: Any, kwargs: Any, i: int) -> str:
+    def _expected(self, args: Tree, kwargs: Tree, i: int) -> str:
         path, _ = tree_flatten_with_path((args, kwargs))[0][i]
         return f"{'args' if path[0].idx == 0 else 'kwargs'}{keystr(path[1:])}: compiled for {self._in_types[i].str_short()}"
 
@@ -246,16 +247,16 @@ class Compiled(_Stage):
         """The optimized HLO."""
         return "\n\n".join(m.to_string() for m in self._executable.executable.loaded.hlo_modules())
 
-    def cost_analysis(self) -> dict[str, Any]:
+    def cost_analysis(self) -> dict[str, float]:
         """XLA's estimates: "flops", "bytes accessed", ..."""
         return dict(self._executable.executable.loaded.cost_analysis())
 
-    def memory_analysis(self) -> Any:
+    def memory_analysis(self) -> Attribute:
         """XLA's account of memory, in bytes: `argument_size_in_bytes`, `output_size_in_bytes`,
         `temp_size_in_bytes`, ..."""
         return self._executable.executable.loaded.get_compiled_memory_stats()
 
-    def runtime_executable(self) -> Any:
+    def runtime_executable(self) -> Attribute:
         """The runtime's own object."""
         return self._executable.executable.loaded
 

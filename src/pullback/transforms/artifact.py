@@ -37,6 +37,10 @@ from pullback.core.tree import flatten_one_level, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray
 
 if TYPE_CHECKING:
+    from pullback.core.names import Auxiliary, Tree
+
+    #: What JSON has: dicts, lists, strings, numbers, bools and None.
+    Json = Any
     from pullback.core.tree import PyTreeDef
 
 T = TypeVar("T")
@@ -59,9 +63,9 @@ class _Registration:
         self,
         nodetype: type,
         name: str,
-        write: Callable[[Any], bytes | bytearray],
-        read: Callable[[bytearray], Any],
-        build: Callable[[Any, Sequence[Any]], Any],
+        write: Callable[[Auxiliary], bytes | bytearray],
+        read: Callable[[bytearray], Auxiliary],
+        build: Callable[[Auxiliary, Sequence[Tree]], Tree],
     ) -> None:
         self.nodetype, self.name, self.write, self.read, self.build = nodetype, name, write, read, build
 
@@ -110,9 +114,9 @@ def register_pytree_node_serialization(
     nodetype: type[T],
     *,
     serialized_name: str,
-    serialize_auxdata: Callable[[Any], bytes | bytearray],
-    deserialize_auxdata: Callable[[bytearray], Any],
-    from_children: Callable[[Any, Sequence[Any]], Any] | None = None,
+    serialize_auxdata: Callable[[Auxiliary], bytes | bytearray],
+    deserialize_auxdata: Callable[[bytearray], Auxiliary],
+    from_children: Callable[[Auxiliary, Sequence[Tree]], Tree] | None = None,
 ) -> type[T]:
     """Give a registered container a name for exported functions that take or give it. Returns the
     type.
@@ -143,8 +147,8 @@ class _Leaf:
     """The place of an array in a tree that is there for its structure."""
 
 
-def _write_tree(treedef: PyTreeDef) -> Any:
-    def write(node: Any) -> Any:
+def _write_tree(treedef: PyTreeDef) -> Json:
+    def write(node: Json) -> Json:
         if isinstance(node, _Leaf):
             return "*"
         if node is None:
@@ -176,8 +180,8 @@ def _write_tree(treedef: PyTreeDef) -> Any:
     return write(tree_unflatten(treedef, [_Leaf() for _ in range(treedef.num_leaves)]))
 
 
-def _read_tree(written: Any) -> PyTreeDef:
-    def read(node: Any) -> Any:
+def _read_tree(written: Json) -> PyTreeDef:
+    def read(node: Json) -> Json:
         if node == "*":
             return _Leaf()
         if node is None:
@@ -203,11 +207,11 @@ def _read_tree(written: Any) -> PyTreeDef:
 _DTYPES = {dtypes.name(d): d for d in dtypes._KINDS}
 
 
-def _write_type(t: ShapedArray) -> Any:
+def _write_type(t: ShapedArray) -> Json:
     return [list(t.shape), dtypes.name(t.dtype), t.weak_type]
 
 
-def _read_type(written: Any) -> ShapedArray:
+def _read_type(written: Json) -> ShapedArray:
     shape, dtype, weak = written
     _check(all(type(n) is int and 0 <= n < 2**63 for n in shape) and type(weak) is bool, f"{written} is no type")
     return ShapedArray(tuple(shape), _DTYPES[dtype], weak)

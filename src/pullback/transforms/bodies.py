@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pullback.core import kept
 from pullback.core.array import ConcreteArray
@@ -26,6 +26,13 @@ from pullback.core.types import intern as intern_type
 from pullback.lax.shape import convert
 from pullback.transforms.reads import Record
 
+if TYPE_CHECKING:
+    from pullback.core.dtypes import DType
+    from pullback.core.names import Function, Key, Table, Tree, Value
+
+    #: A `ControlPrimitive`, which is in a layer above.
+    Control = Any
+
 
 class Body:
     """A traced function: its program, whose first arguments are what it closes over, these values,
@@ -33,7 +40,7 @@ class Body:
 
     __slots__ = ("program", "captured", "out_tree")
 
-    def __init__(self, program: ClosedJaxpr, captured: list[Any], out_tree: PyTreeDef) -> None:
+    def __init__(self, program: ClosedJaxpr, captured: list[Value], out_tree: PyTreeDef) -> None:
         self.program, self.captured, self.out_tree = program, captured, out_tree
 
     @property
@@ -56,7 +63,7 @@ class Wrapped:
     what = "scan"
     part = 0
 
-    def __init__(self, f: Callable[..., Any]) -> None:
+    def __init__(self, f: Function) -> None:
         self.f = f
 
 
@@ -66,11 +73,11 @@ class Called(Wrapped):
 
     __slots__ = ()
 
-    def __call__(self, args: Any, kwargs: Any) -> Any:
+    def __call__(self, args: Tree, kwargs: Tree) -> Tree:
         return self.f(*args, **kwargs)
 
 
-def kept_with(*functions: Any) -> dict[Any, Any]:
+def kept_with(*functions: Function) -> Table:
     """A dictionary of what has been made of functions together, which lives as long as all of them
     do and read what they read now.
 
@@ -101,14 +108,14 @@ def kept_with(*functions: Any) -> dict[Any, Any]:
     return entry[1]
 
 
-def surroundings() -> Any:
+def surroundings() -> Key:
     """What a traced program depends on besides functions and types: options, and the mapped axes
     around."""
     return id(program_state()), None if current() is EVAL else named_axes()
 
 
 def stage(
-    fun: Callable[..., Any], in_tree: PyTreeDef, types: Sequence[ShapedArray], what: str, name_of: Callable[[int], str] = str
+    fun: Function, in_tree: PyTreeDef, types: Sequence[ShapedArray], what: str, name_of: Callable[[int], str] = str
 ) -> Body:  # fmt: skip
     """The body that `fun` is on arguments (a tree of the structure `in_tree`, a tuple) of flat
     `types`. In messages, `what` names it, and `name_of` its arguments by number.
@@ -123,7 +130,7 @@ def stage(
         return found
     out_tree: Any = None
 
-    def flat(*xs: Any) -> list[Any]:
+    def flat(*xs: Value) -> list[Value]:
         nonlocal out_tree
         out = fun(*in_tree.unflatten(list(xs)))
         leaves, out_tree = arrays_of(out, f"the output of {what}")
@@ -150,7 +157,7 @@ class Call:
     )  # fmt: skip
 
     def __init__(
-        self, primitive: Any, params: Params, captured: list[Any], dtypes: Sequence[tuple[int, Any]], out_tree: PyTreeDef,
+        self, primitive: Control, params: Params, captured: list[Value], dtypes: Sequence[tuple[int, DType]], out_tree: PyTreeDef,
         unchanged: Sequence[int] = (), order: Sequence[int] | None = None,
     ) -> None:  # fmt: skip
         self.primitive, self.params, self.captured, self.dtypes = primitive, params, captured, dtypes
@@ -159,7 +166,7 @@ class Call:
         self._scalars: list[int] = []
         self._kept: Any = None
 
-    def __call__(self, operands: list[Any]) -> Any:
+    def __call__(self, operands: list[Value]) -> Tree:
         for i, dtype in self.dtypes:
             operands[i] = convert(operands[i], dtype)
         args = [*self.captured, *operands]
@@ -186,7 +193,7 @@ T = TypeVar("T")
 
 
 def prepared(
-    functions: Sequence[Any], key: Any, operands: Sequence[Any], prepare: Callable[[], tuple[T, Sequence[Any]]]
+    functions: Sequence[Function], key: Key, operands: Sequence[Value], prepare: Callable[[], tuple[T, Sequence[Value]]]
 ) -> T:
     """What `prepare` makes of a call of control flow with these functions, for operands of these
     types: once, unless the values that they close over, which `prepare` also gives, are traced.

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from pullback.core.config import program_options
 from pullback.core.errors import user_line
 from pullback.core.tree import keystr, tree_flatten_with_path
 from pullback.core.types import ShapedArray
+
+if TYPE_CHECKING:
+    from pullback.core.names import Argument, Function, Static, Tree
+    from pullback.core.tree import PyTreeDef
 
 logger = logging.getLogger("pullback.jit")
 _seen_code: WeakSet[Any] = WeakSet()
@@ -29,7 +33,11 @@ class Signature:
     __slots__ = ("options", "structure", "static", "types")
 
     def __init__(
-        self, options: tuple[Any, ...], structure: Any, static: tuple[Any, ...], types: dict[str, ShapedArray]
+        self,
+        options: tuple[Argument, ...],
+        structure: PyTreeDef,
+        static: tuple[Static, ...],
+        types: dict[str, ShapedArray],
     ) -> None:
         self.options, self.structure, self.static, self.types = options, structure, static, types
 
@@ -73,7 +81,7 @@ def _hint(what: Sequence[str]) -> str:
 
 
 def signature(
-    fun: Callable[..., Any], options: tuple[Any, ...], static: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any],
+    fun: Function, options: tuple[Argument, ...], static: tuple[Static, ...], args: tuple[Tree, ...], kwargs: dict[str, Tree],
     positions: Sequence[int], types: Sequence[ShapedArray],
 ) -> Signature:  # fmt: skip
     """The signature of a call whose traced arguments are `args` (at `positions`) and `kwargs`, with
@@ -83,8 +91,8 @@ def signature(
 
 
 def leaf_names(
-    fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], positions: Sequence[int]
-) -> tuple[list[str], Any]:
+    fun: Function, args: tuple[Tree, ...], kwargs: dict[str, Tree], positions: Sequence[int]
+) -> tuple[list[str], PyTreeDef]:
     """What messages call the leaves of `args` (which `fun` has at `positions`) and `kwargs`, and
     the structure of these."""
     flat, structure = tree_flatten_with_path((args, kwargs))
@@ -101,14 +109,14 @@ def leaf_names(
     return paths, structure
 
 
-def _parameter_names(fun: Callable[..., Any]) -> list[str]:
+def _parameter_names(fun: Function) -> list[str]:
     try:
         return list(inspect.signature(fun).parameters)
     except (TypeError, ValueError):
         return []
 
 
-def explain(fun: Callable[..., Any], name: str, new: Signature, earlier: Sequence[Signature]) -> None:
+def explain(fun: Function, name: str, new: Signature, earlier: Sequence[Signature]) -> None:
     """Log why `fun` is traced for `new`, given the signatures of what was traced before."""
     code = getattr(fun, "__code__", None)
     where = f"jit({name}) is traced at {user_line()}: "

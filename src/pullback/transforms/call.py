@@ -11,9 +11,9 @@ transformation's table: a derivative of its own (`OwnDerivative`), for example.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +26,20 @@ from pullback.lax.shape import add_batch_axis, batch_first, move_axis, reduce_su
 from pullback.transforms.jvp import Forward, dual, primal_and_tangent, pushed
 from pullback.transforms.lifting import Bundle, Lifting, Outcome
 from pullback.transforms.linearize import linearize_flat
+
+if TYPE_CHECKING:
+    from pullback.core.names import (
+        Cotangent,
+        Function,
+        Key,
+        Operand,
+        Param,
+        Residual,
+        Tangent,
+        Value,
+        WithNodes,
+        WithTangents,
+    )
 
 Mask = tuple[bool, ...]
 
@@ -44,21 +58,19 @@ class CallPrimitive(Primitive):
             raise self.missing("lifted", type(how).__name__)
         return how.run(partial(self.expand, **params), operands)
 
-    def linearized(
-        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
+    def linearized(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNodes:
         """Results and the nodes of their tangents, given the operands' (not all None). By default
         those of what it `expand`s to, or else recorded from forward mode."""
         if self.expands:
             return linearize_flat(partial(self.expand, **params), primals, nodes)
         return recorded(lambda tangents: pushed(self, primals, tangents, params), nodes)
 
-    def apply(self, args: Sequence[Any], params: Params) -> Any:
+    def apply(self, args: Sequence[Value], params: Params) -> list[Value]:
         """The results, where no transformation makes anything of the call: evaluated, or recorded
         as a linear function of tangents."""
         raise self.missing("apply", "evaluation")
 
-    def as_equation(self, types: Sequence[ShapedArray], params: Params) -> tuple[Sequence[Any], Params]:
+    def as_equation(self, types: Sequence[ShapedArray], params: Params) -> tuple[Sequence[Value], Params]:
         """What the operands of an equation begin with, and its parameters, for a call with operands
         of these types."""
         return (), params
@@ -73,7 +85,7 @@ class CallPrimitive(Primitive):
 class ClosedCall(CallPrimitive):
     """Base of the calls of programs."""
 
-    def bind(self, *args: Any, **params: Any) -> Any:
+    def bind(self, *args: Operand, **params: Param) -> list[Value]:
         return current().process_call(self, args, params)
 
 
@@ -81,9 +93,7 @@ class OwnDerivative(CallPrimitive):
     """Base of the calls whose derivative is more than that of what they compute: solutions of
     equations, functions with rules."""
 
-    def forward_mode(
-        self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Any]]:
+    def forward_mode(self, primals: Sequence[Value], tangents: Sequence[Tangent], params: Params) -> WithTangents:
         """Results and their tangents (None for zero), given the operands' (None for zero; not all
         of them)."""
         raise self.missing("forward_mode", "differentiation")
@@ -116,8 +126,8 @@ class LinearStep(Node):
     several = True
 
     def __init__(
-        self, name: str, values: Sequence[Any], nodes: Sequence[Node | None], push: Callable[..., Any],
-        pull: Callable[..., Any], key: Any,
+        self, name: str, values: Sequence[Residual], nodes: Sequence[Node | None], push: Function,
+        pull: Function, key: Key,
     ) -> None:  # fmt: skip
         self.id, self.shape, self.dtype = next_id(), (), np.dtype(np.float32)
         self.name, self.values, self.nodes = name, list(values), nodes
@@ -126,44 +136,44 @@ class LinearStep(Node):
     def parents(self) -> list[Node]:
         return [n for n in self.nodes if n is not None]
 
-    def push(self, tangents: Tangents) -> Any:
+    def push(self, tangents: Tangents) -> Tangent:
         ts = [None if n is None else tangents.get(n.id) for n in self.nodes]
         return self._push(self.values, list(map(_strong, ts))) if is_active(ts) else None
 
-    def pull(self, ct: Any, cotangents: Cotangents) -> None:
+    def pull(self, ct: Cotangent, cotangents: Cotangents) -> None:
         cts = self._pull(self.values, list(map(_strong, ct)))
         for node, c in zip(self.nodes, cts):
             if node is not None and c is not None:
                 cotangents.add(node, c)
 
-    def residuals(self) -> Sequence[Any]:
+    def residuals(self) -> Sequence[Residual]:
         return self.values
 
-    def rebuild(self, residuals: Sequence[Any], parents: dict[int, Node]) -> Node:
+    def rebuild(self, residuals: Sequence[Residual], parents: dict[int, Node]) -> Node:
         nodes = [None if n is None else parents[n.id] for n in self.nodes]
         return LinearStep(self.name, residuals, nodes, self._push, self._pull, self.key)
 
-    def structure(self, numbering: dict[int, int]) -> Any:
+    def structure(self, numbering: dict[int, int]) -> Key:
         return (self.name, self.key, tuple([None if n is None else numbering[n.id] for n in self.nodes]))
 
 
-def _strong(x: Any) -> Any:
+def _strong(x: Value) -> Value:
     """A tangent or cotangent (None is zero), not weakly typed: programs take types as they are."""
     return x if x is None else strong(x)
 
 
-def results_of(node: Node, outs: Sequence[Any], active: Mask) -> list[Node | None]:
+def results_of(node: Node, outs: Sequence[Value], active: Mask) -> list[Node | None]:
     """A node for each result of a call that has a tangent."""
     return [n if has else None for n, has in zip(project(node, outs), active)]
 
 
 def sum_unbatched(
-    cts: Sequence[Any], ct_axes: Sequence[int | None], axes: Sequence[int | None], size: int
-) -> list[Any]:
+    cts: Sequence[Cotangent], ct_axes: Sequence[int | None], axes: Sequence[int | None], size: int
+) -> list[Cotangent]:
     """Cotangents of arguments with batch axes `axes`: what an unbatched argument gets is summed
     over the batch."""
 
-    def of_one(ct: Any, b: int | None, axis: int | None) -> Any:
+    def of_one(ct: Cotangent, b: int | None, axis: int | None) -> Cotangent:
         if ct is None:
             return None
         if axis is not None:
@@ -175,6 +185,6 @@ def sum_unbatched(
     return list(map(of_one, cts, ct_axes, axes))
 
 
-def is_active(xs: Sequence[Any]) -> bool:
+def is_active(xs: Sequence[object]) -> bool:
     """Whether any argument has a tangent, a node or a batch axis: is not None."""
     return any([x is not None for x in xs])

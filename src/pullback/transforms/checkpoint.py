@@ -17,10 +17,10 @@ only; the results of operations that have any are stored.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,6 +45,29 @@ from pullback.transforms.policies import Policy, everything_saveable, nothing_sa
 from pullback.transforms.program import Linearization, ProgramCall, used_arguments
 from pullback.transforms.vmap import batch_flat
 
+if TYPE_CHECKING:
+    from pullback.core.names import (
+        Argument,
+        Cotangent,
+        Emitted,
+        Function,
+        NumPyValue,
+        Operand,
+        Param,
+        Result,
+        Tangent,
+        Tree,
+        Value,
+        WithAxis,
+        WithNodes,
+        WithTangent,
+    )
+    from pullback.transforms.call import CallPrimitive
+    from pullback.xla.stablehlo import Emitter
+
+    #: The sizes and names of the mapped axes around a stored value, with where they lie.
+    Mapped = Any
+
 # ---- policies ------------------------------------------------------------------------------------
 
 
@@ -58,14 +81,14 @@ class _Asking(Through):
     __slots__ = ("policy", "saved")
     policy: Policy
 
-    def is_stored(self, primitive: Any, args: Sequence[Any], params: Params) -> bool:
+    def is_stored(self, primitive: Primitive, args: Sequence[Operand], params: Params) -> bool:
         if primitive is stored_p or primitive is checkpoint_barrier_p or primitive.is_collective:
             return False
         return bool(
             primitive.effects_of(params) or self.policy(primitive, *(a.aval for a in map(as_array, args)), **params)
         )
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: CallPrimitive, args: Sequence[Operand], params: Params) -> Result:
         body = call.step_program(params)
         if body is None:
             if isinstance(call, ProgramCall) and call.inlined is not None:
@@ -74,7 +97,9 @@ class _Asking(Through):
         storing: _StoringProgram = body.derived(("storing", self.policy), _StoringProgram, self.policy)
         return self.steps(call, args, params, body, storing)
 
-    def steps(self, call: Any, args: Sequence[Any], params: Params, body: ClosedJaxpr, storing: _StoringProgram) -> Any:
+    def steps(
+        self, call: CallPrimitive, args: Sequence[Value], params: Params, body: ClosedJaxpr, storing: _StoringProgram
+    ) -> Result:
         """The call, whose program `body` has a form that gives what is stored."""
         raise NotImplementedError(f"{type(self).__name__} must define steps")
 
@@ -88,13 +113,15 @@ class _Storing(_Asking):
         self.parent, self.policy = parent, policy
         self.saved: list[Any] = []
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         out = super().process(primitive, args, params)
         if self.is_stored(primitive, args, params):
             self.saved.extend(out if primitive.multiple_results else [out])
         return out
 
-    def steps(self, call: Any, args: Sequence[Any], params: Params, body: ClosedJaxpr, storing: _StoringProgram) -> Any:
+    def steps(
+        self, call: CallPrimitive, args: Sequence[Value], params: Params, body: ClosedJaxpr, storing: _StoringProgram
+    ) -> Result:
         results = super(_Asking, self).process_call(call, args, params | {"jaxpr": storing.program})
         count = len(body.out_avals)
         self.saved += results[count:]
@@ -106,10 +133,10 @@ class _Taking(_Asking):
 
     __slots__ = ()
 
-    def __init__(self, parent: Trace, policy: Policy, saved: Sequence[Any]) -> None:
+    def __init__(self, parent: Trace, policy: Policy, saved: Sequence[Value]) -> None:
         self.parent, self.policy, self.saved = parent, policy, iter(saved)
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         if not self.is_stored(primitive, args, params):
             return super().process(primitive, args, params)
         count = 1
@@ -123,7 +150,9 @@ class _Taking(_Asking):
         outs = [under(self.parent, convert, o, o.dtype, True) if v.weak_type else o for o, v in zip(outs, values)]
         return outs if primitive.multiple_results else outs[0]
 
-    def steps(self, call: Any, args: Sequence[Any], params: Params, body: ClosedJaxpr, storing: _StoringProgram) -> Any:
+    def steps(
+        self, call: CallPrimitive, args: Sequence[Value], params: Params, body: ClosedJaxpr, storing: _StoringProgram
+    ) -> Result:
         program = body.derived(("taking", self.policy), storing.taking)
         taken = islice(self.saved, len(storing.types))
         return super(_Asking, self).process_call(call, (*args, *taken), params | {"jaxpr": program})
@@ -137,7 +166,7 @@ class _StoringProgram:
     def __init__(self, closed: ClosedJaxpr, policy: Policy) -> None:
         self.policy = policy
 
-        def storing(*xs: Any) -> list[Any]:
+        def storing(*xs: Value) -> list[Value]:
             trace = _Storing(current(), policy)
             return [*under(trace, run, closed, *xs), *trace.saved]
 
@@ -148,7 +177,7 @@ class _StoringProgram:
         """The program that takes what is stored after its own operands."""
         count = len(closed.in_avals)
 
-        def taking(*xs: Any) -> list[Any]:
+        def taking(*xs: Value) -> list[Value]:
             return under(_Taking(current(), self.policy, xs[count:]), run, closed, *xs[:count])
 
         return stage_flat(taking, [*closed.in_avals, *self.types], current())
@@ -168,24 +197,25 @@ class Stored(Primitive):
     weakness = "never"
     forwards = True
 
-    def type_of(self, *types: ShapedArray, count: int, **params: Any) -> list[ShapedArray]:
+    def type_of(self, *types: ShapedArray, count: int, **params: Param) -> list[ShapedArray]:
         return [ShapedArray(t.shape, t.dtype) for t in types[:count]]
 
-    def evaluate(self, *values: Any, count: int, **params: Any) -> list[Any]:
+    def evaluate(self, *values: NumPyValue, count: int, **params: Param) -> list[NumPyValue]:
         return list(values[:count])
 
-    def lower(self, emit: Any, *operands: Any, count: int, **params: Any) -> list[Any]:
+    def lower(self, emit: Emitter, *operands: Emitted, count: int, **params: Param) -> list[Emitted]:
         return list(operands[:count])
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+    def jvp(self, primals: Sequence[Value], tangents: Sequence[Tangent], **params: Param) -> WithTangent:
         outs = [strong(x) for x in primals[: params["count"]]]
         if all(t is None for t in tangents[params["count"] :]):
             return outs, [None] * len(outs)
         return outs, self._tangents(outs, primals, tangents, **params)
 
     def _tangents(
-        self, outs: list[Any], primals: Sequence[Any], tangents: Sequence[Any], primitive: Any, params: Any, count: int, mapped: Any
-    ) -> Sequence[Any]:  # fmt: skip
+        self, outs: list[Value], primals: Sequence[Value], tangents: Sequence[Tangent], primitive: Primitive, params: Param, count: int,
+        mapped: Mapped
+    ) -> Sequence[Value]:  # fmt: skip
         args, ts = primals[count:], tangents[count:]
         if not mapped:
             several = primitive.multiple_results
@@ -195,7 +225,7 @@ class Stored(Primitive):
         *inner, (size, axes) = mapped
         found: list[Any] = []
 
-        def of_one(*xs: Any) -> list[Any]:
+        def of_one(*xs: Value) -> list[Value]:
             rest = iter(xs[len(primals) :])
             t_one = [None if t is None else next(rest) for t in tangents]
             found[:] = self._tangents(
@@ -211,8 +241,15 @@ class Stored(Primitive):
         return [None if t is None else next(rest) for t in found]
 
     def batch(
-        self, size: int, args: Sequence[Any], axes: Sequence[int | None], *, count: int, mapped: Any, **params: Any
-    ) -> Any:
+        self,
+        size: int,
+        args: Sequence[Value],
+        axes: Sequence[int | None],
+        *,
+        count: int,
+        mapped: Mapped,
+        **params: Param,
+    ) -> WithAxis:
         values = [batch_first(x, b, size) for x, b in zip(args[:count], axes)]
         axes = (*[0] * count, *axes[count:])
         outs = self.bind(*values, *args[count:], count=count, mapped=(*mapped, (size, axes)), **params)
@@ -225,10 +262,12 @@ class _Substitute(Through):
 
     __slots__ = ("primitive", "args", "params", "value")
 
-    def __init__(self, parent: Trace, primitive: Any, args: Sequence[Any], params: Params, value: Any) -> None:
+    def __init__(
+        self, parent: Trace, primitive: Primitive, args: Sequence[Value], params: Params, value: Value
+    ) -> None:
         self.parent, self.primitive, self.args, self.params, self.value = parent, primitive, args, params, value
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         if (
             primitive is self.primitive
             and len(args) == len(self.args)
@@ -254,7 +293,7 @@ class CheckpointBarrier(OptimizationBarrier):
 checkpoint_barrier_p = CheckpointBarrier()
 
 
-def _behind_barrier(values: Sequence[Any]) -> list[Any]:
+def _behind_barrier(values: Sequence[Value]) -> list[Value]:
     outs = checkpoint_barrier_p.bind(*values)
     return [convert(y, y.dtype, True) if x.weak_type else y for x, y in zip(values, outs)]
 
@@ -337,7 +376,7 @@ class Recomputation:
         linear_types = linear.in_avals[len(linearization.passed) :]
         present = [n for n, g in zip(nonzero, given) if g]
 
-        def program(*xs: Any) -> list[Any]:
+        def program(*xs: Value) -> list[Value]:
             behind = _behind_barrier(xs) if self._prevent_cse else xs
             operands: list[Any] = [zeros(t.shape, t.dtype) for t in types]
             for i, x in zip(kept, behind):
@@ -356,22 +395,20 @@ class CheckpointCall(ProgramCall):
 
     name = "checkpoint"
 
-    def bind_program(self, program: ClosedJaxpr, args: Sequence[Any], params: Params, prefix: str) -> list[Any]:
+    def bind_program(self, program: ClosedJaxpr, args: Sequence[Value], params: Params, prefix: str) -> list[Value]:
         return current().process_call(self, tuple(args), {**params, "jaxpr": program})
 
-    def apply(self, args: Sequence[Any], params: Params) -> Any:
+    def apply(self, args: Sequence[Value], params: Params) -> Value:
         return run(params["jaxpr"], *args)
 
     def step_program(self, params: Params) -> ClosedJaxpr:
         return params["jaxpr"]
 
-    def linearization(self, params: Params, active: Mask) -> Any:
+    def linearization(self, params: Params, active: Mask) -> Recomputation:
         key = active, params["policy"], params["prevent_cse"]
         return params["jaxpr"].derived(("recompute", *key), Recomputation, *key)
 
-    def linearized(
-        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
+    def linearized(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNodes:
         if params["policy"] is everything_saveable:  # a function like any other
             return linearize_flat(partial(run, params["jaxpr"]), primals, nodes)
         return super().linearized(primals, nodes, params)
@@ -381,14 +418,14 @@ checkpoint_p = CheckpointCall()
 
 
 def checkpoint(
-    fun: Callable[..., Any],
+    fun: Function,
     *,
     prevent_cse: bool | Sequence[bool] = True,
     policy: Policy | None = None,
     static_argnums: int | tuple[int, ...] = (),
     static_argnames: str | Iterable[str] = (),
-    concrete: Any = None,
-) -> Callable[..., Any]:
+    concrete: Argument = None,
+) -> Function:
     """`fun`, whose intermediate values are recomputed in the backward pass instead of stored.
 
     The function is traced, as by `jit`, and so runs once: its control flow must not depend on
@@ -422,7 +459,7 @@ def checkpoint(
     def argument(i: int) -> str:
         return f"argument {i} of checkpointed {name}"
 
-    def checkpointed(*args: Any, **kwargs: Any) -> Any:
+    def checkpointed(*args: Tree, **kwargs: Tree) -> Tree:
         from pullback.transforms.bodies import Body, Called, stage  # loaded when first needed
 
         try:
@@ -453,7 +490,7 @@ def checkpoint(
     return checkpointed
 
 
-def _is_met_first(fun: Any) -> bool:
+def _is_met_first(fun: Function) -> bool:
     """Whether a function is met for the first time: it may have been made for this one call."""
     table = kept_with(fun)
     met = "checkpointed" in table
@@ -474,23 +511,23 @@ class Name(LinearPrimitive):
     def type_of(self, x: ShapedArray, *, label: str) -> ShapedArray:
         return x
 
-    def evaluate(self, x: Any, *, label: str) -> Any:
+    def evaluate(self, x: NumPyValue, *, label: str) -> NumPyValue:
         return x
 
-    def lower(self, emit: Any, x: Any, *, label: str) -> Any:
+    def lower(self, emit: Emitter, x: Emitted, *, label: str) -> Emitted | Sequence[Emitted]:
         return x
 
-    def transpose(self, ct: Any, x: Any, *, label: str) -> Sequence[Any]:
+    def transpose(self, ct: Cotangent, x: Node | Value, *, label: str) -> Sequence[Cotangent]:
         return [ct]
 
-    def batch(self, size: int, args: Any, axes: Any, *, label: str) -> Any:
+    def batch(self, size: int, args: Sequence[Value], axes: Sequence[int | None], *, label: str) -> WithAxis:
         return self.bind(args[0], label=label), axes[0]
 
 
 name_p = Name()
 
 
-def checkpoint_name(x: Any, name: str) -> Any:
+def checkpoint_name(x: Tree, name: str) -> Tree:
     """`x` (a tree of arrays), its leaves marked with `name` for policies such as
     `save_only_these_names`.
 

@@ -11,7 +11,7 @@ are the values that the program's operands have now.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pullback.core.linear import Node
 from pullback.core.staging import StagedTracer
@@ -20,6 +20,11 @@ from pullback.lax.shape import batch_first
 from pullback.transforms.jvp import JVPTrace, JVPTracer
 from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer
 from pullback.transforms.vmap import BatchTrace, BatchTracer
+
+if TYPE_CHECKING:
+    from pullback.core.names import Function, Key, Operand, Result, Value
+    from pullback.core.primitive import Primitive
+    from pullback.transforms.call import CallPrimitive
 
 Flat = Callable[..., Sequence[Any]]
 
@@ -30,7 +35,7 @@ class Residual:
 
     __slots__ = ("arrays", "layout")
 
-    def __init__(self, arrays: Sequence[Any], layout: Any) -> None:
+    def __init__(self, arrays: Sequence[Value], layout: Key) -> None:
         self.arrays, self.layout = arrays, layout
 
 
@@ -39,11 +44,11 @@ class _Adopting(Trace):
 
     __slots__ = ()
 
-    def adopt(self, x: Any) -> Any:
+    def adopt(self, x: Value) -> Value:
         """What `x` is to this trace."""
         raise NotImplementedError(f"{type(self).__name__} must define adopt")
 
-    def adopt_all(self, results: Any) -> Any:
+    def adopt_all(self, results: Result) -> Result:
         """The same for all that a function or a rule gives."""
         if isinstance(results, Residual):
             return Residual([self.adopt(x) for x in results.arrays], results.layout)
@@ -51,13 +56,13 @@ class _Adopting(Trace):
             return [self.adopt_all(x) for x in results]
         return self.adopt(results)
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         return super().process(primitive, tuple(map(self.adopt, args)), params)
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: CallPrimitive, args: Sequence[Operand], params: Params) -> Result:
         return super().process_call(call, tuple(map(self.adopt, args)), params)
 
-    def run(self, fun: Callable[..., Any], *args: Any) -> Any:
+    def run(self, fun: Function, *args: Value) -> Value:
         """`fun(*args)` under this trace, whose results are adopted, too."""
         return self.adopt_all(under(self, fun, *args))
 
@@ -68,13 +73,13 @@ class _Standing(_Adopting):
     __slots__ = ()
     alias: Trace
 
-    def own(self, x: Any) -> Any:
+    def own(self, x: Value) -> Value:
         raise NotImplementedError(f"{type(self).__name__} must define own")
 
     def knows(self, x: Tracer) -> bool:
         return x._trace is self or self.alias.knows(x)
 
-    def adopt(self, x: Any) -> Any:
+    def adopt(self, x: Value) -> Value:
         if not isinstance(x, Tracer):
             return x
         if isinstance(self.alias, _Adopting):
@@ -92,7 +97,7 @@ class _JVPAgain(_Standing, JVPTrace):
         super().__init__(parent)
         self.alias = alias
 
-    def own(self, x: JVPTracer) -> Any:
+    def own(self, x: JVPTracer) -> Value:
         return self.wrap(x.primal, x.tangent)
 
 
@@ -103,7 +108,7 @@ class _LinearizeAgain(_Standing, LinearizeTrace):
         super().__init__(parent)
         self.alias = alias
 
-    def own(self, x: LinearizeTracer) -> Any:
+    def own(self, x: LinearizeTracer) -> Value:
         return self.wrap(x.primal, x.node)
 
 
@@ -114,18 +119,18 @@ class _BatchAgain(_Standing, BatchTrace):
         super().__init__(parent, alias.size, alias.axis_name)
         self.alias = alias
 
-    def own(self, x: BatchTracer) -> Any:
+    def own(self, x: BatchTracer) -> Value:
         return self.wrap(x.value, x.axis)
 
 
-def jvp_again(fun: Flat, trace: JVPTrace, primals: Sequence[Any]) -> list[Any]:
+def jvp_again(fun: Flat, trace: JVPTrace, primals: Sequence[Value]) -> list[Value]:
     """The tangents of `fun(*primals)`, a function that was called under `trace`, in what it closes
     over."""
     again = _JVPAgain(current(), trace)
     return [again.unwrap(o)[1] for o in again.run(fun, *primals)]
 
 
-def linearize_again(fun: Flat, trace: LinearizeTrace, primals: Sequence[Any]) -> list[Node | None]:
+def linearize_again(fun: Flat, trace: LinearizeTrace, primals: Sequence[Value]) -> list[Node | None]:
     """The nodes of the tangents of `fun(*primals)`, a function that was called under `trace`, in
     what it closes over."""
     again = _LinearizeAgain(current(), trace)
@@ -133,8 +138,8 @@ def linearize_again(fun: Flat, trace: LinearizeTrace, primals: Sequence[Any]) ->
 
 
 def batch_again(
-    fun: Flat, trace: BatchTrace, args: Sequence[Any], axes: Sequence[int | None]
-) -> tuple[list[Any], list[int | None]]:
+    fun: Flat, trace: BatchTrace, args: Sequence[Value], axes: Sequence[int | None]
+) -> tuple[list[Value], list[int | None]]:
     """Results of a function that was called under `trace`, and where they have the batch axis."""
     again = _BatchAgain(current(), trace)
     pairs = [again.unwrap(o) for o in again.run(fun, *map(again.wrap, args, axes))]
@@ -144,7 +149,7 @@ def batch_again(
 def batched(fun: Flat, trace: BatchTrace, axes: Sequence[int | None]) -> Flat:
     """`fun` on arguments with batch axes `axes`; results all have theirs in front."""
 
-    def batched_fun(*args: Any) -> list[Any]:
+    def batched_fun(*args: Value) -> list[Value]:
         outs, out_axes = batch_again(fun, trace, args, axes)
         return [batch_first(o, b, trace.size) for o, b in zip(outs, out_axes)]
 
@@ -166,18 +171,18 @@ class Primal(_Standing, Through):
         super().__init__(parent)
         self.alias, self.met = alias, False
 
-    def own(self, x: Any) -> Any:
+    def own(self, x: Value) -> Value:
         self.met = True
         return x.primal
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: CallPrimitive, args: Sequence[Operand], params: Params) -> Result:
         if not call.is_closed:
             params = {k: _noting(f, self) if k in FUNCTIONS else f for k, f in params.items()}
         return super().process_call(call, args, params)
 
 
-def _noting(fun: Callable[..., Any], outer: Primal) -> Callable[..., Any]:
-    def primal(*args: Any) -> Any:
+def _noting(fun: Function, outer: Primal) -> Function:
+    def primal(*args: Value) -> Value:
         trace = Primal(current(), outer.alias)
         results = trace.run(fun, *args)
         outer.met = outer.met or trace.met
@@ -192,8 +197,8 @@ def primal_functions(params: Params, trace: Trace) -> tuple[Params, Callable[[],
     met any."""
     met = False
 
-    def wrapped(fun: Callable[..., Any]) -> Callable[..., Any]:
-        def primal(*args: Any) -> Any:
+    def wrapped(fun: Function) -> Function:
+        def primal(*args: Value) -> Value:
             nonlocal met
             stand_in = Primal(current(), trace)
             results = stand_in.run(fun, *args)
@@ -230,25 +235,25 @@ class Replay(_Adopting, Through):
 
     __slots__ = ("values",)
 
-    def __init__(self, parent: Trace, closure: Closure, values: Sequence[Any]) -> None:
+    def __init__(self, parent: Trace, closure: Closure, values: Sequence[Value]) -> None:
         super().__init__(parent)
         self.values = {id(x): v for x, v in zip(closure.tracers, values)}
 
     def knows(self, x: Tracer) -> bool:
         return id(x._var if isinstance(x, StagedTracer) else x) in self.values
 
-    def adopt(self, x: Any) -> Any:
+    def adopt(self, x: Value) -> Value:
         if not isinstance(x, Tracer):
             return x
         return self.values.get(id(x._var if isinstance(x, StagedTracer) else x), x)
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: CallPrimitive, args: Sequence[Operand], params: Params) -> Result:
         if not call.is_closed:
             params = {k: self._replayed(f) if k in FUNCTIONS else f for k, f in params.items()}
         return super().process_call(call, args, params)
 
-    def _replayed(self, fun: Callable[..., Any]) -> Callable[..., Any]:
-        def replayed(*args: Any) -> Any:
+    def _replayed(self, fun: Function) -> Function:
+        def replayed(*args: Value) -> Value:
             trace = Replay.__new__(Replay)
             trace.parent, trace.values = current(), self.values
             return trace.run(fun, *args)

@@ -39,6 +39,7 @@ from pullback.transforms.program import spread
 from pullback.transforms.vmap import Batch, mapped
 
 if TYPE_CHECKING:
+    from pullback.core.names import Argument, Function, Leaf, Static, Tangent, Tree, Value, WithTangents
     from pullback.core.tree import PyTreeDef
 
 # ---- custom_jvp ----------------------------------------------------------------------------------
@@ -49,21 +50,19 @@ class CustomJVPCall(CustomCall):
 
     name = "custom_jvp_call"
 
-    def replayed(self, params: Params, closure: Closure, captured: Sequence[Any]) -> Params:
+    def replayed(self, params: Params, closure: Closure, captured: Sequence[Value]) -> Params:
         return {**params, "rule": running(lambda: Replay(current(), closure, captured), params["rule"])}
 
     def promising(self, params: Params, types: Sequence[ShapedArray]) -> Params:
         rule = params["rule"]
 
-        def promised(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        def promised(primals: Sequence[Value], tangents: Sequence[Tangent]) -> WithTangents:
             outs, t_outs = rule(primals, tangents)
             return as_promised(outs, types, f"Custom JVP rule for function {params['name']}"), t_outs
 
         return {**params, "rule": promised}
 
-    def forward_mode(
-        self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Any]]:
+    def forward_mode(self, primals: Sequence[Value], tangents: Sequence[Tangent], params: Params) -> WithTangents:
         return params["rule"](primals, tangents)
 
 
@@ -72,11 +71,11 @@ def _batched_custom_jvp(how: Batch, call: CustomJVPCall, operands: Sequence[Bund
     values, axes, trace = leaves_of(operands), kinds_of(operands), how.within
     fun, rule = params["fun"], params["rule"]
 
-    def batched_rule(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    def batched_rule(primals: Sequence[Value], tangents: Sequence[Tangent]) -> WithTangents:
         active = [t is not None for t in tangents]
         count = 0
 
-        def flat(*xs: Any) -> Any:
+        def flat(*xs: Value) -> Value:
             nonlocal count
             outs, t_outs = rule(xs[: len(primals)], spread(xs[len(primals) :], active))
             count = len(outs)
@@ -104,7 +103,7 @@ class _Held:
 
     __slots__ = ("values", "leaves", "tree", "tracers")
 
-    def __init__(self, values: list[Any]) -> None:
+    def __init__(self, values: list[Leaf]) -> None:
         self.values = values
         self.leaves: list[Any] = []
         self.tree: PyTreeDef | None = None
@@ -112,7 +111,7 @@ class _Held:
             self.leaves, self.tree = tree_flatten(values)
         self.tracers = [x for x in self.leaves if isinstance(x, Tracer)]
 
-    def filled(self, operands: Sequence[Any]) -> list[Any]:
+    def filled(self, operands: Sequence[Leaf]) -> list[Leaf]:
         """The arguments, with these operands in the places of the tracers."""
         if not operands or self.tree is None:
             return self.values
@@ -141,7 +140,7 @@ class custom_jvp:
     6.0
     """
 
-    def __init__(self, fun: Callable[..., Any], nondiff_argnums: Any = (), nondiff_argnames: Any = ()) -> None:
+    def __init__(self, fun: Function, nondiff_argnums: Argument = (), nondiff_argnames: Argument = ()) -> None:
         self._arguments = Arguments(fun, nondiff_argnums, nondiff_argnames)
         self.fun, self.jvp, self.symbolic_zeros = fun, None, False
         self.__wrapped__ = fun
@@ -151,22 +150,22 @@ class custom_jvp:
     fun: Callable[..., Any]
     jvp: Callable[..., Any] | None
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
+    def __get__(self, instance: object, owner: object = None) -> Function:
         return self if instance is None else BoundMethod(self, instance)
 
-    def defjvp(self, jvp: Callable[..., Any], symbolic_zeros: bool = False) -> Callable[..., Any]:
+    def defjvp(self, jvp: Function, symbolic_zeros: bool = False) -> Function:
         """Register the rule; works as a decorator. With `symbolic_zeros`, zero tangents come as
         `SymbolicZero`."""
         self.jvp, self.symbolic_zeros = jvp, symbolic_zeros
         return jvp
 
-    def defjvps(self, *jvps: Callable[..., Any] | None) -> None:
+    def defjvps(self, *jvps: Function | None) -> None:
         """Register one rule for each argument, `jvps[i](t, out, *primals)`: its contribution to the
         tangent; None for zero."""
         if self._arguments.nondiff:
             raise TypeError("defjvps cannot be used with nondiff_argnums: use defjvp")
 
-        def jvp(primals: Any, tangents: Any) -> Any:
+        def jvp(primals: Tree, tangents: Tree) -> Tree:
             out = self(*primals)
             terms = [rule(t, out, *primals) for rule, t in zip(jvps, tangents) if rule is not None]
             if not terms:
@@ -178,7 +177,7 @@ class custom_jvp:
 
         self.defjvp(jvp)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Tree, **kwargs: Tree) -> Tree:
         arguments = self._arguments
         if self.jvp is None:
             raise AttributeError(f"No JVP defined for custom_jvp function {arguments.name} using defjvp.")
@@ -190,13 +189,13 @@ class custom_jvp:
         n = len(held.tracers)
         out_tree: Any = None  # that of the run that gives this call's result
 
-        def flat_fun(*xs: Any) -> list[Any]:
+        def flat_fun(*xs: Value) -> list[Value]:
             nonlocal out_tree
             out = arguments.fun(*arguments.merge(held.filled(xs[:n]), in_tree.unflatten(list(xs[n:]))))
             flat, out_tree = tree_flatten(out)
             return arguments.arrays(out, flat)
 
-        def flat_rule(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        def flat_rule(primals: Sequence[Value], tangents: Sequence[Tangent]) -> WithTangents:
             nonlocal out_tree
             if any([t is not None for t in tangents[:n]]):
                 raise UnexpectedTracerError(  # of the tracer that was given: the rule has what is below it
@@ -211,8 +210,8 @@ class custom_jvp:
         return out_tree.unflatten(outs)
 
     def _apply_rule(
-        self, static: list[Any], in_tree: PyTreeDef, primals: Sequence[Any], tangents: Sequence[Any]
-    ) -> Any:
+        self, static: list[Static], in_tree: PyTreeDef, primals: Sequence[Value], tangents: Sequence[Tangent]
+    ) -> tuple[list[Array], list[Tangent], PyTreeDef]:
         assert self.jvp is not None
         name = self._arguments.name
         ts = [zero_from_primal(x, self.symbolic_zeros) if t is None else t for x, t in zip(primals, tangents)]
@@ -238,7 +237,7 @@ class custom_jvp:
         return outs, checked, tree
 
 
-def _checked_tangent(out: Array, t: Any, name: str, path: str) -> Any:
+def _checked_tangent(out: Array, t: Tangent, name: str, path: str) -> Value:
     if isinstance(t, SymbolicZero):
         return None
     expected = out.aval.to_tangent_aval()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,6 +41,21 @@ from pullback.transforms.jvp import Forward, dual, primal_and_tangent
 from pullback.transforms.lifting import Bundle, Lifting, Outcome
 from pullback.transforms.linearize import LinearizeTrace, linearization_rules
 
+if TYPE_CHECKING:
+    from pullback.core.names import (
+        Argument,
+        Function,
+        Leaf,
+        Operand,
+        Param,
+        ResultType,
+        Static,
+        Tangent,
+        Tree,
+        Value,
+        WithNodes,
+    )
+
 
 class SymbolicZero:
     """A tangent or cotangent known to be zero, of type `aval`, given to rules that ask for
@@ -67,13 +82,13 @@ class SymbolicZero:
         return f"SymbolicZero({self.aval.str_short()})"
 
 
-def zero_from_primal(val: Any, symbolic_zeros: bool = False) -> Any:
+def zero_from_primal(val: Value, symbolic_zeros: bool = False) -> Tangent:
     """A zero tangent of the value `val`: an array, or with `symbolic_zeros` a `SymbolicZero`."""
 
     return zero_of_type(typeof(val), symbolic_zeros)
 
 
-def zero_of_type(t: ShapedArray, symbolic_zeros: bool) -> Any:
+def zero_of_type(t: ShapedArray, symbolic_zeros: bool) -> Tangent:
     """The same for a value of type `t`."""
     t = t.to_tangent_aval()
     if symbolic_zeros:
@@ -96,30 +111,30 @@ class CustomCall(OwnDerivative):
     inlined: str | None = "call_jaxpr"
     is_closed = False
 
-    def call(self, fun: Flat, *args: Any, **params: Any) -> list[Any]:
+    def call(self, fun: Flat, *args: Value, **params: Param) -> list[Value]:
         """Apply to a Python function under the current trace."""
         return current().process_call(self, args, {"fun": fun, **params})
 
-    def bind(self, *args: Any, **params: Any) -> Any:
+    def bind(self, *args: Operand, **params: Param) -> list[Value]:
         """Apply as an equation of a program."""
         args, params = self.opened(args, params)
         return current().process_call(self, args, params)
 
-    def opened(self, args: Sequence[Any], params: Params) -> tuple[tuple[Any, ...], Params]:
+    def opened(self, args: Sequence[Value], params: Params) -> tuple[tuple[Value, ...], Params]:
         """Operands and parameters of an equation, as those of a call of Python functions."""
         own = dict(params)
         closed, closure = own.pop("call_jaxpr"), own.pop("closure")
         count = len(closure or ())
         captured, args = args[:count], tuple(args[count:])
 
-        def fun(*xs: Any) -> list[Any]:
+        def fun(*xs: Value) -> list[Value]:
             return run(closed, *captured, *xs)
 
         if closure is not None:
             own = self.replayed(own, closure, captured)
         return args, {"fun": fun, **self.promising(own, closed.out_avals)}
 
-    def replayed(self, params: Params, closure: Closure, captured: Sequence[Any]) -> Params:
+    def replayed(self, params: Params, closure: Closure, captured: Sequence[Value]) -> Params:
         """The parameters with rules to which the tracers of `closure` are the values `captured`."""
         raise NotImplementedError(f"{type(self).__name__} must define replayed")
 
@@ -128,14 +143,14 @@ class CustomCall(OwnDerivative):
         `types`."""
         raise NotImplementedError(f"{type(self).__name__} must define promising")
 
-    def type_of(self, *types: ShapedArray, **params: Any) -> Any:
+    def type_of(self, *types: ShapedArray, **params: Param) -> ResultType:
         return params["call_jaxpr"].out_avals
 
-    def apply(self, args: Sequence[Any], params: Params) -> Any:
+    def apply(self, args: Sequence[Value], params: Params) -> list[Value]:
         """Without transformation, a call is just that."""
         return list(params["fun"](*args))
 
-    def as_equation(self, types: Sequence[ShapedArray], params: Params) -> tuple[Sequence[Any], Params]:
+    def as_equation(self, types: Sequence[ShapedArray], params: Params) -> tuple[Sequence[Value], Params]:
         """With the function staged into a program of its own."""
         params = dict(params)
         closed, captured = close(stage_flat(params.pop("fun"), types))
@@ -145,9 +160,7 @@ class CustomCall(OwnDerivative):
         """As what it computes: transformations that know nothing of rules forget them."""
         return how.run_program(params["call_jaxpr"], operands)
 
-    def linearized(
-        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
+    def linearized(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNodes:
         return recorded(lambda tangents: self.forward_mode(primals, tangents, params), nodes)
 
 
@@ -170,8 +183,8 @@ def _forward(how: Forward, call: CustomCall, operands: Sequence[Bundle], params:
 
 @linearization_rules.of(CustomCall)
 def _linearized(
-    trace: LinearizeTrace, call: CustomCall, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
-) -> tuple[Sequence[Any], Sequence[Node | None]]:
+    trace: LinearizeTrace, call: CustomCall, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params
+) -> WithNodes:
     inner, met = primal_functions(params, trace)
     out_nodes: Sequence[Node | None]
     if is_active(nodes):
@@ -185,12 +198,12 @@ def _linearized(
     return outs, out_nodes
 
 
-def _sum(x: Any, y: Any, add: Callable[[Any, Any], Any] = operator.add) -> Any:
+def _sum(x: Value, y: Value, add: Callable[[Value, Value], Value] = operator.add) -> Value:
     """The sum of two tangents, or nodes; None is zero."""
     return y if x is None else x if y is None else add(x, y)
 
 
-def running(trace: Callable[[], Any], fun: Callable[..., Any]) -> Callable[..., Any]:
+def running(trace: Function, fun: Function) -> Function:
     """`fun`, run under a trace made when it is called."""
     return lambda *args: trace().run(fun, *args)
 
@@ -199,7 +212,7 @@ class Arguments:
     """How a custom-rule function's arguments split into static (`nondiff`) and flat differentiable
     ones."""
 
-    def __init__(self, fun: Callable[..., Any], nondiff_argnums: Any, nondiff_argnames: Any) -> None:
+    def __init__(self, fun: Function, nondiff_argnums: Argument, nondiff_argnames: Argument) -> None:
         if not callable(fun):
             raise TypeError(f"expected a function to give a custom derivative, got {fun!r}")
         self.fun = fun
@@ -221,7 +234,7 @@ class Arguments:
             argnums = (*argnums, *(parameters.index(n) for n in names))
         self.nondiff = tuple(sorted(set(argnums)))
 
-    def positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    def positional(self, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> tuple[Tree, ...]:
         """All arguments by position, defaults filled in."""
         if not kwargs and (self.signature is None or not _has_defaults(self.signature)):
             return args
@@ -236,7 +249,7 @@ class Arguments:
             )
         return bound.args
 
-    def split(self, args: tuple[Any, ...]) -> tuple[list[Any], tuple[Any, ...]]:
+    def split(self, args: tuple[Tree, ...]) -> tuple[list[Static], tuple[Tree, ...]]:
         """Static arguments, and the differentiable ones."""
         if not self.nondiff:
             return [], args
@@ -245,7 +258,7 @@ class Arguments:
             raise TypeError(f"{self.name}: nondiff_argnums {self.nondiff} out of range for {len(args)} arguments")
         return [args[p] for p in sorted(positions)], tuple(a for i, a in enumerate(args) if i not in positions)
 
-    def refuse_tracers(self, static: list[Any]) -> None:
+    def refuse_tracers(self, static: list[Static]) -> None:
         """Raise UnexpectedTracerError for tracers among the static arguments, which a backward rule
         would have beyond their lives."""
         for leaf in tree_leaves(static):
@@ -256,7 +269,7 @@ class Arguments:
                     "These must be known when the function is called: make it an argument like others, with a cotangent of None.",
                 )
 
-    def merge(self, static: Sequence[Any], dynamic: Any) -> list[Any]:
+    def merge(self, static: Sequence[Static], dynamic: Tree) -> list[Tree]:
         """The inverse of `split`."""
         if not self.nondiff:
             return list(dynamic)
@@ -265,7 +278,7 @@ class Arguments:
         rest, fixed = iter(dynamic), dict(zip(positions, static))
         return [fixed[i] if i in fixed else next(rest) for i in range(total)]
 
-    def arrays(self, tree: Any, leaves: Iterable[Any]) -> list[Array]:
+    def arrays(self, tree: Tree, leaves: Iterable[Leaf]) -> list[Array]:
         out = []
         for x in leaves:
             try:
@@ -284,14 +297,14 @@ def _has_defaults(signature: inspect.Signature) -> bool:
 class BoundMethod:
     """A custom-rule function accessed through an instance: the instance is the first argument."""
 
-    def __init__(self, function: Any, instance: Any) -> None:
+    def __init__(self, function: Function, instance: object) -> None:
         self.function, self.instance = function, instance
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Tree, **kwargs: Tree) -> Tree:
         return self.function(self.instance, *args, **kwargs)
 
 
-def as_promised(outs: Sequence[Any], types: Sequence[ShapedArray], rule: str) -> list[Any]:
+def as_promised(outs: Sequence[Value], types: Sequence[ShapedArray], rule: str) -> list[Value]:
     """The results of a rule in a program, where they are of the function's types. Raises TypeError
     naming what does not fit."""
     if len(outs) != len(types):

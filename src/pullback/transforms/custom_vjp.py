@@ -44,6 +44,18 @@ from pullback.transforms.program import spread
 from pullback.transforms.vmap import Batch, mapped
 
 if TYPE_CHECKING:
+    from pullback.core.names import (
+        Argument,
+        Auxiliary,
+        Cotangent,
+        Function,
+        Leaf,
+        Tangent,
+        Tree,
+        Value,
+        WithNodes,
+        WithTangents,
+    )
     from pullback.core.tree import PyTreeDef
 
 
@@ -53,14 +65,14 @@ class CustomVJPPrimal:
 
     __slots__ = ("value", "perturbed")
 
-    def __init__(self, value: Any, perturbed: bool) -> None:
+    def __init__(self, value: Value, perturbed: bool) -> None:
         self.value, self.perturbed = value, perturbed
 
     def __repr__(self) -> str:
         return f"CustomVJPPrimal(value={self.value!r}, perturbed={self.perturbed})"
 
 
-def custom_vjp_primal_tree_values(tree: Any) -> Any:
+def custom_vjp_primal_tree_values(tree: Tree) -> Tree:
     """The values of a tree of `CustomVJPPrimal`."""
     return tree_map(lambda leaf: leaf.value if isinstance(leaf, CustomVJPPrimal) else leaf, tree)
 
@@ -74,7 +86,9 @@ class _Layout:
 
     __slots__ = ("tree", "others", "out_tree", "out_types")
 
-    def __init__(self, tree: Any, others: tuple[Any, ...], out_tree: Any, out_types: tuple[ShapedArray, ...]) -> None:
+    def __init__(
+        self, tree: PyTreeDef, others: tuple[Leaf, ...], out_tree: PyTreeDef, out_types: tuple[ShapedArray, ...]
+    ) -> None:
         self.tree, self.others, self.out_tree, self.out_types = tree, others, out_tree, out_types
 
     def __eq__(self, other: object) -> bool:
@@ -87,7 +101,7 @@ class _Layout:
     def __hash__(self) -> int:
         return hash((self.tree, self.out_tree, self.out_types))
 
-    def residual(self, arrays: Sequence[Any]) -> Any:
+    def residual(self, arrays: Sequence[Value]) -> Tree:
         """The user's residual with these arrays."""
         rest = iter(arrays)
         return self.tree.unflatten([next(rest) if x is _ARRAY else x for x in self.others])
@@ -97,12 +111,18 @@ class _Layout:
 _ARRAY: Any = object()
 
 
-def push_backward(bwd: Any, residual: Any, in_types: Any, out_types: Any, tangents: Sequence[Any]) -> list[Any]:
+def push_backward(
+    bwd: Function,
+    residual: Residual,
+    in_types: Sequence[ShapedArray],
+    out_types: Sequence[ShapedArray],
+    tangents: Sequence[Tangent],
+) -> list[Tangent]:
     """Tangents of the outputs of a function given by its backward function, which is linear:
     transpose it."""
     wanted = [i for i, t in enumerate(out_types) if dtypes.is_inexact(t.dtype)]
 
-    def linear(*cts: Any) -> Any:
+    def linear(*cts: Cotangent) -> Cotangent:
         full: list[Any] = [None] * len(out_types)
         for i, ct in zip(wanted, cts):
             full[i] = ct
@@ -121,14 +141,14 @@ class CustomVJPCall(CustomCall):
 
     name = "custom_vjp_call"
 
-    def replayed(self, params: Params, closure: Closure, captured: Sequence[Any]) -> Params:
+    def replayed(self, params: Params, closure: Closure, captured: Sequence[Value]) -> Params:
         fwd, bwd, count = params["fwd"], params["bwd"], len(captured)
 
-        def replayed_fwd(primals: Sequence[Any], perturbed: Sequence[bool]) -> Any:
+        def replayed_fwd(primals: Sequence[Value], perturbed: Sequence[bool]) -> tuple[Sequence[Value], Residual]:
             outs, residual = Replay(current(), closure, captured).run(fwd, primals, perturbed)
             return outs, Residual([*captured, *residual.arrays], residual.layout)
 
-        def replayed_bwd(residual: Residual, cts: Sequence[Any]) -> Any:
+        def replayed_bwd(residual: Residual, cts: Sequence[Cotangent]) -> Sequence[Cotangent]:
             values, arrays = residual.arrays[:count], residual.arrays[count:]
             return Replay(current(), closure, values).run(bwd, Residual(arrays, residual.layout), cts)
 
@@ -137,30 +157,26 @@ class CustomVJPCall(CustomCall):
     def promising(self, params: Params, types: Sequence[ShapedArray]) -> Params:
         fwd = params["fwd"]
 
-        def promised(primals: Sequence[Any], perturbed: Sequence[bool]) -> Any:
+        def promised(primals: Sequence[Value], perturbed: Sequence[bool]) -> tuple[Sequence[Value], Residual]:
             outs, residual = fwd(primals, perturbed)
             return as_promised(outs, types, f"Custom VJP fwd rule for function {params['name']}"), residual
 
         return {**params, "fwd": promised}
 
-    def forward_mode(
-        self, primals: Sequence[Any], tangents: Sequence[Any], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Any]]:
+    def forward_mode(self, primals: Sequence[Value], tangents: Sequence[Tangent], params: Params) -> WithTangents:
         outs, residual = params["fwd"](primals, [t is not None for t in tangents])
         in_types, out_types = [p.aval for p in primals], [o.aval for o in outs]
         return outs, push_backward(params["bwd"], residual, in_types, out_types, tangents)
 
-    def linearized(
-        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
+    def linearized(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNodes:
         outs, residual = params["fwd"](primals, [n is not None for n in nodes])
         in_types, out_types = [p.aval for p in primals], tuple([o.aval for o in outs])
         bwd, layout = params["bwd"], residual.layout
 
-        def push(values: Sequence[Any], ts: Sequence[Any]) -> list[Any]:
+        def push(values: Sequence[Value], ts: Sequence[Tangent]) -> list[Tangent]:
             return push_backward(bwd, Residual(values, layout), in_types, out_types, ts)
 
-        def pull(values: Sequence[Any], cts: Sequence[Any]) -> Sequence[Any]:
+        def pull(values: Sequence[Value], cts: Sequence[Cotangent]) -> Sequence[Cotangent]:
             found: Sequence[Any] = bwd(Residual(values, layout), cts)
             return found
 
@@ -173,10 +189,10 @@ def _batched_custom_vjp(how: Batch, call: CustomVJPCall, operands: Sequence[Bund
     values, axes, trace, size = leaves_of(operands), kinds_of(operands), how.within, how.size
     fwd, bwd = params["fwd"], params["bwd"]
 
-    def batched_fwd(primals: Sequence[Any], perturbed: Sequence[bool]) -> Any:
+    def batched_fwd(primals: Sequence[Value], perturbed: Sequence[bool]) -> tuple[Sequence[Value], Residual]:
         count, layout = 0, None
 
-        def flat(*xs: Any) -> Any:
+        def flat(*xs: Value) -> Value:
             nonlocal count, layout
             outs, residual = fwd(xs, perturbed)
             count, layout = len(outs), residual.layout
@@ -186,13 +202,13 @@ def _batched_custom_vjp(how: Batch, call: CustomVJPCall, operands: Sequence[Bund
         outs = [batch_first(o, b, size) for o, b in zip(results[:count], result_axes[:count])]
         return outs, Residual(results[count:], (layout, tuple(result_axes[count:])))
 
-    def batched_bwd(residual: Residual, cts: Sequence[Any]) -> Any:
+    def batched_bwd(residual: Residual, cts: Sequence[Cotangent]) -> Sequence[Cotangent]:
         layout, residual_axes = residual.layout
         given = [ct for ct in cts if ct is not None]
         count, pattern = len(residual_axes), [ct is not None for ct in cts]
         present: list[bool] = []
 
-        def flat(*xs: Any) -> Any:
+        def flat(*xs: Value) -> Value:
             ct_ins = bwd(Residual(xs[:count], layout), spread(xs[count:], pattern))
             present[:] = [c is not None for c in ct_ins]
             return [c for c in ct_ins if c is not None]
@@ -223,7 +239,7 @@ class custom_vjp:
     6.0
     """
 
-    def __init__(self, fun: Callable[..., Any], nondiff_argnums: Any = (), nondiff_argnames: Any = ()) -> None:
+    def __init__(self, fun: Function, nondiff_argnums: Argument = (), nondiff_argnames: Argument = ()) -> None:
         self._arguments = Arguments(fun, nondiff_argnums, nondiff_argnames)
         self.fun = fun
         self.fwd: Callable[..., Any] | None = None
@@ -233,13 +249,13 @@ class custom_vjp:
         self.__name__ = self._arguments.name
         self.__doc__ = fun.__doc__
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
+    def __get__(self, instance: object, owner: object = None) -> Function:
         return self if instance is None else BoundMethod(self, instance)
 
     def defvjp(
         self,
-        fwd: Callable[..., Any],
-        bwd: Callable[..., Any],
+        fwd: Function,
+        bwd: Function,
         symbolic_zeros: bool = False,
         optimize_remat: bool = False,
     ) -> None:
@@ -251,7 +267,7 @@ class custom_vjp:
         del optimize_remat
         self.fwd, self.bwd, self.symbolic_zeros = fwd, bwd, symbolic_zeros
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Tree, **kwargs: Tree) -> Tree:
         arguments = self._arguments
         if self.fwd is None or self.bwd is None:
             raise AttributeError(f"No VJP defined for custom_vjp function {arguments.name} using defvjp.")
@@ -263,13 +279,13 @@ class custom_vjp:
         in_types = [x.aval for x in leaves]
         out_tree: Any = None  # that of the run that gives this call's result
 
-        def flat_fun(*xs: Any) -> list[Any]:
+        def flat_fun(*xs: Value) -> list[Value]:
             nonlocal out_tree
             out = arguments.fun(*arguments.merge(static, in_tree.unflatten(list(xs))))
             flat, out_tree = tree_flatten(out)
             return arguments.arrays(out, flat)
 
-        def flat_fwd(primals: Sequence[Any], perturbed: Sequence[bool]) -> Any:
+        def flat_fwd(primals: Sequence[Value], perturbed: Sequence[bool]) -> tuple[Sequence[Value], Residual]:
             nonlocal out_tree
             assert self.fwd is not None
             values = (
@@ -289,7 +305,7 @@ class custom_vjp:
             layout = _Layout(tree, others, out_tree, tuple([o.aval for o in outs]))
             return outs, Residual([r for r in flat if isinstance(r, Array)], layout)
 
-        def flat_bwd(residual: Residual, cts: Sequence[Any]) -> list[Any]:
+        def flat_bwd(residual: Residual, cts: Sequence[Cotangent]) -> Sequence[Cotangent]:
             assert self.bwd is not None
             layout: _Layout = residual.layout
             full = [zero_of_type(t, self.symbolic_zeros) if ct is None else ct for ct, t in zip(cts, layout.out_types)]
@@ -303,7 +319,9 @@ class custom_vjp:
 carriers[custom_vjp] = "__dict__"
 
 
-def _checked_cotangents(ct_ins: Any, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], name: str) -> list[Any]:
+def _checked_cotangents(
+    ct_ins: Tree, in_tree: PyTreeDef, in_types: Sequence[ShapedArray], name: str
+) -> list[Cotangent]:
     """The backward rule's result, flat, with None for zeros. Raises TypeError naming what does not
     fit."""
     structures = in_tree.children()
@@ -339,7 +357,7 @@ def _checked_cotangents(ct_ins: Any, in_tree: PyTreeDef, in_types: Sequence[Shap
     return out
 
 
-def _checked_cotangent(c: Any, t: ShapedArray, name: str, position: int) -> Any:
+def _checked_cotangent(c: Cotangent, t: ShapedArray, name: str, position: int) -> Tree:
     if c is None or isinstance(c, SymbolicZero) or not dtypes.is_inexact(t.dtype):
         return None
     c = as_array(c)
@@ -354,7 +372,7 @@ def _checked_cotangent(c: Any, t: ShapedArray, name: str, position: int) -> Any:
     return c
 
 
-def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
+def custom_gradient(fun: Function) -> Function:
     """A function with a custom gradient: `fun(*args)` returns (output, vjp_fun), and `vjp_fun(ct)`
     the arguments' cotangents.
 
@@ -368,26 +386,26 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
     6.0
     """
 
-    def primal(*args: Any) -> Any:
+    def primal(*args: Tree) -> Tree:
         return fun(*args)[0]
 
-    def fwd(*args: Any) -> Any:
+    def fwd(*args: Tree) -> tuple[Tree, Tree]:
         out, pullback = fun(*args)
 
-        def pulled(ct: Any) -> tuple[Any, ...]:
+        def pulled(ct: Cotangent) -> tuple[Tree, ...]:
             cts = pullback(ct)
             return tuple(cts) if len(args) > 1 or (isinstance(cts, tuple) and len(cts) == 1) else (cts,)
 
         return out, _Opaque(pulled) if current() is EVAL else _staged_pullback(pulled, out)
 
-    def bwd(residual: Any, ct: Any) -> Any:
+    def bwd(residual: Tree, ct: Cotangent) -> Sequence[Cotangent]:
         return residual(ct)
 
     wrapped = custom_vjp(primal)
     wrapped.defvjp(fwd, bwd)
 
     @user_api
-    def with_gradient(*args: Any, **kwargs: Any) -> Any:
+    def with_gradient(*args: Tree, **kwargs: Tree) -> Tree:
         if kwargs:
             bound = inspect.signature(fun).bind(*args, **kwargs)
             bound.apply_defaults()
@@ -403,14 +421,14 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
 class _Opaque:
     """A pullback as a residual without leaves: what it closes over has values, and stays as it is."""
 
-    def __init__(self, pullback: Callable[[Any], tuple[Any, ...]]) -> None:
+    def __init__(self, pullback: Callable[[Tree], tuple[Tree, ...]]) -> None:
         self.pullback = pullback
 
-    def __call__(self, ct: Any) -> tuple[Any, ...]:
+    def __call__(self, ct: Cotangent) -> tuple[Tree, ...]:
         return self.pullback(ct)
 
 
-def _rebuild_opaque(pullback: Any, _: Any) -> _Opaque:
+def _rebuild_opaque(pullback: Tree, _: object) -> _Opaque:
     return _Opaque(pullback)
 
 
@@ -420,15 +438,15 @@ register_pytree_node(_Opaque, lambda o: ((), o.pullback), _rebuild_opaque)
 class _StagedPullback:
     """A pullback as a residual: a program, whose leaves are the traced values that it closes over."""
 
-    def __init__(self, captured: Sequence[Any], program: ClosedJaxpr, out_tree: Any) -> None:
+    def __init__(self, captured: Sequence[Value], program: ClosedJaxpr, out_tree: PyTreeDef) -> None:
         self.captured, self.program, self.out_tree = captured, program, out_tree
 
-    def __call__(self, ct: Any) -> tuple[Any, ...]:
+    def __call__(self, ct: Cotangent) -> tuple[Tree, ...]:
         outs = eval_jaxpr(self.program.jaxpr, self.program.consts, *self.captured, *map(as_array, tree_leaves(ct)))
         return tuple(tree_unflatten(self.out_tree, outs))
 
 
-def _rebuild_staged(auxiliary: Any, captured: Any) -> _StagedPullback:
+def _rebuild_staged(auxiliary: Auxiliary, captured: Value) -> _StagedPullback:
     program, out_tree = auxiliary
     return _StagedPullback(tuple(captured), program, out_tree)
 
@@ -436,11 +454,11 @@ def _rebuild_staged(auxiliary: Any, captured: Any) -> _StagedPullback:
 register_pytree_node(_StagedPullback, lambda p: (p.captured, (p.program, p.out_tree)), _rebuild_staged)
 
 
-def _staged_pullback(pullback: Callable[[Any], tuple[Any, ...]], out: Any) -> _StagedPullback:
+def _staged_pullback(pullback: Callable[[Tree], tuple[Tree, ...]], out: Tree) -> _StagedPullback:
     leaves, in_tree = tree_flatten(out)
     out_tree: Any = None
 
-    def flat(*cts: Any) -> list[Any]:
+    def flat(*cts: Value) -> list[Tree]:
         nonlocal out_tree
         outs, out_tree = tree_flatten(pullback(tree_unflatten(in_tree, cts)))
         return list(map(as_array, outs))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,17 +19,22 @@ from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer, linea
 from pullback.transforms.vmap import vmap
 from pullback.xla.devices import DeviceArray, beside
 
+if TYPE_CHECKING:
+    from pullback.core.names import Argument, Function, Leaf, Tree, Value
+    from pullback.core.tree import PyTreeDef
+    from pullback.core.types import ShapedArray
+
 Argnums = int | Sequence[int]
 
 
 def value_and_grad(
-    fun: Callable[..., Any],
+    fun: Function,
     argnums: Argnums = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
-    reduce_axes: Any = (),
-) -> Callable[..., Any]:
+    reduce_axes: Argument = (),
+) -> Function:
     """A function returning (fun(...), gradient), or ((fun(...), aux), gradient) with `has_aux`.
 
     The gradient is with respect to the positional argument(s) `argnums`, and has their structure (a
@@ -46,7 +51,7 @@ def value_and_grad(
     _check_callable(fun)
     argnums = _index(argnums)
 
-    def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
+    def value_and_gradient(*args: Tree, **kwargs: Tree) -> Tree:
         try:
             return _value_and_grad(fun, argnums, has_aux, holomorphic, allow_int, args, kwargs)
         except Exception as error:
@@ -57,13 +62,13 @@ def value_and_grad(
 
 
 def grad(
-    fun: Callable[..., Any],
+    fun: Function,
     argnums: Argnums = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
-    reduce_axes: Any = (),
-) -> Callable[..., Any]:
+    reduce_axes: Argument = (),
+) -> Function:
     """A function returning the gradient of `fun`, or (gradient, aux) with `has_aux`. See
     `value_and_grad`.
 
@@ -75,7 +80,7 @@ def grad(
     _check_callable(fun)
     argnums = _index(argnums)
 
-    def gradient(*args: Any, **kwargs: Any) -> Any:
+    def gradient(*args: Tree, **kwargs: Tree) -> Tree:
         try:
             value, g = _value_and_grad(fun, argnums, has_aux, holomorphic, allow_int, args, kwargs)
             return (g, value[1]) if has_aux else g
@@ -86,12 +91,12 @@ def grad(
     return _named(gradient, fun, "grad", "Gradient")
 
 
-def _check_callable(fun: Any) -> None:
+def _check_callable(fun: Function) -> None:
     if not callable(fun):
         raise TypeError(f"expected a callable to differentiate, got {fun!r} of type {type(fun).__name__}")
 
 
-def _index(argnums: Any) -> int | tuple[int, ...]:
+def _index(argnums: Argument) -> int | tuple[int, ...]:
     if argnums.__class__ is int:
         return int(argnums)
     if hasattr(type(argnums), "__index__"):
@@ -102,7 +107,7 @@ def _index(argnums: Any) -> int | tuple[int, ...]:
     return found
 
 
-def _check_index(argnums: Any, args: Sequence[Any], too_few: type[Exception] = ValueError) -> None:
+def _check_index(argnums: Argument, args: Sequence[Tree], too_few: type[Exception] = ValueError) -> None:
     """Raises ValueError for numbers of arguments that are not there (`too_few` if there are too
     few), TypeError for one given twice."""
     n = len(args)
@@ -120,7 +125,7 @@ def _check_index(argnums: Any, args: Sequence[Any], too_few: type[Exception] = V
         raise TypeError(f"argnums={argnums} has an argument twice, of the {n} that were passed, at {user_line()}")
 
 
-def _named(wrapper: Any, fun: Any, transformation: str, noun: str) -> Any:
+def _named(wrapper: Tree, fun: Tree, transformation: str, noun: str) -> Tree:
     name = getattr(fun, "__name__", None)
     if name is not None:
         wrapper.__name__ = f"{transformation}({name})" if name.startswith("<") else name
@@ -130,8 +135,14 @@ def _named(wrapper: Any, fun: Any, transformation: str, noun: str) -> Any:
 
 
 def _value_and_grad(
-    fun: Any, argnums: Any, has_aux: bool, holomorphic: bool, allow_int: bool, args: tuple[Any, ...], kwargs: Any
-) -> tuple[Any, Any]:
+    fun: Tree,
+    argnums: Argument,
+    has_aux: bool,
+    holomorphic: bool,
+    allow_int: bool,
+    args: tuple[Tree, ...],
+    kwargs: Tree,
+) -> tuple[Tree, Tree]:
     trace = LinearizeTrace(current())
     single = argnums.__class__ is int
     inputs: list[Any] = []  # the flat differentiated arguments
@@ -198,7 +209,7 @@ def _value_and_grad(
     return ((value, aux) if has_aux else value), (result[0] if single else tuple(result))
 
 
-def _input(trace: LinearizeTrace, x: Any, holomorphic: bool, allow_int: bool) -> Any:
+def _input(trace: LinearizeTrace, x: Leaf, holomorphic: bool, allow_int: bool) -> Value:
     tracer = trace.new_input(x)
     dtype = tracer.dtype
     if holomorphic and not dtypes.is_complex(dtype):
@@ -215,14 +226,14 @@ def _input(trace: LinearizeTrace, x: Any, holomorphic: bool, allow_int: bool) ->
     return tracer
 
 
-def _leaf(tree: Any, x: Any) -> Array:
+def _leaf(tree: Tree, x: Leaf) -> Array:
     try:
         return as_array(x)
     except TypeError:
         raise leaf_error(tree, x, "the argument to differentiate") from None
 
 
-def _check_output(value: Any, holomorphic: bool) -> Any:
+def _check_output(value: Leaf, holomorphic: bool) -> Value:
     if not isinstance(value, Array):
         try:
             value = as_array(value)
@@ -259,13 +270,13 @@ def _check_output(value: Any, holomorphic: bool) -> Any:
 
 
 def _partial(
-    fun: Callable[..., Any], argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    fun: Function, argnums: Argument, args: tuple[Tree, ...], kwargs: dict[str, Tree]
+) -> tuple[Function, tuple[Tree, ...]]:
     """`fun` as a function of the arguments `argnums` alone, and their values."""
     _check_index(argnums, args)
     positions = (argnums,) if isinstance(argnums, int) else argnums
 
-    def of_chosen(*chosen: Any) -> Any:
+    def of_chosen(*chosen: Tree) -> Tree:
         full = list(args)
         for i, x in zip(positions, chosen):
             full[i] = x
@@ -274,7 +285,7 @@ def _partial(
     return of_chosen, tuple(args[i] for i in positions)
 
 
-def _check_jacobian_inputs(what: str, leaves: list[Any], holomorphic: bool, allow_int: bool = False) -> None:
+def _check_jacobian_inputs(what: str, leaves: list[Value], holomorphic: bool, allow_int: bool = False) -> None:
     for x in leaves:
         dtype = x.dtype
         if holomorphic and not dtypes.is_complex(dtype):
@@ -293,7 +304,7 @@ def _check_jacobian_inputs(what: str, leaves: list[Any], holomorphic: bool, allo
             )
 
 
-def _basis(types: Sequence[Any]) -> list[Any]:
+def _basis(types: Sequence[ShapedArray]) -> list[Value]:
     """For each array type, the standard basis of the product space, one basis vector a row: shapes
     (n, *shape)."""
     total = sum(t.size for t in types)
@@ -309,9 +320,7 @@ def _basis(types: Sequence[Any]) -> list[Any]:
     return out
 
 
-def jacfwd(
-    fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
-) -> Callable[..., Any]:
+def jacfwd(fun: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> Function:
     """A function returning the Jacobian of `fun`, column by column in forward mode: best for tall
     ones.
 
@@ -327,7 +336,7 @@ def jacfwd(
     _check_callable(fun)
     argnums = _index(argnums)
 
-    def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
+    def jacobian_fun(*args: Tree, **kwargs: Tree) -> Tree:
         try:
             of_chosen, chosen = _partial(fun, argnums, args, kwargs)
             leaves, tree = tree_flatten(chosen)
@@ -337,7 +346,7 @@ def jacfwd(
             aux: Any = None
             aux_box: list[Any] = []
 
-            def push(*ts: Any) -> Any:
+            def push(*ts: Tree) -> Value:
                 out = jvp(of_chosen, primals, tree.unflatten(list(ts)), has_aux=has_aux)
                 aux_box[:] = out[2:]
                 return out[1]
@@ -359,11 +368,11 @@ def jacfwd(
     return _named(jacobian_fun, fun, "jacfwd", "Jacobian")
 
 
-def _shared_aux(box: list[Any]) -> list[Any]:
+def _shared_aux(box: list[Leaf]) -> list[Leaf]:
     """Auxiliary outputs computed inside a vmap over the basis, which they cannot depend on."""
     from pullback.transforms.vmap import BatchTracer
 
-    def shared(x: Any) -> Any:
+    def shared(x: Leaf) -> Value:
         return x.value[(slice(None),) * x.axis + (0,)] if isinstance(x, BatchTracer) else x
 
     out = []
@@ -373,7 +382,7 @@ def _shared_aux(box: list[Any]) -> list[Any]:
     return out
 
 
-def _unravel_last(y: Any, leaves: list[Any], tree: Any, argnums: Any) -> Any:
+def _unravel_last(y: Value, leaves: list[Value], tree: PyTreeDef, argnums: Argument) -> Tree:
     """The last axis of `y`, over all inputs, as a tree of the inputs' structure."""
     parts, start = [], 0
     lead = tuple(y.shape[:-1])
@@ -386,12 +395,12 @@ def _unravel_last(y: Any, leaves: list[Any], tree: Any, argnums: Any) -> Any:
 
 
 def jacrev(
-    fun: Callable[..., Any],
+    fun: Function,
     argnums: Argnums = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
     allow_int: bool = False,
-) -> Callable[..., Any]:
+) -> Function:
     """A function returning the Jacobian of `fun`, row by row in reverse mode: best for wide ones.
     See `jacfwd`.
 
@@ -402,7 +411,7 @@ def jacrev(
     _check_callable(fun)
     argnums = _index(argnums)
 
-    def jacobian_fun(*args: Any, **kwargs: Any) -> Any:
+    def jacobian_fun(*args: Tree, **kwargs: Tree) -> Tree:
         try:
             of_chosen, chosen = _partial(fun, argnums, args, kwargs)
             leaves, tree = tree_flatten(chosen)
@@ -448,9 +457,7 @@ def _check_jacrev_output(dtype: dtypes.DType, holomorphic: bool) -> None:
 jacobian = jacrev
 
 
-def hessian(
-    fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
-) -> Callable[..., Any]:
+def hessian(fun: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> Function:
     """A function returning the Hessian of `fun`, forward over reverse.
 
     Leaves have shape (*output shape, *input shape, *input shape). With `has_aux` it returns

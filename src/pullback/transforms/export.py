@@ -17,7 +17,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,6 +37,24 @@ from pullback.transforms.custom_vjp import custom_vjp
 from pullback.transforms.jit import jit
 from pullback.transforms.linearize import vjp
 from pullback.xla.eager import evaluate_by_xla
+
+if TYPE_CHECKING:
+    from pullback.core.names import (
+        Attribute,
+        Cotangent,
+        Emitted,
+        Function,
+        NumPyArray,
+        NumPyValue,
+        Param,
+        Tangent,
+        Tree,
+        Value,
+        WithAxis,
+        WithTangent,
+    )
+    from pullback.core.tree import PyTreeDef
+    from pullback.xla.stablehlo import Emitter
 
 #: Platforms that functions are exported for.
 _PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -90,24 +108,24 @@ class CallExported(Primitive):
     multiple_results = True
     weakness = "never"
 
-    def type_of(self, *types: ShapedArray, **params: Any) -> list[ShapedArray]:
+    def type_of(self, *types: ShapedArray, **params: Param) -> list[ShapedArray]:
         exported: Exported = params["exported"]
         return [exported.out_avals[i] for i in exported._given]
 
-    def evaluate(self, *values: Any, **params: Any) -> list[Any]:
+    def evaluate(self, *values: NumPyValue, **params: Param) -> list[NumPyValue]:
         return evaluate_by_xla(self, values, params)
 
-    def lower(self, emit: Any, *operands: Any, **params: Any) -> list[Any]:
+    def lower(self, emit: Emitter, *operands: Emitted, **params: Param) -> list[Emitted]:
         exported: Exported = params["exported"]
         by_number = dict(zip(exported._taken, operands))
         return emit.call_module(
             exported.mlir_module(), [by_number[i] for i in exported.module_kept_var_idx], emit.types
         )
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+    def jvp(self, primals: Sequence[Value], tangents: Sequence[Tangent], **params: Param) -> WithTangent:
         raise TypeError(f"{params['exported']} is differentiated in reverse mode only, by `Exported.call`")
 
-    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
+    def batch(self, size: int, args: Sequence[Value], axes: Sequence[int | None], **params: Param) -> WithAxis:
         raise NotImplementedError(
             f"vmap of {params['exported']} (at {user_line()}): its module is for arguments of these shapes; export the vmapped function, "
             "or call it in a loop"
@@ -167,7 +185,7 @@ class Exported:
         return pack([level._signature for level in levels])
 
     @user_api
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, *args: Tree, **kwargs: Tree) -> Tree:
         """The function's result. Arguments have the structure and types of those it was exported
         for (static ones left out).
 
@@ -190,7 +208,7 @@ class Exported:
         outs = [next(results) if t.dtype != dtypes.float0 else _zeros0(t) for t in self.out_avals]
         return tree_unflatten(self.out_tree, outs)
 
-    def _mismatch(self, args: Any, kwargs: Any, i: int) -> ValueError:
+    def _mismatch(self, args: Tree, kwargs: Tree, i: int) -> ValueError:
         (top, *path), leaf = tree_flatten_with_path((args, kwargs))[0][i]
         name = ("args" if top.idx == 0 else "kwargs") + keystr(tuple(path))
         expected, got = self.in_avals[i], typeof(leaf)
@@ -209,16 +227,16 @@ class Exported:
             )
 
     @cached_property
-    def _apply(self) -> Callable[..., Sequence[Any]]:
+    def _apply(self) -> Callable[..., Sequence[Value]]:
         """The function of flat arrays, those of dtype float0 left out of arguments and results."""
 
-        def function(*xs: Any) -> tuple[Any, ...]:
+        def function(*xs: Value) -> tuple[Value, ...]:
             return tuple(call_exported_p.bind(*xs, exported=self))
 
-        def forward(*xs: Any) -> tuple[Any, Any]:
+        def forward(*xs: Value) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
             return differentiable(*xs), xs  # of which second derivatives take derivatives
 
-        def backward(xs: tuple[Any, ...], cts: tuple[Any, ...]) -> tuple[Any, ...]:
+        def backward(xs: tuple[Value, ...], cts: tuple[Cotangent, ...]) -> tuple[Cotangent, ...]:
             pulled = iter(self.vjp()._apply(*xs, *[ct for ct in cts if ct.dtype != dtypes.float0]))
             return tuple(next(pulled) if dtypes.is_inexact(x.dtype) else None for x in xs)
 
@@ -254,12 +272,12 @@ class Exported:
 carriers[Exported] = "__dict__"
 
 
-def _zeros0(t: ShapedArray) -> np.ndarray[Any, Any]:
+def _zeros0(t: ShapedArray) -> NumPyArray:
     return np.zeros(t.shape, dtypes.float0)
 
 
 def export(
-    fun_jit: Any, *, platforms: Sequence[str] | None = None, disabled_checks: Sequence[DisabledSafetyCheck] = ()
+    fun_jit: Attribute, *, platforms: Sequence[str] | None = None, disabled_checks: Sequence[DisabledSafetyCheck] = ()
 ) -> Callable[..., Exported]:
     """A function that takes the arguments of `fun_jit` (arrays, or `ShapeDtypeStruct`s) and gives
     it as `Exported` for these types.
@@ -288,7 +306,7 @@ def export(
         raise ValueError(f"export: platforms must be among {', '.join(_PLATFORMS)}; got {chosen}")
     checks = tuple(map(repr, disabled_checks))
 
-    def exporter(*args: Any, **kwargs: Any) -> Exported:
+    def exporter(*args: Tree, **kwargs: Tree) -> Exported:
         traced = (_jitted(fun_jit, args, kwargs) if ready_made else fun_jit).trace(*args, **kwargs)
         in_avals = tree_leaves(traced.in_avals)
         out_avals = [typeof(x) for x in tree_leaves(traced.out_info)]
@@ -299,19 +317,19 @@ def export(
     return exporter
 
 
-def _is_ready_made(fun: Any) -> bool:
+def _is_ready_made(fun: Function) -> bool:
     """Whether `fun` is a function of this package, found under its name."""
     module, name = getattr(fun, "__module__", None) or "", getattr(fun, "__qualname__", "")
     return callable(fun) and module.startswith("pullback.") and getattr(sys.modules.get(module), name, None) is fun
 
 
-def _jitted(fun: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _jitted(fun: Function, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> Attribute:
     static = [n for n, x in kwargs.items() if not any(hasattr(leaf, "dtype") for leaf in tree_leaves(x))]
     return jit(fun, static_argnums=[i for i, x in enumerate(args) if isinstance(x, str)], static_argnames=static)
 
 
 def _exported(
-    program: ClosedJaxpr, name: str, in_tree: Any, in_avals: Sequence[ShapedArray], out_tree: Any,
+    program: ClosedJaxpr, name: str, in_tree: PyTreeDef, in_avals: Sequence[ShapedArray], out_tree: PyTreeDef,
     out_avals: Sequence[ShapedArray], platforms: Sequence[str], checks: Sequence[str],
 ) -> Exported:  # fmt: skip
     """The exported function of a program, which takes and gives the arrays of dtypes other than
@@ -349,7 +367,7 @@ def _export_vjp(exported: Exported, program: ClosedJaxpr) -> Exported:
     def tangents(avals: Sequence[ShapedArray]) -> list[ShapedArray]:
         return [ShapedArray(t.shape, dtypes.tangent_dtype(t.dtype)) for t in avals]
 
-    def function(*xs: Any) -> list[Any]:
+    def function(*xs: Value) -> list[Value]:
         _, pullback = vjp(lambda *primals: run(program, *primals), *xs[: len(types)])
         given = iter(xs[len(types) :])
         cts = pullback([next(given) if dtypes.is_inexact(t.dtype) else _zeros0(t) for t in results])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,12 @@ from pullback.lax.reductions import argmax_p, reduce_or_p
 from pullback.lax.selection import select_n_p
 from pullback.lax.shape import batch_first, reshape_p, strong
 from pullback.xla.devices import on_host
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from pullback.core.names import Auxiliary, Emitted, NumPyArray, NumPyValue, Operand, Param, Value, WithAxis
+    from pullback.xla.stablehlo import Emitter
 
 # ---- what can fail -------------------------------------------------------------------------------
 
@@ -139,7 +145,11 @@ class Error:
     __slots__ = ("_pred", "_code", "_metadata", "_payload")
 
     def __init__(
-        self, _pred: Any, _code: Any, _metadata: tuple[tuple[Failure, Payload], ...], _payload: dict[Payload, list[Any]]
+        self,
+        _pred: Value,
+        _code: Value,
+        _metadata: tuple[tuple[Failure, Payload], ...],
+        _payload: dict[Payload, list[Value]],
     ) -> None:
         # Whether there is an error; which, as a number in `_metadata`, in the order of the program;
         # and for each kind of failure the values that it shows. The code means something only if
@@ -180,7 +190,7 @@ class Error:
     # ---- for rules
 
     @classmethod
-    def of(cls, failed: Any, failure: Failure, values: Sequence[Any] = ()) -> Error:
+    def of(cls, failed: Value, failure: Failure, values: Sequence[Value] = ()) -> Error:
         """The error that there is if the boolean scalar `failed` is true."""
         values = [strong(x) for x in values]
         kind = tuple((x.shape, x.dtype) for x in values)
@@ -195,7 +205,7 @@ class Error:
         if not self._metadata:
             return later
 
-        def choose(mine: Any, other: Any) -> Any:
+        def choose(mine: Value, other: Value) -> Value:
             return select_n_p.bind(self._pred, other, mine)
 
         offset = concrete(np.int32(len(self._metadata)))
@@ -229,7 +239,7 @@ class Error:
         if not size:
             return init_error
 
-        def flat(x: Any) -> Any:
+        def flat(x: Value) -> Value:
             return reshape_p.bind(x, new_sizes=(size, *x.shape[len(shape) :]))
 
         failed = flat(self._pred)
@@ -246,12 +256,12 @@ class Error:
         return f"Error({self._pred}, {self._code}, possible failures: [{failures}])"
 
 
-def _flatten(error: Error) -> tuple[Sequence[Any], Any]:
+def _flatten(error: Error) -> tuple[Sequence[Value], Hashable]:
     arrays = [x for values in error._payload.values() for x in values]
     return (error._pred, error._code, *arrays), (error._metadata, tuple(error._payload))
 
 
-def _unflatten(structure: Any, children: Any) -> Error:
+def _unflatten(structure: Auxiliary, children: Value) -> Error:
     metadata, kinds = structure
     pred, code, *arrays = children
     rest = iter(arrays)
@@ -261,7 +271,7 @@ def _unflatten(structure: Any, children: Any) -> Error:
 register_pytree_node(Error, _flatten, _unflatten)
 
 
-def rebuilt(structure: PyTreeDef, leaves: Iterable[Any]) -> Error:
+def rebuilt(structure: PyTreeDef, leaves: Iterable[Value]) -> Error:
     error: Any = structure.unflatten(list(leaves))
     assert isinstance(error, Error)
     return error
@@ -272,7 +282,7 @@ FIRST = concrete(np.int32(0))
 init_error = Error(concrete(np.False_), FIRST, (), {})
 
 
-def _known(x: Any) -> np.ndarray[Any, Any]:
+def _known(x: Value) -> NumPyArray:
     known = x.concrete() if isinstance(x, Tracer) else x
     if known is None:
         raise ConcretizationTypeError(
@@ -281,19 +291,19 @@ def _known(x: Any) -> np.ndarray[Any, Any]:
     return np.asarray(known)
 
 
-def _sum(code: Any, offset: ConcreteArray) -> Any:
+def _sum(code: Value, offset: ConcreteArray) -> Value:
     """The sum of two codes; of known ones at once, so that no program computes it."""
     if code.__class__ is ConcreteArray:
         return concrete(np.int32(code._value + offset._value))
     return add_p.bind(code, offset)
 
 
-def first_true(flags: Any) -> Any:
+def first_true(flags: Value) -> Value:
     """The position of the first true element of a boolean vector, 0 if there is none."""
     return argmax_p.bind(flags, axes=(0,), index_dtype=dtypes.int32)
 
 
-def element(x: Any, i: Any) -> Any:
+def element(x: Value, i: Value) -> Value:
     """`x[i]` for a position in bounds."""
     starts = [i, *[like(0, i)] * (len(x.shape) - 1)]
     return reshape_p.bind(dynamic_slice_p.bind(x, *starts, slice_sizes=(1, *x.shape[1:])), new_sizes=x.shape[1:])
@@ -313,19 +323,19 @@ class CheckPrimitive(Primitive):
     def effects_of(self, params: Params) -> Effects:
         return NO_EFFECTS if params["debug"] else frozenset({Effect.CHECKS})
 
-    def bind(self, *args: Any, **params: Any) -> Any:
+    def bind(self, *args: Operand, **params: Param) -> list[Value]:
         return super().bind(*map(on_host, args), **params)  # no device can raise
 
     def type_of(self, *types: ShapedArray, error: PyTreeDef, debug: bool) -> list[ShapedArray]:
         return []
 
-    def evaluate(self, *values: Any, error: PyTreeDef, debug: bool) -> list[Any]:
+    def evaluate(self, *values: NumPyValue, error: PyTreeDef, debug: bool) -> list[NumPyValue]:
         failure = None if debug else rebuilt(error, map(concrete, values)).get_exception()
         if failure is not None:
             raise failure
         return []
 
-    def lower(self, emit: Any, *operands: Any, error: PyTreeDef, debug: bool) -> Any:
+    def lower(self, emit: Emitter, *operands: Emitted, error: PyTreeDef, debug: bool) -> Emitted | Sequence[Emitted]:
         places = {describe_location(f.location) for f, _ in rebuilt(error, operands)._metadata}
         raise ValueError(
             "Cannot compile a checkify.check that was not functionalized: compiled code cannot raise. Transform the function that is "
@@ -333,14 +343,14 @@ class CheckPrimitive(Primitive):
             f"the check is at {', '.join(sorted(places))}"
         )
 
-    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
+    def batch(self, size: int, args: Sequence[Value], axes: Sequence[int | None], **params: Param) -> WithAxis:
         return self.bind(*(batch_first(x, b, size) for x, b in zip(args, axes)), **params), []
 
 
 check_p = CheckPrimitive()
 
 
-def check(pred: Any, msg: str, *fmt_args: Any, debug: bool = False, **fmt_kwargs: Any) -> None:
+def check(pred: Operand, msg: str, *fmt_args: Operand, debug: bool = False, **fmt_kwargs: Operand) -> None:
     """Check that the boolean scalar `pred` is true; if not, fail with `msg.format(*fmt_args,
     **fmt_kwargs)`.
 
@@ -389,7 +399,7 @@ def check(pred: Any, msg: str, *fmt_args: Any, debug: bool = False, **fmt_kwargs
     _bind(Error.of(not_p.bind(flag), failure, values), debug)
 
 
-def debug_check(pred: Any, msg: str, *fmt_args: Any, **fmt_kwargs: Any) -> None:
+def debug_check(pred: Operand, msg: str, *fmt_args: Operand, **fmt_kwargs: Operand) -> None:
     """`check` in functions given to `checkify`, and nothing elsewhere: for checks that production
     code leaves out.
 

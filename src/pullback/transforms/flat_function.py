@@ -3,11 +3,14 @@ flat arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 from pullback.core.array import Array
 from pullback.core.tree import arrays_of, as_arrays, tree_flatten
+
+if TYPE_CHECKING:
+    from pullback.core.names import Function, Tree, Value
 
 
 class FlatFunction:
@@ -31,9 +34,9 @@ class FlatFunction:
 
     def __init__(
         self,
-        fun: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        fun: Function,
+        args: tuple[Tree, ...],
+        kwargs: dict[str, Tree],
         what: str,
         static: Collection[int] = (),
         static_names: Collection[str] = (),
@@ -45,11 +48,11 @@ class FlatFunction:
         self.leaves, self.in_tree = tree_flatten(self.dynamic)
         self.out_tree: Any = None
 
-    def arrays(self, what: str) -> list[Any]:
+    def arrays(self, what: str) -> list[Value]:
         """The leaves as Arrays. Raises TypeError for one that is none, which is of `what`."""
         return as_arrays(self.leaves, self.dynamic, what)
 
-    def __call__(self, *xs: Any) -> list[Array]:
+    def __call__(self, *xs: Value) -> list[Array]:
         new, named = self.in_tree.unflatten(list(xs))
         rest = iter(new)
         args = [a if i in self.static else next(rest) for i, a in enumerate(self.args)]

@@ -6,8 +6,8 @@ zero leave the trace untraced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,14 @@ from pullback.core.types import ShapedArray
 from pullback.lax.shape import convert, strong
 from pullback.transforms.lifting import Bundle, Kind, Lifting, Outcome, Rules, plain
 from pullback.xla.devices import beside
+
+if TYPE_CHECKING:
+    from pullback.core.names import Function, Leaf, Operand, Result, Tangent, Tree, Value
+    from pullback.core.primitive import Primitive
+    from pullback.transforms.call import CallPrimitive
+
+    #: A `JVPTrace` or a `LinearizeTrace`, which give what a tracer of theirs stands for.
+    JVPOrLinearize = Any
 
 
 class JVPTracer(Tracer):
@@ -50,7 +58,7 @@ class JVPTrace(Trace):
     def __init__(self, parent: Trace) -> None:
         self.parent = parent
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         primals, tangents, active = [], [], False
         for a in args:
             if a.__class__ is JVPTracer and a._trace is self:
@@ -72,14 +80,14 @@ class JVPTrace(Trace):
             return [self.wrap(o, t) for o, t in zip(out, t_out)]
         return self.wrap(out, t_out)
 
-    def wrap(self, primal: Any, tangent: Any) -> Any:
+    def wrap(self, primal: Value, tangent: Tangent) -> Value:
         if tangent is None:
             return primal
         tracer = JVPTracer()  # without an __init__, which would double its time
         tracer._trace, tracer.primal, tracer.tangent = self, primal, tangent
         return tracer
 
-    def unwrap(self, x: Any) -> tuple[Any, Any]:
+    def unwrap(self, x: Value) -> tuple[Value, Tangent]:
         """Primal and tangent (None where zero) of a value of this trace."""
         if x.__class__ is JVPTracer and x._trace is self:
             return x.primal, x.tangent
@@ -87,7 +95,7 @@ class JVPTrace(Trace):
             self.check_constant(x)
         return x, None
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: CallPrimitive, args: Sequence[Operand], params: Params) -> Result:
         pairs = [self.unwrap(a) for a in args]
         parent = self.parent
         try:
@@ -106,13 +114,13 @@ class JVPTrace(Trace):
 DUAL = "dual"
 
 
-def dual(primal: Any, tangent: Any) -> Bundle:
+def dual(primal: Value, tangent: Tangent) -> Bundle:
     """A primal and its tangent, None where it is zero."""
     # Programs take types as they are.
     return plain(primal) if tangent is None else Bundle(DUAL, (primal, strong(tangent)))
 
 
-def primal_and_tangent(x: Bundle) -> tuple[Any, Any]:
+def primal_and_tangent(x: Bundle) -> tuple[Value, Tangent]:
     """What `dual` was made of."""
     return x.leaves if x.kind is DUAL else (x.leaves[0], None)  # type: ignore[return-value]
 
@@ -134,7 +142,7 @@ class Forward(Lifting):
         assert self._trace is not None, "calls of Python functions are made under a trace"
         return self._trace
 
-    def run(self, fun: Callable[..., Any], operands: Sequence[Bundle]) -> Outcome:
+    def run(self, fun: Function, operands: Sequence[Bundle]) -> Outcome:
         pairs = [primal_and_tangent(x) for x in operands]
         outs, tangents = jvp_flat(fun, [p for p, _ in pairs], [t for _, t in pairs])
         return None, list(map(dual, outs, tangents))
@@ -151,14 +159,16 @@ class Forward(Lifting):
         return Bundle(DUAL, (primal, zeros(t.shape, t.dtype)))
 
 
-def pushed(call: Any, primals: Sequence[Any], tangents: Sequence[Any], params: Params) -> tuple[list[Any], list[Any]]:
+def pushed(
+    call: CallPrimitive, primals: Sequence[Value], tangents: Sequence[Tangent], params: Params
+) -> tuple[list[Value], list[Tangent]]:
     """Results of a call and their tangents (None for zero), given the operands' (None for zero)."""
     _, outs = Forward().call(call, list(map(dual, primals, tangents)), params)
     pairs = [primal_and_tangent(o) for o in outs]
     return [p for p, _ in pairs], [t for _, t in pairs]
 
 
-def jvp_flat(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+def jvp_flat(fun: Function, primals: Sequence[Value], tangents: Sequence[Tangent]) -> tuple[list[Value], list[Tangent]]:
     """Outputs and their tangents (None where zero) of `fun`, which takes and gives flat sequences
     of arrays."""
     trace = JVPTrace(current())
@@ -167,7 +177,7 @@ def jvp_flat(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     return [p for p, _ in pairs], [t for _, t in pairs]
 
 
-def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False) -> tuple[Any, ...]:
+def jvp(fun: Function, primals: Tree, tangents: Tree, has_aux: bool = False) -> tuple[Tree, ...]:
     """The value of `fun(*primals)` and its derivative along `tangents`: (y, ∂f(x)·t), or (y,
     ∂f(x)·t, aux) with `has_aux`.
 
@@ -219,7 +229,7 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
         raise
 
 
-def split_auxiliary(trace: Any, out: Any, what: str) -> tuple[Any, Any]:
+def split_auxiliary(trace: JVPOrLinearize, out: Tree, what: str) -> tuple[Tree, Tree]:
     """The output of a function that also returns auxiliary data, and that data with the tracers of
     `trace` taken out.
 
@@ -234,7 +244,7 @@ def split_auxiliary(trace: Any, out: Any, what: str) -> tuple[Any, Any]:
     return out, tree.unflatten([trace.unwrap(x)[0] for x in flat])
 
 
-def _bare(primals: Any, tangents: Any) -> bool:
+def _bare(primals: Tree, tangents: Tree) -> bool:
     """Whether the arguments are arrays with no containers, of equal number."""
     return (
         len(primals) == len(tangents)
@@ -243,19 +253,19 @@ def _bare(primals: Any, tangents: Any) -> bool:
     )
 
 
-def _check_leaf(primals: Any, x: Any) -> None:
+def _check_leaf(primals: Tree, x: Leaf) -> None:
     if not isinstance(x, (Array, np.ndarray, np.generic, *dtypes.PYTHON_SCALARS)) and not hasattr(x, "__jax_array__"):
         raise leaf_error(primals, x, "jvp")
 
 
-def _output(tree: Any, x: Any) -> Array:
+def _output(tree: Tree, x: Leaf) -> Array:
     try:
         return as_array(x)
     except TypeError:
         raise leaf_error(tree, x, "the function to be differentiated must return arrays") from None
 
 
-def _instantiate(primal: Any, tangent: Any) -> Any:
+def _instantiate(primal: Value, tangent: Tangent) -> Tangent:
     if tangent is not None:
         return tangent if tangent.weak_type is primal.weak_type else as_weak_as(tangent, primal.weak_type)
     dtype = dtypes.tangent_dtype(primal.dtype)
@@ -264,7 +274,7 @@ def _instantiate(primal: Any, tangent: Any) -> Any:
     return beside(zeros(primal.shape, dtype, primal.weak_type), primal)
 
 
-def as_weak_as(derivative: Any, weak_type: bool) -> Any:
+def as_weak_as(derivative: Tangent, weak_type: bool) -> Tangent:
     """A derivative with the weakness of what it is the derivative of: its type is that of the
     value, whatever rules made it."""
     if getattr(derivative, "weak_type", weak_type) == weak_type:
@@ -272,7 +282,7 @@ def as_weak_as(derivative: Any, weak_type: bool) -> Any:
     return convert(derivative, derivative.dtype, weak_type)
 
 
-def _dual(trace: JVPTrace, x: Any, t: Any) -> Any:
+def _dual(trace: JVPTrace, x: Value, t: Tangent) -> Value:
     """The input of a function under `trace`: `x` with tangent `t`, checked."""
     x = as_array(x)
     expected = dtypes.tangent_dtype(x.dtype)

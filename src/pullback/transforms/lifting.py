@@ -35,6 +35,14 @@ from pullback.core.tree import tree_flatten, tree_unflatten
 from pullback.core.types import ShapedArray
 
 if TYPE_CHECKING:
+    from pullback.core.names import Function, Value
+    from pullback.core.primitive import Primitive
+    from pullback.transforms.call import CallPrimitive
+
+    #: What a transformation finds out on the way: a tree of arrays, None for most of them.
+    Account = Any
+    #: A `LiftedProgram`, or what a call makes of several: with `kinds` and `account`.
+    Lifted = Any
     from pullback.core.tree import PyTreeDef
 
 #: What tells bundles of different structure apart: None for values that are left alone, or
@@ -57,7 +65,7 @@ class Bundle(NamedTuple):
 Outcome = tuple[Any, list[Bundle]]
 
 
-def plain(x: Any) -> Bundle:
+def plain(x: Value) -> Bundle:
     """A value that a transformation leaves alone."""
     return Bundle(None, (x,))
 
@@ -67,7 +75,7 @@ def kinds_of(bundles: Iterable[Bundle]) -> tuple[Kind, ...]:
     return tuple([b.kind for b in bundles])
 
 
-def leaves_of(bundles: Iterable[Bundle]) -> list[Any]:
+def leaves_of(bundles: Iterable[Bundle]) -> list[Value]:
     """The leaves of all, in their order."""
     return [x for b in bundles for x in b.leaves]
 
@@ -86,17 +94,17 @@ class Rules(dict[Any, Callable[..., Any]]):
     def __init__(self) -> None:
         self._of_classes: dict[type, Callable[..., Any] | None] = {}  # what was found
 
-    def of(self, *operations: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def of(self, *operations: object) -> Callable[[Function], Function]:
         """Makes the decorated function the rule of these operations or classes."""
 
-        def add(rule: Callable[..., Any]) -> Callable[..., Any]:
+        def add(rule: Function) -> Function:
             self.update(dict.fromkeys(operations, rule))
             self._of_classes.clear()
             return rule
 
         return add
 
-    def find(self, operation: Any) -> Callable[..., Any] | None:
+    def find(self, operation: Primitive) -> Function | None:
         """The rule of an operation; None if neither it nor a class of it has one."""
         if operation in self:
             return self[operation]
@@ -122,7 +130,7 @@ class Lifting:
 
     # ---- values
 
-    def run(self, fun: Callable[..., Sequence[Any]], operands: Sequence[Bundle]) -> Outcome:
+    def run(self, fun: Callable[..., Sequence[Value]], operands: Sequence[Bundle]) -> Outcome:
         """Account and results, settled, of a function of flat arrays, under the current trace."""
         raise NotImplementedError(f"{type(self).__name__} must define run")
 
@@ -164,11 +172,11 @@ class Lifting:
 
     # ---- accounts
 
-    def nothing(self, structure: PyTreeDef | None) -> Any:
+    def nothing(self, structure: PyTreeDef | None) -> Account:
         """An account of that structure of something in which nothing happened."""
         return None
 
-    def then(self, before: Any, later: Any) -> Any:
+    def then(self, before: Account, later: Account) -> Account:
         """The account of two things, one after the other; None is that of nothing."""
         return None
 
@@ -183,25 +191,25 @@ class Lifting:
         """`run` of a program."""
         return self.run(partial(run, closed), operands)
 
-    def bundles(self, kinds: Iterable[Kind], leaves: Iterable[Any]) -> list[Bundle]:
+    def bundles(self, kinds: Iterable[Kind], leaves: Iterable[Value]) -> list[Bundle]:
         """Bundles of these kinds, of leaves one after the other."""
         rest = iter(leaves)
         return [Bundle(k, tuple(islice(rest, self.count(k)))) for k in kinds]
 
     def over_bundles(
-        self, fun: Callable[..., Sequence[Any]], *groups: tuple[Sequence[Kind], Sequence[ShapedArray]]
+        self, fun: Callable[..., Sequence[Value]], *groups: tuple[Sequence[Kind], Sequence[ShapedArray]]
     ) -> ClosedJaxpr:
         """The program of a function from lists of bundles to leaves; each group says of which
         kinds, and of values of which types."""
         types = [t for kinds, of in groups for kind, x in zip(kinds, of) for t in self.types(kind, x)]
 
-        def flat(*xs: Any) -> Sequence[Any]:
+        def flat(*xs: Value) -> Sequence[Value]:
             rest = iter(xs)
             return fun(*[self.bundles(kinds, rest) for kinds, _ in groups])
 
         return stage_flat(flat, types, current())
 
-    def outcome(self, found: Any, leaves: Iterable[Any]) -> Outcome:
+    def outcome(self, found: Lifted, leaves: Iterable[Value]) -> Outcome:
         """Account and results, of leaves in this order: of an account of structure `found.account`,
         and of results of `found.kinds`."""
         rest = iter(leaves)
@@ -213,7 +221,7 @@ class Lifting:
         """Account and results of a lifted program."""
         return self.outcome(lifted, run(lifted.program, *leaves_of(operands)))
 
-    def call(self, call: Any, operands: Sequence[Bundle], params: Params) -> Outcome:
+    def call(self, call: CallPrimitive, operands: Sequence[Bundle], params: Params) -> Outcome:
         """What the transformation makes of a call: what its table of rules says, or else what
         `lifted` does."""
         rule = self.rules.find(call)
@@ -231,7 +239,7 @@ class LiftedProgram:
     __slots__ = ("program", "account", "kinds")
 
     def __init__(self, closed: ClosedJaxpr, how: Lifting, kinds: tuple[Kind, ...]) -> None:
-        def lifted(*groups: list[Bundle]) -> list[Any]:
+        def lifted(*groups: list[Bundle]) -> list[Value]:
             account, outs = how.run_program(closed, groups[0])
             leaves, structure = tree_flatten(account)
             self.account, self.kinds = structure if leaves else None, kinds_of(outs)
@@ -246,8 +254,8 @@ class LiftedProgram:
 
 
 def fixed_point(
-    kinds: Sequence[Any], after: Callable[[tuple[Any, ...]], Sequence[Any]], join: Callable[[Any, Any], Any]
-) -> tuple[Any, ...]:
+    kinds: Sequence[Kind], after: Callable[[tuple[Kind, ...]], Sequence[Kind]], join: Callable[[Kind, Kind], Kind]
+) -> tuple[Kind, ...]:
     """The least kinds, from those given on, that a step keeps; `after` says which kinds a step
     makes of some.
 

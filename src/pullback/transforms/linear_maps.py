@@ -35,6 +35,12 @@ from pullback.transforms.jvp import as_weak_as
 from pullback.xla.devices import beside
 
 if TYPE_CHECKING:
+    from pullback.core.dtypes import DType
+    from pullback.core.names import Auxiliary, Cotangent, NumPyArray, Operand, Tree, TypeTree, Value
+    from pullback.core.types import Shape
+
+    #: A `scipy.sparse.linalg.LinearOperator`.
+    ScipyOperator = Any
     from pullback.core.tree import PyTreeDef
 
 
@@ -64,7 +70,7 @@ class LinearMap:
     in_type: Any
     out_type: Any
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Tree) -> Tree:
         raise NotImplementedError(f"{type(self).__name__} must define __call__")
 
     @property
@@ -78,10 +84,10 @@ class LinearMap:
         types = _sizes((self.in_type, self.out_type))
         return Conjugate(self.T) if any([dtypes.is_complex(t.dtype) for t in types]) else self.T
 
-    def __matmul__(self, other: Any) -> Any:
+    def __matmul__(self, other: LinearMap) -> LinearMap:
         return Product((*_factors(self), *_factors(other))) if isinstance(other, LinearMap) else NotImplemented
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: LinearMap) -> LinearMap:
         if not isinstance(other, LinearMap):
             return NotImplemented
         for mine, others, what in ((self.in_type, other.in_type, "inputs"), (self.out_type, other.out_type, "outputs")):
@@ -94,10 +100,10 @@ class LinearMap:
     def __neg__(self) -> LinearMap:
         return self * -1
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: LinearMap) -> LinearMap:
         return self + -other if isinstance(other, LinearMap) else NotImplemented
 
-    def __mul__(self, scalar: Any) -> Any:
+    def __mul__(self, scalar: Operand) -> LinearMap:
         try:
             factor = as_array(scalar)
         except TypeError:
@@ -111,7 +117,7 @@ class LinearMap:
 
     __rmul__ = __mul__
 
-    def __truediv__(self, scalar: Any) -> Any:
+    def __truediv__(self, scalar: Operand) -> LinearMap:
         reciprocal: Any = as_array(scalar)
         return self * (1 / reciprocal)
 
@@ -120,7 +126,7 @@ class LinearMap:
         zero)."""
         leaves, tree = tree_flatten(self.in_type, is_leaf=_is_type)
 
-        def flat(*xs: Any) -> list[Any]:
+        def flat(*xs: Value) -> list[Value]:
             rest = iter(xs)
             args: Any = tree.unflatten([_zero(t) if t.dtype == dtypes.float0 else next(rest) for t in leaves])
             return [x for x in tree_leaves(self(*args)) if x.dtype != dtypes.float0]
@@ -135,7 +141,7 @@ class LinearMap:
         """
         return matrix_of(self)
 
-    def to_scipy(self) -> Any:
+    def to_scipy(self) -> ScipyOperator:
         """A `scipy.sparse.linalg.LinearOperator` that applies the map (and, as `rmatvec`, its
         adjoint) to flat vectors."""
         return scipy_operator(self)
@@ -156,7 +162,7 @@ class RecordedMap(LinearMap):
 
     def __init__(
         self,
-        inputs: Sequence[Any],
+        inputs: Sequence[Value],
         outputs: Sequence[Node | None],
         in_tree: PyTreeDef | None,
         out_tree: PyTreeDef | None,
@@ -180,14 +186,14 @@ class RecordedMap(LinearMap):
 
     # ---- application -----------------------------------------------------------------------------
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Tree) -> Tree:
         try:
             return self._pull(*args) if self._transposed else self._push(*args)
         except Exception as error:
             filter_traceback(error)
             raise
 
-    def _push(self, *args: Any) -> Any:
+    def _push(self, *args: Tree) -> Tree:
         flat, in_tree = tree_flatten(args)
         expected = tree_flatten((0,))[1] if self._in_tree is None else self._in_tree
         if in_tree != expected:
@@ -205,7 +211,7 @@ class RecordedMap(LinearMap):
             outs.append(_zero(t, flat) if out is None else as_weak_as(out, t.weak_type))
         return outs[0] if self._out_tree is None else self._out_tree.unflatten(outs)
 
-    def _pull(self, *args: Any) -> Any:
+    def _pull(self, *args: Tree) -> Tree:
         if len(args) != 1:
             raise TypeError(
                 f"{self._what}: takes one cotangent, of the structure of the output; got {len(args)} arguments"
@@ -252,20 +258,20 @@ class RecordedMap(LinearMap):
         )  # fmt: skip
 
     @property
-    def in_type(self) -> Any:
+    def in_type(self) -> TypeTree:
         return (self._out_tree_of(self._out_types),) if self._transposed else self._in_tree_of(self._in_types())
 
     @property
-    def out_type(self) -> Any:
+    def out_type(self) -> TypeTree:
         return self._in_tree_of(self._in_types()) if self._transposed else self._out_tree_of(self._out_types)
 
     def _in_types(self) -> list[ShapedArray]:
         return [ShapedArray(x.shape, x.dtype, x.weak_type) if isinstance(x, Input) else x for x in self._inputs]
 
-    def _in_tree_of(self, leaves: Sequence[Any]) -> Any:
+    def _in_tree_of(self, leaves: Sequence[Value]) -> Tree:
         return tuple(leaves) if self._in_tree is None else self._in_tree.unflatten(list(leaves))
 
-    def _out_tree_of(self, leaves: Sequence[Any]) -> Any:
+    def _out_tree_of(self, leaves: Sequence[Value]) -> Tree:
         return leaves[0] if self._out_tree is None else self._out_tree.unflatten(list(leaves))
 
 
@@ -297,11 +303,11 @@ class _Structure:
         return hash(self.key[2:])
 
 
-def _flatten_map(m: RecordedMap) -> tuple[list[Any], _Structure]:
+def _flatten_map(m: RecordedMap) -> tuple[list[Value], _Structure]:
     return [r for node in m.nodes for r in node.residuals()], _Structure(m)
 
 
-def _unflatten_map(structure: Any, leaves: Any) -> RecordedMap:
+def _unflatten_map(structure: Auxiliary, leaves: Value) -> RecordedMap:
     m, rest = structure.map, iter(leaves)
     built: dict[int, Node] = {}
     for x in m._inputs:
@@ -343,7 +349,7 @@ class Product(_Made):
     def __init__(self, factors: Sequence[LinearMap]) -> None:
         self.factors = tuple(factors)
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Tree) -> Tree:
         *rest, first = self.factors
         out = first(*args)
         for factor in reversed(rest):
@@ -363,7 +369,7 @@ class Sum(_Made):
     def __init__(self, terms: Sequence[LinearMap]) -> None:
         self.terms = tuple(terms)
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Tree) -> Tree:
         total, *others = [term(*args) for term in self.terms]
         for other in others:
             total = tree_map(lambda a, b: a if a.dtype == dtypes.float0 else a + b, total, other)
@@ -379,10 +385,10 @@ class Multiple(_Made):
 
     __slots__ = ("factor", "map")
 
-    def __init__(self, factor: Any, map: LinearMap) -> None:
+    def __init__(self, factor: Value, map: LinearMap) -> None:
         self.factor, self.map = factor, map
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Tree) -> Tree:
         times = lambda x: x if x.dtype == dtypes.float0 else x * convert(self.factor, x.dtype)
         return tree_map(times, self.map(*args))
 
@@ -399,7 +405,7 @@ class Conjugate(_Made):
     def __init__(self, map: LinearMap) -> None:
         self.map = map
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Tree) -> Tree:
         return tree_map(_conjugate, self.map(*tree_map(_conjugate, args)))
 
     T = property(lambda self: Conjugate(self.map.T))
@@ -408,7 +414,7 @@ class Conjugate(_Made):
     out_type = property(lambda self: self.map.out_type)
 
 
-def _conjugate(x: Any) -> Any:
+def _conjugate(x: Tree) -> Tree:
     from pullback.lax.elementwise import conj_p
 
     x = x if getattr(x, "dtype", None) == dtypes.float0 else as_array(x)
@@ -423,17 +429,17 @@ def _terms(m: LinearMap) -> tuple[LinearMap, ...]:
     return m.terms if isinstance(m, Sum) else (m,)
 
 
-def _is_type(x: Any) -> bool:
+def _is_type(x: object) -> bool:
     return isinstance(x, ShapedArray)
 
 
-def _space(types: Any) -> Any:
+def _space(types: TypeTree) -> TypeTree:
     """What two types must have in common for their elements to be added."""
     leaves, tree = tree_flatten(types, is_leaf=_is_type)
     return tree, [(t.shape, t.dtype) for t in leaves]
 
 
-def _takes_tuple(factor: Any, out: Any) -> bool:
+def _takes_tuple(factor: Tree, out: Tree) -> bool:
     """Whether `out`, a tuple from a transposed map, is the argument list of `factor`."""
     return (
         isinstance(out, tuple)
@@ -445,11 +451,11 @@ def _takes_tuple(factor: Any, out: Any) -> bool:
 # ---- matrices ------------------------------------------------------------------------------------
 
 
-def _sizes(tree: Any) -> list[ShapedArray]:
+def _sizes(tree: TypeTree) -> list[ShapedArray]:
     return tree_leaves(tree, is_leaf=_is_type)
 
 
-def matrix_of(m: Any) -> Array:
+def matrix_of(m: LinearMap) -> Array:
     """The dense matrix of a linear map (see `LinearMap.to_matrix`)."""
     from pullback.transforms.vmap import vmap
 
@@ -459,14 +465,14 @@ def matrix_of(m: Any) -> Array:
     n = sum(t.size for t in in_types)
     tree = tree_flatten(m.in_type, is_leaf=_is_type)[1]
 
-    def flat(v: Any) -> Any:
+    def flat(v: Value) -> Value:
         out = tree_leaves(m(*tree.unflatten(_split(v, in_types))))
         return _concatenate([o.reshape(-1) for o in out])
 
     return vmap(flat, out_axes=1)(concrete(np.eye(n, dtype=in_types[0].dtype)))
 
 
-def _split(v: Any, types: Sequence[ShapedArray]) -> list[Any]:
+def _split(v: Value, types: Sequence[ShapedArray]) -> list[Value]:
     parts, start = [], 0
     for t in types:
         parts.append(v[start : start + t.size].reshape(t.shape))
@@ -474,7 +480,7 @@ def _split(v: Any, types: Sequence[ShapedArray]) -> list[Any]:
     return parts
 
 
-def _concatenate(parts: list[Any]) -> Any:
+def _concatenate(parts: list[Value]) -> Value:
     if len(parts) == 1:
         return parts[0]
     from pullback.lax.arrangement import concatenate
@@ -482,13 +488,13 @@ def _concatenate(parts: list[Any]) -> Any:
     return concatenate(parts, 0)
 
 
-def scipy_operator(m: Any) -> Any:
+def scipy_operator(m: LinearMap) -> ScipyOperator:
     """A `scipy.sparse.linalg.LinearOperator` of a linear map (see `LinearMap.to_scipy`)."""
     from scipy.sparse.linalg import LinearOperator
 
     in_types, out_types = _sizes(m.in_type), _sizes(m.out_type)
 
-    def apply(f: Any, types: list[ShapedArray], v: Any) -> Any:
+    def apply(f: LinearMap, types: list[ShapedArray], v: NumPyArray) -> NumPyArray:
         tree = tree_flatten(f.in_type, is_leaf=_is_type)[1]
         v = np.asarray(v).reshape(-1)
         parts, start = [], 0
@@ -497,7 +503,7 @@ def scipy_operator(m: Any) -> Any:
             start += t.size
         return np.concatenate([np.asarray(o).reshape(-1) for o in tree_leaves(f(*tree.unflatten(parts)))])
 
-    def adjoint(v: Any) -> Any:
+    def adjoint(v: NumPyArray) -> NumPyArray:
         # SciPy's rmatvec is the conjugate transpose.
         return np.conj(apply(m.T, out_types, np.conj(v)))
 
@@ -509,14 +515,14 @@ def scipy_operator(m: Any) -> Any:
 # ---- checks --------------------------------------------------------------------------------------
 
 
-def _zero(t: ShapedArray | Input, given: Sequence[Any] = ()) -> Any:
+def _zero(t: ShapedArray | Input, given: Sequence[Value] = ()) -> Value:
     """A zero of a type, where the tangents or cotangents are that were given."""
     if t.dtype == dtypes.float0:
         return np.zeros(t.shape, dtypes.float0)
     return beside(zeros(t.shape, t.dtype, t.weak_type), *given)
 
 
-def _checked(x: Any, shape: Any, dtype: Any, role: str, what: str, path: Callable[[], str] = str) -> Any:
+def _checked(x: Value, shape: Shape, dtype: DType, role: str, what: str, path: Callable[[], str] = str) -> Value:
     """`x` as an array of exactly the given type; weakly typed scalars are converted."""
     x = as_array(x)
     if x.shape != shape:
@@ -531,7 +537,7 @@ def _checked(x: Any, shape: Any, dtype: Any, role: str, what: str, path: Callabl
     return x
 
 
-def _checked_cotangent(ct: Any, t: ShapedArray, what: str, path: Callable[[], str]) -> Any:
+def _checked_cotangent(ct: Cotangent, t: ShapedArray, what: str, path: Callable[[], str]) -> Cotangent:
     if t.dtype == dtypes.float0:
         if getattr(ct, "dtype", None) != dtypes.float0:
             raise ValueError(

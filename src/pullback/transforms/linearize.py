@@ -7,7 +7,7 @@ pullback. `grad` and `vjp` are built on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pullback.core import dtypes
@@ -32,7 +32,12 @@ from pullback.transforms.lifting import Rules
 from pullback.transforms.linear_maps import LinearMap, RecordedMap
 
 if TYPE_CHECKING:
+    from pullback.core.dtypes import DType
+    from pullback.core.names import Argument, Cotangent, Function, Leaf, Operand, Result, Tree, Value
+    from pullback.core.primitive import Primitive
     from pullback.core.tree import PyTreeDef
+    from pullback.core.types import Shape
+    from pullback.transforms.call import CallPrimitive
 
 
 class LinearizeTracer(Tracer):
@@ -44,15 +49,15 @@ class LinearizeTracer(Tracer):
 
     # The node knows both, and is nearer than an array at the bottom of a stack of transformations.
     @property
-    def shape(self) -> Any:
+    def shape(self) -> Shape:
         return self.node.shape
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> DType:
         return self.node.dtype
 
     @property
-    def weak_type(self) -> Any:
+    def weak_type(self) -> bool:
         return self.primal.weak_type
 
     def concrete(self) -> ConcreteArray | None:
@@ -71,7 +76,7 @@ class LinearizeTrace(Trace):
     def __init__(self, parent: Trace) -> None:
         self.parent = parent
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         # One and two operands are written out: this is the hot path of reverse mode.
         primals: Sequence[Any]
         nodes: Sequence[Node | None]
@@ -115,14 +120,14 @@ class LinearizeTrace(Trace):
             return [self.wrap(o, n) for o, n in zip(out, node)]
         return self.wrap(out, node)
 
-    def wrap(self, primal: Any, node: Node | None) -> Any:
+    def wrap(self, primal: Value, node: Node | None) -> Value:
         if node is None:
             return primal
         tracer = LinearizeTracer()  # without an __init__, which would double its time
         tracer._trace, tracer.primal, tracer.node = self, primal, node
         return tracer
 
-    def unwrap(self, x: Any) -> tuple[Any, Node | None]:
+    def unwrap(self, x: Value) -> tuple[Value, Node | None]:
         """Primal and node (None where the tangent is zero) of a value of this trace."""
         if x.__class__ is LinearizeTracer and x._trace is self:
             return x.primal, x.node
@@ -130,14 +135,14 @@ class LinearizeTrace(Trace):
             self.check_constant(x)
         return x, None
 
-    def new_input(self, x: Any) -> Any:
+    def new_input(self, x: Value) -> Value:
         """`x` as an input to be differentiated; integers have no tangents and stay as they are."""
         x = as_array(x)
         if not dtypes.is_inexact(x.dtype):
             return x
         return self.wrap(x, Input(x.shape, x.dtype, x.weak_type))
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: CallPrimitive, args: Sequence[Operand], params: Params) -> Result:
         pairs = [self.unwrap(a) for a in args]
         primals, nodes = [p for p, _ in pairs], [n for _, n in pairs]
         parent = self.parent
@@ -161,8 +166,8 @@ linearization_rules = Rules()
 
 
 def linearize_flat(
-    fun: Callable[..., Any], primals: Sequence[Any], nodes: Sequence[Node | None]
-) -> tuple[list[Any], list[Node | None]]:
+    fun: Function, primals: Sequence[Value], nodes: Sequence[Node | None]
+) -> tuple[list[Value], list[Node | None]]:
     """Outputs of `fun` (flat in, flat out) and the nodes of their tangents, given the nodes of the
     inputs' tangents."""
     trace = LinearizeTrace(current())
@@ -174,9 +179,7 @@ def linearize_flat(
 # ---- the transformations -------------------------------------------------------------------------
 
 
-def _linear_map_of(
-    fun: Callable[..., Any], primals: tuple[Any, ...], has_aux: bool, what: str
-) -> tuple[Any, LinearMap, Any]:
+def _linear_map_of(fun: Function, primals: tuple[Tree, ...], has_aux: bool, what: str) -> tuple[Tree, LinearMap, Tree]:
     trace = LinearizeTrace(current())
     in_tree: PyTreeDef | None = None
     if len(primals) == 1 and isinstance(primals[0], Array):
@@ -206,7 +209,7 @@ def _linear_map_of(
     )
 
 
-def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+def linearize(fun: Function, *primals: Tree, has_aux: bool = False) -> Tree:
     """The value of `fun(*primals)` and its derivative there, as a `LinearMap`: (y, f_lin), or (y,
     f_lin, aux).
 
@@ -225,7 +228,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
         raise
 
 
-def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False, reduce_axes: Any = ()) -> Any:
+def vjp(fun: Function, *primals: Tree, has_aux: bool = False, reduce_axes: Argument = ()) -> Tree:
     """The value of `fun(*primals)` and its pullback: (y, f_vjp), or (y, f_vjp, aux) with `has_aux`.
 
     `f_vjp(ct)` takes a cotangent of the structure and types of `y` and returns a tuple with a
@@ -247,7 +250,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False, reduce_ax
         raise
 
 
-def linear_transpose(fun: Callable[..., Any], *primals: Any, reduce_axes: Any = ()) -> Callable[..., Any]:
+def linear_transpose(fun: Function, *primals: Tree, reduce_axes: Argument = ()) -> Function:
     """The transpose of a function that is linear (nothing is checked but its operations).
 
     `primals` are examples of the arguments: only their shapes and dtypes matter, `ShapeDtypeStruct`
@@ -284,7 +287,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any, reduce_axes: Any = 
         raise
 
 
-def transpose_flat(fun: Callable[..., Any], in_types: Sequence[ShapedArray], cts: Sequence[Any]) -> list[Any]:
+def transpose_flat(fun: Function, in_types: Sequence[ShapedArray], cts: Sequence[Cotangent]) -> list[Cotangent]:
     """Cotangents of the inputs of a linear `fun` (flat in, flat out) given those of its outputs
     (None where zero)."""
     inputs = [Input(t.shape, t.dtype) for t in in_types]
@@ -297,7 +300,7 @@ def transpose_flat(fun: Callable[..., Any], in_types: Sequence[ShapedArray], cts
     return [cotangents.get(n) for n in inputs]
 
 
-def _leaf(tree: Any, x: Any, what: str) -> Array:
+def _leaf(tree: Tree, x: Leaf, what: str) -> Array:
     if isinstance(x, Array):
         return x
     try:

@@ -14,9 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pullback.core.errors import user_line
+
+if TYPE_CHECKING:
+    from pullback.core.names import Param
+    from pullback.core.primitive import Primitive
 
 Policy = Callable[..., Any]
 
@@ -53,22 +57,22 @@ class Offloadable(NamedTuple):
     dst: str
 
 
-def everything_saveable(*_: Any, **__: Any) -> bool:
+def everything_saveable(*_: object, **__: Param) -> bool:
     """Store everything, as if there were no checkpoint: no recomputation."""
     return True
 
 
-def nothing_saveable(*_: Any, **__: Any) -> bool:
+def nothing_saveable(*_: object, **__: Param) -> bool:
     """Store nothing but the inputs: what `checkpoint` does without a policy."""
     return False
 
 
-def dots_saveable(prim: Any, *_: Any, **params: Any) -> bool:
+def dots_saveable(prim: Primitive, *_: object, **params: Param) -> bool:
     """Store the results of contractions and convolutions."""
     return bool(prim.contracts)
 
 
-def dots_with_no_batch_dims_saveable(prim: Any, *_: Any, **params: Any) -> bool:
+def dots_with_no_batch_dims_saveable(prim: Primitive, *_: object, **params: Param) -> bool:
     """Store the results of contractions without batch axes: of weights with activations, not of
     activations with each other."""
     return bool(prim.name == "dot_general" and not params["dimension_numbers"][1][0])
@@ -79,7 +83,7 @@ def save_only_these_names(*names_which_can_be_saved: str) -> Policy:
     """Store the values marked by `checkpoint_name` with one of these names."""
     names = frozenset(names_which_can_be_saved)
 
-    def policy(prim: Any, *_: Any, **params: Any) -> bool:
+    def policy(prim: Primitive, *_: object, **params: Param) -> bool:
         return prim.name == "name" and params["label"] in names
 
     return policy
@@ -90,7 +94,7 @@ def save_any_names_but_these(*names_not_to_save: str) -> Policy:
     """Store the values marked by `checkpoint_name`, except with these names; nothing else."""
     names = frozenset(names_not_to_save)
 
-    def policy(prim: Any, *_: Any, **params: Any) -> bool:
+    def policy(prim: Primitive, *_: object, **params: Param) -> bool:
         return prim.name == "name" and params["label"] not in names
 
     return policy
@@ -101,7 +105,7 @@ def save_anything_except_these_names(*names_not_to_save: str) -> Policy:
     """Store everything, except values marked by `checkpoint_name` with these names."""
     names = frozenset(names_not_to_save)
 
-    def policy(prim: Any, *_: Any, **params: Any) -> bool:
+    def policy(prim: Primitive, *_: object, **params: Param) -> bool:
         return not (prim.name == "name" and params["label"] in names)
 
     return policy
@@ -111,7 +115,7 @@ def save_anything_except_these_names(*names_not_to_save: str) -> Policy:
 def save_from_both_policies(policy_1: Policy, policy_2: Policy) -> Policy:
     """Store what either policy stores; where one offloads, what it says."""
 
-    def policy(prim: Any, *args: Any, **params: Any) -> Any:
+    def policy(prim: Primitive, *args: object, **params: Param) -> Decision | Offloadable | bool:
         first = policy_1(prim, *args, **params)
         return first if first else policy_2(prim, *args, **params)
 
@@ -123,7 +127,7 @@ def offload_dot_with_no_batch_dims(offload_src: str, offload_dst: str) -> Policy
     """Move the results of contractions without batch axes from the memory `offload_src` to
     `offload_dst` (see `Offloadable`)."""
 
-    def policy(prim: Any, *args: Any, **params: Any) -> Any:
+    def policy(prim: Primitive, *args: object, **params: Param) -> Decision | Offloadable | bool:
         saved = dots_with_no_batch_dims_saveable(prim, *args, **params)
         return Offloadable(offload_src, offload_dst) if saved else Recompute
 
@@ -148,7 +152,7 @@ def save_and_offload_only_these_names(
 
 @cache
 def _by_names(saved: frozenset[str], offloaded: frozenset[str], offload: Offloadable) -> Policy:
-    def policy(prim: Any, *_: Any, **params: Any) -> Any:
+    def policy(prim: Primitive, *_: object, **params: Param) -> Decision | Offloadable | bool:
         label = params["label"] if prim.name == "name" else None
         if label in saved:
             return Saveable

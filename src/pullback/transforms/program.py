@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pullback.core.array import as_array
 from pullback.core.jaxpr import ClosedJaxpr, Var, run
@@ -24,6 +24,9 @@ from pullback.core.types import ShapedArray
 from pullback.transforms.call import ClosedCall, LinearStep, Mask, results_of
 from pullback.transforms.lifting import Bundle, Lifting, Outcome, kinds_of, leaves_of
 from pullback.transforms.linearize import linearize_flat
+
+if TYPE_CHECKING:
+    from pullback.core.names import Cotangent, Function, Param, Residual, ResultType, Tangent, Value, WithNodes
 
 # ---- linearizations ------------------------------------------------------------------------------
 
@@ -50,7 +53,7 @@ class Linearization:
         beyond: list[Any] = []
         order: list[Node] = []
 
-        def forward(*xs: Any) -> list[Any]:
+        def forward(*xs: Value) -> list[Value]:
             self._inputs = [Input(t.shape, t.dtype) if a else None for t, a in zip(types, active)]
             outs, nodes = linearize_flat(partial(run, closed), xs, self._inputs)
             outs = list(map(as_array, outs))
@@ -79,7 +82,7 @@ class Linearization:
         self.residual_types = [every[r] for r in self.passed]
         self.constants = [r for r in self._residuals if not isinstance(r, int)]
 
-    def _rebuild(self, values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Node]]:
+    def _rebuild(self, values: Sequence[Value]) -> tuple[list[Value], list[Node | None], list[Node]]:
         """Inputs, outputs and nodes of the tape with residuals `values` (those of `passed`)."""
         by_number = dict(zip(self.passed, values))
         rest = iter([by_number[r] if isinstance(r, int) else r for r in self._residuals])
@@ -102,14 +105,14 @@ class Linearization:
         the operands that the mask marks."""
         return self._program("pull", nonzero, self._pull)
 
-    def _program(self, kind: str, nonzero: Mask, apply: Any) -> tuple[ClosedJaxpr, Mask]:
+    def _program(self, kind: str, nonzero: Mask, apply: Function) -> tuple[ClosedJaxpr, Mask]:
         found = self._derived.get((kind, nonzero))
         if found is None:
             ends = self._inputs if kind == "push" else self._outputs
             linear = [ShapedArray(n.shape, n.dtype) for n, wanted in zip(ends, nonzero) if wanted and n is not None]
             mask: list[bool] = []
 
-            def program(*xs: Any) -> list[Any]:
+            def program(*xs: Value) -> list[Value]:
                 count = len(self.passed)
                 rest = iter(xs[count:])
                 results = apply(xs[:count], [next(rest) if wanted else None for wanted in nonzero])
@@ -120,13 +123,13 @@ class Linearization:
             found = self._derived[kind, nonzero] = (closed, tuple(mask))
         return found
 
-    def _push(self, residuals: Sequence[Any], ts: Sequence[Any]) -> list[Any]:
+    def _push(self, residuals: Sequence[Residual], ts: Sequence[Tangent]) -> list[Tangent]:
         inputs, outputs, nodes = self._rebuild(residuals)
         tangents: Tangents = {x.id: t for x, t in zip(inputs, ts) if x is not None and t is not None}
         push_nodes(nodes, tangents)
         return [None if n is None else tangents.get(n.id) for n in outputs]
 
-    def _pull(self, residuals: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+    def _pull(self, residuals: Sequence[Residual], cts: Sequence[Cotangent]) -> list[Cotangent]:
         inputs, outputs, _ = self._rebuild(residuals)
         cotangents = Cotangents()
         for node, ct in zip(outputs, cts):
@@ -151,11 +154,11 @@ class ProgramCall(ClosedCall):
 
     inlined: str | None = "jaxpr"
 
-    def bind_program(self, program: ClosedJaxpr, args: Sequence[Any], params: Params, prefix: str) -> list[Any]:
+    def bind_program(self, program: ClosedJaxpr, args: Sequence[Value], params: Params, prefix: str) -> list[Value]:
         """A call of a program derived from that of a call with `params`."""
         raise NotImplementedError(f"{type(self).__name__} must define bind_program")
 
-    def type_of(self, *types: ShapedArray, **params: Any) -> Any:
+    def type_of(self, *types: ShapedArray, **params: Param) -> ResultType:
         return params["jaxpr"].out_avals
 
     def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
@@ -168,20 +171,18 @@ class ProgramCall(ClosedCall):
         found: Linearization = params["jaxpr"].derived(("linearize", active), Linearization, active)
         return found
 
-    def linearized(
-        self, primals: Sequence[Any], nodes: Sequence[Node | None], params: Params
-    ) -> tuple[Sequence[Any], Sequence[Node | None]]:
+    def linearized(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNodes:
         found = self.linearization(params, tuple([n is not None for n in nodes]))
         results = self.bind_program(found.forward, primals, params, "")
         outs = results[: len(found.has_tangent)]
         every = [*primals, *results]
 
-        def push(values: Sequence[Any], ts: Sequence[Any]) -> list[Any]:
+        def push(values: Sequence[Value], ts: Sequence[Tangent]) -> list[Tangent]:
             program, mask = found.pushforward(tuple([t is not None for t in ts]))
             given = [*values, *[t for t in ts if t is not None]]
             return spread(self.bind_program(program, given, params, "jvp"), mask)
 
-        def pull(values: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+        def pull(values: Sequence[Value], cts: Sequence[Cotangent]) -> list[Cotangent]:
             cts = [c if has else None for c, has in zip(cts, found.has_tangent)]
             program, mask = found.pullback(tuple([c is not None for c in cts]))
             given = [*values, *[c for c in cts if c is not None]]
@@ -192,7 +193,7 @@ class ProgramCall(ClosedCall):
         return outs, results_of(node, outs, found.has_tangent)
 
 
-def spread(xs: Iterable[Any], mask: Iterable[bool]) -> list[Any]:
+def spread(xs: Iterable[Value], mask: Iterable[bool]) -> list[Value]:
     """What is there, at the places that `mask` marks, and None at the others."""
     rest = iter(xs)
     return [next(rest) if has else None for has in mask]

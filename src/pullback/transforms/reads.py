@@ -22,13 +22,16 @@ import types
 import weakref
 from collections import OrderedDict
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pullback.core.array import Array
 from pullback.core.trace import Tracer
 from pullback.transforms.jit import JitFunction
+
+if TYPE_CHECKING:
+    from pullback.core.names import Leaf
 
 
 class Unknown(Exception):
@@ -68,7 +71,7 @@ _MISSING: Any = object()
 _MOST, _LARGEST = 256, 1 << 14
 
 
-def _library(name: Any) -> bool:
+def _library(name: object) -> bool:
     return isinstance(name, str) and name.partition(".")[0] in _LIBRARIES and name not in _CHANGING
 
 
@@ -143,7 +146,7 @@ class _Seen:
         self.functions: list[Any] = []
         self.names: list[tuple[Any, str, Any]] = []
 
-    def value(self, x: Any, attributes: tuple[str, ...]) -> Any:
+    def value(self, x: Leaf, attributes: tuple[str, ...]) -> object:
         """What `x` is compared by: itself, a weak reference, or a function."""
         self.count += 1
         if self.count > _MOST:
@@ -198,7 +201,7 @@ class _Seen:
             return _Parts(cls, ("__dict__",), [self.value(dict(vars(x)), attributes)])
         raise Unknown(x)
 
-    def function(self, f: Any) -> None:
+    def function(self, f: Leaf) -> None:
         if id(f) in self.ids:
             return
         self.ids.add(id(f))
@@ -225,7 +228,7 @@ class _Seen:
         keywords = None if f.__kwdefaults__ is None else self.value(f.__kwdefaults__, attributes)
         self.functions.append((weakref.ref(f), f.__code__, defaults, keywords, cells, found))
 
-    def attributes(self, f: Any, names: tuple[str, ...]) -> None:
+    def attributes(self, f: Leaf, names: tuple[str, ...]) -> None:
         """What a function carries, where code that has the function reads attributes of these
         names."""
         for a in names if f.__dict__ else ():
@@ -266,13 +269,13 @@ _ATOM_TYPES = frozenset(_ATOMS)
 _CHANGING_FUNCTIONS = {getattr(builtins, name) for name in _CHANGING_BUILTINS}
 
 
-def _by_name(x: Any) -> bool:
+def _by_name(x: object) -> bool:
     """Whether an object is what a module of a library calls so."""
     module, name = getattr(x, "__module__", None), getattr(x, "__name__", None)
     return isinstance(name, str) and _library(module) and vars(sys.modules.get(str(module), builtins)).get(name) is x
 
 
-def _same(seen: Any, x: Any) -> bool:
+def _same(seen: Leaf, x: Leaf) -> bool:
     """Whether `x` is what `_Seen.value` saw."""
     if seen is x:
         return True
@@ -289,30 +292,30 @@ def _same(seen: Any, x: Any) -> bool:
 class _Items:
     __slots__ = ("cls", "seen")
 
-    def __init__(self, cls: type, seen: list[Any]) -> None:
+    def __init__(self, cls: type, seen: list[Leaf]) -> None:
         self.cls, self.seen = cls, seen
 
-    def same(self, x: Any) -> bool:
+    def same(self, x: object) -> bool:
         return x.__class__ is self.cls and len(x) == len(self.seen) and all(map(_same, self.seen, x))  # type: ignore[arg-type, call-overload]
 
 
 class _Entries:
     __slots__ = ("keys", "seen")
 
-    def __init__(self, keys: list[Any], seen: list[Any]) -> None:
+    def __init__(self, keys: list[Leaf], seen: list[Leaf]) -> None:
         self.keys, self.seen = keys, seen
 
-    def same(self, x: Any) -> bool:
+    def same(self, x: object) -> bool:
         return x.__class__ is dict and list(x) == self.keys and all(map(_same, self.seen, x.values()))
 
 
 class _Parts:
     __slots__ = ("cls", "names", "seen")
 
-    def __init__(self, cls: type, names: tuple[str, ...], seen: list[Any]) -> None:
+    def __init__(self, cls: type, names: tuple[str, ...], seen: list[Leaf]) -> None:
         self.cls, self.names, self.seen = cls, names, seen
 
-    def same(self, x: Any) -> bool:
+    def same(self, x: object) -> bool:
         return x.__class__ is self.cls and all([_same(s, getattr(x, n)) for s, n in zip(self.seen, self.names)])
 
 
@@ -322,7 +325,7 @@ class _Data:
     def __init__(self, x: np.ndarray) -> None:
         self.dtype, self.shape, self.data = x.dtype, x.shape, x.tobytes()
 
-    def same(self, x: Any) -> bool:
+    def same(self, x: object) -> bool:
         return (
             x.__class__ is np.ndarray and x.dtype == self.dtype and x.shape == self.shape and x.tobytes() == self.data
         )
@@ -334,7 +337,7 @@ _CONTAINERS = frozenset({_Items, _Entries, _Parts, _Data})
 # ---- records -------------------------------------------------------------------------------------
 
 
-def _reads_nothing(f: Any) -> bool:
+def _reads_nothing(f: Leaf) -> bool:
     """Whether a function is nothing but code that has been seen to read its arguments only, as
     small ones do that are made for one call."""
     if f.__class__ is not types.FunctionType or f.__closure__ or f.__defaults__ or f.__kwdefaults__:
@@ -352,7 +355,7 @@ class Record:
 
     __slots__ = ("references", "unknown", "functions", "names", "others", "plain")
 
-    def __init__(self, functions: tuple[Any, ...]) -> None:
+    def __init__(self, functions: tuple[Leaf, ...]) -> None:
         self.references = [weakref.ref(f) for f in functions]
         self.unknown, self.plain, self.functions, self.names, self.others = False, [], [], [], []
         if len(functions) == 1 and _reads_nothing(functions[0]):

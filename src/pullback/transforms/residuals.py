@@ -3,9 +3,8 @@ from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pullback.core import dtypes
 from pullback.core.array import as_array
@@ -17,6 +16,10 @@ from pullback.core.tree import keystr, leaf_error, tree_flatten_with_path
 from pullback.core.types import ShapedArray
 from pullback.transforms.flat_function import FlatFunction
 from pullback.transforms.program import Linearization
+
+if TYPE_CHECKING:
+    from pullback.core.names import Function, Leaf, Tree
+    from pullback.core.tree import KeyPath
 
 
 class Residual(NamedTuple):
@@ -35,7 +38,7 @@ class Residual(NamedTuple):
 
 
 @user_api
-def saved_residuals(f: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Residual]:
+def saved_residuals(f: Function, *args: Tree, **kwargs: Tree) -> list[Residual]:
     """The arrays that differentiating `f(*args, **kwargs)` keeps from the forward pass to the
     backward pass, each once.
 
@@ -53,14 +56,14 @@ def saved_residuals(f: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Re
     return _saved_residuals(f, args, kwargs)
 
 
-def print_saved_residuals(f: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+def print_saved_residuals(f: Function, *args: Tree, **kwargs: Tree) -> None:
     """Print `saved_residuals(f, *args, **kwargs)`, one a line, and how large they are together."""
     found = saved_residuals(f, *args, **kwargs)
     lines = [*map(str, found), f"{sum(r.nbytes for r in found):,} bytes in {len(found)} arrays"]
     print("\n".join(lines))  # noqa: T201
 
 
-def _saved_residuals(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Residual]:
+def _saved_residuals(f: Function, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> list[Residual]:
     if not callable(f):
         raise TypeError(f"saved_residuals takes a function, got {f!r:.100}")
     flat = FlatFunction(f, args, kwargs, "the function given to saved_residuals")
@@ -82,7 +85,7 @@ def _saved_residuals(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
     return list(out.values())
 
 
-def _type_of(x: Any, tree: Any) -> ShapedArray:
+def _type_of(x: Leaf, tree: Tree) -> ShapedArray:
     if hasattr(x, "shape") and hasattr(x, "dtype") and not hasattr(x, "__array__"):  # a ShapeDtypeStruct
         return ShapedArray(tuple(x.shape), dtypes.canonicalize_dtype(x.dtype))
     try:
@@ -106,7 +109,7 @@ def _source(v: Var, origin: dict[Var, JaxprEqn], inputs: dict[Var, str]) -> str:
     return f"output of {e.primitive.name} from {e.source}"
 
 
-def _argument_name(f: Callable[..., Any], path: Any) -> str:
+def _argument_name(f: Function, path: KeyPath) -> str:
     """What the function calls the leaf at a path of (args, kwargs)."""
     kind, key, *rest = path
     if kind.idx == 1:

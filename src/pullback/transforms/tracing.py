@@ -3,9 +3,8 @@ them is in `core.staging`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pullback.core import dtypes
 from pullback.core.array import as_array
@@ -18,8 +17,12 @@ from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, integers, typeof
 from pullback.transforms.flat_function import FlatFunction
 
+if TYPE_CHECKING:
+    from pullback.core.array import Array
+    from pullback.core.names import Argument, Function, Leaf, Tree, TypeTree
 
-def _static_positions(static_argnums: Any, count: int) -> set[int]:
+
+def _static_positions(static_argnums: Argument, count: int) -> set[int]:
     positions = () if static_argnums is None else integers(static_argnums, "static_argnums")
     if not all(-count <= p < count for p in positions):
         raise ValueError(
@@ -29,14 +32,14 @@ def _static_positions(static_argnums: Any, count: int) -> set[int]:
 
 
 def _trace(
-    fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], static_argnums: Any, what: str
+    fun: Function, args: tuple[Tree, ...], kwargs: dict[str, Tree], static_argnums: Argument, what: str
 ) -> tuple[ClosedJaxpr, FlatFunction]:
     static = _static_positions(static_argnums, len(args))
     flat = FlatFunction(fun, args, kwargs, f"the function given to {what}", static)
     return stage_flat(flat, [_type_of(flat, x, what) for x in flat.leaves]), flat
 
 
-def _type_of(flat: FlatFunction, x: Any, what: str) -> ShapedArray:
+def _type_of(flat: FlatFunction, x: Leaf, what: str) -> ShapedArray:
     try:
         return typeof(x)
     except TypeError:
@@ -44,8 +47,8 @@ def _type_of(flat: FlatFunction, x: Any, what: str) -> ShapedArray:
 
 
 def make_jaxpr(
-    fun: Callable[..., Any], static_argnums: Any = (), axis_env: Any = None, return_shape: bool = False
-) -> Callable[..., Any]:
+    fun: Function, static_argnums: Argument = (), axis_env: Argument = None, return_shape: bool = False
+) -> Function:
     """A function giving the jaxpr of `fun` for arguments of given types (values do not matter).
 
     With `return_shape` it returns (jaxpr, output shapes as `ShapeDtypeStruct`s). `axis_env` is a
@@ -58,7 +61,7 @@ def make_jaxpr(
     if not callable(fun):
         raise TypeError(f"make_jaxpr takes a function, got {fun!r}")
 
-    def jaxpr_maker(*args: Any, **kwargs: Any) -> Any:
+    def jaxpr_maker(*args: Tree, **kwargs: Tree) -> Tree:
         from pullback.transforms.vmap import BatchTrace
 
         trace = current()
@@ -77,7 +80,7 @@ def make_jaxpr(
     return jaxpr_maker
 
 
-def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def eval_shape(fun: Function, *args: Tree, **kwargs: Tree) -> TypeTree:
     """The shapes and dtypes of `fun(*args, **kwargs)` as a tree of `ShapeDtypeStruct`, without
     computing anything.
 
@@ -96,7 +99,7 @@ def _struct(t: ShapedArray) -> ShapeDtypeStruct:
     return ShapeDtypeStruct(t.shape, t.dtype, weak_type=t.weak_type)
 
 
-def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callable[..., Any], list[Any]]:
+def closure_convert(fun: Function, *example_args: Tree) -> tuple[Function, list[Array]]:
     """`fun` with the traced values it closes over made arguments: (converted, consts), called
     `converted(*args, *consts)`.
 
@@ -111,7 +114,7 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
     hoisted = [i for i, c in enumerate(closed.consts) if isinstance(c, Tracer) and dtypes.is_inexact(c.dtype)]
     consts = [closed.consts[i] for i in hoisted]
 
-    def converted(*args_and_consts: Any) -> Any:
+    def converted(*args_and_consts: Tree) -> Tree:
         count = len(args_and_consts) - len(consts)
         args, values = args_and_consts[:count], args_and_consts[count:]
         leaves, tree = tree_flatten((args, {}))
@@ -125,11 +128,11 @@ def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callab
     return converted, consts
 
 
-def named_call(fun: Callable[..., Any], *, name: str | None = None) -> Callable[..., Any]:
+def named_call(fun: Function, *, name: str | None = None) -> Function:
     """`fun`, its operations staged under the name scope `name` (its own name, if not given)."""
     scope = name or str(getattr(fun, "__name__", type(fun).__name__))
 
-    def named(*args: Any, **kwargs: Any) -> Any:
+    def named(*args: Tree, **kwargs: Tree) -> Tree:
         with named_scope(scope):
             return fun(*args, **kwargs)
 

@@ -8,7 +8,7 @@ shared by all slices and stay as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,12 @@ from pullback.core.tree import flatten_up_to, keystr, leaf_error, tree_flatten, 
 from pullback.core.types import ShapedArray, canonical_axis
 from pullback.lax.shape import add_batch_axis, batch_first, broadcast_in_dim_p, move_axis
 from pullback.transforms.lifting import Bundle, Kind, Lifting, Outcome, Rules
+
+if TYPE_CHECKING:
+    from pullback.core.names import Argument, AxisName, Function, Key, Operand, Result, Tree, Value
+    from pullback.core.primitive import Primitive
+    from pullback.core.types import Shape
+    from pullback.transforms.call import CallPrimitive
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,7 +37,7 @@ class BatchTracer(Tracer):
     axis: int
 
     @property
-    def shape(self) -> Any:
+    def shape(self) -> Shape:
         shape, axis = self.value.shape, self.axis
         return shape[:axis] + shape[axis + 1 :]
 
@@ -48,11 +54,11 @@ class BatchTrace(Trace):
 
     __slots__ = ("size", "axis_name", "axes")
 
-    def __init__(self, parent: Trace, size: int, axis_name: Any = None) -> None:
+    def __init__(self, parent: Trace, size: int, axis_name: AxisName = None) -> None:
         self.parent, self.size, self.axis_name = parent, size, axis_name
         self.axes = {} if axis_name is None else {axis_name: size}
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         values: list[Any] = []
         axes: list[int | None] = []
         active = False
@@ -82,7 +88,7 @@ class BatchTrace(Trace):
             return [self.wrap(o, b) for o, b in zip(out, out_axis)]
         return self.wrap(out, out_axis)
 
-    def _of_nothing(self, primitive: Any, args: Sequence[Any], params: Params) -> Any:
+    def _of_nothing(self, primitive: Primitive, args: Sequence[Operand], params: Params) -> Result:
         """An operation on no elements at all: there is nothing to compute, and only the types of
         its results to be known. Rules that merge the batch axis with others could not tell these
         apart again."""
@@ -94,19 +100,19 @@ class BatchTrace(Trace):
 
         return [empty(t) for t in types] if primitive.multiple_results else empty(types)
 
-    def _names(self, axis_name: Any) -> bool:
+    def _names(self, axis_name: AxisName) -> bool:
         if self.axis_name is None:
             return False
         return self.axis_name in axis_name if isinstance(axis_name, tuple) else self.axis_name == axis_name
 
-    def wrap(self, value: Any, axis: int | None) -> Any:
+    def wrap(self, value: Value, axis: int | None) -> Result:
         if axis is None:
             return value
         tracer = BatchTracer()  # without an __init__, which would double its time
         tracer._trace, tracer.value, tracer.axis = self, value, axis
         return tracer
 
-    def unwrap(self, x: Any) -> tuple[Any, int | None]:
+    def unwrap(self, x: Value) -> tuple[Value, int | None]:
         """Value and batch axis (None where all slices share it) of a value of this trace."""
         if x.__class__ is BatchTracer and x._trace is self:
             return x.value, x.axis
@@ -114,7 +120,7 @@ class BatchTrace(Trace):
             self.check_constant(x)
         return x, None
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: CallPrimitive, args: Sequence[Operand], params: Params) -> Result:
         pairs = [self.unwrap(a) for a in args]
         parent = self.parent
         try:
@@ -130,7 +136,7 @@ class BatchTrace(Trace):
 # ---- as a lifting --------------------------------------------------------------------------------
 
 
-def mapped(value: Any, axis: int | None) -> Bundle:
+def mapped(value: Value, axis: int | None) -> Bundle:
     """An array with the batch axis `axis`, or None, which is its kind."""
     return Bundle(axis, (value,))
 
@@ -141,7 +147,7 @@ class Batch(Lifting):
 
     rules = Rules()
 
-    def __init__(self, size: int, axis_name: Any, trace: BatchTrace | None = None) -> None:
+    def __init__(self, size: int, axis_name: AxisName, trace: BatchTrace | None = None) -> None:
         self.size, self.axis_name, self._trace = size, axis_name, trace
         self.key = "batch", size, axis_name
 
@@ -152,12 +158,12 @@ class Batch(Lifting):
         assert self._trace is not None, "calls of Python functions are made under a trace"
         return self._trace
 
-    def run(self, fun: Callable[..., Any], operands: Sequence[Bundle]) -> Outcome:
+    def run(self, fun: Function, operands: Sequence[Bundle]) -> Outcome:
         values, axes = [x.leaves[0] for x in operands], [x.kind for x in operands]
         outs, out_axes = batch_flat(fun, self.size, values, axes, self.axis_name)
         return None, [self.settled(mapped(as_array(o), b)) for o, b in zip(outs, out_axes)]
 
-    def types(self, kind: Any, t: ShapedArray) -> list[ShapedArray]:
+    def types(self, kind: Key, t: ShapedArray) -> list[ShapedArray]:
         return [with_axis(t, kind, self.size)]
 
     def widen(self, x: Bundle, kind: Kind) -> Bundle:
@@ -182,8 +188,8 @@ def with_axis(t: ShapedArray, axis: int | None, size: int) -> ShapedArray:
 
 
 def batch_flat(
-    fun: Callable[..., Any], size: int, args: Sequence[Any], axes: Sequence[int | None], axis_name: Any = None
-) -> tuple[list[Any], list[int | None]]:
+    fun: Function, size: int, args: Sequence[Value], axes: Sequence[int | None], axis_name: AxisName = None
+) -> tuple[list[Value], list[int | None]]:
     """Outputs and their batch axes (None where shared) of `fun`, which takes and gives flat
     sequences."""
     trace = BatchTrace(current(), size, axis_name)
@@ -194,11 +200,11 @@ def batch_flat(
 
 def vmap(
     fun: F,
-    in_axes: Any = 0,
-    out_axes: Any = 0,
-    axis_name: Any = None,
+    in_axes: Argument = 0,
+    out_axes: Argument = 0,
+    axis_name: AxisName = None,
     axis_size: int | None = None,
-    spmd_axis_name: Any = None,
+    spmd_axis_name: Argument = None,
     sum_match: bool = False,
 ) -> F:
     """`fun` over a new axis of its arguments: maps slices along `in_axes` to slices along
@@ -226,7 +232,7 @@ def vmap(
     _check_axes(in_axes, "in_axes")
     _check_axes(out_axes, "out_axes")
 
-    def vmapped(*args: Any, **kwargs: Any) -> Any:
+    def vmapped(*args: Tree, **kwargs: Tree) -> Tree:
         try:
             return _vmapped(fun, args, kwargs, in_axes, out_axes, axis_name, axis_size)
         except Exception as error:
@@ -240,21 +246,21 @@ def vmap(
     return vmapped  # type: ignore[return-value]
 
 
-def _check_axes(axes: Any, name: str) -> None:
+def _check_axes(axes: Argument, name: str) -> None:
     for leaf in () if axes.__class__ is int else tree_flatten(axes)[0]:
         if not hasattr(leaf, "__index__"):
             raise TypeError(f"vmap {name} must be ints, None or trees of them; got {leaf!r} in {axes!r}")
 
 
 def _vmapped(
-    fun: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    in_axes: Any,
-    out_axes: Any,
-    axis_name: Any,
+    fun: Function,
+    args: tuple[Tree, ...],
+    kwargs: dict[str, Tree],
+    in_axes: Argument,
+    out_axes: Argument,
+    axis_name: AxisName,
     axis_size: int | None,
-) -> Any:
+) -> Tree:
     if (
         not kwargs
         and len(args) == 1
@@ -317,13 +323,13 @@ def _vmapped(
     return out_tree.unflatten(results)
 
 
-def _broadcast_axes(axes: Any, tree: Any, is_none: Any) -> list[Any]:
+def _broadcast_axes(axes: Argument, tree: Tree, is_none: Callable[[object], bool]) -> list[int | None]:
     leaves, treedef = tree_flatten(axes, is_leaf=is_none)
     subtrees = flatten_up_to(treedef, tree)
     return [leaf for leaf, t in zip(leaves, subtrees) for _ in range(len(tree_flatten(t)[0]))]
 
 
-def _flat_axes(in_axes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+def _flat_axes(in_axes: Argument, args: tuple[Value, ...], kwargs: dict[str, Tree]) -> list[int | None]:
     """The axis of each leaf of (args, kwargs)."""
     if not isinstance(in_axes, tuple):
         out = [in_axes] * len(tree_flatten(args)[0])
@@ -340,12 +346,12 @@ def _flat_axes(in_axes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> l
     return out + [0] * len(tree_flatten(kwargs)[0])
 
 
-def _path(i: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+def _path(i: int, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> str:
     path, _ = tree_flatten_with_path((args, kwargs))[0][i]
     return ("args" if path[0].idx == 0 else "kwargs") + keystr(path[1:])
 
 
-def _in_axis(axis: Any, x: Array, i: int, args: Any, kwargs: Any) -> int:
+def _in_axis(axis: Argument, x: Array, i: int, args: Tree, kwargs: Tree) -> int:
     if not x.ndim:
         raise ValueError(
             f"vmap was requested to map its argument {_path(i, args, kwargs)} along axis {axis}, but its rank is 0: its shape is ()"
@@ -359,7 +365,7 @@ def _in_axis(axis: Any, x: Array, i: int, args: Any, kwargs: Any) -> int:
         ) from None
 
 
-def _axis_size(arrays: list[Any], axes: list[int | None], axis_size: int | None, args: Any, kwargs: Any) -> int:
+def _axis_size(arrays: list[Value], axes: list[int | None], axis_size: int | None, args: Tree, kwargs: Tree) -> int:
     sizes = {i: x.shape[b] for i, (x, b) in enumerate(zip(arrays, axes)) if b is not None}
     found = set(sizes.values())
     if axis_size is not None:
@@ -377,7 +383,7 @@ def _axis_size(arrays: list[Any], axes: list[int | None], axis_size: int | None,
     return found.pop()
 
 
-def _out(trace: BatchTrace, x: Any, target: int | None) -> Any:
+def _out(trace: BatchTrace, x: Value, target: int | None) -> Value:
     value, axis = trace.unwrap(x)
     if target is None:
         if axis is not None:
