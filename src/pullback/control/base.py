@@ -32,6 +32,8 @@ class ControlPrimitive(ClosedCall):
 
     Subclasses define `type_of`, `lower`, `lifted`, and `linearized` if reverse mode has a better
     way than to record forward mode.
+
+    Example: `scan_p`, `while_p` and `cond_p`.
     """
 
     inlined: str | None = None

@@ -52,7 +52,10 @@ if TYPE_CHECKING:
 
 
 class Cond(ControlPrimitive):
-    """See the module's text."""
+    """See the module's text.
+
+    Example: `b = cond[branches=...] i a`, of `cond(pred, f, g, x)`.
+    """
 
     name = "cond"
 
@@ -102,7 +105,10 @@ class Cond(ControlPrimitive):
 
 class LiftedBranches:
     """Branches, lifted such that all give results of the same `kinds`, and an account of things
-    that may happen in any."""
+    that may happen in any.
+
+    Example: under `jvp`, a branch that gives a constant also gives a zero tangent.
+    """
 
     __slots__ = ("programs", "kinds", "account")
 
@@ -130,7 +136,10 @@ class LiftedBranches:
 
 
 class CondOverElements:
-    """Branches over a batch whose elements take different ones."""
+    """Branches over a batch whose elements take different ones.
+
+    Example: `vmap(lambda p, x: cond(p, f, g, x))(ps, xs)`.
+    """
 
     __slots__ = ("size", "parts", "whole", "types")
 
@@ -228,6 +237,8 @@ class CondLinearization:
     `forward` are branches that give the results and then residuals in `slots`, which branches share
     by type; the linear programs take the number of the branch, the operands and results that are
     residuals of some branch, and the slots.
+
+    Example: the residuals are those of the branch taken, and zeros for the others'.
     """
 
     __slots__ = (
@@ -456,7 +467,10 @@ def cond(
 
 
 class _OfFirst(Wrapped):
-    """A branch that takes the first of two operands."""
+    """A branch that takes the first of two operands.
+
+    Example: of the functions f and g of two groups of operands, it gives f those of the first.
+    """
 
     __slots__ = ()
     what = "cond"
@@ -466,7 +480,10 @@ class _OfFirst(Wrapped):
 
 
 class _OfSecond(Wrapped):
-    """A branch that takes the second of two operands."""
+    """A branch that takes the second of two operands.
+
+    Example: the same of g.
+    """
 
     __slots__ = ()
     what = "cond"
@@ -476,7 +493,10 @@ class _OfSecond(Wrapped):
 
 
 class _OfArgumentsType(Wrapped):
-    """A function of a scalar, as a branch that gives what has the scalar's type."""
+    """A function of a scalar, as a branch that gives what has the scalar's type.
+
+    Example: a branch that gives the Python number 0 gives one of x's type.
+    """
 
     __slots__ = ()
     what = "piecewise"
@@ -501,7 +521,10 @@ def elementwise_switch(case: Value, functions: Sequence[Callable[[Value], Value]
 
 
 class Branches:
-    """The branches of a conditional, traced for operands of known types."""
+    """The branches of a conditional, traced for operands of known types.
+
+    Example: of `cond(True, f, g, x)` in eager code, f is taken.
+    """
 
     __slots__ = ("bodies", "programs", "joined", "captured", "out_tree")
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 class ConvergenceWarning(RuntimeWarning):
     """An iteration ended before it had converged: what it gave, or a derivative that it was needed
-    for, is inaccurate."""
+    for, is inaccurate.
+
+    Example: a `fixed_point` that did not settle within `maxiter` steps.
+    """
 
 
 class WarnUnless(Primitive):
@@ -28,6 +31,8 @@ class WarnUnless(Primitive):
 
     Of a batch there is one warning for all elements. Programs on devices other than CPUs, and
     exported ones, do not warn.
+
+    Example: `warn_unless(error < tol, "did not converge")`.
     """
 
     name = "warn_unless"

@@ -67,7 +67,10 @@ def surroundings() -> tuple[bool, bool]:
 class SomeElements:
     """See `some_elements`. `program` takes the operands and, if it is `guarded`, before them which
     elements there are. `substituted` says whether `substitute` is to be applied to the operands
-    first."""
+    first.
+
+    Example: the first branch, for the elements of a batch whose predicate is true.
+    """
 
     __slots__ = ("program", "kinds", "account", "guarded", "substituted")
 

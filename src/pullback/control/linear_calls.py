@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 
 
 class LinearCall(ClosedCall, OwnDerivative):
-    """See the module's text. `count` is the number of residuals."""
+    """See the module's text. `count` is the number of residuals.
+
+    Example: `linear_call(f, f_transpose, residuals, x)` binds it.
+    """
 
     name = "linear_call"
     inlined = "jaxpr"

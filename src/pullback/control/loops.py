@@ -438,7 +438,10 @@ def _below(state: tuple[Value, ...]) -> Value:
 
 
 class _Mapped(Wrapped):
-    """The body of a scan that carries nothing."""
+    """The body of a scan that carries nothing.
+
+    Example: `lax.map(f, xs)` scans it.
+    """
 
     __slots__ = ()
     what = "map"
@@ -448,7 +451,10 @@ class _Mapped(Wrapped):
 
 
 class _MappedInBatches(Wrapped):
-    """The same, of which each step maps several elements by `vmap`."""
+    """The same, of which each step maps several elements by `vmap`.
+
+    Example: `lax.map(f, xs, batch_size=8)` scans it.
+    """
 
     __slots__ = ()
     what = "map"
@@ -460,7 +466,10 @@ class _MappedInBatches(Wrapped):
 
 
 class _Numbered(Wrapped):
-    """The body of a scan that counts."""
+    """The body of a scan that counts.
+
+    Example: `fori_loop(0, 10, f, x)` scans it.
+    """
 
     __slots__ = ()
     what, part = "fori_loop", 2
@@ -471,7 +480,10 @@ class _Numbered(Wrapped):
 
 
 class _Counting(Wrapped):
-    """The body of a while that counts to a bound."""
+    """The body of a while that counts to a bound.
+
+    Example: `fori_loop(0, n, f, x)`, where n is traced, loops over it.
+    """
 
     __slots__ = ()
     what, part = "fori_loop", 3

@@ -213,7 +213,10 @@ def _where(condition: Value, on_true: Value, on_false: Value) -> Value:
 
 class Odeint(ControlPrimitive, OwnDerivative):
     """See the module's text. `batch` says over which batch axes, innermost first: (size, which
-    operands have it, the axis' name); it is in front."""
+    operands have it, the axis' name); it is in front.
+
+    Example: `odeint(f, y0, ts)` binds it.
+    """
 
     name = "odeint"
 
@@ -567,7 +570,10 @@ def _odeint(
 
 
 class _Equation(Wrapped):
-    """The right-hand side as a function of a state, a time and the tuple of the other arguments."""
+    """The right-hand side as a function of a state, a time and the tuple of the other arguments.
+
+    Example: of `func(y, t, a)`: y, t, (a,) ↦ func(y, t, a).
+    """
 
     def __call__(self, y: Tree, t: Tangent, args: tuple[Tree, ...]) -> Tree:
         return self.f(y, t, *args)

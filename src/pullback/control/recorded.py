@@ -36,6 +36,8 @@ class StepLinearization:
     at a time.
 
     `active` marks the operands with tangents, carries that get one from a step included.
+
+    Example: of `lambda c, x: (c * x, c)`: at c and x, from their tangents to those of c * x and c.
     """
 
     __slots__ = ("active", "body", "count", "num_carry", "types")
@@ -92,7 +94,10 @@ class StepLinearization:
 
 class Rule:
     """The derivative of a `LoopCall`, as two linear functions at `primals` (the operands) and
-    `outs` (the results); None is zero."""
+    `outs` (the results); None is zero.
+
+    Example: `Recording` and `Transposition`.
+    """
 
     def __init_subclass__(cls) -> None:
         carriers[cls] = "__dict__"
@@ -117,7 +122,10 @@ class Rule:
 
 class LoopCall(JitCall, OwnDerivative):
     """A call of a program of a checkpointed loop, whose derivative is given by the parameter
-    `rule`."""
+    `rule`.
+
+    Example: the forward pass of `scan(f, init, xs, checkpoints=4)`.
+    """
 
     name = "checkpointed_loop"
 
@@ -173,7 +181,10 @@ def _batched_call(
 
 class BatchedRule(Rule):
     """The derivative over a batch axis: that of each element. Results that have derivatives have
-    the axis in front."""
+    the axis in front.
+
+    Example: of `vmap(grad(loss))`, where loss has such a loop.
+    """
 
     def __init__(
         self, rule: Rule, size: int, axes: Sequence[int | None], out_axes: Sequence[int | None], axis_name: AxisName
@@ -213,7 +224,10 @@ class BatchedRule(Rule):
 
 class Recording(Rule):
     """Of operands → results, residuals of a loop. Residuals have no derivative: no transpose
-    depends on them."""
+    depends on them.
+
+    Example: what the forward pass of `grad(loss)` runs.
+    """
 
     def __init__(self, loop: CheckpointedLoop) -> None:
         self.loop = loop
@@ -235,7 +249,10 @@ class Recording(Rule):
 
 class Transposition(Rule):
     """Of operands, residuals, cotangents of the results marked in `given` → cotangents of the
-    operands marked in `masks`."""
+    operands marked in `masks`.
+
+    Example: what the backward pass of `grad(loss)` runs.
+    """
 
     def __init__(self, loop: CheckpointedLoop, given: Mask, masks: Mask) -> None:
         self.loop, self.given, self.masks = loop, given, masks
@@ -278,6 +295,8 @@ class CheckpointedLoop:
 
     Subclasses stage `_store` (operands → results, residuals) and `_transpose` (operands, residuals,
     cotangents → cotangents).
+
+    Example: of a scan of 1000 steps with `checkpoints=10`: ten carries are kept.
     """
 
     operation: Any

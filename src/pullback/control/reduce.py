@@ -79,7 +79,10 @@ if TYPE_CHECKING:
 
 class ProgramReduction(ControlPrimitive):
     """Base of the two. The parameter `jaxpr` is the program, `num_consts` the number of values that
-    it closes over."""
+    it closes over.
+
+    Example: `Reduce` and `ReduceWindow`.
+    """
 
     def split(
         self, operands: Sequence[Value], num_consts: int
@@ -161,7 +164,10 @@ def _is_scalar(body: ClosedJaxpr) -> bool:
 
 class LiftedPair:
     """The program that combines two elements, lifted: (values, elements, elements) → elements of
-    `kinds`."""
+    `kinds`.
+
+    Example: under `vmap`, elements that are batches.
+    """
 
     __slots__ = ("kinds", "account", "program")
 
@@ -181,7 +187,10 @@ class LiftedPair:
 
 
 class Reduce(ProgramReduction):
-    """The elements along `axes` combined, in their order, after the initial values."""
+    """The elements along `axes` combined, in their order, after the initial values.
+
+    Example: `reduce(x, 0.0, lambda a, b: a + b * b, (0,))` binds it.
+    """
 
     name = "reduce"
 
@@ -246,7 +255,10 @@ reduce_p = Reduce()
 
 class ReduceWindow(ProgramReduction):
     """The elements of each window combined, in their order, after the initial values, which padding
-    consists of, too."""
+    consists of, too.
+
+    Example: `reduce_window(x, 0.0, lambda a, b: a + b * b, (2,))` binds it.
+    """
 
     name = "reduce_window"
 

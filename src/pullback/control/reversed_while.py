@@ -69,6 +69,8 @@ class CheckpointedWhile(CheckpointedLoop):
 
     The schedule is one of segments of steps: the states within one segment are all kept while it is
     reversed, so that what the schedule itself costs is spread over its steps.
+
+    Example: the gradient of `while_loop(cond, f, x, checkpoints=8)`.
     """
 
     def __init__(self, closed: ClosedJaxpr, operation: Primitive, active: Mask, params: Params) -> None:
@@ -249,7 +251,10 @@ class CheckpointedWhile(CheckpointedLoop):
 
 class Steps:
     """What a while does with a state: whether there is another step, the state after it, and
-    cotangents before from those after it."""
+    cotangents before from those after it.
+
+    Example: of a while that doubles x: x ↦ 2 x, and back, ct ↦ 2 ct.
+    """
 
     def __init__(self, loop: CheckpointedWhile, cond_consts: Sequence[Value], consts: Sequence[Value]) -> None:
         self.loop, self.cond_consts, self.consts = loop, cond_consts, consts
@@ -271,7 +276,10 @@ class Steps:
 
 class LoopOverBatch:
     """Condition and body of a while over a batch, for operands of which some are mapped: see
-    `LiftedLoop`."""
+    `LiftedLoop`.
+
+    Example: `vmap(grad(loss))`, where loss has a while whose length depends on x.
+    """
 
     def __init__(self, loop: CheckpointedWhile, size: int, mapped: Sequence[bool], axis_name: AxisName) -> None:
         n, m, cond = loop.cond_count, loop.count, loop.params["cond_jaxpr"]
@@ -285,7 +293,10 @@ class LoopOverBatch:
 
 class BatchedSteps(Steps):
     """Of all elements of a batch: an element that has stopped keeps its state. All cotangents have
-    the batch axis in front."""
+    the batch axis in front.
+
+    Example: of two elements that take 3 and 5 steps, the first waits for two.
+    """
 
     def __init__(self, batch: LoopOverBatch, cond_consts: Sequence[Value], consts: Sequence[Value]) -> None:
         super().__init__(batch.loop, cond_consts, consts)

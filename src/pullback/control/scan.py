@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 class Layout:
     """How the flat operands of a scan divide: constants, carries, inputs; and its results: carries,
-    outputs."""
+    outputs.
+
+    Example: of `scan(f, c, (x, y))`, where f closes over a: one constant, one carry, two inputs.
+    """
 
     __slots__ = ("consts", "carry", "xs")
 
@@ -51,7 +54,10 @@ class Layout:
 
 class Scan(ControlPrimitive):
     """See the module's text. `checkpoints` says how reverse mode keeps the carries (see
-    `control.schedule`); None keeps all."""
+    `control.schedule`); None keeps all.
+
+    Example: `scan(f, init, xs)` binds it.
+    """
 
     name = "scan"
 
@@ -172,6 +178,8 @@ class LiftedStep:
     outputs).
 
     `carry` are the kinds of the carries, `kinds` those of the results of the scan.
+
+    Example: in forward mode, the carry is a pair: (c, x), (t_c, t_x).
     """
 
     __slots__ = ("program", "account", "carry", "kinds")
@@ -212,6 +220,9 @@ class ScanLinearization:
 
     `forward` is the body of a scan that gives the results and the residuals that differ from step
     to step; `push` and `pull` are scans of the body's linear programs over residuals.
+
+    Example: of a scan with c * x: the forward pass stacks all c; the backward pass is a scan the
+    other way.
     """
 
     __slots__ = (

@@ -52,7 +52,10 @@ if TYPE_CHECKING:
 
 class Solve(ControlPrimitive, OwnDerivative):
     """Base of the two operations. The parameter `solve` is the program (constants, given) →
-    (solution, auxiliary results)."""
+    (solution, auxiliary results).
+
+    Example: `LinearSolve` and `Root`.
+    """
 
     inlined = "solve"
     #: The parameters that are programs (constants, solutions or right-hand sides) → one of these;
@@ -89,6 +92,8 @@ class LiftedSolve:
 
     The program `solve` gives what is solved for, auxiliary results (`kinds` are those of all), and
     the account, of `count` leaves.
+
+    Example: under `vmap`, x is a batch if the matrix or b is.
     """
 
     __slots__ = ("programs", "unknowns", "kinds", "account", "count")
@@ -136,6 +141,8 @@ class LinearSolve(Solve):
     Derivatives use the program `inverse`, which gives a solution and nothing beside it. `vecmat` is
     the transpose of `matvec` and `transpose_inverse` solves with it; both are None where there is
     no reverse mode.
+
+    Example: `custom_linear_solve(matvec, b, solve)` binds it.
     """
 
     name = "custom_linear_solve"
@@ -247,6 +254,8 @@ class Root(Solve):
     """x with f(x) = 0, and what `solve` gives beside it. Operands are (constants, initial guess).
 
     The program `tangent_solve` is (constants, x, y) → v with (∂f/∂x)(x) v = y.
+
+    Example: `custom_root(f, x0, solve, tangent_solve)` binds it.
     """
 
     name = "custom_root"
@@ -424,6 +433,8 @@ class _Unknown:
 
     `error` is raised for what differs in type, and for solutions that differ in structure; maps
     that do raise TypeError.
+
+    Example: x, where `matvec(x)` must have the structure of b.
     """
 
     def __init__(
@@ -490,7 +501,10 @@ class _Unknown:
 
 
 class _Bodies(dict[str, Body]):
-    """The bodies of one operation."""
+    """The bodies of one operation.
+
+    Example: of a linear solve: matvec, its transpose, and two solvers.
+    """
 
     def add(self, name: str, body: Body) -> Body:
         """`body`, put in under `name`."""

@@ -38,7 +38,10 @@ def split(operands: Sequence[Value], params: Params) -> tuple[Sequence[Value], S
 
 class While(ControlPrimitive):
     """See the module's text. `checkpoints` is the number of states that reverse mode keeps; None is
-    a number that suits most loops."""
+    a number that suits most loops.
+
+    Example: `while_loop(cond, body, x)` binds it.
+    """
 
     name = "while"
 
@@ -104,6 +107,8 @@ class LiftedLoop:
     account) the body evaluates the condition, too, and the state begins with what that gave and the
     account: the constants of the condition come first among the body's, and `predicate` is the
     lifted condition for the first time.
+
+    Example: under `vmap`, until the last element has stopped.
     """
 
     __slots__ = ("kinds", "account", "condition", "program", "predicate")

@@ -26,6 +26,10 @@ class Array:
     for both.
 
     Make one with `pullback.numpy.array`, not by calling this class.
+
+    >>> import pullback.numpy as jnp
+    >>> isinstance(jnp.ones(3), Array)
+    True
     """
 
     __slots__ = ("__weakref__",)
@@ -89,6 +93,8 @@ class ConcreteArray(Array):
     of it, is taken when someone asks. An array that has been handed to a compiled program has both.
     `_type` is the type as the one object that stands for it (`types.intern`), by which compiled
     programs are found.
+
+    Example: `jnp.ones(3)`.
     """
 
     __slots__ = ("_value", "weak_type", "_buffer", "_type")
@@ -325,7 +331,10 @@ def wait_for_buffers(buffers: Sequence[Any]) -> None:
 
 
 class _Memory:
-    """The memory of an array, as something that NumPy sees and takes for unwritable."""
+    """The memory of an array, as something that NumPy sees and takes for unwritable.
+
+    Example: `shared(x)` lies in it: `numpy.asarray(x).flags.writeable` cannot be set.
+    """
 
     __slots__ = ("__array_interface__", "_array")
 

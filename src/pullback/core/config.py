@@ -82,7 +82,10 @@ class Option:
 
 
 class _Here(Entered):
-    """The settings in a context, and the values of their options."""
+    """The settings in a context, and the values of their options.
+
+    Example: inside `with config.enable_x64(True)`, what `enable_x64` is here.
+    """
 
     def __init__(self, settings: Iterable[Setting] = ()) -> None:
         self.values = {s.option: s.new_value for s in self}
@@ -96,7 +99,10 @@ _read_here = _here.get
 
 
 class Setting(Scope):
-    """Gives an option a value until the block ends, however it ends."""
+    """Gives an option a value until the block ends, however it ends.
+
+    Example: `with enable_x64(True): ...`.
+    """
 
     variable = _here
 
@@ -114,7 +120,10 @@ class Setting(Scope):
 
 class _ProgramState:
     """The values of the options on which traced programs depend, as one tuple that is made only
-    when one changes."""
+    when one changes.
+
+    Example: a program traced with `enable_x64` set is not found without it.
+    """
 
     def __init__(self) -> None:
         self.options: list[Option] = []

@@ -44,16 +44,26 @@ float0: DType = np.dtype([("float0", np.void, 0)])
 
 
 class extended(np.generic):
-    """Scalar kind of types that are opaque to arithmetic."""
+    """Scalar kind of types that are opaque to arithmetic.
+
+    Example: `issubdtype(key.dtype, extended)` is true of typed random keys.
+    """
 
 
 class prng_key(extended):
-    """Scalar kind of typed random keys: `issubdtype(key.dtype, prng_key)` is true."""
+    """Scalar kind of typed random keys: `issubdtype(key.dtype, prng_key)` is true.
+
+    >>> issubdtype(KEY, prng_key)
+    True
+    """
 
 
 class KeyType:
     """The element type of typed random keys. To NumPy it is the structured type in which keys are
-    stored, which it equals."""
+    stored, which it equals.
+
+    Example: `random.key(0).dtype` is one, printed `key<fry>`.
+    """
 
     __slots__ = ("__numpy_dtype__", "name")
     type = prng_key

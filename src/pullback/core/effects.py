@@ -11,6 +11,8 @@ class Effect(Enum):
 
     `lax.cond(x > 0, lambda: debug.print("positive"), lambda: None)` has `Effect.SHOWS`, inherited
     from its branch.
+
+    Example: `debug.print` in a function gives its program one.
     """
 
     #: Something is done in the world, and its answer may be used: `io_callback`.

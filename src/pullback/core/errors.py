@@ -91,7 +91,10 @@ Location = tuple[CodeType, int]
 
 class CallersLocation(tuple[Any, ...]):
     """The `Location` of a call of something of ours that staged the operation: another call stages
-    the same at another place."""
+    the same at another place.
+
+    Example: two calls of one solver in two lines of the user's share its program.
+    """
 
     __slots__ = ()
 
@@ -148,27 +151,50 @@ def describe_location(location: Location | None) -> str:
 
 
 class JAXTypeError(TypeError):
-    """Base class of the type errors that tracing raises."""
+    """Base class of the type errors that tracing raises.
+
+    Example: `except JAXTypeError` catches a `bool()` of a traced value.
+    """
 
 
 class JAXIndexError(IndexError):
-    """Base class of the index errors that tracing raises."""
+    """Base class of the index errors that tracing raises.
+
+    Example: `except JAXIndexError` catches a traced boolean index.
+    """
 
 
 class JaxRuntimeError(RuntimeError):
-    """A failure while a program runs."""
+    """A failure while a program runs.
+
+    Example: a callback that raises in a compiled program.
+    """
 
 
 class OutOfMemoryError(JaxRuntimeError, MemoryError):
-    """An array is larger than any memory: known before anything is computed."""
+    """An array is larger than any memory: known before anything is computed.
+
+    Example: `zeros((1 << 40, 1 << 10))`.
+    """
 
 
 class JaxprTypeError(TypeError):
-    """A jaxpr that does not type-check."""
+    """A jaxpr that does not type-check.
+
+    Example: an equation whose result has another type than its variable.
+    """
 
 
 class ConcretizationTypeError(JAXTypeError):
-    """A concrete value was needed where only an abstract one (a tracer) exists."""
+    """A concrete value was needed where only an abstract one (a tracer) exists.
+
+    >>> import pullback as pb
+    >>> try:
+    ...     pb.jit(float)(1.0)
+    ... except ConcretizationTypeError as error:
+    ...     print(type(error).__name__)
+    ConcretizationTypeError
+    """
 
     def __init__(self, tracer: Tracer, context: str = "") -> None:
         context = context or (
@@ -179,7 +205,10 @@ class ConcretizationTypeError(JAXTypeError):
 
 
 class TracerBoolConversionError(ConcretizationTypeError):
-    """`bool()` of an abstract tracer: `if`, `while`, `and`, `or`, `assert` on a traced value."""
+    """`bool()` of an abstract tracer: `if`, `while`, `and`, `or`, `assert` on a traced value.
+
+    Example: `jit(lambda x: x if x > 0 else -x)(1.0)`.
+    """
 
     def __init__(self, tracer: Tracer) -> None:
         super().__init__(
@@ -190,7 +219,10 @@ class TracerBoolConversionError(ConcretizationTypeError):
 
 
 class TracerIntegerConversionError(JAXTypeError):
-    """A traced value used where Python needs an integer (an index, a size, a range)."""
+    """A traced value used where Python needs an integer (an index, a size, a range).
+
+    Example: `jit(lambda i: [1, 2, 3][i])(0)`.
+    """
 
     def __init__(self, tracer: Tracer) -> None:
         super().__init__(
@@ -200,7 +232,10 @@ class TracerIntegerConversionError(JAXTypeError):
 
 
 class TracerArrayConversionError(JAXTypeError):
-    """A traced value handed to NumPy."""
+    """A traced value handed to NumPy.
+
+    Example: `jit(lambda x: numpy.sin(x))(1.0)`.
+    """
 
     def __init__(self, tracer: Tracer) -> None:
         super().__init__(
@@ -210,7 +245,10 @@ class TracerArrayConversionError(JAXTypeError):
 
 
 class NonConcreteBooleanIndexError(JAXIndexError):
-    """A traced boolean mask used as an index: the shape of the result would depend on its values."""
+    """A traced boolean mask used as an index: the shape of the result would depend on its values.
+
+    Example: `jit(lambda x: x[x > 0])(x)`.
+    """
 
     def __init__(self, tracer: Tracer) -> None:
         super().__init__(
@@ -220,7 +258,10 @@ class NonConcreteBooleanIndexError(JAXIndexError):
 
 
 class UnexpectedTracerError(JAXTypeError):
-    """A tracer used after the transformation that made it has returned."""
+    """A tracer used after the transformation that made it has returned.
+
+    Example: a function under `jit` that appends to a global list, whose element is used later.
+    """
 
     def __init__(self, tracer: Value, context: str = "") -> None:
         context = context or (
@@ -231,15 +272,24 @@ class UnexpectedTracerError(JAXTypeError):
 
 
 class KeyReuseError(RuntimeError):
-    """A random key consumed twice (with `debug_key_reuse`)."""
+    """A random key consumed twice (with `debug_key_reuse`).
+
+    Example: `random.normal(key)` and `random.uniform(key)` with the same key.
+    """
 
 
 class InconclusiveDimensionOperation(Exception):
-    """A comparison of symbolic dimensions without a definite answer."""
+    """A comparison of symbolic dimensions without a definite answer.
+
+    Example: `n >= 3` where n is any length.
+    """
 
 
 class TypePromotionError(ValueError):
-    """Data types without an implicit common type."""
+    """Data types without an implicit common type.
+
+    Example: adding an array of float8_e4m3fn and one of float8_e5m2.
+    """
 
 
 def _describe(tracer: Value) -> str:

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 
 class Var:
-    """A variable of a program: its type, and an identity."""
+    """A variable of a program: its type, and an identity.
+
+    Example: `a` in `b:f32[] = sin a`.
+    """
 
     __slots__ = ("aval",)
 
@@ -42,13 +45,19 @@ class Var:
 
 
 class DropVar(Var):
-    """The place of a result that nobody uses, printed `_`."""
+    """The place of a result that nobody uses, printed `_`.
+
+    Example: the second result of `eigh` where only the first is used.
+    """
 
     __slots__ = ()
 
 
 class Literal:
-    """A scalar constant in the program text."""
+    """A scalar constant in the program text.
+
+    Example: `2.0` in `b:f32[] = mul a 2.0:f32[]`.
+    """
 
     __slots__ = ("val", "aval")
 
@@ -64,7 +73,10 @@ Atom = Var | Literal
 
 class JaxprEqn:
     """`outvars = primitive[params] invars`; `location` is the place in the user's code,
-    `name_stack` the enclosing named scopes."""
+    `name_stack` the enclosing named scopes.
+
+    Example: `b:f32[] = sin a` has the primitive `sin`, the operand a and the result b.
+    """
 
     __slots__ = ("primitive", "invars", "outvars", "params", "location", "name_stack")
 
@@ -95,7 +107,10 @@ class JaxprEqn:
 
 
 class Jaxpr:
-    """An open program: `constvars` and `invars` are given, `outvars` result."""
+    """An open program: `constvars` and `invars` are given, `outvars` result.
+
+    Example: `{ lambda ; a:f32[]. let b:f32[] = sin a in (b,) }`.
+    """
 
     __slots__ = ("constvars", "invars", "outvars", "eqns")
 
@@ -124,6 +139,10 @@ class ClosedJaxpr:
 
     A program's executables, its linearization, its transpose, its vectorizations are made once and
     live as long as it does.
+
+    >>> import pullback as pb
+    >>> float(run(pb.make_jaxpr(lambda x: x + 1)(1.0), 1.0)[0])
+    2.0
     """
 
     __slots__ = ("jaxpr", "consts", "_derived", "__weakref__")
@@ -272,7 +291,10 @@ def subjaxprs(params: dict[str, Param]) -> list[ClosedJaxpr]:
 
 
 class _Names:
-    """Letters for variables, in the order in which they appear: a, b, ..., z, ba, bb, ..."""
+    """Letters for variables, in the order in which they appear: a, b, ..., z, ba, bb, ...
+
+    Example: the 27th variable of a program is `ba`.
+    """
 
     def __init__(self) -> None:
         self._names: dict[Var, str] = {}

@@ -41,7 +41,10 @@ def _nobody() -> None:
 
 class Kept:
     """What is kept with one object: a dictionary for itself, and one for each group of which it was
-    met last."""
+    met last.
+
+    Example: the programs that `scan` has staged of a function, which go when the function goes.
+    """
 
     __slots__ = ("owner", "number", "own", "shared", "__weakref__")
 
@@ -63,7 +66,10 @@ class Kept:
 
 
 class _Group:
-    """What is kept with several objects together."""
+    """What is kept with several objects together.
+
+    Example: the program of a `while_loop`, kept with its condition and its body.
+    """
 
     __slots__ = ("members", "table", "__weakref__")
     members: list[Any]
@@ -158,7 +164,10 @@ def by_identity(value: object, owners: list[object]) -> Key:
 
 
 class _ById(int):
-    """The identity of an object in a key, which is no number."""
+    """The identity of an object in a key, which is no number.
+
+    Example: a list in a key: equal to itself only.
+    """
 
     __slots__ = ()
 

@@ -76,7 +76,10 @@ def materialize(ct: Cotangent, shape: Shape) -> Cotangent:
 
 
 class Node:
-    """An output tangent as a linear function of parents' tangents. Abstract."""
+    """An output tangent as a linear function of parents' tangents. Abstract.
+
+    Example: the tangent of sin(x), cos(x) times that of x.
+    """
 
     __slots__ = ("id", "shape", "dtype", "__weakref__")
     id: int
@@ -84,8 +87,10 @@ class Node:
     dtype: DType
     #: Whether `pull` also takes a *uniform* cotangent: a scalar that stands for the constant array
     #: of the node's shape. Summations make them; they save the array, and multiplications by it.
+    #: Example: `Sum`: the gradient of `sum(x + y)` passes the scalar 1 on to x and y.
     takes_uniform = False
     #: Whether the node has several results; its cotangent is a list, with None for zero.
+    #: Example: an `Equation` of `split`.
     several = False
 
     def parents(self) -> Iterable[Node]:
@@ -120,6 +125,8 @@ class Cotangents:
 
     A node leaves as it is pulled, so that its residuals are freed at once unless someone else holds
     it.
+
+    Example: for x * x, both factors add to the cotangent of x, and then x is due.
     """
 
     __slots__ = ("_values", "_pending")
@@ -166,7 +173,10 @@ class Cotangents:
 
 class Input(Node):
     """A tangent that is given; `weak_type` is that of the value it is a tangent of, and so that of
-    the cotangent."""
+    the cotangent.
+
+    Example: the tangent of x in `linearize(f, x)`.
+    """
 
     __slots__ = ("weak_type",)
 
@@ -187,7 +197,10 @@ class Input(Node):
 
 
 class Equation(Node):
-    """One linear primitive applied to operands of which some are nodes and the others constants."""
+    """One linear primitive applied to operands of which some are nodes and the others constants.
+
+    Example: the tangent of `transpose(x)`: the same transposition, of x's tangent.
+    """
 
     __slots__ = ("primitive", "operands", "params")
 
@@ -241,7 +254,10 @@ class Equation(Node):
 
 
 class Sum(Node):
-    """The sum of two tangents of one type."""
+    """The sum of two tangents of one type.
+
+    Example: the tangent of `a @ b`: that of a times b, plus a times that of b.
+    """
 
     __slots__ = ("terms",)
     takes_uniform = True
@@ -272,7 +288,10 @@ class Sum(Node):
 
 
 class Projection(Node):
-    """Result number `index` of a node that has several."""
+    """Result number `index` of a node that has several.
+
+    Example: the tangent of the eigenvalues, the first of the two results of `eigh`.
+    """
 
     __slots__ = ("source", "index", "count")
 
@@ -336,7 +355,10 @@ def push_nodes(nodes: Iterable[Node], tangents: Tangents) -> None:
 
 class LinearTracer(Tracer):
     """A tangent while a derivative rule (or a function to be transposed) is being recorded: a node,
-    and no value."""
+    and no value.
+
+    Example: `t` in the rule `t * cos(x)` while `linearize` records it.
+    """
 
     __slots__ = ("node",)
 
@@ -352,7 +374,10 @@ class LinearTracer(Tracer):
 
 
 class LinearTrace(Trace):
-    """Records linear primitives applied to its tracers; everything else goes to the parent."""
+    """Records linear primitives applied to its tracers; everything else goes to the parent.
+
+    Example: records `reduce_sum` of a tangent, and lets `cos(x)` be computed.
+    """
 
     __slots__ = ()
 

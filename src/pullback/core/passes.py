@@ -133,7 +133,10 @@ def with_programs(params: Params, change: Callable[[ClosedJaxpr], ClosedJaxpr]) 
 
 class Quiet(Through):
     """Has everything done by the parent, but what does something and gives nothing: for what has
-    been done before."""
+    been done before.
+
+    Example: a program is run once more for its types, and `debug.print` prints nothing.
+    """
 
     __slots__ = ()
 

@@ -85,7 +85,10 @@ def _registered(name: str) -> Primitive:
 
 class Fusion(Enum):
     """How a compiler computes an operation beside others: in one loop with its consumers, element
-    by element, or in a loop of its own."""
+    by element, or in a loop of its own.
+
+    Example: `exp_p.fusion is Fusion.ELEMENTWISE`.
+    """
 
     #: A loop of its own, or several: a product of matrices.
     ALONE = 0
@@ -107,26 +110,36 @@ class Fusion(Enum):
 
 
 class Primitive:
-    """Base of all primitives; see the module's text for the rules."""
+    """Base of all primitives; see the module's text for the rules.
+
+    Example: `sin_p.bind(x)`; `docs/architecture.md`, "How to add", declares one.
+    """
 
     name: str
+    #: Example: `split`, `sort`.
     multiple_results = False
     #: Weakness of the result's type: "all" (weak if every operand is), "first" (if the first one is), "cases" (if all but the
     #: first are), "never", or "param" (the parameter `weak_type`). Of several results: "all",
     #: "each" (if the operand of the same number is), or "never". `type_of` says the same of the
     #: types of operands.
+    #: Example: `add` has "all", `gather` "first", `select_n` "cases", `eq` "never",
+    #: `convert_element_type` "param", and `sort` "each".
     weakness = "all"
     #: Whether the parameter `axis_name` names mapped axes it communicates over, by the rule
     #: `batch_collective`.
+    #: Example: `psum`.
     is_collective = False
     #: Why there is no derivative, for primitives whose results have none (integers, booleans,
     #: steps, random bits).
+    #: Example: `eq`, whose "values are discrete".
     no_derivative: str | None = None
 
     #: What it does besides giving its results, itself.
+    #: Example: `debug_callback` shows something.
     effects: Effects = NO_EFFECTS
     #: Whether there are values for which it fails, warns or takes very long: it is not computed for
     #: elements of a batch that do not come to it.
+    #: Example: `pure_callback`.
     is_partial = False
 
     #: How it is fused with other operations, what an element of its result costs then, in
@@ -134,40 +147,52 @@ class Primitive:
     #: others). `xla.fusion` plans by these.
     fusion = Fusion.ALONE
     cost = 1.0
+    #: Example: `exp` costs 20 and is one operation.
     operations = 0
     #: Whether a result may be NaN where no operand is; not so for what selects, moves or rounds.
+    #: Example: True of `add` (inf - inf), False of `transpose`.
     makes_nan = True
     #: Whether it contracts operands with each other: products of matrices and convolutions.
+    #: Example: `dot_general`.
     contracts = False
     #: From how many elements on XLA evaluates it more quickly than NumPy, by the bytes of an
     #: element, as `benchmarks/large.py` measures.
+    #: Example: `{8: 2097152}` of `exp`: from 2²¹ elements of 8 bytes on, and never of 4.
     xla_from: Mapping[int, int] = {}
 
     #: Whether staging writes down what `expand` does instead of the primitive.
+    #: Example: `static_index`, which programs show as slices.
     staged_expanded = False
     #: Whether operands of different shapes broadcast; staging then makes them alike by
     #: `canonical_operands`.
+    #: Example: `add`.
     broadcasts = False
 
     #: For calls: the parameter that holds the program, which compilation puts in the call's place.
+    #: Example: "jaxpr" of `jit`.
     inlined: str | None = None
     #: Whether two equal equations are one: False for what is there to keep things apart.
+    #: Example: False of `optimization_barrier`.
     mergeable = True
     #: Whether result number i is operand number i, and an unused one is left out together with its
     #: operand.
+    #: Example: `checkpoint_barrier`.
     separable = False
     #: Whether compiled programs have its first operands in the place of its results: the others are
     #: there for its derivative.
+    #: Example: `stored`.
     forwards = False
 
     #: Whether there is also `linearize_values`, the rule `linearize` for concrete operands that
     #: applies no other primitive.
+    #: Example: `mul`.
     direct = False
     #: Whether `transpose` also takes a scalar cotangent that stands for a constant array (see
     #: `core.linear.Node`).
     takes_uniform = False
     #: One result, weak if all operands are: what the evaluating trace treats first. Derived from
     #: the above.
+    #: Example: `add`; not `split`.
     plain = True
 
     def __init__(self) -> None:
@@ -289,8 +314,11 @@ class LinearPrimitive(Primitive):
     constants.
 
     The derivative is the primitive itself; subclasses supply `transpose`.
+
+    Example: `reduce_sum`, whose transpose broadcasts.
     """
 
+    #: Example: `(0,)` of `gather`: in the array, not in the indices.
     linear_in: tuple[int, ...] | None = None
 
     def is_linear(self, active: Sequence[bool]) -> bool:
@@ -336,7 +364,10 @@ class LinearPrimitive(Primitive):
 
 class BilinearPrimitive(Primitive):
     """Linear in each of the operands 0 and 1 while the other is constant. Subclasses supply
-    `transpose`."""
+    `transpose`.
+
+    Example: `dot_general`: linear in the left operand, and in the right one.
+    """
 
     def is_linear(self, active: Sequence[bool]) -> bool:
         return sum(active) == 1

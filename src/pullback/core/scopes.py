@@ -28,7 +28,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class _Exit:
     """`__exit__` of scopes: as `with` asks for it before it enters, and as `contextlib.ExitStack`
-    and others call it afterwards."""
+    and others call it afterwards.
+
+    Example: `with scope:` asks for it first, and finds what it puts back.
+    """
 
     def __get__(self, scope: Scope | None, owner: type | None = None) -> Attribute:
         if scope is None:
@@ -41,7 +44,10 @@ class _Exit:
 
 
 class _Guard:
-    """Takes away what a block that could not do it has left."""
+    """Takes away what a block that could not do it has left.
+
+    Example: a signal's handler that raises between entering and the block.
+    """
 
     __slots__ = ("scope", "depth", "done", "thread")
 
@@ -65,7 +71,10 @@ def _leave_innermost(scope: Scope, *_: object) -> None:
 
 
 class Entered(tuple[Any, ...]):
-    """What has been entered in a context, outermost first."""
+    """What has been entered in a context, outermost first.
+
+    Example: within two `named_scope`s, the names of both.
+    """
 
     #: With what the variable leaves the context again, which makes others in it quicker to find.
     token: Token[Any] | None = None
@@ -75,7 +84,10 @@ NOTHING = Entered()
 
 
 class Scope:
-    """A context manager and decorator: adds `entry` to what `variable` says has been entered."""
+    """A context manager and decorator: adds `entry` to what `variable` says has been entered.
+
+    Example: `config.debug_nans(True)` is one, for a `with` or over a function.
+    """
 
     variable: ContextVar[Any]
     entry: Any

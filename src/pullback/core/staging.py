@@ -29,7 +29,10 @@ _name_stack: ContextVar[Entered] = ContextVar("name_stack", default=NOTHING)
 
 class named_scope(Scope):
     """`with named_scope("encoder"): ...` names the operations staged inside, for reading programs
-    and profiles. Decorates functions, too."""
+    and profiles. Decorates functions, too.
+
+    Example: operations within are at `encoder` in a profile.
+    """
 
     variable = _name_stack
 
@@ -43,7 +46,10 @@ class named_scope(Scope):
 
 
 class StagedTracer(Tracer):
-    """A value of which only the type is known; `var` stands for it in the program."""
+    """A value of which only the type is known; `var` stands for it in the program.
+
+    Example: `x` in a function that `jit` traces, printed with its type.
+    """
 
     __slots__ = ("_aval", "_var")
 
@@ -64,7 +70,10 @@ class StagedTracer(Tracer):
 
 
 class JaxprTrace(Trace):
-    """Collects equations."""
+    """Collects equations.
+
+    Example: `sin(x)` under it adds the equation `b = sin a`.
+    """
 
     __slots__ = ("eqns", "consts", "invars", "name_of")
 
@@ -152,6 +161,8 @@ class Finished(JaxprTrace):
 
     A task or a thread that was made while it was current, with a copy of the context, still has it
     as its own: there it steps aside.
+
+    Example: a thread that was started under `jit` and outlives the tracing.
     """
 
     __slots__ = ()

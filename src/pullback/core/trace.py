@@ -53,7 +53,10 @@ Params = dict[str, Any]
 
 
 class Trace:
-    """One active transformation. Abstract: each transformation's file has its own."""
+    """One active transformation. Abstract: each transformation's file has its own.
+
+    Example: `JVPTrace`, the trace of `jvp`.
+    """
 
     __slots__ = ("parent",)
     parent: Trace
@@ -62,6 +65,7 @@ class Trace:
     #: `{"batch": 8}`.
     axes: Mapping[Any, int] = {}
     #: Whether it is over, so that its tracers stand for nothing any more.
+    #: Example: a `core.staging.Finished`.
     finished = False
 
     def knows(self, x: Tracer) -> bool:
@@ -92,7 +96,10 @@ class Trace:
 
 class Tracer(Array):
     """An array as a transformation sees it. Abstract: subclasses know shape and dtype, and maybe a
-    concrete value."""
+    concrete value.
+
+    Example: `x` in `grad(f)(2.0)` while f runs.
+    """
 
     # Underscored, like the slots of subclasses whose names NumPy has for methods: `x.trace()` is
     # the sum of the diagonal.
@@ -175,11 +182,15 @@ class Tracer(Array):
 
 
 class EvalTrace(Trace):
-    """The base: operations are computed by NumPy at once."""
+    """The base: operations are computed by NumPy at once.
+
+    Example: `EVAL.process(sin_p, (x,), {})` is `numpy.sin` of x's value, as an Array.
+    """
 
     __slots__ = ("checking",)
     #: Whether `debug_nans` or `debug_infs` may be on somewhere, so that every result must be looked
     #: at.
+    #: Example: with `debug_nans`, `log(-1.0)` raises.
     checking: bool
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
@@ -255,7 +266,10 @@ reset_current = _current.reset
 
 
 class Through(Trace):
-    """Has everything done by the parent; the base of traces that look at what passes."""
+    """Has everything done by the parent; the base of traces that look at what passes.
+
+    Example: `Quiet` of `core.passes`.
+    """
 
     __slots__ = ()
 

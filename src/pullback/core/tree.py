@@ -36,6 +36,8 @@ class _Optree:
     spend).
 
     The package's own node types are registered then; it replaces this object.
+
+    Example: `_optree.tree_flatten` imports optree.
     """
 
     def __getattr__(self, name: str) -> Attribute:
@@ -66,7 +68,10 @@ if not TYPE_CHECKING:
 
 class _Key:
     """One step from a container to a child. Equal keys are equal, hash alike and print as Python
-    writes the step."""
+    writes the step.
+
+    Example: `SequenceKey(0)`, printed `[0]`.
+    """
 
     __slots__ = ("_value",)
 
@@ -87,7 +92,11 @@ class _Key:
 
 
 class SequenceKey(_Key):
-    """Child `idx` of a sequence."""
+    """Child `idx` of a sequence.
+
+    >>> str(SequenceKey(0))
+    '[0]'
+    """
 
     __slots__ = ()
     idx = property(lambda self: self._value)
@@ -100,7 +109,11 @@ class SequenceKey(_Key):
 
 
 class DictKey(_Key):
-    """The child under `key` of a dict."""
+    """The child under `key` of a dict.
+
+    >>> print(DictKey("w"))
+    ['w']
+    """
 
     __slots__ = ()
     key = property(lambda self: self._value)
@@ -113,7 +126,11 @@ class DictKey(_Key):
 
 
 class GetAttrKey(_Key):
-    """The child in attribute `name`."""
+    """The child in attribute `name`.
+
+    >>> print(GetAttrKey("weights"))
+    .weights
+    """
 
     __slots__ = ()
     name = property(lambda self: self._value)
@@ -129,7 +146,11 @@ class GetAttrKey(_Key):
 
 
 class FlattenedIndexKey(_Key):
-    """Child number `key` of a node registered without keys."""
+    """Child number `key` of a node registered without keys.
+
+    >>> print(FlattenedIndexKey(0))
+    [<flat index 0>]
+    """
 
     __slots__ = ()
     key = property(lambda self: self._value)

@@ -25,6 +25,9 @@ class ShapedArray:
 
     Types that `intern` gives have a `number`, by which they are looked up: no other type ever has
     it.
+
+    >>> typeof(2.0)
+    ShapedArray(float32[], weak_type=True)
     """
 
     __slots__ = ("shape", "dtype", "weak_type", "number")

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Wrapped(Protocol):
-    """What `jit` returns: callable, and traced, lowered and compiled step by step."""
+    """What `jit` returns: callable, and traced, lowered and compiled step by step.
+
+    Example: `jit(f)` is one, and `jit(f).lower(x).compile()(x)` are its steps.
+    """
 
     def __call__(self, *args: Tree, **kwargs: Tree) -> Tree: ...
 
@@ -41,7 +44,10 @@ class Wrapped(Protocol):
 
 
 class ArgInfo:
-    """What is known of one array among the arguments: its type, and whether it is donated."""
+    """What is known of one array among the arguments: its type, and whether it is donated.
+
+    Example: `jit(f).lower(x).args_info` is a tree of these.
+    """
 
     __slots__ = ("shape", "dtype", "donated")
 
@@ -54,7 +60,10 @@ class ArgInfo:
 
 @dataclass(eq=False, repr=False)
 class _Stage:
-    """The arguments and results of a call, by structure and type."""
+    """The arguments and results of a call, by structure and type.
+
+    Example: `lowered.in_tree` is the structure of `((x,), {})`.
+    """
 
     _entry: Entry
     in_tree: PyTreeDef
@@ -90,7 +99,12 @@ def _placement(entry: Entry) -> Placement:
 
 
 class Traced(_Stage):
-    """A program that has been traced. `jaxpr` is the program, `fun_name` the name of the function."""
+    """A program that has been traced. `jaxpr` is the program, `fun_name` the name of the function.
+
+    >>> import pullback as pb
+    >>> pb.jit(pb.numpy.sin).trace(1.0).fun_name
+    'sin'
+    """
 
     @property
     def jaxpr(self) -> ClosedJaxpr:
@@ -122,7 +136,12 @@ class Traced(_Stage):
 
 @dataclass(eq=False, repr=False)
 class Lowered(_Stage):
-    """A program as a StableHLO module, to be read or compiled."""
+    """A program as a StableHLO module, to be read or compiled.
+
+    >>> import pullback as pb
+    >>> "stablehlo.sine" in pb.jit(pb.numpy.sin).lower(1.0).as_text()
+    True
+    """
 
     _module: Module
     _platform: str
@@ -180,7 +199,12 @@ def _check_dialect(dialect: Argument) -> None:
 @dataclass(eq=False, repr=False)
 class Compiled(_Stage):
     """An executable. Call it with the traced arguments (without the static ones), of exactly the
-    types it was compiled for."""
+    types it was compiled for.
+
+    >>> import pullback as pb
+    >>> float(pb.jit(lambda x: x + 1).lower(1.0).compile()(1.0))
+    2.0
+    """
 
     _executable: Executable
 

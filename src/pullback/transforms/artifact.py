@@ -55,7 +55,10 @@ _HEADER = len(_MAGIC) + len(_VERSION) + _DIGEST
 
 
 class _Registration:
-    """How a container is written and read: its name, and its static data as bytes."""
+    """How a container is written and read: its name, and its static data as bytes.
+
+    Example: a namedtuple under the name "my_module.Point".
+    """
 
     __slots__ = ("nodetype", "name", "write", "read", "build")
 
@@ -140,11 +143,17 @@ def register_pytree_node_serialization(
 
 
 class _Unknown(ValueError):
-    """A container that is not registered in this process."""
+    """A container that is not registered in this process.
+
+    Example: an artifact with a `Point`, read where no `Point` is registered.
+    """
 
 
 class _Leaf:
-    """The place of an array in a tree that is there for its structure."""
+    """The place of an array in a tree that is there for its structure.
+
+    Example: each leaf of the tree of arguments that an artifact describes.
+    """
 
 
 def _write_tree(treedef: PyTreeDef) -> Json:
@@ -226,6 +235,8 @@ class Signature:
     `in_tree` is the structure of (args, kwargs), `kept` numbers the arrays among them that the
     module takes; `platforms` are those for which it was exported, `disabled_checks` the safety
     checks that are off.
+
+    Example: `f(float32[3]) -> float32[]`, and its StableHLO.
     """
 
     FIELDS = ("fun_name", "in_tree", "in_avals", "out_tree", "out_avals", "kept", "platforms", "disabled_checks")

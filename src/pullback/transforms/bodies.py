@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 
 class Body:
     """A traced function: its program, whose first arguments are what it closes over, these values,
-    and its result's structure."""
+    and its result's structure.
+
+    Example: of `lambda c, x: (c + a * x, c)`, with the traced array a captured.
+    """
 
     __slots__ = ("program", "captured", "out_tree")
 
@@ -57,7 +60,10 @@ class Body:
 
 class Wrapped:
     """A body made of a user's function `f`, called by the loop `what`. The user's carry is the last
-    of `part` in the state, or all of it (0)."""
+    of `part` in the state, or all of it (0).
+
+    Example: the body of `while_loop(cond, f, x)`.
+    """
 
     __slots__ = ("f",)
     what = "scan"
@@ -69,7 +75,10 @@ class Wrapped:
 
 class Called(Wrapped):
     """A function as a body that takes the tuple of its arguments, and the dictionary of its keyword
-    arguments."""
+    arguments.
+
+    Example: `f(x, scale=y)` as a body that takes `((x,), {"scale": y})`.
+    """
 
     __slots__ = ()
 
@@ -150,6 +159,8 @@ class Call:
 
     `unchanged` numbers the arguments that are results as they are; `order` says which of what is
     closed over and the arguments the operation takes (None: all of them).
+
+    Example: what a second `scan(f, init, xs)` with operands of the same types runs at once.
     """
 
     __slots__ = (

@@ -28,7 +28,10 @@ _seen_code: WeakSet[Any] = WeakSet()
 
 class Signature:
     """What a call looked like to the cache: options, structure, static values, and the types of the
-    leaves by path."""
+    leaves by path.
+
+    Example: of `f(x, n=3)`: x is float32[4], and n, static, is 3.
+    """
 
     __slots__ = ("options", "structure", "static", "types")
 

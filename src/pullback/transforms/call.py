@@ -45,10 +45,14 @@ Mask = tuple[bool, ...]
 
 
 class CallPrimitive(Primitive):
-    """Base of the call primitives."""
+    """Base of the call primitives.
+
+    Example: `jit_p`, whose parameter holds a program.
+    """
 
     multiple_results = True
     #: Whether it calls a program, which closes over nothing that is traced.
+    #: Example: True of `jit`, False of `custom_jvp_call`.
     is_closed = True
 
     def lifted(self, how: Lifting, operands: Sequence[Bundle], params: Params) -> Outcome:
@@ -83,7 +87,10 @@ class CallPrimitive(Primitive):
 
 
 class ClosedCall(CallPrimitive):
-    """Base of the calls of programs."""
+    """Base of the calls of programs.
+
+    Example: `scan_p`, whose body is closed.
+    """
 
     def bind(self, *args: Operand, **params: Param) -> list[Value]:
         return current().process_call(self, args, params)
@@ -91,7 +98,10 @@ class ClosedCall(CallPrimitive):
 
 class OwnDerivative(CallPrimitive):
     """Base of the calls whose derivative is more than that of what they compute: solutions of
-    equations, functions with rules."""
+    equations, functions with rules.
+
+    Example: `root_p`: the derivative is that of the solution, not of the solver's steps.
+    """
 
     def forward_mode(self, primals: Sequence[Value], tangents: Sequence[Tangent], params: Params) -> WithTangents:
         """Results and their tangents (None for zero), given the operands' (None for zero; not all
@@ -120,6 +130,8 @@ class LinearStep(Node):
 
     For `outs = solve(a, b)`, a linear system: `name` "solve", `values` [a], `nodes` those of b,
     `push` solves and `pull` solves with aᵀ.
+
+    Example: the tangent of `jit(f)(x)`: the program of f's derivative, pushed or pulled.
     """
 
     __slots__ = ("name", "values", "nodes", "_push", "_pull", "key")

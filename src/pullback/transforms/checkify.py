@@ -110,7 +110,10 @@ def run_checked(closed: ClosedJaxpr, categories: Categories, args: Sequence[Valu
 
 class Check(Lifting):
     """Checks as a lifting: values stay what they are, and the account is the first `Error`, None
-    where nothing can fail."""
+    where nothing can fail.
+
+    Example: the account of `log(-1.0)` with `nan_checks` is a `NaNError`.
+    """
 
     rules = Rules()
 
@@ -253,7 +256,10 @@ def _call(error: Error, categories: Categories, eqn: JaxprEqn, args: Sequence[Va
 
 
 class _WithoutChecks(Through):
-    """Leaves out every check, and is otherwise its parent."""
+    """Leaves out every check, and is otherwise its parent.
+
+    Example: a derivative rule within `checkify`, whose checks are not asked for again.
+    """
 
     __slots__ = ()
 

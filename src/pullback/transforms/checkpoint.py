@@ -76,6 +76,8 @@ class _Asking(Through):
     of a scan's steps included.
 
     What is stored is a flat list, in the order of the operations.
+
+    Example: `dots_saveable` says yes to the product in `sin(a @ x)`.
     """
 
     __slots__ = ("policy", "saved")
@@ -105,7 +107,10 @@ class _Asking(Through):
 
 
 class _Storing(_Asking):
-    """Collects in `saved` what the policy stores."""
+    """Collects in `saved` what the policy stores.
+
+    Example: of `sin(a @ x)` with `dots_saveable`, `saved` gets `a @ x`.
+    """
 
     __slots__ = ()
 
@@ -129,7 +134,10 @@ class _Storing(_Asking):
 
 
 class _Taking(_Asking):
-    """Takes from `saved` what the policy has stored."""
+    """Takes from `saved` what the policy has stored.
+
+    Example: the backward pass takes `a @ x`, and computes the sine again.
+    """
 
     __slots__ = ()
 
@@ -159,7 +167,10 @@ class _Taking(_Asking):
 
 
 class _StoringProgram:
-    """A program with what the policy stores, of types `types`, after its results."""
+    """A program with what the policy stores, of types `types`, after its results.
+
+    Example: of `sin(a @ x)`: `(sin(a @ x), a @ x)`.
+    """
 
     __slots__ = ("policy", "program", "types")
 
@@ -190,6 +201,8 @@ class Stored(Primitive):
 
     `mapped` has sizes and operands' axes of the batches around, the innermost first: all results
     have their axes in front.
+
+    Example: `a @ x`, where it was stored: the product is not computed, but has its derivative.
     """
 
     name = "stored"
@@ -258,7 +271,10 @@ class Stored(Primitive):
 
 class _Substitute(Through):
     """The parent, except that the application of `primitive` with `params` to `args` gives the
-    stored result. (A rule may apply it otherwise: that of a sort takes the positions along.)"""
+    stored result. (A rule may apply it otherwise: that of a sort takes the positions along.)
+
+    Example: the rule of `a @ x` asks for the product, and gets what was stored.
+    """
 
     __slots__ = ("primitive", "args", "params", "value")
 
@@ -283,7 +299,10 @@ stored_p = Stored()
 
 class CheckpointBarrier(OptimizationBarrier):
     """The operands, behind a barrier like `lax.optimization_barrier`'s, but without those whose
-    results nobody uses."""
+    results nobody uses.
+
+    Example: keeps a compiler from merging what is recomputed with what was there before.
+    """
 
     name = "checkpoint_barrier"
     makes_nan = False
@@ -310,6 +329,8 @@ class Recomputation:
     In compiled programs a barrier (`prevent_cse`) holds that apart from the first computation, and
     back until there are the tangents or cotangents: or else the compiler would find that it has
     everything already, and keep it.
+
+    Example: of `checkpoint(f)`: the residuals are f's arguments.
     """
 
     __slots__ = (
@@ -391,7 +412,10 @@ class Recomputation:
 
 
 class CheckpointCall(ProgramCall):
-    """`jaxpr`, to be recomputed in the backward pass except for what `policy` stores."""
+    """`jaxpr`, to be recomputed in the backward pass except for what `policy` stores.
+
+    Example: `checkpoint(f)(x)` binds it to x.
+    """
 
     name = "checkpoint"
 
@@ -502,7 +526,10 @@ def _is_met_first(fun: Function) -> bool:
 
 
 class Name(LinearPrimitive):
-    """The identity, marking a value with a name that policies can refer to."""
+    """The identity, marking a value with a name that policies can refer to.
+
+    Example: `checkpoint_name(x, "hidden")`.
+    """
 
     name = "name"
     fusion, operations = Fusion.ELEMENTWISE, 1

@@ -31,7 +31,10 @@ Flat = Callable[..., Sequence[Any]]
 
 class Residual:
     """What a forward rule tells its backward rule: arrays, and a static `layout`, comparable, that
-    says what they are."""
+    says what they are.
+
+    Example: `Residual((x, y), treedef)`.
+    """
 
     __slots__ = ("arrays", "layout")
 
@@ -40,7 +43,10 @@ class Residual:
 
 
 class _Adopting(Trace):
-    """Mixin: a trace that takes tracers of others for something of its own."""
+    """Mixin: a trace that takes tracers of others for something of its own.
+
+    Example: a custom rule that closes over a tracer of an outer `vmap`.
+    """
 
     __slots__ = ()
 
@@ -68,7 +74,10 @@ class _Adopting(Trace):
 
 
 class _Standing(_Adopting):
-    """Mixin: stands for the trace `alias`, whose tracers it adopts by `own`."""
+    """Mixin: stands for the trace `alias`, whose tracers it adopts by `own`.
+
+    Example: a rule that is run later, as if the `jvp` around it were still there.
+    """
 
     __slots__ = ()
     alias: Trace
@@ -91,6 +100,8 @@ class _Standing(_Adopting):
 
 
 class _JVPAgain(_Standing, JVPTrace):
+    """Example: a rule closes over x of `jvp(f, (x,), (t,))`, and is run after f."""
+
     __slots__ = ("alias",)
 
     def __init__(self, parent: Trace, alias: JVPTrace) -> None:
@@ -102,6 +113,8 @@ class _JVPAgain(_Standing, JVPTrace):
 
 
 class _LinearizeAgain(_Standing, LinearizeTrace):
+    """Example: the same under `grad`."""
+
     __slots__ = ("alias",)
 
     def __init__(self, parent: Trace, alias: LinearizeTrace) -> None:
@@ -113,6 +126,8 @@ class _LinearizeAgain(_Standing, LinearizeTrace):
 
 
 class _BatchAgain(_Standing, BatchTrace):
+    """Example: the same under `vmap`."""
+
     __slots__ = ("alias",)
 
     def __init__(self, parent: Trace, alias: BatchTrace) -> None:
@@ -163,7 +178,10 @@ FUNCTIONS = ("fun", "rule", "fwd", "bwd")
 
 
 class Primal(_Standing, Through):
-    """Stands for `alias` by its tracers' primals, on its parent. `met` says whether there were any."""
+    """Stands for `alias` by its tracers' primals, on its parent. `met` says whether there were any.
+
+    Example: a `custom_jvp` function that closes over a value being differentiated.
+    """
 
     __slots__ = ("alias", "met")
 
@@ -215,7 +233,10 @@ def primal_functions(params: Params, trace: Trace) -> tuple[Params, Callable[[],
 
 class Closure:
     """The tracers that a function in a program closes over, which are leading operands of its
-    equation."""
+    equation.
+
+    Example: `a` in `custom_jvp(lambda x: a * x)`, where a is traced.
+    """
 
     __slots__ = ("tracers",)
 
@@ -231,7 +252,10 @@ class Closure:
 
 
 class Replay(_Adopting, Through):
-    """Takes tracers of a `Closure` for given values."""
+    """Takes tracers of a `Closure` for given values.
+
+    Example: the function is run again with other values of a.
+    """
 
     __slots__ = ("values",)
 

@@ -46,7 +46,10 @@ if TYPE_CHECKING:
 
 
 class CustomJVPCall(CustomCall):
-    """`fun` with `rule(primals, tangents) -> (outs, t_outs)`; a tangent None is zero."""
+    """`fun` with `rule(primals, tangents) -> (outs, t_outs)`; a tangent None is zero.
+
+    Example: `f(x)`, where f is a `custom_jvp` function with `f.defjvp(rule)`.
+    """
 
     name = "custom_jvp_call"
 
@@ -99,7 +102,10 @@ custom_jvp_call_p = CustomJVPCall()
 
 class _Held:
     """Arguments that are passed as they are, of which the tracers are operands of the call all the
-    same: so they are known wherever and whenever the function or its rule is run."""
+    same: so they are known wherever and whenever the function or its rule is run.
+
+    Example: a `nondiff_argnums` argument that is a dict with a tracer in it.
+    """
 
     __slots__ = ("values", "leaves", "tree", "tracers")
 

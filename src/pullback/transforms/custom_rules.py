@@ -59,7 +59,10 @@ if TYPE_CHECKING:
 
 class SymbolicZero:
     """A tangent or cotangent known to be zero, of type `aval`, given to rules that ask for
-    `symbolic_zeros`."""
+    `symbolic_zeros`.
+
+    Example: `isinstance(t, SymbolicZero)` in a rule asks whether x is a constant.
+    """
 
     __slots__ = ("aval",)
 
@@ -106,6 +109,8 @@ class CustomCall(OwnDerivative):
     The rule is about the arguments; derivatives in what the function closes over are those of the
     function. In programs, the parameter `call_jaxpr` is the function as it was traced, and
     `closure` what it closes over: the first operands.
+
+    Example: `CustomJVPCall` and `CustomVJPCall`.
     """
 
     inlined: str | None = "call_jaxpr"
@@ -210,7 +215,10 @@ def running(trace: Function, fun: Function) -> Function:
 
 class Arguments:
     """How a custom-rule function's arguments split into static (`nondiff`) and flat differentiable
-    ones."""
+    ones.
+
+    Example: of `f(3, x)` with `nondiff_argnums=(0,)`: 3 is static, x is not.
+    """
 
     def __init__(self, fun: Function, nondiff_argnums: Argument, nondiff_argnames: Argument) -> None:
         if not callable(fun):
@@ -295,7 +303,10 @@ def _has_defaults(signature: inspect.Signature) -> bool:
 
 
 class BoundMethod:
-    """A custom-rule function accessed through an instance: the instance is the first argument."""
+    """A custom-rule function accessed through an instance: the instance is the first argument.
+
+    Example: `layer.f(x)`, where f is a `custom_vjp` method.
+    """
 
     def __init__(self, function: Function, instance: object) -> None:
         self.function, self.instance = function, instance

@@ -61,7 +61,10 @@ if TYPE_CHECKING:
 
 class CustomVJPPrimal:
     """An argument of a forward rule under `symbolic_zeros`: its `value`, and whether it is
-    `perturbed` (being differentiated)."""
+    `perturbed` (being differentiated).
+
+    Example: `x.value` and `x.perturbed` in `fwd(x)`.
+    """
 
     __slots__ = ("value", "perturbed")
 
@@ -82,7 +85,10 @@ def custom_vjp_primal_tree_values(tree: Tree) -> Tree:
 
 class _Layout:
     """The layout of a user's residual: its structure and the leaves that are no arrays (`_ARRAY` in
-    the place of arrays); the structure and types of the output."""
+    the place of arrays); the structure and types of the output.
+
+    Example: of the residual `(x, "mean", None)`: one array, and the leaf "mean".
+    """
 
     __slots__ = ("tree", "others", "out_tree", "out_types")
 
@@ -137,7 +143,10 @@ def push_backward(
 
 class CustomVJPCall(CustomCall):
     """`fun` with `fwd(primals, perturbed) -> (outs, Residual)` and `bwd(residual, cts) -> ct_ins`,
-    all flat."""
+    all flat.
+
+    Example: `f(x)`, where f is a `custom_vjp` function with `f.defvjp(fwd, bwd)`.
+    """
 
     name = "custom_vjp_call"
 
@@ -419,7 +428,10 @@ def custom_gradient(fun: Function) -> Function:
 
 
 class _Opaque:
-    """A pullback as a residual without leaves: what it closes over has values, and stays as it is."""
+    """A pullback as a residual without leaves: what it closes over has values, and stays as it is.
+
+    Example: `custom_gradient` with a pullback that closes over concrete arrays only.
+    """
 
     def __init__(self, pullback: Callable[[Tree], tuple[Tree, ...]]) -> None:
         self.pullback = pullback
@@ -436,7 +448,10 @@ register_pytree_node(_Opaque, lambda o: ((), o.pullback), _rebuild_opaque)
 
 
 class _StagedPullback:
-    """A pullback as a residual: a program, whose leaves are the traced values that it closes over."""
+    """A pullback as a residual: a program, whose leaves are the traced values that it closes over.
+
+    Example: the same under `jit`: what it closes over is traced.
+    """
 
     def __init__(self, captured: Sequence[Value], program: ClosedJaxpr, out_tree: PyTreeDef) -> None:
         self.captured, self.program, self.out_tree = captured, program, out_tree

@@ -35,11 +35,13 @@ class Options:
     """
 
     #: Numbers of the flat arguments whose memory may be used for the results.
+    #: Example: `(0,)` for `jit(f, donate_argnums=0)` and an array.
     donate: tuple[int, ...] = ()
     keep_unused: bool = False
     #: Where to run; None if the arguments, or the default, decide.
     placement: Placement | None = None
     #: XLA's options by name.
+    #: Example: `(("xla_cpu_enable_fast_math", True),)`.
     compiler: tuple[tuple[str, Any], ...] = ()
 
     def without_donation(self) -> Options | None:
@@ -93,6 +95,8 @@ class Entry:
     `Entry(program, build, "f", None, [])` is that of a function `f` with ordinary settings which
     closes over nothing that is traced; `build` makes its result of the program's, and is None if
     there is one bare array.
+
+    Example: what `jit(f)` keeps for arguments float32[3].
     """
 
     __slots__ = ("program", "build", "name", "options", "captured", "run", "lets_go")
@@ -177,7 +181,10 @@ def in_order(names: Iterable[Any]) -> tuple[str, ...] | None:
 
 class NoArray(Exception):
     """A leaf of the arguments is none that arrays are made of: `NoArray(leaf)`. Who has the
-    arguments says whose it is."""
+    arguments says whose it is.
+
+    Example: the string in `jit(f)("mean")`.
+    """
 
     @property
     def leaf(self) -> Any:

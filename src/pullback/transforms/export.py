@@ -63,7 +63,10 @@ _VERSION = 1
 
 class DisabledSafetyCheck:
     """A check that `export` and `Exported.call` leave out: that of the platform, or that of the
-    calls of one custom function."""
+    calls of one custom function.
+
+    Example: `DisabledSafetyCheck.platform()`.
+    """
 
     __slots__ = ("_text",)
 
@@ -102,7 +105,10 @@ def default_export_platform() -> str:
 
 
 class CallExported(Primitive):
-    """Call an exported function on arrays, those of dtype float0 left out."""
+    """Call an exported function on arrays, those of dtype float0 left out.
+
+    Example: `deserialize(data).call(x)` binds it.
+    """
 
     name = "call_exported"
     multiple_results = True
@@ -143,6 +149,8 @@ class Exported:
     arrays among them; `out_tree` and `out_avals` those of its results; `platforms` what it was
     exported for; `disabled_safety_checks` what is not checked. The module takes those arguments
     whose numbers are in `module_kept_var_idx`; the others do not matter.
+
+    Example: `export(jit(f))(x).serialize()`.
     """
 
     nr_devices = 1

@@ -43,13 +43,19 @@ if TYPE_CHECKING:
 
 
 class JaxRuntimeError(ValueError):
-    """A check that failed: what `Error.throw`, and `check` in eager code, raise."""
+    """A check that failed: what `Error.throw`, and `check` in eager code, raise.
+
+    Example: `check(False, "no")` in eager code.
+    """
 
 
 @dataclass(frozen=True)
 class Failure:
     """What may fail at one place of a program. Abstract: each subclass is a category that
-    `checkify` looks for, or does not."""
+    `checkify` looks for, or does not.
+
+    Example: `NaNError`.
+    """
 
     location: Location | None
 
@@ -65,7 +71,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class FailedCheckError(Failure):
-    """A `check` whose predicate is false. `arguments` is the structure of its formatting arguments."""
+    """A `check` whose predicate is false. `arguments` is the structure of its formatting arguments.
+
+    Example: `check(x > 0, "x is {}", x)`.
+    """
 
     template: str
     arguments: PyTreeDef
@@ -79,7 +88,10 @@ class FailedCheckError(Failure):
 
 @dataclass(frozen=True)
 class NaNError(Failure):
-    """An operation whose result has a NaN."""
+    """An operation whose result has a NaN.
+
+    Example: `log(-1.0)` under `nan_checks`.
+    """
 
     primitive: str
 
@@ -89,7 +101,10 @@ class NaNError(Failure):
 
 @dataclass(frozen=True)
 class DivisionByZeroError(Failure):
-    """A division whose divisor has a zero."""
+    """A division whose divisor has a zero.
+
+    Example: `1 / x` for x = 0 under `div_checks`.
+    """
 
     def text(self, values: Sequence[Array]) -> str:
         return "division by zero"
@@ -98,7 +113,10 @@ class DivisionByZeroError(Failure):
 @dataclass(frozen=True)
 class OOBError(Failure):
     """An access out of bounds. Its values: the index, and its position among indices that go
-    through `axes` again and again."""
+    through `axes` again and again.
+
+    Example: `x[5]` of three elements under `index_checks`.
+    """
 
     shape: Shape
     axes: tuple[int, ...]
@@ -314,7 +332,10 @@ def element(x: Value, i: Value) -> Value:
 
 class CheckPrimitive(Primitive):
     """Fails with the `Error` whose leaves, in the structure `error`, are the operands; with `debug`
-    only inside `checkify`."""
+    only inside `checkify`.
+
+    Example: `check(x > 0, "not positive")` in a function that is traced.
+    """
 
     name = "check"
     multiple_results = True

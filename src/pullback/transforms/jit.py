@@ -50,7 +50,10 @@ _Argnums = int | Sequence[int] | None
 
 
 class JitCall(ProgramCall):
-    """Call a compiled program."""
+    """Call a compiled program.
+
+    Example: `b = jit[jaxpr=... name=f] a`.
+    """
 
     name = "jit"
 
@@ -90,7 +93,12 @@ class Settings(NamedTuple):
 
 
 class JitFunction:
-    """A compiled function; call it like the original."""
+    """A compiled function; call it like the original.
+
+    >>> import pullback as pb
+    >>> float(pb.jit(lambda x: x + 1)(1.0))
+    2.0
+    """
 
     def __init__(self, fun: Callable[..., Any], settings: Settings) -> None:
         self.__wrapped__ = fun
@@ -348,7 +356,10 @@ carriers[JitFunction] = "__dict__"
 
 
 class _OfFunctions:
-    """The programs of jitted functions, as one of the caches."""
+    """The programs of jitted functions, as one of the caches.
+
+    Example: `clear_caches()` empties it.
+    """
 
     @staticmethod
     def clear() -> None:
@@ -367,7 +378,10 @@ def clear_caches() -> None:
 
 
 class Bound(functools.partial):  # type: ignore[type-arg]
-    """A jitted method of an instance, which is the first argument, in the steps of `jit` as well."""
+    """A jitted method of an instance, which is the first argument, in the steps of `jit` as well.
+
+    Example: `model.step.lower(x)`, where step is a jitted method.
+    """
 
     func: JitFunction
 

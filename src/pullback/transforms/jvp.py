@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 
 class JVPTracer(Tracer):
-    """A value with its tangent, both of the parent trace."""
+    """A value with its tangent, both of the parent trace.
+
+    Example: `x` in f, under `jvp(f, (2.0,), (1.0,))`: primal 2 and tangent 1.
+    """
 
     __slots__ = ("primal", "tangent")
     primal: Any
@@ -51,7 +54,10 @@ class JVPTracer(Tracer):
 
 
 class JVPTrace(Trace):
-    """Applies each primitive's derivative to the tangents at once."""
+    """Applies each primitive's derivative to the tangents at once.
+
+    Example: `sin(x)` under it gives sin(x), with the tangent cos(x) t.
+    """
 
     __slots__ = ()
 
@@ -127,7 +133,10 @@ def primal_and_tangent(x: Bundle) -> tuple[Value, Tangent]:
 
 class Forward(Lifting):
     """Forward mode: values are pairs of primal and tangent. `trace` is given where one transforms a
-    call."""
+    call.
+
+    Example: makes a `scan` of pairs of a `scan`.
+    """
 
     key = name = "jvp"
     rules = Rules()

@@ -118,14 +118,20 @@ class Rules(dict[Any, Callable[..., Any]]):
 
 class Lifting:
     """A transformation, as calls see it. Subclasses define `key` and `run`, and what of the rest is
-    not as simple as it is here."""
+    not as simple as it is here.
+
+    Example: `Forward`, `Batch` and `Check`; the module's text has another.
+    """
 
     #: What distinguishes it from others of which there are derived programs: hashable.
+    #: Example: "jvp" of forward mode.
     key: Kind
     #: What the names of programs that it makes begin with.
+    #: Example: "jvp".
     name = ""
     #: What it makes of calls that it does not lift: `rule(lifting, call, operands, params)` →
     #: account, results.
+    #: Example: `Batch.rules` has one of `CustomVJPCall`.
     rules: ClassVar[Rules]
 
     # ---- values
@@ -234,6 +240,8 @@ class LiftedProgram:
     of the account and of the results.
 
     `account` is the account's structure, None where there is none, and `kinds` are the results'.
+
+    Example: of sin in forward mode: (x, t) → (sin(x), cos(x) t).
     """
 
     __slots__ = ("program", "account", "kinds")

@@ -26,7 +26,10 @@ Policy = Callable[..., Any]
 
 
 class Decision:
-    """What a policy says about a result; true if it is stored."""
+    """What a policy says about a result; true if it is stored.
+
+    Example: `Saveable` and `Recompute`.
+    """
 
     __slots__ = ("name", "stores")
 
@@ -51,6 +54,8 @@ class Offloadable(NamedTuple):
 
     On the host there is one memory, and so on devices, as far as programs can choose: the result is
     stored where it is.
+
+    Example: `Offloadable("device", "pinned_host")`.
     """
 
     src: str

@@ -38,6 +38,8 @@ class Linearization:
     programs of the residuals and the tangents, or cotangents, that are not zero. `passed` says what
     the residuals are: numbers that count through the primals, the results and what `forward` gives
     beyond them; `constants` are those that the linear programs have in themselves.
+
+    Example: of sin: x ↦ (sin(x), cos(x)), and (cos(x), t) ↦ cos(x) t.
     """
 
     __slots__ = (
@@ -150,7 +152,10 @@ def used_arguments(closed: ClosedJaxpr) -> list[bool]:
 
 
 class ProgramCall(ClosedCall):
-    """Base of the primitives that call a closed program, their parameter `jaxpr`."""
+    """Base of the primitives that call a closed program, their parameter `jaxpr`.
+
+    Example: `JitCall`.
+    """
 
     inlined: str | None = "jaxpr"
 

@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 
 class Unknown(Exception):
-    """Something of which nobody can tell whether it has changed."""
+    """Something of which nobody can tell whether it has changed.
+
+    Example: a function that reads an attribute of an object of the user's.
+    """
 
 
 #: Modules whose functions and names mean the same from call to call, with all that they contain.
@@ -138,7 +141,10 @@ def _is_only_written(steps: list[dis.Instruction]) -> bool:
 
 
 class _Seen:
-    """What has been found so far: each function, class and module once."""
+    """What has been found so far: each function, class and module once.
+
+    Example: of `lambda x: x * scale`: the global `scale`.
+    """
 
     def __init__(self) -> None:
         self.ids: set[Any] = set()
@@ -290,6 +296,8 @@ def _same(seen: Leaf, x: Leaf) -> bool:
 
 
 class _Items:
+    """Example: a tuple of settings that a function reads."""
+
     __slots__ = ("cls", "seen")
 
     def __init__(self, cls: type, seen: list[Leaf]) -> None:
@@ -300,6 +308,8 @@ class _Items:
 
 
 class _Entries:
+    """Example: a dict of settings that it reads."""
+
     __slots__ = ("keys", "seen")
 
     def __init__(self, keys: list[Leaf], seen: list[Leaf]) -> None:
@@ -310,6 +320,8 @@ class _Entries:
 
 
 class _Parts:
+    """Example: a bound method: its function and its object."""
+
     __slots__ = ("cls", "names", "seen")
 
     def __init__(self, cls: type, names: tuple[str, ...], seen: list[Leaf]) -> None:
@@ -320,6 +332,8 @@ class _Parts:
 
 
 class _Data:
+    """Example: an ndarray that it closes over, by what it contains."""
+
     __slots__ = ("dtype", "shape", "data")
 
     def __init__(self, x: np.ndarray) -> None:
@@ -351,6 +365,8 @@ class Record:
     changed.
 
     Raises TypeError for functions of which nobody would know that they are gone.
+
+    Example: after `scale = 3`, that of `lambda x: x * scale` does not hold any more.
     """
 
     __slots__ = ("references", "unknown", "functions", "names", "others", "plain")

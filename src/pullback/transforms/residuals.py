@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class Residual(NamedTuple):
-    """An array that is kept for the backward pass."""
+    """An array that is kept for the backward pass.
+
+    Example: cos(x), for the sine of x.
+    """
 
     #: Its type.
     aval: ShapedArray

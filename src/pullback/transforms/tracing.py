@@ -146,7 +146,10 @@ _suspended: ContextVar[Entered] = ContextVar("suspended", default=NOTHING)
 
 class ensure_compile_time_eval(Scope):
     """`with ensure_compile_time_eval(): ...` evaluates at once what involves no traced value, even
-    while staging."""
+    while staging.
+
+    Example: a table computed with `jnp` while `jit` traces.
+    """
 
     variable = _suspended
 

@@ -30,7 +30,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class BatchTracer(Tracer):
-    """One slice of `value`, which has the batch axis `axis`."""
+    """One slice of `value`, which has the batch axis `axis`.
+
+    Example: `x` in f, under `vmap(f)(xs)`.
+    """
 
     __slots__ = ("value", "axis")
     value: Any
@@ -50,7 +53,10 @@ class BatchTracer(Tracer):
 
 class BatchTrace(Trace):
     """Applies batching rules. `size` is the length of the mapped axis, `axis_name` its name, if
-    any."""
+    any.
+
+    Example: `x @ y` under it is one batched product.
+    """
 
     __slots__ = ("size", "axis_name", "axes")
 
@@ -143,7 +149,10 @@ def mapped(value: Value, axis: int | None) -> Bundle:
 
 class Batch(Lifting):
     """Vectorization: values are arrays, of the kind that says where they have the batch axis.
-    `trace` is given where one transforms a call."""
+    `trace` is given where one transforms a call.
+
+    Example: makes a `scan` of batches of a `scan`.
+    """
 
     rules = Rules()
 
