@@ -100,3 +100,22 @@ def test_there_is_no_import_circle() -> None:
 def test_no_two_files_have_names_that_differ_by_an_s() -> None:
     names = {f.stem for f in Path(pullback.__file__).parent.rglob("*.py")}
     assert not {n for n in names if f"{n}s" in names}
+
+
+def test_signatures_name_their_things() -> None:
+    """In signatures of the core, of transformations and of control flow, nothing is just `Any`:
+    `core/names.py` has names for what it is."""
+    found = []
+    for path in SOURCES:
+        if path.relative_to(PACKAGE).parts[0] in ("core", "transforms", "control"):
+            for f in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    given = [x.annotation for x in ast.walk(f.args) if isinstance(x, ast.arg)]
+                    found += [
+                        f"{path}:{f.lineno}" for t in (*given, f.returns) if isinstance(t, ast.Name) and t.id == "Any"
+                    ]
+    assert not found
+
+
+def test_names_of_signatures_are_loaded_by_no_program() -> None:
+    assert "pullback.core.names" not in fresh("import sys, pullback.numpy; print(*sys.modules)").split()

@@ -72,7 +72,8 @@ from pullback.transforms.vmap import Batch, batch_flat, mapped
 from pullback.xla.devices import no_sharding
 
 if TYPE_CHECKING:
-    from pullback.core.names import Argument, Emitted, Function, Param, Tree, Value
+    from pullback.core.names import Argument, Emitted, Function, Key, Param, Tree, Value
+    from pullback.core.primitive import Primitive
     from pullback.core.tree import PyTreeDef
     from pullback.xla.stablehlo import Emitter, Region
 
@@ -477,7 +478,9 @@ def _window_params(
     }  # fmt: skip
 
 
-def _known(body: Body, arrays: Sequence[Value], table: dict[Any, Any]) -> tuple[Any, Any, Any] | None:
+def _known(
+    body: Body, arrays: Sequence[Value], table: dict[Key, tuple[Primitive, Function, str]]
+) -> tuple[Primitive, Primitive, Value] | None:
     """The reduction, the operation and its neutral element, if a computation is one operation that
     has a reduction of its own."""
     program = simplified(body.program)
@@ -490,7 +493,7 @@ def _known(body: Body, arrays: Sequence[Value], table: dict[Any, Any]) -> tuple[
     return (primitive, e.primitive, neutral(dtype)) if dtypes.kind(dtype) in kinds else None
 
 
-def _after(start: Value, out: Value, combine: Any, neutral: Value) -> Any:
+def _after(start: Value, out: Value, combine: Primitive, neutral: Value) -> Value:
     """What was reduced, combined with an initial value that may not be neutral."""
     if start.__class__ is ConcreteArray and bool(start._value == neutral):
         return convert(out, out.dtype, out.weak_type and start.weak_type)

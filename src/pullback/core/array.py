@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from pullback.core.config import enable_x64
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.types import Shape, ShapedArray, committed_to_host, intern, refuse_masked
+
+if TYPE_CHECKING:
+    from pullback.core.names import Argument, Attribute, Buffer, NumPyArray, NumPyValue, Operand, Scalar, Tree
 
 
 class Array:
@@ -79,7 +82,7 @@ class Array:
     # Equality is elementwise (installed with the operators), so arrays hash by nothing.
     __hash__ = None  # type: ignore[assignment]
 
-    def __setitem__(self, index: Any, value: Any) -> None:
+    def __setitem__(self, index: Argument, value: Operand) -> None:
         raise TypeError(
             f"'{type(self).__name__}' object does not support item assignment: arrays are immutable. "
             "Instead of `x[idx] = y`, write `x = x.at[idx].set(y)`."
@@ -106,13 +109,13 @@ class ConcreteArray(Array):
     # of a NumPy value, in a few places of the hot path written out.
 
     @classmethod
-    def of_buffer(cls, buffer: Any, type: ShapedArray) -> ConcreteArray:
+    def of_buffer(cls, buffer: Buffer, type: ShapedArray) -> ConcreteArray:
         """The array whose contents are a device buffer's, of an interned type."""
         out = cls()
         out._buffer, out._type, out.weak_type = buffer, type, type.weak_type
         return out
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Attribute:
         # Slots that have not been filled yet; the hot path never gets here.
         if name == "_value":
             buffer = self._buffer
@@ -186,7 +189,7 @@ class ConcreteArray(Array):
 
     # ---- data out --------------------------------------------------------------------------------
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+    def __array__(self, dtype: Argument = None, copy: bool | None = None) -> NumPyArray:
         value = self._value
         if dtype is not None and value.dtype != dtype:
             if copy is False:
@@ -197,8 +200,13 @@ class ConcreteArray(Array):
         return read_only(value) if copy is None else shared(value)
 
     def __dlpack__(
-        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
-    ) -> Any:
+        self,
+        *,
+        stream: Argument = None,
+        max_version: Argument = None,
+        dl_device: Argument = None,
+        copy: bool | None = None,
+    ) -> object:
         # Consumers may write to what they get, unless it is flagged, and some to what is: they get
         # the memory itself only if they insist.
         options: dict[str, Any] = {"stream": stream, "max_version": max_version, "dl_device": dl_device}
@@ -210,7 +218,7 @@ class ConcreteArray(Array):
             )
         return shared(self._value).__dlpack__(**options)
 
-    def __dlpack_device__(self) -> tuple[Any, int]:
+    def __dlpack_device__(self) -> tuple[int, int]:
         return np.asarray(self._value).__dlpack_device__()
 
     def __bool__(self) -> bool:
@@ -224,7 +232,7 @@ class ConcreteArray(Array):
             raise TypeError("a typed key is neither true nor false")
         return bool(self._value)
 
-    def _scalar(self, what: str) -> Any:
+    def _scalar(self, what: str) -> Scalar:
         if self.ndim:
             raise TypeError(f"only scalar arrays convert to a Python {what}; got an array of shape {self.shape}")
         return self._value.item()
@@ -243,15 +251,15 @@ class ConcreteArray(Array):
             raise TypeError(f"only integer scalar arrays convert to an index; got {self.dtype} of shape {self.shape}")
         return int(self._value)
 
-    def item(self, *args: int) -> Any:
+    def item(self, *args: int) -> Scalar:
         """The element as a Python scalar (at a flat or full index, if given)."""
         return np.asarray(self._value).item(*args)
 
-    def tolist(self) -> Any:
+    def tolist(self) -> Tree:
         """Nested lists of Python scalars."""
         return self._value.tolist()
 
-    def tobytes(self, order: Any = "C") -> bytes:
+    def tobytes(self, order: Argument = "C") -> bytes:
         """The elements' bytes."""
         return bytes(np.asarray(self._value).tobytes(order))
 
@@ -288,21 +296,21 @@ class ConcreteArray(Array):
         out._type = self._type
         return out
 
-    def __deepcopy__(self, memo: Any) -> ConcreteArray:
+    def __deepcopy__(self, memo: dict[int, object]) -> ConcreteArray:
         return self.__copy__()
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> str | tuple[object, ...]:
         return _rebuild, (read_only(self._value), self.weak_type)
 
 
-def concrete(value: Any, weak_type: bool = False) -> ConcreteArray:
+def concrete(value: NumPyValue, weak_type: bool = False) -> ConcreteArray:
     """The array whose contents are a NumPy array's or scalar's, which nobody writes to from now on."""
     out = ConcreteArray()
     out._value, out.weak_type = value, weak_type
     return out
 
 
-def _rebuild(value: np.ndarray[Any, Any], weak_type: bool) -> ConcreteArray:
+def _rebuild(value: NumPyArray, weak_type: bool) -> ConcreteArray:
     # Buffers that were pickled apart are the user's.
     return concrete(value if value.flags.owndata else value.copy(), weak_type)
 
@@ -319,13 +327,13 @@ def has_value(x: ConcreteArray) -> bool:
     return True
 
 
-def view_of_buffer(buffer: Any, dtype: DType) -> np.ndarray[Any, Any]:
+def view_of_buffer(buffer: Buffer, dtype: DType) -> NumPyArray:
     """The contents of a device buffer as a NumPy value. `xla.dispatch`, which makes the buffers,
     supplies it."""
     raise NotImplementedError("pullback.xla.dispatch has not been imported")
 
 
-def wait_for_buffers(buffers: Sequence[Any]) -> None:
+def wait_for_buffers(buffers: Sequence[Buffer]) -> None:
     """Wait until the contents of device buffers are there. `xla.dispatch` supplies it."""
     raise NotImplementedError("pullback.xla.dispatch has not been imported")
 
@@ -338,13 +346,13 @@ class _Memory:
 
     __slots__ = ("__array_interface__", "_array")
 
-    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+    def __init__(self, array: NumPyArray) -> None:
         self._array = array
         self.__array_interface__ = interface = array.__array_interface__
         interface["data"] = (interface["data"][0], True)
 
 
-def shared(value: Any) -> np.ndarray[Any, Any]:
+def shared(value: NumPyValue) -> NumPyArray:
     """A view of a NumPy value that cannot be written to, whatever is done to its flags or to those
     of its base."""
     array = np.asarray(value)
@@ -360,7 +368,7 @@ def shared(value: Any) -> np.ndarray[Any, Any]:
     return found if plain is array else found.view(array.dtype)
 
 
-def read_only(value: Any) -> np.ndarray[Any, Any]:
+def read_only(value: NumPyValue) -> NumPyArray:
     """A NumPy array with the contents of a NumPy value, which is not changed by what is done to the
     array: small ones are copied."""
     if value.nbytes <= 4096:
@@ -370,7 +378,7 @@ def read_only(value: Any) -> np.ndarray[Any, Any]:
     return shared(value)
 
 
-def from_numpy(x: Any, weak_type: bool = False) -> ConcreteArray:
+def from_numpy(x: NumPyValue, weak_type: bool = False) -> ConcreteArray:
     """An Array with the contents of a NumPy value, copied so that later writes to it change nothing
     here.
 
@@ -394,7 +402,7 @@ _SCALARS: dict[type, tuple[Any, Any]] = {
 }  # fmt: skip
 
 
-def from_scalar(x: Any) -> ConcreteArray:
+def from_scalar(x: Scalar) -> ConcreteArray:
     """A 0-d, weakly typed Array of a Python scalar. Raises OverflowError for integers out of range."""
     cls = x.__class__
     kinds = _SCALARS.get(cls)
@@ -410,7 +418,7 @@ def from_scalar(x: Any) -> ConcreteArray:
         ) from None
 
 
-def as_array(x: Any) -> Array:
+def as_array(x: Operand) -> Array:
     """`x` as something operations take: Arrays as they are, NumPy values copied, scalars weakly
     typed.
 

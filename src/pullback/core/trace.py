@@ -33,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,6 +48,23 @@ from pullback.core.errors import (
     user_line,
 )
 from pullback.core.types import ShapedArray, intern
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from pullback.core.names import (
+        Argument,
+        Attribute,
+        AxisName,
+        Call,
+        Function,
+        NumPyValue,
+        Operand,
+        Result,
+        Static,
+        Tree,
+    )
+    from pullback.core.primitive import Primitive
 
 Params = dict[str, Any]
 
@@ -72,16 +89,16 @@ class Trace:
         """Whether `x` is one of this trace's tracers, or something to it."""
         return x._trace is self and not self.finished
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         """Apply `primitive` to `args`, of which some may be this trace's tracers."""
         raise NotImplementedError(f"{type(self).__name__} must define process")
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: Call, args: Sequence[Operand], params: Params) -> Result:
         """Apply a call primitive: one whose parameters hold Python functions (custom rules,
         checkpoint)."""
         raise NotImplementedError(f"{type(self).__name__} must define process_call")
 
-    def check_constant(self, x: Any) -> None:
+    def check_constant(self, x: object) -> None:
         """Raises UnexpectedTracerError if `x` is a tracer that belongs neither to this trace nor to
         one around it: it has leaked."""
         if not isinstance(x, Tracer):
@@ -146,19 +163,19 @@ class Tracer(Array):
     def __index__(self) -> int:
         return self._known(TracerIntegerConversionError).__index__()
 
-    def item(self, *args: int) -> Any:
+    def item(self, *args: int) -> Result:
         return self._known(ConcretizationTypeError).item(*args)
 
-    def tolist(self) -> Any:
+    def tolist(self) -> Result:
         return self._known(ConcretizationTypeError).tolist()
 
-    def tobytes(self, order: Any = "C") -> bytes:
+    def tobytes(self, order: Argument = "C") -> bytes:
         return self._known(ConcretizationTypeError).tobytes(order)
 
-    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+    def __array__(self, *args: Argument, **kwargs: Argument) -> NoReturn:
         raise TracerArrayConversionError(self)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Result:
         if not self.shape:
             raise TypeError("iteration over a 0-d array")
         return iter([self[i] for i in range(self.shape[0])])  # type: ignore[index]
@@ -171,10 +188,10 @@ class Tracer(Array):
         self._check_alive()
         return self
 
-    def __deepcopy__(self, memo: Any) -> Tracer:
+    def __deepcopy__(self, memo: dict[int, object]) -> Tracer:
         return self
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> str | tuple[object, ...]:
         raise ConcretizationTypeError(self, "Tracers cannot be pickled.")
 
     def __repr__(self) -> str:
@@ -193,7 +210,7 @@ class EvalTrace(Trace):
     #: Example: with `debug_nans`, `log(-1.0)` raises.
     checking: bool
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         # The hot path of everything eager: one and two operands are written out, and the checks
         # come after the call.
         token = floating_point_errors[IGNORED]
@@ -237,7 +254,9 @@ class EvalTrace(Trace):
         finally:
             del failure  # which holds this frame, and so every operand
 
-    def _process_others(self, error: Exception, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def _process_others(
+        self, error: Exception, primitive: Primitive, args: tuple[Operand, ...], params: Params
+    ) -> Result:
         """The operation on operands that are not all Arrays of NumPy values; if they are, the error
         is the user's."""
         if all(a.__class__ is ConcreteArray for a in args):
@@ -250,7 +269,7 @@ class EvalTrace(Trace):
             return elsewhere.process(primitive, arrays, params)
         return self.process(primitive, arrays, params)
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: Call, args: Sequence[Operand], params: Params) -> Result:
         return call.apply(args, params)
 
     def __repr__(self) -> str:
@@ -276,14 +295,14 @@ class Through(Trace):
     def __init__(self, parent: Trace) -> None:
         self.parent = parent
 
-    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+    def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
         try:
             set_current(self.parent)
             return self.parent.process(primitive, args, params)
         finally:
             set_current(self)
 
-    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+    def process_call(self, call: Call, args: Sequence[Operand], params: Params) -> Result:
         try:
             set_current(self.parent)
             return self.parent.process_call(call, args, params)
@@ -291,7 +310,7 @@ class Through(Trace):
             set_current(self)
 
 
-def _by_subscription(function: Callable[[Any], Any]) -> Any:
+def _by_subscription(function: Function) -> Attribute:
     """An object `f` whose `f[x]` is `function(x)`, a function of C. See the module's text."""
     return type("BySubscription", (), {"__slots__": (), "__getitem__": function})()
 
@@ -300,7 +319,7 @@ def _by_subscription(function: Callable[[Any], Any]) -> Any:
 entered = _by_subscription(set_current)
 
 
-def under(trace: Trace, fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def under(trace: Trace, fun: Function, /, *args: Tree, **kwargs: Tree) -> Tree:
     """`fun(*args, **kwargs)` with `trace` as the current one."""
     # A variable that is reset leaves the context, in which others are then found sooner.
     token = entered[trace]
@@ -310,7 +329,7 @@ def under(trace: Trace, fun: Callable[..., Any], /, *args: Any, **kwargs: Any) -
         reset_current(token)
 
 
-def named_axes() -> tuple[Any, ...]:
+def named_axes() -> tuple[AxisName, ...]:
     """Names and sizes of the mapped axes around: what collectives in a program refer to."""
     axes: list[Any] = []
     trace = current()
@@ -320,7 +339,7 @@ def named_axes() -> tuple[Any, ...]:
     return tuple(axes)
 
 
-def find_axis(name: Any) -> Trace:
+def find_axis(name: AxisName) -> Trace:
     """The innermost active trace that maps an axis called `name`. Raises NameError if there is
     none."""
     trace = current()
@@ -331,7 +350,7 @@ def find_axis(name: Any) -> Trace:
     raise NameError(f"unbound axis name: {name!r}, at {user_line()}. It must be the axis_name of an enclosing vmap")
 
 
-def known_value(x: Array) -> Any:
+def known_value(x: Array) -> NumPyValue:
     """The NumPy value of an array where it is known (outside `jit`), else None."""
     if x.__class__ is not ConcreteArray:
         known = x.concrete() if isinstance(x, Tracer) else x
@@ -339,7 +358,7 @@ def known_value(x: Array) -> Any:
     return x._value
 
 
-def evaluable(x: Any) -> ConcreteArray:
+def evaluable(x: Operand) -> ConcreteArray:
     """`x` as an array with data. Raises UnexpectedTracerError for tracers, TypeError for what is no
     array."""
     x = as_array(x)
@@ -354,7 +373,7 @@ def _is_of_numpy(error: Exception) -> bool:
     return type(error).__module__.partition(".")[0] in ("builtins", "numpy")
 
 
-def _explained(error: Exception, primitive: Any, args: tuple[Any, ...], params: Params) -> Exception:
+def _explained(error: Exception, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Exception:
     types = ", ".join(str(a.aval) for a in args)
     kind = next(
         t for t in (ValueError, TypeError, IndexError) if isinstance(error, t)
@@ -381,11 +400,11 @@ except ImportError:  # a NumPy that keeps it elsewhere: the same, by its public 
     IGNORED = "ignore"
     floating_point_errors = _by_subscription(partial(np.seterr))
 
-    def reset_floating_point_errors(token: Any) -> None:
+    def reset_floating_point_errors(token: Static) -> None:
         np.seterr(**token)
 
 
-def without_floating_point_errors(fun: Callable[..., Any], *args: Any) -> Any:
+def without_floating_point_errors(fun: Function, *args: Tree) -> Tree:
     """`fun(*args)`, where NumPy reports no overflow and the like."""
     token = floating_point_errors[IGNORED]
     try:
@@ -394,7 +413,7 @@ def without_floating_point_errors(fun: Callable[..., Any], *args: Any) -> Any:
         reset_floating_point_errors(token)
 
 
-def _check_floats(primitive: Any, out: Any) -> None:
+def _check_floats(primitive: Primitive, out: NumPyValue) -> None:
     for value in out if primitive.multiple_results else [out]:
         if not dtypes.is_inexact(value.dtype):
             continue

@@ -23,6 +23,7 @@ from pullback.xla.lending import from_user
 from pullback.xla.placement import Placement
 
 if TYPE_CHECKING:
+    from pullback.core.names import Argument, Key, Leaf, Static, Tree, Value
     from pullback.xla.dispatch import Runner
 
 
@@ -57,7 +58,7 @@ class Options:
         return f"({', '.join(f'{k}={v!r}' for k, v in parts if v)})"
 
 
-def compiler_settings(options: dict[str, Any] | None) -> tuple[tuple[str, Any], ...]:
+def compiler_settings(options: dict[str, Argument] | None) -> tuple[tuple[str, Argument], ...]:
     """XLA's options by name, sorted. Raises TypeError for what are none; which names there are, XLA
     knows."""
     if options is None:
@@ -75,7 +76,7 @@ def compiler_settings(options: dict[str, Any] | None) -> tuple[tuple[str, Any], 
 _DEFAULT = Options()
 
 
-def runner(program: ClosedJaxpr, name: str, options: Options | None, args: Sequence[Any]) -> Runner:
+def runner(program: ClosedJaxpr, name: str, options: Options | None, args: Sequence[Value]) -> Runner:
     """What runs a program on arguments like these: its executable, watched if `debug_nans` or
     `debug_infs` is on."""
     from pullback.xla import dispatch
@@ -102,8 +103,8 @@ class Entry:
     __slots__ = ("program", "build", "name", "options", "captured", "run", "lets_go")
 
     def __init__(
-        self, program: ClosedJaxpr, build: Callable[[list[Any]], Any] | None, name: str, options: Options | None,
-        captured: list[Any],
+        self, program: ClosedJaxpr, build: Callable[[list[Value]], Tree] | None, name: str, options: Options | None,
+        captured: list[Value],
     ) -> None:  # fmt: skip
         self.program, self.build, self.name, self.options = program, build, name, options
         #: Values of enclosing transformations that the function closes over: leading arguments of
@@ -114,14 +115,14 @@ class Entry:
         #: Whether nothing holds on to its arguments when its results are there.
         self.lets_go = False
 
-    def runner(self, args: Sequence[Any]) -> Callable[[Sequence[Any]], list[Any]]:
+    def runner(self, args: Sequence[Value]) -> Callable[[Sequence[Value]], list[Value]]:
         """`run`, made for arguments like these if there is none yet."""
         if self.run is None:
             found = runner(self.program, self.name, self.options, args)
             self.run, self.lets_go = found.run, found.lets_go
         return self.run
 
-    def example(self) -> Any:
+    def example(self) -> Tree:
         """A tree of the structure of the function's result."""
         leaves: list[Any] = [0] * len(self.program.out_avals)
         return leaves[0] if self.build is None else self.build(leaves)
@@ -133,7 +134,7 @@ class Entry:
 _BARE = {np.ndarray, float, int, bool, complex}
 
 
-def exactly(x: Any) -> Any:
+def exactly(x: Static) -> Key:
     """What tells a static value from others that it equals: its class, the signs of its zeros, and
     those of its elements."""
     cls = x.__class__
@@ -148,7 +149,7 @@ def exactly(x: Any) -> Any:
     return cls
 
 
-def _are_arrays(xs: Sequence[Any]) -> bool:
+def _are_arrays(xs: Sequence[Leaf]) -> bool:
     for x in xs:  # noqa: SIM110 - a loop is faster
         if x.__class__ is not ConcreteArray:
             return False
@@ -160,7 +161,7 @@ def _are_arrays(xs: Sequence[Any]) -> bool:
 _in_order: dict[tuple[str, ...], tuple[str, ...]] = {}
 
 
-def in_order(names: Iterable[Any]) -> tuple[str, ...] | None:
+def in_order(names: Iterable[Static]) -> tuple[str, ...] | None:
     """The keys of a dict in the order in which trees have its children; None if they are not all
     texts.
 
@@ -187,11 +188,11 @@ class NoArray(Exception):
     """
 
     @property
-    def leaf(self) -> Any:
+    def leaf(self) -> Leaf:
         return self.args[0]
 
 
-def array_of(x: Any, lend: bool) -> Any:
+def array_of(x: Leaf, lend: bool) -> Value:
     """The array of a leaf of the arguments; if `lend`, with memory that is lent for a call. Raises
     NoArray."""
     if x.__class__ in _BARE or not isinstance(x, Array):
@@ -205,8 +206,8 @@ def array_of(x: Any, lend: bool) -> Any:
 
 
 def take_apart(
-    args: Sequence[Any], named: dict[str, Any], key: list[Any], lend: bool
-) -> tuple[list[Any], Sequence[Any]]:
+    args: Sequence[Tree], named: dict[str, Tree], key: list[Key], lend: bool
+) -> tuple[list[Leaf], Sequence[Leaf]]:
     """The arrays in the arguments `args` and `named`, to whose `key` is added what tells their
     structure and types; and arrays some of which are lent, which only happens if `lend`.
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from operator import index
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
 import numpy as np
@@ -46,6 +46,9 @@ from pullback.transforms.program import ProgramCall
 from pullback.xla.lending import give_back
 from pullback.xla.placement import Device, Placement, devices
 
+if TYPE_CHECKING:
+    from pullback.core.names import Argument, Attribute, Function, Key, Leaf, Static, Tree, TypeTree, Value
+
 _Argnums = int | Sequence[int] | None
 
 
@@ -57,13 +60,13 @@ class JitCall(ProgramCall):
 
     name = "jit"
 
-    def bind_program(self, program: ClosedJaxpr, args: Sequence[Any], params: Params, prefix: str) -> list[Any]:
+    def bind_program(self, program: ClosedJaxpr, args: Sequence[Value], params: Params, prefix: str) -> list[Value]:
         options = params["options"]
         name = f"{prefix}_{params['name']}" if prefix else params["name"]
         derived = {"jaxpr": program, "name": name, "options": options and options.without_donation()}
         return current().process_call(self, tuple(args), derived)
 
-    def apply(self, args: Sequence[Any], params: Params) -> Any:
+    def apply(self, args: Sequence[Value], params: Params) -> Value:
         if current() is not EVAL:  # a linear function being recorded as what it computes
             return run(params["jaxpr"], *args)
         arrays = [a if a.__class__ is ConcreteArray else as_array(a) for a in args]
@@ -100,7 +103,7 @@ class JitFunction:
     2.0
     """
 
-    def __init__(self, fun: Callable[..., Any], settings: Settings) -> None:
+    def __init__(self, fun: Function, settings: Settings) -> None:
         self.__wrapped__ = fun
         self.__name__ = getattr(fun, "__name__", type(fun).__name__)
         self.__qualname__ = getattr(fun, "__qualname__", self.__name__)
@@ -117,7 +120,7 @@ class JitFunction:
 
     # ---- calls -----------------------------------------------------------------------------------
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Tree, **kwargs: Tree) -> Tree:
         try:
             if not kwargs and not self._has_static:
                 key: Any = [id(program_state())]
@@ -145,8 +148,8 @@ class JitFunction:
             raise
 
     def _take_apart(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[dict[Any, Entry], list[Any], Sequence[Any], Sequence[Any]]:
+        self, args: tuple[Tree, ...], kwargs: dict[str, Tree]
+    ) -> tuple[dict[Key, Entry], list[Key], Sequence[Leaf], Sequence[Leaf]]:
         """What is known of calls with such static arguments, the key under which it is, the arrays
         in the arguments, and arrays some of which are lent."""
         entries, key = self._entries, [id(program_state())]
@@ -166,9 +169,9 @@ class JitFunction:
         return entries, key, leaves, lent
 
     def _call(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: Sequence[Any], key: tuple[Any, ...],
-        entries: dict[Any, Entry],
-    ) -> Any:  # fmt: skip
+        self, args: tuple[Tree, ...], kwargs: dict[str, Tree], leaves: Sequence[Leaf], key: tuple[Key, ...],
+        entries: dict[Key, Entry],
+    ) -> Tree:  # fmt: skip
         """The call of a kind that comes for the first time, or under a transformation."""
         if disable_jit.value:
             return self.__wrapped__(*args, **kwargs)
@@ -194,7 +197,7 @@ class JitFunction:
             outs = trace.process_call(jit_p, (*entry.captured, *leaves), params)
         return outs[0] if entry.build is None else entry.build(outs)
 
-    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    def _split(self, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> tuple[Static, tuple[Tree, ...]]:
         """The arguments that are traced, and a key of those that are not."""
         if not self._has_static:
             return (args, kwargs), ()
@@ -214,14 +217,14 @@ class JitFunction:
                 ) from None
         return (dynamic, named), tuple(static)
 
-    def _static_positions(self, args: tuple[Any, ...]) -> Sequence[int]:
+    def _static_positions(self, args: tuple[Tree, ...]) -> Sequence[int]:
         return _positions(self._settings.static_argnums, len(args))
 
-    def _traced_positions(self, args: tuple[Any, ...]) -> list[int]:
+    def _traced_positions(self, args: tuple[Tree, ...]) -> list[int]:
         static = self._static_positions(args)
         return [i for i in range(len(args)) if i not in static]
 
-    def _no_array(self, args: tuple[Any, ...], kwargs: dict[str, Any], x: Any) -> Exception:
+    def _no_array(self, args: tuple[Tree, ...], kwargs: dict[str, Tree], x: Leaf) -> Exception:
         """The error for the leaf `x` of the arguments, which is no array."""
         named = [
             *((f"argument {i}", args[i]) for i in self._traced_positions(args)),
@@ -234,12 +237,12 @@ class JitFunction:
 
     # ---- tracing ---------------------------------------------------------------------------------
 
-    def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any], types: Sequence[ShapedArray]) -> Entry:
+    def _trace(self, args: tuple[Tree, ...], kwargs: dict[str, Tree], types: Sequence[ShapedArray]) -> Entry:
         what, static = f"jitted {self.__name__}", self._static_positions(args)
         fun = FlatFunction(self.__wrapped__, args, kwargs, what, static, self._settings.static_argnames)
         without_tangents: dict[int, Any] = {}
 
-        def flat(*xs: Any) -> list[Any]:
+        def flat(*xs: Value) -> list[Value]:
             leaves = fun(*xs)
             without_tangents.update(
                 (i, np.zeros(x.shape, dtypes.float0)) for i, x in enumerate(leaves) if x.dtype == dtypes.float0
@@ -255,7 +258,7 @@ class JitFunction:
         if without_tangents:
             unflatten, missing = build, sorted(without_tangents.items())
 
-            def build(outs: list[Any]) -> Any:
+            def build(outs: list[Value]) -> Value:
                 for i, zero in missing:  # in ascending order, each lands in its place
                     outs.insert(i, zero)
                 return unflatten(outs)
@@ -264,7 +267,7 @@ class JitFunction:
             build = None
         return Entry(program, build, self.__name__, self._options(args, kwargs, len(captured)), captured)
 
-    def _options(self, args: tuple[Any, ...], kwargs: dict[str, Any], offset: int) -> Options | None:
+    def _options(self, args: tuple[Tree, ...], kwargs: dict[str, Tree], offset: int) -> Options | None:
         settings, donate, count = self._settings, list[int](), offset
         if self._donates:
             (_, named), _ = self._split(args, kwargs)
@@ -277,7 +280,7 @@ class JitFunction:
         options = Options(tuple(donate), settings.keep_unused, settings.placement, settings.compiler_options)
         return None if options == Options() else options
 
-    def _explain(self, args: tuple[Any, ...], kwargs: dict[str, Any], types: Sequence[ShapedArray]) -> None:
+    def _explain(self, args: tuple[Tree, ...], kwargs: dict[str, Tree], types: Sequence[ShapedArray]) -> None:
         (dynamic, named), static = self._split(args, kwargs)
         positions = self._traced_positions(args)
         new = signature(self.__wrapped__, program_state(), static, dynamic, named, positions, types)
@@ -286,7 +289,7 @@ class JitFunction:
 
     # ---- the rest --------------------------------------------------------------------------------
 
-    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+    def trace(self, *args: Tree, **kwargs: Tree) -> Traced:
         """The program for arguments of these types (arrays, or `ShapeDtypeStruct`s): the first step
         of `jit`."""
         try:
@@ -310,7 +313,7 @@ class JitFunction:
             raise UnexpectedTracerError(entry.captured[0])
         return Traced(entry, in_tree, types, tree_flatten(entry.example())[1])
 
-    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+    def lower(self, *args: Tree, **kwargs: Tree) -> Lowered:
         """The program for arguments of these types as StableHLO: `trace(...).lower()`.
 
         >>> import pullback.numpy as jnp
@@ -319,11 +322,11 @@ class JitFunction:
         """
         return self.trace(*args, **kwargs).lower()
 
-    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+    def eval_shape(self, *args: Tree, **kwargs: Tree) -> TypeTree:
         """The shapes and dtypes of the results, a tree of `ShapeDtypeStruct`."""
         return self.trace(*args, **kwargs).out_info
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
+    def __get__(self, instance: object, owner: object = None) -> Attribute:
         if instance is None:
             return self
         return Bound(self, instance)
@@ -332,7 +335,7 @@ class JitFunction:
         """Forget what was traced and compiled."""
         self._entries.clear()
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> str | tuple[object, ...]:
         # What has been traced and compiled stays here. The function of a decorator is found by its
         # name, under which pickle finds this.
         found: Any = sys.modules.get(self.__module__)
@@ -390,42 +393,42 @@ class Bound(functools.partial):  # type: ignore[type-arg]
         return self.func.__name__
 
     @property
-    def __self__(self) -> Any:
+    def __self__(self) -> object:
         return self.args[0]
 
     @property
     def __func__(self) -> JitFunction:
         return self.func
 
-    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+    def trace(self, *args: Tree, **kwargs: Tree) -> Traced:
         """See `JitFunction.trace`."""
         return self.func.trace(*self.args, *args, **kwargs)
 
-    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+    def lower(self, *args: Tree, **kwargs: Tree) -> Lowered:
         """See `JitFunction.lower`."""
         return self.func.lower(*self.args, *args, **kwargs)
 
-    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+    def eval_shape(self, *args: Tree, **kwargs: Tree) -> TypeTree:
         """See `JitFunction.eval_shape`."""
         return self.func.eval_shape(*self.args, *args, **kwargs)
 
 
 def jit(
-    fun: Any = None,
+    fun: Function | None = None,
     /,
     *,
-    in_shardings: Any = None,
-    out_shardings: Any = None,
+    in_shardings: Argument = None,
+    out_shardings: Argument = None,
     static_argnums: _Argnums = None,
     static_argnames: str | Iterable[str] | None = None,
     donate_argnums: _Argnums = None,
     donate_argnames: str | Iterable[str] | None = None,
     keep_unused: bool = False,
-    device: Any = None,
+    device: Argument = None,
     backend: str | None = None,
     inline: bool = False,
-    compiler_options: dict[str, Any] | None = None,
-) -> Any:
+    compiler_options: dict[str, Argument] | None = None,
+) -> Function:
     """`fun`, to be compiled. Works as a decorator, with or without arguments.
 
     Arguments in `static_argnums` / `static_argnames` must be hashable and are passed as they are;
@@ -457,7 +460,7 @@ def jit(
 
 
 def _resolve(
-    fun: Callable[..., Any], argnums: _Argnums, argnames: str | Iterable[str] | None, what: str
+    fun: Function, argnums: _Argnums, argnames: str | Iterable[str] | None, what: str
 ) -> tuple[tuple[int, ...], frozenset[str]]:
     """Positions and names of the arguments meant, each by both where the signature tells."""
     try:
@@ -493,7 +496,7 @@ def _resolve(
     return tuple(sorted(set(nums))), names
 
 
-def _placement(device: Any, backend: str | None) -> Placement | None:
+def _placement(device: Argument, backend: str | None) -> Placement | None:
     """Where to run; None where the arguments, or the default, decide."""
     if device is None and backend is None:
         return None
