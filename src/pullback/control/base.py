@@ -54,7 +54,7 @@ class ControlPrimitive(ClosedCall):
         program = body.derived(key, self._as_program, [a._type for a in arrays], params)
         return runner(program, self.name, None, arrays)
 
-    def _as_program(self, _: ClosedJaxpr, types: Sequence[ShapedArray], params: Params) -> Result:
+    def _as_program(self, _: ClosedJaxpr, types: Sequence[ShapedArray], params: Params) -> ClosedJaxpr:
         return stage_flat(lambda *xs: self.bind(*xs, **params), types, EVAL)
 
     def _recorded(self, trace: Trace, args: Sequence[Value], params: Params) -> Result:
@@ -70,7 +70,7 @@ class ControlPrimitive(ClosedCall):
         return [o if n is None else LinearTracer(trace, n) for o, n in zip(outs, out_nodes)]
 
 
-def instantiate(t: Tangent, like: Value) -> Result:
+def instantiate(t: Tangent, like: Value) -> Value:
     """A tangent or cotangent of `like`: zeros if it is None."""
     if t is not None:
         return t

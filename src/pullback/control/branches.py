@@ -62,7 +62,7 @@ class Cond(ControlPrimitive):
     def type_of(self, *types: ShapedArray, **params: Param) -> list[ShapedArray]:
         return params["branches"][0].out_avals
 
-    def apply(self, args: Sequence[Value], params: Params) -> Value:
+    def apply(self, args: Sequence[Value], params: Params) -> list[Value]:
         chosen = known_value(args[0])
         if chosen is None:
             return super().apply(args, params)

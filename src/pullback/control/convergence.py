@@ -53,7 +53,7 @@ class WarnUnless(Primitive):
     def lower(self, emit: Emitter, holds: Emitted, *, message: str) -> list[Emitted]:
         if emit.calls_host:
 
-            def warn() -> list[Emitted]:
+            def warn() -> list[NumPyValue]:
                 emit.callback(lambda: self.evaluate(False, message=message), [], [], has_side_effect=True)
                 return []
 

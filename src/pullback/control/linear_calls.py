@@ -52,7 +52,7 @@ class LinearCall(ClosedCall, OwnDerivative):
     def type_of(self, *types: ShapedArray, **params: Param) -> list[ShapedArray]:
         return params["jaxpr"].out_avals
 
-    def apply(self, args: Sequence[Value], params: Params) -> Value:
+    def apply(self, args: Sequence[Value], params: Params) -> list[Value]:
         trace = current()
         if trace.__class__ is not LinearTrace:
             return run(params["jaxpr"], *args)

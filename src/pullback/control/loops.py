@@ -337,7 +337,7 @@ def while_loop(
         raise
 
 
-def _while_in_python(cond_fun: Tree, body_fun: Tree, val: Tree) -> Tree:
+def _while_in_python(cond_fun: Function, body_fun: Function, val: Tree) -> Tree:
     """What `while_loop` does, step by step: for `disable_jit`."""
     while cond_fun(val):
         val = body_fun(val)

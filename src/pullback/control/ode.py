@@ -51,6 +51,7 @@ from pullback.transforms.program import Linearization, spread
 from pullback.transforms.vmap import Batch, batch_flat, mapped
 
 if TYPE_CHECKING:
+    from pullback.core.dtypes import DType
     from pullback.core.names import Argument, Cotangent, Function, Param, Tangent, Tree, Value, WithNodes, WithTangents
 
 # ---- the method ----------------------------------------------------------------------------------
@@ -93,7 +94,7 @@ def _advanced(y: State, ks: Sequence[State], weights: Sequence[float], dt: Value
     return [x + d for x, d in zip(y, _combined(ks, weights, dt))]
 
 
-def _norm(errors: State, scales: State, dtype: Value) -> Value:
+def _norm(errors: State, scales: State, dtype: DType) -> Value:
     """The root mean square of errors over scales."""
     count = sum(e.size for e in errors)
     total = _sum([convert(_total(_squared(e / convert(s, e.dtype))), dtype) for e, s in zip(errors, scales)])
@@ -122,7 +123,7 @@ def _scale(*states: State, rtol: float, atol: float) -> State:
     return [like(atol, x) + like(rtol, x) * x for x in (reduce(lax.max, each) for each in zip(*sizes))]
 
 
-def _first_step(f: Derivative, t: Tangent, y: State, dy: State, rtol: float, atol: float) -> Value:
+def _first_step(f: Derivative, t: Value, y: State, dy: State, rtol: float, atol: float) -> Value:
     """A step whose error is about what is tolerated, from the size of the first two derivatives."""
     dtype = t.dtype
     scale = _scale(y, rtol=rtol, atol=atol)
@@ -236,7 +237,7 @@ class Odeint(ControlPrimitive, OwnDerivative):
             return self._over_batch(lambda inner: partial(self.expand, **inner), operands, params)
         consts, ts, y0 = self.split(operands, params)
 
-        def f(y: State, t: Tangent) -> State:
+        def f(y: State, t: Value) -> State:
             return run(params["jaxpr"], *consts, *y, t)
 
         how = (params["rtol"], params["atol"], params["mxstep"], params["hmax"])
@@ -244,7 +245,7 @@ class Odeint(ControlPrimitive, OwnDerivative):
             return solve(f, ts, list(y0), *how)
         shapes = [x.shape for x in y0]
 
-        def joined(y: State, t: Tangent) -> State:
+        def joined(y: State, t: Value) -> State:
             return [_join(f(_part(y[0], shapes), t))]
 
         (ys,) = solve(joined, ts, [_join(y0)], *how)
@@ -478,7 +479,7 @@ def _adjoint_equation(closed: ClosedJaxpr, of_consts: Mask) -> ClosedJaxpr:
 
 @user_api
 def odeint(
-    func: Function, y0: Tree, t: Tangent, *args: Tree, rtol: float = 1.4e-8, atol: float = 1.4e-8, mxstep: float = inf,
+    func: Function, y0: Tree, t: Value, *args: Tree, rtol: float = 1.4e-8, atol: float = 1.4e-8, mxstep: float = inf,
     hmax: float = inf,
 ) -> Tree:  # fmt: skip
     """The solution of dy/dt = func(y, t, *args) with y(t[0]) = y0 at the times `t`: a tree like
@@ -508,7 +509,7 @@ def odeint(
 def _odeint(
     func: Function,
     y0: Tree,
-    t: Tangent,
+    t: Value,
     args: tuple[Tree, ...],
     rtol: Argument,
     atol: Argument,
@@ -575,7 +576,7 @@ class _Equation(Wrapped):
     Example: of `func(y, t, a)`: y, t, (a,) ↦ func(y, t, a).
     """
 
-    def __call__(self, y: Tree, t: Tangent, args: tuple[Tree, ...]) -> Tree:
+    def __call__(self, y: Tree, t: Value, args: tuple[Tree, ...]) -> Tree:
         return self.f(y, t, *args)
 
 

@@ -343,7 +343,7 @@ class CheckpointedLoop:
         node = LinearStep(self.operation.name, [*primals, *outs[count:]], nodes, self.push, self.pull, self)
         return results_of(node, outs[:count], self.has_tangent)
 
-    def push(self, values: Sequence[Residual], tangents: Sequence[Tangent]) -> Tangent:
+    def push(self, values: Sequence[Residual], tangents: Sequence[Tangent]) -> Sequence[Tangent]:
         """Tangents of the results: of the loop's JVP, run again."""
         return self._jvp(values[: self.inputs], tangents)
 

@@ -400,7 +400,7 @@ def reduce_window(
 
 
 def _prepared(
-    name: str, operands: Tree, init_values: Tree, computation: Tree
+    name: str, operands: Tree, init_values: Tree, computation: Function
 ) -> tuple[list[Value], list[Value], Body, PyTreeDef]:
     """Arrays, initial values, the computation's body and the structure of the result."""
     if not callable(computation):

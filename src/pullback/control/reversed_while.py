@@ -176,13 +176,13 @@ class CheckpointedWhile(CheckpointedLoop):
             done = i * segment
             count: Any = select(length - done < segment, length - done, segment)
 
-            def keep(s: Value) -> Cotangent:
+            def keep(s: Value) -> Value:
                 k, state, kept = s
                 return k + one, steps.advance(state), [with_row(x, y, k) for x, y in zip(kept, state)]
 
             states = while_loop(lambda s: s[0] < count, keep, (zero, state, empty_rows(state_types, self.segment)))[2]
 
-            def reverse_one(s: Value) -> Cotangent:
+            def reverse_one(s: Value) -> Value:
                 k, ct_carry, sums = s
                 rest = iter(ct_carry)
                 found = steps.pull([row_of(x, k) for x in states], [next(rest) if h else None for h in has_carry])

@@ -65,7 +65,7 @@ class Solve(ControlPrimitive, OwnDerivative):
     def type_of(self, *types: ShapedArray, **params: Param) -> list[ShapedArray]:
         return params["solve"].out_avals
 
-    def apply(self, args: Sequence[Value], params: Params) -> Value:
+    def apply(self, args: Sequence[Value], params: Params) -> list[Value]:
         trace = current()
         if any(a.__class__ is LinearTracer and a._trace is trace for a in args):
             return self._recorded(trace, args, params)

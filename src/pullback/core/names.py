@@ -35,7 +35,7 @@ Static: TypeAlias = Any
 Auxiliary: TypeAlias = Any
 #: A leaf's type, or a tree of them: what has `shape` and `dtype`.
 TypeTree: TypeAlias = Any
-#: What was asked for by name: an attribute of a module or an object.
+#: What was asked for by name (an attribute of a module), or an object of another library.
 Attribute: TypeAlias = Any
 
 # ---- what operations compute with ----------------------------------------------------------------

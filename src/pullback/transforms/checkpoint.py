@@ -422,7 +422,7 @@ class CheckpointCall(ProgramCall):
     def bind_program(self, program: ClosedJaxpr, args: Sequence[Value], params: Params, prefix: str) -> list[Value]:
         return current().process_call(self, tuple(args), {**params, "jaxpr": program})
 
-    def apply(self, args: Sequence[Value], params: Params) -> Value:
+    def apply(self, args: Sequence[Value], params: Params) -> list[Value]:
         return run(params["jaxpr"], *args)
 
     def step_program(self, params: Params) -> ClosedJaxpr:

@@ -366,7 +366,7 @@ def _checked_cotangents(
     return out
 
 
-def _checked_cotangent(c: Cotangent, t: ShapedArray, name: str, position: int) -> Tree:
+def _checked_cotangent(c: Cotangent, t: ShapedArray, name: str, position: int) -> Cotangent:
     if c is None or isinstance(c, SymbolicZero) or not dtypes.is_inexact(t.dtype):
         return None
     c = as_array(c)

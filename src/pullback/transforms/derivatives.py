@@ -125,7 +125,7 @@ def _check_index(argnums: Argument, args: Sequence[Tree], too_few: type[Exceptio
         raise TypeError(f"argnums={argnums} has an argument twice, of the {n} that were passed, at {user_line()}")
 
 
-def _named(wrapper: Tree, fun: Tree, transformation: str, noun: str) -> Tree:
+def _named(wrapper: Leaf, fun: Leaf, transformation: str, noun: str) -> Leaf:
     name = getattr(fun, "__name__", None)
     if name is not None:
         wrapper.__name__ = f"{transformation}({name})" if name.startswith("<") else name
@@ -135,7 +135,7 @@ def _named(wrapper: Tree, fun: Tree, transformation: str, noun: str) -> Tree:
 
 
 def _value_and_grad(
-    fun: Tree,
+    fun: Leaf,
     argnums: Argument,
     has_aux: bool,
     holomorphic: bool,
@@ -372,7 +372,7 @@ def _shared_aux(box: list[Leaf]) -> list[Leaf]:
     """Auxiliary outputs computed inside a vmap over the basis, which they cannot depend on."""
     from pullback.transforms.vmap import BatchTracer
 
-    def shared(x: Leaf) -> Value:
+    def shared(x: Leaf) -> Leaf:
         return x.value[(slice(None),) * x.axis + (0,)] if isinstance(x, BatchTracer) else x
 
     out = []

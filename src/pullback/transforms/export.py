@@ -40,10 +40,10 @@ from pullback.xla.eager import evaluate_by_xla
 
 if TYPE_CHECKING:
     from pullback.core.names import (
-        Attribute,
         Cotangent,
         Emitted,
         Function,
+        Leaf,
         NumPyArray,
         NumPyValue,
         Param,
@@ -285,7 +285,7 @@ def _zeros0(t: ShapedArray) -> NumPyArray:
 
 
 def export(
-    fun_jit: Attribute, *, platforms: Sequence[str] | None = None, disabled_checks: Sequence[DisabledSafetyCheck] = ()
+    fun_jit: Leaf, *, platforms: Sequence[str] | None = None, disabled_checks: Sequence[DisabledSafetyCheck] = ()
 ) -> Callable[..., Exported]:
     """A function that takes the arguments of `fun_jit` (arrays, or `ShapeDtypeStruct`s) and gives
     it as `Exported` for these types.
@@ -331,7 +331,7 @@ def _is_ready_made(fun: Function) -> bool:
     return callable(fun) and module.startswith("pullback.") and getattr(sys.modules.get(module), name, None) is fun
 
 
-def _jitted(fun: Function, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> Attribute:
+def _jitted(fun: Function, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> Leaf:
     static = [n for n, x in kwargs.items() if not any(hasattr(leaf, "dtype") for leaf in tree_leaves(x))]
     return jit(fun, static_argnums=[i for i, x in enumerate(args) if isinstance(x, str)], static_argnames=static)
 

@@ -66,7 +66,7 @@ class JitCall(ProgramCall):
         derived = {"jaxpr": program, "name": name, "options": options and options.without_donation()}
         return current().process_call(self, tuple(args), derived)
 
-    def apply(self, args: Sequence[Value], params: Params) -> Value:
+    def apply(self, args: Sequence[Value], params: Params) -> list[Value]:
         if current() is not EVAL:  # a linear function being recorded as what it computes
             return run(params["jaxpr"], *args)
         arrays = [a if a.__class__ is ConcreteArray else as_array(a) for a in args]
