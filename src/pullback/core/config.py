@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 class Option:
     """One option. Call it with a value to get a context manager and decorator that holds for the
-    current context."""
+    current context.
+
+    Example: `with enable_x64(True): ...`, and `enable_x64.value` there is True.
+    """
 
     def __init__(
         self,
@@ -173,7 +176,10 @@ _foreign_values: dict[str, Any] = {}
 
 class Config:
     """`pullback.config`: attributes read and set options, `update` sets one by name; for every
-    thread."""
+    thread.
+
+    Example: `config.update("enable_x64", True)`, `config.enable_x64 = True`.
+    """
 
     _options: dict[str, Option]
 

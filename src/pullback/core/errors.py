@@ -174,7 +174,7 @@ class JaxRuntimeError(RuntimeError):
 class OutOfMemoryError(JaxRuntimeError, MemoryError):
     """An array is larger than any memory: known before anything is computed.
 
-    Example: `zeros((1 << 40, 1 << 10))`.
+    Example: `jit(lambda x: jnp.broadcast_to(x, (1 << 62, 4)))(1.0)`.
     """
 
 
