@@ -1,0 +1,226 @@
+"""What special functions share that SciPy evaluates and compiled programs approximate.
+
+A `Special` names SciPy's function, for eager values, and a formula, for compiled programs: a
+function of a namespace `xp` (`Approximating`) and of `Value`s, which have operators (see
+`lax.incomplete`). Formulas choose between regions by `xp.where`, as every region is computed for
+every element, and give each region a harmless argument where it does not apply. Polynomials come
+from `approximations.txt`, which `tools/special_tables.py` computes; there are shorter ones for
+float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.types import ShapedArray
+from pullback.lax.family import FLOAT, Broadcasting, Elementwise
+from pullback.lax.incomplete import Compiled, Value
+
+INFINITY = float("inf")
+
+
+@cache
+def table() -> dict[str, list[float]]:
+    """The polynomials by name, coefficients of t⁰, t¹, ...
+
+    >>> len(table()["erfcx/32"]) < len(table()["erfcx"])
+    True
+    """
+    text = resources.files("pullback.lax").joinpath("approximations.txt").read_text("utf-8")
+    rows = (line.split() for line in text.splitlines())
+    return {name: [float(c) for c in coefficients] for name, *coefficients in rows}
+
+
+def by_scipy(name: str, result: int | None = None) -> Callable[..., Any]:
+    """SciPy's function `name` (of several results, number `result`) for every floating type:
+    narrower ones than float32 are computed in that. SciPy is imported when it is first called.
+
+    >>> float(by_scipy("i0")(np.float64(0.0)))
+    1.0
+    """
+    found: Any = None
+
+    def evaluate(*operands: Any) -> Any:
+        nonlocal found
+        if found is None:
+            from scipy import special
+
+            found = getattr(special, name)
+        dtype = operands[0].dtype
+        if dtype.itemsize < 4:
+            out = found(*[x.astype(np.float32) for x in operands])
+            return [y.astype(dtype) for y in out] if out.__class__ is tuple else out.astype(dtype)
+        out = found(*operands)
+        return list(out) if out.__class__ is tuple else out
+
+    return evaluate
+
+
+class Approximating(Compiled):
+    """The functions that formulas use. `single` says that the result has at most the precision of
+    float32, whatever it is computed in."""
+
+    sin, cos = (staticmethod(lambda x, op=op: x.apply(op)) for op in ("sine", "cosine"))
+    floor, ceil = (staticmethod(lambda x, op=op: x.apply(op)) for op in ("floor", "ceil"))
+    rint = staticmethod(lambda x: x.apply("round_nearest_even"))
+    erf = staticmethod(lambda x: x.apply("chlo.erf"))
+
+    def __init__(self, emit: Any, single: bool, width: Any) -> None:
+        super().__init__(emit)
+        self.single, self.width = single, width
+
+    def where(self, condition: Value, x: Any, y: Any) -> Value:
+        """As of `Compiled`; both may be numbers."""
+        if not isinstance(x, Value) and not isinstance(y, Value):
+            x = Value(self.emit, self.emit.constant(x, self.width, condition.value.shape))
+        return super().where(condition, x, y)
+
+    def polynomial(self, name: str, t: Value) -> Value:
+        """The polynomial `name` of t in [-1, 1]."""
+        coefficients = table()[name + "/32" if self.single else name]
+        # Even and odd powers apart: two chains of operations that do not wait for each other.
+        square = t * t
+        chains = []
+        for start in (0, 1):
+            *rest, out = coefficients[start::2]
+            for c in reversed(rest):
+                out = square * out + c
+            chains.append(out)
+        even, odd = chains
+        return t * odd + even
+
+    def linear(self, name: str, x: Value, low: float, high: float) -> Value:
+        """The polynomial `name` of `x` in [low, high]."""
+        return self.polynomial(name, (x - low) * (2 / (high - low)) - 1)
+
+    def reciprocal(self, name: str, x: Value, low: float, high: float = INFINITY) -> Value:
+        """The polynomial `name` of 1/x for `x` in [low, high]."""
+        above = 1 / high
+        scale = 2 / (1 / low - above)
+        return self.polynomial(name, scale / x - (above * scale + 1))
+
+    def between(self, x: Value, low: float, high: float) -> Value:
+        """`x`, or the bound that it is beyond; of NaN, NaN."""
+        return self.where(x < low, low, self.where(x > high, high, x))
+
+    def is_number(self, x: Value) -> Value:
+        """Whether `x` is no NaN; of |x| ≥ 0, XLA knows that it always holds."""
+        return (x >= 0) | (x < 0)
+
+    def split(self, x: Value) -> tuple[Value, Value]:
+        """`x` as a number whose square is exact and a rest."""
+        bits = 25 if x.value.dtype.itemsize == 8 else 11
+        widths = {"exponent_bits": f"{11 if bits == 25 else 8} : i32", "mantissa_bits": f"{bits} : i32"}
+        high = Value(self.emit, self.emit("reduce_precision", x.value, **widths))
+        return high, x - high
+
+    def square(self, x: Value) -> tuple[Value, Value]:
+        """x² as its rounded value's first half and the rest, which add up to it exactly, almost."""
+        high, low = self.split(x)
+        return high * high, low * (x + high)
+
+    def exp_of_square(self, x: Value, sign: float) -> Value:
+        """exp(± x²), which the rounding of x² would make inexact. The sign may come with a power of
+        two."""
+        high, low = self.square(x)
+        rest = low * sign
+        # The rest is at most 0.05 in float32, at most 1e-5 in float64.
+        near_one = (
+            1 + rest * (1 + rest * (0.5 + rest * (1 / 6 + rest * (1 / 24))))
+            if self.single
+            else 1 + rest * (1 + rest * 0.5)
+        )
+        return self.exp(high * sign) * near_one
+
+    def same_sign(self, x: Value, y: Value) -> Value:
+        """`x` ≥ 0 with the sign of `y`."""
+        return self.where(y < 0, -x, x)
+
+
+def computed(formula: Callable[..., Any], wide: bool) -> Callable[..., Any]:
+    """The rule `lower` of `formula(xp, *operands)`, which is computed in the operands' precision, in
+    float32 at least; with `wide` in float64."""
+
+    def lower(emit: Any, *operands: Any, **params: Any) -> Any:
+        shape, dtype = emit.type.shape, operands[0].dtype
+        single = dtypes.to_real(dtype).itemsize < 8 if dtypes.is_complex(dtype) else dtype.itemsize < 8
+        width = dtypes.float64 if wide or not single else dtypes.float32
+        xp = Approximating(emit, single, width)
+        operands = tuple(emit.broadcast(x, shape) for x in operands)
+        if dtypes.is_complex(dtype):
+            parts = [Value(emit, emit.convert(part, width)) for x in operands for part in emit.parts(x)]
+            real, imag = formula(xp, *parts, **params)
+            narrow = dtypes.to_real(dtype)
+            parts = [emit.convert(v.value, narrow) for v in (real, imag)]
+            return emit("complex", *parts, out=ShapedArray(shape, dtype))
+        outs = formula(xp, *(Value(emit, emit.convert(x, width)) for x in operands), **params)
+        if isinstance(outs, Value):
+            return emit.convert(outs.value, dtype)
+        return [emit.convert(v.value, dtype) for v in outs]
+
+    return lower
+
+
+class Special(Elementwise):
+    """An elementwise special function: see the module's text.
+
+    >>> from pullback.lax.error_functions import dawsn_p
+    >>> isinstance(dawsn_p, Special)
+    True
+    """
+
+    def __init__(
+        self,
+        name: str,
+        evaluate: str | Callable[..., Any],
+        formula: Callable[..., Any],
+        *partials: Any,
+        wide: bool = False,
+        kinds: str = FLOAT,
+    ) -> None:
+        if isinstance(evaluate, str):
+            evaluate = by_scipy(evaluate)
+        super().__init__(name, kinds, evaluate, *partials, hlo=computed(formula, wide), cost=30)
+
+
+class SpecialPair(Broadcasting):
+    """A special function of one operand that gives two results, as `Special`. `partials` are those
+    of the results."""
+
+    multiple_results = True
+    kinds = FLOAT
+
+    def __init__(
+        self,
+        name: str,
+        evaluate: str | Callable[..., Any],
+        formula: Callable[..., Any],
+        partials: Sequence[Callable[..., Any]],
+        wide: bool = False,
+    ) -> None:
+        self.name, self.partials = name, partials
+        self.evaluate = by_scipy(evaluate) if isinstance(evaluate, str) else evaluate  # type: ignore[method-assign]
+        self._lower = computed(formula, wide)
+        super().__init__()
+
+    def type_of(self, x: ShapedArray) -> Any:
+        if dtypes.kind(x.dtype) not in FLOAT:
+            raise TypeError(f"{self.name} does not accept dtype {dtypes.name(x.dtype)}")
+        return [x, x]
+
+    def lower(self, emit: Any, x: Any) -> Any:
+        return self._lower(emit, x)
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        (x,), (t,) = primals, tangents
+        outs = self.bind(x)
+        return outs, [None if t is None else partial(x) * t for partial in self.partials]
+
+    def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None]) -> Any:
+        return self.bind(*args), [axes[0]] * 2

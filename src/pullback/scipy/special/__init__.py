@@ -1,0 +1,6 @@
+"""Special functions, with the names of `scipy.special`."""
+
+from __future__ import annotations
+
+from pullback.scipy.special.error_functions import *
+from pullback.scipy.special.integrals import *

@@ -1,0 +1,49 @@
+"""Rows of `lax/error_functions.py` and `lax/exponential_integrals.py`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pullback.lax import error_functions as e
+from pullback.lax import exponential_integrals as i
+from tests.conformance.rows.special import given
+from tests.conformance.table import Row, sample
+
+EDGES = np.array([0.0, -0.0, 0.3, -0.3, 1.5, -1.5, 40.0, -40.0, 1e-8, 1e300, 1e-300, np.inf, -np.inf, np.nan])
+POSITIVE = sample((2, 3), low=0.4, high=4.0)
+UNIT = sample((2, 3), low=-0.9, high=0.9)
+BOTH = sample((2, 3))
+MANY = tuple(v.ravel() for v in np.meshgrid(EDGES, EDGES))
+
+ROWS = []
+for primitive, x in (
+    (e.erfcx_p, BOTH), (e.dawsn_p, BOTH), (e.erfinv_p, UNIT), (e.erfcinv_p, UNIT + 1), (i.exp1_p, POSITIVE), (i.expi_p, POSITIVE),
+    (i.sici_p, POSITIVE), (i.fresnel_p, BOTH), (i.spence_p, POSITIVE),
+):  # fmt: skip
+    ROWS += [
+        Row(primitive.name, "float64", primitive.bind, (x,), compiled_tol=1e-14),
+        Row(primitive.name, "float32", primitive.bind, (x.astype(np.float32),), order=0, compiled_tol=1e-6),
+        Row(primitive.name, "float16", primitive.bind, (x.astype(np.float16),), order=0, vmap=False),
+        Row(primitive.name, "edges", primitive.bind, (EDGES,), order=0, vmap=False, compiled_tol=1e-13),
+    ]
+ROWS += [
+    Row("wofz", "complex128", e.wofz_p.bind, (BOTH[0] + 1j * BOTH[1],), compiled_tol=1e-13),
+    Row(
+        "wofz", "complex64", e.wofz_p.bind, ((BOTH[0] + 1j * BOTH[1]).astype(np.complex64),), order=0, compiled_tol=1e-6
+    ),
+    Row("owens_t", "float64", e.owens_t_p.bind, (BOTH, POSITIVE), compiled_tol=1e-13),
+    Row("owens_t", "edges", e.owens_t_p.bind, MANY, order=0, vmap=False, compiled_tol=1e-12),
+    Row("expn", "by-x", given(i.expn_p.bind, 3.0), (POSITIVE,), note="the order is a whole number", compiled_tol=1e-14),
+    Row(
+        "expn", "first", given(i.expn_p.bind, 1.0), (POSITIVE,), note="the order is a whole number", compiled_tol=1e-14
+    ),
+    Row(
+        "expn",
+        "edges",
+        i.expn_p.bind,
+        (np.repeat([0.0, 1.0, 2.0, 7.0, 1.5, -1.0, np.nan], len(EDGES)), np.tile(EDGES, 7)),
+        order=0,
+        vmap=False,
+        compiled_tol=1e-13,
+    ),
+]
