@@ -158,7 +158,7 @@ FITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "fresnel_c": (lambda y: mp.fresnelc(y**0.25) / y**0.25, linear(0, "6.5536")),
     "fresnel_f": (of_root(fresnel_f), reciprocal("2.56", INFINITY)),
     "fresnel_g": (of_root(fresnel_g), reciprocal("2.56", INFINITY)),
-    "i0_near": (of_root(lambda x: mp.besseli(0, x)), linear(0, 9)),
+    "i0_near": (of_root(lambda x: (mp.besseli(0, x) - 1) / (x * x)), linear(0, 9)),
     "i1_near": (of_root(lambda x: mp.besseli(1, x) / x), linear(0, 9)),
     "i0e_middle": (lambda x: mp.sqrt(x) * mp.exp(-x) * mp.besseli(0, x), reciprocal(3, 8)),
     "i1e_middle": (lambda x: mp.sqrt(x) * mp.exp(-x) * mp.besseli(1, x), reciprocal(3, 8)),

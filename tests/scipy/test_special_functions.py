@@ -33,6 +33,10 @@ UNARY: list[tuple[str, Callable[..., Any], Callable[..., Any], np.ndarray, float
     ("erfinv", special.erfinv, mp.erfinv, UNIT, 2e-15),
     ("erfcinv", special.erfcinv, lambda y: mp.erfinv(1 - y), 1 + UNIT, 2e-15),
     ("dawsn", special.dawsn, dawson, REAL, 2e-14),
+    ("i0", special.i0, lambda x: mp.besseli(0, x), REAL, 2e-15),
+    ("i1", special.i1, lambda x: mp.besseli(1, x), REAL, 2e-15),
+    ("i0e", special.i0e, lambda x: mp.besseli(0, x) * mp.exp(-abs(x)), REAL, 2e-15),
+    ("i1e", special.i1e, lambda x: mp.besseli(1, x) * mp.exp(-abs(x)), REAL, 2e-15),
     ("exp1", special.exp1, mp.e1, POSITIVE, 2e-15),
     ("expi", special.expi, mp.ei, REAL, 4e-15),
     ("fresnel 0", lambda x: special.fresnel(x)[0], mp.fresnels, REAL, 4e-15),
@@ -92,6 +96,40 @@ def test_derivatives(row: Any, compiled: dict[str, Any]) -> None:
         np.testing.assert_allclose(pb.grad(total(pb.grad(total(f))))(x), derivative(reference, x, 2), 1e-9, 1e-11)
 
 
+def test_bessel_jn() -> None:
+    x = np.concatenate([-POSITIVE, [0.0, 3.7, 11.0, 25.0, 300.0], POSITIVE])
+    order = np.arange(7.0)[:, None]
+    with pb.enable_x64(True):
+        f = lambda x: special.bessel_jn(x, v=6)
+        values = exact(mp.besselj, order, x).reshape(7, -1)
+        slopes = exact(lambda n, x: (mp.besselj(n - 1, x) - mp.besselj(n + 1, x)) / 2, order, x).reshape(7, -1)
+        out, slope = pb.jit(lambda x: pb.jvp(f, (x,), (jnp.ones_like(x),)))(x)
+        assert out.shape == (7, len(x))
+        for got, expected, rtol in ((out, values, 1e-14), (f(x), values, 2e-13), (slope, slopes, 1e-13)):
+            np.testing.assert_allclose(got, expected, rtol, 1e-16)
+        second = pb.vmap(pb.grad(pb.grad(lambda x: special.bessel_jn(x, v=1)[1])))(x)
+        np.testing.assert_allclose(second, exact(lambda x: mp.besselj(1, x, 2), x), 1e-13, 1e-15)
+        below = np.float64([1e-3, 1.0, 5.0, 15.0])
+        got = pb.jit(lambda x: special.bessel_jn(x, v=16)[16])(below)
+        np.testing.assert_allclose(got, exact(lambda x: mp.besselj(16, x), below), 1e-14)
+    assert special.bessel_jn(np.ones((2, 3), np.float16), v=0).shape == (1, 2, 3)
+    assert special.bessel_jn(1, v=2, n_iter=10).dtype == np.float32
+    np.testing.assert_array_equal(
+        special.bessel_jn(np.float32([np.inf, np.nan, 0]), v=1), [[0, np.nan, 1], [0, np.nan, 0]]
+    )
+    for v, error in ((-1, ValueError), (1.5, TypeError)):
+        with pytest.raises(error, match="bessel_jn needs"):
+            special.bessel_jn(1.0, v=v)
+    with pytest.raises(TypeError, match="complex"):
+        special.bessel_jn(1j, v=1)
+
+
+def test_third_derivatives_of_modified_bessel_functions_at_zero() -> None:
+    with pb.enable_x64(True):
+        assert pb.grad(pb.grad(pb.grad(special.i1)))(0.0) == 3 / 8
+        assert pb.grad(pb.grad(special.i0))(0.0) == 1 / 2
+
+
 def test_derivatives_where_formulas_have_removable_singularities() -> None:
     with pb.enable_x64(True):
         for f, x, values in (
@@ -148,7 +186,8 @@ def test_several_arguments() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["erf", "erfc", "erfinv", "erfcinv", "erfcx", "dawsn", "exp1", "expi", "fresnel", "sici", "spence"]
+    "name",
+    ["i0", "i1e", "erf", "erfc", "erfinv", "erfcinv", "erfcx", "dawsn", "exp1", "expi", "fresnel", "sici", "spence"],
 )
 def test_types(name: str) -> None:
     f = getattr(special, name)

@@ -105,6 +105,10 @@ class Approximating(Compiled):
         scale = 2 / (1 / low - above)
         return self.polynomial(name, scale / x - (above * scale + 1))
 
+    def kept(self, x: Value) -> Value:
+        """`x`, which is computed once for all that need it."""
+        return Value(self.emit, self.emit.keep(x.value))
+
     def between(self, x: Value, low: float, high: float) -> Value:
         """`x`, or the bound that it is beyond; of NaN, NaN."""
         return self.where(x < low, low, self.where(x > high, high, x))
@@ -143,14 +147,15 @@ class Approximating(Compiled):
         return self.where(y < 0, -x, x)
 
 
-def computed(formula: Callable[..., Any], wide: bool) -> Callable[..., Any]:
+def computed(formula: Callable[..., Any], wide: bool | Callable[..., bool]) -> Callable[..., Any]:
     """The rule `lower` of `formula(xp, *operands)`, which is computed in the operands' precision, in
-    float32 at least; with `wide` in float64."""
+    float32 at least; with `wide` (which may depend on the parameters) in float64."""
 
     def lower(emit: Any, *operands: Any, **params: Any) -> Any:
         shape, dtype = emit.type.shape, operands[0].dtype
         single = dtypes.to_real(dtype).itemsize < 8 if dtypes.is_complex(dtype) else dtype.itemsize < 8
-        width = dtypes.float64 if wide or not single else dtypes.float32
+        is_wide = wide(**params) if callable(wide) else wide
+        width = dtypes.float64 if is_wide or not single else dtypes.float32
         xp = Approximating(emit, single, width)
         operands = tuple(emit.broadcast(x, shape) for x in operands)
         if dtypes.is_complex(dtype):
@@ -181,7 +186,7 @@ class Special(Elementwise):
         evaluate: str | Callable[..., Any],
         formula: Callable[..., Any],
         *partials: Any,
-        wide: bool = False,
+        wide: bool | Callable[..., bool] = False,
         kinds: str = FLOAT,
     ) -> None:
         if isinstance(evaluate, str):

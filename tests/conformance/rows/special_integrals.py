@@ -1,9 +1,10 @@
-"""Rows of `lax/error_functions.py` and `lax/exponential_integrals.py`."""
+"""Rows of `lax/bessel.py`, `lax/error_functions.py` and `lax/exponential_integrals.py`."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from pullback.lax import bessel as b
 from pullback.lax import error_functions as e
 from pullback.lax import exponential_integrals as i
 from tests.conformance.rows.special import given
@@ -23,7 +24,6 @@ for primitive, x in (
     ROWS += [
         Row(primitive.name, "float64", primitive.bind, (x,), compiled_tol=1e-14),
         Row(primitive.name, "float32", primitive.bind, (x.astype(np.float32),), order=0, compiled_tol=1e-6),
-        Row(primitive.name, "float16", primitive.bind, (x.astype(np.float16),), order=0, vmap=False),
         Row(primitive.name, "edges", primitive.bind, (EDGES,), order=0, vmap=False, compiled_tol=1e-13),
     ]
 ROWS += [
@@ -46,4 +46,17 @@ ROWS += [
         vmap=False,
         compiled_tol=1e-13,
     ),
+]
+for primitive in (b.bessel_i_p, b.bessel_ie_p):
+    ROWS += [
+        Row(primitive.name, f"order-{n}", lambda x, p=primitive, n=n: p.bind(x, order=n), (BOTH,), compiled_tol=2e-14)
+        for n in (0, 3)
+    ]
+    edges = lambda x, p=primitive: p.bind(x, order=1)
+    ROWS += [Row(primitive.name, "edges", edges, (EDGES,), order=0, vmap=False, compiled_tol=1e-14)]
+jn = lambda x: b.bessel_jn_p.bind(x, v=3)
+ROWS += [
+    Row("bessel_jn", "float64", jn, (4 * BOTH,), compiled_tol=1e-13),
+    Row("bessel_jn", "float32", jn, (BOTH.astype(np.float32),), order=0, compiled_tol=1e-6),
+    Row("bessel_jn", "edges", jn, (EDGES[np.abs(EDGES) != 1e300],), order=0, vmap=False, compiled_tol=1e-13),
 ]
