@@ -14,7 +14,7 @@ NEWEST := .venv-newest-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.ver
 PYTEST := -m pytest -q -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full test-oldest test-newest test-fusion test-constants test-elsewhere interrupts forks lint format bench bench-smoke oracle clean
+.PHONY: help run test test-full test-oldest test-newest test-fusion test-constants test-elsewhere interrupts forks lint format bench bench-smoke oracle api-coverage clean
 
 help:
 	@echo "make run          a guided tour of the package"
@@ -29,6 +29,7 @@ help:
 	@echo "make test-elsewhere  every primitive, its derivatives and its vmap on a second device (20 minutes)"
 	@echo "make lint         formatting, lint, types, import contracts"
 	@echo "make format       format the code"
+	@echo "make api-coverage  how much of JAX's public API there is, module by module"
 	@echo "make oracle       compare with JAX, which is installed beside the benchmarks"
 	@echo "make bench        measure against JAX, PyTorch and Autograd; writes benchmarks/RESULTS.md"
 	@echo "make bench-smoke  run every benchmark once"
@@ -98,6 +99,9 @@ lint: $(VENV)/.made
 format: $(VENV)/.made
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+api-coverage: $(VENV)/.made
+	$(BIN)/python tools/api_coverage.py
 
 oracle: .venv-bench/.made
 	$(BENCH)/python $(PYTEST) tests/oracle

@@ -188,7 +188,7 @@ def main() -> None:
                 numbers = monomials(cut(c, eps / 8 * least))
                 known[name + suffix] = " ".join([name + suffix, *[repr(float(x)) for x in numbers]])
                 spread = float(sum(map(abs, numbers)) / least)
-                print(f"{name + suffix}: {len(numbers)} coefficients, spread {spread:.3g}", flush=True)  # noqa: T201
+                print(f"{name + suffix}: {len(numbers)} coefficients, spread {spread:.3g}", flush=True)
         lines += [known[name], known[name + "/32"]]
     path.write_text("\n".join(lines) + "\n")
 

@@ -80,8 +80,8 @@ class Option:
             raise ValueError(f"option {self.name!r} takes a text or None, got {value!r}")
         return value
 
-    def __call__(self, value: OptionValue = True) -> Setting:
-        return Setting(self, self.check(value))
+    def __call__(self, new_val: OptionValue = True) -> Setting:
+        return Setting(self, self.check(new_val))
 
 
 class _Here(Entered):
