@@ -14,7 +14,7 @@ NEWEST := .venv-newest-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.ver
 PYTEST := -m pytest -q -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full test-oldest test-newest test-fusion test-constants test-elsewhere interrupts forks lint format bench bench-smoke oracle api-coverage clean
+.PHONY: help run test test-full test-oldest test-newest test-fusion test-constants test-elsewhere interrupts forks lint format bench bench-smoke oracle api-coverage accuracy accuracy-references clean
 
 help:
 	@echo "make run          a guided tour of the package"
@@ -31,6 +31,8 @@ help:
 	@echo "make format       format the code"
 	@echo "make api-coverage  how much of JAX's public API there is, module by module"
 	@echo "make oracle       compare with JAX, which is installed beside the benchmarks"
+	@echo "make accuracy     errors of special functions and distributions; writes docs/accuracy.md"
+	@echo "make accuracy-references  mpmath's values for that, where they are missing"
 	@echo "make bench        measure against JAX, PyTorch and Autograd; writes benchmarks/RESULTS.md"
 	@echo "make bench-smoke  run every benchmark once"
 
@@ -105,6 +107,12 @@ api-coverage: $(VENV)/.made
 
 oracle: .venv-bench/.made
 	$(BENCH)/python $(PYTEST) tests/oracle
+
+accuracy: .venv-bench/.made
+	$(BENCH)/python -m tests.accuracy
+
+accuracy-references: $(VENV)/.made
+	$(BIN)/python -m tests.accuracy.references
 
 bench: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.run
