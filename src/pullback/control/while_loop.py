@@ -132,7 +132,7 @@ class LiftedLoop:
         def after(carry: Sequence[Kind]) -> list[Kind]:
             condition, step = parts(carry)
             (holds,) = condition.kinds
-            return [how.join(kind, holds) for kind in step.kinds]
+            return list(step.kinds) if holds is None else [how.join(kind, holds) for kind in step.kinds]
 
         self.kinds = carry = fixed_point(carry, after, how.join)
         condition, step = parts(carry)

@@ -1,0 +1,202 @@
+"""What all sparse arrays have in common, and how one is told that storage is inefficient."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.errors import user_line
+from pullback.core.types import Shape, integers
+from pullback.numpy.conversion import asarray
+
+
+class SparseEfficiencyError(ValueError):
+    """A layout was asked for in which an array takes much more memory than it needs."""
+
+
+class SparseEfficiencyWarning(UserWarning):
+    """The same, where the layout is made all the same."""
+
+
+class CuSparseEfficiencyWarning(SparseEfficiencyWarning):
+    """A layout that cuSPARSE has no kernel for. There is no such kernel here: nothing gives it, and
+    filters that name it go on working."""
+
+
+class JAXSparse(ABC):
+    """Base of the sparse arrays: elements at some positions, zeros at all others. Abstract.
+
+    `data` has the elements, `shape` is that of the array they stand for. Positions that are out of
+    bounds hold nothing: they are padding. Sparse arrays are pytrees; their leaves are the data and
+    the positions, so `jit`, `vmap` and the loops of `lax` take and give them.
+    """
+
+    data: Any
+    shape: Shape
+
+    # NumPy arrays leave `x @ sparse` and the like to the sparse array.
+    __array_priority__ = 100
+    __array_ufunc__ = None
+    __hash__ = None
+
+    @property
+    @abstractmethod
+    def nse(self) -> int:
+        """Number of elements that are specified (for each batch)."""
+
+    @abstractmethod
+    def todense(self) -> Array:
+        """The array with all its zeros."""
+
+    @abstractmethod
+    def transpose(self, axes: Any = None) -> Any:
+        """The array with its axes permuted, reversed by default."""
+
+    @abstractmethod
+    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
+        """The leaves, and what is static."""
+
+    @classmethod
+    @abstractmethod
+    def tree_unflatten(cls, aux_data: Any, children: Any) -> Any:
+        """The array of leaves and of what is static."""
+
+    @property
+    def dtype(self) -> Any:
+        """Element type."""
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements, zeros included."""
+        return math.prod(self.shape)
+
+    @property
+    def T(self) -> Any:
+        """The transpose."""
+        return self.transpose()
+
+    @property
+    def _bufs(self) -> tuple[Any, ...]:
+        """The leaves: data and positions."""
+        return self.tree_flatten()[0]
+
+    def block_until_ready(self) -> Any:
+        """The array, when it has been computed."""
+        for x in self._bufs:
+            x.block_until_ready()
+        return self
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def _layout(self) -> str:
+        """What is printed after the number of elements."""
+        return ""
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        try:
+            kind, nse, shape = dtypes.name(self.dtype), self.nse, ", ".join(map(str, self.shape))
+        except (AttributeError, TypeError, IndexError):  # leaves that are no arrays: a tree of axes, or of types
+            return f"{name}({', '.join(map(repr, self._bufs))})"
+        return f"{name}({kind}[{shape}], nse={nse}{self._layout()})"
+
+    def _missing(self, what: str) -> NotImplementedError:
+        return NotImplementedError(
+            f"{type(self).__name__} has no {what} (at {user_line()}): convert to BCOO, or to a dense array with todense()"
+        )
+
+    # ---- operators that a format need not have
+
+    def __neg__(self) -> Any:
+        raise self._missing("negation")
+
+    def __pos__(self) -> Any:
+        raise self._missing("unary plus")
+
+    def __add__(self, other: Any) -> Any:
+        raise self._missing("addition")
+
+    def __radd__(self, other: Any) -> Any:
+        raise self._missing("addition")
+
+    def __sub__(self, other: Any) -> Any:
+        raise self._missing("subtraction")
+
+    def __rsub__(self, other: Any) -> Any:
+        raise self._missing("subtraction")
+
+    def __mul__(self, other: Any) -> Any:
+        raise self._missing("multiplication")
+
+    def __rmul__(self, other: Any) -> Any:
+        raise self._missing("multiplication")
+
+    def __matmul__(self, other: Any) -> Any:
+        raise self._missing("matrix product")
+
+    def __rmatmul__(self, other: Any) -> Any:
+        raise self._missing("matrix product from the left")
+
+    def __getitem__(self, item: Any) -> Any:
+        raise self._missing("indexing")
+
+    def sum(self, *args: Any, **kwargs: Any) -> Any:
+        """The sum along axes."""
+        raise self._missing("sum")
+
+
+def leaves(args: Sequence[Any], count: int, what: str) -> list[Any]:
+    """The `count` arrays that a sparse array is made of. Raises TypeError for what is none."""
+    found = tuple(args)
+    if len(found) != count:
+        raise TypeError(f"{what} is made of {count} arrays, got {len(found)}, at {user_line()}")
+    return [x if isinstance(x, Array) else asarray(x) for x in found]
+
+
+def shape_of(shape: Any, what: str) -> Shape:
+    """A shape as a tuple of integers. Raises TypeError, or ValueError for negative ones."""
+    out = integers(shape, f"the shape of {what}")
+    if any(n < 0 for n in out):
+        raise ValueError(f"{what}: the shape {out} has negative lengths, at {user_line()}")
+    return out
+
+
+def index_type(dtype: Any) -> Any:
+    """The dtype of positions that was asked for, as it is here. Raises TypeError if it holds no
+    integers."""
+    out = dtypes.canonicalize_dtype(dtype)
+    if not dtypes.is_integer(out):
+        raise TypeError(f"positions are integers, got index_dtype={dtype!r}, at {user_line()}")
+    return out
+
+
+def dense(x: Any) -> Array:
+    """An operand that is no sparse array, as an Array. Raises TypeError for sparse ones."""
+    if isinstance(x, JAXSparse):
+        raise TypeError(f"expected a dense array, got {x!r}, at {user_line()}")
+    return as_array(x) if isinstance(x, Array) else asarray(x)
+
+
+__all__ = [
+    "CuSparseEfficiencyWarning",
+    "JAXSparse",
+    "SparseEfficiencyError",
+    "SparseEfficiencyWarning",
+    "dense",
+    "index_type",
+    "leaves",
+    "shape_of",
+]

@@ -1,0 +1,307 @@
+"""BCSR, sparse matrices by compressed rows, with batch axes before and dense ones behind the two
+sparse axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import pullback.numpy as jnp
+from pullback.core import dtypes
+from pullback.core.array import Array
+from pullback.core.errors import user_line
+from pullback.core.tree import register_pytree_node
+from pullback.core.types import Shape
+from pullback.experimental.sparse.base import JAXSparse, dense, index_type, leaves, shape_of
+from pullback.experimental.sparse.bcoo import (
+    BCOO,
+    SparseInfo,
+    bcoo_fromdense,
+    bcoo_sort_indices,
+    bcoo_sum_duplicates,
+    full_batch,
+    gathered,
+    over_batch,
+)
+from pullback.experimental.sparse.bcoo_products import bcoo_dot_general, checked_numbers
+from pullback.experimental.sparse.bcoo_shapes import bcoo_broadcast_in_dim, bcoo_concatenate
+from pullback.experimental.sparse.products import product, rows_of_pointers, scatter_flat
+from pullback.lax.shape import broadcast_to
+from pullback.xla.devices import no_sharding
+
+
+class BCSR(JAXSparse):
+    """A sparse array by compressed rows, with batch and dense axes.
+
+    `args` are `data`, of shape (*batch, nse, *dense), `indices`, the columns, of shape (*batch,
+    nse), and `indptr`, of shape (*batch, rows + 1): row i has the elements from `indptr[i]` to
+    `indptr[i + 1]`; those behind the last row are padding. `indices_sorted` and `unique_indices`
+    are promises of the caller. Raises ValueError if the shapes do not fit.
+
+    >>> m = BCSR.fromdense(jnp.array([[0.0, 2.0], [3.0, 0.0]]))
+    >>> m.indptr.tolist(), (m @ jnp.array([1.0, 10.0])).tolist()
+    ([0, 1, 2], [20.0, 3.0])
+    """
+
+    def __init__(
+        self,
+        args: tuple[Any, Any, Any],
+        *,
+        shape: Sequence[int],
+        indices_sorted: bool = False,
+        unique_indices: bool = False,
+    ) -> None:
+        self.data, self.indices, self.indptr = leaves(args, 3, "BCSR")
+        self.indices_sorted, self.unique_indices = bool(indices_sorted), bool(unique_indices)
+        self._shape = shape = shape_of(shape, "BCSR")
+        data, indices, indptr = self.data, self.indices, self.indptr
+        if not (dtypes.is_integer(indices.dtype) and dtypes.is_integer(indptr.dtype)):
+            raise TypeError(
+                f"BCSR: indices and indptr must be integers, got {indices.dtype}, {indptr.dtype}, at {user_line()}"
+            )
+        nb = indices.ndim - 1
+        nd = len(shape) - nb - 2
+        fits = nb >= 0 and nd >= 0 and data.ndim == nb + 1 + nd and indptr.ndim == nb + 1
+        fits = fits and data.shape[nb] == indices.shape[nb] and indptr.shape[nb] == shape[nb] + 1
+        fits = fits and data.shape[nb + 1 :] == shape[nb + 2 :]
+        if not fits or any(n not in (1, m) for x in (data, indices, indptr) for n, m in zip(x.shape, shape[:nb])):
+            raise ValueError(
+                f"BCSR of shape {shape}: invalid shapes {data.shape} of data, {indices.shape} of indices and {indptr.shape} of indptr, at "
+                f"{user_line()}"
+            )
+
+    @property
+    def shape(self) -> Shape:
+        """Length of each axis."""
+        if self._shape is not None:
+            return self._shape
+        nb = self.indices.ndim - 1
+        parts = zip(*(x.shape[:nb] for x in (self.data, self.indices, self.indptr)))
+        return (*(max(p) if min(p) else 0 for p in parts), *self._rest)
+
+    n_batch = property(lambda self: self.indices.ndim - 1, doc="Number of batch axes, which come first.")
+    n_sparse = property(lambda self: 2, doc="Number of sparse axes.")
+    n_dense = property(lambda self: self.data.ndim - self.indices.ndim, doc="Number of dense axes, which come last.")
+    nse = property(lambda self: self.indices.shape[-1], doc="Number of elements that are specified in each batch.")
+    _layout = BCOO._layout
+
+    @property
+    def _info(self) -> Any:
+        return SparseInfo(self.shape, self.indices_sorted, self.unique_indices)
+
+    @property
+    def _sparse_shape(self) -> Shape:
+        return self.shape[self.n_batch : self.n_batch + 2]
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
+        data, rest = self.data, self._rest if self._shape is None else self._shape[self.n_batch :]
+        if self._shape is not None and self.n_batch:
+            data = broadcast_to(data, (*self._shape[: self.n_batch], *data.shape[self.n_batch :]))
+        return (data, self.indices, self.indptr), (rest, self.indices_sorted, self.unique_indices)
+
+    @classmethod
+    def tree_unflatten(cls, aux_data: Any, children: Any) -> BCSR:
+        out = object.__new__(cls)
+        out.data, out.indices, out.indptr = children
+        out._shape = None
+        out._rest, out.indices_sorted, out.unique_indices = aux_data
+        return out
+
+    @classmethod
+    def fromdense(
+        cls, mat: Any, *, nse: int | None = None, index_dtype: Any = np.int32, n_dense: int = 0, n_batch: int = 0
+    ) -> BCSR:
+        """The elements of a dense array that are not zero. See `bcsr_fromdense`."""
+        return bcsr_fromdense(mat, nse=nse, n_batch=n_batch, n_dense=n_dense, index_dtype=index_dtype)
+
+    @classmethod
+    def from_scipy_sparse(cls, mat: Any, *, index_dtype: Any = None, n_dense: int = 0, n_batch: int = 0) -> BCSR:
+        """A matrix of scipy.sparse, in any of its formats. Raises NotImplementedError for batch or
+        dense axes."""
+        if n_dense or n_batch:
+            raise NotImplementedError("BCSR.from_scipy_sparse with n_dense or n_batch")
+        mat = mat.tocsr()
+        index = index_type(index_dtype or mat.indices.dtype)
+        parts = (jnp.asarray(mat.data), jnp.asarray(mat.indices.astype(index)), jnp.asarray(mat.indptr.astype(index)))
+        return cls(parts, shape=mat.shape)
+
+    @classmethod
+    def from_bcoo(cls, arr: BCOO) -> BCSR:
+        """The same array by compressed rows. Raises NotImplementedError unless two axes are
+        sparse."""
+        if arr.n_sparse != 2:
+            raise NotImplementedError(f"BCSR.from_bcoo requires n_sparse=2, got {arr!r} with {arr.n_sparse}")
+        mat = arr if arr.indices_sorted else bcoo_sort_indices(arr)
+        data, indices = full_batch(mat)
+        m, k = mat.shape[mat.n_batch : mat.n_batch + 2]
+
+        def pointers(i: Any) -> Any:
+            inside = (i[:, 0] >= 0) & (i[:, 1] >= 0) & (i[:, 1] < k)
+            counts = scatter_flat(jnp.ones_like(i[:, 0]), jnp.where(inside, i[:, 0], m), m)
+            return jnp.concatenate([jnp.zeros((1,), i.dtype), jnp.cumsum(counts, dtype=i.dtype)])
+
+        indptr = over_batch(pointers, mat.n_batch, indices)
+        # Padding that stands between elements would be counted: it has been sorted to the end.
+        return cls(
+            (data, indices[..., 1], indptr), shape=mat.shape, indices_sorted=True, unique_indices=mat.unique_indices
+        )
+
+    @classmethod
+    def _empty(
+        cls,
+        shape: Any,
+        *,
+        dtype: Any = None,
+        index_dtype: Any = "int32",
+        n_dense: int = 0,
+        n_batch: int = 0,
+        nse: int = 0,
+    ) -> BCSR:
+        shape = shape_of(shape, "BCSR")
+        if n_dense < 0 or n_batch < 0 or nse < 0 or len(shape) != n_batch + 2 + n_dense:
+            raise ValueError(f"BCSR must have two sparse axes, got shape={shape}, n_batch={n_batch}, n_dense={n_dense}")
+        batch, index = shape[:n_batch], index_type(index_dtype)
+        parts = (
+            jnp.zeros((*batch, nse, *shape[n_batch + 2 :]), dtype),
+            jnp.full((*batch, nse), shape[n_batch + 1], index),
+            jnp.zeros((*batch, shape[n_batch] + 1), index),
+        )
+        return cls(parts, shape=shape)
+
+    def to_bcoo(self) -> BCOO:
+        """The same array by coordinates."""
+        data, indices, indptr = self._full()
+        rows = over_batch(lambda p: rows_of_pointers(p, self.nse), self.n_batch, indptr)
+        indices = jnp.stack([rows.astype(indices.dtype), indices], -1)
+        return BCOO(
+            (data, indices), shape=self.shape, indices_sorted=self.indices_sorted, unique_indices=self.unique_indices
+        )
+
+    def _full(self) -> tuple[Any, Any, Any]:
+        nb = self.n_batch
+        batch = self.shape[:nb]
+        parts = (self.data, self.indices, self.indptr)
+        data, indices, indptr = (
+            x if x.shape[:nb] == batch else broadcast_to(x, (*batch, *x.shape[nb:])) for x in parts
+        )
+        return data, indices, indptr
+
+    def todense(self) -> Array:
+        return bcsr_todense(self)
+
+    def sum_duplicates(self, nse: int | None = None, remove_zeros: bool = True) -> BCSR:
+        """The same array, each position once. See `BCOO.sum_duplicates`."""
+        return BCSR.from_bcoo(self.to_bcoo().sum_duplicates(nse, remove_zeros))
+
+    def transpose(self, axes: Sequence[int] | None = None) -> BCSR:
+        """The array with its axes permuted: that of the BCOO, by rows again."""
+        return BCSR.from_bcoo(self.to_bcoo().transpose(axes))
+
+
+register_pytree_node(BCSR, BCSR.tree_flatten, BCSR.tree_unflatten)
+
+
+def bcsr(x: Any, what: str) -> BCSR:
+    """An argument that must be a BCSR. Raises TypeError otherwise."""
+    if not isinstance(x, BCSR):
+        raise TypeError(f"{what} takes a BCSR, got {type(x).__name__} {x!r:.100}, at {user_line()}")
+    return x
+
+
+def bcsr_fromdense(
+    mat: Any, *, nse: int | None = None, n_batch: int = 0, n_dense: int = 0, index_dtype: Any = jnp.int32
+) -> BCSR:
+    """The elements of a dense array that are not zero, by compressed rows. See `bcoo_fromdense`.
+    Raises ValueError unless two axes are sparse."""
+    x = dense(mat)
+    if x.ndim - n_batch - n_dense != 2:
+        raise ValueError(
+            f"bcsr_fromdense: must have 2 sparse dimensions, got shape {x.shape}, n_batch={n_batch}, n_dense={n_dense}"
+        )
+    return BCSR.from_bcoo(bcoo_fromdense(x, nse=nse, n_batch=n_batch, n_dense=n_dense, index_dtype=index_dtype))
+
+
+def bcsr_todense(mat: BCSR) -> Array:
+    """The dense array."""
+    return bcsr(mat, "bcsr_todense").to_bcoo().todense()
+
+
+def bcsr_extract(indices: Any, indptr: Any, mat: Any) -> Array:
+    """The elements of a dense array at the positions of a BCSR, as its data. Raises ValueError if
+    shapes do not fit."""
+    columns, pointers, x = dense(indices), dense(indptr), dense(mat)
+    nb, nse = columns.ndim - 1, columns.shape[-1]
+    if nb < 0 or pointers.ndim != nb + 1 or x.ndim < nb + 2 or pointers.shape[-1] != x.shape[nb] + 1:
+        raise ValueError(
+            f"bcsr_extract: indices {columns.shape} and indptr {pointers.shape} are no positions in shape {x.shape}, at {user_line()}"
+        )
+    rows = over_batch(lambda p: rows_of_pointers(p, nse), nb, pointers)
+    return gathered(x, jnp.stack([rows.astype(columns.dtype), columns], -1))
+
+
+def bcsr_sum_duplicates(mat: BCSR, nse: int | None = None) -> BCSR:
+    """The same array with each position once. See `bcoo_sum_duplicates`."""
+    return BCSR.from_bcoo(bcoo_sum_duplicates(bcsr(mat, "bcsr_sum_duplicates").to_bcoo(), nse))
+
+
+def bcsr_dot_general(
+    lhs: BCSR | Array,
+    rhs: Array,
+    *,
+    dimension_numbers: Any,
+    precision: None = None,
+    preferred_element_type: None = None,
+    out_sharding: Any = None,
+) -> Array:
+    """`lax.dot_general` of a BCSR and a dense array, either one first (or of two sparse arrays:
+    then the result is a BCOO). See `bcoo_dot_general`.
+
+    >>> bcsr_dot_general(BCSR.fromdense(jnp.eye(2)), jnp.ones(2), dimension_numbers=(((1,), (0,)), ((), ()))).tolist()
+    [1.0, 1.0]
+    """
+    no_sharding("bcsr_dot_general", out_sharding)
+    if (
+        isinstance(lhs, BCSR)
+        and lhs.ndim == lhs.n_sparse
+        and not isinstance(rhs, JAXSparse)
+        and preferred_element_type is None
+    ):
+        y = dense(rhs)
+        (xc, yc), (xb, _) = numbers = checked_numbers(lhs, y, dimension_numbers, "bcsr_dot_general")
+        if not xb and yc == (0,) and y.ndim <= 2 and numbers[0]:
+            return product(lhs.data, lhs.indptr, lhs.indices, y, lhs.shape, transpose=xc == (0,), compressed=True)
+    x, z = (a.to_bcoo() if isinstance(a, BCSR) else a for a in (lhs, rhs))
+    out: Any = bcoo_dot_general(
+        x, z, dimension_numbers=dimension_numbers, precision=precision, preferred_element_type=preferred_element_type
+    )
+    return out
+
+
+def bcsr_broadcast_in_dim(
+    mat: BCSR, *, shape: Sequence[int], broadcast_dimensions: Sequence[int], sharding: Any = None
+) -> BCSR:
+    """The array repeated along new axes. See `bcoo_broadcast_in_dim`."""
+    x = bcsr(mat, "bcsr_broadcast_in_dim").to_bcoo()
+    out = bcoo_broadcast_in_dim(x, shape=shape, broadcast_dimensions=broadcast_dimensions, sharding=sharding)
+    return BCSR.from_bcoo(out)
+
+
+def bcsr_concatenate(operands: Sequence[BCSR], *, dimension: int) -> BCSR:
+    """Arrays one after the other along an axis. See `bcoo_concatenate`."""
+    if not all(isinstance(x, BCSR) for x in operands):
+        raise ValueError(f"bcsr_concatenate: expected operands to be a sequence of BCSR arrays, got {operands!r:.200}")
+    return BCSR.from_bcoo(bcoo_concatenate([x.to_bcoo() for x in operands], dimension=dimension))
+
+
+__all__ = [
+    "BCSR",
+    "bcsr_broadcast_in_dim",
+    "bcsr_concatenate",
+    "bcsr_dot_general",
+    "bcsr_extract",
+    "bcsr_fromdense",
+    "bcsr_sum_duplicates",
+    "bcsr_todense",
+]
