@@ -87,9 +87,9 @@ from pullback.experimental.sparse.products import coo_matvec_p as coo_matvec_p
 from pullback.experimental.sparse.products import csr_matmat_p as csr_matmat_p
 from pullback.experimental.sparse.products import csr_matvec_p as csr_matvec_p
 from pullback.experimental.sparse.rules import install as _install
-from pullback.experimental.sparse.sparsify import SparseTracer as SparseTracer
-from pullback.experimental.sparse.sparsify import sparsify as sparsify
-from pullback.experimental.sparse.sparsify import todense as todense
-from pullback.experimental.sparse.sparsify import todense_p as todense_p
+from pullback.experimental.sparse.sparsification import SparseTracer as SparseTracer
+from pullback.experimental.sparse.sparsification import sparsify as sparsify
+from pullback.experimental.sparse.sparsification import todense as todense
+from pullback.experimental.sparse.sparsification import todense_p as todense_p
 
 _install()

@@ -13,15 +13,16 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import pullback.numpy as jnp
 from pullback.core import dtypes
-from pullback.core.array import Array
+from pullback.core.array import Array, ConcreteArray, concrete
 from pullback.core.errors import ConcretizationTypeError, user_line
-from pullback.core.trace import Tracer, known_value
+from pullback.core.trace import EVAL, Tracer, current, known_value
 from pullback.core.tree import register_pytree_node
 from pullback.core.types import Shape, integer
 from pullback.experimental.sparse.base import (
@@ -33,7 +34,7 @@ from pullback.experimental.sparse.base import (
     leaves,
     shape_of,
 )
-from pullback.experimental.sparse.products import columns_of, raveled, scatter_flat
+from pullback.experimental.sparse.products import columns_of, kept, product, raveled, scatter_flat
 from pullback.lax.indexing import gather_p, scatter_add_p, scatter_max_p
 from pullback.lax.positions import FILL_OR_DROP, GatherDimensionNumbers, ScatterDimensionNumbers
 from pullback.lax.shape import broadcast_to, zeros_like_shape
@@ -113,15 +114,9 @@ class BCOO(JAXSparse):
 
     # The batch axes are those of the leaves, so that mapping a BCOO maps these away.
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
-        data, shape = self.data, self._shape
-        if shape is None:
-            rest = self._rest
-        else:
-            nb = self.n_batch
-            rest = shape[nb:]
-            if any(max(a, b) < n for a, b, n in zip(data.shape, self.indices.shape, shape[:nb])):
-                data = broadcast_to(data, (*shape[:nb], *data.shape[nb:]))
-        return (data, self.indices), (rest, self.indices_sorted, self.unique_indices)
+        if self._shape is None:
+            return (self.data, self.indices), (self._rest, self.indices_sorted, self.unique_indices)
+        return full_batch(self), (self._shape[self.n_batch :], self.indices_sorted, self.unique_indices)
 
     @classmethod
     def tree_unflatten(cls, aux_data: Any, children: Any) -> BCOO:
@@ -271,6 +266,11 @@ def bcoo_todense(mat: BCOO) -> Array:
 
 def _todense(data: Any, indices: Any, *, shape: Shape) -> Any:
     nb, ns = indices.ndim - 2, indices.shape[-1]
+    if data.__class__ is indices.__class__ is ConcreteArray and data.ndim == 1 and current() is EVAL:
+        # SciPy's kernel, which is quicker than NumPy's: the product of a column with the number 1.
+        rows, count = raveled(columns_of(indices), shape, data.shape[0])
+        if 0 < count < 2**31:
+            return product(data, rows, kept(_zeros, rows._value), _one(data.dtype), (count, 1)).reshape(shape)
     batch, sparse = tuple(range(nb)), tuple(range(nb, nb + ns))
     windows = tuple(range(nb + 1, data.ndim))
     if not ns:
@@ -286,6 +286,15 @@ def _todense(data: Any, indices: Any, *, shape: Shape) -> Any:
         indices_are_sorted=False,
         unique_indices=False,
     )
+
+
+def _zeros(rows: np.ndarray[Any, Any]) -> Array:
+    return concrete(np.zeros(len(rows), np.int32))
+
+
+@cache
+def _one(dtype: Any) -> Array:
+    return concrete(np.ones(1, dtype))
 
 
 def gathered(x: Any, indices: Any) -> Any:

@@ -96,10 +96,9 @@ class BCSR(JAXSparse):
         return self.shape[self.n_batch : self.n_batch + 2]
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
-        data, rest = self.data, self._rest if self._shape is None else self._shape[self.n_batch :]
-        if self._shape is not None and self.n_batch:
-            data = broadcast_to(data, (*self._shape[: self.n_batch], *data.shape[self.n_batch :]))
-        return (data, self.indices, self.indptr), (rest, self.indices_sorted, self.unique_indices)
+        if self._shape is None:
+            return (self.data, self.indices, self.indptr), (self._rest, self.indices_sorted, self.unique_indices)
+        return self._full(), (self._shape[self.n_batch :], self.indices_sorted, self.unique_indices)
 
     @classmethod
     def tree_unflatten(cls, aux_data: Any, children: Any) -> BCSR:

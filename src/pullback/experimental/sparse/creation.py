@@ -48,8 +48,8 @@ def random_bcoo(
     if 0 < nse < 1:
         nse = math.ceil(nse * size)
     nse, index = int(nse), index_type(indices_dtype or np.int32)
-    data_key, index_key = random.split(key)
-    data = generator(data_key, shape=(*batch, nse, *tail), dtype=jnp.dtype(dtype), **kwds)
+    keys = random.split(key, 1 + math.prod(batch))
+    data = generator(keys[0], shape=(*batch, nse, *tail), dtype=jnp.dtype(dtype), **kwds)
 
     def positions(key: Any) -> Any:
         if not ns:
@@ -57,8 +57,8 @@ def random_bcoo(
         flat = random.choice(key, size, (nse,), replace=not unique_indices).astype(jnp.int32)
         return jnp.stack(jnp.unravel_index(flat, sparse), -1).astype(index)
 
-    keys = random.split(index_key, math.prod(batch)).reshape(batch) if nb else index_key
-    out = BCOO((data, over_batch(positions, nb, keys)), shape=shape, unique_indices=unique_indices)
+    indices = over_batch(positions, nb, keys[1:].reshape((*batch, *keys.shape[1:])))
+    out = BCOO((data, indices), shape=shape, unique_indices=unique_indices)
     return out.sort_indices() if sorted_indices else out
 
 

@@ -11,7 +11,7 @@ from pullback.core.errors import user_api
 from pullback.core.tree import tree_flatten, tree_unflatten
 from pullback.experimental.sparse.base import JAXSparse
 from pullback.experimental.sparse.bcoo import BCOO, full_batch
-from pullback.experimental.sparse.sparsify import is_sparse
+from pullback.experimental.sparse.sparsification import is_sparse
 from pullback.transforms import derivatives as dense
 
 

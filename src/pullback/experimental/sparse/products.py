@@ -131,7 +131,7 @@ def _kernels() -> Any:
 class _Plan:
     """What a kernel needs to know of positions: those in bounds, as SciPy has them.
 
-    `pointers` are there if the rows are sorted; `selected` are the numbers of the entries in
+    `pointers` are there if the rows are `compressed`; `selected` are the numbers of the entries in
     bounds, None if all are.
     """
 
@@ -150,7 +150,7 @@ class _Plan:
         index = np.int32 if max(m, k, len(rows)) < 2**31 else np.int64
         self.rows, self.columns = (np.ascontiguousarray(x, index) for x in (rows, columns))
         self.pointers = None
-        if compressed or not np.any(rows[1:] < rows[:-1]):
+        if compressed:
             self.pointers = np.searchsorted(self.rows, np.arange(m + 1)).astype(index)
 
 

@@ -21,7 +21,7 @@ from pullback.experimental.sparse.bcoo import BCOO, bcoo_transpose, bcoo_update_
 from pullback.experimental.sparse.bcoo_products import at_positions, bcoo_dot_general, bcoo_multiply_sparse
 from pullback.experimental.sparse.bcsr import BCSR, bcsr_dot_general
 from pullback.experimental.sparse.products import columns_of, product
-from pullback.experimental.sparse.sparsify import no_rule, sparse_rules, sparsify
+from pullback.experimental.sparse.sparsification import no_rule, sparse_rules, sparsify
 from pullback.lax.arrangement import concatenate_p, pad_p, rev_p, slice_p, split_p
 from pullback.lax.blocks import dynamic_slice_p
 from pullback.lax.contraction import dot_general_p
