@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import itertools
 import pickle
 import warnings
@@ -16,7 +17,7 @@ import pullback as pb
 import pullback.numpy as jnp
 from pullback import lax
 from pullback.experimental import sparse
-from pullback.experimental.sparse import linalg
+from pullback.experimental.sparse import linalg, products
 from pullback.experimental.sparse.bcoo import with_data
 
 D = np.array([[0, 1, 0, 2], [3, 0, 0, 0], [0, 0, 4, 5]], np.float32)
@@ -457,6 +458,20 @@ def test_positions_out_of_bounds_hold_nothing() -> None:
     assert (nothing @ jnp.zeros(0)).tolist() == [0, 0, 0]
     special = sparse.BCOO((jnp.array([jnp.nan, jnp.inf, -0.0]), jnp.array([[0], [1], [2]])), shape=(4,)).todense()
     np.testing.assert_array_equal(special, [np.nan, np.inf, 0, 0])
+
+
+def test_what_is_known_of_positions_goes_with_them() -> None:
+    before = len(products._known)
+    for x in (D, D[0]):
+        m = sparse.BCOO.fromdense(x)
+        for kind in (m, *([sparse.COO.fromdense(x), sparse.CSC.fromdense(x)] if x.ndim == 2 else [])):
+            assert_is(kind @ V, x @ V)
+        assert_is(m.todense(), x)
+        assert_is((m.reshape(1, -1) @ m.reshape(-1, 1)), np.array([[(x * x).sum()]], np.float32))
+    assert len(products._known) > before
+    del m, kind
+    gc.collect()
+    assert len(products._known) == before
 
 
 def test_spsolve() -> None:

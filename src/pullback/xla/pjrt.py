@@ -393,15 +393,16 @@ def deserialize(
 
 
 #: What the names of the kernels that `register_lapack` registers have in them.
-_LAPACK_NAMES = ("lapack_", "tridiagonal_solve_perturbed")
+_LAPACK_NAMES = ("lapack_", "tridiagonal_solve_perturbed", "cpu_csr_sparse_dense_ffi")
 
 
 @lru_cache(maxsize=1)
 def register_lapack() -> None:
-    """Make the LAPACK kernels known to XLA by name. They call SciPy's LAPACK."""
+    """Make the LAPACK kernels known to XLA by name, which call SciPy's LAPACK, and the product of a
+    sparse matrix with a dense one."""
     with _as_expected():
-        from jaxlib import lapack
+        from jaxlib import cpu_sparse, lapack
 
-        for name, function, api_version in lapack.registrations()["cpu"]:
+        for name, function, api_version in (*lapack.registrations()["cpu"], *cpu_sparse.registrations()["cpu"]):
             xla_client.register_custom_call_target(name, function, platform="cpu", api_version=api_version)
         lapack._lapack.initialize()

@@ -44,12 +44,14 @@ def kept(make: Callable[..., Any], *arrays: np.ndarray[Any, Any], static: Any = 
     """`make(*arrays, *static)`, remembered as long as the arrays are there.
 
     Nobody writes to the arrays of Arrays, so what follows from positions is found out once: a
-    product with the same matrix costs its kernel.
+    product with the same matrix costs its kernel. What is made must not refer to the arrays: they
+    would never go.
     """
     key = (make, static, *map(id, arrays))
     found = _known.get(key)
     if found is None:
-        forget = lambda _: _known.pop(key, None)
+        # Bound here: a process that ends takes the module's names away first.
+        forget = lambda _, known=_known, key=key: known.pop(key, None)
         value = make(*arrays, *static)
         found = _known[key] = ([weakref.ref(a, forget) for a in arrays], value)
     return found[1]
@@ -63,7 +65,7 @@ def columns_of(indices: Any) -> list[Array]:
 
 
 def _columns(indices: np.ndarray[Any, Any]) -> list[Array]:
-    return [concrete(np.ascontiguousarray(indices[:, i])) for i in range(indices.shape[1])]
+    return [concrete(indices[:, i].copy()) for i in range(indices.shape[1])]
 
 
 def rows_of_pointers(indptr: Any, nse: int) -> Any:
@@ -131,8 +133,8 @@ def _kernels() -> Any:
 class _Plan:
     """What a kernel needs to know of positions: those in bounds, as SciPy has them.
 
-    `pointers` are there if the rows are `compressed`; `selected` are the numbers of the entries in
-    bounds, None if all are.
+    `rows` and `columns` are None where they are SciPy's already; `pointers` are there if the rows
+    are `compressed`; `selected` are the numbers of the entries in bounds, None if all are.
     """
 
     __slots__ = ("rows", "columns", "pointers", "selected")
@@ -141,6 +143,7 @@ class _Plan:
         self, rows: np.ndarray[Any, Any], columns: np.ndarray[Any, Any], shape: tuple[int, int], compressed: bool
     ) -> None:
         m, k = shape
+        given = rows, columns
         if compressed:
             rows = np.searchsorted(rows[1:], np.arange(len(columns)), side="right")
         inside = (rows >= 0) & (rows < m) & (columns >= 0) & (columns < k)
@@ -148,21 +151,26 @@ class _Plan:
         if self.selected is not None:
             rows, columns = rows[self.selected], columns[self.selected]
         index = np.int32 if max(m, k, len(rows)) < 2**31 else np.int64
-        self.rows, self.columns = (np.ascontiguousarray(x, index) for x in (rows, columns))
-        self.pointers = None
-        if compressed:
-            self.pointers = np.searchsorted(self.rows, np.arange(m + 1)).astype(index)
+        self.pointers = np.searchsorted(rows, np.arange(m + 1)).astype(index) if compressed else None
+        as_scipys = lambda x, given: (
+            None if x is given and x.dtype == index and x.flags.c_contiguous else x.astype(index)
+        )
+        self.rows = None if compressed else as_scipys(rows, given[0])
+        self.columns = as_scipys(columns, given[1])
 
 
-def _multiply(plan: _Plan, data: Any, x: Any, m: int, k: int, transpose: bool) -> Any:
+def _multiply(plan: _Plan, data: Any, rows: Any, columns: Any, x: Any, shape: tuple[int, int], transpose: bool) -> Any:
     """The product, by SciPy."""
     tools = _kernels()
     if plan.selected is not None:
         data = data[plan.selected]
     data, x = np.ascontiguousarray(data), np.ascontiguousarray(x)
+    m, k = shape
     n = k if transpose else m
     out = np.zeros((n, *x.shape[1:]), data.dtype)
-    rows, columns, pointers = plan.rows, plan.columns, plan.pointers
+    rows = rows if plan.rows is None else plan.rows
+    columns = columns if plan.columns is None else plan.columns
+    pointers = plan.pointers
     if x.ndim == 1:
         if pointers is None:
             first, second = (columns, rows) if transpose else (rows, columns)
@@ -226,13 +234,12 @@ class SparseProduct(Primitive):
     weakness = "never"
 
     def evaluate(self, data: Any, rows: Any, columns: Any, x: Any, *, shape: Any, transpose: bool) -> Any:
-        m, k = shape
         plan = kept(_Plan, rows, columns, static=(shape, self.compressed))
         dtype = data.dtype
         if dtype.char in "fdFD":
-            return _multiply(plan, data, x, m, k, transpose)
+            return _multiply(plan, data, rows, columns, x, shape, transpose)
         wide = _sums_in(dtype)
-        out = _multiply(plan, data.astype(wide), x.astype(wide), m, k, transpose)
+        out = _multiply(plan, data.astype(wide), rows, columns, x.astype(wide), shape, transpose)
         return out != 0 if dtype.kind == "b" else out.astype(dtype)
 
     def expand(self, data: Any, rows: Any, columns: Any, x: Any, *, shape: Any, transpose: bool) -> Any:
@@ -247,6 +254,24 @@ class SparseProduct(Primitive):
         terms = mul_p.bind(convert(terms, wide), convert(scale, wide))
         out = scatter_flat(terms, rows, n, is_sorted=is_sorted)
         return out != 0 if data.dtype == dtypes.bool_ else convert(out, data.dtype)
+
+    def lower(self, emit: Any, data: Any, rows: Any, columns: Any, x: Any, *, shape: Any, transpose: bool) -> Any:
+        m, k = shape
+        has_kernel = emit.capabilities.has_lapack and self.compressed and not transpose and data.dtype.char in "fdFD"
+        if (
+            len(x.shape) == 1
+            or not has_kernel
+            or not rows.dtype == columns.dtype == dtypes.int32
+            or not (data.size and x.size and m)
+        ):
+            return emit.expand(self, (data, rows, columns, x), {"shape": shape, "transpose": transpose})
+        # jaxlib's kernel reads wherever positions point to: those out of bounds become zeros.
+        zero = emit.like(0, columns)
+        inside = emit("and", emit.compare("GE", columns, zero), emit.compare("LT", columns, emit.like(k, columns)))
+        data, columns = emit.select(inside, data, emit.like(0, data)), emit.select(inside, columns, zero)
+        limits = emit.like(0, rows), emit.like(data.size, rows)
+        rows = emit("clamp", limits[0], rows, limits[1], out=rows)
+        return emit.custom_call("cpu_csr_sparse_dense_ffi", data, rows, columns, x, out=emit.type)
 
     def is_linear(self, active: Sequence[bool]) -> bool:
         return active[0] != active[3]
