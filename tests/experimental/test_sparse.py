@@ -125,6 +125,23 @@ def test_layouts_are_changed_both_ways() -> None:
             m.update_layout(**options)
 
 
+def test_printing_shows_the_pattern() -> None:
+    for m in (
+        sparse.BCOO.fromdense(D, nse=6),
+        sparse.BCSR.fromdense(D),
+        sparse.COO.fromdense(D),
+        sparse.CSC.fromdense(D),
+    ):
+        assert str(m) == f"{m!r}\n[. x . x]\n[x . . .]\n[. . x x]"
+    assert str(sparse.eye(1000)).count("x") == 32
+    assert str(sparse.empty((0, 3))) == "BCOO(float32[0, 3], nse=0)\n"
+    for m in (sparse.BCOO.fromdense(D3), sparse.BCSR.fromdense(D3, n_batch=1)):
+        assert str(m) == repr(m)
+    seen = []
+    pb.jit(lambda m: seen.append(str(m)))(sparse.BCOO.fromdense(D))
+    assert seen == ["BCOO(float32[3, 4], nse=5)"]
+
+
 def test_layouts_are_what_the_interface_says() -> None:
     m, batches = sparse.BCOO.fromdense(D), sparse.BCOO.fromdense(D3, n_batch=1)
     assert repr(m) == "BCOO(float32[3, 4], nse=5)"
@@ -162,6 +179,7 @@ def test_gather_and_convolution() -> None:
     assert_is(m[-1, 1:], D[-1, 1:])
     assert_is(m[2, 3], D[2, 3])
     assert_is(m[None], D[None])
+    assert m[None].n_batch == 1
     assert [r.shape for r in m] == [(4,)] * 3
     x, y = D[0], np.array([2, 0, 5], np.float32)
     for mode in ("full", "valid"):
@@ -550,3 +568,44 @@ def test_mistakes() -> None:
         sparse.bcoo_transpose(stored(D3, 1), permutation=(1, 0, 2))
     assert issubclass(sparse.CuSparseEfficiencyWarning, sparse.SparseEfficiencyWarning)
     assert issubclass(sparse.SparseEfficiencyError, ValueError)
+
+
+def test_derivatives_of_every_operation_in_both_modes() -> None:
+    m, other = sparse.BCOO.fromdense(D), sparse.BCOO.fromdense(np.roll(D, 1, 1))
+    twice = sparse.BCOO((jnp.zeros(10), jnp.concatenate([m.indices, other.indices])), shape=(3, 4))
+    batch = sparse.BCOO.fromdense(D3, n_batch=1)
+    indices = (m.indices, other.indices, twice.indices)
+
+    def of(indices: Any) -> list[tuple[Any, Any]]:
+        mi, oi, ti = indices
+        on = lambda f, mat, i: lambda d: f(sparse.BCOO((d, i), shape=mat.shape))
+        o = sparse.BCOO((other.data, oi), shape=(3, 4))
+        return [
+            (on(lambda t: t.sum_duplicates(nse=9).todense(), twice, ti), jnp.arange(1.0, 11.0)),
+            (on(lambda t: t.sort_indices().data, twice, ti), jnp.arange(1.0, 11.0)),
+            (on(lambda a: (a @ o.T).todense(), m, mi), m.data),
+            (on(lambda a: (a @ a.T).todense(), m, mi), m.data),
+            (on(lambda a: (a * o).todense(), m, mi), m.data),
+            (on(lambda a: (o * a * a).todense(), m, mi), m.data),
+            (on(lambda a: (a / (D + 1)).T[1:3].todense(), m, mi), m.data),
+            (on(lambda a: sparse.BCSR.from_bcoo(a.T) @ W, m, mi), m.data),
+            (on(lambda a: sparse.bcoo_concatenate([a, o], dimension=1).sum(0).todense(), m, mi), m.data),
+            (on(lambda a: a.update_layout(n_dense=1, on_inefficient=None).data, m, mi), m.data),
+            (lambda d: sparse.bcoo_extract(m, jnp.outer(d[:3], d[1:])).data, jnp.arange(5.0)),
+            (on(lambda b: (b @ V).sum(0), batch, batch.indices), batch.data),
+            (on(lambda b: b.sum_duplicates(nse=6).todense(), batch, batch.indices), batch.data),
+        ]
+
+    def jacobians(mode: Any, indices: Any) -> list[Any]:
+        return [mode(f)(x) for f, x in of(indices)]
+
+    forward, reverse = jacobians(pb.jacfwd, indices), jacobians(pb.jacrev, indices)
+    compiled = pb.jit(lambda i: (jacobians(pb.jacfwd, i), jacobians(pb.jacrev, i)))(indices)  # positions are traced
+    for n, (j, *others) in enumerate(zip(forward, reverse, *compiled)):
+        f, x = of(indices)[n]
+        steps = np.eye(x.size, dtype=np.float32).reshape(x.size, *x.shape)
+        differences = np.stack([(np.asarray(f(x + e)) - np.asarray(f(x - e))) / 2 for e in steps], -1)
+        for other_j in (j, *others):
+            np.testing.assert_allclose(
+                np.asarray(other_j).reshape(differences.shape), differences, rtol=1e-4, atol=1e-4, err_msg=str(n)
+            )

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
@@ -113,6 +115,15 @@ class JAXSparse(ABC):
             return f"{name}({', '.join(map(repr, self._bufs))})"
         return f"{name}({kind}[{shape}], nse={nse}{self._layout()})"
 
+    def _entries(self) -> tuple[Any, Any] | None:
+        """The rows and columns of what is stored, as NumPy arrays; None where they are not known, or
+        where there are not two sparse axes alone."""
+        return None
+
+    def __str__(self) -> str:
+        entries = self._entries()
+        return repr(self) if entries is None else f"{self!r}\n{pattern(*entries, self.shape)}"
+
     def _missing(self, what: str) -> NotImplementedError:
         return NotImplementedError(
             f"{type(self).__name__} has no {what} (at {user_line()}): convert to BCOO, or to a dense array with todense()"
@@ -156,6 +167,25 @@ class JAXSparse(ABC):
     def sum(self, *args: Any, **kwargs: Any) -> Any:
         """The sum along axes."""
         raise self._missing("sum")
+
+
+def pattern(rows: Any, columns: Any, shape: Shape) -> str:
+    """A picture of where the elements of a matrix are, of at most 16 lines of 32 places, in which
+    several rows or columns share a place if there are more.
+
+    >>> print(pattern(np.array([0, 2]), np.array([1, 0]), (3, 2)))
+    [. x]
+    [. .]
+    [x .]
+    """
+    m, n = shape
+    lines, places = min(m, 16), min(n, 32)
+    inside = (rows >= 0) & (rows < m) & (columns >= 0) & (columns < n)
+    marks = np.full((lines, places), ".")
+    marks[
+        rows[inside].astype(np.int64) * lines // max(m, 1), columns[inside].astype(np.int64) * places // max(n, 1)
+    ] = "x"
+    return "\n".join(f"[{' '.join(line)}]" for line in marks)
 
 
 def leaves(args: Sequence[Any], count: int, what: str) -> list[Any]:

@@ -64,6 +64,10 @@ class BCOO(JAXSparse):
     BCOO(float32[2, 2], nse=2)
     >>> m.indices.tolist(), (m @ jnp.array([1.0, 10.0])).tolist()
     ([[0, 1], [1, 0]], [20.0, 3.0])
+    >>> print(m)
+    BCOO(float32[2, 2], nse=2)
+    [. x]
+    [x .]
     """
 
     def __init__(
@@ -107,6 +111,10 @@ class BCOO(JAXSparse):
 
     def _layout(self) -> str:
         return "".join(f", {k}={v}" for k, v in (("n_batch", self.n_batch), ("n_dense", self.n_dense)) if v)
+
+    def _entries(self) -> tuple[Any, Any] | None:
+        known = known_value(self.indices) if isinstance(self.indices, Array) else None
+        return None if known is None or known.ndim != 2 or known.shape[1] != 2 or self.n_dense else tuple(known.T)
 
     @property
     def _info(self) -> Any:

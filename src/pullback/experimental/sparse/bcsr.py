@@ -12,6 +12,7 @@ import pullback.numpy as jnp
 from pullback.core import dtypes
 from pullback.core.array import Array
 from pullback.core.errors import user_line
+from pullback.core.trace import known_value
 from pullback.core.tree import register_pytree_node
 from pullback.core.types import Shape
 from pullback.experimental.sparse.base import JAXSparse, dense, index_type, leaves, shape_of
@@ -86,6 +87,10 @@ class BCSR(JAXSparse):
     n_dense = property(lambda self: self.data.ndim - self.indices.ndim, doc="Number of dense axes, which come last.")
     nse = property(lambda self: self.indices.shape[-1], doc="Number of elements that are specified in each batch.")
     _layout = BCOO._layout
+
+    def _entries(self) -> tuple[Any, Any] | None:
+        known = all(isinstance(x, Array) and known_value(x) is not None for x in (self.indices, self.indptr))
+        return self.to_bcoo()._entries() if known and not self.n_batch and not self.n_dense else None
 
     @property
     def _info(self) -> Any:

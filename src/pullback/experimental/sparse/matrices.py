@@ -11,6 +11,7 @@ import pullback.numpy as jnp
 from pullback.core import dtypes
 from pullback.core.array import Array
 from pullback.core.errors import user_line
+from pullback.core.trace import known_value
 from pullback.core.tree import register_pytree_node
 from pullback.core.types import Shape
 from pullback.experimental.sparse.base import JAXSparse, dense, leaves, shape_of
@@ -84,6 +85,10 @@ class Matrix(JAXSparse):
 
     def todense(self) -> Array:
         return self.to_bcoo().todense()
+
+    def _entries(self) -> tuple[Any, Any] | None:
+        known = all(isinstance(x, Array) and known_value(x) is not None for x in self._bufs[1:])
+        return self.to_bcoo()._entries() if known else None
 
     def _times(self, x: Any, transpose: bool) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define _times")

@@ -209,7 +209,7 @@ def _split(x: BCOO, params: Params) -> list[Any]:
 
 
 _rule(transpose_p, lambda x, p: _transposed(x, p["permutation"]))
-_rule(reshape_p, lambda x, p: shapes.bcoo_reshape(x, new_sizes=p["new_sizes"]))
+_rule(reshape_p, lambda x, p: _reshaped(x, p["new_sizes"]))
 _rule(
     broadcast_in_dim_p,
     lambda x, p: shapes.bcoo_broadcast_in_dim(x, shape=p["shape"], broadcast_dimensions=p["broadcast_dimensions"]),
@@ -231,6 +231,13 @@ _rule(
     gather_p,
     lambda x, starts, p: shapes.bcoo_gather(x, starts, p["dimension_numbers"], p["slice_sizes"], mode=p["mode"]),
 )
+
+
+def _reshaped(x: BCOO, new: tuple[int, ...]) -> BCOO:
+    more = len(new) - x.ndim
+    if more > 0 and new == (*(1,) * more, *x.shape):  # new axes in front are batch axes
+        return shapes.bcoo_broadcast_in_dim(x, shape=new, broadcast_dimensions=range(more, len(new)))
+    return shapes.bcoo_reshape(x, new_sizes=new)
 
 
 def _padded(x: BCOO, value: Any, config: Sequence[tuple[int, int, int]]) -> BCOO:
