@@ -627,8 +627,10 @@ def bcoo_transpose(mat: BCOO, *, permutation: Sequence[int]) -> BCOO:
     data = mat.data.transpose((*batch, nb, *(a - ns + 1 for a in tail)))
     indices = mat.indices.transpose((*batch, nb, nb + 1))
     if sparse != tuple(range(nb, nb + ns)):
-        columns = [indices[..., a - nb : a - nb + 1] for a in sparse]
-        indices = jnp.concatenate(columns, -1)
+        if sparse == tuple(range(nb + ns - 1, nb - 1, -1)):
+            indices = indices[..., ::-1]
+        else:
+            indices = jnp.concatenate([indices[..., a - nb : a - nb + 1] for a in sparse], -1)
     is_sorted = mat.indices_sorted and sparse == tuple(range(nb, nb + ns))
     new = tuple(shape[a] for a in axes)
     return BCOO((data, indices), shape=new, indices_sorted=is_sorted, unique_indices=mat.unique_indices)

@@ -39,12 +39,14 @@ def _axes(axes: Any, ndim: int, what: str) -> Shape:
     return out
 
 
-def _moved(mat: BCOO, columns: Sequence[Any], inside: Any, shape: Shape) -> BCOO:
-    """An array whose sparse axes have new positions, and nothing but padding where not `inside`."""
+def _moved(mat: BCOO, columns: Sequence[Any], inside: Any, shape: Shape, clears: bool = False) -> BCOO:
+    """An array whose sparse axes have new positions, and padding where not `inside`: zeros, if it
+    `clears`."""
     data, indices = full_batch(mat)
     nb = mat.n_batch
     sparse = shape[nb : nb + len(columns)]
-    data = jnp.where(inside.reshape((*inside.shape, *(1,) * mat.n_dense)), data, 0)
+    if clears or not columns:
+        data = jnp.where(inside.reshape((*inside.shape, *(1,) * mat.n_dense)), data, 0)
     if columns:
         indices = jnp.stack([jnp.where(inside, c, n) for c, n in zip(columns, sparse)], -1).astype(indices.dtype)
     else:
@@ -71,9 +73,9 @@ def bcoo_reduce_sum(mat: BCOO, *, axes: Sequence[int]) -> BCOO:
     kept = [i for i in range(ns) if nb + i not in axes]
     if len(kept) < ns:
         # Padding along an axis that goes must not come into bounds.
-        mat = _moved(mat, [indices[..., i] for i in range(ns)], _inside(mat), shape)
-        data, indices = mat.data, mat.indices
-        indices = jnp.stack([indices[..., i] for i in kept], -1) if kept else indices[..., :0]
+        inner = (*shape[:nb], *(shape[nb + i] for i in kept), *shape[nb + ns :])
+        moved = _moved(mat, [indices[..., i] for i in kept], _inside(mat), inner)
+        data, indices = moved.data, moved.indices
     tail = tuple(a - ns + 1 for a in axes if a >= nb + ns)
     if tail:
         data = data.sum(tail)
@@ -290,7 +292,7 @@ def _sliced(mat: BCOO, start: Sequence[Any], sizes: Shape, step: Shape) -> BCOO:
         away = c - jnp.asarray(start[a], c.dtype)
         inside = inside & (away >= 0) & (away < sizes[a] * step[a]) & (away % step[a] == 0)
         columns.append(away // step[a])
-    out = _moved(mat, columns, inside, sizes)
+    out = _moved(mat, columns, inside, sizes, clears=True)
     count = math.prod(sizes[nb : nb + ns])
     if count >= out.nse:
         return out
