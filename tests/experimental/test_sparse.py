@@ -15,7 +15,7 @@ import scipy.sparse
 
 import pullback as pb
 import pullback.numpy as jnp
-from pullback import lax
+from pullback import export, lax
 from pullback.experimental import sparse
 from pullback.experimental.sparse import linalg, products
 from pullback.experimental.sparse.bcoo import with_data
@@ -492,6 +492,45 @@ def test_what_is_known_of_positions_goes_with_them() -> None:
     assert len(products._known) == before
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int64"])
+def test_narrow_positions_are_widened_where_lengths_need_it(dtype: str) -> None:
+    indices = np.array([[100, 3], [7, 120], [100, 3]], dtype)
+    m = sparse.BCOO((jnp.arange(1.0, 4.0), indices), shape=(300, 127))
+    expected = np.zeros((300, 127), np.float32)
+    expected[100, 3], expected[7, 120] = 4, 2
+    small = sparse.BCOO((m.data, indices), shape=(127, 127))
+    assert small.indices.dtype == jnp.dtype(dtype if dtype != "int64" else "int32")
+    ones = jnp.ones(127)
+    for x, y in ((m, expected), (small, expected[:127])):
+        f = lambda m: [
+            m.todense(),
+            m @ ones,
+            m.reshape(-1).todense(),
+            sparse.bcoo_concatenate([m, m], dimension=0).todense(),
+        ]
+        wanted = [y, y.sum(1), y.reshape(-1), np.concatenate([y, y])]
+        for found in (f(x), pb.jit(f)(x)):
+            for a, b in zip(found, wanted):
+                assert_is(a, b)
+        assert_is(
+            pb.vmap(lambda d, x=x: sparse.BCOO((d, x.indices), shape=x.shape) @ ones)(m.data[None]), y.sum(1)[None]
+        )
+        assert_is(sparse.BCSR.from_bcoo(x) @ ones, y.sum(1))
+
+
+def test_exported_programs_have_no_kernel_of_this_machine() -> None:
+    b = sparse.BCSR.fromdense(D)
+    f = pb.jit(lambda d: sparse.BCSR((d, b.indices, b.indptr), shape=b.shape) @ D.T)
+    assert "cpu_csr_sparse_dense_ffi" in f.lower(b.data).as_text()
+    artifact = export.export(f)(b.data).serialize(vjp_order=1)
+    g = export.deserialize(artifact).call
+    assert_is(g(b.data), D @ D.T)
+    assert_is(pb.grad(lambda d: g(d).sum())(b.data), pb.grad(lambda d: f(d).sum())(b.data))
+    wrong = sparse.BCSR((b.data, jnp.array([1, 10**6, 0, -4, 3]), b.indptr), shape=b.shape)  # read from nowhere
+    for found in (wrong @ D.T, pb.jit(lambda m: m @ D.T)(wrong)):
+        assert_is(found, np.array([[0, 1, 0, 0], [3, 0, 0, 0], [0, 0, 0, 5]], np.float32) @ D.T)
+
+
 def test_spsolve() -> None:
     with pb.enable_x64(True):
         rng = np.random.default_rng(0)
@@ -559,6 +598,8 @@ def test_mistakes() -> None:
         lambda: sparse.BCOO((V, V[:, None]), shape=(4,)), lambda: sparse.bcoo_todense(D), lambda: sparse.sparsify(3),
         lambda: sparse.bcoo_transpose(m, permutation=(0, 0)), lambda: sparse.bcoo_concatenate([m, m.T], dimension=0),
         lambda: sparse.bcoo_slice(m, start_indices=(0, 0), limit_indices=(4, 4)), lambda: sparse.grad(3), lambda: m @ "text",
+        lambda: sparse.COO((V, jnp.zeros(1, int), jnp.zeros(4, int)), shape=(4, 4)) @ V,
+        lambda: sparse.CSR((V, jnp.zeros(4, int), jnp.zeros(2, int)), shape=(4, 4)) @ V,
     ):  # fmt: skip
         with pytest.raises(TypeError):
             wrong()

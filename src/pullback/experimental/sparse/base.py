@@ -13,6 +13,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
 from pullback.core.types import Shape, integers
+from pullback.lax.shape import convert
 from pullback.numpy.conversion import asarray
 
 
@@ -202,6 +203,13 @@ def shape_of(shape: Any, what: str) -> Shape:
     if any(n < 0 for n in out):
         raise ValueError(f"{what}: the shape {out} has negative lengths, at {user_line()}")
     return out
+
+
+def fitting(positions: Any, lengths: Sequence[int]) -> Any:
+    """Positions in axes of some lengths, in a type that holds these, too: padding is there."""
+    if positions.dtype.itemsize < 4 and max(lengths, default=0) > dtypes.iinfo(positions.dtype).max:
+        return convert(positions, dtypes.int32)
+    return positions
 
 
 def index_type(dtype: Any) -> Any:

@@ -30,6 +30,7 @@ from pullback.experimental.sparse.base import (
     SparseEfficiencyError,
     SparseEfficiencyWarning,
     dense,
+    fitting,
     index_type,
     leaves,
     shape_of,
@@ -37,7 +38,7 @@ from pullback.experimental.sparse.base import (
 from pullback.experimental.sparse.products import columns_of, kept, product, raveled, scatter_flat
 from pullback.lax.indexing import gather_p, scatter_add_p, scatter_max_p
 from pullback.lax.positions import FILL_OR_DROP, GatherDimensionNumbers, ScatterDimensionNumbers
-from pullback.lax.shape import broadcast_to, zeros_like_shape
+from pullback.lax.shape import broadcast_to, convert, zeros_like_shape
 from pullback.lax.sorting import sort
 from pullback.transforms.vmap import vmap
 
@@ -94,6 +95,7 @@ class BCOO(JAXSparse):
                 f"BCOO of shape {shape}: invalid data of shape {data.shape} with indices of shape {indices.shape}, at {user_line()}. Data has "
                 "shape (*batch, nse, *dense), indices (*batch, nse, number of sparse axes)"
             )
+        self.indices = fitting(indices, shape[nb : nb + ns])
 
     @property
     def shape(self) -> Shape:
@@ -124,7 +126,7 @@ class BCOO(JAXSparse):
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
         if self._shape is None:
             return (self.data, self.indices), (self._rest, self.indices_sorted, self.unique_indices)
-        return full_batch(self), (self._shape[self.n_batch :], self.indices_sorted, self.unique_indices)
+        return _with_batches(self), (self._shape[self.n_batch :], self.indices_sorted, self.unique_indices)
 
     @classmethod
     def tree_unflatten(cls, aux_data: Any, children: Any) -> BCOO:
@@ -246,8 +248,7 @@ def _counts(ndim: int, n_batch: Any, n_dense: Any) -> tuple[int, int]:
     return nb, ndim - nb - nd
 
 
-def full_batch(mat: BCOO) -> tuple[Any, Any]:
-    """Data and indices with all batch axes as long as those of the array."""
+def _with_batches(mat: BCOO) -> tuple[Any, Any]:
     nb, shape = mat.n_batch, mat.shape
     data, indices = mat.data, mat.indices
     if data.shape[:nb] != shape[:nb]:
@@ -255,6 +256,13 @@ def full_batch(mat: BCOO) -> tuple[Any, Any]:
     if indices.shape[:nb] != shape[:nb]:
         indices = broadcast_to(indices, (*shape[:nb], *indices.shape[nb:]))
     return data, indices
+
+
+def full_batch(mat: BCOO) -> tuple[Any, Any]:
+    """Data and indices with all batch axes as long as those of the array; indices in a type in which
+    they can be computed with."""
+    data, indices = _with_batches(mat)
+    return data, convert(indices, dtypes.int32) if indices.dtype.itemsize < 4 else indices
 
 
 def over_batch(fun: Callable[..., Any], n_batch: int, *args: Any) -> Any:

@@ -15,7 +15,7 @@ from pullback.core.errors import user_line
 from pullback.core.trace import known_value
 from pullback.core.tree import register_pytree_node
 from pullback.core.types import Shape
-from pullback.experimental.sparse.base import JAXSparse, dense, index_type, leaves, shape_of
+from pullback.experimental.sparse.base import JAXSparse, dense, fitting, index_type, leaves, shape_of
 from pullback.experimental.sparse.bcoo import (
     BCOO,
     SparseInfo,
@@ -72,6 +72,7 @@ class BCSR(JAXSparse):
                 f"BCSR of shape {shape}: invalid shapes {data.shape} of data, {indices.shape} of indices and {indptr.shape} of indptr, at "
                 f"{user_line()}"
             )
+        self.indices, self.indptr = fitting(indices, shape[nb + 1 : nb + 2]), fitting(indptr, indices.shape[-1:])
 
     @property
     def shape(self) -> Shape:

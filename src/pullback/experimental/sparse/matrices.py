@@ -14,7 +14,7 @@ from pullback.core.errors import user_line
 from pullback.core.trace import known_value
 from pullback.core.tree import register_pytree_node
 from pullback.core.types import Shape
-from pullback.experimental.sparse.base import JAXSparse, dense, leaves, shape_of
+from pullback.experimental.sparse.base import JAXSparse, dense, fitting, leaves, shape_of
 from pullback.experimental.sparse.bcoo import BCOO, bcoo_fromdense
 from pullback.experimental.sparse.bcsr import BCSR
 from pullback.experimental.sparse.products import product
@@ -33,13 +33,14 @@ class Matrix(JAXSparse):
     def __init__(self, args: Any, *, shape: Any) -> None:
         name = type(self).__name__
         parts = leaves(args, 3, name)
-        for key, x in zip(self._parts, parts):
-            setattr(self, key, x)
         self.shape = shape_of(shape, name)
         if len(self.shape) != 2:
             raise ValueError(f"{name} must have ndim=2, got shape={self.shape}, at {user_line()}")
         if any(x.ndim != 1 for x in parts) or not all(dtypes.is_integer(x.dtype) for x in parts[1:]):
             raise ValueError(f"{name} is made of three vectors, two of them of integers, got {[x.aval for x in parts]}")
+        sizes = (*self.shape, parts[0].size)
+        for key, x in zip(self._parts, (parts[0], *(fitting(p, sizes) for p in parts[1:]))):
+            setattr(self, key, x)
 
     @property
     def nse(self) -> int:

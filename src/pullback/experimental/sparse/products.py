@@ -234,6 +234,12 @@ class SparseProduct(Primitive):
     weakness = "never"
 
     def evaluate(self, data: Any, rows: Any, columns: Any, x: Any, *, shape: Any, transpose: bool) -> Any:
+        # The kernels believe what they are told.
+        fits = rows.shape == ((shape[0] + 1,) if self.compressed else data.shape) and columns.shape == data.shape
+        if not fits or data.ndim != 1 or x.shape[:1] != (shape[not transpose],) or data.dtype != x.dtype:
+            self.type_of(
+                *[ShapedArray(a.shape, a.dtype) for a in (data, rows, columns, x)], shape=shape, transpose=transpose
+            )
         plan = kept(_Plan, rows, columns, static=(shape, self.compressed))
         dtype = data.dtype
         if dtype.char in "fdFD":
@@ -257,13 +263,12 @@ class SparseProduct(Primitive):
 
     def lower(self, emit: Any, data: Any, rows: Any, columns: Any, x: Any, *, shape: Any, transpose: bool) -> Any:
         m, k = shape
-        has_kernel = emit.capabilities.has_lapack and self.compressed and not transpose and data.dtype.char in "fdFD"
-        if (
-            len(x.shape) == 1
-            or not has_kernel
-            or not rows.dtype == columns.dtype == dtypes.int32
-            or not (data.size and x.size and m)
-        ):
+        # A module that is made for any machine has what every machine has.
+        has_kernel = (
+            emit.capabilities.has_lapack and emit.calls_host and data.dtype.char in "fdFD" and len(x.shape) == 2
+        )
+        is_plain = self.compressed and not transpose and rows.dtype == columns.dtype == dtypes.int32
+        if not (has_kernel and is_plain and data.size and x.size and m):
             return emit.expand(self, (data, rows, columns, x), {"shape": shape, "transpose": transpose})
         # jaxlib's kernel reads wherever positions point to: those out of bounds become zeros.
         zero = emit.like(0, columns)
