@@ -1,0 +1,35 @@
+"""Rows of `lax/gamma_functions.py` and `lax/normal.py`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pullback.lax import gamma_functions as g
+from pullback.lax import normal as n
+from tests.conformance.table import Row, sample
+
+POSITIVE = sample((2, 3), low=0.4, high=4.0)
+OTHER = sample((2, 3), low=0.4, high=4.0, seed=1)
+UNIT = sample((2, 3), low=0.1, high=0.9)
+BOTH = sample((2, 3))
+EDGES = np.array([0.0, -0.0, 0.3, 1.0, 2.5, 30.0, np.inf, np.nan])
+
+ROWS = []
+for primitive, x in (
+    (g.gamma_p, POSITIVE), (n.ndtr_p, BOTH), (n.log_ndtr_p, 3 * BOTH), (n.ndtri_p, UNIT), (n.entr_p, POSITIVE), (n.logit_p, UNIT),
+):  # fmt: skip
+    ROWS += [
+        Row(primitive.name, "float64", primitive.bind, (x,), compiled_tol=1e-13),
+        Row(primitive.name, "float32", primitive.bind, (x.astype(np.float32),), order=0, compiled_tol=2e-6),
+        Row(primitive.name, "edges", primitive.bind, (EDGES,), order=0, vmap=False, compiled_tol=1e-13),
+    ]
+ROWS += [
+    Row("gammasgn", "edges", g.gammasgn_p.bind, (np.array([0.0, -0.0, -0.5, -1.5, 3.0, np.inf, np.nan]),), order=0)
+]
+for primitive in (
+    g.beta_p, g.betaln_p, g.poch_p, g.binom_p, n.rel_entr_p, n.kl_div_p, n.xlogy_p, n.xlog1py_p, n.boxcox_p, n.boxcox1p_p,
+):  # fmt: skip
+    ROWS += [Row(primitive.name, "float64", primitive.bind, (POSITIVE, OTHER), compiled_tol=1e-12)]
+A, B = (v.ravel() for v in np.meshgrid(EDGES[:-2], EDGES[:-2]))
+for primitive in (n.rel_entr_p, n.kl_div_p, n.xlogy_p, n.xlog1py_p):
+    ROWS += [Row(primitive.name, "edges", primitive.bind, (A, B), order=0, vmap=False, compiled_tol=1e-12)]
