@@ -1,0 +1,5 @@
+"""Integrals of samples."""
+
+from pullback.numpy.signal import trapezoid as trapezoid
+
+__all__ = ["trapezoid"]
