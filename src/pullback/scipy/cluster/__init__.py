@@ -1,0 +1,5 @@
+"""Clusters: `vq` has vector quantization."""
+
+from pullback.scipy.cluster import vq as vq
+
+__all__ = ["vq"]
