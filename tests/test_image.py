@@ -16,7 +16,15 @@ METHODS = ["linear", "cubic", "cubic-pytorch", "lanczos3", "lanczos5", "area"]
 
 
 def test_names_and_known_values() -> None:
-    assert [m.name for m in image.ResizeMethod] == ["NEAREST", "LINEAR", "LANCZOS3", "LANCZOS5", "CUBIC", "CUBIC_PYTORCH", "AREA"]
+    assert [m.name for m in image.ResizeMethod] == [
+        "NEAREST",
+        "LINEAR",
+        "LANCZOS3",
+        "LANCZOS5",
+        "CUBIC",
+        "CUBIC_PYTORCH",
+        "AREA",
+    ]
     with pb.enable_x64(True):
         x = np.array([1.0, 3.0, 2.0, 8.0])
         for name in ("linear", "bilinear", "trilinear", "triangle", image.ResizeMethod.LINEAR):
