@@ -29,6 +29,7 @@ from pullback.lax.functions import check_precision
 from pullback.lax.shape import broadcast_to, convert, move_axis, reduce_sum_p, reshape_p, strong
 from pullback.numpy import reductions
 from pullback.numpy.creation import diagonal, zeros_like
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, promote
 from pullback.xla.devices import no_sharding
 
@@ -155,6 +156,7 @@ def matmul(
     return _einsum([x, y], [labels_x, labels_y], output, precision, preferred)
 
 
+@planned
 def vdot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """Σ conj(a)·b over all elements, flattened."""
     x, y = _operands("vdot", a, b, precision)
@@ -170,6 +172,7 @@ def _conjugate(x: Array) -> Array:
     return conj_p.bind(x) if dtypes.is_complex(x.dtype) else x
 
 
+@planned
 def inner(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """Σ over the last axes of `a` and `b`; the other axes side by side. A scalar multiplies."""
     x, y = _operands("inner", a, b, precision)
@@ -179,6 +182,7 @@ def inner(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any 
     return _contract(x, y, (x.ndim - 1,), (y.ndim - 1,), (), (), precision, preferred)
 
 
+@planned
 def outer(a: Any, b: Any, out: None = None) -> Array:
     """Products of every element of `a` with every element of `b`: shape (a.size, b.size)."""
     if out is not None:
@@ -187,6 +191,7 @@ def outer(a: Any, b: Any, out: None = None) -> Array:
     return mul_p.bind(reshape_p.bind(x, new_sizes=(x.size, 1)), reshape_p.bind(y, new_sizes=(1, y.size)))
 
 
+@planned
 def tensordot(
     a: Any,
     b: Any,
@@ -264,6 +269,7 @@ def _broadcasting(
     return _einsum([x, y], labels, [*range(-max(lead_x, lead_y), 0), *core_out], precision, preferred)
 
 
+@planned
 def kron(a: Any, b: Any) -> Array:
     """Kronecker product: every element of `a` replaced by it times `b`."""
     x, y = promote("kron", a, b)
@@ -274,6 +280,7 @@ def kron(a: Any, b: Any) -> Array:
     return reshape_p.bind(mul_p.bind(x, y), new_sizes=tuple(n * m for n, m in zip(sizes_x, sizes_y)))
 
 
+@planned
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Array:
     """Cross products of the vectors, of 2 or 3 elements, along `axisa` and `axisb`; along `axisc`
     of the result.
@@ -307,6 +314,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     return move_axis(concatenate(parts, len(lead)), len(lead), canonical_axis(axisc, len(lead) + 1))
 
 
+@planned
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> Array:
     """The sum of the diagonal of the matrices in axes `axis1` and `axis2`; small integers and
     booleans are summed as int32 or uint32."""
@@ -320,6 +328,7 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
 # ---- einsum --------------------------------------------------------------------------------------
 
 
+@planned
 def einsum(
     subscripts: Any, /, *operands: Any, out: None = None, optimize: Any = "auto", precision: Any = None,
     preferred_element_type: Any = None, _dot_general: Any = None, out_sharding: Any = None,

@@ -16,6 +16,7 @@ from pullback.lax.linalg import matrices
 from pullback.lax.linalg.matrices import LAPACK_TYPES
 from pullback.lax.reductions import reduce_max, reduce_min
 from pullback.lax.shape import convert, move_axis, reduce_sum_p, reshape_p, strong
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, promote_inexact
 from pullback.numpy.reductions import accumulator
 
@@ -50,6 +51,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Array
     return _kept(_matrix_norm(x, *axes, ord), x.shape, axes, keepdims)
 
 
+@planned
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
     """The norm of vectors (one axis) or matrices (two) along `axis`; without `axis` and `ord`, of
     all elements.

@@ -19,6 +19,7 @@ from pullback.numpy import reductions, ufuncs
 from pullback.numpy.creation import zeros_like
 from pullback.numpy.joining import join_arrays
 from pullback.numpy.manipulation import broadcast_to, flip, squeeze
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here
 from pullback.numpy.quantiles import median
 from pullback.numpy.ranges import linspace
@@ -51,6 +52,7 @@ def _checked_pairs(name: str, table: Any, ndim: int) -> Any:
     return table
 
 
+@planned
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Array:
     """`array` with `pad_width` elements more at both ends of each axis: a number, a pair (before,
     after), or one pair for each axis.

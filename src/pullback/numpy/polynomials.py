@@ -19,6 +19,7 @@ from pullback.numpy.conversion import array
 from pullback.numpy.creation import diag, ones, zeros
 from pullback.numpy.joining import concatenate
 from pullback.numpy.manipulation import broadcast_to
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, inexact, promote, promote_inexact, value_of
 from pullback.numpy.reductions import cumsum, sum
 from pullback.numpy.selecting import take
@@ -45,6 +46,7 @@ def _leading_zeros(name: str, p: Array, option: str) -> int:
     return int(nonzero[0]) if nonzero.size else p.shape[0]
 
 
+@planned
 def polyval(p: Any, x: Any, *, unroll: int = 16) -> Array:
     """The polynomial with coefficients `p` (along its first axis) at `x`, by Horner's rule.
 

@@ -16,6 +16,7 @@ from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reshape_p, strong, transpose_p
 from pullback.lax.sorting import sort_p
 from pullback.numpy import ufuncs as u
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, inexact
 from pullback.numpy.reductions import all, filled, reduced_axes, sum
 from pullback.numpy.selecting import take_along_axis
@@ -24,6 +25,7 @@ from pullback.xla.devices import no_sharding
 _METHODS = ("linear", "lower", "higher", "midpoint", "nearest", "inverted_cdf")
 
 
+@planned
 def quantile(
     a: Any, q: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: bool = False, *, weights: Any = None,
@@ -48,6 +50,7 @@ def nanquantile(
     return _quantile("nanquantile", a, q, axis, out, overwrite_input, method, keepdims, weights)
 
 
+@planned
 def percentile(
     a: Any, q: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: bool = False, *, weights: Any = None, out_sharding: Any = None,
@@ -65,6 +68,7 @@ def nanpercentile(
     return nanquantile(a, u.divide(q, 100), axis, out, overwrite_input, method, keepdims, weights=weights)
 
 
+@planned
 def median(
     a: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False,
 ) -> Array:  # fmt: skip

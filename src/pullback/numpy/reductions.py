@@ -28,6 +28,7 @@ from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p, strong, transpose_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.conversion import asarray
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import along, array_like, here, promote_inexact
 
 # ---- what all share ------------------------------------------------------------------------------
@@ -138,6 +139,7 @@ def sum(
     return _fold("sum", reduce_sum_p, u.add, 0, a, axis, dtype, out, keepdims, initial, where, promote_integers)
 
 
+@planned
 def prod(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None,
     promote_integers: bool = True,
@@ -232,6 +234,7 @@ def _logic(name: str, primitive: Any, identity: bool, a: Any, axis: Any, out: An
     return _reduced(name, primitive, x, axes, keepdims, where, identity)
 
 
+@planned
 def ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Array:
     """Peak to peak: the largest less the smallest element along `axis`."""
     return u.subtract(max(a, axis, out, keepdims), min(a, axis, out, keepdims))
@@ -242,6 +245,7 @@ def count_nonzero(a: Any, axis: Any = None, keepdims: bool = False) -> Array:
     return sum(u.not_equal(a, 0), axis, dtypes.default_dtype(int), keepdims=keepdims)
 
 
+@planned
 def allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Array:
     """Whether all elements are close, as a boolean scalar Array. See `isclose`."""
     return all(u.isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan))
@@ -269,6 +273,7 @@ def array_equiv(a1: Any, a2: Any) -> Array:
 # ---- positions -----------------------------------------------------------------------------------
 
 
+@planned
 def argmax(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
     """The index of the first largest element along `axis` (of the flattened array, if None); NaN
     counts as largest.
@@ -278,6 +283,7 @@ def argmax(a: Any, axis: int | None = None, out: None = None, keepdims: bool | N
     return _position("argmax", lax.argmax_p, a, axis, out, keepdims)
 
 
+@planned
 def argmin(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
     """The index of the first smallest element along `axis`; NaN counts as smallest. See `argmax`."""
     return _position("argmin", lax.argmin_p, a, axis, out, keepdims)
@@ -368,6 +374,7 @@ def _count_where(axes: Shape, where: Array) -> Array:
     return sum(where, axes, dtypes.default_dtype(int))
 
 
+@planned
 def var(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False, *, where: Any = None,
     mean: Any = None, correction: int | float | None = None,
@@ -382,6 +389,7 @@ def var(
     return _variance("var", array_like(a, "var"), axis, dtype, ddof, keepdims, where, mean, correction)
 
 
+@planned
 def std(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False, *, where: Any = None,
     mean: Any = None, correction: int | float | None = None,
@@ -429,6 +437,7 @@ def _variance(
     return _finish(convert(value, result), a.shape, axes, keepdims)
 
 
+@planned
 def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
     """The mean of `a` along `axis`, weighted by `weights` (of the shape of `a`, or of its axes
     `axis`).
@@ -466,6 +475,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
 # ---- ignoring NaN --------------------------------------------------------------------------------
 
 
+@planned
 def nansum(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None,
 ) -> Array:  # fmt: skip
@@ -496,6 +506,7 @@ def nanmin(
     return _ignoring_nan("nanmin", min, lax.highest, nothing, a, axis, out, keepdims, initial, where)
 
 
+@planned
 def nanmean(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, where: Any = None
 ) -> Array:
@@ -544,6 +555,7 @@ def _cumulative(name: str, primitive: Any, a: Any, axis: Any, dtype: Any, out: A
     return counts if dtype is None else convert(counts, target)
 
 
+@planned
 def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
     """The sums of all prefixes along `axis` (of the flattened array, if None). Booleans count as
     integers.
@@ -555,6 +567,7 @@ def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None)
     return _cumulative("cumsum", cumsum_p, a, axis, dtype, out)
 
 
+@planned
 def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
     """The products of all prefixes along `axis` (of the flattened array, if None)."""
     return _cumulative("cumprod", cumprod_p, a, axis, dtype, out)

@@ -20,6 +20,7 @@ from pullback.numpy import arithmetic
 from pullback.numpy import ufuncs as u
 from pullback.numpy.contraction import matmul
 from pullback.numpy.joining import concatenate
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, inexact, promote, promote_inexact
 from pullback.numpy.reductions import cumsum, sum
 from pullback.numpy.selecting import take
@@ -29,6 +30,7 @@ from pullback.xla.devices import placed
 # ---- differences and integrals -------------------------------------------------------------------
 
 
+@planned
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Array:
     """The `n`-th differences of neighbours along `axis`; for booleans, whether they differ.
 
@@ -96,6 +98,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Array:
     return u.multiply(sum(u.multiply(dx, u.add(y[..., 1:], y[..., :-1])), -1), 0.5)
 
 
+@planned
 def gradient(f: Any, *varargs: Any, axis: int | Sequence[int] | None = None, edge_order: int | None = None) -> Any:
     """Central differences of samples `f` along each axis (or `axis`), one-sided at the ends: an
     array, or a list of them.
@@ -184,6 +187,7 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.p
 # ---- interpolation -------------------------------------------------------------------------------
 
 
+@planned
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Array:
     """The piecewise linear function with values `fp` at the increasing points `xp`, at `x`.
 
@@ -237,6 +241,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
 # ---- convolution ---------------------------------------------------------------------------------
 
 
+@planned
 def convolve(a: Any, v: Any, mode: str = "full", *, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """The discrete convolution of two sequences; integers give floats, unless
     `preferred_element_type` says otherwise.

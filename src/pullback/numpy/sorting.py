@@ -23,6 +23,7 @@ from pullback.lax.shape import convert, reshape_p
 from pullback.lax.sorting import sort_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.arithmetic import right_shift
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, promote
 from pullback.numpy.reductions import sum as reduce_sum
 from pullback.numpy.selecting import take
@@ -46,6 +47,7 @@ def _refuse_numpy_options(name: str, kind: Any, order: Any) -> None:
         raise TypeError(f"'order' argument to {name} is not supported: there are no structured arrays.")
 
 
+@planned
 def sort(
     a: Any, axis: int | None = -1, *, kind: None = None, order: None = None, stable: bool = True, descending: bool = False,
 ) -> Array:  # fmt: skip
@@ -61,6 +63,7 @@ def sort(
     return rev(out, (axis,)) if descending else out
 
 
+@planned
 def argsort(
     a: Any, axis: int | None = -1, *, kind: None = None, order: None = None, stable: bool = True, descending: bool = False,
     dtype: Any = None,
@@ -135,6 +138,7 @@ def sort_complex(a: Any) -> Array:
 _METHODS = ("compare_all", "scan", "scan_unrolled", "sort")
 
 
+@planned
 def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, method: str = "scan") -> Array:
     """Where to insert `v` into the sorted array `a` of one axis: before equal elements ("left") or
     after them ("right").

@@ -21,6 +21,7 @@ from pullback.numpy.contraction import dot
 from pullback.numpy.conversion import array
 from pullback.numpy.creation import full, zeros
 from pullback.numpy.joining import concatenate
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, inexact, promote_inexact, value_of
 from pullback.numpy.ranges import linspace
 from pullback.numpy.reductions import average, max, min, sum
@@ -29,6 +30,7 @@ from pullback.numpy.sorting import searchsorted
 from pullback.xla.devices import no_sharding
 
 
+@planned
 def cov(
     m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, fweights: Any = None,
     aweights: Any = None, dtype: Any = None,
@@ -103,6 +105,7 @@ def _observation_weights(x: Array, fweights: Any, aweights: Any) -> tuple[Any, A
     return weights, None if weights is None else sum(weights)
 
 
+@planned
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> Array:
     """The matrix of Pearson correlation coefficients of the variables in the rows of `x` (and `y`);
     see `cov`."""

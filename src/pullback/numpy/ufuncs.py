@@ -27,6 +27,7 @@ from pullback.lax.family import like
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert
 from pullback.numpy import promotion
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, binary, broadcast_checked, here, inexact, promote_inexact, unary
 
 # ---- the table -----------------------------------------------------------------------------------
@@ -280,6 +281,7 @@ def no_out(name: str, out: Any) -> None:
         )
 
 
+@planned
 def clip(arr: Any = None, /, min: Any = None, max: Any = None) -> Array:
     """`arr` limited to [min, max], elementwise; a bound that is None is none. ValueError for
     complex numbers.
@@ -389,6 +391,7 @@ def isreal(x: Any) -> Array:
     return equal(imag(x), 0)
 
 
+@planned
 def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Array:
     """Whether |a - b| <= atol + rtol·|b|, elementwise; infinities are close to themselves alone,
     NaNs to nothing (with `equal_nan`, to each other).
@@ -422,6 +425,7 @@ def fmin(x1: Any, x2: Any) -> Array:
     return select(logical_or(less(x1, x2), isnan(x2)), x1, x2)
 
 
+@planned
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Array:
     """`x` with NaN replaced by `nan`, and infinities by `posinf` and `neginf` (the dtype's
     extremes, by default).
