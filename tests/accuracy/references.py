@@ -43,7 +43,8 @@ def written(value: Any) -> str | None:
     if math.isnan(high):
         return None
     if high == 0 or math.isinf(high):
-        return f"{high if value == 0 or math.isinf(high) else math.copysign(5e-324, value)} 0"
+        below = value != 0 and high == 0  # of float64's range: the smallest number is as good
+        return f"{(math.copysign(5e-324, value) if below else high).hex()} 0"
     return f"{high.hex()} {round(float((value - high) / math.ulp(high) * 100))}"
 
 
@@ -73,7 +74,9 @@ def computed(row: Row) -> dict[str, list[str | None]]:
     given = tuple(row.reference_derivatives) or (None,) * len(row.derivatives)
     for i, function in zip(row.derivatives, given, strict=True):
         order = tuple(int(i == j) for j in range(len(row.grids)))
-        functions.append(function or (lambda *p, order=order: mpmath.diff(row.reference, p, order, relative=True)))
+        # Steps relative to the argument, if there is something to be relative to.
+        difference = lambda *p, i=i, order=order: mpmath.diff(row.reference, p, order, relative=bool(p[i]))
+        functions.append(function or difference)
     return {name: [value_at(f, p) for p in row.points] for name, f in zip(row.quantities, functions)}
 
 

@@ -12,9 +12,9 @@ import math
 from typing import Any
 
 from pullback.lax.approximations import INFINITY, Special
-from pullback.lax.family import ZERO, add_p, like, mul_p, sub_p
+from pullback.lax.family import ZERO, add_p, like, mul_p, neg_p, sub_p
 from pullback.lax.incomplete import _stirling
-from pullback.lax.special import digamma_p
+from pullback.lax.special import digamma_p, psi_change_p
 
 #: From here on Stirling's series of six terms is exact to the last place of float64.
 _LARGE = 13
@@ -101,7 +101,7 @@ def _gamma_slope(x: Any, out: Any) -> Any:
 
 
 def _pochhammer_by_z(z: Any, m: Any, out: Any) -> Any:
-    return mul_p.bind(out, _psi_difference(add_p.bind(z, m), z))
+    return neg_p.bind(mul_p.bind(out, psi_change_p.bind(z, m)))
 
 
 def _pochhammer_by_m(z: Any, m: Any, out: Any) -> Any:
@@ -117,11 +117,11 @@ def _binomial_by_k(n: Any, k: Any, out: Any) -> Any:
 
 
 def _log_beta_by_a(a: Any, b: Any, out: Any) -> Any:
-    return _psi_difference(a, add_p.bind(a, b))
+    return psi_change_p.bind(a, b)
 
 
 def _log_beta_by_b(a: Any, b: Any, out: Any) -> Any:
-    return _psi_difference(b, add_p.bind(a, b))
+    return psi_change_p.bind(b, a)
 
 
 def _beta_by_a(a: Any, b: Any, out: Any) -> Any:

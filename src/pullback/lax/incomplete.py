@@ -230,6 +230,8 @@ _LOG_GAMMA = (
 _ONE_MINUS_EULER = 0.42278433509846713
 #: log Γ*(a), Stirling's correction: coefficients of a^-1, a^-3, ... (DLMF 5.11.1).
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
+#: log x - 1/(2x) - ψ(x): coefficients of x^-2, x^-4, ... (DLMF 5.11.2).
+_PSI = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760)
 #: Chebyshev coefficients of e^-x I₀(x) on [0, 8], of x/4 - 1, and of √x e^-x I₀(x) on [8, ∞), of
 #: 16/x - 1 (computed with 40 digits).
 _BESSEL_NEAR = (
@@ -306,8 +308,38 @@ def _log_power(xp: Any, a: Any, x: Any) -> Any:
     """log(x^a e^-x / Γ(a + 1))"""
     large = a >= _STIRLING_FROM
     b = xp.where(large, a, _STIRLING_FROM)
-    far = b * _log1p_rest(xp, (x - b) / b) - 0.5 * xp.log(b * (2 * math.pi)) - _stirling(b)
+    mu = (x - b) / b
+    # Far below, 1 + μ has lost the digits of x.
+    rest = xp.where(xp.abs(mu) < _TEMME_WIDTH, _log1p_rest(xp, mu), xp.log(x / b) - mu)
+    far = b * rest - 0.5 * xp.log(b * (2 * math.pi)) - _stirling(b)
     return xp.where(large, far, a * xp.log(x) - x - xp.lgamma(a + 1))
+
+
+def gamma_density(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
+    """x^(a-1) e^-x / Γ(a)"""
+    inside = (a > 0) & (x > 0) & (x < math.inf) & (a < math.inf)
+    a_, x_ = xp.where(inside, a, 1.0), xp.where(inside, x, 1.0)
+    out = a_ / x_ * xp.exp(_log_power(xp, a_, x_))
+    at_zero = xp.where(a > 1, 0.0, xp.where(a >= 1, 1.0, a * 0.0 + math.inf))
+    beyond = xp.where(
+        (x <= 0) & (x >= 0) & (a > 0), at_zero, xp.where((x >= math.inf) & (a > 0), 0.0, x * 0.0 + math.nan)
+    )
+    return xp.where(inside, out, beyond)
+
+
+def psi_change(xp: Any, epsilon: float, a: Any, b: Any) -> Any:
+    """ψ(a) - ψ(a + b): for large `a` by the asymptotic series (DLMF 5.11.2), of which only small
+    terms are subtracted."""
+    large = (a >= 10) & (a + b >= 10) & (b > a * -0.5) & (a < 1e100) & (b < 1e100)
+    a_, b_ = xp.where(large, a, 10.0), xp.where(large, b, 1.0)
+    total = a_ + b_
+
+    def tail(x: Any) -> Any:
+        y = 1 / (x * x)
+        return y * _polynomial(_PSI, y)
+
+    far = -_log1p(xp, b_ / a_) - b_ / (2 * a_ * total) - (tail(a_) - tail(total))
+    return xp.where(large, far, xp.digamma(a) - xp.digamma(a + b))
 
 
 def _series(xp: Any, a: Any, x: Any, active: Any, epsilon: float) -> Any:
@@ -609,6 +641,6 @@ def lower_bessel_i0e(emit: Any, x: Any) -> Any:
 
 
 __all__ = [
-    "Compiled", "Eager", "beta_below", "gamma_above", "gamma_below", "gamma_below_by_a", "gamma_sample_by_a", "lower_bessel_i0e",
-    "lower_in_float64",
+    "Compiled", "Eager", "beta_below", "gamma_above", "gamma_below", "gamma_below_by_a", "gamma_density", "gamma_sample_by_a",
+    "lower_bessel_i0e", "lower_in_float64", "psi_change",
 ]  # fmt: skip

@@ -223,14 +223,8 @@ def _gaussian(factor: float) -> Any:
     return lambda x, out: mul_p.bind(like(factor, x), exp_p.bind(neg_p.bind(mul_p.bind(x, x))))
 
 
-def _log_gamma_density(a: Any, x: Any) -> Any:
-    """log(x^(a-1) e^-x / Γ(a))"""
-    power = mul_p.bind(sub_p.bind(a, like(1, a)), log_p.bind(x))
-    return sub_p.bind(sub_p.bind(power, x), lgamma_p.bind(a))
-
-
 def _gamma_density(a: Any, x: Any, out: Any) -> Any:
-    return exp_p.bind(_log_gamma_density(a, x))
+    return gamma_density_p.bind(a, x)
 
 
 def _score_by_a(a: Any, x: Any) -> Any:
@@ -238,11 +232,15 @@ def _score_by_a(a: Any, x: Any) -> Any:
     return sub_p.bind(log_p.bind(x), digamma_p.bind(a))
 
 
+def _density_slope(a: Any, x: Any) -> Any:
+    """(a - 1)/x - 1, the derivative of the log density by `x`."""
+    return sub_p.bind(div_p.bind(sub_p.bind(a, like(1, a)), x), like(1, x))
+
+
 def _random_gamma_by_sample(a: Any, x: Any, out: Any) -> Any:
     # out = -G/p, where G = ∂P/∂a and p is the density: the derivative by x is -(log x - ψ(a)) - out
     # (log p)'.
-    slope = sub_p.bind(div_p.bind(sub_p.bind(a, like(1, a)), x), like(1, x))
-    return neg_p.bind(add_p.bind(_score_by_a(a, x), mul_p.bind(out, slope)))
+    return neg_p.bind(add_p.bind(_score_by_a(a, x), mul_p.bind(out, _density_slope(a, x))))
 
 
 def _beta_density(a: Any, b: Any, x: Any, out: Any) -> Any:
@@ -274,6 +272,10 @@ def _polygamma_by_x(m: Any, x: Any, out: Any) -> Any:
     return polygamma_p.bind(add_p.bind(m, like(1, m)), x)
 
 
+def _trigamma(x: Any) -> Any:
+    return polygamma_p.bind(like(1, x), x)
+
+
 _BY_ORDER = "the order is a whole number"
 _BY_SHAPE_TWICE = "its second derivative in the shape parameter has no closed form"
 _ROOT_PI = float(np.sqrt(np.pi))
@@ -295,6 +297,10 @@ polygamma_p = Elementwise("polygamma", FLOAT, _in_own_precision(_polygamma), _no
 zeta_p    = Elementwise("zeta",    FLOAT, _in_own_precision(_zeta),
                         _none("zeta", "its exponent", "there is no closed form; it has one with respect to q"), _zeta_by_q,
                         hlo=_lower_zeta, cost=20)
+gamma_density_p = Iterated("gamma_density", "gamma_density", lambda a, x, out: mul_p.bind(out, _score_by_a(a, x)),
+                           lambda a, x, out: mul_p.bind(out, _density_slope(a, x)))
+psi_change_p = Iterated("psi_change", "psi_change", lambda a, b, out: sub_p.bind(_trigamma(a), _trigamma(add_p.bind(a, b))),
+                        lambda a, b, out: neg_p.bind(_trigamma(add_p.bind(a, b))))
 igamma_p  = Iterated("igamma", "gamma_below", lambda a, x, out: igamma_grad_a_p.bind(a, x), _gamma_density, evaluate=_scipy("gammainc"))
 igammac_p = Iterated("igammac", "gamma_above", lambda a, x, out: neg_p.bind(igamma_grad_a_p.bind(a, x)),
                      lambda a, x, out: neg_p.bind(_gamma_density(a, x, out)), evaluate=_scipy("gammaincc"))
@@ -377,6 +383,6 @@ __test__ = {"erf": erf}
 
 __all__ = [
     "bessel_i0e", "bessel_i0e_p", "bessel_i1e", "bessel_i1e_p", "betainc", "digamma", "digamma_p", "erf", "erf_inv",
-    "erf_inv_p", "erf_p", "erfc", "erfc_p", "igamma", "igamma_grad_a", "igamma_grad_a_p", "igamma_p", "igammac", "igammac_p",
-    "lgamma", "lgamma_p", "polygamma", "polygamma_p", "random_gamma_grad", "regularized_incomplete_beta_p", "zeta", "zeta_p",
+    "erf_inv_p", "erf_p", "erfc", "erfc_p", "gamma_density_p", "igamma", "igamma_grad_a", "igamma_grad_a_p", "igamma_p", "igammac", "igammac_p",
+    "lgamma", "lgamma_p", "polygamma", "polygamma_p", "psi_change_p", "random_gamma_grad", "regularized_incomplete_beta_p", "zeta", "zeta_p",
 ]  # fmt: skip

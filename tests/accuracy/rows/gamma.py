@@ -7,11 +7,13 @@ import math
 import mpmath as mp
 from scipy import special as scipy
 
-from pullback.lax import special as lax
+from pullback.scipy import special
 from tests.accuracy.table import Row, linear, spaced
 
 #: Positive numbers, around 1 and 2 (where log Γ vanishes) and far out.
 POSITIVE = [*spaced(1e-30, 1e-3, 12), *linear(0.0625, 4, 64), *spaced(4.3, 1e30, 40)]
+#: Shapes of incomplete functions.
+SHAPES = [*spaced(0.015625, 300, 9), 1.0]
 #: Between the poles.
 NEGATIVE = [-x for x in linear(0.05, 12.7, 60) if x % 1]
 
@@ -20,27 +22,100 @@ def _log_gamma(x):
     return mp.log(abs(mp.gamma(x))) if abs(x) < 1e4 else mp.loggamma(x)
 
 
+def _density(a, x):
+    return mp.exp((a - 1) * mp.log(x) - x - mp.loggamma(a))
+
+
+CANCELS = {
+    "float64 by 0": 2000,
+    "float64 by 1": 2000,
+    "compiled float64 value": 7500,
+    "compiled float64 by 0": 5500,
+    "compiled float64 by 1": 5500,
+}
+WHY_CANCELS = "in float64, compiled values are differences of log Γ, and derivatives, for small arguments, of digamma"
+LOGARITHM = {"float64 by 1": 1500, "compiled float64 value": 1000}
+WHY_LOGARITHM = "in float64, the density is the exponential of a logarithm, which is rounded"
+
 ROWS = [
     Row(
         "gammaln",
-        lax.lgamma,
+        special.gammaln,
         _log_gamma,
         [[*NEGATIVE, *POSITIVE]],
         scipy=(scipy.gammaln, scipy.psi),
-        jax="scipy.special.gammaln",
         reference_derivatives=[mp.digamma],
         bound={"compiled value": math.inf, "compiled by 0": math.inf},
         reason="the compiler's own approximation loses digits around zeros and beside poles, and it is what is compiled",
     ),
     Row(
         "digamma",
-        lax.digamma,
+        special.digamma,
         mp.digamma,
         [[*NEGATIVE, *POSITIVE]],
         scipy=(scipy.psi, lambda x: scipy.polygamma(1, x)),
-        jax="scipy.special.digamma",
         reference_derivatives=[lambda x: mp.polygamma(1, x)],
         bound={"compiled value": math.inf, "compiled by 0": math.inf},
         reason="the compiler's own approximation loses digits around zeros and beside poles, and it is what is compiled",
+    ),
+    Row(
+        "gamma",
+        special.gamma,
+        mp.gamma,
+        [[*NEGATIVE, *spaced(1e-30, 1e-3, 8), *linear(0.0625, 12, 30), *linear(13, 170, 30)]],
+        scipy=(scipy.gamma, lambda x: scipy.gamma(x) * scipy.psi(x)),
+        reference_derivatives=[lambda x: mp.gamma(x) * mp.digamma(x)],
+        bound={"compiled float64 value": 1000, "compiled float32 by 0": 80, "compiled float64 by 0": 800},
+        reason="compiled, Γ is a power, whose exponent is rounded; and the derivative is as exact as digamma",
+    ),
+    Row(
+        "betaln",
+        special.betaln,
+        lambda a, b: mp.log(mp.beta(a, b)),
+        [SHAPES, SHAPES],
+        derivatives=(0, 1),
+        scipy=scipy.betaln,
+        reference_derivatives=[
+            lambda a, b: mp.digamma(a) - mp.digamma(a + b),
+            lambda a, b: mp.digamma(b) - mp.digamma(a + b),
+        ],
+        bound=CANCELS,
+        reason=WHY_CANCELS,
+    ),
+    Row(
+        "beta",
+        special.beta,
+        mp.beta,
+        [SHAPES, SHAPES],
+        derivatives=(0, 1),
+        scipy=scipy.beta,
+        reference_derivatives=[
+            lambda a, b: mp.beta(a, b) * (mp.digamma(a) - mp.digamma(a + b)),
+            lambda a, b: mp.beta(a, b) * (mp.digamma(b) - mp.digamma(a + b)),
+        ],
+        bound=CANCELS,
+        reason=WHY_CANCELS,
+    ),
+    Row(
+        "gammainc",
+        special.gammainc,
+        lambda a, x: mp.gammainc(a, 0, x, regularized=True),
+        [SHAPES, SHAPES],
+        derivatives=(1,),
+        scipy=scipy.gammainc,
+        reference_derivatives=[_density],
+        bound=LOGARITHM,
+        reason=WHY_LOGARITHM,
+    ),
+    Row(
+        "gammaincc",
+        special.gammaincc,
+        lambda a, x: mp.gammainc(a, x, mp.inf, regularized=True),
+        [SHAPES, SHAPES],
+        derivatives=(1,),
+        scipy=scipy.gammaincc,
+        reference_derivatives=[lambda a, x: -_density(a, x)],
+        bound=LOGARITHM,
+        reason=WHY_LOGARITHM,
     ),
 ]

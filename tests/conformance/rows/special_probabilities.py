@@ -1,4 +1,4 @@
-"""Rows of `lax/gamma_functions.py` and `lax/normal.py`."""
+"""Rows of `lax/gamma_functions.py` and `lax/normal.py`, and of densities in `lax/special.py`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from pullback.lax import gamma_functions as g
 from pullback.lax import normal as n
+from pullback.lax import special as s
 from tests.conformance.table import Row, sample
 
 POSITIVE = sample((2, 3), low=0.4, high=4.0)
@@ -27,7 +28,8 @@ ROWS += [
     Row("gammasgn", "edges", g.gammasgn_p.bind, (np.array([0.0, -0.0, -0.5, -1.5, 3.0, np.inf, np.nan]),), order=0)
 ]
 for primitive in (
-    g.beta_p, g.betaln_p, g.poch_p, g.binom_p, n.rel_entr_p, n.kl_div_p, n.xlogy_p, n.xlog1py_p, n.boxcox_p, n.boxcox1p_p,
+    s.psi_change_p, s.gamma_density_p, g.beta_p, g.betaln_p, g.poch_p, g.binom_p, n.rel_entr_p, n.kl_div_p, n.xlogy_p,
+    n.xlog1py_p, n.boxcox_p, n.boxcox1p_p,
 ):  # fmt: skip
     ROWS += [Row(primitive.name, "float64", primitive.bind, (POSITIVE, OTHER), compiled_tol=1e-12)]
 A, B = (v.ravel() for v in np.meshgrid(EDGES[:-2], EDGES[:-2]))
