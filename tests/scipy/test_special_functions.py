@@ -226,3 +226,60 @@ def test_edges() -> None:
             np.testing.assert_array_equal(f(x), values)
     with pb.enable_x64(True):
         np.testing.assert_allclose(special.fresnel(1e300), (0.5, 0.5))
+
+
+def test_hypergeometric_functions() -> None:
+    a, b, c = np.float64([0.5, 1.3, -2, -0.7]), np.float64([1.5, 0.4, 2.2, 3.1]), np.float64([2.6, 0.9, 1.4, 4.2])
+    x = np.float64([[0.3, -5, 12, -80], [60, 0.01, -2, -0.3]])
+    z = np.float64([[0.3, -5, 0.7, -80], [0.97, 0.01, -2, -0.3]])
+    with pb.enable_x64(True):
+        for f, reference, args in ((special.hyp1f1, mp.hyp1f1, (a, b, x)), (special.hyp2f1, mp.hyp2f1, (a, b, c, z))):
+            values = exact(reference, *args).reshape(2, 4)
+            total = lambda *args, f=f: f(*args).sum()
+            every = tuple(range(len(args)))
+            args = tuple(np.broadcast_to(v, (2, 4)) for v in args)
+            got, slopes = pb.jit(lambda *args, f=f, total=total, every=every: (f(*args), pb.grad(total, every)(*args)))(
+                *args
+            )
+            np.testing.assert_allclose(got, values, 1e-13)
+            np.testing.assert_allclose(f(*args), values, 1e-12)
+            for k, slope in enumerate(slopes):
+                order = tuple(int(i == k) for i in every)
+                expected = exact(lambda *v, f=reference, order=order: mp.diff(f, v, order), *args).reshape(2, 4)
+                np.testing.assert_allclose(slope, expected, 1e-11)
+            with pytest.raises(NotImplementedError, match="no second derivatives with respect to its parameters"):
+                pb.grad(pb.grad(f))(*(v[0, 0] for v in args))
+        assert special.hyp1f1(0.5, -1.0, 1.0) == np.inf and np.isnan(special.hyp1f1(0.5, 1.5, np.inf))
+        edges = pb.jit(
+            lambda: (
+                special.hyp2f1(0.5, 0.3, 2.0, 1.0),
+                special.hyp2f1(1.0, 1.0, 2.0, 1.0),
+                special.hyp1f1(0.0, 2.0, 3.0),
+            )
+        )()
+        np.testing.assert_allclose(edges, (scipy_special.hyp2f1(0.5, 0.3, 2, 1), np.inf, 1), 1e-14)
+    with pytest.raises(ValueError, match="complex"):
+        special.hyp2f1(1.0, 2.0, 3.0, 0.5j)
+
+
+def test_spherical_harmonics() -> None:
+    n, m = np.array([0, 1, 1, 5, 5, 40, 2]), np.array([0, 1, -1, 3, -4, 17, 3])
+    theta, phi = np.float64([[0.0], [0.4], [1.9], [np.pi]]), np.float64([[0.1], [2.0], [-3.0], [7.0]])
+    with pb.enable_x64(True):
+        expected = scipy_special.sph_harm_y(n, m, theta, phi)
+        f = lambda theta, phi: special.sph_harm_y(n, m, theta, phi)
+        got, slope = pb.jit(lambda t, p: pb.jvp(f, (t, p), (jnp.ones_like(t), jnp.zeros_like(p))))(theta, phi)
+        np.testing.assert_allclose(f(theta, phi), expected, 1e-12, 1e-14)
+        np.testing.assert_allclose(got, expected, 1e-12, 1e-14)
+        h = 1e-6
+        difference = (
+            scipy_special.sph_harm_y(n, m, theta + h, phi) - scipy_special.sph_harm_y(n, m, theta - h, phi)
+        ) / (2 * h)
+        inside = slice(1, 3)  # SciPy reflects angles outside of [0, π]
+        np.testing.assert_allclose(slope[inside], difference[inside], 1e-6, 1e-7)
+        np.testing.assert_allclose(pb.jvp(lambda p: f(0.4, p), (0.3,), (1.0,))[1], 1j * m * f(0.4, 0.3), 1e-13)
+    assert special.sph_harm_y(2, 1, np.float32(0.3), 1.0).dtype == np.complex64
+    with pytest.raises(NotImplementedError, match="diff_n"):
+        special.sph_harm_y(1, 1, 0.3, 0.4, diff_n=1)
+    with pytest.raises(TypeError, match="integers"):
+        special.sph_harm_y(1.5, 1, 0.3, 0.4)

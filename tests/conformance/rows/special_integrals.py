@@ -1,4 +1,4 @@
-"""Rows of `lax/bessel.py`, `lax/error_functions.py` and `lax/exponential_integrals.py`."""
+"""Rows of `lax/bessel.py`, `error_functions.py`, `exponential_integrals.py`, `hypergeometric.py` and `spherical.py`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import numpy as np
 from pullback.lax import bessel as b
 from pullback.lax import error_functions as e
 from pullback.lax import exponential_integrals as i
+from pullback.lax import hypergeometric as h
+from pullback.lax.spherical import polar_part_p
 from tests.conformance.rows.special import given
 from tests.conformance.table import Row, sample
 
@@ -59,4 +61,38 @@ ROWS += [
     Row("bessel_jn", "float64", jn, (4 * BOTH,), compiled_tol=1e-13),
     Row("bessel_jn", "float32", jn, (BOTH.astype(np.float32),), order=0, compiled_tol=1e-6),
     Row("bessel_jn", "edges", jn, (EDGES[np.abs(EDGES) != 1e300],), order=0, vmap=False, compiled_tol=1e-13),
+]
+ONCE = "derivatives by parameters have no derivatives by parameters"
+WHOLE = np.array([[0.0, 1.0, 4.0], [4.0, 4.0, 3.0]]), np.array([[0.0, -1.0, 2.0], [4.0, -3.0, 5.0]])
+for primitive, operands, x, parameters in (
+    (h.hyp1f1_by_p, (1.3, 2.6), BOTH, (1,)),
+    (h.hyp2f1_by_p, (1.3, 0.4, 2.6), UNIT, (2,)),
+):
+    for k in parameters:
+        by = given(lambda *v, p=primitive, k=k: p.bind(*v, parameter=k), *operands)
+        ROWS += [Row(primitive.name, f"parameter-{k}", by, (x,), order=1, note=ONCE, vmap=False, compiled_tol=1e-13)]
+ROWS += [
+    Row(
+        "hyp1f1",
+        "float64",
+        h.hyp1f1_p.bind,
+        (POSITIVE[0], POSITIVE[1], BOTH[0]),
+        order=1,
+        note=ONCE,
+        vmap=False,
+        compiled_tol=1e-13,
+    ),
+    Row("hyp1f1", "by-x", given(h.hyp1f1_p.bind, 0.7, 1.6), (BOTH,), compiled_tol=1e-13),
+    Row(
+        "hyp2f1",
+        "float64",
+        h.hyp2f1_p.bind,
+        (POSITIVE[0], BOTH[0], POSITIVE[1], UNIT[0]),
+        order=1,
+        note=ONCE,
+        vmap=False,
+        compiled_tol=1e-13,
+    ),
+    Row("hyp2f1", "by-x", given(h.hyp2f1_p.bind, 0.7, 1.6, 2.1), (UNIT,), compiled_tol=1e-13),
+    Row("sph_harm_polar", "by-angle", given(polar_part_p.bind, *WHOLE), (BOTH,), vmap=False, compiled_tol=1e-13),
 ]
