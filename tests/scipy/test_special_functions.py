@@ -283,3 +283,40 @@ def test_spherical_harmonics() -> None:
         special.sph_harm_y(1, 1, 0.3, 0.4, diff_n=1)
     with pytest.raises(TypeError, match="integers"):
         special.sph_harm_y(1.5, 1, 0.3, 0.4)
+
+
+def test_loggamma() -> None:
+    z = np.array(
+        [
+            0.3 + 0.7j,
+            -2.5 + 0.1j,
+            1.2 - 0.1j,
+            2 + 1e-9j,
+            4 + 17j,
+            -7.2 - 3j,
+            -30 + 12j,
+            300 + 1j,
+            -0.5 - 1e-3j,
+            1e150 + 1e151j,
+        ]
+    )
+    with pb.enable_x64(True), mp.workdps(40):
+        values = np.array([complex(mp.loggamma(mp.mpc(v))) for v in z])
+        slopes = [np.array([complex(mp.psi(m, mp.mpc(v))) for v in z]) for m in (0, 1, 2)]
+        digamma, trigamma, third = (pb.vmap(f) for f in derivatives_of(lambda z: special.loggamma(z)))
+        compiled = pb.jit(lambda z: (special.loggamma(z), digamma(z), trigamma(z), third(z)))(z)
+        for got, eager, expected in zip(
+            compiled, (special.loggamma(z), digamma(z), trigamma(z), third(z)), (values, *slopes)
+        ):
+            np.testing.assert_allclose(got, expected, 1e-12)
+            np.testing.assert_allclose(eager, expected, 1e-12)
+        x = np.float64([0.25, 3, 50])
+        np.testing.assert_allclose(special.loggamma(x), exact(mp.loggamma, x), 1e-14)
+        assert np.isnan(special.loggamma(-0.5))
+    assert special.loggamma(1 + 1j).dtype == np.complex64
+
+
+def derivatives_of(f: Callable[..., Any]) -> Any:
+    for _ in range(3):
+        f = pb.grad(f, holomorphic=True)
+        yield f

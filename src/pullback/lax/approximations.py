@@ -69,6 +69,7 @@ class Approximating(Compiled):
     sin, cos = (staticmethod(lambda x, op=op: x.apply(op)) for op in ("sine", "cosine"))
     floor, ceil = (staticmethod(lambda x, op=op: x.apply(op)) for op in ("floor", "ceil"))
     rint = staticmethod(lambda x: x.apply("round_nearest_even"))
+    arctan2 = staticmethod(lambda y, x: y.apply("atan2", x))
     erf = staticmethod(lambda x: x.apply("chlo.erf"))
 
     def __init__(self, emit: Any, single: bool, width: Any) -> None:

@@ -8,6 +8,7 @@ from pullback.lax import bessel as b
 from pullback.lax import error_functions as e
 from pullback.lax import exponential_integrals as i
 from pullback.lax import hypergeometric as h
+from pullback.lax.log_gamma import complex_polygamma_p, log_gamma_p
 from pullback.lax.spherical import polar_part_p
 from tests.conformance.rows.special import given
 from tests.conformance.table import Row, sample
@@ -95,4 +96,16 @@ ROWS += [
     ),
     Row("hyp2f1", "by-x", given(h.hyp2f1_p.bind, 0.7, 1.6, 2.1), (UNIT,), compiled_tol=1e-13),
     Row("sph_harm_polar", "by-angle", given(polar_part_p.bind, *WHOLE), (BOTH,), vmap=False, compiled_tol=1e-13),
+]
+COMPLEX = 2 * BOTH[0] + 1j * BOTH[1]
+ROWS += [
+    Row("log_gamma", "complex128", log_gamma_p.bind, (COMPLEX,), compiled_tol=1e-12),
+    Row(
+        "complex_polygamma",
+        "trigamma",
+        lambda z: complex_polygamma_p.bind(z, order=1),
+        (COMPLEX,),
+        order=1,
+        compiled_tol=1e-12,
+    ),
 ]
