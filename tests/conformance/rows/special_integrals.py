@@ -21,7 +21,8 @@ MANY = tuple(v.ravel() for v in np.meshgrid(EDGES, EDGES))
 
 ROWS = []
 for primitive, x in (
-    (e.erfcx_p, BOTH), (e.dawsn_p, BOTH), (e.erfinv_p, UNIT), (e.erfcinv_p, UNIT + 1), (i.exp1_p, POSITIVE), (i.expi_p, POSITIVE),
+    (e.erfcx_p, BOTH),
+    (e.erfc_exact_p, BOTH), (e.dawsn_p, BOTH), (e.erfinv_p, UNIT), (e.erfcinv_p, UNIT + 1), (i.exp1_p, POSITIVE), (i.expi_p, POSITIVE),
     (i.sici_p, POSITIVE), (i.fresnel_p, BOTH), (i.spence_p, POSITIVE),
 ):  # fmt: skip
     ROWS += [

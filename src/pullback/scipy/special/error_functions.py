@@ -8,7 +8,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array
 from pullback.lax import error_functions as e
 from pullback.lax.shape import convert
-from pullback.lax.special import erf_p, erfc_p
+from pullback.lax.special import erf_p
 from pullback.scipy.special.operands import apply, operand, operands
 
 
@@ -31,7 +31,7 @@ def erfc(x: Any) -> Array:
     >>> erfc(4.0)
     Array(1.5417259e-08, dtype=float32, weak_type=True)
     """
-    return apply(erfc_p, operand("erfc", x, weak=True, error=TypeError))
+    return apply(e.erfc_exact_p, operand("erfc", x, weak=True, error=TypeError))
 
 
 def erfinv(x: Any) -> Array:
