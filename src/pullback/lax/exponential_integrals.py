@@ -230,7 +230,8 @@ def spence(xp: Any, x: Any) -> Any:
 
 
 def _spence_eager(x: Any) -> Any:
-    return np.where(np.isposinf(x), -x, _spence(x))
+    out = _spence(x)
+    return np.where(np.isposinf(x), -x, out) if np.isnan(out).any() else out  # SciPy's has no limit
 
 
 # ---- partial derivatives -------------------------------------------------------------------------
