@@ -45,8 +45,10 @@ JAX_VERSION = "0.10.2"
 #: whatever else there is in the package.
 MODULES = frozenset([
     "ad_checkpoint", "checkpoint_policies", "custom_derivatives", "debug", "dtypes", "errors", "experimental", "experimental.checkify",
-    "experimental.ode", "export", "flatten_util", "lax", "lax.linalg", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg",
-    "random", "scipy", "scipy.optimize", "scipy.sparse", "scipy.sparse.linalg", "stages", "test_util", "tree", "tree_util", "typing",
+    "experimental.ode", "experimental.sparse", "experimental.sparse.linalg", "export", "flatten_util", "image", "lax", "lax.linalg", "nn",
+    "nn.initializers", "numpy", "numpy.fft", "numpy.linalg", "ops", "random", "scipy", "scipy.cluster", "scipy.cluster.vq", "scipy.fft",
+    "scipy.integrate", "scipy.linalg", "scipy.ndimage", "scipy.optimize", "scipy.sparse", "scipy.sparse.linalg", "scipy.special", "stages",
+    "test_util", "tree", "tree_util", "typing",
 ])  # fmt: skip
 #: The names of `jax` itself, but for its modules. Those of a module are in its `__all__`, or are
 #: all that it has.

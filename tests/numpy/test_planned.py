@@ -16,6 +16,9 @@ VECTOR = np.array([3.0, -1.0, 2.0], np.float32)
 COUNTS = np.array([[3, 1, 2], [0, 5, 4]], np.int32)
 
 CALLS = [
+    ("linspace", lambda f, a, v, n: f(0.0, 1.0, 8)),
+    ("linspace", lambda f, a, v, n: f(v, 4.0, 5, endpoint=False)),
+    ("linspace", lambda f, a, v, n: f(0, 9, 4, retstep=True)),
     ("einsum", lambda f, a, v, n: f("ij,j->i", a, v)),
     ("tensordot", lambda f, a, v, n: f(a, a, 1)),
     ("outer", lambda f, a, v, n: f(v, n)),
@@ -128,6 +131,9 @@ def test_nobody_is_given_the_memory_of_a_plan_or_of_another():
     for out in outs[:3]:
         out.delete()
     assert np.isfinite(np.asarray(outs[3])).all()
+    points = [jnp.linspace(0.0, 1.0, 4) for _ in range(4)]
+    points[2].delete()
+    assert points[3][-1] == 1 == jnp.linspace(0.0, 1.0, 4)[-1]
     rows = [jnp.split(x, 2) for _ in range(3)]
     rows[0][0].delete()
     assert rows[1][0].tolist() == [[1.0, 2.0]]

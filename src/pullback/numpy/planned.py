@@ -35,6 +35,8 @@ Plan = Callable[[list[ConcreteArray]], Any]
 
 #: Up to so many elements of all arguments; with more, what is decided costs nothing beside the rest.
 _FEW = 16384
+#: Up to so many elements of a result that is always the same are kept.
+_SMALL = 1024
 #: How many kinds of arguments are remembered.
 _MANY = 4096
 
@@ -68,7 +70,7 @@ def planned(ours: F) -> F:
             if (part := _plain(x)) is None:
                 return ours(*args, **kwargs)
             key += (name, part)
-        if few > _FEW or not arrays:
+        if few > _FEW:
             return ours(*args, **kwargs)
         place = tuple(key)
         plan = _plans.get(place, _NEVER_SEEN)
@@ -147,7 +149,7 @@ def _bytes(x: ConcreteArray) -> bytes:
 
 def _plan(closed: ClosedJaxpr, tree: Any) -> Plan | None:
     """What evaluates a program on Arrays: a Python function with a line for each operation. None if
-    the program calls others, has effects, or gives a constant."""
+    the program calls others, has effects, or gives a large constant."""
     jaxpr = closed.jaxpr
     if closed.effects != NO_EFFECTS or any(isinstance(e.primitive, CallPrimitive) for e in jaxpr.eqns):
         return None
@@ -185,10 +187,12 @@ def _plan(closed: ClosedJaxpr, tree: Any) -> Plan | None:
         lines.append(f"    {targets} = f{i}({', '.join([*operands, f'**p{i}'])})")
     results = []
     for var in jaxpr.outvars:
-        if not isinstance(var, Var) or names[var] in known:
-            return None  # a constant, whose memory would be given away
-        given = jaxpr.invars.index(var) if var in jaxpr.invars else None
-        results.append(f"concrete({names[var]}, {var.aval.weak_type})" if given is None else f"arrays[{given}]")
+        if (x := name(var)) in known:
+            if var.aval.size > _SMALL:
+                return None
+            x = f"{x}.copy()"  # whoever gets it may delete it
+        is_given = isinstance(var, Var) and var in jaxpr.invars
+        results.append(f"arrays[{x[1:]}]" if is_given else f"concrete({x}, {var.aval.weak_type})")
     known["unflatten"] = tree.unflatten
     is_leaf = tree.is_leaf()
     lines.append(f"    return {results[0] if is_leaf else 'unflatten([' + ', '.join(results) + '])'}")

@@ -29,6 +29,7 @@ from pullback.numpy import ufuncs
 from pullback.numpy.arithmetic import power
 from pullback.numpy.conversion import array
 from pullback.numpy.creation import canonical_shape, full, zeros
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, promote, promote_inexact
 from pullback.transforms.vmap import vmap
 from pullback.xla.devices import no_sharding, placed
@@ -80,6 +81,7 @@ def _number(x: Any) -> Any:
     return x if x.__class__ is int or x.__class__ is float else x.item() if hasattr(x, "item") else x
 
 
+@planned
 def linspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0,
     *, device: Any = None,

@@ -10,15 +10,11 @@ _SUBMODULES = frozenset(
         "cluster",
         "fft",
         "integrate",
-        "interpolate",
         "linalg",
         "ndimage",
         "optimize",
-        "signal",
         "sparse",
-        "spatial",
         "special",
-        "stats",
     ]
 )
 
