@@ -194,6 +194,12 @@ def test_edges() -> None:
             assert np.isnan(np.asarray(f(np.full((2, 2), np.inf)))).all()
             several = np.stack([np.eye(2), 30 * jordan, 0 * jordan])
             close(f(several), np.stack([scipy_linalg.expm(x) for x in several]), 1e-12)
+        a = sample((4, 4))
+        for x in (a, a[:1, :1], np.zeros((0, 0))):
+            value, error = linalg.funm(x, jnp.exp, disp=False)
+            close(value, scipy_linalg.expm(x), 1e-12)
+            if len(x) > 1:
+                close(error, scipy_linalg.funm(x, np.exp, disp=False)[1], 1e-14)
         assert np.isnan(np.asarray(linalg.expm(1e6 * jordan, max_squarings=4))).all()
         assert np.isnan(np.asarray(linalg.cholesky(-np.eye(2)))[0, 0])
     assert np.isinf(np.asarray(linalg.invhilbert(60))).any()

@@ -11,6 +11,7 @@ from pullback.core.array import Array
 from pullback.core.types import count
 from pullback.lax import linalg as lax_linalg
 from pullback.lax.linalg import matrices
+from pullback.lax.linalg.triangular import substitute
 from pullback.numpy.promotion import here, promote_inexact
 from pullback.scipy.linalg.operands import exact_type, given, matrix
 
@@ -103,30 +104,28 @@ def funm(A: Any, func: Callable[[Array], Array], disp: bool = True) -> Any:
     t, z = lax_linalg.schur(a.astype(dtypes.to_complex(a.dtype)))
     n = a.shape[0]
     eps = float(jnp.finfo(t.dtype).eps)
-    f = jnp.diag(func(jnp.diagonal(t))).astype(t.dtype)
-    rows = jnp.arange(n)
-    real_type = dtypes.to_real(t.dtype)
+    eigenvalues, values = jnp.diagonal(t), func(jnp.diagonal(t)).astype(t.dtype)
+    real_type, rows, unit = dtypes.to_real(t.dtype), jnp.arange(n), jnp.eye(n, dtype=bool)
 
-    def superdiagonal(p: Any, state: Any) -> Any:
-        # F_ij (t_jj - t_ii) = T_ij (F_jj - F_ii) + Σ_{i<k<j} (T_ik F_kj - F_ik T_kj), j = i + p: for
-        # triangular matrices the sum over all k has the first term in it, too.
-        f, smallest = state
-        columns = (rows + p) % n
-        commutator = matrices.matmul(t, f) - matrices.matmul(f, t)
-        d = jnp.diagonal(t)[columns] - jnp.diagonal(t)
-        numerator = commutator[rows, columns]
-        inside = rows + p < n
-        divisor = jnp.where(jnp.logical_and(inside, d != 0), d, 1)
-        f = f.at[rows, columns].add(jnp.where(inside, numerator / divisor, 0))
-        size = jnp.where(inside, abs(d), jnp.inf).astype(real_type)
-        return f, jnp.minimum(smallest, jnp.min(size, initial=jnp.inf))
+    def column(j: Any, f: Any) -> Any:
+        # Above the diagonal, column j of t f = f t is (t - t_jj) f_j = (f - f_jj) t_j with what of f
+        # is known by then. Where eigenvalues are equal nothing is divided, as in SciPy.
+        above = jnp.where(rows < j, t[:, j], 0)
+        shifted = t - eigenvalues[j] * unit
+        shifted = jnp.where(jnp.logical_and(unit, shifted == 0), 1, shifted)
+        right = jnp.where(rows < j, f @ above - values[j] * above, 0)
+        return f.at[:, j].add(substitute(shifted, right[:, None], lower=False)[:, 0])
 
-    f, smallest = fori_loop(1, n, superdiagonal, (f, jnp.asarray(1.0, real_type)))
+    f = fori_loop(1, n, column, jnp.diag(values)) if n > 1 else jnp.diag(values)
+    apart = abs(eigenvalues[:, None] - eigenvalues[None, :])
+    # The smallest number divided by, and by SciPy's convention the first eigenvalue.
+    first = abs(eigenvalues[:1]).min(initial=jnp.inf)
+    smallest = jnp.minimum(first, jnp.min(jnp.where(apart == 0, jnp.inf, apart), initial=jnp.inf)).astype(real_type)
     out = matrices.matmul(matrices.matmul(z, f), matrices.adjoint(z))
     if disp:
         return out
     smallest = jnp.where(smallest == 0, eps, smallest)
-    upper = abs(jnp.triu(f, 1)).sum(0).max(initial=0)
+    upper = abs(jnp.triu(t, 1)).sum(0).max(initial=0)
     error = jnp.minimum(1, jnp.maximum(eps, eps / smallest * upper))
     bad = jnp.logical_not(jnp.all(jnp.isfinite(f)))
     return out, jnp.where(bad, jnp.inf, error).astype(real_type)
