@@ -118,11 +118,13 @@ bench: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.run
 	$(BENCH)/python -m benchmarks.compiled
 	$(BENCH)/python -m benchmarks.loops
+	$(BENCH)/python -m benchmarks.numpy_calls
 
 bench-smoke: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.run --smoke
 	$(BENCH)/python -m benchmarks.compiled --smoke
 	$(BENCH)/python -m benchmarks.loops --smoke
+	$(BENCH)/python -m benchmarks.numpy_calls --smoke
 
 clean:
 	rm -rf $(VENV) .venv-bench $(OLDEST) .venv-newest-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
