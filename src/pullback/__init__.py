@@ -92,11 +92,13 @@ _SUBMODULES = frozenset(
         "flatten_util",
         "image",
         "implicit",
+        "interop",
         "lax",
         "nn",
         "ops",
         "random",
         "scipy",
+        "sharding",
         "stages",
         "test_util",
         "tour",
@@ -107,6 +109,7 @@ _SUBMODULES = frozenset(
 )
 # Functions whose modules are loaded when they are first asked for.
 _LATER = {"argmin": "implicit", "fixed_point": "implicit", "root": "implicit"}
+_LATER |= dict.fromkeys(["NamedSharding", "P", "make_mesh", "reshard", "set_mesh"], "sharding")
 
 
 def __getattr__(name: str) -> _Any:

@@ -47,20 +47,20 @@ MODULES = frozenset([
     "ad_checkpoint", "checkpoint_policies", "custom_derivatives", "debug", "dtypes", "errors", "experimental", "experimental.checkify",
     "experimental.ode", "experimental.sparse", "experimental.sparse.linalg", "export", "flatten_util", "image", "lax", "lax.linalg", "nn",
     "nn.initializers", "numpy", "numpy.fft", "numpy.linalg", "ops", "random", "scipy", "scipy.cluster", "scipy.cluster.vq", "scipy.fft",
-    "scipy.integrate", "scipy.linalg", "scipy.ndimage", "scipy.optimize", "scipy.sparse", "scipy.sparse.linalg", "scipy.special", "stages",
-    "test_util", "tree", "tree_util", "typing",
+    "scipy.integrate", "scipy.linalg", "scipy.ndimage", "scipy.optimize", "scipy.sparse", "scipy.sparse.linalg", "scipy.special",
+    "sharding", "stages", "test_util", "tree", "tree_util", "typing",
 ])  # fmt: skip
 #: The names of `jax` itself, but for its modules. Those of a module are in its `__all__`, or are
 #: all that it has.
 NAMES = frozenset([
-    "Array", "Device", "ShapeDtypeStruct", "block_until_ready", "check_tracer_leaks", "checkpoint", "clear_caches", "closure_convert",
-    "config", "copy_to_host_async", "custom_gradient", "custom_jvp", "custom_vjp", "debug_infs", "debug_nans", "default_backend",
-    "default_device", "default_matmul_precision", "default_prng_impl", "device_count", "device_get", "device_put", "devices", "disable_jit",
-    "effects_barrier", "enable_checks", "enable_x64", "ensure_compile_time_eval", "eval_shape", "float0", "grad", "hessian", "jacfwd",
-    "jacobian", "jacrev", "jit", "jvp", "legacy_prng_key", "linear_transpose", "linearize", "live_arrays", "local_device_count",
-    "local_devices", "log_compiles", "make_jaxpr", "named_call", "named_scope", "numpy_dtype_promotion", "numpy_rank_promotion",
-    "process_count", "process_index", "process_indices", "pure_callback", "remat", "threefry_partitionable", "typeof", "value_and_grad",
-    "vjp", "vmap",
+    "Array", "Device", "NamedSharding", "P", "ShapeDtypeStruct", "block_until_ready", "check_tracer_leaks", "checkpoint", "clear_caches",
+    "closure_convert", "config", "copy_to_host_async", "custom_gradient", "custom_jvp", "custom_vjp", "debug_infs", "debug_nans",
+    "default_backend", "default_device", "default_matmul_precision", "default_prng_impl", "device_count", "device_get", "device_put",
+    "devices", "disable_jit", "effects_barrier", "enable_checks", "enable_x64", "ensure_compile_time_eval", "eval_shape", "float0", "grad",
+    "hessian", "jacfwd", "jacobian", "jacrev", "jit", "jvp", "legacy_prng_key", "linear_transpose", "linearize", "live_arrays",
+    "local_device_count", "local_devices", "log_compiles", "make_jaxpr", "make_mesh", "named_call", "named_scope", "numpy_dtype_promotion",
+    "numpy_rank_promotion", "process_count", "process_index", "process_indices", "pure_callback", "remat", "reshard", "set_mesh",
+    "threefry_partitionable", "typeof", "value_and_grad", "vjp", "vmap",
 ])  # fmt: skip
 _MISSING: Any = object()
 

@@ -63,13 +63,13 @@ def process_indices(backend: str | None = None) -> list[int]:
 
 
 def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = False, may_alias: Any = None) -> Any:
-    """`x` (a tree of arrays, NumPy arrays and scalars) as Arrays on `device`, a device or a tree of
-    devices for parts of `x`.
+    """`x` (a tree of arrays, NumPy arrays and scalars) as Arrays on `device`: a device, a sharding
+    (see `pullback.sharding`), or a tree of these for parts of `x`.
 
     Without a device, arrays that are on one stay there, and the others go to the default one.
     Traced values are put where a transformation traces them, and stay where the program runs in one
-    that is compiled. Raises ValueError for what is no device, TypeError for leaves that are no
-    arrays.
+    that is compiled. Raises ValueError for what is no device and for shardings that do not fit,
+    NotImplementedError for those over several devices, TypeError for leaves that are no arrays.
 
     >>> device_put([1.0, np.arange(3)], devices("cpu")[0])
     [Array(1., dtype=float32, weak_type=True), Array([0, 1, 2], dtype=int32)]
@@ -96,14 +96,9 @@ def _put(x: Array, device: Device | None) -> Array:
 def _per_leaf(device: Any, x: Any, count: int) -> list[Device | None]:
     if device is None or isinstance(device, Device):
         return [device] * count
-    places, tree = tree_flatten(device, is_leaf=lambda d: d is None)
-    wrong = next((d for d in places if d is not None and not isinstance(d, Device)), None)
-    if wrong is not None:
-        raise ValueError(f"device_put: {wrong!r} is not a device; those there are: {devices()}")
-    out: list[Device | None] = []
-    for place, part in zip(places, tree.flatten_up_to(x)):
-        out += [place] * len(tree_flatten(part)[0])
-    return out
+    from pullback.lax import placing  # shardings come into it
+
+    return placing.devices_of("device_put", device, x)
 
 
 def device_get(x: Any) -> Any:

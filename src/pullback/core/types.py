@@ -143,15 +143,24 @@ class ShapeDtypeStruct:
         del manual_axis_type
         if is_ref:
             raise ValueError("ShapeDtypeStruct: mutable references are not arrays; `is_ref` must be False")
-        if sharding is not None:
-            raise ValueError(
-                f"ShapeDtypeStruct: there are no shardings yet; sharding must be None, got {sharding!r:.100}"
-            )
+        if sharding is not None and not hasattr(sharding, "is_equivalent_to"):
+            raise ValueError(f"ShapeDtypeStruct: sharding must be a sharding or None, got {sharding!r:.100}")
         self.shape = integers(shape, "ShapeDtypeStruct: shape")
         if dtype is None:
             raise ValueError("ShapeDtypeStruct: dtype must be specified")
         self.dtype = dtypes.canonicalize_dtype(dtype)
         self.sharding, self.weak_type = sharding, weak_type
+
+    @classmethod
+    def like(cls, value: Operand) -> ShapeDtypeStruct:
+        """The stand-in for an array like `value`, on its device if it is on one.
+
+        >>> ShapeDtypeStruct.like(np.ones(3))
+        ShapeDtypeStruct(shape=(3,), dtype=float32)
+        """
+        t = typeof(value)
+        sharding = getattr(value, "sharding", None)
+        return cls(t.shape, t.dtype, sharding=sharding, weak_type=t.weak_type)
 
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: int(np.prod(self.shape)))

@@ -28,7 +28,16 @@ from pullback.lax.sorting import *
 _LATER = (
     *(
         f"pullback.lax.{name}"
-        for name in ("functions", "special", "collectives", "convolution", "windows", "fourier", "bit_generators")
+        for name in (
+            "functions",
+            "special",
+            "collectives",
+            "convolution",
+            "windows",
+            "fourier",
+            "bit_generators",
+            "placing",
+        )
     ),
     # Control flow, which is made of transformations of programs.
     *(f"pullback.control.{name}" for name in ("loops", "branches", "associative", "reduce", "solves")),

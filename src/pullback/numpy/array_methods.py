@@ -260,6 +260,15 @@ def _device(self: Any) -> Device:
     return device_of(self)
 
 
+def _sharding(self: Any) -> Any:
+    """How the array is laid out over devices: on one. Raises AttributeError for tracers."""
+    if isinstance(self, Tracer):
+        raise AttributeError(f"a traced value is on no device, and has no sharding: {self!r:.100}, at {user_line()}")
+    from pullback.xla.meshes import SingleDeviceSharding
+
+    return SingleDeviceSharding(device_of(self))
+
+
 class Shard:
     """The part of an array that one device holds: all of it."""
 
@@ -355,6 +364,7 @@ _PROPERTIES: dict[str, tuple[Callable[[Any], Any], str]] = {
         "Updated copies: `x.at[idx].set(y)`, `.add(y)`, `.mul(y)`, `.min(y)`, `.max(y)`, `.get()`, ...",
     ),
     "device": (_device, "Where the array lives."),
+    "sharding": (_sharding, "How the array is laid out over devices: on one."),
     "addressable_shards": (_shards, "The parts that devices hold: one."),
     "global_shards": (_shards, "The parts that devices hold: one."),
     "is_fully_addressable": (lambda self: True, "Whether all of the data is in this process."),

@@ -174,18 +174,17 @@ def placed(x: Any, device: Any = None) -> Any:
     """An array that has just been made, on `device` and committed to it, or on the one that the
     option `default_device` names.
 
-    In programs that are being traced it stays where the program runs. Raises ValueError for what is
-    no device.
+    `device` may be a sharding. In programs that are being traced it stays where the program runs.
+    Raises ValueError for what is no device.
     """
     if device is None:
         if not _chosen or x.__class__ is not ConcreteArray or (on := default_placement()) is ON_HOST or is_staging():
             return x
         return DeviceArray.made(buffer_on(x, on), x.aval, on, False)
     if not isinstance(device, Device):
-        raise ValueError(
-            f"{device!r:.100} of type {type(device).__name__!r} is not a device, of those that `devices()` gives; there are no shardings yet, "
-            f"at {user_line()}"
-        )
+        from pullback.xla import meshes
+
+        device = meshes.device_for("device", device, x.shape)
     return put(x, device) if isinstance(x, ConcreteArray) and not is_staging() else x
 
 
