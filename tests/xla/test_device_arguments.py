@@ -60,7 +60,6 @@ CALLS = {
     "X[0].astype(int)": "jnp.bincount",
     "jnp.zeros(4, 'uint32'), (2,)": "lax.rng_bit_generator",
     "np.sin, pb.ShapeDtypeStruct((2, 3), 'float32'), X": "pb.pure_callback experimental.io_callback",
-    "(), 'float32'": "pb.ShapeDtypeStruct",
     "key": """random.bernoulli random.bits random.cauchy random.exponential random.gumbel random.laplace random.logistic
         random.lognormal random.maxwell random.normal random.rademacher random.uniform""",
     "key, 2": "random.ball random.orthogonal random.permutation",
@@ -85,7 +84,7 @@ CALLS = {
 }  # fmt: skip
 ARGUMENTS = {name: arguments for arguments, names in CALLS.items() for name in names.split()}
 #: Called by tests of their own.
-OTHERS = {"pb.jit"}
+OTHERS = {"pb.ShapeDtypeStruct", "pb.jit", "pb.reshard"}
 
 NAMES = {
     "pb": pb, "jnp": jnp, "lax": pb.lax, "random": pb.random, "nn": pb.nn, "experimental": importlib.import_module("pullback.experimental"),
