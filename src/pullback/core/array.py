@@ -284,6 +284,16 @@ class ConcreteArray(Array):
             return repr(self)
         return str(np.asarray(self._value))
 
+    def _repr_html_(self) -> str:
+        from pullback.core.html import array_html
+
+        return array_html(self)
+
+    def _repr_latex_(self) -> str | None:
+        from pullback.core.html import array_latex
+
+        return array_latex(self)
+
     def __format__(self, spec: str) -> str:
         if self.ndim == 0:
             return format(self._value[()], spec)

@@ -123,6 +123,11 @@ class Jaxpr:
     def __repr__(self) -> str:
         return print_jaxpr(self)
 
+    def _repr_html_(self) -> str:
+        from pullback.core.html import program_html
+
+        return program_html(self)
+
     @property
     def in_avals(self) -> list[ShapedArray]:
         """The types of the arguments."""
@@ -177,6 +182,9 @@ class ClosedJaxpr:
 
     def __repr__(self) -> str:
         return print_jaxpr(self.jaxpr)
+
+    def _repr_html_(self) -> str:
+        return self.jaxpr._repr_html_()
 
 
 carriers[ClosedJaxpr] = "_derived"
@@ -335,6 +343,15 @@ def print_jaxpr(jaxpr: Jaxpr, names: _Names | None = None, indent: int = 0) -> s
     if len(line) + indent <= 80 and "\n" not in line:
         return line
     return "\n".join([head, *(f"{pad}    {e}" for e in eqns), f"{pad}  {tail}"])
+
+
+def print_lines(jaxpr: Jaxpr) -> list[tuple[str, str]]:
+    """The lines of a program's text, each with the place in the user's code that it comes from."""
+    names = _Names()
+    consts, ins = (" ".join(map(names.typed, given)) for given in (jaxpr.constvars, jaxpr.invars))
+    lines = [(f"{{ lambda {consts + ' ' if consts else ''}; {ins}. let", "")]
+    lines += [("    " + _print_equation(e, names, 4), e.source) for e in jaxpr.eqns]
+    return [*lines, (f"  in ({', '.join(map(names, jaxpr.outvars))}{',' if len(jaxpr.outvars) == 1 else ''}) }}", "")]
 
 
 def _print_equation(eqn: JaxprEqn, names: _Names, indent: int = 0) -> str:

@@ -151,6 +151,19 @@ class LinearMap:
         inputs, outputs = (", ".join(map(str, _sizes(t))) for t in (self.in_type, self.out_type))
         return f"LinearMap(({inputs}) → ({outputs}))\n{self.program()}"
 
+    def _repr_html_(self) -> str:
+        """The spaces, where the matrix is not zero if it is of a size to be made, and the program."""
+        from html import escape
+
+        from pullback.core.html import pattern_svg
+
+        types = _sizes((self.in_type, self.out_type))
+        rows, columns = (sum([t.size for t in _sizes(side)]) for side in (self.out_type, self.in_type))
+        is_small = 0 < rows * columns <= 1 << 18 and len({t.dtype for t in types}) == 1
+        plot = f"<div>{pattern_svg(np.asarray(self.to_matrix()))}</div>" if is_small else ""
+        head = escape(repr(self).partition("\n")[0])
+        return f"<div><code>{head}</code></div>{plot}{self.program()._repr_html_()}"
+
 
 # ---- recorded maps -------------------------------------------------------------------------------
 
