@@ -97,7 +97,8 @@ def report(calls: list[tuple[str, float, float]], changes: list[tuple[str, float
 Eager calls of the {len(calls)} most used on 8 × 8 float32 arrays, microseconds; the shortest of many rounds. Target:
 NumPy's time and {TARGET} µs at most; updates one copy and 3 µs. `python -m benchmarks.numpy_calls`.
 
-Met by {len(calls) - len(over)} of {len(calls)}; added are {np.mean(added):.2f} on average, {np.median(added):.2f} in the median. Those over it, and updates:
+Met by {len(calls) - len(over)} of {len(calls)}; added are {np.mean(added):.2f} on average,
+{np.median(added):.2f} in the median. Those over it, and updates:
 
 | call | NumPy, or a copy | Pullback | added |
 |---|---:|---:|---:|

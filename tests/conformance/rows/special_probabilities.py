@@ -25,7 +25,8 @@ for primitive, x in (
         Row(primitive.name, "edges", primitive.bind, (EDGES,), order=0, vmap=False, compiled_tol=1e-13),
     ]
 ROWS += [
-    Row("gammasgn", "edges", g.gammasgn_p.bind, (np.array([0.0, -0.0, -0.5, -1.5, 3.0, np.inf, np.nan]),), order=0)
+    Row("gammasgn", "float64", g.gammasgn_p.bind, (np.array([-0.4, -1.5, 3.0]),)),
+    Row("gammasgn", "edges", g.gammasgn_p.bind, (np.array([0.0, -0.0, -0.5, -1.5, 3.0, np.inf, np.nan]),), order=0),
 ]
 for primitive in (
     s.psi_change_p, s.gamma_density_p, g.beta_p, g.betaln_p, g.poch_p, g.binom_p, n.rel_entr_p, n.kl_div_p, n.xlogy_p,
