@@ -178,7 +178,7 @@ class Tracer(Array):
     def __iter__(self) -> Result:
         if not self.shape:
             raise TypeError("iteration over a 0-d array")
-        return iter([self[i] for i in range(self.shape[0])])  # type: ignore[index]
+        return iter([self[i] for i in range(self.shape[0])])
 
     def __format__(self, spec: str) -> str:
         value = self.concrete()

@@ -122,7 +122,7 @@ class OOBError(Failure):
     axes: tuple[int, ...]
 
     def text(self, values: Sequence[Array]) -> str:
-        index, position = (x.item() for x in values)  # type: ignore[attr-defined]
+        index, position = (x.item() for x in values)
         axis = self.axes[position % len(self.axes)]
         return (
             f"out-of-bounds indexing for array of shape {self.shape}: index {index} is out of bounds for axis {axis} with size "
