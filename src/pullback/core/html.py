@@ -10,14 +10,17 @@ import base64
 import struct
 import zlib
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pullback.core import dtypes
 
 if TYPE_CHECKING:
-    from pullback.core.jaxpr import Jaxpr
+    from collections.abc import Sequence
+
+    from pullback.core.array import ConcreteArray
+    from pullback.core.names import NumPyArray, NumPyValue
 
 _ROWS, _COLUMNS = 12, 10  # of a table; larger ones are shown by their edges
 _IMAGE = 32  # matrices from this number of rows and columns on are pictures
@@ -29,7 +32,7 @@ _SPY = 64  # pattern plots have at most this many cells in each direction
 # ---- arrays --------------------------------------------------------------------------------------
 
 
-def array_html(x: Any) -> str:
+def array_html(x: ConcreteArray) -> str:
     """An array: a table up to two axes, a picture of large matrices and of `uint8` images, text
     otherwise."""
     head = f"<div><code>{escape(x.aval.str_short(True))}</code></div>"
@@ -45,7 +48,7 @@ def array_html(x: Any) -> str:
     return head + _table(np.atleast_2d(value))
 
 
-def array_latex(x: Any) -> str | None:
+def array_latex(x: ConcreteArray) -> str | None:
     """A small vector or matrix as a formula; None for others."""
     if dtypes.is_key(x.dtype) or x.ndim > 2 or not x.size or max(x.shape, default=1) > _LATEX:
         return None
@@ -55,7 +58,7 @@ def array_latex(x: Any) -> str | None:
     return "$\\begin{bmatrix} " + " \\\\ ".join(rows) + " \\end{bmatrix}$"
 
 
-def _number_latex(v: Any) -> str:
+def _number_latex(v: NumPyValue) -> str:
     if dtypes.is_complex(v.dtype):
         sign = "-" if np.signbit(v.imag) else "+"
         return f"{_number_latex(v.real)} {sign} {_number_latex(abs(v.imag))}i"
@@ -66,7 +69,7 @@ def _number_latex(v: Any) -> str:
     return f"{mantissa} \\times 10^{{{int(exponent)}}}" if e else f"\\mathrm{{{text}}}" if text.isalpha() else text
 
 
-def _number(v: Any) -> str:
+def _number(v: NumPyValue) -> str:
     if v.dtype == bool or dtypes.is_integer(v.dtype):
         return str(v.item())
     return f"{complex(v):.6g}" if dtypes.is_complex(v.dtype) else f"{float(v):.6g}"
@@ -79,7 +82,7 @@ def _edges(n: int, most: int) -> list[int | None]:
     return [*range(most // 2), None, *range(n - most // 2, n)]
 
 
-def _table(value: Any) -> str:
+def _table(value: NumPyArray) -> str:
     rows = []
     for i in _edges(value.shape[0], _ROWS):
         cells = [
@@ -89,12 +92,12 @@ def _table(value: Any) -> str:
     return f"<table>{''.join(rows)}</table>"
 
 
-def _thinned(pixels: Any) -> Any:
+def _thinned(pixels: NumPyArray) -> NumPyArray:
     rows, columns = (-(-n // _PIXELS) for n in pixels.shape[:2])
     return pixels[::rows, ::columns]
 
 
-def _gray(value: Any) -> str:
+def _gray(value: NumPyArray) -> str:
     """A matrix as a picture from its least number, black, to its greatest, white; what is not
     finite is red."""
     x = _thinned(value.astype(np.float64))
@@ -112,7 +115,7 @@ def _gray(value: Any) -> str:
     return _png(pixels) + f"<div>black {low:.6g}, white {high:.6g}</div>"
 
 
-def _png(pixels: Any) -> str:
+def _png(pixels: NumPyArray) -> str:
     """An `img` element of (rows, columns, 3 or 4) bytes (PNG, ISO/IEC 15948)."""
     height, width, channels = pixels.shape
     lines = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], 1)  # filter 0 a line
@@ -137,12 +140,11 @@ def _png(pixels: Any) -> str:
 # ---- programs ------------------------------------------------------------------------------------
 
 
-def program_html(jaxpr: Jaxpr) -> str:
-    """A program, each equation beside the line of the user's code that asked for it."""
-    from pullback.core.jaxpr import print_lines
-
+def program_html(lines: Sequence[tuple[str, str]]) -> str:
+    """A program, each equation beside the line of the user's code that asked for it (see
+    `jaxpr.print_lines`)."""
     rows = []
-    for text, source in print_lines(jaxpr):
+    for text, source in lines:
         cell = '<td style="text-align:left;vertical-align:top"><pre style="margin:0">'
         rows.append(f"<tr>{cell}{escape(text)}</pre></td>{cell}{escape(source)}</pre></td></tr>")
     return f"<table>{''.join(rows)}</table>"
@@ -151,7 +153,7 @@ def program_html(jaxpr: Jaxpr) -> str:
 # ---- linear maps ---------------------------------------------------------------------------------
 
 
-def pattern_svg(matrix: Any) -> str:
+def pattern_svg(matrix: NumPyArray) -> str:
     """Where a matrix is not zero: a plot of cells, each of one element or, of large matrices, a
     block."""
     rows, columns = matrix.shape

@@ -126,7 +126,7 @@ class Jaxpr:
     def _repr_html_(self) -> str:
         from pullback.core.html import program_html
 
-        return program_html(self)
+        return program_html(print_lines(self))
 
     @property
     def in_avals(self) -> list[ShapedArray]:
