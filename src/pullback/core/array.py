@@ -430,7 +430,7 @@ def read_only(value: NumPyValue) -> NumPyArray:
     array: small ones are copied."""
     if value.nbytes <= 4096:
         array = np.array(value)
-        array.flags.writeable = False
+        array.setflags(write=False)
         return array
     return shared(value)
 
@@ -442,7 +442,10 @@ def from_numpy(x: NumPyValue, weak_type: bool = False) -> ConcreteArray:
     Raises ValueError for masked arrays: what is masked would count.
     """
     dtype = x.dtype
-    if x.__class__ is not np.ndarray:
+    if x.__class__ is np.ndarray:
+        if dtype in dtypes._KINDS:
+            return concrete(np.array(x, dtypes.canonicalize(dtype)), weak_type)
+    else:
         refuse_masked(x)
     if dtype not in dtypes._KINDS:
         native = dtype.newbyteorder("=")

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import lru_cache, wraps
+from opcode import opmap
 from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,6 +40,19 @@ def user_line() -> str:
     if frame is None:
         return "<unknown>"
     return f"{frame.f_code.co_filename}:{frame.f_lineno} ({frame.f_code.co_name})"
+
+
+_STORE_SUBSCR = opmap["STORE_SUBSCR"]
+
+
+def is_stored() -> bool:
+    """Whether the method that asks was called for an assignment `a[i] = x`: NumPy then asks an `x`
+    without axes for its number, as `float(x)` does, and would store it without its derivative."""
+    frame = sys._getframe(2)
+    code, i = frame.f_code.co_code, frame.f_lasti
+    while i > 0 and code[i] == 0:  # the caches that belong to an instruction
+        i -= 2
+    return code[i] == _STORE_SUBSCR
 
 
 def filter_traceback(error: BaseException) -> None:
@@ -232,15 +246,19 @@ class TracerIntegerConversionError(JAXTypeError):
 
 
 class TracerArrayConversionError(JAXTypeError):
-    """A traced value handed to NumPy.
+    """A traced value handed to NumPy where it needs the numbers: to `numpy.asarray`, as an index into
+    a NumPy array, or to be written into one.
 
-    Example: `jit(lambda x: numpy.sin(x))(1.0)`.
+    Example: `jit(lambda x: numpy.asarray(x))(1.0)`.
     """
 
     def __init__(self, tracer: Tracer) -> None:
         super().__init__(
-            f"{_describe(tracer)} cannot become a NumPy array, at {user_line()}. A NumPy function was called on a "
-            "traced value: use its counterpart in `pullback.numpy`, or `pullback.pure_callback`."
+            f"{_describe(tracer)} cannot become a NumPy array, at {user_line()}. NumPy's functions take traced values, "
+            "but what must have the numbers cannot: instead of `np.asarray(x)` or `np.array([x, y])` write "
+            "`pullback.numpy.asarray(x)` or `np.stack([x, y])`; instead of `a[x]`, with a NumPy array, "
+            "`pullback.numpy.asarray(a)[x]`; instead of `a[i] = x`, `a = pullback.numpy.asarray(a).at[i].set(x)`; or call "
+            "what is NumPy's alone by `pullback.pure_callback`."
         )
 
 

@@ -45,6 +45,7 @@ from pullback.core.errors import (
     TracerBoolConversionError,
     TracerIntegerConversionError,
     UnexpectedTracerError,
+    is_stored,
     user_line,
 )
 from pullback.core.types import ShapedArray, intern
@@ -152,12 +153,18 @@ class Tracer(Array):
         return bool(self._known(TracerBoolConversionError))
 
     def __int__(self) -> int:
+        if is_stored():
+            raise TracerArrayConversionError(self)
         return int(self._known(ConcretizationTypeError))
 
     def __float__(self) -> float:
+        if is_stored():
+            raise TracerArrayConversionError(self)
         return float(self._known(ConcretizationTypeError))
 
     def __complex__(self) -> complex:
+        if is_stored():
+            raise TracerArrayConversionError(self)
         return complex(self._known(ConcretizationTypeError))
 
     def __index__(self) -> int:

@@ -9,6 +9,7 @@ tuples, which hide a slow conversion (and would otherwise be repeated by `*`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -327,6 +328,50 @@ def _array_namespace(self: Any, /, *, api_version: str | None = None) -> Any:
     import pullback.numpy
 
     return pullback.numpy
+
+
+# ---- NumPy's functions of arrays ------------------------------------------------------------------
+
+
+def _asked(name: str) -> Callable[..., Any]:
+    """A method by which NumPy asks, until it first does: then the methods of `numpy.dispatch`, which
+    is loaded for it, take their places."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        from pullback.numpy import dispatch
+
+        _take_questions(dispatch.array_ufunc, dispatch.array_function)
+        return getattr(dispatch, name)(self, *args, **kwargs)
+
+    return method
+
+
+class WithinTransformations:
+    """A method that Arrays with data have within a transformation only.
+
+    NumPy looks for its protocols on the class. If Arrays had them everywhere, it could not tell
+    `ndarray + Array`, which is an Array, from `numpy.add(ndarray, Array)`, which outside of a
+    transformation is a NumPy array.
+    """
+
+    __slots__ = ("method",)
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.method = method
+
+    def __get__(self, array: Any, cls: Any) -> Any:
+        if current() is EVAL:
+            raise AttributeError("Arrays take part in NumPy's functions by their values, outside of a transformation")
+        return self.method if array is None else partial(self.method, array)
+
+
+def _take_questions(ufunc: Callable[..., Any], function: Callable[..., Any]) -> None:
+    classes: tuple[Any, Any] = Tracer, ConcreteArray
+    for cls, form in zip(classes, (lambda f: f, WithinTransformations)):
+        cls.__array_ufunc__, cls.__array_function__ = form(ufunc), form(function)
+
+
+_take_questions(_asked("array_ufunc"), _asked("array_function"))
 
 
 def _flat(self: Any) -> Any:
