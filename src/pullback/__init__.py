@@ -83,6 +83,7 @@ _SUBMODULES = frozenset(
         "ad_checkpoint",
         "as_jax",
         "checkpoint_policies",
+        "custom_batching",
         "custom_derivatives",
         "debug",
         "dtypes",

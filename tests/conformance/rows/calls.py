@@ -1,4 +1,4 @@
-"""Call primitives: checkpoint and its names, custom_jvp, custom_vjp, with the derivatives of the functions they wrap."""
+"""Call primitives: checkpoint and its names, custom_jvp, custom_vjp, custom_vmap, with the derivatives of the functions they wrap."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pullback.lax.family import mul_p, neg_p
 from pullback.transforms.checkpoint import checkpoint, checkpoint_name
 from pullback.transforms.custom_jvp import custom_jvp
 from pullback.transforms.custom_vjp import custom_vjp
+from pullback.transforms.custom_vmap import custom_vmap
 from pullback.transforms.policies import dots_saveable, everything_saveable
 from tests.conformance.table import Row, sample
 
@@ -36,6 +37,11 @@ vjp_product.defvjp(
     ),
 )
 
+mapped_product = custom_vmap(product)
+mapped_product.def_vmap(
+    lambda size, marks, x, y: (product(*(a if m else a[None] for a, m in zip((x, y), marks))), True)
+)
+
 PAIR = (sample((2, 3)), sample((2, 3), seed=1))
 ROWS = [
     Row("checkpoint", "plain", checkpoint(product), PAIR),
@@ -45,5 +51,6 @@ ROWS = [
     Row("name", "plain", lambda x: checkpoint_name(x, "x"), PAIR[:1]),
     Row("custom_jvp_call", "plain", jvp_product, PAIR),
     Row("custom_vjp_call", "plain", vjp_product, PAIR),
+    Row("custom_vmap_call", "plain", mapped_product, PAIR),
     Row("linear_call", "plain", lambda x, y: linear_call(mul_p.bind, mul_p.bind, x, y), PAIR),
 ]
