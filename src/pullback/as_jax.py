@@ -49,6 +49,10 @@ MODULES = frozenset([
     "lax", "lax.linalg", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg", "ops", "random", "scipy", "scipy.cluster",
     "scipy.cluster.vq", "scipy.fft", "scipy.integrate", "scipy.linalg", "scipy.ndimage", "scipy.optimize", "scipy.sparse",
     "scipy.sparse.linalg", "scipy.special", "sharding", "stages", "test_util", "tree", "tree_util", "typing",
+    "ad_checkpoint", "checkpoint_policies", "custom_derivatives", "debug", "dtypes", "errors", "experimental", "experimental.checkify",
+    "experimental.ode", "export", "flatten_util", "lax", "lax.linalg", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg",
+    "random", "scipy", "scipy.optimize", "scipy.sparse", "scipy.sparse.linalg", "sharding", "stages", "test_util", "tree", "tree_util", "typing",
+    "custom_batching", "dlpack",
 ])  # fmt: skip
 #: The names of `jax` itself, but for its modules. Those of a module are in its `__all__`, or are
 #: all that it has.
