@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -294,3 +296,15 @@ def test_other_classes_are_asked():
         return x.sum()
 
     pb.grad(f)(jnp.ones(3))
+
+
+# ---- the document --------------------------------------------------------------------------------
+
+
+def test_the_document_runs():
+    path = Path(__file__).parents[2] / "docs" / "numpy-code.md"
+    with pb.enable_x64(True):
+        result = doctest.testfile(
+            str(path), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+        )
+    assert result.attempted > 30 and not result.failed
