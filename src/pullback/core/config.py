@@ -47,6 +47,9 @@ class Option:
         self.default = self._global = default
         self.on_change: Callable[[], None] | None = None
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _option, (self.name,)  # there is one of each: copies and pickles are that one
+
     @property
     def value(self) -> OptionValue:
         here = _read_here()
@@ -186,6 +189,9 @@ class Config:
     def __init__(self) -> None:
         object.__setattr__(self, "_options", {})
 
+    def __reduce__(self) -> str:
+        return "config"  # the only one
+
     def define(
         self,
         name: str,
@@ -291,6 +297,12 @@ def parse(option: Option, text: str) -> OptionValue:
 
 
 config = Config()
+
+
+def _option(name: str) -> Option:
+    return config._options[name]
+
+
 enable_x64 = config.define(
     "enable_x64", False, "64-bit default types, and no truncation of 64-bit inputs.", in_programs=True
 )
