@@ -10,10 +10,12 @@ _SUBMODULES = frozenset(
         "cluster",
         "fft",
         "integrate",
+        "interpolate",
         "linalg",
         "ndimage",
         "optimize",
         "sparse",
+        "spatial",
         "special",
     ]
 )
