@@ -86,6 +86,7 @@ _SUBMODULES = frozenset(
         "custom_batching",
         "custom_derivatives",
         "debug",
+        "dlpack",
         "dtypes",
         "errors",
         "experimental",

@@ -44,20 +44,12 @@ JAX_VERSION = "0.10.2"
 #: The modules of that API that Pullback has, below `jax`. Others are no modules of the alias,
 #: whatever else there is in the package.
 MODULES = frozenset([
-    "ad_checkpoint", "checkpoint_policies", "custom_batching", "custom_derivatives", "debug", "dtypes", "errors", "experimental",
+    "ad_checkpoint", "checkpoint_policies", "custom_batching", "custom_derivatives", "debug", "dlpack", "dtypes", "errors", "experimental",
     "experimental.checkify", "experimental.ode", "experimental.sparse", "experimental.sparse.linalg", "export", "flatten_util", "image",
     "lax", "lax.linalg", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg", "ops", "random", "scipy", "scipy.cluster",
-    "scipy.cluster.vq", "scipy.fft", "scipy.integrate", "scipy.linalg", "scipy.ndimage", "scipy.optimize", "scipy.sparse",
-    "scipy.sparse.linalg", "scipy.special", "sharding", "stages", "test_util", "tree", "tree_util", "typing",
-    "ad_checkpoint", "checkpoint_policies", "custom_derivatives", "debug", "dtypes", "errors", "experimental", "experimental.checkify",
-    "experimental.ode", "export", "flatten_util", "lax", "lax.linalg", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg",
-    "random", "scipy", "scipy.optimize", "scipy.sparse", "scipy.sparse.linalg", "sharding", "stages", "test_util", "tree", "tree_util", "typing",
-    "custom_batching", "dlpack",
-    "experimental.ode", "experimental.sparse", "experimental.sparse.linalg", "export", "flatten_util", "image", "lax", "lax.linalg", "nn",
-    "nn.initializers", "numpy", "numpy.fft", "numpy.linalg", "ops", "random", "scipy", "scipy.cluster", "scipy.cluster.vq", "scipy.fft",
-    "scipy.integrate", "scipy.interpolate", "scipy.linalg", "scipy.ndimage", "scipy.optimize", "scipy.sparse", "scipy.sparse.linalg",
-    "scipy.spatial", "scipy.spatial.transform", "scipy.special", "stages",
-    "test_util", "tree", "tree_util", "typing",
+    "scipy.cluster.vq", "scipy.fft", "scipy.integrate", "scipy.interpolate", "scipy.linalg", "scipy.ndimage", "scipy.optimize",
+    "scipy.sparse", "scipy.sparse.linalg", "scipy.spatial", "scipy.spatial.transform", "scipy.special", "sharding", "stages", "test_util",
+    "tree", "tree_util", "typing",
 ])  # fmt: skip
 #: The names of `jax` itself, but for its modules. Those of a module are in its `__all__`, or are
 #: all that it has.

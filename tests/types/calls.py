@@ -220,6 +220,7 @@ LEFT_OUT = {
     lax.conv_transpose_shape_tuple lax.padtype_to_pads lax.reduce_window_shape_tuple jnp.broadcast_shapes""",
     "the contents of files and of other libraries' arrays": "jnp.from_dlpack jnp.fromfile jnp.load",
     "the caller gives the types": "lax.pure_callback",
+    "they need a sharding": "lax.with_sharding_constraint",
     "another name for one that is called": """lax.pbroadcast nn.initializers.kaiming_normal
     nn.initializers.kaiming_uniform nn.initializers.xavier_normal nn.initializers.xavier_uniform""",
 }  # fmt: skip

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.errors import user_line
+from pullback.core.scopes import NOTHING, Entered, Scope
 from pullback.core.types import Shape, integers
 from pullback.xla import placement
 from pullback.xla.placement import Device
@@ -277,7 +278,7 @@ class AbstractMesh(_Axes):
         return f"AbstractMesh({self._described()})"
 
 
-class Mesh(_Axes):
+class Mesh(_Axes, Scope):
     """Devices in an array whose axes have names. Raises ValueError unless there is a name for each
     axis of `devices`.
 
@@ -288,7 +289,7 @@ class Mesh(_Axes):
     (1, array([CpuDevice(id=0)], dtype=object))
     """
 
-    __slots__ = ("devices", "_within")
+    __slots__ = ("devices",)
 
     def __init__(self, devices: Any, axis_names: Any, axis_types: Any = None) -> None:
         array = np.array(devices, object)
@@ -300,7 +301,6 @@ class Mesh(_Axes):
         array.flags.writeable = False
         self.devices = array
         self._set(array.shape, axis_names, axis_types)
-        self._within: list[Any] = []
 
     @property
     def device_ids(self) -> np.ndarray[Any, Any]:
@@ -335,12 +335,17 @@ class Mesh(_Axes):
             self.axis_types if axis_types is None else axis_types,
         )
 
-    def __enter__(self) -> Mesh:
-        self._within.append(_mesh.set(self))
+    @property
+    def variable(self) -> ContextVar[Any]:  # type: ignore[override]
+        return _meshes
+
+    @property
+    def entry(self) -> Mesh:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        _mesh.reset(self._within.pop())
+    def __enter__(self) -> Mesh:  # type: ignore[override]
+        super().__enter__()
+        return self
 
     def _key(self) -> tuple[Any, ...]:
         return tuple(self.devices.flat), self.shape_tuple, self.axis_types
@@ -358,11 +363,11 @@ class Mesh(_Axes):
 _NO_MESH = Mesh(np.empty(0, object), ("",))
 _NO_MESH.axis_names = _NO_MESH.axis_sizes = _NO_MESH.axis_types = ()
 _NO_ABSTRACT_MESH = AbstractMesh((), ())
-_mesh: ContextVar[Mesh] = ContextVar("mesh", default=_NO_MESH)
-_abstract_mesh: ContextVar[AbstractMesh | None] = ContextVar("abstract_mesh", default=None)
+_meshes: ContextVar[Entered] = ContextVar("meshes", default=NOTHING)
+_abstract_meshes: ContextVar[Entered] = ContextVar("abstract_meshes", default=NOTHING)
 
 
-class set_mesh:
+class set_mesh(Scope):
     """Make `mesh` that of the program (None: no mesh), from now on, or within a `with` block.
 
     >>> mesh = make_mesh((1,), ("data",))
@@ -374,41 +379,38 @@ class set_mesh:
     def __init__(self, mesh: Mesh | None) -> None:
         if mesh is not None and not isinstance(mesh, Mesh):
             raise ValueError(f"set_mesh: expected a Mesh, got {mesh!r:.100} of type {type(mesh).__name__!r}")
-        self._token = _mesh.set(_NO_MESH if mesh is None else mesh)
+        self.entry = _NO_MESH if mesh is None else mesh
+        super().__enter__()
+
+    variable = _meshes
 
     def __enter__(self) -> None:
-        """The mesh is that of the program already."""
-
-    def __exit__(self, *exc: object) -> None:
-        _mesh.reset(self._token)
+        """The mesh is that of the program already; the end of the block takes it away."""
 
 
-class use_abstract_mesh:
+class use_abstract_mesh(Scope):
     """Within a `with` block, `get_abstract_mesh` gives `mesh`."""
+
+    variable = _abstract_meshes
 
     def __init__(self, mesh: AbstractMesh) -> None:
         if not isinstance(mesh, AbstractMesh):
             raise ValueError(f"use_abstract_mesh: expected an AbstractMesh, got {mesh!r:.100}")
-        self.mesh = mesh
-
-    def __enter__(self) -> None:
-        self._token = _abstract_mesh.set(self.mesh)
-
-    def __exit__(self, *exc: object) -> None:
-        _abstract_mesh.reset(self._token)
+        self.entry = mesh
 
 
 def get_mesh() -> Mesh:
     """The mesh of the program; an empty one if none is set."""
-    return _mesh.get()
+    now = _meshes.get()
+    return now[-1] if now else _NO_MESH
 
 
 def get_abstract_mesh() -> AbstractMesh:
     """Names, sizes and types of the axes of the mesh of the program; an empty one if none is set."""
-    chosen = _abstract_mesh.get()
-    if chosen is not None:
-        return chosen
-    mesh = _mesh.get()
+    chosen = _abstract_meshes.get()
+    if chosen:
+        return chosen[-1]
+    mesh = get_mesh()
     return mesh.abstract_mesh if mesh.axis_names else _NO_ABSTRACT_MESH
 
 

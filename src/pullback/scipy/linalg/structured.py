@@ -385,5 +385,6 @@ def _of_integers(n: int, element: Any) -> Array:
             return float("inf") if x > 0 else float("-inf")
 
     values = np.array([[rounded(element(i, j)) for j in range(n)] for i in range(n)]).reshape(n, n)
-    with np.errstate(over="ignore"):
-        return _made(values.astype(dtypes.default_dtype(float)))
+    target = dtypes.default_dtype(float)
+    beyond = np.abs(values) > np.finfo(target).max  # said by themselves: NumPy would warn
+    return _made(np.where(beyond, np.copysign(np.inf, values), values).astype(target))
