@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pullback.core.array import ConcreteArray, concrete
-from pullback.core.config import numpy_rank_promotion, program_state
+from pullback.core.config import debug_infs, debug_nans, numpy_rank_promotion, program_state
 from pullback.core.effects import NO_EFFECTS
 from pullback.core.jaxpr import ClosedJaxpr, Literal, Var
 from pullback.core.staging import stage_flat
@@ -52,7 +52,7 @@ def planned(ours: F) -> F:
 
     @functools.wraps(ours)
     def function(*args: Any, **kwargs: Any) -> Any:
-        if current() is not EVAL or EVAL.checking:
+        if current() is not EVAL or (EVAL.checking and (debug_nans.value or debug_infs.value)):
             return ours(*args, **kwargs)
         key: list[Any] = [ours, id(program_state())]
         arrays: list[ConcreteArray] = []
