@@ -131,6 +131,13 @@ def phase(n: int, x: Any) -> tuple[Any, Any]:
     return root * (j * mp.cos(chi) + y * mp.sin(chi)), root * (y * mp.cos(chi) - j * mp.sin(chi)) * x
 
 
+PSI_ZERO = mp.findroot(mp.digamma, "1.4616321449683623")
+
+
+def log_gamma_rest(x: Any) -> Any:
+    return x * (mp.loggamma(x) - (x - mp.mpf(1) / 2) * mp.log(x) + x - mp.log(2 * mp.pi) / 2)
+
+
 J0_ZERO, J1_ZERO = mp.besseljzero(0, 1), mp.besseljzero(1, 1)
 
 FITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
@@ -172,6 +179,14 @@ FITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         for k in (0, 1)
         for r, bounds in enumerate(((16, 64), (64, INFINITY)))
     },
+    "log_gamma_near": (lambda u: mp.loggamma(2 + u) / u if u else 1 - mp.euler, linear("-0.5", 1)),
+    "log_gamma_far": (log_gamma_rest, reciprocal(4, INFINITY)),
+    "digamma_near": (lambda x: mp.digamma(x) / (x - PSI_ZERO), linear(1, 3)),
+    "digamma_far": (lambda x: x * (mp.log(x) - mp.digamma(x)), reciprocal(3, INFINITY)),
+    "trigamma_near": (lambda x: x * x * mp.polygamma(1, x), linear(1, 3)),
+    "trigamma_far": (lambda x: x * mp.polygamma(1, x), reciprocal(3, INFINITY)),
+    "sin_pi": (of_root(lambda r: mp.sinpi(r) / r if r else mp.pi), linear(0, "0.25")),
+    "cot_pi": (of_root(lambda r: mp.pi * r * mp.cospi(r) / mp.sinpi(r) / (mp.mpf(1) / 4 - r * r)), linear(0, "0.25")),
 }
 
 

@@ -226,3 +226,26 @@ def test_incomplete_beta_of_float32_is_right_to_the_last_digits() -> None:
     want = [1.0116115758837688e-22, 3.13255987198780161e-36, 0.296753011108190463]
     for f in (lax.betainc, jit(lax.betainc)):
         np.testing.assert_allclose(f(a, b, x), want, rtol=3e-7)
+
+
+def test_compiled_log_gamma_and_digamma_know_their_zeros_and_poles():
+    import mpmath as mp
+
+    distance = 10.0 ** np.arange(-14, -1)
+    beside_poles = np.array([-k + s for k in (0, 1, 9, 40) for s in (2.0**-20, -(2.0**-14))])
+    # float32 numbers next to zeros between poles: of lgamma, and of digamma.
+    between = np.float32([-2.4570248, -2.7476826, -3.9552944, -0.50408304, -1.5734985])
+    trigamma = lambda x: lax.trigamma_p.bind(as_array(x))
+    for name, function, exact, zeros in (
+        ("lgamma", lax.lgamma, lambda x: mp.log(abs(mp.gamma(x))), np.concatenate([1 + distance, 2 - distance])),
+        ("digamma", lax.digamma, mp.digamma, 1.4616321449683622 + distance),
+        ("trigamma", trigamma, lambda x: mp.polygamma(1, x), []),
+    ):
+        # Beside poles lgamma is the difference of two logarithms, which may be of one size.
+        beside = 16 if name == "lgamma" else 4.5
+        with enable_x64(True), mp.workdps(40):
+            for points, bound in ((np.array(zeros), 4.5), (beside_poles, beside), (between, 1)):
+                for x, out in zip(points, np.asarray(jit(function)(points)), strict=True):
+                    expected = exact(mp.mpf(float(x)))
+                    error = abs(mp.mpf(float(out)) - expected) / np.spacing(abs(x.dtype.type(float(expected))))
+                    assert error < bound, (name, x, float(error))

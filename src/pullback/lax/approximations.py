@@ -19,6 +19,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.types import ShapedArray
+from pullback.lax import real_gamma
 from pullback.lax.family import FLOAT, Broadcasting, Elementwise
 from pullback.lax.incomplete import Compiled, Value
 
@@ -71,6 +72,7 @@ class Approximating(Compiled):
     rint = staticmethod(lambda x: x.apply("round_nearest_even"))
     arctan2 = staticmethod(lambda y, x: y.apply("atan2", x))
     erf = staticmethod(lambda x: x.apply("chlo.erf"))
+    lgamma, digamma = real_gamma.log_gamma, real_gamma.digamma
 
     def __init__(self, emit: Any, single: bool, width: Any) -> None:
         super().__init__(emit)
@@ -105,6 +107,10 @@ class Approximating(Compiled):
         above = 1 / high
         scale = 2 / (1 / low - above)
         return self.polynomial(name, scale / x - (above * scale + 1))
+
+    def precise(self) -> Approximating:
+        """The same with the polynomials of float64, for what cancels before it is rounded to float32."""
+        return Approximating(self.emit, False, self.width)
 
     def kept(self, x: Value) -> Value:
         """`x`, which is computed once for all that need it."""
@@ -169,6 +175,22 @@ def computed(formula: Callable[..., Any], wide: bool | Callable[..., bool]) -> C
         if isinstance(outs, Value):
             return emit.convert(outs.value, dtype)
         return [emit.convert(v.value, dtype) for v in outs]
+
+    return lower
+
+
+def lower_in_float64(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """The rule `lower` of an elementwise function: `formula(xp, epsilon, *operands)`, computed in
+    float64.
+
+    `epsilon` is what may be neglected, relative to the result.
+    """
+
+    def lower(emit: Any, *operands: Any) -> Any:
+        shape, dtype = emit.type.shape, operands[0].dtype
+        wide = [Value(emit, emit.convert(emit.broadcast(x, shape), dtypes.float64)) for x in operands]
+        epsilon = 1e-17 if dtype == dtypes.float64 else 1e-10
+        return emit.convert(formula(Approximating(emit, False, dtypes.float64), epsilon, *wide).value, dtype)
 
     return lower
 

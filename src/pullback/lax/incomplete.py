@@ -2,8 +2,8 @@
 beta functions, I₀.
 
 They are formulas, for NumPy values and for values of programs being compiled alike: functions of a
-namespace `xp` (`Eager`, or `Compiled(emit)`), which has the functions they need and `iterate`, and
-of values with operators. All are computed in float64, so that float32 results are exact to
+namespace `xp` (`Eager`, or `Approximating` of `lax.approximations`), which has the functions they
+need and `iterate`, and of values with operators. All are computed in float64, so that float32 results are exact to
 rounding, except the Bessel function, which is computed in its own type.
 
 Sources: the NIST Digital Library of Mathematical Functions (DLMF); W. Press et al., Numerical
@@ -122,7 +122,6 @@ class Compiled:
 
     log, exp, expm1 = (staticmethod(_operation(op)) for op in ("log", "exponential", "exponential_minus_one"))
     sqrt, abs, erfc = (staticmethod(_operation(op)) for op in ("sqrt", "abs", "chlo.erfc"))
-    lgamma, digamma = (staticmethod(_operation(op)) for op in ("chlo.lgamma", "chlo.digamma"))
 
     def __init__(self, emit: Any) -> None:
         self.emit = emit
@@ -155,22 +154,6 @@ class Compiled:
         start = [emit.constant(1.0, dtypes.float64), any_of(pending), *[s.value for s in state]]
         results = emit.while_loop(lambda n, going, *_: going, body, start)
         return [Value(emit, r) for r in results[2:]]
-
-
-def lower_in_float64(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """The rule `lower` of an elementwise function: `formula(xp, epsilon, *operands)`, computed in
-    float64.
-
-    `epsilon` is what may be neglected, relative to the result.
-    """
-
-    def lower(emit: Any, *operands: Any) -> Any:
-        shape, dtype = emit.type.shape, operands[0].dtype
-        wide = [Value(emit, emit.convert(emit.broadcast(x, shape), dtypes.float64)) for x in operands]
-        epsilon = 1e-17 if dtype == dtypes.float64 else 1e-10
-        return emit.convert(formula(Compiled(emit), epsilon, *wide).value, dtype)
-
-    return lower
 
 
 # ---- tables --------------------------------------------------------------------------------------
@@ -642,5 +625,5 @@ def lower_bessel_i0e(emit: Any, x: Any) -> Any:
 
 __all__ = [
     "Compiled", "Eager", "beta_below", "gamma_above", "gamma_below", "gamma_below_by_a", "gamma_density", "gamma_sample_by_a",
-    "lower_bessel_i0e", "lower_in_float64", "psi_change",
+    "lower_bessel_i0e", "psi_change",
 ]  # fmt: skip

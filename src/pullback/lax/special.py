@@ -131,11 +131,16 @@ def _lgamma(x: Any) -> Any:
     return _log_gamma(np.where(np.isneginf(x), np.inf, x))  # C99 (F.9.5.3): +inf at both infinities
 
 
-def _lower_digamma(emit: Any, x: Any) -> Any:
-    # XLA's has infinities of one sign or the other at 0 (since jaxlib 0.11), where the sign depends
-    # on the side.
-    out = _wide("chlo.digamma")(emit, x)
-    return emit.select(emit.compare("EQ", x, emit.like(0, x)), emit.like(np.nan, out), out)
+def _polynomials(name: str) -> Callable[..., Any]:
+    """The rule `lower` by the formula `name` of `lax.real_gamma`, imported when something is compiled
+    with it."""
+
+    def lower(emit: Any, *operands: Any) -> Any:
+        from pullback.lax import approximations, real_gamma
+
+        return approximations.computed(getattr(real_gamma, name), wide=True)(emit, *operands)
+
+    return lower
 
 
 def _lower_zeta(emit: Any, x: Any, q: Any) -> Any:
@@ -194,9 +199,9 @@ class Iterated(Elementwise):
         return out.reshape(wide[0].shape)
 
     def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
-        from pullback.lax import incomplete
+        from pullback.lax import approximations, incomplete
 
-        return incomplete.lower_in_float64(getattr(incomplete, self.formula))(emit, *operands)
+        return approximations.lower_in_float64(getattr(incomplete, self.formula))(emit, *operands)
 
 
 def _lower_bessel_i0e(emit: Any, x: Any) -> Any:
@@ -273,7 +278,7 @@ def _polygamma_by_x(m: Any, x: Any, out: Any) -> Any:
 
 
 def _trigamma(x: Any) -> Any:
-    return polygamma_p.bind(like(1, x), x)
+    return trigamma_p.bind(x)
 
 
 _BY_ORDER = "the order is a whole number"
@@ -289,9 +294,12 @@ erfc_p    = Elementwise("erfc",    FLOAT, _scipy("erfc"),   _gaussian(-2 / _ROOT
 erf_inv_p = Elementwise("erf_inv", FLOAT, _erf_inv,
                         lambda x, out: mul_p.bind(like(_ROOT_PI / 2, x), exp_p.bind(mul_p.bind(out, out))),
                         hlo=_wide("chlo.erf_inv"), cost=20, xla_from={4: 1 << 19})
-lgamma_p  = Elementwise("lgamma",  FLOAT, _in_own_precision(_lgamma), lambda x, out: digamma_p.bind(x), hlo=_wide("chlo.lgamma"), cost=20)
-digamma_p = Elementwise("digamma", FLOAT, _in_own_precision(_digamma), lambda x, out: polygamma_p.bind(like(1, x), x),
-                        hlo=_lower_digamma, cost=20)
+lgamma_p  = Elementwise("lgamma",  FLOAT, _in_own_precision(_lgamma), lambda x, out: digamma_p.bind(x),
+                        hlo=_polynomials("log_gamma"), cost=20)
+digamma_p = Elementwise("digamma", FLOAT, _in_own_precision(_digamma), lambda x, out: trigamma_p.bind(x),
+                        hlo=_polynomials("digamma"), cost=20)
+trigamma_p = Elementwise("trigamma", FLOAT, _in_own_precision(lambda x: _polygamma(np.ones_like(x), x)),
+                         lambda x, out: polygamma_p.bind(like(2, x), x), hlo=_polynomials("trigamma"), cost=20)
 polygamma_p = Elementwise("polygamma", FLOAT, _in_own_precision(_polygamma), _none("polygamma", "its order", _BY_ORDER), _polygamma_by_x,
                           hlo=_lower_polygamma, cost=20)
 zeta_p    = Elementwise("zeta",    FLOAT, _in_own_precision(_zeta),
@@ -384,5 +392,6 @@ __test__ = {"erf": erf}
 __all__ = [
     "bessel_i0e", "bessel_i0e_p", "bessel_i1e", "bessel_i1e_p", "betainc", "digamma", "digamma_p", "erf", "erf_inv",
     "erf_inv_p", "erf_p", "erfc", "erfc_p", "gamma_density_p", "igamma", "igamma_grad_a", "igamma_grad_a_p", "igamma_p", "igammac", "igammac_p",
-    "lgamma", "lgamma_p", "polygamma", "polygamma_p", "psi_change_p", "random_gamma_grad", "regularized_incomplete_beta_p", "zeta", "zeta_p",
+    "lgamma", "lgamma_p", "polygamma", "polygamma_p", "psi_change_p", "random_gamma_grad", "regularized_incomplete_beta_p", "trigamma_p",
+    "zeta", "zeta_p",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 
 from pullback.core.array import as_array
 from pullback.lax import special as lax
+from pullback.lax.special import trigamma_p
 from tests.conformance.table import Row, sample
 
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, -2.0, 0.5, -2.5, 40.0, 1e-8, np.inf, -np.inf, np.nan])
@@ -46,6 +47,8 @@ for name, x in (
 ROWS += [
     Row("lgamma", "negative", lax.lgamma, (np.array([-0.3, -1.6, -2.5]),)),
     Row("digamma", "negative", lax.digamma, (np.array([-0.3, -1.6, -2.5]),)),
+    Row("trigamma", "both-sides", trigamma_p.bind, (np.array([-2.5, -0.3, 0.7, 1.0, 5.0]),)),
+    Row("trigamma", "special", trigamma_p.bind, (SPECIAL,), order=0),
     Row("bessel_i1e", "zero", lax.bessel_i1e, (np.array([0.0, 1e-9]),), order=1),
     Row(
         "polygamma",
