@@ -3,8 +3,8 @@ beta functions, I₀.
 
 They are formulas, for NumPy values and for values of programs being compiled alike: functions of a
 namespace `xp` (`Eager`, or `Approximating` of `lax.approximations`), which has the functions they
-need and `iterate`, and of values with operators. All are computed in float64, so that float32 results are exact to
-rounding, except the Bessel function, which is computed in its own type.
+need and `iterate`, and of values with operators. All are computed in float64, so that float32
+results are exact to rounding, except the Bessel function, which is computed in its own type.
 
 Sources: the NIST Digital Library of Mathematical Functions (DLMF); W. Press et al., Numerical
 Recipes, 6.2 and 6.4; N. Temme, "The asymptotic expansion of the incomplete gamma functions", SIAM
