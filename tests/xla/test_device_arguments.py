@@ -20,6 +20,7 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback.core.array import ConcreteArray
+from pullback.experimental import sparse
 from tests.types.calls import SHAPES, Call, array, expressions, namespace
 
 FULL = os.environ.get("PULLBACK_TEST_SAMPLE") == "full"
@@ -56,6 +57,13 @@ CALLS = {
     "X, (5, 2, 3), (1, 2)": "lax.broadcast_in_dim",
     "X[None], X[None, :, :2], (1,), 'VALID'": "lax.conv_general_dilated",
     "X, (0,)": "lax.reduce_sum",
+    "S, shape=(5, 2, 3), broadcast_dimensions=(1, 2)": "experimental.sparse.bcoo_broadcast_in_dim",
+    "R, shape=(5, 2, 3), broadcast_dimensions=(1, 2)": "experimental.sparse.bcsr_broadcast_in_dim",
+    "S, new_sizes=(3, 2)": "experimental.sparse.bcoo_reshape",
+    "S, X, dimension_numbers=(((1,), (1,)), ((), ()))": "experimental.sparse.bcoo_dot_general",
+    "R, X, dimension_numbers=(((1,), (1,)), ((), ()))": "experimental.sparse.bcsr_dot_general",
+    "sparse.BCOO.fromdense(X[None, :1]), X[None, :1, :2], window_strides=(1,), padding='VALID'":
+        "experimental.sparse.bcoo_conv_general_dilated",
     "X, np.float32(0), lax.add, (0,)": "lax.reduce",
     "X[0].astype(int)": "jnp.bincount",
     "jnp.zeros(4, 'uint32'), (2,)": "lax.rng_bit_generator",
@@ -90,6 +98,7 @@ NAMES = {
     "pb": pb, "jnp": jnp, "lax": pb.lax, "random": pb.random, "nn": pb.nn, "experimental": importlib.import_module("pullback.experimental"),
     "np": np, "key": pb.random.key(0), "X": np.arange(6, dtype=np.float32).reshape(2, 3), "Array": ConcreteArray, "at": jnp.ones(2).at[0],
 }  # fmt: skip
+NAMES |= {"sparse": sparse, "S": sparse.BCOO.fromdense(NAMES["X"]), "R": sparse.BCSR.fromdense(NAMES["X"])}
 
 
 def places(function: Any) -> list[str]:
