@@ -17,6 +17,7 @@ _SUBMODULES = frozenset(
         "sparse",
         "spatial",
         "special",
+        "stats",
     ]
 )
 

@@ -1,0 +1,45 @@
+"""The binomial distribution: how many of `n` trials succeed, each with probability `p`, moved by
+`loc`. Between whole numbers, probabilities are those of the gamma function."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pullback.numpy as jnp
+from pullback.core.array import Array
+from pullback.scipy import special
+from pullback.scipy.stats.families import Family, instead, standardized, times_log, times_log1p
+
+family = Family("the binomial distribution", n="not negative", p="a probability")
+
+
+def _log(k: Any, n: Any, p: Any) -> Any:
+    """Where `k` is outside of the support, and the logarithm of the probability inside."""
+    outside = (k < 0) | (k > n)
+    k = instead(outside, k, 0.0)
+    ways = -jnp.log1p(n) - special.betaln(n - k + 1, k + 1)
+    return outside, ways + times_log(k, p) + times_log1p(n - k, -p)
+
+
+@family.weak
+def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Array:
+    """
+    >>> logpmf(1, 4, 0.25)
+    Array(-0.8630463, dtype=float32, weak_type=True)
+    """
+    outside, log = _log(standardized(k, loc, None), n, p)
+    return jnp.where(outside, -math.inf, log)
+
+
+@family.weak
+def pmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Array:
+    """
+    >>> pmf(1, 4, 0.25)
+    Array(0.42187497, dtype=float32, weak_type=True)
+    """
+    outside, log = _log(standardized(k, loc, None), n, p)
+    return jnp.where(outside, 0.0, jnp.exp(log))
+
+
+__all__ = ["logpmf", "pmf"]

@@ -1,0 +1,60 @@
+"""The uniform distribution on [loc, loc + scale]."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pullback.numpy as jnp
+from pullback.core.array import Array
+from pullback.scipy.stats.families import Family, instead, less_log, per, refuse_quantiles, relocated, standardized
+
+family = Family("the uniform distribution", scale="positive")
+
+
+def _outside(x: Any, loc: Any, scale: Any) -> Any:
+    low = 0 if loc is None else loc
+    return (x < low) | (x > low + (1 if scale is None else scale))
+
+
+@family
+def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Array:
+    """
+    >>> logpdf(0.5, 0.0, 2.0)
+    Array(-0.6931472, dtype=float32, weak_type=True)
+    """
+    outside = _outside(x, loc, scale)
+    return jnp.where(outside, -math.inf, less_log(jnp.zeros_like(x), scale))
+
+
+@family
+def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Array:
+    """
+    >>> pdf(0.5, 0.0, 2.0)
+    Array(0.5, dtype=float32, weak_type=True)
+    """
+    outside = _outside(x, loc, scale)
+    return jnp.where(outside, 0.0, per(jnp.ones_like(x), scale))
+
+
+@family.strong
+def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Array:
+    """
+    >>> cdf(0.5, 0.0, 2.0)
+    Array(0.25, dtype=float32)
+    """
+    z = standardized(x, loc, scale)
+    below, above = z < 0, z > 1
+    return jnp.where(below, 0.0, jnp.where(above, 1.0, instead(below | above, z, 0.0)))
+
+
+@family
+def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Array:
+    """
+    >>> ppf(0.5, 0.0, 2.0)
+    Array(1., dtype=float32, weak_type=True)
+    """
+    return relocated(refuse_quantiles(q, q), loc, scale)
+
+
+__all__ = ["cdf", "logpdf", "pdf", "ppf"]
