@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import ml_dtypes
+import mpmath as mp
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
@@ -154,6 +155,45 @@ def test_edges() -> None:
     assert pb.grad(lambda p: stats.binom.logpmf(0, 3, p))(0.0) == -3.0
     for f, wrong in [(stats.norm.cdf, (0.0, 0.0, -1.0)), (stats.gamma.sf, (1.0, 0.0)), (stats.geom.pmf, (1, 1.5))]:
         assert np.isnan(f(*wrong)), f
+
+
+def test_tails_beyond_underflow() -> None:
+    """Logarithms of probabilities that no float has, and their derivatives, which are those of mpmath."""
+
+    def gamma(x: Any, a: Any, upper: bool) -> Any:
+        return mp.log(mp.gammainc(a, x if upper else 0, mp.inf if upper else x, regularized=True))
+
+    def beta(x: Any, a: Any, b: Any, upper: bool) -> Any:
+        return mp.log(
+            mp.betainc(b, a, 0, 1 - x, regularized=True) if upper else mp.betainc(a, b, 0, x, regularized=True)
+        )
+
+    rows: list[tuple[Any, Any, list[float], int]] = [
+        (stats.gamma.logsf, lambda *p: gamma(*p, True), [900.0, 2.5], 2),
+        (stats.gamma.logsf, lambda *p: gamma(*p, True), [4000.0, 1000.0], 2),
+        (stats.gamma.logcdf, lambda *p: gamma(*p, False), [0.25, 300.0], 2),
+        (stats.gamma.logcdf, lambda *p: gamma(*p, False), [120.0, 1000.0], 2),
+        (stats.beta.logcdf, lambda *p: beta(*p, False), [0.0625, 300.0, 2.5], 1),
+        (stats.beta.logsf, lambda *p: beta(*p, True), [0.96875, 2.5, 250.0], 1),
+        (stats.gamma.logpdf, lambda x, a: (a - 1) * mp.log(x) - x - mp.loggamma(a), [10100.0, 1e4], 2),
+        (stats.gamma.logpdf, lambda x, a: (a - 1) * mp.log(x) - x - mp.loggamma(a), [1e5 + 1, 1e5], 2),
+    ]
+    for dtype, rtol in ((np.float64, 2e-13), (np.float32, 2e-5)):
+        with pb.enable_x64(dtype is np.float64):
+            for f, reference, point, count in rows:
+                with mp.workdps(40):
+                    value, slopes = (
+                        reference(*map(mp.mpf, point)),
+                        [
+                            mp.diff(lambda v, i=i: reference(*map(mp.mpf, [*point[:i], v, *point[i + 1 :]])), point[i])
+                            for i in range(count)
+                        ],
+                    )
+                args = [dtype(v) for v in point]
+                name = f"{f.__module__} {f.__name__} {point} {dtype.__name__}"
+                np.testing.assert_allclose(f(*args), float(value), rtol=rtol, err_msg=name)
+                got = pb.grad(f, tuple(range(count)))(*args)
+                np.testing.assert_allclose(got, np.float64(slopes), rtol=300 * rtol, err_msg=name)
 
 
 def test_operands() -> None:

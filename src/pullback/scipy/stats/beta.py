@@ -12,6 +12,7 @@ from pullback.scipy import special
 from pullback.scipy.stats.families import (
     Family,
     instead,
+    is_tiny,
     less_log,
     log_of_tail,
     per,
@@ -30,11 +31,42 @@ def _log_density(z: Any, a: Any, b: Any) -> Any:
     return outside, times_log(a - 1, inside) + times_log1p(b - 1, -inside) - special.betaln(a, b)
 
 
-def _tail(z: Any, a: Any, b: Any) -> Any:
-    """Where `z` is above the mean, and the probability of what is farther from it."""
+def _tail(z: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
+    """Where `z` is above the mean, the probability of what is farther from it, and the logarithm of
+    that where it is tiny."""
     z = instead(z < 0, instead(z > 1, z, 1.0), 0.0)
     upper = z > a / (a + b)
-    return upper, special.betainc(jnp.where(upper, b, a), jnp.where(upper, a, b), jnp.where(upper, 1 - z, z))
+    a, b, z = jnp.where(upper, b, a), jnp.where(upper, a, b), jnp.where(upper, 1 - z, z)
+    tail = special.betainc(a, b, z)
+    end = z == 0
+    tiny = is_tiny(tail) & ~end
+    a, b, z = jnp.where(tiny, a, 1.0), jnp.where(tiny, b, 1.0), jnp.where(tiny, z, 0.25)
+    log = a * jnp.log(z) + b * jnp.log1p(-z) - special.betaln(a, b) - jnp.log(a * _fraction(z, a, b))
+    return upper, tail, jnp.where(end, -math.inf, log)
+
+
+#: So many pairs of terms of the continued fraction, closed by the limit of the rest, are exact to a
+#: few units of the last place for probabilities of less than 1e-30 (measured for shapes up to 1e4).
+_PAIRS = 6
+
+
+def _fraction(z: Any, a: Any, b: Any) -> Any:
+    """z^a (1 - z)^b / (a B(a, b) I) far in the lower tail: 1 + d₁/(1 + d₂/(1 + ...)) (DLMF 8.17.22)."""
+
+    def d(k: int) -> Any:
+        m = k // 2
+        if k % 2:
+            return -(a + m) * (a + b + m) * z / ((a + 2 * m) * (a + (2 * m + 1)))
+        return m * (b - m) * z / ((a + (2 * m - 1)) * (a + 2 * m))
+
+    # As if the last two terms came again and again: t = 1 + d₁/(1 + d₂/t).
+    odd, even = d(2 * _PAIRS + 1), d(2 * _PAIRS + 2)
+    p = 1 + odd - even
+    square = p * p + 4 * even
+    t = 0.5 * (p + jnp.sqrt(jnp.where(square > 0, square, 1.0)))
+    for k in range(2 * _PAIRS, 0, -1):
+        t = 1 + d(k) / t
+    return t
 
 
 @family
@@ -73,8 +105,8 @@ def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> logcdf(0.25, 2.0, 3.0)
     Array(-1.3404849, dtype=float32, weak_type=True)
     """
-    upper, tail = _tail(standardized(x, loc, scale), a, b)
-    return log_of_tail(~upper, tail)
+    upper, tail, log_tail = _tail(standardized(x, loc, scale), a, b)
+    return log_of_tail(~upper, tail, log_tail)
 
 
 @family
@@ -93,8 +125,8 @@ def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> logsf(0.25, 2.0, 3.0)
     Array(-0.3034304, dtype=float32, weak_type=True)
     """
-    upper, tail = _tail(standardized(x, loc, scale), a, b)
-    return log_of_tail(upper, tail)
+    upper, tail, log_tail = _tail(standardized(x, loc, scale), a, b)
+    return log_of_tail(upper, tail, log_tail)
 
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "sf"]

@@ -14,7 +14,6 @@ from pullback.scipy.stats.families import (
     instead,
     less_log,
     log1p_square,
-    log_of_tail,
     per,
     refuse_quantiles,
     relocated,
@@ -35,7 +34,8 @@ def _above(z: Any) -> Any:
 
 def _log_above(z: Any) -> Any:
     upper = z > 0
-    return log_of_tail(upper, _above(jnp.where(upper, z, -z)))
+    tail = _above(jnp.where(upper, z, -z))
+    return jnp.where(upper, jnp.log(jnp.where(upper, tail, 1.0)), jnp.log1p(-instead(upper, tail, 0.0)))
 
 
 def _quantile(q: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import pullback.numpy as jnp
 from pullback.core.array import Array
 from pullback.scipy import special
-from pullback.scipy.stats.families import LOG_2PI, Family, instead, standardized, times_log
+from pullback.scipy.stats.families import LOG_2PI, Family, instead, log_power, standardized
 
 family = Family("the Poisson distribution", mu="not negative")
 
@@ -26,7 +26,7 @@ def _log(k: Any, mu: Any) -> Any:
     outside = (k < 0) | (k != jnp.floor(k)) | (k == math.inf)
     outside = outside & (k == k)
     k = instead(outside, k, 0.0)
-    return outside, times_log(k, mu) - special.gammaln(k + 1) - mu
+    return outside, log_power(k, k + 1, mu)
 
 
 @family.weak
