@@ -457,7 +457,7 @@ def _lower_integer_pow(emit: Any, x: Any, y: int) -> Any:
 square_p = Elementwise("square", NUMERIC, in_eight_bits(np.square, 1), _scaled(2), hlo=lambda emit, x: emit("multiply", x, x))
 exp_p    = Elementwise("exp",    INEXACT, np.exp,    direct(lambda x, out: out), hlo="exponential", cost=20, xla_from={8: 1 << 21})
 exp2_p   = Elementwise("exp2",   INEXACT, _exp2,     lambda x, out: mul_p.bind(like(np.log(2), x), out), hlo=_lower_exp2, cost=20)
-expm1_p  = Elementwise("expm1",  INEXACT, _expm1,    lambda x, out: add_p.bind(out, like(1, x)), hlo="exponential_minus_one", cost=20)
+expm1_p  = Elementwise("expm1",  INEXACT, _expm1,    lambda x, out: exp_p.bind(x), hlo="exponential_minus_one", cost=20)
 log_p    = Elementwise("log",    INEXACT, np.log,    direct(lambda x, out: div_p.on(constant(1, x), x)), hlo="log", cost=20)
 log1p_p  = Elementwise("log1p",  INEXACT, _log1p,    lambda x, out: div_p.bind(like(1, x), add_p.bind(x, like(1, x))), hlo="log_plus_one", cost=20)
 sqrt_p   = Elementwise("sqrt",   INEXACT, np.sqrt,   direct(lambda x, out: div_p.on(constant(0.5, x), out)),
