@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
 from pullback.core.types import Shape, integers
-from pullback.lax.shape import convert
+from pullback.lax.shape import broadcast_to, convert
 from pullback.numpy.conversion import asarray
 
 
@@ -170,6 +170,69 @@ class JAXSparse(ABC):
         raise self._missing("sum")
 
 
+class SparseInfo(NamedTuple):
+    """What is static of a sparse array."""
+
+    shape: Shape
+    indices_sorted: bool = False
+    unique_indices: bool = False
+
+
+class Batched(JAXSparse):
+    """Base of the formats with batch and dense axes. Abstract.
+
+    Its leaves, named by `_parts`, have the batch axes first, as the array has: mapping it maps
+    these away. Lengths of 1 among them stand for the same in every batch.
+    """
+
+    _parts: tuple[str, ...]
+    n_batch: int
+    n_dense: int
+    indices_sorted: bool
+    unique_indices: bool
+    #: The shape as it was given, or None where what the leaves are of the batch axes decides, and
+    #: `_rest` has the other lengths: after `tree_unflatten`.
+    _shape: Shape | None
+    _rest: Shape
+
+    def _leaves(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, part) for part in self._parts)
+
+    @property
+    def shape(self) -> Shape:  # type: ignore[override]
+        """Length of each axis."""
+        if self._shape is not None:
+            return self._shape
+        lengths = zip(*(x.shape[: self.n_batch] for x in self._leaves()))
+        return (*(max(n) if min(n) else 0 for n in lengths), *self._rest)
+
+    def _full(self) -> tuple[Any, ...]:
+        """The leaves with all batch axes as long as those of the array."""
+        nb = self.n_batch
+        batch = self.shape[:nb]
+        return tuple(x if x.shape[:nb] == batch else broadcast_to(x, (*batch, *x.shape[nb:])) for x in self._leaves())
+
+    @property
+    def _info(self) -> SparseInfo:
+        return SparseInfo(self.shape, self.indices_sorted, self.unique_indices)
+
+    def _layout(self) -> str:
+        return "".join(f", {k}={v}" for k, v in (("n_batch", self.n_batch), ("n_dense", self.n_dense)) if v)
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
+        rest = self._rest if self._shape is None else self._shape[self.n_batch :]
+        return self._leaves() if self._shape is None else self._full(), (rest, self.indices_sorted, self.unique_indices)
+
+    @classmethod
+    def tree_unflatten(cls, aux_data: Any, children: Any) -> Any:
+        out = object.__new__(cls)
+        for part, x in zip(cls._parts, children):
+            setattr(out, part, x)
+        out._shape = None
+        out._rest, out.indices_sorted, out.unique_indices = aux_data
+        return out
+
+
 def pattern(rows: Any, columns: Any, shape: Shape) -> str:
     """A picture of where the elements of a matrix are, of at most 16 lines of 32 places, in which
     several rows or columns share a place if there are more.
@@ -229,10 +292,12 @@ def dense(x: Any) -> Array:
 
 
 __all__ = [
+    "Batched",
     "CuSparseEfficiencyWarning",
     "JAXSparse",
     "SparseEfficiencyError",
     "SparseEfficiencyWarning",
+    "SparseInfo",
     "dense",
     "index_type",
     "leaves",

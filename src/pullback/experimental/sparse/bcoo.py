@@ -26,7 +26,7 @@ from pullback.core.trace import EVAL, Tracer, current, known_value
 from pullback.core.tree import register_pytree_node
 from pullback.core.types import Shape, integer
 from pullback.experimental.sparse.base import (
-    JAXSparse,
+    Batched,
     SparseEfficiencyError,
     SparseEfficiencyWarning,
     dense,
@@ -52,7 +52,7 @@ class Layout(NamedTuple):
     nse: int
 
 
-class BCOO(JAXSparse):
+class BCOO(Batched):
     """A sparse array by coordinates, with batch and dense axes.
 
     `args` are `data`, of shape (*batch, nse, *dense), and `indices`, integers of shape (*batch,
@@ -70,6 +70,8 @@ class BCOO(JAXSparse):
     [. x]
     [x .]
     """
+
+    _parts = ("data", "indices")
 
     def __init__(
         self, args: tuple[Any, Any], *, shape: Sequence[int], indices_sorted: bool = False, unique_indices: bool = False
@@ -97,44 +99,14 @@ class BCOO(JAXSparse):
             )
         self.indices = fitting(indices, shape[nb : nb + ns])
 
-    @property
-    def shape(self) -> Shape:
-        """Length of each axis."""
-        if self._shape is not None:
-            return self._shape
-        nb = self.indices.ndim - 2
-        batch = tuple(max(a, b) if a and b else 0 for a, b in zip(self.data.shape[:nb], self.indices.shape[:nb]))
-        return (*batch, *self._rest)
-
     n_batch = property(lambda self: self.indices.ndim - 2, doc="Number of batch axes, which come first.")
     n_sparse = property(lambda self: self.indices.shape[-1], doc="Number of sparse axes.")
     n_dense = property(lambda self: self.data.ndim - 1 - self.n_batch, doc="Number of dense axes, which come last.")
     nse = property(lambda self: self.indices.shape[-2], doc="Number of elements that are specified in each batch.")
 
-    def _layout(self) -> str:
-        return "".join(f", {k}={v}" for k, v in (("n_batch", self.n_batch), ("n_dense", self.n_dense)) if v)
-
     def _entries(self) -> tuple[Any, Any] | None:
         known = known_value(self.indices) if isinstance(self.indices, Array) else None
         return None if known is None or known.ndim != 2 or known.shape[1] != 2 or self.n_dense else tuple(known.T)
-
-    @property
-    def _info(self) -> Any:
-        return SparseInfo(self.shape, self.indices_sorted, self.unique_indices)
-
-    # The batch axes are those of the leaves, so that mapping a BCOO maps these away.
-    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
-        if self._shape is None:
-            return (self.data, self.indices), (self._rest, self.indices_sorted, self.unique_indices)
-        return _with_batches(self), (self._shape[self.n_batch :], self.indices_sorted, self.unique_indices)
-
-    @classmethod
-    def tree_unflatten(cls, aux_data: Any, children: Any) -> BCOO:
-        out = object.__new__(cls)
-        out.data, out.indices = children
-        out._shape = None
-        out._rest, out.indices_sorted, out.unique_indices = aux_data
-        return out
 
     @classmethod
     def fromdense(
@@ -226,14 +198,6 @@ class BCOO(JAXSparse):
 register_pytree_node(BCOO, BCOO.tree_flatten, BCOO.tree_unflatten)
 
 
-class SparseInfo(NamedTuple):
-    """What is static of a sparse array."""
-
-    shape: Shape
-    indices_sorted: bool = False
-    unique_indices: bool = False
-
-
 def bcoo(x: Any, what: str) -> BCOO:
     """An argument that must be a BCOO. Raises TypeError otherwise."""
     if not isinstance(x, BCOO):
@@ -248,20 +212,10 @@ def _counts(ndim: int, n_batch: Any, n_dense: Any) -> tuple[int, int]:
     return nb, ndim - nb - nd
 
 
-def _with_batches(mat: BCOO) -> tuple[Any, Any]:
-    nb, shape = mat.n_batch, mat.shape
-    data, indices = mat.data, mat.indices
-    if data.shape[:nb] != shape[:nb]:
-        data = broadcast_to(data, (*shape[:nb], *data.shape[nb:]))
-    if indices.shape[:nb] != shape[:nb]:
-        indices = broadcast_to(indices, (*shape[:nb], *indices.shape[nb:]))
-    return data, indices
-
-
 def full_batch(mat: BCOO) -> tuple[Any, Any]:
     """Data and indices with all batch axes as long as those of the array; indices in a type in which
     they can be computed with."""
-    data, indices = _with_batches(mat)
+    data, indices = mat._full()
     return data, convert(indices, dtypes.int32) if indices.dtype.itemsize < 4 else indices
 
 

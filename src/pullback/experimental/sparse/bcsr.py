@@ -15,10 +15,17 @@ from pullback.core.errors import user_line
 from pullback.core.trace import known_value
 from pullback.core.tree import register_pytree_node
 from pullback.core.types import Shape
-from pullback.experimental.sparse.base import JAXSparse, dense, fitting, index_type, leaves, shape_of
+from pullback.experimental.sparse.base import (
+    Batched,
+    JAXSparse,
+    dense,
+    fitting,
+    index_type,
+    leaves,
+    shape_of,
+)
 from pullback.experimental.sparse.bcoo import (
     BCOO,
-    SparseInfo,
     bcoo_fromdense,
     bcoo_sort_indices,
     bcoo_sum_duplicates,
@@ -29,11 +36,10 @@ from pullback.experimental.sparse.bcoo import (
 from pullback.experimental.sparse.bcoo_products import bcoo_dot_general, checked_numbers
 from pullback.experimental.sparse.bcoo_shapes import bcoo_broadcast_in_dim, bcoo_concatenate
 from pullback.experimental.sparse.products import product, rows_of_pointers, scatter_flat
-from pullback.lax.shape import broadcast_to
 from pullback.xla.devices import no_sharding
 
 
-class BCSR(JAXSparse):
+class BCSR(Batched):
     """A sparse array by compressed rows, with batch and dense axes.
 
     `args` are `data`, of shape (*batch, nse, *dense), `indices`, the columns, of shape (*batch,
@@ -45,6 +51,8 @@ class BCSR(JAXSparse):
     >>> m.indptr.tolist(), (m @ jnp.array([1.0, 10.0])).tolist()
     ([0, 1, 2], [20.0, 3.0])
     """
+
+    _parts = ("data", "indices", "indptr")
 
     def __init__(
         self,
@@ -74,45 +82,18 @@ class BCSR(JAXSparse):
             )
         self.indices, self.indptr = fitting(indices, shape[nb + 1 : nb + 2]), fitting(indptr, indices.shape[-1:])
 
-    @property
-    def shape(self) -> Shape:
-        """Length of each axis."""
-        if self._shape is not None:
-            return self._shape
-        nb = self.indices.ndim - 1
-        parts = zip(*(x.shape[:nb] for x in (self.data, self.indices, self.indptr)))
-        return (*(max(p) if min(p) else 0 for p in parts), *self._rest)
-
     n_batch = property(lambda self: self.indices.ndim - 1, doc="Number of batch axes, which come first.")
     n_sparse = property(lambda self: 2, doc="Number of sparse axes.")
     n_dense = property(lambda self: self.data.ndim - self.indices.ndim, doc="Number of dense axes, which come last.")
     nse = property(lambda self: self.indices.shape[-1], doc="Number of elements that are specified in each batch.")
-    _layout = BCOO._layout
 
     def _entries(self) -> tuple[Any, Any] | None:
         known = all(isinstance(x, Array) and known_value(x) is not None for x in (self.indices, self.indptr))
         return self.to_bcoo()._entries() if known and not self.n_batch and not self.n_dense else None
 
     @property
-    def _info(self) -> Any:
-        return SparseInfo(self.shape, self.indices_sorted, self.unique_indices)
-
-    @property
     def _sparse_shape(self) -> Shape:
         return self.shape[self.n_batch : self.n_batch + 2]
-
-    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
-        if self._shape is None:
-            return (self.data, self.indices, self.indptr), (self._rest, self.indices_sorted, self.unique_indices)
-        return self._full(), (self._shape[self.n_batch :], self.indices_sorted, self.unique_indices)
-
-    @classmethod
-    def tree_unflatten(cls, aux_data: Any, children: Any) -> BCSR:
-        out = object.__new__(cls)
-        out.data, out.indices, out.indptr = children
-        out._shape = None
-        out._rest, out.indices_sorted, out.unique_indices = aux_data
-        return out
 
     @classmethod
     def fromdense(
@@ -183,15 +164,6 @@ class BCSR(JAXSparse):
         return BCOO(
             (data, indices), shape=self.shape, indices_sorted=self.indices_sorted, unique_indices=self.unique_indices
         )
-
-    def _full(self) -> tuple[Any, Any, Any]:
-        nb = self.n_batch
-        batch = self.shape[:nb]
-        parts = (self.data, self.indices, self.indptr)
-        data, indices, indptr = (
-            x if x.shape[:nb] == batch else broadcast_to(x, (*batch, *x.shape[nb:])) for x in parts
-        )
-        return data, indices, indptr
 
     def todense(self) -> Array:
         return bcsr_todense(self)
