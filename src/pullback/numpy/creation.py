@@ -25,7 +25,6 @@ from pullback.lax.family import add_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_in_dim_p, broadcast_to, convert, keep_imaginary, reshape_p, strong, transpose_p
 from pullback.lax.triangles import triangle_p
-from pullback.numpy.one_step import moves
 from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here
 from pullback.xla.devices import no_sharding, placed, placed_like
@@ -235,7 +234,7 @@ def _triangle(name: str, m: Any, k: Any, lower: bool) -> Array:
     return select(mask, x, zero) if lower else select(mask, zero, x)
 
 
-@moves(np.diag)
+@planned
 def diag(v: Any, k: int = 0) -> Array:
     """The `k`-th diagonal of a matrix, or the matrix with vector `v` on its `k`-th diagonal.
 

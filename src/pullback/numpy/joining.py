@@ -17,7 +17,7 @@ from pullback.lax.arrangement import concatenate_p, slice_in_dim
 from pullback.lax.shape import convert, reshape_p
 from pullback.numpy.conversion import array
 from pullback.numpy.manipulation import raised_to_3, ravel
-from pullback.numpy.one_step import joins, moves
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, promote, raised_to
 
 # ---- joining -------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ def join_arrays(name: str, arrays: list[Array], axis: int | None, dtype: Any) ->
     return concatenate_p.bind(*arrays, dimension=axis)
 
 
-@joins(np.concatenate)
+@planned
 def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Array:
     """Arrays (or the rows of one) joined along `axis`; flattened first if it is None. Dtypes are
     promoted unless given.
@@ -92,7 +92,7 @@ def concat(arrays: Any, /, *, axis: int | None = 0) -> Array:
     return concatenate(arrays, axis)
 
 
-@joins(np.stack)
+@planned
 def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Array:
     """Arrays of one shape along a new `axis`. Raises ValueError if the shapes differ.
 
@@ -116,7 +116,7 @@ def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Ar
     return join_arrays("stack", [reshape_p.bind(r, new_sizes=raised) for r in rows], i, dtype)
 
 
-@joins(np.vstack)
+@planned
 def vstack(tup: Any, dtype: Any = None) -> Array:
     """Arrays on top of each other, along axis 0; vectors are rows.
 
@@ -127,14 +127,14 @@ def vstack(tup: Any, dtype: Any = None) -> Array:
     return join_arrays("vstack", [raised_to(a, 2) for a in _joined("vstack", _stackable("vstack", tup))], 0, dtype)
 
 
-@joins(np.hstack)
+@planned
 def hstack(tup: Any, dtype: Any = None) -> Array:
     """Arrays side by side, along axis 1; vectors end to end."""
     arrays = [raised_to(a, 1) for a in _joined("hstack", _stackable("hstack", tup))]
     return join_arrays("hstack", arrays, 0 if arrays and arrays[0].ndim == 1 else 1, dtype)
 
 
-@joins(np.dstack)
+@planned
 def dstack(tup: Any, dtype: Any = None) -> Array:
     """Arrays behind each other, along axis 2."""
     return join_arrays("dstack", [raised_to_3(a) for a in _joined("dstack", _stackable("dstack", tup))], 2, dtype)
@@ -209,7 +209,7 @@ def _split(name: str, ary: Any, indices_or_sections: Any, axis: int, equal: bool
     return [slice_in_dim(x, a, b, 1, axis) for a, b in pairwise(bounds)]
 
 
-@moves(np.split)
+@planned
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
     """`ary` cut along `axis` into equal sections, or at the given indices. Raises ValueError if it
     does not divide.
@@ -220,7 +220,7 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
     return _split("split", ary, indices_or_sections, axis, equal=True)
 
 
-@moves(np.array_split)
+@planned
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
     """`ary` cut along `axis` into sections as equal as can be, the longer ones first, or at the
     given indices."""

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from pullback.core.array import Array
 from pullback.core.errors import user_line
 from pullback.core.types import Shape, canonical_axes, canonical_axis, integer, integers, is_sequence
@@ -21,7 +19,7 @@ from pullback.lax import shape as lax_shape
 from pullback.lax.arrangement import rev
 from pullback.lax.shape import move_axis, reshape_p, transpose_p
 from pullback.numpy.creation import canonical_shape
-from pullback.numpy.one_step import moves
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, raised_to
 from pullback.xla.devices import no_sharding
 
@@ -86,14 +84,14 @@ def ravel(a: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
     return x if x.ndim == 1 else reshape_p.bind(x, new_sizes=(x.size,))
 
 
-@moves(np.expand_dims)
+@planned
 def expand_dims(a: Any, axis: int | Sequence[int]) -> Array:
     """`a` with new axes of length 1 at the positions `axis` of the result."""
     x = array_like(a, "expand_dims")
     return lax_shape.expand_dims(x, axis)
 
 
-@moves(np.squeeze)
+@planned
 def squeeze(a: Any, axis: int | Sequence[int] | None = None) -> Array:
     """`a` without the axes `axis`, which must have length 1 (ValueError if not); by default without
     all that have."""
@@ -179,7 +177,7 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Array:
     return x if i == j else transpose_p.bind(x, permutation=tuple(order))
 
 
-@moves(np.moveaxis)
+@planned
 def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Array:
     """`a` with the axes `source` moved to the positions `destination`, the others in order."""
     x = array_like(a, "moveaxis")
@@ -203,7 +201,7 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Array:
     return move_axis(x, i, start - (start > i))
 
 
-@moves(np.flip)
+@planned
 def flip(m: Any, axis: int | Sequence[int] | None = None) -> Array:
     """`m` with the elements in reverse order along `axis` (one, several or all)."""
     x = array_like(m, "flip")
@@ -211,19 +209,19 @@ def flip(m: Any, axis: int | Sequence[int] | None = None) -> Array:
     return rev(x, axes) if axes else x
 
 
-@moves(np.fliplr)
+@planned
 def fliplr(m: Any) -> Array:
     """`m` reversed along axis 1."""
     return flip(m, 1)
 
 
-@moves(np.flipud)
+@planned
 def flipud(m: Any) -> Array:
     """`m` reversed along axis 0."""
     return flip(m, 0)
 
 
-@moves(np.rot90)
+@planned
 def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     """`m` rotated `k` quarter turns in the plane of `axes`, from the first towards the second."""
     x = array_like(m, "rot90")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -40,8 +40,9 @@ _SMALL = 1024
 #: How many kinds of arguments are remembered.
 _MANY = 4096
 
-_plans: dict[Any, Plan | None] = {}
-_SEEN_ONCE: Any = object()
+#: By kind of arguments: the plan, None where there is none, or that it has come once.
+_plans: dict[Any, Plan | object | None] = {}
+_SEEN_ONCE, _NEVER_SEEN = object(), object()
 
 
 def planned(ours: F) -> F:
@@ -56,24 +57,18 @@ def planned(ours: F) -> F:
             return ours(*args, **kwargs)
         key: list[Any] = [ours, id(program_state())]
         arrays: list[ConcreteArray] = []
-        few = 0
         for x in args:
-            if x.__class__ is ConcreteArray:
+            if x.__class__ is ConcreteArray:  # as in `_take`, which is a call
                 key.append(x._type.number)
                 arrays.append(x)
-                few += x._value.size
-            elif (part := _plain(x)) is not None:
-                key.append(part)
-            else:
+            elif not _take(x, key, arrays):
                 return ours(*args, **kwargs)
         for name, x in kwargs.items():
-            if (part := _plain(x)) is None:
+            key.append(name)
+            if not _take(x, key, arrays):
                 return ours(*args, **kwargs)
-            key += (name, part)
-        if few > _FEW:
-            return ours(*args, **kwargs)
         place = tuple(key)
-        plan = _plans.get(place, _NEVER_SEEN)
+        plan: Any = _plans.get(place, _NEVER_SEEN)
         if plan is None:
             return ours(*args, **kwargs)
         if plan.__class__ is not object:
@@ -83,7 +78,8 @@ def planned(ours: F) -> F:
                 return ours(*args, **kwargs)  # which says what is wrong
         if len(_plans) > _MANY:
             _plans.clear()
-        _plans[place] = _SEEN_ONCE if plan is _NEVER_SEEN else None
+        are_few = sum([x._value.size for x in arrays]) <= _FEW
+        _plans[place] = _SEEN_ONCE if plan is _NEVER_SEEN and are_few else None
         out = ours(*args, **kwargs)
         if plan is _SEEN_ONCE:
             _plans[place] = _checked_plan(ours, args, kwargs, arrays, out)
@@ -92,24 +88,33 @@ def planned(ours: F) -> F:
     return function  # type: ignore[return-value]
 
 
-_NEVER_SEEN: Any = object()
 _NAMES = frozenset([int, bool, float, str])
 
 
-def _plain(x: Any) -> Any:
-    """What stands for a number, a name, a NumPy type or a tuple or list of them in a key; None if
-    `x` is none."""
+def _take(x: Any, key: list[Any], arrays: list[ConcreteArray]) -> bool:
+    """Add to `arrays` those in an argument, and to `key` what tells their types, and the numbers,
+    names, NumPy types, tuples and lists in it. False if there is anything else."""
     cls = x.__class__
-    if cls is float:
-        return cls, x.hex()
-    if cls in _NAMES:
-        return cls, x
-    if x is None or isinstance(x, (np.dtype, type)):
-        return cls, x
-    if cls is tuple or cls is list:
-        parts = [_plain(part) for part in x]
-        return None if None in parts else (cls, *parts)
-    return None
+    if cls is ConcreteArray:
+        key.append(x._type.number)
+        arrays.append(x)
+    elif cls is tuple or cls is list:
+        key.append((cls, len(x)))
+        return all([_take(part, key, arrays) for part in x])
+    elif cls is float:
+        key.append((cls, x.hex()))
+    elif cls in _NAMES or x is None or isinstance(x, (np.dtype, type)):
+        key.append((cls, x))
+    else:
+        return False
+    return True
+
+
+def _with_arrays(x: Any, arrays: Iterator[Any]) -> Any:
+    """An argument with others in the place of its arrays."""
+    if x.__class__ is ConcreteArray:
+        return next(arrays)
+    return x.__class__([_with_arrays(part, arrays) for part in x]) if x.__class__ in (tuple, list) else x
 
 
 def _checked_plan(
@@ -122,7 +127,8 @@ def _checked_plan(
     def flat(*xs: Any) -> Any:
         nonlocal tree
         rest = iter(xs)
-        leaves, tree = tree_flatten(ours(*[next(rest) if x.__class__ is ConcreteArray else x for x in args], **kwargs))
+        given = [_with_arrays(x, rest) for x in args]
+        leaves, tree = tree_flatten(ours(*given, **{name: _with_arrays(x, rest) for name, x in kwargs.items()}))
         return leaves
 
     if numpy_rank_promotion.value != "allow":  # which is seen when operands meet

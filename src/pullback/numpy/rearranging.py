@@ -30,7 +30,7 @@ from pullback.lax.sorting import sort
 from pullback.numpy.creation import canonical_shape, zeros
 from pullback.numpy.joining import unstack
 from pullback.numpy.manipulation import broadcast_arrays, broadcast_to, expand_dims, ravel, reshape
-from pullback.numpy.one_step import moves
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import along, array_like, here, raised_to, truth, value_of
 from pullback.numpy.selecting import take, where
 from pullback.xla.devices import no_sharding
@@ -54,7 +54,7 @@ def resize(a: Any, new_shape: Any) -> Array:
     return reshape(slice_in_dim(rows, 0, size, 1, 0), shape)
 
 
-@moves(np.tile)
+@planned
 def tile(A: Any, reps: Any) -> Array:
     """`A` repeated as a whole, `reps[i]` times along axis i.
 
@@ -75,7 +75,7 @@ def tile(A: Any, reps: Any) -> Array:
     return reshape_p.bind(spread, new_sizes=tuple(c * n for c, n in zip(counts, x.shape)))
 
 
-@moves(np.repeat)
+@planned
 def repeat(
     a: Any, repeats: Any, axis: int | None = None, *, total_repeat_length: int | None = None, out_sharding: Any = None
 ) -> Array:
@@ -138,7 +138,7 @@ def take_slice(x: Array, chosen: Any, axis: int) -> Array:
     return take(x, concrete(np.asarray(chosen, np.int32)), axis=axis, mode="clip")
 
 
-@moves(np.roll)
+@planned
 def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
     """`a` with elements moved `shift` places along `axis`, those pushed off the end coming back at
     the start.

@@ -78,7 +78,8 @@ def bcoo_dot_general(
     The product with a dense array is dense; that of two sparse ones is sparse. If both have known
     positions, its positions are those that can be different from zero; under `jit`, it has room for
     every pair of elements, or for all of its elements, if these are fewer. Any axes can be
-    contracted. Raises TypeError for axes or lengths that do not fit.
+    contracted. Products are computed in the operands' full precision, the most that `precision` can
+    ask for. Raises TypeError for axes or lengths that do not fit.
 
     >>> m = BCOO.fromdense(jnp.array([[0.0, 2.0], [3.0, 0.0]]))
     >>> bcoo_dot_general(m, jnp.array([1.0, 10.0]), dimension_numbers=(((1,), (0,)), ((), ()))).tolist()

@@ -423,7 +423,8 @@ def bcoo_conv_general_dilated(
 ) -> BCOO:
     """`lax.conv_general_dilated` of sparse arrays (a dense operand is taken as one) in one spatial
     dimension, of one batch and one feature, without strides and dilation (NotImplementedError
-    otherwise). The result has room for every pair of elements."""
+    otherwise). The result has room for every pair of elements; products are computed in the operands'
+    full precision, the most that `precision` can ask for."""
     del precision
     no_sharding("bcoo_conv_general_dilated", out_sharding)
     x, y = (a if isinstance(a, BCOO) else bcoo_fromdense(a, nse=dense(a).size) for a in (lhs, rhs))
