@@ -14,6 +14,7 @@ import ml_dtypes
 import numpy as np
 
 from pullback.core import config
+from pullback.core.dimensions import Dim
 from pullback.core.errors import TypePromotionError, user_line
 
 if TYPE_CHECKING:
@@ -325,6 +326,8 @@ def typing_of(x: Operand) -> tuple[DType, bool]:
     if isinstance(x, PYTHON_SCALARS):
         base = next(t for t in PYTHON_SCALARS if isinstance(x, t))
         return default_dtype(base), base is not bool
+    if scalar is Dim:
+        return default_dtype(int), True
     raise TypeError(f"value of type {scalar.__name__!r} is not a valid array type: {x!r:.100}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pullback.core import dtypes
+from pullback.core.dimensions import Dim
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 
@@ -163,7 +165,7 @@ class ShapeDtypeStruct:
         return cls(t.shape, t.dtype, sharding=sharding, weak_type=t.weak_type)
 
     ndim = property(lambda self: len(self.shape))
-    size = property(lambda self: int(np.prod(self.shape)))
+    size = property(lambda self: math.prod(self.shape))
 
     def __len__(self) -> int:
         if not self.shape:
@@ -239,10 +241,10 @@ def refuse_keys(name: str, *operands: Value) -> None:
 
 
 def integer(x: Argument, name: str) -> int:
-    """`x`, the argument `name`, as an int. Raises TypeError for what is no integer: floats and
-    sequences among others."""
-    if x.__class__ is int:
-        return int(x)
+    """`x`, the argument `name`, as an int, or as it is if it is a symbolic dimension. Raises
+    TypeError for what is no integer: floats and sequences among others."""
+    if x.__class__ is int or x.__class__ is Dim:
+        return x  # type: ignore[return-value]
     if not hasattr(type(x), "__index__"):
         raise TypeError(f"{name} must be an integer, got {x!r:.100} of type {type(x).__name__!r}")
     return int(x.__index__())
@@ -268,13 +270,13 @@ def is_sequence(xs: Argument) -> bool:
 
 def integers(xs: Argument, name: str) -> tuple[int, ...]:
     """A sequence of integers, or one, as a tuple. Raises TypeError for anything else."""
-    if hasattr(type(xs), "__index__") and not getattr(xs, "shape", ()):
+    if xs.__class__ is Dim or (hasattr(type(xs), "__index__") and not getattr(xs, "shape", ())):
         return (integer(xs, name),)
     if isinstance(xs, (str, bytes, dict)) or not hasattr(type(xs), "__iter__"):
         raise TypeError(f"{name} must be a sequence of integers, got {xs!r:.100} of type {type(xs).__name__!r}")
     found = []
     for x in xs:
-        if x.__class__ is not int:
+        if x.__class__ is not int and x.__class__ is not Dim:
             if not hasattr(type(x), "__index__"):
                 raise TypeError(f"{name} must be integers, got {x!r:.100} of type {type(x).__name__!r}")
             x = int(x.__index__())

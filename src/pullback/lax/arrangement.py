@@ -16,6 +16,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array, concrete
+from pullback.core.dimensions import max_dim, min_dim
 from pullback.core.errors import user_line
 from pullback.core.primitive import Fusion, is_node
 from pullback.core.types import Shape, ShapedArray, canonical_axis, integer, integers
@@ -106,8 +107,8 @@ def _landings(shape: Shape, padded: Shape, config: PaddingConfig) -> list[tuple[
     found = []
     for n, length, (low, _, interior) in zip(shape, padded, config):
         step = interior + 1
-        first = min(n, max(0, -(low // step)))
-        stop = max(first, min(n, -((low - length) // step)))
+        first = min_dim(n, max_dim(0, -(low // step)))
+        stop = max_dim(first, min_dim(n, -((low - length) // step)))
         start, end = (low + first * step, low + (stop - 1) * step + 1) if stop > first else (0, 0)
         found.append((first, stop, start, end, step))
     return found

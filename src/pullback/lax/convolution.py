@@ -24,6 +24,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
+from pullback.core.dimensions import max_dim
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import BilinearPrimitive, is_node
@@ -304,7 +305,8 @@ def padtype_to_pads(in_shape: Any, window_shape: Any, window_strides: Any, paddi
                 raise ValueError(f"window strides must be positive, got {tuple(window_strides)}, at {user_line()}")
             pads = []
             for n, k, s in zip(in_shape, window_shape, window_strides):
-                total = max(0, (-(-int(n) // int(s)) - 1) * int(s) + int(k) - int(n))
+                n, k, s = integers((n, k, s), "padtype_to_pads: sizes")
+                total = max_dim(0, (-(-n // s) - 1) * s + k - n)
                 less, more = total // 2, total - total // 2
                 pads.append((less, more) if name == "SAME" else (more, less))
             return pads

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core import dtypes
+from pullback.core import dimensions, dtypes
 from pullback.core.array import Array, as_array
+from pullback.core.dimensions import Dim
 from pullback.core.dtypes import DType
+from pullback.core.errors import user_line
 from pullback.core.primitive import Fusion, Primitive, is_node
 from pullback.core.trace import EVAL, Params, current
 from pullback.core.tree import tree_flatten
@@ -50,6 +52,40 @@ class Iota(Primitive):
 
     def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
         return self.bind(**params), None  # the same for all slices
+
+
+class DimAsValue(Primitive):
+    """The size that a symbolic dimension stands for, as a number of type `dtype`."""
+
+    name = "dim_as_value"
+    weakness = "never"
+    no_derivative = "it has no operands"
+
+    def type_of(self, *, dim: Dim, dtype: DType, weak_type: bool) -> ShapedArray:
+        return ShapedArray((), dtype, weak_type)
+
+    def evaluate(self, *, dim: Dim, **_: Any) -> Any:
+        raise ValueError(
+            f"the symbolic dimension {dim} has no value here, at {user_line()}: functions of symbolic shapes are exported "
+            "(`export.export`), and called with arrays"
+        )
+
+    def lower(self, emit: Any, *, dim: Dim, **_: Any) -> Any:
+        return emit.size(dim, emit.type.dtype)
+
+    def batch(self, size: int, args: Any, axes: Any, **params: Any) -> Any:
+        return self.bind(**params), None
+
+
+dim_as_value_p = DimAsValue()
+
+
+def _value_of(dim: Dim, dtype: DType | None, weak_type: bool) -> Array:
+    out: Array = dim_as_value_p.bind(dim=dim, dtype=dtype or dtypes.default_dtype(int), weak_type=weak_type)
+    return out
+
+
+dimensions.value_of = _value_of
 
 
 class Copy(Mover):

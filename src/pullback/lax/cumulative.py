@@ -14,6 +14,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array, concrete
+from pullback.core.dimensions import Dim, at_least
 from pullback.core.dtypes import DType
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.trace import current
@@ -161,6 +162,8 @@ _WIDE = 64
 
 def _by_rows(emit: Any, x: Any, axis: int) -> bool:
     """Whether prefixes of `x` are to be found row by row."""
+    if x.shape[axis].__class__ is Dim:  # there is a number of passes for each length, and one loop for all
+        return True
     if not emit.capabilities.loops_over_rows or not dtypes.is_numpys(x.dtype) or x.dtype.kind == "c":
         return False
     return x.shape[axis] >= 32 and x.size >= _WIDE * x.shape[axis]
@@ -180,7 +183,7 @@ def _lower_prefixes(
     xs = [emit.transpose(x, order) for x in xs]
     length = xs[0].shape[0]
     int32 = ShapedArray((), dtypes.int32)
-    widen = wider if rounds and length > FEW else lambda dtype: dtype
+    widen = wider if rounds and at_least(length, FEW + 1) is not False else lambda dtype: dtype
 
     def row(x: Any, position: Any) -> Any:
         shape = (1, *x.shape[1:])

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core import dtypes
+from pullback.core import dimensions, dtypes
 from pullback.core.array import Array, ConcreteArray, concrete
+from pullback.core.dimensions import Dim
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.linear import Cotangents, Node, Tangents, is_unit, next_id
@@ -336,11 +337,18 @@ sub_p = Elementwise("sub", NUMERIC, np.subtract, ONE, MINUS_ONE, linear=_always,
 mul_p = Elementwise("mul", ANY, np.multiply, _y, _x, linear=_exactly_one, hlo="multiply")
 
 
+def size_as(dtype: DType, n: Any) -> Array:
+    """A size, which may be a symbolic dimension, as a scalar of an array type."""
+    return dimensions.value_of(n, dtype, False) if n.__class__ is Dim else concrete(np.array(n, dtype))  # type: ignore[no-any-return]
+
+
 def like(value: float, x: Array) -> ConcreteArray:
-    """The constant `value` as a scalar of the dtype of `x`, weak if `x` is."""
+    """The constant `value`, a number or a size, as a scalar of the dtype of `x`, weak if `x` is."""
     key = (value, x.dtype, x.weak_type)
     found = _constants.get(key)
     if found is None:
+        if value.__class__ is Dim:
+            return dimensions.value_of(value, x.dtype, x.weak_type)  # type: ignore[arg-type, no-any-return]
         # An array without axes: NumPy combines it with others faster than a NumPy scalar.
         found = _constants[key] = concrete(np.array(value, x.dtype), x.weak_type)
     return found

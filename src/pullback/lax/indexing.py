@@ -25,6 +25,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array, concrete
+from pullback.core.dimensions import is_symbolic
 from pullback.core.errors import user_line
 from pullback.core.linear import Equation
 from pullback.core.primitive import LinearPrimitive, Primitive, is_node
@@ -175,6 +176,10 @@ def _wide_indices(emit: Any, indices: Any) -> Any:
 
 def _bounds(emit: Any, indices: Any, bounds: Shape) -> Any:
     """The largest start of a window, for each column of the indices, in their shape."""
+    if is_symbolic(bounds):
+        columns = [emit.reshape(emit.size(b, indices.dtype), (1,)) for b in bounds]
+        row = emit("concatenate", *columns, out=ShapedArray((len(bounds),), indices.dtype), dimension=0)
+        return emit.broadcast(row, indices.shape, (indices.ndim - 1,))
     limit = dtypes.iinfo(indices.dtype).max
     row = np.array([min(b, limit) for b in bounds], indices.dtype)
     if len(set(bounds)) == 1:

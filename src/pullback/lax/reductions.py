@@ -17,6 +17,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
+from pullback.core.dimensions import at_least
 from pullback.core.dtypes import DType
 from pullback.core.primitive import Fusion
 from pullback.core.trace import current
@@ -157,7 +158,7 @@ class ArgExtremum(Reduction):
 
     def lower(self, emit: Any, x: Any, *, axes: Shape, index_dtype: DType) -> Any:
         (axis,) = axes
-        if dtypes.is_float(x.dtype) and x.shape[axis] > _SHORT:
+        if dtypes.is_float(x.dtype) and at_least(x.shape[axis], _SHORT + 1) is not False:
             return self._lower_long(emit, x, axis, index_dtype)
         # A reduction of pairs (value, position): NaN beats everything, and of equal values the
         # first one wins.

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.array import concrete
+from pullback.core import dtypes
+from pullback.core.dimensions import Dim, slice_bounds, slice_length
 from pullback.core.primitive import is_node
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.arrangement import inside_padding, pad_p, rev_p, slice_p
 from pullback.lax.blocks import dynamic_update_slice_p
-from pullback.lax.family import like
+from pullback.lax.family import like, size_as
 from pullback.lax.mover import Mover
 from pullback.lax.selection import select_n_p
 from pullback.lax.shape import add_batch_axis, convert, move_axis, reshape_p, zeros_like_shape
@@ -52,7 +53,7 @@ class StaticIndex:
             if axis >= len(operand):
                 raise TypeError(f"index {self} has more entries than the shape {operand} has axes")
             if i.__class__ is builtins.slice:
-                out.append(len(range(*i.indices(operand[axis]))))
+                out.append(slice_length(*slice_bounds(i, operand[axis])))
             axis += 1
         return (*out, *operand[axis:])
 
@@ -76,11 +77,12 @@ class StaticIndex:
         reverse: tuple[int, ...] = ()
         for i in (e for e in self.numpy if e is not None):
             n, axis = operand[len(slices)], len(slices)
-            positions = range(*i.indices(n)) if i.__class__ is builtins.slice else range(i % n, i % n + 1)
-            if positions.step < 0:
-                positions = positions[::-1]
+            start, stop, step = slice_bounds(i, n) if i.__class__ is builtins.slice else (i % n, i % n + 1, 1)
+            length = slice_length(start, stop, step)
+            if step < 0:
                 reverse += (axis,)
-            slices.append((positions[0], positions[-1] + 1, positions.step) if positions else (0, 0, 1))
+                start, step = start + step * (length - 1), -step
+            slices.append((start, start + step * (length - 1) + 1, step) if length != 0 else (0, 0, 1))
         return [*slices, *((0, n, 1) for n in operand[len(slices) :])], reverse
 
     def __eq__(self, other: object) -> bool:
@@ -124,7 +126,7 @@ class IndexStatic(Mover):
         shape = index.shape(x.shape)
         slices, reverse = index.parts(x.shape)
         starts, limits, strides = zip(*slices) if slices else ((), (), ())
-        if any(starts) or limits != x.shape or any(s != 1 for s in strides):
+        if any(a.__class__ is Dim or a for a in starts) or limits != x.shape or any(s != 1 for s in strides):
             one = all(s == 1 for s in strides)
             x = slice_p.bind(x, start_indices=starts, limit_indices=limits, strides=None if one else strides)
         x = rev_p.bind(x, dimensions=reverse) if reverse else x
@@ -168,14 +170,14 @@ class UpdateStatic(Mover):
     def expand(self, x: Any, update: Any, *, index: StaticIndex) -> Any:
         """The same by dynamic_update_slice, or pad and select_n, which is what programs show."""
         slices, reverse = index.parts(x.shape)
-        block = tuple([len(range(*s)) for s in slices])
+        block = tuple([slice_length(*s) for s in slices])
         if update.shape != block:
             update = reshape_p.bind(update, new_sizes=block)
         update = rev_p.bind(update, dimensions=reverse) if reverse else update
         if all(step == 1 or m == 1 for (_, _, step), m in zip(slices, block)):
-            out = dynamic_update_slice_p.bind(x, update, *(concrete(np.int32(start)) for start, _, _ in slices))
+            out = dynamic_update_slice_p.bind(x, update, *(size_as(dtypes.int32, start) for start, _, _ in slices))
             return convert(out, x.dtype, x.weak_type)
-        config = tuple((a, n - b if m else n, step - 1) for (a, b, step), n, m in zip(slices, x.shape, block))
+        config = tuple((a, n - b if m != 0 else n, step - 1) for (a, b, step), n, m in zip(slices, x.shape, block))
         padded = pad_p.bind(convert(update, x.dtype, x.weak_type), like(0, x), padding_config=config)
         return select_n_p.bind(inside_padding(block, config), x, padded)
 

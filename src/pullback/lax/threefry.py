@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
+from pullback.core.dimensions import Dim, at_least
 from pullback.core.dtypes import DType
 from pullback.core.types import Shape, ShapedArray
 
@@ -135,11 +136,11 @@ def _pack(x: Words) -> int:
 
 def _lanes(size: int, width: int, partitionable: bool) -> tuple[int, bool]:
     """How many pairs of words a stream takes, and whether the second word of the last pair has the
-    counter 0: it pads an odd number of words."""
+    counter 0: it pads an odd number of words (as a number of a symbolic size may be)."""
     if partitionable or width == 64:
         return size, False
     words = -(-size * width // 32)  # rounded up
-    return -(-words // 2), words % 2 == 1
+    return -(-words // 2), words.__class__ is Dim or words % 2 == 1
 
 
 @lru_cache(8)
@@ -338,7 +339,7 @@ def emit_bits(emit: Any, keys: Any, size: int, width: int, partitionable: bool) 
     """The first `size` elements of each key's stream, as `draw` gives them: keys (...) to an array
     (..., size)."""
     lanes, padded = _lanes(size, width, partitionable)
-    long = partitionable and lanes > 1 << 32
+    long = partitionable and bool(at_least(lanes, (1 << 32) + 1))
     index = Emitted(emit, emit.iota((*keys.shape, lanes), dtypes.uint64 if long else dtypes.uint32, keys.ndim))
     if partitionable:
         x0 = (index >> 32).astype(dtypes.uint32) if long else Emitted(emit, emit.like(0, index.value))
@@ -346,7 +347,8 @@ def emit_bits(emit: Any, keys: Any, size: int, width: int, partitionable: bool) 
     else:
         x0, x1 = index, index + lanes
         if padded:
-            last = emit.compare("EQ", index.value, emit.like(lanes - 1, index.value))
+            words = -(-size * width // 32)
+            last = emit.compare("EQ", x1.value, emit.like(words, x1.value))
             x1 = Emitted(emit, emit.select(last, emit.like(0, x1.value), x1.value))
     x0, x1 = emit_threefry(*emit_words(emit, keys), x0, x1)
     if width == 64:

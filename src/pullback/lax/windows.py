@@ -19,6 +19,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import concrete
+from pullback.core.dimensions import max_dim, min_dim
 from pullback.core.errors import user_line
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.types import Shape, ShapedArray
@@ -54,7 +55,9 @@ def dilated(n: int, dilation: int) -> int:
 def window_shape(x: Shape, **window: Any) -> Shape:
     """The shape of a reduction over windows of an array of shape `x`."""
     axes = zip(x, *Window(**window))
-    return tuple([max(0, (dilated(n, b) + low + high - dilated(k, d)) // s + 1) for n, k, s, (low, high), b, d in axes])
+    return tuple(
+        [max_dim(0, (dilated(n, b) + low + high - dilated(k, d)) // s + 1) for n, k, s, (low, high), b, d in axes]
+    )
 
 
 def pads_back(x: Shape, out: Shape, w: Window) -> Pads:
@@ -79,8 +82,8 @@ def cropped(x: Shape, **window: Any) -> Window:
     for n, k, s, (low, high), b, d in zip(x, *w):
         size = dilated(n, b)
         last = (size + low + high - dilated(k, d)) // s * s  # where the last window starts, in the padded axis
-        first = min(max(0, -((last - low) // d)), k - 1)  # place j is at start + d j - low
-        end = max(first + 1, min(k, (size - 1 + low) // d + 1))
+        first = min_dim(max_dim(0, -((last - low) // d)), k - 1)  # place j is at start + d j - low
+        end = max_dim(first + 1, min_dim(k, (size - 1 + low) // d + 1))
         sizes.append(end - first)
         pads.append((low - d * first, last - size - low + d * first + dilated(end - first, d)))
     return w._replace(window_dimensions=tuple(sizes), padding=tuple(pads))

@@ -15,6 +15,7 @@ from typing import Any
 
 from pullback.core import dtypes
 from pullback.core.array import Array
+from pullback.core.dimensions import typical
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import current
@@ -433,6 +434,7 @@ def _path(
     for label in (x for i in inputs for x in i):
         names.setdefault(label, opt_einsum.get_symbol(len(names)))
     text = ",".join("".join(names[x] for x in i) for i in inputs) + "->" + "".join(names[x] for x in output)
+    shapes = [tuple(map(typical, shape)) for shape in shapes]
     path, info = opt_einsum.contract_path(text, *shapes, shapes=True, optimize="auto" if optimize is True else optimize)
     return [tuple(step) for step in path], info
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, concrete
+from pullback.core.dimensions import Dim
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import EVAL, current
-from pullback.core.types import Shape, canonical_axis, is_sequence
+from pullback.core.types import Shape, broadcast_shapes, canonical_axis, is_sequence
 from pullback.lax.arrangement import pad as lax_pad
 from pullback.lax.arrangement import slice as lax_slice
 from pullback.lax.creation import broadcasted_iota
@@ -32,13 +33,17 @@ from pullback.xla.devices import no_sharding, placed, placed_like
 # ---- filled --------------------------------------------------------------------------------------
 
 
+def _index(n: Any) -> int:
+    return n if n.__class__ is Dim else operator.index(n)  # type: ignore[no-any-return]
+
+
 def canonical_shape(shape: Any, name: str = "shape") -> Shape:
     """A shape from an integer or a sequence of integers. Raises TypeError for anything else and for
     negative sizes."""
     if shape.__class__ is int:
         shape = (shape,)
     try:
-        sizes = tuple([operator.index(n) for n in shape]) if is_sequence(shape) else (operator.index(shape),)
+        sizes = tuple([_index(n) for n in shape]) if is_sequence(shape) else (_index(shape),)
     except TypeError as error:
         raise TypeError(
             f"{name} must be an integer or a sequence of concrete integers, got {shape!r} at {user_line()} ({error})"
@@ -101,7 +106,7 @@ def _full(shape: Shape, value: Array) -> Array:
     if value.ndim == 0 and value.__class__ is ConcreteArray:
         return _filled(shape, value._value[()], value.dtype, value.weak_type)
     try:
-        fits = np.broadcast_shapes(value.shape, shape) == shape
+        fits = broadcast_shapes(value.shape, shape) == shape
     except ValueError:
         fits = False
     if not fits:
@@ -172,7 +177,7 @@ def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = None, *, device: Any = N
 
 def _size(name: str, n: Any) -> int:
     try:
-        size = operator.index(n)
+        size = _index(n)
     except TypeError:
         raise TypeError(f"{name}: sizes must be concrete integers, got {n!r} at {user_line()}") from None
     if size < 0:

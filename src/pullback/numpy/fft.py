@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
+from pullback.core.dimensions import Dim
 from pullback.core.errors import user_line
 from pullback.core.types import Shape, canonical_axis, integer, integers
 from pullback.lax.arrangement import pad_p, slice_in_dim
-from pullback.lax.elementwise import conj_p
-from pullback.lax.family import like, mul_p
+from pullback.lax.elementwise import conj_p, pow_p
+from pullback.lax.family import like, mul_p, size_as
 from pullback.lax.fourier import FftType, fft_p
 from pullback.lax.shape import convert, transpose_p
 from pullback.numpy.creation import zeros
@@ -32,7 +34,11 @@ def _scaled(out: Any, norm: str | None, size: int, inverse: bool, name: str) -> 
     if norm in (None, "backward"):
         return out
     power = {("ortho", False): -0.5, ("forward", False): -1.0, ("ortho", True): 0.5, ("forward", True): 1.0}
-    return mul_p.bind(like(float(size) ** power[norm, inverse], out), out)
+    factor = power[norm, inverse]
+    if size.__class__ is Dim:
+        real = dtypes.to_real(out.dtype)
+        return mul_p.bind(convert(pow_p.bind(size_as(real, size), size_as(real, factor)), out.dtype), out)
+    return mul_p.bind(like(float(size) ** factor, out), out)
 
 
 def _axes(name: str, x: Array, s: Any, axes: Any) -> tuple[Shape | None, Shape]:
@@ -95,7 +101,7 @@ def _transform(name: str, kind: FftType, a: Any, s: Any, axes: Any, norm: str | 
     x = x if order == tuple(range(x.ndim)) else transpose_p.bind(x, permutation=order)
     out = _over_last(x, kind, lengths)
     inverse = kind in (FftType.IFFT, FftType.IRFFT)
-    out = _scaled(out, norm, int(np.prod(lengths)), inverse, name)
+    out = _scaled(out, norm, prod(lengths), inverse, name)
     back = tuple(int(i) for i in np.argsort(order))
     return out if back == tuple(range(x.ndim)) else transpose_p.bind(out, permutation=back)
 

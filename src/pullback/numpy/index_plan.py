@@ -14,6 +14,7 @@ import numpy as np
 
 from pullback.core import config, dtypes
 from pullback.core.array import Array, as_array, concrete
+from pullback.core.dimensions import Dim, is_position, is_symbolic, min_dim, slice_bounds, slice_length
 from pullback.core.errors import NonConcreteBooleanIndexError, user_line
 from pullback.core.trace import known_value
 from pullback.core.types import Shape, broadcast_shapes, refuse_masked
@@ -30,7 +31,7 @@ _FULL = slice(None)
 
 _LARGEST = 2**31 - 1  # position that 32 bits hold
 
-BASIC = frozenset((int, slice, NoneType, EllipsisType))
+BASIC = frozenset((int, slice, NoneType, EllipsisType, Dim))
 
 
 class Resolved:
@@ -59,7 +60,7 @@ class Resolved:
         masks = axis = out = before = 0
         self.nowhere: int | None = None
         for e in entries:
-            is_array = e.__class__ is int or isinstance(e, (np.ndarray, Array))
+            is_array = e.__class__ is int or isinstance(e, (np.ndarray, Array, Dim))
             if is_array and True not in advanced:
                 before = out
             advanced.append(is_array)
@@ -75,7 +76,7 @@ class Resolved:
                 basic.append(_canonical_slice(e, operand[axis]))
                 axis += 1
                 out += 1
-            elif e.__class__ is int and (-operand[axis] if wrap else 0) <= e < operand[axis]:
+            elif (e.__class__ is int or e.__class__ is Dim) and (wrap or e >= 0) and is_position(e, operand[axis]):
                 basic.append(e + operand[axis] if e < 0 else e)
                 axis += 1
             else:
@@ -85,7 +86,7 @@ class Resolved:
                     if not e.ndim:
                         basic.append(None)
                 else:
-                    positions = [np.asarray(e) if e.__class__ is int else e]
+                    positions = [np.asarray(e) if e.__class__ is int else as_array(e) if e.__class__ is Dim else e]
                     if not operand[axis] and positions[0].size:
                         self.nowhere = axis
                         if not positions[0].ndim:
@@ -127,13 +128,15 @@ class Resolved:
     @property
     def sizes(self) -> Shape:
         """The window of the gather."""
-        return tuple(min(1, n) if d in self.axes else n for d, n in enumerate(self.rest))
+        return tuple(min_dim(1, n) if d in self.axes else n for d, n in enumerate(self.rest))
 
     def indices(self) -> Array:
         """The index arrays as rows: shape (*rows, number of index arrays)."""
         lengths = [self.rest[d] for d in self.axes]
-        dtype = dtypes.int64 if config.enable_x64.value or max(lengths) > _LARGEST else dtypes.int32
-        if all(isinstance(a, np.ndarray) for a in self.arrays):
+        symbolic = is_symbolic(lengths)
+        wide = config.enable_x64.value or (not symbolic and max(lengths) > _LARGEST)
+        dtype = dtypes.int64 if wide else dtypes.int32
+        if not symbolic and all(isinstance(a, np.ndarray) for a in self.arrays):
             out = np.empty((*self.rows, len(lengths)), dtype)
             for i, (a, n) in enumerate(zip(self.arrays, lengths)):
                 out[..., i] = _positions(a, n, self.wrap, dtype)
@@ -221,10 +224,10 @@ def _axes_used(e: Any) -> int:
 
 
 def _canonical_slice(s: slice, n: int) -> slice:
-    start, stop, step = s.indices(n)
+    start, stop, step = slice_bounds(s, n)
     if step == 1 and start == 0 and stop == n:
         return _FULL
-    if not range(start, stop, step):
+    if slice_length(start, stop, step) == 0:
         return slice(0, 0, 1)  # a start of -1, below a backward range, would be read as the end
     return slice(start, stop if stop >= 0 else None, step)
 

@@ -12,6 +12,7 @@ from math import prod
 from typing import Any
 
 from pullback.core.array import Array
+from pullback.core.dimensions import Dim
 from pullback.core.errors import user_line
 from pullback.core.types import Shape, canonical_axes, canonical_axis, integer, integers, is_sequence
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
@@ -56,8 +57,8 @@ def _sizes(shape: Any) -> Shape:
     """A shape in which one size may be -1."""
     try:
         if is_sequence(shape):
-            return tuple([operator.index(n) for n in shape])
-        return (operator.index(shape),)
+            return tuple([n if n.__class__ is Dim else operator.index(n) for n in shape])
+        return (shape if shape.__class__ is Dim else operator.index(shape),)
     except TypeError as error:
         raise TypeError(
             f"a shape is an integer or a sequence of concrete integers, got {shape!r} at {user_line()} ({error})"
@@ -66,7 +67,7 @@ def _sizes(shape: Any) -> Shape:
 
 def _reshape(x: Array, shape: Any) -> Array:
     sizes = _sizes(shape)
-    if prod(sizes) == x.size and (not sizes or min(sizes) >= 0):
+    if prod(sizes) == x.size and all([n >= 0 for n in sizes]):
         return x if sizes == x.shape else reshape_p.bind(x, new_sizes=sizes)
     return lax_shape.reshape(x, sizes)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from pullback.core import dtypes
-from pullback.core.array import Array, concrete
+from pullback.core.array import Array
 from pullback.core.dtypes import DType
 from pullback.core.types import Shape
 from pullback.lax.cumulative import cumsum_p
+from pullback.lax.family import size_as
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reshape_p, strong, transpose_p
 from pullback.lax.sorting import sort_p
@@ -150,7 +149,7 @@ def _unweighted_quantile(rows: Array, missing: Array, q: Array, method: str, com
     if skip_nan:
         count = sum(u.logical_not(missing), -1, dtype=compute, keepdims=True)
     else:
-        count = concrete(np.full((1,) * len(rows.shape), rows.shape[-1], compute))
+        count = size_as(compute, rows.shape[-1])
     if method == "inverted_cdf":
         position = u.subtract(u.ceil(u.multiply(q, count)), 1)
         low = high = u.clip(position, 0, rows.shape[-1] - 1)

@@ -6,7 +6,6 @@ programs hold no large constants.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any
@@ -15,10 +14,11 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
+from pullback.core.dimensions import Dim, slice_length
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import EVAL, current
-from pullback.core.types import canonical_axis
+from pullback.core.types import canonical_axis, integer
 from pullback.lax.arrangement import concatenate as lax_concatenate
 from pullback.lax.arrangement import slice as lax_slice
 from pullback.lax.creation import iota
@@ -59,6 +59,8 @@ def arange(
         if getattr(x, "ndim", 0):
             raise ValueError(f"arange takes scalars, got an array of shape {x.shape} at {user_line()}")
     found = dtypes.result_type(*given)
+    if any([x.__class__ is Dim for x in given]):
+        return placed(_symbolic_range(start, stop, 1 if step is None else step, dtype or found), device)
     if dtypes.is_complex(found):
         raise here(ValueError, "arange takes no complex numbers")
     dtype = found if dtype is None else dtypes.canonicalize_dtype(dtype)
@@ -74,6 +76,17 @@ def arange(
         wide = np.float64 if dtype in (dtypes.float64, dtypes.complex128) else np.float32
         values = np.arange(max(0, ceil((last - first) / by)), dtype=wide) * wide(by) + wide(first)
     return placed(concrete(values if values.dtype == dtype else values.astype(dtype)), device)
+
+
+def _symbolic_range(start: Any, stop: Any, step: Any, dtype: Any) -> Array:
+    """A range between sizes, some of them symbolic dimensions."""
+    size = slice_length(start, stop, integer(step, "arange: step"))
+    count = iota(dtypes.canonicalize_dtype(dtype), size)
+    return (
+        ufuncs.add(ufuncs.multiply(count, step) if step != 1 else count, start)
+        if start.__class__ is Dim or start
+        else count
+    )
 
 
 def _number(x: Any) -> Any:
@@ -95,7 +108,7 @@ def linspace(
     >>> linspace(0, 1, 5)
     Array([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
     """
-    num = operator.index(num)
+    num = integer(num, "linspace: num")
     if num < 0:
         raise ValueError(f"linspace: the number of samples, {num}, must not be negative")
     x, y, target, of_step = _ends("linspace", start, stop, dtype)

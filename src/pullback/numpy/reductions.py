@@ -24,6 +24,7 @@ from pullback.lax import reductions as lax
 from pullback.lax.arrangement import concatenate_p
 from pullback.lax.cumulative import cumprod_p, cumsum_p
 from pullback.lax.elementwise import div_p
+from pullback.lax.family import size_as
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p, strong, transpose_p
 from pullback.numpy import ufuncs as u
@@ -98,6 +99,11 @@ def accumulator(dtype: DType) -> DType:
 def _count(a: Array, axes: Shape) -> int:
     shape = a.shape
     return math.prod([shape[i] for i in axes])
+
+
+def _count_as(dtype: DType, a: Array, axes: Shape) -> Array:
+    """The number of elements of `a` along `axes`, as an array."""
+    return size_as(dtype, _count(a, axes))
 
 
 def filled(a: Array, missing: Array, fill: Any) -> Array:
@@ -345,11 +351,11 @@ def mean(
         if a.dtype.kind in "fc" and a.dtype.itemsize >= 4 and not a.weak_type:
             process = current().process
             total = process(reduce_sum_p, (a,), {"axes": axes})
-            return process(div_p, (total, concrete(np.array(_count(a, axes), a.dtype))), {})
+            return process(div_p, (total, _count_as(a.dtype, a, axes)), {})
     result, compute = _mean_dtype("mean", a, dtype)
     x = convert(a, compute)
     if where is None:
-        value = u.divide(reduce_sum_p.bind(x, axes=axes), concrete(np.array(_count(a, axes), compute)))
+        value = u.divide(reduce_sum_p.bind(x, axes=axes), _count_as(compute, a, axes))
     else:
         where = _mask_of("mean", a, where)
         value = u.divide(sum(x, axes, where=where), convert(_count_where(axes, where), compute))
@@ -448,7 +454,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     axes = reduced_axes(axis, a)
     if weights is None:
         value = mean(a, axes, keepdims=keepdims)
-        total = broadcast_to(concrete(np.array(_count(a, axes), value.dtype)), value.shape)
+        total = broadcast_to(_count_as(value.dtype, a, axes), value.shape)
         return (value, total) if returned else value
     a, weights = promote_inexact("average", a, weights)
     if weights.shape != a.shape:

@@ -13,6 +13,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import concrete
 from pullback.core.config import cpu_fusion
+from pullback.core.dimensions import is_symbolic
 from pullback.core.errors import OutOfMemoryError, describe_location, user_line
 from pullback.core.jaxpr import Atom, ClosedJaxpr, JaxprEqn, Literal, Var
 from pullback.core.passes import hoist_constants, simplify
@@ -85,6 +86,11 @@ def lower(
     size, its arguments and results are of their own types, and nothing is fused. Raises
     NotImplementedError, naming the operation, for what is not there on `platform`.
     """
+    if not portable and any([is_symbolic(t.shape) for t in closed.in_avals]):
+        raise ValueError(
+            f"{name!r} is to be compiled for arrays with symbolic dimensions ({', '.join([t.str_short() for t in closed.in_avals])}): "
+            "export it (`export.export`), and call what was exported with arrays"
+        )
     program, constants = hoist_constants(simplify(closed), (lambda value: True) if portable else _is_small)
     jaxpr = program.jaxpr
     used = {x for e in jaxpr.eqns for x in e.invars} | set(jaxpr.outvars)

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
+from pullback.core.dimensions import Dim, at_least, is_symbolic, slice_length
 from pullback.core.dtypes import DType
 from pullback.core.errors import Location
 from pullback.core.jaxpr import ClosedJaxpr
@@ -42,6 +43,7 @@ from pullback.xla.text import (
     memory,
     physical_dtype,
     quoted,
+    size_text,
     tensor_type,
     type_text,
     value_of,
@@ -223,6 +225,9 @@ class Emitter:
 
     def constant(self, value: Any, dtype: DType | None = None, shape: Shape | None = None) -> Value:
         """A constant; with `shape`, a scalar repeated. The same constant is written once a block."""
+        if value.__class__ is Dim:
+            size = self.size(value, dtype or dtypes.default_dtype(int))
+            return size if shape is None else self.broadcast(size, shape)
         array: Any = value if value.__class__ is np.ndarray else np.asarray(value)
         if dtype is not None and array.dtype != dtype:
             array = array.astype(dtype)
@@ -258,6 +263,15 @@ class Emitter:
             found = self.scalar_arguments[key] = (f"%scalar{len(self.scalar_arguments)}", value)
         return self.argument(found[0], ShapedArray((), dtype))
 
+    def size(self, n: Any, dtype: DType) -> Value:
+        """A size of an axis, symbolic or not, as a value."""
+        if n.__class__ is not Dim:
+            return self.constant(n, dtype)
+        integer = dtype if dtypes.is_integer(dtype) else dtypes.int64
+        found = Value(self.new_name(), (), integer)
+        self.lines.append(f"{found.name} = stablehlo.constant dense<{size_text(n)}> : {tensor_type((), integer)}")
+        return self.convert(found, dtype)
+
     def constant_array(self, value: Any) -> Value:
         """An array constant; as a repeated scalar, if it is one."""
         value = np.asarray(value)
@@ -278,10 +292,10 @@ class Emitter:
         found = []
         for start, bound in zip(starts, bounds):
             known = self._scalars.get(start.name)
-            if not bound:
+            if bound.__class__ is int and not bound:
                 start = self.like(0, start)
-            elif known is None or not 0 <= known <= bound:
-                last = min(bound, int(dtypes.iinfo(start.dtype).max))
+            elif known is None or not (known >= 0 and at_least(bound - int(known), 0)):
+                last = bound if bound.__class__ is Dim else min(bound, int(dtypes.iinfo(start.dtype).max))
                 start = self("clamp", self.like(0, start), start, self.like(last, start), out=start)
             found.append(start)
         return found
@@ -353,8 +367,10 @@ class Emitter:
 
     def slice(self, x: Value, starts: Shape, limits: Shape, strides: Shape | None = None) -> Value:
         """Elements from `starts` to `limits`."""
-        strides = tuple([min(s, max(1, b - a)) for a, b, s in zip(starts, limits, strides or (1,) * len(starts))])
-        shape = tuple(len(range(a, b, s)) for a, b, s in zip(starts, limits, strides))
+        strides = strides or (1,) * len(starts)
+        if not is_symbolic((*starts, *limits)):  # XLA adds strides to positions
+            strides = tuple([min(s, max(1, b - a)) for a, b, s in zip(starts, limits, strides)])
+        shape = tuple([slice_length(a, b, s) for a, b, s in zip(starts, limits, strides)])
         return self(
             "slice", x, out=ShapedArray(shape, x.dtype), start_indices=starts, limit_indices=limits, strides=strides
         )
@@ -411,7 +427,8 @@ class Emitter:
     def pads(self, padding: Sequence[tuple[int, int]]) -> str:
         """(low, high) for each axis, as the operations on windows take it."""
         attribute(tuple([n for pair in padding for n in pair]))  # raises for numbers that cannot be written
-        return f"dense<{[list(p) for p in padding] or ''}> : tensor<{len(padding)}x2xi64>"
+        rows = ", ".join([f"[{size_text(low)}, {size_text(high)}]" for low, high in padding])
+        return f"dense<{f'[{rows}]' if rows else ''}> : tensor<{len(padding)}x2xi64>"
 
     def while_loop(
         self, condition: Callable[..., Value], body: Callable[..., Sequence[Value]], initial: Sequence[Value]

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 import os
+import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from pullback.core import dtypes
+from pullback.core.dimensions import Dim, SymbolicScope, evaluate, is_symbolic, names_of, parse_size
 from pullback.core.dtypes import DType
 from pullback.core.errors import Location, OutOfMemoryError, line_of
 from pullback.core.types import Shape, ShapedArray
@@ -68,6 +71,39 @@ def memory() -> int:
         return _TOO_LARGE
 
 
+def size_text(n: Any) -> str:
+    """A size in a module: its number, or, in `${}`, the symbolic dimension, for `with_sizes`."""
+    return f"${{{n}}}" if n.__class__ is Dim else str(n)
+
+
+_SIZE = re.compile(r"\$\{([^}]*)\}")
+
+
+def names_in(text: str, scope: SymbolicScope) -> set[str]:
+    """The names in the symbolic dimensions of a module."""
+    return set().union(*[names_of(parse_size(dim, scope)) for dim in set(_SIZE.findall(text))])
+
+
+def with_sizes(text: str, sizes: Mapping[str, Any], scope: SymbolicScope) -> str:
+    """A module for arrays whose named dimensions, of `scope`, have `sizes`: numbers, or dimensions
+    of another module's."""
+    found: dict[str, str] = {}
+
+    def number(match: re.Match[str]) -> str:
+        dim = match[1]
+        known = found.get(dim)
+        if known is None:
+            size = evaluate(parse_size(dim, scope), sizes)
+            if size.__class__ is int and size < 0:
+                raise ValueError(
+                    f"the dimension {dim} would be {size}, where {', '.join([f'{k} = {v}' for k, v in sizes.items()])}"
+                )
+            known = found[dim] = size_text(size)
+        return known
+
+    return _SIZE.sub(number, text)
+
+
 _types: dict[tuple[Shape, DType], str] = {}
 #: Bytes: sizes below this one do not overflow in XLA, sums of a few included.
 _TOO_LARGE = 1 << 60
@@ -79,10 +115,11 @@ def tensor_type(shape: Shape, dtype: DType) -> str:
     key = (shape, dtype)
     found = _types.get(key)
     if found is None:
-        if any([n < 0 for n in shape]):
+        symbolic = is_symbolic(shape)
+        if not symbolic and any([n < 0 for n in shape]):
             raise ValueError(f"array shapes must not be negative, got {shape}")
         # Without the axes of length 0: XLA multiplies the others all the same.
-        if math.prod([n or 1 for n in shape]) * dtype.itemsize >= _TOO_LARGE:
+        if not symbolic and math.prod([n or 1 for n in shape]) * dtype.itemsize >= _TOO_LARGE:
             raise OutOfMemoryError(
                 f"RESOURCE_EXHAUSTED: Out of memory: an array of shape {shape} and dtype {dtypes.name(dtype)} is larger than the "
                 "compiler can count"
@@ -90,7 +127,8 @@ def tensor_type(shape: Shape, dtype: DType) -> str:
                 else f"RESOURCE_EXHAUSTED: Out of memory: an array of shape {shape} and dtype {dtypes.name(dtype)} takes "
                 f"{math.prod(shape) * dtype.itemsize} bytes"
             )
-        found = f"tensor<{''.join([f'{n}x' for n in shape])}{element_type(dtype)}>"
+        sizes = "".join([f"{size_text(n)}x" for n in shape]) if symbolic else "".join([f"{n}x" for n in shape])
+        found = f"tensor<{sizes}{element_type(dtype)}>"
         if len(_types) < 100_000:
             _types[key] = found
     return found
@@ -146,12 +184,16 @@ class Enum:
         self.text = f"#stablehlo<{kind} {value}>"
 
 
+#: What stands for something else in a module's text.
+_SPECIAL = re.compile(r'["\\$]')
+
+
 def quoted(text: str) -> str:
     """A string of anybody's as the program's text has it, between quotation marks and in ASCII."""
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+    if text.isascii() and text.isprintable() and not _SPECIAL.search(text):
         return f'"{text}"'
     escaped = "".join(
-        [chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:02X}" for b in text.encode(errors="replace")]
+        [chr(b) if 32 <= b < 127 and b not in b'"\\$' else f"\\{b:02X}" for b in text.encode(errors="replace")]
     )
     return f'"{escaped}"'
 
@@ -161,6 +203,8 @@ def attribute(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, tuple):
+        if is_symbolic(value):
+            return f"array<i64: {', '.join(map(size_text, value))}>"
         if any([v > _TOO_LARGE or v < -_TOO_LARGE for v in value]):
             raise OutOfMemoryError(
                 f"RESOURCE_EXHAUSTED: Out of memory: the compiler cannot count to {max(map(abs, value))}"
@@ -170,8 +214,8 @@ def attribute(value: Any) -> str:
         return f"array<i64: {', '.join(map(str, value))}>" if value else "array<i64>"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
-        return f"{value} : i64"
+    if isinstance(value, (int, Dim)):
+        return f"{size_text(value)} : i64"
     if isinstance(value, float):
         return f"{float_text(value, np.dtype(np.float32))} : f32"
     if isinstance(value, Enum):

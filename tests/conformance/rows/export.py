@@ -1,12 +1,12 @@
-"""Rows of `transforms/export.py`."""
+"""Rows of `export/`."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from pullback.core.types import ShapeDtypeStruct
+from pullback.export.exported import export
 from pullback.lax import functions as lax
-from pullback.transforms.export import export
 from pullback.transforms.jit import jit
 from tests.conformance.table import Row, sample
 

@@ -16,15 +16,17 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, concrete
+from pullback.core.dimensions import Dim, is_symbolic
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
 from pullback.core.types import Shape, ShapedArray
 from pullback.lax.contraction import dot_general_p
+from pullback.lax.creation import iota_p
 from pullback.lax.elementwise import conj_p, eq_p, real_p
 from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.selection import select
-from pullback.lax.shape import batch_first, broadcast_in_dim_p, convert, reduce_sum_p, transpose_p
+from pullback.lax.shape import batch_first, broadcast_in_dim_p, broadcast_to, convert, reduce_sum_p, transpose_p
 from pullback.lax.triangles import emit_triangle as emit_triangle
 from pullback.lax.triangles import half_triangle as half_triangle
 from pullback.lax.triangles import triangle_p as triangle_p
@@ -80,6 +82,9 @@ def rows(v: Any) -> Any:
 @lru_cache(maxsize=256)
 def identity_mask(m: int, n: int) -> ConcreteArray:
     """True on the diagonal."""
+    if is_symbolic((m, n)):
+        rows, columns = (iota_p.bind(dtype=dtypes.int32, shape=(m, n), dimension=axis) for axis in (0, 1))
+        return eq_p.bind(rows, columns)  # type: ignore[no-any-return]
     return concrete(np.eye(m, n, dtype=bool))
 
 
@@ -122,6 +127,8 @@ def _identity(n: int, dtype: DType) -> ConcreteArray:
 
 def identity(batch: Shape, n: int, dtype: DType) -> Any:
     """A batch of identity matrices."""
+    if n.__class__ is Dim:
+        return broadcast_to(convert(identity_mask(n, n), dtype), (*batch, n, n))
     eye = _identity(n, dtype)
     if not batch:
         return eye

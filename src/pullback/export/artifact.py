@@ -2,14 +2,15 @@
 
 An artifact is a stretch of bytes, the same on every machine:
 
-    "pullback exported 1\\n"    what this is, and the version of the format
+    "pullback exported 2\\n"    what this is, and the version of the format
     32 bytes                   the SHA-256 of everything after them
     8 bytes, little-endian     the length of the description
     the description            JSON, in UTF-8: a list, of the function first, then of its VJP, the VJP of that, ...
     the modules                StableHLO text compressed by zlib, one after the other, each as long as the description says
 
 Each entry of the description is an object: the function's name, the structure of its arguments and
-results, their types, and how its module is called. Structures are written as
+results, their types, the constraints of symbolic dimensions, how its modules are called, and for
+each of them a list of the platforms for which it is, and its length. Structures are written as
 
     null                                              None
     "*"                                               an array
@@ -18,9 +19,14 @@ results, their types, and how its module is called. Structures are written as
 
 where the last is for types known under a name by `register_namedtuple_serialization` or
 `register_pytree_node_serialization`; "data" is their static data in hexadecimal digits. Types are
-lists: shape, dtype, whether the dtype is weak. A module's function `main` takes the arguments
-numbered in "kept" and gives the results, in order, each as a tensor of its type; typed random keys
-are `ui64`, arrays of dtype float0 (cotangents of integers) are neither taken nor given.
+lists: shape, dtype, whether the dtype is weak; symbolic dimensions are texts ("2*a + 1"). A module's
+function `main` takes the arguments numbered in "kept" and gives the results, in order, each as a
+tensor of its type; typed random keys are `ui64`, arrays of dtype float0 (cotangents of integers) are
+neither taken nor given. Symbolic dimensions stand in a module as `${2*a + 1}`, where their values go.
+
+Version 1 had no symbolic dimensions, and one module for all platforms, in "platforms", of
+"module_bytes" bytes. A version of the format is read for at least two years after the release that
+has written it last; `tests/artifacts` has artifacts of each.
 """
 
 from __future__ import annotations
@@ -29,10 +35,11 @@ import hashlib
 import json
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pullback.core import dtypes
+from pullback.core.dimensions import Dim, SymbolicScope, parse_size
 from pullback.core.tree import flatten_one_level, tree_structure, tree_unflatten, unflatten_rule
 from pullback.core.types import ShapedArray
 
@@ -46,7 +53,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAGIC = b"pullback exported "
-_VERSION = b"1\n"
+#: The version of the format that is written, and those that are read.
+_VERSION = b"2\n"
+_READ = (b"1\n", _VERSION)
 _DIGEST = hashlib.sha256().digest_size
 _HEADER = len(_MAGIC) + len(_VERSION) + _DIGEST
 
@@ -217,30 +226,32 @@ _DTYPES = {dtypes.name(d): d for d in dtypes._KINDS}
 
 
 def _write_type(t: ShapedArray) -> Json:
-    return [list(t.shape), dtypes.name(t.dtype), t.weak_type]
+    return [[str(n) if n.__class__ is Dim else n for n in t.shape], dtypes.name(t.dtype), t.weak_type]
 
 
-def _read_type(written: Json) -> ShapedArray:
+def _read_type(written: Json, scope: SymbolicScope) -> ShapedArray:
     shape, dtype, weak = written
-    _check(all(type(n) is int and 0 <= n < 2**63 for n in shape) and type(weak) is bool, f"{written} is no type")
-    return ShapedArray(tuple(shape), _DTYPES[dtype], weak)
+    sizes = tuple([parse_size(n, scope) if type(n) is str else n for n in shape])
+    right = all(n.__class__ is Dim or (type(n) is int and 0 <= n < 2**63) for n in sizes)
+    _check(right and type(weak) is bool, f"{written} is no type")
+    return ShapedArray(sizes, _DTYPES[dtype], weak)
 
 
 # ---- artifacts -----------------------------------------------------------------------------------
 
 
 class Signature:
-    """What an artifact says of one function, and its module.
+    """What an artifact says of one function, and its modules.
 
-    `in_tree` is the structure of (args, kwargs), `kept` numbers the arrays among them that the
-    module takes; `platforms` are those for which it was exported, `disabled_checks` the safety
-    checks that are off.
+    `in_tree` is the structure of (args, kwargs), `kept` numbers the arrays among them that a module
+    takes; `scope` is that of symbolic dimensions; `disabled_checks` are the safety checks that are
+    off; `texts` are the modules, by the platforms for which the function was exported.
 
     Example: `f(float32[3]) -> float32[]`, and its StableHLO.
     """
 
-    FIELDS = ("fun_name", "in_tree", "in_avals", "out_tree", "out_avals", "kept", "platforms", "disabled_checks")
-    __slots__ = (*FIELDS, "text")
+    FIELDS = ("fun_name", "in_tree", "in_avals", "out_tree", "out_avals", "kept", "disabled_checks")
+    __slots__ = (*FIELDS, "scope", "texts")
 
     def __init__(
         self,
@@ -250,14 +261,19 @@ class Signature:
         out_tree: PyTreeDef,
         out_avals: Sequence[ShapedArray],
         kept: Sequence[int],
-        platforms: Sequence[str],
         disabled_checks: Sequence[str],
-        text: str,
+        scope: SymbolicScope,
+        texts: Mapping[str, str],
     ) -> None:
-        self.fun_name, self.text = fun_name, text
+        self.fun_name, self.scope, self.texts = fun_name, scope, dict(texts)
         self.in_tree, self.in_avals = in_tree, tuple(in_avals)
         self.out_tree, self.out_avals = out_tree, tuple(out_avals)
-        self.kept, self.platforms, self.disabled_checks = tuple(kept), tuple(platforms), tuple(disabled_checks)
+        self.kept, self.disabled_checks = tuple(kept), tuple(disabled_checks)
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platforms for which the function was exported."""
+        return tuple(self.texts)
 
 
 def pack(signatures: Sequence[Signature]) -> bytearray:
@@ -265,7 +281,11 @@ def pack(signatures: Sequence[Signature]) -> bytearray:
     TypeError for keys that are no strings."""
     description, modules = [], []
     for s in signatures:
-        modules.append(_compressed(s.text.encode()))
+        of_platforms: dict[str, list[str]] = {}
+        for platform, text in s.texts.items():
+            of_platforms.setdefault(text, []).append(platform)
+        compressed = [_compressed(text.encode()) for text in of_platforms]
+        modules += compressed
         description.append(
             {
                 "fun_name": s.fun_name,
@@ -274,13 +294,13 @@ def pack(signatures: Sequence[Signature]) -> bytearray:
                 "out_tree": _write_tree(s.out_tree),
                 "out_avals": list(map(_write_type, s.out_avals)),
                 "kept": s.kept,
-                "platforms": s.platforms,
                 "disabled_checks": s.disabled_checks,
-                "module_bytes": len(modules[-1]),
+                "constraints": s.scope.constraints,
+                "modules": list(zip(of_platforms.values(), map(len, compressed))),
             }
         )
-    text = json.dumps(description, separators=(",", ":")).encode()
-    body = b"".join([len(text).to_bytes(8, "little"), text, *modules])
+    written = json.dumps(description, separators=(",", ":")).encode()
+    body = b"".join([len(written).to_bytes(8, "little"), written, *modules])
     return bytearray(_MAGIC + _VERSION + hashlib.sha256(body).digest() + body)
 
 
@@ -327,7 +347,7 @@ def unpack(blob: bytes | bytearray | memoryview) -> list[Signature]:
     data = bytes(memoryview(blob))
     if not data.startswith(_MAGIC):
         raise ValueError(f"export.deserialize: these {len(data)} bytes are no exported function")
-    if data[len(_MAGIC) : len(_MAGIC) + len(_VERSION)] != _VERSION:
+    if data[len(_MAGIC) : len(_MAGIC) + len(_VERSION)] not in _READ:
         raise ValueError(
             "export.deserialize: the artifact is of a version of the format that this version of Pullback does not know: export the function "
             "again"
@@ -352,15 +372,22 @@ def _read(body: bytes) -> list[Signature]:
     entries = json.loads(body[8:start])
     _check(isinstance(entries, list) and bool(entries), "there is no description")
     for entry in entries:
-        length = entry.pop("module_bytes")
-        _check(type(length) is int and 0 <= length <= len(body) - start, "a module is longer than the artifact")
-        text = _decompressed(body[start : start + length]).decode()
-        start += length
+        if "module_bytes" in entry:  # of version 1
+            entry |= {"modules": [[entry.pop("platforms"), entry.pop("module_bytes")]], "constraints": []}
+        texts: dict[str, str] = {}
+        for platforms, length in entry.pop("modules"):
+            _check(type(length) is int and 0 <= length <= len(body) - start, "a module is longer than the artifact")
+            _check(type(platforms) is list, "the platforms of a module are no list")
+            text = _decompressed(body[start : start + length]).decode()
+            texts |= dict.fromkeys(platforms, text)
+            start += length
+        _check(bool(texts), "there is no module")
+        scope = SymbolicScope(entry.pop("constraints"))
         for tree in ("in_tree", "out_tree"):
             entry[tree] = _read_tree(entry[tree])
         for types in ("in_avals", "out_avals"):
-            entry[types] = list(map(_read_type, entry[types]))
-        signatures.append(Signature(**entry, text=text))
+            entry[types] = [_read_type(t, scope) for t in entry[types]]
+        signatures.append(Signature(**entry, scope=scope, texts=texts))
         _check_signature(signatures[-1])
     _check(start == len(body), "something follows the modules")
     return signatures
