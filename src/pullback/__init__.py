@@ -91,6 +91,7 @@ _SUBMODULES = frozenset(
         "errors",
         "experimental",
         "export",
+        "ffi",
         "flatten_util",
         "image",
         "implicit",

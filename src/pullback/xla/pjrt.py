@@ -392,6 +392,21 @@ def deserialize(
     return Executable(loaded, target, out_types)
 
 
+def register_target(name: str, function: Any, platform: str, api_version: int, **options: Any) -> None:
+    """Make a function known to XLA by name: a capsule with a pointer, or a dict of such by stages."""
+    xla_client.register_custom_call_target(name, function, platform=platform, api_version=api_version, **options)
+
+
+def register_type(name: str, registration: Any, platform: str) -> None:
+    """Make a type that foreign functions keep between their stages known to XLA by name."""
+    xla_client.register_custom_type(name, registration, platform=platform)
+
+
+def include_directory() -> str:
+    """The folder of the headers with which foreign functions are compiled."""
+    return str(Path(xla_client.__file__).parent / "include")
+
+
 #: What the names of the kernels that `register_lapack` registers have in them.
 _LAPACK_NAMES = ("lapack_", "tridiagonal_solve_perturbed", "cpu_csr_sparse_dense_ffi")
 
