@@ -27,7 +27,17 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
         pytest.skip("there is no C++ compiler")
     built = tmp_path_factory.mktemp("kernels") / "kernels.so"
     source = Path(__file__).parent / "kernels.cc"
-    command = [COMPILER, "-std=c++17", "-shared", "-fPIC", "-O1", f"-I{ffi.include_dir()}", str(source), "-o", str(built)]
+    command = [
+        COMPILER,
+        "-std=c++17",
+        "-shared",
+        "-fPIC",
+        "-O1",
+        f"-I{ffi.include_dir()}",
+        str(source),
+        "-o",
+        str(built),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     found = ctypes.cdll.LoadLibrary(str(built))
     for name in ("RmsNorm", "Attributes", "Count", "Increment", "Raw"):
@@ -141,7 +151,9 @@ def test_layouts() -> None:
 def test_errors_of_kernels_are_reported() -> None:
     for fun in (rms_norm, jit(rms_norm)):
         with pytest.raises(errors.JaxRuntimeError, match="RmsNorm input must be an array"):
-            fun(F(1.0)) if fun is not rms_norm else ffi.ffi_call("test_RmsNorm", [ShapeDtypeStruct((), F)] * 2)(F(1.0), eps=EPS)
+            fun(F(1.0)) if fun is not rms_norm else ffi.ffi_call("test_RmsNorm", [ShapeDtypeStruct((), F)] * 2)(
+                F(1.0), eps=EPS
+            )
     assert rms_norm(X)[0].shape == X.shape  # and what comes next is as before
 
 

@@ -182,12 +182,30 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = False, device: Any = None) -> 
 
 
 def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Array:
-    """A copy of an array that supports DLPack on the CPU (a PyTorch tensor, for one), whatever
-    `copy` says."""
-    del copy
+    """An array that supports DLPack on the CPU (a PyTorch tensor, for one): a copy of it, unless
+    `copy=False` asks for its own memory.
+
+    That must not be written to any more. Raises BufferError if a copy would be needed, for 64-bit
+    types that become narrower among others; BufferError for other devices and for dtypes that are
+    not in DLPack; TypeError for what does not support DLPack.
+    """
     if isinstance(x, Array):
         return x if device is None else placed(x, device)
-    return placed(from_numpy(np.from_dlpack(x)), device)
+    if not hasattr(x, "__dlpack__"):
+        raise here(
+            TypeError, f"from_dlpack takes an array that supports DLPack, got {x!r:.100} of type {type(x).__name__!r}"
+        )
+    from pullback.core.capsules import import_array
+
+    found = import_array(x)
+    if copy is False:
+        if dtypes.canonicalize(found.dtype) != found.dtype:
+            raise here(
+                BufferError,
+                f"from_dlpack: {dtypes.name(found.dtype)} becomes {dtypes.name(dtypes.canonicalize(found.dtype))}, which needs a copy",
+            )
+        return placed(concrete(found), device)
+    return placed(from_numpy(found), device)
 
 
 # ---- buffers, texts and files --------------------------------------------------------------------
