@@ -14,7 +14,7 @@ NEWEST := .venv-newest-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.ver
 PYTEST := -m pytest -q -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full test-oldest test-newest test-fusion test-constants test-elsewhere interrupts forks lint format bench bench-smoke oracle api-coverage accuracy accuracy-references clean
+.PHONY: help run test test-full test-oldest test-newest test-fusion test-constants test-elsewhere test-symbolic interrupts forks lint format bench bench-smoke oracle api-coverage accuracy accuracy-references clean
 
 help:
 	@echo "make run          a guided tour of the package"
@@ -27,6 +27,7 @@ help:
 	@echo "make forks        forks while other threads run, compile and import, for SECONDS=60"
 	@echo "make test-constants  every primitive on constants of programs, each in a process of its own (an hour)"
 	@echo "make test-elsewhere  every primitive, its derivatives and its vmap on a second device (20 minutes)"
+	@echo "make test-symbolic  every primitive, mapped over a symbolic number of elements and exported (20 minutes)"
 	@echo "make lint         formatting, lint, types, import contracts"
 	@echo "make format       format the code"
 	@echo "make api-coverage  how much of JAX's public API there is, module by module"
@@ -91,6 +92,9 @@ test-constants: $(VENV)/.made
 
 test-elsewhere: $(VENV)/.made
 	PULLBACK_TEST_SAMPLE=full $(BIN)/python -m tests.conformance elsewhere
+
+test-symbolic: $(VENV)/.made
+	PULLBACK_TEST_SAMPLE=full $(BIN)/python -m tests.conformance symbolic
 
 lint: $(VENV)/.made
 	$(BIN)/ruff check .

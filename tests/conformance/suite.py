@@ -14,6 +14,7 @@ from pullback.transforms.call import CallPrimitive
 from tests.conformance import checks
 from tests.conformance.checks import FULL
 from tests.conformance.elsewhere import check_elsewhere
+from tests.conformance.symbolic import check_symbolic
 from tests.conformance.table import Row
 
 #: Check by name: the function, the order of derivatives it needs, and whether it needs `Row.vmap`.
@@ -23,6 +24,7 @@ CHECKS: dict[str, tuple[Callable[[Row], None], int, bool]] = {
     "compiled": (checks.check_compiled, 0, False),
     "constants": (checks.check_constants, 0, False),
     "elsewhere": (check_elsewhere, 0, False),
+    "symbolic": (check_symbolic, 0, True),
     "operands": (checks.check_operands, 0, False),
     "purity": (checks.check_purity, 0, False),
     "jvp": (checks.check_jvp, 1, False),
@@ -46,9 +48,9 @@ def applies(check: str, row: Row) -> bool:
     _, order, needs_vmap = CHECKS[check]
     if check == "moves" and not isinstance(registry[row.primitive], Mover):
         return False
-    if not FULL and check in ("constants", "elsewhere") and _is_composed(registry[row.primitive]):
+    if not FULL and check in ("constants", "elsewhere", "symbolic") and _is_composed(registry[row.primitive]):
         return False
-    if not FULL and check == "elsewhere" and zlib.crc32(str(row).encode()) % 16:
+    if not FULL and check in ("elsewhere", "symbolic") and zlib.crc32(str(row).encode()) % 16:
         return False
     return (
         row.order >= order and (row.vmap or not needs_vmap) and (row.compiled or check not in ("compiled", "constants"))

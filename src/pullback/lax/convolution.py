@@ -78,7 +78,7 @@ class ConvGeneralDilated(BilinearPrimitive):
             raise ValueError(f"{what}: strides must be positive, got {window_strides}")
         if any(d < 1 for d in (*lhs_dilation, *rhs_dilation)):
             raise TypeError(f"{what}: dilations must be positive, got {lhs_dilation} and {rhs_dilation}")
-        if feature_group_count < 1 or batch_group_count < 1 or (feature_group_count > 1 and batch_group_count > 1):
+        if feature_group_count < 1 or batch_group_count < 1 or not (feature_group_count == 1 or batch_group_count == 1):
             raise ValueError(
                 f"{what}: group counts must be positive, and at most one greater than 1; got feature_group_count={feature_group_count} "
                 f"and batch_group_count={batch_group_count}"
@@ -90,7 +90,7 @@ class ConvGeneralDilated(BilinearPrimitive):
                 f"{what}: lhs has {features} features, which must be feature_group_count ({feature_group_count}) times the "
                 f"{in_features} input features of rhs, at {user_line()}"
             )
-        groups = max(feature_group_count, batch_group_count)
+        groups = max_dim(feature_group_count, batch_group_count)
         if out_features % groups or batch % batch_group_count:
             raise ValueError(
                 f"{what}: {groups} groups must divide the {out_features} output features of rhs, and batch groups the batch of {batch}"
@@ -148,7 +148,7 @@ class ConvGeneralDilated(BilinearPrimitive):
             # lhs̄[x] = Σ_k ct[y] rhs[k] over s y = l x + low - r k. With k' = K - 1 - k that is a
             # convolution of ct, dilated by s, with the reversed rhs, of stride l and padding r (K -
             # 1) - low before.
-            groups = max(feature_group_count, batch_group_count)
+            groups = max_dim(feature_group_count, batch_group_count)
             kernel = rev_p.bind(rhs, dimensions=tuple(n.rhs_spec[2:])) if sizes else rhs
             out_axis, in_axis = n.rhs_spec[:2]
             kernel = _split_axis(kernel, out_axis, groups, in_axis)  # the groups go over to what is the output now

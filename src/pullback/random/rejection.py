@@ -288,7 +288,8 @@ def _gamma(xp: Any, keys: Any, a: Any, log_space: bool) -> Any:
     small = ~(a >= 1)  # or NaN
     d = xp.where(small, a + one, a) - third
     keys, boost_keys = _split(xp, keys, 2)
-    lanes = min(n, _LANES) if xp.__class__ is Staged else n
+    # One lane for each element of a symbolic number of them.
+    lanes = min(n, _LANES) if xp.__class__ is Staged and n.__class__ is int else n
 
     def candidates(keys: Any, again: Any, inner: Any, d: Any) -> tuple[Any, ...]:
         """Candidates and whether they are accepted; what to draw the next ones from: the state for

@@ -26,6 +26,7 @@ import numpy as np
 import pullback.numpy as jnp
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, concrete
+from pullback.core.dimensions import at_least
 from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive, is_node
 from pullback.core.types import ShapedArray
@@ -322,13 +323,13 @@ class SparseProduct(Primitive):
         m, k = shape
         shared = axes[3] is None
         data, rows, columns = (batch_first(a, b, size) for a, b in zip((data, rows, columns), axes))
-        index = dtypes.int32 if size * max(m, k) < 2**31 else dtypes.canonicalize(dtypes.int64)
+        index = dtypes.int32 if at_least(-size * max(m, k), 1 - 2**31) else dtypes.canonicalize(dtypes.int64)
         step = jnp.arange(size, dtype=index)[:, None]
         # An entry out of bounds in one dimension is out of bounds in its block, not in the next one.
         outside = (rows < 0) | (rows >= m) | (columns < 0) | (columns >= k)
         blocks = (size if not (shared and transpose) else 1, size if not (shared and not transpose) else 1)
-        rows = jnp.where(outside, blocks[0] * m, rows + (step * m if blocks[0] > 1 else 0))
-        columns = jnp.where(outside, blocks[1] * k, columns + (step * k if blocks[1] > 1 else 0))
+        rows = jnp.where(outside, blocks[0] * m, rows + (step * m if blocks[0] != 1 else 0))
+        columns = jnp.where(outside, blocks[1] * k, columns + (step * k if blocks[1] != 1 else 0))
         if not shared:
             x = move_axis(x, axes[3], 0)
             x = x.reshape((-1, *x.shape[2:]))
@@ -405,8 +406,8 @@ def raveled(columns: Sequence[Any], shape: Sequence[int], nse: int) -> tuple[Any
         return jnp.zeros((nse,), dtypes.int32), 1
     if len(columns) == 1:
         return columns[0], count
-    dtype = dtypes.int32 if count < 2**31 else dtypes.canonicalize(dtypes.int64)
-    if count > dtypes.iinfo(dtype).max:
+    dtype = dtypes.int32 if at_least(-count, 1 - 2**31) else dtypes.canonicalize(dtypes.int64)
+    if at_least(count, dtypes.iinfo(dtype).max + 1):
         raise ValueError(
             f"positions in axes of lengths {tuple(shape)} do not fit into {dtype}, at {user_line()}: enable_x64"
         )

@@ -262,7 +262,7 @@ class Hessenberg(_NoDerivative):
     def lower(self, emit: Any, a: Any) -> Any:
         h, taus = emit.types
         if not taus.size:  # nothing to reduce
-            return [a, emit.constant_array(np.zeros(taus.shape, taus.dtype))]
+            return [a, emit.constant(0, taus.dtype, taus.shape)]
         return lapack_call(emit, "gehrd", [a], [h, taus, info_of(a)], "mmvv", overwrites=(0,), low=1, high=a.shape[-1])[
             :2
         ]

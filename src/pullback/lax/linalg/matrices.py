@@ -32,7 +32,7 @@ from pullback.lax.triangles import half_triangle as half_triangle
 from pullback.lax.triangles import triangle_p as triangle_p
 from pullback.lax.triangles import tril as tril
 from pullback.lax.triangles import triu as triu
-from pullback.xla.text import Value
+from pullback.xla.text import Value, size_text
 
 # ---- algebra -------------------------------------------------------------------------------------
 
@@ -349,13 +349,22 @@ def lapack_call(
 def _setting(value: str | bool | int) -> str:
     if isinstance(value, str):
         return f"{ord(value)} : ui8"
-    return str(value).lower() if isinstance(value, bool) else f"{value} : i32"
+    return str(value).lower() if isinstance(value, bool) else f"{size_text(value)} : i32"
 
 
 def emit_evaluated(emit: Any, primitive: Primitive, *operands: Any, **params: Any) -> Any:
     """The results of a primitive on operands without elements, as constants."""
-    out = primitive.evaluate(*(np.empty(x.shape, x.dtype) for x in operands), **params)
-    return [emit.constant_array(x) for x in out] if primitive.multiple_results else emit.constant_array(out)
+    # All matrices of a batch are the same: of a symbolic number of them, one says what they are.
+    out = primitive.evaluate(
+        *(np.empty([1 if n.__class__ is Dim else n for n in x.shape], x.dtype) for x in operands), **params
+    )
+    outs = out if primitive.multiple_results else [out]
+    values = []
+    for x, t in zip(outs, emit.types):
+        known = tuple([i for i, n in enumerate(t.shape) if n.__class__ is not Dim])
+        one = emit.constant_array(x.reshape([t.shape[i] for i in known]))
+        values.append(emit.broadcast(one, t.shape, known))
+    return values if primitive.multiple_results else values[0]
 
 
 def emit_finite(emit: Any, a: Any, among: Any = None) -> tuple[Any, Any]:
