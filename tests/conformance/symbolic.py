@@ -31,10 +31,9 @@ def check_symbolic(row: Row) -> None:
     types = [ShapeDtypeStruct((batch, *x.shape), x.dtype, weak_type=x.weak_type) for x in args]
     try:
         exported = export(function)(*types)
-    except NotImplementedError as error:
+    except NotImplementedError:
         with pytest.raises(NotImplementedError, match=r"calls Python functions of this process|no float"):
             export(function)(*[concrete(x._value[None]) for x in args])
-        assert "batch" not in str(error)
         return
     tol = max(10 * rounding(epsilon(*args, *expected)), row.compiled_tol)
     for size in (3, 1):
