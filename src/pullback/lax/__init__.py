@@ -35,6 +35,7 @@ _LATER = (
             "convolution",
             "windows",
             "fourier",
+            "polynomials",
             "bit_generators",
             "placing",
         )

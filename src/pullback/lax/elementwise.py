@@ -345,6 +345,12 @@ def _lower_exp2(emit: Any, x: Any) -> Any:
     return emit("exponential", emit("complex", *scaled, out=x))
 
 
+def _lower_log2(emit: Any, x: Any) -> Any:
+    from pullback.lax.binary_logarithm import lower_log2
+
+    return lower_log2(emit, x)
+
+
 def _with_cut(operation: str, axis: str = "imag", flipped: bool = False) -> Any:
     """The lowering of a function with branch cuts. XLA's expansions for complex numbers drop the
     sign of a zero, which tells the sides of a cut apart. As f(z̄) is the conjugate of f(z), the
@@ -429,7 +435,14 @@ def _atanh_partial(x: Any, out: Any) -> Any:
 
 
 def _one_minus_square(x: Any) -> Any:
-    return sub_p.bind(like(1, x), mul_p.bind(x, x))
+    # By factors, of which the small one is exact: near 1, the rounding of x² is as large as the
+    # result.
+    return (1 - x) * (1 + x)
+
+
+def _lower_one_minus_square(emit: Any, x: Any) -> Any:
+    one = emit.like(1, x)
+    return emit("multiply", emit("subtract", one, x), emit("add", one, x))
 
 
 def _one_plus_square(x: Any) -> Any:
@@ -455,10 +468,14 @@ def _lower_integer_pow(emit: Any, x: Any, y: int) -> Any:
 # ---- the table -----------------------------------------------------------------------------------
 # fmt: off
 square_p = Elementwise("square", NUMERIC, in_eight_bits(np.square, 1), _scaled(2), hlo=lambda emit, x: emit("multiply", x, x))
+one_minus_square_p = Elementwise(
+    "one_minus_square", NUMERIC, in_eight_bits(_one_minus_square, 1), _scaled(-2), hlo=_lower_one_minus_square, cost=2
+)
 exp_p    = Elementwise("exp",    INEXACT, np.exp,    direct(lambda x, out: out), hlo="exponential", cost=20, xla_from={8: 1 << 21})
 exp2_p   = Elementwise("exp2",   INEXACT, _exp2,     lambda x, out: mul_p.bind(like(np.log(2), x), out), hlo=_lower_exp2, cost=20)
 expm1_p  = Elementwise("expm1",  INEXACT, _expm1,    lambda x, out: exp_p.bind(x), hlo="exponential_minus_one", cost=20)
 log_p    = Elementwise("log",    INEXACT, np.log,    direct(lambda x, out: div_p.on(constant(1, x), x)), hlo="log", cost=20)
+log2_p   = Elementwise("log2",   INEXACT, np.log2,   lambda x, out: div_p.bind(like(1 / np.log(2), x), x), hlo=_lower_log2, cost=24)
 log1p_p  = Elementwise("log1p",  INEXACT, _log1p,    lambda x, out: div_p.bind(like(1, x), add_p.bind(x, like(1, x))), hlo="log_plus_one", cost=20)
 sqrt_p   = Elementwise("sqrt",   INEXACT, np.sqrt,   direct(lambda x, out: div_p.on(constant(0.5, x), out)),
                        hlo=_with_cut("sqrt"), cost=4, xla_from={8: 1 << 18})
@@ -468,8 +485,8 @@ cbrt_p   = Elementwise("cbrt",   FLOAT,   np.cbrt,   _cbrt_partial, hlo="cbrt", 
 sin_p    = Elementwise("sin",    INEXACT, np.sin,    direct(lambda x, out: cos_p.on(x)), hlo="sine", cost=20, xla_from={8: 1 << 18})
 cos_p    = Elementwise("cos",    INEXACT, np.cos,    direct(lambda x, out: neg_p.on(sin_p.on(x))), hlo="cosine", cost=20, xla_from={8: 1 << 18})
 tan_p    = Elementwise("tan",    INEXACT, np.tan,    lambda x, out: _one_plus_square(out), hlo="tan", cost=20)
-asin_p   = Elementwise("asin",   INEXACT, np.arcsin, lambda x, out: rsqrt_p.bind(_one_minus_square(x)), hlo=_with_cut("chlo.asin"), cost=20)
-acos_p   = Elementwise("acos",   INEXACT, np.arccos, lambda x, out: neg_p.bind(rsqrt_p.bind(_one_minus_square(x))),
+asin_p   = Elementwise("asin",   INEXACT, np.arcsin, lambda x, out: rsqrt_p.bind(one_minus_square_p.bind(x)), hlo=_with_cut("chlo.asin"), cost=20)
+acos_p   = Elementwise("acos",   INEXACT, np.arccos, lambda x, out: neg_p.bind(rsqrt_p.bind(one_minus_square_p.bind(x))),
                        hlo=_with_cut("chlo.acos", flipped=True), cost=20)
 atan_p   = Elementwise("atan",   INEXACT, np.arctan, lambda x, out: div_p.bind(like(1, x), _one_plus_square(x)),
                        hlo=_with_cut("chlo.atan", "real"), cost=20)
@@ -675,7 +692,7 @@ __all__ = [
     "abs_p", "acos_p", "acosh_p", "add_p", "and_p", "asin_p", "asinh_p", "atan2_p", "atan_p", "atanh_p", "cbrt_p",
     "ceil_p", "clamp_p", "clz_p", "complex_p", "conj_p", "cos_p", "cosh_p", "div_p", "eq_p", "exp2_p", "exp_p",
     "expm1_p", "floor_p", "ge_p", "gt_p", "imag_p", "integer_pow_p", "is_finite_p", "le_p", "log1p_p", "log_p",
-    "logistic_p", "lt_p", "max_p", "min_p", "mul_p", "mulhi_p", "ne_p", "neg_p", "nextafter_p", "not_p", "or_p",
+    "log2_p", "logistic_p", "lt_p", "max_p", "min_p", "mul_p", "mulhi_p", "ne_p", "neg_p", "nextafter_p", "not_p", "one_minus_square_p", "or_p",
     "population_count_p", "pow_p", "real_p", "rem_p", "round_p", "rsqrt_p", "shift_left_p",
     "shift_right_arithmetic_p", "shift_right_logical_p", "sign_p", "sin_p", "sinh_p", "sqrt_p", "square_p", "sub_p",
     "tan_p", "tanh_p", "xor_p",

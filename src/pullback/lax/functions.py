@@ -120,6 +120,7 @@ exp = accurate(table.exp_p, "The exponential e^x, of floating or complex x.")
 exp2 = accurate(table.exp2_p, "2^x, of floating or complex x.")
 expm1 = accurate(table.expm1_p, "e^x - 1, exact also for small x.")
 log = accurate(table.log_p, "The natural logarithm: NaN for negative reals, the principal branch for complex x.")
+log2 = accurate(table.log2_p, "The logarithm to base 2; of the same domain as `log`.")
 log1p = accurate(table.log1p_p, "log(1 + x), exact also for small x.")
 logistic = accurate(table.logistic_p, "The logistic function 1 / (1 + e^-x).")
 sqrt = accurate(table.sqrt_p, "The square root: NaN for negative reals, the principal branch for complex x.")
@@ -171,6 +172,7 @@ abs = unary(
 )
 sign = unary(table.sign_p, "-1, 0 or 1 for reals (NaN, and zeros with their signs, stay), x / |x| for complex x.")
 square = unary(table.square_p, "x².")
+one_minus_square = unary(table.one_minus_square_p, "1 - x², exact also near ±1: (1 - x)(1 + x).")
 
 # extrema and rounding
 max = binary(
@@ -363,7 +365,7 @@ __all__ = [
     "AccuracyMode", "Precision", "RoundingMethod", "Tolerance", "abs", "acos", "acosh", "add", "asin", "asinh",
     "atan", "atan2", "atanh", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "cbrt", "ceil", "clamp",
     "clz", "complex", "conj", "cos", "cosh", "div", "dtype", "eq", "exp", "exp2", "expm1", "floor", "ge", "gt",
-    "imag", "integer_pow", "is_finite", "le", "log", "log1p", "logistic", "lt", "max", "min", "mul", "mulhi", "ne",
-    "neg", "nextafter", "population_count", "pow", "real", "reciprocal", "rem", "round", "rsqrt", "select", "shift_left",
+    "imag", "integer_pow", "is_finite", "le", "log", "log1p", "log2", "logistic", "lt", "max", "min", "mul", "mulhi", "ne",
+    "neg", "nextafter", "one_minus_square", "population_count", "pow", "real", "reciprocal", "rem", "round", "rsqrt", "select", "shift_left",
     "shift_right_arithmetic", "shift_right_logical", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh",
 ]  # fmt: skip

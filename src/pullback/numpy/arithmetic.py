@@ -197,16 +197,12 @@ def float_power(x: Any, y: Any, /) -> Array:
 
 def log2(x: Any, /) -> Array:
     """Logarithm to base 2, elementwise; exact at powers of two."""
-    return _logarithm("log2", x, 2)
+    return e.log2_p.bind(inexact(x, "log2", weak=False))
 
 
 def log10(x: Any, /) -> Array:
     """Logarithm to base 10, elementwise."""
-    return _logarithm("log10", x, 10)
-
-
-def _logarithm(name: str, x: Any, base: int) -> Array:
-    return u.divide(u.log(inexact(x, name, weak=False)), math.log(base))
+    return u.divide(u.log(inexact(x, "log10", weak=False)), math.log(10))
 
 
 def logaddexp(x1: Any, x2: Any, /) -> Array:

@@ -31,12 +31,12 @@ def pairs(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 # (name, low, high, whether complex operands are taken)
 
 for name, low, high, of_complex in (
-    ("exp", -2, 2, True), ("exp2", -2, 2, True), ("expm1", -2, 2, True), ("log", 0.3, 3, True), ("log1p", -0.7, 3, True),
+    ("exp", -2, 2, True), ("exp2", -2, 2, True), ("expm1", -2, 2, True), ("log", 0.3, 3, True), ("log2", 0.3, 3, True), ("log1p", -0.7, 3, True),
     ("logistic", -3, 3, True), ("sqrt", 0.3, 3, True), ("rsqrt", 0.3, 3, True), ("cbrt", 0.3, 3, False),
     ("sin", -3, 3, True), ("cos", -3, 3, True), ("tan", -1.2, 1.2, True), ("asin", -0.8, 0.8, True),
     ("acos", -0.8, 0.8, True), ("atan", -2, 2, True), ("sinh", -2, 2, True), ("cosh", -2, 2, True), ("tanh", -2, 2, True),
     ("asinh", -2, 2, True), ("acosh", 1.4, 3, True), ("atanh", -0.7, 0.7, True), ("neg", -2, 2, True),
-    ("square", -2, 2, True), ("abs", 0.5, 2, True), ("sign", 0.5, 2, True), ("floor", 0.1, 0.9, False),
+    ("square", -2, 2, True), ("one_minus_square", -2, 2, True), ("abs", 0.5, 2, True), ("sign", 0.5, 2, True), ("floor", 0.1, 0.9, False),
     ("ceil", 0.1, 0.9, False),
 ):  # fmt: skip
     function = getattr(lax, name)
