@@ -317,3 +317,20 @@ def test_sums_and_products_of_booleans_are_booleans() -> None:
     ):
         for out in (f(x), pb.jit(f)(x)):
             assert out.dtype == bool and out.tolist() == want
+
+
+def test_minmax():
+    x = jnp.array([[3.0, 1.0], [2.0, jnp.nan]])
+    low, high = pb.jit(lambda x: jnp.minmax(x, axis=1, keepdims=True))(x)
+    np.testing.assert_array_equal(low, [[1.0], [np.nan]])
+    np.testing.assert_array_equal(high, [[3.0], [np.nan]])
+    assert [float(v) for v in jnp.minmax(x, where=~jnp.isnan(x), initial=(5.0, 2.5))] == [1.0, 3.0]
+    assert [float(v) for v in jnp.minmax(jnp.zeros(0), initial=7.0)] == [7.0, 7.0]
+    assert pb.grad(lambda x: jnp.minmax(x)[1] - 2 * jnp.minmax(x)[0])(jnp.array([1.0, 3.0, 3.0])).tolist() == [
+        -2.0,
+        0.5,
+        0.5,
+    ]
+    for options in ({}, {"initial": (1.0, 2.0, 3.0)}):
+        with pytest.raises(ValueError, match="zero-size array|a pair"):
+            jnp.minmax(jnp.zeros(0), **options)

@@ -109,3 +109,41 @@ def test_sorting_is_differentiable() -> None:
     x = jnp.array([3.0, 1.0, 2.0])
     gradient = pb.grad(lambda x: jnp.sum(jnp.sort(x, descending=True) * jnp.arange(3.0)))(x)
     assert gradient.tolist() == [0.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float32", "bfloat16", "float8_e4m3fn", "int8", "uint8", "uint4", "bool", "complex64"]
+)
+def test_top_k_is_what_sorting_gives(dtype: str):
+    numbers = np.random.default_rng(0).integers(0 if dtype[0] in "ub" and dtype != "bfloat16" else -6, 7, (3, 9))
+    a = np.array(jnp.asarray(numbers).astype(dtype))
+    if dtype in ("float32", "complex64"):  # NaNs last, after infinities; zeros of both signs are equal
+        a[0, 2] = a[1, 4] = np.nan
+        a[1, 3:6:2], a[2, :2] = -np.inf, [-0.0, 0.0]
+    options = [(k, axis, mode) for mode in ("largest", "smallest") for axis, k in ((0, 2), (-1, 9), (1, 0))]
+    few = options[1::3] if dtype in ("float32", "uint4", "complex64") else []
+    compiled = pb.jit(lambda a: [jnp.top_k(a, k, axis=axis, mode=mode) for k, axis, mode in few])(a)
+    wide = a.astype(np.complex128)
+    for k, axis, mode in options:
+        sign = 1 if mode == "smallest" else -1
+        order = np.lexsort((sign * wide.imag, sign * wide.real, np.isnan(wide)), axis=axis).take(range(k), axis)
+        of_jit = [out for chosen, out in zip(few, compiled) if chosen == (k, axis, mode)]
+        for values, indices in (jnp.top_k(a, k, axis=axis, mode=mode), *of_jit):
+            np.testing.assert_array_equal(indices, order)
+            assert np.asarray(values).tobytes() == np.take_along_axis(a, order, axis).tobytes()
+            assert indices.dtype == np.int32 and values.dtype == a.dtype
+
+
+def test_top_k_has_the_derivative_of_what_it_takes():
+    f = lambda x: (jnp.top_k(x, 2, mode="smallest")[0] ** 2).sum()
+    assert pb.grad(f)(jnp.array([3.0, 5.0, -1.0])).tolist() == [6.0, 0.0, -2.0]
+    assert pb.vmap(pb.grad(f))(jnp.array([[3.0, 5.0, -1.0], [1.0, 2.0, 3.0]]))[1].tolist() == [2.0, 4.0, 0.0]
+    for call in (
+        lambda: jnp.top_k(jnp.ones(3), 4),
+        lambda: jnp.top_k(jnp.ones(3), -1),
+        lambda: jnp.top_k(jnp.ones(3), 1, mode="x"),
+    ):
+        with pytest.raises(ValueError, match="top_k: (k must be between 0 and 3|mode must be)"):
+            call()
+    with pytest.raises(ValueError, match="axis"):
+        jnp.top_k(jnp.ones(3), 1, axis=1)

@@ -190,6 +190,24 @@ def min(
 amax, amin = max, min
 
 
+def minmax(
+    a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> tuple[Array, Array]:
+    """The smallest and the largest element along `axis`, as `min` and `max` give them.
+
+    `initial`, if given, is one number for both, or a pair: what the minimum is at most, and what
+    the maximum is at least. Raises ValueError as `min`, and if `initial` is no pair.
+
+    >>> import pullback.numpy as jnp
+    >>> minmax(jnp.array([3, 1, 2]))
+    (Array(1, dtype=int32), Array(3, dtype=int32))
+    """
+    pair = initial if isinstance(initial, (tuple, list)) else (initial, initial)
+    if len(pair) != 2:
+        raise here(ValueError, f"minmax: initial must be a number or a pair of them, got {initial!r:.100}")
+    return min(a, axis, out, keepdims, pair[0], where), max(a, axis, out, keepdims, pair[1], where)
+
+
 def _extremum(
     name: str,
     primitive: Any,
@@ -623,6 +641,6 @@ def _standard_cumulative(
 
 
 __all__ = ["all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod", "cumsum"]
-__all__ += ["cumulative_prod", "cumulative_sum", "max", "mean", "min", "nanargmax", "nanargmin", "nancumprod"]
+__all__ += ["cumulative_prod", "cumulative_sum", "max", "mean", "min", "minmax", "nanargmax", "nanargmin", "nancumprod"]
 __all__ += ["nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum", "nanvar", "prod", "ptp"]
 __all__ += ["std", "sum", "var", "allclose", "array_equal", "array_equiv"]

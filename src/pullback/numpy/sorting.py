@@ -14,19 +14,20 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
 from pullback.core.trace import known_value
-from pullback.core.types import canonical_axis
-from pullback.lax.arrangement import concatenate, rev
+from pullback.core.types import canonical_axis, integer
+from pullback.lax.arrangement import concatenate, rev, slice_in_dim
+from pullback.lax.bits import bitcast_convert_type_p
 from pullback.lax.creation import broadcasted_iota, iota
 from pullback.lax.cumulative import cumsum_p
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, reshape_p
-from pullback.lax.sorting import sort_p
+from pullback.lax.sorting import sort_p, top_k_p
 from pullback.numpy import ufuncs as u
 from pullback.numpy.arithmetic import right_shift
 from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, promote
 from pullback.numpy.reductions import sum as reduce_sum
-from pullback.numpy.selecting import take
+from pullback.numpy.selecting import take, take_along_axis
 from pullback.xla.devices import beside
 
 
@@ -135,6 +136,62 @@ def sort_complex(a: Any) -> Array:
     return sort(convert(a, dtypes.to_complex(dtypes.to_inexact(a.dtype))))
 
 
+def top_k(a: Any, k: int, /, *, axis: int = -1, mode: str = "largest", sorted: bool = True) -> tuple[Array, Array]:
+    """The `k` largest (or smallest, by `mode`) elements along `axis`, the first being the largest
+    (or smallest), and their indices.
+
+    Of equal elements the first ones are taken. NaNs come last in either mode; complex numbers are
+    ordered by real, then imaginary part. They are in order with `sorted=False`, too. Raises
+    ValueError if `k` is negative or larger than the axis, and for other modes.
+
+    >>> import pullback.numpy as jnp
+    >>> top_k(jnp.array([3, 1, 4, 1]), 2)
+    (Array([4, 3], dtype=int32), Array([2, 0], dtype=int32))
+    >>> top_k(jnp.array([3, 1, 4, 1]), 2, mode="smallest")
+    (Array([1, 1], dtype=int32), Array([1, 3], dtype=int32))
+    """
+    del sorted
+    if mode not in ("largest", "smallest"):
+        raise here(ValueError, f"top_k: mode must be 'largest' or 'smallest', got {mode!r}")
+    a = array_like(a, "top_k")
+    axis = canonical_axis(axis, len(a.shape))
+    k = integer(k, "top_k: k")
+    if not 0 <= k <= a.shape[axis]:
+        raise here(ValueError, f"top_k: k must be between 0 and {a.shape[axis]}, the length of axis {axis}; got {k}")
+    if dtypes.is_complex(a.dtype):
+        order = _order_of_complex(a, axis, mode)
+        indices = slice_in_dim(order, 0, k, axis=axis)
+    else:
+        indices = top_k_p.bind(_rank(a, mode), k=k, axis=axis)[1]
+    return take_along_axis(a, indices, axis), convert(indices, dtypes.default_dtype(int))
+
+
+def _rank(a: Array, mode: str) -> Array:
+    """Integers that are in the order in which `top_k` takes real numbers, the first the largest."""
+    if dtypes.is_integer(a.dtype) or a.dtype == dtypes.bool_:
+        if dtypes.itemsize_bits(a.dtype) < 8 or a.dtype == dtypes.bool_:
+            a = convert(a, dtypes.int8)
+        return a if mode == "largest" else u.bitwise_not(a)
+    # The bits of floats of one sign are ordered as the floats are, those of negative ones the other
+    # way round. The two zeros are equal.
+    if a.dtype.itemsize < 2:
+        a = convert(a, dtypes.float32)
+    dtype = np.dtype(f"int{8 * a.dtype.itemsize}")
+    bits = bitcast_convert_type_p.bind(a, new_dtype=dtype)
+    rank = u.bitwise_xor(bits, u.bitwise_and(right_shift(bits, 8 * dtype.itemsize - 1), dtypes.iinfo(dtype).max))
+    rank = select(u.equal(rank, -1), concrete(np.zeros((), dtype)), rank)
+    if mode == "smallest":
+        rank = u.bitwise_not(rank)
+    return select(u.isnan(a), concrete(np.array(dtypes.iinfo(dtype).min, dtype)), rank)
+
+
+def _order_of_complex(a: Array, axis: int, mode: str) -> Array:
+    parts = [u.real(a), u.imag(a)]
+    keys = [u.isnan(a), *(parts if mode == "smallest" else map(u.negative, parts))]
+    indices = broadcasted_iota(dtypes.int32, a.shape, axis)
+    return sort_p.bind(*keys, indices, dimension=axis, is_stable=True, num_keys=3)[-1]
+
+
 _METHODS = ("compare_all", "scan", "scan_unrolled", "sort")
 
 
@@ -218,4 +275,4 @@ def _search_by_sorting(a: Array, v: Array, side: str, dtype: Any) -> Array:
     return reshape_p.bind(take(in_place, places), new_sizes=v.shape)
 
 
-__all__ = ["argpartition", "argsort", "lexsort", "partition", "searchsorted", "sort", "sort_complex"]
+__all__ = ["argpartition", "argsort", "lexsort", "partition", "searchsorted", "sort", "sort_complex", "top_k"]
