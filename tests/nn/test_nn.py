@@ -292,3 +292,35 @@ def test_standardized_data_keeps_its_digits(algorithm: str, offset: float) -> No
     assert (np.abs(f(constant)) < 1).all()
     assert np.isfinite(pb.grad(lambda x: (f(x) ** 2).sum())(constant)).all()
     assert np.isfinite(pb.nn.standardize(constant, mean=offset * 3, algorithm=algorithm)).all()
+
+
+@pytest.mark.parametrize(
+    "dtype", ["int4", "uint2", "int8", "uint8", "bool", "uint32", "uint64", "float32", "complex64"]
+)
+def test_one_hot_of_any_dtype(dtype: str):
+    with pb.enable_x64(dtype == "uint64"):
+        x = jnp.array([1, 0, 3]).astype(dtype)
+        for out in (nn.one_hot(x, 300), pb.jit(lambda x: nn.one_hot(x, 300))(x)):
+            np.testing.assert_array_equal(out, np.eye(300)[np.asarray(x).real.astype(int)])
+
+
+def test_positions_out_of_range_have_no_class():
+    for x, places in (
+        (np.int8([127, -128, -1]), [127]),
+        (np.uint8([127, 255]), [127, 255]),
+        (np.uint32([2**32 - 1, 0]), [0]),
+    ):
+        assert np.flatnonzero(nn.one_hot(x, 300).sum(0)).tolist() == places
+    assert not nn.one_hot(jnp.array([0.5, jnp.nan, 3.0]), 3).any()
+    assert nn.one_hot(jnp.zeros((2, 3), int), 4, axis=-2, dtype=jnp.bfloat16).shape == (2, 4, 3)
+
+
+def test_one_hot_over_a_mapped_axis():
+    out = pb.vmap(lambda i, x: nn.one_hot(x, 4, axis="i"), in_axes=(0, None), axis_name="i")(
+        jnp.arange(4), jnp.array([2, 0, 7])
+    )
+    np.testing.assert_array_equal(out, np.eye(8)[:4, [2, 0, 7]])
+    with pytest.raises(ValueError, match="axis 'i' must have length num_classes=5, got 4"):
+        pb.vmap(lambda x: nn.one_hot(x, 5, axis="i"), axis_name="i")(jnp.arange(4))
+    with pytest.raises(NameError, match="unbound axis name"):
+        nn.one_hot(0, 3, axis="j")

@@ -182,9 +182,15 @@ def _squared(x: Array) -> Array:
     return u.square(u.absolute(x) if dtypes.is_complex(x.dtype) else x)
 
 
-def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> Array:
+def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1) -> Array:
     """Vectors along a new `axis` of length `num_classes`, 1 at the positions `x` and 0 elsewhere
     (everywhere, if out of range).
+
+    `x` has any shape and any dtype; numbers that are not whole are at no position. `axis` may be
+    the name of a mapped axis of length `num_classes`: each slice then has the element of its
+    number. The result is of `dtype`, by default the default float. Raises TypeError for a negative
+    number of classes, ValueError for an axis out of range or of another length, NameError for a
+    name that no axis has.
 
     >>> one_hot(np.array([0, 2]), 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
@@ -194,6 +200,16 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> A
     if num_classes < 0:
         raise here(TypeError, f"one_hot: num_classes must not be negative, got {num_classes}")
     dtype = dtypes.default_dtype(float) if dtype is None else dtypes.canonicalize_dtype(dtype)
+    if not hasattr(axis, "__index__"):
+        from pullback.lax.collectives import axis_index, axis_size
+
+        if axis_size(axis) != num_classes:
+            raise here(
+                ValueError, f"one_hot: axis {axis!r} must have length num_classes={num_classes}, got {axis_size(axis)}"
+            )
+        return convert(u.equal(x, axis_index(axis)), dtype)
+    if dtypes.is_integer(x.dtype) and x.dtype.itemsize < 4:  # with classes beyond its range
+        x = convert(x, dtypes.int32)
     axis = canonical_axis(axis, len(x.shape) + 1)
     positions = reshape_p.bind(x, new_sizes=(*x.shape[:axis], 1, *x.shape[axis:]))
     classes = np.arange(num_classes).reshape((-1,) + (1,) * (len(x.shape) - axis))
