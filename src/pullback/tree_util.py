@@ -1,5 +1,10 @@
 """Pytree functions under the names that begin with `tree_`."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from pullback.core.tree import DictKey as DictKey
 from pullback.core.tree import FlattenedIndexKey as FlattenedIndexKey
 from pullback.core.tree import GetAttrKey as GetAttrKey
@@ -35,3 +40,56 @@ from pullback.core.tree import tree_unflatten as tree_unflatten
 from pullback.core.tree import treedef_children as treedef_children
 from pullback.core.tree import treedef_is_leaf as treedef_is_leaf
 from pullback.core.tree import treedef_tuple as treedef_tuple
+
+
+class PyTreeRegistry:
+    """The registered containers, with the functions that depend on which these are as methods.
+    There is one, `default_registry`.
+
+    >>> default_registry.flatten({"a": 1, "b": (2, 3)})[0]
+    [1, 2, 3]
+    >>> default_registry.flatten_one_level({"a": 1, "b": (2, 3)})
+    ([1, (2, 3)], ['a', 'b'])
+    """
+
+    def flatten(self, tree: Any, leaf_predicate: Callable[[Any], bool] | None = None) -> tuple[list[Any], Any]:
+        """Leaves and structure of a tree; see `tree_flatten`."""
+        return tree_flatten(tree, leaf_predicate)
+
+    def flatten_with_path(
+        self, tree: Any, leaf_predicate: Callable[..., bool] | None = None
+    ) -> tuple[list[tuple[Any, Any]], Any]:
+        """Pairs of a path and a leaf, and the structure; the predicate takes a path and a value."""
+        return tree_flatten_with_path(tree, leaf_predicate, is_leaf_takes_path=leaf_predicate is not None)
+
+    def flatten_one_level(self, tree: Any) -> tuple[Sequence[Any], Any] | None:
+        """The children of a container and its auxiliary data; None for a leaf."""
+        return flatten_one_level(tree)
+
+    def flatten_one_level_with_keys(self, tree: Any) -> tuple[Sequence[tuple[Any, Any]], Any] | None:
+        """Pairs of a key and a child, and the auxiliary data; None for a leaf."""
+        return flatten_one_level_with_keys(tree)
+
+    def is_node(self, type: type) -> bool:
+        """Whether instances of a type are containers."""
+        return is_tree_node(type)
+
+    def register_node(
+        self, type: type, to_iterable: Callable[[Any], Any], from_iterable: Callable[[Any, Any], Any],
+        to_iterable_with_keys: Callable[[Any], Any] | None = None,
+    ) -> None:  # fmt: skip
+        """Make a type a container; see `register_pytree_node`."""
+        register_pytree_node(type, to_iterable, from_iterable, to_iterable_with_keys)
+
+    def register_dataclass_node(self, type: type, data_fields: Sequence[str], meta_fields: Sequence[str], /) -> None:
+        """Make a dataclass a container; see `register_dataclass`."""
+        register_dataclass(type, data_fields, meta_fields)
+
+    def __repr__(self) -> str:
+        return "default_registry"
+
+    def __reduce__(self) -> str:
+        return "default_registry"  # there is one
+
+
+default_registry = PyTreeRegistry()

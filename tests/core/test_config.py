@@ -159,3 +159,10 @@ def test_the_older_name_of_platforms():
         assert pb.config.platforms == "cpu"
     finally:
         pb.config.update("platforms", kept)
+
+
+def test_disable_jit_by_name():
+    with pb.disable_jit(disable=True):
+        assert pb.config.disable_jit
+        with pb.disable_jit(False):
+            assert not pb.config.disable_jit

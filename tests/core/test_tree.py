@@ -120,3 +120,37 @@ def test_fields_that_do_not_fit():
     for lists in [{"data_fields": ["x"]}, {"meta_fields": ["x"]}]:
         with pytest.raises(TypeError, match="both"):
             register(**lists)
+
+
+def test_fields_of_the_structure():
+    @pb.tree_util.register_dataclass
+    @dataclasses.dataclass
+    class Layer:
+        weight: float
+        name: str = pb.tree.static(default="w", metadata={"unit": "m"})
+
+    leaves, structure = pb.tree.flatten(Layer(2.0))
+    assert leaves == [2.0] and pb.tree.unflatten(structure, [3.0]) == Layer(3.0)
+    assert dict(dataclasses.fields(Layer)[1].metadata) == {"unit": "m", "static": True}
+    with pytest.raises(TypeError):
+        pb.tree.static(3)
+
+
+def test_the_registry_has_the_functions_of_containers():
+    registry = pb.tree_util.default_registry
+
+    class Pair:
+        def __init__(self, *parts: object) -> None:
+            self.parts = parts
+
+    assert not registry.is_node(Pair) and registry.flatten_one_level(Pair()) is None
+    registry.register_node(Pair, lambda p: (p.parts, None), lambda _, parts: Pair(*parts))
+    assert (
+        registry.is_node(Pair)
+        and registry.flatten(Pair(1, [2]))[0] == [1, 2]
+        and list(registry.flatten_one_level(Pair(1, 2))[0]) == [1, 2]
+    )
+    assert registry.flatten_with_path({"a": (1,)})[0] == pb.tree.flatten_with_path({"a": (1,)})[0]
+    assert registry.flatten({"a": (1,)}, lambda x: isinstance(x, tuple))[0] == [(1,)]
+    assert list(registry.flatten_one_level_with_keys({"a": 1})[0]) == [(pb.tree_util.DictKey("a"), 1)]
+    assert pickle.loads(pickle.dumps(registry)) is registry

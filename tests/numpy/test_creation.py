@@ -405,3 +405,12 @@ def test_spaced_numbers_are_computed_in_the_type_asked_for(f, narrow):
         assert out.dtype == "float32"
         np.testing.assert_allclose(out, want, rtol=2e-6)
         assert g(jnp.ones((), narrow), 3, 7).dtype == narrow
+
+
+def test_options_of_array_by_position():
+    with pytest.warns(DeprecationWarning, match="by name"):
+        assert jnp.array([1, 2], None, True, "K", 2).shape == (1, 2)
+    with pytest.raises(TypeError, match="multiple values for argument 'copy'"):
+        jnp.array([1], None, True, copy=False)
+    with pytest.raises(TypeError, match="at most 5 positional arguments but 6 were given"):
+        jnp.array([1], None, True, "K", 2, 3)

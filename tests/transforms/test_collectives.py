@@ -75,3 +75,15 @@ def test_unbound_names():
         pb.vmap(lambda x: lax.psum(x, "j"), axis_name="i")(jnp.ones(2))
     closed = pb.make_jaxpr(lambda x: lax.psum(x, "i"), axis_env=[("i", 4)])(1.0)
     assert [e.primitive.name for e in closed.eqns] == ["convert_element_type", "psum"]  # which is strongly typed
+
+
+def test_sorts_of_values_over_mapped_axes():
+    for to in ("varying", "invarying", "reduced"):
+        np.testing.assert_array_equal(over(lambda x: lax.all_gather(x, "i", to=to), X)[0], X)
+    for to in ("varying", "unreduced", "reduced"):
+        np.testing.assert_array_equal(over(lambda x: lax.pcast({"a": x}, "i", to=to)["a"], X), X)
+    for call in (lambda x: lax.all_gather(x, "i", to="unreduced"), lambda x: lax.pcast(x, "i", to="invarying")):
+        with pytest.raises(ValueError, match="`to` must be one of"):
+            over(call, X)
+    with pytest.raises(NameError, match="unbound axis name"):
+        lax.pcast(1.0, "i", to="varying")

@@ -87,6 +87,16 @@ class Option:
         return Setting(self, self.check(new_val))
 
 
+class _DisablingOption(Option):
+    """An option that is named after what it switches off.
+
+    Example: `with disable_jit(disable=False): ...`.
+    """
+
+    def __call__(self, disable: OptionValue = True) -> Setting:
+        return super().__call__(disable)
+
+
 class _Here(Entered):
     """The settings in a context, and the values of their options.
 
@@ -199,9 +209,10 @@ class Config:
         doc: str,
         choices: tuple[OptionValue, ...] | None = None,
         in_programs: bool = False,
+        kind: type[Option] = Option,
     ) -> Option:
         """A new option; `in_programs` if what a function does when it is traced may depend on it."""
-        option = self._options[name] = Option(name, default, doc, choices, in_programs)
+        option = self._options[name] = kind(name, default, doc, choices, in_programs)
         if in_programs:
             _program_state.options.append(option)
             _program_state.version += 1
@@ -315,7 +326,9 @@ debug_nans = config.define(
 debug_infs = config.define(
     "debug_infs", False, "Raise FloatingPointError at the operation that produces an infinity.", in_programs=True
 )
-disable_jit = config.define("disable_jit", False, "`jit` calls the Python function directly.", in_programs=True)
+disable_jit = config.define(
+    "disable_jit", False, "`jit` calls the Python function directly.", in_programs=True, kind=_DisablingOption
+)
 numpy_dtype_promotion = config.define(
     "numpy_dtype_promotion",
     "standard",

@@ -323,15 +323,21 @@ def axis_size(axis_name: AxisName) -> int:
 
 
 def all_gather(
-    x: Any, axis_name: AxisName, *, axis_index_groups: Any = None, axis: int = 0, tiled: bool = False
-) -> Any:
+    x: Any, axis_name: AxisName, *, axis_index_groups: Any = None, axis: int = 0, tiled: bool = False,
+    to: str = "varying",
+) -> Any:  # fmt: skip
     """The values of all slices along `axis_name`, stacked along a new axis `axis`, or joined along
-    it if `tiled`."""
+    it if `tiled`.
+
+    `to` says of what sort the result is for programs on several devices: "varying", "invarying" or
+    "reduced"; over mapped axes these are the same. ValueError for others.
+    """
     _no_groups(axis_index_groups)
+    _one_of("all_gather", to, ("varying", "invarying", "reduced"))
     names = _names(axis_name)
     if len(names) > 1:
         for name in reversed(names):
-            x = all_gather(x, name, axis=axis, tiled=tiled)
+            x = all_gather(x, name, axis=axis, tiled=tiled, to=to)
         return x
     return _over_leaves(
         x,
@@ -339,6 +345,29 @@ def all_gather(
             v, axis_name=names, axis=axis % (v.ndim + (not tiled)), tiled=tiled, size=_size(names)
         ),
     )
+
+
+def pcast(x: Any, axis_name: AxisName, *, to: str) -> Any:
+    """`x`, a tree of arrays, as values of another sort over `axis_name`: "varying" from slice to
+    slice, "reduced", or "unreduced" (partial sums).
+
+    The sorts tell apart what several devices have of an array; over mapped axes they are the same,
+    and so are the values. Raises ValueError for other sorts, NameError if the axis is not mapped.
+
+    >>> from pullback.transforms.vmap import vmap
+    >>> vmap(lambda x: pcast(x, "i", to="varying"), axis_name="i")(concrete(np.array([1.0, 2.0], np.float32)))
+    Array([1., 2.], dtype=float32)
+    """
+    _one_of("pcast", to, ("varying", "reduced", "unreduced"))
+    _names(axis_name)
+    return _over_leaves(x, lambda v: v)
+
+
+def _one_of(function: str, to: str, allowed: Sequence[str]) -> None:
+    if to not in allowed:
+        raise ValueError(
+            f"{function}: `to` must be one of {', '.join(map(repr, allowed))}, got {to!r}, at {user_line()}"
+        )
 
 
 def psum_scatter(
@@ -427,5 +456,5 @@ def _no_groups(groups: Any) -> None:
 
 __all__ = [
     "all_gather", "all_gather_p", "all_to_all", "all_to_all_p", "axis_index", "axis_index_p", "axis_size", "pbroadcast",
-    "pmax", "pmax_p", "pmean", "pmin", "pmin_p", "ppermute", "ppermute_p", "pshuffle", "psum", "psum_p", "psum_scatter", "pswapaxes",
+    "pcast", "pmax", "pmax_p", "pmean", "pmin", "pmin_p", "ppermute", "ppermute_p", "pshuffle", "psum", "psum_p", "psum_scatter", "pswapaxes",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dimensions, dtypes
-from pullback.core.array import Array, as_array
+from pullback.core.array import Array, as_array, concrete
 from pullback.core.dimensions import Dim
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
@@ -113,8 +113,11 @@ class Copy(Mover):
 class DevicePut(Copy):
     """The operand on `device`. In a program it stays where the program runs."""
 
-    name = "device_put"
     fusion, operations = Fusion.ALONE, 0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__()
 
     def bind(self, *args: Any, **params: Any) -> Any:
         (x,) = args
@@ -161,7 +164,9 @@ class OptimizationBarrier(Primitive):
         return self.bind(*args), list(axes)
 
 
-iota_p, copy_p, device_put_p, optimization_barrier_p = Iota(), Copy(), DevicePut(), OptimizationBarrier()
+iota_p, copy_p, optimization_barrier_p = Iota(), Copy(), OptimizationBarrier()
+#: What `device_put` asks for, and what `with_sharding_constraint` does.
+device_put_p, sharding_constraint_p = DevicePut("device_put"), DevicePut("sharding_constraint")
 
 
 def iota(dtype: Any, size: int) -> Array:
@@ -217,6 +222,16 @@ def empty(shape: Any, dtype: Any, *, out_sharding: Any = None) -> Array:
     return full(shape, 0, dtype)
 
 
+def shape_as_value(shape: Sequence[int]) -> Array:
+    """The lengths of a shape as an array of the default integer type. Raises TypeError for what is
+    no sequence of integers.
+
+    >>> shape_as_value((2, 3))
+    Array([2, 3], dtype=int32)
+    """
+    return concrete(np.array(integers(shape, "shape_as_value: shape"), dtypes.default_dtype(int)))
+
+
 def optimization_barrier(operand: Any, /) -> Any:
     """A pytree of arrays, unchanged; the compiler moves no computation across."""
     leaves, tree = tree_flatten(operand)
@@ -228,5 +243,5 @@ def optimization_barrier(operand: Any, /) -> Any:
 
 __all__ = [
     "broadcasted_iota", "copy_p", "device_put_p", "empty", "full", "full_like", "iota", "iota_p",
-    "optimization_barrier", "optimization_barrier_p",
+    "optimization_barrier", "optimization_barrier_p", "shape_as_value", "sharding_constraint_p",
 ]  # fmt: skip

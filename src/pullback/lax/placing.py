@@ -8,7 +8,7 @@ from pullback.core.array import ConcreteArray, as_array
 from pullback.core.errors import user_line
 from pullback.core.staging import is_staging
 from pullback.core.tree import leaf_error, tree_flatten
-from pullback.lax.creation import device_put_p
+from pullback.lax.creation import sharding_constraint_p
 from pullback.xla.devices import put
 from pullback.xla.meshes import PartitionSpec, Sharding, device_for, get_mesh
 from pullback.xla.placement import Device
@@ -64,7 +64,9 @@ def with_sharding_constraint(x: Any, shardings: Any) -> Any:
 
 
 def _placed(x: Any, device: Device) -> Any:
-    return put(x, device) if isinstance(x, ConcreteArray) and not is_staging() else device_put_p.bind(x, device=device)
+    if isinstance(x, ConcreteArray) and not is_staging():
+        return put(x, device)
+    return sharding_constraint_p.bind(x, device=device)
 
 
 __all__ = ["with_sharding_constraint"]

@@ -6,6 +6,7 @@ writes to it change nothing here.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +26,8 @@ _NUMBERS = frozenset(dtypes.PYTHON_SCALARS)
 
 
 def array(
-    object: Any, dtype: Any = None, copy: bool = True, order: str | None = "K", ndmin: int = 0, *, device: Any = None,
-    out_sharding: Any = None,
+    object: Any, dtype: Any = None, *args: Any, copy: bool = True, order: str | None = "K", ndmin: int = 0,
+    device: Any = None, out_sharding: Any = None,
 ) -> Array:  # fmt: skip
     """An Array of a scalar, a nested list or tuple, a NumPy array, or anything with `__array__`,
     `__jax_array__` or a buffer.
@@ -39,6 +40,8 @@ def array(
     >>> array([1, 2.0])
     Array([1., 2.], dtype=float32)
     """
+    if args:
+        copy, order, ndmin = _by_position(args, copy, order, ndmin)
     if out_sharding is not None:
         no_sharding("array", out_sharding)
     if order is not None and order != "K":
@@ -57,6 +60,18 @@ def array(
     if ndmin:
         out = raised_to(out, ndmin)
     return out if device is None and isinstance(object, Array) else placed(out, device)
+
+
+def _by_position(args: tuple[Any, ...], *given: Any) -> tuple[Any, ...]:
+    """`copy`, `order` and `ndmin`, of which older code gives the first ones by position."""
+    if len(args) > len(given):
+        raise TypeError(f"array() takes at most 5 positional arguments but {2 + len(args)} were given")
+    names = ("copy", "order", "ndmin")
+    for name, value, default in zip(names[: len(args)], given, (True, "K", 0)):
+        if value is not default:
+            raise TypeError(f"array() got multiple values for argument {name!r}")
+    warnings.warn("array: give copy, order and ndmin by name; by position is deprecated", DeprecationWarning, 3)
+    return (*args, *given[len(args) :])
 
 
 def asarray(
@@ -82,7 +97,7 @@ def asarray(
         and isinstance(a, Array)
     ):
         return as_array(a)
-    return array(a, dtype, bool(copy), order, device=device, out_sharding=out_sharding)
+    return array(a, dtype, copy=bool(copy), order=order, device=device, out_sharding=out_sharding)
 
 
 def _numbers(x: Any, dtype: DType) -> Any:

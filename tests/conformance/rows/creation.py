@@ -26,5 +26,6 @@ ROWS: list[Row] = [
     Row("optimization_barrier", "two", lambda x, y: list(lax.optimization_barrier((x, y))), (X, Z)),
     Row("optimization_barrier", "int8", lambda x: list(lax.optimization_barrier((x,))), (INTEGERS,), order=0),
     Row("device_put", "host", lambda x: lax.device_put_p.bind(x, device=HOST), (X,)),
+    Row("sharding_constraint", "host", lambda x: lax.sharding_constraint_p.bind(x, device=HOST), (X,)),
     Row("device_put", "bool", lambda x: lax.device_put_p.bind(x, device=HOST), (FLAGS,), order=0),
 ]  # fmt: skip
