@@ -36,6 +36,7 @@ _LATER = (
             "windows",
             "fourier",
             "polynomials",
+            "ragged",
             "bit_generators",
             "placing",
         )

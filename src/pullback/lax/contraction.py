@@ -11,6 +11,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
+from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.primitive import BilinearPrimitive, is_node
 from pullback.core.types import Shape, ShapedArray, integers, refuse_keys
@@ -34,7 +35,8 @@ def _attribute(dimension_numbers: DimensionNumbers) -> str:
     return f"#stablehlo.dot<{numbers}>"
 
 
-def _rest(ndim: int, *used: Sequence[int]) -> list[int]:
+def free_axes(ndim: int, *used: Sequence[int]) -> list[int]:
+    """The axes that are in none of `used`, in order."""
     taken = {i for axes in used for i in axes}
     return [i for i in range(ndim) if i not in taken]
 
@@ -54,7 +56,10 @@ class DotGeneral(BilinearPrimitive):
     ) -> ShapedArray:
         refuse_keys(self.name, x, y)
         (xc, yc), (xb, yb) = dimension_numbers
-        sizes = (*(x.shape[i] for i in (*xb, *_rest(x.ndim, xc, xb))), *(y.shape[i] for i in _rest(y.ndim, yc, yb)))
+        sizes = (
+            *(x.shape[i] for i in (*xb, *free_axes(x.ndim, xc, xb))),
+            *(y.shape[i] for i in free_axes(y.ndim, yc, yb)),
+        )
         return ShapedArray(sizes, preferred_element_type or x.dtype, x.weak_type and y.weak_type)
 
     def evaluate(self, x: Any, y: Any, *, dimension_numbers: Any, preferred_element_type: Any, **_: Any) -> Any:
@@ -69,7 +74,7 @@ class DotGeneral(BilinearPrimitive):
                 y = y.T
             return np.dot(x, y) if x.shape[-1] <= _LONG else _long_product(np.dot, x, y)
         out_dtype = preferred_element_type or x.dtype
-        dtype = _accumulator(x.dtype, out_dtype)
+        dtype = accumulator(x.dtype, out_dtype)
         if x.dtype != dtype or y.dtype != dtype:
             x, y = x.astype(dtype, copy=False), y.astype(dtype, copy=False)
         if is_plain:
@@ -82,7 +87,7 @@ class DotGeneral(BilinearPrimitive):
 
     def lower(self, emit: Any, x: Any, y: Any, *, dimension_numbers: DimensionNumbers, **_: Any) -> Any:
         out = emit.type
-        dtype = _accumulator(x.dtype, out.dtype)
+        dtype = accumulator(x.dtype, out.dtype)
         x, y = emit.convert(x, dtype), emit.convert(y, dtype)
         sums = out if out.dtype == dtype else out.update(dtype=dtype)
         result = emit("dot_general", x, y, out=sums, dot_dimension_numbers=_attribute(dimension_numbers))
@@ -103,17 +108,17 @@ class DotGeneral(BilinearPrimitive):
             return self.bind(x, y, dimension_numbers=numbers, **params), 0
         if bx is not None:
             numbers = ((past(xc, bx), yc), (past(xb, bx), yb))
-            out_axis = len(xb) + _rest(x.ndim, *(n[0] for n in numbers)).index(bx)
+            out_axis = len(xb) + free_axes(x.ndim, *(n[0] for n in numbers)).index(bx)
         else:
             numbers = ((xc, past(yc, by)), (xb, past(yb, by)))
-            out_axis = x.ndim - len(xc) + _rest(y.ndim, *(n[1] for n in numbers)).index(by)
+            out_axis = x.ndim - len(xc) + free_axes(y.ndim, *(n[1] for n in numbers)).index(by)
         return self.bind(x, y, dimension_numbers=numbers, **params), out_axis
 
 
 dot_general_p = DotGeneral()
 
 
-def _accumulator(dtype: dtypes.DType, out_dtype: dtypes.DType) -> dtypes.DType:
+def accumulator(dtype: dtypes.DType, out_dtype: dtypes.DType) -> dtypes.DType:
     """The type products are summed in: 16- and 8-bit floats in float32, the rest in the wider of in
     and out."""
     if dtypes.is_float(dtype) and dtype.itemsize < 4:
@@ -130,7 +135,7 @@ def _matrix_product(x: Any, y: Any, i: int, j: int) -> Any:
 
 
 def _general_product(x: Any, y: Any, xc: Shape, yc: Shape, xb: Shape, yb: Shape) -> Any:
-    x_free, y_free = _rest(x.ndim, xc, xb), _rest(y.ndim, yc, yb)
+    x_free, y_free = free_axes(x.ndim, xc, xb), free_axes(y.ndim, yc, yb)
     batch, m, k = ([x.shape[i] for i in axes] for axes in (xb, x_free, xc))
     n = [y.shape[i] for i in y_free]
     count, rows, k, columns = map(math.prod, (batch, m, k, n))
@@ -193,7 +198,7 @@ def _plan(
 ) -> tuple[DimensionNumbers, bool, Shape | None]:
     """How `_contract_back` contracts, whether the cotangent comes first in that, and how it
     transposes then; the same for every call with these axes."""
-    x_free, y_free = _rest(x_ndim, xc, xb), _rest(y_ndim, yc, yb)
+    x_free, y_free = free_axes(x_ndim, xc, xb), free_axes(y_ndim, yc, yb)
     first, second = (x_free, y_free) if x_first else (y_free, x_free)
     ct_first = tuple(range(len(xb), len(xb) + len(first)))
     ct_second = tuple(range(len(xb) + len(first), len(xb) + len(first) + len(second)))
@@ -227,41 +232,54 @@ def dot_general(
 
         check_precision("dot_general", precision)
     x, y = as_array(lhs), as_array(rhs)
+    numbers = contracted_axes("dot_general", x, y, dimension_numbers)
+    x, y, dtype = of_one_type(x, y)
+    preferred = dtype if preferred_element_type is None else dtypes.canonicalize_dtype(preferred_element_type)
+    return dot_general_p.bind(x, y, dimension_numbers=numbers, precision=precision, preferred_element_type=preferred)
+
+
+def contracted_axes(name: str, x: Array, y: Array, dimension_numbers: Any) -> DimensionNumbers:
+    """The dimension numbers of a contraction of `x` with `y` as tuples. Raises TypeError if they are
+    none, do not pair up, or are of axes of different lengths."""
     try:
         (xc, yc), (xb, yb) = dimension_numbers
     except (TypeError, ValueError):
         raise TypeError(
-            "dot_general: dimension_numbers must be ((contracting axes of lhs, of rhs), (batch axes of lhs, of rhs)), got "
+            f"{name}: dimension_numbers must be ((contracting axes of lhs, of rhs), (batch axes of lhs, of rhs)), got "
             f"{dimension_numbers!r:.100}, at {user_line()}"
         ) from None
-    numbers = ((_axes(xc, x), _axes(yc, y)), (_axes(xb, x), _axes(yb, y)))
+    numbers = ((_axes(name, xc, x), _axes(name, yc, y)), (_axes(name, xb, x), _axes(name, yb, y)))
     (xc, yc), (xb, yb) = numbers
     if len(xc) != len(yc) or len(xb) != len(yb):
-        raise TypeError(f"dot_general: dimension numbers {numbers} do not pair up")
+        raise TypeError(f"{name}: dimension numbers {numbers} do not pair up")
     for which, used in (("lhs", (*xc, *xb)), ("rhs", (*yc, *yb))):
         if len(set(used)) != len(used):
             raise TypeError(
-                f"dot_general requires the contracting and batch dimensions of {which} to be distinct, got {numbers}, at {user_line()}"
+                f"{name} requires the contracting and batch dimensions of {which} to be distinct, got {numbers}, at {user_line()}"
             )
     for what, a, b in (("contracting", xc, yc), ("batch", xb, yb)):
         if [x.shape[i] for i in a] != [y.shape[i] for i in b]:
             raise TypeError(
-                f"dot_general requires {what} dimensions to have the same shape, got shapes {x.shape} and {y.shape} with "
+                f"{name} requires {what} dimensions to have the same shape, got shapes {x.shape} and {y.shape} with "
                 f"{what} dimensions {a} and {b}, at {user_line()}"
             )
-    if x.dtype != y.dtype:
-        dtype, _ = dtypes.promote_pair(x.dtype, x.weak_type, y.dtype, y.weak_type)
-        weak = x.weak_type and y.weak_type
-        preferred_element_type = preferred_element_type or dtype
-        x, y = convert(x, dtype, weak), convert(y, dtype, weak)
-    preferred = None if preferred_element_type is None else dtypes.canonicalize_dtype(preferred_element_type)
-    return dot_general_p.bind(x, y, dimension_numbers=numbers, precision=precision, preferred_element_type=preferred)
+    return numbers
 
 
-def _axes(axes: Sequence[int], x: Array) -> Shape:
-    out = integers(axes, "dot_general: axes")
+def of_one_type(x: Array, y: Array) -> tuple[Array, Array, DType | None]:
+    """Operands of one dtype, and the dtype of their product if it is not that of the operands as
+    they were: that which promotion gives."""
+    if x.dtype == y.dtype:
+        return x, y, None
+    dtype, _ = dtypes.promote_pair(x.dtype, x.weak_type, y.dtype, y.weak_type)
+    weak = x.weak_type and y.weak_type
+    return convert(x, dtype, weak), convert(y, dtype, weak), dtype
+
+
+def _axes(name: str, axes: Sequence[int], x: Array) -> Shape:
+    out = integers(axes, f"{name}: axes")
     if any(not 0 <= a < x.ndim for a in out):
-        raise TypeError(f"dot_general: axes {out} are out of range for shape {x.shape}")
+        raise TypeError(f"{name}: axes {out} are out of range for shape {x.shape}")
     return out
 
 

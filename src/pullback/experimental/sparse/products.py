@@ -30,7 +30,7 @@ from pullback.core.dimensions import at_least
 from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive, is_node
 from pullback.core.types import ShapedArray
-from pullback.lax.contraction import _accumulator as accumulator
+from pullback.lax.contraction import accumulator
 from pullback.lax.family import add_p, mul_p
 from pullback.lax.indexing import gather_p, scatter_add_p
 from pullback.lax.positions import FILL_OR_DROP, GatherDimensionNumbers, ScatterDimensionNumbers
