@@ -12,6 +12,7 @@ import pullback as pb
 import pullback.numpy as jnp
 import pullback.scipy.linalg as linalg
 from pullback.core.config import enable_x64
+from pullback.lax import linalg as lax_linalg
 from pullback.test_util import check_grads
 from tests.linear_algebra import TYPES, adjoint, close, sampler
 
@@ -237,6 +238,76 @@ def test_derivatives() -> None:
         close(line(0.7), (a @ a @ a @ scipy_linalg.expm(0.7 * a)).sum(), 1e-12)
 
 
+def test_derivatives_of_reductions_and_functions_of_matrices() -> None:
+    with enable_x64(True):
+        rng = np.random.default_rng(1)  # has two pairs of complex eigenvalues
+        a = rng.normal(size=(5, 5))
+        positive = a @ a.T + np.eye(5)
+        negative = np.linalg.qr(a)[0][:3, :3] @ np.array([[-4.0, 1, 0], [0, -1, 2], [0, 0, 3]])
+
+        def squares(x: Any) -> Any:
+            return jnp.real(x * x.conj())
+
+        def everything(a: Any, positive: Any, negative: Any) -> list[Any]:
+            real_form = linalg.schur(a)
+            return [
+                *real_form, *map(squares, linalg.schur(a, "complex")), *map(squares, linalg.rsf2csf(*real_form)),
+                *linalg.hessenberg(a, calc_q=True), linalg.hessenberg(a), *map(jnp.abs, lax_linalg.tridiagonal(positive)),
+                squares(linalg.funm(a, jnp.exp)), jnp.real(linalg.funm(positive, jnp.log)), squares(linalg.sqrtm(negative)),
+            ]  # fmt: skip
+
+        def loss(*args: Any) -> Any:
+            return sum((jnp.cos(i + jnp.arange(x.size)) * x.ravel()).sum() for i, x in enumerate(everything(*args)))
+
+        operands = tuple(map(jnp.asarray, (a, positive, negative)))
+        check_grads(loss, operands, order=1, atol=1e-5, rtol=1e-5, eps=1e-5)
+        slope = pb.grad(lambda a: jnp.real(linalg.funm(a, jnp.exp)).sum())
+        for got in pb.jit(pb.vmap(slope))(jnp.stack([operands[0], operands[0]])):
+            close(got, slope(operands[0]), 1e-11)
+
+
+def test_derivatives_of_functions_of_matrices_with_close_eigenvalues() -> None:
+    with enable_x64(True):
+        weights = sample((4, 4))
+        of = lambda f: lambda x: (jnp.real(f(x)) * weights).sum()
+        q = np.linalg.qr(sample((4, 4)))[0]
+        for values in (
+            [1.0, 1.0, 1.0, 1.0],
+            [1.0, 1.0, 2.0, 2.0],
+            [1.0, 1 + 1e-10, 1 + 1e-5, 5.0],
+            [-1.0, 0.0, 1e-7, 1e-16],
+        ):
+            a = q @ np.diag(values) @ q.T
+            got = pb.grad(of(lambda x: linalg.funm(x, jnp.exp)))(a)
+            close(got, pb.grad(of(linalg.expm))(a), 1e-9)
+        # Between eigenvalues that are close this one bends, and that one has a cut.
+        bent, cut = np.diag([0.0, 0.0, 1e-7 * np.pi, 1.0]), np.diag([1j, -1 + 1e-9j, -1 - 1e-9j, 2.0])
+        for f, i, a, expected in (
+            (lambda x: jnp.sin(2e7 * x + 1), 0, bent, 0.0),
+            (jnp.sqrt, 1, cut, (np.sqrt(-1 - 1e-9j) - np.sqrt(-1 + 1e-9j)) / -2e-9j),
+        ):
+            change = pb.jvp(lambda x: linalg.funm(x, f), (a,), (np.eye(4, k=1).astype(a.dtype),))[1]
+            close(change[i + (i == 0), 2], expected, 1e-6)
+        # What the function of numbers depends on has derivatives, too: d(aᵖ)/dp = aᵖ log a.
+        positive = jnp.asarray(weights @ weights.T + np.eye(4))
+        power = lambda p: jnp.real(linalg.funm(positive, lambda x: x**p)).sum()
+        close(pb.grad(power)(2.0), linalg.funm(positive, lambda x: x**2 * jnp.log(x)).real.sum(), 1e-12)
+        # Where eigenvalues are equal Schur's form has no derivative, and says so.
+        assert np.isnan(np.asarray(pb.grad(lambda x: linalg.schur(x)[1].sum())(np.eye(2)))).any()
+
+
+def test_roots_and_equations_at_their_singularities() -> None:
+    with enable_x64(True):
+        q = np.linalg.qr(sample((3, 3)))[0]
+        for a in (np.diag([-4.0, -1.0, 9.0]), q @ np.array([[-4.0, 1, 0], [0, -1, 2], [0, 0, 3]]) @ q.T):
+            for f in (linalg.sqrtm, pb.jit(linalg.sqrtm)):
+                close(f(a), scipy_linalg.sqrtm(a), 1e-13)
+        for a in (np.eye(2), np.array([[3.0, 1.0], [0.0, -2.0]])):
+            for b, c in ((-a, sample((2, 2))), (-a.astype(complex), sample((2, 2)))):
+                for f in (linalg.solve_sylvester, pb.jit(linalg.solve_sylvester)):
+                    close(f(a, b, c), scipy_linalg.solve_sylvester(a, b, c), 1e-12)
+
+
 # ---- programs, errors ---------------------------------------------------------------------------------------------
 
 
@@ -286,7 +357,6 @@ def test_errors() -> None:
         (ValueError, "one shape", lambda: linalg.expm_frechet(square, jnp.eye(2))),
         (NotImplementedError, "blocks", lambda: linalg.sqrtm(square, 2)),
         (ValueError, "square", lambda: linalg.funm(wide, jnp.exp)),
-        (NotImplementedError, "schur", lambda: pb.grad(lambda x: jnp.real(linalg.funm(x, jnp.exp)).sum())(square)),
         (TypeError, "circulant requires", lambda: linalg.circulant([1, 2])),
         (ValueError, "vectors", lambda: linalg.hankel(1.0)),
         (ValueError, "mode", lambda: linalg.convolution_matrix(vector, 2, "wrap")),

@@ -14,6 +14,7 @@ from pullback.core.array import concrete
 from pullback.lax import linalg
 from pullback.lax.family import mul_p
 from pullback.lax.linalg import matrices
+from pullback.lax.linalg.hessenberg import hessenberg_commutator_p, hessenberg_factors_p
 from tests.conformance.table import Row, sample
 
 COMPLEX, SINGLE = np.complex128, np.float32
@@ -79,6 +80,20 @@ def svd_invariant(a: Any) -> Any:
     return [s, matrices.matmul(u, vh)]
 
 
+def schur_invariant(a: Any) -> Any:
+    """What phases do not change."""
+    t, q = linalg.schur(a)
+    return [matrices.diagonal(t), mul_p.bind(t, matrices.conj(t)), mul_p.bind(q, matrices.conj(q))]
+
+
+def hessenberg_commutator(upper: bool) -> Any:
+    return lambda h, f: hessenberg_commutator_p.bind(h, f, upper=upper)
+
+
+def triangular_sylvester(part: str) -> Any:
+    return lambda t, s, f: linalg.triangular_sylvester_p.bind(t, s, f, part=part)
+
+
 def eigenvalues(a: Any) -> Any:
     return linalg.eig(a, compute_left_eigenvectors=False, compute_right_eigenvectors=False)
 
@@ -118,7 +133,8 @@ DIAGONALS = tuple(sample((4,), seed=i) + 4 * (i == 1) for i in range(3))
 NAN = np.array([[np.nan, 1.0], [1.0, 2.0]])
 INDEFINITE = np.array([[[1.0, 2.0], [2.0, 1.0]], [[4.0, 0.0], [0.0, 9.0]]])
 SINGULAR = np.ones((2, 2))
-NO_RULE = "no derivative exists: the rule raises and says why"
+PAIRS = np.array([[1.0, 2.0, 0.5], [-3.0, 1.5, 0.2], [0.3, 0.1, 3.0]])
+FOUR = general((4, 4))
 
 # fmt: off
 ROWS: list[Row] = [
@@ -195,8 +211,9 @@ ROWS: list[Row] = [
     *(Row("qr", label, linalg.qr, (x,), order=0) for label, x in (
         ("nan", NAN), ("empty", EMPTY), ("no rows", NO_ROWS), ("no columns", NO_COLUMNS), ("no batch", NO_BATCH),
         ("float32", A.astype(SINGLE)))),
-    Row("geqrf", "real", linalg.geqrf_p.bind, (TALL,), order=0, note=NO_RULE),
-    Row("geqrf", "wide complex", linalg.geqrf_p.bind, (WIDE_C,), order=0, note=NO_RULE),
+    Row("geqrf", "real", linalg.geqrf_p.bind, (TALL,)),
+    Row("geqrf", "square", linalg.geqrf_p.bind, (A,), order=1),
+    Row("geqrf", "wide complex", linalg.geqrf_p.bind, (WIDE_C,), order=1),
     Row("householder_product", "real", linalg.householder_product, (TALL, sample((2,)))),
     Row("householder_product", "complex", linalg.householder_product, (TALL_C, sample((1,), COMPLEX))),
     Row("householder_product", "no reflections", linalg.householder_product, (TALL, np.zeros(0)), order=0),
@@ -234,25 +251,37 @@ ROWS: list[Row] = [
     Row("eig", "values", eigenvalues, (A,)),
     Row("eig", "complex values", eigenvalues, (C,)),
     Row("eig", "vectors", eigenvectors, (A,)),
-    Row("eig", "complex pairs", eigenvectors, (np.array([[1.0, 2.0, 0.5], [-3.0, 1.5, 0.2], [0.3, 0.1, 3.0]]),)),
+    Row("eig", "complex pairs", eigenvectors, (PAIRS,)),
     Row("eig", "complex vectors", eigenvectors, (C,), order=1),
     Row("eig", "batch", eigenvectors, (BATCH,), order=1),
     *(Row("eig", label, linalg.eig, (x,), order=0) for label, x in (
         ("nan", NAN), ("empty", EMPTY), ("no batch", NO_BATCH), ("float32", A.astype(SINGLE)))),
-    Row("schur", "real", linalg.schur, (BATCH,), order=0, note=NO_RULE),
-    Row("schur", "no vectors", lambda a: linalg.schur(a, compute_schur_vectors=False), (A,), order=0, note=NO_RULE),
-    Row("schur", "sorted", lambda a: linalg.schur(a, sort_eig_vals=True, select_callable=lambda re, im: re > 3.0), (A,), order=0,
-        note=NO_RULE),
-    *(Row(name, label, getattr(linalg, name), (x,), order=0, note=NO_RULE) for name in ("schur", "hessenberg", "tridiagonal")
+    Row("schur", "real", linalg.schur, (BATCH,), order=0),
+    Row("schur", "real pairs", linalg.schur, (PAIRS,)),
+    Row("schur", "no vectors", lambda a: linalg.schur(a, compute_schur_vectors=False), (A,), order=0),
+    Row("schur", "sorted", lambda a: linalg.schur(a, sort_eig_vals=True, select_callable=lambda re, im: re > 3.0), (A,), order=0),
+    Row("schur", "complex", schur_invariant, (C,)),
+    *(Row(name, label, getattr(linalg, name), (x,), order=0) for name in ("schur", "hessenberg", "tridiagonal")
       for label, x in (("empty", EMPTY), ("no batch", NO_BATCH), ("1x1", ONE), ("float32", SPD.astype(SINGLE)))),
-    *(Row("schur", label, linalg.schur, (x,), order=0, note=NO_RULE) for label, x in (
+    *(Row("schur", label, linalg.schur, (x,), order=0) for label, x in (
         ("nan", NAN), ("infinite", np.array([[1.0, np.inf], [0.0, 1.0]])), ("one of two nan", np.stack([NAN, SINGULAR])))),
-    Row("tridiagonal", "upper", lambda a: linalg.tridiagonal(a, lower=False), (HPD,), order=0, note=NO_RULE),
-    Row("schur", "complex", linalg.schur, (C,), order=0, note=NO_RULE),
-    Row("hessenberg", "real", linalg.hessenberg, (BATCH,), order=0, note=NO_RULE),
-    Row("hessenberg", "complex", linalg.hessenberg, (C,), order=0, note=NO_RULE),
-    Row("tridiagonal", "real", linalg.tridiagonal, (STACK,), order=0, note=NO_RULE),
-    Row("tridiagonal", "complex", linalg.tridiagonal, (HPD,), order=0, note=NO_RULE),
+    Row("hessenberg", "real", linalg.hessenberg, (FOUR,)),
+    Row("hessenberg", "complex", linalg.hessenberg, (C,), order=1),
+    Row("hessenberg_factors", "complex", lambda a: hessenberg_factors_p.bind(a, compute_q=True), (C,), order=1),
+    Row("hessenberg_factors", "h alone", lambda a: hessenberg_factors_p.bind(a, compute_q=False), (A,), order=1),
+    Row("hessenberg_commutator", "lower", hessenberg_commutator(False), (FOUR, general((4, 4), seed=1))),
+    Row("hessenberg_commutator", "upper", hessenberg_commutator(True), (C, HPD), order=1),
+    *(Row("hessenberg_commutator", label, hessenberg_commutator(False), (x, x), order=0) for label, x in (
+        ("empty", EMPTY), ("1x1", ONE), ("diagonal", np.eye(3)))),
+    Row("triangular_sylvester", "all", triangular_sylvester("all"), (A, 2 * A, STACK[0])),
+    Row("triangular_sylvester", "lower", triangular_sylvester("lower"), (-C, C / 3, HPD), order=1),
+    Row("triangular_sylvester", "upper", triangular_sylvester("upper"), (A, 2 * A, STACK[0]), order=1),
+    *(Row("triangular_sylvester", label, triangular_sylvester(part), args, order=order) for label, part, args, order in (
+        ("wide", "all", (A, TALL[:2], B), 0), ("singular", "all", (UPPER, -UPPER, A), 0),
+        ("equal eigenvalues", "upper", (-np.eye(3), np.eye(3), UPPER), 0), ("empty", "all", (EMPTY, A, NO_ROWS), 0),
+        ("batch", "lower", (BATCH, 3 * BATCH, STACK), 0))),
+    *(Row("tridiagonal", label, (lambda lower: lambda a: linalg.tridiagonal(a, lower=lower))(lower), (x,), order=order)
+      for label, x, lower, order in (("real", hermitian((4, 4)), True, 2), ("upper", HPD, False, 1))),
 
     *(Row("sylvester", label, linalg.sylvester_p.bind, args, order=order) for label, args, order in (
         ("real", (A, general((2, 2)), B), 2), ("complex", (C, general((2, 2), COMPLEX), B_C), 1),

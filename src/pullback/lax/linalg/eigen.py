@@ -1,9 +1,9 @@
-"""Eigenvalues and eigenvectors, and the reductions to simpler matrices on the way to them."""
+"""Eigenvalues and eigenvectors."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,6 @@ from pullback.lax.linalg.matrices import (
     indices,
     inexact,
     info_of,
-    lapack,
     lapack_call,
     like_dtype,
     matmul,
@@ -189,123 +188,7 @@ def _eig_with_left(a: Any, dtype: Any, right: bool) -> list[Any]:
     return outs
 
 
-class _NoDerivative(Decomposition):
-    """Reductions by algorithms whose result is not a differentiable function of the matrix alone."""
-
-    multiple_results = True
-    why: str
-
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
-        raise NotImplementedError(f"the derivative of {self.name!r} is not implemented: {self.why}")
-
-
-class Schur(_NoDerivative):
-    """(t,) or (t, q) with a = q t qᴴ, q unitary and t upper triangular (block triangular for real
-    `a`)."""
-
-    name = "schur"
-    why = "q is not unique, and the order of the eigenvalues depends on the algorithm"
-
-    @weak_as_operands
-    def type_of(
-        self, a: ShapedArray, *, compute_schur_vectors: bool, sort_eig_vals: bool, select_callable: Any
-    ) -> list[ShapedArray]:
-        check("schur", a, square=True)
-        return [strong(a.shape, a.dtype)] * (2 if compute_schur_vectors else 1)
-
-    def evaluate(self, a: Any, *, compute_schur_vectors: bool, sort_eig_vals: bool, select_callable: Any) -> Any:
-        outs = [np.full(a.shape, np.nan, a.dtype) for _ in range(2 if compute_schur_vectors else 1)]
-        if a.size:
-            gees = lapack("gees", a.dtype)
-            choose = select_callable if sort_eig_vals else lambda *_: False
-            for i in indices(a.shape[:-2]):
-                if np.isfinite(a[i]).all():
-                    t, *_, z, _, info = gees(choose, a[i], compute_v=compute_schur_vectors, sort_t=int(sort_eig_vals))
-                    if not info:
-                        for out, x in zip(outs, (t, z)):
-                            out[i] = x
-        return outs
-
-    def lower_elements(self, emit: Any, a: Any, **params: Any) -> Any:
-        if params["sort_eig_vals"]:  # LAPACK calls a function of the user's
-            return emit.evaluate_on_host(self, (a,), params)
-        finite, a = emit_finite(emit, a)
-        vector, number = ShapedArray(a.shape[:-1], a.dtype), info_of(a)
-        eigenvalues = [vector] if dtypes.is_complex(a.dtype) else [vector, vector]
-        t, q, *_, info = lapack_call(
-            emit, "gees", [a], [a.aval, a.aval, *eigenvalues, number, number], "mmm" + "v" * (len(eigenvalues) + 2),
-            overwrites=(0,), mode="V" if params["compute_schur_vectors"] else "N", sort="N",
-        )  # fmt: skip
-        return or_nan(emit, info, *([t, q] if params["compute_schur_vectors"] else [t]), finite=finite)
-
-
-class Hessenberg(_NoDerivative):
-    """(h, taus): the Hessenberg form qᴴ a q from the first subdiagonal upwards, below it the
-    reflections of q."""
-
-    name = "hessenberg"
-    why = "it is defined by the reflections that LAPACK chooses"
-
-    @weak_as_operands
-    def type_of(self, a: ShapedArray) -> list[ShapedArray]:
-        check("hessenberg", a, square=True)
-        return [strong(a.shape, a.dtype), strong((*a.shape[:-2], max(a.shape[-1] - 1, 0)), a.dtype)]
-
-    def evaluate(self, a: Any) -> Any:
-        out, taus = np.array(a), np.zeros((*a.shape[:-2], max(a.shape[-1] - 1, 0)), a.dtype)
-        if taus.size:
-            gehrd = lapack("gehrd", a.dtype)
-            for i in indices(a.shape[:-2]):
-                out[i], taus[i], _ = gehrd(a[i])
-        return [out, taus]
-
-    def lower(self, emit: Any, a: Any) -> Any:
-        h, taus = emit.types
-        if not taus.size:  # nothing to reduce
-            return [a, emit.constant(0, taus.dtype, taus.shape)]
-        return lapack_call(emit, "gehrd", [a], [h, taus, info_of(a)], "mmvv", overwrites=(0,), low=1, high=a.shape[-1])[
-            :2
-        ]
-
-
-class Tridiagonal(_NoDerivative):
-    """(packed, d, e, taus): diagonal and off-diagonal of qᴴ a q for Hermitian `a`, and the
-    reflections of q."""
-
-    name = "tridiagonal"
-    why = "it is defined by the reflections that LAPACK chooses"
-
-    @weak_as_operands
-    def type_of(self, a: ShapedArray, *, lower: bool) -> list[ShapedArray]:
-        check("tridiagonal", a, square=True)
-        *batch, n = a.shape[:-1]
-        real_dtype, less = dtypes.to_real(a.dtype), (*batch, max(n - 1, 0))
-        return [
-            strong(a.shape, a.dtype),
-            strong((*batch, n), real_dtype),
-            strong(less, real_dtype),
-            strong(less, a.dtype),
-        ]
-
-    def evaluate(self, a: Any, *, lower: bool) -> Any:
-        packed = np.array(a)
-        types = self.type_of(ShapedArray(a.shape, a.dtype), lower=lower)
-        d, e, taus = (np.zeros(t.shape, t.dtype) for t in types[1:])
-        if a.size:
-            reduce = lapack("hetrd" if a.dtype.kind == "c" else "sytrd", a.dtype)
-            for i in indices(a.shape[:-2]):
-                packed[i], d[i], e[i], taus[i], _ = reduce(a[i], lower=lower)
-        return [packed, d, e, taus]
-
-    def lower_elements(self, emit: Any, a: Any, *, lower: bool) -> Any:
-        routine = "hetrd" if dtypes.is_complex(a.dtype) else "sytrd"
-        return lapack_call(
-            emit, routine, [a], [*emit.types, info_of(a)], "mmvvvv", overwrites=(0,), uplo="L" if lower else "U"
-        )[:4]
-
-
 eigh_p, eig_p = Eigh(), Eig()
-schur_p, hessenberg_p, tridiagonal_p = Schur(), Hessenberg(), Tridiagonal()
 
 
 class EighImplementation(enum.Enum):
@@ -387,48 +270,3 @@ def eig(
         right=compute_right_eigenvectors,
         enable_eigvec_derivs=enable_eigvec_derivs,
     )
-
-
-def schur(
-    x: Any,
-    *,
-    compute_schur_vectors: bool = True,
-    sort_eig_vals: bool = False,
-    select_callable: Callable[..., Any] | None = None,
-) -> list[Array]:
-    """[t, q] with x = q t qᴴ (or [t]) for matrices `x` of shape (..., n, n): q is unitary and t
-    upper triangular.
-
-    For real `x`, t has a 2x2 block for each pair of complex eigenvalues. With `sort_eig_vals`,
-    those for which `select_callable` is true come first. There is no derivative. Raises ValueError
-    for matrices that are not square.
-    """
-    if sort_eig_vals and select_callable is None:
-        raise ValueError("schur with sort_eig_vals=True needs select_callable, which says what eigenvalues come first")
-    return schur_p.bind(
-        matrix("schur", x, square=True),
-        compute_schur_vectors=compute_schur_vectors,
-        sort_eig_vals=sort_eig_vals,
-        select_callable=select_callable,
-    )
-
-
-def hessenberg(a: Any) -> list[Array]:
-    """[h, taus]: the reduction qᴴ a q of matrices (..., n, n) to Hessenberg form, as LAPACK's
-    `gehrd` packs it.
-
-    Below its first subdiagonal h holds the reflections whose product (`householder_product` of
-    h[1:, :-1]) is q's lower right block. There is no derivative. Raises ValueError for matrices
-    that are not square.
-    """
-    return hessenberg_p.bind(matrix("hessenberg", a, square=True))
-
-
-def tridiagonal(a: Any, *, lower: bool = True) -> list[Array]:
-    """[packed, d, e, taus]: Hermitian matrices (..., n, n) reduced to real tridiagonal ones, as
-    LAPACK packs them.
-
-    d is its diagonal and e the one beside it; the triangle given by `lower` is used. There is no
-    derivative. Raises ValueError for matrices that are not square.
-    """
-    return tridiagonal_p.bind(matrix("tridiagonal", a, square=True), lower=bool(lower))

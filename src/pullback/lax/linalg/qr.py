@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, as_array
+from pullback.core.array import Array, as_array, concrete
 from pullback.core.errors import user_line
 from pullback.core.primitive import weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import concatenate, pad, slice_along
-from pullback.lax.elementwise import complex_p, imag_p
+from pullback.lax.elementwise import and_p, complex_p, eq_p, imag_p
 from pullback.lax.family import add_p, like, mul_p, neg_p, sub_p
 from pullback.lax.linalg.lu import solve
 from pullback.lax.linalg.matrices import (
@@ -40,6 +40,7 @@ from pullback.lax.linalg.matrices import (
     transposed,
 )
 from pullback.lax.linalg.triangular import many_right_sides, substitute
+from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_in_dim_p, convert
 from pullback.lax.triangles import emit_triangle, tril, triu
 
@@ -106,26 +107,30 @@ class Qr(Decomposition):
         q, r, *p = self.bind(a, **params)
         if p:
             t = matmul(t, transposed(permutation_matrix(p[0], a.dtype)))
-        m, n = a.shape[-2:]
-        k, last = min(m, n), len(a.shape) - 1
+        k, last = min(a.shape[-2:]), len(a.shape) - 1
         q_first, r_first = slice_along(q, 0, k, last), slice_along(r, 0, k, last - 1)
-        r_square, t_square = slice_along(r_first, 0, k, last), slice_along(t, 0, k, last)
-        scaled = substitute(r_square, t_square, lower=False, left_side=False)
-        q_adjoint = adjoint(q_first)
-        c = matmul(q_adjoint, scaled)
-        omega = _skew(c)
-        t_q = matmul(q_first, omega)
-        if k < m:
-            t_q = add_p.bind(t_q, sub_p.bind(scaled, matmul(q_first, c)))
-        if n <= m:  # q₁ᴴ da = C r
-            t_r = matmul(sub_p.bind(c, omega), r_first)
-        else:
-            t_r = triu(sub_p.bind(matmul(q_adjoint, t), matmul(omega, r_first)))
+        t_q, t_r = _thin_tangents(q_first, r_first, t)
         extra = q.shape[-1] - k
         if extra:
             t_q = concatenate([t_q, _further_columns(q_first, t_q)], last)
             t_r = pad(t_r, like(0, t_r), (*((0, 0, 0) for _ in a.shape[:-2]), (0, extra, 0), (0, 0, 0)))
         return [q, r, *p], [t_q, t_r, *(None for _ in p)]
+
+
+def _thin_tangents(q: Any, r: Any, t: Any) -> tuple[Any, Any]:
+    """Those of q (..., m, k) and r (..., k, n), k = min(m, n), by the rule above."""
+    (m, k), n, last = q.shape[-2:], r.shape[-1], len(q.shape) - 1
+    r_square, t_square = slice_along(r, 0, k, last), slice_along(t, 0, k, last)
+    scaled = substitute(r_square, t_square, lower=False, left_side=False)
+    q_adjoint = adjoint(q)
+    c = matmul(q_adjoint, scaled)
+    omega = _skew(c)
+    t_q = matmul(q, omega)
+    if k < m:
+        t_q = add_p.bind(t_q, sub_p.bind(scaled, matmul(q, c)))
+    if n <= m:  # q₁ᴴ da = C r
+        return t_q, matmul(sub_p.bind(c, omega), r)
+    return t_q, triu(sub_p.bind(matmul(q_adjoint, t), matmul(omega, r)))
 
 
 def _emit_geqrf(emit: Any, a: Any) -> list[Any]:
@@ -303,17 +308,9 @@ def _reflections_tangent(a: Any, taus: Any, t_a: Any, t_taus: Any, c: Any, trans
     # S above it (Puglisi, "Modification of the Householder method based on the compact WY
     # representation", 1992), and in this form taus may be zero. So q c = c - V x with M x = D Vᴴ c,
     # and qᴴ c = c - V Dᴴ y with Mᴴ y = Vᴴ c.
-    k, axis = taus.shape[-1], len(a.shape) - 1
-    identity_k = identity(tuple(a.shape[:-2]), k, a.dtype)
-    top = convert(identity_mask(a.shape[-2], k), a.dtype)
-
-    def below(x: Any) -> Any:
-        return tril(slice_along(x, 0, k, axis), -1)
-
-    v = add_p.bind(below(a), top)
-    d, v_adjoint = columns(taus), adjoint(v)
+    v, d, m = _compact(a, taus)
+    v_adjoint = adjoint(v)
     gram = triu(matmul(v_adjoint, v), 1)
-    m = add_p.bind(identity_k, mul_p.bind(d, gram))
 
     def solve_m(b: Any) -> Any:
         return substitute(m, b, lower=False, transpose_a=transpose, conjugate_a=transpose, unit_diagonal=True)
@@ -325,7 +322,7 @@ def _reflections_tangent(a: Any, taus: Any, t_a: Any, t_taus: Any, c: Any, trans
     def times(x: Any, y: Any) -> Any:
         return None if x is None else mul_p.bind(x, y)
 
-    t_v = None if t_a is None else below(t_a)
+    t_v = None if t_a is None else _below(t_a, taus.shape[-1])
     t_d = None if t_taus is None else columns(t_taus)
     t_gram = None
     if t_v is not None:
@@ -344,6 +341,46 @@ def _reflections_tangent(a: Any, taus: Any, t_a: Any, t_taus: Any, c: Any, trans
         t_rhs = total(times(t_d, image), None if t_image is None else mul_p.bind(d, t_image))
         t_x = solve_m(sub_p.bind(t_rhs, matmul(t_m, x)))
     return neg_p.bind(total(None if t_v is None else matmul(t_v, x), matmul(v, t_x)))
+
+
+def _compact(a: Any, taus: Any) -> tuple[Any, Any, Any]:
+    """V, the columns taus, and M = 1 + D S."""
+    k, v = taus.shape[-1], _below(a, taus.shape[-1])
+    v = add_p.bind(v, convert(identity_mask(a.shape[-2], k), a.dtype))
+    d = columns(taus)
+    return v, d, add_p.bind(identity(tuple(a.shape[:-2]), k, a.dtype), mul_p.bind(d, triu(matmul(adjoint(v), v), 1)))
+
+
+def _below(x: Any, k: int) -> Any:
+    """The first k columns, below the diagonal."""
+    return tril(slice_along(x, 0, k, len(x.shape) - 1), -1)
+
+
+def reflections_of_tangent(a: Any, taus: Any, t_q: Any) -> tuple[Any, Any]:
+    """The tangents of `a` (..., m, k), below its diagonal, and of `taus` (..., k), from that of the
+    first k columns of the product q of the reflections that these describe."""
+    # q = 1 - V T Vᴴ as above, and U = T V₁ᴴ is upper triangular with `taus` on the diagonal: V and U
+    # are the factors, by elimination without exchanges, of X = 1 - q (Ballard et al., "Reconstructing
+    # Householder vectors from tall-skinny QR", 2014). So with G = V₁⁻¹ dX₁ U⁻¹ and F its strictly
+    # lower triangle, dV₁ = V₁ F, dU = (G - F) U and dV₂ = dX₂ U⁻¹ - V₂ (G - F). A reflection that is
+    # the identity is a zero of U, and no derivative. But the last one of a square q, which has one
+    # element, may be: what is there in U changes nothing else, so that 1 does as well.
+    m, k, axis = a.shape[-2], taus.shape[-1], len(a.shape) - 1
+    v, d, m_factor = _compact(a, taus)
+    top = slice_along(v, 0, k, axis - 1)
+    u = substitute(m_factor, mul_p.bind(d, adjoint(top)), lower=False, unit_diagonal=True)
+    if m == k:
+        last = concrete(np.arange(k) == k - 1)
+        ends = select(and_p.bind(eq_p.bind(taus, like(0, taus)), last), like(1, taus), like(0, taus))
+        u = add_p.bind(u, diagonal_matrix(ends))
+    t_x = substitute(u, neg_p.bind(t_q), lower=False, left_side=False)
+    g = substitute(top, slice_along(t_x, 0, k, axis - 1), lower=True, unit_diagonal=True)
+    f, rest = tril(g, -1), triu(g)
+    t_v = matmul(top, f)
+    if k < m:
+        t_bottom = sub_p.bind(slice_along(t_x, k, m, axis - 1), matmul(slice_along(v, k, m, axis - 1), rest))
+        t_v = concatenate([t_v, t_bottom], axis - 1)
+    return t_v, diagonal(matmul(rest, u))
 
 
 class Geqrf(Decomposition):
@@ -366,9 +403,19 @@ class Geqrf(Decomposition):
         return _emit_geqrf(emit, a)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        raise NotImplementedError(
-            "geqrf has no derivative rule, as its result is defined by the reflections LAPACK chooses: use qr"
-        )
+        (a,), (t,) = primals, tangents
+        packed, taus = self.bind(a)
+        k, last = min(a.shape[-2:]), len(a.shape) - 1
+        reflections = slice_along(packed, 0, k, last)
+        q, r = householder_product_p.bind(reflections, taus), triu(slice_along(packed, 0, k, last - 1))
+        t_q, t_r = _thin_tangents(q, r, t)
+        t_below, t_taus = reflections_of_tangent(reflections, taus, t_q)
+
+        def wide(x: Any) -> Any:
+            edges = [(0, full - part, 0) for full, part in zip(a.shape, x.shape)]
+            return pad(x, like(0, x), edges)
+
+        return [packed, taus], [add_p.bind(wide(t_below), wide(t_r)), t_taus]
 
 
 qr_p, geqrf_p = Qr(), Geqrf()

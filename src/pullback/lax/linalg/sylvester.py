@@ -3,24 +3,22 @@ by columns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from pullback.core import dtypes
+from pullback.core.array import as_array
 from pullback.core.errors import user_line
 from pullback.core.primitive import weak_as_operands
-from pullback.core.staging import stage_flat
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import and_p, eq_p, sqrt_p
 from pullback.lax.family import add_p, like, mul_p, neg_p, sub_p
-from pullback.lax.linalg.eigen import schur_p
 from pullback.lax.linalg.matrices import (
     Decomposition,
     adjoint,
     check,
-    diagonal,
     diagonal_matrix,
     identity,
     identity_mask,
@@ -34,39 +32,11 @@ from pullback.lax.linalg.matrices import (
     transposed,
     triu,
 )
+from pullback.lax.linalg.schur import SCHUR, schur_p, triangular_form
 from pullback.lax.linalg.triangular import substitute
+from pullback.lax.linalg.triangular_sylvester import emit_by_columns, emit_program, triangular_sylvester_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, reshape_p
-
-_SCHUR = {"compute_schur_vectors": True, "sort_eig_vals": False, "select_callable": None}
-
-
-def _emit(emit: Any, fun: Callable[..., Sequence[Any]], *operands: Any) -> list[Any]:
-    """What `fun`, written with operations, makes of values of a program."""
-    return emit.program(stage_flat(lambda *xs: list(fun(*xs)), [x.aval for x in operands]), list(operands))
-
-
-def _emit_by_columns(
-    emit: Any, start: Any, step: Callable[..., Any], fixed: Sequence[Any], taken: Sequence[Any]
-) -> Any:
-    """`start` after each column k in turn has become step(found, *fixed, *columns k of `taken`),
-    where `found` are the matrices so far. `step` is written with operations."""
-    batch, n, dtype = start.shape[:-2], start.shape[-1], dtypes.int32
-    zeros = [emit.constant(0, dtype)] * (len(batch) + 1)
-
-    def some_left(k: Any, found: Any) -> Any:
-        return emit.compare("LT", k, emit.constant(n, dtype))
-
-    def solve_one(k: Any, found: Any) -> list[Any]:
-        types = [ShapedArray((*x.shape[:-1], 1), x.dtype) for x in taken]
-        now = [emit("dynamic_slice", x, *zeros, k, out=t, slice_sizes=t.shape) for x, t in zip(taken, types)]
-        (column,) = _emit(emit, lambda *xs: [step(*xs)], found, *fixed, *now)
-        return [
-            emit("add", k, emit.constant(1, dtype)),
-            emit("dynamic_update_slice", found, column, *zeros, k),
-        ]
-
-    return emit.while_loop(some_left, solve_one, [emit.constant(0, dtype), start])[1]
 
 
 class Sylvester(Decomposition):
@@ -84,7 +54,7 @@ class Sylvester(Decomposition):
         return strong(c.shape, c.dtype)
 
     def evaluate(self, a: Any, b: Any, c: Any) -> Any:
-        (t, u), (s, v) = schur_p.evaluate(a, **_SCHUR), schur_p.evaluate(b, **_SCHUR)
+        (t, u), (s, v) = schur_p.evaluate(a, **SCHUR), schur_p.evaluate(b, **SCHUR)
         right = u.conj().swapaxes(-1, -2) @ c @ v
         if c.size:
             trsyl = lapack("trsyl", c.dtype)
@@ -96,16 +66,8 @@ class Sylvester(Decomposition):
     def lower(self, emit: Any, a: Any, b: Any, c: Any) -> Any:
         if not c.size:
             return c
-        # In complex numbers both Schur forms are triangular, and column k of t y + y s = f is
-        # (t + s_kk) y_k = f_k - Σ_{j<k} y_j s_jk.
-        t, u, s, v, f, corners = _emit(emit, _triangular_problem, a, b, c)
-
-        def column(y: Any, t: Any, f_k: Any, s_k: Any, s_kk: Any) -> Any:
-            shifted = add_p.bind(t, diagonal_matrix(broadcast_to(_flat(s_kk), t.shape[:-1])))
-            return substitute(shifted, sub_p.bind(f_k, matmul(y, s_k)), lower=False)
-
-        y = _emit_by_columns(emit, emit.like(0, f), column, [t], [f, s, corners])
-        (x,) = _emit(emit, lambda u, y, v: [matmul(matmul(u, y), adjoint(v))], u, y, v)
+        # In complex numbers both Schur forms are triangular.
+        (x,) = emit_program(emit, _by_triangles, a, b, c)
         return x if x.dtype == c.dtype else emit("real", x, out=c.aval)
 
     def is_linear(self, active: Sequence[bool]) -> bool:
@@ -127,11 +89,12 @@ class Sylvester(Decomposition):
         return [None, None, self.bind(transposed(a), transposed(b), ct)]
 
 
-def _triangular_problem(a: Any, b: Any, c: Any) -> list[Any]:
+def _by_triangles(a: Any, b: Any, c: Any) -> list[Any]:
     dtype = dtypes.to_complex(c.dtype)
     a, b, c = (like_dtype(x, dtype) for x in (a, b, c))
-    (t, u), (s, v) = schur_p.bind(a, **_SCHUR), schur_p.bind(b, **_SCHUR)
-    return [t, u, s, v, matmul(matmul(adjoint(u), c), v), rows(diagonal(s))]
+    (t, u), (s, v) = schur_p.bind(a, **SCHUR), schur_p.bind(b, **SCHUR)
+    y = triangular_sylvester_p.bind(t, s, matmul(matmul(adjoint(u), c), v), part="all")
+    return [matmul(matmul(u, y), adjoint(v))]
 
 
 def _flat(corner: Any) -> Any:
@@ -148,20 +111,18 @@ class Sqrtm(Decomposition):
     @weak_as_operands
     def type_of(self, a: ShapedArray) -> ShapedArray:
         check(self.name, a, square=True)
-        if not dtypes.is_complex(a.dtype):
-            raise TypeError(f"sqrtm takes complex matrices, got {a}, at {user_line()}")
-        return strong(a.shape, a.dtype)
+        return strong(a.shape, dtypes.to_complex(a.dtype))
 
     def evaluate(self, a: Any) -> Any:
-        t, u = schur_p.evaluate(a, **_SCHUR)
-        r = _triangular_root(t)
+        t, u, w = map(np.asarray, triangular_form(as_array(a)))
+        r = _triangular_root(t, np.sqrt(w))
         return u @ r @ u.conj().swapaxes(-1, -2)
 
     def lower_elements(self, emit: Any, a: Any) -> Any:
         # r r = t for triangular r: column k above the diagonal is (r + r_kk)⁻¹ t_k, with what of r
         # is known by then (Björck & Hammarling, "A Schur method for the square root of a matrix",
         # 1983).
-        t, u, start, corners = _emit(emit, _root_problem, a)
+        t, u, start, corners = emit_program(emit, _root_problem, a)
 
         def column(r: Any, t_k: Any, d_k: Any, r_kk: Any) -> Any:
             shifted = add_p.bind(r, diagonal_matrix(broadcast_to(_flat(r_kk), r.shape[:-1])))
@@ -172,20 +133,20 @@ class Sqrtm(Decomposition):
             own = eq_p.bind(d_k, like(0, d_k))
             return add_p.bind(substitute(shifted, select(own, t_k, like(0, t_k)), lower=False), mul_p.bind(d_k, r_kk))
 
-        masked, ones = _emit(emit, lambda t: [triu(t, 1), _identity_like(t)], t)
-        r = _emit_by_columns(emit, start, column, [], [masked, ones, corners])
-        return _emit(emit, lambda u, r: [matmul(matmul(u, r), adjoint(u))], u, r)[0]
+        masked, ones = emit_program(emit, lambda t: [triu(t, 1), _identity_like(t)], t)
+        r = emit_by_columns(emit, start, column, [], [masked, ones, corners])
+        return emit_program(emit, lambda u, r: [matmul(matmul(u, r), adjoint(u))], u, r)[0]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         # x x = a: x dx + dx x = da (Higham, "Functions of Matrices", 2008, section 6.1).
         (a,), (t,) = primals, tangents
         x = self.bind(a)
-        return x, sylvester_p.bind(x, x, t)
+        return x, sylvester_p.bind(x, x, like_dtype(t, x.dtype))
 
 
 def _root_problem(a: Any) -> list[Any]:
-    t, u = schur_p.bind(a, **_SCHUR)
-    roots = sqrt_p.bind(diagonal(t))
+    t, u, w = triangular_form(a)
+    roots = sqrt_p.bind(w)
     return [t, u, diagonal_matrix(roots), rows(roots)]
 
 
@@ -199,9 +160,8 @@ def _tiny(dtype: Any) -> float:
     return float(np.finfo(dtype).tiny)
 
 
-def _triangular_root(t: Any) -> Any:
+def _triangular_root(t: Any, roots: Any) -> Any:
     n = t.shape[-1]
-    roots = np.sqrt(np.diagonal(t, 0, -2, -1))
     r = np.zeros_like(t)
     tiny = t.dtype.type(_tiny(t.dtype))
     solve = lapack("trtrs", t.dtype) if t.size else None

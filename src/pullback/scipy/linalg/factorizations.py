@@ -17,9 +17,10 @@ from pullback.lax import linalg as lax_linalg
 from pullback.lax.arrangement import pad
 from pullback.lax.family import like
 from pullback.lax.linalg import matrices
+from pullback.lax.linalg.schur import rotations
 from pullback.lax.linalg.triangular import substitute
 from pullback.numpy.promotion import here, promote_inexact
-from pullback.scipy.linalg.operands import exact_type, given, matrix, over
+from pullback.scipy.linalg.operands import exact_type, given, matrix
 
 
 def cholesky(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Array:
@@ -210,6 +211,7 @@ def schur(a: Any, output: str = "real") -> tuple[Array, Array]:
     """(t, z) with a = z t zᴴ for `a` of shape (..., n, n): z is unitary and t upper triangular; for
     real `a`, with a 2x2 block for each pair of complex eigenvalues, unless `output` is "complex".
 
+    Derivatives exist where eigenvalues are distinct (see `lax.linalg.schur`), else they are NaN.
     Raises ValueError for other outputs and matrices that are not square, TypeError for integers.
 
     >>> import pullback.numpy as jnp
@@ -230,8 +232,7 @@ def rsf2csf(T: Any, Z: Any, check_finite: bool = True) -> tuple[Array, Array]:
     """(t, z), complex: the triangular Schur form of the real one (T, Z), of shapes (..., n, n).
 
     Each 2x2 block is made triangular by a rotation (Golub & Van Loan, "Matrix Computations", 4th
-    ed., 2013, section 7.4.1). Blocks do not overlap, so that all rotations are one unitary matrix
-    and no loop. Raises ValueError for shapes that do not fit.
+    ed., 2013, section 7.4.1). Raises ValueError for shapes that do not fit.
 
     >>> import pullback.numpy as jnp
     >>> t, z = rsf2csf(jnp.array([[0.0, 1.0], [-1.0, 0.0]]), jnp.eye(2))
@@ -247,28 +248,9 @@ def rsf2csf(T: Any, Z: Any, check_finite: bool = True) -> tuple[Array, Array]:
     n = t.shape[-1]
     if n < 2:
         return t, z
-    main = jnp.diagonal(t, 0, -2, -1)
-    a, d = main[..., :-1], main[..., 1:]
-    b, c = jnp.diagonal(t, 1, -2, -1), jnp.diagonal(t, -1, -2, -1)
-    eps = float(jnp.finfo(t.dtype).eps)
-    block = abs(c) > eps * (abs(a) + abs(d))
-    # The eigenvalue of [[a, b], [c, d]] minus d, with the positive imaginary part of the pair.
-    half = (a - d) / 2
-    mu = half + jnp.sqrt(jnp.where(block, half * half + b * c, 1))
-    c_safe = jnp.where(block, c, 0)
-    r = jnp.sqrt(jnp.where(block, jnp.real(mu * mu.conj() + c * c.conj()), 1)).astype(t.dtype)
-    cosine, sine = jnp.where(block, mu / r, 1), c_safe / r
-    # The rotation in rows i, i + 1 is [[conj(cosine), sine], [-sine, cosine]]; elsewhere 1.
-    ones = jnp.ones_like(main)
-    first = ones.at[..., :-1].multiply(cosine.conj())
-    diagonal = first.at[..., 1:].multiply(cosine)
-
-    def beside(v: Any, k: int) -> Any:
-        config = [(0, 0, 0)] * (v.ndim - 1) + [(1, 0, 0) if k > 0 else (0, 1, 0)]
-        placed = matrices.diagonal_matrix(pad(v, like(0, v), config))
-        return jnp.roll(placed, -1, -2) if k > 0 else jnp.roll(placed, 1, -2)
-
-    g = matrices.diagonal_matrix(diagonal) + beside(sine, 1) - beside(sine, -1)
+    size, below = abs(jnp.diagonal(t, 0, -2, -1)), abs(jnp.diagonal(t, -1, -2, -1))
+    block = below > float(jnp.finfo(t.dtype).eps) * (size[..., :-1] + size[..., 1:])
+    g, _ = rotations(t, block)
     g_adjoint = matrices.adjoint(g)
     return jnp.triu(matrices.matmul(g, matrices.matmul(t, g_adjoint))), matrices.matmul(z, g_adjoint)
 
@@ -277,7 +259,9 @@ def hessenberg(a: Any, *, calc_q: bool = False, overwrite_a: bool = False, check
     """h, zero below the first subdiagonal, or with `calc_q` (h, q) with a = q h qᴴ and q unitary,
     for `a` of shape (..., n, n).
 
-    Raises ValueError for matrices that are not square, TypeError for integers.
+    The first column of q is that of the identity, which determines the rest up to signs. Derivatives
+    exist unless h has a zero on its subdiagonal, where they are NaN or infinite. Raises ValueError
+    for matrices that are not square, TypeError for integers.
 
     >>> import pullback.numpy as jnp
     >>> hessenberg(jnp.array([[1.0, 2.0], [3.0, 4.0]]))
@@ -285,16 +269,9 @@ def hessenberg(a: Any, *, calc_q: bool = False, overwrite_a: bool = False, check
            [3., 4.]], dtype=float32)
     """
     del overwrite_a, check_finite
-    packed, taus = lax_linalg.hessenberg(exact_type("hessenberg", a))
-    h = jnp.triu(packed, -1)
-    if not calc_q:
-        return h
-    n, batch = h.shape[-1], h.shape[:-2]
-    if n < 2:
-        return h, over(jnp.eye(n, dtype=h.dtype), batch)
-    q = lax_linalg.householder_product(packed[..., 1:, :-1], taus)
-    edge = [(0, 0, 0)] * len(batch) + [(1, 0, 0)] * 2
-    return h, pad(q, like(0, q), edge) + jnp.zeros((n, n), h.dtype).at[0, 0].set(1)
+    x = matrices.matrix("hessenberg", exact_type("hessenberg", a), square=True)
+    h, *q = lax_linalg.hessenberg_factors_p.bind(x, compute_q=bool(calc_q))
+    return (h, *q) if calc_q else h
 
 
 def eigh(

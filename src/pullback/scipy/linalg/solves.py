@@ -166,8 +166,9 @@ def solve_sylvester(A: Any, B: Any, C: Any, *, method: str = "schur", tol: float
     """The X with A X + X B = C, for `A` of shape (..., m, m), `B` (..., n, n) and `C` (..., m, n),
     by the algorithm of Bartels & Stewart ("Solution of the matrix equation AX + XB = C", 1972).
 
-    There is one solution unless an eigenvalue of A and one of -B are equal: then the result is NaN
-    or infinite. Derivatives solve an equation of the same kind. `method` may be "schur" or "eigen";
+    There is one solution unless an eigenvalue of A and one of -B are equal. Where the sum of two is
+    smaller than rounding, the solution is divided by rounding instead, as LAPACK's trsyl does it:
+    it is finite, and huge where the equation has no solution. Derivatives solve an equation of the same kind. `method` may be "schur" or "eigen";
     both are solved by Schur decomposition, as that is stable, and `tol` changes nothing. Raises
     ValueError for other methods and shapes that do not fit.
 
