@@ -123,3 +123,23 @@ def test_padding_takes_no_more_away_than_there_is() -> None:
         for f in (lax.conv_general_dilated, pb.jit(lax.conv_general_dilated, static_argnums=(2, 3))):
             with pytest.raises(ValueError, match="takes away"):
                 f(x, w, (1,), (pads,))
+
+
+def test_sums_are_taken_in_the_type_of_the_result_or_a_wider_one():
+    x, k = jnp.full((1, 1, 4), 100, "int8"), jnp.full((1, 1, 2), 100, "int8")
+    for dtype, value in (("int32", 20000), ("float32", 20000), (None, 32)):
+        f = lambda x, k, dtype=dtype: lax.conv_general_dilated(x, k, (1,), "VALID", preferred_element_type=dtype)
+        for out in (f(x, k), pb.jit(f)(x, k)):
+            assert out.dtype == (dtype or "int8") and (np.asarray(out) == value).all()
+
+
+@pytest.mark.parametrize("shape", [(900,), (30, 30)])
+def test_single_features_are_convolved_as_in_float64(shape):
+    """By NumPy and compiled: what the sums of float64 round to."""
+    x = RNG.normal(size=(1, 1, *shape)).astype(np.float32) + 1000
+    k = RNG.normal(size=(1, 1, *(n // 3 for n in shape))).astype(np.float32)
+    f = lambda x, k: lax.conv(x, k, (1,) * len(shape), "VALID")
+    with pb.enable_x64(True):
+        wide = np.asarray(f(x.astype(np.float64), k.astype(np.float64)))
+    for out in (f(x, k), pb.jit(f)(x, k)):
+        np.testing.assert_array_max_ulp(np.asarray(out), wide.astype(np.float32), 1)

@@ -39,9 +39,14 @@ class Capabilities:
     #: Passes over memory count, and not the depth: prefixes are found by a loop over rows, if these
     #: are long.
     loops_over_rows: bool = False
+    #: Convolutions of single features are loops over their elements if they are of float64, and
+    #: quicker so than those of float32.
+    convolves_by_loops: bool = False
 
 
-CPU = Capabilities("cpu", has_lapack=True, calls_host=True, keeps_barriers=True, loops_over_rows=True)
+CPU = Capabilities(
+    "cpu", has_lapack=True, calls_host=True, keeps_barriers=True, loops_over_rows=True, convolves_by_loops=True
+)
 _known = {CPU.platform: CPU}
 
 
