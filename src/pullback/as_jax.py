@@ -47,7 +47,7 @@ MODULES = frozenset([
     "ad_checkpoint", "checkpoint_policies", "custom_batching", "custom_derivatives", "debug", "dlpack", "dtypes", "errors", "experimental",
     "experimental.checkify", "experimental.ode", "experimental.sparse", "experimental.sparse.linalg", "export", "ffi", "flatten_util", "image",
     "lax", "lax.linalg", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg", "ops", "random", "scipy", "scipy.cluster",
-    "scipy.cluster.vq", "scipy.fft", "scipy.integrate", "scipy.interpolate", "scipy.linalg", "scipy.ndimage", "scipy.optimize",
+    "scipy.cluster.vq", "scipy.fft", "scipy.integrate", "scipy.interpolate", "scipy.linalg", "scipy.ndimage", "scipy.optimize", "scipy.signal",
     "scipy.sparse", "scipy.sparse.linalg", "scipy.spatial", "scipy.spatial.transform", "scipy.special", "sharding", "stages", "test_util",
     "tree", "tree_util", "typing",
 ])  # fmt: skip

@@ -283,8 +283,10 @@ def _by_numpy(
     few = _FEW_OF_ONE_FEATURE if is_of_one_feature else _FEW
     if not dtypes.is_numpys(dtype) or (out.size * rhs.size > few * kernels and not of_sequences):
         return None
-    lhs = _padded(lhs.transpose(n.lhs_spec), padding, lhs_dilation, dtype)
     rhs = rhs.transpose(n.rhs_spec).astype(dtype, copy=False)
+    if (any(map(any, padding)) or max(lhs_dilation, default=1) > 1) and not np.isfinite(rhs).all():
+        return None  # zero times infinity: these zeros are not there for XLA
+    lhs = _padded(lhs.transpose(n.lhs_spec), padding, lhs_dilation, dtype)
     if of_sequences:
         result = np.convolve(lhs[0, 0], rhs[0, 0, ::-1], "valid")  # `numpy.correlate` takes conjugates
         result = result.reshape(out.shape)

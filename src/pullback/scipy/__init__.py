@@ -14,6 +14,7 @@ _SUBMODULES = frozenset(
         "linalg",
         "ndimage",
         "optimize",
+        "signal",
         "sparse",
         "spatial",
         "special",
