@@ -89,6 +89,7 @@ _SUBMODULES = frozenset(
         "dlpack",
         "dtypes",
         "errors",
+        "example_libraries",
         "experimental",
         "export",
         "ffi",

@@ -44,7 +44,8 @@ JAX_VERSION = "0.10.2"
 #: The modules of that API that Pullback has, below `jax`. Others are no modules of the alias,
 #: whatever else there is in the package.
 MODULES = frozenset([
-    "ad_checkpoint", "checkpoint_policies", "custom_batching", "custom_derivatives", "debug", "dlpack", "dtypes", "errors", "experimental",
+    "ad_checkpoint", "checkpoint_policies", "custom_batching", "custom_derivatives", "debug", "dlpack", "dtypes", "errors",
+    "example_libraries", "example_libraries.optimizers", "example_libraries.stax", "experimental",
     "experimental.checkify", "experimental.ode", "experimental.sparse", "experimental.sparse.linalg", "export", "ffi", "flatten_util", "image",
     "lax", "lax.linalg", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg", "ops", "random", "scipy", "scipy.cluster",
     "scipy.cluster.vq", "scipy.fft", "scipy.integrate", "scipy.interpolate", "scipy.linalg", "scipy.ndimage", "scipy.optimize", "scipy.signal",

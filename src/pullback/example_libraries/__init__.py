@@ -1,0 +1,1 @@
+"""Two small libraries that JAX has as examples, and that programs still use: `optimizers` and `stax`."""
