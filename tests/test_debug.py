@@ -172,3 +172,81 @@ def test_breakpoints_stop_where_the_program_comes_to_them(monkeypatch: pytest.Mo
     assert [float(v["x"]) for _, v in stops[1:]] == [1, 2, 4]
     f(jnp.float32(1.0))
     assert len(stops) == 5
+
+
+def test_print_callback_and_log_in_two_calls(capsys, caplog):
+    def f(x):
+        pullback.debug.print(ordered=True)("{x}, {ordered} and {partitioned}", x=x, ordered=2 * x, partitioned=3)
+        pullback.debug.callback(ordered=True)(lambda ordered: seen.append(float(ordered)), ordered=x)
+        pullback.debug.print("no arguments")
+        pullback.debug.print(skip_format_check=True)("unused", x)
+        pullback.debug.log("logged {x}", x=x)
+        return x
+
+    for wrap in (lambda f: f, pb.jit):
+        seen = []
+        with caplog.at_level("INFO", "pullback.debug"):
+            wrap(f)(1.5)
+        assert sorted(capsys.readouterr().out.splitlines()) == ["1.5, 3.0 and 3", "no arguments", "unused"]
+        assert (seen, [r.message for r in caplog.records]) == ([1.5], ["logged 1.5"])
+        caplog.clear()
+    pullback.debug.log()("not shown at this level")
+    assert not caplog.records and not capsys.readouterr().out
+    with pytest.raises(ValueError, match="does not use argument"):  # in the second call it is an argument like others
+        pullback.debug.print()("{x}", x=1.0, ordered=True)
+    for call in (lambda: pullback.debug.print(x=1.0), lambda: pullback.debug.callback(x=1.0)):
+        with pytest.raises(TypeError, match=r"was given arguments \(x\) and nothing to do"):
+            call()
+    with pytest.raises(TypeError, match="takes a format string first"):
+        pullback.debug.print(1.0)
+
+
+def test_where_arrays_are():
+    found = []
+    look = lambda x: (pullback.debug.inspect_array_sharding(x, callback=lambda s: found.extend(s.device_set)), x.sum())[
+        1
+    ]
+    here, there = pb.devices("cpu")[:2]
+    x, y = jnp.ones(3), pb.device_put(np.ones(3), there)
+    for wrap in (lambda f: f, pb.grad, pb.vmap, pb.jit, lambda f: pb.jit(pb.grad(f))):
+        found.clear()
+        wrapped = wrap(look)
+        wrapped(x)
+        wrapped(y)
+        assert found == [here, there], wrap
+    wrapped(x)
+    assert len(found) == 2  # programs tell it when they are compiled
+    found.clear()
+    pb.jit(look, device=there).lower(x)
+    assert found == [there]
+    pb.export.export(pb.jit(look))(x)
+    assert found == [there]
+    with pytest.raises(TypeError, match="inspect_array_sharding"):
+        pullback.debug.inspect_array_sharding("x", callback=print)
+
+
+def test_pictures_of_shardings(capsys):
+    from pullback.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
+
+    def picture(shape, sharding, **options):
+        pullback.debug.visualize_sharding(shape, sharding, **options)
+        return capsys.readouterr().out.splitlines()
+
+    one, mesh = SingleDeviceSharding(pb.devices("cpu")[0]), Mesh([pb.devices("cpu")[:2]], ("x", "y"))
+    assert picture((100, 10), one) == ["┌───────┐", *["│       │"] * 4, "│ CPU 0 │", *["│       │"] * 4, "└───────┘"]
+    rows = picture((4, 6), NamedSharding(mesh, PartitionSpec("y")))
+    assert rows[:6] == [
+        f"┌{'─' * 35}┐",
+        *[f"│{' ' * 35}│"],
+        f"│{'CPU 0'.center(35)}│",
+        *[f"│{' ' * 35}│"] * 2,
+        f"├{'─' * 35}┤",
+    ]
+    assert picture((6,), NamedSharding(mesh, PartitionSpec("y")))[1] == "│ CPU 0 │ CPU 1 │"
+    assert picture((6,), NamedSharding(mesh, PartitionSpec()), color_map=lambda x: (x, 0, 0))[1] == "│CPU 0,1│"
+    assert max(map(len, picture((1, 10**6), NamedSharding(mesh, PartitionSpec(None, "y")), scale=2.0))) <= 80
+    pb.jit(lambda x: pullback.debug.visualize_array_sharding(x))(jnp.ones(3))
+    assert "│ CPU 0 │" in capsys.readouterr().out
+    for shape in ((), (1, 1, 1), (0, 3)):
+        with pytest.raises(ValueError, match="one or two axes that have elements"):
+            picture(shape, one)

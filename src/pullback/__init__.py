@@ -113,6 +113,7 @@ _SUBMODULES = frozenset(
 )
 # Functions whose modules are loaded when they are first asked for.
 _LATER = {"argmin": "implicit", "fixed_point": "implicit", "root": "implicit"}
+_LATER["ds"] = "numpy.dynamic_slices"
 _LATER |= dict.fromkeys(["NamedSharding", "P", "make_mesh", "reshard", "set_mesh"], "sharding")
 
 

@@ -58,7 +58,7 @@ NAMES = frozenset([
     "Array", "Device", "NamedSharding", "P", "ShapeDtypeStruct", "block_until_ready", "check_tracer_leaks", "checkpoint", "clear_caches",
     "closure_convert", "config", "copy_to_host_async", "custom_gradient", "custom_jvp", "custom_vjp", "debug_infs", "debug_nans",
     "default_backend", "default_device", "default_matmul_precision", "default_prng_impl", "device_count", "device_get", "device_put",
-    "devices", "disable_jit", "effects_barrier", "enable_checks", "enable_x64", "ensure_compile_time_eval", "eval_shape", "float0", "grad",
+    "devices", "disable_jit", "ds", "effects_barrier", "enable_checks", "enable_x64", "ensure_compile_time_eval", "eval_shape", "float0", "grad",
     "hessian", "jacfwd", "jacobian", "jacrev", "jit", "jvp", "legacy_prng_key", "linear_transpose", "linearize", "live_arrays",
     "local_device_count", "local_devices", "log_compiles", "make_jaxpr", "make_mesh", "named_call", "named_scope", "numpy_dtype_promotion",
     "numpy_rank_promotion", "process_count", "process_index", "process_indices", "pure_callback", "remat", "reshard", "set_mesh",

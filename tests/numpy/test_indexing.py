@@ -556,3 +556,69 @@ def test_updates_of_axes_without_elements_are_dropped(method, options):
     for f in (lambda x, i: x[i], lambda x, i: x.at[0].add(1.0), lambda x, i: x.at[i].get(mode="fill")):
         with pytest.raises(IndexError, match="size 0"):
             f(x, i)
+
+
+def test_slices_whose_start_is_traced():
+    """`ds` against NumPy's slices, eager, compiled and mapped, read, updated and differentiated, beside every kind of entry."""
+    texts = (
+        "ds(i, 3)", "ds(i, 2, 2)", "(ds(i, 3), 1)", "(1, ds(i, 4))", "(..., ds(i, 4, 3))", "(ds(i, 2), None, ds(i + 1, 3))",
+        "(ds(i, 2), np.array([0, 5, 7]))", "(np.array([0, 4]), ds(i, 2))", "(ds(i, 3), slice(None, None, -2))", "ds(i, 0)",
+        "(np.arange(5) > 2, ds(i, 2))", "(ds(i - 4, 2), ds(4))", "(None, ds(None), ds(i, 3))", "(ds(i, 2), slice(1, 9), None)",
+    )  # fmt: skip
+    at = lambda text, i: eval(text, {"i": i, "ds": pb.ds, "np": np})
+    x = np.arange(60.0, dtype=np.float32).reshape(5, 12)
+
+    def ours(i):
+        of = lambda index: lambda x: (x[index] ** 2).sum()
+        y = jnp.asarray(x)
+        parts = [at(text, i) for text in texts]
+        return [(y[p], y.at[p].set(-1), y.at[p].add(1), pb.grad(of(p))(y)) for p in parts]
+
+    for found in (ours(2), pb.jit(ours)(2), pb.tree.map(lambda v: v[0], pb.vmap(ours)(jnp.array([2, 1])))):
+        for text, (read, changed, added, gradient) in zip(texts, found):
+            entries = at(text, 2) if isinstance(at(text, 2), tuple) else (at(text, 2),)
+            as_slice = lambda s: slice(s.start, s.start + s.size * s.stride or None, s.stride)
+            plain = tuple(as_slice(e) if isinstance(e, type(pb.ds(1))) else e for e in entries)
+            np.testing.assert_array_equal(read, x[plain], err_msg=text)
+            for result, new in ((changed, -1), (added, x[plain] + 1)):
+                expected = x.copy()
+                expected[plain] = new
+                np.testing.assert_array_equal(result, expected, err_msg=text)
+            expected = np.zeros_like(x)
+            expected[plain] = 2 * x[plain]
+            np.testing.assert_array_equal(gradient, expected, err_msg=text)
+
+
+def test_slices_whose_start_is_traced_at_the_ends():
+    x = jnp.arange(10)
+    for start in (8, np.uint8(8), jnp.int32(8), jnp.uint32(2**32 - 1), -1):
+        assert x[pb.ds(start, 3)].tolist() == [7, 8, 9]
+    for start in (-100, jnp.int32(-(2**31)), jnp.int8(-100)):
+        assert x[pb.ds(start, 3)].tolist() == [0, 1, 2]
+        assert x.at[pb.ds(start, 3)].set(7).tolist() == list(range(10))
+    for start in (8, jnp.int32(8), jnp.uint8(8)):
+        assert x[pb.ds(start, 3, 2)].tolist() == [8, 9, 9]
+        assert x.at[pb.ds(start, 3)].set(0).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 0, 0]
+        assert x.astype(float).at[pb.ds(start, 3)].get(mode="fill").tolist()[:2] == [8, 9]
+        assert x.at[pb.ds(start, 3)].apply(lambda v: v * 2).tolist()[7:] == [7, 16, 18]
+        assert x.astype(float).at[pb.ds(start, 3)].divide(2).tolist()[7:] == [7, 4, 4.5]
+    assert x.at[pb.ds(-12, 4)].set(0).tolist() == [0, 0, *range(2, 10)]  # begins before the array
+    s = pb.ds(jnp.int32(2), 3)
+    assert pb.jit(lambda s: x[s])(s).tolist() == [2, 3, 4] and s == pb.ds(jnp.int32(2), 3) != pb.ds(2, 4)
+    assert (repr(pb.ds(4)), pb.ds(None), s.is_dynamic_start) == ("Slice(start=0, size=4, stride=1)", slice(None), True)
+    with pytest.raises(TypeError, match="less than or equal"):
+        x[pb.ds(0, 11)]
+    for wrong in (
+        lambda: pb.ds(1.5, 2),
+        lambda: pb.ds(jnp.ones(2, int), 2),
+        lambda: pb.ds(1, -2),
+        lambda: pb.ds(None, 2),
+    ):
+        with pytest.raises(TypeError, match=r"ds: "):
+            wrong()
+    with pytest.raises(ValueError, match="stride must be 1 or more"):
+        pb.ds(0, 1, 0)
+    with pytest.raises(TypeError, match="used as a Python integer"):
+        pb.jit(lambda n: x[pb.ds(0, n)])(3)
+    with pytest.raises(IndexError, match="Too many indices"):
+        x[0, pb.ds(0, 1)]

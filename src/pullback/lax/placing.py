@@ -5,13 +5,51 @@ from __future__ import annotations
 from typing import Any
 
 from pullback.core.array import ConcreteArray, as_array
+from pullback.core.effects import Effect
 from pullback.core.errors import user_line
+from pullback.core.primitive import Primitive
 from pullback.core.staging import is_staging
 from pullback.core.tree import leaf_error, tree_flatten
+from pullback.core.types import ShapedArray
 from pullback.lax.creation import sharding_constraint_p
 from pullback.xla.devices import put
-from pullback.xla.meshes import PartitionSpec, Sharding, device_for, get_mesh
-from pullback.xla.placement import Device
+from pullback.xla.meshes import PartitionSpec, Sharding, SingleDeviceSharding, device_for, get_mesh
+from pullback.xla.placement import HOST, Device
+
+
+class InspectSharding(Primitive):
+    """Tells the function `callback` where the operand is, when that is known: at once in eager code,
+    and when a program is lowered for a device. It has no results.
+
+    >>> import sys
+    >>> inspect_sharding_p.bind(1.0, callback=lambda s: sys.stdout.write(str(s.device_set)))
+    {CpuDevice(id=0)}[]
+    """
+
+    name = "inspect_sharding"
+    multiple_results = True
+    effects = frozenset({Effect.SHOWS})
+
+    def type_of(self, x: Any, *, callback: Any) -> list[ShapedArray]:
+        return []
+
+    def evaluate(self, x: Any, *, callback: Any) -> list[Any]:
+        callback(SingleDeviceSharding(HOST))
+        return []
+
+    def lower(self, emit: Any, x: Any, *, callback: Any) -> list[Any]:
+        if emit.device is not None:
+            callback(SingleDeviceSharding(emit.device))
+        return []
+
+    def jvp(self, primals: Any, tangents: Any, *, callback: Any) -> Any:
+        return self.bind(*primals, callback=callback), []
+
+    def batch(self, size: int, args: Any, axes: Any, *, callback: Any) -> Any:
+        return self.bind(*args, callback=callback), []
+
+
+inspect_sharding_p = InspectSharding()
 
 
 def devices_of(name: str, places: Any, x: Any) -> list[Device | None]:

@@ -143,7 +143,7 @@ class Resolved:
             return concrete(out)
         columns = []
         for a, n in zip(self.arrays, lengths):
-            column = _positions_traced(as_array(a), n, self.wrap, dtype)
+            column = traced_positions(as_array(a), n, self.wrap, dtype)
             columns.append(reshape_p.bind(broadcast_to(column, self.rows), new_sizes=(*self.rows, 1)))
         return columns[0] if len(columns) == 1 else concatenate_p.bind(*columns, dimension=len(self.rows))
 
@@ -253,7 +253,7 @@ def _positions(a: Any, n: int, wrap: bool, dtype: dtypes.DType) -> Any:
     return np.where(a < 0, a + n, a) if wrap else a
 
 
-def _positions_traced(a: Any, n: int, wrap: bool, dtype: dtypes.DType) -> Any:
+def traced_positions(a: Any, n: int, wrap: bool, dtype: dtypes.DType) -> Any:
     """`_positions` of a tracer, as `dtype`."""
     if dtypes.kind(a.dtype) == "u":
         return convert(min_p.bind(a, like(min(n, int(dtypes.iinfo(a.dtype).max)), a)), dtype)

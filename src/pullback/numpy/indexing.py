@@ -33,6 +33,7 @@ from pullback.lax.shape import broadcast_to, convert
 from pullback.lax.static_index import static_index_p, static_update_p
 from pullback.numpy.arithmetic import power
 from pullback.numpy.conversion import asarray
+from pullback.numpy.dynamic_slices import read, replaced, windows_of
 from pullback.numpy.index_plan import BASIC, Resolved
 from pullback.numpy.promotion import here
 from pullback.xla.devices import beside, no_sharding
@@ -61,6 +62,9 @@ def getitem(x: Array, index: Any) -> Array:
                 return concrete(np.asarray(out) if out.__class__ is np.void else out, x.weak_type)
             except (IndexError, TypeError, ValueError, OverflowError):
                 pass  # out of bounds, or a mistake: the long way clamps the one and explains the other
+    windows = windows_of(index, x.ndim)
+    if windows is not None:
+        return getitem(read(_joining(x, index), windows.slices), windows.rest)
     return _get(_joining(x, index), Resolved(x.shape, index), GatherScatterMode.PROMISE_IN_BOUNDS)
 
 
@@ -178,6 +182,16 @@ class IndexUpdateRef:
         """`x[index]`. Out of bounds: clamped; in mode "fill" (or "drop") `fill_value`, by default
         NaN, the smallest signed or the largest unsigned integer, or True."""
         no_sharding("get", out_sharding)
+        windows = windows_of(self.index, self.array.ndim)
+        if windows is not None:
+            options = {
+                "indices_are_sorted": indices_are_sorted,
+                "unique_indices": unique_indices,
+                "mode": mode,
+                "fill_value": fill_value,
+            }
+            part = read(self.array, windows.slices, mode=mode, fill_value=fill_value)
+            return IndexUpdateRef(part, windows.rest).get(**options, wrap_negative_indices=wrap_negative_indices)
         resolved = Resolved(self.array.shape, self.index, wrap_negative_indices)
         how = GatherScatterMode.PROMISE_IN_BOUNDS if mode is None else GatherScatterMode.from_any(mode)
         return _get(_joining(self.array, self.index), resolved, how, fill_value, unique_indices, indices_are_sorted)
@@ -287,6 +301,14 @@ class IndexUpdateRef:
         mode: Any = None, out_sharding: Any = None, wrap_negative_indices: bool = True,
     ) -> Array:  # fmt: skip
         no_sharding("at", out_sharding)
+        windows = windows_of(self.index, x.ndim)
+        if windows is not None:
+            options = {"indices_are_sorted": indices_are_sorted, "unique_indices": unique_indices, "mode": mode}
+            options["wrap_negative_indices"] = wrap_negative_indices
+            update = lambda part: IndexUpdateRef(part, windows.rest)._update(
+                part, values, primitive, function, **options
+            )
+            return replaced(x, windows.slices, update)
         x, index = _joining(x, self.index), Resolved(x.shape, self.index, wrap_negative_indices)
         how = GatherScatterMode.from_any(mode)
         values = _broadcast_values(values, index.shape)
@@ -312,6 +334,11 @@ class IndexUpdateRef:
             raise TypeError(f"unknown keyword arguments {sorted(set(options) - set(_DEFAULTS))} of an index update")
         no_sharding("at", options["out_sharding"])
         x = _joining(self.array, self.index)
+        windows = windows_of(self.index, x.ndim)
+        if windows is not None:
+            return replaced(
+                x, windows.slices, lambda part: IndexUpdateRef(part, windows.rest)._apply(func, options, values_shape)
+            )
         index = Resolved(x.shape, self.index, options["wrap_negative_indices"])
         how = GatherScatterMode.from_any(options["mode"])
         if broadcast_shapes(values_shape, index.shape) != index.shape:

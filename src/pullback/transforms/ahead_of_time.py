@@ -125,12 +125,13 @@ class Traced(_Stage):
         """
         from pullback.xla.lowering import lower
 
-        platforms = (_placement(self._entry).platform,) if lowering_platforms is None else tuple(lowering_platforms)
+        device = _placement(self._entry).device
+        platforms = (device.platform,) if lowering_platforms is None else tuple(lowering_platforms)
         if len(platforms) != 1:
             raise NotImplementedError(f"lowering for platforms {platforms}: a module is for one platform")
         options = self._entry.options
         donate, keep = (options.donate, options.keep_unused) if options is not None else ((), False)
-        module = lower(self._entry.program, self._entry.name, donate, keep, platform=platforms[0])
+        module = lower(self._entry.program, self._entry.name, donate, keep, platform=platforms[0], device=device)
         return Lowered(*self._call, module, platforms[0])
 
 

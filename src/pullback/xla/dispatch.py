@@ -203,7 +203,8 @@ def _lower_and_compile(
     placement: Placement,
     options: XlaOptions,
 ) -> Compiled:
-    return compile_module(lower(program, name, donated, keep_unused, platform=placement.platform), placement, options)
+    module = lower(program, name, donated, keep_unused, platform=placement.platform, device=placement.device)
+    return compile_module(module, placement, options)
 
 
 def compile_module(module: Module, placement: Placement, options: XlaOptions) -> Compiled:

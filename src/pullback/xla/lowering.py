@@ -77,10 +77,10 @@ _LOCATION = re.compile(r" loc\(\".*$", re.MULTILINE)
 
 def lower(
     closed: ClosedJaxpr, name: str = "main", donated: Sequence[int] = (), keep_unused: bool = False,
-    portable: bool = False, platform: str = CPU.platform,
+    portable: bool = False, platform: str = CPU.platform, device: Any = None,
 ) -> Module:  # fmt: skip
     """The module of a program. `donated` numbers the arguments whose memory may be used for
-    results.
+    results; `device` is where the program will run, if that is known.
 
     A `portable` module is complete and made for no machine: it holds its constants, whatever their
     size, its arguments and results are of their own types, and nothing is fused. Raises
@@ -98,6 +98,7 @@ def lower(
     own = jaxpr.invars[count:]
     kept = [i for i, v in enumerate(own) if keep_unused or v in used]
     emit = Emitter(lower_equations, capabilities_of(platform), portable)
+    emit.device = device
     emit.plans_fusion = emit.keeps and cpu_fusion.value == "auto"
     arguments = [*jaxpr.invars[:count], *(own[i] for i in kept)]
     border = (lambda dtype: dtype) if portable else physical_dtype

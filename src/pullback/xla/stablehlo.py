@@ -82,6 +82,8 @@ class Emitter:
         self._inline = inline
         #: What the platform that the module is for can do.
         self.capabilities = capabilities
+        #: The device that the program will run on; None where that is not known.
+        self.device: Any = None
         self.lines: list[str] = []
         self._count = 0
         self._constants: dict[Any, Value] = {}

@@ -9,6 +9,7 @@ import numpy as np
 from pullback import lax
 from pullback.core.types import ShapeDtypeStruct
 from pullback.lax.callbacks import debug_callback, io_callback, pure_callback
+from pullback.lax.placing import inspect_sharding_p
 from tests.conformance.table import Row, sample
 
 
@@ -17,6 +18,11 @@ def sine(method: str) -> Any:
         return pure_callback(np.sin, ShapeDtypeStruct(x.shape, x.dtype), x, vmap_method=method)
 
     return function
+
+
+def inspected(x: Any) -> Any:
+    inspect_sharding_p.bind(x, callback=lambda sharding: None)
+    return lax.mul(x, 2.0)
 
 
 def watched(x: Any) -> Any:
@@ -33,5 +39,6 @@ ROWS = [
 ROWS += [
     Row("io_callback", "results", lambda x: io_callback(np.sin, ShapeDtypeStruct(x.shape, x.dtype), x), (sample((3,)),), order=0,
         note="no JVP, which is an error; test_debug.py has the effects"),
+    Row("inspect_sharding", "nothing", inspected, (sample((3,)),), order=0, note="test_debug.py has the effects"),
     Row("debug_callback", "nothing", watched, (sample((3,)),), order=0, note="test_debug.py has the effects"),
 ]  # fmt: skip
