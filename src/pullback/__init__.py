@@ -18,18 +18,25 @@ from pullback.core.array import Array as Array
 from pullback.core.config import check_tracer_leaks as check_tracer_leaks
 from pullback.core.config import config as config
 from pullback.core.config import debug_infs as debug_infs
+from pullback.core.config import debug_key_reuse as debug_key_reuse
 from pullback.core.config import debug_nans as debug_nans
 from pullback.core.config import default_device as default_device
 from pullback.core.config import default_matmul_precision as default_matmul_precision
 from pullback.core.config import default_prng_impl as default_prng_impl
-from pullback.core.config import disable_jit as disable_jit
+from pullback.core.config import disabled_jit as disable_jit
 from pullback.core.config import enable_checks as enable_checks
+from pullback.core.config import enable_custom_prng as enable_custom_prng
 from pullback.core.config import enable_x64 as enable_x64
+from pullback.core.config import explain_cache_misses as explain_cache_misses
 from pullback.core.config import legacy_prng_key as legacy_prng_key
 from pullback.core.config import log_compiles as log_compiles
 from pullback.core.config import numpy_dtype_promotion as numpy_dtype_promotion
 from pullback.core.config import numpy_rank_promotion as numpy_rank_promotion
 from pullback.core.config import threefry_partitionable as threefry_partitionable
+from pullback.core.config import transfer_guard as transfer_guard
+from pullback.core.config import transfer_guard_device_to_device as transfer_guard_device_to_device
+from pullback.core.config import transfer_guard_device_to_host as transfer_guard_device_to_host
+from pullback.core.config import transfer_guard_host_to_device as transfer_guard_host_to_device
 from pullback.core.dtypes import float0 as float0
 from pullback.core.types import ShapeDtypeStruct as ShapeDtypeStruct
 from pullback.core.types import typeof as typeof
@@ -39,6 +46,7 @@ from pullback.transforms.checkpoint import checkpoint as remat
 from pullback.transforms.custom_vjp import custom_gradient as custom_gradient
 from pullback.transforms.custom_jvp import custom_jvp as custom_jvp
 from pullback.transforms.custom_vjp import custom_vjp as custom_vjp
+from pullback.transforms.derivatives import fwd_and_bwd as fwd_and_bwd
 from pullback.transforms.derivatives import grad as grad
 from pullback.transforms.derivatives import hessian as hessian
 from pullback.transforms.derivatives import jacfwd as jacfwd
@@ -68,9 +76,13 @@ from pullback.transfers import device_get as device_get
 from pullback.transfers import device_put as device_put
 from pullback.transfers import devices as devices
 from pullback.transfers import effects_barrier as effects_barrier
+from pullback.transfers import host_count as host_count
+from pullback.transfers import host_id as host_id
+from pullback.transfers import host_ids as host_ids
 from pullback.transfers import live_arrays as live_arrays
 from pullback.transfers import local_device_count as local_device_count
 from pullback.transfers import local_devices as local_devices
+from pullback.transfers import print_environment_info as print_environment_info
 from pullback.transfers import process_count as process_count
 from pullback.transfers import process_index as process_index
 from pullback.transfers import process_indices as process_indices
@@ -86,6 +98,7 @@ _SUBMODULES = frozenset(
         "custom_batching",
         "custom_derivatives",
         "debug",
+        "distributed",
         "dlpack",
         "dtypes",
         "errors",
@@ -98,6 +111,7 @@ _SUBMODULES = frozenset(
         "implicit",
         "interop",
         "lax",
+        "memory",
         "nn",
         "ops",
         "random",

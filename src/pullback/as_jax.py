@@ -44,25 +44,28 @@ JAX_VERSION = "0.10.2"
 #: The modules of that API that Pullback has, below `jax`. Others are no modules of the alias,
 #: whatever else there is in the package.
 MODULES = frozenset([
-    "ad_checkpoint", "checkpoint_policies", "custom_batching", "custom_derivatives", "debug", "dlpack", "dtypes", "errors",
-    "example_libraries", "example_libraries.optimizers", "example_libraries.stax", "experimental",
-    "experimental.checkify", "experimental.ode", "experimental.sparse", "experimental.sparse.linalg", "export", "ffi", "flatten_util", "image",
-    "lax", "lax.linalg", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg", "ops", "random", "scipy", "scipy.cluster",
-    "scipy.cluster.vq", "scipy.fft", "scipy.integrate", "scipy.interpolate", "scipy.linalg", "scipy.ndimage", "scipy.optimize", "scipy.signal",
-    "scipy.sparse", "scipy.sparse.linalg", "scipy.spatial", "scipy.spatial.transform", "scipy.special", "sharding", "stages", "test_util",
-    "tree", "tree_util", "typing",
+    "ad_checkpoint", "checkpoint_policies", "custom_batching", "custom_derivatives", "debug", "distributed", "dlpack", "dtypes", "errors",
+    "example_libraries", "example_libraries.optimizers", "example_libraries.stax", "experimental", "experimental.checkify",
+    "experimental.ode", "experimental.sparse", "experimental.sparse.linalg", "export", "ffi", "flatten_util", "image", "lax", "lax.linalg",
+    "memory", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg", "ops", "random", "scipy", "scipy.cluster", "scipy.cluster.vq",
+    "scipy.fft", "scipy.integrate", "scipy.interpolate", "scipy.linalg", "scipy.ndimage", "scipy.optimize", "scipy.signal",
+    "scipy.sparse",
+    "scipy.sparse.linalg", "scipy.spatial", "scipy.spatial.transform", "scipy.special", "sharding", "stages", "test_util", "tree",
+    "tree_util", "typing",
 ])  # fmt: skip
 #: The names of `jax` itself, but for its modules. Those of a module are in its `__all__`, or are
 #: all that it has.
 NAMES = frozenset([
     "Array", "Device", "NamedSharding", "P", "ShapeDtypeStruct", "block_until_ready", "check_tracer_leaks", "checkpoint", "clear_caches",
-    "closure_convert", "config", "copy_to_host_async", "custom_gradient", "custom_jvp", "custom_vjp", "debug_infs", "debug_nans",
-    "default_backend", "default_device", "default_matmul_precision", "default_prng_impl", "device_count", "device_get", "device_put",
-    "devices", "disable_jit", "ds", "effects_barrier", "enable_checks", "enable_x64", "ensure_compile_time_eval", "eval_shape", "float0", "grad",
-    "hessian", "jacfwd", "jacobian", "jacrev", "jit", "jvp", "legacy_prng_key", "linear_transpose", "linearize", "live_arrays",
+    "closure_convert", "config", "copy_to_host_async", "custom_gradient", "custom_jvp", "custom_vjp", "debug_infs", "debug_key_reuse",
+    "debug_nans", "default_backend", "default_device", "default_matmul_precision", "default_prng_impl", "device_count", "device_get",
+    "device_put", "devices", "disable_jit", "ds", "effects_barrier", "enable_checks", "enable_custom_prng", "enable_x64",
+    "ensure_compile_time_eval", "eval_shape", "explain_cache_misses", "float0", "fwd_and_bwd", "grad", "hessian", "host_count", "host_id",
+    "host_ids", "jacfwd", "jacobian", "jacrev", "jit", "jvp", "legacy_prng_key", "linear_transpose", "linearize", "live_arrays",
     "local_device_count", "local_devices", "log_compiles", "make_jaxpr", "make_mesh", "named_call", "named_scope", "numpy_dtype_promotion",
-    "numpy_rank_promotion", "process_count", "process_index", "process_indices", "pure_callback", "remat", "reshard", "set_mesh",
-    "threefry_partitionable", "typeof", "value_and_grad", "vjp", "vmap",
+    "numpy_rank_promotion", "print_environment_info", "process_count", "process_index", "process_indices", "pure_callback", "remat",
+    "reshard", "set_mesh", "threefry_partitionable", "transfer_guard", "transfer_guard_device_to_device", "transfer_guard_device_to_host",
+    "transfer_guard_host_to_device", "typeof", "value_and_grad", "vjp", "vmap",
 ])  # fmt: skip
 _MISSING: Any = object()
 

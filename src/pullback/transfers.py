@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -66,10 +68,11 @@ def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = Fal
     """`x` (a tree of arrays, NumPy arrays and scalars) as Arrays on `device`: a device, a sharding
     (see `pullback.sharding`), or a tree of these for parts of `x`.
 
-    Without a device, arrays that are on one stay there, and the others go to the default one.
-    Traced values are put where a transformation traces them, and stay where the program runs in one
-    that is compiled. Raises ValueError for what is no device and for shardings that do not fit,
-    NotImplementedError for those over several devices, TypeError for leaves that are no arrays.
+    Without a device, or with a `memory.Space`, arrays that are on one stay there, and the others go
+    to the default one. Traced values are put where a transformation traces them, and stay where the
+    program runs in one that is compiled. Raises ValueError for what is no device and for shardings
+    that do not fit, NotImplementedError for those over several devices and for the host's memory of
+    another device (`Space.Host`), TypeError for leaves that are no arrays.
 
     >>> device_put([1.0, np.arange(3)], devices("cpu")[0])
     [Array(1., dtype=float32, weak_type=True), Array([0, 1, 2], dtype=int32)]
@@ -97,6 +100,11 @@ def _per_leaf(device: Any, x: Any, count: int) -> list[Device | None]:
     if device is None or isinstance(device, Device):
         return [device] * count
     from pullback.lax import placing  # shardings come into it
+    from pullback.memory import Space, check_space
+
+    if isinstance(device, Space):
+        check_space(device, x)
+        return [None] * count
 
     return placing.devices_of("device_put", device, x)
 
@@ -107,7 +115,11 @@ def device_get(x: Any) -> Any:
     for leaf in leaves:  # all on their way before the first is waited for
         if isinstance(leaf, ConcreteArray):
             leaf.copy_to_host_async()
-    return tree.unflatten([np.asarray(leaf) if isinstance(leaf, Array) else leaf for leaf in leaves])
+    return tree.unflatten([_fetched(leaf) if isinstance(leaf, Array) else leaf for leaf in leaves])
+
+
+def _fetched(x: Array) -> Any:
+    return np.asarray(_arrays.on_host(x) if isinstance(x, ConcreteArray) else x)
 
 
 def copy_to_host_async(x: Any) -> Any:
@@ -127,6 +139,59 @@ def block_until_ready(x: Any) -> Any:
     return x
 
 
+def host_id(backend: str | None = None) -> int:
+    """`process_index`, by its former name: a DeprecationWarning says so."""
+    _renamed("host_id", "process_index")
+    return process_index(backend)
+
+
+def host_count(backend: str | None = None) -> int:
+    """`process_count`, by its former name: a DeprecationWarning says so."""
+    _renamed("host_count", "process_count")
+    return process_count(backend)
+
+
+def host_ids(backend: str | None = None) -> list[int]:
+    """`process_indices`, by its former name: a DeprecationWarning says so."""
+    _renamed("host_ids", "process_indices")
+    return process_indices(backend)
+
+
+def _renamed(before: str, now: str) -> None:
+    warnings.warn(f"{before} is now called {now}", DeprecationWarning, stacklevel=3)
+
+
+def print_environment_info(return_string: bool = False) -> str | None:
+    """Print what a report of a fault should say: versions, Python, devices, the platform, XLA_FLAGS
+    if they are set. With `return_string` it is returned instead.
+
+    >>> print_environment_info(return_string=True).partition(":")[0]
+    'pullback'
+    """
+    import platform
+    import sys
+    from importlib import metadata
+
+    import pullback
+
+    found = devices()
+    kinds = ", ".join(dict.fromkeys(d.device_kind for d in found))
+    lines = [f"pullback: {pullback.__version__}"]
+    lines += [f"{name}: {metadata.version(name)}" for name in ("jaxlib", "numpy", "scipy", "ml_dtypes", "optree")]
+    lines += [
+        f"python: {sys.version}",
+        f"devices: {len(found)} of platform {default_backend()} ({kinds})",
+        f"process_count: {process_count()}",
+        f"platform: {platform.uname()}",
+        *([f"XLA_FLAGS={os.environ['XLA_FLAGS']}"] if "XLA_FLAGS" in os.environ else []),
+    ]
+    text = "\n".join(lines)
+    if return_string:
+        return text
+    sys.stdout.write(text + "\n")
+    return None
+
+
 def effects_barrier() -> None:
     """Wait until side effects of everything dispatched so far have happened: they have when a
     program's results are returned."""
@@ -142,9 +207,13 @@ __all__ = [
     "device_put",
     "devices",
     "effects_barrier",
+    "host_count",
+    "host_id",
+    "host_ids",
     "live_arrays",
     "local_device_count",
     "local_devices",
+    "print_environment_info",
     "process_count",
     "process_index",
     "process_indices",

@@ -131,12 +131,12 @@ def test_options_of_jax_that_mean_nothing_are_accepted_with_one_warning(monkeypa
     from pullback.core.foreign_options import REASONS
 
     monkeypatch.setattr(module, "_foreign_values", {})
-    with pytest.warns(UserWarning, match="'jax_transfer_guard' means nothing here: transfers are not guarded"):
-        pb.config.update("jax_transfer_guard", "allow")
+    with pytest.warns(UserWarning, match="'jax_logging_level' means nothing here: it is about how JAX reports"):
+        pb.config.update("jax_logging_level", "INFO")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pb.config.update("jax_transfer_guard", "disallow")
-    assert pb.config.jax_transfer_guard == "disallow"
+        pb.config.update("jax_logging_level", "DEBUG")
+    assert pb.config.jax_logging_level == "DEBUG"
     assert pb.config.read("jax_traceback_filtering") == "auto"
     assert not set(REASONS) & set(pb.config._options)
 
@@ -144,8 +144,8 @@ def test_options_of_jax_that_mean_nothing_are_accepted_with_one_warning(monkeypa
 def test_names_that_are_nobodys_are_refused_with_the_nearest():
     with pytest.raises(AttributeError, match="unknown option 'enable_x46'; did you mean 'enable_x64'?"):
         pb.config.update("enable_x46", True)
-    with pytest.raises(AttributeError, match="did you mean 'transfer_guard'?"):
-        pb.config.update("jax_transfer_gaurd", "allow")
+    with pytest.raises(AttributeError, match="did you mean 'logging_level'?"):
+        pb.config.update("jax_loging_level", "allow")
     with pytest.raises(AttributeError, match="unknown option 'zzzzzz'. Known: "):
         pb.config.update("zzzzzz", 1)
     with pytest.raises(AttributeError):
@@ -166,3 +166,48 @@ def test_disable_jit_by_name():
         assert pb.config.disable_jit
         with pb.disable_jit(False):
             assert not pb.config.disable_jit
+
+
+def test_options_that_are_set_together():
+    directions = [
+        pb.transfer_guard_host_to_device,
+        pb.transfer_guard_device_to_device,
+        pb.transfer_guard_device_to_host,
+    ]
+    values = lambda: [pb.transfer_guard.value, *[d.value for d in directions]]
+    with pb.transfer_guard("log"):
+        assert values() == ["log"] * 4
+        with pb.transfer_guard_device_to_host("allow"):
+            assert values() == ["log", "log", "log", "allow"]
+            with pb.transfer_guard("disallow"):
+                assert values() == ["disallow"] * 4
+    assert values() == [None] * 4
+    try:
+        pb.config.update("jax_transfer_guard", "log")
+        pb.config.update("transfer_guard_device_to_host", "allow")
+        assert values() == ["log", "log", "log", "allow"]
+    finally:
+        pb.config.update("transfer_guard", None)
+    assert values() == [None] * 4
+    with pytest.raises(ValueError, match="must be one of None, 'allow', 'log', 'disallow'"):
+        pb.transfer_guard("never")
+
+
+def test_options_that_are_accepted_say_what_they_do_not_do():
+    with pytest.warns(UserWarning, match="keys are not checked"), pb.debug_key_reuse(True):
+        assert pb.config.jax_debug_key_reuse
+    with pb.debug_key_reuse(False), pb.enable_custom_prng(True), pb.explain_cache_misses(False):
+        assert pb.config.jax_enable_custom_prng
+
+
+def test_disable_jit_takes_its_argument_by_name():
+    with pb.disable_jit(disable=True):
+        assert pb.config.jax_disable_jit and pb.jit(lambda x: type(x))(1.0) is float
+        with pb.disable_jit(False):
+            assert not pb.config.jax_disable_jit
+
+    @pb.disable_jit()
+    def within():
+        return pb.config.jax_disable_jit
+
+    assert within() and not pb.config.jax_disable_jit

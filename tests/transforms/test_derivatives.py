@@ -241,3 +241,30 @@ def test_argnums_that_are_none(transformation):
         transformation(f, argnums=2)(1.0, 2.0)
     for same in (1, np.int64(1), True, -1):
         np.testing.assert_array_equal(pb.grad(f, same)(3.0, 2.0), 3)
+
+
+def test_forward_and_backward_passes(caplog):
+    cube, cube_back = pb.fwd_and_bwd(lambda v: v**3, 0)
+    f = lambda x, w, n: (jnp.tanh(x["a"] @ w) * n, {"norm": jnp.sum(w)})
+    x, w = {"a": jnp.ones((2, 3))}, jnp.full((3, 2), 0.1)
+    for argnums in (0, 1, -2, [1], (0, 1)):
+        for jitted in (False, True)[: 1 + (argnums == (0, 1))]:
+            fwd, bwd = pb.fwd_and_bwd(f, argnums, has_aux=True, jitted=jitted)
+            y, residuals, aux = fwd(x, w, 2)
+            expected, f_vjp, _ = pb.vjp(lambda x, w: f(x, w, 2), x, w, has_aux=True)
+            np.testing.assert_allclose(y, expected, rtol=1e-6)
+            np.testing.assert_allclose(aux["norm"], 0.6, rtol=1e-6)
+            chosen = argnums if isinstance(argnums, int) else tuple(argnums)
+            cts = (*f_vjp(y), None)
+            wanted = cts[chosen] if isinstance(chosen, int) else tuple(cts[i] for i in chosen)
+            pb.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), bwd(residuals, y), wanted)
+    with pb.log_compiles(True):  # the backward pass is compiled once, whatever the residuals
+        for scale in (1.0, 2.0, 3.0):
+            y, residuals, _ = fwd(x, scale * w, 2)
+            bwd(residuals, y)
+    assert not [r for r in caplog.records if "compiled" in r.message]
+    assert float(pb.grad(lambda s: cube_back(cube(s)[1], 1.0))(2.0)) == 12.0
+    with pytest.raises(TypeError, match="callable"):
+        pb.fwd_and_bwd(3, 0)
+    with pytest.raises(ValueError, match="argnums=3"):
+        pb.fwd_and_bwd(f, 3, jitted=False)[0](x, w, 2)

@@ -422,3 +422,109 @@ def test_no_device_and_no_sharding_is_ignored() -> None:
             f(pb.devices("cpu")[1])
     with pytest.raises(ValueError, match="sharding"):
         pb.ShapeDtypeStruct((), "float32", sharding=object())
+
+
+# What moves, by direction: whether it is explicit, and what does it.
+TRANSFERS = {
+    "host_to_device": (
+        (False, lambda here, there: there + here),
+        (False, lambda here, there: there * 2.0),
+        (False, lambda here, there: pb.jit(lambda x, y: x * y)(here, there)),
+        (False, lambda here, there: pb.jit(lambda x, y: x * y)(X, there)),
+        (True, lambda here, there: pb.device_put(X, there.device)),
+        (True, lambda here, there: pb.device_put(here, there.device)),
+    ),
+    "device_to_device": ((True, lambda here, there: pb.device_put(there, pb.devices("cpu")[2])),),
+    "device_to_host": (
+        (False, lambda here, there: str(there)),
+        (False, lambda here, there: np.asarray(there)),
+        (False, lambda here, there: there[0, 0].item()),
+        (False, lambda here, there: bool(there.any())),
+        (True, lambda here, there: pb.device_get([there])),
+        (True, lambda here, there: pb.copy_to_host_async(there)),
+        (True, lambda here, there: pb.device_put(there, pb.devices("cpu")[0])),
+    ),
+}  # fmt: skip
+NO_TRANSFERS = (
+    lambda here, there: there[0, 0] if there.shape else there,
+    lambda here, there: pb.jit(jnp.sin)(there),
+    lambda here, there: pb.device_put(there, there.device),
+    lambda here, there: jnp.zeros(3, device=there.device),
+    lambda here, there: jnp.zeros_like(there),
+    lambda here, there: float((here * 2)[0, 0]) + pb.jit(jnp.sum)(X),
+)
+
+
+def test_transfers_are_guarded(x: Any, caplog: Any) -> None:
+    here = jnp.asarray(X)
+    for direction, calls in TRANSFERS.items():
+        guard = getattr(pb, f"transfer_guard_{direction}")
+        way = direction.replace("_", "-")
+        for number, (explicit, call) in enumerate(calls):
+            call(here, x)  # compiles what there is to compile
+            for level in ("allow", "log", "disallow", "log_explicit", "disallow_explicit"):
+                acts = level != "allow" and (not explicit or level.endswith("explicit"))
+                caplog.clear()
+                with guard(level), caplog.at_level(logging.WARNING, "pullback.transfers"):
+                    if acts and level.startswith("disallow"):
+                        with pytest.raises(
+                            pb.errors.JaxRuntimeError, match=f"Disallowed {way} transfer of .* at .*test_devices"
+                        ):
+                            call(here, x)
+                    else:
+                        call(here, x)
+                logged = [r.message for r in caplog.records if r.name == "pullback.transfers"]
+                expected = acts and level.startswith("log")
+                assert [m.partition(" ")[0] for m in logged] == [way] * len(logged), (direction, number, level)
+                assert bool(logged) == expected, (direction, number, level, logged)
+    with pb.transfer_guard("disallow_explicit"):
+        for call in NO_TRANSFERS[1:]:
+            call(here, x)
+
+
+def test_memory_spaces(x: Any) -> None:
+    from pullback.memory import Space
+
+    assert pb.device_put(x, Space.Device).device is x.device
+    assert pb.device_put({"a": X}, Space.Host)["a"].device is pb.devices("cpu")[0]
+    assert pb.jit(lambda v: pb.device_put(v, Space.Device) + 1)(X).tolist() == (X + 1).tolist()
+    with pytest.raises(NotImplementedError, match="the host's memory of cpu:1"):
+        pb.device_put(x, Space.Host)
+    with pytest.raises(ValueError, match="Any does not say"):
+        pb.device_put(x, Space.Any)
+
+
+def test_former_names_and_the_environment(capsys: Any) -> None:
+    for former, now in (
+        ("host_id", pb.process_index),
+        ("host_count", pb.process_count),
+        ("host_ids", pb.process_indices),
+    ):
+        with pytest.warns(DeprecationWarning, match=f"{former} is now called {now.__name__}"):
+            assert getattr(pb, former)() == now()
+    text = pb.print_environment_info(return_string=True)
+    assert text is not None
+    assert pb.print_environment_info() is None and capsys.readouterr().out == text + "\n"
+    for part in ("pullback: 0.", "jaxlib: ", "devices: 3 of platform cpu", "process_count: 1"):
+        assert part in text
+
+
+def test_one_process() -> None:
+    from pullback import distributed
+
+    assert not distributed.is_initialized()
+    distributed.initialize("localhost:1", 1, 0)
+    try:
+        assert distributed.is_initialized()
+        with pytest.raises(RuntimeError, match="takes effect once"):
+            distributed.initialize(num_processes=1)
+    finally:
+        distributed.shutdown()
+    assert not distributed.is_initialized()
+    for kwargs, error in (
+        ({}, ValueError),
+        ({"num_processes": 2}, NotImplementedError),
+        ({"num_processes": 1, "process_id": 1}, ValueError),
+    ):
+        with pytest.raises(error, match=r"distributed\.initialize"):
+            distributed.initialize(**kwargs)

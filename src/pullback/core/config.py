@@ -46,6 +46,8 @@ class Option:
         self.name, self.__doc__, self.choices, self.in_programs = name, doc, choices, in_programs
         self.default = self._global = default
         self.on_change: Callable[[], None] | None = None
+        #: Options that are set with this one.
+        self.group: tuple[Option, ...] = ()
 
     def __reduce__(self) -> tuple[object, ...]:
         return _option, (self.name,)  # there is one of each: copies and pickles are that one
@@ -60,6 +62,8 @@ class Option:
         with _lock:
             # No call between these, so that no signal comes between.
             self._global = value
+            for other in self.group:
+                other._global = value
             if self.in_programs:
                 _program_state.version += 1
                 _program_state.shared = None
@@ -104,7 +108,7 @@ class _Here(Entered):
     """
 
     def __init__(self, settings: Iterable[Setting] = ()) -> None:
-        self.values = {s.option: s.new_value for s in self}
+        self.values = {o: s.new_value for s in self for o in s.options}
         #: The version for which the program state was made, and that state.
         self.state: tuple[int, tuple[Any, ...]] = (-1, ())
 
@@ -124,6 +128,7 @@ class Setting(Scope):
 
     def __init__(self, option: Option, value: OptionValue) -> None:
         self.option, self.new_value, self.entry = option, value, self
+        self.options = (option, *option.group)
 
     def __enter__(self) -> None:
         super().__enter__()
@@ -329,6 +334,19 @@ debug_infs = config.define(
 disable_jit = config.define(
     "disable_jit", False, "`jit` calls the Python function directly.", in_programs=True, kind=_DisablingOption
 )
+
+
+def disabled_jit(disable: bool = True) -> Setting:
+    """`disable_jit`, as a context manager and decorator whose argument has the name that JAX gives
+    it: `jit` calls the Python function, and loops and branches run step by step.
+
+    >>> with disabled_jit():
+    ...     disable_jit.value
+    True
+    """
+    return disable_jit(disable)
+
+
 numpy_dtype_promotion = config.define(
     "numpy_dtype_promotion",
     "standard",
@@ -368,7 +386,37 @@ enable_checks = config.define(
 explain_cache_misses = config.define(
     "explain_cache_misses", False, "Log why a jitted function is traced: what differs from the calls before."
 )
+_LEVELS = (None, "allow", "log", "disallow", "log_explicit", "disallow_explicit")
+transfer_guard_host_to_device, transfer_guard_device_to_device, transfer_guard_device_to_host = (
+    config.define(
+        f"transfer_guard_{direction}", None, f"What is done about transfers from {text}: see `transfer_guard`.", _LEVELS
+    )
+    for direction, text in (
+        ("host_to_device", "the host to another device"),
+        ("device_to_device", "one such device to another"),
+        ("device_to_host", "a device to the host"),
+    )
+)
+transfer_guard = config.define(
+    "transfer_guard",
+    None,
+    "What is done about arrays that move between the host, whose arrays are NumPy's, and other devices. Explicit transfers are those "
+    "by `device_put`, `device_get` and `copy_to_host_async`; all others are implicit: arguments of programs and operands of "
+    "operations that run elsewhere, `print`, `float`, `numpy.asarray`. Arrays that are made on a device do not move, and the host's "
+    "own first device is the host: there are no transfers to it. 'allow' (or None) lets them pass; 'log' logs the implicit ones, "
+    "'disallow' makes them a JaxRuntimeError; 'log_explicit' and 'disallow_explicit' do so to all.",
+    _LEVELS,
+)
+transfer_guard.group = (transfer_guard_host_to_device, transfer_guard_device_to_device, transfer_guard_device_to_host)
 log_compiles = config.define("log_compiles", False, "Log each compilation.")
+debug_key_reuse = config.define(
+    "debug_key_reuse", False, "Accepted; random keys are not checked for being used twice, and setting it says so."
+)
+enable_custom_prng = config.define(
+    "enable_custom_prng",
+    False,
+    "Accepted, without effect: keys of `random.key` are always typed, and there is one generator.",
+)
 platforms = config.define(
     "platforms", None, "Comma-separated platforms to use, in order of preference.", in_programs=True
 )
@@ -384,6 +432,16 @@ cpu_fusion = config.define(
     "cpu_fusion", "auto", "Which values programs for CPUs keep instead of computing them again: a plan of ours, or XLA's.",
     ("auto", "xla"), in_programs=True,
 )  # fmt: skip
+
+
+def _check_key_reuse(value: OptionValue) -> OptionValue:
+    value = Option.check(debug_key_reuse, value)
+    if value:
+        warnings.warn("debug_key_reuse: random keys are not checked for being used twice", stacklevel=4)
+    return value
+
+
+debug_key_reuse.check = _check_key_reuse  # type: ignore[method-assign]
 compilation_cache_dir = config.define(
     "compilation_cache_dir",
     None,

@@ -61,13 +61,9 @@ FOREIGN: dict[str, dict[str, Any]] = {
         "persistent_cache_min_entry_size_bytes": 0,
         "raise_persistent_cache_errors": False,
     },
-    "transfers are not guarded, and arrays on the host are NumPy's": {
+    "arrays are freed when nobody has them any more": {
         "array_garbage_collection_guard": None,
         "debug_leaked_clients_on_clear_backends": False,
-        "transfer_guard": None,
-        "transfer_guard_device_to_device": None,
-        "transfer_guard_device_to_host": None,
-        "transfer_guard_host_to_device": None,
     },
     "it is about how JAX reports errors, logs or prints": {
         "captured_constants_report_frames": 0,
@@ -103,11 +99,9 @@ FOREIGN: dict[str, dict[str, Any]] = {
         "compiler_enable_remat_pass": True,
         "cpu_enable_async_dispatch": True,
         "custom_vjp3": False,
-        "debug_key_reuse": False,
         "disable_bwd_checks": False,
         "disable_most_optimizations": False,
         "embedded_constants_max_bytes": 32,
-        "enable_custom_prng": False,
         "error_checking_behavior_divide": "ignore",
         "error_checking_behavior_nan": "ignore",
         "error_checking_behavior_oob": "ignore",

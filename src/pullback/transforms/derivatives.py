@@ -14,6 +14,7 @@ from pullback.core.linear import Cotangents, is_unit, unit, zeros
 from pullback.core.trace import current, entered, reset_current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import integer, integers
+from pullback.transforms.jit import jit
 from pullback.transforms.jvp import as_weak_as, jvp, split_auxiliary
 from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer, linearize, vjp
 from pullback.transforms.vmap import vmap
@@ -89,6 +90,46 @@ def grad(
             raise
 
     return _named(gradient, fun, "grad", "Gradient")
+
+
+def fwd_and_bwd(
+    fun: Function, argnums: Argument, has_aux: bool = False, jitted: bool = True
+) -> tuple[Function, Function]:
+    """The functions `fwd(*args)`, which gives (y, residuals), and `bwd(residuals, ct)`, which gives
+    the cotangents of the arguments `argnums` (one of them for an integer, else a tuple).
+
+    They are what `y, f_vjp = vjp(fun, *args)` and `f_vjp(ct)` compute, but the backward pass is a
+    function that can be compiled: `jitted` ones are, once for each kind of arguments, however often
+    they are called. With `has_aux`, `fun` gives (y, aux), and `fwd` (y, residuals, aux). Residuals
+    are a pytree. Raises TypeError for what cannot be called, or for an argument named twice,
+    ValueError for `argnums` that are not there.
+
+    >>> fwd, bwd = fwd_and_bwd(lambda x, w: x * w, argnums=(0, 1))
+    >>> y, residuals = fwd(2.0, 3.0)
+    >>> float(y), [float(ct) for ct in bwd(residuals, 1.0)]
+    (6.0, [3.0, 2.0])
+    """
+    _check_callable(fun)
+    chosen = _index(argnums)
+    numbers = (chosen,) if isinstance(chosen, int) else chosen
+
+    def fwd(*args: Tree) -> Tree:
+        _check_index(chosen, args)
+        places = [n % len(args) for n in numbers]
+
+        def of_chosen(*values: Tree) -> Tree:
+            whole = list(args)
+            for i, value in zip(places, values):
+                whole[i] = value
+            return fun(*whole)
+
+        return vjp(of_chosen, *[args[i] for i in places], has_aux=has_aux)
+
+    def bwd(residuals: Tree, ct: Tree) -> Tree:
+        cotangents = residuals(ct)
+        return cotangents[0] if isinstance(chosen, int) else cotangents
+
+    return (jit(fwd), jit(bwd)) if jitted else (fwd, bwd)
 
 
 def _check_callable(fun: Function) -> None:

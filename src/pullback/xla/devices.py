@@ -8,13 +8,14 @@ there.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 from pullback.core import array, config
 from pullback.core.array import Array, ConcreteArray, concrete, has_value
-from pullback.core.errors import user_line
+from pullback.core.errors import JaxRuntimeError, user_line
 from pullback.core.staging import is_staging
 from pullback.core.trace import Tracer
 from pullback.core.types import ShapedArray, committed_to_host, numbered
@@ -28,6 +29,8 @@ from pullback.xla.placement import (
     number_of_devices,
     platform_devices,
 )
+
+logger = logging.getLogger("pullback.transfers")
 
 
 class DeviceArray(ConcreteArray):
@@ -72,6 +75,7 @@ class DeviceArray(ConcreteArray):
 
     def copy_to_host_async(self) -> None:
         """Begin to bring the contents into the host's memory."""
+        _guard(config.transfer_guard_device_to_host, self, ON_HOST, True)
         self._buffer._copy_single_device_array_to_host_async()
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
@@ -100,9 +104,39 @@ def on_host(x: ConcreteArray) -> ConcreteArray:
     return concrete(array.view_of_buffer(x._buffer, x.dtype), x.weak_type)
 
 
+def fetched(x: ConcreteArray, explicit: bool = False) -> ConcreteArray:
+    """`on_host(x)`, where that is a transfer that the option `transfer_guard` is about."""
+    if isinstance(x, DeviceArray):
+        _guard(config.transfer_guard_device_to_host, x, ON_HOST, explicit)
+    return on_host(x)
+
+
+def sent(x: ConcreteArray, on: Placement, explicit: bool = False) -> Any:
+    """`buffer_on(x, on)`, where that is a transfer that the option `transfer_guard` is about."""
+    here = placement_of(x)
+    if here is not on:
+        guards = config.transfer_guard_host_to_device, config.transfer_guard_device_to_device
+        _guard(guards[here is not ON_HOST], x, on, explicit)
+    return buffer_on(x, on)
+
+
+def _guard(option: config.Option, x: ConcreteArray, to: Placement, explicit: bool) -> None:
+    level = option.value
+    if level is None or level == "allow" or (explicit and not level.endswith("explicit")):
+        return
+    way = option.name.removeprefix("transfer_guard_").replace("_", "-")
+    what = f"{way} transfer of {x.aval.str_short()} from {placement_of(x)} to {to}, at {user_line()}"
+    if level.startswith("log"):
+        logger.warning(what)
+    else:
+        raise JaxRuntimeError(
+            f"Disallowed {what}: {option.name} is {level!r}. device_put and device_get are explicit transfers"
+        )
+
+
 def _by_copy(name: str) -> Callable[..., Any]:
     def method(self: DeviceArray, *args: Any, **kwargs: Any) -> Any:
-        return getattr(on_host(self), name)(*args, **kwargs)
+        return getattr(fetched(self), name)(*args, **kwargs)
 
     method.__name__ = name
     method.__doc__ = getattr(ConcreteArray, name).__doc__
@@ -138,8 +172,9 @@ def commit_to_host(x: ConcreteArray) -> ConcreteArray:
     return out
 
 
-def put(x: ConcreteArray, device: Device | None) -> ConcreteArray:
-    """The array on a device; on the default one, but not committed to it, for None."""
+def put(x: ConcreteArray, device: Device | None, is_new: bool = False) -> ConcreteArray:
+    """The array on a device; on the default one, but not committed to it, for None. One that `is_new`
+    is made there."""
     committed = device is not None
     if device is None:
         if isinstance(x, DeviceArray):
@@ -148,10 +183,12 @@ def put(x: ConcreteArray, device: Device | None) -> ConcreteArray:
     else:
         on = device.placement
     if on is ON_HOST:
-        return commit_to_host(on_host(x)) if committed else on_host(x)
+        x = on_host(x) if is_new else fetched(x, explicit=True)
+        return commit_to_host(x) if committed else x
     if placement_of(x) is on:
         return DeviceArray.made(x._buffer, x.aval, on, True) if committed else x
-    return DeviceArray.made(buffer_on(x, on), x.aval, on, committed)
+    buffer = buffer_on(x, on) if is_new else sent(x, on, explicit=True)
+    return DeviceArray.made(buffer, x.aval, on, committed)
 
 
 #: Whether somebody has set the option `default_device`: until then, arrays are made without asking
@@ -185,7 +222,7 @@ def placed(x: Any, device: Any = None) -> Any:
         from pullback.xla import meshes
 
         device = meshes.device_for("device", device, x.shape)
-    return put(x, device) if isinstance(x, ConcreteArray) and not is_staging() else x
+    return put(x, device, is_new=True) if isinstance(x, ConcreteArray) and not is_staging() else x
 
 
 def placed_like(x: Any, model: Any, device: Any = None) -> Any:

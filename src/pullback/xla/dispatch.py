@@ -21,7 +21,16 @@ from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.types import intern
 from pullback.xla import cache, forks, pjrt
 from pullback.xla.buffers import buffer_of, failure
-from pullback.xla.devices import DeviceArray, are_ordinary, buffer_on, commit_to_host, common_placement, on_host
+from pullback.xla.devices import (
+    DeviceArray,
+    are_ordinary,
+    buffer_on,
+    commit_to_host,
+    common_placement,
+    fetched,
+    on_host,
+    sent,
+)
 from pullback.xla.exits import waited_for
 from pullback.xla.lending import borrowed, give_back
 from pullback.xla.lowering import Module, lower
@@ -93,9 +102,9 @@ def _run_of(compiled: Compiled) -> Run:
     borrows = not (away or donated or calls_host)
 
     def buffer_there(x: ConcreteArray) -> Any:
-        return buffer_on(x, placement) if away else buffer_of(x, target)
+        return sent(x, placement) if away else buffer_of(x, target)
 
-    constants = [buffer_there(c if away else on_host(c)) for c in module.constants]
+    constants = [buffer_on(c, placement) if away else buffer_of(on_host(c), target) for c in module.constants]
     is_unary = takes_all and len(kept) == 1 and not (away or constants)
     only = out_types[0] if len(out_types) == 1 and not (away or donated) else None
 
@@ -180,7 +189,7 @@ def runner(
         return found
 
     def run(args: Sequence[ConcreteArray]) -> list[ConcreteArray]:
-        outs = found.run([on_host(x) for x in args])
+        outs = found.run([fetched(x) for x in args])
         return [commit_to_host(x) for x in outs] if committed else outs
 
     return Runner(run, found.lets_go)

@@ -26,7 +26,7 @@ from pullback.core.primitive import Primitive
 from pullback.core.staging import stage_flat
 from pullback.core.trace import EVAL
 from pullback.xla import forks, nan_checks
-from pullback.xla.devices import DeviceArray, common_placement, on_host
+from pullback.xla.devices import DeviceArray, common_placement, fetched
 from pullback.xla.placement import ON_HOST, Placement
 
 xla_for_large_arrays = config.define(
@@ -75,7 +75,7 @@ def apply_primitive(
             programs[key] = program
     placement = placement or common_placement(operands, primitive.name)
     if placement is ON_HOST:
-        operands = [on_host(x) for x in operands]
+        operands = [fetched(x) for x in operands]
     outs = compiled(program, primitive.name, placement=placement).run(operands)
     return outs if primitive.multiple_results else outs[0]
 
