@@ -114,6 +114,7 @@ _SUBMODULES = frozenset(
         "memory",
         "nn",
         "ops",
+        "profiler",
         "random",
         "scipy",
         "sharding",

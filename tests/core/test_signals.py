@@ -9,8 +9,9 @@ import pytest
 import pullback
 from tests import interrupts
 
-#: The file that has scopes, and those whose `numpy.errstate` stands within an operation, at whose end what was there is put back.
-WITHIN = {"bit_generators.py", "test_util.py", "scopes.py", "pjrt.py"}
+#: The file that has scopes, and those whose `numpy.errstate` stands within an operation, at whose end what was there is put back;
+#: and a trace of the profiler's, which is the process's, and is ended by `stop_trace` if a signal has left it.
+WITHIN = {"bit_generators.py", "test_util.py", "scopes.py", "pjrt.py", "profiler.py"}
 
 
 @pytest.fixture(autouse=True)

@@ -192,6 +192,22 @@ def plugin(name: str, library: Path) -> Platform:
     return platform
 
 
+def profiler() -> Any:
+    """jaxlib's profiler: sessions, annotations, servers."""
+    with _as_expected():
+        from jaxlib import _profiler
+
+        return _profiler
+
+
+def profile_data() -> Any:
+    """jaxlib's readers of what the profiler has recorded."""
+    with _as_expected():
+        from jaxlib import _profile_data
+
+        return _profile_data
+
+
 # ---- buffers -------------------------------------------------------------------------------------
 
 
