@@ -23,6 +23,7 @@ from pullback.numpy.selecting import *
 from pullback.numpy.sorting import *
 from pullback.numpy.types import *
 from pullback.numpy.ufuncs import *
+from pullback.numpy.universal import *
 
 _array_methods.install(_Array)
 

@@ -120,37 +120,12 @@ def _ufunc(self: Any, ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: 
         if (dtype := kwargs.pop("dtype", None)) is not None:
             inputs = tuple([jnp.asarray(x).astype(dtype) for x in inputs])
         return function(*inputs, **kwargs)
-    if method == "outer":
-        x, y = (jnp.asarray(a) for a in inputs)
-        return function(x.reshape(*x.shape, *[1] * y.ndim), y)
-    reduction = _METHODS.get((name, method))
-    if reduction is None:
-        raise here(
-            TypeError,
-            f"np.{name}.{method} has no counterpart for traced values",
-            ". Use `pullback.lax.reduce`, `pullback.lax.associative_scan` or `pullback.lax.scan`",
-        )
-    kwargs.setdefault("axis", 0)
-    return reduction(inputs[0], **kwargs)
+    if not isinstance(function, jnp.ufunc):
+        function = jnp.ufunc(function, ufunc.nin, ufunc.nout, name=name, identity=ufunc.identity, call=function)
+    if kwargs.get("where", True) is True:  # which is NumPy's way to say that all elements count
+        kwargs.pop("where", None)
+    return getattr(function, method)(*inputs, **kwargs)
 
-
-def _accumulated(name: str) -> Callable[..., Any]:
-    def accumulate(x: Any, axis: int = 0, dtype: Any = None) -> Array:
-        from pullback import lax
-
-        x = jnp.asarray(x, dtype)
-        return getattr(lax, name)(x, axis % x.ndim)
-
-    return accumulate
-
-
-_METHODS: dict[tuple[str, str], Callable[..., Any]] = {
-    **{(name, "reduce"): function for name, function in {
-        "add": jnp.sum, "multiply": jnp.prod, "maximum": jnp.max, "minimum": jnp.min, "logical_and": jnp.all, "logical_or": jnp.any,
-    }.items()},
-    ("add", "accumulate"): jnp.cumsum, ("multiply", "accumulate"): jnp.cumprod, ("maximum", "accumulate"): _accumulated("cummax"),
-    ("minimum", "accumulate"): _accumulated("cummin"), ("logaddexp", "accumulate"): _accumulated("cumlogsumexp"),
-}  # fmt: skip
 
 _UPDATES = {"add": "add", "subtract": "subtract", "multiply": "multiply", "divide": "divide", "power": "power"}
 _UPDATES |= {"maximum": "max", "minimum": "min"}

@@ -62,7 +62,7 @@ def mask(where: Any, name: str) -> Array:
     return where
 
 
-def _reduced(
+def reduced(
     name: str, primitive: Any, x: Array, axes: Shape, keepdims: bool, where: Any, identity: Any, initial: Any = None,
     join: Any = None,
 ) -> Array:  # fmt: skip
@@ -167,7 +167,7 @@ def _fold(
         target = dtypes.canonicalize_dtype(dtype)
     else:
         target = accumulator(a.dtype) if promote_integers or a.dtype == dtypes.bool_ else a.dtype
-    return _reduced(name, primitive, convert(a, target), axes, keepdims, where, identity, initial, join)
+    return reduced(name, primitive, convert(a, target), axes, keepdims, where, identity, initial, join)
 
 
 def max(
@@ -237,7 +237,7 @@ def _extremum(
         if not keepdims and where is None:
             return current().process(primitive, (a,), {"axes": axes})
     left_out = None if where is None else identity(a.dtype)
-    return _reduced(name, primitive, a, axes, keepdims, where, left_out, initial, join)
+    return reduced(name, primitive, a, axes, keepdims, where, left_out, initial, join)
 
 
 def any(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Array:
@@ -255,7 +255,7 @@ def _logic(name: str, primitive: Any, identity: bool, a: Any, axis: Any, out: An
     a = array_like(a, name)
     axes = reduced_axes(axis, a)
     x = a if a.dtype == dtypes.bool_ else u.not_equal(a, 0)
-    return _reduced(name, primitive, x, axes, keepdims, where, identity)
+    return reduced(name, primitive, x, axes, keepdims, where, identity)
 
 
 @planned
@@ -384,12 +384,12 @@ def _mask_of(name: str, a: Array, where: Any) -> Array:
     """`where` in the shape of `a`, so that what is counted is what is summed. Raises ValueError if
     it has another one."""
     where = mask(where, name)
-    if not _fits(where.shape, a.shape):
+    if not fits(where.shape, a.shape):
         raise here(ValueError, f"{name}: `where` of shape {where.shape} does not broadcast to {a.shape}")
     return broadcast_to(where, a.shape)
 
 
-def _fits(shape: Shape, onto: Shape) -> bool:
+def fits(shape: Shape, onto: Shape) -> bool:
     """Whether `shape` broadcasts to `onto`, and makes it no larger."""
     return len(shape) <= len(onto) and builtins.all(n in (1, m) for n, m in zip(reversed(shape), reversed(onto)))
 
@@ -445,7 +445,7 @@ def _variance(
     x = convert(a, compute)
     where = None if where is None else _mask_of(name, a, where)
     center = _mean(x, axes, keepdims=True, where=where) if mean is None else convert(array_like(mean, name), compute)
-    if not _fits(center.shape, x.shape):
+    if not fits(center.shape, x.shape):
         raise here(TypeError, f"{name}: `mean` of shape {center.shape} does not broadcast to {x.shape}")
     centered = u.subtract(x, center)
     squares = (
