@@ -17,12 +17,12 @@ UNIT = np.float64([1e-12, 0.02, 0.4, 0.5, 0.97])
 #: Name, arguments, and the arguments by which there are derivatives.
 CASES = [
     ("gamma", (np.append(P, -1.3),), (0,)), ("gammaln", (P,), (0,)), ("digamma", (P,), (0,)), ("gammasgn", (-P,), ()),
-    ("gammainc", (P, Q), (1,)), ("gammaincc", (P, Q), (1,)), ("beta", (P, Q), (0, 1)), ("betaln", (P, Q), (0, 1)),
-    ("betainc", (P, Q, UNIT), (2,)), ("poch", (P, Q), (0, 1)), ("comb", (P + 12, Q), (0, 1)), ("factorial", (P,), (0,)),
+    ("gammainc", (P, Q), (0, 1)), ("gammaincc", (P, Q), (0, 1)), ("beta", (P, Q), (0, 1)), ("betaln", (P, Q), (0, 1)),
+    ("betainc", (P, Q, UNIT), (0, 1, 2)), ("poch", (P, Q), (0, 1)), ("comb", (P + 12, Q), (0, 1)), ("factorial", (P,), (0,)),
     ("ndtr", (P - 2,), (0,)), ("ndtri", (UNIT,), (0,)), ("log_ndtr", (4 - 3 * P,), (0,)), ("logit", (UNIT,), (0,)),
     ("expit", (P,), (0,)), ("entr", (P,), (0,)), ("rel_entr", (P, Q), (0, 1)), ("kl_div", (P, Q), (0, 1)),
     ("xlogy", (P, Q), (0, 1)), ("xlog1py", (P, Q), (0, 1)), ("boxcox", (P, Q), (0, 1)), ("boxcox1p", (P, Q), (0, 1)),
-    ("zeta", (P + 1.5, Q), (1,)),
+    ("zeta", (P + 1.5, Q), (0, 1)),
 ]  # fmt: skip
 
 

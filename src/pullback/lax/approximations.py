@@ -74,6 +74,12 @@ class Approximating(Compiled):
     erf = staticmethod(lambda x: x.apply("chlo.erf"))
     lgamma, digamma = real_gamma.log_gamma, real_gamma.digamma
 
+    def polygamma(self, order: int, x: Value) -> Value:
+        """The derivative of order `order` of `digamma`, for positive `x`."""
+        if order > 1:
+            return Value(self.emit, self.emit("chlo.polygamma", x.constant(order), x.value))
+        return real_gamma.trigamma(self, x) if order else self.digamma(x)
+
     def __init__(self, emit: Any, single: bool, width: Any) -> None:
         super().__init__(emit)
         self.single, self.width = single, width
@@ -186,11 +192,12 @@ def lower_in_float64(formula: Callable[..., Any]) -> Callable[..., Any]:
     `epsilon` is what may be neglected, relative to the result.
     """
 
-    def lower(emit: Any, *operands: Any) -> Any:
+    def lower(emit: Any, *operands: Any, **params: Any) -> Any:
         shape, dtype = emit.type.shape, operands[0].dtype
         wide = [Value(emit, emit.convert(emit.broadcast(x, shape), dtypes.float64)) for x in operands]
         epsilon = 1e-17 if dtype == dtypes.float64 else 1e-10
-        return emit.convert(formula(Approximating(emit, False, dtypes.float64), epsilon, *wide).value, dtype)
+        xp = Approximating(emit, False, dtypes.float64)
+        return emit.convert(formula(xp, epsilon, *wide, **params).value, dtype)
 
     return lower
 

@@ -1,24 +1,24 @@
-"""Primitives of the hypergeometric functions ₁F₁ and ₂F₁, and their first derivatives by parameters.
+"""Primitives of the hypergeometric functions ₁F₁ and ₂F₁, and their derivatives by parameters.
 
 Compiled by power series, to which Kummer's and Pfaff's transformations take negative arguments (DLMF
 13.2.39, 15.8.1); near 1 and for large arguments by DLMF 15.8.4 and the asymptotic series 13.7.1 and
-13.7.2. Derivatives by parameters are the series differentiated term by term; they have no derivatives
-by parameters again, as those are no functions of the family.
+13.7.2. Derivatives by parameters are the series differentiated term by term (see `lax.taylor`).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from pullback.core.errors import user_line
 from pullback.lax import incomplete
 from pullback.lax.approximations import INFINITY, Special, by_scipy
 from pullback.lax.elementwise import div_p
-from pullback.lax.family import add_p, like, mul_p, neg_p
+from pullback.lax.family import add_p, like, mul_p
+from pullback.lax.taylor import derivative
 
 
 class _Eager(incomplete.Eager):
@@ -40,36 +40,20 @@ def _eagerly(formula: Callable[..., Any]) -> Callable[..., Any]:
     return evaluate
 
 
-def _series(xp: Any, upper: Sequence[Any], lower: Any, z: Any, active: Any, by: int | None = None) -> tuple[Any, Any]:
-    """Σ (a)_n (b)_n/((c)_n n!) zⁿ for `upper` parameters a (and b) and a `lower` one c, and its
-    derivative by parameter number `by`, the lower one being the last."""
+def _series(xp: Any, upper: Sequence[Any], lower: Any, z: Any, active: Any) -> Any:
+    """Σ (a)_n (b)_n/((c)_n n!) zⁿ for `upper` parameters a (and b) and a `lower` one c."""
     epsilon = 1e-10 if xp.single else 1e-17
-    zero = z * 0.0
 
-    def step(n: Any, term: Any, slope: Any, total: Any, total_slope: Any) -> Any:
+    def step(n: Any, term: Any, total: Any) -> Any:
         k = n - 1
-        shared = z / ((lower + k) * n)
-        ratio = shared
+        term = term * (z / ((lower + k) * n))
         for a in upper:
-            ratio = ratio * (a + k)
-        slope = slope * ratio
-        if by is not None and by < len(upper):
-            others = shared
-            for i, a in enumerate(upper):
-                if i != by:
-                    others = others * (a + k)
-            slope = slope + term * others
-        elif by is not None:
-            slope = slope - term * ratio / (lower + k)
-        term = term * ratio
-        total, total_slope = total + term, total_slope + slope
-        going = xp.abs(term) > xp.abs(total) * epsilon
-        if by is not None:
-            going = going | (xp.abs(slope) > xp.abs(total_slope) * epsilon)
-        return (term, slope, total, total_slope), active & going
+            term = term * (a + k)
+        total = total + term
+        return (term, total), active & xp.matters(term, total, epsilon)
 
-    found = xp.iterate(step, (zero + 1.0, zero, zero + 1.0, zero), active)
-    return found[2], found[3]
+    one = z * 0.0 + 1.0
+    return xp.iterate(step, (one, one), active)[1]
 
 
 def _is_whole(xp: Any, x: Any) -> Any:
@@ -114,7 +98,7 @@ def hyp1f1(xp: Any, a: Any, b: Any, x: Any) -> Any:
     near = defined & ~far
     z = xp.where(near, xp.where(polynomial, x, y), 0.0)
     first, lower = xp.where(near, xp.where(polynomial, a, p), 1.0), xp.where(near, b, 1.0)
-    series = _series(xp, [first], lower, z, near)[0]
+    series = _series(xp, [first], lower, z, near)
     series = xp.where(negative & ~polynomial, xp.exp(-z) * series, series)
 
     # e^y y^(p-b) Γ(b)/Γ(p) Σ (1 - p)_n (b - p)_n / n! y^-n, without e^y for negative x.
@@ -134,20 +118,18 @@ def hyp1f1(xp: Any, a: Any, b: Any, x: Any) -> Any:
     return xp.where(defined, out, infinite)
 
 
-def hyp1f1_by(xp: Any, a: Any, b: Any, x: Any, *, parameter: int) -> Any:
-    """The derivative of ₁F₁ by a (0) or b (1)."""
+def hyp1f1_by(xp: Any, a: Any, b: Any, x: Any, *, orders: tuple[int, int]) -> Any:
+    """The derivative of ₁F₁ by a and b, as often as `orders` says."""
     negative = x < 0
-    p, y = xp.where(negative, b - a, a), xp.abs(x)
     # Beyond 700 the series overflows.
-    defined = ((b > 0) | ~_is_whole(xp, b)) & (y <= 700) & xp.is_number(a) & xp.is_number(b)
-    z, p, b = xp.where(defined, y, 0.0), xp.where(defined, p, 1.0), xp.where(defined, b, 1.0)
-    by_p = _series(xp, [p], b, z, defined, 0)[1]
-    if parameter == 0:
-        out = xp.where(negative, -by_p, by_p)
-    else:
-        by_b = _series(xp, [p], b, z, defined, 1)[1]
-        out = xp.where(negative, by_p + by_b, by_b)
-    return xp.where(defined, xp.where(negative, xp.exp(-z), 1.0 + z * 0.0) * out, math.nan)
+    defined = ((b > 0) | ~_is_whole(xp, b)) & (xp.abs(x) <= 700) & xp.is_number(a) & xp.is_number(b)
+    a, b, z = xp.where(defined, a, 1.0), xp.where(defined, b, 1.0), xp.where(defined, xp.abs(x), 0.0)
+
+    def formula(xp: Any, a: Any, b: Any, z: Any) -> Any:
+        return _series(xp, [xp.where(negative, b - a, a)], b, z, defined)
+
+    out = derivative(xp, formula, [a, b, z], [*orders, 0])
+    return xp.where(defined, xp.where(negative, xp.exp(-z), 1.0) * out, math.nan)
 
 
 # ---- ₂F₁ -----------------------------------------------------------------------------------------
@@ -175,11 +157,11 @@ def hyp2f1(xp: Any, a: Any, b: Any, c: Any, x: Any) -> Any:
     far = defined & (z > 0.9) & (z < 1) & apart & ~polynomial
     near = defined & ~far & ~at_one
     p1, q1, c1 = (xp.where(near, v, 1.0) for v in (p, q, c))
-    direct = _series(xp, [p1, q1], c1, xp.where(near, z, 0.0), near)[0]
+    direct = _series(xp, [p1, q1], c1, xp.where(near, z, 0.0), near)
     p2, q2, c2 = xp.where(far, p, 0.25), xp.where(far, q, 0.25), xp.where(far, c, 1.0)
     s2, rest = c2 - p2 - q2, xp.where(far, rest, 0.05)
-    one = _gamma_quotient(xp, [c2, s2], [c2 - p2, c2 - q2]) * _series(xp, [p2, q2], 1 - s2, rest, far)[0]
-    other = _gamma_quotient(xp, [c2, -s2], [p2, q2]) * _series(xp, [c2 - p2, c2 - q2], 1 + s2, rest, far)[0]
+    one = _gamma_quotient(xp, [c2, s2], [c2 - p2, c2 - q2]) * _series(xp, [p2, q2], 1 - s2, rest, far)
+    other = _gamma_quotient(xp, [c2, -s2], [p2, q2]) * _series(xp, [c2 - p2, c2 - q2], 1 + s2, rest, far)
     by_rest = one + other * xp.exp(s2 * xp.log(rest))
     ends = at_one & (s > 0)
     p3, q3, c3 = xp.where(ends, p, 0.25), xp.where(ends, q, 0.25), xp.where(ends, c, 1.0)
@@ -188,25 +170,23 @@ def hyp2f1(xp: Any, a: Any, b: Any, c: Any, x: Any) -> Any:
     return xp.where(defined, out, xp.where(known & finite, INFINITY, math.nan))
 
 
-def hyp2f1_by(xp: Any, a: Any, b: Any, c: Any, x: Any, *, parameter: int) -> Any:
-    """The derivative of ₂F₁ by a (0), b (1) or c (2), for x < 1."""
-    if parameter == 1:
-        return hyp2f1_by(xp, b, a, c, x, parameter=0)
+def hyp2f1_by(xp: Any, a: Any, b: Any, c: Any, x: Any, *, orders: tuple[int, int, int]) -> Any:
+    """The derivative of ₂F₁ by a, b and c, as often as `orders` says, for x < 1."""
     moved = x < 0
     low = xp.where(moved, x, 0.0)
-    z, q = xp.where(moved, low / (low - 1), x), xp.where(moved, c - b, b)
+    z = xp.where(moved, low / (low - 1), x)
     # The series takes 40/(1 - z) terms, of which there is a limit.
     known = xp.is_number(a) & xp.is_number(b) & xp.is_number(c)
     defined = ((c > 0) | ~_is_whole(xp, c)) & (z < 0.998) & known
-    p, q, c, z = (xp.where(defined, v, w) for v, w in ((a, 1.0), (q, 1.0), (c, 1.0), (z, 0.0)))
+    a, b, c, z = (xp.where(defined, v, w) for v, w in ((a, 1.0), (b, 1.0), (c, 1.0), (z, 0.0)))
     log_rest = xp.where(defined, incomplete._log1p(xp, -low), 0.0)
-    if parameter == 0:
-        value, slope = _series(xp, [p, q], c, z, defined, 0)
-        out = slope - log_rest * value
-    else:
-        slope = _series(xp, [p, q], c, z, defined, 2)[1]
-        out = xp.where(moved, slope + _series(xp, [p, q], c, z, defined, 1)[1], slope)
-    return xp.where(defined, xp.exp(-p * log_rest) * out, math.nan)
+
+    def formula(xp: Any, a: Any, b: Any, c: Any, z: Any, log_rest: Any) -> Any:
+        # Pfaff's transformation changes b, or a, whichever is not differentiated by.
+        p, q = (a, b) if orders[0] else (b, a)
+        return xp.exp(-p * log_rest) * _series(xp, [p, xp.where(moved, c - q, q)], c, z, defined)
+
+    return xp.where(defined, derivative(xp, formula, [a, b, c, z, log_rest], [*orders, 0, 0]), math.nan)
 
 
 # ---- eager values and derivatives ----------------------------------------------------------------
@@ -233,54 +213,73 @@ def _plus(x: Any) -> Any:
     return add_p.bind(x, like(1, x))
 
 
-def _twice(name: str) -> Callable[..., Any]:
-    def partial(*values: Any, parameter: int) -> Any:
-        raise NotImplementedError(
-            f"{name} has no second derivatives with respect to its parameters, at {user_line()}: they are no "
-            "hypergeometric functions. It has those with respect to its argument"
-        )
-
-    return partial
-
-
 def _slope_1f1(a: Any, b: Any, x: Any, out: Any) -> Any:
     return mul_p.bind(div_p.bind(a, b), hyp1f1_p.bind(_plus(a), _plus(b), x))
-
-
-def _slope_1f1_by(a: Any, b: Any, x: Any, out: Any, *, parameter: int) -> Any:
-    # Of a/b M(a + 1, b + 1, x).
-    value = hyp1f1_p.bind(_plus(a), _plus(b), x)
-    further = mul_p.bind(div_p.bind(a, b), hyp1f1_by_p.bind(_plus(a), _plus(b), x, parameter=parameter))
-    inverse = div_p.bind(like(1, b), b)
-    factor = inverse if parameter == 0 else neg_p.bind(mul_p.bind(a, mul_p.bind(inverse, inverse)))
-    return add_p.bind(mul_p.bind(factor, value), further)
 
 
 def _slope_2f1(a: Any, b: Any, c: Any, x: Any, out: Any) -> Any:
     return mul_p.bind(div_p.bind(mul_p.bind(a, b), c), hyp2f1_p.bind(_plus(a), _plus(b), _plus(c), x))
 
 
-def _slope_2f1_by(a: Any, b: Any, c: Any, x: Any, out: Any, *, parameter: int) -> Any:
-    # Of ab/c F(a + 1, b + 1; c + 1; x).
-    following = _plus(a), _plus(b), _plus(c), x
-    product = div_p.bind(mul_p.bind(a, b), c)
-    further = mul_p.bind(product, hyp2f1_by_p.bind(*following, parameter=parameter))
-    factor = div_p.bind((b, a)[parameter], c) if parameter < 2 else neg_p.bind(div_p.bind(product, c))
-    return add_p.bind(mul_p.bind(factor, hyp2f1_p.bind(*following)), further)
+def _by(primitive: Callable[[], Any], k: int, count: int) -> Callable[..., Any]:
+    """The derivative by parameter `k` of `count`, of the function or of one of its derivatives."""
+
+    def partial(*values: Any, orders: tuple[int, ...] = (0,) * count) -> Any:
+        return primitive().bind(*values[:-1], orders=tuple(n + (i == k) for i, n in enumerate(orders)))
+
+    return partial
 
 
-def _by_1f1(parameter: int) -> Callable[..., Any]:
-    return lambda *values: hyp1f1_by_p.bind(*values[:-1], parameter=parameter)
+def _lower(parameter: Any, order: int) -> list[Any]:
+    """1/c, and its derivatives up to `order`."""
+    out = [div_p.bind(like(1, parameter), parameter)]
+    for n in range(1, order + 1):
+        out.append(mul_p.bind(out[-1], mul_p.bind(like(-n, parameter), out[0])))
+    return out
 
 
-def _by_2f1(parameter: int) -> Callable[..., Any]:
-    return lambda *values: hyp2f1_by_p.bind(*values[:-1], parameter=parameter)
+def _slope_by(function: Any, primitive: Callable[[], Any]) -> Callable[..., Any]:
+    """The derivative by x of a derivative by parameters, by Leibniz's rule: of a/b M(a + 1, b + 1, x) or
+    ab/c F(a + 1, b + 1; c + 1; x)."""
+
+    def partial(*values: Any, orders: tuple[int, ...]) -> Any:
+        *parameters, x = values[:-1]
+        following = [*map(_plus, parameters), x]
+        factors = [[p, like(1, p)][: n + 1] for p, n in zip(parameters[:-1], orders)]
+        factors.append(_lower(parameters[-1], orders[-1]))
+        total = None
+        for ks in itertools.product(*(range(len(f)) for f in factors)):
+            rest = tuple(n - k for n, k in zip(orders, ks))
+            term = primitive().bind(*following, orders=rest) if any(rest) else function().bind(*following)
+            for f, k, n in zip(factors, ks, orders):
+                term = mul_p.bind(term, f[k])
+                if math.comb(n, k) > 1:
+                    term = mul_p.bind(like(math.comb(n, k), term), term)
+            total = term if total is None else add_p.bind(total, term)
+        return total
+
+    return partial
 
 
-_none_1f1, _none_2f1 = _twice("hyp1f1"), _twice("hyp2f1")
-hyp1f1_by_p = Special("hyp1f1_by", _eagerly(hyp1f1_by), hyp1f1_by, _none_1f1, _none_1f1, _slope_1f1_by, wide=True)
-hyp2f1_by_p = Special(
-    "hyp2f1_by", _eagerly(hyp2f1_by), hyp2f1_by, _none_2f1, _none_2f1, _none_2f1, _slope_2f1_by, wide=True
+hyp1f1_by_p = Special(
+    "hyp1f1_by",
+    _eagerly(hyp1f1_by),
+    hyp1f1_by,
+    *(_by(lambda: hyp1f1_by_p, k, 2) for k in range(2)),
+    _slope_by(lambda: hyp1f1_p, lambda: hyp1f1_by_p),
+    wide=True,
 )
-hyp1f1_p = Special("hyp1f1", _finite("hyp1f1"), hyp1f1, _by_1f1(0), _by_1f1(1), _slope_1f1, wide=True)
-hyp2f1_p = Special("hyp2f1", _finite("hyp2f1"), hyp2f1, _by_2f1(0), _by_2f1(1), _by_2f1(2), _slope_2f1, wide=True)
+hyp2f1_by_p = Special(
+    "hyp2f1_by",
+    _eagerly(hyp2f1_by),
+    hyp2f1_by,
+    *(_by(lambda: hyp2f1_by_p, k, 3) for k in range(3)),
+    _slope_by(lambda: hyp2f1_p, lambda: hyp2f1_by_p),
+    wide=True,
+)
+hyp1f1_p = Special(
+    "hyp1f1", _finite("hyp1f1"), hyp1f1, *(_by(lambda: hyp1f1_by_p, k, 2) for k in range(2)), _slope_1f1, wide=True
+)
+hyp2f1_p = Special(
+    "hyp2f1", _finite("hyp2f1"), hyp2f1, *(_by(lambda: hyp2f1_by_p, k, 3) for k in range(3)), _slope_2f1, wide=True
+)

@@ -1,5 +1,5 @@
-"""Algorithms of special functions that the compiler has no operations for: incomplete gamma and
-beta functions, I₀.
+"""Algorithms of special functions that the compiler has no operations for: incomplete gamma
+functions, I₀.
 
 They are formulas, for NumPy values and for values of programs being compiled alike: functions of a
 namespace `xp` (`Eager`, or `Approximating` of `lax.approximations`), which has the functions they
@@ -21,11 +21,12 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.dtypes import DType
+from pullback.lax.taylor import Polynomials, Taylor
 
 #: Terms of a series or continued fraction until the rest must be negligible; it takes some
 #: multiples of the root of the parameters.
 _MOST_TERMS = 20000
-#: Terms that a compiled loop adds before it looks whether they were enough.
+#: Values that a compiled loop computes before it looks whether they were enough.
 _AT_A_TIME = 8
 
 # ---- NumPy, and programs being compiled ----------------------------------------------------------
@@ -35,6 +36,7 @@ class Eager:
     """The functions that formulas use, on NumPy values."""
 
     log, exp, expm1, sqrt, abs, where = np.log, np.exp, np.expm1, np.sqrt, np.abs, np.where
+    sizes = np.abs
     floor, ceil = np.floor, np.ceil
 
     @staticmethod
@@ -48,6 +50,17 @@ class Eager:
         from scipy import special
 
         return special.psi(x)
+
+    @staticmethod
+    def polygamma(order: int, x: Any) -> Any:
+        from scipy import special
+
+        return special.psi(x) if order == 0 else special.polygamma(order, x)
+
+    @staticmethod
+    def matters(x: Any, total: Any, epsilon: float) -> Any:
+        """Whether `x` is larger than `epsilon` times `total`."""
+        return np.abs(x) > np.abs(total) * epsilon
 
     @staticmethod
     def take(table: Any, index: Any) -> Any:
@@ -122,6 +135,7 @@ class Compiled:
 
     log, exp, expm1 = (staticmethod(_operation(op)) for op in ("log", "exponential", "exponential_minus_one"))
     sqrt, abs, erfc = (staticmethod(_operation(op)) for op in ("sqrt", "abs", "chlo.erfc"))
+    sizes = abs
 
     def __init__(self, emit: Any) -> None:
         self.emit = emit
@@ -136,6 +150,10 @@ class Compiled:
         value: Value = formula(region, *(self.where(region, x, harmless) for x, harmless in operands))
         return value
 
+    def matters(self, x: Value, total: Value, epsilon: float) -> Value:
+        """As `Eager.matters`."""
+        return x.apply("abs") > total.apply("abs") * epsilon
+
     def iterate(self, step: Callable[..., Any], state: Sequence[Value], pending: Value) -> Sequence[Value]:
         """As `Eager.iterate`, for all elements together."""
         emit, shape = self.emit, state[0].value.shape
@@ -145,7 +163,7 @@ class Compiled:
 
         def body(n: Any, going: Any, *values: Any) -> list[Any]:
             state: Sequence[Value] = [Value(emit, v) for v in values]
-            for _ in range(_AT_A_TIME):
+            for _ in range(max(1, _AT_A_TIME // len(state))):
                 state, pending = step(Value(emit, emit.broadcast(n, shape, ())), *state)
                 n = emit("add", n, emit.like(1, n))
             going = emit("and", any_of(pending), emit.compare("LT", n, emit.like(_MOST_TERMS, n)))
@@ -213,8 +231,6 @@ _LOG_GAMMA = (
 _ONE_MINUS_EULER = 0.42278433509846713
 #: log Γ*(a), Stirling's correction: coefficients of a^-1, a^-3, ... (DLMF 5.11.1).
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
-#: log x - 1/(2x) - ψ(x): coefficients of x^-2, x^-4, ... (DLMF 5.11.2).
-_PSI = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760)
 #: Chebyshev coefficients of e^-x I₀(x) on [0, 8], of x/4 - 1, and of √x e^-x I₀(x) on [8, ∞), of
 #: 16/x - 1 (computed with 40 digits).
 _BESSEL_NEAR = (
@@ -252,10 +268,6 @@ def _polynomial(coefficients: Sequence[float], x: Any) -> Any:
     return out
 
 
-def _derivative(coefficients: Sequence[float]) -> list[float]:
-    return [n * c for n, c in enumerate(coefficients)][1:]
-
-
 def _stirling(x: Any) -> Any:
     """log Γ(x) - (x - ½) log x + x - log √2π, for large x."""
     inverse = 1 / x
@@ -272,6 +284,8 @@ def _log1p_curvature(mu: Any) -> Any:
 
 def _log1p_rest(xp: Any, mu: Any) -> Any:
     """log(1 + μ) - μ"""
+    if isinstance(xp, Polynomials):
+        return Taylor.of_slope(_log1p_rest(xp.xp, mu.terms[0]), -mu * mu.slope() / (mu + 1))
     small = xp.abs(mu) < _TEMME_WIDTH
     near = xp.where(small, mu, 0.0)
     return xp.where(small, near * near * _log1p_curvature(near) * -0.5, xp.log(mu + 1) - mu)
@@ -279,6 +293,8 @@ def _log1p_rest(xp: Any, mu: Any) -> Any:
 
 def _log1p(xp: Any, x: Any) -> Any:
     """log(1 + x). XLA's own is off by a hundred units of the last place."""
+    if isinstance(xp, Polynomials):
+        return Taylor.of_slope(_log1p(xp.xp, x.terms[0]), x.slope() / (x + 1))
     small = xp.abs(x) < _TEMME_WIDTH
     near = xp.where(small, x, 0.0)
     return xp.where(small, near - near * near * _log1p_curvature(near) * 0.5, xp.log(x + 1))
@@ -310,52 +326,24 @@ def gamma_density(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
     return xp.where(inside, out, beyond)
 
 
-def psi_change(xp: Any, epsilon: float, a: Any, b: Any) -> Any:
-    """ψ(a) - ψ(a + b): for large `a` by the asymptotic series (DLMF 5.11.2), of which only small
-    terms are subtracted."""
-    large = (a >= 10) & (a + b >= 10) & (b > a * -0.5) & (a < 1e100) & (b < 1e100)
-    a_, b_ = xp.where(large, a, 10.0), xp.where(large, b, 1.0)
-    total = a_ + b_
-
-    def tail(x: Any) -> Any:
-        y = 1 / (x * x)
-        return y * _polynomial(_PSI, y)
-
-    far = -_log1p(xp, b_ / a_) - b_ / (2 * a_ * total) - (tail(a_) - tail(total))
-    return xp.where(large, far, xp.digamma(a) - xp.digamma(a + b))
-
-
 def _series(xp: Any, a: Any, x: Any, active: Any, epsilon: float) -> Any:
     """Σ c_n for c_0 = 1 and c_n = c_(n-1) x / (a + n): P(a, x) Γ(a + 1) / (x^a e^-x)."""
 
     def step(n: Any, c: Any, total: Any) -> Any:
         c = c * x / (a + n)
         total = total + c
-        return (c, total), active & (c > total * epsilon)
+        return (c, total), active & xp.matters(c, total, epsilon)
 
     one = a * 0.0 + 1.0
     return xp.iterate(step, (one, one), active)[1]
 
 
-def _series_by_a(xp: Any, a: Any, x: Any, active: Any, epsilon: float) -> Any:
-    """The same, and its derivative by `a`."""
-
-    def step(n: Any, c: Any, d_c: Any, total: Any, d_total: Any) -> Any:
-        ratio = x / (a + n)
-        d_c = d_c * ratio - c * ratio / (a + n)
-        c = c * ratio
-        total, d_total = total + c, d_total + d_c
-        return (c, d_c, total, d_total), active & ((-d_c > d_total * -epsilon) | (c > total * epsilon))
-
-    zero = a * 0.0
-    return xp.iterate(step, (zero + 1.0, zero, zero + 1.0, zero), active)[2:]
-
-
-def _times(xp: Any, h: Any, change: Any, epsilon: float) -> tuple[Any, Any]:
-    """`h` times `change`, and whether that differs from 1; if not, `h` itself: other elements may
-    need thousands of steps more."""
-    unfinished = xp.abs(change - 1) > max(epsilon, 5e-16)
-    return xp.where(unfinished, h * change, h), unfinished
+def _times(xp: Any, h: Any, c: Any, d: Any, epsilon: float) -> tuple[Any, Any]:
+    """`h` times `c` times `d`, and whether that differs, by more than its rounding; if not, `h` itself:
+    other elements may need thousands of steps more."""
+    product = h * (c * d)
+    unfinished = xp.matters(product - h, xp.sizes(h) * (xp.sizes(c) * xp.sizes(d)), max(epsilon, 5e-16))
+    return xp.where(unfinished, product, h), unfinished
 
 
 def _fraction(xp: Any, a: Any, x: Any, active: Any, epsilon: float) -> Any:
@@ -365,53 +353,26 @@ def _fraction(xp: Any, a: Any, x: Any, active: Any, epsilon: float) -> Any:
     d = 1 / b
 
     def step(n: Any, d: Any, c: Any, h: Any) -> Any:
-        numerator = n * (a - n)
+        numerator = (a - n) * n
         term = b + n * 2
         d = 1 / (numerator * d + term)
         c = term + numerator / c
-        h, unfinished = _times(xp, h, c * d, epsilon)
+        h, unfinished = _times(xp, h, c, d, epsilon)
         return (d, c, h), active & unfinished
 
     # Lentz's C starts as ∞.
     return xp.iterate(step, (d, a * 0.0 + math.inf, d), active)[2]
 
 
-def _fraction_by_a(xp: Any, a: Any, x: Any, active: Any, epsilon: float) -> Any:
-    """The same, and its derivative by `a`."""
-    b = x + 1 - a
-    d = 1 / b
-
-    def step(n: Any, d: Any, d_d: Any, c: Any, d_c: Any, h: Any, d_h: Any) -> Any:
-        numerator = n * (a - n)
-        term = b + n * 2
-        u, d_u = numerator * d + term, n * d + numerator * d_d - 1
-        d = 1 / u
-        d_d = -d_u * d * d
-        quotient = numerator / c
-        d_c = n / c - quotient * d_c / c - 1
-        c = term + quotient
-        d_change = d_d * c + d * d_c
-        d_h = d_h * (c * d) + h * d_change
-        h, unfinished = _times(xp, h, c * d, epsilon)
-        unfinished = unfinished | (xp.abs(h * d_change) > max(epsilon, 5e-16) * xp.abs(d_h))
-        return (d, d_d, c, d_c, h, d_h), active & unfinished
-
-    zero = a * 0.0
-    return xp.iterate(step, (d, d * d, zero + math.inf, zero, d, d * d), active)[4:]
-
-
-def _temme(xp: Any, a: Any, mu: Any) -> tuple[Any, Any, Any, Any]:
-    """For large a and x = (1 + μ) a: η with ½η² = μ - log(1 + μ), μ/η, the sum S = Σ c_k(η) a^-k,
-    and dS/da at fixed x (DLMF 8.12)."""
+def _temme(xp: Any, a: Any, mu: Any) -> tuple[Any, Any, Any]:
+    """For large a and x = (1 + μ) a: η with ½η² = μ - log(1 + μ), μ/η, and the sum S = Σ c_k(η) a^-k
+    (DLMF 8.12)."""
     root = xp.sqrt(_log1p_curvature(mu))
     eta, inverse = mu * root, 1 / a
-    total = by_a = a * 0.0
-    for k, c in reversed(list(enumerate(_TEMME))):
-        value = _polynomial(c, eta)
-        # dη/da = -μ/(a η)
-        slope = -_polynomial(_derivative(c), eta) / root - k * value
-        total, by_a = total * inverse + value, by_a * inverse + slope
-    return eta, 1 / root, total, by_a * inverse
+    total = a * 0.0
+    for c in reversed(_TEMME):
+        total = total * inverse + _polynomial(c, eta)
+    return eta, 1 / root, total
 
 
 def _regions(a: Any, x: Any, xp: Any) -> tuple[Any, Any, Any, Any]:
@@ -455,7 +416,7 @@ def _gammas(xp: Any, epsilon: float, a: Any, x: Any) -> tuple[Any, Any]:
 
     a_large = xp.where(temme, a_, _TEMME_FROM)
     mu = xp.where(temme, (x_ - a_large) / a_large, 0.0)
-    eta, _, total, _ = _temme(xp, a_large, mu)
+    eta, _, total = _temme(xp, a_large, mu)
     argument = eta * xp.sqrt(a_large * 0.5)
     correction = xp.exp(-(argument * argument)) * total / xp.sqrt(a_large * (2 * math.pi))
     p_temme, q_temme = 0.5 * xp.erfc(-argument) - correction, 0.5 * xp.erfc(argument) + correction
@@ -479,9 +440,9 @@ def gamma_above(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
     return _gammas(xp, epsilon, a, x)[1]
 
 
-def _sensitivity(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
-    """∂P(a, x)/∂a divided by the density x^(a-1) e^-x / Γ(a), for positive and finite arguments;
-    elsewhere NaN.
+def _sensitivity(xp: Any, epsilon: float, a: Any, x: Any, order: int) -> Any:
+    """∂P(a, x)/∂a divided by the density x^(a-1) e^-x / Γ(a), for positive and finite arguments, and
+    elsewhere NaN; differentiated by `a` so often as `order` says.
 
     The series and the fraction are differentiated term by term; in either, the term with log x - ψ
     and the differentiated one have one sign, so that nothing cancels. In Temme's region the
@@ -489,18 +450,29 @@ def _sensitivity(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
     """
     regular, temme, near, far = _regions(a, x, xp)
 
-    def by_series(active: Any, a: Any, x: Any) -> Any:
-        total, d_total = _series_by_a(xp, a, x, active, epsilon)
-        return x / a * (total * (xp.log(x) - xp.digamma(a + 1)) + d_total)
+    def differentiated(formula: Callable[..., Any]) -> Callable[..., Any]:
+        def in_region(active: Any, a: Any, x: Any) -> Any:
+            space = Polynomials(xp, order + 1)
+            out: Taylor = formula(space, active, space.variable(a), space.constant(x))
+            return out.terms[order] * float(math.factorial(order))
 
-    def by_fraction(active: Any, a: Any, x: Any) -> Any:
-        fraction, d_fraction = _fraction_by_a(xp, a, x, active, epsilon)
-        return -x * (fraction * (xp.log(x) - xp.digamma(a)) + d_fraction)
+        return in_region
 
-    def by_temme(_: Any, a: Any, x: Any) -> Any:
+    @differentiated
+    def by_series(xp: Any, active: Any, a: Any, x: Any) -> Any:
+        total = _series(xp, a, x, active, epsilon)
+        return x / a * (total * (xp.log(x) - xp.digamma(a + 1)) + total.slope())
+
+    @differentiated
+    def by_fraction(xp: Any, active: Any, a: Any, x: Any) -> Any:
+        fraction = _fraction(xp, a, x, active, epsilon)
+        return -x * (fraction * (xp.log(x) - xp.digamma(a)) + fraction.slope())
+
+    @differentiated
+    def by_temme(xp: Any, _: Any, a: Any, x: Any) -> Any:
         mu = (x - a) / a
-        eta, mu_by_eta, total, by_a = _temme(xp, a, mu)
-        moved = 0.5 * eta - mu_by_eta - total * (_log1p(xp, mu) - 0.5 / a) - by_a
+        eta, mu_by_eta, total = _temme(xp, a, mu)
+        moved = 0.5 * eta - mu_by_eta - total * (_log1p(xp, mu) - 0.5 / a) - total.slope()
         return (mu + 1) * xp.exp(_stirling(a)) * moved
 
     out = xp.where(
@@ -515,84 +487,30 @@ def _sensitivity(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
     return xp.where(regular, out, math.nan)
 
 
-def gamma_below_by_a(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
-    """∂P(a, x)/∂a"""
+def gamma_below_by_a(xp: Any, epsilon: float, a: Any, x: Any, *, order: int = 0) -> Any:
+    """∂P(a, x)/∂a, differentiated `order` times more: Leibniz's rule for the density times what
+    `_sensitivity` gives."""
     positive = (a > 0) & (x > 0)
     a_, x_ = xp.where(positive, a, 1.0), xp.where(positive, x, 1.0)
     # P(a, 0) = 0 and P(a, ∞) = 1 for every a.
     constant = (a > 0) & ((x >= math.inf) | ((x <= 0) & (x >= 0)))
+    scores = [xp.log(x_) - xp.digamma(a_), *(-xp.polygamma(k, a_) for k in range(1, order))] if order else []
+    factors: list[Any] = [a * 0.0 + 1.0]  # the derivatives of the density, divided by it
+    for n in range(order):
+        factors.append(sum(factors[n - k] * scores[k] * float(math.comb(n, k)) for k in range(n + 1)))
+    total = 0.0
+    for n, factor in enumerate(factors):
+        slope = _sensitivity(xp, epsilon, a, x, order - n)
+        total = total + slope * factor * float(math.comb(order, n))
     # In this order nothing is subnormal that its factors are not.
-    return xp.where(constant, 0.0, _sensitivity(xp, epsilon, a, x) * (a_ / x_) * xp.exp(_log_power(xp, a_, x_)))
+    return xp.where(constant, 0.0, total * (a_ / x_) * xp.exp(_log_power(xp, a_, x_)))
 
 
-def gamma_sample_by_a(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
-    """The derivative by `a` of the x for which P(a, x) keeps its value."""
+def gamma_sample_by_a(xp: Any, epsilon: float, a: Any, x: Any, *, order: int = 0) -> Any:
+    """The derivative by `a` of the x for which P(a, x) keeps its value, differentiated `order` times at
+    fixed x."""
     at_zero = (a > 0) & (x <= 0) & (x >= 0)
-    return xp.where(at_zero, 0.0, -_sensitivity(xp, epsilon, a, x))
-
-
-# ---- incomplete beta function --------------------------------------------------------------------
-
-
-def _log_beta_power(xp: Any, a: Any, b: Any, x: Any) -> Any:
-    """log(x^a (1 - x)^b / B(a, b)), without the cancellation of large logarithms."""
-    swap = a > b
-    small, large = xp.where(swap, b, a), xp.where(swap, a, b)
-    total = a + b
-    log_x, log_y = xp.log(x), _log1p(xp, -x)
-    plain = a * log_x + b * log_y + (xp.lgamma(total) - xp.lgamma(a) - xp.lgamma(b))
-    # Γ(a + b)/Γ(b) by Stirling's series, for b the larger one.
-    big = xp.where(large >= _STIRLING_FROM, large, _STIRLING_FROM)
-    big_total = big + small
-    quotient = (big - 0.5) * _log1p(xp, small / big) + small * (xp.log(big_total) - 1)
-    quotient = quotient + (_stirling(big_total) - _stirling(big))
-    one_large = a * log_x + b * log_y + quotient - xp.lgamma(small)
-    # Both: around the mean a/(a + b) the linear terms cancel.
-    both = small >= _STIRLING_FROM
-    a_, b_ = xp.where(both, a, _STIRLING_FROM), xp.where(both, b, _STIRLING_FROM)
-    total_ = a_ + b_
-    distance = x * b_ - (1 - x) * a_
-    exponent = a_ * _log1p_rest(xp, distance / a_) + b_ * _log1p_rest(xp, -distance / b_)
-    corrections = _stirling(total_) - _stirling(a_) - _stirling(b_)
-    both_large = exponent + corrections + 0.5 * (xp.log(a_) + xp.log(b_ / total_) - math.log(2 * math.pi))
-    return xp.where(both, both_large, xp.where(large >= _STIRLING_FROM, one_large, plain))
-
-
-def beta_below(xp: Any, epsilon: float, a: Any, b: Any, x: Any) -> Any:
-    """I_x(a, b), the regularized incomplete beta function: by a continued fraction, on the side of
-    the mean where it converges.
-
-    The fraction is that of A. DiDonato and A. Morris, "Algorithm 708", ACM TOMS 18 (1992): its
-    terms do not cancel.
-    """
-    regular = (a > 0) & (b > 0) & (x > 0) & (x < 1) & (a < math.inf) & (b < math.inf)
-    a_, b_, x_ = (xp.where(regular, v, w) for v, w in ((a, 1.0), (b, 1.0), (x, 0.25)))
-    y_ = 1 - x_
-    distance = a_ * y_ - b_ * x_  # (a + b) (mean - x)
-    swap = distance < 0
-    p, q = xp.where(swap, b_, a_), xp.where(swap, a_, b_)
-    z, rest, distance = xp.where(swap, y_, x_), xp.where(swap, x_, y_), xp.abs(distance)
-
-    def step(n: Any, d: Any, c: Any, h: Any) -> Any:
-        inverse = 1 / (p + (2 * n - 1))
-        other = n * (q - n) * z * inverse
-        numerator = (p + (n - 1)) * inverse * ((p + q + (n - 1)) * z) * other
-        term = n + other + (p + n) * (distance + 1 + n * (rest + 1)) / (p + (2 * n + 1))
-        d = 1 / (numerator * d + term)
-        c = term + numerator / c
-        h, unfinished = _times(xp, h, c * d, epsilon)
-        return (d, c, h), regular & unfinished
-
-    first = (distance + 1) * (p / (p + 1))
-    fraction = xp.iterate(step, (a_ * 0.0, first, first), regular)[2]
-    below = xp.exp(_log_beta_power(xp, a_, b_, x_)) / fraction
-    out = xp.where(swap, 1 - below, below)
-    # Of the limits of the parameters: all of the mass at 0, or all of it at 1.
-    at_zero, at_one = (a <= 0) | (b >= math.inf), (b <= 0) | (a >= math.inf)
-    out = xp.where((x <= 0) | (at_one & (x < 1)), 0.0, xp.where((x >= 1) | at_zero, 1.0, out))
-    parameters = (a >= 0) & (b >= 0) & ((a > 0) | (b > 0)) & ((a < math.inf) | (b < math.inf))
-    defined = parameters & (x >= 0) & (x <= 1)
-    return xp.where(defined, out, math.nan)
+    return xp.where(at_zero, 0.0, -_sensitivity(xp, epsilon, a, x, order))
 
 
 # ---- Bessel --------------------------------------------------------------------------------------
@@ -624,6 +542,6 @@ def lower_bessel_i0e(emit: Any, x: Any) -> Any:
 
 
 __all__ = [
-    "Compiled", "Eager", "beta_below", "gamma_above", "gamma_below", "gamma_below_by_a", "gamma_density", "gamma_sample_by_a",
-    "lower_bessel_i0e", "psi_change",
+    "Compiled", "Eager", "gamma_above", "gamma_below", "gamma_below_by_a", "gamma_density", "gamma_sample_by_a",
+    "lower_bessel_i0e",
 ]  # fmt: skip

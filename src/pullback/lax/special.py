@@ -10,6 +10,8 @@ no formula, differentiating says so.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -30,11 +32,11 @@ def _in_own_precision(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` of float32 or float64 values, made to take every floating type and give back the
     same."""
 
-    def evaluate(*operands: Any) -> Any:
+    def evaluate(*operands: Any, **params: Any) -> Any:
         dtype = operands[0].dtype
         if dtype.itemsize < 4:
             operands = tuple(x.astype(np.float32) for x in operands)
-        out = function(*operands)
+        out = function(*operands, **params)
         return out if out.dtype is dtype else out.astype(dtype)
 
     return evaluate
@@ -180,8 +182,9 @@ def _polygamma(m: Any, x: Any) -> Any:
 
 
 class Iterated(Elementwise):
-    """A function that takes a loop to compute: `formula` names the one of `lax.incomplete`, which
-    compiled programs use, and NumPy in float64 if there is nothing quicker to `evaluate`.
+    """A function that takes a loop or a long sum to compute: `formula` names the one of `lax.incomplete`,
+    `lax.incomplete_beta` or `lax.hurwitz`, which compiled programs use, and NumPy in float64 if there is
+    nothing quicker to `evaluate`.
 
     >>> igamma_p.formula, igamma_grad_a_p.formula
     ('gamma_below', 'gamma_below_by_a')
@@ -191,17 +194,23 @@ class Iterated(Elementwise):
         self.formula = formula
         super().__init__(name, FLOAT, evaluate or _in_own_precision(self._evaluate_in_float64), *partials)
 
-    def _evaluate_in_float64(self, *operands: Any) -> Any:
-        from pullback.lax import incomplete
+    def _formula(self) -> Callable[..., Any]:
+        from pullback.lax import hurwitz, incomplete, incomplete_beta
+
+        module = next(m for m in (incomplete, incomplete_beta, hurwitz) if self.formula in m.__all__)
+        return getattr(module, self.formula)  # type: ignore[no-any-return]
+
+    def _evaluate_in_float64(self, *operands: Any, **params: Any) -> Any:
+        from pullback.lax.incomplete import Eager
 
         wide = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in operands))
-        out = getattr(incomplete, self.formula)(incomplete.Eager, 1e-17, *(x.ravel() for x in wide))
+        out = self._formula()(Eager, 1e-17, *(x.ravel() for x in wide), **params)
         return out.reshape(wide[0].shape)
 
     def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
-        from pullback.lax import approximations, incomplete
+        from pullback.lax import approximations
 
-        return approximations.lower_in_float64(getattr(incomplete, self.formula))(emit, *operands)
+        return approximations.lower_in_float64(self._formula())(emit, *operands, **params)
 
 
 def _lower_bessel_i0e(emit: Any, x: Any) -> Any:
@@ -242,19 +251,88 @@ def _density_slope(a: Any, x: Any) -> Any:
     return sub_p.bind(div_p.bind(sub_p.bind(a, like(1, a)), x), like(1, x))
 
 
-def _random_gamma_by_sample(a: Any, x: Any, out: Any) -> Any:
+def _random_gamma_by_sample(a: Any, x: Any, out: Any, *, order: int = 0) -> Any:
     # out = -G/p, where G = ∂P/∂a and p is the density: the derivative by x is -(log x - ψ(a)) - out
-    # (log p)'.
-    return neg_p.bind(add_p.bind(_score_by_a(a, x), mul_p.bind(out, _density_slope(a, x))))
+    # (log p)'; and that is differentiated by a.
+    total = mul_p.bind(out, _density_slope(a, x))
+    if order:
+        lower = random_gamma_grad_p.bind(a, x, order=order - 1)
+        total = add_p.bind(total, mul_p.bind(like(order, x), div_p.bind(lower, x)))
+        return sub_p.bind(polygamma_p.bind(like(order, a), a), total)
+    return neg_p.bind(add_p.bind(_score_by_a(a, x), total))
+
+
+def _of_density(density: Any, score: Callable[..., Any], orders: tuple[int, ...]) -> Any:
+    """The derivative of a density by its parameters, as often as `orders` says: `score(i, *more)` is that
+    of its logarithm by number `i`, differentiated by each as often as `more` says.
+
+    By Leibniz's rule for f' = f s: that of order n + 1 is Σ C(n, k) f⁽ⁿ⁻ᵏ⁾ s⁽ᵏ⁾.
+    """
+    if not any(orders):
+        return density
+    first = next(i for i, n in enumerate(orders) if n)
+    rest = [n - (i == first) for i, n in enumerate(orders)]
+    total = None
+    for more in itertools.product(*(range(n + 1) for n in rest)):
+        factor = math.prod(math.comb(n, k) for n, k in zip(rest, more))
+        lower = _of_density(density, score, tuple(n - k for n, k in zip(rest, more)))
+        term = mul_p.bind(lower, score(first, *more))
+        term = term if factor == 1 else mul_p.bind(like(factor, term), term)
+        total = term if total is None else add_p.bind(total, term)
+    return total
+
+
+def _grad_a_by_x(a: Any, x: Any, out: Any, *, order: int = 0) -> Any:
+    def score(_: int, n: int) -> Any:
+        return neg_p.bind(polygamma_p.bind(like(n, a), a)) if n else _score_by_a(a, x)
+
+    return _of_density(_gamma_density(a, x, out), score, (order + 1,))
+
+
+def _once_more(primitive: Any) -> Any:
+    """The derivative of a derivative of order `order`."""
+    return lambda *values, order=0: primitive().bind(*values[:-1], order=order + 1)
 
 
 def _beta_density(a: Any, b: Any, x: Any, out: Any) -> Any:
-    log_beta = sub_p.bind(add_p.bind(lgamma_p.bind(a), lgamma_p.bind(b)), lgamma_p.bind(add_p.bind(a, b)))
-    powers = add_p.bind(
-        mul_p.bind(sub_p.bind(a, like(1, a)), log_p.bind(x)),
-        mul_p.bind(sub_p.bind(b, like(1, b)), log1p_p.bind(neg_p.bind(x))),
-    )
-    return exp_p.bind(sub_p.bind(powers, log_beta))
+    return beta_density_p.bind(a, b, x)
+
+
+def _beta_density_by_a(a: Any, b: Any, x: Any, out: Any) -> Any:
+    # log x - ψ(a) + ψ(a + b)
+    return mul_p.bind(out, sub_p.bind(log_p.bind(x), psi_change_p.bind(a, b)))
+
+
+def _beta_density_by_b(a: Any, b: Any, x: Any, out: Any) -> Any:
+    return mul_p.bind(out, sub_p.bind(log1p_p.bind(neg_p.bind(x)), psi_change_p.bind(b, a)))
+
+
+def _beta_density_by_x(a: Any, b: Any, x: Any, out: Any) -> Any:
+    one = like(1, x)
+    powers = sub_p.bind(div_p.bind(sub_p.bind(a, one), x), div_p.bind(sub_p.bind(b, one), sub_p.bind(one, x)))
+    return mul_p.bind(out, powers)
+
+
+def _betainc_by(first: int) -> Any:
+    """The derivative of `betainc`, or of one of its derivatives, by `a` (0) or `b` (1)."""
+
+    def partial(a: Any, b: Any, x: Any, out: Any, *, orders: tuple[int, int] = (0, 0)) -> Any:
+        more = (orders[0] + 1, orders[1]) if first == 0 else (orders[0], orders[1] + 1)
+        return incomplete_beta_by_p.bind(a, b, x, orders=more)
+
+    return partial
+
+
+def _betainc_by_x(a: Any, b: Any, x: Any, out: Any, *, orders: tuple[int, int]) -> Any:
+    def score(i: int, *more: int) -> Any:
+        n, own, other = sum(more), (a, b)[i], (b, a)[i]
+        if n == 0:
+            log = log1p_p.bind(neg_p.bind(x)) if i else log_p.bind(x)
+            return sub_p.bind(log, psi_change_p.bind(own, other))
+        of_sum = polygamma_p.bind(like(n, a), add_p.bind(a, b))
+        return of_sum if more[1 - i] else sub_p.bind(of_sum, polygamma_p.bind(like(n, a), own))
+
+    return _of_density(beta_density_p.bind(a, b, x), score, orders)
 
 
 def _i0e_partial(x: Any, out: Any) -> Any:
@@ -273,6 +351,18 @@ def _zeta_by_q(x: Any, q: Any, out: Any) -> Any:
     return neg_p.bind(mul_p.bind(x, zeta_p.bind(add_p.bind(x, like(1, x)), q)))
 
 
+def _zeta_by_exponent(x: Any, q: Any, out: Any, *, order: int = 0) -> Any:
+    return zeta_by_exponent_p.bind(x, q, order=order + 1)
+
+
+def _zeta_by_both(x: Any, q: Any, out: Any, *, order: int) -> Any:
+    # Of -x ζ(x + 1, q), differentiated by x `order` times.
+    following = add_p.bind(x, like(1, x))
+    lower = zeta_by_exponent_p.bind(following, q, order=order - 1) if order > 1 else zeta_p.bind(following, q)
+    product = mul_p.bind(x, zeta_by_exponent_p.bind(following, q, order=order))
+    return neg_p.bind(add_p.bind(product, mul_p.bind(like(order, x), lower)))
+
+
 def _polygamma_by_x(m: Any, x: Any, out: Any) -> Any:
     return polygamma_p.bind(add_p.bind(m, like(1, m)), x)
 
@@ -282,7 +372,6 @@ def _trigamma(x: Any) -> Any:
 
 
 _BY_ORDER = "the order is a whole number"
-_BY_SHAPE_TWICE = "its second derivative in the shape parameter has no closed form"
 _ROOT_PI = float(np.sqrt(np.pi))
 
 # ---- the table -----------------------------------------------------------------------------------
@@ -303,24 +392,24 @@ trigamma_p = Elementwise("trigamma", FLOAT, _in_own_precision(lambda x: _polygam
 polygamma_p = Elementwise("polygamma", FLOAT, _in_own_precision(_polygamma), _none("polygamma", "its order", _BY_ORDER), _polygamma_by_x,
                           hlo=_lower_polygamma, cost=20)
 zeta_p    = Elementwise("zeta",    FLOAT, _in_own_precision(_zeta),
-                        _none("zeta", "its exponent", "there is no closed form; it has one with respect to q"), _zeta_by_q,
-                        hlo=_lower_zeta, cost=20)
+                        _zeta_by_exponent, _zeta_by_q, hlo=_lower_zeta, cost=20)
+zeta_by_exponent_p = Iterated("zeta_by_exponent", "zeta_by_exponent", _zeta_by_exponent, _zeta_by_both)
 gamma_density_p = Iterated("gamma_density", "gamma_density", lambda a, x, out: mul_p.bind(out, _score_by_a(a, x)),
                            lambda a, x, out: mul_p.bind(out, _density_slope(a, x)))
 psi_change_p = Iterated("psi_change", "psi_change", lambda a, b, out: sub_p.bind(_trigamma(a), _trigamma(add_p.bind(a, b))),
                         lambda a, b, out: neg_p.bind(_trigamma(add_p.bind(a, b))))
-igamma_p  = Iterated("igamma", "gamma_below", lambda a, x, out: igamma_grad_a_p.bind(a, x), _gamma_density, evaluate=_scipy("gammainc"))
+igamma_p  = Iterated("igamma", "gamma_below", lambda a, x, out: igamma_grad_a_p.bind(a, x), _gamma_density,
+                     evaluate=_scipy("gammainc"))
 igammac_p = Iterated("igammac", "gamma_above", lambda a, x, out: neg_p.bind(igamma_grad_a_p.bind(a, x)),
                      lambda a, x, out: neg_p.bind(_gamma_density(a, x, out)), evaluate=_scipy("gammaincc"))
-igamma_grad_a_p = Iterated("igamma_grad_a", "gamma_below_by_a", _none("igamma_grad_a", "a", _BY_SHAPE_TWICE),
-                           lambda a, x, out: mul_p.bind(_gamma_density(a, x, out), _score_by_a(a, x)))
-random_gamma_grad_p = Iterated("random_gamma_grad", "gamma_sample_by_a", _none("random_gamma_grad", "a", _BY_SHAPE_TWICE),
+igamma_grad_a_p = Iterated("igamma_grad_a", "gamma_below_by_a", _once_more(lambda: igamma_grad_a_p), _grad_a_by_x)
+random_gamma_grad_p = Iterated("random_gamma_grad", "gamma_sample_by_a", _once_more(lambda: random_gamma_grad_p),
                                _random_gamma_by_sample)
+beta_density_p = Iterated("beta_density", "beta_density", _beta_density_by_a, _beta_density_by_b, _beta_density_by_x)
 regularized_incomplete_beta_p = Iterated(
-    "regularized_incomplete_beta", "beta_below",
-    _none("betainc", "a", "there is no closed form; it has one with respect to x"),
-    _none("betainc", "b", "there is no closed form; it has one with respect to x"), _beta_density,
+    "regularized_incomplete_beta", "beta_below", _betainc_by(0), _betainc_by(1), _beta_density,
     evaluate=_in_double(_scipy("betainc")))  # SciPy's in float32 has five digits
+incomplete_beta_by_p = Iterated("incomplete_beta_by", "beta_below_by", _betainc_by(0), _betainc_by(1), _betainc_by_x)
 bessel_i0e_p = Elementwise("bessel_i0e", FLOAT, _scipy("i0e"), _i0e_partial, hlo=_lower_bessel_i0e, cost=20)
 bessel_i1e_p = Elementwise("bessel_i1e", FLOAT, _scipy("i1e"), _i1e_partial, hlo=_wide("chlo.bessel_i1e"), cost=20)
 # fmt: on
@@ -350,7 +439,7 @@ def polygamma(m: Any, x: Any) -> Array:
 
 
 def zeta(x: Any, q: Any) -> Array:
-    """Hurwitz's zeta function Σ_n (n + q)^-x over n ≥ 0; NaN for x < 1. No derivative in `x`."""
+    """Hurwitz's zeta function Σ_n (n + q)^-x over n ≥ 0; NaN for x < 1."""
     return apply(zeta_p, x, q)
 
 
@@ -366,7 +455,7 @@ def igammac(a: Any, x: Any) -> Array:
 
 
 def igamma_grad_a(a: Any, x: Any) -> Array:
-    """The derivative of `igamma` with respect to `a`. Differentiable in `x` only."""
+    """The derivative of `igamma` with respect to `a`."""
     return apply(igamma_grad_a_p, a, x)
 
 
@@ -375,14 +464,13 @@ def random_gamma_grad(a: Any, x: Any) -> Array:
     x).
 
     See M. Figurnov, S. Mohamed, A. Mnih, "Implicit reparameterization gradients", 2018.
-    Differentiable in `x` only.
     """
     return apply(random_gamma_grad_p, a, x)
 
 
 def betainc(a: Any, b: Any, x: Any) -> Array:
-    """The regularized incomplete beta function ∫₀ˣ t^(a-1) (1-t)^(b-1) dt / B(a, b), for x in [0,
-    1]. Differentiable in `x` only."""
+    """The regularized incomplete beta function ∫₀ˣ t^(a-1) (1-t)^(b-1) dt / B(a, b), for x in [0, 1].
+    Derivatives by `a` and `b` are by R. Boik, J. Robinson-Cox, J. Stat. Software 3 (1998)."""
     return apply(regularized_incomplete_beta_p, a, b, x, name="betainc")
 
 
@@ -390,8 +478,9 @@ def betainc(a: Any, b: Any, x: Any) -> Array:
 __test__ = {"erf": erf}
 
 __all__ = [
-    "bessel_i0e", "bessel_i0e_p", "bessel_i1e", "bessel_i1e_p", "betainc", "digamma", "digamma_p", "erf", "erf_inv",
-    "erf_inv_p", "erf_p", "erfc", "erfc_p", "gamma_density_p", "igamma", "igamma_grad_a", "igamma_grad_a_p", "igamma_p", "igammac", "igammac_p",
-    "lgamma", "lgamma_p", "polygamma", "polygamma_p", "psi_change_p", "random_gamma_grad", "regularized_incomplete_beta_p", "trigamma_p",
-    "zeta", "zeta_p",
+    "bessel_i0e", "bessel_i0e_p", "bessel_i1e", "bessel_i1e_p", "beta_density_p", "betainc", "digamma", "digamma_p",
+    "erf", "erf_inv", "erf_inv_p", "erf_p", "erfc", "erfc_p", "gamma_density_p", "igamma", "igamma_grad_a",
+    "igamma_grad_a_p", "igamma_p", "igammac", "igammac_p", "incomplete_beta_by_p", "lgamma", "lgamma_p", "polygamma",
+    "polygamma_p", "psi_change_p", "random_gamma_grad", "regularized_incomplete_beta_p", "trigamma_p", "zeta",
+    "zeta_by_exponent_p", "zeta_p",
 ]  # fmt: skip

@@ -33,6 +33,11 @@ for primitive in (
     n.xlog1py_p, n.boxcox_p, n.boxcox1p_p,
 ):  # fmt: skip
     ROWS += [Row(primitive.name, "float64", primitive.bind, (POSITIVE, OTHER), compiled_tol=1e-12)]
+A, B, X = (v.ravel() for v in np.meshgrid([0.5, 1.0, 3.0, 40.0, -1.0], [0.25, 1.0, 30.0], [0.0, 1e-3, 0.7, 1.0, 2.0]))
+ROWS += [
+    Row("beta_density", "float64", s.beta_density_p.bind, (POSITIVE, OTHER, UNIT), compiled_tol=1e-13),
+    Row("beta_density", "edges", s.beta_density_p.bind, (A, B, X), order=0, vmap=False, compiled_tol=1e-13),
+]
 A, B = (v.ravel() for v in np.meshgrid(EDGES[:-2], EDGES[:-2]))
 for primitive in (n.rel_entr_p, n.kl_div_p, n.xlogy_p, n.xlog1py_p):
     ROWS += [Row(primitive.name, "edges", primitive.bind, (A, B), order=0, vmap=False, compiled_tol=1e-12)]

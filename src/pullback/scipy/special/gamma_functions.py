@@ -97,7 +97,7 @@ def zeta(x: Any, q: Any = None) -> Array:
     """Hurwitz's zeta function Σ (n + q)^-x over n ≥ 0 (DLMF 25.11.1), elementwise; NaN for x < 1.
 
     Integers become floats. Without `q`, NotImplementedError: `zeta(x, 1)` is Riemann's for x > 1.
-    No derivative in `x`.
+    The derivative in `x` is by Euler's and Maclaurin's sum (DLMF 25.11.5), NaN for negative `q`.
 
     >>> zeta(2.0, 1.0)
     Array(1.644934, dtype=float32, weak_type=True)
@@ -111,7 +111,8 @@ def gammainc(a: Any, x: Any) -> Array:
     """The regularized lower incomplete gamma function P(a, x) = ∫₀ˣ t^(a-1) e^-t dt / Γ(a) (DLMF
     8.2.4), elementwise, of real operands whose shapes broadcast.
 
-    Integers become floats. NaN for negative arguments; TypeError for complex ones.
+    Integers become floats. NaN for negative arguments; TypeError for complex ones. Derivatives in `a`
+    are those of the series and fractions, term by term.
 
     >>> gammainc(1.0, 0.5)
     Array(0.39346933, dtype=float32, weak_type=True)
