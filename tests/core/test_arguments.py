@@ -40,6 +40,8 @@ def test_what_is_no_argument_is_refused_in_so_many_words(first: int, names: Any)
                 text = f"{type(error).__name__}: {error}"
                 if "Unrecognized padding type" in text:  # a RuntimeError in JAX
                     continue
+                if "unbound axis name: '" in text:  # a text where names of axes may be
+                    continue
                 if not isinstance(error, DOCUMENTED) or (INSIDE.search(text) and not PYTHONS_OWN.search(expression)):
                     wrong.append(f"{expression}  with  {value}:  {text.splitlines()[0][:150]}")
     assert not wrong, "\n".join(wrong)

@@ -47,7 +47,10 @@ Tangents = dict[int, Any]
 
 def zeros(shape: Shape, dtype: DType, weak_type: bool = False) -> ConcreteArray:
     """A zero of a tangent space."""
-    return concrete(np.zeros(shape, dtype), weak_type)
+    try:
+        return concrete(np.zeros(shape, dtype), weak_type)
+    except TypeError:  # dimensions are symbolic
+        return materialize(concrete(np.zeros((), dtype), weak_type), shape)
 
 
 _units: dict[tuple[DType, bool], ConcreteArray] = {}

@@ -599,7 +599,7 @@ class Complex(Broadcasting, LinearPrimitive):
     def type_of(self, x: ShapedArray, y: ShapedArray) -> ShapedArray:
         if x.dtype != y.dtype or x.dtype not in (dtypes.float32, dtypes.float64):
             raise TypeError(f"complex takes two arrays of one dtype, float32 or float64; got {x} and {y}")
-        shape = np.broadcast_shapes(x.shape, y.shape)
+        shape = broadcast_shapes(x.shape, y.shape)
         return ShapedArray(shape, dtypes.to_complex(x.dtype), x.weak_type and y.weak_type)
 
     def lower(self, emit: Any, x: Any, y: Any) -> Any:
@@ -611,7 +611,7 @@ class Complex(Broadcasting, LinearPrimitive):
 
 
 def _complex(x: Any, y: Any) -> Any:
-    out = np.empty(np.broadcast_shapes(x.shape, y.shape), dtypes.to_complex(x.dtype))
+    out = np.empty(broadcast_shapes(x.shape, y.shape), dtypes.to_complex(x.dtype))
     out.real, out.imag = x, y
     return out
 

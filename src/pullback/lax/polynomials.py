@@ -46,7 +46,7 @@ class Polynomial(Broadcasting):
 
     def evaluate(self, x: Any, *coefficients: Any) -> Any:
         value = _in_numpy(x, *coefficients)
-        shape = np.broadcast_shapes(x.shape, *[c.shape for c in coefficients])
+        shape = broadcast_shapes(x.shape, *[c.shape for c in coefficients])
         return value if value.shape == shape else np.broadcast_to(value, shape)
 
     def expand(self, x: Any, *coefficients: Any) -> Any:

@@ -13,8 +13,10 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, concrete
+from pullback.core.dimensions import Dim
 from pullback.core.trace import current
 from pullback.core.types import Shape, canonical_axes, canonical_axis, integer
+from pullback.lax.creation import iota_p
 from pullback.lax.elementwise import max_p, min_p, rsqrt_p
 from pullback.lax.gradient import stop_gradient_p
 from pullback.lax.reductions import reduce_max_p
@@ -201,6 +203,9 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1) -> A
         raise here(TypeError, f"one_hot: num_classes must not be negative, got {num_classes}")
     dtype = dtypes.default_dtype(float) if dtype is None else dtypes.canonicalize_dtype(dtype)
     if not hasattr(axis, "__index__"):
+        names = axis if isinstance(axis, tuple) else (axis,)
+        if not names or not all(isinstance(name, str) for name in names):
+            raise here(TypeError, f"one_hot: axis must be an integer or the name of a mapped axis, got {axis!r:.100}")
         from pullback.lax.collectives import axis_index, axis_size
 
         if axis_size(axis) != num_classes:
@@ -212,8 +217,12 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1) -> A
         x = convert(x, dtypes.int32)
     axis = canonical_axis(axis, len(x.shape) + 1)
     positions = reshape_p.bind(x, new_sizes=(*x.shape[:axis], 1, *x.shape[axis:]))
-    classes = np.arange(num_classes).reshape((-1,) + (1,) * (len(x.shape) - axis))
-    return convert(u.equal(positions, concrete(classes.astype(dtypes.default_dtype(int)))), dtype)
+    rows = (num_classes, *(1,) * (len(x.shape) - axis))
+    if num_classes.__class__ is Dim:
+        classes: Array = iota_p.bind(dtype=dtypes.default_dtype(int), shape=rows, dimension=0)
+    else:
+        classes = concrete(np.arange(num_classes, dtype=dtypes.default_dtype(int)).reshape(rows))
+    return convert(u.equal(positions, classes), dtype)
 
 
 __all__ = ["log_softmax", "logmeanexp", "logsumexp", "one_hot", "softmax", "standardize"]

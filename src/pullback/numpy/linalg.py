@@ -18,7 +18,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.types import Shape, canonical_axes, canonical_axis
+from pullback.core.types import Shape, broadcast_shapes, canonical_axes, canonical_axis
 from pullback.lax import linalg as lax_linalg
 from pullback.lax.arrangement import index_in_dim
 from pullback.lax.elementwise import and_p, div_p, gt_p, ne_p, not_p
@@ -229,7 +229,7 @@ def solve(a: Any, b: Any) -> Array:
         b = reshape_p.bind(b, new_sizes=(n, 1))
     if a.ndim > 2 and a.shape[:-2] != b.shape[:-2]:
         try:
-            batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+            batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
         except ValueError:
             raise here(ValueError, f"solve: batch axes of a {a.shape} and b {b.shape} do not broadcast") from None
         a, b = broadcast_to(a, (*batch, n, n)), broadcast_to(b, (*batch, *b.shape[-2:]))
@@ -292,7 +292,7 @@ def _with_tolerance(name: str, a: Array, rtol: Any, dtype: DType) -> tuple[Array
         raise here(TypeError, f"{name}: rtol must be real, got {dtypes.name(given.dtype)}")
     tolerance = convert(given, dtype)
     try:
-        batch = np.broadcast_shapes(tolerance.shape, a.shape[:-2])
+        batch = broadcast_shapes(tolerance.shape, a.shape[:-2])
     except ValueError:
         raise here(
             ValueError, f"{name}: rtol of shape {tolerance.shape} does not broadcast to the batch axes of a {a.shape}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
-from pullback.core.types import integer
+from pullback.core.types import broadcast_shapes, integer
 from pullback.lax.arrangement import pad
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, reshape_p, strong
@@ -55,7 +55,7 @@ def polyval(p: Any, x: Any, *, unroll: int = 16) -> Array:
     """
     del unroll
     p, x = promote("polyval", p, x)
-    value = zeros(np.broadcast_shapes(p.shape[1:], x.shape), x.dtype)
+    value = zeros(broadcast_shapes(p.shape[1:], x.shape), x.dtype)
     for i in range(p.shape[0]):
         value = value * x + p[i]
     return value

@@ -18,7 +18,7 @@ from pullback.core.dimensions import Dim, slice_length
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import EVAL, current
-from pullback.core.types import canonical_axis, integer
+from pullback.core.types import broadcast_shapes, canonical_axis, integer
 from pullback.lax.arrangement import concatenate as lax_concatenate
 from pullback.lax.arrangement import slice as lax_slice
 from pullback.lax.creation import iota
@@ -136,7 +136,7 @@ def _ends(name: str, start: Any, stop: Any, dtype: Any) -> tuple[Array, Array, D
     """The ends of a range, in one shape and the type to compute in; the types asked for and of
     steps."""
     x, y = promote_inexact(name, start, stop)
-    shape = np.broadcast_shapes(x.shape, y.shape)
+    shape = broadcast_shapes(x.shape, y.shape)
     target = x.dtype if dtype is None else dtypes.canonicalize_dtype(dtype)
     of_step, computed = _types_between(x.dtype, target)
     return broadcast_to(convert(x, computed), shape), broadcast_to(convert(y, computed), shape), target, of_step

@@ -215,7 +215,8 @@ class HouseholderProduct(OfBatches):
     def lower(self, emit: Any, a: Any, taus: Any) -> Any:
         if a.size and taus.size:
             return _emit_product(emit, a, taus)
-        return emit.constant_array(np.broadcast_to(np.eye(*a.shape[-2:], dtype=a.dtype), a.shape))
+        eye = emit.constant_array(np.eye(*a.shape[-2:], dtype=a.dtype))
+        return emit.broadcast(eye, a.shape, (a.ndim - 2, a.ndim - 1))
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         (a, taus), (t_a, t_taus) = primals, tangents

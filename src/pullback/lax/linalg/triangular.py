@@ -11,7 +11,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
 from pullback.core.primitive import weak_as_operands
-from pullback.core.types import ShapedArray
+from pullback.core.types import ShapedArray, broadcast_shapes
 from pullback.lax.elementwise import conj_p
 from pullback.lax.family import neg_p, sub_p
 from pullback.lax.linalg.matrices import (
@@ -202,7 +202,7 @@ def triangular_solve(
     if vector:
         b = reshape_p.bind(b, new_sizes=(*b.shape, 1) if left_side else (*b.shape[:-1], 1, b.shape[-1]))
     if a.ndim == b.ndim and a.shape[:-2] != b.shape[:-2] and a.ndim > 2:
-        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
         a, b = broadcast_to(a, (*batch, *a.shape[-2:])), broadcast_to(b, (*batch, *b.shape[-2:]))
     _check(a, b, left_side)
     operation = {"transpose_a": transpose_a, "conjugate_a": conjugate_a and dtypes.is_complex(a.dtype)}

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from pullback.core import dtypes
 from pullback.core.array import Array
-from pullback.core.types import Shape
+from pullback.core.types import Shape, broadcast_shapes
 from pullback.lax.linalg import matrices
 from pullback.lax.shape import broadcast_to, reshape_p
 from pullback.numpy import conversion
@@ -60,7 +58,7 @@ def system(name: str, a: Any, b: Any, lists: bool = False) -> tuple[Array, Array
     if vectors:
         b = reshape_p.bind(b, new_sizes=(*b.shape, 1))
     try:
-        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
         raise _misfit(name, a, b) from None
     return over(a, batch), over(b, batch), vectors

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 import pullback.numpy as jnp
 from pullback.core import dtypes
 from pullback.core.array import Array
+from pullback.core.types import broadcast_shapes
 from pullback.lax import linalg as lax_linalg
 from pullback.lax.linalg import matrices
 from pullback.lax.linalg.sylvester import sylvester_p
@@ -189,7 +188,7 @@ def solve_sylvester(A: Any, B: Any, C: Any, *, method: str = "schur", tol: float
         raise here(ValueError, f"solve_sylvester takes square A and B, {shapes}")
     matrices.check("solve_sylvester", a)
     try:
-        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2], c.shape[:-2])
+        batch = broadcast_shapes(a.shape[:-2], b.shape[:-2], c.shape[:-2])
     except ValueError:
         raise here(ValueError, f"solve_sylvester: batch axes do not broadcast, {shapes}") from None
     return sylvester_p.bind(over(a, batch), over(b, batch), over(c, batch))

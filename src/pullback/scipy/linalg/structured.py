@@ -14,7 +14,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array
-from pullback.core.types import count, integer
+from pullback.core.types import broadcast_shapes, count, integer
 from pullback.lax.arrangement import concatenate, pad
 from pullback.lax.family import like
 from pullback.lax.shape import broadcast_to
@@ -31,7 +31,7 @@ def _vectors(name: str, x: Any) -> Array:
 
 def _together(*parts: Array) -> Array:
     """Vectors of one dtype one after the other, their batch axes broadcast."""
-    batch = np.broadcast_shapes(*(p.shape[:-1] for p in parts))
+    batch = broadcast_shapes(*(p.shape[:-1] for p in parts))
     return concatenate([broadcast_to(p, (*batch, p.shape[-1])) for p in parts], len(batch))
 
 

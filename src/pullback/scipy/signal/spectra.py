@@ -29,7 +29,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_api, user_frame
-from pullback.core.types import canonical_axis, integer, integers
+from pullback.core.types import broadcast_shapes, canonical_axis, integer, integers
 from pullback.lax.arrangement import slice_in_dim
 from pullback.lax.selection import select
 from pullback.lax.shape import convert
@@ -285,7 +285,7 @@ def _averaged(
     dtype = to_complex if dtypes.is_complex(signals[0].dtype) else real
     signals = [jnp.moveaxis(convert(s, dtype), axis, -1) for s in signals]
     lengths = [s.shape[-1] for s in signals]
-    outer = np.broadcast_shapes(*[s.shape[:-1] for s in signals])
+    outer = broadcast_shapes(*[s.shape[:-1] for s in signals])
     if 0 in (*outer, *lengths):
         shape = (*outer[:axis], min(lengths), *outer[axis:])
         return jnp.zeros(shape, real), jnp.zeros(shape, real if y is None else to_complex)
