@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pullback.core.array import concrete
-from pullback.core.dimensions import symbolic_shape
+from pullback.core.symbolic_shapes import symbolic_shape
 from pullback.core.types import ShapeDtypeStruct
 from pullback.export import export
 from pullback.transforms.jit import jit

@@ -12,19 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pullback.core.dimensions import (
-    Dim,
-    SymbolicScope,
-    dim_bounds,
-    evaluate,
-    max_dim,
-    min_dim,
-    parse_size,
-    slice_bounds,
-    slice_length,
-    solve,
-    symbolic_shape,
-)
+from pullback.core.dimensions import Dim, dim_bounds, evaluate, max_dim, min_dim, slice_bounds, slice_length
+from pullback.core.symbolic_shapes import SymbolicScope, parse_size, solve, symbolic_shape
 from pullback.errors import InconclusiveDimensionOperation
 
 #: Scopes, and the sizes of names that their constraints admit.

@@ -35,6 +35,8 @@ Static: TypeAlias = Any
 Auxiliary: TypeAlias = Any
 #: A leaf's type, or a tree of them: what has `shape` and `dtype`.
 TypeTree: TypeAlias = Any
+#: A size of an axis: an int, or a symbolic one (`core.dimensions.Dim`).
+Size: TypeAlias = Any
 #: What was asked for by name (an attribute of a module), or an object of another library.
 Attribute: TypeAlias = Any
 

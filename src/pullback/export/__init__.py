@@ -1,9 +1,9 @@
 """Compiled functions as artifacts that other processes load and call (see `pullback.export.exported`),
 for arrays of given shapes, or of all shapes with symbolic dimensions (see `pullback.core.dimensions`)."""
 
-from pullback.core.dimensions import SymbolicScope as SymbolicScope
+from pullback.core.symbolic_shapes import SymbolicScope as SymbolicScope
 from pullback.core.dimensions import dim_bounds as symbolic_dim_bounds
-from pullback.core.dimensions import symbolic_shape as symbolic_shape
+from pullback.core.symbolic_shapes import symbolic_shape as symbolic_shape
 from pullback.export.artifact import register_namedtuple_serialization as register_namedtuple_serialization
 from pullback.export.artifact import register_pytree_node_serialization as register_pytree_node_serialization
 from pullback.export.exported import DisabledSafetyCheck as DisabledSafetyCheck

@@ -39,7 +39,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pullback.core import dtypes
-from pullback.core.dimensions import Dim, SymbolicScope, parse_size
+from pullback.core.dimensions import Dim
+from pullback.core.symbolic_shapes import SymbolicScope, parse_size
 from pullback.core.tree import flatten_one_level, tree_structure, tree_unflatten, unflatten_rule
 from pullback.core.types import ShapedArray
 

@@ -26,20 +26,13 @@ import numpy as np
 from pullback.control.loops import map as map_in_loop
 from pullback.core import dtypes
 from pullback.core.array import as_array
-from pullback.core.dimensions import (
-    Dim,
-    SymbolicScope,
-    check_sizes,
-    evaluate,
-    is_symbolic,
-    names_of,
-    solve,
-)
+from pullback.core.dimensions import Dim, evaluate, is_symbolic, names_of
 from pullback.core.errors import user_api, user_line
 from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.kept import carriers
 from pullback.core.primitive import Primitive
 from pullback.core.staging import stage_flat
+from pullback.core.symbolic_shapes import SymbolicScope, check_sizes, solve
 from pullback.core.trace import EVAL
 from pullback.core.tree import keystr, tree_flatten, tree_flatten_with_path, tree_leaves, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray, typeof
@@ -405,7 +398,7 @@ def export(
     >>> float(sine.call(0.0)), float(grad(sine.call)(0.0))
     (0.0, 1.0)
 
-    >>> from pullback.core.dimensions import symbolic_shape
+    >>> from pullback.core.symbolic_shapes import symbolic_shape
     >>> from pullback.core.types import ShapeDtypeStruct
     >>> (batch,) = symbolic_shape("batch")
     >>> total = export(jit(lambda x: x.sum(1)))(ShapeDtypeStruct((batch, 3), np.float32))

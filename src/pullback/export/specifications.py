@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pullback.core.dimensions import Dim, SymbolicScope, symbolic_shape
+from pullback.core.dimensions import Dim
+from pullback.core.symbolic_shapes import SymbolicScope, symbolic_shape
 from pullback.core.tree import broadcast_prefix, tree_flatten, tree_unflatten
 from pullback.core.types import ShapeDtypeStruct, typeof
 

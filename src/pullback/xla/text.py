@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.dimensions import Dim, SymbolicScope, evaluate, is_symbolic, names_of, parse_size
+from pullback.core.dimensions import Dim, evaluate, is_symbolic, names_of
 from pullback.core.dtypes import DType
 from pullback.core.errors import Location, OutOfMemoryError, line_of
+from pullback.core.symbolic_shapes import SymbolicScope, parse_size
 from pullback.core.types import Shape, ShapedArray
 
 _ELEMENTS: dict[DType, str] = {

@@ -128,11 +128,10 @@ class HessenbergCommutator(Decomposition):
 
     def evaluate(self, h: Any, f: Any, *, upper: bool) -> Any:
         x, h = np.zeros_like(f), np.triu(h, -1)
-        with np.errstate(all="ignore"):
-            for k in range(1, f.shape[-1]):
-                own = slice(0, k - 1) if upper else slice(k + 1, None)
-                right = f[..., k - 1] + (h @ x[..., k - 1 : k] - x @ h[..., k - 1 : k])[..., 0]
-                x[..., own, k] = right[..., own] / h[..., k, k - 1, None]
+        for k in range(1, f.shape[-1]):
+            own = slice(0, k - 1) if upper else slice(k + 1, None)
+            right = f[..., k - 1] + (h @ x[..., k - 1 : k] - x @ h[..., k - 1 : k])[..., 0]
+            x[..., own, k] = right[..., own] / h[..., k, k - 1, None]
         return x
 
     def lower_elements(self, emit: Any, h: Any, f: Any, *, upper: bool) -> Any:
