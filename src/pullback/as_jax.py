@@ -45,12 +45,13 @@ JAX_VERSION = "0.10.2"
 #: whatever else there is in the package.
 MODULES = frozenset([
     "ad_checkpoint", "checkpoint_policies", "custom_batching", "custom_derivatives", "debug", "distributed", "dlpack", "dtypes", "errors",
-    "example_libraries", "example_libraries.optimizers", "example_libraries.stax", "experimental", "experimental.checkify",
-    "experimental.ode", "experimental.sparse", "experimental.sparse.linalg", "export", "ffi", "flatten_util", "image", "lax", "lax.linalg",
-    "memory", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg", "ops", "profiler", "random", "scipy", "scipy.cluster",
-    "scipy.cluster.vq", "scipy.fft", "scipy.integrate", "scipy.interpolate", "scipy.linalg", "scipy.ndimage", "scipy.optimize", "scipy.signal",
-    "scipy.sparse", "scipy.sparse.linalg", "scipy.spatial", "scipy.spatial.transform", "scipy.special", "sharding", "stages", "test_util",
-    "tree", "tree_util", "typing",
+    "example_libraries", "example_libraries.optimizers", "example_libraries.stax", "experimental", "experimental.buffer_callback",
+    "experimental.checkify", "experimental.ode", "experimental.random", "experimental.sparse", "experimental.sparse.linalg", "export", "ffi",
+    "flatten_util", "image", "lax", "lax.linalg", "memory", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg", "ops",
+    "profiler", "random", "scipy", "scipy.cluster", "scipy.cluster.vq", "scipy.fft", "scipy.integrate", "scipy.interpolate", "scipy.linalg",
+    "scipy.ndimage", "scipy.optimize", "scipy.signal",
+    "scipy.sparse", "scipy.sparse.linalg", "scipy.spatial", "scipy.spatial.transform", "scipy.special",
+    "sharding", "stages", "test_util", "tree", "tree_util", "typing",
 ])  # fmt: skip
 #: The names of `jax` itself, but for its modules. Those of a module are in its `__all__`, or are
 #: all that it has.

@@ -1,3 +1,4 @@
-"""What JAX has under `experimental`: io_callback, checkify, ode."""
+"""What JAX has under `experimental`: io_callback, buffer_callback, checkify, ode,
+random, sparse."""
 
 from pullback.lax.callbacks import io_callback as io_callback

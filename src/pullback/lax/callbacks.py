@@ -24,7 +24,8 @@ from pullback.core.types import ShapedArray, typeof
 from pullback.lax.shape import batch_first, expand_dims
 from pullback.xla.devices import no_sharding
 
-_METHODS = ("sequential", "sequential_unrolled", "expand_dims", "broadcast_all")
+#: What `vmap_method` may be.
+METHODS = ("sequential", "sequential_unrolled", "expand_dims", "broadcast_all")
 
 
 class Callback(Primitive):
@@ -111,7 +112,7 @@ class PureCallback(Callback):
     ) -> Any:
         if vmap_method is None:
             raise NotImplementedError(
-                f"vmap is only supported for pure_callback with vmap_method, at {user_line()}: pass vmap_method= one of {_METHODS}"
+                f"vmap is only supported for pure_callback with vmap_method, at {user_line()}: pass vmap_method= one of {METHODS}"
             )
         if vmap_method.startswith("sequential"):
             return self.one_by_one(size, args, axes, callback, result_types, vmap_method=vmap_method)
@@ -172,8 +173,8 @@ def pure_callback(
     """
     if sharding is not None:
         no_sharding("pure_callback", sharding)
-    if vmap_method is not None and vmap_method not in _METHODS:
-        raise ValueError(f"vmap_method must be one of {_METHODS}, got {vmap_method!r}")
+    if vmap_method is not None and vmap_method not in METHODS:
+        raise ValueError(f"vmap_method must be one of {METHODS}, got {vmap_method!r}")
     flat, arrays, result_types, out_tree = _flattened(callback, result_shape_dtypes, args, kwargs)
     outs = pure_callback_p.bind(*arrays, callback=flat, result_types=result_types, vmap_method=vmap_method)
     return out_tree.unflatten(outs)
