@@ -9,17 +9,22 @@ WORKERS ?= 2
 # What test, test-oldest and test-newest run, if not everything: files, folders and options of pytest's.
 TESTS ?=
 
+# What is installed for single targets, beside the development environment.
+EXTRA := .extra
+
 OLDEST := .venv-oldest
 NEWEST := .venv-newest-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 PYTEST := -m pytest -q -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full test-oldest test-newest test-fusion test-constants test-elsewhere test-symbolic interrupts forks lint format bench bench-smoke oracle api-coverage accuracy accuracy-references clean
+.PHONY: help run test test-full test-oldest test-newest test-notebook types test-fusion test-constants test-elsewhere test-symbolic interrupts forks lint format bench bench-smoke oracle api-coverage accuracy accuracy-references clean
 
 help:
 	@echo "make run          a guided tour of the package"
 	@echo "make test         the test suite (about 10 minutes on 2 cores); WORKERS=n for more processes, TESTS=... for a part"
 	@echo "make test-full    the same with every sample"
+	@echo "make test-notebook  cells in a real notebook, and what it shows"
+	@echo "make types        the program of a user's kind in pyright's strict mode, and in mypy's (needs node)"
 	@echo "make interrupts   an exception at every place at which a signal's handler may raise, and signals for SECONDS=60"
 	@echo "make test-fusion  2,000 random programs compiled with both fusion plans"
 	@echo "make test-oldest  the same with the oldest versions that pyproject.toml allows, on Python 3.11"
@@ -42,6 +47,11 @@ $(VENV)/.made: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(EXTRA)/.made: requirements/extra.txt $(VENV)/.made
+	rm -rf $(EXTRA)
+	$(BIN)/python -m pip install --quiet --no-deps --target $(EXTRA) -r requirements/extra.txt
 	@touch $@
 
 $(OLDEST)/.made: requirements/oldest.txt pyproject.toml
@@ -69,6 +79,12 @@ test: $(VENV)/.made
 
 test-full: $(VENV)/.made
 	PULLBACK_TEST_SAMPLE=full $(BIN)/python $(PYTEST) $(TESTS)
+
+test-notebook: $(EXTRA)/.made
+	PYTHONPATH=$(CURDIR)/$(EXTRA) $(BIN)/python -m pytest -q tests/notebook
+
+types: $(EXTRA)/.made
+	PYTHONPATH=$(CURDIR)/$(EXTRA) $(BIN)/python -m pytest -q tests/types/test_user_program.py
 
 test-oldest: $(OLDEST)/.made
 	$(OLDEST)/bin/python $(PYTEST) $(TESTS)
@@ -131,4 +147,4 @@ bench-smoke: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.numpy_calls --smoke
 
 clean:
-	rm -rf $(VENV) .venv-bench $(OLDEST) .venv-newest-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(EXTRA) .venv-bench $(OLDEST) .venv-newest-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

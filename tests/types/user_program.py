@@ -1,4 +1,4 @@
-"""A program of a user's kind: it runs, and passes `mypy --strict` (test_user_program.py)."""
+"""A program of a user's kind: it runs, and passes the strict modes of mypy and pyright (test_user_program.py)."""
 
 from __future__ import annotations
 
@@ -38,9 +38,14 @@ def main() -> float:
     p = Params(jnp.zeros(3), jnp.array(0.0))
     for _ in range(3):
         p = step(p, x, y)
+
+    def of_weights(w: Array) -> Array:
+        return predict(Params(w, p.b), x)
+
     value, slope = pb.value_and_grad(loss)(p, x, y)
-    out, f_lin = pb.linearize(lambda w: predict(Params(w, p.b), x), p.w)
+    out, f_lin = pb.linearize(of_weights, p.w)
     matrix: Array = f_lin.to_matrix()
     rows = pb.vmap(predict, in_axes=(None, 0))(p, x)
     found = minimize(loss, p, (x, y), method="BFGS")
-    return float(value) + float(np.asarray(matrix).sum()) + float(found.fun) + float(rows[0])
+    numbers = value, np.asarray(matrix).sum(), found.fun, rows[0], slope.b, out[0]
+    return sum(float(n) for n in numbers)
