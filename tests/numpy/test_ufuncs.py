@@ -193,7 +193,9 @@ def test_division_edges() -> None:
     assert int(jnp.floor_divide(i(5, jnp.uint8), i(0, jnp.uint8))) == 255
     assert float(jnp.floor_divide(-5.0, 0.0)) == -INF and math.isnan(float(jnp.mod(5.0, 0.0)))
     assert float(jnp.mod(-5.0, INF)) == INF and float(jnp.floor_divide(-5.0, INF)) == -1.0
-    assert math.copysign(1, float(jnp.mod(-0.0, 3.0))) == -1.0
+    # Zeros are signed as the array API standard and NumPy have it: remainders as the divisor, quotients as x / y.
+    assert [math.copysign(1, float(jnp.mod(a, b))) for a, b in ((-0.0, 3.0), (0.0, -3.0), (6.0, -3.0))] == [1, -1, -1]
+    assert [math.copysign(1, float(jnp.floor_divide(a, b))) for a, b in ((-0.0, 3.0), (-0.0, -3.0))] == [-1, 1]
     quotient, remainder = jnp.divmod(i([-7, 7]), i([2, -2]))
     assert quotient.tolist() == [-4, -4] and remainder.tolist() == [1, -1]
 
@@ -229,7 +231,7 @@ def test_nan_to_num_clip_and_signs_of_zero() -> None:
     assert float(jnp.clip(5.0, 3.0, 1.0)) == 1.0 and math.isnan(float(jnp.clip(NAN, 0.0, 1.0)))
     assert jnp.clip(jnp.arange(4), max=2).tolist() == [0, 1, 2, 2]
     assert float(jnp.copysign(3, -0.0)) == -3.0
-    assert math.copysign(1.0, float(jnp.sign(-0.0))) == -1.0
+    assert math.copysign(1.0, float(jnp.sign(-0.0))) == 1.0
     fraction, whole = jnp.modf(-3.5)
     assert (float(fraction), float(whole)) == (-0.5, -3.0)
 

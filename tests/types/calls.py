@@ -215,7 +215,7 @@ LEFT_OUT = {
     lax.GatherScatterMode lax.Precision lax.RandomAlgorithm lax.RoundingMethod lax.Tolerance jnp.ufunc lax.linalg.EigImplementation
     lax.linalg.EighImplementation lax.linalg.SvdAlgorithm random.key nn.initializers.Initializer random.key_dtype random.key_impl""",
     "no arrays come out": """
-    jnp.einsum_path jnp.get_printoptions jnp.printoptions jnp.save jnp.savez jnp.set_printoptions lax.axis_size lax.broadcast_shapes
+    jnp.einsum_path jnp.frompyfunc jnp.get_printoptions jnp.printoptions jnp.save jnp.savez jnp.set_printoptions lax.axis_size lax.broadcast_shapes
     lax.conv_dimension_numbers lax.conv_general_permutations lax.conv_general_shape_tuple lax.conv_shape_tuple
     lax.conv_transpose_shape_tuple lax.padtype_to_pads lax.reduce_window_shape_tuple jnp.broadcast_shapes""",
     "the contents of files and of other libraries' arrays": "jnp.from_dlpack jnp.fromfile jnp.load",

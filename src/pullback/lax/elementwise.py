@@ -240,10 +240,9 @@ def _expm1(x: Any) -> Any:
         return np.expm1(x)
     # e^a cos b - 1 = (e^a - 1) cos b - 2 sin²(b/2)
     a, b = x.real, x.imag
-    out = _polar(np.exp(a), b, x.dtype)
+    power = np.exp(x)
     real = np.expm1(a) * np.cos(b) - 2 * np.square(np.sin(b / 2))
-    out.real = np.where(np.isfinite(real), real, out.real)
-    return out
+    return _complex(np.where(np.isfinite(real), real, power.real - 1), power.imag)
 
 
 def _log1p(x: Any) -> Any:

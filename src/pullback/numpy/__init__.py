@@ -27,6 +27,9 @@ from pullback.numpy.universal import *
 
 _array_methods.install(_Array)
 
+#: The version of the array API standard that this namespace follows.
+__array_api_version__ = _array_methods.API_VERSION
+
 # Loaded when first asked for, so that importing stays quick.
 _LAZY = {
     name: module
@@ -34,6 +37,7 @@ _LAZY = {
         "index_makers": "diag_indices diag_indices_from fill_diagonal index_exp ix_ mask_indices ravel_multi_index s_ tril_indices "
         "tril_indices_from triu_indices triu_indices_from",
         "fft": "fft",
+        "inspection": "__array_namespace_info__",
         "linalg": "linalg",
         "padding": "pad",
         "polynomials": "poly polyadd polyder polydiv polyfit polyint polymul polysub polyval roots vander",

@@ -18,6 +18,7 @@ from pullback.core.errors import user_line
 from pullback.core.trace import current, known_value
 from pullback.lax import elementwise as e
 from pullback.lax.bits import bitcast_convert_type
+from pullback.lax.division import floor_div_p, mod_p
 from pullback.lax.family import like
 from pullback.lax.selection import select
 from pullback.lax.shape import convert
@@ -38,27 +39,16 @@ def _integral_operands(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
 
 def floor_divide(x1: Any, x2: Any, /) -> Array:
     """The quotient rounded down, elementwise. Integer division by zero gives what XLA's truncated
-    one does, rounded down."""
+    one does, rounded down; floats by zero give x1 / x2."""
     x1, x2 = _integral_operands("floor_divide", x1, x2)
     kind = dtypes.kind(x1.dtype)
+    if kind == "f":
+        return floor_div_p.bind(x1, x2)
     if kind == "u":
         return e.div_p.bind(x1, x2)
-    if kind == "i":
-        quotient = e.div_p.bind(x1, x2)
-        is_fraction = u.logical_and(u.not_equal(u.sign(x1), u.sign(x2)), u.not_equal(e.rem_p.bind(x1, x2), 0))
-        return select(is_fraction, u.subtract(quotient, 1), quotient)
-    return _float_divmod(x1, x2)[0]
-
-
-def _float_divmod(x: Array, y: Array) -> tuple[Array, Array]:
-    """Python's divmod: the remainder is exact and has the divisor's sign, and the quotient is built
-    from it."""
-    remainder = e.rem_p.bind(x, y)
-    quotient = u.divide(u.subtract(x, remainder), y)
-    wrong = u.logical_and(u.not_equal(remainder, 0), u.not_equal(u.sign(y), u.sign(remainder)))
-    quotient = select(u.equal(y, 0), u.divide(x, y), select(wrong, u.subtract(quotient, 1), quotient))
-    # Rounding comes last, so that all derivatives are 0, by zero and of infinity, too.
-    return e.round_p.bind(quotient, rounding_method=0), select(wrong, u.add(remainder, y), remainder)
+    quotient = e.div_p.bind(x1, x2)
+    is_fraction = u.logical_and(u.not_equal(u.sign(x1), u.sign(x2)), u.not_equal(e.rem_p.bind(x1, x2), 0))
+    return select(is_fraction, u.subtract(quotient, 1), quotient)
 
 
 def _remainder_operands(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
@@ -74,6 +64,8 @@ def mod(x1: Any, x2: Any, /) -> Array:
     2
     """
     x1, x2 = _remainder_operands("mod", x1, x2)
+    if dtypes.is_float(x1.dtype):
+        return mod_p.bind(x1, x2)
     remainder = e.rem_p.bind(x1, x2)
     wrong = u.logical_and(u.not_equal(u.less(remainder, 0), u.less(x2, 0)), u.not_equal(remainder, 0))
     return select(wrong, u.add(remainder, x2), remainder)
@@ -90,9 +82,7 @@ def fmod(x1: Any, x2: Any, /) -> Array:
 def divmod(x1: Any, x2: Any, /) -> tuple[Array, Array]:
     """(floor_divide(x1, x2), mod(x1, x2)), elementwise."""
     x1, x2 = _integral_operands("divmod", x1, x2)
-    if dtypes.is_integer(x1.dtype):
-        return floor_divide(x1, x2), mod(x1, x2)
-    return _float_divmod(x1, x2)
+    return floor_divide(x1, x2), mod(x1, x2)
 
 
 def modf(x: Any, /, out: None = None) -> tuple[Array, Array]:
@@ -202,7 +192,14 @@ def log2(x: Any, /) -> Array:
 
 def log10(x: Any, /) -> Array:
     """Logarithm to base 10, elementwise."""
-    return u.divide(u.log(inexact(x, "log10", weak=False)), math.log(10))
+    return u.divide(_logarithm("log10", x, 10)
+
+
+def _logarithm(name: str, x: Any, base: int) -> Array:
+    out = u.log(inexact(x, "log10", weak=False))
+    if u.is_complex(out):  # part by part: the quotient of an infinity by a complex number is NaN in the other part
+        return e.complex_p.bind(*[u.divide(part, math.log(base)) for part in (u.real(out), u.imag(out))])
+    return u.divide(out, math.log(10))
 
 
 def logaddexp(x1: Any, x2: Any, /) -> Array:

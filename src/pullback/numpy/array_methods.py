@@ -31,6 +31,8 @@ from pullback.numpy.rearranging import repeat
 from pullback.xla.devices import device_of, put
 from pullback.xla.placement import HOST, Device
 
+#: The version of the array API standard.
+API_VERSION = "2024.12"
 _OPERANDS = (Array, np.ndarray, np.generic, *dtypes.PYTHON_SCALARS)
 
 # ---- operators -----------------------------------------------------------------------------------
@@ -323,8 +325,8 @@ def _buffer_pointer(self: Any) -> int:
 def _array_namespace(self: Any, /, *, api_version: str | None = None) -> Any:
     """The module of functions for this array, by the array API standard. Raises ValueError for
     other versions of it."""
-    if api_version is not None and api_version != "2024.12":
-        raise ValueError(f"api_version={api_version!r} is not available; there is '2024.12'")
+    if api_version is not None and api_version != API_VERSION:
+        raise ValueError(f"api_version={api_version!r} is not available; there is {API_VERSION!r}")
     import pullback.numpy
 
     return pullback.numpy

@@ -86,7 +86,7 @@ def ravel(a: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
 
 
 @planned
-def expand_dims(a: Any, axis: int | Sequence[int]) -> Array:
+def expand_dims(a: Any, axis: int | Sequence[int] = 0) -> Array:
     """`a` with new axes of length 1 at the positions `axis` of the result."""
     x = array_like(a, "expand_dims")
     return lax_shape.expand_dims(x, axis)

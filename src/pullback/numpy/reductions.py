@@ -35,7 +35,7 @@ from pullback.numpy.promotion import along, array_like, here, promote_inexact
 # ---- what all share ------------------------------------------------------------------------------
 
 
-_ALL_AXES = [tuple(range(n)) for n in range(33)]
+_ALL_AXES = [tuple(range(n)) for n in range(65)]  # NumPy has arrays of up to 64 axes
 
 
 def reduced_axes(axis: Any, a: Array) -> Shape:
@@ -631,7 +631,7 @@ def _standard_cumulative(
     if axis is None and len(x.shape) > 1:
         raise here(ValueError, f"{name} of an array of shape {x.shape} needs an axis: it is optional for one axis only")
     axis = canonical_axis(0 if axis is None else axis, len(x.shape))
-    if dtype is None and initial == 0 and dtypes.is_integer(x.dtype) and not x.weak_type:
+    if dtype is None and dtypes.is_integer(x.dtype) and not x.weak_type:
         dtype = dtypes.canonicalize(dtypes.int64 if dtypes.kind(x.dtype) == "i" else dtypes.uint64)
     out = _cumulative(name, primitive, x, axis, dtype, None)
     if not include_initial:

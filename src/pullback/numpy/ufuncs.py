@@ -127,12 +127,15 @@ def positive(x: Any, /) -> Array:
     return array_like(x, "positive")
 
 
+@planned
 def sign(x: Any, /) -> Array:
-    """-1, 0 or 1 by the sign of `x` (NaN for NaN); x/|x| for complex `x`. TypeError for booleans."""
+    """-1, 0 or 1 by the sign of `x` (NaN for NaN, 0.0 for -0.0); x/|x| for complex `x`. TypeError for
+    booleans."""
     x = array_like(x, "sign")
     if x.dtype == dtypes.bool_:
         raise here(TypeError, "sign does not accept dtype bool")
-    return e.sign_p.bind(x)
+    out = e.sign_p.bind(x)
+    return chosen(equal(x, 0), 0, out, x) if dtypes.is_float(x.dtype) else out
 
 
 def square(x: Any, /) -> Array:
