@@ -12,12 +12,15 @@ TESTS ?=
 # What is installed for single targets, beside the development environment.
 EXTRA := .extra
 
+# A checkout of https://github.com/data-apis/array-api-tests, with its submodule (git submodule update --init).
+ARRAY_API_TESTS ?=
+
 OLDEST := .venv-oldest
 NEWEST := .venv-newest-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 PYTEST := -m pytest -q -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full test-oldest test-newest test-notebook types test-fusion test-constants test-elsewhere test-symbolic interrupts forks lint format bench bench-smoke oracle api-coverage accuracy accuracy-references clean
+.PHONY: help run test test-full test-oldest test-newest test-notebook types test-fusion test-constants test-elsewhere test-symbolic interrupts forks lint format bench bench-smoke oracle api-coverage array-api accuracy accuracy-references clean
 
 help:
 	@echo "make run          a guided tour of the package"
@@ -36,6 +39,7 @@ help:
 	@echo "make lint         formatting, lint, types, import contracts"
 	@echo "make format       format the code"
 	@echo "make api-coverage  how much of JAX's public API there is, module by module"
+	@echo "make array-api    the array API standard's own suite: ARRAY_API_TESTS=path of a checkout of it"
 	@echo "make oracle       compare with JAX, which is installed beside the benchmarks"
 	@echo "make accuracy     errors of special functions and distributions; writes docs/accuracy.md"
 	@echo "make accuracy-references  mpmath's values for that, where they are missing"
@@ -125,6 +129,20 @@ format: $(VENV)/.made
 api-coverage: $(VENV)/.made
 	$(BIN)/python tools/api_coverage.py
 
+# The suite comes in no package: it is run from a checkout, in an environment that has what it asks for. What it tests and
+# is meant to be otherwise is listed in tests/numpy/array_api_xfails.txt.
+.venv-array-api/.made: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-array-api
+	.venv-array-api/bin/python -m pip install --quiet --editable '.[test]' -r "$(ARRAY_API_TESTS)/requirements.txt"
+	@touch $@
+
+array-api:
+	@test -d "$(ARRAY_API_TESTS)/array_api_tests" || { echo "make array-api ARRAY_API_TESTS=path of a checkout of array-api-tests"; exit 2; }
+	$(MAKE) .venv-array-api/.made ARRAY_API_TESTS="$(abspath $(ARRAY_API_TESTS))"
+	cd "$(ARRAY_API_TESTS)" && ARRAY_API_TESTS_MODULE=pullback.numpy ARRAY_API_TESTS_VERSION=2024.12 PULLBACK_ENABLE_X64=1 \
+		"$(CURDIR)/.venv-array-api/bin/python" -m pytest -q array_api_tests --max-examples 100 --disable-deadline \
+		--xfails-file "$(CURDIR)/tests/numpy/array_api_xfails.txt"
+
 oracle: .venv-bench/.made
 	$(BENCH)/python $(PYTEST) tests/oracle
 
@@ -147,4 +165,4 @@ bench-smoke: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.numpy_calls --smoke
 
 clean:
-	rm -rf $(VENV) $(EXTRA) .venv-bench $(OLDEST) .venv-newest-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(EXTRA) .venv-bench $(OLDEST) .venv-newest-* .venv-array-api build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

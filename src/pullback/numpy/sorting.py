@@ -217,7 +217,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, meth
         raise here(ValueError, f"searchsorted: a should be 1-dimensional, got shape {a.shape}")
     if sorter is not None:
         a = take(a, array_like(sorter, "searchsorted"))
-    dtype = dtypes.int32 if a.shape[0] < 2**31 else dtypes.int64
+    dtype = dtypes.default_dtype(int) if a.shape[0] < 2**31 else dtypes.int64
     known_a, known_v = known_value(a), known_value(v)
     # NumPy orders complex NaNs its own way.
     if known_a is not None and known_v is not None and dtypes.is_numpys(a.dtype) and not dtypes.is_complex(a.dtype):
