@@ -73,6 +73,19 @@ def test_the_compiler_s_own_reduction_is_used_where_it_can_be() -> None:
     assert "stablehlo.reduce" not in closing.replace("stablehlo.reduce_", "")
 
 
+def test_a_region_has_no_barriers() -> None:
+    """The fusion plan wants one in a chain with very many paths: XLA ends the process if it stands in a reduction."""
+
+    def many_paths(a: Any, b: Any) -> Any:
+        for _ in range(20):
+            a = a + a * b
+        return a
+
+    x = np.array([1e-3, 2e-3])
+    expected = many_paths(1.0, many_paths(x[0], x[1]))
+    np.testing.assert_allclose(lax.reduce(jnp.asarray(x), 1.0, many_paths, (0,)), expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_order_is_kept(count: int) -> None:
     entries = [jnp.asarray(np.random.default_rng(i).normal(size=count), dtype=jnp.float32) for i in range(4)]

@@ -70,6 +70,7 @@ from pullback.transforms.lifting import (
 )
 from pullback.transforms.vmap import Batch, batch_flat, mapped
 from pullback.xla.devices import no_sharding
+from pullback.xla.fusion import plan
 
 if TYPE_CHECKING:
     from pullback.core.names import Argument, Emitted, Function, Key, Param, Tree, Value
@@ -97,7 +98,8 @@ class ProgramReduction(ControlPrimitive):
     def lower(self, emit: Emitter, *operands: Emitted, **params: Param) -> list[Emitted]:
         consts, xs, initial = self.split(operands, params["num_consts"])
         body = simplified(params["jaxpr"])
-        if consts or not _is_scalar(body):  # regions see nothing from outside
+        # Regions see nothing from outside, and the compiler ends the process where one has a barrier.
+        if consts or not _is_scalar(body) or (emit.plans_fusion and plan(body.jaxpr)):
             return list(emit.expand(self, operands, params))
         scalars = [ShapedArray((), x.dtype) for x in xs]
         types = list(emit.types)
