@@ -26,17 +26,17 @@ from pullback.core import dtypes
 from pullback.core.array import Array, concrete
 from pullback.core.dtypes import DType
 from pullback.core.trace import EVAL, Tracer, known_value, under
-from pullback.core.types import ShapedArray, canonical_axis
+from pullback.core.types import ShapedArray, ShapeDtypeStruct, canonical_axis
 from pullback.lax.cumulative import cumlogsumexp_p, cummax_p, cummin_p
 from pullback.lax.reductions import reduce_and_p, reduce_or_p, reduce_xor_p
 from pullback.lax.selection import select
-from pullback.lax.shape import broadcast_to, convert, strong
+from pullback.lax.shape import convert, strong
 from pullback.lax.summation import highest, lowest
 from pullback.numpy import reductions
 from pullback.numpy import ufuncs as u
 from pullback.numpy.indexing import IndexUpdateRef
 from pullback.numpy.joining import concatenate
-from pullback.numpy.manipulation import moveaxis
+from pullback.numpy.manipulation import broadcast_to, moveaxis
 from pullback.numpy.promotion import array_like, here, promote
 from pullback.transforms.tracing import eval_shape
 
@@ -67,7 +67,10 @@ def _dtype(f: ufunc, *operands: Array) -> DType:
     known = f.__dict__.setdefault("_dtypes", {})
     types = tuple([(x.dtype, x.weak_type) for x in operands])
     if types not in known:
-        known[types] = eval_shape(f, *[ShapedArray((), dtype, weak) for dtype, weak in types]).dtype
+        out = eval_shape(f, *[ShapedArray((), dtype, weak) for dtype, weak in types])
+        if not isinstance(out, ShapeDtypeStruct):
+            raise here(TypeError, f"{f.__name__} is to give one array of two elements, but gave {out!r:.100}")
+        known[types] = out.dtype
     return known[types]
 
 
@@ -135,17 +138,18 @@ def _reduce(
             ValueError,
             f"zero-size array to reduction operation {f.__name__}, which has no identity: shape {a.shape}, axis {axis}",
         )
+    start = f.identity if initial is None else initial
     if neutral is not None:
         rows = convert(rows, target)
         if counts is not None:
             rows = select(counts, rows, _everywhere(neutral(target), rows.shape, target))
         out = combined(rows, neutral(target), f, (0,))
-        out = out if initial is None else convert(f(convert(initial, target), out), target)
+        out = out if start is None else convert(f(_everywhere(start, (), target), out), target)
     else:
-        if initial is None and counts is None and len(rows):
-            out, rows = convert(rows[0], target), rows[1:]
+        if start is not None or not len(rows):
+            out = _everywhere(0 if start is None else start, shape, target)
         else:
-            out = _everywhere((f.identity or 0) if initial is None else initial, shape, target)
+            out, rows = convert(rows[0], target), rows[1:]
         if len(rows):
             out, _ = scan(_steps(f)[1], out, (rows, counts))
     return out.reshape([1 if i in axes else n for i, n in enumerate(a.shape)]) if keepdims else out
@@ -349,7 +353,6 @@ _OWN: dict[str, Callable[[ufunc], dict[str, Callable[..., Any]]]] = {
     "fmax": lambda f: _associative(f, _nan_or(lowest)),
     "fmin": lambda f: _associative(f, _nan_or(highest)),
     "hypot": lambda f: _associative(f, lambda dtype: 0),
-    "gcd": lambda f: _associative(f, lambda dtype: 0),
     "logaddexp": lambda f: _associative(f, lambda dtype: -math.inf) | {"accumulate": _running_log_sums(f)},
     "logaddexp2": lambda f: _associative(f, lambda dtype: -math.inf),
     "bitwise_and": lambda f: _bitwise(f, reduce_and_p),

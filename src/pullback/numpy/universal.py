@@ -84,7 +84,8 @@ class ufunc(_Base):
         self, a: Any, axis: Any = 0, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
         where: Any = None,
     ) -> Array:  # fmt: skip
-        """The elements along `axis` combined, from the first to the last: f(f(x0, x1), x2) and so on.
+        """The elements along `axis` combined, from the first to the last: f(f(x0, x1), x2) and so on,
+        after the identity, if there is one.
 
         - `axis`: a number, None for all axes, or several numbers, whose elements are then combined
           in row-major order. `keepdims` keeps the axes, of length 1.
@@ -236,6 +237,7 @@ def _elementwise(func: Callable[..., Any], name: str) -> Callable[..., Any]:
             mapped = vectorize(func)
         return mapped(*[array_like(x, name) for x in args])
 
+    function.__name__ = function.__qualname__ = name
     return function
 
 
