@@ -135,6 +135,8 @@ PSI_ZERO = mp.findroot(mp.digamma, "1.4616321449683623")
 
 
 def log_gamma_rest(x: Any) -> Any:
+    if x == INFINITY or x > 1e20:
+        return mp.mpf(1) / 12
     return x * (mp.loggamma(x) - (x - mp.mpf(1) / 2) * mp.log(x) + x - mp.log(2 * mp.pi) / 2)
 
 
@@ -185,6 +187,10 @@ FITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "digamma_far": (lambda x: x * (mp.log(x) - mp.digamma(x)), reciprocal(3, INFINITY)),
     "trigamma_near": (lambda x: x * x * mp.polygamma(1, x), linear(1, 3)),
     "trigamma_far": (lambda x: x * mp.polygamma(1, x), reciprocal(3, INFINITY)),
+    "atanh_rest": (of_root(lambda r: (mp.atanh(r) / r - 1) / (r * r) if r else mp.mpf(1) / 3), linear(0, "0.16")),
+    "mass_near": (lambda k: mp.rgamma(1 + k), linear(0, 1)),
+    "mass_far": (lambda k: mp.exp(-log_gamma_rest(k) / k) / mp.sqrt(2 * mp.pi), reciprocal(1, INFINITY)),
+    "log_gamma_rest": (log_gamma_rest, reciprocal(1, INFINITY)),
     "sin_pi": (of_root(lambda r: mp.sinpi(r) / r if r else mp.pi), linear(0, "0.25")),
     "cot_pi": (of_root(lambda r: mp.pi * r * mp.cospi(r) / mp.sinpi(r) / (mp.mpf(1) / 4 - r * r)), linear(0, "0.25")),
 }

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from pullback.lax.approximations import INFINITY, Special, by_scipy
 from pullback.lax.elementwise import abs_p, div_p, exp_p, expm1_p, log1p_p, log_p, lt_p
 from pullback.lax.error_functions import _erfcx_positive, _normal_tail, erfc_inv, erfcx_p
 from pullback.lax.family import INEXACT, Elementwise, add_p, like, mul_p, neg_p, sub_p
-from pullback.lax.incomplete import _log1p, _log1p_rest
+from pullback.lax.incomplete import _log1p
 from pullback.lax.selection import select
 
 _ROOT_HALF = math.sqrt(0.5)
@@ -29,11 +31,13 @@ def ndtr(xp: Any, x: Any) -> Any:
 
 def log_ndtr(xp: Any, x: Any) -> Any:
     size = xp.abs(x)
-    tail = _normal_tail(xp, xp.between(size, 0.0, 60.0))
-    below = xp.log(0.5 * _erfcx_positive(xp, size * _ROOT_HALF)) - x * x * 0.5
-    # Between, where the tail is neither small nor its logarithm near 0, either would do.
-    out = xp.where(x < -1, below, _log1p(xp, -xp.where(x < 0, 1 - tail, tail)))
-    return xp.where(xp.is_number(x), xp.where(size >= INFINITY, xp.where(x < 0, -INFINITY, 0.0), out), math.nan)
+    scaled = 0.5 * _erfcx_positive(xp, size * _ROOT_HALF)
+    tail = xp.exp_of_square(xp.between(size, 0.0, 60.0), -0.5) * scaled
+    far = x < -1
+    log = xp.log(xp.where(far, scaled, tail))
+    # log(1 - t) = -2 artanh(t/(2 - t))
+    out = xp.where(x < 0, xp.where(far, log - x * x * 0.5, log), -_log_of_quotient(xp, tail / (2 - tail)))
+    return xp.where(size >= INFINITY, xp.where(x < 0, -INFINITY, 0.0), out)
 
 
 def ndtri(xp: Any, p: Any) -> Any:
@@ -46,11 +50,25 @@ def entr(xp: Any, x: Any) -> Any:
     return xp.where(xp.is_number(x), out, math.nan)
 
 
-def _log_ratio(xp: Any, p: Any, q: Any) -> Any:
+#: artanh u is a polynomial for |u| below this.
+_NEAR = 0.4
+
+
+def _log_of_quotient(xp: Any, u: Any) -> Any:
+    """log((1 + u)/(1 - u)) = 2 artanh u for |u| ≤ 0.4"""
+    square = u * u
+    return 2 * u * (1 + square * xp.linear("atanh_rest", square, 0.0, _NEAR**2))
+
+
+def log_ratio(xp: Any, p: Any, q: Any) -> Any:
     """log(p/q) of positive numbers, exact also where they are close."""
-    near = (p < q * 1.3) & (q < p * 1.3)
-    change = (xp.where(near, p, 1.0) - xp.where(near, q, 1.0)) / xp.where(near, q, 1.0)
-    return xp.where(near, _log1p(xp, change), xp.log(p) - xp.log(q))
+    u = (p - q) * 0.5 / (p * 0.5 + q * 0.5)  # whose sum may be infinite
+    near = xp.abs(u) < 0.3
+    quotient = p / q
+    # Where the quotient is subnormal or infinite, by that of the roots.
+    extreme = (quotient < 1e-36) | (quotient > 1e36)
+    log = xp.log(xp.where(extreme, xp.sqrt(p) / xp.sqrt(q), quotient))
+    return xp.where(near, _log_of_quotient(xp, xp.where(near, u, 0.0)), xp.where(extreme, log * 2, log))
 
 
 def _of_distributions(xp: Any, p: Any, q: Any, inside: Any, at_zero: Any) -> Any:
@@ -59,28 +77,24 @@ def _of_distributions(xp: Any, p: Any, q: Any, inside: Any, at_zero: Any) -> Any
 
 
 def rel_entr(xp: Any, p: Any, q: Any) -> Any:
-    regular = (p > 0) & (q > 0)
-    p_, q_ = xp.where(regular, p, 1.0), xp.where(regular, q, 1.0)
-    return _of_distributions(xp, p, q, p_ * _log_ratio(xp, p_, q_), 0.0)
+    return _of_distributions(xp, p, q, p * log_ratio(xp, p, q), 0.0)
 
 
 def kl_div(xp: Any, p: Any, q: Any) -> Any:
-    regular = (p > 0) & (q > 0)
-    p_, q_ = xp.where(regular, p, 1.0), xp.where(regular, q, 1.0)
-    near = (p_ < q_ * 1.3) & (q_ < p_ * 1.3)
-    change = (xp.where(near, p_, 1.0) - xp.where(near, q_, 1.0)) / xp.where(near, q_, 1.0)
-    # (1 + d) log(1 + d) - d, with log(1 + d) = d + r: d² + (1 + d) r.
-    close = q_ * (change * change + (1 + change) * _log1p_rest(xp, change))
-    return _of_distributions(xp, p, q, xp.where(near, close, p_ * _log_ratio(xp, p_, q_) - p_ + q_), q)
+    difference = p - q
+    u = difference * 0.5 / (p * 0.5 + q * 0.5)
+    near = xp.abs(u) < _NEAR
+    # p log(p/q) = (p - q) (1 + u) (1 + u² A), where log(p/q) = 2u (1 + u² A)
+    v = xp.where(near, u, 0.0)
+    bend = v * xp.linear("atanh_rest", v * v, 0.0, _NEAR**2)
+    close = difference * (v + v * bend * (1 + v))
+    return _of_distributions(xp, p, q, xp.where(near, close, p * log_ratio(xp, p, q) - difference), q)
 
 
 def logit(xp: Any, p: Any) -> Any:
-    regular = (p > 0) & (p < 1)
-    x = xp.where(regular, p, 0.5)
-    middle = (x > 0.45) & (x < 0.55)
-    out = xp.where(middle, _log1p(xp, xp.where(middle, (2 * x - 1) / (1 - x), 0.0)), xp.log(x / (1 - x)))
-    ends = xp.where((p <= 0) & (p >= 0), -INFINITY, xp.where((p <= 1) & (p >= 1), INFINITY, math.nan))
-    return xp.where(regular, out, ends)
+    u = p * 2 - 1
+    middle = xp.abs(u) < 0.25
+    return xp.where(middle, _log_of_quotient(xp, xp.where(middle, u, 0.0)), xp.log(p / (1 - p)))
 
 
 def _boxcox(xp: Any, log: Any, power: Any) -> Any:
@@ -132,7 +146,13 @@ def _entr_slope(x: Any, out: Any) -> Any:
 
 
 def _log_of_ratio(p: Any, q: Any) -> Any:
-    return rel_entr_p.bind(like(1, p), div_p.bind(q, p))
+    return log_ratio_p.bind(p, q)
+
+
+def _log_ratio_of_values(p: Any, q: Any) -> Any:
+    u = (p - q) * 0.5 / (p * 0.5 + q * 0.5)
+    near = np.abs(u) < 0.3
+    return np.where(near, 2 * np.arctanh(np.where(near, u, 0)), np.log(p) - np.log(q)).astype(p.dtype)
 
 
 def _logit_slope(p: Any, out: Any) -> Any:
@@ -165,6 +185,13 @@ ndtr_p = Special("ndtr", "ndtr", ndtr, _density)
 log_ndtr_p = Special("log_ndtr", "log_ndtr", log_ndtr, _hazard)
 ndtri_p = Special("ndtri", "ndtri", ndtri, _quantile_slope)
 entr_p = Special("entr", "entr", entr, _entr_slope)
+log_ratio_p = Special(
+    "log_ratio",
+    _log_ratio_of_values,
+    log_ratio,
+    lambda p, q, out: div_p.bind(like(1, p), p),
+    lambda p, q, out: neg_p.bind(div_p.bind(like(1, q), q)),
+)
 rel_entr_p = Special(
     "rel_entr",
     "rel_entr",

@@ -29,7 +29,7 @@ ROWS += [
     Row("gammasgn", "edges", g.gammasgn_p.bind, (np.array([0.0, -0.0, -0.5, -1.5, 3.0, np.inf, np.nan]),), order=0),
 ]
 for primitive in (
-    s.psi_change_p, s.gamma_density_p, g.beta_p, g.betaln_p, g.poch_p, g.binom_p, n.rel_entr_p, n.kl_div_p, n.xlogy_p,
+    s.psi_change_p, s.gamma_density_p, g.beta_p, g.betaln_p, g.poch_p, g.binom_p, n.log_ratio_p, n.rel_entr_p, n.kl_div_p, n.xlogy_p,
     n.xlog1py_p, n.boxcox_p, n.boxcox1p_p,
 ):  # fmt: skip
     ROWS += [Row(primitive.name, "float64", primitive.bind, (POSITIVE, OTHER), compiled_tol=1e-12)]
