@@ -26,8 +26,7 @@ from pullback import lax
 from pullback.core import config
 from pullback.core.scopes import Entered
 from pullback.core.staging import _name_stack
-from pullback.core.trace import EVAL, current
-from pullback.transforms.tracing import _suspended
+from pullback.core.trace import EVAL, current, suspended
 
 
 class Interrupt(BaseException):
@@ -121,8 +120,8 @@ def left_behind() -> list[str]:
         found.append(f"the current trace is {current()}")
     if _name_stack.get():
         found.append(f"name stack {_name_stack.get()}")
-    if _suspended.get():
-        found.append(f"suspended {_suspended.get()}")
+    if suspended.get():
+        found.append(f"suspended {suspended.get()}")
     if config._here.get():
         found.append(f"settings {config._here.get()}")
     if config.enable_x64.value:
@@ -135,7 +134,7 @@ def repair() -> None:
     from pullback.core.trace import set_current
 
     set_current(EVAL)
-    for variable, value in ((_name_stack, Entered()), (_suspended, Entered()), (config._here, config._Here())):
+    for variable, value in ((_name_stack, Entered()), (suspended, Entered()), (config._here, config._Here())):
         variable.set(value)
 
 

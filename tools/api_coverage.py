@@ -72,7 +72,8 @@ def matches(name: str, patterns: list[str]) -> bool:
 
 def found(path: str) -> Any:
     """The object of a dotted name. Raises AttributeError or ImportError if there is none."""
-    parts = path.split(".")
+    own = re.sub(r"^pullback\.core\b", "pullback.extend.public_core", path)  # see `as_jax.ELSEWHERE`
+    parts = own.split(".")
     value: Any = importlib.import_module(parts[0])
     if path.startswith("pullback.Array.") and not hasattr(value.Array, parts[2]):
         return getattr(value.numpy.zeros(()), parts[2])  # an attribute of arrays that their class does not have

@@ -93,6 +93,7 @@ __version__ = "0.1.0"
 _SUBMODULES = frozenset(
     [
         "ad_checkpoint",
+        "api_util",
         "as_jax",
         "checkpoint_policies",
         "custom_batching",
@@ -106,10 +107,12 @@ _SUBMODULES = frozenset(
         "experimental",
         "export",
         "ffi",
+        "extend",
         "flatten_util",
         "image",
         "implicit",
         "interop",
+        "interpreters",
         "lax",
         "memory",
         "nn",

@@ -44,15 +44,30 @@ JAX_VERSION = "0.10.2"
 #: The modules of that API that Pullback has, below `jax`. Others are no modules of the alias,
 #: whatever else there is in the package.
 MODULES = frozenset([
-    "ad_checkpoint", "checkpoint_policies", "custom_batching", "custom_derivatives", "debug", "distributed", "dlpack", "dtypes", "errors",
+    "ad_checkpoint", "api_util", "checkpoint_policies", "core", "custom_batching", "custom_derivatives", "debug", "distributed", "dlpack", "dtypes",
+    "errors",
     "example_libraries", "example_libraries.optimizers", "example_libraries.stax", "experimental", "experimental.buffer_callback",
-    "experimental.checkify", "experimental.ode", "experimental.random", "experimental.sparse", "experimental.sparse.linalg", "export", "ffi",
-    "flatten_util", "image", "lax", "lax.linalg", "memory", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg", "ops",
-    "profiler", "random", "scipy", "scipy.cluster", "scipy.cluster.vq", "scipy.fft", "scipy.integrate", "scipy.interpolate", "scipy.linalg",
-    "scipy.ndimage", "scipy.optimize", "scipy.signal",
+    "experimental.checkify", "experimental.layout", "experimental.ode", "experimental.random", "experimental.sparse",
+    "experimental.sparse.linalg", "experimental.xla_metadata", "export", "ffi",
+    "extend", "extend.backend", "extend.core",
+    "extend.core.primitives", "extend.linear_util", "extend.random", "extend.source_info_util", "flatten_util", "image", "interpreters",
+    "interpreters.ad", "interpreters.batching", "interpreters.mlir", "interpreters.partial_eval", "interpreters.pxla",
+    "interpreters.xla", "lax", "lax.linalg", "memory", "nn", "nn.initializers", "numpy", "numpy.fft", "numpy.linalg", "ops",
+    "profiler", "random", "scipy",
+    "scipy.cluster", "scipy.cluster.vq", "scipy.fft", "scipy.integrate", "scipy.interpolate", "scipy.linalg",
+    "scipy.ndimage",
+    "scipy.optimize", "scipy.signal",
     "scipy.sparse", "scipy.sparse.linalg", "scipy.spatial", "scipy.spatial.transform", "scipy.special",
-    "sharding", "stages", "test_util", "tree", "tree_util", "typing",
+     "scipy.stats",
+    "scipy.stats.bernoulli", "scipy.stats.beta", "scipy.stats.betabinom", "scipy.stats.binom", "scipy.stats.cauchy", "scipy.stats.chi2",
+    "scipy.stats.dirichlet", "scipy.stats.expon", "scipy.stats.gamma", "scipy.stats.gennorm", "scipy.stats.geom", "scipy.stats.gumbel_l",
+    "scipy.stats.gumbel_r", "scipy.stats.laplace", "scipy.stats.logistic", "scipy.stats.multinomial", "scipy.stats.multivariate_normal",
+    "scipy.stats.nbinom", "scipy.stats.norm", "scipy.stats.pareto", "scipy.stats.poisson", "scipy.stats.t", "scipy.stats.truncnorm",
+    "scipy.stats.uniform", "scipy.stats.vonmises", "scipy.stats.wrapcauchy", "sharding", "stages", "test_util", "tree", "tree_util",
+    "typing",
 ])  # fmt: skip
+#: Modules whose names are in another one than that of the same name, which has Pullback's internals.
+ELSEWHERE = {"core": "extend.public_core"}
 #: The names of `jax` itself, but for its modules. Those of a module are in its `__all__`, or are
 #: all that it has.
 NAMES = frozenset([
@@ -91,7 +106,7 @@ class AliasModule(ModuleType):
         if name == "__all__":
             return [n for n in dir(self) if not n.startswith("_")]
         value = getattr(self._target, name, _MISSING) if is_public(self._target, name) else _MISSING
-        if value is _MISSING or isinstance(value, ModuleType):
+        if value is _MISSING or (isinstance(value, ModuleType) and value.__name__.partition(".")[0] == "pullback"):
             full = f"{self.__name__}.{name}" if value is _MISSING else "jax" + value.__name__.removeprefix("pullback")
             if name.startswith("__") or target_of(full) is None:
                 raise AttributeError(
@@ -131,7 +146,7 @@ def target_of(name: str) -> ModuleType | None:
     _, _, inside = name.partition(".")
     if inside and inside not in MODULES:
         return None
-    own = f"pullback.{inside}" if inside else "pullback"
+    own = f"pullback.{ELSEWHERE.get(inside, inside)}" if inside else "pullback"
     try:
         return importlib.import_module(own)
     except ModuleNotFoundError as error:

@@ -188,6 +188,20 @@ def program_options() -> list[str]:
     return [o.name for o in _program_state.options]
 
 
+def _add_to_programs(option: Option) -> None:
+    _program_state.options.append(option)
+    _program_state.version += 1
+    _program_state.shared = None
+
+
+def unnamed_option(name: str) -> Option:
+    """An option on which traced programs depend, a text or None, that only contexts set: `config` does
+    not have it, and `name` is for messages."""
+    option = Option(name, None, "", in_programs=True)
+    _add_to_programs(option)
+    return option
+
+
 #: What options of JAX that mean nothing here have been set to.
 _foreign_values: dict[str, Any] = {}
 
@@ -219,9 +233,7 @@ class Config:
         """A new option; `in_programs` if what a function does when it is traced may depend on it."""
         option = self._options[name] = kind(name, default, doc, choices, in_programs)
         if in_programs:
-            _program_state.options.append(option)
-            _program_state.version += 1
-            _program_state.shared = None
+            _add_to_programs(option)
         text = os.environ.get("PULLBACK_" + name.upper())
         if text is not None:
             option.set_global(parse(option, text))

@@ -59,7 +59,16 @@ class prng_key(extended):
     """
 
 
-class KeyType:
+class ExtendedDType:
+    """Base of element types that NumPy does not have: those of typed random keys.
+
+    Example: `isinstance(random.key(0).dtype, ExtendedDType)`.
+    """
+
+    __slots__ = ()
+
+
+class KeyType(ExtendedDType):
     """The element type of typed random keys. To NumPy it is the structured type in which keys are
     stored, which it equals.
 

@@ -21,9 +21,22 @@ if TYPE_CHECKING:
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
+#: Files and folders of libraries that do not want to be shown either (`exclude`).
+_excluded: tuple[str, ...] = ()
+
+
 def is_internal(filename: str) -> bool:
-    """Whether a source file belongs to this package (and so is left out of what users are shown)."""
-    return filename.startswith(_PACKAGE)
+    """Whether a source file belongs to this package, or to a library that wants it so, and is left
+    out of what users are shown."""
+    return filename.startswith((_PACKAGE, *_excluded))
+
+
+def exclude(path: str) -> None:
+    """Treat files whose paths begin with `path` as this package's own."""
+    global _excluded
+    if path not in _excluded:
+        _excluded = (*_excluded, path)
+        _is_internal.clear()
 
 
 def user_frame() -> FrameType | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from pullback.core.kept import by_identity, carriers, kept_with_owners
 from pullback.core.types import ShapedArray
 
 if TYPE_CHECKING:
-    from pullback.core.names import Key, Param, Value
+    from pullback.core.names import Argument, Key, Param, Value
     from pullback.core.primitive import Primitive
 
     T = TypeVar("T")
@@ -71,6 +71,38 @@ class Literal:
 Atom = Var | Literal
 
 
+class NameStack(NamedTuple):
+    """The scopes around, outermost first.
+
+    >>> str(NameStack(("encoder", "layer")))
+    'encoder/layer'
+    """
+
+    stack: tuple[Any, ...] = ()
+
+    def extend(self, name: str) -> NameStack:
+        """With one more scope inside."""
+        return NameStack((*self.stack, name))
+
+    def __str__(self) -> str:
+        return "/".join([x for x in self.stack if isinstance(x, str)])
+
+
+class SourceInfo(NamedTuple):
+    """Where an operation comes from: `traceback`, the place in the user's code (a code object and an
+    offset in it; None if nobody knows), and `name_stack`.
+
+    Example: `eqn.source_info`, that of an equation.
+    """
+
+    traceback: Location | None
+    name_stack: NameStack
+
+    def replace(self, **changes: Argument) -> SourceInfo:
+        """A copy with some fields changed."""
+        return self._replace(**changes)
+
+
 class JaxprEqn:
     """`outvars = primitive[params] invars`; `location` is the place in the user's code,
     `name_stack` the enclosing named scopes.
@@ -97,10 +129,27 @@ class JaxprEqn:
         """`file:line (function)` of the user's code that asked for the operation."""
         return describe_location(self.location)
 
-    def replace(self, invars: list[Atom]) -> JaxprEqn:
+    def on(self, invars: list[Atom]) -> JaxprEqn:
         """The same equation on other operands, with results of its own."""
         outvars = [type(v)(v.aval) for v in self.outvars]
         return JaxprEqn(self.primitive, invars, outvars, self.params, self.location, self.name_stack)
+
+    def replace(self, **changes: Argument) -> JaxprEqn:
+        """A copy with some fields changed, which are the arguments of the class."""
+        return JaxprEqn(**{name: getattr(self, name) for name in self.__slots__} | changes)
+
+    @property
+    def effects(self) -> Effects:
+        """What it does besides giving its results."""
+        return self.primitive.effects_of(self.params)
+
+    @property
+    def source_info(self) -> SourceInfo:
+        """Place and scopes, as those who take programs apart want them."""
+        return SourceInfo(self.location, NameStack(self.name_stack))
+
+    #: What else is around where the equation is staged: nothing.
+    ctx = None
 
     def __repr__(self) -> str:
         return _print_equation(self, _Names())
@@ -112,13 +161,36 @@ class Jaxpr:
     Example: `{ lambda ; a:f32[]. let b:f32[] = sin a in (b,) }`.
     """
 
-    __slots__ = ("constvars", "invars", "outvars", "eqns")
+    __slots__ = ("constvars", "invars", "outvars", "eqns", "debug_info")
 
     def __init__(
-        self, constvars: Sequence[Var], invars: Sequence[Var], outvars: Sequence[Atom], eqns: Sequence[JaxprEqn]
+        self,
+        constvars: Sequence[Var],
+        invars: Sequence[Var],
+        outvars: Sequence[Atom],
+        eqns: Sequence[JaxprEqn],
+        effects: object = None,
+        debug_info: object = None,
     ) -> None:
+        del effects  # they are those of the equations
         self.constvars, self.invars = list(constvars), list(invars)
         self.outvars, self.eqns = list(outvars), list(eqns)
+        #: What whoever made the program has to say of the function that it was made of.
+        self.debug_info = debug_info
+
+    def replace(self, **changes: Argument) -> Jaxpr:
+        """A copy with some fields changed, which are the arguments of the class."""
+        return Jaxpr(**{name: getattr(self, name) for name in self.__slots__} | changes)
+
+    @property
+    def effects(self) -> Effects:
+        """What running it does besides giving its results."""
+        return NO_EFFECTS.union(*[e.effects for e in self.eqns])
+
+    def pretty_print(self, **options: Argument) -> str:
+        """The text that `print` shows. Options for other forms of it make no difference."""
+        del options
+        return print_jaxpr(self)
 
     def __repr__(self) -> str:
         return print_jaxpr(self)
@@ -172,12 +244,29 @@ class ClosedJaxpr:
     in_avals = property(lambda self: self.jaxpr.in_avals, doc="The types of the arguments.")
     out_avals = property(lambda self: self.jaxpr.out_avals, doc="The types of the results.")
     eqns = property(lambda self: self.jaxpr.eqns, doc="The equations.")
+    constvars = property(lambda self: self.jaxpr.constvars, doc="The variables of the constants.")
+    invars = property(lambda self: self.jaxpr.invars, doc="The variables of the arguments.")
+    outvars = property(lambda self: self.jaxpr.outvars, doc="What the results are.")
+    literals = property(lambda self: self.consts, doc="The values of the constants, by their older name.")
+    debug_info = property(lambda self: self.jaxpr.debug_info, doc="That of the open program.")
+
+    def replace(self, *, jaxpr: Jaxpr | None = None, consts: Sequence[Value] | None = None) -> ClosedJaxpr:
+        """Another program with these constants, or these constants for another program."""
+        return ClosedJaxpr(self.jaxpr if jaxpr is None else jaxpr, self.consts if consts is None else consts)
+
+    def map_jaxpr(self, change: Callable[[Jaxpr], Jaxpr]) -> ClosedJaxpr:
+        """The open program changed, closed by the same constants."""
+        return ClosedJaxpr(change(self.jaxpr), self.consts)
+
+    def pretty_print(self, **options: Argument) -> str:
+        """The text that `print` shows. Options for other forms of it make no difference."""
+        return self.jaxpr.pretty_print(**options)
 
     @property
     def effects(self) -> Effects:
         """What running the program does besides giving its results: the effects of all its
         equations."""
-        found: Effects = self.derived("effects", _effects)
+        found: Effects = self.derived("effects", lambda closed: closed.jaxpr.effects)
         return found
 
     def __repr__(self) -> str:
@@ -188,10 +277,6 @@ class ClosedJaxpr:
 
 
 carriers[ClosedJaxpr] = "_derived"
-
-
-def _effects(closed: ClosedJaxpr) -> Effects:
-    return NO_EFFECTS.union(*[e.primitive.effects_of(e.params) for e in closed.eqns])
 
 
 #: The caches of programs, by their method `clear`: `clear_caches` empties them.

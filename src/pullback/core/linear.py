@@ -396,7 +396,7 @@ class LinearTrace(Trace):
                 return self.parent.process(primitive, args, params)
             finally:
                 set_current(self)
-        if not primitive.is_linear(active):
+        if not primitive.is_recorded(active):
             raise TypeError(
                 f"a function that must be linear in its tangents applies {primitive.name!r} to one, which is not linear, "
                 f"at {user_line()}"

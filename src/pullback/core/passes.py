@@ -43,7 +43,7 @@ def inline_calls(closed: ClosedJaxpr) -> ClosedJaxpr:
                 if body is closed.jaxpr and invars == e.invars:
                     eqns.append(e)
                     continue
-                copy = e.replace(invars)
+                copy = e.on(invars)
                 read.update(zip(e.outvars, copy.outvars))
                 eqns.append(copy)
                 continue

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pullback.core.names import (
+        AxisName,
         Cotangent,
         Emitted,
         Emitter,
@@ -125,10 +126,16 @@ class Primitive:
     #: Example: `add` has "all", `gather` "first", `select_n` "cases", `eq` "never",
     #: `convert_element_type` "param", and `sort` "each".
     weakness = "all"
+    #: Whether it takes functions: none does, because calls have programs in their parameters.
+    call_primitive = map_primitive = False
     #: Whether the parameter `axis_name` names mapped axes it communicates over, by the rule
     #: `batch_collective`.
     #: Example: `psum`.
     is_collective = False
+    #: Whether eager code evaluates it by `apply`, a function of Arrays, instead of by `evaluate`, one
+    #: of their NumPy values.
+    #: Example: `pullback.extend.core.Primitive("mine")`, whose rules are somebody else's.
+    takes_arrays = False
     #: Why there is no derivative, for primitives whose results have none (integers, booleans,
     #: steps, random bits).
     #: Example: `eq`, whose "values are discrete".
@@ -209,6 +216,20 @@ class Primitive:
         numbers), under the current trace."""
         return current().process(self, args, params)
 
+    # ---- as programs of other people take it apart -----------------------------------------------
+
+    def get_bind_params(self, params: Params) -> Params:
+        """The keywords with which `bind` makes an equation with `params` again: these."""
+        return dict(params)
+
+    def impl(self, *args: Operand, **params: Param) -> Result:
+        """What it computes; of somebody else's, the function that does it in eager code."""
+        return self.bind(*args, **params)
+
+    def abstract_eval(self, *types: ShapedArray, **params: Param) -> tuple[ResultType, Effects]:
+        """The results' types, and the effects of an equation."""
+        return self.type_of(*types, **params), self.effects_of(params)
+
     # ---- rules -----------------------------------------------------------------------------------
 
     def evaluate(self, *values: NumPyValue, **params: Param) -> NumPyValue:
@@ -218,6 +239,9 @@ class Primitive:
         results: Any = map(as_array, out if self.multiple_results else (out,))
         evaluated = [x._value for x in results]
         return evaluated if self.multiple_results else evaluated[0]
+
+    def apply(self, args: Sequence[Operand], params: Params) -> Result:
+        raise self.missing("apply", "evaluation")
 
     def type_of(self, *types: ShapedArray, **params: Param) -> ResultType:
         raise self.missing("type_of", "typing")
@@ -251,6 +275,14 @@ class Primitive:
     def canonical_operands(self, args: Sequence[Value]) -> Result:
         raise self.missing("canonical_operands", "staging")
 
+    def concerns(self, axis_name: AxisName, params: Params) -> bool:
+        """For what `is_collective`: whether a trace that maps an axis of this name (None: of no name)
+        is to apply `batch_collective`."""
+        if axis_name is None:
+            return False
+        named = params["axis_name"]
+        return axis_name in named if isinstance(named, tuple) else axis_name == named
+
     def batch_collective(
         self, trace: Trace, values: Sequence[Value], axes: Sequence[int | None], **params: Param
     ) -> WithAxis:
@@ -264,6 +296,12 @@ class Primitive:
     def is_linear(self, active: Sequence[bool]) -> bool:
         """Whether the primitive is linear in the operands marked in `active`, taken together."""
         return False
+
+    def is_recorded(self, active: Sequence[bool]) -> bool:
+        """Whether it may be applied to the tangents marked in `active`, where a function that is
+        linear in them is recorded: whether it is linear in them, or whoever declared it says so by
+        doing it."""
+        return self.is_linear(active)
 
     def linearize(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNode:
         """Output, and the node of its tangent (None if zero) given the nodes of the operands'

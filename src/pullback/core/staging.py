@@ -45,6 +45,77 @@ class named_scope(Scope):
         return f"named_scope({self.name!r})"
 
 
+class Attributes(tuple[tuple[str, str], ...]):
+    """Names and texts in a name stack that are attached to the operations staged inside, for
+    compilers and tools: an entry beside the names of scopes.
+
+    Example: `Attributes([("breakpoint", "true")])`.
+    """
+
+    __slots__ = ()
+
+
+class Origin(tuple[Any, ...]):
+    """A `Location` in a name stack from which the operations staged inside are said to come.
+
+    Example: that of an equation in the place of which others are staged.
+    """
+
+    __slots__ = ()
+
+
+def name_stack() -> Entered:
+    """What the name stack has of scopes around: names, `Attributes`, `Origin`s, outermost first."""
+    return _name_stack.get()
+
+
+#: The name stacks whose place others have taken.
+_replaced: ContextVar[Entered] = ContextVar("replaced_name_stacks", default=NOTHING)
+
+
+class replaced_name_stack(Scope):
+    """`with replaced_name_stack(stack): ...` has another name stack.
+
+    Example: that of an equation in the place of which others are staged.
+    """
+
+    variable = _replaced
+
+    def __init__(self, stack: Sequence[object]) -> None:
+        self.stack = Entered(stack)
+
+    def depth(self, now: Entered) -> int:
+        return len(now)
+
+    def added(self, now: Entered) -> Entered:
+        return Entered((*now, name_stack()))
+
+    def removed(self, now: Entered) -> Entered:
+        _name_stack.set(now[-1])
+        return Entered(now[:-1])
+
+    def instead(self) -> Entered:
+        """The name stack to be had."""
+        return self.stack
+
+    def __enter__(self) -> None:
+        stack = self.instead()
+        super().__enter__()
+        _name_stack.set(stack)
+
+
+class stack_entry(Scope):
+    """`with stack_entry(entry): ...` has an entry in the name stack that is no scope's name.
+
+    Example: `with stack_entry(Attributes([("a", "1")])): ...`.
+    """
+
+    variable = _name_stack
+
+    def __init__(self, entry: Attributes | Origin) -> None:
+        self.entry = entry
+
+
 class StagedTracer(Tracer):
     """A value of which only the type is known; `var` stands for it in the program.
 

@@ -48,6 +48,7 @@ from pullback.core.errors import (
     is_stored,
     user_line,
 )
+from pullback.core.scopes import NOTHING, Entered
 from pullback.core.types import ShapedArray, intern
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Trace:
     Example: `JVPTrace`, the trace of `jvp`.
     """
 
-    __slots__ = ("parent",)
+    __slots__ = ("parent", "__weakref__")
     parent: Trace
 
     #: Names and sizes of the mapped axes that this trace adds, of which collectives speak:
@@ -85,6 +86,11 @@ class Trace:
     #: Whether it is over, so that its tracers stand for nothing any more.
     #: Example: a `core.staging.Finished`.
     finished = False
+
+    @property
+    def main(self) -> Trace:
+        """What tells its tracers from those of other traces: itself."""
+        return self
 
     def knows(self, x: Tracer) -> bool:
         """Whether `x` is one of this trace's tracers, or something to it."""
@@ -266,6 +272,16 @@ class EvalTrace(Trace):
     ) -> Result:
         """The operation on operands that are not all Arrays of NumPy values; if they are, the error
         is the user's."""
+        outer = _suspended_for(args)
+        if outer is not None:
+            return under(outer, outer.process, primitive, args, params)
+        if primitive.takes_arrays:
+            out = primitive.apply(args, params)
+            if self.checking:
+                _check_floats(
+                    primitive, [np.asarray(x) for x in out] if primitive.multiple_results else np.asarray(out)
+                )
+            return out
         if all(a.__class__ is ConcreteArray for a in args):
             if isinstance(error, AttributeError) or not _is_of_numpy(error):
                 raise error
@@ -277,6 +293,9 @@ class EvalTrace(Trace):
         return self.process(primitive, arrays, params)
 
     def process_call(self, call: Call, args: Sequence[Operand], params: Params) -> Result:
+        outer = _suspended_for(args)
+        if outer is not None:
+            return under(outer, outer.process_call, call, args, params)
         return call.apply(args, params)
 
     def __repr__(self) -> str:
@@ -289,6 +308,16 @@ _current: ContextVar[Trace] = ContextVar("current_trace", default=EVAL)
 current = _current.get
 set_current = _current.set
 reset_current = _current.reset
+#: The traces whose place `EVAL` has taken for a while (`ensure_compile_time_eval`), outermost first.
+suspended: ContextVar[Entered] = ContextVar("suspended", default=NOTHING)
+
+
+def _suspended_for(args: Sequence[Operand]) -> Trace | None:
+    """Where `EVAL` has taken a trace's place, and something traced is among `args`: that trace."""
+    traces = suspended.get()
+    if not traces or not any([isinstance(a, Tracer) for a in args]):
+        return None
+    return next((t for t in reversed(traces) if t is not EVAL), None)
 
 
 class Through(Trace):

@@ -55,9 +55,20 @@ class ShapedArray:
             changes.get("shape", self.shape), changes.get("dtype", self.dtype), changes.get("weak_type", self.weak_type)
         )
 
+    def strip_weak_type(self) -> ShapedArray:
+        """The same type, not weak."""
+        return self.update(weak_type=False)
+
+    def update_weak_type(self, weak_type: bool) -> ShapedArray:
+        """The same type, weak or not."""
+        return self.update(weak_type=weak_type)
+
     def to_tangent_aval(self) -> ShapedArray:
         """The type of tangents at values of this type."""
         return ShapedArray(self.shape, dtypes.tangent_dtype(self.dtype), self.weak_type)
+
+    #: The same by other names: the type of cotangents, and an older name.
+    to_ct_aval = at_least_vspace = to_tangent_aval
 
     def str_short(self, short_dtypes: bool = False) -> str:
         """`float32[3,4]`, or `f32[3,4]` with `short_dtypes`."""
@@ -145,6 +156,7 @@ class ShapeDtypeStruct:
         del manual_axis_type
         if is_ref:
             raise ValueError("ShapeDtypeStruct: mutable references are not arrays; `is_ref` must be False")
+        sharding = getattr(sharding, "sharding", sharding)  # that of a `Format`
         if sharding is not None and not hasattr(sharding, "is_equivalent_to"):
             raise ValueError(f"ShapeDtypeStruct: sharding must be a sharding or None, got {sharding!r:.100}")
         self.shape = integers(shape, "ShapeDtypeStruct: shape")
@@ -163,6 +175,15 @@ class ShapeDtypeStruct:
         t = typeof(value)
         sharding = getattr(value, "sharding", None)
         return cls(t.shape, t.dtype, sharding=sharding, weak_type=t.weak_type)
+
+    def update(self, **changes: Argument) -> ShapeDtypeStruct:
+        """A copy with some fields changed.
+
+        >>> ShapeDtypeStruct((3,), "float32").update(shape=(2, 2))
+        ShapeDtypeStruct(shape=(2, 2), dtype=float32)
+        """
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return ShapeDtypeStruct(**fields | changes)
 
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: math.prod(self.shape))

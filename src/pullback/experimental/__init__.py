@@ -1,4 +1,4 @@
 """What JAX has under `experimental`: io_callback, buffer_callback, checkify, ode,
-random, sparse."""
+random, sparse.""" sparse, layout, xla_metadata."""
 
 from pullback.lax.callbacks import io_callback as io_callback

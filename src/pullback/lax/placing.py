@@ -13,6 +13,7 @@ from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray
 from pullback.lax.creation import sharding_constraint_p
 from pullback.xla.devices import put
+from pullback.xla.formats import Format
 from pullback.xla.meshes import PartitionSpec, Sharding, SingleDeviceSharding, device_for, get_mesh
 from pullback.xla.placement import HOST, Device
 
@@ -60,6 +61,8 @@ def devices_of(name: str, places: Any, x: Any) -> list[Device | None]:
     given, tree = tree_flatten(places, is_leaf=lambda p: p is None)
     out: list[Device | None] = []
     for place, part in zip(given, tree.flatten_up_to(x)):
+        if isinstance(place, Format):
+            place = place.sharding
         shapes = [tuple(getattr(leaf, "shape", ())) for leaf in tree_flatten(part)[0]]
         out += [None if place is None else device_for(name, place, shape) for shape in shapes]
     return out

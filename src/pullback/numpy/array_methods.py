@@ -272,6 +272,14 @@ def _sharding(self: Any) -> Any:
     return SingleDeviceSharding(device_of(self))
 
 
+def _format(self: Any) -> Any:
+    """Where the array is, and in which order its elements lie: row by row. Raises AttributeError for
+    tracers."""
+    from pullback.xla.formats import Format, row_major
+
+    return Format(row_major(self.ndim), _sharding(self))
+
+
 class Shard:
     """The part of an array that one device holds: all of it."""
 
@@ -411,6 +419,7 @@ _PROPERTIES: dict[str, tuple[Callable[[Any], Any], str]] = {
         "Updated copies: `x.at[idx].set(y)`, `.add(y)`, `.mul(y)`, `.min(y)`, `.max(y)`, `.get()`, ...",
     ),
     "device": (_device, "Where the array lives."),
+    "format": (_format, "Where the array is, and in which order its elements lie: row by row."),
     "sharding": (_sharding, "How the array is laid out over devices: on one."),
     "addressable_shards": (_shards, "The parts that devices hold: one."),
     "global_shards": (_shards, "The parts that devices hold: one."),

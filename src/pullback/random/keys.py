@@ -21,6 +21,25 @@ from pullback.lax.shape import convert
 from pullback.random.arguments import array_like, canonical_shape, single_key, typed_keys
 from pullback.xla.devices import placed
 
+
+class _IsKey(type):
+    """The class of `Key`: its instances are the arrays of typed keys."""
+
+    def __instancecheck__(cls, x: object) -> bool:
+        return isinstance(x, Array) and dtypes.is_key(x.dtype)
+
+
+class Key(Array, metaclass=_IsKey):
+    """Typed keys, for annotations and `isinstance`. `key` makes one.
+
+    >>> isinstance(key(0), Key), isinstance(PRNGKey(0), Key)
+    (True, False)
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Key:
+        raise TypeError(f"Key is for annotations, at {user_line()}: make keys by random.key(seed)")
+
+
 _GENERATORS = ("threefry2x32", "fry")
 
 
@@ -150,4 +169,4 @@ def clone(key: Any) -> Array:
     return key if isinstance(key, Array) else array_like("clone", key)
 
 
-__all__ = ["PRNGKey", "clone", "fold_in", "key", "key_data", "key_dtype", "key_impl", "split", "wrap_key_data"]
+__all__ = ["Key", "PRNGKey", "clone", "fold_in", "key", "key_data", "key_dtype", "key_impl", "split", "wrap_key_data"]

@@ -19,7 +19,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import UnexpectedTracerError
-from pullback.core.jaxpr import run
+from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.linear import Node, Sum, recorded, zeros
 from pullback.core.staging import close, stage_flat
 from pullback.core.trace import Params, Tracer, current
@@ -99,6 +99,23 @@ def zero_of_type(t: ShapedArray, symbolic_zeros: bool) -> Tangent:
     return np.zeros(t.shape, dtypes.float0) if t.dtype == dtypes.float0 else zeros(t.shape, t.dtype)
 
 
+class Subfunction:
+    """The function that a call in a program calls, for those who take programs apart: `call_wrapped`
+    calls it, with the operands of the equation.
+
+    Example: what `eqn.primitive.get_bind_params(eqn.params)["subfuns"]` has, of a `custom_jvp` function.
+    """
+
+    __slots__ = ("program",)
+
+    def __init__(self, program: ClosedJaxpr) -> None:
+        self.program = program
+
+    def call_wrapped(self, *args: Value) -> list[Value]:
+        """The results, a list."""
+        return run(self.program, *args)
+
+
 # ---- calls of Python functions -------------------------------------------------------------------
 
 
@@ -120,8 +137,13 @@ class CustomCall(OwnDerivative):
         """Apply to a Python function under the current trace."""
         return current().process_call(self, args, {"fun": fun, **params})
 
-    def bind(self, *args: Operand, **params: Param) -> list[Value]:
+    def get_bind_params(self, params: Params) -> Params:
+        """With the function itself among `subfuns`, for those who want it without its rules."""
+        return {**params, "subfuns": [Subfunction(params["call_jaxpr"])]}
+
+    def bind(self, *args: Operand, subfuns: object = None, **params: Param) -> list[Value]:
         """Apply as an equation of a program."""
+        del subfuns
         args, params = self.opened(args, params)
         return current().process_call(self, args, params)
 

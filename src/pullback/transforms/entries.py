@@ -16,7 +16,7 @@ import numpy as np
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import UnexpectedTracerError, user_line
 from pullback.core.jaxpr import ClosedJaxpr
-from pullback.core.trace import EVAL, Tracer, current
+from pullback.core.trace import EVAL, Tracer, current, suspended
 from pullback.core.tree import tree_flatten
 from pullback.xla import nan_checks
 from pullback.xla.lending import from_user
@@ -200,7 +200,7 @@ def array_of(x: Leaf, lend: bool) -> Value:
             return from_user(x) if lend else as_array(x)
         except TypeError:
             raise NoArray(x) from None
-    if isinstance(x, Tracer) and current() is EVAL:
+    if isinstance(x, Tracer) and current() is EVAL and not suspended.get():
         raise UnexpectedTracerError(x)
     return x
 

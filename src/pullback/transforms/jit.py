@@ -26,7 +26,7 @@ from pullback.core.errors import UnexpectedTracerError, filter_traceback
 from pullback.core.jaxpr import ClosedJaxpr, program_caches, run
 from pullback.core.kept import by_identity, carriers, kept_with, kept_with_owners
 from pullback.core.staging import close, stage_flat
-from pullback.core.trace import EVAL, Params, current, named_axes
+from pullback.core.trace import EVAL, Params, Tracer, current, named_axes, suspended
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, intern
 from pullback.transforms.ahead_of_time import Lowered, Traced
@@ -152,7 +152,8 @@ class JitFunction:
     ) -> tuple[dict[Key, Entry], list[Key], Sequence[Leaf], Sequence[Leaf]]:
         """What is known of calls with such static arguments, the key under which it is, the arrays
         in the arguments, and arrays some of which are lent."""
-        entries, key = self._entries, [id(program_state())]
+        entries = self._entries
+        key: list[Key] = [id(program_state())]
         dynamic, named = args, kwargs
         if self._has_static:
             (dynamic, named), static = self._split(args, kwargs)
@@ -161,11 +162,13 @@ class JitFunction:
             if owners:  # functions as static arguments: what is compiled for one goes with it
                 entries = kept_with_owners([self, *owners])
         # What is kept for the next call must not be given away.
-        lend = not self._donates and current() is EVAL
+        lend = not self._donates and current() is EVAL and not suspended.get()
         try:
             leaves, lent = take_apart(dynamic, named, key, lend)
         except NoArray as found:
             raise self._no_array(args, kwargs, found.leaf) from None
+        if not lend and suspended.get() and any([isinstance(x, Tracer) for x in leaves]):
+            key.append("traced")  # nothing that runs is kept under this key
         return entries, key, leaves, lent
 
     def _call(

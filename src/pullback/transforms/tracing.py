@@ -3,16 +3,15 @@ them is in `core.staging`."""
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
-from pullback.core.scopes import NOTHING, Entered, Scope
+from pullback.core.scopes import Entered, Scope
 from pullback.core.staging import named_scope, stage_flat
-from pullback.core.trace import EVAL, Tracer, current, set_current, under
+from pullback.core.trace import EVAL, Tracer, current, set_current, suspended, under
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, integers, typeof
 from pullback.transforms.flat_function import FlatFunction
@@ -140,18 +139,14 @@ def named_call(fun: Function, *, name: str | None = None) -> Function:
     return named
 
 
-#: The traces whose place `EVAL` has taken.
-_suspended: ContextVar[Entered] = ContextVar("suspended", default=NOTHING)
-
-
 class ensure_compile_time_eval(Scope):
     """`with ensure_compile_time_eval(): ...` evaluates at once what involves no traced value, even
-    while staging.
+    while staging. What involves one is traced.
 
     Example: a table computed with `jnp` while `jit` traces.
     """
 
-    variable = _suspended
+    variable = suspended
 
     def depth(self, now: Entered) -> int:
         return len(now)

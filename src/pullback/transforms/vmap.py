@@ -76,7 +76,7 @@ class BatchTrace(Trace):
             else:
                 values.append(a if a.__class__ is ConcreteArray or isinstance(a, Array) else as_array(a))
                 axes.append(None)
-        collective = primitive.is_collective and self._names(params["axis_name"])
+        collective = primitive.is_collective and primitive.concerns(self.axis_name, params)
         parent = self.parent
         try:
             set_current(parent)
@@ -105,11 +105,6 @@ class BatchTrace(Trace):
             return self.wrap(broadcast_in_dim_p.bind(zero, shape=(0, *t.shape), broadcast_dimensions=()), 0)
 
         return [empty(t) for t in types] if primitive.multiple_results else empty(types)
-
-    def _names(self, axis_name: AxisName) -> bool:
-        if self.axis_name is None:
-            return False
-        return self.axis_name in axis_name if isinstance(axis_name, tuple) else self.axis_name == axis_name
 
     def wrap(self, value: Value, axis: int | None) -> Result:
         if axis is None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -357,8 +358,17 @@ def compile_text(
     return Executable(loaded, target, out_types)
 
 
-def parse(text: str) -> Any:
-    """A module as an object, which is what programs with callbacks are taken in."""
+@lru_cache(maxsize=1)
+def mlir() -> SimpleNamespace:
+    """What builds MLIR: the module `ir`, those of the dialects (`func`, `stablehlo`, `chlo`, `mhlo`), and
+    `new_context`, which gives a context that knows them."""
+    from jaxlib.mlir import ir
+    from jaxlib.mlir.dialects import chlo, func, mhlo, stablehlo
+
+    return SimpleNamespace(ir=ir, func=func, chlo=chlo, mhlo=mhlo, stablehlo=stablehlo, new_context=_new_context)
+
+
+def _new_context() -> Any:
     from jaxlib.mlir import ir
     from jaxlib.mlir._mlir_libs import _jax_mlir_ext
     from jaxlib.mlir.dialects import chlo, mhlo, stablehlo
@@ -371,7 +381,12 @@ def parse(text: str) -> Any:
     mhlo.register_mhlo_dialect(context)
     chlo.register_dialect(context)
     stablehlo.register_dialect(context)
-    return ir.Module.parse(text, context)
+    return context
+
+
+def parse(text: str) -> Any:
+    """A module as an object, which is what programs with callbacks are taken in."""
+    return mlir().ir.Module.parse(text, _new_context())
 
 
 def main_types(text: str) -> list[str]:

@@ -28,6 +28,7 @@ from pullback.core.dimensions import Dim, at_least, is_symbolic, slice_length
 from pullback.core.dtypes import DType
 from pullback.core.errors import Location
 from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.staging import Attributes, Origin, stage_flat
 from pullback.core.trace import without_floating_point_errors
 from pullback.core.types import Shape, ShapedArray
 from pullback.xla.capabilities import CPU, Capabilities, known
@@ -38,6 +39,7 @@ from pullback.xla.text import (
     Value,
     attribute,
     dense,
+    frontend_attributes,
     is_splat,
     location_text,
     memory,
@@ -101,9 +103,11 @@ class Emitter:
         #: The place in the user's code of the equation that is being lowered, as text to append to
         #: its operations.
         self.location = ""
+        #: What is attached to its operations for compilers and tools, as text.
+        self.attached = ""
         #: The name of the equation's primitive.
         self.operation = ""
-        self._locations: dict[Any, str] = {}
+        self._locations: dict[Any, tuple[str, str]] = {}
         #: Whether a plan of ours says what is kept (see `xla.fusion`), and the names of the values
         #: that it keeps.
         self.plans_fusion = False
@@ -170,7 +174,7 @@ class Emitter:
                 self.lines.append(region.arguments)
                 self.lines += region.lines
             text = "})"
-        self.lines.append(f"{text} : ({in_types}) -> {out_types}{self.location}")
+        self.lines.append(f"{text}{self.attached} : ({in_types}) -> {out_types}{self.location}")
         return result
 
     def region(self, types: Sequence[Any], body: Callable[..., Any]) -> Region:
@@ -190,6 +194,20 @@ class Emitter:
         finally:
             self.lines, self._constants, self.types, self.token = outer
             self.depth -= 1
+
+    def function(self, name: str, types: Sequence[Any], body: Callable[..., Any]) -> str:
+        """The text of a private function that does what `body(*arguments)` writes, for arguments of the
+        given types."""
+        scalars, self.scalar_arguments = self.scalar_arguments, None  # which are the program's own
+        try:
+            region = self.region(types, body)
+        finally:
+            self.scalar_arguments = scalars
+        *lines, last = region.lines
+        results = last[last.index(" : (") + 4 : last.rindex(") -> ()")]
+        last = last.replace("stablehlo.return", "func.return", 1)
+        arguments = region.arguments[5:-2] if types else ""
+        return "\n".join([f"func.func private @{name}({arguments}) -> ({results}) {{", *lines, last, "}"])
 
     def argument(self, name: str, t: ShapedArray) -> Value:
         """The program's argument called `name`, of which the caller hands over the physical
@@ -581,7 +599,6 @@ class Emitter:
 
     def expand(self, primitive: Any, operands: Sequence[Value], params: dict[str, Any]) -> Any:
         """What the primitive's `expand` does, inlined."""
-        from pullback.core.staging import stage_flat
 
         def flat(*xs: Any) -> Any:
             out = primitive.expand(*xs, **params)
@@ -592,11 +609,11 @@ class Emitter:
 
     def program(self, closed: ClosedJaxpr, operands: Sequence[Value]) -> list[Value]:
         """The results of a program on `operands`, inlined."""
-        types, location, operation = self.types, self.location, self.operation
+        outer = self.types, self.location, self.attached, self.operation
         try:
             return self._inline(self, closed, operands)
         finally:
-            self.types, self.location, self.operation = types, location, operation
+            self.types, self.location, self.attached, self.operation = outer
 
     def call_module(self, text: str, operands: Sequence[Value], out: Sequence[ShapedArray]) -> list[Value]:
         """The results of the function `main` of another module, which becomes a private function of
@@ -626,5 +643,31 @@ class Emitter:
         key = (id(location[0]), location[1], name, scopes) if location is not None else (name, scopes)
         found = self._locations.get(key)
         if found is None:
-            found = self._locations[key] = location_text(location, "/".join([*scopes, name]))
-        self.location, self.operation = found, name
+            names, attached = [], {}
+            for entry in scopes:
+                if isinstance(entry, Attributes):
+                    attached |= dict(entry)
+                elif isinstance(entry, Origin):
+                    location = tuple(entry)
+                else:
+                    names.append(entry)
+            text = location_text(location, "/".join([*names, name]))
+            found = self._locations[key] = text, frontend_attributes(attached)
+        (self.location, self.attached), self.operation = found, name
+
+    def attach(self, x: Value, attached: dict[str, str]) -> None:
+        """Attach names and texts to the operation that gave `x`; nothing, where an argument or a
+        constant is `x`."""
+        name, _, _ = x.name.partition("#")
+        starts = (f"{name} = ", f"{name}:")
+        at = next((i for i in reversed(range(len(self.lines))) if self.lines[i].startswith(starts)), None)
+        if at is None or " = stablehlo.constant" in self.lines[at] or "func.call" in self.lines[at]:
+            return
+        depth = 0
+        for i in range(at, len(self.lines)):  # an operation with regions ends where its last one does
+            line = self.lines[i]
+            depth += line.endswith("({") - line.startswith("})")
+            if not depth:
+                head, _, types = line.rpartition(" : (")
+                self.lines[i] = f"{head}{frontend_attributes(attached)} : ({types}"
+                return

@@ -1,0 +1,226 @@
+"""Transformations of other people's, written as JAX's are: a class of traces, which are told each
+operation, and a class of tracers, which are the values.
+
+    class CountTrace(Trace):
+        def process_primitive(self, primitive, tracers, params):
+            ...
+
+    with take_current_trace() as parent:
+        with set_current_trace(CountTrace(parent)):
+            ...
+
+Operations whose parameters are functions (calls with rules of their own) are told as equations: with
+the program in their parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Any
+from weakref import ref
+
+from pullback.core import trace as base
+from pullback.core.array import as_array
+from pullback.core.scopes import NOTHING, Entered, Scope
+from pullback.core.staging import is_staging
+from pullback.core.trace import EVAL, Params, current, named_axes, set_current
+from pullback.core.types import ShapedArray
+from pullback.extend.primitive import StandsFor
+
+
+class TraceTag:
+    """What tells the traces of one transformation from those of another.
+
+    >>> TraceTag() == TraceTag()
+    False
+    """
+
+
+class Trace(base.Trace, metaclass=StandsFor):
+    """Base of traces. Subclasses define `process_primitive(primitive, tracers, params)`, which gives
+    the results of an operation; `parent_trace` is the one around it.
+
+    While `process_primitive` runs, the trace around it is the current one.
+
+    >>> isinstance(current(), Trace)
+    True
+    """
+
+    stands_for = base.Trace
+    #: What tells its tracers from those of other traces, if a subclass says it: a `TraceTag`.
+    main: Any = None
+
+    def __init__(self, parent_trace: base.Trace | None = None) -> None:
+        if parent_trace is not None:
+            self.parent = self.parent_trace = parent_trace
+
+    def process_primitive(self, primitive: Any, tracers: Sequence[Any], params: Params) -> Any:
+        """The results of `primitive` on `tracers`, of which some may be this trace's."""
+        raise NotImplementedError(f"{type(self).__name__} must define process_primitive")
+
+    def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
+        try:
+            set_current(self.parent)
+            return self.process_primitive(primitive, args, params)
+        finally:
+            set_current(self)
+
+    def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
+        operands = [a if isinstance(a, base.Tracer) else as_array(a) for a in args]
+        captured, params = call.as_equation([a.aval for a in operands], params)
+        return self.process(call, (*captured, *operands), params)
+
+
+class Tracer(base.Tracer, metaclass=StandsFor):
+    """Base of tracers. Subclasses say their type by `aval`, a property or what is given when they are
+    made.
+
+    >>> import pullback as pb
+    >>> pb.jit(lambda x: print(isinstance(x, Tracer)))(1.0)
+    True
+    """
+
+    stands_for = base.Tracer
+
+    def __init__(self, trace: base.Trace, aval: ShapedArray | None = None) -> None:
+        self._trace, self._aval = trace, aval
+
+    @property
+    def aval(self) -> ShapedArray:
+        """The type."""
+        return self._aval  # type: ignore[return-value]
+
+    shape = property(lambda self: self.aval.shape)
+    dtype = property(lambda self: self.aval.dtype)
+    weak_type = property(lambda self: self.aval.weak_type)
+
+    def full_lower(self) -> Any:
+        """The value in its simplest form: here, itself."""
+        return self
+
+
+#: The traces whose place others have taken.
+_replaced: ContextVar[Entered] = ContextVar("replaced_traces", default=NOTHING)
+
+
+class take_current_trace(Scope):
+    """`with take_current_trace() as trace: ...` gives the current trace; within, operations are
+    evaluated.
+
+    >>> with take_current_trace() as trace:
+    ...     trace
+    EvalTrace
+    """
+
+    variable = _replaced
+    trace: base.Trace = EVAL
+
+    def depth(self, now: Entered) -> int:
+        return len(now)
+
+    def added(self, now: Entered) -> Entered:
+        return Entered((*now, current()))
+
+    def removed(self, now: Entered) -> Entered:
+        set_current(now[-1])
+        return Entered(now[:-1])
+
+    def __enter__(self) -> base.Trace:  # type: ignore[override]
+        before = current()
+        super().__enter__()
+        set_current(self.trace)
+        return before
+
+
+class set_current_trace(take_current_trace):
+    """`with set_current_trace(trace): ...` has operations processed by `trace`, whose parent is the
+    trace that was current, if it has none.
+
+    >>> with set_current_trace(EVAL):
+    ...     current()
+    EvalTrace
+    """
+
+    def __init__(self, trace: base.Trace, check_leaks: bool = False) -> None:
+        del check_leaks
+        self.trace = trace
+
+    def __enter__(self) -> base.Trace:
+        trace = self.trace
+        if isinstance(trace, Trace) and not hasattr(trace, "parent"):
+            around = getattr(trace, "parent_trace", None)
+            trace.parent = current() if around is None else around
+        return super().__enter__()
+
+
+def find_top_trace(_: Any) -> base.Trace:
+    """The current trace."""
+    return current()
+
+
+class OpaqueTraceState:
+    """Stands for the transformation that is active where it was made; compares equal within it.
+
+    >>> get_opaque_trace_state() == get_opaque_trace_state()
+    True
+    """
+
+    __slots__ = ("_trace",)
+
+    def __init__(self, trace: base.Trace) -> None:
+        self._trace = ref(trace)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OpaqueTraceState) and (self._trace() is not None) and self._trace() is other._trace()
+
+    def __hash__(self) -> int:
+        return hash(self._trace)
+
+
+def get_opaque_trace_state(convention: str | None = None) -> OpaqueTraceState:
+    """What stands for the transformation that is active: equal as long as the same one is."""
+    del convention
+    return OpaqueTraceState(current())
+
+
+def unsafe_get_axis_names_DO_NOT_USE() -> list[Any]:
+    """The names of the mapped axes around."""
+    return [name for name, _ in named_axes()]
+
+
+def nonempty_axis_env_DO_NOT_USE() -> bool:
+    """Whether there are mapped axes with names around."""
+    return bool(named_axes())
+
+
+def unsafe_am_i_under_a_jit_DO_NOT_USE() -> bool:
+    """Whether what is done now ends up in a program."""
+    return is_staging()
+
+
+def unsafe_am_i_under_a_vmap_DO_NOT_USE() -> bool:
+    """Whether a mapped axis is around."""
+    from pullback.transforms.vmap import BatchTrace
+
+    trace = current()
+    while trace is not EVAL:
+        if isinstance(trace, BatchTrace):
+            return True
+        trace = trace.parent
+    return False
+
+
+__all__ = [
+    "Trace",
+    "TraceTag",
+    "Tracer",
+    "find_top_trace",
+    "get_opaque_trace_state",
+    "nonempty_axis_env_DO_NOT_USE",
+    "set_current_trace",
+    "take_current_trace",
+    "unsafe_am_i_under_a_jit_DO_NOT_USE",
+    "unsafe_am_i_under_a_vmap_DO_NOT_USE",
+    "unsafe_get_axis_names_DO_NOT_USE",
+]

@@ -1,0 +1,122 @@
+"""Where operations come from: the line in the user's code, and the scopes around.
+
+with user_context(eqn.source_info.traceback):
+    ...                                      # is said to come from where `eqn` does
+"""
+
+from __future__ import annotations
+
+import os
+
+from pullback.core.errors import Location, describe_location, exclude, source_location
+from pullback.core.jaxpr import NameStack, SourceInfo
+from pullback.core.scopes import Entered
+from pullback.core.staging import Origin, name_stack, named_scope, replaced_name_stack
+
+
+def new_source_info() -> SourceInfo:
+    """That of nothing."""
+    return SourceInfo(None, NameStack())
+
+
+def current() -> SourceInfo:
+    """That of an operation that is asked for here."""
+    return SourceInfo(source_location(), current_name_stack())
+
+
+def current_name_stack() -> NameStack:
+    """The scopes around."""
+    return NameStack(tuple(name_stack()))
+
+
+def new_name_stack(name: str = "") -> NameStack:
+    """A stack of one scope, or of none.
+
+    >>> str(new_name_stack("decoder"))
+    'decoder'
+    """
+    return NameStack((name,) if name else ())
+
+
+def summarize(source_info: SourceInfo, num_frames: int = 1) -> str:
+    """`file:line (function)`.
+
+    >>> summarize(new_source_info())
+    '<unknown>'
+    """
+    del num_frames
+    return describe_location(source_info.traceback)
+
+
+#: `with extend_name_stack(name): ...` adds a scope, as `named_scope` does.
+extend_name_stack = named_scope
+
+
+class transform_name_stack(named_scope):
+    """`with transform_name_stack("jvp"): ...` adds a scope for what a transformation does, written
+    `jvp()`.
+
+    >>> with transform_name_stack("jvp"):
+    ...     str(current_name_stack())
+    'jvp()'
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name}()")
+
+
+class set_name_stack(replaced_name_stack):
+    """`with set_name_stack(stack): ...` has these scopes around, and no others.
+
+    >>> with set_name_stack(new_name_stack("a")):
+    ...     str(current_name_stack())
+    'a'
+    """
+
+    def __init__(self, name_stack: NameStack) -> None:
+        super().__init__(name_stack.stack)
+
+
+def reset_name_stack() -> set_name_stack:
+    """`with reset_name_stack(): ...` has no scopes around."""
+    return set_name_stack(NameStack())
+
+
+class user_context(replaced_name_stack):
+    """`with user_context(traceback): ...` says of operations that are staged within that they come from
+    `traceback`, the field of that name of a `SourceInfo`, and are in the scopes of `name_stack`. None
+    leaves either as it is.
+
+    Example: `with user_context(eqn.source_info.traceback): ...`, in the place of an equation.
+    """
+
+    def __init__(self, traceback: Location | None, *, name_stack: NameStack | None = None) -> None:
+        super().__init__(() if name_stack is None else name_stack.stack)
+        self._keeps_names = name_stack is None
+        self._origin = () if traceback is None else (Origin(traceback),)
+
+    def instead(self) -> Entered:
+        return Entered((*(name_stack() if self._keeps_names else self.stack), *self._origin))
+
+
+def register_exclusion(path: str) -> None:
+    """Leave files whose paths begin with `path` out of what users are shown: operations come from the
+    lines that call them, and tracebacks of errors are without them."""
+    exclude(os.fspath(path))
+
+
+__all__ = [
+    "NameStack",
+    "SourceInfo",
+    "current",
+    "current_name_stack",
+    "extend_name_stack",
+    "new_name_stack",
+    "new_source_info",
+    "register_exclusion",
+    "reset_name_stack",
+    "set_name_stack",
+    "summarize",
+    "transform_name_stack",
+    "user_context",
+]
