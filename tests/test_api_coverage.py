@@ -27,7 +27,7 @@ def test_nothing_is_lost(capsys):
 
 def test_what_is_left_out_is_a_name_and_is_not_there():
     tool = _tool()
-    names = {str(n) for n in tool.surface()}
+    names = {*map(str, tool.surface()), *tool.usage()}
     for pattern in tool.left_out():
         assert any(tool.matches(n, [pattern]) for n in names), pattern
         assert pattern.endswith(".*") or tool.fault(tool.Name(*pattern.rsplit(".", 1), None)) == "missing", pattern

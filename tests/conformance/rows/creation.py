@@ -5,6 +5,7 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 
+from pullback.experimental.xla_metadata import set_xla_metadata
 from pullback.lax import creation as lax
 from pullback.xla.placement import HOST
 from tests.conformance.table import Row, sample
@@ -27,5 +28,6 @@ ROWS: list[Row] = [
     Row("optimization_barrier", "int8", lambda x: list(lax.optimization_barrier((x,))), (INTEGERS,), order=0),
     Row("device_put", "host", lambda x: lax.device_put_p.bind(x, device=HOST), (X,)),
     Row("sharding_constraint", "host", lambda x: lax.sharding_constraint_p.bind(x, device=HOST), (X,)),
+    Row("xla_metadata_value", "texts", lambda x: set_xla_metadata(x, stage="a", n=1), (X,)),
     Row("device_put", "bool", lambda x: lax.device_put_p.bind(x, device=HOST), (FLAGS,), order=0),
 ]  # fmt: skip
