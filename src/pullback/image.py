@@ -29,7 +29,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array
 from pullback.core.errors import user_api
 from pullback.core.types import Shape, canonical_axis, integers
-from pullback.lax.functions import Precision, check_precision
+from pullback.lax.precision import Precision, check_precision
 from pullback.numpy.promotion import array_like, here, inexact
 
 

@@ -102,14 +102,6 @@ def test_axes_of_length_one_stretch():
     assert lax.add(array([[1.0], [2.0]]), array([[10.0, 20.0]])).tolist() == [[11, 21], [12, 22]]
 
 
-def test_precision_names():
-    assert lax.Precision("highest") is lax.Precision.HIGHEST
-    assert lax.Precision("bfloat16") is lax.Precision.DEFAULT
-    assert lax.Precision("tensorfloat32") is lax.Precision.HIGH
-    with pytest.raises(ValueError, match="exact"):
-        lax.Precision("exact")
-
-
 def test_dtype():
     assert lax.dtype(1.0) == lax.dtype(float) == np.float32
     assert lax.dtype(array([1], np.int8)) == np.int8

@@ -36,6 +36,7 @@ _LATER = (
             "windows",
             "fourier",
             "polynomials",
+            "precision",
             "ragged",
             "bit_generators",
             "placing",

@@ -62,7 +62,18 @@ class DotGeneral(BilinearPrimitive):
         )
         return ShapedArray(sizes, preferred_element_type or x.dtype, x.weak_type and y.weak_type)
 
-    def evaluate(self, x: Any, y: Any, *, dimension_numbers: Any, preferred_element_type: Any, **_: Any) -> Any:
+    def evaluate(
+        self, x: Any, y: Any, *, dimension_numbers: Any, preferred_element_type: Any, precision: Any = None
+    ) -> Any:
+        if precision is not None:
+            from pullback.lax.precision import rounding_of
+
+            rounding = rounding_of(precision, x.dtype, y.dtype)
+            if rounding is not None:
+                out_dtype = preferred_element_type or x.dtype
+                x, y = x.astype(rounding.lhs).astype(rounding.wide), y.astype(rounding.rhs).astype(rounding.wide)
+                out = self.evaluate(x, y, dimension_numbers=dimension_numbers, preferred_element_type=None)
+                return out.astype(rounding.sums).astype(out_dtype)
         (xc, yc), (xb, yb) = dimension_numbers
         is_plain = not xb and len(xc) == 1 and x.ndim <= 2 and y.ndim <= 2
         if is_plain and preferred_element_type is None and x.dtype is y.dtype and x.dtype.char in "fdFD":
@@ -85,8 +96,10 @@ class DotGeneral(BilinearPrimitive):
             out = _general_product(x, y, xc, yc, xb, yb)
         return out if out.dtype == out_dtype else out.astype(out_dtype)
 
-    def lower(self, emit: Any, x: Any, y: Any, *, dimension_numbers: DimensionNumbers, **_: Any) -> Any:
+    def lower(self, emit: Any, x: Any, y: Any, *, dimension_numbers: DimensionNumbers, precision: Any, **_: Any) -> Any:
         out = emit.type
+        if precision is not None and (found := _by_precision(emit, x, y, _attribute(dimension_numbers), precision)):
+            return emit.convert(found, out.dtype)
         dtype = accumulator(x.dtype, out.dtype)
         x, y = emit.convert(x, dtype), emit.convert(y, dtype)
         sums = out if out.dtype == dtype else out.update(dtype=dtype)
@@ -116,6 +129,34 @@ class DotGeneral(BilinearPrimitive):
 
 
 dot_general_p = DotGeneral()
+
+
+def _by_precision(emit: Any, x: Any, y: Any, numbers: str, precision: Any) -> Any:
+    """The product as `precision` wants it; None if the platform does nothing else for it."""
+    from pullback.lax.precision import algorithm_of, precision_config, rounding_of
+
+    attributes: dict[str, Any] = {"dot_dimension_numbers": numbers}
+    out = emit.type
+    if emit.capabilities.has_exact_products:
+        rounding = rounding_of(precision, x.dtype, y.dtype)
+        if rounding is None:
+            return None
+        x, y = emit.convert(x, rounding.lhs), emit.convert(y, rounding.rhs)
+        x, y = emit.convert(x, rounding.wide), emit.convert(y, rounding.wide)
+        result = emit("dot_general", x, y, out=out.update(dtype=rounding.wide), **attributes)
+        return emit.convert(result, rounding.sums)
+    algorithm = algorithm_of(precision, x.dtype, y.dtype)
+    if algorithm is None:
+        attributes["precision_config"] = precision_config(precision)
+        dtype = accumulator(x.dtype, out.dtype)
+        x, y = emit.convert(x, dtype), emit.convert(y, dtype)
+        return emit("dot_general", x, y, out=out.update(dtype=dtype), **attributes)
+    if algorithm.stored is not None:
+        x, y = (v if v.dtype in algorithm.stored else emit.convert(v, algorithm.stored[0]) for v in (x, y))
+    sums = algorithm.accumulation_type or out.dtype
+    return emit(
+        "dot_general", x, y, out=out.update(dtype=sums), **attributes, algorithm=algorithm.text(x.dtype, y.dtype)
+    )
 
 
 def accumulator(dtype: dtypes.DType, out_dtype: dtypes.DType) -> dtypes.DType:
@@ -228,7 +269,7 @@ def dot_general(
     """
     no_sharding("dot_general", out_sharding)
     if precision is not None:
-        from pullback.lax.functions import check_precision
+        from pullback.lax.precision import check_precision
 
         check_precision("dot_general", precision)
     x, y = as_array(lhs), as_array(rhs)

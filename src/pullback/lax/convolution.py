@@ -424,7 +424,7 @@ def conv_general_dilated(
     """
     no_sharding("conv_general_dilated", out_sharding)
     if precision is not None:
-        from pullback.lax.functions import check_precision
+        from pullback.lax.precision import check_precision
 
         check_precision("conv_general_dilated", precision)
     lhs, rhs = as_array(lhs), as_array(rhs)

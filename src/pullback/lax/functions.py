@@ -35,44 +35,6 @@ class RoundingMethod(enum.IntEnum):
     TO_NEAREST_EVEN = 1
 
 
-class Precision(enum.Enum):
-    """How much precision compiled matrix products may give up for speed. Evaluation by NumPy is
-    always in full precision.
-
-    Strings name them too: `Precision("highest")`, `Precision("bfloat16_3x")`,
-    `Precision("tensorfloat32")`, ...
-    """
-
-    DEFAULT = 0
-    HIGH = 1
-    HIGHEST = 2
-
-    @classmethod
-    def _missing_(cls, value: object) -> Precision | None:
-        return _PRECISION_NAMES.get(value) if isinstance(value, str) else None
-
-    def __repr__(self) -> str:
-        return f"Precision.{self.name}"
-
-    __str__ = enum.Enum.__str__
-
-
-_PRECISION_NAMES = {
-    "default": Precision.DEFAULT, "fastest": Precision.DEFAULT, "bfloat16": Precision.DEFAULT,
-    "high": Precision.HIGH, "bfloat16_3x": Precision.HIGH, "tensorfloat32": Precision.HIGH,
-    "highest": Precision.HIGHEST, "float32": Precision.HIGHEST,
-}  # fmt: skip
-
-
-def check_precision(name: str, precision: Any) -> None:
-    """Raises ValueError for what says nothing of the precision of a matrix product."""
-    for p in precision if isinstance(precision, (tuple, list)) and len(precision) == 2 else (precision,):
-        if not (p is None or isinstance(p, Precision) or (isinstance(p, str) and p.lower() in _PRECISION_NAMES)):
-            raise ValueError(
-                f"{name}: precision must be None, a lax.Precision or one of {sorted(_PRECISION_NAMES)}, or a pair of these; got {precision!r:.100}"
-            )
-
-
 class AccuracyMode(enum.Enum):
     """Whether compiled elementwise functions are the fast ones or the most accurate ones."""
 
@@ -362,7 +324,7 @@ def dtype(x: Any) -> DType:
 __test__ = {"add": add, "sin": sin}
 
 __all__ = [
-    "AccuracyMode", "Precision", "RoundingMethod", "Tolerance", "abs", "acos", "acosh", "add", "asin", "asinh",
+    "AccuracyMode", "RoundingMethod", "Tolerance", "abs", "acos", "acosh", "add", "asin", "asinh",
     "atan", "atan2", "atanh", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "cbrt", "ceil", "clamp",
     "clz", "complex", "conj", "cos", "cosh", "div", "dtype", "eq", "exp", "exp2", "expm1", "floor", "ge", "gt",
     "imag", "integer_pow", "is_finite", "le", "log", "log1p", "log2", "logistic", "lt", "max", "min", "mul", "mulhi", "ne",

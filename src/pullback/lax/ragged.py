@@ -436,7 +436,7 @@ def ragged_dot_general(
     """
     no_sharding("ragged_dot_general", out_sharding)
     if precision is not None:
-        from pullback.lax.functions import check_precision
+        from pullback.lax.precision import check_precision
 
         check_precision("ragged_dot_general", precision)
     x, y, sizes = as_array(lhs), as_array(rhs), as_array(group_sizes)

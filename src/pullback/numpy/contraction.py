@@ -26,7 +26,7 @@ from pullback.lax.arrangement import concatenate, slice_in_dim
 from pullback.lax.contraction import dot_general_p
 from pullback.lax.elementwise import conj_p
 from pullback.lax.family import mul_p, sub_p
-from pullback.lax.functions import check_precision
+from pullback.lax.precision import check_precision
 from pullback.lax.shape import broadcast_to, convert, move_axis, reduce_sum_p, reshape_p, strong
 from pullback.numpy import reductions
 from pullback.numpy.creation import diagonal, zeros_like

@@ -13,7 +13,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, concrete
 from pullback.core.types import canonical_axes, canonical_axis, count
 from pullback.lax.arrangement import pad, rev, slice_in_dim
-from pullback.lax.functions import check_precision
+from pullback.lax.precision import check_precision
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, move_axis, reshape_p
 from pullback.numpy import arithmetic

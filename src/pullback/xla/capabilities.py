@@ -36,6 +36,9 @@ class Capabilities:
     #: One operand is sorted by its plain order much more quickly than several by a comparator: a
     #: key of at most 32 bits is packed with its position.
     packs_sort_keys: bool = True
+    #: Products of matrices are of the full precision of their operands, and computed by operations of
+    #: the dtypes that they are computed in; there are no other algorithms.
+    has_exact_products: bool = False
     #: Passes over memory count, and not the depth: prefixes are found by a loop over rows, if these
     #: are long.
     loops_over_rows: bool = False
@@ -45,8 +48,9 @@ class Capabilities:
 
 
 CPU = Capabilities(
-    "cpu", has_lapack=True, calls_host=True, keeps_barriers=True, loops_over_rows=True, convolves_by_loops=True
-)
+    "cpu", has_lapack=True, calls_host=True, keeps_barriers=True, has_exact_products=True, loops_over_rows=True,
+    convolves_by_loops=True,
+)  # fmt: skip
 _known = {CPU.platform: CPU}
 
 

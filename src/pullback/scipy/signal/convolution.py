@@ -14,7 +14,7 @@ from pullback.core.errors import user_api
 from pullback.core.types import Shape, canonical_axes
 from pullback.lax.arrangement import rev_p, slice_in_dim
 from pullback.lax.convolution import conv_general_dilated
-from pullback.lax.functions import check_precision
+from pullback.lax.precision import check_precision
 from pullback.lax.shape import convert, reshape_p
 from pullback.lax.summation import is_narrow
 from pullback.numpy.planned import planned
