@@ -38,6 +38,7 @@ _LATER = (
             "polynomials",
             "precision",
             "ragged",
+            "scaled",
             "bit_generators",
             "placing",
         )
