@@ -13,16 +13,15 @@ the g-th part of the batch, and the batch shrinks to one part.
 A convolution is linear in each operand. Both its transposes are convolutions, in which strides and
 dilations have changed places; grouped features transpose to grouped batches.
 
-Small eager convolutions, and those of two sequences, are NumPy's; larger ones are compiled, one
-executable a shape. Floats of 32 bits and fewer are added in float64 by NumPy, as they are in compiled
-convolutions of single features, which are loops on CPUs: quicker so than by the library that XLA
-calls for float32.
+Small eager convolutions, and those of two sequences, are NumPy's (`lax.convolution_by_numpy`);
+larger ones are compiled, one executable a shape. Floats of 32 bits and fewer are added in float64 by
+NumPy, as they are in compiled convolutions of single features, which are loops on CPUs: quicker so
+than by the library that XLA calls for float32.
 """
 
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -37,8 +36,9 @@ from pullback.core.primitive import BilinearPrimitive, is_node
 from pullback.core.types import Shape, ShapedArray, integer, integers, pairs, refuse_keys
 from pullback.lax.arrangement import rev_p
 from pullback.lax.contraction import dot_general
+from pullback.lax.convolution_by_numpy import Evaluation, accumulated, evaluation
 from pullback.lax.shape import convert, move_axis, reshape_p, transpose_p
-from pullback.lax.summation import accumulator, wider
+from pullback.lax.summation import wider
 from pullback.lax.windows import Pads, Window, dilated, pads_back, window_shape
 from pullback.xla.devices import no_sharding
 from pullback.xla.eager import evaluate_by_xla
@@ -113,19 +113,16 @@ class ConvGeneralDilated(BilinearPrimitive):
             )
         return ShapedArray(tuple(shape), preferred_element_type or lhs.dtype, lhs.weak_type and rhs.weak_type)
 
-    def evaluate(self, lhs: Any, rhs: Any, **params: Any) -> Any:
-        key = tuple([(name, value) for name, value in params.items() if name != "precision"])
-        out = _type(ShapedArray(lhs.shape, lhs.dtype), ShapedArray(rhs.shape, rhs.dtype), (*key, ("precision", None)))
-        if not out.size or not lhs.size or not rhs.size:
-            return np.zeros(out.shape, out.dtype)
-        by_numpy = _by_numpy(lhs, rhs, out, **params)
-        return evaluate_by_xla(self, (lhs, rhs), params) if by_numpy is None else by_numpy
+    def evaluate(self, lhs: Any, rhs: Any, *, precision: Any, **params: Any) -> Any:
+        by_numpy = _evaluation(lhs.shape, lhs.dtype, rhs.shape, rhs.dtype, tuple(params.items()))
+        out = None if by_numpy is None else by_numpy(lhs, rhs)
+        return evaluate_by_xla(self, (lhs, rhs), params | {"precision": precision}) if out is None else out
 
     def lower(self, emit: Any, lhs: Any, rhs: Any, **params: Any) -> Any:
         out = emit.type
         if not out.size or not lhs.size or not rhs.size:
             return emit.constant(0, out.dtype, out.shape)
-        dtype = _accumulator(lhs.dtype, out.dtype)
+        dtype = accumulated(lhs.dtype, out.dtype)
         n = params["dimension_numbers"]
         if emit.capabilities.convolves_by_loops and lhs.shape[n.lhs_spec[1]] == rhs.shape[n.rhs_spec[0]] == 1:
             dtype = wider(dtype)
@@ -252,79 +249,12 @@ def _unmerge_axis(x: Any, axis: int, size: int, groups: int) -> tuple[Any, int]:
     return reshape_p.bind(moved, new_sizes=(size, *x.shape[:axis], n, *x.shape[axis + 1 :])), 0
 
 
-def _accumulator(dtype: DType, out: DType) -> DType:
-    """The type in which products of `dtype` are added to a result of type `out`."""
-    if dtype == dtypes.bool_:
-        return dtypes.int32
-    return accumulator(dtypes.promote_pair(dtype, False, out, False)[0])
-
-
 @functools.lru_cache(4096)
-def _type(lhs: ShapedArray, rhs: ShapedArray, params: tuple[tuple[str, Any], ...]) -> ShapedArray:
-    """The type of a convolution; for small arrays finding it takes longer than the convolution."""
-    return conv_general_dilated_p.type_of(lhs, rhs, **dict(params))
-
-
-#: Up to so many products, NumPy takes no longer than calling a compiled program does; and up to so
-#: many of single features, a small part of the time that compiling it takes.
-_FEW, _FEW_OF_ONE_FEATURE = 1 << 16, 1 << 22
-
-
-def _by_numpy(
-    lhs: Any, rhs: Any, out: ShapedArray, *, window_strides: Shape, padding: Pads, lhs_dilation: Shape, rhs_dilation: Shape,
-    dimension_numbers: ConvDimensionNumbers, feature_group_count: int, batch_group_count: int, **_: Any,
-) -> Any:  # fmt: skip
-    """The convolution by NumPy, or None if it is rather for XLA."""
-    n, dtype = dimension_numbers, wider(_accumulator(lhs.dtype, out.dtype))
-    kernels = rhs.shape[n.rhs_spec[0]]
-    is_of_one_feature = kernels == lhs.shape[n.lhs_spec[1]] == 1
-    of_sequences = is_of_one_feature and lhs.ndim == 3 and lhs.shape[n.lhs_spec[0]] == 1
-    of_sequences = of_sequences and window_strides == rhs_dilation == (1,)
-    few = _FEW_OF_ONE_FEATURE if is_of_one_feature else _FEW
-    if not dtypes.is_numpys(dtype) or (out.size * rhs.size > few * kernels and not of_sequences):
-        return None
-    rhs = rhs.transpose(n.rhs_spec).astype(dtype, copy=False)
-    if (any(map(any, padding)) or max(lhs_dilation, default=1) > 1) and not np.isfinite(rhs).all():
-        return None  # zero times infinity: these zeros are not there for XLA
-    lhs = _padded(lhs.transpose(n.lhs_spec), padding, lhs_dilation, dtype)
-    if of_sequences:
-        result = np.convolve(lhs[0, 0], rhs[0, 0, ::-1], "valid")  # `numpy.correlate` takes conjugates
-        result = result.reshape(out.shape)
-    else:
-        groups, count = max(feature_group_count, batch_group_count), lhs.ndim - 2
-        # The batch and the features of `lhs`, one of which the groups divide, and the kernels.
-        batch, features = lhs.shape[0] // batch_group_count, lhs.shape[1] // feature_group_count
-        rhs = rhs.reshape(groups, -1, *rhs.shape[1:])
-        steps = lhs.strides
-        by_group = steps[0] * batch if batch_group_count > 1 else steps[1] * features
-        shape = [out.shape[i] for i in n.out_spec[2:]]
-        windows = np.ndarray(
-            (groups, batch, features, *shape, *rhs.shape[3:]), dtype, lhs, 0,
-            (by_group, *steps[:2], *map(operator.mul, steps[2:], window_strides), *map(operator.mul, steps[2:], rhs_dilation)),
-        )  # fmt: skip
-        # Axes by number: 0 the groups, 1 the batch, 2 the features, 3 the kernels; then those of space.
-        places, taps = range(4, 4 + count), range(4 + count, 4 + 2 * count)
-        result = np.einsum(windows, [0, 1, 2, *places, *taps], rhs, [0, 3, 2, *taps], [1, 0, 3, *places])
-        result = result.reshape(batch, kernels, *shape).transpose(np.argsort(n.out_spec))
-    return (result != 0 if out.dtype == dtypes.bool_ else result).astype(out.dtype, "C", copy=False)
-
-
-def _padded(x: Any, padding: Pads, dilation: Shape, dtype: DType) -> Any:
-    """`x` of shape (batch, feature, spatial...) as `dtype`, with zeros between its elements and
-    around them, or without those that negative padding takes away."""
-    lengths, places, kept = [], [], []
-    for n, (low, high), d in zip(x.shape[2:], padding, dilation):
-        length = dilated(n, d) + low + high
-        first, end = -(min(low, 0) // d), min(n, -((low - length) // d))
-        lengths.append(length)
-        kept.append(slice(first, end))
-        places.append(slice(first * d + low, max((end - 1) * d + low + 1, 0), d))
-    if tuple(lengths) == x.shape[2:] and all(d == 1 and low == 0 for d, (low, _) in zip(dilation, padding)):
-        return np.ascontiguousarray(x, dtype)
-    wide = np.zeros((*x.shape[:2], *lengths), dtype)
-    if all(k.start < k.stop for k in kept):
-        wide[(..., *places)] = x[(..., *kept)]
-    return wide
+def _evaluation(
+    lhs: Shape, lhs_dtype: DType, rhs: Shape, rhs_dtype: DType, params: tuple[tuple[str, Any], ...]
+) -> Evaluation | None:
+    types, by_name = (ShapedArray(lhs, lhs_dtype), ShapedArray(rhs, rhs_dtype)), dict(params)
+    return evaluation(*types, conv_general_dilated_p.type_of(*types, precision=None, **by_name), **by_name)
 
 
 def _numbers_text(n: ConvDimensionNumbers) -> str:

@@ -31,6 +31,7 @@ from pullback.core.dtypes import DType
 from pullback.core.errors import user_api, user_frame
 from pullback.core.types import broadcast_shapes, canonical_axis, integer, integers
 from pullback.lax.arrangement import slice_in_dim
+from pullback.lax.creation import optimization_barrier
 from pullback.lax.selection import select
 from pullback.lax.shape import convert
 from pullback.lax.summation import is_narrow
@@ -88,8 +89,9 @@ def _straightened(x: Array, axis: int) -> Array:
         return x
     t = np.arange(n) - (n - 1) / 2
     t /= math.sqrt((n**3 - n) / 12)  # the root of Σ t²
-    t = t.reshape([n if i == axis else 1 for i in range(len(x.shape))]).astype(dtypes.to_real(x.dtype))
-    return x - jnp.sum(x * t, axis, keepdims=True) * t
+    t = t.astype(dtypes.to_real(x.dtype))
+    slope = jnp.tensordot(t, x, ((0,), (axis,)), precision="highest")
+    return x - jnp.expand_dims(slope, axis) * t.reshape([n if i == axis else 1 for i in range(len(x.shape))])
 
 
 # ---- spectra -------------------------------------------------------------------------------------
@@ -113,8 +115,8 @@ def csd(
     """Frequencies, and the cross-spectral density of `x` and `y` by Welch's method.
 
     The signals are along `axis`, and broadcast along the others; the shorter one has zeros behind
-    it. They are cut into segments of `nperseg` samples (256, or the length of `window` or of the
-    signals), which have `noverlap` (half of them) in common. Each is freed from its trend (`detrend`
+    it. They are cut into segments of `nperseg` samples (256, or the length of `window`, or of signals
+    that are shorter), which have `noverlap` (half of them) in common. Each is freed from its trend (`detrend`
     "constant", "linear", a function of the array of segments, or False for none), multiplied by
     `window`, and transformed, with zeros behind it if `nfft` is larger than `nperseg`. The result
     is the "mean", or the "median" without its bias, of conj(X) Y over the segments, divided by
@@ -297,7 +299,8 @@ def _averaged(
     trend = _trend(name, detrend, axis, rank)
     found = [_transformed(s, trend, w, step, nfft, onesided) for s in signals]
     if y is None:
-        power = found[0].real ** 2 + found[0].imag ** 2
+        # With the barrier XLA makes one loop of this; else it copies both parts, to add them up.
+        power = optimization_barrier(found[0].real ** 2 + found[0].imag ** 2)
     else:
         power = jnp.conj(found[0]) * found[1]
     # What a frequency counts: twice, if it stands for its negative, too.
@@ -344,8 +347,9 @@ def _window(name: str, window: Any, nperseg: int | None, length: int | None) -> 
     if isinstance(window, (str, tuple)):
         from scipy.signal import get_window
 
-        nperseg = 256 if nperseg is None else nperseg
-        if length is not None and nperseg > length:
+        if nperseg is None:
+            nperseg = 256 if length is None else min(256, length)
+        elif length is not None and nperseg > length:
             _warn(f"{name}: nperseg={nperseg} is greater than the length of the signal: it is taken to be {length}")
             nperseg = length
         return np.asarray(get_window(window, nperseg), np.float64), nperseg
@@ -398,7 +402,7 @@ def _trend(name: str, given: Any, axis: int, rank: int) -> Callable[[Array], Arr
 
 #: Into so many pieces segments are cut at most, each of which is a part of the signal; or else their
 #: samples are taken one by one.
-_PIECES = 8
+_PIECES = 16
 
 
 def _segments(x: Array, n: int, step: int) -> Array:
