@@ -250,3 +250,5 @@ def test_pictures_of_shardings(capsys):
     for shape in ((), (1, 1, 1), (0, 3)):
         with pytest.raises(ValueError, match="one or two axes that have elements"):
             picture(shape, one)
+    with pytest.raises(TypeError, match="got 'x' of type 'str'"):
+        picture((4, 4), "x")

@@ -199,7 +199,7 @@ def visualize_sharding(
     (for each part) and `max_width` characters wide; an array of one axis is a row. With `use_color`
     parts have colours, on terminals that show some: `color_map(x)` for x in [0, 1], as numbers
     (r, g, b) in [0, 1] or as what rich calls a colour. Raises ValueError for arrays of no axis or of
-    more than two, or without elements.
+    more than two, or without elements, TypeError for what is no sharding.
 
     >>> import pullback as pb
     >>> visualize_sharding((4, 8), pb.sharding.SingleDeviceSharding(pb.devices()[0]), use_color=False, scale=0.4)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pullback.core.types import integers
+from pullback.xla.meshes import Sharding
 
 #: How much higher than wide a character is, and how many lines a picture has.
 _CHARACTER, _LINES = 2.5, 10
@@ -23,6 +24,10 @@ def show(
     if len(sizes) not in (1, 2) or 0 in sizes:
         raise ValueError(
             f"visualize_sharding shows arrays of one or two axes that have elements, got the shape {sizes}"
+        )
+    if not isinstance(sharding, Sharding):
+        raise TypeError(
+            f"visualize_sharding shows a sharding, got {sharding!r:.100} of type {type(sharding).__name__!r}"
         )
     labels = _labels(sizes, sharding)
     rows, columns = len(labels), len(labels[0])

@@ -123,6 +123,7 @@ def test_edges() -> None:
     assert o.l2_norm([jnp.array([3j, 4])]).dtype == jnp.float32
     assert jnp.isnan(o.clip_grads([jnp.array([jnp.nan, 1.0])], 1.0)[0]).all()
     assert o.piecewise_constant([], [2.0])(5) == 2.0
+    assert pb.jit(o.polynomial_decay(1.0, 10, 0.25, power=0.5))(100) == 0.25
 
 
 def test_bad_input() -> None:

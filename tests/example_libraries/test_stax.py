@@ -66,6 +66,14 @@ def test_values() -> None:
     np.testing.assert_allclose(made(MaxPool((2, 3)), IMAGES), windows.max((-1, -2)))
     np.testing.assert_allclose(made(SumPool((2, 3)), IMAGES), windows.sum((-1, -2)), atol=1e-5)
     np.testing.assert_allclose(made(AvgPool((2, 3)), IMAGES), windows.mean((-1, -2)), atol=1e-6)
+    for dtype in ("int32", "uint8", "bool", "bfloat16"):
+        small = jnp.asarray(x[..., :1] * 9, dtype)
+        found = made(MaxPool((2, 3)), small)
+        assert found.dtype == small.dtype
+        assert (
+            found.tolist()
+            == np.lib.stride_tricks.sliding_window_view(np.asarray(small), (2, 3), (1, 2)).max((-1, -2)).tolist()
+        )
     # Where the padding begins, the mean is that of fewer elements.
     np.testing.assert_allclose(
         made(AvgPool((2, 3), padding="SAME"), IMAGES)[:, -1, -1], x[:, -1, -2:].mean(1), rtol=1e-5

@@ -461,7 +461,8 @@ def polynomial_decay(step_size: Any, decay_steps: Any, final_step_size: Any, pow
     """
 
     def schedule(i: Any) -> Any:
-        left = 1 - jnp.minimum(i, decay_steps) / decay_steps
+        # This difference is exact at the end; 1 minus a quotient may be less than 0 in compiled code.
+        left = (decay_steps - jnp.minimum(i, decay_steps)) / decay_steps
         return (step_size - final_step_size) * left**power + final_step_size
 
     return schedule

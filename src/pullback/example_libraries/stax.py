@@ -238,10 +238,21 @@ def _pooling(
         return tuple(int(sizes[i]) if i in spatial else n for i, n in enumerate(input_shape)), ()
 
     def apply(params: Any, inputs: Any, **kwargs: Any) -> Any:
-        reduce = lambda x: lax.reduce_window(x, np.array(start, x.dtype)[()], reducer, windows, steps, pads(x.shape))
+        reduce = lambda x: lax.reduce_window(x, start(x.dtype), reducer, windows, steps, pads(x.shape))
         return finish(reduce, inputs)
 
     return init, apply
+
+
+def _zero(dtype: Any) -> Any:
+    return np.zeros((), dtype)[()]
+
+
+def _least(dtype: Any) -> Any:
+    """What is no larger than any number of a dtype."""
+    if jnp.issubdtype(dtype, jnp.floating):
+        return np.array(-np.inf, dtype)[()]
+    return np.array(False if dtype == np.bool_ else jnp.iinfo(dtype).min, dtype)[()]
 
 
 def MaxPool(window_shape: Sequence[int], strides: Any = None, padding: Any = "VALID", spec: str | None = None) -> Layer:
@@ -254,7 +265,7 @@ def MaxPool(window_shape: Sequence[int], strides: Any = None, padding: Any = "VA
     >>> MaxPool((2, 2))[0](random.key(0), (-1, 8, 9, 3))[0]
     (-1, 7, 8, 3)
     """
-    return _pooling(lax.max, -np.inf, lambda reduce, x: reduce(x), window_shape, strides, padding, spec)
+    return _pooling(lax.max, _least, lambda reduce, x: reduce(x), window_shape, strides, padding, spec)
 
 
 def SumPool(window_shape: Sequence[int], strides: Any = None, padding: Any = "VALID", spec: str | None = None) -> Layer:
@@ -263,7 +274,7 @@ def SumPool(window_shape: Sequence[int], strides: Any = None, padding: Any = "VA
     >>> SumPool((2,), spec="NWC")[1]((), jnp.arange(3.0).reshape(1, 3, 1)).ravel()
     Array([1., 3.], dtype=float32)
     """
-    return _pooling(lax.add, 0, lambda reduce, x: reduce(x), window_shape, strides, padding, spec)
+    return _pooling(lax.add, _zero, lambda reduce, x: reduce(x), window_shape, strides, padding, spec)
 
 
 def AvgPool(window_shape: Sequence[int], strides: Any = None, padding: Any = "VALID", spec: str | None = None) -> Layer:
@@ -274,7 +285,7 @@ def AvgPool(window_shape: Sequence[int], strides: Any = None, padding: Any = "VA
     Array([0.5, 1.5, 2. ], dtype=float32)
     """
     mean = lambda reduce, x: reduce(x) / reduce(jnp.ones(x.shape, x.dtype))
-    return _pooling(lax.add, 0, mean, window_shape, strides, padding, spec)
+    return _pooling(lax.add, _zero, mean, window_shape, strides, padding, spec)
 
 
 #: All axes but the first as one.
