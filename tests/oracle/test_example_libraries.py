@@ -1,4 +1,4 @@
-"""Optimizers and layers in both systems, step by step."""
+"""Optimizers and layers in both systems, step by step; and generators with a state, draw by draw."""
 
 from __future__ import annotations
 
@@ -87,3 +87,27 @@ def test_layers(expression: str, shape: tuple[int, ...]) -> None:
     for x, y in zip(ours[1], theirs[1], strict=True):
         assert (x.shape, x.dtype) == (y.shape, y.dtype)
         np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5)
+
+
+def draws(system: str) -> list[np.ndarray]:
+    """Numbers of one generator, in eager code, programs and loops."""
+    names = namespace(system)
+    jax, jnp, lax = names["jax"], names["jnp"], names["lax"]
+    random = importlib.import_module(f"{system}.experimental.random")
+    rng = random.stateful_rng(11)
+    compiled = jax.jit(lambda rng, x: x + rng.uniform())
+    found = [
+        rng.uniform(1, 3, size=2), rng.normal(jnp.arange(3.0), 2), rng.integers(5, 10, size=4), rng.random((2, 2)),
+        jax.random.key_data(rng.key((2,))), rng.spawn(2)[1].uniform(), jax.vmap(lambda g: g.uniform())(rng.split(3)),
+        compiled(rng, 0.0), compiled(rng, 0.0), lax.scan(lambda c, _: (c, rng.uniform()), 0.0, None, length=3)[1],
+        jax.jit(lambda seed: random.stateful_rng(seed).normal())(5), rng.uniform(size=3, dtype="float16"),
+    ]  # fmt: skip
+    return [np.asarray(x) for x in found]
+
+
+def test_draws_of_generators(x64: bool) -> None:
+    with oracle().threefry_partitionable(False):
+        theirs = draws("jax")
+    for ours, expected in zip(draws("pullback"), theirs, strict=True):
+        assert ours.dtype == expected.dtype
+        np.testing.assert_allclose(ours, expected, rtol=1e-5)
