@@ -235,6 +235,29 @@ def test_a_transformation_of_somebody_elses():
     assert float(jnp.sin(0.0)) == 0.0
 
 
+def test_a_transformation_that_is_told_of_functions_with_rules():
+    class Told(Doubling):
+        def process_custom_jvp_call(self, primitive, fun, jvp, tracers, *, symbolic_zeros):
+            self.seen.append((primitive.name, symbolic_zeros))
+            values = [t.value if isinstance(t, Doubled) else t for t in tracers]
+            types = [pb.typeof(x) for x in values]
+            params = {"subfuns": (fun, jvp), "symbolic_zeros": symbolic_zeros}
+            return [Doubled(self, x) for x in primitive.bind_with_trace(self.parent, values, types, params)]
+
+    def transformed(x):
+        with core.take_current_trace() as parent:
+            trace = Told(parent, core.TraceTag())
+            with core.set_current_trace(trace):
+                out = doubled(Doubled(trace, x)) + 1.0
+        assert ("custom_jvp_call", False) in trace.seen
+        return out.value
+
+    assert float(transformed(3.0)) == 7.0 and float(pb.grad(transformed)(3.0)) == 20.0
+    assert pb.jvp(transformed, (3.0,), (2.0,))[1] == 40.0 and pb.jit(pb.vmap(pb.grad(transformed)))(
+        jnp.ones(2)
+    ).tolist() == [20.0, 20.0]
+
+
 def test_states_of_tracing():
     outside = core.get_opaque_trace_state(convention="flax")
     seen = {}
@@ -267,6 +290,13 @@ def test_what_is_traced_is_traced_where_evaluation_is_asked_for():
     wanted = lambda x: 6 * (jnp.sin(x) + jnp.cos(x) + 6 * x)
     np.testing.assert_allclose(pb.jit(pb.grad(f))(0.3), pb.grad(wanted)(0.3), rtol=1e-6)
     np.testing.assert_allclose(pb.vmap(f)(jnp.arange(2.0)), wanted(jnp.arange(2.0)), rtol=1e-6)
+
+    def closes_over_what_is_traced(x):
+        with pb.ensure_compile_time_eval():
+            types = pb.eval_shape(lambda: (x, jnp.ones(2) * x))
+            return jnp.ones(types[1].shape) * x
+
+    assert pb.jit(closes_over_what_is_traced)(2.0).tolist() == [2.0, 2.0]
     leaked = []
     pb.jit(lambda x: leaked.append(x) or x)(1.0)
     with pytest.raises(pb.errors.UnexpectedTracerError), pb.ensure_compile_time_eval():

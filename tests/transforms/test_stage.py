@@ -44,6 +44,14 @@ def test_evaluation_equals_eager_under_transformations():
     assert np.allclose(h(X)[0], pb.grad(f)(X))
 
 
+def test_eval_shape_of_what_is_known_by_its_type():
+    t = pb.ShapeDtypeStruct((2,), "int8")
+    assert pb.eval_shape(lambda: t) == t
+    found = pb.eval_shape(lambda x: {"a": t, "b": (x, x * jnp.ones(3))}, pb.ShapeDtypeStruct((), "float32"))
+    assert found["a"] == t and found["b"][1].shape == (3,)
+    assert pb.eval_shape(lambda: pb.eval_shape(lambda: t)) == t
+
+
 def test_eval_shape_computes_nothing():
     out = pb.eval_shape(lambda x: {"y": x @ x.T, "n": x.sum()}, pb.ShapeDtypeStruct((10**5, 10**5), jnp.float32))
     assert out["y"].shape == (10**5, 10**5) and out["n"].shape == ()

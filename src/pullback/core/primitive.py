@@ -34,7 +34,7 @@ from pullback.core.effects import NO_EFFECTS, Effects
 from pullback.core.errors import user_line
 from pullback.core.jaxpr import subjaxprs
 from pullback.core.linear import Equation, Node, Sum, project, recorded, zeros
-from pullback.core.trace import Params, Trace, current
+from pullback.core.trace import Params, Trace, current, under
 from pullback.core.types import ShapedArray
 
 if TYPE_CHECKING:
@@ -221,6 +221,13 @@ class Primitive:
     def get_bind_params(self, params: Params) -> Params:
         """The keywords with which `bind` makes an equation with `params` again: these."""
         return dict(params)
+
+    def bind_with_trace(
+        self, trace: Trace, args: Sequence[Operand], types: Sequence[ShapedArray], params: Params
+    ) -> Result:
+        """What `bind` gives under another trace. The types are those of the operands, which says
+        nothing new."""
+        return under(trace, self.bind, *args, **params)
 
     def impl(self, *args: Operand, **params: Param) -> Result:
         """What it computes; of somebody else's, the function that does it in eager code."""

@@ -110,11 +110,11 @@ class Trace:
         one around it: it has leaked."""
         if not isinstance(x, Tracer):
             return
-        trace = self
-        while trace is not EVAL:
-            if trace.knows(x):
-                return
-            trace = trace.parent
+        for trace in (self, *suspended.get()):
+            while trace is not EVAL:
+                if trace.knows(x):
+                    return
+                trace = trace.parent
         raise UnexpectedTracerError(x)
 
 

@@ -34,6 +34,8 @@ class ShapedArray:
 
     __slots__ = ("shape", "dtype", "weak_type", "number")
     number: int
+    #: Types say nothing of devices.
+    sharding = None
 
     def __init__(self, shape: Shape, dtype: DType, weak_type: bool = False) -> None:
         self.shape, self.dtype, self.weak_type = shape, dtype, weak_type

@@ -9,24 +9,30 @@ operation, and a class of tracers, which are the values.
         with set_current_trace(CountTrace(parent)):
             ...
 
-Operations whose parameters are functions (calls with rules of their own) are told as equations: with
-the program in their parameters.
+Operations whose parameters are functions (calls with rules of their own) are told as equations, with
+the program in their parameters; those of `custom_jvp`, as functions, to a trace that has a method
+`process_custom_jvp_call(primitive, fun, jvp, tracers, *, symbolic_zeros)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 from weakref import ref
 
+from pullback.core import dtypes
 from pullback.core import trace as base
 from pullback.core.array import as_array
 from pullback.core.scopes import NOTHING, Entered, Scope
 from pullback.core.staging import is_staging
 from pullback.core.trace import EVAL, Params, current, named_axes, set_current
 from pullback.core.types import ShapedArray
+from pullback.extend.linear_util import wrap_init
 from pullback.extend.primitive import StandsFor
+from pullback.transforms.custom_jvp import custom_jvp_call_p
+from pullback.transforms.custom_rules import zero_from_primal
 
 
 class TraceTag:
@@ -59,6 +65,10 @@ class Trace(base.Trace, metaclass=StandsFor):
         """The results of `primitive` on `tracers`, of which some may be this trace's."""
         raise NotImplementedError(f"{type(self).__name__} must define process_primitive")
 
+    def full_raise(self, x: Any) -> Any:
+        """`x` as something that operations of this trace take: itself."""
+        return x
+
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
         try:
             set_current(self.parent)
@@ -67,9 +77,25 @@ class Trace(base.Trace, metaclass=StandsFor):
             set_current(self)
 
     def process_call(self, call: Any, args: Sequence[Any], params: Params) -> Any:
-        operands = [a if isinstance(a, base.Tracer) else as_array(a) for a in args]
+        operands = tuple([a if isinstance(a, base.Tracer) else as_array(a) for a in args])
+        if call is custom_jvp_call_p and hasattr(self, "process_custom_jvp_call"):
+            fun, jvp = wrap_init(params["fun"]), wrap_init(partial(_flat_jvp, params["rule"]))
+            try:
+                set_current(self.parent)
+                return self.process_custom_jvp_call(call, fun, jvp, operands, symbolic_zeros=False)
+            finally:
+                set_current(self)
         captured, params = call.as_equation([a.aval for a in operands], params)
         return self.process(call, (*captured, *operands), params)
+
+
+def _flat_jvp(rule: Callable[..., Any], *primals_and_tangents: Any) -> list[Any]:
+    """The rule of a `custom_jvp` function, of primals and then tangents to results and then their
+    tangents."""
+    half = len(primals_and_tangents) // 2
+    tangents = [None if t.dtype == dtypes.float0 else t for t in primals_and_tangents[half:]]
+    outs, ts = rule(primals_and_tangents[:half], tangents)
+    return [*outs, *[zero_from_primal(o) if t is None else t for o, t in zip(outs, ts)]]
 
 
 class Tracer(base.Tracer, metaclass=StandsFor):

@@ -217,16 +217,7 @@ class Primitive(base.Primitive, metaclass=StandsFor):
 
     def transpose(self, ct: Any, /, *operands: Any, **params: Any) -> Sequence[Any]:
         rule = self.rule("transposition", "add its rule to interpreters.ad.primitive_transposes, or by ad.deflinear2")
-        name = f"the transposition rule of {self.name!r}"
-        if self.multiple_results or ct is None:
-            out = self.type_of(*map(_type_of, operands), **params)
-            ct = [to_rule(c, t) for c, t in zip(ct, out)] if self.multiple_results else to_rule(ct, out)
-        given = rule(ct, *[UndefinedPrimal(_type_of(x)) if base.is_node(x) else x for x in operands], **params)
-        if not isinstance(given, (list, tuple)) or len(given) != len(operands):
-            raise TypeError(
-                f"{name} gives {given!r:.100}, and must give a cotangent for each of its {len(operands)} operands, at {user_line()}"
-            )
-        return [from_rule(c, _type_of(x), name) if base.is_node(x) else None for c, x in zip(given, operands)]
+        return transposed(self, rule, ct, operands, params)
 
     @property
     def is_collective(self) -> bool:  # type: ignore[override]
@@ -276,9 +267,37 @@ class Primitive(base.Primitive, metaclass=StandsFor):
         return False
 
 
+def transposed(
+    primitive: base.Primitive, rule: Callable[..., Any], ct: Any, operands: Sequence[Any], params: Params
+) -> Sequence[Any]:
+    """The cotangents of those operands of a primitive that are nodes, by a transposition rule of
+    somebody else's."""
+    name = f"the transposition rule of {primitive.name!r}"
+    if primitive.multiple_results:
+        types = primitive.type_of(*map(_type_of, operands), **params)
+        ct = [to_rule(c, t) for c, t in zip(ct, types)]
+    given = rule(ct, *[UndefinedPrimal(_type_of(x)) if base.is_node(x) else x for x in operands], **params)
+    if not isinstance(given, (list, tuple)) or len(given) != len(operands):
+        raise TypeError(
+            f"{name} gives {given!r:.100}, and must give a cotangent for each of its {len(operands)} operands, at {user_line()}"
+        )
+    return [from_rule(c, _type_of(x), name) if base.is_node(x) else None for c, x in zip(given, operands)]
+
+
+def add_transposition(primitive: base.Primitive, rule: Callable[..., Any]) -> None:
+    """Give a primitive of Pullback's that has no transpose one of somebody else's."""
+
+    def transpose(ct: Any, /, *operands: Any, **params: Any) -> Sequence[Any]:
+        return transposed(primitive, rule, ct, operands, params)
+
+    primitive.added_transposition = rule  # type: ignore[attr-defined]
+    primitive.transpose = transpose  # type: ignore[method-assign]
+    primitive.is_recorded = lambda active: True  # type: ignore[method-assign]
+
+
 def _type_of(x: Node | Array) -> ShapedArray:
     """The type of an operand of a transpose rule, without weakness for one that is asked for."""
     return ShapedArray(x.shape, x.dtype) if isinstance(x, Node) else x.aval
 
 
-__all__ = ["Primitive", "StandsFor"]
+__all__ = ["Primitive", "StandsFor", "add_transposition", "transposed"]

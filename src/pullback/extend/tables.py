@@ -14,6 +14,7 @@ from pullback.core import primitive as base
 from pullback.core.array import as_array
 from pullback.core.errors import user_line
 from pullback.core.linear import Cotangents, Input, Node, record_linear
+from pullback.extend.primitive import add_transposition
 from pullback.extend.tangents import Zero, instantiate_zeros, is_undefined_primal, is_zero, to_rule
 from pullback.transforms.call import CallPrimitive
 from pullback.transforms.jvp import pushed
@@ -42,16 +43,19 @@ class Table(MutableMapping[Any, Callable[..., Any]]):
     def __setitem__(self, primitive: Any, rule: Callable[..., Any]) -> None:
         if not isinstance(primitive, base.Primitive):
             raise TypeError(f"tables of rules are by primitive, got {primitive!r:.100}, at {user_line()}")
-        if "rules" not in primitive.__dict__:
-            raise TypeError(
-                f"the {self.kind} rule of Pullback's own primitive {primitive.name!r} cannot be replaced, at {user_line()}: other parts "
-                "rely on it. Make a primitive of your own (pullback.extend.core.Primitive), or a custom_jvp function"
-            )
         if not callable(rule):
             raise TypeError(
                 f"the {self.kind} rule of {primitive.name!r} must be a function, got {rule!r:.100}, at {user_line()}"
             )
-        primitive.__dict__["rules"][self.kind] = rule
+        if "rules" in primitive.__dict__:
+            primitive.rules[self.kind] = rule  # type: ignore[attr-defined]
+        elif self is TRANSPOSITION and ("added_transposition" in primitive.__dict__ or self._derive(primitive) is None):
+            add_transposition(primitive, rule)
+        else:
+            raise TypeError(
+                f"the {self.kind} rule of Pullback's own primitive {primitive.name!r} cannot be replaced, at {user_line()}: other parts "
+                "rely on it. Make a primitive of your own (pullback.extend.core.Primitive), or a custom_jvp function"
+            )
 
     def __delitem__(self, primitive: Any) -> None:
         self[primitive]
@@ -102,6 +106,8 @@ def jvp_rule(primitive: base.Primitive) -> Callable[..., Any] | None:
 def transpose_rule(primitive: base.Primitive) -> Callable[..., Any] | None:
     """The transposition rule of one of our primitives: `(ct, *operands, **params)` gives the
     cotangents of the operands that are `UndefinedPrimal`s, None for the others."""
+    if "added_transposition" in primitive.__dict__:
+        return primitive.added_transposition  # type: ignore[attr-defined]
     own = type(primitive).is_linear is not base.Primitive.is_linear or "is_linear" in primitive.__dict__
     if not own and not isinstance(primitive, CallPrimitive):
         return None

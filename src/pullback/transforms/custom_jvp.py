@@ -39,7 +39,19 @@ from pullback.transforms.program import spread
 from pullback.transforms.vmap import Batch, mapped
 
 if TYPE_CHECKING:
-    from pullback.core.names import Argument, Function, Leaf, Static, Tangent, Tree, Value, WithTangents
+    from pullback.core.names import (
+        Argument,
+        Attribute,
+        Function,
+        Leaf,
+        Operand,
+        Param,
+        Static,
+        Tangent,
+        Tree,
+        Value,
+        WithTangents,
+    )
     from pullback.core.tree import PyTreeDef
 
 # ---- custom_jvp ----------------------------------------------------------------------------------
@@ -52,6 +64,25 @@ class CustomJVPCall(CustomCall):
     """
 
     name = "custom_jvp_call"
+
+    def bind(self, *args: Operand, subfuns: Sequence[Attribute] = (), **params: Param) -> list[Value]:
+        """Apply as an equation of a program; or, without one, to two wrapped functions: one of flat
+        arrays, and its rule, of primals and then tangents to results and then their tangents."""
+        if "call_jaxpr" in params:
+            return super().bind(*args, **params)
+        fun, jvp = subfuns
+
+        def rule(primals: Sequence[Value], tangents: Sequence[Tangent]) -> WithTangents:
+            ts = [zero_from_primal(p) if t is None else t for p, t in zip(primals, tangents)]
+            both = list(map(as_array, jvp.call_wrapped(*primals, *ts)))
+            return both[: len(both) // 2], both[len(both) // 2 :]
+
+        return self.call(
+            lambda *xs: list(map(as_array, fun.call_wrapped(*xs))),
+            *args,
+            rule=rule,
+            name=params.get("name", "a function"),
+        )
 
     def replayed(self, params: Params, closure: Closure, captured: Sequence[Value]) -> Params:
         return {**params, "rule": running(lambda: Replay(current(), closure, captured), params["rule"])}

@@ -25,6 +25,7 @@ from pullback.core.staging import close, stage_flat
 from pullback.core.trace import Params, Tracer, current
 from pullback.core.tree import (
     leaf_error,
+    tree_flatten,
     tree_leaves,
 )
 from pullback.core.types import ShapedArray, integers, typeof
@@ -85,10 +86,17 @@ class SymbolicZero:
         return f"SymbolicZero({self.aval.str_short()})"
 
 
-def zero_from_primal(val: Value, symbolic_zeros: bool = False) -> Tangent:
-    """A zero tangent of the value `val`: an array, or with `symbolic_zeros` a `SymbolicZero`."""
+def zero_from_primal(val: Tree, symbolic_zeros: bool = False) -> Tree:
+    """A zero tangent of each value in the tree `val`: an array, or with `symbolic_zeros` a
+    `SymbolicZero`.
 
-    return zero_of_type(typeof(val), symbolic_zeros)
+    >>> zero_from_primal({"a": 2.0}, symbolic_zeros=True)
+    {'a': SymbolicZero(float32[])}
+    """
+    if isinstance(val, Array):
+        return zero_of_type(val.aval, symbolic_zeros)
+    leaves, tree = tree_flatten(val)
+    return tree.unflatten([zero_of_type(typeof(x), symbolic_zeros) for x in leaves])
 
 
 def zero_of_type(t: ShapedArray, symbolic_zeros: bool) -> Tangent:

@@ -10,7 +10,7 @@ from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
 from pullback.core.scopes import Entered, Scope
-from pullback.core.staging import named_scope, stage_flat
+from pullback.core.staging import JaxprTrace, named_scope, stage_flat
 from pullback.core.trace import EVAL, Tracer, current, set_current, suspended, under
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, integers, typeof
@@ -81,17 +81,34 @@ def make_jaxpr(
 
 def eval_shape(fun: Function, *args: Tree, **kwargs: Tree) -> TypeTree:
     """The shapes and dtypes of `fun(*args, **kwargs)` as a tree of `ShapeDtypeStruct`, without
-    computing anything.
+    computing anything. Results that are `ShapeDtypeStruct`s themselves count as arrays of these types.
 
     >>> eval_shape(lambda x: x @ x.T, ShapeDtypeStruct((3, 2), "float32"))
     ShapeDtypeStruct(shape=(3, 3), dtype=float32)
     """
     try:
-        closed, flat = _trace(fun, args, kwargs, (), "eval_shape")
+        closed, flat = _trace(_of_types(fun), args, kwargs, (), "eval_shape")
     except Exception as error:
         filter_traceback(error)
         raise
     return flat.out_tree.unflatten([_struct(t) for t in closed.out_avals])
+
+
+def _of_types(fun: Function) -> Function:
+    """`fun`, with something traced in the places of types among its results."""
+    if not callable(fun):
+        return fun  # which is refused
+
+    def with_arrays(*args: Tree, **kwargs: Tree) -> Tree:
+        out = fun(*args, **kwargs)
+        leaves, tree = tree_flatten(out)
+        if not any([x.__class__ is ShapeDtypeStruct for x in leaves]):
+            return out
+        trace = current()
+        assert isinstance(trace, JaxprTrace), "the function is being staged"
+        return tree.unflatten([trace.new_input(typeof(x)) if x.__class__ is ShapeDtypeStruct else x for x in leaves])
+
+    return with_arrays
 
 
 def _struct(t: ShapedArray) -> ShapeDtypeStruct:
