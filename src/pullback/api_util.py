@@ -40,8 +40,9 @@ def _flat(fun: Callable[..., Any], store: Store, in_tree: Any, flat: tuple[Any, 
 
 @transformation_with_aux2
 def flatten_fun(fun: Callable[..., Any], store: Store, in_tree: Any, *args_flat: Any) -> list[Any]:
-    """`fun`, wrapped, as a function of the leaves of `(args, kwargs)`, of structure `in_tree`, to the
-    leaves of its result; and a function that gives the structure of these once it has been called.
+    """`fun`, wrapped, as a function of the leaves of `(args, kwargs)`, of structure `in_tree`, to
+    the leaves of its result; and a function that gives the structure of these once it has been
+    called.
 
     >>> from pullback.extend.linear_util import wrap_init
     >>> flat, out_tree = flatten_fun(wrap_init(lambda x, y: {"sum": x + y}), tree_structure(((1, 2), {})))
@@ -75,9 +76,9 @@ class _Static:
 def argnums_partial(
     f: WrappedFun, dyn_argnums: int | Sequence[int], args: Sequence[Any], require_static_args_hashable: bool = True
 ) -> tuple[WrappedFun, tuple[Any, ...]]:
-    """`f`, wrapped, as a function of those positional arguments that `dyn_argnums` number, the others
-    fixed as they are in `args`; and these arguments. Raises ValueError for numbers of no argument and
-    for fixed arguments that are not hashable.
+    """`f`, wrapped, as a function of those positional arguments that `dyn_argnums` number, the
+    others fixed as they are in `args`; and these arguments. Raises ValueError for numbers of no
+    argument and for fixed arguments that are not hashable.
 
     >>> from pullback.extend.linear_util import wrap_init
     >>> g, args = argnums_partial(wrap_init(lambda x, y: x - y), 1, (5, 7))
@@ -109,8 +110,8 @@ def _with_fixed(fun: Callable[..., Any], dynamic: Sequence[int], fixed: Any, *ar
 
 
 def flatten_axes(name: str, treedef: Any, axis_tree: Any, *, kws: bool = False, tupled_args: bool = False) -> list[Any]:
-    """What `axis_tree`, a prefix of trees of structure `treedef`, says of each leaf; None is a leaf of
-    it. Raises ValueError, with `name`, if it is no prefix.
+    """What `axis_tree`, a prefix of trees of structure `treedef`, says of each leaf; None is a leaf
+    of it. Raises ValueError, with `name`, if it is no prefix.
 
     >>> flatten_axes("in_axes", tree_structure({"a": 1, "b": (2, 3)}), {"a": 0, "b": None})
     [0, None, None]
@@ -129,8 +130,8 @@ def flatten_axes(name: str, treedef: Any, axis_tree: Any, *, kws: bool = False, 
 
 
 def shaped_abstractify(x: Any) -> ShapedArray:
-    """The type of an array, or of anything that has a shape and a dtype. Raises TypeError for what is
-    no array.
+    """The type of an array, or of anything that has a shape and a dtype. Raises TypeError for what
+    is no array.
 
     >>> shaped_abstractify(2.0)
     ShapedArray(float32[], weak_type=True)

@@ -134,8 +134,14 @@ class JaxprEqn:
         outvars = [type(v)(v.aval) for v in self.outvars]
         return JaxprEqn(self.primitive, invars, outvars, self.params, self.location, self.name_stack)
 
-    def replace(self, **changes: Argument) -> JaxprEqn:
-        """A copy with some fields changed, which are the arguments of the class."""
+    def replace(
+        self, *, source_info: SourceInfo | None = None, effects: object = None, ctx: object = None, **changes: Argument
+    ) -> JaxprEqn:
+        """A copy with some fields changed: arguments of the class, or place and scopes at once. Effects
+        are those of the primitive, whatever is given."""
+        del effects, ctx
+        if source_info is not None:
+            changes |= {"location": source_info.traceback, "name_stack": source_info.name_stack.stack}
         return JaxprEqn(**{name: getattr(self, name) for name in self.__slots__} | changes)
 
     @property

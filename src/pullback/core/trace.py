@@ -278,9 +278,9 @@ class EvalTrace(Trace):
         if primitive.takes_arrays:
             out = primitive.apply(args, params)
             if self.checking:
-                _check_floats(
-                    primitive, [np.asarray(x) for x in out] if primitive.multiple_results else np.asarray(out)
-                )
+                several = primitive.multiple_results
+                values = [np.asarray(x) if dtypes.is_inexact(x.dtype) else x for x in (out if several else [out])]
+                _check_floats(primitive, values if several else values[0])
             return out
         if all(a.__class__ is ConcreteArray for a in args):
             if isinstance(error, AttributeError) or not _is_of_numpy(error):

@@ -15,8 +15,8 @@ from pullback.xla.formats import Format, Layout
 
 
 def with_layout_constraint(x: Any, layouts: Any) -> Any:
-    """`x`, a tree of arrays, of which `layouts`, a `Layout` or a tree of them that is a prefix of `x`,
-    say how a compiled program should lay them out. The values are what they are; XLA chooses.
+    """`x`, a tree of arrays, of which `layouts`, a `Layout` or a tree of them that is a prefix of
+    `x`, say how a compiled program should lay them out. The values are what they are; XLA chooses.
 
     Raises ValueError for what is no layout, and for layouts that do not fit the array.
 

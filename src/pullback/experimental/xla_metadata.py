@@ -47,8 +47,8 @@ def _texts(pairs: Any) -> Attributes:
 
 
 class _Metadata(stack_entry):
-    """Attaches names and texts to what is traced in a block. Programs that were traced elsewhere are
-    traced anew, because those of other metadata are others."""
+    """Attaches names and texts to what is traced in a block. Programs that were traced elsewhere
+    are traced anew, because those of other metadata are others."""
 
     def __init__(self, attributes: Attributes) -> None:
         super().__init__(attributes)
@@ -80,10 +80,10 @@ def _option(name: str) -> Option:
 def set_xla_metadata(x: Any = None, **kwargs: Any) -> Any:
     """Attach names and texts (`kwargs`; numbers and booleans are written as texts) to operations.
 
-    Without `x`: a context manager and decorator, for everything that is traced within; contexts nest,
-    and inner ones override. With `x`, a tree of arrays: `x`, to whose operations they are attached.
-    Derivatives of the latter have no metadata. Raises TypeError for trees with other leaves, and for
-    values that are no text, number or boolean.
+    Without `x`: a context manager and decorator, for everything that is traced within; contexts
+    nest, and inner ones override. With `x`, a tree of arrays: `x`, to whose operations they are
+    attached. Derivatives of the latter have no metadata. Raises TypeError for trees with other
+    leaves, and for values that are no text, number or boolean.
 
     >>> import pullback as pb
     >>> import pullback.numpy as jnp

@@ -13,8 +13,8 @@ from pullback.xla.placement import Device, default_placement, default_platform
 
 
 def get_backend(platform: Any = None) -> Any:
-    """The runtime's client for a platform, the default one if none is named. Raises RuntimeError for
-    platforms that are not there.
+    """The runtime's client for a platform, the default one if none is named. Raises RuntimeError
+    for platforms that are not there.
 
     >>> get_backend("cpu").platform
     'cpu'
@@ -53,7 +53,8 @@ def get_default_device() -> Device:
 
 
 def clear_backends() -> None:
-    """Forget all programs. Platforms that have started go on: arrays that are on them stay valid."""
+    """Forget all programs. Platforms that have started go on: arrays that are on them stay
+    valid."""
     clear_caches()
 
 

@@ -9,9 +9,9 @@ operation, and a class of tracers, which are the values.
         with set_current_trace(CountTrace(parent)):
             ...
 
-Operations whose parameters are functions (calls with rules of their own) are told as equations, with
-the program in their parameters; those of `custom_jvp`, as functions, to a trace that has a method
-`process_custom_jvp_call(primitive, fun, jvp, tracers, *, symbolic_zeros)`.
+Operations whose parameters are functions (calls with rules of their own) are told as equations,
+with the program in their parameters; those of `custom_jvp`, as functions, to a trace that has a
+method `process_custom_jvp_call(primitive, fun, jvp, tracers, *, symbolic_zeros)`.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class TraceTag:
 
 
 class Trace(base.Trace, metaclass=StandsFor):
-    """Base of traces. Subclasses define `process_primitive(primitive, tracers, params)`, which gives
-    the results of an operation; `parent_trace` is the one around it.
+    """Base of traces. Subclasses define `process_primitive(primitive, tracers, params)`, which
+    gives the results of an operation; `parent_trace` is the one around it.
 
     While `process_primitive` runs, the trace around it is the current one.
 
@@ -99,8 +99,8 @@ def _flat_jvp(rule: Callable[..., Any], *primals_and_tangents: Any) -> list[Any]
 
 
 class Tracer(base.Tracer, metaclass=StandsFor):
-    """Base of tracers. Subclasses say their type by `aval`, a property or what is given when they are
-    made.
+    """Base of tracers. Subclasses say their type by `aval`, a property or what is given when they
+    are made.
 
     >>> import pullback as pb
     >>> pb.jit(lambda x: print(isinstance(x, Tracer)))(1.0)

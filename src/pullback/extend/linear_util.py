@@ -113,8 +113,8 @@ class WrappedFun:
         return self.f_transformed(*args, **kwargs)
 
     def wrap(self, gen: Callable[..., Any], gen_static_args: tuple[Any, ...], out_store: Store | None) -> WrappedFun:
-        """The function in one more transformation, `gen(f_transformed, *gen_static_args, *args)`, which
-        is also given `out_store`, before its arguments, if there is one."""
+        """The function in one more transformation, `gen(f_transformed, *gen_static_args, *args)`,
+        which is also given `out_store`, before its arguments, if there is one."""
         inner = self.f_transformed
         given = (inner, *gen_static_args) if out_store is None else (inner, out_store, *gen_static_args)
         return WrappedFun(
@@ -128,7 +128,8 @@ class WrappedFun:
         )
 
     def populate_stores(self, stores: Sequence[Store | None]) -> None:
-        """Set what the transformations find out to what those of an equal function have found out."""
+        """Set what the transformations find out to what those of an equal function have found
+        out."""
         for mine, theirs in zip(self.stores, stores):
             if mine is not None and theirs is not None:
                 mine.store(theirs.val)
@@ -154,8 +155,8 @@ class WrappedFun:
 
 
 def wrap_init(f: Callable[..., Any], params: dict[str, Any] | None = None, *, debug_info: Any = None) -> WrappedFun:
-    """`f`, ready to be wrapped; with `params`, called with these keywords too. `debug_info` says where
-    it comes from (`api_util.debug_info`)."""
+    """`f`, ready to be wrapped; with `params`, called with these keywords too. `debug_info` says
+    where it comes from (`api_util.debug_info`)."""
     if not callable(f):
         raise TypeError(f"wrap_init takes a function, got {f!r:.100}, at {user_line()}")
     params = params or {}
@@ -222,8 +223,8 @@ class _Generator:
 
 @_curried
 def transformation(gen: Callable[..., Any], fun: WrappedFun, *gen_static_args: Any) -> WrappedFun:
-    """`fun` in a transformation that is a generator: `gen(*gen_static_args, *args)` yields a pair of
-    arguments and keywords, is sent the result, and yields what the whole gives. Decorates `gen`.
+    """`fun` in a transformation that is a generator: `gen(*gen_static_args, *args)` yields a pair
+    of arguments and keywords, is sent the result, and yields what the whole gives. Decorates `gen`.
 
     >>> @transformation
     ... def twice_the_argument(x):
@@ -239,8 +240,8 @@ def transformation(gen: Callable[..., Any], fun: WrappedFun, *gen_static_args: A
 def transformation_with_aux(
     gen: Callable[..., Any], fun: WrappedFun, *gen_static_args: Any, use_eq_store: bool = False
 ) -> tuple[WrappedFun, Callable[[], Any]]:
-    """The same, where the last pair yielded is of the result and of something that is found out: the
-    function, and a function that gives the latter. Decorates `gen`."""
+    """The same, where the last pair yielded is of the result and of something that is found out:
+    the function, and a function that gives the latter. Decorates `gen`."""
     store = EqualStore() if use_eq_store else Store()
     return fun.wrap(_Generator(gen, _through_with_aux), gen_static_args, store), lambda: store.val
 
@@ -263,8 +264,9 @@ def transformation2(gen: Callable[..., Any], fun: WrappedFun, *gen_static_args: 
 def transformation_with_aux2(
     gen: Callable[..., Any], fun: WrappedFun, *gen_static_args: Any, use_eq_store: bool = False, unk_names: bool = False
 ) -> tuple[WrappedFun, Callable[[], Any]]:
-    """The same for one that finds something out: `gen(inner, store, *gen_static_args, *args)` says it
-    by `store.store(value)`. The function, and a function that gives the value. Decorates `gen`."""
+    """The same for one that finds something out: `gen(inner, store, *gen_static_args, *args)` says
+    it by `store.store(value)`. The function, and a function that gives the value. Decorates
+    `gen`."""
     del unk_names
     store = EqualStore() if use_eq_store else Store()
     return fun.wrap(gen, gen_static_args, store), lambda: store.val

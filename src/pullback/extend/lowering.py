@@ -83,8 +83,8 @@ class ModuleContext:
     def called(
         self, ins: Sequence[ShapedArray], outs: Sequence[ShapedArray], write: Callable[..., Any], values: Any
     ) -> list[Any]:
-        """The results, of types `outs`, of a function on values of MLIR; `write(*values)` writes it by
-        Pullback's own means."""
+        """The results, of types `outs`, of a function on values of MLIR; `write(*values)` writes it
+        by Pullback's own means."""
         from pullback.xla.pjrt import mlir
 
         ir, func = mlir().ir, mlir().func
@@ -97,7 +97,8 @@ class ModuleContext:
             return list(func.CallOp(kinds[1], ir.FlatSymbolRefAttr.get(name), list(values)).results)
 
     def add_keepalive(self, keepalive: Any) -> None:
-        """Keep something as long as the program. What `emit_python_callback` gives is kept anyway."""
+        """Keep something as long as the program. What `emit_python_callback` gives is kept
+        anyway."""
         if callable(keepalive):
             self.emit.callbacks.append(keepalive)
 
@@ -194,8 +195,8 @@ def emit_python_callback(
     partitioned: bool = False,
     sharding: Any = None,
 ) -> tuple[list[Any], Any, None]:
-    """The results of `callback`, a function of NumPy arrays that gives a sequence of them, called on the
-    host whenever the program runs; the token, as it was; and nothing to be kept. Raises
+    """The results of `callback`, a function of NumPy arrays that gives a sequence of them, called
+    on the host whenever the program runs; the token, as it was; and nothing to be kept. Raises
     NotImplementedError for platforms whose programs cannot call the host."""
     del partitioned, sharding, returns_token
     outs = [ShapedArray(tuple(t.shape), t.dtype) for t in result_avals]

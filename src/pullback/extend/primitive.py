@@ -1,18 +1,20 @@
-"""Primitives of other people's, declared as JAX's are: a name, and rules that are added to it one by
-one.
+"""Primitives of other people's, declared as JAX's are: a name, and rules that are added to it one
+by one.
 
     multiply_add_p = Primitive("multiply_add")
     multiply_add_p.def_impl(lambda x, y, z: np.add(np.multiply(x, y), z))
     multiply_add_p.def_abstract_eval(lambda x, y, z: x)
     ad.primitive_jvps[multiply_add_p] = ...
 
-To the core it is a primitive like others: the methods that are rules translate between what the core
-says and what the rules were written for. What differs is, in short:
+To the core it is a primitive like others: the methods that are rules translate between what the
+core says and what the rules were written for. What differs is, in short:
 
 - zero tangents and cotangents are `Zero`s for them, None in the core;
-- operands of a transpose rule that it is linear in are `UndefinedPrimal`s for them, nodes in the core;
+- operands of a transpose rule that it is linear in are `UndefinedPrimal`s for them, nodes in the
+  core;
 - the rule for batches gets all operands and all axes, and not the size;
-- eager evaluation is a function of Arrays for them, of NumPy values in the core;
+- eager evaluation is a function of Arrays for them, of NumPy values in the core; without one, what
+  the lowering rule says is compiled;
 - a lowering rule is a function to be traced (`lower_fun`), or one that builds operations of MLIR.
 
 Rules may come at any time, in any order; one that is missing says so by name when it is asked for.
@@ -32,6 +34,7 @@ from pullback.core.linear import Node
 from pullback.core.trace import Params, evaluable
 from pullback.core.types import ShapedArray
 from pullback.extend.tangents import UndefinedPrimal, from_rule, to_rule
+from pullback.xla.eager import apply_primitive
 
 
 class StandsFor(type):
@@ -68,11 +71,8 @@ class Primitive(base.Primitive, metaclass=StandsFor):
     stands_for = base.Primitive
     takes_arrays = True
     plain = False
-    #: Whether it has effects that depend on its operands: set by `def_effectful_abstract_eval`.
-    is_effectful: Callable[[Params], bool] | None = None
-    skip_canonicalization = False
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str) -> None:  # not that of the base, which registers names
         if not isinstance(name, str):
             raise TypeError(f"Primitive takes a name, got {name!r:.100}, at {user_line()}")
         self.name = name
@@ -98,8 +98,8 @@ class Primitive(base.Primitive, metaclass=StandsFor):
         )
 
     def rule(self, kind: str, how: str) -> Callable[..., Any]:
-        """The rule of a kind. Raises NotImplementedError, which says `how` one is added, if there is
-        none."""
+        """The rule of a kind. Raises NotImplementedError, which says `how` one is added, if there
+        is none."""
         found = self.rules.get(kind)
         if found is None:
             raise NotImplementedError(
@@ -121,8 +121,8 @@ class Primitive(base.Primitive, metaclass=StandsFor):
         return abstract_eval
 
     def def_effectful_abstract_eval(self, abstract_eval: Callable[..., Any]) -> Callable[..., Any]:
-        """Make `abstract_eval(*types, **params)` what gives the results' types, and a set of effects.
-        Gives it back.
+        """Make `abstract_eval(*types, **params)` what gives the results' types, and a set of
+        effects. Gives it back.
 
         What has had effects once is neither dropped, nor merged with its like, nor done again.
         """
@@ -158,8 +158,10 @@ class Primitive(base.Primitive, metaclass=StandsFor):
         return self.rule("evaluation", "add it by def_impl")(*args, **params)
 
     def apply(self, args: Sequence[Any], params: Params) -> Any:
-        impl = self.rule("evaluation", "add it by def_impl")
         operands = [evaluable(a) for a in args]
+        if "evaluation" not in self.rules and (self.lowerings or "lowering" in self.rules):
+            return apply_primitive(self, operands, params)
+        impl = self.rule("evaluation", "add it by def_impl")
         outs = [self._array(x) for x in self.results(impl(*operands, **params), "evaluation")]
         return outs if self.multiple_results else outs[0]
 

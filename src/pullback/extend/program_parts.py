@@ -1,5 +1,6 @@
 """Programs as data, for those who take them apart and put them together: the classes of
-`core.jaxpr` and `core.types` with constructors that take what users have, and functions over them."""
+`core.jaxpr` and `core.types` with constructors that take what users have, and functions over
+them."""
 
 from __future__ import annotations
 
@@ -143,8 +144,8 @@ def new_jaxpr_eqn(
     source_info: Any = None,
     ctx: Any = None,
 ) -> JaxprEqn:
-    """An equation. Its effects are those of its primitive, whatever is given. `source_info` says where
-    it comes from: that of another equation.
+    """An equation. Its effects are those of its primitive, whatever is given. `source_info` says
+    where it comes from: that of another equation.
 
     >>> from pullback.lax import sin_p
     >>> a, b = Var(ShapedArray((), "float32")), Var(ShapedArray((), "float32"))

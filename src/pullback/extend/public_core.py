@@ -1,5 +1,5 @@
-"""What programs that were written for JAX find as `jax.core`: also what is in `jax.extend.core` today,
-and was here when they were written.
+"""What programs that were written for JAX find as `jax.core`: also what is in `jax.extend.core`
+today, and was here when they were written.
 
 `pullback.core` is the package of the core's own modules, which import nothing above them, and shows
 none of these names: half of them are made of what is above (see docs/architecture.md).

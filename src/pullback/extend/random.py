@@ -102,8 +102,9 @@ def random_seed(seeds: Any, impl: PRNGImpl) -> Array:
 
 
 def threefry_2x32(keypair: Any, count: Any) -> Array:
-    """The words that Threefry-2x32 makes of the words in `count`, a uint32 array, under a key of two
-    words: those of the first half are one word of each block, those of the second half the other.
+    """The words that Threefry-2x32 makes of the words in `count`, a uint32 array, under a key of
+    two words: those of the first half are one word of each block, those of the second half the
+    other.
 
     Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011). Raises TypeError for other
     types.

@@ -83,9 +83,9 @@ def reset_name_stack() -> set_name_stack:
 
 
 class user_context(replaced_name_stack):
-    """`with user_context(traceback): ...` says of operations that are staged within that they come from
-    `traceback`, the field of that name of a `SourceInfo`, and are in the scopes of `name_stack`. None
-    leaves either as it is.
+    """`with user_context(traceback): ...` says of operations that are staged within that they come
+    from `traceback`, the field of that name of a `SourceInfo`, and are in the scopes of
+    `name_stack`. None leaves either as it is.
 
     Example: `with user_context(eqn.source_info.traceback): ...`, in the place of an equation.
     """
@@ -100,8 +100,8 @@ class user_context(replaced_name_stack):
 
 
 def register_exclusion(path: str) -> None:
-    """Leave files whose paths begin with `path` out of what users are shown: operations come from the
-    lines that call them, and tracebacks of errors are without them."""
+    """Leave files whose paths begin with `path` out of what users are shown: operations come from
+    the lines that call them, and tracebacks of errors are without them."""
     exclude(os.fspath(path))
 
 

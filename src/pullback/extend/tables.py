@@ -1,7 +1,7 @@
 """The tables of rules that `interpreters` shows: views of the rules that primitives have.
 
-For a primitive of `pullback.extend.core.Primitive` an entry is the rule that has been put there. For
-one of Pullback's own it is derived from the primitive's class, and takes and gives what JAX's
+For a primitive of `pullback.extend.core.Primitive` an entry is the rule that has been put there.
+For one of Pullback's own it is derived from the primitive's class, and takes and gives what JAX's
 entries do; those cannot be replaced.
 """
 
@@ -80,8 +80,8 @@ def _from_tangents(tangents: Sequence[Any], primals: Sequence[Any]) -> list[Any]
 
 
 def jvp_rule(primitive: base.Primitive) -> Callable[..., Any] | None:
-    """The derivative rule of one of our primitives: `(primals, tangents, **params)` gives results and
-    tangents, `Zero`s among both kinds of tangents."""
+    """The derivative rule of one of our primitives: `(primals, tangents, **params)` gives results
+    and tangents, `Zero`s among both kinds of tangents."""
     if not isinstance(primitive, CallPrimitive) and primitive.no_derivative is None:
         if type(primitive).jvp is base.Primitive.jvp:
             return None
@@ -160,8 +160,8 @@ def batching_rule(primitive: base.Primitive) -> Callable[..., Any] | None:
 
 
 def defjvp(primitive: Any, *jvprules: Callable[..., Any] | None) -> None:
-    """Say the derivative of `primitive`, which has one result, operand by operand:
-    `rule(tangent, *operands, **params)` is what the operand's tangent contributes; None for nothing.
+    """Say the derivative of `primitive`, which has one result, operand by operand: `rule(tangent,
+    *operands, **params)` is what the operand's tangent contributes; None for nothing.
 
     >>> import pullback as pb
     >>> from pullback.extend.core import Primitive
@@ -233,9 +233,9 @@ def deflinear(primitive: Any, transpose_rule: Callable[..., Any]) -> None:
 
 
 def defbilinear(primitive: Any, lhs_rule: Callable[..., Any], rhs_rule: Callable[..., Any]) -> None:
-    """Say that `primitive` is linear in each of its two operands, with the transposes
-    `lhs_rule(ct, x, y, **params)` and `rhs_rule(ct, x, y, **params)`, which give the cotangent of the
-    operand that is undefined.
+    """Say that `primitive` is linear in each of its two operands, with the transposes `lhs_rule(ct,
+    x, y, **params)` and `rhs_rule(ct, x, y, **params)`, which give the cotangent of the operand
+    that is undefined.
 
     >>> import pullback as pb
     >>> from pullback.extend.core import Primitive

@@ -1,5 +1,5 @@
-"""Tangents and cotangents as rules of other people see them: `Zero` where they are known to be zero,
-`UndefinedPrimal` where an operand is one that a rule is linear in."""
+"""Tangents and cotangents as rules of other people see them: `Zero` where they are known to be
+zero, `UndefinedPrimal` where an operand is one that a rule is linear in."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Zero:
 
 
 class UndefinedPrimal:
-    """An operand that a rule is linear in, of which only the type is known: its cotangent is what is
-    asked for.
+    """An operand that a rule is linear in, of which only the type is known: its cotangent is what
+    is asked for.
 
     >>> is_undefined_primal(UndefinedPrimal(typeof(2.0)))
     True

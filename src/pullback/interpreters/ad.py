@@ -4,8 +4,9 @@ linear.
     primitive_jvps[p] = lambda primals, tangents, **params: (results, tangents of the results)
     primitive_transposes[p] = lambda ct, *operands, **params: [cotangents of the operands]
 
-Tangents and cotangents that are known to be zero are `Zero`s; the operands that a transpose is asked
-for are `UndefinedPrimal`s. The tables of Pullback's own primitives can be read, and not be changed.
+Tangents and cotangents that are known to be zero are `Zero`s; the operands that a transpose is
+asked for are `UndefinedPrimal`s. The tables of Pullback's own primitives can be read, and not be
+changed.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ def _jvp(fun: Callable[..., Any], instantiate: bool, primals: Sequence[Any], tan
 
 
 def jvp(fun: WrappedFun, has_aux: bool = False, instantiate: bool = True, transform_stack: bool = True) -> WrappedFun:
-    """`fun`, a wrapped function of flat arrays, as one of `(primals, tangents)` that gives results and
-    their tangents; these as arrays, or with `instantiate=False` as `Zero`s where they are zero.
+    """`fun`, a wrapped function of flat arrays, as one of `(primals, tangents)` that gives results
+    and their tangents; these as arrays, or with `instantiate=False` as `Zero`s where they are zero.
 
     >>> from pullback.extend.linear_util import wrap_init
     >>> jvp(wrap_init(lambda x: [x * x])).call_wrapped((3.0,), (1.0,))

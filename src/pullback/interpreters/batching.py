@@ -3,8 +3,8 @@
     primitive_batchers[p] = lambda operands, axes, **params: (results, axes of the results)
 
 An axis is a number, or None (`not_mapped`) where a value is the same for all elements.
-`axis_primitive_batchers` has rules that are also told of the axis itself: `rule(axis_size, axis_name,
-None, operands, axes, **params)`.
+`axis_primitive_batchers` has rules that are also told of the axis itself: `rule(axis_size,
+axis_name, None, operands, axes, **params)`.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def bdim_at_front(x: Any, bdim: int | None, size: int, mesh_axis: Any = None) ->
 
 
 def defvectorized(prim: Any) -> None:
-    """Say that `prim` works element by element, on operands of one shape or one operand: on batches, it
-    is itself.
+    """Say that `prim` works element by element, on operands of one shape or one operand: on
+    batches, it is itself.
 
     Raises ValueError when it is applied to operands with different batch axes.
     """
@@ -79,8 +79,8 @@ def defvectorized(prim: Any) -> None:
 
 
 def defbroadcasting(prim: Any) -> None:
-    """Say that `prim` works element by element on operands of one shape: on batches, it is itself, of
-    operands with the batch axis in front."""
+    """Say that `prim` works element by element on operands of one shape: on batches, it is itself,
+    of operands with the batch axis in front."""
 
     def rule(operands: Sequence[Any], axes: Sequence[int | None], /, **params: Any) -> Any:
         size = next(x.shape[b] for x, b in zip(operands, axes) if b is not None)
@@ -91,8 +91,8 @@ def defbroadcasting(prim: Any) -> None:
 
 
 def defreducer(prim: Any) -> None:
-    """Say that `prim` reduces its only operand over those axes that its parameter `axes` numbers: on
-    batches, over the corresponding ones."""
+    """Say that `prim` reduces its only operand over those axes that its parameter `axes` numbers:
+    on batches, over the corresponding ones."""
 
     def rule(operands: Sequence[Any], axes: Sequence[int | None], /, **params: Any) -> Any:
         (x,), (b,) = operands, axes

@@ -3,8 +3,8 @@
     register_lowering(p, lower_fun(f, multiple_results=False))
 
 says that it is what `f` does, a function of arrays made of Pullback's. A rule may also build
-operations of MLIR itself, `rule(ctx, *values, **params)`, with `ir` and the dialects of jaxlib; what
-it builds becomes a function of the program.
+operations of MLIR itself, `rule(ctx, *values, **params)`, with `ir` and the dialects of jaxlib;
+what it builds becomes a function of the program.
 """
 
 from __future__ import annotations

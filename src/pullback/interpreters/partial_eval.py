@@ -94,8 +94,8 @@ class _PartialTrace(JaxprTrace):
 def trace_to_jaxpr_nounits(
     fun: WrappedFun, pvals: Sequence[PartialVal], instantiate: bool | Sequence[bool] = False
 ) -> tuple[Jaxpr, list[PartialVal], list[Any]]:
-    """The program of what `fun`, a wrapped function of flat arrays, does with unknown arguments, its
-    results, and the values of the program's constants.
+    """The program of what `fun`, a wrapped function of flat arrays, does with unknown arguments,
+    its results, and the values of the program's constants.
 
     `pvals` says what is known of each argument. The program takes the unknown ones, and gives the
     results that depend on them; the others are known, unless `instantiate` says that they are to be
@@ -137,8 +137,8 @@ def trace_to_jaxpr_dynamic(
     lower: bool = False,
     auto_dce: bool = False,
 ) -> tuple[Jaxpr, list[ShapedArray], list[Any]]:
-    """The program of `fun`, a wrapped function of flat arrays, for arguments of these types, the types
-    of its results, and the values of its constants.
+    """The program of `fun`, a wrapped function of flat arrays, for arguments of these types, the
+    types of its results, and the values of its constants.
 
     >>> from pullback.extend.linear_util import wrap_init
     >>> trace_to_jaxpr_dynamic(wrap_init(lambda x: [x * x]), [typeof(2.0)])[0]

@@ -8,14 +8,14 @@ from pullback.core.array import as_array
 from pullback.core.trace import EVAL, evaluable, under
 from pullback.xla.eager import apply_primitive as _apply
 
-#: Classes of other people's whose values are arrays, and what makes arrays of them. Here such classes
-#: have a method `__jax_array__`: what is put in is not asked for.
+#: Classes of other people's whose values are arrays, and what makes arrays of them. Here such
+#: classes have a method `__jax_array__`: what is put in is not asked for.
 canonicalize_dtype_handlers: dict[type, Any] = {}
 
 
 def apply_primitive(prim: Any, *args: Any, **params: Any) -> Any:
-    """The results of a primitive on concrete arrays, by its lowering rule: what `def_impl` takes for a
-    primitive that has no evaluation of its own.
+    """The results of a primitive on concrete arrays, by its lowering rule: what `def_impl` takes
+    for a primitive that has no evaluation of its own.
 
     >>> from functools import partial
     >>> from pullback.extend.core import Primitive

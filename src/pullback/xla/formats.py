@@ -27,7 +27,8 @@ AUTO = _Auto()
 
 
 class Layout:
-    """The order of an array's axes in memory, the slowest first, and tiles, where a device has some.
+    """The order of an array's axes in memory, the slowest first, and tiles, where a device has
+    some.
 
     >>> Layout((1, 0))
     Layout(major_to_minor=(1, 0), tiling=None, sub_byte_element_size_in_bits=0)
@@ -75,11 +76,11 @@ class Layout:
 
 
 class Format:
-    """Where an array is, and in which order its elements lie there: a layout and a sharding, either of
-    which may be None.
+    """Where an array is, and in which order its elements lie there: a layout and a sharding, either
+    of which may be None.
 
-    Raises ValueError for what is no layout, and for a layout of nothing that is somewhere; TypeError
-    for what is no sharding.
+    Raises ValueError for what is no layout, and for a layout of nothing that is somewhere;
+    TypeError for what is no sharding.
 
     >>> Format()
     Format(layout=None, sharding=None)
