@@ -15,8 +15,9 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.types import ShapedArray
 from pullback.lax.approximations import INFINITY, Special, by_scipy, computed
-from pullback.lax.elementwise import sign_p
+from pullback.lax.elementwise import abs_p, div_p, gt_p, rsqrt_p, sign_p
 from pullback.lax.family import FLOAT, Broadcasting, add_p, like, mul_p, sub_p
+from pullback.lax.selection import select
 
 # ---- J -------------------------------------------------------------------------------------------
 
@@ -216,13 +217,43 @@ def _slope(x: Any, out: Any, order: int) -> Any:
     return mul_p.bind(like(0.5, x), total)
 
 
+#: From here on, what e^-x I₀(x) is more than e^-x I₁(x) is its asymptotic series, to rounding.
+_GAP_FROM, _GAP_TERMS = 20.0, 26
+
+
+def _coefficients(n: int) -> list[float]:
+    """Those of (-1/x)ᵏ in √(2πx) e^-x I_n(x) (DLMF 10.40.1)."""
+    out = [1.0]
+    for k in range(1, _GAP_TERMS):
+        out.append(out[-1] * (4 * n * n - (2 * k - 1) ** 2) / (8 * k))
+    return out
+
+
+_GAP = [(-1) ** k * (a - b) for k, (a, b) in enumerate(zip(_coefficients(0), _coefficients(1)))]
+
+
 def _scaled_slope(x: Any, out: Any, order: int) -> Any:
+    side = sign_p.bind(x)
     if order == 0:
-        slope = bessel_ie_p.bind(x, order=1)
+        total, weight = mul_p.bind(like(2, x), bessel_ie_p.bind(x, order=1)), -1
     else:
-        total = add_p.bind(bessel_ie_p.bind(x, order=order - 1), bessel_ie_p.bind(x, order=order + 1))
-        slope = mul_p.bind(like(0.5, x), total)
-    return sub_p.bind(slope, mul_p.bind(sign_p.bind(x), out))
+        total, weight = add_p.bind(bessel_ie_p.bind(x, order=order - 1), bessel_ie_p.bind(x, order=order + 1)), 1
+    near = sub_p.bind(mul_p.bind(like(0.5, x), total), mul_p.bind(side, out))
+    if order > 1:
+        return near
+    # For large x this cancels. Of I₀ it is -(I₀ - I₁), of I₁ it is I₀ - I₁ - I₁/x.
+    size = abs_p.bind(x)
+    far = gt_p.bind(size, like(_GAP_FROM, x))
+    y = select(far, size, like(_GAP_FROM, x))
+    inverse = div_p.bind(like(1, y), y)
+    count = 12 if y.dtype.itemsize < 8 else _GAP_TERMS
+    series = like(weight * _GAP[count - 1], y)
+    for c in reversed(_GAP[: count - 1]):
+        series = add_p.bind(mul_p.bind(series, inverse), like(weight * c, y))
+    gap = mul_p.bind(rsqrt_p.bind(mul_p.bind(like(2 * math.pi, y), y)), series)
+    if order == 0:
+        return select(far, mul_p.bind(side, gap), near)
+    return select(far, sub_p.bind(gap, mul_p.bind(mul_p.bind(side, out), inverse)), near)
 
 
 def _wide(order: int) -> bool:

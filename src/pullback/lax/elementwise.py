@@ -41,6 +41,7 @@ from pullback.lax.family import (
     sub_p,
     to_bool,
 )
+from pullback.lax.inexact_in_xla import lower_atanh, lower_cosh, lower_log1p, lower_sinh
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, unbroadcast
 
@@ -475,7 +476,7 @@ exp2_p   = Elementwise("exp2",   INEXACT, _exp2,     lambda x, out: mul_p.bind(l
 expm1_p  = Elementwise("expm1",  INEXACT, _expm1,    lambda x, out: exp_p.bind(x), hlo="exponential_minus_one", cost=20)
 log_p    = Elementwise("log",    INEXACT, np.log,    direct(lambda x, out: div_p.on(constant(1, x), x)), hlo="log", cost=20)
 log2_p   = Elementwise("log2",   INEXACT, np.log2,   lambda x, out: div_p.bind(like(1 / np.log(2), x), x), hlo=_lower_log2, cost=24)
-log1p_p  = Elementwise("log1p",  INEXACT, _log1p,    lambda x, out: div_p.bind(like(1, x), add_p.bind(x, like(1, x))), hlo="log_plus_one", cost=20)
+log1p_p  = Elementwise("log1p",  INEXACT, _log1p,    lambda x, out: div_p.bind(like(1, x), add_p.bind(x, like(1, x))), hlo=lower_log1p, cost=20)
 sqrt_p   = Elementwise("sqrt",   INEXACT, np.sqrt,   direct(lambda x, out: div_p.on(constant(0.5, x), out)),
                        hlo=_with_cut("sqrt"), cost=4, xla_from={8: 1 << 18})
 rsqrt_p  = Elementwise("rsqrt",  INEXACT, _rsqrt,    lambda x, out: mul_p.bind(like(-0.5, x), div_p.bind(out, x)),
@@ -489,15 +490,15 @@ acos_p   = Elementwise("acos",   INEXACT, np.arccos, lambda x, out: neg_p.bind(r
                        hlo=_with_cut("chlo.acos", flipped=True), cost=20)
 atan_p   = Elementwise("atan",   INEXACT, np.arctan, lambda x, out: div_p.bind(like(1, x), _one_plus_square(x)),
                        hlo=_with_cut("chlo.atan", "real"), cost=20)
-sinh_p   = Elementwise("sinh",   INEXACT, np.sinh,   lambda x, out: cosh_p.bind(x), hlo="chlo.sinh", cost=20)
-cosh_p   = Elementwise("cosh",   INEXACT, np.cosh,   lambda x, out: sinh_p.bind(x), hlo="chlo.cosh", cost=20)
+sinh_p   = Elementwise("sinh",   INEXACT, np.sinh,   lambda x, out: cosh_p.bind(x), hlo=lower_sinh, cost=20)
+cosh_p   = Elementwise("cosh",   INEXACT, np.cosh,   lambda x, out: sinh_p.bind(x), hlo=lower_cosh, cost=20)
 tanh_p   = Elementwise("tanh",   INEXACT, np.tanh,   _tanh_partial, hlo="tanh", cost=20, xla_from={8: 1 << 18})
 asinh_p  = Elementwise("asinh",  INEXACT, np.arcsinh, lambda x, out: rsqrt_p.bind(_one_plus_square(x)), hlo=_with_cut("chlo.asinh", "real"), cost=20)
 # Two roots, so that the branch is right for complex x: 1/√(x-1) · 1/√(x+1).
 acosh_p  = Elementwise("acosh",  INEXACT, np.arccosh, lambda x, out: mul_p.bind(rsqrt_p.bind(sub_p.bind(x, like(1, x))),
                                                                                rsqrt_p.bind(add_p.bind(x, like(1, x)))),
                        hlo=_with_cut("chlo.acosh"), cost=20)
-atanh_p  = Elementwise("atanh",  INEXACT, np.arctanh, _atanh_partial, hlo=_with_cut("chlo.atanh"), cost=20)
+atanh_p  = Elementwise("atanh",  INEXACT, np.arctanh, _atanh_partial, hlo=lower_atanh(_with_cut("chlo.atanh")), cost=20)
 logistic_p = Elementwise("logistic", INEXACT, _logistic, direct(lambda x, out: mul_p.on(out, sub_p.on(constant(1, x), out))),
                          hlo="logistic", cost=20, xla_from={4: 1 << 19, 8: 1 << 20})
 

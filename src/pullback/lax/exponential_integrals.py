@@ -16,7 +16,7 @@ import numpy as np
 
 from pullback.core.errors import user_line
 from pullback.lax.approximations import INFINITY, Special, SpecialPair, by_scipy
-from pullback.lax.elementwise import abs_p, cos_p, div_p, eq_p, exp_p, log_p, lt_p, max_p, sin_p
+from pullback.lax.elementwise import abs_p, cos_p, div_p, eq_p, exp_p, log_p, lt_p, max_p, rem_p, sin_p
 from pullback.lax.family import add_p, like, mul_p, neg_p, sub_p
 from pullback.lax.incomplete import _log1p
 from pullback.lax.selection import select
@@ -260,7 +260,8 @@ def _expn_slope(n: Any, x: Any, out: Any) -> Any:
 
 
 def _half_square(x: Any) -> Any:
-    return mul_p.bind(like(math.pi / 2, x), mul_p.bind(x, x))
+    """½πx² less turns, of which x² has whole numbers exactly, and its product with ½π has not."""
+    return mul_p.bind(like(math.pi / 2, x), rem_p.bind(mul_p.bind(x, x), like(4, x)))
 
 
 def _series(coefficients: Sequence[float], x: Any) -> Any:

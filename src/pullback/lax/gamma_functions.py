@@ -88,10 +88,6 @@ def binomial(xp: Any, n: Any, k: Any) -> Any:
 # ---- partial derivatives -------------------------------------------------------------------------
 
 
-def _psi_difference(x: Any, y: Any) -> Any:
-    return sub_p.bind(digamma_p.bind(x), digamma_p.bind(y))
-
-
 def _one_more(x: Any) -> Any:
     return add_p.bind(x, like(1, x))
 
@@ -109,11 +105,12 @@ def _pochhammer_by_m(z: Any, m: Any, out: Any) -> Any:
 
 
 def _binomial_by_n(n: Any, k: Any, out: Any) -> Any:
-    return mul_p.bind(out, _psi_difference(_one_more(n), _one_more(sub_p.bind(n, k))))
+    return neg_p.bind(mul_p.bind(out, psi_change_p.bind(_one_more(sub_p.bind(n, k)), k)))
 
 
 def _binomial_by_k(n: Any, k: Any, out: Any) -> Any:
-    return mul_p.bind(out, _psi_difference(_one_more(sub_p.bind(n, k)), _one_more(k)))
+    rest = sub_p.bind(n, k)
+    return neg_p.bind(mul_p.bind(out, psi_change_p.bind(_one_more(k), sub_p.bind(rest, k))))
 
 
 def _log_beta_by_a(a: Any, b: Any, out: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pullback.lax.approximations import INFINITY, Special, by_scipy
-from pullback.lax.elementwise import abs_p, div_p, exp_p, expm1_p, log1p_p, log_p, lt_p
+from pullback.lax.elementwise import abs_p, div_p, eq_p, exp_p, expm1_p, log1p_p, log_p, lt_p, min_p
 from pullback.lax.error_functions import _erfcx_positive, _normal_tail, erfc_inv, erfcx_p
 from pullback.lax.family import INEXACT, Elementwise, add_p, like, mul_p, neg_p, sub_p
 from pullback.lax.incomplete import _log1p
@@ -112,11 +112,11 @@ def boxcox1p(xp: Any, x: Any, power: Any) -> Any:
     return _boxcox(xp, _log1p(xp, x), power)
 
 
-def _x_log(op: str) -> Any:
+def _x_log(log: Any) -> Any:
     def lower(emit: Any, x: Any, y: Any) -> Any:
         number = emit.compare("EQ", y, y)
         vanishes = emit("and", emit.compare("EQ", x, emit.like(0, x)), number)
-        return emit.select(vanishes, emit.like(0, x), emit("multiply", x, emit(op, y)))
+        return emit.select(vanishes, emit.like(0, x), emit("multiply", x, log(emit, y)))
 
     return lower
 
@@ -138,7 +138,12 @@ def _hazard(x: Any, out: Any) -> Any:
 
 
 def _quantile_slope(p: Any, out: Any) -> Any:
-    return _times(math.sqrt(2 * math.pi), exp_p.bind(_times(0.5, mul_p.bind(out, out))))
+    # 1/φ(z), where φ(z) is the smaller of p and 1 - p times a hazard rate, which depends on z as little as it can: the
+    # exponential of z², which is rounded, is none of it.
+    tail = min_p.bind(p, sub_p.bind(like(1, p), p))
+    end = eq_p.bind(tail, like(0, p))
+    rate = div_p.bind(erfcx_p.bind(_times(_ROOT_HALF, abs_p.bind(out))), select(end, like(1, p), tail))
+    return select(end, like(INFINITY, p), _times(math.sqrt(math.pi / 2), rate))
 
 
 def _entr_slope(x: Any, out: Any) -> Any:
@@ -213,7 +218,7 @@ xlogy_p = Elementwise(
     by_scipy("xlogy"),
     lambda x, y, out: log_p.bind(y),
     lambda x, y, out: div_p.bind(x, y),
-    hlo=_x_log("log"),
+    hlo=_x_log(log_p.lower),
     cost=10,
 )
 xlog1py_p = Elementwise(
@@ -222,7 +227,7 @@ xlog1py_p = Elementwise(
     by_scipy("xlog1py"),
     lambda x, y, out: log1p_p.bind(y),
     lambda x, y, out: div_p.bind(x, add_p.bind(y, like(1, y))),
-    hlo=_x_log("log_plus_one"),
+    hlo=_x_log(log1p_p.lower),
     cost=10,
 )
 boxcox_p = Special(

@@ -19,7 +19,7 @@ def _log(k: Any, n: Any, a: Any, b: Any) -> Any:
     k = jnp.floor(k)
     outside = (k < 0) | (k > n)
     k = instead(outside, k, 0.0)
-    ways = -jnp.log1p(n) - special.betaln(n - k + 1, k + 1)
+    ways = instead((k == 0) | (k == n), -jnp.log1p(n) - special.betaln(n - k + 1, k + 1), 0.0)
     return outside, ways + special.betaln(k + a, n - k + b) - special.betaln(a, b)
 
 

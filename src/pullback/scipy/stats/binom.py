@@ -18,7 +18,7 @@ def _log(k: Any, n: Any, p: Any) -> Any:
     """Where `k` is outside of the support, and the logarithm of the probability inside."""
     outside = (k < 0) | (k > n)
     k = instead(outside, k, 0.0)
-    ways = -jnp.log1p(n) - special.betaln(n - k + 1, k + 1)
+    ways = instead((k == 0) | (k == n), -jnp.log1p(n) - special.betaln(n - k + 1, k + 1), 0.0)
     return outside, ways + times_log(k, p) + times_log1p(n - k, -p)
 
 

@@ -17,21 +17,37 @@ from pullback.scipy.stats.families import (
     relocated,
     standardized,
 )
+from pullback.transforms.custom_jvp import custom_jvp
 
 family = Family("the right-skewed Gumbel distribution", scale="positive")
 
 
+@custom_jvp
 def log_density(z: Any) -> Any:
-    """-z - e^-z"""
+    """-z - e^-z, whose derivative e^-z - 1 cancels near 0 unless it is taken as one."""
     lowest = z == -math.inf
     z = instead(lowest, z, 0.0)
     return jnp.where(lowest, -math.inf, -z - jnp.exp(-z))
 
 
+@log_density.defjvp
+def _log_density_jvp(primals: Any, tangents: Any) -> Any:
+    (z,), (t,) = primals, tangents
+    return log_density(z), jnp.expm1(-z) * t
+
+
+@custom_jvp
 def density(z: Any) -> Any:
     below = z < _LOWEST
     z = instead(below, z, 0.0)
     return jnp.where(below, 0.0, jnp.exp(-z - jnp.exp(-z)))
+
+
+@density.defjvp
+def _density_jvp(primals: Any, tangents: Any) -> Any:
+    (z,), (t,) = primals, tangents
+    out = density(z)
+    return out, out * jnp.expm1(-instead(z < _LOWEST, z, 0.0)) * t
 
 
 def below(z: Any) -> Any:

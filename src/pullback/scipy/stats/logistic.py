@@ -8,8 +8,46 @@ import pullback.numpy as jnp
 from pullback.core.array import Array
 from pullback.scipy import special
 from pullback.scipy.stats.families import Family, less_log, per, relocated, standardized
+from pullback.transforms.custom_jvp import custom_jvp
 
 family = Family("the logistic distribution", scale="positive")
+
+
+@custom_jvp
+def _log_density(z: Any) -> Any:
+    size = jnp.abs(z)
+    return -size - 2 * jnp.log1p(jnp.exp(-size))
+
+
+@_log_density.defjvp
+def _log_density_jvp(primals: Any, tangents: Any) -> Any:
+    # Differences of probabilities, which cancel near 0, are the hyperbolic tangent.
+    (z,), (t,) = primals, tangents
+    return _log_density(z), -jnp.tanh(0.5 * z) * t
+
+
+@custom_jvp
+def _density(z: Any) -> Any:
+    return special.expit(z) * special.expit(-z)
+
+
+@_density.defjvp
+def _density_jvp(primals: Any, tangents: Any) -> Any:
+    (z,), (t,) = primals, tangents
+    out = _density(z)
+    return out, -out * jnp.tanh(0.5 * z) * t
+
+
+@custom_jvp
+def _below(z: Any) -> Any:
+    """The probability of at most `z`, whose derivative, the density, is exact also where this is near 1."""
+    return special.expit(z)
+
+
+@_below.defjvp
+def _below_jvp(primals: Any, tangents: Any) -> Any:
+    (z,), (t,) = primals, tangents
+    return _below(z), _density(z) * t
 
 
 @family
@@ -18,8 +56,7 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> logpdf(1.0)
     Array(-1.6265233, dtype=float32, weak_type=True)
     """
-    half = 0.5 * standardized(x, loc, scale)
-    return less_log(-2 * jnp.logaddexp(half, -half), scale)
+    return less_log(_log_density(standardized(x, loc, scale)), scale)
 
 
 @family
@@ -28,8 +65,7 @@ def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> pdf(1.0)
     Array(0.19661193, dtype=float32, weak_type=True)
     """
-    z = standardized(x, loc, scale)
-    return per(special.expit(z) * special.expit(-z), scale)
+    return per(_density(standardized(x, loc, scale)), scale)
 
 
 @family
@@ -38,7 +74,7 @@ def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> cdf(-1.0)
     Array(0.2689414, dtype=float32, weak_type=True)
     """
-    return special.expit(standardized(x, loc, scale))
+    return _below(standardized(x, loc, scale))
 
 
 @family
@@ -47,7 +83,7 @@ def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> sf(50.0)
     Array(1.9287499e-22, dtype=float32, weak_type=True)
     """
-    return special.expit(-standardized(x, loc, scale))
+    return _below(-standardized(x, loc, scale))
 
 
 @family

@@ -19,7 +19,7 @@ def _log(k: Any, n: Any, p: Any) -> Any:
     """Where `k` is outside of the support, and the logarithm of the probability inside."""
     outside = k < 0
     k = instead(outside, k, 0.0)
-    ways = -jnp.log(n + k) - special.betaln(n, k + 1)
+    ways = instead(k == 0, -jnp.log(n + k) - special.betaln(n, k + 1), 0.0)
     return outside, ways + times_log(n, p) + times_log1p(k, -p)
 
 
