@@ -33,6 +33,8 @@ class Capabilities:
     #: XLA fuses nothing through an optimization barrier, if the passes that take them out are
     #: switched off (`pjrt.compile_text`): a plan of ours says what is kept (`xla.fusion`).
     keeps_barriers: bool = False
+    #: A call can ask XLA to write the function that it calls into one kernel (`xla.kernels`).
+    makes_kernels: bool = False
     #: One operand is sorted by its plain order much more quickly than several by a comparator: a
     #: key of at most 32 bits is packed with its position.
     packs_sort_keys: bool = True
@@ -49,7 +51,7 @@ class Capabilities:
 
 CPU = Capabilities(
     "cpu", has_lapack=True, calls_host=True, keeps_barriers=True, has_exact_products=True, loops_over_rows=True,
-    convolves_by_loops=True,
+    convolves_by_loops=True,makes_kernels=True, loops_over_rows=True
 )  # fmt: skip
 _known = {CPU.platform: CPU}
 

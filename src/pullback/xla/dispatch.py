@@ -255,12 +255,11 @@ def _compile_without_plan(
 ) -> pjrt.Executable | None:
     """The executable of a module that XLA has refused, compiled under XLA's own fusion plan; None
     if that is not what it refuses."""
-    if not module.barriers:
+    text = module.without_plan()
+    if text == module.text:
         return None
     try:
-        executable = pjrt.compile_text(
-            module.without_plan(), placement.target, module.out_types, options, module.callbacks
-        )
+        executable = pjrt.compile_text(text, placement.target, module.out_types, options, module.callbacks)
     except pjrt.XlaRuntimeError:
         return None
     warnings.warn(

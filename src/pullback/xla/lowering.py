@@ -22,6 +22,7 @@ from pullback.core.types import ShapedArray
 from pullback.xla.capabilities import CPU, capabilities_of
 from pullback.xla.devices import DeviceArray, on_host
 from pullback.xla.fusion import plan
+from pullback.xla.kernels import without_barriers, without_kernels
 from pullback.xla.stablehlo import Emitter
 from pullback.xla.text import Value, is_splat, physical_dtype, quoted, tensor_type
 
@@ -50,12 +51,8 @@ class Module:
     barriers: Collection[str]
 
     def without_plan(self) -> str:
-        """The text in which nothing is said about what is to be kept."""
-
-        def idle(barrier: re.Match[str]) -> str:
-            return f'{barrier[1]} = "stablehlo.reshape"' if barrier[1] in self.barriers else barrier[0]
-
-        return _BARRIER.sub(idle, self.text)
+        """The text in which nothing is said about what is to be kept, and what is to be a kernel."""
+        return without_kernels(without_barriers(self.text, self.barriers))
 
     def text_without_locations(self) -> str:
         """The module's text, in which nothing says where in the user's code an operation comes
@@ -71,7 +68,6 @@ class Module:
         return f" (operation {', '.join(found)})" if found else ""
 
 
-_BARRIER = re.compile(r'^(%\d+) = "stablehlo.optimization_barrier"', re.MULTILINE)
 _LOCATION = re.compile(r" loc\(\".*$", re.MULTILINE)
 
 
@@ -120,8 +116,7 @@ def lower(
         heads[count:count] = [f"{name}: {tensor_type((), border(x.dtype))}" for name, x in scalars]
         constants = [*constants, *[concrete(x) for _, x in scalars]]
     out_types = ", ".join([tensor_type(r.shape, r.dtype) for r in results])
-    body = "\n".join(emit.lines)
-    functions = "".join([function + "\n" for _, function in emit.functions.values()])
+    body, functions = emit.text()
     text = (
         f"module @{_identifier(name)} {{\nfunc.func public @main({', '.join(heads)}) -> ({out_types}) {{\n{body}\n"
         f'"func.return"({", ".join([r.name for r in results])}) : ({out_types}) -> ()\n}}\n'

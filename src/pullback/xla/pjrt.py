@@ -26,6 +26,7 @@ from pullback.core.locks import new_lock
 from pullback.core.types import ShapedArray
 from pullback.xla import forks
 from pullback.xla.capabilities import capabilities_of
+from pullback.xla.kernels import has_kernels
 from pullback.xla.text import physical_dtype
 
 # XLA's C++ side logs to stderr from the moment it is loaded.
@@ -318,14 +319,15 @@ def settings(target: Target) -> bytes:
 #: XLA's passes for CPUs that know no optimization barriers: one takes them out before operations
 #: are fused and equal ones merged, so that what is to be kept (`xla.fusion`) would be computed
 #: again, and what is to be computed again (`checkpoint`) would be kept; one puts small loops into
-#: kernels of a kind that cannot have them.
-_AGAINST_BARRIERS, _AGAINST_BARRIERS_IN_LOOPS = "cse_barrier_expander", "cse_barrier_expander,small-while-loop-hoisting"
+#: kernels of a kind that cannot have them. Nor can those kernels have others in them: where we make
+#: some (`xla.kernels`), XLA is not to.
+_AGAINST_BARRIERS, _SMALL_LOOPS = "cse_barrier_expander", "small-while-loop-hoisting"
 
 
 def _has_barrier_in_loop(text: str) -> bool:
     """Whether an optimization barrier stands in a loop, or may stand in a function that a loop
     calls."""
-    if "func.func private" in text:
+    if "func.func private @module" in text:
         return True
     in_loop = [False]  # for each region around the line
     for line in text.splitlines():
@@ -346,9 +348,13 @@ def compile_text(
     client = target.platform.client
     if any(name in text for name in _LAPACK_NAMES):
         register_lapack()
+    against = []
     if "optimization_barrier" in text and capabilities_of(client.platform).keeps_barriers:
-        against = _AGAINST_BARRIERS_IN_LOOPS if _has_barrier_in_loop(text) else _AGAINST_BARRIERS
-        options = (("xla_disable_hlo_passes", against), *options)
+        against.append(_AGAINST_BARRIERS)
+    if has_kernels(text) or (against and _has_barrier_in_loop(text)):
+        against.append(_SMALL_LOOPS)
+    if against:
+        options = (("xla_disable_hlo_passes", ",".join(against)), *options)
     settings = compile_options(target, options)
     with _as_expected():
         if callbacks:

@@ -32,6 +32,7 @@ from pullback.core.staging import Attributes, Origin, stage_flat
 from pullback.core.trace import without_floating_point_errors
 from pullback.core.types import Shape, ShapedArray
 from pullback.xla.capabilities import CPU, Capabilities, known
+from pullback.xla.kernels import Loop, fits, loop_of
 from pullback.xla.meaning import MEANT
 from pullback.xla.text import (
     Enum,
@@ -117,6 +118,12 @@ class Emitter:
         self.keeps = capabilities.keeps_barriers and not portable
         #: In how many regions of operations what is written now stands.
         self.depth = 0
+        #: How many operations of regions are none of small loops (see `xla.kernels`), and what
+        #: operations of regions take, by name.
+        self.unfit = 0
+        self._taken: dict[str, Any] = {}
+        #: Whether small loops are kernels.
+        self.makes_kernels = capabilities.makes_kernels and not portable
         #: Whether the program may call functions of this process.
         self.calls_host = capabilities.calls_host and not portable
         #: Functions that the program calls on the host, by index.
@@ -163,6 +170,10 @@ class Emitter:
             ins, in_types = f"{x.name}, {y.name}", f"{x.type_text}, {y.type_text}"
         else:
             ins, in_types = ", ".join([x.name for x in operands]), ", ".join([x.type_text for x in operands])
+        if self.depth:
+            self._taken.update([(x.name, x) for x in operands])
+            if self.makes_kernels and not fits(op, operands, result if several else (result,)):
+                self.unfit += 1
         text = f'{head}"{op}"({ins})'
         if attributes:
             text += f" <{{{', '.join([f'{k} = {attribute(v)}' for k, v in attributes.items()])}}}>"
@@ -187,6 +198,7 @@ class Emitter:
         try:
             results = body(*arguments)
             results = list(results) if isinstance(results, (list, tuple)) else [results]
+            self._taken.update([(r.name, r) for r in results])
             names, kinds = ", ".join([r.name for r in results]), ", ".join([type_text(r) for r in results])
             self.lines.append(f'"stablehlo.return"({names}) : ({kinds}) -> (){self.location}')
             head = ", ".join([f"{a.name}: {type_text(a)}" for a in arguments])
@@ -237,7 +249,9 @@ class Emitter:
     def keep(self, x: Value) -> Value:
         """`x`, which the compiler computes once, and does not compute again in the loops of its
         consumers."""
+        unfit = self.unfit
         kept: Value = self("optimization_barrier", x, out=x)
+        self.unfit = unfit  # of small loops it is taken out
         self.kept.add(kept.name)
         return kept
 
@@ -465,9 +479,21 @@ class Emitter:
             self.token = token
             return self._and_token(body(*state))
 
+        count, unfit, before, self._taken = self._count, self.unfit, self._taken, {}
         regions = self._unordered(lambda: [self.region(types, condition), self.region(types, body)])
+        taken, self._taken = self._taken, {**before, **self._taken}
         if regions is not None:
-            return self("while", *initial, out=types, regions=regions)
+            start = len(self.lines)
+            results: list[Value] = self("while", *initial, out=types, regions=regions)
+            if self.makes_kernels and unfit == self.unfit and types:
+                # Values are numbered in the order in which they are written: others are from inside.
+                outside = {x.name: x for x in initial}
+                outside.update({name: x for name, x in taken.items() if _number(name) <= count})
+                name = f"loop{results[0].name[1:].partition('#')[0]}"
+                loop = loop_of(self.lines[start:], name, list(outside.values()), results, self.kept)
+                if loop is not None:
+                    self.lines[start:] = [loop]
+            return results
         types = [self._last_token(), *types]
         regions = [self.region(types, goes_on), self.region(types, advance)]
         self.token, *state = self("while", self.token, *initial, out=types, regions=regions)
@@ -502,6 +528,7 @@ class Emitter:
         return [self.token, *results]
 
     def _last_token(self) -> Token:
+        self.unfit += 1
         if self.token is None:
             self.token = Token(self.new_name())
             self.lines.append(f'{self.token.name} = "stablehlo.create_token"() : () -> !stablehlo.token')
@@ -618,6 +645,7 @@ class Emitter:
     def call_module(self, text: str, operands: Sequence[Value], out: Sequence[ShapedArray]) -> list[Value]:
         """The results of the function `main` of another module, which becomes a private function of
         this one."""
+        self.unfit += 1
         found = self.functions.get(text)
         if found is None:
             prefix = f"module{len(self.functions)}_"
@@ -635,6 +663,13 @@ class Emitter:
             f"{head}func.call @{found[0]}({', '.join([x.name for x in operands])}) : ({ins}) -> ({outs}){self.location}"
         )
         return [Value(f"{name}#{i}", t.shape, t.dtype) for i, t in enumerate(out)]
+
+    def text(self) -> tuple[str, str]:
+        """What has been written, and the functions that it calls."""
+        functions = [function for _, function in self.functions.values()]
+        functions += [line.function for line in self.lines if line.__class__ is Loop]
+        body = "\n".join([line.call if line.__class__ is Loop else line for line in self.lines])
+        return body, "".join([f"{function}\n" for function in functions])
 
     def at(self, location: Location | None, name: str, scopes: Sequence[str] = ()) -> None:
         """Say that the operations to come belong to the operation called `name`, at a place in the
@@ -671,3 +706,9 @@ class Emitter:
                 head, _, types = line.rpartition(" : (")
                 self.lines[i] = f"{head}{frontend_attributes(attached)} : ({types}"
                 return
+
+
+def _number(name: str) -> int:
+    """In which place a value was written; arguments of the program come before all."""
+    digits = name[1:].partition("#")[0]
+    return int(digits) if digits.isdigit() else 0
