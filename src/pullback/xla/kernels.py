@@ -27,13 +27,16 @@ _FACTOR = 1024
 #: A loop of more operations takes LLVM long as one function.
 _LARGEST = 4096
 
-_ELEMENTWISE = ["abs", "add", "and", "atan2", "bitcast_convert", "cbrt", "ceil", "clamp", "compare", "complex", "convert", "cosine", "count_leading_zeros", "divide", "exponential", "exponential_minus_one", "floor", "imag", "is_finite", "log", "log_plus_one", "logistic", "maximum", "minimum", "multiply", "negate", "not", "or", "popcnt", "power", "real", "reduce_precision", "remainder", "round_nearest_afz", "round_nearest_even", "rsqrt", "select", "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign", "sine", "sqrt", "subtract", "tan", "tanh", "xor"]
-_REARRANGING = ["broadcast_in_dim", "concatenate", "constant", "iota", "pad", "reduce", "reshape", "reverse", "transpose"]
-_SMALL = {f"stablehlo.{name}" for name in (*_ELEMENTWISE, *_REARRANGING)}
-_SMALL |= {
-    f"chlo.{name}"
-    for name in ("acos", "acosh", "asin", "asinh", "atanh", "cosh", "digamma", "erf", "erfc", "lgamma", "sinh")
-}
+_ELEMENTWISE = """
+abs add and atan2 bitcast_convert cbrt ceil clamp compare complex convert cosine count_leading_zeros divide exponential
+exponential_minus_one floor imag is_finite log log_plus_one logistic maximum minimum multiply negate not or popcnt power
+real reduce_precision remainder round_nearest_afz round_nearest_even rsqrt select shift_left shift_right_arithmetic
+shift_right_logical sign sine sqrt subtract tan tanh xor
+"""
+_REARRANGING = "broadcast_in_dim concatenate constant iota pad reduce reshape reverse transpose"
+_OF_CHLO = "acos acosh asin asinh atanh cosh digamma erf erfc lgamma sinh"
+_SMALL = {f"stablehlo.{name}" for name in f"{_ELEMENTWISE} {_REARRANGING}".split()}
+_SMALL |= {f"chlo.{name}" for name in _OF_CHLO.split()}
 #: Their parts are looked at, and what goes through them unchanged may be large.
 _CONTROL = {"stablehlo.while", "stablehlo.case", "stablehlo.if", "stablehlo.return"}
 #: Whose first operand may be large.
