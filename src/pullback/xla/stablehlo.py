@@ -67,8 +67,8 @@ class Region:
         self.arguments, self.lines, self.token = arguments, lines, token
 
 
-#: Where a function's name stands in a module's text, in its definition and in calls.
-_FUNCTION = re.compile(r"(func\.func private |func\.call )@")
+#: Where a function's name stands in a module's text, in its definition, in calls and in composites.
+_FUNCTION = re.compile(r"(func\.func private |func\.call |decomposition = )@")
 
 #: Exceptions of Python functions that running programs have called, until the failure of the
 #: program is reported.
@@ -670,6 +670,31 @@ class Emitter:
         functions += [line.function for line in self.lines if line.__class__ is Loop]
         body = "\n".join([line.call if line.__class__ is Loop else line for line in self.lines])
         return body, "".join([f"{function}\n" for function in functions])
+
+    def composite(
+        self, closed: ClosedJaxpr, operands: Sequence[Value], name: str, version: int, attributes: str
+    ) -> list[Value]:  # fmt: skip
+        """The results of an operation called `name`, which compilers that do not know it take as the
+        program that it is."""
+        # Arguments of the module, such as scalars that fill large arrays, are not known in the
+        # function.
+        scalars, self.scalar_arguments = self.scalar_arguments, None
+        try:
+            body = self.region([x.aval for x in operands], lambda *xs: self.program(closed, xs))
+        finally:
+            self.scalar_arguments = scalars
+        function = f"composite{len(self.functions)}"
+        ins = body.arguments[body.arguments.index("(") : -1] if operands else "()"
+        lines = [*body.lines[:-1], body.lines[-1].replace('"stablehlo.return"', '"func.return"', 1)]
+        outs = f"({', '.join(map(type_text, closed.out_avals))})"
+        text = "\n".join([f"func.func private @{function}{ins} -> {outs} {{", *lines, "}"])
+        self.functions[text] = (function, text)
+        return list(
+            self(
+                "composite", *operands, out=list(closed.out_avals), name=quoted(name), composite_attributes=attributes,
+                decomposition=f"@{function}", version=f"{version} : i32",
+            )
+        )  # fmt: skip
 
     def at(self, location: Location | None, name: str, scopes: Sequence[str] = ()) -> None:
         """Say that the operations to come belong to the operation called `name`, at a place in the

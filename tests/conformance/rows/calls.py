@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pullback.control.composite import composite_p
 from pullback.control.linear_calls import linear_call
+from pullback.core.staging import stage_flat
+from pullback.core.types import typeof
 from pullback.lax.elementwise import cos_p, sin_p
 from pullback.lax.family import mul_p, neg_p
 from pullback.transforms.checkpoint import checkpoint, checkpoint_name
@@ -42,6 +45,12 @@ mapped_product.def_vmap(
     lambda size, marks, x, y: (product(*(a if m else a[None] for a, m in zip((x, y), marks))), True)
 )
 
+
+def composed(x: Any, y: Any) -> Any:
+    program = stage_flat(lambda x, y: [product(x, y)], [typeof(x), typeof(y)])
+    return composite_p.bind(x, y, jaxpr=program, name="test.product", version=0, attributes="{}")
+
+
 PAIR = (sample((2, 3)), sample((2, 3), seed=1))
 ROWS = [
     Row("checkpoint", "plain", checkpoint(product), PAIR),
@@ -52,5 +61,6 @@ ROWS = [
     Row("custom_jvp_call", "plain", jvp_product, PAIR),
     Row("custom_vjp_call", "plain", vjp_product, PAIR),
     Row("custom_vmap_call", "plain", mapped_product, PAIR),
+    Row("composite", "plain", composed, PAIR),
     Row("linear_call", "plain", lambda x, y: linear_call(mul_p.bind, mul_p.bind, x, y), PAIR),
 ]
