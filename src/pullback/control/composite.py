@@ -19,7 +19,8 @@ from pullback.transforms.program import ProgramCall
 from pullback.xla.text import dense, element_text, element_type, quoted, tensor_type
 
 if TYPE_CHECKING:
-    from pullback.core.names import Emitted, Emitter, Function, Tree, Value
+    from pullback.core.names import Emitted, Function, Tree, Value
+    from pullback.xla.stablehlo import Emitter
 
 #: What a compiler takes for the name of an operation: that of a dialect, and one in it.
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*(\.[a-zA-Z0-9_$]+)+")

@@ -192,14 +192,10 @@ def log2(x: Any, /) -> Array:
 
 def log10(x: Any, /) -> Array:
     """Logarithm to base 10, elementwise."""
-    return _logarithm("log10", x, 10)
-
-
-def _logarithm(name: str, x: Any, base: int) -> Array:
-    out = u.log(inexact(x, name, weak=False))
+    out = u.log(inexact(x, "log10", weak=False))
     if u.is_complex(out):  # part by part: the quotient of an infinity by a complex number is NaN in the other part
         return e.complex_p.bind(*[u.divide(part, math.log(10)) for part in (u.real(out), u.imag(out))])
-    return u.divide(out, math.log(base))
+    return u.divide(out, math.log(10))
 
 
 def logaddexp(x1: Any, x2: Any, /) -> Array:

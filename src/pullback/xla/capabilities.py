@@ -51,7 +51,7 @@ class Capabilities:
 
 CPU = Capabilities(
     "cpu", has_lapack=True, calls_host=True, keeps_barriers=True, has_exact_products=True, loops_over_rows=True,
-    convolves_by_loops=True,makes_kernels=True, loops_over_rows=True
+    convolves_by_loops=True, makes_kernels=True,
 )  # fmt: skip
 _known = {CPU.platform: CPU}
 

@@ -95,7 +95,8 @@ def lower(
     kept = [i for i, v in enumerate(own) if keep_unused or v in used]
     emit = Emitter(lower_equations, capabilities_of(platform), portable)
     emit.device = device
-    emit.plans_fusion = emit.keeps and cpu_fusion.value == "auto"
+    ours = cpu_fusion.value == "auto"
+    emit.plans_fusion, emit.makes_kernels = ours and emit.keeps, ours and emit.makes_kernels
     arguments = [*jaxpr.invars[:count], *(own[i] for i in kept)]
     border = (lambda dtype: dtype) if portable else physical_dtype
     take = (lambda name, t: Value(name, t.shape, t.dtype)) if portable else emit.argument

@@ -11,6 +11,7 @@ what is there and not by versions. Raises ImportError where something is missing
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -327,7 +328,7 @@ _AGAINST_BARRIERS, _SMALL_LOOPS = "cse_barrier_expander", "small-while-loop-hois
 def _has_barrier_in_loop(text: str) -> bool:
     """Whether an optimization barrier stands in a loop, or may stand in a function that a loop
     calls."""
-    if "func.func private @module" in text:
+    if re.search(r"func\.func private @(module|composite)", text):
         return True
     in_loop = [False]  # for each region around the line
     for line in text.splitlines():
