@@ -232,6 +232,7 @@ def test_types() -> None:
         assert [o.shape for o in signal.welch(jnp.ones(empty))] == [empty] * 2
     assert [(o.shape, o.dtype) for o in signal.csd(jnp.ones((2, 0)), jnp.ones((1, 3)))][1] == ((2, 0), "complex64")
     assert signal.detrend(jnp.ones((0, 2))).shape == (0, 2)
+    assert signal.istft(jnp.ones((0, 3, 3)))[1].shape == (0, 4)
     np.testing.assert_array_equal(signal.fftconvolve(np.ones(0), np.ones(3)), [0, 0])
     assert signal.fftconvolve(np.ones((0, 3)), np.ones((2, 3)), "valid").shape == (0, 1)
 
@@ -276,6 +277,7 @@ SQUARE: Any = np.ones((3, 3), np.float32)
         (ValueError, "longer than the signal", lambda: signal.welch(ONE, window=np.ones(9))),
         (ValueError, "the window has 8", lambda: signal.welch(ONE, window=ONE, nperseg=4)),
         (TypeError, "fs must be a number", lambda: signal.welch(ONE, [1.0], nperseg=4)),
+        (TypeError, "fs must be a number", lambda: signal.welch(ONE, 1j, nperseg=4)),
         (TypeError, "fs must be a number", lambda: signal.welch(ONE, jnp.ones(2), nperseg=4)),
         (ZeroDivisionError, "fs is 0", lambda: signal.welch(ONE, 0, nperseg=4)),
         (ValueError, "as many axes", lambda: signal.csd(ONE, SQUARE)),

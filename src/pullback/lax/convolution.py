@@ -14,9 +14,9 @@ A convolution is linear in each operand. Both its transposes are convolutions, i
 dilations have changed places; grouped features transpose to grouped batches.
 
 Small eager convolutions, and those of two sequences, are NumPy's (`lax.convolution_by_numpy`);
-larger ones are compiled, one executable a shape. Floats of 32 bits and fewer are added in float64 by
-NumPy, as they are in compiled convolutions of single features, which are loops on CPUs: quicker so
-than by the library that XLA calls for float32.
+larger ones are compiled, one executable a shape. Floats of 32 bits and fewer are added in float64
+by NumPy, as they are in compiled convolutions of single features, which are loops on CPUs: quicker
+so than by the library that XLA calls for float32.
 """
 
 from __future__ import annotations

@@ -40,9 +40,19 @@ def accumulated(dtype: DType, out: DType) -> DType:
 
 
 def evaluation(
-    lhs: ShapedArray, rhs: ShapedArray, out: ShapedArray, *, window_strides: Shape, padding: Pads, lhs_dilation: Shape,
-    rhs_dilation: Shape, dimension_numbers: Any, feature_group_count: int, batch_group_count: int, **_: Any,
-) -> Evaluation | None:  # fmt: skip
+    lhs: ShapedArray,
+    rhs: ShapedArray,
+    out: ShapedArray,
+    *,
+    window_strides: Shape,
+    padding: Pads,
+    lhs_dilation: Shape,
+    rhs_dilation: Shape,
+    dimension_numbers: Any,
+    feature_group_count: int,
+    batch_group_count: int,
+    **_: Any,
+) -> Evaluation | None:
     """How NumPy convolves operands of these types, or None if it is rather for XLA."""
     n = dimension_numbers
     if not out.size or not lhs.size or not rhs.size:
@@ -74,7 +84,7 @@ def evaluation(
         sizes = (groups, batch, features, *shape, *taps)
         by_group = steps[0] * batch if batch_group_count > 1 else steps[1] * features
         strides = (by_group, *steps[:2], *of_places, *of_taps)
-        # Axes by number: 0 the groups, 1 the batch, 2 the features, 3 the kernels; then those of space.
+        # Axes by number: 0 groups, 1 batch, 2 features, 3 kernels; then those of space.
         count = len(lengths)
         places, inside = range(4, 4 + count), range(4 + count, 4 + 2 * count)
         of_windows, of_kernels, of_out = [0, 1, 2, *places, *inside], [0, 3, 2, *inside], [1, 0, 3, *places]

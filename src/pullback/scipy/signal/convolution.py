@@ -153,8 +153,8 @@ def _check_mode(name: str, a: Array, b: Array, mode: str, axes: Sequence[int]) -
 
 
 def _part(n: int, m: int, mode: str, before: int = 0) -> tuple[int, int]:
-    """Where in the full convolution of `n` and `m` elements the part begins that `mode` asks for, and
-    its length. `before` is 1 where the middle of an even number is the later one."""
+    """Where in the full convolution of `n` and `m` elements the part begins that `mode` asks for,
+    and its length. `before` is 1 where the middle of an even number is the later one."""
     if mode == "full":
         return 0, n + m - 1
     if mode == "same":

@@ -108,24 +108,34 @@ _EXTENSIONS: dict[str | None, dict[str, str]] = {
 @user_api
 @planned
 def csd(
-    x: Any, y: Any, fs: Any = 1.0, window: Any = "hann", nperseg: int | None = None, noverlap: int | None = None,
-    nfft: int | None = None, detrend: Any = "constant", return_onesided: bool = True, scaling: str = "density",
-    axis: int = -1, average: str = "mean",
-) -> tuple[Array, Array]:  # fmt: skip
+    x: Any,
+    y: Any,
+    fs: Any = 1.0,
+    window: Any = "hann",
+    nperseg: int | None = None,
+    noverlap: int | None = None,
+    nfft: int | None = None,
+    detrend: Any = "constant",
+    return_onesided: bool = True,
+    scaling: str = "density",
+    axis: int = -1,
+    average: str = "mean",
+) -> tuple[Array, Array]:
     """Frequencies, and the cross-spectral density of `x` and `y` by Welch's method.
 
     The signals are along `axis`, and broadcast along the others; the shorter one has zeros behind
-    it. They are cut into segments of `nperseg` samples (256, or the length of `window`, or of signals
-    that are shorter), which have `noverlap` (half of them) in common. Each is freed from its trend (`detrend`
-    "constant", "linear", a function of the array of segments, or False for none), multiplied by
-    `window`, and transformed, with zeros behind it if `nfft` is larger than `nperseg`. The result
-    is the "mean", or the "median" without its bias, of conj(X) Y over the segments, divided by
-    fs Σ w² (`scaling` "density") or (Σ w)² ("spectrum").
+    it. They are cut into segments of `nperseg` samples (256, or the length of `window`, or of
+    signals that are shorter), which have `noverlap` (half of them) in common. Each is freed from
+    its trend (`detrend` "constant", "linear", a function of the array of segments, or False for
+    none), multiplied by `window`, and transformed, with zeros behind it if `nfft` is larger than
+    `nperseg`. The result is the "mean", or the "median" without its bias, of conj(X) Y over the
+    segments, divided by fs Σ w² (`scaling` "density") or (Σ w)² ("spectrum").
 
     `fs` is the sampling frequency. Of real signals there are the frequencies from 0 to fs / 2, each
-    standing for its negative, too, unless `return_onesided` is false; of complex ones there are all,
-    in the order of `numpy.fft.fft`. The frequencies take the place of `axis`. The result is complex,
-    and real if `y` is None, which means `x`.
+    standing for its negative, too, unless `return_onesided` is false; of complex ones there are
+    all, in the order of `numpy.fft.fft`. The frequencies take the place of `axis`. The result is
+    complex, and real if `y` is None, which means `x`. Integers become floats; 16-bit floats are
+    computed in float32, and so are the results.
 
     Raises ValueError for different numbers of axes, and parameters out of range. Warns if
     `nperseg` is greater than the signal, or a complex one is to have one side only.
@@ -142,10 +152,18 @@ def csd(
 @user_api
 @planned
 def welch(
-    x: Any, fs: Any = 1.0, window: Any = "hann", nperseg: int | None = None, noverlap: int | None = None,
-    nfft: int | None = None, detrend: Any = "constant", return_onesided: bool = True, scaling: str = "density",
-    axis: int = -1, average: str = "mean",
-) -> tuple[Array, Array]:  # fmt: skip
+    x: Any,
+    fs: Any = 1.0,
+    window: Any = "hann",
+    nperseg: int | None = None,
+    noverlap: int | None = None,
+    nfft: int | None = None,
+    detrend: Any = "constant",
+    return_onesided: bool = True,
+    scaling: str = "density",
+    axis: int = -1,
+    average: str = "mean",
+) -> tuple[Array, Array]:
     """Frequencies, and the power spectral density of `x` by Welch's method: `csd` of `x` with
     itself, which says what the arguments are and what is raised.
 
@@ -162,10 +180,18 @@ def welch(
 @user_api
 @planned
 def stft(
-    x: Any, fs: Any = 1.0, window: Any = "hann", nperseg: int | None = 256, noverlap: int | None = None,
-    nfft: int | None = None, detrend: Any = False, return_onesided: bool = True, boundary: str | None = "zeros",
-    padded: bool = True, axis: int = -1,
-) -> tuple[Array, Array, Array]:  # fmt: skip
+    x: Any,
+    fs: Any = 1.0,
+    window: Any = "hann",
+    nperseg: int | None = 256,
+    noverlap: int | None = None,
+    nfft: int | None = None,
+    detrend: Any = False,
+    return_onesided: bool = True,
+    boundary: str | None = "zeros",
+    padded: bool = True,
+    axis: int = -1,
+) -> tuple[Array, Array, Array]:
     """Frequencies, times, and the short-time Fourier transform of `x` along `axis`.
 
     The signal is first continued by half a segment on both sides, as `boundary` says: "zeros", the
@@ -186,7 +212,7 @@ def stft(
         raise here(ValueError, f"stft: boundary must be one of {', '.join(map(str, _EXTENSIONS))}, got {boundary!r}")
     real, to_complex = _parts_of(x.dtype)
     if not x.size:
-        return (*(placed(jnp.zeros(x.shape, real)) for _ in range(2)), placed(jnp.zeros(x.shape, to_complex)))
+        return jnp.zeros(x.shape, real), jnp.zeros(x.shape, real), jnp.zeros(x.shape, to_complex)
     x = jnp.moveaxis(convert(x, to_complex if dtypes.is_complex(x.dtype) else real), axis, -1)
     w, nperseg = _window("stft", window, nperseg, x.shape[-1])
     step, nfft = _step("stft", nperseg, noverlap, nfft)
@@ -206,18 +232,26 @@ def stft(
 @user_api
 @planned
 def istft(
-    Zxx: Any, fs: Any = 1.0, window: Any = "hann", nperseg: int | None = None, noverlap: int | None = None,
-    nfft: int | None = None, input_onesided: bool = True, boundary: bool = True, time_axis: int = -1, freq_axis: int = -2,
-) -> tuple[Array, Array]:  # fmt: skip
+    Zxx: Any,
+    fs: Any = 1.0,
+    window: Any = "hann",
+    nperseg: int | None = None,
+    noverlap: int | None = None,
+    nfft: int | None = None,
+    input_onesided: bool = True,
+    boundary: bool = True,
+    time_axis: int = -1,
+    freq_axis: int = -2,
+) -> tuple[Array, Array]:
     """Times, and the signal with the short-time Fourier transform `Zxx`: the inverse of `stft` with
     the same arguments.
 
     The signal is the one whose transform is nearest to `Zxx` in the sense of least squares: the
     segments, multiplied by the window, are added where they overlap, and divided by the sum of the
     squares of the windows, where that is more than 1e-10. `nperseg` is by default the number of
-    samples that `Zxx` has the frequencies of, an even one with `input_onesided`, `noverlap` half of it. With
-    `boundary` the signal is without the half segments at its ends. The result is real with `input_onesided`, and along
-    `time_axis`. Linear in `Zxx`.
+    samples that `Zxx` has the frequencies of (an even one with `input_onesided`), `noverlap` half
+    of it. With `boundary` the signal is without the half segments at its ends. The result is real
+    with `input_onesided`, and along `time_axis`. Linear in `Zxx`.
 
     Raises ValueError for fewer than two axes, the same one for times and frequencies, and
     parameters out of range. Warns if nothing is known of some samples, as the windows are zero
@@ -269,9 +303,20 @@ def istft(
 
 
 def _averaged(
-    name: str, x: Any, y: Any, fs: Any, window: Any, nperseg: int | None, noverlap: int | None, nfft: int | None,
-    detrend: Any, return_onesided: bool, scaling: str, axis: int, average: str,
-) -> tuple[Array, Array]:  # fmt: skip
+    name: str,
+    x: Any,
+    y: Any,
+    fs: Any,
+    window: Any,
+    nperseg: int | None,
+    noverlap: int | None,
+    nfft: int | None,
+    detrend: Any,
+    return_onesided: bool,
+    scaling: str,
+    axis: int,
+    average: str,
+) -> tuple[Array, Array]:
     """`csd`, in the name of the function that was called."""
     if average not in ("mean", "median"):
         raise here(ValueError, f"{name}: average must be 'mean' or 'median', got {average!r:.100}")
@@ -400,8 +445,8 @@ def _trend(name: str, given: Any, axis: int, rank: int) -> Callable[[Array], Arr
     return lambda segments: jnp.moveaxis(given(jnp.moveaxis(segments, -1, place)), place, -1)
 
 
-#: Into so many pieces segments are cut at most, each of which is a part of the signal; or else their
-#: samples are taken one by one.
+#: Into so many pieces segments are cut at most, each of which is a part of the signal; or else
+#: their samples are taken one by one.
 _PIECES = 16
 
 
@@ -409,12 +454,17 @@ def _segments(x: Array, n: int, step: int) -> Array:
     """The segments of `n` samples, `step` apart: of shape (..., segments, n)."""
     outer, count, pieces = x.shape[:-1], (x.shape[-1] - n) // step + 1, -(-n // step)
     if pieces > _PIECES:
-        return jnp.take(x, step * np.arange(count)[:, None] + np.arange(n), -1)
+        return jnp.take(x, _places(count, n, step), -1, mode="clip")
     length = (count + pieces - 1) * step
     x = _with_zeros(x, length - x.shape[-1]) if length > x.shape[-1] else x[..., :length]
     blocks = x.reshape(*outer, count + pieces - 1, step)
     rows = [blocks[..., i : i + count, : min(step, n - i * step)] for i in range(pieces)]
     return rows[0] if pieces == 1 else jnp.concatenate(rows, -1)
+
+
+def _places(count: int, n: int, step: int) -> Array:
+    """Where the samples of the segments are. As an array of NumPy's it would be in the program."""
+    return step * jnp.arange(count, dtype=np.int32)[:, None] + jnp.arange(n, dtype=np.int32)
 
 
 def _added(xp: Any, segments: Any, step: int) -> Any:
@@ -423,12 +473,11 @@ def _added(xp: Any, segments: Any, step: int) -> Any:
     *outer, count, n = segments.shape
     pieces, length = -(-n // step), (count - 1) * step + n
     if pieces > _PIECES and xp is jnp:
-        places = step * np.arange(count)[:, None] + np.arange(n)
-        return jnp.zeros((*outer, length), segments.dtype).at[..., places].add(segments)
+        return jnp.zeros((*outer, length), segments.dtype).at[..., _places(count, n, step)].add(segments)
     before = [(0, 0)] * len(outer)
     rows = xp.pad(segments, [*before, (0, 0), (0, pieces * step - n)]).reshape(*outer, count, pieces, step)
     moved = [xp.pad(rows[..., i, :], [*before, (i, pieces - 1 - i), (0, 0)]) for i in range(pieces)]
-    return sum(moved[1:], moved[0]).reshape(*outer, -1)[..., :length]
+    return sum(moved[1:], moved[0]).reshape(*outer, (count + pieces - 1) * step)[..., :length]
 
 
 def _transformed(x: Array, trend: Callable[[Array], Array], w: Any, step: int, nfft: int, onesided: bool) -> Array:
@@ -455,7 +504,7 @@ def _at_frequency(name: str, values: Any, fs: Any, power: int, dtype: DType) -> 
             raise here(TypeError, f"{name}: fs must be a number, got {fs.aval}")
         numbers, fs = concrete(values.astype(dtype)), convert(fs, dtype)
         return numbers * fs if power == 1 else numbers / fs
-    if isinstance(fs, (list, tuple, str)) or np.ndim(fs):
+    if isinstance(fs, (list, tuple, str, complex)) or np.ndim(fs):
         raise here(TypeError, f"{name}: fs must be a number, got {fs!r:.100}")
     if fs == 0:
         raise here(ZeroDivisionError, f"{name}: the sampling frequency fs is 0")
