@@ -431,7 +431,7 @@ def jit(
     backend: str | None = None,
     inline: bool = False,
     compiler_options: dict[str, Argument] | None = None,
-) -> Function:
+) -> JitFunction:
     """`fun`, to be compiled. Works as a decorator, with or without arguments.
 
     Arguments in `static_argnums` / `static_argnames` must be hashable and are passed as they are;
@@ -443,7 +443,7 @@ def jit(
     """
     if fun is None:
         settings = {name: value for name, value in locals().items() if name != "fun"}
-        return lambda f: jit(f, **settings)
+        return lambda f: jit(f, **settings)  # type: ignore[return-value]  # what is called with a function, too
     if not callable(fun):
         raise TypeError(f"Expected a callable value, got {fun!r}")
     if inspect.isgeneratorfunction(fun):
