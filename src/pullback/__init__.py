@@ -16,6 +16,7 @@ from typing import Any as _Any
 
 from pullback.core.array import Array as Array
 from pullback.core.config import check_tracer_leaks as check_tracer_leaks
+from pullback.core.config import checking_leaks as checking_leaks
 from pullback.core.config import config as config
 from pullback.core.config import debug_infs as debug_infs
 from pullback.core.config import debug_key_reuse as debug_key_reuse

@@ -211,3 +211,29 @@ def test_disable_jit_takes_its_argument_by_name():
         return pb.config.jax_disable_jit
 
     assert within() and not pb.config.jax_disable_jit
+
+
+def test_options_by_arguments_of_the_program(monkeypatch):
+    monkeypatch.setattr(
+        "sys.argv",
+        ["program", "--jax_enable_x64=true", "-x", "3", "--jax_log_compiles", "--nojax_enable_checks", "jax_y=3"],
+    )
+    before = [pb.config.enable_x64, pb.config.log_compiles]
+    try:
+        pb.config.parse_flags_with_absl()
+        assert (pb.config.x64_enabled, pb.config.log_compiles, pb.config.enable_checks) == (True, True, False)
+    finally:
+        for name, value in zip(("enable_x64", "log_compiles"), before):
+            pb.config.update(name, value)
+    assert pb.config.x64_enabled is bool(before[0])
+    monkeypatch.setattr("sys.argv", ["program", "--jax_enable_x64=perhaps"])
+    with pytest.raises(ValueError, match="not a truth value"):
+        pb.config.parse_flags_with_absl()
+    monkeypatch.setattr("sys.argv", ["program", "--jax_enable_x46"])
+    with pytest.raises(AttributeError, match="did you mean"):
+        pb.config.parse_flags_with_absl()
+
+
+def test_checking_leaks():
+    with pb.checking_leaks():
+        assert pb.config.jax_check_tracer_leaks

@@ -528,3 +528,24 @@ def test_one_process() -> None:
     ):
         with pytest.raises(error, match=r"distributed\.initialize"):
             distributed.initialize(**kwargs)
+
+
+def test_what_processes_do_together() -> None:
+    from pullback.experimental import multihost_utils as together
+    from pullback.experimental.pjit import pjit
+
+    tree = {"a": np.arange(3), "b": jnp.float32(2)}
+    stacked, joined = together.process_allgather(tree), together.process_allgather(tree, tiled=True)
+    assert stacked["a"].tolist() == [[0, 1, 2]] and joined["a"].tolist() == [0, 1, 2]
+    assert type(stacked["b"]) is np.ndarray and stacked["b"].tolist() == [2] and joined["b"].shape == ()
+    assert together.broadcast_one_to_all(tree)["b"] == 2
+    together.sync_global_devices("here")
+    together.assert_equal(tree, "different")
+    mesh = pb.make_mesh((1,), ("x",))
+    whole = together.host_local_array_to_global_array(tree, mesh, {"a": pb.P("x"), "b": pb.P()})
+    assert together.global_array_to_host_local_array(whole, mesh, pb.P())["a"].tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="P\\('x'"):
+        together.host_local_array_to_global_array(np.float32(1), mesh, pb.P("x"))
+    assert pjit(lambda x, n: x * n, static_argnums=1)(jnp.ones(2), 3).tolist() == [3, 3]
+    with pytest.raises(NotImplementedError, match="several devices"):
+        pjit(lambda x: x, pb.P("x"))

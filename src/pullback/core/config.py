@@ -294,6 +294,30 @@ class Config:
         return name.removeprefix("jax_") in REASONS
 
     @property
+    def x64_enabled(self) -> bool:
+        """Whether `enable_x64` is set."""
+        return bool(self.option("enable_x64").value)
+
+    def parse_flags_with_absl(self) -> None:
+        """Set options by the arguments of the program: `--jax_NAME=VALUE`, and for truth values
+        `--jax_NAME` and `--nojax_NAME`. Others are left to the program. (absl is not needed.)
+
+        Raises what `update` raises, ValueError for values that an option does not take.
+        """
+        import sys
+
+        for argument in sys.argv[1:]:
+            name, given, text = argument.lstrip("-").partition("=")
+            off = name.startswith("nojax_")
+            if not argument.startswith("-") or not name.startswith(("jax_", "nojax_")):
+                continue
+            name = name.removeprefix("no")
+            value: OptionValue = text if given else not off
+            if given and not self._is_foreign(name):
+                value = parse(self.option(name), text)
+            self.update(name, value)
+
+    @property
     def values(self) -> dict[str, OptionValue]:
         return {"jax_" + name: option.value for name, option in self._options.items()}
 
@@ -398,6 +422,18 @@ enable_checks = config.define(
 explain_cache_misses = config.define(
     "explain_cache_misses", False, "Log why a jitted function is traced: what differs from the calls before."
 )
+
+
+def checking_leaks() -> Setting:
+    """`check_tracer_leaks(True)`.
+
+    >>> with checking_leaks():
+    ...     check_tracer_leaks.value
+    True
+    """
+    return check_tracer_leaks(True)
+
+
 _LEVELS = (None, "allow", "log", "disallow", "log_explicit", "disallow_explicit")
 transfer_guard_host_to_device, transfer_guard_device_to_device, transfer_guard_device_to_host = (
     config.define(
