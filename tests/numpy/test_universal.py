@@ -49,7 +49,7 @@ def test_methods_give_what_numpy_gives() -> None:
     programs, wanted = [], []
     for number, (name, (kind, x)) in enumerate(itertools.product(BINARY, ARRAYS.items())):
         for i, (what, call) in enumerate(CALLS.items()):
-            if not SAMPLE_IS_FULL and ((name in BY_LOOPS and what != "outer") or (number + i) % 6):
+            if not SAMPLE_IS_FULL and ((name in BY_LOOPS and what != "outer") or (number + i) % 9):
                 continue
             if name in ("power", "left_shift", "right_shift") and kind in ("integers", "unsigned"):
                 x = x % 3  # powers of powers that fit
@@ -74,7 +74,7 @@ def test_methods_give_what_numpy_gives() -> None:
             assert kind in ("booleans", "unsigned"), (case, ours.dtype, theirs.dtype)
         else:
             np.testing.assert_allclose(np.asarray(ours), theirs, rtol=1e-12, atol=1e-15, err_msg=case)
-    assert len(programs) > 60
+    assert len(programs) > 40
 
 
 # ---- any function --------------------------------------------------------------------------------
