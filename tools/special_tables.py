@@ -143,7 +143,7 @@ def log_gamma_rest(x: Any) -> Any:
 J0_ZERO, J1_ZERO = mp.besseljzero(0, 1), mp.besseljzero(1, 1)
 
 FITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "erfcx": (lambda x: (1 + 2 * x) * erfcx(x), moebius(3)),
+    "erfcx_rest": (lambda x: ((1 + 2 * x) * erfcx(x) - 1) * (x + 3) / (2 * x), moebius(3)),
     "dawson_near": (of_root(lambda x: ((1 + 2 * x * x) * dawson(x) / x - 1) * (1 + 2 * x * x) / (x * x)), linear(0, 9)),
     "dawson_middle": (of_root(lambda x: 2 * x * dawson(x)), reciprocal(9, 36)),
     "dawson_far": (of_root(lambda x: 2 * x * dawson(x)), reciprocal(36, INFINITY)),
@@ -190,6 +190,7 @@ FITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "atanh_rest": (of_root(lambda r: (mp.atanh(r) / r - 1) / (r * r) if r else mp.mpf(1) / 3), linear(0, "0.16")),
     "mass_near": (lambda k: mp.rgamma(1 + k), linear(0, 1)),
     "mass_far": (lambda k: mp.exp(-log_gamma_rest(k) / k) / mp.sqrt(2 * mp.pi), reciprocal(1, INFINITY)),
+    "log_gamma_low": (lambda k: mp.loggamma(1 + k) / (k * (1 - k)), linear(0, 1)),
     "log_gamma_rest": (log_gamma_rest, reciprocal(1, INFINITY)),
     "sin_pi": (of_root(lambda r: mp.sinpi(r) / r if r else mp.pi), linear(0, "0.25")),
     "cot_pi": (of_root(lambda r: mp.pi * r * mp.cospi(r) / mp.sinpi(r) / (mp.mpf(1) / 4 - r * r)), linear(0, "0.25")),

@@ -4,15 +4,12 @@ A `Special` names SciPy's function, for eager values, and a formula, for compile
 function of a namespace `xp` (`Approximating`) and of `Value`s, which have operators (see
 `lax.incomplete`). Formulas choose between regions by `xp.where`, as every region is computed for
 every element, and give each region a harmless argument where it does not apply. Polynomials come
-from `approximations.txt`, which `tools/special_tables.py` computes; there are shorter ones for
-float32.
+from `lax.tables`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -22,20 +19,9 @@ from pullback.core.types import ShapedArray
 from pullback.lax import real_gamma
 from pullback.lax.family import FLOAT, Broadcasting, Elementwise
 from pullback.lax.incomplete import Compiled, Value
+from pullback.lax.tables import Tables
 
 INFINITY = float("inf")
-
-
-@cache
-def table() -> dict[str, list[float]]:
-    """The polynomials by name, coefficients of t⁰, t¹, ...
-
-    >>> len(table()["erfcx/32"]) < len(table()["erfcx"])
-    True
-    """
-    text = resources.files("pullback.lax").joinpath("approximations.txt").read_text("utf-8")
-    rows = (line.split() for line in text.splitlines())
-    return {name: [float(c) for c in coefficients] for name, *coefficients in rows}
 
 
 def by_scipy(name: str, result: int | None = None) -> Callable[..., Any]:
@@ -63,14 +49,14 @@ def by_scipy(name: str, result: int | None = None) -> Callable[..., Any]:
     return evaluate
 
 
-class Approximating(Compiled):
-    """The functions that formulas use. `single` says that the result has at most the precision of
-    float32, whatever it is computed in."""
+class Approximating(Compiled, Tables):
+    """The functions that formulas use."""
 
     sin, cos = (staticmethod(lambda x, op=op: x.apply(op)) for op in ("sine", "cosine"))
     floor, ceil = (staticmethod(lambda x, op=op: x.apply(op)) for op in ("floor", "ceil"))
     rint = staticmethod(lambda x: x.apply("round_nearest_even"))
     arctan2 = staticmethod(lambda y, x: y.apply("atan2", x))
+    power = staticmethod(lambda x, y: x.apply("power", y))
     erf = staticmethod(lambda x: x.apply("chlo.erf"))
     lgamma, digamma = real_gamma.log_gamma, real_gamma.digamma
 
@@ -89,30 +75,6 @@ class Approximating(Compiled):
         if not isinstance(x, Value) and not isinstance(y, Value):
             x = Value(self.emit, self.emit.constant(x, self.width, condition.value.shape))
         return super().where(condition, x, y)
-
-    def polynomial(self, name: str, t: Value) -> Value:
-        """The polynomial `name` of t in [-1, 1]."""
-        coefficients = table()[name + "/32" if self.single else name]
-        # Even and odd powers apart: two chains of operations that do not wait for each other.
-        square = t * t
-        chains = []
-        for start in (0, 1):
-            *rest, out = coefficients[start::2]
-            for c in reversed(rest):
-                out = square * out + c
-            chains.append(out)
-        even, odd = chains
-        return t * odd + even
-
-    def linear(self, name: str, x: Value, low: float, high: float) -> Value:
-        """The polynomial `name` of `x` in [low, high]."""
-        return self.polynomial(name, (x - low) * (2 / (high - low)) - 1)
-
-    def reciprocal(self, name: str, x: Value, low: float, high: float = INFINITY) -> Value:
-        """The polynomial `name` of 1/x for `x` in [low, high]."""
-        above = 1 / high
-        scale = 2 / (1 / low - above)
-        return self.polynomial(name, scale / x - (above * scale + 1))
 
     def precise(self) -> Approximating:
         """The same with the polynomials of float64, for what cancels before it is rounded to float32."""
@@ -196,7 +158,7 @@ def lower_in_float64(formula: Callable[..., Any]) -> Callable[..., Any]:
         shape, dtype = emit.type.shape, operands[0].dtype
         wide = [Value(emit, emit.convert(emit.broadcast(x, shape), dtypes.float64)) for x in operands]
         epsilon = 1e-17 if dtype == dtypes.float64 else 1e-10
-        xp = Approximating(emit, False, dtypes.float64)
+        xp = Approximating(emit, dtype != dtypes.float64, dtypes.float64)
         return emit.convert(formula(xp, epsilon, *wide, **params).value, dtype)
 
     return lower

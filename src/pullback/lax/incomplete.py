@@ -21,6 +21,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.dtypes import DType
+from pullback.lax.tables import Tables
 from pullback.lax.taylor import Polynomials, Taylor
 
 #: Terms of a series or continued fraction until the rest must be negligible; it takes some
@@ -32,11 +33,22 @@ _AT_A_TIME = 8
 # ---- NumPy, and programs being compiled ----------------------------------------------------------
 
 
-class Eager:
+class Eager(Tables):
     """The functions that formulas use, on NumPy values."""
 
-    log, exp, expm1, sqrt, abs, where = np.log, np.exp, np.expm1, np.sqrt, np.abs, np.where
-    sizes = np.abs
+    log, exp, expm1, sqrt, abs, where = np.log, np.exp, np.expm1, np.sqrt, np.abs, staticmethod(np.where)
+    sizes, power = np.abs, np.power
+
+    def __init__(self, single: bool = False) -> None:
+        self.single = single
+
+    @staticmethod
+    def split(x: Any) -> tuple[Any, Any]:
+        """`x` as a number of 26 bits, whose products are exact, and a rest, of float64."""
+        bits = np.asarray(x, np.float64).view(np.int64) & -(1 << 27)
+        high = bits.view(np.float64)
+        return high, x - high
+
     floor, ceil = np.floor, np.ceil
 
     @staticmethod
@@ -314,18 +326,6 @@ def _log_power(xp: Any, a: Any, x: Any) -> Any:
     return xp.where(large, far, a * xp.log(x) - x - xp.lgamma(a + 1))
 
 
-def gamma_density(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
-    """x^(a-1) e^-x / Γ(a)"""
-    inside = (a > 0) & (x > 0) & (x < math.inf) & (a < math.inf)
-    a_, x_ = xp.where(inside, a, 1.0), xp.where(inside, x, 1.0)
-    out = a_ / x_ * xp.exp(_log_power(xp, a_, x_))
-    at_zero = xp.where(a > 1, 0.0, xp.where(a >= 1, 1.0, a * 0.0 + math.inf))
-    beyond = xp.where(
-        (x <= 0) & (x >= 0) & (a > 0), at_zero, xp.where((x >= math.inf) & (a > 0), 0.0, x * 0.0 + math.nan)
-    )
-    return xp.where(inside, out, beyond)
-
-
 def _series(xp: Any, a: Any, x: Any, active: Any, epsilon: float) -> Any:
     """Σ c_n for c_0 = 1 and c_n = c_(n-1) x / (a + n): P(a, x) Γ(a + 1) / (x^a e^-x)."""
 
@@ -542,6 +542,6 @@ def lower_bessel_i0e(emit: Any, x: Any) -> Any:
 
 
 __all__ = [
-    "Compiled", "Eager", "gamma_above", "gamma_below", "gamma_below_by_a", "gamma_density", "gamma_sample_by_a",
+    "Compiled", "Eager", "gamma_above", "gamma_below", "gamma_below_by_a", "gamma_sample_by_a",
     "lower_bessel_i0e",
 ]  # fmt: skip

@@ -1,5 +1,5 @@
-"""Formulas of the incomplete beta function, its density, its derivatives by the parameters, and of
-ψ(a) - ψ(a + b), as those of `lax.incomplete`.
+"""Formulas of the incomplete beta function, its derivatives by the parameters, and of ψ(a) - ψ(a + b), as
+those of `lax.incomplete`.
 
 Sources: A. DiDonato, A. Morris, "Algorithm 708: significant digit computation of the incomplete beta
 function ratios", ACM TOMS 18 (1992), for the continued fraction; R. Boik, J. Robinson-Cox, "Derivatives
@@ -91,17 +91,6 @@ def _regular(xp: Any, a: Any, b: Any, x: Any) -> tuple[Any, Any, Any, Any, Any]:
     return regular, a, b, x, 1 - x
 
 
-def beta_density(xp: Any, epsilon: float, a: Any, b: Any, x: Any) -> Any:
-    """x^(a-1) (1-x)^(b-1) / B(a, b)"""
-    regular, a_, b_, x_, y_ = _regular(xp, a, b, x)
-    out = a_ * xp.exp(_log_power(xp, a_, b_, x_, y_)) / (x_ * y_)
-    defined = (a > 0) & (b > 0) & (x >= 0) & (x <= 1)
-    # At an end: b or a, where the power is 1; 0 or infinite elsewhere.
-    power, other = xp.where(x > 0, b, a), xp.where(x > 0, a, b)
-    at_end = xp.where(power > 1, 0.0, xp.where(power < 1, math.inf, other))
-    return xp.where(regular, out, xp.where(defined, at_end, math.nan))
-
-
 def _smaller(xp: Any, epsilon: float, a: Any, b: Any, x: Any, y: Any, regular: Any) -> tuple[Any, Any, Any]:
     """Whether x is above the mean a/(a + b); the logarithm of a power, and a continued fraction: the
     power divided by the fraction is the probability of what is farther from the mean than x."""
@@ -159,4 +148,4 @@ def beta_below_by(xp: Any, epsilon: float, a: Any, b: Any, x: Any, *, orders: tu
     return xp.where(regular, out, xp.where(constant, 0.0, math.nan))
 
 
-__all__ = ["beta_below", "beta_below_by", "beta_density", "psi_change"]
+__all__ = ["beta_below", "beta_below_by", "psi_change"]

@@ -183,7 +183,7 @@ def _polygamma(m: Any, x: Any) -> Any:
 
 class Iterated(Elementwise):
     """A function that takes a loop or a long sum to compute: `formula` names the one of `lax.incomplete`,
-    `lax.incomplete_beta` or `lax.hurwitz`, which compiled programs use, and NumPy in float64 if there is
+    `lax.incomplete_beta`, `lax.hurwitz` or `lax.masses`, which compiled programs use, and NumPy in float64 if there is
     nothing quicker to `evaluate`.
 
     >>> igamma_p.formula, igamma_grad_a_p.formula
@@ -195,16 +195,16 @@ class Iterated(Elementwise):
         super().__init__(name, FLOAT, evaluate or _in_own_precision(self._evaluate_in_float64), *partials)
 
     def _formula(self) -> Callable[..., Any]:
-        from pullback.lax import hurwitz, incomplete, incomplete_beta
+        from pullback.lax import hurwitz, incomplete, incomplete_beta, masses
 
-        module = next(m for m in (incomplete, incomplete_beta, hurwitz) if self.formula in m.__all__)
+        module = next(m for m in (incomplete, incomplete_beta, hurwitz, masses) if self.formula in m.__all__)
         return getattr(module, self.formula)  # type: ignore[no-any-return]
 
     def _evaluate_in_float64(self, *operands: Any, **params: Any) -> Any:
         from pullback.lax.incomplete import Eager
 
         wide = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in operands))
-        out = self._formula()(Eager, 1e-17, *(x.ravel() for x in wide), **params)
+        out = self._formula()(Eager(operands[0].dtype != np.float64), 1e-17, *(x.ravel() for x in wide), **params)
         return out.reshape(wide[0].shape)
 
     def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
@@ -243,12 +243,17 @@ def _gamma_density(a: Any, x: Any, out: Any) -> Any:
 
 def _score_by_a(a: Any, x: Any) -> Any:
     """log x - ψ(a), the derivative of the log density by `a`."""
-    return sub_p.bind(log_p.bind(x), digamma_p.bind(a))
+    return gamma_score_p.bind(a, x)
 
 
 def _density_slope(a: Any, x: Any) -> Any:
     """(a - 1)/x - 1, the derivative of the log density by `x`."""
-    return sub_p.bind(div_p.bind(sub_p.bind(a, like(1, a)), x), like(1, x))
+    return sub_p.bind(quotient_or_zero(sub_p.bind(a, like(1, a)), x), like(1, x))
+
+
+def quotient_or_zero(x: Any, y: Any) -> Any:
+    """x/y, and 0 where x = 0, whatever y is."""
+    return div_p.bind(x, select(eq_p.bind(x, like(0, x)), like(1, y), y))
 
 
 def _random_gamma_by_sample(a: Any, x: Any, out: Any, *, order: int = 0) -> Any:
@@ -298,19 +303,27 @@ def _beta_density(a: Any, b: Any, x: Any, out: Any) -> Any:
     return beta_density_p.bind(a, b, x)
 
 
-def _beta_density_by_a(a: Any, b: Any, x: Any, out: Any) -> Any:
-    # log x - ψ(a) + ψ(a + b)
-    return mul_p.bind(out, sub_p.bind(log_p.bind(x), psi_change_p.bind(a, b)))
+def _beta_score_by_a(a: Any, b: Any, x: Any) -> Any:
+    """log x - ψ(a) + ψ(a + b), the derivative of the log density by `a`."""
+    return sub_p.bind(log_p.bind(x), psi_change_p.bind(a, b))
 
 
-def _beta_density_by_b(a: Any, b: Any, x: Any, out: Any) -> Any:
-    return mul_p.bind(out, sub_p.bind(log1p_p.bind(neg_p.bind(x)), psi_change_p.bind(b, a)))
+def _beta_score_by_b(a: Any, b: Any, x: Any) -> Any:
+    return sub_p.bind(log1p_p.bind(neg_p.bind(x)), psi_change_p.bind(b, a))
 
 
-def _beta_density_by_x(a: Any, b: Any, x: Any, out: Any) -> Any:
+def _beta_slope(a: Any, b: Any, x: Any) -> Any:
     one = like(1, x)
-    powers = sub_p.bind(div_p.bind(sub_p.bind(a, one), x), div_p.bind(sub_p.bind(b, one), sub_p.bind(one, x)))
-    return mul_p.bind(out, powers)
+    above = quotient_or_zero(sub_p.bind(b, one), sub_p.bind(one, x))
+    return sub_p.bind(quotient_or_zero(sub_p.bind(a, one), x), above)
+
+
+#: The derivatives of the logarithm of the beta distribution's density.
+BETA_SCORES = (_beta_score_by_a, _beta_score_by_b, _beta_slope)
+
+
+def _times_score(score: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *values: mul_p.bind(values[-1], score(*values[:-1]))
 
 
 def _betainc_by(first: int) -> Any:
@@ -325,10 +338,9 @@ def _betainc_by(first: int) -> Any:
 
 def _betainc_by_x(a: Any, b: Any, x: Any, out: Any, *, orders: tuple[int, int]) -> Any:
     def score(i: int, *more: int) -> Any:
-        n, own, other = sum(more), (a, b)[i], (b, a)[i]
+        n, own = sum(more), (a, b)[i]
         if n == 0:
-            log = log1p_p.bind(neg_p.bind(x)) if i else log_p.bind(x)
-            return sub_p.bind(log, psi_change_p.bind(own, other))
+            return BETA_SCORES[i](a, b, x)
         of_sum = polygamma_p.bind(like(n, a), add_p.bind(a, b))
         return of_sum if more[1 - i] else sub_p.bind(of_sum, polygamma_p.bind(like(n, a), own))
 
@@ -396,6 +408,8 @@ zeta_p    = Elementwise("zeta",    FLOAT, _in_own_precision(_zeta),
 zeta_by_exponent_p = Iterated("zeta_by_exponent", "zeta_by_exponent", _zeta_by_exponent, _zeta_by_both)
 gamma_density_p = Iterated("gamma_density", "gamma_density", lambda a, x, out: mul_p.bind(out, _score_by_a(a, x)),
                            lambda a, x, out: mul_p.bind(out, _density_slope(a, x)))
+gamma_score_p = Iterated("gamma_score", "gamma_score", lambda a, x, out: neg_p.bind(_trigamma(a)),
+                         lambda a, x, out: div_p.bind(like(1, x), x))
 psi_change_p = Iterated("psi_change", "psi_change", lambda a, b, out: sub_p.bind(_trigamma(a), _trigamma(add_p.bind(a, b))),
                         lambda a, b, out: neg_p.bind(_trigamma(add_p.bind(a, b))))
 igamma_p  = Iterated("igamma", "gamma_below", lambda a, x, out: igamma_grad_a_p.bind(a, x), _gamma_density,
@@ -405,7 +419,7 @@ igammac_p = Iterated("igammac", "gamma_above", lambda a, x, out: neg_p.bind(igam
 igamma_grad_a_p = Iterated("igamma_grad_a", "gamma_below_by_a", _once_more(lambda: igamma_grad_a_p), _grad_a_by_x)
 random_gamma_grad_p = Iterated("random_gamma_grad", "gamma_sample_by_a", _once_more(lambda: random_gamma_grad_p),
                                _random_gamma_by_sample)
-beta_density_p = Iterated("beta_density", "beta_density", _beta_density_by_a, _beta_density_by_b, _beta_density_by_x)
+beta_density_p = Iterated("beta_density", "beta_density", *map(_times_score, BETA_SCORES))
 regularized_incomplete_beta_p = Iterated(
     "regularized_incomplete_beta", "beta_below", _betainc_by(0), _betainc_by(1), _beta_density,
     evaluate=_in_double(_scipy("betainc")))  # SciPy's in float32 has five digits
@@ -479,7 +493,7 @@ __test__ = {"erf": erf}
 
 __all__ = [
     "bessel_i0e", "bessel_i0e_p", "bessel_i1e", "bessel_i1e_p", "beta_density_p", "betainc", "digamma", "digamma_p",
-    "erf", "erf_inv", "erf_inv_p", "erf_p", "erfc", "erfc_p", "gamma_density_p", "igamma", "igamma_grad_a",
+    "erf", "erf_inv", "erf_inv_p", "erf_p", "erfc", "erfc_p", "gamma_density_p", "gamma_score_p", "igamma", "igamma_grad_a",
     "igamma_grad_a_p", "igamma_p", "igammac", "igammac_p", "incomplete_beta_by_p", "lgamma", "lgamma_p", "polygamma",
     "polygamma_p", "psi_change_p", "random_gamma_grad", "regularized_incomplete_beta_p", "trigamma_p", "zeta",
     "zeta_by_exponent_p", "zeta_p",

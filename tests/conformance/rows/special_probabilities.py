@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pullback.lax import gamma_functions as g
+from pullback.lax import masses as m
 from pullback.lax import normal as n
 from pullback.lax import special as s
 from tests.conformance.table import Row, sample
@@ -29,11 +30,21 @@ ROWS += [
     Row("gammasgn", "edges", g.gammasgn_p.bind, (np.array([0.0, -0.0, -0.5, -1.5, 3.0, np.inf, np.nan]),), order=0),
 ]
 for primitive in (
-    s.psi_change_p, s.gamma_density_p, g.beta_p, g.betaln_p, g.poch_p, g.binom_p, n.log_ratio_p, n.rel_entr_p, n.kl_div_p, n.xlogy_p,
+    s.psi_change_p, s.gamma_density_p, s.gamma_score_p, g.beta_p, g.betaln_p, g.poch_p, g.binom_p, n.log_ratio_p, n.rel_entr_p, n.kl_div_p, n.xlogy_p,
     n.xlog1py_p, n.boxcox_p, n.boxcox1p_p,
 ):  # fmt: skip
     ROWS += [Row(primitive.name, "float64", primitive.bind, (POSITIVE, OTHER), compiled_tol=1e-12)]
 A, B, X = (v.ravel() for v in np.meshgrid([0.5, 1.0, 3.0, 40.0, -1.0], [0.25, 1.0, 30.0], [0.0, 1e-3, 0.7, 1.0, 2.0]))
+for primitive, operands in (
+    (m.poisson_mass_p, (POSITIVE, OTHER)), (m.log_poisson_p, (POSITIVE, OTHER)), (m.log_gamma_density_p, (POSITIVE, OTHER)),
+    (m.binomial_mass_p, (POSITIVE, OTHER, UNIT)), (m.log_binomial_p, (POSITIVE, OTHER, UNIT)),
+    (m.log_beta_density_p, (POSITIVE, OTHER, UNIT)),
+):  # fmt: skip
+    edges = (A, B, X) if len(operands) == 3 else (A, B)
+    ROWS += [
+        Row(primitive.name, "float64", primitive.bind, operands, vmap=False, compiled_tol=1e-13),
+        Row(primitive.name, "edges", primitive.bind, edges, order=0, vmap=False, compiled_tol=1e-13),
+    ]
 ROWS += [
     Row("beta_density", "float64", s.beta_density_p.bind, (POSITIVE, OTHER, UNIT), compiled_tol=1e-13),
     Row("beta_density", "edges", s.beta_density_p.bind, (A, B, X), order=0, vmap=False, compiled_tol=1e-13),

@@ -8,7 +8,10 @@ from typing import Any
 
 import pullback.numpy as jnp
 from pullback.core.array import Array
+from pullback.lax.masses import log_beta_density_p
+from pullback.lax.special import beta_density_p
 from pullback.scipy import special
+from pullback.scipy.special.operands import apply
 from pullback.scipy.stats.families import (
     Family,
     instead,
@@ -17,18 +20,9 @@ from pullback.scipy.stats.families import (
     log_of_tail,
     per,
     standardized,
-    times_log,
-    times_log1p,
 )
 
 family = Family("the beta distribution", a="positive", b="positive", scale="positive")
-
-
-def _log_density(z: Any, a: Any, b: Any) -> Any:
-    """Where `z` is outside of the support, and the logarithm of the density inside."""
-    outside = (z < 0) | (z > 1)
-    inside = instead(outside, z, 0.5)
-    return outside, times_log(a - 1, inside) + times_log1p(b - 1, -inside) - special.betaln(a, b)
 
 
 def _tail(z: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
@@ -41,7 +35,7 @@ def _tail(z: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
     end = z == 0
     tiny = is_tiny(tail) & ~end
     a, b, z = jnp.where(tiny, a, 1.0), jnp.where(tiny, b, 1.0), jnp.where(tiny, z, 0.25)
-    log = a * jnp.log(z) + b * jnp.log1p(-z) - special.betaln(a, b) - jnp.log(a * _fraction(z, a, b))
+    log = apply(log_beta_density_p, a, b, z) + jnp.log(z) + jnp.log1p(-z) - jnp.log(a * _fraction(z, a, b))
     return upper, tail, jnp.where(end, -math.inf, log)
 
 
@@ -75,7 +69,9 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> logpdf(0.25, 2.0, 3.0)
     Array(0.5232482, dtype=float32, weak_type=True)
     """
-    outside, log = _log_density(standardized(x, loc, scale), a, b)
+    z = standardized(x, loc, scale)
+    outside = (z < 0) | (z > 1)
+    log = apply(log_beta_density_p, a, b, instead(outside, z, 0.5))
     return less_log(jnp.where(outside, -math.inf, log), scale)
 
 
@@ -85,8 +81,10 @@ def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> pdf(0.25, 2.0, 3.0)
     Array(1.6875001, dtype=float32, weak_type=True)
     """
-    outside, log = _log_density(standardized(x, loc, scale), a, b)
-    return per(jnp.where(outside, 0.0, jnp.exp(log)), scale)
+    z = standardized(x, loc, scale)
+    outside = (z < 0) | (z > 1)
+    density = apply(beta_density_p, a, b, instead(outside, z, 0.5))
+    return per(jnp.where(outside, 0.0, density), scale)
 
 
 @family

@@ -8,18 +8,19 @@ from typing import Any
 
 import pullback.numpy as jnp
 from pullback.core.array import Array
-from pullback.scipy import special
-from pullback.scipy.stats.families import Family, instead, standardized, times_log, times_log1p
+from pullback.lax.masses import binomial_mass_p, log_binomial_p
+from pullback.scipy.special.operands import apply
+from pullback.scipy.stats.families import Family, instead, standardized
 
 family = Family("the binomial distribution", n="not negative", p="a probability")
 
 
-def _log(k: Any, n: Any, p: Any) -> Any:
-    """Where `k` is outside of the support, and the logarithm of the probability inside."""
+def _inside(k: Any, n: Any) -> tuple[Any, Any, Any]:
+    """Where `k` is outside of the support, and successes and failures inside."""
     outside = (k < 0) | (k > n)
     k = instead(outside, k, 0.0)
     ways = instead((k == 0) | (k == n), -jnp.log1p(n) - special.betaln(n - k + 1, k + 1), 0.0)
-    return outside, ways + times_log(k, p) + times_log1p(n - k, -p)
+    return outside, k, n - k
 
 
 @family.weak
@@ -28,8 +29,8 @@ def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Array:
     >>> logpmf(1, 4, 0.25)
     Array(-0.8630463, dtype=float32, weak_type=True)
     """
-    outside, log = _log(standardized(k, loc, None), n, p)
-    return jnp.where(outside, -math.inf, log)
+    outside, successes, failures = _inside(standardized(k, loc, None), n)
+    return jnp.where(outside, -math.inf, apply(log_binomial_p, successes, failures, p))
 
 
 @family.weak
@@ -38,8 +39,8 @@ def pmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Array:
     >>> pmf(1, 4, 0.25)
     Array(0.42187497, dtype=float32, weak_type=True)
     """
-    outside, log = _log(standardized(k, loc, None), n, p)
-    return jnp.where(outside, 0.0, jnp.exp(log))
+    outside, successes, failures = _inside(standardized(k, loc, None), n)
+    return jnp.where(outside, 0.0, apply(binomial_mass_p, successes, failures, p))
 
 
 __all__ = ["logpmf", "pmf"]

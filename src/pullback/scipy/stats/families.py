@@ -182,34 +182,6 @@ def times_log1p(x: Any, y: Any) -> Any:
     return special.xlog1py(x, instead((x == 0) & (y == -1), y, 0.0))
 
 
-def log_power(k: Any, one_more: Any, x: Any) -> Any:
-    """k log x - x - log Γ(k + 1), where `one_more` is k + 1: the logarithm of the probability of `k`
-    under the Poisson distribution of mean `x`, and of the gamma density.
-
-    For large `k` these terms cancel, and it is k (log(1 + d) - d) - ½ log(2πk) - δ(k) with
-    d = (x - k)/k, where δ is what Stirling's formula leaves (DLMF 5.11.1). Near d = 0, log(1 + d) is
-    the series of 2 artanh r in r = d/(2 + d), and d = 2r + rd (Loader, "Fast and accurate computation
-    of binomial probabilities", 2000).
-    """
-    large = k >= 10
-    small_k, size = instead(large, k, 1.0), jnp.where(large, k, 10.0)
-    direct = times_log(small_k, x) - x - special.gammaln(instead(large, one_more, 2.0))
-    y = jnp.where(large, x, 10.0)
-    d = (y - size) / size
-    r = d / (2 + d)
-    near = jnp.abs(r) < 0.1
-    r_near, d_near = jnp.where(near, r, 0.0), jnp.where(near, d, 0.0)
-    square = r_near * r_near
-    series: Any = 0.0
-    for n in (15, 13, 11, 9, 7, 5, 3):
-        series = series * square + 2 / n
-    bend = jnp.where(near, r_near * square * series - r_near * d_near, jnp.log(instead(near, y / size, 1.0)) - d)
-    inverse = 1 / size
-    rest = inverse * inverse
-    stirling = inverse * (1 / 12 - rest * (1 / 360 - rest * (1 / 1260 - rest * (1 / 1680 - rest * (1 / 1188)))))
-    return jnp.where(large, size * bend - 0.5 * (LOG_2PI + jnp.log(size)) - stirling, direct)
-
-
 def is_tiny(tail: Any) -> Any:
     """Where a probability is so small that its logarithm is better taken otherwise."""
     return tail < (1e-30 if tail.dtype.itemsize < 8 else 1e-280)

@@ -8,8 +8,11 @@ from typing import Any
 
 import pullback.numpy as jnp
 from pullback.core.array import Array
+from pullback.lax.masses import log_gamma_density_p
+from pullback.lax.special import gamma_density_p
 from pullback.scipy import special
-from pullback.scipy.stats.families import Family, instead, is_tiny, less_log, log_of_tail, log_power, per, standardized
+from pullback.scipy.special.operands import apply
+from pullback.scipy.stats.families import Family, instead, is_tiny, less_log, log_of_tail, per, standardized
 
 family = Family("the gamma distribution", a="positive", scale="positive")
 
@@ -17,13 +20,13 @@ family = Family("the gamma distribution", a="positive", scale="positive")
 def log_density(z: Any, a: Any) -> Any:
     outside = (z < 0) | (z == math.inf)
     inside = instead(outside, z, 1.0)
-    return jnp.where(outside, -math.inf, log_power(a - 1, a, inside))
+    return jnp.where(outside, -math.inf, apply(log_gamma_density_p, a, inside))
 
 
 def density(z: Any, a: Any) -> Any:
     outside = (z < 0) | (z == math.inf)
     inside = instead(outside, z, 1.0)
-    return jnp.where(outside, 0.0, jnp.exp(log_power(a - 1, a, inside)))
+    return jnp.where(outside, 0.0, apply(gamma_density_p, a, inside))
 
 
 def below(z: Any, a: Any) -> Any:
@@ -56,7 +59,7 @@ def _log_of_smaller(z: Any, a: Any, lower: bool) -> Any:
     far = tiny & ~upper
     denominator = jnp.where(upper, denominator, _far_below(jnp.where(far, z, 1.0), jnp.where(far, a, 100.0)))
     x, k = jnp.where(tiny, z, 1.0), jnp.where(tiny, a, 1.0)
-    log_tail = log_power(k - 1, k, x) + jnp.log(x) - jnp.log(denominator)
+    log_tail = apply(log_gamma_density_p, k, x) + jnp.log(x) - jnp.log(denominator)
     return log_of_tail(upper != lower, tail, log_tail)
 
 

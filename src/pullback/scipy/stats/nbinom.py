@@ -9,18 +9,20 @@ from typing import Any
 
 import pullback.numpy as jnp
 from pullback.core.array import Array
-from pullback.scipy import special
-from pullback.scipy.stats.families import Family, instead, standardized, times_log, times_log1p
+from pullback.lax.masses import binomial_mass_p, log_binomial_p
+from pullback.scipy.special.operands import apply
+from pullback.scipy.stats.families import Family, instead, standardized
 
 family = Family("the negative binomial distribution", n="not negative", p="a probability")
 
 
-def _log(k: Any, n: Any, p: Any) -> Any:
-    """Where `k` is outside of the support, and the logarithm of the probability inside."""
+def _inside(k: Any, n: Any) -> tuple[Any, Any, Any]:
+    """Where `k` is outside of the support, `k` inside, and the probability that a success is the last of
+    n + k trials."""
     outside = k < 0
     k = instead(outside, k, 0.0)
-    ways = instead(k == 0, -jnp.log(n + k) - special.betaln(n, k + 1), 0.0)
-    return outside, ways + times_log(n, p) + times_log1p(k, -p)
+    ways = instead(k == 0, -jnp.log(n + k) -return outside, k + 1), 0.0)
+    return outside, n / (n + k)
 
 
 @family
@@ -29,8 +31,8 @@ def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Array:
     >>> logpmf(1, 4, 0.25)
     Array(-4.446565, dtype=float32, weak_type=True)
     """
-    outside, log = _log(standardized(k, loc, None), n, p)
-    return jnp.where(outside, -math.inf, log)
+    outside, k, last = _inside(standardized(k, loc, None), n)
+    return jnp.where(outside, -math.inf, apply(log_binomial_p, n, k, p) + jnp.log(last))
 
 
 @family
@@ -39,8 +41,8 @@ def pmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Array:
     >>> pmf(1, 4, 0.25)
     Array(0.01171875, dtype=float32, weak_type=True)
     """
-    outside, log = _log(standardized(k, loc, None), n, p)
-    return jnp.where(outside, 0.0, jnp.exp(log))
+    outside, k, last = _inside(standardized(k, loc, None), n)
+    return jnp.where(outside, 0.0, apply(binomial_mass_p, n, k, p) * last)
 
 
 __all__ = ["logpmf", "pmf"]

@@ -9,8 +9,10 @@ import numpy as np
 
 import pullback.numpy as jnp
 from pullback.core.array import Array
+from pullback.lax.masses import log_poisson_p, poisson_mass_p
 from pullback.scipy import special
-from pullback.scipy.stats.families import LOG_2PI, Family, instead, log_power, standardized
+from pullback.scipy.special.operands import apply
+from pullback.scipy.stats.families import LOG_2PI, Family, instead, standardized
 
 family = Family("the Poisson distribution", mu="not negative")
 
@@ -21,12 +23,11 @@ _ENTROPY = [
 ]  # fmt: skip
 
 
-def _log(k: Any, mu: Any) -> Any:
-    """Where `k` is outside of the support, and the logarithm of the probability inside."""
+def _inside(k: Any) -> tuple[Any, Any]:
+    """Where `k` is outside of the support, and `k` inside."""
     outside = (k < 0) | (k != jnp.floor(k)) | (k == math.inf)
     outside = outside & (k == k)
-    k = instead(outside, k, 0.0)
-    return outside, log_power(k, k + 1, mu)
+    return outside, instead(outside, k, 0.0)
 
 
 @family.weak
@@ -35,8 +36,8 @@ def logpmf(k: Any, mu: Any, loc: Any = 0) -> Array:
     >>> logpmf(2, 3.0)
     Array(-1.4959226, dtype=float32, weak_type=True)
     """
-    outside, log = _log(standardized(k, loc, None), mu)
-    return jnp.where(outside, -math.inf, log)
+    outside, k = _inside(standardized(k, loc, None))
+    return jnp.where(outside, -math.inf, apply(log_poisson_p, k, mu))
 
 
 @family.weak
@@ -45,8 +46,8 @@ def pmf(k: Any, mu: Any, loc: Any = 0) -> Array:
     >>> pmf(2, 3.0)
     Array(0.22404182, dtype=float32, weak_type=True)
     """
-    outside, log = _log(standardized(k, loc, None), mu)
-    return jnp.where(outside, 0.0, jnp.exp(log))
+    outside, k = _inside(standardized(k, loc, None))
+    return jnp.where(outside, 0.0, apply(poisson_mass_p, k, mu))
 
 
 @family

@@ -1,0 +1,285 @@
+"""Poisson and binomial probabilities and their logarithms, of real arguments, of which the densities of the
+gamma and beta distributions are multiples: formulas, and primitives.
+
+By the method of C. Loader, "Fast and accurate computation of binomial probabilities" (2000): what
+Stirling's formula leaves is a polynomial of 1/k, and powers are those of a quotient near 1. In float64
+these are computed as powers, with what was rounded away of the quotient as a factor, so that the
+result is not the exponential of a rounded logarithm.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pullback.lax.approximations import Special
+from pullback.lax.elementwise import eq_p, log1p_p, log_p
+from pullback.lax.family import add_p, like, mul_p, neg_p, sub_p
+from pullback.lax.incomplete import Eager, _log1p_rest
+from pullback.lax.normal import log_ratio
+from pullback.lax.selection import select
+from pullback.lax.special import BETA_SCORES, gamma_score_p, psi_change_p, quotient_or_zero
+
+_LOG_2PI = math.log(2 * math.pi)
+
+
+def _difference(a: Any, b: Any) -> tuple[Any, Any]:
+    """a - b, and what is rounded away (D. Knuth, TAOCP 2, 4.2.2)."""
+    s = a - b
+    t = s - a
+    return s, (a - (s - t)) - (b + t)
+
+
+def _product(xp: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """ab, and what is rounded away (T. Dekker, Numer. Math. 18, 1971)."""
+    p = a * b
+    a_high, a_low = xp.split(a)
+    b_high, b_low = xp.split(b)
+    return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+def _factor(xp: Any, k: Any) -> Any:
+    """k^k e^-k / Γ(k + 1) for k ≥ 1, 1/Γ(k + 1) for k < 1."""
+    far = k >= 1
+    m, low = xp.where(far, k, 1.0), xp.where(far, 0.0, k)
+    return xp.where(far, xp.reciprocal("mass_far", m, 1.0) / xp.sqrt(m), xp.linear("mass_near", low, 0.0, 1.0))
+
+
+def poisson(xp: Any, k: Any, x: Any) -> Any:
+    """x^k e^-x / Γ(k + 1) for k ≥ 0 and x ≥ 0."""
+    defined = (k >= 0) & (x >= 0) & (k < math.inf)
+    x_end = x >= math.inf
+    k, x = xp.where(defined, k, 1.0), xp.where(defined & ~x_end, x, 1.0)
+    far, empty = k >= 1, k <= 0
+    m, factor = xp.where(far, k, 1.0), _factor(xp, k)
+    base = xp.where(empty, 1.0, xp.where(far, x / m, x))
+    shift, shift_rest = _difference(xp.where(far, k, 0.0), x)
+    if xp.single:
+        out = xp.exp(k * xp.log(base) + shift) * factor
+    else:
+        # Of x/k the base is rounded, by a part of which the power is k times.
+        product, product_rest = _product(xp, base, m)
+        rest = k * (((x - product) - product_rest) / xp.where(x > 0, x, 1.0))
+        rest = xp.where(far, rest, 0.0) + shift_rest
+        halved = xp.abs(shift) > 600
+        e = xp.exp(xp.where(halved, shift * 0.5, shift))
+        power = xp.power(base, k * 0.5)
+        out = (power * e) * (power * xp.where(halved, e, 1.0)) * (factor * (1 + rest))
+        # Of still larger numbers, powers are infinite.
+        huge = xp.abs(shift) > 1300
+        d = xp.where(huge, -shift / m, 0.0)
+        out = xp.where(huge, xp.exp(m * _log1p_rest(xp, d)) * factor, out)
+    return xp.where(defined, xp.where(x_end, 0.0, out), math.nan)
+
+
+def _log_power(xp: Any, k: Any, x: Any) -> Any:
+    """The logarithm of x^k e^-x, for k ≥ 1 divided by k^k e^-k: k (log(1 + d) - d) with d = (x - k)/k,
+    which for small u = d/(2 + d) is k (2 artanh u - 2u - ud)."""
+    far, empty = k >= 1, (k <= 0) & (k >= 0)
+    m = xp.where(far, k, 1.0)
+    d = (x - m) / m
+    u = (x - m) / (x + m)
+    near = far & (xp.abs(u) < 0.4)
+    v = xp.where(near, u, 0.0)
+    square = v * v
+    bend = 2 * v * square * xp.linear("atanh_rest", square, 0.0, 0.16) - v * xp.where(near, d, 0.0)
+    log = xp.log(xp.where(empty, 1.0, xp.where(far, x / m, x)))
+    return xp.where(far, m * xp.where(near, bend, log - d), k * log - x)
+
+
+def _log_factor(xp: Any, k: Any, one_more: Any) -> tuple[Any, Any, Any]:
+    """The logarithm of what the power of `_log_power` is to be multiplied by, for k > -1: what it is, less
+    the third result times the logarithm of the second."""
+    far, negative = k >= 1, k < 0
+    m, low = xp.where(far, k, 1.0), xp.where(far, 0.0, xp.where(negative, one_more, k))
+    stirling = xp.reciprocal("log_gamma_rest", m, 1.0) / m + 0.5 * _LOG_2PI
+    rest = xp.where(far, stirling, low * (1 - low) * xp.linear("log_gamma_low", low, 0.0, 1.0))
+    return -rest, xp.where(negative, low, m), xp.where(far, 0.5, xp.where(negative, -1.0, 0.0))
+
+
+def _log_poisson(xp: Any, k: Any, one_more: Any, x: Any) -> Any:
+    defined = (one_more > 0) & (x >= 0) & (k < math.inf)
+    x_end = x >= math.inf
+    k, one_more = xp.where(defined, k, 1.0), xp.where(defined, one_more, 2.0)
+    x = xp.where(defined & ~x_end, x, 1.0)
+    rest, size, factor = _log_factor(xp, k, one_more)
+    out = _log_power(xp, k, x) + (rest - factor * xp.log(size))
+    return xp.where(defined, xp.where(x_end, -math.inf, out), math.nan)
+
+
+def log_poisson(xp: Any, k: Any, x: Any) -> Any:
+    """log(x^k e^-x / Γ(k + 1)) for k ≥ 0 and x ≥ 0."""
+    return _log_poisson(xp, k, k + 1, x)
+
+
+def log_gamma_density(xp: Any, a: Any, x: Any) -> Any:
+    """log(x^(a-1) e^-x / Γ(a)) for a > 0 and x ≥ 0."""
+    return _log_poisson(xp, a - 1, a, x)
+
+
+def _counts(xp: Any, s: Any, f: Any, p: Any) -> tuple[Any, Any, Any, Any]:
+    defined = (s >= 0) & (f >= 0) & (s < math.inf) & (f < math.inf) & (p >= 0) & (p <= 1)
+    return defined, xp.where(defined, s, 1.0), xp.where(defined, f, 1.0), xp.where(defined, p, 0.5)
+
+
+def binomial(xp: Any, s: Any, f: Any, p: Any) -> Any:
+    """The probability of `s` successes and `f` failures, Γ(s + f + 1)/(Γ(s + 1) Γ(f + 1)) p^s (1-p)^f: the
+    quotient of Poisson probabilities P(s; np) P(f; n(1-p)) / P(n; n) with n = s + f."""
+    defined, s, f, p = _counts(xp, s, f, p)
+    n, q = s + f, 1 - p
+    a, b = n * p, n * q
+    # P(n; n) for n ≥ 1 is the factor alone.
+    below = (n > 0) & (n < 1)
+    little = xp.exp(xp.where(n < 1, n * xp.log(xp.where(below, n, 1.0)) - n, 0.0))
+    out = poisson(xp, s, a) * poisson(xp, f, b) / (_factor(xp, n) * little)
+    if not xp.single:
+        # What has been rounded away of the means, by which the logarithm changes.
+        n_rest, q_rest = _difference(s, -f)[1], _difference(q * 0.0 + 1.0, p)[1]
+        a_rest, b_rest = _product(xp, n, p)[1] + n_rest * p, _product(xp, n, q)[1] + (n * q_rest + n_rest * q)
+        by_a = (s - a) * (a_rest / xp.where(a > 0, a, 1.0))
+        by_b = (f - b) * (b_rest / xp.where(b > 0, b, 1.0))
+        out = out * (1 + (by_a + by_b))
+    return xp.where(defined, out, math.nan)
+
+
+def log_binomial(xp: Any, s: Any, f: Any, p: Any) -> Any:
+    """The logarithm of `binomial`."""
+    defined, s, f, p = _counts(xp, s, f, p)
+    n = s + f
+    powers = _log_power(xp, s, n * p) + _log_power(xp, f, n * (1 - p))
+    (a, size_a, c), (b, size_b, d), (t, size_t, e) = (_log_factor(xp, k, k + 1) for k in (s, f, n))
+    # P(n; n) has no power for n ≥ 1, and n^n e^-n below.
+    below = (n > 0) & (n < 1)
+    little = xp.where(n < 1, n * xp.log(xp.where(below, n, 1.0)) - n, 0.0)
+    # Sizes are 1 where they do not count.
+    out = powers - little + (a + b - t) - 0.5 * xp.log(size_a * (size_b / size_t))
+    return xp.where(defined, out, math.nan)
+
+
+def gamma_density(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
+    """x^(a-1) e^-x / Γ(a)"""
+    inside = (a > 0) & (x > 0) & (x < math.inf) & (a < math.inf)
+    a_, x_ = xp.where(inside, a, 1.0), xp.where(inside, x, 1.0)
+    out = poisson(xp, a_, x_) * (a_ / x_)
+    at_zero = xp.where(a > 1, 0.0, xp.where(a >= 1, 1.0, a * 0.0 + math.inf))
+    at_end = xp.where((x >= math.inf) & (a > 0), 0.0, x * 0.0 + math.nan)
+    return xp.where(inside, out, xp.where((x <= 0) & (x >= 0) & (a > 0), at_zero, at_end))
+
+
+def beta_density(xp: Any, epsilon: float, a: Any, b: Any, x: Any) -> Any:
+    """x^(a-1) (1-x)^(b-1) / B(a, b)"""
+    inside, a_, b_, x_, at_end = _beta(xp, a, b, x)
+    return xp.where(inside, binomial(xp, a_, b_, x_) * (a_ / x_) * (b_ / (1 - x_)) / (a_ + b_), at_end)
+
+
+def log_beta_density(xp: Any, a: Any, b: Any, x: Any) -> Any:
+    """log(x^(a-1) (1-x)^(b-1) / B(a, b))"""
+    inside, a_, b_, x_, at_end = _beta(xp, a, b, x)
+    log = xp.log(xp.where(inside, a_ / (a_ + b_) / x_ * (b_ / (1 - x_)), at_end))
+    return xp.where(inside, log_binomial(xp, a_, b_, x_) + log, log)
+
+
+def _beta(xp: Any, a: Any, b: Any, x: Any) -> tuple[Any, Any, Any, Any, Any]:
+    """Where the arguments are inside of their domains, the arguments there, and the density elsewhere: at
+    an end b or a, where the power is 1; 0 or infinite if it is not."""
+    inside = (a > 0) & (b > 0) & (x > 0) & (x < 1) & (a < math.inf) & (b < math.inf)
+    a_, b_, x_ = xp.where(inside, a, 1.0), xp.where(inside, b, 1.0), xp.where(inside, x, 0.5)
+    defined = (a > 0) & (b > 0) & (x >= 0) & (x <= 1)
+    power, other = xp.where(x > 0, b, a), xp.where(x > 0, a, b)
+    at_end = xp.where(power > 1, 0.0, xp.where(power < 1, math.inf, other))
+    return inside, a_, b_, x_, xp.where(defined, at_end, math.nan)
+
+
+def gamma_score(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
+    """log x - ψ(a) = log(x/a) + (log a - ψ(a)), the derivative by `a` of the logarithm of the gamma density."""
+    far = a >= 3
+    b, y = xp.where(far, a, 3.0), xp.where(far, x, 3.0)
+    out = log_ratio(xp, y, b) + xp.reciprocal("digamma_far", b, 3.0) / b
+    return xp.where(far, out, xp.log(xp.where(far, 1.0, x)) - xp.digamma(xp.where(far, 1.0, a)))
+
+
+# ---- primitives ----------------------------------------------------------------------------------
+
+
+def _eagerly(formula: Any) -> Any:
+    def evaluate(*operands: Any) -> Any:
+        dtype = operands[0].dtype
+        wide = [np.asarray(x, np.float64) for x in operands]
+        return np.asarray(formula(Eager(dtype != np.float64), *wide)).astype(dtype)
+
+    return evaluate
+
+
+def _plus(x: Any) -> Any:
+    return add_p.bind(x, like(1, x))
+
+
+def _poisson_score_by_k(k: Any, x: Any) -> Any:
+    return gamma_score_p.bind(_plus(k), x)
+
+
+def _poisson_score(k: Any, x: Any) -> Any:
+    return sub_p.bind(quotient_or_zero(k, x), like(1, x))
+
+
+def _poisson_by_x(k: Any, x: Any, out: Any) -> Any:
+    # At 0 it is that of x^k.
+    zero = eq_p.bind(x, like(0, x))
+    one = select(eq_p.bind(k, like(1, k)), like(1, k), like(0, k))
+    slope = mul_p.bind(out, _poisson_score(k, select(zero, like(1, x), x)))
+    return select(zero, sub_p.bind(one, out), slope)
+
+
+def _gamma_score(a: Any, x: Any) -> Any:
+    return sub_p.bind(quotient_or_zero(sub_p.bind(a, like(1, a)), x), like(1, x))
+
+
+def _score_by_s(s: Any, f: Any, p: Any) -> Any:
+    """log p - ψ(s + 1) + ψ(s + f + 1)"""
+    return sub_p.bind(log_p.bind(p), psi_change_p.bind(_plus(s), f))
+
+
+def _score_by_f(s: Any, f: Any, p: Any) -> Any:
+    return sub_p.bind(log1p_p.bind(neg_p.bind(p)), psi_change_p.bind(_plus(f), s))
+
+
+def _score_by_p(s: Any, f: Any, p: Any) -> Any:
+    return sub_p.bind(quotient_or_zero(s, p), quotient_or_zero(f, sub_p.bind(like(1, p), p)))
+
+
+def _of_log(score: Any) -> Any:
+    return lambda *values: score(*values[:-1])
+
+
+def _times_score(score: Any) -> Any:
+    return lambda *values: mul_p.bind(values[-1], score(*values[:-1]))
+
+
+poisson_mass_p = Special(
+    "poisson_mass", _eagerly(poisson), poisson, _times_score(_poisson_score_by_k), _poisson_by_x, wide=True
+)
+log_poisson_p = Special(
+    "log_poisson", _eagerly(log_poisson), log_poisson, _of_log(_poisson_score_by_k), _of_log(_poisson_score)
+)
+log_gamma_density_p = Special(
+    "log_gamma_density",
+    _eagerly(log_gamma_density),
+    log_gamma_density,
+    lambda a, x, out: gamma_score_p.bind(a, x),
+    _of_log(_gamma_score),
+)
+log_beta_density_p = Special(
+    "log_beta_density", _eagerly(log_beta_density), log_beta_density, *map(_of_log, BETA_SCORES)
+)
+_BINOMIAL_SCORES = (_score_by_s, _score_by_f, _score_by_p)
+binomial_mass_p = Special(
+    "binomial_mass", _eagerly(binomial), binomial, *map(_times_score, _BINOMIAL_SCORES), wide=True
+)
+log_binomial_p = Special("log_binomial", _eagerly(log_binomial), log_binomial, *map(_of_log, _BINOMIAL_SCORES))
+
+__all__ = [
+    "beta_density", "binomial_mass_p", "gamma_density", "gamma_score", "log_beta_density_p", "log_binomial_p", "log_gamma_density_p", "log_poisson_p",
+    "poisson_mass_p",
+]  # fmt: skip
