@@ -2,8 +2,7 @@
 Pochhammer's symbol, binomial coefficients.
 
 Eager values are SciPy's. Compiled ones are computed in float64 from log Γ, except Γ itself, which
-is by Stirling's series (DLMF 5.11.3), after the recurrence and the reflection have led to where it
-converges. Derivatives are by digamma (DLMF 5.2.2).
+is what Stirling's formula has (DLMF 5.11.3), times a polynomial. Derivatives are by digamma (DLMF 5.2.2).
 """
 
 from __future__ import annotations
@@ -13,11 +12,8 @@ from typing import Any
 
 from pullback.lax.approximations import INFINITY, Special
 from pullback.lax.family import ZERO, add_p, like, mul_p, neg_p, sub_p
-from pullback.lax.incomplete import _stirling
 from pullback.lax.special import digamma_p, psi_change_p
 
-#: From here on Stirling's series of six terms is exact to the last place of float64.
-_LARGE = 13
 #: Γ of more is infinite.
 _LARGEST = 171.7
 
@@ -38,25 +34,32 @@ def sign_of_gamma(xp: Any, x: Any) -> Any:
 
 
 def gamma(xp: Any, x: Any) -> Any:
-    """Γ(x): Γ(z) / (x (x+1) ... (z-1)) of a large z, or for negative `x` π / (sin(πx) Γ(1 - x))."""
-    negative = x < 0
-    y = xp.where(negative, 1 - x, x)
-    inside = xp.between(y, 1e-300, 190.0)
-    z, product = inside, inside * 0.0 + 1.0
-    for _ in range(_LARGE):
-        small = z < _LARGE
-        product = xp.where(small, product * z, product)
-        z = xp.where(small, z + 1, z)
-    # z^(z - 1/2) in two factors, as it may overflow where Γ does not.
-    root = xp.exp((z - 0.5) * 0.5 * xp.log(z) - z * 0.5)
-    positive = root * (root * (math.sqrt(2 * math.pi) * xp.exp(_stirling(z)))) / product
-    positive = xp.where(y > _LARGEST, INFINITY, positive)
-    remainder = x - 2 * xp.rint(x * 0.5)
-    reflected = math.pi / (xp.sin(remainder * math.pi) * positive)
-    pole = negative & (xp.floor(x) >= x)
-    out = xp.where(negative, xp.where(pole, math.nan, reflected), positive)
+    """Γ(x): for k = |x| - 1 ≥ 1 by k^k e^-k, which is a power in float64, not an exponential of a rounded
+    logarithm; for negative `x` by Γ(x) Γ(-x) = -π / (x sin πx)."""
+    size = xp.abs(x)
+    inside = xp.between(size, 1e-300, _LARGEST)
+    far, low = inside >= 2, inside < 1
+    k = xp.where(far, inside - 1, 1.0)
+    if xp.single:
+        power = xp.exp(k * (xp.log(k) - 1))
+    else:
+        root = xp.power(k, k * 0.5)
+        power = (root * xp.exp(-k)) * root
+    large = power * (xp.sqrt(k) / xp.reciprocal("mass_far", k, 1.0))
+    fraction = xp.where(far, 0.5, xp.where(low, inside, inside - 1))
+    small = 1 / (xp.linear("mass_near", fraction, 0.0, 1.0) * xp.where(low, inside, 1.0))
+    positive = xp.where(size > _LARGEST, INFINITY, xp.where(far, large, small))
+    whole = xp.rint(size)
+    rest = size - whole
+    sine = rest * xp.linear("sin_pi", rest * rest, 0, 0.25)
+    sine = xp.where(_odd_floor(xp, whole), -sine, sine)
+    reflected = -math.pi / (sine * xp.where(size < 1, 1.0, size)) / positive
+    # Below 1, the factor |x| is one of Γ(1 + |x|) / |x|.
+    reflected = xp.where(size < 1, -math.pi / sine * xp.linear("mass_near", fraction, 0.0, 1.0), reflected)
+    pole = (x < 0) & (rest <= 0) & (rest >= 0)
+    out = xp.where(x < 0, xp.where(pole, math.nan, reflected), positive)
     # 1/x is exact to rounding for tiny numbers, and has the signs of zeros.
-    out = xp.where(xp.abs(x) < 1e-17, 1 / x, out)
+    out = xp.where(size < 1e-17, 1 / x, out)
     return xp.where(xp.is_number(x), out, math.nan)
 
 
