@@ -11,7 +11,7 @@ import numpy as np
 
 import pullback
 from tests.accuracy.references import read, stored
-from tests.accuracy.table import Row, errors
+from tests.accuracy.table import MOST_OF_SCIPY, Row, errors
 
 #: By quantity, and then by point.
 Errors = dict[str, np.ndarray]
@@ -33,11 +33,16 @@ def in_pullback(row: Row) -> Callable[..., Any]:
 
 
 def compared(row: Row, family: str, dtype: Any, results: Sequence[Any]) -> Errors:
-    """The errors of results that belong to the row's quantities; those that are None have none."""
-    table = stored(family)[row.name]
-    return {
-        name: errors(got, *read(table[name]), dtype) for name, got in zip(row.quantities, results) if got is not None
-    }
+    """The errors of results that belong to the row's quantities; those that are None have none. Of conditioned rows, the
+    errors relative to conditions, too, by "value conditioned" and so on."""
+    table, out = stored(family)[row.name], {}
+    for name, got in zip(row.quantities, results):
+        if got is not None:
+            exact = read(table[name])
+            out[name] = errors(got, *exact, dtype)
+            if row.conditioned:
+                out[f"{name} conditioned"] = errors(got, *exact, dtype, np.array(table[f"{name} condition"]))
+    return out
 
 
 def eager(row: Row, family: str, dtype: Any) -> Errors:
@@ -65,6 +70,35 @@ def scipy(row: Row, family: str, dtype: Any) -> Errors:
     return compared(row, family, dtype, results)
 
 
+def largest(found: Errors, quantity: str) -> float | None:
+    """The largest error of a quantity, if it has been measured anywhere."""
+    each = found.get(quantity)
+    return None if each is None or np.isnan(each).all() else float(np.nanmax(each))
+
+
+def beyond(row: Row, mode: str, dtype: Any, found: Errors, of_scipy: Errors) -> list[str]:
+    """What is worse than allowed in the mode "eager" or "compiled", in words.
+
+    Of derivatives that SciPy does not have, its errors of the value count.
+    """
+    out = []
+    for quantity in row.quantities:
+        worst = largest(found, quantity)
+        allowed = row.allowed(mode, dtype, quantity)
+        reached = largest(found, f"{quantity} conditioned") if row.conditioned else worst
+        theirs = largest(of_scipy, quantity if quantity in of_scipy else "value")
+        if worst is None or reached <= allowed or (theirs is not None and worst <= MOST_OF_SCIPY * theirs):
+            continue
+        kind = f"{quantity} conditioned" if row.conditioned else quantity
+        where = row.points[int(np.nanargmax(found[kind]))]
+        unit = "times what rounding the arguments changes" if row.conditioned else "units of the last place"
+        out.append(
+            f"{row.name}{where}, {mode}, {dtype} {quantity}: {reached:.3g} {unit}; allowed: {allowed:.3g}, or "
+            f"{MOST_OF_SCIPY:g} times SciPy's {'' if theirs is None else f'{theirs:.3g}'}"
+        )
+    return out
+
+
 def has_jax() -> bool:
     return importlib.util.find_spec("jax") is not None
 
@@ -83,13 +117,22 @@ def jax(row: Row, family: str, dtype: Any) -> Errors:
     if function is None or not name:
         return {}
     with module.enable_x64(True):
-        results, args = [], row.arguments(dtype)
-        for derivatives in ((), *((i,) for i in row.derivatives)):
-            try:
-                out = module.jit(value_and_derivatives(module.jvp, function, derivatives))(*args)
-                results.append(np.asarray(out[-1]))
-            except (NotImplementedError, ValueError, TypeError):
-                results.append(None)  # it has no such derivative
+        args = row.arguments(dtype)
+
+        def call(derivatives: Sequence[int]) -> list[Any]:
+            out = module.jit(value_and_derivatives(module.jvp, function, derivatives))(*args)
+            return list(map(np.asarray, out))
+
+        try:
+            results = call(row.derivatives)
+        except (NotImplementedError, ValueError, TypeError):
+            # Some derivative is not there, or the function itself is not.
+            results = []
+            for derivatives in ((), *((i,) for i in row.derivatives)):
+                try:
+                    results.append(call(derivatives)[-1])
+                except (NotImplementedError, ValueError, TypeError):
+                    results.append(None)
     return compared(row, family, dtype, results)
 
 

@@ -59,25 +59,73 @@ def read(texts: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
     return high, np.array([math.ulp(h) * float(p) / 100 if math.isfinite(h) else 0.0 for h, (_, p) in zip(high, parts)])
 
 
-def computed(row: Row) -> dict[str, list[str | None]]:
-    """The references of a row, by quantity."""
+def slope_of(function: Callable[..., Any], i: int) -> Callable[..., Any]:
+    """The derivative of a function of mpmath's numbers by its argument `i`, by a central difference: of a step that is
+    small beside anything, with digits enough to lose half of them."""
     import mpmath
 
-    def value_at(function: Callable[..., Any], point: Sequence[float]) -> str | None:
-        try:
-            with mpmath.workdps(DIGITS):
-                return written(function(*map(mpmath.mpf, point)))
-        except (ValueError, ZeroDivisionError):
-            return None
+    def slope(*p: Any) -> Any:
+        with mpmath.workdps(3 * DIGITS):
+            step = (abs(p[i]) or mpmath.mpf(1)) * mpmath.mpf(2) ** -160
+            above, below = (function(*p[:i], p[i] + s, *p[i + 1 :]) for s in (step, -step))
+            return (above - below) / (2 * step)
 
-    functions = [row.reference]
+    return slope
+
+
+def functions_of(row: Row) -> dict[str, Callable[..., Any]]:
+    """The references of a row as functions of mpmath's numbers, by quantity."""
     given = tuple(row.reference_derivatives) or (None,) * len(row.derivatives)
-    for i, function in zip(row.derivatives, given, strict=True):
-        order = tuple(int(i == j) for j in range(len(row.grids)))
-        # Steps relative to the argument, if there is something to be relative to.
-        difference = lambda *p, i=i, order=order: mpmath.diff(row.reference, p, order, relative=bool(p[i]))
-        functions.append(function or difference)
-    return {name: [value_at(f, p) for p in row.points] for name, f in zip(row.quantities, functions)}
+    slopes = [f or slope_of(row.reference, i) for i, f in zip(row.derivatives, given, strict=True)]
+    return dict(zip(row.quantities, [row.reference, *slopes]))
+
+
+def value_at(function: Callable[..., Any], point: Sequence[float]) -> str | None:
+    """What is written of the function at the point, None where it has no value."""
+    import mpmath
+
+    try:
+        with mpmath.workdps(DIGITS):
+            return written(function(*map(mpmath.mpf, point)))
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def condition_at(function: Callable[..., Any], point: Sequence[float]) -> float:
+    """How fast the function changes with relative changes of its arguments, all of them together: Σ |xᵢ ∂ᵢf|, by
+    differences, in two digits.
+
+    >>> condition_at(lambda x, y: x * x - y, (3.0, 9.0))
+    27.0
+    """
+    import mpmath
+
+    step, total = mpmath.mpf(2) ** -50, 0.0
+    with mpmath.workdps(DIGITS):
+        arguments = list(map(mpmath.mpf, point))
+        for i, x in enumerate(arguments):
+            if not x:
+                continue
+            try:
+                here = function(*arguments)
+                # Inwards, where an argument is at the end of a domain.
+                moved = function(*arguments[:i], x * (1 - step), *arguments[i + 1 :])
+                total += float(abs((moved - here) / step))
+            except (ValueError, ZeroDivisionError, TypeError):
+                continue
+    return float(f"{total:.2g}")
+
+
+def table_of(row: Row, old: dict[str, list[Any]] | None = None) -> dict[str, list[Any]]:
+    """The references of a row, by quantity: those of `old` that are of the same points, the others computed."""
+    table: dict[str, list[Any]] = {"points": points_of(row)}
+    kept = old if old is not None and old["points"] == table["points"] else {}
+    for name, function in functions_of(row).items():
+        table[name] = kept[name] if name in kept else [value_at(function, p) for p in row.points]
+        if row.conditioned:
+            key = f"{name} condition"
+            table[key] = kept[key] if key in kept else [condition_at(function, p) for p in row.points]
+    return table
 
 
 def points_of(row: Row) -> list[str]:
@@ -92,7 +140,10 @@ def stored(family: str) -> dict[str, dict[str, list[str | None]]]:
 
 
 def is_current(row: Row, table: dict[str, list[str | None]] | None) -> bool:
-    return table is not None and table["points"] == points_of(row) and list(table)[1:] == row.quantities
+    if table is None or table["points"] != points_of(row):
+        return False
+    conditions = [f"{name} condition" for name in row.quantities] if row.conditioned else []
+    return set(table) == {"points", *row.quantities, *conditions}
 
 
 def update(family: str, rows: Sequence[Row], everything: bool = False) -> None:
@@ -101,7 +152,7 @@ def update(family: str, rows: Sequence[Row], everything: bool = False) -> None:
     for row in rows:
         table = stored(family).get(row.name)
         if everything or not is_current(row, table):
-            table = {"points": points_of(row), **computed(row)}
+            table = table_of(row, None if everything else table)
             none = {name: texts.count(None) for name, texts in table.items() if None in texts}
             print(f"{family}: {row.name}, {len(row.points)} points; without a value: {none}", flush=True)
         tables[row.name] = table

@@ -27,6 +27,15 @@ def linear(low: float, high: float, count: int) -> list[float]:
     return [float(x) for x in np.linspace(low, high, count).astype(np.float32)]
 
 
+def singles(*numbers: float) -> list[float]:
+    """The numbers of float32 that are nearest.
+
+    >>> singles(0.5, 1e10, 0.1)
+    [0.5, 10000000000.0, 0.10000000149011612]
+    """
+    return [float(np.float32(x)) for x in numbers]
+
+
 def signed(numbers: Sequence[float]) -> list[float]:
     """The numbers and their negatives."""
     return [-x for x in reversed(numbers)] + list(numbers)
@@ -39,7 +48,7 @@ class Row:
     `reference` is the same function of numbers of mpmath, called with 50 digits. `grids` has the values of each
     argument: all combinations of them are the points (those in the `domain`, if there is one), unless `paired`: then
     the grids are of one length, and have the arguments of one point after the other. `derivatives` are the arguments
-    by which the first derivatives are compared, too, with those that mpmath's differences give for `reference`, unless
+    by which the first derivatives are compared, too, with those that differences of `reference` give, unless
     `reference_derivatives` has functions (None: differences). A point at which a reference has no value (it raises
     ValueError or ZeroDivisionError, or gives NaN) is not compared.
 
@@ -50,6 +59,10 @@ class Row:
     `bound` has the units of the last place that are allowed instead of MOST_ULPS, by "float32 value", "float64 by 0"
     (the derivative by the first argument), or without the dtype, with "compiled " in front if they are for compiled
     programs only; `reason` says why they are.
+
+    If the row is `conditioned`, the bounds are in units of what rounding the arguments changes, where that is more than
+    one in the last place: a function that is exact for arguments next to those given can do no better near its zeros,
+    or where it changes fast.
     """
 
     name: str
@@ -64,6 +77,7 @@ class Row:
     paired: bool = False
     bound: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
+    conditioned: bool = False
 
     @cached_property
     def points(self) -> list[tuple[float, ...]]:
@@ -106,15 +120,19 @@ class Row:
 
 
 def families() -> dict[str, list[Row]]:
-    """All rows, by the name of their module."""
+    """All rows, by the name of their module, with the bounds of `exceptions`."""
     from tests.accuracy import rows
+    from tests.accuracy.exceptions import with_exceptions
 
     names = sorted(m.name for m in pkgutil.iter_modules(rows.__path__))
-    return {name: importlib.import_module(f"tests.accuracy.rows.{name}").ROWS for name in names}
+    found = {name: importlib.import_module(f"tests.accuracy.rows.{name}").ROWS for name in names}
+    return with_exceptions(found)
 
 
-def errors(got: Any, high: np.ndarray, low: np.ndarray, dtype: Any) -> np.ndarray:
-    """|got - exact| in units of the last place of `dtype` at the exact value, which is high + low.
+def errors(got: Any, high: np.ndarray, low: np.ndarray, dtype: Any, condition: np.ndarray | float = 0.0) -> np.ndarray:
+    """|got - exact| in units of the last place of `dtype` at the exact value, which is high + low; or, if that is more,
+    in units of what rounding the arguments changes: `condition` is how fast the value changes with relative changes of
+    them all.
 
     NaN where there is no exact value; infinite where one of the two is NaN, infinite or of another sign of infinity,
     and the other is not. Where the exact value is below the normal numbers, whatever is below them is right; beyond the
@@ -128,6 +146,7 @@ def errors(got: Any, high: np.ndarray, low: np.ndarray, dtype: Any) -> np.ndarra
     with np.errstate(all="ignore"):
         size = np.minimum(np.abs(high), most).astype(dtype)
         unit = np.maximum(np.spacing(size).astype(np.float64), least * float(info.eps))
+        unit = np.fmax(unit, condition * (float(info.eps) / 2))
         out = np.abs((got - high) - low) / unit
         tiny = (np.abs(high) < least) & (np.abs(got) <= least)
         huge = (np.abs(high) > most) & (

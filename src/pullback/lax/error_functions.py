@@ -17,7 +17,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.lax.approximations import INFINITY, Special
-from pullback.lax.elementwise import abs_p, and_p, div_p, exp_p, gt_p, imag_p
+from pullback.lax.elementwise import abs_p, and_p, div_p, eq_p, exp_p, gt_p, imag_p, min_p
 from pullback.lax.family import COMPLEX, add_p, like, mul_p, neg_p, sub_p
 from pullback.lax.selection import select
 from pullback.lax.special import erf_p
@@ -229,8 +229,16 @@ def _faddeeva_slope(z: Any, out: Any) -> Any:
     return _without_cancellation(z, near, 1, -2j / _ROOT_PI)
 
 
-def _inverse_slope(sign: int) -> Any:
-    return lambda x, out: _times(sign * _ROOT_PI / 2, exp_p.bind(mul_p.bind(out, out)))
+def _erfinv_slope(x: Any, out: Any) -> Any:
+    return _times(_ROOT_PI / 2, exp_p.bind(mul_p.bind(out, out)))
+
+
+def _erfcinv_slope(p: Any, out: Any) -> Any:
+    # -½√π e^(y²), where e^(y²) is erfcx(|y|) by the smaller of p and 2 - p: y² is not rounded.
+    tail = min_p.bind(p, sub_p.bind(like(2, p), p))
+    end = eq_p.bind(tail, like(0, p))
+    growth = div_p.bind(erfcx_p.bind(abs_p.bind(out)), select(end, like(1, p), tail))
+    return select(end, like(-INFINITY, p), _times(-_ROOT_PI / 2, growth))
 
 
 def _owens_by_h(h: Any, a: Any, out: Any) -> Any:
@@ -248,9 +256,9 @@ def _owens_by_a(h: Any, a: Any, out: Any) -> Any:
 erfcx_p = Special("erfcx", "erfcx", erfcx, _erfcx_slope)
 #: `lax.erfc` is XLA's own in float32, too.
 erfc_exact_p = Special("erfc_exact", "erfc", erfc, lambda x, out: _times(-2 / _ROOT_PI, _gaussian(x)))
-erfcinv_p = Special("erfcinv", "erfcinv", erfc_inv, _inverse_slope(-1))
+erfcinv_p = Special("erfcinv", "erfcinv", erfc_inv, _erfcinv_slope)
 #: `lax.erf_inv` is the one that random numbers are made with, quick and inexact in float32.
-erfinv_p = Special("erfinv", "erfinv", erf_inv, _inverse_slope(1))
+erfinv_p = Special("erfinv", "erfinv", erf_inv, _erfinv_slope)
 dawsn_p = Special("dawsn", "dawsn", dawson, _dawson_slope)
 wofz_p = Special("wofz", "wofz", faddeeva, _faddeeva_slope, wide=True, kinds=COMPLEX)
 owens_t_p = Special("owens_t", "owens_t", owens_t, _owens_by_h, _owens_by_a, wide=True)

@@ -25,13 +25,19 @@ from pullback.scipy.stats.families import (
 family = Family("the beta distribution", a="positive", b="positive", scale="positive")
 
 
-def _tail(z: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
-    """Where `z` is above the mean, the probability of what is farther from it, and the logarithm of
-    that where it is tiny."""
+def _smaller(z: Any, a: Any, b: Any) -> tuple[Any, Any, Any, Any, Any]:
+    """Where `z` is above the mean, the probability of what is farther from it, and of what z, a and b
+    that is the lower tail: 1 - z near 0 would have lost the digits of z."""
     z = instead(z < 0, instead(z > 1, z, 1.0), 0.0)
     upper = z > a / (a + b)
     a, b, z = jnp.where(upper, b, a), jnp.where(upper, a, b), jnp.where(upper, 1 - z, z)
-    tail = special.betainc(a, b, z)
+    return upper, special.betainc(a, b, z), z, a, b
+
+
+def _tail(z: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
+    """Where `z` is above the mean, the probability of what is farther from it, and the logarithm of
+    that where it is tiny."""
+    upper, tail, z, a, b = _smaller(z, a, b)
     end = z == 0
     tiny = is_tiny(tail) & ~end
     a, b, z = jnp.where(tiny, a, 1.0), jnp.where(tiny, b, 1.0), jnp.where(tiny, z, 0.25)
@@ -113,8 +119,8 @@ def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> sf(0.25, 2.0, 3.0)
     Array(0.73828125, dtype=float32, weak_type=True)
     """
-    z = standardized(x, loc, scale)
-    return special.betainc(b, a, 1 - instead(z < 0, instead(z > 1, z, 1.0), 0.0))
+    upper, tail, _, _, _ = _smaller(standardized(x, loc, scale), a, b)
+    return jnp.where(upper, tail, 1 - tail)
 
 
 @family
