@@ -11,6 +11,7 @@ import mpmath as mp
 from scipy import stats as scipy
 
 from pullback.scipy import stats
+from tests.accuracy.references import slope_of
 from tests.accuracy.table import Row, linear, signed, spaced
 
 REAL = signed([*spaced(1e-6, 0.05, 4), *linear(0.125, 6, 13), *linear(7, 40, 5)])
@@ -65,6 +66,21 @@ def _slopes(function: str, values: Mapping[str, Reference]) -> Reference | None:
     return None
 
 
+def by_smaller(function: str, values: Mapping[str, Reference], i: int) -> Reference | None:
+    """The derivative of a probability by argument `i`, as that of the smaller of it and what it lacks to 1, of which a
+    difference keeps the digits."""
+    if function not in ("cdf", "sf") or not ("cdf" in values and "sf" in values):
+        return None
+    mine, other = (values[name] for name in ((function, "sf" if function == "cdf" else "cdf")))
+    return slope_of_smaller(mine, other, i)
+
+
+def slope_of_smaller(mine: Reference, other: Reference, i: int) -> Reference:
+    """The derivative by argument `i` of `mine`, which is 1 - `other`."""
+    by_mine, by_other = slope_of(mine, i), slope_of(other, i)
+    return lambda *args: by_mine(*args) if mine(*args) < 0.5 else -by_other(*args)
+
+
 def located(function: str, value: Reference) -> Reference:
     """The reference of a function of (x, parameters..., loc, scale)."""
 
@@ -109,7 +125,7 @@ def rows_of(
         arguments = 1 + len(parameters)
         derivatives = tuple(range(arguments)) if by is None else tuple(by)
         slope = _slopes(function, values)
-        given = [slope if i == 0 else None for i in derivatives]
+        given = [slope if i == 0 else by_smaller(function, values, i) for i in derivatives]
         kept = _options(f"{name}.{function}", options or {})
         common = {"scipy": getattr(theirs, function, None), "jax": f"scipy.stats.{name}.{function}"}
         is_quantile = function in QUANTILES

@@ -1,2 +1,2 @@
-from tests.accuracy.table import Row
-def with_exceptions(f): return f
+def with_exceptions(f):
+    return f

@@ -6,6 +6,7 @@ import mpmath as mp
 from scipy import special as scipy
 
 from pullback.scipy import special
+from tests.accuracy.distributions import slope_of_smaller
 from tests.accuracy.table import Row, linear, spaced
 
 #: Positive numbers, around 1 and 2 (where log Γ vanishes) and far out.
@@ -22,6 +23,14 @@ def _log_gamma(x):
 
 def _density(a, x):
     return mp.exp((a - 1) * mp.log(x) - x - mp.loggamma(a))
+
+
+def _lower(a, x):
+    return mp.gammainc(a, 0, x, regularized=True)
+
+
+def _upper(a, x):
+    return mp.gammainc(a, x, mp.inf, regularized=True)
 
 
 CANCELS = {
@@ -91,11 +100,11 @@ ROWS = [
     Row(
         "gammainc",
         special.gammainc,
-        lambda a, x: mp.gammainc(a, 0, x, regularized=True),
+        _lower,
         [SHAPES, SHAPES],
         derivatives=(0, 1),
         scipy=scipy.gammainc,
-        reference_derivatives=[None, _density],
+        reference_derivatives=[slope_of_smaller(_lower, _upper, 0), _density],
         conditioned=True,
         bound=LOGARITHM,
         reason=WHY_LOGARITHM,
@@ -103,11 +112,11 @@ ROWS = [
     Row(
         "gammaincc",
         special.gammaincc,
-        lambda a, x: mp.gammainc(a, x, mp.inf, regularized=True),
+        _upper,
         [SHAPES, SHAPES],
         derivatives=(0, 1),
         scipy=scipy.gammaincc,
-        reference_derivatives=[None, lambda a, x: -_density(a, x)],
+        reference_derivatives=[slope_of_smaller(_upper, _lower, 0), lambda a, x: -_density(a, x)],
         conditioned=True,
         bound=LOGARITHM,
         reason=WHY_LOGARITHM,

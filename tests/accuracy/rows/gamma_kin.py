@@ -10,6 +10,7 @@ from scipy import special as scipy
 import pullback.lax as lax
 import pullback.numpy as jnp
 from pullback.scipy import special
+from tests.accuracy.distributions import slope_of_smaller
 from tests.accuracy.table import Row, linear, signed, singles, spaced
 
 POSITIVE = [*spaced(1e-6, 0.05, 4), *linear(0.125, 4, 20), *spaced(4.3, 1e6, 12)]
@@ -28,6 +29,14 @@ def _polygamma(n):
         reference_derivatives=[lambda x: mp.polygamma(n + 1, x)],
         conditioned=True,
     )
+
+
+def _below(a, b, x):
+    return mp.betainc(a, b, 0, x, regularized=True)
+
+
+def _above(a, b, x):
+    return mp.betainc(b, a, 0, 1 - x, regularized=True)
 
 
 def _log_gamma(part):
@@ -117,12 +126,16 @@ ROWS = [
     Row(
         "betainc",
         special.betainc,
-        lambda a, b, x: mp.betainc(a, b, 0, x, regularized=True),
+        _below,
         [[0.0625, 1.0, 2.5, 40.0], [0.125, 1.0, 3.75, 60.0], singles(1e-6, 0.03125, 0.25, 0.5, 0.75, 1 - 2.0**-10)],
         (0, 1, 2),
         scipy=lambda a, b, x: scipy.betainc(*np.float64([a, b, x])),
         jax="scipy.special.betainc",
-        reference_derivatives=[None, None, lambda a, b, x: x ** (a - 1) * (1 - x) ** (b - 1) / mp.beta(a, b)],
+        reference_derivatives=[
+            slope_of_smaller(_below, _above, 0),
+            slope_of_smaller(_below, _above, 1),
+            lambda a, b, x: x ** (a - 1) * (1 - x) ** (b - 1) / mp.beta(a, b),
+        ],
         conditioned=True,
     ),
 ]
