@@ -153,6 +153,10 @@ def test_tridiagonal_eigenproblems() -> None:
         for i in range(3):
             close(w[i], scipy_linalg.eigh_tridiagonal(d[i], e[i], eigvals_only=True), 1e-13)
         close(adjoint(v) @ v, np.broadcast_to(np.eye(6), v.shape), 1e-13)
+        alone = pb.jit(lambda d, e: linalg.eigh_tridiagonal(d, e, eigvals_only=True))
+        for scale in (1, 1e200, 1e-200):
+            close(alone(scale * d, scale * e) / scale, w, 1e-13)
+        assert np.isnan(np.asarray(alone(d[:, :3] * np.nan, e[:, :2]))).all()
         some, vectors = linalg.eigh_tridiagonal(d, e, select="i", select_range=(1, 3))
         close(some, w[:, 1:4], 0)
         assert vectors.shape == (3, 6, 3)

@@ -72,7 +72,7 @@ def test_results_are_those_of_python_loops() -> None:
 
 
 def test_loops_that_are_not_small_are_loops_like_others() -> None:
-    wide = np.ones(1000, np.float32)
+    wide = np.ones(2000, np.float32)
     for f, y in (
         (repeated(lambda c: jnp.sort(c)), Y),
         (lambda y: pb.lax.fori_loop(0, 9, lambda i, c: c * 0.9, y), wide),

@@ -21,9 +21,9 @@ from typing import Any
 from pullback.xla.text import Value, type_text
 
 #: Elements of the largest array that is computed in a small loop.
-SMALL = 256
-#: Elements of the largest factor of a matrix product.
-_FACTOR = 1024
+SMALL = 1024
+#: Elements of the largest matrix product.
+_PRODUCT = 256
 #: A loop of more operations takes LLVM long as one function.
 _LARGEST = 4096
 
@@ -57,10 +57,10 @@ def fits(op: str, operands: Sequence[Any], results: Sequence[Any]) -> bool:
         return bool(results[0].size <= SMALL)
     limit = SMALL
     if op == "stablehlo.dot_general":
-        limit = _FACTOR
+        limit = _PRODUCT
     elif op not in _SMALL:
         return False
-    return all(x.size <= limit for x in operands) and all(x.size <= SMALL for x in results)
+    return all(x.size <= SMALL for x in operands) and all(x.size <= limit for x in results)
 
 
 class Loop(str):

@@ -248,6 +248,9 @@ ROWS: list[Row] = [
     *(Row("eigh", label, linalg.eigh, (x,), order=0) for label, x in (
         ("integers", np.array([[2, 1], [1, 3]])), ("booleans", np.eye(2, dtype=bool)), ("nan", NAN), ("empty", EMPTY),
         ("no batch", NO_BATCH), ("float32", SPD.astype(SINGLE)))),
+    *(Row("tridiagonal_eigenvalues", label, linalg.tridiagonal_eigenvalues_p.bind, args, order=order) for label, args, order in (
+        ("real", (DIAGONALS[1], DIAGONALS[0][:3]), 2), ("complex", (C[0] * 2, B_C[:2, 0]), 1), ("1x1", (ONE[0], ONE[0, :0]), 1),
+        ("nan", (NAN[0], NAN[1, :1]), 0), ("zero", (np.zeros(3), np.zeros(2)), 0), ("empty", (np.zeros(0), np.zeros(0)), 0))),
     Row("eig", "values", eigenvalues, (A,)),
     Row("eig", "complex values", eigenvalues, (C,)),
     Row("eig", "vectors", eigenvectors, (A,)),

@@ -27,6 +27,7 @@ from pullback.lax.linalg.sylvester import sqrtm_p, sylvester_p
 from pullback.lax.linalg.symmetric import symmetric_product, symmetric_product_p
 from pullback.lax.linalg.triangular import triangular_solve, triangular_solve_p
 from pullback.lax.linalg.triangular_sylvester import triangular_sylvester_p
+from pullback.lax.linalg.tridiagonal_spectrum import tridiagonal_eigenvalues_p
 from pullback.lax.linalg.tridiagonal_systems import tridiagonal_solve, tridiagonal_solve_p
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "hessenberg_p", "householder_product", "householder_product_p", "lu", "lu_p", "lu_pivots_to_permutation",
     "lu_pivots_to_permutation_p", "lu_solve_p", "ormqr", "ormqr_p", "pinv_p", "polar_p", "qdwh", "qr", "qr_p", "schur", "schur_p",
     "slogdet_p", "solve_p", "sqrtm_p", "svd", "svd_p", "sylvester_p", "symmetric_product", "symmetric_product_p", "triangular_solve",
-    "triangular_solve_p", "triangular_sylvester_p", "tridiagonal", "tridiagonal_p", "tridiagonal_solve", "tridiagonal_solve_p",
+    "triangular_solve_p", "triangular_sylvester_p", "tridiagonal", "tridiagonal_eigenvalues_p", "tridiagonal_p", "tridiagonal_solve",
+    "tridiagonal_solve_p",
 ]  # fmt: skip

@@ -345,8 +345,9 @@ def eigh_tridiagonal(
     diagonals `d` (..., n) and subdiagonals `e` (..., n-1); w alone with `eigvals_only`.
 
     With `select` "i", those with indices from select_range[0] to select_range[1], both included.
-    The matrices are decomposed as full ones, by LAPACK's divide and conquer, which leaves none out
-    and has orthogonal eigenvectors: `tol` and `key` change nothing. Raises TypeError unless both
+    Eigenvalues alone are those of LAPACK's sterf, or bisected in compiled code. With eigenvectors the
+    matrices are decomposed as full ones, by LAPACK's divide and conquer, which leaves none out and
+    has orthogonal eigenvectors: `tol` and `key` change nothing. Raises TypeError unless both
     are floating and of one dtype, ValueError for ranges and shapes that do not fit,
     NotImplementedError for `select` "v", whose results have no shape that is known beforehand.
 
@@ -381,10 +382,11 @@ def eigh_tridiagonal(
         last += 1
     elif select != "a":
         raise here(ValueError, f"eigh_tridiagonal: select must be 'a' or 'i', got {select!r}")
+    if eigvals_only:
+        return lax_linalg.tridiagonal_eigenvalues_p.bind(d, e)[..., first:last]
     a = matrices.diagonal_matrix(d)
     if n > 1:
         below = matrices.diagonal_matrix(pad(e, like(0, e), [(0, 0, 0)] * (e.ndim - 1) + [(0, 1, 0)]))
         a = a + jnp.roll(below, 1, -2)
     v, w = lax_linalg.eigh_p.bind(a, lower=True, sort_eigenvalues=True)
-    w = w[..., first:last]
-    return w if eigvals_only else (w, v[..., first:last])
+    return w[..., first:last], v[..., first:last]
