@@ -19,6 +19,7 @@ from pullback import random as _random
 from pullback.core.array import Array
 from pullback.core.errors import user_api
 from pullback.core.tree import register_dataclass
+from pullback.lax import optimization_barrier
 from pullback.numpy.promotion import here, inexact, promote_inexact
 
 
@@ -61,12 +62,19 @@ class Rotation:
                 f"Rotation.from_euler: angles must have shape (..., {len(axes)}) for {seq!r}, got {angles.shape}",
             )
         half = (jnp.deg2rad(angles) if degrees else angles) / 2
-        c, s, zero = jnp.cos(half), jnp.sin(half), jnp.zeros_like(half[..., 0])
-        total: Any = None
+        # Each component of the result needs all of these: compiled, they are computed once.
+        cosines, sines = optimization_barrier((jnp.cos(half), jnp.sin(half)))
+        zero = jnp.zeros_like(half[..., 0])
+        x, w = [zero, zero, zero], zero + 1
         for i, axis in enumerate(axes):
-            one = jnp.stack([s[..., i] if a == axis else zero for a in range(3)] + [c[..., i]], -1)
-            total = one if total is None else _times(one, total) if seq.islower() else _times(total, one)
-        return cls(_normed(total))
+            # The product with a rotation about one axis, by components: those of the other two turn.
+            c, s = cosines[..., i], sines[..., i]
+            j, k = (axis + 1) % 3, (axis + 2) % 3
+            turn = -s if seq.islower() else s
+            x[axis], w = x[axis] * c + w * s, w * c - x[axis] * s
+            x[j], x[k] = x[j] * c + x[k] * turn, x[k] * c - x[j] * turn
+        norm = jnp.sqrt(x[0] * x[0] + x[1] * x[1] + x[2] * x[2] + w * w)
+        return cls(jnp.stack([*x, w], -1) / norm[..., None])
 
     @classmethod
     @user_api
