@@ -11,7 +11,7 @@ Elements that take another branch reach neither values nor derivatives (`control
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import cached_property, partial, reduce
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,8 @@ if TYPE_CHECKING:
 
 
 class Cond(ControlPrimitive):
-    """See the module's text.
+    """See the module's text. What chooses the branch in another way has other parameters beside
+    `branches`, and other rules `apply` and `lower`.
 
     Example: `b = cond[branches=...] i a`, of `cond(pred, f, g, x)`.
     """
@@ -88,7 +89,8 @@ class Cond(ControlPrimitive):
         kinds = kinds_of(operands)
         key = ("cond", tuple(branches), how.key, kinds)
         branch: LiftedBranches = branches[0].derived(key, LiftedBranches, branches, how, kinds)
-        return how.outcome(branch, self.bind(*index.leaves, *leaves_of(operands), branches=branch.programs))
+        outs = self.bind(*index.leaves, *leaves_of(operands), **params | {"branches": branch.programs})
+        return how.outcome(branch, outs)
 
     def linearized(self, primals: Sequence[Value], nodes: Sequence[Node | None], params: Params) -> WithNodes:
         index, *operands = primals
@@ -96,10 +98,12 @@ class Cond(ControlPrimitive):
         branches: Sequence[ClosedJaxpr] = params["branches"]
         key = ("cond linearization", tuple(branches), active)
         found: CondLinearization = branches[0].derived(key, CondLinearization, branches, active)
-        results = self.bind(index, *operands, branches=found.forward)
+        results = self.bind(index, *operands, **params | {"branches": found.forward})
         outs, slots = results[: found.num_results], results[found.num_results :]
         values = [index, *(operands[i] for i in found.used_operands), *(outs[i] for i in found.used_results), *slots]
-        node = LinearStep(self.name, values, nodes, found.push, found.pull, found)
+        others = {k: v for k, v in params.items() if k != "branches"}
+        push, pull = (partial(linear, partial(self.bind, **others)) for linear in (found.push, found.pull))
+        node = LinearStep(self.name, values, nodes, push, pull, (found, tuple(others.items())))
         return outs, results_of(node, outs, found.has_tangent)
 
 
@@ -292,19 +296,19 @@ class CondLinearization:
         ]
         self.forward = tuple(_forward_branch(p, count, inputs, slots, taken) for p, taken in zip(parts, chosen))
 
-    def push(self, values: Sequence[Value], tangents: Sequence[Tangent]) -> list[Tangent]:
-        """Tangents of the results, given the operands' (None is zero)."""
+    def push(self, bind: Function, values: Sequence[Value], tangents: Sequence[Tangent]) -> list[Tangent]:
+        """Tangents of the results, given the operands' (None is zero); `bind` is the conditional's."""
         given = tuple(t is not None and a for t, a in zip(tangents[1:], self._active))
         ts = [t for t, g in zip(tangents[1:], given) if g]
         branches, has = self._linear("push", given, values[1:], ts, self._types[1])
-        return spread(cond_p.bind(*values, *ts, branches=branches), has)
+        return spread(bind(*values, *ts, branches=branches), has)
 
-    def pull(self, values: Sequence[Value], cotangents: Sequence[Cotangent]) -> list[Cotangent]:
+    def pull(self, bind: Function, values: Sequence[Value], cotangents: Sequence[Cotangent]) -> list[Cotangent]:
         """Cotangents of the operands, given the results' (None is zero)."""
         given = tuple(c is not None and h for c, h in zip(cotangents, self.has_tangent))
         cts = [c for c, g in zip(cotangents, given) if g]
         branches, has = self._linear("pull", given, values[1:], cts, self._types[0])
-        return [None, *spread(cond_p.bind(*values, *cts, branches=branches), has)]
+        return [None, *spread(bind(*values, *cts, branches=branches), has)]
 
     def _linear(
         self, kind: str, given: Mask, values: Sequence[Value], linear: Sequence[Value], out_types: Sequence[ShapedArray]
@@ -526,7 +530,7 @@ class Branches:
     Example: of `cond(True, f, g, x)` in eager code, f is taken.
     """
 
-    __slots__ = ("bodies", "programs", "joined", "captured", "out_tree")
+    __slots__ = ("bodies", "programs", "captured", "out_tree", "__dict__")
 
     def __init__(
         self, what: str, functions: Sequence[Function], in_tree: PyTreeDef, types: Sequence[ShapedArray]
@@ -535,8 +539,6 @@ class Branches:
         self.programs = _of_one_type(what, functions, self.bodies)
         self.out_tree = self.bodies[0].out_tree
         self.captured = [x for b in self.bodies for x in b.captured]
-        #: The programs as branches of one operation: each takes what all close over.
-        self.joined: tuple[ClosedJaxpr, ...] | None = None
 
     def take(self, i: int, operands: Sequence[Tree]) -> Tree:
         """The result of branch `i`."""
@@ -546,16 +548,19 @@ class Branches:
             outs = [copy_p.bind(x) if any([x is c for c in captured]) else x for x in outs]
         return tree_unflatten(self.out_tree, outs)
 
+    @cached_property
+    def joined(self) -> tuple[ClosedJaxpr, ...]:
+        """The programs as branches of one operation: each takes what all close over."""
+        branches, before = [], 0
+        for body, program in zip(self.bodies, self.programs):
+            n = len(body.captured)
+            others = tuple([x.aval for x in (*self.captured[:before], *self.captured[before + n :])])
+            branches.append(program.derived(("branch", before, others), _with_others_captured, n, before, others))
+            before += n
+        return tuple(branches)
+
     def choose(self, index: Value, operands: Sequence[Tree]) -> Tree:
         """The result of the branch of a traced number."""
-        if self.joined is None:
-            branches, before = [], 0
-            for body, program in zip(self.bodies, self.programs):
-                n = len(body.captured)
-                others = tuple([x.aval for x in (*self.captured[:before], *self.captured[before + n :])])
-                branches.append(program.derived(("branch", before, others), _with_others_captured, n, before, others))
-                before += n
-            self.joined = tuple(branches)
         return tree_unflatten(self.out_tree, cond_p.bind(index, *self.captured, *operands, branches=self.joined))
 
 

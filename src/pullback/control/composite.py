@@ -19,7 +19,7 @@ from pullback.transforms.program import ProgramCall
 from pullback.xla.text import dense, element_text, element_type, quoted, tensor_type
 
 if TYPE_CHECKING:
-    from pullback.core.names import Emitted, Function, Tree, Value
+    from pullback.core.names import Argument, Emitted, Function, Tree, Value
     from pullback.xla.stablehlo import Emitter
 
 #: What a compiler takes for the name of an operation: that of a dialect, and one in it.
@@ -77,7 +77,7 @@ def composite(decomposition: Function, name: str, version: int = 0) -> Callable[
     if not callable(decomposition):
         raise TypeError(f"composite: the first argument must be callable, got {decomposition!r:.100}, at {user_line()}")
 
-    def function(*args: Tree, **attributes: Any) -> Tree:
+    def function(*args: Tree, **attributes: Argument) -> Tree:
         if not is_staging():
             return decomposition(*args, **attributes)
         try:
@@ -114,7 +114,7 @@ def composite(decomposition: Function, name: str, version: int = 0) -> Callable[
     return function
 
 
-def attribute_text(value: Any) -> str:
+def attribute_text(value: Argument) -> str:
     """A number, a text, a dtype, an array, or a collection of these as an attribute's text. Raises
     TypeError for anything else.
 

@@ -44,7 +44,10 @@ _LATER = (
         )
     ),
     # Control flow, which is made of transformations of programs.
-    *(f"pullback.control.{name}" for name in ("loops", "branches", "associative", "reduce", "solves", "composite")),
+    *(
+        f"pullback.control.{name}"
+        for name in ("loops", "branches", "associative", "reduce", "solves", "composite", "platforms")
+    ),
 )
 
 

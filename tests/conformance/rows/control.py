@@ -9,6 +9,7 @@ import numpy as np
 
 from pullback.control.branches import cond, switch
 from pullback.control.loops import fori_loop, map, scan, while_loop
+from pullback.control.platforms import platform_dependent
 from pullback.core.array import as_array
 from pullback.core.jaxpr import run
 from pullback.core.tree import tree_leaves
@@ -224,6 +225,8 @@ COND = [
     Row("cond", "of-a-value", lambda x: cond(x[0] < x[1], lax.sin, lambda v: v * x[0], x), (VECTOR,)),
     Row("cond", "false", lambda p, x: cond(p, lax.exp, lambda v: v * v, x), (np.asarray(False), VECTOR)),
     Row("cond", "true", lambda p, x: cond(p, lax.exp, lambda v: v * v, x), (np.asarray(True), VECTOR)),
+    Row("platform_dependent", "plain", staged(lambda x, y: platform_dependent(x, y, cpu=lambda x, y: lax.sin(x) * y, default=lax.add)),
+        (VECTOR, OTHER)),
     Row("cond", "a-number", lambda p, x: cond(p, expensive, lax.cos, x), (np.asarray(2), VECTOR)),
     *(Row("cond", f"switch-{i}", choose, (number(i), VECTOR, OTHER)) for i in (-1, 0, 1, 2, 7)),
     Row("cond", "several-numbers", lambda i, x: [switch(i[k], [lax.sin, expensive, lambda v: v * x], x) for k in range(3)],
