@@ -71,6 +71,7 @@ def test_derivatives():
 
 def test_what_does_not_fit():
     for message, args, options in (
+        ("the operands are real numbers", (A * 1j, B), {}),
         ("at least two axes", (A[0, 0], B[0, :, 0]), {}),
         ("the same number of axes", (A, B[0]), {}),
         ("contracting dimensions to have the same shape", (A[..., :32], B), {}),

@@ -83,6 +83,12 @@ def test_axes_and_types():
     assert grad.dtype == jnp.bfloat16
 
 
+def test_no_derivative_goes_through_the_factor():
+    config = nn.get_scaled_dot_general_config
+    f = lambda g: nn.scaled_dot_general(X, Y, ROWS, configs=[config("nvfp4", g)] * 3).sum()
+    assert pb.jit(pb.grad(f))(jnp.ones(1)).tolist() == [0.0]
+
+
 def test_scaled_matmul():
     sx, sy = (
         np.exp(RNG.normal(size=(2, 4, 5))).astype(np.float32),
@@ -111,6 +117,12 @@ def test_what_does_not_fit():
     sx, sy = np.ones((2, 4, 5), np.float32), np.ones((2, 3, 5), np.float32)
     config = nn.get_scaled_dot_general_config("mxfp8")
     calls: list[tuple[type[Exception], str, Any]] = [
+        (
+            TypeError,
+            "real numbers, got complex64",
+            lambda: nn.scaled_dot_general(X * 1j, Y, ROWS, configs=[config] * 3),
+        ),
+        (TypeError, "real numbers, got complex64", lambda: nn.scaled_matmul(X, Y, sx * 1j, sy)),
         (ValueError, "three axes", lambda: nn.scaled_matmul(X[0], Y[0], sx[0], sy[0])),
         (ValueError, "must be alike", lambda: nn.scaled_matmul(X, Y[..., :40], sx, sy)),
         (ValueError, "scales must be those of rows", lambda: nn.scaled_matmul(X, Y, sx[:, :2], sy)),

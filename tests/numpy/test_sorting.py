@@ -147,3 +147,5 @@ def test_top_k_has_the_derivative_of_what_it_takes():
             call()
     with pytest.raises(ValueError, match="axis"):
         jnp.top_k(jnp.ones(3), 1, axis=1)
+    with pytest.raises(TypeError, match="top_k takes numbers, got key"):
+        jnp.top_k(pb.random.split(pb.random.key(0)), 1)

@@ -15,6 +15,7 @@ from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.staging import is_staging, stage_flat
 from pullback.core.trace import Params, Tracer
 from pullback.core.tree import arrays_of, tree_unflatten
+from pullback.core.types import integer
 from pullback.transforms.program import ProgramCall
 from pullback.xla.text import dense, element_text, element_type, quoted, tensor_type
 
@@ -102,7 +103,11 @@ def composite(decomposition: Function, name: str, version: int = 0) -> Callable[
                     )
             texts = {k: attribute_text(v) for k, v in attributes.items() if v is not None}
             outs = composite_p.bind(
-                *leaves, jaxpr=closed, name=name, version=int(version), attributes=_dictionary(texts)
+                *leaves,
+                jaxpr=closed,
+                name=name,
+                version=integer(version, "composite: version"),
+                attributes=_dictionary(texts),
             )
             return tree_unflatten(out_tree, outs)
         except Exception as error:

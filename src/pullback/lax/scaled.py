@@ -27,7 +27,7 @@ def scaled_dot(
     if not given. The result is of the dtype `preferred_element_type`, bfloat16 by default; operands
     are multiplied by their scales in that dtype, or in float32 if it is neither bfloat16 nor wider,
     and products are summed in 32 bits at least. It is differentiable in all operands: as what it
-    computes. Raises TypeError for shapes that do not fit, and for blocks of one element.
+    computes. Raises TypeError for complex operands, shapes that do not fit, and blocks of one element.
 
     >>> import pullback.numpy as jnp
     >>> x = jnp.array([[1.0, 2.0, 3.0, 4.0]], jnp.float8_e4m3fn)
@@ -43,6 +43,8 @@ def scaled_dot(
     if dimension_numbers is None:
         lead = tuple(range(x.ndim - 2))
         dimension_numbers = (((x.ndim - 1,), (y.ndim - 2,)), (lead, lead))
+    if dtypes.is_complex(x.dtype) or dtypes.is_complex(y.dtype):
+        raise _fault(f"the operands are real numbers, got {x.aval.str_short()} and {y.aval.str_short()}")
     numbers = contracted_axes("scaled_dot", x, y, dimension_numbers)
     out_dtype = dtypes.bfloat16 if preferred_element_type is None else dtypes.canonicalize_dtype(preferred_element_type)
     dtype = (

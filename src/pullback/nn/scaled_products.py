@@ -21,6 +21,7 @@ from pullback.core.array import Array
 from pullback.lax.arrangement import slice_in_dim
 from pullback.lax.bits import bitcast_convert_type
 from pullback.lax.contraction import contracted_axes, dot_general, free_axes
+from pullback.lax.gradient import stop_gradient
 from pullback.lax.scaled import dequantized
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, reshape_p, transpose_p
@@ -46,14 +47,14 @@ def scaled_matmul(
     `lhs` has shape (b, m, k), `rhs` (b, n, k); their scales have shapes (b, m, k / block) and (b, n,
     k / block), which say how long the blocks are. Operands are multiplied by their scales and summed
     in float32, or in float64 if that is the dtype asked for. It is differentiable in all operands.
-    Raises ValueError for shapes that do not fit.
+    Raises ValueError for shapes that do not fit, TypeError for complex numbers.
 
     >>> import pullback.numpy as jnp
     >>> a, b = jnp.array([[[1.0, 2.0, 3.0]]]), jnp.array([[[4.0, 5.0, 6.0]]])
     >>> scaled_matmul(a, b, jnp.full((1, 1, 1), 0.5), jnp.full((1, 1, 1), 0.5))
     Array([[[8.]]], dtype=float32)
     """
-    a, b, a_scales, b_scales = (array_like(v, "scaled_matmul") for v in (lhs, rhs, lhs_scales, rhs_scales))
+    a, b, a_scales, b_scales = (_real(v, "scaled_matmul") for v in (lhs, rhs, lhs_scales, rhs_scales))
     shapes = f"got shapes {a.shape} and {b.shape}, with scales of shapes {a_scales.shape} and {b_scales.shape}"
     if any(v.ndim != 3 for v in (a, b, a_scales, b_scales)):
         raise here(ValueError, f"scaled_matmul: operands and scales must have three axes, {shapes}")
@@ -68,6 +69,13 @@ def scaled_matmul(
     dtype = dtypes.float64 if out_dtype == dtypes.float64 else dtypes.float32
     factors = dequantized(a, a_scales, dtype), dequantized(b, b_scales, dtype)
     return dot_general(*factors, _ROWS_WITH_ROWS, preferred_element_type=out_dtype)
+
+
+def _real(x: Any, name: str) -> Array:
+    x = array_like(x, name)
+    if dtypes.is_complex(x.dtype):
+        raise here(TypeError, f"{name}: operands and scales are real numbers, got {dtypes.name(x.dtype)}")
+    return x
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +125,8 @@ def get_scaled_dot_general_config(mode: str, global_scale: Any = None) -> BlockS
     `scaled_dot_general`.
 
     `global_scale`, an array of one number, is a factor of everything in the format "nvfp4", by
-    default 1, and what is larger than 2688 times that factor is cut; "mxfp8" has none. Raises ValueError for other formats.
+    default 1; what is larger than 2688 times that factor is cut, and no derivative goes through it.
+    "mxfp8" has none. Raises ValueError for other formats.
 
     >>> get_scaled_dot_general_config("nvfp4").scale_type
     dtype(float8_e4m3fn)
@@ -126,7 +135,8 @@ def get_scaled_dot_general_config(mode: str, global_scale: Any = None) -> BlockS
         return BlockScaleConfig(mode, 32, _E4M3, _E8M0)
     if mode == "nvfp4":
         factor = np.ones(1, np.float32) if global_scale is None else global_scale
-        factor = array_like(factor, "get_scaled_dot_general_config")
+        # What an operand stands for does not depend on it.
+        factor = stop_gradient(_real(factor, "get_scaled_dot_general_config"))
         if factor.size != 1:
             raise here(ValueError, f"global_scale must be one number, got an array of shape {factor.shape}")
         return BlockScaleConfig(mode, 16, _E2M1, _E4M3, factor)
@@ -145,8 +155,8 @@ def scaled_dot_general(
     blocks. The derivative is that of the product, with rounding as the identity; in the format
     "mxfp8" the products that it consists of are computed in the format, too, with blocks along the
     axes that are contracted there. Sums are taken in float32. Without `configs` it is
-    `lax.dot_general`. `implementation` has no effect. Raises TypeError for axes that do not fit and
-    for other results than float32, bfloat16 and float16, ValueError unless there are three formats.
+    `lax.dot_general`. `implementation` has no effect. Raises TypeError for complex numbers,
+    axes that do not fit, and other results than float32, bfloat16 and float16, ValueError unless there are three formats.
 
     >>> import pullback.numpy as jnp
     >>> x = jnp.array([[1.0, 2.0, 100.0]])
@@ -155,7 +165,7 @@ def scaled_dot_general(
     [[9216.0]]
     """
     del implementation
-    x, y = (array_like(v, "scaled_dot_general") for v in (lhs, rhs))
+    x, y = (_real(v, "scaled_dot_general") for v in (lhs, rhs))
     numbers = contracted_axes("scaled_dot_general", x, y, dimension_numbers)
     out_dtype = dtypes.canonicalize_dtype(preferred_element_type)
     if configs is None:

@@ -154,6 +154,8 @@ def top_k(a: Any, k: int, /, *, axis: int = -1, mode: str = "largest", sorted: b
     if mode not in ("largest", "smallest"):
         raise here(ValueError, f"top_k: mode must be 'largest' or 'smallest', got {mode!r}")
     a = array_like(a, "top_k")
+    if dtypes.kind(a.dtype) not in "biufc":
+        raise here(TypeError, f"top_k takes numbers, got {a.aval.str_short()}")
     axis = canonical_axis(axis, len(a.shape))
     k = integer(k, "top_k: k")
     if not 0 <= k <= a.shape[axis]:
