@@ -19,7 +19,6 @@ def _inside(k: Any, n: Any) -> tuple[Any, Any, Any]:
     """Where `k` is outside of the support, and successes and failures inside."""
     outside = (k < 0) | (k > n)
     k = instead(outside, k, 0.0)
-    ways = instead((k == 0) | (k == n), -jnp.log1p(n) - special.betaln(n - k + 1, k + 1), 0.0)
     return outside, k, n - k
 
 

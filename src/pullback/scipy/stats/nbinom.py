@@ -21,8 +21,7 @@ def _inside(k: Any, n: Any) -> tuple[Any, Any, Any]:
     n + k trials."""
     outside = k < 0
     k = instead(outside, k, 0.0)
-    ways = instead(k == 0, -jnp.log(n + k) -return outside, k + 1), 0.0)
-    return outside, n / (n + k)
+    return outside, k, n / (n + k)
 
 
 @family
