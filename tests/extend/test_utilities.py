@@ -161,7 +161,18 @@ def test_metadata_is_attached_to_operations():
     )
     np.testing.assert_allclose(f(0.3), g(0.3), rtol=1e-6)
     over_a_loop = lambda x: set_xla_metadata(pb.lax.fori_loop(0, 3, lambda i, c: c * 2, x), loop="1")
-    assert texts(over_a_loop, 1.0) == {"}": '{loop = "1"}'}
+    text = pb.jit(over_a_loop).lower(1.0).as_text()
+    assert '}) {mhlo.frontend_attributes = {loop = "1"}}' in text and "func.call" in text
+    long_loop = lambda x: set_xla_metadata(pb.lax.while_loop(lambda c: (c < 9).any(), lambda c: c @ c.T, x), loop="1")
+    assert texts(long_loop, jnp.ones((40, 40))) == {"}": '{loop = "1"}'}
+
+    def nested(x):
+        with set_xla_metadata(a="b", c="d"):
+            y = jnp.sin(x)
+        return set_xla_metadata(y, a="e", f='"g"}}')
+
+    assert texts(nested, 1.0) == {"sine": '{a = "e", c = "d", f = "\\22g\\22}'}
+    assert float(pb.jit(nested)(0.0)) == 0.0
     np.testing.assert_allclose(pb.jit(over_a_loop)(1.0), 8.0)
     assert texts(lambda x: set_xla_metadata(x, a="b") + 1, 1.0) == {}  # an argument has no operation
     assert texts(lambda x: set_xla_metadata(jnp.sin(x), **{"a b": '"'}), 1.0) == {"sine": '{"a b" = "\\22"}'}

@@ -19,6 +19,7 @@ from pullback.core.errors import user_line
 from pullback.core.staging import Attributes, stack_entry
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.lax.creation import Copy
+from pullback.xla.attached import attach
 
 
 class _Attach(Copy):
@@ -28,7 +29,7 @@ class _Attach(Copy):
     mergeable = False
 
     def lower(self, emit: Any, x: Any, *, xla_metadata_kvs: Any) -> Any:
-        emit.attach(x, dict(_texts(xla_metadata_kvs)))
+        attach(emit.lines, x.name, dict(_texts(xla_metadata_kvs)))
         return x
 
     def jvp(self, primals: Any, tangents: Any, **params: Any) -> Any:

@@ -89,7 +89,7 @@ class ModuleContext:
 
         ir, func = mlir().ir, mlir().func
         name = f"written_{len(self.functions)}"
-        self.functions[name] = self.emit.function(name, ins, write)
+        self.functions[name] = _function(self.emit, name, ins, write)
         with self.context, ir.Location.unknown(self.context):
             kinds = [[ir.Type.parse(tensor_type(t.shape, t.dtype)) for t in types] for types in (ins, outs)]
             with ir.InsertionPoint(self.module.body):
@@ -108,6 +108,21 @@ class ModuleContext:
         kept = [x for x in lines if not any(f"func.func private @{name}(" in x for name in self.functions)]
         end = max(i for i, x in enumerate(kept) if x.strip() == "}")
         return _SHORT_CALL.sub(" func.call @", "\n".join([*kept[:end], *self.functions.values(), *kept[end:]]))
+
+
+def _function(emit: Any, name: str, types: Sequence[ShapedArray], body: Callable[..., Any]) -> str:
+    """The text of a private function that does what `body(*arguments)` writes with an emitter, for
+    arguments of these types."""
+    scalars, emit.scalar_arguments = emit.scalar_arguments, None  # which are the program's own
+    try:
+        region = emit.region(types, body)
+    finally:
+        emit.scalar_arguments = scalars
+    *lines, last = region.lines
+    results = last[last.index(" : (") + 4 : last.rindex(") -> ()")]
+    last = last.replace("stablehlo.return", "func.return", 1)
+    arguments = region.arguments[5:-2] if types else ""
+    return "\n".join([f"func.func private @{name}({arguments}) -> ({results}) {{", *lines, last, "}"])
 
 
 class LoweringRuleContext(NamedTuple):

@@ -28,9 +28,10 @@ from pullback.core.dimensions import Dim, at_least, is_symbolic, slice_length
 from pullback.core.dtypes import DType
 from pullback.core.errors import Location
 from pullback.core.jaxpr import ClosedJaxpr
-from pullback.core.staging import Attributes, Origin, stage_flat
+from pullback.core.staging import stage_flat
 from pullback.core.trace import without_floating_point_errors
 from pullback.core.types import Shape, ShapedArray
+from pullback.xla.attached import said
 from pullback.xla.capabilities import CPU, Capabilities, known
 from pullback.xla.kernels import Loop, fits, loop_of
 from pullback.xla.meaning import MEANT
@@ -40,9 +41,7 @@ from pullback.xla.text import (
     Value,
     attribute,
     dense,
-    frontend_attributes,
     is_splat,
-    location_text,
     memory,
     physical_dtype,
     quoted,
@@ -206,20 +205,6 @@ class Emitter:
         finally:
             self.lines, self._constants, self.types, self.token = outer
             self.depth -= 1
-
-    def function(self, name: str, types: Sequence[Any], body: Callable[..., Any]) -> str:
-        """The text of a private function that does what `body(*arguments)` writes, for arguments of the
-        given types."""
-        scalars, self.scalar_arguments = self.scalar_arguments, None  # which are the program's own
-        try:
-            region = self.region(types, body)
-        finally:
-            self.scalar_arguments = scalars
-        *lines, last = region.lines
-        results = last[last.index(" : (") + 4 : last.rindex(") -> ()")]
-        last = last.replace("stablehlo.return", "func.return", 1)
-        arguments = region.arguments[5:-2] if types else ""
-        return "\n".join([f"func.func private @{name}({arguments}) -> ({results}) {{", *lines, last, "}"])
 
     def argument(self, name: str, t: ShapedArray) -> Value:
         """The program's argument called `name`, of which the caller hands over the physical
@@ -703,34 +688,8 @@ class Emitter:
         key = (id(location[0]), location[1], name, scopes) if location is not None else (name, scopes)
         found = self._locations.get(key)
         if found is None:
-            names, attached = [], {}
-            for entry in scopes:
-                if isinstance(entry, Attributes):
-                    attached |= dict(entry)
-                elif isinstance(entry, Origin):
-                    location = tuple(entry)
-                else:
-                    names.append(entry)
-            text = location_text(location, "/".join([*names, name]))
-            found = self._locations[key] = text, frontend_attributes(attached)
+            found = self._locations[key] = said(location, name, scopes)
         (self.location, self.attached), self.operation = found, name
-
-    def attach(self, x: Value, attached: dict[str, str]) -> None:
-        """Attach names and texts to the operation that gave `x`; nothing, where an argument or a
-        constant is `x`."""
-        name, _, _ = x.name.partition("#")
-        starts = (f"{name} = ", f"{name}:")
-        at = next((i for i in reversed(range(len(self.lines))) if self.lines[i].startswith(starts)), None)
-        if at is None or " = stablehlo.constant" in self.lines[at] or "func.call" in self.lines[at]:
-            return
-        depth = 0
-        for i in range(at, len(self.lines)):  # an operation with regions ends where its last one does
-            line = self.lines[i]
-            depth += line.endswith("({") - line.startswith("})")
-            if not depth:
-                head, _, types = line.rpartition(" : (")
-                self.lines[i] = f"{head}{frontend_attributes(attached)} : ({types}"
-                return
 
 
 def _number(name: str) -> int:

@@ -293,15 +293,6 @@ def is_splat(value: Any) -> bool:
 # ---- places --------------------------------------------------------------------------------------
 
 
-def frontend_attributes(attached: dict[str, str]) -> str:
-    """What is written in an operation to which names and texts are attached."""
-    if not attached:
-        return ""
-    names = {k: k if k.isidentifier() and k.isascii() else quoted(k) for k in attached}
-    pairs = ", ".join([f"{names[k]} = {quoted(v)}" for k, v in attached.items()])
-    return f" {{mhlo.frontend_attributes = {{{pairs}}}}}"
-
-
 def location_text(location: Location | None, name: str) -> str:
     """What is appended to the operations of the operation called `name` at a place in the user's
     code."""
