@@ -71,9 +71,10 @@ class DotGeneral(BilinearPrimitive):
             rounding = rounding_of(precision, x.dtype, y.dtype)
             if rounding is not None:
                 out_dtype = preferred_element_type or x.dtype
-                x, y = x.astype(rounding.lhs).astype(rounding.wide), y.astype(rounding.rhs).astype(rounding.wide)
+                x = x.astype(rounding.lhs, copy=False).astype(rounding.wide, copy=False)
+                y = y.astype(rounding.rhs, copy=False).astype(rounding.wide, copy=False)
                 out = self.evaluate(x, y, dimension_numbers=dimension_numbers, preferred_element_type=None)
-                return out.astype(rounding.sums).astype(out_dtype)
+                return out.astype(rounding.sums, copy=False).astype(out_dtype, copy=False)
         (xc, yc), (xb, yb) = dimension_numbers
         is_plain = not xb and len(xc) == 1 and x.ndim <= 2 and y.ndim <= 2
         if is_plain and preferred_element_type is None and x.dtype is y.dtype and x.dtype.char in "fdFD":

@@ -16,9 +16,9 @@ from pullback.core.array import Array, concrete
 from pullback.core.trace import known_value
 from pullback.core.types import canonical_axis, integer
 from pullback.lax.arrangement import concatenate, rev, slice_in_dim
-from pullback.lax.bits import bitcast_convert_type_p
 from pullback.lax.creation import broadcasted_iota, iota
 from pullback.lax.cumulative import cumsum_p
+from pullback.lax.gradient import stop_gradient
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, reshape_p
 from pullback.lax.sorting import sort_p, top_k_p
@@ -26,6 +26,7 @@ from pullback.numpy import ufuncs as u
 from pullback.numpy.arithmetic import right_shift
 from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, promote
+from pullback.numpy.reductions import any as reduce_any
 from pullback.numpy.reductions import sum as reduce_sum
 from pullback.numpy.selecting import take, take_along_axis
 from pullback.xla.devices import beside
@@ -160,38 +161,43 @@ def top_k(a: Any, k: int, /, *, axis: int = -1, mode: str = "largest", sorted: b
     k = integer(k, "top_k: k")
     if not 0 <= k <= a.shape[axis]:
         raise here(ValueError, f"top_k: k must be between 0 and {a.shape[axis]}, the length of axis {axis}; got {k}")
-    if dtypes.is_complex(a.dtype):
-        order = _order_of_complex(a, axis, mode)
-        indices = slice_in_dim(order, 0, k, axis=axis)
-    else:
-        indices = top_k_p.bind(_rank(a, mode), k=k, axis=axis)[1]
+    indices = _first(stop_gradient(a), k, axis, mode)
     return take_along_axis(a, indices, axis), convert(indices, dtypes.default_dtype(int))
 
 
-def _rank(a: Array, mode: str) -> Array:
-    """Integers that are in the order in which `top_k` takes real numbers, the first the largest."""
-    if dtypes.is_integer(a.dtype) or a.dtype == dtypes.bool_:
-        if dtypes.itemsize_bits(a.dtype) < 8 or a.dtype == dtypes.bool_:
-            a = convert(a, dtypes.int8)
-        return a if mode == "largest" else u.bitwise_not(a)
-    # The bits of floats of one sign are ordered as the floats are, those of negative ones the other
-    # way round. The two zeros are equal.
-    if a.dtype.itemsize < 2:
-        a = convert(a, dtypes.float32)
-    dtype = np.dtype(f"int{8 * a.dtype.itemsize}")
-    bits = bitcast_convert_type_p.bind(a, new_dtype=dtype)
-    rank = u.bitwise_xor(bits, u.bitwise_and(right_shift(bits, 8 * dtype.itemsize - 1), dtypes.iinfo(dtype).max))
-    rank = select(u.equal(rank, -1), concrete(np.zeros((), dtype)), rank)
+def _first(a: Array, k: int, axis: int, mode: str) -> Array:
+    """The positions of the `k` elements that come first."""
+    if dtypes.is_complex(a.dtype) or a.dtype.itemsize > 4 or (a.dtype.itemsize == 4 and a.dtype != dtypes.float32):
+        return _first_by_sorting(a, k, axis, mode)
+    # All are numbers of float32, of which compilers take the largest more quickly than they sort.
+    # But they take NaNs first, and -0.0 after 0.0.
+    keys = convert(a, dtypes.float32)
+    keys = select(u.equal(keys, 0), concrete(np.zeros((), np.float32)), keys)
     if mode == "smallest":
-        rank = u.bitwise_not(rank)
-    return select(u.isnan(a), concrete(np.array(dtypes.iinfo(dtype).min, dtype)), rank)
+        keys = u.negative(keys)
+    if not dtypes.is_float(a.dtype):
+        return top_k_p.bind(keys, k=k, axis=axis)[1]
+    has_nan = reduce_any(u.isnan(a))
+    known = known_value(has_nan)
+    by_sorting = lambda a, keys: _first_by_sorting(a, k, axis, mode)
+    by_taking = lambda a, keys: top_k_p.bind(keys, k=k, axis=axis)[1]
+    if known is None:
+        from pullback.control.branches import cond  # which `import pullback` does without
+
+        return cond(has_nan, by_sorting, by_taking, a, keys)
+    return by_sorting(a, keys) if known else by_taking(a, keys)
 
 
-def _order_of_complex(a: Array, axis: int, mode: str) -> Array:
-    parts = [u.real(a), u.imag(a)]
-    keys = [u.isnan(a), *(parts if mode == "smallest" else map(u.negative, parts))]
+def _first_by_sorting(a: Array, k: int, axis: int, mode: str) -> Array:
+    keys = [a]
+    if dtypes.is_inexact(a.dtype):
+        keys = [u.real(a), u.imag(a)] if dtypes.is_complex(a.dtype) else [a]
+        keys = [u.isnan(a), *(keys if mode == "smallest" else map(u.negative, keys))]
+    elif mode == "largest":
+        keys = [u.bitwise_not(a)]
     indices = broadcasted_iota(dtypes.int32, a.shape, axis)
-    return sort_p.bind(*keys, indices, dimension=axis, is_stable=True, num_keys=3)[-1]
+    order = sort_p.bind(*keys, indices, dimension=axis, is_stable=True, num_keys=len(keys))[-1]
+    return slice_in_dim(order, 0, k, axis=axis)
 
 
 _METHODS = ("compare_all", "scan", "scan_unrolled", "sort")
