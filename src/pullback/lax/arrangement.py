@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -114,6 +115,15 @@ def _landings(shape: Shape, padded: Shape, config: PaddingConfig) -> list[tuple[
     return found
 
 
+@lru_cache(maxsize=256)
+def _moves(shape: Shape, config: PaddingConfig) -> tuple[Shape, Any, Any]:
+    """The padded shape, and from where elements go where."""
+    padded = _padded_shape(shape, config)
+    landings = _landings(shape, padded, config)
+    source = tuple([builtins.slice(first, stop) for first, stop, *_ in landings])
+    return padded, source, tuple([builtins.slice(start, end, step) for _, _, start, end, step in landings])
+
+
 class Pad(Mover):
     """Pad with a scalar: `padding_config` has (low, high, interior) for each axis; negative low and
     high remove elements.
@@ -148,13 +158,10 @@ class Pad(Mover):
         return ShapedArray(shape, x.dtype, x.weak_type and value.weak_type)
 
     def evaluate(self, x: Any, value: Any, *, padding_config: PaddingConfig) -> Any:
-        out = np.empty(_padded_shape(x.shape, padding_config), x.dtype)
-        out[...] = value
-        source, target = [], []
-        for first, stop, start, end, step in _landings(x.shape, out.shape, padding_config):
-            source.append(builtins.slice(first, stop))
-            target.append(builtins.slice(start, end, step))
-        out[tuple(target)] = x[tuple(source)]
+        shape, source, target = _moves(x.shape, tuple(padding_config))
+        out = np.empty(shape, x.dtype)
+        out.fill(value)
+        out[target] = x[source]
         return out
 
     def lower(self, emit: Any, x: Any, value: Any, *, padding_config: PaddingConfig) -> Any:

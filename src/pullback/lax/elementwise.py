@@ -141,7 +141,7 @@ def _sign(x: Any) -> Any:
         size = np.abs(x)
         return np.where(size == 0, x * 0, x / np.where(size == 0, 1, size)).astype(x.dtype)
     out = np.sign(x)
-    return out if x.dtype.kind in "iu" else np.where(x == 0, x, out)  # keeps the sign of zero
+    return out if x.dtype.kind in "iu" else np.copysign(out, x)  # keeps the sign of zero
 
 
 def _bits(x: Any) -> Any:

@@ -58,7 +58,10 @@ def _inside(mat: BCOO) -> Any:
     """Which positions are in bounds."""
     _, indices = full_batch(mat)
     sparse = mat.shape[mat.n_batch : mat.n_batch + mat.n_sparse]
-    return jnp.all((indices >= 0) & (indices < jnp.asarray(sparse, indices.dtype)), -1)
+    out = jnp.ones(indices.shape[:-1], bool)
+    for i, n in enumerate(sparse):  # not a reduction, which would be a loop of its own when compiled
+        out = out & (indices[..., i] >= 0) & (indices[..., i] < jnp.asarray(n, indices.dtype))
+    return out
 
 
 def bcoo_reduce_sum(mat: BCOO, *, axes: Sequence[int]) -> BCOO:
