@@ -35,7 +35,7 @@ from pullback.numpy.arithmetic import power
 from pullback.numpy.conversion import asarray
 from pullback.numpy.dynamic_slices import read, replaced, windows_of
 from pullback.numpy.index_plan import BASIC, Resolved
-from pullback.numpy.promotion import here
+from pullback.numpy.promotion import here, scalar_like
 from pullback.xla.devices import beside, no_sharding
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -198,9 +198,13 @@ class IndexUpdateRef:
 
     def set(self, values: Any, **options: Any) -> Array:
         """`x` with `x[index] = values`."""
-        x, values = self.array, update_values(values)
-        if values.dtype != x.dtype or values.weak_type is not x.weak_type:
-            values = convert(values, x.dtype, x.weak_type)
+        x = self.array
+        if values.__class__ is float and x.dtype in _AS_PRECISE:
+            values = scalar_like(values, x)  # what follows, in one step
+        else:
+            values = update_values(values)
+            if values.dtype != x.dtype or values.weak_type is not x.weak_type:
+                values = convert(values, x.dtype, x.weak_type)
         if not options:
             out = self._at_once(x, values, None)
             if out is not None:
@@ -374,6 +378,10 @@ def _replaced(x: Any, index: Resolved, updated: Callable[[Any], Any]) -> Any:
     if index.basic is None:
         return updated(x)
     return static_update_p.bind(x, updated(static_index_p.bind(x, index=index.basic)), index=index.basic)
+
+
+#: Types that a Python float is converted to in one rounding, whatever the default type is.
+_AS_PRECISE = (dtypes.float32, dtypes.float64)
 
 
 def update_values(values: Any) -> Array:
