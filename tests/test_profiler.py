@@ -24,13 +24,16 @@ def waves(x: Any) -> Any:
 
 def events(folder: Path) -> dict[str, dict[str, Any]]:
     """The events of the traces in a folder: statistics by name."""
-    files = folder.glob("plugins/profile/*/*.xplane.pb")
-    planes = [p for f in files for p in profiler.ProfileData.from_file(str(f)).planes]
-    assert all(isinstance(p, profiler.ProfilePlane) for p in planes)
-    found = [e for p in planes for line in p.lines for e in line.events]
-    assert all(isinstance(e, profiler.ProfileEvent) for e in found)
-    assert all(e.duration_ns == e.end_ns - e.start_ns for e in found)
-    return {e.name: dict(e.stats) for e in found}
+    found = {}
+    for file in folder.glob("plugins/profile/*/*.xplane.pb"):
+        data = profiler.ProfileData.from_file(str(file))
+        for plane in data.planes:
+            assert isinstance(plane, profiler.ProfilePlane)
+            for line in plane.lines:
+                for e in line.events:
+                    assert isinstance(e, profiler.ProfileEvent) and e.duration_ns == e.end_ns - e.start_ns
+                    found[e.name] = dict(e.stats)
+    return found
 
 
 def test_traces(tmp_path: Path) -> None:
