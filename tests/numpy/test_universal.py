@@ -124,6 +124,10 @@ def test_functions_of_the_users_are_applied_from_the_first_element_to_the_last()
     assert results["dtype"][0].dtype == np.float16 and results["call"][0].dtype == np.float32
     changes = jnp.frompyfunc(lambda a, b: (a + b) / 2, 2, 1)  # the dtype of what it combines
     assert changes.accumulate(x).dtype == changes.reduceat(x, np.array([0, 1])).dtype == np.float32
+    scaled, few = jnp.frompyfunc(lambda a, b: a + 1.5 * b, 2, 1), x[0].astype(np.int32)
+    assert scaled.reduce(few).dtype == np.float32
+    with pb.enable_x64(True):  # in which the product with 1.5 is of another type
+        assert scaled.reduce(few).dtype == np.float64
     sums = jnp.frompyfunc(operator.add, 2, 1, identity=0)
     after_ten = jnp.frompyfunc(operator.sub, 2, 1, identity=10)
     assert after_ten.reduce(x).tolist() == (10 - x.sum(0)).tolist()
@@ -176,6 +180,8 @@ def test_derivatives_programs_and_batches() -> None:
 
 def test_starts_of_parts_may_be_traced() -> None:
     x = jnp.arange(1, 7).reshape(2, 3)
+    few = pb.jit(lambda i: jnp.subtract.reduceat(jnp.arange(300), i))(jnp.asarray([0, 200], jnp.uint8))
+    assert few.tolist() == np.subtract.reduceat(np.arange(300), [0, 200]).tolist()
     for f in (jnp.subtract, jnp.logical_and):
         rows = np.array([[0, 2, 1], [1, 1, 5], [-1, 0, 2]])
         found = pb.jit(pb.vmap(lambda i, f=f: f.reduceat(x, i, axis=1)))(jnp.asarray(rows))

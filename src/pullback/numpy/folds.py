@@ -24,6 +24,7 @@ from pullback.control.loops import scan
 from pullback.control.reduce import reduce as combined
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
+from pullback.core.config import program_state
 from pullback.core.dtypes import DType
 from pullback.core.trace import EVAL, Tracer, known_value, under
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, canonical_axis
@@ -65,9 +66,9 @@ def _operand(f: ufunc, method: str, a: Any, dtype: Any) -> Array:
 def _dtype(f: ufunc, *operands: Array) -> DType:
     """The dtype of what `f` gives of elements of the operands."""
     known = f.__dict__.setdefault("_dtypes", {})
-    types = tuple([(x.dtype, x.weak_type) for x in operands])
+    types = (id(program_state()), *[(x.dtype, x.weak_type) for x in operands])
     if types not in known:
-        out = eval_shape(f, *[ShapedArray((), dtype, weak) for dtype, weak in types])
+        out = eval_shape(f, *[ShapedArray((), x.dtype, x.weak_type) for x in operands])
         if not isinstance(out, ShapeDtypeStruct):
             raise here(TypeError, f"{f.__name__} is to give one array of two elements, but gave {out!r:.100}")
         known[types] = out.dtype
@@ -234,7 +235,8 @@ def _positions(a: Array, indices: Any) -> Array:
     """The numbers of the elements at `indices`, in row-major order; the size of `a` for those out of
     bounds."""
     parts = indices if isinstance(indices, tuple) else (indices,)
-    all_of_them = IndexUpdateRef(concrete(np.arange(a.size, dtype=np.int32).reshape(a.shape)), indices)
+    numbers = np.arange(a.size, dtype=np.int32 if a.size < 2**31 else np.int64)
+    all_of_them = IndexUpdateRef(concrete(numbers.reshape(a.shape)), indices)
     known = not any(isinstance(i, Tracer) for i in parts)
     get = partial(under, EVAL, all_of_them.get) if known else all_of_them.get
     return get(mode="fill", fill_value=a.size)
@@ -306,6 +308,7 @@ def _parts_of_traced(f: ufunc, rows: Array, starts: Array, target: DType) -> Arr
     n = len(rows)
     if not n:
         raise here(IndexError, f"{f.__name__}.reduceat: there are no elements to begin at")
+    starts = convert(starts, dtypes.default_dtype(int))  # which holds n
     begin = u.clip(select(u.less(starts, 0), u.add(starts, n), starts), 0, n - 1)
     end = concatenate([begin[1:], concrete(np.array([n], begin.dtype))])
     number = np.arange(n).reshape(n, *[1] * rows.ndim)
