@@ -140,6 +140,12 @@ def log_gamma_rest(x: Any) -> Any:
     return x * (mp.loggamma(x) - (x - mp.mpf(1) / 2) * mp.log(x) + x - mp.log(2 * mp.pi) / 2)
 
 
+def gamma_ratio(m: Any) -> Any:
+    if m == INFINITY or m > 1e30:
+        return mp.mpf(1)
+    return mp.exp(mp.loggamma(m + mp.mpf(1) / 2) - mp.loggamma(m)) / mp.sqrt(m)
+
+
 J0_ZERO, J1_ZERO = mp.besseljzero(0, 1), mp.besseljzero(1, 1)
 
 FITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
@@ -190,6 +196,8 @@ FITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "atanh_rest": (of_root(lambda r: (mp.atanh(r) / r - 1) / (r * r) if r else mp.mpf(1) / 3), linear(0, "0.16")),
     "mass_near": (lambda k: mp.rgamma(1 + k), linear(0, 1)),
     "mass_far": (lambda k: mp.exp(-log_gamma_rest(k) / k) / mp.sqrt(2 * mp.pi), reciprocal(1, INFINITY)),
+    "t_near": (lambda m: mp.gamma(m + mp.mpf(1) / 2) / mp.gamma(m + 1), linear(0, 1)),
+    "t_far": (gamma_ratio, reciprocal(1, INFINITY)),
     "log_gamma_low": (lambda k: mp.loggamma(1 + k) / (k * (1 - k)), linear(0, 1)),
     "log_gamma_rest": (log_gamma_rest, reciprocal(1, INFINITY)),
     "sin_pi": (of_root(lambda r: mp.sinpi(r) / r if r else mp.pi), linear(0, "0.25")),

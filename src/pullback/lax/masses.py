@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from pullback.lax.approximations import Special
-from pullback.lax.elementwise import eq_p, log1p_p, log_p
+from pullback.lax.elementwise import abs_p, div_p, eq_p, log1p_p, log_p, lt_p
 from pullback.lax.family import add_p, like, mul_p, neg_p, sub_p
-from pullback.lax.incomplete import Eager, _log1p_rest
-from pullback.lax.normal import log_ratio
+from pullback.lax.incomplete import Eager, _log1p, _log1p_rest
+from pullback.lax.normal import _log_of_quotient, log_ratio
 from pullback.lax.selection import select
 from pullback.lax.special import BETA_SCORES, gamma_score_p, psi_change_p, quotient_or_zero
 
@@ -192,6 +192,65 @@ def _beta(xp: Any, a: Any, b: Any, x: Any) -> tuple[Any, Any, Any, Any, Any]:
     return inside, a_, b_, x_, xp.where(defined, at_end, math.nan)
 
 
+def log_beta(xp: Any, a: Any, b: Any) -> Any:
+    """log B(a, b) = log((a + b)/(ab)) - log of the binomial coefficient of a + b and a, of positive numbers."""
+    defined = (a > 0) & (b > 0) & (a < math.inf) & (b < math.inf)
+    a, b = xp.where(defined, a, 1.0), xp.where(defined, b, 1.0)
+    n = a + b
+    # a log((a + b)/a), or, as k^k e^-k is no part of 1/Γ(k + 1) = `_factor` for k < 1, a (log(a + b) - 1).
+    powers = []
+    for k, other in ((a, b), (b, a)):
+        far = k >= 1
+        u = other / (n + k)
+        near = far & (u < 0.4)
+        close = _log_of_quotient(xp, xp.where(near, u, 0.0))
+        log = xp.log(xp.where(far, n / xp.where(far, k, 1.0), n))
+        powers.append(k * xp.where(near, close, xp.where(far, log, log - 1)))
+    (rest_a, size_a, _), (rest_b, size_b, _), (rest_n, size_n, _) = (_log_factor(xp, k, k + 1) for k in (a, b, n))
+    log = xp.log(n / a / b * xp.sqrt(size_a * (size_b / size_n)))
+    out = log - xp.where(n >= 1, powers[0] + powers[1], 0.0) - (rest_a + rest_b - rest_n)
+    ends = xp.where((a >= 0) & (b >= 0), xp.where((a <= 0) | (b <= 0), math.inf, -math.inf), math.nan)
+    return xp.where(defined, out, ends)
+
+
+def _t_factor(xp: Any, df: Any) -> Any:
+    """Γ((df + 1)/2) / (Γ(df/2) √(π df))"""
+    m = df * 0.5
+    far = m >= 1
+    large = xp.reciprocal("t_far", xp.where(far, m, 1.0), 1.0) * (1 / math.sqrt(2 * math.pi))
+    low = xp.where(far, 1.0, m)
+    return xp.where(far, large, xp.linear("t_near", low, 0.0, 1.0) * xp.sqrt(low * (0.5 / math.pi)))
+
+
+def log_t_density(xp: Any, df: Any, z: Any) -> Any:
+    """The logarithm of `t_density`."""
+    y = xp.abs(z) / xp.sqrt(df)
+    # Of large y the square is infinite.
+    far = y > 1e8
+    inside = xp.where(far, 1.0, y)
+    size = xp.where(far, 2 * xp.log(xp.where(far, y, 1.0)), _log1p(xp, inside * inside))
+    return xp.log(_t_factor(xp, df)) - (0.5 * df + 0.5) * size
+
+
+def t_density(xp: Any, df: Any, z: Any) -> Any:
+    """Γ((df + 1)/2) / (Γ(df/2) √(π df)) (1 + z²/df)^(-(df + 1)/2)"""
+    y = xp.abs(z) / xp.sqrt(df)
+    far = y > 1e100
+    inside = xp.where(far, 0.0, z)
+    square, square_rest = _product(xp, inside, inside)
+    w = square / df
+    base = xp.where(far, y, 1 + w)
+    half, root = xp.where(far, df, 0.5 * df), xp.where(far, base, xp.sqrt(base))
+    if xp.single:
+        power = xp.exp(-half * xp.log(base))
+    else:
+        # What is rounded away of 1 + z²/df changes the power.
+        product, product_rest = _product(xp, w, df)
+        rest = ((square - product) - product_rest + square_rest) / df + _difference(w, w * 0.0 - 1.0)[1]
+        power = xp.power(base, -half) * (1 - (half + 0.5) * xp.where(far, 0.0, rest / base))
+    return _t_factor(xp, df) * power / root
+
+
 def gamma_score(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
     """log x - ψ(a) = log(x/a) + (log a - ψ(a)), the derivative by `a` of the logarithm of the gamma density."""
     far = a >= 3
@@ -270,6 +329,37 @@ log_gamma_density_p = Special(
     lambda a, x, out: gamma_score_p.bind(a, x),
     _of_log(_gamma_score),
 )
+
+
+def _t_slope(df: Any, z: Any) -> Any:
+    """-(df + 1) z / (df + z²)"""
+    one = like(1, z)
+    large = lt_p.bind(one, abs_p.bind(z))
+    # Of large z, whose square is infinite, by what is divided by it.
+    w = select(large, z, one)
+    far = div_p.bind(add_p.bind(df, one), add_p.bind(div_p.bind(df, w), w))
+    near = select(large, one, z)
+    close = div_p.bind(mul_p.bind(add_p.bind(df, one), near), add_p.bind(df, mul_p.bind(near, near)))
+    return neg_p.bind(select(large, far, close))
+
+
+def _t_score(df: Any, z: Any) -> Any:
+    half, one = like(0.5, df), like(1, df)
+    w = div_p.bind(mul_p.bind(z, z), df)
+    inner = sub_p.bind(neg_p.bind(psi_change_p.bind(mul_p.bind(half, df), half)), log1p_p.bind(w))
+    moved = sub_p.bind(neg_p.bind(mul_p.bind(z, _t_slope(df, z))), one)
+    return mul_p.bind(half, add_p.bind(inner, div_p.bind(moved, df)))
+
+
+log_beta_p = Special(
+    "log_beta",
+    _eagerly(log_beta),
+    log_beta,
+    lambda a, b, out: psi_change_p.bind(a, b),
+    lambda a, b, out: psi_change_p.bind(b, a),
+)
+t_density_p = Special("t_density", _eagerly(t_density), t_density, *map(_times_score, (_t_score, _t_slope)), wide=True)
+log_t_density_p = Special("log_t_density", _eagerly(log_t_density), log_t_density, *map(_of_log, (_t_score, _t_slope)))
 log_beta_density_p = Special(
     "log_beta_density", _eagerly(log_beta_density), log_beta_density, *map(_of_log, BETA_SCORES)
 )
@@ -280,6 +370,6 @@ binomial_mass_p = Special(
 log_binomial_p = Special("log_binomial", _eagerly(log_binomial), log_binomial, *map(_of_log, _BINOMIAL_SCORES))
 
 __all__ = [
-    "beta_density", "binomial_mass_p", "gamma_density", "gamma_score", "log_beta_density_p", "log_binomial_p", "log_gamma_density_p", "log_poisson_p",
-    "poisson_mass_p",
+    "beta_density", "binomial_mass_p", "gamma_density", "gamma_score", "log_beta_density_p", "log_beta_p",
+    "log_binomial_p", "log_gamma_density_p", "log_poisson_p", "log_t_density_p", "poisson_mass_p", "t_density_p",
 ]  # fmt: skip

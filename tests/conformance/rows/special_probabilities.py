@@ -38,7 +38,8 @@ A, B, X = (v.ravel() for v in np.meshgrid([0.5, 1.0, 3.0, 40.0, -1.0], [0.25, 1.
 for primitive, operands in (
     (m.poisson_mass_p, (POSITIVE, OTHER)), (m.log_poisson_p, (POSITIVE, OTHER)), (m.log_gamma_density_p, (POSITIVE, OTHER)),
     (m.binomial_mass_p, (POSITIVE, OTHER, UNIT)), (m.log_binomial_p, (POSITIVE, OTHER, UNIT)),
-    (m.log_beta_density_p, (POSITIVE, OTHER, UNIT)),
+    (m.log_beta_density_p, (POSITIVE, OTHER, UNIT)), (m.log_beta_p, (POSITIVE, OTHER)), (m.t_density_p, (POSITIVE, OTHER)),
+    (m.log_t_density_p, (POSITIVE, OTHER)),
 ):  # fmt: skip
     edges = (A, B, X) if len(operands) == 3 else (A, B)
     ROWS += [

@@ -8,7 +8,8 @@ from typing import Any
 
 import pullback.numpy as jnp
 from pullback.core.array import Array
-from pullback.scipy import special
+from pullback.lax.masses import log_beta_p
+from pullback.scipy.special.operands import apply
 from pullback.scipy.stats.families import Family, instead, standardized
 
 family = Family("the beta-binomial distribution", n="not negative", a="positive", b="positive")
@@ -19,8 +20,8 @@ def _log(k: Any, n: Any, a: Any, b: Any) -> Any:
     k = jnp.floor(k)
     outside = (k < 0) | (k > n)
     k = instead(outside, k, 0.0)
-    ways = instead((k == 0) | (k == n), -jnp.log1p(n) - special.betaln(n - k + 1, k + 1), 0.0)
-    return outside, ways + special.betaln(k + a, n - k + b) - special.betaln(a, b)
+    ways = instead((k == 0) | (k == n), -jnp.log1p(n) - apply(log_beta_p, n - k + 1, k + 1), 0.0)
+    return outside, ways + apply(log_beta_p, k + a, n - k + b) - apply(log_beta_p, a, b)
 
 
 @family

@@ -8,15 +8,11 @@ from typing import Any
 
 import pullback.numpy as jnp
 from pullback.core.array import Array
-from pullback.scipy import special
-from pullback.scipy.stats.families import Family, instead, less_log, log1p_square, per, standardized
+from pullback.lax.masses import log_t_density_p, t_density_p
+from pullback.scipy.special.operands import apply
+from pullback.scipy.stats.families import Family, instead, less_log, per, standardized
 
 family = Family("Student's t distribution", df="positive", scale="positive")
-
-
-def _log_density(z: Any, df: Any) -> Any:
-    root = jnp.sqrt(df)
-    return -special.betaln(0.5 * df, 0.5) - jnp.log(root) - 0.5 * (df + 1) * log1p_square(z / root)
 
 
 @family
@@ -25,7 +21,7 @@ def logpdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> logpdf(1.0, 3.0)
     Array(-1.5762529, dtype=float32, weak_type=True)
     """
-    return less_log(_log_density(standardized(x, loc, scale), df), scale)
+    return less_log(apply(log_t_density_p, df, standardized(x, loc, scale)), scale)
 
 
 @family
@@ -36,7 +32,7 @@ def pdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Array:
     """
     z = standardized(x, loc, scale)
     infinite = jnp.abs(z) == math.inf
-    density = jnp.exp(_log_density(instead(infinite, z, 0.0), df))
+    density = apply(t_density_p, df, instead(infinite, z, 0.0))
     return per(jnp.where(infinite, 0.0, density), scale)
 
 
