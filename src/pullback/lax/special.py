@@ -116,17 +116,22 @@ def _digamma(x: Any) -> Any:
     return np.where((x <= 0) & (x == np.floor(x)), np.nan, _psi(x))  # poles of either sign, 0 included
 
 
-def _wide(op: str) -> Any:
-    """The operation `op`, in float32 for narrower types: the rounding of a polynomial in 8 bits is
-    no function."""
+def _in_single(lower: Callable[..., Any]) -> Callable[..., Any]:
+    """The lowering `lower`, in float32 for narrower types: the rounding of a polynomial in 8 bits is no
+    function."""
 
-    def lower(emit: Any, *xs: Any) -> Any:
+    def wider(emit: Any, *xs: Any) -> Any:
         dtype = xs[0].dtype
         if dtype.itemsize >= 4:
-            return emit(op, *xs)
-        return emit.convert(emit(op, *(emit.convert(x, dtypes.float32) for x in xs)), dtype)
+            return lower(emit, *xs)
+        return emit.convert(lower(emit, *(emit.convert(x, dtypes.float32) for x in xs)), dtype)
 
-    return lower
+    return wider
+
+
+def _wide(op: str) -> Any:
+    """The operation `op`, in float32 for narrower types."""
+    return _in_single(lambda emit, *xs: emit(op, *xs))
 
 
 def _lgamma(x: Any) -> Any:
@@ -145,16 +150,54 @@ def _polynomials(name: str) -> Callable[..., Any]:
     return lower
 
 
+def _of_negative(emit: Any, function: str, order: Any, q: Any, applies: Any, even: Any) -> Any:
+    """The operation `function` of `order` and `q`, a sum over the powers of q, q + 1, ..., also where q < -1 is no
+    whole number, and `applies` holds: there XLA's is wrong.
+
+    Of q = f - N, the terms before that of f are, with the sign of (-1)^order (`even` says that it is +), those of 1 - f
+    up to N. That takes three sums more, which are added only if there is such a q: a loop that is run once.
+    """
+
+    def sum_of(order: Any, q: Any) -> Any:
+        return emit(function, order, q)
+
+    negative = emit("and", emit.compare("LT", q, emit.like(-1, q)), emit.compare("NE", q, emit("floor", q)))
+    negative = emit("and", negative, applies)
+    regular = sum_of(order, emit.select(negative, emit.like(1, q), q))
+
+    def corrected(going: Any, out: Any, order: Any, q: Any, negative: Any, even: Any) -> list[Any]:
+        one = emit.like(1, q)
+        rest = emit.select(negative, emit("subtract", q, emit("floor", q)), emit.like(0.5, q))
+        mirrored = emit.select(negative, emit("subtract", one, q), one)
+        other = emit.select(negative, emit("subtract", emit("ceil", q), q), emit.like(0.5, q))
+        before = emit("subtract", sum_of(order, other), sum_of(order, mirrored))
+        before = emit.select(even, before, emit("negate", before))
+        out = emit.select(negative, emit("add", sum_of(order, rest), before), out)
+        return [emit.constant(False, dtypes.bool_), out, order, q, negative, even]
+
+    any_negative = emit.reduce(negative, False, "or", tuple(range(len(q.shape))))
+    start = [any_negative, regular, order, q, negative, even]
+    return emit.while_loop(lambda going, *_: going, corrected, start)[1]
+
+
+def _is_even(emit: Any, x: Any) -> Any:
+    half = emit("multiply", x, emit.like(0.5, x))
+    return emit.compare("EQ", half, emit("floor", half))
+
+
+@_in_single
 def _lower_zeta(emit: Any, x: Any, q: Any) -> Any:
+    whole = emit("and", emit.compare("EQ", x, emit("floor", x)), emit.compare("GT", x, emit.like(1, x)))
+    out = _of_negative(emit, "chlo.zeta", x, q, whole, _is_even(emit, x))
     # XLA's sum has no limit at q = inf.
-    out = _wide("chlo.zeta")(emit, x, q)
     vanishes = emit("and", emit.compare("EQ", q, emit.like(np.inf, q)), emit.compare("GT", x, emit.like(1, x)))
     return emit.select(vanishes, emit.like(0, out), out)
 
 
+@_in_single
 def _lower_polygamma(emit: Any, m: Any, x: Any) -> Any:
-    out = _wide("chlo.polygamma")(emit, m, x)
     whole = emit("and", emit.compare("GE", m, emit.like(1, m)), emit.compare("EQ", m, emit("floor", m)))
+    out = _of_negative(emit, "chlo.polygamma", m, x, whole, emit("not", _is_even(emit, m)))
     vanishes = emit("and", emit.compare("EQ", x, emit.like(np.inf, x)), whole)
     pole = emit(
         "and", emit.compare("EQ", x, emit.like(0, x)), emit.compare("EQ", m, emit.like(0, m))
