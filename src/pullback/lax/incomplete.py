@@ -312,6 +312,27 @@ def _log1p(xp: Any, x: Any) -> Any:
     return xp.where(small, near - near * near * _log1p_curvature(near) * 0.5, xp.log(x + 1))
 
 
+#: artanh u is a polynomial for |u| below this.
+_NEAR = 0.4
+
+
+def _log_of_quotient(xp: Any, u: Any) -> Any:
+    """log((1 + u)/(1 - u)) = 2 artanh u for |u| ≤ 0.4"""
+    square = u * u
+    return 2 * u * (1 + square * xp.linear("atanh_rest", square, 0.0, _NEAR**2))
+
+
+def log_ratio(xp: Any, p: Any, q: Any) -> Any:
+    """log(p/q) of positive numbers, exact also where they are close."""
+    u = (p - q) * 0.5 / (p * 0.5 + q * 0.5)  # whose sum may be infinite
+    near = xp.abs(u) < 0.3
+    quotient = p / q
+    # Where the quotient is subnormal or infinite, by that of the roots.
+    extreme = (quotient < 1e-36) | (quotient > 1e36)
+    log = xp.log(xp.where(extreme, xp.sqrt(p) / xp.sqrt(q), quotient))
+    return xp.where(near, _log_of_quotient(xp, xp.where(near, u, 0.0)), xp.where(extreme, log * 2, log))
+
+
 # ---- incomplete gamma functions ------------------------------------------------------------------
 
 

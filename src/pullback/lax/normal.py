@@ -16,7 +16,7 @@ from pullback.lax.approximations import INFINITY, Special, by_scipy
 from pullback.lax.elementwise import abs_p, div_p, eq_p, exp_p, expm1_p, log1p_p, log_p, lt_p, min_p
 from pullback.lax.error_functions import _erfcx_positive, _normal_tail, erfc_inv, erfcx_p
 from pullback.lax.family import INEXACT, Elementwise, add_p, like, mul_p, neg_p, sub_p
-from pullback.lax.incomplete import _log1p
+from pullback.lax.incomplete import _NEAR, _log1p, _log_of_quotient, log_ratio
 from pullback.lax.selection import select
 
 _ROOT_HALF = math.sqrt(0.5)
@@ -48,27 +48,6 @@ def entr(xp: Any, x: Any) -> Any:
     inside = xp.where(x > 0, x, 1.0)
     out = xp.where(x > 0, -inside * xp.log(inside), xp.where(x < 0, -INFINITY, 0.0))
     return xp.where(xp.is_number(x), out, math.nan)
-
-
-#: artanh u is a polynomial for |u| below this.
-_NEAR = 0.4
-
-
-def _log_of_quotient(xp: Any, u: Any) -> Any:
-    """log((1 + u)/(1 - u)) = 2 artanh u for |u| ≤ 0.4"""
-    square = u * u
-    return 2 * u * (1 + square * xp.linear("atanh_rest", square, 0.0, _NEAR**2))
-
-
-def log_ratio(xp: Any, p: Any, q: Any) -> Any:
-    """log(p/q) of positive numbers, exact also where they are close."""
-    u = (p - q) * 0.5 / (p * 0.5 + q * 0.5)  # whose sum may be infinite
-    near = xp.abs(u) < 0.3
-    quotient = p / q
-    # Where the quotient is subnormal or infinite, by that of the roots.
-    extreme = (quotient < 1e-36) | (quotient > 1e36)
-    log = xp.log(xp.where(extreme, xp.sqrt(p) / xp.sqrt(q), quotient))
-    return xp.where(near, _log_of_quotient(xp, xp.where(near, u, 0.0)), xp.where(extreme, log * 2, log))
 
 
 def _of_distributions(xp: Any, p: Any, q: Any, inside: Any, at_zero: Any) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pullback.lax import gamma_functions as g
-from pullback.lax import masses as m
 from pullback.lax import normal as n
+from pullback.lax import probabilities as m
 from pullback.lax import special as s
 from tests.conformance.table import Row, sample
 

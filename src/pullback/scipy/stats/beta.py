@@ -8,7 +8,7 @@ from typing import Any
 
 import pullback.numpy as jnp
 from pullback.core.array import Array
-from pullback.lax.masses import log_beta_density_p
+from pullback.lax.probabilities import log_beta_density_p
 from pullback.lax.special import beta_density_p
 from pullback.scipy import special
 from pullback.scipy.special.operands import apply

@@ -8,7 +8,7 @@ from typing import Any
 
 import pullback.numpy as jnp
 from pullback.core.array import Array
-from pullback.lax.masses import log_beta_p
+from pullback.lax.probabilities import log_beta_p
 from pullback.scipy.special.operands import apply
 from pullback.scipy.stats.families import Family, instead, standardized
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pullback.numpy as jnp
 from pullback.core.array import Array
-from pullback.lax.masses import binomial_mass_p, log_binomial_p
+from pullback.lax.probabilities import binomial_mass_p, log_binomial_p
 from pullback.scipy.special.operands import apply
 from pullback.scipy.stats.families import Family, instead, standardized
 

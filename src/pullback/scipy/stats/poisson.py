@@ -9,7 +9,7 @@ import numpy as np
 
 import pullback.numpy as jnp
 from pullback.core.array import Array
-from pullback.lax.masses import log_poisson_p, poisson_mass_p
+from pullback.lax.probabilities import log_poisson_p, poisson_mass_p
 from pullback.scipy import special
 from pullback.scipy.special.operands import apply
 from pullback.scipy.stats.families import LOG_2PI, Family, instead, standardized

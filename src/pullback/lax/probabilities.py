@@ -1,0 +1,151 @@
+"""Primitives of Poisson and binomial probabilities, of the densities of the gamma, beta and t distributions,
+and of the beta function of positive numbers, by the formulas of `lax.masses`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pullback.lax import masses
+from pullback.lax.approximations import Special
+from pullback.lax.elementwise import abs_p, div_p, eq_p, log1p_p, log_p, lt_p
+from pullback.lax.family import add_p, like, mul_p, neg_p, sub_p
+from pullback.lax.incomplete import Eager
+from pullback.lax.selection import select
+from pullback.lax.special import BETA_SCORES, gamma_score_p, psi_change_p, quotient_or_zero
+
+
+def _eagerly(formula: Any) -> Any:
+    def evaluate(*operands: Any) -> Any:
+        dtype = operands[0].dtype
+        wide = [np.asarray(x, np.float64) for x in operands]
+        return np.asarray(formula(Eager(dtype != np.float64), *wide)).astype(dtype)
+
+    return evaluate
+
+
+def _plus(x: Any) -> Any:
+    return add_p.bind(x, like(1, x))
+
+
+def _poisson_score_by_k(k: Any, x: Any) -> Any:
+    return gamma_score_p.bind(_plus(k), x)
+
+
+def _poisson_score(k: Any, x: Any) -> Any:
+    return sub_p.bind(quotient_or_zero(k, x), like(1, x))
+
+
+def _poisson_by_x(k: Any, x: Any, out: Any) -> Any:
+    # At 0 it is that of x^k.
+    zero = eq_p.bind(x, like(0, x))
+    one = select(eq_p.bind(k, like(1, k)), like(1, k), like(0, k))
+    slope = mul_p.bind(out, _poisson_score(k, select(zero, like(1, x), x)))
+    return select(zero, sub_p.bind(one, out), slope)
+
+
+def _gamma_score(a: Any, x: Any) -> Any:
+    return sub_p.bind(quotient_or_zero(sub_p.bind(a, like(1, a)), x), like(1, x))
+
+
+def _score_by_s(s: Any, f: Any, p: Any) -> Any:
+    """log p - ψ(s + 1) + ψ(s + f + 1)"""
+    return sub_p.bind(log_p.bind(p), psi_change_p.bind(_plus(s), f))
+
+
+def _score_by_f(s: Any, f: Any, p: Any) -> Any:
+    return sub_p.bind(log1p_p.bind(neg_p.bind(p)), psi_change_p.bind(_plus(f), s))
+
+
+def _score_by_p(s: Any, f: Any, p: Any) -> Any:
+    return sub_p.bind(quotient_or_zero(s, p), quotient_or_zero(f, sub_p.bind(like(1, p), p)))
+
+
+def _of_log(score: Any) -> Any:
+    return lambda *values: score(*values[:-1])
+
+
+def _times_score(score: Any) -> Any:
+    return lambda *values: mul_p.bind(values[-1], score(*values[:-1]))
+
+
+poisson_mass_p = Special(
+    "poisson_mass",
+    _eagerly(masses.poisson),
+    masses.poisson,
+    _times_score(_poisson_score_by_k),
+    _poisson_by_x,
+    wide=True,
+)
+log_poisson_p = Special(
+    "log_poisson",
+    _eagerly(masses.log_poisson),
+    masses.log_poisson,
+    _of_log(_poisson_score_by_k),
+    _of_log(_poisson_score),
+)
+log_gamma_density_p = Special(
+    "log_gamma_density",
+    _eagerly(masses.log_gamma_density),
+    masses.log_gamma_density,
+    lambda a, x, out: gamma_score_p.bind(a, x),
+    _of_log(_gamma_score),
+)
+
+
+def _t_slope(df: Any, z: Any) -> Any:
+    """-(df + 1) z / (df + z²)"""
+    one = like(1, z)
+    large = lt_p.bind(one, abs_p.bind(z))
+    # Of large z, whose square is infinite, by what is divided by it.
+    w = select(large, z, one)
+    far = div_p.bind(add_p.bind(df, one), add_p.bind(div_p.bind(df, w), w))
+    near = select(large, one, z)
+    close = div_p.bind(mul_p.bind(add_p.bind(df, one), near), add_p.bind(df, mul_p.bind(near, near)))
+    return neg_p.bind(select(large, far, close))
+
+
+def _t_score(df: Any, z: Any) -> Any:
+    half, one = like(0.5, df), like(1, df)
+    w = div_p.bind(mul_p.bind(z, z), df)
+    inner = sub_p.bind(neg_p.bind(psi_change_p.bind(mul_p.bind(half, df), half)), log1p_p.bind(w))
+    moved = sub_p.bind(neg_p.bind(mul_p.bind(z, _t_slope(df, z))), one)
+    return mul_p.bind(half, add_p.bind(inner, div_p.bind(moved, df)))
+
+
+log_beta_p = Special(
+    "log_beta",
+    _eagerly(masses.log_beta),
+    masses.log_beta,
+    lambda a, b, out: psi_change_p.bind(a, b),
+    lambda a, b, out: psi_change_p.bind(b, a),
+)
+t_density_p = Special(
+    "t_density", _eagerly(masses.t_density), masses.t_density, *map(_times_score, (_t_score, _t_slope)), wide=True
+)
+log_t_density_p = Special(
+    "log_t_density", _eagerly(masses.log_t_density), masses.log_t_density, *map(_of_log, (_t_score, _t_slope))
+)
+log_beta_density_p = Special(
+    "log_beta_density", _eagerly(masses.log_beta_density), masses.log_beta_density, *map(_of_log, BETA_SCORES)
+)
+_BINOMIAL_SCORES = (_score_by_s, _score_by_f, _score_by_p)
+binomial_mass_p = Special(
+    "binomial_mass", _eagerly(masses.binomial), masses.binomial, *map(_times_score, _BINOMIAL_SCORES), wide=True
+)
+log_binomial_p = Special(
+    "log_binomial", _eagerly(masses.log_binomial), masses.log_binomial, *map(_of_log, _BINOMIAL_SCORES)
+)
+
+__all__ = [
+    "binomial_mass_p",
+    "log_beta_density_p",
+    "log_beta_p",
+    "log_binomial_p",
+    "log_gamma_density_p",
+    "log_poisson_p",
+    "log_t_density_p",
+    "poisson_mass_p",
+    "t_density_p",
+]
