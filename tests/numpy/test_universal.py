@@ -53,8 +53,8 @@ def test_methods_give_what_numpy_gives() -> None:
                 continue
             if name in ("power", "left_shift", "right_shift") and kind in ("integers", "unsigned"):
                 x = x % 3  # powers of powers that fit
-            if name == "arctan2" and what != "outer":
-                continue  # NumPy's kernel overtakes itself where a result is the next operand
+            if what != "outer" and (name == "arctan2" or (name, kind) == ("power", "floats")):
+                continue  # NumPy's kernels overtake themselves where a result is the next operand
             try:
                 with np.errstate(all="ignore"):
                     wanted.append(call(getattr(np, name), x))
