@@ -13,6 +13,7 @@ import math
 from typing import Any
 
 from pullback.lax.incomplete import _log1p, _log1p_rest, _log_of_quotient, log_ratio
+from pullback.lax.incomplete_beta import psi_change
 
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -243,6 +244,17 @@ def t_density(xp: Any, df: Any, z: Any) -> Any:
     return _t_factor(xp, df) * power / root
 
 
+def t_score(xp: Any, df: Any, z: Any) -> Any:
+    """The derivative by `df` of `log_t_density`: ½ (ψ((df + 1)/2) - ψ(df/2) - log(1 + z²/df) + (q - 1)/df)
+    for q = (df + 1) z²/(df + z²), of which large terms cancel: for float32, too, in float64."""
+    w = z * z / df
+    far = w > 1e300
+    w = xp.where(far, 1.0, w)
+    log = xp.where(far, 2 * xp.log(xp.abs(xp.where(far, z, 1.0)) / xp.sqrt(df)), _log1p(xp, w))
+    q = (df + 1) * xp.where(far, 1.0, w / (1 + w))
+    return 0.5 * ((q - 1) / df - psi_change(xp, 0.0, 0.5 * df, df * 0.0 + 0.5) - log)
+
+
 def gamma_score(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
     """log x - ψ(a) = log(x/a) + (log a - ψ(a)), the derivative by `a` of the logarithm of the gamma density."""
     far = a >= 3
@@ -253,5 +265,5 @@ def gamma_score(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
 
 __all__ = [
     "beta_density", "binomial", "gamma_density", "gamma_score", "log_beta", "log_beta_density", "log_binomial", "log_gamma_density",
-    "log_poisson", "log_t_density", "poisson", "t_density",
+    "log_poisson", "log_t_density", "poisson", "t_density", "t_score",
 ]  # fmt: skip

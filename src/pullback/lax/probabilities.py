@@ -13,7 +13,7 @@ from pullback.lax.elementwise import abs_p, div_p, eq_p, log1p_p, log_p, lt_p
 from pullback.lax.family import add_p, like, mul_p, neg_p, sub_p
 from pullback.lax.incomplete import Eager
 from pullback.lax.selection import select
-from pullback.lax.special import BETA_SCORES, gamma_score_p, psi_change_p, quotient_or_zero
+from pullback.lax.special import BETA_SCORES, gamma_score_p, psi_change_p, quotient_or_zero, trigamma_p
 
 
 def _eagerly(formula: Any) -> Any:
@@ -107,13 +107,27 @@ def _t_slope(df: Any, z: Any) -> Any:
 
 
 def _t_score(df: Any, z: Any) -> Any:
-    half, one = like(0.5, df), like(1, df)
-    w = div_p.bind(mul_p.bind(z, z), df)
-    inner = sub_p.bind(neg_p.bind(psi_change_p.bind(mul_p.bind(half, df), half)), log1p_p.bind(w))
-    moved = sub_p.bind(neg_p.bind(mul_p.bind(z, _t_slope(df, z))), one)
-    return mul_p.bind(half, add_p.bind(inner, div_p.bind(moved, df)))
+    return t_score_p.bind(df, z)
 
 
+def _t_score_by_z(df: Any, z: Any, out: Any) -> Any:
+    """z (1 - z²)/(df + z²)², which is the derivative of `_t_slope` by df"""
+    one, sum_ = like(1, z), add_p.bind(df, mul_p.bind(z, z))
+    return mul_p.bind(div_p.bind(z, sum_), div_p.bind(sub_p.bind(one, mul_p.bind(z, z)), sum_))
+
+
+def _t_score_by_df(df: Any, z: Any, out: Any) -> Any:
+    half, quarter, one = like(0.5, df), like(0.25, df), like(1, df)
+    m, square = mul_p.bind(half, df), mul_p.bind(z, z)
+    psi = sub_p.bind(trigamma_p.bind(add_p.bind(m, half)), trigamma_p.bind(m))
+    share = div_p.bind(square, add_p.bind(df, square))  # z²/(df + z²)
+    # Of ½ (q - 1)/df for q = (df + 1) z²/(df + z²), and of -½ log(1 + z²/df).
+    q = mul_p.bind(add_p.bind(df, one), share)
+    moved = sub_p.bind(neg_p.bind(mul_p.bind(z, _t_score_by_z(df, z, out))), div_p.bind(sub_p.bind(q, one), df))
+    return add_p.bind(mul_p.bind(quarter, psi), mul_p.bind(half, div_p.bind(add_p.bind(moved, share), df)))
+
+
+t_score_p = Special("t_score", _eagerly(masses.t_score), masses.t_score, _t_score_by_df, _t_score_by_z, wide=True)
 log_beta_p = Special(
     "log_beta",
     _eagerly(masses.log_beta),
@@ -148,4 +162,5 @@ __all__ = [
     "log_t_density_p",
     "poisson_mass_p",
     "t_density_p",
+    "t_score_p",
 ]

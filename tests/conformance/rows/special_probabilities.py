@@ -47,6 +47,7 @@ for primitive, operands in (
         Row(primitive.name, "edges", primitive.bind, edges, order=0, vmap=False, compiled_tol=1e-13),
     ]
 ROWS += [
+    Row("t_score", "float64", m.t_score_p.bind, (POSITIVE, OTHER), vmap=False, compiled_tol=1e-13),
     Row("beta_density", "float64", s.beta_density_p.bind, (POSITIVE, OTHER, UNIT), compiled_tol=1e-13),
     Row("beta_density", "edges", s.beta_density_p.bind, (A, B, X), order=0, vmap=False, compiled_tol=1e-13),
 ]
