@@ -12,7 +12,7 @@ from tests.accuracy.table import DTYPES, Row, families
 
 FULL = os.environ.get("PULLBACK_TEST_SAMPLE") == "full"
 #: Of so many rows, one is compiled.
-ONE_OF = 8
+ONE_OF = 16
 #: The dtype in which a family is compiled, if not in both.
 COMPILED = DTYPES if FULL else DTYPES[:1]
 

@@ -33,15 +33,6 @@ def _upper(a, x):
     return mp.gammainc(a, x, mp.inf, regularized=True)
 
 
-CANCELS = {
-    "float64 by 0": 2000,
-    "float64 by 1": 2000,
-    "compiled float64 value": 2500,
-}
-WHY_CANCELS = "in float64, compiled values are differences of log Γ, and derivatives, for small arguments, of digamma"
-LOGARITHM = {"float64 by 1": 1500, "compiled float64 value": 1000}
-WHY_LOGARITHM = "in float64, the density is the exponential of a logarithm, which is rounded"
-
 ROWS = [
     Row(
         "gammaln",
@@ -66,8 +57,6 @@ ROWS = [
         [[*NEGATIVE, *spaced(1e-30, 1e-3, 8), *linear(0.0625, 12, 30), *linear(13, 170, 30)]],
         scipy=(scipy.gamma, lambda x: scipy.gamma(x) * scipy.psi(x)),
         reference_derivatives=[lambda x: mp.gamma(x) * mp.digamma(x)],
-        bound={"compiled float64 value": 1000, "compiled float64 by 0": 800},
-        reason="compiled, Γ is a power, whose exponent is rounded, and a factor of the derivative",
     ),
     Row(
         "betaln",
@@ -80,8 +69,6 @@ ROWS = [
             lambda a, b: mp.digamma(a) - mp.digamma(a + b),
             lambda a, b: mp.digamma(b) - mp.digamma(a + b),
         ],
-        bound=CANCELS,
-        reason=WHY_CANCELS,
     ),
     Row(
         "beta",
@@ -94,8 +81,6 @@ ROWS = [
             lambda a, b: mp.beta(a, b) * (mp.digamma(a) - mp.digamma(a + b)),
             lambda a, b: mp.beta(a, b) * (mp.digamma(b) - mp.digamma(a + b)),
         ],
-        bound=CANCELS,
-        reason=WHY_CANCELS,
     ),
     Row(
         "gammainc",
@@ -106,8 +91,6 @@ ROWS = [
         scipy=scipy.gammainc,
         reference_derivatives=[slope_of_smaller(_lower, _upper, 0), _density],
         conditioned=True,
-        bound=LOGARITHM,
-        reason=WHY_LOGARITHM,
     ),
     Row(
         "gammaincc",
@@ -118,7 +101,5 @@ ROWS = [
         scipy=scipy.gammaincc,
         reference_derivatives=[slope_of_smaller(_upper, _lower, 0), lambda a, x: -_density(a, x)],
         conditioned=True,
-        bound=LOGARITHM,
-        reason=WHY_LOGARITHM,
     ),
 ]

@@ -62,6 +62,7 @@ ROWS = [
     *rows_of(
         "gumbel_r",
         REAL,
+        places=(-3.5, -0.75, 0.625, 1.25, 2.75, 6.5),
         pdf=lambda x: mp.exp(-x - mp.exp(-x)),
         logpdf=lambda x: -x - mp.exp(-x),
         cdf=lambda x: mp.exp(-mp.exp(-x)),
@@ -72,6 +73,7 @@ ROWS = [
     *rows_of(
         "gumbel_l",
         REAL,
+        places=(-3.5, -0.75, 0.625, 1.25, 2.75, 6.5),
         pdf=lambda x: mp.exp(x - mp.exp(x)),
         logpdf=lambda x: x - mp.exp(x),
         cdf=lambda x: -mp.expm1(-mp.exp(x)),
