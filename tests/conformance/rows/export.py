@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pullback.core.symbolic_shapes import symbolic_shape
 from pullback.core.types import ShapeDtypeStruct
 from pullback.export.exported import export
 from pullback.lax import functions as lax
-from pullback.lax.shape import convert_element_type
 from pullback.transforms.jit import jit
 from tests.conformance.table import Row, sample
 
@@ -17,11 +15,7 @@ STRUCT = ShapeDtypeStruct((2, 3), np.float32)
 INTEGERS = ShapeDtypeStruct((3,), np.int32)
 NOTE = "its derivative is that of its VJP, in reverse mode only, and its shapes are fixed: tests/test_export.py"
 
-SYMBOLIC = ShapeDtypeStruct(symbolic_shape("a, 3"), np.float32)
-
 ROWS = [
-    Row("dim_as_value", "number of rows", export(jit(lambda x: lax.mul(x, convert_element_type(x.shape[0], np.float32))))(SYMBOLIC).call, (MATRIX,), order=0, vmap=False,
-        note="it has a value in exported functions only: tests/test_symbolic_export.py"),
     Row("call_exported", "one-result", export(jit(lambda x: lax.sin(x)))(STRUCT).call, (MATRIX,), order=0, vmap=False, note=NOTE),
     Row("call_exported", "several-results", export(jit(lambda x, i: [lax.mul(x, x), lax.add(i, i)]))(STRUCT, INTEGERS).call,
         (MATRIX, np.arange(3, dtype=np.int32)), order=0, vmap=False, note=NOTE),
