@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import ShapeDtypeStruct, errors, eval_shape, grad, jit, lax, make_jaxpr, nn, random, tree, vmap
+from pullback import ShapeDtypeStruct, errors, eval_shape, grad, hessian, jit, lax, make_jaxpr, nn, random, tree, vmap
 from pullback import export as ex
 from pullback.core.dimensions import evaluate
 
@@ -89,6 +89,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "convolved": (lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME"), ("a, 2, b, 5", "3, 2, 3, 3")),
     "pooled": (lambda x: lax.reduce_window(x, 0.0, lax.add, (1, 2), (1, 2), "SAME"), ("a, 2*b",)),
     "branches": (lambda x: lax.cond(x.sum() > 0, lambda y: y * x.shape[0], jnp.negative, x), ("a, b",)),
+    "causal": (lambda q: nn.dot_product_attention(q, q, q, is_causal=True, local_window_size=3), ("2, a, 2, b",)),
+    "curvature": (hessian(lambda x: (x**3).sum() + x[0] * x[-1]), ("a",)),
+    "determinant": (lambda x: jnp.linalg.det(x @ x.T + jnp.eye(x.shape[0])), ("a, b",)),
+    "searched": (lambda x: (jnp.searchsorted(jnp.sort(x), x), jnp.nonzero(x > 0, size=4), jnp.roll(x, 2), nn.one_hot(jnp.arange(3), x.size)),
+                 ("a",)),
     "einsum": (lambda x, y: jnp.einsum("ij,jk,ik->i", x, y, x @ y), ("a, b", "b, 4")),
 }  # fmt: skip
 
@@ -100,6 +105,15 @@ def test_one_artifact_serves_every_size(name: str) -> None:
     check(e, fun)
     if name in ("attention", "normalized"):
         check(ex.deserialize(e.serialize()), fun)
+
+
+def test_named_tuples_of_the_package_need_no_name() -> None:
+    def fun(x: Any) -> Any:
+        return jnp.linalg.qr(x @ x.T), jnp.linalg.slogdet(x @ x.T + jnp.eye(x.shape[0])), jnp.linalg.eigh(x @ x.T)
+
+    e = ex.deserialize(exported(fun, "a, b").serialize())
+    found = e.call(np.eye(3, dtype=F))
+    assert [type(r).__name__ for r in found] == ["QRResult", "SlogdetResult", "EighResult"]
 
 
 def test_constraints_decide_what_depends_on_sizes() -> None:

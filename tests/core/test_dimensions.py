@@ -163,6 +163,11 @@ def test_constraints() -> None:
     assert h // 2 == i
 
 
+def test_products_of_sizes_that_are_not_zero() -> None:
+    h, n = symbolic_shape("h, n", constraints=["h >= 8"])
+    assert bool(4 * n * (h - 2) * (h - 2)) and (h - 2) * (h - 3) * n >= 30
+
+
 @pytest.mark.parametrize(
     "constraints", [["a > 3"], ["3"], ["a >= "], ["1 >= 2"], ["a == 0"], ["2 == 3"], "a >= 1", ["a == b == 2"]]
 )

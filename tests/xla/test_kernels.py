@@ -117,3 +117,37 @@ def test_a_kernel_that_xla_refuses_is_a_loop(monkeypatch: Any) -> None:
     with pb.config.option("enable_compilation_cache")(False), pytest.warns(RuntimeWarning, match="fusion plan"):
         found = pb.jit(repeated(lambda c: jnp.sort(c) * 0.5))(Y)
     assert np.isfinite(np.asarray(found[0])).all()
+
+
+def closed_over(k: Any, c: Any) -> Any:
+    """Reductions of what is from outside of a loop: in its condition, in branches, in a loop within."""
+    lax = pb.lax
+    inner = lambda s: lax.while_loop(lambda s: s < jnp.max(k), lambda s: s + 1.0, s)
+    c = lax.while_loop(lambda s: s < jnp.sum(k), lambda s: s + 1.0, c)
+    c = lax.fori_loop(0, jnp.max(k).astype(int), lambda i, s: s + jnp.max(k) * i - inner(s * 0.0), c)
+    return lax.fori_loop(0, 3, lambda i, s: lax.cond(i > 1, lambda s: s + jnp.max(k), lambda s: s * jnp.sum(k), s), c)
+
+
+WEIGHTS = np.cos(np.arange(64, dtype=np.float32)).reshape(8, 8)
+LOOPS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "a layer of several rows": (
+        lambda w, h: pb.lax.fori_loop(0, 3, lambda i, h: jnp.tanh(h @ w + w[0]), h), (WEIGHTS, np.ones((2, 8), np.float32)),
+    ),
+    "rows of a product": (lambda c: pb.lax.fori_loop(0, 3, lambda i, c: c * 0.9 + (c @ c.T)[0] * 0.01, c), (WEIGHTS,)),
+    "mapped products": (
+        lambda h: pb.vmap(lambda h: pb.lax.scan(lambda h, x: (jnp.tanh(WEIGHTS @ h + x), None), h, WEIGHTS)[0])(h), (WEIGHTS,),
+    ),
+    "reductions from outside": (closed_over, (np.arange(5, dtype=np.float32), np.float32(0))),
+    "reductions of large arrays": (
+        lambda x: pb.lax.fori_loop(0, 30, lambda i, s: s.at[2 * i].set(jnp.max(s) * 1.1), x), (np.ones(5000, np.float32),),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOOPS)
+@pytest.mark.filterwarnings("error")
+def test_loops_that_are_no_kernels_as_a_whole(name: str) -> None:
+    fun, args = LOOPS[name]
+    with pb.disable_jit():
+        expected = fun(*args)
+    np.testing.assert_allclose(pb.jit(fun)(*args), expected, rtol=1e-4, atol=1e-5)

@@ -49,6 +49,8 @@ Monomial = tuple[tuple[Atom, int], ...]
 Terms = dict[Monomial, int]
 
 ONE: Monomial = ()
+#: How many facts are subtracted one after the other, to find a bound.
+_DEPTH = 3
 #: How many values a remainder may have that is compared with a number.
 _FEW = 1 << 16
 #: The largest size that a name may have: positions in an axis are counted with 32 bits.
@@ -351,9 +353,9 @@ def at_least(x: Size, margin: int) -> bool | None:
     for none."""
     if x.__class__ is not Dim:
         return bool(x >= margin)
-    if _lower(x.scope, dict(x.terms), 3) >= margin:
+    if _lower(x.scope, dict(x.terms), _DEPTH) >= margin:
         return True
-    return False if -_lower(x.scope, {m: -c for m, c in x.terms}, 3) < margin else None
+    return False if -_lower(x.scope, {m: -c for m, c in x.terms}, _DEPTH) < margin else None
 
 
 def _may_be(x: Dim, n: Size) -> bool:
@@ -368,7 +370,7 @@ def dim_bounds(x: Size) -> tuple[float, float]:
     """Numbers between which a size is; -inf and inf where there are none."""
     if x.__class__ is not Dim:
         return x, x
-    return _lower(x.scope, dict(x.terms), 3), -_lower(x.scope, {m: -c for m, c in x.terms}, 3)
+    return _lower(x.scope, dict(x.terms), _DEPTH), -_lower(x.scope, {m: -c for m, c in x.terms}, _DEPTH)
 
 
 def _lower(scope: SymbolicScope, terms: Terms, depth: int) -> float:
@@ -379,14 +381,18 @@ def _lower(scope: SymbolicScope, terms: Terms, depth: int) -> float:
     if depth == 0 or not terms:
         return best
     for fact in (*scope.facts, *_facts_of(scope, terms)):
-        for m, f in fact.items():
-            c = terms.get(m, 0)
-            if not m or c * f <= 0 or lows[m] == 0:
-                continue
-            left = _sum({n: k * abs(f) for n, k in terms.items()}, fact, -abs(c))
-            low = _lower(scope, {n: k for n, k in left.items() if k}, depth - 1)
-            if low > -math.inf:
-                best = max(best, low if low == math.inf else -(-int(low) // abs(f)))
+        for m, c in terms.items():
+            for n, f in fact.items():
+                # A multiple of the fact in which m is, by a product that is not negative: by 1, but in
+                # the first step.
+                factor = _quotient(m, n) if n and c * f > 0 else None
+                if factor is None or lows[m] == 0 or (factor and (depth < _DEPTH or _bounds_of(scope, factor)[0] < 0)):
+                    continue
+                multiple = {_product(factor, p): k for p, k in fact.items()}
+                left = _sum({p: k * abs(f) for p, k in terms.items()}, multiple, -abs(c))
+                low = _lower(scope, {p: k for p, k in left.items() if k}, depth - 1)
+                if low > -math.inf:
+                    best = max(best, low if low == math.inf else -(-int(low) // abs(f)))
     return best
 
 

@@ -32,6 +32,7 @@ has written it last; `tests/artifacts` has artifacts of each.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import zlib
 from collections import OrderedDict
@@ -85,6 +86,28 @@ class _Registration:
 
 _by_type: dict[type, _Registration] = {}
 _by_name: dict[str, _Registration] = {}
+#: The named tuples that functions of this package give, which are registered when they are met: as
+#: `pullback.QRResult`, wherever the class is.
+_OURS = {
+    **dict.fromkeys(("EighResult", "EigResult", "QRResult", "SVDResult", "SlogdetResult"), "pullback.numpy.linalg"),
+    **dict.fromkeys(("UniqueAllResult", "UniqueCountsResult", "UniqueInverseResult"), "pullback.numpy.sets"),
+    "ModeResult": "pullback.scipy.stats.samples",
+    "OptimizeResults": "pullback.scipy.optimize",
+    "SolveInfo": "pullback.implicit",
+}
+
+
+def _of_type(nodetype: type) -> _Registration | None:
+    if nodetype not in _by_type and _OURS.get(nodetype.__name__) == nodetype.__module__:
+        register_namedtuple_serialization(nodetype, serialized_name=f"pullback.{nodetype.__name__}")
+    return _by_type.get(nodetype)
+
+
+def _of_name(name: str) -> _Registration | None:
+    module = _OURS.get(name.removeprefix("pullback.")) if name.startswith("pullback.") else None
+    if module is not None and name not in _by_name:
+        return _of_type(getattr(importlib.import_module(module), name.removeprefix("pullback.")))
+    return _by_name.get(name)
 
 
 def _register(registration: _Registration) -> None:
@@ -187,7 +210,7 @@ def _write_tree(treedef: PyTreeDef) -> Json:
                     f"{wrong!r} of type {type(wrong).__name__}"
                 )
             return {"node": cls.__name__, "keys": keys, "children": written}
-        registration = _by_type.get(cls)
+        registration = _of_type(cls)
         if registration is None:
             raise ValueError(
                 f"Cannot serialize PyTreeDef containing an unregistered type {cls}. Use `export.register_pytree_node_serialization` or "
@@ -212,7 +235,7 @@ def _read_tree(written: Json) -> PyTreeDef:
         if kind in ("dict", "OrderedDict"):
             pairs = zip(node["keys"], children, strict=True)
             return dict(pairs) if kind == "dict" else OrderedDict(pairs)
-        registration = _by_name.get(node["name"]) if kind == "registered" else None
+        registration = _of_name(node["name"]) if kind == "registered" else None
         if registration is None:
             raise _Unknown(
                 f"Cannot deserialize a container of type {node.get('name', kind)!r}, which is not registered in this process. Use "

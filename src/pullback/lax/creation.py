@@ -80,6 +80,13 @@ class DimAsValue(Primitive):
 dim_as_value_p = DimAsValue()
 
 
+def positions(n: Any, dtype: DType) -> Array:
+    """0, 1, ..., n - 1: a constant, if `n` is a number, and `iota` of a symbolic size."""
+    if n.__class__ is Dim:
+        return iota_p.bind(dtype=dtype, shape=(n,), dimension=0)  # type: ignore[no-any-return]
+    return concrete(np.arange(n, dtype=dtype))
+
+
 def _value_of(dim: Dim, dtype: DType | None, weak_type: bool) -> Array:
     out: Array = dim_as_value_p.bind(dim=dim, dtype=dtype or dtypes.default_dtype(int), weak_type=weak_type)
     return out

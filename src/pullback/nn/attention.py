@@ -9,6 +9,8 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
+from pullback.core.dimensions import is_symbolic
+from pullback.lax.creation import positions
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, reshape_p, transpose_p
 from pullback.nn.normalization import logsumexp, softmax
@@ -72,7 +74,7 @@ def dot_product_attention(
     out = einsum("bkgts,bskh->btkgh", reshape_p.bind(weights, new_sizes=(b, k, n // k, t, s)), value)
     out = reshape_p.bind(out, new_sizes=(b, t, n, h))
     if query_seq_lengths is not None:
-        inside = u.less(np.arange(t)[None, :, None, None], _lengths(query_seq_lengths))
+        inside = u.less(positions(t, dtypes.int32)[None, :, None, None], _lengths(query_seq_lengths))
         out = select(inside, out, concrete(np.zeros((), out.dtype)))
     out = reshape_p.bind(out, new_sizes=shape)
     if not return_residual:
@@ -101,14 +103,14 @@ def _visible(
 ) -> Any:
     """Which positions (columns) each query (row) attends to, broadcasting to (B, N, T, S); None for
     all."""
-    rows, columns = np.arange(t)[:, None], np.arange(s)[None, :]
-    static = np.ones((t, s), np.bool_)
-    if is_causal:
-        static &= columns <= rows
+    symbolic = is_symbolic((t, s))
+    rows, columns = (positions(n, dtypes.int32) if symbolic else np.arange(n) for n in (t, s))
+    rows, columns = rows[:, None], columns[None, :]
+    static = [columns <= rows] if is_causal else []
     if window is not None:
         before, after = (window, window) if isinstance(window, int) else window
-        static &= (columns >= rows - before) & (columns <= rows + after)
-    conditions = [] if static.all() else [concrete(static[None, None])]
+        static.append((columns >= rows - before) & (columns <= rows + after))
+    conditions = [c[None, None] if symbolic else concrete(c[None, None]) for c in static if symbolic or not c.all()]
     if mask is not None:
         conditions.append(_four_axes(mask))
     if query_lengths is not None:

@@ -16,13 +16,14 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
+from pullback.core.dimensions import Dim, max_dim
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.types import Shape, broadcast_shapes, canonical_axes, canonical_axis
 from pullback.lax import linalg as lax_linalg
 from pullback.lax.arrangement import index_in_dim
 from pullback.lax.elementwise import and_p, div_p, gt_p, ne_p, not_p
-from pullback.lax.family import like, mul_p, sub_p
+from pullback.lax.family import like, mul_p, size_as, sub_p
 from pullback.lax.linalg import matrices
 from pullback.lax.linalg.lu import inverse
 from pullback.lax.linalg.lu import solve as lax_solve
@@ -279,9 +280,17 @@ def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None
 def _pinv(a: Array, rtol: Any, factor: float) -> Array:
     dtype = dtypes.to_real(a.dtype)
     if rtol is None:
-        rtol = concrete(dtype.type(factor * max(a.shape[-2:]) * np.finfo(dtype).eps))
+        rtol = _default_tolerance(a.shape, dtype, factor)
     a, tolerance = _with_tolerance("pinv", a, rtol, dtype)
     return lax_linalg.pinv_p.bind(a, tolerance)
+
+
+def _default_tolerance(shape: Shape, dtype: DType, factor: float) -> Array:
+    """`factor` times the longer side of a matrix times the precision of `dtype`."""
+    longest, unit = max_dim(*shape[-2:]), factor * float(np.finfo(dtype).eps)
+    if longest.__class__ is Dim:
+        return mul_p.bind(size_as(dtype, longest), concrete(dtype.type(unit)))  # type: ignore[no-any-return]
+    return concrete(dtype.type(unit * longest))
 
 
 def _with_tolerance(name: str, a: Array, rtol: Any, dtype: DType) -> tuple[Array, Array]:
@@ -453,7 +462,7 @@ def matrix_rank(M: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any =
     dtype = dtypes.to_real(x.dtype)
     rtol = tol if rtol is None else rtol
     if rtol is None:
-        rtol = concrete(dtype.type(max(x.shape[-2:]) * np.finfo(dtype).eps))
+        rtol = _default_tolerance(x.shape, dtype, 1.0)
     s = svdvals(_symmetrized("matrix_rank", x) if hermitian else x)
     column, relative = _with_tolerance("matrix_rank", reshape_p.bind(s, new_sizes=(*s.shape, 1)), rtol, dtype)
     s = reshape_p.bind(column, new_sizes=column.shape[:-1])

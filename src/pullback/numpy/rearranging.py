@@ -192,7 +192,7 @@ def _roll(x: Array, shift: Any, axis: int) -> Array:
             return dynamic_slice_in_dim(lax_concatenate([x, x], axis), n - _remainder(shift, n), n, axis)
         shift = known
     places = int(shift) % n
-    if places == 0:
+    if places.__class__ is int and places == 0:
         return x
     return lax_concatenate([slice_in_dim(x, n - places, n, 1, axis), slice_in_dim(x, 0, n - places, 1, axis)], axis)
 

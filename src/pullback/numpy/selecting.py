@@ -16,6 +16,7 @@ from pullback.core.trace import EVAL, current, known_value
 from pullback.core.types import broadcast_shapes, canonical_axis, integer, is_sequence, refuse_keys
 from pullback.lax import indexing as lax_indexing
 from pullback.lax.arrangement import concatenate_p
+from pullback.lax.creation import positions as lax_positions
 from pullback.lax.cumulative import cumsum
 from pullback.lax.elementwise import div_p, lt_p, max_p, min_p, rem_p
 from pullback.lax.family import like, sub_p
@@ -306,11 +307,11 @@ def _traced_nonzero(x: Any, size: int, fills: tuple[Any, ...], dtype: dtypes.DTy
     place = lax_select(mask, sub_p.bind(rank, like(1, rank)), broadcast_to(like(size, rank), rank.shape))
     numbers = ScatterDimensionNumbers((), (0,), (0,))
     flat = lax_indexing.scatter_p.bind(
-        concrete(np.zeros(size, dtype)), reshape_p.bind(place, new_sizes=(x.size, 1)), concrete(np.arange(x.size, dtype=dtype)),
+        concrete(np.zeros(size, dtype)), reshape_p.bind(place, new_sizes=(x.size, 1)), lax_positions(x.size, dtype),
         dimension_numbers=numbers, mode=GatherScatterMode.FILL_OR_DROP, indices_are_sorted=False, unique_indices=True,
     )  # fmt: skip
     total = getitem(rank, x.size - 1)
-    found = lt_p.bind(concrete(np.arange(size, dtype=dtype)), broadcast_to(total, (size,)))
+    found = lt_p.bind(lax_positions(size, dtype), broadcast_to(total, (size,)))
     positions = unravel_index(flat, x.shape)
     return tuple(lax_select(found, convert(p, *kind), convert(f, *kind)) for p, f, kind in zip(positions, given, kinds))
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
+from pullback.core.dimensions import LARGEST, Dim
 from pullback.core.trace import known_value
 from pullback.core.types import canonical_axis, integer
 from pullback.lax.arrangement import concatenate, rev, slice_in_dim
@@ -260,7 +261,9 @@ def _bisect(a: Array, v: Array, side: str, dtype: Any) -> Array:
     # The answer is in [low, high], which at least halves in each step.
     low: Any = u.multiply(convert(u.isnan(v), dtype), 0)
     high: Any = u.add(low, a.shape[0])
-    for _ in range(math.floor(math.log2(a.shape[0])) + 1):
+    # Of a symbolic number of elements, as many steps as the largest takes.
+    length = LARGEST if a.shape[0].__class__ is Dim else a.shape[0]
+    for _ in range(math.floor(math.log2(length)) + 1):
         middle = right_shift(u.add(low, high), 1)
         after = u.logical_and(u.less(low, high), _is_before(take(a, u.minimum(middle, a.shape[0] - 1)), v, side))
         low, high = select(after, u.add(middle, 1), low), select(after, high, middle)

@@ -9,11 +9,16 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array, concrete
+from pullback.core.dimensions import is_symbolic
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.linear import Cotangents, is_unit, unit, zeros
 from pullback.core.trace import current, entered, reset_current
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import integer, integers
+from pullback.lax.creation import iota_p
+from pullback.lax.elementwise import eq_p
+from pullback.lax.family import add_p, size_as
+from pullback.lax.shape import convert, reshape_p
 from pullback.transforms.jit import jit
 from pullback.transforms.jvp import as_weak_as, jvp, split_auxiliary
 from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer, linearize, vjp
@@ -21,7 +26,7 @@ from pullback.transforms.vmap import vmap
 from pullback.xla.devices import DeviceArray, beside
 
 if TYPE_CHECKING:
-    from pullback.core.names import Argument, Function, Leaf, Tree, Value
+    from pullback.core.names import Argument, Function, Leaf, Size, Tree, Value
     from pullback.core.tree import PyTreeDef
     from pullback.core.types import ShapedArray
 
@@ -349,6 +354,8 @@ def _basis(types: Sequence[ShapedArray]) -> list[Value]:
     """For each array type, the standard basis of the product space, one basis vector a row: shapes
     (n, *shape)."""
     total = sum(t.size for t in types)
+    if is_symbolic((total,)):
+        return _symbolic_basis(types, total)
     if len(types) == 1:
         (t,) = types
         return [beside(concrete(np.eye(total, dtype=t.dtype).reshape(total, *t.shape), t.weak_type), t)]
@@ -357,6 +364,17 @@ def _basis(types: Sequence[ShapedArray]) -> list[Value]:
         block = np.zeros((total, t.size), t.dtype)
         block[np.arange(start, start + t.size), np.arange(t.size)] = 1
         out.append(beside(concrete(block.reshape(total, *t.shape), t.weak_type), t))
+        start += t.size
+    return out
+
+
+def _symbolic_basis(types: Sequence[ShapedArray], total: Size) -> list[Value]:
+    """The same for arrays of symbolic shapes: 1 where the number of the row is that of the element."""
+    out, start = [], 0
+    for t in types:
+        rows, columns = (iota_p.bind(dtype=dtypes.int32, shape=(total, t.size), dimension=axis) for axis in (0, 1))
+        block = convert(eq_p.bind(rows, add_p.bind(columns, size_as(dtypes.int32, start))), t.dtype, t.weak_type)
+        out.append(reshape_p.bind(block, new_sizes=(total, *t.shape)))
         start += t.size
     return out
 

@@ -22,8 +22,6 @@ from pullback.xla.text import Value, type_text
 
 #: Elements of the largest array that is computed in a small loop.
 SMALL = 1024
-#: Elements of the largest matrix product.
-_PRODUCT = 256
 #: A loop of more operations takes LLVM long as one function.
 _LARGEST = 4096
 
@@ -55,12 +53,15 @@ def fits(op: str, operands: Sequence[Any], results: Sequence[Any]) -> bool:
         return bool(operands[1].size <= SMALL)
     if op in _READING:
         return bool(results[0].size <= SMALL)
-    limit = SMALL
     if op == "stablehlo.dot_general":
-        limit = _PRODUCT
+        # Of a matrix and a vector. Others XLA makes into fusions with what is added to them, for
+        # libraries, which the emitter does not know; and it is quicker with them.
+        (x, y), (out,) = operands, results
+        if x.size != y.size * out.size and y.size != x.size * out.size:
+            return False
     elif op not in _SMALL:
         return False
-    return all(x.size <= SMALL for x in operands) and all(x.size <= limit for x in results)
+    return all(x.size <= SMALL for x in (*operands, *results))
 
 
 class Loop(str):

@@ -170,9 +170,7 @@ class Emitter:
         else:
             ins, in_types = ", ".join([x.name for x in operands]), ", ".join([x.type_text for x in operands])
         if self.depth:
-            self._taken.update([(x.name, x) for x in operands])
-            if self.makes_kernels and not fits(op, operands, result if several else (result,)):
-                self.unfit += 1
+            self._note(op, operands, result if several else (result,))
         text = f'{head}"{op}"({ins})'
         if attributes:
             text += f" <{{{', '.join([f'{k} = {attribute(v)}' for k, v in attributes.items()])}}}>"
@@ -186,6 +184,12 @@ class Emitter:
             text = "})"
         self.lines.append(f"{text}{self.attached} : ({in_types}) -> {out_types}{self.location}")
         return result
+
+    def _note(self, op: str, operands: Sequence[Any], results: Sequence[Any]) -> None:
+        """Note of an operation what small loops ask of theirs (see `xla.kernels`)."""
+        self._taken.update([(x.name, x) for x in operands])
+        if self.makes_kernels and not fits(op, operands, results):
+            self.unfit += 1
 
     def region(self, types: Sequence[Any], body: Callable[..., Any]) -> Region:
         """The block that `body(*arguments)` writes, for arguments of the given types; `body`
@@ -417,6 +421,7 @@ class Emitter:
             op = partial(self, op)
         if isinstance(op, str):
             result = Value(self.new_name(), shape, x.dtype)
+            self._note("stablehlo.reduce", (x, start), (result,))
             self.lines.append(
                 f"{result.name} = stablehlo.reduce({x.name} init: {start.name}) applies stablehlo.{op} across dimensions = {sorted(axes)}"
                 f" : ({x.type_text}, {start.type_text}) -> {result.type_text}{self.location}"

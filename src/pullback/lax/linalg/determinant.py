@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import concrete
 from pullback.core.primitive import is_node, weak_as_operands
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import pad_p
+from pullback.lax.creation import positions
 from pullback.lax.cumulative import cumprod_p
 from pullback.lax.elementwise import abs_p, complex_p, eq_p, imag_p, log_p, sign_p
 from pullback.lax.family import add_p, like, mul_p
@@ -218,7 +218,7 @@ def _pivoted(a: Any) -> tuple[Any, Any]:
     """The diagonal of U, with a[permutation] = L U, and the sign of the permutation."""
     factors, pivots, _ = lu_p.bind(a)
     n = a.shape[-1]
-    in_place = eq_p.bind(pivots, concrete(np.arange(n, dtype=np.int32)))
+    in_place = eq_p.bind(pivots, positions(n, dtypes.int32))
     signs = select(in_place, like(1, pivots), like(-1, pivots))
     return diagonal(factors), reduce_prod_p.bind(signs, axes=(len(pivots.shape) - 1,))
 

@@ -79,12 +79,16 @@ def rows(v: Any) -> Any:
     return broadcast_in_dim_p.bind(v, shape=(*batch, 1, n), broadcast_dimensions=dims)
 
 
-@lru_cache(maxsize=256)
-def identity_mask(m: int, n: int) -> ConcreteArray:
+def identity_mask(m: int, n: int) -> Array:
     """True on the diagonal."""
-    if is_symbolic((m, n)):
+    if is_symbolic((m, n)):  # an operation of the program that is being staged, which is not kept
         rows, columns = (iota_p.bind(dtype=dtypes.int32, shape=(m, n), dimension=axis) for axis in (0, 1))
         return eq_p.bind(rows, columns)  # type: ignore[no-any-return]
+    return _identity_mask(m, n)
+
+
+@lru_cache(maxsize=256)
+def _identity_mask(m: int, n: int) -> ConcreteArray:
     return concrete(np.eye(m, n, dtype=bool))
 
 
