@@ -32,14 +32,11 @@ EXCEPTIONS: dict[str, dict[str, dict[str, float]]] = {
         },
         "betabinom.pmf": {
             "float32 value": 5.8,
-            "float64 value": 25,
-            "float64 by 2": 26,
-            "float64 by 3": 14,
-            "compiled float64 value": 190,
+            "float64 value": 190,
             "float32 by 2": 20,
-            "compiled float64 by 2": 170,
+            "float64 by 2": 170,
             "float32 by 3": 7.2,
-            "compiled float64 by 3": 170,
+            "float64 by 3": 170,
         },
         "dirichlet.pdf": {
             "float32 value": 9.4,
@@ -48,17 +45,18 @@ EXCEPTIONS: dict[str, dict[str, dict[str, float]]] = {
         },
         "multinomial.logpmf": {
             "float32 value": 5.7,
+            "compiled float64 value": 11,
         },
         "multinomial.pmf": {
-            "float32 value": 12,
+            "float32 value": 13,
+            "compiled float64 value": 13,
             "float32 by 0": 11,
+            "compiled float64 by 0": 39,
             "float32 by 1": 15,
+            "compiled float64 by 1": 39,
         },
-        "multivariate_normal.pdf": {
-            "float32 value": 6.1,
-            "float64 by 0": 6.7,
-            "float64 by 2": 6.7,
-            "float64 by 3": 6,
+        "gaussian_kde.pdf": {
+            "compiled float32 by 0": 5.8,
         },
         "gaussian_kde.logpdf": {
             "float32 by 0": 5.8,
@@ -72,11 +70,15 @@ EXCEPTIONS: dict[str, dict[str, dict[str, float]]] = {
             "float32 by 1": 8,
         },
         "boxcox1p": {
-            "float32 by 0": 20,
+            "float32 by 0": 22,
             "float64 by 0": 13,
         },
         "boxcox": {
+            "compiled float32 value": 35,
             "float32 by 0": 54,
+        },
+        "vonmises.logpdf": {
+            "compiled float32 by 1": 5.8,
         },
     },
     "terms of the sum, and of its derivative, cancel": {
@@ -168,18 +170,13 @@ EXCEPTIONS: dict[str, dict[str, dict[str, float]]] = {
         "polygamma, n=2": {
             "compiled float32 value": 6.2,
             "compiled float64 value": 6.2,
-            "compiled float32 by 0": 16,
-            "compiled float64 by 0": 8.3,
+            "compiled float32 by 0": 14,
+            "compiled float64 by 0": 7,
         },
         "polygamma, n=5": {
             "compiled float32 value": 7.7,
-            "compiled float64 value": 36,
+            "compiled float64 value": 41,
             "compiled float32 by 0": 3.7e06,
-            "compiled float64 by 0": 6.7,
-        },
-        "factorial": {
-            "compiled float64 value": 120,
-            "compiled float64 by 0": 110,
         },
         "comb": {
             "compiled float64 value": 160,
@@ -229,7 +226,7 @@ EXCEPTIONS: dict[str, dict[str, dict[str, float]]] = {
     },
     "two terms of the derivative cancel before the asymptotic series holds (at 5 in float32, 8 in float64)": {
         "erfcx": {
-            "float32 by 0": 39,
+            "float32 by 0": 68,
             "float64 by 0": 170,
         },
         "erfcinv": {
@@ -252,7 +249,26 @@ EXCEPTIONS: dict[str, dict[str, dict[str, float]]] = {
             "float64 by 1": 5900,
         },
         "ndtri": {
+            "compiled float32 by 0": 5.4,
             "float64 by 0": 5.6,
+        },
+    },
+    "compiled programs flush subnormal densities, of which derivatives are multiples, to zero; an exponent is rounded": {
+        "multivariate_normal.pdf": {
+            "float32 value": 6.1,
+            "compiled float32 by 0": 28000,
+            "float64 by 0": 6.7,
+            "compiled float32 by 2": 28000,
+            "float64 by 2": 6.7,
+            "compiled float32 by 3": 29000,
+            "float64 by 3": 6,
+            "compiled float32 by 4": 29000,
+        },
+        "gumbel_r.pdf": {
+            "compiled float32 by 0": 54000,
+        },
+        "gumbel_l.pdf": {
+            "compiled float32 by 0": 54000,
         },
     },
     "terms cancel, or a logarithm or quantile is rounded before it is used": {
@@ -263,7 +279,18 @@ EXCEPTIONS: dict[str, dict[str, dict[str, float]]] = {
             "float32 by 0": 170,
         },
         "truncnorm.cdf": {
+            "compiled float32 value": 8.9,
+            "compiled float64 value": 5.4,
             "float64 by 0": 6.3,
+            "compiled float32 by 1": 6.6,
+        },
+        "truncnorm.logcdf": {
+            "compiled float32 value": 7.1,
+            "compiled float32 by 0": 7.3,
+            "compiled float32 by 1": 8.3,
+        },
+        "truncnorm.logsf": {
+            "compiled float32 value": 8.1,
         },
         "norm.isf": {
             "float64 by 0": 5.7,
@@ -274,18 +301,18 @@ EXCEPTIONS: dict[str, dict[str, dict[str, float]]] = {
     },
     "terms of the derivative by the shape cancel; the logarithm, of which the exponential is taken, is rounded": {
         "t.logpdf": {
-            "float32 by 1": 64,
+            "compiled float32 by 1": 64,
             "float64 by 1": 110,
         },
         "t.pdf": {
-            "float32 value": 5.4,
-            "float32 by 0": 5.4,
-            "float32 by 1": 63,
-            "float64 by 1": 110,
+            "compiled float32 value": 5.4,
+            "compiled float32 by 0": 5.4,
+            "compiled float32 by 1": 63,
+            "float64 by 1": 120,
         },
         "gennorm.cdf": {
             "float32 by 1": 280,
-            "float64 by 1": 600,
+            "float64 by 1": 650,
         },
         "gennorm.logpdf": {
             "float32 by 1": 12,
