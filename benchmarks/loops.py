@@ -44,7 +44,35 @@ def recurrent(s: System) -> Callable[..., Any]:
     return loss
 
 
+def three_bodies(s: System) -> Callable[..., Any]:
+    """1,000 steps of Runge and Kutta's method for three bodies in a plane, whose force is written number by number."""
+
+    def force(y: Any) -> Any:
+        at, velocity = [(y[2 * i], y[2 * i + 1]) for i in range(3)], [y[6 + i] for i in range(6)]
+        pulls = [
+            sum(
+                (at[j][axis] - at[i][axis]) / ((at[j][0] - at[i][0]) ** 2 + (at[j][1] - at[i][1]) ** 2 + 0.01) ** 1.5
+                for j in range(3)
+                if j != i
+            )
+            for i in range(3)
+            for axis in range(2)
+        ]
+        return s.jnp.stack([*velocity, *pulls])
+
+    def step(y: Any, _: Any) -> Any:
+        h = 0.001
+        k1 = force(y)
+        k2 = force(y + h / 2 * k1)
+        k3 = force(y + h / 2 * k2)
+        k4 = force(y + h * k3)
+        return y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4), None
+
+    return lambda y: (s.lax.scan(step, y, None, length=1000)[0] ** 2).sum()
+
+
 PARAMETERS = {"w": normal(64, 64, scale=0.125), "u": normal(16, 64, scale=0.25), "b": normal(64)}
+BODIES = np.array([-1, 0, 1, 0, 0, 0.5, 0.3, 0.5, 0.3, 0.5, -0.6, -1.0], np.float32)
 NUMBERS = (np.float32(0.5), np.float32(0.3))
 COMPILED: dict[str, tuple[Callable[[System], Any], tuple[Any, ...], float]] = {
     "scan of 10,000 steps, two numbers": (lambda s: s.ad.jit(small_scan(s)), NUMBERS, 1.05),
@@ -55,6 +83,8 @@ COMPILED: dict[str, tuple[Callable[[System], Any], tuple[Any, ...], float]] = {
     "the same, batch 32": (
         lambda s: s.ad.jit(s.ad.value_and_grad(recurrent(s))), (PARAMETERS, normal(1000, 32, 16)), 1.0,
     ),
+    "three bodies, 1,000 steps of Runge–Kutta": (lambda s: s.ad.jit(three_bodies(s)), (BODIES,), 1.0),
+    "its gradient with respect to where they start": (lambda s: s.ad.jit(s.ad.grad(three_bodies(s))), (BODIES,), 1.0),
 }  # fmt: skip
 
 
