@@ -213,13 +213,19 @@ LEFT_OUT = {
     jnp.int64 jnp.int_ jnp.integer jnp.ndarray jnp.number jnp.object_ jnp.signedinteger jnp.single jnp.uint jnp.uint1 jnp.uint16
     jnp.uint2 jnp.uint32 jnp.uint4 jnp.uint64 jnp.uint8 jnp.unsignedinteger lax.AccuracyMode lax.ConvDimensionNumbers lax.FftType
     lax.GatherScatterMode lax.Precision lax.RandomAlgorithm lax.RoundingMethod lax.Tolerance jnp.ufunc lax.linalg.EigImplementation
-    lax.linalg.EighImplementation lax.linalg.SvdAlgorithm random.key nn.initializers.Initializer random.key_dtype random.key_impl""",
+    lax.linalg.EighImplementation lax.linalg.SvdAlgorithm random.key nn.initializers.Initializer random.key_dtype random.key_impl
+    lax.DotAlgorithmPreset lax.RaggedDotDimensionNumbers random.Key""",
     "no arrays come out": """
     jnp.einsum_path jnp.frompyfunc jnp.get_printoptions jnp.printoptions jnp.save jnp.savez jnp.set_printoptions lax.axis_size lax.broadcast_shapes
     lax.conv_dimension_numbers lax.conv_general_permutations lax.conv_general_shape_tuple lax.conv_shape_tuple
     lax.conv_transpose_shape_tuple lax.padtype_to_pads lax.reduce_window_shape_tuple jnp.broadcast_shapes""",
     "the contents of files and of other libraries' arrays": "jnp.from_dlpack jnp.fromfile jnp.load",
     "the caller gives the types": "lax.pure_callback",
+    "the oracle does not have them, or not for arrays that are on a CPU": """
+    jnp.minmax jnp.top_k lax.log2 lax.one_minus_square lax.polynomial lax.shape_as_value lax.pcast lax.scaled_dot nn.scaled_dot_general
+    nn.scaled_matmul nn.get_scaled_dot_general_config""",
+    "functions and numbers of rows are among their arguments": """
+    lax.composite lax.platform_dependent lax.ragged_dot lax.ragged_dot_general""",
     "they need a sharding": "lax.with_sharding_constraint",
     "another name for one that is called": """lax.pbroadcast nn.initializers.kaiming_normal
     nn.initializers.kaiming_uniform nn.initializers.xavier_normal nn.initializers.xavier_uniform""",

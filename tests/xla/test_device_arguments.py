@@ -51,6 +51,8 @@ CALLS = {
     "X, X.T": "jnp.dot jnp.matmul lax.dot",
     "X, X": "jnp.tensordot",
     "X, X, (((1,), (1,)), ((), ()))": "lax.dot_general",
+    "X, np.ones((1, 3, 2), 'float32'), np.array([2], 'int32')": "lax.ragged_dot",
+    "X, np.ones((1, 3, 2), 'float32'), np.array([2], 'int32'), RAGGED": "lax.ragged_dot_general",
     "'ij->', X": "jnp.einsum",
     "X, (5, 2, 3)": "jnp.broadcast_to",
     "X, (5,)": "lax.broadcast",
@@ -92,12 +94,13 @@ CALLS = {
 }  # fmt: skip
 ARGUMENTS = {name: arguments for arguments, names in CALLS.items() for name in names.split()}
 #: Called by tests of their own.
-OTHERS = {"pb.ShapeDtypeStruct", "pb.jit", "pb.reshard"}
+OTHERS = {"pb.ShapeDtypeStruct", "pb.jit", "pb.reshard", "debug.visualize_sharding"}
 
 NAMES = {
     "pb": pb, "jnp": jnp, "lax": pb.lax, "random": pb.random, "nn": pb.nn, "experimental": importlib.import_module("pullback.experimental"),
     "np": np, "key": pb.random.key(0), "X": np.arange(6, dtype=np.float32).reshape(2, 3), "Array": ConcreteArray, "at": jnp.ones(2).at[0],
 }  # fmt: skip
+NAMES["RAGGED"] = pb.lax.RaggedDotDimensionNumbers((((1,), (1,)), ((), ())), [0], [0])
 NAMES |= {"sparse": sparse, "S": sparse.BCOO.fromdense(NAMES["X"]), "R": sparse.BCSR.fromdense(NAMES["X"])}
 
 
@@ -133,6 +136,8 @@ def found() -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
     seen: list[Any] = []
     for name, function in everything:
+        if name.startswith("experimental.pjit."):  # which is `jit`
+            continue
         given = places(function)
         if not given and inspect.isfunction(function):
             if name.startswith("nn.initializers."):

@@ -17,6 +17,7 @@ from pullback.core.errors import user_line
 from pullback.core.primitive import Primitive
 from pullback.core.staging import stage_flat
 from pullback.core.types import ShapedArray
+from pullback.xla.devices import no_sharding
 from pullback.xla.text import element_type, tensor_type
 
 
@@ -213,7 +214,8 @@ def emit_python_callback(
     """The results of `callback`, a function of NumPy arrays that gives a sequence of them, called
     on the host whenever the program runs; the token, as it was; and nothing to be kept. Raises
     NotImplementedError for platforms whose programs cannot call the host."""
-    del partitioned, sharding, returns_token
+    del partitioned, returns_token
+    no_sharding("emit_python_callback", sharding)
     outs = [ShapedArray(tuple(t.shape), t.dtype) for t in result_avals]
     emit = ctx.module_context.emit
     write = lambda *xs: emit.callback(callback, xs, outs, has_side_effect=has_side_effect)
