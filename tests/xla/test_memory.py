@@ -239,9 +239,9 @@ def test_clear_caches_frees_executables_that_are_in_use():
 
 def test_clear_caches_frees_those_of_eager_operations():
     """Operations that NumPy does not have are compiled one by one."""
-    x = jnp.ones((1, 1, 8, 8))
+    x = jnp.ones((2, 3, 32, 32))
     before = executables()
-    convolve = lambda: pb.lax.conv(x, x[:, :, :3, :3], (1, 1), "SAME")
+    convolve = lambda: pb.lax.conv(x, x[:, :, :7, :7], (1, 1), "SAME")
     expected = np.asarray(convolve())
     assert executables() > before
     pb.clear_caches()
