@@ -202,6 +202,7 @@ def logaddexp(x1: Any, x2: Any, /) -> Array:
     """log(exp(x1) + exp(x2)), elementwise, without overflow; the imaginary part of complex results
     is in (-π, π].
 
+    >>> import numpy as np
     >>> float(logaddexp(1000.0, 1000.0)) == float(np.float32(1000 + np.log(2)))
     True
     """

@@ -35,6 +35,7 @@ def quantile(
     `method` says what lies between two elements: "linear", "lower", "higher", "midpoint",
     "nearest", or "inverted_cdf" (the only one that takes `weights`).
 
+    >>> import numpy as np
     >>> float(quantile(np.array([1.0, 2.0, 3.0, 4.0]), 0.5))
     2.5
     """

@@ -73,7 +73,7 @@ def _fraction(z: Any, a: Any, b: Any) -> Any:
 def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Array:
     """
     >>> logpdf(0.25, 2.0, 3.0)
-    Array(0.5232482, dtype=float32, weak_type=True)
+    Array(0.52324814, dtype=float32, weak_type=True)
     """
     z = standardized(x, loc, scale)
     outside = (z < 0) | (z > 1)
@@ -85,7 +85,7 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Array:
 def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Array:
     """
     >>> pdf(0.25, 2.0, 3.0)
-    Array(1.6875001, dtype=float32, weak_type=True)
+    Array(1.6875, dtype=float32, weak_type=True)
     """
     z = standardized(x, loc, scale)
     outside = (z < 0) | (z > 1)

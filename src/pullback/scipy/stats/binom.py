@@ -26,7 +26,7 @@ def _inside(k: Any, n: Any) -> tuple[Any, Any, Any]:
 def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Array:
     """
     >>> logpmf(1, 4, 0.25)
-    Array(-0.8630463, dtype=float32, weak_type=True)
+    Array(-0.8630462, dtype=float32, weak_type=True)
     """
     outside, successes, failures = _inside(standardized(k, loc, None), n)
     return jnp.where(outside, -math.inf, apply(log_binomial_p, successes, failures, p))
@@ -36,7 +36,7 @@ def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Array:
 def pmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Array:
     """
     >>> pmf(1, 4, 0.25)
-    Array(0.42187497, dtype=float32, weak_type=True)
+    Array(0.421875, dtype=float32, weak_type=True)
     """
     outside, successes, failures = _inside(standardized(k, loc, None), n)
     return jnp.where(outside, 0.0, apply(binomial_mass_p, successes, failures, p))

@@ -102,7 +102,7 @@ def logpdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Array:
 def pdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Array:
     """
     >>> pdf(1.0, 2.0)
-    Array(0.36787942, dtype=float32, weak_type=True)
+    Array(0.36787945, dtype=float32, weak_type=True)
     """
     return per(density(standardized(x, loc, scale), a), scale)
 

@@ -44,7 +44,7 @@ def logpmf(k: Any, mu: Any, loc: Any = 0) -> Array:
 def pmf(k: Any, mu: Any, loc: Any = 0) -> Array:
     """
     >>> pmf(2, 3.0)
-    Array(0.22404182, dtype=float32, weak_type=True)
+    Array(0.2240418, dtype=float32, weak_type=True)
     """
     outside, k = _inside(standardized(k, loc, None))
     return jnp.where(outside, 0.0, apply(poisson_mass_p, k, mu))
