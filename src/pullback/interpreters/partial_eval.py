@@ -9,10 +9,10 @@ from typing import Any
 
 from pullback.core.array import as_array
 from pullback.core.errors import user_line
-from pullback.core.jaxpr import Jaxpr, Literal
+from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
 from pullback.core.passes import eliminate_dead_code
 from pullback.core.staging import JaxprTrace, StagedTracer, stage_flat
-from pullback.core.trace import Params, current, entered, reset_current, set_current
+from pullback.core.trace import Params, current, set_current, under
 from pullback.core.types import ShapedArray, typeof
 from pullback.extend.linear_util import WrappedFun
 
@@ -108,15 +108,17 @@ def trace_to_jaxpr_nounits(
     ({ lambda ; a:f32[]. let b:f32[] = add a 3.0:f32[] in (b,) }, [(ShapedArray(float32[]), None), (None, Array(6., dtype=float32))])
     """
     trace = _PartialTrace(current())
-    token = entered[trace]
-    try:
+
+    def traced() -> tuple[list[Any], list[bool], ClosedJaxpr]:
         given = [as_array(p.get_known()) if p.is_known() else trace.new_input(p.get_aval()) for p in pvals]
         outs = [as_array(x) for x in fun.call_wrapped(*given)]
         wanted = [instantiate] * len(outs) if isinstance(instantiate, bool) else list(instantiate)
         unknown = [w or not trace._knows([x]) for x, w in zip(outs, wanted)]
-        closed = trace.finish([x for x, u in zip(outs, unknown) if u])
+        return outs, unknown, trace.finish([x for x, u in zip(outs, unknown) if u])
+
+    try:
+        outs, unknown, closed = under(trace, traced)
     finally:
-        reset_current(token)
         trace.__class__ = _Over  # type: ignore[assignment]
     results = [PartialVal.unknown(x.aval) if u else PartialVal.known(x) for x, u in zip(outs, unknown)]
     return closed.jaxpr.replace(debug_info=fun.debug_info), results, list(closed.consts)
