@@ -37,13 +37,13 @@ from pullback.core.trace import EVAL
 from pullback.core.tree import keystr, tree_flatten, tree_flatten_with_path, tree_leaves, tree_structure, tree_unflatten
 from pullback.core.types import ShapedArray, typeof
 from pullback.export.artifact import Signature, pack, unpack
+from pullback.export.templates import names_in, with_sizes
 from pullback.lax.shape import move_axis
 from pullback.transforms.ahead_of_time import Wrapped
 from pullback.transforms.custom_vjp import custom_vjp
 from pullback.transforms.jit import jit
 from pullback.transforms.linearize import vjp
 from pullback.xla.eager import evaluate_by_xla
-from pullback.xla.text import names_in, with_sizes
 
 if TYPE_CHECKING:
     from pullback.core.names import (

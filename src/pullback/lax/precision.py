@@ -17,7 +17,6 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.xla.text import element_type
 
 
 class Precision(enum.Enum):
@@ -172,6 +171,8 @@ class Algorithm(NamedTuple):
 
     def text(self, x: DType, y: DType) -> str:
         """The attribute `algorithm` of a product of operands that are stored in these dtypes."""
+        from pullback.xla.text import element_type  # which comes with the compiler
+
         return (
             f"#stablehlo.dot_algorithm<lhs_precision_type = {self.lhs or element_type(x)}, rhs_precision_type = "
             f"{self.rhs or element_type(y)}, accumulation_type = {self.sums or 'f32'}, lhs_component_count = {self.components[0]}, "
@@ -245,6 +246,8 @@ def _is_float8(dtype: DType) -> bool:
 
 
 def _type_name(t: Any, precision: DotAlgorithm) -> str:
+    from pullback.xla.text import element_type
+
     try:
         return element_type(np.dtype(t))
     except (TypeError, KeyError):

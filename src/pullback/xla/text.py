@@ -9,17 +9,15 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.dimensions import Dim, evaluate, is_symbolic, names_of
+from pullback.core.dimensions import Dim, is_symbolic
 from pullback.core.dtypes import DType
 from pullback.core.errors import Location, OutOfMemoryError, line_of
-from pullback.core.symbolic_shapes import SymbolicScope, parse_size
 from pullback.core.types import Shape, ShapedArray
 
 _ELEMENTS: dict[DType, str] = {
@@ -73,36 +71,9 @@ def memory() -> int:
 
 
 def size_text(n: Any) -> str:
-    """A size in a module: its number, or, in `${}`, the symbolic dimension, for `with_sizes`."""
+    """A size in a module: its number, or, in `${}`, the symbolic dimension (see
+    `export.templates`)."""
     return f"${{{n}}}" if n.__class__ is Dim else str(n)
-
-
-_SIZE = re.compile(r"\$\{([^}]*)\}")
-
-
-def names_in(text: str, scope: SymbolicScope) -> set[str]:
-    """The names in the symbolic dimensions of a module."""
-    return set().union(*[names_of(parse_size(dim, scope)) for dim in set(_SIZE.findall(text))])
-
-
-def with_sizes(text: str, sizes: Mapping[str, Any], scope: SymbolicScope) -> str:
-    """A module for arrays whose named dimensions, of `scope`, have `sizes`: numbers, or dimensions
-    of another module's."""
-    found: dict[str, str] = {}
-
-    def number(match: re.Match[str]) -> str:
-        dim = match[1]
-        known = found.get(dim)
-        if known is None:
-            size = evaluate(parse_size(dim, scope), sizes)
-            if size.__class__ is int and size < 0:
-                raise ValueError(
-                    f"the dimension {dim} would be {size}, where {', '.join([f'{k} = {v}' for k, v in sizes.items()])}"
-                )
-            known = found[dim] = size_text(size)
-        return known
-
-    return _SIZE.sub(number, text)
 
 
 _types: dict[tuple[Shape, DType], str] = {}
