@@ -334,7 +334,7 @@ class _Steps:
             next_number = select(is_done, _at(following, number + 1), number)
             return [next_number, select(is_done, _at(first, next_number), start), result]
 
-        tables = emit.program(stage_flat(prepared, [bounds.aval]), [bounds])
+        tables = emit.staged(prepared, bounds)
         state = [*tables[3:], zeros]
         types = [v.aval for v in (*tables[:3], *state, *operands)]
         program = stage_flat(body, types)

@@ -169,7 +169,7 @@ class Emitter:
             ins, in_types = f"{x.name}, {y.name}", f"{x.type_text}, {y.type_text}"
         else:
             ins, in_types = ", ".join([x.name for x in operands]), ", ".join([x.type_text for x in operands])
-        if self.depth:
+        if self.depth and self.makes_kernels:
             self._note(op, operands, result if several else (result,))
         text = f'{head}"{op}"({ins})'
         if attributes:
@@ -188,7 +188,7 @@ class Emitter:
     def _note(self, op: str, operands: Sequence[Any], results: Sequence[Any]) -> None:
         """Note of an operation what small loops ask of theirs (see `xla.kernels`)."""
         self._taken.update([(x.name, x) for x in operands])
-        if self.makes_kernels and not fits(op, operands, results):
+        if not fits(op, operands, results):
             self.unfit += 1
 
     def region(self, types: Sequence[Any], body: Callable[..., Any]) -> Region:
@@ -421,7 +421,8 @@ class Emitter:
             op = partial(self, op)
         if isinstance(op, str):
             result = Value(self.new_name(), shape, x.dtype)
-            self._note("stablehlo.reduce", (x, start), (result,))
+            if self.depth and self.makes_kernels:
+                self._note("stablehlo.reduce", (x, start), (result,))
             self.lines.append(
                 f"{result.name} = stablehlo.reduce({x.name} init: {start.name}) applies stablehlo.{op} across dimensions = {sorted(axes)}"
                 f" : ({x.type_text}, {start.type_text}) -> {result.type_text}{self.location}"
@@ -621,8 +622,12 @@ class Emitter:
             out = primitive.expand(*xs, **params)
             return out if primitive.multiple_results else [out]
 
-        results = self.program(stage_flat(flat, [x.aval for x in operands]), operands)
+        results = self.staged(flat, *operands)
         return results if primitive.multiple_results else results[0]
+
+    def staged(self, fun: Callable[..., Sequence[Any]], *operands: Value) -> list[Value]:
+        """What `fun`, written with operations, makes of `operands`: its program, inlined."""
+        return self.program(stage_flat(fun, [x.aval for x in operands]), operands)
 
     def program(self, closed: ClosedJaxpr, operands: Sequence[Value]) -> list[Value]:
         """The results of a program on `operands`, inlined."""

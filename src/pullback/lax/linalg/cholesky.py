@@ -12,7 +12,6 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
 from pullback.core.primitive import weak_as_operands
-from pullback.core.staging import stage_flat
 from pullback.core.types import ShapedArray
 from pullback.lax.family import add_p
 from pullback.lax.linalg.matrices import (
@@ -61,7 +60,7 @@ class Cholesky(Decomposition):
 
     def lower_elements(self, emit: Any, a: Any, *, symmetrize_input: bool = False) -> Any:
         if symmetrize_input:
-            (a,) = emit.program(stage_flat(lambda x: [symmetrize(x)], [a.aval]), [a])
+            (a,) = emit.staged(lambda x: [symmetrize(x)], a)
         # Stored by rows, a matrix is its transpose to LAPACK; its lower triangle is the upper one,
         # and Lᵀ takes its place.
         out, info = lapack_call(emit, "potrf", [a], [a.aval, info_of(a)], "vvv", overwrites=(0,), uplo="U")

@@ -11,7 +11,6 @@ from pullback.core import dtypes
 from pullback.core.errors import user_line
 from pullback.core.linear import zeros
 from pullback.core.primitive import is_node, weak_as_operands
-from pullback.core.staging import stage_flat
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import concatenate
 from pullback.lax.elementwise import abs_p
@@ -73,14 +72,11 @@ class Expm(Decomposition):
         return out[..., :n, out.shape[-1] - n :]
 
     def lower_elements(self, emit: Any, a: Any, *directions: Any, max_squarings: int) -> Any:
-        def program(fun: Any, *operands: Any) -> list[Any]:
-            return emit.program(stage_flat(lambda *xs: list(fun(*xs)), [x.aval for x in operands]), list(operands))
-
         n = a.shape[-1]
         if directions:
-            (a,) = program(lambda a, *es: [_block(a, es)], a, *directions)
+            (a,) = emit.staged(lambda a, *es: [_block(a, es)], a, *directions)
         theta, coefficients = _PADE[dtypes.to_real(a.dtype).itemsize]
-        (norm,) = program(lambda a: [_one_norm(a)], a)
+        (norm,) = emit.staged(lambda a: [_one_norm(a)], a)
         real, batch, dtype = norm.dtype, norm.shape, dtypes.int32
         # How often to halve, for each matrix; those that are too large, or not finite, never.
         ratio = emit("divide", norm, emit.constant(theta, real, batch))
@@ -102,13 +98,13 @@ class Expm(Decomposition):
             ]
 
         count, scale, _ = emit.while_loop(more, halve, [zero, emit.constant(1.0, real, batch), ratio])
-        (x,) = program(lambda a, scale: [_pade(_times(scale, a), coefficients)], a, scale)
+        (x,) = emit.staged(lambda a, scale: [_pade(_times(scale, a), coefficients)], a, scale)
 
         def squares_left(i: Any, scale: Any, x: Any) -> Any:
             return emit.compare("LT", i, count)
 
         def square(i: Any, scale: Any, x: Any) -> list[Any]:
-            (squared,) = program(lambda x: [matmul(x, x)], x)
+            (squared,) = emit.staged(lambda x: [matmul(x, x)], x)
             if not batch:
                 return [emit("add", i, one), scale, squared]
             active = emit.compare("LT", scale, unit)

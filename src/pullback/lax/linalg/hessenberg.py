@@ -40,7 +40,7 @@ from pullback.lax.linalg.matrices import (
 )
 from pullback.lax.linalg.qr import householder_product_p, reflections_of_tangent
 from pullback.lax.linalg.schur import beside, commutator, placed, skew
-from pullback.lax.linalg.triangular_sylvester import emit_by_columns, emit_program, flipped
+from pullback.lax.linalg.triangular_sylvester import emit_by_columns, flipped
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to
 
@@ -156,7 +156,7 @@ class HessenbergCommutator(Decomposition):
             change = sub_p.bind(matmul(h, matmul(x, before)), matmul(x, h_k))
             return select(inside, div_p.bind(add_p.bind(f_k, change), divisor), like(0, f_k))
 
-        h, *taken = emit_program(emit, prepared, h, f)
+        h, *taken = emit.staged(prepared, h, f)
         return emit_by_columns(emit, emit.like(0, f), column, [h], taken)
 
     def is_linear(self, active: Sequence[bool]) -> bool:

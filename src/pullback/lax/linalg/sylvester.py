@@ -34,7 +34,7 @@ from pullback.lax.linalg.matrices import (
 )
 from pullback.lax.linalg.schur import SCHUR, schur_p, triangular_form
 from pullback.lax.linalg.triangular import substitute
-from pullback.lax.linalg.triangular_sylvester import emit_by_columns, emit_program, triangular_sylvester_p
+from pullback.lax.linalg.triangular_sylvester import emit_by_columns, triangular_sylvester_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, reshape_p
 
@@ -67,7 +67,7 @@ class Sylvester(Decomposition):
         if not c.size:
             return c
         # In complex numbers both Schur forms are triangular.
-        (x,) = emit_program(emit, _by_triangles, a, b, c)
+        (x,) = emit.staged(_by_triangles, a, b, c)
         return x if x.dtype == c.dtype else emit("real", x, out=c.aval)
 
     def is_linear(self, active: Sequence[bool]) -> bool:
@@ -122,7 +122,7 @@ class Sqrtm(Decomposition):
         # r r = t for triangular r: column k above the diagonal is (r + r_kk)⁻¹ t_k, with what of r
         # is known by then (Björck & Hammarling, "A Schur method for the square root of a matrix",
         # 1983).
-        t, u, start, corners = emit_program(emit, _root_problem, a)
+        t, u, start, corners = emit.staged(_root_problem, a)
 
         def column(r: Any, t_k: Any, d_k: Any, r_kk: Any) -> Any:
             shifted = add_p.bind(r, diagonal_matrix(broadcast_to(_flat(r_kk), r.shape[:-1])))
@@ -133,9 +133,9 @@ class Sqrtm(Decomposition):
             own = eq_p.bind(d_k, like(0, d_k))
             return add_p.bind(substitute(shifted, select(own, t_k, like(0, t_k)), lower=False), mul_p.bind(d_k, r_kk))
 
-        masked, ones = emit_program(emit, lambda t: [triu(t, 1), _identity_like(t)], t)
+        masked, ones = emit.staged(lambda t: [triu(t, 1), _identity_like(t)], t)
         r = emit_by_columns(emit, start, column, [], [masked, ones, corners])
-        return emit_program(emit, lambda u, r: [matmul(matmul(u, r), adjoint(u))], u, r)[0]
+        return emit.staged(lambda u, r: [matmul(matmul(u, r), adjoint(u))], u, r)[0]
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         # x x = a: x dx + dx x = da (Higham, "Functions of Matrices", 2008, section 6.1).

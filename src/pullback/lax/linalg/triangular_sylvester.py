@@ -17,7 +17,6 @@ from pullback.core import dtypes
 from pullback.core.array import ConcreteArray, concrete
 from pullback.core.errors import user_line
 from pullback.core.primitive import weak_as_operands
-from pullback.core.staging import stage_flat
 from pullback.core.types import ShapedArray
 from pullback.lax.arrangement import rev_p
 from pullback.lax.elementwise import abs_p, eq_p, le_p, max_p
@@ -56,18 +55,13 @@ def emit_by_columns(emit: Any, start: Any, step: Callable[..., Any], fixed: Sequ
     def solve_one(k: Any, found: Any) -> list[Any]:
         types = [ShapedArray((*x.shape[:-1], 1), x.dtype) for x in taken]
         now = [emit("dynamic_slice", x, *zeros, k, out=t, slice_sizes=t.shape) for x, t in zip(taken, types)]
-        (column,) = emit_program(emit, lambda *xs: [step(*xs)], found, *fixed, *now)
+        (column,) = emit.staged(lambda *xs: [step(*xs)], found, *fixed, *now)
         return [
             emit("add", k, emit.constant(1, dtype)),
             emit("dynamic_update_slice", found, column, *zeros, k),
         ]
 
     return emit.while_loop(some_left, solve_one, [emit.constant(0, dtype), start])[1]
-
-
-def emit_program(emit: Any, fun: Callable[..., Sequence[Any]], *operands: Any) -> list[Any]:
-    """What `fun`, written with operations, makes of values of a program."""
-    return emit.program(stage_flat(lambda *xs: list(fun(*xs)), [x.aval for x in operands]), list(operands))
 
 
 def flipped(x: Any) -> Any:
@@ -127,7 +121,7 @@ class TriangularSylvester(Decomposition):
             limit = _limit(_largest(t), _largest(s), f.dtype)
             return [columns(diagonal(t)), limit, f, triu(s, 1), rows(diagonal(s)), *inside]
 
-        own, limit, *taken = emit_program(emit, prepared, t, s, f)
+        own, limit, *taken = emit.staged(prepared, t, s, f)
 
         def column(x: Any, t: Any, own: Any, limit: Any, f_k: Any, s_k: Any, s_kk: Any, *inside: Any) -> Any:
             divisors, right = add_p.bind(own, s_kk), sub_p.bind(f_k, matmul(x, s_k))

@@ -17,7 +17,6 @@ from pullback.lax.family import add_p, like, mul_p, sub_p
 from pullback.lax.linalg.eigen import eigh_p
 from pullback.lax.linalg.matrices import OfBatches, columns, conj, diagonal_matrix, lapack, one_dtype, real, strong
 from pullback.lax.linalg.schur import placed
-from pullback.lax.linalg.triangular_sylvester import emit_program
 from pullback.lax.reductions import reduce_and_p, reduce_max_p, reduce_min_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, reduce_sum_p
@@ -52,8 +51,8 @@ class TridiagonalEigenvalues(OfBatches):
         # eigenvalues of a symmetric tridiagonal matrix by the method of bisection", 1967).
         n = d.shape[-1]
         if n < 2 or not d.size:
-            return emit_program(emit, lambda d: [real(d)], d)[0]
-        d, squares, low, high, limit, scale, order = emit_program(emit, _prepared, d, e)
+            return emit.staged(lambda d: [real(d)], d)[0]
+        d, squares, low, high, limit, scale, order = emit.staged(_prepared, d, e)
         dtype, number = d.dtype, dtypes.int32
         steps, last = np.finfo(dtype).nmant + 3, d.ndim - 1
         zero, one = emit.constant(0, number), emit.constant(1, number)
