@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pullback.control.loops import map as loop
+from pullback.control.loops import call_in_loop
 from pullback.core.tree import tree_flatten, tree_map
 from pullback.transforms.custom_vmap import custom_vmap as custom_vmap
 
@@ -22,12 +22,7 @@ def sequential_vmap(f: Callable[..., Any]) -> custom_vmap:
     def rule(axis_size: int, in_batched: list[Any], *args: Any) -> tuple[Any, Any]:
         leaves, tree = tree_flatten(args)
         marks = tree_flatten(in_batched)[0]
-
-        def of_one(parts: list[Any]) -> Any:
-            rest = iter(parts)
-            return found(*tree.unflatten([next(rest) if m else x for x, m in zip(leaves, marks)]))
-
-        out = loop(of_one, [x for x, m in zip(leaves, marks) if m])
+        out = call_in_loop(lambda *xs: found(*tree.unflatten(xs)), leaves, [0 if m else None for m in marks])
         return out, tree_map(lambda _: True, out)
 
     found.def_vmap(rule)

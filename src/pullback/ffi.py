@@ -16,18 +16,19 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from pullback.control.loops import map as map_in_loop
+from pullback.control.loops import call_in_loop
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.effects import Effect
 from pullback.core.errors import user_api, user_line
 from pullback.core.primitive import Primitive
 from pullback.core.types import ShapedArray, typeof
-from pullback.lax.shape import batch_first, expand_dims, move_axis
+from pullback.lax.shape import batch_first, expand_dims
 from pullback.xla.eager import evaluate_by_xla
 from pullback.xla.text import element_text, element_type, quoted
 
@@ -121,12 +122,7 @@ class FfiCall(Primitive):
                 f"vmap of the foreign function {params['target']!r}, at {user_line()}: pass `vmap_method` to `ffi_call`, one of {_METHODS}"
             )
         if method == "sequential":
-
-            def call(mapped: Any) -> Any:
-                of_one = iter(mapped)
-                return self.bind(*[x if b is None else next(of_one) for x, b in zip(args, axes)], **params)
-
-            outs = map_in_loop(call, [move_axis(x, b, 0) for x, b in zip(args, axes) if b is not None])
+            outs = call_in_loop(partial(self.bind, **params), args, axes)
             return outs, [0] * len(outs)
         if method == "legacy_vectorized" and None in axes:
             raise NotImplementedError(

@@ -28,7 +28,7 @@ from pullback.core.tree import (
 from pullback.core.types import ShapedArray, integer
 from pullback.lax.arrangement import concatenate
 from pullback.lax.blocks import dynamic_index_in_dim
-from pullback.lax.shape import convert, expand_dims, reshape_p
+from pullback.lax.shape import convert, expand_dims, move_axis, reshape_p
 from pullback.transforms.bodies import (
     Body,
     Call,
@@ -41,7 +41,7 @@ from pullback.transforms.bodies import (
 
 if TYPE_CHECKING:
     from pullback.core.dtypes import DType
-    from pullback.core.names import Argument, Function, Operand, Tree, Value
+    from pullback.core.names import Argument, Axis, Function, Operand, Tree, Value
 
 # ---- carries -------------------------------------------------------------------------------------
 
@@ -268,6 +268,19 @@ def map(f: Callable[[Tree], Tree], xs: Tree, *, batch_size: int | None = None) -
         parts.append([reshape_p.bind(y, new_sizes=(steps * size, *y.shape[2:])) for y in leaves])
         start = stop
     return tree_unflatten(out_tree, [ys[0] if len(ys) == 1 else concatenate(list(ys), 0) for ys in zip(*parts)])
+
+
+def call_in_loop(call: Callable[..., Tree], args: Sequence[Value], axes: Sequence[Axis]) -> Tree:
+    """`call` of each element of a batch, one after the other: what `vmap` makes of a function that
+    takes no batches. `axes` are those along which the elements of `args` lie; None where an argument
+    is the same for all. The elements of results lie along axis 0.
+    """
+
+    def of_one(elements: list[Value]) -> Tree:
+        following = iter(elements)
+        return call(*[x if b is None else next(following) for x, b in zip(args, axes)])
+
+    return map(of_one, [move_axis(x, b, 0) for x, b in zip(args, axes) if b is not None])
 
 
 # ---- while ---------------------------------------------------------------------------------------

@@ -18,12 +18,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback.control.loops import map as map_in_loop
+from pullback.control.loops import call_in_loop
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.dimensions import Dim, evaluate, is_symbolic, names_of
@@ -38,7 +38,6 @@ from pullback.core.tree import keystr, tree_flatten, tree_flatten_with_path, tre
 from pullback.core.types import ShapedArray, typeof
 from pullback.export.artifact import Signature, pack, unpack
 from pullback.export.templates import names_in, with_sizes
-from pullback.lax.shape import move_axis
 from pullback.transforms.ahead_of_time import Wrapped
 from pullback.transforms.custom_vjp import custom_vjp
 from pullback.transforms.jit import jit
@@ -139,14 +138,9 @@ class CallExported(Primitive):
         raise TypeError(f"{params['exported']} is differentiated in reverse mode only, by `Exported.call`")
 
     def batch(self, size: int, args: Sequence[Value], axes: Sequence[int | None], **params: Param) -> WithAxis:
-        # A module is for arguments of these shapes: it is called for one element after the other.
-        def call(mapped: list[Value]) -> list[Value]:
-            of_one = iter(mapped)
-            return self.bind(*[x if b is None else next(of_one) for x, b in zip(args, axes)], **params)
-
-        return map_in_loop(call, [move_axis(x, b, 0) for x, b in zip(args, axes) if b is not None]), [0] * len(
-            params["exported"]._given
-        )
+        # A module is for arguments of these shapes.
+        outs = call_in_loop(partial(self.bind, **params), args, axes)
+        return outs, [0] * len(outs)
 
 
 call_exported_p = CallExported()
