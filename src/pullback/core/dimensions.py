@@ -234,6 +234,11 @@ def value_of(dim: Dim, dtype: DType | None, weak_type: bool) -> Value:
     raise NotImplementedError("pullback.lax has not been imported")
 
 
+def index(n: Argument) -> Size:
+    """`operator.index`, which lets symbolic dimensions pass. Raises TypeError for what is no integer."""
+    return n if n.__class__ is Dim else operator.index(n)
+
+
 def is_symbolic(shape: Iterable[Any]) -> bool:
     """Whether some of the sizes of a shape are symbolic."""
     return any([n.__class__ is Dim for n in shape])
@@ -269,6 +274,11 @@ def _times(x: Terms, y: Terms) -> Terms:
             mn = _product(m, n)
             out[mn] = out.get(mn, 0) + c * k
     return out
+
+
+def dim_of(scope: SymbolicScope, atom: Atom) -> Dim:
+    """The dimension that is one atom."""
+    return Dim(scope, {((atom, 1),): 1})
 
 
 def size_of(scope: SymbolicScope, terms: Terms) -> Size:
@@ -321,7 +331,7 @@ def _floordiv(scope: SymbolicScope, x: Size, y: Size) -> Size:
         return size_of(scope, quotient)
     if at_least(-remainder, 1) and at_least(remainder + y, 0):
         return size_of(scope, _sum(quotient, {ONE: -1}))
-    return size_of(scope, _sum(quotient, {((Atom("floordiv", (remainder, y)), 1),): 1}))
+    return size_of(scope, quotient) + dim_of(scope, Atom("floordiv", (remainder, y)))
 
 
 def max_dim(x: Size, y: Size) -> Size:
@@ -330,12 +340,11 @@ def max_dim(x: Size, y: Size) -> Size:
     scope = x.scope if x.__class__ is Dim else y.scope if y.__class__ is Dim else None
     if scope is None:
         return max(x, y)
-    known = at_least(x - y, 0)
-    if known is None:
-        known = None if not at_least(y - x, 0) else False
-    if known is None:
-        return Dim(scope, {((Atom("max", tuple(sorted((x, y), key=lambda n: (n.__class__ is int, str(n))))), 1),): 1})
-    return x if known else y
+    if at_least(x - y, 0):
+        return x
+    if at_least(y - x, 0):
+        return y
+    return dim_of(scope, Atom("max", tuple(sorted((x, y), key=lambda n: (n.__class__ is int, str(n))))))
 
 
 def min_dim(x: Size, y: Size) -> Size:
@@ -440,7 +449,7 @@ def _facts_of(scope: SymbolicScope, terms: Terms) -> list[Terms]:
             if not atom.operands:
                 continue
             x, y = atom.operands
-            it = Dim(scope, {((atom, 1),): 1})
+            it = dim_of(scope, atom)
             if atom.name == "max":
                 facts += [it - x, it - y]
                 least = min(_interval(x)[0], _interval(y)[0])
@@ -517,11 +526,8 @@ def _with_names(scope: SymbolicScope, terms: Terms) -> tuple[Terms, list[tuple[i
                 continue
             x, y = atom.operands
             # x % y is x - y*(x//y), the minimum x + y - max(x, y): either is written where it is shorter.
-            whole = (
-                x - y * Dim(scope, {((atom, 1),): 1})
-                if atom.name == "floordiv"
-                else x + y - Dim(scope, {((atom, 1),): 1})
-            )
+            it = dim_of(scope, atom)
+            whole = x - y * it if atom.name == "floordiv" else x + y - it
             if whole.__class__ is not Dim:
                 continue
             pattern = dict(whole.terms)
@@ -547,22 +553,14 @@ def slice_bounds(s: slice, n: Size) -> tuple[Any, Any, int]:
     if step == 0:
         raise ValueError("slice step cannot be zero")
     low, high = (0, n) if step > 0 else (-1, n - 1)
+    first, last = (low, high) if step > 0 else (high, low)
 
     def position(i: Size, default: Size) -> Size:
         if i is None:
             return default
-        if i < 0:
-            i = i + n
-        return min_dim(max_dim(i, low), high)
+        return min_dim(max_dim(i + n if i < 0 else i, low), high)
 
-    return (
-        *(
-            (position(s.start, low), position(s.stop, high))
-            if step > 0
-            else (position(s.start, high), position(s.stop, low))
-        ),
-        step,
-    )
+    return position(s.start, first), position(s.stop, last), step
 
 
 def slice_length(start: Size, stop: Size, step: int) -> Size:

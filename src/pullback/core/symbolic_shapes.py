@@ -22,6 +22,7 @@ from pullback.core.dimensions import (
     Terms,
     at_least,
     degree,
+    dim_of,
     evaluate,
     evaluate_atom,
     max_dim,
@@ -119,7 +120,7 @@ class SymbolicScope:
     def dim(self, name: str) -> Size:
         """The size of a name."""
         found = self.replaced.get(name)
-        return Dim(self, {((Atom(name, ()), 1),): 1}) if found is None else found
+        return dim_of(self, Atom(name, ())) if found is None else found
 
     def __repr__(self) -> str:
         return f"SymbolicScope({list(self.constraints)})" if self.constraints else "SymbolicScope()"
@@ -276,7 +277,7 @@ def _linear(dim: Dim, sizes: Mapping[str, Any]) -> tuple[Any, Any] | None:
     c: Any = 0
     k: Any = 0
     for m, factor in dim.terms:
-        unknown = [(a, p) for a, p in m if names_of(Dim(dim.scope, {((a, 1),): 1})) - sizes.keys()]
+        unknown = [(a, p) for a, p in m if names_of(dim_of(dim.scope, a)) - sizes.keys()]
         rest = factor * math.prod([evaluate_atom(a, sizes) ** p for a, p in m if (a, p) not in unknown])
         if not unknown:
             k += rest

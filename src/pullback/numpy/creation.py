@@ -13,7 +13,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, concrete
-from pullback.core.dimensions import Dim
+from pullback.core.dimensions import index
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import EVAL, current
@@ -33,17 +33,13 @@ from pullback.xla.devices import no_sharding, placed, placed_like
 # ---- filled --------------------------------------------------------------------------------------
 
 
-def _index(n: Any) -> int:
-    return n if n.__class__ is Dim else operator.index(n)  # type: ignore[no-any-return]
-
-
 def canonical_shape(shape: Any, name: str = "shape") -> Shape:
     """A shape from an integer or a sequence of integers. Raises TypeError for anything else and for
     negative sizes."""
     if shape.__class__ is int:
         shape = (shape,)
     try:
-        sizes = tuple([_index(n) for n in shape]) if is_sequence(shape) else (_index(shape),)
+        sizes = tuple([index(n) for n in shape]) if is_sequence(shape) else (index(shape),)
     except TypeError as error:
         raise TypeError(
             f"{name} must be an integer or a sequence of concrete integers, got {shape!r} at {user_line()} ({error})"
@@ -177,7 +173,7 @@ def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = None, *, device: Any = N
 
 def _size(name: str, n: Any) -> int:
     try:
-        size = _index(n)
+        size = index(n)
     except TypeError:
         raise TypeError(f"{name}: sizes must be concrete integers, got {n!r} at {user_line()}") from None
     if size < 0:

@@ -6,13 +6,12 @@ every transformation and on every dtype. Shapes and axes must be concrete.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 from pullback.core.array import Array
-from pullback.core.dimensions import Dim
+from pullback.core.dimensions import index
 from pullback.core.errors import user_line
 from pullback.core.types import Shape, canonical_axes, canonical_axis, integer, integers, is_sequence
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
@@ -57,8 +56,8 @@ def _sizes(shape: Any) -> Shape:
     """A shape in which one size may be -1."""
     try:
         if is_sequence(shape):
-            return tuple([n if n.__class__ is Dim else operator.index(n) for n in shape])
-        return (shape if shape.__class__ is Dim else operator.index(shape),)
+            return tuple([index(n) for n in shape])
+        return (index(shape),)
     except TypeError as error:
         raise TypeError(
             f"a shape is an integer or a sequence of concrete integers, got {shape!r} at {user_line()} ({error})"
