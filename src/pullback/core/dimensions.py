@@ -334,24 +334,24 @@ def _floordiv(scope: SymbolicScope, x: Size, y: Size) -> Size:
     return size_of(scope, quotient) + dim_of(scope, Atom("floordiv", (remainder, y)))
 
 
-def max_dim(x: Size, y: Size) -> Size:
+def max_dim(d1: Size, d2: Size) -> Size:
     """The larger of two sizes, symbolic ones among them; where that depends on the sizes, a
     dimension that says so."""
-    scope = x.scope if x.__class__ is Dim else y.scope if y.__class__ is Dim else None
+    scope = d1.scope if d1.__class__ is Dim else d2.scope if d2.__class__ is Dim else None
     if scope is None:
-        return max(x, y)
-    if at_least(x - y, 0):
-        return x
-    if at_least(y - x, 0):
-        return y
-    return dim_of(scope, Atom("max", tuple(sorted((x, y), key=lambda n: (n.__class__ is int, str(n))))))
+        return max(d1, d2)
+    if at_least(d1 - d2, 0):
+        return d1
+    if at_least(d2 - d1, 0):
+        return d2
+    return dim_of(scope, Atom("max", tuple(sorted((d1, d2), key=lambda n: (n.__class__ is int, str(n))))))
 
 
-def min_dim(x: Size, y: Size) -> Size:
+def min_dim(d1: Size, d2: Size) -> Size:
     """The smaller of two sizes, symbolic ones among them."""
-    if x.__class__ is not Dim and y.__class__ is not Dim:
-        return min(x, y)
-    return x + y - max_dim(x, y)
+    if d1.__class__ is not Dim and d2.__class__ is not Dim:
+        return min(d1, d2)
+    return d1 + d2 - max_dim(d1, d2)
 
 
 # ---- what is known of them -----------------------------------------------------------------------

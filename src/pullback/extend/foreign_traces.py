@@ -25,7 +25,7 @@ from weakref import ref
 from pullback.core import dtypes
 from pullback.core import trace as base
 from pullback.core.array import as_array
-from pullback.core.scopes import NOTHING, Entered, Scope
+from pullback.core.scopes import NOTHING, Entered
 from pullback.core.staging import is_staging
 from pullback.core.trace import EVAL, Params, current, named_axes, set_current
 from pullback.core.types import ShapedArray
@@ -33,6 +33,7 @@ from pullback.extend.linear_util import wrap_init
 from pullback.extend.primitive import StandsFor
 from pullback.transforms.custom_jvp import custom_jvp_call_p
 from pullback.transforms.custom_rules import zero_from_primal
+from pullback.transforms.tracing import TraceScope
 
 
 class TraceTag:
@@ -130,7 +131,7 @@ class Tracer(base.Tracer, metaclass=StandsFor):
 _replaced: ContextVar[Entered] = ContextVar("replaced_traces", default=NOTHING)
 
 
-class take_current_trace(Scope):
+class take_current_trace(TraceScope):
     """`with take_current_trace() as trace: ...` gives the current trace; within, operations are
     evaluated.
 
@@ -140,22 +141,10 @@ class take_current_trace(Scope):
     """
 
     variable = _replaced
-    trace: base.Trace = EVAL
-
-    def depth(self, now: Entered) -> int:
-        return len(now)
-
-    def added(self, now: Entered) -> Entered:
-        return Entered((*now, current()))
-
-    def removed(self, now: Entered) -> Entered:
-        set_current(now[-1])
-        return Entered(now[:-1])
 
     def __enter__(self) -> base.Trace:  # type: ignore[override]
         before = current()
         super().__enter__()
-        set_current(self.trace)
         return before
 
 

@@ -8,6 +8,7 @@ none of these names: half of them are made of what is above (see docs/architectu
 from typing import Any
 
 from pullback.core import jaxpr
+from pullback.core.dimensions import max_dim, min_dim
 from pullback.core.effects import Effects
 from pullback.core.errors import ConcretizationTypeError, InconclusiveDimensionOperation, JaxprTypeError
 from pullback.core.jaxpr import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Var, eval_jaxpr
@@ -67,16 +68,6 @@ def is_concrete(x: Any) -> bool:
     from pullback.core.trace import Tracer as TracerBase
 
     return not isinstance(x, TracerBase) or x.concrete() is not None
-
-
-def max_dim(d1: int, d2: int) -> int:
-    """The larger of two lengths."""
-    return max(d1, d2)
-
-
-def min_dim(d1: int, d2: int) -> int:
-    """The smaller of two lengths."""
-    return min(d1, d2)
 
 
 __all__ = [

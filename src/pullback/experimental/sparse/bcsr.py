@@ -14,7 +14,6 @@ from pullback.core.array import Array
 from pullback.core.errors import user_line
 from pullback.core.trace import known_value
 from pullback.core.tree import register_pytree_node
-from pullback.core.types import Shape
 from pullback.experimental.sparse.base import (
     Batched,
     JAXSparse,
@@ -90,10 +89,6 @@ class BCSR(Batched):
     def _entries(self) -> tuple[Any, Any] | None:
         known = all(isinstance(x, Array) and known_value(x) is not None for x in (self.indices, self.indptr))
         return self.to_bcoo()._entries() if known and not self.n_batch and not self.n_dense else None
-
-    @property
-    def _sparse_shape(self) -> Shape:
-        return self.shape[self.n_batch : self.n_batch + 2]
 
     @classmethod
     def fromdense(
