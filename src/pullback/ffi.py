@@ -30,7 +30,7 @@ from pullback.core.primitive import Primitive
 from pullback.core.types import ShapedArray, typeof
 from pullback.lax.shape import batch_first, expand_dims
 from pullback.xla.eager import evaluate_by_xla
-from pullback.xla.text import element_text, element_type, quoted
+from pullback.xla.text import dictionary, element_text, element_type, layout_text, quoted
 
 _METHODS = ("sequential", "expand_dims", "broadcast_all", "legacy_vectorized")
 
@@ -41,7 +41,7 @@ _METHODS = ("sequential", "expand_dims", "broadcast_all", "legacy_vectorized")
 def _frozen(name: str, value: Any) -> Any:
     """An attribute as something hashable: its text in a program."""
     if isinstance(value, Mapping):
-        return _dictionary({str(k): _frozen(f"{name}.{k}", v) for k, v in value.items()})
+        return dictionary({str(k): _frozen(f"{name}.{k}", v) for k, v in value.items()})
     if isinstance(value, str):
         return quoted(value)
     if isinstance(value, (bool, np.bool_)):
@@ -68,10 +68,6 @@ def _attribute_type(name: str, dtype: Any) -> str:
     if dtypes.kind(dtype) not in "biuf":
         raise TypeError(f"ffi_call: the attribute {name!r} has dtype {dtypes.name(dtype)}; there are real ones only")
     return element_type(dtype)
-
-
-def _dictionary(attributes: Mapping[str, str]) -> str:
-    return f"{{{', '.join([f'{quoted(k)} = {v}' for k, v in attributes.items()])}}}"
 
 
 # ---- the operation -------------------------------------------------------------------------------
@@ -147,8 +143,7 @@ ffi_call_p = FfiCall()
 
 def _layout(order: Any, shape: Any) -> str:
     """An order of axes, the slowest first, as XLA has it: the fastest first."""
-    axes = list(range(len(shape)))[::-1] if order is None else list(order)[::-1]
-    return f"dense<{axes}> : tensor<{len(axes)}xindex>"
+    return layout_text((range(len(shape)) if order is None else order)[::-1])
 
 
 def _with_leading_axis(order: Any) -> Any:
@@ -219,7 +214,7 @@ def ffi_call(
                 )
             config = quoted(legacy_backend_config or "")
         else:
-            config = _dictionary({name: _frozen(name, value) for name, value in attributes.items()})
+            config = dictionary({name: _frozen(name, value) for name, value in attributes.items()})
         outs = ffi_call_p.bind(
             *arrays, target=target_name, result_types=types, attributes=config, has_side_effect=has_side_effect,
             vmap_method=vmap_method, layouts=(_orders("input_layouts", input_layouts, in_types), out_orders), aliases=aliases,

@@ -17,7 +17,7 @@ from pullback.core.trace import Params, Tracer
 from pullback.core.tree import arrays_of, tree_unflatten
 from pullback.core.types import integer
 from pullback.transforms.program import ProgramCall
-from pullback.xla.text import dense, element_text, element_type, quoted, tensor_type
+from pullback.xla.text import dense, dictionary, element_text, element_type, quoted, tensor_type
 
 if TYPE_CHECKING:
     from pullback.core.names import Argument, Emitted, Function, Tree, Value
@@ -107,7 +107,7 @@ def composite(decomposition: Function, name: str, version: int = 0) -> Callable[
                 jaxpr=closed,
                 name=name,
                 version=integer(version, "composite: version"),
-                attributes=_dictionary(texts),
+                attributes=dictionary(texts),
             )
             return tree_unflatten(out_tree, outs)
         except Exception as error:
@@ -131,7 +131,7 @@ def attribute_text(value: Argument) -> str:
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(attribute_text, value))}]"
     if isinstance(value, dict):
-        return _dictionary({str(k): attribute_text(v) for k, v in value.items()})
+        return dictionary({str(k): attribute_text(v) for k, v in value.items()})
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
         return element_type(np.dtype(value))
     if isinstance(value, (bool, int, float, np.generic)):
@@ -145,10 +145,6 @@ def attribute_text(value: Argument) -> str:
         raise TypeError(f"composite: {value!r:.100} of type {type(value).__name__} is no attribute, at {user_line()}")
     text = element_text(array[()], array.dtype)
     return text if array.dtype.kind == "b" else f"{text} : {element_type(array.dtype)}"
-
-
-def _dictionary(texts: dict[str, str]) -> str:
-    return f"{{{', '.join([f'{quoted(k)} = {v}' for k, v in texts.items()])}}}"
 
 
 __all__ = ["composite"]

@@ -42,6 +42,7 @@ from pullback.xla.text import (
     attribute,
     dense,
     is_splat,
+    layout_text,
     memory,
     physical_dtype,
     quoted,
@@ -583,8 +584,7 @@ class Emitter:
             ins, physical = [token, *ins], [token, *physical]
 
         def row_major(x: Any) -> str:
-            axes = [] if x.__class__ is Token else list(range(len(x.shape)))[::-1]
-            return f"dense<{axes}> : tensor<{len(axes)}xindex>"
+            return layout_text(() if x.__class__ is Token else range(len(x.shape))[::-1])
 
         results = self(
             "custom_call", *ins, out=physical, call_target_name='"xla_ffi_python_cpu_callback"', api_version="4 : i32",

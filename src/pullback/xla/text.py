@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -168,6 +169,16 @@ def quoted(text: str) -> str:
         [chr(b) if 32 <= b < 127 and b not in b'"\\$' else f"\\{b:02X}" for b in text.encode(errors="replace")]
     )
     return f'"{escaped}"'
+
+
+def dictionary(texts: Mapping[str, str]) -> str:
+    """Attributes that are texts already, under names of anybody's, as one attribute."""
+    return f"{{{', '.join([f'{quoted(k)} = {v}' for k, v in texts.items()])}}}"
+
+
+def layout_text(axes: Sequence[int]) -> str:
+    """An order of axes, the one whose elements lie side by side first, as custom calls take it."""
+    return f"dense<{list(axes)}> : tensor<{len(axes)}xindex>"
 
 
 def attribute(value: Any) -> str:

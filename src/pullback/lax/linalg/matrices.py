@@ -32,7 +32,7 @@ from pullback.lax.triangles import half_triangle as half_triangle
 from pullback.lax.triangles import triangle_p as triangle_p
 from pullback.lax.triangles import tril as tril
 from pullback.lax.triangles import triu as triu
-from pullback.xla.text import Value, size_text
+from pullback.xla.text import Value, layout_text, size_text
 
 # ---- algebra -------------------------------------------------------------------------------------
 
@@ -335,7 +335,7 @@ def lapack_call(
         axes = list(range(len(x.shape)))[::-1]
         if kind == "m":
             axes[0], axes[1] = axes[1], axes[0]
-        return f"dense<{axes}> : tensor<{len(axes)}xindex>"
+        return layout_text(axes)
 
     kinds = list(matrices)
     config = ", ".join(f"{k} = {_setting(v)}" for k, v in settings.items())
