@@ -163,3 +163,33 @@ class Scope:
                     return fun(*args, **kwargs)
 
         return cast(F, wraps(fun)(within))
+
+
+class Replacement(Scope):
+    """A scope in which `replaced` has another value, whatever it had; that it has again behind it.
+    `variable` keeps the values whose place others have taken, outermost first.
+
+    Example: `ensure_compile_time_eval`, in which evaluation takes the current trace's place.
+    """
+
+    replaced: ContextVar[Any]
+    new: Any
+
+    def instead(self) -> object:
+        """The value to be had in the block that begins."""
+        return self.new
+
+    def depth(self, now: Entered) -> int:
+        return len(now)
+
+    def added(self, now: Entered) -> Entered:
+        return Entered((*now, self.replaced.get()))
+
+    def removed(self, now: Entered) -> Entered:
+        self.replaced.set(now[-1])
+        return Entered(now[:-1])
+
+    def __enter__(self) -> None:
+        new = self.instead()
+        super().__enter__()
+        self.replaced.set(new)

@@ -16,7 +16,7 @@ from pullback.core import config, dtypes, errors
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import source_location
 from pullback.core.jaxpr import Atom, ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var, check_jaxpr
-from pullback.core.scopes import NOTHING, Entered, Scope
+from pullback.core.scopes import NOTHING, Entered, Replacement, Scope
 from pullback.core.trace import EVAL, Params, Trace, Tracer, current, entered, reset_current, set_current
 from pullback.core.types import ShapedArray
 
@@ -73,35 +73,16 @@ def name_stack() -> Entered:
 _replaced: ContextVar[Entered] = ContextVar("replaced_name_stacks", default=NOTHING)
 
 
-class replaced_name_stack(Scope):
+class replaced_name_stack(Replacement):
     """`with replaced_name_stack(stack): ...` has another name stack.
 
     Example: that of an equation in the place of which others are staged.
     """
 
-    variable = _replaced
+    variable, replaced = _replaced, _name_stack
 
     def __init__(self, stack: Sequence[object]) -> None:
-        self.stack = Entered(stack)
-
-    def depth(self, now: Entered) -> int:
-        return len(now)
-
-    def added(self, now: Entered) -> Entered:
-        return Entered((*now, name_stack()))
-
-    def removed(self, now: Entered) -> Entered:
-        _name_stack.set(now[-1])
-        return Entered(now[:-1])
-
-    def instead(self) -> Entered:
-        """The name stack to be had."""
-        return self.stack
-
-    def __enter__(self) -> None:
-        stack = self.instead()
-        super().__enter__()
-        _name_stack.set(stack)
+        self.new = Entered(stack)
 
 
 class stack_entry(Scope):

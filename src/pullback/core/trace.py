@@ -304,10 +304,10 @@ class EvalTrace(Trace):
 
 EVAL = EvalTrace()
 EVAL.parent, EVAL.checking = EVAL, False
-_current: ContextVar[Trace] = ContextVar("current_trace", default=EVAL)
-current = _current.get
-set_current = _current.set
-reset_current = _current.reset
+current_trace: ContextVar[Trace] = ContextVar("current_trace", default=EVAL)
+current = current_trace.get
+set_current = current_trace.set
+reset_current = current_trace.reset
 #: The traces whose place `EVAL` has taken for a while (`ensure_compile_time_eval`), outermost first.
 suspended: ContextVar[Entered] = ContextVar("suspended", default=NOTHING)
 

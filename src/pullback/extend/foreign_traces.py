@@ -25,15 +25,14 @@ from weakref import ref
 from pullback.core import dtypes
 from pullback.core import trace as base
 from pullback.core.array import as_array
-from pullback.core.scopes import NOTHING, Entered
+from pullback.core.scopes import NOTHING, Entered, Replacement
 from pullback.core.staging import is_staging
-from pullback.core.trace import EVAL, Params, current, named_axes, set_current
+from pullback.core.trace import EVAL, Params, current, current_trace, named_axes, set_current
 from pullback.core.types import ShapedArray
 from pullback.extend.linear_util import wrap_init
 from pullback.extend.primitive import StandsFor
 from pullback.transforms.custom_jvp import custom_jvp_call_p
 from pullback.transforms.custom_rules import zero_from_primal
-from pullback.transforms.tracing import TraceScope
 
 
 class TraceTag:
@@ -131,7 +130,7 @@ class Tracer(base.Tracer, metaclass=StandsFor):
 _replaced: ContextVar[Entered] = ContextVar("replaced_traces", default=NOTHING)
 
 
-class take_current_trace(TraceScope):
+class take_current_trace(Replacement):
     """`with take_current_trace() as trace: ...` gives the current trace; within, operations are
     evaluated.
 
@@ -140,7 +139,8 @@ class take_current_trace(TraceScope):
     EvalTrace
     """
 
-    variable = _replaced
+    variable, replaced = _replaced, current_trace
+    new: base.Trace = EVAL
 
     def __enter__(self) -> base.Trace:  # type: ignore[override]
         before = current()
@@ -159,14 +159,14 @@ class set_current_trace(take_current_trace):
 
     def __init__(self, trace: base.Trace, check_leaks: bool = False) -> None:
         del check_leaks
-        self.trace = trace
+        self.new = trace
 
-    def __enter__(self) -> base.Trace:
-        trace = self.trace
+    def instead(self) -> base.Trace:
+        trace = self.new
         if isinstance(trace, Trace) and not hasattr(trace, "parent"):
             around = getattr(trace, "parent_trace", None)
             trace.parent = current() if around is None else around
-        return super().__enter__()
+        return trace
 
 
 def find_top_trace(_: Any) -> base.Trace:

@@ -96,7 +96,7 @@ class user_context(replaced_name_stack):
         self._origin = () if traceback is None else (Origin(traceback),)
 
     def instead(self) -> Entered:
-        return Entered((*(name_stack() if self._keeps_names else self.stack), *self._origin))
+        return Entered((*(name_stack() if self._keeps_names else self.new), *self._origin))
 
 
 def register_exclusion(path: str) -> None:

@@ -9,9 +9,9 @@ from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
-from pullback.core.scopes import Entered, Scope
+from pullback.core.scopes import Replacement
 from pullback.core.staging import JaxprTrace, named_scope, stage_flat
-from pullback.core.trace import EVAL, Trace, Tracer, current, set_current, suspended, under
+from pullback.core.trace import EVAL, Tracer, current, current_trace, suspended, under
 from pullback.core.tree import leaf_error, tree_flatten
 from pullback.core.types import ShapedArray, ShapeDtypeStruct, integers, typeof
 from pullback.transforms.flat_function import FlatFunction
@@ -156,37 +156,14 @@ def named_call(fun: Function, *, name: str | None = None) -> Function:
     return named
 
 
-class TraceScope(Scope):
-    """A scope in which `trace` is the current trace, whatever was; that is again behind it.
-
-    Example: `ensure_compile_time_eval`.
-    """
-
-    trace: Trace = EVAL
-
-    def depth(self, now: Entered) -> int:
-        return len(now)
-
-    def added(self, now: Entered) -> Entered:
-        return Entered((*now, current()))
-
-    def removed(self, now: Entered) -> Entered:
-        set_current(now[-1])
-        return Entered(now[:-1])
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        set_current(self.trace)
-
-
-class ensure_compile_time_eval(TraceScope):
+class ensure_compile_time_eval(Replacement):
     """`with ensure_compile_time_eval(): ...` evaluates at once what involves no traced value, even
     while staging. What involves one is traced.
 
     Example: a table computed with `jnp` while `jit` traces.
     """
 
-    variable = suspended
+    variable, replaced, new = suspended, current_trace, EVAL
 
 
 __all__ = ["closure_convert", "eval_shape", "make_jaxpr", "named_call", "named_scope"]
