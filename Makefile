@@ -15,12 +15,13 @@ EXTRA := .extra
 # A checkout of https://github.com/data-apis/array-api-tests, with its submodule (git submodule update --init).
 ARRAY_API_TESTS ?=
 
+DOCS := .venv-docs
 OLDEST := .venv-oldest
 NEWEST := .venv-newest-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 PYTEST := -m pytest -q -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full test-oldest test-newest test-notebook types test-fusion test-constants test-elsewhere test-symbolic interrupts forks lint format bench bench-smoke oracle api-coverage array-api accuracy accuracy-references clean
+.PHONY: help run test test-full test-oldest test-newest test-notebook types test-fusion test-constants test-elsewhere test-symbolic docs docs-check examples interrupts forks lint format bench bench-smoke oracle api-coverage array-api accuracy accuracy-references clean
 
 help:
 	@echo "make run          a guided tour of the package"
@@ -28,6 +29,9 @@ help:
 	@echo "make test-full    the same with every sample"
 	@echo "make test-notebook  cells in a real notebook, and what it shows"
 	@echo "make types        the program of a user's kind in pyright's strict mode, and in mypy's (needs node)"
+	@echo "make docs         the site, in build/site: every cell of it is run (5 minutes; what has not changed is kept)"
+	@echo "make docs-check   look at every page of it in headless Chromium"
+	@echo "make examples     the programs of the gallery, in small sizes; EXAMPLES='kepler' some of them"
 	@echo "make interrupts   an exception at every place at which a signal's handler may raise, and signals for SECONDS=60"
 	@echo "make test-fusion  2,000 random programs compiled with both fusion plans"
 	@echo "make test-oldest  the same with the oldest versions that pyproject.toml allows, on Python 3.11"
@@ -56,6 +60,12 @@ $(VENV)/.made: requirements/dev.txt pyproject.toml
 $(EXTRA)/.made: requirements/extra.txt $(VENV)/.made
 	rm -rf $(EXTRA)
 	$(BIN)/python -m pip install --quiet --no-deps --target $(EXTRA) -r requirements/extra.txt
+	@touch $@
+
+$(DOCS)/.made: requirements/dev.txt requirements/docs.txt pyproject.toml
+	$(PYTHON) -m venv --clear $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --no-deps -r requirements/dev.txt -r requirements/docs.txt
+	$(DOCS)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(OLDEST)/.made: requirements/oldest.txt pyproject.toml
@@ -95,6 +105,18 @@ test-oldest: $(OLDEST)/.made
 
 test-newest: $(NEWEST)/.made
 	$(NEWEST)/bin/python $(PYTEST) $(TESTS)
+
+# Warnings are errors. What cells and examples gave is kept in build/ as long as what made it does not change.
+docs: $(DOCS)/.made
+	$(DOCS)/bin/python -m sphinx -W --keep-going -q -j auto -b html -d build/doctrees docs build/site
+
+SCREENSHOTS ?= build/screenshots
+docs-check: docs
+	$(DOCS)/bin/python tools/docs_check.py build/site --screenshots $(SCREENSHOTS)
+
+EXAMPLES ?= --all
+examples: $(DOCS)/.made
+	$(DOCS)/bin/python -m examples $(EXAMPLES) --small
 
 SECONDS ?= 60
 interrupts: $(VENV)/.made
@@ -165,4 +187,4 @@ bench-smoke: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.numpy_calls --smoke
 
 clean:
-	rm -rf $(VENV) $(EXTRA) .venv-bench $(OLDEST) .venv-newest-* .venv-array-api build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(EXTRA) $(DOCS) .venv-bench $(OLDEST) .venv-newest-* .venv-array-api build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

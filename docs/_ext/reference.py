@@ -1,0 +1,357 @@
+"""The reference: a page a module, written from signatures and docstrings before Sphinx reads the pages.
+
+A page groups a module's names by purpose, which is the file that defines them: its first paragraph is
+the group's heading. Docstrings are Markdown with doctests, so they are taken as they are.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from sphinx.application import Sphinx
+
+from pullback.numpy.types import ScalarType
+
+#: The pages, by what they are for.
+SECTIONS: dict[str, list[str]] = {
+    "Derivatives and transformations": [
+        "pullback",
+        "pullback.custom_derivatives",
+        "pullback.custom_batching",
+        "pullback.ad_checkpoint",
+        "pullback.checkpoint_policies",
+        "pullback.stages",
+    ],
+    "Arrays": [
+        "pullback.numpy",
+        "pullback.numpy.linalg",
+        "pullback.numpy.fft",
+        "pullback.dtypes",
+        "pullback.typing",
+        "pullback.dlpack",
+    ],
+    "Operations and control flow": ["pullback.lax", "pullback.lax.linalg", "pullback.ops"],
+    "Random numbers, networks, images": [
+        "pullback.random",
+        "pullback.nn",
+        "pullback.nn.initializers",
+        "pullback.image",
+        "pullback.example_libraries.optimizers",
+        "pullback.example_libraries.stax",
+    ],
+    "SciPy": [
+        "pullback.scipy.special",
+        "pullback.scipy.linalg",
+        "pullback.scipy.stats",
+        "pullback.scipy.signal",
+        "pullback.scipy.fft",
+        "pullback.scipy.ndimage",
+        "pullback.scipy.integrate",
+        "pullback.scipy.interpolate",
+        "pullback.scipy.optimize",
+        "pullback.scipy.cluster.vq",
+        "pullback.scipy.spatial.transform",
+        "pullback.scipy.sparse.linalg",
+    ],
+    "Trees": ["pullback.tree", "pullback.tree_util", "pullback.flatten_util"],
+    "Programs, devices, other libraries": [
+        "pullback.export",
+        "pullback.ffi",
+        "pullback.sharding",
+        "pullback.memory",
+        "pullback.distributed",
+        "pullback.interop.scipy",
+        "pullback.interop.torch",
+    ],
+    "Looking inside": [
+        "pullback.errors",
+        "pullback.debug",
+        "pullback.experimental.checkify",
+        "pullback.profiler",
+        "pullback.test_util",
+    ],
+    "Experimental": [
+        "pullback.experimental",
+        "pullback.experimental.sparse",
+        "pullback.experimental.ode",
+        "pullback.experimental.buffer_callback",
+        "pullback.experimental.layout",
+        "pullback.experimental.multihost_utils",
+        "pullback.experimental.pjit",
+        "pullback.experimental.xla_metadata",
+    ],
+    "Extending": [
+        "pullback.extend",
+        "pullback.extend.core",
+        "pullback.extend.linear_util",
+        "pullback.extend.source_info_util",
+        "pullback.extend.backend",
+        "pullback.extend.random",
+        "pullback.interpreters.ad",
+        "pullback.interpreters.batching",
+        "pullback.interpreters.mlir",
+        "pullback.interpreters.partial_eval",
+        "pullback.interpreters.pxla",
+        "pullback.interpreters.xla",
+        "pullback.api_util",
+        "pullback.core",
+    ],
+}
+
+
+PRIMITIVES = "Primitives"
+
+
+class Group(NamedTuple):
+    """Names of a module that serve one purpose: a heading, what may be said under it, and they."""
+
+    heading: str
+    text: str
+    names: list[str]
+
+
+def public_names(module: ModuleType) -> list[str]:
+    """The names of a module that are for users: what it says in `__all__`, or exports from where it is defined."""
+    stated = vars(module).get("__all__")
+    if stated is not None:
+        return list(stated)
+    own = module.__name__
+    package = hasattr(module, "__path__")
+    names = []
+    for name in dir(module):
+        value = getattr(module, name)
+        if name.startswith("_") or inspect.ismodule(value) or type(value).__module__ == "__future__":
+            continue
+        if getattr(value, "__module__", None) == "typing" and name in ("Any", "TYPE_CHECKING", "cast"):
+            continue
+        if package or getattr(value, "__module__", own) == own:
+            names.append(name)
+    return names
+
+
+def groups(module: ModuleType) -> list[Group]:
+    """A module's names by purpose: transformations first, the largest groups before smaller ones, options, constants
+    and primitives last."""
+    by_file: dict[str, list[str]] = {}
+    for name in public_names(module):
+        value = getattr(module, name)
+        definer = getattr(value, "__module__", None)
+        if name.endswith("_p") and hasattr(value, "bind"):
+            definer = "primitives"
+        elif isinstance(value, ScalarType) or isinstance(value, type) and issubclass(value, np.generic):
+            definer = "constants"
+        elif not callable(value) or not str(definer).startswith("pullback"):
+            definer = "constants"
+        by_file.setdefault(definer, []).append(name)
+    last = ["pullback.core.config", "constants", "primitives"]
+    order = lambda item: (
+        last.index(item[0]) if item[0] in last else -1,
+        not item[0].startswith("pullback.transforms"),
+        -len(item[1]),
+    )
+    return [
+        Group(*_purpose(definer, module), sorted(names, key=str.lower))
+        for definer, names in sorted(by_file.items(), key=order)
+    ]
+
+
+def _purpose(definer: str, module: ModuleType) -> tuple[str, str]:
+    """What the file is for in which names are defined, as its docstring says: a heading, and a sentence under it."""
+    if definer == "constants":
+        return "Constants, types and makers of slices", ""
+    if definer == "primitives":
+        return PRIMITIVES, "The operations of programs, for those who read or rewrite them."
+    if definer == "pullback.numpy":
+        return (
+            "Elementwise functions",
+            "Universal functions: they broadcast, and have NumPy's methods (`reduce`, `outer`, ...).",
+        )
+    if definer == module.__name__:
+        return "Functions and classes", ""
+    text = " ".join((importlib.import_module(definer).__doc__ or definer).split("\n\n")[0].split())
+    heading, colon, _ = re.split(r"\.(?= |$)", text)[0].partition(": ")
+    return heading[0].upper() + heading[1:], text if colon else ""
+
+
+# ---- Markdown -------------------------------------------------------------------------------------------
+
+
+def markdown(doc: str) -> str:
+    """A docstring as MyST Markdown: doctests become blocks of code, indented programs too."""
+    lines = inspect.cleandoc(doc).split("\n")
+    out: list[str] = []
+    i = 0
+    while i < len(lines):
+        line = lines[i]
+        if line.lstrip().startswith(">>>"):
+            block = []
+            while i < len(lines) and lines[i].strip():
+                block.append(lines[i])
+                i += 1
+            out += ["```pycon", *inspect.cleandoc("\n".join(block)).split("\n"), "```", ""]
+        elif line.startswith("    ") and (not out or not out[-1].strip()):
+            block = []
+            while i < len(lines) and (lines[i].startswith("    ") or not lines[i].strip()):
+                block.append(lines[i][4:])
+                i += 1
+            text = "\n".join(block).rstrip()
+            out += [f"```{_language(text)}", *text.split("\n"), "```", ""]
+        else:
+            out.append(_escaped(line))
+            i += 1
+    return "\n".join(out)
+
+
+def _language(text: str) -> str:
+    """What an indented block of a docstring is written in: a program, or commands and formulas."""
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return "text"
+    return "python"
+
+
+def _escaped(line: str) -> str:
+    """Running text in which what stands outside of code is no Markdown but lists: `x**2`, `*args`, `f'`, `<`."""
+    parts = re.split(r"(`+[^`]*`+)", line)
+    bullet = re.match(r"\s*[*-] ", parts[0])
+    start = bullet.end() if bullet else 0
+    outside = lambda text: re.sub(r"([*_<>$\[\]|{}])", r"\\\1", text)
+    return "".join(
+        part if k % 2 else (part[:start] if k == 0 else "") + outside(part[start:] if k == 0 else part)
+        for k, part in enumerate(parts)
+    )
+
+
+def signature(value: Any) -> str:
+    """How a thing is called, without annotations: what they would say is in the text."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            sig = inspect.signature(value)
+    except (TypeError, ValueError):
+        return "(...)"
+    bare = [p.replace(annotation=p.empty, default=_Default(p.default)) for p in sig.parameters.values()]
+    return str(sig.replace(parameters=bare, return_annotation=sig.empty))
+
+
+class _Default:
+    """A default value as it is read: functions by their names, no addresses."""
+
+    def __new__(cls, value: Any) -> Any:
+        return value if value is inspect.Parameter.empty else super().__new__(cls)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        name = getattr(self.value, "__name__", None)
+        text = name if isinstance(name, str) else repr(self.value)
+        return re.sub(r"<(.*?)( at 0x[0-9a-f]+)?>", r"\1", text)
+
+
+def entry(module: str, name: str, value: Any) -> Iterator[str]:
+    """One name: how it is called, what it does; a class with its methods."""
+    title = f"{module}.{name}"
+    doc = inspect.getdoc(value) or ""
+    if inspect.isclass(value):
+        yield f"::::{{py:class}} {title}{_constructor(value)}"
+        yield from _body(value.__doc__ or "")
+        for member, method in sorted(vars(value).items()):
+            target = method.__func__ if isinstance(method, (classmethod, staticmethod)) else method
+            text = inspect.getdoc(target)
+            if member.startswith("_") or not text or not (callable(target) or isinstance(target, property)):
+                continue
+            kind = "property" if isinstance(target, property) else "method"
+            yield f":::{{py:{kind}}} {member}{'' if kind == 'property' else signature(target)}"
+            yield from _body(text)
+            yield ":::"
+            yield ""
+        yield "::::"
+    elif callable(value) and not isinstance(value, type):
+        yield f":::{{py:function}} {title}{signature(value)}"
+        yield from _body(doc)
+        yield ":::"
+    else:
+        yield f":::{{py:data}} {title}"
+        own = type(value).__module__.startswith("pullback")
+        yield from _body(f"`{_Default(value)!r}`" if not own or not doc else doc)
+        yield ":::"
+    yield ""
+
+
+def _constructor(cls: type) -> str:
+    if issubclass(cls, BaseException) or (cls.__init__ is object.__init__ and cls.__new__ is object.__new__):
+        return ""
+    return signature(cls)
+
+
+def _body(doc: str) -> Iterator[str]:
+    yield ""
+    yield markdown(doc)
+    yield ""
+
+
+def page(name: str) -> str:
+    """The page of a module, as Markdown."""
+    module = importlib.import_module(name)
+    doc = (module.__doc__ or "").split("\n\n")
+    lines = [f"# `{name}`", "", f":::{{py:module}} {name}", ":::", "", markdown("\n\n".join(doc)), ""]
+    for group in groups(module):
+        lines += [f"## {_escaped(group.heading)}", "", _escaped(group.text), ""]
+        if len(group.names) > 3 and group.heading != PRIMITIVES:
+            lines += [", ".join(f"[`{n}`](#{name}.{n})" for n in group.names), ""]
+        for n in group.names:
+            value = getattr(module, n)
+            if group.heading == PRIMITIVES:
+                kind = type(value)
+                text = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+                lines += [f":::{{py:data}} {name}.{n}", "", _escaped(text), ":::", ""]
+            else:
+                lines += entry(name, n, value)
+    return "\n".join(lines) + "\n"
+
+
+def overview() -> str:
+    lines = ["# Reference", "", "Every public name, a page a module.", ""]
+    for section, modules in SECTIONS.items():
+        lines += [f"## {section}", ""]
+        for name in modules:
+            text = " ".join((importlib.import_module(name).__doc__ or "").split("\n\n")[0].split())
+            lines.append(f"- [`{name}`]({name}.md): {_escaped(text)}")
+        lines += ["", "```{toctree}", ":hidden:", ":maxdepth: 1", *modules, "```", ""]
+    return "\n".join(lines)
+
+
+def _write(path: Path, text: str) -> None:
+    """Only what has changed, so that Sphinx reads only that again."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def _write_pages(app: Sphinx) -> None:
+    folder = Path(app.srcdir) / "reference"
+    folder.mkdir(exist_ok=True)
+    written = {"index.md"}
+    _write(folder / "index.md", overview())
+    for modules in SECTIONS.values():
+        for name in modules:
+            _write(folder / f"{name}.md", page(name))
+            written.add(f"{name}.md")
+    for path in folder.glob("*.md"):
+        if path.name not in written:
+            path.unlink()
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("builder-inited", _write_pages)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
