@@ -147,9 +147,7 @@ def groups(module: ModuleType) -> list[Group]:
         definer = getattr(value, "__module__", None)
         if name.endswith("_p") and hasattr(value, "bind"):
             definer = "primitives"
-        elif isinstance(value, ScalarType) or isinstance(value, type) and issubclass(value, np.generic):
-            definer = "constants"
-        elif not callable(value) or not str(definer).startswith("pullback"):
+        elif not callable(value) or not str(definer).startswith("pullback") or _is_scalar_type(value):
             definer = "constants"
         by_file.setdefault(definer, []).append(name)
     last = ["pullback.core.config", "constants", "primitives"]
@@ -162,6 +160,10 @@ def groups(module: ModuleType) -> list[Group]:
         Group(*_purpose(definer, module), sorted(names, key=str.lower))
         for definer, names in sorted(by_file.items(), key=order)
     ]
+
+
+def _is_scalar_type(value: object) -> bool:
+    return isinstance(value, ScalarType) or (isinstance(value, type) and issubclass(value, np.generic))
 
 
 def _purpose(definer: str, module: ModuleType) -> tuple[str, str]:

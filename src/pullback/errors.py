@@ -8,6 +8,7 @@ from pullback.core.errors import JaxRuntimeError as JaxRuntimeError
 from pullback.core.errors import JAXTypeError as JAXTypeError
 from pullback.core.errors import KeyReuseError as KeyReuseError
 from pullback.core.errors import NonConcreteBooleanIndexError as NonConcreteBooleanIndexError
+from pullback.core.errors import OutOfMemoryError as OutOfMemoryError
 from pullback.core.errors import TracerArrayConversionError as TracerArrayConversionError
 from pullback.core.errors import TracerBoolConversionError as TracerBoolConversionError
 from pullback.core.errors import TracerIntegerConversionError as TracerIntegerConversionError

@@ -194,7 +194,7 @@ def test_options_that_are_set_together():
 
 
 def test_options_that_are_accepted_say_what_they_do_not_do():
-    with pytest.warns(UserWarning, match="keys are not checked"), pb.debug_key_reuse(True):
+    with pb.debug_key_reuse(True):
         assert pb.config.jax_debug_key_reuse
     with pb.debug_key_reuse(False), pb.enable_custom_prng(True), pb.explain_cache_misses(False):
         assert pb.config.jax_enable_custom_prng

@@ -22,7 +22,7 @@ from pullback.control.elements import communicates, some_elements, surroundings
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.config import disable_jit
-from pullback.core.errors import UnexpectedTracerError, filter_traceback, user_line
+from pullback.core.errors import UnexpectedTracerError, filter_traceback, see, user_line
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, run
 from pullback.core.linear import Node
 from pullback.core.primitive import Fusion
@@ -610,7 +610,11 @@ def _of_one_type(what: str, functions: Sequence[Function], bodies: Sequence[Body
             if t.shape != target.shape or t.dtype != target.dtype:
                 wrong.append(f"  result{keystr(path)}: {target.str_short()} and, of {_name(f)}, {t.str_short()}")
     if wrong:
-        raise TypeError(f"{what}: branches must return the same types, at {user_line()}:\n" + "\n".join(wrong))
+        raise TypeError(
+            f"{what}: branches must return the same types, at {user_line()}:\n"
+            + "\n".join(wrong)
+            + see("types-in-control-flow")
+        )
     return [
         b.program
         if b.out_types == targets and [t.weak_type for t in b.out_types] == [t.weak_type for t in targets]

@@ -13,7 +13,7 @@ from pullback.control.while_loop import while_p
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.config import disable_jit
-from pullback.core.errors import ConcretizationTypeError, UnexpectedTracerError, filter_traceback, user_line
+from pullback.core.errors import ConcretizationTypeError, UnexpectedTracerError, filter_traceback, see, user_line
 from pullback.core.trace import known_value
 from pullback.core.tree import (
     PyTreeDef,
@@ -103,6 +103,7 @@ def _check_carry(what: str, part: int, given: Tree, returned: Tree, in_tree: PyT
         raise TypeError(
             f"{what}: the carry that the body returns must have the types of the carry that it takes, at {user_line()}:\n"
             + "\n".join(wrong)
+            + see("types-in-control-flow")
         )
 
 

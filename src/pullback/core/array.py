@@ -17,7 +17,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.config import enable_x64
 from pullback.core.dtypes import DType
-from pullback.core.errors import user_line
+from pullback.core.errors import see, user_line
 from pullback.core.types import Shape, ShapedArray, committed_to_host, intern, refuse_masked
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Array:
     def __setitem__(self, index: Argument, value: Operand) -> None:
         raise TypeError(
             f"'{type(self).__name__}' object does not support item assignment: arrays are immutable. "
-            "Instead of `x[idx] = y`, write `x = x.at[idx].set(y)`."
+            f"Instead of `x[idx] = y`, write `x = x.at[idx].set(y)`.{see('in-place')}"
         )
 
 
@@ -169,7 +169,7 @@ class ConcreteArray(Array):
             if buffer is None:
                 raise RuntimeError(
                     f"Array has been deleted with shape={self._type.str_short()}: it was donated to a compiled program, or deleted; "
-                    f"used at {user_line()}"
+                    f"used at {user_line()}{see('deleted-arrays')}"
                 )
             value = self._value = view_of_buffer(buffer, self._type.dtype)
             return value
@@ -501,4 +501,4 @@ def as_array(x: Operand) -> Array:
     convert = getattr(x, "__jax_array__", None)
     if convert is not None:
         return as_array(convert())
-    raise TypeError(f"{x!r:.200} of type {type(x).__name__!r} is not a valid array type")
+    raise TypeError(f"{x!r:.200} of type {type(x).__name__!r} is not a valid array type{see('arrays')}")

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from pullback.core.errors import see
 from pullback.core.locks import new_lock
 from pullback.core.scopes import Entered, Scope
 
@@ -242,7 +243,7 @@ class Config:
     def option(self, name: str) -> Option:
         found = self._options.get(name.removeprefix("jax_")) if isinstance(name, str) else None
         if found is None:
-            raise AttributeError(f"unknown option {name!r}{self._nearest(name)}")
+            raise AttributeError(f"unknown option {name!r}{self._nearest(name)}{see('options')}")
         return found
 
     def _nearest(self, name: Argument) -> str:
@@ -458,7 +459,7 @@ transfer_guard = config.define(
 transfer_guard.group = (transfer_guard_host_to_device, transfer_guard_device_to_device, transfer_guard_device_to_host)
 log_compiles = config.define("log_compiles", False, "Log each compilation.")
 debug_key_reuse = config.define(
-    "debug_key_reuse", False, "Accepted; random keys are not checked for being used twice, and setting it says so."
+    "debug_key_reuse", False, "Raise KeyReuseError where a random key is used twice.", in_programs=True
 )
 enable_custom_prng = config.define(
     "enable_custom_prng",
@@ -482,14 +483,6 @@ cpu_fusion = config.define(
 )  # fmt: skip
 
 
-def _check_key_reuse(value: OptionValue) -> OptionValue:
-    value = Option.check(debug_key_reuse, value)
-    if value:
-        warnings.warn("debug_key_reuse: random keys are not checked for being used twice", stacklevel=4)
-    return value
-
-
-debug_key_reuse.check = _check_key_reuse  # type: ignore[method-assign]
 compilation_cache_dir = config.define(
     "compilation_cache_dir",
     None,

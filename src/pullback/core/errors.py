@@ -177,25 +177,58 @@ def describe_location(location: Location | None) -> str:
     return f"{code.co_filename}:{line_of(location)} ({code.co_name})"
 
 
-class JAXTypeError(TypeError):
+def see(page: str) -> str:
+    """What a message ends with: the short name of the page of the documentation (docs/errors) that
+    says more.
+
+    >>> "shapes differ" + see("shapes")
+    'shapes differ [see errors/shapes]'
+    """
+    return f" [see errors/{page}]"
+
+
+class Explained(Exception):
+    """Base of errors whose messages end with the name of the page, `page`, that explains their type.
+
+    Example: `TracerBoolConversionError`, explained by errors/tracer-bool.
+    """
+
+    page: str
+
+    def __init_subclass__(cls) -> None:
+        # Users import them from there.
+        if cls.__module__ == __name__:
+            cls.__module__ = "pullback.errors"
+
+    def __str__(self) -> str:
+        return super().__str__() + see(self.page)
+
+
+class JAXTypeError(Explained, TypeError):
     """Base class of the type errors that tracing raises.
 
     Example: `except JAXTypeError` catches a `bool()` of a traced value.
     """
 
+    page = "tracers"
 
-class JAXIndexError(IndexError):
+
+class JAXIndexError(Explained, IndexError):
     """Base class of the index errors that tracing raises.
 
     Example: `except JAXIndexError` catches a traced boolean index.
     """
 
+    page = "tracers"
 
-class JaxRuntimeError(RuntimeError):
+
+class JaxRuntimeError(Explained, RuntimeError):
     """A failure while a program runs.
 
     Example: a callback that raises in a compiled program.
     """
+
+    page = "runtime"
 
 
 class OutOfMemoryError(JaxRuntimeError, MemoryError):
@@ -204,12 +237,16 @@ class OutOfMemoryError(JaxRuntimeError, MemoryError):
     Example: `jit(lambda x: jnp.broadcast_to(x, (1 << 62, 4)))(1.0)`.
     """
 
+    page = "out-of-memory"
 
-class JaxprTypeError(TypeError):
+
+class JaxprTypeError(Explained, TypeError):
     """A jaxpr that does not type-check.
 
     Example: an equation whose result has another type than its variable.
     """
+
+    page = "jaxpr-types"
 
 
 class ConcretizationTypeError(JAXTypeError):
@@ -222,6 +259,8 @@ class ConcretizationTypeError(JAXTypeError):
     ...     print(type(error).__name__)
     ConcretizationTypeError
     """
+
+    page = "concretization"
 
     def __init__(self, tracer: Tracer, context: str = "") -> None:
         context = context or (
@@ -237,6 +276,8 @@ class TracerBoolConversionError(ConcretizationTypeError):
     Example: `jit(lambda x: x if x > 0 else -x)(1.0)`.
     """
 
+    page = "tracer-bool"
+
     def __init__(self, tracer: Tracer) -> None:
         super().__init__(
             tracer,
@@ -251,6 +292,8 @@ class TracerIntegerConversionError(JAXTypeError):
     Example: `jit(lambda i: [1, 2, 3][i])(0)`.
     """
 
+    page = "tracer-integer"
+
     def __init__(self, tracer: Tracer) -> None:
         super().__init__(
             f"{_describe(tracer)} was used as a Python integer at {user_line()}. Shapes, ranges and list indices must "
@@ -264,6 +307,8 @@ class TracerArrayConversionError(JAXTypeError):
 
     Example: `jit(lambda x: numpy.asarray(x))(1.0)`.
     """
+
+    page = "tracer-array"
 
     def __init__(self, tracer: Tracer) -> None:
         super().__init__(
@@ -281,6 +326,8 @@ class NonConcreteBooleanIndexError(JAXIndexError):
     Example: `jit(lambda x: x[x > 0])(x)`.
     """
 
+    page = "boolean-index"
+
     def __init__(self, tracer: Tracer) -> None:
         super().__init__(
             f"The boolean index {_describe(tracer)} at {user_line()} would give a result whose shape depends on traced "
@@ -294,6 +341,8 @@ class UnexpectedTracerError(JAXTypeError):
     Example: a function under `jit` that appends to a global list, whose element is used later.
     """
 
+    page = "leaked-tracer"
+
     def __init__(self, tracer: Value, context: str = "") -> None:
         context = context or (
             "outside the transformation that made it: it leaked, by a global, an attribute or a closure. Return such values from the "
@@ -302,25 +351,31 @@ class UnexpectedTracerError(JAXTypeError):
         super().__init__(f"{_describe(tracer)} was used at {user_line()}, {context}")
 
 
-class KeyReuseError(RuntimeError):
+class KeyReuseError(Explained, RuntimeError):
     """A random key consumed twice (with `debug_key_reuse`).
 
     Example: `random.normal(key)` and `random.uniform(key)` with the same key.
     """
 
+    page = "key-reuse"
 
-class InconclusiveDimensionOperation(Exception):
+
+class InconclusiveDimensionOperation(Explained):
     """A comparison of symbolic dimensions without a definite answer.
 
     Example: `n >= 3` where n is any length.
     """
 
+    page = "symbolic-dimensions"
 
-class TypePromotionError(ValueError):
+
+class TypePromotionError(Explained, ValueError):
     """Data types without an implicit common type.
 
     Example: adding an array of float8_e4m3fn and one of float8_e5m2.
     """
+
+    page = "type-promotion"
 
 
 def _describe(tracer: Value) -> str:

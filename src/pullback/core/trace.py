@@ -46,6 +46,7 @@ from pullback.core.errors import (
     TracerIntegerConversionError,
     UnexpectedTracerError,
     is_stored,
+    see,
     user_line,
 )
 from pullback.core.scopes import NOTHING, Entered
@@ -383,7 +384,9 @@ def find_axis(name: AxisName) -> Trace:
         if name in trace.axes:
             return trace
         trace = trace.parent
-    raise NameError(f"unbound axis name: {name!r}, at {user_line()}. It must be the axis_name of an enclosing vmap")
+    raise NameError(
+        f"unbound axis name: {name!r}, at {user_line()}. It must be the axis_name of an enclosing vmap{see('axis-names')}"
+    )
 
 
 def known_value(x: Array) -> NumPyValue:
@@ -454,14 +457,23 @@ def _check_floats(primitive: Primitive, out: NumPyValue) -> None:
         if not dtypes.is_inexact(value.dtype):
             continue
         if config.debug_nans.value and np.isnan(value).any():
-            raise FloatingPointError(f"invalid value (nan) encountered in {primitive.name} at {user_line()}")
+            raise FloatingPointError(
+                f"invalid value (nan) encountered in {primitive.name} at {user_line()}{see('nan')}"
+            )
         if config.debug_infs.value and np.isinf(value).any():
-            raise FloatingPointError(f"invalid value (inf) encountered in {primitive.name} at {user_line()}")
+            raise FloatingPointError(
+                f"invalid value (inf) encountered in {primitive.name} at {user_line()}{see('nan')}"
+            )
 
 
 def _update_checking() -> None:
     # Only ever switched on: another context may still be checking when this one stops.
-    EVAL.checking = EVAL.checking or config.debug_nans.value or config.debug_infs.value
+    EVAL.checking = EVAL.checking or is_checking()
+
+
+def is_checking() -> bool:
+    """Whether operations are looked at here, one by one."""
+    return bool(config.debug_nans.value or config.debug_infs.value or config.debug_key_reuse.value)
 
 
 config.debug_nans.on_change = config.debug_infs.on_change = _update_checking

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pullback.core.array import Array, ConcreteArray, as_array
-from pullback.core.errors import UnexpectedTracerError
+from pullback.core.errors import UnexpectedTracerError, see
 from pullback.core.locks import new_lock
 from pullback.core.trace import current
 
@@ -640,6 +640,6 @@ def leaf_error(tree: Tree, leaf: Leaf, what: str, argument: str = "") -> TypeErr
         if x is leaf:
             where = f" at path {argument}{keystr(path)}" if path or argument else ""
             return TypeError(
-                f"{what}: leaf{where} of type {type(leaf).__name__!r} is not a valid array type: {leaf!r:.100}"
+                f"{what}: leaf{where} of type {type(leaf).__name__!r} is not a valid array type: {leaf!r:.100}{see('arrays')}"
             )
-    return TypeError(f"{what}: leaf of type {type(leaf).__name__!r} is not a valid array type")
+    return TypeError(f"{what}: leaf of type {type(leaf).__name__!r} is not a valid array type{see('arrays')}")

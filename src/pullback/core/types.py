@@ -13,7 +13,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.dimensions import Dim
 from pullback.core.dtypes import DType
-from pullback.core.errors import user_line
+from pullback.core.errors import see, user_line
 
 if TYPE_CHECKING:
     from pullback.core.names import Argument, Operand, Value
@@ -331,7 +331,7 @@ def canonical_axis(axis: Argument, ndim: int, name: str = "axis") -> int:
     """
     i = axis if axis.__class__ is int else integer(axis, name)
     if not -ndim <= i < ndim:
-        raise np.exceptions.AxisError(f"{name} {i} is out of bounds for array of dimension {ndim}")
+        raise np.exceptions.AxisError(f"{name} {i} is out of bounds for array of dimension {ndim}{see('shapes')}")
     return int(i + ndim if i < 0 else i)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array, concrete
-from pullback.core.errors import user_line
+from pullback.core.errors import see, user_line
 from pullback.core.primitive import LinearPrimitive, Primitive
 from pullback.core.trace import find_axis
 from pullback.core.tree import tree_flatten
@@ -49,7 +49,7 @@ class _Collective(Primitive):
     is_collective = True
 
     def evaluate(self, *values: Any, axis_name: Any, **params: Any) -> Any:
-        raise NameError(f"unbound axis name: {axis_name!r} in {self.name}, at {user_line()}")
+        raise NameError(f"unbound axis name: {axis_name!r} in {self.name}, at {user_line()}{see('axis-names')}")
 
     def batch(self, size: int, args: Sequence[Any], axes: Sequence[int | None], **params: Any) -> Any:
         x = move_axis(args[0], axes[0], 0) if axes[0] is not None else args[0]

@@ -13,7 +13,7 @@ from typing import Any
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.errors import user_line
+from pullback.core.errors import see, user_line
 from pullback.core.trace import current
 from pullback.core.types import broadcast_shapes
 
@@ -72,7 +72,7 @@ def check_shapes(name: str, *arrays: Array) -> None:
         reason = "the same number of dimensions"
     raise TypeError(
         f"lax.{name}: arrays must have {reason}, or be scalars; got shapes {', '.join(str(a.shape) for a in arrays)} at "
-        f"{user_line()} (pullback.numpy broadcasts)"
+        f"{user_line()} (pullback.numpy broadcasts){see('shapes')}"
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from pullback.core import dtypes, linear
 from pullback.core.array import Array, as_array
 from pullback.core.dtypes import DType
-from pullback.core.errors import user_line
+from pullback.core.errors import see, user_line
 from pullback.core.primitive import Fusion, LinearPrimitive, Primitive
 from pullback.core.types import (
     Shape,
@@ -366,11 +366,15 @@ def reshape(
     if -1 in sizes:
         known = math.prod([n for n in sizes if n != -1])
         if sizes.count(-1) > 1 or (known == 0 and x.size) or (known and x.size % known):
-            raise TypeError(f"cannot reshape array of shape {x.shape} (size {x.size}) into shape {sizes}")
+            raise TypeError(
+                f"cannot reshape array of shape {x.shape} (size {x.size}) into shape {sizes}{see('shapes')}"
+            )
         sizes = tuple((x.size // known if known else 0) if n == -1 else n for n in sizes)
     size = math.prod(sizes)
     if size != x.size or any(n < 0 for n in sizes):
-        raise TypeError(f"cannot reshape array of shape {x.shape} (size {x.size}) into shape {sizes} (size {size})")
+        raise TypeError(
+            f"cannot reshape array of shape {x.shape} (size {x.size}) into shape {sizes} (size {size}){see('shapes')}"
+        )
     if sizes == x.shape:
         return x
     return reshape_p.bind(x, new_sizes=sizes)

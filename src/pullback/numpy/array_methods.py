@@ -454,7 +454,7 @@ def _iterate(self: ConcreteArray) -> Iterator[Any]:
     """The arrays along axis 0."""
     if not self.ndim:
         raise TypeError("iteration over a 0-d array")
-    if current() is EVAL:
+    if current() is EVAL and not EVAL.checking:
         return iter([concrete(v, self.weak_type) for v in self._value])
     return iter([self[i] for i in range(len(self._value))])  # type: ignore[index]
 

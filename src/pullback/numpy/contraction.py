@@ -17,7 +17,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array
 from pullback.core.dimensions import typical
 from pullback.core.dtypes import DType
-from pullback.core.errors import user_line
+from pullback.core.errors import see, user_line
 from pullback.core.trace import current
 from pullback.core.types import Shape, canonical_axis
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
@@ -65,6 +65,7 @@ def _mismatch(x: Shape, y: Shape, xc: Shape, yc: Shape) -> TypeError:
         TypeError,
         f"contracting dimensions must have one length: got shapes {tuple(x)} and {tuple(y)} with dimensions {xc} of the first and {yc} of "
         "the second",
+        see("shapes"),
     )
 
 

@@ -15,7 +15,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, concrete
 from pullback.core.dimensions import index
 from pullback.core.dtypes import DType
-from pullback.core.errors import user_line
+from pullback.core.errors import see, user_line
 from pullback.core.trace import EVAL, current
 from pullback.core.types import Shape, broadcast_shapes, canonical_axis, is_sequence
 from pullback.lax.arrangement import pad as lax_pad
@@ -42,7 +42,7 @@ def canonical_shape(shape: Any, name: str = "shape") -> Shape:
         sizes = tuple([index(n) for n in shape]) if is_sequence(shape) else (index(shape),)
     except TypeError as error:
         raise TypeError(
-            f"{name} must be an integer or a sequence of concrete integers, got {shape!r} at {user_line()} ({error})"
+            f"{name} must be an integer or a sequence of concrete integers, got {shape!r} at {user_line()} ({error}){see('static-arguments')}"
         ) from None
     for n in sizes:
         if n < 0:

@@ -15,7 +15,7 @@ import numpy as np
 from pullback.core import config, dtypes
 from pullback.core.array import Array, as_array, concrete
 from pullback.core.dimensions import Dim, is_position, is_symbolic, min_dim, slice_bounds, slice_length
-from pullback.core.errors import NonConcreteBooleanIndexError, user_line
+from pullback.core.errors import NonConcreteBooleanIndexError, see, user_line
 from pullback.core.trace import known_value
 from pullback.core.types import Shape, broadcast_shapes, refuse_masked
 from pullback.lax.arrangement import concatenate_p
@@ -193,11 +193,12 @@ def _entry(i: Any, position: int) -> Any:
             IndexError,
             "only integers, slices (`:`), ellipsis (`...`), newaxis (`None`) and integer or boolean arrays are valid indices; got "
             f"{i!r:.100} at position {position}",
+            see("indices"),
         )
     dtype: Any = getattr(i, "dtype", type(i).__name__)
     if not isinstance(i, (np.ndarray, Array)) or not (dtype == dtypes.bool_ or dtypes.is_integer(dtype)):
         problem = f"Indexer must have integer or boolean type, got indexer with type {dtype} at position {position}"
-        raise here(TypeError, problem)
+        raise here(TypeError, problem, see("indices"))
     if isinstance(i, np.ndarray) and not i.ndim and dtype != dtypes.bool_:
         return int(i)
     return i

@@ -54,7 +54,7 @@ def getitem(x: Array, index: Any) -> Array:
     (NonConcreteBooleanIndexError, IndexError). Positions out of bounds are clamped. Raises
     IndexError for too many indices, TypeError for lists and for anything else that is no index.
     """
-    if x.__class__ is ConcreteArray and current() is EVAL:
+    if x.__class__ is ConcreteArray and current() is EVAL and not EVAL.checking:
         plain = _plain_index(index)
         if plain is not _NOT_PLAIN:
             try:

@@ -18,7 +18,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, concrete
 from pullback.core.dimensions import Dim, max_dim
 from pullback.core.dtypes import DType
-from pullback.core.errors import user_line
+from pullback.core.errors import see, user_line
 from pullback.core.types import Shape, broadcast_shapes, canonical_axes, canonical_axis
 from pullback.lax import linalg as lax_linalg
 from pullback.lax.arrangement import index_in_dim
@@ -77,7 +77,7 @@ def _square(name: str, a: Any) -> Array:
     """`a` as a batch of square matrices of an inexact type; ValueError if it is none."""
     a = inexact_operand(name, a)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
-        raise here(ValueError, f"argument to {name} must have shape [..., n, n], got {a.shape}")
+        raise here(ValueError, f"argument to {name} must have shape [..., n, n], got {a.shape}", see("shapes"))
     return a
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pullback.core.array import Array
 from pullback.core.dimensions import index
-from pullback.core.errors import user_line
+from pullback.core.errors import see, user_line
 from pullback.core.types import Shape, canonical_axes, canonical_axis, integer, integers, is_sequence
 from pullback.core.types import broadcast_shapes as core_broadcast_shapes
 from pullback.lax import shape as lax_shape
@@ -60,7 +60,7 @@ def _sizes(shape: Any) -> Shape:
         return (index(shape),)
     except TypeError as error:
         raise TypeError(
-            f"a shape is an integer or a sequence of concrete integers, got {shape!r} at {user_line()} ({error})"
+            f"a shape is an integer or a sequence of concrete integers, got {shape!r} at {user_line()} ({error}){see('static-arguments')}"
         ) from None
 
 

@@ -22,11 +22,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pullback.core.array import ConcreteArray, concrete
-from pullback.core.config import debug_infs, debug_nans, numpy_rank_promotion, program_state
+from pullback.core.config import numpy_rank_promotion, program_state
 from pullback.core.effects import NO_EFFECTS
 from pullback.core.jaxpr import ClosedJaxpr, Literal, Var
 from pullback.core.staging import stage_flat
-from pullback.core.trace import EVAL, IGNORED, current, floating_point_errors, reset_floating_point_errors
+from pullback.core.trace import EVAL, IGNORED, current, floating_point_errors, is_checking, reset_floating_point_errors
 from pullback.core.tree import tree_flatten
 from pullback.transforms.call import CallPrimitive
 
@@ -53,7 +53,7 @@ def planned(ours: F) -> F:
 
     @functools.wraps(ours)
     def function(*args: Any, **kwargs: Any) -> Any:
-        if current() is not EVAL or (EVAL.checking and (debug_nans.value or debug_infs.value)):
+        if current() is not EVAL or (EVAL.checking and is_checking()):
             return ours(*args, **kwargs)
         key: list[Any] = [ours, id(program_state())]
         arrays: list[ConcreteArray] = []

@@ -15,7 +15,7 @@ import numpy as np
 from pullback.core import config, dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, concrete, from_scalar
 from pullback.core.dtypes import DType
-from pullback.core.errors import ConcretizationTypeError, user_line
+from pullback.core.errors import ConcretizationTypeError, see, user_line
 from pullback.core.staging import StagedTracer
 from pullback.core.trace import current, known_value, without_floating_point_errors
 from pullback.core.types import broadcast_shapes, canonical_axis, refuse_keys
@@ -45,7 +45,7 @@ def array_like(x: Any, name: str) -> Array:
     except TypeError:
         raise TypeError(
             f"{name} requires ndarray or scalar arguments, got {type(x)} at {user_line()}. Convert lists and tuples with "
-            "pullback.numpy.array first."
+            f"pullback.numpy.array first.{see('arrays')}"
         ) from None
 
 
@@ -156,7 +156,9 @@ def check_ranks(name: str, *arrays: Array) -> None:
         # Shapes of one rank are refused as operands, those of different ranks as NumPy refuses to
         # broadcast.
         error = TypeError if len({len(s) for s in shapes}) == 1 else ValueError
-        raise here(error, f"{name} got incompatible shapes for broadcasting: {', '.join(map(str, shapes))}") from None
+        raise here(
+            error, f"{name} got incompatible shapes for broadcasting: {', '.join(map(str, shapes))}", see("shapes")
+        ) from None
     if mode != "allow" and len({len(s) for s in shapes if s}) > 1:
         message = (
             f"Operands could not be broadcast together in {name} on shapes {', '.join(map(str, shapes))} and with the option "

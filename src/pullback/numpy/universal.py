@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pullback.core.array import Array
+from pullback.core.errors import see
 from pullback.core.kept import carriers
 from pullback.numpy import arithmetic as a
 from pullback.numpy import ufuncs as u
@@ -148,7 +149,7 @@ class ufunc(_Base):
             raise here(
                 NotImplementedError,
                 f"{self.__name__}.at cannot write into an array: arrays are immutable",
-                "; `at(a, indices, b, inplace=False)` gives the updated array",
+                f"; `at(a, indices, b, inplace=False)` gives the updated array{see('in-place')}",
             )
         if self.nout != 1 or self.nin not in (1, 2):
             raise here(ValueError, f"{self.__name__}.at: only functions of one or two operands and one result update")

@@ -15,7 +15,7 @@ import numpy as np
 from pullback.core import config, dtypes
 from pullback.core.array import Array, as_array, concrete
 from pullback.core.dtypes import DType
-from pullback.core.errors import TypePromotionError, user_line
+from pullback.core.errors import TypePromotionError, see, user_line
 from pullback.core.types import Shape, broadcast_shapes, integers
 from pullback.lax.family import add_p
 from pullback.lax.random_bits import random_normal_p, random_uniform_p, random_wrap_p
@@ -33,16 +33,19 @@ def typed_keys(name: str, keys: Any) -> Array:
     if not isinstance(keys, Array):
         raise TypeError(
             f"{name}: invalid random key {keys!r:.80} of type {type(keys).__name__}; {_WHAT_A_KEY_IS}, at {user_line()}"
+            + see("random-keys")
         )
     if keys.dtype == dtypes.KEY:
         return keys
     if keys.dtype != dtypes.uint32:
         raise TypeError(
             f"{name}: invalid random key of dtype {dtypes.name(keys.dtype)} and shape {keys.shape}; {_WHAT_A_KEY_IS}, at {user_line()}"
+            + see("random-keys")
         )
     if keys.shape[-1:] != (2,):
         raise TypeError(
             f"{name}: invalid random key of shape {keys.shape}, whose last axis must have length 2; {_WHAT_A_KEY_IS}, at {user_line()}"
+            + see("random-keys")
         )
     if config.legacy_prng_key.value != "allow":
         _discourage_raw_key(name)
@@ -113,7 +116,7 @@ def array_like(name: str, x: Any) -> Array:
     except TypeError:
         raise TypeError(
             f"{name} requires ndarray or scalar arguments, got {type(x).__name__} at {user_line()}. Convert lists and tuples with "
-            "pullback.numpy.array first."
+            f"pullback.numpy.array first.{see('arrays')}"
         ) from None
 
 

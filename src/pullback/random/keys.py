@@ -166,7 +166,20 @@ def key_impl(keys: Any) -> str:
 
 def clone(key: Any) -> Array:
     """The same key again, said to be used again on purpose."""
-    return key if isinstance(key, Array) else array_like("clone", key)
+    keys = key if isinstance(key, Array) else array_like("clone", key)
+    if config.debug_key_reuse.value and keys.dtype == dtypes.KEY:
+        return random_wrap_p.bind(random_unwrap_p.bind(keys))
+    return keys
 
+
+def _watch_keys() -> None:
+    if config.debug_key_reuse.value:
+        from pullback.random.reuse import watch
+
+        watch()
+
+
+config.debug_key_reuse.on_change = _watch_keys
+_watch_keys()
 
 __all__ = ["Key", "PRNGKey", "clone", "fold_in", "key", "key_data", "key_dtype", "key_impl", "split", "wrap_key_data"]

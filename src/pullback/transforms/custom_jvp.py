@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.errors import UnexpectedTracerError, user_line
+from pullback.core.errors import UnexpectedTracerError, see, user_line
 from pullback.core.kept import carriers
 from pullback.core.linear import zeros
 from pullback.core.trace import Params, Tracer, current
@@ -217,7 +217,9 @@ class custom_jvp:
     def __call__(self, *args: Tree, **kwargs: Tree) -> Tree:
         arguments = self._arguments
         if self.jvp is None:
-            raise AttributeError(f"No JVP defined for custom_jvp function {arguments.name} using defjvp.")
+            raise AttributeError(
+                f"No JVP defined for custom_jvp function {arguments.name} using defjvp.{see('custom-rules')}"
+            )
         args = arguments.positional(args, kwargs)
         static, dynamic = arguments.split(args)
         leaves, in_tree = tree_flatten(dynamic)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.errors import user_api, user_line
+from pullback.core.errors import see, user_api, user_line
 from pullback.core.jaxpr import ClosedJaxpr, eval_jaxpr
 from pullback.core.kept import carriers
 from pullback.core.linear import Node
@@ -279,7 +279,9 @@ class custom_vjp:
     def __call__(self, *args: Tree, **kwargs: Tree) -> Tree:
         arguments = self._arguments
         if self.fwd is None or self.bwd is None:
-            raise AttributeError(f"No VJP defined for custom_vjp function {arguments.name} using defvjp.")
+            raise AttributeError(
+                f"No VJP defined for custom_vjp function {arguments.name} using defvjp.{see('custom-rules')}"
+            )
         args = arguments.positional(args, kwargs)
         static, dynamic = arguments.split(args)
         arguments.refuse_tracers(static)

@@ -10,7 +10,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array, concrete
 from pullback.core.dimensions import is_symbolic
-from pullback.core.errors import filter_traceback, user_line
+from pullback.core.errors import filter_traceback, see, user_line
 from pullback.core.linear import Cotangents, is_unit, unit, zeros
 from pullback.core.trace import current, entered, reset_current
 from pullback.core.tree import leaf_error, tree_flatten
@@ -260,14 +260,14 @@ def _input(trace: LinearizeTrace, x: Leaf, holomorphic: bool, allow_int: bool) -
     dtype = tracer.dtype
     if holomorphic and not dtypes.is_complex(dtype):
         raise TypeError(
-            f"grad with holomorphic=True requires inputs with complex dtype, but got {dtypes.name(dtype)}, at {user_line()}"
+            f"grad with holomorphic=True requires inputs with complex dtype, but got {dtypes.name(dtype)}, at {user_line()}{see('grad-inputs')}"
         )
     if tracer.__class__ is not LinearizeTracer or tracer._trace is not trace:
         if not allow_int:
             raise TypeError(
                 "grad requires real- or complex-valued inputs (input dtype that is a sub-dtype of np.inexact), but got "
                 f"{dtypes.name(dtype)}, at {user_line()}. If you want integer-valued inputs, set allow_int=True, or convert them to "
-                "floats."
+                f"floats.{see('grad-inputs')}"
             )
     return tracer
 
@@ -286,28 +286,28 @@ def _check_output(value: Leaf, holomorphic: bool) -> Value:
         except TypeError:
             raise TypeError(
                 f"gradient only defined for scalar-output functions. Output was of type {type(value).__name__}: {value!r:.100}, "
-                f"at {user_line()}"
+                f"at {user_line()}{see('grad-outputs')}"
             ) from None
     if value.shape != ():
         raise TypeError(
-            f"gradient only defined for scalar-output functions. Output had shape: {value.shape}, at {user_line()}"
+            f"gradient only defined for scalar-output functions. Output had shape: {value.shape}, at {user_line()}{see('grad-outputs')}"
         )
     dtype = value.dtype
     if holomorphic:
         if not dtypes.is_complex(dtype):
             raise TypeError(
-                f"grad with holomorphic=True requires outputs with complex dtype, but got {dtypes.name(dtype)}, at {user_line()}"
+                f"grad with holomorphic=True requires outputs with complex dtype, but got {dtypes.name(dtype)}, at {user_line()}{see('grad-outputs')}"
             )
     elif not dtypes.is_float(dtype):
         if dtypes.is_complex(dtype):
             raise TypeError(
                 f"grad requires real-valued outputs (output dtype that is a sub-dtype of np.floating), but got {dtypes.name(dtype)}, at "
                 f"{user_line()}. For holomorphic differentiation, pass holomorphic=True. For differentiation of non-holomorphic "
-                "functions involving complex outputs, use vjp directly."
+                f"functions involving complex outputs, use vjp directly.{see('grad-outputs')}"
             )
         raise TypeError(
             f"grad requires real-valued outputs (output dtype that is a sub-dtype of np.floating), but got {dtypes.name(dtype)}, at "
-            f"{user_line()}. For differentiation of functions with integer outputs, use vjp directly."
+            f"{user_line()}. For differentiation of functions with integer outputs, use vjp directly.{see('grad-outputs')}"
         )
     return value
 
@@ -341,7 +341,7 @@ def _check_jacobian_inputs(what: str, leaves: list[Value], holomorphic: bool, al
         if not dtypes.is_inexact(dtype) and not allow_int:
             raise TypeError(
                 f"{what} requires real-valued inputs (input dtype that is a sub-dtype of np.floating), but got {dtypes.name(dtype)}, at "
-                f"{user_line()}"
+                f"{user_line()}{see('grad-inputs')}"
             )
         if dtypes.is_complex(dtype) and not holomorphic and what == "jacfwd":
             raise TypeError(

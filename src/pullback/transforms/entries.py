@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pullback.core import config
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import UnexpectedTracerError, user_line
 from pullback.core.jaxpr import ClosedJaxpr
@@ -86,7 +87,16 @@ def runner(program: ClosedJaxpr, name: str, options: Options | None, args: Seque
     checking = nan_checks.checking()
     donate = () if checking else o.donate
     found = dispatch.runner(program, name, args, o.placement, donate, o.keep_unused, o.compiler)
+    if config.debug_key_reuse.value and watched is not None:
+        found = dispatch.Runner(watched(program, found.run), False)
     return dispatch.Runner(nan_checks.checked(program, name, found.run), False) if checking else found
+
+
+#: What makes of a program and what runs it something that notes which random keys it consumes:
+#: `random.reuse` puts it here, once keys are watched.
+watched: Callable[[ClosedJaxpr, Callable[[Sequence[Any]], list[Any]]], Callable[[Sequence[Any]], list[Any]]] | None = (
+    None
+)
 
 
 class Entry:

@@ -22,7 +22,7 @@ import numpy as np
 from pullback.core import dtypes, kept
 from pullback.core.array import ConcreteArray, as_array
 from pullback.core.config import disable_jit, explain_cache_misses, program_state
-from pullback.core.errors import UnexpectedTracerError, filter_traceback
+from pullback.core.errors import UnexpectedTracerError, filter_traceback, see
 from pullback.core.jaxpr import ClosedJaxpr, program_caches, run
 from pullback.core.kept import by_identity, carriers, kept_with, kept_with_owners
 from pullback.core.staging import close, stage_flat
@@ -216,7 +216,7 @@ class JitFunction:
             except TypeError:
                 raise ValueError(
                     f"Non-hashable static arguments are not supported: argument {where!r} of {self.__name__} has type {type(x).__name__}, "
-                    f"value {x!r:.100}"
+                    f"value {x!r:.100}{see('static-arguments')}"
                 ) from None
         return (dynamic, named), tuple(static)
 

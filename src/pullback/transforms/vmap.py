@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from pullback.core.array import Array, ConcreteArray, as_array, concrete
-from pullback.core.errors import filter_traceback
+from pullback.core.errors import filter_traceback, see
 from pullback.core.trace import Params, Trace, Tracer, current, entered, reset_current, set_current, under
 from pullback.core.tree import flatten_up_to, keystr, leaf_error, tree_flatten, tree_flatten_with_path
 from pullback.core.types import ShapedArray, canonical_axis
@@ -359,13 +359,14 @@ def _in_axis(axis: Argument, x: Array, i: int, args: Tree, kwargs: Tree) -> int:
     if not x.ndim:
         raise ValueError(
             f"vmap was requested to map its argument {_path(i, args, kwargs)} along axis {axis}, but its rank is 0: its shape is ()"
+            + see("batch-sizes")
         )
     try:
         return canonical_axis(axis, x.ndim)
     except ValueError:
         raise ValueError(
             f"vmap was requested to map its argument {_path(i, args, kwargs)} along axis {axis}, which is out of bounds for its shape "
-            f"{x.shape}"
+            f"{x.shape}{see('batch-sizes')}"
         ) from None
 
 
@@ -383,7 +384,9 @@ def _axis_size(arrays: list[Value], axes: list[int | None], axis_size: int | Non
         ]
         if axis_size is not None:
             lines.append(f"  axis_size is {axis_size}")
-        raise ValueError("vmap got inconsistent sizes for array axes to be mapped:\n" + "\n".join(lines))
+        raise ValueError(
+            "vmap got inconsistent sizes for array axes to be mapped:\n" + "\n".join(lines) + see("batch-sizes")
+        )
     return found.pop()
 
 

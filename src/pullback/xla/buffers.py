@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.core import array
 from pullback.core.array import ConcreteArray
-from pullback.core.errors import JaxRuntimeError, user_line
+from pullback.core.errors import JaxRuntimeError, see, user_line
 from pullback.xla import pjrt
 from pullback.xla.stablehlo import callback_failures
 
@@ -36,7 +36,7 @@ def view_of_buffer(buffer: Any, dtype: Any) -> np.ndarray[Any, Any]:
     except pjrt.XlaRuntimeError as error:
         if buffer.is_deleted():  # by another thread, just now
             raise RuntimeError(
-                f"Array has been deleted: it was donated to a compiled program; used at {user_line()}"
+                f"Array has been deleted: it was donated to a compiled program; used at {user_line()}{see('deleted-arrays')}"
             ) from None
         raise failure("the computation of this array failed", error) from None
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pullback.core import array, config
 from pullback.core.array import Array, ConcreteArray, concrete, has_value
-from pullback.core.errors import JaxRuntimeError, user_line
+from pullback.core.errors import JaxRuntimeError, see, user_line
 from pullback.core.staging import is_staging
 from pullback.core.trace import Tracer
 from pullback.core.types import ShapedArray, committed_to_host, numbered
@@ -100,7 +100,9 @@ def on_host(x: ConcreteArray) -> ConcreteArray:
     if not isinstance(x, DeviceArray):
         return x
     if x._buffer is None:
-        raise RuntimeError(f"Array has been deleted with shape={x._type.str_short()}; used at {user_line()}")
+        raise RuntimeError(
+            f"Array has been deleted with shape={x._type.str_short()}; used at {user_line()}{see('deleted-arrays')}"
+        )
     return concrete(array.view_of_buffer(x._buffer, x.dtype), x.weak_type)
 
 

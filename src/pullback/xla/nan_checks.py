@@ -11,7 +11,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import ConcreteArray
 from pullback.core.config import debug_infs, debug_nans
-from pullback.core.errors import user_line
+from pullback.core.errors import see, user_line
 from pullback.core.jaxpr import ClosedJaxpr, Literal
 from pullback.core.passes import inline_calls
 
@@ -34,7 +34,7 @@ def checked(program: ClosedJaxpr, name: str, run: Runner) -> Runner:
             if wrong:
                 _locate(program, args)
                 raise FloatingPointError(
-                    f"invalid value ({wrong}) encountered in jit({name}); the same program, run operation by operation, has none"
+                    f"invalid value ({wrong}) encountered in jit({name}); the same program, run operation by operation, has none{see('nan')}"
                 )
         return outs
 
@@ -46,7 +46,7 @@ def check_results(name: str, results: Sequence[Any]) -> None:
     for x in results:
         wrong = _wrong(x)
         if wrong:
-            raise FloatingPointError(f"invalid value ({wrong}) encountered in {name} at {user_line()}")
+            raise FloatingPointError(f"invalid value ({wrong}) encountered in {name} at {user_line()}{see('nan')}")
 
 
 def _wrong(x: Any) -> str:
@@ -75,4 +75,6 @@ def _locate(program: ClosedJaxpr, args: Sequence[ConcreteArray]) -> None:
         for r in results:
             wrong = _wrong(r)
             if wrong:
-                raise FloatingPointError(f"invalid value ({wrong}) encountered in {e.primitive.name} at {e.source}")
+                raise FloatingPointError(
+                    f"invalid value ({wrong}) encountered in {e.primitive.name} at {e.source}{see('nan')}"
+                )
