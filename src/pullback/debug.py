@@ -1,5 +1,5 @@
-"""Looking into running programs: print, log, callback, breakpoint; where arrays are. They work in eager code, under every
-transformation and in compiled code."""
+"""Looking into programs: while they run (print, log, callback, breakpoint; where arrays are), in eager code, under every
+transformation and in compiled code; and before (explain, picture, memory_over_time)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ from pullback.core.errors import user_frame, user_line
 from pullback.core.staging import JaxprTrace
 from pullback.core.trace import EVAL, Tracer, current
 from pullback.core.tree import leaf_error, tree_flatten
+from pullback.explaining.explanation import Explanation as Explanation
+from pullback.explaining.explanation import MemoryOverTime as MemoryOverTime
+from pullback.explaining.explanation import Picture as Picture
+from pullback.explaining.explanation import explain as explain
+from pullback.explaining.explanation import memory_over_time as memory_over_time
+from pullback.explaining.explanation import picture as picture
 from pullback.lax.callbacks import debug_callback as _debug_callback
 
 logger = logging.getLogger("pullback.debug")
@@ -248,11 +254,5 @@ def breakpoint(
 
 
 __all__ = [
-    "breakpoint",
-    "callback",
-    "inspect_array_sharding",
-    "log",
-    "print",
-    "visualize_array_sharding",
-    "visualize_sharding",
-]
+    "breakpoint", "callback", "explain", "Explanation", "inspect_array_sharding", "log", "memory_over_time", "MemoryOverTime", "Picture", "picture", "print", "visualize_array_sharding", "visualize_sharding",
+]  # fmt: skip
