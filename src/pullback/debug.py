@@ -254,5 +254,6 @@ def breakpoint(
 
 
 __all__ = [
-    "breakpoint", "callback", "explain", "Explanation", "inspect_array_sharding", "log", "memory_over_time", "MemoryOverTime", "Picture", "picture", "print", "visualize_array_sharding", "visualize_sharding",
+    "Explanation", "MemoryOverTime", "Picture", "breakpoint", "callback", "explain", "inspect_array_sharding", "log", "memory_over_time",
+    "picture", "print", "visualize_array_sharding", "visualize_sharding",
 ]  # fmt: skip
