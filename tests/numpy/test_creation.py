@@ -250,6 +250,30 @@ def test_spaces_of_other_types() -> None:
         jnp.linspace(0, 1, -1)
 
 
+@pytest.mark.parametrize("endpoint", [True, False])
+@pytest.mark.parametrize(
+    "ends", [(1.0, np.inf), (-2.0, -np.inf), (np.nan, 1.0), (1.0, np.nan), (3.0, 0.0), (1.0, -0.0)]
+)
+def test_ends_of_ranges_that_are_not_finite(ends: tuple[float, float], endpoint: bool) -> None:
+    for num in (1, 2, 3, 5):
+        with np.errstate(invalid="ignore"):
+            expected = np.linspace(*ends, num, endpoint=endpoint)
+        if num == 1:
+            expected = np.array([ends[0]])  # NumPy multiplies a step by 0
+        for linspace in (jnp.linspace, pullback.jit(jnp.linspace, static_argnums=(2, 3))):
+            np.testing.assert_allclose(linspace(*ends, num, endpoint), expected, rtol=1e-6, atol=1e-6)
+    both = jnp.linspace(jnp.array([0.0, 1.0]), jnp.array([np.inf, 3.0]), 3)
+    np.testing.assert_array_equal(both, [[np.nan, 1], [np.inf, 2], [np.inf, 3]])
+    assert jnp.linspace(-np.inf, 1.0, 3).tolist() == [-np.inf, -np.inf, 1.0]  # as JAX; NumPy has NaN
+    slopes = pullback.jit(pullback.jacrev(lambda a: jnp.linspace(a, 1.0, 3)))(0.0)
+    np.testing.assert_allclose(slopes, [1, 0.5, 0])
+
+
+def test_a_geometric_range_of_one_is_its_start() -> None:
+    for endpoint in (True, False):
+        assert jnp.geomspace(-1.5, 1.0, 1, endpoint).tolist() == [-1.5]
+
+
 def test_linspace_is_differentiable() -> None:
     np.testing.assert_allclose(
         pullback.jacfwd(lambda a: jnp.linspace(a, 1.0, 5))(0.0), [1, 0.75, 0.5, 0.25, 0], atol=1e-6

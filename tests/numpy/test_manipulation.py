@@ -363,7 +363,7 @@ def test_rolls_along_no_axis() -> None:
         assert jnp.roll(x, shift, axis=()).tolist() == [0, 1, 2]
     assert jnp.roll(x, (), axis=0).tolist() == jnp.roll(x, ()).tolist() == [0, 1, 2]
     assert jnp.roll(x, 1, axis=(0, 0)).tolist() == [1, 2, 0]
-    for shift, axis in [((1, 2, 3), (0, 0)), ((1, 2), (0, 0, 0))]:
+    for shift, axis in [((1, 2, 3), (0, 0)), ((1, 2), (0, 0, 0)), ((1, 2), ())]:
         with pytest.raises(ValueError, match="roll"):
             jnp.roll(x, shift, axis)
     for shift in ("a", 1.5, None):

@@ -91,6 +91,10 @@ def test_promotion_of_values() -> None:
         jnp.result_type()
     assert jnp.can_cast(jnp.bfloat16, jnp.float32) and not jnp.can_cast("float32", "int32")
     assert jnp.can_cast(jnp.int8, jnp.float32, casting="unsafe")
+    assert jnp.can_cast(np.int8(1), "int16") and jnp.can_cast(jnp.ones(2, "int8"), jnp.int16)
+    for from_, to in [(True, "int8"), (1, "int8"), (1.5, "float64"), (1j, "int8"), (None, "int8"), ("int8", None)]:
+        with pytest.raises(TypeError, match="can_cast"):
+            jnp.can_cast(from_, to)
 
 
 def test_kinds() -> None:

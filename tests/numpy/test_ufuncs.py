@@ -310,3 +310,27 @@ def test_sinc_and_logaddexp_have_the_right_higher_derivatives() -> None:
     assert float(second(border - 1e-4)) == pytest.approx(float(second(border + 1e-4)), rel=1e-3)
     curvature = pb.hessian(jnp.logaddexp, (0, 1))(1.0, 1.0)
     assert [[float(h) for h in row] for row in curvature] == [[0.25, -0.25], [-0.25, 0.25]]
+
+
+@pytest.mark.parametrize("decimals", [-400, -39, -2, -1, 0, 1, 3, 40, 400])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "complex64"])
+def test_rounding_to_any_decimals(dtype: str, decimals: int) -> None:
+    """Parts of complex numbers are rounded by themselves; a power of ten that is infinite rounds nothing."""
+    values = [2.5, -0.04, 1234.567, 0.0, np.inf, -np.inf, np.nan]
+    if dtype == "complex64":
+        values = [complex(a, b) for a in values for b in values]
+    x = jnp.array(values, dtype)
+    wide = np.asarray(x).astype("complex128" if dtype == "complex64" else "float64")
+    with np.errstate(invalid="ignore"):
+        expected = (
+            np.round(wide, decimals) if abs(decimals) < 39 else wide if decimals > 0 else np.full_like(wide, np.nan)
+        )
+    for rounded in (jnp.round, pb.jit(jnp.round, static_argnums=1)):
+        out = np.asarray(rounded(x, decimals))
+        assert out.dtype == x.dtype
+        for part in ("real", "imag"):
+            ours, theirs = (np.asarray(getattr(v, part), "float64") for v in (out, expected))
+            if decimals > -39:
+                np.testing.assert_allclose(ours, theirs, rtol=1e-2 if x.itemsize == 2 else 1e-6)
+            else:
+                assert np.isnan(ours[: wide.size]).all() or (part == "imag" and dtype != "complex64")

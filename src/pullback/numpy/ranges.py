@@ -17,7 +17,7 @@ from pullback.core.array import Array, concrete
 from pullback.core.dimensions import Dim, slice_length
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.trace import EVAL, current
+from pullback.core.trace import EVAL, current, known_value
 from pullback.core.types import broadcast_shapes, canonical_axis, integer
 from pullback.lax.arrangement import concatenate as lax_concatenate
 from pullback.lax.arrangement import slice as lax_slice
@@ -118,7 +118,7 @@ def linspace(
     column = (num, *(1,) * len(shape))
     if num == 0:
         out = zeros((0, *shape), computed)
-    elif span == 0:
+    elif num == 1:
         out = x.reshape((1, *shape))
     else:
         # Steps from the nearer end: both ends are exact, whole numbers stay so, and nothing
@@ -126,6 +126,13 @@ def linspace(
         each = (y / 2 - x / 2) / (span / 2)
         i = _filled_range(num, computed).reshape(column)
         out = select(ufuncs.less(i, (span + 1) // 2), x + i * each, y - (span - i) * each)
+        finite = ufuncs.isfinite(each)
+        known = known_value(finite)
+        if known is None or not known.all():
+            # There is no step to or from what is not finite, but a mean of the ends.
+            part = i / span
+            mean = select(ufuncs.equal(i, span), broadcast_to(y, out.shape), x * (1 - part) + y * part)
+            out = select(broadcast_to(finite, out.shape), out, mean)
     if dtypes.is_integer(target) and not dtypes.is_integer(out.dtype):
         out = floor_p.bind(out)
     out = placed(move_axis(convert(out, target), 0, canonical_axis(axis, out.ndim)), device)

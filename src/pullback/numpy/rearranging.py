@@ -160,8 +160,6 @@ def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
             flat = _roll(flat, s, 0)
         return reshape_p.bind(flat, new_sizes=tuple(x.shape))
     axes = [canonical_axis(i, x.ndim) for i in (axis if isinstance(axis, (tuple, list)) else [axis])]
-    if not axes:
-        return x
     shifts = _shifts(shift)
     if len(shifts) == 1 != len(axes):
         shifts = shifts * len(axes)

@@ -19,6 +19,7 @@ from pullback.core import config, dtypes
 from pullback.core.array import Array
 from pullback.core.dtypes import promote_pair
 from pullback.numpy.conversion import array
+from pullback.numpy.promotion import here
 
 # ---- scalar types --------------------------------------------------------------------------------
 
@@ -155,7 +156,18 @@ def result_type(*args: Any) -> np.dtype[Any]:
 
 
 def can_cast(from_: Any, to: Any, casting: Any = "safe") -> builtins.bool:
-    """Whether a cast between the types can be done under NumPy's rule `casting`."""
+    """Whether a cast between the types can be done under NumPy's rule `casting`; arrays stand for their dtypes.
+
+    Raises TypeError for Python numbers, which have no dtype of their own, and for None; ValueError for other rules than
+    NumPy's.
+    """
+    if isinstance(from_, (int, float, complex)) and not isinstance(from_, np.generic):
+        raise here(
+            TypeError,
+            f"can_cast takes arrays and dtypes, got the Python number {from_!r}: its type depends on what it meets",
+        )
+    if from_ is None or to is None:
+        raise here(TypeError, "can_cast takes dtypes, got None")
     return builtins.bool(np.can_cast(_dtype_of(from_), np.dtype(to), casting))
 
 
