@@ -334,3 +334,12 @@ def test_rounding_to_any_decimals(dtype: str, decimals: int) -> None:
                 np.testing.assert_allclose(ours, theirs, rtol=1e-2 if x.itemsize == 2 else 1e-6)
             else:
                 assert np.isnan(ours[: wide.size]).all() or (part == "imag" and dtype != "complex64")
+
+
+def test_derivatives_of_neighbours() -> None:
+    """The next float is the operand but for its last bit; distances of neighbours are constant between powers of two."""
+    x = jnp.array([0.0, 1.0, -2.5, 1e30])
+    for f in (lambda x: jnp.nextafter(x, jnp.inf), lambda x: jnp.nextafter(x, -x), lambda x: jnp.nextafter(x, x)):
+        assert pb.vmap(pb.grad(f))(x).tolist() == pb.jit(pb.vmap(pb.jacfwd(f)))(x).tolist() == [1, 1, 1, 1]
+    assert pb.vmap(pb.grad(lambda y: jnp.nextafter(1.0, y)))(x).tolist() == [0, 0, 0, 0]
+    assert pb.vmap(pb.grad(jnp.spacing))(x).tolist() == [0, 0, 0, 0]

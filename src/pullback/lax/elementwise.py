@@ -513,7 +513,8 @@ min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum, 2), _chosen, lam
 atan2_p  = Elementwise("atan2",  INEXACT, _atan2,
                        lambda x, y, out: div_p.bind(y, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y))),
                        lambda x, y, out: neg_p.bind(div_p.bind(x, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y)))), hlo="atan2", cost=20)
-nextafter_p = Elementwise("nextafter", FLOAT, np.nextafter, ZERO, ZERO, hlo="chlo.next_after", makes_nan=False)
+# The first operand but for a rounding error, and differentiated as such.
+nextafter_p = Elementwise("nextafter", FLOAT, np.nextafter, ONE, ZERO, hlo="chlo.next_after", makes_nan=False)
 
 # zero derivative wherever they have one
 floor_p  = Elementwise("floor",  FLOAT, np.floor, ZERO, hlo="floor", makes_nan=False)

@@ -304,7 +304,7 @@ def copysign(x1: Any, x2: Any, /) -> Array:
 
 def spacing(x: Any, /) -> Array:
     """The distance from `x` to the next float away from zero, with the sign of `x`; NaN if `x` is
-    not finite."""
+    not finite. Its derivative is 0."""
     x = inexact(x, "spacing")
     u.refuse_complex("spacing", x)
     x = convert(x, x.dtype)

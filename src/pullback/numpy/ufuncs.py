@@ -43,7 +43,7 @@ true_divide = divide
 negative    = unary("negative",     e.neg_p, "Negation, elementwise. TypeError for booleans.")
 maximum     = binary("maximum",     e.max_p, "The larger, elementwise; NaN if either is. Ties share the derivative. Complex: lexicographic.")
 minimum     = binary("minimum",     e.min_p, "The smaller, elementwise; NaN if either is. Ties share the derivative. Complex: lexicographic.")
-nextafter   = binary("nextafter",   e.nextafter_p, "The float next to the first operand in the direction of the second.", inexact=True)
+nextafter   = binary("nextafter",   e.nextafter_p, "The float next to the first operand towards the second; differentiated as that.", inexact=True)
 
 exp      = unary("exp",     e.exp_p,   "e to the x, elementwise.", inexact=True)
 exp2     = unary("exp2",    e.exp2_p,  "2 to the x, elementwise.", inexact=True)
