@@ -343,3 +343,15 @@ def test_derivatives_of_neighbours() -> None:
         assert pb.vmap(pb.grad(f))(x).tolist() == pb.jit(pb.vmap(pb.jacfwd(f)))(x).tolist() == [1, 1, 1, 1]
     assert pb.vmap(pb.grad(lambda y: jnp.nextafter(1.0, y)))(x).tolist() == [0, 0, 0, 0]
     assert pb.vmap(pb.grad(jnp.spacing))(x).tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_signs_of_complex_numbers_of_any_size(dtype: str) -> None:
+    """Directions, of numbers whose size has no reciprocal as well; infinities have none."""
+    with pb.enable_x64(True):
+        tiny, huge = np.finfo(dtype).smallest_subnormal, np.finfo(dtype).max
+        for size in (tiny, 1, huge):
+            x = np.array([size, -size, complex(0, size), complex(0, -size)], dtype)
+            np.testing.assert_array_equal(jnp.sign(x), [1, -1, 1j, -1j])
+        assert jnp.sign(np.zeros(2, dtype)).tolist() == [0, 0]
+        assert np.isnan(jnp.sign(np.array([complex(np.inf, 0), complex(0, -np.inf)], dtype))).all()

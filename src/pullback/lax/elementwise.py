@@ -137,10 +137,9 @@ def _by_squaring(x: Any, y: int, times: Any, out: Any = None) -> Any:
 
 
 def _sign(x: Any) -> Any:
-    if x.dtype.kind == "c":
-        size = np.abs(x)
-        return np.where(size == 0, x * 0, x / np.where(size == 0, 1, size)).astype(x.dtype)
-    out = np.sign(x)
+    out = np.sign(x)  # of complex numbers whose size has no reciprocal, too
+    if x.dtype.kind == "c":  # infinities have no direction, as in compiled code
+        return np.where(x == 0, x, np.where(np.isinf(x), x.dtype.type(complex(np.nan, np.nan)), out))
     return out if x.dtype.kind in "iu" else np.copysign(out, x)  # keeps the sign of zero
 
 
