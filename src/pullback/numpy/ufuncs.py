@@ -269,8 +269,8 @@ def round(a: Any, decimals: int = 0, out: None = None) -> Array:
         return e.complex_p.bind(round(e.real_p.bind(a), decimals), round(e.imag_p.bind(a), decimals))
     # 16-bit floats cannot hold the scaled values.
     wide = convert(a, dtypes.float32) if a.dtype.itemsize < 4 else a
-    if math.fabs(decimals) > math.log10(float(dtypes.finfo(wide.dtype).max)):
-        # The power of ten would be infinite. No number has so many decimals; nor so many digits before them.
+    if not -39 < decimals < 39 and math.fabs(decimals) > math.log10(float(dtypes.finfo(wide.dtype).max)):
+        # The power of ten would be infinite (10**39 is the first, in 32 bits). No number has so many decimals; nor so many digits before them.
         return a if decimals > 0 else multiply(a, math.nan)
     factor = 10.0 ** math.fabs(decimals)
     result = (
