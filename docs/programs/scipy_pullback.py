@@ -1,6 +1,7 @@
 import numpy as np
 
 import pullback as pb
+import pullback.numpy as jnp
 from pullback.interop.scipy import minimize, solve_ivp
 
 pb.config.update("enable_x64", True)                 # SciPy computes in float64
@@ -15,7 +16,7 @@ found = minimize(rosenbrock, np.zeros(5), method="BFGS", options={"gtol": 1e-8})
 
 def rate(t, y):                                      # Robertson's stiff reactions
     slow, fast = 0.04 * y[0] - 1e4 * y[1] * y[2], 3e7 * y[1] ** 2
-    return np.array([-slow, slow - fast, fast])
+    return jnp.stack([-slow, slow - fast, fast])
 
 
 path = solve_ivp(rate, (0, 40), np.array([1.0, 0, 0]), method="BDF", rtol=1e-8, atol=1e-10)
