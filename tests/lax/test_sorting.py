@@ -6,8 +6,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import pullback.numpy as jnp
+from pullback import jit, tree
+from pullback.control.loops import scan
+from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.lax import sorting as lax
+from pullback.lax.cumulative import cummax
 from pullback.transforms.derivatives import grad, jacrev
 from pullback.transforms.vmap import vmap
 
@@ -124,3 +129,26 @@ def test_sorting_under_vmap_leaves_slices_apart():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+#: What orders numbers or looks for one among them.
+ORDERING = {
+    "argmax": lambda x, w: jnp.argmax(x, 1), "argmin": lambda x, w: jnp.argmin(x, 0), "sort": lambda x, w: jnp.sort(x, 1),
+    "argsort": lambda x, w: jnp.argsort(x, 1, descending=True), "sort by two keys": lambda x, w: lax.sort((x, w), num_keys=2),
+    "sort with values": lambda x, w: lax.sort_key_val(w, x), "top_k": lambda x, w: lax.top_k(x, 3), "max": lambda x, w: jnp.max(x, 1),
+    "median place": lambda x, w: jnp.partition(x, 2, 1), "cummax": lambda x, w: cummax(x, 1), "unique": lambda x, w: jnp.unique(x, size=4),
+    "searched": lambda x, w: jnp.searchsorted(jnp.sort(x[0]), x[1]), "lexsort": lambda x, w: jnp.lexsort((x, w)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["int2", "uint2", "int4", "uint4", "int8", "float8_e4m3fn", "float4_e2m1fn"])
+@pytest.mark.parametrize("name", ORDERING)
+def test_narrow_numbers_are_ordered_in_compiled_code(name: str, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    low = 0 if dtype.startswith("u") else -2
+    x, w = (as_array(rng.integers(low, low + 4, (3, 5)).astype(dtypes.canonicalize_dtype(dtype))) for _ in range(2))
+    wanted, loop = tree.leaves(ORDERING[name](x, w)), lambda c, _: (c, ORDERING[name](x, w))
+    for got in (jit(ORDERING[name])(x, w), tree.map(lambda y: y[0], scan(loop, 0, None, length=1)[1])):
+        for a, b in zip(tree.leaves(got), wanted, strict=True):
+            assert a.dtype == b.dtype
+            same(a, b)

@@ -158,6 +158,7 @@ class ArgExtremum(Reduction):
 
     def lower(self, emit: Any, x: Any, *, axes: Shape, index_dtype: DType) -> Any:
         (axis,) = axes
+        x = emit.whole_bytes(x)
         if dtypes.is_float(x.dtype) and at_least(x.shape[axis], _SHORT + 1) is not False:
             return self._lower_long(emit, x, axis, index_dtype)
         # A reduction of pairs (value, position): NaN beats everything, and of equal values the

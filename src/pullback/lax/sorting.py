@@ -149,11 +149,13 @@ class Sort(Primitive):
             return [self._lower_floats(emit, x, dimension)]
         if len(operands) > 1 and num_keys == 1 and _fits_32_bits(x.dtype) and emit.capabilities.packs_sort_keys:
             return emit.expand(self, operands, {"dimension": dimension})  # type: ignore[no-any-return]
+        operands = tuple(emit.whole_bytes(x) for x in operands)
         types = [ShapedArray((), x.dtype) for x in operands for _ in range(2)]
-        return emit(
-            "sort", *operands, out=list(emit.types), dimension=dimension, is_stable=is_stable,
+        results = emit(
+            "sort", *operands, out=list(operands), dimension=dimension, is_stable=is_stable,
             regions=[emit.region(types, before)],
         )  # fmt: skip
+        return [emit.convert(x, t.dtype) for x, t in zip(results, emit.types)]
 
     # XLA:CPU sorts one operand by the plain `<` with the standard library's code, and everything
     # else by calls of the comparator, which takes four times as long. So floats are sorted without

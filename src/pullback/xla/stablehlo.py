@@ -344,6 +344,11 @@ class Emitter:
         """StableHLO's conversion."""
         return x if x.dtype == dtype else self("convert", x, out=ShapedArray(x.shape, dtype))
 
+    def whole_bytes(self, x: Value) -> Value:
+        """Integers of 2 bits as ones of 8, others as they are: XLA's CPU backend sorts the former as
+        if each were a byte, which gives other numbers, and cannot reduce them together with positions."""
+        return self.convert(x, {dtypes.int2: dtypes.int8, dtypes.uint2: dtypes.uint8}.get(x.dtype, x.dtype))
+
     def compare(self, direction: str, x: Value, y: Value) -> Value:
         """`x` compared with `y` (EQ, NE, LT, LE, GT, GE)."""
         kind = dtypes.kind(x.dtype)
