@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core import array
+from pullback.core import array, dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.staging import is_staging
 from pullback.core.trace import Tracer, current
@@ -110,7 +110,7 @@ def _per_leaf(device: Any, x: Any, count: int) -> list[Device | None]:
 
 
 def device_get(x: Any) -> Any:
-    """`x` with every Array as a NumPy array."""
+    """`x` with every Array as a NumPy array; typed keys, which NumPy does not have, stay as they are."""
     leaves, tree = tree_flatten(x)
     for leaf in leaves:  # all on their way before the first is waited for
         if isinstance(leaf, ConcreteArray):
@@ -119,6 +119,8 @@ def device_get(x: Any) -> Any:
 
 
 def _fetched(x: Array) -> Any:
+    if dtypes.is_key(x.dtype):
+        return _arrays.on_host(x) if isinstance(x, ConcreteArray) else x
     return np.asarray(_arrays.on_host(x) if isinstance(x, ConcreteArray) else x)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import pullback
 import pullback.numpy as jnp
-from pullback import lax, random
+from pullback import device_get, lax, random
 from pullback.core import config, dtypes
 
 BOTH = pytest.mark.parametrize("make_key", [random.PRNGKey, random.key])
@@ -201,3 +202,33 @@ def test_keys_pass_through_staging_and_differentiation() -> None:
     assert "key<fry>[]" in str(program) and "random_normal" in str(program)
     value, slope = pullback.value_and_grad(lambda s: (s * random.normal(random.fold_in(key, 2), (3,))).sum())(2.0)
     np.testing.assert_allclose(value, 2 * slope, rtol=1e-6)
+
+
+NO_NUMPY = {
+    "asarray": np.asarray, "array": lambda k: np.array([k]), "tolist": lambda k: k.tolist(), "item": lambda k: k.item(), "int": int,
+    "save": lambda k: jnp.save(io.BytesIO(), k), "dtype": lambda k: np.asarray(k, np.uint32),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_NUMPY)
+def test_typed_keys_are_no_arrays_of_numpy(name):
+    with pytest.raises(TypeError, match="key"):
+        NO_NUMPY[name](random.key(0))
+
+
+def test_typed_keys_that_are_fetched_stay_keys():
+    for fetched in (device_get(random.key(3)), device_get({"k": random.key(3)})["k"]):
+        assert fetched.dtype == random.key(0).dtype and words(fetched) == words(random.key(3))
+
+
+@pytest.mark.parametrize(
+    ("impl", "error"), [("rbg", ValueError), ("foo", ValueError), (3, TypeError), (1.5, TypeError)]
+)
+def test_other_generators_are_refused(impl, error):
+    for make in (
+        lambda: random.key(0, impl=impl),
+        lambda: random.PRNGKey(0, impl=impl),
+        lambda: random.key_dtype(impl),
+    ):
+        with pytest.raises(error, match="threefry2x32"):
+            make()

@@ -238,6 +238,8 @@ class ConcreteArray(Array):
 
     def __array__(self, dtype: Argument = None, copy: bool | None = None) -> NumPyArray:
         value = self._value
+        if value.dtype.type is np.void:
+            raise _opaque(self)
         if dtype is not None and value.dtype != dtype:
             if copy is False:
                 raise ValueError(f"converting {self.dtype} to {dtype} needs a copy, and copy=False was given")
@@ -284,7 +286,7 @@ class ConcreteArray(Array):
     def _scalar(self, what: str) -> Scalar:
         if self.ndim:
             raise TypeError(f"only scalar arrays convert to a Python {what}; got an array of shape {self.shape}")
-        return self._value.item()
+        return self.item()
 
     def __int__(self) -> int:
         return int(self._scalar("int"))
@@ -301,11 +303,13 @@ class ConcreteArray(Array):
         return int(self._value)
 
     def item(self, *args: int) -> Scalar:
-        """The element as a Python scalar (at a flat or full index, if given)."""
-        return np.asarray(self._value).item(*args)
+        """The element as a Python scalar (at a flat or full index, if given). Typed keys have none: TypeError."""
+        return np.asarray(self).item(*args)
 
     def tolist(self) -> Tree:
-        """Nested lists of Python scalars."""
+        """Nested lists of Python scalars. TypeError for typed keys."""
+        if dtypes.is_key(self.dtype):
+            raise _opaque(self)
         return self._value.tolist()
 
     def tobytes(self, order: Argument = "C") -> bytes:
@@ -409,6 +413,12 @@ class _Memory:
         self._array = array
         self.__array_interface__ = interface = array.__array_interface__
         interface["data"] = (interface["data"][0], True)
+
+
+def _opaque(key: Array) -> TypeError:
+    return TypeError(
+        f"an array of typed keys, {key.aval.str_short()}, has no value in NumPy, at {user_line()}: `random.key_data(key)` are its words"
+    )
 
 
 def shared(value: NumPyValue) -> NumPyArray:

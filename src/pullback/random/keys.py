@@ -44,11 +44,12 @@ _GENERATORS = ("threefry2x32", "fry")
 
 
 def key_dtype(impl_spec: Any = None) -> DType:
-    """The dtype of typed keys, `key<fry>`. Raises ValueError for any generator but Threefry-2x32."""
+    """The dtype of typed keys, `key<fry>`. Raises ValueError for the name of any generator but
+    Threefry-2x32, TypeError for what is no name."""
     if impl_spec is None or (impl_spec.__class__ is not str and impl_spec == dtypes.KEY) or impl_spec in _GENERATORS:
         return dtypes.KEY
-    raise ValueError(
-        f"unrecognized PRNG implementation {impl_spec!r}: the one there is is 'threefry2x32', at {user_line()}"
+    raise (ValueError if impl_spec.__class__ is str else TypeError)(
+        f"unrecognized PRNG implementation {impl_spec!r}: 'threefry2x32' is the only one, at {user_line()}"
     )
 
 
