@@ -10,7 +10,7 @@ from scipy import stats
 
 import pullback
 import pullback.numpy as jnp
-from pullback import random
+from pullback import jit, make_jaxpr, random
 from pullback.core.errors import TypePromotionError
 from pullback.test_util import check_grads
 
@@ -265,3 +265,15 @@ def test_trials_are_whole_numbers() -> None:
     for seed in range(6):
         key = random.PRNGKey(seed)
         assert float(random.binomial(key, jnp.bfloat16(20), 0.3)) == float(random.binomial(key, 20, 0.3))
+
+
+def test_multinomial_is_one_loop_and_gives_numbers_of_the_type_asked_for():
+    p = np.full(40, 1 / 40, np.float32)
+    assert len(make_jaxpr(lambda k: random.multinomial(k, 100, p))(KEY).eqns) < 40
+    for dtype in ("int32", "uint8", "float16", "bfloat16", "float32"):
+        counts = random.multinomial(KEY, 20, p, dtype=dtype)
+        assert counts.dtype == dtype and counts.astype(int).sum() == 20
+        np.testing.assert_array_equal(counts, jit(lambda k: random.multinomial(k, 20, p, dtype=dtype))(KEY))
+    assert random.multinomial(KEY, 3, np.zeros((2, 0))).shape == (2, 0)
+    with pytest.raises(ValueError, match="float or int"):
+        random.multinomial(KEY, 3, p, dtype=bool)

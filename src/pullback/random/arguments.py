@@ -104,6 +104,11 @@ def inexact_dtype(name: str, dtype: Any) -> DType:
     return _dtype_of(name, dtype, float, dtypes.is_inexact, "a float or complex")
 
 
+def real_dtype(name: str, dtype: Any) -> DType:
+    """The floating or integer type asked for, by default float32 or float64. Raises ValueError for others."""
+    return _dtype_of(name, dtype, float, lambda d: dtypes.is_float(d) or dtypes.is_integer(d), "a float or int")
+
+
 def int_dtype(name: str, dtype: Any) -> DType:
     """The integer type asked for, by default int32 or int64. Raises ValueError for others."""
     return _dtype_of(name, dtype, int, dtypes.is_integer, "an int")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from pullback.control.loops import scan
 from pullback.core import config, dtypes
-from pullback.core.array import Array
+from pullback.core.array import Array, concrete
 from pullback.core.errors import user_line
+from pullback.core.trace import EVAL, current
 from pullback.core.types import broadcast_shapes
 from pullback.lax import functions as lax
-from pullback.lax.arrangement import index_in_dim, stack
+from pullback.lax.arrangement import stack
 from pullback.lax.cumulative import cumsum
-from pullback.lax.shape import broadcast_to, convert, strong
+from pullback.lax.shape import broadcast_to, convert, move_axis, strong
 from pullback.random.arguments import (
     array_like,
     fitting_shape,
@@ -19,6 +23,7 @@ from pullback.random.arguments import (
     int_dtype,
     parameters,
     positive_uniforms,
+    real_dtype,
     scalar,
     single_key,
 )
@@ -68,11 +73,11 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = Non
     axis.
 
     `shape`, by default what (*n.shape, 1) and `p` broadcast to, is that of the result, last axis
-    included. By binomial numbers conditioned on what is left. Raises ValueError if shapes do not
-    fit.
+    included. By binomial numbers conditioned on what is left. `dtype` is a floating or integer one.
+    Raises ValueError if shapes do not fit.
     """
     del unroll
-    key, dtype = single_key("multinomial", key), float_dtype("multinomial", dtype)
+    key, dtype = single_key("multinomial", key), real_dtype("multinomial", dtype)
     n, p = array_like("multinomial", n), array_like("multinomial", p)
     own = dtypes.to_inexact(dtypes.promotion(n, p)[0])
     n, p = lax.floor(convert(n, own)), convert(p, own)
@@ -86,15 +91,22 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = Non
     # The probability of each outcome given that it is none of the earlier ones.
     rest = cumsum(p, axis, reverse=True)
     conditional = p / lax.max(rest, broadcast_to(scalar(float(dtypes.finfo(own).tiny), own), shape))
-    keys = split(key, shape[-1])
-    counts = []
-    for i in range(shape[-1]):
-        count = _binomials(
-            index_in_dim(keys, i, keepdims=False), left, index_in_dim(conditional, i, axis, keepdims=False)
-        )
-        left = left - count
-        counts.append(count)
-    return convert(stack(counts, axis) if counts else p, dtype)
+
+    def outcome(left: Array, given: tuple[Array, Array]) -> tuple[Array, Array]:
+        count = _binomials(given[0], left, given[1])
+        return left - count, count
+
+    each = split(key, shape[-1]), move_axis(conditional, axis, 0)
+    if current() is not EVAL:  # one text of the sampler, which is long, for all outcomes
+        counts = scan(outcome, left, each)[1]
+    else:
+        counts = concrete(np.zeros((0, *left.shape), own))
+        found = []
+        for i in range(shape[-1]):
+            left, count = outcome(left, (each[0][i], each[1][i]))
+            found.append(count)
+        counts = stack(found, 0) if found else counts
+    return convert(move_axis(counts, 0, axis), dtype)
 
 
 def geometric(key: Any, p: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
