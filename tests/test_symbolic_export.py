@@ -15,7 +15,7 @@ from pullback import export as ex
 from pullback.core.dimensions import evaluate
 
 F = jnp.float32
-SIZES = [{"a": 5, "b": 3}, {"a": 1, "b": 1}]
+SIZES = [{"a": 5, "b": 3, "c": 2}, {"a": 1, "b": 1, "c": 1}]
 
 
 def struct(shape: str | tuple[Any, ...], scope: ex.SymbolicScope, dtype: Any = F) -> ShapeDtypeStruct:
@@ -64,6 +64,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "gradient": (grad(lambda x, y: (jnp.tanh(x @ y) ** 2).mean()), ("a, b", "b, 4")),
     "indices": (lambda x: (x[0], x[-1], x[3], x[2:], x[:2], x[1:-1], x[::2], x[::-1], x[::-2], x[x.shape[0] - 1]), ("a",)),
     "updates": (lambda x: (x.at[0].set(1.0), x.at[1:].add(2.0), x.at[-1].mul(3.0)), ("a, b",)),
+    "tails": (grad(lambda x: (x[1:] ** 2).sum() + (x[2:] * x[:-2]).sum() + x[::2].sum() + jnp.diff(x).prod() + jnp.flip(x)[1::3].sum()), ("a + 2",)),
     "shapes": (
         lambda x: (x.reshape(-1), x.reshape(x.shape[1], -1), x.ravel()[None], jnp.stack([x, x]), jnp.concatenate([x, jnp.ones((2, x.shape[1]))]),
                    x.T, jnp.tile(x, 2), jnp.repeat(x, 2, 0), jnp.pad(x, 1), jnp.broadcast_to(x, (2, *x.shape)), jnp.expand_dims(x, 1)),
@@ -94,6 +95,22 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "determinant": (lambda x: jnp.linalg.det(x @ x.T + jnp.eye(x.shape[0])), ("a, b",)),
     "searched": (lambda x: (jnp.searchsorted(jnp.sort(x), x), jnp.roll(x, 2)),
                  ("a",)),
+    "spaced": (lambda x: (jnp.linspace(0.0, 1.0, x.shape[0]), jnp.linspace(x, 2 * x, x.shape[0] + 1, endpoint=False), jnp.logspace(0, 1, x.shape[0]),
+                          jnp.linspace(0, 7, x.shape[0], dtype=int), jnp.linspace(0, 1, x.shape[0], retstep=True),
+                          jnp.geomspace(1, 2, x.shape[0])), ("a",)),
+    "shuffled": (lambda x: (random.permutation(random.key(0), x.shape[0]), random.permutation(random.key(1), x),
+                            random.permutation(random.key(2), x, axis=1, independent=True)), ("a, b",)),
+    "drawn": (lambda x: (random.choice(random.key(0), x.shape[0], (3,)), random.choice(random.key(1), x.shape[0], x.shape[:1], replace=False),
+                         random.choice(random.key(2), x, (1,), False, axis=1), random.choice(random.key(3), x, (2,), p=jnp.ones(x.shape[0])),
+                         random.multinomial(random.key(4), 9, abs(x))), ("a, b",)),
+    "prefixes": (lambda x: (lax.associative_scan(jnp.add, x), lax.associative_scan(jnp.maximum, x, reverse=True, axis=1),
+                            grad(lambda x: (lax.associative_scan(lambda f, g: (g[0] * f[0], g[0] * f[1] + g[1]), (x, x))[1] ** 2).sum())(x)),
+                 ("a, b",)),
+    "positions": (lambda x: (jnp.nonzero(x > 0, size=3), jnp.nonzero(x > 0, size=x.shape[1], fill_value=-1), jnp.argwhere(x < 0, size=2),
+                             jnp.unravel_index(x.shape[0] // 2, x.shape), jnp.flatnonzero(x, size=x.size)), ("a, b",)),
+    "classes": (lambda x: (nn.one_hot(x.astype(int), x.shape[0]), nn.one_hot(x.astype("int8"), x.shape[1] + 1, axis=0)), ("a, b",)),
+    "heads": (lambda x: (nn.dot_product_attention(x, x, x, is_causal=True), nn.dot_product_attention(x, x, x, scale=x[0, 0, 0, 0])), ("2, a, b, c",)),
+    "remainders": (lambda x: lax.scan(lambda c, e: (c + e, c * e), 0.0, x[1:], reverse=True, unroll=2), ("a",)),
     "einsum": (lambda x, y: jnp.einsum("ij,jk,ik->i", x, y, x @ y), ("a, b", "b, 4")),
 }  # fmt: skip
 

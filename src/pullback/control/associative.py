@@ -6,6 +6,9 @@ sequence that end at odd places; one more step gives the others. That is about 2
 to whole arrays and 2 n combinations of elements, where a loop has depth n (Blelloch 1990, "Prefix
 sums and their applications"). There is nothing in it but slices, interleavings and the function, so
 it has the derivatives, batches and programs that these have.
+
+How deep the pairing goes depends on the length. Of a symbolic one, in a program for every length, the elements are
+combined one after the other.
 """
 
 from __future__ import annotations
@@ -13,11 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from pullback.control.loops import scan
+from pullback.core.dimensions import Dim
 from pullback.core.errors import user_api, user_line
 from pullback.core.tree import arrays_of, keystr, tree_flatten_with_path, tree_unflatten
 from pullback.core.types import integer
-from pullback.lax.arrangement import rev_p
+from pullback.lax.arrangement import concatenate, rev_p, slice_along
 from pullback.lax.cumulative import prefixes
+from pullback.lax.shape import expand_dims, move_axis, squeeze
 
 if TYPE_CHECKING:
     from pullback.core.names import Argument, Function, Tree, Value
@@ -73,10 +79,29 @@ def _associative_scan(fn: Function, elems: Tree, reverse: bool, axis: int) -> Tr
 
     if reverse:
         xs = [rev_p.bind(x, dimensions=(axis,)) for x in xs]
-    ys = prefixes(combine, xs, axis)
+    if xs[0].shape[axis].__class__ is Dim:
+        ys = _one_after_the_other(combine, xs, axis)
+    else:
+        ys = prefixes(combine, xs, axis)
     if reverse:
         ys = [rev_p.bind(y, dimensions=(axis,)) for y in ys]
     return tree_unflatten(tree, list(ys))
+
+
+def _one_after_the_other(combine: Function, xs: Sequence[Value], axis: int) -> Sequence[Value]:
+    """The prefixes by a loop, whose slices have length 1 along `axis`."""
+    n = xs[0].shape[axis]
+    if not n:  # raises what says so, if that depends on the sizes
+        return xs
+    first = [slice_along(x, 0, 1, axis) for x in xs]
+    rows = [move_axis(slice_along(x, 1, n, axis), axis, 0) for x in xs]
+
+    def step(before: Sequence[Value], row: Sequence[Value]) -> tuple[list[Value], list[Value]]:
+        now = combine(before, [expand_dims(r, (axis,)) for r in row])
+        return now, [squeeze(y, (axis,)) for y in now]
+
+    _, rest = scan(step, first, rows)
+    return [concatenate([x, move_axis(y, 0, axis)], axis) for x, y in zip(first, rest)]
 
 
 def _axis(xs: Sequence[Value], elems: Tree, axis: Argument) -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pullback.control.base import ControlPrimitive, depends_on, in_bounded_memory, instantiate, pruned, simplified
 from pullback.core import dtypes
+from pullback.core.dimensions import at_least, is_symbolic
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, run
 from pullback.core.linear import Node
 from pullback.core.staging import stage_flat
@@ -76,12 +77,21 @@ class Scan(ControlPrimitive):
         body = simplified(jaxpr)
         consts, init, xs = Layout(num_consts, num_carry).split(operands)
         out_types = body.out_avals[num_carry:]
-        stacks = [emit.constant(0, t.dtype, (length, *t.shape)) for t in out_types]
+        # No slice can be taken of nothing. So a symbolic length that may be 0 has a place more, which no step sees.
+        symbolic = is_symbolic((length,))
+        spare = symbolic and not at_least(length, 1)
+        places = length + spare
+        if spare:
+            xs = [emit.concatenate([x, emit.constant(0, x.dtype, (1, *x.shape[1:]))], 0) for x in xs]
+        stacks = [emit.constant(0, t.dtype, (places, *t.shape)) for t in out_types]
         int32 = ShapedArray((), dtypes.int32)
 
         def step(i: Emitted, state: Sequence[Emitted]) -> list[Emitted]:
             """The state (carries, stacks) after step number `i`."""
-            position = emit("subtract", emit.like(length - 1, i), i, out=int32) if reverse else i
+            # Sizes are written as such, which are never negative: length - 1 could be.
+            position = emit("subtract", emit.like(places - 1, i), i, out=int32) if reverse else i
+            if reverse and spare:
+                position = emit("subtract", position, emit.like(1, i), out=int32)
             zero = emit.like(0, i)
             elements = []
             for x in xs:
@@ -102,12 +112,15 @@ class Scan(ControlPrimitive):
             return new
 
         state = [*init, *stacks]
-        per_pass = max(1, min(unroll, length))
-        passes, rest = divmod(length, per_pass)
-        if passes == 1 or not length:  # straight-line code
-            passes, rest = 0, length
+        if symbolic:  # for every length, that of no step included
+            per_pass, passes, rest = 1, length, 0
+        else:
+            per_pass = max(1, min(unroll, length))
+            passes, rest = divmod(length, per_pass)
+            if passes == 1 or not length:  # straight-line code
+                passes, rest = 0, length
         done = emit.constant(0, dtypes.int32)
-        if passes:
+        if symbolic or passes:
 
             def condition(i: Emitted, *_: Emitted) -> Emitted:
                 return emit.compare("LT", i, emit.like(passes * per_pass, i))
@@ -122,6 +135,8 @@ class Scan(ControlPrimitive):
             done, *state = emit.while_loop(condition, advance, [done, *state])
         for k in range(rest):
             state = step(emit.constant(passes * per_pass + k, dtypes.int32), state)
+        if spare:
+            state[num_carry:] = [emit.slice(y, (0,) * y.ndim, (length, *y.shape[1:])) for y in state[num_carry:]]
         return list(state)
 
     # ---- derivatives -----------------------------------------------------------------------------

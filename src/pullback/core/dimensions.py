@@ -198,7 +198,8 @@ class Dim:
         if at_least(self, 1) or at_least(-self, 1):
             return True
         raise InconclusiveDimensionOperation(
-            f"whether {self} is 0 depends on the sizes that stand for the names, at {user_line()}"
+            f"whether {self} is 0 depends on the sizes that stand for the names, at {user_line()}. If it is for all that the program is for, "
+            f'say so: symbolic_shape(..., constraints=["{self} == 0"]), and "{self} >= 1" if for none; if not, export a function for each case'
         )
 
     # ---- as other things -------------------------------------------------------------------------

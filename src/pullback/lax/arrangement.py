@@ -17,7 +17,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array, concrete
-from pullback.core.dimensions import max_dim, min_dim
+from pullback.core.dimensions import Dim, max_dim, min_dim
 from pullback.core.errors import user_line
 from pullback.core.primitive import Fusion, is_node
 from pullback.core.types import Shape, ShapedArray, canonical_axis, integer, integers
@@ -97,7 +97,7 @@ _PLAIN = 1 << 31
 
 
 def _is_plain(config: PaddingConfig) -> bool:
-    return all(max(map(abs, axis)) < _PLAIN for axis in config)
+    return all(n.__class__ is Dim or abs(n) < _PLAIN for axis in config for n in axis)
 
 
 def _landings(shape: Shape, padded: Shape, config: PaddingConfig) -> list[tuple[int, int, int, int, int]]:
@@ -207,7 +207,10 @@ class Pad(Mover):
 
 
 def _padded_shape(shape: Shape, config: PaddingConfig) -> Shape:
-    return tuple(low + high + n + max(n - 1, 0) * interior for n, (low, high, interior) in zip(shape, config))
+    return tuple(
+        low + high + n + (max_dim(n - 1, 0) * interior if interior else 0)
+        for n, (low, high, interior) in zip(shape, config)
+    )
 
 
 def pad_zeros(x: Any, config: Iterable[tuple[int, int, int]]) -> Any:
@@ -258,7 +261,7 @@ class Slice(Mover):
     def transpose(self, ct: Any, x: Any, *, start_indices: Shape, strides: Any, **_: Any) -> Sequence[Any]:
         config = []
         for n, m, start, stride in zip(x.shape, ct.shape, start_indices, strides or (1,) * len(x.shape)):
-            covered = (m - 1) * stride + 1 if m else 0
+            covered = m if stride == 1 else max_dim((m - 1) * stride + 1, 0)
             config.append((start, n - start - covered, stride - 1))
         return [pad_zeros(ct, config)]
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
-from pullback.core.dimensions import is_symbolic
+from pullback.core.dimensions import Dim, is_symbolic
 from pullback.lax.creation import positions
+from pullback.lax.family import size_as
 from pullback.lax.selection import select
 from pullback.lax.shape import convert, reshape_p, transpose_p
 from pullback.nn.normalization import logsumexp, softmax
@@ -61,7 +62,9 @@ def dot_product_attention(
     grouped = reshape_p.bind(query, new_sizes=(b, t, k, n // k, h))
     logits = einsum("btkgh,bskh->bkgts", grouped, key, preferred_element_type=compute)
     logits = reshape_p.bind(logits, new_sizes=(b, n, t, s))
-    logits = u.multiply(logits, concrete(np.array(1 / math.sqrt(h) if scale is None else scale, compute)))
+    if scale is None:
+        scale = u.divide(1.0, u.sqrt(size_as(compute, h))) if h.__class__ is Dim else 1 / math.sqrt(h)
+    logits = u.multiply(logits, convert(array_like(scale, "dot_product_attention"), compute))
     if bias is not None:
         logits = u.add(logits, convert(_four_axes(bias), compute))
     visible = _visible(t, s, mask, is_causal, query_seq_lengths, key_value_seq_lengths, local_window_size)

@@ -14,14 +14,13 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
-from pullback.core.dimensions import Dim, slice_length
+from pullback.core.dimensions import Dim, at_least, max_dim, slice_length
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
 from pullback.core.trace import EVAL, current, known_value
 from pullback.core.types import broadcast_shapes, canonical_axis, integer
 from pullback.lax.arrangement import concatenate as lax_concatenate
-from pullback.lax.arrangement import slice as lax_slice
-from pullback.lax.creation import iota
+from pullback.lax.creation import iota, positions
 from pullback.lax.elementwise import floor_p
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_in_dim_p, broadcast_to, convert, move_axis, reshape_p, transpose_p
@@ -114,18 +113,23 @@ def linspace(
     x, y, target, of_step = _ends("linspace", start, stop, dtype)
     shape, computed = x.shape, x.dtype
     span = num - 1 if endpoint else num
-    step = (y - x) / span if span > 0 else full(shape, np.nan, computed)
+    # Whether there is more than one number; None of a symbolic size of which that is not known.
+    several = at_least(span, 1)
+    step = full(shape, np.nan, computed) if several is False else (y - x) / span
+    if several is None:
+        step = select(ufuncs.greater(span, 0), step, full(shape, np.nan, computed))
     column = (num, *(1,) * len(shape))
     if num == 0:
         out = zeros((0, *shape), computed)
-    elif num == 1:
+    elif several is False or num == 1:
         out = x.reshape((1, *shape))
     else:
         # Steps from the nearer end: both ends are exact, whole numbers stay so, and nothing
         # overflows between them.
+        span, middle = max_dim(span, 1), max_dim((span + 1) // 2, 1)
         each = (y / 2 - x / 2) / (span / 2)
         i = _filled_range(num, computed).reshape(column)
-        out = select(ufuncs.less(i, (span + 1) // 2), x + i * each, y - (span - i) * each)
+        out = select(ufuncs.less(i, middle), x + i * each, y - (span - i) * each)
         finite = ufuncs.isfinite(each)
         known = known_value(finite)
         if known is None or not known.all():
@@ -190,15 +194,10 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     direction = ufuncs.sign(x)
     logs = linspace(ufuncs.log(x / direction), ufuncs.log(y / direction), num, endpoint)
     out = direction * ufuncs.exp(logs)
-    if num > 0:
-        ends = [x.reshape((1, *shape))]
-        if num > 1:
-            last = num - 1 if endpoint else num
-            ends.append(lax_slice(out, (1,) + (0,) * len(shape), (last, *shape)))
-            if endpoint:
-                ends.append(y.reshape((1, *shape)))
-        failed = convert(logs != logs, dtypes.bool_)
-        out = select(failed, logs, lax_concatenate(ends, 0) if len(ends) > 1 else ends[0])
+    if num.__class__ is Dim or num > 0:
+        i = positions(num, dtypes.int32).reshape((num, *(1,) * len(shape)))
+        exact = select(ufuncs.equal(i, num - 1), y, out) if endpoint else out
+        out = select(convert(logs != logs, dtypes.bool_), logs, select(ufuncs.equal(i, 0), x, exact))
     if dtypes.is_integer(target):
         # exp(log(8)) may fall just short of 8: what is an integer but for rounding counts as that
         # integer.

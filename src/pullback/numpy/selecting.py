@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import operator
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, concrete
+from pullback.core.dimensions import index, max_dim
 from pullback.core.errors import ConcretizationTypeError
 from pullback.core.trace import EVAL, current, known_value
 from pullback.core.types import broadcast_shapes, canonical_axis, integer, is_sequence, refuse_keys
@@ -240,15 +241,15 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
     i = array_like(indices, "unravel_index")
     if not dtypes.is_integer(i.dtype):
         raise here(TypeError, f"unravel_index: indices must be of integer type, got {dtypes.name(i.dtype)}")
-    sizes = tuple(map(operator.index, shape)) if is_sequence(shape) else (operator.index(shape),)
-    total = int(np.prod(sizes, dtype=object)) if sizes else 1
+    sizes = tuple(map(index, shape)) if is_sequence(shape) else (index(shape),)
+    total = math.prod(sizes)
     i = wide_index(i)
     i = max_p.bind(wrap_negative(i, total), like(0, i))
-    i = min_p.bind(i, like(max(total - 1, 0), i))
+    i = min_p.bind(i, like(max_dim(total - 1, 0), i))
     out: list[Any] = []
     for n in reversed(sizes):
-        out.append(rem_p.bind(i, like(max(n, 1), i)))
-        i = div_p.bind(i, like(max(n, 1), i))
+        out.append(rem_p.bind(i, like(max_dim(n, 1), i)))
+        i = div_p.bind(i, like(max_dim(n, 1), i))
     return tuple(reversed(out))
 
 
@@ -308,7 +309,7 @@ def _traced_nonzero(x: Any, size: int, fills: tuple[Any, ...], dtype: dtypes.DTy
     place = lax_select(mask, sub_p.bind(rank, like(1, rank)), broadcast_to(like(size, rank), rank.shape))
     numbers = ScatterDimensionNumbers((), (0,), (0,))
     flat = lax_indexing.scatter_p.bind(
-        concrete(np.zeros(size, dtype)), reshape_p.bind(place, new_sizes=(x.size, 1)), lax_positions(x.size, dtype),
+        broadcast_to(like(0, rank), (size,)), reshape_p.bind(place, new_sizes=(x.size, 1)), lax_positions(x.size, dtype),
         dimension_numbers=numbers, mode=GatherScatterMode.FILL_OR_DROP, indices_are_sorted=False, unique_indices=True,
     )  # fmt: skip
     total = getitem(rank, x.size - 1)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from pullback.control.loops import fori_loop
 from pullback.core import dtypes
-from pullback.core.array import Array
+from pullback.core.array import Array, concrete
+from pullback.core.dimensions import Dim, index, max_dim
 from pullback.core.errors import user_line
 from pullback.core.types import canonical_axis
 from pullback.lax import functions as lax
 from pullback.lax.arrangement import index_in_dim, slice_in_dim
 from pullback.lax.creation import iota
 from pullback.lax.cumulative import cumsum
+from pullback.lax.family import size_as
 from pullback.lax.random_bits import random_bits
-from pullback.lax.reductions import argmax
+from pullback.lax.reductions import argmax, reduce_sum
 from pullback.lax.shape import broadcast_to, convert, reshape, transpose
 from pullback.lax.sorting import sort_key_val, top_k
 from pullback.numpy.selecting import take
@@ -25,14 +30,9 @@ from pullback.random.continuous import gumbel
 from pullback.random.keys import split
 from pullback.xla.devices import no_sharding
 
-
-def _integer_or_array(name: str, x: Any) -> Array:
-    """`x` as an Array: of one axis and more, or an integer scalar with a known value. Raises
-    TypeError."""
-    x = array_like(name, x)
-    if not x.ndim and not dtypes.is_integer(x.dtype):
-        raise TypeError(f"{name} takes an integer or an array of at least one axis, got {x.aval} at {user_line()}")
-    return x
+#: Up to so many elements are shuffled with no round, one, two; three are enough for sizes below 2^32. These are
+#: the limits of the formula in `_shuffled`, for sizes that are only known when the program runs.
+_ROUNDS = (1, 1625, 2642245)
 
 
 def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False, *, out_sharding: Any = None) -> Array:
@@ -47,11 +47,17 @@ def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False, *, o
     """
     no_sharding("permutation", out_sharding)
     key = single_key("permutation", key)
-    x = _integer_or_array("permutation", x)
-    axis = canonical_axis(axis, max(x.ndim, 1))
-    if not x.ndim:
-        return _shuffled(key, iota(dtypes.default_dtype(int), max(x.__index__(), 0)), 0)
-    if x.ndim == 1 or independent:
+    if x.__class__ is not Dim:
+        x = array_like("permutation", x)
+        if not x.ndim and not dtypes.is_integer(x.dtype):
+            raise TypeError(
+                f"permutation takes an integer or an array of at least one axis, got {x.aval} at {user_line()}"
+            )
+    rank = 0 if x.__class__ is Dim else x.ndim
+    axis = canonical_axis(axis, max(rank, 1))
+    if not rank:
+        return _shuffled(key, iota(dtypes.default_dtype(int), max_dim(index(x), 0)), 0)
+    if rank == 1 or independent:
         return _shuffled(key, x, axis)
     order = _shuffled(key, iota(dtypes.default_dtype(int), x.shape[axis]), 0)
     return take(x, order, axis=axis)
@@ -60,10 +66,20 @@ def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False, *, o
 def _shuffled(key: Array, x: Array, axis: int) -> Array:
     # Sorting by random 32-bit words; ties, which keep their order, are made harmless by repeating
     # it: with words**rounds > n**3, the probability of a tie in every round is less than 1/n.
-    rounds = math.ceil(3 * math.log(max(1, x.size)) / math.log(2**32 - 1))
-    for _ in range(rounds):
+    def shuffle(_: Any, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        key, x = state
         key, sort_key = split(key)
-        _, x = sort_key_val(random_bits(sort_key, 32, x.shape), x, axis)
+        return key, sort_key_val(random_bits(sort_key, 32, x.shape), x, axis)[1]
+
+    if x.size.__class__ is Dim:
+        n = size_as(dtypes.uint32, x.size)
+        rounds = reduce_sum(
+            convert(lax.gt(broadcast_to(n, (len(_ROUNDS),)), concrete(np.array(_ROUNDS, np.uint32))), dtypes.int32),
+            (0,),
+        )
+        return fori_loop(0, rounds, shuffle, (key, x))[1]  # type: ignore[no-any-return]
+    for i in range(math.ceil(3 * math.log(max(1, x.size)) / math.log(2**32 - 1))):
+        key, x = shuffle(i, (key, x))
     return x
 
 
@@ -84,9 +100,11 @@ def choice(
     if not hasattr(shape, "__iter__"):
         raise TypeError(f"shape argument of choice must be a sequence, got {shape!r} at {user_line()}")
     key, shape = single_key("choice", key), canonical_shape(shape)
-    a = array_like("choice", a)
-    axis = canonical_axis(axis, max(a.ndim, 1))
-    n = a.shape[axis] if a.ndim else int(a)
+    if a.__class__ is not Dim:
+        a = array_like("choice", a)
+    rank = 0 if a.__class__ is Dim else a.ndim
+    axis = canonical_axis(axis, max(rank, 1))
+    n = a.shape[axis] if rank else a if a.__class__ is Dim else int(a)
     draws = math.prod(shape)
     if n <= 0 and draws:
         raise ValueError(
@@ -98,16 +116,14 @@ def choice(
         )
     if p is None:
         if not replace:
-            drawn = permutation(key, a if a.ndim else n, axis)
-            at = axis if a.ndim else 0
-            drawn = slice_in_dim(drawn, 0, draws, axis=at)
-            return reshape(drawn, (*drawn.shape[:at], *shape, *drawn.shape[at + 1 :]))
-        index = randint(key, shape, 0, max(n, 1))
+            drawn = slice_in_dim(permutation(key, a if rank else n, axis), 0, draws, axis=axis)
+            return reshape(drawn, (*drawn.shape[:axis], *shape, *drawn.shape[axis + 1 :]))
+        number = randint(key, shape, 0, max_dim(n, 1))
     else:
-        index = _by_probability(key, n, shape, replace, array_like("choice", p), mode)
-    if not a.ndim:
-        return index
-    drawn = take(a, reshape(index, (draws,)), axis=axis)
+        number = _by_probability(key, n, shape, replace, array_like("choice", p), mode)
+    if not rank:
+        return number
+    drawn = take(a, reshape(number, (draws,)), axis=axis)
     return reshape(drawn, (*a.shape[:axis], *shape, *a.shape[axis + 1 :]))
 
 
