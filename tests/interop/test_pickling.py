@@ -14,6 +14,7 @@ import pytest
 
 import pullback as pb
 import pullback.numpy as jnp
+from pullback import sharding
 
 MODULES = [
     "pullback", "pullback.numpy", "pullback.numpy.linalg", "pullback.numpy.fft", "pullback.lax", "pullback.lax.linalg", "pullback.nn",
@@ -59,6 +60,9 @@ def _values() -> dict[str, Any]:
         "structure": pb.tree.structure({"a": (1, None)}),
         "partial": pb.tree_util.Partial(jnp.add, 1.0),
         "jitted": pb.jit(jnp.sin),
+        "device": pb.devices()[0],
+        "mesh": sharding.Mesh(np.array(pb.devices()), ("x",)),
+        "sharding": sharding.NamedSharding(sharding.Mesh(np.array(pb.devices()), ("x",)), sharding.PartitionSpec("x")),
     }
 
 
@@ -67,7 +71,7 @@ def test_values_are_pickled_copied_and_shown(name: str) -> None:
     value = _values()[name]
     for again in (pickle.loads(pickle.dumps(value)), copy.copy(value), copy.deepcopy(value)):
         assert type(again) is type(value)
-        if name in ("type", "structure"):
+        if name in ("type", "structure", "device", "mesh", "sharding"):
             assert again == value
         for a, b in zip(pb.tree.leaves(again), pb.tree.leaves(value), strict=True):
             if isinstance(a, pb.Array):

@@ -68,6 +68,10 @@ class Device:
         stats: dict[str, Any] | None = self._found.memory_stats()
         return stats
 
+    def __reduce__(self) -> Any:
+        # Copied as itself, and pickled by platform and number: so meshes and shardings are, too.
+        return _device, (self.platform, self.id)
+
     def __repr__(self) -> str:
         return f"{self.platform.capitalize()}Device(id={self.id})"
 
@@ -236,6 +240,16 @@ def devices(backend: str | None = None) -> list[Device]:
     """The devices of a platform, the default one if none is named. Raises RuntimeError for
     platforms that are not there."""
     return platform_devices(default_platform() if backend is None else backend)
+
+
+def _device(platform: str, id: int) -> Device:
+    """The device of this process that another one has pickled. Raises RuntimeError if there is none."""
+    for device in platform_devices(platform):
+        if device.id == id:
+            return device
+    raise RuntimeError(
+        f"there is no device {id} of the platform {platform!r} in this process, which has {platform_devices(platform)}"
+    )
 
 
 def default_placement() -> Placement:
