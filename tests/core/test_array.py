@@ -103,7 +103,8 @@ def test_memory_of_other_types_is_not_written_to(dtype) -> None:
             written(view)
         assert bool((x == jnp.ones(n, dtype)).all())
     keys = pb.random.split(pb.random.key(0), 1000)
-    written(np.asarray(keys))
+    written(np.asarray(pb.random.key_data(keys)))
+    written(keys.__reduce__()[1][0])
     assert (
         pb.random.key_data(keys)[0].tolist() == pb.random.key_data(pb.random.split(pb.random.key(0), 1000))[0].tolist()
     )
