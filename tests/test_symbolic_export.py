@@ -108,6 +108,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
                  ("a, b",)),
     "positions": (lambda x: (jnp.nonzero(x > 0, size=3), jnp.nonzero(x > 0, size=x.shape[1], fill_value=-1), jnp.argwhere(x < 0, size=2),
                              jnp.unravel_index(x.shape[0] // 2, x.shape), jnp.flatnonzero(x, size=x.size)), ("a, b",)),
+    "repeated": (lambda x: (jnp.repeat(x, 2, axis=1, total_repeat_length=2 * x.shape[1]), jnp.repeat(x, x.shape[0], 0, total_repeat_length=4),
+                            jnp.repeat(x[0], 3, total_repeat_length=x.shape[0] + 1)), ("a, b",)),
     "classes": (lambda x: (nn.one_hot(x.astype(int), x.shape[0]), nn.one_hot(x.astype("int8"), x.shape[1] + 1, axis=0)), ("a, b",)),
     "heads": (lambda x: (nn.dot_product_attention(x, x, x, is_causal=True), nn.dot_product_attention(x, x, x, scale=x[0, 0, 0, 0])), ("2, a, b, c",)),
     "remainders": (lambda x: lax.scan(lambda c, e: (c + e, c * e), 0.0, x[1:], reverse=True, unroll=2), ("a",)),

@@ -13,6 +13,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
+from pullback.core.dimensions import is_symbolic
 from pullback.core.errors import user_line
 from pullback.core.trace import Tracer, known_value
 from pullback.core.types import canonical_axes, canonical_axis, count, integer
@@ -100,7 +101,7 @@ def repeat(
         raise here(ValueError, f"repeat: repeats of shape {counts.shape} do not fit axis {axis} of shape {x.shape}")
     if total_repeat_length is not None:
         total_repeat_length = count(total_repeat_length, "repeat: total_repeat_length")
-    if total_repeat_length is not None and known_value(counts) is None:
+    if total_repeat_length is not None and (known_value(counts) is None or is_symbolic((n, total_repeat_length))):
         return _repeat_traced(x, broadcast_to(counts, (n,)), axis, total_repeat_length)
     why = "`repeat` makes an array whose length depends on `repeats`: give `total_repeat_length`."
     known = value_of(counts, why)
