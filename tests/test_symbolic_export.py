@@ -10,7 +10,21 @@ import numpy as np
 import pytest
 
 import pullback.numpy as jnp
-from pullback import ShapeDtypeStruct, errors, eval_shape, grad, hessian, jit, lax, make_jaxpr, nn, random, tree, vmap
+from pullback import (
+    ShapeDtypeStruct,
+    errors,
+    eval_shape,
+    grad,
+    hessian,
+    image,
+    jit,
+    lax,
+    make_jaxpr,
+    nn,
+    random,
+    tree,
+    vmap,
+)
 from pullback import export as ex
 from pullback.core.dimensions import evaluate
 
@@ -110,6 +124,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
                              jnp.unravel_index(x.shape[0] // 2, x.shape), jnp.flatnonzero(x, size=x.size)), ("a, b",)),
     "repeated": (lambda x: (jnp.repeat(x, 2, axis=1, total_repeat_length=2 * x.shape[1]), jnp.repeat(x, x.shape[0], 0, total_repeat_length=4),
                             jnp.repeat(x[0], 3, total_repeat_length=x.shape[0] + 1)), ("a, b",)),
+    "weights": (lambda x: [i(random.key(0), (3, *x.shape)) for i in (nn.initializers.glorot_normal(), nn.initializers.he_uniform(),
+                                                                     nn.initializers.variance_scaling(1.0, "fan_geo_avg", "normal"))], ("a, b",)),
+    "images": (lambda x: (image.resize(x, (4, 5), "linear"), image.resize(x, (2 * x.shape[0], 3), "nearest"), image.resize(x, (2, 3), "area"),
+                          image.scale_and_translate(x, (4, 5), (0, 1), jnp.array([1.5, 0.5]), jnp.zeros(2), "lanczos3")), ("a, b",)),
+    "log means": (lambda x: (nn.logmeanexp(x), nn.logmeanexp(x, 0, where=x > 0)), ("a, b",)),
     "classes": (lambda x: (nn.one_hot(x.astype(int), x.shape[0]), nn.one_hot(x.astype("int8"), x.shape[1] + 1, axis=0)), ("a, b",)),
     "heads": (lambda x: (nn.dot_product_attention(x, x, x, is_causal=True), nn.dot_product_attention(x, x, x, scale=x[0, 0, 0, 0])), ("2, a, b, c",)),
     "remainders": (lambda x: lax.scan(lambda c, e: (c + e, c * e), 0.0, x[1:], reverse=True, unroll=2), ("a",)),

@@ -27,8 +27,11 @@ import numpy as np
 import pullback.numpy as jnp
 from pullback.core import dtypes
 from pullback.core.array import Array
+from pullback.core.dimensions import is_symbolic, max_dim
 from pullback.core.errors import user_api
 from pullback.core.types import Shape, canonical_axis, integers
+from pullback.lax.creation import positions
+from pullback.lax.family import size_as
 from pullback.lax.precision import Precision, check_precision
 from pullback.numpy.promotion import array_like, here, inexact
 
@@ -102,8 +105,9 @@ _KERNELS: dict[ResizeMethod, Callable[[Any, Any], Any]] = {
 
 def _weights(xp: Any, n: int, m: int, scale: Any, translation: Any, method: ResizeMethod, antialias: bool) -> Any:
     """The weights of `n` pixels in each of `m`, of shape (n, m). `xp` is NumPy, or our functions."""
-    dtype = np.float64 if xp is np else scale.dtype
-    j, i = np.arange(n, dtype=dtype)[:, None], np.arange(m, dtype=dtype)
+    dtype = np.dtype(np.float64) if xp is np else scale.dtype
+    count = positions if is_symbolic((n, m)) else np.arange
+    j, i = count(n, dtype=dtype)[:, None], count(m, dtype=dtype)
     s = (i + 0.5 - translation) / scale - 0.5
     continued = method is ResizeMethod.CUBIC_PYTORCH and not antialias
     if method is ResizeMethod.AREA:
@@ -111,7 +115,7 @@ def _weights(xp: Any, n: int, m: int, scale: Any, translation: Any, method: Resi
         w = xp.maximum(0, xp.minimum(xp.maximum(one, other), j + 1) - xp.maximum(xp.minimum(one, other), j))
     elif continued:
         # Two more pixels on each side have the value of the last one: their weights are that one's.
-        wide = np.arange(-2, n + 2, dtype=dtype)[:, None]
+        wide = count(n + 4, dtype=dtype)[:, None] - 2
         w = _cubic(-0.75)(xp, abs(s - wide))
         first, last = xp.sum(w[:3], 0, keepdims=True), xp.sum(w[n + 1 :], 0, keepdims=True)
         w = xp.concatenate([first, w[3 : n + 1], last]) if n > 1 else xp.sum(w, 0, keepdims=True)
@@ -133,7 +137,7 @@ def _shape(name: str, image: Array, shape: Any) -> Shape:
         raise here(
             ValueError, f"{name}: shape must have one length for each axis of the image, got {new} for {image.shape}"
         )
-    if min(new, default=0) < 0:
+    if any([n < 0 for n in new]):
         raise here(ValueError, f"{name}: shape must not be negative, got {new}")
     return new
 
@@ -174,13 +178,19 @@ def resize(
     if method is ResizeMethod.NEAREST:
         for axis in axes:
             n, m = image.shape[axis], new[axis]
-            image = jnp.take(image, (2 * np.arange(m) + 1) * n // max(2 * m, 1), axis, mode="clip")
+            i = positions(m, dtypes.int32) if is_symbolic((n, m)) else np.arange(m)
+            image = jnp.take(image, (2 * i + 1) * n // max_dim(2 * m, 1), axis, mode="clip")
         return image
     image = inexact(image, "resize", weak=False)
     for axis in axes:
         n, m = image.shape[axis], new[axis]
-        w = _weights(np, n, m, m / n if m else 1.0, 0.0, method, antialias)
-        image = _product(image, axis, w.astype(dtypes.to_real(image.dtype)), precision)
+        real = dtypes.to_real(image.dtype)
+        if is_symbolic((n, m)):
+            work = real if real.itemsize >= 4 else dtypes.float32
+            w = _weights(jnp, n, m, size_as(work, m) / size_as(work, n), 0.0, method, antialias)
+        else:
+            w = _weights(np, n, m, m / n if m else 1.0, 0.0, method, antialias)
+        image = _product(image, axis, w.astype(real), precision)
     return image
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from pullback import random
 from pullback.core import dtypes
 from pullback.core.array import Array
+from pullback.core.dimensions import is_symbolic
 from pullback.core.dtypes import DType
 from pullback.core.types import canonical_axes, canonical_axis, integers
 from pullback.numpy import creation, linalg
@@ -146,8 +147,15 @@ def variance_scaling(
         means = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
         if mode not in means and mode != "fan_geo_avg":
             raise ValueError(f"invalid mode for variance scaling initializer: {mode}")
-        n = means[mode] if mode in means else math.sqrt(fan_in * fan_out)
-        variance = array(scale / n if n else 0, dtypes.to_real(chosen))  # of weights that have no elements
+        n = (
+            means[mode]
+            if mode in means
+            else u.sqrt(fan_in * fan_out)
+            if is_symbolic(shape)
+            else math.sqrt(fan_in * fan_out)
+        )
+        none = not is_symbolic(shape) and not n  # weights that have no elements
+        variance = array(0 if none else scale / n, dtypes.to_real(chosen))
         deviation = u.sqrt(variance).astype(chosen)
         is_complex = dtypes.is_complex(chosen)
         if distribution == "normal":

@@ -17,10 +17,11 @@ from pullback.core.trace import current
 from pullback.core.types import Shape, canonical_axes, canonical_axis, integer
 from pullback.lax.creation import positions as lax_positions
 from pullback.lax.elementwise import max_p, min_p, rsqrt_p
+from pullback.lax.family import like
 from pullback.lax.gradient import stop_gradient_p
 from pullback.lax.reductions import reduce_max_p
 from pullback.lax.selection import select
-from pullback.lax.shape import convert, reduce_sum_p, reshape_p
+from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p
 from pullback.lax.summation import lowest
 from pullback.numpy import ufuncs as u
 from pullback.numpy.conversion import asarray
@@ -132,8 +133,8 @@ def logmeanexp(x: Any, axis: Any = None, where: Any = None, keepdims: bool = Fal
     x = array_like(x, "logmeanexp")
     if where is None:
         count: Any = math.prod(x.shape[i] for i in canonical_axes(axis, len(x.shape)))
-        return u.subtract(total, u.log(_fill(count, total)))
-    ones = select(array_like(where, "logmeanexp"), concrete(np.ones(x.shape, total.dtype)), _fill(0, total))
+        return u.subtract(total, u.log(like(count, total)))
+    ones = select(array_like(where, "logmeanexp"), broadcast_to(_fill(1, total), x.shape), _fill(0, total))
     return u.subtract(total, u.log(reduce_sum(ones, axis, keepdims=keepdims)))
 
 
