@@ -1,9 +1,8 @@
 """Compiled library functions beside JAX's: `python -m benchmarks.library [--smoke] [--rounds N] [--only TEXT] [--float64]`.
 
 Every line of the tables below is a function of a module that both libraries have, and the kinds of its arguments. Both run in this process
-and take turns, call by call; answers are compared. Shown are the quotients of the medians and of the shortest times: on a machine that
-has other work to do, medians of short programs are those of that work. Functions for which both are above the target are printed again at
-the end.
+and take turns, call by call; answers are compared. Shown are the quotients of the medians of time, and of processor time, which depends
+less on what else the machine does. Functions for which both are above the target are printed again at the end.
 """
 
 from __future__ import annotations
@@ -23,8 +22,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["PULLBACK_ENABLE_COMPILATION_CACHE"] = "0"
 
 import numpy as np
-
-from benchmarks.compiled import clock
 
 TARGET = 1.05
 SIZE = 100_000
@@ -332,16 +329,18 @@ def difference(ad: Any, ours: Any, theirs: Any) -> float:
     return float(out)
 
 
-def alternate(calls: dict[str, Callable[[], Any]], seconds: float) -> dict[str, list[float]]:
-    """Seconds of each call, of which each goes first as often as the others."""
-    times: dict[str, list[float]] = {root: [] for root in calls}
+def alternate(calls: dict[str, Callable[[], Any]], seconds: float) -> dict[str, list[tuple[float, float]]]:
+    """Seconds and processor seconds of each call; each goes first as often as the other."""
+    times: dict[str, list[tuple[float, float]]] = {root: [] for root in calls}
     for call in calls.values():
         call()
     end, order = time.perf_counter() + seconds, list(calls)
     while time.perf_counter() < end or len(times["pullback"]) < 6:
         order.reverse()
         for root in order:
-            times[root].append(clock(calls[root]))
+            start, of_processors = time.perf_counter(), time.process_time()
+            calls[root]()
+            times[root].append((time.perf_counter() - start, time.process_time() - of_processors))
     return times
 
 
@@ -351,9 +350,10 @@ def measure(module: str, call: str, seconds: float, double: bool) -> dict[str, A
     ad = {root: importlib.import_module(root) for root in calls}
     error = difference(ad, answers["pullback"], answers["jax"])
     times = alternate(calls, seconds)
-    median, least = ({root: of(t) for root, t in times.items()} for of in (statistics.median, min))
-    ratios = [t["pullback"] / t["jax"] for t in (median, least)]
-    return {"module": module, "call": call, "run": median, "ratios": ratios, "error": error}
+    medians = {root: [statistics.median(t) for t in zip(*pairs)] for root, pairs in times.items()}
+    ratios = [ours / theirs for ours, theirs in zip(medians["pullback"], medians["jax"])]
+    run = {root: both[0] for root, both in medians.items()}
+    return {"module": module, "call": call, "run": run, "ratios": ratios, "error": error}
 
 
 def main() -> None:
@@ -376,10 +376,9 @@ def main() -> None:
         except Exception as error:
             print(f"{module}: {call}: {type(error).__name__}: {str(error).splitlines()[0][:150]}", flush=True)
             continue
-        line = (
-            f"{row['ratios'][0]:6.2f} {row['ratios'][1]:6.2f}  {row['run']['pullback'] * 1e3:9.3f} ms of {row['run']['jax'] * 1e3:9.3f}, differs by {row['error']:.0e}  "
-            f"{module}: {call}"
-        )
+        ours, theirs = (row["run"][root] * 1e3 for root in ("pullback", "jax"))
+        ratios = " ".join(f"{r:6.2f}" for r in row["ratios"])
+        line = f"{ratios}  {ours:9.3f} ms of {theirs:9.3f}, differs by {row['error']:.0e}  {module}: {call}"
         print(line, flush=True)
         if min(row["ratios"]) > TARGET:
             slow.append((min(row["ratios"]), line))

@@ -196,6 +196,7 @@ FITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "atanh_rest": (of_root(lambda r: (mp.atanh(r) / r - 1) / (r * r) if r else mp.mpf(1) / 3), linear(0, "0.16")),
     # Of numbers in [√½, √2], and of halves of log 2.
     "log_rest": (of_root(lambda r: (mp.atanh(r) / r - 1) / (r * r) if r else mp.mpf(1) / 3), linear(0, "0.0295")),
+    "atan": (of_root(lambda r: mp.atan(r) / r / mp.pi if r else 1 / mp.pi), linear(0, 1)),
     "exp_near": (mp.exp, linear("-0.347", "0.347")),
     "mass_near": (lambda k: mp.rgamma(1 + k), linear(0, 1)),
     "mass_far": (lambda k: mp.exp(-log_gamma_rest(k) / k) / mp.sqrt(2 * mp.pi), reciprocal(1, INFINITY)),

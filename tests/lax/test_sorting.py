@@ -6,6 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import pullback as pb
 import pullback.numpy as jnp
 from pullback import jit, tree
 from pullback.control.loops import scan
@@ -85,6 +86,22 @@ def test_top_k_uses_the_total_order(dtype):
     values, indices = lax.top_k(x, 7)
     same(values, [NAN, INF, 2, 0.0, -0.0, -INF, NAN])
     assert indices.tolist() == [5, 3, 6, 1, 0, 2, 4]
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float32", "bfloat16", "float16", "float8_e4m3fn", "float8_e4m3fnuz", "int8", "int32", "uint16", "uint32", "int4", "uint4", "bool"]
+)  # fmt: skip
+@pytest.mark.parametrize("shape, axis", [((200,), 0), ((7, 40), 1), ((40, 3, 5), 0)])
+def test_compiled_top_k_is_the_eager_one(dtype, shape, axis):
+    bits = np.random.default_rng(0).integers(0, 256, (*shape, np.dtype(jnp.dtype(dtype)).itemsize), np.uint8)
+    bits[bits.sum(-1) % 3 == 0] = 0  # ties
+    bits &= {"bool": 1, "int4": 7, "uint4": 15}.get(dtype, 255)
+    x = as_array(bits.view(jnp.dtype(dtype))[..., 0])  # every NaN that there is, and all limits
+    for k in (1, 5, 40):
+        top = lambda x, k=k: lax.top_k(x, k, axis=axis)
+        for ours, theirs in zip(pb.jit(top)(x), top(x)):
+            assert ours.dtype == theirs.dtype
+            assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
 
 
 def test_top_k_of_integers_at_the_limits():

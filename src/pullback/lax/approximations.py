@@ -129,6 +129,11 @@ class Approximating(Compiled, Tables):
         """The same with the polynomials of float64, for what cancels before it is rounded to float32."""
         return Approximating(self.emit, False, self.width, self.rounded)
 
+    def exactly(self, formula: Callable[..., Value], *operands: Value) -> Value:
+        """A formula of float32 numbers, computed in float64 and then rounded."""
+        wide = [Value(self.emit, self.emit.convert(x.value, dtypes.float64)) for x in operands]
+        return Value(self.emit, self.emit.convert(formula(*wide).value, dtypes.float32))
+
     def kept(self, x: Value) -> Value:
         """`x`, which is computed once for all that need it."""
         return Value(self.emit, self.emit.keep(x.value))
@@ -138,8 +143,11 @@ class Approximating(Compiled, Tables):
         return self.where(x < low, low, self.where(x > high, high, x))
 
     def is_number(self, x: Value) -> Value:
-        """Whether `x` is no NaN; of |x| ≥ 0, XLA knows that it always holds."""
-        return (x >= 0) | (x < 0)
+        """Whether `x` is no NaN."""
+        return Value(self.emit, self.emit.compare("EQ", x.value, x.value))
+
+    def is_zero(self, x: Value) -> Value:
+        return Value(self.emit, self.emit.compare("EQ", x.value, x.constant(0)))
 
     def split(self, x: Value) -> tuple[Value, Value]:
         """`x` as a number whose square is exact and a rest."""

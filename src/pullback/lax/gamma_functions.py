@@ -2,7 +2,8 @@
 Pochhammer's symbol, binomial coefficients.
 
 Eager values are SciPy's. Compiled ones are computed in float64 from log Γ, except Γ itself, which
-is what Stirling's formula has (DLMF 5.11.3), times a polynomial. Derivatives are by digamma (DLMF 5.2.2).
+is what Stirling's formula has (DLMF 5.11.3), times a polynomial, and binomial coefficients, which are powers
+times such polynomials. Derivatives are by digamma (DLMF 5.2.2).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from pullback.lax.approximations import INFINITY, Special
 from pullback.lax.family import ZERO, add_p, like, mul_p, neg_p, sub_p
+from pullback.lax.masses import choices
 from pullback.lax.special import digamma_p, psi_change_p
 
 #: Γ of more is infinite.
@@ -79,15 +81,6 @@ def pochhammer(xp: Any, z: Any, m: Any) -> Any:
     return xp.where(empty & xp.is_number(z), 1.0, out)
 
 
-def binomial(xp: Any, n: Any, k: Any) -> Any:
-    rest = n - k
-    sign = sign_of_gamma(xp, n + 1) * sign_of_gamma(xp, k + 1) * sign_of_gamma(xp, rest + 1)
-    out = sign * xp.exp(xp.lgamma(n + 1) - xp.lgamma(k + 1) - xp.lgamma(rest + 1))
-    # Whole numbers, as long as float64 has them all.
-    whole = (xp.floor(n) >= n) & (xp.floor(k) >= k) & (xp.abs(out) < 2.0**40)
-    return xp.where(whole, xp.rint(out), out)
-
-
 # ---- partial derivatives -------------------------------------------------------------------------
 
 
@@ -137,4 +130,4 @@ gammasgn_p = Special("gammasgn", "gammasgn", sign_of_gamma, ZERO)
 betaln_p = Special("betaln", "betaln", log_beta, _log_beta_by_a, _log_beta_by_b, wide=True)
 beta_p = Special("beta", "beta", beta, _beta_by_a, _beta_by_b, wide=True)
 poch_p = Special("poch", "poch", pochhammer, _pochhammer_by_z, _pochhammer_by_m, wide=True)
-binom_p = Special("binom", "binom", binomial, _binomial_by_n, _binomial_by_k, wide=True)
+binom_p = Special("binom", "binom", choices, _binomial_by_n, _binomial_by_k, wide=True)

@@ -323,7 +323,10 @@ def _log_of_quotient(xp: Any, u: Any) -> Any:
 
 
 def log_ratio(xp: Any, p: Any, q: Any) -> Any:
-    """log(p/q) of positive numbers, exact also where they are close."""
+    """log(p/q) of positive numbers, exact also where they are close. Numbers of float32 come as float64,
+    in which the quotient is exact enough, and neither subnormal nor infinite."""
+    if xp.single:
+        return xp.log(p / q)
     u = (p - q) * 0.5 / (p * 0.5 + q * 0.5)  # whose sum may be infinite
     near = xp.abs(u) < 0.3
     quotient = p / q

@@ -185,25 +185,55 @@ def _beta(xp: Any, a: Any, b: Any, x: Any) -> tuple[Any, Any, Any, Any, Any]:
     return inside, a_, b_, x_, xp.where(defined, at_end, math.nan)
 
 
-def log_beta(xp: Any, a: Any, b: Any) -> Any:
-    """log B(a, b) = log((a + b)/(ab)) - log of the binomial coefficient of a + b and a, of positive numbers."""
-    defined = (a > 0) & (b > 0) & (a < math.inf) & (b < math.inf)
-    a, b = xp.where(defined, a, 1.0), xp.where(defined, b, 1.0)
-    n = a + b
-    # a log((a + b)/a), or, as k^k e^-k is no part of 1/Γ(k + 1) = `_factor` for k < 1, a (log(a + b) - 1).
-    powers = []
+def _log_powers(xp: Any, n: Any, a: Any, b: Any) -> Any:
+    """The logarithm of W(n)/(W(a) W(b)) for n = a + b ≥ 1, where W(k) is k^k e^-k for k ≥ 1 and 1 below, as Γ(k + 1)
+    is W(k)/`_factor`(k): the sum of a log(n/a), or for a < 1 of a (log n - 1), and the same for b."""
+    out = None
     for k, other in ((a, b), (b, a)):
         far = k >= 1
         u = other / (n + k)
         near = far & (u < 0.4)
         close = _log_of_quotient(xp, xp.where(near, u, 0.0))
         log = xp.log(xp.where(far, n / xp.where(far, k, 1.0), n))
-        powers.append(k * xp.where(near, close, xp.where(far, log, log - 1)))
+        part = k * xp.where(near, close, xp.where(far, log, log - 1))
+        out = part if out is None else out + part
+    return xp.where(n >= 1, out, 0.0)
+
+
+def log_beta(xp: Any, a: Any, b: Any) -> Any:
+    """log B(a, b) = log((a + b)/(ab)) - log of the binomial coefficient of a + b and a, of positive numbers."""
+    defined = (a > 0) & (b > 0) & (a < math.inf) & (b < math.inf)
+    a, b = xp.where(defined, a, 1.0), xp.where(defined, b, 1.0)
+    n = a + b
     (rest_a, size_a, _), (rest_b, size_b, _), (rest_n, size_n, _) = (_log_factor(xp, k, k + 1) for k in (a, b, n))
     log = xp.log(n / a / b * xp.sqrt(size_a * (size_b / size_n)))
-    out = log - xp.where(n >= 1, powers[0] + powers[1], 0.0) - (rest_a + rest_b - rest_n)
+    out = log - _log_powers(xp, n, a, b) - (rest_a + rest_b - rest_n)
     ends = xp.where((a >= 0) & (b >= 0), xp.where((a <= 0) | (b <= 0), math.inf, -math.inf), math.nan)
     return xp.where(defined, out, ends)
+
+
+def choices(xp: Any, n: Any, k: Any) -> Any:
+    """The binomial coefficient Γ(n + 1)/(Γ(k + 1) Γ(n - k + 1)) for 0 ≤ k ≤ n, and NaN elsewhere."""
+    defined = (k >= 0) & (n >= k) & (n < math.inf)
+    total, chosen = xp.where(defined, n, 1.0), xp.where(defined, k, 1.0)
+    rest = total - chosen
+    power = xp.exp(_log_powers(xp, total, chosen, rest))
+    out = power * (_factor(xp, chosen) * _factor(xp, rest) / _factor(xp, total))
+    # Whole numbers, as long as float64 has them all.
+    whole = (xp.floor(total) >= total) & (xp.floor(chosen) >= chosen) & (out < 2.0**40)
+    at_end = xp.where((n >= math.inf) & (k >= 0) & (k < math.inf), xp.where(k > 0, math.inf, 1.0), math.nan)
+    return xp.where(defined, xp.where(whole, xp.rint(out), out), at_end)
+
+
+def cauchy_tail(xp: Any, z: Any) -> Any:
+    """The probability of more than `z` under the Cauchy distribution: of large z the angle of 1/z, which does
+    not cancel."""
+    size = xp.abs(z)
+    far = size > 1
+    t = xp.where(far, 1 / size, size)
+    angle = t * xp.linear("atan", t * t, 0.0, 1.0)
+    above = xp.where(far, angle, 0.5 - angle)
+    return xp.where(z < 0, 1 - above, above)
 
 
 def _t_factor(xp: Any, df: Any) -> Any:
@@ -264,6 +294,7 @@ def gamma_score(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
 
 
 __all__ = [
-    "beta_density", "binomial", "gamma_density", "gamma_score", "log_beta", "log_beta_density", "log_binomial", "log_gamma_density",
-    "log_poisson", "log_t_density", "poisson", "t_density", "t_score",
+    "beta_density", "binomial", "cauchy_tail", "choices", "gamma_density", "gamma_score", "log_beta",
+    "log_beta_density", "log_binomial", "log_gamma_density", "log_poisson", "log_t_density", "poisson", "t_density",
+    "t_score",
 ]  # fmt: skip

@@ -51,11 +51,36 @@ def entr(xp: Any, x: Any) -> Any:
 
 
 def _of_distributions(xp: Any, p: Any, q: Any, inside: Any, at_zero: Any) -> Any:
-    out = xp.where((p > 0) & (q > 0), inside, xp.where((p <= 0) & (p >= 0) & (q >= 0), at_zero, INFINITY))
+    out = xp.where((p > 0) & (q > 0), inside, xp.where(xp.is_zero(p) & (q >= 0), at_zero, INFINITY))
     return xp.where(xp.is_number(p) & xp.is_number(q), out, math.nan)
 
 
+def _log_ratio_of_singles(xp: Any, p: Any, q: Any) -> tuple[Any, Any]:
+    """For float32, a logarithm and a rest: log(p/q) is the logarithm and the rest divided by p. The rest is
+    what the rounding of the quotient r leaves of p - qr, which float64 has exactly."""
+    # Where the quotient is subnormal or infinite, it is taken of numbers that are closer.
+    above, below = p > q * 1e36, p * 1e36 < q
+    scale = xp.where(above, 2.0**-64, xp.where(below, 2.0**64, 1.0))
+    back = xp.where(above, 2.0**64, xp.where(below, 2.0**-64, 1.0))
+    log = 128 * math.log(2)
+    moved = xp.where(above, log, xp.where(below, -log, 0.0))
+    p, q = p * scale, q * back
+    quotient = p / q
+    rest = xp.exactly(lambda p, q, r: p - q * r, p, q, quotient)
+    return xp.log(quotient) + moved, rest * back
+
+
+def _log_ratio(xp: Any, p: Any, q: Any) -> Any:
+    if xp.single:
+        log, rest = _log_ratio_of_singles(xp, p, q)
+        return log + rest / p
+    return log_ratio(xp, p, q)
+
+
 def rel_entr(xp: Any, p: Any, q: Any) -> Any:
+    if xp.single:
+        log, rest = _log_ratio_of_singles(xp, p, q)
+        return _of_distributions(xp, p, q, p * log + rest, 0.0)
     return _of_distributions(xp, p, q, p * log_ratio(xp, p, q), 0.0)
 
 
@@ -67,7 +92,8 @@ def kl_div(xp: Any, p: Any, q: Any) -> Any:
     v = xp.where(near, u, 0.0)
     bend = v * xp.linear("atanh_rest", v * v, 0.0, _NEAR**2)
     close = difference * (v + v * bend * (1 + v))
-    return _of_distributions(xp, p, q, xp.where(near, close, p * log_ratio(xp, p, q) - difference), q)
+    far = (_log_ratio_of_singles(xp, p, q)[0] if xp.single else log_ratio(xp, p, q)) * p - difference
+    return _of_distributions(xp, p, q, xp.where(near, close, far), q)
 
 
 def logit(xp: Any, p: Any) -> Any:
@@ -172,7 +198,7 @@ entr_p = Special("entr", "entr", entr, _entr_slope)
 log_ratio_p = Special(
     "log_ratio",
     _log_ratio_of_values,
-    log_ratio,
+    _log_ratio,
     lambda p, q, out: div_p.bind(like(1, p), p),
     lambda p, q, out: neg_p.bind(div_p.bind(like(1, q), q)),
 )

@@ -1,8 +1,9 @@
 """Primitives of Poisson and binomial probabilities, of the densities of the gamma, beta and t distributions,
-and of the beta function of positive numbers, by the formulas of `lax.masses`."""
+of Cauchy probabilities, and of the beta function of positive numbers, by the formulas of `lax.masses`."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,20 @@ log_binomial_p = Special(
     "log_binomial", _eagerly(masses.log_binomial), masses.log_binomial, *map(_of_log, _BINOMIAL_SCORES)
 )
 
+
+def _cauchy_slope(z: Any, out: Any) -> Any:
+    """-1/(π (1 + z²))"""
+    return neg_p.bind(div_p.bind(like(1 / math.pi, z), _plus(mul_p.bind(z, z))))
+
+
+def _cauchy_tail(z: Any) -> Any:
+    return (np.arctan2(1.0, np.asarray(z, np.float64)) / math.pi).astype(z.dtype)
+
+
+cauchy_tail_p = Special("cauchy_tail", _cauchy_tail, masses.cauchy_tail, _cauchy_slope)
+
 __all__ = [
+    "cauchy_tail_p",
     "binomial_mass_p",
     "log_beta_density_p",
     "log_beta_p",

@@ -210,12 +210,8 @@ def _ordered_integers(x: Any) -> Any:
     if dtypes.is_float(x.dtype):
         x = convert(x, dtypes.float32)
         x = select(e.eq_p.bind(x, like(0, x)), like(0, x), x)
-        bits = bitcast_convert_type(select(e.ne_p.bind(x, x), like(np.nan, x), x), dtypes.int32)
-        sign = e.shift_right_arithmetic_p.bind(bits, like(31, bits))
-        return e.xor_p.bind(bits, e.and_p.bind(sign, like(0x7FFFFFFF, bits)))
-    if x.dtype == dtypes.uint32:
-        return bitcast_convert_type(e.xor_p.bind(x, like(1 << 31, x)), dtypes.int32)
-    return convert(x, dtypes.int32)
+        x = select(e.ne_p.bind(x, x), like(np.nan, x), x)
+    return _order_in_32_bits(x)
 
 
 def _key_parts(emit: Any, x: Any) -> list[Any]:
@@ -317,6 +313,8 @@ class TopK(Primitive):
         to_last = (*(i for i in range(x.ndim) if i != axis), axis)
         back = tuple(to_last.index(i) for i in range(x.ndim))
         keys = emit.transpose(x, to_last)
+        if x.dtype != dtypes.float32 and _fits_32_bits(x.dtype) and emit.capabilities.selects_singles:
+            return [emit.transpose(v, back) for v in emit.staged(lambda x: _top_k_by_singles(x, k), keys)]
         if x.dtype.itemsize == 1 and (x.dtype == dtypes.bool_ or not dtypes.is_numpys(x.dtype)):
             wide = {"f": dtypes.float32, "i": dtypes.int8, "u": dtypes.uint8, "b": dtypes.uint8}
             keys = emit.convert(keys, wide[dtypes.kind(x.dtype)])
@@ -339,6 +337,37 @@ class TopK(Primitive):
 
 
 top_k_p = TopK()
+
+
+# XLA:CPU has a function for the largest of float32 numbers, which it compares as integers, by IEEE's total
+# order, so that NaNs differ, too. All other types it sorts, by calls of a comparator, thirty times slower.
+# So those of at most 32 bits are mapped to float32.
+
+
+def _top_k_by_singles(x: Any, k: int) -> list[Any]:
+    keys = bitcast_convert_type(_flipped(_order_in_32_bits(x)), dtypes.float32)
+    (_, indices) = top_k_p.bind(keys, k=k, axis=x.ndim - 1)
+    return [take_along_p.bind(x, indices, axis=x.ndim - 1), indices]
+
+
+def _flipped(bits: Any) -> Any:
+    """Signed integers, of which the negative ones have all bits but the sign flipped: what makes integers in
+    order of the bits of floats, and the other way round."""
+    width = dtypes.itemsize_bits(bits.dtype)
+    sign = e.shift_right_arithmetic_p.bind(bits, like(width - 1, bits))
+    return e.xor_p.bind(bits, e.and_p.bind(sign, like((1 << (width - 1)) - 1, bits)))
+
+
+def _order_in_32_bits(x: Any) -> Any:
+    """As `_total_order`, in a program: 32-bit integers, for types of at most that width."""
+    if dtypes.is_float(x.dtype):
+        if x.dtype.itemsize == 1:
+            x = convert(x, dtypes.float32)
+            x = select(e.ne_p.bind(x, x), like(np.nan, x), x)
+        x = _flipped(bitcast_convert_type(x, dtypes.int16 if x.dtype.itemsize == 2 else dtypes.int32))
+    elif x.dtype == dtypes.uint32:
+        return bitcast_convert_type(e.xor_p.bind(x, like(1 << 31, x)), dtypes.int32)
+    return convert(x, dtypes.int32)
 
 
 def _total_order(x: Any) -> Any:

@@ -12,13 +12,13 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, concrete
 from pullback.core.types import canonical_axes, canonical_axis, count
-from pullback.lax.arrangement import pad, rev, slice_in_dim
+from pullback.lax.arrangement import rev, slice_in_dim
+from pullback.lax.convolution import conv_general_dilated
 from pullback.lax.precision import check_precision
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert, move_axis, reshape_p
 from pullback.numpy import arithmetic
 from pullback.numpy import ufuncs as u
-from pullback.numpy.contraction import matmul
 from pullback.numpy.joining import concatenate
 from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, inexact, promote, promote_inexact
@@ -255,7 +255,7 @@ def convolve(a: Any, v: Any, mode: str = "full", *, precision: Any = None, prefe
     check_precision("convolve", precision)
     a, v = _sequences("convolve", a, v, mode, preferred_element_type)
     short = min(a.shape[0], v.shape[0])
-    return _overlaps(a, v, mode, (short - 1) // 2)
+    return _overlaps(a, v, mode, (short - 1) // 2, precision)
 
 
 def correlate(
@@ -266,7 +266,7 @@ def correlate(
     a, v = _sequences("correlate", a, v, mode, preferred_element_type)
     short = min(a.shape[0], v.shape[0])
     start = short // 2 if a.shape[0] < v.shape[0] else (short - 1) // 2
-    return _overlaps(a, rev(u.conjugate(v), (0,)), mode, start)
+    return _overlaps(a, rev(u.conjugate(v), (0,)), mode, start, precision)
 
 
 def _sequences(name: str, a: Any, v: Any, mode: str, element_type: Any) -> tuple[Array, Array]:
@@ -282,16 +282,28 @@ def _sequences(name: str, a: Any, v: Any, mode: str, element_type: Any) -> tuple
     return a, v
 
 
-def _overlaps(a: Array, v: Array, mode: str, same_start: int) -> Array:
+def _overlaps(a: Array, v: Array, mode: str, same_start: int, precision: Any) -> Array:
     """The part of the full convolution of `a` and `v` that `mode` asks for."""
     if a.shape[0] < v.shape[0]:
         a, v = v, a
     n, m = a.shape[0], v.shape[0]
-    first, length = {"full": (0, n + m - 1), "same": (same_start, n), "valid": (m - 1, n - m + 1)}[mode]
-    padded = pad(a, concrete(np.zeros((), a.dtype), a.weak_type), [(m - 1 - first, first + length - n, 0)])
-    # Row k of the windows holds the samples under the reversed kernel at output k.
-    windows = take(padded, concrete(np.arange(length, dtype=np.int32)[:, None] + np.arange(m, dtype=np.int32)))
-    return matmul(windows, rev(v, (0,)))
+    part = {"full": (0, n + m - 1), "same": (same_start, n), "valid": (m - 1, n - m + 1)}[mode]
+    return direct_convolution(a, v, [part], precision)
+
+
+def direct_convolution(a: Array, v: Array, parts: Sequence[tuple[int, int]], precision: Any) -> Array:
+    """Of the full convolution of two arrays the part that begins, along each axis, at the first number of that
+    axis's pair, and has the second one's length: sums of products."""
+    if not a.shape:
+        return a * v
+    if a.size < v.size:
+        a, v = v, a
+    kernel = rev(v, range(len(v.shape)))
+    # Before its first element, a has as many zeros as the kernel has elements before its last one.
+    pads = [(m - 1 - first, first + length - n) for n, m, (first, length) in zip(a.shape, v.shape, parts)]
+    a, kernel = (reshape_p.bind(x, new_sizes=(1, 1, *x.shape)) for x in (a, kernel))
+    out = conv_general_dilated(a, kernel, (1,) * len(pads), pads, precision=precision)
+    return reshape_p.bind(out, new_sizes=tuple(out.shape[2:]))
 
 
 # ---- windows -------------------------------------------------------------------------------------

@@ -38,6 +38,9 @@ class Capabilities:
     #: One operand is sorted by its plain order much more quickly than several by a comparator: a
     #: key of at most 32 bits is packed with its position.
     packs_sort_keys: bool = True
+    #: The largest of float32 numbers are found much more quickly than those of other types, by IEEE's
+    #: total order of their bits.
+    selects_singles: bool = False
     #: Products of matrices are of the full precision of their operands, and computed by operations of
     #: the dtypes that they are computed in; there are no other algorithms.
     has_exact_products: bool = False
@@ -51,7 +54,7 @@ class Capabilities:
 
 CPU = Capabilities(
     "cpu", has_lapack=True, calls_host=True, keeps_barriers=True, has_exact_products=True, loops_over_rows=True,
-    convolves_by_loops=True, makes_kernels=True,
+    convolves_by_loops=True, makes_kernels=True, selects_singles=True,
 )  # fmt: skip
 _known = {CPU.platform: CPU}
 

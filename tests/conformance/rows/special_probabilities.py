@@ -19,6 +19,7 @@ EDGES = np.array([0.0, -0.0, 0.3, 1.0, 2.5, 30.0, np.inf, np.nan])
 ROWS = []
 for primitive, x in (
     (g.gamma_p, POSITIVE), (n.ndtr_p, BOTH), (n.log_ndtr_p, 3 * BOTH), (n.ndtri_p, UNIT), (n.entr_p, POSITIVE), (n.logit_p, UNIT),
+    (m.cauchy_tail_p, 3 * BOTH),
 ):  # fmt: skip
     ROWS += [
         Row(primitive.name, "float64", primitive.bind, (x,), compiled_tol=1e-13),
@@ -51,6 +52,12 @@ ROWS += [
     Row("beta_density", "float64", s.beta_density_p.bind, (POSITIVE, OTHER, UNIT), compiled_tol=1e-13),
     Row("beta_density", "edges", s.beta_density_p.bind, (A, B, X), order=0, vmap=False, compiled_tol=1e-13),
 ]
+N, K = (
+    v.ravel()
+    for v in np.meshgrid([0.0, 0.3, 1.0, 2.0, 7.5, 40.0, 1e10, np.inf, np.nan], [0.0, 0.2, 1.0, 2.0, 7.0, np.nan])
+)
+inside = ((N >= K) | (N != N)) & ((np.inf > N) | (K != 0.2))  # SciPy has NaN for that
+ROWS += [Row("binom", "edges", g.binom_p.bind, (N[inside], K[inside]), order=0, vmap=False, compiled_tol=1e-12)]
 A, B = (v.ravel() for v in np.meshgrid(EDGES[:-2], EDGES[:-2]))
 for primitive in (n.rel_entr_p, n.kl_div_p, n.xlogy_p, n.xlog1py_p):
     ROWS += [Row(primitive.name, "edges", primitive.bind, (A, B), order=0, vmap=False, compiled_tol=1e-12)]

@@ -13,12 +13,12 @@ from pullback.core.array import Array
 from pullback.core.errors import user_api
 from pullback.core.types import Shape, canonical_axes
 from pullback.lax.arrangement import rev_p, slice_in_dim
-from pullback.lax.convolution import conv_general_dilated
 from pullback.lax.precision import check_precision
-from pullback.lax.shape import convert, reshape_p
+from pullback.lax.shape import convert
 from pullback.lax.summation import is_narrow
 from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, promote_inexact
+from pullback.numpy.signal import direct_convolution
 
 _MODES = ("full", "same", "valid")
 _BOUNDARIES = {"fill": "constant", "wrap": "wrap", "symm": "symmetric"}
@@ -173,22 +173,7 @@ def _convolved(name: str, a: Array, b: Array, mode: str, method: str, precision:
         return _by_fft(name, a, b, mode, tuple(range(len(a.shape))))
     if method not in ("auto", "direct"):
         raise here(ValueError, f"{name}: method must be 'auto', 'fft' or 'direct', got {method!r:.100}")
-    return _direct(a, b, [_part(n, m, mode) for n, m in zip(a.shape, b.shape)], precision)
-
-
-def _direct(a: Array, b: Array, parts: Sequence[tuple[int, int]], precision: Any) -> Array:
-    """The part of the full convolution that begins, along each axis, at the first number of that
-    axis's pair, and has the second one's length."""
-    if not a.shape:
-        return a * b
-    if a.size < b.size:
-        a, b = b, a
-    kernel = rev_p.bind(b, dimensions=tuple(range(len(b.shape))))
-    # Before its first element, a has as many zeros as the kernel has elements before its last one.
-    pads = [(m - 1 - first, first + length - n) for n, m, (first, length) in zip(a.shape, b.shape, parts)]
-    a, kernel = (reshape_p.bind(x, new_sizes=(1, 1, *x.shape)) for x in (a, kernel))
-    out = conv_general_dilated(a, kernel, (1,) * len(pads), pads, precision=precision)
-    return reshape_p.bind(out, new_sizes=tuple(out.shape[2:]))
+    return direct_convolution(a, b, [_part(n, m, mode) for n, m in zip(a.shape, b.shape)], precision)
 
 
 def _within(
@@ -201,7 +186,7 @@ def _within(
     parts = [_part(n, m, mode, before) for n, m in zip(a.shape, b.shape)]
     is_zero = not isinstance(fillvalue, Array) and np.ndim(fillvalue) == 0 and fillvalue == 0
     if mode == "valid" or (boundary == "fill" and is_zero):
-        return _direct(a, b, parts, precision)
+        return direct_convolution(a, b, parts, precision)
     pads = [(m - 1 - first, first + length - n) for n, m, (first, length) in zip(a.shape, b.shape, parts)]
     value = {}
     if boundary == "fill":
@@ -212,7 +197,7 @@ def _within(
             )
         value = {"constant_values": fill}
     a = jnp.pad(a, pads, mode=_BOUNDARIES[boundary], **value)
-    return _direct(a, b, [(m - 1, length) for m, (_, length) in zip(b.shape, parts)], precision)
+    return direct_convolution(a, b, [(m - 1, length) for m, (_, length) in zip(b.shape, parts)], precision)
 
 
 def _by_fft(name: str, a: Array, b: Array, mode: str, axes: Shape) -> Array:

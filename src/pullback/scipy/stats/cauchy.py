@@ -9,6 +9,8 @@ from typing import Any
 
 import pullback.numpy as jnp
 from pullback.core.array import Array
+from pullback.lax.probabilities import cauchy_tail_p
+from pullback.scipy.special.operands import apply
 from pullback.scipy.stats.families import (
     Family,
     instead,
@@ -23,18 +25,9 @@ from pullback.scipy.stats.families import (
 family = Family("the Cauchy distribution", scale="positive")
 
 
-def _above(z: Any) -> Any:
-    """The probability of more than `z`: atan(1/z)/π, as far from 0."""
-    far = jnp.abs(z) > 1
-    angle = jnp.arctan(1 / jnp.where(far, z, 1.0))
-    return jnp.where(
-        far, angle * (1 / math.pi) + jnp.where(z < 0, 1.0, 0.0), 0.5 - jnp.arctan(instead(far, z, 0.0)) * (1 / math.pi)
-    )
-
-
 def _log_above(z: Any) -> Any:
     upper = z > 0
-    tail = _above(jnp.where(upper, z, -z))
+    tail = apply(cauchy_tail_p, jnp.where(upper, z, -z))
     return jnp.where(upper, jnp.log(jnp.where(upper, tail, 1.0)), jnp.log1p(-instead(upper, tail, 0.0)))
 
 
@@ -43,9 +36,8 @@ def _quantile(q: Any) -> Any:
     low = q < 0.5
     rest = jnp.where(low, q, 1 - q)
     end = rest < 0.25
-    size = jnp.where(
-        end, 1 / jnp.tan(math.pi * jnp.where(end, rest, 0.25)), jnp.tan(math.pi * (0.5 - instead(end, rest, 0.5)))
-    )
+    tangent = jnp.tan(math.pi * jnp.where(end, rest, 0.5 - rest))
+    size = jnp.where(end, 1 / jnp.where(end, tangent, 1.0), tangent)
     return refuse_quantiles(q, jnp.where(low, -size, size))
 
 
@@ -79,7 +71,7 @@ def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> cdf(-1e6)
     Array(3.1830987e-07, dtype=float32, weak_type=True)
     """
-    return _above(-standardized(x, loc, scale))
+    return apply(cauchy_tail_p, -standardized(x, loc, scale))
 
 
 @family
@@ -97,7 +89,7 @@ def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> sf(1e6)
     Array(3.1830987e-07, dtype=float32, weak_type=True)
     """
-    return _above(standardized(x, loc, scale))
+    return apply(cauchy_tail_p, standardized(x, loc, scale))
 
 
 @family
