@@ -15,7 +15,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, concrete
 from pullback.core.trace import current
 from pullback.core.types import Shape, canonical_axes, canonical_axis, integer
-from pullback.lax.creation import positions as lax_positions
+from pullback.lax.creation import iota_p
 from pullback.lax.elementwise import max_p, min_p, rsqrt_p
 from pullback.lax.family import like
 from pullback.lax.gradient import stop_gradient_p
@@ -217,9 +217,9 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1) -> A
         x = convert(x, dtypes.int32)
     axis = canonical_axis(axis, len(x.shape) + 1)
     positions = reshape_p.bind(x, new_sizes=(*x.shape[:axis], 1, *x.shape[axis:]))
-    classes = lax_positions(num_classes, dtypes.default_dtype(int))
-    if axis < len(x.shape):
-        classes = reshape_p.bind(classes, new_sizes=(num_classes, *(1,) * (len(x.shape) - axis)))
+    # Counted in the program: a constant of theirs would be read from memory.
+    shape = (num_classes, *(1,) * (len(x.shape) - axis))
+    classes = iota_p.bind(dtype=dtypes.default_dtype(int), shape=shape, dimension=0)
     return convert(u.equal(positions, classes), dtype)
 
 
