@@ -40,18 +40,26 @@ def _factor(xp: Any, k: Any) -> Any:
     return xp.where(far, xp.reciprocal("mass_far", m, 1.0) / xp.sqrt(m), xp.linear("mass_near", low, 0.0, 1.0))
 
 
+def _exponent(xp: Any, k: Any, x: Any) -> Any:
+    """k log(x/k) + k - x for k ≥ 1, k log x - x below: exact enough in float64 for results in float32."""
+    far, empty = k >= 1, k <= 0
+    base = xp.where(empty, 1.0, xp.where(far, x / xp.where(far, k, 1.0), x))
+    return k * xp.log(base) + (xp.where(far, k, 0.0) - x)
+
+
 def poisson(xp: Any, k: Any, x: Any) -> Any:
     """x^k e^-x / Γ(k + 1) for k ≥ 0 and x ≥ 0."""
     defined = (k >= 0) & (x >= 0) & (k < math.inf)
     x_end = x >= math.inf
     k, x = xp.where(defined, k, 1.0), xp.where(defined & ~x_end, x, 1.0)
-    far, empty = k >= 1, k <= 0
-    m, factor = xp.where(far, k, 1.0), _factor(xp, k)
-    base = xp.where(empty, 1.0, xp.where(far, x / m, x))
-    shift, shift_rest = _difference(xp.where(far, k, 0.0), x)
+    factor = _factor(xp, k)
     if xp.single:
-        out = xp.exp(k * xp.log(base) + shift) * factor
+        out = xp.exp(_exponent(xp, k, x)) * factor
     else:
+        far, empty = k >= 1, k <= 0
+        m = xp.where(far, k, 1.0)
+        base = xp.where(empty, 1.0, xp.where(far, x / m, x))
+        shift, shift_rest = _difference(xp.where(far, k, 0.0), x)
         # Of x/k the base is rounded, by a part of which the power is k times.
         product, product_rest = _product(xp, base, m)
         rest = k * (((x - product) - product_rest) / xp.where(x > 0, x, 1.0))
@@ -125,9 +133,12 @@ def binomial(xp: Any, s: Any, f: Any, p: Any) -> Any:
     a, b = n * p, n * q
     # P(n; n) for n ≥ 1 is the factor alone.
     below = (n > 0) & (n < 1)
-    little = xp.exp(xp.where(n < 1, n * xp.log(xp.where(below, n, 1.0)) - n, 0.0))
-    out = poisson(xp, s, a) * poisson(xp, f, b) / (_factor(xp, n) * little)
-    if not xp.single:
+    little = xp.where(n < 1, n * xp.log(xp.where(below, n, 1.0)) - n, 0.0)
+    if xp.single:
+        power = xp.exp(_exponent(xp, s, a) + _exponent(xp, f, b) - little)
+        out = power * (_factor(xp, s) * _factor(xp, f) / _factor(xp, n))
+    else:
+        out = poisson(xp, s, a) * poisson(xp, f, b) / (_factor(xp, n) * xp.exp(little))
         # What has been rounded away of the means, by which the logarithm changes.
         n_rest, q_rest = _difference(s, -f)[1], _difference(q * 0.0 + 1.0, p)[1]
         a_rest, b_rest = _product(xp, n, p)[1] + n_rest * p, _product(xp, n, q)[1] + (n * q_rest + n_rest * q)

@@ -265,9 +265,7 @@ class SparseProduct(Primitive):
     def lower(self, emit: Any, data: Any, rows: Any, columns: Any, x: Any, *, shape: Any, transpose: bool) -> Any:
         m, k = shape
         # A module that is made for any machine has what every machine has.
-        has_kernel = (
-            emit.capabilities.has_lapack and emit.calls_host and data.dtype.char in "fdFD" and len(x.shape) == 2
-        )
+        has_kernel = emit.capabilities.has_lapack and emit.calls_host and data.dtype.char in "fdFD"
         is_plain = self.compressed and not transpose and rows.dtype == columns.dtype == dtypes.int32
         if not (has_kernel and is_plain and data.size and x.size and m):
             return emit.expand(self, (data, rows, columns, x), {"shape": shape, "transpose": transpose})
@@ -277,7 +275,13 @@ class SparseProduct(Primitive):
         data, columns = emit.select(inside, data, emit.like(0, data)), emit.select(inside, columns, zero)
         limits = emit.like(0, rows), emit.like(data.size, rows)
         rows = emit("clamp", limits[0], rows, limits[1], out=rows)
-        return emit.custom_call("cpu_csr_sparse_dense_ffi", data, rows, columns, x, out=emit.type)
+        # A vector is a matrix of one column.
+        out = emit.type
+        matrix = out.update(shape=(m, x.size // k))
+        product = emit.custom_call(
+            "cpu_csr_sparse_dense_ffi", data, rows, columns, emit.reshape(x, (k, x.size // k)), out=matrix
+        )
+        return emit.reshape(product, out.shape)
 
     def is_linear(self, active: Sequence[bool]) -> bool:
         return active[0] != active[3]
