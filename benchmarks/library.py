@@ -129,9 +129,9 @@ scipy.stats
 scipy.linalg
     eigh_tridiagonal(v, u, True)                            eigh_tridiagonal(v, u, eigvals_only=True, select="i", select_range=(0, 9))
     eigh(H)                     eigh(H, eigvals_only=True)  svd(M)                      svd(M, compute_uv=False)
-    cholesky(H)                 cho_factor(H)               cho_solve(cho_factor(H), v) lu(M)
+    cholesky(H)                 cho_factor(H)               cho_solve(cho_factor(H), v)  lu(M)
     lu_factor(M)                lu_solve(lu_factor(M), v)   qr(M)                       qr(T, mode="economic")
-    solve(M, v)                 solve(H, v, assume_a="pos") solve_triangular(H, v)      solve_triangular(H, M)
+    solve(M, v)                 solve(H, v, assume_a="pos")  solve_triangular(H, v)      solve_triangular(H, M)
     inv(M)                      det(M)                      expm(M)                     expm(G)
     expm_frechet(G, G)          funm(G, jnp.exp)            funm(M, jnp.exp)            sqrtm(G)
     schur(G)                    hessenberg(M)               polar(G)                    toeplitz(v)
@@ -142,7 +142,7 @@ scipy.linalg
 scipy.signal
     convolve(s, f)              convolve(s, F)              convolve(s, f, "same")      correlate(s, f)
     fftconvolve(s, F)           convolve2d(I, K)            convolve2d(I, K, "same")    correlate2d(I, K)
-    detrend(s)                  detrend(s, type="constant") stft(s)                     istft(stft(s)[2])
+    detrend(s)                  detrend(s, type="constant")  stft(s)                     istft(stft(s)[2])
     welch(s)                    csd(s, -s)
 numpy
     convolve(s, f)              convolve(s, F)              convolve(s, f, "same")      correlate(s, f)
@@ -178,7 +178,7 @@ numpy
 lax
     top_k(x, 10)[0]             top_k(x, 1000)[0]           top_k(R, 5)[0]              top_k(i, 10)
     top_k(i, 1000)              top_k(R, 5)                 top_k(x.astype("bfloat16"), 10)  top_k(x.astype("float16"), 10)
-    top_k(i.astype("int8"), 10) top_k(x.astype("float64"), 10)  top_k(i.astype("uint32"), 10)  sort(i)
+    top_k(i.astype("int8"), 10)  top_k(x.astype("float64"), 10)  top_k(i.astype("uint32"), 10)  sort(i)
     cumlogsumexp(x)             cummax(x)                   population_count(i)         clz(i)
     approx_max_k(x, 10)[0]      igamma(a, b)                regularized_incomplete_beta(a, b, p)  erf_inv(p)
 ops
@@ -239,7 +239,7 @@ gradients
     stats.t.logpdf(x, a) by x  stats.t.logpdf(x, a) by a  stats.chi2.cdf(a, b) by a  stats.laplace.logpdf(x) by x
     stats.logistic.logpdf(x) by x  stats.vonmises.logpdf(x, a) by x  stats.truncnorm.logpdf(x, -1, 2) by x  stats.expon.logpdf(a) by a
     stats.dirichlet.logpdf(p[:3] / p[:3].sum(), a[:3]) by a  stats.multivariate_normal.logpdf(T, T[0], h) by h
-    ops.segment_sum(x, i, 1000) by x  ops.segment_max(x, i, 1000) by x  ops.segment_prod(a, i, 1000) by a
+    ops.segment_sum(x, i, 1000) by x  ops.segment_max(x, i, 1000) by x
     linalg.expm(G) by G  linalg.eigh(h)[1] by h  linalg.svd(G)[1] by G  linalg.cholesky(H) by H
     linalg.solve(M, v) by M  linalg.sqrtm(h) by h  linalg.polar(G)[0] by G  linalg.lu(G)[2] by G
     signal.convolve(s, f) by f  signal.stft(s)[2] by s  signal.fftconvolve(s, F) by s  jnp.convolve(s, f) by f
