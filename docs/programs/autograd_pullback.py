@@ -1,7 +1,7 @@
 import pullback as pb
 import pullback.numpy as np
 
-pb.config.update("enable_x64", True)                 # Autograd computes in float64
+pb.config.update("enable_x64", True)  # Autograd computes in float64
 
 
 def logistic_loss(weights, inputs, targets):

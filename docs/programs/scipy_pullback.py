@@ -4,7 +4,7 @@ import pullback as pb
 import pullback.numpy as jnp
 from pullback.interop.scipy import minimize, solve_ivp
 
-pb.config.update("enable_x64", True)                 # SciPy computes in float64
+pb.config.update("enable_x64", True)  # SciPy computes in float64
 
 
 def rosenbrock(x):
@@ -14,7 +14,7 @@ def rosenbrock(x):
 found = minimize(rosenbrock, np.zeros(5), method="BFGS", options={"gtol": 1e-8})
 
 
-def rate(t, y):                                      # Robertson's stiff reactions
+def rate(t, y):  # Robertson's stiff reactions
     slow, fast = 0.04 * y[0] - 1e4 * y[1] * y[2], 3e7 * y[1] ** 2
     return jnp.stack([-slow, slow - fast, fast])
 
