@@ -106,6 +106,9 @@ def test_transforms_of_nothing(name):
             assert out.shape == shape and out.dtype == ("float32" if real else "complex64")
         if real:
             assert f(jnp.zeros((3, 1))).shape == (3, 0)
+    for x in (jnp.zeros((2, 0)), jnp.zeros((2, 2))):
+        with pytest.raises(ValueError, match="norm must be"):
+            getattr(jnp.fft, name)(x, norm="other")
     assert pb.grad(lambda x: jnp.sum(jnp.abs(jnp.fft.fft(x))))(jnp.zeros((2, 0))).shape == (2, 0)
     halves = jnp.fft.rfftn(jnp.zeros((0, 3)))
     assert halves.shape == (0, 2) and halves.dtype == "complex64"

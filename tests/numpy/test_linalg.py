@@ -92,6 +92,8 @@ def test_half_precision() -> None:
     assert jnp.linalg.norm(a).dtype == jnp.bfloat16
     with pytest.raises(NotImplementedError, match="bfloat16"):
         jnp.linalg.inv(a)
+    with pytest.raises(NotImplementedError, match="bfloat16"):
+        jnp.linalg.matrix_rank(a)
 
 
 # ---- solving ----------------------------------------------------------------------------------------------------
@@ -261,6 +263,7 @@ def test_products() -> None:
     close(jnp.linalg.trace(as_array(STACK), offset=1), np.linalg.trace(STACK, offset=1))
     close(jnp.linalg.diagonal(as_array(STACK), offset=-1), np.linalg.diagonal(STACK, offset=-1))
     for wrong in (lambda: jnp.linalg.multi_dot([jnp.ones((2, 2)), jnp.ones((2, 3, 2))]), lambda: jnp.linalg.outer(A, A),
+                  lambda: jnp.linalg.multi_dot([jnp.ones((2, 3)), jnp.ones((2, 3))]), lambda: jnp.linalg.multi_dot([jnp.ones(2), A]),
                   lambda: jnp.linalg.cross(jnp.ones(2), jnp.ones(2)), lambda: jnp.linalg.matrix_transpose(jnp.ones(3))):  # fmt: skip
         with pytest.raises(ValueError):
             wrong()

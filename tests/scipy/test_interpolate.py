@@ -33,10 +33,16 @@ def test_values_are_scipys() -> None:
 
 def test_types_and_refusals() -> None:
     line = (np.arange(3),)
-    for dtype, result in {"int32": "float32", "bfloat16": "bfloat16", "complex64": "complex64"}.items():
+    for dtype, result in {"int32": "float32", "bfloat16": "float32", "complex64": "complex64"}.items():
         out = RegularGridInterpolator(line, jnp.array([0, 2, 4], dtype))(np.float32([[0.5], [1.5]]))
         assert out.dtype == jnp.dtype(result)
         np.testing.assert_array_equal(np.asarray(out, np.complex64), [1, 3])
+    narrow = RegularGridInterpolator((jnp.arange(3, dtype="bfloat16"),), jnp.array([0, 2, 4], "bfloat16"))
+    assert narrow(jnp.array([0.5], "bfloat16")).dtype == jnp.bfloat16
+    assert narrow(jnp.array([0.5]), method="nearest").dtype == jnp.bfloat16
+    with pb.enable_x64(True):  # the weights' digits are kept
+        out = RegularGridInterpolator(line, jnp.array([0, 1, 2], "float32"))(np.array([0.1]))
+        assert out.dtype == np.float64 and out[0] == 0.1
     broadcast = RegularGridInterpolator((line[0], line[0]), np.eye(3))((0.5, np.ones((2, 2))))
     np.testing.assert_array_equal(broadcast, np.full((2, 2), 0.5))
     square = RegularGridInterpolator((line[0], line[0]), np.eye(3))

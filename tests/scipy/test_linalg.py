@@ -55,6 +55,30 @@ def test_structured_matrices_are_scipys() -> None:
     close(linalg.hadamard(8), scipy_linalg.hadamard(8), 0)
 
 
+@pytest.mark.parametrize("dtype", [*TYPES, "int32", "bool"])
+def test_types_of_factors(dtype: Any) -> None:
+    """Permutations and angles are real where the matrix is complex, and integers become floats where SciPy's do."""
+    a = jnp.asarray(np.array([[4, 1], [2, 3]]), dtype)
+    complex_, real = jnp.result_type(a, jnp.complex64), jnp.finfo(jnp.result_type(a, jnp.float32)).dtype
+    inexact = jnp.result_type(a, jnp.float32)
+    for name, call, dtypes in (
+        ("lu", linalg.lu, (real, inexact, inexact)),
+        ("lu, permuted", lambda a: linalg.lu(a, permute_l=True), (inexact, inexact)),
+        ("lu_factor", linalg.lu_factor, (inexact, np.int32)),
+        ("qr", lambda a: linalg.qr(a, pivoting=True), (inexact, inexact, np.int32)),
+        ("svd", linalg.svd, (inexact, real, inexact)),
+        ("eigh", linalg.eigh, (real, inexact)),
+        ("schur", lambda a: linalg.schur(a, output="complex"), (complex_, complex_)),
+    ):
+        assert tuple(x.dtype for x in call(a)) == dtypes, name
+
+
+def test_results_of_numbers_are_not_weak() -> None:
+    for make in (linalg.block_diag, linalg.toeplitz, linalg.circulant):
+        assert not make(1.5).weak_type, make.__name__
+    assert not linalg.block_diag(1, 2.5).weak_type
+
+
 def test_structured_matrices_of_batches_and_types() -> None:
     batch = jnp.arange(1.0, 7).reshape(2, 3)
     for f in (linalg.circulant, linalg.toeplitz, linalg.hankel, linalg.companion, linalg.fiedler):
@@ -337,6 +361,7 @@ def test_errors() -> None:
         (NotImplementedError, "float16", lambda: linalg.inv(square.astype("float16"))),
         (TypeError, "int32", lambda: linalg.schur(jnp.eye(3, dtype=int))),
         (TypeError, "int32", lambda: linalg.hessenberg(jnp.eye(3, dtype=int))),
+        (ValueError, "a number", lambda: linalg.convolution_matrix(2.0, 3)),
         (ValueError, "int32", lambda: linalg.polar(jnp.eye(3, dtype=int))),
         (ValueError, "assume_a", lambda: linalg.solve(square, vector, assume_a="banded")),
         (ValueError, r"\(3, 3\) and \(4,\)", lambda: linalg.solve(square, jnp.ones(4), assume_a="pos")),

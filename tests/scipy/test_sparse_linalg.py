@@ -223,6 +223,8 @@ def test_bad_input() -> None:
         cg(np.eye(2), np.ones(3))
     with pytest.raises(TypeError, match="A must be either a function or a matrix"):
         gmres("A", np.ones(3))
+    with pytest.raises(TypeError, match="A must be either a function or a matrix"):
+        cg(2.0, np.ones(3))
     with pytest.raises(ValueError, match="matching tree structure"):
         bicgstab(lambda x: x, np.ones(3), {"x": np.ones(3)})
     with pytest.raises(ValueError, match="matching shapes"):

@@ -72,7 +72,12 @@ def test_euler_angles_are_scipys() -> None:
                     locked = Rotation.from_euler(seq, jnp.array([30.0, middle, 50.0]), degrees=True)
                     again = Rotation.from_euler(seq, locked.as_euler(seq))
                     np.testing.assert_allclose(again.as_matrix(), locked.as_matrix(), atol=1e-7, err_msg=seq)
-    assert Rotation.from_euler("x", 0.5).single
+    assert Rotation.from_euler("x", 0.5).single and not Rotation.from_euler("x", 0.5).quat.weak_type
+    small = np.float32([[0, 0, 0], [0.3, 1e-6, -0.2], [0.3, -2e-4, 0.1]])
+    for seq in ("xyz", "ZYX", "yxz"):  # no digits of a small middle angle are lost
+        np.testing.assert_allclose(
+            Rotation.from_euler(seq, small).as_euler(seq)[:, 1], small[:, 1], rtol=1e-3, atol=1e-8
+        )
 
 
 def test_derivatives_also_at_the_identity() -> None:
@@ -113,6 +118,7 @@ def test_stacks_and_refusals() -> None:
         (ValueError, lambda: Rotation.from_euler("xyz", np.ones(2))),
         (ValueError, lambda: r.as_euler("xy")),
         (ValueError, lambda: stack * Rotation.identity(2)),
+        (ValueError, lambda: stack.apply(np.ones((2, 3)))),
         (ValueError, lambda: stack.mean(np.ones(2))),
         (ValueError, lambda: Slerp.init(np.ones(1), r)),
         (ValueError, lambda: Slerp.init(np.ones(2), stack)),

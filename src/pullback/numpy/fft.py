@@ -26,11 +26,9 @@ from pullback.xla.devices import placed
 _NORMS = (None, "backward", "ortho", "forward")
 
 
-def _scaled(out: Any, norm: str | None, size: int, inverse: bool, name: str) -> Any:
+def _scaled(out: Any, norm: str | None, size: int, inverse: bool) -> Any:
     """`out` of a transform without (forward) or with (inverse) the factor 1/n, in the normalization
     asked for."""
-    if norm not in _NORMS:
-        raise ValueError(f'{name}: norm must be "backward", "ortho" or "forward", got {norm!r}')
     if norm in (None, "backward"):
         return out
     power = {("ortho", False): -0.5, ("forward", False): -1.0, ("ortho", True): 0.5, ("forward", True): 1.0}
@@ -73,6 +71,8 @@ def _resized(x: Any, axis: int, n: int) -> Any:
 
 def _transform(name: str, kind: FftType, a: Any, s: Any, axes: Any, norm: str | None) -> Array:
     x = array_like(a, name)
+    if norm not in _NORMS:
+        raise ValueError(f'{name}: norm must be "backward", "ortho" or "forward", got {norm!r}')
     s, axes = _axes(name, x, s, axes)
     real = kind == FftType.RFFT
     if real and dtypes.is_complex(x.dtype):
@@ -101,7 +101,7 @@ def _transform(name: str, kind: FftType, a: Any, s: Any, axes: Any, norm: str | 
     x = x if order == tuple(range(x.ndim)) else transpose_p.bind(x, permutation=order)
     out = _over_last(x, kind, lengths)
     inverse = kind in (FftType.IFFT, FftType.IRFFT)
-    out = _scaled(out, norm, prod(lengths), inverse, name)
+    out = _scaled(out, norm, prod(lengths), inverse)
     back = tuple(int(i) for i in np.argsort(order))
     return out if back == tuple(range(x.ndim)) else transpose_p.bind(out, permutation=back)
 

@@ -287,7 +287,7 @@ def _pinv(a: Array, rtol: Any, factor: float) -> Array:
 
 def _default_tolerance(shape: Shape, dtype: DType, factor: float) -> Array:
     """`factor` times the longer side of a matrix times the precision of `dtype`."""
-    longest, unit = max_dim(*shape[-2:]), factor * float(np.finfo(dtype).eps)
+    longest, unit = max_dim(*shape[-2:]), factor * float(dtypes.finfo(dtype).eps)
     if longest.__class__ is Dim:
         return mul_p.bind(size_as(dtype, longest), concrete(dtype.type(unit)))  # type: ignore[no-any-return]
     return concrete(dtype.type(unit * longest))
@@ -560,6 +560,11 @@ def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:
             "multi_dot: input arrays must all be two-dimensional, except for the first and last array which may be 1 or 2 "
             "dimensional. "
             f"Got array shapes {shapes}"
+        )
+    if any(a[-1] != b[0] for a, b in zip(shapes, shapes[1:])):
+        raise here(
+            ValueError,
+            f"multi_dot: the last axis of each array must be as long as the first axis of the next one, got shapes {shapes}",
         )
     sizes = [
         shapes[0][0] if len(shapes[0]) == 2 else 1,

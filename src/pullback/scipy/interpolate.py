@@ -26,7 +26,8 @@ class RegularGridInterpolator:
 
     `points` holds d vectors, the strictly ascending or descending coordinates along each axis;
     `values` has their lengths as its first d axes, and any others, which are interpolated each by
-    itself. `method` is "linear" (in each variable) or "nearest" (of two as near, the lower).
+    itself. `method` is "linear" (in each variable: the result has the common dtype of values, grid
+    and `xi`) or "nearest" (of two as near, the lower; the result has the values' dtype).
     Outside the grid the result is `fill_value`, or with None what the outermost cells extrapolate;
     at NaN it is NaN. Integer values become floats.
 
@@ -131,7 +132,6 @@ class RegularGridInterpolator:
             total = value if total is None else total + value
         if total is None:
             return self.values
-        total = total.astype(self.values.dtype)
         nan = functools.reduce(operator.or_, [jnp.isnan(x) for x in columns])
         if self.fill_value is not None:
             outside = [(x < p[0]) | (x > p[-1]) for p, x in zip(self.grid, columns)]

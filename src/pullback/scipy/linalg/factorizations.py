@@ -56,7 +56,7 @@ def cho_factor(a: Any, lower: bool = False, overwrite_a: bool = False, check_fin
 
 def lu(a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """(p, l, u) with a = p l u for `a` of shape (..., m, n): p is a permutation matrix (..., m, m),
-    l unit lower trapezoidal (..., m, k) and u upper trapezoidal (..., k, n), k = min(m, n).
+    real for complex `a`, too, l unit lower trapezoidal (..., m, k) and u upper trapezoidal (..., k, n), k = min(m, n).
 
     With `permute_l`, (p l, u). Partial pivoting makes the elements of l at most 1 in size.
 
@@ -73,7 +73,7 @@ def lu(a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite:
     factors, _, permutation = lax_linalg.lu_p.bind(a)
     lower = jnp.tril(factors[..., :, :k], -1) + jnp.eye(m, k, dtype=a.dtype)
     upper = jnp.triu(factors[..., :k, :])
-    p = matrices.transposed(matrices.permutation_matrix(permutation, a.dtype))
+    p = matrices.transposed(matrices.permutation_matrix(permutation, a.dtype if permute_l else dtypes.to_real(a.dtype)))
     return (matrices.matmul(p, lower), upper) if permute_l else (p, lower, upper)
 
 
@@ -212,7 +212,7 @@ def schur(a: Any, output: str = "real") -> tuple[Array, Array]:
     real `a`, with a 2x2 block for each pair of complex eigenvalues, unless `output` is "complex".
 
     Derivatives exist where eigenvalues are distinct (see `lax.linalg.schur`), else they are NaN.
-    Raises ValueError for other outputs and matrices that are not square, TypeError for integers.
+    Raises ValueError for other outputs and matrices that are not square, TypeError for integers with the output "real".
 
     >>> import pullback.numpy as jnp
     >>> schur(jnp.array([[1.0, 2.0], [0.0, 3.0]]))[0]
@@ -221,9 +221,11 @@ def schur(a: Any, output: str = "real") -> tuple[Array, Array]:
     """
     if output not in ("real", "complex"):
         raise here(ValueError, f"schur: output must be 'real' or 'complex', got {output!r}")
-    a = exact_type("schur", a)
     if output == "complex":
+        a = given("schur", a)
         a = a.astype(dtypes.to_complex(a.dtype))
+    else:
+        a = exact_type("schur", a)
     t, z = lax_linalg.schur(a)
     return t, z
 

@@ -122,7 +122,9 @@ def convolution_matrix(a: Any, n: int, mode: str = "full") -> Array:
            [2, 1],
            [0, 2]], dtype=int32)
     """
-    a, n = _vectors("convolution_matrix", a), integer(n, "n")
+    a, n = array_like(a, "scipy.linalg.convolution_matrix"), integer(n, "n")
+    if not a.ndim:
+        raise here(ValueError, "convolution_matrix takes vectors (..., m), got a number")
     m = a.shape[-1]
     if n < 1:
         raise here(ValueError, f"n must be a positive integer, got {n}")
@@ -234,7 +236,7 @@ def block_diag(*arrs: Any) -> Array:
     for i, x in enumerate(arrs):
         if isinstance(x, (list, tuple)):
             raise here(TypeError, f"block_diag takes arrays and numbers, got {type(x).__name__!r} as argument {i}")
-    blocks = promote("scipy.linalg.block_diag", *arrs)
+    blocks = [strongly(x) for x in promote("scipy.linalg.block_diag", *arrs)]
     for i, x in enumerate(blocks):
         if x.ndim > 2:
             raise here(ValueError, f"block_diag takes at most 2 dimensions, got shape {x.shape} as argument {i}")

@@ -179,7 +179,9 @@ def _operator(name: str, A: Any, what: str, b: Any) -> Matvec:
     try:
         matrix = as_array(A)
     except TypeError:
-        raise TypeError(f"{name}: {what} must be either a function or a matrix, got {A!r:.100}") from None
+        matrix = None
+    if matrix is None or not matrix.ndim:
+        raise TypeError(f"{name}: {what} must be either a function or a matrix, got {A!r:.100}, at {user_line()}")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"{name}: {what} must be a square matrix, but has shape {matrix.shape}, at {user_line()}")
     shapes = [x.shape for x in tree_leaves(b)]

@@ -20,6 +20,7 @@ from pullback.core.array import Array
 from pullback.core.errors import user_api
 from pullback.core.tree import register_dataclass
 from pullback.lax import optimization_barrier
+from pullback.lax.shape import strong
 from pullback.numpy.promotion import here, inexact, promote_inexact
 
 
@@ -53,7 +54,7 @@ class Rotation:
         the rotated body ("XYZ", intrinsic). `angles` has shape (len(seq),) or (N, len(seq)); of one
         axis, also ()."""
         axes = _axes("from_euler", seq)
-        angles = inexact(angles, "Rotation.from_euler")
+        angles = strong(inexact(angles, "Rotation.from_euler"))
         if len(axes) == 1 and not angles.shape:
             angles = angles[None]
         if not angles.shape or angles.shape[-1] != len(axes):
@@ -172,6 +173,8 @@ class Rotation:
     def apply(self, vectors: Any, inverse: bool = False) -> Array:
         """`vectors`, shape (3,) or (N, 3), rotated (or rotated back)."""
         v = _shaped("apply", vectors, 3)
+        if len(v.shape) == len(self.quat.shape) == 2 and len(v) != len(self) and 1 not in (len(v), len(self)):
+            raise here(ValueError, f"Rotation.apply: {len(self)} rotations of {len(v)} vectors")
         return jnp.einsum("...ji,...j->...i" if inverse else "...ij,...j->...i", self.as_matrix(), v)
 
     @user_api
@@ -188,7 +191,10 @@ class Rotation:
         sign = (i - j) * (j - k) * (k - i) // 2
         w, x, y, z = self.quat[..., 3], self.quat[..., i], self.quat[..., j], sign * self.quat[..., k]
         a, b, c, d = (w, x, y, z) if symmetric else (w - y, x + z, y + w, z - x)
-        middle = 2 * jnp.arctan2(jnp.hypot(c, d), jnp.hypot(a, b))
+        rise, run = jnp.hypot(c, d), jnp.hypot(a, b)
+        middle = 2 * jnp.arctan2(rise, run)
+        # Less π/2, by its sine and cosine: the difference would have lost the digits of a small angle.
+        between = middle if symmetric else jnp.arctan2(2 * (w * y - x * z), rise * run)
         half_sum, half_difference = jnp.arctan2(b, a), jnp.arctan2(d, c)
         first, third = half_sum - half_difference, half_sum + half_difference
         third = third if symmetric else sign * third
@@ -202,7 +208,7 @@ class Rotation:
         first = jnp.where(at_zero | at_pi, locked, first)
         third = jnp.where(at_zero | at_pi, jnp.zeros_like(third), third)
         first, third = _wrapped(first), _wrapped(third)
-        angles = jnp.stack([first, middle if symmetric else middle - math.pi / 2, third], -1)
+        angles = jnp.stack([first, between, third], -1)
         return jnp.rad2deg(angles) if degrees else angles
 
     @user_api
