@@ -73,10 +73,23 @@ def test_types_of_factors(dtype: Any) -> None:
         assert tuple(x.dtype for x in call(a)) == dtypes, name
 
 
-def test_results_of_numbers_are_not_weak() -> None:
-    for make in (linalg.block_diag, linalg.toeplitz, linalg.circulant):
-        assert not make(1.5).weak_type, make.__name__
-    assert not linalg.block_diag(1, 2.5).weak_type
+def test_results_of_weakly_typed_arrays_are_not_weak() -> None:
+    """In JAX, these are strongly typed, too."""
+    v = jnp.stack([jnp.asarray(1.5)] * 2)
+    a = jnp.stack([v, v])
+    assert v.weak_type and a.weak_type
+    for name, call in {
+        "block_diag": lambda: linalg.block_diag(1.5),
+        "block_diag of two": lambda: linalg.block_diag(v, a),
+        "toeplitz": lambda: linalg.toeplitz(v, v),
+        "hankel": lambda: linalg.hankel(v, v),
+        "expm": lambda: linalg.expm(a),
+        "expm_frechet": lambda: linalg.expm_frechet(a, a, compute_expm=False),
+        "sqrtm": lambda: linalg.sqrtm(a),
+        "funm": lambda: linalg.funm(a, jnp.exp),
+        "solve_sylvester": lambda: linalg.solve_sylvester(a, a, a),
+    }.items():
+        assert not call().weak_type, name
 
 
 def test_structured_matrices_of_batches_and_types() -> None:

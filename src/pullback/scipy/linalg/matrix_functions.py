@@ -14,6 +14,7 @@ from pullback.lax.linalg import matrices
 from pullback.lax.linalg.lu import solve
 from pullback.lax.linalg.schur import triangular_form
 from pullback.lax.linalg.triangular_sylvester import triangular_sylvester_p
+from pullback.lax.shape import strong
 from pullback.numpy.promotion import here, promote_inexact
 from pullback.scipy.linalg.operands import exact_type, given, matrix
 from pullback.transforms.custom_jvp import custom_jvp
@@ -43,7 +44,7 @@ def _square(name: str, x: Any) -> Array:
     array = given(name, x)
     if array.dtype not in matrices.LAPACK_TYPES:
         raise here(TypeError, f"{name} of dtype {dtypes.name(array.dtype)} is not supported: convert it to float32")
-    return matrix(name, array, square=True)
+    return strong(matrix(name, array, square=True))
 
 
 def expm_frechet(A: Any, E: Any, *, method: str | None = None, compute_expm: bool = True) -> Any:
@@ -60,7 +61,8 @@ def expm_frechet(A: Any, E: Any, *, method: str | None = None, compute_expm: boo
            [1., 1.]], dtype=float32)
     """
     del method
-    a, e = promote_inexact("scipy.linalg.expm_frechet", _square("expm_frechet", A), given("expm_frechet", E))
+    a = _square("expm_frechet", A)
+    a, e = promote_inexact("scipy.linalg.expm_frechet", a, given("expm_frechet", E), weak=False)
     if e.shape != a.shape:
         raise here(ValueError, f"expm_frechet takes A and E of one shape, got {a.shape} and {e.shape}")
     derivative = lax_linalg.expm_p.bind(a, e, max_squarings=16)
@@ -83,7 +85,7 @@ def sqrtm(A: Any, blocksize: int = 1) -> Array:
     """
     if blocksize > 1:
         raise NotImplementedError("sqrtm is not computed by blocks: leave blocksize at 1")
-    return lax_linalg.sqrtm_p.bind(matrix("sqrtm", A, square=True))
+    return lax_linalg.sqrtm_p.bind(strong(matrix("sqrtm", A, square=True)))
 
 
 def funm(A: Any, func: Callable[[Array], Array], disp: bool = True) -> Any:

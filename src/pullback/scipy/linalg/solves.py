@@ -180,7 +180,7 @@ def solve_sylvester(A: Any, B: Any, C: Any, *, method: str = "schur", tol: float
     if method not in ("schur", "eigen"):
         raise here(ValueError, f"solve_sylvester: unrecognized method {method!r}: use 'schur' or 'eigen'")
     operands = [given("solve_sylvester", x, lists=True) for x in (A, B, C)]
-    a, b, c = promote_inexact("scipy.linalg.solve_sylvester", *operands)
+    a, b, c = promote_inexact("scipy.linalg.solve_sylvester", *operands, weak=False)
     shapes = f"got shapes {a.shape}, {b.shape} and {c.shape}"
     if min(a.ndim, b.ndim, c.ndim) < 2 or c.shape[-2:] != (a.shape[-2], b.shape[-1]):
         raise here(ValueError, f"solve_sylvester takes A (..., m, m), B (..., n, n) and C (..., m, n), {shapes}")

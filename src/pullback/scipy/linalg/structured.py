@@ -105,7 +105,7 @@ def hankel(c: Any, r: Any = None) -> Array:
     r = creation.zeros_like(c) if r is None else array_like(r, "scipy.linalg.hankel")
     if not c.ndim or not r.ndim:
         raise here(ValueError, f"hankel takes vectors, got c of shape {c.shape} and r of shape {r.shape}")
-    c, r = promote("scipy.linalg.hankel", c, r)
+    c, r = map(strongly, promote("scipy.linalg.hankel", c, r))
     m = c.shape[-1]
     i, j = _indices(m, r.shape[-1])
     return _placed(_together(c, r), np.where(i + j < m, i + j, i + j + 1))

@@ -67,7 +67,7 @@ def detrend(data: Any, axis: int = -1, type: str = "linear", bp: Any = 0, overwr
     if not x.size:
         return x
     if type == "constant":
-        return convert(_centred(not_narrow(x), axis), dtype, weak)
+        return convert(_centred(not_narrow(x), axis), dtype)
     breaks = sorted({0, n, *integers(bp, "detrend: bp")})
     if breaks[0] < 0 or breaks[-1] > n:
         raise here(ValueError, f"detrend: bp must be positions along axis {axis} of shape {x.shape}, got {bp!r:.100}")
