@@ -155,6 +155,42 @@ def test_edges() -> None:
         assert np.isnan(f(*wrong)), f
 
 
+def test_infinite_and_huge_parameters() -> None:
+    """t with many degrees of freedom is normal, in values and derivatives; probabilities of tiny shapes keep their digits; NaN of NaNs."""
+    for dtype, rtol in ((np.float64, 2e-14), (np.float32, 3e-6)):
+        with pb.enable_x64(dtype is np.float64):
+            df = np.array([3.0, 300.0, 3e6, 9e7, 1.1e8, 1e11, 1.9e12, 2.1e12, 1e16, 1e25, np.inf], dtype)
+            for z in (0.0, 0.3, -1.0, 4.0, 9.0):
+                with mp.workdps(60):
+                    log = lambda n, z=mp.mpf(float(dtype(z))): (
+                        mp.log(mp.npdf(z))
+                        if mp.isinf(n)
+                        else mp.log(mp.gammaprod([(n + 1) / 2], [n / 2]) / mp.sqrt(mp.pi * n))
+                        - (n + 1) / 2 * mp.log1p(z * z / n)
+                        if n < 1e4
+                        else mp.log(mp.npdf(z)) + (z**4 - 2 * z**2 - 1) / (4 * n) - (2 * z**6 - 3 * z**4) / (12 * n * n)
+                    )
+                    expected = np.array([float(log(mp.mpf(float(n)))) for n in df])
+                for f in (stats.t.logpdf, pb.jit(stats.t.logpdf)):
+                    np.testing.assert_allclose(f(dtype(z), df), expected, rtol=rtol, err_msg=str(z))
+                for f in (stats.t.pdf, pb.jit(stats.t.pdf)):
+                    np.testing.assert_allclose(f(dtype(z), df), np.exp(expected), rtol=rtol * 60, err_msg=str(z))
+                by_z, by_df = pb.grad(stats.t.logpdf, (0, 1))(dtype(z), dtype(np.inf))
+                assert by_z == dtype(-z)
+                assert by_df == 0
+            np.testing.assert_array_equal(stats.t.pdf(dtype(1e30), df[4:]), 0)
+            for f, expected in ((stats.gamma.logcdf, -4.5474486195e-9), (stats.gamma.logsf, -19.2086995065)):
+                for g in (f, pb.jit(f)):
+                    np.testing.assert_allclose(g(dtype(1e-20), dtype(1e-10)), expected, rtol=max(rtol, 1e-9))
+    nan, half = jnp.nan, jnp.float32(0.5)
+    for name, of_values, _, of_probabilities, parameters in TABLE:
+        for function in (*of_values, *of_probabilities):
+            args = [half if name not in COUNTS else jnp.float32(1), *map(jnp.float32, parameters)]
+            for i in range(len(args)):
+                out = getattr(getattr(stats, name), function)(*args[:i], nan, *args[i + 1 :])
+                assert np.isnan(out), (name, function, i)
+
+
 def test_tails_beyond_underflow() -> None:
     """Logarithms of probabilities that no float has, and their derivatives, which are those of mpmath."""
 

@@ -200,11 +200,14 @@ def _by_order(first: str, second: str, general: str, at_infinity: float) -> Any:
     functions = by_scipy(first), by_scipy(second), by_scipy(general)
 
     def evaluate(x: Any, order: int) -> Any:
-        if order != 1:
-            return functions[0](x) if order == 0 else functions[2](x.dtype.type(order), x)
-        out = functions[1](x)
+        if order > 1:
+            return functions[2](x.dtype.type(order), x)
+        out = functions[order](x)
         infinite = np.isinf(x)  # where SciPy has no limits
-        return np.where(infinite, np.copysign(at_infinity, x).astype(x.dtype), out) if infinite.any() else out
+        if not infinite.any():
+            return out
+        limit = np.copysign(at_infinity, x) if order else np.full_like(x, at_infinity)
+        return np.where(infinite, limit.astype(x.dtype), out)
 
     return evaluate
 

@@ -1,19 +1,24 @@
 """Primitives of the gamma function and its kin: Γ, its sign, the beta function and its logarithm,
 Pochhammer's symbol, binomial coefficients.
 
-Eager values are SciPy's. Compiled ones are computed in float64 from log Γ, except Γ itself, which
-is what Stirling's formula has (DLMF 5.11.3), times a polynomial, and binomial coefficients, which are powers
-times such polynomials. Derivatives are by digamma (DLMF 5.2.2).
+Eager values are SciPy's. Compiled ones are computed in float64: Γ and the logarithm of the beta function by what Stirling's
+formula has (DLMF 5.11.3), and polynomials, of which and of powers binomial coefficients are made; the others from log Γ.
+Derivatives are by digamma (DLMF 5.2.2).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from pullback.lax.approximations import INFINITY, Special
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.lax import masses
+from pullback.lax.approximations import INFINITY, Special, by_scipy
 from pullback.lax.family import ZERO, add_p, like, mul_p, neg_p, sub_p
-from pullback.lax.masses import choices
+from pullback.lax.incomplete import Value
 from pullback.lax.special import digamma_p, psi_change_p
 
 #: Γ of more is infinite.
@@ -65,13 +70,74 @@ def gamma(xp: Any, x: Any) -> Any:
     return xp.where(xp.is_number(x), out, math.nan)
 
 
+def _sine(xp: Any, size: Any) -> tuple[Any, Any]:
+    """x sin πx of `size` = x ≥ 0, and whether x is whole."""
+    whole = xp.rint(size)
+    rest = size - whole
+    sine = rest * xp.linear("sin_pi", rest * rest, 0, 0.25)
+    # 0 of numbers that are infinite, too.
+    is_whole = (rest <= 0) & (rest >= 0) | (size >= INFINITY)
+    return xp.where(is_whole, 0.0, size * xp.where(_odd_floor(xp, whole), -sine, sine)), is_whole
+
+
+def _positive_beta(xp: Any, a: Any, b: Any) -> tuple[Any, Any, Any, Any]:
+    """B(a, b) by that of positive numbers: those, ±1 as the exponent of theirs, and by what that is to be multiplied.
+
+    Γ(-x) = -π/(x sin πx Γ(x)) for each negative number (DLMF 5.5.3) leaves gamma functions of positive numbers, of which
+    one is the sum of the other two.
+    """
+    low, high = xp.where(a < b, a, b), xp.where(a < b, b, a)
+    n, size, height = low + high, xp.abs(low), xp.abs(high)
+    gap = xp.abs(n)
+    negative, both, below = low < 0, high < 0, n < 0
+    (sine, whole), (sine_high, whole_high), (sine_n, whole_n) = (_sine(xp, x) for x in (size, height, gap))
+    reflected = both | ~below
+    first = xp.where(negative & ~reflected, gap, size)
+    second = xp.where(negative & ~both & ~below, gap, height)
+    # -π n sin πn/(ab sin πa sin πb), n sin πn/(a sin πa) or -π/(a sin πa)
+    above = xp.where(both | below, sine_n, 1.0) * xp.where(reflected, -math.pi, 1.0)
+    divisor = xp.where(whole, 1.0, sine) * xp.where(both & ~whole_high, sine_high, 1.0)
+    factor = xp.where(negative, above / divisor, 1.0)
+    # At a pole of one of the two, B(-m, k) = (-1)^k B(1 + m - k, k) for whole numbers 0 < k ≤ m, as Γ(k - m) has a pole;
+    # elsewhere it is infinite. It vanishes where only the sum is at a pole.
+    pole, pole_high = whole & (low <= 0), whole_high & (high <= 0)
+    at_pole = pole | pole_high
+    other, place = xp.where(pole, high, low), 1 - n
+    finite = at_pole & (other > 0) & (place > 0) & (xp.floor(other) >= other) & (n > -INFINITY)
+    vanishes = negative & (n <= 0) & whole_n & ~at_pole
+    constant = vanishes | (at_pole & ~finite)
+    first = xp.where(constant, 1.0, xp.where(finite, place, first))
+    second = xp.where(constant, 1.0, xp.where(finite, other, second))
+    at_end = xp.where(finite, xp.where(_odd_floor(xp, other), -1.0, 1.0), INFINITY)
+    factor = xp.where(vanishes, 0.0, xp.where(at_pole, at_end, factor))
+    factor = xp.where(xp.is_number(a) & xp.is_number(b), factor, math.nan)
+    exponent = xp.where(negative & reflected & ~finite & ~constant, -1.0, 1.0)
+    return first, second, exponent, factor
+
+
+def _beta(xp: Any, a: Any, b: Any, factor_one: float, of_factor: Callable[[Any], Any]) -> list[Any]:
+    """What `_positive_beta` gives, with `of_factor` of the factor, which is `factor_one` where both are positive: the rest
+    takes as long as the function itself, and is a loop that is run once if there is any."""
+    emit, other = a.emit, ~((a > 0) & (b > 0))
+
+    def moved(going: Any, *values: Any) -> list[Any]:
+        first, second, exponent, _ = (Value(emit, v) for v in values)
+        *rest, factor = _positive_beta(xp, first, second)
+        return [emit.constant(False, dtypes.bool_), *(v.value for v in (*rest, of_factor(factor)))]
+
+    any_other = emit.reduce(other.value, False, "or", tuple(range(len(a.value.shape))))
+    start = [any_other, a.value, b.value, emit.like(1, a.value), emit.like(factor_one, a.value)]
+    return [Value(emit, v) for v in emit.while_loop(lambda going, *_: going, moved, start)[1:]]
+
+
 def log_beta(xp: Any, a: Any, b: Any) -> Any:
-    return xp.lgamma(a) + xp.lgamma(b) - xp.lgamma(a + b)
+    first, second, exponent, rest = _beta(xp, a, b, 0.0, lambda factor: xp.log(xp.abs(factor)))
+    return exponent * masses.log_beta(xp, first, second) + rest
 
 
 def beta(xp: Any, a: Any, b: Any) -> Any:
-    sign = sign_of_gamma(xp, a) * sign_of_gamma(xp, b) * sign_of_gamma(xp, a + b)
-    return sign * xp.exp(log_beta(xp, a, b))
+    first, second, exponent, factor = _beta(xp, a, b, 1.0, lambda factor: factor)
+    return xp.exp(exponent * masses.log_beta(xp, first, second)) * factor
 
 
 def pochhammer(xp: Any, z: Any, m: Any) -> Any:
@@ -109,6 +175,24 @@ def _binomial_by_k(n: Any, k: Any, out: Any) -> Any:
     return neg_p.bind(mul_p.bind(out, psi_change_p.bind(_one_more(k), sub_p.bind(rest, k))))
 
 
+def _with_limit(name: str, limit: float) -> Callable[..., Any]:
+    """SciPy's function; `limit` at infinity, where it has none; at two poles, infinity without a sign that depends on which
+    is the first; and NaN of NaNs, also if the other operand is at a pole."""
+    function = by_scipy(name)
+
+    def at_pole(x: Any) -> Any:
+        return (x <= 0) & (x == np.floor(x))
+
+    def evaluate(a: Any, b: Any) -> Any:
+        out = function(a, b)
+        if np.isfinite(out).all():
+            return out
+        out = np.where((a == INFINITY) & (b == INFINITY), limit, np.where(at_pole(a) & at_pole(b), INFINITY, out))
+        return np.where(np.isnan(a) | np.isnan(b), np.nan, out).astype(a.dtype)
+
+    return evaluate
+
+
 def _log_beta_by_a(a: Any, b: Any, out: Any) -> Any:
     return psi_change_p.bind(a, b)
 
@@ -127,7 +211,7 @@ def _beta_by_b(a: Any, b: Any, out: Any) -> Any:
 
 gamma_p = Special("gamma", "gamma", gamma, _gamma_slope, wide=True)
 gammasgn_p = Special("gammasgn", "gammasgn", sign_of_gamma, ZERO)
-betaln_p = Special("betaln", "betaln", log_beta, _log_beta_by_a, _log_beta_by_b, wide=True)
-beta_p = Special("beta", "beta", beta, _beta_by_a, _beta_by_b, wide=True)
+betaln_p = Special("betaln", _with_limit("betaln", -INFINITY), log_beta, _log_beta_by_a, _log_beta_by_b, wide=True)
+beta_p = Special("beta", _with_limit("beta", 0.0), beta, _beta_by_a, _beta_by_b, wide=True)
 poch_p = Special("poch", "poch", pochhammer, _pochhammer_by_z, _pochhammer_by_m, wide=True)
-binom_p = Special("binom", "binom", choices, _binomial_by_n, _binomial_by_k, wide=True)
+binom_p = Special("binom", "binom", masses.choices, _binomial_by_n, _binomial_by_k, wide=True)

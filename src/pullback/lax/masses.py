@@ -67,7 +67,7 @@ def poisson(xp: Any, k: Any, x: Any) -> Any:
         halved = xp.abs(shift) > 600
         e = xp.exp(xp.where(halved, shift * 0.5, shift))
         power = xp.power(base, k * 0.5)
-        out = (power * e) * (power * xp.where(halved, e, 1.0)) * (factor * (1 + rest))
+        out = (power * e) * (power * xp.where(halved, e, 1.0)) * (factor * (1 + rest * (1 + 0.5 * rest)))
         # Of still larger numbers, powers are infinite.
         huge = xp.abs(shift) > 1300
         d = xp.where(huge, -shift / m, 0.0)
@@ -95,7 +95,8 @@ def _log_factor(xp: Any, k: Any, one_more: Any) -> tuple[Any, Any, Any]:
     the third result times the logarithm of the second."""
     far, negative = k >= 1, k < 0
     m, low = xp.where(far, k, 1.0), xp.where(far, 0.0, xp.where(negative, one_more, k))
-    stirling = xp.reciprocal("log_gamma_rest", m, 1.0) / m + 0.5 * _LOG_2PI
+    inverse = 1 / m
+    stirling = xp.polynomial("log_gamma_rest", inverse * 2 - 1) * inverse + 0.5 * _LOG_2PI
     rest = xp.where(far, stirling, low * (1 - low) * xp.linear("log_gamma_low", low, 0.0, 1.0))
     return -rest, xp.where(negative, low, m), xp.where(far, 0.5, xp.where(negative, -1.0, 0.0))
 
@@ -162,6 +163,22 @@ def log_binomial(xp: Any, s: Any, f: Any, p: Any) -> Any:
     return xp.where(defined, out, math.nan)
 
 
+def log_beta_binomial(xp: Any, k: Any, n: Any, a: Any, b: Any) -> Any:
+    """The logarithm of the probability of `k` successes in `n` trials whose own probability p has the beta distribution
+    of `a` and `b`, by Bayes' rule: what is to be expected for a p times the density of p, divided by its density after
+    the trials, whatever p is; at that of the last one's center all three are moderate."""
+    f = n - k
+    defined = (k >= 0) & (f >= 0) & (a > 0) & (b > 0) & (n < math.inf) & (a < math.inf) & (b < math.inf)
+    k, f = xp.where(defined, k, 1.0), xp.where(defined, f, 1.0)
+    a, b = xp.where(defined, a, 1.0), xp.where(defined, b, 1.0)
+    s, t = a + k, b + f
+    p = s / (s + t)
+    logs = [log_binomial(xp, *given, p) for given in ((k, f), (a, b), (s, t))]
+    # ab/(a + b) (s + t)/(st), where p (1 - p) is left out of both densities.
+    ratio = (a / s) * (b / t) * ((s + t) / (a + b))
+    return xp.where(defined, logs[0] + (logs[1] - logs[2]) + xp.log(ratio), math.nan)
+
+
 def gamma_density(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
     """x^(a-1) e^-x / Γ(a)"""
     inside = (a > 0) & (x > 0) & (x < math.inf) & (a < math.inf)
@@ -214,13 +231,18 @@ def _log_powers(xp: Any, n: Any, a: Any, b: Any) -> Any:
 def log_beta(xp: Any, a: Any, b: Any) -> Any:
     """log B(a, b) = log((a + b)/(ab)) - log of the binomial coefficient of a + b and a, of positive numbers."""
     defined = (a > 0) & (b > 0) & (a < math.inf) & (b < math.inf)
+    end = xp.where((a >= 0) & (b >= 0), xp.where((a <= 0) | (b <= 0), math.inf, -math.inf), math.nan)
     a, b = xp.where(defined, a, 1.0), xp.where(defined, b, 1.0)
     n = a + b
     (rest_a, size_a, _), (rest_b, size_b, _), (rest_n, size_n, _) = (_log_factor(xp, k, k + 1) for k in (a, b, n))
-    log = xp.log(n / a / b * xp.sqrt(size_a * (size_b / size_n)))
-    out = log - _log_powers(xp, n, a, b) - (rest_a + rest_b - rest_n)
-    ends = xp.where((a >= 0) & (b >= 0), xp.where((a <= 0) | (b <= 0), math.inf, -math.inf), math.nan)
-    return xp.where(defined, out, ends)
+    # 1/a + 1/b is n/(ab), of which XLA would compute the product, which underflows.
+    factor = (1 / a + 1 / b) * xp.sqrt(size_a * (size_b / size_n))
+    power = _log_powers(xp, n, a, b) + (rest_a + rest_b - rest_n)
+    # B(k, 1) is 1/k, whose logarithm has a zero that the sum would not have.
+    one_a, one_b = (a <= 1) & (a >= 1), (b <= 1) & (b >= 1)
+    log = xp.log(xp.where(one_a, b, xp.where(one_b, a, factor)))
+    out = xp.where(one_a | one_b, -log, log - power)
+    return xp.where(defined, out, end)
 
 
 def choices(xp: Any, n: Any, k: Any) -> Any:
@@ -263,26 +285,36 @@ def log_t_density(xp: Any, df: Any, z: Any) -> Any:
     far = y > 1e8
     inside = xp.where(far, 1.0, y)
     size = xp.where(far, 2 * xp.log(xp.where(far, y, 1.0)), _log1p(xp, inside * inside))
-    return xp.log(_t_factor(xp, df)) - (0.5 * df + 0.5) * size
+    # Of infinitely many degrees of freedom, the normal density.
+    normal = df >= math.inf
+    power = xp.where(normal, 0.5 * z * z, (0.5 * xp.where(normal, 1.0, df) + 0.5) * size)
+    return xp.log(_t_factor(xp, df)) - power
 
 
 def t_density(xp: Any, df: Any, z: Any) -> Any:
     """Γ((df + 1)/2) / (Γ(df/2) √(π df)) (1 + z²/df)^(-(df + 1)/2)"""
+    # Of many degrees of freedom, of which 1 + z²/df has lost the digits of z², e^(-z²/2) (1 + (z⁴ - 2z²)/(4 df)).
+    normal = df > (1e8 if xp.single else 2e12)
     y = xp.abs(z) / xp.sqrt(df)
     far = y > 1e100
-    inside = xp.where(far, 0.0, z)
+    inside = xp.where(normal & (xp.abs(z) > 1e3), 1e3, xp.where(far, 0.0, z))
     square, square_rest = _product(xp, inside, inside)
     w = square / df
     base = xp.where(far, y, 1 + w)
     half, root = xp.where(far, df, 0.5 * df), xp.where(far, base, xp.sqrt(base))
+    t = 0.5 * square
     if xp.single:
-        power = xp.exp(-half * xp.log(base))
+        power = xp.exp(xp.where(normal, -t, -half * xp.log(base)))
     else:
         # What is rounded away of 1 + z²/df changes the power.
         product, product_rest = _product(xp, w, df)
         rest = ((square - product) - product_rest + square_rest) / df + _difference(w, w * 0.0 - 1.0)[1]
-        power = xp.power(base, -half) * (1 - (half + 0.5) * xp.where(far, 0.0, rest / base))
-    return _t_factor(xp, df) * power / root
+        rest = (half + 0.5) * xp.where(far, 0.0, rest / base)
+        rest = xp.where(normal, 0.5 * square_rest, rest)
+        power = xp.power(xp.where(normal, math.e, base), -xp.where(normal, t, half))
+        power = power * (1 - rest * (1 - rest * (0.5 - rest * (1 / 6))))
+    power = power * xp.where(normal, 1 + t * (t - 1) / df, 1.0)
+    return _t_factor(xp, df) * power / xp.where(normal, 1.0, root)
 
 
 def t_score(xp: Any, df: Any, z: Any) -> Any:
@@ -293,7 +325,8 @@ def t_score(xp: Any, df: Any, z: Any) -> Any:
     w = xp.where(far, 1.0, w)
     log = xp.where(far, 2 * xp.log(xp.abs(xp.where(far, z, 1.0)) / xp.sqrt(df)), _log1p(xp, w))
     q = (df + 1) * xp.where(far, 1.0, w / (1 + w))
-    return 0.5 * ((q - 1) / df - psi_change(xp, 0.0, 0.5 * df, df * 0.0 + 0.5) - log)
+    out = 0.5 * ((q - 1) / df - psi_change(xp, 0.0, 0.5 * df, df * 0.0 + 0.5) - log)
+    return xp.where(df >= math.inf, 0.0, out)
 
 
 def gamma_score(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
@@ -305,7 +338,7 @@ def gamma_score(xp: Any, epsilon: float, a: Any, x: Any) -> Any:
 
 
 __all__ = [
-    "beta_density", "binomial", "cauchy_tail", "choices", "gamma_density", "gamma_score", "log_beta",
+    "beta_density", "binomial", "cauchy_tail", "choices", "gamma_density", "gamma_score", "log_beta", "log_beta_binomial",
     "log_beta_density", "log_binomial", "log_gamma_density", "log_poisson", "log_t_density", "poisson", "t_density",
     "t_score",
 ]  # fmt: skip

@@ -103,8 +103,8 @@ def logit(xp: Any, p: Any) -> Any:
 
 
 def _boxcox(xp: Any, log: Any, power: Any) -> Any:
-    """(e^(λ log) - 1)/λ, or the logarithm where λ = 0."""
-    flat = (power <= 0) & (power >= 0)
+    """(e^(λ log) - 1)/λ, or the logarithm where λ, or its product with that, is so small that it makes no difference."""
+    flat = (xp.abs(log * power) < 1e-17) | (xp.abs(power) < 1e-19)
     out = xp.expm1(log * power) / xp.where(flat, 1.0, power)
     return xp.where(flat, log, out)
 

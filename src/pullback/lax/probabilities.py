@@ -96,14 +96,15 @@ log_gamma_density_p = Special(
 
 
 def _t_slope(df: Any, z: Any) -> Any:
-    """-(df + 1) z / (df + z²)"""
+    """-(df + 1) z / (df + z²) = -(1 + 1/df) z / (1 + z²/df), which is -z for infinite df"""
     one = like(1, z)
     large = lt_p.bind(one, abs_p.bind(z))
+    more = add_p.bind(one, div_p.bind(one, df))
     # Of large z, whose square is infinite, by what is divided by it.
     w = select(large, z, one)
-    far = div_p.bind(add_p.bind(df, one), add_p.bind(div_p.bind(df, w), w))
+    far = div_p.bind(more, add_p.bind(div_p.bind(one, w), div_p.bind(w, df)))
     near = select(large, one, z)
-    close = div_p.bind(mul_p.bind(add_p.bind(df, one), near), add_p.bind(df, mul_p.bind(near, near)))
+    close = div_p.bind(mul_p.bind(more, near), add_p.bind(one, div_p.bind(mul_p.bind(near, near), df)))
     return neg_p.bind(select(large, far, close))
 
 
@@ -129,12 +130,50 @@ def _t_score_by_df(df: Any, z: Any, out: Any) -> Any:
 
 
 t_score_p = Special("t_score", _eagerly(masses.t_score), masses.t_score, _t_score_by_df, _t_score_by_z, wide=True)
-log_beta_p = Special(
-    "log_beta",
-    _eagerly(masses.log_beta),
-    masses.log_beta,
-    lambda a, b, out: psi_change_p.bind(a, b),
-    lambda a, b, out: psi_change_p.bind(b, a),
+
+
+def _rest(k: Any, n: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
+    return sub_p.bind(n, k), add_p.bind(a, k), add_p.bind(b, sub_p.bind(n, k))
+
+
+def _log_beta_binomial_by_k(k: Any, n: Any, a: Any, b: Any, out: Any) -> Any:
+    # ψ(n - k + 1) - ψ(k + 1) + ψ(a + k) - ψ(b + n - k), and ψ(x) - ψ(y) by what is to be added to x.
+    f, s, t = _rest(k, n, a, b)
+    ways = psi_change_p.bind(_plus(f), sub_p.bind(k, f))
+    return add_p.bind(ways, psi_change_p.bind(s, sub_p.bind(t, s)))
+
+
+def _log_beta_binomial_by_n(k: Any, n: Any, a: Any, b: Any, out: Any) -> Any:
+    # ψ(n + 1) - ψ(n - k + 1) + ψ(b + n - k) - ψ(a + b + n)
+    f, s, t = _rest(k, n, a, b)
+    return sub_p.bind(psi_change_p.bind(t, s), psi_change_p.bind(_plus(f), k))
+
+
+def _by_shape(a: Any, b: Any, k: Any, n: Any) -> Any:
+    """ψ(a + k) - ψ(a) - (ψ(a + b + n) - ψ(a + b)), as the difference of the two terms of which the smaller ones cancel."""
+    both, s, t = add_p.bind(a, b), add_p.bind(a, k), add_p.bind(b, sub_p.bind(n, k))
+    few = lt_p.bind(div_p.bind(n, both), div_p.bind(b, a))
+    total = psi_change_p.bind(select(few, both, s), select(few, n, t))
+    return sub_p.bind(total, psi_change_p.bind(a, select(few, k, b)))
+
+
+def _log_beta_binomial_by_a(k: Any, n: Any, a: Any, b: Any, out: Any) -> Any:
+    return _by_shape(a, b, k, n)
+
+
+def _log_beta_binomial_by_b(k: Any, n: Any, a: Any, b: Any, out: Any) -> Any:
+    return _by_shape(b, a, sub_p.bind(n, k), n)
+
+
+log_beta_binomial_p = Special(
+    "log_beta_binomial",
+    _eagerly(masses.log_beta_binomial),
+    masses.log_beta_binomial,
+    _log_beta_binomial_by_k,
+    _log_beta_binomial_by_n,
+    _log_beta_binomial_by_a,
+    _log_beta_binomial_by_b,
+    wide=True,
 )
 t_density_p = Special(
     "t_density", _eagerly(masses.t_density), masses.t_density, *map(_times_score, (_t_score, _t_slope)), wide=True
@@ -168,8 +207,8 @@ cauchy_tail_p = Special("cauchy_tail", _cauchy_tail, masses.cauchy_tail, _cauchy
 __all__ = [
     "cauchy_tail_p",
     "binomial_mass_p",
+    "log_beta_binomial_p",
     "log_beta_density_p",
-    "log_beta_p",
     "log_binomial_p",
     "log_gamma_density_p",
     "log_poisson_p",

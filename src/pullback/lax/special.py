@@ -150,29 +150,48 @@ def _polynomials(name: str) -> Callable[..., Any]:
     return lower
 
 
-def _of_negative(emit: Any, function: str, order: Any, q: Any, applies: Any, even: Any) -> Any:
-    """The operation `function` of `order` and `q`, a sum over the powers of q, q + 1, ..., also where q < -1 is no
+def _hurwitz_sum(emit: Any, x: Any, q: Any) -> Any:
+    """Σ (n + q)^-x over n ≥ 0 for x > 1 and q > 0: XLA's is 0 where q^-x is, and NaN where a product of its powers with
+    large x is."""
+    from pullback.lax.incomplete import Value
+
+    exponent, start = Value(emit, x), Value(emit, q)
+    where = lambda condition, a, b: Value(
+        emit, emit.select(condition.value, exponent.constant(a), exponent.constant(b))
+    )
+    # The first term of many, and the integral (with Euler's and Maclaurin's terms, DLMF 25.11.43).
+    only = (exponent > 1e6) & (start > 0)
+    far = start > (1e8 if x.dtype.itemsize == 8 else 1e5)
+    near = Value(emit, emit("chlo.zeta", where(only, 2.0, exponent).value, where(far, 1.0, start).value))
+    power = start.apply("power", where(only, -exponent, 1 - exponent))
+    less, inverse = exponent - 1, 1 / where(far, start, 1.0)
+    integral = power * (1 / where(only, 1.0, less) + inverse * (0.5 + exponent * inverse * (1 / 12)))
+    return where(only, power, where(far, integral, near)).value
+
+
+def _polygamma_of_xla(emit: Any, m: Any, x: Any) -> Any:
+    return emit("chlo.polygamma", m, x)
+
+
+def _of_negative(emit: Any, sum_of: Callable[..., Any], order: Any, q: Any, applies: Any, even: Any) -> Any:
+    """The operation `sum_of` of `order` and `q`, a sum over the powers of q, q + 1, ..., also where q < -1 is no
     whole number, and `applies` holds: there XLA's is wrong.
 
     Of q = f - N, the terms before that of f are, with the sign of (-1)^order (`even` says that it is +), those of 1 - f
     up to N. That takes three sums more, which are added only if there is such a q: a loop that is run once.
     """
-
-    def sum_of(order: Any, q: Any) -> Any:
-        return emit(function, order, q)
-
     negative = emit("and", emit.compare("LT", q, emit.like(-1, q)), emit.compare("NE", q, emit("floor", q)))
     negative = emit("and", negative, applies)
-    regular = sum_of(order, emit.select(negative, emit.like(1, q), q))
+    regular = sum_of(emit, order, emit.select(negative, emit.like(1, q), q))
 
     def corrected(going: Any, out: Any, order: Any, q: Any, negative: Any, even: Any) -> list[Any]:
         one = emit.like(1, q)
         rest = emit.select(negative, emit("subtract", q, emit("floor", q)), emit.like(0.5, q))
         mirrored = emit.select(negative, emit("subtract", one, q), one)
         other = emit.select(negative, emit("subtract", emit("ceil", q), q), emit.like(0.5, q))
-        before = emit("subtract", sum_of(order, other), sum_of(order, mirrored))
+        before = emit("subtract", sum_of(emit, order, other), sum_of(emit, order, mirrored))
         before = emit.select(even, before, emit("negate", before))
-        out = emit.select(negative, emit("add", sum_of(order, rest), before), out)
+        out = emit.select(negative, emit("add", sum_of(emit, order, rest), before), out)
         return [emit.constant(False, dtypes.bool_), out, order, q, negative, even]
 
     any_negative = emit.reduce(negative, False, "or", tuple(range(len(q.shape))))
@@ -188,16 +207,17 @@ def _is_even(emit: Any, x: Any) -> Any:
 @_in_single
 def _lower_zeta(emit: Any, x: Any, q: Any) -> Any:
     whole = emit("and", emit.compare("EQ", x, emit("floor", x)), emit.compare("GT", x, emit.like(1, x)))
-    out = _of_negative(emit, "chlo.zeta", x, q, whole, _is_even(emit, x))
-    # XLA's sum has no limit at q = inf.
+    out = _of_negative(emit, _hurwitz_sum, x, q, whole, _is_even(emit, x))
+    # XLA's sum has no limit at q = inf, and poles for x < 1.
+    limit = emit.select(emit.compare("LT", x, emit.like(1, x)), emit.like(np.nan, out), out)
     vanishes = emit("and", emit.compare("EQ", q, emit.like(np.inf, q)), emit.compare("GT", x, emit.like(1, x)))
-    return emit.select(vanishes, emit.like(0, out), out)
+    return emit.select(vanishes, emit.like(0, out), limit)
 
 
 @_in_single
 def _lower_polygamma(emit: Any, m: Any, x: Any) -> Any:
     whole = emit("and", emit.compare("GE", m, emit.like(1, m)), emit.compare("EQ", m, emit("floor", m)))
-    out = _of_negative(emit, "chlo.polygamma", m, x, whole, emit("not", _is_even(emit, m)))
+    out = _of_negative(emit, _polygamma_of_xla, m, x, whole, emit("not", _is_even(emit, m)))
     vanishes = emit("and", emit.compare("EQ", x, emit.like(np.inf, x)), whole)
     pole = emit(
         "and", emit.compare("EQ", x, emit.like(0, x)), emit.compare("EQ", m, emit.like(0, m))
@@ -210,6 +230,9 @@ def _zeta(x: Any, q: Any) -> Any:
     depends on the side."""
     pole = (q <= 0) & (q == np.floor(q))
     out = np.where(np.isnan(x) | (pole & (np.mod(x, 2) != 0)), np.nan, _hurwitz(x, q))
+    only = np.isnan(out) & (x > 1e6) & (q > 0)  # the first term of the sum, where SciPy has no limit
+    if only.any():
+        out = np.where(only, np.power(np.where(only, q, 1), -np.where(only, x, 1)), out)
     return np.where((x == 1) & ~np.isnan(q), np.inf, out).astype(x.dtype)  # the harmonic series
 
 

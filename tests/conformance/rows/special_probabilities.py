@@ -39,7 +39,7 @@ A, B, X = (v.ravel() for v in np.meshgrid([0.5, 1.0, 3.0, 40.0, -1.0], [0.25, 1.
 for primitive, operands in (
     (m.poisson_mass_p, (POSITIVE, OTHER)), (m.log_poisson_p, (POSITIVE, OTHER)), (m.log_gamma_density_p, (POSITIVE, OTHER)),
     (m.binomial_mass_p, (POSITIVE, OTHER, UNIT)), (m.log_binomial_p, (POSITIVE, OTHER, UNIT)),
-    (m.log_beta_density_p, (POSITIVE, OTHER, UNIT)), (m.log_beta_p, (POSITIVE, OTHER)), (m.t_density_p, (POSITIVE, OTHER)),
+    (m.log_beta_density_p, (POSITIVE, OTHER, UNIT)), (m.t_density_p, (POSITIVE, OTHER)),
     (m.log_t_density_p, (POSITIVE, OTHER)),
 ):  # fmt: skip
     edges = (A, B, X) if len(operands) == 3 else (A, B)
@@ -48,6 +48,23 @@ for primitive, operands in (
         Row(primitive.name, "edges", primitive.bind, edges, order=0, vmap=False, compiled_tol=1e-13),
     ]
 ROWS += [
+    Row(
+        "log_beta_binomial",
+        "float64",
+        m.log_beta_binomial_p.bind,
+        (OTHER, POSITIVE + OTHER, 2 * OTHER, 1 + POSITIVE),
+        vmap=False,
+        compiled_tol=1e-13,
+    ),
+    Row(
+        "log_beta_binomial",
+        "edges",
+        m.log_beta_binomial_p.bind,
+        (X, A, B, 1 / B),
+        order=0,
+        vmap=False,
+        compiled_tol=1e-13,
+    ),
     Row("t_score", "float64", m.t_score_p.bind, (POSITIVE, OTHER), vmap=False, compiled_tol=1e-13),
     Row("beta_density", "float64", s.beta_density_p.bind, (POSITIVE, OTHER, UNIT), compiled_tol=1e-13),
     Row("beta_density", "edges", s.beta_density_p.bind, (A, B, X), order=0, vmap=False, compiled_tol=1e-13),

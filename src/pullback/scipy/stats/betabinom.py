@@ -8,7 +8,7 @@ from typing import Any
 
 import pullback.numpy as jnp
 from pullback.core.array import Array
-from pullback.lax.probabilities import log_beta_p
+from pullback.lax.probabilities import log_beta_binomial_p
 from pullback.scipy.special.operands import apply
 from pullback.scipy.stats.families import Family, instead, standardized
 
@@ -19,16 +19,14 @@ def _log(k: Any, n: Any, a: Any, b: Any) -> Any:
     """Where `k` is outside of the support, and the logarithm of the probability inside."""
     k = jnp.floor(k)
     outside = (k < 0) | (k > n)
-    k = instead(outside, k, 0.0)
-    ways = instead((k == 0) | (k == n), -jnp.log1p(n) - apply(log_beta_p, n - k + 1, k + 1), 0.0)
-    return outside, ways + apply(log_beta_p, k + a, n - k + b) - apply(log_beta_p, a, b)
+    return outside, apply(log_beta_binomial_p, instead(outside, k, 0.0), n, a, b)
 
 
 @family
 def logpmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Array:
     """
     >>> logpmf(1, 4, 2.0, 3.0)
-    Array(-1.2527628, dtype=float32, weak_type=True)
+    Array(-1.2527629, dtype=float32, weak_type=True)
     """
     outside, log = _log(standardized(k, loc, None), n, a, b)
     return jnp.where(outside, -math.inf, log)
@@ -38,7 +36,7 @@ def logpmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Array:
 def pmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Array:
     """
     >>> pmf(1, 4, 2.0, 3.0)
-    Array(0.28571436, dtype=float32, weak_type=True)
+    Array(0.2857143, dtype=float32, weak_type=True)
     """
     outside, log = _log(standardized(k, loc, None), n, a, b)
     return jnp.where(outside, 0.0, jnp.exp(log))

@@ -51,8 +51,9 @@ def log_above(z: Any, a: Any) -> Any:
 
 def _log_of_smaller(z: Any, a: Any, lower: bool) -> Any:
     """The logarithm of the lower or the upper probability, by the smaller of the two."""
-    upper = z > a
-    tail = jnp.where(upper, special.gammaincc(a, z), special.gammainc(a, z))
+    below, above = special.gammainc(a, z), special.gammaincc(a, z)
+    upper = above < below
+    tail = jnp.where(upper, above, below)
     tiny = is_tiny(tail)
     far = tiny & upper
     denominator = _far_above(jnp.where(far, z, 200.0), jnp.where(far, a, 1.0))

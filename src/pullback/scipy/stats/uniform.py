@@ -12,9 +12,12 @@ from pullback.scipy.stats.families import Family, instead, less_log, per, refuse
 family = Family("the uniform distribution", scale="positive")
 
 
-def _outside(x: Any, loc: Any, scale: Any) -> Any:
+def _within(x: Any, loc: Any, scale: Any, inside: Any, outside: float) -> Any:
+    """`inside` where `x` is in the interval, `outside` beyond; NaN of NaNs, which are neither."""
     low = 0 if loc is None else loc
-    return (x < low) | (x > low + (1 if scale is None else scale))
+    high = low + (1 if scale is None else scale)
+    within = jnp.where((x >= low) & (x <= high), inside, math.nan)
+    return jnp.where((x < low) | (x > high), outside, within)
 
 
 @family
@@ -23,8 +26,7 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> logpdf(0.5, 0.0, 2.0)
     Array(-0.6931472, dtype=float32, weak_type=True)
     """
-    outside = _outside(x, loc, scale)
-    return jnp.where(outside, -math.inf, less_log(jnp.zeros_like(x), scale))
+    return _within(x, loc, scale, less_log(jnp.zeros_like(x), scale), -math.inf)
 
 
 @family
@@ -33,8 +35,7 @@ def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> pdf(0.5, 0.0, 2.0)
     Array(0.5, dtype=float32, weak_type=True)
     """
-    outside = _outside(x, loc, scale)
-    return jnp.where(outside, 0.0, per(jnp.ones_like(x), scale))
+    return _within(x, loc, scale, per(jnp.ones_like(x), scale), 0.0)
 
 
 @family.strong
