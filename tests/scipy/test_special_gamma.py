@@ -117,6 +117,32 @@ def test_the_logarithm_of_a_tiny_probability():
     np.testing.assert_allclose(slopes, exact, rtol=1e-13)
 
 
+def test_second_derivatives_of_the_logarithm_of_a_probability_near_one():
+    """Hessians of probit models: also where the density, or what it is divided by, is 0 or infinite."""
+    x = [-1e4, -300.0, -40.0, -6.0, -0.5, 0.0, 0.5, 5.0, 13.0, 13.5, 20.0, 37.0, 38.5, 40.0, 1e4, 1e30, np.inf]
+
+    def slope(v):  # of φ/Φ, which is -λ (v + λ)
+        if mp.isinf(v):
+            return mp.mpf(0)
+        rate = mp.npdf(v) / (mp.ncdf(v) if v > -200 else mp.mpf(1))
+        if v <= -200:  # Φ(-v) = φ(v)/(v + 1/(v + 2/(v + ...)))
+            fraction = -v
+            for k in range(60, 0, -1):
+                fraction = -v + k / fraction
+            rate = fraction
+        return -rate * (v + rate)
+
+    with mp.workdps(80):
+        expected = np.array([float(slope(mp.mpf(v))) for v in x])
+    for dtype, rtol in ((np.float64, 1e-12), (np.float32, 2e-4)):
+        with pb.enable_x64(dtype is np.float64):
+            second = pb.vmap(pb.grad(pb.grad(special.log_ndtr)))
+            third = pb.vmap(pb.grad(pb.grad(pb.grad(special.log_ndtr))))
+            for f in (second, pb.jit(second)):
+                np.testing.assert_allclose(f(jnp.asarray(x, dtype)), expected, rtol=rtol, atol=1e-30)
+            assert np.isfinite(third(jnp.asarray(x[2:], dtype))).all()
+
+
 def test_sums_of_exponentials():
     x = np.float32([[1.0, 2.0, 3.0], [1000.0, 0.0, 0.0]])
     np.testing.assert_allclose(special.logsumexp(x, axis=1), scipy_special.logsumexp(x, axis=1), rtol=1e-6)

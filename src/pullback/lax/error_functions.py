@@ -214,7 +214,7 @@ def _without_cancellation(x: Any, near: Any, sign: int, factor: complex) -> Any:
     return select(far, _times(factor, mul_p.bind(t, total)), near)
 
 
-def _erfcx_slope(x: Any, out: Any) -> Any:
+def erfcx_slope(x: Any, out: Any) -> Any:
     near = sub_p.bind(_times(2, mul_p.bind(x, out)), like(2 / _ROOT_PI, x))
     return _without_cancellation(x, near, -1, 2 / _ROOT_PI)
 
@@ -253,7 +253,7 @@ def _owens_by_a(h: Any, a: Any, out: Any) -> Any:
     return _times(0.5 / math.pi, div_p.bind(density, add_p.bind(like(1, a), mul_p.bind(a, a))))
 
 
-erfcx_p = Special("erfcx", "erfcx", erfcx, _erfcx_slope)
+erfcx_p = Special("erfcx", "erfcx", erfcx, erfcx_slope)
 #: `lax.erfc` is XLA's own in float32, too.
 erfc_exact_p = Special("erfc_exact", "erfc", erfc, lambda x, out: _times(-2 / _ROOT_PI, _gaussian(x)))
 erfcinv_p = Special("erfcinv", "erfcinv", erfc_inv, _erfcinv_slope)

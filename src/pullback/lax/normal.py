@@ -14,7 +14,7 @@ import numpy as np
 
 from pullback.lax.approximations import INFINITY, Special, by_scipy
 from pullback.lax.elementwise import abs_p, div_p, eq_p, exp_p, expm1_p, log1p_p, log_p, lt_p, min_p
-from pullback.lax.error_functions import _erfcx_positive, _normal_tail, erfc_inv, erfcx_p
+from pullback.lax.error_functions import _erfcx_positive, _normal_tail, erfc_inv, erfcx, erfcx_p, erfcx_slope
 from pullback.lax.family import INEXACT, Elementwise, add_p, like, mul_p, neg_p, sub_p
 from pullback.lax.incomplete import _NEAR, _log1p, _log_of_quotient, log_ratio
 from pullback.lax.selection import select
@@ -102,6 +102,11 @@ def logit(xp: Any, p: Any) -> Any:
     return xp.where(middle, _log_of_quotient(xp, xp.where(middle, u, 0.0)), xp.log(p / (1 - p)))
 
 
+def hazard(xp: Any, x: Any) -> Any:
+    """φ(x)/Φ(x), of which e^(-x²/2) is a factor above and below."""
+    return math.sqrt(2 / math.pi) / erfcx(xp, x * -_ROOT_HALF)
+
+
 def _boxcox(xp: Any, log: Any, power: Any) -> Any:
     """(e^(λ log) - 1)/λ, or the logarithm where λ, or its product with that, is so small that it makes no difference."""
     flat = (xp.abs(log * power) < 1e-17) | (xp.abs(power) < 1e-19)
@@ -126,6 +131,14 @@ def _x_log(log: Any) -> Any:
     return lower
 
 
+_erfcx_of_values = by_scipy("erfcx")
+
+
+def _hazard_of_values(x: Any) -> Any:
+    wide = x if x.dtype.itemsize >= 4 else x.astype(np.float32)
+    return np.divide(math.sqrt(2 / math.pi), _erfcx_of_values(wide * -_ROOT_HALF)).astype(x.dtype)
+
+
 # ---- partial derivatives -------------------------------------------------------------------------
 
 
@@ -138,8 +151,17 @@ def _density(x: Any, out: Any) -> Any:
 
 
 def _hazard(x: Any, out: Any) -> Any:
-    # φ(x)/Φ(x), of which e^(-x²/2) is a factor above and below.
-    return div_p.bind(like(math.sqrt(2 / math.pi), x), erfcx_p.bind(_times(-_ROOT_HALF, x)))
+    return normal_hazard_p.bind(x)
+
+
+def _hazard_slope(x: Any, out: Any) -> Any:
+    # λ' = -λ (x + λ). For negative x, where x + λ cancels, by the derivative of erfcx; that is infinite for large x.
+    right = lt_p.bind(like(0, x), x)
+    scaled = _times(-_ROOT_HALF, select(right, like(0, x), x))
+    below = erfcx_p.bind(scaled)
+    left = _times(_ROOT_HALF, div_p.bind(erfcx_slope(scaled, below), below))
+    vanishes = eq_p.bind(out, like(0, x))  # beside an infinite x, too
+    return mul_p.bind(out, select(right, neg_p.bind(add_p.bind(select(vanishes, out, x), out)), left))
 
 
 def _quantile_slope(p: Any, out: Any) -> Any:
@@ -192,6 +214,7 @@ def _boxcox_by_x(log: Any, power: Any) -> Any:
 
 
 ndtr_p = Special("ndtr", "ndtr", ndtr, _density)
+normal_hazard_p = Special("normal_hazard", _hazard_of_values, hazard, _hazard_slope)
 log_ndtr_p = Special("log_ndtr", "log_ndtr", log_ndtr, _hazard)
 ndtri_p = Special("ndtri", "ndtri", ndtri, _quantile_slope)
 entr_p = Special("entr", "entr", entr, _entr_slope)

@@ -19,7 +19,7 @@ EDGES = np.array([0.0, -0.0, 0.3, 1.0, 2.5, 30.0, np.inf, np.nan])
 ROWS = []
 for primitive, x in (
     (g.gamma_p, POSITIVE), (n.ndtr_p, BOTH), (n.log_ndtr_p, 3 * BOTH), (n.ndtri_p, UNIT), (n.entr_p, POSITIVE), (n.logit_p, UNIT),
-    (m.cauchy_tail_p, 3 * BOTH),
+    (m.cauchy_tail_p, 3 * BOTH), (n.normal_hazard_p, 3 * BOTH),
 ):  # fmt: skip
     ROWS += [
         Row(primitive.name, "float64", primitive.bind, (x,), compiled_tol=1e-13),
