@@ -278,9 +278,6 @@ EXCEPTIONS: dict[str, dict[str, dict[str, float]]] = {
         "ndtr": {
             "float32 by 0": 30,
         },
-        "log_ndtr": {
-            "float32 by 0": 170,
-        },
         "truncnorm.cdf": {
             "compiled float32 value": 8.9,
             "compiled float64 value": 5.4,

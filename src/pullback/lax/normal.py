@@ -14,9 +14,9 @@ import numpy as np
 
 from pullback.lax.approximations import INFINITY, Special, by_scipy
 from pullback.lax.elementwise import abs_p, div_p, eq_p, exp_p, expm1_p, log1p_p, log_p, lt_p, min_p
-from pullback.lax.error_functions import _erfcx_positive, _normal_tail, erfc_inv, erfcx, erfcx_p, erfcx_slope
+from pullback.lax.error_functions import _erfcx_positive, _normal_tail, erfc_inv, erfcx_p, erfcx_slope
 from pullback.lax.family import INEXACT, Elementwise, add_p, like, mul_p, neg_p, sub_p
-from pullback.lax.incomplete import _NEAR, _log1p, _log_of_quotient, log_ratio
+from pullback.lax.incomplete import _NEAR, Eager, _log1p, _log_of_quotient, log_ratio
 from pullback.lax.selection import select
 
 _ROOT_HALF = math.sqrt(0.5)
@@ -103,8 +103,10 @@ def logit(xp: Any, p: Any) -> Any:
 
 
 def hazard(xp: Any, x: Any) -> Any:
-    """φ(x)/Φ(x), of which e^(-x²/2) is a factor above and below."""
-    return math.sqrt(2 / math.pi) / erfcx(xp, x * -_ROOT_HALF)
+    """φ(x)/Φ(x), where e^(-x²/2) is a factor above and, for negative x, below."""
+    tail = _erfcx_positive(xp, xp.abs(x) * _ROOT_HALF)
+    growth = xp.exp_of_square(xp.between(x, 0.0, 40.0), -0.5)
+    return xp.where(x > 0, growth, 1.0) * math.sqrt(2 / math.pi) / xp.where(x > 0, 2 - growth * tail, tail)
 
 
 def _boxcox(xp: Any, log: Any, power: Any) -> Any:
@@ -135,8 +137,14 @@ _erfcx_of_values = by_scipy("erfcx")
 
 
 def _hazard_of_values(x: Any) -> Any:
-    wide = x if x.dtype.itemsize >= 4 else x.astype(np.float32)
-    return np.divide(math.sqrt(2 / math.pi), _erfcx_of_values(wide * -_ROOT_HALF)).astype(x.dtype)
+    # As `hazard`: e^(-x²/2) of a number whose square is exact, and the rest.
+    size = np.abs(x, dtype=np.float64) if x.dtype.itemsize >= 4 else np.abs(x.astype(np.float64))
+    tail = _erfcx_of_values(size * _ROOT_HALF)
+    high, low = Eager.split(np.minimum(size, 40.0))
+    growth = np.exp(high * high * -0.5) * np.exp(low * (high + high + low) * -0.5)
+    right = x > 0
+    out = np.where(right, growth, 1.0) * math.sqrt(2 / math.pi) / np.where(right, 2 - growth * tail, tail)
+    return out.astype(x.dtype)
 
 
 # ---- partial derivatives -------------------------------------------------------------------------
