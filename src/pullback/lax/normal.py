@@ -137,14 +137,15 @@ _erfcx_of_values = by_scipy("erfcx")
 
 
 def _hazard_of_values(x: Any) -> Any:
-    # As `hazard`: e^(-x²/2) of a number whose square is exact, and the rest.
-    size = np.abs(x, dtype=np.float64) if x.dtype.itemsize >= 4 else np.abs(x.astype(np.float64))
-    tail = _erfcx_of_values(size * _ROOT_HALF)
-    high, low = Eager.split(np.minimum(size, 40.0))
-    growth = np.exp(high * high * -0.5) * np.exp(low * (high + high + low) * -0.5)
-    right = x > 0
-    out = np.where(right, growth, 1.0) * math.sqrt(2 / math.pi) / np.where(right, 2 - growth * tail, tail)
-    return out.astype(x.dtype)
+    dtype = x.dtype
+    if dtype.itemsize < 8:
+        return np.divide(math.sqrt(2 / math.pi), _erfcx_of_values(x.astype(np.float64) * -_ROOT_HALF)).astype(dtype)
+    # As `hazard`: e^(-x²/2) of a number whose square is exact, and the rest; 1 for negative x.
+    tail = _erfcx_of_values(np.abs(x) * _ROOT_HALF)
+    size = np.minimum(np.maximum(x, 0.0), 40.0)
+    high, low = Eager.split(size)
+    growth = np.exp(high * high * -0.5) * np.exp(low * (high + size) * -0.5)
+    return growth * math.sqrt(2 / math.pi) / np.where(x > 0, 2 - growth * tail, tail)
 
 
 # ---- partial derivatives -------------------------------------------------------------------------
