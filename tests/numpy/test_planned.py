@@ -12,6 +12,13 @@ import pullback as pb
 import pullback.numpy as jnp
 from pullback.numpy import planned
 
+
+@pytest.fixture(autouse=True)
+def planned_soon(monkeypatch):
+    """Plans from the second call on."""
+    monkeypatch.setattr(planned, "_OFTEN", 2)
+
+
 MATRIX = np.array([[1.5, -2.0, np.nan], [0.0, -0.0, np.inf], [3.25, 7.0, -np.inf]], np.float32)
 VECTOR = np.array([3.0, -1.0, 2.0], np.float32)
 COUNTS = np.array([[3, 1, 2], [0, 5, 4]], np.int32)

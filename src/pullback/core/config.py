@@ -67,7 +67,7 @@ class Option:
                 other._global = value
             if self.in_programs:
                 _program_state.version += 1
-                _program_state.shared = None
+                _program_state.shared = _program_state.number = None
         if self.on_change is not None:
             self.on_change()
 
@@ -117,6 +117,8 @@ class _Here(Entered):
 _NOTHING = _Here()
 _here: ContextVar[_Here] = ContextVar("settings", default=_NOTHING)
 _read_here = _here.get
+#: The settings that hold in this context: false if there are none.
+settings_here = _read_here
 
 
 class Setting(Scope):
@@ -151,6 +153,9 @@ class _ProgramState:
         self.options: list[Option] = []
         self.version = 0
         self.shared: tuple[Any, ...] | None = None
+        #: The identity of `shared`, or None. Where no setting holds (`settings_here()` is empty),
+        #: this is `id(program_state())` without the calls.
+        self.number: int | None = None
 
     def read(self) -> tuple[OptionValue, ...]:
         here = _read_here()
@@ -159,6 +164,7 @@ class _ProgramState:
             if found is None:
                 with _lock:
                     found = self.shared = _same(tuple([o._global for o in self.options]))
+                    self.number = id(found)
             return found
         version, state = here.state
         if version != self.version:
@@ -178,7 +184,7 @@ def _same(state: tuple[OptionValue, ...]) -> tuple[OptionValue, ...]:
     return _states.setdefault(state, state)
 
 
-_program_state = _ProgramState()
+_program_state = shared_program_state = _ProgramState()
 #: The values of the options on which traced programs depend: equal states are identical, and never
 #: die.
 program_state = _program_state.read
@@ -192,7 +198,7 @@ def program_options() -> list[str]:
 def _add_to_programs(option: Option) -> None:
     _program_state.options.append(option)
     _program_state.version += 1
-    _program_state.shared = None
+    _program_state.shared = _program_state.number = None
 
 
 def unnamed_option(name: str) -> Option:

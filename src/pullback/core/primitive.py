@@ -15,7 +15,9 @@ A primitive is a final class (or an instance of a family) whose methods are its 
 - `lower(emit, *operands, **params)`: the operation in StableHLO, on the values of a program being
   compiled (see `pullback.xla.stablehlo.Emitter`); or, where the compiler has no such operation,
 - `expand(*operands, **params)`: the operation written with others. A primitive with neither is
-  evaluated by NumPy in compiled programs too, on the host.
+  evaluated by NumPy in compiled programs too, on the host;
+- `spell(speller, *operands, **params)`: what `evaluate` does with operands of these types, as the
+  text of a Python expression (see `core.spelling`); by default a call of `evaluate`.
 
 What may be traced is positional, what is static is a keyword. Primitives with several results
 (`multiple_results`) take and give lists of results in all rules. A rule that is absent says so by
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
         WithNode,
         WithTangent,
     )
+    from pullback.core.spelling import Expression, Speller
 
 #: Every primitive by name, for the conformance suite and for readers of serialized programs.
 registry: dict[str, Primitive] = {}
@@ -174,6 +177,9 @@ class Primitive:
     #: `canonical_operands`.
     #: Example: `add`.
     broadcasts = False
+    #: Whether `spell` takes operands of different shapes, which NumPy broadcasts.
+    #: Example: `select_n`, whose cases have one shape elsewhere.
+    spelled_broadcasting = False
 
     #: For calls: the parameter that holds the program, which compilation puts in the call's place.
     #: Example: "jaxpr" of `jit`.
@@ -246,6 +252,10 @@ class Primitive:
         results: Any = map(as_array, out if self.multiple_results else (out,))
         evaluated = [x._value for x in results]
         return evaluated if self.multiple_results else evaluated[0]
+
+    def spell(self, speller: Speller, *operands: Expression, **params: Param) -> str | Sequence[str]:
+        speller.signals = True
+        return speller.call(self.evaluate, *operands, **params)
 
     def apply(self, args: Sequence[Operand], params: Params) -> Result:
         raise self.missing("apply", "evaluation")

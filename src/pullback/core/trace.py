@@ -231,11 +231,16 @@ class EvalTrace(Trace):
         try:
             if len(args) == 2:
                 x, y = args
-                value = primitive.evaluate(x._value, y._value, **params)
+                # No keywords are quicker than none unpacked.
+                value = (
+                    primitive.evaluate(x._value, y._value, **params)
+                    if params
+                    else primitive.evaluate(x._value, y._value)
+                )
                 weak = x.weak_type and y.weak_type
             elif len(args) == 1:
                 (x,) = args
-                value = primitive.evaluate(x._value, **params)
+                value = primitive.evaluate(x._value, **params) if params else primitive.evaluate(x._value)
                 weak = x.weak_type
             else:
                 value = primitive.evaluate(*[a._value for a in args], **params)

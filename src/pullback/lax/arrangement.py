@@ -78,6 +78,9 @@ class Concatenate(Mover):
     def evaluate(self, *xs: Any, dimension: int) -> Any:
         return np.concatenate(xs, dimension)
 
+    def spell(self, speller: Any, *xs: Any, dimension: int) -> str:
+        return f"{speller.constant(np.concatenate)}(({', '.join(xs)},), {dimension})"
+
     def lower(self, emit: Any, *xs: Any, dimension: int) -> Any:
         return emit.concatenate(xs, dimension)
 
@@ -124,6 +127,14 @@ def _moves(shape: Shape, config: PaddingConfig) -> tuple[Shape, Any, Any]:
     return padded, source, tuple([builtins.slice(start, end, step) for _, _, start, end, step in landings])
 
 
+def _padded(x: Any, value: Any, shape: Shape, source: Any, target: Any) -> Any:
+    """The NumPy value `value` in an array of `shape`, but for x[source] at `target`."""
+    out = np.empty(shape, x.dtype)
+    out.fill(value)
+    out[target] = x[source]
+    return out
+
+
 class Pad(Mover):
     """Pad with a scalar: `padding_config` has (low, high, interior) for each axis; negative low and
     high remove elements.
@@ -158,11 +169,10 @@ class Pad(Mover):
         return ShapedArray(shape, x.dtype, x.weak_type and value.weak_type)
 
     def evaluate(self, x: Any, value: Any, *, padding_config: PaddingConfig) -> Any:
-        shape, source, target = _moves(x.shape, tuple(padding_config))
-        out = np.empty(shape, x.dtype)
-        out.fill(value)
-        out[target] = x[source]
-        return out
+        return _padded(x, value, *_moves(x.shape, tuple(padding_config)))
+
+    def spell(self, speller: Any, x: Any, value: Any, *, padding_config: PaddingConfig) -> str:
+        return speller.call(_padded, x, value, *_moves(x.aval.shape, tuple(padding_config)))  # type: ignore[no-any-return]
 
     def lower(self, emit: Any, x: Any, value: Any, *, padding_config: PaddingConfig) -> Any:
         if not _is_plain(padding_config):
@@ -254,6 +264,10 @@ class Slice(Mover):
 
     def evaluate(self, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Any) -> Any:
         return x[tuple(map(builtins.slice, start_indices, limit_indices, strides or (1,) * x.ndim))]
+
+    def spell(self, speller: Any, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Any) -> str:
+        index = tuple(map(builtins.slice, start_indices, limit_indices, strides or (1,) * x.aval.ndim))
+        return f"{x}[{speller.constant(index)}]"
 
     def lower(self, emit: Any, x: Any, *, start_indices: Shape, limit_indices: Shape, strides: Any) -> Any:
         return emit.slice(x, start_indices, limit_indices, strides)

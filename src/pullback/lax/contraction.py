@@ -97,6 +97,26 @@ class DotGeneral(BilinearPrimitive):
             out = _general_product(x, y, xc, yc, xb, yb)
         return out if out.dtype == out_dtype else out.astype(out_dtype)
 
+    def spell(
+        self,
+        speller: Any,
+        x: Any,
+        y: Any,
+        *,
+        dimension_numbers: Any,
+        preferred_element_type: Any,
+        precision: Any = None,
+    ) -> Any:
+        (xc, yc), (xb, _) = dimension_numbers
+        a, b = x.aval, y.aval
+        is_plain = not xb and len(xc) == 1 and a.ndim <= 2 and b.ndim <= 2 and a.shape[xc[0]] <= _LONG
+        if not is_plain or a.dtype is not b.dtype or a.dtype.char not in "fdFD" or preferred_element_type or precision:
+            options = {"preferred_element_type": preferred_element_type, "precision": precision}
+            return super().spell(speller, x, y, dimension_numbers=dimension_numbers, **options)
+        speller.signals = True
+        left = f"{x}.T" if a.ndim == 2 and not xc[0] else x
+        return f"{speller.constant(np.dot)}({left}, {y}.T)" if yc[0] else f"{speller.constant(np.dot)}({left}, {y})"
+
     def lower(self, emit: Any, x: Any, y: Any, *, dimension_numbers: DimensionNumbers, precision: Any, **_: Any) -> Any:
         out = emit.type
         if precision is not None and (found := _by_precision(emit, x, y, _attribute(dimension_numbers), precision)):

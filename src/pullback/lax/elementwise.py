@@ -32,6 +32,7 @@ from pullback.lax.family import (
     Broadcasting,
     Elementwise,
     add_p,
+    by_type,
     constant,
     direct,
     in_eight_bits,
@@ -48,6 +49,7 @@ from pullback.lax.shape import convert, unbroadcast
 # ---- evaluation where NumPy and XLA differ -------------------------------------------------------
 
 
+@by_type(lambda aval: _div if aval.dtype.kind in "iuc" else np.true_divide)
 def _div(x: Any, y: Any) -> Any:
     """Integers truncate towards zero; division by zero gives -1 (all ones), overflow wraps, as in
     XLA."""
@@ -262,10 +264,18 @@ def _atan2(x: Any, y: Any) -> Any:
     return np.log((y + 1j * x) / np.sqrt(x * x + y * y)) * -1j
 
 
+@by_type(lambda aval: _equal if dtypes.is_key(aval.dtype) else np.equal)
 def _equal(x: Any, y: Any) -> Any:
     if not dtypes.is_key(x.dtype):
         return np.equal(x, y)
     return np.equal(x["fry"], y["fry"]).all(-1)  # both words of the key
+
+
+@by_type(lambda aval: _not_equal if dtypes.is_key(aval.dtype) else np.not_equal)
+def _not_equal(x: Any, y: Any) -> Any:
+    if not dtypes.is_key(x.dtype):
+        return np.not_equal(x, y)
+    return ~_equal(x, y)
 
 
 def _scaled(factor: float) -> Any:
@@ -526,7 +536,7 @@ clamp_p  = Elementwise("clamp",  ANY, in_eight_bits(lambda low, x, high: np.mini
 
 # discrete
 eq_p     = Elementwise("eq", ANY + "k", _equal,                          result=to_bool, arity=2, hlo=_compare("EQ"))
-ne_p     = Elementwise("ne", ANY + "k", lambda x, y: ~_equal(x, y),      result=to_bool, arity=2, hlo=_compare("NE"))
+ne_p     = Elementwise("ne", ANY + "k", _not_equal,                       result=to_bool, arity=2, hlo=_compare("NE"))
 lt_p     = Elementwise("lt", ANY, np.less,          result=to_bool, arity=2, hlo=_compare("LT"))
 le_p     = Elementwise("le", ANY, np.less_equal,    result=to_bool, arity=2, hlo=_compare("LE"))
 gt_p     = Elementwise("gt", ANY, np.greater,       result=to_bool, arity=2, hlo=_compare("GT"))

@@ -54,6 +54,27 @@ def direct(partial: Callable[..., Any]) -> Callable[..., Any]:
     return partial
 
 
+def by_type(of_type: Callable[[ShapedArray], Any]) -> Callable[[Any], Any]:
+    """Mark a function of NumPy values that looks at the type of the first one: `of_type` gives the
+    function that it is for values of a type, which may be itself.
+
+    Example: `in_eight_bits(numpy.add)` is `numpy.add`, except for 2- and 4-bit integers.
+    """
+
+    def marked(function: Any) -> Any:
+        function.of_type = of_type
+        return function
+
+    return marked
+
+
+def of_type(function: Any, aval: ShapedArray) -> Any:
+    """What a function of NumPy values is where the first one has the type `aval`."""
+    while (choose := getattr(function, "of_type", None)) is not None and (found := choose(aval)) is not function:
+        function = found
+    return function
+
+
 class Combination(Node):
     """Σ coefficient × tangent, elementwise, broadcast to one shape. A coefficient is ONE, MINUS_ONE
     or a residual array."""
@@ -124,7 +145,7 @@ class Broadcasting(Primitive):
     (True, True)
     """
 
-    broadcasts = True
+    broadcasts = spelled_broadcasting = True
 
     def canonical_operands(self, args: Sequence[Any]) -> list[Any]:
         """Operands of one shape, or scalars: what is staged, so that programs show their
@@ -202,6 +223,11 @@ class Elementwise(Broadcasting):
         shape = types[0].shape if len(types) == 1 else broadcast_shapes(*(t.shape for t in types))
         weak = self.weakness == "all" and all(t.weak_type for t in types)
         return ShapedArray(shape, dtype if self.result is None else self.result(dtype), weak)
+
+    def spell(self, speller: Any, *operands: Any, **params: Any) -> str:
+        if operands[0].aval.dtype != dtypes.bool_:
+            speller.signals = True
+        return speller.call(of_type(self.evaluate, operands[0].aval), *operands, **params)  # type: ignore[no-any-return]
 
     def lower(self, emit: Any, *operands: Any, **params: Any) -> Any:
         hlo = self.hlo
@@ -325,7 +351,8 @@ def in_eight_bits(function: Callable[..., Any], arity: int | None = None) -> Cal
     def binary(x: Any, y: Any) -> Any:
         return function(x, y) if x.dtype.num < 256 else narrow(x, y)
 
-    return {None: narrow, 1: unary, 2: binary}[arity]
+    chosen: Any = {None: narrow, 1: unary, 2: binary}[arity]
+    return by_type(lambda aval: narrow if aval.dtype in _EIGHT_BITS else function)(chosen)
 
 
 # The vector-space operations that every linear action is made of; the rest of the table is in

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pullback.core.primitive import Fusion, LinearPrimitive
 
 
@@ -31,6 +33,9 @@ class Mover(LinearPrimitive):
 
     fusion, operations = Fusion.MOVING, 1
     makes_nan = False
+
+    def spell(self, speller: Any, *operands: Any, **params: Any) -> Any:
+        return speller.call(self.evaluate, *operands, **params)  # without signals: nothing is computed
 
 
 class IndexedMover(Mover):

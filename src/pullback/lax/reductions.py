@@ -35,7 +35,7 @@ from pullback.lax.shape import (
     reshape_p,
     transpose_p,
 )
-from pullback.lax.summation import as_dtype, highest, is_narrow, lowest, product_over
+from pullback.lax.summation import FEW, as_dtype, highest, is_narrow, lowest, product_over
 from pullback.xla.devices import no_sharding
 
 # ---- reductions ----------------------------------------------------------------------------------
@@ -51,6 +51,16 @@ class TableReduction(Reduction):
     def __init__(self, name: str, kinds: str, ufunc: Any, hlo: str, identity: Callable[[DType], Any]) -> None:
         self.name, self.kinds, self.ufunc, self.hlo, self.identity = name, kinds, ufunc, hlo, identity
         super().__init__()
+
+    def spell(self, speller: Any, x: Any, *, axes: Shape) -> Any:
+        aval = x.aval
+        few = aval.size and (not self.rounds or math.prod([aval.shape[i] for i in axes]) <= FEW)
+        if not few or not dtypes.is_numpys(aval.dtype) or (self.rounds and is_narrow(aval.dtype)):
+            return super().spell(speller, x, axes=axes)
+        if aval.dtype != dtypes.bool_:
+            speller.signals = True
+        over = None if len(axes) == len(aval.shape) else axes  # None is quicker than all of them
+        return speller.call(self.ufunc.reduce, x, over, *([aval.dtype] if self.rounds else []))
 
 
 class Product(TableReduction):
@@ -155,6 +165,10 @@ class ArgExtremum(Reduction):
 
     def evaluate(self, x: Any, *, axes: Shape, index_dtype: DType) -> Any:
         return self.position(x, axes[0]).astype(index_dtype)
+
+    def spell(self, speller: Any, x: Any, *, axes: Shape, index_dtype: DType) -> str:
+        # The method's name is the function's, which calls it.
+        return f"{x}.{self.position.__name__}({axes[0]}).astype({speller.constant(index_dtype)})"
 
     def lower(self, emit: Any, x: Any, *, axes: Shape, index_dtype: DType) -> Any:
         (axis,) = axes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -29,6 +30,7 @@ class SelectN(Mover):
     xla_from = dict.fromkeys((4, 8), _LARGE)
     linear_in = range(1, sys.maxsize)
     weakness = "cases"  # `which` has no say in it
+    spelled_broadcasting = True
 
     def type_of(self, which: ShapedArray, *cases: ShapedArray) -> ShapedArray:
         first = cases[0]
@@ -51,6 +53,12 @@ class SelectN(Mover):
         for i in range(len(cases) - 2, -1, -1):
             out = np.where(which <= i, cases[i], out)
         return np.asarray(out)
+
+    def spell(self, speller: Any, which: Any, *cases: Any) -> Any:
+        shape = broadcast_shapes(which.aval.shape, *[x.aval.shape for x in cases])
+        if which.aval.dtype != dtypes.bool_ or len(cases) != 2 or math.prod(shape) >= _LARGE:
+            return super().spell(speller, which, *cases)
+        return speller.call(np.where, which, cases[1], cases[0])
 
     def lower(self, emit: Any, which: Any, *cases: Any) -> Any:
         if len(cases) == 1:

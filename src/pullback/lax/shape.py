@@ -84,6 +84,17 @@ class BroadcastInDim(Mover):
                 strides[d] = x.strides[i]
         return broadcast_view(np.asarray(x), shape, tuple(strides))
 
+    def spell(self, speller: Any, x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> str:
+        strides = ["0"] * len(shape)
+        stretched = [d for n, d in zip(x.aval.shape, broadcast_dimensions) if n != 1]
+        if stretched:
+            of_x = speller.let(f"{x}.strides", None)
+            for i, (n, d) in enumerate(zip(x.aval.shape, broadcast_dimensions)):
+                if n != 1:
+                    strides[d] = f"{of_x}[{i}]"
+        value = x if x.aval.shape else speller.call(np.asarray, x)
+        return f"{speller.constant(broadcast_view)}({value}, {shape!r}, ({''.join([s + ', ' for s in strides])}))"
+
     def lower(self, emit: Any, x: Any, *, shape: Shape, broadcast_dimensions: Shape) -> Any:
         return emit.broadcast(x, shape, broadcast_dimensions)
 
@@ -151,6 +162,14 @@ class ReduceSum(Reduction, LinearPrimitive):
             return np.add.reduce(x, axes, dtype)
         return sum_over(x, axes)
 
+    def spell(self, speller: Any, x: Any, *, axes: Shape) -> Any:
+        aval = x.aval
+        everything, few = len(axes) == len(aval.shape), math.prod([aval.shape[i] for i in axes]) <= FEW
+        if is_narrow(aval.dtype) or not few or not (everything or len(axes) == 1):
+            return super().spell(speller, x, axes=axes)
+        speller.signals = True
+        return speller.call(np.add.reduce, x, None if everything else axes, aval.dtype)
+
     def transpose(self, ct: Any, x: Any, *, axes: Shape) -> Sequence[Any]:
         if len(axes) == len(x.shape):
             return [ct]  # uniform
@@ -167,6 +186,9 @@ class Reshape(Mover):
 
     def evaluate(self, x: Any, *, new_sizes: Shape) -> Any:
         return x.reshape(new_sizes)
+
+    def spell(self, speller: Any, x: Any, *, new_sizes: Shape) -> str:
+        return x if x.aval.shape == new_sizes else f"{x}.reshape({speller.constant(new_sizes)})"  # type: ignore[no-any-return]
 
     def lower(self, emit: Any, x: Any, *, new_sizes: Shape) -> Any:
         return emit.reshape(x, new_sizes)
@@ -188,6 +210,9 @@ class Transpose(Mover):
 
     def evaluate(self, x: Any, *, permutation: Shape) -> Any:
         return x.transpose(permutation)
+
+    def spell(self, speller: Any, x: Any, *, permutation: Shape) -> str:
+        return f"{x}.transpose({speller.constant(permutation)})"
 
     def lower(self, emit: Any, x: Any, *, permutation: Shape) -> Any:
         return emit.transpose(x, permutation)
@@ -229,6 +254,18 @@ class ConvertElementType(LinearPrimitive):
             # ml_dtypes does not convert all of its types to each other.
             x = x.astype(np.int8 if dtypes.is_integer(x.dtype) else np.float32)
         return x.astype(new_dtype)
+
+    def spell(self, speller: Any, x: Any, *, new_dtype: DType, weak_type: bool) -> Any:
+        dtype = x.aval.dtype
+        if dtype == new_dtype:
+            return x
+        ordered = "biufc"  # a kind holds those before it, floats with their fractions
+        if not (dtypes.is_numpys(dtype) and dtypes.is_numpys(new_dtype)) or (
+            new_dtype != dtypes.bool_ and ordered.index(dtype.kind) > ordered.index(new_dtype.kind)
+        ):
+            return super().spell(speller, x, new_dtype=new_dtype, weak_type=weak_type)
+        speller.signals = True
+        return f"{x}.astype({speller.constant(new_dtype)})"
 
     def lower(self, emit: Any, x: Any, *, new_dtype: DType, weak_type: bool) -> Any:
         if x.dtype == new_dtype:

@@ -103,6 +103,10 @@ take_along_p = TakeAlong()
 put_along_p = PutAlong()
 
 
+#: Arrays of fewer elements are sorted as if equal ones showed, without looking.
+_SMALL = 500
+
+
 # ---- sort ----------------------------------------------------------------------------------------
 
 
@@ -129,6 +133,26 @@ class Sort(Primitive):
             ]
         order = np.lexsort(keys[::-1], dimension) if len(keys) > 1 else np.argsort(keys[0], dimension, "stable")
         return [take_along_p.evaluate(x, order, axis=dimension) for x in operands]
+
+    def spell(self, speller: Any, *operands: Any, dimension: int, is_stable: bool, num_keys: int) -> Any:
+        aval = operands[0].aval
+        params = {"dimension": dimension, "is_stable": is_stable, "num_keys": num_keys}
+        if num_keys > 1 or not dtypes.is_numpys(aval.dtype) or aval.dtype.kind == "c" or aval.size >= _SMALL:
+            return super().spell(speller, *operands, **params)
+        if len(operands) == 1:
+            stable = is_stable and aval.dtype.kind == "f"  # as in `_order_of_equals_shows`
+            return [speller.call(np.sort, operands[0], dimension, "stable" if stable else None)]
+        order = speller.let(f"{operands[0]}.argsort({dimension}, {'stable'!r})", aval.update(dtype=np.dtype(np.intp)))
+        return [self._spell_taken(speller, x, order, dimension) for x in operands]
+
+    def _spell_taken(self, speller: Any, x: Any, order: Any, dimension: int) -> Any:
+        value = speller.value_of(x)
+        if value is not None and dtypes.is_integer(value.dtype):
+            shape = [1] * value.ndim
+            shape[dimension] = -1
+            if (value == np.arange(value.shape[dimension]).reshape(shape)).all():
+                return f"{order}.astype({speller.constant(value.dtype)})"  # positions in their order: `order` itself
+        return take_along_p.spell(speller, x, order, axis=dimension)
 
     def lower(self, emit: Any, *operands: Any, dimension: int, is_stable: bool, num_keys: int) -> list[Any]:
         def before(*pairs: Any) -> Any:
@@ -243,7 +267,7 @@ def _order_of_equals_shows(x: Any, is_stable: bool) -> bool:
     equal, yet distinct."""
     if not is_stable or x.dtype.kind != "f":
         return False
-    return x.size < 500 or bool((np.signbit(x) & (x == 0)).any())
+    return x.size < _SMALL or bool((np.signbit(x) & (x == 0)).any())
 
 
 def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:

@@ -92,6 +92,7 @@ def _matrix_product(x: Any, y: Any) -> Array | None:
     )
 
 
+@planned
 def dot(
     a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None
 ) -> Array:
@@ -117,6 +118,7 @@ def dot(
     return _contract(x, y, (x.ndim - 1,), (max(0, y.ndim - 2),), (), (), precision, preferred)
 
 
+@planned
 def matmul(
     a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None
 ) -> Array:

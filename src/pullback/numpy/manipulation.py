@@ -26,6 +26,7 @@ from pullback.xla.devices import no_sharding
 # ---- shape ---------------------------------------------------------------------------------------
 
 
+@planned
 def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None, out_sharding: Any = None) -> Array:
     """The elements of `a` in another shape, of which one size may be -1; read and filled in
     row-major ("C") or column-major ("F") order.
@@ -168,6 +169,7 @@ def matrix_transpose(x: Any, /) -> Array:
     return swapaxes(x, -1, -2)
 
 
+@planned
 def swapaxes(a: Any, axis1: int, axis2: int) -> Array:
     """`a` with two axes exchanged."""
     x = array_like(a, "swapaxes")
@@ -253,6 +255,7 @@ def broadcast_shapes(*shapes: Any) -> Shape:
     return core_broadcast_shapes(*(canonical_shape(s) for s in shapes))
 
 
+@planned
 def broadcast_to(array: Any, shape: Any, *, out_sharding: Any = None) -> Array:
     """`array` repeated along new and length-1 axes to `shape`. Raises ValueError if it does not
     broadcast to it."""

@@ -7,7 +7,7 @@ code with small arrays it is nearly everything. The decorator `planned` remember
 arguments of the same types and the same plain values it has the function's program, and evaluates
 its operations one after the other, which is what the function does.
 
-A program is made when a kind of arguments comes for the second time, so that arguments that always
+A program is made when a kind of arguments has come a few times, so that arguments that always
 change cost no more than before; and it is used if its results are then those of the function, bit
 for bit. What needs the values of its arguments to decide has no program, and is called as before.
 """
@@ -16,33 +16,37 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
-from pullback.core.array import ConcreteArray, concrete
-from pullback.core.config import numpy_rank_promotion, program_state
+from pullback.core.array import ConcreteArray
+from pullback.core.config import numpy_rank_promotion, program_state, settings_here, shared_program_state
 from pullback.core.effects import NO_EFFECTS
-from pullback.core.jaxpr import ClosedJaxpr, Literal, Var
+from pullback.core.jaxpr import ClosedJaxpr
+from pullback.core.spelling import function_of
 from pullback.core.staging import stage_flat
-from pullback.core.trace import EVAL, IGNORED, current, floating_point_errors, is_checking, reset_floating_point_errors
+from pullback.core.trace import EVAL, current, is_checking
 from pullback.core.tree import tree_flatten
+from pullback.core.types import intern
 from pullback.transforms.call import CallPrimitive
 
 F = TypeVar("F", bound=Callable[..., Any])
-Plan = Callable[[list[ConcreteArray]], Any]
+Plan = Callable[[Sequence[ConcreteArray]], Any]
 
 #: Up to so many elements of all arguments; with more, what is decided costs nothing beside the rest.
 _FEW = 16384
-#: Up to so many elements of a result that is always the same are kept.
-_SMALL = 1024
 #: How many kinds of arguments are remembered.
 _MANY = 4096
+#: The how-manieth time that a kind of arguments comes its plan is made, which takes as long as some
+#: hundred calls.
+_OFTEN = 5
 
-#: By kind of arguments: the plan, None where there is none, or that it has come once.
-_plans: dict[Any, Plan | object | None] = {}
-_SEEN_ONCE, _NEVER_SEEN = object(), object()
+#: By kind of arguments: the plan, or None where there is none.
+_plans: dict[Any, Plan | None] = {}
+#: How often kinds have come that are not there yet.
+_seen: dict[Any, int] = {}
 
 
 def planned(ours: F) -> F:
@@ -50,63 +54,123 @@ def planned(ours: F) -> F:
 
     Example: `@planned` above `def var(a, axis=None, ...)`.
     """
+    find = _plans.get
 
     @functools.wraps(ours)
     def function(*args: Any, **kwargs: Any) -> Any:
         if current() is not EVAL or (EVAL.checking and is_checking()):
             return ours(*args, **kwargs)
-        key: list[Any] = [ours, id(program_state())]
-        arrays: list[ConcreteArray] = []
-        for x in args:
-            if x.__class__ is ConcreteArray:  # as in `_take`, which is a call
-                key.append(x._type.number)
-                arrays.append(x)
-            elif not _take(x, key, arrays):
+        state = None if settings_here() else shared_program_state.number
+        if state is None:
+            state = id(program_state())
+        # What `_take_all` gives, which is a call: written out for one array to three.
+        n, arrays, place = 0 if kwargs else len(args), args, ()
+        if n == 1:
+            (x,) = args
+            if x.__class__ is ConcreteArray:
+                v = x._value
+                place = (ours, state, v.shape, v.dtype, x.weak_type)
+        elif n == 2:
+            x, y = args
+            if x.__class__ is y.__class__ is ConcreteArray:
+                v, w = x._value, y._value
+                place = (ours, state, v.shape, v.dtype, x.weak_type, w.shape, w.dtype, y.weak_type)
+        elif n == 3:
+            x, y, z = args
+            if x.__class__ is y.__class__ is z.__class__ is ConcreteArray:
+                u, v, w = x._value, y._value, z._value
+                place = (
+                    ours,
+                    state,
+                    u.shape,
+                    u.dtype,
+                    x.weak_type,
+                    v.shape,
+                    v.dtype,
+                    y.weak_type,
+                    w.shape,
+                    w.dtype,
+                    z.weak_type,
+                )
+        if not place:
+            key: list[Any] = [ours, state]
+            xs: Any = args
+            if n == 1 and args[0].__class__ is list:  # one call less for what joins arrays
+                (xs,) = args
+                key.append(list)
+                key.append(len(xs))
+            arrays = []
+            if not _take_all(xs, key, arrays):
                 return ours(*args, **kwargs)
-        for name, x in kwargs.items():
-            key.append(name)
-            if not _take(x, key, arrays):
-                return ours(*args, **kwargs)
-        place = tuple(key)
-        plan: Any = _plans.get(place, _NEVER_SEEN)
+            if kwargs:
+                key += kwargs
+                if not _take_all(kwargs.values(), key, arrays):
+                    return ours(*args, **kwargs)
+            place = tuple(key)
+        plan: Any = find(place, _UNKNOWN)
         if plan is None:
             return ours(*args, **kwargs)
-        if plan.__class__ is not object:
+        if plan is not _UNKNOWN:
             try:
                 return plan(arrays)
             except (AttributeError, ValueError, TypeError, IndexError):
                 return ours(*args, **kwargs)  # which says what is wrong
-        if len(_plans) > _MANY:
-            _plans.clear()
-        are_few = sum([x._value.size for x in arrays]) <= _FEW
-        _plans[place] = _SEEN_ONCE if plan is _NEVER_SEEN and are_few else None
         out = ours(*args, **kwargs)
-        if plan is _SEEN_ONCE:
-            _plans[place] = _checked_plan(ours, args, kwargs, arrays, out)
+        _count(place, ours, args, kwargs, arrays, out)
         return out
 
     return function  # type: ignore[return-value]
 
 
-_NAMES = frozenset([int, bool, float, str])
-
-
-def _take(x: Any, key: list[Any], arrays: list[ConcreteArray]) -> bool:
-    """Add to `arrays` those in an argument, and to `key` what tells their types, and the numbers,
-    names, NumPy types, tuples and lists in it. False if there is anything else."""
-    cls = x.__class__
-    if cls is ConcreteArray:
-        key.append(x._type.number)
-        arrays.append(x)
-    elif cls is tuple or cls is list:
-        key.append((cls, len(x)))
-        return all([_take(part, key, arrays) for part in x])
-    elif cls is float:
-        key.append((cls, x.hex()))
-    elif cls in _NAMES or x is None or isinstance(x, (np.dtype, type)):
-        key.append((cls, x))
+def _count(place: Any, ours: Any, args: Any, kwargs: Any, arrays: Sequence[ConcreteArray], out: Any) -> None:
+    """Note that a kind of arguments has come, with the result `out`, and make the plan in time."""
+    for table in (_plans, _seen):
+        if len(table) > _MANY:
+            table.clear()
+    if sum([x._value.size for x in arrays]) > _FEW:
+        _plans[place] = None
+    elif (times := _seen.pop(place, 0) + 1) < _OFTEN:
+        _seen[place] = times
     else:
-        return False
+        _plans[place] = _checked_plan(ours, args, kwargs, arrays, out)
+
+
+_UNKNOWN = object()
+_NAMES = frozenset([int, bool, float, str])
+_INTEGERS = {int}
+
+
+def _take_all(xs: Iterable[Any], key: list[Any], arrays: list[ConcreteArray]) -> bool:
+    """Add to `arrays` those in arguments, and to `key` what tells their types, and the numbers,
+    names, NumPy types, tuples and lists in them. False if there is anything else.
+
+    For an array, that is its shape, dtype and weakness; for anything else, a tuple that begins with
+    its class, which no shape does; for other containers, class and length, and what is in them.
+    """
+    for x in xs:
+        cls = x.__class__
+        if cls is ConcreteArray:
+            value = x._value
+            key.append(value.shape)
+            key.append(value.dtype)
+            key.append(x.weak_type)
+            arrays.append(x)
+        elif cls is int:
+            key.append((int, x))
+        elif cls is tuple or cls is list:
+            if x and x[0].__class__ is int and {*map(type, x)} == _INTEGERS:
+                key.append((cls, *x))
+            else:
+                key.append(cls)
+                key.append(len(x))
+                if not _take_all(x, key, arrays):
+                    return False
+        elif cls is float:
+            key.append((cls, x.hex()))
+        elif cls in _NAMES or x is None or isinstance(x, (np.dtype, type)):
+            key.append((cls, x))
+        else:
+            return False
     return True
 
 
@@ -118,7 +182,7 @@ def _with_arrays(x: Any, arrays: Iterator[Any]) -> Any:
 
 
 def _checked_plan(
-    ours: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], arrays: list[ConcreteArray], out: Any
+    ours: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], arrays: Sequence[ConcreteArray], out: Any
 ) -> Plan | None:
     """The plan of a call with these arguments, whose result was `out`; None if there is none, or it
     does not give that."""
@@ -137,79 +201,26 @@ def _checked_plan(
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             plan = _plan(stage_flat(flat, [x._type for x in arrays]), tree)
-    except (TypeError, Warning):  # it needs values, gives what is no array, or has something to say each time
+            theirs, wanted = None if plan is None else tree_flatten(plan(arrays))[0], tree_flatten(out)[0]
+    except Exception:  # it needs values, gives what is no array, or has something to say each time
         return None
-    if plan is None:
+    if theirs is None or len(theirs) != len(wanted):
         return None
-    theirs, wanted = tree_flatten(plan(arrays))[0], tree_flatten(out)[0]
-    same = len(theirs) == len(wanted) and all(
-        x.__class__ is y.__class__ is ConcreteArray and x._type is y._type and _bytes(x) == _bytes(y)
-        for x, y in zip(theirs, wanted)
-    )
-    return plan if same else None
+    return plan if all(map(_are_same, theirs, wanted)) else None
 
 
-def _bytes(x: ConcreteArray) -> bytes:
-    return np.asarray(x._value).tobytes()
+def _are_same(x: Any, y: Any) -> bool:
+    if not x.__class__ is y.__class__ is ConcreteArray:
+        return False
+    a, b = x._value, y._value
+    # The type of `x` is what its plan says.
+    is_so = intern(a.shape, a.dtype, x.weak_type) is x._type is y._type
+    return is_so and np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
 def _plan(closed: ClosedJaxpr, tree: Any) -> Plan | None:
-    """What evaluates a program on Arrays: a Python function with a line for each operation. None if
-    the program calls others, has effects, or gives a large constant."""
-    jaxpr = closed.jaxpr
-    if closed.effects != NO_EFFECTS or any(isinstance(e.primitive, CallPrimitive) for e in jaxpr.eqns):
+    """What evaluates a program on arrays. None if the program calls others, has effects, or gives a
+    large constant."""
+    if closed.effects != NO_EFFECTS or any(isinstance(e.primitive, CallPrimitive) for e in closed.jaxpr.eqns):
         return None
-    known: dict[str, Any] = {"concrete": concrete}
-    names: dict[Any, str] = {}
-
-    def name(atom: Any) -> str:
-        if isinstance(atom, Literal):
-            known[constant := f"k{len(known)}"] = atom.val._value
-            return constant
-        return names[atom]
-
-    for var, value in zip(jaxpr.constvars, closed.consts):
-        if value.__class__ is not ConcreteArray:
-            return None
-        names[var] = f"k{len(known)}"
-        known[names[var]] = value._value
-    lines = ["def plan(arrays):"]
-    for i, var in enumerate(jaxpr.invars):
-        names[var] = f"a{i}"
-        lines.append(f"    a{i} = arrays[{i}]._value")
-    for i, eqn in enumerate(jaxpr.eqns):
-        operands = [name(v) for v in eqn.invars]
-        several = eqn.primitive.multiple_results
-        if all(x in known for x in operands):  # the same each time
-            value = eqn.primitive.evaluate(*[known[x] for x in operands], **eqn.params)
-            for var, v in zip(eqn.outvars, value if several else [value]):
-                names[var] = f"k{len(known)}"
-                known[names[var]] = v
-            continue
-        known[f"f{i}"], known[f"p{i}"] = eqn.primitive.evaluate, eqn.params
-        for j, var in enumerate(eqn.outvars):
-            names[var] = f"x{i}_{j}"
-        targets = ", ".join(names[v] for v in eqn.outvars) + ("," if several else "")
-        lines.append(f"    {targets} = f{i}({', '.join([*operands, f'**p{i}'])})")
-    results = []
-    for var in jaxpr.outvars:
-        if (x := name(var)) in known:
-            if var.aval.size > _SMALL:
-                return None
-            x = f"{x}.copy()"  # whoever gets it may delete it
-        is_given = isinstance(var, Var) and var in jaxpr.invars
-        results.append(f"arrays[{x[1:]}]" if is_given else f"concrete({x}, {var.aval.weak_type})")
-    known["unflatten"] = tree.unflatten
-    is_leaf = tree.is_leaf()
-    lines.append(f"    return {results[0] if is_leaf else 'unflatten([' + ', '.join(results) + '])'}")
-    exec("\n".join(lines), known)
-    plan = known["plan"]
-
-    def quietly(arrays: list[ConcreteArray]) -> Any:
-        token = floating_point_errors[IGNORED]
-        try:
-            return plan(arrays)
-        finally:
-            reset_floating_point_errors(token)
-
-    return quietly
+    return function_of(closed, tree)

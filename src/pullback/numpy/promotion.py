@@ -217,7 +217,10 @@ def unary(name: str, primitive: Any, doc: str, inexact: bool = False) -> Callabl
     """The `pullback.numpy` function of a unary elementwise primitive."""
 
     def function(x: Any, /) -> Array:
-        if not isinstance(x, Array):
+        if x.__class__ is ConcreteArray:  # whose attribute `dtype` is a call
+            if not inexact or x._value.dtype.kind in "fc":
+                return current().process(primitive, (x,), {})
+        elif not isinstance(x, Array):
             x = array_like(x, name)
         if inexact and x.dtype.kind not in "fc":
             (x,) = promote_inexact(name, x)

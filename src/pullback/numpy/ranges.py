@@ -36,6 +36,7 @@ from pullback.xla.devices import no_sharding, placed
 # ---- ranges --------------------------------------------------------------------------------------
 
 
+@planned
 def arange(
     start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *, device: Any = None, out_sharding: Any = None
 ) -> Array:

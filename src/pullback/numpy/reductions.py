@@ -170,6 +170,7 @@ def _fold(
     return reduced(name, primitive, convert(a, target), axes, keepdims, where, identity, initial, join)
 
 
+@planned
 def max(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Array:
@@ -180,6 +181,7 @@ def max(
     return _extremum("max", lax.reduce_max_p, u.maximum, lax.lowest, a, axis, out, keepdims, initial, where)
 
 
+@planned
 def min(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Array:
@@ -240,11 +242,13 @@ def _extremum(
     return reduced(name, primitive, a, axes, keepdims, where, left_out, initial, join)
 
 
+@planned
 def any(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Array:
     """Whether any element along `axis` is nonzero."""
     return _logic("any", lax.reduce_or_p, False, a, axis, out, keepdims, where)
 
 
+@planned
 def all(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Array:
     """Whether all elements along `axis` are nonzero."""
     return _logic("all", lax.reduce_and_p, True, a, axis, out, keepdims, where)
@@ -353,6 +357,7 @@ def _mean_dtype(name: str, a: Array, dtype: Any) -> tuple[DType, DType]:
     return result, compute
 
 
+@planned
 def mean(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None
 ) -> Array:

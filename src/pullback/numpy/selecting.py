@@ -36,6 +36,7 @@ from pullback.numpy.conversion import array
 from pullback.numpy.creation import zeros
 from pullback.numpy.indexing import IndexUpdateRef, gathered, getitem
 from pullback.numpy.joining import unstack
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, promote, scalar_like, truth, value_of
 from pullback.xla.devices import beside
 
@@ -419,6 +420,7 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array
     return reshape_p.bind(chosen, new_sizes=shape)
 
 
+@planned
 def where(condition: Any, x: Any = None, y: Any = None, /, *, size: Any = None, fill_value: Any = None) -> Any:
     """Elements of `x` where `condition` is true and of `y` elsewhere, broadcast; with one argument,
     `nonzero(condition)`.

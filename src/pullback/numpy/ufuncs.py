@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, concrete
+from pullback.core.array import Array, ConcreteArray, concrete
 from pullback.core.dtypes import DType
 from pullback.core.errors import user_line
-from pullback.core.trace import current
+from pullback.core.trace import EVAL, current, without_floating_point_errors
 from pullback.core.types import integer
 from pullback.lax import elementwise as e
 from pullback.lax.bits import bitcast_convert_type
@@ -127,21 +127,25 @@ def positive(x: Any, /) -> Array:
     return array_like(x, "positive")
 
 
-@planned
 def sign(x: Any, /) -> Array:
     """-1, 0 or 1 by the sign of `x` (NaN for NaN, 0.0 for -0.0); x/|x| for complex `x`. TypeError for
     booleans."""
     x = array_like(x, "sign")
+    if x.__class__ is ConcreteArray and x.dtype in _NUMPYS_FLOATS and current() is EVAL and not EVAL.checking:
+        # NumPy has no -0.0 here, either.
+        return concrete(without_floating_point_errors(np.sign, x._value), x.weak_type)
     if x.dtype == dtypes.bool_:
         raise here(TypeError, "sign does not accept dtype bool")
     out = e.sign_p.bind(x)
     return chosen(equal(x, 0), 0, out, x) if dtypes.is_float(x.dtype) else out
 
 
+_NUMPYS_FLOATS = frozenset([dtypes.float16, dtypes.float32, dtypes.float64])
+
+
 def square(x: Any, /) -> Array:
     """x·x, elementwise; of booleans as integers."""
-    if not isinstance(x, Array):
-        x = array_like(x, "square")
+    x = array_like(x, "square")
     if x.dtype == dtypes.bool_:
         x = convert(x, dtypes.int32)
     return current().process(e.square_p, (x,), {})
@@ -332,6 +336,8 @@ def _logical(name: str, primitive: Any, doc: str) -> Callable[[Any, Any], Array]
     combined = binary(name, primitive, doc)
 
     def function(x: Any, y: Any, /) -> Array:
+        if x.__class__ is y.__class__ is ConcreteArray and x._value.dtype is y._value.dtype is dtypes.bool_:
+            return combined(x, y)
         return combined(promotion.truth(x, name), promotion.truth(y, name))
 
     return promotion.named(function, name, doc)
