@@ -25,12 +25,14 @@ from pullback.core import dtypes
 from pullback.core.array import ConcreteArray, as_array, concrete
 from pullback.core.jaxpr import check_jaxpr, eval_jaxpr
 from pullback.core.primitive import Primitive, registry
+from pullback.core.spelling import function_of
 from pullback.core.trace import Trace, current, set_current, under
-from pullback.core.tree import tree_leaves
+from pullback.core.tree import tree_leaves, tree_structure
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import and_p, or_p, real_p
 from pullback.lax.family import add_p, like, mul_p
 from pullback.lax.shape import convert, reduce_sum_p
+from pullback.transforms.call import CallPrimitive
 from pullback.transforms.derivatives import grad
 from pullback.transforms.jit import jit
 from pullback.transforms.jvp import jvp
@@ -245,6 +247,23 @@ def check_staged(row: Row) -> None:
     for i, (out, aval, e) in enumerate(zip(results, program.out_avals, expected, strict=True)):
         same_type(aval, e, f"staged result {i}")
         close(out, e, rounding(epsilon(e)), f"staged result {i}")
+
+
+def check_spelled(row: Row) -> None:
+    """What the rule `spell` writes gives what `evaluate` gives, to the bit, of arrays in any layout."""
+    args = arrays(row)
+    program = make_jaxpr(lambda *xs: outputs(row, *xs))(*args)
+    if program.effects or any(isinstance(e.primitive, CallPrimitive) for e in program.jaxpr.eqns):
+        return  # which have no plans
+    for given in (args, [concrete(np.asfortranarray(x._value) if x.ndim > 1 else x._value) for x in args]):
+        expected = eval_jaxpr(program.jaxpr, program.consts, *given)
+        function = function_of(program, tree_structure(expected))
+        if function is None:  # it gives a large constant
+            return
+        for i, (out, e) in enumerate(zip(function(given), expected, strict=True)):
+            same_type(out, e, f"spelled result {i}")
+            assert (out._value.shape, out._value.dtype) == (e._value.shape, e._value.dtype), f"spelled result {i}"
+            assert out.tobytes() == e.tobytes(), f"spelled result {i}: {out} is not {e}"
 
 
 def check_compiled(row: Row) -> None:

@@ -21,6 +21,7 @@ from tests.conformance.table import Row
 CHECKS: dict[str, tuple[Callable[[Row], None], int, bool]] = {
     "types": (checks.check_types, 0, False),
     "staged": (checks.check_staged, 0, False),
+    "spelled": (checks.check_spelled, 0, False),
     "compiled": (checks.check_compiled, 0, False),
     "constants": (checks.check_constants, 0, False),
     "elsewhere": (check_elsewhere, 0, False),

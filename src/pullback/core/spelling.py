@@ -8,6 +8,7 @@ gives the text of an expression: `x.reshape((4, 16))` for `reshape`. By default 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -199,7 +200,11 @@ def _compiled(
     return known["plan"]
 
 
+#: Where the text seems to be from: it is the package's, which messages do not show.
+_FILE = os.path.join(os.path.dirname(__file__), "<plan>")
+
+
 @lru_cache(maxsize=512)
 def _code(text: str) -> CodeType:
     """Calls of a function with arrays of different shapes often have one text."""
-    return compile(text, "<plan>", "exec")
+    return compile(text, _FILE, "exec")

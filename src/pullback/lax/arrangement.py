@@ -305,6 +305,11 @@ class Rev(Mover):
         backwards = builtins.slice(None, None, -1)
         return x[tuple(backwards if i in dimensions else _FULL for i in range(x.ndim))]
 
+    def spell(self, speller: Any, x: Any, *, dimensions: Shape) -> str:
+        backwards = builtins.slice(None, None, -1)
+        index = tuple([backwards if i in dimensions else _FULL for i in range(x.aval.ndim)])
+        return f"{x}[{speller.constant(index)}]"
+
     def lower(self, emit: Any, x: Any, *, dimensions: Shape) -> Any:
         return emit("reverse", x, dimensions=dimensions)
 

@@ -204,7 +204,7 @@ def _by_order(first: str, second: str, general: str, at_infinity: float) -> Any:
             return functions[2](x.dtype.type(order), x)
         out = functions[order](x)
         infinite = np.isinf(x)  # where SciPy has no limits
-        if not infinite.any():
+        if not np.count_nonzero(infinite):
             return out
         limit = np.copysign(at_infinity, x) if order else np.full_like(x, at_infinity)
         return np.where(infinite, limit.astype(x.dtype), out)

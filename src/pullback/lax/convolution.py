@@ -118,6 +118,16 @@ class ConvGeneralDilated(BilinearPrimitive):
         out = None if by_numpy is None else by_numpy(lhs, rhs)
         return evaluate_by_xla(self, (lhs, rhs), params | {"precision": precision}) if out is None else out
 
+    def spell(self, speller: Any, lhs: Any, rhs: Any, **params: Any) -> Any:
+        a, b = lhs.aval, rhs.aval
+        types = {name: x for name, x in params.items() if name != "precision"}
+        by_numpy = _evaluation(a.shape, a.dtype, b.shape, b.dtype, tuple(types.items()))
+        by_xla = super().spell(speller, lhs, rhs, **params)
+        if by_numpy is None:
+            return by_xla
+        found = speller.let(speller.call(by_numpy, lhs, rhs), a)
+        return f"{by_xla} if {found} is None else {found}"
+
     def lower(self, emit: Any, lhs: Any, rhs: Any, **params: Any) -> Any:
         out = emit.type
         if not out.size or not lhs.size or not rhs.size:

@@ -22,10 +22,10 @@ from pullback.lax.windows import Pads, dilated
 #: NumPy values of both operands to the result, or to None if these values are for XLA.
 Evaluation = Callable[[Any, Any], Any]
 
-#: Up to so many products of a single feature a matrix of all windows is quickest; up to so many of
-#: any NumPy takes no longer than calling a compiled program does; and up to so many of a single
-#: feature, a small part of the time that compiling takes.
-_VERY_FEW, _FEW, _FEW_OF_ONE_FEATURE = 1 << 12, 1 << 16, 1 << 22
+#: Up to so many products of a single feature a matrix of all windows is quickest, as BLAS multiplies
+#: it, or as NumPy does; up to so many of any NumPy takes no longer than calling a compiled program
+#: does; and up to so many of a single feature, a small part of the time that compiling takes.
+_FEW_BY_BLAS, _VERY_FEW, _FEW, _FEW_OF_ONE_FEATURE = 1 << 18, 1 << 12, 1 << 16, 1 << 22
 
 
 def accumulated(dtype: DType, out: DType) -> DType:
@@ -72,6 +72,24 @@ def evaluation(
     of_places = [s * t for s, t in zip(steps[2:], window_strides)]
     of_taps = [s * d for s, d in zip(steps[2:], rhs_dilation)]
     back = tuple(int(i) for i in np.argsort(n.out_spec))
+    in_order = (*range(len(lhs.shape)),)
+    spec_x, spec_k = (None if tuple(spec) == in_order else spec for spec in (n.lhs_spec, n.rhs_spec))
+    result = (batch, kernels, *shape)
+    if is_single and products <= _FEW_BY_BLAS and dtype.char in "fdFD":
+        # The windows' elements at each tap are a row: rows of the operand one after the other,
+        # which are quick to copy.
+        sizes, strides = (*taps, batch, *shape), (*of_taps, steps[0], *of_places)
+        count = math.prod(taps)
+
+        def by_rows(x: Any, k: Any) -> Any:
+            k = (k if spec_k is None else k.transpose(spec_k)).reshape(-1).astype(dtype, copy=False)
+            if has_zeros and not _is_finite(k):
+                return None
+            wide = padded(x if spec_x is None else x.transpose(spec_x))
+            found = k.dot(np.ndarray(sizes, dtype, wide, 0, strides).reshape(count, -1)).reshape(result)
+            return _as(out.dtype, found if back == in_order else found.transpose(back))
+
+        return by_rows
     if is_single and products <= _VERY_FEW:
         sizes, strides = (batch, *shape, *taps), (steps[0], *of_places, *of_taps)
 
@@ -81,6 +99,7 @@ def evaluation(
     else:
         groups = max(feature_group_count, batch_group_count)
         batch, features = batch // batch_group_count, features // feature_group_count
+        result = (batch, kernels, *shape)
         sizes = (groups, batch, features, *shape, *taps)
         by_group = steps[0] * batch if batch_group_count > 1 else steps[1] * features
         strides = (by_group, *steps[:2], *of_places, *of_taps)
@@ -93,11 +112,15 @@ def evaluation(
             return np.einsum(windows, of_windows, k.reshape(groups, -1, *k.shape[1:]), of_kernels, of_out)
 
     def by_windows(x: Any, k: Any) -> Any:
-        k = k.transpose(n.rhs_spec).astype(dtype, copy=False)
+        if spec_k is not None:
+            k = k.transpose(spec_k)
+        if spec_x is not None:
+            x = x.transpose(spec_x)
+        k = k.astype(dtype, copy=False)
         if has_zeros and not _is_finite(k.reshape(-1)):
             return None
-        windows = np.ndarray(sizes, dtype, padded(x.transpose(n.lhs_spec)), 0, strides)
-        return _as(out.dtype, combined(windows, k).reshape(batch, kernels, *shape).transpose(back))
+        found = combined(np.ndarray(sizes, dtype, padded(x), 0, strides), k).reshape(result)
+        return _as(out.dtype, found if back == in_order else found.transpose(back))
 
     return by_windows
 
@@ -135,7 +158,8 @@ def _as(dtype: DType, x: Any) -> Any:
 def _is_finite(k: Any) -> bool:
     """Whether no element of a kernel is infinite or NaN. Times a zero of the padding, which is not
     there for XLA, such an element would make a NaN. (Where squares overflow, no harm is done.)"""
-    return math.isfinite(abs(k.dot(k)))
+    square = k.dot(k)
+    return math.isfinite(square if square.dtype.kind == "f" else abs(square))
 
 
 def _padding(
@@ -153,12 +177,13 @@ def _padding(
         places.append(slice(first * d + low, max((end - 1) * d + low + 1, first * d + low), d))
     steps = tuple(dtype.itemsize * math.prod(lengths[i + 1 :]) for i in range(len(lengths)))
     source, target = tuple(kept), tuple(places)
+    whole = all(k == slice(0, n) for k, n in zip(kept[1:], shape[2:]))
     if lengths == list(shape) and all(low == 0 and d == 1 for (low, _), d in zip(padding, dilation)):
         return lambda x: np.ascontiguousarray(x, dtype), steps, False
 
     def padded(x: Any) -> Any:
         wide = np.zeros(lengths, dtype)
-        wide[target] = x[source]
+        wide[target] = x if whole else x[source]
         return wide
 
     return padded, steps, True

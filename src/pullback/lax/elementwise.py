@@ -215,11 +215,12 @@ def _logistic(x: Any) -> Any:
     # 1 / (1 + exp(-x)): where exp(-x) overflows, to infinity, the result is 0.
     if x.dtype.itemsize < 4:
         return (1 / (1 + np.exp(-x.astype(np.float32)))).astype(x.dtype)
-    return _div(np.ones((), x.dtype), np.exp(-x) + 1)
+    one = constant(1, x)
+    return _div(one, np.add(np.exp(np.negative(x)), one))
 
 
 def _rsqrt(x: Any) -> Any:
-    return _div(np.ones((), x.dtype), np.sqrt(x))
+    return _div(constant(1, x), np.sqrt(x))
 
 
 def _exp2(x: Any) -> Any:

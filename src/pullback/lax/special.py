@@ -21,7 +21,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array
 from pullback.core.errors import user_line
 from pullback.lax.elementwise import div_p, eq_p, exp_p, log1p_p, log_p, sign_p
-from pullback.lax.family import FLOAT, Elementwise, add_p, like, mul_p, neg_p, sub_p
+from pullback.lax.family import FLOAT, Elementwise, add_p, constant, like, mul_p, neg_p, sub_p
 from pullback.lax.public import apply, unary
 from pullback.lax.selection import select
 
@@ -113,7 +113,8 @@ _psi, _log_gamma, _gamma, _hurwitz = _scipy("psi"), _scipy("gammaln"), _scipy("g
 
 
 def _digamma(x: Any) -> Any:
-    return np.where((x <= 0) & (x == np.floor(x)), np.nan, _psi(x))  # poles of either sign, 0 included
+    # Poles of either sign; at those that are not 0 SciPy has NaN.
+    return np.where(np.equal(x, constant(0, x)), constant(np.nan, x), _psi(x))
 
 
 def _in_single(lower: Callable[..., Any]) -> Callable[..., Any]:
@@ -135,7 +136,8 @@ def _wide(op: str) -> Any:
 
 
 def _lgamma(x: Any) -> Any:
-    return _log_gamma(np.where(np.isneginf(x), np.inf, x))  # C99 (F.9.5.3): +inf at both infinities
+    infinite = np.equal(x, constant(-np.inf, x))
+    return _log_gamma(np.where(infinite, constant(np.inf, x), x))  # C99 (F.9.5.3): +inf at both infinities
 
 
 def _polynomials(name: str) -> Callable[..., Any]:

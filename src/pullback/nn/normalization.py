@@ -25,6 +25,7 @@ from pullback.lax.shape import broadcast_to, convert, reduce_sum_p, reshape_p
 from pullback.lax.summation import lowest
 from pullback.numpy import ufuncs as u
 from pullback.numpy.conversion import asarray
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, here, inexact, promote, promote_inexact
 from pullback.numpy.reductions import mask
 from pullback.numpy.reductions import mean as reduce_mean
@@ -65,6 +66,7 @@ def _prepared(name: str, x: Any, axis: Any, where: Any) -> tuple[Array, Shape]:
     return x, canonical_axes(axis, len(x.shape))  # those of what `x` and `where` broadcast to
 
 
+@planned
 def softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
     """exp(x) normalized so that its sum along `axis` (an int, several, or None for all) is 1; 0
     where `where` is false.
@@ -82,6 +84,7 @@ def softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
     return select(where, u.divide(weights, safe), _fill(0, x))
 
 
+@planned
 def log_softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
     """log(softmax(x)), without underflow; -inf where `where` is false."""
     x, axes = _prepared("log_softmax", x, axis, where)
@@ -90,6 +93,7 @@ def log_softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
     return out if where is None else select(array_like(where, "log_softmax"), out, _fill(-math.inf, x))
 
 
+@planned
 def logsumexp(
     a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False, where: Any = None
 ) -> Any:
@@ -127,6 +131,7 @@ def logsumexp(
     return u.add(u.log(total), shift)
 
 
+@planned
 def logmeanexp(x: Any, axis: Any = None, where: Any = None, keepdims: bool = False) -> Array:
     """log(mean(exp(x))) along `axis`, without overflow."""
     total = logsumexp(x, axis, keepdims=keepdims, where=where)
@@ -138,6 +143,7 @@ def logmeanexp(x: Any, axis: Any = None, where: Any = None, keepdims: bool = Fal
     return u.subtract(total, u.log(reduce_sum(ones, axis, keepdims=keepdims)))
 
 
+@planned
 def standardize(
     x: Any,
     axis: Any = -1,

@@ -8,10 +8,12 @@ from typing import Any
 from pullback.core.array import Array
 from pullback.lax.bessel import bessel_i_p, bessel_ie_p, bessel_jn_p
 from pullback.numpy.joining import stack
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import here
 from pullback.scipy.special.operands import apply, operand
 
 
+@planned
 def i0(x: Any) -> Array:
     """The modified Bessel function I₀ (DLMF 10.25), elementwise, of real `x`.
 
@@ -23,6 +25,7 @@ def i0(x: Any) -> Array:
     return apply(bessel_i_p, operand("i0", x, weak=True, error=TypeError), order=0)
 
 
+@planned
 def i0e(x: Any) -> Array:
     """e^-|x| I₀(x), the scaled modified Bessel function of order 0, elementwise, of real `x`.
 
@@ -34,6 +37,7 @@ def i0e(x: Any) -> Array:
     return apply(bessel_ie_p, operand("i0e", x, weak=True, error=TypeError), order=0)
 
 
+@planned
 def i1(x: Any) -> Array:
     """The modified Bessel function I₁ (DLMF 10.25), elementwise, of real `x`.
 
@@ -45,6 +49,7 @@ def i1(x: Any) -> Array:
     return apply(bessel_i_p, operand("i1", x, weak=True, error=TypeError), order=1)
 
 
+@planned
 def i1e(x: Any) -> Array:
     """e^-|x| I₁(x), the scaled modified Bessel function of order 1, elementwise, of real `x`.
 

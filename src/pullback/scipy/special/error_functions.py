@@ -9,9 +9,11 @@ from pullback.core.array import Array
 from pullback.lax import error_functions as e
 from pullback.lax.shape import convert
 from pullback.lax.special import erf_p
+from pullback.numpy.planned import planned
 from pullback.scipy.special.operands import apply, operand, operands
 
 
+@planned
 def erf(x: Any) -> Array:
     """The error function 2/√π ∫₀ˣ exp(-t²) dt (DLMF 7.2.1), elementwise, of real `x` of any shape.
 
@@ -23,6 +25,7 @@ def erf(x: Any) -> Array:
     return apply(erf_p, operand("erf", x, weak=True, error=TypeError))
 
 
+@planned
 def erfc(x: Any) -> Array:
     """The complementary error function 1 - erf(x) (DLMF 7.2.2), exact also where it is tiny.
 
@@ -34,6 +37,7 @@ def erfc(x: Any) -> Array:
     return apply(e.erfc_exact_p, operand("erfc", x, weak=True, error=TypeError))
 
 
+@planned
 def erfinv(x: Any) -> Array:
     """The inverse of `erf`: ±∞ at ±1, NaN outside of [-1, 1].
 
@@ -47,6 +51,7 @@ def erfinv(x: Any) -> Array:
     return apply(e.erfinv_p, operand("erfinv", x, weak=True, error=TypeError))
 
 
+@planned
 def erfcinv(x: Any) -> Array:
     """The inverse of `erfc`: ∞ at 0, -∞ at 2, NaN outside of [0, 2]; exact for tiny `x`, too.
 
@@ -58,6 +63,7 @@ def erfcinv(x: Any) -> Array:
     return apply(e.erfcinv_p, operand("erfcinv", x, weak=True, error=TypeError))
 
 
+@planned
 def erfcx(x: Any) -> Array:
     """exp(x²) erfc(x), the scaled complementary error function, of real or complex `x`.
 
@@ -73,6 +79,7 @@ def erfcx(x: Any) -> Array:
     return apply(e.erfcx_p, x)
 
 
+@planned
 def dawsn(x: Any) -> Array:
     """Dawson's integral exp(-x²) ∫₀ˣ exp(t²) dt (DLMF 7.2.5), elementwise, of real `x`.
 
@@ -84,6 +91,7 @@ def dawsn(x: Any) -> Array:
     return apply(e.dawsn_p, operand("dawsn", x))
 
 
+@planned
 def wofz(z: Any) -> Array:
     """Faddeeva's function w(z) = exp(-z²) erfc(-iz) (DLMF 7.2.3), elementwise, of real or complex `z`.
 
@@ -100,6 +108,7 @@ def wofz(z: Any) -> Array:
     return apply(e.wofz_p, z)
 
 
+@planned
 def owens_t(h: Any, a: Any) -> Array:
     """Owen's T function ∫₀ᵃ exp(-h²(1 + x²)/2)/(1 + x²) dx / 2π, of real `h` and `a`.
 

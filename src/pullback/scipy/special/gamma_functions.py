@@ -23,6 +23,7 @@ from pullback.lax.special import (
     zeta_p,
 )
 from pullback.numpy import ufuncs as u
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, broadcast_checked, here
 from pullback.scipy.special.operands import apply, operand, operands
 
@@ -35,6 +36,7 @@ def weak_operands(name: str, *args: Any) -> list[Array]:
     return arrays
 
 
+@planned
 def gamma(x: Any) -> Array:
     """The gamma function Γ(x) = ∫₀^∞ t^(x-1) e^-t dt (DLMF 5.2.1), elementwise, of real `x` of any shape.
 
@@ -47,6 +49,7 @@ def gamma(x: Any) -> Array:
     return apply(g.gamma_p, operand("gamma", x))
 
 
+@planned
 def gammaln(x: Any) -> Array:
     """log |Γ(x)|, elementwise, of real `x`; integers become floats. TypeError for complex numbers.
 
@@ -56,6 +59,7 @@ def gammaln(x: Any) -> Array:
     return apply(lgamma_p, operand("gammaln", x, weak=True, error=TypeError))
 
 
+@planned
 def gammasgn(x: Any) -> Array:
     """The sign of Γ(x), elementwise, of real `x`: 1 or -1 (at ±0 that of the zero), NaN at the other
     poles.
@@ -68,6 +72,7 @@ def gammasgn(x: Any) -> Array:
     return apply(g.gammasgn_p, operand("gammasgn", x))
 
 
+@planned
 def digamma(x: Any) -> Array:
     """ψ(x), the derivative of log Γ(x) (DLMF 5.2.2), elementwise, of real `x`; NaN at its poles.
 
@@ -79,6 +84,7 @@ def digamma(x: Any) -> Array:
     return apply(digamma_p, operand("digamma", x, weak=True, error=TypeError))
 
 
+@planned
 def polygamma(n: Any, x: Any) -> Array:
     """The derivative of order `n` of digamma (DLMF 5.15), elementwise, of integers `n` ≥ 0 and real `x`.
 
@@ -93,6 +99,7 @@ def polygamma(n: Any, x: Any) -> Array:
     return apply(polygamma_p, *weak_operands("polygamma", n, x))
 
 
+@planned
 def zeta(x: Any, q: Any = None) -> Array:
     """Hurwitz's zeta function Σ (n + q)^-x over n ≥ 0 (DLMF 25.11.1), elementwise; NaN for x < 1.
 
@@ -107,6 +114,7 @@ def zeta(x: Any, q: Any = None) -> Array:
     return apply(zeta_p, *weak_operands("zeta", x, q))
 
 
+@planned
 def gammainc(a: Any, x: Any) -> Array:
     """The regularized lower incomplete gamma function P(a, x) = ∫₀ˣ t^(a-1) e^-t dt / Γ(a) (DLMF
     8.2.4), elementwise, of real operands whose shapes broadcast.
@@ -120,6 +128,7 @@ def gammainc(a: Any, x: Any) -> Array:
     return apply(igamma_p, *weak_operands("gammainc", a, x))
 
 
+@planned
 def gammaincc(a: Any, x: Any) -> Array:
     """The regularized upper incomplete gamma function Q(a, x) = 1 - P(a, x) (DLMF 8.2.4), exact also
     where it is tiny. Operands are as for `gammainc`.
@@ -130,6 +139,7 @@ def gammaincc(a: Any, x: Any) -> Array:
     return apply(igammac_p, *weak_operands("gammaincc", a, x))
 
 
+@planned
 def beta(a: Any, b: Any) -> Array:
     """The beta function Γ(a) Γ(b) / Γ(a + b) (DLMF 5.12.1), elementwise, of real operands.
 
@@ -141,6 +151,7 @@ def beta(a: Any, b: Any) -> Array:
     return apply(g.beta_p, *operands("beta", a, b))
 
 
+@planned
 def betaln(a: Any, b: Any) -> Array:
     """log |B(a, b)|, elementwise, of real operands; integers become floats. TypeError for complex
     numbers.
@@ -151,6 +162,7 @@ def betaln(a: Any, b: Any) -> Array:
     return apply(g.betaln_p, *weak_operands("betaln", a, b))
 
 
+@planned
 def betainc(a: Any, b: Any, x: Any) -> Array:
     """The regularized incomplete beta function ∫₀ˣ t^(a-1) (1-t)^(b-1) dt / B(a, b) (DLMF 8.17.2),
     for `x` in [0, 1], elementwise; integers become floats. TypeError for complex numbers.
@@ -164,6 +176,7 @@ def betainc(a: Any, b: Any, x: Any) -> Array:
     return apply(regularized_incomplete_beta_p, *weak_operands("betainc", a, b, x))
 
 
+@planned
 def poch(z: Any, m: Any) -> Array:
     """Pochhammer's symbol Γ(z + m) / Γ(z) (DLMF 5.2.5), elementwise, of real operands.
 
@@ -175,6 +188,7 @@ def poch(z: Any, m: Any) -> Array:
     return apply(g.poch_p, *operands("poch", z, m))
 
 
+@planned
 def factorial(n: Any, exact: bool = False) -> Array:
     """n! = Γ(n + 1), elementwise, of real `n`; 0 for negative ones. Integers become floats.
 
@@ -189,6 +203,7 @@ def factorial(n: Any, exact: bool = False) -> Array:
     return select(u.less(n, 0), like(0, n), apply(g.gamma_p, u.add(n, 1)))
 
 
+@planned
 def comb(N: Any, k: Any, *, repetition: bool = False) -> Array:
     """The number of ways to choose `k` of `N` things: the binomial coefficient; 0 where k > N, k < 0
     or N < 0. With `repetition` each thing may be chosen several times.

@@ -10,11 +10,13 @@ from pullback.lax.elementwise import complex_p
 from pullback.lax.hypergeometric import hyp1f1_p, hyp2f1_p
 from pullback.lax.shape import convert
 from pullback.lax.spherical import polar_part_p
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import broadcast_checked, here
 from pullback.numpy.ufuncs import cos, sin
 from pullback.scipy.special.operands import apply, operands
 
 
+@planned
 def hyp1f1(a: Any, b: Any, x: Any) -> Array:
     """Kummer's confluent hypergeometric function ₁F₁(a; b; x) (DLMF 13.2), of real operands.
 
@@ -28,6 +30,7 @@ def hyp1f1(a: Any, b: Any, x: Any) -> Array:
     return apply(hyp1f1_p, *operands("hyp1f1", a, b, x))
 
 
+@planned
 def hyp2f1(a: Any, b: Any, c: Any, x: Any) -> Array:
     """Gauss's hypergeometric function ₂F₁(a, b; c; x) (DLMF 15.2), of real operands.
 

@@ -6,9 +6,11 @@ from typing import Any
 
 from pullback.core.array import Array
 from pullback.lax import exponential_integrals as i
+from pullback.numpy.planned import planned
 from pullback.scipy.special.operands import apply, operand, operands
 
 
+@planned
 def exp1(x: Any) -> Array:
     """The exponential integral E₁(x) = ∫ₓ^∞ e^-t/t dt (DLMF 6.2.1), elementwise, of real `x`.
 
@@ -20,6 +22,7 @@ def exp1(x: Any) -> Array:
     return apply(i.exp1_p, operand("exp1", x))
 
 
+@planned
 def expi(x: Any) -> Array:
     """The exponential integral Ei(x), the principal value of ∫ e^t/t dt from -∞ to `x` (DLMF 6.2.5).
 
@@ -32,6 +35,7 @@ def expi(x: Any) -> Array:
     return apply(i.expi_p, operand("expi", x))
 
 
+@planned
 def expn(n: Any, x: Any) -> Array:
     """The generalized exponential integral E_n(x) = ∫₁^∞ e^(-xt)/tⁿ dt (DLMF 8.19), `n` = 0, 1, 2, ...
 
@@ -45,6 +49,7 @@ def expn(n: Any, x: Any) -> Array:
     return apply(i.expn_p, *operands("expn", n, x))
 
 
+@planned
 def fresnel(x: Any) -> tuple[Array, Array]:
     """Fresnel's integrals S(x) = ∫₀ˣ sin(½πt²) dt and C(x) = ∫₀ˣ cos(½πt²) dt (DLMF 7.2.7, 7.2.8).
 
@@ -57,6 +62,7 @@ def fresnel(x: Any) -> tuple[Array, Array]:
     return s, c
 
 
+@planned
 def sici(x: Any) -> tuple[Array, Array]:
     """The sine integral Si(x) = ∫₀ˣ sin(t)/t dt and the cosine integral Ci(x) = γ + log|x| + ∫₀ˣ
     (cos(t) - 1)/t dt (DLMF 6.2.9, 6.2.13).
@@ -70,6 +76,7 @@ def sici(x: Any) -> tuple[Array, Array]:
     return s, c
 
 
+@planned
 def spence(x: Any) -> Array:
     """Spence's function, the dilogarithm Li₂(1 - x) = ∫₁ˣ log(t)/(1 - t) dt (DLMF 25.12), of real `x`.
 

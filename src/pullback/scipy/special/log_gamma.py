@@ -12,9 +12,11 @@ from pullback.lax.family import like
 from pullback.lax.log_gamma import log_gamma_p
 from pullback.lax.selection import select
 from pullback.lax.special import lgamma_p
+from pullback.numpy.planned import planned
 from pullback.scipy.special.operands import apply, operand
 
 
+@planned
 def loggamma(x: Any) -> Array:
     """log Γ(x), elementwise: of complex `x` the branch that is real for positive `x`, and analytic but on
     the negative axis (DLMF 5.10); of real `x` NaN where that is negative.

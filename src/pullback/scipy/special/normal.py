@@ -12,6 +12,7 @@ from pullback.lax.elementwise import logistic_p
 from pullback.nn.normalization import log_softmax as _log_softmax
 from pullback.nn.normalization import logsumexp
 from pullback.nn.normalization import softmax as _softmax
+from pullback.numpy.planned import planned
 from pullback.numpy.promotion import array_like, broadcast_checked, here
 from pullback.scipy.special.gamma_functions import weak_operands
 from pullback.scipy.special.operands import apply, operand
@@ -24,6 +25,7 @@ def _floats(name: str, x: Any) -> Array:
     return operand(name, x)
 
 
+@planned
 def ndtr(x: Any) -> Array:
     """The probability that a standard normal variable is at most `x`: ½ erfc(-x/√2) (DLMF 7.18.1),
     elementwise, of floats. TypeError for other types.
@@ -34,6 +36,7 @@ def ndtr(x: Any) -> Array:
     return apply(p.ndtr_p, _floats("ndtr", x))
 
 
+@planned
 def ndtri(p: Any) -> Array:
     """The inverse of `ndtr`, elementwise, of floats: ±∞ at 1 and 0, NaN outside of [0, 1]. TypeError
     for other types.
@@ -47,6 +50,7 @@ def ndtri(p: Any) -> Array:
 ndtri_p = p.ndtri_p
 
 
+@planned
 def log_ndtr(x: Any, series_order: int = 3) -> Array:
     """log(ndtr(x)), elementwise, of floats; exact also where the probability underflows. TypeError
     for other types.
@@ -63,6 +67,7 @@ def log_ndtr(x: Any, series_order: int = 3) -> Array:
     return apply(p.log_ndtr_p, _floats("log_ndtr", x))
 
 
+@planned
 def expit(x: Any) -> Array:
     """The logistic function 1/(1 + e^-x), elementwise, of real or complex `x`; integers become floats.
 
@@ -72,6 +77,7 @@ def expit(x: Any) -> Array:
     return apply(logistic_p, operand("expit", x, kinds="fc", weak=True))
 
 
+@planned
 def logit(x: Any) -> Array:
     """log(x/(1 - x)), the inverse of `expit`, elementwise, of real `x`: ±∞ at 1 and 0, NaN outside of
     [0, 1]. Integers become floats. TypeError for complex numbers.
@@ -82,6 +88,7 @@ def logit(x: Any) -> Array:
     return apply(p.logit_p, operand("logit", x, weak=True, error=TypeError))
 
 
+@planned
 def entr(x: Any) -> Array:
     """-x log x, 0 at 0 and -∞ for negative `x`, elementwise; integers become floats. ValueError for
     complex numbers.
@@ -99,6 +106,7 @@ def _distributions(name: str, x: Any, y: Any) -> list[Array]:
     return arrays
 
 
+@planned
 def rel_entr(p: Any, q: Any) -> Array:
     """p log(p/q), 0 where p = 0 and q ≥ 0, and ∞ where one is negative or only q is 0; elementwise.
 
@@ -110,6 +118,7 @@ def rel_entr(p: Any, q: Any) -> Array:
     return apply(rel_entr_p, *_distributions("rel_entr", p, q))
 
 
+@planned
 def kl_div(p: Any, q: Any) -> Array:
     """p log(p/q) - p + q, of which sums are Kullback and Leibler's divergence; q where p = 0 and q ≥
     0, and ∞ where one is negative or only q is 0. Elementwise.
@@ -125,6 +134,7 @@ def kl_div(p: Any, q: Any) -> Array:
 rel_entr_p, kl_div_p = p.rel_entr_p, p.kl_div_p
 
 
+@planned
 def xlogy(x: Any, y: Any) -> Array:
     """x log y, 0 where x = 0 (unless `y` is NaN), elementwise, real or complex; integers become floats.
 
@@ -134,6 +144,7 @@ def xlogy(x: Any, y: Any) -> Array:
     return apply(p.xlogy_p, *broadcast_checked("xlogy", x, y, inexact=True))
 
 
+@planned
 def xlog1py(x: Any, y: Any) -> Array:
     """x log(1 + y), 0 where x = 0 (unless `y` is NaN), elementwise, real or complex; integers become
     floats.
@@ -144,6 +155,7 @@ def xlog1py(x: Any, y: Any) -> Array:
     return apply(p.xlog1py_p, *broadcast_checked("xlog1py", x, y, inexact=True))
 
 
+@planned
 def boxcox(x: Any, lmbda: Any) -> Array:
     """Box and Cox's transformation (x^λ - 1)/λ (J. R. Stat. Soc. B 26, 1964), log x where λ = 0,
     elementwise, of real operands; integers become floats. TypeError for complex numbers.
@@ -154,6 +166,7 @@ def boxcox(x: Any, lmbda: Any) -> Array:
     return apply(p.boxcox_p, *weak_operands("boxcox", x, lmbda))
 
 
+@planned
 def boxcox1p(x: Any, lmbda: Any) -> Array:
     """`boxcox(1 + x, lmbda)`, exact also for tiny `x`.
 
@@ -163,6 +176,7 @@ def boxcox1p(x: Any, lmbda: Any) -> Array:
     return apply(p.boxcox1p_p, *weak_operands("boxcox1p", x, lmbda))
 
 
+@planned
 def softmax(x: Any, /, *, axis: Any = None) -> Array:
     """exp(x) / sum(exp(x)) along `axis` (an integer, several, or None for all), without overflow.
 
@@ -173,6 +187,7 @@ def softmax(x: Any, /, *, axis: Any = None) -> Array:
     return _softmax(x, axis=axis)
 
 
+@planned
 def log_softmax(x: Any, /, *, axis: Any = None) -> Array:
     """log(softmax(x)) along `axis` (an integer, several, or None for all), without cancellation.
 
