@@ -622,3 +622,16 @@ def test_slices_whose_start_is_traced_at_the_ends():
         pb.jit(lambda n: x[pb.ds(0, n)])(3)
     with pytest.raises(IndexError, match="Too many indices"):
         x[0, pb.ds(0, 1)]
+
+
+@pytest.mark.parametrize("name, ufunc", [("add", np.add), ("multiply", np.multiply), ("max", np.maximum)])
+@pytest.mark.parametrize(
+    "index", [[0, 2], [2, 0], [0, 0], [0, -3], [-1, 1], [1, 1, 1], [], [True, False, True], [[0, 1], [1, 2]], [7, 0]]
+)
+def test_positions_that_occur_twice_count_twice(name: str, ufunc: Any, index: Any) -> None:
+    """Also those that have two names, and none that lies outside."""
+    i = np.array(index, bool if index and index[0] is True else int)
+    given, wanted = np.float32([[1, 2], [3, 4], [5, 6]]), np.float32([[1, 2], [3, 4], [5, 6]])
+    ufunc.at(wanted, i if i.dtype == bool else i[i < 3], np.float32(3))
+    same(getattr(as_array(given).at[as_array(i)], name)(3.0), wanted)
+    same(getattr(as_array(given).at[i], name)(np.float32([3, 3])), wanted)

@@ -71,6 +71,26 @@ CALLS = [
     ("vstack", lambda f, a, v, n: f([v, v])),
     ("hstack", lambda f, a, v, n: f([n, n])),
     ("dstack", lambda f, a, v, n: f([n, n])),
+    ("where", lambda f, a, v, n: f(a > 0, a, 1.0)),
+    ("where", lambda f, a, v, n: f(v > 0, a, v)),
+    ("dot", lambda f, a, v, n: f(n, a)),
+    ("dot", lambda f, a, v, n: f(v, v)),
+    ("matmul", lambda f, a, v, n: f(a, v)),
+    ("matmul", lambda f, a, v, n: f(n, n.T)),
+    ("mean", lambda f, a, v, n: f(n, axis=(0, 1), keepdims=True)),
+    ("mean", lambda f, a, v, n: f(a, 0)),
+    ("all", lambda f, a, v, n: f(a > 0, axis=1)),
+    ("any", lambda f, a, v, n: f(n)),
+    ("max", lambda f, a, v, n: f(a, -1)),
+    ("min", lambda f, a, v, n: f(n, initial=2, where=n > 1)),
+    ("full", lambda f, a, v, n: f((2, 3), 7)),
+    ("full", lambda f, a, v, n: f((2, 3), v)),
+    ("arange", lambda f, a, v, n: f(2, 9, 3)),
+    ("arange", lambda f, a, v, n: f(0.0, 1.0, 0.25, dtype=jnp.bfloat16)),
+    ("reshape", lambda f, a, v, n: f(n, (-1, 2), "F")),
+    ("reshape", lambda f, a, v, n: f(a.T, 9)),
+    ("swapaxes", lambda f, a, v, n: f(a[None], 0, -1)),
+    ("broadcast_to", lambda f, a, v, n: f(v, (2, 2, 3))),
 ]  # fmt: skip
 
 
@@ -214,3 +234,48 @@ def test_under_a_transformation_nothing_is_planned():
     np.testing.assert_allclose(pb.grad(jnp.var)(x), wanted, rtol=1e-6)
     np.testing.assert_allclose(pb.jit(pb.grad(jnp.var))(x), wanted, rtol=1e-6)
     np.testing.assert_allclose(pb.jacfwd(lambda x: jnp.roll(x, 1))(x), np.roll(np.eye(3), 1, 0))
+
+
+def test_a_result_has_the_type_of_its_value():
+    """A plan fills it in, so that nobody has to look."""
+    x, y = jnp.arange(6.0).reshape(2, 3), jnp.ones(())
+    for weak in (x, x * 1.0, 2.0 * y):
+        for call in (
+            jnp.max,
+            jnp.mean,
+            jnp.var,
+            jnp.ravel,
+            lambda x: jnp.stack([x, x]),
+            lambda x: jnp.where(x > 0, x, 0),
+        ):
+            for _ in range(4):
+                out = call(weak)
+                assert (out._type.shape, out._type.dtype) == (out._value.shape, out._value.dtype)
+                assert out._type.weak_type is out.weak_type
+
+
+def test_kinds_that_come_once_do_not_drive_out_plans(monkeypatch):
+    monkeypatch.setattr(planned, "_MANY", 50)
+    x = jnp.arange(6.0)
+    for _ in range(3):
+        jnp.max(x)
+    kinds = {place for place, plan in planned._plans.items() if plan is not None}
+    for n in range(120):
+        jnp.arange(n)
+    assert kinds and kinds <= set(planned._plans)
+    assert len(planned._seen) <= 51
+
+
+def test_numbers_and_containers_of_arguments_tell_calls_apart():
+    x, y = jnp.arange(4.0), jnp.ones((2, 2))
+    for _ in range(3):
+        assert jnp.reshape(x, (2, 2)).shape == (2, 2)
+        assert jnp.reshape(x, (4, 1)).shape == jnp.reshape(x, [4, 1]).shape == (4, 1)
+        assert jnp.full((2, 1), 1).dtype == np.int32
+        assert jnp.full((2, 1), 1.0).dtype == np.float32
+        assert jnp.full((2, 1), True).dtype == np.bool_
+        assert jnp.stack([y, y]).shape == (2, 2, 2)
+        assert jnp.stack(y).shape == (2, 2)
+        assert jnp.concatenate([y, y]).shape == (4, 2)
+        assert jnp.max(y, 0).shape == jnp.max(y, axis=(0,)).shape == (2,)
+        assert jnp.max(y, (0, 1)).shape == ()

@@ -91,11 +91,13 @@ def _is_literal(value: Param) -> bool:
 
 def function_of(closed: ClosedJaxpr, tree: Tree) -> Callable[[Sequence[ConcreteArray]], Tree] | None:
     """A program as a function of a sequence of arrays, whose results are in the containers `tree`.
-    None if a result is always the same, and large.
+    None if a result is always the same, and large, or an operation has none.
 
     Each result has memory of its own, is an argument, or shares an argument's memory.
     """
     jaxpr = closed.jaxpr
+    if not all([eqn.outvars for eqn in jaxpr.eqns]):
+        return None
     speller = Speller()
     known = speller.known
     atoms: dict[Any, Expression] = {}
