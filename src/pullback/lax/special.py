@@ -21,7 +21,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array
 from pullback.core.errors import user_line
 from pullback.lax.elementwise import div_p, eq_p, exp_p, log1p_p, log_p, sign_p
-from pullback.lax.family import FLOAT, Elementwise, add_p, constant, like, mul_p, neg_p, sub_p
+from pullback.lax.family import FLOAT, Elementwise, add_p, by_type, constant, like, mul_p, neg_p, sub_p
 from pullback.lax.public import apply, unary
 from pullback.lax.selection import select
 
@@ -54,7 +54,10 @@ def _scipy(name: str) -> Callable[..., Any]:
             found = getattr(special, name)
         return found(*operands)
 
-    return _in_own_precision(function)
+    evaluate = _in_own_precision(function)
+    # SciPy's functions are of float32 and float64 themselves.
+    is_scipys = lambda aval: aval.dtype in (dtypes.float32, dtypes.float64)
+    return by_type(lambda aval: function if is_scipys(aval) else evaluate)(evaluate)  # type: ignore[no-any-return]
 
 
 # Polynomials of Giles ("Approximating the erfinv function", GPU Computing Gems 2, 2011) in w - 5/2
@@ -114,7 +117,8 @@ _psi, _log_gamma, _gamma, _hurwitz = _scipy("psi"), _scipy("gammaln"), _scipy("g
 
 def _digamma(x: Any) -> Any:
     # Poles of either sign; at those that are not 0 SciPy has NaN.
-    return np.where(np.equal(x, constant(0, x)), constant(np.nan, x), _psi(x))
+    zero = np.equal(x, constant(0, x))
+    return np.where(zero, constant(np.nan, x), _psi(x)) if np.count_nonzero(zero) else _psi(x)
 
 
 def _in_single(lower: Callable[..., Any]) -> Callable[..., Any]:
@@ -137,7 +141,9 @@ def _wide(op: str) -> Any:
 
 def _lgamma(x: Any) -> Any:
     infinite = np.equal(x, constant(-np.inf, x))
-    return _log_gamma(np.where(infinite, constant(np.inf, x), x))  # C99 (F.9.5.3): +inf at both infinities
+    if np.count_nonzero(infinite):  # C99 (F.9.5.3): +inf at both infinities
+        x = np.where(infinite, constant(np.inf, x), x)
+    return _log_gamma(x)
 
 
 def _polynomials(name: str) -> Callable[..., Any]:

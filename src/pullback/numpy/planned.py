@@ -63,42 +63,33 @@ def planned(ours: F) -> F:
         state = None if settings_here() else shared_program_state.number
         if state is None:
             state = id(program_state())
+        xs: Any = args
+        kind, n, place = None, 0 if kwargs else len(args), ()
+        if n == 1 and args[0].__class__ is list:  # what joins arrays
+            (xs,) = args
+            kind, n = list, len(xs)
+        arrays = xs
         # What `_take_all` gives, which is a call: written out for one array to three.
-        n, arrays, place = 0 if kwargs else len(args), args, ()
         if n == 1:
-            (x,) = args
+            (x,) = xs
             if x.__class__ is ConcreteArray:
                 v = x._value
-                place = (ours, state, v.shape, v.dtype, x.weak_type)
+                place = (ours, state, kind, v.shape, v.dtype, x.weak_type)
         elif n == 2:
-            x, y = args
+            x, y = xs
             if x.__class__ is y.__class__ is ConcreteArray:
-                v, w = x._value, y._value
-                place = (ours, state, v.shape, v.dtype, x.weak_type, w.shape, w.dtype, y.weak_type)
+                u, v = x._value, y._value
+                place = (ours, state, kind, u.shape, u.dtype, x.weak_type, v.shape, v.dtype, y.weak_type)
         elif n == 3:
-            x, y, z = args
+            x, y, z = xs
             if x.__class__ is y.__class__ is z.__class__ is ConcreteArray:
                 u, v, w = x._value, y._value, z._value
                 place = (
-                    ours,
-                    state,
-                    u.shape,
-                    u.dtype,
-                    x.weak_type,
-                    v.shape,
-                    v.dtype,
-                    y.weak_type,
-                    w.shape,
-                    w.dtype,
-                    z.weak_type,
-                )
+                    ours, state, kind, u.shape, u.dtype, x.weak_type, v.shape, v.dtype, y.weak_type,
+                    w.shape, w.dtype, z.weak_type,
+                )  # fmt: skip
         if not place:
-            key: list[Any] = [ours, state]
-            xs: Any = args
-            if n == 1 and args[0].__class__ is list:  # one call less for what joins arrays
-                (xs,) = args
-                key.append(list)
-                key.append(len(xs))
+            key: list[Any] = [ours, state, kind]
             arrays = []
             if not _take_all(xs, key, arrays):
                 return ours(*args, **kwargs)
