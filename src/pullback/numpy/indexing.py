@@ -227,8 +227,7 @@ class IndexUpdateRef:
                 return None
             if ufunc is None:
                 out[plain] = values._value
-            # A view, or an element: no position occurs twice.
-            elif part.base is out or not part.ndim or _is_without_repetitions(plain):
+            elif part.base is out or not part.ndim:  # a view (or an element): no position occurs twice
                 out[plain] = ufunc(part, values._value)
             else:
                 ufunc.at(out, plain, values._value)
@@ -381,24 +380,8 @@ def _replaced(x: Any, index: Resolved, updated: Callable[[Any], Any]) -> Any:
     return static_update_p.bind(x, updated(static_index_p.bind(x, index=index.basic)), index=index.basic)
 
 
-#: So many positions are looked at, whether one occurs twice: `ufunc.at` takes longer.
-_LOOKED_AT = 64
-
 #: Types that a Python float is converted to in one rounding, whatever the default type is.
 _AS_PRECISE = (dtypes.float32, dtypes.float64)
-
-
-def _is_without_repetitions(index: Any) -> bool:
-    """Whether a plain index, which gives no view, is known to name no position twice: a mask, or
-    some numbers from the start, which differ."""
-    if index.__class__ is not np.ndarray:
-        return False
-    if index.dtype.kind == "b":
-        return True
-    if index.size > _LOOKED_AT or index.ndim != 1:
-        return False
-    numbers = index.tolist()
-    return len({*numbers}) == len(numbers) and min(numbers, default=0) >= 0
 
 
 def update_values(values: Any) -> Array:
