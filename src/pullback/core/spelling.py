@@ -109,7 +109,7 @@ def function_of(closed: ClosedJaxpr, tree: Tree) -> Callable[[Sequence[ConcreteA
         known[name] = value
         return _expression(name, aval)
 
-    def operand(atom: Any) -> Expression:
+    def operand(atom: Var | Literal) -> Expression:
         return constant(atom.val._value, atom.aval) if isinstance(atom, Literal) else atoms[atom]
 
     for var, const in zip(jaxpr.constvars, closed.consts):
