@@ -119,6 +119,35 @@ def test_transposed_solve_is_given_the_transpose() -> None:
     np.testing.assert_allclose(twice(np.ones(3))[0], f(np.ones(3)))
 
 
+def decay(checkpoints: Any) -> Callable[[Any], Any]:
+    return lambda x: lax.scan(lambda c, x: (0.5 * c + x,) * 2, 0.0, x, checkpoints=checkpoints)[1]
+
+
+#: Linear maps whose transposes, as programs, have constants of their own: a loop's first zeros.
+LOOPS: dict[str, Callable[[Any], Any]] = {
+    "scan": decay(None),
+    "scan with checkpoints": decay(2),
+    "fori_loop": lambda x: lax.fori_loop(0, 3, lambda i, y: 0.5 * y + x[i], jnp.zeros(3)),
+    "map": lambda x: lax.map(lambda y: 0.5 * y, x),
+    "cond": lambda x: lax.cond(jnp.sum(A) > 0, lambda x: 0.5 * x, lambda x: jnp.flip(x), x),
+    "reduce_window": lambda x: lax.reduce_window(x, 0.0, lax.add, (2,), padding="SAME"),
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("order", ["value", "reverse"])
+def test_maps_and_conditions_with_loops(loop: str, order: str) -> None:
+    matvec = lambda x: LOOPS[loop](x) + 3 * x
+    matrix = pb.jacfwd(matvec)(B)
+    expected = DERIVATIVES[order](lambda t: jnp.linalg.solve(matrix, B + t**2))(0.3)
+    for f in (
+        lambda t: lax.custom_linear_solve(matvec, B + t**2, dense, dense),
+        lambda t: lax.custom_root(lambda x: matvec(x) - (B + t**2), B, lambda f, x: dense(lambda v: f(v) - f(0 * v), -f(0 * x)), dense),
+        lambda t: pb.argmin(lambda x: 0.5 * jnp.sum((matvec(x) - (B + t**2)) ** 2), B, solver="newton"),
+    ):  # fmt: skip
+        np.testing.assert_allclose(pb.jit(DERIVATIVES[order](f))(0.3), expected, rtol=1e-8, atol=1e-12)
+
+
 @pytest.mark.parametrize("transform", [lambda f: f, pb.jit])
 def test_auxiliary_results_have_no_derivative(transform: Any) -> None:
     @transform

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pullback.control.base import ControlPrimitive, instantiate, selected
 from pullback.core import dtypes
 from pullback.core.errors import user_api, user_line
-from pullback.core.interning import intern
+from pullback.core.interning import intern, lift
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr, Var, run
 from pullback.core.linear import LinearTracer, Node, record_linear
 from pullback.core.staging import stage_flat
@@ -353,7 +353,8 @@ def linear_solve(
         bodies.add("inverse", unknown.staged_solve(inverse, unknown.map_of(a), "inverse", False))
     if transpose_solve is not None:
         program = a.program if symmetric else a.program.derived("transpose", _transposed, len(a.captured))
-        vecmat = bodies.add("vecmat", Body(program, a.captured, tree))
+        program, made = lift(program)  # a transposed loop has made its zeros
+        vecmat = bodies.add("vecmat", Body(program, [*made, *a.captured], tree))
         pair = has_aux and inverse is None
         back = unknown.staged_solve(transpose_solve, unknown.map_of(vecmat), "transpose_solve", pair)
         bodies.add("transpose_inverse", back)
