@@ -122,7 +122,7 @@ def main(small: bool = False) -> Outcome:
     images, labels = load_digits(return_X_y=True)
     images = jnp.asarray(images, "float32")
     train, tested = images[:1500], 4 if small else 40
-    hidden, epochs = ((32,), 15) if small else ((128, 128), 250)
+    hidden, epochs = ((32,), 15) if small else ((128, 128), 150)
     optimizer = optimizers.adam(optimizers.exponential_decay(2e-3, 30 * epochs, 0.1))
     key = random.key(1)
     sizes = (64, *hidden, 4), (2, *hidden, 128)
