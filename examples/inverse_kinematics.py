@@ -120,6 +120,7 @@ def main(small: bool = False) -> Outcome:
             room.plot(*np.asarray(places[i]).T, "o-", color=BLUE, alpha=strength, lw=3, ms=5)
         room.set(xlabel="x, m", ylabel="y, m", zlabel="z, m", zlim=(0, 0.9), aspect="equal")
         room.locator_params(nbins=4)
+        room.zaxis.labelpad = 8
         above, below = right.subplots(2, 1, sharex=True)
         some = slice(None, None, max(len(times) // 20, 1))
         for axes, exact, difference in ((above, velocities, speed), (below, accelerations, change)):
