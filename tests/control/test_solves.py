@@ -281,6 +281,36 @@ def test_root_does_not_depend_on_the_guess() -> None:
     np.testing.assert_array_equal(pb.jacrev(f)(np.ones(3)), np.zeros((3, 3)))
 
 
+def powers(x: Any, t: Any) -> Any:
+    return x * jnp.exp(t), x
+
+
+LOOPS: dict[str, Callable[[Any], Any]] = {
+    "scan": lambda a: lax.scan(powers, 1.0, a)[0],
+    "reversed scan": lambda a: lax.scan(powers, 1.0, a, reverse=True)[1] @ a,
+    "checkpointed scan": lambda a: lax.scan(powers, 1.0, a, checkpoints=2)[0],
+    "fori_loop": lambda a: lax.fori_loop(0, 3, lambda i, x: x * jnp.exp(a[i]), 1.0),
+    "while_loop": lambda a: lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] * jnp.exp(a[s[0]])), (0, 1.0))[
+        1
+    ],
+    "cond": lambda a: lax.cond(a[0] < 9, lambda a: jnp.exp(a.sum()), lambda a: a.sum(), a),
+    "associative_scan": lambda a: lax.associative_scan(jnp.multiply, jnp.exp(a))[-1],
+    "checkpoint": lambda a: pb.checkpoint(lambda a: jnp.exp(jnp.sin(a) + a).prod())(a),
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_equations_with_gradients_of_control_flow(loop: str) -> None:
+    # Transposed, a loop may have constants of its own, which nothing else in the operation has.
+    slope = pb.grad(lambda a, scale: 0.1 * LOOPS[loop](a[:, None].repeat(2, 1).mean(1)) + scale * jnp.sum(a**2))
+    by_root = lambda scale: lax.custom_root(lambda a: slope(a, scale), jnp.zeros(3), newton, dense).sum()
+    unrolled = lambda scale: newton(lambda a: slope(a, scale), jnp.zeros(3)).sum()
+    scales = np.array([1.0, 2.0])
+    found = pb.jit(pb.vmap(pb.value_and_grad(by_root)))(scales)
+    np.testing.assert_allclose(found[0], pb.jit(pb.vmap(unrolled))(scales), rtol=1e-9)
+    np.testing.assert_allclose(found[1], [(unrolled(s + 1e-4) - unrolled(s - 1e-4)) / 2e-4 for s in scales], rtol=1e-6)
+
+
 # ---- warnings ---------------------------------------------------------------------------------------------------
 
 

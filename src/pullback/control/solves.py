@@ -352,9 +352,10 @@ def linear_solve(
     if inverse is not None:
         bodies.add("inverse", unknown.staged_solve(inverse, unknown.map_of(a), "inverse", False))
     if transpose_solve is not None:
-        program = a.program if symmetric else a.program.derived("transpose", _transposed, len(a.captured))
-        program, made = lift(program)  # a transposed loop has made its zeros
-        vecmat = bodies.add("vecmat", Body(program, [*made, *a.captured], tree))
+        transpose = a.program if symmetric else a.program.derived("transpose", _transposed, len(a.captured))
+        # A transpose may have constants of its own: the zeros at which a loop that is linear starts.
+        program, constants = lift(transpose)
+        vecmat = bodies.add("vecmat", Body(program, [*constants, *a.captured], tree))
         pair = has_aux and inverse is None
         back = unknown.staged_solve(transpose_solve, unknown.map_of(vecmat), "transpose_solve", pair)
         bodies.add("transpose_inverse", back)
