@@ -120,23 +120,24 @@ def main(small: bool = False) -> Outcome:
 
     # Of two grey halves, total variation moves each towards the other by λ over its width.
     halves = jnp.where(jnp.arange(24) < 8, 0.2, 0.8) * jnp.ones((12, 1))
-    flat, _ = restore(lambda x: x, halves, 0.4, 1000)
+    flat, _ = restore(lambda x: x, halves, 0.4, 1000, ratio=1.0)
 
     def draw(figure):
-        *images, right = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.1))
-        for axes, image, title in zip(images, (sharp, b, x), ("sharp", "recorded", "restored")):
+        axes = figure.subplot_mosaic([["sharp", "recorded", "restored"], ["slope"] * 3], height_ratios=(1.9, 1))
+        for title, image in {"sharp": sharp, "recorded": b, "restored": x}.items():
             psnr = "" if image is sharp else f", {-noise_to_signal(image, sharp):.1f} dB"
-            bare(axes, np.clip(image, 0, 1), title + psnr, cmap="gray", vmin=0, vmax=1)
+            bare(axes[title], np.clip(image, 0, 1), title + psnr, cmap="gray", vmin=0, vmax=1)
         for weight, value, slope in tried:
-            right.plot(weight, value, "o", color=BLUE)
-            right.plot(weight * np.exp([-0.3, 0.3]), value + slope * np.array([-0.3, 0.3]), color=VERMILION)
-        right.set(xscale="log", xlabel="λ", ylabel="error in dB", title="and its derivative")
+            axes["slope"].plot(np.log10(weight), value, "o", color=BLUE)
+            reach = np.array([-0.2, 0.2])
+            axes["slope"].plot(np.log10(weight) + reach / np.log(10), value + slope * reach, color=VERMILION)
+        axes["slope"].set(xlabel="log₁₀ λ", ylabel="error in dB, and slope")
 
     return Outcome(
         checks=[
             Check("gap to the dual problem, of the minimum", gaps[-1], 0, 0.02, "duality"),
             Check("⟨Ax, y⟩", product, transposed, 1e-9 * abs(product), "⟨x, Aᵀy⟩"),
-            Check("derivative of the error in log λ", slope, difference, 1e-4, "a central difference", "dB"),
+            Check("derivative of the error in log λ", slope, difference, 2e-3, "a central difference", "dB"),
             Check(
                 "contrast of two halves", flat[-1, -1] - flat[0, 0], 0.6 - 0.4 / 8 - 0.4 / 16, 1e-4, "the closed form"
             ),

@@ -84,10 +84,10 @@ def ground_state(spins):
     return eigsh(diags_array(bonds(signs(spins)).sum(0).ravel()) - flips, 1, which="SA")[0][0]
 
 
-def optimum(field, start, z, solver="bfgs"):
+def optimum(field, start, z, solver="bfgs", tol=1e-9):
     """The best angles of a circuit, from `start`; layers that start at 0 stay there, and do nothing."""
     used = start != 0
-    return pb.argmin(lambda angles, field: energy(angles * used, field, z), start, field, solver=solver, tol=1e-9)
+    return pb.argmin(lambda angles, field: energy(angles * used, field, z), start, field, solver=solver, tol=tol)
 
 
 def shifted(angles, field, z, layer):
@@ -112,7 +112,7 @@ def main(small: bool = False) -> Outcome:
     def derivatives(field, angles):
         """(E, dE/dg), and the derivatives of both, where the best angles are known."""
         known = lambda f, angles: angles
-        lowest = lambda field: energy(optimum(field, angles, z, known), field, z)
+        lowest = lambda field: energy(optimum(field, angles, z, known, 1e-7), field, z)
         return pb.tree.leaves(pb.jvp(pb.value_and_grad(lowest), (field,), (1.0,)))
 
     found = np.array(pb.jit(pb.vmap(derivatives))(fields, best[len(depths) :]))[[0, 1, 3]]
@@ -129,8 +129,8 @@ def main(small: bool = False) -> Outcome:
         for order, colour, name in [(1, BLUE, "magnetization −dE/dg"), (2, VERMILION, "susceptibility −d²E/dg²")]:
             right.plot(fine, -curves[order] / spins, color=colour, label=f"{name}, by free fermions")
             right.plot(fields, -found[order] / spins, ".", color=colour, label="and through the circuit")
-        right.set(xlabel="field g", ylabel="of a spin")
-        right.legend(fontsize=8)
+        right.set(xlabel="field g", ylabel="of a spin", ylim=(0, 1.6))
+        right.legend(fontsize=8, loc="upper right")
 
     critical = errors[-1] + fermions(1.0, spins)
     off = [np.abs(a - b).max() for a, b in zip(found, exact)]
