@@ -90,12 +90,12 @@ def noise_to_signal(x, sharp):  # in decibels
 def photograph(size):
     from sklearn.datasets import load_sample_image
 
-    return load_sample_image("china.jpg")[60 : 60 + size, 260 : 260 + size].mean(2) / 255
+    return load_sample_image("china.jpg")[90 : 90 + size, 280 : 280 + size].mean(2) / 255
 
 
 @pb.enable_x64()
 def main(small: bool = False) -> Outcome:
-    size, iterations = (48, 300) if small else (256, 400)
+    size, iterations = (48, 300) if small else (192, 400)
     sharp = photograph(size)
     b = blur(sharp) + 0.01 * random.normal(random.key(1), sharp.shape)
 
@@ -108,7 +108,7 @@ def main(small: bool = False) -> Outcome:
     # Where the derivative changes its sign: by bisection, of log λ.
     low, high = np.log(1e-4), np.log(1e-1)
     tried = []
-    for _ in progress(range(4 if small else 9), "choosing λ"):
+    for _ in progress(range(4 if small else 7), "choosing λ"):
         middle = (low + high) / 2
         value, slope, (x, gaps) = with_slope(middle)
         tried.append((np.exp(middle), value, slope))

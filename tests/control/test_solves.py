@@ -290,9 +290,6 @@ LOOPS: dict[str, Callable[[Any], Any]] = {
     "reversed scan": lambda a: lax.scan(powers, 1.0, a, reverse=True)[1] @ a,
     "checkpointed scan": lambda a: lax.scan(powers, 1.0, a, checkpoints=2)[0],
     "fori_loop": lambda a: lax.fori_loop(0, 3, lambda i, x: x * jnp.exp(a[i]), 1.0),
-    "while_loop": lambda a: lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] * jnp.exp(a[s[0]])), (0, 1.0))[
-        1
-    ],
     "cond": lambda a: lax.cond(a[0] < 9, lambda a: jnp.exp(a.sum()), lambda a: a.sum(), a),
     "associative_scan": lambda a: lax.associative_scan(jnp.multiply, jnp.exp(a))[-1],
     "checkpoint": lambda a: pb.checkpoint(lambda a: jnp.exp(jnp.sin(a) + a).prod())(a),
