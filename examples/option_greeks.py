@@ -134,8 +134,8 @@ def main(small: bool = False) -> Outcome:
         left, right = figure.subplots(1, 2)
         for colour, (name, curve) in zip([*COLOURS, "k"], curves.items()):
             left.plot(spots, curve / np.abs(curve).max(), color=colour, label=name)
-        left.set(xlabel="price of the share", ylabel="Greek, of its largest value")
-        left.legend(fontsize=8, ncols=2)
+        left.set(xlabel="price of the share", ylabel="Greek, of its largest value", ylim=(-1.1, 1.5))
+        left.legend(fontsize=8, ncols=4, loc="upper center")
         counts = np.unique(np.geomspace(100, paths, 60).astype(int))
         for colour, (name, (samples, exact)) in zip(COLOURS, rows.items()):
             errors = samples.std() / np.sqrt(counts) / abs(exact)

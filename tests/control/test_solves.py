@@ -300,12 +300,9 @@ LOOPS: dict[str, Callable[[Any], Any]] = {
 def test_equations_with_gradients_of_control_flow(loop: str) -> None:
     # Transposed, a loop may have constants of its own, which nothing else in the operation has.
     slope = pb.grad(lambda a, scale: 0.1 * LOOPS[loop](a[:, None].repeat(2, 1).mean(1)) + scale * jnp.sum(a**2))
-    by_root = lambda scale: lax.custom_root(lambda a: slope(a, scale), jnp.zeros(3), newton, dense).sum()
-    unrolled = lambda scale: newton(lambda a: slope(a, scale), jnp.zeros(3)).sum()
-    scales = np.array([1.0, 2.0])
-    found = pb.jit(pb.vmap(pb.value_and_grad(by_root)))(scales)
-    np.testing.assert_allclose(found[0], pb.jit(pb.vmap(unrolled))(scales), rtol=1e-9)
-    np.testing.assert_allclose(found[1], [(unrolled(s + 1e-4) - unrolled(s - 1e-4)) / 2e-4 for s in scales], rtol=1e-6)
+    found = pb.jit(lambda scale: lax.custom_root(lambda a: slope(a, scale), jnp.zeros(3), newton, dense).sum())
+    difference = (found(1.0 + 1e-4) - found(1.0 - 1e-4)) / 2e-4
+    np.testing.assert_allclose(pb.jit(pb.grad(found))(1.0), difference, rtol=1e-6)
 
 
 # ---- warnings ---------------------------------------------------------------------------------------------------
