@@ -95,7 +95,7 @@ def photograph(size):
 
 @pb.enable_x64()
 def main(small: bool = False) -> Outcome:
-    size, iterations = (48, 300) if small else (192, 400)
+    size, iterations = (48, 200) if small else (192, 250)
     sharp = photograph(size)
     b = blur(sharp) + 0.01 * random.normal(random.key(1), sharp.shape)
 
@@ -108,7 +108,7 @@ def main(small: bool = False) -> Outcome:
     # Where the derivative changes its sign: by bisection, of log λ.
     low, high = np.log(1e-4), np.log(1e-1)
     tried = []
-    for _ in progress(range(4 if small else 7), "choosing λ"):
+    for _ in progress(range(3 if small else 6), "choosing λ"):
         middle = (low + high) / 2
         value, slope, (x, gaps) = with_slope(middle)
         tried.append((np.exp(middle), value, slope))

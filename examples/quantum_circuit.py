@@ -112,15 +112,15 @@ def main(small: bool = False) -> Outcome:
     def derivatives(field, angles):
         """(E, dE/dg), and the derivatives of both, where the best angles are known."""
         known = lambda f, angles: angles
-        lowest = lambda field: energy(optimum(field, angles, z, known, 1e-7), field, z)
-        return pb.tree.leaves(pb.jvp(pb.value_and_grad(lowest), (field,), (1.0,)))
+        # At an optimum dE/dg is ∂E/∂g, with the angles held (Hellmann and Feynman); d²E/dg² moves them.
+        lowest = lambda field: pb.value_and_grad(energy, 1)(optimum(field, angles, z, known, 1e-7), field, z)
+        return pb.tree.leaves(pb.jvp(lowest, (field,), (1.0,)))
 
     found = np.array(pb.jit(pb.vmap(derivatives))(fields, best[len(depths) :]))[[0, 1, 3]]
     fine, slope = np.linspace(0.4, 1.8, 200), pb.grad(fermions)
     formulas = [pb.vmap(f, (0, None)) for f in (fermions, slope, pb.grad(slope))]
     exact, curves = ([f(at, spins) for f in formulas] for at in (fields, fine))
-    some = jnp.array([[0.1, 0.3, 0.5], [0.7, 0.5, 0.3]])
-    backward = pb.grad(energy)(some, 1.0, z)
+    backward = pb.grad(energy)(some := jnp.array([[0.1, 0.3, 0.5], [0.7, 0.5, 0.3]]), 1.0, z)
 
     def draw(figure):
         left, right = figure.subplots(1, 2)
