@@ -132,7 +132,7 @@ def main(small: bool = False) -> Outcome:
         draw=draw,
         facts={
             "kicks, each with its derivative": f"{steps:,}",
-            "memory of the backward pass": f"{memory[0] / 1e6:.1f} MB, and {memory[1] / 1e6:.1f} MB without checkpoints",
+            "memory of the backward pass": f"{memory[0] / 1e3:.0f} kB, and {memory[1] / 1e3:.0f} kB without checkpoints",
             "energy after one period": f"changed by {abs(energy[-1] / energy[0] - 1):.1e} of it",
             "delay by 1 m/s at aphelion": f"{along[steps // 2]:.2f} days",
         },
