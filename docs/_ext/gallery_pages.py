@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -65,8 +66,11 @@ def _write_pages(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "gallery"
     folder.mkdir(exist_ok=True)
     cards, names = [], []
-    for example in examples():
-        said, figure = _outcome(example.name, store)
+    there = examples()
+    # As many at once as there are cores: each uses one most of the time.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = list(pool.map(lambda example: _outcome(example.name, store), there))
+    for example, (said, figure) in zip(there, outcomes):
         _write(folder / f"{example.name}.svg", figure.read_text(encoding="utf-8"))
         source = example.path.read_text(encoding="utf-8")
         source = source.split('"""', 2)[2].strip() if source.startswith('"""') else source

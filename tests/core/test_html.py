@@ -57,6 +57,8 @@ def test_small_arrays_are_formulas() -> None:
     assert jnp.array([[1, 2], [3, 4]])._repr_latex_() == r"$\begin{bmatrix} 1 & 2 \\ 3 & 4 \end{bmatrix}$"
     assert jnp.array([1e-9, jnp.inf])._repr_latex_() == r"$\begin{bmatrix} 1 \times 10^{-9} & \infty \end{bmatrix}$"
     assert jnp.array(1 - 2j)._repr_latex_() == "$1 - 2i$"
+    assert jnp.array(True)._repr_latex_() == r"$\mathrm{True}$"
+    assert jnp.array([jnp.nan, 1])._repr_latex_() == r"$\begin{bmatrix} \mathrm{NaN} & 1 \end{bmatrix}$"
     assert jnp.zeros(11)._repr_latex_() is None
 
 

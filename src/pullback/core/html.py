@@ -65,8 +65,10 @@ def _number_latex(v: NumPyValue) -> str:
     text = _number(v)
     if text in ("inf", "-inf", "nan"):
         return {"inf": "\\infty", "-inf": "-\\infty", "nan": "\\mathrm{NaN}"}[text]
+    if text.isalpha():  # True, False
+        return f"\\mathrm{{{text}}}"
     mantissa, e, exponent = text.partition("e")
-    return f"{mantissa} \\times 10^{{{int(exponent)}}}" if e else f"\\mathrm{{{text}}}" if text.isalpha() else text
+    return f"{mantissa} \\times 10^{{{int(exponent)}}}" if e else text
 
 
 def _number(v: NumPyValue) -> str:
