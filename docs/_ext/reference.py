@@ -14,12 +14,14 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from sphinx.application import Sphinx
 
 from pullback.numpy.types import ScalarType
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx  # tests read the list of pages, without Sphinx
 
 #: The pages, by what they are for.
 SECTIONS: dict[str, list[str]] = {

@@ -89,12 +89,12 @@ def apply(primitive: Any, *operands: Any, name: str = "") -> Array:
     return current().process(primitive, arrays, {})
 
 
-def unary(primitive: Any, doc: str, kinds: str = "", name: str = "") -> Callable[[Any], Array]:
+def unary(primitive: Any, doc: str, shows: str = "", *, kinds: str = "", name: str = "") -> Callable[[Any], Array]:
     """The public function of a primitive of one operand, of the kinds of dtypes that the primitive
-    takes unless `kinds` says fewer.
+    takes unless `kinds` says fewer. Its docstring is made of `doc` and `shows`: see `described`.
 
     >>> from pullback.lax.elementwise import floor_p
-    >>> floor = unary(floor_p, "The largest integer not above x, as a float.")
+    >>> floor = unary(floor_p, "The largest integer not above x, as a float.", "lax.floor(-0.5) -> -1.0")
     >>> floor(2.5)
     Array(2., dtype=float32, weak_type=True)
     """
@@ -105,10 +105,12 @@ def unary(primitive: Any, doc: str, kinds: str = "", name: str = "") -> Callable
             x = accepted(name, kinds, x)
         return current().process(primitive, (x,), {})
 
-    return named(function, name, doc)
+    return named(function, name, described(primitive, kinds, 1, doc, shows))
 
 
-def binary(primitive: Any, doc: str, kinds: str = "", name: str = "") -> Callable[[Any, Any], Array]:
+def binary(
+    primitive: Any, doc: str, shows: str = "", *, kinds: str = "", name: str = ""
+) -> Callable[[Any, Any], Array]:
     """The public function of a primitive of two operands, as `unary`.
 
     >>> from pullback.lax.elementwise import div_p
@@ -129,7 +131,62 @@ def binary(primitive: Any, doc: str, kinds: str = "", name: str = "") -> Callabl
             check_shapes(name, x, y)
         return current().process(primitive, (x, y), {})
 
-    return named(function, name, doc)
+    return named(function, name, described(primitive, kinds, 2, doc, shows))
+
+
+def described(primitive: Any, kinds: str, operands: int, doc: str, shows: str, also: str = "") -> str:
+    """The docstring of a primitive's public function: the sentence `doc`; what the operands are, what the
+    result is, what raises errors, as all of them have it; `also`; and examples (see `examples`).
+
+    >>> from pullback.lax.elementwise import lt_p
+    >>> for line in described(lt_p, "iuf", 2, "Whether x < y.", "lax.lt(1, 2) -> True").splitlines():
+    ...     print("|", line)
+    | Whether x < y.
+    |
+    | `x` and `y` are of one dtype, integer or floating, and of one shape up to scalars and axes of length 1.
+    | The result has that shape and dtype bool. TypeError for other operands.
+    |
+    | >>> from pullback import lax
+    | >>> lax.lt(1, 2)
+    | True
+    """
+    names = [word for kind, word in _ADJECTIVES.items() if kind in kinds and not (kind == "i" and "iu" in kinds)]
+    which = " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+    result = primitive.result
+    if operands == 1:
+        given, shape, wrong = f"`x` is of {which} dtype and any shape.", "its shape", "dtypes"
+    else:
+        given = f"`x` and `y` are of one dtype, {which}, and of one shape up to scalars and axes of length 1."
+        shape, wrong = "that shape", "operands"
+    if primitive.weakness == "never":
+        dtype = " and dtype bool"
+    elif result is None:
+        dtype = " and dtype"
+    else:
+        dtype = " and the dtype of its parts" if kinds == "c" else " and dtype, or for complex dtypes that of the parts"
+    hlo = getattr(primitive, "hlo", None)
+    source = f" Source: StableHLO, `{hlo}`." if isinstance(hlo, str) and "." not in hlo else ""
+    rules = f"{given}\nThe result has {shape}{dtype}. TypeError for other {wrong}.{also}{source}"
+    return f"{doc}\n\n{rules}\n\n{examples(shows)}"
+
+
+_ADJECTIVES = {
+    "iu": "integer", "i": "signed integer", "f": "floating", "c": "complex", "b": "boolean", "k": "key",
+}  # fmt: skip
+
+
+def examples(shows: str) -> str:
+    """Lines `expression -> result` as doctests, after the imports of `lax` and `jnp` if they name them.
+
+    >>> examples("lax.neg(1.0) -> -1.0").splitlines()
+    ['>>> from pullback import lax', '>>> lax.neg(1.0)', '-1.0']
+    """
+    imports = [f">>> {text}\n" for name, text in _IMPORTS.items() if name in shows]
+    shown = [f">>> {line}\n".replace(" -> ", "\n") for line in shows.splitlines()]
+    return "".join([*imports, *shown])
+
+
+_IMPORTS = {"lax.": "from pullback import lax", "jnp.": "import pullback.numpy as jnp"}
 
 
 def named(function: Any, name: str, doc: str) -> Any:
