@@ -176,7 +176,7 @@ _ADJECTIVES = {
 
 
 def examples(shows: str) -> str:
-    """Lines `expression -> result` as doctests, after the imports of `lax` and `jnp` if they name them.
+    """Lines `expression -> result` as doctests, after imports of `pb`, `lax` and `jnp` if they name them.
 
     >>> examples("lax.neg(1.0) -> -1.0").splitlines()
     ['>>> from pullback import lax', '>>> lax.neg(1.0)', '-1.0']
@@ -186,7 +186,7 @@ def examples(shows: str) -> str:
     return "".join([*imports, *shown])
 
 
-_IMPORTS = {"lax.": "from pullback import lax", "jnp.": "import pullback.numpy as jnp"}
+_IMPORTS = {"pb.": "import pullback as pb", "lax.": "from pullback import lax", "jnp.": "import pullback.numpy as jnp"}
 
 
 def named(function: Any, name: str, doc: str) -> Any:

@@ -39,7 +39,18 @@ def _integral_operands(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
 
 def floor_divide(x1: Any, x2: Any, /) -> Array:
     """The quotient rounded down, elementwise. Integer division by zero gives what XLA's truncated
-    one does, rounded down; floats by zero give x1 / x2."""
+    one does, rounded down; floats by zero give x1 / x2.
+
+    Shapes broadcast, dtypes are promoted to one, which the result has (booleans are integers). The
+    derivative is 0. TypeError for complex numbers, lists and shapes that do not broadcast
+    (ValueError, if they differ in rank). Source: `numpy.floor_divide`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.floor_divide(jnp.array([7, -7]), 2)
+    Array([ 3, -4], dtype=int32)
+    >>> jnp.floor_divide(-7.0, 2)
+    Array(-4., dtype=float32, weak_type=True)
+    """
     x1, x2 = _integral_operands("floor_divide", x1, x2)
     kind = dtypes.kind(x1.dtype)
     if kind == "f":
@@ -60,8 +71,12 @@ def _remainder_operands(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
 def mod(x1: Any, x2: Any, /) -> Array:
     """The remainder with the divisor's sign, elementwise, as Python's %. Integers modulo 0 give 0.
 
-    >>> int(mod(-7, 3))
-    2
+    Operands, dtypes and errors are as of `floor_divide`. The derivative by `x1` is 1, by `x2`
+    -floor_divide(x1, x2). Source: `numpy.mod`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.mod(jnp.array([-7, 7, 7]), jnp.array([3, -3, 0]))
+    Array([ 2, -2,  0], dtype=int32)
     """
     x1, x2 = _remainder_operands("mod", x1, x2)
     if dtypes.is_float(x1.dtype):
@@ -75,20 +90,41 @@ remainder = mod
 
 
 def fmod(x1: Any, x2: Any, /) -> Array:
-    """The remainder with the dividend's sign, elementwise, as C's. Integers modulo 0 give 0."""
+    """The remainder with the dividend's sign, elementwise, as C's. Integers modulo 0 give 0.
+
+    Operands, dtypes and errors are as of `floor_divide`. Source: `numpy.fmod`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fmod(jnp.array([-7, 7, 7]), jnp.array([3, -3, 0]))
+    Array([-1,  1,  0], dtype=int32)
+    """
     return e.rem_p.bind(*_remainder_operands("fmod", x1, x2))
 
 
 def divmod(x1: Any, x2: Any, /) -> tuple[Array, Array]:
-    """(floor_divide(x1, x2), mod(x1, x2)), elementwise."""
+    """`(floor_divide(x1, x2), mod(x1, x2))`, elementwise. Operands, dtypes and errors are as there. Source: `numpy.divmod`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.divmod(jnp.array([7, -7]), 3)
+    (Array([ 2, -3], dtype=int32), Array([1, 2], dtype=int32))
+    """
     x1, x2 = _integral_operands("divmod", x1, x2)
     return floor_divide(x1, x2), mod(x1, x2)
 
 
 def modf(x: Any, /, out: None = None) -> tuple[Array, Array]:
-    """The fractional and the whole part, both with the sign of `x`. TypeError for complex numbers."""
+    """The fractional and the whole part, both with the sign of `x`, of its shape and floating dtype.
+
+    Integers and booleans give floats. TypeError for complex numbers and lists; `out` must be None
+    (NotImplementedError). Source: `numpy.modf`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.modf(jnp.array([2.5, -2.5]))
+    (Array([ 0.5, -0.5], dtype=float32), Array([ 2., -2.], dtype=float32))
+    """
     u.no_out("modf", out)
     x = inexact(x, "modf")
+    u.refuse_complex("modf", x)
     whole = u.trunc(x)
     return u.subtract(x, whole), whole
 
@@ -104,8 +140,12 @@ def _positive_integers(name: str, x1: Any, x2: Any) -> list[Array]:
 def gcd(x1: Any, x2: Any) -> Array:
     """Greatest common divisor, elementwise, not negative. ValueError unless both are integers.
 
-    >>> int(gcd(12, -18))
-    6
+    Shapes broadcast, dtypes are promoted to one; gcd(x, 0) is |x|. TypeError for lists and shapes that
+    do not broadcast (ValueError, if they differ in rank). Source: `numpy.gcd`; Euclid's algorithm.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.gcd(jnp.array([12, 7, 0]), jnp.array([-18, 3, 5]))
+    Array([6, 1, 5], dtype=int32)
     """
     a, b = _positive_integers("gcd", x1, x2)
     # Euclid's algorithm takes at most log_φ(2^bits) < 1.45·bits steps (Lamé 1844).
@@ -120,7 +160,12 @@ def gcd(x1: Any, x2: Any) -> Array:
 
 def lcm(x1: Any, x2: Any) -> Array:
     """Least common multiple, elementwise, not negative; 0 where an operand is 0. ValueError unless
-    both are integers."""
+    both are integers. Otherwise as `gcd`. Source: `numpy.lcm`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.lcm(jnp.array([4, 7, 0]), jnp.array([-6, 3, 5]))
+    Array([12, 21,  0], dtype=int32)
+    """
     a, b = _positive_integers("lcm", x1, x2)
     d = gcd(a, b)
     nothing = u.equal(d, 0)
@@ -134,10 +179,19 @@ def power(x1: Any, x2: Any, /) -> Array:
     """x1 to the x2, elementwise. A static integer exponent (an int or an integer scalar) is applied
     by multiplication.
 
-    Integers to a static negative power raise TypeError; to a traced one they give 1/x truncated.
+    Shapes broadcast, dtypes are promoted to one; of reals, negative ones to powers that are no whole
+    numbers are NaN, and x to the 0 is 1. Integers to a static negative power raise TypeError; to
+    a traced one they give 1/x truncated. TypeError for lists and shapes that do not broadcast
+    (ValueError, if they differ in rank). Source: `numpy.power`.
 
-    >>> float(power(2.0, -1)), int(power(2, 3))
-    (0.5, 8)
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> jnp.power(jnp.array([2.0, -2.0]), -1)
+    Array([ 0.5, -0.5], dtype=float32)
+    >>> jnp.power(jnp.array([4.0, -4.0]), 0.5)
+    Array([ 2., nan], dtype=float32)
+    >>> pb.grad(lambda x: jnp.power(x, 3))(-2.0)
+    Array(12., dtype=float32, weak_type=True)
     """
     if x2.__class__ is int and isinstance(x1, Array) and x1.dtype.kind in "fiu":
         exponent = x2
@@ -181,17 +235,38 @@ def _static_exponent(y: Any) -> int | None:
 
 
 def float_power(x: Any, y: Any, /) -> Array:
-    """x to the y, elementwise, in floating point."""
+    """x to the y, elementwise, in floating point: as `power`, but integers are floats. Source: `numpy.float_power`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.float_power(jnp.array([2, 4]), -1)
+    Array([0.5 , 0.25], dtype=float32)
+    """
     return power(*promote_inexact("float_power", x, y))
 
 
 def log2(x: Any, /) -> Array:
-    """Logarithm to base 2, elementwise; exact at powers of two."""
+    """Logarithm to base 2, elementwise; exact at powers of two. NaN for negative reals, -inf at 0.
+
+    Of the shape of `x` and its floating or complex dtype; integers and booleans give floats.
+    TypeError for lists. Source: `numpy.log2`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.log2(jnp.array([8, 1, 0]))
+    Array([  3.,   0., -inf], dtype=float32)
+    """
     return e.log2_p.bind(inexact(x, "log2", weak=False))
 
 
 def log10(x: Any, /) -> Array:
-    """Logarithm to base 10, elementwise."""
+    """Logarithm to base 10, elementwise. NaN for negative reals, -inf at 0.
+
+    Of the shape of `x` and its floating or complex dtype; integers and booleans give floats.
+    TypeError for lists. Source: `numpy.log10`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.log10(jnp.array([100.0, 0.1, 0.0])).round(4)
+    Array([  2.,  -1., -inf], dtype=float32)
+    """
     out = u.log(inexact(x, "log10", weak=False))
     if u.is_complex(out):  # part by part: the quotient of an infinity by a complex number is NaN in the other part
         return e.complex_p.bind(*[u.divide(part, math.log(10)) for part in (u.real(out), u.imag(out))])
@@ -202,9 +277,16 @@ def logaddexp(x1: Any, x2: Any, /) -> Array:
     """log(exp(x1) + exp(x2)), elementwise, without overflow; the imaginary part of complex results
     is in (-π, π].
 
-    >>> import numpy as np
-    >>> float(logaddexp(1000.0, 1000.0)) == float(np.float32(1000 + np.log(2)))
-    True
+    Shapes broadcast, dtypes are promoted to a floating or complex one. Derivatives are right to any
+    order, ties included. TypeError for lists and shapes that do not broadcast (ValueError, if they
+    differ in rank). Source: `numpy.logaddexp`.
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> jnp.logaddexp(jnp.array([1000.0, -jnp.inf]), jnp.array([1000.0, 2.0])).round(2)
+    Array([1000.69,    2.  ], dtype=float32)
+    >>> pb.grad(jnp.logaddexp)(1000.0, 1000.0)
+    Array(0.5, dtype=float32, weak_type=True)
     """
     big, difference = _largest("logaddexp", x1, x2)
     out = u.add(big, u.log1p(u.exp(difference)))
@@ -212,7 +294,14 @@ def logaddexp(x1: Any, x2: Any, /) -> Array:
 
 
 def logaddexp2(x1: Any, x2: Any, /) -> Array:
-    """log2(2**x1 + 2**x2), elementwise, without overflow."""
+    """log2(2**x1 + 2**x2), elementwise, without overflow. Operands, derivatives and errors are as of `logaddexp`.
+
+    Source: `numpy.logaddexp2`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.logaddexp2(jnp.array([1000.0, 3.0]), jnp.array([1000.0, -jnp.inf]))
+    Array([1001.,    3.], dtype=float32)
+    """
     big, difference = _largest("logaddexp2", *promote_inexact("logaddexp2", x1, x2, weak="scalars"))
     return u.add(big, u.divide(u.log1p(u.exp2(difference)), math.log(2)))
 
@@ -234,8 +323,15 @@ def _principal(z: Array) -> Array:
 
 
 def hypot(x1: Any, x2: Any, /) -> Array:
-    """√(x1² + x2²), elementwise, without overflow; infinite if either is. ValueError for complex
-    numbers."""
+    """√(x1² + x2²), elementwise, without overflow; infinite if either is.
+
+    Shapes broadcast, dtypes are promoted to a floating one. ValueError for complex numbers, TypeError
+    for lists and shapes that do not broadcast (ValueError, if they differ in rank). Source: `numpy.hypot`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.hypot(jnp.array([3.0, 3e30, jnp.inf]), jnp.array([4.0, 4e30, jnp.nan]))
+    Array([5.e+00, 5.e+30,    inf], dtype=float32)
+    """
     x1, x2 = broadcast_checked("hypot", x1, x2, inexact=True, weak="scalars")
     u.refuse_complex("hypot", x1, error=ValueError)
     x1, x2 = u.absolute(x1), u.absolute(x2)
@@ -255,10 +351,17 @@ _SINC_SERIES = [(-1) ** k / math.factorial(2 * k + 1) for k in range(10)]
 
 
 def sinc(x: Any, /) -> Array:
-    """sin(πx)/(πx), elementwise, and 1 at 0.
+    """sin(πx)/(πx), elementwise, and 1 at 0, near which derivatives of all orders are right, too.
 
-    >>> float(sinc(0.0))
-    1.0
+    Of the shape of `x` and its floating or complex dtype; integers and booleans give floats.
+    TypeError for lists. Source: `numpy.sinc`.
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> jnp.sinc(jnp.array([0.0, 0.5, 1.5])).round(4)
+    Array([ 1.    ,  0.6366, -0.2122], dtype=float32)
+    >>> pb.grad(pb.grad(jnp.sinc))(0.0).round(4)  # -π²/3
+    Array(-3.2899, dtype=float32, weak_type=True)
     """
     t = u.multiply(inexact(x, "sinc", weak="scalars"), math.pi)
     near = u.less(u.absolute(t), _SINC_SERIES_LIMIT)
@@ -271,8 +374,15 @@ def sinc(x: Any, /) -> Array:
 
 
 def i0(x: Any) -> Array:
-    """Modified Bessel function of the first kind, order 0, elementwise. ValueError for complex
-    numbers."""
+    """Modified Bessel function of the first kind, order 0, elementwise: I₀(x) = Σ (x²/4)^k / k!² (DLMF 10.25.2).
+
+    Of the shape of `x` and its floating dtype; integers and booleans give floats. ValueError for
+    complex numbers, TypeError for lists. Source: `numpy.i0`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.i0(jnp.array([0.0, 1.0, -1.0])).round(4)
+    Array([1.    , 1.2661, 1.2661], dtype=float32)
+    """
     x = inexact(x, "i0")
     u.refuse_complex("i0", x, error=ValueError)
     from pullback.lax.special import bessel_i0e  # the special functions are loaded when first needed
@@ -285,7 +395,15 @@ def i0(x: Any) -> Array:
 
 
 def heaviside(x1: Any, x2: Any, /) -> Array:
-    """0, x2 or 1 where x1 is negative, zero or positive; NaN where it is NaN."""
+    """0, x2 or 1 where x1 is negative, zero or positive; NaN where it is NaN.
+
+    Elementwise; shapes broadcast, dtypes are promoted to a floating one. TypeError for complex numbers,
+    lists and shapes that do not broadcast (ValueError, if they differ in rank). Source: `numpy.heaviside`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.heaviside(jnp.array([-1.5, 0.0, 2.0]), 0.5)
+    Array([0. , 0.5, 1. ], dtype=float32)
+    """
     x1, x2 = broadcast_checked("heaviside", x1, x2, inexact=True)
     u.refuse_complex("heaviside", x1)
     if x1.shape:
@@ -295,7 +413,16 @@ def heaviside(x1: Any, x2: Any, /) -> Array:
 
 
 def copysign(x1: Any, x2: Any, /) -> Array:
-    """|x1| with the sign of x2 (signed zeros and NaNs count), elementwise; integers give floats."""
+    """|x1| with the sign of x2 (signed zeros and NaNs count), elementwise; integers give floats.
+
+    Shapes broadcast, dtypes are promoted to a floating one. TypeError for complex numbers, lists and
+    shapes that do not broadcast (ValueError, if they differ in rank). Source: `numpy.copysign`;
+    IEEE 754-2019, 5.5.1.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.copysign(jnp.array([1.0, -2.0, 3.0]), jnp.array([-0.0, 5.0, -1.0]))
+    Array([-1.,  2., -3.], dtype=float32)
+    """
     x1, x2 = broadcast_checked("copysign", x1, x2, inexact=True)
     u.refuse_complex("copysign", x1)
     size = u.absolute(x1)
@@ -304,7 +431,17 @@ def copysign(x1: Any, x2: Any, /) -> Array:
 
 def spacing(x: Any, /) -> Array:
     """The distance from `x` to the next float away from zero, with the sign of `x`; NaN if `x` is
-    not finite. Its derivative is 0."""
+    not finite. Its derivative is 0.
+
+    Elementwise, of the shape of `x` and its floating dtype; integers and booleans give floats.
+    TypeError for complex numbers and lists. Source: `numpy.spacing`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.spacing(1.0) == jnp.finfo(jnp.float32).eps
+    Array(True, dtype=bool)
+    >>> jnp.spacing(jnp.array([1e8, -1e8, jnp.inf]))
+    Array([ 8., -8., nan], dtype=float32)
+    """
     x = inexact(x, "spacing")
     u.refuse_complex("spacing", x)
     x = convert(x, x.dtype)
@@ -313,8 +450,15 @@ def spacing(x: Any, /) -> Array:
 
 
 def ldexp(x1: Any, x2: Any, /) -> Array:
-    """x1·2**x2 for integers x2, elementwise, in floating point. ValueError for other exponents and
-    complex x1."""
+    """x1·2**x2 for integers x2, elementwise, in floating point, rounded once.
+
+    Shapes broadcast; the dtype is that of `x1`, and floating for integers. ValueError for other
+    exponents and complex `x1`, TypeError for lists. Source: `numpy.ldexp`, C's `ldexp`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.ldexp(jnp.array([0.75, 1.0]), jnp.array([3, -1]))
+    Array([6. , 0.5], dtype=float32)
+    """
     x1, x2 = array_like(x1, "ldexp"), array_like(x2, "ldexp")
     if u.is_complex(x1) or dtypes.kind(x2.dtype) not in "iub":
         raise ValueError(f"ldexp takes a float and an integer, got {x1.aval} and {x2.aval} at {user_line()}")
@@ -344,8 +488,12 @@ def frexp(x: Any, /) -> tuple[Array, Array]:
     """The mantissa in [0.5, 1) and the int32 exponent with x = mantissa·2**exponent; (x, 0) for 0,
     infinities and NaN.
 
-    >>> [float(part) for part in frexp(6.0)]
-    [0.75, 3.0]
+    Elementwise, of the shape of `x`; the mantissa has its floating dtype, and its sign. Integers and
+    booleans give floats. TypeError for complex numbers and lists. Source: `numpy.frexp`, C's `frexp`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.frexp(jnp.array([6.0, -0.25, 0.0]))
+    (Array([ 0.75, -0.5 ,  0.  ], dtype=float32), Array([ 3, -1,  0], dtype=int32))
     """
     x = inexact(x, "frexp")
     if u.is_complex(x):
@@ -383,12 +531,30 @@ def _with_bits(name: str, *operands: Array) -> Sequence[Array]:
 
 
 def left_shift(x: Any, y: Any, /) -> Array:
-    """`x` shifted left by `y` bits, elementwise; 0 once all bits are gone. Integers only."""
+    """`x` shifted left by `y` bits, elementwise; 0 once all bits are gone, and for negative `y`.
+
+    Shapes broadcast, dtypes are promoted to one (of booleans, int32). TypeError for floats, complex
+    numbers, lists and shapes that do not broadcast (ValueError, if they differ in rank). Source:
+    `numpy.left_shift`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.left_shift(jnp.uint8(129), jnp.uint8([0, 1, 8]))
+    Array([129,   2,   0], dtype=uint8)
+    """
     return e.shift_left_p.bind(*_with_bits("shift_left", *_shift_operands("left_shift", x, y)))
 
 
 def right_shift(x1: Any, x2: Any, /) -> Array:
-    """`x1` shifted right by `x2` bits, elementwise; signed integers keep their sign. Integers only."""
+    """`x1` shifted right by `x2` bits, elementwise; signed integers keep their sign.
+
+    Operands, dtypes and errors are as of `left_shift`. Source: `numpy.right_shift`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.right_shift(jnp.array([16, -16]), 2)
+    Array([ 4, -4], dtype=int32)
+    >>> jnp.right_shift(jnp.uint8(240), jnp.uint8([4, 8]))
+    Array([15,  0], dtype=uint8)
+    """
     operands = _shift_operands("right_shift", x1, x2)
     unsigned = dtypes.kind(operands[0].dtype) == "u"
     primitive = e.shift_right_logical_p if unsigned else e.shift_right_arithmetic_p
@@ -399,7 +565,14 @@ bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
 
 
 def bitwise_count(x: Any, /) -> Array:
-    """The number of one bits in |x|, elementwise, as uint8."""
+    """The number of one bits in |x|, elementwise, as uint8 of the shape of `x`.
+
+    TypeError for floats, complex numbers and lists. Source: `numpy.bitwise_count`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.bitwise_count(jnp.array([0, 7, -1]))
+    Array([0, 3, 1], dtype=uint8)
+    """
     x = array_like(x, "bitwise_count")
     if x.dtype == dtypes.bool_:
         return convert(x, dtypes.uint8)

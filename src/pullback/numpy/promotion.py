@@ -21,6 +21,7 @@ from pullback.core.trace import current, known_value, without_floating_point_err
 from pullback.core.types import broadcast_shapes, canonical_axis, refuse_keys
 from pullback.lax.elementwise import ne_p
 from pullback.lax.family import like
+from pullback.lax.public import examples
 from pullback.lax.shape import convert, reshape_p
 
 
@@ -181,8 +182,11 @@ def broadcast_checked(
     return arrays
 
 
-def binary(name: str, primitive: Any, doc: str, inexact: bool = False) -> Callable[[Any, Any], Array]:
-    """The `pullback.numpy` function of a binary elementwise primitive."""
+def binary(
+    name: str, primitive: Any, doc: str, shows: str = "", *, inexact: bool = False
+) -> Callable[[Any, Any], Array]:
+    """The `pullback.numpy` function of a binary elementwise primitive. Its docstring is made of `doc` and `shows`: see
+    `described`."""
     promote_operands = promote_inexact if inexact else promote
 
     def function(x: Any, y: Any, /) -> Array:
@@ -210,11 +214,11 @@ def binary(name: str, primitive: Any, doc: str, inexact: bool = False) -> Callab
             check_ranks(name, x, y)
         return current().process(primitive, (x, y), {})
 
-    return named(function, name, doc)
+    return named(function, name, described(name, primitive, 2, inexact, doc, shows))
 
 
-def unary(name: str, primitive: Any, doc: str, inexact: bool = False) -> Callable[[Any], Array]:
-    """The `pullback.numpy` function of a unary elementwise primitive."""
+def unary(name: str, primitive: Any, doc: str, shows: str = "", *, inexact: bool = False) -> Callable[[Any], Array]:
+    """The `pullback.numpy` function of a unary elementwise primitive, as `binary`."""
 
     def function(x: Any, /) -> Array:
         if x.__class__ is ConcreteArray:  # whose attribute `dtype` is a call
@@ -226,7 +230,48 @@ def unary(name: str, primitive: Any, doc: str, inexact: bool = False) -> Callabl
             (x,) = promote_inexact(name, x)
         return current().process(primitive, (x,), {})
 
-    return named(function, name, doc)
+    return named(function, name, described(name, primitive, 1, inexact, doc, shows))
+
+
+def described(name: str, primitive: Any, operands: int, inexact: bool, doc: str, shows: str) -> str:
+    """The docstring of a primitive's function: the sentence `doc`; operands, result and errors, as all of them have
+    them; and examples (see `lax.public.examples`).
+
+    >>> from pullback.lax.elementwise import exp_p
+    >>> for line in described("exp", exp_p, 1, True, "e to the x, elementwise.", "jnp.exp(0) -> 1.0").splitlines():
+    ...     print("|", line)
+    | e to the x, elementwise.
+    |
+    | `x` is an Array, a NumPy value or a scalar of any shape, which the result has, and its dtype; of integers and
+    | booleans it is floating. TypeError for lists. Source: `numpy.exp`.
+    |
+    | >>> import pullback.numpy as jnp
+    | >>> jnp.exp(0)
+    | 1.0
+    """
+    refused = [kind for k, kind in _REFUSED[inexact].items() if k not in primitive.kinds]
+    if operands == 1:
+        shape = "`x` is an Array, a NumPy value or a scalar of any shape, which the result has, and its dtype"
+        dtype = "; of integers and\nbooleans it is floating." if inexact else "."
+    else:
+        shape = "Operands are Arrays, NumPy values or scalars; their shapes broadcast"
+        refused.append("shapes that do not broadcast (ValueError, if they differ in rank)")
+        if primitive.weakness == "never":
+            dtype = ", their dtypes are promoted to one, and\nthe result is boolean."
+        elif inexact:
+            dtype = ", and their dtypes are promoted to a\nfloating or complex one, which the result has."
+        else:
+            dtype = ", and their dtypes are promoted to one,\nwhich the result has."
+    errors = ", ".join(["lists", *refused[:-1]]) + (f" and {refused[-1]}" if refused else "")
+    rules = f"{shape}{dtype} TypeError for {errors}. Source: `numpy.{name}`."
+    return f"{doc}\n\n{rules}\n\n{examples(shows)}"
+
+
+#: What a function refuses, by the kind of dtypes that its primitive does not take: without, and with promotion to floats.
+_REFUSED = (
+    {"b": "booleans", "f": "floats", "c": "complex numbers"},
+    {"c": "complex numbers"},
+)
 
 
 def named(function: Any, name: str, doc: str) -> Any:

@@ -24,6 +24,7 @@ from pullback.core.types import integer
 from pullback.lax import elementwise as e
 from pullback.lax.bits import bitcast_convert_type
 from pullback.lax.family import like
+from pullback.lax.public import examples
 from pullback.lax.selection import select
 from pullback.lax.shape import broadcast_to, convert
 from pullback.numpy import promotion
@@ -34,49 +35,95 @@ from pullback.numpy.promotion import array_like, binary, broadcast_checked, here
 
 
 # fmt: off
-# fmt: off
-add         = binary("add",         e.add_p, "Sum, elementwise; of booleans, their disjunction.")
-subtract    = binary("subtract",    e.sub_p, "Difference, elementwise. TypeError for booleans.")
-multiply    = binary("multiply",    e.mul_p, "Product, elementwise; of booleans, their conjunction.")
-divide      = binary("divide",      e.div_p, "Quotient, elementwise; integers give floats.", inexact=True)
+add         = binary("add",         e.add_p, "Sum, elementwise; of booleans, their disjunction.",
+                     "jnp.add(jnp.array([[1], [2]]), jnp.array([10, 20])).tolist() -> [[11, 21], [12, 22]]\n"
+                     "jnp.add(True, True) -> Array(True, dtype=bool)")
+subtract    = binary("subtract",    e.sub_p, "Difference, elementwise.",
+                     "jnp.subtract(jnp.array([5, 6]), 2.5) -> Array([2.5, 3.5], dtype=float32, weak_type=True)")
+multiply    = binary("multiply",    e.mul_p, "Product, elementwise; of booleans, their conjunction.",
+                     "jnp.multiply(jnp.array([1, 2, 3]), jnp.array([1, 2, 3])) -> Array([1, 4, 9], dtype=int32)")
+divide      = binary("divide",      e.div_p, "Quotient, elementwise; integers give floats.",
+                     "jnp.divide(jnp.array([1, -1, 0]), jnp.array([4, 0, 0])) -> Array([0.25, -inf,  nan], dtype=float32)", inexact=True)
 true_divide = divide
-negative    = unary("negative",     e.neg_p, "Negation, elementwise. TypeError for booleans.")
-maximum     = binary("maximum",     e.max_p, "The larger, elementwise; NaN if either is. Ties share the derivative. Complex: lexicographic.")
-minimum     = binary("minimum",     e.min_p, "The smaller, elementwise; NaN if either is. Ties share the derivative. Complex: lexicographic.")
-nextafter   = binary("nextafter",   e.nextafter_p, "The float next to the first operand towards the second; differentiated as that.", inexact=True)
+negative    = unary("negative",     e.neg_p, "Negation, elementwise; unsigned integers wrap around.",
+                    "jnp.negative(jnp.array([1.5, -2.0])) -> Array([-1.5,  2. ], dtype=float32)\n"
+                    "jnp.negative(jnp.uint8(1)) -> Array(255, dtype=uint8)")
+maximum     = binary("maximum",     e.max_p, "The larger, elementwise; NaN if either is. Ties share the derivative. Complex: lexicographic.",
+                     "jnp.maximum(jnp.array([1.0, 5.0, jnp.nan]), 3.0) -> Array([ 3.,  5., nan], dtype=float32)\n"
+                     "pb.grad(jnp.maximum)(2.0, 2.0) -> Array(0.5, dtype=float32, weak_type=True)")
+minimum     = binary("minimum",     e.min_p, "The smaller, elementwise; NaN if either is. Ties share the derivative. Complex: lexicographic.",
+                     "jnp.minimum(jnp.array([1.0, 5.0, jnp.nan]), 3.0) -> Array([ 1.,  3., nan], dtype=float32)")
+nextafter   = binary("nextafter",   e.nextafter_p, "The float next to the first operand towards the second; differentiated as the first operand.",
+                     "jnp.nextafter(1.0, 2.0) - 1 == jnp.finfo(jnp.float32).eps -> Array(True, dtype=bool)", inexact=True)
 
-exp      = unary("exp",     e.exp_p,   "e to the x, elementwise.", inexact=True)
-exp2     = unary("exp2",    e.exp2_p,  "2 to the x, elementwise.", inexact=True)
-expm1    = unary("expm1",   e.expm1_p, "e to the x, less 1, without cancellation near 0.", inexact=True)
-log      = unary("log",     e.log_p,   "Natural logarithm, elementwise; NaN for negative reals, -inf at 0.", inexact=True)
-log1p    = unary("log1p",   e.log1p_p, "log(1 + x), without cancellation near 0.", inexact=True)
-sqrt     = unary("sqrt",    e.sqrt_p,  "Square root, elementwise; NaN for negative reals.", inexact=True)
-cbrt     = unary("cbrt",    e.cbrt_p,  "Real cube root, elementwise. TypeError for complex input.", inexact=True)
-sin      = unary("sin",     e.sin_p,   "Sine, elementwise.", inexact=True)
-cos      = unary("cos",     e.cos_p,   "Cosine, elementwise.", inexact=True)
-tan      = unary("tan",     e.tan_p,   "Tangent, elementwise.", inexact=True)
-arcsin   = unary("arcsin",  e.asin_p,  "Inverse sine, elementwise, in [-π/2, π/2].", inexact=True)
-arccos   = unary("arccos",  e.acos_p,  "Inverse cosine, elementwise, in [0, π].", inexact=True)
-arctan   = unary("arctan",  e.atan_p,  "Inverse tangent, elementwise, in [-π/2, π/2].", inexact=True)
-sinh     = unary("sinh",    e.sinh_p,  "Hyperbolic sine, elementwise.", inexact=True)
-cosh     = unary("cosh",    e.cosh_p,  "Hyperbolic cosine, elementwise.", inexact=True)
-tanh     = unary("tanh",    e.tanh_p,  "Hyperbolic tangent, elementwise.", inexact=True)
-arcsinh  = unary("arcsinh", e.asinh_p, "Inverse hyperbolic sine, elementwise.", inexact=True)
-arccosh  = unary("arccosh", e.acosh_p, "Inverse hyperbolic cosine, elementwise; NaN for reals below 1.", inexact=True)
-arctanh  = unary("arctanh", e.atanh_p, "Inverse hyperbolic tangent, elementwise; NaN for reals outside [-1, 1].", inexact=True)
+exp      = unary("exp",     e.exp_p,   "e to the x, elementwise.",
+                 "jnp.exp(jnp.array([0.0, 1.0, -jnp.inf])).round(4) -> Array([1.    , 2.7183, 0.    ], dtype=float32)\n"
+                 "abs(jnp.exp(1j * jnp.pi) + 1) < 1e-6 -> Array(True, dtype=bool)", inexact=True)
+exp2     = unary("exp2",    e.exp2_p,  "2 to the x, elementwise.",
+                 "jnp.exp2(jnp.array([3, -1])) -> Array([8. , 0.5], dtype=float32)", inexact=True)
+expm1    = unary("expm1",   e.expm1_p, "e to the x, less 1, without cancellation near 0.",
+                 "jnp.expm1(1e-10) -> Array(1.e-10, dtype=float32, weak_type=True)\n"
+                 "jnp.exp(1e-10) - 1 -> Array(0., dtype=float32, weak_type=True)", inexact=True)
+log      = unary("log",     e.log_p,   "Natural logarithm, elementwise; NaN for negative reals, -inf at 0.",
+                 "jnp.log(jnp.array([1, 0, -1])) -> Array([  0., -inf,  nan], dtype=float32)\n"
+                 "jnp.log(-1 + 0j).round(4) -> Array(0.+3.1416j, dtype=complex64, weak_type=True)", inexact=True)
+log1p    = unary("log1p",   e.log1p_p, "log(1 + x), without cancellation near 0.",
+                 "jnp.log1p(1e-10) -> Array(1.e-10, dtype=float32, weak_type=True)\n"
+                 "jnp.log(1 + 1e-10) -> Array(0., dtype=float32, weak_type=True)", inexact=True)
+sqrt     = unary("sqrt",    e.sqrt_p,  "Square root, elementwise; NaN for negative reals.",
+                 "jnp.sqrt(jnp.array([9, 2, -1])).round(4) -> Array([3.    , 1.4142,    nan], dtype=float32)\n"
+                 "jnp.sqrt(-1 + 0j) -> Array(0.+1.j, dtype=complex64, weak_type=True)", inexact=True)
+cbrt     = unary("cbrt",    e.cbrt_p,  "Real cube root, elementwise, negative for negative x.",
+                 "jnp.cbrt(jnp.array([27, -8])).round(4) -> Array([ 3., -2.], dtype=float32)", inexact=True)
+sin      = unary("sin",     e.sin_p,   "Sine, elementwise, of radians.",
+                 "jnp.sin(jnp.array([0, jnp.pi / 6, jnp.pi / 2])).round(4) -> Array([0. , 0.5, 1. ], dtype=float32)\n"
+                 "pb.grad(jnp.sin)(0.0) -> Array(1., dtype=float32, weak_type=True)", inexact=True)
+cos      = unary("cos",     e.cos_p,   "Cosine, elementwise, of radians.",
+                 "jnp.cos(jnp.array([0, jnp.pi / 3, jnp.pi])).round(4) -> Array([ 1. ,  0.5, -1. ], dtype=float32)", inexact=True)
+tan      = unary("tan",     e.tan_p,   "Tangent, elementwise, of radians.",
+                 "jnp.tan(jnp.array([0, jnp.pi / 4, -jnp.pi / 4])).round(4) -> Array([ 0.,  1., -1.], dtype=float32)", inexact=True)
+arcsin   = unary("arcsin",  e.asin_p,  "Inverse sine, elementwise, in [-π/2, π/2]; NaN for reals outside [-1, 1].",
+                 "jnp.arcsin(jnp.array([0.5, -1.0, 2.0])).round(4) -> Array([ 0.5236, -1.5708,     nan], dtype=float32)", inexact=True)
+arccos   = unary("arccos",  e.acos_p,  "Inverse cosine, elementwise, in [0, π]; NaN for reals outside [-1, 1].",
+                 "jnp.arccos(jnp.array([0.5, -1.0, 2.0])).round(4) -> Array([1.0472, 3.1416,    nan], dtype=float32)", inexact=True)
+arctan   = unary("arctan",  e.atan_p,  "Inverse tangent, elementwise, in [-π/2, π/2].",
+                 "jnp.arctan(jnp.array([1, -jnp.inf])).round(4) -> Array([ 0.7854, -1.5708], dtype=float32)", inexact=True)
+sinh     = unary("sinh",    e.sinh_p,  "Hyperbolic sine, elementwise: (e^x - e^-x) / 2.",
+                 "jnp.sinh(jnp.array([0, 1, -1])).round(4) -> Array([ 0.    ,  1.1752, -1.1752], dtype=float32)", inexact=True)
+cosh     = unary("cosh",    e.cosh_p,  "Hyperbolic cosine, elementwise: (e^x + e^-x) / 2.",
+                 "jnp.cosh(jnp.array([0, 1, -1])).round(4) -> Array([1.    , 1.5431, 1.5431], dtype=float32)", inexact=True)
+tanh     = unary("tanh",    e.tanh_p,  "Hyperbolic tangent, elementwise, in [-1, 1].",
+                 "jnp.tanh(jnp.array([0, 1, -jnp.inf])).round(4) -> Array([ 0.    ,  0.7616, -1.    ], dtype=float32)", inexact=True)
+arcsinh  = unary("arcsinh", e.asinh_p, "Inverse hyperbolic sine, elementwise.",
+                 "jnp.arcsinh(jnp.sinh(jnp.array([0.0, 2.0, -3.0]))).round(4) -> Array([ 0.,  2., -3.], dtype=float32)", inexact=True)
+arccosh  = unary("arccosh", e.acosh_p, "Inverse hyperbolic cosine, elementwise, not negative; NaN for reals below 1.",
+                 "jnp.arccosh(jnp.array([1, 2, 0])).round(4) -> Array([0.   , 1.317,   nan], dtype=float32)", inexact=True)
+arctanh  = unary("arctanh", e.atanh_p, "Inverse hyperbolic tangent, elementwise; NaN for reals outside [-1, 1].",
+                 "jnp.arctanh(jnp.array([0.0, 0.5, 1.0])).round(4) -> Array([0.    , 0.5493,    inf], dtype=float32)", inexact=True)
 asin, acos, atan, asinh, acosh, atanh = arcsin, arccos, arctan, arcsinh, arccosh, arctanh
 
-equal         = binary("equal",         e.eq_p, "Whether x == y, elementwise.")
-not_equal     = binary("not_equal",     e.ne_p, "Whether x != y, elementwise.")
-less          = binary("less",          e.lt_p, "Whether x < y, elementwise. Complex: lexicographic.")
-less_equal    = binary("less_equal",    e.le_p, "Whether x <= y, elementwise. Complex: lexicographic.")
-greater       = binary("greater",       e.gt_p, "Whether x > y, elementwise. Complex: lexicographic.")
-greater_equal = binary("greater_equal", e.ge_p, "Whether x >= y, elementwise. Complex: lexicographic.")
+equal         = binary("equal",         e.eq_p, "Whether x == y, elementwise; NaN equals nothing.",
+                       "jnp.equal(jnp.array([1.0, 2.0, jnp.nan]), jnp.array([1, 3, jnp.nan])) -> Array([ True, False, False], dtype=bool)")
+not_equal     = binary("not_equal",     e.ne_p, "Whether x != y, elementwise; NaN differs from everything.",
+                       "jnp.not_equal(jnp.array([1.0, 2.0, jnp.nan]), jnp.array([1, 3, jnp.nan])) -> Array([False,  True,  True], dtype=bool)")
+less          = binary("less",          e.lt_p, "Whether x < y, elementwise. Complex: lexicographic.",
+                       "jnp.less(jnp.array([1, 2, 3]), 2) -> Array([ True, False, False], dtype=bool)")
+less_equal    = binary("less_equal",    e.le_p, "Whether x <= y, elementwise. Complex: lexicographic.",
+                       "jnp.less_equal(jnp.array([1, 2, 3]), 2) -> Array([ True,  True, False], dtype=bool)")
+greater       = binary("greater",       e.gt_p, "Whether x > y, elementwise. Complex: lexicographic.",
+                       "jnp.greater(jnp.array([1, 2, 3]), 2) -> Array([False, False,  True], dtype=bool)")
+greater_equal = binary("greater_equal", e.ge_p, "Whether x >= y, elementwise. Complex: lexicographic.",
+                       "jnp.greater_equal(jnp.array([1, 2, 3]), 2) -> Array([False,  True,  True], dtype=bool)")
 
-bitwise_and = binary("bitwise_and", e.and_p, "Bitwise conjunction of integers or booleans.")
-bitwise_or  = binary("bitwise_or",  e.or_p,  "Bitwise disjunction of integers or booleans.")
-bitwise_xor = binary("bitwise_xor", e.xor_p, "Bitwise exclusive disjunction of integers or booleans.")
-bitwise_not = unary("bitwise_not",  e.not_p, "Bitwise complement of integers or booleans.")
+bitwise_and = binary("bitwise_and", e.and_p, "Bitwise conjunction of integers or booleans.",
+                     "bin(jnp.bitwise_and(0b1100, 0b1010)) -> '0b1000'")
+bitwise_or  = binary("bitwise_or",  e.or_p,  "Bitwise disjunction of integers or booleans.",
+                     "bin(jnp.bitwise_or(0b1100, 0b1010)) -> '0b1110'")
+bitwise_xor = binary("bitwise_xor", e.xor_p, "Bitwise exclusive disjunction of integers or booleans.",
+                     "bin(jnp.bitwise_xor(0b1100, 0b1010)) -> '0b110'")
+bitwise_not = unary("bitwise_not",  e.not_p, "Bitwise complement of integers, -1 - x if they are signed, or negation of booleans.",
+                    "jnp.bitwise_not(jnp.int8([0, 5])) -> Array([-1, -6], dtype=int8)\n"
+                    "jnp.bitwise_not(jnp.uint8([0, 5])) -> Array([255, 250], dtype=uint8)")
 bitwise_invert = invert = bitwise_not
 # fmt: on
 
@@ -107,7 +154,17 @@ def is_complex(x: Array) -> bool:
 
 
 def absolute(x: Any, /) -> Array:
-    """|x|, elementwise: real for complex input; unsigned integers and booleans are their own."""
+    """|x|, elementwise, of the shape of `x`: real for complex input; unsigned integers and booleans are their own.
+
+    Otherwise the dtype is that of `x`, and the least integer its own absolute value. The derivative
+    at 0 is 1, of complex numbers 0. TypeError for lists. Source: `numpy.absolute`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.absolute(jnp.array([-1.5, 2.0]))
+    Array([1.5, 2. ], dtype=float32)
+    >>> jnp.abs(3 + 4j)
+    Array(5., dtype=float32, weak_type=True)
+    """
     x = array_like(x, "absolute")
     return x if dtypes.kind(x.dtype) in "ub" else e.abs_p.bind(x)
 
@@ -116,20 +173,39 @@ abs = absolute
 
 
 def fabs(x: Any, /) -> Array:
-    """|x| as a float. TypeError for complex input."""
+    """|x| as floats, elementwise, of the shape of `x`. TypeError for complex input, and for lists. Source: `numpy.fabs`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fabs(jnp.array([-1, 2]))
+    Array([1., 2.], dtype=float32)
+    """
     x = inexact(x, "fabs")
     refuse_complex("fabs", x)
     return e.abs_p.bind(x)
 
 
 def positive(x: Any, /) -> Array:
-    """`x` itself."""
+    """`x` itself, as an Array of its shape and dtype. TypeError for lists. Source: `numpy.positive`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.positive(jnp.array([-1, 2]))
+    Array([-1,  2], dtype=int32)
+    """
     return array_like(x, "positive")
 
 
 def sign(x: Any, /) -> Array:
-    """-1, 0 or 1 by the sign of `x` (NaN for NaN, 0.0 for -0.0); x/|x| for complex `x`. TypeError for
-    booleans."""
+    """-1, 0 or 1 by the sign of `x` (NaN for NaN, 0.0 for -0.0); x/|x| for complex `x`.
+
+    Elementwise, of the shape and dtype of `x`; the derivative is 0 for reals. TypeError for booleans
+    and lists. Source: `numpy.sign`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.sign(jnp.array([-2.0, -0.0, 3.0, jnp.nan]))
+    Array([-1.,  0.,  1., nan], dtype=float32)
+    >>> jnp.sign(3 + 4j)
+    Array(0.6+0.8j, dtype=complex64, weak_type=True)
+    """
     x = array_like(x, "sign")
     if x.__class__ is ConcreteArray and x.dtype in _NUMPYS_FLOATS and current() is EVAL and not EVAL.checking:
         # NumPy has no -0.0 here, either.
@@ -144,7 +220,14 @@ _NUMPYS_FLOATS = frozenset([dtypes.float16, dtypes.float32, dtypes.float64])
 
 
 def square(x: Any, /) -> Array:
-    """x·x, elementwise; of booleans as integers."""
+    """x·x, elementwise, of the shape and dtype of `x`; of booleans as integers. TypeError for lists. Source: `numpy.square`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.square(jnp.array([-3, 4]))
+    Array([ 9, 16], dtype=int32)
+    >>> jnp.square(1j)
+    Array(-1.+0.j, dtype=complex64, weak_type=True)
+    """
     x = array_like(x, "square")
     if x.dtype == dtypes.bool_:
         x = convert(x, dtypes.int32)
@@ -152,12 +235,27 @@ def square(x: Any, /) -> Array:
 
 
 def reciprocal(x: Any, /) -> Array:
-    """1/x, elementwise; integers give floats."""
+    """1/x, elementwise, of the shape and dtype of `x`; integers and booleans give floats. TypeError for lists.
+
+    NumPy's `reciprocal` of integers is an integer, which is nearly always 0.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.reciprocal(jnp.array([4, 0, -2]))
+    Array([ 0.25,   inf, -0.5 ], dtype=float32)
+    """
     return divide(1, inexact(x, "reciprocal"))
 
 
 def conjugate(x: Any, /) -> Array:
-    """Complex conjugate, elementwise; real input is its own."""
+    """Complex conjugate, elementwise, of the shape and dtype of `x`; real input is its own. TypeError for lists.
+    Source: `numpy.conjugate`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.conjugate(jnp.array([3 + 4j, 2]))
+    Array([3.-4.j, 2.-0.j], dtype=complex64)
+    >>> jnp.conj(2)
+    Array(2, dtype=int32, weak_type=True)
+    """
     x = array_like(x, "conjugate")
     return e.conj_p.bind(x) if is_complex(x) else x
 
@@ -166,22 +264,41 @@ conj = conjugate
 
 
 def real(val: Any, /) -> Array:
-    """Real part, elementwise; real input is its own."""
+    """Real part, elementwise, of the shape of `val`; real input is its own. TypeError for lists. Source: `numpy.real`.
+
+    Of complex numbers it has the dtype of their parts.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.real(jnp.array([3 + 4j, 2]))
+    Array([3., 2.], dtype=float32)
+    """
     val = array_like(val, "real")
     return e.real_p.bind(val) if is_complex(val) else val
 
 
 def imag(val: Any, /) -> Array:
-    """Imaginary part, elementwise; zeros for real input."""
+    """Imaginary part, elementwise, of the shape of `val`; zeros of its dtype for real input. TypeError for lists.
+    Source: `numpy.imag`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.imag(jnp.array([3 + 4j, 2]))
+    Array([4., 0.], dtype=float32)
+    >>> jnp.imag(jnp.array([1, 2]))
+    Array([0, 0], dtype=int32)
+    """
     val = array_like(val, "imag")
     return e.imag_p.bind(val) if is_complex(val) else broadcast_to(like(0, val), val.shape)
 
 
 def angle(z: Any, deg: bool = False) -> Array:
-    """The argument of complex numbers in (-π, π], or in degrees.
+    """The argument of complex numbers in (-π, π], or, with `deg`, in degrees.
 
-    >>> float(angle(1j, deg=True))
-    90.0
+    Elementwise, of the shape of `z` and the dtype of its parts; of real numbers, integers as floats,
+    it is 0 or π. TypeError for lists. Source: `numpy.angle`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.angle(jnp.array([1j, -1, 1 - 1j]), deg=True)
+    Array([ 90., 180., -45.], dtype=float32)
     """
     z = _in_default_float(array_like(z, "angle"))
     out = arctan2(imag(z), real(z))
@@ -190,7 +307,16 @@ def angle(z: Any, deg: bool = False) -> Array:
 
 def arctan2(x1: Any, x2: Any, /) -> Array:
     """The angle of the point (x2, x1), elementwise, in [-π, π]. Complex: -i·log((x2 + i·x1)/√(x1² +
-    x2²))."""
+    x2²)).
+
+    Shapes broadcast; the result is of their floating or complex type. TypeError for lists and shapes
+    that do not broadcast (ValueError, if they differ in rank). Source: `numpy.arctan2`; C99, F.9.1.4,
+    for signed zeros.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.arctan2(jnp.array([1.0, 0.0, -1.0]), jnp.array([0.0, -1.0, -1.0])).round(4)
+    Array([ 1.5708,  3.1416, -2.3562], dtype=float32)
+    """
     y, x = broadcast_checked("arctan2", x1, x2, inexact=True)
     if not is_complex(y):
         return e.atan2_p.bind(y, x)
@@ -208,9 +334,19 @@ def _scaled(name: str, function: Callable[[Any], Array], factor: float, doc: str
     return promotion.named(scaled, name, doc)
 
 
-degrees = _scaled("degrees", positive, 180 / math.pi, "Angles in degrees from radians.")
+_ANGLES = """Angles in {}, elementwise, of the shape of `x` and its floating dtype; integers and booleans
+give floats. Complex numbers are scaled as well. TypeError for lists. Source: `numpy.{}`.
 
-radians = _scaled("radians", positive, math.pi / 180, "Angles in radians from degrees.")
+"""
+
+
+_DEGREES = examples(
+    "jnp.degrees(jnp.array([0.0, jnp.pi / 6, -jnp.pi])).round(3) -> Array([   0.,   30., -180.], dtype=float32)"
+)
+degrees = _scaled("degrees", positive, 180 / math.pi, _ANGLES.format("degrees from radians", "degrees") + _DEGREES)
+
+_RADIANS = examples("jnp.radians(jnp.array([0, 30, 180])).round(4) -> Array([0.    , 0.5236, 3.1416], dtype=float32)")
+radians = _scaled("radians", positive, math.pi / 180, _ANGLES.format("radians from degrees", "radians") + _RADIANS)
 
 rad2deg, deg2rad = degrees, radians
 
@@ -220,21 +356,38 @@ def _in_default_float(x: Array) -> Array:
     return x if dtypes.is_inexact(x.dtype) else convert(x, dtypes.default_dtype(float))
 
 
-def _rounding(name: str, primitive: Any, doc: str) -> Callable[[Any], Array]:
+def _rounding(name: str, primitive: Any, doc: str, shows: str) -> Callable[[Any], Array]:
     def function(x: Any, /) -> Array:
         x = array_like(x, name)
         return primitive.bind(x) if dtypes.kind(x.dtype) not in "iub" else x
 
-    return promotion.named(function, name, doc)
+    rules = (
+        "Of the shape and dtype of `x`; integers and booleans are their own. The derivative is 0.\n"
+        f"TypeError for complex numbers and lists. Source: `numpy.{name}`."
+    )
+    return promotion.named(function, name, f"{doc}\n\n{rules}\n\n{examples(shows)}")
 
 
-floor = _rounding("floor", e.floor_p, "The largest integer not above x, elementwise; integers are their own.")
+floor = _rounding(
+    "floor", e.floor_p, "The largest integer not above x, elementwise, as a float.",
+    "jnp.floor(jnp.array([2.5, -2.5])) -> Array([ 2., -3.], dtype=float32)",
+)  # fmt: skip
 
-ceil = _rounding("ceil", e.ceil_p, "The smallest integer not below x, elementwise; integers are their own.")
+ceil = _rounding(
+    "ceil", e.ceil_p, "The smallest integer not below x, elementwise, as a float.",
+    "jnp.ceil(jnp.array([2.5, -2.5])) -> Array([ 3., -2.], dtype=float32)",
+)  # fmt: skip
 
 
 def trunc(x: Any) -> Array:
-    """`x` without its fraction, elementwise; integers are their own."""
+    """`x` without its fraction, elementwise, of the shape and dtype of `x`; integers and booleans are their own.
+
+    The derivative is 0. TypeError for complex numbers and lists. Source: `numpy.trunc`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.trunc(jnp.array([2.5, -2.5]))
+    Array([ 2., -2.], dtype=float32)
+    """
     x = array_like(x, "trunc")
     if not dtypes.is_inexact(x.dtype):
         return x
@@ -243,7 +396,15 @@ def trunc(x: Any) -> Array:
 
 
 def rint(x: Any, /) -> Array:
-    """The nearest integer as a float, ties to the even one; of complex numbers in both parts."""
+    """The nearest integer as a float, ties to the even one; of complex numbers in both parts.
+
+    Elementwise, of the shape of `x`, and its dtype if that is floating or complex. The derivative
+    is 0. TypeError for lists. Source: `numpy.rint`; IEEE 754-2019, 4.3.1 (roundTiesToEven).
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.rint(jnp.array([0.5, 1.5, -1.7]))
+    Array([ 0.,  2., -2.], dtype=float32)
+    """
     x = _in_default_float(array_like(x, "rint"))
     if is_complex(x):
         return e.complex_p.bind(rint(real(x)), rint(imag(x)))
@@ -251,11 +412,17 @@ def rint(x: Any, /) -> Array:
 
 
 def round(a: Any, decimals: int = 0, out: None = None) -> Array:
-    """`a` to the given number of decimals, ties to even. Integers are their own
-    (NotImplementedError for negative decimals).
+    """`a` to the given number of decimals, ties to even; negative `decimals` round before the point.
 
-    >>> float(round(-2.5))
-    -2.0
+    Elementwise, of the shape and dtype of `a`. Integers are their own (NotImplementedError for negative
+    decimals). Raises ValueError for booleans, TypeError for lists and `decimals` that is no integer.
+    Source: `numpy.round`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.round(jnp.array([0.125, 2.5, -1234.5]), 2)
+    Array([ 1.2000e-01,  2.5000e+00, -1.2345e+03], dtype=float32)
+    >>> jnp.round(1234.5, -2)
+    Array(1200., dtype=float32, weak_type=True)
     """
     no_out("round", out)
     a = array_like(a, "round")
@@ -296,12 +463,17 @@ def no_out(name: str, out: Any) -> None:
 
 @planned
 def clip(arr: Any = None, /, min: Any = None, max: Any = None) -> Array:
-    """`arr` limited to [min, max], elementwise; a bound that is None is none. ValueError for
-    complex numbers.
+    """`arr` limited to [min, max], elementwise; a bound that is None is none.
+
+    Shapes broadcast, dtypes are promoted to one. Where `min` is above `max` the result is `max`. The
+    derivative is that of `arr` inside, of the bound outside, shared where they are equal. ValueError
+    for complex numbers and without `arr`, TypeError for lists. Source: `numpy.clip`.
 
     >>> import pullback.numpy as jnp
-    >>> clip(jnp.arange(5), 1, 3).tolist()
-    [1, 1, 2, 3, 3]
+    >>> jnp.clip(jnp.arange(5), 1, 3)
+    Array([1, 1, 2, 3, 3], dtype=int32)
+    >>> jnp.clip(jnp.array([-1.0, 2.0]), max=jnp.array([0.0, 1.0]))
+    Array([-1.,  1.], dtype=float32)
     """
     if arr is None:
         raise here(ValueError, "clip: at least one argument, the array, is required")
@@ -314,8 +486,15 @@ def clip(arr: Any = None, /, min: Any = None, max: Any = None) -> Array:
 
 
 def signbit(x: Any, /) -> Array:
-    """Whether the sign bit is set: negative numbers, -0.0 and negative NaNs. ValueError for complex
-    numbers, and for keys."""
+    """Whether the sign bit is set: negative numbers, -0.0 and negative NaNs. Elementwise, booleans of the
+    shape of `x`.
+
+    ValueError for complex numbers, and for keys; TypeError for lists. Source: `numpy.signbit`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.signbit(jnp.array([-1.0, -0.0, 0.0]))
+    Array([ True,  True, False], dtype=bool)
+    """
     x = array_like(x, "signbit")
     refuse_complex("signbit", x, error=ValueError)
     if dtypes.is_key(x.dtype):
@@ -332,37 +511,69 @@ def signed_bits(dtype: DType) -> DType:
 # ---- logic and classification --------------------------------------------------------------------
 
 
-def _logical(name: str, primitive: Any, doc: str) -> Callable[[Any, Any], Array]:
+def _logical(name: str, primitive: Any, doc: str, shows: str) -> Callable[[Any, Any], Array]:
     combined = binary(name, primitive, doc)
+    rules = (
+        "Operands are Arrays, NumPy values or scalars of any dtypes but keys (TypeError, as for lists and shapes that do\n"
+        "not broadcast); NaN is not zero. The result is boolean, of the shape to which they broadcast. "
+        f"Source: `numpy.{name}`."
+    )
 
     def function(x: Any, y: Any, /) -> Array:
         if x.__class__ is y.__class__ is ConcreteArray and x._value.dtype is y._value.dtype is dtypes.bool_:
             return combined(x, y)
         return combined(promotion.truth(x, name), promotion.truth(y, name))
 
-    return promotion.named(function, name, doc)
+    return promotion.named(function, name, f"{doc}\n\n{rules}\n\n{examples(shows)}")
 
 
-logical_and = _logical("logical_and", e.and_p, "Whether both are nonzero, elementwise.")
+logical_and = _logical(
+    "logical_and", e.and_p, "Whether both are nonzero, elementwise.",
+    "jnp.logical_and(jnp.array([0, 0, 2, 3]), jnp.array([0.0, 1.0, 0.0, 0.5])) -> Array([False, False, False,  True], dtype=bool)",
+)  # fmt: skip
 
-logical_or = _logical("logical_or", e.or_p, "Whether either is nonzero, elementwise.")
+logical_or = _logical(
+    "logical_or", e.or_p, "Whether either is nonzero, elementwise.",
+    "jnp.logical_or(jnp.array([0, 0, 2, 3]), jnp.array([0.0, 1.0, 0.0, 0.5])) -> Array([False,  True,  True,  True], dtype=bool)",
+)  # fmt: skip
 
-logical_xor = _logical("logical_xor", e.xor_p, "Whether exactly one is nonzero, elementwise.")
+logical_xor = _logical(
+    "logical_xor", e.xor_p, "Whether exactly one is nonzero, elementwise.",
+    "jnp.logical_xor(jnp.array([0, 0, 2, 3]), jnp.array([0.0, 1.0, 0.0, 0.5])) -> Array([False,  True,  True, False], dtype=bool)",
+)  # fmt: skip
 
 
 def logical_not(x: Any, /) -> Array:
-    """Whether `x` is zero, elementwise."""
+    """Whether `x` is zero, elementwise: booleans of the shape of `x`. TypeError for keys and lists. Source: `numpy.logical_not`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.logical_not(jnp.array([0.0, 0.5, jnp.nan]))
+    Array([ True, False, False], dtype=bool)
+    """
     return e.not_p.bind(promotion.truth(x, "logical_not"))
 
 
 def isfinite(x: Any, /) -> Array:
-    """Whether `x` is neither infinite nor NaN, elementwise."""
+    """Whether `x` is neither infinite nor NaN, in both parts if complex: booleans of the shape of `x`.
+
+    Integers and booleans are finite. TypeError for lists. Source: `numpy.isfinite`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.isfinite(jnp.array([1.0, -jnp.inf, jnp.nan]))
+    Array([ True, False, False], dtype=bool)
+    """
     x = array_like(x, "isfinite")
     return e.is_finite_p.bind(x) if dtypes.is_inexact(x.dtype) else _everywhere(True, x)
 
 
 def isinf(x: Any, /) -> Array:
-    """Whether `x`, or a part of complex `x`, is infinite, elementwise."""
+    """Whether `x`, or a part of complex `x`, is infinite: booleans of the shape of `x`. TypeError for lists.
+    Source: `numpy.isinf`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.isinf(jnp.array([1.0, -jnp.inf, jnp.nan]))
+    Array([False,  True, False], dtype=bool)
+    """
     x = array_like(x, "isinf")
     if is_complex(x):
         return logical_or(isinf(real(x)), isinf(imag(x)))
@@ -370,18 +581,40 @@ def isinf(x: Any, /) -> Array:
 
 
 def isnan(x: Any, /) -> Array:
-    """Whether `x`, or a part of complex `x`, is not a number, elementwise."""
+    """Whether `x`, or a part of complex `x`, is not a number: booleans of the shape of `x`. TypeError for lists.
+    Source: `numpy.isnan`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.isnan(jnp.array([1.0, -jnp.inf, jnp.nan]))
+    Array([False, False,  True], dtype=bool)
+    """
     x = array_like(x, "isnan")
     return e.ne_p.bind(x, x)
 
 
 def isposinf(x: Any, /, out: None = None) -> Array:
-    """Whether `x` is +inf, elementwise. ValueError for complex numbers."""
+    """Whether `x` is +inf, elementwise: booleans of the shape of `x`.
+
+    ValueError for complex numbers, TypeError for lists; `out` must be None (NotImplementedError).
+    Source: `numpy.isposinf`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.isposinf(jnp.array([jnp.inf, -jnp.inf, jnp.nan]))
+    Array([ True, False, False], dtype=bool)
+    """
     return _is_infinity("isposinf", x, math.inf, out)
 
 
 def isneginf(x: Any, /, out: None = None) -> Array:
-    """Whether `x` is -inf, elementwise. ValueError for complex numbers."""
+    """Whether `x` is -inf, elementwise: booleans of the shape of `x`.
+
+    ValueError for complex numbers, TypeError for lists; `out` must be None (NotImplementedError).
+    Source: `numpy.isneginf`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.isneginf(jnp.array([jnp.inf, -jnp.inf, jnp.nan]))
+    Array([False,  True, False], dtype=bool)
+    """
     return _is_infinity("isneginf", x, -math.inf, out)
 
 
@@ -397,12 +630,26 @@ def _everywhere(value: bool, x: Array) -> Array:
 
 
 def iscomplex(x: Any) -> Array:
-    """Whether the imaginary part is not zero, elementwise."""
+    """Whether the imaginary part is not zero: booleans of the shape of `x`. TypeError for lists. Source: `numpy.iscomplex`.
+
+    The values decide; `iscomplexobj` looks at the type.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.iscomplex(jnp.array([1 + 1j, 2 + 0j]))
+    Array([ True, False], dtype=bool)
+    """
     return not_equal(imag(x), 0)
 
 
 def isreal(x: Any) -> Array:
-    """Whether the imaginary part is zero, elementwise."""
+    """Whether the imaginary part is zero: booleans of the shape of `x`. TypeError for lists. Source: `numpy.isreal`.
+
+    The values decide; `isrealobj` looks at the type.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.isreal(jnp.array([1 + 1j, 2 + 0j]))
+    Array([False,  True], dtype=bool)
+    """
     return equal(imag(x), 0)
 
 
@@ -411,8 +658,13 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
     """Whether |a - b| <= atol + rtol·|b|, elementwise; infinities are close to themselves alone,
     NaNs to nothing (with `equal_nan`, to each other).
 
-    >>> bool(isclose(1.0, 1.0 + 1e-7))
-    True
+    Note that `b` is what `a` is compared with. Booleans of the shape to which all broadcast.
+    TypeError for lists and shapes that do not broadcast (ValueError, if they differ in rank).
+    Source: `numpy.isclose`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.isclose(jnp.array([1.0, 1.1, jnp.inf, jnp.nan]), jnp.array([1.000001, 1.0, jnp.inf, jnp.nan]))
+    Array([ True, False,  True, False], dtype=bool)
     """
     a, b = broadcast_checked("isclose", a, b)
     if not dtypes.is_inexact(a.dtype):
@@ -429,13 +681,29 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
 
 
 def fmax(x1: Any, x2: Any) -> Array:
-    """The larger, elementwise, and the other one where one is NaN."""
+    """The larger, elementwise, and the other one where one is NaN. Of equal ones, the derivative is that of `x2`.
+
+    Shapes broadcast, dtypes are promoted to one. TypeError for lists and shapes that do not broadcast
+    (ValueError, if they differ in rank). Source: `numpy.fmax`; `maximum` passes NaN on.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fmax(jnp.array([1.0, 5.0, jnp.nan]), 3.0)
+    Array([3., 5., 3.], dtype=float32)
+    """
     x1, x2 = broadcast_checked("fmax", x1, x2)
     return select(logical_or(greater(x1, x2), isnan(x2)), x1, x2)
 
 
 def fmin(x1: Any, x2: Any) -> Array:
-    """The smaller, elementwise, and the other one where one is NaN."""
+    """The smaller, elementwise, and the other one where one is NaN. Of equal ones, the derivative is that of `x2`.
+
+    Shapes broadcast, dtypes are promoted to one. TypeError for lists and shapes that do not broadcast
+    (ValueError, if they differ in rank). Source: `numpy.fmin`; `minimum` passes NaN on.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fmin(jnp.array([1.0, 5.0, jnp.nan]), 3.0)
+    Array([1., 3., 3.], dtype=float32)
+    """
     x1, x2 = broadcast_checked("fmin", x1, x2)
     return select(logical_or(less(x1, x2), isnan(x2)), x1, x2)
 
@@ -443,10 +711,14 @@ def fmin(x1: Any, x2: Any) -> Array:
 @planned
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Array:
     """`x` with NaN replaced by `nan`, and infinities by `posinf` and `neginf` (the dtype's
-    extremes, by default).
+    extremes, by default); of complex numbers in both parts.
 
-    >>> float(nan_to_num(np.float32("nan"), nan=5.0))
-    5.0
+    Elementwise, of the shape and dtype of `x`; the replacements broadcast to it. Integers are their
+    own. `copy` is ignored: there is always a new array. TypeError for lists. Source: `numpy.nan_to_num`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.nan_to_num(jnp.array([1.0, jnp.nan, jnp.inf]), nan=-1.0, posinf=9.0)
+    Array([ 1., -1.,  9.], dtype=float32)
     """
     del copy  # there is always a new array
     x = array_like(x, "nan_to_num")
@@ -478,3 +750,6 @@ __all__ += ["logical_and", "logical_not", "logical_or", "logical_xor", "maximum"
 __all__ += ["nan_to_num", "negative", "nextafter", "not_equal", "positive", "rad2deg", "radians", "real"]
 __all__ += ["reciprocal", "rint", "round", "sign", "signbit", "sin", "sinh", "sqrt", "square", "subtract", "tan"]
 __all__ += ["tanh", "true_divide", "trunc"]
+
+#: For doctest, which looks for functions where they are written.
+__test__ = {name: globals()[name] for name in __all__}
