@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -12,6 +13,7 @@ import pullback as pb
 import pullback.numpy as jnp
 from pullback.core.dtypes import bfloat16
 from pullback.core.errors import TypePromotionError
+from pullback.numpy import arithmetic, ufuncs
 
 INF, NAN = math.inf, math.nan
 X = np.array([-2.5, -1.0, -0.3, 0.0, 0.4, 1.0, 7.3, 100.0], np.float32)
@@ -133,6 +135,26 @@ def test_scalars_take_the_other_operands_type_and_wrap() -> None:
     assert float(jnp.multiply(jnp.array(1, jnp.float32), -0.0)) == 0.0
     # Straight to float, not through uint8.
     np.testing.assert_array_equal(np.asarray(jnp.divide(jnp.array([2, 4], jnp.uint8), -2)), [-1.0, -2.0])
+
+
+#: What an error may call a function whose own name it does not give: another of its names, or its primitive's.
+CALLED = {
+    "around": "round", "bitwise_and": "and", "bitwise_invert": "not", "bitwise_left_shift": "shift_left", "bitwise_not": "not",
+    "bitwise_or": "or", "bitwise_right_shift": "shift_right", "bitwise_xor": "xor", "invert": "not", "left_shift": "shift_left",
+    "remainder": "mod", "right_shift": "shift_right",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted({*ufuncs.__all__, *arithmetic.__all__}))
+def test_what_refuses_complex_numbers_says_its_name(name: str) -> None:
+    function = getattr(jnp, name)
+    required = [p for p in inspect.signature(function).parameters.values() if p.default is p.empty]
+    said = name
+    try:
+        function(*[1j] * max(1, len(required)))
+    except (TypeError, ValueError) as error:
+        said = str(error)
+    assert said.startswith((name, CALLED.get(name, name)))
 
 
 def test_what_has_no_meaning_for_a_type_is_refused() -> None:

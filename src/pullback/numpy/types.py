@@ -18,6 +18,7 @@ import numpy as np
 from pullback.core import config, dtypes
 from pullback.core.array import Array
 from pullback.core.dtypes import promote_pair
+from pullback.lax.public import examples
 from pullback.numpy.conversion import array
 from pullback.numpy.promotion import here
 
@@ -48,28 +49,89 @@ class ScalarType(type):
         return cls.__name__
 
 
-def _scalar_type(dtype: Any) -> Any:
+def _scalar_type(dtype: Any, what: str, given: str, gives: str) -> Any:
+    """The scalar type of a dtype: a sentence that says what it is, and an example of what it makes of what is `given`."""
     dtype = np.dtype(dtype)
-    doc = f"The type {dtype.name}: a dtype wherever one is taken, and a maker of arrays: `{dtype.name}(x)`."
-    return ScalarType(dtype.name, (), {"dtype": dtype, "__module__": "pullback.numpy", "__doc__": doc})
+    name = dtype.name
+    maker = f"A dtype wherever one is taken, and a maker of Arrays: `{name}(x)`, of a scalar or a nested list whose\nshape the result has."
+    shows = f"jnp.{name}({given}) -> Array({gives}, dtype={name})"
+    if dtype.itemsize == (16 if dtype.kind == "c" else 8):
+        half = name.replace("128", "64") if dtype.kind == "c" else name.replace("64", "32")
+        maker += f"\nWithout the option `enable_x64` arrays are of the type `{half}`."
+        shows = f"with pb.enable_x64(True): {shows}"
+        shows += "\n" + f"jnp.{name}({given}).dtype -> dtype('{half}')"
+    errors = "" if dtype.kind in "bc" else ", and for complex numbers"
+    errors += "; OverflowError for integers out of range" if dtype.kind in "iu" else ""
+    doc = f"{what}\n\n{maker}\nTypeError for what is no number{errors}.\n\n{examples(shows)}"
+    return ScalarType(name, (), {"dtype": dtype, "__module__": "pullback.numpy", "__doc__": doc})
 
 
-def _scalar_types(names: str) -> list[Any]:
-    """The types of ml_dtypes that bear `names`."""
-    return [_scalar_type(getattr(ml_dtypes, name)) for name in names.split()]
+def _nameless(dtype: Any, what: str) -> Any:
+    """The scalar type of a dtype of which there are no arrays."""
+    name = np.dtype(dtype).name
+    rules = f"Programs may name it; there are no arrays of it: `{name}(x)` raises TypeError."
+    doc = f"{what}\n\n{rules}\n\n{examples(f'jnp.{name}.dtype -> dtype({name})')}"
+    return ScalarType(name, (), {"dtype": np.dtype(dtype), "__module__": "pullback.numpy", "__doc__": doc})
 
 
-bool_ = _scalar_type(np.bool_)
-int8, int16, int32, int64 = (_scalar_type(t) for t in (np.int8, np.int16, np.int32, np.int64))
-uint8, uint16, uint32, uint64 = (_scalar_type(t) for t in (np.uint8, np.uint16, np.uint32, np.uint64))
-float16, float32, float64 = (_scalar_type(t) for t in (np.float16, np.float32, np.float64))
-complex64, complex128 = (_scalar_type(t) for t in (np.complex64, np.complex128))
-bfloat16, int1, int2, int4 = _scalar_types("bfloat16 int1 int2 int4")
-uint1, uint2, uint4, float4_e2m1fn = _scalar_types("uint1 uint2 uint4 float4_e2m1fn")
-float6_e2m3fn, float6_e3m2fn, float8_e3m4 = _scalar_types("float6_e2m3fn float6_e3m2fn float8_e3m4")
-float8_e4m3, float8_e4m3fn, float8_e4m3fnuz = _scalar_types("float8_e4m3 float8_e4m3fn float8_e4m3fnuz")
-float8_e4m3b11fnuz, float8_e5m2 = _scalar_types("float8_e4m3b11fnuz float8_e5m2")
-float8_e5m2fnuz, float8_e8m0fnu = _scalar_types("float8_e5m2fnuz float8_e8m0fnu")
+# fmt: off
+bool_      = _scalar_type(np.bool_,      "Truth values, of 8 bits; what is not 0 is true.", "[0, 0.5]", "[False,  True]")
+int8       = _scalar_type(np.int8,       "Integers of 8 bits, from -128 to 127; arithmetic wraps around.", "[1, -128]", "[   1, -128]")
+int16      = _scalar_type(np.int16,      "Integers of 16 bits, from -32768 to 32767; arithmetic wraps around.", "[1, -32768]",
+                          "[     1, -32768]")
+int32      = _scalar_type(np.int32,      "Integers of 32 bits, from -2147483648 to 2147483647, which integers are by default.", "[1, 2.9]",
+                          "[1, 2]")
+int64      = _scalar_type(np.int64,      "Integers of 64 bits, from -2⁶³ to 2⁶³ - 1.", "[1, -2]", "[ 1, -2]")
+uint8      = _scalar_type(np.uint8,      "Integers of 8 bits, from 0 to 255; arithmetic wraps around.", "[1, 255]", "[  1, 255]")
+uint16     = _scalar_type(np.uint16,     "Integers of 16 bits, from 0 to 65535; arithmetic wraps around.", "[1, 65535]", "[    1, 65535]")
+uint32     = _scalar_type(np.uint32,     "Integers of 32 bits, from 0 to 4294967295; arithmetic wraps around.", "[1, 4294967295]",
+                          "[         1, 4294967295]")
+uint64     = _scalar_type(np.uint64,     "Integers of 64 bits, from 0 to 2⁶⁴ - 1.", "[1, 2]", "[1, 2]")
+float16    = _scalar_type(np.float16,    "Floats of 16 bits: 11 of precision, to 65504. Source: IEEE 754-2019, binary16.", "[0.1, 1e5]",
+                          "[0.1, inf]")
+float32    = _scalar_type(np.float32,    "Floats of 32 bits: 24 of precision, to 3.4e38. Source: IEEE 754-2019, binary32.", "[0.1, 1e39]",
+                          "[0.1, inf]")
+float64    = _scalar_type(np.float64,    "Floats of 64 bits: 53 of precision, to 1.8e308. Source: IEEE 754-2019, binary64.", "[0.1, 1e30]",
+                          "[1.e-01, 1.e+30]")
+complex64  = _scalar_type(np.complex64,  "Complex numbers whose two parts are of type `float32`.", "[1, 2j]", "[1.+0.j, 0.+2.j]")
+complex128 = _scalar_type(np.complex128, "Complex numbers whose two parts are of type `float64`.", "[1, 2j]", "[1.+0.j, 0.+2.j]")
+bfloat16   = _scalar_type(ml_dtypes.bfloat16, "Floats of 16 bits with the range of `float32`: 8 bits of precision, to 3.4e38.",
+                          "[0.1, 1e30]", "[0.100098, 1.00026e+30]")
+
+int1  = _nameless(ml_dtypes.int1, "Integers of 1 bit, -1 and 0.")
+int2  = _scalar_type(ml_dtypes.int2, "Integers of 2 bits, from -2 to 1, each in a byte of its own.", "[1, -2]", "[1, -2]")
+int4  = _scalar_type(ml_dtypes.int4, "Integers of 4 bits, from -8 to 7, each in a byte of its own.", "[7, -8]", "[7, -8]")
+uint1 = _nameless(ml_dtypes.uint1, "Integers of 1 bit, 0 and 1.")
+uint2 = _scalar_type(ml_dtypes.uint2, "Integers of 2 bits, from 0 to 3, each in a byte of its own.", "[1, 3]", "[1, 3]")
+uint4 = _scalar_type(ml_dtypes.uint4, "Integers of 4 bits, from 0 to 15, each in a byte of its own.", "[1, 15]", "[1, 15]")
+
+# Their names say how many bits exponent and mantissa have; fn: finite, but for NaN; uz: no negative zero; b11: the exponent's bias.
+_OFP8 = "Source: Open Compute Project, 8-bit Floating Point Specification (OFP8), 2023."
+_MX = "Source: Open Compute Project, Microscaling Formats (MX) Specification, 2023."
+_UZ = "NaN takes the place of -0.\nSource: B. Noune et al., \"8-bit Numerical Formats for Deep Neural Networks\", 2022."
+float4_e2m1fn = _scalar_type(ml_dtypes.float4_e2m1fn, f"Floats of 4 bits, to 6, each in a byte of its own, without infinities and NaN.\n{_MX}",
+                             "[0.7, -2.4, 100]", "[0.5, -2, 6]")
+float6_e2m3fn = _scalar_type(ml_dtypes.float6_e2m3fn, f"Floats of 6 bits, to 7.5, each in a byte of its own, without infinities and NaN.\n{_MX}",
+                             "[0.7, -2.4, 100]", "[0.75, -2.5, 7.5]")
+float6_e3m2fn = _scalar_type(ml_dtypes.float6_e3m2fn, f"Floats of 6 bits, to 28, each in a byte of its own, without infinities and NaN.\n{_MX}",
+                             "[0.7, -2.4, 100]", "[0.75, -2.5, 28]")
+float8_e3m4 = _scalar_type(ml_dtypes.float8_e3m4, "Floats of 8 bits: 3 of exponent, to 15.5, in the manner of IEEE 754.",
+                           "[0.1, -2.4, 100]", "[0.09375, -2.375, inf]")
+float8_e4m3 = _scalar_type(ml_dtypes.float8_e4m3, "Floats of 8 bits: 4 of exponent, to 240, in the manner of IEEE 754.",
+                           "[0.1, -2.4, 1000]", "[0.101562, -2.5, inf]")
+float8_e4m3fn = _scalar_type(ml_dtypes.float8_e4m3fn, f"Floats of 8 bits: 4 of exponent, to 448, with NaN, but no infinities.\n{_OFP8}",
+                             "[0.1, -2.4, 1000]", "[0.101562, -2.5, nan]")
+float8_e4m3fnuz = _scalar_type(ml_dtypes.float8_e4m3fnuz, f"Floats of 8 bits: 4 of exponent, to 240, without infinities; {_UZ}",
+                               "[0.1, -2.4, 1000]", "[0.101562, -2.5, nan]")
+float8_e4m3b11fnuz = _scalar_type(ml_dtypes.float8_e4m3b11fnuz, "Floats of 8 bits: 4 of exponent, of bias 11, to 30, without infinities; NaN is -0.",
+                                  "[0.1, -2.4, 1000]", "[0.101562, -2.5, nan]")
+float8_e5m2 = _scalar_type(ml_dtypes.float8_e5m2, f"Floats of 8 bits: 5 of exponent, to 57344, with infinities and NaN.\n{_OFP8}",
+                           "[0.1, -2.4, 1e5]", "[0.09375, -2.5, inf]")
+float8_e5m2fnuz = _scalar_type(ml_dtypes.float8_e5m2fnuz, f"Floats of 8 bits: 5 of exponent, to 57344, without infinities; {_UZ}",
+                               "[0.1, -2.4, 1e5]", "[0.09375, -2.5, nan]")
+float8_e8m0fnu = _scalar_type(ml_dtypes.float8_e8m0fnu, f"Powers of two in 8 bits, from 2⁻¹²⁷ to 2¹²⁷, and NaN; no 0, no sign.\n{_MX}",
+                              "[0.3, 100, -1]", "[0.25, 128, nan]")
+# fmt: on
 
 bool = bool_
 int_, uint = int64, uint64
