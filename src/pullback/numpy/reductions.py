@@ -132,11 +132,21 @@ def sum(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None,
     promote_integers: bool = True,
 ) -> Array:  # fmt: skip
-    """The sum of the elements along `axis`, in `dtype` if given. `promote_integers=False` keeps
-    narrow integer types.
+    """The sum of the elements along `axis` (None: all axes; a number, or several), in `dtype` if given.
 
-    >>> int(sum(np.arange(5)))
-    10
+    The result has the shape of `a` without these axes, or with length 1 there (`keepdims`). Booleans
+    and integers narrower than the default integer are summed in that; `promote_integers=False` keeps
+    their type. `initial`, a scalar, is added; `where`, a boolean array that broadcasts to `a`, says
+    which elements count. The sum of nothing is 0. Raises ValueError for axes that are out of bounds or
+    twice there, an `initial` that is no scalar, and a `where` that is not boolean or does not broadcast;
+    TypeError for lists; NotImplementedError for an `out`. Source: `numpy.sum`.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 2, 3], [4, 5, 6]])
+    >>> jnp.sum(x), jnp.sum(x, axis=0), jnp.sum(x, axis=1, keepdims=True).shape
+    (Array(21, dtype=int32), Array([5, 7, 9], dtype=int32), (2, 1))
+    >>> jnp.sum(x, where=x % 2 == 0, initial=100)
+    Array(112, dtype=int32)
     """
     if dtype is None and initial is None and where is None and out is None and not keepdims:
         if isinstance(a, Array) and a.dtype.kind in "fc" and not a.weak_type:
@@ -150,7 +160,18 @@ def prod(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None,
     promote_integers: bool = True,
 ) -> Array:  # fmt: skip
-    """The product of the elements along `axis`, in `dtype` if given. See `sum`."""
+    """The product of the elements along `axis`, in `dtype` if given; of nothing 1.
+
+    Arguments, dtypes and errors are as of `sum`. The derivative is right where elements are 0, too.
+    Source: `numpy.prod`.
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> jnp.prod(jnp.array([[1, 2, 3], [4, 5, 6]]), axis=1)
+    Array([  6, 120], dtype=int32)
+    >>> pb.grad(jnp.prod)(jnp.array([0.0, 2.0, 3.0]))
+    Array([6., 0., 0.], dtype=float32)
+    """
     in_bools = dtype is not None and dtypes.canonicalize_dtype(dtype) == dtypes.bool_
     primitive = lax.reduce_and_p if in_bools else lax.reduce_prod_p
     return _fold("prod", primitive, u.multiply, 1, a, axis, dtype, out, keepdims, initial, where, promote_integers)
@@ -176,7 +197,16 @@ def max(
 ) -> Array:
     """The largest element along `axis`; NaN if there is one. Ties share the derivative equally.
 
-    Raises ValueError for nothing to choose from: an empty axis, or `where` without `initial`.
+    Of the dtype of `a`; axes, `keepdims` and other errors are as of `sum`. With `initial` the result is
+    at least that. Raises ValueError for nothing to choose from: an empty axis, or `where` without
+    `initial`. Complex numbers compare by real, then imaginary parts. Source: `numpy.max`.
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> jnp.max(jnp.array([[1, 7], [5, 3]]), axis=0)
+    Array([5, 7], dtype=int32)
+    >>> pb.grad(jnp.max)(jnp.array([2.0, 5.0, 5.0]))
+    Array([0. , 0.5, 0.5], dtype=float32)
     """
     return _extremum("max", lax.reduce_max_p, u.maximum, lax.lowest, a, axis, out, keepdims, initial, where)
 
@@ -185,7 +215,17 @@ def max(
 def min(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Array:
-    """The smallest element along `axis`; NaN if there is one. See `max`."""
+    """The smallest element along `axis`; NaN if there is one. Arguments, ties and errors are as of `max`.
+
+    Source: `numpy.min`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.min(jnp.array([[1, 7], [5, 3]]), axis=1, keepdims=True)
+    Array([[1],
+           [3]], dtype=int32)
+    >>> jnp.min(jnp.array([3.0, 7.0, -jnp.inf]), where=jnp.array([True, True, False]), initial=5.0)
+    Array(3., dtype=float32)
+    """
     return _extremum("min", lax.reduce_min_p, u.minimum, lax.highest, a, axis, out, keepdims, initial, where)
 
 
@@ -207,6 +247,7 @@ def minmax(
     pair = initial if isinstance(initial, (tuple, list)) else (initial, initial)
     if len(pair) != 2:
         raise here(ValueError, f"minmax: initial must be a number or a pair of them, got {initial!r:.100}")
+    a = array_like(a, "minmax")
     return min(a, axis, out, keepdims, pair[0], where), max(a, axis, out, keepdims, pair[1], where)
 
 
@@ -244,13 +285,31 @@ def _extremum(
 
 @planned
 def any(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Array:
-    """Whether any element along `axis` is nonzero."""
+    """Whether any element along `axis` is nonzero, NaN included; of nothing False.
+
+    Boolean, of the shape of `a` without the axes. `axis`, `keepdims`, `where` and errors are as of
+    `sum`. Source: `numpy.any`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.any(jnp.array([[0, 0], [0, 3]]), axis=1)
+    Array([False,  True], dtype=bool)
+    """
     return _logic("any", lax.reduce_or_p, False, a, axis, out, keepdims, where)
 
 
 @planned
 def all(a: Any, axis: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Array:
-    """Whether all elements along `axis` are nonzero."""
+    """Whether all elements along `axis` are nonzero, as NaN is; of nothing True.
+
+    Boolean, of the shape of `a` without the axes. `axis`, `keepdims`, `where` and errors are as of
+    `sum`. Source: `numpy.all`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.all(jnp.array([[0, 1], [2, 3]]), axis=1)
+    Array([False,  True], dtype=bool)
+    >>> jnp.all(jnp.array([]))
+    Array(True, dtype=bool)
+    """
     return _logic("all", lax.reduce_and_p, True, a, axis, out, keepdims, where)
 
 
@@ -264,23 +323,57 @@ def _logic(name: str, primitive: Any, identity: bool, a: Any, axis: Any, out: An
 
 @planned
 def ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Array:
-    """Peak to peak: the largest less the smallest element along `axis`."""
+    """Peak to peak: the largest less the smallest element along `axis`. Arguments and errors are as of `max`.
+
+    Source: `numpy.ptp`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.ptp(jnp.array([[1, 7], [5, 3]]), axis=1)
+    Array([6, 2], dtype=int32)
+    """
+    a = array_like(a, "ptp")
     return u.subtract(max(a, axis, out, keepdims), min(a, axis, out, keepdims))
 
 
 def count_nonzero(a: Any, axis: Any = None, keepdims: bool = False) -> Array:
-    """The number of nonzero elements along `axis`."""
-    return sum(u.not_equal(a, 0), axis, dtypes.default_dtype(int), keepdims=keepdims)
+    """The number of nonzero elements along `axis`, as default integers. `axis` and `keepdims` are as of `sum`.
+
+    NaN is not zero. TypeError for lists. Source: `numpy.count_nonzero`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.count_nonzero(jnp.array([[0.0, 1.5], [jnp.nan, 2.0]]), axis=1)
+    Array([1, 2], dtype=int32)
+    """
+    return sum(u.not_equal(array_like(a, "count_nonzero"), 0), axis, dtypes.default_dtype(int), keepdims=keepdims)
 
 
 @planned
 def allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Array:
-    """Whether all elements are close, as a boolean scalar Array. See `isclose`."""
+    """Whether |a - b| <= atol + rtol·|b| for all elements, as a boolean scalar Array.
+
+    Arguments, infinities, NaN and errors are as of `isclose`. Source: `numpy.allclose`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.allclose(jnp.array([1.0, 1e-9]), jnp.array([1.000001, 0.0]))
+    Array(True, dtype=bool)
+    >>> jnp.allclose(1.0, 1.1), jnp.allclose(1.0, 1.1, rtol=0.1)
+    (Array(False, dtype=bool), Array(True, dtype=bool))
+    """
+    a, b = array_like(a, "allclose"), array_like(b, "allclose")
     return all(u.isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
 def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Array:
-    """Whether two arrays (or lists) have one shape and equal elements, as a boolean scalar Array."""
+    """Whether two arrays (or lists) have one shape and equal elements, as a boolean scalar Array.
+
+    NaN equals nothing, or, with `equal_nan`, itself. Source: `numpy.array_equal`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.array_equal(jnp.array([1, 2]), [1.0, 2.0]), jnp.array_equal(jnp.ones(2), jnp.ones((1, 2)))
+    (Array(True, dtype=bool), Array(False, dtype=bool))
+    >>> jnp.array_equal(jnp.array([jnp.nan]), jnp.array([jnp.nan]), equal_nan=True)
+    Array(True, dtype=bool)
+    """
     a1, a2 = asarray(a1), asarray(a2)
     if a1.shape != a2.shape:
         return concrete(np.bool_(False))
@@ -289,7 +382,12 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Array:
 
 
 def array_equiv(a1: Any, a2: Any) -> Array:
-    """Whether two arrays (or lists) broadcast to equal ones, as a boolean scalar Array."""
+    """Whether two arrays (or lists) broadcast to equal ones, as a boolean scalar Array. Source: `numpy.array_equiv`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.array_equiv([1, 2], [[1, 2], [1, 2]]), jnp.array_equiv([1, 2], [1, 2, 3])
+    (Array(True, dtype=bool), Array(False, dtype=bool))
+    """
     a1, a2 = asarray(a1), asarray(a2)
     try:
         broadcast_shapes(a1.shape, a2.shape)
@@ -306,14 +404,30 @@ def argmax(a: Any, axis: int | None = None, out: None = None, keepdims: bool | N
     """The index of the first largest element along `axis` (of the flattened array, if None); NaN
     counts as largest.
 
-    Raises ValueError for an empty axis, TypeError for complex numbers.
+    Default integers, of the shape of `a` without `axis`, or with length 1 there (`keepdims`). Raises
+    ValueError for an empty axis and one that is out of bounds, TypeError for complex numbers and
+    lists, NotImplementedError for an `out`. Source: `numpy.argmax`.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 7, 7], [5, 3, 4]])
+    >>> jnp.argmax(x, axis=1), jnp.argmax(x)
+    (Array([1, 0], dtype=int32), Array(1, dtype=int32))
     """
     return _position("argmax", lax.argmax_p, a, axis, out, keepdims)
 
 
 @planned
 def argmin(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
-    """The index of the first smallest element along `axis`; NaN counts as smallest. See `argmax`."""
+    """The index of the first smallest element along `axis`; NaN counts as smallest.
+
+    Arguments, results and errors are as of `argmax`. Source: `numpy.argmin`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.argmin(jnp.array([[1, 7, 7], [5, 3, 4]]), axis=1)
+    Array([0, 1], dtype=int32)
+    >>> jnp.argmin(jnp.array([2.0, jnp.nan, 1.0]))
+    Array(1, dtype=int32)
+    """
     return _position("argmin", lax.argmin_p, a, axis, out, keepdims)
 
 
@@ -331,12 +445,26 @@ def _position(name: str, primitive: Any, a: Any, axis: Any, out: Any, keepdims: 
 
 
 def nanargmax(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
-    """The index of the largest element along `axis` that is not NaN; -1 if all are."""
+    """The index of the first largest element along `axis` that is not NaN; -1 if all are.
+
+    Arguments, results and errors are as of `argmax`. NumPy's `nanargmax` raises ValueError if all are NaN.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.nanargmax(jnp.array([[1.0, jnp.nan, 3.0], [jnp.nan, jnp.nan, jnp.nan]]), axis=1)
+    Array([ 2, -1], dtype=int32)
+    """
     return _ignoring_nan("nanargmax", argmax, lax.lowest, -1, a, axis, out, keepdims)
 
 
 def nanargmin(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
-    """The index of the smallest element along `axis` that is not NaN; -1 if all are."""
+    """The index of the first smallest element along `axis` that is not NaN; -1 if all are.
+
+    Arguments, results and errors are as of `argmin`. NumPy's `nanargmin` raises ValueError if all are NaN.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.nanargmin(jnp.array([[jnp.nan, 2.0, 1.0], [jnp.nan, jnp.nan, jnp.nan]]), axis=1)
+    Array([ 2, -1], dtype=int32)
+    """
     return _ignoring_nan("nanargmin", argmin, lax.highest, -1, a, axis, out, keepdims)
 
 
@@ -364,8 +492,13 @@ def mean(
     """The mean of the elements along `axis`; NaN of nothing. Integers give floats unless `dtype`
     says otherwise.
 
-    >>> float(mean(np.array([1, 2])))
-    1.5
+    16-bit floats are summed in float32. `axis`, `keepdims`, `where` and errors are as of `sum`;
+    TypeError if `dtype` is bool. Source: `numpy.mean`.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 2], [3, 6]])
+    >>> jnp.mean(x), jnp.mean(x, axis=0), jnp.mean(x, where=x > 1).round(4)
+    (Array(3., dtype=float32), Array([2., 4.], dtype=float32), Array(3.6667, dtype=float32))
     """
     u.no_out("mean", out)
     a = array_like(a, "mean")
@@ -411,8 +544,15 @@ def var(
     """The variance of the elements along `axis`, normalized by their number less `ddof` (or
     `correction`); NaN if that is not positive.
 
-    Of complex numbers the mean of |a - mean|². `mean`, if given, is taken for the mean (with
-    `keepdims`).
+    Of complex numbers the mean of |a - mean|², which is real. `mean`, if given, is taken for the mean:
+    of the shape that `keepdims` gives. Axes, `where`, dtypes and other errors are as of `mean`. Raises
+    ValueError for both `ddof` and `correction`, and for a real `dtype` of complex numbers; TypeError
+    for a `mean` that does not broadcast to `a`. Source: `numpy.var`; Bessel's correction is `ddof=1`.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1.0, 3.0], [2.0, 8.0]])
+    >>> jnp.var(x, axis=1), jnp.var(x, axis=1, ddof=1)
+    (Array([1., 9.], dtype=float32), Array([ 2., 18.], dtype=float32))
     """
     u.no_out("var", out)
     return _variance("var", array_like(a, "var"), axis, dtype, ddof, keepdims, where, mean, correction)
@@ -424,7 +564,15 @@ def std(
     mean: Any = None, correction: int | float | None = None,
 ) -> Array:  # fmt: skip
     """The standard deviation of the elements along `axis`: the square root of `var`, whose
-    arguments these are."""
+    arguments these are.
+
+    ValueError for a `dtype` that is neither floating nor complex; other errors are as of `var`. Where
+    all elements are equal it has no derivative, and the gradient is NaN. Source: `numpy.std`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.std(jnp.array([[1.0, 3.0], [2.0, 8.0]]), axis=1)
+    Array([1., 3.], dtype=float32)
+    """
     u.no_out("std", out)
     if dtype is not None and not dtypes.is_inexact(dtypes.canonicalize_dtype(dtype)):
         raise here(ValueError, f"dtype argument to std must be inexact; got {dtype}")
@@ -439,7 +587,9 @@ def _variance(
 ) -> Array:
     if correction is not None:
         if not (ddof.__class__ is int and ddof == 0):
-            raise ValueError("ddof and correction can't be provided simultaneously.")
+            raise here(
+                ValueError, f"{name}: ddof and correction can't be provided simultaneously", ": they are one thing"
+            )
         ddof = correction
     axes = reduced_axes(axis, a)
     if dtype is not None and dtypes.is_complex(a.dtype) and not dtypes.is_complex(dtypes.canonicalize_dtype(dtype)):
@@ -471,7 +621,17 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     """The mean of `a` along `axis`, weighted by `weights` (of the shape of `a`, or of its axes
     `axis`).
 
-    With `returned`, also the sum of the weights. Raises ValueError if shapes do not match.
+    The result is floating or complex, of the shape of `a` without the axes (with `keepdims`, of
+    length 1 there). With `returned`, also the sum of the weights, of that shape. Where weights sum to 0
+    it is infinite or NaN. Raises ValueError if shapes do not match, TypeError for lists. Source:
+    `numpy.average`.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1.0, 3.0], [2.0, 8.0]])
+    >>> jnp.average(x, axis=1, weights=jnp.array([3, 1]))
+    Array([1.5, 3.5], dtype=float32)
+    >>> jnp.average(jnp.array([1.0, 3.0]), weights=jnp.array([3, 1]), returned=True)
+    (Array(1.5, dtype=float32), Array(4., dtype=float32))
     """
     a = array_like(a, "average")
     axes = reduced_axes(axis, a)
@@ -508,21 +668,42 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
 def nansum(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None,
 ) -> Array:  # fmt: skip
-    """The sum of the elements along `axis` that are not NaN."""
+    """The sum of the elements along `axis` that are not NaN. It is 0 if all are.
+
+    Arguments, dtypes and errors are as of `sum`. Source: `numpy.nansum`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.nansum(jnp.array([[1.0, jnp.nan, 3.0], [jnp.nan, jnp.nan, jnp.nan]]), axis=1)
+    Array([4., 0.], dtype=float32)
+    """
     return _ignoring_nan("nansum", sum, 0, None, a, axis, dtype, out, keepdims, initial, where)
 
 
 def nanprod(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None,
 ) -> Array:  # fmt: skip
-    """The product of the elements along `axis` that are not NaN."""
+    """The product of the elements along `axis` that are not NaN. It is 1 if all are.
+
+    Arguments, dtypes and errors are as of `prod`. Source: `numpy.nanprod`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.nanprod(jnp.array([[1.0, jnp.nan, 3.0], [jnp.nan, jnp.nan, jnp.nan]]), axis=1)
+    Array([3., 1.], dtype=float32)
+    """
     return _ignoring_nan("nanprod", prod, 1, None, a, axis, dtype, out, keepdims, initial, where)
 
 
 def nanmax(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Array:
-    """The largest element along `axis` that is not NaN; NaN if all are."""
+    """The largest element along `axis` that is not NaN; NaN if all are.
+
+    Arguments, dtypes and errors are as of `max`. Source: `numpy.nanmax`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.nanmax(jnp.array([[1.0, jnp.nan, 3.0], [jnp.nan, jnp.nan, jnp.nan]]), axis=1)
+    Array([ 3., nan], dtype=float32)
+    """
     nothing = math.nan if initial is None else None
     return _ignoring_nan("nanmax", max, lax.lowest, nothing, a, axis, out, keepdims, initial, where)
 
@@ -530,7 +711,14 @@ def nanmax(
 def nanmin(
     a: Any, axis: Any = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
 ) -> Array:
-    """The smallest element along `axis` that is not NaN; NaN if all are."""
+    """The smallest element along `axis` that is not NaN; NaN if all are.
+
+    Arguments, dtypes and errors are as of `min`. Source: `numpy.nanmin`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.nanmin(jnp.array([[1.0, jnp.nan, 3.0], [jnp.nan, jnp.nan, jnp.nan]]), axis=1)
+    Array([ 1., nan], dtype=float32)
+    """
     nothing = math.nan if initial is None else None
     return _ignoring_nan("nanmin", min, lax.highest, nothing, a, axis, out, keepdims, initial, where)
 
@@ -539,7 +727,14 @@ def nanmin(
 def nanmean(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False, where: Any = None
 ) -> Array:
-    """The mean of the elements along `axis` that are not NaN; NaN of nothing."""
+    """The mean of the elements along `axis` that are not NaN; NaN of nothing.
+
+    Arguments, dtypes and errors are as of `mean`. Source: `numpy.nanmean`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.nanmean(jnp.array([[1.0, jnp.nan, 3.0], [jnp.nan, jnp.nan, jnp.nan]]), axis=1)
+    Array([ 2., nan], dtype=float32)
+    """
     a = array_like(a, "nanmean")
     if not dtypes.is_inexact(a.dtype):
         return mean(a, axis, dtype, out, keepdims, where=where)
@@ -551,7 +746,14 @@ def nanvar(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False, where: Any = None,
     mean: Any = None,
 ) -> Array:  # fmt: skip
-    """The variance of the elements along `axis` that are not NaN. See `var`."""
+    """The variance of the elements along `axis` that are not NaN; NaN of nothing.
+
+    Arguments, dtypes and errors are as of `var`, but there is no `correction`. Source: `numpy.nanvar`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.nanvar(jnp.array([[1.0, jnp.nan, 3.0], [jnp.nan, jnp.nan, jnp.nan]]), axis=1)
+    Array([ 1., nan], dtype=float32)
+    """
     u.no_out("nanvar", out)
     a = array_like(a, "nanvar")
     present = u.logical_not(u.isnan(a))
@@ -565,8 +767,15 @@ def nanstd(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False, where: Any = None,
     mean: Any = None,
 ) -> Array:  # fmt: skip
-    """The standard deviation of the elements along `axis` that are not NaN. See `var`."""
-    return u.sqrt(nanvar(a, axis, dtype, out, ddof, keepdims, where, mean))
+    """The standard deviation of the elements along `axis` that are not NaN; NaN of nothing.
+
+    Arguments, dtypes and errors are as of `std`, but there is no `correction`. Source: `numpy.nanstd`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.nanstd(jnp.array([[1.0, jnp.nan, 3.0], [jnp.nan, jnp.nan, jnp.nan]]), axis=1)
+    Array([ 1., nan], dtype=float32)
+    """
+    return u.sqrt(nanvar(array_like(a, "nanstd"), axis, dtype, out, ddof, keepdims, where, mean))
 
 
 # ---- cumulative ----------------------------------------------------------------------------------
@@ -589,41 +798,81 @@ def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None)
     """The sums of all prefixes along `axis` (of the flattened array, if None). Booleans count as
     integers.
 
+    Of the shape of `a` (flattened, if `axis` is None) and its dtype, or `dtype`: integers that are
+    narrower than the default one stay so, as they do not in NumPy. ValueError for an axis that is out
+    of bounds, TypeError for lists, NotImplementedError for an `out`. Source: `numpy.cumsum`.
+
     >>> import pullback.numpy as jnp
-    >>> cumsum(jnp.array([1, 2, 3])).tolist()
-    [1, 3, 6]
+    >>> x = jnp.array([[1, 2, 3], [4, 5, 6]])
+    >>> jnp.cumsum(x, axis=1)
+    Array([[ 1,  3,  6],
+           [ 4,  9, 15]], dtype=int32)
+    >>> jnp.cumsum(x)
+    Array([ 1,  3,  6, 10, 15, 21], dtype=int32)
     """
     return _cumulative("cumsum", cumsum_p, a, axis, dtype, out)
 
 
 @planned
 def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
-    """The products of all prefixes along `axis` (of the flattened array, if None)."""
+    """The products of all prefixes along `axis` (of the flattened array, if None).
+
+    Arguments, dtypes and errors are as of `cumsum`. The derivative is right where elements are 0, too.
+    Source: `numpy.cumprod`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.cumprod(jnp.array([[1, 2, 3], [4, 5, 6]]), axis=1)
+    Array([[  1,   2,   6],
+           [  4,  20, 120]], dtype=int32)
+    """
     return _cumulative("cumprod", cumprod_p, a, axis, dtype, out)
 
 
 def nancumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
-    """`cumsum` with NaN as 0."""
+    """`cumsum` with NaN as 0. Arguments, dtypes and errors are as there. Source: `numpy.nancumsum`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.nancumsum(jnp.array([1.0, jnp.nan, 3.0]))
+    Array([1., 1., 4.], dtype=float32)
+    """
     return _ignoring_nan("nancumsum", cumsum, 0, None, a, axis, dtype, out)
 
 
 def nancumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
-    """`cumprod` with NaN as 1."""
+    """`cumprod` with NaN as 1. Arguments, dtypes and errors are as there. Source: `numpy.nancumprod`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.nancumprod(jnp.array([2.0, jnp.nan, 3.0]))
+    Array([2., 2., 6.], dtype=float32)
+    """
     return _ignoring_nan("nancumprod", cumprod, 1, None, a, axis, dtype, out)
 
 
 def cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Array:
     """The sums of all prefixes along `axis`, which may be left out for one-dimensional arrays only.
 
-    With `include_initial`, that of the empty prefix, 0, comes first. Raises ValueError for scalars,
-    or if an axis is needed.
+    With `include_initial`, that of the empty prefix, 0, comes first, so that `axis` is longer by 1; else
+    the shape is that of `x`. Integers are summed in the default integer, unless `dtype` is given.
+    Raises ValueError for scalars, or if an axis is needed or out of bounds; TypeError for lists.
+    Source: the array API standard, `cumulative_sum`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.cumulative_sum(jnp.array([1, 2, 3]), include_initial=True)
+    Array([0, 1, 3, 6], dtype=int32)
     """
     return _standard_cumulative("cumulative_sum", cumsum_p, 0, x, axis, dtype, include_initial)
 
 
 def cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Array:
-    """The products of all prefixes along `axis`; with `include_initial`, 1 comes first. See
-    `cumulative_sum`."""
+    """The products of all prefixes along `axis`; with `include_initial`, 1 comes first.
+
+    Arguments, dtypes and errors are as of `cumulative_sum`. Source: the array API standard,
+    `cumulative_prod`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.cumulative_prod(jnp.array([1, 2, 3]), include_initial=True)
+    Array([1, 1, 2, 6], dtype=int32)
+    """
     return _standard_cumulative("cumulative_prod", cumprod_p, 1, x, axis, dtype, include_initial)
 
 

@@ -638,7 +638,7 @@ def iscomplex(x: Any) -> Array:
     >>> jnp.iscomplex(jnp.array([1 + 1j, 2 + 0j]))
     Array([ True, False], dtype=bool)
     """
-    return not_equal(imag(x), 0)
+    return not_equal(imag(array_like(x, "iscomplex")), 0)
 
 
 def isreal(x: Any) -> Array:
@@ -650,7 +650,7 @@ def isreal(x: Any) -> Array:
     >>> jnp.isreal(jnp.array([1 + 1j, 2 + 0j]))
     Array([False,  True], dtype=bool)
     """
-    return equal(imag(x), 0)
+    return equal(imag(array_like(x, "isreal")), 0)
 
 
 @planned
