@@ -430,6 +430,3 @@ __all__ = [
     "neg", "nextafter", "one_minus_square", "population_count", "pow", "real", "reciprocal", "rem", "round", "rsqrt", "select", "shift_left",
     "shift_right_arithmetic", "shift_right_logical", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh",
 ]  # fmt: skip
-
-#: For doctest, which looks for functions where they are written.
-__test__ = {name: globals()[name] for name in __all__}

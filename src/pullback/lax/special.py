@@ -626,6 +626,3 @@ __all__ = [
     "polygamma_p", "psi_change_p", "random_gamma_grad", "regularized_incomplete_beta_p", "trigamma_p", "zeta",
     "zeta_by_exponent_p", "zeta_p",
 ]  # fmt: skip
-
-#: For doctest, which looks for functions where they are written.
-__test__ = {name: globals()[name] for name in __all__ if not name.endswith("_p")}

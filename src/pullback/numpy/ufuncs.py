@@ -750,6 +750,3 @@ __all__ += ["logical_and", "logical_not", "logical_or", "logical_xor", "maximum"
 __all__ += ["nan_to_num", "negative", "nextafter", "not_equal", "positive", "rad2deg", "radians", "real"]
 __all__ += ["reciprocal", "rint", "round", "sign", "signbit", "sin", "sinh", "sqrt", "square", "subtract", "tan"]
 __all__ += ["tanh", "true_divide", "trunc"]
-
-#: For doctest, which looks for functions where they are written.
-__test__ = {name: globals()[name] for name in __all__}
