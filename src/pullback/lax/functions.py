@@ -107,7 +107,7 @@ expm1 = accurate(table.expm1_p, "e^x - 1, exact also for small x.",
                  "lax.exp(1e-10) - 1 -> Array(0., dtype=float32, weak_type=True)")
 log = accurate(table.log_p, "The natural logarithm: NaN for negative reals, the principal branch for complex x.",
                "lax.log(jnp.array([1.0, 0.0, -1.0])) -> Array([  0., -inf,  nan], dtype=float32)\n"
-               "lax.log(-1 + 0j) -> Array(0.+3.1415927j, dtype=complex64, weak_type=True)")
+               "lax.log(-1 + 0j) - 1j * jnp.pi -> Array(0.+0.j, dtype=complex64, weak_type=True)")
 log2 = accurate(table.log2_p, "The logarithm to base 2; of the same domain as `log`.",
                 "lax.log2(jnp.array([8.0, 0.25, 0.0])) -> Array([  3.,  -2., -inf], dtype=float32)")
 log1p = accurate(table.log1p_p, "log(1 + x), exact also for small x.",
@@ -116,7 +116,7 @@ log1p = accurate(table.log1p_p, "log(1 + x), exact also for small x.",
 logistic = accurate(table.logistic_p, "The logistic function 1 / (1 + e^-x).",
                     "lax.logistic(jnp.array([0.0, 2.0, -jnp.inf])).round(4) -> Array([0.5   , 0.8808, 0.    ], dtype=float32)")
 sqrt = accurate(table.sqrt_p, "The square root: NaN for negative reals, the principal branch for complex x.",
-                "lax.sqrt(jnp.array([9.0, 2.0, -1.0])) -> Array([3.       , 1.4142135,       nan], dtype=float32)\n"
+                "lax.sqrt(jnp.array([9.0, 0.25, -1.0])) -> Array([3. , 0.5, nan], dtype=float32)\n"
                 "lax.sqrt(-1 + 0j) -> Array(0.+1.j, dtype=complex64, weak_type=True)")
 rsqrt = accurate(table.rsqrt_p, "1 / √x.", "lax.rsqrt(jnp.array([4.0, 0.0, -1.0])) -> Array([0.5, inf, nan], dtype=float32)")
 cbrt = accurate(table.cbrt_p, "The real cube root, negative for negative x.",
@@ -291,11 +291,13 @@ def integer_pow(x: Any, y: int) -> Array:
 def pow(x: Any, y: Any) -> Array:
     """x^y for floating or complex `x`, and `y` of the same dtype or of any integer dtype; 0^0 is 1.
 
-    Integer exponents give real results for negative `x`; x^0 then has derivative 0 everywhere.
-    Raises TypeError for other dtypes.
+    Integer exponents give real results for negative `x`; x^0 then has derivative 0 everywhere. The
+    result has the dtype of `x`, and the one shape of both, up to scalars and axes of length 1. Raises
+    TypeError for other operands. Source: StableHLO, `power`.
 
-    >>> pow(2.0, 3)
-    Array(8., dtype=float32, weak_type=True)
+    >>> from pullback import lax
+    >>> lax.pow(-2.0, 3), lax.pow(-2.0, 0.5)
+    (Array(-8., dtype=float32, weak_type=True), Array(nan, dtype=float32, weak_type=True))
     """
     x, y = accepted("pow", INEXACT, x), as_array(y)
     if x.dtype != y.dtype and not dtypes.is_integer(y.dtype):
@@ -324,13 +326,15 @@ def mulhi(x: Any, y: Any, /) -> Array:
 
 def select(pred: Any, on_true: Any, on_false: Any) -> Array:
     """`on_true` where the boolean `pred` is true, `on_false` elsewhere: two of one shape and dtype,
-    whose shape `pred` has if it is no scalar.
+    whose shape `pred` has if it is no scalar, and which the result has.
 
-    >>> import numpy as np
-    >>> select(True, np.float32([1, 2]), np.float32([3, 4])).tolist()
-    [1.0, 2.0]
+    Raises TypeError if dtypes or shapes differ; `jnp.where` broadcasts. The case that is not taken
+    passes no derivative. Source: StableHLO, `select`.
 
-    Raises TypeError if dtypes or shapes differ; `jnp.where` broadcasts.
+    >>> from pullback import lax
+    >>> import pullback.numpy as jnp
+    >>> lax.select(jnp.array([True, False]), jnp.array([1, 2]), jnp.array([30, 40]))
+    Array([ 1, 40], dtype=int32)
     """
     pred, on_true, on_false = as_array(pred), as_array(on_true), as_array(on_false)
     if on_true.shape != on_false.shape or pred.shape not in ((), on_true.shape):
@@ -345,8 +349,13 @@ def clamp(min: Any, x: Any, max: Any) -> Array:
     """`x` kept between `min` and `max`, which are scalars or of the shape of `x`: min(max(x, min),
     max).
 
-    >>> clamp(0.0, 3.0, 1.0)
-    Array(1., dtype=float32, weak_type=True)
+    All three are of one dtype, which the result has, with the shape of `x`. Raises TypeError for other
+    operands. Source: StableHLO, `clamp`.
+
+    >>> from pullback import lax
+    >>> import pullback.numpy as jnp
+    >>> lax.clamp(0.0, jnp.array([-1.0, 0.5, 3.0]), 1.0)
+    Array([0. , 0.5, 1. ], dtype=float32)
     """
     low, x, high = of_one_dtype("clamp", table.clamp_p.kinds, min, x, max)
     for name, bound in (("min", low), ("max", high)):
@@ -359,10 +368,16 @@ def clamp(min: Any, x: Any, max: Any) -> Array:
 
 def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZERO) -> Array:
     """The nearest integer, as a float; halves go away from zero, or to the even one with
-    `RoundingMethod.TO_NEAREST_EVEN`.
+    `RoundingMethod.TO_NEAREST_EVEN`. Of the shape and floating dtype of `x`; its derivative is 0.
 
-    >>> round(2.5), round(2.5, RoundingMethod.TO_NEAREST_EVEN)
-    (Array(3., dtype=float32, weak_type=True), Array(2., dtype=float32, weak_type=True))
+    Raises TypeError for other dtypes, ValueError for other methods. Source: StableHLO,
+    `round_nearest_afz` and `round_nearest_even`.
+
+    >>> from pullback import lax
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([0.5, 1.5, -2.5])
+    >>> lax.round(x), lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN)
+    (Array([ 1.,  2., -3.], dtype=float32), Array([ 0.,  2., -2.], dtype=float32))
     """
     return table.round_p.bind(accepted("round", FLOAT, x), rounding_method=RoundingMethod(rounding_method))
 
@@ -383,10 +398,15 @@ def nextafter(x1: Any, x2: Any) -> Array:
 
 
 def complex(x: Any, y: Any) -> Array:
-    """x + y·1j, of two float32 or two float64 operands.
+    """x + y·1j, of two float32 or two float64 operands of one shape, up to scalars and axes of length 1.
 
-    >>> complex(1.0, 2.0)
-    Array(1.+2.j, dtype=complex64, weak_type=True)
+    The result is complex64 or complex128, of that shape. Raises TypeError for other operands. Source:
+    StableHLO, `complex`.
+
+    >>> from pullback import lax
+    >>> import pullback.numpy as jnp
+    >>> lax.complex(jnp.array([1.0, 2.0]), -1.0)
+    Array([1.-1.j, 2.-1.j], dtype=complex64)
     """
     x, y = as_array(x), as_array(y)
     table.complex_p.type_of(x.aval.update(shape=()), y.aval.update(shape=()))
@@ -412,10 +432,14 @@ def conj(x: Any) -> Array:
 
 
 def dtype(x: Any) -> DType:
-    """The dtype of an array, a NumPy value, a Python scalar or a Python scalar type.
+    """The dtype that an array, a NumPy value, a Python scalar or a Python scalar type has as an Array's.
 
-    >>> dtype(1.0)
-    dtype('float32')
+    64-bit types are narrowed, unless `enable_x64` is set. Raises TypeError for lists and what else has none.
+
+    >>> import numpy as np
+    >>> from pullback import lax
+    >>> lax.dtype(1.0), lax.dtype(np.int64(1)), lax.dtype(bool)
+    (dtype('float32'), dtype('int32'), dtype('bool'))
     """
     if isinstance(x, type):
         return dtypes.canonicalize_dtype(x)
