@@ -1,7 +1,8 @@
-"""Every public name of the reference has a docstring with an example, and every example gives what it says.
+"""Every public name of the reference has a docstring with an example, every method has a docstring, and every example gives
+what it says.
 
 pytest runs the doctests that it finds in modules; those of functions that are made when a module is loaded, which it does
-not find, are run here. `python -m tests.test_docstrings` lists what has no example, a page a line.
+not find, are run here. `python -m tests.test_docstrings` lists what is lacking, a page a line.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 
 from pullback.core.config import enable_x64
+from pullback.core.primitive import Primitive
 
 ROOT = Path(__file__).parent.parent
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
@@ -29,7 +31,7 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 #: need none: see `needs_example`.)
 WITHOUT: dict[str, str] = {}
 
-#: Names whose examples are still to be written, by page. This list is to shrink: a name on it that has an example
+#: What is still to be written, by page. This list is to shrink: a name on it that has an example
 #: fails, and `python -m tests.test_docstrings > tests/docstrings_to_write.txt` writes it anew.
 UNWRITTEN = Path(__file__).parent / "docstrings_to_write.txt"
 
@@ -57,19 +59,32 @@ def public(page: str) -> dict[str, Any]:
 
 def needs_example(value: Any) -> bool:
     """Whether a value is a function or class of ours; not a constant, a primitive, a type of others or a name for a type."""
-    if hasattr(value, "bind") and hasattr(value, "type_of"):
-        return False
-    if not callable(value) or typing.get_origin(value) is not None or isinstance(value, typing.TypeVar):
+    if (
+        isinstance(value, Primitive)
+        or not callable(value)
+        or typing.get_origin(value)
+        or isinstance(value, typing.TypeVar)
+    ):
         return False
     return str(getattr(value, "__module__", "")).startswith("pullback")
 
 
-def without_example(page: str) -> list[str]:
-    return [
-        name
-        for name, value in public(page).items()
-        if needs_example(value) and ">>>" not in (inspect.getdoc(value) or "")
-    ]
+def methods(value: Any) -> dict[str, Any]:
+    """The public methods and properties that a class of ours defines, as the reference shows them."""
+    if not inspect.isclass(value) or not needs_example(value):
+        return {}
+    own = {n: m.__func__ if isinstance(m, (classmethod, staticmethod)) else m for n, m in vars(value).items()}
+    return {n: m for n, m in own.items() if not n.startswith("_") and (inspect.isroutine(m) or isinstance(m, property))}
+
+
+def lacking(page: str) -> list[str]:
+    """Names whose docstring has no example, and methods without a docstring."""
+    names = []
+    for name, value in public(page).items():
+        if needs_example(value) and ">>>" not in (inspect.getdoc(value) or ""):
+            names.append(name)
+        names += [f"{name}.{member}" for member, method in methods(value).items() if not inspect.getdoc(method)]
+    return names
 
 
 def unwritten() -> dict[str, set[str]]:
@@ -79,12 +94,10 @@ def unwritten() -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_public_name_has_an_example(page: str) -> None:
-    undocumented = [n for n, value in public(page).items() if needs_example(value) and not inspect.getdoc(value)]
-    found, later = set(without_example(page)), unwritten().get(page, set())
-    excused = {name.removeprefix(f"{page}.") for name in WITHOUT if name.rpartition(".")[0] == page}
-    assert not set(undocumented) - later - excused, "no docstring"
-    assert not found - later - excused, "no example in the docstring"
-    assert not (later | excused) - found, f"has an example now: take it off {UNWRITTEN.name}"
+    found, later = set(lacking(page)), unwritten().get(page, set())
+    excused = {name.removeprefix(f"{page}.") for name in WITHOUT if name.startswith(f"{page}.")}
+    assert not found - later - excused, "a name without an example, or a method without a docstring"
+    assert not (later | excused) - found, f"is written now: take it off {UNWRITTEN.name}"
 
 
 # ---- examples -----------------------------------------------------------------------------------------
@@ -135,5 +148,5 @@ def test_examples_that_pytest_does_not_find(page: str, monkeypatch: pytest.Monke
 
 if __name__ == "__main__":
     for page in PAGES:
-        if names := without_example(page):
+        if names := lacking(page):
             print(f"{page}: {' '.join(sorted(names))}")

@@ -259,11 +259,13 @@ def described(name: str, primitive: Any, operands: int, inexact: bool, doc: str,
         if primitive.weakness == "never":
             dtype = ", their dtypes are promoted to one, and\nthe result is boolean."
         elif inexact:
-            dtype = ", and their dtypes are promoted to a\nfloating or complex one, which the result has."
+            kinds = "floating or complex" if "c" in primitive.kinds else "floating"
+            dtype = f", and their dtypes are promoted to a\n{kinds} one, which the result has."
         else:
             dtype = ", and their dtypes are promoted to one,\nwhich the result has."
     errors = ", ".join(["lists", *refused[:-1]]) + (f" and {refused[-1]}" if refused else "")
-    rules = f"{shape}{dtype} TypeError for {errors}. Source: `numpy.{name}`."
+    end = " " if operands == 1 else "\n"
+    rules = f"{shape}{dtype}{end}TypeError for {errors}. Source: `numpy.{name}`."
     return f"{doc}\n\n{rules}\n\n{examples(shows)}"
 
 
