@@ -1,7 +1,7 @@
 """Elementwise functions with NumPy's names, promotion and broadcasting: the regular ones.
 
-The regular ones are lines of a table: a primitive, its name, one sentence, and `inexact=True` if
-integers give floats. Below the table stand parts, signs, rounding, logic and classification, in
+The regular ones are lines of a table: a primitive, its name, one sentence, an example, and
+`inexact=True` if integers give floats. Below the table stand parts, signs, rounding, logic and classification, in
 terms of these; what NumPy defines by cases is in `numpy.arithmetic`. Operands are Arrays, NumPy
 values or Python scalars; lists are refused with TypeError. Derivatives stay finite at the points
 where a formula's branches would make NaN.
