@@ -85,8 +85,15 @@ def asarray(
 ) -> Array:
     """`a` as an Array: as `array`, and Arrays of the right type come back as they are.
 
-    >>> asarray(np.arange(3.0))
+    `copy=True` copies those, too. Raises what `array` raises.
+
+    >>> import numpy as np
+    >>> import pullback.numpy as jnp
+    >>> jnp.asarray(np.arange(3.0))
     Array([0., 1., 2.], dtype=float32)
+    >>> x = jnp.ones(3)
+    >>> jnp.asarray(x) is x, jnp.asarray(x, copy=True) is x
+    (True, False)
     """
     if (
         dtype is None
@@ -177,18 +184,32 @@ def _from_object(x: Any) -> Array:
 
 
 def copy(a: Any, order: str | None = None) -> Array:
-    """A copy of `a`: an Array of its own, which stays when `a` is deleted or donated."""
+    """A copy of `a`, of the same shape and dtype: an Array of its own, which stays when `a` is
+    deleted or donated.
+
+    Raises TypeError for what is no array, NotImplementedError for an `order` other than "K" or
+    None.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.arange(3)
+    >>> y = jnp.copy(x)
+    >>> x.delete()
+    >>> y
+    Array([0, 1, 2], dtype=int32)
+    """
     return array(array_like(a, "copy"), order=order)
 
 
 def astype(x: Any, dtype: Any, /, *, copy: bool = False, device: Any = None) -> Array:
-    """`x` converted to `dtype` (None: the default float), strongly typed.
+    """`x` converted to `dtype` (None: the default float), strongly typed; the shape stays.
 
     Complex to real drops the imaginary part; floats convert to integers towards zero, saturating,
-    NaN to 0.
+    NaN to 0. `copy` is accepted and changes nothing. Raises TypeError for what is no array and no
+    dtype.
 
-    >>> astype(array([1.5, -2.5]), int)
-    Array([ 1, -2], dtype=int32)
+    >>> import pullback.numpy as jnp
+    >>> jnp.astype(jnp.array([1.5, -2.5, 1e20, jnp.nan]), jnp.int8)
+    Array([  1,  -2, 127,   0], dtype=int8)
     """
     del copy
     x = array_like(x, "astype")
@@ -203,6 +224,16 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     That must not be written to any more. Raises BufferError if a copy would be needed, for 64-bit
     types that become narrower among others; BufferError for other devices and for dtypes that are
     not in DLPack; TypeError for what does not support DLPack.
+
+    Source: the DLPack specification, and the array API standard's `from_dlpack`.
+
+    >>> import numpy as np
+    >>> import pullback.numpy as jnp
+    >>> theirs = np.array([1.0, 2.0], np.float32)
+    >>> ours = jnp.from_dlpack(theirs)
+    >>> theirs[0] = 7
+    >>> ours
+    Array([1., 2.], dtype=float32)
     """
     if isinstance(x, Array):
         return x if device is None else placed(x, device)
@@ -227,43 +258,113 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
 
 
 def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0) -> Array:
-    """A one-dimensional array of the numbers in a buffer of bytes. See `numpy.frombuffer`."""
+    """The numbers in a buffer of bytes, as an array of one axis: `count` of them
+    (all, if negative), from byte `offset` on. See `numpy.frombuffer`.
+
+    64-bit numbers become 32-bit ones, unless `enable_x64` is on. The bytes are copied. Raises
+    ValueError if the bytes do not divide into numbers, or there are too few.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.frombuffer(bytes([1, 0, 2, 0, 3, 0]), dtype=jnp.int16, offset=2)
+    Array([2, 3], dtype=int16)
+    """
     return array(np.frombuffer(buffer, np.dtype(dtype), count, offset))
 
 
 def fromstring(string: str, dtype: Any = float, count: int = -1, *, sep: str) -> Array:
-    """A one-dimensional array of the numbers in a text, separated by `sep`."""
+    """The numbers in a text, separated by `sep`, as an array of one axis: the first `count`, or all
+    if it is negative. See `numpy.fromstring`.
+
+    Raises ValueError for text that is no number.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fromstring("1, 2, 4", dtype=int, sep=",")
+    Array([1, 2, 4], dtype=int32)
+    """
     return array(np.fromstring(string, np.dtype(dtype), count, sep=sep))
 
 
 def fromfile(*args: Any, **kwargs: Any) -> Array:
-    """Not supported, because a file's contents may change: use `asarray(numpy.fromfile(...))`."""
+    """Not supported, because a file's contents may change: use `asarray(numpy.fromfile(...))`.
+    Always raises NotImplementedError.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import pullback.numpy as jnp
+    >>> with tempfile.TemporaryFile() as file:
+    ...     _ = file.write(np.array([1, 2], np.int32).tobytes())
+    ...     _ = file.seek(0)
+    ...     jnp.asarray(np.fromfile(file, np.int32))
+    Array([1, 2], dtype=int32)
+    """
     raise NotImplementedError(
         "fromfile depends on more than its arguments: use asarray(numpy.fromfile(...)), outside of transformations"
     )
 
 
 def fromiter(*args: Any, **kwargs: Any) -> Array:
-    """Not supported, because an iterator has state: use `asarray(numpy.fromiter(...))`."""
+    """Not supported, because an iterator has state: use `asarray(numpy.fromiter(...))`. Always
+    raises NotImplementedError.
+
+    >>> import numpy as np
+    >>> import pullback.numpy as jnp
+    >>> jnp.asarray(np.fromiter((n * n for n in range(4)), np.int32))
+    Array([0, 1, 4, 9], dtype=int32)
+    """
     raise NotImplementedError(
         "fromiter consumes its argument: use asarray(numpy.fromiter(...)), outside of transformations"
     )
 
 
 def save(file: Any, arr: Any, allow_pickle: bool = True) -> None:
-    """Write an array to a `.npy` file. See `numpy.save`."""
+    """Write an array to a `.npy` file: a path, or a file open for writing bytes. See `numpy.save`.
+
+    Raises TracerArrayConversionError for traced values, OSError if the file cannot be written.
+
+    >>> import io
+    >>> import pullback.numpy as jnp
+    >>> file = io.BytesIO()
+    >>> jnp.save(file, jnp.arange(3))
+    >>> _ = file.seek(0)
+    >>> jnp.load(file)
+    Array([0, 1, 2], dtype=int32)
+    """
     np.save(file, np.asarray(arr), allow_pickle=allow_pickle)
 
 
 def savez(file: Any, *args: Any, allow_pickle: bool = True, **kwds: Any) -> None:
-    """Write several arrays to an `.npz` file. See `numpy.savez`."""
+    """Write several arrays to an `.npz` file: those given by name under their names, others as
+    "arr_0", "arr_1", ... See `numpy.savez`.
+
+    Raises TracerArrayConversionError for traced values, OSError if the file cannot be written.
+
+    >>> import io
+    >>> import pullback.numpy as jnp
+    >>> file = io.BytesIO()
+    >>> jnp.savez(file, weights=jnp.ones((2, 2)), bias=jnp.zeros(2))
+    >>> _ = file.seek(0)
+    >>> jnp.load(file)["bias"]
+    array([0., 0.], dtype=float32)
+    """
     arrays = {name: np.asarray(value) for name, value in kwds.items()}
     np.savez(file, *map(np.asarray, args), allow_pickle=allow_pickle, **arrays)
 
 
 def load(file: Any, *args: Any, **kwargs: Any) -> Any:
-    """Read what `save` (an Array) or `savez` (NumPy's mapping of names to arrays) wrote. See
-    `numpy.load`."""
+    """Read what `save` (an Array) or `savez` (NumPy's mapping of names to NumPy arrays) wrote. The
+    arguments are those of `numpy.load`.
+
+    64-bit numbers become 32-bit ones, unless `enable_x64` is on; bfloat16 comes back as it was.
+    Raises OSError and ValueError as `numpy.load` does.
+
+    >>> import io
+    >>> import pullback.numpy as jnp
+    >>> file = io.BytesIO()
+    >>> jnp.save(file, jnp.array([1, 2], jnp.bfloat16))
+    >>> _ = file.seek(0)
+    >>> jnp.load(file)
+    Array([1, 2], dtype=bfloat16)
+    """
     out = np.load(file, *args, **kwargs)
     if not isinstance(out, np.ndarray):
         return out
@@ -275,7 +376,12 @@ def load(file: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def iterable(y: Any) -> bool:
-    """Whether `y` can be iterated over."""
+    """Whether `y` can be iterated over.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.iterable(jnp.ones(2)), jnp.iterable(jnp.ones(())), jnp.iterable(1.0)
+    (True, False, False)
+    """
     try:
         iter(y)
     except TypeError:
@@ -284,25 +390,48 @@ def iterable(y: Any) -> bool:
 
 
 def isscalar(element: Any) -> bool:
-    """Whether `element` is a scalar: a number, a string, or an array without axes."""
+    """Whether `element` is a scalar: a number, a string, or an array without axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.isscalar(3.5), jnp.isscalar(jnp.array(3.5)), jnp.isscalar(jnp.array([3.5]))
+    (True, True, False)
+    """
     if isinstance(element, (Array, np.ndarray)):
         return len(element.shape) == 0
     return np.isscalar(element)
 
 
 def ndim(a: Any) -> int:
-    """Number of axes of an array or nested list."""
+    """Number of axes of an array or nested list, an `int`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.ndim(jnp.ones((2, 3))), jnp.ndim([[1, 2]]), jnp.ndim(7)
+    (2, 2, 0)
+    """
     return a.ndim if isinstance(a, Array) else np.ndim(a)
 
 
 def shape(a: Any) -> Shape:
-    """Length of each axis of an array or nested list."""
+    """Length of each axis of an array or nested list, a tuple.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.shape(jnp.ones((2, 3))), jnp.shape([[1, 2]]), jnp.shape(7)
+    ((2, 3), (1, 2), ())
+    """
     return tuple(a.shape) if isinstance(a, Array) else np.shape(a)
 
 
 def size(a: Any, axis: int | Sequence[int] | None = None) -> int:
     """Number of elements of an array or nested list, or their number along `axis` (or several
-    axes)."""
+    axes), an `int`.
+
+    Raises ValueError for axes that are out of bounds.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.ones((2, 3, 4))
+    >>> jnp.size(x), jnp.size(x, 1), jnp.size(x, (0, 2))
+    (24, 3, 8)
+    """
     sizes = shape(a)
     out = 1
     for i in canonical_axes(axis, len(sizes)):

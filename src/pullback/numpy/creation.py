@@ -61,10 +61,14 @@ def _filled(shape: Shape, value: Any, dtype: DType, weak_type: bool = False) -> 
 
 
 def zeros(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
-    """An array of zeros (float32 by default).
+    """An array of zeros of `shape`, an integer or several (float32 by default).
 
-    >>> zeros((2, 3)).shape
-    (2, 3)
+    Raises TypeError for sizes that are negative, or no concrete integers.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.zeros((2, 3), int)
+    Array([[0, 0, 0],
+           [0, 0, 0]], dtype=int32)
     """
     no_sharding("zeros", out_sharding)
     dtype = dtypes.canonicalize_dtype(float if dtype is None else dtype)
@@ -72,14 +76,28 @@ def zeros(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: An
 
 
 def ones(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
-    """An array of ones (float32 by default)."""
+    """An array of ones of `shape`, an integer or several (float32 by default).
+
+    Raises TypeError for sizes that are negative, or no concrete integers.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.ones(3), jnp.ones((1, 2), bool)
+    (Array([1., 1., 1.], dtype=float32), Array([[ True,  True]], dtype=bool))
+    """
     no_sharding("ones", out_sharding)
     dtype = dtypes.canonicalize_dtype(float if dtype is None else dtype)
     return placed(_filled(canonical_shape(shape), 1, dtype), device)
 
 
 def empty(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
-    """An array of unspecified contents: zeros."""
+    """An array of `shape` (float32 by default) whose contents are left open: here they are zeros.
+
+    Raises TypeError for sizes that are negative, or no concrete integers.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.empty((2, 0, 3)).shape
+    (2, 0, 3)
+    """
     return zeros(shape, dtype, device=device, out_sharding=out_sharding)
 
 
@@ -87,8 +105,15 @@ def empty(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: An
 def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
     """`fill_value`, a scalar or an array that broadcasts, in an array of `shape`.
 
-    >>> full((2,), 7)
+    Without `dtype` it has the type of the value: a Python number's is weak. Raises ValueError if
+    the value does not broadcast, TypeError for sizes that are negative, or no concrete integers.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.full((2,), 7)
     Array([7, 7], dtype=int32, weak_type=True)
+    >>> jnp.full((2, 2), jnp.array([1.0, 2.0]), jnp.float16)
+    Array([[1., 2.],
+           [1., 2.]], dtype=float16)
     """
     no_sharding("full", out_sharding)
     shape = canonical_shape(shape)
@@ -122,14 +147,35 @@ def _model(name: str, a: Any, dtype: Any, shape: Any) -> tuple[Shape, DType, boo
 
 
 def zeros_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
-    """Zeros of the shape, dtype and weakness of `a`, save for what is given."""
+    """Zeros of the shape, dtype and weakness of `a`, save for what is given.
+
+    `a` is an array, or anything that has a shape and a dtype (`ShapeDtypeStruct`). Raises TypeError
+    for what is neither.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 2], [3, 4]], jnp.int16)
+    >>> jnp.zeros_like(x)
+    Array([[0, 0],
+           [0, 0]], dtype=int16)
+    >>> jnp.zeros_like(x, shape=3)
+    Array([0, 0, 0], dtype=int16)
+    """
     no_sharding("zeros_like", out_sharding)
     shape, dtype, weak = _model("zeros_like", a, dtype, shape)
     return placed_like(_filled(shape, 0, dtype, weak), a, device)
 
 
 def ones_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
-    """Ones of the shape, dtype and weakness of `a`, save for what is given."""
+    """Ones of the shape, dtype and weakness of `a`, save for what is given.
+
+    `a` is an array, or anything that has a shape and a dtype (`ShapeDtypeStruct`). Raises TypeError
+    for what is neither.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.ones_like(jnp.array([[1, 2], [3, 4]]), dtype=float)
+    Array([[1., 1.],
+           [1., 1.]], dtype=float32)
+    """
     no_sharding("ones_like", out_sharding)
     shape, dtype, weak = _model("ones_like", a, dtype, shape)
     return placed_like(_filled(shape, 1, dtype, weak), a, device)
@@ -138,7 +184,15 @@ def ones_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = Non
 def empty_like(
     prototype: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None
 ) -> Array:
-    """Zeros, which stand for unspecified contents, of the shape and dtype of `prototype`."""
+    """Zeros, which stand for unspecified contents, of the shape and dtype of `prototype`, save for
+    what is given.
+
+    See `zeros_like` for what a prototype may be.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.empty_like(jnp.array([1.0, 2.0]), dtype=jnp.uint8)
+    Array([0, 0], dtype=uint8)
+    """
     return zeros_like(prototype, dtype, shape, device=device, out_sharding=out_sharding)
 
 
@@ -146,7 +200,18 @@ def full_like(
     a: Any, fill_value: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None
 ) -> Array:
     """`fill_value` in an array of the shape and dtype of `a`, save for what is given; weakly typed
-    if `a` is and `fill_value` is a scalar."""
+    if `a` is and `fill_value` is a scalar.
+
+    `fill_value`, a scalar or an array that broadcasts, is converted to the dtype. Raises ValueError
+    if it does not broadcast; see `zeros_like` for what `a` may be.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([1, 2, 3])
+    >>> jnp.full_like(x, 2.75)
+    Array([2, 2, 2], dtype=int32)
+    >>> jnp.full_like(x, 2.75, dtype=float)
+    Array([2.75, 2.75, 2.75], dtype=float32)
+    """
     no_sharding("full_like", out_sharding)
     shape, dtype, weak = _model("full_like", a, dtype, shape)
     keep_imaginary("full_like", fill_value, dtype)
@@ -158,11 +223,16 @@ def full_like(
 
 
 def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = None, *, device: Any = None) -> Array:
-    """An `N` by `M` matrix with ones on the `k`-th diagonal and zeros elsewhere.
+    """An `N` by `M` matrix (N by N by default; float32 by default) with ones on the `k`-th diagonal
+    and zeros elsewhere.
 
-    >>> eye(2)
-    Array([[1., 0.],
-           [0., 1.]], dtype=float32)
+    Diagonal 1 is the one above the main diagonal, -1 the one below; `k` may be traced. Raises
+    TypeError for sizes that are no concrete integers, ValueError for negative ones.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.eye(2, 3, k=1)
+    Array([[0., 1., 0.],
+           [0., 0., 1.]], dtype=float32)
     """
     n = _size("eye", N)
     m = n if M is None else _size("eye", M)
@@ -195,13 +265,30 @@ def _compare_indices(comparison: Any, n: int, m: int, k: Any) -> Array:
 
 
 def identity(n: Any, dtype: Any = None) -> Array:
-    """The `n` by `n` identity matrix."""
+    """The `n` by `n` identity matrix (float32 by default).
+
+    Raises TypeError for a size that is no concrete integer, ValueError for a negative one.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.identity(2, int)
+    Array([[1, 0],
+           [0, 1]], dtype=int32)
+    """
     return eye(n, dtype=dtype)
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Array:
-    """An `N` by `M` matrix (float32 by default) with ones on and below the `k`-th diagonal and
-    zeros above."""
+    """An `N` by `M` matrix (N by N by default; float32 by default) with ones on and below the
+    `k`-th diagonal and zeros above.
+
+    Raises TypeError for sizes that are no concrete integers, ValueError for negative ones.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.tri(3, dtype=int)
+    Array([[1, 0, 0],
+           [1, 1, 0],
+           [1, 1, 1]], dtype=int32)
+    """
     n = _size("tri", N)
     m = n if M is None else _size("tri", M)
     return placed(convert(_lower(n, m, k), dtypes.canonicalize_dtype(np.float32 if dtype is None else dtype)))
@@ -215,13 +302,37 @@ def _lower(n: int, m: int, k: Any) -> Array:
 
 @planned
 def tril(m: Any, k: int = 0) -> Array:
-    """The lower triangles of matrices: zero above the `k`-th diagonal of the last two axes."""
+    """The lower triangles of matrices of shape (..., m, n): zero above the `k`-th diagonal of the
+    last two axes.
+
+    Shape and dtype are those of `m`. Raises ValueError for fewer than two axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.tril(jnp.arange(1, 10).reshape(3, 3))
+    Array([[1, 0, 0],
+           [4, 5, 0],
+           [7, 8, 9]], dtype=int32)
+    >>> jnp.tril(jnp.arange(1, 10).reshape(3, 3), -1)
+    Array([[0, 0, 0],
+           [4, 0, 0],
+           [7, 8, 0]], dtype=int32)
+    """
     return _triangle("tril", m, k, True)
 
 
 @planned
 def triu(m: Any, k: int = 0) -> Array:
-    """The upper triangles of matrices: zero below the `k`-th diagonal of the last two axes."""
+    """The upper triangles of matrices of shape (..., m, n): zero below the `k`-th diagonal of the
+    last two axes.
+
+    Shape and dtype are those of `m`. Raises ValueError for fewer than two axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.triu(jnp.arange(1, 10).reshape(3, 3), 1)
+    Array([[0, 2, 3],
+           [0, 0, 6],
+           [0, 0, 0]], dtype=int32)
+    """
     return _triangle("triu", m, k, False)
 
 
@@ -238,13 +349,18 @@ def _triangle(name: str, m: Any, k: Any, lower: bool) -> Array:
 
 @planned
 def diag(v: Any, k: int = 0) -> Array:
-    """The `k`-th diagonal of a matrix, or the matrix with vector `v` on its `k`-th diagonal.
+    """The `k`-th diagonal of a matrix, or the square matrix with vector `v` on its `k`-th diagonal.
 
-    >>> from pullback.numpy import array
-    >>> diag(array([1, 2]), 1)
+    A vector of n elements gives n + |k| rows and columns; the dtype stays. Raises ValueError for
+    other numbers of axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.diag(jnp.array([1, 2]), 1)
     Array([[0, 1, 0],
            [0, 0, 2],
            [0, 0, 0]], dtype=int32)
+    >>> jnp.diag(jnp.array([[1, 2], [3, 4]]))
+    Array([1, 4], dtype=int32)
     """
     x = array_like(v, "diag")
     k = operator.index(k)
@@ -263,7 +379,18 @@ def diag(v: Any, k: int = 0) -> Array:
 
 
 def diagflat(v: Any, k: int = 0) -> Array:
-    """The matrix with the elements of `v`, in row-major order, on its `k`-th diagonal."""
+    """The square matrix with the elements of `v`, in row-major order, on its `k`-th diagonal.
+
+    `v` has any shape; n elements give n + |k| rows and columns. Raises TypeError for what is no
+    array.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.diagflat(jnp.array([[1, 2], [3, 4]]))
+    Array([[1, 0, 0, 0],
+           [0, 2, 0, 0],
+           [0, 0, 3, 0],
+           [0, 0, 0, 4]], dtype=int32)
+    """
     x = strong(array_like(v, "diagflat"))
     return diag(x if x.ndim == 1 else reshape_p.bind(x, new_sizes=(x.size,)), k)
 
@@ -272,6 +399,12 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     """The diagonals of the matrices in axes `axis1` and `axis2`, which become the last axis.
 
     Element i is a[..., i, i + offset]. Raises ValueError if there are not two axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.diagonal(jnp.array([[1, 2, 3], [4, 5, 6]]), 1)
+    Array([2, 6], dtype=int32)
+    >>> jnp.diagonal(jnp.ones((2, 3, 4, 3)), axis1=1, axis2=3).shape
+    (2, 4, 3)
     """
     x = strong(array_like(a, "diagonal"))
     if x.ndim < 2:

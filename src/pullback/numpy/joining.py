@@ -76,27 +76,43 @@ def join_arrays(name: str, arrays: list[Array], axis: int | None, dtype: Any) ->
 
 @planned
 def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Array:
-    """Arrays (or the rows of one) joined along `axis`; flattened first if it is None. Dtypes are
-    promoted unless given.
+    """Arrays (or the rows of one) joined along `axis`; flattened first if it is None.
 
-    Raises TypeError if shapes differ on another axis.
+    The arrays have one number of axes, and one length along each but `axis`, whose lengths add up.
+    Dtypes are promoted together, unless `dtype` is given. Raises TypeError if shapes differ on
+    another axis and for what is no sequence, ValueError for an empty sequence and for scalars.
 
-    >>> concatenate([array([1, 2]), array([3.0])])
-    Array([1., 2., 3.], dtype=float32)
+    >>> import pullback.numpy as jnp
+    >>> jnp.concatenate([jnp.array([[1, 2]]), jnp.array([[3.0, 4.0]])])
+    Array([[1., 2.],
+           [3., 4.]], dtype=float32)
+    >>> jnp.concatenate([jnp.array([[1, 2]]), jnp.array([[3, 4]])], axis=1)
+    Array([[1, 2, 3, 4]], dtype=int32)
     """
     return join_arrays("concatenate", _joined("concatenate", arrays), axis, dtype)
 
 
 def concat(arrays: Any, /, *, axis: int | None = 0) -> Array:
-    """Arrays joined along `axis`. See `concatenate`."""
+    """Arrays joined along `axis`: `concatenate` by the name of the array API standard.
+
+    Raises what `concatenate` raises.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.concat([jnp.array([1, 2]), jnp.array([3])])
+    Array([1, 2, 3], dtype=int32)
+    """
     return concatenate(arrays, axis)
 
 
 @planned
 def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Array:
-    """Arrays of one shape along a new `axis`. Raises ValueError if the shapes differ.
+    """Arrays of one shape along a new `axis` of the result, whose length is their number.
 
-    >>> stack([array([1, 2]), array([3, 4])], axis=1)
+    Dtypes are promoted together, unless `dtype` is given. Raises ValueError if the shapes differ
+    and for an empty sequence; `out` must be None.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.stack([jnp.array([1, 2]), jnp.array([3, 4])], axis=1)
     Array([[1, 3],
            [2, 4]], dtype=int32)
     """
@@ -118,30 +134,65 @@ def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Ar
 
 @planned
 def vstack(tup: Any, dtype: Any = None) -> Array:
-    """Arrays on top of each other, along axis 0; vectors are rows.
+    """Arrays on top of each other, along axis 0; vectors of shape (n,) are rows, of shape (1, n).
 
-    >>> vstack([array([1, 2]), array([3, 4])])
+    Dtypes are promoted together, unless `dtype` is given. Raises TypeError if shapes differ on
+    another axis, ValueError for an empty sequence.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.vstack([jnp.array([1, 2]), jnp.array([[3, 4], [5, 6]])])
     Array([[1, 2],
-           [3, 4]], dtype=int32)
+           [3, 4],
+           [5, 6]], dtype=int32)
     """
     return join_arrays("vstack", [raised_to(a, 2) for a in _joined("vstack", _stackable("vstack", tup))], 0, dtype)
 
 
 @planned
 def hstack(tup: Any, dtype: Any = None) -> Array:
-    """Arrays side by side, along axis 1; vectors end to end."""
+    """Arrays side by side, along axis 1; vectors and scalars end to end, along axis 0.
+
+    Dtypes are promoted together, unless `dtype` is given. Raises TypeError if shapes differ on
+    another axis, ValueError for an empty sequence.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.hstack([jnp.array([[1], [2]]), jnp.array([[3, 4], [5, 6]])])
+    Array([[1, 3, 4],
+           [2, 5, 6]], dtype=int32)
+    >>> jnp.hstack([jnp.array([1, 2]), jnp.array(3)])
+    Array([1, 2, 3], dtype=int32)
+    """
     arrays = [raised_to(a, 1) for a in _joined("hstack", _stackable("hstack", tup))]
     return join_arrays("hstack", arrays, 0 if arrays and arrays[0].ndim == 1 else 1, dtype)
 
 
 @planned
 def dstack(tup: Any, dtype: Any = None) -> Array:
-    """Arrays behind each other, along axis 2."""
+    """Arrays behind each other, along axis 2; of shape (n,) they count as (1, n, 1), of shape
+    (n, m) as (n, m, 1).
+
+    Dtypes are promoted together, unless `dtype` is given. Raises TypeError if shapes differ on
+    another axis, ValueError for an empty sequence.
+
+    >>> import pullback.numpy as jnp
+    >>> red, green = jnp.zeros((4, 5)), jnp.ones((4, 5))
+    >>> jnp.dstack([red, green]).shape
+    (4, 5, 2)
+    """
     return join_arrays("dstack", [raised_to_3(a) for a in _joined("dstack", _stackable("dstack", tup))], 2, dtype)
 
 
 def column_stack(tup: Any) -> Array:
-    """Arrays side by side; vectors are columns."""
+    """Arrays side by side, along axis 1; vectors are columns, of shape (n, 1).
+
+    Dtypes are promoted together. Raises TypeError if the numbers of rows differ, ValueError for an
+    empty sequence.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.column_stack([jnp.array([1, 2]), jnp.array([[3, 4], [5, 6]])])
+    Array([[1, 3, 4],
+           [2, 5, 6]], dtype=int32)
+    """
     arrays = _joined("column_stack", _stackable("column_stack", tup))
     return join_arrays(
         "column_stack", [a if a.ndim >= 2 else reshape_p.bind(a, new_sizes=(a.size, 1)) for a in arrays], 1, None
@@ -152,7 +203,15 @@ def block(arrays: Any) -> Array:
     """An array assembled from nested lists of blocks: the innermost lists join along the last axis,
     the next along the one before, ...
 
-    Raises ValueError for tuples, empty lists and lists of mixed depths.
+    Blocks of fewer axes get new ones in front; dtypes are promoted together. Raises ValueError for
+    tuples, empty lists and lists of mixed depths, TypeError for shapes that do not fit.
+
+    >>> import pullback.numpy as jnp
+    >>> a, b = jnp.eye(2), jnp.array([[7.0], [8.0]])
+    >>> jnp.block([[a, b], [b.T, jnp.zeros((1, 1))]])
+    Array([[1., 0., 7.],
+           [0., 1., 8.],
+           [7., 8., 0.]], dtype=float32)
     """
 
     def depth(x: Any) -> int:
@@ -182,7 +241,20 @@ def block(arrays: Any) -> Array:
 
 
 def append(arr: Any, values: Any, axis: int | None = None) -> Array:
-    """`arr` followed by `values` along `axis`; both flattened if it is None."""
+    """`arr` followed by `values` along `axis`; both flattened if it is None.
+
+    Dtypes are promoted together; neither array is changed. Raises TypeError if shapes differ on
+    another axis.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 2], [3, 4]])
+    >>> jnp.append(x, jnp.array([[5, 6]]), axis=0)
+    Array([[1, 2],
+           [3, 4],
+           [5, 6]], dtype=int32)
+    >>> jnp.append(x, jnp.array([[5, 6]]))
+    Array([1, 2, 3, 4, 5, 6], dtype=int32)
+    """
     return join_arrays("append", [array_like(arr, "append"), array_like(values, "append")], axis, None)
 
 
@@ -211,40 +283,83 @@ def _split(name: str, ary: Any, indices_or_sections: Any, axis: int, equal: bool
 
 @planned
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
-    """`ary` cut along `axis` into equal sections, or at the given indices. Raises ValueError if it
-    does not divide.
+    """The parts of `ary` along `axis`: a number of equal ones, or those between the given indices.
 
-    >>> [part.tolist() for part in split(array([1, 2, 3, 4]), [1, 3])]
-    [[1], [2, 3], [4]]
+    Indices 2 and 5 give the parts `[:2]`, `[2:5]` and `[5:]`. The result is a list. Raises
+    ValueError if the length does not divide, and for indices that do not increase from 0 to the
+    length.
+
+    >>> import pullback.numpy as jnp
+    >>> [part.tolist() for part in jnp.split(jnp.arange(6), 3)]
+    [[0, 1], [2, 3], [4, 5]]
+    >>> [part.tolist() for part in jnp.split(jnp.arange(6), [1, 3])]
+    [[0], [1, 2], [3, 4, 5]]
     """
     return _split("split", ary, indices_or_sections, axis, equal=True)
 
 
 @planned
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
-    """`ary` cut along `axis` into sections as equal as can be, the longer ones first, or at the
-    given indices."""
+    """The parts of `ary` along `axis`, as `split`, but of a number of parts that need not divide
+    the length: the first ones are then longer by one.
+
+    Raises ValueError for indices that do not increase from 0 to the length, and for fewer than one
+    part.
+
+    >>> import pullback.numpy as jnp
+    >>> [part.tolist() for part in jnp.array_split(jnp.arange(5), 3)]
+    [[0, 1], [2, 3], [4]]
+    """
     return _split("array_split", ary, indices_or_sections, axis, equal=False)
 
 
 def vsplit(ary: Any, indices_or_sections: Any) -> list[Array]:
-    """`ary` split along axis 0. See `split`."""
+    """The parts of `ary` along axis 0, a list. See `split` for the arguments and errors.
+
+    >>> import pullback.numpy as jnp
+    >>> top, bottom = jnp.vsplit(jnp.array([[1, 2], [3, 4]]), 2)
+    >>> bottom
+    Array([[3, 4]], dtype=int32)
+    """
     return _split("vsplit", ary, indices_or_sections, 0, equal=True)
 
 
 def hsplit(ary: Any, indices_or_sections: Any) -> list[Array]:
-    """`ary` split along axis 1 (a vector along its only axis). See `split`."""
+    """The parts of `ary` along axis 1 (of a vector, along its only axis), a list. See `split` for
+    the arguments and errors.
+
+    >>> import pullback.numpy as jnp
+    >>> left, right = jnp.hsplit(jnp.array([[1, 2, 3], [4, 5, 6]]), [1])
+    >>> right
+    Array([[2, 3],
+           [5, 6]], dtype=int32)
+    """
     x = array_like(ary, "hsplit")
     return _split("hsplit", x, indices_or_sections, 1 if x.ndim > 1 else 0, equal=True)
 
 
 def dsplit(ary: Any, indices_or_sections: Any) -> list[Array]:
-    """`ary` split along axis 2. See `split`."""
+    """The parts of `ary` along axis 2, a list. See `split` for the arguments and errors; ValueError
+    for fewer than three axes.
+
+    >>> import pullback.numpy as jnp
+    >>> [part.shape for part in jnp.dsplit(jnp.zeros((2, 3, 4)), 2)]
+    [(2, 3, 2), (2, 3, 2)]
+    """
     return _split("dsplit", ary, indices_or_sections, 2, equal=True)
 
 
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Array, ...]:
-    """The slices of `x` along `axis`, without that axis."""
+    """The slices of `x` along `axis`, without that axis: a tuple of as many arrays as the axis is
+    long.
+
+    It undoes `stack`, and is the array API standard's. Raises ValueError for scalars and for an
+    axis that is out of bounds.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.unstack(jnp.array([[1, 2], [3, 4]]), axis=1)
+    (Array([1, 3], dtype=int32), Array([2, 4], dtype=int32))
+    """
     x = array_like(x, "unstack")
     i = canonical_axis(axis, x.ndim)
     sizes = (*x.shape[:i], *x.shape[i + 1 :])

@@ -31,12 +31,15 @@ def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None, o
     """The elements of `a` in another shape, of which one size may be -1; read and filled in
     row-major ("C") or column-major ("F") order.
 
-    Raises TypeError if the number of elements differs.
+    Raises TypeError if the number of elements differs, and for sizes that are no concrete integers.
 
-    >>> from pullback.numpy import array
-    >>> reshape(array([1, 2, 3, 4]), (2, -1), order="F")
-    Array([[1, 3],
-           [2, 4]], dtype=int32)
+    >>> import pullback.numpy as jnp
+    >>> jnp.reshape(jnp.arange(6), (2, -1))
+    Array([[0, 1, 2],
+           [3, 4, 5]], dtype=int32)
+    >>> jnp.reshape(jnp.arange(6), (2, -1), order="F")
+    Array([[0, 2, 4],
+           [1, 3, 5]], dtype=int32)
     """
     del copy
     no_sharding("reshape", out_sharding)
@@ -73,7 +76,16 @@ def _reshape(x: Array, shape: Any) -> Array:
 
 
 def ravel(a: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
-    """The elements of `a` in one row, in row-major ("C") or column-major ("F") order."""
+    """The elements of `a` in one row, in row-major ("C") or column-major ("F") order: an array of
+    shape (a.size,).
+
+    Raises NotImplementedError for `order="K"`, ValueError for unknown orders.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 2], [3, 4]])
+    >>> jnp.ravel(x), jnp.ravel(x, order="F")
+    (Array([1, 2, 3, 4], dtype=int32), Array([1, 3, 2, 4], dtype=int32))
+    """
     no_sharding("ravel", out_sharding)
     x = array_like(a, "ravel")
     if order == "K":
@@ -87,7 +99,15 @@ def ravel(a: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
 
 @planned
 def expand_dims(a: Any, axis: int | Sequence[int] = 0) -> Array:
-    """`a` with new axes of length 1 at the positions `axis` of the result."""
+    """`a` with new axes of length 1 at the positions `axis` of the result.
+
+    Raises ValueError for positions that are out of bounds or twice there.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.ones((2, 3))
+    >>> jnp.expand_dims(x, 1).shape, jnp.expand_dims(x, (0, -1)).shape
+    ((2, 1, 3), (1, 2, 3, 1))
+    """
     x = array_like(a, "expand_dims")
     return lax_shape.expand_dims(x, axis)
 
@@ -95,7 +115,13 @@ def expand_dims(a: Any, axis: int | Sequence[int] = 0) -> Array:
 @planned
 def squeeze(a: Any, axis: int | Sequence[int] | None = None) -> Array:
     """`a` without the axes `axis`, which must have length 1 (ValueError if not); by default without
-    all that have."""
+    all that have.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.ones((1, 3, 1))
+    >>> jnp.squeeze(x).shape, jnp.squeeze(x, axis=0).shape
+    ((3,), (3, 1))
+    """
     x = array_like(a, "squeeze")
     if axis is None:
         sizes = tuple(n for n in x.shape if n != 1)
@@ -116,18 +142,41 @@ def raised_to_3(x: Array) -> Array:
 
 
 def atleast_1d(*arys: Any) -> Any:
-    """Each argument with at least one axis; a list if there are several."""
+    """Each argument with at least one axis: scalars become arrays of shape (1,). A list if there
+    are several.
+
+    Raises TypeError for what is no array.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.atleast_1d(2.0, jnp.array([3, 4]))
+    [Array([2.], dtype=float32, weak_type=True), Array([3, 4], dtype=int32)]
+    """
     return _at_least("atleast_1d", 1, arys)
 
 
 def atleast_2d(*arys: Any) -> Any:
-    """Each argument with at least two axes, new ones first; a list if there are several."""
+    """Each argument with at least two axes, new ones first: (n,) becomes (1, n). A list if there
+    are several.
+
+    Raises TypeError for what is no array.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.atleast_2d(jnp.array([1, 2]))
+    Array([[1, 2]], dtype=int32)
+    """
     return _at_least("atleast_2d", 2, arys)
 
 
 def atleast_3d(*arys: Any) -> Any:
-    """Each argument with at least three axes: (n,) becomes (1, n, 1) and (n, m) becomes (n, m, 1);
-    a list if there are several."""
+    """Each argument with at least three axes: (n,) becomes (1, n, 1) and (n, m) becomes (n, m, 1).
+    A list if there are several.
+
+    Raises TypeError for what is no array.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.atleast_3d(jnp.ones(4)).shape, jnp.atleast_3d(jnp.ones((4, 5))).shape
+    ((1, 4, 1), (4, 5, 1))
+    """
     out = [raised_to_3(array_like(a, "atleast_3d")) for a in arys]
     return out[0] if len(out) == 1 else out
 
@@ -136,12 +185,14 @@ def atleast_3d(*arys: Any) -> Any:
 
 
 def transpose(a: Any, axes: Sequence[int] | None = None) -> Array:
-    """`a` with its axes in the order `axes`; reversed by default. Raises TypeError if `axes` is not
-    a permutation.
+    """`a` with its axes in the order `axes`; reversed by default.
 
-    >>> from pullback.numpy import zeros
-    >>> transpose(zeros((2, 3, 4)), (1, 2, 0)).shape
-    (3, 4, 2)
+    Axis i of the result is axis `axes[i]` of `a`. Raises TypeError if `axes` is not a permutation.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.zeros((2, 3, 4))
+    >>> jnp.transpose(x).shape, jnp.transpose(x, (1, 2, 0)).shape
+    ((4, 3, 2), (3, 4, 2))
     """
     x = array_like(a, "transpose")
     ndim = len(x.shape)
@@ -152,15 +203,30 @@ def transpose(a: Any, axes: Sequence[int] | None = None) -> Array:
 
 
 def permute_dims(a: Any, /, axes: Sequence[int]) -> Array:
-    """`a` with its axes in the order `axes`."""
+    """`a` with its axes in the order `axes`: `transpose` by the name of the array API standard.
+
+    Raises TypeError if `axes` is not a permutation.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.permute_dims(jnp.zeros((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
     if axes is None:
         raise here(TypeError, "permute_dims needs axes")
     return transpose(a, axes)
 
 
 def matrix_transpose(x: Any, /) -> Array:
-    """The transposes of the matrices in the last two axes. Raises ValueError if there are not two
-    axes."""
+    """The transposes of the matrices in the last two axes: shape (..., m, n) becomes (..., n, m).
+
+    Raises ValueError if there are not two axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.matrix_transpose(jnp.arange(6).reshape(1, 2, 3))
+    Array([[[0, 3],
+            [1, 4],
+            [2, 5]]], dtype=int32)
+    """
     x = array_like(x, "matrix_transpose")
     if x.ndim < 2:
         raise ValueError(
@@ -171,7 +237,14 @@ def matrix_transpose(x: Any, /) -> Array:
 
 @planned
 def swapaxes(a: Any, axis1: int, axis2: int) -> Array:
-    """`a` with two axes exchanged."""
+    """`a` with two axes exchanged.
+
+    Raises ValueError for axes that are out of bounds.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.swapaxes(jnp.zeros((2, 3, 4)), 0, -1).shape
+    (4, 3, 2)
+    """
     x = array_like(a, "swapaxes")
     order = list(range(x.ndim))
     i, j = canonical_axis(axis1, x.ndim), canonical_axis(axis2, x.ndim)
@@ -181,7 +254,17 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Array:
 
 @planned
 def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Array:
-    """`a` with the axes `source` moved to the positions `destination`, the others in order."""
+    """`a` with the axes `source` (one or several) moved to the positions `destination`, the others
+    in order.
+
+    Raises ValueError if there are not as many positions as axes, and for those that are out of
+    bounds or twice there.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.zeros((2, 3, 4, 5))
+    >>> jnp.moveaxis(x, 0, -1).shape, jnp.moveaxis(x, (0, 1), (-1, -2)).shape
+    ((3, 4, 5, 2), (4, 5, 3, 2))
+    """
     x = array_like(a, "moveaxis")
     sources, targets = integers(source, "moveaxis: source"), integers(destination, "moveaxis: destination")
     if len(sources) != len(targets):
@@ -194,7 +277,16 @@ def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[in
 
 
 def rollaxis(a: Any, axis: int, start: int = 0) -> Array:
-    """`a` with `axis` moved before the axis now at `start`."""
+    """`a` with `axis` moved before the axis now at `start`.
+
+    `moveaxis` is clearer: `start` counts in the array before the move. Raises ValueError for
+    numbers that are out of bounds.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.zeros((2, 3, 4, 5))
+    >>> jnp.rollaxis(x, 3, 1).shape, jnp.rollaxis(x, 0, 4).shape
+    ((2, 5, 3, 4), (3, 4, 5, 2))
+    """
     x = array_like(a, "rollaxis")
     i, start = canonical_axis(axis, x.ndim), integer(start, "rollaxis: start")
     if not -x.ndim <= start <= x.ndim:
@@ -205,7 +297,19 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Array:
 
 @planned
 def flip(m: Any, axis: int | Sequence[int] | None = None) -> Array:
-    """`m` with the elements in reverse order along `axis` (one, several or all)."""
+    """`m` with the elements in reverse order along `axis` (one, several or, by default, all).
+
+    Raises ValueError for axes that are out of bounds or twice there.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 2], [3, 4]])
+    >>> jnp.flip(x)
+    Array([[4, 3],
+           [2, 1]], dtype=int32)
+    >>> jnp.flip(x, 0)
+    Array([[3, 4],
+           [1, 2]], dtype=int32)
+    """
     x = array_like(m, "flip")
     axes = canonical_axes(axis, x.ndim)
     return rev(x, axes) if axes else x
@@ -213,19 +317,48 @@ def flip(m: Any, axis: int | Sequence[int] | None = None) -> Array:
 
 @planned
 def fliplr(m: Any) -> Array:
-    """`m` reversed along axis 1."""
+    """`m` with its columns in reverse order: reversed along axis 1.
+
+    Raises ValueError for fewer than two axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fliplr(jnp.array([[1, 2, 3], [4, 5, 6]]))
+    Array([[3, 2, 1],
+           [6, 5, 4]], dtype=int32)
+    """
     return flip(m, 1)
 
 
 @planned
 def flipud(m: Any) -> Array:
-    """`m` reversed along axis 0."""
+    """`m` with its rows in reverse order: reversed along axis 0.
+
+    Raises ValueError for scalars.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.flipud(jnp.array([[1, 2, 3], [4, 5, 6]]))
+    Array([[4, 5, 6],
+           [1, 2, 3]], dtype=int32)
+    """
     return flip(m, 0)
 
 
 @planned
 def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
-    """`m` rotated `k` quarter turns in the plane of `axes`, from the first towards the second."""
+    """`m` rotated `k` quarter turns in the plane of `axes`, from the first towards the second.
+
+    A matrix turns anticlockwise, with negative `k` clockwise. Raises ValueError for fewer than two
+    axes, and unless `axes` are two different ones.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 2], [3, 4]])
+    >>> jnp.rot90(x)
+    Array([[2, 4],
+           [1, 3]], dtype=int32)
+    >>> jnp.rot90(x, -1)
+    Array([[3, 1],
+           [4, 2]], dtype=int32)
+    """
     x = array_like(m, "rot90")
     if x.ndim < 2:
         raise ValueError(f"rot90 takes an array of at least two dimensions, got shape {x.shape} at {user_line()}")
@@ -257,8 +390,15 @@ def broadcast_shapes(*shapes: Any) -> Shape:
 
 @planned
 def broadcast_to(array: Any, shape: Any, *, out_sharding: Any = None) -> Array:
-    """`array` repeated along new and length-1 axes to `shape`. Raises ValueError if it does not
-    broadcast to it."""
+    """`array` repeated along new and length-1 axes to `shape`: axes align at the right.
+
+    Raises ValueError if it does not broadcast to it.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.broadcast_to(jnp.array([[1], [2]]), (2, 3))
+    Array([[1, 1, 1],
+           [2, 2, 2]], dtype=int32)
+    """
     no_sharding("broadcast_to", out_sharding)
     x = array_like(array, "broadcast_to")
     sizes = canonical_shape(shape)
@@ -274,7 +414,16 @@ def broadcast_to(array: Any, shape: Any, *, out_sharding: Any = None) -> Array:
 
 
 def broadcast_arrays(*args: Any) -> list[Array]:
-    """The arguments broadcast to their common shape. Raises ValueError if they have none."""
+    """The arguments broadcast to their common shape, a list. Dtypes stay as they are.
+
+    Raises ValueError if they have no common shape.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.broadcast_arrays(jnp.array([1, 2]), jnp.array([[0.5], [1.5]]))
+    [Array([[1, 2],
+           [1, 2]], dtype=int32), Array([[0.5, 0.5],
+           [1.5, 1.5]], dtype=float32)]
+    """
     arrays = [array_like(a, "broadcast_arrays") for a in args]
     shape = core_broadcast_shapes(*(a.shape for a in arrays)) if arrays else ()
     return [lax_shape.broadcast_to(a, shape) for a in arrays]

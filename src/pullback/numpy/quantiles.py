@@ -29,15 +29,24 @@ def quantile(
     a: Any, q: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: bool = False, *, weights: Any = None,
 ) -> Array:  # fmt: skip
-    """The quantiles `q` (in [0, 1], a scalar or of one axis, which comes first) along `axis`; NaN
-    if there is a NaN.
+    """The quantiles `q` along `axis` (one, several, or all): values below which a part `q` of the
+    elements lies; NaN if there is a NaN.
 
-    `method` says what lies between two elements: "linear", "lower", "higher", "midpoint",
-    "nearest", or "inverted_cdf" (the only one that takes `weights`).
+    `q`, in [0, 1], is a scalar or has one axis, which comes first in the result. `method` says what
+    lies between two elements: "linear", "lower", "higher", "midpoint", "nearest", or "inverted_cdf"
+    (the only one that takes `weights`, of the shape of `a` or of `axis`). Integers give floats.
+    Raises ValueError for complex numbers, unknown methods and empty axes, TypeError for an integer
+    `q`.
 
-    >>> import numpy as np
-    >>> float(quantile(np.array([1.0, 2.0, 3.0, 4.0]), 0.5))
-    2.5
+    Source: R. Hyndman and Y. Fan, "Sample quantiles in statistical packages" (1996): "linear" is
+    their definition 7, "inverted_cdf" 1.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([1.0, 2.0, 3.0, 4.0])
+    >>> jnp.quantile(x, jnp.array([0.0, 0.5, 0.9])).round(2)
+    Array([1. , 2.5, 3.7], dtype=float32)
+    >>> jnp.quantile(x, 0.9, method="lower")
+    Array(3., dtype=float32)
     """
     return _quantile("quantile", a, q, axis, out, overwrite_input, method, keepdims, weights)
 
@@ -46,7 +55,14 @@ def nanquantile(
     a: Any, q: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: bool = False, *, weights: Any = None,
 ) -> Array:  # fmt: skip
-    """The quantiles `q` of the elements along `axis` that are not NaN. See `quantile`."""
+    """The quantiles `q` of the elements along `axis` that are not NaN; NaN where there are none.
+    See `quantile` for the arguments and errors.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1.0, jnp.nan, 3.0], [4.0, 5.0, 9.0]])
+    >>> jnp.nanquantile(x, 0.5, axis=1), jnp.quantile(x, 0.5, axis=1)
+    (Array([2., 5.], dtype=float32), Array([nan,  5.], dtype=float32))
+    """
     return _quantile("nanquantile", a, q, axis, out, overwrite_input, method, keepdims, weights)
 
 
@@ -55,7 +71,13 @@ def percentile(
     a: Any, q: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: bool = False, *, weights: Any = None, out_sharding: Any = None,
 ) -> Array:  # fmt: skip
-    """`quantile` for `q` in percent."""
+    """The values below which `q` percent of the elements along `axis` lie: `quantile(a, q / 100)`.
+    See there for the arguments and errors; `q` may be an integer.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.percentile(jnp.arange(11), jnp.array([25, 50, 90]))
+    Array([2.5, 5. , 9. ], dtype=float32)
+    """
     no_sharding("percentile", out_sharding)
     return quantile(a, u.divide(q, 100), axis, out, overwrite_input, method, keepdims, weights=weights)
 
@@ -64,7 +86,13 @@ def nanpercentile(
     a: Any, q: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: bool = False, *, weights: Any = None,
 ) -> Array:  # fmt: skip
-    """`nanquantile` for `q` in percent."""
+    """`percentile` of the elements that are not NaN: `nanquantile(a, q / 100)`. See `quantile` for
+    the arguments and errors.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.nanpercentile(jnp.array([0.0, jnp.nan, 10.0]), 25)
+    Array(2.5, dtype=float32)
+    """
     return nanquantile(a, u.divide(q, 100), axis, out, overwrite_input, method, keepdims, weights=weights)
 
 
@@ -72,8 +100,17 @@ def nanpercentile(
 def median(
     a: Any, axis: int | tuple[int, ...] | None = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False,
 ) -> Array:  # fmt: skip
-    """The middle element along `axis` when sorted, or the mean of the two middle ones; NaN if there
-    is a NaN."""
+    """The middle element along `axis` (one, several, or all) when sorted, or the mean of the two
+    middle ones; NaN if there is a NaN.
+
+    Integers give floats. Raises ValueError for complex numbers and empty axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.median(jnp.array([[3, 1, 100], [2, 8, 4]]), axis=1)
+    Array([3., 4.], dtype=float32)
+    >>> jnp.median(jnp.array([1, 2, 3, 10]))
+    Array(2.5, dtype=float32)
+    """
     return quantile(a, 0.5, axis, out, overwrite_input, "midpoint", keepdims)
 
 
@@ -84,7 +121,13 @@ def nanmedian(
     overwrite_input: bool = False,
     keepdims: bool = False,
 ) -> Array:
-    """The median of the elements along `axis` that are not NaN."""
+    """The median of the elements along `axis` that are not NaN; NaN where there are none. See
+    `median`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.nanmedian(jnp.array([3.0, jnp.nan, 1.0, 100.0]))
+    Array(3., dtype=float32)
+    """
     return nanquantile(a, 0.5, axis, out, overwrite_input, "midpoint", keepdims)
 
 

@@ -172,7 +172,18 @@ def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
 ) -> Array:
     """base ** linspace(start, stop, num): numbers evenly spaced on a logarithmic scale, given by
-    their exponents."""
+    their exponents.
+
+    `stop` is included unless `endpoint` is false; arrays of ends give a new `axis`. The result is
+    floating, unless `dtype` is given. `geomspace` takes the ends themselves. Raises ValueError for
+    negative `num`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.logspace(0, 3, 4)
+    Array([   1.,   10.,  100., 1000.], dtype=float32)
+    >>> jnp.logspace(0, 4, 5, base=2, dtype=int)
+    Array([ 1,  2,  4,  8, 16], dtype=int32)
+    """
     start, stop = promote_inexact("logspace", start, stop)
     target = dtypes.promotion(base, start.dtype)[0] if dtype is None else dtypes.canonicalize_dtype(dtype)
     _, computed = _types_between(start.dtype, target if dtypes.is_complex(start.dtype) else dtypes.to_real(target))
@@ -215,7 +226,18 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 
     With `indexing="xy"` the first two axes are swapped, as plots have them; with "ij" axis i goes
     along vector i. `sparse` leaves the other axes at length 1. Raises ValueError for arguments that
-    are not one-dimensional.
+    are not one-dimensional, other values of `indexing`, and `copy=False`.
+
+    >>> import pullback.numpy as jnp
+    >>> x, y = jnp.meshgrid(jnp.array([0, 1, 2]), jnp.array([10, 20]))
+    >>> x
+    Array([[0, 1, 2],
+           [0, 1, 2]], dtype=int32)
+    >>> y
+    Array([[10, 10, 10],
+           [20, 20, 20]], dtype=int32)
+    >>> [v.shape for v in jnp.meshgrid(jnp.ones(3), jnp.ones(2), sparse=True, indexing="ij")]
+    [(3, 1), (1, 2)]
     """
     if not copy:
         raise ValueError("meshgrid supports only copy=True: Arrays are immutable")
@@ -237,8 +259,21 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 
 
 def indices(dimensions: Sequence[int], dtype: Any = None, sparse: bool = False) -> Any:
-    """The indices of a grid: array `i` of the result (stacked, or a tuple if `sparse`) holds each
-    element's index along axis i."""
+    """The indices of a grid: array i of the result (stacked, or a tuple if `sparse`) holds each
+    element's index along axis i.
+
+    Stacked, the shape is (len(dimensions), *dimensions), and the dtype int32 by default. Raises
+    TypeError for sizes that are negative, or no concrete integers.
+
+    >>> import pullback.numpy as jnp
+    >>> rows, columns = jnp.indices((2, 3))
+    >>> rows
+    Array([[0, 0, 0],
+           [1, 1, 1]], dtype=int32)
+    >>> columns
+    Array([[0, 1, 2],
+           [0, 1, 2]], dtype=int32)
+    """
     dtype = dtypes.canonicalize_dtype(int if dtype is None else dtype)
     sizes = canonical_shape(dimensions)
     grids = meshgrid(*(arange(n, dtype=dtype) for n in sizes), sparse=sparse, indexing="ij")
@@ -253,9 +288,14 @@ def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float
     """The values of `function` at the indices of an array of `shape`, which it gets one index an
     argument (see `vmap`).
 
-    >>> fromfunction(lambda i, j: i + j, (2, 2), dtype=int)
-    Array([[0, 1],
-           [1, 2]], dtype=int32)
+    Indices are scalars of `dtype`; `kwargs` are passed on. The function's results, which may have
+    axes and be a tree, are stacked along axes of `shape`. Raises TypeError for sizes that are
+    negative, or no concrete integers.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fromfunction(lambda i, j: 10 * i + j, (2, 3), dtype=int)
+    Array([[ 0,  1,  2],
+           [10, 11, 12]], dtype=int32)
     """
     sizes = canonical_shape(shape)
     mapped: Callable[..., Any] = lambda *args: function(*args, **kwargs)

@@ -56,9 +56,15 @@ def sort(
 ) -> Array:  # fmt: skip
     """`a` sorted along `axis` (flattened, if None); NaNs come last, or first if `descending`.
 
+    Shape (but for None) and dtype are those of `a`. Raises ValueError for scalars and an axis out
+    of bounds, TypeError for NumPy's `kind` and `order`.
+
     >>> import pullback.numpy as jnp
-    >>> sort(jnp.array([3, 1, 2]), descending=True).tolist()
-    [3, 2, 1]
+    >>> jnp.sort(jnp.array([3.0, jnp.nan, 1.0, 2.0]))
+    Array([ 1.,  2.,  3., nan], dtype=float32)
+    >>> jnp.sort(jnp.array([[3, 1], [2, 4]]), axis=0, descending=True)
+    Array([[3, 4],
+           [2, 1]], dtype=int32)
     """
     _refuse_numpy_options("sort", kind, order)
     a, axis = _along("sort", a, axis)
@@ -71,12 +77,17 @@ def argsort(
     a: Any, axis: int | None = -1, *, kind: None = None, order: None = None, stable: bool = True, descending: bool = False,
     dtype: Any = None,
 ) -> Array:  # fmt: skip
-    """The indices that sort `a` along `axis` (flattened, if None). With `stable`, equal elements
-    keep their order.
+    """The indices that sort `a` along `axis` (flattened, if None): of the shape of `a`, int32
+    unless `dtype` is given.
+
+    With `stable`, equal elements keep their order. Raises ValueError for scalars and an axis out of
+    bounds, TypeError for NumPy's `kind` and `order`.
 
     >>> import pullback.numpy as jnp
-    >>> argsort(jnp.array([3, 1, 2])).tolist()
-    [1, 2, 0]
+    >>> x = jnp.array([3, 1, 2, 1])
+    >>> order = jnp.argsort(x)
+    >>> order, x[order]
+    (Array([1, 3, 2, 0], dtype=int32), Array([1, 1, 2, 3], dtype=int32))
     """
     _refuse_numpy_options("argsort", kind, order)
     a, axis = _along("argsort", a, axis)
@@ -92,12 +103,16 @@ def argsort(
 
 
 def lexsort(keys: Any, axis: int = -1) -> Array:
-    """The indices that sort by several keys, of which the last is the most important; `keys` is a
-    sequence or an array of them.
+    """The indices that sort by several keys along `axis`, of which the last is the most important;
+    `keys` is a sequence or an array of them.
+
+    Equal elements keep their order. Raises TypeError without keys, ValueError unless all have one
+    shape.
 
     >>> import pullback.numpy as jnp
-    >>> lexsort((jnp.array([1, 0, 1]), jnp.array([0, 1, 0]))).tolist()
-    [0, 2, 1]
+    >>> first, last = jnp.array([2, 1, 1]), jnp.array([5, 5, 4])
+    >>> jnp.lexsort((first, last))
+    Array([2, 1, 0], dtype=int32)
     """
     arrays = [array_like(k, "lexsort") for k in tuple(keys)]
     if not arrays:
@@ -123,17 +138,35 @@ def partition(a: Any, kth: int, axis: int = -1) -> Array:
 
     The order on either side is unspecified (it is the sorted one). Raises ValueError if `kth` is
     out of bounds.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.partition(jnp.array([7, 1, 5, 3, 9]), 2)
+    >>> x[2], set(x[:2].tolist())
+    (Array(5, dtype=int32), {1, 3})
     """
     return sort(_check_rank("partition", a, kth, axis), axis)
 
 
 def argpartition(a: Any, kth: int, axis: int = -1) -> Array:
-    """The indices that partition `a`. See `partition`."""
+    """The indices that partition `a` along `axis`: of the shape of `a`, int32. See `partition`.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([7, 1, 5, 3, 9])
+    >>> x[jnp.argpartition(x, 2)[2]]
+    Array(5, dtype=int32)
+    """
     return argsort(_check_rank("argpartition", a, kth, axis), axis)
 
 
 def sort_complex(a: Any) -> Array:
-    """`a` as complex numbers, sorted along its last axis by real, then imaginary part."""
+    """`a` as complex numbers, sorted along its last axis by real, then imaginary part.
+
+    The dtype is complex64, or complex128 for 64-bit numbers. Raises ValueError for scalars.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.sort_complex(jnp.array([2 + 1j, 1 + 5j, 1 - 1j]))
+    Array([1.-1.j, 1.+5.j, 2.+1.j], dtype=complex64)
+    """
     a = array_like(a, "sort_complex")
     return sort(convert(a, dtypes.to_complex(dtypes.to_inexact(a.dtype))))
 
@@ -209,13 +242,15 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None, *, meth
     """Where to insert `v` into the sorted array `a` of one axis: before equal elements ("left") or
     after them ("right").
 
-    `sorter` gives the order that sorts `a`. `method` chooses how to look in traced arrays: "scan"
-    (or "scan_unrolled") bisects, "sort" sorts both arrays together, "compare_all" compares each
-    with each.
+    The indices, of the shape of `v`, are int32. `sorter` gives the order that sorts `a`. `method`
+    chooses how to look in traced arrays: "scan" (or "scan_unrolled") bisects, "sort" sorts both
+    arrays together, "compare_all" compares each with each. Raises ValueError unless `a` has one
+    axis, and for other sides and methods.
 
     >>> import pullback.numpy as jnp
-    >>> searchsorted(jnp.array([1, 2, 2, 3]), 2, side="right").tolist()
-    3
+    >>> x = jnp.array([1, 2, 2, 3])
+    >>> jnp.searchsorted(x, jnp.array([0, 2, 9])), jnp.searchsorted(x, 2, side="right")
+    (Array([0, 1, 4], dtype=int32), Array(3, dtype=int32))
     """
     if side not in ("left", "right"):
         raise ValueError(f"invalid argument side={side!r}, expected 'left' or 'right'")
