@@ -99,11 +99,15 @@ def dot(
     """Σ over the last axis of `a` and the last but one of `b` (its only axis, for a vector); the
     other axes side by side.
 
-    A scalar multiplies. Raises TypeError if the lengths differ.
+    A scalar multiplies. Shapes (..., n) and (..., n, m) give (..., ..., m). Raises TypeError if the
+    lengths differ.
 
-    >>> from pullback.numpy import array
-    >>> dot(array([1.0, 2.0]), array([3.0, 4.0]))
-    Array(11., dtype=float32)
+    >>> import pullback.numpy as jnp
+    >>> a = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> jnp.dot(a, jnp.array([1.0, 10.0]))
+    Array([21., 43.], dtype=float32)
+    >>> jnp.dot(jnp.ones((2, 3, 4)), jnp.ones((5, 4, 6))).shape
+    (2, 3, 5, 6)
     """
     if out_sharding is not None:
         no_sharding("dot", out_sharding)
@@ -123,14 +127,16 @@ def matmul(
     a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None
 ) -> Array:
     """Products of the matrices in the last two axes; the leading axes broadcast. A vector is a row
-    on the left, a column on the right.
+    on the left, a column on the right, and its axis is not in the result.
 
-    Raises ValueError for scalars and leading axes that do not broadcast, TypeError if the
-    contracted lengths differ.
+    Shapes (..., n, k) and (..., k, m) give (..., n, m). Raises ValueError for scalars and leading
+    axes that do not broadcast, TypeError if the contracted lengths differ.
 
-    >>> from pullback.numpy import array
-    >>> matmul(array([[1, 2], [3, 4]]), array([1, 1]))
-    Array([3, 7], dtype=int32)
+    >>> import pullback.numpy as jnp
+    >>> jnp.matmul(jnp.array([[1, 2], [3, 4]]), jnp.array([1, 10]))
+    Array([21, 43], dtype=int32)
+    >>> jnp.matmul(jnp.ones((5, 2, 3)), jnp.ones((3, 4))).shape
+    (5, 2, 4)
     """
     if out_sharding is not None:
         no_sharding("matmul", out_sharding)
@@ -162,7 +168,14 @@ def matmul(
 
 @planned
 def vdot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
-    """Σ conj(a)·b over all elements, flattened."""
+    """Σ conj(a)·b over all elements, flattened: a scalar of the promoted dtype.
+
+    Raises TypeError if the numbers of elements differ.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.vdot(jnp.array([1 + 2j, 3j]), jnp.array([1 + 2j, 1j]))
+    Array(8.+0.j, dtype=complex64)
+    """
     x, y = _operands("vdot", a, b, precision)
     x, shape = _conjugate(x), x.shape
     if shape == y.shape:
@@ -178,7 +191,16 @@ def _conjugate(x: Array) -> Array:
 
 @planned
 def inner(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
-    """Σ over the last axes of `a` and `b`; the other axes side by side. A scalar multiplies."""
+    """Σ over the last axes of `a` and `b`; the other axes side by side. A scalar multiplies.
+
+    Shapes (..., n) and (..., n) give (..., ...): nothing broadcasts, and nothing is conjugated.
+    Raises TypeError if the lengths differ.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.inner(jnp.array([[1, 2], [3, 4]]), jnp.array([[1, 0], [0, 1], [1, 1]]))
+    Array([[1, 2, 3],
+           [3, 4, 7]], dtype=int32)
+    """
     x, y = _operands("inner", a, b, precision)
     preferred = _preferred(preferred_element_type)
     if x.ndim == 0 or y.ndim == 0:
@@ -188,7 +210,16 @@ def inner(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any 
 
 @planned
 def outer(a: Any, b: Any, out: None = None) -> Array:
-    """Products of every element of `a` with every element of `b`: shape (a.size, b.size)."""
+    """Products of every element of `a` with every element of `b`: shape (a.size, b.size).
+
+    `out` must be None (NotImplementedError). Raises TypeError for what is no array.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.outer(jnp.array([1, 2, 3]), jnp.array([1, 10]))
+    Array([[ 1, 10],
+           [ 2, 20],
+           [ 3, 30]], dtype=int32)
+    """
     if out is not None:
         raise NotImplementedError("outer: Arrays are immutable, so there is no `out`")
     x, y = promote("outer", a, b)
@@ -208,7 +239,15 @@ def tensordot(
     """Σ over `axes`: a number of last axes of `a` with as many first ones of `b`, or a pair of axes
     (or sequences of axes).
 
-    Raises TypeError if the axes do not pair up.
+    The result has the other axes of `a`, then those of `b`. Raises TypeError if the axes do not
+    pair up, or differ in length.
+
+    >>> import pullback.numpy as jnp
+    >>> a, b = jnp.ones((2, 3, 4)), jnp.ones((3, 4, 5))
+    >>> jnp.tensordot(a, b).shape, jnp.tensordot(a, b, 0).shape
+    ((2, 5), (2, 3, 4, 3, 4, 5))
+    >>> jnp.tensordot(a, b, axes=([1], [0])).shape
+    (2, 4, 4, 5)
     """
     no_sharding("tensordot", out_sharding)
     x, y = _operands("tensordot", a, b, precision)
@@ -232,8 +271,17 @@ def tensordot(
 
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1, precision: Any = None, preferred_element_type: Any = None) -> Array:
-    """Σ conj(x1)·x2 along `axis`; the other axes broadcast. Raises ValueError if the lengths
-    differ."""
+    """Σ conj(x1)·x2 along `axis`; the other axes broadcast.
+
+    Shapes (..., n) and (..., n) give (...). Raises ValueError if the lengths differ, and for axes
+    that do not broadcast.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.vecdot(jnp.array([[1, 2], [3, 4]]), jnp.array([1, 10]))
+    Array([21, 43], dtype=int32)
+    >>> jnp.vecdot(jnp.array([1j, 2]), jnp.array([1j, 2]))
+    Array(5.+0.j, dtype=complex64)
+    """
     x, y = _operands("vecdot", x1, x2, precision)
     i, j = canonical_axis(axis, x.ndim), canonical_axis(axis, y.ndim)
     if x.shape[i] != y.shape[j]:
@@ -243,15 +291,32 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1, precision: Any = None, prefer
 
 
 def vecmat(x1: Any, x2: Any, /) -> Array:
-    """Row vectors conj(x1) times matrices x2; the other axes broadcast. Raises ValueError if the
-    lengths differ."""
+    """Row vectors conj(x1) times matrices x2; the other axes broadcast.
+
+    Shapes (..., n) and (..., n, m) give (..., m). Raises ValueError if the lengths differ, and for
+    axes that do not broadcast.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.vecmat(jnp.array([1, 10]), jnp.array([[1, 2], [3, 4]]))
+    Array([31, 42], dtype=int32)
+    """
     x, y = _operands("vecmat", x1, x2, None)
     return _broadcasting(_conjugate(x), y, "i", "ij", "j", None, None, "vecmat")
 
 
 def matvec(x1: Any, x2: Any, /) -> Array:
-    """Matrices x1 times column vectors x2; the other axes broadcast. Raises ValueError if the
-    lengths differ."""
+    """Matrices x1 times column vectors x2; the other axes broadcast.
+
+    Shapes (..., m, n) and (..., n) give (..., m). Raises ValueError if the lengths differ, and for
+    axes that do not broadcast.
+
+    >>> import pullback.numpy as jnp
+    >>> vectors = jnp.array([[1, 0], [0, 1], [1, 10]])
+    >>> jnp.matvec(jnp.array([[1, 2], [3, 4]]), vectors)
+    Array([[ 1,  3],
+           [ 2,  4],
+           [21, 43]], dtype=int32)
+    """
     x, y = _operands("matvec", x1, x2, None)
     return _broadcasting(x, y, "ij", "j", "i", None, None, "matvec")
 
@@ -275,7 +340,16 @@ def _broadcasting(
 
 @planned
 def kron(a: Any, b: Any) -> Array:
-    """Kronecker product: every element of `a` replaced by it times `b`."""
+    """Kronecker product: every element of `a` replaced by it times `b`.
+
+    The shorter shape gets ones in front; lengths multiply, axis by axis. Raises TypeError for what
+    is no array.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.kron(jnp.array([[1, 0], [0, 2]]), jnp.array([[1, 1]]))
+    Array([[1, 1, 0, 0],
+           [0, 0, 2, 2]], dtype=int32)
+    """
     x, y = promote("kron", a, b)
     rank = max(x.ndim, y.ndim)
     sizes_x, sizes_y = (1,) * (rank - x.ndim) + tuple(x.shape), (1,) * (rank - y.ndim) + tuple(y.shape)
@@ -290,7 +364,13 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     of the result.
 
     The third element of vectors of 2 is 0; of two such only the third element of the product is
-    given, without an axis. `axis` stands for all three. Raises ValueError for other lengths.
+    given, without an axis. `axis` stands for all three; the other axes broadcast. Raises ValueError
+    for other lengths, and for axes that do not broadcast.
+
+    >>> import pullback.numpy as jnp
+    >>> x, y, z = jnp.eye(3)
+    >>> jnp.cross(x, y), jnp.cross(jnp.array([1, 2]), jnp.array([3, 4]))
+    (Array([0., 0., 1.], dtype=float32), Array(-2, dtype=int32))
     """
     if axis is not None:
         axisa = axisb = axisc = axis
@@ -320,8 +400,18 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 
 @planned
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> Array:
-    """The sum of the diagonal of the matrices in axes `axis1` and `axis2`; small integers and
-    booleans are summed as int32 or uint32."""
+    """The sums of the diagonals of the matrices in axes `axis1` and `axis2`: the shape without
+    these axes.
+
+    Diagonal `offset` is above the main one, or below if negative. Small integers and booleans are
+    summed as int32 or uint32, or as `dtype`. Raises ValueError for fewer than two axes; `out` must
+    be None.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 2], [3, 4]])
+    >>> jnp.trace(x), jnp.trace(x, offset=1)
+    (Array(5, dtype=int32), Array(2, dtype=int32))
+    """
     if out is not None:
         raise NotImplementedError("trace: Arrays are immutable, so there is no `out`")
     x = array_like(a, "trace")
@@ -342,11 +432,17 @@ def einsum(
     `subscripts` is as in `numpy.einsum`: "ij,jk->ik", repeated labels for diagonals, "..." for axes
     that broadcast, no arrow for the labels that occur once, in alphabetical order; or operands and
     lists of labels alternate. `optimize` chooses the order of contraction of three or more operands
-    (see opt_einsum). Raises ValueError for malformed subscripts and lengths that do not fit.
+    (see opt_einsum). The axes of the result are those of the output's labels. Raises ValueError for
+    malformed subscripts and lengths that do not fit; `out` must be None.
 
-    >>> from pullback.numpy import array
-    >>> einsum("ij->j", array([[1, 2], [3, 4]]))
-    Array([4, 6], dtype=int32)
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 2], [3, 4]])
+    >>> jnp.einsum("ij->j", x), jnp.einsum("ii", x)
+    (Array([4, 6], dtype=int32), Array(5, dtype=int32))
+    >>> jnp.einsum("ij,j->i", x, jnp.array([1, 10]))
+    Array([21, 43], dtype=int32)
+    >>> jnp.einsum("...ij,...jk->...ik", jnp.ones((5, 2, 3)), jnp.ones((3, 4))).shape
+    (5, 2, 4)
     """
     del _dot_general
     no_sharding("einsum", out_sharding)
@@ -363,7 +459,16 @@ def einsum(
 
 def einsum_path(subscripts: Any, /, *operands: Any, optimize: Any = "auto") -> tuple[list[tuple[int, ...]], Any]:
     """The order in which `einsum` contracts (positions of operands, step by step) and opt_einsum's
-    account of its cost."""
+    account of its cost.
+
+    Step (1, 2) takes operands 1 and 2 away, and puts their product at the end. `optimize` names the
+    way to look for an order, as in opt_einsum. Raises ValueError for malformed subscripts.
+
+    >>> import pullback.numpy as jnp
+    >>> a, b, column = jnp.ones((9, 9)), jnp.ones((9, 9)), jnp.ones((9, 1))
+    >>> jnp.einsum_path("ij,jk,kl->il", a, b, column)[0]
+    [(1, 2), (0, 1)]
+    """
     text, given = _parse_call(subscripts, operands)
     arrays = [array_like(a, "einsum_path") for a in given]
     inputs, output = _labels(text, tuple(a.ndim for a in arrays))

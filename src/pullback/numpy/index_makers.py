@@ -23,7 +23,16 @@ from pullback.xla.devices import placed
 
 class IndexExpression:
     """Indexing it gives the index: `s_[1:2, ...]` is `(slice(1, 2), Ellipsis)`; `index_exp` always
-    gives a tuple."""
+    gives a tuple.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.s_[::2], jnp.index_exp[::2]
+    (slice(None, None, 2), (slice(None, None, 2),))
+    >>> every_other_column = jnp.s_[:, ::2]
+    >>> jnp.arange(6).reshape(2, 3)[every_other_column]
+    Array([[0, 2],
+           [3, 5]], dtype=int32)
+    """
 
     def __init__(self, maketuple: bool) -> None:
         self.maketuple = maketuple
@@ -45,10 +54,13 @@ def ravel_multi_index(
     """Positions along the axes of an array of shape `dims` as flat positions, in row-major ("C") or
     column-major ("F") order.
 
-    `mode` is for positions out of bounds: "raise" (ValueError; they must be concrete), "wrap" or
-    "clip".
+    `multi_index` has one index array an axis; they broadcast. `mode` is for positions out of
+    bounds: "raise" (ValueError; they must be concrete), "wrap" or "clip". The result is int32
+    unless `dtype` is given. Raises TypeError unless the indices are integers, ValueError for as
+    many as do not fit, and other modes and orders.
 
-    >>> ravel_multi_index((np.array([0, 1]), np.array([2, 0])), (2, 3))
+    >>> import pullback.numpy as jnp
+    >>> jnp.ravel_multi_index((jnp.array([0, 1]), jnp.array([2, 0])), (2, 3))
     Array([2, 3], dtype=int32)
     """
     sizes = integers(dims, "ravel_multi_index: dims")
@@ -87,8 +99,13 @@ def ix_(*args: Any) -> tuple[Array, ...]:
     """1-d arrays as an open grid: array k along axis k, for `x[ix_(rows, columns)]`. Concrete masks
     become positions.
 
-    >>> [i.shape for i in ix_(np.array([0, 1]), np.array([2, 3, 4]))]
-    [(2, 1), (1, 3)]
+    Raises ValueError unless all have one axis, ConcretizationTypeError for masks that are traced.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.arange(12).reshape(3, 4)
+    >>> x[jnp.ix_(jnp.array([0, 2]), jnp.array([1, 3]))]
+    Array([[ 1,  3],
+           [ 9, 11]], dtype=int32)
     """
     out = []
     for k, a in enumerate(args):
@@ -105,7 +122,16 @@ def ix_(*args: Any) -> tuple[Array, ...]:
 
 def diag_indices(n: int, ndim: int = 2) -> tuple[Array, ...]:
     """The positions of the main diagonal of an array with `ndim` axes of length `n`: one index
-    array an axis."""
+    array an axis, int32 of shape (n,).
+
+    Raises ValueError for negative numbers.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.zeros((3, 3)).at[jnp.diag_indices(3)].set(jnp.array([1, 2, 3]))
+    Array([[1., 0., 0.],
+           [0., 2., 0.],
+           [0., 0., 3.]], dtype=float32)
+    """
     n, ndim = operator.index(n), operator.index(ndim)
     if n < 0 or ndim < 0:
         raise ValueError(f"diag_indices: n and ndim must be nonnegative, got n={n}, ndim={ndim}")
@@ -113,7 +139,16 @@ def diag_indices(n: int, ndim: int = 2) -> tuple[Array, ...]:
 
 
 def diag_indices_from(arr: Any) -> tuple[Array, ...]:
-    """The positions of the main diagonal of `arr`, whose axes have one length (ValueError if not)."""
+    """The positions of the main diagonal of `arr`, whose axes have one length: one index array an
+    axis, int32.
+
+    Raises ValueError if the axes differ in length, or are fewer than two.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 2], [3, 4]])
+    >>> x[jnp.diag_indices_from(x)]
+    Array([1, 4], dtype=int32)
+    """
     shape = np.shape(arr)
     if len(shape) < 2:
         raise ValueError(f"input array must be at least 2-d, got shape {shape}")
@@ -123,14 +158,30 @@ def diag_indices_from(arr: Any) -> tuple[Array, ...]:
 
 
 def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
-    """The positions on and below diagonal `k` of an array of shape (n, m), row by row: (rows,
-    columns)."""
+    """The positions on and below diagonal `k` of an array of shape (n, m) (m = n by default), row
+    by row: (rows, columns), int32.
+
+    Raises TypeError for numbers that are no integers, and sizes that are negative.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
+    >>> x[jnp.tril_indices(3, -1)]
+    Array([4, 7, 8], dtype=int32)
+    """
     return _triangle("tril_indices", np.tril_indices, n, k, m)
 
 
 def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array]:
-    """The positions on and above diagonal `k` of an array of shape (n, m), row by row: (rows,
-    columns)."""
+    """The positions on and above diagonal `k` of an array of shape (n, m) (m = n by default), row
+    by row: (rows, columns), int32.
+
+    Raises TypeError for numbers that are no integers, and sizes that are negative.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
+    >>> x[jnp.triu_indices(3)]
+    Array([1, 2, 3, 5, 6, 9], dtype=int32)
+    """
     return _triangle("triu_indices", np.triu_indices, n, k, m)
 
 
@@ -150,13 +201,25 @@ def _matrix_shape(arr: Any) -> Shape:
 
 
 def tril_indices_from(arr: Any, k: int = 0) -> tuple[Array, Array]:
-    """The positions on and below diagonal `k` of the matrix `arr`."""
+    """The positions on and below diagonal `k` of the matrix `arr`: `tril_indices` of its shape.
+    Raises ValueError unless it has two axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.tril_indices_from(jnp.ones((2, 3)), 0)
+    (Array([0, 1, 1], dtype=int32), Array([0, 0, 1], dtype=int32))
+    """
     n, m = _matrix_shape(arr)
     return tril_indices(n, k, m)
 
 
 def triu_indices_from(arr: Any, k: int = 0) -> tuple[Array, Array]:
-    """The positions on and above diagonal `k` of the matrix `arr`."""
+    """The positions on and above diagonal `k` of the matrix `arr`: `triu_indices` of its shape.
+    Raises ValueError unless it has two axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.triu_indices_from(jnp.ones((2, 3)), 1)
+    (Array([0, 0, 1], dtype=int32), Array([1, 2, 2], dtype=int32))
+    """
     n, m = _matrix_shape(arr)
     return triu_indices(n, k, m)
 
@@ -164,17 +227,29 @@ def triu_indices_from(arr: Any, k: int = 0) -> tuple[Array, Array]:
 def mask_indices(
     n: int, mask_func: Callable[[Any, int], Any], k: int = 0, *, size: int | None = None
 ) -> tuple[Array, Array]:
-    """The positions where `mask_func(ones((n, n)), k)` is nonzero: (rows, columns). See `nonzero`
-    for `size`."""
+    """The positions where `mask_func(ones((n, n)), k)` is nonzero: (rows, columns), int32. See
+    `nonzero` for `size`, which traced masks need.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.mask_indices(3, jnp.triu, 1)
+    (Array([0, 0, 1], dtype=int32), Array([1, 2, 2], dtype=int32))
+    """
     rows, columns = nonzero(mask_func(_index_array(np.ones((n, n))), k), size=size)
     return rows, columns
 
 
 def fill_diagonal(a: Any, val: Any, wrap: bool = False, *, inplace: bool = True) -> Array:
-    """`a` with its main diagonal replaced by `val`: a scalar, or elements to be repeated as needed.
-    Needs `inplace=False`.
+    """`a` with its main diagonal replaced by `val`, a scalar, or elements to be repeated as needed:
+    a new array, so that `inplace=False` has to be given (NotImplementedError).
 
-    `a` is a matrix, or has axes of one length (ValueError if not).
+    `a` is a matrix, or has axes of one length (ValueError if not, and for an empty `val`). Shape
+    and dtype stay.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fill_diagonal(jnp.zeros((3, 3), int), jnp.array([1, 2]), inplace=False)
+    Array([[1, 0, 0],
+           [0, 2, 0],
+           [0, 0, 1]], dtype=int32)
     """
     refuse_inplace("fill_diagonal", inplace, NotImplementedError)
     if wrap:

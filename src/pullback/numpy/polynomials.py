@@ -50,8 +50,12 @@ def _leading_zeros(name: str, p: Array, option: str) -> int:
 def polyval(p: Any, x: Any, *, unroll: int = 16) -> Array:
     """The polynomial with coefficients `p` (along its first axis) at `x`, by Horner's rule.
 
-    >>> int(polyval(np.array([1, 2, 3]), 2))
-    11
+    Coefficients that have more axes broadcast with `x`. Dtypes are promoted together. `unroll` is
+    accepted and changes nothing. Raises ValueError for shapes that do not broadcast.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.polyval(jnp.array([1, 2, 3]), jnp.array([0, 2, 10]))
+    Array([  3,  11, 123], dtype=int32)
     """
     del unroll
     p, x = promote("polyval", p, x)
@@ -81,21 +85,41 @@ def _lengthened(name: str, p: Array, shape: tuple[int, ...]) -> Array:
 
 
 def polyadd(a1: Any, a2: Any) -> Array:
-    """The sum of two polynomials."""
+    """The sum of two polynomials; the shorter one gets zeros in front. Dtypes are promoted
+    together.
+
+    Raises TypeError for scalars, ValueError for coefficients whose shapes do not broadcast.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.polyadd(jnp.array([1, 2]), jnp.array([9, 5, 4]))
+    Array([9, 6, 6], dtype=int32)
+    """
     return ufuncs.add(*_aligned("polyadd", a1, a2))
 
 
 def polysub(a1: Any, a2: Any) -> Array:
-    """The difference of two polynomials."""
+    """The difference of two polynomials; the shorter one gets zeros in front. Dtypes are promoted
+    together.
+
+    Raises TypeError for scalars, ValueError for coefficients whose shapes do not broadcast.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.polysub(jnp.array([1, 2]), jnp.array([9, 5, 4]))
+    Array([-9, -4, -2], dtype=int32)
+    """
     return ufuncs.subtract(*_aligned("polysub", a1, a2))
 
 
 def polymul(a1: Any, a2: Any, *, trim_leading_zeros: bool = False) -> Array:
-    """The product of two polynomials, in floating point; with `trim_leading_zeros`, those of the
-    factors are left out.
+    """The product of two polynomials of n and m coefficients, which has n + m - 1, in floating
+    point; with `trim_leading_zeros`, the zeros in front of the factors are left out first, which
+    needs their values.
 
-    >>> polymul(np.array([1.0, 2.0]), np.array([1.0, 3.0])).tolist()
-    [1.0, 5.0, 6.0]
+    Raises TypeError for scalars, ValueError for several axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.polymul(jnp.array([1, 2]), jnp.array([1, 3]))
+    Array([1., 5., 6.], dtype=float32)
     """
     a, b = promote_inexact("polymul", a1, a2)
     _coefficients("polymul", a, b)
@@ -106,8 +130,17 @@ def polymul(a1: Any, a2: Any, *, trim_leading_zeros: bool = False) -> Array:
 
 
 def polydiv(u: Any, v: Any, *, trim_leading_zeros: bool = False) -> tuple[Array, Array]:
-    """Quotient and remainder of polynomials; the remainder is as long as `u`, unless
-    `trim_leading_zeros`."""
+    """Quotient and remainder of polynomials, in floating point; the remainder is as long as `u`,
+    unless `trim_leading_zeros`, which needs its values.
+
+    Raises TypeError for scalars, ValueError for several axes, and for a divisor without
+    coefficients.
+
+    >>> import pullback.numpy as jnp
+    >>> quotient, remainder = jnp.polydiv(jnp.array([1, 5, 7]), jnp.array([1, 3]))
+    >>> quotient, remainder
+    (Array([1., 2.], dtype=float32), Array([0., 0., 1.], dtype=float32))
+    """
     u, v = promote_inexact("polydiv", u, v)
     _coefficients("polydiv", u, v)
     if not v.shape[0]:
@@ -128,7 +161,14 @@ def polydiv(u: Any, v: Any, *, trim_leading_zeros: bool = False) -> tuple[Array,
 
 
 def polyder(p: Any, m: int = 1) -> Array:
-    """The `m`-th derivative of a polynomial, in floating point."""
+    """The `m`-th derivative of a polynomial of n coefficients, which has n - m, in floating point.
+
+    Raises ValueError for negative `m`, TypeError for scalars.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.polyder(jnp.array([1, 5, 7, 9])), jnp.polyder(jnp.array([1, 5, 7, 9]), 2)
+    (Array([ 3., 10.,  7.], dtype=float32), Array([ 6., 10.], dtype=float32))
+    """
     p, m = inexact(p, "polyder"), integer(m, "polyder: m")
     if not p.ndim:
         _coefficients("polyder", p)
@@ -142,8 +182,16 @@ def polyder(p: Any, m: int = 1) -> Array:
 
 
 def polyint(p: Any, m: int = 1, k: Any = None) -> Array:
-    """The `m`-th antiderivative of a polynomial, with the constants of integration `k` (one for
-    all, or one each; 0 by default)."""
+    """The `m`-th antiderivative of a polynomial of n coefficients, which has n + m, in floating
+    point, with the constants of integration `k` (one for all, or one each; 0 by default).
+
+    Raises ValueError for negative `m` and for as many constants as do not fit, TypeError for
+    scalars.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.polyint(jnp.array([6, 2]), k=5), jnp.polyint(jnp.array([6, 2]), 2)
+    (Array([3., 2., 5.], dtype=float32), Array([1., 1., 0., 0.], dtype=float32))
+    """
     p, constants = promote_inexact("polyint", p, 0 if k is None else k)
     m = integer(m, "polyint: m")
     if not p.ndim:
@@ -168,10 +216,15 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Array:
 
 def poly(seq_of_zeros: Any) -> Array:
     """The monic polynomial with the given zeros, or the characteristic polynomial of a square
-    matrix.
+    matrix: one coefficient more than there are zeros.
 
-    >>> poly(np.array([1.0, 2.0])).tolist()
-    [1.0, -3.0, 2.0]
+    It is floating, and complex for matrices. Raises ValueError for other shapes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.poly(jnp.array([1, 2]))
+    Array([ 1., -3.,  2.], dtype=float32)
+    >>> jnp.poly(jnp.array([[2.0, 1.0], [1.0, 2.0]])).real.round(3)
+    Array([ 1., -4.,  3.], dtype=float32)
     """
     zeros_ = inexact(seq_of_zeros, "poly")
     shape = zeros_.shape
@@ -189,10 +242,20 @@ def poly(seq_of_zeros: Any) -> Array:
 
 
 def roots(p: Any, *, strip_zeros: bool = True) -> Array:
-    """The complex roots of a polynomial: the eigenvalues of its companion matrix.
+    """The complex roots of a polynomial, as many as its degree: the eigenvalues of its companion
+    matrix.
 
     Zero coefficients at the ends are left out first, which needs their values; traced polynomials
-    need `strip_zeros=False`, and get NaN roots for each zero at the front.
+    need `strip_zeros=False` (ConcretizationTypeError without), and get NaN roots for each zero at
+    the front. Raises ValueError for several axes.
+
+    Source: R. Horn and C. Johnson, "Matrix Analysis" (companion matrices).
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.sort(jnp.roots(jnp.array([1.0, -3.0, 2.0]))).round(3)
+    Array([1.+0.j, 2.+0.j], dtype=complex64)
+    >>> jnp.roots(jnp.array([1.0, 0.0, 4.0])).imag.round(3)
+    Array([ 2., -2.], dtype=float32)
     """
     (p,) = promote_inexact("roots", array(p))
     if len(p.shape) > 1:
@@ -232,11 +295,18 @@ def _companion_roots(p: Array) -> Array:
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:
-    """The Vandermonde matrix of `x`: the columns are its powers, from N - 1 (by default its length)
-    down to 0, or up, if `increasing`.
+    """The Vandermonde matrix of `x`, of shape (len(x), N): the columns are its powers, from N - 1
+    (by default its length less 1) down to 0, or up, if `increasing`.
 
-    >>> vander(np.array([2.0, 3.0])).tolist()
-    [[2.0, 1.0], [3.0, 1.0]]
+    Raises ValueError unless `x` has one axis, and for negative `N`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.vander(jnp.array([2, 3]), 3)
+    Array([[4, 2, 1],
+           [9, 3, 1]], dtype=int32)
+    >>> jnp.vander(jnp.array([2, 3]), 3, increasing=True)
+    Array([[1, 2, 4],
+           [1, 3, 9]], dtype=int32)
     """
     x = array_like(x, "vander")
     if len(x.shape) != 1:
@@ -254,8 +324,17 @@ def polyfit(
     """The polynomial of degree `deg` that fits the points (x, y) best in the least squares sense,
     weighted by `w`.
 
-    `y` may have several columns. With `full`, the result is (coefficients, residuals, rank,
-    singular values, rcond); with `cov` (True or "unscaled"), (coefficients, covariance matrix).
+    `x` has shape (m,), `y` (m,) or (m, k), one column for each of k polynomials; the coefficients
+    have shape (deg + 1,) or (deg + 1, k). With `full`, the result is (coefficients, residuals,
+    rank, singular values, rcond); with `cov` (True or "unscaled"), (coefficients, covariance
+    matrix). Singular values up to `rcond` times the largest are taken as zero. Raises TypeError for
+    other shapes and lengths that differ, ValueError for a negative degree, and too few points for
+    `cov`.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([0.0, 1.0, 2.0, 3.0])
+    >>> jnp.polyfit(x, 3 * x + 1, 1).round(3)
+    Array([3., 1.], dtype=float32)
     """
     x, y = promote_inexact("polyfit", inexact(x, "polyfit", weak=False), y)
     deg = integer(deg, "polyfit: deg")

@@ -320,8 +320,22 @@ def _range_of(s: slice) -> Array:
 
 
 class _Grid:
-    """`mgrid[a:b, c:d:10j]`: a grid by slices; an imaginary step counts points. Dense (stacked) or
-    open (a list)."""
+    """`mgrid[a:b, c:d:10j]`: a grid by slices; an imaginary step counts points, both ends included.
+    Dense (stacked: shape (number of slices, *grid)) or open (a list).
+
+    A single slice gives its numbers. Dtypes are promoted together.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.mgrid[0:2, 0:3]
+    Array([[[0, 0, 0],
+            [1, 1, 1]],
+    <BLANKLINE>
+           [[0, 1, 2],
+            [0, 1, 2]]], dtype=int32)
+    >>> jnp.ogrid[0:2, 0:1:3j]
+    [Array([[0.],
+           [1.]], dtype=float32), Array([[0. , 0.5, 1. ]], dtype=float32)]
+    """
 
     def __init__(self, name: str, sparse: bool) -> None:
         self.name, self.sparse = name, sparse
@@ -342,9 +356,20 @@ ogrid = _Grid("ogrid", sparse=True)
 
 
 class _Concatenator:
-    """`r_[1:4, 0, x]`: ranges, scalars and arrays in a row. A leading string "axis,ndmin,trans1d"
-    says where (see `numpy.r_`); "r" and "c" make the result a matrix, a row or a column if it has
-    one axis."""
+    """`r_[1:4, 0, x]`: ranges, scalars and arrays in a row; `c_` makes them columns. A leading
+    string "axis,ndmin,trans1d" says where (see `numpy.r_`); "r" and "c" make the result a matrix, a
+    row or a column if it has one axis.
+
+    Dtypes are promoted together. Raises ValueError for unknown directives and for nothing,
+    TypeError for shapes that do not fit.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.r_[1:4, 0, jnp.array([7, 8])]
+    Array([1, 2, 3, 0, 7, 8], dtype=int32)
+    >>> jnp.c_[jnp.array([1, 2]), jnp.array([3, 4])]
+    Array([[1, 3],
+           [2, 4]], dtype=int32)
+    """
 
     def __init__(self, name: str, axis: int, ndmin: int, trans1d: int) -> None:
         self.name, self.defaults = name, (axis, ndmin, trans1d)

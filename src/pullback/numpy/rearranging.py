@@ -40,8 +40,16 @@ from pullback.xla.devices import no_sharding
 
 
 def resize(a: Any, new_shape: Any) -> Array:
-    """An array of `new_shape` filled with the elements of `a` in row-major order, over and over.
-    Zeros if `a` is empty."""
+    """An array of `new_shape` filled with the elements of `a` in row-major order, over and over, or
+    as many of them as it takes. Zeros if `a` is empty.
+
+    Raises ValueError for sizes that are negative, or no concrete integers.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.resize(jnp.array([1, 2, 3]), (2, 4))
+    Array([[1, 2, 3, 1],
+           [2, 3, 1, 2]], dtype=int32)
+    """
     x = ravel(array_like(a, "resize"))
     try:
         shape = canonical_shape(new_shape)
@@ -59,9 +67,15 @@ def resize(a: Any, new_shape: Any) -> Array:
 def tile(A: Any, reps: Any) -> Array:
     """`A` repeated as a whole, `reps[i]` times along axis i.
 
-    >>> from pullback.numpy import array
-    >>> tile(array([1, 2]), 2)
+    `reps` is an integer or several; they align with the axes at the right, and the shorter of the
+    two gets ones in front. Raises TypeError for numbers that are negative, or no concrete integers.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.tile(jnp.array([1, 2]), 2)
     Array([1, 2, 1, 2], dtype=int32)
+    >>> jnp.tile(jnp.array([1, 2]), (2, 1))
+    Array([[1, 2],
+           [1, 2]], dtype=int32)
     """
     x = array_like(A, "tile")
     counts = canonical_shape(reps, "reps")
@@ -81,14 +95,18 @@ def repeat(
     a: Any, repeats: Any, axis: int | None = None, *, total_repeat_length: int | None = None, out_sharding: Any = None
 ) -> Array:
     """Each element of `a` along `axis` (flattened if None) repeated `repeats` times, a number or
-    one for each element.
+    one for each element; negative ones count as 0.
 
     With `total_repeat_length` the result has that length: cut off, or the last element goes on. It
-    is needed where `repeats` is traced.
+    is needed where `repeats` is traced (ConcretizationTypeError without). Raises TypeError for
+    `repeats` that are no integers, ValueError for as many as do not fit.
 
-    >>> from pullback.numpy import array
-    >>> repeat(array([1, 2]), array([1, 3]))
+    >>> import pullback.numpy as jnp
+    >>> jnp.repeat(jnp.array([1, 2]), jnp.array([1, 3]))
     Array([1, 2, 2, 2], dtype=int32)
+    >>> jnp.repeat(jnp.array([[1, 2], [3, 4]]), 2, axis=1)
+    Array([[1, 1, 2, 2],
+           [3, 3, 4, 4]], dtype=int32)
     """
     no_sharding("repeat", out_sharding)
     x = array_like(a, "repeat")
@@ -145,11 +163,16 @@ def roll(a: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Array:
     the start.
 
     Without `axis` the flattened array is rolled, and keeps its shape. Several shifts and axes are
-    applied together.
+    applied together; shifts may be traced. Raises ValueError for numbers of shifts and axes that
+    differ, and for axes that are out of bounds.
 
-    >>> from pullback.numpy import array
-    >>> roll(array([1, 2, 3]), 1)
-    Array([3, 1, 2], dtype=int32)
+    >>> import pullback.numpy as jnp
+    >>> jnp.roll(jnp.array([1, 2, 3, 4]), 1)
+    Array([4, 1, 2, 3], dtype=int32)
+    >>> jnp.roll(jnp.array([[1, 2], [3, 4], [5, 6]]), -1, axis=0)
+    Array([[3, 4],
+           [5, 6],
+           [1, 2]], dtype=int32)
     """
     x = array_like(a, "roll")
     if getattr(shift, "ndim", 0) > 1:
@@ -297,8 +320,17 @@ def _delete_traced(x: Array, at: Array, axis: int) -> Array:
 
 
 def trim_zeros(filt: Any, trim: str = "fb", axis: int | Sequence[int] | None = None) -> Array:
-    """`filt` without the zeros at its front ("f") and back ("b"), along `axis` (all by default).
-    The values must be concrete."""
+    """`filt` without the zeros at its front ("f") and back ("b"), along `axis` (one, several, or
+    all by default).
+
+    Of several axes, what is cut off is where all is zero. The values must be concrete
+    (ConcretizationTypeError), as they say how long the result is.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([0, 0, 1, 0, 2, 0])
+    >>> jnp.trim_zeros(x), jnp.trim_zeros(x, "f")
+    (Array([1, 0, 2], dtype=int32), Array([1, 0, 2, 0], dtype=int32))
+    """
     x = array_like(filt, "trim_zeros")
     present = np.nonzero(known_indices("trim_zeros", x))
     for i in canonical_axes(axis, x.ndim):
@@ -322,7 +354,16 @@ def _bit_order(bitorder: str) -> np.ndarray[Any, Any]:
 
 def packbits(a: Any, axis: int | None = None, bitorder: str = "big") -> Array:
     """Truth values (non-zero is 1) packed into bytes of 8 along `axis` (flattened if None), padded
-    with zeros at the end."""
+    with zeros at the end: uint8, an eighth as long, rounded up.
+
+    The first of the 8 is the highest bit, or the lowest with `bitorder="little"`. Raises TypeError
+    for floats, ValueError for other orders.
+
+    >>> import pullback.numpy as jnp
+    >>> bits = jnp.array([1, 0, 0, 0, 0, 0, 1, 1, 1])
+    >>> jnp.packbits(bits), jnp.packbits(bits, bitorder="little")
+    (Array([131, 128], dtype=uint8), Array([193,   1], dtype=uint8))
+    """
     x = array_like(a, "packbits")
     if dtypes.is_inexact(x.dtype):
         raise TypeError(f"packbits takes integers or booleans, got {dtypes.name(x.dtype)} at {user_line()}")
@@ -339,7 +380,16 @@ def packbits(a: Any, axis: int | None = None, bitorder: str = "big") -> Array:
 
 def unpackbits(a: Any, axis: int | None = None, count: int | None = None, bitorder: str = "big") -> Array:
     """The bits of bytes along `axis` (flattened if None), as uint8 zeros and ones; the first
-    `count`, or all but the last if negative."""
+    `count`, or all but the last if negative.
+
+    More than there are, they are followed by zeros. Each byte begins with its highest bit, or its
+    lowest with `bitorder="little"`. Raises TypeError unless `a` is uint8, ValueError for other
+    orders.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.unpackbits(jnp.array([131], jnp.uint8))
+    Array([1, 0, 0, 0, 0, 0, 1, 1], dtype=uint8)
+    """
     x = array_like(a, "unpackbits")
     if x.dtype != dtypes.uint8:
         raise TypeError(f"unpackbits takes bytes (uint8), got {dtypes.name(x.dtype)} at {user_line()}")

@@ -163,11 +163,19 @@ def refuse_inplace(name: str, inplace: bool, error: type[Exception] = ValueError
 def put_along_axis(
     arr: Any, indices: Any, values: Any, axis: int | None, inplace: bool = True, *, mode: str | None = None
 ) -> Array:
-    """`arr` with `arr[..., indices[..., i, ...], ...] = values[..., i, ...]` along `axis`. Needs
-    `inplace=False` (ValueError).
+    """`arr` with `arr[..., indices[..., i, ...], ...] = values[..., i, ...]` along `axis`: a new
+    array, so that `inplace=False` has to be given (ValueError).
 
     Positions out of bounds are dropped, or clamped with `mode="clip"`. With axis None, positions
-    are those of the flattened `arr`.
+    are those of the flattened `arr`. Shape and dtype stay. Raises TypeError unless the indices are
+    integers, ValueError for shapes that do not fit.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[10, 30, 20], [60, 40, 50]])
+    >>> largest = jnp.argmax(x, axis=1, keepdims=True)
+    >>> jnp.put_along_axis(x, largest, 0, axis=1, inplace=False)
+    Array([[10,  0, 20],
+           [ 0, 40, 50]], dtype=int32)
     """
     refuse_inplace("put_along_axis", inplace)
     x, i, v = (array_like(a, "put_along_axis") for a in (arr, indices, values))
@@ -185,10 +193,17 @@ def put_along_axis(
 
 
 def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = True) -> Array:
-    """`a` with `a.flat[ind] = v`, repeating `v` as needed. Needs `inplace=False` (ValueError).
+    """`a` with `a.flat[ind] = v`, repeating `v` as needed: a new array, so that `inplace=False` has
+    to be given (ValueError).
 
     Positions out of bounds are clamped (None, with which negative ones count from the end, and
-    "clip") or taken modulo the size ("wrap"). Without values, or elements, nothing is put.
+    "clip") or taken modulo the size ("wrap"). Without values, or elements, nothing is put. Shape
+    and dtype stay. Raises ValueError for other modes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.put(jnp.zeros((2, 3)), jnp.array([0, 4]), jnp.array([7, 8]), inplace=False)
+    Array([[7., 0., 0.],
+           [0., 8., 0.]], dtype=float32)
     """
     refuse_inplace("put", inplace)
     x, i, values = array_like(a, "put"), array_like(ind, "put"), array_like(v, "put")
@@ -216,7 +231,16 @@ def cycled(values: Any, count: int) -> Any:
 
 def place(arr: Any, mask: Any, vals: Any, *, inplace: bool = True) -> Array:
     """`arr` with the elements where `mask` is true replaced by those of `vals` in order, over and
-    over. Needs `inplace=False`."""
+    over: a new array, so that `inplace=False` has to be given (ValueError).
+
+    Shape and dtype stay. Raises ValueError unless `mask` is as large as `arr`, and if `vals` is
+    empty.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([1, -2, -3, 4, -5])
+    >>> jnp.place(x, x < 0, jnp.array([10, 20]), inplace=False)
+    Array([ 1, 10, 20,  4, 10], dtype=int32)
+    """
     refuse_inplace("place", inplace)
     x, m, v = array_like(arr, "place"), array_like(mask, "place"), array_like(vals, "place")
     if x.size != m.size:
@@ -320,14 +344,26 @@ def _traced_nonzero(x: Any, size: int, fills: tuple[Any, ...], dtype: dtypes.DTy
 
 
 def flatnonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> Array:
-    """The positions of the nonzero elements of the flattened `a`. See `nonzero`."""
+    """The positions of the nonzero elements of the flattened `a`: int32, of one axis. See `nonzero`
+    for `size` and `fill_value`, which traced arrays need.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.flatnonzero(jnp.array([[0, 3], [4, 0]]))
+    Array([1, 2], dtype=int32)
+    """
     x = array_like(a, "flatnonzero")
     return nonzero(reshape_p.bind(x, new_sizes=(x.size,)), size=size, fill_value=fill_value)[0]
 
 
 def argwhere(a: Any, *, size: int | None = None, fill_value: Any = None) -> Array:
-    """The positions of the nonzero elements of `a`, one a row: shape (number, a.ndim). See
-    `nonzero`."""
+    """The positions of the nonzero elements of `a`, one a row: int32, of shape (number, a.ndim).
+    See `nonzero` for `size` and `fill_value`, which traced arrays need.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.argwhere(jnp.array([[0, 3], [4, 0]]))
+    Array([[0, 1],
+           [1, 0]], dtype=int32)
+    """
     x = array_like(a, "argwhere")
     if not x.ndim:
         (flat,) = nonzero(reshape_p.bind(x, new_sizes=(1,)), size=size)
@@ -377,7 +413,16 @@ def compress(
 
 
 def extract(condition: Any, arr: Any, *, size: int | None = None, fill_value: Any = 0) -> Array:
-    """The elements of `arr` where `condition` is true, both flattened. See `compress`."""
+    """The elements of `arr` where `condition` is true, both flattened. See `compress` for `size`,
+    which traced conditions need, and `fill_value`.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[5, 6], [7, 8]])
+    >>> jnp.extract(x % 2 == 0, x)
+    Array([6, 8], dtype=int32)
+    >>> jnp.extract(x > 7, x, size=3, fill_value=-1)
+    Array([ 8, -1, -1], dtype=int32)
+    """
     c, x = array_like(condition, "extract"), array_like(arr, "extract")
     c, x = (reshape_p.bind(v, new_sizes=(v.size,)) for v in (c, x))
     return compress(c, x, size=size, fill_value=fill_value)
@@ -453,7 +498,17 @@ def where(condition: Any, x: Any = None, y: Any = None, /, *, size: Any = None, 
 
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Array:
     """Of each place, the element of the choice whose condition is the first that is true, or of
-    `default`."""
+    `default`.
+
+    Conditions, choices and `default` broadcast; the dtypes of the choices and of `default` are
+    promoted together. Raises ValueError for empty lists, and unless there are as many choices as
+    conditions.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.arange(6)
+    >>> jnp.select([x < 2, x < 4], [-x, 10 * x], default=99)
+    Array([ 0, -1, 20, 30, 99, 99], dtype=int32)
+    """
     if len(condlist) != len(choicelist):
         raise ValueError(
             f"select: as many choices as conditions are needed, got {len(condlist)} conditions and {len(choicelist)} choices"

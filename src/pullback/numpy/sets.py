@@ -30,7 +30,13 @@ from pullback.numpy.sorting import searchsorted
 
 
 class UniqueAllResult(NamedTuple):
-    """Result of `unique_all`."""
+    """Result of `unique_all`: the values, the first index of each, the indices that rebuild the
+    array, and how often each occurs.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.unique_all(jnp.array([5, 3, 5])).indices
+    Array([1, 0], dtype=int32)
+    """
 
     values: Array
     indices: Array
@@ -39,14 +45,25 @@ class UniqueAllResult(NamedTuple):
 
 
 class UniqueCountsResult(NamedTuple):
-    """Result of `unique_counts`."""
+    """Result of `unique_counts`: the values, and how often each occurs.
+
+    >>> import pullback.numpy as jnp
+    >>> values, counts = jnp.unique_counts(jnp.array([5, 3, 5]))
+    >>> counts
+    Array([1, 2], dtype=int32)
+    """
 
     values: Array
     counts: Array
 
 
 class UniqueInverseResult(NamedTuple):
-    """Result of `unique_inverse`."""
+    """Result of `unique_inverse`: the values, and the indices that rebuild the array.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.unique_inverse(jnp.array([5, 3, 5])).inverse_indices
+    Array([1, 0, 1], dtype=int32)
+    """
 
     values: Array
     inverse_indices: Array
@@ -70,12 +87,20 @@ def unique(
     exactly so many.
 
     Asked for, there follow the index of each one's first occurrence, the indices that rebuild `ar`
-    from them, and how often each occurs (0 for padding). `fill_value` pads; by default the smallest
-    element does.
+    from them (of the shape of `ar`, without `axis`), and how often each occurs (0 for padding), all
+    int32. `fill_value` pads; by default the smallest element does. NaNs count as one, or each for
+    itself without `equal_nan`. Raises ConcretizationTypeError for traced arrays without `size`,
+    ValueError for an empty array with `size` and no `fill_value`.
 
     >>> import pullback.numpy as jnp
-    >>> unique(jnp.array([3, 1, 2, 1], np.int32), return_counts=True)
+    >>> x = jnp.array([3, 1, 2, 1])
+    >>> jnp.unique(x, return_counts=True)
     (Array([1, 2, 3], dtype=int32), Array([2, 1, 1], dtype=int32))
+    >>> jnp.unique(x, size=5, fill_value=-1)
+    Array([ 1,  2,  3, -1, -1], dtype=int32)
+    >>> jnp.unique(jnp.array([[1, 0], [0, 1], [1, 0]]), axis=0)
+    Array([[0, 1],
+           [1, 0]], dtype=int32)
     """
     del sorted  # they always are
     ar = array_like(ar, "unique")
@@ -133,31 +158,79 @@ def _empty_values(x: Array, length: int, fill_value: Any) -> Array:
 
 
 def unique_all(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> UniqueAllResult:
-    """The distinct elements of `x`, their first indices, the inverse and their counts; NaNs are all
-    distinct."""
+    """The distinct elements of `x` in ascending order, their first indices, the inverse and their
+    counts; NaNs are all distinct.
+
+    It is the array API standard's; see `unique` for `size` and `fill_value`, which traced arrays
+    need.
+
+    >>> import pullback.numpy as jnp
+    >>> found = jnp.unique_all(jnp.array([5, 3, 5]))
+    >>> found.values, found.indices, found.counts
+    (Array([3, 5], dtype=int32), Array([1, 0], dtype=int32), Array([1, 2], dtype=int32))
+    >>> found.values[found.inverse_indices]
+    Array([5, 3, 5], dtype=int32)
+    """
     found = unique(x, True, True, True, equal_nan=False, size=size, fill_value=fill_value)
     return UniqueAllResult(*found)
 
 
 def unique_counts(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> UniqueCountsResult:
-    """The distinct elements of `x` and their counts; NaNs are all distinct."""
+    """The distinct elements of `x` in ascending order and their counts; NaNs are all distinct.
+
+    It is the array API standard's; see `unique` for `size` and `fill_value`, which traced arrays
+    need.
+
+    >>> import pullback.numpy as jnp
+    >>> values, counts = jnp.unique_counts(jnp.array([5, 3, 5]))
+    >>> values, counts
+    (Array([3, 5], dtype=int32), Array([1, 2], dtype=int32))
+    """
     found = unique(x, return_counts=True, equal_nan=False, size=size, fill_value=fill_value)
     return UniqueCountsResult(*found)
 
 
 def unique_inverse(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> UniqueInverseResult:
-    """The distinct elements of `x` and the indices that rebuild it; NaNs are all distinct."""
+    """The distinct elements of `x` in ascending order and the indices that rebuild it, of its
+    shape; NaNs are all distinct.
+
+    It is the array API standard's; see `unique` for `size` and `fill_value`, which traced arrays
+    need.
+
+    >>> import pullback.numpy as jnp
+    >>> values, inverse = jnp.unique_inverse(jnp.array([[5, 3], [3, 9]]))
+    >>> values, values[inverse]
+    (Array([3, 5, 9], dtype=int32), Array([[5, 3],
+           [3, 9]], dtype=int32))
+    """
     found = unique(x, return_inverse=True, equal_nan=False, size=size, fill_value=fill_value)
     return UniqueInverseResult(*found)
 
 
 def unique_values(x: Any, /, *, size: int | None = None, fill_value: Any = None) -> Array:
-    """The distinct elements of `x`; NaNs are all distinct."""
+    """The distinct elements of `x` in ascending order; NaNs are all distinct.
+
+    It is the array API standard's; see `unique` for `size` and `fill_value`, which traced arrays
+    need.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.unique_values(jnp.array([jnp.nan, 3.0, jnp.nan, 3.0]))
+    Array([ 3., nan, nan], dtype=float32)
+    """
     return unique(x, equal_nan=False, size=size, fill_value=fill_value)
 
 
 def union1d(ar1: Any, ar2: Any, *, size: int | None = None, fill_value: Any = None) -> Array:
-    """The distinct elements of either array, in ascending order."""
+    """The distinct elements of either array, flattened, in ascending order. Dtypes are promoted
+    together.
+
+    With `size` there are so many: cut off, or padded with `fill_value` (the smallest element, if
+    None). Raises ConcretizationTypeError for traced arrays without `size`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.union1d(jnp.array([3, 1, 3]), jnp.array([2, 1]))
+    Array([1, 2, 3], dtype=int32)
+    """
     a, b = promote("union1d", ar1, ar2)
     return unique(concatenate([_flat(a), _flat(b)]), size=size, fill_value=fill_value)
 
@@ -165,13 +238,16 @@ def union1d(ar1: Any, ar2: Any, *, size: int | None = None, fill_value: Any = No
 def isin(
     element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, method: str = "auto"
 ) -> Array:
-    """Whether each element is among `test_elements` (NaN is not); with `invert`, whether it is not.
+    """Whether each element is among `test_elements` (NaN is not): booleans of the shape of
+    `element`; with `invert`, whether it is not.
 
-    `method` is "compare_all", "binary_search", "sort" or "auto"; it changes nothing but the cost.
+    `method` is "compare_all", "binary_search", "sort" or "auto"; it changes nothing but the cost,
+    as `assume_unique` does. Raises ValueError for others.
 
     >>> import pullback.numpy as jnp
-    >>> isin(jnp.array([1, 2, 3]), jnp.array([2])).tolist()
-    [False, True, False]
+    >>> jnp.isin(jnp.array([[1, 2], [3, 4]]), jnp.array([2, 3]))
+    Array([[False,  True],
+           [ True, False]], dtype=bool)
     """
     del assume_unique
     if method not in ("auto", "compare_all", "binary_search", "sort"):
@@ -212,11 +288,16 @@ def intersect1d(
     size: int | None = None,
     fill_value: Any = None,
 ) -> Any:
-    """The distinct elements of both arrays, in ascending order; with `return_indices`, also where
-    they first occur in each.
+    """The distinct elements of both arrays, flattened, in ascending order; with `return_indices`,
+    also where they first occur in each.
 
-    Padding, with `size`, is `fill_value` (the smallest common element, if None) with indices out of
-    bounds.
+    With `size` there are so many: cut off, or padded with `fill_value` (the smallest common
+    element, if None) with indices out of bounds. `assume_unique` promises that neither array
+    repeats elements. Raises ConcretizationTypeError for traced arrays without `size`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.intersect1d(jnp.array([4, 2, 2, 3]), jnp.array([5, 4, 2]), return_indices=True)
+    (Array([2, 4], dtype=int32), Array([1, 0], dtype=int32), Array([2, 1], dtype=int32))
     """
     a, b = (_flat(strong(x)) for x in promote("intersect1d", ar1, ar2))
     n = a.shape[0]
@@ -267,7 +348,15 @@ def setdiff1d(
     ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None
 ) -> Array:
     """The distinct elements of `ar1` (with `assume_unique`, all, in their order) that are not in
-    `ar2`. Padding is 0."""
+    `ar2`, both flattened.
+
+    They are in ascending order. With `size` there are so many: cut off, or padded with `fill_value`
+    (0 if None). Raises ConcretizationTypeError for traced arrays without `size`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.setdiff1d(jnp.array([4, 2, 2, 3]), jnp.array([5, 4]))
+    Array([2, 3], dtype=int32)
+    """
     a = _flat(array_like(ar1, "setdiff1d"))
     a = strong(a) if dtypes.is_complex(a.dtype) else a
     wanted = isin(a, array_like(ar2, "setdiff1d"), invert=True)
@@ -280,7 +369,16 @@ def setdiff1d(
 def setxor1d(
     ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None
 ) -> Array:
-    """The distinct elements of exactly one of the arrays, in ascending order."""
+    """The distinct elements of exactly one of the arrays, flattened, in ascending order.
+
+    With `size` there are so many: cut off, or padded with `fill_value` (the smallest of them, if
+    None). `assume_unique` promises that neither array repeats elements. Raises
+    ConcretizationTypeError for traced arrays without `size`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.setxor1d(jnp.array([4, 2, 2, 3]), jnp.array([5, 4]))
+    Array([2, 3, 5], dtype=int32)
+    """
     a, b = (_flat(strong(x)) for x in promote("setxor1d", ar1, ar2))
     x = concatenate([a, b])
     if not x.shape[0]:

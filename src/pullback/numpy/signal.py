@@ -32,14 +32,16 @@ from pullback.xla.devices import placed
 
 @planned
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Array:
-    """The `n`-th differences of neighbours along `axis`; for booleans, whether they differ.
+    """The `n`-th differences of neighbours along `axis`, which becomes shorter by n; for booleans,
+    whether they differ.
 
-    `prepend` and `append` are values put at the ends first. Raises ValueError for scalars and
-    negative `n`.
+    `prepend` and `append` are values put at the ends first: scalars, or arrays that fit. Raises
+    ValueError for scalars and negative `n`.
 
     >>> import pullback.numpy as jnp
-    >>> diff(jnp.array([1, 3, 6])).tolist()
-    [2, 3]
+    >>> x = jnp.array([1, 3, 6, 10])
+    >>> jnp.diff(x), jnp.diff(x, 2), jnp.diff(x, prepend=0)
+    (Array([2, 3, 4], dtype=int32), Array([1, 1], dtype=int32), Array([1, 2, 3, 4], dtype=int32))
     """
     a = array_like(a, "diff")
     if n < 0:
@@ -68,7 +70,14 @@ def _edge(part: Any, a: Array, axis: int) -> Array:
 
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Array:
     """The differences of neighbours in the flattened array, between `to_begin` and `to_end` (taken
-    in its dtype)."""
+    in its dtype).
+
+    The result has one axis, and the dtype of `ary`. Raises TypeError for what is no array.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.ediff1d(jnp.array([[1, 3], [6, 10]]), to_end=jnp.array([0, 99]))
+    Array([ 2,  3,  4,  0, 99], dtype=int32)
+    """
     ary = array_like(ary, "ediff1d")
     flat = reshape_p.bind(ary, new_sizes=(ary.size,))
     parts = [diff(flat)]
@@ -80,10 +89,17 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Array:
 
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Array:
-    """The integral of samples `y` along `axis` by the trapezoidal rule, taken at `x` or `dx` apart.
+    """The integral of samples `y` along `axis` by the trapezoidal rule, taken at `x` or `dx` apart:
+    the shape without `axis`, in floating point.
 
-    >>> float(trapezoid(np.array([1.0, 2.0, 3.0])))
-    4.0
+    `x` has one axis, or broadcasts to `y`. Raises ValueError for shapes that do not fit.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.trapezoid(jnp.array([1.0, 2.0, 3.0]))
+    Array(4., dtype=float32)
+    >>> x = jnp.array([0.0, 1.0, 3.0])
+    >>> jnp.trapezoid(x**2, x)
+    Array(10.5, dtype=float32)
     """
     if x is None:
         y, dx = promote_inexact("trapezoid", inexact(y, "trapezoid"), dx)
@@ -101,14 +117,19 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Array:
 @planned
 def gradient(f: Any, *varargs: Any, axis: int | Sequence[int] | None = None, edge_order: int | None = None) -> Any:
     """Central differences of samples `f` along each axis (or `axis`), one-sided at the ends: an
-    array, or a list of them.
+    array of the shape of `f`, or a list of them.
 
     `varargs` are the distances of the samples: one number for all axes, or one for each, or arrays
-    of coordinates. Raises ValueError for fewer than two samples, TypeError for a wrong number of
-    distances.
+    of coordinates. Integers give floats. Raises ValueError for fewer than two samples, TypeError
+    for a wrong number of distances, NotImplementedError for `edge_order`.
 
-    >>> gradient(np.array([1.0, 2.0, 4.0, 7.0])).tolist()
-    [1.0, 1.5, 2.5, 3.0]
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([0.0, 1.0, 2.0, 4.0])
+    >>> jnp.gradient(x**2, x)
+    Array([1., 2., 4., 6.], dtype=float32)
+    >>> jnp.gradient(jnp.array([[1.0, 2.0], [4.0, 8.0]]), 0.5, axis=0)
+    Array([[ 6., 12.],
+           [ 6., 12.]], dtype=float32)
     """
     if edge_order is not None:
         raise here(NotImplementedError, "gradient: edge_order is not supported", "; the ends take first differences")
@@ -160,7 +181,14 @@ def _gradient_along(f: Array, h: Array, axis: int) -> Array:
 
 def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Array:
     """`p` with jumps along `axis` of at least `discont` (by default half a period) made smaller by
-    adding multiples of `period`."""
+    adding multiples of `period`.
+
+    Shape and dtype stay. Raises ValueError for complex numbers.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.unwrap(jnp.array([170, 350, 10, 30]), period=360)
+    Array([170, 350, 370, 390], dtype=int32)
+    """
     p, period = promote("unwrap", p, period)
     if dtypes.is_complex(p.dtype):
         raise here(ValueError, f"unwrap does not support complex inputs, got {p.aval.str_short()}")
@@ -189,13 +217,19 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.p
 
 @planned
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Array:
-    """The piecewise linear function with values `fp` at the increasing points `xp`, at `x`.
+    """The piecewise linear function with values `fp` at the increasing points `xp`, at `x`: of the
+    shape of `x`, in floating point.
 
     Outside it is fp[0] and fp[-1], or `left` and `right` (values, or "extrapolate"). With `period`,
-    it repeats.
+    it repeats. Raises ValueError unless `xp` and `fp` are vectors of one length, and for complex
+    points.
 
-    >>> float(interp(0.5, np.array([0.0, 1.0]), np.array([0.0, 10.0])))
-    5.0
+    >>> import pullback.numpy as jnp
+    >>> xp, fp = jnp.array([0.0, 1.0, 3.0]), jnp.array([0.0, 10.0, 20.0])
+    >>> jnp.interp(jnp.array([0.5, 2.0, 4.0]), xp, fp)
+    Array([ 5., 15., 20.], dtype=float32)
+    >>> jnp.interp(4.0, xp, fp, right="extrapolate")
+    Array(25., dtype=float32)
     """
     x, xp = promote_inexact("interp", x, xp)
     fp = inexact(fp, "interp")
@@ -243,14 +277,19 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
 
 @planned
 def convolve(a: Any, v: Any, mode: str = "full", *, precision: Any = None, preferred_element_type: Any = None) -> Array:
-    """The discrete convolution of two sequences; integers give floats, unless
+    """The discrete convolution of two sequences, Σ_n a[n] v[k - n]; integers give floats, unless
     `preferred_element_type` says otherwise.
 
-    `mode` is "full" (all overlaps), "same" (as long as the longer one) or "valid" (complete
-    overlaps).
+    Of n and m elements, `mode` gives "full" (all overlaps: n + m - 1), "same" (as long as the
+    longer one) or "valid" (complete overlaps: |n - m| + 1). Raises ValueError for other modes,
+    several axes, and empty sequences.
 
-    >>> convolve(np.array([1, 2, 3]), np.array([0.0, 1.0, 0.5])).tolist()
-    [0.0, 1.0, 2.5, 4.0, 1.5]
+    >>> import pullback.numpy as jnp
+    >>> x, kernel = jnp.array([1.0, 2.0, 3.0]), jnp.array([0.0, 1.0, 0.5])
+    >>> jnp.convolve(x, kernel)
+    Array([0. , 1. , 2.5, 4. , 1.5], dtype=float32)
+    >>> jnp.convolve(x, kernel, mode="same")
+    Array([1. , 2.5, 4. ], dtype=float32)
     """
     check_precision("convolve", precision)
     a, v = _sequences("convolve", a, v, mode, preferred_element_type)
@@ -261,7 +300,13 @@ def convolve(a: Any, v: Any, mode: str = "full", *, precision: Any = None, prefe
 def correlate(
     a: Any, v: Any, mode: str = "valid", *, precision: Any = None, preferred_element_type: Any = None
 ) -> Array:
-    """The cross-correlation of two sequences, Σ_n a[n + k] conj(v[n]). See `convolve` for `mode`."""
+    """The cross-correlation of two sequences, Σ_n a[n + k] conj(v[n]). See `convolve` for `mode`,
+    dtypes and errors.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.correlate(jnp.array([0.0, 1.0, 2.0, 1.0]), jnp.array([1.0, 2.0]))
+    Array([2., 5., 4.], dtype=float32)
+    """
     check_precision("correlate", precision)
     a, v = _sequences("correlate", a, v, mode, preferred_element_type)
     short = min(a.shape[0], v.shape[0])
@@ -321,27 +366,78 @@ def _points(name: str, M: Any) -> int:
 
 
 def bartlett(M: int) -> Array:
-    """The triangular window of `M` points that is zero at its ends."""
+    """The triangular window of `M` points that is zero at its ends: 1 - |2k / (M - 1) - 1|, k = 0,
+    ..., M - 1. The dtype is the default float.
+
+    Raises TypeError for an `M` that is negative, or no number.
+
+    Source: M. Bartlett, "Periodogram analysis and continuous spectra" (1950).
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.bartlett(5)
+    Array([0. , 0.5, 1. , 0.5, 0. ], dtype=float32)
+    """
     return _window(np.bartlett(_points("bartlett", M)))
 
 
 def blackman(M: int) -> Array:
-    """The Blackman window of `M` points."""
+    """The Blackman window of `M` points: 0.42 - 0.5 cos(2πk / (M - 1)) + 0.08 cos(4πk / (M - 1)).
+    The dtype is the default float.
+
+    Raises TypeError for an `M` that is negative, or no number.
+
+    Source: R. Blackman and J. Tukey, "The Measurement of Power Spectra" (1958).
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.blackman(5).round(3) + 0.0
+    Array([0.  , 0.34, 1.  , 0.34, 0.  ], dtype=float32)
+    """
     return _window(np.blackman(_points("blackman", M)))
 
 
 def hamming(M: int) -> Array:
-    """The Hamming window of `M` points."""
+    """The Hamming window of `M` points: 0.54 - 0.46 cos(2πk / (M - 1)). The dtype is the default
+    float.
+
+    Raises TypeError for an `M` that is negative, or no number.
+
+    Source: R. Blackman and J. Tukey, "The Measurement of Power Spectra" (1958).
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.hamming(5).round(3)
+    Array([0.08, 0.54, 1.  , 0.54, 0.08], dtype=float32)
+    """
     return _window(np.hamming(_points("hamming", M)))
 
 
 def hanning(M: int) -> Array:
-    """The Hann window of `M` points."""
+    """The Hann window of `M` points: 0.5 - 0.5 cos(2πk / (M - 1)). The dtype is the default float.
+
+    Raises TypeError for an `M` that is negative, or no number.
+
+    Source: R. Blackman and J. Tukey, "The Measurement of Power Spectra" (1958).
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.hanning(5)
+    Array([0. , 0.5, 1. , 0.5, 0. ], dtype=float32)
+    """
     return _window(np.hanning(_points("hanning", M)))
 
 
 def kaiser(M: int, beta: Any) -> Array:
-    """The Kaiser window of `M` points with shape parameter `beta`, in which it is differentiable."""
+    """The Kaiser window of `M` points with shape parameter `beta`, in which it is differentiable:
+    I0(β √(1 - (2k / (M - 1) - 1)²)) / I0(β).
+
+    With `beta` 0 it is a rectangle; larger ones make it narrower. Raises TypeError for an `M` that
+    is negative, or no number.
+
+    Source: J. Kaiser, "Nonrecursive digital filter design using the I0-sinh window function"
+    (1974).
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.kaiser(5, 0.0), jnp.kaiser(5, 14.0).round(3)
+    (Array([1., 1., 1., 1., 1.], dtype=float32), Array([0.   , 0.165, 1.   , 0.165, 0.   ], dtype=float32))
+    """
     M = _points("kaiser", M)
     if M <= 1:
         return _window(np.ones(M))

@@ -36,13 +36,19 @@ def cov(
     aweights: Any = None, dtype: Any = None,
 ) -> Array:  # fmt: skip
     """The covariance matrix of the variables in the rows of `m` (columns, without `rowvar`) and of
-    `y`, if given.
+    `y`, if given: of shape (k, k) for k variables, or a scalar for one.
 
     Sums are divided by the number of observations less `ddof` (1, or 0 with `bias`). `fweights` are
-    integer repeat counts of the observations, `aweights` relative importances.
+    integer repeat counts of the observations, `aweights` relative importances. Integers give
+    floats. Raises ValueError for more than two axes, RuntimeError for weights that do not fit,
+    TypeError for those of wrong types.
 
-    >>> cov(np.array([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]])).tolist()
-    [[1.0, -1.0], [-1.0, 1.0]]
+    >>> import pullback.numpy as jnp
+    >>> jnp.cov(jnp.array([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
+    Array([[ 1., -1.],
+           [-1.,  1.]], dtype=float32)
+    >>> jnp.cov(jnp.array([0.0, 1.0, 2.0]), fweights=jnp.array([1, 0, 1]))
+    Array(2., dtype=float32)
     """
     operands = promote_inexact("cov", m) if y is None else promote_inexact("cov", m, y)
     if dtype is not None:
@@ -107,8 +113,16 @@ def _observation_weights(x: Array, fweights: Any, aweights: Any) -> tuple[Any, A
 
 @planned
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> Array:
-    """The matrix of Pearson correlation coefficients of the variables in the rows of `x` (and `y`);
-    see `cov`."""
+    """The matrix of Pearson correlation coefficients of the variables in the rows of `x` (columns,
+    without `rowvar`) and of `y`, if given: from -1 to 1, NaN for a constant variable.
+
+    The shape, dtype and errors are those of `cov`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.corrcoef(jnp.array([1.0, 2.0, 3.0]), jnp.array([6.0, 4.0, 2.0])).round(3)
+    Array([[ 1., -1.],
+           [-1.,  1.]], dtype=float32)
+    """
     c = cov(x, y, rowvar, dtype=dtype)
     if not c.shape:
         return u.divide(c, c)
@@ -124,10 +138,15 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> A
 
 def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Array:
     """The edges of the bins of a histogram of `a`: `bins` itself if it is an array, else so many
-    equal bins over `range`.
+    equal bins over `range`, a pair.
 
-    The default range is that of the values, widened by 1/2 on both sides if it has no width. Raises
-    TypeError for NumPy's named rules.
+    The default range is that of the values, widened by 1/2 on both sides if it has no width. The
+    edges, one more than there are bins, have the dtype of `a`, made floating. Raises TypeError for
+    NumPy's named rules, ValueError for fewer than two edges, and a range that is no pair.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.histogram_bin_edges(jnp.array([1.0, 2.0, 5.0]), bins=4)
+    Array([1., 2., 3., 4., 5.], dtype=float32)
     """
     del weights
     if isinstance(bins, str):
@@ -160,11 +179,13 @@ def histogram(
     bin includes its right edge.
 
     With `density`, the counts are normalized so that the integral is 1. See `histogram_bin_edges`
-    for `bins` and `range`.
+    for `bins` and `range`. Both results are floating. Raises ValueError for weights of another
+    shape than `a`.
 
-    >>> counts, edges = histogram(np.array([1.0, 2.0, 2.0, 5.0]), bins=2)
-    >>> counts.tolist(), edges.tolist()
-    ([3.0, 1.0], [1.0, 3.0, 5.0])
+    >>> import pullback.numpy as jnp
+    >>> counts, edges = jnp.histogram(jnp.array([1.0, 2.0, 2.0, 5.0]), bins=2)
+    >>> counts, edges
+    (Array([3., 1.], dtype=float32), Array([1., 3., 5.], dtype=float32))
     """
     if weights is None:
         a = inexact(a, "histogram", weak=False)
@@ -200,7 +221,17 @@ def histogram2d(
     """The histogram of points (x, y): counts of shape (bins of x, bins of y), and the edges of
     both.
 
-    `bins` is a number or array of edges for both axes, or a pair of those.
+    `x` and `y` have shape (n,). `bins` is a number or array of edges for both axes, or a pair of
+    those. `range`, `weights`, `density` and errors are as in `histogramdd`.
+
+    >>> import pullback.numpy as jnp
+    >>> x, y = jnp.array([0.0, 0.0, 1.0]), jnp.array([0.0, 3.0, 3.0])
+    >>> counts, x_edges, y_edges = jnp.histogram2d(x, y, bins=(2, 3))
+    >>> counts
+    Array([[1, 0, 1],
+           [0, 0, 1]], dtype=int32)
+    >>> y_edges
+    Array([0., 1., 2., 3.], dtype=float32)
     """
     x, y = array_like(x, "histogram2d"), array_like(y, "histogram2d")
     sample = concatenate([x[:, None], y[:, None]], 1)
@@ -212,11 +243,19 @@ def histogram2d(
 def histogramdd(
     sample: Any, bins: Any = 10, range: Sequence[Any] | None = None, weights: Any = None, density: bool | None = None
 ) -> tuple[Array, list[Array]]:
-    """The histogram of points, the rows of `sample`: counts with an axis for each coordinate, and
-    the edges of each.
+    """The histogram of points, the rows of `sample` of shape (n, d): counts with an axis for each
+    coordinate, and the edges of each.
 
-    `bins` is a number for all axes, or one number or array of edges for each. Raises ValueError if
-    their numbers do not match.
+    `bins` is a number for all axes, or one number or array of edges for each; `range` a pair (or
+    None) for each. `weights`, of shape (n,), are summed instead of counted, and with `density` the
+    integral is 1. Raises ValueError if numbers or shapes do not match.
+
+    >>> import pullback.numpy as jnp
+    >>> points = jnp.array([[0.0, 0.0], [0.0, 3.0], [1.0, 3.0]])
+    >>> counts, edges = jnp.histogramdd(points, bins=(2, 3), weights=jnp.array([1.0, 2.0, 4.0]))
+    >>> counts
+    Array([[1., 0., 2.],
+           [0., 0., 4.]], dtype=float32)
     """
     if weights is None:
         sample = inexact(sample, "histogramdd", weak=False)
@@ -260,13 +299,18 @@ def bincount(
     x: Any, weights: Any = None, minlength: int = 0, *, length: int | None = None, out_sharding: Any = None
 ) -> Array:
     """How often each number from 0 occurs in `x`, an integer array of one axis (or the sums of
-    their weights).
+    their weights): int32, or of the weights' dtype.
 
     The result has length max(x) + 1, at least `minlength`, or `length` if given, which traced
-    arrays need. Negative numbers count as 0, those beyond the length not at all.
+    arrays need (ConcretizationTypeError without). Negative numbers count as 0, those beyond the
+    length not at all. Raises TypeError for other dtypes, ValueError for other numbers of axes.
 
-    >>> bincount(np.array([1, 2, 2])).tolist()
-    [0, 1, 2]
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([1, 2, 2, 5])
+    >>> jnp.bincount(x), jnp.bincount(x, length=3)
+    (Array([0, 1, 2, 0, 0, 1], dtype=int32), Array([0, 1, 2], dtype=int32))
+    >>> jnp.bincount(jnp.array([0, 1, 1]), weights=jnp.array([0.5, 1.0, 2.0]))
+    Array([0.5, 3. ], dtype=float32)
     """
     no_sharding("bincount", out_sharding)
     x = array_like(x, "bincount")
@@ -291,8 +335,12 @@ def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = Non
     """The number of the bin each value is in: i if bins[i-1] <= x < bins[i] (or < and <=, if
     `right`); for descending bins, the reverse.
 
-    >>> digitize(np.array([0.5, 1.0, 2.5]), np.array([0.0, 1.0, 2.0])).tolist()
-    [1, 2, 3]
+    The numbers, of the shape of `x`, are int32: 0 and len(bins) for values outside. See
+    `searchsorted` for `method`. Raises ValueError unless `bins` has one axis.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.digitize(jnp.array([-1.0, 0.5, 1.0, 2.5]), jnp.array([0.0, 1.0, 2.0]))
+    Array([0, 1, 2, 3], dtype=int32)
     """
     x, bins = array_like(x, "digitize"), array_like(bins, "digitize")
     if len(bins.shape) != 1:

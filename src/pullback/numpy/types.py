@@ -165,22 +165,25 @@ def _dtype_of(x: Any) -> np.dtype[Any]:
 
 def finfo(dtype: Any) -> Any:
     """Limits of a floating or complex type (or of an array's type): `eps`, `max`, `tiny`, `bits`,
-    ...
+    ... See `numpy.finfo`.
 
     Raises ValueError for other types.
 
-    >>> finfo(bfloat16).bits
-    16
+    >>> import pullback.numpy as jnp
+    >>> jnp.finfo(jnp.bfloat16).bits, float(jnp.finfo(jnp.float16).max)
+    (16, 65504.0)
     """
     return dtypes.finfo(_dtype_of(dtype))
 
 
 def iinfo(int_type: Any) -> Any:
-    """Limits of an integer type (or of an array's type): `min`, `max`, `bits`. Raises ValueError
-    for other types.
+    """Limits of an integer type (or of an array's type): `min`, `max`, `bits`. See `numpy.iinfo`.
 
-    >>> iinfo(int4).max
-    7
+    Raises ValueError for other types.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.iinfo(jnp.int4).max, jnp.iinfo(jnp.int16).min
+    (7, -32768)
     """
     return dtypes.iinfo(_dtype_of(int_type))
 
@@ -218,10 +221,17 @@ def result_type(*args: Any) -> np.dtype[Any]:
 
 
 def can_cast(from_: Any, to: Any, casting: Any = "safe") -> builtins.bool:
-    """Whether a cast between the types can be done under NumPy's rule `casting`; arrays stand for their dtypes.
+    """Whether a cast between the types can be done under NumPy's rule `casting`; arrays stand for
+    their dtypes.
 
-    Raises TypeError for Python numbers, which have no dtype of their own, and for None; ValueError for other rules than
-    NumPy's.
+    Raises TypeError for Python numbers, which have no dtype of their own, and for None; ValueError
+    for other rules than NumPy's.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.can_cast(jnp.int16, jnp.float32), jnp.can_cast(jnp.int32, jnp.int16)
+    (True, False)
+    >>> jnp.can_cast(jnp.int32, jnp.int16, "same_kind")
+    True
     """
     if isinstance(from_, (int, float, complex)) and not isinstance(from_, np.generic):
         raise here(
@@ -296,7 +306,13 @@ def iscomplexobj(x: Any) -> builtins.bool:
 
 
 def isrealobj(x: Any) -> builtins.bool:
-    """Whether the type of `x` is not complex. See `iscomplexobj`."""
+    """Whether the type of `x` (an array, scalar or nested list) is not complex, whatever its
+    values.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.isrealobj(jnp.array([1.0])), jnp.isrealobj(jnp.array([1 + 0j]))
+    (True, False)
+    """
     return not iscomplexobj(x)
 
 
@@ -304,17 +320,42 @@ def isrealobj(x: Any) -> builtins.bool:
 
 
 def set_printoptions(*args: Any, **kwargs: Any) -> None:
-    """Set how arrays are printed: `numpy.set_printoptions`, which Arrays share with NumPy's."""
+    """Set how arrays are printed: `numpy.set_printoptions`, which Arrays share with NumPy's.
+    `printoptions` does so for a block.
+
+    Raises TypeError and ValueError as NumPy's does.
+
+    >>> import pullback.numpy as jnp
+    >>> before = jnp.get_printoptions()
+    >>> jnp.set_printoptions(precision=2)
+    >>> jnp.array([jnp.pi])
+    Array([3.14], dtype=float32)
+    >>> jnp.set_printoptions(**before)
+    """
     np.set_printoptions(*args, **kwargs)
 
 
 def get_printoptions() -> dict[str, Any]:
-    """The options that `set_printoptions` sets."""
+    """The options that `set_printoptions` sets, by name: a new dictionary.
+
+    >>> import pullback.numpy as jnp
+    >>> with jnp.printoptions(precision=3):
+    ...     jnp.get_printoptions()["precision"]
+    3
+    """
     return dict(np.get_printoptions())
 
 
 def printoptions(*args: Any, **kwargs: Any) -> Any:
-    """A context manager that sets print options for a block: `numpy.printoptions`."""
+    """A context manager that sets print options for a block: `numpy.printoptions`. They are
+    `set_printoptions`'s.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([1 / 3, 1e-9])
+    >>> with jnp.printoptions(precision=3, suppress=True):
+    ...     x
+    Array([0.333, 0.   ], dtype=float32)
+    """
     return np.printoptions(*args, **kwargs)
 
 
@@ -334,7 +375,13 @@ def array_repr(arr: Any, max_line_width: Any = None, precision: Any = None, supp
 
 
 def array_str(a: Any, max_line_width: Any = None, precision: Any = None, suppress_small: Any = None) -> str:
-    """`str(a)` with print options given."""
+    """`str(a)` with print options given: `max_line_width`, `precision`, and whether to
+    `suppress_small` numbers.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.array_str(jnp.array([1 / 3, 2 / 3]), precision=2)
+    '[0.33 0.67]'
+    """
     with np.printoptions(**_options(max_line_width, precision, suppress_small)):
         return str(a if isinstance(a, Array) else array(a))
 

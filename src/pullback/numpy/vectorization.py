@@ -21,7 +21,18 @@ from pullback.transforms.vmap import vmap
 
 def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> Array:
     """`func1d(row, *args, **kwargs)` for each row of `arr` along `axis`; the results' axes take the
-    place of `axis`."""
+    place of `axis`.
+
+    `func1d` is applied to all rows at once, by `vmap`. Raises ValueError for an axis out of bounds.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[3, 1, 2], [6, 5, 4]])
+    >>> jnp.apply_along_axis(lambda row: jnp.sort(row)[::-1], 1, x)
+    Array([[3, 2, 1],
+           [6, 5, 4]], dtype=int32)
+    >>> jnp.apply_along_axis(jnp.outer, 1, x, jnp.ones(4)).shape
+    (2, 3, 4)
+    """
     x = array_like(arr, "apply_along_axis")
     i = canonical_axis(axis, x.ndim)
     mapped: Callable[..., Any] = lambda row: func1d(row, *args, **kwargs)
@@ -33,7 +44,16 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
 
 
 def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Array:
-    """`func(func(a, axes[0]), axes[1])` and so on; axes that `func` drops are kept, with length 1."""
+    """`func(func(a, axes[0]), axes[1])` and so on; axes that `func` drops are kept, with length 1.
+
+    `func` takes an array and an axis. Raises ValueError if it gives more or fewer axes than that.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.apply_over_axes(jnp.sum, jnp.ones((2, 3, 4)), (0, 2))
+    Array([[[8.],
+            [8.],
+            [8.]]], dtype=float32)
+    """
     x = array_like(a, "apply_over_axes")
     for axis in axes if isinstance(axes, (tuple, list)) else [axes]:
         out = func(x, axis)
@@ -67,12 +87,16 @@ def vectorize(
     """A function of arrays that applies `pyfunc` over leading axes, which broadcast, by `vmap`.
 
     `signature` gives the core dimensions that `pyfunc` sees, as in "(n,m),(m)->(n)"; scalars by
-    default. Arguments whose number or name is `excluded` are passed on as they are. Raises
-    ValueError where a core dimension has two sizes.
+    default. Arguments whose number or name is `excluded` are passed on as they are. The result has
+    the leading axes, then those of what `pyfunc` gives. Raises ValueError where a core dimension
+    has two sizes, and for a malformed signature.
 
     >>> import pullback.numpy as jnp
-    >>> jnp.vectorize(jnp.dot, signature="(n),(n)->()")(jnp.zeros((3, 2)), jnp.zeros(2)).shape
-    (3,)
+    >>> distance = jnp.vectorize(lambda p, q: jnp.linalg.norm(p - q), signature="(n),(n)->()")
+    >>> points = jnp.array([[0.0, 0.0], [3.0, 4.0]])
+    >>> distance(points[:, None], points)
+    Array([[0., 5.],
+           [5., 0.]], dtype=float32)
     """
     if any(not isinstance(x, (int, str)) for x in excluded):
         raise TypeError(f"vectorize: excluded must be argument numbers and names, got {set(excluded)!r}")
