@@ -28,11 +28,21 @@ class Array:
     """An immutable n-dimensional array, or a tracer standing for one: `isinstance(x, Array)` holds
     for both.
 
-    Make one with `pullback.numpy.array`, not by calling this class.
+    Make one with `pullback.numpy.array`, not by calling this class. It has a `shape`, a `dtype`,
+    and is of a `weak_type` or not: a weak one, as Python's numbers have, gives way to others. There
+    are Python's operators, which broadcast, indexing as in NumPy, and the methods below; arrays
+    with data, which tracers have not, also have `item()`, `tolist()` and `tobytes()`, and become
+    NumPy arrays by `numpy.asarray`. Assignment to elements raises TypeError: `x.at[index].set(y)`
+    gives an updated array.
 
     >>> import pullback.numpy as jnp
-    >>> isinstance(jnp.ones(3), Array)
-    True
+    >>> x = jnp.ones(3)
+    >>> isinstance(x, jnp.ndarray), x.shape, x.dtype, x.weak_type
+    (True, (3,), dtype('float32'), False)
+    >>> (x + 1)[1:].tolist()
+    [2.0, 2.0]
+    >>> x.at[0].set(7)
+    Array([7., 1., 1.], dtype=float32)
     """
 
     __slots__ = ("__weakref__",)
@@ -44,7 +54,12 @@ class Array:
 
     @property
     def aval(self) -> ShapedArray:
-        """The type: shape, dtype and weakness."""
+        """The type: shape, dtype and weakness.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.ones((2, 3)).aval.str_short()
+        'float32[2,3]'
+        """
         return ShapedArray(self.shape, self.dtype, self.weak_type)
 
     def _check_alive(self) -> None:
@@ -52,12 +67,22 @@ class Array:
 
     @property
     def ndim(self) -> int:
-        """Number of axes."""
+        """Number of axes.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.ones((2, 3)).ndim, jnp.ones(()).ndim
+        (2, 0)
+        """
         return len(self.shape)
 
     @property
     def size(self) -> int:
-        """Number of elements."""
+        """Number of elements.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.ones((2, 3)).size, jnp.ones(()).size
+        (6, 1)
+        """
         size = 1
         for n in self.shape:
             size *= n
@@ -65,12 +90,22 @@ class Array:
 
     @property
     def itemsize(self) -> int:
-        """Bytes an element takes."""
+        """Bytes an element takes.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.ones(3).itemsize, jnp.ones(3, jnp.bfloat16).itemsize
+        (4, 2)
+        """
         return self.dtype.itemsize
 
     @property
     def nbytes(self) -> int:
-        """Bytes all elements take."""
+        """Bytes all elements take.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.ones((2, 3)).nbytes
+        24
+        """
         return self.size * self.dtype.itemsize
 
     def __len__(self) -> int:
@@ -181,8 +216,17 @@ class ConcreteArray(Array):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def delete(self) -> None:
-        """Let go of the memory: it is free as soon as nobody reads it any more. Using the array
-        afterwards raises RuntimeError."""
+        """Let go of the memory: it is free as soon as nobody reads it any more.
+
+        Using the array afterwards raises RuntimeError; deleting it twice does nothing. Raises
+        ConcretizationTypeError for traced values.
+
+        >>> import pullback.numpy as jnp
+        >>> x = jnp.ones(3)
+        >>> x.delete()
+        >>> x.is_deleted()
+        True
+        """
         self._type  # noqa: B018 - it must be known for the message
         # The buffer is not told: another thread may be reading it just now, without the interpreter
         # lock.
@@ -191,27 +235,62 @@ class ConcreteArray(Array):
             del self._value
 
     def is_deleted(self) -> bool:
-        """Whether the array has been deleted or donated."""
+        """Whether the array has been deleted or donated. Raises ConcretizationTypeError for traced
+        values.
+
+        >>> import pullback as pb
+        >>> import pullback.numpy as jnp
+        >>> x = jnp.ones(3)
+        >>> y = pb.jit(lambda x: x + 1, donate_argnums=0)(x)
+        >>> x.is_deleted(), y.is_deleted()
+        (True, False)
+        """
         return self._buffer is None and not has_value(self)
 
     def block_until_ready(self) -> ConcreteArray:
-        """The array, when it has been computed."""
+        """The array, when it has been computed: compiled programs may run on while Python does.
+        Raises ConcretizationTypeError for traced values.
+
+        >>> import pullback as pb
+        >>> import pullback.numpy as jnp
+        >>> x = pb.jit(jnp.exp)(jnp.zeros(2))
+        >>> x.block_until_ready() is x, x.is_ready()
+        (True, True)
+        """
         buffer = self._buffer
         if buffer is not None:
             wait_for_buffers([buffer])
         return self
 
     def copy_to_host_async(self) -> None:
-        """Begin to bring the contents into the host's memory, where arrays on the host have them."""
+        """Begin to bring the contents into the host's memory, where arrays on the host have them.
+        Raises ConcretizationTypeError for traced values.
+
+        >>> import pullback.numpy as jnp
+        >>> x = jnp.ones(2)
+        >>> x.copy_to_host_async()
+        >>> x.tolist()
+        [1.0, 1.0]
+        """
 
     @property
     def committed(self) -> bool:
         """Whether the array was put on a device explicitly, so that it is not moved to others'
-        devices."""
+        devices.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.ones(2).committed
+        False
+        """
         return bool(committed_to_host) and self._type.number in committed_to_host
 
     def is_ready(self) -> bool:
-        """Whether the array has been computed."""
+        """Whether the array has been computed. Raises ConcretizationTypeError for traced values.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.ones(2).is_ready()
+        True
+        """
         buffer = self._buffer
         return buffer is None or buffer.is_deleted() or bool(buffer.is_ready())
 
@@ -303,17 +382,37 @@ class ConcreteArray(Array):
         return int(self._value)
 
     def item(self, *args: int) -> Scalar:
-        """The element as a Python scalar (at a flat or full index, if given). Typed keys have none: TypeError."""
+        """The element as a Python scalar (at a flat or full index, if given).
+
+        Raises ValueError without an index unless there is one element, IndexError for an index out
+        of bounds, TypeError for typed keys, which have none.
+
+        >>> import pullback.numpy as jnp
+        >>> x = jnp.array([[1, 2], [3, 4]])
+        >>> x[0, 1].item(), x.item(2), x.item(1, 1)
+        (2, 3, 4)
+        """
         return np.asarray(self).item(*args)
 
     def tolist(self) -> Tree:
-        """Nested lists of Python scalars. TypeError for typed keys."""
+        """Nested lists of Python scalars; a scalar for an array without axes. TypeError for typed
+        keys.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.array([[1, 2], [3, 4]]).tolist(), jnp.array(2.5).tolist()
+        ([[1, 2], [3, 4]], 2.5)
+        """
         if dtypes.is_key(self.dtype):
             raise _opaque(self)
         return self._value.tolist()
 
     def tobytes(self, order: Argument = "C") -> bytes:
-        """The elements' bytes."""
+        r"""The elements' bytes, in row-major ("C") or column-major ("F") order.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.array([[1, 2], [3, 4]], jnp.uint8).tobytes("F")
+        b'\x01\x03\x02\x04'
+        """
         return bytes(np.asarray(self._value).tobytes(order))
 
     # ---- text ------------------------------------------------------------------------------------

@@ -151,50 +151,109 @@ _UNARY: dict[str, tuple[Any, ...]] = {
 
 
 def _reshape(self: Any, *args: Any, order: str = "C", copy: bool | None = None, out_sharding: Any = None) -> Array:
-    """The elements in another shape, given as a tuple or as several sizes. See
-    `pullback.numpy.reshape`."""
+    """The elements in another shape, given as a tuple or as several sizes, of which one may be -1.
+
+    See `pullback.numpy.reshape` for orders and errors.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.arange(6).reshape(2, -1)
+    Array([[0, 1, 2],
+           [3, 4, 5]], dtype=int32)
+    >>> jnp.arange(6).reshape((3, 2)).shape
+    (3, 2)
+    """
     return manipulation.reshape(self, args[0] if len(args) == 1 else args, order, copy=copy, out_sharding=out_sharding)
 
 
 def _transpose(self: Any, *args: Any) -> Array:
-    """With the axes reversed, or in the order given as a tuple or as several numbers. See
-    `pullback.numpy.transpose`."""
+    """With the axes reversed, or in the order given as a tuple or as several numbers.
+
+    Raises TypeError for what is no permutation of the axes. See `pullback.numpy.transpose`.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.ones((2, 3, 4))
+    >>> x.transpose().shape, x.transpose(1, 2, 0).shape, x.transpose((0, 2, 1)).shape
+    ((4, 3, 2), (3, 4, 2), (2, 4, 3))
+    """
     if not args:
         return manipulation.transpose(self)
     return manipulation.transpose(self, args[0] if len(args) == 1 and not hasattr(args[0], "__index__") else args)
 
 
 def _flatten(self: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
-    """The elements in one row. See `pullback.numpy.ravel`."""
+    """The elements in one row, in row-major ("C") or column-major ("F") order. See
+    `pullback.numpy.ravel`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.array([[1, 2], [3, 4]]).flatten("F")
+    Array([1, 3, 2, 4], dtype=int32)
+    """
     return manipulation.ravel(self, order, out_sharding=out_sharding)
 
 
 def _astype(self: Any, dtype: Any, copy: bool = False, device: Any = None) -> Array:
-    """Converted to `dtype`. See `pullback.numpy.astype`."""
+    """Converted to `dtype`; the shape stays. See `pullback.numpy.astype` for how numbers are
+    rounded.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.array([1.5, -2.5, 300.0]).astype(jnp.int8)
+    Array([  1,  -2, 127], dtype=int8)
+    """
     return astype(self, dtype, device=device)
 
 
 def _clip(self: Any, min: Any = None, max: Any = None) -> Array:
-    """Values below `min` raised to it, those above `max` lowered to it. See `pullback.numpy.clip`."""
+    """Values below `min` raised to it, those above `max` lowered to it; None is no bound. See
+    `pullback.numpy.clip`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.arange(6).clip(2, 4), jnp.arange(6).clip(max=3)
+    (Array([2, 2, 2, 3, 4, 4], dtype=int32), Array([0, 1, 2, 3, 3, 3], dtype=int32))
+    """
     return ufuncs.clip(self, min, max)
 
 
 def _compress(
     self: Any, condition: Any, axis: int | None = None, *, out: None = None, size: Any = None, fill_value: Any = 0
 ) -> Array:
-    """The slices along `axis` where `condition` is true. See `pullback.numpy.compress`."""
+    """The slices along `axis` (elements of the flattened array, if None) where `condition`, of one
+    axis, is true.
+
+    See `pullback.numpy.compress` for `size`, which traced conditions need, and errors.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 2, 3], [4, 5, 6]])
+    >>> x.compress(jnp.array([True, False, True]), axis=1)
+    Array([[1, 3],
+           [4, 6]], dtype=int32)
+    """
     return selecting.compress(condition, self, axis, out=out, size=size, fill_value=fill_value)
 
 
 def _copy(self: Any) -> Array:
-    """A copy: an Array of its own, which stays when this one is deleted or donated."""
+    """A copy: an Array of its own, which stays when this one is deleted or donated.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.arange(3)
+    >>> y = x.copy()
+    >>> x.delete()
+    >>> y
+    Array([0, 1, 2], dtype=int32)
+    """
     return self.__copy__()
 
 
 def _view(self: Any, dtype: Any = None, type: None = None) -> Array:
     """The same bits as elements of another dtype; the last axis grows or shrinks with the width.
 
-    Raises ValueError for a 0-d array if the width changes, and if the last axis does not divide.
+    Raises ValueError for a 0-d array if the width changes, and if the last axis does not divide;
+    NotImplementedError for a `type`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.array([1.0, -2.0]).view(jnp.uint32)
+    Array([1065353216, 3221225472], dtype=uint32)
+    >>> jnp.array([1, 256], jnp.int16).view(jnp.uint8)
+    Array([1, 0, 0, 1], dtype=uint8)
     """
     if type is not None:
         raise NotImplementedError("view: there are no other array classes to view an Array as")
@@ -244,7 +303,12 @@ def _width_error() -> ValueError:
 
 
 def _byteswap(self: Any) -> Array:
-    """With the bytes of each element in reverse order."""
+    """With the bytes of each element in reverse order. Shape and dtype stay.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.array([1, 256], jnp.int16).byteswap()
+    Array([256,   1], dtype=int16)
+    """
     if self.dtype.itemsize == 1:
         return self
     if dtypes.is_complex(self.dtype):
@@ -257,14 +321,26 @@ def _byteswap(self: Any) -> Array:
 
 
 def _device(self: Any) -> Device:
-    """Where the array lives. Raises ConcretizationTypeError for tracers, which live nowhere."""
+    """Where the array lives. Raises ConcretizationTypeError for tracers, which live nowhere.
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> jnp.ones(2).device == pb.devices()[0]
+    True
+    """
     if isinstance(self, Tracer):
         raise ConcretizationTypeError(self, "A traced value is on no device.")
     return device_of(self)
 
 
 def _sharding(self: Any) -> Any:
-    """How the array is laid out over devices: on one. Raises AttributeError for tracers."""
+    """How the array is laid out over devices: on one. Raises AttributeError for tracers.
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> jnp.ones(2).sharding.device_set == {pb.devices()[0]}
+    True
+    """
     if isinstance(self, Tracer):
         raise AttributeError(f"a traced value is on no device, and has no sharding: {self!r:.100}, at {user_line()}")
     from pullback.xla.meshes import SingleDeviceSharding
@@ -273,15 +349,26 @@ def _sharding(self: Any) -> Any:
 
 
 def _format(self: Any) -> Any:
-    """Where the array is, and in which order its elements lie: row by row. Raises AttributeError for
-    tracers."""
+    """Where the array is, and in which order its elements lie: row by row. Raises AttributeError
+    for tracers.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.ones((2, 3)).format.layout.major_to_minor
+    (0, 1)
+    """
     from pullback.xla.formats import Format, row_major
 
     return Format(row_major(self.ndim), _sharding(self))
 
 
 class Shard:
-    """The part of an array that one device holds: all of it."""
+    """The part of an array that one device holds: all of it.
+
+    >>> import pullback.numpy as jnp
+    >>> (shard,) = jnp.arange(3).addressable_shards
+    >>> shard.index, shard.data
+    ((slice(None, None, None),), Array([0, 1, 2], dtype=int32))
+    """
 
     replica_id = 0
 
@@ -295,12 +382,24 @@ class Shard:
 
 
 def _shards(self: Any) -> list[Shard]:
-    """The parts that devices hold: one."""
+    """The parts that devices hold: one. Raises ConcretizationTypeError for tracers.
+
+    >>> import pullback.numpy as jnp
+    >>> [shard.data.shape for shard in jnp.ones((2, 3)).addressable_shards]
+    [(2, 3)]
+    """
     return [Shard(self)]
 
 
 def _to_device(self: Any, device: Any, *, stream: Any = None) -> Array:
-    """The array on `device`. Raises ValueError for streams, and for what is no device."""
+    """The array on `device`. Raises ValueError for streams, and for what is no device;
+    ConcretizationTypeError for tracers.
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> jnp.ones(2).to_device(pb.devices()[0])
+    Array([1., 1.], dtype=float32)
+    """
     if stream is not None:
         raise ValueError("to_device: streams are not supported; the array is there when an operation on it has run")
     if not isinstance(device, Device):
@@ -310,21 +409,69 @@ def _to_device(self: Any, device: Any, *, stream: Any = None) -> Array:
 
 
 def _addressable_data(self: Any, index: int) -> Array:
-    """The part that device number `index` holds."""
+    """The part that device number `index` holds: all of it, of device 0. Raises IndexError for
+    others, ConcretizationTypeError for tracers.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.arange(3).addressable_data(0)
+    Array([0, 1, 2], dtype=int32)
+    """
     return _shards(self)[index].data
 
 
+def _devices(self: Any) -> set[Device]:
+    """The devices that hold a part of the array: a set of one. Raises ConcretizationTypeError for
+    tracers.
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> jnp.ones(2).devices() == {pb.devices()[0]}
+    True
+    """
+    return {_device(self)}
+
+
+def _platform(self: Any) -> str:
+    """The name of the kind of device that the array is on: "cpu", ... Raises
+    ConcretizationTypeError for tracers.
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> jnp.ones(2).platform() == pb.devices()[0].platform
+    True
+    """
+    return _device(self).platform
+
+
+def _size_in_bytes(self: Any) -> int:
+    """Bytes that the array takes in its device's memory: those of its elements, `nbytes`.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.ones((2, 3)).on_device_size_in_bytes()
+    24
+    """
+    return self.nbytes  # type: ignore[no-any-return]
+
+
 def _of_data(name: str) -> Callable[[Any], Any]:
-    """A method that arrays with data have, for those that have none."""
+    """A method that arrays with data have, for those that have none; its docstring is theirs."""
 
     def method(self: Any) -> Any:
         raise ConcretizationTypeError(self, f"A traced value has no data, which `{name}` is about.")
 
+    method.__name__, method.__doc__ = name, getattr(ConcreteArray, name).__doc__
     return method
 
 
 def _buffer_pointer(self: Any) -> int:
-    """Address of the first element, for as long as the array lives."""
+    """Address of the first element, for as long as the array lives. Raises ConcretizationTypeError
+    for tracers.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([7, 8, 9])
+    >>> x.unsafe_buffer_pointer() > 0
+    True
+    """
     if _device(self) is not HOST:
         return int(self._buffer.unsafe_buffer_pointer())
     return int(np.asarray(self._value).ctypes.data)
@@ -332,7 +479,12 @@ def _buffer_pointer(self: Any) -> int:
 
 def _array_namespace(self: Any, /, *, api_version: str | None = None) -> Any:
     """The module of functions for this array, by the array API standard. Raises ValueError for
-    other versions of it."""
+    other versions of it.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.ones(2).__array_namespace__() is jnp
+    True
+    """
     if api_version is not None and api_version != API_VERSION:
         raise ValueError(f"api_version={api_version!r} is not available; there is {API_VERSION!r}")
     import pullback.numpy
@@ -401,31 +553,57 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "astype": _astype, "byteswap": _byteswap, "clip": _clip, "clone": _copy, "compress": _compress, "copy": _copy,
     "flatten": _flatten, "repeat": repeat, "reshape": _reshape, "transpose": _transpose, "view": _view,
     # where it lives
-    "addressable_data": _addressable_data, "devices": lambda self: {_device(self)},
-    "on_device_size_in_bytes": lambda self: self.nbytes, "platform": lambda self: _device(self).platform, "to_device": _to_device,
-    "unsafe_buffer_pointer": _buffer_pointer,
+    "addressable_data": _addressable_data, "devices": _devices, "on_device_size_in_bytes": _size_in_bytes, "platform": _platform,
+    "to_device": _to_device, "unsafe_buffer_pointer": _buffer_pointer,
     **{name: _of_data(name) for name in ("block_until_ready", "copy_to_host_async", "delete", "is_deleted", "is_ready")},
     "__array_namespace__": _array_namespace,
 }  # fmt: skip
 
-_PROPERTIES: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "T": (manipulation.transpose, "With the axes reversed."),
-    "mT": (manipulation.matrix_transpose, "The transposes of the matrices in the last two axes."),
-    "real": (ufuncs.real, "The real part."),
-    "imag": (ufuncs.imag, "The imaginary part."),
-    "flat": (_flat, "Not supported."),
+#: What gives a property, and, where its docstring does not say so, what the property is, and an example.
+_PROPERTIES: dict[str, tuple[Any, ...]] = {
+    "T": (manipulation.transpose, "With the axes reversed.", "jnp.ones((2, 3, 4)).T.shape\n(4, 3, 2)"),
+    "mT": (
+        manipulation.matrix_transpose,
+        "The transposes of the matrices in the last two axes. Raises ValueError if there are not two.",
+        "jnp.ones((2, 3, 4)).mT.shape\n(2, 4, 3)",
+    ),
+    "real": (ufuncs.real, "The real part, of a real dtype.", "jnp.array([1 + 2j]).real\nArray([1.], dtype=float32)"),
+    "imag": (
+        ufuncs.imag,
+        "The imaginary part, of a real dtype: zeros of real arrays.",
+        "jnp.array([1 + 2j]).imag\nArray([2.], dtype=float32)",
+    ),
+    "flat": (
+        _flat,
+        "Not supported, as it would be an iterator that writes: use `ravel()`. Raises NotImplementedError.",
+        "jnp.array([[1, 2], [3, 4]]).ravel()[2]\nArray(3, dtype=int32)",
+    ),
     "at": (
         IndexUpdateHelper,
-        "Updated copies: `x.at[idx].set(y)`, `.add(y)`, `.mul(y)`, `.min(y)`, `.max(y)`, `.get()`, ...",
+        "Updated copies: `x.at[idx].set(y)`, `.add(y)`, `.mul(y)`, `.min(y)`, `.max(y)`, `.get()`, ...; see\n"
+        "`IndexUpdateRef`.",
+        "jnp.zeros(4).at[1:3].add(5)\nArray([0., 5., 5., 0.], dtype=float32)",
     ),
-    "device": (_device, "Where the array lives."),
-    "format": (_format, "Where the array is, and in which order its elements lie: row by row."),
-    "sharding": (_sharding, "How the array is laid out over devices: on one."),
-    "addressable_shards": (_shards, "The parts that devices hold: one."),
-    "global_shards": (_shards, "The parts that devices hold: one."),
-    "is_fully_addressable": (lambda self: True, "Whether all of the data is in this process."),
-    "is_fully_replicated": (lambda self: True, "Whether every device holds all of the data."),
-    "traceback": (lambda self: None, "Where the array was made, if that was recorded."),
+    "device": (_device,),
+    "format": (_format,),
+    "sharding": (_sharding,),
+    "addressable_shards": (_shards,),
+    "global_shards": (_shards,),
+    "is_fully_addressable": (
+        lambda self: True,
+        "Whether all of the data is in this process.",
+        "jnp.ones(2).is_fully_addressable\nTrue",
+    ),
+    "is_fully_replicated": (
+        lambda self: True,
+        "Whether every device holds all of the data.",
+        "jnp.ones(2).is_fully_replicated\nTrue",
+    ),
+    "traceback": (
+        lambda self: None,
+        "Where the array was made, if that was recorded: it is not.",
+        "jnp.ones(2).traceback is None\nTrue",
+    ),
 }
 
 
@@ -446,7 +624,8 @@ def install(array_class: type) -> None:
         setattr(array_class, name, function)
     for name, function in _METHODS.items():
         setattr(array_class, name, function)
-    for name, (getter, doc) in _PROPERTIES.items():
+    for name, (getter, *described) in _PROPERTIES.items():
+        doc = "{}\n\n>>> import pullback.numpy as jnp\n>>> {}\n".format(*described) if described else None
         setattr(array_class, name, property(getter, doc=doc))
 
 

@@ -124,23 +124,71 @@ def _over_last(x: Any, kind: FftType, lengths: Shape) -> Any:
 
 
 def fftn(a: Any, s: Any = None, axes: Sequence[int] | None = None, norm: str | None = None) -> Array:
-    """The transform over `axes` (all), each cut or padded to the length in `s`. `norm`: where the
-    factor 1/n goes."""
+    """The transform over `axes` (all, or the last ones if `s` is given), each cut or padded with
+    zeros to the length in `s`.
+
+    Over each axis it is Σ_j a[j] exp(-2πi jk/n). `norm` says where the factor 1/n goes: "backward"
+    (None), to the inverse; "forward", to this transform; "ortho", its root to both. The result is
+    complex64, or complex128 for 64-bit numbers. Raises ValueError for other norms, lengths below 1,
+    and axes that are out of bounds or twice there.
+
+    Source: J. Cooley and J. Tukey, "An algorithm for the machine calculation of complex Fourier
+    series" (1965).
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> jnp.fft.fftn(x)
+    Array([[10.+0.j, -2.+0.j],
+           [-4.+0.j,  0.+0.j]], dtype=complex64)
+    >>> jnp.fft.fftn(x, axes=(0,))
+    Array([[ 4.+0.j,  6.+0.j],
+           [-2.+0.j, -2.+0.j]], dtype=complex64)
+    """
     return _transform("fftn", FftType.FFT, a, s, axes, norm)
 
 
 def ifftn(a: Any, s: Any = None, axes: Sequence[int] | None = None, norm: str | None = None) -> Array:
-    """The inverse of `fftn`."""
+    """The inverse of `fftn`, with its arguments and errors: over each axis Σ_k a[k] exp(2πi jk/n) /
+    n.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> jnp.fft.ifftn(jnp.fft.fftn(x)).real
+    Array([[1., 2.],
+           [3., 4.]], dtype=float32)
+    """
     return _transform("ifftn", FftType.IFFT, a, s, axes, norm)
 
 
 def rfftn(a: Any, s: Any = None, axes: Sequence[int] | None = None, norm: str | None = None) -> Array:
-    """The transform of a real array: of the last axis, the first half of the result."""
+    """The transform of a real array: of the last of `axes`, of length n, the first n // 2 + 1
+    numbers of `fftn`'s result, as the others are their conjugates.
+
+    See `fftn` for the arguments and errors; ValueError for complex arrays, too.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.arange(12.0).reshape(3, 4)
+    >>> jnp.fft.rfftn(x).shape
+    (3, 3)
+    >>> jnp.allclose(jnp.fft.rfftn(x), jnp.fft.fftn(x)[:, :3], atol=1e-4)
+    Array(True, dtype=bool)
+    """
     return _transform("rfftn", FftType.RFFT, a, s, axes, norm)
 
 
 def irfftn(a: Any, s: Any = None, axes: Sequence[int] | None = None, norm: str | None = None) -> Array:
-    """The inverse of `rfftn`; `s` tells whether the last axis was even or odd (even, if not given)."""
+    """The inverse of `rfftn`, which is real; `s` tells whether the last axis was even or odd
+    (even, if not given).
+
+    See `fftn` for the arguments and errors.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.arange(15.0).reshape(3, 5)
+    >>> jnp.fft.irfftn(jnp.fft.rfftn(x)).shape
+    (3, 4)
+    >>> jnp.allclose(jnp.fft.irfftn(jnp.fft.rfftn(x), s=(3, 5)), x, atol=1e-5)
+    Array(True, dtype=bool)
+    """
     return _transform("irfftn", FftType.IRFFT, a, s, axes, norm)
 
 
@@ -153,27 +201,58 @@ def _one(name: str, kind: FftType, a: Any, n: int | None, axis: int, norm: str |
 
 
 def fft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Array:
-    """The transform along `axis`, cut or padded to length `n`.
+    """The transform along `axis`, cut or padded with zeros to length `n`: Σ_j a[j] exp(-2πi jk/n)
+    for k = 0, ..., n - 1.
+
+    `norm` says where the factor 1/n goes: "backward" (None), to the inverse; "forward", to this
+    transform; "ortho", its root to both. The result is complex64, or complex128 for 64-bit numbers.
+    Raises ValueError for other norms, lengths below 1, and several axes.
+
+    Source: J. Cooley and J. Tukey, "An algorithm for the machine calculation of complex Fourier
+    series" (1965).
 
     >>> import pullback.numpy as jnp
-    >>> fft(jnp.array([1.0, 0.0]))
-    Array([1.+0.j, 1.+0.j], dtype=complex64)
+    >>> jnp.fft.fft(jnp.array([1.0, 0.0, -1.0, 0.0]))
+    Array([0.+0.j, 2.+0.j, 0.+0.j, 2.+0.j], dtype=complex64)
+    >>> jnp.fft.fft(jnp.ones(3), n=4).round(3)
+    Array([3.+0.j, 0.-1.j, 1.+0.j, 0.+1.j], dtype=complex64)
     """
     return _one("fft", FftType.FFT, a, n, axis, norm)
 
 
 def ifft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Array:
-    """The inverse of `fft`."""
+    """The inverse of `fft`, with its arguments and errors: Σ_k a[k] exp(2πi jk/n) / n.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fft.ifft(jnp.array([0.0, 4.0, 0.0, 0.0]))
+    Array([ 1.+0.j,  0.+1.j, -1.+0.j,  0.-1.j], dtype=complex64)
+    """
     return _one("ifft", FftType.IFFT, a, n, axis, norm)
 
 
 def rfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Array:
-    """The first half of the transform of a real signal."""
+    """The transform of a real signal of length n: the first n // 2 + 1 numbers of `fft`'s result,
+    as the others are their conjugates.
+
+    See `fft` for the arguments and errors; ValueError for complex signals, too.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fft.rfft(jnp.array([1.0, 2.0, 1.0, 0.0]))
+    Array([4.+0.j, 0.-2.j, 0.+0.j], dtype=complex64)
+    """
     return _one("rfft", FftType.RFFT, a, n, axis, norm)
 
 
 def irfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Array:
-    """The inverse of `rfft`, a real signal of length `n` (twice the input's less 2, if not given)."""
+    """The inverse of `rfft`, a real signal of length `n` (twice the input's less 2, if not given).
+
+    See `fft` for the arguments and errors.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([1.0, 2.0, 5.0])
+    >>> jnp.fft.irfft(jnp.fft.rfft(x), n=3).round(3)
+    Array([1., 2., 5.], dtype=float32)
+    """
     return _one("irfft", FftType.IRFFT, a, n, axis, norm)
 
 
@@ -182,34 +261,82 @@ def _other_way(norm: str | None) -> str | None:
 
 
 def hfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Array:
-    """The transform of a signal with Hermitian symmetry, given by its first half; it is real."""
+    """The transform of a signal with Hermitian symmetry, given by its first half; it is real, of
+    length `n` (twice the input's less 2, if not given).
+
+    See `fft` for the arguments and errors.
+
+    >>> import pullback.numpy as jnp
+    >>> half = jnp.array([1.0, 2 + 1j, 3.0])
+    >>> jnp.fft.hfft(half)
+    Array([ 8.,  0.,  0., -4.], dtype=float32)
+    >>> jnp.fft.fft(jnp.concatenate([half, jnp.conj(half[1:-1])])).real
+    Array([ 8.,  0.,  0., -4.], dtype=float32)
+    """
     x = as_array(a)
     x = convert(x, dtypes.to_complex(dtypes.to_inexact(x.dtype)))
     return _one("hfft", FftType.IRFFT, conj_p.bind(x), n, axis, _other_way(norm))
 
 
 def ihfft(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Array:
-    """The inverse of `hfft`."""
+    """The inverse of `hfft`: of a real signal of length n, the first n // 2 + 1 numbers of its
+    inverse transform, complex.
+
+    See `fft` for the arguments and errors; ValueError for complex signals, too.
+
+    >>> import pullback.numpy as jnp
+    >>> half = jnp.array([1.0, 2 + 1j, 3.0])
+    >>> jnp.allclose(jnp.fft.ihfft(jnp.fft.hfft(half)), half)
+    Array(True, dtype=bool)
+    """
     return conj_p.bind(_one("ihfft", FftType.RFFT, a, n, axis, _other_way(norm)))
 
 
 def fft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: str | None = None) -> Array:
-    """`fftn` over two axes."""
+    """`fftn` over two axes, the last ones by default: see there for the arguments and errors.
+    ValueError unless there are two.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fft.fft2(jnp.array([[1.0, 2.0], [3.0, 4.0]]))
+    Array([[10.+0.j, -2.+0.j],
+           [-4.+0.j,  0.+0.j]], dtype=complex64)
+    """
     return _two("fft2", FftType.FFT, a, s, axes, norm)
 
 
 def ifft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: str | None = None) -> Array:
-    """`ifftn` over two axes."""
+    """`ifftn` over two axes, the last ones by default: the inverse of `fft2`. See `fftn` for the
+    arguments and errors.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fft.ifft2(jnp.array([[4.0, 0.0], [0.0, 0.0]]))
+    Array([[1.+0.j, 1.+0.j],
+           [1.+0.j, 1.+0.j]], dtype=complex64)
+    """
     return _two("ifft2", FftType.IFFT, a, s, axes, norm)
 
 
 def rfft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: str | None = None) -> Array:
-    """`rfftn` over two axes."""
+    """`rfftn` over two axes, the last ones by default: see `fftn` for the arguments and errors.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fft.rfft2(jnp.ones((2, 4)))
+    Array([[8.+0.j, 0.+0.j, 0.+0.j],
+           [0.+0.j, 0.+0.j, 0.+0.j]], dtype=complex64)
+    """
     return _two("rfft2", FftType.RFFT, a, s, axes, norm)
 
 
 def irfft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: str | None = None) -> Array:
-    """`irfftn` over two axes."""
+    """`irfftn` over two axes, the last ones by default: the inverse of `rfft2`. See `fftn` for the
+    arguments and errors.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.arange(8.0).reshape(2, 4)
+    >>> jnp.fft.irfft2(jnp.fft.rfft2(x)).round(3)
+    Array([[0., 1., 2., 3.],
+           [4., 5., 6., 7.]], dtype=float32)
+    """
     return _two("irfft2", FftType.IRFFT, a, s, axes, norm)
 
 
@@ -221,12 +348,28 @@ def _two(name: str, kind: FftType, a: Any, s: Any, axes: Sequence[int], norm: st
 
 def fftfreq(n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
     """The frequencies of `fft` of `n` samples that are `d` apart: 0, 1, ..., and then the negative
-    ones, over n d."""
+    ones, over n d.
+
+    The dtype is the default float, or `dtype`. Raises ValueError unless `n` is a positive integer
+    and `d` one number.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fft.fftfreq(4, d=0.5), jnp.fft.fftfreq(5)
+    (Array([ 0. ,  0.5, -1. , -0.5], dtype=float32), Array([ 0. ,  0.2,  0.4, -0.4, -0.2], dtype=float32))
+    """
     return placed(_frequencies("fftfreq", n, d, dtype, np.fft.fftfreq), device)
 
 
 def rfftfreq(n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> Array:
-    """The frequencies of `rfft` of `n` samples that are `d` apart."""
+    """The frequencies of `rfft` of `n` samples that are `d` apart: 0, 1, ..., n // 2, over n d.
+
+    The dtype is the default float, or `dtype`. Raises ValueError unless `n` is a positive integer
+    and `d` one number.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fft.rfftfreq(4, d=0.5), jnp.fft.rfftfreq(5)
+    (Array([0. , 0.5, 1. ], dtype=float32), Array([0. , 0.2, 0.4], dtype=float32))
+    """
     return placed(_frequencies("rfftfreq", n, d, dtype, np.fft.rfftfreq), device)
 
 
@@ -241,7 +384,7 @@ def _frequencies(name: str, n: Any, d: Any, dtype: Any, numbers: Any) -> Array:
     if n <= 0:
         raise here(ValueError, f"{name}: n must be positive, got {n}")
     if isinstance(d, (list, tuple)):
-        raise ValueError(f"The d argument of jax.numpy.fft.{name} only takes a single value. Got d = {d!r}.")
+        raise here(ValueError, f"{name}: d must be a number, the distance of the samples, got {d!r:.100}")
     step = as_array(d)
     kind = dtypes.default_dtype(float) if dtype is None else dtypes.canonicalize_dtype(dtype)
     whole = as_array((numbers(n) * n).astype(kind))  # times n: integers, exactly
@@ -249,12 +392,29 @@ def _frequencies(name: str, n: Any, d: Any, dtype: Any, numbers: Any) -> Array:
 
 
 def fftshift(x: Any, axes: Any = None) -> Array:
-    """`x` with the zero frequency moved to the middle of `axes` (all)."""
+    """`x` with the zero frequency moved to the middle of `axes` (one, several, or all). Shape and
+    dtype stay.
+
+    Raises ValueError for axes that are out of bounds.
+
+    >>> import pullback.numpy as jnp
+    >>> frequencies = jnp.fft.fftfreq(5, 1 / 5)
+    >>> frequencies, jnp.fft.fftshift(frequencies)
+    (Array([ 0.,  1.,  2., -2., -1.], dtype=float32), Array([-2., -1.,  0.,  1.,  2.], dtype=float32))
+    """
     return _shifted(x, axes, lambda n: n // 2)
 
 
 def ifftshift(x: Any, axes: Any = None) -> Array:
-    """The inverse of `fftshift`."""
+    """The inverse of `fftshift`: the middle of `axes` (one, several, or all) moved to the front.
+    Shape and dtype stay.
+
+    Raises ValueError for axes that are out of bounds.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.fft.ifftshift(jnp.array([-2, -1, 0, 1, 2]))
+    Array([ 0,  1,  2, -2, -1], dtype=int32)
+    """
     return _shifted(x, axes, lambda n: -(n // 2))
 
 

@@ -38,28 +38,51 @@ from pullback.numpy.promotion import array_like, here, promote_inexact
 
 
 class EighResult(NamedTuple):
-    """Eigenvalues and eigenvectors of a Hermitian matrix."""
+    """Eigenvalues (..., n) and eigenvectors (..., n, n), the columns, of a Hermitian matrix.
+
+    >>> import pullback.numpy as jnp
+    >>> values, vectors = jnp.linalg.eigh(jnp.array([[2.0, 0.0], [0.0, 1.0]]))
+    >>> values
+    Array([1., 2.], dtype=float32)
+    """
 
     eigenvalues: Array
     eigenvectors: Array
 
 
 class EigResult(NamedTuple):
-    """Eigenvalues and eigenvectors of a general matrix."""
+    """Eigenvalues (..., n) and eigenvectors (..., n, n), the columns, of a general matrix.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.eig(jnp.array([[3.0, 1.0], [0.0, 2.0]])).eigenvalues
+    Array([3.+0.j, 2.+0.j], dtype=complex64)
+    """
 
     eigenvalues: Array
     eigenvectors: Array
 
 
 class QRResult(NamedTuple):
-    """The factors of a QR decomposition."""
+    """The factors of a QR decomposition: `Q` with orthonormal columns, upper triangular `R`.
+
+    >>> import pullback.numpy as jnp
+    >>> q, r = jnp.linalg.qr(jnp.ones((3, 2)))
+    >>> q.shape, r.shape
+    ((3, 2), (2, 2))
+    """
 
     Q: Array
     R: Array
 
 
 class SVDResult(NamedTuple):
-    """The factors of a singular value decomposition."""
+    """The factors of a singular value decomposition: `U`, the singular values `S`, and `Vh`.
+
+    >>> import pullback.numpy as jnp
+    >>> u, s, vh = jnp.linalg.svd(jnp.ones((3, 2)))
+    >>> u.shape, s.shape, vh.shape
+    ((3, 3), (2,), (2, 2))
+    """
 
     U: Array
     S: Array
@@ -67,7 +90,13 @@ class SVDResult(NamedTuple):
 
 
 class SlogdetResult(NamedTuple):
-    """The sign of a determinant and the logarithm of its absolute value."""
+    """The sign of a determinant and the logarithm of its absolute value.
+
+    >>> import pullback.numpy as jnp
+    >>> sign, logabsdet = jnp.linalg.slogdet(-jnp.eye(3))
+    >>> sign, logabsdet
+    (Array(-1., dtype=float32), Array(0., dtype=float32))
+    """
 
     sign: Array
     logabsdet: Array
@@ -104,13 +133,22 @@ def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> A
 def qr(a: Any, mode: str = "reduced") -> Any:
     """Q with orthonormal columns and upper triangular R with a = Q R, for `a` of shape (..., m, n).
 
-    With k = min(m, n), `mode` "reduced" gives shapes (..., m, k) and (..., k, n), "complete" (...,
-    m, m) and (..., m, n); "r" gives R of "reduced" alone, and "raw" the transposed packed factor
-    and the scales of its reflections, which have no derivative.
+    With k = min(m, n), `mode` "reduced" gives shapes (..., m, k) and (..., k, n), "complete"
+    (..., m, m) and (..., m, n); "r" gives R of "reduced" alone, and "raw" the transposed packed
+    factor and the scales of its reflections, which have no derivative. Integers become floats.
+    Raises ValueError for other modes, TypeError for fewer than two axes.
+
+    Source: A. Householder, "Unitary triangularization of a nonsymmetric matrix" (1958), in LAPACK's
+    `geqrf`.
 
     >>> import pullback.numpy as jnp
-    >>> jnp.linalg.qr(jnp.ones((3, 2))).R.shape
-    (2, 2)
+    >>> a = jnp.array([[3.0, 1.0], [4.0, 2.0], [0.0, 1.0]])
+    >>> q, r = jnp.linalg.qr(a)
+    >>> jnp.abs(r).round(3)
+    Array([[5.   , 2.2  ],
+           [0.   , 1.077]], dtype=float32)
+    >>> bool(jnp.allclose(q @ r, a, atol=1e-5)), bool(jnp.allclose(q.T @ q, jnp.eye(2), atol=1e-5))
+    (True, True)
     """
     a = inexact_operand("qr", a)
     if mode == "raw":
@@ -123,14 +161,21 @@ def qr(a: Any, mode: str = "reduced") -> Any:
 
 
 def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> EighResult:
-    """Eigenvalues (increasing) and eigenvectors (columns) of Hermitian `a` of shape (..., n, n).
+    """Eigenvalues (increasing, of shape (..., n)) and eigenvectors (columns) of Hermitian `a` of
+    shape (..., n, n).
 
     With `symmetrize_input`, (a + aᴴ)/2 is decomposed; otherwise only the triangle `UPLO` ("L" or
-    "U") of `a` is used. Derivatives of eigenvectors are infinite or NaN where eigenvalues coincide.
+    "U") of `a` is used. The eigenvalues are real; integers become floats. Derivatives of
+    eigenvectors are infinite or NaN where eigenvalues coincide. Raises TypeError for matrices that
+    are not square, ValueError for another `UPLO`.
 
     >>> import pullback.numpy as jnp
-    >>> jnp.linalg.eigh(jnp.array([[2.0, 0.0], [0.0, 1.0]])).eigenvalues
-    Array([1., 2.], dtype=float32)
+    >>> a = jnp.array([[2.0, 1.0], [1.0, 2.0]])
+    >>> values, vectors = jnp.linalg.eigh(a)
+    >>> values.round(3)
+    Array([1., 3.], dtype=float32)
+    >>> bool(jnp.allclose(a @ vectors, vectors * values, atol=1e-5))
+    True
     """
     if UPLO not in (None, "L", "U"):
         raise ValueError(f"UPLO must be one of None, 'L', or 'U', got {UPLO}")
@@ -139,7 +184,16 @@ def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> Eigh
 
 
 def eigvalsh(a: Any, UPLO: str | None = "L", *, symmetrize_input: bool = True) -> Array:
-    """The eigenvalues of Hermitian `a`, increasing; see `eigh`."""
+    """The eigenvalues of Hermitian `a` of shape (..., n, n), increasing: real, of shape (..., n).
+    See `eigh` for the arguments and errors.
+
+    Where eigenvalues coincide, first derivatives of symmetric functions of them are right; second
+    ones are NaN.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.eigvalsh(jnp.array([[2.0, 1.0], [1.0, 2.0]])).round(3)
+    Array([1., 3.], dtype=float32)
+    """
     return eigh(a, UPLO, symmetrize_input).eigenvalues
 
 
@@ -148,17 +202,30 @@ def eig(a: Any) -> EigResult:
     complex.
 
     They are not differentiable together: eigenvectors are determined up to scaling only.
-    Differentiate `eigvals`, or see `lax.linalg.eig`.
+    Differentiate `eigvals`, or see `lax.linalg.eig`. Integers become floats. Raises ValueError for
+    matrices that are not square.
 
     >>> import pullback.numpy as jnp
-    >>> jnp.linalg.eig(jnp.array([[0.0, 1.0], [-1.0, 0.0]])).eigenvalues
+    >>> a = jnp.array([[0.0, 1.0], [-1.0, 0.0]])
+    >>> values, vectors = jnp.linalg.eig(a)
+    >>> values.round(3)
     Array([0.+1.j, 0.-1.j], dtype=complex64)
+    >>> bool(jnp.allclose(a @ vectors, vectors * values, atol=1e-5))
+    True
     """
     return EigResult(*lax_linalg.eig(inexact_operand("eig", a), compute_left_eigenvectors=False))
 
 
 def eigvals(a: Any) -> Array:
-    """The eigenvalues of `a` of shape (..., n, n), complex."""
+    """The eigenvalues of `a` of shape (..., n, n), complex, of shape (..., n), in no order.
+
+    Integers become floats. Raises ValueError for matrices that are not square.
+
+    >>> import pullback.numpy as jnp
+    >>> rotation = jnp.array([[0.0, -1.0], [1.0, 0.0]])
+    >>> jnp.linalg.eigvals(rotation).round(3)
+    Array([0.+1.j, 0.-1.j], dtype=complex64)
+    """
     (w,) = lax_linalg.eig(
         inexact_operand("eigvals", a), compute_left_eigenvectors=False, compute_right_eigenvectors=False
     )
@@ -175,13 +242,19 @@ def svd(
     """U, S and Vh with a = U diag(S) Vh, for `a` of shape (..., m, n), or S alone without
     `compute_uv`.
 
-    S is real and decreasing. U is (..., m, m) and Vh (..., n, n) with `full_matrices`; else (...,
-    m, k) and (..., k, n), k = min(m, n). `hermitian` says that `a` is, and has it symmetrized. See
-    `lax.linalg.svd` for derivatives.
+    S is real and decreasing. U is (..., m, m) and Vh (..., n, n) with `full_matrices`; else
+    (..., m, k) and (..., k, n), k = min(m, n). `hermitian` says that `a` is, and has it
+    symmetrized; `subset_by_index` (i, j), without `full_matrices`, keeps the singular values i to j
+    - 1. Integers become floats. See `lax.linalg.svd` for derivatives. Raises TypeError for fewer
+    than two axes, and for `hermitian` ones that are not square.
 
     >>> import pullback.numpy as jnp
-    >>> jnp.linalg.svd(jnp.array([[3.0, 0.0], [0.0, 4.0]])).S
+    >>> a = jnp.array([[3.0, 0.0], [0.0, 4.0], [0.0, 0.0]])
+    >>> u, s, vh = jnp.linalg.svd(a, full_matrices=False)
+    >>> s
     Array([4., 3.], dtype=float32)
+    >>> bool(jnp.allclose(u * s @ vh, a, atol=1e-5))
+    True
     """
     x = inexact_operand("svd", a)
     if hermitian:
@@ -191,7 +264,14 @@ def svd(
 
 
 def svdvals(x: Any, /) -> Array:
-    """The singular values of `x` of shape (..., m, n), decreasing."""
+    """The singular values of `x` of shape (..., m, n), decreasing: real, of shape (..., min(m, n)).
+
+    Integers become floats. Raises TypeError for fewer than two axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.svdvals(jnp.array([[0.0, 3.0], [4.0, 0.0], [0.0, 0.0]]))
+    Array([4., 3.], dtype=float32)
+    """
     return lax_linalg.svd(inexact_operand("svdvals", x), compute_uv=False)
 
 
@@ -256,11 +336,15 @@ def inv(a: Any) -> Array:
 
 
 def pinv(a: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None) -> Array:
-    """The Moore-Penrose inverse of `a` of shape (..., m, n); singular values up to `rtol` times the
-    largest are zero.
+    """The Moore-Penrose inverse of `a` of shape (..., m, n), of shape (..., n, m); singular values
+    up to `rtol` times the largest are zero.
 
     `rtol` (or `rcond`, not both) broadcasts to the batch shape and is 10 max(m, n) times the
-    machine precision if not given. The derivative is that at constant rank.
+    machine precision if not given. `hermitian` symmetrizes `a`. Integers become floats. The
+    derivative is that at constant rank. Raises ValueError for fewer than two axes.
+
+    Source: for the derivative, G. Golub and V. Pereyra, "The differentiation of pseudo-inverses and
+    nonlinear least squares problems whose variables separate" (1973).
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.pinv(jnp.array([[2.0], [0.0]]))
@@ -313,15 +397,18 @@ def lstsq(
     a: Any, b: Any, rcond: float | None = None, *, numpy_resid: bool = False
 ) -> tuple[Array, Array, Array, Array]:
     """(x, residuals, rank, s): the least x that minimises |a x - b|, for `a` of shape (m, n), `b`
-    of (m,) or (m, k).
+    of (m,) or (m, k); x has shape (n,) or (n, k).
 
     `residuals` are the squared norms of the columns of b - a x, always, or with `numpy_resid` none
     unless m > n and `a` has rank n. Singular values up to `rcond` (by default max(m, n) times the
-    machine precision) times the largest are taken as zero; `s` has them all.
+    machine precision) times the largest are taken as zero; `s` has them all. Integers become
+    floats. Raises TypeError for other numbers of axes, ValueError if the numbers of rows differ.
 
     >>> import pullback.numpy as jnp
-    >>> jnp.linalg.lstsq(jnp.array([[1.0], [1.0]]), jnp.array([1.0, 3.0]))[0].round(4)
-    Array([2.], dtype=float32)
+    >>> a, b = jnp.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]]), jnp.array([1.0, 3.0, 5.0])
+    >>> x, residuals, rank, s = jnp.linalg.lstsq(a, b)
+    >>> x.round(3), rank
+    (Array([1., 2.], dtype=float32), Array(2, dtype=int32))
     """
     a, b = promote_inexact("numpy.linalg.lstsq", a, b)
     if a.ndim != 2:
@@ -361,9 +448,15 @@ def lstsq(
 def tensorsolve(a: Any, b: Any, axes: tuple[int, ...] | None = None) -> Array:
     """The x with tensordot(a, x, x.ndim) = b, after moving `axes` of `a` to its end.
 
+    `a` has the shape of `b`, then that of x, of as many elements. Raises ValueError for other
+    shapes.
+
     >>> import pullback.numpy as jnp
-    >>> jnp.linalg.tensorsolve(jnp.eye(4).reshape(2, 2, 4), jnp.ones((2, 2))).shape
-    (4,)
+    >>> a = jnp.arange(16.0).reshape(2, 2, 4) + 20 * jnp.eye(4).reshape(2, 2, 4)
+    >>> x = jnp.linalg.tensorsolve(a, jnp.ones((2, 2)))
+    >>> jnp.tensordot(a, x, 1).round(3)
+    Array([[1., 1.],
+           [1., 1.]], dtype=float32)
     """
     a, b = promote_inexact("numpy.linalg.tensorsolve", a, b)
     if axes is not None:
@@ -385,11 +478,14 @@ def tensorsolve(a: Any, b: Any, axes: tuple[int, ...] | None = None) -> Array:
 def tensorinv(a: Any, ind: int = 2) -> Array:
     """The inverse of `a` as a linear map from its last axes to its first `ind`.
 
-    tensordot(tensorinv(a, ind), a, ind) is the identity.
+    tensordot(tensorinv(a, ind), a, ind) is the identity. Raises ValueError for an `ind` that is not
+    positive, and unless the first and the last axes have as many elements.
 
     >>> import pullback.numpy as jnp
-    >>> jnp.linalg.tensorinv(jnp.eye(6).reshape(2, 3, 6)).shape
-    (6, 2, 3)
+    >>> a = jnp.eye(6).reshape(2, 3, 6)
+    >>> inverse = jnp.linalg.tensorinv(a)
+    >>> inverse.shape, bool(jnp.allclose(jnp.tensordot(inverse, a, 2), jnp.eye(6)))
+    ((6, 2, 3), True)
     """
     a = inexact_operand("tensorinv", a)
     ind = operator.index(ind)
@@ -406,12 +502,18 @@ def tensorinv(a: Any, ind: int = 2) -> Array:
 
 
 def det(a: Any) -> Array:
-    """The determinant of `a` of shape (..., n, n). Derivatives of any order are right for singular
-    matrices too.
+    """The determinant of `a` of shape (..., n, n): shape (...). Derivatives of any order are right
+    for singular matrices too.
 
+    Integers become floats. Raises ValueError for matrices that are not square.
+
+    >>> import pullback as pb
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.det(jnp.array([[1.0, 2.0], [3.0, 4.0]])).round(4)
     Array(-2., dtype=float32)
+    >>> pb.grad(jnp.linalg.det)(jnp.array([[1.0, 0.0], [0.0, 0.0]]))
+    Array([[0., 0.],
+           [0., 1.]], dtype=float32)
     """
     a = _square("det", a)
     return convert(lax_linalg.det_p.bind(_wide(a)), a.dtype, a.weak_type)
@@ -419,14 +521,16 @@ def det(a: Any) -> Array:
 
 def slogdet(a: Any, *, method: str | None = None) -> SlogdetResult:
     """The sign (phase, if complex) of the determinant of `a` of shape (..., n, n), and the
-    logarithm of its size.
+    logarithm of its size, both of shape (...).
 
-    Singular matrices have sign 0 and logarithm -inf. `method` may be "lu" (None) or "qr", a hint
-    that is not needed here.
+    The logarithm does not overflow where the determinant does. Singular matrices have sign 0 and
+    logarithm -inf. `method` may be "lu" (None) or "qr", a hint that is not needed here. Raises
+    ValueError for others, and for matrices that are not square.
 
     >>> import pullback.numpy as jnp
-    >>> jnp.linalg.slogdet(jnp.array([[0.0, 1.0], [1.0, 0.0]])).sign
-    Array(-1., dtype=float32)
+    >>> a = 1e30 * jnp.array([[0.0, 1.0], [1.0, 0.0]])
+    >>> jnp.linalg.slogdet(a), jnp.linalg.det(a)
+    (SlogdetResult(sign=Array(-1., dtype=float32), logabsdet=Array(138.1551, dtype=float32)), Array(-inf, dtype=float32))
     """
     if method not in (None, "lu", "qr"):
         raise ValueError(f"unknown slogdet method {method!r}: supported methods are 'lu' (None) and 'qr'")
@@ -441,14 +545,15 @@ def _wide(a: Array) -> Array:
 
 
 def matrix_rank(M: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any = None) -> Array:
-    """The number of singular values of `M` of shape (..., m, n) above `rtol` times the largest.
+    """The number of singular values of `M` of shape (..., m, n) above `rtol` times the largest:
+    int32, of shape (...).
 
     `rtol` broadcasts to the batch shape and is max(m, n) times the machine precision if not given;
     `tol` is another name for it. Arrays of fewer than two axes have rank 1, or 0 if all elements
-    are zero. `hermitian` symmetrizes `M`.
+    are zero. `hermitian` symmetrizes `M`. Raises ValueError for empty matrices.
 
     >>> import pullback.numpy as jnp
-    >>> jnp.linalg.matrix_rank(jnp.ones((3, 3)))
+    >>> jnp.linalg.matrix_rank(jnp.array([[1.0, 2.0], [2.0, 4.0]]))
     Array(1, dtype=int32)
     """
     if rtol is not None and tol is not None:
@@ -507,6 +612,9 @@ def matrix_power(a: Any, n: int) -> Array:
     """The power `n` of `a` of shape (..., m, m), by repeated squaring; for negative `n`, of the
     inverse.
 
+    The dtype stays, but integers become floats for negative `n`. Raises TypeError for matrices that
+    are not square, and an `n` that is no integer.
+
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.matrix_power(jnp.array([[1, 1], [0, 1]]), 5)
     Array([[1, 5],
@@ -543,7 +651,9 @@ def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:
     """The product of two or more matrices, in the order that takes the fewest multiplications.
 
     The first may be a row vector and the last a column vector, of shape (n,). Raises ValueError for
-    other shapes.
+    other shapes, TypeError for what is no sequence and for lengths that do not fit.
+
+    Source: T. Cormen et al., "Introduction to Algorithms" (matrix-chain multiplication).
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.multi_dot([jnp.ones((2, 3)), jnp.ones((3, 4)), jnp.ones(4)])
@@ -599,8 +709,16 @@ def _chain_order(sizes: list[int]) -> dict[tuple[int, int], int]:
 
 
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
-    """The vector product of arrays of 3-dimensional vectors along `axis`. Raises ValueError for
-    other lengths."""
+    """The vector product of arrays of 3-dimensional vectors along `axis`; the other axes broadcast,
+    and dtypes are promoted together.
+
+    Raises ValueError for other lengths. `numpy.cross` takes vectors of two elements, too.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.cross(jnp.array([1, 0, 0]), jnp.array([[0, 1, 0], [0, 0, 1]]))
+    Array([[ 0,  0,  1],
+           [ 0, -1,  0]], dtype=int32)
+    """
     x1, x2 = array_like(x1, "numpy.linalg.cross"), array_like(x2, "numpy.linalg.cross")
     if x1.shape[canonical_axis(axis, x1.ndim)] != 3 or x2.shape[canonical_axis(axis, x2.ndim)] != 3:
         raise ValueError(
@@ -611,8 +729,16 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
 
 
 def outer(x1: Any, x2: Any, /) -> Array:
-    """The products of each element of vector `x1` with each of `x2`. Raises ValueError unless both
-    have one axis."""
+    """The products of each element of vector `x1`, of shape (n,), with each of `x2`, of shape (m,):
+    shape (n, m).
+
+    Raises ValueError unless both have one axis.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.outer(jnp.array([1, 2]), jnp.array([3, 4, 5]))
+    Array([[ 3,  4,  5],
+           [ 6,  8, 10]], dtype=int32)
+    """
     x1, x2 = array_like(x1, "numpy.linalg.outer"), array_like(x2, "numpy.linalg.outer")
     if x1.ndim != 1 or x2.ndim != 1:
         raise ValueError(f"input arrays must be one-dimensional, but they are x1.ndim={x1.ndim} x2.ndim={x2.ndim}")
@@ -620,22 +746,55 @@ def outer(x1: Any, x2: Any, /) -> Array:
 
 
 def matmul(x1: Any, x2: Any, /, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
-    """The matrix product; see `numpy.matmul`."""
+    """The product of the matrices in the last two axes; the leading axes broadcast. See
+    `numpy.matmul` for vectors, dtypes and errors.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.matmul(jnp.array([[1, 2], [3, 4]]), jnp.array([[0, 1], [1, 0]]))
+    Array([[2, 1],
+           [4, 3]], dtype=int32)
+    """
     return contraction.matmul(x1, x2, precision=precision, preferred_element_type=preferred_element_type)
 
 
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Array:
-    """The sum of diagonal `offset` of the matrices `x` of shape (..., m, n)."""
+    """The sums of diagonal `offset` of the matrices `x` of shape (..., m, n): shape (...).
+
+    The main diagonal is 0, and those above it are positive. Small integers and booleans are summed
+    as int32 or uint32, or as `dtype`. Raises ValueError for fewer than two axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.trace(jnp.arange(8).reshape(2, 2, 2))
+    Array([ 3, 11], dtype=int32)
+    """
     return contraction.trace(x, offset=offset, axis1=-2, axis2=-1, dtype=dtype)
 
 
 def diagonal(x: Any, /, *, offset: int = 0) -> Array:
-    """Diagonal `offset` of the matrices `x` of shape (..., m, n)."""
+    """Diagonal `offset` of the matrices `x` of shape (..., m, n), along the last axis of the
+    result.
+
+    The main diagonal is 0, and those above it are positive. Raises ValueError for fewer than two
+    axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.diagonal(jnp.arange(8).reshape(2, 2, 2))
+    Array([[0, 3],
+           [4, 7]], dtype=int32)
+    """
     return creation.diagonal(x, offset=offset, axis1=-2, axis2=-1)
 
 
 def matrix_transpose(x: Any, /) -> Array:
-    """The last two axes of `x` exchanged. Raises ValueError if it has fewer."""
+    """The transposes of the matrices `x` of shape (..., m, n): shape (..., n, m), without
+    conjugation.
+
+    Raises ValueError for fewer than two axes.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.linalg.matrix_transpose(jnp.ones((5, 2, 3))).shape
+    (5, 3, 2)
+    """
     x = array_like(x, "numpy.linalg.matrix_transpose")
     if x.ndim < 2:
         raise ValueError(f"matrix_transpose requires at least 2 dimensions; got ndim={x.ndim}")

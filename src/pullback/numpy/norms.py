@@ -29,21 +29,35 @@ def inexact_operand(name: str, a: Any) -> Array:
 
 
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Array:
-    """The norm of order `ord` over `axis` (one, several, or all): (Σ |x|^ord)^(1/ord).
+    """The norm of order `ord` over `axis` (one, several, or all): (Σ |x|^ord)^(1/ord), real.
 
     It is max |x| for inf, min |x| for -inf, and for 0 the number of elements that are not zero. The
-    derivative of the norm of order 2 at zero is NaN.
+    derivative of the norm of order 2 at zero is NaN. Raises ValueError for an order that is a text.
 
     >>> import pullback.numpy as jnp
-    >>> jnp.linalg.vector_norm(jnp.array([3.0, 4.0]))
-    Array(5., dtype=float32)
+    >>> x = jnp.array([3.0, -4.0, 0.0])
+    >>> jnp.linalg.vector_norm(x), jnp.linalg.vector_norm(x, ord=jnp.inf)
+    (Array(5., dtype=float32), Array(4., dtype=float32))
+    >>> jnp.linalg.vector_norm(x, ord=1), jnp.linalg.vector_norm(x, ord=0)
+    (Array(7., dtype=float32), Array(2., dtype=float32))
     """
     x = strong(array_like(x, "numpy.linalg.vector_norm"))
     return _kept(_vector_norm(x, canonical_axes(axis, x.ndim), ord), x.shape, canonical_axes(axis, x.ndim), keepdims)
 
 
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
-    """The norm of the matrices `x` of shape (..., m, n); see `norm` for the orders."""
+    """The norm of the matrices `x` of shape (..., m, n), real, of shape (...) or, with `keepdims`,
+    (..., 1, 1); see `norm` for the orders.
+
+    Integers become floats. Raises ValueError for other orders, and fewer than two axes.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[[3.0, 0.0], [4.0, 0.0]], [[1.0, 0.0], [0.0, 2.0]]])
+    >>> jnp.linalg.matrix_norm(x).round(3)
+    Array([5.   , 2.236], dtype=float32)
+    >>> jnp.linalg.matrix_norm(x, ord="nuc")
+    Array([5., 3.], dtype=float32)
+    """
     x = strong(inexact_operand("matrix_norm", x))
     if x.ndim < 2:
         raise here(ValueError, f"matrix_norm takes an array with at least two axes, got shape {x.shape}")

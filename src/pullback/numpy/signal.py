@@ -92,7 +92,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Array:
     """The integral of samples `y` along `axis` by the trapezoidal rule, taken at `x` or `dx` apart:
     the shape without `axis`, in floating point.
 
-    `x` has one axis, or broadcasts to `y`. Raises ValueError for shapes that do not fit.
+    `x` has one axis, or broadcasts to `y`. Raises TypeError for shapes that do not fit.
 
     >>> import pullback.numpy as jnp
     >>> jnp.trapezoid(jnp.array([1.0, 2.0, 3.0]))
@@ -183,7 +183,8 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.p
     """`p` with jumps along `axis` of at least `discont` (by default half a period) made smaller by
     adding multiples of `period`.
 
-    Shape and dtype stay. Raises ValueError for complex numbers.
+    The shape stays; the dtype is that of `p` and `period` together. Raises ValueError for complex
+    numbers.
 
     >>> import pullback.numpy as jnp
     >>> jnp.unwrap(jnp.array([170, 350, 10, 30]), period=360)
