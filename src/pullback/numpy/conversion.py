@@ -34,11 +34,17 @@ def array(
 
     Lists may hold Arrays and traced values; their elements are promoted together. A Python scalar
     gives a weakly typed array unless `dtype` is given; 64-bit types need `enable_x64`. At least
-    `ndmin` axes. Raises TypeError for what is not numeric, ValueError for None and ragged lists,
-    OverflowError for Python integers that do not fit.
+    `ndmin` axes, new ones in front. Raises TypeError for what is not numeric, ValueError for None
+    and ragged lists, OverflowError for Python integers that do not fit.
 
-    >>> array([1, 2.0])
+    >>> import pullback.numpy as jnp
+    >>> jnp.array([1, 2.0])
     Array([1., 2.], dtype=float32)
+    >>> jnp.array([[1, 2], [3, 4]], jnp.uint8)
+    Array([[1, 2],
+           [3, 4]], dtype=uint8)
+    >>> jnp.array(3), jnp.array(3, ndmin=2).shape
+    (Array(3, dtype=int32, weak_type=True), (1, 1))
     """
     if args:
         copy, order, ndmin = _by_position(args, copy, order, ndmin)

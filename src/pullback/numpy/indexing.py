@@ -136,7 +136,24 @@ def gathered(
 
 
 class IndexUpdateHelper:
-    """`x.at`: index it to get an `IndexUpdateRef`."""
+    """Updated copies, and reads that say what lies out of bounds: `x.at[index]`, then a method.
+
+    They are `set`, `add`, `subtract` (`sub`), `multiply` (`mul`), `divide` (`div`), `power`, `min`,
+    `max` with values that broadcast to `x[index]`, `apply` with a function, and `get`. Each gives
+    an array of the type of `x` (`divide`: a floating one), and takes `mode` for positions out of
+    bounds: "drop" (the default), "clip", "promise_in_bounds", or "fill" for `get`; the promises
+    `indices_are_sorted` and `unique_indices`; and `wrap_negative_indices`. Where positions repeat,
+    updates are applied one after the other. Raises ValueError for values that do not broadcast.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.zeros(4)
+    >>> x.at[1:3].set(jnp.array([5, 6]))
+    Array([0., 5., 6., 0.], dtype=float32)
+    >>> x.at[jnp.array([0, 0, 3, 9])].add(1)
+    Array([2., 0., 0., 1.], dtype=float32)
+    >>> x.at[jnp.array([3, 9])].get(mode="fill", fill_value=-1)
+    Array([ 0., -1.], dtype=float32)
+    """
 
     __slots__ = ("array",)
 
@@ -180,7 +197,13 @@ class IndexUpdateRef:
         out_sharding: Any = None, wrap_negative_indices: bool = True,
     ) -> Array:  # fmt: skip
         """`x[index]`. Out of bounds: clamped; in mode "fill" (or "drop") `fill_value`, by default
-        NaN, the smallest signed or the largest unsigned integer, or True."""
+        NaN, the smallest signed or the largest unsigned integer, or True.
+
+        >>> import pullback.numpy as jnp
+        >>> x = jnp.array([1.0, 2.0])
+        >>> x.at[jnp.array([1, 7])].get(), x.at[jnp.array([1, 7])].get(mode="fill")
+        (Array([2., 2.], dtype=float32), Array([ 2., nan], dtype=float32))
+        """
         no_sharding("get", out_sharding)
         windows = windows_of(self.index, self.array.ndim)
         if windows is not None:
@@ -197,7 +220,13 @@ class IndexUpdateRef:
         return _get(_joining(self.array, self.index), resolved, how, fill_value, unique_indices, indices_are_sorted)
 
     def set(self, values: Any, **options: Any) -> Array:
-        """`x` with `x[index] = values`."""
+        """`x` with `x[index] = values`. `values` are converted to the dtype of `x`.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.zeros((2, 3)).at[:, 1].set(jnp.array([5, 6]))
+        Array([[0., 5., 0.],
+               [0., 6., 0.]], dtype=float32)
+        """
         x = self.array
         if values.__class__ is float and x.dtype in _AS_PRECISE:
             values = scalar_like(values, x)  # what follows, in one step
@@ -253,7 +282,12 @@ class IndexUpdateRef:
 
     def divide(self, values: Any, **options: Any) -> Array:
         """`x` with `x[index] /= values`, for every occurrence of a position. `values` are converted
-        to the dtype of `x`; integers give floats."""
+        to the dtype of `x`; integers give floats.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.array([8, 6]).at[jnp.array([0, 0])].divide(2)
+        Array([2., 6.], dtype=float32)
+        """
         x = self.array
         dtype, weak = dtypes.to_inexact(x.dtype), x.weak_type
         values = convert(convert(update_values(values), x.dtype, weak), dtype, weak)
@@ -265,17 +299,32 @@ class IndexUpdateRef:
 
     def power(self, values: Any, **options: Any) -> Array:
         """`x` with `x[index] **= values`, for every occurrence of a position. `values` are
-        converted to the dtype of `x`."""
+        converted to the dtype of `x`.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.array([2.0, 3.0]).at[1].power(2)
+        Array([2., 9.], dtype=float32)
+        """
         x = self.array
         exponent = convert(update_values(values), x.dtype, x.weak_type)
         return self._apply(lambda old: power(old, exponent), options, exponent.shape)
 
     def min(self, values: Any, **options: Any) -> Array:
-        """`x` with `x[index] = minimum(x[index], values)`."""
+        """`x` with `x[index] = minimum(x[index], values)`.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.array([1, 5, 9]).at[1:].min(6)
+        Array([1, 5, 6], dtype=int32)
+        """
         return self._combine(values, lax_indexing.scatter_min_p, min_p.bind, options)
 
     def max(self, values: Any, **options: Any) -> Array:
-        """`x` with `x[index] = maximum(x[index], values)`."""
+        """`x` with `x[index] = maximum(x[index], values)`.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.zeros(3, int).at[jnp.array([0, 2, 0])].max(jnp.array([4, 5, 6]))
+        Array([6, 0, 5], dtype=int32)
+        """
         return self._combine(values, lax_indexing.scatter_max_p, max_p.bind, options)
 
     def apply(self, func: Callable[[Any], Any], **options: Any) -> Array:
@@ -283,7 +332,11 @@ class IndexUpdateRef:
         for every occurrence of a position.
 
         Traced positions that may repeat are limited in number: promise `unique_indices` if they do
-        not.
+        not. Raises TypeError for a function that does not keep the shape.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.array([1.0, 4.0, 9.0]).at[1:].apply(jnp.sqrt)
+        Array([1., 2., 3.], dtype=float32)
         """
         return self._apply(func, options, ())
 

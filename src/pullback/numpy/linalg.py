@@ -114,17 +114,21 @@ def _square(name: str, a: Any) -> Array:
 
 
 def cholesky(a: Any, *, upper: bool = False, symmetrize_input: bool = True) -> Array:
-    """The lower triangular L with L Lᴴ = a, for Hermitian positive definite `a` of shape (..., n,
-    n); Lᴴ if `upper`.
+    """The lower triangular L with L Lᴴ = a, for Hermitian positive definite `a` of shape
+    (..., n, n); Lᴴ if `upper`.
 
     With `symmetrize_input`, (a + aᴴ)/2 is decomposed; otherwise only the lower triangle of `a` is
-    used. Matrices that are not positive definite give NaN. Raises TypeError for axes of different
-    length.
+    used. Matrices that are not positive definite give NaN. Integers become floats. Raises TypeError
+    for matrices that are not square.
 
     >>> import pullback.numpy as jnp
-    >>> jnp.linalg.cholesky(jnp.array([[4.0, 2.0], [2.0, 5.0]]))
+    >>> lower = jnp.linalg.cholesky(jnp.array([[4.0, 2.0], [2.0, 5.0]]))
+    >>> lower
     Array([[2., 0.],
            [1., 2.]], dtype=float32)
+    >>> lower @ lower.T
+    Array([[4., 2.],
+           [2., 5.]], dtype=float32)
     """
     out = lax_linalg.cholesky(inexact_operand("cholesky", a), symmetrize_input=symmetrize_input)
     return matrices.adjoint(out) if upper else out
@@ -285,15 +289,20 @@ def _symmetrized(name: str, x: Array) -> Array:
 
 
 def solve(a: Any, b: Any) -> Array:
-    """The x with a x = b, for `a` of shape (..., n, n) and `b` of shape (n,) or (..., n, k).
+    """The x with a x = b, for `a` of shape (..., n, n) and `b` of shape (n,) or (..., n, k), which
+    is that of x.
 
-    Only a `b` of one axis is a vector, as in NumPy 2. Batch axes broadcast. Singular matrices give
-    infinities or NaN. The derivative solves once more with the same factorization. Raises
-    ValueError if shapes do not fit.
+    Only a `b` of one axis is a vector, as in NumPy 2. Batch axes broadcast; dtypes are promoted
+    together, and integers become floats. Singular matrices give infinities or NaN. The derivative
+    solves once more with the same factorization. Raises ValueError if shapes do not fit.
 
     >>> import pullback.numpy as jnp
-    >>> jnp.linalg.solve(jnp.array([[2.0, 0.0], [0.0, 4.0]]), jnp.array([2.0, 8.0]))
+    >>> a = jnp.array([[2.0, 1.0], [0.0, 4.0]])
+    >>> jnp.linalg.solve(a, jnp.array([4.0, 8.0]))
     Array([1., 2.], dtype=float32)
+    >>> jnp.linalg.solve(a, jnp.eye(2))
+    Array([[ 0.5  , -0.125],
+           [ 0.   ,  0.25 ]], dtype=float32)
     """
     if not (isinstance(a, Array) and isinstance(b, Array) and a.dtype is b.dtype and a.dtype in LAPACK_TYPES):
         a, b = promote_inexact("numpy.linalg.solve", a, b)
@@ -321,9 +330,8 @@ def solve(a: Any, b: Any) -> Array:
 def inv(a: Any) -> Array:
     """The inverse of `a` of shape (..., n, n); infinities or NaN for singular matrices.
 
-    Raises ValueError for matrices that are not square.
-
-    To solve equations, `solve` is cheaper and more accurate.
+    To solve equations, `solve` is cheaper and more accurate. Integers become floats. Raises
+    ValueError for matrices that are not square.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.inv(jnp.array([[2.0, 0.0], [0.0, 4.0]]))
@@ -580,11 +588,12 @@ def _count(condition: Any, axes: Shape) -> Array:
 
 
 def cond(x: Any, p: Any = None) -> Array:
-    """The condition number of `x` of shape (..., m, n): the ratio of its extreme singular values
-    (`p` None, 2; -2 inverse).
+    """The condition number of `x` of shape (..., m, n), of shape (...): the ratio of its extreme
+    singular values (`p` None, 2; -2 inverse).
 
-    For other `p`, the norm of order `p` of `x` times that of its inverse; infinite for singular
-    matrices. Raises ValueError for empty matrices.
+    For other `p`, of square matrices, the norm of order `p` of `x` times that of its inverse;
+    infinite for singular matrices. Raises ValueError for empty matrices, fewer than two axes, and
+    other shapes.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.cond(jnp.array([[1.0, 0.0], [0.0, 4.0]]))

@@ -68,7 +68,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Array
 @planned
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
     """The norm of vectors (one axis) or matrices (two) along `axis`; without `axis` and `ord`, of
-    all elements.
+    all elements. It is real.
 
     Of vectors, `ord` may be any number, see `vector_norm`. Of matrices: None or "fro" (square root
     of the sum of squares), "nuc" (sum of singular values), 2 and -2 (largest and smallest one), inf
@@ -77,8 +77,11 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     more axes.
 
     >>> import pullback.numpy as jnp
-    >>> jnp.linalg.norm(jnp.array([[1.0, -7.0], [2.0, 3.0]]), ord=1)
-    Array(10., dtype=float32)
+    >>> x = jnp.array([[3.0, 4.0], [0.0, -12.0]])
+    >>> jnp.linalg.norm(x), jnp.linalg.norm(x, axis=1)
+    (Array(13., dtype=float32), Array([ 5., 12.], dtype=float32))
+    >>> jnp.linalg.norm(x, ord=1)
+    Array(16., dtype=float32)
     """
     x = strong(inexact_operand("norm", x))
     axes = canonical_axes(axis, x.ndim)

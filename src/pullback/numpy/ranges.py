@@ -43,10 +43,14 @@ def arange(
     """start, start + step, ... below `stop` (or 0, 1, ... below the only argument): concrete real
     scalars.
 
-    The dtype is that of the arguments together. Raises TypeError for booleans, ValueError for
-    complex numbers and arrays.
+    The dtype is that of the arguments together. A negative `step` goes down, to above `stop`.
+    Raises TypeError for booleans, ValueError for complex numbers and arrays,
+    ConcretizationTypeError for traced values: `linspace` takes those.
 
-    >>> arange(0, 1, 0.25)
+    >>> import pullback.numpy as jnp
+    >>> jnp.arange(3), jnp.arange(5, 0, -2)
+    (Array([0, 1, 2], dtype=int32), Array([5, 3, 1], dtype=int32))
+    >>> jnp.arange(0, 1, 0.25)
     Array([0.  , 0.25, 0.5 , 0.75], dtype=float32)
     """
     no_sharding("arange", out_sharding)
@@ -100,13 +104,18 @@ def linspace(
     *, device: Any = None,
 ) -> Any:  # fmt: skip
     """`num` evenly spaced numbers from `start` to `stop`, included unless `endpoint` is false;
-    arrays give a new `axis`.
+    arrays, which broadcast, give a new `axis`.
 
-    With `retstep`, the pair of them and the step. Integer dtypes round down. Raises ValueError for
-    negative `num`.
+    They are floating, or complex, unless `dtype` is given; integer dtypes round down. With
+    `retstep`, the result is the pair of them and the step. Raises ValueError for negative `num`.
 
-    >>> linspace(0, 1, 5)
+    >>> import pullback.numpy as jnp
+    >>> jnp.linspace(0, 1, 5)
     Array([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
+    >>> jnp.linspace(jnp.array([0, 10]), 20, 3)
+    Array([[ 0., 10.],
+           [10., 15.],
+           [20., 20.]], dtype=float32)
     """
     num = integer(num, "linspace: num")
     if num < 0:
@@ -194,9 +203,12 @@ def logspace(
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Array:
     """`num` numbers from `start` to `stop` with a constant ratio; the ends are exact.
 
-    Real ends must have one sign (NaN otherwise); complex ones give a logarithmic spiral.
+    `stop` is included unless `endpoint` is false; arrays, which broadcast, give a new `axis`. Real
+    ends must have one sign (NaN otherwise); complex ones give a logarithmic spiral. The result is
+    floating, unless `dtype` is given. Raises ValueError for negative `num`.
 
-    >>> geomspace(1, 1000, 4).round()
+    >>> import pullback.numpy as jnp
+    >>> jnp.geomspace(1, 1000, 4).round()
     Array([   1.,   10.,  100., 1000.], dtype=float32)
     """
     x, y, target, _ = _ends("geomspace", start, stop, dtype)

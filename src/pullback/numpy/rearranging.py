@@ -241,12 +241,15 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
     """`arr` with `values` inserted before the indices `obj` (an integer, integers or a slice) along
     `axis`; flattened if it is None.
 
-    Indices are clipped to the array; they may be traced. Raises ValueError for indices that are not
-    integers.
+    Values are converted to the dtype of `arr`, and broadcast. Indices, which count in `arr`, are
+    clipped to it; they may be traced. Raises ValueError for indices that are not integers.
 
-    >>> from pullback.numpy import array
-    >>> insert(array([1, 2, 3]), 1, 9)
+    >>> import pullback.numpy as jnp
+    >>> jnp.insert(jnp.array([1, 2, 3]), 1, 9)
     Array([1, 9, 2, 3], dtype=int32)
+    >>> jnp.insert(jnp.array([[1, 2], [3, 4]]), jnp.array([0, 2]), 9, axis=1)
+    Array([[9, 1, 2, 9],
+           [9, 3, 4, 9]], dtype=int32)
     """
     x = array_like(arr, "insert")
     new = convert(array_like(values, "insert"), x.dtype, x.weak_type)
@@ -280,11 +283,15 @@ def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices
     """`arr` without the elements at `obj` (an integer, integers, booleans or a slice) along `axis`;
     flattened if it is None.
 
+    Indices must be concrete (ConcretizationTypeError), or with `assume_unique_indices` distinct.
     Raises IndexError or ValueError for indices out of range.
 
-    >>> from pullback.numpy import array
-    >>> delete(array([1, 2, 3]), 1)
+    >>> import pullback.numpy as jnp
+    >>> jnp.delete(jnp.array([1, 2, 3]), 1)
     Array([1, 3], dtype=int32)
+    >>> jnp.delete(jnp.array([[1, 2, 3], [4, 5, 6]]), jnp.array([0, 2]), axis=1)
+    Array([[2],
+           [5]], dtype=int32)
     """
     x = array_like(arr, "delete")
     x, axis = along(x, axis)

@@ -52,11 +52,16 @@ def take(
 
     `mode` is for positions out of bounds: "fill" (the default; negative positions count from the
     end, others read `fill_value`, by default NaN, the smallest signed or largest unsigned integer,
-    True), "clip" or "wrap". Raises IndexError for elements of an empty axis.
+    True), "clip" or "wrap". The dtype stays. Raises ValueError unless the indices are integers,
+    IndexError for elements of an empty axis.
 
-    >>> take(as_array(np.arange(6).reshape(2, 3)), np.array([0, 2]), axis=1)
-    Array([[0, 2],
-           [3, 5]], dtype=int32)
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[10, 20, 30], [40, 50, 60]])
+    >>> jnp.take(x, jnp.array([2, 0]), axis=1)
+    Array([[30, 10],
+           [60, 40]], dtype=int32)
+    >>> jnp.take(x, jnp.array([1, 7]), mode="clip")
+    Array([20, 60], dtype=int32)
     """
     if out is not None:
         raise NotImplementedError("the argument out of take is not supported: arrays are immutable")
@@ -112,12 +117,14 @@ def take_along_axis(
     """`out[..., i, ...] = arr[..., indices[..., i, ...], ...]` along `axis`; the other axes
     broadcast. With axis None, `arr` is flattened.
 
-    `mode` is "fill" by default, see `take`. Raises TypeError unless the indices are integers,
-    ValueError for shapes that do not fit.
+    `mode` is "fill" by default, see `take`. The result has the shape of `indices`, and the dtype of
+    `arr`. Raises TypeError unless the indices are integers, ValueError for shapes that do not fit.
 
-    >>> take_along_axis(as_array(np.array([[1, 2], [3, 4]])), np.array([[1], [0]]), axis=1)
-    Array([[2],
-           [3]], dtype=int32)
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[30, 10, 20], [40, 60, 50]])
+    >>> jnp.take_along_axis(x, jnp.argsort(x, axis=1), axis=1)
+    Array([[10, 20, 30],
+           [40, 50, 60]], dtype=int32)
     """
     x, i = array_like(arr, "take_along_axis"), array_like(indices, "take_along_axis")
     if not dtypes.is_integer(i.dtype):
@@ -257,11 +264,17 @@ def place(arr: Any, mask: Any, vals: Any, *, inplace: bool = True) -> Array:
 
 
 def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
-    """Flat positions in an array of `shape` as positions along its axes: one array an axis.
-    Clamped; negative ones count from the end.
+    """Flat positions in an array of `shape` as positions along its axes: one array an axis, of the
+    shape of `indices`.
 
-    >>> [int(i) for i in unravel_index(5, (2, 3))]
-    [1, 2]
+    Positions out of bounds are clamped; negative ones count from the end. Raises TypeError unless
+    the indices are integers.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 9, 3], [4, 5, 6]])
+    >>> row, column = jnp.unravel_index(jnp.argmax(x), x.shape)
+    >>> row.item(), column.item()
+    (0, 1)
     """
     i = array_like(indices, "unravel_index")
     if not dtypes.is_integer(i.dtype):
@@ -282,14 +295,21 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
 
 
 def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple[Array, ...]:
-    """The positions of the nonzero elements of `a`, in row-major order: one index array an axis.
+    """The positions of the nonzero elements of `a`, in row-major order: one index array an axis,
+    int32.
 
     With `size` there are so many positions: the surplus is cut off, and missing ones are
     `fill_value` (0; or one value an axis), with whose type the positions are promoted. Without, `a`
     must be concrete (ConcretizationTypeError). Raises ValueError for scalars.
 
-    >>> nonzero(as_array(np.array([0, 3, 0, 4])))
-    (Array([1, 3], dtype=int32),)
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[0, 3], [4, 0]])
+    >>> jnp.nonzero(x)
+    (Array([0, 1], dtype=int32), Array([1, 0], dtype=int32))
+    >>> x[jnp.nonzero(x)]
+    Array([3, 4], dtype=int32)
+    >>> jnp.nonzero(x, size=3, fill_value=-1)[0]
+    Array([ 0,  1, -1], dtype=int32)
     """
     x = array_like(a, "nonzero")
     if not x.ndim:
@@ -378,11 +398,15 @@ def compress(
     """The slices of `a` along `axis` (elements of the flattened `a`, if None) where the 1-d
     `condition` is true.
 
-    With `size` there are so many slices: the surplus is cut off, and missing ones are `fill_value`.
-    Raises ValueError if the condition is true beyond the end of the axis.
+    With `size` there are so many slices: the surplus is cut off, and missing ones are `fill_value`;
+    without, the condition must be concrete (ConcretizationTypeError). Raises ValueError for a
+    condition of several axes, and one that is true beyond the end of the axis.
 
-    >>> compress(np.array([True, False, True]), as_array(np.array([5, 6, 7])))
-    Array([5, 7], dtype=int32)
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[1, 2], [3, 4], [5, 6]])
+    >>> jnp.compress(jnp.array([True, False, True]), x, axis=0)
+    Array([[1, 2],
+           [5, 6]], dtype=int32)
     """
     if out is not None:
         raise NotImplementedError("the argument out of compress is not supported: arrays are immutable")
@@ -432,13 +456,15 @@ def extract(condition: Any, arr: Any, *, size: int | None = None, fill_value: An
 
 
 def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array:
-    """Elementwise `choices[a]`; `a` and the choices broadcast.
+    """Elementwise `choices[a]`; `a` and the choices broadcast, and the choices' dtypes are promoted
+    together.
 
     `mode` is for values of `a` out of bounds: "raise" (ValueError; `a` must be concrete), "wrap" or
-    "clip".
+    "clip". Raises ValueError unless `a` is of integers, and for no choices.
 
-    >>> choose(np.array([1, 0]), [np.array([1, 2]), np.array([3, 4])])
-    Array([3, 2], dtype=int32)
+    >>> import pullback.numpy as jnp
+    >>> jnp.choose(jnp.array([1, 0, 2]), [jnp.array([1, 2, 3]), jnp.array([10, 20, 30]), 99])
+    Array([10,  2, 99], dtype=int32)
     """
     if out is not None:
         raise NotImplementedError("the argument out of choose is not supported: arrays are immutable")
@@ -470,11 +496,17 @@ def where(condition: Any, x: Any = None, y: Any = None, /, *, size: Any = None, 
     """Elements of `x` where `condition` is true and of `y` elsewhere, broadcast; with one argument,
     `nonzero(condition)`.
 
-    The derivative flows only to the chosen elements. Raises ValueError for shapes that do not
+    The dtypes of `x` and `y` are promoted together. The derivative flows only to the chosen
+    elements; but where the one that is not chosen is infinite or NaN in a step before, its
+    derivative may be NaN (see the page on sharp edges). Raises ValueError for shapes that do not
     broadcast.
 
-    >>> where(array([True, False]), 1.0, array([2.0, 3.0]))
-    Array([1., 3.], dtype=float32)
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([-1, 0, 2])
+    >>> jnp.where(x > 0, x, 0.5)
+    Array([0.5, 0.5, 2. ], dtype=float32, weak_type=True)
+    >>> jnp.where(x)
+    (Array([0, 2], dtype=int32),)
     """
     if x is None and y is None:
         return nonzero(condition, size=size, fill_value=fill_value)
@@ -525,12 +557,14 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Ar
     """A function given by cases: for each condition the value of its function (or constant); one
     more is for the rest, which else is 0.
 
-    Where several conditions hold, the last counts. The result has the dtype of `x`. Functions get
-    elements, and each element reaches the value and the derivative of its own function only. Raises
-    ValueError for another number of functions than there are cases.
+    Where several conditions hold, the last counts. The result has the shape that `x` and the
+    conditions broadcast to, and the dtype of `x`. Functions get elements, and each element reaches
+    the value and the derivative of its own function only. Raises ValueError for another number of
+    functions than there are cases.
 
-    >>> x = array([-4.0, 0.0, 9.0])
-    >>> piecewise(x, [x < 0, x > 0], [lambda v: (-v) ** 0.5, lambda v: v**0.5, 0.0])
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([-4.0, 0.0, 9.0])
+    >>> jnp.piecewise(x, [x < 0, x > 0], [lambda v: (-v) ** 0.5, lambda v: v**0.5, 0.0])
     Array([2., 0., 3.], dtype=float32)
     """
     x = array_like(x, "piecewise")

@@ -198,10 +198,14 @@ def _typing(x: Any) -> tuple[np.dtype[Any], builtins.bool]:
 def promote_types(a: Any, b: Any) -> np.dtype[Any]:
     """The dtype in which values of types `a` and `b` are combined; Python's scalar types are weak.
 
-    Raises TypePromotionError for types that only combine explicitly, such as int4 and int8.
+    Raises TypePromotionError for types that only combine explicitly, such as int4 and int8;
+    TypeError for what is no type.
 
-    >>> promote_types("int32", "float16")
-    dtype('float16')
+    >>> import pullback.numpy as jnp
+    >>> jnp.promote_types(jnp.int32, jnp.float16), jnp.promote_types(jnp.uint8, jnp.int8)
+    (dtype('float16'), dtype('int16'))
+    >>> jnp.promote_types(float, jnp.bfloat16) == jnp.bfloat16
+    True
     """
     # The types as they are named, 64-bit ones too; but narrower ones do not widen to 64 bits by
     # being combined.
@@ -214,7 +218,11 @@ def promote_types(a: Any, b: Any) -> np.dtype[Any]:
 def result_type(*args: Any) -> np.dtype[Any]:
     """The dtype of the result of an operation on `args`: arrays, scalars (weakly typed), dtypes.
 
-    >>> result_type(int8, 2), result_type(1, 2.0)
+    Without `enable_x64` it has 32 bits at most. Raises ValueError without arguments, TypeError for
+    what has no type.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.result_type(jnp.int8, 2), jnp.result_type(1, 2.0)
     (dtype('int8'), dtype('float32'))
     """
     return dtypes.result_type(*args)
@@ -247,8 +255,11 @@ def issubdtype(arg1: Any, arg2: Any) -> builtins.bool:
     """Whether the type `arg1` is `arg2` or of the kind `arg2`, as `floating`; bfloat16, float8 and
     int4 are of theirs.
 
-    >>> issubdtype(bfloat16, floating)
-    True
+    Raises TypeError for what is no type.
+
+    >>> import pullback.numpy as jnp
+    >>> jnp.issubdtype(jnp.bfloat16, jnp.floating), jnp.issubdtype(jnp.int8, jnp.unsignedinteger)
+    (True, False)
     """
     return dtypes.issubdtype(arg1, arg2)
 
@@ -269,10 +280,12 @@ def isdtype(dtype: Any, kind: Any) -> builtins.bool:
     """Whether `dtype` is of a kind named as in the array API standard, or one of a tuple of kinds
     and dtypes.
 
-    Raises ValueError for an unknown name.
+    Kinds are "bool", "signed integer", "unsigned integer", "integral", "real floating", "complex
+    floating" and "numeric". Raises ValueError for an unknown name, TypeError for abstract types.
 
-    >>> isdtype(bfloat16, "real floating")
-    True
+    >>> import pullback.numpy as jnp
+    >>> jnp.isdtype(jnp.bfloat16, "real floating"), jnp.isdtype(jnp.int8, ("bool", jnp.int8))
+    (True, True)
     """
     dtype = np.dtype(dtype)
     options = kind if isinstance(kind, tuple) else (kind,)
@@ -298,7 +311,8 @@ def isdtype(dtype: Any, kind: Any) -> builtins.bool:
 def iscomplexobj(x: Any) -> builtins.bool:
     """Whether the type of `x` (an array, scalar or nested list) is complex, whatever its values.
 
-    >>> iscomplexobj(1j), iscomplexobj([1.0])
+    >>> import pullback.numpy as jnp
+    >>> jnp.iscomplexobj(jnp.array([1 + 0j])), jnp.iscomplexobj([1.0])
     (True, False)
     """
     found = getattr(x, "dtype", None)
@@ -365,10 +379,12 @@ def _options(max_line_width: Any, precision: Any, suppress_small: Any) -> dict[s
 
 
 def array_repr(arr: Any, max_line_width: Any = None, precision: Any = None, suppress_small: Any = None) -> str:
-    """`repr(arr)` with print options given.
+    """`repr(arr)` with print options given: `max_line_width`, `precision`, and whether to
+    `suppress_small` numbers.
 
-    >>> array_repr(float32([1, 2.5]), precision=2)
-    'Array([1. , 2.5], dtype=float32)'
+    >>> import pullback.numpy as jnp
+    >>> jnp.array_repr(jnp.array([1 / 3, 2 / 3]), precision=2)
+    'Array([0.33, 0.67], dtype=float32)'
     """
     with np.printoptions(**_options(max_line_width, precision, suppress_small)):
         return repr(arr if isinstance(arr, Array) else array(arr))
