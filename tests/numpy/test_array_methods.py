@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -318,3 +319,12 @@ def test_tracers_hide_no_method_of_arrays() -> None:
         method = lambda a, name=name: getattr(a, name)()
         np.testing.assert_allclose(pullback.jit(method)(x), method(x), rtol=1e-6)
         np.testing.assert_allclose(pullback.vmap(method)(jnp.stack([x, x]))[1], method(x), rtol=1e-6)
+
+
+def test_methods_and_properties_say_what_they_do() -> None:
+    """Each has a docstring, and an example, unless it is a function of the namespace, too."""
+    for name, member in vars(jnp.ndarray).items():
+        if name.startswith("_") or not (callable(member) or isinstance(member, property)):
+            continue
+        doc = inspect.getdoc(member)
+        assert doc and (">>> " in doc or hasattr(jnp, name)), name

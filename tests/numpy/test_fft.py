@@ -125,3 +125,10 @@ def test_what_is_no_number_of_samples(n):
     for f in (jnp.fft.fftfreq, jnp.fft.rfftfreq):
         with pytest.raises((TypeError, ValueError), match="n must be|n is a number of"):
             f(n)
+
+
+@pytest.mark.parametrize("d", [[1.0], (1.0, 2.0)])
+def test_what_is_no_distance_of_samples(d):
+    for f in (jnp.fft.fftfreq, jnp.fft.rfftfreq):
+        with pytest.raises(ValueError, match=f"^{f.__name__}: d must be a number"):
+            f(4, d)

@@ -293,9 +293,10 @@ def _promote(a: DType, weak_a: bool, b: DType, weak_b: bool) -> tuple[DType, boo
         return a, weak_a
     node_a, node_b = _node(a, weak_a), _node(b, weak_b)
     if node_a not in _BOUNDS or node_b not in _BOUNDS:
-        raise TypeError(
-            f"arithmetic with dtypes {name(a)} and {name(b)} is not possible: typed keys are opaque (see random.key_data)"
+        why = (
+            "typed keys are opaque (see random.key_data)" if KEY in (a, b) else "only numbers and booleans are combined"
         )
+        raise TypeError(f"arithmetic with dtypes {name(a)} and {name(b)} is not possible: {why}")
     common = _BOUNDS[node_a] & _BOUNDS[node_b]
     least = [n for n in common if common <= _BOUNDS[n]]
     if len(least) != 1:

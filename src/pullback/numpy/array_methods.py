@@ -578,12 +578,7 @@ _PROPERTIES: dict[str, tuple[Any, ...]] = {
         "Not supported, as it would be an iterator that writes: use `ravel()`. Raises NotImplementedError.",
         "jnp.array([[1, 2], [3, 4]]).ravel()[2]\nArray(3, dtype=int32)",
     ),
-    "at": (
-        IndexUpdateHelper,
-        "Updated copies: `x.at[idx].set(y)`, `.add(y)`, `.mul(y)`, `.min(y)`, `.max(y)`, `.get()`, ...; see\n"
-        "`IndexUpdateRef`.",
-        "jnp.zeros(4).at[1:3].add(5)\nArray([0., 5., 5., 0.], dtype=float32)",
-    ),
+    "at": (IndexUpdateHelper,),
     "device": (_device,),
     "format": (_format,),
     "sharding": (_sharding,),

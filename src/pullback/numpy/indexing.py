@@ -139,11 +139,12 @@ class IndexUpdateHelper:
     """Updated copies, and reads that say what lies out of bounds: `x.at[index]`, then a method.
 
     They are `set`, `add`, `subtract` (`sub`), `multiply` (`mul`), `divide` (`div`), `power`, `min`,
-    `max` with values that broadcast to `x[index]`, `apply` with a function, and `get`. Each gives
-    an array of the type of `x` (`divide`: a floating one), and takes `mode` for positions out of
-    bounds: "drop" (the default), "clip", "promise_in_bounds", or "fill" for `get`; the promises
-    `indices_are_sorted` and `unique_indices`; and `wrap_negative_indices`. Where positions repeat,
-    updates are applied one after the other. Raises ValueError for values that do not broadcast.
+    `max` with values that broadcast to `x[index]`, `apply` with a function, and `get`. Updates give
+    an array of the shape and type of `x` (`divide`: a floating one). All take `mode` for positions
+    out of bounds: "drop" (the default of updates), "clip" (that of `get`), "promise_in_bounds", or
+    "fill" for `get`; the promises `indices_are_sorted` and `unique_indices`; and
+    `wrap_negative_indices`. Where positions repeat, updates are applied one after the other. Raises
+    ValueError for values that do not broadcast.
 
     >>> import pullback.numpy as jnp
     >>> x = jnp.zeros(4)
