@@ -120,28 +120,6 @@ def test_printing() -> None:
         assert jnp.get_printoptions()["precision"] == 3 and str(x) == "[1.    0.333]"
 
 
-SCALAR_TYPES = {name: found for name in dir(jnp) if isinstance(found := getattr(jnp, name), type(jnp.float32))}
-
-
-@pytest.mark.parametrize("name", SCALAR_TYPES)
-def test_scalar_types_say_which_numbers_they_hold(name: str) -> None:
-    scalar = SCALAR_TYPES[name]
-    doc = scalar.__doc__
-    assert doc.startswith(f"The type {scalar.dtype.name}, ") and "\n>>> " in doc
-    if "integers from" in doc:
-        limits = jnp.iinfo(scalar)
-        assert f"integers from {limits.min} to {limits.max}" in doc
-    elif "floats up to" in doc:
-        assert f"floats up to {float(jnp.finfo(scalar).max):g}" in doc
-    elif "bits of precision" in doc:
-        assert f"{1 - int(np.log2(float(jnp.finfo(scalar).eps)))} bits of precision" in doc
-    if doc.startswith(("The type float", "The type bfloat")):
-        with np.errstate(all="ignore"):
-            numbers = np.array([np.inf, -0.0], np.float32).astype(scalar.dtype)
-        assert bool(np.isinf(numbers[0].astype(np.float32))) is ("infinity" not in doc)
-        assert bool(np.signbit(numbers[1].astype(np.float32))) is ("-0" not in doc and "zero" not in doc)
-
-
 @pytest.mark.parametrize("other", ["U2", "S3", "M8[s]", "V4"])
 def test_what_does_not_combine_is_not_always_a_key(other: str) -> None:
     key = pb.random.key(0).dtype
