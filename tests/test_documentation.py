@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import ast
 import doctest
+import importlib.util
 import re
 import sys
 import types
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from pullback import enable_x64, errors
@@ -106,3 +110,42 @@ def test_error_page(page: str) -> None:
 def test_the_list_of_error_pages_is_whole() -> None:
     index = (DOCS / "errors" / "index.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^- \[.*?\]\(([a-z-]+)\.md\)", index, re.MULTILINE)) == set(ERROR_PAGES)
+
+
+@cache
+def reference() -> Any:
+    """The module that writes the pages of the reference."""
+    spec = importlib.util.spec_from_file_location("reference_of_documentation", DOCS / "_ext" / "reference.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+REFERENCE = [page for pages in reference().SECTIONS.values() for page in pages]
+
+
+@pytest.mark.parametrize("page", REFERENCE)
+def test_reference_is_in_markdown(page: str) -> None:
+    """Signs outside of code are escaped, those of code are not, also where code goes on on the next line."""
+    text = re.sub(r"^```.*?^```", "", reference().page(page), flags=re.MULTILINE | re.DOTALL)
+    paragraphs = text.replace(":::", "\n").split("\n\n")
+    code = [span for paragraph in paragraphs for span in re.findall(r"`+[^`]*`+", paragraph)]
+    assert not [span for span in code if re.search(r"\\[*_<>$|{}]", span)]
+
+
+def test_markdown_of_docstrings() -> None:
+    markdown = reference().markdown
+    assert (
+        markdown("a*b, `f(x,\n*args)` and _c\n- `d`: **e\n* `f`")
+        == "a\\*b, `f(x,\n*args)` and \\_c\n- `d`: \\*\\*e\n* `f`"
+    )
+    assert (
+        markdown("a:\n\n    x*y\n\nb\n\n>>> 1*2\n2") == "a:\n\n```python\nx*y\n```\n\nb\n\n```pycon\n>>> 1*2\n2\n```\n"
+    )
+
+
+def test_numpys_types_are_left_to_its_manual() -> None:
+    text = "\n".join(reference().entry("pullback.numpy", "generic", np.generic))
+    assert "NumPy's `numpy.generic`." in text
+    assert "method" not in text

@@ -210,8 +210,11 @@ def markdown(doc: str) -> str:
             text = "\n".join(block).rstrip()
             out += [f"```{_language(text)}", *text.split("\n"), "```", ""]
         else:
-            out.append(_escaped(line))
-            i += 1
+            start = i
+            while i < len(lines) and lines[i].strip() and not lines[i].lstrip().startswith(">>>"):
+                i += 1
+            i = max(i, start + 1)  # a blank line by itself
+            out += _escaped("\n".join(lines[start:i])).split("\n")
     return "\n".join(out)
 
 
@@ -224,16 +227,13 @@ def _language(text: str) -> str:
     return "python"
 
 
-def _escaped(line: str) -> str:
+#: Code, the beginning of an item of a list, and what Markdown takes for a sign.
+_TOKENS = re.compile(r"(`+[^`]*`+)|(^\s*[*-] )|([*_<>$\[\]|{}])", re.MULTILINE)
+
+
+def _escaped(text: str) -> str:
     """Running text in which what stands outside of code is no Markdown but lists: `x**2`, `*args`, `f'`, `<`."""
-    parts = re.split(r"(`+[^`]*`+)", line)
-    bullet = re.match(r"\s*[*-] ", parts[0])
-    start = bullet.end() if bullet else 0
-    outside = lambda text: re.sub(r"([*_<>$\[\]|{}])", r"\\\1", text)
-    return "".join(
-        part if k % 2 else (part[:start] if k == 0 else "") + outside(part[start:] if k == 0 else part)
-        for k, part in enumerate(parts)
-    )
+    return _TOKENS.sub(lambda m: f"\\{m[3]}" if m[3] else m[0], text)
 
 
 def signature(value: Any) -> str:
@@ -267,7 +267,12 @@ def entry(module: str, name: str, value: Any) -> Iterator[str]:
     """One name: how it is called, what it does; a class with its methods."""
     title = f"{module}.{name}"
     doc = inspect.getdoc(value) or ""
-    if inspect.isclass(value):
+    if inspect.isclass(value) and value.__module__.split(".")[0] == "numpy":
+        # NumPy's manual says what they are, in another markup.
+        yield f":::{{py:data}} {title}"
+        yield from _body(f"NumPy's `{value.__module__}.{value.__qualname__}`.")
+        yield ":::"
+    elif inspect.isclass(value):
         yield f"::::{{py:class}} {title}{_constructor(value)}"
         yield from _body(value.__doc__ or "")
         for member, method in sorted(vars(value).items()):

@@ -33,20 +33,40 @@ class NamespaceInfo:
 
     def capabilities(self) -> dict[str, Any]:
         """Which optional parts of the standard there are: those whose shapes depend on values, in
-        code that is not compiled, and arrays of up to 64 axes."""
+        code that is not compiled, and arrays of up to 64 axes.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.__array_namespace_info__().capabilities()["boolean indexing"]
+        True
+        """
         return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 64}
 
     def default_device(self) -> Device:
-        """Where arrays are made for which no device is named."""
+        """Where arrays are made for which no device is named.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.__array_namespace_info__().default_device() == jnp.zeros(2).device
+        True
+        """
         return device_of(zeros(()))  # type: ignore[arg-type]
 
     def devices(self) -> list[Device]:
-        """The devices that there are."""
+        """The devices that there are.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.zeros(2).device in jnp.__array_namespace_info__().devices()
+        True
+        """
         return list(devices())
 
     def default_dtypes(self, *, device: Any = None) -> dict[str, DType]:
-        """The dtypes of what is made of Python's numbers, and of indices: by the option
-        `enable_x64`, of 32 or 64 bits."""
+        """The dtypes of what is made of Python's numbers, and of indices, by kind: by the option
+        `enable_x64`, of 32 or 64 bits.
+
+        >>> import pullback.numpy as jnp
+        >>> jnp.__array_namespace_info__().default_dtypes()["indexing"]
+        dtype('int32')
+        """
         self._check(device)
         kinds = {"real floating": float, "complex floating": complex, "integral": int, "indexing": int}
         return {name: dtypes.default_dtype(kind) for name, kind in kinds.items()}
@@ -72,7 +92,12 @@ class NamespaceInfo:
 
 
 def __array_namespace_info__() -> NamespaceInfo:
-    """What there is in this namespace, by the array API standard: see `NamespaceInfo`."""
+    """What there is in this namespace, by the array API standard: see `NamespaceInfo`.
+
+    >>> import pullback.numpy as jnp
+    >>> sorted(jnp.__array_namespace_info__().default_dtypes())
+    ['complex floating', 'indexing', 'integral', 'real floating']
+    """
     return NamespaceInfo()
 
 

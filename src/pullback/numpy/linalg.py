@@ -721,7 +721,7 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
     """The vector product of arrays of 3-dimensional vectors along `axis`; the other axes broadcast,
     and dtypes are promoted together.
 
-    Raises ValueError for other lengths. `numpy.cross` takes vectors of two elements, too.
+    Raises ValueError for other lengths; `pullback.numpy.cross` takes vectors of two elements, too.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.cross(jnp.array([1, 0, 0]), jnp.array([[0, 1, 0], [0, 0, 1]]))
@@ -756,7 +756,7 @@ def outer(x1: Any, x2: Any, /) -> Array:
 
 def matmul(x1: Any, x2: Any, /, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """The product of the matrices in the last two axes; the leading axes broadcast. See
-    `numpy.matmul` for vectors, dtypes and errors.
+    `pullback.numpy.matmul` for vectors, dtypes and errors.
 
     >>> import pullback.numpy as jnp
     >>> jnp.linalg.matmul(jnp.array([[1, 2], [3, 4]]), jnp.array([[0, 1], [1, 0]]))

@@ -54,17 +54,22 @@ def _checked_pairs(name: str, table: Any, ndim: int) -> Any:
 
 @planned
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Array:
-    """`array` with `pad_width` elements more at both ends of each axis: a number, a pair (before,
-    after), or one pair for each axis.
+    """`array` with `pad_width` elements more at both ends of each axis: a number, a pair
+    (before, after), or one pair for each axis.
 
     `mode` says what they are: "constant" (`constant_values`, 0), "edge", "linear_ramp" (to
     `end_values`), "maximum", "mean", "median", "minimum" (of `stat_length` elements), "reflect" and
     "symmetric" (`reflect_type` "even" or "odd"), "wrap", "empty", or a function as in `numpy.pad`
-    that returns the padded row. Raises ValueError for negative widths and unknown options.
+    that returns the padded row. The dtype stays. Raises ValueError for negative widths and unknown
+    options, TypeError for widths that are no integers, NotImplementedError for other modes.
 
     >>> import pullback.numpy as jnp
     >>> jnp.pad(jnp.array([0, 1, 2]), (1, 2), mode="reflect")
     Array([1, 0, 1, 2, 1, 0], dtype=int32)
+    >>> jnp.pad(jnp.array([[1, 2], [3, 4]]), ((0, 1), (2, 0)), constant_values=9)
+    Array([[9, 9, 1, 2],
+           [9, 9, 3, 4],
+           [9, 9, 9, 9]], dtype=int32)
     """
     x = array_like(array, "pad")
     width = np.asarray(pad_width)
