@@ -55,7 +55,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Array
     >>> x = jnp.array([[[3.0, 0.0], [4.0, 0.0]], [[1.0, 0.0], [0.0, 2.0]]])
     >>> jnp.linalg.matrix_norm(x).round(3)
     Array([5.   , 2.236], dtype=float32)
-    >>> jnp.linalg.matrix_norm(x, ord="nuc")
+    >>> jnp.linalg.matrix_norm(x, ord="nuc").round(3)
     Array([5., 3.], dtype=float32)
     """
     x = strong(inexact_operand("matrix_norm", x))

@@ -188,10 +188,10 @@ def logspace(
     negative `num`.
 
     >>> import pullback.numpy as jnp
-    >>> jnp.logspace(0, 3, 4)
+    >>> jnp.logspace(0, 3, 4).round()
     Array([   1.,   10.,  100., 1000.], dtype=float32)
-    >>> jnp.logspace(0, 4, 5, base=2, dtype=int)
-    Array([ 1,  2,  4,  8, 16], dtype=int32)
+    >>> jnp.logspace(-1, 1, 3, base=2)
+    Array([0.5, 1. , 2. ], dtype=float32)
     """
     start, stop = promote_inexact("logspace", start, stop)
     target = dtypes.promotion(base, start.dtype)[0] if dtype is None else dtypes.canonicalize_dtype(dtype)
