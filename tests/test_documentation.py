@@ -132,6 +132,7 @@ def test_reference_is_in_markdown(page: str) -> None:
     paragraphs = text.replace(":::", "\n").split("\n\n")
     code = [span for paragraph in paragraphs for span in re.findall(r"`+[^`]*`+", paragraph)]
     assert not [span for span in code if re.search(r"\\[*_<>$|{}]", span)]
+    assert not re.search(r"0x[0-9a-f]{6,}", text), "an address, which is another one the next time"
 
 
 def test_markdown_of_docstrings() -> None:

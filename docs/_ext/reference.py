@@ -249,7 +249,7 @@ def signature(value: Any) -> str:
 
 
 class _Default:
-    """A default value as it is read: functions by their names, no addresses."""
+    """A value as it is read: functions by their names, no addresses."""
 
     def __new__(cls, value: Any) -> Any:
         return value if value is inspect.Parameter.empty else super().__new__(cls)
@@ -260,7 +260,11 @@ class _Default:
     def __repr__(self) -> str:
         name = getattr(self.value, "__name__", None)
         text = name if isinstance(name, str) else repr(self.value)
-        return re.sub(r"<(.*?)( at 0x[0-9a-f]+)?>", r"\1", text)
+        if (
+            isinstance(self.value, (set, frozenset)) and self.value
+        ):  # in one order, whatever the addresses of its elements are
+            text = f"{{{', '.join(sorted(map(repr, self.value)))}}}"
+        return re.sub(r"<(.*?)>", r"\1", re.sub(r" at 0x[0-9a-f]+", "", text))
 
 
 def entry(module: str, name: str, value: Any) -> Iterator[str]:
