@@ -260,9 +260,8 @@ class _Default:
     def __repr__(self) -> str:
         name = getattr(self.value, "__name__", None)
         text = name if isinstance(name, str) else repr(self.value)
-        if (
-            isinstance(self.value, (set, frozenset)) and self.value
-        ):  # in one order, whatever the addresses of its elements are
+        if self.value and isinstance(self.value, (set, frozenset)):
+            # In one order, whatever the addresses of its elements are.
             text = f"{{{', '.join(sorted(map(repr, self.value)))}}}"
         return re.sub(r"<(.*?)>", r"\1", re.sub(r" at 0x[0-9a-f]+", "", text))
 
