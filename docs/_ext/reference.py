@@ -268,7 +268,7 @@ class _Default:
 
 def entry(module: str, name: str, value: Any) -> Iterator[str]:
     """One name: how it is called, what it does; a class with its methods."""
-    title = f"{module}.{name}"
+    title = name  # in the module that the page is about
     doc = inspect.getdoc(value) or ""
     if inspect.isclass(value) and value.__module__.split(".")[0] == "numpy":
         # NumPy's manual says what they are, in another markup.
@@ -327,7 +327,7 @@ def page(name: str) -> str:
             if group.heading == PRIMITIVES:
                 kind = type(value)
                 text = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
-                lines += [f":::{{py:data}} {name}.{n}", "", _escaped(text), ":::", ""]
+                lines += [f":::{{py:data}} {n}", "", _escaped(text), ":::", ""]
             else:
                 lines += entry(name, n, value)
     return "\n".join(lines) + "\n"
