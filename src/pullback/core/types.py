@@ -230,7 +230,15 @@ def refuse_masked(x: Operand) -> None:
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
-    """The shape that `shapes` broadcast to by NumPy's rule. Raises ValueError naming the shapes."""
+    """The shape that `shapes` broadcast to by NumPy's rule. Raises ValueError naming the shapes.
+
+    >>> broadcast_shapes((3, 1), (4,), ())
+    (3, 4)
+    >>> broadcast_shapes((3,), (4,))
+    Traceback (most recent call last):
+      ...
+    ValueError: Incompatible shapes for broadcasting: (3,), (4,)
+    """
     first = shapes[0] if shapes else ()
     for s in shapes:
         if s != first:

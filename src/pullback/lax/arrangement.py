@@ -437,10 +437,12 @@ def slice(
 def slice_in_dim(
     operand: Any, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0
 ) -> Array:
-    """`operand[start_index:limit_index:stride]` along one axis. Negative indices count from the
-    end; None is the end.
+    """`operand[start_index:limit_index:stride]` along one axis. Negative indices count from the end;
+    None is the end. Raises TypeError for bounds that are out of range.
 
-    Raises TypeError for bounds that are out of range.
+    >>> slice_in_dim(np.arange(8).reshape(2, 4), 1, None, stride=2, axis=1)
+    Array([[1, 3],
+           [5, 7]], dtype=int32)
     """
     x = as_array(operand)
     axis = canonical_axis(axis, x.ndim)
@@ -454,7 +456,12 @@ def slice_in_dim(
 
 def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True) -> Array:
     """The slice of `operand` at position `index` of an axis, which is dropped unless `keepdims`.
-    Raises IndexError."""
+    Negative positions count from the end; IndexError for those out of bounds.
+
+    >>> x = np.array([[1, 2], [3, 4]])
+    >>> index_in_dim(x, 1), index_in_dim(x, -1, axis=1, keepdims=False)
+    (Array([[3, 4]], dtype=int32), Array([2, 4], dtype=int32))
+    """
     x = as_array(operand)
     axis = canonical_axis(axis, x.ndim)
     n, i = x.shape[axis], integer(index, "index_in_dim: index")
@@ -477,8 +484,13 @@ def split(operand: Any, sizes: Sequence[int], axis: int = 0) -> Sequence[Array]:
 
 
 def stack(operands: Sequence[Any], axis: int = 0) -> Array:
-    """Arrays of one shape along a new axis at position `axis` of the result. Raises ValueError if
-    shapes differ."""
+    """Arrays of one shape and dtype along a new axis at position `axis` of the result. Raises
+    ValueError if there are none or shapes differ, TypeError if dtypes do.
+
+    >>> stack([np.array([1, 2]), np.array([3, 4])], axis=1)
+    Array([[1, 3],
+           [2, 4]], dtype=int32)
+    """
     arrays = [as_array(x) for x in operands]
     if not arrays:
         raise ValueError("stack requires a non-empty sequence of arrays")
@@ -489,7 +501,12 @@ def stack(operands: Sequence[Any], axis: int = 0) -> Array:
 
 
 def unstack(x: Any, axis: int = 0) -> tuple[Array, ...]:
-    """The slices of `x` along `axis`, which they do not have. Raises ValueError for a scalar."""
+    """The slices of `x` along `axis`, which they do not have, as a tuple. Raises ValueError for a
+    scalar.
+
+    >>> unstack(np.array([[1, 2], [3, 4]]), axis=1)
+    (Array([1, 3], dtype=int32), Array([2, 4], dtype=int32))
+    """
     x = as_array(x)
     if not x.ndim:
         raise ValueError("Unstack requires arrays with at least one axis; got a scalar")
@@ -521,7 +538,12 @@ def tile(operand: Any, reps: Sequence[int]) -> Array:
 
 def rev(operand: Any, dimensions: Sequence[int]) -> Array:
     """`operand` with the order of elements reversed along the axes `dimensions`. Raises TypeError
-    unless distinct axes, not negative."""
+    unless these are distinct axes, not negative.
+
+    >>> rev(np.array([[1, 2, 3], [4, 5, 6]]), (1,))
+    Array([[3, 2, 1],
+           [6, 5, 4]], dtype=int32)
+    """
     x, dims = as_array(operand), integers(dimensions, "rev: dimensions")
     return bind_checked(rev_p, x, dimensions=dims) if dims else x
 

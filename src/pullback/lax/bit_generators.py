@@ -33,8 +33,16 @@ from pullback.xla.text import Enum
 
 
 class RandomAlgorithm(enum.IntEnum):
-    """Which generator `rng_bit_generator` uses. The default one is the platform's choice; on CPUs
-    it is Philox."""
+    """Which generator `rng_bit_generator` uses: RNG_DEFAULT, RNG_THREE_FRY or RNG_PHILOX. The default
+    one is the platform's choice; on CPUs it is Philox.
+
+    See J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011.
+
+    >>> key = np.array([1, 2, 3, 4], np.uint32)
+    >>> state, bits = rng_bit_generator(key, (3,), algorithm=RandomAlgorithm.RNG_THREE_FRY)
+    >>> state.shape, bits.dtype
+    ((4,), dtype('uint32'))
+    """
 
     RNG_DEFAULT = 0
     RNG_THREE_FRY = 1

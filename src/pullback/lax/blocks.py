@@ -225,11 +225,16 @@ def dynamic_slice(
 def dynamic_update_slice(
     operand: Any, update: Any, start_indices: Any, *, allow_negative_indices: bool | Sequence[bool] = True
 ) -> Array:
-    """`operand` with the block that begins at `start_indices` replaced by `update`, an array of as
-    many axes.
+    """`operand` with the block that begins at `start_indices` (which may be traced) replaced by
+    `update`, an array of as many axes and of its dtype.
 
     Negative starts count from the end; then starts are clamped so that the block lies inside.
     Raises TypeError if `update` does not fit.
+
+    >>> dynamic_update_slice(np.zeros(5, np.int32), np.array([1, 2], np.int32), (2,))
+    Array([0, 0, 1, 2, 0], dtype=int32)
+    >>> dynamic_update_slice(np.zeros(5, np.int32), np.array([1, 2], np.int32), (9,))  # clamped to 3
+    Array([0, 0, 0, 1, 2], dtype=int32)
     """
     x = as_array(operand)
     starts = _starts(x, start_indices, allow_negative_indices)
@@ -239,7 +244,14 @@ def dynamic_update_slice(
 def dynamic_slice_in_dim(
     operand: Any, start_index: Any, slice_size: int, axis: int = 0, *, allow_negative_indices: bool = True
 ) -> Array:
-    """`slice_size` positions of one axis from `start_index`. See `dynamic_slice`."""
+    """The `slice_size` (static) positions of one axis from `start_index` (which may be traced). See
+    `dynamic_slice`, which says how starts are clamped and what is raised.
+
+    >>> dynamic_slice_in_dim(np.arange(12).reshape(3, 4), 1, 2, axis=1)
+    Array([[ 1,  2],
+           [ 5,  6],
+           [ 9, 10]], dtype=int32)
+    """
     x = as_array(operand)
     axis = canonical_axis(axis, x.ndim)
     starts, sizes = with_length((0,) * x.ndim, axis, start_index), with_length(x.shape, axis, slice_size)
@@ -249,8 +261,14 @@ def dynamic_slice_in_dim(
 def dynamic_update_slice_in_dim(
     operand: Any, update: Any, start_index: Any, axis: int, *, allow_negative_indices: bool = True
 ) -> Array:
-    """`operand` with the positions from `start_index` of one axis replaced by `update`. See
-    `dynamic_update_slice`."""
+    """`operand` with the positions from `start_index` of one axis replaced by `update`, as long as
+    that one is there. See `dynamic_update_slice`, which says how starts are clamped and what is
+    raised.
+
+    >>> dynamic_update_slice_in_dim(np.zeros((2, 4), np.int32), np.ones((2, 2), np.int32), 1, axis=1)
+    Array([[0, 1, 1, 0],
+           [0, 1, 1, 0]], dtype=int32)
+    """
     x = as_array(operand)
     starts = with_length((0,) * x.ndim, canonical_axis(axis, x.ndim), start_index)
     return dynamic_update_slice(x, update, starts, allow_negative_indices=allow_negative_indices)
@@ -259,7 +277,13 @@ def dynamic_update_slice_in_dim(
 def dynamic_index_in_dim(
     operand: Any, index: Any, axis: int = 0, keepdims: bool = True, *, allow_negative_indices: bool = True
 ) -> Array:
-    """The slice at position `index` (clamped) of one axis, which is dropped unless `keepdims`."""
+    """The slice at position `index` (which may be traced, and is clamped) of one axis, which is
+    dropped unless `keepdims`. Negative positions count from the end.
+
+    >>> x = np.array([[1, 2], [3, 4]])
+    >>> dynamic_index_in_dim(x, 1), dynamic_index_in_dim(x, -1, axis=1, keepdims=False)
+    (Array([[3, 4]], dtype=int32), Array([2, 4], dtype=int32))
+    """
     out = dynamic_slice_in_dim(operand, index, 1, axis, allow_negative_indices=allow_negative_indices)
     return out if keepdims else squeeze(out, (canonical_axis(axis, out.ndim),))
 
@@ -267,8 +291,13 @@ def dynamic_index_in_dim(
 def dynamic_update_index_in_dim(
     operand: Any, update: Any, index: Any, axis: int, *, allow_negative_indices: bool = True
 ) -> Array:
-    """`operand` with the slice at position `index` (clamped) of one axis replaced by `update`, with
-    or without that axis."""
+    """`operand` with the slice at position `index` (which may be traced, and is clamped) of one axis
+    replaced by `update`, with or without that axis. Raises TypeError if it does not fit.
+
+    >>> dynamic_update_index_in_dim(np.zeros((2, 3), np.int32), np.array([7, 8], np.int32), 1, axis=1)
+    Array([[0, 7, 0],
+           [0, 8, 0]], dtype=int32)
+    """
     x, update = as_array(operand), as_array(update)
     axis = canonical_axis(axis, x.ndim)
     if update.ndim == x.ndim - 1:
@@ -277,10 +306,14 @@ def dynamic_update_index_in_dim(
 
 
 def index_take(src: Any, idxs: Any, axes: Sequence[int]) -> Array:
-    """The slices of `src` at the positions `idxs` (a 1-d integer array for each of `axes`) along a
-    new leading axis.
+    """The slices of `src` at the positions `idxs` (a 1-d integer array for each of `axes`) along a new
+    leading axis.
 
-    Positions are taken modulo the lengths of the axes.
+    Positions are taken modulo the lengths of the axes. Raises ValueError if there is not one array
+    for each axis, all of one length.
+
+    >>> index_take(np.array([[1, 2], [3, 4], [5, 6]]), (np.array([0, -1]), np.array([1, 0])), (0, 1))
+    Array([2, 5], dtype=int32)
     """
     x = as_array(src)
     dims = tuple(canonical_axis(a, x.ndim) for a in axes)

@@ -282,7 +282,14 @@ def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
 
 
 def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
-    """Mean of a tree of arrays over the mapped axis `axis_name`."""
+    """Mean of a tree of arrays over the mapped axis (or axes) `axis_name`; integers become floats.
+
+    Raises NameError if the axis is not mapped, NotImplementedError for `axis_index_groups`.
+
+    >>> from pullback import vmap
+    >>> vmap(lambda x: x - pmean(x, "i"), axis_name="i")(np.array([1.0, 2.0, 6.0]))
+    Array([-2., -1.,  3.], dtype=float32)
+    """
     _no_groups(axis_index_groups)
     names = _names(axis_name)
 
@@ -294,14 +301,26 @@ def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
 
 
 def pmax(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
-    """Maximum of a tree of arrays over the mapped axis `axis_name`."""
+    """Maximum of a tree of arrays over the mapped axis (or axes) `axis_name`: NaN if one is. Raises
+    NameError if the axis is not mapped.
+
+    >>> from pullback import vmap
+    >>> vmap(lambda x: x / pmax(x, "i"), axis_name="i")(np.array([1.0, 2.0, 4.0]))
+    Array([0.25, 0.5 , 1.  ], dtype=float32)
+    """
     _no_groups(axis_index_groups)
     names = _names(axis_name)
     return _over_leaves(x, lambda v: pmax_p.bind(strong(v), axis_name=names))
 
 
 def pmin(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
-    """Minimum of a tree of arrays over the mapped axis `axis_name`."""
+    """Minimum of a tree of arrays over the mapped axis (or axes) `axis_name`: NaN if one is. Raises
+    NameError if the axis is not mapped.
+
+    >>> from pullback import vmap
+    >>> vmap(lambda x: x - pmin(x, "i"), axis_name="i")(np.array([3, 5, 4]))
+    Array([0, 2, 1], dtype=int32)
+    """
     _no_groups(axis_index_groups)
     names = _names(axis_name)
     return _over_leaves(x, lambda v: pmin_p.bind(strong(v), axis_name=names))
@@ -309,7 +328,12 @@ def pmin(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
 
 def axis_index(axis_name: AxisName) -> Array:
     """The number of the current slice along the mapped axis `axis_name`, an int32 (row-major for a
-    tuple of names)."""
+    tuple of names). Raises NameError if it is not mapped.
+
+    >>> from pullback import vmap
+    >>> vmap(lambda x: 10 * x + axis_index("i"), axis_name="i")(np.array([1, 1, 1]))
+    Array([10, 11, 12], dtype=int32)
+    """
     names = _names(axis_name)
     index = axis_index_p.bind(axis_name=names[:1])
     for name in names[1:]:
@@ -318,7 +342,13 @@ def axis_index(axis_name: AxisName) -> Array:
 
 
 def axis_size(axis_name: AxisName) -> int:
-    """The length of the mapped axis `axis_name` (the product, for a tuple of names)."""
+    """The length of the mapped axis `axis_name` (the product, for a tuple of names): an integer, known
+    while tracing. Raises NameError if it is not mapped.
+
+    >>> from pullback import vmap
+    >>> vmap(lambda x: x / axis_size("i"), axis_name="i")(np.ones(4))
+    Array([0.25, 0.25, 0.25, 0.25], dtype=float32)
+    """
     return _size(_names(axis_name))
 
 
@@ -326,11 +356,17 @@ def all_gather(
     x: Any, axis_name: AxisName, *, axis_index_groups: Any = None, axis: int = 0, tiled: bool = False,
     to: str = "varying",
 ) -> Any:  # fmt: skip
-    """The values of all slices along `axis_name`, stacked along a new axis `axis`, or joined along
-    it if `tiled`.
+    """The values of all slices along `axis_name`, stacked along a new axis `axis`, or joined along it
+    if `tiled`.
 
-    `to` says of what sort the result is for programs on several devices: "varying", "invarying" or
-    "reduced"; over mapped axes these are the same. ValueError for others.
+    `x` may be a tree of arrays. `to` says of what sort the result is for programs on several
+    devices: "varying", "invarying" or "reduced"; over mapped axes these are the same, and others
+    are a ValueError. Raises NameError if the axis is not mapped.
+
+    >>> from pullback import vmap
+    >>> vmap(lambda x: x @ all_gather(x, "i").T, axis_name="i")(np.array([[1, 2], [3, 4]]))  # every pair of rows
+    Array([[ 5, 11],
+           [11, 25]], dtype=int32)
     """
     _no_groups(axis_index_groups)
     _one_of("all_gather", to, ("varying", "invarying", "reduced"))
@@ -373,7 +409,16 @@ def _one_of(function: str, to: str, allowed: Sequence[str]) -> None:
 def psum_scatter(
     x: Any, axis_name: AxisName, *, scatter_dimension: int = 0, axis_index_groups: Any = None, tiled: bool = False
 ) -> Any:
-    """Sum over `axis_name`, of which each slice keeps its part along `scatter_dimension`."""
+    """Sum over `axis_name`, of which each slice keeps its part along `scatter_dimension`: its own
+    element, so that the axis goes, or a block of them if `tiled`.
+
+    `x` may be a tree of arrays. Raises NameError if the axis is not mapped, ValueError if the
+    length of `scatter_dimension` is not the axis size (if `tiled`, not a multiple of it).
+
+    >>> from pullback import vmap
+    >>> vmap(lambda x: psum_scatter(x, "i"), axis_name="i")(np.array([[1, 2], [10, 20]]))
+    Array([11, 22], dtype=int32)
+    """
     _no_groups(axis_index_groups)
     names = _names(axis_name)
     size = _size(names)
@@ -393,7 +438,13 @@ def ppermute(x: Any, axis_name: AxisName, perm: Any) -> Any:
     """Send values between slices by (source, destination) pairs; a slice that receives nothing gets
     zeros.
 
-    Raises ValueError if a source or destination occurs twice.
+    `x` may be a tree of arrays. Raises NameError if the axis is not mapped, ValueError if a source
+    or destination occurs twice.
+
+    >>> from pullback import vmap
+    >>> shifted = lambda x: ppermute(x, "i", [(i, i + 1) for i in range(3)])
+    >>> vmap(shifted, axis_name="i")(np.array([1, 2, 3, 4]))
+    Array([0, 1, 2, 3], dtype=int32)
     """
     names = _names(axis_name)
     pairs = tuple((int(s), int(d)) for s, d in perm)
@@ -403,7 +454,13 @@ def ppermute(x: Any, axis_name: AxisName, perm: Any) -> Any:
 
 
 def pshuffle(x: Any, axis_name: AxisName, perm: Sequence[int]) -> Any:
-    """Slice `i` gets the value of slice `perm[i]`."""
+    """Slice `i` gets the value of slice `perm[i]`, in a tree of arrays. Raises NameError if the axis
+    is not mapped, ValueError unless `perm` is a permutation.
+
+    >>> from pullback import vmap
+    >>> vmap(lambda x: pshuffle(x, "i", [2, 0, 1]), axis_name="i")(np.array([10, 20, 30]))
+    Array([30, 10, 20], dtype=int32)
+    """
     if sorted(perm) != list(range(len(perm))):
         raise ValueError(f"`perm` does not represent a permutation: {perm}")
     return ppermute(x, axis_name, list(zip(perm, range(len(perm)))))
@@ -419,7 +476,18 @@ def all_to_all(
     tiled: bool = False,
 ) -> Any:
     """Exchange between slices: part j of `split_axis` goes to slice j. Not `tiled`, that axis
-    disappears and `concat_axis` is new."""
+    disappears and `concat_axis`, over the senders, is new; `tiled`, parts are joined along
+    `concat_axis`.
+
+    `x` may be a tree of arrays. Raises NameError if the axis is not mapped, ValueError if the
+    length of `split_axis` is not the axis size (if `tiled`, not a multiple of it).
+
+    >>> from pullback import vmap
+    >>> x = np.array([[11, 12], [21, 22]])  # slice i has one number for each slice j
+    >>> vmap(lambda x: all_to_all(x, "i", 0, 0), axis_name="i")(x)
+    Array([[11, 21],
+           [12, 22]], dtype=int32)
+    """
     _no_groups(axis_index_groups)
     names = _names(axis_name)
     size = _size(names)
@@ -440,12 +508,25 @@ def all_to_all(
 
 
 def pswapaxes(x: Any, axis_name: AxisName, axis: int, *, axis_index_groups: Any = None) -> Any:
-    """Swap the mapped axis with axis `axis` of the slices."""
+    """Swap the mapped axis with axis `axis` of the slices, which must have the same length (ValueError
+    if not). Raises NameError if the axis is not mapped.
+
+    >>> from pullback import vmap
+    >>> vmap(lambda x: pswapaxes(x, "i", 0), axis_name="i")(np.array([[11, 12], [21, 22]]))
+    Array([[11, 21],
+           [12, 22]], dtype=int32)
+    """
     return all_to_all(x, axis_name, axis, axis, axis_index_groups=axis_index_groups)
 
 
 def pbroadcast(x: Any, axis_name: AxisName, source: int) -> Any:
-    """The value of slice `source`, on every slice."""
+    """The value of slice `source`, on every slice, of a tree of arrays. Raises NameError if the axis
+    is not mapped.
+
+    >>> from pullback import vmap
+    >>> vmap(lambda x: x - pbroadcast(x, "i", 0), axis_name="i")(np.array([10, 12, 17]))
+    Array([0, 2, 7], dtype=int32)
+    """
     return _over_leaves(x, lambda v: all_gather(v, axis_name)[source])
 
 

@@ -282,11 +282,17 @@ def dot_general(
     out_sharding: Any = None,
 ) -> Array:  # fmt: skip
     """Contract `lhs` with `rhs`; `dimension_numbers` is ((lhs_contract, rhs_contract), (lhs_batch,
-    rhs_batch)).
+    rhs_batch)), each a tuple of axes.
 
     The result's axes are the batch axes, then the free ones of `lhs`, then of `rhs`. Products of
-    16-bit floats are summed in float32. Raises TypeError if the axes do not pair up or the lengths
+    16-bit floats are summed in float32. `precision` is a `Precision`, its name, a pair of these, or
+    an algorithm (`DotAlgorithm`). Raises TypeError if the axes do not pair up or the lengths
     differ.
+
+    >>> x, y = np.arange(6).reshape(2, 3), np.arange(12).reshape(2, 3, 2)
+    >>> dot_general(x, y, (((1,), (1,)), ((0,), (0,))))  # einsum "bk,bkn->bn"
+    Array([[ 10,  13],
+           [100, 112]], dtype=int32)
     """
     no_sharding("dot_general", out_sharding)
     if precision is not None:
@@ -349,8 +355,16 @@ def dot(
     lhs: Any, rhs: Any, *, dimension_numbers: Any = None, precision: Any = None, preferred_element_type: Any = None,
     out_sharding: Any = None,
 ) -> Array:  # fmt: skip
-    """Vector·vector, matrix·vector or matrix·matrix; with `dimension_numbers`, `dot_general`.
-    Raises ValueError for other shapes."""
+    """The product of vectors or matrices, along the last axis of `lhs` and the first of `rhs`; with
+    `dimension_numbers`, `dot_general`.
+
+    The result has the dtype that theirs promote to, or `preferred_element_type`. Raises ValueError
+    for other numbers of axes and for lengths that differ.
+
+    >>> a, x = np.array([[1, 2], [3, 4]]), np.array([1, 10])
+    >>> dot(a, x), dot(x, x)
+    (Array([21, 43], dtype=int32), Array(101, dtype=int32))
+    """
     x, y = as_array(lhs), as_array(rhs)
     if dimension_numbers is None:
         if not (1 <= x.ndim <= 2 and 1 <= y.ndim <= 2 and x.shape[-1] == y.shape[0]):
@@ -363,8 +377,14 @@ def dot(
 
 
 def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Array:
-    """Products of the matrices in the last two axes, over equal leading axes. Raises ValueError if
-    the numbers of axes differ."""
+    """Products of the matrices in the last two axes, (..., m, k) with (..., k, n), over equal leading
+    axes. Raises ValueError if the numbers of axes differ or are below two, TypeError if lengths do
+    not fit.
+
+    >>> x, y = np.array([[[1, 2]], [[3, 4]]]), np.array([[[1], [1]], [[10], [10]]])
+    >>> batch_matmul(x, y).ravel()
+    Array([ 3, 70], dtype=int32)
+    """
     x, y = as_array(lhs), as_array(rhs)
     if min(x.ndim, y.ndim) < 2:
         raise ValueError(f"Arguments to batch_matmul must be at least 2D, got {x.ndim}, {y.ndim}")

@@ -46,7 +46,11 @@ from pullback.xla.eager import evaluate_by_xla
 
 class ConvDimensionNumbers(NamedTuple):
     """Where the axes are: of `lhs` (batch, feature, spatial...), `rhs` (out feature, in feature,
-    spatial...), and the result, as `lhs`."""
+    spatial...), and the result, as `lhs`. `conv_dimension_numbers` makes one from strings.
+
+    >>> ConvDimensionNumbers((0, 2, 1), (2, 1, 0), (0, 2, 1)) == conv_dimension_numbers((8, 9, 3), (5, 3, 4), ("NHC", "HIO", "NHC"))
+    True
+    """
 
     lhs_spec: Sequence[int]
     rhs_spec: Sequence[int]
@@ -279,10 +283,16 @@ def _numbers_text(n: ConvDimensionNumbers) -> str:
 
 
 def conv_dimension_numbers(lhs_shape: Any, rhs_shape: Any, dimension_numbers: Any) -> ConvDimensionNumbers:
-    """Dimension numbers from strings such as ("NHWC", "HWIO", "NHWC"), or None for ("NCHW", "OIHW",
-    "NCHW").
+    """Where the axes of a convolution are, from three strings such as ("NHWC", "HWIO", "NHWC"), or
+    None for ("NCHW", "OIHW", "NCHW").
 
-    Raises TypeError or ValueError for strings that do not name each axis of the shapes once.
+    N is the batch, C the features, O and I those of the result and of the operand; each further
+    letter is a spatial axis, in the order in which `rhs` has them. A `ConvDimensionNumbers` is
+    returned as it is. Raises TypeError for shapes of different rank and different spatial axes,
+    ValueError for strings that do not name each axis of the shapes once.
+
+    >>> conv_dimension_numbers((1, 8, 8, 3), (3, 3, 3, 16), ("NHWC", "HWIO", "NHWC"))
+    ConvDimensionNumbers(lhs_spec=(0, 3, 1, 2), rhs_spec=(3, 2, 0, 1), out_spec=(0, 3, 1, 2))
     """
     if isinstance(dimension_numbers, ConvDimensionNumbers):
         return dimension_numbers
@@ -312,16 +322,27 @@ def conv_dimension_numbers(lhs_shape: Any, rhs_shape: Any, dimension_numbers: An
 
 
 def conv_general_permutations(dimension_numbers: Any) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """The permutations of lhs, rhs and result, given by strings, to the orders (N, C, ...), (O, I,
-    ...) and (N, C, ...)."""
+    """The permutations of `lhs`, `rhs` and the result of a convolution, given by three strings, to the
+    orders (N, C, ...), (O, I, ...) and (N, C, ...). Raises as `conv_dimension_numbers`.
+
+    >>> conv_general_permutations(("NHWC", "HWIO", "NHWC"))
+    ((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
+    """
     lhs, rhs, out = dimension_numbers
     n = conv_dimension_numbers((0,) * len(lhs), (0,) * len(rhs), dimension_numbers)
     return tuple(n.lhs_spec), tuple(n.rhs_spec), tuple(n.out_spec)
 
 
 def padtype_to_pads(in_shape: Any, window_shape: Any, window_strides: Any, padding: Any) -> list[tuple[int, int]]:
-    """The padding of each axis for "SAME" (as many outputs as strides fit, odd padding after),
-    "SAME_LOWER" (before) or "VALID"."""
+    """The padding (low, high) of each axis for "SAME" (as many outputs as strides fit, odd padding
+    after), "SAME_LOWER" (odd padding before) or "VALID" (none).
+
+    Raises RuntimeError for other strings, TypeError for what is no string, ValueError for strides
+    that are not positive.
+
+    >>> padtype_to_pads((10, 10), (3, 4), (1, 2), "SAME")
+    [(1, 1), (1, 1)]
+    """
     if isinstance(padding, str):
         name = padding.upper()
         if name == "VALID":
@@ -402,7 +423,14 @@ def conv_with_general_padding(
     lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any, lhs_dilation: Sequence[int] | None,
     rhs_dilation: Sequence[int] | None, precision: Any = None, preferred_element_type: Any = None,
 ) -> Array:  # fmt: skip
-    """`conv_general_dilated` with the axes in the order (N, C, ...), (O, I, ...)."""
+    """`conv_general_dilated` with the axes in the order (N, C, ...), (O, I, ...), and without groups.
+    Raises as that does.
+
+    >>> import pullback.numpy as jnp
+    >>> x, ones = jnp.array([[[1.0, 2.0, 3.0, 4.0]]]), jnp.ones((1, 1, 2))
+    >>> conv_with_general_padding(x, ones, (1,), [(1, 0)], None, (2,))  # neighbours that are 2 apart
+    Array([[[2., 4., 6.]]], dtype=float32)
+    """
     return conv_general_dilated(
         lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, None, 1, 1, precision, preferred_element_type
     )
@@ -412,7 +440,19 @@ def conv(
     lhs: Any, rhs: Any, window_strides: Sequence[int], padding: str, precision: Any = None,
     preferred_element_type: Any = None,
 ) -> Array:  # fmt: skip
-    """`conv_general_dilated` without dilation, with the axes in the order (N, C, ...), (O, I, ...)."""
+    """The convolution of `lhs`, of shape (N, I, ...), with `rhs`, of shape (O, I, ...): an array (N,
+    O, ...) of their dtype, or of `preferred_element_type`.
+
+    `padding` is "SAME", "SAME_LOWER" or "VALID". As in networks, `rhs` is not reversed.
+    `conv_general_dilated` has dilations, groups and other orders of axes, and raises what this
+    does.
+
+    >>> import pullback.numpy as jnp
+    >>> image = jnp.array([[[[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]]]])
+    >>> conv(image, jnp.array([[[[-1.0, 1.0]]]]), (1, 1), "VALID")  # where an edge is
+    Array([[[[0., 1., 0.],
+             [0., 1., 0.]]]], dtype=float32)
+    """
     return conv_with_general_padding(lhs, rhs, window_strides, padding, None, None, precision, preferred_element_type)
 
 
@@ -421,13 +461,21 @@ def conv_transpose(
     dimension_numbers: Any = None, transpose_kernel: bool = False, precision: Any = None, preferred_element_type: Any = None,
     use_consistent_padding: bool = False,
 ) -> Array:  # fmt: skip
-    """The transposed ("fractionally strided") convolution: `lhs` dilated by `strides`, convolved
-    with `rhs`.
+    """The transposed ("fractionally strided") convolution: `lhs` dilated by `strides`, convolved with
+    `rhs`, so that a stride makes an axis longer.
 
     "SAME" gives `strides` times the size, "VALID" what a "VALID" convolution of that size came
-    from. With `transpose_kernel` it is the transpose of the convolution with `rhs`: spatial axes
-    reversed, input and output features exchanged. Axes are in the order (N, ..., C), (..., I, O) by
-    default.
+    from; pairs (low, high) pad the dilated operand, or, with `use_consistent_padding`, are those of
+    the convolution that this transposes. With `transpose_kernel` it is the transpose of the
+    convolution with `rhs`: spatial axes reversed, input and output features exchanged. Axes are in
+    the order (N, ..., C), (..., I, O) by default. Raises ValueError if there is no default (more
+    than 3 spatial axes), else as `conv_general_dilated`. See V. Dumoulin, F. Visin, "A guide to
+    convolution arithmetic for deep learning", 2016.
+
+    >>> import pullback.numpy as jnp
+    >>> x, kernel = jnp.array([1.0, 2.0, 3.0]).reshape(1, 3, 1), jnp.array([1.0, 0.5]).reshape(2, 1, 1)
+    >>> conv_transpose(x, kernel, (2,), "VALID").ravel()
+    Array([0.5, 1. , 1. , 2. , 1.5, 3. ], dtype=float32)
     """
     lhs, rhs = as_array(lhs), as_array(rhs)
     rank = len(lhs.shape)
@@ -468,8 +516,18 @@ def conv_general_dilated_patches(
     lhs: Any, filter_shape: Sequence[int], window_strides: Sequence[int], padding: Any, lhs_dilation: Sequence[int] | None = None,
     rhs_dilation: Sequence[int] | None = None, dimension_numbers: Any = None, precision: Any = None, preferred_element_type: Any = None,
 ) -> Array:  # fmt: skip
-    """The windows that a convolution sees, as features: input feature c and window position k at
-    feature c · K + k."""
+    """The windows that a convolution sees, as features: the element at position k (row-major) of the
+    window of input feature c is feature c · K + k of the result, where K is the number of elements
+    of a window of shape `filter_shape`.
+
+    Other arguments, and what is raised, are those of `conv_general_dilated`; the order of axes of
+    `rhs` tells nothing but which spatial axis is which.
+
+    >>> import pullback.numpy as jnp
+    >>> conv_general_dilated_patches(jnp.array([[[1.0, 2.0, 3.0, 4.0]]]), (2,), (1,), "VALID")
+    Array([[[1., 2., 3.],
+            [2., 3., 4.]]], dtype=float32)
+    """
     lhs = as_array(lhs)
     filter_shape = tuple(filter_shape)
     n = conv_dimension_numbers(lhs.shape, (1, 1, *filter_shape), dimension_numbers)
@@ -489,8 +547,18 @@ def conv_general_dilated_local(
     lhs_dilation: Sequence[int] | None = None, rhs_dilation: Sequence[int] | None = None, dimension_numbers: Any = None,
     precision: Any = None,
 ) -> Array:  # fmt: skip
-    """A convolution whose filter differs from place to place: `rhs` has the result's spatial axes,
-    and C · K input features."""
+    """A convolution whose filter differs from place to place ("locally connected"): `rhs` has the
+    result's spatial axes, and C · K input features, for the C features of `lhs` and the K elements
+    of a window of shape `filter_shape`.
+
+    Other arguments, and what is raised, are those of `conv_general_dilated`, without groups.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[[1.0, 2.0, 3.0]]])  # (N, C, H)
+    >>> filters = jnp.array([[[1.0, 0.0], [0.0, 1.0]]])  # (O, C · K, H): the left of a pair, then the right
+    >>> conv_general_dilated_local(x, filters, (1,), "VALID", (2,))
+    Array([[[1., 3.]]], dtype=float32)
+    """
     lhs, rhs = as_array(lhs), as_array(rhs)
     n = conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     patches = conv_general_dilated_patches(
@@ -508,7 +576,12 @@ def conv_general_dilated_local(
 
 
 def conv_shape_tuple(lhs_shape: Any, rhs_shape: Any, strides: Any, pads: Any, batch_group_count: int = 1) -> Shape:
-    """The shape of a convolution's result, axes in the order (N, C, ...), (O, I, ...)."""
+    """The shape of a convolution's result, with the axes in the order (N, C, ...), (O, I, ...). `pads`
+    is as `conv_general_dilated`'s `padding`.
+
+    >>> conv_shape_tuple((8, 3, 32, 32), (16, 3, 5, 5), (2, 2), "SAME")
+    (8, 16, 16, 16)
+    """
     sizes = tuple(lhs_shape[2:])
     pads = _pads(pads, sizes, tuple(rhs_shape[2:]), tuple(strides))
     ones = (1,) * len(sizes)
@@ -519,7 +592,12 @@ def conv_shape_tuple(lhs_shape: Any, rhs_shape: Any, strides: Any, pads: Any, ba
 def conv_general_shape_tuple(
     lhs_shape: Any, rhs_shape: Any, window_strides: Any, padding: Any, dimension_numbers: Any
 ) -> Shape:
-    """The shape of a convolution's result, axes as `dimension_numbers` says."""
+    """The shape of a convolution's result, with the axes as the strings `dimension_numbers` say.
+    Raises as `conv_dimension_numbers`.
+
+    >>> conv_general_shape_tuple((8, 32, 32, 3), (5, 5, 3, 16), (1, 1), "VALID", ("NHWC", "HWIO", "NHWC"))
+    (8, 28, 28, 16)
+    """
     n = conv_dimension_numbers(lhs_shape, rhs_shape, dimension_numbers)
     shape = conv_shape_tuple(
         [lhs_shape[i] for i in n.lhs_spec], [rhs_shape[i] for i in n.rhs_spec], window_strides, padding
@@ -530,7 +608,12 @@ def conv_general_shape_tuple(
 def conv_transpose_shape_tuple(
     lhs_shape: Any, rhs_shape: Any, window_strides: Any, padding: Any, dimension_numbers: Any
 ) -> Shape:
-    """The shape of a transposed convolution's result."""
+    """The shape of a transposed convolution's result, with the axes as the strings `dimension_numbers`
+    say. Raises as `conv_dimension_numbers`.
+
+    >>> conv_transpose_shape_tuple((8, 16, 16, 3), (5, 5, 3, 16), (2, 2), "SAME", ("NHWC", "HWIO", "NHWC"))
+    (8, 32, 32, 16)
+    """
     n = conv_dimension_numbers(lhs_shape, rhs_shape, dimension_numbers)
     sizes, windows = (
         [shape[i] for i in spec[2:]] for shape, spec in ((lhs_shape, n.lhs_spec), (rhs_shape, n.rhs_spec))

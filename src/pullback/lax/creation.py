@@ -186,8 +186,13 @@ def iota(dtype: Any, size: int) -> Array:
 
 
 def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sharding: Any = None) -> Array:
-    """An array of `shape` that counts 0, 1, 2, ... along the axis `dimension`. Raises TypeError for
-    booleans."""
+    """An array of `shape` and `dtype` (not boolean: TypeError) that counts 0, 1, 2, ... along the axis
+    `dimension`. Raises ValueError if there is no such axis.
+
+    >>> broadcasted_iota(np.int32, (2, 3), 1)
+    Array([[0, 1, 2],
+           [0, 1, 2]], dtype=int32)
+    """
     no_sharding("broadcasted_iota", out_sharding)
     sizes, axis = integers(shape, "iota: shape"), integer(dimension, "iota: dimension")
     return placed(bind_checked(iota_p, dtype=given_dtype("iota", dtype), shape=sizes, dimension=axis))
@@ -215,7 +220,14 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, sharding: Any = None) -> Array:
     """An array like `x` (its shape, dtype and weakness, unless others are given) with all elements
-    `fill_value`."""
+    `fill_value`, a scalar (TypeError if not).
+
+    >>> full_like(np.zeros((2, 2), np.int16), 7)
+    Array([[7, 7],
+           [7, 7]], dtype=int16)
+    >>> full_like(np.zeros((2, 2), np.int16), 0.5, np.float32, (3,))
+    Array([0.5, 0.5, 0.5], dtype=float32)
+    """
     weak = dtype is None and dtypes.typing_of(x)[1]
     kind = dtypes.typing_of(x)[0] if dtype is None else dtype
     sizes = getattr(x, "shape", ()) if shape is None else shape
@@ -224,7 +236,12 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, sha
 
 
 def empty(shape: Any, dtype: Any, *, out_sharding: Any = None) -> Array:
-    """An array of `shape` and `dtype` whose contents do not matter (they are zeros)."""
+    """An array of `shape` and `dtype` whose contents do not matter (they are zeros). Raises TypeError
+    for negative lengths.
+
+    >>> empty((2, 3), np.int8).shape
+    (2, 3)
+    """
     no_sharding("empty", out_sharding)
     return full(shape, 0, dtype)
 
@@ -240,7 +257,17 @@ def shape_as_value(shape: Sequence[int]) -> Array:
 
 
 def optimization_barrier(operand: Any, /) -> Any:
-    """A pytree of arrays, unchanged; the compiler moves no computation across."""
+    """A pytree of arrays, unchanged; the compiler moves no computation across. Derivatives pass
+    through barriers of their own.
+
+    >>> from pullback import make_jaxpr
+    >>> make_jaxpr(lambda x: 2 * optimization_barrier(x + 1))(1.0)
+    { lambda ; a:f32[]. let
+        b:f32[] = add a 1.0:f32[]
+        c:f32[] = optimization_barrier b
+        d:f32[] = mul 2.0:f32[] c
+      in (d,) }
+    """
     leaves, tree = tree_flatten(operand)
     if not leaves:
         return operand

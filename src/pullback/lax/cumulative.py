@@ -407,26 +407,44 @@ def cumsum(operand: Any, axis: int = 0, reverse: bool = False) -> Array:
 
 
 def cumprod(operand: Any, axis: int = 0, reverse: bool = False) -> Array:
-    """The products of all prefixes along `axis` (of all suffixes if `reverse`). Raises as `cumsum`."""
+    """The products of all prefixes along `axis` (of all suffixes if `reverse`), of the operand's shape
+    and dtype. Raises as `cumsum`.
+
+    >>> cumprod(np.array([[1, 2, 3], [2, 2, 2]]), axis=1)
+    Array([[1, 2, 6],
+           [2, 4, 8]], dtype=int32)
+    """
     return _cumulate(cumprod_p, operand, axis, reverse)
 
 
 def cummax(operand: Any, axis: int = 0, reverse: bool = False) -> Array:
-    """The maxima of all prefixes along `axis` (of all suffixes if `reverse`). NaN stays; raises as
-    `cumsum`."""
+    """The maxima of all prefixes along `axis` (of all suffixes if `reverse`), of the operand's shape
+    and dtype. NaN stays; raises as `cumsum`.
+
+    >>> cummax(np.array([1, 3, 2, 5])), cummax(np.array([1.0, np.nan, 2.0], np.float32))
+    (Array([1, 3, 3, 5], dtype=int32), Array([ 1., nan, nan], dtype=float32))
+    """
     return _cumulate(cummax_p, operand, axis, reverse)
 
 
 def cummin(operand: Any, axis: int = 0, reverse: bool = False) -> Array:
-    """The minima of all prefixes along `axis` (of all suffixes if `reverse`). NaN stays; raises as
-    `cumsum`."""
+    """The minima of all prefixes along `axis` (of all suffixes if `reverse`), of the operand's shape
+    and dtype. NaN stays; raises as `cumsum`.
+
+    >>> cummin(np.array([4, 5, 2, 3])), cummin(np.array([4, 5, 2, 3]), reverse=True)
+    (Array([4, 4, 2, 2], dtype=int32), Array([2, 2, 2, 3], dtype=int32))
+    """
     return _cumulate(cummin_p, operand, axis, reverse)
 
 
 def cumlogsumexp(operand: Any, axis: int = 0, reverse: bool = False) -> Array:
-    """The logarithms of the sums of exponentials of all prefixes along `axis`, without overflow.
+    """The logarithms of the sums of exponentials of all prefixes along `axis` (of all suffixes if
+    `reverse`), without overflow, of the operand's shape and dtype.
 
     Takes floating and complex operands (TypeError for others); otherwise as `cumsum`.
+
+    >>> (cumlogsumexp(np.array([1000.0, 1000.0, 1000.0], np.float32)) - 1000).round(3)  # log 1, log 2, log 3
+    Array([0.   , 0.693, 1.099], dtype=float32)
     """
     return _cumulate(cumlogsumexp_p, operand, axis, reverse)
 

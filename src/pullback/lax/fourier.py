@@ -28,7 +28,12 @@ from pullback.lax.shape import convert, move_axis
 
 
 class FftType(enum.IntEnum):
-    """The kind of transform."""
+    """The kind of transform that `fft` does: FFT and IFFT of complex numbers, RFFT from real ones to
+    half a spectrum, IRFFT back.
+
+    >>> FftType.RFFT, FftType["IRFFT"]
+    (<FftType.RFFT: 2>, <FftType.IRFFT: 3>)
+    """
 
     FFT = 0
     IFFT = 1

@@ -111,7 +111,12 @@ def where_flagged(flags: Any, x: Any) -> Any:
 
 
 def stop_gradient(x: Any) -> Any:
-    """`x` (a tree of arrays) as a constant: its derivative is zero in every mode."""
+    """`x` (a tree of arrays) as a constant: its derivative is zero in every mode.
+
+    >>> from pullback import grad
+    >>> grad(lambda x: x * stop_gradient(x))(3.0)  # not 2 x
+    Array(3., dtype=float32, weak_type=True)
+    """
     leaves, tree = tree_flatten(x)
     return tree.unflatten([stop_gradient_p.bind(as_array(leaf)) for leaf in leaves])
 

@@ -557,18 +557,53 @@ def _scatter_params(numbers: Any, is_sorted: Any, unique: Any, mode: Any) -> Par
 
 
 scatter = _function(scatter_p)
-scatter_add = _function(scatter_add_p, "As `scatter`, adding `updates` to what is there.")
-scatter_sub = _function(scatter_sub_p, "As `scatter`, subtracting `updates` from what is there.")
+scatter_add = _function(
+    scatter_add_p,
+    """As `scatter`, adding `updates` to what is there: of several at one place, all.
+
+    >>> each = ScatterDimensionNumbers((), (0,), (0,))
+    >>> scatter_add(np.zeros(3), np.array([[0], [2], [0], [9]]), np.ones(4), each)  # 9 is dropped
+    Array([2., 0., 1.], dtype=float32)
+    """,
+)
+scatter_sub = _function(
+    scatter_sub_p,
+    """As `scatter`, subtracting `updates` from what is there: of several at one place, all.
+
+    >>> each = ScatterDimensionNumbers((), (0,), (0,))
+    >>> scatter_sub(np.array([5, 5, 5]), np.array([[0], [2]]), np.array([1, 2]), each)
+    Array([4, 5, 3], dtype=int32)
+    """,
+)
 scatter_mul = _function(
     scatter_mul_p,
-    "As `scatter`, multiplying what is there by `updates`.\n\nDifferentiating with respect to updates "
-    "whose positions may repeat needs indices that are known while tracing.",
+    """As `scatter`, multiplying what is there by `updates`: of several at one place, by all.
+
+    Differentiating with respect to updates whose positions may repeat needs indices that are known
+    while tracing.
+
+    >>> each = ScatterDimensionNumbers((), (0,), (0,))
+    >>> scatter_mul(np.array([5, 5, 5]), np.array([[0], [2], [2]]), np.array([2, 3, 3]), each)
+    Array([10,  5, 45], dtype=int32)
+    """,
 )
 scatter_min = _function(
-    scatter_min_p, "As `scatter`, keeping the smaller of what is there and `updates` (NaN if one is)."
+    scatter_min_p,
+    """As `scatter`, keeping the smaller of what is there and `updates` (NaN if one is).
+
+    >>> each = ScatterDimensionNumbers((), (0,), (0,))
+    >>> scatter_min(np.array([5, 5, 5]), np.array([[0], [2]]), np.array([1, 9]), each)
+    Array([1, 5, 5], dtype=int32)
+    """,
 )
 scatter_max = _function(
-    scatter_max_p, "As `scatter`, keeping the larger of what is there and `updates` (NaN if one is)."
+    scatter_max_p,
+    """As `scatter`, keeping the larger of what is there and `updates` (NaN if one is).
+
+    >>> each = ScatterDimensionNumbers((), (0,), (0,))
+    >>> scatter_max(np.array([5, 5, 5]), np.array([[0], [2]]), np.array([1, 9]), each)
+    Array([5, 5, 9], dtype=int32)
+    """,
 )
 
 
@@ -581,12 +616,16 @@ def scatter_apply(
     operand: Any, scatter_indices: Any, func: Callable[[Any], Any], dimension_numbers: ScatterDimensionNumbers, *,
     update_shape: Sequence[int] = (), indices_are_sorted: bool = False, unique_indices: bool = False, mode: Any = None,
 ) -> Array:  # fmt: skip
-    """`operand` with the elementwise function `func` applied to the windows that start at the rows
-    of `scatter_indices`.
+    """`operand` with the elementwise function `func` applied to the windows that start at the rows of
+    `scatter_indices`.
 
     `update_shape` is the shape that updates would have. A position that occurs k times has `func`
     applied k times. Raises TypeError if `func` changes shape or dtype, NotImplementedError for many
     traced indices that are not promised to be unique.
+
+    >>> each = ScatterDimensionNumbers((), (0,), (0,))
+    >>> scatter_apply(np.array([1, 2, 3]), np.array([[0], [2], [2]]), lambda x: 10 * x, each, update_shape=(3,))
+    Array([ 10,   2, 300], dtype=int32)
     """
     x, indices, shape = as_array(operand), as_array(scatter_indices), _ints(update_shape)
     return apply_windows(x, indices, func, dimension_numbers, shape, mode, unique_indices, indices_are_sorted)

@@ -23,7 +23,17 @@ from pullback.lax.shape import convert, strided_view
 
 
 class GatherScatterMode(enum.Enum):
-    """What happens to windows that are not inside the operand."""
+    """What happens to windows that are not inside the operand: CLIP moves them inside, FILL_OR_DROP
+    reads a fill value or writes nothing, PROMISE_IN_BOUNDS says that there are none.
+
+    >>> from pullback import lax
+    >>> each = GatherDimensionNumbers((), (0,), (0,))
+    >>> x, positions = np.array([1.0, 2.0, 3.0]), np.array([[0], [9]])
+    >>> lax.gather(x, positions, each, (1,), mode=GatherScatterMode.CLIP)
+    Array([1., 3.], dtype=float32)
+    >>> lax.gather(x, positions, each, (1,), mode=GatherScatterMode.FILL_OR_DROP)
+    Array([ 1., nan], dtype=float32)
+    """
 
     CLIP = 1
     FILL_OR_DROP = 2
@@ -56,6 +66,14 @@ class GatherDimensionNumbers(NamedTuple):
     `collapsed_slice_dims`: operand axes of window length 1 that the result does not have.
     `start_index_map`: the operand axis that each index column is for. `operand_batching_dims` and
     `start_indices_batching_dims` pair axes of operand and indices that run together.
+
+    Whole rows of a matrix, at positions along its first axis:
+
+    >>> from pullback import lax
+    >>> rows = GatherDimensionNumbers(offset_dims=(1,), collapsed_slice_dims=(0,), start_index_map=(0,))
+    >>> lax.gather(np.array([[1, 2], [3, 4], [5, 6]]), np.array([[2], [0]]), rows, (1, 2))
+    Array([[5, 6],
+           [1, 2]], dtype=int32)
     """
 
     offset_dims: tuple[int, ...]
@@ -66,8 +84,23 @@ class GatherDimensionNumbers(NamedTuple):
 
 
 class ScatterDimensionNumbers(NamedTuple):
-    """How a scatter's axes correspond: as `GatherDimensionNumbers`, with the updates in the place
-    of the result."""
+    """How a scatter's axes correspond: as `GatherDimensionNumbers`, with the updates in the place of
+    the result.
+
+    `update_window_dims`: the updates' axes that run through a window. `inserted_window_dims`:
+    operand axes of window length 1 that the updates do not have. `scatter_dims_to_operand_dims`:
+    the operand axis that each index column is for. `operand_batching_dims` and
+    `scatter_indices_batching_dims` are pairs of axes that run together.
+
+    Whole rows of a matrix, at positions along its first axis:
+
+    >>> from pullback import lax
+    >>> rows = ScatterDimensionNumbers(update_window_dims=(1,), inserted_window_dims=(0,), scatter_dims_to_operand_dims=(0,))
+    >>> lax.scatter_add(np.zeros((3, 2)), np.array([[2], [0]]), np.array([[1.0, 2.0], [3.0, 4.0]]), rows)
+    Array([[3., 4.],
+           [0., 0.],
+           [1., 2.]], dtype=float32)
+    """
 
     update_window_dims: Sequence[int]
     inserted_window_dims: Sequence[int]

@@ -20,11 +20,14 @@ from pullback.core.errors import user_line
 
 
 class Precision(enum.Enum):
-    """How much precision compiled matrix products may give up for speed. Evaluation by NumPy is
-    always in full precision.
+    """How much precision compiled matrix products may give up for speed: DEFAULT, HIGH or HIGHEST.
+    Evaluation by NumPy is always in full precision.
 
     Strings name them too: `Precision("highest")`, `Precision("bfloat16_3x")`,
-    `Precision("tensorfloat32")`, ...
+    `Precision("tensorfloat32")`, ...; ValueError for strings that do not.
+
+    >>> Precision("float32"), Precision("fastest")
+    (Precision.HIGHEST, Precision.DEFAULT)
     """
 
     DEFAULT = 0
@@ -114,7 +117,11 @@ class DotAlgorithmPreset(enum.Enum):
 
     @property
     def accumulation_type(self) -> DType | None:
-        """The dtype that products are summed in; None if that is left open."""
+        """The dtype that products are summed in; None if that is left open.
+
+        >>> DotAlgorithmPreset.BF16_BF16_F32.accumulation_type
+        dtype('float32')
+        """
         return None if self is DotAlgorithmPreset.DEFAULT else _of_preset(self).accumulation_type
 
     @property

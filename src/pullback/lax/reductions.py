@@ -253,7 +253,14 @@ def reduce_sum(operand: Any, axes: Sequence[int], *, out_sharding: Any = None) -
 
 
 def reduce_prod(operand: Any, axes: Sequence[int]) -> Array:
-    """The product over `axes` of numbers, in their dtype; of nothing, 1. Raises as `reduce_sum`."""
+    """The product over `axes` of numbers, in their dtype; of nothing, 1. Raises as `reduce_sum`. Its
+    derivatives have no quotients, so they are right where elements are zero.
+
+    >>> from pullback import grad
+    >>> x = np.array([2.0, 0.0, 5.0], np.float32)
+    >>> reduce_prod(x, (0,)), grad(lambda x: reduce_prod(x, (0,)))(x)
+    (Array(0., dtype=float32), Array([ 0., 10.,  0.], dtype=float32))
+    """
     return _reduce(reduce_prod_p, NUMERIC, operand, axes)
 
 
@@ -273,24 +280,44 @@ def reduce_max(operand: Any, axes: Sequence[int]) -> Array:
 
 def reduce_min(operand: Any, axes: Sequence[int]) -> Array:
     """The smallest element along `axes`: NaN if there is one; of nothing, inf, True or the greatest
-    integer."""
+    integer.
+
+    Complex numbers compare by real parts, then imaginary ones. The derivative is shared equally
+    among ties. Raises ValueError for axes out of bounds or repeated.
+
+    >>> reduce_min(np.array([[1, 5], [3, 4]]), (0,)), reduce_min(np.zeros((0,), np.float32), (0,))
+    (Array([1, 4], dtype=int32), Array(inf, dtype=float32))
+    """
     return _reduce(reduce_min_p, ANY, operand, axes)
 
 
 def reduce_and(operand: Any, axes: Sequence[int]) -> Array:
-    """The bitwise and (of booleans: whether all are true) along `axes`. Raises TypeError for
-    floats."""
+    """The bitwise and (of booleans: whether all are true) along `axes`, in the operand's dtype; of
+    nothing, all bits. Raises TypeError for floats.
+
+    >>> reduce_and(np.array([0b1110, 0b0111]), (0,)), reduce_and(np.array([[True, False], [True, True]]), (0,))
+    (Array(6, dtype=int32), Array([ True, False], dtype=bool))
+    """
     return _reduce(reduce_and_p, BITS, operand, axes)
 
 
 def reduce_or(operand: Any, axes: Sequence[int]) -> Array:
-    """The bitwise or (of booleans: whether any is true) along `axes`. Raises TypeError for floats."""
+    """The bitwise or (of booleans: whether any is true) along `axes`, in the operand's dtype; of
+    nothing, no bits. Raises TypeError for floats.
+
+    >>> reduce_or(np.array([0b1100, 0b0001]), (0,)), reduce_or(np.array([[True, False], [False, False]]), (1,))
+    (Array(13, dtype=int32), Array([ True, False], dtype=bool))
+    """
     return _reduce(reduce_or_p, BITS, operand, axes)
 
 
 def reduce_xor(operand: Any, axes: Sequence[int]) -> Array:
-    """The bitwise exclusive or (of booleans: whether an odd number is true) along `axes`. Raises
-    TypeError for floats."""
+    """The bitwise exclusive or (of booleans: whether an odd number is true) along `axes`, in the
+    operand's dtype; of nothing, no bits. Raises TypeError for floats.
+
+    >>> reduce_xor(np.array([0b1100, 0b1010]), (0,)), reduce_xor(np.array([True, True, True]), (0,))
+    (Array(6, dtype=int32), Array(True, dtype=bool))
+    """
     return _reduce(reduce_xor_p, BITS, operand, axes)
 
 
@@ -322,8 +349,15 @@ def argmax(operand: Any, axis: int, index_dtype: Any) -> Array:
 
 
 def argmin(operand: Any, axis: int, index_dtype: Any) -> Array:
-    """The index along `axis` of the smallest element, the first if there are several; NaN counts as
-    the smallest."""
+    """The index along `axis` of the smallest element, the first if there are several, as
+    `index_dtype`.
+
+    NaN counts as the smallest. Raises TypeError for complex operands, ValueError if the axis is
+    empty or out of bounds.
+
+    >>> argmin(np.array([[1.0, 5.0], [np.nan, 5.0]], np.float32), 0, np.int32)
+    Array([1, 0], dtype=int32)
+    """
     return _position(argmin_p, operand, axis, index_dtype)
 
 

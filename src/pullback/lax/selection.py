@@ -107,7 +107,13 @@ def select_n(which: Any, *cases: Any) -> Array:
     """Elementwise `cases[which]`: for boolean `which`, the second case where it is true, the first
     where false.
 
-    Raises TypeError if the cases' types differ, or `which` is neither boolean nor int32.
+    The cases are arrays of one shape and dtype, which the result has; `which` has that shape or is
+    a scalar, and int32 positions are clamped. Raises TypeError if the cases' types differ, or
+    `which` is neither boolean nor int32; ValueError if there is no case.
+
+    >>> x = np.array([1, 2, 3])
+    >>> select_n(np.array([True, False, True]), x, 10 * x), select_n(np.array([0, 2, 1], np.int32), x, 10 * x, 100 * x)
+    (Array([10,  2, 30], dtype=int32), Array([  1, 200,  30], dtype=int32))
     """
     if not cases:
         raise ValueError("select_n() must have at least one case")

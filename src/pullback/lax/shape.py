@@ -355,21 +355,36 @@ def broadcast_to(x: Array, shape: Shape) -> Array:
 
 
 def broadcast(operand: Any, sizes: Sequence[int], *, out_sharding: Any = None) -> Array:
-    """`operand` repeated along new leading axes of lengths `sizes`."""
+    """`operand` repeated along new leading axes of lengths `sizes`. Raises TypeError for negative
+    lengths.
+
+    >>> broadcast(np.array([1, 2]), (3,))
+    Array([[1, 2],
+           [1, 2],
+           [1, 2]], dtype=int32)
+    """
     x, new = as_array(operand), integers(sizes, "broadcast: sizes")
     shape = (*new, *x.shape)
     return broadcast_in_dim(x, shape, tuple(range(len(new), len(shape))), out_sharding=out_sharding)
 
 
 def broadcast_to_rank(x: Any, rank: int) -> Array:
-    """`x` with leading axes of length 1 up to `rank` axes (as it is, if it has as many)."""
+    """`x` with leading axes of length 1 up to `rank` axes (as it is, if it has as many).
+
+    >>> broadcast_to_rank(np.zeros(3), 3).shape
+    (1, 1, 3)
+    """
     x = as_array(x)
     return expand_dims(x, tuple(range(rank - x.ndim))) if x.ndim < rank else x
 
 
 def broadcast_like(arr: Any, like_arr: Any) -> Array:
-    """`arr` broadcast, by NumPy's rule, to the shape of `like_arr`. Raises ValueError if it cannot
-    be."""
+    """`arr` broadcast, by NumPy's rule, to the shape of `like_arr`. Raises ValueError if it cannot be.
+
+    >>> broadcast_like(np.array([[1], [2]]), np.zeros((2, 3)))
+    Array([[1, 1, 1],
+           [2, 2, 2]], dtype=int32)
+    """
     x, shape = as_array(arr), as_array(like_arr).shape
     if broadcast_shapes(x.shape, shape) != shape:
         raise ValueError(f"cannot broadcast shape {x.shape} to shape {shape}")
@@ -389,10 +404,15 @@ linear.materialize = materialize
 def reshape(
     operand: Any, new_sizes: Any, dimensions: Sequence[int] | None = None, *, out_sharding: Any = None
 ) -> Array:
-    """The elements of `operand` (in row-major order, or after transposing by `dimensions`) in
-    another shape.
+    """The elements of `operand` (in row-major order, or after transposing by `dimensions`) in the
+    shape `new_sizes`, of which one length may be -1. Raises TypeError if the number of elements
+    differs.
 
-    One size may be -1. Raises TypeError if the number of elements differs.
+    >>> x = np.array([[1, 2, 3], [4, 5, 6]])
+    >>> reshape(x, (3, -1)), reshape(x, (6,), dimensions=(1, 0))
+    (Array([[1, 2],
+           [3, 4],
+           [5, 6]], dtype=int32), Array([1, 4, 2, 5, 3, 6], dtype=int32))
     """
     if out_sharding is not None:
         no_sharding("reshape", out_sharding)
@@ -418,8 +438,12 @@ def reshape(
 
 
 def transpose(operand: Any, permutation: Sequence[int]) -> Array:
-    """Reorder axes: axis `i` of the result is axis `permutation[i]` of `operand`. Raises TypeError
-    if not a permutation."""
+    """`operand` with its axes reordered: axis `i` of the result is axis `permutation[i]` of it. Raises
+    TypeError if not a permutation.
+
+    >>> transpose(np.zeros((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
     x = as_array(operand)
     perm = integers(permutation, "transpose: permutation")
     if sorted(perm) != list(range(x.ndim)):
@@ -430,11 +454,16 @@ def transpose(operand: Any, permutation: Sequence[int]) -> Array:
 
 
 def convert_element_type(operand: Any, new_dtype: Any) -> Array:
-    """`operand` converted to `new_dtype`, a dtype or a Python scalar type; the result is strongly
-    typed.
+    """`operand` converted to `new_dtype`, a dtype or a Python scalar type; the result has its shape
+    and is strongly typed.
 
-    Raises TypeError for a Python complex number that is to be real, and warns of complex arrays
-    that are (ComplexWarning).
+    Floats become integers by rounding towards zero. Raises TypeError for a Python complex number
+    that is to be real, and warns of complex arrays that are (ComplexWarning).
+
+    >>> convert_element_type(np.array([1.9, -1.9]), np.int8)
+    Array([ 1, -1], dtype=int8)
+    >>> convert_element_type(3, float)
+    Array(3., dtype=float32)
     """
     dtype = given_dtype("convert_element_type", new_dtype)
     keep_imaginary("convert_element_type", operand, dtype)
@@ -483,7 +512,11 @@ def strong(x: Array) -> Array:
 
 
 def squeeze(array: Any, dimensions: Sequence[int] | int) -> Array:
-    """Without the axes `dimensions`, which must have length 1 (ValueError if not)."""
+    """`array` without the axes `dimensions`, which must have length 1 (ValueError if not).
+
+    >>> squeeze(np.zeros((1, 3, 1)), (0,)).shape
+    (3, 1)
+    """
     x = as_array(array)
     axes = canonical_axes(integers(dimensions, "squeeze: dimensions"), x.ndim)
     wrong = [a for a in axes if x.shape[a] != 1]
@@ -497,7 +530,12 @@ def squeeze(array: Any, dimensions: Sequence[int] | int) -> Array:
 
 
 def expand_dims(array: Any, dimensions: Sequence[int] | int) -> Array:
-    """With new axes of length 1 at the positions `dimensions` of the result."""
+    """`array` with new axes of length 1 at the positions `dimensions` of the result. Raises ValueError
+    if these are out of bounds or repeated.
+
+    >>> expand_dims(np.zeros((2, 3)), (0, -1)).shape
+    (1, 2, 3, 1)
+    """
     x = as_array(array)
     dims = (dimensions,) if dimensions.__class__ is int else integers(dimensions, "expand_dims: dimensions")
     rank = x.ndim + len(dims)

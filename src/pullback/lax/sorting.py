@@ -302,8 +302,14 @@ def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: in
 
 
 def sort_key_val(keys: Any, values: Any, dimension: int = -1, is_stable: bool = True) -> tuple[Array, Array]:
-    """`keys` sorted along `dimension`, and `values`, of the same shape, reordered alike. See
-    `sort`."""
+    """`keys` sorted along `dimension`, and `values`, of the same shape, reordered alike: a pair of
+    arrays.
+
+    Orders as `sort`; raises TypeError if the shapes differ, ValueError if there is no such axis.
+
+    >>> sort_key_val(np.array([3, 1, 2]), np.array([30.0, 10.0, 20.0]))
+    (Array([1, 2, 3], dtype=int32), Array([10., 20., 30.], dtype=float32))
+    """
     k, v = sort((keys, values), dimension, is_stable, 1)
     return k, v
 
@@ -439,11 +445,14 @@ def approx_max_k(
     operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95,
     reduction_input_size_override: int = -1, aggregate_to_topk: bool = True,
 ) -> list[Array]:  # fmt: skip
-    """The `k` largest floats along `reduction_dimension` and their indices: exact, whatever recall
-    is asked for.
+    """The `k` largest floats along `reduction_dimension`, descending, and their indices (int32):
+    exact, whatever recall is asked for.
 
     The remaining arguments tune approximate hardware implementations and have no effect. Raises
-    ValueError as `top_k`.
+    ValueError for operands that are not floating, or if `k` is negative or larger than the axis.
+
+    >>> approx_max_k(np.array([0.5, 2.0, 1.0, 3.0]), 2)
+    [Array([3., 2.], dtype=float32), Array([3, 1], dtype=int32)]
     """
     del recall_target, reduction_input_size_override, aggregate_to_topk
     return top_k(_floating("approx_max_k", operand), k, axis=reduction_dimension)
@@ -453,8 +462,12 @@ def approx_min_k(
     operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95,
     reduction_input_size_override: int = -1, aggregate_to_topk: bool = True,
 ) -> list[Array]:  # fmt: skip
-    """The `k` smallest floats along `reduction_dimension`, ascending, and their indices. See
-    `approx_max_k`."""
+    """The `k` smallest floats along `reduction_dimension`, ascending, and their indices (int32). As
+    `approx_max_k`, exact.
+
+    >>> approx_min_k(np.array([0.5, 2.0, 1.0, 3.0]), 2)
+    [Array([0.5, 1. ], dtype=float32), Array([0, 2], dtype=int32)]
+    """
     del recall_target, reduction_input_size_override, aggregate_to_topk
     values, indices = top_k(neg_p.bind(_floating("approx_min_k", operand)), k, axis=reduction_dimension)
     return [neg_p.bind(values), indices]

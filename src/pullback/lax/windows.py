@@ -203,7 +203,11 @@ def reduce_window_shape_tuple(
     operand_shape: Any, window_dimensions: Any, window_strides: Any, padding: Any, base_dilation: Any = None,
     window_dilation: Any = None,
 ) -> Shape:  # fmt: skip
-    """The shape of a reduction over windows; `padding` is (low, high) for each axis."""
+    """The shape of a reduction over windows; `padding` is (low, high) for each axis.
+
+    >>> reduce_window_shape_tuple((8, 8), (3, 3), (2, 2), ((1, 1), (0, 0)))
+    (4, 3)
+    """
     ones = (1,) * len(operand_shape)
     w = Window(window_dimensions, window_strides, padding, base_dilation or ones, window_dilation or ones)
     return window_shape(operand_shape, **w._asdict())

@@ -193,7 +193,11 @@ eigh_p, eig_p = Eigh(), Eig()
 
 class EighImplementation(enum.Enum):
     """Which algorithm decomposes a Hermitian matrix. A hint: here it is always LAPACK's divide and
-    conquer."""
+    conquer.
+
+    >>> [v.name for v in EighImplementation]
+    ['QR', 'JACOBI', 'QDWH']
+    """
 
     QR = "QR"
     JACOBI = "Jacobi"
@@ -201,7 +205,11 @@ class EighImplementation(enum.Enum):
 
 
 class EigImplementation(enum.Enum):
-    """Which library computes a non-symmetric eigendecomposition. A hint: here it is always LAPACK."""
+    """Which library computes a non-symmetric eigendecomposition. A hint: here it is always LAPACK.
+
+    >>> [v.name for v in EigImplementation]
+    ['CUSOLVER', 'MAGMA', 'LAPACK']
+    """
 
     CUSOLVER = "cusolver"
     MAGMA = "magma"

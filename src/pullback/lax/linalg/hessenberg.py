@@ -297,22 +297,37 @@ tridiagonal_p = Tridiagonal()
 
 
 def hessenberg(a: Any) -> list[Array]:
-    """[h, taus]: the reduction qᴴ a q of matrices (..., n, n) to Hessenberg form, as LAPACK's
-    `gehrd` packs it.
+    """[h, taus]: the reduction qᴴ a q of matrices (..., n, n) to Hessenberg form, as LAPACK's `gehrd`
+    packs it: h (..., n, n) and taus (..., n - 1), of their dtype.
 
     Below its first subdiagonal h holds the reflections whose product (`householder_product` of
     h[1:, :-1]) is q's lower right block. Derivatives exist where no reflection is the identity (a
     column that is zero below the subdiagonal already makes one), else they are NaN or infinite.
     Raises ValueError for matrices that are not square.
+
+    >>> import pullback.numpy as jnp
+    >>> from pullback.lax.linalg import householder_product
+    >>> a = jnp.array([[1.0, 2.0, 3.0], [3.0, 1.0, 2.0], [4.0, 2.0, 1.0]])
+    >>> h, taus = hessenberg(a)
+    >>> q = jnp.eye(3).at[1:, 1:].set(householder_product(h[1:, :-1], taus))
+    >>> jnp.allclose(q.T @ a @ q, jnp.triu(h, -1), atol=1e-5)
+    Array(True, dtype=bool)
     """
     return hessenberg_p.bind(matrix("hessenberg", a, square=True))
 
 
 def tridiagonal(a: Any, *, lower: bool = True) -> list[Array]:
     """[packed, d, e, taus]: Hermitian matrices (..., n, n) reduced to real tridiagonal ones, as
-    LAPACK packs them.
+    LAPACK's `sytrd` and `hetrd` pack them.
 
-    d is its diagonal and e the one beside it; the triangle given by `lower` is used. Derivatives
-    exist where those of `hessenberg` do. Raises ValueError for matrices that are not square.
+    d, of shape (..., n), is the diagonal and e, (..., n - 1), the one beside it; the triangle given
+    by `lower` is used. Derivatives exist where those of `hessenberg` do. Raises ValueError for
+    matrices that are not square.
+
+    >>> import pullback.numpy as jnp
+    >>> packed, d, e, taus = tridiagonal(jnp.array([[1.0, 3.0, 4.0], [3.0, 2.0, 0.0], [4.0, 0.0, 2.0]]))
+    >>> t = jnp.diag(d) + jnp.diag(e, 1) + jnp.diag(e, -1)  # has the same eigenvalues
+    >>> jnp.allclose(jnp.linalg.eigvalsh(t), jnp.array([1.5 - 101**0.5 / 2, 2.0, 1.5 + 101**0.5 / 2]), atol=1e-5)
+    Array(True, dtype=bool)
     """
     return tridiagonal_p.bind(matrix("tridiagonal", a, square=True), lower=bool(lower))

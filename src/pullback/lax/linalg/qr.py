@@ -443,11 +443,16 @@ def qr(
 
 
 def householder_product(a: Any, taus: Any) -> Array:
-    """The first n columns of H₀ H₁ ⋯, where Hᵢ = 1 - taus[i] v vᴴ and v = (0, ..., 0, 1, a[i+1:,
-    i]).
+    """The first n columns of H₀ H₁ ⋯, where Hᵢ = 1 - taus[i] v vᴴ and v = (0, ..., 0, 1, a[i+1:, i]),
+    as LAPACK's `orgqr` and `ungqr`.
 
-    `a` has shape (..., m, n) with m ≥ n, `taus` (..., k) with k ≤ n. Raises ValueError if they do
-    not fit.
+    `a` has shape (..., m, n) with m ≥ n, as the result, and `taus` (..., k) with k ≤ n. Raises
+    ValueError if they do not fit, TypeError unless they are floating and of one dtype.
+
+    >>> import pullback.numpy as jnp
+    >>> householder_product(jnp.array([[0.0, 0.0], [1.0, 0.0]]), jnp.array([1.0]))
+    Array([[ 0., -1.],
+           [-1.,  0.]], dtype=float32)
     """
     array, scalars = matrix("householder_product", a), as_array(taus)
     householder_product_p.type_of(array.aval, scalars.aval)

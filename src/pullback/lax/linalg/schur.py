@@ -218,8 +218,8 @@ def schur(
     sort_eig_vals: bool = False,
     select_callable: Callable[..., Any] | None = None,
 ) -> list[Array]:
-    """[t, q] with x = q t qᴴ (or [t]) for matrices `x` of shape (..., n, n): q is unitary and t
-    upper triangular.
+    """[t, q] with x = q t qᴴ (or [t]) for matrices `x` of shape (..., n, n): q is unitary and t upper
+    triangular.
 
     For real `x`, t has a 2x2 block for each pair of complex eigenvalues. With `sort_eig_vals`,
     those for which `select_callable` is true come first.
@@ -228,6 +228,12 @@ def schur(
     are of the q that turns as little as it can (qᴴ dq is zero on the diagonal), as phases are free:
     use them in functions that do not depend on phases. A real form is unique up to signs, but for
     blocks that are multiples of rotations. Raises ValueError for matrices that are not square.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([[2.0, 1.0], [1.0, 2.0]])
+    >>> t, q = schur(x)
+    >>> jnp.allclose(q @ t @ q.T, x, atol=1e-5), jnp.sort(jnp.diag(t)).round(3)
+    (Array(True, dtype=bool), Array([1., 3.], dtype=float32))
     """
     if sort_eig_vals and select_callable is None:
         raise ValueError("schur with sort_eig_vals=True needs select_callable, which says what eigenvalues come first")

@@ -174,8 +174,11 @@ svd_p, pinv_p = Svd(), Pinv()
 
 
 class SvdAlgorithm(enum.Enum):
-    """Which algorithm computes singular values. A hint: here it is always LAPACK's divide and
-    conquer."""
+    """Which algorithm computes singular values. A hint: here it is always LAPACK's divide and conquer.
+
+    >>> [v.name for v in SvdAlgorithm]
+    ['DEFAULT', 'QR', 'JACOBI', 'POLAR']
+    """
 
     DEFAULT = "default"
     QR = "QR"
