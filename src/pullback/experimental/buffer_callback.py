@@ -17,9 +17,11 @@ from pullback.lax.callbacks import METHODS, io_callback_p, pure_callback_p
 
 
 class ExecutionStage(enum.Enum):
-    """When a callback is called: while the program runs (`EXECUTE`), or before.
+    """When a callback is called: while the program runs (`EXECUTE`, as here always), or before it
+    (`INSTANTIATE`, `PREPARE`, `INITIALIZE`).
 
-    Example: `ctx.stage is ExecutionStage.EXECUTE`, always.
+    >>> ExecutionContext().stage is ExecutionStage.EXECUTE
+    True
     """
 
     INSTANTIATE = enum.auto()

@@ -48,7 +48,13 @@ class Layout:
         self.sub_byte_element_size_in_bits = sub_byte_element_size_in_bits
 
     def check_compatible_aval(self, aval_shape: Shape) -> None:
-        """Raises ValueError if it is not a layout of arrays of this shape."""
+        """Raises ValueError if it is not a layout of arrays of this shape.
+
+        >>> Layout((1, 0)).check_compatible_aval((2, 3, 4))
+        Traceback (most recent call last):
+          ...
+        ValueError: Layout(major_to_minor=(1, 0), ...) does not order the axes of an array of shape (2, 3, 4): ...
+        """
         if sorted(self.major_to_minor) != list(range(len(aval_shape))):
             raise ValueError(
                 f"{self} does not order the axes of an array of shape {tuple(aval_shape)}: each of them must be there once, at "
@@ -56,7 +62,11 @@ class Layout:
             )
 
     def update(self, **changes: Any) -> Layout:
-        """A copy with some fields changed."""
+        """A copy with some fields changed.
+
+        >>> Layout((1, 0)).update(major_to_minor=(0, 1)).major_to_minor
+        (0, 1)
+        """
         return Layout(**{name: getattr(self, name) for name in self.__slots__} | changes)
 
     def _key(self) -> tuple[Any, ...]:

@@ -18,16 +18,38 @@ from pullback.numpy.conversion import asarray
 
 
 class SparseEfficiencyError(ValueError):
-    """A layout was asked for in which an array takes much more memory than it needs."""
+    """A layout was asked for in which an array takes much more memory than it needs; `on_inefficient`
+    of `bcoo_update_layout` says whether that raises, warns or passes.
+
+    >>> from pullback.experimental.sparse import BCOO
+    >>> try:
+    ...     BCOO.fromdense(np.eye(8)).update_layout(n_dense=1)
+    ... except SparseEfficiencyError:
+    ...     print("whole rows, for a number in each")
+    whole rows, for a number in each
+    """
 
 
 class SparseEfficiencyWarning(UserWarning):
-    """The same, where the layout is made all the same."""
+    """A layout was made in which an array takes much more memory than it needs.
+
+    >>> import warnings
+    >>> from pullback.experimental.sparse import BCOO
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     m = BCOO.fromdense(np.eye(8)).update_layout(n_dense=1, on_inefficient="warn")
+    >>> [w.category.__name__ for w in caught], m.data.shape
+    (['SparseEfficiencyWarning'], (8, 8))
+    """
 
 
 class CuSparseEfficiencyWarning(SparseEfficiencyWarning):
     """A layout that cuSPARSE has no kernel for. There is no such kernel here: nothing gives it, and
-    filters that name it go on working."""
+    filters that name it go on working.
+
+    >>> issubclass(CuSparseEfficiencyWarning, SparseEfficiencyWarning)
+    True
+    """
 
 
 class JAXSparse(ABC):
@@ -36,6 +58,12 @@ class JAXSparse(ABC):
     `data` has the elements, `shape` is that of the array they stand for. Positions that are out of
     bounds hold nothing: they are padding. Sparse arrays are pytrees; their leaves are the data and
     the positions, so `jit`, `vmap` and the loops of `lax` take and give them.
+
+    >>> from pullback import jit
+    >>> from pullback.experimental.sparse import BCOO
+    >>> m = BCOO.fromdense(np.diag([1.0, 2.0, 3.0]))
+    >>> isinstance(m, JAXSparse), m.nse, m.size, jit(lambda m: m.T)(m)
+    (True, 3, 9, BCOO(float32[3, 3], nse=3))
     """
 
     data: Any

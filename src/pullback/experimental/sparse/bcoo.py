@@ -112,13 +112,22 @@ class BCOO(Batched):
     def fromdense(
         cls, mat: Any, *, nse: int | None = None, index_dtype: Any = np.int32, n_dense: int = 0, n_batch: int = 0
     ) -> BCOO:
-        """The elements of a dense array that are not zero. See `bcoo_fromdense`."""
+        """The elements of a dense array that are not zero. See `bcoo_fromdense`.
+
+        >>> BCOO.fromdense(jnp.array([[0, 2], [3, 0]]), nse=3).data  # one is padding
+        Array([2, 3, 0], dtype=int32)
+        """
         return bcoo_fromdense(mat, nse=nse, index_dtype=index_dtype, n_dense=n_dense, n_batch=n_batch)
 
     @classmethod
     def from_scipy_sparse(cls, mat: Any, *, index_dtype: Any = None, n_dense: int = 0, n_batch: int = 0) -> BCOO:
         """A matrix of scipy.sparse, in any of its formats. Raises NotImplementedError for batch or
-        dense axes, which those do not have."""
+        dense axes, which those do not have.
+
+        >>> import scipy.sparse
+        >>> BCOO.from_scipy_sparse(scipy.sparse.eye_array(3, k=1, format="csr", dtype="float32"))
+        BCOO(float32[3, 3], nse=2)
+        """
         if n_dense or n_batch:
             raise NotImplementedError("BCOO.from_scipy_sparse with n_dense or n_batch: use update_layout on the result")
         mat = mat.tocoo()
@@ -177,12 +186,22 @@ class BCOO(Batched):
         return bcoo_transpose(self, permutation=permutation)
 
     def sort_indices(self) -> BCOO:
-        """The same array, with its positions in order."""
+        """The same array, with its positions in order. See `bcoo_sort_indices`.
+
+        >>> m = BCOO((jnp.array([1.0, 2.0]), jnp.array([[5], [3]])), shape=(8,))
+        >>> m.sort_indices().indices.tolist()
+        [[3], [5]]
+        """
         return bcoo_sort_indices(self)
 
     def sum_duplicates(self, nse: int | None = None, remove_zeros: bool = True) -> BCOO:
         """The same array, each position once. See `bcoo_sum_duplicates`. With `remove_zeros` and
-        without `nse`, elements that were zero are left out."""
+        without `nse`, elements that were zero are left out.
+
+        >>> m = BCOO((jnp.array([1.0, 2.0, 0.0]), jnp.array([[3], [3], [0]])), shape=(8,))
+        >>> m.sum_duplicates().indices.tolist(), m.sum_duplicates().data.tolist()
+        ([[3]], [3.0])
+        """
         if remove_zeros and nse is None:
             mat = bcoo_eliminate_zeros(self)
             return bcoo_sum_duplicates(mat)
@@ -191,7 +210,12 @@ class BCOO(Batched):
     def update_layout(
         self, *, n_batch: int | None = None, n_dense: int | None = None, on_inefficient: str | None = "error"
     ) -> BCOO:
-        """The same array with other numbers of batch and dense axes. See `bcoo_update_layout`."""
+        """The same array with other numbers of batch and dense axes. See `bcoo_update_layout`.
+
+        >>> m = BCOO.fromdense(jnp.array([[1, 0], [0, 2]]), n_batch=1)
+        >>> m.indices.shape, m.update_layout(n_batch=0).indices.shape
+        ((2, 1, 1), (2, 2))
+        """
         return bcoo_update_layout(self, n_batch=n_batch, n_dense=n_dense, on_inefficient=on_inefficient)
 
 
@@ -230,7 +254,13 @@ def over_batch(fun: Callable[..., Any], n_batch: int, *args: Any) -> Any:
 
 
 def bcoo_todense(mat: BCOO) -> Array:
-    """The dense array. Elements at one position add up (booleans by or)."""
+    """The dense array of a BCOO, of its shape and dtype. Elements at one position add up (booleans by
+    or); what is out of bounds is dropped. Raises TypeError for what is no BCOO.
+
+    >>> m = BCOO((jnp.array([1.0, 2.0, 5.0]), jnp.array([[3], [3], [0]])), shape=(4,))
+    >>> bcoo_todense(m)
+    Array([5., 0., 0., 3.], dtype=float32)
+    """
     return _todense(*full_batch(bcoo(mat, "bcoo_todense")), shape=mat.shape)
 
 
@@ -335,6 +365,9 @@ def bcoo_extract(sparr: BCOO, arr: Any, *, assume_unique: bool | None = None) ->
 
     Unless positions are unique, or `assume_unique` says so, only the first of several equal ones
     gets the element, so that they add up to it. Raises ValueError if the shapes differ.
+
+    >>> bcoo_extract(BCOO.fromdense(jnp.eye(2)), jnp.array([[1, 2], [3, 4]])).data
+    Array([1, 4], dtype=int32)
     """
     x = dense(arr)
     if x.shape != bcoo(sparr, "bcoo_extract").shape:
@@ -398,7 +431,13 @@ def is_first(indices: Any, shape: Shape) -> Any:
 
 
 def bcoo_sort_indices(mat: BCOO) -> BCOO:
-    """The same array, with its positions in lexicographic order and padding last."""
+    """The same array, with its positions in lexicographic order and padding last. Raises TypeError for
+    what is no BCOO.
+
+    >>> m = BCOO((jnp.array([1.0, 2.0, 3.0]), jnp.array([[1, 0], [0, 1], [0, 0]])), shape=(2, 2))
+    >>> bcoo_sort_indices(m).data
+    Array([3., 2., 1.], dtype=float32)
+    """
     sparse = bcoo(mat, "bcoo_sort_indices").shape[mat.n_batch : mat.n_batch + mat.n_sparse]
 
     def in_order(data: Any, indices: Any) -> Any:

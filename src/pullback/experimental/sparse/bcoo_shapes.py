@@ -145,7 +145,11 @@ def _prefix(shape: Shape, size: int) -> int | None:
 
 
 def bcoo_squeeze(arr: BCOO, *, dimensions: Sequence[int]) -> BCOO:
-    """The array without axes of length 1. Raises ValueError for others."""
+    """The array without the axes `dimensions`, which have length 1. Raises ValueError for others.
+
+    >>> bcoo_squeeze(BCOO.fromdense(jnp.ones((1, 3))), dimensions=(0,))
+    BCOO(float32[3], nse=3)
+    """
     axes = _axes(dimensions, bcoo(arr, "bcoo_squeeze").ndim, "bcoo_squeeze")
     if any(arr.shape[a] != 1 for a in axes):
         raise ValueError(
@@ -316,7 +320,13 @@ def _block(x: Any, parts: Sequence[tuple[int, Any, int, int]]) -> Any:
 
 def bcoo_dynamic_slice(mat: BCOO, start_indices: Sequence[Any], slice_sizes: Sequence[int]) -> BCOO:
     """The block of shape `slice_sizes` that starts at `start_indices`, which may be traced, and is
-    moved into the array where it would reach beyond it. Raises TypeError for blocks that do not fit.
+    moved into the array where it would reach beyond it. Raises TypeError for blocks that do not
+    fit.
+
+    >>> m = BCOO.fromdense(jnp.array([[1, 0, 2], [0, 3, 0]]))
+    >>> bcoo_dynamic_slice(m, (0, 9), (2, 2)).todense()  # starts at column 1
+    Array([[0, 2],
+           [3, 0]], dtype=int32)
     """
     shape, sizes = bcoo(mat, "bcoo_dynamic_slice").shape, integers(slice_sizes, "slice_sizes")
     starts = [as_array(s) for s in start_indices]
@@ -330,7 +340,12 @@ def bcoo_dynamic_slice(mat: BCOO, start_indices: Sequence[Any], slice_sizes: Seq
 
 
 def bcoo_rev(operand: Any, dimensions: Sequence[int]) -> BCOO:
-    """The array with the elements along axes in reverse order."""
+    """The array with the elements along the axes `dimensions` in reverse order: only positions change.
+    Raises as `lax.rev`.
+
+    >>> bcoo_rev(BCOO.fromdense(jnp.array([0, 7, 0, 0])), (0,)).todense()
+    Array([0, 0, 7, 0], dtype=int32)
+    """
     mat = bcoo(operand, "bcoo_rev")
     axes = _axes(dimensions, mat.ndim, "bcoo_rev")
     nb, ns, shape = mat.n_batch, mat.n_sparse, mat.shape
@@ -379,6 +394,13 @@ def bcoo_gather(
 
     Windows that would reach beyond the array are moved into it (mode "clip"), or hold nothing.
     Raises NotImplementedError for batching axes of the operand.
+
+    >>> from pullback.lax import GatherDimensionNumbers
+    >>> rows = GatherDimensionNumbers(offset_dims=(1,), collapsed_slice_dims=(0,), start_index_map=(0,))
+    >>> m = BCOO.fromdense(jnp.array([[1, 0], [0, 2], [3, 4]]))
+    >>> bcoo_gather(m, jnp.array([[2], [0]]), rows, (1, 2)).todense()
+    Array([[3, 4],
+           [1, 0]], dtype=int32)
     """
     del unique_indices, indices_are_sorted, fill_value
     mat, starts, n = bcoo(operand, "bcoo_gather"), dense(start_indices), dimension_numbers
@@ -426,8 +448,15 @@ def bcoo_conv_general_dilated(
 ) -> BCOO:
     """`lax.conv_general_dilated` of sparse arrays (a dense operand is taken as one) in one spatial
     dimension, of one batch and one feature, without strides and dilation (NotImplementedError
-    otherwise). The result has room for every pair of elements; products are computed in the operands'
-    full precision, the most that `precision` can ask for."""
+    otherwise).
+
+    The result has room for every pair of elements; products are computed in the operands' full
+    precision, the most that `precision` can ask for.
+
+    >>> x, kernel = BCOO.fromdense(jnp.array([[[0.0, 1.0, 0.0, 0.0]]])), BCOO.fromdense(jnp.array([[[1.0, 2.0]]]))
+    >>> bcoo_conv_general_dilated(x, kernel, window_strides=(1,), padding=[(1, 0)]).todense()
+    Array([[[0., 2., 1., 0.]]], dtype=float32)
+    """
     del precision
     no_sharding("bcoo_conv_general_dilated", out_sharding)
     x, y = (a if isinstance(a, BCOO) else bcoo_fromdense(a, nse=dense(a).size) for a in (lhs, rhs))

@@ -94,13 +94,22 @@ class BCSR(Batched):
     def fromdense(
         cls, mat: Any, *, nse: int | None = None, index_dtype: Any = np.int32, n_dense: int = 0, n_batch: int = 0
     ) -> BCSR:
-        """The elements of a dense array that are not zero. See `bcsr_fromdense`."""
+        """The elements of a dense array that are not zero. See `bcsr_fromdense`.
+
+        >>> BCSR.fromdense(jnp.array([[0, 2], [3, 0]])).indptr
+        Array([0, 1, 2], dtype=int32)
+        """
         return bcsr_fromdense(mat, nse=nse, n_batch=n_batch, n_dense=n_dense, index_dtype=index_dtype)
 
     @classmethod
     def from_scipy_sparse(cls, mat: Any, *, index_dtype: Any = None, n_dense: int = 0, n_batch: int = 0) -> BCSR:
         """A matrix of scipy.sparse, in any of its formats. Raises NotImplementedError for batch or
-        dense axes."""
+        dense axes.
+
+        >>> import scipy.sparse
+        >>> BCSR.from_scipy_sparse(scipy.sparse.eye_array(3, k=1, dtype="float32")).indptr.tolist()
+        [0, 1, 2, 2]
+        """
         if n_dense or n_batch:
             raise NotImplementedError("BCSR.from_scipy_sparse with n_dense or n_batch")
         mat = mat.tocsr()
@@ -110,8 +119,11 @@ class BCSR(Batched):
 
     @classmethod
     def from_bcoo(cls, arr: BCOO) -> BCSR:
-        """The same array by compressed rows. Raises NotImplementedError unless two axes are
-        sparse."""
+        """The same array by compressed rows. Raises NotImplementedError unless two axes are sparse.
+
+        >>> BCSR.from_bcoo(BCOO.fromdense(jnp.array([[0, 2], [3, 4]]))).indptr.tolist()
+        [0, 1, 3]
+        """
         if arr.n_sparse != 2:
             raise NotImplementedError(f"BCSR.from_bcoo requires n_sparse=2, got {arr!r} with {arr.n_sparse}")
         mat = arr if arr.indices_sorted else bcoo_sort_indices(arr)
@@ -152,7 +164,11 @@ class BCSR(Batched):
         return cls(parts, shape=shape)
 
     def to_bcoo(self) -> BCOO:
-        """The same array by coordinates."""
+        """The same array by coordinates.
+
+        >>> BCSR.fromdense(jnp.array([[0, 2], [3, 4]])).to_bcoo().indices.tolist()
+        [[0, 1], [1, 0], [1, 1]]
+        """
         data, indices, indptr = self._full()
         rows = over_batch(lambda p: rows_of_pointers(p, self.nse), self.n_batch, indptr)
         indices = jnp.stack([rows.astype(indices.dtype), indices], -1)
@@ -164,11 +180,21 @@ class BCSR(Batched):
         return bcsr_todense(self)
 
     def sum_duplicates(self, nse: int | None = None, remove_zeros: bool = True) -> BCSR:
-        """The same array, each position once. See `BCOO.sum_duplicates`."""
+        """The same array, each position once. See `BCOO.sum_duplicates`.
+
+        >>> m = BCSR((jnp.array([1.0, 2.0]), jnp.array([1, 1]), jnp.array([0, 2])), shape=(1, 2))
+        >>> m.sum_duplicates().data
+        Array([3.], dtype=float32)
+        """
         return BCSR.from_bcoo(self.to_bcoo().sum_duplicates(nse, remove_zeros))
 
     def transpose(self, axes: Sequence[int] | None = None) -> BCSR:
-        """The array with its axes permuted: that of the BCOO, by rows again."""
+        """The array with its axes permuted (reversed, if `axes` is None): that of the BCOO, by rows
+        again.
+
+        >>> BCSR.fromdense(jnp.array([[0, 2], [3, 4]])).transpose().data
+        Array([3, 2, 4], dtype=int32)
+        """
         return BCSR.from_bcoo(self.to_bcoo().transpose(axes))
 
 
@@ -185,8 +211,13 @@ def bcsr(x: Any, what: str) -> BCSR:
 def bcsr_fromdense(
     mat: Any, *, nse: int | None = None, n_batch: int = 0, n_dense: int = 0, index_dtype: Any = jnp.int32
 ) -> BCSR:
-    """The elements of a dense array that are not zero, by compressed rows. See `bcoo_fromdense`.
-    Raises ValueError unless two axes are sparse."""
+    """The elements of a dense array that are not zero, by compressed rows. Arguments are those of
+    `bcoo_fromdense`. Raises ValueError unless two axes are sparse.
+
+    >>> m = bcsr_fromdense(jnp.array([[0, 2, 0], [3, 0, 4]]))
+    >>> m.data.tolist(), m.indices.tolist(), m.indptr.tolist()
+    ([2, 3, 4], [1, 0, 2], [0, 1, 3])
+    """
     x = dense(mat)
     if x.ndim - n_batch - n_dense != 2:
         raise ValueError(
@@ -196,13 +227,23 @@ def bcsr_fromdense(
 
 
 def bcsr_todense(mat: BCSR) -> Array:
-    """The dense array."""
+    """The dense array of a BCSR, of its shape and dtype. Raises TypeError for what is no BCSR.
+
+    >>> bcsr_todense(BCSR((jnp.array([7, 8]), jnp.array([0, 1]), jnp.array([0, 0, 2])), shape=(2, 2)))
+    Array([[0, 0],
+           [7, 8]], dtype=int32)
+    """
     return bcsr(mat, "bcsr_todense").to_bcoo().todense()
 
 
 def bcsr_extract(indices: Any, indptr: Any, mat: Any) -> Array:
-    """The elements of a dense array at the positions of a BCSR, as its data. Raises ValueError if
-    shapes do not fit."""
+    """The elements of a dense array at the positions of a BCSR, as its data, of shape (*batch, nse,
+    *dense). Raises ValueError if shapes do not fit.
+
+    >>> m = BCSR.fromdense(jnp.eye(2))
+    >>> bcsr_extract(m.indices, m.indptr, jnp.array([[1, 2], [3, 4]]))
+    Array([1, 4], dtype=int32)
+    """
     columns, pointers, x = dense(indices), dense(indptr), dense(mat)
     nb, nse = columns.ndim - 1, columns.shape[-1]
     if nb < 0 or pointers.ndim != nb + 1 or x.ndim < nb + 2 or pointers.shape[-1] != x.shape[nb] + 1:
@@ -214,7 +255,13 @@ def bcsr_extract(indices: Any, indptr: Any, mat: Any) -> Array:
 
 
 def bcsr_sum_duplicates(mat: BCSR, nse: int | None = None) -> BCSR:
-    """The same array with each position once. See `bcoo_sum_duplicates`."""
+    """The same array with each position once. See `bcoo_sum_duplicates`. Raises TypeError for what is
+    no BCSR.
+
+    >>> m = BCSR((jnp.array([1.0, 2.0]), jnp.array([1, 1]), jnp.array([0, 2])), shape=(1, 2))
+    >>> bcsr_sum_duplicates(m, nse=1).data
+    Array([3.], dtype=float32)
+    """
     return BCSR.from_bcoo(bcoo_sum_duplicates(bcsr(mat, "bcsr_sum_duplicates").to_bcoo(), nse))
 
 
@@ -254,14 +301,24 @@ def bcsr_dot_general(
 def bcsr_broadcast_in_dim(
     mat: BCSR, *, shape: Sequence[int], broadcast_dimensions: Sequence[int], sharding: Any = None
 ) -> BCSR:
-    """The array repeated along new axes. See `bcoo_broadcast_in_dim`."""
+    """The array repeated along new axes. See `bcoo_broadcast_in_dim`, whose arguments it takes.
+
+    >>> bcsr_broadcast_in_dim(BCSR.fromdense(jnp.eye(2)), shape=(3, 2, 2), broadcast_dimensions=(1, 2))
+    BCSR(float32[3, 2, 2], nse=2, n_batch=1)
+    """
     x = bcsr(mat, "bcsr_broadcast_in_dim").to_bcoo()
     out = bcoo_broadcast_in_dim(x, shape=shape, broadcast_dimensions=broadcast_dimensions, sharding=sharding)
     return BCSR.from_bcoo(out)
 
 
 def bcsr_concatenate(operands: Sequence[BCSR], *, dimension: int) -> BCSR:
-    """Arrays one after the other along an axis. See `bcoo_concatenate`."""
+    """Arrays one after the other along the axis `dimension`. See `bcoo_concatenate`. Raises ValueError
+    if one of them is no BCSR.
+
+    >>> m = BCSR.fromdense(jnp.eye(2))
+    >>> bcsr_concatenate([m, m], dimension=0).indptr.tolist()
+    [0, 1, 2, 3, 4]
+    """
     if not all(isinstance(x, BCSR) for x in operands):
         raise ValueError(f"bcsr_concatenate: expected operands to be a sequence of BCSR arrays, got {operands!r:.200}")
     return BCSR.from_bcoo(bcoo_concatenate([x.to_bcoo() for x in operands], dimension=dimension))

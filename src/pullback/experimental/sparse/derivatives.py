@@ -147,7 +147,13 @@ def jacfwd(
 def jacrev(
     fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, **kwargs: Any
 ) -> Callable[..., Any]:
-    """`pullback.jacrev` of a function of sparse arrays. See `jacfwd`."""
+    """`pullback.jacrev` of a function of sparse arrays. See `jacfwd`.
+
+    >>> m = BCOO.fromdense(jnp.array([[0.0, 2.0], [3.0, 0.0]]))
+    >>> jacrev(lambda m: m @ jnp.array([1.0, 10.0]))(m).todense()[0]  # of the first row's product
+    Array([[ 0., 10.],
+           [ 0.,  0.]], dtype=float32)
+    """
     return _jacobian(dense.jacrev, fun, argnums, has_aux, kwargs)
 
 

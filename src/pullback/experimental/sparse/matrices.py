@@ -215,47 +215,93 @@ def _checked(mat: Any, cls: type[Matrix], x: Any, ndim: int, what: str) -> Any:
 
 
 def coo_fromdense(mat: Any, *, nse: int | None = None, index_dtype: Any = jnp.int32) -> COO:
-    """The elements of a dense matrix that are not zero. See `bcoo_fromdense`."""
+    """The elements of a dense matrix that are not zero, as a COO. See `bcoo_fromdense`. Raises
+    ValueError for what is no matrix.
+
+    >>> m = coo_fromdense(jnp.array([[0, 2], [3, 0]]))
+    >>> m.data.tolist(), m.row.tolist(), m.col.tolist()
+    ([2, 3], [0, 1], [1, 0])
+    """
     out: COO = COO.fromdense(mat, nse=nse, index_dtype=index_dtype)
     return out
 
 
 def coo_todense(mat: COO) -> Array:
-    """The dense matrix."""
+    """The dense matrix of a COO. Elements at one position add up.
+
+    >>> coo_todense(COO((jnp.array([1, 2]), jnp.array([0, 0]), jnp.array([1, 1])), shape=(2, 2)))
+    Array([[0, 3],
+           [0, 0]], dtype=int32)
+    """
     return mat.todense()
 
 
 def coo_matvec(mat: COO, v: Any, transpose: bool = False) -> Array:
-    """The matrix, or its transpose, times a vector. Raises TypeError for other shapes."""
+    """The matrix (m, n), or its transpose, times a vector of n (of m) elements. Raises TypeError for
+    other shapes and for what is no COO.
+
+    >>> m = coo_fromdense(jnp.array([[0.0, 2.0], [3.0, 0.0]]))
+    >>> coo_matvec(m, jnp.array([1.0, 10.0])), coo_matvec(m, jnp.array([1.0, 10.0]), transpose=True)
+    (Array([20.,  3.], dtype=float32), Array([30.,  2.], dtype=float32))
+    """
     out: Array = mat._times(_checked(mat, COO, v, 1, "coo_matvec"), transpose)
     return out
 
 
 def coo_matmat(mat: COO, B: Any, *, transpose: bool = False) -> Array:
-    """The matrix, or its transpose, times a dense matrix. Raises TypeError for other shapes."""
+    """The matrix (m, n), or its transpose, times a dense matrix (n, k) (or (m, k)). Raises TypeError
+    for other shapes and for what is no COO.
+
+    >>> coo_matmat(coo_fromdense(jnp.array([[0.0, 2.0], [3.0, 0.0]])), jnp.array([[1.0, 2.0], [3.0, 4.0]]))
+    Array([[6., 8.],
+           [3., 6.]], dtype=float32)
+    """
     out: Array = mat._times(_checked(mat, COO, B, 2, "coo_matmat"), transpose)
     return out
 
 
 def csr_fromdense(mat: Any, *, nse: int | None = None, index_dtype: Any = np.int32) -> CSR:
-    """The elements of a dense matrix that are not zero. See `bcoo_fromdense`."""
+    """The elements of a dense matrix that are not zero, as a CSR. See `bcoo_fromdense`. Raises
+    ValueError for what is no matrix.
+
+    >>> m = csr_fromdense(jnp.array([[0, 2], [3, 4]]))
+    >>> m.data.tolist(), m.indices.tolist(), m.indptr.tolist()
+    ([2, 3, 4], [1, 0, 1], [0, 1, 3])
+    """
     out: CSR = CSR.fromdense(mat, nse=nse, index_dtype=index_dtype)
     return out
 
 
 def csr_todense(mat: CSR) -> Array:
-    """The dense matrix."""
+    """The dense matrix of a CSR. Elements at one position add up.
+
+    >>> csr_todense(CSR((jnp.array([7, 8]), jnp.array([0, 1]), jnp.array([0, 0, 2])), shape=(2, 2)))
+    Array([[0, 0],
+           [7, 8]], dtype=int32)
+    """
     return mat.todense()
 
 
 def csr_matvec(mat: CSR, v: Any, transpose: bool = False) -> Array:
-    """The matrix, or its transpose, times a vector. Raises TypeError for other shapes."""
+    """The matrix (m, n), or its transpose, times a vector of n (of m) elements. Raises TypeError for
+    other shapes and for what is no CSR.
+
+    >>> m = csr_fromdense(jnp.array([[0.0, 2.0], [3.0, 0.0]]))
+    >>> csr_matvec(m, jnp.array([1.0, 10.0])), csr_matvec(m, jnp.array([1.0, 10.0]), transpose=True)
+    (Array([20.,  3.], dtype=float32), Array([30.,  2.], dtype=float32))
+    """
     out: Array = mat._times(_checked(mat, CSR, v, 1, "csr_matvec"), transpose)
     return out
 
 
 def csr_matmat(mat: CSR, B: Any, *, transpose: bool = False) -> Array:
-    """The matrix, or its transpose, times a dense matrix. Raises TypeError for other shapes."""
+    """The matrix (m, n), or its transpose, times a dense matrix (n, k) (or (m, k)). Raises TypeError
+    for other shapes and for what is no CSR.
+
+    >>> csr_matmat(csr_fromdense(jnp.array([[0.0, 2.0], [3.0, 0.0]])), jnp.array([[1.0, 2.0], [3.0, 4.0]]))
+    Array([[6., 8.],
+           [3., 6.]], dtype=float32)
+    """
     out: Array = mat._times(_checked(mat, CSR, B, 2, "csr_matmat"), transpose)
     return out
 

@@ -60,8 +60,17 @@ def value_of(bundle: Bundle) -> Any:
 
 
 class SparseTracer(Tracer):
-    """A sparse value, as a sparsified function sees it: an array of its shape. `spvalue` is the
-    BCOO or BCSR."""
+    """A sparse value, as a sparsified function sees it: an array of its shape. `spvalue` is the BCOO
+    or BCSR.
+
+    >>> from pullback.experimental.sparse import sparsify
+    >>> def f(x):
+    ...     print(x)
+    ...     return 2 * x
+    >>> sparsify(f)(BCOO.fromdense([[0.0, 2.0], [3.0, 0.0]]))
+    SparseTracer<float32[2,2]>
+    BCOO(float32[2, 2], nse=2)
+    """
 
     __slots__ = ("spvalue",)
     spvalue: Any
