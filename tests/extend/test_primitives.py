@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -220,6 +221,41 @@ def test_lowering_rules_that_call_the_host():
 
     mlir.register_lowering(p, rule)
     assert pb.jit(lambda x: p.bind(x) * 2)(3.0).tolist() == [6.0, 8.0]
+
+
+@pytest.mark.parametrize(
+    "name", ["bool", "int4", "int8", "uint32", "bfloat16", "float8_e4m3fn", "float32", "complex64"]
+)
+def test_arrays_of_all_dtypes_are_constants_and_attributes_of_mlir(name):
+    from pullback.interpreters.mlir import ir
+
+    dtype = np.dtype(getattr(ml_dtypes, name, name))
+    with mlir.make_ir_context(), ir.Location.unknown(), ir.InsertionPoint(ir.Module.create().body):
+        for shape in ((), (2,), (0,), (2, 3)):
+            value = np.ones(shape, dtype)
+            expected = str(mlir.aval_to_ir_type(pb.ShapeDtypeStruct(shape, dtype)))
+            assert str(mlir.ir_constant(value).type) == expected
+            assert str(mlir.ir_attribute(value)).endswith(f" : {expected}")
+
+
+def test_numbers_are_attributes_of_mlir():
+    values = {
+        3: "3 : i64",
+        -0.5: "-5.000000e-01 : f64",
+        True: "true",
+        np.int8(-1): "-1 : i8",
+        np.uint64(2**63): "9223372036854775808 : ui64",
+        np.float32(0.5): "5.000000e-01 : f32",
+        ml_dtypes.bfloat16(2): "2.000000e+00 : bf16",
+        ml_dtypes.int4(-3): "-3 : i4",
+    }
+    with mlir.make_ir_context():  # and no location
+        assert {v: str(mlir.ir_attribute(v)) for v in values} == values
+        assert str(mlir.ir_attribute([1, "a"])) == '[1, "a"]'
+        with pytest.raises(OverflowError):
+            mlir.ir_attribute(2**63)
+        with pytest.raises(TypeError, match="is no attribute"):
+            mlir.ir_attribute(1j)
 
 
 def test_effects_keep_what_has_them():

@@ -40,8 +40,18 @@ def __getattr__(name: str) -> Any:
 
 
 def lower_fun(fun: Callable[..., Any], multiple_results: bool = True) -> Traced:
-    """The lowering rule of what `fun(*operands, **params)` does; a sequence of results with
-    `multiple_results`."""
+    """The lowering rule of what `fun(*operands, **params)` does, a function of arrays made of
+    Pullback's; a sequence of results with `multiple_results`. Raises TypeError for what cannot be
+    called.
+
+    >>> import pullback as pb
+    >>> from pullback.extend.core import Primitive
+    >>> p = Primitive("hypotenuse")
+    >>> _ = p.def_abstract_eval(lambda x, y: x)
+    >>> _ = register_lowering(p, lower_fun(lambda x, y: pb.numpy.sqrt(x * x + y * y), multiple_results=False))
+    >>> pb.jit(p.bind)(3.0, 4.0)
+    Array(5., dtype=float32, weak_type=True)
+    """
     if not callable(fun):
         raise TypeError(f"lower_fun takes a function, got {fun!r:.100}, at {user_line()}")
     return Traced(fun, multiple_results)
@@ -91,21 +101,36 @@ def register_lowering(
 
 
 def make_ir_context() -> Any:
-    """A context of MLIR that knows the dialects that programs are made of."""
+    """A context of MLIR that knows the dialects that programs are made of.
+
+    >>> with make_ir_context():
+    ...     dtype_to_ir_type("float32")
+    F32Type(f32)
+    """
     from pullback.xla.pjrt import mlir
 
     return mlir().new_context()
 
 
 def dtype_to_ir_type(dtype: Any) -> Any:
-    """The type of an element, in the current context."""
+    """The type of an element, in the current context.
+
+    >>> with make_ir_context():
+    ...     dtype_to_ir_type("bool"), dtype_to_ir_type("uint8"), dtype_to_ir_type("complex64")
+    (IntegerType(i1), IntegerType(ui8), ComplexType(complex<f32>))
+    """
     from pullback.xla.pjrt import mlir
 
     return mlir().ir.Type.parse(element_type(dtypes.canonicalize_dtype(dtype)))
 
 
 def aval_to_ir_type(ctx: Any, aval: ShapedArray | None = None) -> Any:
-    """The type of an array, in the current context. The context of the module may be left out."""
+    """The type of an array, in the current context. The context of the module may be left out.
+
+    >>> with make_ir_context():
+    ...     aval_to_ir_type(ShapedArray((2, 3), np.dtype("float32")))
+    RankedTensorType(tensor<2x3xf32>)
+    """
     from pullback.xla.pjrt import mlir
 
     aval = ctx if aval is None else aval
@@ -113,29 +138,68 @@ def aval_to_ir_type(ctx: Any, aval: ShapedArray | None = None) -> Any:
 
 
 def aval_to_ir_types(ctx: Any, aval: ShapedArray | None = None) -> tuple[Any, ...]:
-    """The types of what an array is made of: its own."""
+    """The types of what an array is made of: its own.
+
+    >>> with make_ir_context():
+    ...     aval_to_ir_types(ShapedArray((), np.dtype("int32")))
+    (RankedTensorType(tensor<i32>),)
+    """
     return (aval_to_ir_type(ctx, aval),)
 
 
 def ir_constant(val: Any, **options: Any) -> Any:
-    """An array as a constant, in the current place."""
+    """An array as a constant, in the current place: a value of MLIR. Raises TypeError for what is no
+    array.
+
+    >>> from pullback.interpreters.mlir import ir
+    >>> with make_ir_context() as context, ir.Location.unknown():
+    ...     module = ir.Module.create()
+    ...     with ir.InsertionPoint(module.body):
+    ...         x = ir_constant(np.float32([1, 2]))
+    >>> print(module)
+    module {
+      %cst = stablehlo.constant dense<[1.000000e+00, 2.000000e+00]> : tensor<2xf32>
+    }
+    """
+    from pullback.xla.pjrt import mlir
+
+    del options
+    return mlir().stablehlo.ConstantOp(_elements(np.asarray(as_array(val)))).result
+
+
+def _elements(value: np.ndarray[Any, Any]) -> Any:
+    """An array as an attribute: as text where it has a dtype that NumPy, and so a buffer, does not have."""
     from pullback.xla.pjrt import mlir
     from pullback.xla.text import dense
 
-    del options
     ir = mlir().ir
-    value = np.asarray(as_array(val))
-    text = f"{dense(value) if value.size else 'dense<>'} : {tensor_type(value.shape, value.dtype)}"
-    return mlir().stablehlo.ConstantOp(ir.Attribute.parse(text)).result
+    kind = tensor_type(value.shape, value.dtype)
+    if dtypes.is_numpys(value.dtype):
+        return ir.DenseElementsAttr.get(np.require(value, requirements="C"), type=ir.Type.parse(kind))
+    return ir.Attribute.parse(f"{dense(value)} : {kind}")
 
 
 def ir_constants(val: Any, **options: Any) -> tuple[Any, ...]:
-    """What an array is made of, as constants: one."""
+    """What an array is made of, as constants: one. See `ir_constant`.
+
+    >>> from pullback.interpreters.mlir import ir
+    >>> with make_ir_context() as context, ir.Location.unknown():
+    ...     module = ir.Module.create()
+    ...     with ir.InsertionPoint(module.body):
+    ...         print([x.type for x in ir_constants(np.int8([1, 2]))])
+    [RankedTensorType(tensor<2xi8>)]
+    """
     return (ir_constant(val, **options),)
 
 
 def ir_attribute(val: Any) -> Any:
-    """A number, text, array or sequence of these as an attribute, in the current context."""
+    """A boolean, number, text, array, sequence or dict of these as an attribute, in the current
+    context; Python's numbers have 64 bits. Raises TypeError for other things.
+
+    >>> with make_ir_context():
+    ...     print(ir_attribute({"axis": np.int32(1), "names": ["a", True], "scale": 0.5}))
+    {axis = 1 : i32, names = ["a", true], scale = 5.000000e-01 : f64}
+    """
     from pullback.xla.pjrt import mlir
 
     ir = mlir().ir
@@ -148,44 +212,69 @@ def ir_attribute(val: Any) -> Any:
     if isinstance(val, dict):
         return ir.DictAttr.get({k: ir_attribute(v) for k, v in val.items()})
     if isinstance(val, np.ndarray):
-        return ir.DenseElementsAttr.get(np.ascontiguousarray(val))
-    if isinstance(val, (int, np.integer)):
-        kind = "i64" if isinstance(val, int) else element_type(val.dtype)
-        return ir.IntegerAttr.get(ir.Type.parse(kind), int(val))
-    if isinstance(val, (float, np.floating)):
-        kind = "f64" if type(val) is float else element_type(val.dtype)
-        return ir.FloatAttr.get(ir.Type.parse(kind), float(val))
+        return _elements(val)
+    if isinstance(val, (int, float)) and not isinstance(val, np.generic):
+        val = np.int64(val) if isinstance(val, int) else np.float64(val)
+    if isinstance(val, np.generic) and dtypes.is_integer(val.dtype):
+        # As text: the constructor does not take what is above the 64-bit integers with a sign.
+        return ir.Attribute.parse(f"{int(val)} : {element_type(val.dtype)}")
+    if isinstance(val, np.generic) and dtypes.is_float(val.dtype):
+        return ir.FloatAttr.get(ir.Type.parse(element_type(val.dtype)), float(val), ir.Location.unknown())
     if isinstance(val, ir.Attribute):
         return val
     raise TypeError(f"ir_attribute: {val!r:.100} of type {type(val).__name__!r} is no attribute, at {user_line()}")
 
 
 def i32_attr(i: int) -> Any:
-    """A 32-bit integer as an attribute."""
+    """A 32-bit integer as an attribute.
+
+    >>> with make_ir_context():
+    ...     i32_attr(7)
+    IntegerAttr(7 : i32)
+    """
     return ir_attribute(np.int32(i))
 
 
 def i64_attr(i: int) -> Any:
-    """A 64-bit integer as an attribute."""
+    """A 64-bit integer as an attribute.
+
+    >>> with make_ir_context():
+    ...     i64_attr(7)
+    IntegerAttr(7 : i64)
+    """
     return ir_attribute(np.int64(i))
 
 
 def dense_int_array(xs: Sequence[int]) -> Any:
-    """A sequence of integers as an attribute of operations."""
+    """A sequence of integers as an attribute of operations.
+
+    >>> with make_ir_context():
+    ...     dense_int_array([1, 0])
+    DenseI64ArrayAttr(array<i64: 1, 0>)
+    """
     from pullback.xla.pjrt import mlir
 
     return mlir().ir.DenseI64ArrayAttr.get(list(map(int, xs)))
 
 
 def dense_int_elements(xs: Sequence[int]) -> Any:
-    """A sequence of integers as an attribute, as custom calls have them."""
+    """A sequence of integers as an attribute, as custom calls have them.
+
+    >>> with make_ir_context():
+    ...     dense_int_elements([1, 0])
+    DenseElementsAttr(dense<[1, 0]> : tensor<2xi64>)
+    """
     from pullback.xla.pjrt import mlir
 
     return mlir().ir.DenseIntElementsAttr.get(np.asarray(xs, np.int64))
 
 
 def flatten_ir_values(xs: Any) -> list[Any]:
-    """Values, and sequences of values, as one list."""
+    """Values, and sequences of values, as one list.
+
+    >>> flatten_ir_values(["x", ("y", "z")])
+    ['x', 'y', 'z']
+    """
     return [y for x in xs for y in (x if isinstance(x, (list, tuple)) else (x,))]
 
 
@@ -193,7 +282,15 @@ flatten_ir_types = flatten_ir_values
 
 
 def shape_tensor(ctx: Any, sizes: Sequence[int] | None = None) -> Any:
-    """Lengths as a constant of 32-bit integers, in the current place."""
+    """Lengths as a constant of 32-bit integers, in the current place. See `ir_constant`.
+
+    >>> from pullback.interpreters.mlir import ir
+    >>> with make_ir_context() as context, ir.Location.unknown():
+    ...     module = ir.Module.create()
+    ...     with ir.InsertionPoint(module.body):
+    ...         print(shape_tensor([2, 3]).type)
+    tensor<2xi32>
+    """
     return ir_constant(np.asarray(ctx if sizes is None else sizes, np.int32))
 
 
