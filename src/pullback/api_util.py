@@ -54,7 +54,13 @@ def flatten_fun(fun: Callable[..., Any], store: Store, in_tree: Any, *args_flat:
 
 @transformation_with_aux2
 def flatten_fun_nokwargs(fun: Callable[..., Any], store: Store, in_tree: Any, *args_flat: Any) -> list[Any]:
-    """The same for functions without keywords: `in_tree` is the structure of `args`."""
+    """As `flatten_fun`, for functions without keywords: `in_tree` is the structure of `args`.
+
+    >>> from pullback.extend.linear_util import wrap_init
+    >>> flat, out_tree = flatten_fun_nokwargs(wrap_init(lambda p: {"sum": p["x"] + p["y"]}), tree_structure(({"x": 1, "y": 2},)))
+    >>> flat.call_wrapped(1, 2), out_tree().unflatten([3])
+    ([3], {'sum': 3})
+    """
     return _flat(fun, store, in_tree, args_flat, False)
 
 

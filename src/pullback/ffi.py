@@ -249,10 +249,16 @@ def _orders(name: str, layouts: Any, types: Sequence[ShapedArray]) -> tuple[Any,
 def register_ffi_target(name: str, fn: Any, platform: str = "cpu", api_version: int = 1, **kwargs: Any) -> None:
     """Make a foreign function known under a name, for `ffi_call`.
 
-    `fn` is a capsule with a pointer to its handler (see `pycapsule`), or a dict of such by the stages
-    "instantiate", "prepare", "initialize" and "execute". `api_version` is 1 for XLA's typed interface,
-    0 for the earlier one; other keyword arguments go to the runtime as they are. Raises TypeError for
-    what is no capsule. A name is registered once: another function under it is an error of the runtime.
+    `fn` is a capsule with a pointer to its handler (see `pycapsule`), or a dict of such by the
+    stages "instantiate", "prepare", "initialize" and "execute". `api_version` is 1 for XLA's typed
+    interface, 0 for the earlier one; other keyword arguments go to the runtime as they are. Raises
+    TypeError for what is no capsule. A name is registered once: another function under it is an
+    error of the runtime.
+
+    >>> register_ffi_target("rms_norm", "./norm.so")  # the function of the library, by `pycapsule`
+    Traceback (most recent call last):
+      ...
+    TypeError: register_ffi_target: 'rms_norm' must be a PyCapsule (see `ffi.pycapsule`) or a dict of such, got ...
     """
     stages = fn.values() if isinstance(fn, Mapping) else [fn]
     if not all(type(f).__name__ == "PyCapsule" for f in stages):
@@ -266,7 +272,9 @@ def register_ffi_target(name: str, fn: Any, platform: str = "cpu", api_version: 
 
 def register_ffi_type(name: str, type_registration: Any, platform: str = "cpu") -> None:
     """Make a type known that foreign functions keep between their stages. `type_registration` is a
-    dict with the capsules "type_id" and "type_info"."""
+    dict with the capsules "type_id" and "type_info". See "Stateful handlers" in XLA's documentation
+    of custom calls.
+    """
     from pullback.xla import pjrt
 
     pjrt.register_type(name, type_registration, platform)
@@ -286,7 +294,13 @@ def pycapsule(funcptr: Any) -> Any:
 
 
 def include_dir() -> str:
-    """The folder of XLA's headers for foreign functions: `xla/ffi/api/ffi.h` and others."""
+    """The folder of XLA's headers for foreign functions, which come with jaxlib: `xla/ffi/api/ffi.h`
+    and others.
+
+    >>> import os
+    >>> os.path.exists(os.path.join(include_dir(), "xla", "ffi", "api", "ffi.h"))
+    True
+    """
     from pullback.xla import pjrt
 
     return pjrt.include_directory()

@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 
 
 class Var:
-    """A variable of a program: its type, and an identity.
+    """A variable of a program: its type `aval`, and an identity. What a program prints as `a` is one.
 
-    Example: `a` in `b:f32[] = sin a`.
+    >>> import pullback as pb
+    >>> (a,) = pb.make_jaxpr(lambda x: 2 * x)(1.0).jaxpr.invars
+    >>> a.aval, a == Var(a.aval)
+    (ShapedArray(float32[], weak_type=True), False)
     """
 
     __slots__ = ("aval",)
@@ -47,7 +50,14 @@ class Var:
 class DropVar(Var):
     """The place of a result that nobody uses, printed `_`.
 
-    Example: the second result of `eigh` where only the first is used.
+    >>> import pullback as pb
+    >>> pb.make_jaxpr(lambda x: pb.lax.top_k(x, 1)[1])(pb.numpy.ones(3))
+    { lambda ; a:f32[3]. let
+        _:f32[1] b:i32[1] = top_k[
+          axis=0
+          k=1
+        ] a
+      in (b,) }
     """
 
     __slots__ = ()
@@ -81,7 +91,11 @@ class NameStack(NamedTuple):
     stack: tuple[Any, ...] = ()
 
     def extend(self, name: str) -> NameStack:
-        """With one more scope inside."""
+        """With one more scope inside.
+
+        >>> str(NameStack(("encoder",)).extend("layer"))
+        'encoder/layer'
+        """
         return NameStack((*self.stack, name))
 
     def __str__(self) -> str:
@@ -90,9 +104,15 @@ class NameStack(NamedTuple):
 
 class SourceInfo(NamedTuple):
     """Where an operation comes from: `traceback`, the place in the user's code (a code object and an
-    offset in it; None if nobody knows), and `name_stack`.
+    offset in it; None if nobody knows), and `name_stack`, the scopes around.
 
-    Example: `eqn.source_info`, that of an equation.
+    >>> import pullback as pb
+    >>> def f(x):
+    ...     with pb.named_scope("doubling"):
+    ...         return 2 * x
+    >>> eqn = pb.make_jaxpr(f)(1.0).eqns[0]
+    >>> str(eqn.source_info.name_stack)
+    'doubling'
     """
 
     traceback: Location | None
@@ -104,10 +124,15 @@ class SourceInfo(NamedTuple):
 
 
 class JaxprEqn:
-    """`outvars = primitive[params] invars`; `location` is the place in the user's code,
-    `name_stack` the enclosing named scopes.
+    """An equation of a program: `outvars = primitive[params] invars`.
 
-    Example: `b:f32[] = sin a` has the primitive `sin`, the operand a and the result b.
+    `invars` are `Var`s and `Literal`s, `outvars` `Var`s; `location` is the place in the user's
+    code, `name_stack` the enclosing named scopes.
+
+    >>> import pullback as pb
+    >>> eqn = pb.make_jaxpr(lambda x: x[::-1])(pb.numpy.ones(3)).eqns[-1]
+    >>> eqn.primitive, eqn.params, len(eqn.invars)
+    (rev, {'dimensions': (0,)}, 1)
     """
 
     __slots__ = ("primitive", "invars", "outvars", "params", "location", "name_stack")
@@ -137,8 +162,14 @@ class JaxprEqn:
     def replace(
         self, *, source_info: SourceInfo | None = None, effects: object = None, ctx: object = None, **changes: Argument
     ) -> JaxprEqn:
-        """A copy with some fields changed: arguments of the class, or place and scopes at once. Effects
-        are those of the primitive, whatever is given."""
+        """A copy with some fields changed: arguments of the class, or place and scopes at once.
+        Effects are those of the primitive, whatever is given.
+
+        >>> import pullback as pb
+        >>> eqn = pb.make_jaxpr(lambda x: pb.numpy.sin(x))(1.0).eqns[0]
+        >>> eqn.replace(primitive=pb.lax.cos_p)
+        a:f32[] = cos b
+        """
         del effects, ctx
         if source_info is not None:
             changes |= {"location": source_info.traceback, "name_stack": source_info.name_stack.stack}
@@ -162,9 +193,15 @@ class JaxprEqn:
 
 
 class Jaxpr:
-    """An open program: `constvars` and `invars` are given, `outvars` result.
+    """An open program: `constvars` and `invars` are given, `eqns` are done in turn, and `outvars`
+    result.
 
-    Example: `{ lambda ; a:f32[]. let b:f32[] = sin a in (b,) }`.
+    >>> import pullback as pb
+    >>> program = pb.make_jaxpr(lambda x, y: pb.numpy.sin(x) * y)(1.0, 2.0).jaxpr
+    >>> program
+    { lambda ; a:f32[] b:f32[]. let c:f32[] = sin a; d:f32[] = mul c b in (d,) }
+    >>> program.in_avals, [e.primitive.name for e in program.eqns]
+    ([ShapedArray(float32[], weak_type=True), ShapedArray(float32[], weak_type=True)], ['sin', 'mul'])
     """
 
     __slots__ = ("constvars", "invars", "outvars", "eqns", "debug_info")
@@ -185,7 +222,13 @@ class Jaxpr:
         self.debug_info = debug_info
 
     def replace(self, **changes: Argument) -> Jaxpr:
-        """A copy with some fields changed, which are the arguments of the class."""
+        """A copy with some fields changed, which are the arguments of the class.
+
+        >>> import pullback as pb
+        >>> program = pb.make_jaxpr(lambda x: (x + 1, 2 * x))(1.0).jaxpr
+        >>> program.replace(eqns=program.eqns[:1], outvars=program.outvars[:1])
+        { lambda ; a:f32[]. let b:f32[] = add a 1.0:f32[] in (b,) }
+        """
         return Jaxpr(**{name: getattr(self, name) for name in self.__slots__} | changes)
 
     @property
@@ -221,11 +264,13 @@ class ClosedJaxpr:
     """A program with the values of its constants, and everything that has been derived from it.
 
     A program's executables, its linearization, its transpose, its vectorizations are made once and
-    live as long as it does.
+    live as long as it does. `make_jaxpr` gives one; `jaxpr` is the open program, `consts` are the
+    values of its `constvars`.
 
     >>> import pullback as pb
-    >>> float(run(pb.make_jaxpr(lambda x: x + 1)(1.0), 1.0)[0])
-    2.0
+    >>> program = pb.make_jaxpr(lambda x: x + pb.numpy.arange(3.0))(1.0)
+    >>> program.out_avals, run(program, 1.0)
+    ([ShapedArray(float32[3])], [Array([1., 2., 3.], dtype=float32)])
     """
 
     __slots__ = ("jaxpr", "consts", "_derived", "__weakref__")
@@ -236,7 +281,13 @@ class ClosedJaxpr:
 
     def derived(self, key: Key, make: Callable[..., T], *args: object) -> T:
         """What `make(self, *args)` gave the first time it was asked for under `key`. With other
-        programs in the key, it is kept as long as all of them live."""
+        programs in the key, it is kept as long as all of them live.
+
+        >>> import pullback as pb
+        >>> program = pb.make_jaxpr(lambda x: 2 * x)(1.0)
+        >>> program.derived("length", lambda p: len(p.eqns)), program.derived("length", None)
+        (1, 1)
+        """
         found = self._derived.get(key)
         if found is None:
             owners: list[Any] = [self]
@@ -257,11 +308,26 @@ class ClosedJaxpr:
     debug_info = property(lambda self: self.jaxpr.debug_info, doc="That of the open program.")
 
     def replace(self, *, jaxpr: Jaxpr | None = None, consts: Sequence[Value] | None = None) -> ClosedJaxpr:
-        """Another program with these constants, or these constants for another program."""
+        """Another program with these constants, or these constants for another program.
+
+        >>> import pullback as pb
+        >>> program = pb.make_jaxpr(lambda x: x * np.float32([1, 2]))(1.0)
+        >>> run(program.replace(consts=[np.float32([10, 20])]), 3.0)
+        [Array([30., 60.], dtype=float32)]
+        """
         return ClosedJaxpr(self.jaxpr if jaxpr is None else jaxpr, self.consts if consts is None else consts)
 
     def map_jaxpr(self, change: Callable[[Jaxpr], Jaxpr]) -> ClosedJaxpr:
-        """The open program changed, closed by the same constants."""
+        """The open program changed, closed by the same constants.
+
+        >>> import pullback as pb
+        >>> program = pb.make_jaxpr(lambda x: (x + 1, 2 * x))(1.0)
+        >>> program.map_jaxpr(lambda jaxpr: jaxpr.replace(outvars=jaxpr.outvars[::-1]))
+        { lambda ; a:f32[]. let
+            b:f32[] = add a 1.0:f32[]
+            c:f32[] = mul 2.0:f32[] a
+          in (c, b) }
+        """
         return ClosedJaxpr(change(self.jaxpr), self.consts)
 
     def pretty_print(self, **options: Argument) -> str:

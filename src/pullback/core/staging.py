@@ -100,7 +100,9 @@ class stack_entry(Scope):
 class StagedTracer(Tracer):
     """A value of which only the type is known; `var` stands for it in the program.
 
-    Example: `x` in a function that `jit` traces, printed with its type.
+    >>> import pullback as pb
+    >>> pb.jit(lambda x: print(x, x.shape))(pb.numpy.ones((2, 3)))
+    Traced<float32[2,3]>with<JaxprTrace> (2, 3)
     """
 
     __slots__ = ("_aval", "_var")

@@ -126,12 +126,28 @@ def GeneralConvTranspose(
     return _convolution(True, dimension_numbers, out_chan, filter_shape, strides, padding, W_init, b_init)
 
 
-#: A convolution of images, channels last.
 Conv = functools.partial(GeneralConv, ("NHWC", "HWIO", "NHWC"))
-#: A transposed convolution of sequences, channels last.
+Conv.__doc__ = """A convolution of images, channels last: `GeneralConv` of ("NHWC", "HWIO", "NHWC").
+
+>>> init, apply = Conv(8, (3, 3), padding="SAME")
+>>> shape, params = init(random.key(0), (-1, 28, 28, 1))
+>>> shape, apply(params, jnp.ones((5, 28, 28, 1))).shape
+((-1, 28, 28, 8), (5, 28, 28, 8))
+"""
 Conv1DTranspose = functools.partial(GeneralConvTranspose, ("NHC", "HIO", "NHC"))
-#: A transposed convolution of images, channels last.
+Conv1DTranspose.__doc__ = """A transposed convolution of sequences, channels last: `GeneralConvTranspose` of ("NHC", "HIO",
+"NHC").
+
+>>> Conv1DTranspose(8, (4,), strides=(2,), padding="SAME")[0](random.key(0), (-1, 50, 1))[0]
+(-1, 100, 8)
+"""
 ConvTranspose = functools.partial(GeneralConvTranspose, ("NHWC", "HWIO", "NHWC"))
+ConvTranspose.__doc__ = """A transposed convolution of images, channels last: `GeneralConvTranspose` of ("NHWC", "HWIO",
+"NHWC").
+
+>>> ConvTranspose(1, (3, 3), strides=(2, 2), padding="SAME")[0](random.key(0), (-1, 14, 14, 8))[0]
+(-1, 28, 28, 1)
+"""
 
 
 def BatchNorm(

@@ -170,7 +170,11 @@ class set_current_trace(take_current_trace):
 
 
 def find_top_trace(_: Any) -> base.Trace:
-    """The current trace."""
+    """The current trace: what operations are told to. The argument is not looked at.
+
+    >>> find_top_trace(())
+    EvalTrace
+    """
     return current()
 
 
@@ -194,28 +198,56 @@ class OpaqueTraceState:
 
 
 def get_opaque_trace_state(convention: str | None = None) -> OpaqueTraceState:
-    """What stands for the transformation that is active: equal as long as the same one is."""
+    """What stands for the transformation that is active: equal as long as the same one is.
+
+    >>> import pullback as pb
+    >>> outside = get_opaque_trace_state()
+    >>> pb.jit(lambda x: print(get_opaque_trace_state() == outside))(1.0)
+    False
+    """
     del convention
     return OpaqueTraceState(current())
 
 
 def unsafe_get_axis_names_DO_NOT_USE() -> list[Any]:
-    """The names of the mapped axes around."""
+    """The names of the mapped axes around. For libraries that adapt to JAX's internals; programs use
+    `lax.axis_size`, which raises NameError where an axis is not mapped.
+
+    >>> import pullback as pb
+    >>> _ = pb.vmap(lambda x: print(unsafe_get_axis_names_DO_NOT_USE()), axis_name="i")(pb.numpy.ones(2))
+    ['i']
+    """
     return [name for name, _ in named_axes()]
 
 
 def nonempty_axis_env_DO_NOT_USE() -> bool:
-    """Whether there are mapped axes with names around."""
+    """Whether there are mapped axes with names around.
+
+    >>> nonempty_axis_env_DO_NOT_USE()
+    False
+    """
     return bool(named_axes())
 
 
 def unsafe_am_i_under_a_jit_DO_NOT_USE() -> bool:
-    """Whether what is done now ends up in a program."""
+    """Whether what is done now ends up in a program.
+
+    >>> import pullback as pb
+    >>> unsafe_am_i_under_a_jit_DO_NOT_USE()
+    False
+    >>> pb.jit(lambda x: print(unsafe_am_i_under_a_jit_DO_NOT_USE()))(1.0)
+    True
+    """
     return is_staging()
 
 
 def unsafe_am_i_under_a_vmap_DO_NOT_USE() -> bool:
-    """Whether a mapped axis is around."""
+    """Whether a mapped axis is around, with or without a name.
+
+    >>> import pullback as pb
+    >>> _ = pb.vmap(lambda x: print(unsafe_am_i_under_a_vmap_DO_NOT_USE()))(pb.numpy.ones(2))
+    True
+    """
     from pullback.transforms.vmap import BatchTrace
 
     trace = current()

@@ -27,7 +27,17 @@ from pullback.core.errors import user_line
 class StoreException(Exception):
     """What a transformation was to find out is not known yet, or is known already and different.
 
-    Example: `out_tree()` before the function was called.
+    >>> @transformation_with_aux2
+    ... def counting(fun, aux, *args):
+    ...     aux.store(len(args))
+    ...     return fun(*args)
+    >>> wrapped, count = counting(wrap_init(max))
+    >>> count()
+    Traceback (most recent call last):
+      ...
+    pullback.extend.linear_util.StoreException: no value was stored: the wrapped function has not been called
+    >>> wrapped.call_wrapped(1, 5, 3), count()
+    (5, 3)
     """
 
 
@@ -114,7 +124,12 @@ class WrappedFun:
 
     def wrap(self, gen: Callable[..., Any], gen_static_args: tuple[Any, ...], out_store: Store | None) -> WrappedFun:
         """The function in one more transformation, `gen(f_transformed, *gen_static_args, *args)`,
-        which is also given `out_store`, before its arguments, if there is one."""
+        which is also given `out_store`, before its arguments, if there is one. Decorators such as
+        `transformation2` call it.
+
+        >>> wrap_init(lambda x: 2 * x).wrap(lambda inner, n, x: inner(x) + n, (1,), None).call_wrapped(3)
+        7
+        """
         inner = self.f_transformed
         given = (inner, *gen_static_args) if out_store is None else (inner, out_store, *gen_static_args)
         return WrappedFun(
@@ -155,8 +170,12 @@ class WrappedFun:
 
 
 def wrap_init(f: Callable[..., Any], params: dict[str, Any] | None = None, *, debug_info: Any = None) -> WrappedFun:
-    """`f`, ready to be wrapped; with `params`, called with these keywords too. `debug_info` says
-    where it comes from (`api_util.debug_info`)."""
+    """`f`, ready to be wrapped; with `params`, called with these keywords too. `debug_info` says where
+    it comes from (`api_util.debug_info`). Raises TypeError for what cannot be called.
+
+    >>> wrap_init(int, {"base": 2}).call_wrapped("101")
+    5
+    """
     if not callable(f):
         raise TypeError(f"wrap_init takes a function, got {f!r:.100}, at {user_line()}")
     params = params or {}
@@ -240,8 +259,17 @@ def transformation(gen: Callable[..., Any], fun: WrappedFun, *gen_static_args: A
 def transformation_with_aux(
     gen: Callable[..., Any], fun: WrappedFun, *gen_static_args: Any, use_eq_store: bool = False
 ) -> tuple[WrappedFun, Callable[[], Any]]:
-    """The same, where the last pair yielded is of the result and of something that is found out:
-    the function, and a function that gives the latter. Decorates `gen`."""
+    """As `transformation`, where the last pair yielded is of the result and of something that is found
+    out: the function, and a function that gives the latter. Decorates `gen`.
+
+    >>> @transformation_with_aux
+    ... def counting(*args):
+    ...     result = yield args, {}
+    ...     yield result, len(args)
+    >>> wrapped, count = counting(wrap_init(max))
+    >>> wrapped.call_wrapped(1, 5, 3), count()
+    (5, 3)
+    """
     store = EqualStore() if use_eq_store else Store()
     return fun.wrap(_Generator(gen, _through_with_aux), gen_static_args, store), lambda: store.val
 
@@ -264,9 +292,18 @@ def transformation2(gen: Callable[..., Any], fun: WrappedFun, *gen_static_args: 
 def transformation_with_aux2(
     gen: Callable[..., Any], fun: WrappedFun, *gen_static_args: Any, use_eq_store: bool = False, unk_names: bool = False
 ) -> tuple[WrappedFun, Callable[[], Any]]:
-    """The same for one that finds something out: `gen(inner, store, *gen_static_args, *args)` says
-    it by `store.store(value)`. The function, and a function that gives the value. Decorates
-    `gen`."""
+    """As `transformation2`, for a function that finds something out: `gen(inner, store,
+    *gen_static_args, *args)` says it by `store.store(value)`. The function, and a function that
+    gives the value, or raises StoreException before it is known. Decorates `gen`.
+
+    >>> @transformation_with_aux2
+    ... def remembering(inner, store, *args):
+    ...     store.store(args)
+    ...     return inner(*args)
+    >>> wrapped, arguments = remembering(wrap_init(max))
+    >>> wrapped.call_wrapped(1, 5, 3), arguments()
+    (5, (1, 5, 3))
+    """
     del unk_names
     store = EqualStore() if use_eq_store else Store()
     return fun.wrap(gen, gen_static_args, store), lambda: store.val
@@ -274,7 +311,13 @@ def transformation_with_aux2(
 
 def merge_linear_aux(aux1: Callable[[], Any], aux2: Callable[[], Any]) -> tuple[bool, Any]:
     """What was found out by the one of two functions that has been called, and whether it is the
-    first. Raises StoreException if neither has been, or both."""
+    first. Raises StoreException if neither has been, or both.
+
+    >>> first, second = Store(), Store()
+    >>> second.store("two")
+    >>> merge_linear_aux(lambda: first.val, lambda: second.val)
+    (False, 'two')
+    """
     try:
         found = aux1()
     except StoreException:
@@ -289,7 +332,16 @@ def merge_linear_aux(aux1: Callable[[], Any], aux2: Callable[[], Any]) -> tuple[
 def cache(call: Callable[..., Any], *, explain: Any = None) -> Callable[..., Any]:
     """`call(wrapped, *args)`, which remembers its results as long as the function that is wrapped
     lives, for functions in equal transformations and equal (hashable) arguments, and under equal
-    options."""
+    options. `cache_clear()` of it forgets them.
+
+    >>> @cache
+    ... def doubled(fun, x):
+    ...     print("computed")
+    ...     return 2 * fun.call_wrapped(x)
+    >>> doubled(wrap_init(abs), -3), doubled(wrap_init(abs), -3)
+    computed
+    (6, 6)
+    """
     del explain
     from pullback.core.config import program_state
 

@@ -70,9 +70,21 @@ _SHORT_CALL = re.compile(r" call @")
 
 
 class ModuleContext:
-    """The module that a lowering rule builds operations in.
+    """The module that a lowering rule builds operations in: `module`, `context`, and the `platforms`
+    that it is for.
 
-    Example: `ctx.module_context.platforms` is `("cpu",)`.
+    >>> import pullback as pb
+    >>> from pullback.extend.core import Primitive
+    >>> from pullback.interpreters import mlir
+    >>> p = Primitive("same")
+    >>> _ = p.def_abstract_eval(lambda x: x)
+    >>> def rule(ctx, x):
+    ...     print(ctx.module_context.platforms)
+    ...     return [x]
+    >>> _ = mlir.register_lowering(p, rule)
+    >>> pb.jit(p.bind)(2.0)
+    ('cpu',)
+    Array(2., dtype=float32, weak_type=True)
     """
 
     def __init__(self, context: Any, module: Any, emit: Any) -> None:
@@ -130,7 +142,20 @@ class LoweringRuleContext(NamedTuple):
     """What a lowering rule that builds operations is told beside the operands: their types
     (`avals_in`), those of the results (`avals_out`), and where it is.
 
-    Example: `ctx.avals_out[0].shape`.
+    A rule that builds an operation of StableHLO by jaxlib's bindings of MLIR:
+
+    >>> import numpy as np, pullback as pb
+    >>> from jaxlib.mlir.dialects import stablehlo
+    >>> from pullback.extend.core import Primitive
+    >>> from pullback.interpreters import mlir
+    >>> p = Primitive("times_three")
+    >>> _ = p.def_abstract_eval(lambda x: x)
+    >>> def rule(ctx, x):
+    ...     (aval,) = ctx.avals_in
+    ...     return [stablehlo.multiply(x, mlir.ir_constant(np.full(aval.shape, 3, aval.dtype)))]
+    >>> _ = mlir.register_lowering(p, rule)
+    >>> pb.jit(p.bind)(2.0)
+    Array(6., dtype=float32, weak_type=True)
     """
 
     module_context: ModuleContext
@@ -211,9 +236,24 @@ def emit_python_callback(
     partitioned: bool = False,
     sharding: Any = None,
 ) -> tuple[list[Any], Any, None]:
-    """The results of `callback`, a function of NumPy arrays that gives a sequence of them, called
-    on the host whenever the program runs; the token, as it was; and nothing to be kept. Raises
-    NotImplementedError for platforms whose programs cannot call the host."""
+    """The results of `callback`, a function of NumPy arrays that gives a sequence of them, called on
+    the host whenever the program runs; the token, as it was; and nothing to be kept. For lowering
+    rules.
+
+    Raises NotImplementedError for platforms whose programs cannot call the host.
+
+    >>> import numpy as np, pullback as pb
+    >>> from pullback.extend.core import Primitive
+    >>> from pullback.interpreters import mlir
+    >>> p = Primitive("median")
+    >>> _ = p.def_abstract_eval(lambda x: x.update(shape=()))
+    >>> def rule(ctx, x):
+    ...     median = lambda x: [np.median(x).astype(x.dtype)]
+    ...     return emit_python_callback(ctx, median, None, [x], ctx.avals_in, ctx.avals_out, has_side_effect=False)[0]
+    >>> _ = mlir.register_lowering(p, rule)
+    >>> pb.jit(p.bind)(np.float32([5, 1, 3]))
+    Array(3., dtype=float32)
+    """
     del partitioned, returns_token
     no_sharding("emit_python_callback", sharding)
     outs = [ShapedArray(tuple(t.shape), t.dtype) for t in result_avals]

@@ -101,8 +101,9 @@ class DebugInfo(NamedTuple):
     """What is known of a function that is traced: what for, where it is defined, the names of its
     arguments and results.
 
-    >>> DebugInfo("jit", "f at file.py:3", ("x",), None).safe_arg_names(2)
-    ('', '')
+    >>> info = DebugInfo("jit", "f at file.py:3", ("x", "y"), None)
+    >>> info.func_name, info.safe_arg_names(2)
+    ('f', ('x', 'y'))
     """
 
     traced_for: str
@@ -121,7 +122,11 @@ class DebugInfo(NamedTuple):
         return self.func_src_info.partition(" at ")[2].rpartition(":")[0] or None
 
     def safe_arg_names(self, expected_count: int) -> tuple[str, ...]:
-        """The names of the arguments if there are so many, and empty ones if not."""
+        """The names of the arguments if there are so many, and empty ones if not.
+
+        >>> DebugInfo("jit", "f at file.py:3", ("x",), None).safe_arg_names(2)
+        ('', '')
+        """
         names = self.arg_names or ()
         return names if len(names) == expected_count else ("",) * expected_count
 
@@ -202,13 +207,28 @@ def jaxprs_in_params(params: dict[str, Any]) -> Iterator[Jaxpr]:
 
 
 def subjaxprs(jaxpr: Jaxpr) -> Iterator[Jaxpr]:
-    """The programs that the equations of a program have among their parameters."""
+    """The programs that the equations of a program have among their parameters: bodies of loops,
+    branches, functions that are called.
+
+    >>> import pullback as pb
+    >>> [len(p.eqns) for p in subjaxprs(pb.make_jaxpr(pb.jit(lambda x: pb.numpy.sin(x) + 1))(1.0).jaxpr)]
+    [2]
+    """
     return chain.from_iterable(jaxprs_in_params(e.params) for e in jaxpr.eqns)
 
 
 def check_jaxpr(jaxpr: Jaxpr) -> None:
     """Check that variables are defined before they are used, and types, also of the programs in it.
-    Raises JaxprTypeError naming the equation."""
+    Raises JaxprTypeError naming the equation.
+
+    >>> import pullback as pb
+    >>> program = pb.make_jaxpr(lambda x: pb.numpy.sin(2 * x))(1.0).jaxpr
+    >>> check_jaxpr(program)
+    >>> check_jaxpr(program.replace(eqns=program.eqns[1:]))
+    Traceback (most recent call last):
+      ...
+    pullback.errors.JaxprTypeError: variable Var(~float32[]) is used in equation `a:f32[] = sin b` ... before it is defined ...
+    """
     from pullback.core.jaxpr import check_jaxpr as check
 
     check(jaxpr)
@@ -270,7 +290,11 @@ def valid_jaxtype(x: Any) -> bool:
 
 
 def primal_dtype_to_tangent_dtype(primal_dtype: Any) -> Any:
-    """The dtype of tangents of values of a dtype: `float0` for integers and booleans."""
+    """The dtype of tangents of values of a dtype: `float0` for integers and booleans.
+
+    >>> [str(primal_dtype_to_tangent_dtype(d)) for d in ("bfloat16", "complex64", "int32")]
+    ['bfloat16', 'complex64', "[('float0', 'V')]"]
+    """
     return dtypes.tangent_dtype(dtypes.canonicalize_dtype(primal_dtype))
 
 

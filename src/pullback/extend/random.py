@@ -28,9 +28,12 @@ from pullback.random.keys import key
 
 class PRNGImpl(NamedTuple):
     """A generator: `seed(seed)`, `split(key, shape)`, `random_bits(key, bit_width, shape)` and
-    `fold_in(key, data)`, functions of arrays of words of `key_shape`.
+    `fold_in(key, data)`, functions of arrays of words of `key_shape`. The one there is is
+    `threefry_prng_impl`.
 
-    Example: `threefry_prng_impl`.
+    >>> key = threefry_prng_impl.seed(0)
+    >>> threefry_prng_impl.split(key, (3,)).shape, threefry_prng_impl.random_bits(key, 8, (5,)).dtype
+    ((3, 2), dtype('uint8'))
     """
 
     key_shape: tuple[int, ...]
@@ -88,7 +91,12 @@ def seed_with_impl(impl: PRNGImpl, seed: Any) -> Array:
 
 
 def random_seed(seeds: Any, impl: PRNGImpl) -> Array:
-    """Typed keys of a generator, one for each integer of an array."""
+    """Typed keys of a generator, one for each integer of an array, of its shape. Raises ValueError for
+    generators other than `threefry_prng_impl`.
+
+    >>> random_seed(np.arange(3), threefry_prng_impl).shape
+    (3,)
+    """
     from pullback.transforms.vmap import vmap
 
     seeds = as_array(seeds)

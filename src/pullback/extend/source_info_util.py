@@ -15,17 +15,31 @@ from pullback.core.staging import Origin, name_stack, named_scope, replaced_name
 
 
 def new_source_info() -> SourceInfo:
-    """That of nothing."""
+    """That of nothing: no place, no scopes.
+
+    >>> summarize(new_source_info())
+    '<unknown>'
+    """
     return SourceInfo(None, NameStack())
 
 
 def current() -> SourceInfo:
-    """That of an operation that is asked for here."""
+    """That of an operation that is asked for here.
+
+    >>> with extend_name_stack("encoder"):
+    ...     str(current().name_stack)
+    'encoder'
+    """
     return SourceInfo(source_location(), current_name_stack())
 
 
 def current_name_stack() -> NameStack:
-    """The scopes around."""
+    """The scopes around.
+
+    >>> with extend_name_stack("encoder"), extend_name_stack("layer"):
+    ...     str(current_name_stack())
+    'encoder/layer'
+    """
     return NameStack(tuple(name_stack()))
 
 
@@ -78,16 +92,32 @@ class set_name_stack(replaced_name_stack):
 
 
 def reset_name_stack() -> set_name_stack:
-    """`with reset_name_stack(): ...` has no scopes around."""
+    """`with reset_name_stack(): ...` has no scopes around.
+
+    >>> with extend_name_stack("encoder"), reset_name_stack():
+    ...     str(current_name_stack())
+    ''
+    """
     return set_name_stack(NameStack())
 
 
 class user_context(replaced_name_stack):
     """`with user_context(traceback): ...` says of operations that are staged within that they come
     from `traceback`, the field of that name of a `SourceInfo`, and are in the scopes of
-    `name_stack`. None leaves either as it is.
+    `name_stack`. None leaves either as it is. The compiler is told so; `JaxprEqn.source` is the
+    line that staged them.
 
-    Example: `with user_context(eqn.source_info.traceback): ...`, in the place of an equation.
+    An equation that takes the place of another one, and is compiled as if it came from where that
+    did:
+
+    >>> import pullback as pb
+    >>> old = pb.make_jaxpr(lambda x: 2 * x)(1.0).eqns[0]
+    >>> def f(x):
+    ...     with user_context(old.source_info.traceback):
+    ...         return x + x
+    >>> file, line = summarize(old.source_info).split(" (")[0].rsplit(":", 1)
+    >>> f'"{file}":{line}' in pb.jit(f).lower(1.0).as_text(debug_info=True)
+    True
     """
 
     def __init__(self, traceback: Location | None, *, name_stack: NameStack | None = None) -> None:
@@ -100,8 +130,12 @@ class user_context(replaced_name_stack):
 
 
 def register_exclusion(path: str) -> None:
-    """Leave files whose paths begin with `path` out of what users are shown: operations come from
-    the lines that call them, and tracebacks of errors are without them."""
+    """Leave files whose paths begin with `path` out of what users are shown: operations come from the
+    lines that call them, and tracebacks of errors are without them. A library calls it with its own
+    folder.
+
+    >>> register_exclusion("/opt/my_library/")
+    """
     exclude(os.fspath(path))
 
 

@@ -179,7 +179,16 @@ def _without_result(rule: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def defjvp2(primitive: Any, *jvprules: Callable[..., Any] | None) -> None:
-    """The same with rules that see the result: `rule(tangent, result, *operands, **params)`."""
+    """As `defjvp`, with rules that see the result: `rule(tangent, result, *operands, **params)`.
+
+    >>> import pullback as pb
+    >>> from pullback.extend.core import Primitive
+    >>> p = Primitive("exponential")
+    >>> _ = p.def_impl(lambda x: pb.numpy.exp(x))
+    >>> defjvp2(p, lambda t, out, x: out * t)
+    >>> pb.grad(p.bind)(0.0)
+    Array(1., dtype=float32, weak_type=True)
+    """
     from pullback.extend.tangents import add_tangents
 
     def jvp(primals: Sequence[Any], tangents: Sequence[Any], /, **params: Any) -> Any:
@@ -228,7 +237,16 @@ def deflinear2(primitive: Any, transpose_rule: Callable[..., Any]) -> None:
 
 
 def deflinear(primitive: Any, transpose_rule: Callable[..., Any]) -> None:
-    """The same with a transpose that does not see the operands: `rule(ct, **params)`."""
+    """As `deflinear2`, with a transpose that does not see the operands: `rule(ct, **params)`.
+
+    >>> import pullback as pb
+    >>> from pullback.extend.core import Primitive
+    >>> p = Primitive("scaled")
+    >>> _ = p.def_impl(lambda x, *, by: by * x), p.def_abstract_eval(lambda x, *, by: x)
+    >>> deflinear(p, lambda ct, *, by: [by * ct])
+    >>> pb.grad(lambda x: p.bind(x, by=5))(1.0)
+    Array(5., dtype=float32, weak_type=True)
+    """
     deflinear2(primitive, lambda ct, /, *operands, **params: transpose_rule(ct, **params))
 
 

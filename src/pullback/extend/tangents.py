@@ -28,7 +28,11 @@ class Zero:
         self.aval = aval
 
     def instantiate(self) -> Any:
-        """The zero as an array; of `float0` for values that have no tangents."""
+        """The zero as an array; of `float0` for values that have no tangents.
+
+        >>> Zero(typeof(np.ones(2, "float16"))).instantiate()
+        Array([0., 0.], dtype=float16)
+        """
         if self.aval.dtype == dtypes.float0:
             return np.zeros(self.aval.shape, dtypes.float0)
         return zeros(self.aval.shape, self.aval.dtype, self.aval.weak_type)
@@ -55,7 +59,11 @@ class UndefinedPrimal:
 
 
 def is_undefined_primal(x: object) -> bool:
-    """Whether `x`, an operand of a transpose rule, is one whose cotangent is asked for."""
+    """Whether `x`, an operand of a transpose rule, is one whose cotangent is asked for.
+
+    >>> is_undefined_primal(UndefinedPrimal(typeof(2.0))), is_undefined_primal(2.0)
+    (True, False)
+    """
     return type(x) is UndefinedPrimal
 
 

@@ -44,7 +44,15 @@ primitive_transposes = TRANSPOSITION
 
 
 def get_primitive_transpose(p: Any) -> Callable[..., Any]:
-    """The transposition rule of a primitive. Raises NotImplementedError if it has none."""
+    """The transposition rule of a primitive: `rule(ct, *operands, **params)` gives a cotangent for
+    each operand that is an `UndefinedPrimal`, None for others. Raises NotImplementedError if it has
+    none.
+
+    >>> from pullback.core.types import typeof
+    >>> from pullback.lax import mul_p
+    >>> get_primitive_transpose(mul_p)(2.0, UndefinedPrimal(typeof(1.0)), 5.0)
+    [Array(10., dtype=float32, weak_type=True), None]
+    """
     try:
         return TRANSPOSITION[p]
     except KeyError:

@@ -60,10 +60,18 @@ def bdim_at_front(x: Any, bdim: int | None, size: int, mesh_axis: Any = None) ->
 
 
 def defvectorized(prim: Any) -> None:
-    """Say that `prim` works element by element, on operands of one shape or one operand: on
-    batches, it is itself.
+    """Say that `prim` works element by element, on operands of one shape or one operand: on batches,
+    it is itself.
 
     Raises ValueError when it is applied to operands with different batch axes.
+
+    >>> import pullback as pb
+    >>> from pullback.extend.core import Primitive
+    >>> p = Primitive("doubled")
+    >>> _ = p.def_impl(lambda x: 2 * x)
+    >>> defvectorized(p)
+    >>> pb.vmap(p.bind)(pb.numpy.arange(3))
+    Array([0, 2, 4], dtype=int32)
     """
 
     def rule(operands: Sequence[Any], axes: Sequence[int | None], /, **params: Any) -> Any:
@@ -79,8 +87,17 @@ def defvectorized(prim: Any) -> None:
 
 
 def defbroadcasting(prim: Any) -> None:
-    """Say that `prim` works element by element on operands of one shape: on batches, it is itself,
-    of operands with the batch axis in front."""
+    """Say that `prim` works element by element on operands of one shape: on batches, it is itself, of
+    operands with the batch axis in front.
+
+    >>> import pullback as pb
+    >>> from pullback.extend.core import Primitive
+    >>> p = Primitive("sum_of_two")
+    >>> _ = p.def_impl(lambda x, y: x + y)
+    >>> defbroadcasting(p)
+    >>> pb.vmap(p.bind, (0, None))(pb.numpy.arange(3), 10)
+    Array([10, 11, 12], dtype=int32)
+    """
 
     def rule(operands: Sequence[Any], axes: Sequence[int | None], /, **params: Any) -> Any:
         size = next(x.shape[b] for x, b in zip(operands, axes) if b is not None)
@@ -91,8 +108,17 @@ def defbroadcasting(prim: Any) -> None:
 
 
 def defreducer(prim: Any) -> None:
-    """Say that `prim` reduces its only operand over those axes that its parameter `axes` numbers:
-    on batches, over the corresponding ones."""
+    """Say that `prim` reduces its only operand over those axes that its parameter `axes` numbers: on
+    batches, over the corresponding ones.
+
+    >>> import pullback as pb
+    >>> from pullback.extend.core import Primitive
+    >>> p = Primitive("total")
+    >>> _ = p.def_impl(lambda x, *, axes: x.sum(axes))
+    >>> defreducer(p)
+    >>> pb.vmap(lambda x: p.bind(x, axes=(0,)))(pb.numpy.arange(6).reshape(2, 3))
+    Array([ 3, 12], dtype=int32)
+    """
 
     def rule(operands: Sequence[Any], axes: Sequence[int | None], /, **params: Any) -> Any:
         (x,), (b,) = operands, axes

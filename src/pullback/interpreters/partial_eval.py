@@ -43,12 +43,20 @@ class PartialVal(tuple[Any, Any]):
 
     @classmethod
     def known(cls, const: Any) -> PartialVal:
-        """One of which the value is known."""
+        """One of which the value is known.
+
+        >>> PartialVal.known(3.0).get_known()
+        3.0
+        """
         return cls((None, const))
 
     @classmethod
     def unknown(cls, aval: ShapedArray) -> PartialVal:
-        """One of which the type is known."""
+        """One of which the type is known.
+
+        >>> PartialVal.unknown(typeof(3.0)).is_known()
+        False
+        """
         return cls((aval, None))
 
     def is_known(self) -> bool:
@@ -176,7 +184,15 @@ def dce_jaxpr(
 def dce_jaxpr_consts(
     jaxpr: Jaxpr, used_outputs: Sequence[bool], instantiate: bool | Sequence[bool] = False
 ) -> tuple[Jaxpr, list[bool], list[bool]]:
-    """The same, with which constants and which arguments it still has."""
+    """As `dce_jaxpr`: the program, which constants it still has, and which arguments. Raises TypeError
+    if `used_outputs` has another length than the results.
+
+    >>> import pullback as pb
+    >>> weights = pb.numpy.array([1.0, 2.0])
+    >>> program = pb.make_jaxpr(lambda x, y: (x * weights, y * 2))(1.0, 2.0).jaxpr
+    >>> dce_jaxpr_consts(program, [False, True])
+    ({ lambda ; a:f32[]. let b:f32[] = mul a 2.0:f32[] in (b,) }, [False], [False, True])
+    """
     kept = [instantiate] * len(jaxpr.invars) if isinstance(instantiate, bool) else list(instantiate)
     found, mask, consts = _pruned(jaxpr, list(used_outputs), kept)
     return found, consts, mask

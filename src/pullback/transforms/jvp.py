@@ -34,7 +34,13 @@ if TYPE_CHECKING:
 class JVPTracer(Tracer):
     """A value with its tangent, both of the parent trace.
 
-    Example: `x` in f, under `jvp(f, (2.0,), (1.0,))`: primal 2 and tangent 1.
+    >>> import pullback as pb
+    >>> def f(x):
+    ...     print(x.primal, x.tangent)
+    ...     return 3 * x
+    >>> pb.jvp(f, (2.0,), (1.0,))
+    2.0 1.0
+    (Array(6., dtype=float32, weak_type=True), Array(3., dtype=float32, weak_type=True))
     """
 
     __slots__ = ("primal", "tangent")
