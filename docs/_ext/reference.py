@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_origin
 
 import numpy as np
 
@@ -270,7 +270,11 @@ def entry(module: str, name: str, value: Any) -> Iterator[str]:
     """One name: how it is called, what it does; a class with its methods."""
     title = name  # in the module that the page is about
     doc = inspect.getdoc(value) or ""
-    if inspect.isclass(value) and value.__module__.split(".")[0] == "numpy":
+    if value is Any or get_origin(value) is not None:  # the name of a type, for annotations: its text is Python's
+        yield f":::{{py:data}} {title}"
+        yield from _body(f"`{value!r}`")
+        yield ":::"
+    elif inspect.isclass(value) and value.__module__.split(".")[0] == "numpy":
         # NumPy's manual says what they are, in another markup.
         yield f":::{{py:data}} {title}"
         yield from _body(f"NumPy's `{value.__module__}.{value.__qualname__}`.")
@@ -282,6 +286,8 @@ def entry(module: str, name: str, value: Any) -> Iterator[str]:
             target = method.__func__ if isinstance(method, (classmethod, staticmethod)) else method
             text = inspect.getdoc(target)
             if member.startswith("_") or not text or not (callable(target) or isinstance(target, property)):
+                continue
+            if inspect.isclass(target):  # an attribute that is a class, which has a text of its own
                 continue
             kind = "property" if isinstance(target, property) else "method"
             yield f":::{{py:{kind}}} {member}{'' if kind == 'property' else signature(target)}"

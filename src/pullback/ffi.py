@@ -271,9 +271,11 @@ def register_ffi_target(name: str, fn: Any, platform: str = "cpu", api_version: 
 
 
 def register_ffi_type(name: str, type_registration: Any, platform: str = "cpu") -> None:
-    """Make a type known that foreign functions keep between their stages. `type_registration` is a
-    dict with the capsules "type_id" and "type_info". See "Stateful handlers" in XLA's documentation
-    of custom calls.
+    """Make a type known that foreign functions keep between their stages.
+
+    `type_registration` is a dict with the capsules "type_id" and "type_info", which the library
+    that defines the type gives: functions that return `&T::id` and the address of its
+    `XLA_FFI_TypeInfo`. See "Stateful FFI" in XLA's headers.
     """
     from pullback.xla import pjrt
 

@@ -549,10 +549,11 @@ def rev(operand: Any, dimensions: Sequence[int]) -> Array:
 
 
 def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = None) -> Array:
-    """`operand` with the axes from `start_dimension` up to `stop_dimension` merged into one.
+    """`operand` with the axes from `start_dimension` up to `stop_dimension` (None: the last) merged
+    into one, in row-major order. Raises ValueError if there is none between them.
 
-    >>> collapse(np.zeros((2, 3, 4)), 1).shape
-    (2, 12)
+    >>> collapse(np.zeros((2, 3, 4)), 1).shape, collapse(np.zeros((2, 3, 4)), 0, 2).shape
+    ((2, 12), (6, 4))
     """
     x = as_array(operand)
     first, stop, _ = builtins.slice(start_dimension, stop_dimension).indices(x.ndim)

@@ -165,11 +165,19 @@ def pure_callback(
     The callback gets Arrays and must return arrays of the tree, shapes and dtypes of
     `result_shape_dtypes`. It must have no side effects: it may be called any number of times, or
     never. `vmap_method` says how it is vectorized: "sequential" (called for each slice),
-    "expand_dims" or "broadcast_all" (called once with a leading axis on its arguments).
+    "expand_dims" or "broadcast_all" (called once with a leading axis on its arguments; 1 for those
+    that are not mapped, or repeated).
 
-    >>> from pullback.core.types import ShapeDtypeStruct
-    >>> pure_callback(np.sin, ShapeDtypeStruct((), "float32"), 0.0)
-    Array(0., dtype=float32)
+    Raises TypeError if the callback cannot be called; ValueError for other methods, for results
+    that are not what was announced, and for derivatives, which `custom_jvp` gives;
+    NotImplementedError under `vmap` without a method.
+
+    >>> from pullback import ShapeDtypeStruct, jit
+    >>> @jit
+    ... def sorted_by_python(x):
+    ...     return pure_callback(lambda x: np.array(sorted(x), x.dtype), ShapeDtypeStruct(x.shape, x.dtype), x)
+    >>> sorted_by_python(np.float32([3, 1, 2]))
+    Array([1., 2., 3.], dtype=float32)
     """
     if sharding is not None:
         no_sharding("pure_callback", sharding)
@@ -210,17 +218,20 @@ def io_callback(
     ordered: bool = False,
     **kwargs: Any,
 ) -> Any:
-    """`callback(*args, **kwargs)`, called for its side effects (and its results) once for each run
-    of the program.
+    """`callback(*args, **kwargs)`, called for its side effects (and its results) once for each run of
+    the program.
 
     The callback gets Arrays and must return arrays of the tree, shapes and dtypes of
     `result_shape_dtypes` (None, if there are none). `ordered` calls happen in program order. Under
-    vmap it is called for each element; ordered ones cannot be mapped (ValueError).
+    `vmap` it is called for each element. Raises TypeError if it cannot be called; ValueError for
+    results that are not what was announced, for derivatives, which `custom_jvp` gives, and for
+    `vmap` of ordered calls.
 
+    >>> from pullback import jit
     >>> seen = []
-    >>> io_callback(lambda x: seen.append(float(x)), None, 2.0)
-    >>> seen
-    [2.0]
+    >>> f = jit(lambda x: (io_callback(lambda x: seen.append(float(x)), None, x, ordered=True), 2 * x)[1])
+    >>> f(1.0) + f(2.0), seen
+    (Array(6., dtype=float32, weak_type=True), [1.0, 2.0])
     """
     if sharding is not None:
         no_sharding("io_callback", sharding)

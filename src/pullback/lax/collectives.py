@@ -264,13 +264,14 @@ def _over_leaves(x: Any, operation: Callable[[Array], Any]) -> Any:
 
 
 def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
-    """Sum of a tree of arrays over the mapped axis (or axes) `axis_name`. Raises NameError if it is
-    not mapped.
+    """Sum of a tree of arrays over the mapped axis (or axes) `axis_name`, on every slice. Booleans are
+    summed as integers.
 
-    >>> from pullback.transforms.vmap import vmap
-    >>> from pullback.core.array import ConcreteArray
-    >>> vmap(lambda x: psum(x, "i"), axis_name="i")(concrete(np.array([1.0, 2.0], np.float32)))
-    Array([3., 3.], dtype=float32)
+    Raises NameError if the axis is not mapped, NotImplementedError for `axis_index_groups`.
+
+    >>> from pullback import vmap
+    >>> vmap(lambda x: x / psum(x, "i"), axis_name="i")(np.array([1.0, 3.0]))
+    Array([0.25, 0.75], dtype=float32)
     """
     _no_groups(axis_index_groups)
     names = _names(axis_name)
@@ -390,8 +391,8 @@ def pcast(x: Any, axis_name: AxisName, *, to: str) -> Any:
     The sorts tell apart what several devices have of an array; over mapped axes they are the same,
     and so are the values. Raises ValueError for other sorts, NameError if the axis is not mapped.
 
-    >>> from pullback.transforms.vmap import vmap
-    >>> vmap(lambda x: pcast(x, "i", to="varying"), axis_name="i")(concrete(np.array([1.0, 2.0], np.float32)))
+    >>> from pullback import vmap
+    >>> vmap(lambda x: pcast(x, "i", to="varying"), axis_name="i")(np.array([1.0, 2.0]))
     Array([1., 2.], dtype=float32)
     """
     _one_of("pcast", to, ("varying", "reduced", "unreduced"))

@@ -372,16 +372,24 @@ def conv_general_dilated(
     rhs_dilation: Sequence[int] | None = None, dimension_numbers: Any = None, feature_group_count: int = 1,
     batch_group_count: int = 1, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None,
 ) -> Array:  # fmt: skip
-    """The convolution of `lhs` with `rhs` (see the module's text), over any number of spatial axes.
+    """The convolution of `lhs` with `rhs` (see the module's text), over any number of spatial axes, of
+    their dtype or `preferred_element_type`.
 
     `padding` is "SAME", "SAME_LOWER", "VALID", or (low, high) for each spatial axis, which may be
     negative. `dimension_numbers` says where the axes are: three strings such as ("NHWC", "HWIO",
-    "NHWC"), a `ConvDimensionNumbers`, or None for ("NCHW", "OIHW", "NCHW"). Raises TypeError for
-    operands of different dtypes, ValueError for shapes and counts that do not fit.
+    "NHWC"), a `ConvDimensionNumbers`, or None for ("NCHW", "OIHW", "NCHW"). `lhs_dilation` puts
+    zeros between the elements of `lhs`, `rhs_dilation` sees elements that are so far apart. With
+    `feature_group_count` g, each of g groups of output features sees its group of input features
+    only (`lhs` has g times the features of `rhs`); `batch_group_count` does so for parts of the
+    batch. Raises TypeError for operands of different dtypes, ValueError for shapes and counts that
+    do not fit.
 
     >>> import pullback.numpy as jnp
-    >>> conv_general_dilated(jnp.ones((1, 1, 4)), jnp.ones((1, 1, 3)), (1,), "VALID")
-    Array([[[3., 3.]]], dtype=float32)
+    >>> x = jnp.array([[[1.0, 2.0, 3.0, 4.0], [1.0, 1.0, 1.0, 1.0]]])  # two features
+    >>> kernel = jnp.array([[[-1.0, 1.0]], [[2.0, 2.0]]])
+    >>> conv_general_dilated(x, kernel, (1,), "VALID", feature_group_count=2)  # one kernel for each
+    Array([[[1., 1., 1.],
+            [4., 4., 4.]]], dtype=float32)
     """
     no_sharding("conv_general_dilated", out_sharding)
     if precision is not None:

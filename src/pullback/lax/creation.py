@@ -177,9 +177,10 @@ device_put_p, sharding_constraint_p = DevicePut("device_put"), DevicePut("shardi
 
 
 def iota(dtype: Any, size: int) -> Array:
-    """0, 1, ..., `size` - 1.
+    """0, 1, ..., `size` - 1, of `dtype`, which is any numeric one. Raises TypeError for booleans and
+    negative sizes.
 
-    >>> iota(float, 3)
+    >>> iota(np.float32, 3)
     Array([0., 1., 2.], dtype=float32)
     """
     return broadcasted_iota(dtype, (size,), 0)

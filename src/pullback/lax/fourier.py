@@ -116,14 +116,16 @@ fft_p = Fft()
 
 
 def fft(x: Any, fft_type: FftType | str, fft_lengths: Sequence[int]) -> Array:
-    """The transform of the last axes of `x`; `fft_type` is an `FftType` or its name.
+    """The transform of the last axes of `x`, of lengths `fft_lengths`; `fft_type` is an `FftType` or
+    its name. See `numpy.fft` for what each computes.
 
-    Real operands of FFT and IFFT become complex. Raises TypeError for types that are none,
-    ValueError for dtypes without a transform, and for lengths that are not those of the axes.
+    Real operands of FFT and IFFT become complex; RFFT gives n // 2 + 1 elements for the last length
+    n, and IRFFT takes as many. Raises ValueError for other types, for dtypes without a transform,
+    and for lengths that are not those of the axes.
 
     >>> import pullback.numpy as jnp
-    >>> fft(jnp.array([1.0, 0.0]), "FFT", (2,))
-    Array([1.+0.j, 1.+0.j], dtype=complex64)
+    >>> fft(jnp.array([1.0, 0.0, -1.0, 0.0]), "RFFT", (4,))  # a cosine: half at its frequency, and half in what is left out
+    Array([0.+0.j, 2.+0.j, 0.+0.j], dtype=complex64)
     """
     if isinstance(fft_type, str):
         if fft_type.upper() not in FftType.__members__:

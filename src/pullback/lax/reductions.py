@@ -269,11 +269,13 @@ def reduce_max(operand: Any, axes: Sequence[int]) -> Array:
     integer.
 
     Complex numbers compare by real parts, then imaginary ones. The derivative is shared equally
-    among ties.
+    among ties. Raises ValueError for axes out of bounds or repeated.
 
-    >>> import pullback.numpy as jnp
-    >>> reduce_max(jnp.array([[1, 5], [3, 4]]), (0, 1))
-    Array(5, dtype=int32)
+    >>> from pullback import grad
+    >>> reduce_max(np.array([[1, 5], [3, 4]]), (0,))
+    Array([3, 5], dtype=int32)
+    >>> grad(lambda x: reduce_max(x, (0,)))(np.array([1.0, 7.0, 7.0]))
+    Array([0. , 0.5, 0.5], dtype=float32)
     """
     return _reduce(reduce_max_p, ANY, operand, axes)
 

@@ -141,15 +141,15 @@ def _sparse_dense(x: BCOO, y: Any, numbers: Numbers) -> Any:
 
 
 def bcoo_dot_general_sampled(A: Any, B: Any, indices: Any, *, dimension_numbers: Any) -> Array:
-    """The elements of `lax.dot_general(A, B)` at `indices`, of shape (*batch, nse, n): only those
-    are computed. Positions out of bounds give 0.
+    """The elements of `lax.dot_general(A, B)` at `indices`, of shape (*batch, nse, n): only those are
+    computed. Positions out of bounds give 0.
 
     The axes of the product are those that `indices` are positions in, after batch ones that come
     first. Raises TypeError if shapes do not fit.
 
-    >>> a, b = jnp.ones((2, 3)), jnp.ones((3, 2))
-    >>> bcoo_dot_general_sampled(a, b, jnp.array([[0, 1]]), dimension_numbers=(((1,), (0,)), ((), ()))).tolist()
-    [3.0]
+    >>> a, b = jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([[1.0, 0.0], [1.0, 10.0]])
+    >>> bcoo_dot_general_sampled(a, b, jnp.array([[0, 1], [1, 1]]), dimension_numbers=(((1,), (0,)), ((), ())))
+    Array([20., 40.], dtype=float32)
     """
     x, y, where = dense(A), dense(B), dense(indices)
     (xc, yc), (xb, yb) = checked_numbers(x, y, dimension_numbers, "bcoo_dot_general_sampled")
@@ -269,10 +269,10 @@ def _joined(key: Any, key_y: Any, *rest: Any) -> tuple[Array, Array, Array, Arra
 
 def bcoo_multiply_dense(sp_mat: BCOO, v: Any) -> Array:
     """The data of the elementwise product with a dense array, which broadcasts to the shape of the
-    sparse one. Raises NotImplementedError if it is the other way round.
+    sparse one. Raises NotImplementedError if it does not.
 
-    >>> bcoo_multiply_dense(BCOO.fromdense(jnp.eye(2)), jnp.array([2.0, 3.0])).tolist()
-    [2.0, 3.0]
+    >>> bcoo_multiply_dense(BCOO.fromdense(jnp.array([[5.0, 0.0], [0.0, 7.0]])), jnp.array([2.0, 3.0]))
+    Array([10., 21.], dtype=float32)
     """
     return jnp.multiply(bcoo(sp_mat, "bcoo_multiply_dense").data, at_positions(sp_mat, v))
 
@@ -305,9 +305,9 @@ def bcoo_multiply_sparse(lhs: BCOO, rhs: BCOO) -> BCOO:
     It has the positions of the one with fewer elements (if both have the product's shape), so it
     takes no more room than that. Raises ValueError for shapes that do not broadcast.
 
-    >>> m = BCOO.fromdense(jnp.array([0.0, 2.0, 3.0]))
-    >>> bcoo_multiply_sparse(m, m).data.tolist()
-    [4.0, 9.0]
+    >>> x, y = BCOO.fromdense(jnp.array([0.0, 2.0, 3.0])), BCOO.fromdense(jnp.array([5.0, 0.0, 7.0]))
+    >>> bcoo_multiply_sparse(x, y).todense()
+    Array([ 0.,  0., 21.], dtype=float32)
     """
     bcoo(lhs, "bcoo_multiply_sparse"), bcoo(rhs, "bcoo_multiply_sparse")
     shape = jnp.broadcast_shapes(lhs.shape, rhs.shape)

@@ -65,10 +65,12 @@ def _inside(mat: BCOO) -> Any:
 
 
 def bcoo_reduce_sum(mat: BCOO, *, axes: Sequence[int]) -> BCOO:
-    """The sums along `axes`: elements at positions that become equal are stored side by side.
+    """The sums along `axes`: elements at positions that become equal are stored side by side. Raises
+    TypeError for what is no BCOO, ValueError for axes that are out of bounds or repeated.
 
-    >>> bcoo_reduce_sum(BCOO.fromdense(jnp.eye(2)), axes=[0]).todense().tolist()
-    [1.0, 1.0]
+    >>> m = bcoo_reduce_sum(BCOO.fromdense(jnp.array([[1, 0], [2, 3]])), axes=[0])
+    >>> m.indices.tolist(), m.data.tolist(), m.todense().tolist()
+    ([[0], [0], [1]], [1, 2, 3], [3, 3])
     """
     axes = _axes(axes, bcoo(mat, "bcoo_reduce_sum").ndim, "bcoo_reduce_sum")
     nb, ns, shape = mat.n_batch, mat.n_sparse, mat.shape
@@ -210,13 +212,14 @@ def bcoo_broadcast_in_dim(
 
 
 def bcoo_concatenate(operands: Sequence[BCOO], *, dimension: int) -> BCOO:
-    """Arrays one after the other along an axis. Layouts that differ become those with the fewest
-    batch and dense axes. Raises ValueError for no or dense operands, TypeError for shapes that
-    differ along another axis.
+    """Arrays one after the other along an axis. Layouts that differ become those with the fewest batch
+    and dense axes. Raises ValueError for no or dense operands, TypeError for shapes that differ
+    along another axis.
 
-    >>> m = BCOO.fromdense(jnp.eye(2))
-    >>> bcoo_concatenate([m, m], dimension=0)
-    BCOO(float32[4, 2], nse=4)
+    >>> m = BCOO.fromdense(jnp.array([[0, 2], [3, 0]]))
+    >>> bcoo_concatenate([m, m], dimension=1).todense()
+    Array([[0, 2, 0, 2],
+           [3, 0, 3, 0]], dtype=int32)
     """
     operands = list(operands)
     if not operands:
@@ -265,8 +268,9 @@ def bcoo_slice(
     """The elements from `start_indices` to `limit_indices`, every `strides`-th. Raises TypeError or
     ValueError for slices that are out of bounds.
 
-    >>> bcoo_slice(BCOO.fromdense(jnp.eye(3)), start_indices=(1, 0), limit_indices=(3, 3)).shape
-    (2, 3)
+    >>> bcoo_slice(BCOO.fromdense(jnp.eye(3)), start_indices=(1, 0), limit_indices=(3, 3)).todense()
+    Array([[0., 1., 0.],
+           [0., 0., 1.]], dtype=float32)
     """
     shape = bcoo(mat, "bcoo_slice").shape
     start, limit = integers(start_indices, "start_indices"), integers(limit_indices, "limit_indices")

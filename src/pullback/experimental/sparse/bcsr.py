@@ -274,11 +274,12 @@ def bcsr_dot_general(
     preferred_element_type: None = None,
     out_sharding: Any = None,
 ) -> Array:
-    """`lax.dot_general` of a BCSR and a dense array, either one first (or of two sparse arrays:
-    then the result is a BCOO). See `bcoo_dot_general`.
+    """`lax.dot_general` of a BCSR and a dense array, either one first (or of two sparse arrays: then
+    the result is a BCOO). See `bcoo_dot_general`, whose arguments and errors are those of this.
 
-    >>> bcsr_dot_general(BCSR.fromdense(jnp.eye(2)), jnp.ones(2), dimension_numbers=(((1,), (0,)), ((), ()))).tolist()
-    [1.0, 1.0]
+    >>> m = BCSR.fromdense(jnp.array([[0.0, 2.0], [3.0, 0.0]]))
+    >>> bcsr_dot_general(m, jnp.array([1.0, 10.0]), dimension_numbers=(((1,), (0,)), ((), ())))
+    Array([20.,  3.], dtype=float32)
     """
     no_sharding("bcsr_dot_general", out_sharding)
     if (

@@ -32,12 +32,13 @@ def random_bcoo(
 ) -> BCOO:
     """A BCOO with elements of `generator(key, shape=, dtype=, **kwds)` at random positions.
 
-    `nse` is the number of elements in each batch, or, below 1, a part of all; positions are distinct
-    with `unique_indices`, and in order with `sorted_indices`. Raises ValueError for more elements
-    than there are positions.
+    `nse` is the number of elements in each batch, or, below 1, a part of all; positions are
+    distinct with `unique_indices`, and in order with `sorted_indices`. Raises ValueError for more
+    elements than there are positions.
 
-    >>> random_bcoo(random.key(0), (3, 4), nse=5)
-    BCOO(float32[3, 4], nse=5)
+    >>> m = random_bcoo(random.key(0), (3, 4), nse=0.25)
+    >>> m, int((m.todense() != 0).sum())
+    (BCOO(float32[3, 4], nse=3), 3)
     """
     shape = shape_of(shape, "random_bcoo")
     nb, ns = _counts(len(shape), n_batch, n_dense)

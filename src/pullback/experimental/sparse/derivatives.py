@@ -77,10 +77,13 @@ def value_and_grad(
 def grad(
     fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: Any = False, **kwargs: Any
 ) -> Callable[..., Any]:
-    """`pullback.grad` of a function of sparse arrays. See `value_and_grad`.
+    """`pullback.grad` of a function of sparse arrays: a sparse array with the positions of the
+    argument. See `value_and_grad`.
 
-    >>> grad(lambda m: (m @ jnp.ones(2)).sum())(BCOO.fromdense(jnp.eye(2)))
-    BCOO(float32[2, 2], nse=2)
+    >>> m = BCOO.fromdense(jnp.array([[0.0, 2.0], [3.0, 0.0]]))
+    >>> grad(lambda m: (m @ jnp.array([1.0, 10.0])).sum())(m).todense()  # zeros have none
+    Array([[ 0., 10.],
+           [ 1.,  0.]], dtype=float32)
     """
     with_value = value_and_grad(fun, argnums, has_aux, **kwargs)
 
@@ -135,11 +138,14 @@ def _block(x: Any, j: Any) -> Any:
 def jacfwd(
     fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, **kwargs: Any
 ) -> Callable[..., Any]:
-    """`pullback.jacfwd` of a function of sparse arrays: the Jacobian in a sparse array is a BCOO
-    with a batch axis for each axis of the output. Outputs that are sparse are taken as dense ones.
+    """`pullback.jacfwd` of a function of sparse arrays: the Jacobian in a sparse array is a BCOO with
+    a batch axis for each axis of the output. Outputs that are sparse are taken as dense ones.
 
-    >>> jacfwd(lambda m: m @ jnp.ones(2))(BCOO.fromdense(jnp.eye(2)))
-    BCOO(float32[2, 2, 2], nse=2, n_batch=1)
+    >>> m = BCOO.fromdense(jnp.array([[0.0, 2.0], [3.0, 0.0]]))
+    >>> jacobian = jacfwd(lambda m: m @ jnp.array([1.0, 10.0]))(m)
+    >>> jacobian, jacobian.todense()[1]  # of the second row's product
+    (BCOO(float32[2, 2, 2], nse=2, n_batch=1), Array([[0., 0.],
+           [1., 0.]], dtype=float32))
     """
     return _jacobian(dense.jacfwd, fun, argnums, has_aux, kwargs)
 

@@ -339,11 +339,12 @@ def eye(
     sparse_format: str = "bcoo",
     **kwds: Any,
 ) -> JAXSparse:
-    """The N × M matrix with ones on diagonal number `k`, in the format "bcoo", "coo", "csr" or
-    "csc". Raises KeyError for other formats.
+    """The N × M matrix (M is N if it is None) with ones on diagonal number `k`, in the format "bcoo",
+    "coo", "csr" or "csc". Raises KeyError for other formats.
 
-    >>> eye(3, k=1).todense().sum().item()
-    2.0
+    >>> eye(3, k=1), eye(2, 3, sparse_format="csr").todense()
+    (BCOO(float32[3, 3], nse=2), Array([[1., 0., 0.],
+           [0., 1., 0.]], dtype=float32))
     """
     m = N if M is None else M
     out: JAXSparse = _format(sparse_format, "_eye")(N, m, k, dtype=dtype, index_dtype=index_dtype, **kwds)

@@ -238,12 +238,12 @@ def is_sparse(x: Any) -> bool:
 
 
 def todense(arr: Any) -> Any:
-    """Sparse arrays as dense ones, in a tree of arrays; others as they are. In a sparsified
-    function, it makes the sparse values dense that look like arrays there.
+    """Sparse arrays as dense ones, in a tree of arrays; others as they are. In a sparsified function,
+    it makes the sparse values dense that look like arrays there.
 
     >>> import pullback.numpy as jnp
-    >>> sparsify(lambda m: jnp.cos(todense(m)))(BCOO.fromdense(jnp.array([0.0, 2.0]))).shape
-    (2,)
+    >>> sparsify(lambda m: jnp.exp(todense(m)))(BCOO.fromdense(jnp.array([0.0, jnp.log(2.0)]))).round(4)
+    Array([1., 2.], dtype=float32)
     """
     one = lambda x: x.todense() if is_sparse(x) else todense_p.bind(as_array(x))
     return one(arr) if isinstance(arr, (Array, JAXSparse)) else tree_map(one, arr, is_leaf=is_sparse)
@@ -257,20 +257,20 @@ def _takes_part(x: Any) -> bool:
 
 
 def sparsify(f: Callable[..., Any], use_tracer: bool = False) -> Callable[..., Any]:
-    """`f`, a function of arrays, as a function of which some arguments may be BCOO or BCSR, and
-    whose results are sparse where that is what sparse arguments give.
+    """`f`, a function of arrays, as a function of which some arguments may be BCOO or BCSR, and whose
+    results are sparse where that is what sparse arguments give.
 
     In `f`, sparse arguments look like arrays of their shape. Operations that keep zeros zero, move
     elements, sum or multiply have sparse results; one whose result would be dense raises
-    NotImplementedError, and `todense` says that this is meant. `use_tracer` makes no difference: `f`
-    is called once, with tracers. Raises TypeError if `f` is no function.
+    NotImplementedError, and `todense` says that this is meant. `use_tracer` makes no difference:
+    `f` is called once, with tracers. Raises TypeError if `f` is no function.
 
     >>> import pullback.numpy as jnp
     >>> m = BCOO.fromdense(jnp.array([[0.0, 2.0], [3.0, 0.0]]))
-    >>> sparsify(lambda m, x: jnp.sin(m) @ x)(m, jnp.ones(2)).shape
-    (2,)
-    >>> sparsify(lambda m: 2 * m.T)(m)
+    >>> sparsify(lambda m: jnp.sqrt(2 * m.T))(m)
     BCOO(float32[2, 2], nse=2)
+    >>> sparsify(lambda m, x: m**2 @ x)(m, jnp.array([1.0, 10.0]))
+    Array([40.,  9.], dtype=float32)
     """
     del use_tracer
     if not callable(f):

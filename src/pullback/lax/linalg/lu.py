@@ -337,8 +337,9 @@ def lu(x: Any) -> list[Array]:
 
 
 def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Array:
-    """The permutation (..., permutation_size) made by exchanging row i with row pivots[..., i], for
-    each i in order.
+    """The permutation (..., permutation_size), of the dtype of `pivots`, made by exchanging row i with
+    row pivots[..., i], for each i in order. Raises TypeError for pivots that are no integers,
+    ValueError for more pivots than rows.
 
     >>> import pullback.numpy as jnp
     >>> lu_pivots_to_permutation(jnp.array([1, 2]), 3)

@@ -435,8 +435,10 @@ def qr(
 
     >>> import pullback.numpy as jnp
     >>> q, r = qr(jnp.array([[3.0, 1.0], [4.0, 2.0]]))
-    >>> r.shape
-    (2, 2)
+    >>> (q @ r).round(4), jnp.abs(r).round(4)  # signs of rows are free
+    (Array([[3., 1.],
+           [4., 2.]], dtype=float32), Array([[5. , 2.2],
+           [0. , 0.4]], dtype=float32))
     """
     del use_magma
     return tuple(qr_p.bind(matrix("qr", x), pivoting=pivoting, full_matrices=full_matrices))
