@@ -105,7 +105,7 @@ SECTIONS: dict[str, list[str]] = {
         "pullback.interpreters.pxla",
         "pullback.interpreters.xla",
         "pullback.api_util",
-        "pullback.core",
+        "pullback.extend.public_core",
     ],
 }
 
