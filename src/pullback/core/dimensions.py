@@ -336,8 +336,14 @@ def _floordiv(scope: SymbolicScope, x: Size, y: Size) -> Size:
 
 
 def max_dim(d1: Size, d2: Size) -> Size:
-    """The larger of two sizes, symbolic ones among them; where that depends on the sizes, a
-    dimension that says so."""
+    """The larger of two sizes, symbolic ones among them; where that depends on the sizes, a dimension
+    that says so.
+
+    >>> from pullback.core.symbolic_shapes import symbolic_shape
+    >>> n, m = symbolic_shape("n, m")
+    >>> max_dim(2, 3), max_dim(n, 1), max_dim(n, m)
+    (3, n, max(m, n))
+    """
     scope = d1.scope if d1.__class__ is Dim else d2.scope if d2.__class__ is Dim else None
     if scope is None:
         return max(d1, d2)
@@ -349,7 +355,13 @@ def max_dim(d1: Size, d2: Size) -> Size:
 
 
 def min_dim(d1: Size, d2: Size) -> Size:
-    """The smaller of two sizes, symbolic ones among them."""
+    """The smaller of two sizes, symbolic ones among them. See `max_dim`.
+
+    >>> from pullback.core.symbolic_shapes import symbolic_shape
+    >>> (n,) = symbolic_shape("n")
+    >>> min_dim(2, 3), min_dim(n, n + 1)
+    (2, n)
+    """
     if d1.__class__ is not Dim and d2.__class__ is not Dim:
         return min(d1, d2)
     return d1 + d2 - max_dim(d1, d2)

@@ -76,11 +76,10 @@ def structure(closed: ClosedJaxpr, owners: list[object]) -> Key:
     parts: list[Any] = [program_state(), *map(new, closed.jaxpr.invars)]
     for e in closed.eqns:  # not in a comprehension: what an equation reads has been numbered
         params = [(k, by_identity(v, owners)) for k, v in e.params.items()]
-        location = e.location
-        if location is not None:
-            here = location.__class__ is not CallersLocation
-            location = (location[0].co_filename, location[0], line_of(location)) if here else None
-        parts.append((e.primitive, *map(atom, e.invars), *params, *map(new, e.outvars), location, e.name_stack))
+        location, place = e.location, None
+        if location is not None and location.__class__ is not CallersLocation:
+            place = location[0].co_filename, location[0], line_of(location)
+        parts.append((e.primitive, *map(atom, e.invars), *params, *map(new, e.outvars), place, e.name_stack))
     parts.extend(map(atom, closed.jaxpr.outvars))
     key = tuple(parts)
     hash(key)

@@ -119,7 +119,11 @@ class SourceInfo(NamedTuple):
     name_stack: NameStack
 
     def replace(self, **changes: Argument) -> SourceInfo:
-        """A copy with some fields changed."""
+        """A copy with some fields changed.
+
+        >>> str(SourceInfo(None, NameStack()).replace(name_stack=NameStack(("decoder",))).name_stack)
+        'decoder'
+        """
         return self._replace(**changes)
 
 
@@ -151,11 +155,25 @@ class JaxprEqn:
 
     @property
     def source(self) -> str:
-        """`file:line (function)` of the user's code that asked for the operation."""
+        """`file:line (function)` of the user's code that asked for the operation.
+
+        >>> import pullback as pb
+        >>> def doubled(x):
+        ...     return 2 * x
+        >>> pb.make_jaxpr(doubled)(1.0).eqns[0].source.endswith(":2 (doubled)")
+        True
+        """
         return describe_location(self.location)
 
     def on(self, invars: list[Atom]) -> JaxprEqn:
-        """The same equation on other operands, with results of its own."""
+        """The same equation on other operands, with results of its own.
+
+        >>> import pullback as pb
+        >>> eqn = pb.make_jaxpr(lambda x: pb.numpy.sin(x))(1.0).eqns[0]
+        >>> other = eqn.on([Var(eqn.invars[0].aval)])
+        >>> other, other.outvars[0] == eqn.outvars[0]
+        (a:f32[] = sin b, False)
+        """
         outvars = [type(v)(v.aval) for v in self.outvars]
         return JaxprEqn(self.primitive, invars, outvars, self.params, self.location, self.name_stack)
 
@@ -177,12 +195,25 @@ class JaxprEqn:
 
     @property
     def effects(self) -> Effects:
-        """What it does besides giving its results."""
+        """What it does besides giving its results.
+
+        >>> import pullback as pb
+        >>> pb.make_jaxpr(lambda x: pb.debug.print("{}", x))(1.0).eqns[0].effects
+        frozenset({<Effect.SHOWS: 'shows'>})
+        """
         return self.primitive.effects_of(self.params)
 
     @property
     def source_info(self) -> SourceInfo:
-        """Place and scopes, as those who take programs apart want them."""
+        """Place and scopes, as those who take programs apart want them.
+
+        >>> import pullback as pb
+        >>> def f(x):
+        ...     with pb.named_scope("encoder"):
+        ...         return 2 * x
+        >>> str(pb.make_jaxpr(f)(1.0).eqns[0].source_info.name_stack)
+        'encoder'
+        """
         return SourceInfo(self.location, NameStack(self.name_stack))
 
     #: What else is around where the equation is staged: nothing.
@@ -233,11 +264,21 @@ class Jaxpr:
 
     @property
     def effects(self) -> Effects:
-        """What running it does besides giving its results."""
+        """What running it does besides giving its results.
+
+        >>> import pullback as pb
+        >>> pb.make_jaxpr(lambda x: x > 1)(1.0).jaxpr.effects
+        frozenset()
+        """
         return NO_EFFECTS.union(*[e.effects for e in self.eqns])
 
     def pretty_print(self, **options: Argument) -> str:
-        """The text that `print` shows. Options for other forms of it make no difference."""
+        """The text that `print` shows. Options for other forms of it make no difference.
+
+        >>> import pullback as pb
+        >>> pb.make_jaxpr(lambda x: x + 1)(1.0).jaxpr.pretty_print()
+        '{ lambda ; a:f32[]. let b:f32[] = add a 1.0:f32[] in (b,) }'
+        """
         del options
         return print_jaxpr(self)
 
@@ -251,12 +292,22 @@ class Jaxpr:
 
     @property
     def in_avals(self) -> list[ShapedArray]:
-        """The types of the arguments."""
+        """The types of the arguments.
+
+        >>> import pullback as pb
+        >>> pb.make_jaxpr(lambda x: x + 1)(1.0).jaxpr.in_avals
+        [ShapedArray(float32[], weak_type=True)]
+        """
         return [v.aval for v in self.invars]
 
     @property
     def out_avals(self) -> list[ShapedArray]:
-        """The types of the results."""
+        """The types of the results.
+
+        >>> import pullback as pb
+        >>> pb.make_jaxpr(lambda x: x > 1)(1.0).jaxpr.out_avals
+        [ShapedArray(bool[])]
+        """
         return [v.aval for v in self.outvars]
 
 
@@ -298,14 +349,87 @@ class ClosedJaxpr:
                 found = table[key] = make(self, *args)
         return found
 
-    in_avals = property(lambda self: self.jaxpr.in_avals, doc="The types of the arguments.")
-    out_avals = property(lambda self: self.jaxpr.out_avals, doc="The types of the results.")
-    eqns = property(lambda self: self.jaxpr.eqns, doc="The equations.")
-    constvars = property(lambda self: self.jaxpr.constvars, doc="The variables of the constants.")
-    invars = property(lambda self: self.jaxpr.invars, doc="The variables of the arguments.")
-    outvars = property(lambda self: self.jaxpr.outvars, doc="What the results are.")
-    literals = property(lambda self: self.consts, doc="The values of the constants, by their older name.")
-    debug_info = property(lambda self: self.jaxpr.debug_info, doc="That of the open program.")
+    @property
+    def in_avals(self) -> list[ShapedArray]:
+        """The types of the arguments.
+
+        >>> import pullback as pb
+        >>> pb.make_jaxpr(lambda x, n: x * n)(pb.numpy.ones(2), 3).in_avals
+        [ShapedArray(float32[2]), ShapedArray(int32[], weak_type=True)]
+        """
+        return self.jaxpr.in_avals
+
+    @property
+    def out_avals(self) -> list[ShapedArray]:
+        """The types of the results.
+
+        >>> import pullback as pb
+        >>> pb.make_jaxpr(lambda x: (x > 0, x.sum()))(pb.numpy.ones(2)).out_avals
+        [ShapedArray(bool[2]), ShapedArray(float32[])]
+        """
+        return self.jaxpr.out_avals
+
+    @property
+    def eqns(self) -> list[JaxprEqn]:
+        """The equations.
+
+        >>> import pullback as pb
+        >>> [e.primitive.name for e in pb.make_jaxpr(lambda x: pb.numpy.sin(x) + 1)(1.0).eqns]
+        ['sin', 'add']
+        """
+        return self.jaxpr.eqns
+
+    @property
+    def constvars(self) -> list[Var]:
+        """The variables of the constants.
+
+        >>> import pullback as pb
+        >>> table = pb.numpy.array([1.0, 2.0, 4.0])
+        >>> pb.make_jaxpr(lambda x: x * table)(1.0).constvars
+        [Var(float32[3])]
+        """
+        return self.jaxpr.constvars
+
+    @property
+    def invars(self) -> list[Var]:
+        """The variables of the arguments.
+
+        >>> import pullback as pb
+        >>> pb.make_jaxpr(lambda x, y: x * y)(1.0, pb.numpy.ones(2)).invars
+        [Var(~float32[]), Var(float32[2])]
+        """
+        return self.jaxpr.invars
+
+    @property
+    def outvars(self) -> list[Atom]:
+        """What the results are: variables, or literals.
+
+        >>> import pullback as pb
+        >>> pb.make_jaxpr(lambda x: (x, 2.0))(1.0).outvars
+        [Var(~float32[]), 2.0:f32[]]
+        """
+        return self.jaxpr.outvars
+
+    @property
+    def literals(self) -> list[Value]:
+        """The values of the constants, by their older name.
+
+        >>> import pullback as pb
+        >>> table = pb.numpy.array([1.0, 2.0, 4.0])
+        >>> pb.make_jaxpr(lambda x: x * table)(1.0).literals
+        [Array([1., 2., 4.], dtype=float32)]
+        """
+        return self.consts
+
+    @property
+    def debug_info(self) -> object:
+        """That of the open program: None, unless whoever made it has said something.
+
+        >>> import pullback as pb
+        >>> pb.make_jaxpr(lambda x: x)(1.0).debug_info is None
+        True
+        """
+        return self.jaxpr.debug_info
 
     def replace(self, *, jaxpr: Jaxpr | None = None, consts: Sequence[Value] | None = None) -> ClosedJaxpr:
         """Another program with these constants, or these constants for another program.
@@ -331,13 +455,22 @@ class ClosedJaxpr:
         return ClosedJaxpr(change(self.jaxpr), self.consts)
 
     def pretty_print(self, **options: Argument) -> str:
-        """The text that `print` shows. Options for other forms of it make no difference."""
+        """The text that `print` shows. Options for other forms of it make no difference.
+
+        >>> import pullback as pb
+        >>> pb.make_jaxpr(lambda x: 2 * x)(1.0).pretty_print(use_color=False)
+        '{ lambda ; a:f32[]. let b:f32[] = mul 2.0:f32[] a in (b,) }'
+        """
         return self.jaxpr.pretty_print(**options)
 
     @property
     def effects(self) -> Effects:
-        """What running the program does besides giving its results: the effects of all its
-        equations."""
+        """What running the program does besides giving its results: the effects of all its equations.
+
+        >>> import pullback as pb
+        >>> pb.make_jaxpr(lambda x: pb.debug.print("{}", x))(1.0).effects
+        frozenset({<Effect.SHOWS: 'shows'>})
+        """
         found: Effects = self.derived("effects", lambda closed: closed.jaxpr.effects)
         return found
 
@@ -377,7 +510,19 @@ def eval_jaxpr(
     last use.
 
     `apply(eqn, args)` gives an equation's results, for those who make something else of equations
-    than what they say.
+    than what they say. Raises TypeError for other than as many `args` as the program takes.
+
+    >>> import pullback as pb
+    >>> program = pb.make_jaxpr(lambda x: pb.numpy.sin(x) * 2)(0.0)
+    >>> eval_jaxpr(program.jaxpr, program.consts, np.float32(np.pi / 2))
+    [Array(2., dtype=float32)]
+
+    A program run with another function in the place of the sine:
+
+    >>> def with_cosines(eqn, args):
+    ...     return bind_equation(eqn.replace(primitive=pb.lax.cos_p) if eqn.primitive is pb.lax.sin_p else eqn, args)
+    >>> eval_jaxpr(program.jaxpr, program.consts, 0.0, apply=with_cosines)
+    [Array(2., dtype=float32, weak_type=True)]
     """
     values: dict[Var, Any] = {}
 

@@ -41,12 +41,22 @@ class ExecutionContext:
 
     @property
     def stage(self) -> ExecutionStage:
-        """The stage: EXECUTE."""
+        """The stage: EXECUTE.
+
+        >>> ExecutionContext().stage.name
+        'EXECUTE'
+        """
         return ExecutionStage.EXECUTE
 
     @property
     def stream(self) -> int:
-        """Where an accelerator's work is queued. Raises RuntimeError: callbacks run on the host."""
+        """Where an accelerator's work is queued. Raises RuntimeError: callbacks run on the host.
+
+        >>> ExecutionContext().stream
+        Traceback (most recent call last):
+          ...
+        RuntimeError: callbacks run on the host, which has no stream
+        """
         raise RuntimeError("callbacks run on the host, which has no stream")
 
 
@@ -65,10 +75,43 @@ class Buffer:
     def __init__(self, data: np.ndarray[Any, Any]) -> None:
         self._data = data
 
-    dtype = property(lambda self: self._data.dtype, doc="The dtype.")
-    shape = property(lambda self: self._data.shape, doc="The shape.")
-    ndim = property(lambda self: self._data.ndim, doc="The number of axes.")
-    writeable = property(lambda self: self._data.flags.writeable, doc="Whether it may be written to: results may.")
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype.
+
+        >>> Buffer(np.zeros(3, "int8")).dtype
+        dtype('int8')
+        """
+        return self._data.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape.
+
+        >>> Buffer(np.zeros((2, 3))).shape
+        (2, 3)
+        """
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes.
+
+        >>> Buffer(np.zeros((2, 3))).ndim
+        2
+        """
+        return self._data.ndim
+
+    @property
+    def writeable(self) -> bool:
+        """Whether it may be written to: results may.
+
+        >>> numbers = np.zeros(3)
+        >>> numbers.flags.writeable = False
+        >>> Buffer(numbers).writeable
+        False
+        """
+        return self._data.flags.writeable
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self._data, dtype, copy=copy)

@@ -152,9 +152,17 @@ class set_current_trace(take_current_trace):
     """`with set_current_trace(trace): ...` has operations processed by `trace`, whose parent is the
     trace that was current, if it has none.
 
-    >>> with set_current_trace(EVAL):
-    ...     current()
-    EvalTrace
+    >>> class Counting(Trace):
+    ...     count = 0
+    ...     def process_primitive(self, primitive, tracers, params):
+    ...         self.count += 1
+    ...         return primitive.bind(*tracers, **params)
+    >>> import pullback.numpy as jnp
+    >>> trace = Counting()
+    >>> with set_current_trace(trace):
+    ...     y = jnp.sin(jnp.cos(0.0))
+    >>> trace.count, y.round(4)
+    (2, Array(0.8415, dtype=float32, weak_type=True))
     """
 
     def __init__(self, trace: base.Trace, check_leaks: bool = False) -> None:

@@ -119,7 +119,11 @@ class WrappedFun:
         return str(getattr(self.f, "__name__", type(self.f).__name__))
 
     def call_wrapped(self, *args: Any, **kwargs: Any) -> Any:
-        """What the transformed function gives."""
+        """What the transformed function gives.
+
+        >>> transformation2(lambda inner, x: -inner(x))(wrap_init(abs)).call_wrapped(-3)
+        -3
+        """
         return self.f_transformed(*args, **kwargs)
 
     def wrap(self, gen: Callable[..., Any], gen_static_args: tuple[Any, ...], out_store: Store | None) -> WrappedFun:
@@ -143,14 +147,29 @@ class WrappedFun:
         )
 
     def populate_stores(self, stores: Sequence[Store | None]) -> None:
-        """Set what the transformations find out to what those of an equal function have found
-        out."""
+        """Set what the transformations find out to what those of an equal function have found out.
+
+        >>> @transformation_with_aux2
+        ... def counting(fun, aux, *args):
+        ...     aux.store(len(args))
+        ...     return fun(*args)
+        >>> first, count = counting(wrap_init(max))
+        >>> second, same_count = counting(wrap_init(max))
+        >>> _ = first.call_wrapped(1, 2)
+        >>> second.populate_stores(first.stores)
+        >>> same_count()
+        2
+        """
         for mine, theirs in zip(self.stores, stores):
             if mine is not None and theirs is not None:
                 mine.store(theirs.val)
 
     def replace_debug_info(self, debug_info: Any) -> WrappedFun:
-        """The function, about which something else is known."""
+        """The function, about which something else is known.
+
+        >>> wrap_init(abs).replace_debug_info("a text").debug_info
+        'a text'
+        """
         return WrappedFun(
             self.f, self.f_transformed, self.transforms, self.stores, self.params, self.in_type, debug_info
         )

@@ -169,7 +169,10 @@ class LoweringRuleContext(NamedTuple):
 
     @property
     def platforms(self) -> tuple[str, ...]:
-        """The platforms that the program is for."""
+        """The platforms that the program is for, as a tuple of one name: "cpu", ...
+
+        See `ModuleContext`, which has them too, and an example.
+        """
         return self.module_context.platforms
 
     def replace(self, **changes: Any) -> LoweringRuleContext:

@@ -98,8 +98,14 @@ class Primitive(base.Primitive, metaclass=StandsFor):
         )
 
     def rule(self, kind: str, how: str) -> Callable[..., Any]:
-        """The rule of a kind. Raises NotImplementedError, which says `how` one is added, if there
-        is none."""
+        """The rule of a kind. Raises NotImplementedError, which says `how` one is added, if there is
+        none.
+
+        >>> Primitive("bare").rule("batching", "by defvectorized")
+        Traceback (most recent call last):
+          ...
+        NotImplementedError: batching of 'bare' is not implemented, a primitive that was declared... and is ...
+        """
         found = self.rules.get(kind)
         if found is None:
             raise NotImplementedError(

@@ -57,7 +57,11 @@ class ShapedArray(AbstractValue, metaclass=_Makes):
         manual_axis_type: Any = None,
         memory_space: Any = None,
     ) -> types.ShapedArray:
-        """The type. Shardings are not part of types."""
+        """The type. Shardings are not part of types.
+
+        >>> ShapedArray.make((2,), "float32", weak_type=True)
+        ShapedArray(float32[2], weak_type=True)
+        """
         del sharding, manual_axis_type, memory_space
         return types.ShapedArray(
             types.integers(shape, "ShapedArray: shape"), dtypes.canonicalize_dtype(dtype), bool(weak_type)
@@ -75,7 +79,12 @@ class Literal(metaclass=_Makes):
 
     @staticmethod
     def make(val: Any, aval: types.ShapedArray) -> jaxpr.Literal:
-        """The constant, of the type that is given."""
+        """The constant, of the type that is given. Raises TypeError unless the value is a known
+        scalar.
+
+        >>> Literal.make(2, ShapedArray((), "float16"))
+        2.0:f16[]
+        """
         value = as_array(val)
         if value.ndim or isinstance(value, Tracer):
             raise TypeError(
@@ -113,12 +122,20 @@ class DebugInfo(NamedTuple):
 
     @property
     def func_name(self) -> str:
-        """The function's name."""
+        """The function's name.
+
+        >>> DebugInfo("jit", "f at file.py:3", ("x",)).func_name
+        'f'
+        """
         return self.func_src_info.split(" ")[0]
 
     @property
     def func_filename(self) -> str | None:
-        """The file that defines the function."""
+        """The file that defines the function; None if nobody has said.
+
+        >>> DebugInfo("jit", "f at file.py:3", ("x",)).func_filename
+        'file.py'
+        """
         return self.func_src_info.partition(" at ")[2].rpartition(":")[0] or None
 
     def safe_arg_names(self, expected_count: int) -> tuple[str, ...]:
@@ -131,7 +148,11 @@ class DebugInfo(NamedTuple):
         return names if len(names) == expected_count else ("",) * expected_count
 
     def safe_result_paths(self, expected_count: int) -> tuple[str, ...]:
-        """The names of the results if there are so many, and empty ones if not."""
+        """The names of the results if there are so many, and empty ones if not.
+
+        >>> DebugInfo("jit", "f at file.py:3", ("x",), ("out",)).safe_result_paths(1)
+        ('out',)
+        """
         paths = self.result_paths() if callable(self.result_paths) else self.result_paths or ()
         return tuple(paths) if len(paths) == expected_count else ("",) * expected_count
 
@@ -302,8 +323,13 @@ def concrete_or_error(force: Any, val: Any, context: str = "") -> Any:
     """`force(val)`, or `val` if `force` is None, for a value that is known. Raises
     ConcretizationTypeError, with `context`, for one that is not.
 
-    >>> concrete_or_error(int, np.int64(3))
+    >>> import pullback as pb
+    >>> concrete_or_error(int, pb.numpy.arange(4)[3])
     3
+    >>> pb.jit(lambda n: concrete_or_error(int, n, "It is a number of steps."))(3)
+    Traceback (most recent call last):
+      ...
+    pullback.errors.ConcretizationTypeError: ... It is a number of steps. ...
     """
     force = (lambda x: x) if force is None else force
     if isinstance(val, Tracer):

@@ -55,15 +55,26 @@ Value = Any
 
 
 def eval_context() -> ensure_compile_time_eval:
-    """`with eval_context(): ...` evaluates at once what involves no traced value."""
+    """`with eval_context(): ...` evaluates at once what involves no traced value, also while a
+    function is traced. See `ensure_compile_time_eval`.
+
+    >>> import pullback as pb
+    >>> def f(x):
+    ...     with eval_context():
+    ...         return x * int(pb.numpy.arange(4).sum())  # which is known
+    >>> pb.jit(f)(2.0)
+    Array(12., dtype=float32, weak_type=True)
+    """
     return ensure_compile_time_eval()
 
 
 def is_concrete(x: Any) -> bool:
     """Whether the value of `x` is known.
 
-    >>> is_concrete(2.0)
-    True
+    >>> import pullback as pb
+    >>> is_concrete(2.0), pb.jit(lambda x: print(is_concrete(x)))(2.0)
+    False
+    (True, None)
     """
     from pullback.core.trace import Tracer as TracerBase
 

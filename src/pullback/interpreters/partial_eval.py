@@ -60,15 +60,27 @@ class PartialVal(tuple[Any, Any]):
         return cls((aval, None))
 
     def is_known(self) -> bool:
-        """Whether the value is known."""
+        """Whether the value is known.
+
+        >>> PartialVal.known(3.0).is_known(), PartialVal.unknown(typeof(3.0)).is_known()
+        (True, False)
+        """
         return self[0] is None
 
     def get_known(self) -> Any:
-        """The value, where it is known; None elsewhere."""
+        """The value, where it is known; None elsewhere.
+
+        >>> PartialVal.known(3.0).get_known(), PartialVal.unknown(typeof(3.0)).get_known()
+        (3.0, None)
+        """
         return self[1] if self[0] is None else None
 
     def get_aval(self) -> ShapedArray:
-        """The type."""
+        """The type, also of a value that is known.
+
+        >>> PartialVal.known(as_array(3)).get_aval()
+        ShapedArray(int32[], weak_type=True)
+        """
         return typeof(self[1]) if self[0] is None else self[0]
 
 

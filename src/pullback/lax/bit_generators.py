@@ -50,7 +50,11 @@ class RandomAlgorithm(enum.IntEnum):
 
     @property
     def stablehlo(self) -> str:
-        """StableHLO's name of it."""
+        """StableHLO's name of it.
+
+        >>> RandomAlgorithm.RNG_PHILOX.stablehlo
+        'PHILOX'
+        """
         return self.name.removeprefix("RNG_")
 
 

@@ -46,6 +46,9 @@ class GatherScatterMode(enum.Enum):
         None: FILL_OR_DROP.
 
         Raises ValueError for anything else.
+
+        >>> GatherScatterMode.from_any("clip").name, GatherScatterMode.from_any("drop").name
+        ('CLIP', 'FILL_OR_DROP')
         """
         if isinstance(s, GatherScatterMode):
             return s

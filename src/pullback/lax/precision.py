@@ -127,12 +127,20 @@ class DotAlgorithmPreset(enum.Enum):
     @property
     def supported_lhs_types(self) -> tuple[DType, ...] | None:
         """The dtypes that the left operand may have where the algorithm is the hardware's: others are
-        converted to the first. None: any."""
+        converted to the first. None: any.
+
+        >>> [d.name for d in DotAlgorithmPreset.BF16_BF16_F32.supported_lhs_types]
+        ['bfloat16', 'float32']
+        """
         return None if self is DotAlgorithmPreset.DEFAULT else _of_preset(self).stored
 
     @property
     def supported_rhs_types(self) -> tuple[DType, ...] | None:
-        """The same of the right operand."""
+        """The same of the right operand.
+
+        >>> [d.name for d in DotAlgorithmPreset.TF32_TF32_F32.supported_rhs_types]
+        ['float32']
+        """
         return self.supported_lhs_types
 
 

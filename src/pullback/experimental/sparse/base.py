@@ -77,43 +77,92 @@ class JAXSparse(ABC):
     @property
     @abstractmethod
     def nse(self) -> int:
-        """Number of elements that are specified (for each batch)."""
+        """Number of elements that are specified (for each batch).
+
+        >>> from pullback.experimental.sparse import COO
+        >>> COO.fromdense(np.eye(3)).nse
+        3
+        """
 
     @abstractmethod
     def todense(self) -> Array:
-        """The array with all its zeros."""
+        """The array with all its zeros.
+
+        >>> from pullback.experimental.sparse import CSR
+        >>> CSR.fromdense(np.eye(2)).todense()
+        Array([[1., 0.],
+               [0., 1.]], dtype=float32)
+        """
 
     @abstractmethod
     def transpose(self, axes: Any = None) -> Any:
-        """The array with its axes permuted, reversed by default."""
+        """The array with its axes permuted, reversed by default.
+
+        >>> from pullback.experimental.sparse import CSR
+        >>> CSR.fromdense(np.ones((2, 3))).transpose()  # the same numbers, by columns
+        CSC(float32[3, 2], nse=6)
+        """
 
     @abstractmethod
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
-        """The leaves, and what is static."""
+        """The leaves, and what is static: what makes it a pytree.
+
+        >>> from pullback.experimental.sparse import BCOO
+        >>> leaves, static = BCOO.fromdense(np.eye(2)).tree_flatten()
+        >>> [x.shape for x in leaves], static
+        ([(2,), (2, 2)], ((2, 2), True, True))
+        """
 
     @classmethod
     @abstractmethod
     def tree_unflatten(cls, aux_data: Any, children: Any) -> Any:
-        """The array of leaves and of what is static."""
+        """The array of leaves and of what is static, as `tree_flatten` gives them.
+
+        >>> from pullback.experimental.sparse import BCOO
+        >>> leaves, static = BCOO.fromdense(np.eye(2)).tree_flatten()
+        >>> BCOO.tree_unflatten(static, leaves)
+        BCOO(float32[2, 2], nse=2)
+        """
 
     @property
     def dtype(self) -> Any:
-        """Element type."""
+        """Element type.
+
+        >>> from pullback.experimental.sparse import BCOO
+        >>> BCOO.fromdense(np.eye(2)).dtype
+        dtype('float32')
+        """
         return self.data.dtype
 
     @property
     def ndim(self) -> int:
-        """Number of axes."""
+        """Number of axes.
+
+        >>> from pullback.experimental.sparse import BCOO
+        >>> BCOO.fromdense(np.ones((2, 3, 4)), n_batch=1).ndim
+        3
+        """
         return len(self.shape)
 
     @property
     def size(self) -> int:
-        """Number of elements, zeros included."""
+        """Number of elements, zeros included.
+
+        >>> from pullback.experimental.sparse import BCOO
+        >>> m = BCOO.fromdense(np.eye(3))
+        >>> m.size, m.nse
+        (9, 3)
+        """
         return math.prod(self.shape)
 
     @property
     def T(self) -> Any:
-        """The transpose."""
+        """The transpose.
+
+        >>> from pullback.experimental.sparse import BCOO
+        >>> BCOO.fromdense(np.ones((2, 3))).T
+        BCOO(float32[3, 2], nse=6)
+        """
         return self.transpose()
 
     @property
@@ -122,7 +171,12 @@ class JAXSparse(ABC):
         return self.tree_flatten()[0]
 
     def block_until_ready(self) -> Any:
-        """The array, when it has been computed."""
+        """The array, when it has been computed.
+
+        >>> from pullback.experimental.sparse import BCOO
+        >>> BCOO.fromdense(np.eye(2)).block_until_ready()
+        BCOO(float32[2, 2], nse=2)
+        """
         for x in self._bufs:
             x.block_until_ready()
         return self
@@ -194,7 +248,12 @@ class JAXSparse(ABC):
         raise self._missing("indexing")
 
     def sum(self, *args: Any, **kwargs: Any) -> Any:
-        """The sum along axes."""
+        """The sum along axes, of formats that have it: BCOO and BCSR.
+
+        >>> from pullback.experimental.sparse import BCOO
+        >>> BCOO.fromdense(np.array([[1, 0], [2, 3]])).sum(1).todense()
+        Array([1, 5], dtype=int32)
+        """
         raise self._missing("sum")
 
 

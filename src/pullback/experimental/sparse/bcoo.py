@@ -99,10 +99,42 @@ class BCOO(Batched):
             )
         self.indices = fitting(indices, shape[nb : nb + ns])
 
-    n_batch = property(lambda self: self.indices.ndim - 2, doc="Number of batch axes, which come first.")
-    n_sparse = property(lambda self: self.indices.shape[-1], doc="Number of sparse axes.")
-    n_dense = property(lambda self: self.data.ndim - 1 - self.n_batch, doc="Number of dense axes, which come last.")
-    nse = property(lambda self: self.indices.shape[-2], doc="Number of elements that are specified in each batch.")
+    @property
+    def n_batch(self) -> int:
+        """Number of batch axes, which come first.
+
+        >>> BCOO.fromdense(jnp.ones((2, 3, 4)), n_batch=1).n_batch
+        1
+        """
+        return self.indices.ndim - 2
+
+    @property
+    def n_sparse(self) -> int:
+        """Number of sparse axes: those that `indices` are positions in.
+
+        >>> BCOO.fromdense(jnp.ones((2, 3, 4)), n_batch=1).n_sparse
+        2
+        """
+        return self.indices.shape[-1]
+
+    @property
+    def n_dense(self) -> int:
+        """Number of dense axes, which come last.
+
+        >>> m = BCOO.fromdense(jnp.ones((2, 3, 4)), n_dense=1)
+        >>> m.n_dense, m.data.shape
+        (1, (6, 4))
+        """
+        return self.data.ndim - 1 - self.n_batch
+
+    @property
+    def nse(self) -> int:
+        """Number of elements that are specified in each batch, padding included.
+
+        >>> BCOO.fromdense(jnp.eye(3), nse=5).nse
+        5
+        """
+        return self.indices.shape[-2]
 
     def _entries(self) -> tuple[Any, Any] | None:
         known = known_value(self.indices) if isinstance(self.indices, Array) else None
@@ -179,9 +211,20 @@ class BCOO(Batched):
         return cls((jnp.ones(len(rows), dtype), indices), shape=(N, M), indices_sorted=True, unique_indices=True)
 
     def todense(self) -> Array:
+        """The array with all its zeros. See `bcoo_todense`.
+
+        >>> BCOO((jnp.array([7]), jnp.array([[1]])), shape=(3,)).todense()
+        Array([0, 7, 0], dtype=int32)
+        """
         return bcoo_todense(self)
 
     def transpose(self, axes: Sequence[int] | None = None) -> BCOO:
+        """The array with its axes permuted, reversed by default. See `bcoo_transpose`.
+
+        >>> BCOO.fromdense(jnp.array([[0, 2], [3, 4]])).transpose().todense()
+        Array([[0, 3],
+               [2, 4]], dtype=int32)
+        """
         permutation = list(range(self.ndim))[::-1] if axes is None else axes
         return bcoo_transpose(self, permutation=permutation)
 

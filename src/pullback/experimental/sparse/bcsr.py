@@ -81,10 +81,42 @@ class BCSR(Batched):
             )
         self.indices, self.indptr = fitting(indices, shape[nb + 1 : nb + 2]), fitting(indptr, indices.shape[-1:])
 
-    n_batch = property(lambda self: self.indices.ndim - 1, doc="Number of batch axes, which come first.")
-    n_sparse = property(lambda self: 2, doc="Number of sparse axes.")
-    n_dense = property(lambda self: self.data.ndim - self.indices.ndim, doc="Number of dense axes, which come last.")
-    nse = property(lambda self: self.indices.shape[-1], doc="Number of elements that are specified in each batch.")
+    @property
+    def n_batch(self) -> int:
+        """Number of batch axes, which come first.
+
+        >>> BCSR.fromdense(jnp.ones((2, 3, 4)), n_batch=1).n_batch
+        1
+        """
+        return self.indices.ndim - 1
+
+    @property
+    def n_sparse(self) -> int:
+        """Number of sparse axes: 2, rows and columns.
+
+        >>> BCSR.fromdense(jnp.eye(3)).n_sparse
+        2
+        """
+        return 2
+
+    @property
+    def n_dense(self) -> int:
+        """Number of dense axes, which come last.
+
+        >>> m = BCSR.fromdense(jnp.ones((2, 3, 4)), n_dense=1)
+        >>> m.n_dense, m.data.shape
+        (1, (6, 4))
+        """
+        return self.data.ndim - self.indices.ndim
+
+    @property
+    def nse(self) -> int:
+        """Number of elements that are specified in each batch, padding included.
+
+        >>> BCSR.fromdense(jnp.eye(3), nse=5).nse
+        5
+        """
+        return self.indices.shape[-1]
 
     def _entries(self) -> tuple[Any, Any] | None:
         known = all(isinstance(x, Array) and known_value(x) is not None for x in (self.indices, self.indptr))
@@ -177,6 +209,12 @@ class BCSR(Batched):
         )
 
     def todense(self) -> Array:
+        """The array with all its zeros. See `bcsr_todense`.
+
+        >>> BCSR.fromdense(jnp.eye(2)).todense()
+        Array([[1., 0.],
+               [0., 1.]], dtype=float32)
+        """
         return bcsr_todense(self)
 
     def sum_duplicates(self, nse: int | None = None, remove_zeros: bool = True) -> BCSR:

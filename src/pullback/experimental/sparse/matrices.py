@@ -59,7 +59,12 @@ class Matrix(JAXSparse):
 
     @classmethod
     def fromdense(cls, mat: Any, *, nse: int | None = None, index_dtype: Any = np.int32) -> Any:
-        """The elements of a dense matrix that are not zero. See `bcoo_fromdense`."""
+        """The elements of a dense matrix that are not zero. See `bcoo_fromdense`. Raises ValueError
+        for what is no matrix.
+
+        >>> CSC.fromdense(jnp.array([[0, 2], [3, 4]])).indptr
+        Array([0, 1, 3], dtype=int32)
+        """
         x = dense(mat)
         if x.ndim != 2:
             raise ValueError(f"{cls.__name__}.fromdense takes a matrix, got shape {x.shape}, at {user_line()}")
@@ -70,7 +75,11 @@ class Matrix(JAXSparse):
         raise NotImplementedError(f"{cls.__name__} must define _of")
 
     def to_bcoo(self) -> BCOO:
-        """The same matrix as a BCOO."""
+        """The same matrix as a BCOO.
+
+        >>> CSR.fromdense(jnp.array([[0, 2], [3, 4]])).to_bcoo().indices.tolist()
+        [[0, 1], [1, 0], [1, 1]]
+        """
         raise NotImplementedError(f"{type(self).__name__} must define to_bcoo")
 
     @classmethod

@@ -329,17 +329,29 @@ def _iterate(self: Any) -> Any:
 
 
 def _sum(self: Any, *args: Any, **kwargs: Any) -> Any:
-    """The sums along axes. See `pullback.numpy.sum`."""
+    """The sums along axes, a BCOO or BCSR. See `pullback.numpy.sum`, whose arguments it takes.
+
+    >>> BCOO.fromdense(jnp.array([[1, 0], [2, 3]])).sum(0).todense()
+    Array([3, 3], dtype=int32)
+    """
     return sparsify(lambda x: x.sum(*args, **kwargs))(self)
 
 
 def _reshape(self: Any, *args: Any, **kwargs: Any) -> Any:
-    """The array in another shape. See `pullback.numpy.reshape`."""
+    """The array in another shape. See `pullback.numpy.reshape`.
+
+    >>> BCOO.fromdense(jnp.eye(2)).reshape(4).todense()
+    Array([1., 0., 0., 1.], dtype=float32)
+    """
     return sparsify(lambda x: x.reshape(*args, **kwargs))(self)
 
 
 def _astype(self: Any, *args: Any, **kwargs: Any) -> Any:
-    """The array in another dtype. See `pullback.numpy.astype`."""
+    """The array in another dtype. See `pullback.numpy.astype`.
+
+    >>> BCOO.fromdense(jnp.eye(2)).astype("int8")
+    BCOO(int8[2, 2], nse=2)
+    """
     return sparsify(lambda x: astype(x, *args, **kwargs))(self)
 
 
