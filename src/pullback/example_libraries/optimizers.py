@@ -36,10 +36,12 @@ Schedule = Callable[[Any], Any]
 
 
 class Optimizer(NamedTuple):
-    """The three functions of an optimizer.
+    """The three functions of an optimizer: `init_fn(params)`, `update_fn(i, grads, state)` and
+    `params_fn(state)`. See the module's text.
 
-    >>> sgd(0.1).params_fn(sgd(0.1).init_fn(2.0))
-    2.0
+    >>> init, update, params = sgd(0.1)
+    >>> params(update(0, {"w": 10.0}, init({"w": 5.0})))
+    {'w': 4.0}
     """
 
     init_fn: Callable[[Any], Any]
@@ -58,8 +60,9 @@ class OptimizerState:
     static. Parameters are there as `params_fn(state)`, and the rest as `unpack_optimizer_state`
     shows it. Its fields can be unpacked like those of a tuple.
 
-    >>> len(momentum(0.1, 0.9).init_fn([1.0, 2.0]).packed_state)
-    2
+    >>> from pullback.tree import leaves
+    >>> leaves(momentum(0.1, 0.9).init_fn([1.0, 2.0]))  # a parameter and its velocity, twice
+    [1.0, Array(0., dtype=float32, weak_type=True), 2.0, Array(0., dtype=float32, weak_type=True)]
     """
 
     packed_state: Any
@@ -191,8 +194,8 @@ def sgd(step_size: Any) -> Any:
     """Gradient descent: x ← x − α g. `step_size` is a number or a schedule.
 
     >>> init, update, params = sgd(0.1)
-    >>> float(params(update(0, jnp.float32(2.0), init(jnp.float32(1.0)))))
-    0.800000011920929
+    >>> params(update(0, jnp.array([1.0, 20.0]), init(jnp.zeros(2))))
+    Array([-0.1, -2. ], dtype=float32)
     """
     step = make_schedule(step_size)
 
@@ -204,12 +207,17 @@ def sgd(step_size: Any) -> Any:
 
 @optimizer
 def momentum(step_size: Any, mass: Any) -> Any:
-    """Gradient descent with momentum (Polyak, USSR Comput. Math. Math. Phys. 4(5), 1964):
-    v ← mass · v + g, x ← x − α v.
+    """Gradient descent with momentum (Polyak, USSR Comput. Math. Math. Phys. 4(5), 1964): v ← mass · v
+    + g, x ← x − α v.
 
-    >>> init, update, params = momentum(0.1, mass=0.9)
-    >>> float(params(update(0, jnp.float32(2.0), init(jnp.float32(1.0)))))
-    0.800000011920929
+    Steps grow while the gradient stays the same:
+
+    >>> init, update, params = momentum(1.0, mass=0.5)
+    >>> states = [init(0.0)]
+    >>> for i in range(3):
+    ...     states.append(update(i, 1.0, states[-1]))
+    >>> [float(params(s)) for s in states]
+    [0.0, -1.0, -2.5, -4.25]
     """
     step = make_schedule(step_size)
 
@@ -224,12 +232,15 @@ def momentum(step_size: Any, mass: Any) -> Any:
 @optimizer
 def nesterov(step_size: Any, mass: Any) -> Any:
     """Nesterov's accelerated gradient (Soviet Math. Dokl. 27, 1983), in the form that takes the
-    gradient at the parameters (Sutskever et al., ICML 2013): v ← mass · v + g,
-    x ← x − α (mass · v + g).
+    gradient at the parameters (Sutskever et al., ICML 2013): v ← mass · v + g, x ← x − α (mass · v
+    + g).
 
-    >>> init, update, params = nesterov(0.1, mass=0.5)
-    >>> float(params(update(0, jnp.float32(2.0), init(jnp.float32(1.0)))))
-    0.699999988079071
+    >>> init, update, params = nesterov(1.0, mass=0.5)
+    >>> states = [init(0.0)]
+    >>> for i in range(3):
+    ...     states.append(update(i, 1.0, states[-1]))
+    >>> [float(params(s)) for s in states]
+    [0.0, -1.5, -3.25, -5.125]
     """
     step = make_schedule(step_size)
 
@@ -243,14 +254,15 @@ def nesterov(step_size: Any, mass: Any) -> Any:
 
 @optimizer
 def adagrad(step_size: Any, momentum: Any = 0.9) -> Any:
-    """Adagrad (Duchi, Hazan and Singer, JMLR 12, 2011), whose steps are averaged:
-    s ← s + g², m ← (1 − momentum) g/√s + momentum · m, x ← x − α m.
+    """Adagrad (Duchi, Hazan and Singer, JMLR 12, 2011), whose steps are averaged: s ← s + g², m ← (1 −
+    momentum) g/√s + momentum · m, x ← x − α m.
 
-    An element that has had no gradient but 0 does not move.
+    An element that has had no gradient but 0 does not move, and the size of the first gradient does
+    not matter:
 
-    >>> init, update, params = adagrad(0.1)
-    >>> float(params(update(0, jnp.float32(2.0), init(jnp.float32(1.0)))))
-    0.9900000095367432
+    >>> init, update, params = adagrad(0.5, momentum=0.0)
+    >>> params(update(0, jnp.array([0.0, 1.0, 20.0]), init(jnp.zeros(3))))
+    Array([ 0. , -0.5, -0.5], dtype=float32)
     """
     step = make_schedule(step_size)
 
@@ -265,12 +277,12 @@ def adagrad(step_size: Any, momentum: Any = 0.9) -> Any:
 
 @optimizer
 def rmsprop(step_size: Any, gamma: Any = 0.9, eps: Any = 1e-8) -> Any:
-    """RMSProp (Tieleman and Hinton, Coursera lecture 6.5, 2012): s ← γ s + (1 − γ) g²,
-    x ← x − α g/√(s + ε).
+    """RMSProp (Tieleman and Hinton, Coursera lecture 6.5, 2012): s ← γ s + (1 − γ) g², x ← x − α g/√(s
+    + ε).
 
-    >>> init, update, params = rmsprop(0.1, gamma=0.75)
-    >>> float(params(update(0, jnp.float32(2.0), init(jnp.float32(1.0)))))
-    0.800000011920929
+    >>> init, update, params = rmsprop(0.25, gamma=0.75)
+    >>> params(update(0, jnp.array([1.0, 20.0]), init(jnp.zeros(2)))).round(4)  # α / √(1 − γ), whatever g is
+    Array([-0.5, -0.5], dtype=float32)
     """
     step = make_schedule(step_size)
 
@@ -284,12 +296,13 @@ def rmsprop(step_size: Any, gamma: Any = 0.9, eps: Any = 1e-8) -> Any:
 
 @optimizer
 def rmsprop_momentum(step_size: Any, gamma: Any = 0.9, eps: Any = 1e-8, momentum: Any = 0.9) -> Any:
-    """RMSProp whose steps have momentum: s ← γ s + (1 − γ) g², v ← momentum · v + α g/√(s + ε),
-    x ← x − v.
+    """RMSProp whose steps have momentum: s ← γ s + (1 − γ) g², v ← momentum · v + α g/√(s + ε), x ← x
+    − v.
 
-    >>> init, update, params = rmsprop_momentum(0.1, gamma=0.75)
-    >>> float(params(update(0, jnp.float32(2.0), init(jnp.float32(1.0)))))
-    0.800000011920929
+    >>> init, update, params = rmsprop_momentum(0.25, gamma=0.75, momentum=0.5)
+    >>> state = update(0, jnp.array([1.0, 20.0]), init(jnp.zeros(2)))
+    >>> params(update(1, jnp.zeros(2), state)).round(4)  # half of the first step once more
+    Array([-0.75, -0.75], dtype=float32)
     """
     step = make_schedule(step_size)
 
@@ -304,15 +317,15 @@ def rmsprop_momentum(step_size: Any, gamma: Any = 0.9, eps: Any = 1e-8, momentum
 
 @optimizer
 def adam(step_size: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> Any:
-    """Adam (Kingma and Ba, ICLR 2015, algorithm 1), for step t = i + 1: m ← b₁ m + (1 − b₁) g,
-    v ← b₂ v + (1 − b₂) g², x ← x − α m̂/(√v̂ + ε), with m̂ = m/(1 − b₁ᵗ) and v̂ = v/(1 − b₂ᵗ).
+    """Adam (Kingma and Ba, ICLR 2015, algorithm 1), for step t = i + 1: m ← b₁ m + (1 − b₁) g, v ← b₂
+    v + (1 − b₂) g², x ← x − α m̂/(√v̂ + ε), with m̂ = m/(1 − b₁ᵗ) and v̂ = v/(1 − b₂ᵗ).
 
     The corrections 1 − bᵗ are computed without cancellation, so that parameters of 16 bits move,
-    too.
+    too. The first step has the size α, whatever the gradients are:
 
-    >>> init, update, params = adam(0.1)
-    >>> float(params(update(0, jnp.float32(2.0), init(jnp.float32(1.0)))))
-    0.8999999761581421
+    >>> init, update, params = adam(0.25)
+    >>> params(update(0, jnp.array([1.0, -20.0]), init(jnp.zeros(2)))).round(4)
+    Array([-0.25,  0.25], dtype=float32)
     """
     step = make_schedule(step_size)
 
@@ -328,12 +341,12 @@ def adam(step_size: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> Any
 
 @optimizer
 def adamax(step_size: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> Any:
-    """AdaMax (Kingma and Ba, ICLR 2015, algorithm 2), for step t = i + 1:
-    m ← b₁ m + (1 − b₁) g, u ← max(b₂ u, |g|), x ← x − α/(1 − b₁ᵗ) · m/(u + ε).
+    """AdaMax (Kingma and Ba, ICLR 2015, algorithm 2), for step t = i + 1: m ← b₁ m + (1 − b₁) g, u ←
+    max(b₂ u, |g|), x ← x − α/(1 − b₁ᵗ) · m/(u + ε).
 
-    >>> init, update, params = adamax(0.1)
-    >>> float(params(update(0, jnp.float32(2.0), init(jnp.float32(1.0)))))
-    0.8999999761581421
+    >>> init, update, params = adamax(0.25)
+    >>> params(update(0, jnp.array([1.0, -20.0]), init(jnp.zeros(2)))).round(4)
+    Array([-0.25,  0.25], dtype=float32)
     """
     step = make_schedule(step_size)
 
@@ -348,16 +361,17 @@ def adamax(step_size: Any, b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> A
 
 @optimizer
 def sm3(step_size: Any, momentum: Any = 0.9) -> Any:
-    """SM3 (Anil, Gupta, Koren and Singer, NeurIPS 2019, algorithm SM3-II, whose covers are the
-    slices along each axis), whose steps are averaged: memory for squares that grows with the sum of
-    the sizes of the axes, not with their product.
+    """SM3 (Anil, Gupta, Koren and Singer, NeurIPS 2019, algorithm SM3-II, whose covers are the slices
+    along each axis), whose steps are averaged: memory for squares that grows with the sum of the
+    sizes of the axes, not with their product.
 
     s = min over axes k of μₖ + g², m ← (1 − momentum) g/√s + momentum · m, x ← x − α m, and μₖ is
     the maximum of s over the other axes.
 
+    >>> from pullback.tree import leaves
     >>> init, update, params = sm3(0.1)
-    >>> float(params(update(0, jnp.float32(2.0), init(jnp.float32(1.0)))))
-    0.9900000095367432
+    >>> [x.shape for x in leaves(init(jnp.zeros((300, 400))))]  # parameters, averages, and a vector for each axis
+    [(300, 400), (300, 400), (300,), (400,)]
     """
     step = make_schedule(step_size)
 
@@ -422,27 +436,29 @@ def _weight(decay: Any, i: Any, like: Any) -> Any:
 def constant(step_size: Any) -> Schedule:
     """The schedule that always gives `step_size`.
 
-    >>> constant(0.1)(3)
-    0.1
+    >>> [constant(0.5)(i) for i in (0, 10, 1000)]
+    [0.5, 0.5, 0.5]
     """
     return lambda i: step_size
 
 
 def exponential_decay(step_size: Any, decay_steps: Any, decay_rate: Any) -> Schedule:
-    """step_size · decay_rate^(i / decay_steps).
+    """The schedule step_size · decay_rate^(i / decay_steps).
 
-    >>> exponential_decay(1.0, 10, 0.25)(5)
-    0.5
+    >>> [exponential_decay(1.0, 10, 0.25)(i) for i in (0, 5, 10, 20)]
+    [1.0, 0.5, 0.25, 0.0625]
     """
     return lambda i: step_size * decay_rate ** (i / decay_steps)
 
 
 def inverse_time_decay(step_size: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False) -> Schedule:
-    """step_size / (1 + decay_rate · i / decay_steps); in a `staircase`, i / decay_steps is rounded
-    down.
+    """The schedule step_size / (1 + decay_rate · i / decay_steps); in a `staircase`, i / decay_steps
+    is rounded down.
 
-    >>> inverse_time_decay(1.0, 10, 1.0)(10)
-    0.5
+    >>> [float(inverse_time_decay(1.0, 10, 1.0)(i)) for i in (0, 10, 30)]
+    [1.0, 0.5, 0.25]
+    >>> [float(inverse_time_decay(1.0, 10, 1.0, staircase=True)(i)) for i in (9, 10, 19)]
+    [1.0, 0.5, 0.5]
     """
 
     def schedule(i: Any) -> Any:
@@ -453,11 +469,11 @@ def inverse_time_decay(step_size: Any, decay_steps: Any, decay_rate: Any, stairc
 
 
 def polynomial_decay(step_size: Any, decay_steps: Any, final_step_size: Any, power: Any = 1.0) -> Schedule:
-    """From `step_size` to `final_step_size` in `decay_steps` steps, and there from then on:
-    (step_size − final_step_size) · (1 − i / decay_steps)^power + final_step_size.
+    """The schedule from `step_size` to `final_step_size` in `decay_steps` steps, and there from then
+    on: (step_size − final_step_size) · (1 − i / decay_steps)^power + final_step_size.
 
-    >>> float(polynomial_decay(1.0, 10, 0.0)(5))
-    0.5
+    >>> [float(polynomial_decay(1.0, 10, 0.0)(i)) for i in (0, 5, 10, 15)]
+    [1.0, 0.5, 0.0, 0.0]
     """
 
     def schedule(i: Any) -> Any:

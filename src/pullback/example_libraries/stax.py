@@ -37,8 +37,10 @@ _GLOROT, _SMALL, _TINY = glorot_normal(), normal(), normal(1e-6)
 def Dense(out_dim: int, W_init: Any = _GLOROT, b_init: Any = _SMALL) -> Layer:
     """x @ W + b, with `out_dim` outputs; W is (inputs, outputs), by `W_init(key, shape)`.
 
-    >>> Dense(4)[0](random.key(0), (-1, 3))[0]
-    (-1, 4)
+    >>> init, apply = Dense(4)
+    >>> shape, (W, b) = init(random.key(0), (-1, 3))
+    >>> shape, W.shape, b.shape, apply((W, b), jnp.ones((2, 3))).shape
+    ((-1, 4), (3, 4), (4,), (2, 4))
     """
 
     def init(rng: Any, input_shape: Any) -> Any:
@@ -276,10 +278,14 @@ def MaxPool(window_shape: Sequence[int], strides: Any = None, padding: Any = "VA
 
     `window_shape` and `strides` (1 by default) have a number for each spatial axis. `spec` names
     the axes, such as "NHWC", the default for two; `padding` is "VALID", "SAME", or pairs, for the
-    spatial axes or all.
+    spatial axes or all. Raises ValueError for other numbers of axes.
 
-    >>> MaxPool((2, 2))[0](random.key(0), (-1, 8, 9, 3))[0]
-    (-1, 7, 8, 3)
+    >>> init, apply = MaxPool((2, 2), strides=(2, 2))
+    >>> init(random.key(0), (-1, 28, 28, 3))[0]
+    (-1, 14, 14, 3)
+    >>> apply((), jnp.arange(16).reshape(1, 4, 4, 1)).reshape(2, 2)
+    Array([[ 5,  7],
+           [13, 15]], dtype=int32)
     """
     return _pooling(lax.max, _least, lambda reduce, x: reduce(x), window_shape, strides, padding, spec)
 

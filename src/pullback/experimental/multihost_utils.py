@@ -39,16 +39,17 @@ def broadcast_one_to_all(in_tree: Any, is_source: bool | None = None) -> Any:
 
 
 def sync_global_devices(name: str) -> None:
-    """Wait until every process has come to the barrier `name`.
+    """Wait until every process has come to the barrier `name`: with one process, not at all.
 
     >>> sync_global_devices("checkpoint")
     """
 
 
 def assert_equal(in_tree: Any, fail_message: str = "") -> None:
-    """Raises AssertionError unless every process has the same tree.
+    """Raises AssertionError, with `fail_message`, unless every process has the same tree: with one
+    process, never.
 
-    >>> assert_equal({"step": 3})
+    >>> assert_equal({"step": 3}, "processes are at different steps")
     """
 
 

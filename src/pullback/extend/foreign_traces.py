@@ -132,11 +132,16 @@ _replaced: ContextVar[Entered] = ContextVar("replaced_traces", default=NOTHING)
 
 class take_current_trace(Replacement):
     """`with take_current_trace() as trace: ...` gives the current trace; within, operations are
-    evaluated.
+    evaluated. That is how a transformation finds the trace that its own is to have as parent.
 
-    >>> with take_current_trace() as trace:
-    ...     trace
-    EvalTrace
+    >>> import pullback as pb
+    >>> def f(x):
+    ...     with take_current_trace() as trace:
+    ...         print(type(trace).__name__, pb.numpy.ones(2).sum())
+    ...     return x
+    >>> pb.jit(f)(1.0)
+    JaxprTrace 2.0
+    Array(1., dtype=float32, weak_type=True)
     """
 
     variable, replaced = _replaced, current_trace

@@ -199,12 +199,13 @@ def gensym() -> Callable[[types.ShapedArray], Var]:
 
 
 def jaxpr_as_fun(closed_jaxpr: ClosedJaxpr, *args: Any) -> Any:
-    """The results of a program on flat arguments, a list; without arguments, and if it takes some,
-    the program as a function of them.
+    """The results of a program on flat arguments, a list; without arguments, and if it takes some, the
+    program as a function of them.
 
     >>> import pullback as pb
-    >>> jaxpr_as_fun(pb.make_jaxpr(lambda x: 2 * x)(1.0))(3.0)
-    [Array(6., dtype=float32, weak_type=True)]
+    >>> f = jaxpr_as_fun(pb.make_jaxpr(lambda x, y: (x + y, x * y))(1.0, 1.0))
+    >>> [float(out) for out in f(3.0, 4.0)]
+    [7.0, 12.0]
     """
     if args:
         return run(closed_jaxpr, *args)

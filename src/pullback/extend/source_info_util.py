@@ -53,8 +53,13 @@ def new_name_stack(name: str = "") -> NameStack:
 
 
 def summarize(source_info: SourceInfo, num_frames: int = 1) -> str:
-    """`file:line (function)`.
+    """`file:line (function)`, for messages.
 
+    >>> import pullback as pb
+    >>> def doubled(x):
+    ...     return 2 * x
+    >>> summarize(pb.make_jaxpr(doubled)(1.0).eqns[0].source_info).endswith(":2 (doubled)")
+    True
     >>> summarize(new_source_info())
     '<unknown>'
     """
@@ -70,9 +75,9 @@ class transform_name_stack(named_scope):
     """`with transform_name_stack("jvp"): ...` adds a scope for what a transformation does, written
     `jvp()`.
 
-    >>> with transform_name_stack("jvp"):
+    >>> with extend_name_stack("encoder"), transform_name_stack("jvp"):
     ...     str(current_name_stack())
-    'jvp()'
+    'encoder/jvp()'
     """
 
     def __init__(self, name: str) -> None:
@@ -82,9 +87,9 @@ class transform_name_stack(named_scope):
 class set_name_stack(replaced_name_stack):
     """`with set_name_stack(stack): ...` has these scopes around, and no others.
 
-    >>> with set_name_stack(new_name_stack("a")):
+    >>> with extend_name_stack("encoder"), set_name_stack(new_name_stack("decoder")):
     ...     str(current_name_stack())
-    'a'
+    'decoder'
     """
 
     def __init__(self, name_stack: NameStack) -> None:

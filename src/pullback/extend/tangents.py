@@ -42,11 +42,13 @@ class Zero:
 
 
 class UndefinedPrimal:
-    """An operand that a rule is linear in, of which only the type is known: its cotangent is what
-    is asked for.
+    """An operand that a rule is linear in, of which only the type is known: its cotangent is what is
+    asked for.
 
-    >>> is_undefined_primal(UndefinedPrimal(typeof(2.0)))
-    True
+    >>> from pullback.interpreters import ad
+    >>> from pullback.lax import mul_p
+    >>> ad.primitive_transposes[mul_p](1.0, UndefinedPrimal(typeof(2.0)), 3.0)  # of x in 3 x
+    [Array(3., dtype=float32, weak_type=True), None]
     """
 
     __slots__ = ("aval",)
@@ -94,8 +96,8 @@ def zeros_like_aval(aval: ShapedArray) -> Any:
 def add_tangents(x: Any, y: Any) -> Any:
     """The sum of two tangents, either of which may be a `Zero`.
 
-    >>> add_tangents(Zero(typeof(2.0)), 3.0)
-    3.0
+    >>> add_tangents(Zero(typeof(2.0)), 3.0), add_tangents(2.0, 3.0)
+    (3.0, Array(5., dtype=float32, weak_type=True))
     """
     if is_zero(x):
         return y

@@ -24,11 +24,11 @@ axis_primitive_batchers = BATCHING_WITH_AXIS
 
 
 def moveaxis(x: Any, src: int | None, dst: int) -> Any:
-    """`x` with its axis `src` moved to `dst`.
+    """`x` with its axis `src` moved to `dst`; as it is, if `src` is None.
 
     >>> import pullback.numpy as jnp
-    >>> moveaxis(jnp.ones((2, 3)), 0, 1).shape
-    (3, 2)
+    >>> moveaxis(jnp.ones((2, 3, 4)), 0, 2).shape
+    (3, 4, 2)
     """
     if src is None or src == dst:
         return x
