@@ -44,13 +44,23 @@ class TraceTag:
 
 
 class Trace(base.Trace, metaclass=StandsFor):
-    """Base of traces. Subclasses define `process_primitive(primitive, tracers, params)`, which
-    gives the results of an operation; `parent_trace` is the one around it.
+    """Base of traces. Subclasses define `process_primitive(primitive, tracers, params)`, which gives
+    the results of an operation; `parent_trace` is the one around it.
 
-    While `process_primitive` runs, the trace around it is the current one.
+    While `process_primitive` runs, the trace around it is the current one. A trace that prints what
+    is done:
 
-    >>> isinstance(current(), Trace)
-    True
+    >>> class Printing(Trace):
+    ...     def process_primitive(self, primitive, tracers, params):
+    ...         print(primitive, *tracers)
+    ...         return primitive.bind(*tracers, **params)
+    >>> import pullback.numpy as jnp
+    >>> with take_current_trace() as parent, set_current_trace(Printing(parent)):
+    ...     y = jnp.sqrt(16.0) + 1
+    sqrt 16.0
+    add 4.0 1.0
+    >>> y
+    Array(5., dtype=float32, weak_type=True)
     """
 
     stands_for = base.Trace
@@ -62,11 +72,23 @@ class Trace(base.Trace, metaclass=StandsFor):
             self.parent = self.parent_trace = parent_trace
 
     def process_primitive(self, primitive: Any, tracers: Sequence[Any], params: Params) -> Any:
-        """The results of `primitive` on `tracers`, of which some may be this trace's."""
+        """The results of `primitive` on `tracers`, of which some may be this trace's: one, or a list
+        if the primitive has several. Subclasses define it.
+
+        >>> from pullback.lax import sin_p
+        >>> Trace(current()).process_primitive(sin_p, (1.0,), {})
+        Traceback (most recent call last):
+          ...
+        NotImplementedError: Trace must define process_primitive
+        """
         raise NotImplementedError(f"{type(self).__name__} must define process_primitive")
 
     def full_raise(self, x: Any) -> Any:
-        """`x` as something that operations of this trace take: itself."""
+        """`x` as something that operations of this trace take: itself.
+
+        >>> Trace(current()).full_raise(2.0)
+        2.0
+        """
         return x
 
     def process(self, primitive: Any, args: tuple[Any, ...], params: Params) -> Any:
@@ -99,12 +121,26 @@ def _flat_jvp(rule: Callable[..., Any], *primals_and_tangents: Any) -> list[Any]
 
 
 class Tracer(base.Tracer, metaclass=StandsFor):
-    """Base of tracers. Subclasses say their type by `aval`, a property or what is given when they
-    are made.
+    """Base of tracers. Subclasses say their type by `aval`, a property or what is given when they are
+    made.
 
-    >>> import pullback as pb
-    >>> pb.jit(lambda x: print(isinstance(x, Tracer)))(1.0)
-    True
+    A value that remembers a unit, which operations pass on:
+
+    >>> class Quantity(Tracer):
+    ...     def __init__(self, trace, value, unit):
+    ...         super().__init__(trace, value.aval)
+    ...         self.value, self.unit = value, unit
+    >>> class Units(Trace):
+    ...     def process_primitive(self, primitive, tracers, params):
+    ...         values = [x.value if isinstance(x, Quantity) else x for x in tracers]
+    ...         units = [x.unit for x in tracers if isinstance(x, Quantity)]
+    ...         return Quantity(self, primitive.bind(*values, **params), units[0])
+    >>> import pullback.numpy as jnp
+    >>> trace = Units(current())
+    >>> with set_current_trace(trace):
+    ...     y = -2 * Quantity(trace, jnp.asarray(3.0), "m")
+    >>> y.value, y.unit
+    (Array(-6., dtype=float32, weak_type=True), 'm')
     """
 
     stands_for = base.Tracer
@@ -114,7 +150,12 @@ class Tracer(base.Tracer, metaclass=StandsFor):
 
     @property
     def aval(self) -> ShapedArray:
-        """The type."""
+        """The type.
+
+        >>> import pullback as pb
+        >>> pb.jit(lambda x: print(x.aval))(pb.numpy.ones(3))
+        float32[3]
+        """
         return self._aval  # type: ignore[return-value]
 
     shape = property(lambda self: self.aval.shape)
@@ -122,7 +163,12 @@ class Tracer(base.Tracer, metaclass=StandsFor):
     weak_type = property(lambda self: self.aval.weak_type)
 
     def full_lower(self) -> Any:
-        """The value in its simplest form: here, itself."""
+        """The value in its simplest form: here, itself.
+
+        >>> x = Tracer(current(), ShapedArray((), "float32"))
+        >>> x.full_lower() is x
+        True
+        """
         return self
 
 

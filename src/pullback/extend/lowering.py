@@ -169,14 +169,26 @@ class LoweringRuleContext(NamedTuple):
 
     @property
     def platforms(self) -> tuple[str, ...]:
-        """The platforms that the program is for, as a tuple of one name: "cpu", ...
+        """The platforms that the program is for, as a tuple of one name.
 
-        See `ModuleContext`, which has them too, and an example.
+        >>> import pullback as pb
+        >>> from pullback.extend.core import Primitive
+        >>> from pullback.interpreters import mlir
+        >>> p = Primitive("same")
+        >>> _ = p.def_abstract_eval(lambda x: x)
+        >>> _ = mlir.register_lowering(p, lambda ctx, x: print(ctx.platforms) or [x])
+        >>> pb.jit(p.bind)(2.0)
+        ('cpu',)
+        Array(2., dtype=float32, weak_type=True)
         """
         return self.module_context.platforms
 
     def replace(self, **changes: Any) -> LoweringRuleContext:
-        """A copy with some fields changed."""
+        """A copy with some fields changed.
+
+        >>> LoweringRuleContext(None, None, (), ()).replace(name_stack=("encoder",)).name_stack
+        ('encoder',)
+        """
         return self._replace(**changes)
 
 

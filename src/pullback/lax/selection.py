@@ -22,8 +22,9 @@ _LARGE = 1 << 16
 
 
 class SelectN(Mover):
-    """Elementwise `cases[which]`. `which` is boolean (two cases) or int32, a scalar or of the
-    cases' shape."""
+    """Elementwise `cases[which]`. `which` is boolean (two cases) or an integer, a scalar or of the
+    cases' shape.
+    """
 
     name = "select_n"
     fusion = Fusion.ELEMENTWISE
@@ -108,12 +109,15 @@ def select_n(which: Any, *cases: Any) -> Array:
     where false.
 
     The cases are arrays of one shape and dtype, which the result has; `which` has that shape or is
-    a scalar, and int32 positions are clamped. Raises TypeError if the cases' types differ, or
-    `which` is neither boolean nor int32; ValueError if there is no case.
+    a scalar, and integers are clamped to the cases there are. Raises TypeError if the cases' types
+    differ, if `which` is neither boolean nor an integer or has another shape, and for more than two
+    cases with a boolean; ValueError if there is no case.
 
     >>> x = np.array([1, 2, 3])
-    >>> select_n(np.array([True, False, True]), x, 10 * x), select_n(np.array([0, 2, 1], np.int32), x, 10 * x, 100 * x)
-    (Array([10,  2, 30], dtype=int32), Array([  1, 200,  30], dtype=int32))
+    >>> select_n(np.array([True, False, True]), x, 10 * x)
+    Array([10,  2, 30], dtype=int32)
+    >>> select_n(np.array([0, 2, 9]), x, 10 * x, 100 * x)
+    Array([  1, 200, 300], dtype=int32)
     """
     if not cases:
         raise ValueError("select_n() must have at least one case")

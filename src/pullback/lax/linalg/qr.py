@@ -449,7 +449,8 @@ def householder_product(a: Any, taus: Any) -> Array:
     as LAPACK's `orgqr` and `ungqr`.
 
     `a` has shape (..., m, n) with m ≥ n, as the result, and `taus` (..., k) with k ≤ n. Raises
-    ValueError if they do not fit, TypeError unless they are floating and of one dtype.
+    TypeError unless `a` is floating with two axes or more, ValueError if they do not fit, also in
+    their dtypes.
 
     >>> import pullback.numpy as jnp
     >>> householder_product(jnp.array([[0.0, 0.0], [1.0, 0.0]]), jnp.array([1.0]))
