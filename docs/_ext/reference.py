@@ -10,11 +10,12 @@ import ast
 import importlib
 import inspect
 import re
+import typing
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, get_origin
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -270,11 +271,7 @@ def entry(module: str, name: str, value: Any) -> Iterator[str]:
     """One name: how it is called, what it does; a class with its methods."""
     title = name  # in the module that the page is about
     doc = inspect.getdoc(value) or ""
-    if value is Any or get_origin(value) is not None:  # the name of a type, for annotations: its text is Python's
-        yield f":::{{py:data}} {title}"
-        yield from _body(f"`{value!r}`")
-        yield ":::"
-    elif inspect.isclass(value) and value.__module__.split(".")[0] == "numpy":
+    if inspect.isclass(value) and value.__module__.split(".")[0] == "numpy":
         # NumPy's manual says what they are, in another markup.
         yield f":::{{py:data}} {title}"
         yield from _body(f"NumPy's `{value.__module__}.{value.__qualname__}`.")
@@ -334,6 +331,8 @@ def page(name: str) -> str:
                 kind = type(value)
                 text = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
                 lines += [f":::{{py:data}} {n}", "", _escaped(text), ":::", ""]
+            elif value is Any or typing.get_origin(value) is not None:  # a type's name: its text is Python's
+                lines += [f":::{{py:data}} {n}", "", f"`{value!r}`", ":::", ""]
             else:
                 lines += entry(name, n, value)
     return "\n".join(lines) + "\n"

@@ -165,19 +165,18 @@ def pure_callback(
     The callback gets Arrays and must return arrays of the tree, shapes and dtypes of
     `result_shape_dtypes`. It must have no side effects: it may be called any number of times, or
     never. `vmap_method` says how it is vectorized: "sequential" (called for each slice),
-    "expand_dims" or "broadcast_all" (called once with a leading axis on its arguments; 1 for those
-    that are not mapped, or repeated).
+    "expand_dims" or "broadcast_all" (called once with a leading axis on its arguments).
 
-    Raises TypeError if the callback cannot be called; ValueError for other methods, for results
-    that are not what was announced, and for derivatives, which `custom_jvp` gives;
-    NotImplementedError under `vmap` without a method.
+    Raises ValueError if it is differentiated (`custom_jvp` gives it a derivative), NotImplementedError
+    under vmap without a `vmap_method`; where the callback raises, or returns something else, eager
+    code raises that error, or ValueError, and a compiled program JaxRuntimeError.
 
-    >>> from pullback import ShapeDtypeStruct, jit
-    >>> @jit
-    ... def sorted_by_python(x):
-    ...     return pure_callback(lambda x: np.array(sorted(x), x.dtype), ShapeDtypeStruct(x.shape, x.dtype), x)
-    >>> sorted_by_python(np.float32([3, 1, 2]))
-    Array([1., 2., 3.], dtype=float32)
+    >>> import pullback as pb
+    >>> from pullback.core.types import ShapeDtypeStruct
+    >>> def median(x):                                         # by NumPy, in a compiled program
+    ...     return pure_callback(np.median, ShapeDtypeStruct((), x.dtype), x, vmap_method="sequential")
+    >>> pb.jit(pb.vmap(median))(pb.numpy.array([[3.0, 1.0, 2.0], [6.0, 4.0, 5.0]]))
+    Array([2., 5.], dtype=float32)
     """
     if sharding is not None:
         no_sharding("pure_callback", sharding)
