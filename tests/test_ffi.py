@@ -18,6 +18,7 @@ from pullback import ShapeDtypeStruct, errors, export, ffi, grad, jit, vmap
 F = np.float32
 X = np.linspace(-1, 1, 24, dtype=F).reshape(2, 3, 4)
 EPS = F(1e-5)
+KEPT: list[Any] = []
 COMPILER = shutil.which("g++") or shutil.which("clang++") or shutil.which("c++")
 
 
@@ -166,6 +167,18 @@ def test_wrong_uses() -> None:
         ffi.ffi_call("test_Raw", ShapeDtypeStruct((), F), vmap_method="magic")
     with pytest.raises(ValueError, match="legacy_backend_config"):
         ffi.ffi_call("test_Raw", ShapeDtypeStruct((), F), legacy_backend_config="x")
+
+
+def test_types_are_registered_and_wrong_registrations_refused_at_once() -> None:
+    number = ctypes.c_int64(0)  # as an XLA_FFI_TypeId is; it lives as long as this test's process
+    KEPT.append(number)
+    ffi.register_ffi_type("test_State", {"type_id": ffi.pycapsule(ctypes.addressof(number))})
+    assert jit(lambda x: x + 1)(1.0) == 2.0  # the platform has started
+    assert number.value > 0
+    capsule = ffi.pycapsule(ctypes.addressof(number))
+    for wrong in (capsule, {}, {"type_info": capsule}, {"type_id": 1}, {"type_id": capsule, "type_info": 1}, None):
+        with pytest.raises(TypeError, match="PyCapsules"):
+            ffi.register_ffi_type("test_wrong", wrong)
 
 
 def test_export_asks_for_a_promise() -> None:

@@ -273,10 +273,24 @@ def register_ffi_target(name: str, fn: Any, platform: str = "cpu", api_version: 
 def register_ffi_type(name: str, type_registration: Any, platform: str = "cpu") -> None:
     """Make a type known that foreign functions keep between their stages.
 
-    `type_registration` is a dict with the capsules "type_id" and "type_info", which the library
-    that defines the type gives: functions that return `&T::id` and the address of its
-    `XLA_FFI_TypeInfo`. See "Stateful FFI" in XLA's headers.
+    `type_registration` is a dict with the capsules "type_id", of a pointer to the library's
+    `XLA_FFI_TypeId`, and optionally "type_info", of one to its `XLA_FFI_TypeInfo`; what they point to
+    must live as long as the process. The type gets its number when the platform starts. Raises
+    TypeError for what is no such dict. A name is registered once. See
+    https://openxla.org/xla/custom_call, "Stateful FFI handlers".
+
+    >>> register_ffi_type("my_library.State", {"type_id": 7})
+    Traceback (most recent call last):
+      ...
+    TypeError: register_ffi_type: 'my_library.State' must be a dict of PyCapsules ... "type_id" ...
     """
+    # Now: the runtime looks at it when the platform starts, in the middle of something else.
+    given = type_registration if isinstance(type_registration, Mapping) else {}
+    if "type_id" not in given or not all(type(x).__name__ == "PyCapsule" for x in given.values()):
+        raise TypeError(
+            f'register_ffi_type: {name!r} must be a dict of PyCapsules (see `ffi.pycapsule`), "type_id" and optionally "type_info"; '
+            f"got {type_registration!r:.100}, at {user_line()}"
+        )
     from pullback.xla import pjrt
 
     pjrt.register_type(name, type_registration, platform)
