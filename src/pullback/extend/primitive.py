@@ -56,9 +56,14 @@ class StandsFor(type):
 
 
 class Primitive(base.Primitive, metaclass=StandsFor):
-    """An operation whose rules are added one by one. See the module's text, and docs/extending.md.
+    """An operation whose rules are added one by one: `def_impl` says what it computes in eager code,
+    `def_abstract_eval` of which type results are, and the tables and functions of
+    `pullback.interpreters` have its derivative, its transpose, what it is on batches and in
+    compiled programs. docs/extending.md has them all. A rule that is missing says so when it is
+    asked for (NotImplementedError).
 
-    Names need not be unique: two primitives of one name are two.
+    Set `multiple_results` if it gives a list. Names need not be unique: two primitives of one name
+    are two. Raises TypeError for a name that is no string.
 
     >>> import pullback as pb
     >>> double_p = Primitive("double")

@@ -278,7 +278,8 @@ def dynamic_index_in_dim(
     operand: Any, index: Any, axis: int = 0, keepdims: bool = True, *, allow_negative_indices: bool = True
 ) -> Array:
     """The slice at position `index` (which may be traced, and is clamped) of one axis, which is
-    dropped unless `keepdims`. Negative positions count from the end.
+    dropped unless `keepdims`. Negative positions count from the end. Raises as `dynamic_slice`, and
+    ValueError if there is no such axis.
 
     >>> x = np.array([[1, 2], [3, 4]])
     >>> dynamic_index_in_dim(x, 1), dynamic_index_in_dim(x, -1, axis=1, keepdims=False)

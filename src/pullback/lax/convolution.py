@@ -372,13 +372,18 @@ def conv_general_dilated(
     rhs_dilation: Sequence[int] | None = None, dimension_numbers: Any = None, feature_group_count: int = 1,
     batch_group_count: int = 1, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None,
 ) -> Array:  # fmt: skip
-    """The convolution of `lhs` with `rhs` (see the module's text), over any number of spatial axes, of
-    their dtype or `preferred_element_type`.
+    """The convolution of `lhs` with `rhs` over any number of spatial axes, of their dtype or
+    `preferred_element_type`. With the axes in the order (batch, feature, spatial...) and (out
+    feature, in feature, spatial...), as they are by default,
+
+        out[b, o, y] = Σ_i Σ_k lhs[b, i, s y + r k - low] rhs[o, i, k],
+
+    where s are `window_strides`, r `rhs_dilation`, and low the padding before; `lhs_dilation` l
+    first puts l - 1 zeros between neighbours in `lhs`. As in networks, `rhs` is not reversed.
 
     `padding` is "SAME", "SAME_LOWER", "VALID", or (low, high) for each spatial axis, which may be
     negative. `dimension_numbers` says where the axes are: three strings such as ("NHWC", "HWIO",
-    "NHWC"), a `ConvDimensionNumbers`, or None for ("NCHW", "OIHW", "NCHW"). `lhs_dilation` puts
-    zeros between the elements of `lhs`, `rhs_dilation` sees elements that are so far apart. With
+    "NHWC"), a `ConvDimensionNumbers`, or None for ("NCHW", "OIHW", "NCHW"). With
     `feature_group_count` g, each of g groups of output features sees its group of input features
     only (`lhs` has g times the features of `rhs`); `batch_group_count` does so for parts of the
     batch. Raises TypeError for operands of different dtypes, ValueError for shapes and counts that

@@ -200,11 +200,15 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sh
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, *, sharding: Any = None) -> Array:
-    """An array of `shape` with all elements `fill_value`, a scalar; of its dtype unless one is
-    given.
+    """An array of `shape` with all elements `fill_value`, a scalar; of its dtype unless one is given.
+    Raises TypeError for negative lengths, for a value that is no scalar, and for a complex one that
+    is to be real.
 
     >>> full((2,), 1.5)
     Array([1.5, 1.5], dtype=float32, weak_type=True)
+    >>> full((2, 2), 7, np.int8)
+    Array([[7, 7],
+           [7, 7]], dtype=int8)
     """
     no_sharding("full", sharding)
     sizes = integers(shape, "full: shape")

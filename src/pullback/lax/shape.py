@@ -369,10 +369,10 @@ def broadcast(operand: Any, sizes: Sequence[int], *, out_sharding: Any = None) -
 
 
 def broadcast_to_rank(x: Any, rank: int) -> Array:
-    """`x` with leading axes of length 1 up to `rank` axes (as it is, if it has as many).
+    """`x` with leading axes of length 1 up to `rank` axes; as it is, if it has as many or more.
 
-    >>> broadcast_to_rank(np.zeros(3), 3).shape
-    (1, 1, 3)
+    >>> broadcast_to_rank(np.zeros(3), 3).shape, broadcast_to_rank(np.zeros((2, 3)), 1).shape
+    ((1, 1, 3), (2, 3))
     """
     x = as_array(x)
     return expand_dims(x, tuple(range(rank - x.ndim))) if x.ndim < rank else x
