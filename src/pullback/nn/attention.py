@@ -33,6 +33,14 @@ def dot_product_attention(
     many (before, after), the sequence lengths of shape (B,) what is padding. With
     `return_residual`, also the logarithms of the softmax's denominators, of shape ([B,] T, N).
     `scale` is 1/√H by default. Raises ValueError for shapes that do not fit.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.eye(3)[:, None, :]                        # T = 3 positions, one head of 3 numbers
+    >>> out = dot_product_attention(x, x, x, is_causal=True, scale=np.log(2.0))
+    >>> out[:, 0].round(2)
+    Array([[1.  , 0.  , 0.  ],
+           [0.33, 0.67, 0.  ],
+           [0.25, 0.25, 0.5 ]], dtype=float32)
     """
     if implementation not in (None, "xla"):
         raise here(

@@ -86,7 +86,12 @@ def softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
 
 @planned
 def log_softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
-    """log(softmax(x)), without underflow; -inf where `where` is false."""
+    """log(softmax(x)) along `axis` (an int, several, or None for all), without underflow; -inf where
+    `where` is false. Of the shape of `x`, in a floating dtype.
+
+    >>> log_softmax(np.array([0.0, 1000.0])).tolist()
+    [-1000.0, 0.0]
+    """
     x, axes = _prepared("log_softmax", x, axis, where)
     shifted = _shifted(x, axes, where)
     out = u.subtract(shifted, u.log(_reduced(reduce_sum_p, u.exp(shifted), axes)))
@@ -133,7 +138,12 @@ def logsumexp(
 
 @planned
 def logmeanexp(x: Any, axis: Any = None, where: Any = None, keepdims: bool = False) -> Array:
-    """log(mean(exp(x))) along `axis`, without overflow."""
+    """log(mean(exp(x))) along `axis` (an int, several, or None for all), without overflow, of the
+    elements where `where` is true.
+
+    >>> float(logmeanexp(np.array([1000.0, 1000.0])))
+    1000.0
+    """
     total = logsumexp(x, axis, keepdims=keepdims, where=where)
     x = array_like(x, "logmeanexp")
     if where is None:
@@ -160,6 +170,10 @@ def standardize(
     The variance of what has a given mean is mean(x²) - mean² by the algorithm "fast", but not less
     than 0, and mean((x - mean)²) by "stable". For the mean of `x` itself both are the same, and
     taken from the deviations: a difference of squares has no right digit if the mean is large.
+    Raises ValueError for other algorithms.
+
+    >>> standardize(np.array([1.0, 2.0, 3.0]), epsilon=0).round(3)
+    Array([-1.225,  0.   ,  1.225], dtype=float32)
     """
     if algorithm not in ("fast", "stable"):
         raise ValueError(f"Unknown algorithm {algorithm!r}. Expected 'fast' or 'stable'.")

@@ -5,6 +5,12 @@ same numbers.
     key, subkey = random.split(key)
     x = random.normal(subkey, (3,))
 
+Samplers take a key, the `shape` of the result (a tuple of ints) and its `dtype`, by default the
+default float or integer; parameters, real scalars or arrays, broadcast to the shape. They raise
+TypeError for what is no key and for negative lengths; ValueError for arrays of keys (`vmap` is for
+these), for dtypes of another kind and for parameters that do not fit the shape. Whether a
+distribution has such parameters is not checked: what else they give is not specified.
+
 Streams are those of Threefry-2x32; the option `threefry_partitionable` chooses between their two
 layouts (see `lax.threefry`).
 """

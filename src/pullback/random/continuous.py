@@ -21,7 +21,7 @@ from pullback.random.basic import fine_uniforms, uniform_between
 
 
 def exponential(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Exponential numbers of rate 1.
+    """Exponential numbers of rate 1: density exp(-x) for x ≥ 0.
 
     >>> from pullback import random
     >>> random.exponential(random.PRNGKey(0), (2,))
@@ -65,7 +65,13 @@ def gumbel(key: Any, shape: Any = (), dtype: Any = None, mode: str | None = None
 
 
 def laplace(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Numbers of the Laplace distribution with mean 0 and scale 1."""
+    """Numbers of the Laplace distribution with mean 0 and scale 1: density exp(-|x|) / 2, variance 2.
+
+    >>> from pullback import random
+    >>> x = random.laplace(random.key(0), (10_000,))
+    >>> round(float(x.mean())), round(float(x.var()))
+    (0, 2)
+    """
     key, dtype, shape = sampling("laplace", out_sharding, key, dtype, shape)
     epsilon = float(dtypes.finfo(dtype).epsneg)
     u = uniform_between(key, shape, scalar(-1 + epsilon, dtype), scalar(1, dtype))
@@ -73,14 +79,28 @@ def laplace(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any =
 
 
 def logistic(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Numbers of the standard logistic distribution, log(u / (1 - u))."""
+    """Numbers of the standard logistic distribution, log(u / (1 - u)): below x with probability
+    sigmoid(x).
+
+    >>> from pullback import nn, random
+    >>> x = random.logistic(random.key(0), (10_000,))
+    >>> round(float((x < 1.0).mean()), 2), round(float(nn.sigmoid(1.0)), 2)
+    (0.73, 0.73)
+    """
     key, dtype, shape = sampling("logistic", out_sharding, key, dtype, shape)
     u = lax.max(unit_uniforms(key, shape, dtype), scalar(float(dtypes.finfo(dtype).tiny), dtype))
     return lax.log(u) - lax.log1p(lax.neg(u))
 
 
 def cauchy(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Numbers of the standard Cauchy distribution, tan(π (u - 1/2))."""
+    """Numbers of the standard Cauchy distribution, tan(π (u - 1/2)): density 1 / (π (1 + x²)). They have
+    no mean; half of them are in [-1, 1].
+
+    >>> from pullback import random
+    >>> x = random.cauchy(random.key(0), (10_000,))
+    >>> round(float((abs(x) <= 1).mean()), 1)
+    0.5
+    """
     key, dtype, shape = sampling("cauchy", out_sharding, key, dtype, shape)
     epsilon = float(dtypes.finfo(dtype).eps)
     u = uniform_between(key, shape, scalar(epsilon, dtype), scalar(1, dtype))
@@ -88,14 +108,30 @@ def cauchy(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = 
 
 
 def pareto(key: Any, b: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Pareto numbers with density b / x**(b + 1) for x ≥ 1. `shape` defaults to that of `b`."""
+    """Pareto numbers with density b / x**(b + 1) for x ≥ 1. `shape` defaults to that of `b`.
+
+    The mean is b / (b - 1) for b > 1.
+
+    >>> from pullback import random
+    >>> x = random.pareto(random.key(0), 5.0, (10_000,))
+    >>> round(float(x.mean()), 2)
+    1.26
+    """
     key, dtype, shape, b = sampling("pareto", out_sharding, key, dtype, shape, b)
     return lax.exp(standard_exponentials(key, shape, dtype) / b)
 
 
 def rayleigh(key: Any, scale: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Rayleigh numbers with density (x / scale²) exp(-x² / 2 scale²). `shape` defaults to that of
-    `scale`."""
+    """Rayleigh numbers with density (x / scale²) exp(-x² / 2 scale²): lengths of vectors of two normal
+    numbers. `shape` defaults to that of `scale`.
+
+    >>> import pullback as pb
+    >>> from pullback import random
+    >>> draw = lambda scale: random.rayleigh(random.key(0), scale)
+    >>> value, slope = pb.value_and_grad(draw)(2.0)          # of a number that is proportional to the scale
+    >>> bool(pb.numpy.allclose(slope, value / 2))
+    True
+    """
     key, dtype, shape, scale = sampling("rayleigh", out_sharding, key, dtype, shape, scale)
     return lax.sqrt(lax.log(positive_uniforms(key, shape, dtype)) * -2) * scale
 
@@ -104,7 +140,13 @@ def weibull_min(key: Any, scale: Any, concentration: Any, shape: Any = None, dty
     """Weibull numbers with density (c / s) (x / s)**(c - 1) exp(-(x / s)**c), for scale s and
     concentration c.
 
-    `shape` defaults to what the parameters broadcast to.
+    `shape` defaults to what the parameters broadcast to. The scale is exceeded with probability 1/e,
+    whatever the concentration.
+
+    >>> from pullback import random
+    >>> x = random.weibull_min(random.key(0), 3.0, 1.5, (10_000,))
+    >>> round(float((x > 3.0).mean()), 2)
+    0.37
     """
     key, dtype, shape, scale, concentration = sampling("weibull_min", None, key, dtype, shape, scale, concentration)
     return lax.exp(lax.log(standard_exponentials(key, shape, dtype)) / concentration) * scale
@@ -115,7 +157,12 @@ def triangular(
 ) -> Array:
     """Numbers of the triangular distribution on [left, right] with its peak at `mode`.
 
-    `shape` defaults to what the parameters broadcast to.
+    `shape` defaults to what the parameters broadcast to. The mean is (left + mode + right) / 3.
+
+    >>> from pullback import random
+    >>> x = random.triangular(random.key(0), 0.0, 1.0, 5.0, (10_000,))
+    >>> round(float(x.mean()), 1)
+    2.0
     """
     key, dtype, shape, left, mode, right = sampling("triangular", out_sharding, key, dtype, shape, left, mode, right)
     width = right - left

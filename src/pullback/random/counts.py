@@ -57,6 +57,13 @@ def binomial(key: Any, n: Any, p: Any, shape: Any = None, dtype: Any = None) -> 
 
     `shape` defaults to what the parameters broadcast to. `n` is rounded down. Numbers are drawn in
     the type that the parameters promote to, Python's counting as float32 and not as weak ones.
+
+    >>> from pullback import random
+    >>> random.binomial(random.key(0), 10, 0.5, (4,))
+    Array([2., 6., 6., 2.], dtype=float32)
+    >>> x = random.binomial(random.key(0), 100, 0.25, (10_000,))
+    >>> round(float(x.mean())), round(float(x.var()))        # n p, and n p (1 - p) = 18.75
+    (25, 19)
     """
     key, dtype = single_key("binomial", key), float_dtype("binomial", dtype)
     own, _ = dtypes.promotion(strong(array_like("binomial", n)), strong(array_like("binomial", p)))
@@ -75,6 +82,12 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = Non
     `shape`, by default what (*n.shape, 1) and `p` broadcast to, is that of the result, last axis
     included. By binomial numbers conditioned on what is left. `dtype` is a floating or integer one.
     Raises ValueError if shapes do not fit.
+
+    >>> import pullback.numpy as jnp
+    >>> from pullback import random
+    >>> x = random.multinomial(random.key(0), 1000, jnp.array([0.5, 0.3, 0.2]), dtype=int)
+    >>> x.shape, int(x.sum())
+    ((3,), 1000)
     """
     del unroll
     key, dtype = single_key("multinomial", key), real_dtype("multinomial", dtype)
@@ -110,8 +123,14 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = Non
 
 
 def geometric(key: Any, p: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Numbers of trials of probability `p` up to the first success: 1, 2, ... `shape` defaults to
-    that of `p`."""
+    """Numbers of trials of probability `p` up to the first success: 1, 2, ..., of an integer dtype, with
+    mean 1/p. `shape` defaults to that of `p`.
+
+    >>> from pullback import random
+    >>> x = random.geometric(random.key(0), 0.25, (10_000,))
+    >>> x.dtype, int(x.min()), round(float(x.mean()), 1)
+    (dtype('int32'), 1, 4.0)
+    """
     no_sharding("geometric", out_sharding)
     key, dtype = single_key("geometric", key), int_dtype("geometric", dtype)
     p = array_like("geometric", p)

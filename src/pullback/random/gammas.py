@@ -42,8 +42,14 @@ def gamma(key: Any, a: Any, shape: Any = None, dtype: Any = None, *, out_shardin
 
 
 def loggamma(key: Any, a: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Logarithms of gamma numbers of shape parameter `a`: exact where those underflow. `shape`
-    defaults to that of `a`."""
+    """Logarithms of gamma numbers of shape parameter `a`: exact where those underflow. `shape` defaults
+    to that of `a`.
+
+    >>> from pullback import random
+    >>> key = random.key(0)
+    >>> float(random.gamma(key, 1e-3)), round(float(random.loggamma(key, 1e-3)), 1)
+    (0.0, -396.0)
+    """
     key, dtype, shape, a = sampling("loggamma", out_sharding, key, dtype, shape, a)
     return _gammas(key, a, shape, log_space=True)
 
@@ -53,6 +59,11 @@ def beta(key: Any, a: Any, b: Any, shape: Any = None, dtype: Any = None, *, out_
     broadcast to.
 
     As the quotient X / (X + Y) of gamma numbers, from their logarithms.
+
+    >>> from pullback import random
+    >>> x = random.beta(random.key(0), 2.0, 6.0, (10_000,))
+    >>> round(float(x.mean()), 2)                            # a / (a + b)
+    0.25
     """
     key, dtype, shape, a, b = sampling("beta", out_sharding, key, dtype, shape, a, b)
     first, second = split(key)
@@ -67,6 +78,12 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None, *, out
 
     `shape`, by default that of `alpha` without its last axis, is that of the result without its
     last axis. Raises ValueError if `alpha` is a scalar, or its shape does not fit.
+
+    >>> import pullback.numpy as jnp
+    >>> from pullback import random
+    >>> x = random.dirichlet(random.key(0), jnp.array([1.0, 2.0, 3.0]), (4,))
+    >>> x.shape, bool(jnp.allclose(x.sum(-1), 1))
+    ((4, 3), True)
     """
     key, dtype, _ = sampling("dirichlet", out_sharding, key, dtype, ())
     alpha = array_like("dirichlet", alpha)
@@ -82,7 +99,14 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None, *, out
 
 
 def chisquare(key: Any, df: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """χ² numbers of `df` degrees of freedom. `shape` defaults to that of `df`."""
+    """χ² numbers of `df` degrees of freedom, with mean df and variance 2 df. `shape` defaults to that of
+    `df`.
+
+    >>> from pullback import random
+    >>> x = random.chisquare(random.key(0), 3.0, (10_000,))
+    >>> round(float(x.mean())), round(float(x.var()))
+    (3, 6)
+    """
     key, dtype, shape, df = sampling("chisquare", out_sharding, key, dtype, shape, df)
     return _chisquares(key, df, shape)
 
@@ -92,8 +116,13 @@ def _chisquares(key: Array, df: Array, shape: Shape) -> Array:
 
 
 def t(key: Any, df: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Numbers of Student's t distribution with `df` degrees of freedom. `shape` defaults to that of
-    `df`."""
+    """Numbers of Student's t distribution with `df` degrees of freedom. `shape` defaults to that of `df`.
+
+    >>> from pullback import random
+    >>> x = random.t(random.key(0), 4.0, (10_000,))
+    >>> round(float((x < 1).mean()), 2)                      # the distribution function is 0.813 at 1
+    0.82
+    """
     key, dtype, shape, df = sampling("t", out_sharding, key, dtype, shape, df)
     normal_key, gamma_key = split(key)
     half = df / 2
@@ -103,16 +132,30 @@ def t(key: Any, df: Any, shape: Any = None, dtype: Any = None, *, out_sharding: 
 
 
 def f(key: Any, dfnum: Any, dfden: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Numbers of Fisher's F distribution: quotients of χ² numbers divided by their degrees of
-    freedom."""
+    """Numbers of Fisher's F distribution: quotients of χ² numbers divided by their degrees of freedom.
+    `shape` defaults to what the parameters broadcast to.
+
+    The mean is dfden / (dfden - 2).
+
+    >>> from pullback import random
+    >>> x = random.f(random.key(0), 5.0, 12.0, (10_000,))
+    >>> round(float(x.mean()), 1)
+    1.2
+    """
     key, dtype, shape, dfnum, dfden = sampling("f", out_sharding, key, dtype, shape, dfnum, dfden)
     below, above = split(key)
     return (_chisquares(above, dfnum, shape) / dfnum) / (_chisquares(below, dfden, shape) / dfden)
 
 
 def generalized_normal(key: Any, p: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Numbers with density ∝ exp(-|x|**p): p = 2 gives normal numbers of variance 1/2, p = 1
-    Laplace's."""
+    """Numbers with density ∝ exp(-|x|**p): p = 2 gives normal numbers of variance 1/2, p = 1 Laplace's.
+    `p` is a scalar, or broadcasts to `shape`.
+
+    >>> from pullback import random
+    >>> x = random.generalized_normal(random.key(0), 2.0, (10_000,))
+    >>> round(float(x.var()), 2)
+    0.5
+    """
     key, dtype, shape, p = sampling("generalized_normal", out_sharding, key, dtype, shape, p)
     gamma_key, sign_key = split(key)
     inverse = 1 / p
@@ -120,11 +163,16 @@ def generalized_normal(key: Any, p: Any, shape: Any = (), dtype: Any = None, *, 
 
 
 def ball(key: Any, d: int, p: Any = 2, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Points of the unit ball Σ|xᵢ|**p ≤ 1 of `d` dimensions, uniformly distributed: shape (*shape,
-    d).
+    """Points of the unit ball Σ|xᵢ|**p ≤ 1 of `d` dimensions, uniformly distributed: shape (*shape, d).
 
-    By Barthe, Guédon, Mendelson and Naor ("A probabilistic approach to the geometry of the
-    ℓₚⁿ-ball", 2005).
+    By Barthe, Guédon, Mendelson and Naor ("A probabilistic approach to the geometry of the ℓₚⁿ-ball",
+    2005). Raises TypeError for a negative `d`.
+
+    >>> from pullback import random
+    >>> x = random.ball(random.key(0), 3, shape=(10_000,))
+    >>> r = (x**2).sum(-1) ** 0.5
+    >>> bool(r.max() <= 1), round(float((r < 0.5).mean()), 2)     # an eighth of the volume
+    (True, 0.13)
     """
     key, dtype, shape = sampling("ball", out_sharding, key, dtype, shape)
     d = count(d, "ball: d")

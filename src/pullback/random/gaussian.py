@@ -60,7 +60,14 @@ def normal(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = 
 
 def lognormal(key: Any, sigma: Any = 1.0, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Exponentials of normal numbers with mean 0 and standard deviation `sigma`, whose shape is the
-    default of `shape`."""
+    default of `shape`.
+
+    >>> from pullback import random
+    >>> x = random.lognormal(random.key(0), 0.5, (10_001,))
+    >>> import pullback.numpy as jnp
+    >>> round(float(jnp.median(x)), 1), round(float(jnp.log(x).std()), 1)
+    (1.0, 0.5)
+    """
     key, dtype, shape, sigma = sampling("lognormal", out_sharding, key, dtype, shape, sigma)
     return lax.exp(standard_normals(key, shape, dtype) * sigma)
 
@@ -103,6 +110,14 @@ def multivariate_normal(
     its last axis. `method` says how the covariance is factored: "cholesky" (fastest), "eigh" or
     "svd" (which allow singular ones). Differentiable with respect to mean and covariance. Raises
     ValueError for shapes that do not fit and unknown methods.
+
+    >>> import pullback.numpy as jnp
+    >>> from pullback import random
+    >>> cov = jnp.array([[2.0, 1.0], [1.0, 3.0]])
+    >>> x = random.multivariate_normal(random.key(0), jnp.array([5.0, 0.0]), cov, (20_000,))
+    >>> jnp.cov(x, rowvar=False).round(1) + 0.0
+    Array([[2., 1.],
+           [1., 3.]], dtype=float32)
     """
     no_sharding("multivariate_normal", out_sharding)
     key = single_key("multivariate_normal", key)
@@ -143,7 +158,14 @@ def expand_last_but_one(x: Array) -> Array:
 
 
 def maxwell(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Numbers of the Maxwell distribution: lengths of vectors of three standard normal numbers."""
+    """Numbers of the Maxwell distribution: lengths of vectors of three standard normal numbers, with
+    mean 2 √(2/π).
+
+    >>> from pullback import random
+    >>> x = random.maxwell(random.key(0), (10_000,))
+    >>> round(float(x.mean()), 1), round(float((x**2).mean()), 1)
+    (1.6, 3.0)
+    """
     key, dtype, shape = sampling("maxwell", out_sharding, key, dtype, shape)
     vectors = standard_normals(key, (*shape, 3), dtype)
     return lax.sqrt(reduce_sum(vectors * vectors, (len(shape),)))
@@ -154,6 +176,14 @@ def double_sided_maxwell(key: Any, loc: Any, scale: Any, shape: Any = (), dtype:
     loc)² / 2 scale²) / √(2π).
 
     `shape` comes before that of the parameters: there are so many numbers for each of them.
+
+    >>> import pullback.numpy as jnp
+    >>> from pullback import random
+    >>> random.double_sided_maxwell(random.key(0), jnp.zeros(3), 1.0, (5,)).shape
+    (5, 3)
+    >>> x = random.double_sided_maxwell(random.key(0), 10.0, 2.0, (10_000,))
+    >>> round(float(x.mean())), round(float(x.var()))        # loc and 3 scale²
+    (10, 12)
     """
     key, dtype = single_key("double_sided_maxwell", key), float_dtype("double_sided_maxwell", dtype)
     own, loc, scale = parameters("double_sided_maxwell", dtype, None, loc, scale)
@@ -168,6 +198,11 @@ def wald(key: Any, mean: Any, shape: Any = None, dtype: Any = None, *, out_shard
 
     By the transformation of Michael, Schucany and Haas ("Generating random variates using
     transformations with multiple roots", 1976).
+
+    >>> from pullback import random
+    >>> x = random.wald(random.key(0), 0.5, (10_000,))
+    >>> round(float(x.mean()), 2), round(float(x.var()), 2)  # mean and mean³
+    (0.5, 0.13)
     """
     key, dtype, shape, mean = sampling("wald", out_sharding, key, dtype, shape, mean)
     normal_key, uniform_key = split(key)
@@ -187,6 +222,12 @@ def orthogonal(
 
     With m ≠ n their rows or columns, whichever are fewer, are orthonormal. Raises ValueError for
     negative sizes.
+
+    >>> import pullback.numpy as jnp
+    >>> from pullback import random
+    >>> q = random.orthogonal(random.key(0), 4, m=2)
+    >>> q.shape, bool(jnp.allclose(q.T @ q, jnp.eye(2), atol=1e-6))
+    ((4, 2), True)
     """
     no_sharding("orthogonal", out_sharding)
     key = single_key("orthogonal", key)

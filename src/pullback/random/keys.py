@@ -45,7 +45,11 @@ _GENERATORS = ("threefry2x32", "fry")
 
 def key_dtype(impl_spec: Any = None) -> DType:
     """The dtype of typed keys, `key<fry>`. Raises ValueError for the name of any generator but
-    Threefry-2x32, TypeError for what is no name."""
+    Threefry-2x32, TypeError for what is no name.
+
+    >>> key_dtype() == key(0).dtype
+    True
+    """
     if impl_spec is None or (impl_spec.__class__ is not str and impl_spec == dtypes.KEY) or impl_spec in _GENERATORS:
         return dtypes.KEY
     raise (ValueError if impl_spec.__class__ is str else TypeError)(
@@ -115,6 +119,12 @@ def fold_in(key: Any, data: Any) -> Array:
 
     Raises OverflowError for Python integers outside of [0, 2**32), TypeError if `data` is not a
     real scalar.
+
+    >>> import numpy as np
+    >>> base = key(0)
+    >>> keys = [fold_in(base, step) for step in range(3)]
+    >>> len({tuple(key_data(k).tolist()) for k in keys})
+    3
     """
     typed = single_key("fold_in", key)
     if data.__class__ is int:
@@ -160,13 +170,26 @@ def key_data(keys: Any) -> Array:
 
 
 def key_impl(keys: Any) -> str:
-    """The name of the generator that keys are for: "threefry2x32"."""
+    """The name of the generator that keys are for: "threefry2x32". Raises TypeError for what are no keys.
+
+    >>> key_impl(key(0))
+    'threefry2x32'
+    """
     typed_keys("key_impl", keys)
     return _GENERATORS[0]
 
 
 def clone(key: Any) -> Array:
-    """The same key again, said to be used again on purpose."""
+    """The same key again, said to be used again on purpose: `debug_key_reuse` lets it pass.
+
+    >>> import pullback as pb
+    >>> from pullback import random
+    >>> with pb.debug_key_reuse():
+    ...     k = random.key(0)
+    ...     x, again = random.uniform(k), random.uniform(clone(k))
+    >>> bool(x == again)
+    True
+    """
     keys = key if isinstance(key, Array) else array_like("clone", key)
     if config.debug_key_reuse.value and keys.dtype == dtypes.KEY:
         return random_wrap_p.bind(random_unwrap_p.bind(keys))

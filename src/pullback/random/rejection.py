@@ -243,6 +243,12 @@ class RandomGamma(_Rejection):
     generating gamma variables", ACM TOMS 2000); for a < 1, a number of parameter a + 1 times
     U^(1/a). The derivative in `a` is implicit: the sample moves so that the distribution function
     keeps its value (Figurnov, Mohamed and Mnih, NeurIPS 2018).
+
+    >>> import pullback as pb
+    >>> from pullback import random
+    >>> program = pb.make_jaxpr(random.gamma)(random.key(0), 2.0)
+    >>> random_gamma_p in [e.primitive for e in program.eqns]
+    True
     """
 
     name = "random_gamma"
