@@ -26,7 +26,11 @@ def local_devices(
     process_index: int | None = None, backend: str | None = None, host_id: int | None = None
 ) -> list[Device]:
     """The devices of this process. Raises ValueError for other processes, RuntimeError for
-    platforms that are not there."""
+    platforms that are not there.
+
+    >>> local_devices(backend="cpu")[0].process_index
+    0
+    """
     number = host_id if process_index is None else process_index
     found = devices(backend)
     if number is not None and number not in {d.process_index for d in found}:
@@ -35,32 +39,58 @@ def local_devices(
 
 
 def device_count(backend: str | None = None) -> int:
-    """How many devices there are."""
+    """How many devices there are, of a platform or the default one. Raises RuntimeError for platforms
+    that are not there.
+
+    >>> device_count() == len(devices())
+    True
+    """
     return len(devices(backend))
 
 
 def local_device_count(backend: str | None = None) -> int:
-    """How many devices this process has."""
+    """How many devices this process has, of a platform or the default one. Raises RuntimeError for
+    platforms that are not there.
+
+    >>> local_device_count("cpu") >= 1
+    True
+    """
     return len(local_devices(backend=backend))
 
 
 def default_backend() -> str:
-    """The platform that is used where none is named: "cpu", or that of a plugin."""
+    """The platform that is used where none is named: "cpu", or that of a plugin.
+
+    >>> default_backend() == devices()[0].platform
+    True
+    """
     return default_platform()
 
 
 def process_index(backend: str | None = None) -> int:
-    """The number of this process."""
+    """The number of this process among those that take part: 0, if it is the only one.
+
+    >>> process_index("cpu")
+    0
+    """
     return devices(backend)[0].process_index
 
 
 def process_count(backend: str | None = None) -> int:
-    """How many processes take part."""
+    """How many processes take part.
+
+    >>> process_count("cpu")
+    1
+    """
     return len(process_indices(backend))
 
 
 def process_indices(backend: str | None = None) -> list[int]:
-    """The numbers of the processes that take part."""
+    """The numbers of the processes that take part, in order.
+
+    >>> process_indices("cpu")
+    [0]
+    """
     return sorted({d.process_index for d in devices(backend)})
 
 
@@ -110,7 +140,13 @@ def _per_leaf(device: Any, x: Any, count: int) -> list[Device | None]:
 
 
 def device_get(x: Any) -> Any:
-    """`x` with every Array as a NumPy array; typed keys, which NumPy does not have, stay as they are."""
+    """`x`, a tree, with every Array as a NumPy array of its shape and dtype, which cannot be written to;
+    other leaves, and typed keys, which NumPy does not have, stay as they are.
+
+    >>> import pullback.numpy as jnp
+    >>> device_get({"w": jnp.arange(3), "name": "layer"})
+    {'name': 'layer', 'w': array([0, 1, 2], dtype=int32)}
+    """
     leaves, tree = tree_flatten(x)
     for leaf in leaves:  # all on their way before the first is waited for
         if isinstance(leaf, ConcreteArray):
@@ -125,7 +161,13 @@ def _fetched(x: Array) -> Any:
 
 
 def copy_to_host_async(x: Any) -> Any:
-    """`x`, with every Array in it on its way to the host's memory."""
+    """`x`, a tree, with every Array in it on its way to the host's memory: `device_get` of it then waits
+    for less. Nothing happens to arrays that are there.
+
+    >>> import pullback.numpy as jnp
+    >>> device_get(copy_to_host_async([jnp.ones(2)]))
+    [array([1., 1.], dtype=float32)]
+    """
     for leaf in tree_flatten(x)[0]:
         if isinstance(leaf, ConcreteArray):
             leaf.copy_to_host_async()
@@ -133,7 +175,15 @@ def copy_to_host_async(x: Any) -> Any:
 
 
 def block_until_ready(x: Any) -> Any:
-    """`x`, when all arrays in it have been computed."""
+    """`x`, a tree, when all arrays in it have been computed: programs run asynchronously, and a measured
+    time without it is that of starting them.
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> y = block_until_ready(pb.jit(jnp.tanh)(jnp.ones((500, 500))))
+    >>> y.is_ready()
+    True
+    """
     leaves = (x,) if x.__class__ is ConcreteArray else tree_flatten(x)[0]
     buffers = [b for leaf in leaves if isinstance(leaf, ConcreteArray) and (b := leaf._buffer) is not None]
     if buffers:
@@ -142,19 +192,34 @@ def block_until_ready(x: Any) -> Any:
 
 
 def host_id(backend: str | None = None) -> int:
-    """`process_index`, by its former name: a DeprecationWarning says so."""
+    """`process_index`, by its former name: a DeprecationWarning says so.
+
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     host_id("cpu") == process_index("cpu")
+    True
+    """
     _renamed("host_id", "process_index")
     return process_index(backend)
 
 
 def host_count(backend: str | None = None) -> int:
-    """`process_count`, by its former name: a DeprecationWarning says so."""
+    """`process_count`, by its former name: a DeprecationWarning says so.
+
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     host_count("cpu") == process_count("cpu")
+    True
+    """
     _renamed("host_count", "process_count")
     return process_count(backend)
 
 
 def host_ids(backend: str | None = None) -> list[int]:
-    """`process_indices`, by its former name: a DeprecationWarning says so."""
+    """`process_indices`, by its former name: a DeprecationWarning says so.
+
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     host_ids("cpu") == process_indices("cpu")
+    True
+    """
     _renamed("host_ids", "process_indices")
     return process_indices(backend)
 
@@ -196,7 +261,13 @@ def print_environment_info(return_string: bool = False) -> str | None:
 
 def effects_barrier() -> None:
     """Wait until side effects of everything dispatched so far have happened: they have when a
-    program's results are returned."""
+    program's results are returned.
+
+    >>> import pullback as pb
+    >>> pb.jit(lambda x: pb.debug.print("x = {}", x))(3)
+    x = 3
+    >>> effects_barrier()
+    """
 
 
 __all__ = [

@@ -215,9 +215,17 @@ _foreign_values: dict[str, Any] = {}
 
 class Config:
     """`pullback.config`: attributes read and set options, `update` sets one by name; for every
-    thread.
+    thread. Names may begin with `jax_`.
 
-    Example: `config.update("enable_x64", True)`, `config.enable_x64 = True`.
+    Options are read from the environment when the package is imported, as from `PULLBACK_ENABLE_X64=1`.
+    Raises AttributeError for names that are unknown,
+    TypeError or ValueError for values that an option does not take.
+
+    >>> import pullback as pb
+    >>> pb.config.update("jax_numpy_rank_promotion", "warn")
+    >>> pb.config.numpy_rank_promotion
+    'warn'
+    >>> pb.config.numpy_rank_promotion = "allow"
     """
 
     _options: dict[str, Option]
@@ -363,16 +371,62 @@ def _option(name: str) -> Option:
 
 
 enable_x64 = config.define(
-    "enable_x64", False, "64-bit default types, and no truncation of 64-bit inputs.", in_programs=True
+    "enable_x64",
+    False,
+    """64-bit default types, and no truncation of 64-bit inputs.
+
+    >>> import pullback as pb
+    >>> with pb.enable_x64():
+    ...     pb.numpy.array([0.1]).dtype
+    dtype('float64')
+    >>> pb.numpy.array([0.1]).dtype
+    dtype('float32')
+    """,
+    in_programs=True,
 )
 threefry_partitionable = config.define(
-    "threefry_partitionable", False, "Random streams of JAX 0.5 and later, instead of those before.", in_programs=True
+    "threefry_partitionable",
+    False,
+    """Random streams of JAX 0.5 and later, instead of those before: each number depends on its place
+    alone, not on how many there are.
+
+    >>> import pullback as pb
+    >>> draw = lambda n: pb.random.bits(pb.random.key(0), (n,))[:2].tolist()
+    >>> with pb.threefry_partitionable():
+    ...     draw(2) == draw(9)
+    True
+    >>> draw(2) == draw(9)
+    False
+    """,
+    in_programs=True,
 )
 debug_nans = config.define(
-    "debug_nans", False, "Raise FloatingPointError at the operation that produces a NaN.", in_programs=True
+    "debug_nans",
+    False,
+    """Raise FloatingPointError at the operation that produces a NaN, in eager code and in programs.
+
+    >>> import pullback as pb
+    >>> with pb.debug_nans():
+    ...     pb.numpy.sqrt(-1.0)
+    Traceback (most recent call last):
+        ...
+    FloatingPointError: invalid value (nan) encountered in sqrt at ...
+    """,
+    in_programs=True,
 )
 debug_infs = config.define(
-    "debug_infs", False, "Raise FloatingPointError at the operation that produces an infinity.", in_programs=True
+    "debug_infs",
+    False,
+    """Raise FloatingPointError at the operation that produces an infinity, in eager code and in programs.
+
+    >>> import pullback as pb
+    >>> with pb.debug_infs():
+    ...     pb.numpy.exp(1000.0)
+    Traceback (most recent call last):
+        ...
+    FloatingPointError: invalid value (inf) encountered in exp at ...
+    """,
+    in_programs=True,
 )
 disable_jit = config.define(
     "disable_jit", False, "`jit` calls the Python function directly.", in_programs=True, kind=_DisablingOption
@@ -393,14 +447,34 @@ def disabled_jit(disable: bool = True) -> Setting:
 numpy_dtype_promotion = config.define(
     "numpy_dtype_promotion",
     "standard",
-    "Whether operands of different types are promoted.",
+    """Whether operands of different types are promoted: "standard", or with "strict" a TypePromotionError,
+    but for weak types (Python's numbers).
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> with pb.numpy_dtype_promotion("strict"):
+    ...     x = jnp.arange(2) * 2                              # a number is of any type
+    ...     y = x * jnp.ones(2)
+    Traceback (most recent call last):
+        ...
+    pullback.errors.TypePromotionError: dtypes int32 and float32 have no implicit promotion in strict mode ...
+    """,
     ("standard", "strict"),
     in_programs=True,
 )
 numpy_rank_promotion = config.define(
     "numpy_rank_promotion",
     "allow",
-    "Whether operands of different ranks broadcast.",
+    """Whether operands of different ranks broadcast: "allow", "warn", or "raise" a ValueError.
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> with pb.numpy_rank_promotion("raise"):
+    ...     jnp.ones((3, 2)) + jnp.ones(2)
+    Traceback (most recent call last):
+        ...
+    ValueError: Operands could not be broadcast together in add on shapes (3, 2), (2,) and with the option ...
+    """,
     ("allow", "warn", "raise"),
     in_programs=True,
 )
@@ -414,20 +488,84 @@ _PRECISIONS = (
 default_matmul_precision = config.define(
     "default_matmul_precision",
     None,
-    "Precision of contractions; CPUs ignore it.",
+    """Precision of contractions; CPUs ignore it. Names are those of `lax.Precision` and of
+    `lax.DotAlgorithmPreset`. ValueError for others.
+
+    >>> import pullback as pb
+    >>> with pb.default_matmul_precision("highest"):
+    ...     pb.numpy.ones((2, 3)) @ pb.numpy.ones(3)
+    Array([3., 3.], dtype=float32)
+    """,
     (None, *_PRECISIONS),
     in_programs=True,
 )
 default_prng_impl = config.define(
-    "default_prng_impl", "threefry2x32", "The generator behind `key`.", ("threefry2x32",), in_programs=True
+    "default_prng_impl",
+    "threefry2x32",
+    """The generator behind `random.key`; "threefry2x32" is the only one.
+
+    >>> import pullback as pb
+    >>> with pb.default_prng_impl("threefry2x32"):
+    ...     pb.random.key_impl(pb.random.key(0))
+    'threefry2x32'
+    """,
+    ("threefry2x32",),
+    in_programs=True,
 )
-legacy_prng_key = config.define("legacy_prng_key", "allow", "Use of raw uint32 keys.", ("allow", "warn", "error"))
-check_tracer_leaks = config.define("check_tracer_leaks", False, "Raise when a tracer outlives its transformation.")
+legacy_prng_key = config.define(
+    "legacy_prng_key",
+    "allow",
+    """Use of raw uint32 keys: "allow", "warn", or "error", a ValueError.
+
+    >>> import pullback as pb
+    >>> with pb.legacy_prng_key("error"):
+    ...     pb.random.normal(pb.random.PRNGKey(0))
+    Traceback (most recent call last):
+        ...
+    ValueError: normal was given a raw uint32 key, and the option legacy_prng_key is 'error': ...
+    """,
+    ("allow", "warn", "error"),
+)
+check_tracer_leaks = config.define(
+    "check_tracer_leaks",
+    False,
+    """Raise when a tracer outlives its transformation.
+
+    >>> import pullback as pb
+    >>> with pb.check_tracer_leaks():
+    ...     pb.grad(pb.numpy.sin)(0.0)
+    Array(1., dtype=float32, weak_type=True)
+    """,
+)
 enable_checks = config.define(
-    "enable_checks", False, "Check internal invariants: every jaxpr is type-checked.", in_programs=True
+    "enable_checks",
+    False,
+    """Check internal invariants: every jaxpr is type-checked when it is made.
+
+    >>> import pullback as pb
+    >>> with pb.enable_checks():
+    ...     pb.make_jaxpr(pb.numpy.tanh)(1.0)
+    { lambda ; a:f32[]. let b:f32[] = tanh a in (b,) }
+    """,
+    in_programs=True,
 )
 explain_cache_misses = config.define(
-    "explain_cache_misses", False, "Log why a jitted function is traced: what differs from the calls before."
+    "explain_cache_misses",
+    False,
+    """Log why a jitted function is traced, to the logger `pullback.jit`: what differs from the calls before.
+
+    >>> import logging
+    >>> import pullback as pb
+    >>> messages, handler = [], logging.Handler()
+    >>> handler.emit = lambda record: messages.append(record.getMessage())
+    >>> logging.getLogger("pullback.jit").addHandler(handler)
+    >>> f = pb.jit(lambda x: x * 2)
+    >>> with pb.explain_cache_misses():
+    ...     x, y = f(pb.numpy.ones(2)), f(pb.numpy.ones(3))
+    >>> logging.getLogger("pullback.jit").removeHandler(handler)
+    >>> messages[1].partition("): ")[2]
+    "argument 0 ('x') has type float32[3], had float32[2] (shape changed)"
+    """,
 )
 
 
@@ -444,7 +582,16 @@ def checking_leaks() -> Setting:
 _LEVELS = (None, "allow", "log", "disallow", "log_explicit", "disallow_explicit")
 transfer_guard_host_to_device, transfer_guard_device_to_device, transfer_guard_device_to_host = (
     config.define(
-        f"transfer_guard_{direction}", None, f"What is done about transfers from {text}: see `transfer_guard`.", _LEVELS
+        f"transfer_guard_{direction}",
+        None,
+        f"""What is done about transfers from {text}: see `transfer_guard`, which sets this one, too.
+
+        >>> import pullback as pb
+        >>> with pb.transfer_guard("disallow"), pb.transfer_guard_{direction}("log"):
+        ...     pb.config.transfer_guard_{direction}
+        'log'
+        """,
+        _LEVELS,
     )
     for direction, text in (
         ("host_to_device", "the host to another device"),
@@ -455,28 +602,84 @@ transfer_guard_host_to_device, transfer_guard_device_to_device, transfer_guard_d
 transfer_guard = config.define(
     "transfer_guard",
     None,
-    "What is done about arrays that move between the host, whose arrays are NumPy's, and other devices. Explicit transfers are those "
-    "by `device_put`, `device_get` and `copy_to_host_async`; all others are implicit: arguments of programs and operands of "
-    "operations that run elsewhere, `print`, `float`, `numpy.asarray`. Arrays that are made on a device do not move, and the host's "
-    "own first device is the host: there are no transfers to it. 'allow' (or None) lets them pass; 'log' logs the implicit ones, "
-    "'disallow' makes them a JaxRuntimeError; 'log_explicit' and 'disallow_explicit' do so to all.",
+    """What is done about arrays that move between the host, whose arrays are NumPy's, and other devices.
+
+    Explicit transfers are those by `device_put`, `device_get` and `copy_to_host_async`; all others are
+    implicit: arguments of programs and operands of operations that run elsewhere, `print`, `float`,
+    `numpy.asarray`. Arrays that are made on a device do not move, and the host's own first device is
+    the host: there are no transfers to it. "allow" (or None) lets them pass; "log" logs the implicit
+    ones, "disallow" makes them a JaxRuntimeError; "log_explicit" and "disallow_explicit" do so to all.
+
+    >>> import pullback as pb
+    >>> with pb.transfer_guard("disallow"):
+    ...     x = pb.device_put(pb.numpy.arange(3.0))            # explicit: it may move
+    ...     y = pb.jit(lambda x: 2 * x)(x)
+    >>> y
+    Array([0., 2., 4.], dtype=float32)
+    """,
     _LEVELS,
 )
 transfer_guard.group = (transfer_guard_host_to_device, transfer_guard_device_to_device, transfer_guard_device_to_host)
-log_compiles = config.define("log_compiles", False, "Log each compilation.")
+log_compiles = config.define(
+    "log_compiles",
+    False,
+    """Log each compilation, and whether the program was in the cache on disk.
+
+    >>> import logging
+    >>> import pullback as pb
+    >>> messages, handler = [], logging.Handler()
+    >>> handler.emit = lambda record: messages.append(record.getMessage())
+    >>> logging.getLogger("pullback").addHandler(handler)
+    >>> def double(x):
+    ...     return x * 2
+    >>> with pb.log_compiles():
+    ...     y = pb.jit(double)(1.0)
+    >>> logging.getLogger("pullback").removeHandler(handler)
+    >>> "jit(double)" in messages[0]                           # compiled, or a hit in the cache
+    True
+    """,
+)
 debug_key_reuse = config.define(
-    "debug_key_reuse", False, "Raise KeyReuseError where a random key is used twice.", in_programs=True
+    "debug_key_reuse",
+    False,
+    """Raise KeyReuseError where a random key is used twice; `random.clone` says that it is meant.
+
+    >>> import pullback as pb
+    >>> with pb.debug_key_reuse():
+    ...     key = pb.random.key(0)
+    ...     x = pb.random.normal(key)
+    ...     y = pb.random.uniform(key)
+    Traceback (most recent call last):
+        ...
+    pullback.errors.KeyReuseError: A random key is used at ... that was used up at ...
+    """,
+    in_programs=True,
 )
 enable_custom_prng = config.define(
     "enable_custom_prng",
     False,
-    "Accepted, without effect: keys of `random.key` are always typed, and there is one generator.",
+    """Accepted, without effect: keys of `random.key` are always typed, and there is one generator.
+
+    >>> import pullback as pb
+    >>> with pb.enable_custom_prng():
+    ...     pb.random.key(0).dtype
+    key<fry>
+    """,
 )
 platforms = config.define(
     "platforms", None, "Comma-separated platforms to use, in order of preference.", in_programs=True
 )
 default_device = config.define(
-    "default_device", None, "The device (or name of a platform) on which programs run by default.", in_programs=True
+    "default_device",
+    None,
+    """The device (or name of a platform) on which programs run by default, and arrays are made.
+
+    >>> import pullback as pb
+    >>> with pb.default_device(pb.devices("cpu")[0]):
+    ...     pb.numpy.ones(2).device
+    CpuDevice(id=0)
+    """,
+    in_programs=True,
 )
 num_cpu_devices = config.define(
     "num_cpu_devices",

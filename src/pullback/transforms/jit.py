@@ -378,7 +378,17 @@ program_caches.append(_OfFunctions)
 
 
 def clear_caches() -> None:
-    """Forget every traced and compiled program."""
+    """Forget every traced and compiled program of this process: functions are traced again when they are
+    called. What is kept on disk stays.
+
+    >>> traces = []
+    >>> f = jit(lambda x: traces.append(x.shape) or 2 * x)
+    >>> y = f(1.0), f(2.0)
+    >>> clear_caches()
+    >>> y = f(3.0)
+    >>> len(traces)
+    2
+    """
     for cache in program_caches:
         cache.clear()
 

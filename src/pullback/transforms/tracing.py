@@ -145,7 +145,13 @@ def closure_convert(fun: Function, *example_args: Tree) -> tuple[Function, list[
 
 
 def named_call(fun: Function, *, name: str | None = None) -> Function:
-    """`fun`, its operations staged under the name scope `name` (its own name, if not given)."""
+    """`fun`, its operations staged under the name scope `name` (its own name, if not given).
+
+    >>> import pullback as pb
+    >>> encode = named_call(pb.numpy.tanh, name="encoder")
+    >>> "encoder/tanh" in pb.jit(lambda x: encode(x)).lower(1.0).as_text(debug_info=True)
+    True
+    """
     scope = name or str(getattr(fun, "__name__", type(fun).__name__))
 
     def named(*args: Tree, **kwargs: Tree) -> Tree:
@@ -160,7 +166,15 @@ class ensure_compile_time_eval(Replacement):
     """`with ensure_compile_time_eval(): ...` evaluates at once what involves no traced value, even
     while staging. What involves one is traced.
 
-    Example: a table computed with `jnp` while `jit` traces.
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> def f(x):
+    ...     with ensure_compile_time_eval():
+    ...         table = jnp.cumsum(jnp.arange(4))               # known: its numbers can be asked for
+    ...         n = int(table[-1])
+    ...     return x * n
+    >>> pb.jit(f)(2.0)
+    Array(12., dtype=float32, weak_type=True)
     """
 
     variable, replaced, new = suspended, current_trace, EVAL

@@ -325,7 +325,15 @@ def common_placement(arrays: Sequence[ConcreteArray], name: str) -> Placement:
 
 def live_arrays(platform: str | None = None) -> list[ConcreteArray]:
     """All Arrays that are alive, have not been deleted and are on a platform (the default one if it
-    is None)."""
+    is None). Raises RuntimeError for platforms that are not there.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.ones((123, 4))
+    >>> before = sum(a.shape == x.shape for a in live_arrays("cpu"))
+    >>> x.delete()
+    >>> before - sum(a.shape == (123, 4) for a in live_arrays("cpu"))
+    1
+    """
     import gc
 
     name = default_platform() if platform is None else platform

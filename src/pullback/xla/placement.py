@@ -49,22 +49,38 @@ class Device:
 
     @property
     def device_kind(self) -> str:
-        """The model of the device."""
+        """The model of the device.
+
+        >>> HOST.device_kind
+        'cpu'
+        """
         return "cpu" if self.platform == "cpu" else str(self._found.device_kind)
 
     @property
     def process_index(self) -> int:
-        """The number of the process that the device belongs to."""
+        """The number of the process that the device belongs to.
+
+        >>> HOST.process_index
+        0
+        """
         return 0 if self.platform == "cpu" else int(self._found.process_index)
 
     @property
     def local_hardware_id(self) -> int | None:
-        """The number of the hardware on this machine, where it has one."""
+        """The number of the hardware on this machine; None where it has none.
+
+        >>> HOST.local_hardware_id in (None, 0)
+        True
+        """
         number = self._found.local_hardware_id
         return None if number is None else int(number)
 
     def memory_stats(self) -> dict[str, Any] | None:
-        """Memory in use and available in bytes; None where the platform does not tell (CPUs)."""
+        """Memory in use and available in bytes, by name; None where the platform does not tell (CPUs).
+
+        >>> HOST.memory_stats() is None
+        True
+        """
         stats: dict[str, Any] | None = self._found.memory_stats()
         return stats
 
@@ -238,7 +254,15 @@ def _first_that_starts(chosen: str | None) -> str:
 
 def devices(backend: str | None = None) -> list[Device]:
     """The devices of a platform, the default one if none is named. Raises RuntimeError for
-    platforms that are not there."""
+    platforms that are not there.
+
+    >>> devices("cpu")[0]
+    CpuDevice(id=0)
+    >>> devices("abacus")
+    Traceback (most recent call last):
+        ...
+    RuntimeError: Unknown backend 'abacus': ...
+    """
     return platform_devices(default_platform() if backend is None else backend)
 
 
