@@ -53,36 +53,75 @@ class PyTreeRegistry:
     """
 
     def flatten(self, tree: Any, leaf_predicate: Callable[[Any], bool] | None = None) -> tuple[list[Any], Any]:
-        """Leaves and structure of a tree; see `tree_flatten`."""
+        """Leaves and structure of a tree; see `tree_flatten`.
+
+        >>> default_registry.flatten([1, (2, 3)])[0]
+        [1, 2, 3]
+        """
         return tree_flatten(tree, leaf_predicate)
 
     def flatten_with_path(
         self, tree: Any, leaf_predicate: Callable[..., bool] | None = None
     ) -> tuple[list[tuple[Any, Any]], Any]:
-        """Pairs of a path and a leaf, and the structure; the predicate takes a path and a value."""
+        """Pairs of a path and a leaf, and the structure; the predicate takes a path and a value. See
+        `tree_flatten_with_path`.
+
+        >>> [(keystr(path), x) for path, x in default_registry.flatten_with_path({"a": [1, 2]})[0]]
+        [("['a'][0]", 1), ("['a'][1]", 2)]
+        """
         return tree_flatten_with_path(tree, leaf_predicate, is_leaf_takes_path=leaf_predicate is not None)
 
     def flatten_one_level(self, tree: Any) -> tuple[Sequence[Any], Any] | None:
-        """The children of a container and its auxiliary data; None for a leaf."""
+        """The children of a container and its auxiliary data; None for a leaf.
+
+        >>> default_registry.flatten_one_level([1, (2, 3)]), default_registry.flatten_one_level(1)
+        (([1, (2, 3)], None), None)
+        """
         return flatten_one_level(tree)
 
     def flatten_one_level_with_keys(self, tree: Any) -> tuple[Sequence[tuple[Any, Any]], Any] | None:
-        """Pairs of a key and a child, and the auxiliary data; None for a leaf."""
+        """Pairs of a key and a child, and the auxiliary data; None for a leaf.
+
+        >>> default_registry.flatten_one_level_with_keys([5, 6])[0]
+        [(SequenceKey(idx=0), 5), (SequenceKey(idx=1), 6)]
+        """
         return flatten_one_level_with_keys(tree)
 
     def is_node(self, type: type) -> bool:
-        """Whether instances of a type are containers."""
+        """Whether instances of a type are containers.
+
+        >>> default_registry.is_node(list), default_registry.is_node(set)
+        (True, False)
+        """
         return is_tree_node(type)
 
     def register_node(
         self, type: type, to_iterable: Callable[[Any], Any], from_iterable: Callable[[Any, Any], Any],
         to_iterable_with_keys: Callable[[Any], Any] | None = None,
     ) -> None:  # fmt: skip
-        """Make a type a container; see `register_pytree_node`."""
+        """Make a type a container; see `register_pytree_node`.
+
+        >>> class Box:
+        ...     def __init__(self, content):
+        ...         self.content = content
+        >>> default_registry.register_node(Box, lambda b: ((b.content,), None), lambda _, children: Box(*children))
+        >>> tree_leaves(Box((1, 2)))
+        [1, 2]
+        """
         register_pytree_node(type, to_iterable, from_iterable, to_iterable_with_keys)
 
     def register_dataclass_node(self, type: type, data_fields: Sequence[str], meta_fields: Sequence[str], /) -> None:
-        """Make a dataclass a container; see `register_dataclass`."""
+        """Make a dataclass a container; see `register_dataclass`.
+
+        >>> import dataclasses
+        >>> @dataclasses.dataclass
+        ... class Line:
+        ...     slope: float
+        ...     label: str
+        >>> default_registry.register_dataclass_node(Line, ["slope"], ["label"])
+        >>> tree_map(lambda x: -x, Line(2.0, "y"))
+        Line(slope=-2.0, label='y')
+        """
         register_dataclass(type, data_fields, meta_fields)
 
     def __repr__(self) -> str:

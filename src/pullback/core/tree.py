@@ -196,6 +196,14 @@ def register_pytree_node(
     `flatten_func(x)` gives (children, auxiliary data), `unflatten_func(auxiliary, children)` the
     node back; the auxiliary data must be hashable and comparable. Raises ValueError if the type is
     registered already.
+
+    >>> class Interval:
+    ...     def __init__(self, low, high):
+    ...         self.low, self.high = low, high
+    >>> register_pytree_node(Interval, lambda x: ((x.low, x.high), None), lambda _, ends: Interval(*ends))
+    >>> shifted = tree_map(lambda x: x + 1, Interval(2, 3))
+    >>> shifted.low, shifted.high
+    (3, 4)
     """
     if not isinstance(nodetype, type):
         raise TypeError(f"register_pytree_node takes a type, got {nodetype!r}")
@@ -220,7 +228,16 @@ def register_pytree_with_keys(
     flatten_func: Callable[[T], tuple[Iterable[Tree], Hashable]] | None = None,
 ) -> None:
     """`register_pytree_node` for types that say the key of each child: `flatten_with_keys` gives
-    ((key, child), ...)."""
+    ((key, child), ...).
+
+    >>> class Pair:
+    ...     def __init__(self, x, y):
+    ...         self.x, self.y = x, y
+    >>> with_keys = lambda p: (((GetAttrKey("x"), p.x), (GetAttrKey("y"), p.y)), None)
+    >>> register_pytree_with_keys(Pair, with_keys, lambda _, children: Pair(*children))
+    >>> [(keystr(path), v) for path, v in tree_leaves_with_path([Pair(1, 2)])]
+    [('[0].x', 1), ('[0].y', 2)]
+    """
 
     def flatten(x: T) -> tuple[Iterable[Tree], Hashable]:
         pairs, auxiliary = flatten_with_keys(x)
@@ -230,14 +247,42 @@ def register_pytree_with_keys(
 
 
 def register_pytree_node_class(cls: type[T]) -> type[T]:
-    """Class decorator: the class has `tree_flatten(self)` and a class method `tree_unflatten(cls,
-    auxiliary, children)`."""
+    """Class decorator: the class has `tree_flatten(self)`, which gives (children, auxiliary data), and a
+    class method `tree_unflatten(cls, auxiliary, children)`. Raises ValueError if it is registered.
+
+    >>> @register_pytree_node_class
+    ... class Scaled:
+    ...     def __init__(self, value, unit):
+    ...         self.value, self.unit = value, unit
+    ...     def tree_flatten(self):
+    ...         return (self.value,), self.unit
+    ...     @classmethod
+    ...     def tree_unflatten(cls, unit, children):
+    ...         return cls(*children, unit)
+    >>> doubled = tree_map(lambda x: 2 * x, Scaled(1.5, "m"))
+    >>> doubled.value, doubled.unit
+    (3.0, 'm')
+    """
     register_pytree_node(cls, lambda x: x.tree_flatten(), cls.tree_unflatten)  # type: ignore[attr-defined]
     return cls
 
 
 def register_pytree_with_keys_class(cls: type[T]) -> type[T]:
-    """As `register_pytree_node_class`, with `tree_flatten_with_keys`."""
+    """As `register_pytree_node_class`, with `tree_flatten_with_keys(self)`, which gives
+    (((key, child), ...), auxiliary data).
+
+    >>> @register_pytree_with_keys_class
+    ... class Point:
+    ...     def __init__(self, x):
+    ...         self.x = x
+    ...     def tree_flatten_with_keys(self):
+    ...         return ((GetAttrKey("x"), self.x),), None
+    ...     @classmethod
+    ...     def tree_unflatten(cls, _, children):
+    ...         return cls(*children)
+    >>> [keystr(path) for path, _ in tree_leaves_with_path({"p": Point(1)})]
+    ["['p'].x"]
+    """
     plain = (lambda x: x.tree_flatten()) if hasattr(cls, "tree_flatten") else None
     register_pytree_with_keys(cls, lambda x: x.tree_flatten_with_keys(), cls.tree_unflatten, plain)  # type: ignore[attr-defined]
     return cls
@@ -303,7 +348,15 @@ def register_dataclass(
 
 def register_static(cls: type[T]) -> type[T]:
     """Class decorator: instances are containers without children, kept as static (hashable,
-    comparable) structure."""
+    comparable) structure. Raises ValueError if the class is registered.
+
+    >>> import pullback as pb
+    >>> @register_static
+    ... class Mode(str):
+    ...     pass
+    >>> pb.jit(lambda x, mode: 2 * x if mode == "double" else x)(3.0, Mode("double"))
+    Array(6., dtype=float32, weak_type=True)
+    """
     register_pytree_node(cls, lambda x: ((), x), lambda x, _: x)  # type: ignore[arg-type, return-value]
     return cls
 
@@ -363,17 +416,33 @@ def tree_flatten(tree: Tree, is_leaf: IsLeaf = None) -> tuple[list[Leaf], PyTree
 
 def tree_unflatten(treedef: PyTreeDef, leaves: Iterable[Leaf]) -> Tree:
     """The tree of structure `treedef` with the given leaves. Raises ValueError if their number is
-    wrong."""
+    wrong.
+
+    >>> leaves, treedef = tree_flatten({"a": 1, "b": (2, 3)})
+    >>> tree_unflatten(treedef, [10 * x for x in leaves])
+    {'a': 10, 'b': (20, 30)}
+    """
     return optree.tree_unflatten(treedef, leaves)
 
 
 def tree_leaves(tree: Tree, is_leaf: IsLeaf = None) -> list[Leaf]:
-    """The leaves of `tree`, left to right."""
+    """The leaves of `tree`, left to right, dicts by sorted key. Where `is_leaf(x)` is true, `x` counts as
+    a leaf.
+
+    >>> tree_leaves({"b": [3, None], "a": (1, 2)})
+    [1, 2, 3]
+    >>> tree_leaves({"b": [3, None], "a": (1, 2)}, is_leaf=lambda x: isinstance(x, tuple) or x is None)
+    [(1, 2), 3, None]
+    """
     return optree.tree_leaves(tree, is_leaf, namespace=NAMESPACE)
 
 
 def tree_structure(tree: Tree, is_leaf: IsLeaf = None) -> PyTreeDef:
-    """The structure of `tree`."""
+    """The structure of `tree`: equal for trees of the same containers, whatever their leaves.
+
+    >>> tree_structure([1, 2]) == tree_structure(["x", "y"]), tree_structure([1, 2]) == tree_structure((1, 2))
+    (True, False)
+    """
     return tree_flatten(tree, is_leaf)[1]
 
 
@@ -396,7 +465,13 @@ def flatten_up_to(treedef: PyTreeDef, tree: Tree) -> list[Tree]:
 
 
 def tree_all(tree: Tree, *, is_leaf: IsLeaf = None) -> bool:
-    """Whether all leaves are true."""
+    """Whether all leaves are true.
+
+    >>> import pullback.numpy as jnp
+    >>> a, b = {"w": jnp.ones(2)}, {"w": jnp.ones(2)}
+    >>> tree_all(tree_map(jnp.array_equal, a, b))
+    True
+    """
     return all(tree_leaves(tree, is_leaf))
 
 
@@ -406,7 +481,12 @@ _NOTHING: Any = object()
 def tree_reduce(
     function: Callable[[Tree, Tree], Tree], tree: Tree, initializer: Tree = _NOTHING, is_leaf: IsLeaf = None
 ) -> Tree:
-    """`functools.reduce` over the leaves."""
+    """`functools.reduce` over the leaves, beginning with `initializer` if it is given. Raises TypeError
+    for a tree without leaves and no initializer.
+
+    >>> tree_reduce(lambda total, x: total + x**2, {"a": 3.0, "b": (4.0, None)}, 0.0)
+    25.0
+    """
     leaves = tree_leaves(tree, is_leaf)
     return (
         functools.reduce(function, leaves)
@@ -419,7 +499,11 @@ def tree_reduce_associative(
     operation: Callable[[Tree, Tree], Tree], tree: Tree, *, identity: Tree = _NOTHING, is_leaf: IsLeaf = None
 ) -> Tree:
     """Reduce the leaves by an associative operation, pairing neighbours (log-depth). ValueError for
-    an empty tree without identity."""
+    an empty tree without identity.
+
+    >>> tree_reduce_associative(lambda x, y: f"({x}{y})", ["a", "b", "c", "d"])
+    '((ab)(cd))'
+    """
     leaves = tree_leaves(tree, is_leaf)
     if not leaves:
         if identity is _NOTHING:
@@ -432,8 +516,14 @@ def tree_reduce_associative(
 
 
 def tree_transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, pytree_to_transpose: Tree) -> Tree:
-    """A tree of structure outer∘inner as one of structure inner∘outer. TypeError if it does not
-    have that structure."""
+    """A tree of structure outer∘inner as one of structure inner∘outer: a list of dicts as a dict of
+    lists. Without `inner_treedef` it is that of the first subtree. TypeError if the tree does not have
+    that structure.
+
+    >>> examples = [{"x": 1, "y": 2}, {"x": 3, "y": 4}]
+    >>> tree_transpose(tree_structure([0, 0]), tree_structure({"x": 0, "y": 0}), examples)
+    {'x': [1, 3], 'y': [2, 4]}
+    """
     flat, treedef = tree_flatten(pytree_to_transpose)
     if inner_treedef is None:
         subtrees = flatten_up_to(outer_treedef, pytree_to_transpose)
@@ -447,7 +537,11 @@ def tree_transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, py
 
 def tree_broadcast(prefix_tree: Tree, full_tree: Tree, is_leaf: IsLeaf = None) -> Tree:
     """`prefix_tree`, each leaf repeated over the subtree of `full_tree` it stands for. ValueError
-    if it is no prefix."""
+    if it is no prefix.
+
+    >>> tree_broadcast({"a": 0.1, "b": None}, {"a": [1, 2, 3], "b": None})
+    {'a': [0.1, 0.1, 0.1], 'b': None}
+    """
     return tree_unflatten(tree_structure(full_tree, is_leaf), broadcast_prefix(prefix_tree, full_tree, is_leaf))
 
 
@@ -459,7 +553,11 @@ def broadcast_prefix(prefix_tree: Tree, full_tree: Tree, is_leaf: IsLeaf = None)
 
 
 def flatten_one_level(tree: Tree) -> tuple[list[Tree], Auxiliary] | None:
-    """The children of one node and its auxiliary data; None for a leaf."""
+    """The children of one node and its auxiliary data; None for a leaf.
+
+    >>> flatten_one_level([1, (2, 3)])
+    ([1, (2, 3)], None)
+    """
     if is_leaf(tree):
         return None
     if tree is None:
@@ -469,7 +567,11 @@ def flatten_one_level(tree: Tree) -> tuple[list[Tree], Auxiliary] | None:
 
 
 def flatten_one_level_with_keys(tree: Tree) -> tuple[list[tuple[object, Tree]], Auxiliary] | None:
-    """As `flatten_one_level`, each child with its key."""
+    """As `flatten_one_level`, each child with its key.
+
+    >>> [(str(key), child) for key, child in flatten_one_level_with_keys({"a": 1, "b": (2, 3)})[0]]
+    [("['a']", 1), ("['b']", (2, 3))]
+    """
     flat = flatten_one_level(tree)
     if flat is None:
         return None
@@ -482,7 +584,11 @@ def is_leaf(x: Tree) -> bool:
 
 
 def is_tree_node(typ: type) -> bool:
-    """Whether instances of `typ` are containers."""
+    """Whether instances of `typ` are containers.
+
+    >>> is_tree_node(dict), is_tree_node(float)
+    (True, False)
+    """
     return optree.register_pytree_node.get(typ, namespace=NAMESPACE) is not None
 
 
@@ -494,22 +600,38 @@ def unflatten_rule(cls: type) -> Callable[[Auxiliary, Iterable[Tree]], Tree] | N
 
 
 def all_leaves(iterable: Iterable[Leaf], is_leaf: IsLeaf = None) -> bool:
-    """Whether every element is a leaf."""
+    """Whether every element is a leaf.
+
+    >>> all_leaves([1, "a"]), all_leaves([1, (2, 3)]), all_leaves([None])
+    (True, False, False)
+    """
     return optree.all_leaves(iterable, is_leaf, namespace=NAMESPACE)
 
 
 def treedef_children(treedef: PyTreeDef) -> list[PyTreeDef]:
-    """The structures of a node's children."""
+    """The structures of a node's children.
+
+    >>> [t.num_leaves for t in treedef_children(tree_structure((1, [2, 3])))]
+    [1, 2]
+    """
     return treedef.children()
 
 
 def treedef_is_leaf(treedef: PyTreeDef) -> bool:
-    """Whether the structure is that of a leaf."""
+    """Whether the structure is that of a leaf.
+
+    >>> treedef_is_leaf(tree_structure(1)), treedef_is_leaf(tree_structure(None))
+    (True, False)
+    """
     return treedef.is_leaf()
 
 
 def treedef_tuple(treedefs: Iterable[PyTreeDef]) -> PyTreeDef:
-    """The structure of a tuple of trees."""
+    """The structure of a tuple of trees.
+
+    >>> treedef_tuple([tree_structure(1), tree_structure([2, 3])]) == tree_structure((1, [2, 3]))
+    True
+    """
     return optree.treespec_tuple(treedefs, namespace=NAMESPACE)
 
 
@@ -562,14 +684,25 @@ def tree_flatten_with_path(
 def tree_leaves_with_path(
     tree: Tree, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
 ) -> list[tuple[KeyPath, Leaf]]:
-    """Leaves with the path to each."""
+    """Leaves with the path to each, a tuple of keys. With `is_leaf_takes_path`, `is_leaf` is a function of
+    path and value.
+
+    >>> [(keystr(path), x) for path, x in tree_leaves_with_path({"layers": [{"w": 1}, {"w": 2}]})]
+    [("['layers'][0]['w']", 1), ("['layers'][1]['w']", 2)]
+    """
     return tree_flatten_with_path(tree, is_leaf, is_leaf_takes_path)[0]
 
 
 def tree_map_with_path(
     f: Function, tree: Tree, *rest: Tree, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
 ) -> Tree:
-    """`f(path, *leaves)` over corresponding leaves."""
+    """`f(path, *leaves)` over corresponding leaves, in a tree like `tree`; `rest` may have deeper
+    structure. Raises ValueError on a mismatch.
+
+    >>> decay = lambda path, w: w if path[-1] == DictKey("bias") else 0.9 * w
+    >>> tree_map_with_path(decay, {"layer": {"w": 10.0, "bias": 10.0}})
+    {'layer': {'bias': 10.0, 'w': 9.0}}
+    """
     pairs, treedef = tree_flatten_with_path(tree, is_leaf, is_leaf_takes_path)
     others = [flatten_up_to(treedef, r) for r in rest]
     return treedef.unflatten([f(path, leaf, *xs) for (path, leaf), *xs in zip(pairs, *others)])
