@@ -229,6 +229,14 @@ def breakpoint(
     In a function that is staged (by `jit`, as a loop's body or a branch) that is when it runs, and
     local variables have the values of that run; a branch that is not taken does not stop. `ordered`
     is that of `callback`. Elsewhere it is at once.
+
+    >>> import pullback as pb
+    >>> def f(x):
+    ...     y = pb.numpy.sin(x)
+    ...     pb.debug.breakpoint()                             # in pdb, `p y` shows a number
+    ...     return y
+    >>> pb.make_jaxpr(f)(1.0).eqns[1].primitive.name
+    'debug_callback'
     """
     del backend, filter_frames, num_frames, token, kwargs
     frame = user_frame()

@@ -66,12 +66,21 @@ def initialize(
 
 
 def is_initialized() -> bool:
-    """Whether `initialize` has been called (and `shutdown` not yet)."""
+    """Whether `initialize` has been called (and `shutdown` not yet).
+
+    >>> is_initialized()
+    False
+    """
     return _initialized
 
 
 def shutdown() -> None:
-    """Undo `initialize`; nothing, if it was not called."""
+    """Undo `initialize`; nothing, if it was not called.
+
+    >>> shutdown()
+    >>> is_initialized()
+    False
+    """
     global _initialized
     _initialized = False
 

@@ -37,7 +37,14 @@ from pullback.numpy.promotion import array_like, here, inexact
 
 
 class ResizeMethod(enum.Enum):
-    """How images are resampled."""
+    """How images are resampled. Functions take the members, or names of them (`from_string`); the
+    formulas stand at the head of the module.
+
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([0.0, 1.0, 0.0])
+    >>> resize(x, (6,), ResizeMethod.NEAREST), resize(x, (6,), ResizeMethod.AREA)
+    (Array([0., 0., 1., 1., 0., 0.], dtype=float32), Array([0., 0., 1., 1., 0., 0.], dtype=float32))
+    """
 
     NEAREST = 0
     LINEAR = 1

@@ -118,7 +118,15 @@ def start_trace(
     profiler_options: Any = None,
 ) -> None:
     """Begin a trace, which `stop_trace` ends. Arguments are those of `trace`. Raises RuntimeError if
-    there is one already."""
+    there is one already, TypeError for options that are no `ProfileOptions`.
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     start_trace(folder)
+    ...     stop_trace()
+    ...     os.listdir(folder)
+    ['plugins']
+    """
     global _running
     if profiler_options is not None and not isinstance(profiler_options, ProfileOptions):
         raise TypeError(f"profiler_options must be ProfileOptions, got {profiler_options!r:.100}, at {user_line()}")
@@ -133,7 +141,13 @@ def start_trace(
 
 def stop_trace() -> None:
     """End the trace, and write it into the folder that `start_trace` was given. Raises RuntimeError
-    if there is none."""
+    if there is none.
+
+    >>> stop_trace()
+    Traceback (most recent call last):
+        ...
+    RuntimeError: no trace is being taken, at ...
+    """
     global _running
     with _lock:
         if _running is None:
@@ -162,6 +176,14 @@ def trace(
     being taken already.
 
     Programs run asynchronously: `block_until_ready` in the context has them end there.
+
+    >>> import glob, tempfile
+    >>> import pullback.numpy as jnp
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with trace(folder, create_perfetto_trace=True):
+    ...         x = jnp.ones(3).sum().block_until_ready()
+    ...     len(glob.glob(f"{folder}/plugins/profile/*/perfetto_trace.json.gz"))
+    1
     """
     start_trace(log_dir, create_perfetto_link, create_perfetto_trace, profiler_options)
     try:
@@ -234,7 +256,13 @@ def start_server(port: int, requires_backend: bool = True) -> Any:
 
 
 def stop_server() -> None:
-    """End the server. Raises ValueError if there is none."""
+    """End the server. Raises ValueError if there is none.
+
+    >>> stop_server()
+    Traceback (most recent call last):
+        ...
+    ValueError: there is no profiler server, at ...
+    """
     global _server
     with _lock:
         if _server is None:
@@ -269,7 +297,14 @@ def device_memory_profile(backend: str | None = None) -> bytes:
 
 
 def save_device_memory_profile(filename: os.PathLike[str] | str, backend: str | None = None) -> None:
-    """Write `device_memory_profile(backend)` into a file."""
+    """Write `device_memory_profile(backend)` into a file. Raises what it does, and what `open` does.
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_device_memory_profile(f"{folder}/memory.prof")
+    ...     os.path.getsize(f"{folder}/memory.prof") > 0
+    True
+    """
     Path(filename).write_bytes(device_memory_profile(backend))
 
 

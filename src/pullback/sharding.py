@@ -33,7 +33,14 @@ P = PartitionSpec
 
 
 def make_single_device_sharding(device: Device, *, memory_kind: str | None = None) -> SingleDeviceSharding:
-    """The sharding that puts arrays on `device`."""
+    """The sharding that puts arrays on `device`. Raises TypeError for what is no device, ValueError for
+    another kind of memory than "device".
+
+    >>> import pullback as pb
+    >>> where = make_single_device_sharding(pb.devices("cpu")[0])
+    >>> pb.device_put(pb.numpy.ones(2), where).sharding == where
+    True
+    """
     return SingleDeviceSharding(device, memory_kind=memory_kind)
 
 

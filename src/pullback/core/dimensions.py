@@ -389,7 +389,13 @@ def _may_be(x: Dim, n: Size) -> bool:
 
 
 def dim_bounds(x: Size) -> tuple[float, float]:
-    """Numbers between which a size is; -inf and inf where there are none."""
+    """Numbers between which a size is; -inf and inf where there are none.
+
+    >>> from pullback.core.symbolic_shapes import symbolic_shape
+    >>> n, m = symbolic_shape("n, m", constraints=["m <= 8"])
+    >>> dim_bounds(m), dim_bounds(n + 2), dim_bounds(5)
+    ((1, 8), (3, 2147483649), (5, 5))
+    """
     if x.__class__ is not Dim:
         return x, x
     return _lower(x.scope, dict(x.terms), _DEPTH), -_lower(x.scope, {m: -c for m, c in x.terms}, _DEPTH)

@@ -207,7 +207,12 @@ class Explained(Exception):
 class JAXTypeError(Explained, TypeError):
     """Base class of the type errors that tracing raises.
 
-    Example: `except JAXTypeError` catches a `bool()` of a traced value.
+    >>> import pullback as pb
+    >>> try:
+    ...     pb.jit(lambda x: 1 if x else 0)(1.0)
+    ... except JAXTypeError as error:
+    ...     type(error).__name__
+    'TracerBoolConversionError'
     """
 
     page = "tracers"
@@ -216,16 +221,28 @@ class JAXTypeError(Explained, TypeError):
 class JAXIndexError(Explained, IndexError):
     """Base class of the index errors that tracing raises.
 
-    Example: `except JAXIndexError` catches a traced boolean index.
+    >>> import pullback as pb
+    >>> try:
+    ...     pb.jit(lambda x: x[x > 0])(pb.numpy.ones(2))
+    ... except JAXIndexError as error:
+    ...     type(error).__name__
+    'NonConcreteBooleanIndexError'
     """
 
     page = "tracers"
 
 
 class JaxRuntimeError(Explained, RuntimeError):
-    """A failure while a program runs.
+    """A failure while a program runs: what a callback raises in a compiled program, what XLA cannot do.
 
-    Example: a callback that raises in a compiled program.
+    >>> import pullback as pb
+    >>> def fail(x):
+    ...     raise ValueError("no")
+    >>> try:
+    ...     pb.jit(lambda x: pb.pure_callback(fail, x, x))(1.0)
+    ... except JaxRuntimeError as error:
+    ...     "ValueError: no" in str(error)
+    True
     """
 
     page = "runtime"
@@ -234,16 +251,29 @@ class JaxRuntimeError(Explained, RuntimeError):
 class OutOfMemoryError(JaxRuntimeError, MemoryError):
     """An array is larger than any memory: known before anything is computed.
 
-    Example: `jit(lambda x: jnp.broadcast_to(x, (1 << 62, 4)))(1.0)`.
+    >>> import pullback as pb
+    >>> try:
+    ...     pb.jit(lambda x: pb.numpy.broadcast_to(x, (1 << 62, 4)))(1.0)
+    ... except OutOfMemoryError as error:
+    ...     print(str(error).partition(" takes ")[0])
+    RESOURCE_EXHAUSTED: Out of memory: an array of shape (4611686018427387904, 4) and dtype float32
     """
 
     page = "out-of-memory"
 
 
 class JaxprTypeError(Explained, TypeError):
-    """A jaxpr that does not type-check.
+    """A jaxpr that does not type-check: an equation whose result has another type than its variable, or a
+    variable that is used before it is defined. All that are made are checked with `enable_checks`.
 
-    Example: an equation whose result has another type than its variable.
+    >>> import pullback as pb
+    >>> from pullback.core.jaxpr import check_jaxpr
+    >>> program = pb.make_jaxpr(pb.numpy.sin)(1.0).jaxpr
+    >>> try:
+    ...     check_jaxpr(program.replace(invars=[], outvars=program.invars))
+    ... except JaxprTypeError as error:
+    ...     "before it is defined" in str(error)
+    True
     """
 
     page = "jaxpr-types"
@@ -273,7 +303,14 @@ class ConcretizationTypeError(JAXTypeError):
 class TracerBoolConversionError(ConcretizationTypeError):
     """`bool()` of an abstract tracer: `if`, `while`, `and`, `or`, `assert` on a traced value.
 
-    Example: `jit(lambda x: x if x > 0 else -x)(1.0)`.
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> pb.jit(lambda x: x if x > 0 else -x)(1.0)
+    Traceback (most recent call last):
+        ...
+    pullback.errors.TracerBoolConversionError: ...
+    >>> pb.jit(lambda x: jnp.where(x > 0, x, -x))(-1.0)
+    Array(1., dtype=float32, weak_type=True)
     """
 
     page = "tracer-bool"
@@ -289,7 +326,14 @@ class TracerBoolConversionError(ConcretizationTypeError):
 class TracerIntegerConversionError(JAXTypeError):
     """A traced value used where Python needs an integer (an index, a size, a range).
 
-    Example: `jit(lambda i: [1, 2, 3][i])(0)`.
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> pb.jit(lambda i: [1, 2, 3][i])(0)
+    Traceback (most recent call last):
+        ...
+    pullback.errors.TracerIntegerConversionError: ...
+    >>> pb.jit(lambda i: jnp.array([1, 2, 3])[i])(0)
+    Array(1, dtype=int32)
     """
 
     page = "tracer-integer"
@@ -305,7 +349,12 @@ class TracerArrayConversionError(JAXTypeError):
     """A traced value handed to NumPy where it needs the numbers: to `numpy.asarray`, as an index into
     a NumPy array, or to be written into one.
 
-    Example: `jit(lambda x: numpy.asarray(x))(1.0)`.
+    >>> import numpy as np
+    >>> import pullback as pb
+    >>> pb.jit(lambda x: np.asarray(x))(1.0)
+    Traceback (most recent call last):
+        ...
+    pullback.errors.TracerArrayConversionError: ...
     """
 
     page = "tracer-array"
@@ -323,7 +372,15 @@ class TracerArrayConversionError(JAXTypeError):
 class NonConcreteBooleanIndexError(JAXIndexError):
     """A traced boolean mask used as an index: the shape of the result would depend on its values.
 
-    Example: `jit(lambda x: x[x > 0])(x)`.
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> x = jnp.array([-1.0, 2.0])
+    >>> pb.jit(lambda x: x[x > 0].sum())(x)
+    Traceback (most recent call last):
+        ...
+    pullback.errors.NonConcreteBooleanIndexError: ...
+    >>> pb.jit(lambda x: jnp.sum(x, where=x > 0))(x)
+    Array(2., dtype=float32)
     """
 
     page = "boolean-index"
@@ -338,7 +395,13 @@ class NonConcreteBooleanIndexError(JAXIndexError):
 class UnexpectedTracerError(JAXTypeError):
     """A tracer used after the transformation that made it has returned.
 
-    Example: a function under `jit` that appends to a global list, whose element is used later.
+    >>> import pullback as pb
+    >>> kept = []
+    >>> pb.jit(lambda x: kept.append(2 * x))(1.0)
+    >>> kept[0] + 1
+    Traceback (most recent call last):
+        ...
+    pullback.errors.UnexpectedTracerError: the traced value ... was used at ...
     """
 
     page = "leaked-tracer"
@@ -354,7 +417,13 @@ class UnexpectedTracerError(JAXTypeError):
 class KeyReuseError(Explained, RuntimeError):
     """A random key consumed twice (with `debug_key_reuse`).
 
-    Example: `random.normal(key)` and `random.uniform(key)` with the same key.
+    >>> import pullback as pb
+    >>> with pb.debug_key_reuse():
+    ...     key = pb.random.key(0)
+    ...     x = pb.random.normal(key) + pb.random.uniform(key)
+    Traceback (most recent call last):
+        ...
+    pullback.errors.KeyReuseError: A random key is used at ... that was used up at ...
     """
 
     page = "key-reuse"
@@ -363,7 +432,14 @@ class KeyReuseError(Explained, RuntimeError):
 class InconclusiveDimensionOperation(Explained):
     """A comparison of symbolic dimensions without a definite answer.
 
-    Example: `n >= 3` where n is any length.
+    >>> from pullback import export
+    >>> (n,) = export.symbolic_shape("n")
+    >>> n >= 1                                                # as all dimensions are
+    True
+    >>> n >= 3
+    Traceback (most recent call last):
+        ...
+    pullback.errors.InconclusiveDimensionOperation: ...
     """
 
     page = "symbolic-dimensions"
@@ -372,7 +448,11 @@ class InconclusiveDimensionOperation(Explained):
 class TypePromotionError(Explained, ValueError):
     """Data types without an implicit common type.
 
-    Example: adding an array of float8_e4m3fn and one of float8_e5m2.
+    >>> import pullback.numpy as jnp
+    >>> jnp.ones(2, "float8_e4m3fn") + jnp.ones(2, "float8_e5m2")
+    Traceback (most recent call last):
+        ...
+    pullback.errors.TypePromotionError: ...
     """
 
     page = "type-promotion"

@@ -114,11 +114,19 @@ class SymbolicScope:
         self._bounds[name] = (max(low, -(k // c)), high) if c > 0 else (low, min(high, k // -c))
 
     def bounds(self, name: str) -> tuple[float, float]:
-        """The smallest and the largest size that a name may have."""
+        """The smallest and the largest size that a name may have.
+
+        >>> SymbolicScope(["n >= 2", "n <= 8"]).bounds("n")
+        (2, 8)
+        """
         return self._bounds.get(name, (1, LARGEST))
 
     def dim(self, name: str) -> Size:
-        """The size of a name."""
+        """The size of a name.
+
+        >>> SymbolicScope().dim("n") + 1
+        n + 1
+        """
         found = self.replaced.get(name)
         return dim_of(self, Atom(name, ())) if found is None else found
 

@@ -71,7 +71,10 @@ class DisabledSafetyCheck:
     """A check that `export` and `Exported.call` leave out: that of the platform, or that of the
     calls of one custom function.
 
-    Example: `DisabledSafetyCheck.platform()`.
+    >>> checks = [DisabledSafetyCheck.platform()]
+    >>> exported = export(jit(lambda x: 2 * x), platforms=["tpu"], disabled_checks=checks)(1.0)
+    >>> float(exported.call(3.0))                             # on whatever platform this is
+    6.0
     """
 
     __slots__ = ("_text",)
@@ -81,16 +84,28 @@ class DisabledSafetyCheck:
 
     @classmethod
     def platform(cls) -> DisabledSafetyCheck:
-        """That the function was exported for the platform on which it is called."""
+        """That the function was exported for the platform on which it is called.
+
+        >>> DisabledSafetyCheck.platform()
+        platform
+        """
         return cls("platform")
 
     @classmethod
     def custom_call(cls, target_name: str) -> DisabledSafetyCheck:
-        """That the custom call `target_name` means the same in other versions of the compiler."""
+        """That the custom call `target_name` means the same in other versions of the compiler.
+
+        >>> DisabledSafetyCheck.custom_call("my_kernel")
+        custom_call:my_kernel
+        """
         return cls(f"custom_call:{target_name}")
 
     def is_custom_call(self) -> str | None:
-        """The custom call that is not checked, if this is about one."""
+        """The custom call that is not checked, if this is about one.
+
+        >>> DisabledSafetyCheck.custom_call("my_kernel").is_custom_call()
+        'my_kernel'
+        """
         return self._text.removeprefix("custom_call:") if self._text.startswith("custom_call:") else None
 
     def __eq__(self, other: object) -> bool:
@@ -104,7 +119,11 @@ class DisabledSafetyCheck:
 
 
 def default_export_platform() -> str:
-    """The platform for which functions are exported if none is named: that of the default device."""
+    """The platform for which functions are exported if none is named: that of the default device.
+
+    >>> export(jit(lambda x: 2 * x))(1.0).platforms == (default_export_platform(),)
+    True
+    """
     from pullback.xla.placement import default_placement
 
     return default_placement().platform
@@ -156,7 +175,9 @@ class Exported:
     module takes those arguments whose numbers are in `module_kept_var_idx`; the others do not
     matter.
 
-    Example: `export(jit(f))(x).serialize()`.
+    >>> exported = export(jit(lambda x, y, unused: x @ y))(np.ones((2, 3)), np.ones(3), 0.0)
+    >>> exported.out_avals, exported.module_kept_var_idx
+    ((ShapedArray(float32[2]),), (0, 1))
     """
 
     nr_devices = 1
@@ -187,7 +208,12 @@ class Exported:
 
     def mlir_module(self) -> str:
         """The module's text, for the first of the platforms. Symbolic dimensions are in it as
-        `${2*a + 1}`."""
+        `${2*a + 1}`.
+
+        >>> import pullback.numpy as jnp
+        >>> "stablehlo.sine" in export(jit(jnp.sin))(1.0).mlir_module()
+        True
+        """
         return self._text(self.platforms[0])
 
     def _text(self, platform: str) -> str:
@@ -196,7 +222,12 @@ class Exported:
 
     @property
     def mlir_module_serialized(self) -> bytes:
-        """The module as bytes: its text."""
+        """The module as bytes: its text.
+
+        >>> exported = export(jit(lambda x: 2 * x))(1.0)
+        >>> exported.mlir_module_serialized.decode() == exported.mlir_module()
+        True
+        """
         return self.mlir_module().encode()
 
     def serialize(self, vjp_order: int = 0) -> bytearray:
@@ -205,6 +236,11 @@ class Exported:
 
         Raises ValueError for structures with unregistered containers and if there is no VJP of that
         order, TypeError for dicts whose keys are not strings.
+
+        >>> blob = export(jit(lambda x: x**3))(2.0).serialize(vjp_order=1)
+        >>> loaded = deserialize(blob)
+        >>> loaded.has_vjp(), loaded.vjp().has_vjp()
+        (True, False)
         """
         if not isinstance(vjp_order, int) or vjp_order < 0:
             raise ValueError(f"Exported.serialize: vjp_order must be an integer of at least 0, got {vjp_order!r}")
@@ -223,6 +259,14 @@ class Exported:
         must agree in the sizes that they stand for. Raises ValueError naming the argument for a
         wrong structure, shape or dtype, for sizes that contradict each other or the constraints,
         for another platform and where there is no VJP.
+
+        >>> exported = export(jit(lambda x: x + 1))(np.ones(3, np.float32))
+        >>> exported.call(np.arange(3, dtype=np.float32))
+        Array([1., 2., 3.], dtype=float32)
+        >>> exported.call(np.ones(4, np.float32))
+        Traceback (most recent call last):
+            ...
+        ValueError: Shape mismatch for args[0] ...: expected float32[3] and called with float32[4]
         """
         leaves, tree = tree_flatten((args, kwargs))
         if tree != self.in_tree:
@@ -259,9 +303,13 @@ class Exported:
 
     def at(self, sizes: Mapping[str, Any]) -> Exported:
         """The function at given sizes of its symbolic dimensions, by their names: one that is
-        exported for arguments of these sizes.
+        exported for arguments of these sizes. Raises ValueError for modules that are damaged.
 
-        Example: `exported.at({"a": 3})`. Raises ValueError for modules that are damaged.
+        >>> from pullback.core.symbolic_shapes import symbolic_shape
+        >>> from pullback.core.types import ShapeDtypeStruct
+        >>> exported = export(jit(lambda x: x.T))(ShapeDtypeStruct(symbolic_shape("a, 2*a"), np.float32))
+        >>> exported.at({"a": 3})
+        Exported(<lambda>: (float32[3,6]) -> (float32[6,3]))
         """
         key = tuple(sorted(sizes.items()))
         found = self._at.get(key)
@@ -317,7 +365,12 @@ class Exported:
         return jit(differentiable)
 
     def has_vjp(self) -> bool:
-        """Whether there is a VJP, so that the function can be differentiated."""
+        """Whether there is a VJP, so that the function can be differentiated.
+
+        >>> exported = export(jit(lambda x: 2 * x))(1.0)
+        >>> exported.has_vjp(), deserialize(exported.serialize()).has_vjp()
+        (True, False)
+        """
         if self._general is not None:
             return self._general[0].has_vjp()
         return self._vjp is not None or self._program is not None
@@ -328,6 +381,12 @@ class Exported:
 
         Cotangents of integers are of dtype float0. Raises ValueError if the artifact was made
         without it.
+
+        >>> exported = export(jit(lambda x, y: x * y))(2.0, 3.0)
+        >>> exported.vjp()
+        Exported(<lambda>_vjp: (~float32[], ~float32[], float32[]) -> (float32[], float32[]))
+        >>> [float(ct) for ct in exported.vjp().call(2.0, 3.0, 1.0)]
+        [3.0, 2.0]
         """
         if self._vjp is None:
             if self._general is not None:
@@ -554,6 +613,14 @@ def deserialize(blob: bytes | bytearray) -> Exported:
 
     Raises TypeError for what is not bytes; ValueError for bytes that are no artifact, are damaged
     or of another version of the format, and for containers that are not registered in this process.
+
+    >>> loaded = deserialize(export(jit(lambda x: x**2))(3.0).serialize())
+    >>> float(loaded.call(4.0))
+    16.0
+    >>> deserialize(b"nothing")
+    Traceback (most recent call last):
+        ...
+    ValueError: export.deserialize: these 7 bytes are no exported function
     """
     exported: Exported | None = None
     for signature in reversed(unpack(blob)):

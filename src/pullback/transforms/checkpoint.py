@@ -528,7 +528,10 @@ def _is_met_first(fun: Function) -> bool:
 class Name(LinearPrimitive):
     """The identity, marking a value with a name that policies can refer to.
 
-    Example: `checkpoint_name(x, "hidden")`.
+    >>> import pullback as pb
+    >>> f = lambda x: checkpoint_name(pb.numpy.sin(x), "hidden")
+    >>> pb.make_jaxpr(f)(1.0).eqns[1].primitive is name_p
+    True
     """
 
     name = "name"

@@ -45,7 +45,11 @@ if TYPE_CHECKING:
 class JaxRuntimeError(ValueError):
     """A check that failed: what `Error.throw`, and `check` in eager code, raise.
 
-    Example: `check(False, "no")` in eager code.
+    >>> try:
+    ...     check(1 > 2, "{} is more than {}", 1, 2)
+    ... except JaxRuntimeError as error:
+    ...     print(str(error).partition(" (")[0])
+    1 is more than 2
     """
 
 
@@ -182,6 +186,11 @@ class Error:
 
         Raises ConcretizationTypeError where the error is traced: return it from the compiled
         function and look at it outside.
+
+        >>> from pullback.transforms.checkify import checkify
+        >>> error, _ = checkify(lambda x: check(x > 0, "got {}", x))(1.0)
+        >>> print(error.get())
+        None
         """
         if not np.shape(self._pred):
             return self._message(()) if bool(self._pred) else None
@@ -192,13 +201,27 @@ class Error:
         return "\n".join(lines) or None
 
     def get_exception(self) -> JaxRuntimeError | None:
-        """The error as an exception, not raised; None if there is none."""
+        """The error as an exception, not raised; None if there is none.
+
+        >>> from pullback.transforms.checkify import checkify
+        >>> error, _ = checkify(lambda x: check(x > 0, "got {}", x))(-1.0)
+        >>> type(error.get_exception()).__name__
+        'JaxRuntimeError'
+        """
         message = self.get()
         return None if message is None else JaxRuntimeError(message)
 
     def throw(self) -> None:
         """Raise JaxRuntimeError if there is an error. Inside another checkified function, it
-        becomes that function's error."""
+        becomes that function's error.
+
+        >>> from pullback.transforms.checkify import checkify
+        >>> error, _ = checkify(lambda x: check(x > 0, "got {}", x))(-1.0)
+        >>> error.throw()
+        Traceback (most recent call last):
+            ...
+        pullback.transforms.failures.JaxRuntimeError: got -1.0 (`check` failed) ...
+        """
         check_error(self)
 
     def _message(self, index: tuple[int, ...]) -> str:
@@ -422,9 +445,14 @@ def check(pred: Operand, msg: str, *fmt_args: Operand, debug: bool = False, **fm
 
 def debug_check(pred: Operand, msg: str, *fmt_args: Operand, **fmt_kwargs: Operand) -> None:
     """`check` in functions given to `checkify`, and nothing elsewhere: for checks that production
-    code leaves out.
+    code leaves out. Raises what `check` does for other arguments.
 
-    >>> debug_check(False, "not looked at")
+    >>> from pullback.transforms.checkify import checkify
+    >>> def half(x):
+    ...     debug_check(x > 0, "got {}", x)
+    ...     return x / 2
+    >>> half(-1.0), checkify(half)(-1.0)[0].get().partition(" (")[0]
+    (-0.5, 'got -1.0')
     """
     check(pred, msg, *fmt_args, debug=True, **fmt_kwargs)
 
@@ -434,6 +462,10 @@ def check_error(error: Error) -> None:
     make it the error of that function.
 
     Raises TypeError for anything but an `Error`.
+
+    >>> from pullback.transforms.checkify import checkify
+    >>> error, y = checkify(lambda x: check(x > 0, "got {}", x))(1.0)
+    >>> check_error(error)                                    # none: goes on
     """
     if not isinstance(error, Error):
         raise TypeError(f"check_error takes an Error as argument, got type {type(error)} instead, at {user_line()}")

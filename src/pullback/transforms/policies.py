@@ -26,9 +26,11 @@ Policy = Callable[..., Any]
 
 
 class Decision:
-    """What a policy says about a result; true if it is stored.
+    """What a policy says about a result; true if it is stored. `Saveable` and `Recompute` are the two
+    that there are.
 
-    Example: `Saveable` and `Recompute`.
+    >>> bool(Saveable), bool(Recompute), Saveable
+    (True, False, Saveable)
     """
 
     __slots__ = ("name", "stores")
@@ -55,7 +57,13 @@ class Offloadable(NamedTuple):
     On the host there is one memory, and so on devices, as far as programs can choose: the result is
     stored where it is.
 
-    Example: `Offloadable("device", "pinned_host")`.
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> away = Offloadable("device", "pinned_host")
+    >>> policy = lambda prim, *types, **params: away if prim.name == "sin" else Recompute
+    >>> f = pb.checkpoint(lambda x: jnp.exp(jnp.sin(x)), policy=policy)
+    >>> [r.source.split(" from ")[0] for r in pb.ad_checkpoint.saved_residuals(f, 1.0)]
+    ['from the argument x', 'output of sin']
     """
 
     src: str
@@ -63,29 +71,69 @@ class Offloadable(NamedTuple):
 
 
 def everything_saveable(*_: object, **__: Param) -> bool:
-    """Store everything, as if there were no checkpoint: no recomputation."""
+    """Store everything, as if there were no checkpoint: no recomputation.
+
+    >>> import pullback as pb
+    >>> f = lambda x: pb.numpy.sin(pb.numpy.sin(x))
+    >>> kept = lambda f: len(pb.ad_checkpoint.saved_residuals(f, 1.0))
+    >>> kept(pb.checkpoint(f, policy=everything_saveable)) == kept(f)
+    True
+    """
     return True
 
 
 def nothing_saveable(*_: object, **__: Param) -> bool:
-    """Store nothing but the inputs: what `checkpoint` does without a policy."""
+    """Store nothing but the inputs: what `checkpoint` does without a policy.
+
+    >>> import pullback as pb
+    >>> f = pb.checkpoint(lambda x: pb.numpy.sin(pb.numpy.sin(x)), policy=nothing_saveable)
+    >>> [r.source for r in pb.ad_checkpoint.saved_residuals(f, 1.0)]
+    ['from the argument x']
+    """
     return False
 
 
 def dots_saveable(prim: Primitive, *_: object, **params: Param) -> bool:
-    """Store the results of contractions and convolutions."""
+    """Store the results of contractions and convolutions, which cost the most to compute again.
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> f = pb.checkpoint(lambda x, w: jnp.tanh(x @ w), policy=dots_saveable)
+    >>> found = pb.ad_checkpoint.saved_residuals(f, jnp.ones((2, 3)), jnp.ones((3, 4)))
+    >>> [r.source.split(" from ")[0] for r in found]
+    ['from the argument x', 'from the argument w', 'output of dot_general']
+    """
     return bool(prim.contracts)
 
 
 def dots_with_no_batch_dims_saveable(prim: Primitive, *_: object, **params: Param) -> bool:
     """Store the results of contractions without batch axes: of weights with activations, not of
-    activations with each other."""
+    activations with each other.
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> def scores(x, w):
+    ...     h = jnp.sin(x @ w)                                  # (8, 4, 3) @ (3, 3)
+    ...     return jnp.tanh(h @ h.mT)                           # batches: (8, 4, 3) @ (8, 3, 4)
+    >>> f = pb.checkpoint(scores, policy=dots_with_no_batch_dims_saveable)
+    >>> found = pb.ad_checkpoint.saved_residuals(f, jnp.ones((8, 4, 3)), jnp.ones((3, 3)))
+    >>> [(r.source.split(" from ")[0], r.aval.shape) for r in found]
+    [('from the argument x', (8, 4, 3)), ('from the argument w', (3, 3)), ('output of dot_general', (8, 4, 3))]
+    """
     return bool(prim.name == "dot_general" and not params["dimension_numbers"][1][0])
 
 
 @cache
 def save_only_these_names(*names_which_can_be_saved: str) -> Policy:
-    """Store the values marked by `checkpoint_name` with one of these names."""
+    """Store the values marked by `checkpoint_name` with one of these names.
+
+    >>> import pullback as pb
+    >>> from pullback.ad_checkpoint import checkpoint_name, saved_residuals
+    >>> f = lambda x: pb.numpy.sin(checkpoint_name(pb.numpy.sin(x), "hidden"))
+    >>> policy = save_only_these_names("hidden")
+    >>> [r.source.split(" from ")[0] for r in saved_residuals(pb.checkpoint(f, policy=policy), 1.0)]
+    ['from the argument x', "named 'hidden'"]
+    """
     names = frozenset(names_which_can_be_saved)
 
     def policy(prim: Primitive, *_: object, **params: Param) -> bool:
@@ -96,7 +144,17 @@ def save_only_these_names(*names_which_can_be_saved: str) -> Policy:
 
 @cache
 def save_any_names_but_these(*names_not_to_save: str) -> Policy:
-    """Store the values marked by `checkpoint_name`, except with these names; nothing else."""
+    """Store the values marked by `checkpoint_name`, except with these names; nothing else.
+
+    >>> import pullback as pb
+    >>> from pullback.ad_checkpoint import checkpoint_name, saved_residuals
+    >>> def f(x):
+    ...     first = checkpoint_name(pb.numpy.sin(x), "first")
+    ...     return pb.numpy.sin(checkpoint_name(pb.numpy.sin(first), "second"))
+    >>> policy = save_any_names_but_these("first")
+    >>> [r.source.split(" from ")[0] for r in saved_residuals(pb.checkpoint(f, policy=policy), 1.0)]
+    ['from the argument x', "named 'second'"]
+    """
     names = frozenset(names_not_to_save)
 
     def policy(prim: Primitive, *_: object, **params: Param) -> bool:
@@ -107,7 +165,15 @@ def save_any_names_but_these(*names_not_to_save: str) -> Policy:
 
 @cache
 def save_anything_except_these_names(*names_not_to_save: str) -> Policy:
-    """Store everything, except values marked by `checkpoint_name` with these names."""
+    """Store everything, except values marked by `checkpoint_name` with these names.
+
+    >>> import pullback as pb
+    >>> from pullback.ad_checkpoint import checkpoint_name, saved_residuals
+    >>> f = lambda x: checkpoint_name(pb.numpy.exp(x), "large") ** 3
+    >>> policy = save_anything_except_these_names("large")
+    >>> [r.source.split(" from ")[0] for r in saved_residuals(pb.checkpoint(f, policy=policy), 1.0)]
+    ['output of exp']
+    """
     names = frozenset(names_not_to_save)
 
     def policy(prim: Primitive, *_: object, **params: Param) -> bool:
@@ -118,7 +184,17 @@ def save_anything_except_these_names(*names_not_to_save: str) -> Policy:
 
 @cache
 def save_from_both_policies(policy_1: Policy, policy_2: Policy) -> Policy:
-    """Store what either policy stores; where one offloads, what it says."""
+    """Store what either policy stores; where one offloads, what it says.
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> from pullback.ad_checkpoint import checkpoint_name, saved_residuals
+    >>> f = lambda x, w: jnp.sin(checkpoint_name(jnp.sin(x @ w), "hidden"))
+    >>> policy = save_from_both_policies(dots_saveable, save_only_these_names("hidden"))
+    >>> found = saved_residuals(pb.checkpoint(f, policy=policy), jnp.ones((2, 3)), jnp.ones((3, 4)))
+    >>> [r.source.split(" from ")[0] for r in found]
+    ['from the argument x', 'from the argument w', 'output of dot_general', "named 'hidden'"]
+    """
 
     def policy(prim: Primitive, *args: object, **params: Param) -> Decision | Offloadable | bool:
         first = policy_1(prim, *args, **params)
@@ -130,7 +206,16 @@ def save_from_both_policies(policy_1: Policy, policy_2: Policy) -> Policy:
 @cache
 def offload_dot_with_no_batch_dims(offload_src: str, offload_dst: str) -> Policy:
     """Move the results of contractions without batch axes from the memory `offload_src` to
-    `offload_dst` (see `Offloadable`)."""
+    `offload_dst` (see `Offloadable`).
+
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> policy = offload_dot_with_no_batch_dims("device", "pinned_host")
+    >>> f = pb.checkpoint(lambda x, w: jnp.tanh(x @ w), policy=policy)
+    >>> found = pb.ad_checkpoint.saved_residuals(f, jnp.ones((2, 3)), jnp.ones((3, 4)))
+    >>> found[-1].source.split(" from ")[0]
+    'output of dot_general'
+    """
 
     def policy(prim: Primitive, *args: object, **params: Param) -> Decision | Offloadable | bool:
         saved = dots_with_no_batch_dims_saveable(prim, *args, **params)
@@ -146,6 +231,18 @@ def save_and_offload_only_these_names(
     the second to another memory.
 
     See `Offloadable`. Raises ValueError for a name that is of both kinds.
+
+    >>> import pullback as pb
+    >>> from pullback.ad_checkpoint import checkpoint_name, saved_residuals
+    >>> policy = save_and_offload_only_these_names(
+    ...     names_which_can_be_saved=["first"], names_which_can_be_offloaded=["second"],
+    ...     offload_src="device", offload_dst="pinned_host",
+    ... )
+    >>> def f(x):
+    ...     first = checkpoint_name(pb.numpy.sin(x), "first")
+    ...     return pb.numpy.sin(checkpoint_name(pb.numpy.sin(first), "second"))
+    >>> [r.source.split(" from ")[0] for r in saved_residuals(pb.checkpoint(f, policy=policy), 1.0)]
+    ['from the argument x', "named 'first'", "named 'second'"]
     """
     saved, offloaded = frozenset(names_which_can_be_saved), frozenset(names_which_can_be_offloaded)
     if saved & offloaded:

@@ -25,7 +25,11 @@ from pullback.xla.placement import Device
 
 class AxisType(enum.Enum):
     """Who decides how arrays are laid out along an axis of a mesh: the compiler (`Auto`), types
-    (`Explicit`), or the program (`Manual`)."""
+    (`Explicit`), or the program (`Manual`).
+
+    >>> make_mesh((1, 1), ("x", "y"), (AxisType.Auto, AxisType.Explicit)).explicit_axes
+    ('y',)
+    """
 
     Auto = enum.auto()
     Explicit = enum.auto()
@@ -79,18 +83,30 @@ class PartitionSpec:
     reduced = property(lambda self: self._reduced, doc="Axes over which a sum has been taken.")
 
     def update(self, **changes: Any) -> PartitionSpec:
-        """A copy with `partitions`, `unreduced` or `reduced` changed."""
+        """A copy with `partitions`, `unreduced` or `reduced` changed.
+
+        >>> PartitionSpec("x", None).update(partitions=("y",))
+        P('y',)
+        """
         return PartitionSpec(
             *changes.pop("partitions", self._partitions),
             **{"unreduced": self._unreduced, "reduced": self._reduced} | changes,
         )
 
     def index(self, value: Any) -> int:
-        """The first place of an entry. Raises ValueError if it is not there."""
+        """The first place of an entry. Raises ValueError if it is not there.
+
+        >>> PartitionSpec("x", None, "y").index("y")
+        2
+        """
         return self._partitions.index(_entry(value))
 
     def count(self, value: Any) -> int:
-        """How often an entry is there."""
+        """How often an entry is there.
+
+        >>> PartitionSpec("x", None, None).count(None)
+        2
+        """
         return self._partitions.count(_entry(value))
 
     def __len__(self) -> int:
@@ -248,11 +264,20 @@ class AbstractMesh(_Axes):
 
     @property
     def abstract_mesh(self) -> AbstractMesh:
-        """The mesh itself."""
+        """The mesh itself.
+
+        >>> mesh = AbstractMesh((2,), ("x",))
+        >>> mesh.abstract_mesh is mesh
+        True
+        """
         return self
 
     def update(self, axis_sizes: Any = None, axis_names: Any = None, axis_types: Any = None) -> AbstractMesh:
-        """A copy with some of it changed."""
+        """A copy with other sizes, names or types of axes. Raises ValueError if their numbers differ.
+
+        >>> AbstractMesh((2, 4), ("x", "y")).update(axis_sizes=(8, 1)).shape["x"]
+        8
+        """
         return AbstractMesh(
             self.axis_sizes if axis_sizes is None else axis_sizes,
             self.axis_names if axis_names is None else axis_names,
@@ -261,7 +286,11 @@ class AbstractMesh(_Axes):
         )
 
     def update_axis_types(self, name_to_type: Mapping[Any, AxisType]) -> AbstractMesh:
-        """A copy in which some axes, by name, have other types."""
+        """A copy in which some axes, by name, have other types.
+
+        >>> AbstractMesh((2, 4), ("x", "y")).update_axis_types({"y": AxisType.Manual})
+        AbstractMesh('x': 2, 'y': 4, axis_types=(Auto, Manual))
+        """
         return self.update(axis_types=tuple(name_to_type.get(n, t) for n, t in zip(self.axis_names, self.axis_types)))
 
     def __eq__(self, other: object) -> bool:
@@ -304,31 +333,56 @@ class Mesh(_Axes, Scope):
 
     @property
     def device_ids(self) -> np.ndarray[Any, Any]:
-        """The numbers of the devices, in the same shape."""
+        """The numbers of the devices, in the same shape.
+
+        >>> Mesh([[placement.HOST]], ("x", "y")).device_ids.shape
+        (1, 1)
+        """
         return np.array([d.id for d in self.devices.flat], int).reshape(self.devices.shape)
 
     @property
     def local_devices(self) -> list[Device]:
-        """Those of this process."""
+        """Those of this process.
+
+        >>> Mesh([placement.HOST], ("x",)).local_devices
+        [CpuDevice(id=0)]
+        """
         return list(self.devices.flat)
 
     @property
     def local_mesh(self) -> Mesh:
-        """The mesh of those of this process."""
+        """The mesh of those of this process.
+
+        >>> mesh = make_mesh((1,), ("x",))
+        >>> mesh.local_mesh == mesh
+        True
+        """
         return self
 
     @property
     def is_multi_process(self) -> bool:
-        """Whether several processes take part."""
+        """Whether several processes take part.
+
+        >>> make_mesh((1,), ("x",)).is_multi_process
+        False
+        """
         return len({d.process_index for d in self.devices.flat}) > 1
 
     @property
     def abstract_mesh(self) -> AbstractMesh:
-        """Names, sizes and types of the axes."""
+        """Names, sizes and types of the axes.
+
+        >>> Mesh([placement.HOST], ("x",)).abstract_mesh
+        AbstractMesh('x': 1, axis_types=(Auto,))
+        """
         return AbstractMesh(self.axis_sizes, self.axis_names, self.axis_types)
 
     def update(self, devices: Any = None, axis_names: Any = None, axis_types: Any = None) -> Mesh:
-        """A copy with some of it changed."""
+        """A copy with other devices, names or types of axes. Raises ValueError if their numbers differ.
+
+        >>> make_mesh((1, 1), ("x", "y")).update(axis_names=("rows", "columns")).axis_names
+        ('rows', 'columns')
+        """
         return Mesh(
             self.devices if devices is None else devices,
             self.axis_names if axis_names is None else axis_names,
@@ -389,7 +443,13 @@ class set_mesh(Scope):
 
 
 class use_abstract_mesh(Scope):
-    """Within a `with` block, `get_abstract_mesh` gives `mesh`."""
+    """Within a `with` block, `get_abstract_mesh` gives `mesh`. Raises ValueError for anything but an
+    AbstractMesh.
+
+    >>> with use_abstract_mesh(AbstractMesh((4,), ("data",))):
+    ...     get_abstract_mesh().shape["data"]
+    4
+    """
 
     variable = _abstract_meshes
 
@@ -400,13 +460,25 @@ class use_abstract_mesh(Scope):
 
 
 def get_mesh() -> Mesh:
-    """The mesh of the program; an empty one if none is set."""
+    """The mesh of the program; an empty one if none is set.
+
+    >>> get_mesh().empty
+    True
+    >>> with set_mesh(make_mesh((1,), ("data",))):
+    ...     get_mesh().axis_names
+    ('data',)
+    """
     now = _meshes.get()
     return now[-1] if now else _NO_MESH
 
 
 def get_abstract_mesh() -> AbstractMesh:
-    """Names, sizes and types of the axes of the mesh of the program; an empty one if none is set."""
+    """Names, sizes and types of the axes of the mesh of the program; an empty one if none is set.
+
+    >>> with set_mesh(make_mesh((1,), ("data",))):
+    ...     get_abstract_mesh()
+    AbstractMesh('data': 1, axis_types=(Explicit,))
+    """
     chosen = _abstract_meshes.get()
     if chosen:
         return chosen[-1]
@@ -440,7 +512,12 @@ def make_mesh(axis_shapes: Any, axis_names: Any, axis_types: Any = None, *, devi
 
 
 class Sharding:
-    """Which devices an array is on, and which part of it each has. The base of all of them."""
+    """Which devices an array is on, and which part of it each has. The base of all of them.
+
+    >>> import pullback.numpy as jnp
+    >>> isinstance(jnp.ones(2).sharding, Sharding)
+    True
+    """
 
     @property
     def _devices(self) -> tuple[Device, ...]:
@@ -452,7 +529,11 @@ class Sharding:
 
     @property
     def device_set(self) -> set[Device]:
-        """The devices."""
+        """The devices.
+
+        >>> SingleDeviceSharding(placement.HOST).device_set
+        {CpuDevice(id=0)}
+        """
         return set(self._devices)
 
     addressable_devices = property(lambda self: self.device_set, doc="The devices of this process.")
@@ -463,16 +544,29 @@ class Sharding:
 
     @property
     def is_fully_replicated(self) -> bool:
-        """Whether every device has the whole array."""
+        """Whether every device has the whole array.
+
+        >>> SingleDeviceSharding(placement.HOST).is_fully_replicated
+        True
+        """
         return len(self._devices) == 1
 
     def with_memory_kind(self, kind: str) -> Sharding:
-        """The sharding in another kind of memory. Raises ValueError: devices have one."""
+        """The sharding in another kind of memory. Raises ValueError: devices have one.
+
+        >>> SingleDeviceSharding(placement.HOST).with_memory_kind("device")
+        SingleDeviceSharding(device=CpuDevice(id=0), memory_kind=device)
+        """
         _check_memory(type(self).__name__, kind)
         return self
 
     def shard_shape(self, global_shape: Shape) -> Shape:
-        """The shape of the part that a device has. Raises ValueError if parts would be unequal."""
+        """The shape of the part that a device has. Raises ValueError if parts would be unequal.
+
+        >>> mesh = Mesh(np.full((2, 3), placement.HOST), ("x", "y"))
+        >>> NamedSharding(mesh, PartitionSpec("y", "x")).shard_shape((6, 8))
+        (2, 4)
+        """
         parts = self._parts(len(global_shape))
         for i, (n, p) in enumerate(zip(global_shape, parts)):
             if n % p:
@@ -483,14 +577,23 @@ class Sharding:
         return tuple(n // p for n, p in zip(global_shape, parts))
 
     def devices_indices_map(self, global_shape: Shape) -> dict[Device, tuple[slice, ...]]:
-        """For each device the part that it has of an array of this shape, as an index."""
+        """For each device the part that it has of an array of this shape, as an index.
+
+        >>> SingleDeviceSharding(placement.HOST).devices_indices_map((3,))
+        {CpuDevice(id=0): (slice(None, None, None),)}
+        """
         self.shard_shape(global_shape)
         return {d: (slice(None),) * len(global_shape) for d in self._devices}
 
     addressable_devices_indices_map = devices_indices_map
 
     def is_equivalent_to(self, other: Sharding, ndim: int) -> bool:
-        """Whether arrays of `ndim` axes are laid out in the same way by both."""
+        """Whether arrays of `ndim` axes are laid out in the same way by both.
+
+        >>> mesh = make_mesh((1,), ("x",))
+        >>> NamedSharding(mesh, PartitionSpec("x")).is_equivalent_to(NamedSharding(mesh, PartitionSpec()), 1)
+        True
+        """
         if self._devices != other._devices:
             return False
         shape = tuple(math.lcm(a, b) for a, b in zip(self._parts(ndim), other._parts(ndim)))
@@ -582,16 +685,31 @@ class NamedSharding(Sharding):
 
     @property
     def replicated_axes(self) -> frozenset[Any]:
-        """The axes of the mesh along which devices have the same."""
+        """The axes of the mesh along which devices have the same.
+
+        >>> sharding = NamedSharding(make_mesh((1, 1), ("x", "y")), PartitionSpec("x"))
+        >>> sharding.replicated_axes
+        frozenset({'y'})
+        """
         used = {n for p in self.spec for n in _axes_of(p)}
         return frozenset(n for n in self.mesh.axis_names if n not in used)
 
     def update(self, **changes: Any) -> NamedSharding:
-        """A copy with `mesh` or `spec` changed."""
+        """A copy with `mesh` or `spec` changed.
+
+        >>> sharding = NamedSharding(make_mesh((1,), ("x",)), PartitionSpec("x"))
+        >>> sharding.update(spec=PartitionSpec(None, "x")).spec
+        P(None, 'x')
+        """
         return NamedSharding(**{"mesh": self.mesh, "spec": self.spec} | changes)
 
     def devices_indices_map(self, global_shape: Shape) -> dict[Device, tuple[slice, ...]]:
-        """For each device the part that it has of an array of this shape, as an index."""
+        """For each device the part that it has of an array of this shape, as an index.
+
+        >>> sharding = NamedSharding(make_mesh((1,), ("x",)), PartitionSpec(None, "x"))
+        >>> sharding.devices_indices_map((3, 2))
+        {CpuDevice(id=0): (slice(None, None, None), slice(None, None, None))}
+        """
         sizes = self.shard_shape(global_shape)
         parts = self._parts(len(global_shape))
         axes = [_axes_of(p) for p in self.spec] + [()] * (len(global_shape) - len(self.spec))
