@@ -11,3 +11,8 @@ from pullback.transforms.custom_vjp import custom_vjp as custom_vjp
 from pullback.transforms.custom_vjp import custom_vjp_call_p as custom_vjp_call_p
 from pullback.transforms.custom_vjp import custom_vjp_primal_tree_values as custom_vjp_primal_tree_values
 from pullback.transforms.tracing import closure_convert as closure_convert
+
+__all__ = [
+    "CustomVJPPrimal", "SymbolicZero", "closure_convert", "custom_gradient", "custom_jvp", "custom_jvp_call_p",
+    "custom_vjp", "custom_vjp_call_p", "custom_vjp_primal_tree_values", "linear_call", "zero_from_primal",
+]  # fmt: skip

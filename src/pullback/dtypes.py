@@ -18,3 +18,8 @@ from pullback.core.errors import TypePromotionError as TypePromotionError
 
 #: The class of element types that NumPy has; `ExtendedDType` is that of the others.
 DType = _np.dtype
+
+__all__ = [
+    "DType", "ExtendedDType", "TypePromotionError", "bfloat16", "canonicalize_dtype", "extended", "finfo", "float0",
+    "iinfo", "issubdtype", "itemsize_bits", "prng_key", "result_type", "scalar_type_of",
+]  # fmt: skip

@@ -14,3 +14,9 @@ from pullback.core.errors import TracerBoolConversionError as TracerBoolConversi
 from pullback.core.errors import TracerIntegerConversionError as TracerIntegerConversionError
 from pullback.core.errors import TypePromotionError as TypePromotionError
 from pullback.core.errors import UnexpectedTracerError as UnexpectedTracerError
+
+__all__ = [
+    "ConcretizationTypeError", "InconclusiveDimensionOperation", "JAXIndexError", "JAXTypeError", "JaxRuntimeError",
+    "JaxprTypeError", "KeyReuseError", "NonConcreteBooleanIndexError", "OutOfMemoryError", "TracerArrayConversionError",
+    "TracerBoolConversionError", "TracerIntegerConversionError", "TypePromotionError", "UnexpectedTracerError",
+]  # fmt: skip

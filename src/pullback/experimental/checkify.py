@@ -16,3 +16,8 @@ from pullback.transforms.failures import index_checks as index_checks
 from pullback.transforms.failures import init_error as init_error
 from pullback.transforms.failures import nan_checks as nan_checks
 from pullback.transforms.failures import user_checks as user_checks
+
+__all__ = [
+    "Error", "ErrorCategory", "JaxRuntimeError", "all_checks", "automatic_checks", "check", "check_error", "checkify",
+    "debug_check", "div_checks", "float_checks", "index_checks", "init_error", "nan_checks", "user_checks",
+]  # fmt: skip
