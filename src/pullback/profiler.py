@@ -242,6 +242,9 @@ def start_server(port: int, requires_backend: bool = True) -> Any:
     The result is the server, which `stop_server` ends. Raises ValueError if there is one already.
 
     `requires_backend` starts the runtime first, so that there is something to record.
+
+    >>> server = start_server(0)                              # 0: any port that is free
+    >>> stop_server()
     """
     global _server
     if requires_backend:

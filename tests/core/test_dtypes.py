@@ -77,3 +77,14 @@ def test_8_bit_floats_sort_and_have_extrema(dtype: Any) -> None:
         assert [int(transform(f)(x)) for f in (jnp.nanargmax, jnp.nanargmin)] == [0, 2]
         assert jnp.isnan(transform(jnp.max)(x).astype("float32"))
     assert pb.jit(pb.grad(lambda x: (x * 2).astype("float32").sum()))(x).dtype == dtype
+
+
+def test_scalar_type_of_takes_what_names_a_type() -> None:
+    """A dtype by any of its names, and a value of it, correspond to the same Python scalar."""
+    for name, scalar in {"bool": bool, "uint8": int, "int4": int, "bfloat16": float, "complex64": complex}.items():
+        dtype = np.dtype(name)
+        spellings = [name, dtype, dtype.type, np.zeros(2, dtype), jnp.zeros(2, name), pb.ShapeDtypeStruct((), name)]
+        assert [dtypes.scalar_type_of(x) for x in (*spellings, scalar, scalar(1))] == [scalar] * 8, name
+    for wrong in (pb.random.key(0), pb.random.key(0).dtype, [1.0], None, "nothing"):
+        with pytest.raises(TypeError):
+            dtypes.scalar_type_of(wrong)

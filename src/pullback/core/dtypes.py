@@ -47,7 +47,9 @@ float0: DType = np.dtype([("float0", np.void, 0)])
 class extended(np.generic):
     """Scalar kind of types that are opaque to arithmetic.
 
-    Example: `issubdtype(key.dtype, extended)` is true of typed random keys.
+    >>> import pullback as pb
+    >>> issubdtype(pb.random.key(0).dtype, extended), issubdtype("float32", extended)
+    (True, False)
     """
 
 
@@ -62,7 +64,9 @@ class prng_key(extended):
 class ExtendedDType:
     """Base of element types that NumPy does not have: those of typed random keys.
 
-    Example: `isinstance(random.key(0).dtype, ExtendedDType)`.
+    >>> import pullback as pb
+    >>> isinstance(pb.random.key(0).dtype, ExtendedDType), isinstance(pb.numpy.ones(2).dtype, ExtendedDType)
+    (True, False)
     """
 
     __slots__ = ()
@@ -370,7 +374,11 @@ def result_type(*args: Argument, return_weak_type_flag: bool = False) -> DType |
 
 def issubdtype(a: Argument, b: Argument) -> bool:
     """`numpy.issubdtype`, extended to bfloat16, float8, int4 and typed keys. An array stands for
-    its dtype."""
+    its dtype.
+
+    >>> issubdtype(bfloat16, np.floating), issubdtype(int4, np.signedinteger), issubdtype("uint8", np.floating)
+    (True, True, False)
+    """
     if hasattr(a, "aval"):
         a = a.dtype
     if b is extended or b is prng_key:
@@ -394,19 +402,32 @@ _ML_TYPES = frozenset((bfloat16, *FLOAT8, int2, int4, uint2, uint4))
 
 
 def finfo(dtype: Argument) -> ml_dtypes.finfo:
-    """Machine limits of a floating type, ml_dtypes' included."""
+    """Machine limits of a floating type, ml_dtypes' included: `eps`, `max`, `tiny`, `nmant`, ... Raises
+    ValueError for other types.
+
+    >>> float(finfo("float32").eps) == 2**-23, float(finfo("bfloat16").eps) == 2**-7
+    (True, True)
+    """
     dtype = np.dtype(dtype)
     return ml_dtypes.finfo(dtype) if dtype in _ML_TYPES else np.finfo(dtype)
 
 
 def iinfo(int_type: Argument) -> ml_dtypes.iinfo:
-    """Machine limits of an integer type, int4 and kin included."""
+    """Machine limits of an integer type, int4 and kin included. Raises ValueError for other types.
+
+    >>> int(iinfo("int8").max), int(iinfo("uint4").max)
+    (127, 15)
+    """
     dtype = np.dtype(int_type)
     return ml_dtypes.iinfo(dtype) if dtype in _ML_TYPES else np.iinfo(dtype)
 
 
 def itemsize_bits(dtype: Argument) -> int:
-    """Width of one element in bits (4 for int4, though NumPy stores it in a byte)."""
+    """Width of one element in bits (4 for int4, though NumPy stores it in a byte).
+
+    >>> itemsize_bits("float32"), itemsize_bits("bool"), itemsize_bits("int4")
+    (32, 8, 4)
+    """
     dtype = np.dtype(dtype)
     if dtype in (int4, uint4, FLOAT8[8]):
         return 4
@@ -415,10 +436,17 @@ def itemsize_bits(dtype: Argument) -> int:
     return dtype.itemsize * 8
 
 
-def scalar_type_of(x: Operand) -> type:
-    """The Python scalar type (bool, int, float, complex) that a value or dtype corresponds to."""
-    k = kind(typing_of(x)[0])
-    return {"b": bool, "i": int, "u": int, "f": float, "c": complex}[k]
+def scalar_type_of(x: Argument) -> type:
+    """The Python scalar type (bool, int, float, complex) that a value or dtype corresponds to. Raises
+    TypeError for typed keys, and for what is neither value nor dtype.
+
+    >>> scalar_type_of(np.ones(3, np.uint8)), scalar_type_of("bfloat16"), scalar_type_of(2j)
+    (<class 'int'>, <class 'float'>, <class 'complex'>)
+    """
+    dtype, _ = promotion(x)
+    if dtype == KEY:
+        raise TypeError(f"no Python scalar corresponds to typed keys, {KEY.name}, at {user_line()}")
+    return {"b": bool, "i": int, "u": int, "f": float, "c": complex}[kind(dtype)]
 
 
 def name(dtype: DType) -> str:

@@ -67,10 +67,11 @@ if not TYPE_CHECKING:
 
 
 class _Key:
-    """One step from a container to a child. Equal keys are equal, hash alike and print as Python
-    writes the step.
+    """One step from a container to a child: `SequenceKey`, `DictKey`, `GetAttrKey` or
+    `FlattenedIndexKey`. Equal keys are equal, hash alike and print as Python writes the step.
 
-    Example: `SequenceKey(0)`, printed `[0]`.
+    >>> isinstance(DictKey("w"), KeyEntry), DictKey("w") == DictKey("w"), str(DictKey("w"))
+    (True, True, "['w']")
     """
 
     __slots__ = ("_value",)
@@ -99,7 +100,15 @@ class SequenceKey(_Key):
     """
 
     __slots__ = ()
-    idx = property(lambda self: self._value)
+
+    @property
+    def idx(self) -> Attribute:
+        """The position.
+
+        >>> SequenceKey(2).idx
+        2
+        """
+        return self._value
 
     def __init__(self, idx: int) -> None:
         super().__init__(idx)
@@ -116,7 +125,15 @@ class DictKey(_Key):
     """
 
     __slots__ = ()
-    key = property(lambda self: self._value)
+
+    @property
+    def key(self) -> Attribute:
+        """The key.
+
+        >>> DictKey("w").key
+        'w'
+        """
+        return self._value
 
     def __init__(self, key: Hashable) -> None:
         super().__init__(key)
@@ -133,7 +150,15 @@ class GetAttrKey(_Key):
     """
 
     __slots__ = ()
-    name = property(lambda self: self._value)
+
+    @property
+    def name(self) -> Attribute:
+        """The name.
+
+        >>> GetAttrKey("weights").name
+        'weights'
+        """
+        return self._value
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -153,7 +178,15 @@ class FlattenedIndexKey(_Key):
     """
 
     __slots__ = ()
-    key = property(lambda self: self._value)
+
+    @property
+    def key(self) -> Attribute:
+        """The number.
+
+        >>> FlattenedIndexKey(1).key
+        1
+        """
+        return self._value
 
     def __init__(self, key: int) -> None:
         super().__init__(key)

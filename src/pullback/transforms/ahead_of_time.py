@@ -33,20 +33,40 @@ if TYPE_CHECKING:
 class Wrapped(Protocol):
     """What `jit` returns: callable, and traced, lowered and compiled step by step.
 
-    Example: `jit(f)` is one, and `jit(f).lower(x).compile()(x)` are its steps.
+    >>> import pullback as pb
+    >>> isinstance(pb.jit(lambda x: x), Wrapped), isinstance(abs, Wrapped)
+    (True, False)
     """
 
     def __call__(self, *args: Tree, **kwargs: Tree) -> Tree: ...
 
-    def trace(self, *args: Tree, **kwargs: Tree) -> Traced: ...
+    def trace(self, *args: Tree, **kwargs: Tree) -> Traced:
+        """The program for arguments like these, which may be `ShapeDtypeStruct`s. Raises what the function
+        raises.
 
-    def lower(self, *args: Tree, **kwargs: Tree) -> Lowered: ...
+        >>> import pullback as pb
+        >>> pb.jit(lambda x: 2 * x).trace(1.0).jaxpr
+        { lambda ; a:f32[]. let b:f32[] = mul 2.0:f32[] a in (b,) }
+        """
+        ...
+
+    def lower(self, *args: Tree, **kwargs: Tree) -> Lowered:
+        """The program for arguments like these as a module: `trace(...).lower()`.
+
+        >>> import pullback as pb
+        >>> pb.jit(lambda x: 2 * x).lower(pb.ShapeDtypeStruct((3,), "float32")).out_info
+        ShapeDtypeStruct(shape=(3,), dtype=float32)
+        """
+        ...
 
 
 class ArgInfo:
-    """What is known of one array among the arguments: its type, and whether it is donated.
+    """What is known of one array among the arguments: its `shape`, `dtype`, and whether it is `donated`.
 
-    Example: `jit(f).lower(x).args_info` is a tree of these.
+    >>> import pullback as pb
+    >>> (x, y), _ = pb.jit(lambda x, y: x + y, donate_argnums=0).lower(1.0, 2.0).args_info
+    >>> x
+    ArgInfo(shape=(), dtype=float32, donated=True)
     """
 
     __slots__ = ("shape", "dtype", "donated")
@@ -108,12 +128,22 @@ class Traced(_Stage):
 
     @property
     def jaxpr(self) -> ClosedJaxpr:
-        """The program."""
+        """The program.
+
+        >>> import pullback as pb
+        >>> pb.jit(pb.numpy.sin).trace(1.0).jaxpr
+        { lambda ; a:f32[]. let b:f32[] = sin a in (b,) }
+        """
         return self._entry.program
 
     @property
     def fun_name(self) -> str:
-        """The name of the function."""
+        """The name of the function.
+
+        >>> import pullback as pb
+        >>> pb.jit(pb.numpy.tanh).trace(1.0).fun_name
+        'tanh'
+        """
         return self._entry.name
 
     def lower(self, *, lowering_platforms: Sequence[str] | None = None) -> Lowered:
@@ -122,6 +152,10 @@ class Traced(_Stage):
 
         Raises NotImplementedError for several platforms, and for operations that are not there on
         the platform.
+
+        >>> import pullback as pb
+        >>> "stablehlo.sine" in pb.jit(pb.numpy.sin).trace(1.0).lower(lowering_platforms=("tpu",)).as_text()
+        True
         """
         from pullback.xla.lowering import lower
 
@@ -149,7 +183,13 @@ class Lowered(_Stage):
 
     def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
         """The module's text, with the places in the user's code if `debug_info`. `dialect` is
-        "stablehlo" or "hlo"."""
+        "stablehlo" or "hlo"; ValueError for others.
+
+        >>> import pullback as pb
+        >>> lowered = pb.jit(pb.numpy.sin).lower(1.0)
+        >>> "stablehlo.sine" in lowered.as_text(), "sine(" in lowered.as_text("hlo")
+        (True, True)
+        """
         if dialect == "hlo":
             return str(self.compiler_ir("hlo").as_hlo_text())
         _check_dialect(dialect)
@@ -160,6 +200,10 @@ class Lowered(_Stage):
         computation (see its `as_hlo_text()`).
 
         Raises ValueError for other dialects than "stablehlo" and "hlo".
+
+        >>> import pullback as pb
+        >>> "sine(" in pb.jit(pb.numpy.sin).lower(1.0).compiler_ir("hlo").as_hlo_text()
+        True
         """
         from pullback.xla import pjrt
 
@@ -173,6 +217,11 @@ class Lowered(_Stage):
 
         Raises ValueError if the module is for another platform than that of the device it is to run
         on.
+
+        >>> import pullback as pb
+        >>> compiled = pb.jit(lambda x: 2 * x).lower(pb.ShapeDtypeStruct((3,), "float32")).compile()
+        >>> compiled(pb.numpy.ones(3))
+        Array([2., 2., 2.], dtype=float32)
         """
         from pullback.xla.dispatch import compile_module
 
@@ -188,7 +237,13 @@ class Lowered(_Stage):
         return Compiled(*self._call, executable)
 
     def cost_analysis(self) -> dict[str, float]:
-        """XLA's estimates ("flops", "bytes accessed", ...), of the compiled program."""
+        """XLA's estimates ("flops", "bytes accessed", ...), of the compiled program.
+
+        >>> import pullback as pb
+        >>> x = pb.ShapeDtypeStruct((10, 10), "float32")
+        >>> pb.jit(lambda x: x @ x).lower(x).cost_analysis()["flops"]
+        2000.0
+        """
         return self.compile().cost_analysis()
 
 
@@ -269,20 +324,40 @@ class Compiled(_Stage):
         return f"{'args' if path[0].idx == 0 else 'kwargs'}{keystr(path[1:])}: compiled for {self._in_types[i].str_short()}"
 
     def as_text(self) -> str:
-        """The optimized HLO."""
+        """The optimized HLO.
+
+        >>> import pullback as pb
+        >>> pb.jit(pb.numpy.sin).lower(1.0).compile().as_text().startswith("HloModule")
+        True
+        """
         return "\n\n".join(m.to_string() for m in self._executable.executable.loaded.hlo_modules())
 
     def cost_analysis(self) -> dict[str, float]:
-        """XLA's estimates: "flops", "bytes accessed", ..."""
+        """XLA's estimates: "flops", "bytes accessed", ...
+
+        >>> import pullback as pb
+        >>> pb.jit(lambda x: x + 1).lower(pb.numpy.ones(8)).compile().cost_analysis()["flops"]
+        8.0
+        """
         return dict(self._executable.executable.loaded.cost_analysis())
 
     def memory_analysis(self) -> Attribute:
         """XLA's account of memory, in bytes: `argument_size_in_bytes`, `output_size_in_bytes`,
-        `temp_size_in_bytes`, ..."""
+        `temp_size_in_bytes`, ...
+
+        >>> import pullback as pb
+        >>> pb.jit(lambda x: x + 1).lower(pb.numpy.ones(8)).compile().memory_analysis().output_size_in_bytes
+        32
+        """
         return self._executable.executable.loaded.get_compiled_memory_stats()
 
     def runtime_executable(self) -> Attribute:
-        """The runtime's own object."""
+        """The runtime's own object.
+
+        >>> import pullback as pb
+        >>> len(pb.jit(lambda x: x + 1).lower(1.0).compile().runtime_executable().hlo_modules())
+        1
+        """
         return self._executable.executable.loaded
 
 

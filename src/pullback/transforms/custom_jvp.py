@@ -60,7 +60,11 @@ if TYPE_CHECKING:
 class CustomJVPCall(CustomCall):
     """`fun` with `rule(primals, tangents) -> (outs, t_outs)`; a tangent None is zero.
 
-    Example: `f(x)`, where f is a `custom_jvp` function with `f.defjvp(rule)`.
+    >>> import pullback as pb
+    >>> f = custom_jvp(lambda x: 2 * x)
+    >>> f.defjvps(lambda t, out, x: 2 * t)
+    >>> pb.make_jaxpr(f)(1.0).eqns[0].primitive is custom_jvp_call_p
+    True
     """
 
     name = "custom_jvp_call"
@@ -191,14 +195,36 @@ class custom_jvp:
         return self if instance is None else BoundMethod(self, instance)
 
     def defjvp(self, jvp: Function, symbolic_zeros: bool = False) -> Function:
-        """Register the rule; works as a decorator. With `symbolic_zeros`, zero tangents come as
-        `SymbolicZero`."""
+        """Register the rule, `jvp(*nondiff arguments, primals, tangents) -> (out, t_out)`; works as a
+        decorator. With `symbolic_zeros`, zero tangents come as `SymbolicZero`.
+
+        >>> import pullback as pb
+        >>> import pullback.numpy as jnp
+        >>> @custom_jvp
+        ... def log1pexp(x):
+        ...     return jnp.log(1 + jnp.exp(x))
+        >>> @log1pexp.defjvp
+        ... def rule(primals, tangents):
+        ...     (x,), (t,) = primals, tangents
+        ...     return log1pexp(x), (1 - 1 / (1 + jnp.exp(x))) * t
+        >>> pb.grad(log1pexp)(100.0)                              # exp(100) / (1 + exp(100)) would be NaN
+        Array(1., dtype=float32, weak_type=True)
+        """
         self.jvp, self.symbolic_zeros = jvp, symbolic_zeros
         return jvp
 
     def defjvps(self, *jvps: Function | None) -> None:
         """Register one rule for each argument, `jvps[i](t, out, *primals)`: its contribution to the
-        tangent; None for zero."""
+        tangent; None for zero. Raises TypeError for functions with `nondiff_argnums`.
+
+        >>> import pullback as pb
+        >>> @custom_jvp
+        ... def scaled(x, unit):
+        ...     return x * unit
+        >>> scaled.defjvps(lambda t, out, x, unit: t * unit, None)
+        >>> [float(d) for d in pb.grad(scaled, argnums=(0, 1))(2.0, 3.0)]
+        [3.0, 0.0]
+        """
         if self._arguments.nondiff:
             raise TypeError("defjvps cannot be used with nondiff_argnums: use defjvp")
 

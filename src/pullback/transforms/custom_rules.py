@@ -60,9 +60,19 @@ if TYPE_CHECKING:
 
 class SymbolicZero:
     """A tangent or cotangent known to be zero, of type `aval`, given to rules that ask for
-    `symbolic_zeros`.
+    `symbolic_zeros`. Its `shape`, `dtype`, `ndim`, `size` and `weak_type` are those of `aval`.
 
-    Example: `isinstance(t, SymbolicZero)` in a rule asks whether x is a constant.
+    >>> import pullback as pb
+    >>> f = pb.custom_jvp(lambda x, y: x * y)
+    >>> def rule(primals, tangents):
+    ...     (x, y), (t, s) = primals, tangents
+    ...     terms = [a * b for a, b in ((t, y), (s, x)) if type(a) is not SymbolicZero]
+    ...     print(len(terms))
+    ...     return x * y, sum(terms)
+    >>> _ = f.defjvp(rule, symbolic_zeros=True)
+    >>> pb.jvp(lambda x: f(x, 3.0), (2.0,), (1.0,))[1]
+    1
+    Array(3., dtype=float32, weak_type=True)
     """
 
     __slots__ = ("aval",)

@@ -63,7 +63,17 @@ class CustomVJPPrimal:
     """An argument of a forward rule under `symbolic_zeros`: its `value`, and whether it is
     `perturbed` (being differentiated).
 
-    Example: `x.value` and `x.perturbed` in `fwd(x)`.
+    >>> import pullback as pb
+    >>> @custom_vjp
+    ... def f(x, y):
+    ...     return x * y
+    >>> def forward(x, y):
+    ...     print(x.perturbed, y.perturbed)
+    ...     return x.value * y.value, (x.value, y.value)
+    >>> f.defvjp(forward, lambda xy, ct: (ct * xy[1], ct * xy[0]), symbolic_zeros=True)
+    >>> pb.grad(f)(2.0, 3.0)
+    True False
+    Array(3., dtype=float32, weak_type=True)
     """
 
     __slots__ = ("value", "perturbed")
@@ -76,7 +86,11 @@ class CustomVJPPrimal:
 
 
 def custom_vjp_primal_tree_values(tree: Tree) -> Tree:
-    """The values of a tree of `CustomVJPPrimal`."""
+    """The values of a tree of `CustomVJPPrimal`.
+
+    >>> custom_vjp_primal_tree_values({"w": CustomVJPPrimal(2.0, True), "n": 3})
+    {'n': 3, 'w': 2.0}
+    """
     return tree_map(lambda leaf: leaf.value if isinstance(leaf, CustomVJPPrimal) else leaf, tree)
 
 
@@ -145,7 +159,11 @@ class CustomVJPCall(CustomCall):
     """`fun` with `fwd(primals, perturbed) -> (outs, Residual)` and `bwd(residual, cts) -> ct_ins`,
     all flat.
 
-    Example: `f(x)`, where f is a `custom_vjp` function with `f.defvjp(fwd, bwd)`.
+    >>> import pullback as pb
+    >>> f = custom_vjp(lambda x: 2 * x)
+    >>> f.defvjp(lambda x: (2 * x, None), lambda _, ct: (2 * ct,))
+    >>> pb.make_jaxpr(f)(1.0).eqns[0].primitive is custom_vjp_call_p
+    True
     """
 
     name = "custom_vjp_call"
@@ -268,10 +286,20 @@ class custom_vjp:
         symbolic_zeros: bool = False,
         optimize_remat: bool = False,
     ) -> None:
-        """Register the forward and backward rules.
+        """Register the rules, `fwd(*args) -> (out, residual)` and `bwd(*nondiff arguments, residual, ct)`,
+        which gives a tuple of a cotangent for each argument.
 
         With `symbolic_zeros`, `fwd` gets `CustomVJPPrimal`s (value, perturbed) and `bwd` gets
         `SymbolicZero` for zero cotangents.
+
+        >>> import pullback as pb
+        >>> import pullback.numpy as jnp
+        >>> @custom_vjp
+        ... def clipped(x):                                       # the identity, with gradients within [-1, 1]
+        ...     return x
+        >>> clipped.defvjp(lambda x: (x, None), lambda _, ct: (jnp.clip(ct, -1, 1),))
+        >>> pb.grad(lambda x: 100 * clipped(x))(2.0)
+        Array(1., dtype=float32, weak_type=True)
         """
         del optimize_remat
         self.fwd, self.bwd, self.symbolic_zeros = fwd, bwd, symbolic_zeros

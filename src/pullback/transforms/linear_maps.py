@@ -76,12 +76,25 @@ class LinearMap:
 
     @property
     def T(self) -> LinearMap:
-        """The transpose. Of a map of several arguments it returns their cotangents in a tuple."""
+        """The transpose. Of a map of several arguments it returns their cotangents in a tuple.
+
+        >>> import pullback as pb
+        >>> import pullback.numpy as jnp
+        >>> _, f_lin = pb.linearize(lambda x, y: x @ y, jnp.array([1.0, 2.0]), jnp.array([3.0, 4.0]))
+        >>> f_lin.T(1.0)
+        (Array([3., 4.], dtype=float32), Array([1., 2.], dtype=float32))
+        """
         raise NotImplementedError(f"{type(self).__name__} must define T")
 
     @property
     def H(self) -> LinearMap:
-        """The conjugate transpose, which is the transpose of a real map."""
+        """The conjugate transpose, which is the transpose of a real map.
+
+        >>> import pullback as pb
+        >>> _, f_lin = pb.linearize(lambda z: 1j * z, 1.0 + 0j)
+        >>> complex(f_lin.T(1.0 + 0j)[0]), complex(f_lin.H(1.0 + 0j)[0])
+        (1j, -1j)
+        """
         types = _sizes((self.in_type, self.out_type))
         return Conjugate(self.T) if any([dtypes.is_complex(t.dtype) for t in types]) else self.T
 
@@ -124,7 +137,12 @@ class LinearMap:
 
     def program(self) -> ClosedJaxpr:
         """The linear program, of the leaves of the arguments (but those of dtype float0, which are
-        zero)."""
+        zero).
+
+        >>> import pullback as pb
+        >>> pb.linearize(lambda x: x**3, 2.0)[1].program()
+        { lambda ; a:f32[]. let b:f32[] = mul 12.0:f32[] a in (b,) }
+        """
         leaves, tree = tree_flatten(self.in_type, is_leaf=_is_type)
 
         def flat(*xs: Value) -> list[Value]:
@@ -139,12 +157,25 @@ class LinearMap:
         basis vectors.
 
         Raises TypeError if inputs and outputs do not all have one dtype.
+
+        >>> import pullback as pb
+        >>> import pullback.numpy as jnp
+        >>> pb.linearize(jnp.diff, jnp.ones(3))[1].to_matrix()
+        Array([[-1.,  1.,  0.],
+               [ 0., -1.,  1.]], dtype=float32)
         """
         return matrix_of(self)
 
     def to_scipy(self) -> ScipyOperator:
         """A `scipy.sparse.linalg.LinearOperator` that applies the map (and, as `rmatvec`, its
-        adjoint) to flat vectors."""
+        adjoint) to flat vectors.
+
+        >>> import pullback as pb
+        >>> import pullback.numpy as jnp
+        >>> operator = pb.linearize(jnp.cumsum, jnp.ones(3))[1].to_scipy()
+        >>> operator.shape, operator.matvec([1.0, 1.0, 1.0]).tolist()
+        ((3, 3), [1.0, 2.0, 3.0])
+        """
         return scipy_operator(self)
 
     def __repr__(self) -> str:

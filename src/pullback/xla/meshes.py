@@ -78,9 +78,32 @@ class PartitionSpec:
                 f"PartitionSpec: axes cannot be unreduced and reduced: {sorted(self._unreduced & self._reduced)}"
             )
 
-    partitions = property(lambda self: self._partitions, doc="The entries.")
-    unreduced = property(lambda self: self._unreduced, doc="Axes over which a sum is still to be taken.")
-    reduced = property(lambda self: self._reduced, doc="Axes over which a sum has been taken.")
+    @property
+    def partitions(self) -> tuple[Any, ...]:
+        """The entries.
+
+        >>> PartitionSpec(("x", "y"), None).partitions
+        (('x', 'y'), None)
+        """
+        return self._partitions
+
+    @property
+    def unreduced(self) -> frozenset[Any]:
+        """Axes over which a sum is still to be taken.
+
+        >>> PartitionSpec("x", unreduced={"y"}).unreduced
+        frozenset({'y'})
+        """
+        return self._unreduced
+
+    @property
+    def reduced(self) -> frozenset[Any]:
+        """Axes over which a sum has been taken.
+
+        >>> PartitionSpec("x", reduced={"y"}).reduced
+        frozenset({'y'})
+        """
+        return self._reduced
 
     def update(self, **changes: Any) -> PartitionSpec:
         """A copy with `partitions`, `unreduced` or `reduced` changed.
@@ -536,11 +559,50 @@ class Sharding:
         """
         return set(self._devices)
 
-    addressable_devices = property(lambda self: self.device_set, doc="The devices of this process.")
-    num_devices = property(lambda self: len(self._devices), doc="How many devices there are.")
-    is_fully_addressable = property(lambda self: True, doc="Whether this process has all devices.")
-    has_addressable_devices = property(lambda self: True, doc="Whether this process has any of the devices.")
-    memory_kind = property(lambda self: "device", doc="The kind of memory: that of the device.")
+    @property
+    def addressable_devices(self) -> set[Device]:
+        """The devices of this process.
+
+        >>> SingleDeviceSharding(placement.HOST).addressable_devices
+        {CpuDevice(id=0)}
+        """
+        return self.device_set
+
+    @property
+    def num_devices(self) -> int:
+        """How many devices there are.
+
+        >>> NamedSharding(make_mesh((1, 1), ("x", "y")), PartitionSpec("x")).num_devices
+        1
+        """
+        return len(self._devices)
+
+    @property
+    def is_fully_addressable(self) -> bool:
+        """Whether this process has all devices: programs are one process yet.
+
+        >>> SingleDeviceSharding(placement.HOST).is_fully_addressable
+        True
+        """
+        return True
+
+    @property
+    def has_addressable_devices(self) -> bool:
+        """Whether this process has any of the devices.
+
+        >>> SingleDeviceSharding(placement.HOST).has_addressable_devices
+        True
+        """
+        return True
+
+    @property
+    def memory_kind(self) -> str:
+        """The kind of memory: that of the device.
+
+        >>> SingleDeviceSharding(placement.HOST).memory_kind
+        'device'
+        """
+        return "device"
 
     @property
     def is_fully_replicated(self) -> bool:
@@ -681,6 +743,12 @@ class NamedSharding(Sharding):
 
     @property
     def is_fully_replicated(self) -> bool:
+        """Whether every device has the whole array.
+
+        >>> mesh = Mesh(np.full((2, 3), placement.HOST), ("x", "y"))
+        >>> NamedSharding(mesh, PartitionSpec()).is_fully_replicated
+        True
+        """
         return math.prod(self._parts(len(self.spec))) == 1
 
     @property
