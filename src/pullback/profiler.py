@@ -55,8 +55,10 @@ class TraceAnnotation(_jaxlib.TraceMe):  # type: ignore[misc]
     """A context whose time is an event of the trace, `name`; keywords are its statistics. Without a
     trace it does nothing.
 
-    >>> with TraceAnnotation("load", batch=3):
-    ...     pass
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, trace(folder):
+    ...     with TraceAnnotation("load", batch=3):
+    ...         pass
     """
 
 

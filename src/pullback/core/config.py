@@ -435,11 +435,13 @@ disable_jit = config.define(
 
 def disabled_jit(disable: bool = True) -> Setting:
     """`disable_jit`, as a context manager and decorator whose argument has the name that JAX gives
-    it: `jit` calls the Python function, and loops and branches run step by step.
+    it: `jit` calls the Python function, and loops and branches run step by step, with values to look
+    at.
 
+    >>> import pullback as pb
     >>> with disabled_jit():
-    ...     disable_jit.value
-    True
+    ...     pb.jit(lambda x: print("x is", x))(2.0)
+    x is 2.0
     """
     return disable_jit(disable)
 

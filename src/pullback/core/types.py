@@ -139,8 +139,10 @@ def _forget() -> None:
 class ShapeDtypeStruct:
     """A stand-in for an array that has a type and no data, accepted wherever only types matter.
 
-    >>> ShapeDtypeStruct((3,), "float32")
-    ShapeDtypeStruct(shape=(3,), dtype=float32)
+    >>> import pullback as pb
+    >>> x = ShapeDtypeStruct((1000, 1000), "float32")
+    >>> pb.eval_shape(lambda x: (x @ x).sum(0), x)
+    ShapeDtypeStruct(shape=(1000,), dtype=float32)
     """
 
     __slots__ = ("shape", "dtype", "sharding", "weak_type")
@@ -187,8 +189,23 @@ class ShapeDtypeStruct:
         fields = {name: getattr(self, name) for name in self.__slots__}
         return ShapeDtypeStruct(**fields | changes)
 
-    ndim = property(lambda self: len(self.shape))
-    size = property(lambda self: math.prod(self.shape))
+    @property
+    def ndim(self) -> int:
+        """Number of axes.
+
+        >>> ShapeDtypeStruct((2, 3), "float32").ndim
+        2
+        """
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements.
+
+        >>> ShapeDtypeStruct((2, 3), "float32").size
+        6
+        """
+        return math.prod(self.shape)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -210,10 +227,10 @@ class ShapeDtypeStruct:
 
 def typeof(x: Operand) -> ShapedArray:
     """The type of a value: an Array or tracer, a NumPy value, a Python scalar or a
-    `ShapeDtypeStruct`.
+    `ShapeDtypeStruct`. Raises TypeError for anything else.
 
-    >>> typeof(2.0)
-    ShapedArray(float32[], weak_type=True)
+    >>> typeof(2.0), typeof(np.ones((2, 3), np.int8))
+    (ShapedArray(float32[], weak_type=True), ShapedArray(int8[2,3]))
     """
     dtype, weak = dtypes.typing_of(x)
     refuse_masked(x)

@@ -48,9 +48,17 @@ def value_and_grad(
     one, of complex arguments. For complex arguments of a real function, the gradient is ∂f/∂x − i
     ∂f/∂y. With `allow_int`, gradients of integer arguments are `float0` zeros.
 
-    >>> value, g = value_and_grad(lambda x: x**2)(3.0)
-    >>> float(value), float(g)
-    (9.0, 6.0)
+    Raises TypeError for results that are no real scalars, arguments of integers (or, with
+    `holomorphic`, of real numbers), and `argnums` that are not there.
+
+    >>> import pullback.numpy as jnp
+    >>> def loss(w, x, y):
+    ...     prediction = x @ w
+    ...     return jnp.sum((prediction - y) ** 2), prediction
+    >>> x, y = jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([5.0, 6.0])
+    >>> (value, prediction), slope = value_and_grad(loss, has_aux=True)(jnp.array([1.0, 1.0]), x, y)
+    >>> value, prediction, slope
+    (Array(5., dtype=float32), Array([3., 7.], dtype=float32), Array([2., 0.], dtype=float32))
     """
     if reduce_axes:
         raise NotImplementedError("reduce_axes is no longer supported; sum over the axis inside the function")
@@ -75,11 +83,14 @@ def grad(
     allow_int: bool = False,
     reduce_axes: Argument = (),
 ) -> Function:
-    """A function returning the gradient of `fun`, or (gradient, aux) with `has_aux`. See
-    `value_and_grad`.
+    """A function returning the gradient of `fun`, or (gradient, aux) with `has_aux`: a tree like the
+    argument, each leaf of its shape and dtype. See `value_and_grad`, whose arguments and errors these
+    are.
 
-    >>> float(grad(lambda x: x**3)(2.0))
-    12.0
+    >>> import pullback.numpy as jnp
+    >>> loss = lambda params, x: (params["w"] @ x + params["b"]) ** 2
+    >>> grad(loss)({"w": jnp.array([1.0, 2.0]), "b": 3.0}, jnp.array([1.0, -1.0]))
+    {'b': Array(4., dtype=float32, weak_type=True), 'w': Array([ 4., -4.], dtype=float32)}
     """
     if reduce_axes:
         raise NotImplementedError("reduce_axes is no longer supported; sum over the axis inside the function")
@@ -385,12 +396,13 @@ def jacfwd(fun: Function, argnums: Argnums = 0, has_aux: bool = False, holomorph
 
     The result has the structure of the output, each leaf replaced by the structure of the
     differentiated argument(s), with leaves of shape (*output shape, *input shape). With `has_aux`
-    it returns (jacobian, aux).
+    it returns (jacobian, aux). Raises TypeError for arguments that are not real (or, with
+    `holomorphic`, not complex).
 
     >>> import pullback.numpy as jnp
-    >>> jacfwd(lambda x: x**2)(jnp.array([1.0, 2.0]))
-    Array([[2., 0.],
-           [0., 4.]], dtype=float32)
+    >>> to_plane = lambda r, angle: jnp.array([r * jnp.cos(angle), r * jnp.sin(angle)])
+    >>> jacfwd(to_plane, argnums=(0, 1))(2.0, 0.0)
+    (Array([1., 0.], dtype=float32), Array([0., 2.], dtype=float32))
     """
     _check_callable(fun)
     argnums = _index(argnums)
@@ -461,11 +473,12 @@ def jacrev(
     allow_int: bool = False,
 ) -> Function:
     """A function returning the Jacobian of `fun`, row by row in reverse mode: best for wide ones.
-    See `jacfwd`.
+    Results and errors are those of `jacfwd`; with `allow_int`, of integers it gives `float0` zeros.
 
     >>> import pullback.numpy as jnp
-    >>> jacrev(lambda x: x.sum())(jnp.array([1.0, 2.0]))
-    Array([1., 1.], dtype=float32)
+    >>> jacrev(lambda x: {"sum": x.sum(), "cumulative": jnp.cumsum(x)})(jnp.array([1.0, 2.0]))
+    {'cumulative': Array([[1., 0.],
+           [1., 1.]], dtype=float32), 'sum': Array([1., 1.], dtype=float32)}
     """
     _check_callable(fun)
     argnums = _index(argnums)
@@ -520,10 +533,13 @@ def hessian(fun: Function, argnums: Argnums = 0, has_aux: bool = False, holomorp
     """A function returning the Hessian of `fun`, forward over reverse.
 
     Leaves have shape (*output shape, *input shape, *input shape). With `has_aux` it returns
-    (hessian, aux).
+    (hessian, aux). Raises TypeError for arguments that are not real (or, with `holomorphic`, not
+    complex).
 
-    >>> hessian(lambda x: x**3)(2.0)
-    Array(12., dtype=float32, weak_type=True)
+    >>> import pullback.numpy as jnp
+    >>> hessian(lambda x: x[0] ** 2 * x[1])(jnp.array([1.0, 3.0]))
+    Array([[6., 2.],
+           [2., 0.]], dtype=float32)
     """
     return jacfwd(
         jacrev(fun, argnums, has_aux=has_aux, holomorphic=holomorphic),

@@ -444,12 +444,23 @@ def jit(
 ) -> JitFunction:
     """`fun`, to be compiled. Works as a decorator, with or without arguments.
 
-    Arguments in `static_argnums` / `static_argnames` must be hashable and are passed as they are;
-    every other argument is a tree of arrays. Raises ValueError for static arguments that are not
-    hashable, TypeError for others that are no arrays.
+    The function is traced once for each structure and type of its arguments, and for the options that
+    tracing depends on; what it does in Python happens then. Arguments in `static_argnums` /
+    `static_argnames` must be hashable and are passed as they are; every other argument is a tree of
+    arrays. The memory of those in `donate_argnums` / `donate_argnames` is used for results: they are
+    deleted. The result has the steps `trace` and `lower` (see `stages`). Raises ValueError for static
+    arguments that are not hashable or not there, TypeError for others that are no arrays,
+    NotImplementedError for shardings.
 
-    >>> float(jit(lambda x: x + 1)(2.0))
-    3.0
+    >>> from functools import partial
+    >>> @partial(jit, static_argnames="n")
+    ... def power(x, n):
+    ...     print("traced for", x.aval, "and", n)
+    ...     return x**n
+    >>> [float(power(x, n=n)) for x, n in ((2.0, 3), (4.0, 3), (2.0, 10))]
+    traced for ~float32[] and 3
+    traced for ~float32[] and 10
+    [8.0, 64.0, 1024.0]
     """
     if fun is None:
         settings = {name: value for name, value in locals().items() if name != "fun"}

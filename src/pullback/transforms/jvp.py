@@ -202,13 +202,13 @@ def jvp(fun: Function, primals: Tree, tangents: Tree, has_aux: bool = False) -> 
     ∂f(x)·t, aux) with `has_aux`.
 
     `primals` and `tangents` are tuples (or lists) of arguments of one structure, shapes and dtypes;
-    tangents of integer arguments have dtype `float0`. Raises TypeError for tangents that do not
-    match.
+    tangents of integer arguments have dtype `float0`. Raises TypeError for tangents of another
+    structure or dtype, ValueError for another shape.
 
     >>> import pullback.numpy as jnp
-    >>> y, t = jvp(jnp.sin, (0.0,), (2.0,))
-    >>> float(t)
-    2.0
+    >>> x, t = jnp.array([1.0, 2.0]), jnp.array([1.0, 0.0])
+    >>> jvp(lambda x: x[0] * x, (x,), (t,))                    # (x₀², x₀ x₁) along the first axis
+    (Array([1., 2.], dtype=float32), Array([2., 2.], dtype=float32))
     """
     try:
         if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):

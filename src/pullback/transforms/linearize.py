@@ -219,12 +219,13 @@ def linearize(fun: Function, *primals: Tree, has_aux: bool = False) -> Tree:
     """The value of `fun(*primals)` and its derivative there, as a `LinearMap`: (y, f_lin), or (y,
     f_lin, aux).
 
-    `f_lin(*tangents)` costs no evaluation of `fun`; `f_lin.T` is its pullback.
+    `f_lin(*tangents)` costs no evaluation of `fun`; `f_lin.T` is its pullback. Raises TypeError for
+    tangents of another structure or dtype than `primals`, ValueError for another shape.
 
     >>> import pullback.numpy as jnp
-    >>> y, f_lin = linearize(jnp.sin, 0.0)
-    >>> float(f_lin(3.0))
-    3.0
+    >>> y, f_lin = linearize(lambda x: jnp.sum(x**2), jnp.array([1.0, 2.0]))
+    >>> f_lin(jnp.array([1.0, 0.0])), f_lin(jnp.array([0.0, 1.0])), f_lin.T(1.0)[0]
+    (Array(2., dtype=float32), Array(4., dtype=float32), Array([2., 4.], dtype=float32))
     """
     try:
         y, f_lin, aux = _linear_map_of(fun, primals, has_aux, "linearize")
@@ -239,12 +240,15 @@ def vjp(fun: Function, *primals: Tree, has_aux: bool = False, reduce_axes: Argum
 
     `f_vjp(ct)` takes a cotangent of the structure and types of `y` and returns a tuple with a
     cotangent for each argument. It may be called any number of times. Cotangents of integer
-    arguments have dtype `float0`.
+    arguments have dtype `float0`. Raises TypeError for cotangents of another structure or dtype,
+    ValueError for another shape.
 
     >>> import pullback.numpy as jnp
-    >>> y, f_vjp = vjp(lambda x, z: x * z, 2.0, 3.0)
-    >>> [float(ct) for ct in f_vjp(1.0)]
-    [3.0, 2.0]
+    >>> w, x = jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([1.0, -1.0])
+    >>> y, f_vjp = vjp(jnp.matmul, w, x)
+    >>> f_vjp(jnp.array([1.0, 0.0]))                           # of the first element of w @ x
+    (Array([[ 1., -1.],
+           [ 0.,  0.]], dtype=float32), Array([1., 2.], dtype=float32))
     """
     try:
         if reduce_axes:
@@ -261,11 +265,12 @@ def linear_transpose(fun: Function, *primals: Tree, reduce_axes: Argument = ()) 
 
     `primals` are examples of the arguments: only their shapes and dtypes matter, `ShapeDtypeStruct`
     will do. The result takes a cotangent of the output and returns a tuple with one of each
-    argument. Raises TypeError where `fun` is not linear.
+    argument. Raises TypeError where `fun` is not linear, and for arguments of integers.
 
-    >>> t = linear_transpose(lambda x: 2 * x, 1.0)
-    >>> float(t(3.0)[0])
-    6.0
+    >>> import pullback.numpy as jnp
+    >>> transposed = linear_transpose(jnp.cumsum, jnp.zeros(3))
+    >>> transposed(jnp.array([1.0, 10.0, 100.0]))              # sums from the other end
+    (Array([111., 110., 100.], dtype=float32),)
     """
     try:
         from pullback.core.types import typeof

@@ -51,11 +51,13 @@ def make_jaxpr(
     """A function giving the jaxpr of `fun` for arguments of given types (values do not matter).
 
     With `return_shape` it returns (jaxpr, output shapes as `ShapeDtypeStruct`s). `axis_env` is a
-    sequence of (axis name, size) that collectives inside may refer to.
+    sequence of (axis name, size) that collectives inside may refer to. Raises TypeError for what is
+    no function and arguments that are no arrays, ValueError for `static_argnums` that are not there,
+    and what the function raises when it is traced.
 
     >>> import pullback.numpy as jnp
-    >>> make_jaxpr(jnp.sin)(1.0)
-    { lambda ; a:f32[]. let b:f32[] = sin a in (b,) }
+    >>> make_jaxpr(lambda x, n: jnp.sin(x) ** n, static_argnums=1)(1.0, 3)
+    { lambda ; a:f32[]. let b:f32[] = sin a; c:f32[] = integer_pow[y=3] b in (c,) }
     """
     if not callable(fun):
         raise TypeError(f"make_jaxpr takes a function, got {fun!r}")
@@ -85,6 +87,8 @@ def eval_shape(fun: Function, *args: Tree, **kwargs: Tree) -> TypeTree:
 
     >>> eval_shape(lambda x: x @ x.T, ShapeDtypeStruct((3, 2), "float32"))
     ShapeDtypeStruct(shape=(3, 3), dtype=float32)
+
+    Raises TypeError for arguments that are no arrays, and what the function raises when it is traced.
     """
     try:
         closed, flat = _trace(_of_types(fun), args, kwargs, (), "eval_shape")
@@ -121,10 +125,15 @@ def closure_convert(fun: Function, *example_args: Tree) -> tuple[Function, list[
 
     Needed where a function passes through a custom rule and must be differentiated with respect to
     what it captured. The function is traced once, for arguments of the types of `example_args`.
+    Raises TypeError for arguments that are no arrays.
 
-    >>> converted, consts = closure_convert(lambda x: 2 * x, 1.0)
-    >>> float(converted(3.0, *consts))
-    6.0
+    >>> import pullback as pb
+    >>> def f(a):
+    ...     converted, consts = closure_convert(lambda x: a * x, 1.0)
+    ...     assert len(consts) == 1                            # a, which is traced here
+    ...     return converted(3.0, *consts)
+    >>> pb.grad(f)(2.0)
+    Array(3., dtype=float32, weak_type=True)
     """
     closed, flat = _trace(fun, example_args, {}, (), "closure_convert")
     hoisted = [i for i, c in enumerate(closed.consts) if isinstance(c, Tracer) and dtypes.is_inexact(c.dtype)]

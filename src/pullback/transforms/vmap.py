@@ -218,11 +218,17 @@ def vmap(
     entry is an axis, None (not mapped) or a tree of these that is a prefix of the argument. Keyword
     arguments are mapped along axis 0. `out_axes` likewise is a prefix of the output. `axis_name`
     names the axis for collectives (`lax.psum`, ...); `axis_size` is its length where no argument is
-    mapped. Raises ValueError if mapped lengths differ, naming the arguments.
+    mapped. Raises ValueError if mapped lengths differ, naming the arguments, for axes that arguments
+    do not have, if nothing is mapped, and for an output that depends on what is mapped and has None
+    in `out_axes`; TypeError for entries that are no axes.
 
     >>> import pullback.numpy as jnp
-    >>> vmap(jnp.dot, in_axes=(0, None))(jnp.eye(2), jnp.array([3.0, 4.0]))
-    Array([3., 4.], dtype=float32)
+    >>> from pullback import lax
+    >>> rows = jnp.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    >>> vmap(jnp.dot, in_axes=(0, None))(rows, jnp.array([1.0, -1.0]))
+    Array([-1., -1., -1.], dtype=float32)
+    >>> vmap(lambda x: x - lax.pmean(x, "batch"), axis_name="batch")(rows)[:, 0]
+    Array([-2.,  0.,  2.], dtype=float32)
     """
     del spmd_axis_name, sum_match
     if isinstance(in_axes, list):

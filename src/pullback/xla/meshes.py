@@ -515,8 +515,9 @@ def make_mesh(axis_shapes: Any, axis_names: Any, axis_types: Any = None, *, devi
 
     Raises ValueError if there are fewer devices than it takes.
 
-    >>> make_mesh((1, 1), ("x", "y")).size
-    1
+    >>> mesh = make_mesh((1, 1), ("batch", "model"))
+    >>> mesh.axis_names, mesh.devices.shape, mesh.axis_types
+    (('batch', 'model'), (1, 1), (Explicit, Explicit))
     """
     sizes = integers(axis_shapes, "make_mesh: axis_shapes")
     there = list(placement.devices() if devices is None else devices)
