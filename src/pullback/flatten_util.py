@@ -16,11 +16,15 @@ from pullback.lax.shape import convert, reshape
 
 def ravel_pytree(pytree: Any) -> tuple[Array, Callable[[Any], Any]]:
     """All leaves in one vector (of their common dtype), and the function that makes the tree of
-    such a vector.
+    such a vector, with the shapes and dtypes of the leaves. That one raises ValueError for another
+    shape, TypeError for another dtype.
 
-    >>> flat, unravel = ravel_pytree({"a": 1.0, "b": (2.0, 3.0)})
+    >>> tree = {"w": np.ones((2, 2), np.float32), "b": np.arange(2)}
+    >>> flat, unravel = ravel_pytree(tree)
     >>> flat
-    Array([1., 2., 3.], dtype=float32)
+    Array([0., 1., 1., 1., 1., 1.], dtype=float32)
+    >>> unravel(2 * flat)["b"]
+    Array([0, 2], dtype=int32)
     """
     leaves, tree = tree_flatten(pytree)
     arrays = [as_array(x) for x in leaves]

@@ -277,7 +277,15 @@ def stop_server() -> None:
 
 def register_subprocess(pid: int, port: int) -> Callable[[], None]:
     """Have traces of this process include those of process `pid`, whose `start_server` is at `port`.
-    The result ends that. Raises RuntimeError if the process does not answer."""
+    The result ends that. Raises RuntimeError if the process does not answer within half a minute, and
+    for this process itself.
+
+    >>> try:
+    ...     register_subprocess(os.getpid(), 9002)
+    ... except RuntimeError as error:
+    ...     "same pid as current process" in str(error)
+    True
+    """
     unregister: Callable[[], None] = _jaxlib.register_subprocess(
         integer(pid, "register_subprocess: pid"), integer(port, "register_subprocess: port")
     )

@@ -37,8 +37,10 @@ def identity(x: Any) -> Array:
 def relu(x: Any) -> Array:
     """max(x, 0), with derivative 0 at 0.
 
-    >>> relu(np.array([-1.0, 0.0, 2.0])).tolist()
-    [0.0, 0.0, 2.0]
+    >>> import pullback as pb
+    >>> x = np.array([-1.0, 0.0, 2.0], "float32")
+    >>> relu(x).tolist(), pb.vmap(pb.grad(relu))(x).tolist()
+    ([0.0, 0.0, 2.0], [0.0, 0.0, 1.0])
     """
     zero = scalar_like(0, x) if isinstance(x, Array) else None
     if zero is None:
@@ -223,10 +225,10 @@ def celu(x: Any, alpha: Any = 1.0) -> Array:
 
 def gelu(x: Any, approximate: bool = True) -> Array:
     """x·Φ(x), with the normal distribution function Φ (Hendrycks and Gimpel 2016), or its
-    approximation by tanh.
+    approximation by tanh. Integers become floats.
 
-    >>> round(float(gelu(1.0, approximate=False)), 4)
-    0.8413
+    >>> [round(float(gelu(1.0, approximate=a)), 4) for a in (False, True)]
+    [0.8413, 0.8412]
     """
     x = inexact(x, "gelu")
     x = convert(x, x.dtype)

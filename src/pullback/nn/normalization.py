@@ -69,10 +69,11 @@ def _prepared(name: str, x: Any, axis: Any, where: Any) -> tuple[Array, Shape]:
 @planned
 def softmax(x: Any, axis: Any = -1, where: Any = None) -> Array:
     """exp(x) normalized so that its sum along `axis` (an int, several, or None for all) is 1; 0
-    where `where` is false.
+    where `where` is false. Of the shape of `x`, in a floating dtype.
 
-    >>> softmax(np.array([0.0, 0.0])).tolist()
-    [0.5, 0.5]
+    >>> x = np.log(np.array([1.0, 2.0, 5.0]))
+    >>> softmax(x).round(3), softmax(x, where=np.array([True, True, False])).round(3)
+    (Array([0.125, 0.25 , 0.625], dtype=float32), Array([0.333, 0.667, 0.   ], dtype=float32))
     """
     x, axes = _prepared("softmax", x, axis, where)
     weights = u.exp(_shifted(x, axes, where))

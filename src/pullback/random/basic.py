@@ -30,7 +30,7 @@ from pullback.xla.devices import no_sharding
 
 def bits(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Uniform random bits as unsigned integers of `dtype`, by default uint32 (uint64 with
-    `enable_x64`).
+    `enable_x64`). Raises ValueError for other dtypes than unsigned integers of 8 bits and more.
 
     >>> from pullback import random
     >>> random.bits(random.PRNGKey(0), (2,), "uint8")
@@ -52,9 +52,14 @@ def uniform(
     """Uniform numbers in [minval, maxval), which broadcast to `shape`; differentiable with respect
     to both.
 
+    >>> import pullback.numpy as jnp
     >>> from pullback import random
     >>> random.uniform(random.PRNGKey(0), (2,))
     Array([0.21629536, 0.8041241 ], dtype=float32)
+    >>> low = jnp.array([0.0, 100.0])
+    >>> x = random.uniform(random.PRNGKey(0), (4, 2), minval=low, maxval=low + 1)
+    >>> jnp.floor(x[0])
+    Array([  0., 100.], dtype=float32)
     """
     no_sharding("uniform", out_sharding)
     key = single_key("uniform", key)
@@ -78,7 +83,7 @@ def randint(key: Any, shape: Any, minval: Any, maxval: Any, dtype: Any = None, *
 
     Bounds beyond the range of `dtype` are clipped to it (and then the largest value is included).
     The distribution is uniform up to a bias of the order of (maxval - minval) / 2**(2 * width of
-    dtype).
+    dtype). Raises TypeError for dtypes that are no integers.
 
     >>> from pullback import random
     >>> random.randint(random.PRNGKey(0), (4,), 0, 10)

@@ -33,9 +33,12 @@ def gamma(key: Any, a: Any, shape: Any = None, dtype: Any = None, *, out_shardin
     For small `a` they underflow: see `loggamma`. The derivative with respect to `a` is that of the
     quantile function.
 
+    >>> import pullback as pb
     >>> from pullback import random
-    >>> random.gamma(random.PRNGKey(0), 2.0)
-    Array(2.1550982, dtype=float32)
+    >>> mean = lambda a: random.gamma(random.key(0), a, (10_000,)).mean()
+    >>> value, slope = pb.value_and_grad(mean)(2.0)            # the mean is a
+    >>> round(float(value), 1), round(float(slope), 1)
+    (2.0, 1.0)
     """
     key, dtype, shape, a = sampling("gamma", out_sharding, key, dtype, shape, a)
     return _gammas(key, a, shape, log_space=False)

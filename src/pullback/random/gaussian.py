@@ -45,6 +45,9 @@ def normal(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = 
     >>> from pullback import random
     >>> random.normal(random.PRNGKey(0), (2,))
     Array([-0.78476596,  0.85644484], dtype=float32)
+    >>> z = random.normal(random.key(0), (10_000,), complex)
+    >>> round(float(abs(z.mean())), 1), round(float((abs(z) ** 2).mean()), 1)
+    (0.0, 1.0)
     """
     no_sharding("normal", out_sharding)
     key = single_key("normal", key)

@@ -76,7 +76,7 @@ def _seeded(name: str, seed: Any, impl: Any) -> Array:
 
 
 def key(seed: Any, *, impl: Any = None, dtype: Any = None) -> Array:
-    """A typed key made of an integer.
+    """A typed key made of an integer: a scalar of dtype `key<fry>`.
 
     The seed counts modulo 2**64, or modulo 2**32 while `enable_x64` is off. Raises TypeError if it
     is not an integer scalar, OverflowError for Python integers outside of 64 bits, ValueError for
@@ -85,6 +85,9 @@ def key(seed: Any, *, impl: Any = None, dtype: Any = None) -> Array:
     >>> key(0)
     Array((), dtype=key<fry>) overlaying:
     [0 0]
+    >>> import pullback as pb
+    >>> pb.vmap(key)(pb.numpy.arange(3)).shape                # one for each seed
+    (3,)
     """
     if impl is not None and dtype is not None:
         raise ValueError(f"key takes impl or dtype, not both; got impl={impl!r} and dtype={dtype!r}")
@@ -101,12 +104,15 @@ def PRNGKey(seed: Any, *, impl: Any = None) -> Array:
 
 
 def split(key: Any, num: Any = 2) -> Array:
-    """Independent new keys, an array of `num` of them (an integer or a shape). `key` itself should
-    not be used again.
+    """Independent new keys, an array of `num` of them (an integer or a shape), of the kind of `key`, which
+    should not be used again. Raises TypeError for what is no key, ValueError for arrays of keys.
 
-    >>> first, second = split(PRNGKey(0))
-    >>> first
-    Array([4146024105,  967050713], dtype=uint32)
+    >>> from pullback import random
+    >>> first, second = split(key(0))
+    >>> random.bits(first) == random.bits(second)
+    Array(False, dtype=bool)
+    >>> split(key(0), (2, 3)).shape, split(PRNGKey(0), 3).shape
+    ((2, 3), (3, 2))
     """
     typed = single_key("split", key)
     shape = (num,) if num.__class__ is int and num >= 0 else canonical_shape(num)
@@ -148,8 +154,8 @@ def wrap_key_data(key_bits_array: Any, *, impl: Any = None, dtype: Any = None) -
     """Typed keys, of shape (...), from raw ones, uint32 of shape (..., 2). Raises TypeError for any
     other array.
 
-    >>> wrap_key_data(PRNGKey(1)).shape
-    ()
+    >>> wrap_key_data(PRNGKey(1)) == key(1)
+    Array(True, dtype=bool)
     """
     key_dtype(dtype if impl is None else impl)
     if isinstance(key_bits_array, np.ndarray):

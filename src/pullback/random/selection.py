@@ -41,9 +41,13 @@ def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False, *, o
     With `independent`, each vector along the axis is permuted by itself. Raises TypeError for
     scalars that are not integers.
 
+    >>> import pullback.numpy as jnp
     >>> from pullback import random
     >>> random.permutation(random.PRNGKey(0), 5)
     Array([1, 0, 4, 3, 2], dtype=int32)
+    >>> rows = jnp.array([[1, 2], [3, 4], [5, 6]])
+    >>> sorted(random.permutation(random.PRNGKey(0), rows).tolist())      # rows stay together
+    [[1, 2], [3, 4], [5, 6]]
     """
     no_sharding("permutation", out_sharding)
     key = single_key("permutation", key)
@@ -91,11 +95,17 @@ def choice(
 
     `p` gives their probabilities (uniform if None). `replace=False` draws without replacement.
     `mode` is that of `gumbel`, which draws without replacement by `p` use. Raises ValueError if
-    there is nothing to draw from, not enough, or `p` does not fit.
+    there is nothing to draw from, not enough, or `p` does not fit, TypeError for a shape that is no
+    sequence.
 
+    >>> import pullback.numpy as jnp
     >>> from pullback import random
     >>> random.choice(random.PRNGKey(0), 5, (3,), replace=False)
     Array([1, 0, 4], dtype=int32)
+    >>> a, p = jnp.array([10, 20, 30]), jnp.array([0.0, 1.0, 0.0])
+    >>> random.choice(random.PRNGKey(0), a, (2, 2), p=p)
+    Array([[20, 20],
+           [20, 20]], dtype=int32)
     """
     if not hasattr(shape, "__iter__"):
         raise TypeError(f"shape argument of choice must be a sequence, got {shape!r} at {user_line()}")
