@@ -490,8 +490,9 @@ _PRECISIONS = (
 default_matmul_precision = config.define(
     "default_matmul_precision",
     None,
-    """Precision of contractions; CPUs ignore it. Names are those of `lax.Precision` and of
-    `lax.DotAlgorithmPreset`. ValueError for others.
+    """Precision of contractions that are given none: CPUs ignore it, and so do programs for other
+    platforms yet (`precision=` is heeded). Names are those of `lax.Precision` and of
+    `lax.DotAlgorithmPreset`; ValueError for others.
 
     >>> import pullback as pb
     >>> with pb.default_matmul_precision("highest"):
@@ -531,12 +532,16 @@ legacy_prng_key = config.define(
 check_tracer_leaks = config.define(
     "check_tracer_leaks",
     False,
-    """Raise when a tracer outlives its transformation.
+    """Accepted, without effect yet: where a transformation returns, nobody looks for tracers that are
+    kept. They raise UnexpectedTracerError where they are used:
 
     >>> import pullback as pb
-    >>> with pb.check_tracer_leaks():
-    ...     pb.grad(pb.numpy.sin)(0.0)
-    Array(1., dtype=float32, weak_type=True)
+    >>> kept = []
+    >>> pb.jit(lambda x: kept.append(2 * x))(1.0)
+    >>> 1 + kept[0]
+    Traceback (most recent call last):
+        ...
+    pullback.errors.UnexpectedTracerError: the traced value ... was used at ...
     """,
 )
 enable_checks = config.define(
