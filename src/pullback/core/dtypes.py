@@ -56,8 +56,9 @@ class extended(np.generic):
 class prng_key(extended):
     """Scalar kind of typed random keys: `issubdtype(key.dtype, prng_key)` is true.
 
-    >>> issubdtype(KEY, prng_key)
-    True
+    >>> import pullback as pb
+    >>> issubdtype(pb.random.key(0).dtype, prng_key), issubdtype(pb.random.PRNGKey(0).dtype, prng_key)
+    (True, False)
     """
 
 
@@ -181,7 +182,8 @@ def narrow(dtype: DType) -> DType:
 
 def canonicalize_dtype(dtype: Argument, allow_extended_dtype: bool = False) -> DType:
     """The dtype an array gets when `dtype` is asked for: any spelling NumPy knows, or a Python
-    scalar type.
+    scalar type. Types of 64 bits are those of 32 without `enable_x64`. Raises TypeError for what is no
+    dtype, ValueError for an array.
 
     >>> canonicalize_dtype(float), canonicalize_dtype("complex128")
     (dtype('float32'), dtype('complex64'))
@@ -363,10 +365,12 @@ def promotion(*values: Operand) -> tuple[DType, bool]:
 
 
 def result_type(*args: Argument, return_weak_type_flag: bool = False) -> DType | tuple[DType, bool]:
-    """The dtype of an operation on `args` (arrays, scalars, dtypes), by JAX's promotion lattice.
+    """The dtype of an operation on `args` (arrays, scalars, dtypes), by JAX's promotion lattice; with
+    `return_weak_type_flag` also whether it is weak. Raises TypePromotionError for types without a
+    common one, ValueError without arguments.
 
-    >>> result_type(np.int32(1), 2.0)
-    dtype('float32')
+    >>> result_type(np.int32(1), 2.0), result_type("bfloat16", "float16"), result_type(np.float16(1), 2.0)
+    (dtype('float32'), dtype('float32'), dtype('float16'))
     """
     dtype, weak = promotion(*args)
     return (dtype, weak) if return_weak_type_flag else dtype

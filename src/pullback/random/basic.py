@@ -140,9 +140,11 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None, mode: str = "low", *, o
     `shape` defaults to that of `p`. Mode "low" resolves p to the precision of one uniform number,
     "high" to that of two. Raises TypeError if `p` is not floating, ValueError for other modes.
 
+    >>> import pullback.numpy as jnp
     >>> from pullback import random
-    >>> random.bernoulli(random.PRNGKey(0), 0.25, (4,))
-    Array([False,  True, False, False], dtype=bool)
+    >>> x = random.bernoulli(random.key(0), jnp.array([0.0, 0.2, 1.0]), (10_000, 3))
+    >>> x.dtype, x.mean(0).round(1)
+    (dtype('bool'), Array([0. , 0.2, 1. ], dtype=float32))
     """
     no_sharding("bernoulli", out_sharding)
     if mode not in ("low", "high"):
@@ -174,6 +176,8 @@ def rademacher(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: An
     >>> from pullback import random
     >>> random.rademacher(random.PRNGKey(0), (4,))
     Array([-1,  1, -1,  1], dtype=int32)
+    >>> abs(random.rademacher(random.key(0), (3,), "float32"))
+    Array([1., 1., 1.], dtype=float32)
     """
     no_sharding("rademacher", out_sharding)
     found = dtypes.default_dtype(int) if dtype is None else dtypes.canonicalize_dtype(dtype)

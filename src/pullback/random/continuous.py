@@ -21,11 +21,13 @@ from pullback.random.basic import fine_uniforms, uniform_between
 
 
 def exponential(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Exponential numbers of rate 1: density exp(-x) for x ≥ 0.
+    """Exponential numbers of rate 1: density exp(-x) for x ≥ 0, mean 1.
 
     >>> from pullback import random
     >>> random.exponential(random.PRNGKey(0), (2,))
     Array([0.24372306, 1.630274  ], dtype=float32)
+    >>> round(float((random.exponential(random.key(0), (10_000,)) > 1).mean()), 2)      # 1/e
+    0.37
     """
     key, dtype, shape = sampling("exponential", out_sharding, key, dtype, shape)
     return standard_exponentials(key, shape, dtype)
@@ -50,9 +52,12 @@ def gumbel(key: Any, shape: Any = (), dtype: Any = None, mode: str | None = None
     Mode "low" (the default) takes one uniform number for each, and cannot reach far into the right
     tail; "high" takes two. Raises ValueError for other modes.
 
+    >>> import pullback.numpy as jnp
     >>> from pullback import random
-    >>> random.gumbel(random.PRNGKey(0), (2,))
-    Array([-0.42599323,  1.5232526 ], dtype=float32)
+    >>> p = jnp.array([0.1, 0.6, 0.3])                        # the largest of log p + such numbers: a draw by p
+    >>> drawn = jnp.argmax(jnp.log(p) + random.gumbel(random.key(0), (10_000, 3)), axis=1)
+    >>> (jnp.bincount(drawn) / 10_000).round(1)
+    Array([0.1, 0.6, 0.3], dtype=float32)
     """
     key, dtype, shape = sampling("gumbel", out_sharding, key, dtype, shape)
     if check_mode("gumbel", mode):

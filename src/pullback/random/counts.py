@@ -33,8 +33,8 @@ from pullback.xla.devices import no_sharding
 
 
 def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Poisson numbers of rate `lam`, whose shape is the default of `shape`. NaN and negative rates
-    give -1.
+    """Poisson numbers of rate `lam`, of an integer dtype; the rate's shape is the default of `shape`. NaN
+    and negative rates give -1.
 
     The numbers are those of the published algorithms (Knuth's below 10, Hörmann's PTRS above) in a
     fixed order of draws; the acceptance test of the latter is evaluated in float64.
@@ -42,6 +42,9 @@ def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None, *, out_sha
     >>> from pullback import random
     >>> random.poisson(random.PRNGKey(0), 4.0, (3,))
     Array([2, 2, 5], dtype=int32)
+    >>> x = random.poisson(random.key(0), 40.0, (20_000,))
+    >>> round(float(x.mean())), round(float(x.var()))
+    (40, 40)
     """
     no_sharding("poisson", out_sharding)
     key, dtype = single_key("poisson", key), int_dtype("poisson", dtype)

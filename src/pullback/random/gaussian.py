@@ -83,9 +83,11 @@ def truncated_normal(
 
     `shape` defaults to what the bounds broadcast to. By inversion of the distribution function.
 
+    >>> import pullback.numpy as jnp
     >>> from pullback import random
-    >>> random.truncated_normal(random.PRNGKey(0), 1.0, 2.0, (2,))
-    Array([1.129898 , 1.6509861], dtype=float32)
+    >>> x = random.truncated_normal(random.key(0), jnp.array([-1.0, 2.0]), jnp.array([1.0, 3.0]), (1000, 2))
+    >>> x.min(0) > jnp.array([-1, 2]), x.max(0) < jnp.array([1, 3])
+    (Array([ True,  True], dtype=bool), Array([ True,  True], dtype=bool))
     """
     key, dtype, shape, lower, upper = sampling("truncated_normal", out_sharding, key, dtype, shape, lower, upper)
     root = math.sqrt(2)

@@ -178,8 +178,10 @@ def categorical(
 
     >>> import pullback.numpy as jnp
     >>> from pullback import random
-    >>> random.categorical(random.PRNGKey(0), jnp.array([0.0, 50.0, 0.0]))
-    Array(1, dtype=int32)
+    >>> logits = jnp.log(jnp.array([[0.5, 0.5, 0.0], [0.0, 0.2, 0.8]]))
+    >>> x = random.categorical(random.key(0), logits, shape=(10_000, 2))
+    >>> (jnp.bincount(x[:, 1]) / 10_000).round(1)
+    Array([0. , 0.2, 0.8], dtype=float32)
     """
     no_sharding("categorical", out_sharding)
     key, logits = single_key("categorical", key), array_like("categorical", logits)

@@ -567,8 +567,14 @@ def checkpoint_name(x: Tree, name: str) -> Tree:
 
     Everywhere else, it is `x`. Raises TypeError for a name that is no string.
 
-    >>> float(checkpoint_name(2.0, "hidden"))
-    2.0
+    >>> import pullback as pb
+    >>> import pullback.numpy as jnp
+    >>> def f(x, w):
+    ...     return jnp.tanh(checkpoint_name(jnp.sin(x @ w), "hidden"))
+    >>> policy = pb.checkpoint_policies.save_only_these_names("hidden")
+    >>> x, w = jnp.ones((8, 4)), jnp.ones((4, 4))
+    >>> [r.aval.shape for r in pb.ad_checkpoint.saved_residuals(pb.checkpoint(f, policy=policy), x, w)]
+    [(8, 4), (4, 4), (8, 4)]
     """
     if not isinstance(name, str):
         raise TypeError(f"checkpoint_name takes a string as the name, got {name!r:.100}, at {user_line()}")

@@ -97,11 +97,13 @@ class SymbolicZero:
 
 
 def zero_from_primal(val: Tree, symbolic_zeros: bool = False) -> Tree:
-    """A zero tangent of each value in the tree `val`: an array, or with `symbolic_zeros` a
-    `SymbolicZero`.
+    """A zero tangent of each value in the tree `val`, of its shape and tangent dtype: an array, or with
+    `symbolic_zeros` a `SymbolicZero`.
 
     >>> zero_from_primal({"a": 2.0}, symbolic_zeros=True)
     {'a': SymbolicZero(float32[])}
+    >>> zero_from_primal(2.0).dtype, zero_from_primal(3).dtype     # tangents of integers are of float0
+    (dtype('float32'), dtype([('float0', 'V')]))
     """
     if isinstance(val, Array):
         return zero_of_type(val.aval, symbolic_zeros)
