@@ -439,7 +439,7 @@ def disabled_jit(disable: bool = True) -> Setting:
     at.
 
     >>> import pullback as pb
-    >>> with disabled_jit():
+    >>> with pb.disable_jit():
     ...     pb.jit(lambda x: print("x is", x))(2.0)
     x is 2.0
     """
@@ -579,8 +579,9 @@ explain_cache_misses = config.define(
 def checking_leaks() -> Setting:
     """`check_tracer_leaks(True)`.
 
-    >>> with checking_leaks():
-    ...     check_tracer_leaks.value
+    >>> import pullback as pb
+    >>> with pb.checking_leaks():
+    ...     pb.config.check_tracer_leaks
     True
     """
     return check_tracer_leaks(True)

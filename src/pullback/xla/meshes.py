@@ -336,7 +336,8 @@ class Mesh(_Axes, Scope):
 
     As a context it is the mesh of the program, as with `set_mesh`.
 
-    >>> mesh = Mesh([placement.HOST], ("data",))
+    >>> import pullback as pb
+    >>> mesh = Mesh([pb.devices("cpu")[0]], ("data",))
     >>> mesh.shape["data"], mesh.devices
     (1, array([CpuDevice(id=0)], dtype=object))
     """
@@ -358,7 +359,8 @@ class Mesh(_Axes, Scope):
     def device_ids(self) -> np.ndarray[Any, Any]:
         """The numbers of the devices, in the same shape.
 
-        >>> Mesh([[placement.HOST]], ("x", "y")).device_ids.shape
+        >>> import pullback as pb
+        >>> Mesh([[pb.devices("cpu")[0]]], ("x", "y")).device_ids.shape
         (1, 1)
         """
         return np.array([d.id for d in self.devices.flat], int).reshape(self.devices.shape)
@@ -367,7 +369,8 @@ class Mesh(_Axes, Scope):
     def local_devices(self) -> list[Device]:
         """Those of this process.
 
-        >>> Mesh([placement.HOST], ("x",)).local_devices
+        >>> import pullback as pb
+        >>> Mesh([pb.devices("cpu")[0]], ("x",)).local_devices
         [CpuDevice(id=0)]
         """
         return list(self.devices.flat)
@@ -395,7 +398,8 @@ class Mesh(_Axes, Scope):
     def abstract_mesh(self) -> AbstractMesh:
         """Names, sizes and types of the axes.
 
-        >>> Mesh([placement.HOST], ("x",)).abstract_mesh
+        >>> import pullback as pb
+        >>> Mesh([pb.devices("cpu")[0]], ("x",)).abstract_mesh
         AbstractMesh('x': 1, axis_types=(Auto,))
         """
         return AbstractMesh(self.axis_sizes, self.axis_names, self.axis_types)
@@ -555,7 +559,8 @@ class Sharding:
     def device_set(self) -> set[Device]:
         """The devices.
 
-        >>> SingleDeviceSharding(placement.HOST).device_set
+        >>> import pullback as pb
+        >>> SingleDeviceSharding(pb.devices("cpu")[0]).device_set
         {CpuDevice(id=0)}
         """
         return set(self._devices)
@@ -564,7 +569,8 @@ class Sharding:
     def addressable_devices(self) -> set[Device]:
         """The devices of this process.
 
-        >>> SingleDeviceSharding(placement.HOST).addressable_devices
+        >>> import pullback as pb
+        >>> SingleDeviceSharding(pb.devices("cpu")[0]).addressable_devices
         {CpuDevice(id=0)}
         """
         return self.device_set
@@ -582,7 +588,8 @@ class Sharding:
     def is_fully_addressable(self) -> bool:
         """Whether this process has all devices: programs are one process yet.
 
-        >>> SingleDeviceSharding(placement.HOST).is_fully_addressable
+        >>> import pullback as pb
+        >>> SingleDeviceSharding(pb.devices("cpu")[0]).is_fully_addressable
         True
         """
         return True
@@ -591,7 +598,8 @@ class Sharding:
     def has_addressable_devices(self) -> bool:
         """Whether this process has any of the devices.
 
-        >>> SingleDeviceSharding(placement.HOST).has_addressable_devices
+        >>> import pullback as pb
+        >>> SingleDeviceSharding(pb.devices("cpu")[0]).has_addressable_devices
         True
         """
         return True
@@ -600,7 +608,8 @@ class Sharding:
     def memory_kind(self) -> str:
         """The kind of memory: that of the device.
 
-        >>> SingleDeviceSharding(placement.HOST).memory_kind
+        >>> import pullback as pb
+        >>> SingleDeviceSharding(pb.devices("cpu")[0]).memory_kind
         'device'
         """
         return "device"
@@ -609,7 +618,8 @@ class Sharding:
     def is_fully_replicated(self) -> bool:
         """Whether every device has the whole array.
 
-        >>> SingleDeviceSharding(placement.HOST).is_fully_replicated
+        >>> import pullback as pb
+        >>> SingleDeviceSharding(pb.devices("cpu")[0]).is_fully_replicated
         True
         """
         return len(self._devices) == 1
@@ -617,7 +627,8 @@ class Sharding:
     def with_memory_kind(self, kind: str) -> Sharding:
         """The sharding in another kind of memory. Raises ValueError: devices have one.
 
-        >>> SingleDeviceSharding(placement.HOST).with_memory_kind("device")
+        >>> import pullback as pb
+        >>> SingleDeviceSharding(pb.devices("cpu")[0]).with_memory_kind("device")
         SingleDeviceSharding(device=CpuDevice(id=0), memory_kind=device)
         """
         _check_memory(type(self).__name__, kind)
@@ -626,7 +637,8 @@ class Sharding:
     def shard_shape(self, global_shape: Shape) -> Shape:
         """The shape of the part that a device has. Raises ValueError if parts would be unequal.
 
-        >>> mesh = Mesh(np.full((2, 3), placement.HOST), ("x", "y"))
+        >>> import pullback as pb
+        >>> mesh = Mesh(np.full((2, 3), pb.devices("cpu")[0]), ("x", "y"))
         >>> NamedSharding(mesh, PartitionSpec("y", "x")).shard_shape((6, 8))
         (2, 4)
         """
@@ -642,7 +654,8 @@ class Sharding:
     def devices_indices_map(self, global_shape: Shape) -> dict[Device, tuple[slice, ...]]:
         """For each device the part that it has of an array of this shape, as an index.
 
-        >>> SingleDeviceSharding(placement.HOST).devices_indices_map((3,))
+        >>> import pullback as pb
+        >>> SingleDeviceSharding(pb.devices("cpu")[0]).devices_indices_map((3,))
         {CpuDevice(id=0): (slice(None, None, None),)}
         """
         self.shard_shape(global_shape)
@@ -673,7 +686,8 @@ def _check_memory(name: str, kind: Any) -> None:
 class SingleDeviceSharding(Sharding):
     """All of the array on one device. Raises TypeError for what is no device.
 
-    >>> SingleDeviceSharding(placement.HOST).shard_shape((2, 3))
+    >>> import pullback as pb
+    >>> SingleDeviceSharding(pb.devices("cpu")[0]).shard_shape((2, 3))
     (2, 3)
     """
 
@@ -746,7 +760,8 @@ class NamedSharding(Sharding):
     def is_fully_replicated(self) -> bool:
         """Whether every device has the whole array.
 
-        >>> mesh = Mesh(np.full((2, 3), placement.HOST), ("x", "y"))
+        >>> import pullback as pb
+        >>> mesh = Mesh(np.full((2, 3), pb.devices("cpu")[0]), ("x", "y"))
         >>> NamedSharding(mesh, PartitionSpec()).is_fully_replicated
         True
         """

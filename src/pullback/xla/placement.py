@@ -31,7 +31,8 @@ logger = logging.getLogger("pullback")
 class Device:
     """A place where arrays live and programs run. `devices()` gives those there are.
 
-    >>> HOST, str(HOST), HOST.device_kind
+    >>> import pullback as pb
+    >>> pb.devices("cpu")[0], str(pb.devices("cpu")[0]), pb.devices("cpu")[0].device_kind
     (CpuDevice(id=0), 'cpu:0', 'cpu')
     """
 
@@ -51,7 +52,8 @@ class Device:
     def device_kind(self) -> str:
         """The model of the device.
 
-        >>> HOST.device_kind
+        >>> import pullback as pb
+        >>> pb.devices("cpu")[0].device_kind
         'cpu'
         """
         return "cpu" if self.platform == "cpu" else str(self._found.device_kind)
@@ -60,7 +62,8 @@ class Device:
     def process_index(self) -> int:
         """The number of the process that the device belongs to.
 
-        >>> HOST.process_index
+        >>> import pullback as pb
+        >>> pb.devices("cpu")[0].process_index
         0
         """
         return 0 if self.platform == "cpu" else int(self._found.process_index)
@@ -69,7 +72,8 @@ class Device:
     def local_hardware_id(self) -> int | None:
         """The number of the hardware on this machine; None where it has none.
 
-        >>> HOST.local_hardware_id in (None, 0)
+        >>> import pullback as pb
+        >>> pb.devices("cpu")[0].local_hardware_id in (None, 0)
         True
         """
         number = self._found.local_hardware_id
@@ -78,7 +82,8 @@ class Device:
     def memory_stats(self) -> dict[str, Any] | None:
         """Memory in use and available in bytes, by name; None where the platform does not tell (CPUs).
 
-        >>> HOST.memory_stats() is None
+        >>> import pullback as pb
+        >>> pb.devices("cpu")[0].memory_stats() is None
         True
         """
         stats: dict[str, Any] | None = self._found.memory_stats()
@@ -101,7 +106,8 @@ class Placement:
     There is one object for equal placements, so that `is` compares them and keys have them by
     identity.
 
-    >>> HOST.placement.devices, HOST.placement is ON_HOST
+    >>> import pullback as pb
+    >>> pb.devices("cpu")[0].placement.devices, pb.devices("cpu")[0].placement is ON_HOST
     ((CpuDevice(id=0),), True)
     """
 
