@@ -243,7 +243,7 @@ def glu(x: Any, axis: int = -1) -> Array:
     """The first half of `x` along `axis`, gated by the sigmoid of the second half (Dauphin et al.
     2017).
 
-    Raises ValueError if the axis has odd length.
+    Raises ValueError if the axis has odd length, TypeError for integers.
 
     >>> glu(np.array([4.0, 6.0, 0.0, np.log(3.0)])).round(4).tolist()
     [2.0, 4.5]
