@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import operator
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 import pullback
 import pullback.numpy as jnp
 from pullback.core.array import Array
+from pullback.numpy import array_methods
 
 F = np.array([[1.5, -2.0, 3.0], [0.5, 4.0, -1.0]], np.float32)
 G = np.array([[2.0, 1.0, -0.5], [3.0, -2.0, 1.0]], np.float32)
@@ -328,3 +330,13 @@ def test_methods_and_properties_say_what_they_do() -> None:
             continue
         doc = inspect.getdoc(member)
         assert doc and (">>> " in doc or hasattr(jnp, name)), name
+
+
+@pytest.mark.parametrize("name", [name for name, (_, *described) in array_methods._PROPERTIES.items() if described])
+def test_examples_of_properties_that_a_table_describes(name: str) -> None:
+    """pytest finds examples in the modules' own functions and classes only."""
+    text = inspect.getdoc(vars(Array)[name]) or ""
+    test = doctest.DocTestParser().get_doctest(text, {}, name, None, 0)
+    said: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS).run(test, out=said.append)
+    assert test.examples and not said, "".join(said)

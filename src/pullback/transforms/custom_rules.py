@@ -28,7 +28,7 @@ from pullback.core.tree import (
     tree_flatten,
     tree_leaves,
 )
-from pullback.core.types import ShapedArray, integers, typeof
+from pullback.core.types import Shape, ShapedArray, integers, typeof
 from pullback.lax.shape import convert
 from pullback.transforms.call import OwnDerivative, is_active
 from pullback.transforms.closures import (
@@ -80,11 +80,50 @@ class SymbolicZero:
     def __init__(self, aval: ShapedArray) -> None:
         self.aval = aval
 
-    shape = property(lambda self: self.aval.shape)
-    dtype = property(lambda self: self.aval.dtype)
-    ndim = property(lambda self: self.aval.ndim)
-    size = property(lambda self: self.aval.size)
-    weak_type = property(lambda self: self.aval.weak_type)
+    @property
+    def shape(self) -> Shape:
+        """Length of each axis.
+
+        >>> SymbolicZero(typeof(np.ones((2, 3)))).shape
+        (2, 3)
+        """
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> dtypes.DType:
+        """Element type.
+
+        >>> SymbolicZero(typeof(1.0)).dtype
+        dtype('float32')
+        """
+        return self.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes.
+
+        >>> SymbolicZero(typeof(np.ones((2, 3)))).ndim
+        2
+        """
+        return self.aval.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements.
+
+        >>> SymbolicZero(typeof(np.ones((2, 3)))).size
+        6
+        """
+        return self.aval.size
+
+    @property
+    def weak_type(self) -> bool:
+        """Whether it gives way to other types, as Python's numbers do.
+
+        >>> SymbolicZero(typeof(1.0)).weak_type
+        True
+        """
+        return self.aval.weak_type
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SymbolicZero) and self.aval == other.aval

@@ -418,10 +418,22 @@ class Mesh(_Axes, Scope):
 
     @property
     def variable(self) -> ContextVar[Any]:  # type: ignore[override]
+        """What says which meshes have been entered (see `core.scopes`).
+
+        >>> with make_mesh((1,), ("x",)) as mesh:
+        ...     mesh.variable.get()[-1] is mesh
+        True
+        """
         return _meshes
 
     @property
     def entry(self) -> Mesh:
+        """What a block adds to these: the mesh itself.
+
+        >>> mesh = make_mesh((1,), ("x",))
+        >>> mesh.entry is mesh
+        True
+        """
         return self
 
     def __enter__(self) -> Mesh:  # type: ignore[override]
