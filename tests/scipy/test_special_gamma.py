@@ -168,3 +168,10 @@ def test_what_takes_known_integers():
     ):  # fmt: skip
         with pytest.raises(error):
             call()
+
+
+@pytest.mark.parametrize("mode", [lambda f: f, pb.jit])
+@pytest.mark.parametrize(("n", "k"), [(2.0, 3.0), (-1.0, 2.0), (3.0, -1.0)])
+def test_comb_where_it_is_0_has_the_derivative_0(mode, n, k):
+    assert mode(special.comb)(n, k) == 0
+    assert [float(g) for g in mode(pb.grad(special.comb, (0, 1)))(n, k)] == [0.0, 0.0]

@@ -31,7 +31,7 @@ ROWS += [
     Row("gammasgn", "edges", g.gammasgn_p.bind, (np.array([0.0, -0.0, -0.5, -1.5, 3.0, np.inf, np.nan]),), order=0),
 ]
 for primitive in (
-    s.psi_change_p, s.gamma_density_p, s.gamma_score_p, g.beta_p, g.betaln_p, g.poch_p, g.binom_p, n.log_ratio_p, n.rel_entr_p, n.kl_div_p, n.xlogy_p,
+    s.psi_change_p, s.gamma_density_p, s.gamma_score_p, g.beta_p, g.betaln_p, g.poch_p, n.log_ratio_p, n.rel_entr_p, n.kl_div_p, n.xlogy_p,
     n.xlog1py_p, n.boxcox_p, n.boxcox1p_p,
 ):  # fmt: skip
     ROWS += [Row(primitive.name, "float64", primitive.bind, (POSITIVE, OTHER), compiled_tol=1e-12)]
@@ -74,6 +74,7 @@ N, K = (
     for v in np.meshgrid([0.0, 0.3, 1.0, 2.0, 7.5, 40.0, 1e10, np.inf, np.nan], [0.0, 0.2, 1.0, 2.0, 7.0, np.nan])
 )
 inside = ((N >= K) | (N != N)) & ((np.inf > N) | (K != 0.2))  # SciPy has NaN for that
+ROWS += [Row("binom", "float64", g.binom_p.bind, (POSITIVE + OTHER, OTHER), compiled_tol=1e-12)]
 ROWS += [Row("binom", "edges", g.binom_p.bind, (N[inside], K[inside]), order=0, vmap=False, compiled_tol=1e-12)]
 A, B = (v.ravel() for v in np.meshgrid(EDGES[:-2], EDGES[:-2]))
 for primitive in (n.rel_entr_p, n.kl_div_p, n.xlogy_p, n.xlog1py_p):

@@ -218,7 +218,8 @@ def comb(N: Any, k: Any, *, repetition: bool = False) -> Array:
     if repetition:
         n = u.subtract(u.add(n, k), 1)
     outside = u.logical_or(u.logical_or(u.less(n, k), u.less(k, 0)), u.less(n, 0))
-    out = apply(g.binom_p, n, k)
+    # Elsewhere the formula has no value, and no derivative that 0 would cancel.
+    out = apply(g.binom_p, select(outside, like(1, n), n), select(outside, like(1, k), k))
     return select(outside, like(0, out), out)
 
 
