@@ -29,7 +29,7 @@ help:
 	@echo "make test-full    the same with every sample"
 	@echo "make test-notebook  cells in a real notebook, and what it shows"
 	@echo "make types        the program of a user's kind in pyright's strict mode, and in mypy's (needs node)"
-	@echo "make docs         the site, in build/site: every cell of it is run (5 minutes; what has not changed is kept)"
+	@echo "make docs         the site, in build/site: every cell of it is run (4 minutes; what has not changed is kept); GALLERY=full"
 	@echo "make docs-check   look at every page of it in headless Chromium"
 	@echo "make examples     the programs of the gallery, in small sizes; EXAMPLES='kepler' some of them"
 	@echo "make interrupts   an exception at every place at which a signal's handler may raise, and signals for SECONDS=60"
@@ -107,8 +107,10 @@ test-newest: $(NEWEST)/.made
 	$(NEWEST)/bin/python $(PYTEST) $(TESTS)
 
 # Warnings are errors. What cells and examples gave is kept in build/ as long as what made it does not change.
+# GALLERY=full runs the gallery's programs in their full sizes, which takes some minutes longer.
+GALLERY ?= small
 docs: $(DOCS)/.made
-	$(DOCS)/bin/python -m sphinx -W --keep-going -q -j auto -b html -d build/doctrees docs build/site
+	GALLERY=$(GALLERY) $(DOCS)/bin/python -m sphinx -W --keep-going -q -j auto -b html -d build/doctrees docs build/site
 
 SCREENSHOTS ?= build/screenshots
 docs-check: docs
@@ -179,12 +181,14 @@ bench: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.compiled
 	$(BENCH)/python -m benchmarks.loops
 	$(BENCH)/python -m benchmarks.numpy_calls
+	$(BENCH)/python -m benchmarks.library
 
 bench-smoke: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.run --smoke
 	$(BENCH)/python -m benchmarks.compiled --smoke
 	$(BENCH)/python -m benchmarks.loops --smoke
 	$(BENCH)/python -m benchmarks.numpy_calls --smoke
+	$(BENCH)/python -m benchmarks.library --smoke
 
 clean:
 	rm -rf $(VENV) $(EXTRA) $(DOCS) .venv-bench $(OLDEST) .venv-newest-* .venv-array-api build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

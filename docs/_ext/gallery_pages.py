@@ -1,6 +1,6 @@
 """The gallery: a page a program, with what it found and drew, written before Sphinx reads the pages.
 
-Programs are run in their full size while the site is built; what they found is kept as long as neither
+Programs are run while the site is built, in small sizes unless GALLERY=full; what they found is kept as long as neither
 they nor the package changes.
 """
 
@@ -18,6 +18,8 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[2]
+#: Whether programs run in their full sizes.
+FULL = os.environ.get("GALLERY") == "full"
 
 
 def _outcome(name: str, store: Path) -> tuple[str, Path]:
@@ -25,7 +27,7 @@ def _outcome(name: str, store: Path) -> tuple[str, Path]:
     said, figure = store / f"{name}.txt", store / f"{name}.svg"
     if not (said.exists() and figure.exists()):
         logger.info("running the example %s", name)
-        small = ["--small"] if os.environ.get("GALLERY") == "small" else []
+        small = [] if FULL else ["--small"]
         command = [sys.executable, "-m", "examples", name, "--figures", str(store), *small]
         done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
@@ -45,7 +47,7 @@ def _page(name: str, title: str, text: str, source: str, said: str) -> str:
 :class: figure
 ```
 
-What it says when it is run (`python -m examples {name}`), each number beside what it should be:
+What it says when it is run (`python -m examples {name}{'' if FULL else ' --small'}`), each number beside what it should be:
 
 ```text
 {said}
@@ -62,7 +64,7 @@ def _write_pages(app: Sphinx) -> None:
     from examples.gallery import examples
 
     digest = Path(app.config.nb_execution_cache_path).name
-    store = ROOT / "build" / "docs-gallery" / (digest + ("-small" if os.environ.get("GALLERY") == "small" else ""))
+    store = ROOT / "build" / "docs-gallery" / (digest + ("" if FULL else "-small"))
     folder = Path(app.srcdir) / "gallery"
     folder.mkdir(exist_ok=True)
     cards, names = [], []
