@@ -177,7 +177,8 @@ def picture(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Picture:
     True
     """
     program = f if isinstance(f, ClosedJaxpr) else make_jaxpr(f)(*args, **kwargs)
-    return Picture(program_svg(program), f"Picture of a program with {len(program.eqns)} operations")
+    n = len(program.eqns)
+    return Picture(program_svg(program), f"Picture of a program with {n} operation{'s' * (n != 1)}")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
-from pullback.core.errors import filter_traceback
+from pullback.core.errors import filter_traceback, see, user_line
 from pullback.core.linear import zeros
 from pullback.core.trace import Params, Trace, Tracer, current, entered, reset_current, set_current, under
 from pullback.core.tree import leaf_error, tree_flatten
@@ -316,7 +316,8 @@ def _dual(trace: JVPTrace, x: Value, t: Tangent) -> Value:
     t = as_array(t)
     if t.shape != x.shape:
         raise ValueError(
-            f"jvp called with different primal and tangent shapes: got primal {x.shape} and tangent {t.shape}"
+            f"jvp called with different primal and tangent shapes: got primal {x.shape} and tangent {t.shape}, at {user_line()}"
+            + see("shapes")
         )
     if t.dtype != x.dtype:
         if (
