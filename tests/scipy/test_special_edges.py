@@ -24,7 +24,7 @@ THREE = [0.0, 0.5, 1.0, 2.0, 50.0, 1e-20, -1.0, -2.5, np.inf, -np.inf, np.nan]
 FUNCTIONS = {
     1: ["dawsn", "digamma", "entr", "erf", "erfc", "erfcinv", "erfcx", "erfinv", "exp1", "expi", "expit", "factorial", "gamma", "gammaln",
         "gammasgn", "i0", "i0e", "i1", "i1e", "log_ndtr", "logit", "ndtr", "ndtri", "spence"],
-    2: ["beta", "betaln", "boxcox", "boxcox1p", "gammainc", "gammaincc", "kl_div", "owens_t", "rel_entr", "xlog1py", "xlogy", "zeta"],
+    2: ["beta", "betaln", "boxcox", "boxcox1p", "gammainc", "gammaincc", "kl_div", "owens_t", "poch", "rel_entr", "xlog1py", "xlogy", "zeta"],
     3: ["betainc"],
 }
 #: What JAX takes no integers for, and what takes complex numbers.
@@ -45,6 +45,7 @@ OTHERS: dict[str, Callable[..., np.ndarray]] = {
     "spence": np.isposinf,
     "beta": lambda a, b: np.isnan(a + b) | (np.isposinf(a) & np.isposinf(b)) | (_pole(a) & _pole(b)),
     "betaln": lambda a, b: np.isnan(a + b) | (np.isposinf(a) & np.isposinf(b)),
+    "poch": lambda z, m: np.isnan(m) | np.isinf(z) | (_pole(z) & (m != np.floor(m))),
     "zeta": lambda x, q: _pole(q) | (x > 1e6),
 }
 

@@ -140,11 +140,60 @@ def beta(xp: Any, a: Any, b: Any) -> Any:
     return xp.exp(exponent * masses.log_beta(xp, first, second)) * factor
 
 
+def _is_whole(xp: Any, x: Any) -> Any:
+    return xp.floor(x) >= x
+
+
+def _sine_of(xp: Any, x: Any) -> Any:
+    """sin πx."""
+    whole = xp.rint(x)
+    rest = x - whole
+    sine = rest * xp.linear("sin_pi", rest * rest, 0, 0.25)
+    return xp.where(_odd_floor(xp, whole), -sine, sine)
+
+
 def pochhammer(xp: Any, z: Any, m: Any) -> Any:
-    sign = sign_of_gamma(xp, z) * sign_of_gamma(xp, z + m)
-    out = sign * xp.exp(xp.lgamma(z + m) - xp.lgamma(z))
-    empty = (m <= 0) & (m >= 0)
-    return xp.where(empty & xp.is_number(z), 1.0, out)
+    """Γ(z + m) / Γ(z): of positive numbers of which the logarithms do not cancel, by these; the rest, which takes longer, is a
+    loop that is run once if there is any."""
+    emit, end = z.emit, z + m
+    limit = 1e4 if xp.single else 10.0
+    usual = (z > 0) & (end > 0) & (z < limit) & (end < INFINITY)
+    out = xp.exp(xp.lgamma(end) - xp.lgamma(z))
+
+    def others(going: Any, *values: Any) -> list[Any]:
+        z, m, usual, out = (Value(emit, v) for v in values)
+        out = xp.where(usual, out, _any_pochhammer(xp, z, m))
+        return [emit.constant(False, dtypes.bool_), *(v.value for v in (z, m, usual, out))]
+
+    any_other = emit.reduce((~usual).value, False, "or", tuple(range(len(z.value.shape))))
+    start = [any_other, *(v.value for v in (z, m, usual, out))]
+    return Value(emit, emit.while_loop(lambda going, *_: going, others, start)[-1])
+
+
+def _any_pochhammer(xp: Any, z: Any, m: Any) -> Any:
+    """`pochhammer` of any numbers: of two numbers up to 0 by sin πz/sin π(z + m) Γ(1 - z)/Γ(1 - z - m), where at two poles the sines
+    have (-1)^m; of large numbers by Stirling's formula, as the logarithms would cancel."""
+    whole, bounded, known = _is_whole(xp, m), xp.abs(m) < INFINITY, xp.is_number(z)
+    # Of z that m swallows, the limit at 0; both stay finite, which infinities are made of below.
+    start = xp.where((xp.abs(z) < 1e-17) & whole & bounded & (m < 0) | ~(xp.abs(z) < INFINITY), 0.0, z)
+    step = xp.where(bounded, m, 0.0)
+    end = start + step
+    pole, pole_end = (start <= 0) & _is_whole(xp, start), (end <= 0) & _is_whole(xp, end)
+    flipped = (start <= 0) & (end <= 0)
+    at_poles = xp.where(_odd_floor(xp, step), -1.0, 1.0)
+    sines = _sine_of(xp, start) / xp.where(pole_end, 1.0, _sine_of(xp, end))
+    sign = xp.where(flipped, xp.where(pole, at_poles, sines), sign_of_gamma(xp, start) * sign_of_gamma(xp, end))
+    a, b = xp.where(flipped, 1 - end, start), xp.where(flipped, 1 - start, end)
+    far = (a >= 10) & (b >= 10)
+    near = xp.exp(xp.lgamma(xp.where(far, 1.0, b)) - xp.lgamma(xp.where(far, 1.0, a)))
+    out = sign * xp.where(far, masses.gamma_quotient(xp, xp.where(far, a, 10.0), xp.where(far, b, 10.0), step), near)
+    out = xp.where(pole, xp.where(pole_end & whole, out, 0.0), xp.where(pole_end, INFINITY, out))
+    # The power of an infinite z, and the limits in m, of which there is none at -∞ but at the poles.
+    power = xp.where(m > 0, xp.where((z < 0) & _odd_floor(xp, step), -INFINITY, INFINITY), 0.0)
+    of_infinite = xp.where(bounded & ((z > 0) | whole), power, math.nan)
+    limit = xp.where(pole, 0.0, xp.where(m > 0, sign_of_gamma(xp, start) * INFINITY, math.nan))
+    out = xp.where(xp.abs(z) < INFINITY, xp.where(bounded, out, limit), of_infinite)
+    return xp.where((m <= 0) & (m >= 0), 1.0, xp.where(known & xp.is_number(m), out, math.nan))
 
 
 # ---- partial derivatives -------------------------------------------------------------------------
@@ -193,6 +242,24 @@ def _with_limit(name: str, limit: float) -> Callable[..., Any]:
     return evaluate
 
 
+def _pochhammer() -> Callable[..., Any]:
+    """SciPy's function; NaN of NaNs, at the poles too; of z = ±∞ the power z^m, and at the poles 0 wherever m is not whole, of
+    both of which it has some."""
+    function = by_scipy("poch")
+
+    def evaluate(z: Any, m: Any) -> Any:
+        out = function(z, m)
+        if np.isfinite(z).all() and np.isfinite(out).all() and not np.isnan(m).any():
+            return out
+        whole, finite = m == np.floor(m), np.isfinite(m)
+        power = np.where(finite & ((z > 0) | whole), np.power(z, m), np.nan)
+        out = np.where(np.isinf(z) & (m != 0), power, out)
+        out = np.where((z <= 0) & (z == np.floor(z)) & np.isfinite(z) & ~whole, 0.0, out)
+        return np.where(np.isnan(m), np.nan, out).astype(z.dtype)
+
+    return evaluate
+
+
 def _log_beta_by_a(a: Any, b: Any, out: Any) -> Any:
     return psi_change_p.bind(a, b)
 
@@ -213,5 +280,5 @@ gamma_p = Special("gamma", "gamma", gamma, _gamma_slope, wide=True)
 gammasgn_p = Special("gammasgn", "gammasgn", sign_of_gamma, ZERO)
 betaln_p = Special("betaln", _with_limit("betaln", -INFINITY), log_beta, _log_beta_by_a, _log_beta_by_b, wide=True)
 beta_p = Special("beta", _with_limit("beta", 0.0), beta, _beta_by_a, _beta_by_b, wide=True)
-poch_p = Special("poch", "poch", pochhammer, _pochhammer_by_z, _pochhammer_by_m, wide=True)
+poch_p = Special("poch", _pochhammer(), pochhammer, _pochhammer_by_z, _pochhammer_by_m, wide=True)
 binom_p = Special("binom", "binom", masses.choices, _binomial_by_n, _binomial_by_k, wide=True)
