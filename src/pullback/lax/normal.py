@@ -18,6 +18,7 @@ from pullback.lax.error_functions import _erfcx_positive, _normal_tail, erfc_inv
 from pullback.lax.family import INEXACT, Elementwise, add_p, like, mul_p, neg_p, sub_p
 from pullback.lax.incomplete import _NEAR, Eager, _log1p, _log_of_quotient, log_ratio
 from pullback.lax.selection import select
+from pullback.lax.special import gaussian_p
 
 _ROOT_HALF = math.sqrt(0.5)
 
@@ -156,7 +157,7 @@ def _times(factor: Any, x: Any) -> Any:
 
 
 def _density(x: Any, out: Any) -> Any:
-    return _times(1 / math.sqrt(2 * math.pi), exp_p.bind(_times(-0.5, mul_p.bind(x, x))))
+    return _times(1 / math.sqrt(2 * math.pi), gaussian_p.bind(x, rate=0.5))
 
 
 def _hazard(x: Any, out: Any) -> Any:
@@ -170,7 +171,8 @@ def _hazard_slope(x: Any, out: Any) -> Any:
     below = erfcx_p.bind(scaled)
     left = _times(_ROOT_HALF, div_p.bind(erfcx_slope(scaled, below), below))
     vanishes = eq_p.bind(out, like(0, x))  # beside an infinite x, too
-    return mul_p.bind(out, select(right, neg_p.bind(add_p.bind(select(vanishes, out, x), out)), left))
+    slope = mul_p.bind(out, select(right, neg_p.bind(add_p.bind(select(vanishes, out, x), out)), left))
+    return select(eq_p.bind(out, like(INFINITY, x)), like(-1, x), slope)  # the limit at -∞
 
 
 def _quantile_slope(p: Any, out: Any) -> Any:

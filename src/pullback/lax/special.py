@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array
+from pullback.core.array import Array, ConcreteArray
 from pullback.core.errors import user_line
-from pullback.lax.elementwise import div_p, eq_p, exp_p, log1p_p, log_p, sign_p
+from pullback.lax.elementwise import and_p, div_p, eq_p, exp_p, log1p_p, log_p, lt_p, or_p, pow_p, sign_p
 from pullback.lax.family import FLOAT, Elementwise, add_p, by_type, constant, like, mul_p, neg_p, sub_p
 from pullback.lax.public import apply, unary
 from pullback.lax.selection import select
@@ -125,11 +125,11 @@ def _in_single(lower: Callable[..., Any]) -> Callable[..., Any]:
     """The lowering `lower`, in float32 for narrower types: the rounding of a polynomial in 8 bits is no
     function."""
 
-    def wider(emit: Any, *xs: Any) -> Any:
+    def wider(emit: Any, *xs: Any, **params: Any) -> Any:
         dtype = xs[0].dtype
         if dtype.itemsize >= 4:
-            return lower(emit, *xs)
-        return emit.convert(lower(emit, *(emit.convert(x, dtypes.float32) for x in xs)), dtype)
+            return lower(emit, *xs, **params)
+        return emit.convert(lower(emit, *(emit.convert(x, dtypes.float32) for x in xs), **params), dtype)
 
     return wider
 
@@ -308,7 +308,22 @@ def _none(name: str, operand: str, why: str) -> Any:
 
 def _gaussian(factor: float) -> Any:
     """factor · exp(-x²)"""
-    return lambda x, out: mul_p.bind(like(factor, x), exp_p.bind(neg_p.bind(mul_p.bind(x, x))))
+    return lambda x, out: mul_p.bind(like(factor, x), gaussian_p.bind(x, rate=1.0))
+
+
+def _evaluate_gaussian(x: Any, *, rate: float) -> Any:
+    return np.exp(x * x * constant(-rate, x))
+
+
+def _lower_gaussian(emit: Any, x: Any, *, rate: float) -> Any:
+    square = emit("multiply", x, x)
+    return emit("exponential", emit("multiply", square, emit.constant(-rate, x.dtype, x.shape)))
+
+
+def _gaussian_slope(x: Any, out: Any, *, rate: float) -> Any:
+    # -2x times rate and function, with the limit 0 of infinite x.
+    inside = select(eq_p.bind(out, like(0, x)), out, x)
+    return mul_p.bind(mul_p.bind(like(-2 * rate, x), inside), out)
 
 
 def _gamma_density(a: Any, x: Any, out: Any) -> Any:
@@ -318,6 +333,34 @@ def _gamma_density(a: Any, x: Any, out: Any) -> Any:
 def _score_by_a(a: Any, x: Any) -> Any:
     """log x - ψ(a), the derivative of the log density by `a`."""
     return gamma_score_p.bind(a, x)
+
+
+def _known_inside(x: Any, *ends: float) -> bool:
+    """Whether it is known that no element is at an end: of values that nothing traces."""
+    return x.__class__ is ConcreteArray and not any(np.any(x._value == end) for end in ends)
+
+
+def _inside(end: Any, x: Any) -> Any:
+    """`x`, a number between the ends where `end` holds: a score that is infinite there is not multiplied by a density of 0."""
+    return select(end, like(0.5, x), x)
+
+
+def _gamma_density_by_a(a: Any, x: Any, out: Any) -> Any:
+    if not _known_inside(x, 0):
+        x = _inside(eq_p.bind(out, like(0, x)), x)
+    return mul_p.bind(out, _score_by_a(a, x))
+
+
+def _gamma_density_by_x(a: Any, x: Any, out: Any) -> Any:
+    if _known_inside(x, 0):
+        return mul_p.bind(out, _density_slope(a, x))
+    # Where the density vanishes at 0: (a - 1 - x) x^(a-2) e^-x / Γ(a), with powers whose derivatives are those at 0, too.
+    one = like(1, a)
+    end = and_p.bind(eq_p.bind(x, like(0, x)), lt_p.bind(one, a))
+    less = sub_p.bind(a, one)
+    power = pow_p.bind(select(end, x, like(1, x)), select(end, sub_p.bind(less, one), one))
+    factor = mul_p.bind(sub_p.bind(less, x), exp_p.bind(neg_p.bind(add_p.bind(x, lgamma_p.bind(a)))))
+    return select(end, mul_p.bind(power, factor), mul_p.bind(out, _density_slope(a, _inside(end, x))))
 
 
 def _density_slope(a: Any, x: Any) -> Any:
@@ -396,8 +439,35 @@ def _beta_slope(a: Any, b: Any, x: Any) -> Any:
 BETA_SCORES = (_beta_score_by_a, _beta_score_by_b, _beta_slope)
 
 
-def _times_score(score: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *values: mul_p.bind(values[-1], score(*values[:-1]))
+def _beta_density_by(score: Callable[..., Any]) -> Callable[..., Any]:
+    def partial(a: Any, b: Any, x: Any, out: Any) -> Any:
+        if not _known_inside(x, 0, 1):
+            x = _inside(eq_p.bind(out, like(0, x)), x)
+        return mul_p.bind(out, score(a, b, x))
+
+    return partial
+
+
+def _beta_density_by_x(a: Any, b: Any, x: Any, out: Any) -> Any:
+    if _known_inside(x, 0, 1):
+        return mul_p.bind(out, _beta_slope(a, b, x))
+    from pullback.lax.gamma_functions import betaln_p
+
+    # Where the density vanishes at an end, as that of the gamma distribution does: with y = x or 1 - x, which is 0 there,
+    # y^(p-2) (1 - y)^(q-2) ((p - 1) (1 - y) - (q - 1) y) / B(p, q), of which the sign changes at 1.
+    one, zero = like(1, x), like(0, x)
+    low = and_p.bind(eq_p.bind(x, zero), lt_p.bind(one, a))
+    high = and_p.bind(eq_p.bind(x, one), lt_p.bind(one, b))
+    end = or_p.bind(low, high)
+    p, q = sub_p.bind(select(high, b, a), one), sub_p.bind(select(high, a, b), one)
+    y = select(high, sub_p.bind(one, x), select(low, x, like(0.5, x)))
+    rest = sub_p.bind(one, y)
+    first = pow_p.bind(y, select(end, sub_p.bind(p, one), one))
+    second = pow_p.bind(rest, select(end, sub_p.bind(q, one), one))
+    factor = mul_p.bind(sub_p.bind(mul_p.bind(p, rest), mul_p.bind(q, y)), exp_p.bind(neg_p.bind(betaln_p.bind(a, b))))
+    at_end = mul_p.bind(mul_p.bind(first, second), factor)
+    at_end = select(high, neg_p.bind(at_end), at_end)
+    return select(end, at_end, mul_p.bind(out, _beta_slope(a, b, _inside(end, x))))
 
 
 def _betainc_by(first: int) -> Any:
@@ -462,6 +532,8 @@ _ROOT_PI = float(np.sqrt(np.pi))
 
 # ---- the table -----------------------------------------------------------------------------------
 # fmt: off
+#: exp(-rate x²)
+gaussian_p = Elementwise("gaussian", FLOAT, _in_own_precision(_evaluate_gaussian), _gaussian_slope, hlo=_in_single(_lower_gaussian), cost=10)
 erf_p     = Elementwise("erf",     FLOAT, _scipy("erf"),    _gaussian(2 / _ROOT_PI), hlo=_wide("chlo.erf"), cost=20,
                         xla_from={4: 1 << 16, 8: 1 << 18})
 erfc_p    = Elementwise("erfc",    FLOAT, _scipy("erfc"),   _gaussian(-2 / _ROOT_PI), hlo=_wide("chlo.erfc"), cost=20,
@@ -480,8 +552,7 @@ polygamma_p = Elementwise("polygamma", FLOAT, _in_own_precision(_polygamma), _no
 zeta_p    = Elementwise("zeta",    FLOAT, _in_own_precision(_zeta),
                         _zeta_by_exponent, _zeta_by_q, hlo=_lower_zeta, cost=20)
 zeta_by_exponent_p = Iterated("zeta_by_exponent", "zeta_by_exponent", _zeta_by_exponent, _zeta_by_both)
-gamma_density_p = Iterated("gamma_density", "gamma_density", lambda a, x, out: mul_p.bind(out, _score_by_a(a, x)),
-                           lambda a, x, out: mul_p.bind(out, _density_slope(a, x)))
+gamma_density_p = Iterated("gamma_density", "gamma_density", _gamma_density_by_a, _gamma_density_by_x)
 gamma_score_p = Iterated("gamma_score", "gamma_score", lambda a, x, out: neg_p.bind(_trigamma(a)),
                          lambda a, x, out: div_p.bind(like(1, x), x))
 psi_change_p = Iterated("psi_change", "psi_change", lambda a, b, out: sub_p.bind(_trigamma(a), _trigamma(add_p.bind(a, b))),
@@ -493,7 +564,7 @@ igammac_p = Iterated("igammac", "gamma_above", lambda a, x, out: neg_p.bind(igam
 igamma_grad_a_p = Iterated("igamma_grad_a", "gamma_below_by_a", _once_more(lambda: igamma_grad_a_p), _grad_a_by_x)
 random_gamma_grad_p = Iterated("random_gamma_grad", "gamma_sample_by_a", _once_more(lambda: random_gamma_grad_p),
                                _random_gamma_by_sample)
-beta_density_p = Iterated("beta_density", "beta_density", *map(_times_score, BETA_SCORES))
+beta_density_p = Iterated("beta_density", "beta_density", *map(_beta_density_by, BETA_SCORES[:2]), _beta_density_by_x)
 regularized_incomplete_beta_p = Iterated(
     "regularized_incomplete_beta", "beta_below", _betainc_by(0), _betainc_by(1), _beta_density,
     evaluate=_in_double(_scipy("betainc")))  # SciPy's in float32 has five digits
@@ -621,7 +692,7 @@ def betainc(a: Any, b: Any, x: Any) -> Array:
 
 __all__ = [
     "bessel_i0e", "bessel_i0e_p", "bessel_i1e", "bessel_i1e_p", "beta_density_p", "betainc", "digamma", "digamma_p",
-    "erf", "erf_inv", "erf_inv_p", "erf_p", "erfc", "erfc_p", "gamma_density_p", "gamma_score_p", "igamma", "igamma_grad_a",
+    "erf", "erf_inv", "erf_inv_p", "erf_p", "erfc", "erfc_p", "gamma_density_p", "gamma_score_p", "gaussian_p", "igamma", "igamma_grad_a",
     "igamma_grad_a_p", "igamma_p", "igammac", "igammac_p", "incomplete_beta_by_p", "lgamma", "lgamma_p", "polygamma",
     "polygamma_p", "psi_change_p", "random_gamma_grad", "regularized_incomplete_beta_p", "trigamma_p", "zeta",
     "zeta_by_exponent_p", "zeta_p",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 
 from pullback.lax import gamma_functions as g
@@ -27,6 +28,9 @@ for primitive, x in (
         Row(primitive.name, "edges", primitive.bind, (EDGES,), order=0, vmap=False, compiled_tol=1e-13),
     ]
 ROWS += [
+    Row("gaussian", "float64", lambda x: s.gaussian_p.bind(x, rate=0.5), (BOTH,)),
+    Row("gaussian", "bfloat16", lambda x: s.gaussian_p.bind(x, rate=1.0), (BOTH.astype(ml_dtypes.bfloat16),), order=0),
+    Row("gaussian", "edges", lambda x: s.gaussian_p.bind(x, rate=0.5), (EDGES,), order=0),
     Row("gammasgn", "float64", g.gammasgn_p.bind, (np.array([-0.4, -1.5, 3.0]),)),
     Row("gammasgn", "edges", g.gammasgn_p.bind, (np.array([0.0, -0.0, -0.5, -1.5, 3.0, np.inf, np.nan]),), order=0),
 ]

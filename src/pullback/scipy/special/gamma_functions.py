@@ -200,7 +200,8 @@ def factorial(n: Any, exact: bool = False) -> Array:
     if exact:
         raise here(NotImplementedError, "factorial with exact=True", "; math.factorial has whole numbers of any size")
     n = operand("factorial", n, weak=True, error=TypeError)
-    return select(u.less(n, 0), like(0, n), apply(g.gamma_p, u.add(n, 1)))
+    negative = u.less(n, 0)
+    return select(negative, like(0, n), apply(g.gamma_p, u.add(select(negative, like(0, n), n), 1)))
 
 
 @planned

@@ -45,6 +45,12 @@ def _tail(z: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
     return upper, tail, jnp.where(end, -math.inf, log)
 
 
+def _log_of_probability(z: Any, a: Any, b: Any, lower: bool) -> Any:
+    outside = z <= 0 if lower else z >= 1
+    upper, tail, log_tail = _tail(instead(outside, z, 0.5), a, b)
+    return instead(outside, log_of_tail(upper != lower, tail, log_tail), -math.inf)
+
+
 #: So many pairs of terms of the continued fraction, closed by the limit of the rest, are exact to a
 #: few units of the last place for probabilities of less than 1e-30 (measured for shapes up to 1e4).
 _PAIRS = 6
@@ -109,8 +115,7 @@ def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> logcdf(0.25, 2.0, 3.0)
     Array(-1.3404849, dtype=float32, weak_type=True)
     """
-    upper, tail, log_tail = _tail(standardized(x, loc, scale), a, b)
-    return log_of_tail(~upper, tail, log_tail)
+    return _log_of_probability(standardized(x, loc, scale), a, b, lower=True)
 
 
 @family
@@ -129,8 +134,7 @@ def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Array:
     >>> logsf(0.25, 2.0, 3.0)
     Array(-0.3034304, dtype=float32, weak_type=True)
     """
-    upper, tail, log_tail = _tail(standardized(x, loc, scale), a, b)
-    return log_of_tail(upper, tail, log_tail)
+    return _log_of_probability(standardized(x, loc, scale), a, b, lower=False)
 
 
 __all__ = ["cdf", "logcdf", "logpdf", "logsf", "pdf", "sf"]

@@ -38,15 +38,18 @@ def above(z: Any, a: Any) -> Any:
 
 
 def log_below(z: Any, a: Any) -> Any:
-    outside = z <= 0
-    log = _log_of_smaller(instead(outside, z, 1.0), a, lower=True)
-    return jnp.where(outside, -math.inf, log)
+    return _log_of_probability(z, a, lower=True)
 
 
 def log_above(z: Any, a: Any) -> Any:
-    outside = z <= 0
-    log = _log_of_smaller(instead(outside, z, 1.0), a, lower=False)
-    return jnp.where(outside, 0.0, log)
+    return _log_of_probability(z, a, lower=False)
+
+
+def _log_of_probability(z: Any, a: Any, lower: bool) -> Any:
+    outside, end = z <= 0, z == math.inf
+    log = _log_of_smaller(instead(outside | end, z, 1.0), a, lower)
+    none, all_ = (outside, end) if lower else (end, outside)
+    return jnp.where(none, -math.inf, instead(all_, log, 0.0))
 
 
 def _log_of_smaller(z: Any, a: Any, lower: bool) -> Any:
