@@ -1,5 +1,6 @@
 """checkpoint: same derivatives as the plain function, at any nesting, with closures; recomputation only where the policy wants it."""
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -224,6 +225,23 @@ def test_offloading_stores() -> None:
         policies.save_and_offload_only_these_names(
             names_which_can_be_saved=["a"], names_which_can_be_offloaded=["a"], offload_src="device", offload_dst="host"
         )
+
+
+def test_policies_are_pickled_as_what_makes_them() -> None:
+    named = policies.save_only_these_names("a", "b")
+    made = [
+        policies.everything_saveable, policies.dots_saveable, named, policies.save_any_names_but_these("a"),
+        policies.save_anything_except_these_names("a"), policies.save_from_both_policies(policies.dots_saveable, named),
+        policies.save_and_offload_only_these_names(
+            names_which_can_be_saved=["a"], names_which_can_be_offloaded=["b"], offload_src="device", offload_dst="pinned_host"
+        ),
+        policies.offload_dot_with_no_batch_dims(offload_src="device", offload_dst="pinned_host"),
+    ]  # fmt: skip
+    for policy in made:
+        assert pickle.loads(pickle.dumps(policy)) is policy
+    assert repr(named) == "save_only_these_names('a', 'b')"
+    with pytest.raises(TypeError, match="offload_dst"):
+        policies.offload_dot_with_no_batch_dims("device")
 
 
 def test_policies_that_say_what_they_mean() -> None:

@@ -7,14 +7,15 @@ are then stored for each step). Other loops and branches are one operation each,
 asks: what they need is computed again.
 
 Equal calls of the functions that make policies give the same policy: what is derived for one is
-found again.
+found again. It is pickled as the call that makes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cache, wraps
+from inspect import signature
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pullback.core.errors import user_line
 
@@ -70,6 +71,41 @@ class Offloadable(NamedTuple):
     dst: str
 
 
+class _Made:
+    """The policy that `maker(*args)` makes, where `maker` is known by its name."""
+
+    __slots__ = ("args", "maker", "policy")
+
+    def __init__(self, maker: Callable[..., Policy], args: tuple[Any, ...], policy: Policy) -> None:
+        self.maker, self.args, self.policy = maker, args, policy
+
+    def __call__(self, prim: Primitive, *types: Any, **params: Param) -> Any:
+        return self.policy(prim, *types, **params)
+
+    def __reduce__(self) -> Any:
+        return self.maker, self.args
+
+    def __repr__(self) -> str:
+        return f"{self.maker.__name__}({', '.join(map(repr, self.args))})"
+
+
+M = TypeVar("M", bound=Callable[..., Policy])
+
+
+def _made(maker: M) -> M:
+    """A function that makes policies, which are the same for equal arguments and can be pickled."""
+
+    @cache
+    def make(*args: Any) -> Policy:
+        return _Made(kept, args, maker(*args))
+
+    @wraps(maker)
+    def kept(*args: Any, **named: Any) -> Policy:
+        return make(*(signature(maker).bind(*args, **named).args if named else args))
+
+    return kept  # type: ignore[return-value]
+
+
 def everything_saveable(*_: object, **__: Param) -> bool:
     """Store everything, as if there were no checkpoint: no recomputation.
 
@@ -123,7 +159,7 @@ def dots_with_no_batch_dims_saveable(prim: Primitive, *_: object, **params: Para
     return bool(prim.name == "dot_general" and not params["dimension_numbers"][1][0])
 
 
-@cache
+@_made
 def save_only_these_names(*names_which_can_be_saved: str) -> Policy:
     """Store the values marked by `checkpoint_name` with one of these names.
 
@@ -142,7 +178,7 @@ def save_only_these_names(*names_which_can_be_saved: str) -> Policy:
     return policy
 
 
-@cache
+@_made
 def save_any_names_but_these(*names_not_to_save: str) -> Policy:
     """Store the values marked by `checkpoint_name`, except with these names; nothing else.
 
@@ -163,7 +199,7 @@ def save_any_names_but_these(*names_not_to_save: str) -> Policy:
     return policy
 
 
-@cache
+@_made
 def save_anything_except_these_names(*names_not_to_save: str) -> Policy:
     """Store everything, except values marked by `checkpoint_name` with these names.
 
@@ -182,7 +218,7 @@ def save_anything_except_these_names(*names_not_to_save: str) -> Policy:
     return policy
 
 
-@cache
+@_made
 def save_from_both_policies(policy_1: Policy, policy_2: Policy) -> Policy:
     """Store what either policy stores; where one offloads, what it says.
 
@@ -203,7 +239,7 @@ def save_from_both_policies(policy_1: Policy, policy_2: Policy) -> Policy:
     return policy
 
 
-@cache
+@_made
 def offload_dot_with_no_batch_dims(offload_src: str, offload_dst: str) -> Policy:
     """Move the results of contractions without batch axes from the memory `offload_src` to
     `offload_dst` (see `Offloadable`).
@@ -252,7 +288,7 @@ def save_and_offload_only_these_names(
     return _by_names(saved, offloaded, Offloadable(offload_src, offload_dst))
 
 
-@cache
+@_made
 def _by_names(saved: frozenset[str], offloaded: frozenset[str], offload: Offloadable) -> Policy:
     def policy(prim: Primitive, *_: object, **params: Param) -> Decision | Offloadable | bool:
         label = params["label"] if prim.name == "name" else None
