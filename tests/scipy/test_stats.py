@@ -13,7 +13,7 @@ from scipy import stats as scipy_stats
 
 import pullback as pb
 import pullback.numpy as jnp
-from pullback.scipy import stats
+from pullback.scipy import special, stats
 
 X = np.float64([-40.0, -7.5, -2.0, -0.5, 0.25, 1.0, 3.0, 30.0])
 POSITIVE = np.float64([1e-6, 0.1, 0.7, 1.0, 2.5, 8.0, 40.0])
@@ -153,6 +153,27 @@ def test_edges() -> None:
     assert pb.grad(lambda p: stats.binom.logpmf(0, 3, p))(0.0) == -3.0
     for f, wrong in [(stats.norm.cdf, (0.0, 0.0, -1.0)), (stats.gamma.sf, (1.0, 0.0)), (stats.geom.pmf, (1, 1.5))]:
         assert np.isnan(f(*wrong)), f
+
+
+def test_compiled_nans_whose_size_is_taken() -> None:
+    """NaN of NaNs also where the compiler knows that an operand is an absolute value, of which it takes |x| >= 0 to hold always."""
+    one = 1.5
+    calls = [
+        lambda x: special.gammainc(one, x), lambda x: special.gammaincc(x, one), lambda x: special.betainc(one, x, 0.5),
+        lambda x: special.betainc(one, one, x), lambda x: special.zeta(x + 1, one), lambda x: special.poch(x, one),
+        lambda x: special.beta(x, one), lambda x: stats.gennorm.cdf(x, one), lambda x: stats.gennorm.cdf(-one, x),
+        lambda x: stats.poisson.pmf(0.5, x), lambda x: stats.poisson.logpmf(x, one), lambda x: stats.gamma.pdf(x, one),
+        lambda x: stats.chi2.sf(x, one), lambda x: stats.vonmises.pdf(one, x), lambda x: stats.truncnorm.pdf(x, 0.0, 2.0),
+        lambda x: stats.t.logpdf(x, one), lambda x: stats.nbinom.pmf(1, x, 0.5),
+    ]  # fmt: skip
+    sizes = np.array([np.nan, 0.75], np.float32)
+    compiled = pb.jit(lambda x: [call(jnp.abs(x)) for call in calls])(sizes)
+    for i, (call, got) in enumerate(zip(calls, compiled)):
+        assert np.isnan(got[0]), i
+        np.testing.assert_allclose(got, call(sizes), rtol=1e-5, err_msg=str(i))
+    assert np.isnan(pb.jit(stats.truncnorm.pdf)(0.75, 0.75, 0.75)) and np.isnan(
+        stats.truncnorm.logpdf(0.75, 0.75, 0.75)
+    )
 
 
 def test_infinite_and_huge_parameters() -> None:

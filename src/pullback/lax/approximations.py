@@ -216,7 +216,11 @@ def lower_in_float64(formula: Callable[..., Any]) -> Callable[..., Any]:
         wide = [Value(emit, emit.convert(emit.broadcast(x, shape), dtypes.float64)) for x in operands]
         epsilon = 1e-17 if dtype == dtypes.float64 else 1e-10
         xp = Approximating(emit, dtype != dtypes.float64, dtypes.float64)
-        return emit.convert(formula(xp, epsilon, *wide, **params).value, dtype)
+        out = formula(xp, epsilon, *wide, **params)
+        # NaN of NaNs is not left to the formula: the compiler takes comparisons like |x| >= 0 to hold of NaN, too.
+        for x in wide:
+            out = xp.where(xp.is_number(x), out, math.nan)
+        return emit.convert(out.value, dtype)
 
     return lower
 

@@ -49,7 +49,7 @@ if they are of different ranks)."""
 #: What a domain is called, and whether a parameter is in it.
 _DOMAINS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "positive": ("> 0", lambda p: p > 0),
-    "not negative": ("≥ 0", lambda p: p >= 0),
+    "not negative": ("≥ 0", lambda p: (p >= 0) & (p == p)),  # to compilers |NaN| is ≥ 0
     "a probability": ("in [0, 1]", lambda p: (p >= 0) & (p <= 1)),
     "inside the unit": ("in (0, 1)", lambda p: (p > 0) & (p < 1)),
 }

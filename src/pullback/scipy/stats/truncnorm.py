@@ -60,7 +60,9 @@ def _log_density(z: Any, a: Any, b: Any) -> Any:
     """Where `z` is outside of the support, and the logarithm of the density inside."""
     outside = (z < a) | (z > b)
     inside = instead(outside, z, 0.0)
-    return outside, -0.5 * (inside * inside + LOG_2PI) - _log_mass(a, b)
+    ordered = a < b
+    mass = _log_mass(jnp.where(ordered, a, -1.0), jnp.where(ordered, b, 1.0))
+    return outside, jnp.where(ordered, -0.5 * (inside * inside + LOG_2PI) - mass, math.nan)
 
 
 @family.strong
