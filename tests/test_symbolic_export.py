@@ -21,12 +21,14 @@ from pullback import (
     lax,
     make_jaxpr,
     nn,
+    ops,
     random,
     tree,
     vmap,
 )
 from pullback import export as ex
 from pullback.core.dimensions import evaluate
+from pullback.scipy import stats
 
 F = jnp.float32
 SIZES = [{"a": 5, "b": 3, "c": 2}, {"a": 1, "b": 1, "c": 1}]
@@ -132,6 +134,9 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "classes": (lambda x: (nn.one_hot(x.astype(int), x.shape[0]), nn.one_hot(x.astype("int8"), x.shape[1] + 1, axis=0)), ("a, b",)),
     "heads": (lambda x: (nn.dot_product_attention(x, x, x, is_causal=True), nn.dot_product_attention(x, x, x, scale=x[0, 0, 0, 0])), ("2, a, b, c",)),
     "remainders": (lambda x: lax.scan(lambda c, e: (c + e, c * e), 0.0, x[1:], reverse=True, unroll=2), ("a",)),
+    "buckets": (lambda x: [f(x, jnp.arange(x.shape[0]) // 2, 4, bucket_size=2) for f in (ops.segment_sum, ops.segment_max, ops.segment_prod)],
+                ("a, b",)),
+    "standard errors": (lambda x: (stats.sem(x), stats.sem(x, axis=1), stats.sem(x, axis=None)), ("a, b",)),
     "einsum": (lambda x, y: jnp.einsum("ij,jk,ik->i", x, y, x @ y), ("a, b", "b, 4")),
 }  # fmt: skip
 

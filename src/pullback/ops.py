@@ -205,7 +205,7 @@ def _segments(
     ids = ids.astype(dtypes.default_dtype(int))
     inside = (ids >= 0) & (ids < n)
     ids = jnp.clip(ids, 0, max(n - 1, 0))
-    cell = ids + n * (np.arange(rows.shape[0]) // size)
+    cell = ids + n * (jnp.arange(rows.shape[0]) // size)
     cell = cell if how is CLIP else jnp.where(inside, cell, -1)
     parts = scattered(cell, buckets * n, False, FILL_OR_DROP).reshape((buckets, n, *rest))
     if not buckets:

@@ -319,6 +319,7 @@ def test_samples() -> None:
     assert pb.jit(stats.rankdata)(np.array([3, 1, 3])).tolist() == [2.5, 1.0, 2.5]
     for error, call in [
         (ValueError, lambda: stats.rankdata(a, "best")),
+        (ValueError, lambda: stats.rankdata(jnp.float32(1.0), axis=0)),
         (NotImplementedError, lambda: stats.mode(a, nan_policy="omit")),
         (ValueError, lambda: stats.sem(a, nan_policy="raise")),
         (ValueError, lambda: stats.mode(a, axis=2)),

@@ -96,8 +96,7 @@ def rankdata(a: Any, method: str = "average", *, axis: int | None = None, nan_po
     _propagates_only("rankdata", nan_policy)
     if method not in ("average", "min", "max", "dense", "ordinal"):
         raise here(ValueError, f"rankdata: method must be average, min, max, dense or ordinal, got {method!r:.100}")
-    x = jnp.atleast_1d(array_like(a, "rankdata"))
-    x, axis_ = along(x, axis)
+    x, axis_ = along(array_like(a, "rankdata"), axis)
     x = jnp.moveaxis(x, axis_, -1)
     floats = dtypes.canonicalize(dtypes.float64)
     n = x.shape[-1]
@@ -151,7 +150,8 @@ def sem(a: Any, axis: int | None = 0, ddof: int = 1, nan_policy: str = "propagat
         spread = jnp.nanstd(x, axis, ddof=ddof, keepdims=keepdims)
         return spread / jnp.sqrt(n.astype(spread.dtype))
     spread = jnp.std(x, axis, ddof=ddof, keepdims=keepdims)
-    return spread / math.sqrt(x.shape[axis])
+    n = x.shape[axis]
+    return spread / (math.sqrt(n) if n.__class__ is int else jnp.sqrt(n).astype(spread.dtype))
 
 
 __all__ = ["mode", "rankdata", "sem"]
