@@ -28,7 +28,7 @@ from pullback import (
 )
 from pullback import export as ex
 from pullback.core.dimensions import evaluate
-from pullback.scipy import stats
+from pullback.scipy import fft, signal, stats
 
 F = jnp.float32
 SIZES = [{"a": 5, "b": 3, "c": 2}, {"a": 1, "b": 1, "c": 1}]
@@ -136,6 +136,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "remainders": (lambda x: lax.scan(lambda c, e: (c + e, c * e), 0.0, x[1:], reverse=True, unroll=2), ("a",)),
     "buckets": (lambda x: [f(x, jnp.arange(x.shape[0]) // 2, 4, bucket_size=2) for f in (ops.segment_sum, ops.segment_max, ops.segment_prod)],
                 ("a, b",)),
+    "cosines": (lambda x: (fft.dct(x, 3), fft.dct(x, 4, axis=0), fft.idct(x), signal.detrend(x)), ("a, b",)),
     "standard errors": (lambda x: (stats.sem(x), stats.sem(x, axis=1), stats.sem(x, axis=None)), ("a, b",)),
     "einsum": (lambda x, y: jnp.einsum("ij,jk,ik->i", x, y, x @ y), ("a, b", "b, 4")),
 }  # fmt: skip

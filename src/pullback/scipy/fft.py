@@ -152,9 +152,10 @@ def _plain(x: Array, kind: int, n: int) -> Array:
     to_complex = dtypes.to_complex(x.dtype)
 
     def rotation(angles: Any) -> Any:
-        return np.exp(1j * np.pi * angles).astype(to_complex)
+        return xp.exp(1j * np.pi * angles).astype(to_complex)
 
-    k = np.arange(n)
+    xp: Any = np if isinstance(n, int) else jnp  # sizes that are symbolic have their numbers in the program
+    k = xp.arange(n)
     if kind == 1:
         return jnp.fft.rfft(jnp.concatenate([x, x[..., n - 2 : 0 : -1]], -1)).real
     if kind == 2:
@@ -163,7 +164,7 @@ def _plain(x: Array, kind: int, n: int) -> Array:
     if kind == 3:
         mirrored = jnp.concatenate([jnp.zeros_like(x[..., :1]), x[..., :0:-1]], -1)
         v = jnp.fft.ifft((x - 1j * mirrored) * rotation(k / (2 * n)), norm="forward").real
-        place = np.where(k % 2, n - 1 - k // 2, k // 2)
+        place = xp.where(k % 2 == 1, n - 1 - k // 2, k // 2)
         return v[..., place]
     v = x * rotation(-k / (2 * n))
     return 2 * (jnp.fft.fft(v, 2 * n)[..., :n] * rotation(-(2 * k + 1) / (4 * n))).real

@@ -87,8 +87,10 @@ def _straightened(x: Array, axis: int) -> Array:
     x = _centred(x, axis)
     if n == 1:
         return x
-    t = np.arange(n) - (n - 1) / 2
-    t /= math.sqrt((n**3 - n) / 12)  # the root of Σ t²
+    known = isinstance(n, int)
+    t: Any = (np if known else jnp).arange(n) - (n - 1) / 2
+    # By the root of Σ t², which is at least 1/2 unless there is one element.
+    t = t / (math.sqrt((n**3 - n) / 12) if known else jnp.sqrt(jnp.maximum(jnp.sum(t * t), 0.5)))
     t = t.astype(dtypes.to_real(x.dtype))
     slope = jnp.tensordot(t, x, ((0,), (axis,)), precision="highest")
     return x - jnp.expand_dims(slope, axis) * t.reshape([n if i == axis else 1 for i in range(len(x.shape))])
