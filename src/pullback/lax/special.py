@@ -451,8 +451,6 @@ def _beta_density_by(score: Callable[..., Any]) -> Callable[..., Any]:
 def _beta_density_by_x(a: Any, b: Any, x: Any, out: Any) -> Any:
     if _known_inside(x, 0, 1):
         return mul_p.bind(out, _beta_slope(a, b, x))
-    from pullback.lax.gamma_functions import betaln_p
-
     # Where the density vanishes at an end, as that of the gamma distribution does: with y = x or 1 - x, which is 0 there,
     # y^(p-2) (1 - y)^(q-2) ((p - 1) (1 - y) - (q - 1) y) / B(p, q), of which the sign changes at 1.
     one, zero = like(1, x), like(0, x)
@@ -464,7 +462,8 @@ def _beta_density_by_x(a: Any, b: Any, x: Any, out: Any) -> Any:
     rest = sub_p.bind(one, y)
     first = pow_p.bind(y, select(end, sub_p.bind(p, one), one))
     second = pow_p.bind(rest, select(end, sub_p.bind(q, one), one))
-    factor = mul_p.bind(sub_p.bind(mul_p.bind(p, rest), mul_p.bind(q, y)), exp_p.bind(neg_p.bind(betaln_p.bind(a, b))))
+    log_scale = sub_p.bind(lgamma_p.bind(add_p.bind(a, b)), add_p.bind(lgamma_p.bind(a), lgamma_p.bind(b)))
+    factor = mul_p.bind(sub_p.bind(mul_p.bind(p, rest), mul_p.bind(q, y)), exp_p.bind(log_scale))
     at_end = mul_p.bind(mul_p.bind(first, second), factor)
     at_end = select(high, neg_p.bind(at_end), at_end)
     return select(end, at_end, mul_p.bind(out, _beta_slope(a, b, _inside(end, x))))

@@ -79,10 +79,10 @@ class _Made:
     def __init__(self, maker: Callable[..., Policy], args: tuple[Any, ...], policy: Policy) -> None:
         self.maker, self.args, self.policy = maker, args, policy
 
-    def __call__(self, prim: Primitive, *types: Any, **params: Param) -> Any:
+    def __call__(self, prim: Primitive, *types: object, **params: Param) -> Decision | Offloadable | bool:
         return self.policy(prim, *types, **params)
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Callable[..., Policy], tuple[object, ...]]:
         return self.maker, self.args
 
     def __repr__(self) -> str:
@@ -96,11 +96,11 @@ def _made(maker: M) -> M:
     """A function that makes policies, which are the same for equal arguments and can be pickled."""
 
     @cache
-    def make(*args: Any) -> Policy:
+    def make(*args: object) -> Policy:
         return _Made(kept, args, maker(*args))
 
     @wraps(maker)
-    def kept(*args: Any, **named: Any) -> Policy:
+    def kept(*args: object, **named: object) -> Policy:
         return make(*(signature(maker).bind(*args, **named).args if named else args))
 
     return kept  # type: ignore[return-value]
