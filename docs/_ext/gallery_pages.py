@@ -47,7 +47,7 @@ def _page(name: str, title: str, text: str, source: str, said: str) -> str:
 :class: figure
 ```
 
-What it says when it is run (`python -m examples {name}{'' if FULL else ' --small'}`), each number beside what it should be:
+What it says when it is run (`python -m examples {name}{"" if FULL else " --small"}`), each number beside what it should be:
 
 ```text
 {said}
