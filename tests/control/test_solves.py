@@ -285,7 +285,7 @@ def powers(x: Any, t: Any) -> Any:
     return x * jnp.exp(t), x
 
 
-LOOPS: dict[str, Callable[[Any], Any]] = {
+LOSSES: dict[str, Callable[[Any], Any]] = {
     "scan": lambda a: lax.scan(powers, 1.0, a)[0],
     "reversed scan": lambda a: lax.scan(powers, 1.0, a, reverse=True)[1] @ a,
     "checkpointed scan": lambda a: lax.scan(powers, 1.0, a, checkpoints=2)[0],
@@ -296,10 +296,10 @@ LOOPS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", LOSSES)
 def test_equations_with_gradients_of_control_flow(loop: str) -> None:
     # Transposed, a loop may have constants of its own, which nothing else in the operation has.
-    slope = pb.grad(lambda a, scale: 0.1 * LOOPS[loop](a[:, None].repeat(2, 1).mean(1)) + scale * jnp.sum(a**2))
+    slope = pb.grad(lambda a, scale: 0.1 * LOSSES[loop](a[:, None].repeat(2, 1).mean(1)) + scale * jnp.sum(a**2))
     found = pb.jit(lambda scale: lax.custom_root(lambda a: slope(a, scale), jnp.zeros(3), newton, dense).sum())
     difference = (found(1.0 + 1e-4) - found(1.0 - 1e-4)) / 2e-4
     np.testing.assert_allclose(pb.jit(pb.grad(found))(1.0), difference, rtol=1e-6)
