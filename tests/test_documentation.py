@@ -125,6 +125,26 @@ def reference() -> Any:
 REFERENCE = [page for pages in reference().SECTIONS.values() for page in pages]
 
 
+def test_the_reference_has_every_public_name() -> None:
+    """What there is of JAX's public names (tools/api/surface.txt) is on the page of its module."""
+    names: dict[str, set[str]] = {}
+    for page in REFERENCE:
+        names[page] = set(reference().public_names(importlib.import_module(page)))
+    missing, module = [], ""
+    for line in (ROOT / "tools" / "api" / "surface.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            module = line[1:-1]
+            continue
+        name = line.partition("(")[0]
+        try:
+            value = getattr(importlib.import_module(module), name) if name and not name.startswith("#") else importlib
+        except (ImportError, AttributeError):  # what is not there is another test's
+            continue
+        if not isinstance(value, types.ModuleType) and name not in names.get(module, ()):
+            missing.append(f"{module}.{name}")
+    assert not missing
+
+
 @pytest.mark.parametrize("page", REFERENCE)
 def test_reference_is_in_markdown(page: str) -> None:
     """Signs outside of code are escaped, those of code are not, also where code goes on on the next line."""
