@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pullback.core import dtypes
 from pullback.core.effects import Effect
-from pullback.core.errors import user_line
+from pullback.core.errors import see, user_line
 from pullback.core.primitive import Primitive
 from pullback.core.types import ShapedArray
 from pullback.lax.reductions import reduce_and_p
@@ -71,7 +71,7 @@ warn_unless_p = WarnUnless()
 def warn_unless(holds: Value, message: str) -> None:
     """Give the message, with the user's line, as a `ConvergenceWarning` when the program runs,
     unless the boolean scalar is true."""
-    warn_unless_p.bind(holds, message=f"{message}, at {user_line()}")
+    warn_unless_p.bind(holds, message=f"{message}, at {user_line()}{see('convergence')}")
 
 
 __all__ = ["ConvergenceWarning", "warn_unless", "warn_unless_p"]

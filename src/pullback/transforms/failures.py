@@ -18,6 +18,7 @@ from pullback.core.errors import (
     Location,
     UnexpectedTracerError,
     describe_location,
+    see,
     source_location,
     user_line,
 )
@@ -209,7 +210,7 @@ class Error:
         'JaxRuntimeError'
         """
         message = self.get()
-        return None if message is None else JaxRuntimeError(message)
+        return None if message is None else JaxRuntimeError(message + see("checks"))
 
     def throw(self) -> None:
         """Raise JaxRuntimeError if there is an error. Inside another checkified function, it
