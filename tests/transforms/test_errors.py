@@ -1,5 +1,8 @@
 """Misuse: the documented error type, and a message that names what, where (this file) and what to do."""
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -94,3 +97,44 @@ def test_debug_nans_names_operation_and_line():
         with pytest.raises(FloatingPointError, match="nan"):
             pb.grad(lambda x: jnp.sqrt(x) * 0.0)(-1.0)
     assert np.isnan(jnp.log(jnp.array(-1.0)))
+
+
+LOSING = {
+    "math": lambda x: math.sin(x) * x,
+    "float": lambda x: float(x) ** 2,
+    "complex": lambda x: abs(complex(x)) ** 2,
+    "tolist": lambda x: x.tolist() * x,
+    "min": lambda x: math.fsum([x, x]),
+}
+KEEPING = {
+    "a comparison": (lambda x: x if x > 1 else 3 * x, 3.0),
+    "an integer": (lambda x: x * int(x + 2), 2.0),
+    "a constant": (lambda x: x * float(pb.lax.stop_gradient(x)), 0.5),
+    "a text": (lambda x: x * len(f"{x:.1f}"), 3.0),
+    "a value that does not depend on it": (lambda x: x * float(jnp.sin(jnp.zeros(()))), 0.0),
+}
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        pb.grad,
+        lambda f: lambda x: pb.jvp(f, (x,), (1.0,)),
+        lambda f: lambda x: pb.vjp(f, x),
+        lambda f: lambda x: pb.linearize(f, x),
+        pb.hessian,
+    ],
+)
+@pytest.mark.parametrize("f", LOSING)
+def test_numbers_without_their_derivative_are_refused(f: Any, transform: Any) -> None:
+    """JAX refuses them, too: the derivative would be wrong, and nothing would say so."""
+    with pytest.raises(pb.errors.ConcretizationTypeError, match=r"is being differentiated.*stop_gradient"):
+        transform(LOSING[f])(0.5)
+    LOSING[f](jnp.array(0.5))  # without differentiation a number is a number
+
+
+@pytest.mark.parametrize("f", KEEPING)
+def test_what_has_no_derivative_may_be_asked_for(f: Any) -> None:
+    function, slope = KEEPING[f]
+    assert pb.grad(function)(0.5) == slope
+    assert pb.jvp(function, (0.5,), (1.0,))[1] == slope

@@ -166,7 +166,7 @@ class Array:
 
     def __setitem__(self, index: Argument, value: Operand) -> None:
         raise TypeError(
-            f"'{type(self).__name__}' object does not support item assignment: arrays are immutable. "
+            f"an Array does not support item assignment, at {user_line()}: arrays are immutable. "
             f"Instead of `x[idx] = y`, write `x = x.at[idx].set(y)`.{see('in-place')}"
         )
 
@@ -317,7 +317,7 @@ class ConcreteArray(Array):
 
     def __array__(self, dtype: Argument = None, copy: bool | None = None) -> NumPyArray:
         value = self._value
-        if value.dtype.type is np.void:
+        if value.dtype.type is np.void and value.dtype == dtypes.KEY:
             raise _opaque(self)
         if dtype is not None and value.dtype != dtype:
             if copy is False:

@@ -130,6 +130,9 @@ class Tracer(Array):
     # the sum of the diagonal.
     __slots__ = ("_trace",)
     _trace: Trace
+    #: Whether it has a derivative that Python's numbers would not have.
+    #: Example: `x` in `grad(f)(2.0)` while f runs.
+    differentiated = False
 
     @property
     def _type(self) -> ShapedArray:
@@ -167,11 +170,13 @@ class Tracer(Array):
     def __float__(self) -> float:
         if is_stored():
             raise TracerArrayConversionError(self)
+        self._check_undifferentiated("float")
         return float(self._known(ConcretizationTypeError))
 
     def __complex__(self) -> complex:
         if is_stored():
             raise TracerArrayConversionError(self)
+        self._check_undifferentiated("complex")
         return complex(self._known(ConcretizationTypeError))
 
     def __index__(self) -> int:
@@ -181,7 +186,18 @@ class Tracer(Array):
         return self._known(ConcretizationTypeError).item(*args)
 
     def tolist(self) -> Result:
+        self._check_undifferentiated("tolist")
         return self._known(ConcretizationTypeError).tolist()
+
+    def _check_undifferentiated(self, what: str) -> None:
+        """Raise ConcretizationTypeError if Python would get a number without its derivative."""
+        if self.differentiated and dtypes.is_inexact(self.dtype):
+            raise ConcretizationTypeError(
+                self,
+                f"Python asked for the number of a value that is being differentiated (`{what}`), and what it computes with it would "
+                "have no derivative. Compute with `pullback.numpy` (not `math`), compare the value itself (`x > 1`), or say that it is a "
+                "constant: `float(pullback.lax.stop_gradient(x))`.",
+            )
 
     def tobytes(self, order: Argument = "C") -> bytes:
         return self._known(ConcretizationTypeError).tobytes(order)

@@ -424,13 +424,13 @@ def reshape(
         known = math.prod([n for n in sizes if n != -1])
         if sizes.count(-1) > 1 or (known == 0 and x.size) or (known and x.size % known):
             raise TypeError(
-                f"cannot reshape array of shape {x.shape} (size {x.size}) into shape {sizes}{see('shapes')}"
+                f"cannot reshape array of shape {x.shape} (size {x.size}) into shape {sizes}, at {user_line()}{see('shapes')}"
             )
         sizes = tuple((x.size // known if known else 0) if n == -1 else n for n in sizes)
     size = math.prod(sizes)
     if size != x.size or any(n < 0 for n in sizes):
         raise TypeError(
-            f"cannot reshape array of shape {x.shape} (size {x.size}) into shape {sizes} (size {size}){see('shapes')}"
+            f"cannot reshape array of shape {x.shape} (size {x.size}) into shape {sizes} (size {size}), at {user_line()}{see('shapes')}"
         )
     if sizes == x.shape:
         return x

@@ -344,7 +344,8 @@ def _known(x: Value) -> NumPyArray:
         raise ConcretizationTypeError(
             x, "It belongs to a checkify Error: return that from the transformed function, and look at it outside."
         )
-    return np.asarray(known)
+    # Not `np.asarray`, which refuses typed keys.
+    return as_array(known)._value  # type: ignore[attr-defined, no-any-return, unused-ignore]
 
 
 def _sum(code: Value, offset: ConcreteArray) -> Value:

@@ -44,6 +44,7 @@ class JVPTracer(Tracer):
     """
 
     __slots__ = ("primal", "tangent")
+    differentiated = True
     primal: Any
     tangent: Any
 

@@ -47,6 +47,7 @@ class LinearizeTracer(Tracer):
     """
 
     __slots__ = ("primal", "node")
+    differentiated = True
     primal: Any
     node: Node
 

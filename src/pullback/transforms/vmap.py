@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from pullback.core.array import Array, ConcreteArray, as_array, concrete
-from pullback.core.errors import filter_traceback, see
+from pullback.core.errors import filter_traceback, see, user_line
 from pullback.core.trace import Params, Trace, Tracer, current, entered, reset_current, set_current, under
 from pullback.core.tree import flatten_up_to, keystr, leaf_error, tree_flatten, tree_flatten_with_path
 from pullback.core.types import ShapedArray, canonical_axis
@@ -391,7 +391,9 @@ def _axis_size(arrays: list[Value], axes: list[int | None], axis_size: int | Non
         if axis_size is not None:
             lines.append(f"  axis_size is {axis_size}")
         raise ValueError(
-            "vmap got inconsistent sizes for array axes to be mapped:\n" + "\n".join(lines) + see("batch-sizes")
+            f"vmap got inconsistent sizes for array axes to be mapped, at {user_line()}:\n"
+            + "\n".join(lines)
+            + see("batch-sizes")
         )
     return found.pop()
 
