@@ -60,7 +60,8 @@ nb_execution_cache_path = str(ROOT / "build" / "docs-cells" / _digest())
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
-nb_mime_priority_overrides = [("html", "text/plain", 5), ("html", "image/svg+xml", 4)]
+# Texts as a terminal shows them; pictures where there are any.
+nb_mime_priority_overrides = [("html", "image/png", 1), ("html", "image/svg+xml", 2), ("html", "text/plain", 5)]
 nb_kernel_rgx_aliases = {".*": "python3"}
 # Cells run with nothing of the builder's settings, and warnings in them are errors.
 for name in [n for n in os.environ if n.startswith(("PULLBACK_", "JAX_"))]:
@@ -81,8 +82,8 @@ html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0a5c8f", "color-brand-content": "#0a5c8f"},
     "dark_css_variables": {"color-brand-primary": "#7cc4f0", "color-brand-content": "#7cc4f0"},
 }
-pygments_style = "friendly"
-pygments_dark_style = "monokai"
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = True

@@ -143,7 +143,7 @@ PRIMITIVES = "Primitives"
 
 
 class Group(NamedTuple):
-    """Names of a module that serve one purpose: a heading, what may be said under it, and they."""
+    """Names of a module that serve one purpose: a heading, what may be said under it (Markdown), and they."""
 
     heading: str
     text: str
@@ -188,7 +188,7 @@ def groups(module: ModuleType) -> list[Group]:
         -len(item[1]),
     )
     return [
-        Group(*_purpose(definer, module), sorted(names, key=str.lower))
+        Group(*_purpose(definer, module, names), sorted(names, key=str.lower))
         for definer, names in sorted(by_file.items(), key=order)
     ]
 
@@ -197,7 +197,7 @@ def _is_scalar_type(value: object) -> bool:
     return isinstance(value, ScalarType) or (isinstance(value, type) and issubclass(value, np.generic))
 
 
-def _purpose(definer: str, module: ModuleType) -> tuple[str, str]:
+def _purpose(definer: str, module: ModuleType, names: list[str]) -> tuple[str, str]:
     """What the file is for in which names are defined, as its docstring says: a heading, and a sentence under it."""
     if definer == "constants":
         return "Constants, types and makers of slices", ""
@@ -210,9 +210,14 @@ def _purpose(definer: str, module: ModuleType) -> tuple[str, str]:
         )
     if definer == module.__name__:
         return "Functions and classes", ""
-    text = " ".join((importlib.import_module(definer).__doc__ or definer).split("\n\n")[0].split())
+    whole = importlib.import_module(definer).__doc__ or definer
+    text = " ".join(whole.split("\n\n")[0].split())
     heading, colon, _ = re.split(r"\.(?= |$)", text)[0].partition(": ")
-    return heading[0].upper() + heading[1:], text if colon else ""
+    heading = heading[0].upper() + heading[1:]
+    # Docstrings that leave the rest to "the module's text" have it above them.
+    if any("module's text" in (inspect.getdoc(getattr(module, name)) or "") for name in names):
+        return heading, markdown(whole)
+    return heading, _escaped(text) if colon else ""
 
 
 # ---- Markdown -------------------------------------------------------------------------------------------
@@ -350,7 +355,7 @@ def page(name: str) -> str:
     doc = (module.__doc__ or "").split("\n\n")
     lines = [f"# `{name}`", "", f":::{{py:module}} {name}", ":::", "", markdown("\n\n".join(doc)), ""]
     for group in groups(module):
-        lines += [f"## {_escaped(group.heading)}", "", _escaped(group.text), ""]
+        lines += [f"## {_escaped(group.heading)}", "", group.text, ""]
         if len(group.names) > 3 and group.heading != PRIMITIVES:
             lines += [", ".join(f"[`{n}`](#{name}.{n})" for n in group.names), ""]
         for n in group.names:
