@@ -261,8 +261,8 @@ def _language(text: str) -> str:
     return "python"
 
 
-#: Code, the beginning of an item of a list, and what Markdown takes for a sign.
-_TOKENS = re.compile(r"(`+[^`]*`+)|(^\s*[*-] )|([*_<>$\[\]|{}])", re.MULTILINE)
+#: Code and the titles of books, the beginning of an item of a list, and what Markdown takes for a sign.
+_TOKENS = re.compile(r"(`+[^`]*`+|(?<![\w*])\*[A-Z][^*`]*\*(?![\w*]))|(^\s*[*-] )|([*_<>$\[\]|{}])", re.MULTILINE)
 
 
 def _escaped(text: str) -> str:
