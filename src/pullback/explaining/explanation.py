@@ -42,7 +42,7 @@ class Explanation:
     temporary: int
 
     def __str__(self) -> str:
-        return "\n".join(["", *self._lines()])[1:]
+        return "\n".join(self._lines())
 
     __repr__ = __str__
 
