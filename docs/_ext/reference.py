@@ -353,12 +353,14 @@ def page(name: str) -> str:
     """The page of a module, as Markdown."""
     module = importlib.import_module(name)
     doc = (module.__doc__ or "").split("\n\n")
+    pages = {page for section in SECTIONS.values() for page in section}
     lines = [f"# `{name}`", "", f":::{{py:module}} {name}", ":::", "", markdown("\n\n".join(doc)), ""]
     for group in groups(module):
         lines += [f"## {_escaped(group.heading)}", "", group.text, ""]
         if len(group.names) > 3 and group.heading != PRIMITIVES:
-            lines += [", ".join(f"[`{n}`](#{name}.{n})" for n in group.names), ""]
-        for n in group.names:
+            links = [(n, f"{name}.{n}.md" if f"{name}.{n}" in pages else f"#{name}.{n}") for n in group.names]
+            lines += [", ".join(f"[`{n}`]({place})" for n, place in links), ""]
+        for n in (n for n in group.names if f"{name}.{n}" not in pages):  # what has a page of its own is there
             value = getattr(module, n)
             if group.heading == PRIMITIVES:
                 kind = type(value)

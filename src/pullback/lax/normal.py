@@ -68,7 +68,8 @@ def _log_ratio_of_singles(xp: Any, p: Any, q: Any) -> tuple[Any, Any]:
     p, q = p * scale, q * back
     quotient = p / q
     rest = xp.exactly(lambda p, q, r: p - q * r, p, q, quotient)
-    return xp.log(quotient) + moved, rest * back
+    # Of an infinite p or q nothing is left.
+    return xp.log(quotient) + moved, xp.where((quotient > 0) & (quotient < INFINITY), rest * back, 0.0)
 
 
 def _log_ratio(xp: Any, p: Any, q: Any) -> Any:
