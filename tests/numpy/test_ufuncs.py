@@ -387,3 +387,17 @@ def test_signs_of_complex_numbers_of_any_size(dtype: str) -> None:
             np.testing.assert_array_equal(jnp.sign(x), [1, -1, 1j, -1j])
         assert jnp.sign(np.zeros(2, dtype)).tolist() == [0, 0]
         assert np.isnan(jnp.sign(np.array([complex(np.inf, 0), complex(0, -np.inf)], dtype))).all()
+
+
+def test_constants_keep_the_signs_of_zeros():
+    from pullback.lax.family import constant, like
+
+    for dtype in ("float16", "bfloat16", "float32"):
+        x = jnp.ones(1, dtype)
+        for make in (
+            lambda v, x=x: like(v, x),
+            lambda v, x=x: constant(v, x),
+            lambda v, x=x: constant(v, np.asarray(x)),
+        ):
+            for value in (-0.0, 0.0, 0, np.float32(-0.0), -0.0, 0):
+                assert bool(np.signbit(np.asarray(make(value)))) == bool(np.signbit(value))

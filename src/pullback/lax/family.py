@@ -371,7 +371,8 @@ def size_as(dtype: DType, n: Any) -> Array:
 
 def like(value: float, x: Array) -> ConcreteArray:
     """The constant `value`, a number or a size, as a scalar of the dtype of `x`, weak if `x` is."""
-    key = (value, x.dtype, x.weak_type)
+    # Zeros are equal, whatever their signs.
+    key = (value if value.__class__ is int or value != 0 else str(value), x.dtype, x.weak_type)
     found = _constants.get(key)
     if found is None:
         if value.__class__ is Dim:
@@ -385,11 +386,11 @@ def constant(value: float, x: Any) -> Any:
     """The constant `value` of the dtype of `x`: an Array if `x` is one, a NumPy value if not."""
     if isinstance(x, Array):
         return like(value, x)
-    key = (value, x.dtype, False)
+    key = (value if value.__class__ is int or value != 0 else str(value), x.dtype, False)
     found = _constants.get(key)
     if found is None:
         found = _constants[key] = concrete(np.array(value, x.dtype))
     return found._value
 
 
-_constants: dict[tuple[float, DType, bool], ConcreteArray] = {}
+_constants: dict[tuple[float | str, DType, bool], ConcreteArray] = {}
