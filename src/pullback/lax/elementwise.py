@@ -324,8 +324,7 @@ def _lower_integer_power(emit: Any, x: Any, y: Any) -> Any:
     signed = dtypes.kind(y.dtype) == "i"
 
     def some_left(out: Any, base: Any, left: Any) -> Any:
-        left_over = emit.compare("GT", left, emit.like(0, left))
-        return emit.reduce(left_over, False, "or", tuple(range(left.ndim)))
+        return emit.any(emit.compare("GT", left, emit.like(0, left)))
 
     def square(out: Any, base: Any, left: Any) -> list[Any]:
         odd = emit.compare("EQ", emit("and", left, emit.like(1, left)), emit.like(1, left))

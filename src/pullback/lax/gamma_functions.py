@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core import dtypes
 from pullback.lax import masses
 from pullback.lax.approximations import INFINITY, Special, by_scipy
 from pullback.lax.family import ZERO, add_p, like, mul_p, neg_p, sub_p
-from pullback.lax.incomplete import Value
 from pullback.lax.special import digamma_p, psi_change_p
 
 #: Γ of more is infinite.
@@ -31,9 +29,21 @@ def _odd_floor(xp: Any, x: Any) -> Any:
     return xp.floor(half) < half
 
 
+def _is_whole(xp: Any, x: Any) -> Any:
+    return xp.floor(x) >= x
+
+
+def _sine(xp: Any, x: Any) -> Any:
+    """sin πx."""
+    whole = xp.rint(x)
+    rest = x - whole
+    sine = rest * xp.linear("sin_pi", rest * rest, 0, 0.25)
+    return xp.where(_odd_floor(xp, whole), -sine, sine)
+
+
 def sign_of_gamma(xp: Any, x: Any) -> Any:
     """The sign of Γ(x): at 0 that of the zero, at the other poles NaN."""
-    pole = (x < 0) & (xp.floor(x) >= x)
+    pole = (x < 0) & _is_whole(xp, x)
     at_zero = xp.where(1 / x > 0, 1.0, -1.0)
     negative = xp.where(pole, math.nan, xp.where(_odd_floor(xp, x), -1.0, 1.0))
     out = xp.where(x < 0, negative, xp.where(x > 0, 1.0, at_zero))
@@ -56,28 +66,21 @@ def gamma(xp: Any, x: Any) -> Any:
     fraction = xp.where(far, 0.5, xp.where(low, inside, inside - 1))
     small = 1 / (xp.linear("mass_near", fraction, 0.0, 1.0) * xp.where(low, inside, 1.0))
     positive = xp.where(size > _LARGEST, INFINITY, xp.where(far, large, small))
-    whole = xp.rint(size)
-    rest = size - whole
-    sine = rest * xp.linear("sin_pi", rest * rest, 0, 0.25)
-    sine = xp.where(_odd_floor(xp, whole), -sine, sine)
+    sine = _sine(xp, size)
     reflected = -math.pi / (sine * xp.where(size < 1, 1.0, size)) / positive
     # Below 1, the factor |x| is one of Γ(1 + |x|) / |x|.
     reflected = xp.where(size < 1, -math.pi / sine * xp.linear("mass_near", fraction, 0.0, 1.0), reflected)
-    pole = (x < 0) & (rest <= 0) & (rest >= 0)
+    pole = (x < 0) & _is_whole(xp, size)
     out = xp.where(x < 0, xp.where(pole, math.nan, reflected), positive)
     # 1/x is exact to rounding for tiny numbers, and has the signs of zeros.
     out = xp.where(size < 1e-17, 1 / x, out)
     return xp.where(xp.is_number(x), out, math.nan)
 
 
-def _sine(xp: Any, size: Any) -> tuple[Any, Any]:
-    """x sin πx of `size` = x ≥ 0, and whether x is whole."""
-    whole = xp.rint(size)
-    rest = size - whole
-    sine = rest * xp.linear("sin_pi", rest * rest, 0, 0.25)
-    # 0 of numbers that are infinite, too.
-    is_whole = (rest <= 0) & (rest >= 0) | (size >= INFINITY)
-    return xp.where(is_whole, 0.0, size * xp.where(_odd_floor(xp, whole), -sine, sine)), is_whole
+def _zero_at_poles(xp: Any, x: Any) -> tuple[Any, Any]:
+    """x sin πx of x ≥ 0, which is 0 at infinity too, and whether x is whole."""
+    whole = _is_whole(xp, x)
+    return xp.where(whole, 0.0, x * _sine(xp, x)), whole
 
 
 def _positive_beta(xp: Any, a: Any, b: Any) -> tuple[Any, Any, Any, Any]:
@@ -90,7 +93,7 @@ def _positive_beta(xp: Any, a: Any, b: Any) -> tuple[Any, Any, Any, Any]:
     n, size, height = low + high, xp.abs(low), xp.abs(high)
     gap = xp.abs(n)
     negative, both, below = low < 0, high < 0, n < 0
-    (sine, whole), (sine_high, whole_high), (sine_n, whole_n) = (_sine(xp, x) for x in (size, height, gap))
+    (sine, whole), (sine_high, whole_high), (sine_n, whole_n) = (_zero_at_poles(xp, x) for x in (size, height, gap))
     reflected = both | ~below
     first = xp.where(negative & ~reflected, gap, size)
     second = xp.where(negative & ~both & ~below, gap, height)
@@ -103,7 +106,7 @@ def _positive_beta(xp: Any, a: Any, b: Any) -> tuple[Any, Any, Any, Any]:
     pole, pole_high = whole & (low <= 0), whole_high & (high <= 0)
     at_pole = pole | pole_high
     other, place = xp.where(pole, high, low), 1 - n
-    finite = at_pole & (other > 0) & (place > 0) & (xp.floor(other) >= other) & (n > -INFINITY)
+    finite = at_pole & (other > 0) & (place > 0) & _is_whole(xp, other) & (n > -INFINITY)
     vanishes = negative & (n <= 0) & whole_n & ~at_pole
     constant = vanishes | (at_pole & ~finite)
     first = xp.where(constant, 1.0, xp.where(finite, place, first))
@@ -117,17 +120,13 @@ def _positive_beta(xp: Any, a: Any, b: Any) -> tuple[Any, Any, Any, Any]:
 
 def _beta(xp: Any, a: Any, b: Any, factor_one: float, of_factor: Callable[[Any], Any]) -> list[Any]:
     """What `_positive_beta` gives, with `of_factor` of the factor, which is `factor_one` where both are positive: the rest
-    takes as long as the function itself, and is a loop that is run once if there is any."""
-    emit, other = a.emit, ~((a > 0) & (b > 0))
+    takes as long as the function itself."""
 
-    def moved(going: Any, *values: Any) -> list[Any]:
-        first, second, exponent, _ = (Value(emit, v) for v in values)
-        *rest, factor = _positive_beta(xp, first, second)
-        return [emit.constant(False, dtypes.bool_), *(v.value for v in (*rest, of_factor(factor)))]
+    def moved(a: Any, b: Any, *_: Any) -> list[Any]:
+        *rest, factor = _positive_beta(xp, a, b)
+        return [*rest, of_factor(factor)]
 
-    any_other = emit.reduce(other.value, False, "or", tuple(range(len(a.value.shape))))
-    start = [any_other, a.value, b.value, emit.like(1, a.value), emit.like(factor_one, a.value)]
-    return [Value(emit, v) for v in emit.while_loop(lambda going, *_: going, moved, start)[1:]]
+    return xp.if_any(~((a > 0) & (b > 0)), moved, [a, b, 1.0, factor_one])
 
 
 def log_beta(xp: Any, a: Any, b: Any) -> Any:
@@ -140,34 +139,14 @@ def beta(xp: Any, a: Any, b: Any) -> Any:
     return xp.exp(exponent * masses.log_beta(xp, first, second)) * factor
 
 
-def _is_whole(xp: Any, x: Any) -> Any:
-    return xp.floor(x) >= x
-
-
-def _sine_of(xp: Any, x: Any) -> Any:
-    """sin πx."""
-    whole = xp.rint(x)
-    rest = x - whole
-    sine = rest * xp.linear("sin_pi", rest * rest, 0, 0.25)
-    return xp.where(_odd_floor(xp, whole), -sine, sine)
-
-
 def pochhammer(xp: Any, z: Any, m: Any) -> Any:
-    """Γ(z + m) / Γ(z): of positive numbers of which the logarithms do not cancel, by these; the rest, which takes longer, is a
-    loop that is run once if there is any."""
-    emit, end = z.emit, z + m
+    """Γ(z + m) / Γ(z): of positive numbers of which the logarithms do not cancel, by these; the rest takes longer."""
+    end = z + m
     limit = 1e4 if xp.single else 10.0
     usual = (z > 0) & (end > 0) & (z < limit) & (end < INFINITY)
     out = xp.exp(xp.lgamma(end) - xp.lgamma(z))
-
-    def others(going: Any, *values: Any) -> list[Any]:
-        z, m, usual, out = (Value(emit, v) for v in values)
-        out = xp.where(usual, out, _any_pochhammer(xp, z, m))
-        return [emit.constant(False, dtypes.bool_), *(v.value for v in (z, m, usual, out))]
-
-    any_other = emit.reduce((~usual).value, False, "or", tuple(range(len(z.value.shape))))
-    start = [any_other, *(v.value for v in (z, m, usual, out))]
-    return Value(emit, emit.while_loop(lambda going, *_: going, others, start)[-1])
+    (out,) = xp.if_any(~usual, lambda out: [xp.where(usual, out, _any_pochhammer(xp, z, m))], [out])
+    return out
 
 
 def _any_pochhammer(xp: Any, z: Any, m: Any) -> Any:
@@ -181,7 +160,7 @@ def _any_pochhammer(xp: Any, z: Any, m: Any) -> Any:
     pole, pole_end = (start <= 0) & _is_whole(xp, start), (end <= 0) & _is_whole(xp, end)
     flipped = (start <= 0) & (end <= 0)
     at_poles = xp.where(_odd_floor(xp, step), -1.0, 1.0)
-    sines = _sine_of(xp, start) / xp.where(pole_end, 1.0, _sine_of(xp, end))
+    sines = _sine(xp, start) / xp.where(pole_end, 1.0, _sine(xp, end))
     sign = xp.where(flipped, xp.where(pole, at_poles, sines), sign_of_gamma(xp, start) * sign_of_gamma(xp, end))
     a, b = xp.where(flipped, 1 - end, start), xp.where(flipped, 1 - start, end)
     far = (a >= 10) & (b >= 10)
@@ -224,19 +203,21 @@ def _binomial_by_k(n: Any, k: Any, out: Any) -> Any:
     return neg_p.bind(mul_p.bind(out, psi_change_p.bind(_one_more(k), sub_p.bind(rest, k))))
 
 
+def _at_pole(x: Any) -> Any:
+    """Whether Γ has a pole at NumPy's `x`; -∞ counts as one."""
+    return (x <= 0) & (x == np.floor(x))
+
+
 def _with_limit(name: str, limit: float) -> Callable[..., Any]:
     """SciPy's function; `limit` at infinity, where it has none; at two poles, infinity without a sign that depends on which
     is the first; and NaN of NaNs, also if the other operand is at a pole."""
     function = by_scipy(name)
 
-    def at_pole(x: Any) -> Any:
-        return (x <= 0) & (x == np.floor(x))
-
     def evaluate(a: Any, b: Any) -> Any:
         out = function(a, b)
         if np.isfinite(out).all():
             return out
-        out = np.where((a == INFINITY) & (b == INFINITY), limit, np.where(at_pole(a) & at_pole(b), INFINITY, out))
+        out = np.where((a == INFINITY) & (b == INFINITY), limit, np.where(_at_pole(a) & _at_pole(b), INFINITY, out))
         return np.where(np.isnan(a) | np.isnan(b), np.nan, out).astype(a.dtype)
 
     return evaluate
@@ -254,7 +235,7 @@ def _pochhammer() -> Callable[..., Any]:
         whole, finite = m == np.floor(m), np.isfinite(m)
         power = np.where(finite & ((z > 0) | whole), np.power(z, m), np.nan)
         out = np.where(np.isinf(z) & (m != 0), power, out)
-        out = np.where((z <= 0) & (z == np.floor(z)) & np.isfinite(z) & ~whole, 0.0, out)
+        out = np.where(_at_pole(z) & np.isfinite(z) & ~whole, 0.0, out)
         return np.where(np.isnan(m), np.nan, out).astype(z.dtype)
 
     return evaluate

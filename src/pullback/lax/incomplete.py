@@ -170,20 +170,24 @@ class Compiled:
         """As `Eager.iterate`, for all elements together."""
         emit, shape = self.emit, state[0].value.shape
 
-        def any_of(flags: Value) -> Any:
-            return emit.reduce(flags.value, False, "or", tuple(range(len(shape))))
-
         def body(n: Any, going: Any, *values: Any) -> list[Any]:
             state: Sequence[Value] = [Value(emit, v) for v in values]
             for _ in range(max(1, _AT_A_TIME // len(state))):
                 state, pending = step(Value(emit, emit.broadcast(n, shape, ())), *state)
                 n = emit("add", n, emit.like(1, n))
-            going = emit("and", any_of(pending), emit.compare("LT", n, emit.like(_MOST_TERMS, n)))
+            going = emit("and", emit.any(pending.value), emit.compare("LT", n, emit.like(_MOST_TERMS, n)))
             return [n, going, *[s.value for s in state]]
 
-        start = [emit.constant(1.0, dtypes.float64), any_of(pending), *[s.value for s in state]]
+        start = [emit.constant(1.0, dtypes.float64), emit.any(pending.value), *[s.value for s in state]]
         results = emit.while_loop(lambda n, going, *_: going, body, start)
         return [Value(emit, r) for r in results[2:]]
+
+    def if_any(self, flags: Value, change: Callable[..., Sequence[Value]], state: Sequence[Any]) -> list[Value]:
+        """`change(*state)` if an element of `flags` is true, else `state`, of which all but the first may be numbers:
+        for what takes long and few arguments need."""
+        emit, first = self.emit, state[0]
+        changed = lambda *values: [x.value for x in change(*(Value(emit, v) for v in values))]
+        return [Value(emit, x) for x in emit.if_any(flags.value, changed, [first.constant(x) for x in state])]
 
 
 # ---- tables --------------------------------------------------------------------------------------

@@ -186,25 +186,23 @@ def _of_negative(emit: Any, sum_of: Callable[..., Any], order: Any, q: Any, appl
     whole number, and `applies` holds: there XLA's is wrong.
 
     Of q = f - N, the terms before that of f are, with the sign of (-1)^order (`even` says that it is +), those of 1 - f
-    up to N. That takes three sums more, which are added only if there is such a q: a loop that is run once.
+    up to N. That takes three sums more, which are added only if there is such a q.
     """
     negative = emit("and", emit.compare("LT", q, emit.like(-1, q)), emit.compare("NE", q, emit("floor", q)))
     negative = emit("and", negative, applies)
     regular = sum_of(emit, order, emit.select(negative, emit.like(1, q), q))
 
-    def corrected(going: Any, out: Any, order: Any, q: Any, negative: Any, even: Any) -> list[Any]:
+    def corrected(regular: Any) -> list[Any]:
         one = emit.like(1, q)
         rest = emit.select(negative, emit("subtract", q, emit("floor", q)), emit.like(0.5, q))
         mirrored = emit.select(negative, emit("subtract", one, q), one)
         other = emit.select(negative, emit("subtract", emit("ceil", q), q), emit.like(0.5, q))
         before = emit("subtract", sum_of(emit, order, other), sum_of(emit, order, mirrored))
         before = emit.select(even, before, emit("negate", before))
-        out = emit.select(negative, emit("add", sum_of(emit, order, rest), before), out)
-        return [emit.constant(False, dtypes.bool_), out, order, q, negative, even]
+        return [emit.select(negative, emit("add", sum_of(emit, order, rest), before), regular)]
 
-    any_negative = emit.reduce(negative, False, "or", tuple(range(len(q.shape))))
-    start = [any_negative, regular, order, q, negative, even]
-    return emit.while_loop(lambda going, *_: going, corrected, start)[1]
+    (out,) = emit.if_any(negative, corrected, [regular])
+    return out
 
 
 def _is_even(emit: Any, x: Any) -> Any:

@@ -440,6 +440,10 @@ class Emitter:
             regions=[self.region([scalar, scalar], op)],
         )  # fmt: skip
 
+    def any(self, flags: Value) -> Value:
+        """Whether an element of `flags` is true, a scalar."""
+        return self.reduce(flags, False, "or", tuple(range(flags.ndim)))
+
     def reduce_window(
         self, x: Value, initial: Any, op: str | Callable[..., Value], window: Shape, padding: Sequence[tuple[int, int]],
         **strides_and_dilations: Shape,
@@ -495,6 +499,13 @@ class Emitter:
         regions = [self.region(types, goes_on), self.region(types, advance)]
         self.token, *state = self("while", self.token, *initial, out=types, regions=regions)
         return state
+
+    def if_any(self, flags: Value, change: Callable[..., Sequence[Value]], state: Sequence[Value]) -> list[Value]:
+        """`change(*state)` if an element of `flags` is true, else `state`: a loop that is run once or never, for
+        what takes long and few arguments need. `change` may use values from outside, but those of `state`, which
+        would be copied for it."""
+        changed = lambda _, *state: [self.constant(False, dtypes.bool_), *change(*state)]
+        return self.while_loop(lambda going, *_: going, changed, [self.any(flags), *state])[1:]
 
     def case(
         self, index: Value, branches: Sequence[Callable[[], Sequence[Value]]], out: Sequence[ShapedArray]

@@ -86,8 +86,7 @@ class Expm(Decomposition):
         half, unit = emit.constant(0.5, real, batch), emit.constant(1.0, real, batch)
 
         def more(count: Any, scale: Any, ratio: Any) -> Any:
-            above = emit.compare("GT", ratio, unit)
-            return emit.reduce(above, False, "or", tuple(range(len(batch)))) if batch else above
+            return emit.any(emit.compare("GT", ratio, unit))
 
         def halve(count: Any, scale: Any, ratio: Any) -> list[Any]:
             above = emit.compare("GT", ratio, unit)
