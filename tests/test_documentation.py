@@ -167,6 +167,6 @@ def test_markdown_of_docstrings() -> None:
 
 
 def test_numpys_types_are_left_to_its_manual() -> None:
-    text = "\n".join(reference().entry("pullback.numpy", "generic", np.generic))
+    text = "\n".join(reference().entry("generic", np.generic))
     assert "NumPy's `numpy.generic`." in text
     assert "method" not in text

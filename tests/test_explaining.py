@@ -9,8 +9,9 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import debug, lax
+from pullback.core.primitive import registry
 from pullback.explaining.kernels import kernels
-from pullback.explaining.operations import account
+from pullback.explaining.operations import _RULES, account
 
 X, W = jnp.ones((8, 3)), jnp.ones((3, 4))
 
@@ -43,6 +44,10 @@ def test_arithmetic():
 )
 def test_arithmetic_of(f, flops):
     assert account(pb.make_jaxpr(f)(jnp.eye(8))).flops == flops
+
+
+def test_rules_are_of_operations_that_there_are():
+    assert _RULES.keys() <= registry.keys()
 
 
 def test_a_loop_of_unknown_length_counts_once():

@@ -124,6 +124,10 @@ def of_root(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda y: f(mp.sqrt(y))
 
 
+def atanh_rest(r: Any) -> Any:
+    return (mp.atanh(r) / r - 1) / (r * r) if r else mp.mpf(1) / 3
+
+
 def phase(n: int, x: Any) -> tuple[Any, Any]:
     """P and Q in J_n(x) = √(2/πx) (P cos χ - Q sin χ), χ = x - nπ/2 - π/4 (DLMF 10.17.3)."""
     chi = x - n * mp.pi / 2 - mp.pi / 4
@@ -193,9 +197,9 @@ FITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "digamma_far": (lambda x: x * (mp.log(x) - mp.digamma(x)), reciprocal(3, INFINITY)),
     "trigamma_near": (lambda x: x * x * mp.polygamma(1, x), linear(1, 3)),
     "trigamma_far": (lambda x: x * mp.polygamma(1, x), reciprocal(3, INFINITY)),
-    "atanh_rest": (of_root(lambda r: (mp.atanh(r) / r - 1) / (r * r) if r else mp.mpf(1) / 3), linear(0, "0.16")),
+    "atanh_rest": (of_root(atanh_rest), linear(0, "0.16")),
     # Of numbers in [√½, √2], and of halves of log 2.
-    "log_rest": (of_root(lambda r: (mp.atanh(r) / r - 1) / (r * r) if r else mp.mpf(1) / 3), linear(0, "0.0295")),
+    "log_rest": (of_root(atanh_rest), linear(0, "0.0295")),
     "atan": (of_root(lambda r: mp.atan(r) / r / mp.pi if r else 1 / mp.pi), linear(0, 1)),
     "exp_near": (mp.exp, linear("-0.347", "0.347")),
     "mass_near": (lambda k: mp.rgamma(1 + k), linear(0, 1)),

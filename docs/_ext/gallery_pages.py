@@ -12,6 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from reference import write_page
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
@@ -73,10 +74,10 @@ def _write_pages(app: Sphinx) -> None:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         outcomes = list(pool.map(lambda example: _outcome(example.name, store), there))
     for example, (said, figure) in zip(there, outcomes):
-        _write(folder / f"{example.name}.svg", figure.read_text(encoding="utf-8"))
+        write_page(folder / f"{example.name}.svg", figure.read_text(encoding="utf-8"))
         source = example.path.read_text(encoding="utf-8")
         source = source.split('"""', 2)[2].strip() if source.startswith('"""') else source
-        _write(folder / f"{example.name}.md", _page(example.name, example.title, example.text, source, said))
+        write_page(folder / f"{example.name}.md", _page(example.name, example.title, example.text, source, said))
         cards.append(
             f":::{{grid-item-card}} {example.title}\n:link: {example.name}\n:link-type: doc\n:img-top: {example.name}.svg\n:::\n"
         )
@@ -85,12 +86,7 @@ def _write_pages(app: Sphinx) -> None:
              "They are in the folder `examples`: `python -m examples` lists them.", "",
              "::::{grid} 1 2 2 2", ":gutter: 3", "", *cards, "::::", "",
              "```{toctree}", ":hidden:", ":maxdepth: 1", *names, "```", ""]  # fmt: skip
-    _write(folder / "index.md", "\n".join(index))
-
-
-def _write(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+    write_page(folder / "index.md", "\n".join(index))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

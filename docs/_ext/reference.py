@@ -300,17 +300,16 @@ class _Default:
         return re.sub(r"<(.*?)>", r"\1", re.sub(r" at 0x[0-9a-f]+", "", text))
 
 
-def entry(module: str, name: str, value: Any) -> Iterator[str]:
+def entry(name: str, value: Any) -> Iterator[str]:
     """One name: how it is called, what it does; a class with its methods."""
-    title = name  # in the module that the page is about
     doc = inspect.getdoc(value) or ""
     if inspect.isclass(value) and value.__module__.split(".")[0] == "numpy":
         # NumPy's manual says what they are, in another markup.
-        yield f":::{{py:data}} {title}"
+        yield f":::{{py:data}} {name}"
         yield from _body(f"NumPy's `{value.__module__}.{value.__qualname__}`.")
         yield ":::"
     elif inspect.isclass(value):
-        yield f"::::{{py:class}} {title}{_constructor(value)}"
+        yield f"::::{{py:class}} {name}{_constructor(value)}"
         yield from _body(value.__doc__ or "")
         for member, method in sorted(vars(value).items()):
             target = method.__func__ if isinstance(method, (classmethod, staticmethod)) else method
@@ -326,11 +325,11 @@ def entry(module: str, name: str, value: Any) -> Iterator[str]:
             yield ""
         yield "::::"
     elif callable(value) and not isinstance(value, type):
-        yield f":::{{py:function}} {title}{signature(value)}"
+        yield f":::{{py:function}} {name}{signature(value)}"
         yield from _body(doc)
         yield ":::"
     else:
-        yield f":::{{py:data}} {title}"
+        yield f":::{{py:data}} {name}"
         own = type(value).__module__.startswith("pullback")
         yield from _body(f"`{_Default(value)!r}`" if not own or not doc else doc)
         yield ":::"
@@ -369,7 +368,7 @@ def page(name: str) -> str:
             elif value is Any or typing.get_origin(value) is not None:  # a type's name: its text is Python's
                 lines += [f":::{{py:data}} {n}", "", f"`{value!r}`", ":::", ""]
             else:
-                lines += entry(name, n, value)
+                lines += entry(n, value)
     return "\n".join(lines) + "\n"
 
 
@@ -384,7 +383,7 @@ def overview() -> str:
     return "\n".join(lines)
 
 
-def _write(path: Path, text: str) -> None:
+def write_page(path: Path, text: str) -> None:
     """Only what has changed, so that Sphinx reads only that again."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
@@ -394,10 +393,10 @@ def _write_pages(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "reference"
     folder.mkdir(exist_ok=True)
     written = {"index.md"}
-    _write(folder / "index.md", overview())
+    write_page(folder / "index.md", overview())
     for modules in SECTIONS.values():
         for name in modules:
-            _write(folder / f"{name}.md", page(name))
+            write_page(folder / f"{name}.md", page(name))
             written.add(f"{name}.md")
     for path in folder.glob("*.md"):
         if path.name not in written:

@@ -7,7 +7,6 @@ doubles the stride (see `control.schedule`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +85,7 @@ class CheckpointedWhile(CheckpointedLoop):
         cond_types = params["cond_jaxpr"].in_avals[: self.cond_count]
         self.operand_types = [t.update(weak_type=False) for t in (*cond_types, *self.types)]
         self.state_types = self.operand_types[self.cond_count + self.count :]
-        size = sum(math.prod(t.shape) * t.dtype.itemsize for t in self.state_types)
+        size = sum(t.nbytes for t in self.state_types)
         #: Steps whose states are all kept while they are reversed: many if they are small.
         self.segment = min(256, max(8, _SEGMENT_BYTES // max(1, size)))
         super().__init__()

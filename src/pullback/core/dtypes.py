@@ -182,8 +182,8 @@ def narrow(dtype: DType) -> DType:
 
 def canonicalize_dtype(dtype: Argument, allow_extended_dtype: bool = False) -> DType:
     """The dtype an array gets when `dtype` is asked for: any spelling NumPy knows, or a Python
-    scalar type. Types of 64 bits are those of 32 without `enable_x64`. Raises TypeError for what is no
-    dtype, ValueError for an array.
+    scalar type; that of random keys, too, whatever `allow_extended_dtype` says. Types of 64 bits are those
+    of 32 without `enable_x64`. Raises TypeError for what is no dtype, ValueError for an array.
 
     >>> canonicalize_dtype(float), canonicalize_dtype("complex128")
     (dtype('float32'), dtype('complex64'))

@@ -51,6 +51,11 @@ class ShapedArray:
             size *= n
         return size
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes all elements take."""
+        return self.size * self.dtype.itemsize
+
     def update(self, **changes: Argument) -> ShapedArray:
         """A copy with some fields changed."""
         return ShapedArray(

@@ -48,10 +48,9 @@ def program_svg(closed: ClosedJaxpr) -> str:
     def collect(title: str, closed: ClosedJaxpr) -> None:
         parts.append((title, closed.jaxpr))
         for e in closed.eqns[:MOST]:
-            for i, inner in enumerate(subjaxprs(e.params)):
-                collect(
-                    f"{e.primitive.name}, program {i + 1}" if len(subjaxprs(e.params)) > 1 else e.primitive.name, inner
-                )
+            programs = subjaxprs(e.params)
+            for i, inner in enumerate(programs):
+                collect(e.primitive.name + (f", program {i + 1}" if len(programs) > 1 else ""), inner)
 
     collect("", closed)
     drawn, y, width = [], 0.0, 0.0

@@ -143,10 +143,11 @@ def explain(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
     >>> sum(r.nbytes for r in found.kept)
     272
     """
-    program = make_jaxpr(f)(*args, **kwargs)
+    traced = jit(f).trace(*args, **kwargs)
+    program = traced.jaxpr
     # What is kept on disk has the lines of the program that it was first compiled for.
     with enable_compilation_cache(False):
-        compiled = jit(f).lower(*args, **kwargs).compile()
+        compiled = traced.lower().compile()
     memory = compiled.memory_analysis()
     differentiable = any(is_inexact(t.dtype) for t in program.in_avals) and any(
         is_inexact(t.dtype) for t in program.out_avals

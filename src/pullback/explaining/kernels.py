@@ -48,7 +48,6 @@ class _Instruction(NamedTuple):
     name: str
     line: str
     called: list[str]
-    text: str
 
 
 def kernels(text: str) -> list[Kernel]:
@@ -82,7 +81,7 @@ def _instruction(found: re.Match[str], line: str, places: dict[str, str]) -> _In
     frame, source = _FRAME.search(line), _SOURCE.search(line)
     place = places.get(frame[1], "") if frame else f"{source[1]}:{source[2]}" if source else ""
     called = [c.strip().lstrip("%") for m in _CALLED.finditer(line) for c in m[1].split(",")]
-    return _Instruction(found[1], found[2], name[1].rsplit("/", 1)[-1] if name else "", place, called, line)
+    return _Instruction(found[1], found[2], name[1].rsplit("/", 1)[-1] if name else "", place, called)
 
 
 def _kernel(i: _Instruction, computations: dict[str, list[_Instruction]]) -> Kernel:

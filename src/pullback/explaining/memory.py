@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pullback.core.jaxpr import ClosedJaxpr, Var
+from pullback.core.jaxpr import ClosedJaxpr, Var, subjaxprs
 from pullback.core.passes import inline_calls
-from pullback.explaining.operations import size_in_bytes
+from pullback.core.trace import Params
 
 #: What gives its operands back, and has no memory of its own.
 _BARRIERS = ("checkpoint_barrier", "optimization_barrier")
@@ -36,26 +36,23 @@ def steps(closed: ClosedJaxpr) -> list[Step]:
     for i, e in enumerate(flat.eqns):
         last.update({owner.get(x, x): i for x in e.invars if isinstance(x, Var)})
     last.update({owner.get(x, x): len(flat.eqns) for x in flat.outvars if isinstance(x, Var)})
-    alive = sum(size_in_bytes(v.aval) for v in (*flat.invars, *flat.constvars))
+    alive = sum(v.aval.nbytes for v in (*flat.invars, *flat.constvars))
     made: list[list[Var]] = [[] for _ in range(len(flat.eqns) + 1)]
     out = []
     for i, e in enumerate(flat.eqns):
         for v in (v for v in e.outvars if v not in owner):
-            alive += size_in_bytes(v.aval)
+            alive += v.aval.nbytes
             made[last.get(v, i)].append(v)
         out.append(Step(e.primitive.name, e.source, alive + _inside(e.params)))
-        alive -= sum(size_in_bytes(v.aval) for v in made[i])
+        alive -= sum(v.aval.nbytes for v in made[i])
     return out
 
 
-def _inside(params: dict[str, object]) -> int:
+def _inside(params: Params) -> int:
     """What a loop's body or the larger branch has alive at once, beside its arguments."""
-    inner = [
-        c for p in params.values() for c in (p if isinstance(p, (tuple, list)) else [p]) if isinstance(c, ClosedJaxpr)
-    ]
     peaks = [0]
-    for c in inner:
-        arguments = sum(size_in_bytes(v.aval) for v in (*c.invars, *c.constvars))
+    for c in subjaxprs(params):
+        arguments = sum(v.aval.nbytes for v in (*c.invars, *c.constvars))
         peaks += [s.bytes - arguments for s in steps(c)]
     return max(peaks)
 

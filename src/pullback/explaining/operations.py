@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn, Literal, subjaxprs
@@ -77,13 +76,9 @@ def account(closed: ClosedJaxpr) -> Account:
     return found
 
 
-def size_in_bytes(aval: Any) -> int:
-    return int(aval.size) * int(aval.dtype.itemsize)
-
-
 def traffic(e: JaxprEqn) -> int:
     """Bytes of an operation's operands and results."""
-    return sum(size_in_bytes(x.aval) for x in (*e.invars, *e.outvars) if not isinstance(x, Literal))
+    return sum(x.aval.nbytes for x in (*e.invars, *e.outvars) if not isinstance(x, Literal))
 
 
 def flops(e: JaxprEqn) -> int:

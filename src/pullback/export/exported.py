@@ -597,7 +597,7 @@ def _check_text(signature: Signature, text: str) -> None:
     except ValueError as error:
         raise ValueError(f"export.deserialize: the module of {signature.fun_name!r} is damaged: {error}") from None
     given = [t for t in signature.out_avals if t.dtype != dtypes.float0]
-    if any(t.size * t.dtype.itemsize >= 2**60 for t in (*signature.in_avals, *given)):
+    if any(t.nbytes >= 2**60 for t in (*signature.in_avals, *given)):
         raise ValueError(f"export.deserialize: {signature.fun_name!r} is for arrays larger than any memory")
     wanted = [tensor_type(t.shape, t.dtype) for t in (*(signature.in_avals[i] for i in signature.kept), *given)]
     if found != wanted:

@@ -57,7 +57,7 @@ class ShapedArray(AbstractValue, metaclass=_Makes):
         manual_axis_type: Any = None,
         memory_space: Any = None,
     ) -> types.ShapedArray:
-        """The type. Shardings are not part of types.
+        """The type. `sharding`, `manual_axis_type` and `memory_space` are not part of types, and say nothing.
 
         >>> ShapedArray.make((2,), "float32", weak_type=True)
         ShapedArray(float32[2], weak_type=True)

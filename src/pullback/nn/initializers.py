@@ -35,7 +35,7 @@ class Initializer(Protocol):
 
     def __call__(self, key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Array:
         """Parameters of `shape` and `dtype` (by default the maker's, or float), drawn with `key`."""
-        raise NotImplementedError
+        raise NotImplementedError("Initializer is the type of initializers: what is one defines `__call__`")
 
 
 def _dtype(name: str, dtype: Any, default: Any) -> DType:

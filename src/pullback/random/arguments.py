@@ -31,25 +31,20 @@ def typed_keys(name: str, keys: Any) -> Array:
     if isinstance(keys, np.ndarray):
         keys = as_array(keys)
     if not isinstance(keys, Array):
-        raise TypeError(
-            f"{name}: invalid random key {keys!r:.80} of type {type(keys).__name__}; {_WHAT_A_KEY_IS}, at {user_line()}"
-            + see("random-keys")
-        )
+        raise _no_key(name, f"{keys!r:.80} of type {type(keys).__name__}")
     if keys.dtype == dtypes.KEY:
         return keys
     if keys.dtype != dtypes.uint32:
-        raise TypeError(
-            f"{name}: invalid random key of dtype {dtypes.name(keys.dtype)} and shape {keys.shape}; {_WHAT_A_KEY_IS}, at {user_line()}"
-            + see("random-keys")
-        )
+        raise _no_key(name, f"of dtype {dtypes.name(keys.dtype)} and shape {keys.shape}")
     if keys.shape[-1:] != (2,):
-        raise TypeError(
-            f"{name}: invalid random key of shape {keys.shape}, whose last axis must have length 2; {_WHAT_A_KEY_IS}, at {user_line()}"
-            + see("random-keys")
-        )
+        raise _no_key(name, f"of shape {keys.shape}, whose last axis must have length 2")
     if config.legacy_prng_key.value != "allow":
         _discourage_raw_key(name)
     return random_wrap_p.bind(keys)
+
+
+def _no_key(name: str, what: str) -> TypeError:
+    return TypeError(f"{name}: invalid random key {what}; {_WHAT_A_KEY_IS}, at {user_line()}{see('random-keys')}")
 
 
 def _discourage_raw_key(name: str) -> None:

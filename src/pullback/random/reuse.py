@@ -39,7 +39,6 @@ from pullback.lax.random_bits import (
     random_seed_p,
     random_split_p,
     random_uniform_p,
-    random_unwrap_p,
     random_wrap_p,
 )
 from pullback.random.rejection import random_binomial_p, random_gamma_p, random_poisson_p
@@ -50,11 +49,10 @@ Numbers = Any
 #: Where the keys were consumed that were, by number.
 Consumed = dict[int, str]
 
-DRAWING = {random_bits_p, random_uniform_p, random_normal_p, random_gamma_p, random_poisson_p, random_binomial_p}
-CONSUMING = {*DRAWING, random_split_p}
+CONSUMING = {
+    random_bits_p, random_uniform_p, random_normal_p, random_gamma_p, random_poisson_p, random_binomial_p, random_split_p,
+}  # fmt: skip
 MAKING = {random_seed_p, random_wrap_p, random_split_p, random_fold_in_p}
-#: What looks at keys and leaves them as they are.
-LOOKING = {random_unwrap_p, random_fold_in_p}
 
 
 class Operand(NamedTuple):
@@ -95,8 +93,8 @@ class Follower:
             return self.branches(operands[1:], params["branches"])
         if primitive in CONSUMING:
             self.consume(operands[0].numbers, place)
-        return [self.new(t.shape) if n is None and t.dtype == dtypes.KEY else n
-                for n, t in zip(self._moved(primitive, operands, params, out_types), out_types)]  # fmt: skip
+        moved = self._moved(primitive, operands, params, out_types)
+        return [self._fresh(t) if n is None else n for n, t in zip(moved, out_types)]
 
     def _moved(
         self, primitive: Primitive, operands: Sequence[Operand], params: Params, out_types: Sequence[Any]
@@ -145,20 +143,21 @@ class Follower:
             after.update(one.consumed)
         self.consumed.update(after)
         same = lambda ns: ns[0] if all(n is not None and np.array_equal(n, ns[0]) for n in ns) else None
-        return [
-            same(ns) if same(ns) is not None else self._fresh(t) for ns, t in zip(zip(*outs), branches[0].out_avals)
-        ]
+        agreed = map(same, zip(*outs))
+        return [self._fresh(t) if n is None else n for n, t in zip(agreed, branches[0].out_avals)]
 
-    def _fresh(self, t: Any) -> Numbers:
-        return self.new(t.shape) if t.dtype == dtypes.KEY else None
+    def _fresh(self, t: Any, *stacked: int) -> Numbers:
+        """The numbers of results that are new, `stacked` of each; None of what has no keys."""
+        return self.new((*stacked, *t.shape)) if t.dtype == dtypes.KEY else None
 
     def scan(
         self, operands: Sequence[Operand], place: str, *, jaxpr: ClosedJaxpr, num_consts: int, num_carry: int,
         length: int, **params: Any,
     ) -> list[Numbers]:  # fmt: skip
         consts, carry, xs = Layout(num_consts, num_carry).split(operands)
+        stacked = [self._fresh(t, length) for t in jaxpr.out_avals[num_carry:]]
         if not length:
-            return [*(c.numbers for c in carry), *map(self._fresh_stack(length), jaxpr.out_avals[num_carry:])]
+            return [*(c.numbers for c in carry), *stacked]
         element = [Operand(None if x.numbers is None else x.numbers[0], None) for x in xs]
         outs, used = self._step(jaxpr, [*consts, *carry, *element], consts, carry, length > 1, place)
         for x, one in zip(xs, element):
@@ -166,10 +165,7 @@ class Follower:
                 # Each step consumes of its own element what the first consumes of its.
                 mask = np.isin(one.numbers, list(used))
                 self.consume(x.numbers[1:][:, mask], place)
-        return [*outs[:num_carry], *map(self._fresh_stack(length), jaxpr.out_avals[num_carry:])]
-
-    def _fresh_stack(self, length: int) -> Callable[[Any], Numbers]:
-        return lambda t: self.new((length, *t.shape)) if t.dtype == dtypes.KEY else None
+        return [*outs[:num_carry], *stacked]
 
     def while_loop(self, operands: Sequence[Operand], params: Params, place: str) -> list[Numbers]:
         cond_consts, body_consts, carry = split_while(operands, params)  # type: ignore[arg-type]
@@ -298,10 +294,11 @@ class WatchingTrace(EvalTrace):
 
 def _watched(program: ClosedJaxpr, run: Any) -> Any:
     """`run`, the program's executable, consuming the keys that the program does."""
+    constants = inline_calls(program).consts
 
     def run_watched(args: Sequence[Any]) -> list[Any]:
         found = account(program)
-        inputs = [numbers_of(x).ravel() for x in (*inline_calls(program).consts, *args) if _is_keys(x)]
+        inputs = [numbers_of(x).ravel() for x in (*constants, *args) if _is_keys(x)]
         numbers = np.concatenate(inputs) if inputs else np.zeros(0, np.int64)
         follower = Follower(_consumed, _new)
         for n, place in found.consumed.items():

@@ -109,7 +109,7 @@ def _type_of(x: Leaf, tree: Tree) -> ShapedArray:
 
 
 def _residual(aval: ShapedArray, source: str) -> Residual:
-    return Residual(aval, aval.size * aval.dtype.itemsize, source)
+    return Residual(aval, aval.nbytes, source)
 
 
 def _source(v: Var, origin: dict[Var, JaxprEqn], inputs: dict[Var, str]) -> str:

@@ -214,7 +214,7 @@ def _refuse_beyond_memory(emit: Emitter, name: str, operands: Sequence[Value]) -
         if x.name in emit.beyond_memory:
             raise OutOfMemoryError(
                 f"RESOURCE_EXHAUSTED: Out of memory: `{name}` of a constant of type {x.aval.str_short()}, which takes "
-                f"{x.size * x.dtype.itemsize} bytes"
+                f"{x.aval.nbytes} bytes"
             )
 
 
