@@ -1,0 +1,132 @@
+"""Propagating sets of indices through a linear program: facts of values, and the tables of rules.
+
+A `Fact` of a value is its type, perhaps itself, and the sets of its elements if it depends on tangents.
+`detection_rules` says, by class of operations or by operation, what sets results have (`propagation_rules`),
+`detection_loops` what is known of the results of calls with programs (`propagation_loops`). What has
+no rule depends, with all of its results, on all of its operands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pullback.core import dtypes
+from pullback.core.array import Array, as_array
+from pullback.core.jaxpr import Jaxpr, JaxprEqn, Literal, bind_equation
+from pullback.core.trace import EVAL, under
+from pullback.core.types import ShapedArray
+from pullback.derivatives.index_sets import IndexSets
+from pullback.transforms.lifting import Rules
+
+if TYPE_CHECKING:
+    from pullback.core.names import Value
+
+    NumPyArray = np.ndarray[Any, Any]
+
+
+class Known:
+    """A value that does not depend on what is unknown: computed when it is asked for.
+
+    Example: the indices in `x[jnp.arange(3) + 1]`.
+    """
+
+    __slots__ = ("_make", "_value")
+
+    def __init__(self, make: Callable[[], Any] | None, value: Any = None) -> None:
+        self._make, self._value = make, value
+
+    def array(self) -> Array:
+        """The value."""
+        if self._make is not None:
+            self._value, self._make = self._make(), None
+        return self._value  # type: ignore[no-any-return]
+
+    def numpy(self) -> NumPyArray:
+        """The value as a NumPy array."""
+        return np.asarray(self.array())
+
+
+class Fact:
+    """What is known of a value of a program: its type, perhaps itself, and, if it depends on tangents, the
+    sets of its elements.
+
+    Example: of x in `x * x`: its type, and the set {i} for element i.
+    """
+
+    __slots__ = ("aval", "known", "sets")
+
+    def __init__(self, aval: ShapedArray, known: Known | None = None, sets: IndexSets | None = None) -> None:
+        self.aval, self.known, self.sets = aval, known, sets
+
+    @property
+    def size(self) -> int:
+        return int(self.aval.size)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.aval.shape  # type: ignore[return-value]
+
+    def numbers(self) -> NumPyArray:
+        """The numbers of the elements, in the array's shape."""
+        return np.arange(self.size).reshape(self.shape)
+
+
+#: The sets of an operation's results, None for what has none: `rule(equation, facts)`. At least one of
+#: the operands has sets.
+detection_rules = Rules()
+#: The facts of the results of loops and branches: `rule(equation, facts)`.
+detection_loops = Rules()
+
+
+def propagate(jaxpr: Jaxpr, consts: Sequence[Value], facts: Sequence[Fact]) -> list[Fact]:
+    """What is known of a program's results, of what is known of its operands."""
+    env: dict[Any, Fact] = {}
+
+    def read(x: Any) -> Fact:
+        return Fact(x.aval, Known(None, x.val)) if isinstance(x, Literal) else env[x]
+
+    env.update((v, Fact(v.aval, Known(None, as_array(c)))) for v, c in zip(jaxpr.constvars, consts))
+    env.update(zip(jaxpr.invars, facts))
+    for e in jaxpr.eqns:
+        env.update(zip(e.outvars, _results(e, [read(x) for x in e.invars])))
+    return [read(x) for x in jaxpr.outvars]
+
+
+def _results(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
+    types = [v.aval for v in e.outvars]
+    if all([f.sets is None for f in facts]):
+        return _without_sets(e, facts, types)
+    loop = detection_loops.find(e.primitive)
+    if loop is not None:
+        found: list[Fact] = loop(e, facts)
+        return found
+    if e.primitive.inlined is not None:
+        inner = e.params[e.primitive.inlined]
+        return propagate(inner.jaxpr, inner.consts, facts)
+    rule = detection_rules.find(e.primitive) or dense
+    return [
+        Fact(t, None, s if s is not None and s.count and dtypes.is_inexact(t.dtype) else None)
+        for t, s in zip(types, rule(e, facts))
+    ]
+
+
+def _without_sets(e: JaxprEqn, facts: list[Fact], types: list[ShapedArray]) -> list[Fact]:
+    if any([f.known is None for f in facts]) or e.effects:
+        return [Fact(t) for t in types]
+    every = Known(lambda: under(EVAL, bind_equation, e, [f.known.array() for f in facts]))  # type: ignore[union-attr]
+    return [Fact(t, Known(partial(_result, every, i))) for i, t in enumerate(types)]
+
+
+def _result(every: Known, i: int) -> Any:
+    return every.array()[i]
+
+
+def dense(e: JaxprEqn, facts: list[Fact]) -> list[IndexSets | None]:
+    """Everything depends on everything: what is true of any operation."""
+    union = IndexSets.stacked([f.sets for f in facts if f.sets is not None])
+    (one,) = [union.of_groups(np.zeros(union.size, np.intp), 1)]
+    return [one.take(np.zeros(v.aval.size, np.intp)) for v in e.outvars]

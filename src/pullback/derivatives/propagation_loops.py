@@ -1,0 +1,308 @@
+"""What is known of the results of loops, branches and calls, of what is known of their operands.
+
+A loop's body is looked at once: what its results depend on of its operands is a boolean matrix, by which
+sets are multiplied step by step. That needs no values. Where a rule asks for one that changes from
+step to step (the number of the step, in `x.at[i].set(...)`), each step is looked at by itself, up to
+`STEPS` of them; after that the value counts as unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pullback.control.branches import Cond
+from pullback.control.composite import Composite
+from pullback.control.platforms import PlatformDependent
+from pullback.control.scan import Scan
+from pullback.control.solves import Solve
+from pullback.control.while_loop import While
+from pullback.core.array import concrete
+from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn
+from pullback.derivatives.index_sets import IndexSets
+from pullback.derivatives.propagation import Fact, Known, dense, detection_loops, propagate
+
+#: How many steps of a loop are looked at one by one.
+STEPS = 10_000
+
+
+class _Changes(Exception):
+    """A value was asked for that is another one in each step."""
+
+
+def _changing() -> Known:
+    def ask() -> Any:
+        raise _Changes
+
+    return Known(ask)
+
+
+def _inside(closed: ClosedJaxpr, facts: Sequence[Fact]) -> list[Fact]:
+    return propagate(closed.jaxpr, closed.consts, facts)
+
+
+def _united(a: Fact, b: Fact) -> Fact:
+    sets = a.sets if b.sets is None else b.sets if a.sets is None else a.sets | b.sets
+    return Fact(a.aval, None, sets)
+
+
+# ---- branches ------------------------------------------------------------------------------------
+
+
+@detection_loops.of(Cond)
+def _branches(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
+    chosen, *operands = facts
+    branches = e.params["branches"]
+    if chosen.known is not None and not isinstance(e.primitive, PlatformDependent):
+        return _inside(branches[int(chosen.known.numpy())], operands)
+    results = [_inside(b, operands) for b in branches]
+    united = results[0]
+    for other in results[1:]:
+        united = list(map(_united, united, other))
+    return united
+
+
+@detection_loops.of(Composite)
+def _composite(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
+    return _inside(e.params["jaxpr"], facts)
+
+
+@detection_loops.of(Solve)
+def _solution(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
+    """Of an equation: everything depends on everything, whatever steps lead there."""
+    return [Fact(v.aval, None, s) for v, s in zip(e.outvars, dense(e, facts))]
+
+
+# ---- a body, once --------------------------------------------------------------------------------
+
+
+class Body:
+    """What a loop's body makes of sets: its results' are `matrix` times those of its operands, one after the
+    other. `known` says which results are known if the operands that were given as known are.
+
+    Example: of `lambda c, x: (c * x, c)`, one row with two places and one with one.
+    """
+
+    __slots__ = ("matrix", "known", "sizes", "_operands", "_width")
+
+    def __init__(self, closed: ClosedJaxpr, facts: Sequence[Fact]) -> None:
+        self._operands = [f.sets is not None for f in facts]
+        self._width = sum([f.size for f in facts if f.sets is not None])
+        start, inner = 0, []
+        for f in facts:
+            if f.sets is None:
+                inner.append(f)
+            else:
+                inner.append(Fact(f.aval, None, IndexSets.single(f.size, start, self._width)))
+                start += f.size
+        outs = _inside(closed, inner)
+        self.sizes = [o.size for o in outs]
+        self.known = [o.known is not None for o in outs]
+        self.matrix = IndexSets.stacked([o.sets or IndexSets.empty(o.size, self._width) for o in outs]).matrix
+
+    def __call__(self, sets: Sequence[IndexSets | None], width: int) -> list[IndexSets | None]:
+        """The results' sets, of those of the operands that had sets before."""
+        given = [s for s, has in zip(sets, self._operands) if has]
+        sizes = [s for s in given if s is not None]
+        assert len(sizes) == len(given), "operands of a body keep their sets"
+        out = IndexSets.stacked(sizes).pooled(self.matrix).matrix
+        parts: list[IndexSets | None] = []
+        start = 0
+        for size in self.sizes:
+            part = IndexSets(out[start : start + size])
+            parts.append(part if part.count else None)
+            start += size
+        return parts
+
+
+def _settled(
+    carry: list[Fact], step: Callable[[list[Fact]], Sequence[Fact]], width: int
+) -> list[Fact]:  # fmt: skip
+    """Facts of a carry as it is in every step: those that get sets in some step have (perhaps empty) ones, and
+    those that are not computed of known values alone are unknown."""
+    while True:
+        outs = step(carry)
+        wider = [
+            Fact(
+                c.aval,
+                c.known if o.known is not None and c.sets is None and o.sets is None else None,
+                c.sets if c.sets is not None or o.sets is None else IndexSets.empty(c.size, width),
+            )
+            for c, o in zip(carry, outs)
+        ]
+        if all([(w.known is None, w.sets is None) == (c.known is None, c.sets is None) for w, c in zip(wider, carry)]):
+            return wider
+        carry = wider
+
+
+# ---- scan ----------------------------------------------------------------------------------------
+
+
+@detection_loops.of(Scan)
+def _scan(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
+    p = e.params
+    n, m, length, body = p["num_consts"], p["num_carry"], p["length"], p["jaxpr"]
+    consts, init, xs = facts[:n], facts[n : n + m], facts[n + m :]
+    width = next(f.sets for f in facts if f.sets is not None).matrix.shape[1]
+    types = body.in_avals[n + m :]
+    order = range(length)[:: -1 if p["reverse"] else 1]
+    if not length:
+        return [*init, *(Fact(v.aval) for v in e.outvars[m:])]
+
+    def step_facts(i: int | None) -> list[Fact]:
+        """Of the elements of one step; of any, if it is None."""
+        found = []
+        for x, t in zip(xs, types):
+            sets = None if x.sets is None else _rows(x.sets, 0 if i is None else i, t.size)
+            if x.known is None:
+                known = None
+            else:
+                known = _changing() if i is None else Known(partial(_element, x.known, i))
+            found.append(Fact(t, known, sets))
+        return found
+
+    unknown = lambda f: Fact(f.aval, None if f.known is None else _changing(), f.sets)
+    try:
+        of_any = step_facts(None)
+        carry = _settled(list(map(unknown, init)), lambda c: _inside(body, [*consts, *c, *of_any])[:m], width)
+        once = Body(body, [*consts, *carry, *of_any])
+    except _Changes:
+        if length <= STEPS:
+            return _step_by_step(e, consts, init, step_facts, order, width)
+        forget = lambda f: Fact(f.aval, None, f.sets)
+        of_any = list(map(forget, step_facts(None)))
+        carry = _settled(list(map(forget, init)), lambda c: _inside(body, [*consts, *c, *of_any])[:m], width)
+        once = Body(body, [*consts, *carry, *of_any])
+    if not any([c.sets is not None for c in carry]):
+        return [*carry, *_mapped(e, once, consts, xs, types, length, width)]
+    states: list[IndexSets | None] = [c.sets for c in carry]
+    stacked: list[list[IndexSets | None]] = []
+    for i in order:
+        outs = once([*(f.sets for f in (*consts,)), *states, *(f.sets for f in step_facts(i))], width)
+        states = [
+            o if o is not None else IndexSets.empty(c.size, width) if c.sets is not None else None
+            for o, c in zip(outs[:m], carry)
+        ]
+        stacked.append(outs[m:])
+    return _together(e, [Fact(c.aval, None, s) for c, s in zip(carry, states)], stacked, p["reverse"], width)
+
+
+def _rows(sets: IndexSets, i: int, size: int) -> IndexSets:
+    return IndexSets(sets.matrix[i * size : (i + 1) * size])
+
+
+def _element(x: Known, i: int) -> Any:
+    return concrete(x.numpy()[i])
+
+
+def _together(e: JaxprEqn, last: list[Fact], stacked: list[list[IndexSets | None]], reverse: bool, width: int) -> list[Fact]:
+    """The facts of a scan's results, of the sets that its steps gave, first step first."""
+    outs = []
+    for v, of_steps in zip(e.outvars[len(last) :], zip(*stacked[:: -1 if reverse else 1])):
+        if all([s is None for s in of_steps]):
+            outs.append(Fact(v.aval))
+            continue
+        size = v.aval.size // len(of_steps)
+        parts = [IndexSets.empty(size, width) if s is None else s for s in of_steps]
+        outs.append(Fact(v.aval, None, IndexSets.stacked(parts)))
+    return [*(Fact(f.aval, f.known, f.sets if f.sets is not None and f.sets.count else None) for f in last), *outs]
+
+
+def _mapped(
+    e: JaxprEqn, once: Body, consts: list[Fact], xs: list[Fact], types: Sequence[Any], length: int, width: int
+) -> list[Fact]:
+    """The stacked results of a scan whose carry has no sets: each step of its own elements, all at once."""
+    from scipy.sparse import csr_array, vstack
+
+    parts, columns, start = [], [], 0
+    for f in consts:
+        if f.sets is not None:
+            parts.append(f.sets.matrix)
+            columns.append(np.broadcast_to(np.arange(f.size) + start, (length, f.size)))
+            start += f.size
+    for f, t in zip(xs, types):
+        if f.sets is not None:
+            parts.append(f.sets.matrix)
+            columns.append(start + np.arange(length)[:, None] * t.size + np.arange(t.size))
+            start += f.size
+    place = np.concatenate(columns, 1)  # of each step, the row of each operand's element in what is stacked
+    operands = IndexSets(vstack(parts, format="csr", dtype=bool))
+    outs, carried = [], e.params["num_carry"]
+    first = sum(once.sizes[:carried])
+    for v, size in zip(e.outvars[carried:], once.sizes[carried:]):
+        m = once.matrix[first : first + size]
+        first += size
+        if not m.nnz:
+            outs.append(Fact(v.aval))
+            continue
+        indices = place[:, m.indices].reshape(-1)
+        bounds = np.append((np.arange(length)[:, None] * m.nnz + m.indptr[:-1]).reshape(-1), length * m.nnz)
+        every = csr_array((np.ones(len(indices), bool), indices, bounds), shape=(length * size, start))
+        outs.append(Fact(v.aval, None, operands.pooled(every)))
+    return outs
+
+
+def _step_by_step(
+    e: JaxprEqn, consts: list[Fact], init: list[Fact], step_facts: Callable[[int], list[Fact]], order: range, width: int
+) -> list[Fact]:
+    carry, stacked, m = init, [], len(init)
+    outs: list[Fact] = []
+    for i in order:
+        outs = _inside(e.params["jaxpr"], [*consts, *carry, *step_facts(i)])
+        carry = outs[:m]
+        for c in carry:
+            if c.known is not None:
+                c.known.array()  # now, or the last step would have to compute those of all
+        stacked.append([o.sets for o in outs[m:]])
+    found = _together(e, carry, stacked, e.params["reverse"], width)
+    return found
+
+
+# ---- while ---------------------------------------------------------------------------------------
+
+
+@detection_loops.of(While)
+def _while(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
+    p = e.params
+    n, m = p["cond_nconsts"], p["body_nconsts"]
+    of_cond, consts, init = facts[:n], facts[n : n + m], facts[n + m :]
+    condition, body = p["cond_jaxpr"], p["body_jaxpr"]
+    width = next(f.sets for f in facts if f.sets is not None).matrix.shape[1]
+    counted = _while_known(condition, of_cond, body, consts, init)
+    if counted is not None:
+        return counted
+    # Any number of steps: what they reach.
+    forget = lambda f: Fact(f.aval, None, f.sets)
+    carry = _settled(list(map(forget, init)), lambda c: _inside(body, [*consts, *c]), width)
+    once = Body(body, [*consts, *carry])
+    states = [c.sets for c in carry]
+    while True:
+        outs = once([*(f.sets for f in consts), *states], width)
+        wider = [s if o is None or s is None else s | o for s, o in zip(states, outs)]
+        grown = any([w is not s and w is not None and s is not None and w.count > s.count for w, s in zip(wider, states)])
+        states = wider
+        if not grown:
+            return [Fact(c.aval, None, s if s is not None and s.count else None) for c, s in zip(carry, states)]
+
+
+def _while_known(
+    condition: ClosedJaxpr, of_cond: list[Fact], body: ClosedJaxpr, consts: list[Fact], carry: list[Fact]
+) -> list[Fact] | None:
+    """The results if it is known how often the loop runs, and that is not too often; or else None."""
+    for _ in range(STEPS):
+        again = _inside(condition, [*of_cond, *carry])[0]
+        if again.known is None:
+            return None
+        if not bool(again.known.numpy()):
+            return carry
+        carry = _inside(body, [*consts, *carry])
+        for c in carry:
+            if c.known is not None:
+                c.known.array()
+    return None
+
+
+__all__ = ["STEPS"]
