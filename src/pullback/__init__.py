@@ -41,6 +41,8 @@ from pullback.core.config import transfer_guard_host_to_device as transfer_guard
 from pullback.core.dtypes import float0 as float0
 from pullback.core.types import ShapeDtypeStruct as ShapeDtypeStruct
 from pullback.core.types import typeof as typeof
+from pullback.derivatives.jacobians import hessian as hessian
+from pullback.derivatives.jacobians import jacobian as jacobian
 from pullback.lax.callbacks import pure_callback as pure_callback
 from pullback.transforms.checkpoint import checkpoint as checkpoint
 from pullback.transforms.checkpoint import checkpoint as remat
@@ -49,9 +51,7 @@ from pullback.transforms.custom_jvp import custom_jvp as custom_jvp
 from pullback.transforms.custom_vjp import custom_vjp as custom_vjp
 from pullback.transforms.derivatives import fwd_and_bwd as fwd_and_bwd
 from pullback.transforms.derivatives import grad as grad
-from pullback.transforms.derivatives import hessian as hessian
 from pullback.transforms.derivatives import jacfwd as jacfwd
-from pullback.transforms.derivatives import jacobian as jacobian
 from pullback.transforms.derivatives import jacrev as jacrev
 from pullback.transforms.derivatives import value_and_grad as value_and_grad
 from pullback.transforms.jit import clear_caches as clear_caches
@@ -100,6 +100,7 @@ _SUBMODULES = frozenset(
         "custom_batching",
         "custom_derivatives",
         "debug",
+        "derivatives",
         "distributed",
         "dlpack",
         "dtypes",
@@ -133,6 +134,15 @@ _SUBMODULES = frozenset(
 # Functions whose modules are loaded when they are first asked for.
 _LATER = {"argmin": "implicit", "fixed_point": "implicit", "root": "implicit"}
 _LATER["ds"] = "numpy.dynamic_slices"
+_LATER |= dict.fromkeys(
+    [
+        "derivative_cost", "directional_derivatives", "divergence", "explain_gradient", "fisher_product",
+        "gauss_newton_map", "gauss_newton_product", "hessian_diagonal", "hessian_map", "hessian_plan", "hessian_trace",
+        "hvp", "jacobian_map", "jacobian_plan", "jacobian_trace", "jet", "jvp_from_vjp", "laplacian", "nan_safe_where",
+        "preaccumulate", "register_differentiable", "sparsity", "taylor_coefficients", "vhp", "vjp_from_jvp",
+    ],
+    "derivatives",
+)  # fmt: skip
 _LATER |= dict.fromkeys(["NamedSharding", "P", "make_mesh", "reshard", "set_mesh"], "sharding")
 
 

@@ -14,6 +14,7 @@ from pullback.transforms.call import CallPrimitive
 from tests.conformance import checks
 from tests.conformance.checks import FULL
 from tests.conformance.elsewhere import check_elsewhere
+from tests.conformance.sparsity import check_sparsity
 from tests.conformance.symbolic import check_symbolic
 from tests.conformance.table import Row
 
@@ -35,6 +36,7 @@ CHECKS: dict[str, tuple[Callable[[Row], None], int, bool]] = {
     "vmap": (checks.check_vmap, 0, True),
     "small_batches": (checks.check_small_batches, 0, True),
     "moves": (checks.check_moves, 0, False),
+    "sparsity": (check_sparsity, 1, False),
     "vmap_of_grad": (checks.check_vmap_of_grad, 1, True),
 }
 

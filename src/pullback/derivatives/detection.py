@@ -17,7 +17,9 @@ depends, with all of its results, on all of its operands: `dense_by_default()` l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +31,7 @@ from pullback.core.jaxpr import ClosedJaxpr, Jaxpr
 from pullback.core.passes import eliminate_dead_code, inline_calls
 from pullback.core.staging import stage_flat
 from pullback.core.tree import tree_flatten
-from pullback.core.types import ShapedArray
+from pullback.core.types import Shape, ShapedArray
 from pullback.derivatives import propagation_loops as propagation_loops
 from pullback.derivatives import propagation_rules as propagation_rules
 from pullback.derivatives.index_sets import IndexSets
@@ -74,18 +76,22 @@ def _consts(closed: ClosedJaxpr, jaxpr: Jaxpr) -> list[Value]:
     return [values[v] for v in jaxpr.constvars]
 
 
-def pattern_of_function(fun: Function, leaves: Sequence[Value], local: bool) -> Any:
-    """The boolean matrix of the Jacobian of a function of flat inexact arrays that gives flat arrays."""
-    types = [x.aval for x in leaves]
+def pattern_of_blocks(blocks: Blocks, local: bool, fun: Function | None = None) -> Any:
+    """The boolean matrix of the Jacobian of a function (or of another one of its flat arguments), valid for all arguments,
+    the others among them, or for these."""
+    fun = blocks.flat if fun is None else fun
+    types, others = [x.aval for x in blocks.leaves], [x.aval for x in blocks.others]
     tangents = [t.to_tangent_aval().update(weak_type=False) for t in types]
+    n, m = len(types), len(others)
 
     def push(*xs: Value) -> list[Value]:
-        outs, ts = jvp_flat(fun, xs[: len(types)], xs[len(types) :])
-        zero = [np.zeros(o.shape, dtypes.tangent_dtype(o.dtype)) for o in outs]
-        return [z if t is None else t for t, z in zip(ts, zero) if z.dtype != dtypes.float0]
+        with blocks.given(xs[n : n + m]):
+            outs, ts = jvp_flat(fun, xs[:n], xs[n + m :])
+        zeros = [np.zeros(o.shape, dtypes.tangent_dtype(o.dtype)) for o in outs]
+        return [z if t is None else t for t, z in zip(ts, zeros)]
 
-    closed = stage_flat(push, [*types, *tangents])
-    return dependence(closed, range(len(types), 2 * len(types)), leaves if local else None)
+    closed = stage_flat(push, [*types, *others, *tangents])
+    return dependence(closed, range(n + m, 2 * n + m), [*blocks.leaves, *blocks.others] if local else None)
 
 
 def pattern_of_linear_program(closed: ClosedJaxpr) -> SparsityPattern:
@@ -125,8 +131,8 @@ def sparsity(fun: Function, *args: Tree, argnums: Argnums = 0, local: bool = Fal
     """
     try:
         blocks = Blocks(fun, args, {}, argnums, "sparsity")
-        matrix = pattern_of_function(blocks.flat, blocks.leaves, local)
-        return blocks.tree_of(SparsityPattern(matrix), lambda p, rows, columns: p[rows, columns])
+        matrix = pattern_of_blocks(blocks, local)
+        return blocks.structure.tree_of(matrix, lambda m, _: SparsityPattern(m))
     except Exception as error:
         filter_traceback(error)
         raise
@@ -135,78 +141,116 @@ def sparsity(fun: Function, *args: Tree, argnums: Argnums = 0, local: bool = Fal
 class Blocks:
     """A function of trees as one of a flat list of arrays, and its Jacobian, one matrix, as a tree of blocks.
 
+    `leaves` are those of the arguments that are differentiated, `others` the arrays among the other arguments:
+    a pattern has to hold whatever they are.
+
     Example: of `f(x)["a"]` with x of 3 elements and a of 2: one block, of rows 0 to 1 and columns 0 to 2.
     """
 
-    __slots__ = ("leaves", "_of_chosen", "_tree", "_argnums", "_out_tree", "_out_types", "what", "has_aux")
+    __slots__ = ("leaves", "others", "out_types", "_fun", "_args", "_kwargs", "_positions", "_in_tree", "_single", "_out_tree", "_what")
 
     def __init__(
-        self, fun: Function, args: tuple[Tree, ...], kwargs: dict[str, Tree], argnums: Argnums, what: str, complex: bool = False
+        self, fun: Function, args: tuple[Tree, ...], kwargs: dict[str, Tree], argnums: Argnums, what: str, holomorphic: bool = False
     ) -> None:  # fmt: skip
         if not callable(fun):
             raise TypeError(f"{what} takes a function, got {fun!r:.100}, at {user_line()}")
-        self._of_chosen, chosen = of_arguments(fun, argnums, args, kwargs)  # type: ignore[arg-type]
-        leaves, self._tree = tree_flatten(chosen)
-        self.leaves = [_differentiable(x, what) for x in leaves]
-        self._argnums, self.what = argnums, what
+        self._fun, self._kwargs, self._what = fun, kwargs, what
+        _, chosen = of_arguments(fun, argnums, args, kwargs)  # type: ignore[arg-type]
+        self._single = isinstance(argnums, int)
+        self._positions = [i % len(args) for i in ((argnums,) if isinstance(argnums, int) else argnums)]
+        leaves, self._in_tree = tree_flatten(chosen)
+        self.leaves = [_differentiable(x, what, holomorphic) for x in leaves]
+        # What is not differentiated stays in its place; its arrays can be others.
+        rest, tree = tree_flatten([None if i in self._positions else x for i, x in enumerate(args)])
+        places = [i for i, x in enumerate(rest) if isinstance(x, (Array, np.ndarray))]
+        self.others = [as_array(rest[i]) for i in places]
+        self._args = rest, tree, places
         self._out_tree: Any = None
-        self._out_types: list[ShapedArray] = []
+        self.out_types: list[ShapedArray] = []
+
+    @contextmanager
+    def given(self, others: Sequence[Value]) -> Iterator[None]:
+        """With other values in the place of the arrays that are not differentiated."""
+        before = self.others
+        self.others = list(others)
+        try:
+            yield
+        finally:
+            self.others = before
 
     def flat(self, *xs: Value) -> list[Value]:
         """The function of flat arrays."""
-        out = self._of_chosen(*self._tree.unflatten(list(xs)))
-        leaves, self._out_tree = tree_flatten(out)
+        rest, tree, places = self._args
+        rest = list(rest)
+        for i, x in zip(places, self.others):
+            rest[i] = x
+        args = tree.unflatten(rest)
+        for i, x in zip(self._positions, self._in_tree.unflatten(list(xs))):
+            args[i] = x
+        leaves, self._out_tree = tree_flatten(self._fun(*args, **self._kwargs))
         outs = [as_array(x) for x in leaves]
         for o in outs:
             if not dtypes.is_inexact(o.dtype):
                 raise TypeError(
-                    f"{self.what}: the results must be floating-point arrays, got {o.aval.str_short()}, at {user_line()}. "
+                    f"{self._what}: the results must be floating-point arrays, got {o.aval.str_short()}, at {user_line()}. "
                     "Results without derivatives can be left out, or returned by another function"
                 )
-        self._out_types = [o.aval for o in outs]
+        self.out_types = [o.aval for o in outs]
         return outs
+
+    def evaluate_types(self) -> None:
+        """Find out the results' types, without computing them."""
+        stage_flat(self.flat, [x.aval for x in self.leaves])
 
     @property
     def rows(self) -> list[int]:
-        return [t.size for t in self._out_types]
+        return [t.size for t in self.out_types]
 
     @property
     def columns(self) -> list[int]:
         return [x.size for x in self.leaves]
 
     @property
-    def out_types(self) -> list[ShapedArray]:
-        return self._out_types
+    def in_shapes(self) -> list[Shape]:
+        return [x.shape for x in self.leaves]
+
+    @property
+    def out_shapes(self) -> list[Shape]:
+        return [t.shape for t in self.out_types]
 
     @property
     def structure(self) -> Structure:
-        return Structure(self._out_tree, self._tree, isinstance(self._argnums, int), self.rows, self.columns)
-
-    def tree_of(self, whole: Any, block: Callable[[Any, slice, slice], Any]) -> Tree:
-        """The tree of a matrix's blocks."""
-        return self.structure.tree_of(whole, block)
+        return Structure(self._out_tree, self._in_tree, self._single, self.out_shapes, self.in_shapes)
 
 
 class Structure:
-    """How the blocks of a matrix make a tree: the trees of results and arguments, and the sizes of their leaves.
+    """How the blocks of a matrix make a tree: the trees of results and arguments, and the shapes of their leaves.
 
     Example: of a function of one array with one array as its result, one block.
     """
 
-    __slots__ = ("out_tree", "in_tree", "single", "rows", "columns")
+    __slots__ = ("_out_tree", "_in_tree", "_single", "_out_shapes", "_in_shapes")
 
-    def __init__(self, out_tree: Any, in_tree: Any, single: bool, rows: list[int], columns: list[int]) -> None:
-        self.out_tree, self.in_tree, self.single = out_tree, in_tree, single
-        self.rows, self.columns = rows, columns
+    def __init__(self, out_tree: Any, in_tree: Any, single: bool, out_shapes: list[Shape], in_shapes: list[Shape]) -> None:
+        self._out_tree, self._in_tree, self._single = out_tree, in_tree, single
+        self._out_shapes, self._in_shapes = out_shapes, in_shapes
 
-    def tree_of(self, whole: Any, block: Callable[[Any, slice, slice], Any]) -> Tree:
-        """The tree of a matrix's blocks; `block` gives one, by its rows and columns."""
-        if len(self.rows) == len(self.columns) == 1:
-            pieces = [[whole]]
-        else:
-            pieces = [[block(whole, r, c) for c in _slices(self.columns)] for r in _slices(self.rows)]
-        out = [self.in_tree.unflatten(row) for row in pieces]
-        return self.out_tree.unflatten([row[0] for row in out] if self.single else out)
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one block, the whole matrix."""
+        return len(self._out_shapes) == len(self._in_shapes) == 1
+
+    def tree_of(self, whole: Any, make: Callable[[Any, Shape], Any]) -> Tree:
+        """The tree of what `make` makes of each block of a SciPy matrix in CSR format, and of the shape that it
+        has as an array."""
+        rows, columns = (_slices(map(math.prod, shapes)) for shapes in (self._out_shapes, self._in_shapes))
+        out = [
+            self._in_tree.unflatten(
+                [make(whole if self.is_single else whole[r, c], (*m, *n)) for c, n in zip(columns, self._in_shapes)]
+            )
+            for r, m in zip(rows, self._out_shapes)
+        ]
+        return self._out_tree.unflatten([row[0] for row in out] if self._single else out)
 
 
 def _slices(sizes: Iterable[int]) -> list[slice]:
@@ -214,8 +258,12 @@ def _slices(sizes: Iterable[int]) -> list[slice]:
     return [slice(a, b) for a, b in zip(ends, ends[1:])]
 
 
-def _differentiable(x: Any, what: str) -> Array:
+def _differentiable(x: Any, what: str, holomorphic: bool) -> Array:
     x = as_array(x)
+    if dtypes.is_complex(x.dtype) != holomorphic and dtypes.is_inexact(x.dtype) and what != "sparsity":
+        raise TypeError(
+            f"{what}: arguments are complex with holomorphic=True, and real without, got {x.aval.str_short()}, at {user_line()}"
+        )
     if not dtypes.is_inexact(x.dtype):
         raise TypeError(
             f"{what} requires arguments of floating-point dtypes, got {x.aval.str_short()}, at {user_line()}. Convert it "
@@ -236,7 +284,8 @@ def dense_by_default() -> list[Primitive]:
     without = [
         p
         for _, p in sorted(registry.items())
-        if not detection_rules.find(p) and not detection_loops.find(p) and p.inlined is None and p.no_derivative is None
+        if not (detection_rules.find(p) or detection_loops.find(p) or p.expands or p.inlined is not None)
+        and p.no_derivative is None
     ]
     return without
 

@@ -3,7 +3,7 @@
 A `Fact` of a value is its type, perhaps itself, and the sets of its elements if it depends on tangents.
 `detection_rules` says, by class of operations or by operation, what sets results have (`propagation_rules`),
 `detection_loops` what is known of the results of calls with programs (`propagation_loops`). What has
-no rule depends, with all of its results, on all of its operands.
+no rule is what it expands to, or depends, with all of its results, on all of its operands.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.jaxpr import Jaxpr, JaxprEqn, Literal, bind_equation
+from pullback.core.staging import stage_flat
 from pullback.core.trace import EVAL, under
 from pullback.core.types import ShapedArray
 from pullback.derivatives.index_sets import IndexSets
@@ -107,11 +108,21 @@ def _results(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
     if e.primitive.inlined is not None:
         inner = e.params[e.primitive.inlined]
         return propagate(inner.jaxpr, inner.consts, facts)
-    rule = detection_rules.find(e.primitive) or dense
+    rule = detection_rules.find(e.primitive)
+    if rule is None and e.primitive.expands and e.primitive.is_linear([f.sets is not None for f in facts]):
+        # What it is in terms of other operations, for operands of these types.
+        expanded = stage_flat(partial(_listed, e), [f.aval for f in facts], EVAL)
+        return propagate(expanded.jaxpr, expanded.consts, facts)
+    rule = rule or dense
     return [
         Fact(t, None, s if s is not None and s.count and dtypes.is_inexact(t.dtype) else None)
         for t, s in zip(types, rule(e, facts))
     ]
+
+
+def _listed(e: JaxprEqn, *operands: Value) -> Sequence[Value]:
+    out = e.primitive.expand(*operands, **e.params)
+    return out if e.primitive.multiple_results else [out]
 
 
 def _without_sets(e: JaxprEqn, facts: list[Fact], types: list[ShapedArray]) -> list[Fact]:

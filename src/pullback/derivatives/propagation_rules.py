@@ -15,11 +15,10 @@ import numpy as np
 
 from pullback.core.array import concrete
 from pullback.core.jaxpr import JaxprEqn
-from pullback.core.primitive import Primitive, registry
+from pullback.core.primitive import registry
 from pullback.core.trace import EVAL, under
 from pullback.derivatives.index_sets import IndexSets, boolean
 from pullback.derivatives.propagation import Fact, dense, detection_rules
-from pullback.lax.arrangement import pad_p
 from pullback.lax.blocks import dynamic_slice_p, dynamic_update_slice_p
 from pullback.lax.contraction import dot_general_p
 from pullback.lax.convolution import conv_general_dilated_p
@@ -28,8 +27,12 @@ from pullback.lax.elementwise import div_p
 from pullback.lax.family import Elementwise, mul_p
 from pullback.lax.fourier import Fft
 from pullback.lax.indexing import ScatterBase, gather_p, scatter_p
+from pullback.lax.linalg.determinant import cofactor_p
+from pullback.lax.linalg.triangular import triangular_solve_p
+from pullback.lax.linalg.tridiagonal_systems import tridiagonal_solve_p
 from pullback.lax.mover import Mover
 from pullback.lax.selection import select_n_p
+from pullback.lax.shape import Reduction
 from pullback.lax.triangles import Triangle
 from pullback.lax.windows import Windows, windows
 
@@ -213,14 +216,12 @@ def _scattered(e: JaxprEqn, facts: list[Fact]) -> Found:
 # ---- reductions ----------------------------------------------------------------------------------
 
 
+@detection_rules.of(Reduction)
 def _reduced(e: JaxprEqn, facts: list[Fact]) -> Found:
     (x,) = facts
     assert x.sets is not None
     classes, count = _classes(x.shape, set(e.params["axes"]))
     return [x.sets.of_groups(classes, count)]
-
-
-detection_rules.of(*[p for n, p in registry.items() if n.startswith("reduce_") and n not in ("reduce_precision", "reduce") and not isinstance(p, Windows)])(_reduced)  # fmt: skip
 
 
 def _before(f: Fact, axis: int, reverse: bool) -> IndexSets:
@@ -371,20 +372,16 @@ def _by_batches(e: JaxprEqn, f: Fact, axes: int) -> IndexSets:
     return f.sets.of_groups(classes, count).take(chosen)
 
 
-def solves_matrices(primitive: Primitive, left: bool = True) -> None:
-    """Adds the rule of operations that solve a linear system for each matrix of a batch, with the right-hand
-    side as their last operand: column by column, if the matrix is on the left."""
-
-    @detection_rules.of(primitive)
-    def rule(e: JaxprEqn, facts: list[Fact]) -> Found:
-        *others, b = facts
-        out = e.outvars[0].aval
-        if any([f.sets is not None for f in others]) or b.sets is None or b.shape != out.shape or len(b.shape) < 2:
-            return dense(e, facts)
-        on_left = e.params.get("left_side", left)
-        axis = len(b.shape) - (2 if on_left else 1)
-        classes, count = _classes(b.shape, {axis})
-        return [b.sets.of_groups(classes, count).take(classes)]
+@detection_rules.of(triangular_solve_p, tridiagonal_solve_p)
+def _solved(e: JaxprEqn, facts: list[Fact]) -> Found:
+    """A linear system for each matrix of a batch, and each column (or row) of its right-hand sides, the last operand."""
+    *others, b = facts
+    if b.sets is None or any([f.sets is not None for f in others]):
+        return dense(e, facts)
+    on_left = e.params.get("left_side", True)
+    classes, count = _classes(b.shape, {len(b.shape) - (2 if on_left else 1)})
+    return [b.sets.of_groups(classes, count).take(classes)]
 
 
-__all__ = ["solves_matrices"]
+# With directions as further operands it is not what it expands to.
+detection_rules.of(cofactor_p)(dense)
