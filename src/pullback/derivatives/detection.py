@@ -30,13 +30,14 @@ from pullback.core.errors import filter_traceback, user_line
 from pullback.core.jaxpr import ClosedJaxpr, Jaxpr
 from pullback.core.passes import eliminate_dead_code, inline_calls
 from pullback.core.staging import stage_flat
+from pullback.core.trace import current
 from pullback.core.tree import tree_flatten
 from pullback.core.types import Shape, ShapedArray
 from pullback.derivatives import propagation_loops as propagation_loops
 from pullback.derivatives import propagation_rules as propagation_rules
 from pullback.derivatives.index_sets import IndexSets
 from pullback.derivatives.patterns import SparsityPattern
-from pullback.derivatives.propagation import Fact, Known, detection_loops, detection_rules, propagate
+from pullback.derivatives.propagation import Fact, detection_loops, detection_rules, known, propagate
 from pullback.transforms.derivatives import _partial as of_arguments
 from pullback.transforms.jvp import jvp_flat
 
@@ -65,7 +66,7 @@ def dependence(closed: ClosedJaxpr, linear: Sequence[int], values: Sequence[Any]
             facts.append(Fact(t, None, IndexSets.single(t.size, start, width)))
             start += t.size
         else:
-            facts.append(Fact(t, None if values is None else Known(None, as_array(next(rest)))))
+            facts.append(Fact(t, None if values is None else known(next(rest))))
     kept = [f for f, v in zip(facts, closed.jaxpr.invars) if v in jaxpr.invars]
     outs = propagate(jaxpr, _consts(closed, jaxpr), kept)
     return IndexSets.stacked([o.sets or IndexSets.empty(o.size, width) for o in outs]).matrix
@@ -90,7 +91,7 @@ def pattern_of_blocks(blocks: Blocks, local: bool, fun: Function | None = None) 
         zeros = [np.zeros(o.shape, dtypes.tangent_dtype(o.dtype)) for o in outs]
         return [z if t is None else t for t, z in zip(ts, zeros)]
 
-    closed = stage_flat(push, [*types, *others, *tangents])
+    closed = stage_flat(push, [*types, *others, *tangents], current())
     return dependence(closed, range(n + m, 2 * n + m), [*blocks.leaves, *blocks.others] if local else None)
 
 
@@ -200,7 +201,7 @@ class Blocks:
 
     def evaluate_types(self) -> None:
         """Find out the results' types, without computing them."""
-        stage_flat(self.flat, [x.aval for x in self.leaves])
+        stage_flat(self.flat, [x.aval for x in self.leaves], current())
 
     @property
     def rows(self) -> list[int]:

@@ -220,7 +220,7 @@ def _boolean_matrix(places: Any, shape: tuple[int, int] | None) -> Matrix:
     if isinstance(places, SparsityPattern):
         found = places._matrix
     elif issparse(places):
-        found = csr_array(places)
+        found = csr_array(places, copy=False)
         if found.dtype != np.bool_ or not found.has_canonical_format:
             found = csr_array((np.ones(found.nnz, bool), found.indices.copy(), found.indptr.copy()), shape=found.shape)
             found.sum_duplicates()
@@ -246,6 +246,8 @@ def _boolean_matrix(places: Any, shape: tuple[int, int] | None) -> Matrix:
         )
     if shape is not None and tuple(found.shape) != tuple(shape):
         raise ValueError(f"a pattern of shape {tuple(found.shape)} was given for a matrix of shape {tuple(shape)}, at {user_line()}")
+    index = np.int32 if max(found.nnz, *found.shape) < 2**31 else np.int64
+    found.indices, found.indptr = found.indices.astype(index, copy=False), found.indptr.astype(index, copy=False)
     return found
 
 

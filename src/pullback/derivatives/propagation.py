@@ -18,7 +18,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, as_array
 from pullback.core.jaxpr import Jaxpr, JaxprEqn, Literal, bind_equation
 from pullback.core.staging import stage_flat
-from pullback.core.trace import EVAL, under
+from pullback.core.trace import EVAL, Tracer, under
 from pullback.core.types import ShapedArray
 from pullback.derivatives.index_sets import IndexSets
 from pullback.transforms.lifting import Rules
@@ -30,15 +30,16 @@ if TYPE_CHECKING:
 
 
 class Known:
-    """A value that does not depend on what is unknown: computed when it is asked for.
+    """A value that does not depend on what is unknown: computed when it is asked for. One that `varies` is
+    another one in each step of a loop; asking for it has the steps looked at one by one.
 
     Example: the indices in `x[jnp.arange(3) + 1]`.
     """
 
-    __slots__ = ("_make", "_value")
+    __slots__ = ("_make", "_value", "varies")
 
-    def __init__(self, make: Callable[[], Any] | None, value: Any = None) -> None:
-        self._make, self._value = make, value
+    def __init__(self, make: Callable[[], Any] | None, value: Any = None, varies: bool = False) -> None:
+        self._make, self._value, self.varies = make, value, varies
 
     def array(self) -> Array:
         """The value."""
@@ -49,6 +50,12 @@ class Known:
     def numpy(self) -> NumPyArray:
         """The value as a NumPy array."""
         return np.asarray(self.array())
+
+
+def known(x: Value) -> Known | None:
+    """A value that is there; nothing of one that some transformation around has traced."""
+    x = as_array(x)
+    return None if isinstance(x, Tracer) else Known(None, x)
 
 
 class Fact:
@@ -71,6 +78,12 @@ class Fact:
     def shape(self) -> tuple[int, ...]:
         return self.aval.shape  # type: ignore[return-value]
 
+    @property
+    def coefficient(self) -> NumPyArray | None:
+        """The value, if it is known without looking at steps of loops one by one: that a coefficient is zero is worth
+        no more."""
+        return None if self.known is None or self.known.varies else self.known.numpy()
+
     def numbers(self) -> NumPyArray:
         """The numbers of the elements, in the array's shape."""
         return np.arange(self.size).reshape(self.shape)
@@ -90,7 +103,7 @@ def propagate(jaxpr: Jaxpr, consts: Sequence[Value], facts: Sequence[Fact]) -> l
     def read(x: Any) -> Fact:
         return Fact(x.aval, Known(None, x.val)) if isinstance(x, Literal) else env[x]
 
-    env.update((v, Fact(v.aval, Known(None, as_array(c)))) for v, c in zip(jaxpr.constvars, consts))
+    env.update((v, Fact(v.aval, known(c))) for v, c in zip(jaxpr.constvars, consts))
     env.update(zip(jaxpr.invars, facts))
     for e in jaxpr.eqns:
         env.update(zip(e.outvars, _results(e, [read(x) for x in e.invars])))
@@ -128,8 +141,10 @@ def _listed(e: JaxprEqn, *operands: Value) -> Sequence[Value]:
 def _without_sets(e: JaxprEqn, facts: list[Fact], types: list[ShapedArray]) -> list[Fact]:
     if any([f.known is None for f in facts]) or e.effects:
         return [Fact(t) for t in types]
-    every = Known(lambda: under(EVAL, bind_equation, e, [f.known.array() for f in facts]))  # type: ignore[union-attr]
-    return [Fact(t, Known(partial(_result, every, i))) for i, t in enumerate(types)]
+    operands = [f.known for f in facts if f.known is not None]
+    varies = any([k.varies for k in operands])
+    every = Known(lambda: under(EVAL, bind_equation, e, [k.array() for k in operands]))
+    return [Fact(t, Known(partial(_result, every, i), None, varies)) for i, t in enumerate(types)]
 
 
 def _result(every: Known, i: int) -> Any:

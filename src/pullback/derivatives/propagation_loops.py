@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,12 +21,18 @@ from pullback.control.scan import Scan
 from pullback.control.solves import Solve
 from pullback.control.while_loop import While
 from pullback.core.array import concrete
+from pullback.core.errors import user_line
 from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn
-from pullback.derivatives.index_sets import IndexSets
+from pullback.derivatives.index_sets import IndexSets, TooDenseError
 from pullback.derivatives.propagation import Fact, Known, dense, detection_loops, propagate
+
+if TYPE_CHECKING:
+    NumPyArray = np.ndarray[Any, Any]
 
 #: How many steps of a loop are looked at one by one.
 STEPS = 10_000
+#: Up to how many places the body's matrix has if there is one for each step.
+_TILED = 1 << 26
 
 
 class _Changes(Exception):
@@ -37,7 +43,7 @@ def _changing() -> Known:
     def ask() -> Any:
         raise _Changes
 
-    return Known(ask)
+    return Known(ask, None, varies=True)
 
 
 def _inside(closed: ClosedJaxpr, facts: Sequence[Fact]) -> list[Fact]:
@@ -103,7 +109,7 @@ class Body:
         self.known = [o.known is not None for o in outs]
         self.matrix = IndexSets.stacked([o.sets or IndexSets.empty(o.size, self._width) for o in outs]).matrix
 
-    def __call__(self, sets: Sequence[IndexSets | None], width: int) -> list[IndexSets | None]:
+    def __call__(self, sets: Sequence[IndexSets | None]) -> list[IndexSets | None]:
         """The results' sets, of those of the operands that had sets before."""
         given = [s for s, has in zip(sets, self._operands) if has]
         sizes = [s for s in given if s is not None]
@@ -176,18 +182,22 @@ def _scan(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
         of_any = list(map(forget, step_facts(None)))
         carry = _settled(list(map(forget, init)), lambda c: _inside(body, [*consts, *c, *of_any])[:m], width)
         once = Body(body, [*consts, *carry, *of_any])
-    if not any([c.sets is not None for c in carry]):
-        return [*carry, *_mapped(e, once, consts, xs, types, length, width)]
-    states: list[IndexSets | None] = [c.sets for c in carry]
-    stacked: list[list[IndexSets | None]] = []
+    if once.matrix.nnz * length > _TILED:
+        return _one_after_the_other(e, once, consts, carry, step_facts, order, width)
+    return _all_at_once(e, once, consts, carry, xs, types, width)
+
+
+def _one_after_the_other(
+    e: JaxprEqn, once: Body, consts: list[Fact], carry: list[Fact], step_facts: Callable[[int], list[Fact]], order: range, width: int
+) -> list[Fact]:  # fmt: skip
+    states, stacked, m = [c.sets for c in carry], [], len(carry)
     for i in order:
-        outs = once([*(f.sets for f in (*consts,)), *states, *(f.sets for f in step_facts(i))], width)
+        outs = once([*(f.sets for f in consts), *states, *(f.sets for f in step_facts(i))])
         states = [
-            o if o is not None else IndexSets.empty(c.size, width) if c.sets is not None else None
-            for o, c in zip(outs[:m], carry)
+            None if c.sets is None else IndexSets.empty(c.size, width) if o is None else o for o, c in zip(outs[:m], carry)
         ]
         stacked.append(outs[m:])
-    return _together(e, [Fact(c.aval, None, s) for c, s in zip(carry, states)], stacked, p["reverse"], width)
+    return _together(e, [Fact(c.aval, None, s) for c, s in zip(carry, states)], stacked, e.params["reverse"], width)
 
 
 def _rows(sets: IndexSets, i: int, size: int) -> IndexSets:
@@ -211,38 +221,77 @@ def _together(e: JaxprEqn, last: list[Fact], stacked: list[list[IndexSets | None
     return [*(Fact(f.aval, f.known, f.sets if f.sets is not None and f.sets.count else None) for f in last), *outs]
 
 
-def _mapped(
-    e: JaxprEqn, once: Body, consts: list[Fact], xs: list[Fact], types: Sequence[Any], length: int, width: int
-) -> list[Fact]:
-    """The stacked results of a scan whose carry has no sets: each step of its own elements, all at once."""
-    from scipy.sparse import csr_array, vstack
+def _all_at_once(
+    e: JaxprEqn, once: Body, consts: list[Fact], carry: list[Fact], xs: list[Fact], types: Sequence[Any], width: int
+) -> list[Fact]:  # fmt: skip
+    """The facts of a scan's results, of all steps together.
 
-    parts, columns, start = [], [], 0
-    for f in consts:
-        if f.sets is not None:
-            parts.append(f.sets.matrix)
-            columns.append(np.broadcast_to(np.arange(f.size) + start, (length, f.size)))
-            start += f.size
-    for f, t in zip(xs, types):
-        if f.sets is not None:
-            parts.append(f.sets.matrix)
-            columns.append(start + np.arange(length)[:, None] * t.size + np.arange(t.size))
-            start += f.size
-    place = np.concatenate(columns, 1)  # of each step, the row of each operand's element in what is stacked
-    operands = IndexSets(vstack(parts, format="csr", dtype=bool))
-    outs, carried = [], e.params["num_carry"]
-    first = sum(once.sizes[:carried])
-    for v, size in zip(e.outvars[carried:], once.sizes[carried:]):
-        m = once.matrix[first : first + size]
-        first += size
-        if not m.nnz:
-            outs.append(Fact(v.aval))
-            continue
-        indices = place[:, m.indices].reshape(-1)
-        bounds = np.append((np.arange(length)[:, None] * m.nnz + m.indptr[:-1]).reshape(-1), length * m.nnz)
-        every = csr_array((np.ones(len(indices), bool), indices, bounds), shape=(length * size, start))
-        outs.append(Fact(v.aval, None, operands.pooled(every)))
+    With the carry's sets s_t after step t, s_t = B s_(t-1) | u_t, where u_t is what a step adds of constants and elements.
+    So s_t is the union of B^j u_(t-j) over all j, and that over j < 2k is that over j < k, and B^k times the same,
+    k steps before: log T rounds, fewer if B^k vanishes.
+    """
+    length, reverse = e.params["length"], e.params["reverse"]
+    steps = np.arange(length)[:: -1 if reverse else 1]  # of each element along axis 0, the step that takes it
+    given = [f.sets for f in consts if f.sets is not None]
+    elements = [f.sets for f in xs if f.sets is not None]
+    states = [c for c in carry if c.sets is not None]
+    num_consts, m = sum([s.size for s in given]), sum([c.size for c in states])
+    sizes = [t.size for f, t in zip(xs, types) if f.sets is not None]
+    # Of each step, the rows of its operands in what is stacked: constants, elements, and then the carries before each step.
+    start, columns = num_consts, [np.broadcast_to(np.arange(num_consts), (length, num_consts))]
+    for size in sizes:
+        columns.append(start + steps[:, None] * size + np.arange(size))
+        start += length * size
+    before = start + np.arange(length)[:, None] * m + np.arange(m)
+    of_step = np.concatenate([columns[0], before, *columns[1:]], 1)
+    starts = np.cumsum([0, *once.sizes])
+    carried = [np.arange(starts[i], starts[i + 1]) for i, c in enumerate(carry) if c.sets is not None]
+    own = np.concatenate(carried) if carried else np.zeros(0, np.intp)
+    operands = [*given, *elements]
+    sets = IndexSets.empty(0, width)
+    if m:
+        inner = np.r_[0:num_consts, num_consts + m : of_step.shape[1]]
+        body = once.matrix[own]
+        added = (
+            IndexSets.stacked(operands).pooled(_tiled(body[:, inner], of_step[:, inner], start))
+            if inner.size
+            else IndexSets.empty(length * m, width)
+        )
+        sets = IndexSets.stacked([*(c.sets for c in states if c.sets is not None), added])
+        power, k, every = body[:, num_consts : num_consts + m], 1, np.arange((length + 1) * m).reshape(length + 1, m)
+        while k <= length and power.nnz:
+            if power.nnz * length > _TILED:
+                raise TooDenseError(
+                    f"the sparsity pattern of a scan of {length:,} steps with a carry of {m:,} elements, each of which depends on most "
+                    f"others, takes too much memory, at {user_line()}. Give the pattern by hand, or use jacfwd or jacrev"
+                )
+            reached = sets.pooled(_tiled(power, every[:-k], sets.size))
+            sets = sets | IndexSets.stacked([IndexSets.empty(k * m, width), reached])
+            power, k = power @ power, 2 * k
+    outs, first = [], 0
+    for c in carry:
+        last = None
+        if c.sets is not None:
+            last = IndexSets(sets.matrix[length * m + first : length * m + first + c.size])
+            first += c.size
+        outs.append(Fact(c.aval, c.known, last if last is not None and last.count else None))
+    together = IndexSets.stacked([*operands, sets])
+    in_order = of_step[::-1] if reverse else of_step
+    for v, lo, hi in zip(e.outvars[len(carry) :], starts[len(carry) :], starts[len(carry) + 1 :]):
+        own_rows = once.matrix[lo:hi]
+        found = together.pooled(_tiled(own_rows, in_order, together.size)) if own_rows.nnz else None
+        outs.append(Fact(v.aval, None, found))
     return outs
+
+
+def _tiled(m: Any, place: NumPyArray, width: int) -> Any:
+    """A boolean matrix once for each step, one below the other, with its columns at the step's `place`s."""
+    from scipy.sparse import csr_array
+
+    steps, nnz = len(place), m.nnz
+    bounds = np.append((np.arange(steps)[:, None] * nnz + m.indptr[:-1]).reshape(-1), steps * nnz)
+    indices = place[:, m.indices].reshape(-1)
+    return csr_array((np.ones(len(indices), bool), indices, bounds), shape=(steps * m.shape[0], width))
 
 
 def _step_by_step(
@@ -280,7 +329,7 @@ def _while(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
     once = Body(body, [*consts, *carry])
     states = [c.sets for c in carry]
     while True:
-        outs = once([*(f.sets for f in consts), *states], width)
+        outs = once([*(f.sets for f in consts), *states])
         wider = [s if o is None or s is None else s | o for s, o in zip(states, outs)]
         grown = any([w is not s and w is not None and s is not None and w.count > s.count for w, s in zip(wider, states)])
         states = wider

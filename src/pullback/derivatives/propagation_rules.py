@@ -74,8 +74,8 @@ def _scaled(e: JaxprEqn, facts: list[Fact]) -> Found:
     x, y = facts
     if out is not None and e.primitive is mul_p:
         for f in (x, y):
-            if f.sets is None and f.known is not None:
-                out = out.where(np.broadcast_to(f.known.numpy() != 0, e.outvars[0].aval.shape))
+            if f.sets is None and (coefficient := f.coefficient) is not None:
+                out = out.where(np.broadcast_to(coefficient != 0, e.outvars[0].aval.shape))
     return [out]
 
 
@@ -303,8 +303,8 @@ def _of_side(e: JaxprEqn, facts: list[Fact], side: int) -> IndexSets:
     results = np.arange(b * m * n).reshape((b, m, n) if side == 0 else (b, n, m))
     results = results if side == 0 else results.transpose(0, 2, 1)
     assert x.sets is not None
-    if other.sets is None and other.known is not None and other.size:
-        value = other.known.numpy().transpose([*batched[1], *other_free, *contracted[1]]).reshape(b, n, k) != 0
+    if other.sets is None and other.size and (coefficient := other.coefficient) is not None:
+        value = coefficient.transpose([*batched[1], *other_free, *contracted[1]]).reshape(b, n, k) != 0
         count = int(value.sum())
         if count < value.size and count * m <= _SELECTED:
             bs, ns, ks = np.nonzero(value)
