@@ -221,7 +221,13 @@ class Blocks:
 
     @property
     def structure(self) -> Structure:
+        """That of the Jacobian."""
         return Structure(self._out_tree, self._in_tree, self._single, self.out_shapes, self.in_shapes)
+
+    @property
+    def square_structure(self) -> Structure:
+        """That of the Hessian."""
+        return Structure(self._in_tree, self._in_tree, self._single, self.in_shapes, self.in_shapes, square=True)
 
 
 class Structure:
@@ -230,10 +236,13 @@ class Structure:
     Example: of a function of one array with one array as its result, one block.
     """
 
-    __slots__ = ("_out_tree", "_in_tree", "_single", "_out_shapes", "_in_shapes")
+    __slots__ = ("_out_tree", "_in_tree", "_single", "_out_shapes", "_in_shapes", "_square")
 
-    def __init__(self, out_tree: Any, in_tree: Any, single: bool, out_shapes: list[Shape], in_shapes: list[Shape]) -> None:
-        self._out_tree, self._in_tree, self._single = out_tree, in_tree, single
+    def __init__(
+        self, out_tree: Any, in_tree: Any, single: bool, out_shapes: list[Shape], in_shapes: list[Shape], square: bool = False
+    ) -> None:  # fmt: skip
+        # Arguments are in a tuple, which one that is not asked for as a tuple leaves again.
+        self._out_tree, self._in_tree, self._single, self._square = out_tree, in_tree, single, square
         self._out_shapes, self._in_shapes = out_shapes, in_shapes
 
     @property
@@ -251,7 +260,8 @@ class Structure:
             )
             for r, m in zip(rows, self._out_shapes)
         ]
-        return self._out_tree.unflatten([row[0] for row in out] if self._single else out)
+        found = self._out_tree.unflatten([row[0] for row in out] if self._single else out)
+        return found[0] if self._square and self._single else found
 
 
 def _slices(sizes: Iterable[int]) -> list[slice]:

@@ -353,6 +353,9 @@ class Plan:
     def _function(self, blocks: Blocks) -> Callable[..., list[Value]]:
         raise NotImplementedError(f"{type(self).__name__} must define _function")
 
+    def _structure(self, blocks: Blocks) -> Structure:
+        return blocks.structure
+
     def _linearized(self, blocks: Blocks) -> tuple[list[Value], LinearMap]:
         outs, f_lin = linearize(self._function(blocks), *blocks.leaves)
         if sum([o.size for o in outs]) != self.shape[0]:
@@ -377,9 +380,9 @@ class Plan:
             products = vmap(lambda *cts: f_lin.T(list(cts)))(*_sums(self.row_colors, self.num_reverse, outs))
             parts.append(_side_by_side(products, self.num_reverse))
         if not parts:
-            return jnp.zeros(0, jnp.result_type(*outs, *blocks.leaves)), blocks.structure
+            return jnp.zeros(0, jnp.result_type(*outs, *blocks.leaves)), self._structure(blocks)
         found = self.recovery(jnp.concatenate(parts) if len(parts) > 1 else parts[0])
-        return found, blocks.structure
+        return found, self._structure(blocks)
 
     def _values_compiled(self, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> tuple[Array, Structure]:
         """The same by a compiled program, kept with the plan. What is no array or floating-point number is
@@ -590,6 +593,9 @@ class HessianPlan(Plan):
 
     def _function(self, blocks: Blocks) -> Callable[..., list[Value]]:
         return _gradient(blocks, self.holomorphic)
+
+    def _structure(self, blocks: Blocks) -> Structure:
+        return blocks.square_structure
 
     def _make_recovery(self) -> Recovery:
         p, (n, _) = self.pattern.to_scipy(), self.shape
