@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback.core.errors import user_line
+from pullback.core.errors import see, user_line
 
 if TYPE_CHECKING:
     NumPyArray = np.ndarray[Any, Any]
@@ -33,6 +33,7 @@ def check_size(count: int) -> None:
         raise TooDenseError(
             f"the sparsity pattern would hold more than {count:,} places, at {user_line()}: so dense a Jacobian has no use for one. "
             "Use jacfwd or jacrev, products with it (linearize, jvp, vjp), or give the pattern by hand"
+            + see("sparsity")
         )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pullback.core.array import Array
-from pullback.core.errors import user_line
+from pullback.core.errors import see, user_line
 
 if TYPE_CHECKING:
     NumPyArray = np.ndarray[Any, Any]
@@ -245,7 +245,7 @@ def _boolean_matrix(places: Any, shape: tuple[int, int] | None) -> Matrix:
             f"got {type(places).__name__}, at {user_line()}"
         )
     if shape is not None and tuple(found.shape) != tuple(shape):
-        raise ValueError(f"a pattern of shape {tuple(found.shape)} was given for a matrix of shape {tuple(shape)}, at {user_line()}")
+        raise ValueError(f"a pattern of shape {tuple(found.shape)} was given for a matrix of shape {tuple(shape)}, at {user_line()}{see('sparsity')}")
     index = np.int32 if max(found.nnz, *found.shape) < 2**31 else np.int64
     found.indices, found.indptr = found.indices.astype(index, copy=False), found.indptr.astype(index, copy=False)
     return found

@@ -26,7 +26,7 @@ import numpy as np
 
 from pullback.core import dtypes
 from pullback.core.array import Array, as_array
-from pullback.core.errors import filter_traceback, user_line
+from pullback.core.errors import filter_traceback, see, user_line
 from pullback.core.trace import Tracer
 from pullback.core.tree import tree_flatten
 from pullback.core.types import Shape, ShapedArray
@@ -254,7 +254,7 @@ class Plan:
         >>> plan.check(jnp.arange(4.0))
         Traceback (most recent call last):
             ...
-        ValueError: the pattern of this plan is wrong: ... in row 0 ...
+        ValueError: the pattern of this plan is wrong: its product with a random vector differs from the derivative in rows 0, 1, 2 ...
         """
         try:
             blocks = self._blocks_of(args, kwargs)
@@ -277,6 +277,7 @@ class Plan:
                         f"the pattern of this plan is wrong: its product with a random vector differs from the derivative in row{'s' if wrong.size > 1 else ''} "
                         f"{rows}{', ...' if wrong.size > 5 else ''} ({wrong.size:,} of {self.shape[0]:,}), at {user_line()}. The first is "
                         f"{found[wrong[0]]:.6g} instead of {true[wrong[0]]:.6g}. Places are missing there; `sparsity` finds them"
+                        + see("sparsity")
                     )
         except Exception as error:
             filter_traceback(error)
@@ -618,6 +619,7 @@ def _gradient(blocks: Blocks, holomorphic: bool) -> Callable[..., list[Value]]:
             raise TypeError(
                 f"hessian_plan takes a function with one scalar as its result, got results of shapes {shapes}, at {user_line()}. The "
                 "Hessians of several results are those of their sum, or of each by itself"
+                + see("sparsity")
             )
         return outs[0]
 
@@ -659,7 +661,7 @@ def hessian_plan(
             n = sum(blocks.columns)
             found = SparsityPattern(pattern, (n, n))
             if not found.is_symmetric():
-                raise ValueError(f"the pattern of a Hessian is symmetric, but the given one is not, at {user_line()}. Add its transpose to it")
+                raise ValueError(f"the pattern of a Hessian is symmetric, but the given one is not, at {user_line()}. Add its transpose to it{see('sparsity')}")
         csr, shapes = found.to_scipy(), blocks.in_shapes
         chosen = "star" if coloring == "auto" else coloring
         color = {"star": graph.star_coloring, "acyclic": graph.acyclic_coloring, "columns": graph.column_coloring}[chosen]

@@ -21,7 +21,7 @@ from pullback.control.scan import Scan
 from pullback.control.solves import Solve
 from pullback.control.while_loop import While
 from pullback.core.array import concrete
-from pullback.core.errors import user_line
+from pullback.core.errors import see, user_line
 from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn
 from pullback.derivatives.index_sets import IndexSets, TooDenseError
 from pullback.derivatives.propagation import Fact, Known, dense, detection_loops, propagate
@@ -264,6 +264,7 @@ def _all_at_once(
                 raise TooDenseError(
                     f"the sparsity pattern of a scan of {length:,} steps with a carry of {m:,} elements, each of which depends on most "
                     f"others, takes too much memory, at {user_line()}. Give the pattern by hand, or use jacfwd or jacrev"
+                    + see("sparsity")
                 )
             reached = sets.pooled(_tiled(power, every[:-k], sets.size))
             sets = sets | IndexSets.stacked([IndexSets.empty(k * m, width), reached])
