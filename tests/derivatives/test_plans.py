@@ -14,7 +14,7 @@ import scipy.sparse
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import lax
-from pullback.derivatives import SparsityPattern, hessian_plan, jacobian_plan, load_plan
+from pullback.derivatives import hessian_plan, jacobian_plan, load_plan
 from tests.derivatives.test_detection import EXACT, N, _assembled, _smoother
 
 X = jnp.array(np.random.default_rng(3).normal(size=N), jnp.float32)
@@ -93,7 +93,11 @@ def test_every_form() -> None:
     plan, dense = jacobian_plan(_reaction, X), pb.jacrev(_reaction)(X)
     values = plan.values(X)
     assert values.shape == (plan.pattern.nnz,) and values.dtype == np.float32
-    for form, kind in (("csr", scipy.sparse.csr_array), ("csc", scipy.sparse.csc_array), ("coo", scipy.sparse.coo_array)):
+    for form, kind in (
+        ("csr", scipy.sparse.csr_array),
+        ("csc", scipy.sparse.csc_array),
+        ("coo", scipy.sparse.coo_array),
+    ):
         m = plan.matrix(X, format=form)
         assert isinstance(m, kind) and m.nnz == plan.pattern.nnz
         _same(m.toarray(), dense)
@@ -206,7 +210,8 @@ def test_local_plans() -> None:
 
 
 def test_files_and_pickles(tmp_path: Path) -> None:
-    for plan, f in ((jacobian_plan(_reaction, X), _reaction), (jacobian_plan(_arrow, X), _arrow), (hessian_plan(_rosenbrock, X, coloring="acyclic"), _rosenbrock)):  # fmt: skip
+    plans = [jacobian_plan(_reaction, X), jacobian_plan(_arrow, X), hessian_plan(_rosenbrock, X, coloring="acyclic")]
+    for plan, f in zip(plans, (_reaction, _arrow, _rosenbrock)):
         plan.save(tmp_path / "plan.npz")
         loaded = load_plan(tmp_path / "plan.npz", f)
         copied = pickle.loads(pickle.dumps(plan))
@@ -272,7 +277,7 @@ def test_threads_share_a_plan() -> None:
 
 def test_errors() -> None:
     plan = jacobian_plan(_reaction, X)
-    with pytest.raises(ValueError, match="plan is for arguments of 12 elements, got 5"):
+    with pytest.raises(ValueError, match="plan is for arguments of shapes .12,., got .5,."):
         plan.values(jnp.ones(5))
     with pytest.raises(ValueError, match="format must be one of"):
         plan.matrix(X, format="dok")
@@ -292,7 +297,13 @@ def test_errors() -> None:
         jacobian_plan(lambda x: 1j * x, X, coloring="rows")
     with pytest.raises(TypeError, match="takes a function"):
         jacobian_plan(None, X)  # type: ignore[arg-type]
-    for options in ({"sparse": "yes"}, {"mode": "backward"}, {"sparse": "auto", "mode": "auto"}, {"order": "search"}, {"pattern": np.eye(N)}):
+    for options in (
+        {"sparse": "yes"},
+        {"mode": "backward"},
+        {"sparse": "auto", "mode": "auto"},
+        {"order": "search"},
+        {"pattern": np.eye(N)},
+    ):
         with pytest.raises(ValueError, match="jacobian"):
             pb.jacobian(_reaction, **options)  # type: ignore[arg-type]
 
@@ -307,3 +318,18 @@ def test_side_effects_happen_as_in_linearize(capsys: pytest.CaptureFixture[str])
     plan.values(X)
     pb.effects_barrier()
     assert capsys.readouterr().out == "seen\n"
+
+
+def test_what_a_plan_is_for() -> None:
+    f = lambda x, scale, n, mask: jnp.where(mask, x[::-1] * scale, x) * jnp.arange(x.size)[n:][0]
+    mask = jnp.arange(N) < 3
+    plan = jacobian_plan(f, X, 0.0, 2, mask)
+    for scale, other in ((2.0, mask), (0.5, ~mask)):  # numbers and arrays may be others
+        _same(plan.matrix(X, scale, 2, other).toarray(), pb.jacfwd(f)(X, scale, 2, other))
+    with pytest.raises(ValueError, match="was made with 2 among the arguments that are no arrays, got 3"):
+        plan.values(X, 0.0, 3, mask)
+    with pytest.raises(ValueError, match=r"shapes \(12,\) \(and others of \(\), \(12,\)\), got \(3, 4\)"):
+        plan.values(X.reshape(3, 4), 0.0, 2, mask)
+    copied = pickle.loads(pickle.dumps(jacobian_plan(jnp.roll, X, 1)))
+    with pytest.raises(ValueError, match="was made with 1"):
+        copied.values(X, 2)

@@ -42,8 +42,9 @@ from pullback.transforms.derivatives import _partial as of_arguments
 from pullback.transforms.jvp import jvp_flat
 
 if TYPE_CHECKING:
-    from pullback.core.names import Argnums, Function, Tree, Value
+    from pullback.core.names import Function, Tree, Value
     from pullback.core.primitive import Primitive
+    from pullback.transforms.derivatives import Argnums
 
     NumPyArray = np.ndarray[Any, Any]
 
@@ -131,7 +132,7 @@ def sparsity(fun: Function, *args: Tree, argnums: Argnums = 0, local: bool = Fal
            [1, 0]])
     """
     try:
-        blocks = Blocks(fun, args, {}, argnums, "sparsity")
+        blocks = Blocks(fun, args, argnums, "sparsity")
         matrix = pattern_of_blocks(blocks, local)
         return blocks.structure.tree_of(matrix, lambda m, _: SparsityPattern(m))
     except Exception as error:
@@ -143,28 +144,32 @@ class Blocks:
     """A function of trees as one of a flat list of arrays, and its Jacobian, one matrix, as a tree of blocks.
 
     `leaves` are those of the arguments that are differentiated, `others` the arrays among the other arguments:
-    a pattern has to hold whatever they are.
+    a pattern has to hold whatever they are. All else is `static`.
 
     Example: of `f(x)["a"]` with x of 3 elements and a of 2: one block, of rows 0 to 1 and columns 0 to 2.
     """
 
-    __slots__ = ("leaves", "others", "out_types", "_fun", "_args", "_kwargs", "_positions", "_in_tree", "_single", "_out_tree", "_what")
+    __slots__ = (
+        "leaves", "others", "static", "out_types", "_fun", "_args", "_positions", "_in_tree", "_single", "_out_tree", "_what",
+    )  # fmt: skip
 
     def __init__(
-        self, fun: Function, args: tuple[Tree, ...], kwargs: dict[str, Tree], argnums: Argnums, what: str, holomorphic: bool = False
-    ) -> None:  # fmt: skip
+        self, fun: Function, args: tuple[Tree, ...], argnums: Argnums, what: str, holomorphic: bool = False
+    ) -> None:
         if not callable(fun):
             raise TypeError(f"{what} takes a function, got {fun!r:.100}, at {user_line()}")
-        self._fun, self._kwargs, self._what = fun, kwargs, what
-        _, chosen = of_arguments(fun, argnums, args, kwargs)  # type: ignore[arg-type]
+        self._fun, self._what = fun, what
+        _, chosen = of_arguments(fun, argnums, args, {})
         self._single = isinstance(argnums, int)
         self._positions = [i % len(args) for i in ((argnums,) if isinstance(argnums, int) else argnums)]
         leaves, self._in_tree = tree_flatten(chosen)
         self.leaves = [_differentiable(x, what, holomorphic) for x in leaves]
         # What is not differentiated stays in its place; its arrays can be others.
         rest, tree = tree_flatten([None if i in self._positions else x for i, x in enumerate(args)])
-        places = [i for i, x in enumerate(rest) if isinstance(x, (Array, np.ndarray))]
+        places = [i for i, x in enumerate(rest) if is_variable(x)]
         self.others = [as_array(rest[i]) for i in places]
+        #: What is part of the function: sizes, texts, functions.
+        self.static = [x for i, x in enumerate(rest) if i not in places]
         self._args = rest, tree, places
         self._out_tree: Any = None
         self.out_types: list[ShapedArray] = []
@@ -185,10 +190,11 @@ class Blocks:
         rest = list(rest)
         for i, x in zip(places, self.others):
             rest[i] = x
-        args = tree.unflatten(rest)
-        for i, x in zip(self._positions, self._in_tree.unflatten(list(xs))):
-            args[i] = x
-        leaves, self._out_tree = tree_flatten(self._fun(*args, **self._kwargs))
+        args: Any = tree.unflatten(rest)
+        chosen: Any = self._in_tree.unflatten(list(xs))
+        for i, own in zip(self._positions, chosen):
+            args[i] = own
+        leaves, self._out_tree = tree_flatten(self._fun(*args))
         outs = [as_array(x) for x in leaves]
         for o in outs:
             if not dtypes.is_inexact(o.dtype):
@@ -202,6 +208,11 @@ class Blocks:
     def evaluate_types(self) -> None:
         """Find out the results' types, without computing them."""
         stage_flat(self.flat, [x.aval for x in self.leaves], current())
+
+    @property
+    def shapes(self) -> list[list[Shape]]:
+        """The shapes of the arguments that are differentiated, and of the other arrays."""
+        return [self.in_shapes, [x.shape for x in self.others]]
 
     @property
     def rows(self) -> list[int]:
@@ -264,6 +275,14 @@ class Structure:
         return found[0] if self._square and self._single else found
 
 
+def is_variable(x: Any) -> bool:
+    """Whether an argument that is not differentiated is one that may be another number in another call; integers of
+    Python's and NumPy's, which may be sizes or axes, are not."""
+    if isinstance(x, np.generic):
+        return not isinstance(x, (np.integer, np.bool_))
+    return isinstance(x, (Array, np.ndarray, float, complex))
+
+
 def _slices(sizes: Iterable[int]) -> list[slice]:
     ends = np.cumsum([0, *sizes]).tolist()
     return [slice(a, b) for a, b in zip(ends, ends[1:])]
@@ -292,13 +311,12 @@ def dense_by_default() -> list[Primitive]:
     """
     from pullback.core.primitive import registry
 
-    without = [
+    return [
         p
         for _, p in sorted(registry.items())
         if not (detection_rules.find(p) or detection_loops.find(p) or p.expands or p.inlined is not None)
         and p.no_derivative is None
     ]
-    return without
 
 
 __all__ = ["dense_by_default", "pattern_of_linear_program", "sparsity"]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pullback.core.array import Array, as_array
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.trace import Tracer
@@ -16,7 +18,8 @@ from pullback.transforms import derivatives as dense
 from pullback.transforms.derivatives import jacfwd, jacrev
 
 if TYPE_CHECKING:
-    from pullback.core.names import Argnums, Function, Tree
+    from pullback.core.names import Function, Tree
+    from pullback.transforms.derivatives import Argnums
 
 _SPARSE = ("auto", "csr", "csc", "coo", "bcoo", "bcsr")
 _MODES = ("forward", "reverse", "elimination", "sparse", "auto")
@@ -61,7 +64,7 @@ def jacobian(
     if mode == "elimination":
         from pullback.derivatives.elimination import elimination_jacobian
 
-        return elimination_jacobian(fun, argnums, has_aux=has_aux, holomorphic=holomorphic, order=order or "markowitz")  # type: ignore[no-any-return]
+        return elimination_jacobian(fun, argnums, has_aux=has_aux, holomorphic=holomorphic, order=order or "markowitz")
     return _cheapest(fun, argnums, has_aux, holomorphic, allow_int)
 
 
@@ -92,15 +95,23 @@ def hessian(
 
 def _check_options(what: str, sparse: Any, mode: Any, order: Any, pattern: Any, coloring: Any) -> None:
     if sparse is not None and sparse not in _SPARSE:
-        raise ValueError(f"{what}: sparse must be None or one of {', '.join(map(repr, _SPARSE))}, got {sparse!r}, at {user_line()}")
+        raise ValueError(
+            f"{what}: sparse must be None or one of {', '.join(map(repr, _SPARSE))}, got {sparse!r}, at {user_line()}"
+        )
     if mode is not None and mode not in _MODES:
-        raise ValueError(f"{what}: mode must be None or one of {', '.join(map(repr, _MODES))}, got {mode!r}, at {user_line()}")
+        raise ValueError(
+            f"{what}: mode must be None or one of {', '.join(map(repr, _MODES))}, got {mode!r}, at {user_line()}"
+        )
     if sparse is not None and mode is not None:
-        raise ValueError(f"{what} takes sparse={sparse!r}, which gives sparse matrices, or mode={mode!r}, which gives dense ones, at {user_line()}")
+        raise ValueError(
+            f"{what} takes sparse={sparse!r}, which gives sparse matrices, or mode={mode!r}, which gives dense ones, at {user_line()}"
+        )
     if order is not None and mode != "elimination":
         raise ValueError(f"{what}: order is an option of mode='elimination', at {user_line()}")
     if (pattern is not None or coloring is not None) and sparse is None and mode != "sparse":
-        raise ValueError(f"{what}: pattern and coloring are options of sparse matrices, at {user_line()}: give sparse='auto', too")
+        raise ValueError(
+            f"{what}: pattern and coloring are options of sparse matrices, at {user_line()}: give sparse='auto', too"
+        )
 
 
 class _Plans:
@@ -115,10 +126,13 @@ class _Plans:
 
     def of(self, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> Any:
         leaves, tree = tree_flatten((args, kwargs))
-        types = [as_array(x).aval if isinstance(x, Array) or hasattr(x, "dtype") else (type(x), x) for x in leaves]
+        kinds: list[Any] = []
+        for x in leaves:
+            t = as_array(x).aval if isinstance(x, (Array, np.ndarray, float, complex)) else None
+            kinds.append((type(x), x) if t is None else (t.shape, t.dtype))
         fun = (lambda *xs: self._fun(*xs, **kwargs)) if kwargs else self._fun
         try:
-            key = (tree, *[(t.shape, t.dtype) if hasattr(t, "dtype") else t for t in types])
+            key = (tree, *kinds)
             found = self._found.get(key)
         except TypeError:  # an argument that is not hashable
             return self._make(fun, *args, **self._options)
@@ -134,7 +148,9 @@ def _first_of(fun: Function) -> Function:
     return lambda *args, **kwargs: fun(*args, **kwargs)[0]
 
 
-def _plans(what: str, fun: Function, argnums: Argnums, has_aux: bool, holomorphic: bool, pattern: Any, coloring: Any) -> _Plans:
+def _plans(
+    what: str, fun: Function, argnums: Argnums, has_aux: bool, holomorphic: bool, pattern: Any, coloring: Any
+) -> _Plans:
     def make(f: Function, *args: Tree, **options: Any) -> Any:
         from pullback.derivatives import plans
 
@@ -165,7 +181,9 @@ def _sparse(
     return dense._named(sparse_fun, fun, what, what.capitalize())
 
 
-def _dense_by_plan(fun: Function, argnums: Argnums, has_aux: bool, holomorphic: bool, pattern: Any, coloring: Any) -> Function:
+def _dense_by_plan(
+    fun: Function, argnums: Argnums, has_aux: bool, holomorphic: bool, pattern: Any, coloring: Any
+) -> Function:
     dense._check_callable(fun)
     plans = _plans("jacobian", fun, argnums, has_aux, holomorphic, pattern, coloring)
 
@@ -189,7 +207,9 @@ def _cheapest(fun: Function, argnums: Argnums, has_aux: bool, holomorphic: bool,
         from pullback.derivatives.costs import choose_mode
 
         try:
-            mode = choose_mode((lambda *xs: main(*xs, **kwargs)) if kwargs else main, *args, argnums=argnums, holomorphic=holomorphic)
+            mode = choose_mode(
+                (lambda *xs: main(*xs, **kwargs)) if kwargs else main, *args, argnums=argnums, holomorphic=holomorphic
+            )
             if mode not in made:
                 made[mode] = jacobian(fun, argnums, has_aux, holomorphic, allow_int, mode=mode)
             return made[mode](*args, **kwargs)

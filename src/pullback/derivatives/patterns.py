@@ -83,7 +83,7 @@ class SparsityPattern:
         >>> SparsityPattern(np.eye(2)).indptr.tolist()
         [0, 1, 2]
         """
-        return self._matrix.indptr  # type: ignore[no-any-return]
+        return self._matrix.indptr
 
     @property
     def columns(self) -> NumPyArray:
@@ -92,7 +92,7 @@ class SparsityPattern:
         >>> SparsityPattern([[0, 1], [1, 1]]).columns.tolist()
         [1, 0, 1]
         """
-        return self._matrix.indices  # type: ignore[no-any-return]
+        return self._matrix.indices
 
     @property
     def rows(self) -> NumPyArray:
@@ -126,7 +126,7 @@ class SparsityPattern:
         >>> SparsityPattern(([0], [1]), shape=(1, 2)).to_dense()
         array([[False,  True]])
         """
-        return self._matrix.toarray()  # type: ignore[no-any-return]
+        return self._matrix.toarray()
 
     def is_symmetric(self) -> bool:
         """Whether the transposed pattern is the same.
@@ -245,7 +245,9 @@ def _boolean_matrix(places: Any, shape: tuple[int, int] | None) -> Matrix:
             f"got {type(places).__name__}, at {user_line()}"
         )
     if shape is not None and tuple(found.shape) != tuple(shape):
-        raise ValueError(f"a pattern of shape {tuple(found.shape)} was given for a matrix of shape {tuple(shape)}, at {user_line()}{see('sparsity')}")
+        raise ValueError(
+            f"a pattern of shape {tuple(found.shape)} was given for a matrix of shape {tuple(shape)}, at {user_line()}{see('sparsity')}"
+        )
     index = np.int32 if max(found.nnz, *found.shape) < 2**31 else np.int64
     found.indices, found.indptr = found.indices.astype(index, copy=False), found.indptr.astype(index, copy=False)
     return found
@@ -256,9 +258,13 @@ def _positions(positions: Sequence[int], n: int, what: str) -> NumPyArray:
     if found.size == 0:
         return np.zeros(0, np.intp)
     if found.ndim != 1 or found.dtype.kind not in "iu":
-        raise TypeError(f"the {what} of a pattern are integers in one axis, got shape {found.shape} and dtype {found.dtype}, at {user_line()}")
+        raise TypeError(
+            f"the {what} of a pattern are integers in one axis, got shape {found.shape} and dtype {found.dtype}, at {user_line()}"
+        )
     if found.min() < 0 or found.max() >= n:
-        raise ValueError(f"the {what} of a pattern of {n} {what} are 0 to {n - 1}, got {found.min()} to {found.max()}, at {user_line()}")
+        raise ValueError(
+            f"the {what} of a pattern of {n} {what} are 0 to {n - 1}, got {found.min()} to {found.max()}, at {user_line()}"
+        )
     return found
 
 

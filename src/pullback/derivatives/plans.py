@@ -18,6 +18,7 @@ Sources: Curtis, Powell & Reid 1974; Coleman & Moré 1983; Gebremedhin, Manne & 
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,13 +26,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pullback.core import dtypes
-from pullback.core.array import Array, as_array
+from pullback.core.array import Array
 from pullback.core.errors import filter_traceback, see, user_line
 from pullback.core.trace import Tracer
 from pullback.core.tree import tree_flatten
 from pullback.core.types import Shape, ShapedArray
 from pullback.derivatives import coloring as graph
-from pullback.derivatives.detection import Blocks, Structure, pattern_of_blocks
+from pullback.derivatives.detection import Blocks, Structure, is_variable, pattern_of_blocks
 from pullback.derivatives.patterns import SparsityPattern
 from pullback.transforms.derivatives import grad
 from pullback.transforms.jit import jit
@@ -40,7 +41,8 @@ from pullback.transforms.linearize import linearize
 from pullback.transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from pullback.core.names import Argnums, Function, Tree, Value
+    from pullback.core.names import Function, Tree, Value
+    from pullback.transforms.derivatives import Argnums
 
     NumPyArray = np.ndarray[Any, Any]
     #: A `numpy.random.Generator`'s seed.
@@ -69,7 +71,9 @@ class Recovery:
     def __call__(self, products: Value) -> Value:
         from pullback import numpy as jnp
 
-        get = lambda x, i: x.at[jnp.asarray(i)].get(mode="promise_in_bounds")
+        def get(x: Value, i: NumPyArray) -> Value:
+            return x.at[jnp.asarray(i)].get(mode="promise_in_bounds")
+
         found = get(products, self.index)
         if self.entry is None:
             return found
@@ -87,15 +91,18 @@ class Plan:
     """
 
     __slots__ = (
-        "fun", "argnums", "pattern", "holomorphic", "row_colors", "column_colors", "coloring", "_recovery", "_compiled",
+        "fun", "argnums", "pattern", "holomorphic", "row_colors", "column_colors", "coloring", "shapes", "static", "_recovery", "_compiled",
     )  # fmt: skip
     _what = "plan"
 
     def __init__(
         self, fun: Function | None, argnums: Argnums, pattern: SparsityPattern, coloring: str, holomorphic: bool,
-        row_colors: NumPyArray | None, column_colors: NumPyArray | None,
+        row_colors: NumPyArray | None, column_colors: NumPyArray | None, shapes: list[list[Shape]], static: list[Any] | None,
     ) -> None:  # fmt: skip
         self.fun, self.argnums = fun, argnums
+        # What the plan is for: shapes of arguments that are differentiated, and of others; and what is no array (None: of a
+        # plan from a file nobody knows).
+        self.shapes, self.static = shapes, static
         #: Where the whole matrix may be not zero.
         self.pattern = pattern
         self.coloring, self.holomorphic = coloring, holomorphic
@@ -150,7 +157,7 @@ class Plan:
 
     # ---- results
 
-    def values(self, *args: Tree, **kwargs: Tree) -> Array:
+    def values(self, *args: Tree) -> Array:
         """The elements of the matrix at the places of `pattern`, row by row: shape (pattern.nnz,).
 
         A function like others: it jits, vmaps and differentiates. Raises ValueError for arguments of other
@@ -161,12 +168,12 @@ class Plan:
         Array([2., 4., 6.], dtype=float32)
         """
         try:
-            return self._values(args, kwargs)[0]
+            return self._values(args)[0]
         except Exception as error:
             filter_traceback(error)
             raise
 
-    def matrix(self, *args: Tree, format: str = "csr", **kwargs: Tree) -> Any:
+    def matrix(self, *args: Tree, format: str = "csr") -> Any:
         """The matrix at these arguments: a `scipy.sparse.csr_array`, or "csc" or "coo" by `format`. Trees of
         arguments and results give trees of blocks, as `jacobian` does.
 
@@ -183,13 +190,13 @@ class Plan:
         try:
             if format not in _FORMATS:
                 raise ValueError(f"format must be one of {', '.join(_FORMATS)}, got {format!r}, at {user_line()}")
-            values, structure = self._values_compiled(args, kwargs)
+            values, structure = self._values_compiled(args)
             return structure.tree_of(_scipy_matrix(self.pattern, np.array(values)), lambda m, _: m.asformat(format))
         except Exception as error:
             filter_traceback(error)
             raise
 
-    def bcoo(self, *args: Tree, **kwargs: Tree) -> Tree:
+    def bcoo(self, *args: Tree) -> Tree:
         """The matrix as a `BCOO` of `pullback.experimental.sparse`, also under `jit`, `vmap` and derivatives.
 
         >>> import pullback.numpy as jnp
@@ -204,9 +211,9 @@ class Plan:
             indices = jnp.asarray(np.stack([p.rows, p.columns], 1).astype(np.int32))
             return BCOO((data, indices), shape=p.shape, indices_sorted=True, unique_indices=True)
 
-        return self._blocks(args, kwargs, block)
+        return self._blocks(args, block)
 
-    def bcsr(self, *args: Tree, **kwargs: Tree) -> Tree:
+    def bcsr(self, *args: Tree) -> Tree:
         """The same as a `BCSR`.
 
         >>> import pullback.numpy as jnp
@@ -220,9 +227,9 @@ class Plan:
             columns, bounds = (jnp.asarray(a.astype(np.int32)) for a in (p.columns, p.indptr))
             return BCSR((data, columns, bounds), shape=p.shape, indices_sorted=True, unique_indices=True)
 
-        return self._blocks(args, kwargs, block)
+        return self._blocks(args, block)
 
-    def dense(self, *args: Tree, **kwargs: Tree) -> Tree:
+    def dense(self, *args: Tree) -> Tree:
         """The matrix as an array, zeros and all, as `jacobian` gives it: of shape (*result's shape, *argument's shape).
 
         >>> import pullback.numpy as jnp
@@ -236,11 +243,11 @@ class Plan:
             zero = jnp.zeros(p.shape, data.dtype)
             return zero.at[jnp.asarray(p.rows), jnp.asarray(p.columns)].set(data, unique_indices=True).reshape(shape)
 
-        return self._blocks(args, kwargs, block)
+        return self._blocks(args, block)
 
     # ---- checks
 
-    def check(self, *args: Tree, samples: int = 3, seed: Seed = 0, rtol: float | None = None, **kwargs: Tree) -> None:
+    def check(self, *args: Tree, samples: int = 3, seed: Seed = 0, rtol: float | None = None) -> None:
         """Compare the matrix at these arguments with true derivatives along random directions.
 
         An element that the pattern lacks, or that a colouring mixes with others, changes the product
@@ -257,9 +264,9 @@ class Plan:
         ValueError: the pattern of this plan is wrong: its product with a random vector differs from the derivative in rows 0, 1, 2 ...
         """
         try:
-            blocks = self._blocks_of(args, kwargs)
+            blocks = self._blocks_of(args)
             f_lin = self._linearized(blocks)[1]
-            values = np.asarray(self._values(args, kwargs)[0])
+            values = np.asarray(self._values(args)[0])
             matrix = _scipy_matrix(self.pattern, values)
             rng = np.random.default_rng(seed)
             for _ in range(samples):
@@ -272,9 +279,9 @@ class Plan:
                 with np.errstate(invalid="ignore"):
                     wrong = np.flatnonzero(~((abs(found - true) <= bound) | (np.isnan(found) & np.isnan(true))))
                 if wrong.size:
-                    rows = ", ".join(map(str, wrong[:5].tolist()))
+                    rows = ("rows " if wrong.size > 1 else "row ") + ", ".join(map(str, wrong[:5].tolist()))
                     raise ValueError(
-                        f"the pattern of this plan is wrong: its product with a random vector differs from the derivative in row{'s' if wrong.size > 1 else ''} "
+                        "the pattern of this plan is wrong: its product with a random vector differs from the derivative in "
                         f"{rows}{', ...' if wrong.size > 5 else ''} ({wrong.size:,} of {self.shape[0]:,}), at {user_line()}. The first is "
                         f"{found[wrong[0]]:.6g} instead of {true[wrong[0]]:.6g}. Places are missing there; `sparsity` finds them"
                         + see("sparsity")
@@ -316,16 +323,21 @@ class Plan:
             "row_colors": absent if self.row_colors is None else self.row_colors,
             "column_colors": absent if self.column_colors is None else self.column_colors,
             "sides": [self.row_colors is not None, self.column_colors is not None],
+            "shapes": json.dumps(self.shapes),
         }  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self._state(), self.fun)
+        return _restored, (self._state(), self.fun, self.static)
 
     # ---- pictures
 
     def _head(self) -> str:
         (m, n), p = self.shape, self.pattern
-        by = [f"{k} {'row' if rows else 'column'} color{'s' if k > 1 else ''}" for k, rows in ((self.num_reverse, True), (self.num_forward, False)) if k]
+        by = [
+            f"{k} {'row' if rows else 'column'} color{'s' if k > 1 else ''}"
+            for k, rows in ((self.num_reverse, True), (self.num_forward, False))
+            if k
+        ]
         products = f"{self.num_products} product{'' if self.num_products == 1 else 's'}"
         return f"{type(self).__name__}({m:,} × {n:,}, {p.nnz:,} places, {self.coloring}: {' and '.join(by) or 'no colors'}, {products})"
 
@@ -340,16 +352,26 @@ class Plan:
 
     # ---- how
 
-    def _blocks_of(self, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> Blocks:
+    def _blocks_of(self, args: tuple[Tree, ...]) -> Blocks:
         if self.fun is None:
             raise ValueError(f"this plan was read without its function, at {user_line()}: use load_plan(path, f)")
-        blocks = Blocks(self.fun, args, kwargs, self.argnums, self._what, self.holomorphic)
-        if sum(blocks.columns) != self.shape[1]:
+        blocks = Blocks(self.fun, args, self.argnums, self._what, self.holomorphic)
+        if blocks.shapes != self.shapes:
             raise ValueError(
-                f"this plan is for arguments of {self.shape[1]:,} elements, got {sum(blocks.columns):,}, at {user_line()}. Make one for "
-                "arguments of these shapes"
+                f"this plan is for arguments of shapes {self._text(self.shapes)}, got {self._text(blocks.shapes)}, at {user_line()}. Make "
+                f"one for arguments of these shapes{see('sparsity')}"
+            )
+        if self.static is not None and not _are_equal(blocks.static, self.static):
+            raise ValueError(
+                f"this plan was made with {_listed(self.static)} among the arguments that are no arrays, got {_listed(blocks.static)}, at "
+                f"{user_line()}: the pattern may be another one. Make a plan for each, or pass an array{see('sparsity')}"
             )
         return blocks
+
+    @staticmethod
+    def _text(shapes: list[list[Shape]]) -> str:
+        own, others = (", ".join(map(str, s)) for s in shapes)
+        return own + (f" (and others of {others})" if others else "")
 
     def _function(self, blocks: Blocks) -> Callable[..., list[Value]]:
         raise NotImplementedError(f"{type(self).__name__} must define _function")
@@ -366,10 +388,10 @@ class Plan:
             )
         return outs, f_lin
 
-    def _values(self, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> tuple[Array, Any]:
+    def _values(self, args: tuple[Tree, ...]) -> tuple[Array, Any]:
         from pullback import numpy as jnp
 
-        blocks = self._blocks_of(args, kwargs)
+        blocks = self._blocks_of(args)
         outs, f_lin = self._linearized(blocks)
         parts: list[Any] = []
         if self.num_forward:
@@ -385,44 +407,47 @@ class Plan:
         found = self.recovery(jnp.concatenate(parts) if len(parts) > 1 else parts[0])
         return found, self._structure(blocks)
 
-    def _values_compiled(self, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> tuple[Array, Structure]:
+    def _values_compiled(self, args: tuple[Tree, ...]) -> tuple[Array, Structure]:
         """The same by a compiled program, kept with the plan. What is no array or floating-point number is
         static in it."""
-        leaves, tree = tree_flatten((args, kwargs))
+        leaves, tree = tree_flatten(args)
         if any([isinstance(x, Tracer) for x in leaves]):
             raise TypeError(
                 f"matrix makes SciPy matrices of known values, but these are traced, at {user_line()}. Use values, bcoo or bcsr "
                 "in functions that are transformed"
             )
-        dynamic = [isinstance(x, (Array, np.ndarray, np.generic, float, complex)) for x in leaves]
+        dynamic = [is_variable(x) for x in leaves]
         key: Any = (tree, tuple(dynamic), tuple([x for x, d in zip(leaves, dynamic) if not d]))
         try:
             found = self._compiled.get(key)
         except TypeError:  # something static that is not hashable
-            return self._values(args, kwargs)
+            return self._values(args)
         if found is None:
             structure: Any = None
+            static = [None if d else x for x, d in zip(leaves, dynamic)]  # not the arrays of this call
 
             def flat(xs: list[Value]) -> Array:
                 nonlocal structure
                 rest = iter(xs)
-                given = tree.unflatten([next(rest) if d else x for x, d in zip(leaves, dynamic)])
-                values, structure = self._values(*given)
+                given: Any = tree.unflatten([next(rest) if d else x for x, d in zip(static, dynamic)])
+                values, structure = self._values(given)
                 return values
 
             found = self._compiled[key] = jit(flat), lambda: structure
         values = found[0]([x for x, d in zip(leaves, dynamic) if d])
         return values, found[1]()
 
-    def _blocks(self, args: tuple[Tree, ...], kwargs: dict[str, Tree], make: Callable[[Value, SparsityPattern, Shape], Any]) -> Tree:
+    def _blocks(self, args: tuple[Tree, ...], make: Callable[[Value, SparsityPattern, Shape], Any]) -> Tree:
         from pullback import numpy as jnp
 
         try:
-            data, structure = self._values(args, kwargs)
+            data, structure = self._values(args)
             if structure.is_single:
                 return structure.tree_of(None, lambda _, shape: make(data, self.pattern, shape))
             numbers = _scipy_matrix(self.pattern, np.arange(1, self.pattern.nnz + 1))
-            return structure.tree_of(numbers, lambda m, shape: make(data[jnp.asarray(m.data - 1)], SparsityPattern(m), shape))
+            return structure.tree_of(
+                numbers, lambda m, shape: make(data[jnp.asarray(m.data - 1)], SparsityPattern(m), shape)
+            )
         except Exception as error:
             filter_traceback(error)
             raise
@@ -436,6 +461,14 @@ class Plan:
 
     def _make_recovery(self) -> Recovery:
         raise NotImplementedError(f"{type(self).__name__} must define _make_recovery")
+
+
+def _are_equal(a: list[Any], b: list[Any]) -> bool:
+    return len(a) == len(b) and all([x is y or (type(x) is type(y) and bool(x == y)) for x, y in zip(a, b)])
+
+
+def _listed(static: list[Any]) -> str:
+    return ", ".join([f"{x!r:.40}" for x in static]) or "none"
 
 
 def _number(colors: NumPyArray | None) -> int:
@@ -540,7 +573,7 @@ def jacobian_plan(
             raise ValueError(
                 f"coloring must be 'auto', 'columns', 'rows' or 'bidirectional', got {coloring!r}, at {user_line()}"
             )
-        blocks = Blocks(fun, args, {}, argnums, "jacobian_plan", holomorphic)
+        blocks = Blocks(fun, args, argnums, "jacobian_plan", holomorphic)
         found = _pattern(blocks, pattern, local)
         forward_only = not holomorphic and any([dtypes.is_complex(t.dtype) for t in blocks.out_types])
         if forward_only and coloring in ("rows", "bidirectional"):
@@ -549,7 +582,7 @@ def jacobian_plan(
                 "coloring='columns', or holomorphic=True with complex arguments"
             )
         chosen, rows, columns = _colored(found, blocks, "columns" if forward_only else coloring, order)
-        return JacobianPlan(fun, argnums, found, chosen, holomorphic, rows, columns)
+        return JacobianPlan(fun, argnums, found, chosen, holomorphic, rows, columns, blocks.shapes, blocks.static)
     except Exception as error:
         filter_traceback(error)
         raise
@@ -618,8 +651,7 @@ def _gradient(blocks: Blocks, holomorphic: bool) -> Callable[..., list[Value]]:
             shapes = ", ".join([str(o.shape) for o in outs])
             raise TypeError(
                 f"hessian_plan takes a function with one scalar as its result, got results of shapes {shapes}, at {user_line()}. The "
-                "Hessians of several results are those of their sum, or of each by itself"
-                + see("sparsity")
+                "Hessians of several results are those of their sum, or of each by itself" + see("sparsity")
             )
         return outs[0]
 
@@ -651,8 +683,10 @@ def hessian_plan(
     """
     try:
         if coloring not in ("auto", "star", "acyclic", "columns"):
-            raise ValueError(f"coloring must be 'auto', 'star', 'acyclic' or 'columns', got {coloring!r}, at {user_line()}")
-        blocks = Blocks(fun, args, {}, argnums, "hessian_plan", holomorphic)
+            raise ValueError(
+                f"coloring must be 'auto', 'star', 'acyclic' or 'columns', got {coloring!r}, at {user_line()}"
+            )
+        blocks = Blocks(fun, args, argnums, "hessian_plan", holomorphic)
         if pattern is None:
             matrix = pattern_of_blocks(blocks, local, _gradient(blocks, holomorphic))
             # It is symmetric: what either half lacks is zero in both.
@@ -661,11 +695,16 @@ def hessian_plan(
             n = sum(blocks.columns)
             found = SparsityPattern(pattern, (n, n))
             if not found.is_symmetric():
-                raise ValueError(f"the pattern of a Hessian is symmetric, but the given one is not, at {user_line()}. Add its transpose to it{see('sparsity')}")
+                raise ValueError(
+                    f"the pattern of a Hessian is symmetric, but the given one is not, at {user_line()}. Add its transpose to it{see('sparsity')}"
+                )
         csr, shapes = found.to_scipy(), blocks.in_shapes
         chosen = "star" if coloring == "auto" else coloring
-        color = {"star": graph.star_coloring, "acyclic": graph.acyclic_coloring, "columns": graph.column_coloring}[chosen]
-        return HessianPlan(fun, argnums, found, chosen, holomorphic, None, color(csr, shape=shapes, order=order))
+        color = {"star": graph.star_coloring, "acyclic": graph.acyclic_coloring, "columns": graph.column_coloring}[
+            chosen
+        ]
+        columns = color(csr, shape=shapes, order=order)
+        return HessianPlan(fun, argnums, found, chosen, holomorphic, None, columns, blocks.shapes, blocks.static)
     except Exception as error:
         filter_traceback(error)
         raise
@@ -690,10 +729,10 @@ def load_plan(path: str | os.PathLike[str], fun: Function) -> JacobianPlan | Hes
         raise ValueError(f"{os.fspath(path)!r} is no file that a plan was saved to, at {user_line()}") from error
     if str(state.get("kind")) not in _KINDS or int(state.get("version", 0)) != 1:
         raise ValueError(f"{os.fspath(path)!r} is no file that a plan was saved to, at {user_line()}")
-    return _restored(state, fun)
+    return _restored(state, fun, None)
 
 
-def _restored(state: dict[str, Any], fun: Function | None) -> JacobianPlan | HessianPlan:
+def _restored(state: dict[str, Any], fun: Function | None, static: list[Any] | None) -> JacobianPlan | HessianPlan:
     from scipy.sparse import csr_array
 
     indptr, columns = np.asarray(state["indptr"]), np.asarray(state["columns"])
@@ -704,6 +743,7 @@ def _restored(state: dict[str, Any], fun: Function | None) -> JacobianPlan | Hes
         fun, argnums if isinstance(argnums, int) else tuple(argnums), SparsityPattern(matrix), str(state["coloring"]),
         bool(state["holomorphic"]), np.asarray(state["row_colors"]) if by_rows else None,
         np.asarray(state["column_colors"]) if by_columns else None,
+        [[tuple(s) for s in shapes] for shapes in json.loads(str(state["shapes"]))], static,
     )  # fmt: skip
     return plan
 

@@ -45,7 +45,7 @@ class Known:
         """The value."""
         if self._make is not None:
             self._value, self._make = self._make(), None
-        return self._value  # type: ignore[no-any-return]
+        return self._value
 
     def numpy(self) -> NumPyArray:
         """The value as a NumPy array."""

@@ -194,7 +194,8 @@ def _one_after_the_other(
     for i in order:
         outs = once([*(f.sets for f in consts), *states, *(f.sets for f in step_facts(i))])
         states = [
-            None if c.sets is None else IndexSets.empty(c.size, width) if o is None else o for o, c in zip(outs[:m], carry)
+            None if c.sets is None else IndexSets.empty(c.size, width) if o is None else o
+            for o, c in zip(outs[:m], carry)
         ]
         stacked.append(outs[m:])
     return _together(e, [Fact(c.aval, None, s) for c, s in zip(carry, states)], stacked, e.params["reverse"], width)
@@ -208,7 +209,9 @@ def _element(x: Known, i: int) -> Any:
     return concrete(x.numpy()[i])
 
 
-def _together(e: JaxprEqn, last: list[Fact], stacked: list[list[IndexSets | None]], reverse: bool, width: int) -> list[Fact]:
+def _together(
+    e: JaxprEqn, last: list[Fact], stacked: list[list[IndexSets | None]], reverse: bool, width: int
+) -> list[Fact]:
     """The facts of a scan's results, of the sets that its steps gave, first step first."""
     outs = []
     for v, of_steps in zip(e.outvars[len(last) :], zip(*stacked[:: -1 if reverse else 1])):
@@ -307,8 +310,7 @@ def _step_by_step(
             if c.known is not None:
                 c.known.array()  # now, or the last step would have to compute those of all
         stacked.append([o.sets for o in outs[m:]])
-    found = _together(e, carry, stacked, e.params["reverse"], width)
-    return found
+    return _together(e, carry, stacked, e.params["reverse"], width)
 
 
 # ---- while ---------------------------------------------------------------------------------------
@@ -332,7 +334,9 @@ def _while(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
     while True:
         outs = once([*(f.sets for f in consts), *states])
         wider = [s if o is None or s is None else s | o for s, o in zip(states, outs)]
-        grown = any([w is not s and w is not None and s is not None and w.count > s.count for w, s in zip(wider, states)])
+        grown = any(
+            [w is not s and w is not None and s is not None and w.count > s.count for w, s in zip(wider, states)]
+        )
         states = wider
         if not grown:
             return [Fact(c.aval, None, s if s is not None and s.count else None) for c, s in zip(carry, states)]

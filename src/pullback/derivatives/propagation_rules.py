@@ -204,7 +204,8 @@ def _scattered(e: JaxprEqn, facts: list[Fact]) -> Found:
     if updates.sets is None or not updates.size or not x.size:
         return [total]
     # What a gather of the numbers of elements finds there, plus one, since it gives 0 for what is dropped.
-    target = under(EVAL, e.primitive.read, concrete(x.numbers() + 1), concrete(at), updates.shape, e.params)
+    scatter: Any = e.primitive
+    target = under(EVAL, scatter.read, concrete(x.numbers() + 1), concrete(at), updates.shape, e.params)
     places = np.asarray(target).reshape(-1).astype(np.intp) - 1
     classes, count = _classes(x.shape, set() if known else set(numbers.scatter_dims_to_operand_dims))
     inside = places >= 0
@@ -337,7 +338,9 @@ def _convolved(e: JaxprEqn, facts: list[Fact]) -> Found:
             "base_dilation": (1, 1, *(p["lhs_dilation"] or (1,) * rank)),
             "window_dilation": (1, 1, *(p["rhs_dilation"] or (1,) * rank)),
         }
-        numbers = _window_numbers(x.numbers().transpose(n.lhs_spec), window)  # (places in the window, batch, channels, ...)
+        numbers = _window_numbers(
+            x.numbers().transpose(n.lhs_spec), window
+        )  # (places in the window, batch, channels, ...)
         of_group = numbers.reshape(len(numbers), batch, groups, -1, space)
         # One pool for each image, group and place, of all the group's channels and the window.
         pools = of_group.transpose(0, 3, 1, 2, 4).reshape(len(numbers) * of_group.shape[3], -1)
@@ -350,7 +353,9 @@ def _convolved(e: JaxprEqn, facts: list[Fact]) -> Found:
         # All of a feature's kernel.
         order = kernel.numbers().transpose(n.rhs_spec).reshape(features, -1)
         united = kernel.sets.take(order).of_groups(np.repeat(np.arange(features), order.shape[1]), features)
-        result_of[place.reshape(-1)] = np.broadcast_to(np.arange(features)[:, None], (batch, features, space)).reshape(-1)
+        result_of[place.reshape(-1)] = np.broadcast_to(np.arange(features)[:, None], (batch, features, space)).reshape(
+            -1
+        )
         parts.append(united.take(result_of))
     return [_union(parts)]
 
