@@ -605,11 +605,15 @@ def _colored(p: SparsityPattern, blocks: Blocks, coloring: str, order: str) -> t
         found["columns"] = None, graph.column_coloring(csr, shape=in_shapes, order=order)
     if coloring in ("auto", "rows"):
         found["rows"] = graph.row_coloring(csr, shape=out_shapes, order=order), None
-    cost = lambda rows, columns: 2 * _number(rows) + _number(columns)
+
+    def cost(name: str) -> int:
+        rows, columns = found[name]
+        return 2 * _number(rows) + _number(columns)
+
     # Both sides can only pay if some row and some column are fuller than what is there already.
-    if coloring == "bidirectional" or (coloring == "auto" and min(cost(*c) for c in found.values()) > 3):
+    if coloring == "bidirectional" or (coloring == "auto" and min(map(cost, found)) > 3):
         found["bidirectional"] = graph.bidirectional_coloring(csr, order=order)
-    best = min(found, key=lambda name: cost(*found[name]))
+    best = min(found, key=cost)
     return best, *found[best]
 
 

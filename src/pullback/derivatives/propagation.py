@@ -76,7 +76,7 @@ class Fact:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.aval.shape  # type: ignore[return-value]
+        return self.aval.shape
 
     @property
     def coefficient(self) -> NumPyArray | None:
