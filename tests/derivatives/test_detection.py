@@ -177,7 +177,19 @@ def test_data_dependent(name: str) -> None:
         jacobian = np.asarray(pb.jacfwd(f)(x)).reshape(-1, N) != 0
         assert not (jacobian & ~here).any()
         assert not (here & ~everywhere).any()
-        if name in ("sort", "maximum", "where", "cond", "while", "indexed", "dynamic slice", "dynamic update", "set", "steps", "top"):
+        if name in (
+            "sort",
+            "maximum",
+            "where",
+            "cond",
+            "while",
+            "indexed",
+            "dynamic slice",
+            "dynamic update",
+            "set",
+            "steps",
+            "top",
+        ):
             np.testing.assert_array_equal(here, jacobian)
 
 
@@ -196,7 +208,9 @@ def test_zeros_at_the_point_are_left_out() -> None:
 
 
 def test_long_scans_by_rounds_and_step_by_step_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    functions = [EXACT[n] for n in ("scan", "reverse scan", "short memory", "map", "map of rows", "lstm", "gradient of a scan")]
+    functions = [
+        EXACT[n] for n in ("scan", "reverse scan", "short memory", "map", "map of rows", "lstm", "gradient of a scan")
+    ]
     at_once = [sparsity(f, jnp.ones(N)) for f in functions]
     monkeypatch.setattr(propagation_loops, "_TILED", 0)
     assert [sparsity(f, jnp.ones(N)) for f in functions] == at_once
@@ -252,7 +266,17 @@ def test_linear_programs() -> None:
 def test_what_is_dense_by_default_is_known() -> None:
     names = {p.name for p in dense_by_default()}
     assert {"eigh", "svd", "qr"} <= names
-    assert not names & {"sin", "mul", "gather", "scatter_add", "scan", "while", "cond", "dot_general", "conv_general_dilated"}
+    assert not names & {
+        "sin",
+        "mul",
+        "gather",
+        "scatter_add",
+        "scan",
+        "while",
+        "cond",
+        "dot_general",
+        "conv_general_dilated",
+    }
 
 
 def test_errors() -> None:

@@ -25,13 +25,24 @@ def matrices(draw: st.DrawFn) -> np.ndarray:
 @given(matrices())
 def test_every_form_is_the_same_pattern(m: np.ndarray) -> None:
     rows, columns = np.nonzero(m)
-    forms = [m, m.astype(float), scipy.sparse.csr_array(m), scipy.sparse.coo_matrix(m), scipy.sparse.csc_array(m.astype(int))]
+    forms = [
+        m,
+        m.astype(float),
+        scipy.sparse.csr_array(m),
+        scipy.sparse.coo_matrix(m),
+        scipy.sparse.csc_array(m.astype(int)),
+    ]
     patterns = [SparsityPattern(f) for f in forms] + [SparsityPattern((rows[::-1], columns[::-1]), m.shape)]
     assert all(p == patterns[0] and hash(p) == hash(patterns[0]) for p in patterns)
     p = patterns[0]
     np.testing.assert_array_equal(p.to_dense(), m)
     np.testing.assert_array_equal(p.T.to_dense(), m.T)
-    assert p.shape == m.shape and p.nnz == m.sum() and p.rows.tolist() == rows.tolist() and p.columns.tolist() == columns.tolist()
+    assert (
+        p.shape == m.shape
+        and p.nnz == m.sum()
+        and p.rows.tolist() == rows.tolist()
+        and p.columns.tolist() == columns.tolist()
+    )
     assert pickle.loads(pickle.dumps(p)) == p and SparsityPattern(p) == p
     assert p.is_symmetric() == (m.shape[0] == m.shape[1] and bool((m == m.T).all()))
     assert repr(p).startswith(f"SparsityPattern({m.shape[0]} × {m.shape[1]}, {m.sum()} place")
@@ -83,7 +94,9 @@ def test_errors() -> None:
 def test_index_sets(m: np.ndarray, data: st.DataObject) -> None:
     sets = IndexSets(scipy.sparse.csr_array(m))
     numbers = np.array(data.draw(st.lists(st.integers(-1, max(len(m) - 1, -1)), max_size=12)), np.intp)
-    taken = np.where((numbers >= 0)[:, None], m[numbers] if len(m) else np.zeros((len(numbers), m.shape[1]), bool), False)
+    taken = np.where(
+        (numbers >= 0)[:, None], m[numbers] if len(m) else np.zeros((len(numbers), m.shape[1]), bool), False
+    )
     np.testing.assert_array_equal(sets.take(numbers).matrix.toarray(), taken)
     groups = np.array(data.draw(st.lists(st.integers(-1, 3), min_size=len(m), max_size=len(m))), np.intp)
     expected = np.array([m[groups == g].any(0) for g in range(4)]).reshape(4, m.shape[1])

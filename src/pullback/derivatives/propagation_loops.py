@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pullback.control.branches import Cond
-from pullback.control.composite import Composite
 from pullback.control.platforms import PlatformDependent
 from pullback.control.scan import Scan
 from pullback.control.solves import Solve
@@ -25,6 +24,7 @@ from pullback.core.errors import see, user_line
 from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn
 from pullback.derivatives.index_sets import IndexSets, TooDenseError
 from pullback.derivatives.propagation import Fact, Known, dense, detection_loops, propagate
+from pullback.transforms.program import ProgramCall
 
 if TYPE_CHECKING:
     NumPyArray = np.ndarray[Any, Any]
@@ -71,8 +71,8 @@ def _branches(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
     return united
 
 
-@detection_loops.of(Composite)
-def _composite(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
+@detection_loops.of(ProgramCall)
+def _called(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
     return _inside(e.params["jaxpr"], facts)
 
 
