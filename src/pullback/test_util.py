@@ -14,6 +14,9 @@ pullback themselves, as functions of the point and of the tangent or cotangent.
 Two errors limit a difference: truncation, about ε², and rounding in `f`, about u/ε for machine
 precision u. They balance at ε = ∛u, the default step. The third error, that x ± ε/2 · t rounds, is
 avoided altogether: t is taken to be what the rounded points differ by.
+
+Arguments and results of classes with a tangent space of their own are moved by its retraction, and
+differences of results are projected on it (see `transforms.spaces`).
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from pullback.core.errors import user_line
 from pullback.core.tree import keystr, tree_flatten, tree_flatten_with_path, tree_leaves, tree_map
 from pullback.transforms.jvp import jvp
 from pullback.transforms.linearize import vjp
+from pullback.transforms.spaces import SPACES, flatten, is_point, with_float0, zero_tangent
 
 #: Default tolerances, relative and absolute, by the least precise type that takes part.
 TOLERANCES: dict[DType, float] = {
@@ -54,7 +58,9 @@ def check_grads(
 ) -> None:
     """Check the derivatives of `f` at `f(*args)` up to `order` against numerical differentiation.
 
-    `args` is a tuple of arrays or pytrees, complex ones too; integer leaves are constants. `modes`
+    `args` is a tuple of arrays or pytrees, complex ones too; integer leaves are constants, and
+    classes with a tangent space of their own (`derivatives.register_differentiable`) are moved along
+    it, which checks that it is one. `modes`
     says which derivatives are checked: "fwd" (`jvp`), "rev" (`vjp`) or both; with both, orders
     above the first check every combination. `atol` and `rtol` are the tolerances and `eps` the
     step; by default they follow the least precise dtype (float64: 1e-5, float32: 2e-3, float16:
@@ -89,7 +95,7 @@ def _check_order(
 ) -> None:
     if order < 1:
         return
-    args = tree_map(as_array, args)
+    args = _arrays(args)
     if "fwd" in modes:
         _check_jvp(f, partial(jvp, f), args, settings, f"JVP of {name}")
     if "rev" in modes:
@@ -99,17 +105,17 @@ def _check_order(
     if "fwd" in modes:
 
         def pushforward(primals: tuple[Any, ...], tangents: list[Any]) -> list[Any]:
-            return _inexact_leaves(jvp(f, primals, _with_float0(primals, tangents))[1])
+            return _free(jvp(f, primals, _tangent(primals, tangents))[1])
 
-        tangents = [_random_like(x, settings.rng) for x in _inexact_leaves(args)]
+        tangents = [_random_like(x, settings.rng) for x in _free(zero_tangent(args))]
         _check_order(pushforward, (args, tangents), order - 1, modes, settings, f"JVP of {name}")
     if "rev" in modes:
 
         def pullback(primals: tuple[Any, ...], cotangents: list[Any]) -> list[Any]:
             y, f_vjp = vjp(f, *primals)
-            return _inexact_leaves(f_vjp(_with_float0(y, cotangents)))
+            return _free(f_vjp(_tangent(y, cotangents)))
 
-        cotangents = [_random_like(y, settings.rng) for y in _inexact_leaves(f(*args))]
+        cotangents = [_random_like(y, settings.rng) for y in _free(zero_tangent(f(*args)))]
         _check_order(pullback, (args, cotangents), order - 1, modes, settings, f"VJP of {name}")
 
 
@@ -133,7 +139,7 @@ def check_jvp(
     >>> check_jvp(jnp.sin, partial(jvp, jnp.sin), (0.5,))
     """
     settings = _Settings(atol, rtol, eps, np.random.default_rng(0))
-    _check_jvp(f, f_jvp, tree_map(as_array, tuple(args)), settings, err_msg or "JVP")
+    _check_jvp(f, f_jvp, _arrays(tuple(args)), settings, err_msg or "JVP")
 
 
 def _check_jvp(
@@ -142,10 +148,9 @@ def _check_jvp(
     y, plus, tangents, minus, eps, atol, rtol = _steps(f, args, settings, what)
     out, t_out = f_jvp(args, tangents)
     _compare_trees(out, y, atol, rtol, f"{what}: its value", "f(*args)")
-    numerical = tree_map(
-        lambda p, m, y: (_wide(p) - _wide(m)) / eps if dtypes.is_inexact(y.dtype) else None, f(*plus), f(*minus), y
-    )
-    _compare_trees(t_out, numerical, atol, rtol, f"{what}: its tangent", "numerical")
+    numerical = iter(_differences(y, f(*plus), f(*minus), eps))
+    expected = tree_map(lambda z: None if z.dtype == dtypes.float0 else next(numerical), zero_tangent(y))
+    _compare_trees(t_out, expected, atol, rtol, f"{what}: its tangent", "numerical")
 
 
 def check_vjp(
@@ -168,7 +173,7 @@ def check_vjp(
     >>> check_vjp(jnp.sin, partial(vjp, jnp.sin), (0.5,))
     """
     settings = _Settings(atol, rtol, eps, np.random.default_rng(0))
-    _check_vjp(f, f_vjp, tree_map(as_array, tuple(args)), settings, err_msg or "VJP")
+    _check_vjp(f, f_vjp, _arrays(tuple(args)), settings, err_msg or "VJP")
 
 
 def _check_vjp(
@@ -177,15 +182,12 @@ def _check_vjp(
     y, plus, tangents, minus, eps, atol, rtol = _steps(f, args, settings, what)
     out, pullback = f_vjp(*args)
     _compare_trees(out, y, atol, rtol, f"{what}: its value", "f(*args)")
-    cotangents = [_random_like(x, settings.rng) for x in _inexact_leaves(y)]
-    pulled = tuple(pullback(_with_float0(y, cotangents)))
+    cotangents = [_random_like(x, settings.rng) for x in _free(zero_tangent(y))]
+    pulled = tuple(pullback(_tangent(y, cotangents)))
     _check_cotangent_types(pulled, args, what)
-    differences = [
-        (_wide(p) - _wide(m)) / eps for p, m in zip(_inexact_leaves(f(*plus)), _inexact_leaves(f(*minus)), strict=True)
-    ]
-    t_in = _inexact_leaves(tangents)
+    differences = _differences(y, f(*plus), f(*minus), eps)
     _compare(
-        np.asarray(_pairing(_inexact_leaves(pulled), t_in)),
+        np.asarray(_pairing(_free(pulled), _free(tangents))),
         np.asarray(_pairing(cotangents, differences)),
         atol, rtol, f"{what}: its cotangents paired with the direction", "numerical",
     )  # fmt: skip
@@ -223,26 +225,57 @@ class _Step:
         self.plus, self.tangent, self.minus = (concrete(v, x.weak_type) for v in (plus, tangent, minus))
 
 
+class _PointStep:
+    """The same around a point with a tangent space of its own. Raises AssertionError where this is
+    none: where its retraction does not begin at the point, or its projection is of something else."""
+
+    __slots__ = ("minus", "plus", "tangent")
+
+    def __init__(self, x: Any, eps: float, rng: np.random.Generator, tolerance: float, what: str) -> None:
+        space, name = SPACES[x.__class__], type(x).__name__
+        zero = space.zero(x)
+        compare = partial(_compare_trees, atol=tolerance, rtol=tolerance)
+        compare(space.retract(x, zero), x, what=f"{what}: `retract(x, 0)` of {name}", reference="given")
+        self.tangent = _tangent(x, [_random_like(z, rng) for z in _free(zero)])
+        velocity = space.embed(x, tree_leaves(self.tangent))
+        projected = [z if t is None else t for z, t in zip(tree_leaves(zero), space.project(x, velocity))]
+        compare(
+            space.embed(x, projected), velocity,
+            what=f"{what}: the velocity along `project` of {name}, of a velocity", reference="given",
+        )  # fmt: skip
+        self.plus, self.minus = (space.retract(x, _scaled(self.tangent, s * eps / 2)) for s in (1, -1))
+
+
+def _scaled(tangent: Any, factor: float) -> Any:
+    return tree_map(lambda t: t if t.dtype == dtypes.float0 else as_array((_wide(t) * factor).astype(t.dtype)), tangent)
+
+
 def _steps(
     f: Any, args: tuple[Any, ...], settings: _Settings, what: str
 ) -> tuple[Any, Any, Any, Any, float, float, float]:
     """f(*args), the arguments moved forwards, the direction, the arguments moved backwards, the
     step, atol and rtol."""
-    leaves, tree = tree_flatten(args)
-    if not any(dtypes.is_inexact(x.dtype) for x in leaves):
-        types = ", ".join(str(x.aval) for x in leaves)
+    leaves, tree = flatten(args)
+    free = _free(zero_tangent(args))
+    if not free:
+        types = ", ".join(type(x).__name__ if is_point(x) else str(x.aval) for x in leaves)
         raise TypeError(
             f"{what}: there is nothing to differentiate by at {user_line()}: arguments of types ({types}) are not floating"
         )
-    y = tree_map(as_array, f(*args))
-    inexact = [x.dtype for x in (*leaves, *tree_leaves(y)) if dtypes.is_inexact(x.dtype)]
+    y = _arrays(f(*args))
+    inexact = [x.dtype for x in (*free, *_free(zero_tangent(y)))]
     coarsest = max(map(dtypes.to_real, inexact), key=lambda t: float(dtypes.finfo(t).eps))
     atol, rtol, eps, rng = settings
     if eps is None:
         # A power of two, so that multiplying by it and dividing by it are exact.
         eps = 2.0 ** round(math.log2(float(dtypes.finfo(coarsest).eps)) / 3)
     tolerance = TOLERANCES.get(coarsest, 0.5)
-    steps = [_Step(x, eps, rng) if dtypes.is_inexact(x.dtype) else None for x in leaves]
+    steps: list[Any] = [
+        _PointStep(x, eps, rng, tolerance, what) if is_point(x)
+        else _Step(x, eps, rng) if dtypes.is_inexact(x.dtype)
+        else None
+        for x in leaves
+    ]  # fmt: skip
     plus = tree.unflatten([x if s is None else s.plus for x, s in zip(leaves, steps)])
     minus = tree.unflatten([x if s is None else s.minus for x, s in zip(leaves, steps)])
     tangents = tree.unflatten([_float0(x) if s is None else s.tangent for x, s in zip(leaves, steps)])
@@ -264,8 +297,15 @@ def _float0(x: Any) -> np.ndarray[Any, Any]:
     return np.zeros(x.shape, dtypes.float0)
 
 
-def _inexact_leaves(tree: Any) -> list[Any]:
-    return [x for x in map(_typed, tree_leaves(tree)) if dtypes.is_inexact(x.dtype)]
+def _arrays(tree: Any) -> Any:
+    """A tree with its leaves as arrays; those of points are left."""
+    leaves, structure = flatten(tree)
+    return structure.unflatten([x if is_point(x) else as_array(x) for x in leaves])
+
+
+def _free(tangent: Any) -> list[Any]:
+    """The leaves of a tangent or cotangent that are not of float0."""
+    return [x for x in map(_typed, tree_leaves(tangent)) if dtypes.is_inexact(x.dtype)]
 
 
 def _typed(x: Any) -> Any:
@@ -273,17 +313,35 @@ def _typed(x: Any) -> Any:
     return x if getattr(x, "dtype", None) == dtypes.float0 else as_array(x)
 
 
-def _with_float0(tree: Any, inexact: Sequence[Any]) -> Any:
-    """The tangent or cotangent of `tree` that has `inexact` at its floating leaves."""
-    rest = iter(inexact)
-    return tree_map(lambda x: next(rest) if dtypes.is_inexact(as_array(x).dtype) else _float0(x), tree)
+def _tangent(tree: Any, free: Sequence[Any]) -> Any:
+    """The tangent or cotangent of `tree` that has these leaves, and float0 elsewhere."""
+    zeros_of, structure = tree_flatten(zero_tangent(tree))
+    return structure.unflatten(with_float0(free, zeros_of))
+
+
+def _differences(y: Any, plus: Any, minus: Any, eps: float) -> list[Any]:
+    """(plus − minus) / eps as a tangent of `y`: its leaves that are not of float0."""
+    found: list[Any] = []
+    for x, p, m in zip(*(flatten(tree)[0] for tree in (y, plus, minus)), strict=True):
+        if not is_point(x):
+            if dtypes.is_inexact(x.dtype):
+                found.append((_wide(p) - _wide(m)) / eps)
+            continue
+        velocity: list[Any] = []
+        for leaf, a, b in zip(tree_leaves(x), tree_leaves(p), tree_leaves(m), strict=True):
+            is_free = dtypes.is_inexact(getattr(leaf, "dtype", np.dtype(bool)))
+            velocity.append(as_array(((_wide(a) - _wide(b)) / eps).astype(leaf.dtype)) if is_free else None)
+        space = SPACES[x.__class__]
+        projected = zip(tree_leaves(space.zero(x)), space.project(x, velocity))
+        found.extend([z if t is None else t for z, t in projected if z.dtype != dtypes.float0])
+    return found
 
 
 # ---- comparison ----------------------------------------------------------------------------------
 
 
 def _check_cotangent_types(pulled: tuple[Any, ...], args: tuple[Any, ...], what: str) -> None:
-    (got, tree), (wanted, args_tree) = tree_flatten_with_path(pulled), tree_flatten_with_path(args)
+    (got, tree), (wanted, args_tree) = tree_flatten_with_path(pulled), tree_flatten_with_path(zero_tangent(args))
     if tree != args_tree:
         raise AssertionError(f"{what}: the cotangents have structure {tree}, the arguments {args_tree}")
     for (path, ct), (_, x) in zip(got, wanted):

@@ -88,6 +88,7 @@ class IndexSets:
             return parts[0]
         from scipy.sparse import vstack
 
+        check_size(sum([p.count for p in parts]))
         return IndexSets(vstack([p.matrix for p in parts], format="csr", dtype=bool))
 
     @property

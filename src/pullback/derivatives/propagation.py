@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,15 +37,26 @@ class Known:
     Example: the indices in `x[jnp.arange(3) + 1]`.
     """
 
-    __slots__ = ("_make", "_value", "varies")
+    __slots__ = ("_make", "_operands", "_value", "varies")
 
-    def __init__(self, make: Callable[[], Any] | None, value: Any = None, varies: bool = False) -> None:
-        self._make, self._value, self.varies = make, value, varies
+    def __init__(
+        self, make: Callable[..., Any] | None, operands: Sequence[Known] = (), value: Any = None, varies: bool = False
+    ) -> None:
+        self._make, self._operands, self._value, self.varies = make, operands, value, varies
 
     def array(self) -> Array:
-        """The value."""
-        if self._make is not None:
-            self._value, self._make = self._make(), None
+        """The value. What it is made of is made first, without recursion: programs are longer than Python's stack."""
+        todo = [self]
+        while todo:
+            k = todo[-1]
+            missing = [o for o in k._operands if o._make is not None]
+            if missing and k._make is not None:
+                todo += missing
+                continue
+            if k._make is not None:
+                k._value = k._make(*[o._value for o in k._operands])
+                k._make, k._operands = None, ()
+            todo.pop()
         return self._value
 
     def numpy(self) -> NumPyArray:
@@ -55,7 +67,7 @@ class Known:
 def known(x: Value) -> Known | None:
     """A value that is there; nothing of one that some transformation around has traced."""
     x = as_array(x)
-    return None if isinstance(x, Tracer) else Known(None, x)
+    return None if isinstance(x, Tracer) else Known(None, value=x)
 
 
 class Fact:
@@ -101,7 +113,7 @@ def propagate(jaxpr: Jaxpr, consts: Sequence[Value], facts: Sequence[Fact]) -> l
     env: dict[Any, Fact] = {}
 
     def read(x: Any) -> Fact:
-        return Fact(x.aval, Known(None, x.val)) if isinstance(x, Literal) else env[x]
+        return Fact(x.aval, Known(None, value=x.val)) if isinstance(x, Literal) else env[x]
 
     env.update((v, Fact(v.aval, known(c))) for v, c in zip(jaxpr.constvars, consts))
     env.update(zip(jaxpr.invars, facts))
@@ -143,12 +155,8 @@ def _without_sets(e: JaxprEqn, facts: list[Fact], types: list[ShapedArray]) -> l
         return [Fact(t) for t in types]
     operands = [f.known for f in facts if f.known is not None]
     varies = any([k.varies for k in operands])
-    every = Known(lambda: under(EVAL, bind_equation, e, [k.array() for k in operands]))
-    return [Fact(t, Known(partial(_result, every, i), None, varies)) for i, t in enumerate(types)]
-
-
-def _result(every: Known, i: int) -> Any:
-    return every.array()[i]
+    every = Known(lambda *xs: under(EVAL, bind_equation, e, xs), operands, varies=varies)
+    return [Fact(t, Known(itemgetter(i), (every,), varies=varies)) for i, t in enumerate(types)]
 
 
 def dense(e: JaxprEqn, facts: list[Fact]) -> list[IndexSets | None]:

@@ -9,7 +9,7 @@ step to step (the number of the step, in `x.at[i].set(...)`), each step is looke
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +19,8 @@ from pullback.control.platforms import PlatformDependent
 from pullback.control.scan import Scan
 from pullback.control.solves import Solve
 from pullback.control.while_loop import While
-from pullback.core.array import concrete
-from pullback.core.errors import see, user_line
 from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn
-from pullback.derivatives.index_sets import IndexSets, TooDenseError
+from pullback.derivatives.index_sets import IndexSets
 from pullback.derivatives.propagation import Fact, Known, dense, detection_loops, propagate
 from pullback.transforms.program import ProgramCall
 
@@ -43,7 +41,7 @@ def _changing() -> Known:
     def ask() -> Any:
         raise _Changes
 
-    return Known(ask, None, varies=True)
+    return Known(ask, varies=True)
 
 
 def _inside(closed: ClosedJaxpr, facts: Sequence[Fact]) -> list[Fact]:
@@ -92,7 +90,7 @@ class Body:
     Example: of `lambda c, x: (c * x, c)`, one row with two places and one with one.
     """
 
-    __slots__ = ("matrix", "known", "sizes", "_operands", "_width")
+    __slots__ = ("matrix", "known", "has_sets", "sizes", "_operands", "_width")
 
     def __init__(self, closed: ClosedJaxpr, facts: Sequence[Fact]) -> None:
         self._operands = [f.sets is not None for f in facts]
@@ -107,6 +105,7 @@ class Body:
         outs = _inside(closed, inner)
         self.sizes = [o.size for o in outs]
         self.known = [o.known is not None for o in outs]
+        self.has_sets = [o.sets is not None for o in outs]
         self.matrix = IndexSets.stacked([o.sets or IndexSets.empty(o.size, self._width) for o in outs]).matrix
 
     def __call__(self, sets: Sequence[IndexSets | None]) -> list[IndexSets | None]:
@@ -125,23 +124,28 @@ class Body:
 
 
 def _settled(
-    carry: list[Fact], step: Callable[[list[Fact]], Sequence[Fact]], width: int
-) -> list[Fact]:  # fmt: skip
-    """Facts of a carry as it is in every step: those that get sets in some step have (perhaps empty) ones, and
-    those that are not computed of known values alone are unknown."""
+    closed: ClosedJaxpr, consts: list[Fact], carry: list[Fact], elements: list[Fact], width: int
+) -> tuple[Body, list[Fact]]:
+    """A loop's body, and the facts of its carry as it is in every step: those that get sets in some step have (perhaps
+    empty) ones, and those that are not computed of known values alone are unknown."""
     while True:
-        outs = step(carry)
-        wider = [
-            Fact(
-                c.aval,
-                c.known if o.known is not None and c.sets is None and o.sets is None else None,
-                c.sets if c.sets is not None or o.sets is None else IndexSets.empty(c.size, width),
-            )
-            for c, o in zip(carry, outs)
-        ]
+        body = _body(closed, [*consts, *carry, *elements])
+        wider = []
+        for c, known, gets in zip(carry, body.known, body.has_sets):
+            sets = IndexSets.empty(c.size, width) if c.sets is None and gets else c.sets
+            wider.append(Fact(c.aval, c.known if known and sets is None else None, sets))
         if all([(w.known is None, w.sets is None) == (c.known is None, c.sets is None) for w, c in zip(wider, carry)]):
-            return wider
+            return body, carry
         carry = wider
+
+
+def _body(closed: ClosedJaxpr, facts: list[Fact]) -> Body:
+    """The body for operands of these facts; made once where nothing is known of them, or loops in loops would take
+    exponential time."""
+    if any([f.known is not None for f in facts]):
+        return Body(closed, facts)
+    key = ("dependence", tuple([f.sets is not None for f in facts]))
+    return closed.derived(key, Body, facts)
 
 
 # ---- scan ----------------------------------------------------------------------------------------
@@ -166,25 +170,25 @@ def _scan(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
             if x.known is None:
                 known = None
             else:
-                known = _changing() if i is None else Known(partial(_element, x.known, i))
+                known = _changing() if i is None else Known(itemgetter(i), (x.known,))
             found.append(Fact(t, known, sets))
         return found
 
     unknown = lambda f: Fact(f.aval, None if f.known is None else _changing(), f.sets)
     try:
         of_any = step_facts(None)
-        carry = _settled(list(map(unknown, init)), lambda c: _inside(body, [*consts, *c, *of_any])[:m], width)
-        once = Body(body, [*consts, *carry, *of_any])
+        once, carry = _settled(body, consts, list(map(unknown, init)), of_any, width)
     except _Changes:
         if length <= STEPS:
             return _step_by_step(e, consts, init, step_facts, order, width)
         forget = lambda f: Fact(f.aval, None, f.sets)
         of_any = list(map(forget, step_facts(None)))
-        carry = _settled(list(map(forget, init)), lambda c: _inside(body, [*consts, *c, *of_any])[:m], width)
-        once = Body(body, [*consts, *carry, *of_any])
-    if once.matrix.nnz * length > _TILED:
-        return _one_after_the_other(e, once, consts, carry, step_facts, order, width)
-    return _all_at_once(e, once, consts, carry, xs, types, width)
+        once, carry = _settled(body, consts, list(map(forget, init)), of_any, width)
+    if once.matrix.nnz * length <= _TILED:
+        found = _all_at_once(e, once, consts, carry, xs, types, width)
+        if found is not None:
+            return found
+    return _one_after_the_other(e, once, consts, carry, step_facts, order, width)
 
 
 def _one_after_the_other(
@@ -201,12 +205,15 @@ def _one_after_the_other(
     return _together(e, [Fact(c.aval, None, s) for c, s in zip(carry, states)], stacked, e.params["reverse"], width)
 
 
+def _are_equal(a: IndexSets | None, b: IndexSets | None) -> bool:
+    return a is b or (
+        a is not None and b is not None and a.count == b.count
+        and np.array_equal(a.matrix.indptr, b.matrix.indptr) and np.array_equal(a.matrix.indices, b.matrix.indices)
+    )  # fmt: skip
+
+
 def _rows(sets: IndexSets, i: int, size: int) -> IndexSets:
     return IndexSets(sets.matrix[i * size : (i + 1) * size])
-
-
-def _element(x: Known, i: int) -> Any:
-    return concrete(x.numpy()[i])
 
 
 def _together(
@@ -226,8 +233,8 @@ def _together(
 
 def _all_at_once(
     e: JaxprEqn, once: Body, consts: list[Fact], carry: list[Fact], xs: list[Fact], types: Sequence[Any], width: int
-) -> list[Fact]:  # fmt: skip
-    """The facts of a scan's results, of all steps together.
+) -> list[Fact] | None:  # fmt: skip
+    """The facts of a scan's results, of all steps together; None if there are too many sets to hold at once.
 
     With the carry's sets s_t after step t, s_t = B s_(t-1) | u_t, where u_t is what a step adds of constants and elements.
     So s_t is the union of B^j u_(t-j) over all j, and that over j < 2k is that over j < k, and B^k times the same,
@@ -263,12 +270,8 @@ def _all_at_once(
         sets = IndexSets.stacked([*(c.sets for c in states if c.sets is not None), added])
         power, k, every = body[:, num_consts : num_consts + m], 1, np.arange((length + 1) * m).reshape(length + 1, m)
         while k <= length and power.nnz:
-            if power.nnz * length > _TILED:
-                raise TooDenseError(
-                    f"the sparsity pattern of a scan of {length:,} steps with a carry of {m:,} elements, each of which depends on most "
-                    f"others, takes too much memory, at {user_line()}. Give the pattern by hand, or use jacfwd or jacrev"
-                    + see("sparsity")
-                )
+            if power.nnz * length > _TILED or sets.count > _TILED:
+                return None
             reached = sets.pooled(_tiled(power, every[:-k], sets.size))
             sets = sets | IndexSets.stacked([IndexSets.empty(k * m, width), reached])
             power, k = power @ power, 2 * k
@@ -328,8 +331,7 @@ def _while(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
         return counted
     # Any number of steps: what they reach.
     forget = lambda f: Fact(f.aval, None, f.sets)
-    carry = _settled(list(map(forget, init)), lambda c: _inside(body, [*consts, *c]), width)
-    once = Body(body, [*consts, *carry])
+    once, carry = _settled(body, consts, list(map(forget, init)), [], width)
     states = [c.sets for c in carry]
     while True:
         outs = once([*(f.sets for f in consts), *states])

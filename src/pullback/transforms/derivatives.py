@@ -13,7 +13,7 @@ from pullback.core.dimensions import is_symbolic
 from pullback.core.errors import filter_traceback, see, user_line
 from pullback.core.linear import Cotangents, is_unit, unit, zeros
 from pullback.core.trace import current, entered, reset_current
-from pullback.core.tree import leaf_error, tree_flatten
+from pullback.core.tree import leaf_error, tree_flatten, tree_leaves, tree_map
 from pullback.core.types import integer, integers
 from pullback.lax.creation import iota_p
 from pullback.lax.elementwise import eq_p
@@ -22,6 +22,7 @@ from pullback.lax.shape import convert, reshape_p
 from pullback.transforms.jit import jit
 from pullback.transforms.jvp import as_weak_as, jvp, split_auxiliary
 from pullback.transforms.linearize import LinearizeTrace, LinearizeTracer, linearize, vjp
+from pullback.transforms.spaces import SPACES, Chart, flatten, has_points, is_point, with_float0, zero_of, zero_tangent
 from pullback.transforms.vmap import vmap
 from pullback.xla.devices import DeviceArray, beside
 
@@ -84,8 +85,9 @@ def grad(
     reduce_axes: Argument = (),
 ) -> Function:
     """A function returning the gradient of `fun`, or (gradient, aux) with `has_aux`: a tree like the
-    argument, each leaf of its shape and dtype. See `value_and_grad`, whose arguments and errors these
-    are.
+    argument, each leaf of its shape and dtype; of arguments with a tangent space of their own
+    (`derivatives.register_differentiable`), a tangent. See `value_and_grad`, whose arguments and errors
+    these are.
 
     >>> import pullback.numpy as jnp
     >>> loss = lambda params, x: (params["w"] @ x + params["b"]) ** 2
@@ -216,7 +218,9 @@ def _value_and_grad(
             trees.append(None)
             new_args[i] = tracer
         else:
-            leaves, tree = tree_flatten(x)
+            leaves, tree = flatten(x)
+            if has_points(leaves):
+                return _value_and_grad_of_points(fun, argnums, has_aux, holomorphic, allow_int, args, kwargs)
             tracers = [_input(trace, _leaf(x, leaf), holomorphic, allow_int) for leaf in leaves]
             inputs.extend(tracers)
             given.extend(leaves)
@@ -266,13 +270,39 @@ def _value_and_grad(
     return ((value, aux) if has_aux else value), (result[0] if single else tuple(result))
 
 
-def _input(trace: LinearizeTrace, x: Leaf, holomorphic: bool, allow_int: bool) -> Value:
-    tracer = trace.new_input(x)
-    dtype = tracer.dtype
-    if holomorphic and not dtypes.is_complex(dtype):
+def _value_and_grad_of_points(
+    fun: Function, argnums: Argument, has_aux: bool, holomorphic: bool, allow_int: bool, args: tuple[Tree, ...],
+    kwargs: Tree,
+) -> tuple[Tree, Tree]:  # fmt: skip
+    """The same, where the differentiated arguments have points among them (see `transforms.spaces`)."""
+    of_chosen, chosen = _partial(fun, argnums, args, kwargs)
+    trace = LinearizeTrace(current())
+    leaves, tree = flatten(chosen)
+    for x in leaves:
+        if is_point(x):
+            for z in tree_leaves(zero_of(x)) if holomorphic else ():
+                if z.dtype != dtypes.float0:
+                    _check_holomorphic(z.dtype)
+        else:
+            _input(trace, _leaf(chosen, x), holomorphic, allow_int)
+    value, pullback, *aux = vjp(of_chosen, *tree.unflatten(leaves), has_aux=has_aux)
+    value = _check_output(value, holomorphic)
+    gradient = pullback(concrete(np.ones((), value.dtype), value.weak_type))
+    return ((value, *aux) if has_aux else value), gradient[0] if isinstance(argnums, int) else gradient
+
+
+def _check_holomorphic(dtype: dtypes.DType) -> None:
+    if not dtypes.is_complex(dtype):
         raise TypeError(
             f"grad with holomorphic=True requires inputs with complex dtype, but got {dtypes.name(dtype)}, at {user_line()}{see('grad-inputs')}"
         )
+
+
+def _input(trace: LinearizeTrace, x: Leaf, holomorphic: bool, allow_int: bool) -> Value:
+    tracer = trace.new_input(x)
+    dtype = tracer.dtype
+    if holomorphic:
+        _check_holomorphic(dtype)
     if tracer.__class__ is not LinearizeTracer or tracer._trace is not trace:
         if not allow_int:
             raise TypeError(
@@ -361,9 +391,26 @@ def _check_jacobian_inputs(what: str, leaves: list[Value], holomorphic: bool, al
             )
 
 
-def _basis(types: Sequence[ShapedArray]) -> list[Value]:
-    """For each array type, the standard basis of the product space, one basis vector a row: shapes
-    (n, *shape)."""
+def _jacobian_inputs(
+    what: str, chosen: tuple[Tree, ...], holomorphic: bool, allow_int: bool = False
+) -> tuple[tuple[Tree, ...], list[Value], PyTreeDef]:
+    """The differentiated arguments, checked, and the leaves and the structure of what is like their
+    tangents: of themselves, but for points (see `transforms.spaces`)."""
+    leaves, tree = flatten(chosen)
+    leaves = [x if is_point(x) else _leaf(chosen, x) for x in leaves]
+    primals: Any = tree.unflatten(leaves)
+    _check_jacobian_inputs(what, [x for x in leaves if not is_point(x)], holomorphic, allow_int)
+    if has_points(leaves):
+        tangent_leaves, tree = tree_flatten(tree.unflatten([zero_of(x) if is_point(x) else x for x in leaves]))
+        _check_jacobian_inputs(what, [z for z in tangent_leaves if z.dtype != dtypes.float0], holomorphic, allow_int)
+        return primals, tangent_leaves, tree
+    return primals, leaves, tree
+
+
+def standard_basis(types: Sequence[ShapedArray]) -> list[Value]:
+    """For each array type but those of float0, the standard basis of the product space, one basis
+    vector a row: shapes (n, *shape)."""
+    types = [t for t in types if t.dtype != dtypes.float0]
     total = sum(t.size for t in types)
     if is_symbolic((total,)):
         return _symbolic_basis(types, total)
@@ -410,19 +457,16 @@ def jacfwd(fun: Function, argnums: Argnums = 0, has_aux: bool = False, holomorph
     def jacobian_fun(*args: Tree, **kwargs: Tree) -> Tree:
         try:
             of_chosen, chosen = _partial(fun, argnums, args, kwargs)
-            leaves, tree = tree_flatten(chosen)
-            leaves = [_leaf(chosen, x) for x in leaves]
-            _check_jacobian_inputs("jacfwd", leaves, holomorphic)
-            primals = tree.unflatten(leaves)
+            primals, leaves, tree = _jacobian_inputs("jacfwd", chosen, holomorphic)
             aux: Any = None
             aux_box: list[Any] = []
 
             def push(*ts: Tree) -> Value:
-                out = jvp(of_chosen, primals, tree.unflatten(list(ts)), has_aux=has_aux)
+                out = jvp(of_chosen, primals, tree.unflatten(with_float0(ts, leaves)), has_aux=has_aux)
                 aux_box[:] = out[2:]
                 return out[1]
 
-            columns = vmap(push, out_axes=-1)(*_basis(leaves))
+            columns = vmap(push, out_axes=-1)(*standard_basis(leaves))
             aux = _shared_aux(aux_box) if has_aux else ()
             out_flat, out_tree = tree_flatten(columns)
             for y in out_flat:
@@ -458,6 +502,9 @@ def _unravel_last(y: Value, leaves: list[Value], tree: PyTreeDef, argnums: Argum
     parts, start = [], 0
     lead = tuple(y.shape[:-1])
     for x in leaves:
+        if x.dtype == dtypes.float0:
+            parts.append(np.zeros((*lead, *x.shape), dtypes.float0))
+            continue
         part = y if len(leaves) == 1 else y[..., start : start + x.size]
         parts.append(part.reshape((*lead, *x.shape)))
         start += x.size
@@ -486,19 +533,25 @@ def jacrev(
     def jacobian_fun(*args: Tree, **kwargs: Tree) -> Tree:
         try:
             of_chosen, chosen = _partial(fun, argnums, args, kwargs)
-            leaves, tree = tree_flatten(chosen)
-            leaves = [_leaf(chosen, x) for x in leaves]
-            _check_jacobian_inputs("jacrev", leaves, holomorphic, allow_int)
-            y, pullback, *aux = vjp(of_chosen, *tree.unflatten(leaves), has_aux=has_aux)
-            y_flat, y_tree = tree_flatten(y)
+            primals, _, _ = _jacobian_inputs("jacrev", chosen, holomorphic, allow_int)
+            y, pullback, *aux = vjp(of_chosen, *primals, has_aux=has_aux)
+            y_flat, y_tree = flatten(y)
             for out in y_flat:
-                _check_jacrev_output(out.dtype, holomorphic)
-            rows = vmap(lambda *cts: pullback(y_tree.unflatten(list(cts))))(*_basis(y_flat))
+                if not is_point(out):
+                    _check_jacrev_output(out.dtype, holomorphic)
+            if has_points(y_flat):
+                y_flat, y_tree = tree_flatten(zero_tangent(y))
+            rows = vmap(lambda *cts: pullback(y_tree.unflatten(with_float0(cts, y_flat))))(*standard_basis(y_flat))
             if isinstance(argnums, int):
                 rows = rows[0]
             row_flat, row_tree = tree_flatten(rows)
             jac, start = [], 0
             for out in y_flat:
+                if out.dtype == dtypes.float0:
+                    jac.append(
+                        row_tree.unflatten([np.zeros((*out.shape, *r.shape[1:]), dtypes.float0) for r in row_flat])
+                    )
+                    continue
                 parts = [
                     (r if len(y_flat) == 1 else r[start : start + out.size]).reshape((*out.shape, *r.shape[1:]))
                     for r in row_flat
@@ -533,20 +586,59 @@ def hessian(fun: Function, argnums: Argnums = 0, has_aux: bool = False, holomorp
     """A function returning the Hessian of `fun`, forward over reverse.
 
     Leaves have shape (*output shape, *input shape, *input shape). With `has_aux` it returns
-    (hessian, aux). Raises TypeError for arguments that are not real (or, with `holomorphic`, not
-    complex).
+    (hessian, aux). Where arguments have a tangent space of their own, it is that of the function of
+    the tangent t to which one comes along t, at t = 0: symmetric, while the derivative of the gradient,
+    along fields of tangents that do not commute, is not. Raises TypeError for arguments that are not
+    real (or, with `holomorphic`, not complex).
 
     >>> import pullback.numpy as jnp
     >>> hessian(lambda x: x[0] ** 2 * x[1])(jnp.array([1.0, 3.0]))
     Array([[6., 2.],
            [2., 0.]], dtype=float32)
     """
+    nested = _nested(fun, argnums, has_aux, holomorphic)
+    argnums = _index(argnums)
+
+    def hessian_fun(*args: Tree, **kwargs: Tree) -> Tree:
+        try:
+            if SPACES:
+                _, chosen = _partial(fun, argnums, args, kwargs)
+                if has_points(flatten(chosen)[0]):
+                    return _hessian_in_chart(fun, argnums, has_aux, holomorphic, args, kwargs)
+            return nested(*args, **kwargs)
+        except Exception as error:
+            filter_traceback(error)
+            raise
+
+    for name in ("__name__", "__doc__", "__wrapped__"):
+        if hasattr(nested, name):
+            setattr(hessian_fun, name, getattr(nested, name))
+    return hessian_fun
+
+
+def _nested(fun: Function, argnums: Argnums, has_aux: bool, holomorphic: bool) -> Function:
     return jacfwd(
         jacrev(fun, argnums, has_aux=has_aux, holomorphic=holomorphic),
         argnums,
         has_aux=has_aux,
         holomorphic=holomorphic,
     )
+
+
+def _hessian_in_chart(
+    fun: Function, argnums: Argument, has_aux: bool, holomorphic: bool, args: tuple[Tree, ...], kwargs: Tree
+) -> Tree:
+    """The Hessian of `fun` as a function of a tangent, along which the differentiated arguments are
+    moved. See `transforms.spaces`."""
+    of_chosen, chosen = _partial(fun, argnums, args, kwargs)
+    primals, _, _ = _jacobian_inputs("jacrev", chosen, holomorphic)
+    chart = Chart(primals)
+    origin = zeros((chart.size,), chart.dtype)
+    found = _nested(lambda v: of_chosen(*chart.point(v)), 0, has_aux, holomorphic)(origin)
+    hess, *aux = found if has_aux else (found,)
+    index: Any = 0 if isinstance(argnums, int) else slice(None)
+    result = tree_map(lambda h: chart.blocks(h, index), hess)
+    return (result, *aux) if has_aux else result
 
 
 __all__ = ["grad", "hessian", "jacfwd", "jacobian", "jacrev", "linearize", "value_and_grad"]

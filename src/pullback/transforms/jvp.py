@@ -16,15 +16,17 @@ from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback, see, user_line
 from pullback.core.linear import zeros
 from pullback.core.trace import Params, Trace, Tracer, current, entered, reset_current, set_current, under
-from pullback.core.tree import leaf_error, tree_flatten
+from pullback.core.tree import flatten_up_to, leaf_error, tree_flatten
 from pullback.core.types import ShapedArray
 from pullback.lax.shape import convert, strong
 from pullback.transforms.lifting import Bundle, Kind, Lifting, Outcome, Rules, plain
+from pullback.transforms.spaces import SPACES, Point, flatten, has_points, is_point
 from pullback.xla.devices import beside
 
 if TYPE_CHECKING:
     from pullback.core.names import Function, Leaf, Operand, Result, Tangent, Tree, Value
     from pullback.core.primitive import Primitive
+    from pullback.core.tree import PyTreeDef
     from pullback.transforms.call import CallPrimitive
 
     #: A `JVPTrace` or a `LinearizeTrace`, which give what a tracer of theirs stands for.
@@ -203,8 +205,9 @@ def jvp(fun: Function, primals: Tree, tangents: Tree, has_aux: bool = False) -> 
     ∂f(x)·t, aux) with `has_aux`.
 
     `primals` and `tangents` are tuples (or lists) of arguments of one structure, shapes and dtypes;
-    tangents of integer arguments have dtype `float0`. Raises TypeError for tangents of another
-    structure or dtype, ValueError for another shape.
+    tangents of integer arguments have dtype `float0`, those of classes with a tangent space of their
+    own (`derivatives.register_differentiable`) the type that these say. Raises TypeError for tangents
+    of another structure or dtype, ValueError for another shape.
 
     >>> import pullback.numpy as jnp
     >>> x, t = jnp.array([1.0, 2.0]), jnp.array([1.0, 0.0])
@@ -220,15 +223,18 @@ def jvp(fun: Function, primals: Tree, tangents: Tree, has_aux: bool = False) -> 
         trace = JVPTrace(current())
         inputs: Any = [_dual(trace, x, t) for x, t in zip(primals, tangents)] if _bare(primals, tangents) else None
         if inputs is None:
-            flat, treedef = tree_flatten(tuple(primals))
-            flat_t, treedef_t = tree_flatten(tuple(tangents))
-            if treedef != treedef_t:
-                raise TypeError(
-                    f"primals and tangents of jvp must have the same tree structure; got {treedef} and {treedef_t}"
-                )
-            for x in (*flat, *flat_t):
-                _check_leaf(primals, x)
-            inputs = treedef.unflatten([_dual(trace, x, t) for x, t in zip(flat, flat_t)])
+            flat, treedef = flatten(tuple(primals))
+            if has_points(flat):
+                inputs = treedef.unflatten(_duals_with_points(trace, primals, flat, treedef, tangents))
+            else:
+                flat_t, treedef_t = tree_flatten(tuple(tangents))
+                if treedef != treedef_t:
+                    raise TypeError(
+                        f"primals and tangents of jvp must have the same tree structure; got {treedef} and {treedef_t}"
+                    )
+                for x in (*flat, *flat_t):
+                    _check_leaf(primals, x)
+                inputs = treedef.unflatten([_dual(trace, x, t) for x, t in zip(flat, flat_t)])
         token = entered[trace]
         try:
             out = fun(*inputs)
@@ -241,7 +247,10 @@ def jvp(fun: Function, primals: Tree, tangents: Tree, has_aux: bool = False) -> 
         if isinstance(out, Array):
             y, t = trace.unwrap(out)
             return (y, _instantiate(y, t), *aux)
-        out_flat, out_def = tree_flatten(out)
+        out_flat, out_def = flatten(out)
+        if has_points(out_flat):
+            both = [_with_tangent(trace, out, o) for o in out_flat]
+            return (out_def.unflatten([y for y, _ in both]), out_def.unflatten([t for _, t in both]), *aux)
         pairs = [trace.unwrap(_output(out, o)) for o in out_flat]
         y_tree = out_def.unflatten([y for y, _ in pairs])
         return (y_tree, out_def.unflatten([_instantiate(y, t) for y, t in pairs]), *aux)
@@ -332,6 +341,74 @@ def _dual(trace: JVPTrace, x: Value, t: Tangent) -> Value:
             )
             t = convert(t, x.dtype)
     return trace.wrap(x, t)
+
+
+# ---- points: see `transforms.spaces` -------------------------------------------------------------
+
+
+def _duals_with_points(
+    trace: JVPTrace, primals: Tree, flat: Sequence[Leaf], treedef: PyTreeDef, tangents: Tree
+) -> list[Leaf]:
+    """The inputs of a function under `trace`, arrays and points, with their tangents."""
+    try:
+        given = flatten_up_to(treedef, tuple(tangents))
+    except ValueError as error:
+        raise TypeError(
+            f"primals and tangents of jvp must have the same tree structure, but for the tangents of classes with a tangent "
+            f"space of their own; got primals of structure {treedef}, and tangents that do not fit: {error}"
+        ) from None
+    inputs = []
+    for x, t in zip(flat, given):
+        if is_point(x):
+            inputs.append(_dual_point(trace, x, t))
+        else:
+            _check_leaf(primals, x)
+            _check_leaf(tangents, t)
+            inputs.append(_dual(trace, x, t))
+    return inputs
+
+
+def _dual_point(trace: JVPTrace, x: Point, tangent: Tree) -> Point:
+    space = SPACES[x.__class__]
+    zero = space.zero(x)
+    (expected, tree), (given, found) = tree_flatten(zero), tree_flatten(tangent)
+    if found != tree:
+        raise TypeError(
+            f"an argument of type {type(x).__name__} takes tangents of type {_type_name(zero)} (structure {tree}), got "
+            f"{_type_name(tangent)} (structure {found}), at {user_line()}"
+        )
+    ts = []
+    for z, t in zip(expected, given):
+        _check_leaf(tangent, t)
+        if z.dtype != dtypes.float0:
+            ts.append(trace.unwrap(_dual(trace, z, t))[1])
+        elif getattr(t, "dtype", None) == dtypes.float0:
+            ts.append(None)
+        else:
+            raise TypeError(
+                f"a tangent of a {type(x).__name__} has arrays of dtype float0 where that has no floating numbers, got "
+                f"{getattr(t, 'dtype', type(t).__name__)}, at {user_line()}"
+            )
+    leaves, tree = tree_flatten(x)
+    moved = space.embed(x, ts)
+    return tree.unflatten([v if t is None else trace.wrap(as_array(v), t) for v, t in zip(leaves, moved)])
+
+
+def _type_name(x: Tree) -> str:
+    return "Array" if isinstance(x, Array) else type(x).__name__
+
+
+def _with_tangent(trace: JVPTrace, out: Tree, o: Leaf) -> tuple[Leaf, Tree]:
+    """An array or a point, and its tangent, of what a function under `trace` gives."""
+    if not is_point(o):
+        y, t = trace.unwrap(_output(out, o))
+        return y, _instantiate(y, t)
+    leaves, tree = tree_flatten(o)
+    pairs = [trace.unwrap(v) for v in leaves]
+    y, space = tree.unflatten([v for v, _ in pairs]), SPACES[o.__class__]
+    zeros_of_y, tangent_tree = tree_flatten(space.zero(y))
+    ts = space.project(y, [t for _, t in pairs])
+    return y, tangent_tree.unflatten([z if t is None else as_weak_as(t, z.weak_type) for z, t in zip(zeros_of_y, ts)])
 
 
 __all__ = ["JVPTrace", "JVPTracer", "jvp", "jvp_flat"]

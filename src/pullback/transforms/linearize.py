@@ -8,6 +8,7 @@ pullback. `grad` and `vjp` are built on it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pullback.core import dtypes
@@ -20,20 +21,35 @@ from pullback.core.linear import (
     LinearTracer,
     Node,
     record_linear,
+    recorded,
 )
 from pullback.core.trace import EVAL, Params, Trace, Tracer, current, set_current, under
 from pullback.core.tree import (
     leaf_error,
     tree_flatten,
+    tree_leaves,
+    tree_structure,
 )
 from pullback.core.types import ShapedArray
 from pullback.transforms.jvp import split_auxiliary
 from pullback.transforms.lifting import Rules
 from pullback.transforms.linear_maps import LinearMap, RecordedMap
+from pullback.transforms.spaces import SPACES, Point, Space, flatten, has_points, is_point
 
 if TYPE_CHECKING:
     from pullback.core.dtypes import DType
-    from pullback.core.names import Argument, Cotangent, Function, Leaf, Operand, Result, Tree, Value
+    from pullback.core.names import (
+        Argument,
+        Cotangent,
+        Function,
+        Leaf,
+        Operand,
+        Result,
+        Tangent,
+        Tree,
+        Value,
+        WithTangents,
+    )
     from pullback.core.primitive import Primitive
     from pullback.core.tree import PyTreeDef
     from pullback.core.types import Shape
@@ -194,10 +210,20 @@ def _linear_map_of(fun: Function, primals: tuple[Tree, ...], has_aux: bool, what
         flat = inputs
         args = inputs
     else:
-        leaves, in_tree = tree_flatten(primals)
+        leaves, in_tree = flatten(primals)
+        if has_points(leaves):
+            return _map_of_points(trace, fun, primals, leaves, in_tree, has_aux, what)
         flat = [trace.new_input(_leaf(primals, x, what)) for x in leaves]
         args = in_tree.unflatten(flat)
     in_nodes = [trace.unwrap(x)[1] or ShapedArray(x.shape, dtypes.float0) for x in flat]
+    return _recorded_map(trace, fun, args, in_nodes, in_tree, has_aux, what)
+
+
+def _recorded_map(
+    trace: LinearizeTrace, fun: Function, args: Sequence[Tree], in_nodes: Sequence[Node | ShapedArray],
+    in_tree: PyTreeDef | None, has_aux: bool, what: str,
+) -> tuple[Tree, LinearMap, Tree]:  # fmt: skip
+    """The same for arguments under `trace`; `in_nodes` and `in_tree` are those of their tangents."""
     out = under(trace, fun, *args)
     aux = None
     if has_aux:
@@ -205,7 +231,10 @@ def _linear_map_of(fun: Function, primals: tuple[Tree, ...], has_aux: bool, what
     if isinstance(out, Array):
         y, node = trace.unwrap(out)
         return y, RecordedMap(in_nodes, [node], in_tree, None, [y.aval.to_tangent_aval()], what=what), aux
-    out_flat, out_tree = tree_flatten(out)
+    out_flat, out_tree = flatten(out)
+    if has_points(out_flat):
+        y, f_lin = _map_to_points(trace, out, out_flat, out_tree, in_nodes, in_tree, what)
+        return y, f_lin, aux
     pairs = [trace.unwrap(_leaf(out, x, f"the output of the function given to {what}")) for x in out_flat]
     ys = [y for y, _ in pairs]
     types = [y.aval.to_tangent_aval() for y in ys]
@@ -216,12 +245,79 @@ def _linear_map_of(fun: Function, primals: tuple[Tree, ...], has_aux: bool, what
     )
 
 
+# ---- points: see `transforms.spaces` -------------------------------------------------------------
+
+
+def _map_of_points(
+    trace: LinearizeTrace, fun: Function, primals: Tree, leaves: Sequence[Leaf], in_tree: PyTreeDef, has_aux: bool,
+    what: str,
+) -> tuple[Tree, LinearMap, Tree]:  # fmt: skip
+    values, tangents, in_nodes = [], [], []
+    for x in leaves:
+        if is_point(x):
+            value, tangent, nodes = _point_input(trace, x)
+        else:
+            value = tangent = trace.new_input(_leaf(primals, x, what))
+            nodes = [trace.unwrap(value)[1] or ShapedArray(value.shape, dtypes.float0)]
+        values.append(value)
+        tangents.append(tangent)
+        in_nodes.extend(nodes)
+    tangent_tree = tree_structure(in_tree.unflatten(tangents))
+    args: Any = in_tree.unflatten(values)
+    return _recorded_map(trace, fun, args, in_nodes, tangent_tree, has_aux, what)
+
+
+def _point_input(trace: LinearizeTrace, x: Point) -> tuple[Point, Tree, list[Node | ShapedArray]]:
+    """A point as an input to be differentiated, a tangent of it, and the nodes of such."""
+    space = SPACES[x.__class__]
+    zero = space.zero(x)
+    in_nodes: list[Node | ShapedArray] = [
+        ShapedArray(z.shape, z.dtype) if z.dtype == dtypes.float0 else Input(z.shape, z.dtype, z.weak_type)
+        for z in tree_leaves(zero)
+    ]
+    nodes = [n if isinstance(n, Node) else None for n in in_nodes]
+    _, moved = recorded(lambda ts: ((), space.embed(x, ts)), nodes)
+    leaves, tree = tree_flatten(x)
+    value = tree.unflatten([v if n is None else trace.wrap(as_array(v), n) for v, n in zip(leaves, moved)])
+    return value, zero, in_nodes
+
+
+def _projected(space: Space, y: Point, tangents: Sequence[Tangent]) -> WithTangents:
+    return (), space.project(y, tangents)
+
+
+def _map_to_points(
+    trace: LinearizeTrace, out: Tree, out_flat: Sequence[Leaf], out_tree: PyTreeDef,
+    in_nodes: Sequence[Node | ShapedArray], in_tree: PyTreeDef | None, what: str,
+) -> tuple[Tree, LinearMap]:  # fmt: skip
+    ys, tangents, out_nodes, types = [], [], [], []
+    for o in out_flat:
+        if is_point(o):
+            leaves, tree = tree_flatten(o)
+            pairs = [trace.unwrap(v) for v in leaves]
+            y, space = tree.unflatten([v for v, _ in pairs]), SPACES[o.__class__]
+            tangent = space.zero(y)
+            _, nodes = recorded(partial(_projected, space, y), [n for _, n in pairs])
+            types.extend([ShapedArray(z.shape, z.dtype, getattr(z, "weak_type", False)) for z in tree_leaves(tangent)])
+        else:
+            y, node = trace.unwrap(_leaf(out, o, f"the output of the function given to {what}"))
+            tangent, nodes = y, [node]
+            types.append(y.aval.to_tangent_aval())
+        ys.append(y)
+        tangents.append(tangent)
+        out_nodes.extend(nodes)
+    tangent_tree = tree_structure(out_tree.unflatten(tangents))
+    return out_tree.unflatten(ys), RecordedMap(in_nodes, out_nodes, in_tree, tangent_tree, types, what=what)
+
+
 def linearize(fun: Function, *primals: Tree, has_aux: bool = False) -> Tree:
     """The value of `fun(*primals)` and its derivative there, as a `LinearMap`: (y, f_lin), or (y,
     f_lin, aux).
 
-    `f_lin(*tangents)` costs no evaluation of `fun`; `f_lin.T` is its pullback. Raises TypeError for
-    tangents of another structure or dtype than `primals`, ValueError for another shape.
+    `f_lin(*tangents)` costs no evaluation of `fun`; `f_lin.T` is its pullback. Tangents of classes with
+    a tangent space of their own (`derivatives.register_differentiable`) are of the type that these say.
+    Raises TypeError for tangents of another structure or dtype than `primals`, ValueError for another
+    shape.
 
     >>> import pullback.numpy as jnp
     >>> y, f_lin = linearize(lambda x: jnp.sum(x**2), jnp.array([1.0, 2.0]))

@@ -40,6 +40,7 @@ from pullback.lax.indexing import gather_p, scatter_add_p, scatter_max_p
 from pullback.lax.positions import FILL_OR_DROP, GatherDimensionNumbers, ScatterDimensionNumbers
 from pullback.lax.shape import broadcast_to, convert, zeros_like_shape
 from pullback.lax.sorting import sort
+from pullback.transforms.spaces import SPACES, Struct
 from pullback.transforms.vmap import vmap
 
 
@@ -263,6 +264,7 @@ class BCOO(Batched):
 
 
 register_pytree_node(BCOO, BCOO.tree_flatten, BCOO.tree_unflatten)
+SPACES[BCOO] = Struct(float0=True)  # tangents: the data
 
 
 def bcoo(x: Any, what: str) -> BCOO:

@@ -35,6 +35,7 @@ from pullback.experimental.sparse.bcoo import (
 from pullback.experimental.sparse.bcoo_products import bcoo_dot_general, checked_numbers
 from pullback.experimental.sparse.bcoo_shapes import bcoo_broadcast_in_dim, bcoo_concatenate
 from pullback.experimental.sparse.products import product, rows_of_pointers, scatter_flat
+from pullback.transforms.spaces import SPACES, Struct
 from pullback.xla.devices import no_sharding
 
 
@@ -237,6 +238,7 @@ class BCSR(Batched):
 
 
 register_pytree_node(BCSR, BCSR.tree_flatten, BCSR.tree_unflatten)
+SPACES[BCSR] = Struct(float0=True)  # tangents: the data
 
 
 def bcsr(x: Any, what: str) -> BCSR:

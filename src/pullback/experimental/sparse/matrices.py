@@ -18,6 +18,7 @@ from pullback.experimental.sparse.base import JAXSparse, dense, fitting, leaves,
 from pullback.experimental.sparse.bcoo import BCOO, bcoo_fromdense
 from pullback.experimental.sparse.bcsr import BCSR
 from pullback.experimental.sparse.products import product
+from pullback.transforms.spaces import SPACES, Struct
 
 
 class Matrix(JAXSparse):
@@ -212,6 +213,7 @@ class CSC(Matrix):
 
 for _matrix in (COO, CSR, CSC):
     register_pytree_node(_matrix, _matrix.tree_flatten, _matrix.tree_unflatten)
+    SPACES[_matrix] = Struct(float0=True)  # tangents: the data
 
 
 def _checked(mat: Any, cls: type[Matrix], x: Any, ndim: int, what: str) -> Any:
