@@ -20,7 +20,7 @@ from pullback.control.scan import Scan
 from pullback.control.solves import Solve
 from pullback.control.while_loop import While
 from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn
-from pullback.derivatives.index_sets import IndexSets
+from pullback.derivatives.index_sets import IndexSets, check_size
 from pullback.derivatives.propagation import Fact, Known, dense, detection_loops, propagate
 from pullback.transforms.program import ProgramCall
 
@@ -184,6 +184,9 @@ def _scan(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
         forget = lambda f: Fact(f.aval, None, f.sets)
         of_any = list(map(forget, step_facts(None)))
         once, carry = _settled(body, consts, list(map(forget, init)), of_any, width)
+    carried = sum(once.sizes[:m])
+    if not once.matrix[carried:].nnz and all([x.sets is None for x in xs]):
+        return [*_last_carry(once, consts, carry, length), *(Fact(v.aval) for v in e.outvars[m:])]
     if once.matrix.nnz * length <= _TILED:
         found = _all_at_once(e, once, consts, carry, xs, types, width)
         if found is not None:
@@ -191,17 +194,52 @@ def _scan(e: JaxprEqn, facts: list[Fact]) -> list[Fact]:
     return _one_after_the_other(e, once, consts, carry, step_facts, order, width)
 
 
+def _last_carry(once: Body, consts: list[Fact], carry: list[Fact], length: int) -> list[Fact]:
+    """The facts of a scan's last carry, where all steps are alike: a power of the body's matrix, by squaring."""
+    from scipy.sparse import block_array, csr_array, eye_array
+
+    states, given = [c for c in carry if c.sets is not None], [f.sets for f in consts if f.sets is not None]
+    k, m = sum([s.size for s in given]), sum([c.size for c in states])
+    starts = np.cumsum([0, *once.sizes])
+    rows = np.concatenate([np.arange(starts[i], starts[i + 1]) for i, c in enumerate(carry) if c.sets is not None])
+    step = block_array(
+        [[eye_array(k, dtype=bool), csr_array((k, m), dtype=bool)], [once.matrix[rows, :k], once.matrix[rows, k:]]]
+    )
+    square, total = csr_array(step), eye_array(k + m, dtype=bool, format="csr")
+    while length:
+        if length & 1:
+            total = square @ total
+        square, length = square @ square, length >> 1
+    sets = IndexSets.stacked([*given, *(c.sets for c in states if c.sets is not None)]).pooled(csr_array(total[k:]))
+    outs, first = [], 0
+    for c in carry:
+        last = None
+        if c.sets is not None:
+            last = IndexSets(sets.matrix[first : first + c.size])
+            first += c.size
+        outs.append(Fact(c.aval, c.known, last if last is not None and last.count else None))
+    return outs
+
+
 def _one_after_the_other(
     e: JaxprEqn, once: Body, consts: list[Fact], carry: list[Fact], step_facts: Callable[[int], list[Fact]], order: range, width: int
 ) -> list[Fact]:  # fmt: skip
     states, stacked, m = [c.sets for c in carry], [], len(carry)
-    for i in order:
-        outs = once([*(f.sets for f in consts), *states, *(f.sets for f in step_facts(i))])
-        states = [
+    elements = [f.sets for f in step_facts(order[0])]
+    are_alike = all([x is None for x in elements])
+    for n, i in enumerate(order):
+        if not are_alike:
+            elements = [f.sets for f in step_facts(i)]
+        outs = once([*(f.sets for f in consts), *states, *elements])
+        before, states = states, [
             None if c.sets is None else IndexSets.empty(c.size, width) if o is None else o
             for o, c in zip(outs[:m], carry)
-        ]
+        ]  # fmt: skip
         stacked.append(outs[m:])
+        check_size(sum([s.count for s in outs[m:] if s is not None]) * (n + 1))
+        if are_alike and all(map(_are_equal, before, states)):
+            stacked += [outs[m:]] * (len(order) - n - 1)  # all steps from here on are alike
+            break
     return _together(e, [Fact(c.aval, None, s) for c, s in zip(carry, states)], stacked, e.params["reverse"], width)
 
 
