@@ -11,6 +11,7 @@ from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.staging import stage_flat
 from pullback.derivatives.detection import dependence
 from pullback.transforms.jvp import jvp, jvp_flat
+from pullback.transforms.linearize import linearize
 from tests.conformance.checks import arrays, differentiable, inexact, outputs
 from tests.conformance.table import Row
 
@@ -44,6 +45,8 @@ def _jacobian(function: Any, primals: list[Any]) -> Any:
 
 
 def _pattern(function: Any, primals: list[Any], local: bool) -> Any:
+    if local:
+        return dependence(linearize(function, *primals)[1].program(), range(len(primals)))
     types, n = [x.aval for x in primals], len(primals)
 
     def push(*xs: Any) -> list[Any]:
@@ -51,4 +54,4 @@ def _pattern(function: Any, primals: list[Any], local: bool) -> Any:
         return [np.zeros(o.shape, o.dtype) if t is None else t for o, t in zip(outs, ts)]
 
     closed: ClosedJaxpr = stage_flat(push, [*types, *(t.to_tangent_aval() for t in types)])
-    return dependence(closed, range(n, 2 * n), primals if local else None)
+    return dependence(closed, range(n, 2 * n))

@@ -19,6 +19,7 @@ N = 12
 _rng = np.random.default_rng(7)
 _matrix = jnp.array(_rng.normal(size=(N, N)) * (_rng.random((N, N)) < 0.3), jnp.float32)
 _coo, _csr = sparse.BCOO.fromdense(_matrix), sparse.BCSR.fromdense(_matrix)
+_five_points = jnp.array([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])[None, None]
 _triangles = np.array([[k, k + 1, (k + 5) % N] for k in range(N - 1)])
 
 
@@ -94,6 +95,10 @@ EXACT: dict[str, Any] = {
     "convolved": lambda x: jnp.convolve(x, jnp.array([1.0, 2.0, 3.0])),
     "convolution": lambda x: lax.conv_general_dilated(
         x.reshape(1, 2, 6), jnp.ones((4, 1, 3)), (2,), [(1, 0)], rhs_dilation=(2,), feature_group_count=2
+    ),
+    "five points": lambda x: lax.conv(x.reshape(1, 1, 3, 4), _five_points, (1, 1), "SAME"),
+    "channels": lambda x: lax.conv_general_dilated(
+        x.reshape(1, 4, 3), jnp.arange(24.0).reshape(4, 2, 3) % 3, (1,), "SAME", feature_group_count=2
     ),
     "kernel": lambda k: lax.conv(jnp.ones((1, 2, 9)), k.reshape(2, 2, 3), (1,), "VALID"),
     "transform": lambda x: jnp.fft.fft(x.reshape(3, 4)),
@@ -230,6 +235,48 @@ def test_patterns_hold_for_other_values_of_what_is_not_differentiated() -> None:
     assert pattern.nnz == 8
     local = sparsity(f, jnp.ones(4), jnp.ones(4, bool), jnp.arange(2), local=True)
     np.testing.assert_array_equal(local.to_dense(), np.eye(4, dtype=bool)[:2])
+
+
+def test_known_values_of_any_length_and_kind() -> None:
+    def chained(x: Any) -> Any:
+        i = jnp.int32(0)
+        for _ in range(300):
+            i = (i + 1) % 4
+        return x[i] * x
+
+    assert sparsity(chained, jnp.ones(4)).nnz == 7  # column 0, and the diagonal
+
+    def dropped(x: Any) -> Any:
+        def step(c: Any, key: Any) -> Any:
+            return jnp.where(pb.random.bernoulli(key, 0.5, (4,)), c * 2, c), None
+
+        return lax.scan(step, x, pb.random.split(pb.random.key(0), 5))[0]
+
+    np.testing.assert_array_equal(sparsity(dropped, jnp.ones(4)).to_dense(), np.eye(4, dtype=bool))
+
+
+def test_local_follows_python() -> None:
+    f = lambda x: x if x[0] > 0 else x[::-1]
+    assert sparsity(f, jnp.array([1.0, 2.0]), local=True).columns.tolist() == [0, 1]
+    assert sparsity(f, jnp.array([-1.0, 2.0]), local=True).columns.tolist() == [1, 0]
+
+
+def test_loops_of_which_the_last_state_is_asked_for() -> None:
+    heat = lambda u: lax.fori_loop(0, 1000, lambda i, u: u + 0.01 * (jnp.roll(u, 1) - 2 * u + jnp.roll(u, -1)), u)
+    assert sparsity(heat, jnp.ones(300)).nnz == 90_000
+    shifted = lambda u: lax.fori_loop(0, 7, lambda i, u: jnp.roll(u, 1) * 2, u)
+    np.testing.assert_array_equal(sparsity(shifted, jnp.ones(9)).to_dense(), np.roll(np.eye(9), 7, 0) != 0)
+
+
+def test_loops_in_loops_take_linear_time() -> None:
+    def nested(depth: int, c: Any) -> Any:
+        if not depth:
+            return jnp.sin(c)
+        again = lambda s: (s[0] < 3) & (jnp.sum(s[1] ** 2) > 0.01)
+        return lax.while_loop(again, lambda s: (s[0] + 1, nested(depth - 1, s[1]) * jnp.roll(s[1], 1)), (0, c))[1]
+
+    for f in (lambda x: nested(4, x), pb.grad(lambda x: nested(3, x).sum())):
+        assert sparsity(f, jnp.ones(4)).nnz == 16
 
 
 def test_arguments_that_are_no_arrays_are_constants() -> None:

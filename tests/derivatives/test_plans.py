@@ -333,3 +333,61 @@ def test_what_a_plan_is_for() -> None:
     copied = pickle.loads(pickle.dumps(jacobian_plan(jnp.roll, X, 1)))
     with pytest.raises(ValueError, match="was made with 1"):
         copied.values(X, 2)
+
+
+def test_short_floats() -> None:
+    for dtype in (jnp.float16, jnp.bfloat16):
+        x = jnp.arange(1, 5, dtype=dtype)
+        plan = jacobian_plan(jnp.square, x)
+        assert plan.values(x).dtype == dtype and plan.matrix(x).dtype == np.float32
+        plan.check(x)
+
+
+def test_broken_files(tmp_path: Path) -> None:
+    jacobian_plan(_reaction, X).save(tmp_path / "plan.npz")
+    content = (tmp_path / "plan.npz").read_bytes()
+    for broken in (content[:200], content[:100] + b"x" + content[101:], b""):
+        (tmp_path / "plan.npz").write_bytes(broken)
+        with pytest.raises(ValueError, match="no file that a plan was saved to"):
+            load_plan(tmp_path / "plan.npz", _reaction)
+    np.savez(tmp_path / "part.npz", kind="jacobian_plan", version=1)
+    with pytest.raises(ValueError, match="no file"):
+        load_plan(tmp_path / "part.npz", _reaction)
+    np.save(tmp_path / "array.npy", np.ones(2))
+    with pytest.raises(ValueError, match="no file"):
+        load_plan(tmp_path / "array.npy", _reaction)
+
+
+def test_nothing_to_differentiate() -> None:
+    for args, argnums in (((X,), ()), (({"a": None},), 0)):
+        with pytest.raises(ValueError, match="no arrays"):
+            jacobian_plan(lambda *_: X, *args, argnums=argnums)
+
+
+def test_keywords_and_numbers_of_other_calls() -> None:
+    f = lambda x, n, *, a: a * jnp.roll(x, n) + x
+    jac, dense = pb.jacobian(f, sparse="csr"), pb.jacobian(f)
+    for n, a in ((1, 0.0), (1, 2.0), (np.int64(2), np.float32(3)), (2, X)):
+        _same(jac(X, n, a=a).toarray(), dense(X, n, a=a))
+    made = []
+    counted = pb.jacobian(lambda x, *, a: made.append(1) or a * x, sparse="csr")  # type: ignore[func-returns-value]
+    counted(X, a=1.0), counted(X, a=2.0)
+    before = len(made)
+    counted(X, a=3.0)
+    assert len(made) == before
+
+
+def test_one_and_true_are_not_the_same() -> None:
+    f = lambda x, n: x**2 if n is True else x * 3
+    _same(pb.jacobian(f, sparse="csr")(X, True).toarray(), np.diag(2 * X))
+    _same(pb.jacobian(f, sparse="csr")(X, 1).toarray(), 3 * np.eye(N))
+
+
+def test_columns_of_hessians_make_no_use_of_symmetry() -> None:
+    @pb.custom_jvp
+    def squared(x: Any) -> Any:
+        return x**2
+
+    squared.defjvp(lambda primals, tangents: (squared(*primals), jnp.roll(tangents[0], 1) * primals[0]))
+    f = lambda x: jnp.sum(squared(x) ** 2)
+    _same(hessian_plan(f, X, coloring="columns").dense(X), pb.hessian(f)(X))

@@ -37,9 +37,10 @@ from pullback.derivatives import propagation_loops as propagation_loops
 from pullback.derivatives import propagation_rules as propagation_rules
 from pullback.derivatives.index_sets import IndexSets
 from pullback.derivatives.patterns import SparsityPattern
-from pullback.derivatives.propagation import Fact, detection_loops, detection_rules, known, propagate
+from pullback.derivatives.propagation import Fact, detection_loops, detection_rules, propagate
 from pullback.transforms.derivatives import _partial as of_arguments
 from pullback.transforms.jvp import jvp_flat
+from pullback.transforms.linearize import linearize
 
 if TYPE_CHECKING:
     from pullback.core.names import Function, Tree, Value
@@ -52,22 +53,20 @@ if TYPE_CHECKING:
 # ---- of programs and functions -------------------------------------------------------------------
 
 
-def dependence(closed: ClosedJaxpr, linear: Sequence[int], values: Sequence[Any] | None = None) -> Any:
+def dependence(closed: ClosedJaxpr, linear: Sequence[int]) -> Any:
     """The boolean matrix (a `csr_array`) of what a program's results, element by element, depend on of the
-    operands numbered in `linear`, one after the other. `values` are those of the other operands, in their
-    order; None: they are unknown."""
+    operands numbered in `linear`, one after the other. The others are unknown."""
     closed = inline_calls(closed)
     jaxpr = eliminate_dead_code(closed.jaxpr)
     types = closed.in_avals
     width, start = sum([types[i].size for i in linear]), 0
-    rest = iter(values or ())
     facts = []
     for i, t in enumerate(types):
         if i in linear:
             facts.append(Fact(t, None, IndexSets.single(t.size, start, width)))
             start += t.size
         else:
-            facts.append(Fact(t, None if values is None else known(next(rest))))
+            facts.append(Fact(t))
     kept = [f for f, v in zip(facts, closed.jaxpr.invars) if v in jaxpr.invars]
     outs = propagate(jaxpr, _consts(closed, jaxpr), kept)
     return IndexSets.stacked([o.sets or IndexSets.empty(o.size, width) for o in outs]).matrix
@@ -82,6 +81,10 @@ def pattern_of_blocks(blocks: Blocks, local: bool, fun: Function | None = None) 
     """The boolean matrix of the Jacobian of a function (or of another one of its flat arguments), valid for all arguments,
     the others among them, or for these."""
     fun = blocks.flat if fun is None else fun
+    if local:
+        # As it is evaluated here: with Python's own branches, and all residuals known.
+        _, f_lin = linearize(fun, *blocks.leaves)
+        return dependence(f_lin.program(), range(len(blocks.leaves)))
     types, others = [x.aval for x in blocks.leaves], [x.aval for x in blocks.others]
     tangents = [t.to_tangent_aval().update(weak_type=False) for t in types]
     n, m = len(types), len(others)
@@ -93,7 +96,7 @@ def pattern_of_blocks(blocks: Blocks, local: bool, fun: Function | None = None) 
         return [z if t is None else t for t, z in zip(ts, zeros)]
 
     closed = stage_flat(push, [*types, *others, *tangents], current())
-    return dependence(closed, range(n + m, 2 * n + m), [*blocks.leaves, *blocks.others] if local else None)
+    return dependence(closed, range(n + m, 2 * n + m))
 
 
 def pattern_of_linear_program(closed: ClosedJaxpr) -> SparsityPattern:
@@ -164,6 +167,10 @@ class Blocks:
         self._positions = [i % len(args) for i in ((argnums,) if isinstance(argnums, int) else argnums)]
         leaves, self._in_tree = tree_flatten(chosen)
         self.leaves = [_differentiable(x, what, holomorphic) for x in leaves]
+        if not self.leaves:
+            raise ValueError(
+                f"{what}: there are no arrays in the arguments that are to be differentiated, at {user_line()}"
+            )
         # What is not differentiated stays in its place; its arrays can be others.
         rest, tree = tree_flatten([None if i in self._positions else x for i, x in enumerate(args)])
         places = [i for i, x in enumerate(rest) if is_variable(x)]

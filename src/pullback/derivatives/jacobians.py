@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pullback.core.array import Array, as_array
+from pullback.core.array import as_array
 from pullback.core.errors import filter_traceback, user_line
 from pullback.core.trace import Tracer
 from pullback.core.tree import tree_flatten
@@ -124,24 +122,26 @@ class _Plans:
         self._fun, self._make, self._options = fun, make, options
         self._found: dict[Any, Any] = {}
 
-    def of(self, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> Any:
-        leaves, tree = tree_flatten((args, kwargs))
+    def of(self, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> tuple[Any, tuple[Tree, ...]]:
+        """The plan for arguments like these, and the arguments that it takes: keywords, if any, are its last one."""
+        from pullback.derivatives.detection import is_variable
+
+        if kwargs:
+            args = (*args, kwargs)
+        leaves, tree = tree_flatten(args)
         kinds: list[Any] = []
         for x in leaves:
-            t = as_array(x).aval if isinstance(x, (Array, np.ndarray, float, complex)) else None
+            t = as_array(x).aval if is_variable(x) else None
             kinds.append((type(x), x) if t is None else (t.shape, t.dtype))
-        fun = (lambda *xs: self._fun(*xs, **kwargs)) if kwargs else self._fun
+        fun = (lambda *xs: self._fun(*xs[:-1], **xs[-1])) if kwargs else self._fun
         try:
-            key = (tree, *kinds)
+            key = (tree, bool(kwargs), *kinds)
             found = self._found.get(key)
         except TypeError:  # an argument that is not hashable
-            return self._make(fun, *args, **self._options)
+            return self._make(fun, *args, **self._options), args
         if found is None:
-            found = self._make(fun, *args, **self._options)
-            # Keywords are part of the function that a plan is for.
-            if not kwargs:
-                self._found[key] = found
-        return found
+            found = self._found[key] = self._make(fun, *args, **self._options)
+        return found, args
 
 
 def _first_of(fun: Function) -> Function:
@@ -168,11 +168,11 @@ def _sparse(
 
     def sparse_fun(*args: Tree, **kwargs: Tree) -> Tree:
         try:
-            plan = plans.of(args, kwargs)
+            plan, given = plans.of(args, kwargs)
             form = sparse
             if form == "auto":
-                form = "bcoo" if any([isinstance(x, Tracer) for x in tree_flatten(args)[0]]) else "csr"
-            matrix = getattr(plan, form)(*args) if form in ("bcoo", "bcsr") else plan.matrix(*args, format=form)
+                form = "bcoo" if any([isinstance(x, Tracer) for x in tree_flatten(given)[0]]) else "csr"
+            matrix = getattr(plan, form)(*given) if form in ("bcoo", "bcsr") else plan.matrix(*given, format=form)
             return (matrix, fun(*args, **kwargs)[1]) if has_aux else matrix
         except Exception as error:
             filter_traceback(error)
@@ -189,7 +189,8 @@ def _dense_by_plan(
 
     def jacobian_fun(*args: Tree, **kwargs: Tree) -> Tree:
         try:
-            found = plans.of(args, kwargs).dense(*args)
+            plan, given = plans.of(args, kwargs)
+            found = plan.dense(*given)
             return (found, fun(*args, **kwargs)[1]) if has_aux else found
         except Exception as error:
             filter_traceback(error)

@@ -83,7 +83,7 @@ class SparsityPattern:
         >>> SparsityPattern(np.eye(2)).indptr.tolist()
         [0, 1, 2]
         """
-        return self._matrix.indptr
+        return _readable(self._matrix.indptr)
 
     @property
     def columns(self) -> NumPyArray:
@@ -92,7 +92,7 @@ class SparsityPattern:
         >>> SparsityPattern([[0, 1], [1, 1]]).columns.tolist()
         [1, 0, 1]
         """
-        return self._matrix.indices
+        return _readable(self._matrix.indices)
 
     @property
     def rows(self) -> NumPyArray:
@@ -208,6 +208,12 @@ class SparsityPattern:
         return f"<div>{m:,} × {n:,}, {self.nnz:,} places</div>{pattern_svg(self._scaled(320, 320))}"
 
 
+def _readable(x: NumPyArray) -> NumPyArray:
+    view = x.view()
+    view.flags.writeable = False
+    return view
+
+
 def _from_csr(indptr: NumPyArray, columns: NumPyArray, shape: tuple[int, int]) -> SparsityPattern:
     from scipy.sparse import csr_array
 
@@ -231,7 +237,11 @@ def _boolean_matrix(places: Any, shape: tuple[int, int] | None) -> Matrix:
                 f"a pattern has as many rows as columns of its places, got {rows.size} and {columns.size}, at {user_line()}"
             )
         found = coo_array((np.ones(rows.size, bool), (rows, columns)), shape=shape).tocsr()
-    elif isinstance(places, (np.ndarray, Array, list, tuple)):
+    elif isinstance(places, tuple):
+        raise ValueError(
+            f"positions (rows, columns) make a pattern with shape=(number of rows, number of columns), at {user_line()}"
+        )
+    elif isinstance(places, (np.ndarray, Array, list)):
         dense = np.asarray(places)
         if dense.ndim != 2 or dense.dtype.kind not in "biufc":
             raise TypeError(

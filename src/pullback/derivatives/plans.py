@@ -20,8 +20,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import zlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -182,8 +184,8 @@ class Plan:
         arguments and results give trees of blocks, as `jacobian` does.
 
         The values are computed by a compiled program; explicit zeros are kept, so that matrices of one plan
-        have one structure. Raises TypeError for traced arguments: `values`, `bcoo` and `bcsr` are for
-        these.
+        have one structure. Those of floats of 16 bits and less, which SciPy lacks, are float32. Raises TypeError for
+        traced arguments: `values`, `bcoo` and `bcsr` are for these.
 
         >>> import pullback.numpy as jnp
         >>> jacobian_plan(jnp.square, jnp.ones(3)).matrix(jnp.array([1.0, 2.0, 3.0])).toarray()
@@ -278,7 +280,7 @@ class Plan:
                 true = np.concatenate([np.asarray(t).reshape(-1) for t in tree_flatten(f_lin(*directions))[0]])
                 v = np.concatenate([np.asarray(d).reshape(-1) for d in directions])
                 found, size = matrix @ v, abs(matrix) @ abs(v) + abs(true)
-                precision = np.finfo(values.dtype).eps if values.size else 0.0
+                precision = float(dtypes.finfo(dtypes.to_real(values.dtype)).eps)
                 bound = (100 * precision * max(1.0, v.size**0.5) if rtol is None else rtol) * size
                 with np.errstate(invalid="ignore"):
                     wrong = np.flatnonzero(~((abs(found - true) <= bound) | (np.isnan(found) & np.isnan(true))))
@@ -421,7 +423,7 @@ class Plan:
                 "in functions that are transformed"
             )
         dynamic = [is_variable(x) for x in leaves]
-        key: Any = (tree, tuple(dynamic), tuple([x for x, d in zip(leaves, dynamic) if not d]))
+        key: Any = (tree, tuple(dynamic), tuple([(type(x), x) for x, d in zip(leaves, dynamic) if not d]))
         try:
             found = self._compiled.get(key)
         except TypeError:  # something static that is not hashable
@@ -504,6 +506,9 @@ def _side_by_side(products: Sequence[Value], count: int) -> Value:
 
 def _scipy_matrix(pattern: SparsityPattern, values: NumPyArray) -> Any:
     from scipy.sparse import csr_array
+
+    if not dtypes.is_complex(values.dtype) and values.dtype.itemsize < 4 and dtypes.is_inexact(values.dtype):
+        values = values.astype(np.float32)  # SciPy has no matrices of shorter floats
 
     return csr_array((values, pattern.columns.copy(), pattern.indptr.copy()), shape=pattern.shape)
 
@@ -691,12 +696,12 @@ def hessian_plan(
         blocks = Blocks(fun, args, argnums, "hessian_plan", holomorphic)
         if pattern is None:
             matrix = pattern_of_blocks(blocks, local, _gradient(blocks, holomorphic))
-            # It is symmetric: what either half lacks is zero in both.
-            found = SparsityPattern(matrix.multiply(matrix.T).tocsr())
+            # It is symmetric: what either half lacks is zero in both. (Rules of the user's own may give one that is not.)
+            found = SparsityPattern(matrix if coloring == "columns" else matrix.multiply(matrix.T).tocsr())
         else:
             n = sum(blocks.columns)
             found = SparsityPattern(pattern, (n, n))
-            if not found.is_symmetric():
+            if coloring != "columns" and not found.is_symmetric():
                 raise ValueError(
                     f"the pattern of a Hessian is symmetric, but the given one is not, at {user_line()}. Add its transpose to it{see('sparsity')}"
                 )
@@ -727,11 +732,11 @@ def load_plan(path: str | os.PathLike[str], fun: Function) -> JacobianPlan | Hes
     try:
         with np.load(path, allow_pickle=False) as file:
             state = {name: file[name] for name in file.files}
-    except (ValueError, EOFError) as error:
+        if str(state["kind"]) not in _KINDS or int(state["version"]) != 1:
+            raise ValueError("of another kind or version")
+        return _restored(state, fun, None)
+    except (ValueError, EOFError, KeyError, AttributeError, TypeError, IndexError, BadZipFile, zlib.error) as error:
         raise ValueError(f"{os.fspath(path)!r} is no file that a plan was saved to, at {user_line()}") from error
-    if str(state.get("kind")) not in _KINDS or int(state.get("version", 0)) != 1:
-        raise ValueError(f"{os.fspath(path)!r} is no file that a plan was saved to, at {user_line()}")
-    return _restored(state, fun, None)
 
 
 def _restored(state: dict[str, Any], fun: Function | None, static: list[Any] | None) -> JacobianPlan | HessianPlan:

@@ -341,14 +341,7 @@ def _convolved(e: JaxprEqn, facts: list[Fact]) -> Found:
         numbers = _window_numbers(
             x.numbers().transpose(n.lhs_spec), window
         )  # (places in the window, batch, channels, ...)
-        of_group = numbers.reshape(len(numbers), batch, groups, -1, space)
-        # One pool for each image, group and place, of all the group's channels and the window.
-        pools = of_group.transpose(0, 3, 1, 2, 4).reshape(len(numbers) * of_group.shape[3], -1)
-        united = _pooled_windows(x, pools)
-        group = np.arange(features) // (features // groups)
-        chosen = (np.arange(batch)[:, None, None] * groups + group[None, :, None]) * space + np.arange(space)
-        result_of[place.reshape(-1)] = chosen.reshape(-1)
-        parts.append(united.take(result_of))
+        parts.append(_through_kernel(x, kernel, numbers, place, groups, n.rhs_spec))
     if kernel.sets is not None:
         # All of a feature's kernel.
         order = kernel.numbers().transpose(n.rhs_spec).reshape(features, -1)
@@ -358,6 +351,38 @@ def _convolved(e: JaxprEqn, facts: list[Fact]) -> Found:
         )
         parts.append(united.take(result_of))
     return [_union(parts)]
+
+
+def _through_kernel(
+    x: Fact, kernel: Fact, numbers: NumPyArray, place: NumPyArray, groups: int, rhs_spec: Sequence[int]
+) -> IndexSets:
+    """What the results of a convolution, numbered in `place` (batch, features, ...), depend on through its operand, whose
+    elements in each window `numbers` has: (places in the window, batch, channels, ...)."""
+    batch, features, space = place.shape[0], place.shape[1], place[0, 0].size
+    channels = numbers.shape[2] // groups
+    numbers = numbers.reshape(len(numbers), batch, groups, channels, space)
+    place = place.reshape(batch, features, space)
+    assert x.sets is not None
+    value = kernel.coefficient
+    if value is not None:
+        # (features, channels, places in the window)
+        value = value.transpose(rhs_spec).reshape(features, channels, -1) != 0
+        count = int(value.sum()) * batch * space
+        if not value.all() and count <= _SELECTED:
+            f, c, k = np.nonzero(value)
+            chosen = numbers[k, :, f // (features // groups), c]  # (kernel's places, batch, space)
+            rows = np.broadcast_to(place.transpose(1, 0, 2)[f], chosen.shape)
+            inside = chosen.reshape(-1) >= 0
+            selected = boolean(rows.reshape(-1)[inside], chosen.reshape(-1)[inside], (place.size, x.size))
+            return x.sets.pooled(selected)
+    # One pool for each image, group and place, of all the group's channels and the window.
+    pools = numbers.transpose(0, 3, 1, 2, 4).reshape(len(numbers) * channels, -1)
+    united = _pooled_windows(x, pools)
+    group = np.arange(features) // (features // groups)
+    of_place = (np.arange(batch)[:, None, None] * groups + group[None, :, None]) * space + np.arange(space)
+    result_of = np.empty(place.size, np.intp)
+    result_of[place.reshape(-1)] = of_place.reshape(-1)
+    return united.take(result_of)
 
 
 # ---- transforms and matrices ---------------------------------------------------------------------
