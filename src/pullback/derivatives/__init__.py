@@ -18,10 +18,10 @@ from typing import Any
 _MODULES = {
     name: module
     for module, names in {
-        "maps": ["gauss_newton_map", "hessian_map", "jacobian_map"],
+        "maps": ["fisher_map", "gauss_newton_map", "hessian_map", "jacobian_map"],
         "products": ["fisher_product", "gauss_newton_product", "hessian_diagonal", "hvp", "vhp"],
-        "traces": ["TraceEstimate", "divergence", "hessian_trace", "jacobian_trace"],
-        "laplacian": ["laplacian"],
+        "trace_estimates": ["TraceEstimate", "divergence", "hessian_trace", "jacobian_trace", "trace_estimate"],
+        "laplacians": ["LocalDerivatives", "laplacian", "value_grad_and_laplacian"],
         "taylor": ["directional_derivatives", "jet", "taylor_coefficients"],
         "patterns": ["SparsityPattern"],
         "detection": ["sparsity"],
@@ -31,10 +31,12 @@ _MODULES = {
         "plans": ["HessianPlan", "JacobianPlan", "hessian_plan", "jacobian_plan", "load_plan"],
         "elimination": ["preaccumulate"],
         "costs": ["derivative_cost"],
-        "spaces": ["register_differentiable"],
-        "one_mode": ["jvp_from_vjp", "vjp_from_jvp"],
+        "spaces": ["register_differentiable", "retract", "zero_tangent"],
+        "manifolds": ["PositiveDefinite", "RigidMotion", "Rotation", "UnitQuaternion", "UnitVector"],
+        "one_mode": ["differentiable_callback", "jvp_from_vjp", "vjp_from_jvp"],
         "safety": ["nan_safe_where"],
         "diagnosis": ["explain_gradient"],
+        "report": ["GradientReport"],
     }.items()
     for name in names
 }  # fmt: skip

@@ -277,8 +277,10 @@ class Plan:
             rng = np.random.default_rng(seed)
             for _ in range(samples):
                 directions = [_random(rng, x) for x in blocks.leaves]
-                true = np.concatenate([np.asarray(t).reshape(-1) for t in tree_flatten(f_lin(*directions))[0]])
-                v = np.concatenate([np.asarray(d).reshape(-1) for d in directions])
+                true, v = (
+                    _for_scipy(np.concatenate([np.asarray(t).reshape(-1) for t in ts]))
+                    for ts in (tree_flatten(f_lin(*directions))[0], directions)
+                )
                 found, size = matrix @ v, abs(matrix) @ abs(v) + abs(true)
                 precision = float(dtypes.finfo(dtypes.to_real(values.dtype)).eps)
                 bound = (100 * precision * max(1.0, v.size**0.5) if rtol is None else rtol) * size
@@ -502,6 +504,12 @@ def _side_by_side(products: Sequence[Value], count: int) -> Value:
 
     rows = [p.reshape(count, -1) for p in products]
     return (rows[0] if len(rows) == 1 else jnp.concatenate(rows, axis=1)).reshape(-1)
+
+
+def _for_scipy(values: NumPyArray) -> NumPyArray:
+    """Floats that SciPy has matrices of: those of 32 bits and more."""
+    is_short = values.dtype.itemsize < 4 and dtypes.is_inexact(values.dtype)
+    return values.astype(np.float32) if is_short else values
 
 
 def _scipy_matrix(pattern: SparsityPattern, values: NumPyArray) -> Any:
@@ -730,7 +738,7 @@ def load_plan(path: str | os.PathLike[str], fun: Function) -> JacobianPlan | Hes
     Array([-1.,  1., -1.,  1., -1.,  1.], dtype=float32)
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             state = {name: file[name] for name in file.files}
         if str(state["kind"]) not in _KINDS or int(state["version"]) != 1:
             raise ValueError("of another kind or version")
