@@ -38,7 +38,7 @@ from pullback.derivatives import propagation_rules as propagation_rules
 from pullback.derivatives.index_sets import IndexSets
 from pullback.derivatives.patterns import SparsityPattern
 from pullback.derivatives.propagation import Fact, detection_loops, detection_rules, propagate
-from pullback.transforms.derivatives import _partial as of_arguments
+from pullback.transforms.derivatives import of_arguments
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.linearize import linearize
 

@@ -40,10 +40,8 @@ from pullback.derivatives.report import (
     Reason,
 )
 from pullback.transforms.call import CallPrimitive
-from pullback.transforms.derivatives import _check_callable as check_callable
-from pullback.transforms.derivatives import _check_index as check_index
-from pullback.transforms.derivatives import _index as canonical_argnums
-from pullback.transforms.residuals import _argument_name as argument_name
+from pullback.transforms.derivatives import canonical_argnums, check_callable, check_index
+from pullback.transforms.residuals import argument_name
 
 if TYPE_CHECKING:
     from pullback.core.names import Argument, Cotangent, Function, Tree, Value

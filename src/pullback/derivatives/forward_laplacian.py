@@ -34,7 +34,7 @@ from pullback.core.types import ShapedArray
 from pullback.derivatives.laplacian_rows import Pattern, collected, united, with_axes
 from pullback.lax.shape import batch_first, move_axis, reduce_sum_p, strong
 from pullback.transforms.call import OwnDerivative
-from pullback.transforms.closures import _Standing as Standing
+from pullback.transforms.closures import Standing
 from pullback.transforms.jvp import JVPTrace
 from pullback.transforms.lifting import Bundle, Kind, Lifting, Outcome, Rules, leaves_of, plain
 from pullback.transforms.vmap import batch_flat

@@ -163,7 +163,7 @@ def _plans(
 def _sparse(
     what: str, fun: Function, argnums: Argnums, has_aux: bool, holomorphic: bool, sparse: str, pattern: Any, coloring: Any
 ) -> Function:  # fmt: skip
-    dense._check_callable(fun)
+    dense.check_callable(fun)
     plans = _plans(what, fun, argnums, has_aux, holomorphic, pattern, coloring)
 
     def sparse_fun(*args: Tree, **kwargs: Tree) -> Tree:
@@ -178,13 +178,13 @@ def _sparse(
             filter_traceback(error)
             raise
 
-    return dense._named(sparse_fun, fun, what, what.capitalize())
+    return dense.named_after(sparse_fun, fun, what, what.capitalize())
 
 
 def _dense_by_plan(
     fun: Function, argnums: Argnums, has_aux: bool, holomorphic: bool, pattern: Any, coloring: Any
 ) -> Function:
-    dense._check_callable(fun)
+    dense.check_callable(fun)
     plans = _plans("jacobian", fun, argnums, has_aux, holomorphic, pattern, coloring)
 
     def jacobian_fun(*args: Tree, **kwargs: Tree) -> Tree:
@@ -196,11 +196,11 @@ def _dense_by_plan(
             filter_traceback(error)
             raise
 
-    return dense._named(jacobian_fun, fun, "jacobian", "Jacobian")
+    return dense.named_after(jacobian_fun, fun, "jacobian", "Jacobian")
 
 
 def _cheapest(fun: Function, argnums: Argnums, has_aux: bool, holomorphic: bool, allow_int: bool) -> Function:
-    dense._check_callable(fun)
+    dense.check_callable(fun)
     main = _first_of(fun) if has_aux else fun
     made: dict[str, Function] = {}
 
@@ -218,7 +218,7 @@ def _cheapest(fun: Function, argnums: Argnums, has_aux: bool, holomorphic: bool,
             filter_traceback(error)
             raise
 
-    return dense._named(jacobian_fun, fun, "jacobian", "Jacobian")
+    return dense.named_after(jacobian_fun, fun, "jacobian", "Jacobian")
 
 
 __all__ = ["hessian", "jacobian"]

@@ -26,11 +26,8 @@ from pullback.derivatives.forward_laplacian import FEW, LaplacianTrace, Local, d
 from pullback.derivatives.laplacian_rows import Pattern
 from pullback.lax.family import like
 from pullback.lax.shape import broadcast_to, move_axis, strong
-from pullback.transforms.derivatives import _check_callable as check_callable
-from pullback.transforms.derivatives import _index as index_of
-from pullback.transforms.derivatives import _named as named_after
-from pullback.transforms.derivatives import _partial as of_arguments
-from pullback.transforms.derivatives import _unravel_last as unravel_last
+from pullback.transforms.derivatives import canonical_argnums as index_of
+from pullback.transforms.derivatives import check_callable, named_after, of_arguments, unravel_last
 from pullback.transforms.jvp import as_weak_as, split_auxiliary
 from pullback.transforms.spaces import flatten, has_points
 from pullback.xla.devices import beside

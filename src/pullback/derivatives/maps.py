@@ -16,10 +16,8 @@ from pullback.core.array import as_array
 from pullback.core.errors import user_api, user_line
 from pullback.core.tree import tree_leaves, tree_map
 from pullback.nn import logsumexp
-from pullback.transforms.derivatives import _check_callable as check_callable
-from pullback.transforms.derivatives import _index as index_of
-from pullback.transforms.derivatives import _partial as of_arguments
-from pullback.transforms.derivatives import grad
+from pullback.transforms.derivatives import canonical_argnums as index_of
+from pullback.transforms.derivatives import check_callable, grad, of_arguments
 from pullback.transforms.linear_maps import LinearMap
 from pullback.transforms.linearize import linearize
 from pullback.transforms.map_algebra import Product, Symmetric

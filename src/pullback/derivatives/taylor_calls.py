@@ -27,7 +27,7 @@ from pullback.derivatives.taylor_series import Deferred, Derivative, JetTrace, J
 from pullback.lax.arrangement import concatenate_p
 from pullback.lax.shape import convert, reshape_p, strong
 from pullback.transforms.call import OwnDerivative
-from pullback.transforms.closures import FUNCTIONS, _Standing, primal_functions
+from pullback.transforms.closures import FUNCTIONS, Standing, primal_functions
 from pullback.transforms.custom_rules import CustomCall
 from pullback.transforms.custom_vmap import CustomVmapCall
 from pullback.transforms.jvp import JVPTrace
@@ -156,7 +156,7 @@ def _linear_call(how: Taylor, call: LinearCall, operands: Sequence[Bundle], para
 # ---- functions with rules of their own -----------------------------------------------------------
 
 
-class _ClosureDerivative(_Standing, JVPTrace):
+class _ClosureDerivative(Standing, JVPTrace):
     """Stands for `alias`: what a function closes over has its derivative as tangent; its arguments have none.
 
     Example: c, in the derivative of `custom_jvp(lambda x: c * x)(x)`, where both are series.

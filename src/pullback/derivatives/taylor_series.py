@@ -39,8 +39,8 @@ from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import div_p
 from pullback.lax.family import add_p, like, mul_p, sub_p
 from pullback.lax.shape import broadcast_to
-from pullback.transforms.closures import _Standing
-from pullback.transforms.custom_jvp import _Held
+from pullback.transforms.closures import Standing
+from pullback.transforms.custom_jvp import Held
 from pullback.transforms.lifting import Rules
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def shaped(term: Value, primal: Value) -> Value:
 # ---- derivative rules, applied to series ---------------------------------------------------------
 
 
-class Deferred(_Standing, JetTrace):
+class Deferred(Standing, JetTrace):
     """The trace of derivative rules: series of results are computed on demand.
 
     Nothing is computed twice: the same operation on the same series is the same series (`memo`). That is how a result
@@ -413,7 +413,7 @@ def identity(x: object, depth: int = 8) -> Key:
         parts = (x.__code__, *map(_contents, x.__closure__ or ()), x.__defaults__, x.__kwdefaults__)
     elif isinstance(x, partial):
         parts = (x.func, x.args, x.keywords)
-    elif isinstance(x, _Held):
+    elif isinstance(x, Held):
         parts = x.values
     elif isinstance(x, (tuple, list)):
         parts = x

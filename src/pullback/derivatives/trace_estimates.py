@@ -27,10 +27,8 @@ from pullback.core.errors import user_api, user_line
 from pullback.derivatives.basis import over_basis, positive
 from pullback.derivatives.maps import hessian_map, jacobian_map, real_scalar
 from pullback.lax.linalg import triangular_solve
-from pullback.transforms.derivatives import _check_callable as check_callable
-from pullback.transforms.derivatives import _index as index_of
-from pullback.transforms.derivatives import _named as named_after
-from pullback.transforms.derivatives import _partial as of_arguments
+from pullback.transforms.derivatives import canonical_argnums as index_of
+from pullback.transforms.derivatives import check_callable, named_after, of_arguments
 from pullback.transforms.linear_maps import LinearMap
 from pullback.transforms.map_matrices import on_arrays
 from pullback.transforms.map_spaces import Coordinates, space

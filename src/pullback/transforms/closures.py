@@ -73,7 +73,7 @@ class _Adopting(Trace):
         return self.adopt_all(under(self, fun, *args))
 
 
-class _Standing(_Adopting):
+class Standing(_Adopting):
     """Mixin: stands for the trace `alias`, whose tracers it adopts by `own`.
 
     Example: a rule that is run later, as if the `jvp` around it were still there.
@@ -99,7 +99,7 @@ class _Standing(_Adopting):
 # ---- the three transformations, entered again ----------------------------------------------------
 
 
-class _JVPAgain(_Standing, JVPTrace):
+class _JVPAgain(Standing, JVPTrace):
     """Example: a rule closes over x of `jvp(f, (x,), (t,))`, and is run after f."""
 
     __slots__ = ("alias",)
@@ -112,7 +112,7 @@ class _JVPAgain(_Standing, JVPTrace):
         return self.wrap(x.primal, x.tangent)
 
 
-class _LinearizeAgain(_Standing, LinearizeTrace):
+class _LinearizeAgain(Standing, LinearizeTrace):
     """Example: the same under `grad`."""
 
     __slots__ = ("alias",)
@@ -125,7 +125,7 @@ class _LinearizeAgain(_Standing, LinearizeTrace):
         return self.wrap(x.primal, x.node)
 
 
-class _BatchAgain(_Standing, BatchTrace):
+class _BatchAgain(Standing, BatchTrace):
     """Example: the same under `vmap`."""
 
     __slots__ = ("alias",)
@@ -177,7 +177,7 @@ def batched(fun: Flat, trace: BatchTrace, axes: Sequence[int | None]) -> Flat:
 FUNCTIONS = ("fun", "rule", "fwd", "bwd")
 
 
-class Primal(_Standing, Through):
+class Primal(Standing, Through):
     """Stands for `alias` by its tracers' primals, on its parent. `met` says whether there were any.
 
     Example: a `custom_jvp` function that closes over a value being differentiated.

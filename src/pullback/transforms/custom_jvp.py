@@ -135,7 +135,7 @@ def _batched_custom_jvp(how: Batch, call: CustomJVPCall, operands: Sequence[Bund
 custom_jvp_call_p = CustomJVPCall()
 
 
-class _Held:
+class Held:
     """Arguments that are passed as they are, of which the tracers are operands of the call all the
     same: so they are known wherever and whenever the function or its rule is run.
 
@@ -250,7 +250,7 @@ class custom_jvp:
         static, dynamic = arguments.split(args)
         leaves, in_tree = tree_flatten(dynamic)
         leaves = arguments.arrays(dynamic, leaves)
-        held = _Held(static)
+        held = Held(static)
         n = len(held.tracers)
         out_tree: Any = None  # that of the run that gives this call's result
 

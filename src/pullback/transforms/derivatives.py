@@ -63,8 +63,8 @@ def value_and_grad(
     """
     if reduce_axes:
         raise NotImplementedError("reduce_axes is no longer supported; sum over the axis inside the function")
-    _check_callable(fun)
-    argnums = _index(argnums)
+    check_callable(fun)
+    argnums = canonical_argnums(argnums)
 
     def value_and_gradient(*args: Tree, **kwargs: Tree) -> Tree:
         try:
@@ -73,7 +73,7 @@ def value_and_grad(
             filter_traceback(error)
             raise
 
-    return _named(value_and_gradient, fun, "value_and_grad", "Value and gradient")
+    return named_after(value_and_gradient, fun, "value_and_grad", "Value and gradient")
 
 
 def grad(
@@ -96,8 +96,8 @@ def grad(
     """
     if reduce_axes:
         raise NotImplementedError("reduce_axes is no longer supported; sum over the axis inside the function")
-    _check_callable(fun)
-    argnums = _index(argnums)
+    check_callable(fun)
+    argnums = canonical_argnums(argnums)
 
     def gradient(*args: Tree, **kwargs: Tree) -> Tree:
         try:
@@ -107,7 +107,7 @@ def grad(
             filter_traceback(error)
             raise
 
-    return _named(gradient, fun, "grad", "Gradient")
+    return named_after(gradient, fun, "grad", "Gradient")
 
 
 def fwd_and_bwd(
@@ -127,12 +127,12 @@ def fwd_and_bwd(
     >>> float(y), [float(ct) for ct in bwd(residuals, 1.0)]
     (6.0, [3.0, 2.0])
     """
-    _check_callable(fun)
-    chosen = _index(argnums)
+    check_callable(fun)
+    chosen = canonical_argnums(argnums)
     numbers = (chosen,) if isinstance(chosen, int) else chosen
 
     def fwd(*args: Tree) -> Tree:
-        _check_index(chosen, args)
+        check_index(chosen, args)
         places = [n % len(args) for n in numbers]
 
         def of_chosen(*values: Tree) -> Tree:
@@ -150,12 +150,12 @@ def fwd_and_bwd(
     return (jit(fwd), jit(bwd)) if jitted else (fwd, bwd)
 
 
-def _check_callable(fun: Function) -> None:
+def check_callable(fun: Function) -> None:
     if not callable(fun):
         raise TypeError(f"expected a callable to differentiate, got {fun!r} of type {type(fun).__name__}")
 
 
-def _index(argnums: Argument) -> int | tuple[int, ...]:
+def canonical_argnums(argnums: Argument) -> int | tuple[int, ...]:
     if argnums.__class__ is int:
         return int(argnums)
     if hasattr(type(argnums), "__index__"):
@@ -166,7 +166,7 @@ def _index(argnums: Argument) -> int | tuple[int, ...]:
     return found
 
 
-def _check_index(argnums: Argument, args: Sequence[Tree], too_few: type[Exception] = ValueError) -> None:
+def check_index(argnums: Argument, args: Sequence[Tree], too_few: type[Exception] = ValueError) -> None:
     """Raises ValueError for numbers of arguments that are not there (`too_few` if there are too
     few), TypeError for one given twice."""
     n = len(args)
@@ -184,7 +184,7 @@ def _check_index(argnums: Argument, args: Sequence[Tree], too_few: type[Exceptio
         raise TypeError(f"argnums={argnums} has an argument twice, of the {n} that were passed, at {user_line()}")
 
 
-def _named(wrapper: Leaf, fun: Leaf, transformation: str, noun: str) -> Leaf:
+def named_after(wrapper: Leaf, fun: Leaf, transformation: str, noun: str) -> Leaf:
     name = getattr(fun, "__name__", None)
     if name is not None:
         wrapper.__name__ = f"{transformation}({name})" if name.startswith("<") else name
@@ -208,7 +208,7 @@ def _value_and_grad(
     given: list[Any] = []
     trees: list[Any] = []
     new_args = list(args)
-    _check_index(argnums, args, TypeError)
+    check_index(argnums, args, TypeError)
     for i in (argnums,) if single else argnums:
         x = args[i]
         if isinstance(x, Array) or x.__class__ is float:
@@ -221,7 +221,7 @@ def _value_and_grad(
             leaves, tree = flatten(x)
             if has_points(leaves):
                 return _value_and_grad_of_points(fun, argnums, has_aux, holomorphic, allow_int, args, kwargs)
-            tracers = [_input(trace, _leaf(x, leaf), holomorphic, allow_int) for leaf in leaves]
+            tracers = [_input(trace, array_leaf(x, leaf), holomorphic, allow_int) for leaf in leaves]
             inputs.extend(tracers)
             given.extend(leaves)
             trees.append((tree, len(leaves)))
@@ -275,7 +275,7 @@ def _value_and_grad_of_points(
     kwargs: Tree,
 ) -> tuple[Tree, Tree]:  # fmt: skip
     """The same, where the differentiated arguments have points among them (see `transforms.spaces`)."""
-    of_chosen, chosen = _partial(fun, argnums, args, kwargs)
+    of_chosen, chosen = of_arguments(fun, argnums, args, kwargs)
     trace = LinearizeTrace(current())
     leaves, tree = flatten(chosen)
     for x in leaves:
@@ -284,7 +284,7 @@ def _value_and_grad_of_points(
                 if z.dtype != dtypes.float0:
                     _check_holomorphic(z.dtype)
         else:
-            _input(trace, _leaf(chosen, x), holomorphic, allow_int)
+            _input(trace, array_leaf(chosen, x), holomorphic, allow_int)
     value, pullback, *aux = vjp(of_chosen, *tree.unflatten(leaves), has_aux=has_aux)
     value = _check_output(value, holomorphic)
     gradient = pullback(concrete(np.ones((), value.dtype), value.weak_type))
@@ -313,7 +313,7 @@ def _input(trace: LinearizeTrace, x: Leaf, holomorphic: bool, allow_int: bool) -
     return tracer
 
 
-def _leaf(tree: Tree, x: Leaf) -> Array:
+def array_leaf(tree: Tree, x: Leaf) -> Array:
     try:
         return as_array(x)
     except TypeError:
@@ -356,11 +356,11 @@ def _check_output(value: Leaf, holomorphic: bool) -> Value:
 # ---- dense Jacobians -----------------------------------------------------------------------------
 
 
-def _partial(
+def of_arguments(
     fun: Function, argnums: Argument, args: tuple[Tree, ...], kwargs: dict[str, Tree]
 ) -> tuple[Function, tuple[Tree, ...]]:
     """`fun` as a function of the arguments `argnums` alone, and their values."""
-    _check_index(argnums, args)
+    check_index(argnums, args)
     positions = (argnums,) if isinstance(argnums, int) else argnums
 
     def of_chosen(*chosen: Tree) -> Tree:
@@ -372,7 +372,7 @@ def _partial(
     return of_chosen, tuple(args[i] for i in positions)
 
 
-def _check_jacobian_inputs(what: str, leaves: list[Value], holomorphic: bool, allow_int: bool = False) -> None:
+def check_jacobian_inputs(what: str, leaves: list[Value], holomorphic: bool, allow_int: bool = False) -> None:
     for x in leaves:
         dtype = x.dtype
         if holomorphic and not dtypes.is_complex(dtype):
@@ -397,12 +397,12 @@ def _jacobian_inputs(
     """The differentiated arguments, checked, and the leaves and the structure of what is like their
     tangents: of themselves, but for points (see `transforms.spaces`)."""
     leaves, tree = flatten(chosen)
-    leaves = [x if is_point(x) else _leaf(chosen, x) for x in leaves]
+    leaves = [x if is_point(x) else array_leaf(chosen, x) for x in leaves]
     primals: Any = tree.unflatten(leaves)
-    _check_jacobian_inputs(what, [x for x in leaves if not is_point(x)], holomorphic, allow_int)
+    check_jacobian_inputs(what, [x for x in leaves if not is_point(x)], holomorphic, allow_int)
     if has_points(leaves):
         tangent_leaves, tree = tree_flatten(tree.unflatten([zero_of(x) if is_point(x) else x for x in leaves]))
-        _check_jacobian_inputs(what, [z for z in tangent_leaves if z.dtype != dtypes.float0], holomorphic, allow_int)
+        check_jacobian_inputs(what, [z for z in tangent_leaves if z.dtype != dtypes.float0], holomorphic, allow_int)
         return primals, tangent_leaves, tree
     return primals, leaves, tree
 
@@ -451,12 +451,12 @@ def jacfwd(fun: Function, argnums: Argnums = 0, has_aux: bool = False, holomorph
     >>> jacfwd(to_plane, argnums=(0, 1))(2.0, 0.0)
     (Array([1., 0.], dtype=float32), Array([0., 2.], dtype=float32))
     """
-    _check_callable(fun)
-    argnums = _index(argnums)
+    check_callable(fun)
+    argnums = canonical_argnums(argnums)
 
     def jacobian_fun(*args: Tree, **kwargs: Tree) -> Tree:
         try:
-            of_chosen, chosen = _partial(fun, argnums, args, kwargs)
+            of_chosen, chosen = of_arguments(fun, argnums, args, kwargs)
             primals, leaves, tree = _jacobian_inputs("jacfwd", chosen, holomorphic)
             aux: Any = None
             aux_box: list[Any] = []
@@ -474,13 +474,13 @@ def jacfwd(fun: Function, argnums: Argnums = 0, has_aux: bool = False, holomorph
                     raise TypeError(
                         f"jacfwd with holomorphic=True requires outputs with complex dtype, but got {dtypes.name(y.dtype)}"
                     )
-            jac = out_tree.unflatten([_unravel_last(y, leaves, tree, argnums) for y in out_flat])
+            jac = out_tree.unflatten([unravel_last(y, leaves, tree, argnums) for y in out_flat])
             return (jac, aux[0]) if has_aux else jac
         except Exception as error:
             filter_traceback(error)
             raise
 
-    return _named(jacobian_fun, fun, "jacfwd", "Jacobian")
+    return named_after(jacobian_fun, fun, "jacfwd", "Jacobian")
 
 
 def _shared_aux(box: list[Leaf]) -> list[Leaf]:
@@ -497,7 +497,7 @@ def _shared_aux(box: list[Leaf]) -> list[Leaf]:
     return out
 
 
-def _unravel_last(y: Value, leaves: list[Value], tree: PyTreeDef, argnums: Argument) -> Tree:
+def unravel_last(y: Value, leaves: list[Value], tree: PyTreeDef, argnums: Argument) -> Tree:
     """The last axis of `y`, over all inputs, as a tree of the inputs' structure."""
     parts, start = [], 0
     lead = tuple(y.shape[:-1])
@@ -527,18 +527,18 @@ def jacrev(
     {'cumulative': Array([[1., 0.],
            [1., 1.]], dtype=float32), 'sum': Array([1., 1.], dtype=float32)}
     """
-    _check_callable(fun)
-    argnums = _index(argnums)
+    check_callable(fun)
+    argnums = canonical_argnums(argnums)
 
     def jacobian_fun(*args: Tree, **kwargs: Tree) -> Tree:
         try:
-            of_chosen, chosen = _partial(fun, argnums, args, kwargs)
+            of_chosen, chosen = of_arguments(fun, argnums, args, kwargs)
             primals, _, _ = _jacobian_inputs("jacrev", chosen, holomorphic, allow_int)
             y, pullback, *aux = vjp(of_chosen, *primals, has_aux=has_aux)
             y_flat, y_tree = flatten(y)
             for out in y_flat:
                 if not is_point(out):
-                    _check_jacrev_output(out.dtype, holomorphic)
+                    check_jacrev_output(out.dtype, holomorphic)
             if has_points(y_flat):
                 y_flat, y_tree = tree_flatten(zero_tangent(y))
             rows = vmap(lambda *cts: pullback(y_tree.unflatten(with_float0(cts, y_flat))))(*standard_basis(y_flat))
@@ -564,10 +564,10 @@ def jacrev(
             filter_traceback(error)
             raise
 
-    return _named(jacobian_fun, fun, "jacrev", "Jacobian")
+    return named_after(jacobian_fun, fun, "jacrev", "Jacobian")
 
 
-def _check_jacrev_output(dtype: dtypes.DType, holomorphic: bool) -> None:
+def check_jacrev_output(dtype: dtypes.DType, holomorphic: bool) -> None:
     if holomorphic and not dtypes.is_complex(dtype):
         raise TypeError(
             f"jacrev with holomorphic=True requires outputs with complex dtype, but got {dtypes.name(dtype)}"
@@ -597,12 +597,12 @@ def hessian(fun: Function, argnums: Argnums = 0, has_aux: bool = False, holomorp
            [2., 0.]], dtype=float32)
     """
     nested = _nested(fun, argnums, has_aux, holomorphic)
-    argnums = _index(argnums)
+    argnums = canonical_argnums(argnums)
 
     def hessian_fun(*args: Tree, **kwargs: Tree) -> Tree:
         try:
             if SPACES:
-                _, chosen = _partial(fun, argnums, args, kwargs)
+                _, chosen = of_arguments(fun, argnums, args, kwargs)
                 if has_points(flatten(chosen)[0]):
                     return _hessian_in_chart(fun, argnums, has_aux, holomorphic, args, kwargs)
             return nested(*args, **kwargs)
@@ -630,7 +630,7 @@ def _hessian_in_chart(
 ) -> Tree:
     """The Hessian of `fun` as a function of a tangent, along which the differentiated arguments are
     moved. See `transforms.spaces`."""
-    of_chosen, chosen = _partial(fun, argnums, args, kwargs)
+    of_chosen, chosen = of_arguments(fun, argnums, args, kwargs)
     primals, _, _ = _jacobian_inputs("jacrev", chosen, holomorphic)
     chart = Chart(primals)
     origin = zeros((chart.size,), chart.dtype)

@@ -82,7 +82,7 @@ def _saved_residuals(f: Function, args: tuple[Tree, ...], kwargs: dict[str, Tree
         raise TypeError(f"saved_residuals takes a function, got {f!r:.100}")
     flat = FlatFunction(f, args, kwargs, "the function given to saved_residuals")
     types = [_type_of(x, (args, kwargs)) for x in flat.leaves]
-    names = [_argument_name(f, path) for path, _ in tree_flatten_with_path((args, kwargs))[0]]
+    names = [argument_name(f, path) for path, _ in tree_flatten_with_path((args, kwargs))[0]]
     active = tuple(dtypes.is_inexact(t.dtype) for t in types)
     found = Linearization(stage_flat(flat, types), active)
     forward = inline_calls(found.forward)
@@ -123,7 +123,7 @@ def _source(v: Var, origin: dict[Var, JaxprEqn], inputs: dict[Var, str]) -> str:
     return f"output of {e.primitive.name} from {e.source}"
 
 
-def _argument_name(f: Function, path: KeyPath) -> str:
+def argument_name(f: Function, path: KeyPath) -> str:
     """What the function calls the leaf at a path of (args, kwargs)."""
     kind, key, *rest = path
     if kind.idx == 1:

@@ -38,6 +38,7 @@ from pullback.lax.blocks import (
 from pullback.lax.linalg import triangular_solve
 from pullback.lax.shape import convert
 from pullback.scipy.sparse.vectors import on_vectors, vector_of
+from pullback.transforms.linear_maps import LinearMap
 from pullback.transforms.linearize import linear_transpose
 
 Vector = Any
@@ -173,7 +174,9 @@ def _guess(name: str, x0: Any, b: Any) -> Any:
 
 
 def _operator(name: str, A: Any, what: str, b: Any) -> Matvec:
-    """A matrix or a function as a function."""
+    """A matrix, a linear map or a function as a function."""
+    if isinstance(A, LinearMap):
+        return A.__matmul__
     if callable(A):
         return A
     try:
