@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import scipy.sparse
 
 from pullback.core.errors import user_line
 
@@ -93,7 +92,9 @@ def column_graph(entries: Entries) -> tuple[NumPyArray, NumPyArray]:
     kept = np.ones(len(entries), bool)
     if pairs.sum() > _PAIRS:
         kept = lengths[entries.rows] ** 2 < pairs[np.searchsorted(np.cumsum(pairs), _PAIRS)]
-    incidence = scipy.sparse.csr_array(
+    from scipy.sparse import csr_array
+
+    incidence = csr_array(
         (np.ones(int(kept.sum()), np.int32), (entries.rows[kept], entries.columns[kept])), shape=entries.shape
     )
     product = (incidence.T @ incidence).tocsr()

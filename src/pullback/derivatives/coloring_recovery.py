@@ -13,10 +13,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import scipy.sparse
-from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from pullback.core.errors import user_api, user_line
+from pullback.derivatives.patterns import SparsityPattern
 
 if TYPE_CHECKING:
     from pullback.core.names import NumPyArray
@@ -36,7 +35,7 @@ class Entries:
     __slots__ = ("shape", "indptr", "rows", "columns")
 
     def __init__(self, pattern: PatternLike) -> None:
-        csr = _csr(pattern)
+        csr = SparsityPattern(pattern).to_scipy()
         self.shape: tuple[int, int] = (int(csr.shape[0]), int(csr.shape[1]))
         self.indptr = np.asarray(csr.indptr, np.int64)
         self.columns = np.asarray(csr.indices, np.int64)
@@ -47,7 +46,9 @@ class Entries:
 
     def transposed_order(self) -> NumPyArray:
         """The entries by columns: `order[k]` is the number of the k-th entry of the transpose's CSR form."""
-        numbers = scipy.sparse.csr_array((np.arange(len(self)), self.columns, self.indptr), shape=self.shape)
+        from scipy.sparse import csr_array
+
+        numbers = csr_array((np.arange(len(self)), self.columns, self.indptr), shape=self.shape)
         return np.asarray(numbers.tocsc().data)
 
     def transpose(self) -> Entries:
@@ -84,30 +85,6 @@ class Entries:
 
 def _starts(rows: NumPyArray, count: int) -> NumPyArray:
     return np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=count))])
-
-
-def _csr(pattern: PatternLike) -> Any:
-    """The CSR form, with sorted indices and without duplicates. Zeros that are stored are entries."""
-    if hasattr(pattern, "to_scipy"):
-        pattern = pattern.to_scipy()
-    if not scipy.sparse.issparse(pattern):
-        dense = np.asarray(pattern)
-        if dense.ndim != 2 or dense.dtype.kind not in "biufc":
-            raise TypeError(
-                "a pattern is a matrix of scipy.sparse, a SparsityPattern or a dense matrix, got "
-                f"{type(pattern).__name__}{f' of shape {dense.shape}' if dense.dtype != object else ''}, at {user_line()}"
-            )
-        return scipy.sparse.csr_array(dense != 0)
-    if pattern.ndim != 2:
-        raise TypeError(f"a pattern has two axes, got {pattern.ndim}, at {user_line()}")
-    if pattern.format != "csr":
-        coo = pattern.tocoo()
-        pattern = scipy.sparse.csr_array((np.ones(coo.nnz, np.int8), coo.coords), shape=coo.shape)
-    if not pattern.has_canonical_format:
-        ones = np.ones(len(pattern.indices), np.int8)
-        pattern = scipy.sparse.csr_array((ones, pattern.indices, pattern.indptr), shape=pattern.shape, copy=True)
-        pattern.sum_duplicates()
-    return pattern
 
 
 def multiplicity(keys: NumPyArray, bound: int) -> NumPyArray:
@@ -408,7 +385,10 @@ def _forest(entries: Entries, mirror: NumPyArray, colors: NumPyArray) -> _Forest
     vertex, pairs = keys % max(entries.shape[0], 1), keys // max(entries.shape[0], 1)
     color = pairs // max(k, 1) + pairs % max(k, 1) - colors[vertex]
     loops = ends[0] == ends[1]
-    graph = scipy.sparse.csr_array((np.ones(len(i), np.int8), (ends[0], ends[1])), shape=(len(keys), len(keys)))
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = csr_array((np.ones(len(i), np.int8), (ends[0], ends[1])), shape=(len(keys), len(keys)))
     count, component = connected_components(graph, directed=False)
     is_forest = bool((~loops).sum() == len(keys) - count and np.bincount(component[ends[0][loops]]).max(initial=0) <= 1)
     return _Forest(ends, edge, vertex, color, component, is_forest)
@@ -488,7 +468,10 @@ def _parents(forest: _Forest) -> NumPyArray:
     roots = by_weight[np.unique(forest.component[by_weight], return_index=True)[1]]
     # One more node, above all roots, makes one tree of the forest.
     ends = np.concatenate([first[~loops], np.full(len(roots), nodes)]), np.concatenate([second[~loops], roots])
-    tree = scipy.sparse.csr_array((np.ones(len(ends[0]), np.int8), ends), shape=(nodes + 1, nodes + 1))
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import breadth_first_order
+
+    tree = csr_array((np.ones(len(ends[0]), np.int8), ends), shape=(nodes + 1, nodes + 1))
     _, parent = breadth_first_order(tree, nodes, directed=False, return_predecessors=True)
     parent = np.asarray(parent[:nodes], np.int64)
     parent[roots] = -1
