@@ -296,7 +296,7 @@ def derivative_cost(
       forward           100  40,300   201 kB
       reverse           100  40,300   201 kB
       sparse              2   1,100  44.4 kB  chosen
-      elimination            10,400   211 kB
+      elimination            10,400   170 kB
     """
     check_callable(fun)
     if of not in ("jacobian", "hessian"):
