@@ -9,7 +9,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.jaxpr import ClosedJaxpr
 from pullback.core.staging import stage_flat
-from pullback.derivatives.detection import dependence
+from pullback.derivatives.sparsity_patterns.detection import dependence
 from pullback.transforms.jvp import jvp, jvp_flat
 from pullback.transforms.linearize import linearize
 from tests.conformance.checks import arrays, differentiable, inexact, outputs

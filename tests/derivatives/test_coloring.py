@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pullback.derivatives import SparsityPattern
 from pullback.derivatives import coloring as c
-from pullback.derivatives.coloring_orders import ORDERS, Graph, column_graph, entry_graph
-from pullback.derivatives.coloring_recovery import Entries
+from pullback.derivatives.coloring.recovery import Entries
+from pullback.derivatives.coloring.vertex_orders import ORDERS, Graph, column_graph, entry_graph
 
 ALL_ORDERS = (*ORDERS, "best")
 

@@ -10,9 +10,10 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import lax
-from pullback.derivatives import propagation_loops, sparsity
-from pullback.derivatives.detection import dense_by_default, pattern_of_linear_program
-from pullback.derivatives.index_sets import TooDenseError
+from pullback.derivatives import sparsity
+from pullback.derivatives.sparsity_patterns import through_loops
+from pullback.derivatives.sparsity_patterns.detection import dense_by_default, pattern_of_linear_program
+from pullback.derivatives.sparsity_patterns.index_sets import TooDenseError
 from pullback.experimental import sparse
 
 N = 12
@@ -217,14 +218,14 @@ def test_long_scans_by_rounds_and_step_by_step_agree(monkeypatch: pytest.MonkeyP
         EXACT[n] for n in ("scan", "reverse scan", "short memory", "map", "map of rows", "lstm", "gradient of a scan")
     ]
     at_once = [sparsity(f, jnp.ones(N)) for f in functions]
-    monkeypatch.setattr(propagation_loops, "_TILED", 0)
+    monkeypatch.setattr(through_loops, "_TILED", 0)
     assert [sparsity(f, jnp.ones(N)) for f in functions] == at_once
 
 
 def test_steps_beyond_the_limit_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     f = EXACT["steps"]
     exact = sparsity(f, jnp.ones(N))
-    monkeypatch.setattr(propagation_loops, "STEPS", 2)
+    monkeypatch.setattr(through_loops, "STEPS", 2)
     coarse = sparsity(f, jnp.ones(N))
     assert exact in coarse and coarse.nnz > exact.nnz
 

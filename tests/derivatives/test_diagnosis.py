@@ -13,7 +13,7 @@ import pullback as pb
 import pullback.numpy as jnp
 from pullback import lax
 from pullback.derivatives import explain_gradient
-from pullback.derivatives.report import GradientReport
+from pullback.derivatives.diagnosis.report import GradientReport
 from pullback.experimental.ode import odeint
 from tests.properties.fusion_programs import program
 from tests.properties.test_programs import SHAPE, function_of, programs

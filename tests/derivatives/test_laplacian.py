@@ -16,9 +16,9 @@ import pullback.numpy as jnp
 from pullback import lax
 from pullback.core import dtypes
 from pullback.core.trace import current, under
-from pullback.derivatives.forward_laplacian import LaplacianTrace, LaplacianTracer
-from pullback.derivatives.laplacian_rows import Pattern, collected, merged, united
 from pullback.derivatives.laplacians import LocalDerivatives, _Inputs, laplacian, value_grad_and_laplacian
+from pullback.derivatives.laplacians.forward_laplacian import LaplacianTrace, LaplacianTracer
+from pullback.derivatives.laplacians.laplacian_rows import Pattern, collected, merged, united
 from tests.conformance import checks
 from tests.conformance.table import Row, all_rows
 

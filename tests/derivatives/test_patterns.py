@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import pullback.numpy as jnp
 from pullback.derivatives import SparsityPattern
-from pullback.derivatives.index_sets import IndexSets
+from pullback.derivatives.sparsity_patterns.index_sets import IndexSets
 
 
 @st.composite

@@ -23,20 +23,20 @@ _MODULES = {
         "trace_estimates": ["TraceEstimate", "divergence", "hessian_trace", "jacobian_trace", "trace_estimate"],
         "laplacians": ["LocalDerivatives", "laplacian", "value_grad_and_laplacian"],
         "taylor": ["directional_derivatives", "jet", "taylor_coefficients"],
-        "patterns": ["SparsityPattern"],
-        "detection": ["sparsity"],
+        "sparsity_patterns.pattern": ["SparsityPattern"],
+        "sparsity_patterns.detection": ["sparsity"],
         "coloring": [
             "acyclic_coloring", "bidirectional_coloring", "column_coloring", "row_coloring", "star_coloring",
         ],
         "plans": ["HessianPlan", "JacobianPlan", "hessian_plan", "jacobian_plan", "load_plan"],
-        "elimination": ["preaccumulate"],
-        "costs": ["derivative_cost"],
+        "elimination": ["EliminationPlan", "elimination_jacobian", "elimination_plan", "jacobian_program", "preaccumulate"],
+        "costs": ["choose_mode", "derivative_cost"],
         "spaces": ["register_differentiable", "retract", "zero_tangent"],
         "manifolds": ["PositiveDefinite", "RigidMotion", "Rotation", "UnitQuaternion", "UnitVector"],
         "one_mode": ["differentiable_callback", "jvp_from_vjp", "vjp_from_jvp"],
         "safety": ["nan_safe_where"],
         "diagnosis": ["explain_gradient"],
-        "report": ["GradientReport"],
+        "diagnosis.report": ["GradientReport"],
     }.items()
     for name in names
 }  # fmt: skip

@@ -124,7 +124,7 @@ class _Plans:
 
     def of(self, args: tuple[Tree, ...], kwargs: dict[str, Tree]) -> tuple[Any, tuple[Tree, ...]]:
         """The plan for arguments like these, and the arguments that it takes: keywords, if any, are its last one."""
-        from pullback.derivatives.detection import is_variable
+        from pullback.derivatives.sparsity_patterns.detection import is_variable
 
         if kwargs:
             args = (*args, kwargs)

@@ -34,8 +34,8 @@ from pullback.core.trace import Tracer
 from pullback.core.tree import tree_flatten
 from pullback.core.types import Shape, ShapedArray
 from pullback.derivatives import coloring as graph
-from pullback.derivatives.detection import Blocks, Structure, is_variable, pattern_of_blocks
-from pullback.derivatives.patterns import SparsityPattern
+from pullback.derivatives.sparsity_patterns.detection import Blocks, Structure, is_variable, pattern_of_blocks
+from pullback.derivatives.sparsity_patterns.pattern import SparsityPattern
 from pullback.lax.creation import optimization_barrier
 from pullback.transforms.derivatives import grad
 from pullback.transforms.jit import jit
@@ -532,9 +532,25 @@ def _random(rng: np.random.Generator, x: Array) -> NumPyArray:
 
 
 class JacobianPlan(Plan):
-    """How a sparse Jacobian is computed; `jacobian_plan` makes one.
+    """How a sparse Jacobian is computed, by products with sums of its columns or rows; `jacobian_plan` makes one, for arguments
+    of some types, and each method takes such arguments:
 
-    Example: `jacobian_plan(jnp.diff, jnp.ones(3))`.
+    - `values(*args)`: the elements, in the order of `pattern`: a function to compile, map and differentiate;
+    - `matrix(*args, format="csr")`: a SciPy matrix, computed by a compiled program;
+    - `bcoo(*args)`, `bcsr(*args)`, `dense(*args)`: arrays, also of traced arguments;
+    - `check(*args)`: compares with derivatives along random directions, and raises ValueError if the pattern is wrong.
+
+    `pattern`, `row_colors` and `column_colors` are what it consists of, `shape` is that of the matrix, and `num_products` says how
+    many products there are. `save(path)` writes it to a file, which `load_plan` reads; plans can be pickled, and print themselves.
+
+    >>> import pullback.numpy as jnp
+    >>> plan = jacobian_plan(lambda x: x[1:] * x[:-1], jnp.ones(4))
+    >>> plan.num_products, plan.values(jnp.arange(4.0))
+    (2, Array([1., 0., 2., 1., 3., 2.], dtype=float32))
+    >>> plan.matrix(jnp.arange(4.0)).toarray()
+    array([[1., 0., 0., 0.],
+           [0., 2., 1., 0.],
+           [0., 0., 3., 2.]], dtype=float32)
     """
 
     __slots__ = ()
@@ -580,7 +596,7 @@ def jacobian_plan(
     JacobianPlan(9 × 9, 27 places, columns: 3 column colors, 3 products)
     ⠻⣦⡀⠀⠁
     ⠀⠈⠻⣦⡀
-    ⠄⠀⠀⠈⠃
+    ⠁⠀⠀⠈⠁
     >>> plan.matrix(jnp.zeros(9)).toarray()[0]
     array([-1.,  1.,  0.,  0.,  0.,  0.,  0.,  0.,  1.], dtype=float32)
     """
@@ -632,9 +648,12 @@ def _colored(p: SparsityPattern, blocks: Blocks, coloring: str, order: str) -> t
 
 
 class HessianPlan(Plan):
-    """How a sparse Hessian is computed, by Hessian-vector products; `hessian_plan` makes one.
+    """How a sparse Hessian is computed, by Hessian-vector products; `hessian_plan` makes one. It has what a `JacobianPlan` has.
 
-    Example: `hessian_plan(lambda x: jnp.sum(x**3), jnp.ones(3))`.
+    >>> import pullback.numpy as jnp
+    >>> plan = hessian_plan(lambda x: jnp.sum(x**3), jnp.ones(3))
+    >>> plan.coloring, plan.num_products, plan.values(jnp.array([1.0, 2.0, 3.0]))
+    ('star', 1, Array([ 6., 12., 18.], dtype=float32))
     """
 
     __slots__ = ()

@@ -45,7 +45,9 @@ class TraceEstimate(NamedTuple):
     """An estimate of a trace, and how far it may be off: the estimated standard deviation of the estimate
     (0 where the trace is exact, NaN where there is one sample alone).
 
-    Example: `TraceEstimate(estimate=10.1, standard_error=0.2)`.
+    >>> estimate, standard_error = TraceEstimate(10.1, 0.2)
+    >>> estimate
+    10.1
     """
 
     estimate: Any

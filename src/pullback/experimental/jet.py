@@ -21,8 +21,8 @@ from pullback.core.array import Array, as_array
 from pullback.core.errors import user_line
 from pullback.core.trace import Params, current
 from pullback.derivatives.taylor import JetTrace, JetTracer, ZeroSeries, ZeroTerm, jet, zero_series, zero_term
-from pullback.derivatives.taylor_calls import zero
-from pullback.derivatives.taylor_series import Deferred, Series, by_derivative, over, series_rules
+from pullback.derivatives.taylor.series import Deferred, Series, by_derivative, over, series_rules
+from pullback.derivatives.taylor.through_calls import zero
 from pullback.extend.primitive import Primitive
 from pullback.extend.tables import Table
 from pullback.lax.elementwise import exp_p

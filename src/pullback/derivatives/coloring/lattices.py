@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pullback.core.errors import user_line
-from pullback.derivatives.coloring_recovery import multiplicity
+from pullback.derivatives.coloring.recovery import multiplicity
 
 if TYPE_CHECKING:
     from pullback.core.names import NumPyArray
-    from pullback.derivatives.coloring_recovery import Entries
+    from pullback.derivatives.coloring.recovery import Entries
 
     #: The shape of the array whose elements the columns are; or those of several arrays, one after the other.
     Shapes = Any

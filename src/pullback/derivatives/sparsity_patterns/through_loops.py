@@ -20,8 +20,8 @@ from pullback.control.scan import Scan
 from pullback.control.solves import Solve
 from pullback.control.while_loop import While
 from pullback.core.jaxpr import ClosedJaxpr, JaxprEqn
-from pullback.derivatives.index_sets import IndexSets, check_size
-from pullback.derivatives.propagation import Fact, Known, dense, detection_loops, propagate
+from pullback.derivatives.sparsity_patterns.index_sets import IndexSets, check_size
+from pullback.derivatives.sparsity_patterns.propagation import Fact, Known, dense, detection_loops, propagate
 from pullback.transforms.program import ProgramCall
 
 if TYPE_CHECKING:

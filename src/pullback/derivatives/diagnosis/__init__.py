@@ -17,7 +17,7 @@ from pullback.core.config import debug_infs, debug_key_reuse, debug_nans
 from pullback.core.errors import see, user_api, user_line
 from pullback.core.trace import EVAL, Tracer, under
 from pullback.core.tree import arrays_of, as_arrays, keystr, tree_flatten, tree_flatten_with_path
-from pullback.derivatives.flow import (
+from pullback.derivatives.diagnosis.flow import (
     Backward,
     Block,
     Forward,
@@ -29,8 +29,8 @@ from pullback.derivatives.flow import (
     opened_backward,
     opened_forward,
 )
-from pullback.derivatives.observation import Observation, Observed, Step, Turn, primal
-from pullback.derivatives.report import (
+from pullback.derivatives.diagnosis.observation import Observation, Observed, Step, Turn, primal
+from pullback.derivatives.diagnosis.report import (
     Dead,
     Dependency,
     GradientReport,

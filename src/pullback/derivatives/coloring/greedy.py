@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pullback.derivatives.coloring_orders import Lists
+from pullback.derivatives.coloring.vertex_orders import Lists
 
 if TYPE_CHECKING:
     from pullback.core.names import NumPyArray

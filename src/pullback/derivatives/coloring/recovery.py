@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pullback.core.errors import user_api, user_line
-from pullback.derivatives.patterns import SparsityPattern
+from pullback.derivatives.sparsity_patterns.pattern import SparsityPattern
 
 if TYPE_CHECKING:
     from pullback.core.names import NumPyArray

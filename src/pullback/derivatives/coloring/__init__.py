@@ -14,7 +14,7 @@
 | `acyclic_coloring` | Hessians, by substitution | columns, such that entries between two colours form no cycle |
 
 Colours are 0, 1, ..., as an integer array; −1 is for columns (rows) that need no product. Each function has its `..._recovery`, which
-says where the entries are, and an `is_valid_...` in `coloring_recovery`.
+says where the entries are, and an `is_valid_...` in `recovery`.
 
 Sources: Gebremedhin, Manne & Pothen, "What color is your Jacobian?" (SIAM Review 47, 2005); for two directions Coleman & Verma, "The
 efficient computation of sparse Jacobian matrices using automatic differentiation" (SIAM J. Sci. Comput. 19, 1998).
@@ -25,8 +25,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pullback.core.errors import user_api
-from pullback.derivatives.coloring_choice import acyclic_colors, bidirectional_colors, column_colors, star_colors
-from pullback.derivatives.coloring_recovery import (
+from pullback.derivatives.coloring.choice import acyclic_colors, bidirectional_colors, column_colors, star_colors
+from pullback.derivatives.coloring.recovery import (
     AcyclicRecovery,
     BidirectionalRecovery,
     Entries,
@@ -44,9 +44,9 @@ from pullback.derivatives.coloring_recovery import (
 
 if TYPE_CHECKING:
     from pullback.core.names import NumPyArray
-    from pullback.derivatives.coloring_lattices import Shapes
-    from pullback.derivatives.coloring_orders import Order
-    from pullback.derivatives.coloring_recovery import PatternLike
+    from pullback.derivatives.coloring.lattices import Shapes
+    from pullback.derivatives.coloring.vertex_orders import Order
+    from pullback.derivatives.coloring.recovery import PatternLike
 
 __all__ = [
     "column_coloring", "row_coloring", "bidirectional_coloring", "star_coloring", "acyclic_coloring",

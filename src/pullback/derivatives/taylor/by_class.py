@@ -1,4 +1,4 @@
-"""How single operations are applied to series, where the derivative rule (`taylor_series.by_derivative`) is not the
+"""How single operations are applied to series, where the derivative rule (`series.by_derivative`) is not the
 best that there is:
 
 - what has the same Jacobian all along the series (linear operations, products with constants, extrema, sorting) is
@@ -11,13 +11,14 @@ best that there is:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pullback.core import dtypes
 from pullback.core.linear import Input, Node, push_nodes, reachable
 from pullback.core.primitive import BilinearPrimitive, LinearPrimitive
 from pullback.core.trace import Params
-from pullback.derivatives.taylor_series import (
+from pullback.derivatives.taylor.series import (
     JetTrace,
     Series,
     Step,
@@ -90,7 +91,7 @@ def by_jacobian(
         return known[k - 1].get(node.id)
 
     degree = _degree(series)
-    found = [None if n is None else Series(step=lambda k, n=n: step(n, k), degree=degree) for n in nodes]
+    found = [None if n is None else Series(step=partial(step, n), degree=degree) for n in nodes]
     return (out, found) if several else (out, found[0])
 
 
@@ -205,8 +206,13 @@ def _bilinear(
     if None in series:
         return by_jacobian(trace, primitive, primals, series, params)
     a, b = map(coefficients, primals, series)
-    product = lambda x, y: primitive.bind(x, y, **params)
-    step = lambda k: convolved(a, b, 0, k, k, product)
+
+    def product(x: Value, y: Value) -> Value:
+        return primitive.bind(x, y, **params)
+
+    def step(k: int) -> Value:
+        return convolved(a, b, 0, k, k, product)
+
     return product(*primals), Series(step=step, degree=_sum_of_degrees(series))
 
 

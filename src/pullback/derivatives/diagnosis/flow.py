@@ -18,7 +18,7 @@ from pullback.core import dtypes
 from pullback.core.array import concrete
 from pullback.core.jaxpr import run
 from pullback.core.trace import EVAL, under
-from pullback.derivatives.observation import Observation, Observed, Step, Turn, primal
+from pullback.derivatives.diagnosis.observation import Observation, Observed, Step, Turn, primal
 from pullback.transforms.closures import Residual
 from pullback.transforms.custom_jvp import CustomJVPCall
 from pullback.transforms.custom_rules import CustomCall

@@ -177,8 +177,8 @@ class SparsityPattern:
         large patterns, a block of which at least one element is a place.
 
         >>> print(SparsityPattern(np.tri(8)).picture())
-        ⢧⡀⠀⠀
-        ⣿⣿⣦⠀
+        ⣷⣄⠀⠀
+        ⣿⣿⣷⣄
         """
         marks = self._scaled(4 * lines, 2 * characters)
         height, width = marks.shape

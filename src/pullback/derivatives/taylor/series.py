@@ -188,7 +188,9 @@ class JetTrace(Trace):
         self.parent, self.order = parent_trace, order
 
     def process(self, primitive: Primitive, args: tuple[Operand, ...], params: Params) -> Result:
-        primals, series, active = [], [], False
+        primals: list[Value] = []
+        series: list[Series | None] = []
+        active = False
         for a in args:
             if a.__class__ is JetTracer and a._trace is self:
                 active = True
@@ -256,8 +258,8 @@ class JetTrace(Trace):
 def lifted_call(
     trace: JetTrace, call: CallPrimitive, primals: Sequence[Value], series: Sequence[Series | None], params: Params
 ) -> list[tuple[Value, Series | None]]:
-    """Results of a call and their series. `taylor_calls` supplies it."""
-    raise NotImplementedError("pullback.derivatives.taylor_calls has not been imported")
+    """Results of a call and their series. `through_calls` supplies it."""
+    raise NotImplementedError("pullback.derivatives.taylor.through_calls has not been imported")
 
 
 def shaped(term: Value, primal: Value) -> Value:
@@ -388,8 +390,8 @@ class Deferred(Standing, JetTrace):
 
 
 def deferred_call(trace: Deferred, call: CallPrimitive, args: Sequence[Value], params: Params) -> list[Value]:
-    """Results of a call of a program, or with a derivative of its own, under `trace`. `taylor_calls` supplies it."""
-    raise NotImplementedError("pullback.derivatives.taylor_calls has not been imported")
+    """Results of a call of a program, or with a derivative of its own, under `trace`. `through_calls` supplies it."""
+    raise NotImplementedError("pullback.derivatives.taylor.through_calls has not been imported")
 
 
 def _identity_of_operand(x: Value) -> Key:

@@ -11,7 +11,7 @@ predicate of a selection, a constant coefficient that is zero at places. In a pa
 all inputs (`local=False`) everything else is unknown: a selection then has what both cases have, a loop
 what any number of steps gives. At a point (`local=True`) everything is known.
 
-The rules stand in `propagation_rules` and `propagation_loops`, by class or by operation. What has none
+The rules stand in `linear_operations` and `through_loops`, by class or by operation. What has none
 depends, with all of its results, on all of its operands: `dense_by_default()` lists it.
 """
 
@@ -33,11 +33,11 @@ from pullback.core.staging import stage_flat
 from pullback.core.trace import current
 from pullback.core.tree import tree_flatten
 from pullback.core.types import Shape, ShapedArray
-from pullback.derivatives import propagation_loops as propagation_loops
-from pullback.derivatives import propagation_rules as propagation_rules
-from pullback.derivatives.index_sets import IndexSets
-from pullback.derivatives.patterns import SparsityPattern
-from pullback.derivatives.propagation import Fact, detection_loops, detection_rules, propagate
+from pullback.derivatives.sparsity_patterns import linear_operations as linear_operations  # the rules, by class
+from pullback.derivatives.sparsity_patterns import through_loops as through_loops  # and of calls
+from pullback.derivatives.sparsity_patterns.index_sets import IndexSets
+from pullback.derivatives.sparsity_patterns.pattern import SparsityPattern
+from pullback.derivatives.sparsity_patterns.propagation import Fact, detection_loops, detection_rules, propagate
 from pullback.transforms.derivatives import of_arguments
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.linearize import linearize
@@ -128,8 +128,7 @@ def sparsity(fun: Function, *args: Tree, argnums: Argnums = 0, local: bool = Fal
     >>> import pullback.numpy as jnp
     >>> sparsity(lambda x: x[1:] * x[:-1] ** 2, jnp.ones(5))
     SparsityPattern(4 × 5, 8 places)
-    ⠱⣄⠀
-    ⠀⠈⠁
+    ⠙⢦⡀
     >>> sparsity(lambda x: jnp.where(x > 0, x, x[::-1]), jnp.array([1.0, -1.0]), local=True).to_dense().astype(int)
     array([[1, 0],
            [1, 0]])
@@ -313,8 +312,8 @@ def dense_by_default() -> list[Primitive]:
     """The operations that no rule is needed for in derivatives, or of which all results are said to depend on all
     operands: those without a rule.
 
-    >>> [p.name for p in dense_by_default() if p.name in ("sin", "odeint")]
-    ['odeint']
+    >>> [p.name for p in dense_by_default() if p.name in ("sin", "svd")]
+    ['svd']
     """
     from pullback.core.primitive import registry
 

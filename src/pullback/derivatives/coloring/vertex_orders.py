@@ -15,7 +15,7 @@ from pullback.core.errors import user_line
 
 if TYPE_CHECKING:
     from pullback.core.names import NumPyArray
-    from pullback.derivatives.coloring_recovery import Entries
+    from pullback.derivatives.coloring.recovery import Entries
 
     #: A name of `ORDERS`, "best", or a permutation of the vertices.
     Order = Any

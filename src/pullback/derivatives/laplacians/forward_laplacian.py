@@ -31,7 +31,7 @@ from pullback.core.linear import zeros
 from pullback.core.primitive import Fusion
 from pullback.core.trace import Params, Trace, Tracer, current, set_current, under
 from pullback.core.types import ShapedArray
-from pullback.derivatives.laplacian_rows import Pattern, collected, united, with_axes
+from pullback.derivatives.laplacians.laplacian_rows import Pattern, collected, united, with_axes
 from pullback.lax.shape import batch_first, move_axis, reduce_sum_p, strong
 from pullback.transforms.call import OwnDerivative
 from pullback.transforms.closures import Standing

@@ -18,7 +18,7 @@ from pullback.core import dtypes
 from pullback.core.linear import Input, push_nodes, reachable
 from pullback.core.primitive import BilinearPrimitive, Fusion, LinearPrimitive
 from pullback.core.trace import Params, current, known_value, under
-from pullback.derivatives.forward_laplacian import (
+from pullback.derivatives.laplacians.forward_laplacian import (
     Local,
     aligned,
     along_directions,
@@ -26,7 +26,7 @@ from pullback.derivatives.forward_laplacian import (
     is_few,
     laplacian_rules,
 )
-from pullback.derivatives.laplacian_rows import Pattern, collected, is_uniform, merged, padded
+from pullback.derivatives.laplacians.laplacian_rows import Pattern, collected, is_uniform, merged, padded
 from pullback.lax.contraction import DotGeneral, free_axes
 from pullback.lax.elementwise import square_p
 from pullback.lax.family import ONE, ZERO, Constant, Elementwise, combine, like, mul_p

@@ -17,8 +17,8 @@ from pullback.core.array import concrete
 from pullback.core.jaxpr import JaxprEqn
 from pullback.core.primitive import registry
 from pullback.core.trace import EVAL, under
-from pullback.derivatives.index_sets import IndexSets, boolean
-from pullback.derivatives.propagation import Fact, dense, detection_rules
+from pullback.derivatives.sparsity_patterns.index_sets import IndexSets, boolean
+from pullback.derivatives.sparsity_patterns.propagation import Fact, dense, detection_rules
 from pullback.lax.blocks import dynamic_slice_p, dynamic_update_slice_p
 from pullback.lax.contraction import dot_general_p
 from pullback.lax.convolution import conv_general_dilated_p

@@ -22,8 +22,8 @@ from pullback.core.linear import zeros
 from pullback.core.trace import current, under
 from pullback.core.tree import arrays_of, flatten_up_to, keystr, leaf_error, tree_flatten, tree_flatten_with_path
 from pullback.core.types import integer
-from pullback.derivatives import taylor_calls as taylor_calls  # what calls are of series
-from pullback.derivatives.taylor_series import JetTrace, JetTracer, Series, over, times
+from pullback.derivatives.taylor import through_calls as through_calls  # what calls are of series
+from pullback.derivatives.taylor.series import JetTrace, JetTracer, Series, over, times
 from pullback.lax.shape import convert
 from pullback.transforms.jvp import as_weak_as
 from pullback.xla.devices import beside
@@ -185,7 +185,7 @@ def _terms_of(x: Tree, given: Argument, i: int) -> list[Sequence[Any] | None]:
         return [None] * len(leaves)
     try:
         series = flatten_up_to(tree, given)
-        found = [None if isinstance(s, ZeroSeries) else list(s) for s in series]
+        found: list[Sequence[Any] | None] = [None if isinstance(s, ZeroSeries) else list(s) for s in series]
     except (TypeError, ValueError):
         hint = ""
         if isinstance(given, (tuple, list)) and all(tree_flatten(t)[1] == tree for t in given):

@@ -21,9 +21,9 @@ from pullback.core.linear import zeros
 from pullback.core.staging import stage_flat
 from pullback.core.trace import Params, current, under
 from pullback.core.types import ShapedArray
-from pullback.derivatives import taylor_rules as taylor_rules  # what operations are of series
-from pullback.derivatives import taylor_series
-from pullback.derivatives.taylor_series import Deferred, Derivative, JetTrace, JetTracer, Series
+from pullback.derivatives.taylor import by_class as by_class  # what operations are of series
+from pullback.derivatives.taylor import series as taylor_series
+from pullback.derivatives.taylor.series import Deferred, Derivative, JetTrace, JetTracer, Series
 from pullback.lax.arrangement import concatenate_p
 from pullback.lax.shape import convert, reshape_p, strong
 from pullback.transforms.call import OwnDerivative

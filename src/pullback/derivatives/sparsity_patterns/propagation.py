@@ -1,8 +1,8 @@
 """Propagating sets of indices through a linear program: facts of values, and the tables of rules.
 
 A `Fact` of a value is its type, perhaps itself, and the sets of its elements if it depends on tangents.
-`detection_rules` says, by class of operations or by operation, what sets results have (`propagation_rules`),
-`detection_loops` what is known of the results of calls with programs (`propagation_loops`). What has
+`detection_rules` says, by class of operations or by operation, what sets results have (`linear_operations`),
+`detection_loops` what is known of the results of calls with programs (`through_loops`). What has
 no rule is what it expands to, or depends, with all of its results, on all of its operands.
 """
 
@@ -21,7 +21,7 @@ from pullback.core.jaxpr import Jaxpr, JaxprEqn, Literal, bind_equation
 from pullback.core.staging import stage_flat
 from pullback.core.trace import EVAL, Tracer, under
 from pullback.core.types import ShapedArray
-from pullback.derivatives.index_sets import IndexSets
+from pullback.derivatives.sparsity_patterns.index_sets import IndexSets
 from pullback.transforms.lifting import Rules
 
 if TYPE_CHECKING:

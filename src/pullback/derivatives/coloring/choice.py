@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pullback.core.errors import user_line
-from pullback.derivatives.coloring_greedy import color_acyclically, color_columns, color_read_columns, color_stars
-from pullback.derivatives.coloring_lattices import MOST_COLORS, Budget, Places, all_places, as_shapes
-from pullback.derivatives.coloring_orders import ORDERS, Graph, column_graph, entry_graph, lists
-from pullback.derivatives.coloring_recovery import Entries, bidirectional_options, star_options, unneeded_dropped
+from pullback.derivatives.coloring.greedy import color_acyclically, color_columns, color_read_columns, color_stars
+from pullback.derivatives.coloring.lattices import MOST_COLORS, Budget, Places, all_places, as_shapes
+from pullback.derivatives.coloring.recovery import Entries, bidirectional_options, star_options, unneeded_dropped
+from pullback.derivatives.coloring.vertex_orders import ORDERS, Graph, column_graph, entry_graph, lists
 
 if TYPE_CHECKING:
     from pullback.core.names import NumPyArray
-    from pullback.derivatives.coloring_lattices import Shapes
-    from pullback.derivatives.coloring_orders import Order
+    from pullback.derivatives.coloring.lattices import Shapes
+    from pullback.derivatives.coloring.vertex_orders import Order
 
     #: A colouring in an order of vertices; None if the limit of colours is reached.
     Greedy = Callable[[list[int], int | None], NumPyArray | None]

@@ -1,0 +1,1 @@
+"""Where Jacobians are not zero: patterns as values, and how they are found."""
