@@ -266,7 +266,7 @@ OWN = """
 import types
 import pullback
 from pullback import as_jax
-own = {"LinearMap", "argmin", "fixed_point", "root"}
+own = {"LinearMap", "argmin", "fixed_point", "root"} | {n for n, where in pullback._LATER.items() if where == "derivatives"}
 names = {n for n in dir(pullback) if not n.startswith("_") and not isinstance(getattr(pullback, n), types.ModuleType)}
 print(names - {"annotations"} ^ (as_jax.NAMES | own))
 """

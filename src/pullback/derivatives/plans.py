@@ -284,8 +284,7 @@ class Plan:
                 found, size = matrix @ v, abs(matrix) @ abs(v) + abs(true)
                 precision = float(dtypes.finfo(dtypes.to_real(values.dtype)).eps)
                 bound = (100 * precision * max(1.0, v.size**0.5) if rtol is None else rtol) * size
-                with np.errstate(invalid="ignore"):
-                    wrong = np.flatnonzero(~((abs(found - true) <= bound) | (np.isnan(found) & np.isnan(true))))
+                wrong = np.flatnonzero(~np.isclose(found, true, 0.0, bound, equal_nan=True))
                 if wrong.size:
                     rows = ("rows " if wrong.size > 1 else "row ") + ", ".join(map(str, wrong[:5].tolist()))
                     raise ValueError(
@@ -660,7 +659,7 @@ class HessianPlan(Plan):
     _what = "hessian_plan"
 
     def _function(self, blocks: Blocks) -> Callable[..., list[Value]]:
-        return _gradient(blocks, self.holomorphic)
+        return _gradient(blocks.flat, len(blocks.leaves), self.holomorphic)
 
     def _structure(self, blocks: Blocks) -> Structure:
         return blocks.square_structure
@@ -676,11 +675,11 @@ class HessianPlan(Plan):
         return Recovery(color * n + row)
 
 
-def _gradient(blocks: Blocks, holomorphic: bool) -> Callable[..., list[Value]]:
-    """The gradient as a function of flat arrays."""
+def _gradient(flat: Function, count: int, holomorphic: bool) -> Callable[..., list[Value]]:
+    """The gradient of a function of so many flat arrays."""
 
     def scalar(*xs: Value) -> Value:
-        outs = blocks.flat(*xs)
+        outs = flat(*xs)
         if len(outs) != 1 or outs[0].shape:
             shapes = ", ".join([str(o.shape) for o in outs])
             raise TypeError(
@@ -689,8 +688,8 @@ def _gradient(blocks: Blocks, holomorphic: bool) -> Callable[..., list[Value]]:
             )
         return outs[0]
 
-    each = tuple(range(len(blocks.leaves)))
-    return lambda *xs: list(grad(scalar, each, holomorphic=holomorphic)(*xs)) if each else []
+    gradient = grad(scalar, tuple(range(count)), holomorphic=holomorphic)
+    return lambda *xs: list(gradient(*xs))
 
 
 def hessian_plan(
@@ -722,7 +721,7 @@ def hessian_plan(
             )
         blocks = Blocks(fun, args, argnums, "hessian_plan", holomorphic)
         if pattern is None:
-            matrix = pattern_of_blocks(blocks, local, _gradient(blocks, holomorphic))
+            matrix = pattern_of_blocks(blocks, local, lambda flat: _gradient(flat, len(blocks.leaves), holomorphic))
             # It is symmetric: what either half lacks is zero in both. (Rules of the user's own may give one that is not.)
             found = SparsityPattern(matrix if coloring == "columns" else matrix.multiply(matrix.T).tocsr())
         else:

@@ -18,8 +18,8 @@ depends, with all of its results, on all of its operands: `dense_by_default()` l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,21 +77,19 @@ def _consts(closed: ClosedJaxpr, jaxpr: Jaxpr) -> list[Value]:
     return [values[v] for v in jaxpr.constvars]
 
 
-def pattern_of_blocks(blocks: Blocks, local: bool, fun: Function | None = None) -> Any:
-    """The boolean matrix of the Jacobian of a function (or of another one of its flat arguments), valid for all arguments,
-    the others among them, or for these."""
-    fun = blocks.flat if fun is None else fun
+def pattern_of_blocks(blocks: Blocks, local: bool, of: Callable[[Function], Function] = lambda flat: flat) -> Any:
+    """The boolean matrix of the Jacobian of a function, or of what `of` makes of it as a function of flat arrays, valid
+    for all arguments, those that are not differentiated among them, or for these."""
     if local:
         # As it is evaluated here: with Python's own branches, and all residuals known.
-        _, f_lin = linearize(fun, *blocks.leaves)
+        _, f_lin = linearize(of(blocks.flat), *blocks.leaves)
         return dependence(f_lin.program(), range(len(blocks.leaves)))
     types, others = [x.aval for x in blocks.leaves], [x.aval for x in blocks.others]
     tangents = [t.to_tangent_aval().update(weak_type=False) for t in types]
     n, m = len(types), len(others)
 
     def push(*xs: Value) -> list[Value]:
-        with blocks.given(xs[n : n + m]):
-            outs, ts = jvp_flat(fun, xs[:n], xs[n + m :])
+        outs, ts = jvp_flat(of(partial(blocks.flat_with, xs[n : n + m])), xs[:n], xs[n + m :])
         zeros = [np.zeros(o.shape, dtypes.tangent_dtype(o.dtype)) for o in outs]
         return [z if t is None else t for t, z in zip(ts, zeros)]
 
@@ -180,21 +178,15 @@ class Blocks:
         self._out_tree: Any = None
         self.out_types: list[ShapedArray] = []
 
-    @contextmanager
-    def given(self, others: Sequence[Value]) -> Iterator[None]:
-        """With other values in the place of the arrays that are not differentiated."""
-        before = self.others
-        self.others = list(others)
-        try:
-            yield
-        finally:
-            self.others = before
-
     def flat(self, *xs: Value) -> list[Value]:
         """The function of flat arrays."""
+        return self.flat_with(self.others, *xs)
+
+    def flat_with(self, others: Sequence[Value], *xs: Value) -> list[Value]:
+        """The same with other values in the place of the arrays that are not differentiated."""
         rest, tree, places = self._args
         rest = list(rest)
-        for i, x in zip(places, self.others):
+        for i, x in zip(places, others):
             rest[i] = x
         args: Any = tree.unflatten(rest)
         chosen: Any = self._in_tree.unflatten(list(xs))
