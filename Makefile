@@ -118,7 +118,7 @@ docs-check: docs
 
 EXAMPLES ?= --all
 examples: $(DOCS)/.made
-	$(DOCS)/bin/python -m examples $(EXAMPLES) --small
+	$(DOCS)/bin/python -m examples $(EXAMPLES) --smoke
 
 SECONDS ?= 60
 interrupts: $(VENV)/.made
@@ -182,6 +182,10 @@ bench: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.loops
 	$(BENCH)/python -m benchmarks.numpy_calls
 	$(BENCH)/python -m benchmarks.library
+	$(BENCH)/python -m benchmarks.sparse
+	$(BENCH)/python -m benchmarks.elimination
+	$(BENCH)/python -m benchmarks.laplacian
+	$(BENCH)/python -m benchmarks.taylor
 
 bench-smoke: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.run --smoke
@@ -189,6 +193,10 @@ bench-smoke: .venv-bench/.made
 	$(BENCH)/python -m benchmarks.loops --smoke
 	$(BENCH)/python -m benchmarks.numpy_calls --smoke
 	$(BENCH)/python -m benchmarks.library --smoke
+	$(BENCH)/python -m benchmarks.sparse --smoke
+	$(BENCH)/python -m benchmarks.elimination --smoke
+	$(BENCH)/python -m benchmarks.laplacian --smoke
+	$(BENCH)/python -m benchmarks.taylor --smoke
 
 clean:
 	rm -rf $(VENV) $(EXTRA) $(DOCS) .venv-bench $(OLDEST) .venv-newest-* .venv-array-api build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

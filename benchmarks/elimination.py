@@ -1,9 +1,8 @@
 """Jacobians by elimination: multiplications of the orders, and times beside forward and reverse mode.
 
-    python -m benchmarks.elimination                     tables, of all problems
+    python -m benchmarks.elimination                     all problems, into the section "Elimination" of RESULTS.md
     python -m benchmarks.elimination --smoke             everything once
     python -m benchmarks.elimination --only Roe          problems whose name contains this
-    python -m benchmarks.elimination --write             into the section "Elimination" of RESULTS.md
 
 All run in this process and take turns; times are medians of jitted calls, of one point and of 1024 by `vmap`, and count
 only if the Jacobians are equal. With JAX installed, its two modes are there, too.
@@ -29,9 +28,8 @@ BEGIN, END = "## Elimination\n", "<!-- end of elimination -->\n"
 BATCH = 1024
 ORDERS = ("forward", "reverse", "markowitz", "relative", "search")
 
-#: Forward, reverse, minimal Markowitz and AlphaGrad in table 1 of Lohoff and Neftci (2024), where each edge of the graph
-#: counts, whatever it is, and nothing is simplified: of the systems of equations, which are the same there.
-LITERATURE = {"human heart dipole": (240, 172, 194, 149), "propane combustion": (151, 90, 111, 88)}
+#: Problems of single numbers, whose multiplications are also counted as for graphs in the literature.
+SCALAR = ("Roe flux, 1-D", "Roe flux, 3-D", "robot arm, 6 joints", "human heart dipole", "propane combustion")
 
 
 # ---- multiplications ---------------------------------------------------------------------------------------
@@ -67,7 +65,7 @@ def classical(name: str, seconds: float) -> list[int] | None:
     from pullback.derivatives.elimination.graph import Algebra, State
     from pullback.derivatives.elimination.orders import Annealing, greedy
 
-    if name not in ("Roe flux, 1-D", "Roe flux, 3-D", "robot arm, 6 joints", *LITERATURE):
+    if name not in SCALAR:
         return None
     (x,) = (p := problems(_Tuples(jnp), pb.grad, None)[name]).arguments
     flat = [float(v) for v in x.ravel()]
@@ -165,11 +163,10 @@ def table(headings: list[str], rows: list[list[str]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="run everything once")
+    parser.add_argument("--smoke", action="store_true", help="run everything once, write nothing")
     parser.add_argument("--rounds", type=int, default=1000, help="calls of each way")
     parser.add_argument("--only", default="", help="problems whose name contains this")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each search")
-    parser.add_argument("--write", action="store_true", help="write the section of RESULTS.md")
     options = parser.parse_args()
     rounds, seconds = (1, 0.01) if options.smoke else (options.rounds, options.seconds)
 
@@ -184,8 +181,7 @@ def main() -> None:
         counted.append([name, *[f"{costs[o]:,}" for o in ORDERS]])
         plain = classical(name, seconds)
         if plain is not None:
-            theirs = LITERATURE.get(name)
-            as_counted.append([name, *map(str, plain), ", ".join(map(str, theirs)) if theirs else ""])
+            as_counted.append([name, *map(str, plain)])
         for batched in (False, True) if isinstance(p.argnums, int) else (False,):
             found = times(name, batched, max(1, rounds // 5) if batched else rounds, seconds)
             best = min(found["jacfwd"], found["jacrev"])
@@ -196,15 +192,14 @@ def main() -> None:
     sections = [
         "Multiplications of the eliminations, of structured local Jacobians (those that are one or zero cost nothing):\n",
         table(["problem", *ORDERS], counted),
-        "The same as the literature counts, one for each pair of edges; its own counts (forward, reverse, Markowitz, "
-        "AlphaGrad) where the program is the same:\n",
-        table(["problem", "forward", "reverse", "markowitz", "search", "literature"], as_counted),
+        "The same as the literature counts, one for each pair of edges, of programs of single numbers:\n",
+        table(["problem", "forward", "reverse", "markowitz", "search"], as_counted),
         "Times of jitted Jacobians; elimination in the order that was searched for:\n",
         table(headings, timed),
     ]
     text = "\n".join(sections)
     sys.stdout.write(text)
-    if options.write:
+    if not options.smoke and not options.only:
         insert(f"{BEGIN}\n{text}\n{END}", Path(__file__).parent / "RESULTS.md", BEGIN, END)
 
 

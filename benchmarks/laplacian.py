@@ -1,25 +1,30 @@
 """The Laplacian of a network: the forward Laplacian beside the trace of the Hessian.
 
-    python -m benchmarks.laplacian              a table
-    python -m benchmarks.laplacian 256          of networks of this width alone
+    python -m benchmarks.laplacian [--smoke]
 
 A network of four layers in 64 dimensions, for one point and for a batch of 256 points (by `vmap`), all
-jitted. Medians of interleaved calls; the results are compared first.
+jitted. Medians of interleaved calls; the results are compared first. Results go to benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import pullback as pb
 import pullback.numpy as jnp
-from pullback.derivatives.laplacians import laplacian
+from benchmarks.compiled import insert
+from benchmarks.elimination import table
+from pullback.derivatives import laplacian
+
+HERE = Path(__file__).parent
+BEGIN, END = "## Laplacian of a network\n", "<!-- end of Laplacian -->\n"
 
 DIMENSIONS, LAYERS = 64, 4
 WIDTHS, BATCHES = (64, 256), (1, 256)
@@ -77,9 +82,12 @@ def medians(functions: list[Callable[[Any], Any]], x: Any, rounds: int) -> list[
     return [statistics.median(t) for t in zip(*times)]
 
 
-def main(widths: tuple[int, ...]) -> None:
-    print(f"{'width':>6} {'points':>7}", *[f"{name:>20}" for name in METHODS], "   times as fast")
-    for width in widths:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="run everything once, write nothing")
+    smoke = parser.parse_args().smoke
+    rows = []
+    for width in WIDTHS:
         f = network(width)
         for batch in BATCHES:
             x = jnp.asarray(np.random.default_rng(1).normal(size=(batch, DIMENSIONS)), jnp.float32)
@@ -88,10 +96,22 @@ def main(widths: tuple[int, ...]) -> None:
             expected, *others = [np.asarray(g(x)) for g in compiled]
             for found in others:
                 np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
-            found = medians(compiled, x, 200 if batch == 1 else 9)
-            row = [f"{t * 1e3:17.3f} ms" for t in found]
-            print(f"{width:6} {batch:7}", *row, *[f"{t / found[0]:8.2f}x" for t in found[1:]], flush=True)
+            t = medians(compiled, x, 1 if smoke else 400 if batch == 1 else 41)
+            rows.append(
+                [
+                    f"{width} wide, {batch} point{'s' * (batch > 1)}",
+                    *[f"{s * 1e3:.3f}" for s in t],
+                    f"{t[1] / t[0]:.2f}×",
+                ]
+            )
+            print(*rows[-1], flush=True)
+    if not smoke:
+        text = (
+            "Four layers in 64 dimensions, jitted; milliseconds, medians of interleaved calls, results compared. Target: at least 2× "
+            "the trace of the Hessian (forward over reverse).\n\n" + table(["network", *METHODS, "times as fast"], rows)
+        )
+        insert(f"{BEGIN}\n{text}\n{END}", HERE / "RESULTS.md", BEGIN, END)
 
 
 if __name__ == "__main__":
-    main(tuple(map(int, sys.argv[1:])) or WIDTHS)
+    main()

@@ -1,4 +1,4 @@
-"""Sparse Jacobians and Hessians beside asdex (for JAX), CasADi and dense derivatives: `python -m benchmarks.sparse [--small] [--only TEXT]`.
+"""Sparse Jacobians and Hessians beside asdex (for JAX), CasADi and dense derivatives: `python -m benchmarks.sparse [--smoke] [--only TEXT]`.
 
 All run in this process and take turns; a time counts only if the matrices are equal. Planning is finding the pattern and colouring it;
 evaluation is that of a compiled function (for CasADi its virtual machine) into the values at the pattern's entries. Results go to the
@@ -276,7 +276,7 @@ def report(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help="few unknowns, once; write nothing")
+    parser.add_argument("--smoke", action="store_true", help="few unknowns, once; write nothing")
     parser.add_argument("--rounds", type=float, default=3.0, help="seconds for each problem's evaluations")
     parser.add_argument("--only", default="", help="problems whose name contains this")
     options = parser.parse_args()
@@ -285,9 +285,9 @@ def main() -> None:
     rows = []
     for problem in PROBLEMS:
         if options.only in problem.name:
-            rows.append(compare(problem, systems, 0.1 if options.small else options.rounds, options.small))
+            rows.append(compare(problem, systems, 0.1 if options.smoke else options.rounds, options.smoke))
             print(show(rows[-1]), flush=True)
-    if not options.small and not options.only:
+    if not options.smoke and not options.only:
         (HERE / "sparse.json").write_text(json.dumps(rows, indent=1))
         insert(report(rows), HERE / "RESULTS.md", BEGIN, END)
 

@@ -1,9 +1,8 @@
 """Taylor mode of a perceptron, beside nested `jvp`s: the directional derivative of order 8.
 
-    python -m benchmarks.taylor                 a table
-    python -m benchmarks.taylor 2 4 6 8 10      of these orders
+    python -m benchmarks.taylor [--smoke] [--orders 2 4 8]
 
-Medians of interleaved calls, in eager code and jitted; the results are compared first. The first jitted call (tracing and
+Results go to benchmarks/RESULTS.md. Medians of interleaved calls, in eager code and jitted; the results are compared first. The first jitted call (tracing and
 compiling, without the cache on disk) is timed once. Nested `jvp`s apply the rules 2ᵏ times for order k. Eager code does all
 of that; a compiler finds that most of it is the same, because all directions are equal, and leaves a number of products
 that grows like k³.
@@ -11,17 +10,23 @@ that grows like k³.
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import pullback as pb
 import pullback.numpy as jnp
+from benchmarks.compiled import insert
+from benchmarks.elimination import table
 from pullback.derivatives import directional_derivatives
+
+HERE = Path(__file__).parent
+BEGIN, END = "## Taylor mode\n", "<!-- end of Taylor mode -->\n"
 
 #: Sizes of layers, and points.
 NETWORKS = {
@@ -66,26 +71,38 @@ def medians(functions: list[Callable[..., Any]], args: tuple[Any, ...], rounds: 
     return [statistics.median(t) for t in zip(*times)]
 
 
-def main(orders: list[int]) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="run everything once, in low order, write nothing")
+    parser.add_argument("--orders", type=int, nargs="+", default=[8])
+    options = parser.parse_args()
     pb.config.update("enable_compilation_cache", False)
     pb.jit(jnp.sin)(1.0)  # loads the compiler
-    columns = ["eager jet", "nested", "times", "jitted jet", "nested", "times", "first jet", "nested", "times"]
-    print(f"{'network':>26} {'order':>5}", *[f"{c:>10}" for c in columns], "   (milliseconds)")
+    rows = []
     for name, (sizes, points) in NETWORKS.items():
         f = perceptron(sizes)
         rng = np.random.default_rng(1)
         x, v = (jnp.asarray(rng.normal(size=(points, sizes[0])), jnp.float32) for _ in range(2))
-        for order in orders:
+        for order in [3] if options.smoke else options.orders:
             eager = [by_jet(f, order), by_nested_jvps(f, order)]
             jitted = [pb.jit(g) for g in eager]
             first = [seconds(g, x, v) for g in jitted]
             results = [np.asarray(g(x, v)) for g in (*jitted, *eager)]
             for other in results[1:]:
                 np.testing.assert_allclose(other, results[0], rtol=1e-3, atol=1e-3 * np.abs(results[0]).max())
-            pairs = [medians(eager, (x, v), 5), medians(jitted, (x, v), 200), first]
-            cells = [f"{c:10.3f}" for a, b in pairs for c in (a * 1e3, b * 1e3, b / a)]
-            print(f"{name:>26} {order:5}", *cells)
+            rounds = (1, 1) if options.smoke else (7, 400)
+            pairs = [medians(eager, (x, v), rounds[0]), medians(jitted, (x, v), rounds[1]), first]
+            cells = [f"{a * 1e3:.3f} / {b * 1e3:.3f} ({b / a:.1f}×)" for a, b in pairs]
+            rows.append([f"{name}, order {order}", *cells])
+            print(*rows[-1], flush=True)
+    if not options.smoke:
+        text = (
+            "A perceptron's directional derivative, by `jet` / by nested `jvp`s; milliseconds, medians of interleaved calls, results "
+            "compared. Target: at least 10×. (All directions are equal, so that a compiler removes most of what nested `jvp`s repeat.)\n\n"
+            + table(["network", "eager", "jitted", "first jitted call"], rows)
+        )
+        insert(f"{BEGIN}\n{text}\n{END}", HERE / "RESULTS.md", BEGIN, END)
 
 
 if __name__ == "__main__":
-    main([int(a) for a in sys.argv[1:]] or [8])
+    main()
