@@ -2,10 +2,10 @@
 
     python -m benchmarks.taylor [--smoke] [--orders 2 4 8]
 
-Results go to benchmarks/RESULTS.md. Medians of interleaved calls, in eager code and jitted; the results are compared first. The first jitted call (tracing and
-compiling, without the cache on disk) is timed once. Nested `jvp`s apply the rules 2ᵏ times for order k. Eager code does all
-of that; a compiler finds that most of it is the same, because all directions are equal, and leaves a number of products
-that grows like k³.
+Results go to benchmarks/RESULTS.md. Medians of interleaved calls, in eager code and jitted; the results are compared first.
+The first jitted call (tracing and compiling, without the cache on disk) is timed once. Nested `jvp`s apply the rules 2ᵏ times
+for order k. Eager code does all of that; a compiler finds that most of it is the same, because all directions are equal, and
+leaves a number of products that grows like k³.
 """
 
 from __future__ import annotations
