@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SECTIONS: dict[str, list[str]] = {
     "Derivatives and transformations": [
         "pullback",
+        "pullback.derivatives",
         "pullback.custom_derivatives",
         "pullback.custom_batching",
         "pullback.ad_checkpoint",
@@ -114,6 +115,7 @@ SECTIONS: dict[str, list[str]] = {
         "pullback.experimental",
         "pullback.experimental.sparse",
         "pullback.experimental.ode",
+        "pullback.experimental.jet",
         "pullback.experimental.buffer_callback",
         "pullback.experimental.layout",
         "pullback.experimental.multihost_utils",
