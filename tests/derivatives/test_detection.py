@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -338,3 +340,12 @@ def test_errors() -> None:
         sparsity(jnp.cumsum, jnp.ones(100_000))
     with pytest.raises(TooDenseError, match="places"):
         sparsity(lambda x: x[:, None] * jnp.sum(x), jnp.ones(30_000))
+
+
+def test_rules_are_there_in_a_process_of_its_own() -> None:
+    program = """
+import pullback as pb, pullback.numpy as jnp
+print(pb.sparsity(jnp.diff, jnp.ones(5)).nnz, pb.taylor_coefficients(jnp.exp, 0.0, 1.0, 2)[2], float(pb.laplacian(lambda x: x @ x)(jnp.ones(2))))
+"""
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert out.split() == ["8", "0.5", "4.0"]

@@ -376,3 +376,9 @@ def test_bad_input() -> None:
         pb.vmap(pb.grad(lambda x: differentiable_callback(np.sin, x, x, jvp=lambda xs, ts: ts[0], vmap_method=None)))(
             jnp.ones(2)
         )
+
+
+def test_a_pullback_that_gives_no_tuple_is_named() -> None:
+    f = jvp_from_vjp(jnp.sin, lambda primals, ct: ct)
+    with pytest.raises(TypeError, match="jvp_from_vjp.*a tuple with a cotangent for each of the 1 arguments"):
+        pb.grad(f)(1.0)

@@ -692,3 +692,11 @@ def test_nan_and_empty() -> None:
     g = pb.grad(lambda m: m.nodes.sum())(mesh)
     assert g.nodes.shape == (0,) and g.edges is None
     assert pb.vmap(pb.grad(lambda r: r.matrix.sum()))(Rotation(jnp.zeros((0, 3, 3)))).shape == (0, 3)
+
+
+def test_gradients_of_sparse_matrices_say_what_they_are() -> None:
+    m = sparse.BCOO.fromdense(jnp.eye(2))
+    g = pb.grad(lambda m: (m @ jnp.ones(2)).sum())(m)
+    with pytest.raises(TypeError, match=r"derivative in the elements of a BCOO.*BCOO\(\(g.data, m.indices\)"):
+        g.todense()
+    assert sparse.BCOO((g.data, m.indices), shape=m.shape).todense().tolist() == np.eye(2).tolist()

@@ -23,7 +23,7 @@ import numpy as np
 from pullback.control.linear_calls import linear_call
 from pullback.core import dtypes
 from pullback.core.array import as_array
-from pullback.core.errors import user_api, user_line
+from pullback.core.errors import see, user_api, user_line
 from pullback.core.linear import zeros
 from pullback.core.tree import arrays_of, tree_flatten, tree_leaves, tree_map
 from pullback.core.types import ShapedArray
@@ -171,6 +171,11 @@ def jvp_from_vjp(fun: Callable[..., Any], vjp: Callable[[Any, Any], Any] | None 
 
     def rule(primals: Any, ct: Any) -> Any:
         found = pull_back(fun, *primals)[1](ct) if vjp is None else vjp(tuple(primals), ct)
+        if not isinstance(found, (tuple, list)) or len(found) != len(primals):
+            raise TypeError(
+                f"jvp_from_vjp: vjp(primals, ct) must give a tuple with a cotangent for each of the {len(primals)} arguments, got "
+                f"{found!r:.100}, at {user_line()}{see('custom-rules')}"
+            )
         return tree_map(lambda c: None if _is_float0(c) else c, found)
 
     function = custom_vjp(fun)

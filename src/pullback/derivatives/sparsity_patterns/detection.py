@@ -118,7 +118,7 @@ def sparsity(fun: Function, *args: Tree, argnums: Argnums = 0, local: bool = Fal
     without what is multiplied by zero here. Patterns are never too small; they are too large where
     terms cancel, or where the program does not say what is zero. `argnums` as in `jacobian`. Trees of
     arguments and results give trees of patterns, as `jacobian` gives trees of blocks. Raises TypeError
-    for arguments that are no floating-point arrays, and ValueError for patterns of more than 2²⁸ places.
+    for arguments that are no floating-point arrays, and ValueError for patterns of more than 2²⁶ places.
 
     The pattern is propagated through the derivative's program (compare Walther 2008, "Computing sparse Hessians
     with automatic differentiation"; Hill and Dalle 2025, "Sparser, better, faster, stronger").

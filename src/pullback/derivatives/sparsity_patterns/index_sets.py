@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     #: A `scipy.sparse.csr_array` of booleans, whose explicit elements are all true.
     Matrix = Any
 
-#: How many indices sets may hold together: 1 GiB of them.
-LIMIT = 1 << 28
+#: How many indices sets may hold together: 256 MiB of them, and several times that while sets are united.
+LIMIT = 1 << 26
 
 
 class TooDenseError(ValueError):

@@ -306,7 +306,13 @@ def bcoo_todense(mat: BCOO) -> Array:
     >>> bcoo_todense(m)
     Array([5., 0., 0., 3.], dtype=float32)
     """
-    return _todense(*full_batch(bcoo(mat, "bcoo_todense")), shape=mat.shape)
+    mat = bcoo(mat, "bcoo_todense")
+    if mat.indices.dtype == dtypes.float0:
+        raise TypeError(
+            f"bcoo_todense: this is a derivative in the elements of a BCOO, at {user_line()}. Its positions, which have no derivative, are "
+            "those of the matrix m that it is the derivative in: BCOO((g.data, m.indices), shape=m.shape)"
+        )
+    return _todense(*full_batch(mat), shape=mat.shape)
 
 
 def _todense(data: Any, indices: Any, *, shape: Shape) -> Any:
