@@ -276,3 +276,12 @@ def test_bad_input() -> None:
     ):
         with pytest.raises(error, match=message):
             wrong()
+
+
+def test_integers_in_the_output_of_a_model_are_constants() -> None:
+    model = lambda w: {"y": w**2, "label": jnp.arange(3)}
+    loss = lambda out: jnp.sum(out["y"] ** 2 * out["label"])
+    w = jnp.array([1.0, 2.0, 3.0])
+    expected = np.diag(2 * w) @ np.diag(2.0 * np.arange(3)) @ np.diag(2 * w)
+    np.testing.assert_allclose(gauss_newton_map(model, loss, w).to_matrix(), expected)
+    np.testing.assert_allclose(gauss_newton_product(model, loss, w, w), expected @ np.asarray(w))

@@ -245,3 +245,12 @@ def test_bad_input() -> None:
     ):  # fmt: skip
         with pytest.raises(error, match=message):
             wrong()
+
+
+def test_maps_that_are_linear_over_the_reals_alone_have_no_trace() -> None:
+    z = jnp.ones(2) + 0j
+    for f in (jnp.conj, lambda z: z.real + 0j):
+        with pytest.raises(TypeError, match="linear over the complex numbers"):
+            jacobian_trace(f, z)
+        with pytest.raises(TypeError, match="linear over the complex numbers"):
+            divergence(f)(z)

@@ -407,3 +407,37 @@ def test_sparse_matrices() -> None:
         sparse = J.to_sparse(format=format)
         assert sparse.format == format and sparse.nnz == 198
         close(sparse.toarray(), J.to_matrix())
+
+
+def test_several_maps_in_one_are_not_applied_as_if_they_were_one() -> None:
+    maps = pb.vmap(lambda x: pb.linearize(jnp.sin, x)[1])(jnp.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]))
+    ones = jnp.ones(3)
+    for use in (
+        lambda m: m(ones), lambda m: m.T(ones), lambda m: m @ ones, lambda m: (m + m)(ones), lambda m: m.to_matrix(),
+        lambda m: m.to_sparse(),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="several maps in one.*under vmap"):
+            use(maps)
+    assert repr(maps) == "several LinearMap((float32[3]) → (float32[3])) in one" and repr(2 * maps).startswith(
+        "several"
+    )
+    expected = np.cos([[0.0] * 3, [1.0] * 3])
+    np.testing.assert_allclose(pb.vmap(lambda m, x: m(x))(maps, jnp.ones((2, 3))), expected, rtol=1e-6)
+    np.testing.assert_allclose(pb.lax.scan(lambda c, m: (c, m(c)), ones, maps)[1], expected, rtol=1e-6)
+    np.testing.assert_allclose(pb.tree.map(lambda r: r[1], maps)(ones), expected[1], rtol=1e-6)
+    twice = pb.vmap(lambda m: pb.vmap(lambda s: s * m)(jnp.ones(2)))(maps)
+    with pytest.raises(ValueError, match="several maps"):
+        twice(ones)
+
+
+def test_complex_maps_have_a_matrix_while_others_are_traced() -> None:
+    z = jnp.ones(2) + 0j
+    for f in (jnp.fft.fft, lambda z: 2j * z):
+        matrix = lambda z: pb.linearize(f, z)[1].to_matrix()
+        np.testing.assert_allclose(pb.jit(matrix)(z), matrix(z))
+    conjugated = pb.linearize(jnp.conj, z)[1]
+    for use in (lambda: conjugated.to_sparse(), lambda: pb.jit(lambda z: pb.linearize(jnp.conj, z)[1].to_matrix())(z)):
+        with pytest.raises(TypeError, match="linear over the complex numbers"):
+            use()
+    with pytest.raises(TypeError, match="these are traced"):
+        pb.jit(lambda x: pb.linearize(jnp.sin, x)[1].to_sparse().shape)(jnp.ones(2))

@@ -14,7 +14,7 @@ import pullback.numpy as jnp
 from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.errors import user_api, user_line
-from pullback.core.tree import tree_leaves, tree_map
+from pullback.core.tree import tree_flatten, tree_leaves, tree_map
 from pullback.nn import logsumexp
 from pullback.transforms.derivatives import canonical_argnums as index_of
 from pullback.transforms.derivatives import check_callable, grad, of_arguments
@@ -24,7 +24,7 @@ from pullback.transforms.map_algebra import Product, Symmetric
 from pullback.transforms.spaces import flatten, has_points
 
 if TYPE_CHECKING:
-    from pullback.core.names import Function, Tree
+    from pullback.core.names import Function, Tree, Value
 
     Argnums = int | Sequence[int]
 
@@ -88,7 +88,7 @@ def gauss_newton_map(model: Function, loss: Function, params: Tree) -> LinearMap
 
     It is the Hessian but for the model's second derivatives, and positive semidefinite if the loss is
     convex. Model and gradient of the loss are linearized once. `loss` takes what `model` gives, any tree
-    of arrays, and gives a real scalar. Raises TypeError for other losses.
+    of arrays (those of integers are constants), and gives a real scalar. Raises TypeError for other losses.
 
     Source: N. Schraudolph, "Fast curvature matrix-vector products for second-order gradient descent",
     Neural Computation 14 (2002).
@@ -102,8 +102,24 @@ def gauss_newton_map(model: Function, loss: Function, params: Tree) -> LinearMap
     """
     check_callable(model)
     check_callable(loss)
-    y, J = linearize(model, params)
-    return sandwich(J, hessian_map(loss, y))
+    tree: Any = None
+    discrete: list[bool] = []
+
+    def floats(params: Tree) -> tuple[list[Value], list[Value]]:
+        nonlocal tree
+        leaves, tree = tree_flatten(model(params))
+        outs = [as_array(x) for x in leaves]
+        discrete[:] = [not dtypes.is_inexact(x.dtype) for x in outs]
+        return [x for x, d in zip(outs, discrete) if not d], [x for x, d in zip(outs, discrete) if d]
+
+    # What is discrete in the output (labels, counts) is constant.
+    y, J, others = linearize(floats, params, has_aux=True)
+
+    def of_floats(y: list[Value]) -> Value:
+        given, rest = iter(y), iter(others)
+        return loss(tree.unflatten([next(rest) if d else next(given) for d in discrete]))
+
+    return sandwich(J, hessian_map(of_floats, y))
 
 
 #: The log-partition functions of exponential families, whose Hessians in the natural parameters are the

@@ -41,6 +41,7 @@ from pullback.transforms.derivatives import grad
 from pullback.transforms.jit import jit
 from pullback.transforms.linear_maps import LinearMap
 from pullback.transforms.linearize import linearize
+from pullback.transforms.map_matrices import check_linear
 from pullback.transforms.vmap import vmap
 
 if TYPE_CHECKING:
@@ -789,6 +790,11 @@ _KINDS: dict[str, Any] = {"jacobian_plan": JacobianPlan, "hessian_plan": Hessian
 
 def sparse_matrix_of_map(m: LinearMap, format: str = "csr") -> Any:
     """The matrix of a linear map as a `scipy.sparse` array (see `LinearMap.to_sparse`)."""
+    check_linear(m, "to_sparse")
+    if any([isinstance(x, Tracer) for x in tree_flatten(m)[0]]):
+        raise TypeError(
+            f"to_sparse makes a SciPy matrix of a map whose residuals are known, but these are traced, at {user_line()}"
+        )
     types, tree = tree_flatten(m.in_type, is_leaf=lambda x: isinstance(x, ShapedArray))
     point = tree.unflatten([np.zeros(t.shape, t.dtype) for t in types])
     plan = jacobian_plan(lambda args: m(*args), point, holomorphic=any([dtypes.is_complex(t.dtype) for t in types]))

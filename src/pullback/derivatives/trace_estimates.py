@@ -30,7 +30,7 @@ from pullback.lax.linalg import triangular_solve
 from pullback.transforms.derivatives import canonical_argnums as index_of
 from pullback.transforms.derivatives import check_callable, named_after, of_arguments
 from pullback.transforms.linear_maps import LinearMap
-from pullback.transforms.map_matrices import on_arrays
+from pullback.transforms.map_matrices import check_linear, on_arrays
 from pullback.transforms.map_spaces import Coordinates, space
 from pullback.transforms.vmap import vmap
 
@@ -107,6 +107,7 @@ def _check_square(m: LinearMap) -> None:
         raise ValueError(
             f"only linear maps of one space to itself have a trace; input and output are {m.in_type} and {m.out_type}, at {user_line()}"
         )
+    check_linear(m, "trace")
 
 
 def _exact(m: LinearMap, batch_size: int | None) -> Value:

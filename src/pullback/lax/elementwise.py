@@ -419,11 +419,13 @@ def _pow_y(x: Any, y: Any, out: Any) -> Any:
     return mul_p.bind(log_p.bind(safe), out)
 
 
-def _chosen(x: Any, y: Any, out: Any) -> Any:
-    # 1 where x alone is the extremum, 1/2 at ties, 0 elsewhere.
-    wins = select(eq_p.bind(x, out), like(1, x), like(0, x))
-    ties = select(eq_p.bind(y, out), like(0.5, x), like(1, x))
-    return mul_p.bind(wins, ties)
+def _share(wins: Any, ties: Any, x: Any) -> Any:
+    """The partial of an extremum: 1 where an operand wins, 1/2 where it ties, 0 elsewhere.
+
+    Operands are compared with each other, not with the extremum: a compiled program may compute an operand
+    again, with other roundings, and it is then not equal to what it was.
+    """
+    return select(wins, like(1, x), select(ties, like(0.5, x), like(0, x)))
 
 
 def _indicator(condition: Any, x: Any) -> Any:
@@ -515,9 +517,13 @@ div_p    = Elementwise("div",    NUMERIC, in_eight_bits(_div, 2), direct(lambda 
                        direct(lambda x, y, out: neg_p.on(div_p.on(out, y))), linear=lambda active: not active[1], hlo="divide", cost=4)
 rem_p    = Elementwise("rem",    REAL,    in_eight_bits(_rem, 2), ONE, lambda x, y, out: neg_p.bind(trunc_quotient(x, y)), hlo="remainder", cost=8)
 pow_p    = Pow("pow",            NUMERIC, in_eight_bits(_pow), _pow_x, _pow_y, hlo="power", cost=20)
-max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum, 2), _chosen, lambda x, y, out: _chosen(y, x, out),
+max_p    = Elementwise("max",    ANY, in_eight_bits(np.maximum, 2),
+                       lambda x, y, out: _share(gt_p.bind(x, y), eq_p.bind(x, y), x),
+                       lambda x, y, out: _share(gt_p.bind(y, x), eq_p.bind(x, y), y),
                        hlo=lambda emit, x, y: emit("maximum", x, y), makes_nan=False)
-min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum, 2), _chosen, lambda x, y, out: _chosen(y, x, out),
+min_p    = Elementwise("min",    ANY, in_eight_bits(np.minimum, 2),
+                       lambda x, y, out: _share(lt_p.bind(x, y), eq_p.bind(x, y), x),
+                       lambda x, y, out: _share(lt_p.bind(y, x), eq_p.bind(x, y), y),
                        hlo=lambda emit, x, y: emit("minimum", x, y), makes_nan=False)
 atan2_p  = Elementwise("atan2",  INEXACT, _atan2,
                        lambda x, y, out: div_p.bind(y, add_p.bind(mul_p.bind(x, x), mul_p.bind(y, y))),

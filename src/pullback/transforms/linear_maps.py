@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pullback.core import dtypes
 from pullback.core.array import Array
-from pullback.core.errors import filter_traceback
+from pullback.core.errors import filter_traceback, user_line
 from pullback.core.linear import Cotangents, Input, Node, push_nodes, reachable
 from pullback.core.tree import (
     keystr,
@@ -21,7 +21,7 @@ from pullback.core.tree import (
     tree_flatten_with_path,
     tree_unflatten,
 )
-from pullback.core.types import ShapedArray
+from pullback.core.types import Shape, ShapedArray
 from pullback.transforms.jvp import as_weak_as
 from pullback.transforms.map_algebra import LinearMap
 from pullback.transforms.map_spaces import checked, zero_of
@@ -38,7 +38,9 @@ class RecordedMap(LinearMap):
     Example: `linearize(jnp.sin, 0.0)[1]`.
     """
 
-    __slots__ = ("_order", "_inputs", "_outputs", "_in_tree", "_out_tree", "_out_types", "_transposed", "_what")
+    __slots__ = (
+        "_order", "_inputs", "_outputs", "_in_tree", "_out_tree", "_out_types", "_transposed", "_what", "_shapes",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -56,6 +58,8 @@ class RecordedMap(LinearMap):
         self._in_tree, self._out_tree, self._out_types = in_tree, out_tree, out_types
         self._transposed, self._what = transposed, what
         self._order: list[Node] | None = None
+        # Of a map that came through a boundary as a tree: the shapes that its residuals had.
+        self._shapes: tuple[Shape | None, ...] | None = None
 
     @property
     def nodes(self) -> list[Node]:
@@ -66,8 +70,32 @@ class RecordedMap(LinearMap):
 
     # ---- application -----------------------------------------------------------------------------
 
+    def residual_shapes(self) -> tuple[Shape | None, ...]:
+        """The shapes of the residuals, node by node.
+
+        >>> import pullback as pb
+        >>> pb.linearize(lambda x: x * x, pb.numpy.ones(3))[1].residual_shapes()
+        ((3,), (3,))
+        """
+        return tuple([getattr(r, "shape", None) for node in self.nodes for r in node.residuals()])
+
+    @property
+    def is_stacked(self) -> bool:
+        """Whether residuals have other shapes than they were recorded with: they are those of several maps.
+
+        >>> import pullback as pb
+        >>> pb.vmap(lambda x: pb.linearize(pb.numpy.sin, x)[1])(pb.numpy.ones(3)).is_stacked
+        True
+        """
+        return self._shapes is not None and self._shapes != self.residual_shapes()
+
     def __call__(self, *args: Tree) -> Tree:
         try:
+            if self._shapes is not None and self.is_stacked:
+                raise ValueError(
+                    f"{self._what}: these are several maps in one, as vmap and loops give them, at {user_line()}. Apply them under vmap, "
+                    "vmap(lambda m, x: m(x))(maps, xs), or take one out: tree.map(lambda r: r[0], maps)"
+                )
             return self._pull(*args) if self._transposed else self._push(*args)
         except Exception as error:
             filter_traceback(error)
@@ -133,9 +161,11 @@ class RecordedMap(LinearMap):
 
     @property
     def T(self) -> RecordedMap:
-        return RecordedMap(
+        found = RecordedMap(
             self._inputs, self._outputs, self._in_tree, self._out_tree, self._out_types, not self._transposed, self._what
         )  # fmt: skip
+        found._shapes = self._shapes
+        return found
 
     @property
     def in_type(self) -> TypeTree:
@@ -162,7 +192,7 @@ class _Structure:
     Example: two linearizations of one function at two points have equal ones.
     """
 
-    __slots__ = ("map", "counts", "key")
+    __slots__ = ("map", "counts", "key", "shapes")
 
     def __init__(self, m: RecordedMap) -> None:
         self.map = m
@@ -172,6 +202,7 @@ class _Structure:
         for node in nodes:
             numbering.setdefault(node.id, len(numbering))
         self.counts = [len(n.residuals()) for n in nodes]
+        self.shapes = m.residual_shapes() if m._shapes is None else m._shapes
         self.key = (
             tuple(n.structure(numbering) for n in nodes),
             tuple(numbering[x.id] if isinstance(x, Node) else x for x in m._inputs),
@@ -200,11 +231,13 @@ def _unflatten_map(structure: Auxiliary, leaves: Value) -> RecordedMap:
         residuals = [next(rest) for _ in range(count)]
         if node.id not in built:
             built[node.id] = node.rebuild(residuals, built)
-    return RecordedMap(
+    found = RecordedMap(
         [built[x.id] if isinstance(x, Node) else x for x in m._inputs],
         [None if n is None else built[n.id] for n in m._outputs],
         m._in_tree, m._out_tree, m._out_types, m._transposed, m._what,
     )  # fmt: skip
+    found._shapes = structure.shapes
+    return found
 
 
 register_pytree_node(RecordedMap, _flatten_map, _unflatten_map)

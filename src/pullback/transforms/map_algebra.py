@@ -278,9 +278,21 @@ class LinearMap:
         # Sparse matrices are what stands far above this module.
         return import_module("pullback.derivatives.plans").sparse_matrix_of_map(self, format)
 
+    @property
+    def is_stacked(self) -> bool:
+        """Whether these are several maps in one, as `vmap` and loops give them.
+
+        >>> import pullback as pb
+        >>> pb.linearize(pb.numpy.sin, 1.0)[1].is_stacked
+        False
+        """
+        parts = tree_leaves(self, is_leaf=lambda x: x is not self and isinstance(x, LinearMap))
+        return any([x.is_stacked for x in parts if isinstance(x, LinearMap)])
+
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(str, types_in(t))) for t in (self.in_type, self.out_type))
-        return f"LinearMap(({inputs}) → ({outputs}))\n{self.program()}"
+        head = f"LinearMap(({inputs}) → ({outputs}))"
+        return f"several {head} in one" if self.is_stacked else f"{head}\n{self.program()}"
 
     def _repr_html_(self) -> str:
         """The spaces, where the matrix is not zero if it is of a size to be made, and the program."""
@@ -288,6 +300,8 @@ class LinearMap:
 
         from pullback.core.html import pattern_svg
 
+        if self.is_stacked:
+            return f"<div><code>{escape(repr(self))}</code></div>"
         rows, columns = self.shape
         is_small = 0 < rows * columns <= 1 << 18 and len({t.dtype for t in self._types()}) == 1
         plot = f"<div>{pattern_svg(np.asarray(columns_of(self)))}</div>" if is_small else ""
