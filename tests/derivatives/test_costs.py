@@ -10,8 +10,7 @@ import pytest
 import pullback as pb
 import pullback.numpy as jnp
 from pullback import lax
-from pullback.derivatives import derivative_cost
-from pullback.derivatives.costs import choose_mode
+from pullback.derivatives import Rotation, choose_mode, derivative_cost
 from pullback.explaining.operations import account
 
 
@@ -172,3 +171,21 @@ def test_bad_input() -> None:
         derivative_cost(lambda x: x, ones(2), argnums=1)
     with pytest.raises(ValueError, match="order must be one of"):
         derivative_cost(lambda x: jnp.sin(x), ones(2), orders=["best"])
+
+
+def test_points_take_the_modes_that_know_them() -> None:
+    r = Rotation.exp(jnp.array([0.1, 0.2, 0.3]))
+    v = jnp.ones(3)
+    np.testing.assert_allclose(pb.jacobian(lambda r: r @ v, mode="auto")(r), pb.jacrev(lambda r: r @ v)(r))
+    assert pb.jacobian(Rotation.exp, mode="auto")(jnp.ones(3)).shape == (3, 3)
+    for options in ({"mode": "sparse"}, {"sparse": "auto"}):
+        with pytest.raises(TypeError, match="tangent space of its own"):
+            pb.jacobian(lambda r: r @ v, **options)(r)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="tangent space of its own"):
+        pb.sparsity(lambda r: r @ v, r)
+
+
+def test_dense_jacobians_have_no_sparse_way() -> None:
+    assert choose_mode(lambda x: jnp.sin(x) * jnp.cumsum(x), jnp.ones(20_000)) == "reverse"
+    cost = derivative_cost(jnp.cumsum, jnp.ones(3000), orders=["markowitz"])
+    assert "sparse" not in repr(cost)

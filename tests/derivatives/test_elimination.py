@@ -771,3 +771,28 @@ def test_that_nothing_warns() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pb.jit(eliminated(cubic, "search"))(normal(3))
+
+
+def test_functions_are_called_again_as_they_were() -> None:
+    def repeated(wrap: Any) -> Any:
+        def g(x: Any) -> Any:
+            for k in (2.0, 3.0):
+                w = x * k
+                x = wrap(lambda q: jnp.sin(q) * k + w)(x)
+            return x
+
+        return g
+
+    x = jnp.array([0.3, 0.7])
+    plain = repeated(lambda f: f)
+    expected = pb.jvp(plain, (x,), (jnp.ones(2),))
+    gradient = pb.grad(lambda x: plain(x).sum())(x)
+    for wrap in (pb.preaccumulate, pb.jvp_from_vjp, pb.vjp_from_jvp):
+        g = repeated(wrap)
+        for found in (
+            pb.jvp(pb.jit(g), (x,), (jnp.ones(2),)),
+            pb.jit(lambda x, g=g: pb.jvp(g, (x,), (jnp.ones(2),)))(x),
+        ):
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+        for total in (pb.jit(g), pb.checkpoint(g), g):
+            np.testing.assert_allclose(pb.grad(lambda x, t=total: t(x).sum())(x), gradient, rtol=1e-5)

@@ -13,6 +13,7 @@ tangents of all inputs together, as `vmap` computes them, and the Jacobian.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from math import prod
@@ -28,17 +29,22 @@ from pullback.core.jaxpr import ClosedJaxpr, run
 from pullback.core.staging import close, stage_flat
 from pullback.core.tree import arrays_of, tree_flatten
 from pullback.core.types import typeof
+from pullback.derivatives.sparsity_patterns.index_sets import TooDenseError
 from pullback.explaining.drawing import human
 from pullback.explaining.memory import steps
 from pullback.explaining.operations import account
 from pullback.transforms.derivatives import Argnums, canonical_argnums, check_callable, grad, of_arguments
 from pullback.transforms.program import Linearization
+from pullback.transforms.spaces import SPACES, flatten, has_points
+from pullback.transforms.tracing import eval_shape
 
 if TYPE_CHECKING:
     from pullback.core.names import Argument, Function, Tree, Value
 
 #: Graphs of more vertices, and Jacobians of more elements, are not eliminated from.
 _MOST_VERTICES, _MOST_ELEMENTS = 2000, 1 << 24
+#: Places of a pattern from which on a colouring takes long, and is only made where at most a quarter of the matrix is.
+_MANY_PLACES = 1 << 20
 #: Fewer products are not worth a sparsity pattern.
 _FEW_PRODUCTS = 16
 #: What another way must save to be chosen instead of forward or reverse mode, whose programs are short.
@@ -228,6 +234,8 @@ def _programs(fun: Function, args: tuple[Tree, ...], argnums: Argnums, hessian: 
 def _plan(fun: Function, args: tuple[Tree, ...], argnums: Argnums, hessian: bool, holomorphic: bool) -> tuple[int, int]:
     """How many products with tangents and with cotangents a sparse plan has."""
     from pullback.derivatives.plans import hessian_plan, jacobian_plan
+    from pullback.derivatives.sparsity_patterns.detection import Blocks, pattern_of_blocks
+    from pullback.derivatives.sparsity_patterns.pattern import SparsityPattern
 
     def example(x: Any) -> Any:
         """An array in the place of a type, or of a traced value."""
@@ -237,9 +245,16 @@ def _plan(fun: Function, args: tuple[Tree, ...], argnums: Argnums, hessian: bool
         return np.zeros(t.shape, t.dtype)
 
     leaves, tree = tree_flatten(args)
-    plan = (hessian_plan if hessian else jacobian_plan)(
-        fun, *tree.unflatten(list(map(example, leaves))), argnums=argnums, holomorphic=holomorphic
-    )
+    examples: Any = tree.unflatten(list(map(example, leaves)))
+    pattern = None
+    if not hessian:
+        blocks = Blocks(fun, tuple(examples), argnums, "derivative_cost", holomorphic)
+        pattern = SparsityPattern(pattern_of_blocks(blocks, False))
+        m, n = pattern.shape
+        if pattern.nnz > _MANY_PLACES and 4 * pattern.nnz > m * n:  # each product gives at most max(m, n) of them
+            raise TooDenseError("products save nothing")
+    make: Any = hessian_plan if hessian else jacobian_plan
+    plan = make(fun, *examples, argnums=argnums, holomorphic=holomorphic, pattern=pattern)
     return (plan.num_products, 0) if hessian else (plan.num_forward, plan.num_reverse)
 
 
@@ -249,7 +264,8 @@ def _ways(
 ) -> list[Way]:  # fmt: skip
     ways = [found.forward(), found.reverse()]
     if plan is not None:
-        ways.append(found.by_products("sparse", *plan(), found.matrix))
+        with suppress(TooDenseError):  # then it is no way
+            ways.append(found.by_products("sparse", *plan(), found.matrix))
     if found.can_eliminate():
         ways += [found.elimination(o, search_seconds, holomorphic) for o in orders]
     return ways
@@ -317,6 +333,22 @@ def derivative_cost(
     )
 
 
+def _gives_arrays(fun: Function, args: tuple[Tree, ...]) -> bool:
+    """Whether there are no points (see `transforms.spaces`) among the results."""
+    if not SPACES:
+        return True
+    found = True
+
+    def look(*args: Tree) -> list[Value]:
+        nonlocal found
+        out = fun(*args)
+        found = not has_points(flatten(out)[0])
+        return tree_flatten(out)[0]
+
+    eval_shape(look, *args)
+    return found
+
+
 def choose_mode(fun: Function, *args: Tree, argnums: Argnums = 0, holomorphic: bool = False) -> str:
     """The mode that `jacobian(fun, mode="auto")` takes for arguments like these: "forward", "reverse", "sparse" or
     "elimination".
@@ -330,6 +362,9 @@ def choose_mode(fun: Function, *args: Tree, argnums: Argnums = 0, holomorphic: b
     ('reverse', 'elimination')
     """
     index = canonical_argnums(argnums)
+    of_chosen, chosen = of_arguments(fun, index, args, {})
+    if has_points(flatten(chosen)[0]) or not _gives_arrays(of_chosen, chosen):
+        return "reverse"  # which knows tangent spaces of classes
     found = _programs(fun, args, index, False)
     if len(found.out_types) < len(found.closed.out_avals):  # which `jacrev` refuses
         return "reverse"

@@ -62,7 +62,9 @@ def jacobian(
     if mode == "elimination":
         from pullback.derivatives.elimination import elimination_jacobian
 
-        return elimination_jacobian(fun, argnums, has_aux=has_aux, holomorphic=holomorphic, order=order or "markowitz")
+        return elimination_jacobian(
+            fun, argnums, has_aux=has_aux, holomorphic=holomorphic, order="markowitz" if order is None else order
+        )
     return _cheapest(fun, argnums, has_aux, holomorphic, allow_int)
 
 

@@ -16,6 +16,7 @@ transpose is found from its images of the basis, at the cost of one call for eac
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,10 @@ from pullback.core import dtypes
 from pullback.core.array import as_array
 from pullback.core.errors import see, user_api, user_line
 from pullback.core.linear import zeros
+from pullback.core.trace import EVAL, current
 from pullback.core.tree import arrays_of, tree_flatten, tree_leaves, tree_map
 from pullback.core.types import ShapedArray
+from pullback.derivatives.snapshots import snapshot
 from pullback.lax.callbacks import METHODS, flattened, linear_callback_p, pure_callback_p, transposed_by_basis
 from pullback.transforms.custom_jvp import custom_jvp
 from pullback.transforms.custom_rules import SymbolicZero
@@ -140,6 +143,22 @@ def _linear_in_second(rule: Callable[[Any, Any], Any]) -> Callable[[Any, Any], A
     return apply
 
 
+def _as_called(make: Callable[..., Any], fun: Callable[..., Any], rule: Any) -> Callable[..., Any]:
+    """`make(fun, rule)`, a function with a rule; where something is made of it, which may call both later, of what they
+    close over at the call."""
+    made = make(fun, rule)
+
+    @wraps(fun)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if current() is not EVAL:
+            now = snapshot(fun), snapshot(rule)
+            if now != (fun, rule):
+                return make(*now)(*args, **kwargs)
+        return made(*args, **kwargs)
+
+    return call
+
+
 def _check_callable(name: str, **functions: Any) -> None:
     for what, f in functions.items():
         if f is not None and not callable(f):
@@ -168,7 +187,10 @@ def jvp_from_vjp(fun: Callable[..., Any], vjp: Callable[[Any, Any], Any] | None 
     (Array(8., dtype=float32, weak_type=True), Array(12., dtype=float32, weak_type=True))
     """
     _check_callable("jvp_from_vjp", fun=fun, vjp=vjp)
+    return _as_called(_with_pullback, fun, vjp)
 
+
+def _with_pullback(fun: Callable[..., Any], vjp: Callable[[Any, Any], Any] | None) -> Callable[..., Any]:
     def rule(primals: Any, ct: Any) -> Any:
         found = pull_back(fun, *primals)[1](ct) if vjp is None else vjp(tuple(primals), ct)
         if not isinstance(found, (tuple, list)) or len(found) != len(primals):
@@ -203,7 +225,10 @@ def vjp_from_jvp(fun: Callable[..., Any], jvp: Callable[[Any, Any], Any] | None 
     (Array(8., dtype=float32, weak_type=True), Array(12., dtype=float32, weak_type=True))
     """
     _check_callable("vjp_from_jvp", fun=fun, jvp=jvp)
+    return _as_called(_with_pushforward, fun, jvp)
 
+
+def _with_pushforward(fun: Callable[..., Any], jvp: Callable[[Any, Any], Any] | None) -> Callable[..., Any]:
     def rule(primals: Any, tangents: Any) -> Any:
         if jvp is None:
             return push_forward(fun, tuple(primals), tuple(tangents))[1]

@@ -25,6 +25,7 @@ from pullback.derivatives.elimination.local import of_parts, parts_of, squeezed
 from pullback.derivatives.elimination.one_kernel import as_kernel
 from pullback.derivatives.elimination.orders import EliminationPlan, Plan, key_of, plan, shown
 from pullback.derivatives.elimination.values import Valued, as_block, assembled, multiply, typed
+from pullback.derivatives.snapshots import snapshot
 from pullback.lax.elementwise import complex_p, neg_p
 from pullback.transforms.custom_jvp import custom_jvp
 from pullback.transforms.custom_rules import SymbolicZero
@@ -333,7 +334,7 @@ def preaccumulate(
 
     def call(given: _Arguments, *xs: Value) -> Tree:
         args, kwargs = given.filled(xs)
-        return main(*args, **kwargs)
+        return given.function(*args, **kwargs)
 
     def rule(given: _Arguments, primals: Sequence[Value], tangents: Sequence[Value]) -> tuple[Tree, Tree]:
         active = [not isinstance(t, SymbolicZero) for t in tangents]
@@ -351,7 +352,8 @@ def preaccumulate(
         try:
             leaves, tree = tree_flatten((args, kwargs))
             dynamic = [hasattr(x, "dtype") or isinstance(x, (float, complex)) for x in leaves]
-            given = _Arguments(tree, tuple([None if d else x for x, d in zip(leaves, dynamic)]), tuple(dynamic))
+            static = tuple([None if d else x for x, d in zip(leaves, dynamic)])
+            given = _Arguments(snapshot(main) if is_staging() else main, tree, static, tuple(dynamic))
             return with_rule(given, *[x for x, d in zip(leaves, dynamic) if d])
         except Exception as error:
             filter_traceback(error)
@@ -361,15 +363,15 @@ def preaccumulate(
 
 
 class _Arguments:
-    """The arguments of a call but for its arrays and real numbers: what is part of the function.
+    """The function of a call, and its arguments but for arrays and real numbers: what is part of the function.
 
     Example: of f(x, 3): the 3, and that x comes before it.
     """
 
-    __slots__ = ("tree", "static", "dynamic")
+    __slots__ = ("function", "tree", "static", "dynamic")
 
-    def __init__(self, tree: PyTreeDef, static: tuple[Any, ...], dynamic: tuple[bool, ...]) -> None:
-        self.tree, self.static, self.dynamic = tree, static, dynamic
+    def __init__(self, function: Function, tree: PyTreeDef, static: tuple[Any, ...], dynamic: tuple[bool, ...]) -> None:
+        self.function, self.tree, self.static, self.dynamic = function, tree, static, dynamic
 
     def filled(self, xs: Sequence[Value]) -> Any:
         rest = iter(xs)

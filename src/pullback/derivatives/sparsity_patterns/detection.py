@@ -41,6 +41,7 @@ from pullback.derivatives.sparsity_patterns.propagation import Fact, detection_l
 from pullback.transforms.derivatives import of_arguments
 from pullback.transforms.jvp import jvp_flat
 from pullback.transforms.linearize import linearize
+from pullback.transforms.spaces import flatten, has_points
 
 if TYPE_CHECKING:
     from pullback.core.names import Function, Tree, Value
@@ -160,6 +161,11 @@ class Blocks:
             raise TypeError(f"{what} takes a function, got {fun!r:.100}, at {user_line()}")
         self._fun, self._what = fun, what
         _, chosen = of_arguments(fun, argnums, args, {})
+        if has_points(flatten(chosen)[0]):
+            raise TypeError(
+                f"{what} takes arrays; an argument has a tangent space of its own, at {user_line()}. Make the function one of the tangent, "
+                "t ↦ fun(retract(x, t)), or use jacfwd, jacrev or hessian"
+            )
         self._single = isinstance(argnums, int)
         self._positions = [i % len(args) for i in ((argnums,) if isinstance(argnums, int) else argnums)]
         leaves, self._in_tree = tree_flatten(chosen)
