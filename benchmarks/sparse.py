@@ -192,7 +192,8 @@ def compare(problem: Problem, systems: list[Any], seconds: float, small: bool) -
     for name, median in alternate(calls, seconds).items():
         which, _, what = name.partition(" ")
         row["systems"][which][what or "run"] = median
-    row["dense"] = dense(problem, systems, seconds)
+    # JAX's own dense derivatives of convolutions in float64 end the process now and then (jaxlib 0.10.2).
+    row["dense"] = {} if problem.name == "convolution" else dense(problem, systems, seconds)
     return row
 
 
@@ -234,14 +235,12 @@ def show(row: dict[str, Any]) -> str:
             f"its function's {s['base'] * 1e3:.3f} ms"
         )
     run = row["dense"]
-    parts.append(
-        "  dense     " + ", ".join(f"{k} {v * 1e3:.3f} ms" for k, v in run.items()) + f": {_dense_ratio(run):.0f}x"
-    )
+    parts.append("  dense     " + ", ".join(f"{k} {v * 1e3:.3f} ms" for k, v in run.items()) + f": {_dense_ratio(run)}")
     return "\n".join(parts)
 
 
-def _dense_ratio(run: dict[str, float]) -> float:
-    return min(v for k, v in run.items() if k != "pullback") / run["pullback"]
+def _dense_ratio(run: dict[str, float]) -> str:
+    return f"{min(v for k, v in run.items() if k != 'pullback') / run['pullback']:.0f}×" if run else "–"
 
 
 def report(rows: list[dict[str, Any]]) -> str:
@@ -267,7 +266,7 @@ def report(rows: list[dict[str, Any]]) -> str:
         cells = [
             row["name"], f"{row['n']:,}", each("nnz", "{:,.0f}"), each("products", "{:.0f}"), each("plan", "{:.0f}", 1e-3),
             each("plan at n", "{:.2f}"), each("run", "{:.2f}", 1e-3), f"{ours['run'] / ours['base']:.1f}",
-            f"{_dense_ratio(row['dense']):.0f}×",
+            _dense_ratio(row["dense"]),
         ]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |\n")
     notes = [f"{row['name']}: {row['note']}." for row in rows if row["note"]]
