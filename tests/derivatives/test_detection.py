@@ -349,3 +349,17 @@ print(pb.sparsity(jnp.diff, jnp.ones(5)).nnz, pb.taylor_coefficients(jnp.exp, 0.
 """
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert out.split() == ["8", "0.5", "4.0"]
+
+
+def test_loops_whose_carry_depends_on_nothing() -> None:
+    stopped = lambda x: lax.scan(lambda c, _: (c + lax.stop_gradient(x).sum(), None), 0.0, None, length=3)[0] * x
+    np.testing.assert_array_equal(sparsity(stopped, jnp.ones(3)).to_dense(), np.eye(3, dtype=bool))
+
+
+def test_a_number_that_a_loop_has_counted_is_unknown_after_it() -> None:
+    def f(x: Any) -> Any:
+        i, y = lax.fori_loop(0, 3, lambda k, c: (c[0] + 1, c[1] * 2), (0, x))
+        return x[i] * x + y
+
+    pattern, dense = sparsity(f, jnp.ones(4)).to_dense(), pb.jacfwd(f)(jnp.ones(4))
+    assert not ((np.asarray(dense) != 0) & ~pattern).any()

@@ -272,8 +272,8 @@ class Plan:
         """
         try:
             blocks = self._blocks_of(args)
-            f_lin = self._linearized(blocks)[1]
-            values = np.asarray(self._values(args)[0])
+            outs, f_lin = self._linearized(blocks)
+            values = np.asarray(self._recovered(blocks, outs, f_lin))
             matrix = _scipy_matrix(self.pattern, values)
             rng = np.random.default_rng(seed)
             for _ in range(samples):
@@ -396,11 +396,14 @@ class Plan:
             )
         return outs, f_lin
 
-    def _values(self, args: tuple[Tree, ...]) -> tuple[Array, Any]:
+    def _values(self, args: tuple[Tree, ...]) -> tuple[Array, Structure]:
+        blocks = self._blocks_of(args)
+        return self._recovered(blocks, *self._linearized(blocks)), self._structure(blocks)
+
+    def _recovered(self, blocks: Blocks, outs: list[Value], f_lin: LinearMap) -> Array:
+        """The elements, by products with the linearization."""
         from pullback import numpy as jnp
 
-        blocks = self._blocks_of(args)
-        outs, f_lin = self._linearized(blocks)
         parts: list[Any] = []
         if self.num_forward:
             assert self.column_colors is not None
@@ -411,9 +414,8 @@ class Plan:
             products = vmap(lambda *cts: f_lin.T(list(cts)))(*_sums(self.row_colors, self.num_reverse, outs))
             parts.append(_side_by_side(products, self.num_reverse))
         if not parts:
-            return jnp.zeros(0, jnp.result_type(*outs, *blocks.leaves)), self._structure(blocks)
-        found = self.recovery(jnp.concatenate(parts) if len(parts) > 1 else parts[0])
-        return found, self._structure(blocks)
+            return jnp.zeros(0, jnp.result_type(*outs, *blocks.leaves))
+        return self.recovery(jnp.concatenate(parts) if len(parts) > 1 else parts[0])
 
     def _values_compiled(self, args: tuple[Tree, ...]) -> tuple[Array, Structure]:
         """The same by a compiled program, kept with the plan. What is no array or floating-point number is
@@ -515,10 +517,7 @@ def _for_scipy(values: NumPyArray) -> NumPyArray:
 def _scipy_matrix(pattern: SparsityPattern, values: NumPyArray) -> Any:
     from scipy.sparse import csr_array
 
-    if not dtypes.is_complex(values.dtype) and values.dtype.itemsize < 4 and dtypes.is_inexact(values.dtype):
-        values = values.astype(np.float32)  # SciPy has no matrices of shorter floats
-
-    return csr_array((values, pattern.columns.copy(), pattern.indptr.copy()), shape=pattern.shape)
+    return csr_array((_for_scipy(values), pattern.columns.copy(), pattern.indptr.copy()), shape=pattern.shape)
 
 
 def _random(rng: np.random.Generator, x: Array) -> NumPyArray:

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pullback.core import dtypes
-from pullback.core.array import as_array
 from pullback.core.errors import user_api, user_line
-from pullback.core.tree import leaf_error, tree_flatten
+from pullback.core.tree import tree_flatten
 from pullback.derivatives.basis import over_basis, positive
 from pullback.derivatives.maps import fisher_map, gauss_newton_map, real_scalar
-from pullback.transforms.derivatives import grad
+from pullback.transforms.derivatives import array_leaf, grad
 from pullback.transforms.jvp import jvp
 
 if TYPE_CHECKING:
@@ -132,10 +131,7 @@ def hessian_diagonal(f: Function, x: Tree, *, batch_size: int | None = None) -> 
 
 
 def _real(tree: Tree, x: Any) -> Any:
-    try:
-        x = as_array(x)
-    except TypeError:
-        raise leaf_error(tree, x, "the argument to differentiate") from None
+    x = array_leaf(tree, x)
     if not dtypes.is_float(x.dtype):
         raise TypeError(
             f"hessian_diagonal takes arguments of real floating-point dtypes, got {dtypes.name(x.dtype)}, at {user_line()}"

@@ -251,7 +251,7 @@ def jvp(fun: Function, primals: Tree, tangents: Tree, has_aux: bool = False) -> 
         if has_points(out_flat):
             both = [_with_tangent(trace, out, o) for o in out_flat]
             return (out_def.unflatten([y for y, _ in both]), out_def.unflatten([t for _, t in both]), *aux)
-        pairs = [trace.unwrap(_output(out, o)) for o in out_flat]
+        pairs = [trace.unwrap(array_output(out, o)) for o in out_flat]
         y_tree = out_def.unflatten([y for y, _ in pairs])
         return (y_tree, out_def.unflatten([_instantiate(y, t) for y, t in pairs]), *aux)
     except Exception as error:
@@ -288,7 +288,8 @@ def _check_leaf(primals: Tree, x: Leaf) -> None:
         raise leaf_error(primals, x, "jvp")
 
 
-def _output(tree: Tree, x: Leaf) -> Array:
+def array_output(tree: Tree, x: Leaf) -> Array:
+    """A leaf of the output of a function that is differentiated, as an array. TypeError for what is none."""
     try:
         return as_array(x)
     except TypeError:
@@ -401,7 +402,7 @@ def _type_name(x: Tree) -> str:
 def _with_tangent(trace: JVPTrace, out: Tree, o: Leaf) -> tuple[Leaf, Tree]:
     """An array or a point, and its tangent, of what a function under `trace` gives."""
     if not is_point(o):
-        y, t = trace.unwrap(_output(out, o))
+        y, t = trace.unwrap(array_output(out, o))
         return y, _instantiate(y, t)
     leaves, tree = tree_flatten(o)
     pairs = [trace.unwrap(v) for v in leaves]

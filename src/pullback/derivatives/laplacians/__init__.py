@@ -16,19 +16,19 @@ import numpy as np
 
 import pullback.derivatives.laplacians.laplacian_rules
 from pullback.core import dtypes
-from pullback.core.array import Array, as_array, concrete
+from pullback.core.array import Array, concrete
 from pullback.core.errors import user_api, user_line
 from pullback.core.linear import zeros
 from pullback.core.trace import current, under
-from pullback.core.tree import leaf_error, tree_flatten
+from pullback.core.tree import tree_flatten
 from pullback.derivatives.basis import basis_from, positive, sum_over_chunks
 from pullback.derivatives.laplacians.forward_laplacian import FEW, LaplacianTrace, Local, dense
 from pullback.derivatives.laplacians.laplacian_rows import Pattern
 from pullback.lax.family import like
 from pullback.lax.shape import broadcast_to, move_axis, strong
 from pullback.transforms.derivatives import canonical_argnums as index_of
-from pullback.transforms.derivatives import check_callable, named_after, of_arguments, unravel_last
-from pullback.transforms.jvp import as_weak_as, split_auxiliary
+from pullback.transforms.derivatives import array_leaf, check_callable, named_after, of_arguments, unravel_last
+from pullback.transforms.jvp import array_output, as_weak_as, split_auxiliary
 from pullback.transforms.spaces import flatten, has_points
 from pullback.xla.devices import beside
 
@@ -185,10 +185,7 @@ class _Inputs:
 
 
 def _real(tree: Tree, x: Any) -> Array:
-    try:
-        x = as_array(x)
-    except TypeError:
-        raise leaf_error(tree, x, "the argument to differentiate") from None
+    x = array_leaf(tree, x)
     if not dtypes.is_float(x.dtype):
         raise TypeError(
             f"laplacian requires real-valued inputs (input dtype that is a sub-dtype of np.floating), but got {dtypes.name(x.dtype)}, at "
@@ -202,10 +199,7 @@ def _each(out: Tree, trace: LaplacianTrace, part: Callable[[Local], Any]) -> Tre
     leaves, tree = tree_flatten(out)
     found = []
     for x in leaves:
-        try:
-            x = as_array(x)
-        except TypeError:
-            raise leaf_error(out, x, "the function to be differentiated must return arrays") from None
+        x = array_output(out, x)
         if not dtypes.is_inexact(x.dtype):
             raise TypeError(
                 f"laplacian requires outputs of an inexact dtype, but got {dtypes.name(x.dtype)}, at {user_line()}: return "

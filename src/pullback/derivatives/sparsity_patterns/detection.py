@@ -48,11 +48,6 @@ if TYPE_CHECKING:
     from pullback.core.primitive import Primitive
     from pullback.transforms.derivatives import Argnums
 
-    NumPyArray = np.ndarray[Any, Any]
-
-
-# ---- of programs and functions -------------------------------------------------------------------
-
 
 def dependence(closed: ClosedJaxpr, linear: Sequence[int]) -> Any:
     """The boolean matrix (a `csr_array`) of what a program's results, element by element, depend on of the

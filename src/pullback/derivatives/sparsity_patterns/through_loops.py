@@ -90,23 +90,23 @@ class Body:
     Example: of `lambda c, x: (c * x, c)`, one row with two places and one with one.
     """
 
-    __slots__ = ("matrix", "known", "has_sets", "sizes", "_operands", "_width")
+    __slots__ = ("matrix", "known", "has_sets", "sizes", "_operands")
 
     def __init__(self, closed: ClosedJaxpr, facts: Sequence[Fact]) -> None:
         self._operands = [f.sets is not None for f in facts]
-        self._width = sum([f.size for f in facts if f.sets is not None])
+        width = sum([f.size for f in facts if f.sets is not None])
         start, inner = 0, []
         for f in facts:
             if f.sets is None:
                 inner.append(f)
             else:
-                inner.append(Fact(f.aval, None, IndexSets.single(f.size, start, self._width)))
+                inner.append(Fact(f.aval, None, IndexSets.single(f.size, start, width)))
                 start += f.size
         outs = _inside(closed, inner)
         self.sizes = [o.size for o in outs]
         self.known = [o.known is not None for o in outs]
         self.has_sets = [o.sets is not None for o in outs]
-        self.matrix = IndexSets.stacked([o.sets or IndexSets.empty(o.size, self._width) for o in outs]).matrix
+        self.matrix = IndexSets.stacked([o.sets or IndexSets.empty(o.size, width) for o in outs]).matrix
 
     def __call__(self, sets: Sequence[IndexSets | None]) -> list[IndexSets | None]:
         """The results' sets, of those of the operands that had sets before."""
@@ -121,6 +121,10 @@ class Body:
             parts.append(part if part.count else None)
             start += size
         return parts
+
+    def rows_of(self, carry: Sequence[Fact]) -> NumPyArray:
+        """The rows of the matrix for those of the carry, its first results, that have sets."""
+        return np.flatnonzero(np.repeat([c.sets is not None for c in carry], self.sizes[: len(carry)]))
 
 
 def _settled(
@@ -200,8 +204,9 @@ def _last_carry(once: Body, consts: list[Fact], carry: list[Fact], length: int) 
 
     states, given = [c for c in carry if c.sets is not None], [f.sets for f in consts if f.sets is not None]
     k, m = sum([s.size for s in given]), sum([c.size for c in states])
-    starts = np.cumsum([0, *once.sizes])
-    rows = np.concatenate([np.arange(starts[i], starts[i + 1]) for i, c in enumerate(carry) if c.sets is not None])
+    if not m:
+        return _last_facts(carry, IndexSets.empty(0, 0), 0)
+    rows = once.rows_of(carry)
     step = block_array(
         [[eye_array(k, dtype=bool), csr_array((k, m), dtype=bool)], [once.matrix[rows, :k], once.matrix[rows, k:]]]
     )
@@ -211,13 +216,19 @@ def _last_carry(once: Body, consts: list[Fact], carry: list[Fact], length: int) 
             total = square @ total
         square, length = square @ square, length >> 1
     sets = IndexSets.stacked([*given, *(c.sets for c in states if c.sets is not None)]).pooled(csr_array(total[k:]))
-    outs, first = [], 0
+    return _last_facts(carry, sets, 0)
+
+
+def _last_facts(carry: list[Fact], sets: IndexSets, first: int) -> list[Fact]:
+    """The facts of a last carry, whose sets are there from row `first` on. (What is known of a carry is another value in
+    each step, and nobody has run them.)"""
+    outs = []
     for c in carry:
         last = None
         if c.sets is not None:
             last = IndexSets(sets.matrix[first : first + c.size])
             first += c.size
-        outs.append(Fact(c.aval, c.known, last if last is not None and last.count else None))
+        outs.append(Fact(c.aval, None, last if last is not None and last.count else None))
     return outs
 
 
@@ -293,13 +304,11 @@ def _all_at_once(
     before = start + np.arange(length)[:, None] * m + np.arange(m)
     of_step = np.concatenate([columns[0], before, *columns[1:]], 1)
     starts = np.cumsum([0, *once.sizes])
-    carried = [np.arange(starts[i], starts[i + 1]) for i, c in enumerate(carry) if c.sets is not None]
-    own = np.concatenate(carried) if carried else np.zeros(0, np.intp)
     operands = [*given, *elements]
     sets = IndexSets.empty(0, width)
     if m:
         inner = np.r_[0:num_consts, num_consts + m : of_step.shape[1]]
-        body = once.matrix[own]
+        body = once.matrix[once.rows_of(carry)]
         added = (
             IndexSets.stacked(operands).pooled(_tiled(body[:, inner], of_step[:, inner], start))
             if inner.size
@@ -313,13 +322,7 @@ def _all_at_once(
             reached = sets.pooled(_tiled(power, every[:-k], sets.size))
             sets = sets | IndexSets.stacked([IndexSets.empty(k * m, width), reached])
             power, k = power @ power, 2 * k
-    outs, first = [], 0
-    for c in carry:
-        last = None
-        if c.sets is not None:
-            last = IndexSets(sets.matrix[length * m + first : length * m + first + c.size])
-            first += c.size
-        outs.append(Fact(c.aval, c.known, last if last is not None and last.count else None))
+    outs = _last_facts(carry, sets, length * m)
     together = IndexSets.stacked([*operands, sets])
     in_order = of_step[::-1] if reverse else of_step
     for v, lo, hi in zip(e.outvars[len(carry) :], starts[len(carry) :], starts[len(carry) + 1 :]):
