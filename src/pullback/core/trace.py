@@ -228,6 +228,26 @@ class Tracer(Array):
         return f"Traced<{self.aval.str_short()}>with<{type(self._trace).__name__}>"
 
 
+class PrimalTracer(Tracer):
+    """A value of the parent trace, the primal, with what a transformation keeps of its derivatives.
+    Abstract.
+
+    Example: `JVPTracer`, whose primal has a tangent.
+    """
+
+    __slots__ = ("primal",)
+    differentiated = True
+    primal: Any
+
+    shape = property(lambda self: self.primal.shape, doc="That of the value.")
+    dtype = property(lambda self: self.primal.dtype, doc="That of the value.")
+    weak_type = property(lambda self: self.primal.weak_type, doc="That of the value.")
+
+    def concrete(self) -> ConcreteArray | None:
+        primal = self.primal
+        return primal.concrete() if isinstance(primal, Tracer) else primal
+
+
 class EvalTrace(Trace):
     """The base: operations are computed by NumPy at once.
 

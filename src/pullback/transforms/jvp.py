@@ -15,7 +15,7 @@ from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.errors import filter_traceback, see, user_line
 from pullback.core.linear import zeros
-from pullback.core.trace import Params, Trace, Tracer, current, entered, reset_current, set_current, under
+from pullback.core.trace import Params, PrimalTracer, Trace, current, entered, reset_current, set_current, under
 from pullback.core.tree import flatten_up_to, leaf_error, tree_flatten
 from pullback.core.types import ShapedArray
 from pullback.lax.shape import convert, strong
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     JVPOrLinearize = Any
 
 
-class JVPTracer(Tracer):
+class JVPTracer(PrimalTracer):
     """A value with its tangent, both of the parent trace.
 
     >>> import pullback as pb
@@ -45,18 +45,8 @@ class JVPTracer(Tracer):
     (Array(6., dtype=float32, weak_type=True), Array(3., dtype=float32, weak_type=True))
     """
 
-    __slots__ = ("primal", "tangent")
-    differentiated = True
-    primal: Any
+    __slots__ = ("tangent",)
     tangent: Any
-
-    shape = property(lambda self: self.primal.shape)
-    dtype = property(lambda self: self.primal.dtype)
-    weak_type = property(lambda self: self.primal.weak_type)
-
-    def concrete(self) -> ConcreteArray | None:
-        primal = self.primal
-        return primal.concrete() if isinstance(primal, Tracer) else primal
 
     def __repr__(self) -> str:
         return f"Traced<{self.aval.str_short()}>with<JVPTrace> primal={self.primal!r} tangent={self.tangent!r}"

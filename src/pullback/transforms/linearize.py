@@ -23,7 +23,7 @@ from pullback.core.linear import (
     record_linear,
     recorded,
 )
-from pullback.core.trace import EVAL, Params, Trace, Tracer, current, set_current, under
+from pullback.core.trace import EVAL, Params, PrimalTracer, Trace, current, set_current, under
 from pullback.core.tree import (
     leaf_error,
     tree_flatten,
@@ -56,15 +56,13 @@ if TYPE_CHECKING:
     from pullback.transforms.call import CallPrimitive
 
 
-class LinearizeTracer(Tracer):
+class LinearizeTracer(PrimalTracer):
     """A value of the parent trace, with the node of its tangent.
 
     Example: `x` in f, while `grad(f)` runs it.
     """
 
-    __slots__ = ("primal", "node")
-    differentiated = True
-    primal: Any
+    __slots__ = ("node",)
     node: Node
 
     # The node knows both, and is nearer than an array at the bottom of a stack of transformations.
@@ -75,14 +73,6 @@ class LinearizeTracer(Tracer):
     @property
     def dtype(self) -> DType:
         return self.node.dtype
-
-    @property
-    def weak_type(self) -> bool:
-        return self.primal.weak_type
-
-    def concrete(self) -> ConcreteArray | None:
-        primal = self.primal
-        return primal.concrete() if isinstance(primal, Tracer) else primal
 
     def __repr__(self) -> str:
         return f"Traced<{self.aval.str_short()}>with<LinearizeTrace> primal={self.primal!r}"

@@ -29,7 +29,7 @@ from pullback.control.reduce import ProgramReduction
 from pullback.core.array import Array, ConcreteArray, as_array
 from pullback.core.linear import zeros
 from pullback.core.primitive import Fusion
-from pullback.core.trace import Params, Trace, Tracer, current, set_current, under
+from pullback.core.trace import Params, PrimalTracer, Trace, current, set_current, under
 from pullback.core.types import ShapedArray
 from pullback.derivatives.laplacians.laplacian_rows import Pattern, collected, united, with_axes
 from pullback.lax.shape import batch_first, move_axis, reduce_sum_p, strong
@@ -92,24 +92,14 @@ def local_of(x: Bundle) -> Local:
     return Local(value, move_axis(slopes, x.kind.axis, 0), x.kind.pattern, rest[0] if rest else None)
 
 
-class LaplacianTracer(Tracer):
+class LaplacianTracer(PrimalTracer):
     """A value of the parent trace, with its derivatives.
 
     Example: `x` in f, under `laplacian(f)(x)`.
     """
 
-    __slots__ = ("primal", "local")
-    differentiated = True
-    primal: Any
+    __slots__ = ("local",)
     local: Local
-
-    shape = property(lambda self: self.primal.shape)
-    dtype = property(lambda self: self.primal.dtype)
-    weak_type = property(lambda self: self.primal.weak_type)
-
-    def concrete(self) -> ConcreteArray | None:
-        primal = self.primal
-        return primal.concrete() if isinstance(primal, Tracer) else primal
 
     def __repr__(self) -> str:
         return f"Traced<{self.aval.str_short()}>with<LaplacianTrace> primal={self.primal!r}"

@@ -33,7 +33,7 @@ import numpy as np
 from pullback.core import dtypes
 from pullback.core.array import Array, ConcreteArray, as_array, concrete
 from pullback.core.linear import zeros
-from pullback.core.trace import Params, Trace, Tracer, set_current, under
+from pullback.core.trace import Params, PrimalTracer, Trace, set_current, under
 from pullback.core.tree import PyTreeDef
 from pullback.core.types import ShapedArray
 from pullback.lax.elementwise import div_p
@@ -119,7 +119,7 @@ def over(x: Value, n: int) -> Value:
 # ---- tracers and traces --------------------------------------------------------------------------
 
 
-class JetTracer(Tracer):
+class JetTracer(PrimalTracer):
     """A value that is a series: `primal`, and the `series` of the other coefficients, all of the parent trace.
 
     `terms` is a `Series`, or a sequence of coefficients.
@@ -133,18 +133,12 @@ class JetTracer(Tracer):
     [Array(6., dtype=float32, weak_type=True), Array(2., dtype=float32, weak_type=True)]
     """
 
-    __slots__ = ("primal", "series")
-    differentiated = True
-    primal: Any
+    __slots__ = ("series",)
     series: Series
 
     def __init__(self, trace: Trace, primal: Value, terms: Series | Sequence[Value]) -> None:
         self._trace, self.primal = trace, primal
         self.series = terms if isinstance(terms, Series) else Series(terms)
-
-    shape = property(lambda self: self.primal.shape, doc="That of the value, and of each coefficient.")
-    dtype = property(lambda self: self.primal.dtype, doc="That of the value.")
-    weak_type = property(lambda self: self.primal.weak_type, doc="That of the value.")
 
     @property
     def terms(self) -> list[Value]:
@@ -153,10 +147,6 @@ class JetTracer(Tracer):
         Example: of x = 3 + t, `[1.0]`.
         """
         return self.series.terms
-
-    def concrete(self) -> ConcreteArray | None:
-        primal = self.primal
-        return primal.concrete() if isinstance(primal, Tracer) else primal
 
     def __repr__(self) -> str:
         return f"Traced<{self.aval.str_short()}>with<JetTrace> primal={self.primal!r} terms={self.terms!r}"
